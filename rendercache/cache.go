@@ -1,0 +1,252 @@
+package rendercache
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// Memo is what callers of a cache need of it. [Cache] and [Noop] implement it.
+type Memo[K comparable, V any] interface {
+	Render(ctx context.Context, key K, render func(context.Context) (V, error)) (V, error)
+	Get(key K) (V, bool)
+	Put(key K, value V)
+	Close()
+}
+
+// Cache remembers rendered values. See the package comment for what it guarantees. All methods may be called from
+// any goroutine at any time, also after Close; only Close must not be called from inside a render.
+type Cache[K comparable, V any] struct {
+	cfg          Config[K, V]
+	life         life
+	refreshAfter int64
+	start        time.Time
+	table        table[K, V]
+	samples      samples
+	slots        *semaphore.Weighted // nil: no limit
+
+	evicting sync.Mutex // one eviction at a time, so that none takes too many
+	work     sync.WaitGroup
+	sweeper  sweeper
+	closed   atomic.Bool // read under a shard's lock by whatever would add to that shard
+	closing  sync.Once
+
+	counters counters
+	metrics  *metrics[K, V] // nil: not registered
+}
+
+// New returns an empty cache. It fails when the configuration makes no sense or the metrics cannot be registered.
+// Close it: its timer and its metrics live until then.
+func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	c := &Cache[K, V]{
+		cfg:          cfg,
+		life:         newLife(cfg.TTL, cfg.MaxAge),
+		refreshAfter: int64(cfg.RefreshAfter),
+		start:        cfg.Clock.Now(),
+	}
+	c.table.init(cfg.Groups)
+	c.samples.init()
+	if cfg.MaxConcurrentRenders > 0 {
+		c.slots = semaphore.NewWeighted(int64(cfg.MaxConcurrentRenders))
+	}
+	if err := c.register(); err != nil {
+		return nil, err
+	}
+	c.startSweeping()
+	return c, nil
+}
+
+// now is the time since the cache's start. Since on a fixed base costs two thirds of Now.
+func (c *Cache[K, V]) now() int64 { return max(0, int64(c.cfg.Clock.Since(c.start))) }
+
+// Render returns the value of the key, calling render when there is none. Concurrent calls for one key share one
+// render; all get the same value or the same error.
+//
+// The waiting ends with ctx; the error then wraps ctx.Err(), except that a value which is there is returned all the
+// same. The work runs on its own goroutine with the values of ctx but neither its deadline nor its cancellation: it is
+// told to stop, through its context, when the last waiter has left or the cache is closed. A render that ignores that runs on, and what
+// it returns is dropped. Nothing must still finish.
+//
+// An error of render is returned as it is, with the zero value, and not kept unless Config.ErrorTTL says so. A
+// value returned with [ErrNoStore] reaches every waiter without an error and is not kept. A panic becomes a [*PanicError].
+// After Close, Render just calls render.
+func (c *Cache[K, V]) Render(ctx context.Context, key K, render func(context.Context) (V, error)) (V, error) {
+	now, hash := c.now(), c.table.hash(key)
+	c.cfg.KeyLog.request(hash, now)
+	req := Request[K, V]{Key: key, Render: render}
+	if v, ok := c.find(hash, key, now); ok {
+		if v.due {
+			c.refresh(ctx, req, hash, now)
+		}
+		return v.value, nil
+	}
+	r, err := c.obtain(ctx, req, hash, now)
+	return r.Value, err
+}
+
+// Do is [Cache.Render] with more to say: the result tells its age and source and why there was a miss.
+func (c *Cache[K, V]) Do(ctx context.Context, req Request[K, V]) (Result[V], error) {
+	now, hash := c.now(), c.table.hash(req.Key)
+	c.cfg.KeyLog.request(hash, now)
+	if v, ok := c.find(hash, req.Key, now); ok {
+		if v.due {
+			c.refresh(ctx, req, hash, now)
+		}
+		return c.found(v, now), nil
+	}
+	return c.obtain(ctx, req, hash, now)
+}
+
+// Get returns the value of the key if it is there. It counts a hit, and is a use, or counts a miss. A key that is being rendered is
+// a miss, and so is a remembered failure. It never removes anything.
+func (c *Cache[K, V]) Get(key K) (V, bool) {
+	r, ok := c.Lookup(key)
+	return r.Value, ok
+}
+
+// Lookup is [Cache.Get] with age and source.
+func (c *Cache[K, V]) Lookup(key K) (Result[V], bool) {
+	now, hash := c.now(), c.table.hash(key)
+	c.cfg.KeyLog.request(hash, now)
+	v, ok := c.find(hash, key, now)
+	if !ok {
+		c.counters.misses.Add(1)
+		return Result[V]{}, false
+	}
+	return c.found(v, now), true
+}
+
+// Put stores a value as if it had been rendered now, replacing what was there. A render of the key that is running
+// goes on for those who wait for it and stores nothing.
+func (c *Cache[K, V]) Put(key K, value V) {
+	weight := c.weigh(key, value)
+	now, hash := c.now(), c.table.hash(key)
+	e := &entry[K, V]{key: key, value: value, born: now, weight: weight, state: ready}
+	e.stamp.set(now, 0)
+
+	s := c.table.shard(hash)
+	s.mu.Lock()
+	if c.closed.Load() || strange(key) {
+		s.mu.Unlock()
+		return
+	}
+	var gone departed[K, V]
+	if old := s.byHash[hash]; old != nil {
+		gone = c.table.remove(s, old, EvictReplaced)
+	}
+	fits := c.fits(weight)
+	if fits {
+		c.table.insert(s, hash, e)
+	}
+	s.mu.Unlock()
+
+	c.tell(gone)
+	if fits {
+		c.cfg.KeyLog.stored(hash, now, weight)
+		c.tell(c.shrink(now, e)...)
+	}
+}
+
+// Len returns the number of entries: values and remembered failures, expired ones until the clean-up, without keys
+// that are being rendered.
+func (c *Cache[K, V]) Len() int { return int(c.table.entries.Load()) }
+
+// Close stops the clean-up, cancels running renders, drops every entry and returns when all goroutines of the cache have ended. It may be called
+// many times and at once; each call returns when all is done. A render must not call it: it would wait for itself.
+// Afterwards Render calls its function directly, Get finds nothing and Put drops its value.
+func (c *Cache[K, V]) Close() { c.closing.Do(c.shutdown) }
+
+func (c *Cache[K, V]) shutdown() {
+	c.closed.Store(true)
+	c.stopSweeping()
+	// Whoever adds to a shard looks at closed under the shard's lock first, so nothing follows this walk.
+	for i := range c.table.shards {
+		c.tell(c.empty(&c.table.shards[i], EvictClosed)...)
+	}
+	c.work.Wait()
+	c.unregister()
+}
+
+// empty takes all entries out of a shard and, when the cache closes, cancels what is being rendered.
+func (c *Cache[K, V]) empty(s *shard[K, V], why EvictCause) []departed[K, V] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if why == EvictClosed {
+		for f := range s.flights {
+			f.cancel(ErrClosed)
+		}
+	}
+	return c.removeAll(s, s.residents, why)
+}
+
+// view is what a lookup saw.
+type view[V any] struct {
+	value     V
+	born      int64
+	refreshed bool
+	due       bool // for a refresh
+}
+
+// find is the hit path: one read lock, one entry.
+func (c *Cache[K, V]) find(hash uint64, key K, now int64) (v view[V], ok bool) {
+	s := c.table.shard(hash)
+	s.mu.RLock()
+	e := s.lookup(hash, key)
+	if e == nil || e.state != ready || e.expired(now, c.life) {
+		s.mu.RUnlock()
+		return v, false
+	}
+	v = c.use(s, e, now)
+	s.mu.RUnlock()
+	return v, true
+}
+
+// use records a hit on a live entry. Any lock of its shard will do.
+func (c *Cache[K, V]) use(s *shard[K, V], e *entry[K, V], now int64) view[V] {
+	e.stamp.touch(now, c.life.grain)
+	s.hits.Add(1)
+	return view[V]{value: e.value, born: e.born, refreshed: e.refreshed, due: c.due(e, now)}
+}
+
+func (c *Cache[K, V]) found(v view[V], now int64) Result[V] {
+	r := Result[V]{Value: v.value, Source: Hit, RenderedAt: c.start.Add(time.Duration(v.born)), Age: time.Duration(max(0, now-v.born))}
+	if v.refreshed {
+		r.Source = Refreshed
+	}
+	return r
+}
+
+// weigh returns a value's weight, at least 1.
+func (c *Cache[K, V]) weigh(key K, value V) int64 {
+	if c.cfg.Weigh == nil {
+		return 1
+	}
+	return max(1, c.cfg.Weigh(key, value))
+}
+
+// fits reports whether a value may be kept at all, and counts it when not.
+func (c *Cache[K, V]) fits(weight int64) bool {
+	if c.cfg.MaxWeight == 0 || weight <= c.cfg.MaxWeight {
+		return true
+	}
+	c.counters.rejected.Add(1)
+	return false
+}
+
+// around calls render without the cache, as after Close and by Noop.
+func around[V any](ctx context.Context, render func(context.Context) (V, error)) (V, error) {
+	value, err := render(ctx)
+	if err != nil && !errors.Is(err, ErrNoStore) {
+		var zero V
+		return zero, err
+	}
+	return value, nil
+}

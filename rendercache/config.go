@@ -1,0 +1,151 @@
+package rendercache
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	defaultTTL             = time.Hour
+	defaultCleanupInterval = 15 * time.Minute
+	defaultMaxEntries      = 10_000
+	defaultNamespace       = "dormouse"
+
+	// largestMaxEntries keeps positions inside a shard well within their 32 bits.
+	largestMaxEntries = 1 << 30
+)
+
+// Config says how a [Cache] behaves. The zero value works.
+type Config[K comparable, V any] struct {
+	// TTL is how long an entry lives since its last use. A use is recorded when it is more than TTL/4096, at most
+	// 100 ms, later than the recorded one. Defaults to 1 hour.
+	TTL time.Duration
+
+	// MaxAge is how long an entry lives since it was rendered, however often it is used. Set it when a render reads
+	// what its key does not hold; 12 hours suit owners that are people. Defaults to 0: no end.
+	MaxAge time.Duration
+
+	// CleanupInterval is the time between two removals of everything expired. Defaults to 15 minutes.
+	CleanupInterval time.Duration
+
+	// MaxEntries limits the number of entries. Defaults to 10,000.
+	MaxEntries int
+
+	// MaxWeight limits the sum of the weights, in the unit of Weigh (bytes, usually). A value heavier than all of it
+	// is returned but not kept. Defaults to 0: no limit.
+	MaxWeight int64
+
+	// Weigh returns the weight of a value, at least 1. It is called once per value, without locks.
+	// Defaults to nil: every entry weighs 1.
+	Weigh func(K, V) int64
+
+	// ErrorTTL returns for how long a failure is remembered: callers get it instead of a new render until then. Uses
+	// do not prolong it. Return 0 for whatever may be better next time. Context errors, panics and Goexit are never
+	// remembered and never asked about. Defaults to nil: no failure is remembered.
+	ErrorTTL func(error) time.Duration
+
+	// RefreshAfter is the age at which a hit returns the value it found and has it rendered anew behind it. A failed
+	// or incomplete refresh leaves the old value and is tried again no sooner than RefreshAfter later.
+	// Defaults to 0: never.
+	RefreshAfter time.Duration
+
+	// MaxConcurrentRenders limits the renders that run at once; the others wait for their turn under the same rules
+	// as if they ran. A render that renders through the same cache holds its place meanwhile, so such nesting needs
+	// a limit above its depth times the number of callers. Defaults to 0: no limit.
+	MaxConcurrentRenders int
+
+	// Groups returns the version and the owner that a key belongs to, for InvalidateVersion and InvalidateOwner;
+	// uuid.Nil belongs to no group. It must be pure and is called with a lock held.
+	// Defaults to the fields of Key when K is Key, else to nil: no groups.
+	Groups func(K) (version, owner uuid.UUID)
+
+	// OnEvict is told of every value that leaves the cache, without locks and from any goroutine. A panic in it is
+	// logged and goes no further. Defaults to nil.
+	OnEvict func(K, V, EvictCause)
+
+	// KeyLog receives every request, for [Replay]. Defaults to nil.
+	KeyLog *KeyLog
+
+	// Clock tells the time and runs the clean-up. Defaults to the real clock.
+	Clock quartz.Clock
+
+	// Logger gets panics of renders and hooks at Error, and misses with their cause at Debug. It is given names of parameters,
+	// never values. Defaults to none.
+	Logger *slog.Logger
+
+	// Registerer gets the metrics; Close takes them away again. Two caches on one registerer need different Names.
+	// Defaults to nil: not registered, Stats works all the same.
+	Registerer prometheus.Registerer
+
+	// Namespace is the first part of the metrics' names. Defaults to "dormouse".
+	Namespace string
+
+	// Name identifies the cache in metrics (label "cache") and logs. Defaults to "": no label.
+	Name string
+
+	// ClassicMetrics also exports hits_total, misses_total and size_entries, under the same prefix, for dashboards
+	// that were made for the render cache proposed to Coder (with Namespace "coderd_prebuilds"). Defaults to false.
+	ClassicMetrics bool
+}
+
+func (c Config[K, V]) withDefaults() Config[K, V] {
+	if c.TTL == 0 {
+		c.TTL = defaultTTL
+	}
+	if c.CleanupInterval == 0 {
+		c.CleanupInterval = defaultCleanupInterval
+	}
+	if c.MaxEntries == 0 {
+		c.MaxEntries = defaultMaxEntries
+	}
+	if c.Groups == nil {
+		c.Groups, _ = any(Key.groups).(func(K) (uuid.UUID, uuid.UUID))
+	}
+	if c.Clock == nil {
+		c.Clock = quartz.NewReal()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Name != "" {
+		c.Logger = c.Logger.With(slog.String("cache", c.Name))
+	}
+	if c.Namespace == "" {
+		c.Namespace = defaultNamespace
+	}
+	return c
+}
+
+func (c Config[K, V]) validate() error {
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"TTL", c.TTL},
+		{"MaxAge", c.MaxAge},
+		{"CleanupInterval", c.CleanupInterval},
+		{"RefreshAfter", c.RefreshAfter},
+	} {
+		if f.value < 0 {
+			return fmt.Errorf("rendercache: Config.%s is %s: it must not be negative", f.name, f.value)
+		}
+	}
+	switch {
+	case c.MaxEntries < 0 || c.MaxEntries > largestMaxEntries:
+		return fmt.Errorf("rendercache: Config.MaxEntries is %d: it must be between 0 and %d", c.MaxEntries, largestMaxEntries)
+	case c.MaxWeight < 0:
+		return fmt.Errorf("rendercache: Config.MaxWeight is %d: it must not be negative", c.MaxWeight)
+	case c.MaxWeight > 0 && c.Weigh == nil:
+		return fmt.Errorf("rendercache: Config.MaxWeight is %d but Config.Weigh is nil: a weight limit needs weights", c.MaxWeight)
+	case c.MaxConcurrentRenders < 0:
+		return fmt.Errorf("rendercache: Config.MaxConcurrentRenders is %d: it must not be negative", c.MaxConcurrentRenders)
+	case c.MaxAge > 0 && c.RefreshAfter >= c.MaxAge:
+		return fmt.Errorf("rendercache: Config.RefreshAfter is %s and Config.MaxAge %s: nothing lives long enough to be refreshed", c.RefreshAfter, c.MaxAge)
+	}
+	return nil
+}

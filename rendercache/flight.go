@@ -1,0 +1,126 @@
+package rendercache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+)
+
+// flight is one running render (or fetch of a lease) and those who wait for it. The counts are guarded by the lock of
+// whoever owns the flight; the outcome is written before done is closed and read after, or under that lock.
+type flight[V any] struct {
+	done    chan struct{}
+	cancel  context.CancelCauseFunc
+	waiters int // a refresh counts the cache itself as one
+	running bool
+
+	value V
+	err   error
+	ended int64 // nanoseconds since the owner's start
+	until int64 // a remembered failure's last moment
+}
+
+// newFlight returns a flight with one waiter, and the context for its work: values of the caller's, cancellation of
+// the flight's own. A caller that gives up does not stop what others wait for.
+func newFlight[V any](ctx context.Context) (*flight[V], context.Context) {
+	f := &flight[V]{done: make(chan struct{}), waiters: 1, running: true}
+	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	f.cancel = cancel
+	return f, context.WithValue(work, ancestryKey{}, &ancestry{flight: f, parent: ancestryOf(ctx)})
+}
+
+// leave takes one waiter away and stops the work when it was the last. It reports whether it was. The owner's lock
+// is held.
+func (f *flight[V]) leave() bool {
+	f.waiters--
+	if f.waiters > 0 || !f.running {
+		return false
+	}
+	f.cancel(ErrAbandoned)
+	return true
+}
+
+// wait returns true when the flight has landed and false when ctx ended first.
+func (f *flight[V]) wait(ctx context.Context) bool {
+	select {
+	case <-f.done:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-f.done: // both at once: what is there is better than an error
+		return true
+	default:
+		return false
+	}
+}
+
+// fly runs the work and hands its outcome to land, whatever the work does: a panic becomes an error, and should it
+// end the goroutine, land is still called with ErrGoexit.
+func fly[T any](work func() (T, error), land func(T, error)) {
+	var (
+		out T
+		err = ErrGoexit
+	)
+	defer func() { land(out, err) }()
+	out, err = guard(work)
+}
+
+// guard turns a panic into a *PanicError.
+func guard[T any](work func() (T, error)) (out T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			var zero T
+			out, err = zero, &PanicError{Value: p, Stack: debug.Stack()}
+		}
+	}()
+	return work()
+}
+
+// ancestry is the chain of flights that a context belongs to. It finds a render that waits for itself.
+type ancestry struct {
+	flight any
+	parent *ancestry
+}
+
+type ancestryKey struct{}
+
+func ancestryOf(ctx context.Context) *ancestry {
+	a, _ := ctx.Value(ancestryKey{}).(*ancestry)
+	return a
+}
+
+// within reports whether ctx belongs to the work of the flight.
+func (f *flight[V]) within(ctx context.Context) bool {
+	for a := ancestryOf(ctx); a != nil; a = a.parent {
+		if a.flight == any(f) {
+			return true
+		}
+	}
+	return false
+}
+
+func isContextError(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// blame says that it was the closing when it was: the waiters' own contexts have not ended.
+func blame(ctx context.Context, err error) error {
+	if isContextError(err) && errors.Is(context.Cause(ctx), ErrClosed) {
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return err
+}
+
+// report logs what no caller may have caused: all of them get it, one line says it.
+func report(logger *slog.Logger, err error) {
+	var p *PanicError
+	switch {
+	case errors.As(err, &p):
+		logger.Error("render panicked", slog.Any("error", err), slog.String("stack", string(p.Stack)))
+	case errors.Is(err, ErrGoexit):
+		logger.Error("render ended its goroutine", slog.Any("error", err))
+	}
+}

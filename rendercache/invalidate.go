@@ -1,0 +1,62 @@
+package rendercache
+
+import "github.com/google/uuid"
+
+// Invalidation takes entries out of the table. A render that is running for one of them goes on for those who already
+// wait, who asked before; it is not stored, and whoever asks later starts a new one.
+
+// Invalidate drops one key and reports whether it was there, or being rendered. O(1).
+func (c *Cache[K, V]) Invalidate(key K) bool {
+	hash := c.table.hash(key)
+	s := c.table.shard(hash)
+	s.mu.Lock()
+	e := s.lookup(hash, key)
+	var gone departed[K, V]
+	if e != nil {
+		gone = c.table.remove(s, e, EvictKey)
+	}
+	s.mu.Unlock()
+	c.tell(gone)
+	return e != nil
+}
+
+// InvalidateVersion drops everything rendered from a template version and returns how many keys that were, those
+// being rendered included. O(keys concerned).
+func (c *Cache[K, V]) InvalidateVersion(version uuid.UUID) int {
+	return c.invalidateGroup(byVersion, version, EvictVersion)
+}
+
+// InvalidateOwner drops everything rendered for an owner and returns how many keys that were, those being rendered
+// included. Call it after the owner's data has changed. O(keys concerned).
+func (c *Cache[K, V]) InvalidateOwner(owner uuid.UUID) int {
+	return c.invalidateGroup(byOwner, owner, EvictOwner)
+}
+
+// Clear drops every key, those being rendered included.
+func (c *Cache[K, V]) Clear() {
+	for i := range c.table.shards {
+		c.tell(c.empty(&c.table.shards[i], EvictClear)...)
+	}
+}
+
+func (c *Cache[K, V]) invalidateGroup(kind int, id uuid.UUID, why EvictCause) (n int) {
+	for i := range c.table.shards {
+		s := &c.table.shards[i]
+		s.mu.Lock()
+		gone := c.removeAll(s, s.group(kind, id), why)
+		s.mu.Unlock()
+		n += len(gone)
+		c.tell(gone...)
+	}
+	return n
+}
+
+// removeAll takes entries out from the last to the first, which suits the residents themselves as well. The shard's
+// lock is held.
+func (c *Cache[K, V]) removeAll(s *shard[K, V], entries []*entry[K, V], why EvictCause) []departed[K, V] {
+	var gone []departed[K, V]
+	for i := len(entries) - 1; i >= 0; i-- {
+		gone = append(gone, c.table.remove(s, entries[i], why))
+	}
+	return gone
+}

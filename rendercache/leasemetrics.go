@@ -1,0 +1,105 @@
+package rendercache
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// leaseMetrics is the collector of Leases; as with the cache, counts are read when it is asked.
+type leaseMetrics[K comparable, V any] struct {
+	leases   *Leases[K, V]
+	duration *prometheus.HistogramVec
+
+	values, references, size, acquired *prometheus.Desc
+}
+
+func (l *Leases[K, V]) register() error {
+	if l.cfg.Registerer == nil {
+		return nil
+	}
+	var constant prometheus.Labels
+	if l.cfg.Name != "" {
+		constant = prometheus.Labels{"leases": l.cfg.Name}
+	}
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(l.cfg.Namespace, "render_leases", name), help, labels, constant)
+	}
+	m := &leaseMetrics[K, V]{
+		leases:     l,
+		values:     desc("values", "Values that somebody holds."),
+		references: desc("references", "References to values, those waiting for a fetch included."),
+		size:       desc("size_bytes", "Sum of the values' sizes."),
+		acquired:   desc("acquired_total", "Acquisitions by how they were answered.", "result"),
+		duration: newDurations(prometheus.HistogramOpts{
+			Namespace: l.cfg.Namespace, Name: "render_leases_fetch_duration_seconds", ConstLabels: constant, Help: "Time that fetches took.",
+		}),
+	}
+	if err := l.cfg.Registerer.Register(m); err != nil {
+		return fmt.Errorf("rendercache: register metrics of leases %q: %w", l.cfg.Name, err)
+	}
+	l.metrics = m
+	return nil
+}
+
+func (l *Leases[K, V]) unregister() {
+	if l.metrics != nil {
+		l.cfg.Registerer.Unregister(l.metrics)
+	}
+}
+
+// timed runs a fetch and observes how long it took, whatever it does.
+func (l *Leases[K, V]) timed(ctx context.Context, fetch func(context.Context) (V, error)) (value V, err error) {
+	began, ok := l.cfg.Clock.Since(l.start), false
+	defer func() {
+		if l.metrics != nil {
+			observe(l.metrics.duration, l.cfg.Clock.Since(l.start)-began, ok)
+		}
+	}()
+	value, err = fetch(ctx)
+	ok = err == nil
+	return value, err
+}
+
+// newDurations returns a histogram by result, both results starting at 0.
+func newDurations(opts prometheus.HistogramOpts) *prometheus.HistogramVec {
+	opts.Buckets = prometheus.ExponentialBuckets(0.001, 2.5, 12)
+	opts.NativeHistogramBucketFactor = 1.1
+	h := prometheus.NewHistogramVec(opts, []string{"result"})
+	h.WithLabelValues("ok")
+	h.WithLabelValues("error")
+	return h
+}
+
+func observe(h *prometheus.HistogramVec, took time.Duration, ok bool) {
+	result := "ok"
+	if !ok {
+		result = "error"
+	}
+	h.WithLabelValues(result).Observe(took.Seconds())
+}
+
+// Describe implements prometheus.Collector.
+func (m *leaseMetrics[K, V]) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.values, m.references, m.size, m.acquired} {
+		ch <- d
+	}
+	m.duration.Describe(ch)
+}
+
+// Collect implements prometheus.Collector.
+func (m *leaseMetrics[K, V]) Collect(ch chan<- prometheus.Metric) {
+	s := m.leases.Stats()
+	gauge := func(d *prometheus.Desc, value float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
+	}
+	gauge(m.values, float64(s.Values))
+	gauge(m.references, float64(s.References))
+	gauge(m.size, float64(s.Size))
+	for result, n := range map[string]uint64{"hit": s.Hits, "miss": s.Misses, "shared": s.Shared, "error": s.Errors} {
+		ch <- prometheus.MustNewConstMetric(m.acquired, prometheus.CounterValue, float64(n), result)
+	}
+	m.duration.Collect(ch)
+}

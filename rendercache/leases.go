@@ -1,0 +1,333 @@
+package rendercache
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// LeasesConfig says how [Leases] behave. The zero value works.
+type LeasesConfig[K comparable, V any] struct {
+	// Check is asked for every acquirer after the shared fetch, under the acquirer's own context, without locks: may
+	// this one have the value? Its error is the acquirer's alone. Defaults to nil: yes.
+	Check func(ctx context.Context, key K, value V) error
+
+	// OnRelease is told of every value that nobody holds any more, once, without locks, by the goroutine that let go
+	// last. Close what the value holds here. Defaults to nil.
+	OnRelease func(K, V)
+
+	// Weigh returns the size of a value for the metrics. Defaults to nil: not reported.
+	Weigh func(K, V) int64
+
+	// Clock times the fetches. Defaults to the real clock.
+	Clock quartz.Clock
+
+	// Logger gets panics of fetches at Error. Defaults to none.
+	Logger *slog.Logger
+
+	// Registerer gets the metrics; Close takes them away again. Two Leases on one registerer need different Names.
+	// Defaults to nil: not registered, Stats works all the same.
+	Registerer prometheus.Registerer
+
+	// Namespace is the first part of the metrics' names. Defaults to "dormouse".
+	Namespace string
+
+	// Name identifies these leases in metrics (label "leases"). Defaults to "": no label.
+	Name string
+}
+
+func (c LeasesConfig[K, V]) withDefaults() LeasesConfig[K, V] {
+	if c.Check == nil {
+		c.Check = func(context.Context, K, V) error { return nil }
+	}
+	if c.OnRelease == nil {
+		c.OnRelease = func(K, V) {}
+	}
+	if c.Weigh == nil {
+		c.Weigh = func(K, V) int64 { return 0 }
+	}
+	if c.Clock == nil {
+		c.Clock = quartz.NewReal()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Namespace == "" {
+		c.Namespace = defaultNamespace
+	}
+	return c
+}
+
+// Leases share values for exactly as long as somebody holds them: fetched for the first holder, dropped with the last.
+// No life, no budget, no keep-warm. A group of jobs that needs one template's files acquires them once and releases
+// them at its end, and the files are fetched once however its jobs overlap.
+//
+// The loading is the cache's: any number of concurrent acquirers cause one fetch, each waits under its own context, a
+// failure is given to all of them and not kept, and different keys never wait for each other. All methods may be called from any
+// goroutine at any time.
+type Leases[K comparable, V any] struct {
+	cfg     LeasesConfig[K, V]
+	start   time.Time
+	mu      sync.Mutex // the only lock; no callback runs under it
+	shared  map[K]*shared[K, V]
+	flights map[*flight[V]]struct{}
+	closed  bool
+	stats   LeaseStats
+	work    sync.WaitGroup
+	closing sync.Once
+	metrics *leaseMetrics[K, V]
+}
+
+// shared is one value and the references to it. While it is being fetched, each reference is also one of the
+// flight's waiters.
+type shared[K comparable, V any] struct {
+	key    K
+	flight *flight[V]
+	refs   int
+	size   int64
+}
+
+// LeaseStats is what Leases have done and hold.
+type LeaseStats struct {
+	// Values and References are the values held now and the references to them; Size is the sum of their sizes.
+	Values, References int
+	Size               int64
+	// Hits are acquisitions that found the value, Misses those that fetched, Shared those that joined a fetch, and
+	// Errors those that got an error.
+	Hits, Misses, Shared, Errors uint64
+}
+
+// NewLeases returns leases that hold nothing. It fails only when the metrics cannot be registered.
+func NewLeases[K comparable, V any](cfg LeasesConfig[K, V]) (*Leases[K, V], error) {
+	cfg = cfg.withDefaults()
+	l := &Leases[K, V]{
+		cfg:     cfg,
+		start:   cfg.Clock.Now(),
+		shared:  make(map[K]*shared[K, V]),
+		flights: make(map[*flight[V]]struct{}),
+	}
+	if err := l.register(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Lease is one reference to a shared value.
+type Lease[V any] struct {
+	value   V
+	once    sync.Once
+	release func()
+}
+
+// Value returns the shared value. It must not be used after Release.
+func (l *Lease[V]) Value() V { return l.value }
+
+// Release gives the reference back. Releasing again, from any goroutine, does nothing.
+func (l *Lease[V]) Release() { l.once.Do(l.release) }
+
+// Acquire returns a lease on the key's value, fetching it when nobody holds it. Release the lease.
+//
+// The waiting ends with ctx, with an error that wraps ctx.Err(). The fetch runs on its own goroutine with the values
+// of the first acquirer's ctx but neither its deadline nor its cancellation; it is told to stop when the last waiter
+// has left or the leases are closed. So a first acquirer who is canceled, or fails the check, spoils nothing for the
+// others. Nothing must still finish; a value that arrives when nobody wants it is handed to OnRelease.
+//
+// The fetch's error reaches every waiter as it is, a panic as a [*PanicError]; the next Acquire fetches again.
+func (l *Leases[K, V]) Acquire(ctx context.Context, key K, fetch func(context.Context) (V, error)) (*Lease[V], error) {
+	if err := ctx.Err(); err != nil {
+		return nil, l.fail(fmt.Errorf("rendercache: acquire lease: %w", err))
+	}
+	s, source, err := l.reference(ctx, key, fetch)
+	if err != nil {
+		return nil, l.fail(err)
+	}
+	if !s.flight.wait(ctx) {
+		l.dereference(s, true)
+		return nil, l.fail(fmt.Errorf("rendercache: wait for fetch: %w", ctx.Err()))
+	}
+	if s.flight.err != nil { // land has removed the entry and its references
+		return nil, l.fail(s.flight.err)
+	}
+	if err := l.check(ctx, s); err != nil {
+		return nil, l.fail(err)
+	}
+	l.count(source)
+	return &Lease[V]{value: s.flight.value, release: func() { l.dereference(s, false) }}, nil
+}
+
+// check asks whether this acquirer may have the value, and gives the reference back if not, even by a panic.
+func (l *Leases[K, V]) check(ctx context.Context, s *shared[K, V]) error {
+	allowed := false
+	defer func() {
+		if !allowed {
+			l.dereference(s, false)
+		}
+	}()
+	if err := l.cfg.Check(ctx, s.key, s.flight.value); err != nil {
+		return fmt.Errorf("rendercache: check lease: %w", err)
+	}
+	allowed = true
+	return nil
+}
+
+// reference finds or starts the key's fetch and counts the caller in.
+func (l *Leases[K, V]) reference(ctx context.Context, key K, fetch func(context.Context) (V, error)) (*shared[K, V], Source, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, 0, fmt.Errorf("rendercache: acquire lease: %w", ErrClosed)
+	}
+	s := l.shared[key]
+	switch {
+	case s == nil:
+		s = &shared[K, V]{key: key, refs: 1}
+		l.shared[key] = s
+		l.stats.References++
+		l.launch(ctx, s, fetch)
+		return s, Rendered, nil
+	case !s.flight.running:
+		s.refs++
+		l.stats.References++
+		return s, Hit, nil
+	case s.flight.within(ctx):
+		return nil, 0, ErrRecursive
+	default:
+		s.refs++
+		s.flight.waiters++
+		l.stats.References++
+		return s, Shared, nil
+	}
+}
+
+// launch starts the fetch. The lock is held.
+func (l *Leases[K, V]) launch(ctx context.Context, s *shared[K, V], fetch func(context.Context) (V, error)) {
+	f, ctx := newFlight[V](ctx)
+	s.flight = f
+	l.flights[f] = struct{}{}
+	l.work.Go(func() {
+		fly(func() (outcome[V], error) { return l.attempt(ctx, s.key, fetch) },
+			func(o outcome[V], err error) { l.land(s, o, err) })
+	})
+}
+
+func (l *Leases[K, V]) attempt(ctx context.Context, key K, fetch func(context.Context) (V, error)) (outcome[V], error) {
+	value, err := l.timed(ctx, fetch)
+	if err != nil {
+		return outcome[V]{}, blame(ctx, err)
+	}
+	return outcome[V]{value: value, weight: l.cfg.Weigh(key, value)}, nil
+}
+
+// land publishes a fetch. A failed one leaves at once, with all its references; one that nobody waited for has left
+// before.
+func (l *Leases[K, V]) land(s *shared[K, V], o outcome[V], err error) {
+	f := s.flight
+	l.mu.Lock()
+	f.running = false
+	f.value, f.err = o.value, err
+	delete(l.flights, f)
+	held := l.shared[s.key] == s
+	switch {
+	case held && err == nil:
+		s.size = o.weight
+		l.stats.Values++
+		l.stats.Size += s.size
+	case held:
+		l.stats.References -= s.refs
+		s.refs = 0
+		delete(l.shared, s.key)
+	}
+	l.mu.Unlock()
+	f.cancel(nil)
+	close(f.done)
+	report(l.cfg.Logger, err)
+	if !held && err == nil {
+		l.drop(s)
+	}
+}
+
+// dereference gives one reference back; waiting says that it was one of the fetch's waiters still.
+func (l *Leases[K, V]) dereference(s *shared[K, V], waiting bool) {
+	if l.uncount(s, waiting) {
+		l.drop(s)
+	}
+}
+
+// uncount reports whether the last reference to a fetched value has gone.
+func (l *Leases[K, V]) uncount(s *shared[K, V], waiting bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.refs == 0 { // a failed fetch has dropped them all while this waiter was leaving
+		return false
+	}
+	s.refs--
+	l.stats.References--
+	if waiting {
+		s.flight.leave()
+	}
+	if s.refs > 0 {
+		return false
+	}
+	delete(l.shared, s.key)
+	if s.flight.running {
+		return false // land drops the value, if there will be one
+	}
+	l.stats.Values--
+	l.stats.Size -= s.size
+	return true
+}
+
+func (l *Leases[K, V]) drop(s *shared[K, V]) {
+	_, err := guard(func() (struct{}, error) {
+		l.cfg.OnRelease(s.key, s.flight.value)
+		return struct{}{}, nil
+	})
+	report(l.cfg.Logger, err)
+}
+
+func (l *Leases[K, V]) fail(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stats.Errors++
+	return err
+}
+
+func (l *Leases[K, V]) count(source Source) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch source {
+	case Hit:
+		l.stats.Hits++
+	case Shared:
+		l.stats.Shared++
+	default:
+		l.stats.Misses++
+	}
+}
+
+// Stats returns a snapshot, taken at one instant.
+func (l *Leases[K, V]) Stats() LeaseStats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stats
+}
+
+// Close refuses further acquisitions with [ErrClosed], cancels running fetches and returns when their goroutines have
+// ended. Leases that are held stay good and must still be released. It may be called many times and at once, but not by a fetch.
+func (l *Leases[K, V]) Close() { l.closing.Do(l.shutdown) }
+
+func (l *Leases[K, V]) shutdown() {
+	l.mu.Lock()
+	l.closed = true
+	for f := range l.flights {
+		f.cancel(ErrClosed)
+	}
+	l.mu.Unlock()
+	l.work.Wait()
+	l.unregister()
+}

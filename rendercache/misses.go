@@ -1,0 +1,170 @@
+package rendercache
+
+import (
+	"hash/maphash"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+)
+
+// MissCause says why a key was not found.
+type MissCause uint8
+
+const (
+	// MissNone: it was found, or nothing was asked.
+	MissNone MissCause = iota
+	// MissFirst: the key was not seen before, or so long ago that nothing is remembered.
+	MissFirst
+	// MissExpired: its entry was not used for TTL or has reached MaxAge.
+	MissExpired
+	// MissEvicted: its entry made room for others.
+	MissEvicted
+	// MissInvalidated: its entry was invalidated, by key, version, owner or Clear.
+	MissInvalidated
+	// MissNotKept: its last render failed, was incomplete, canceled or too heavy, so nothing was kept.
+	MissNotKept
+	// MissParameters: the same version and owner was rendered lately with other parameters.
+	MissParameters
+
+	missCauses = iota
+)
+
+// String returns the cause as it stands in metrics and logs.
+func (c MissCause) String() string {
+	return name(c, "none", "first", "expired", "evicted", "invalidated", "not_kept", "parameters")
+}
+
+// Miss explains why a key was not found.
+type Miss struct {
+	// Cause is the kind of the miss.
+	Cause MissCause
+	// Names are the parameters, sorted, whose values differed from the last key of the same version and owner, or
+	// that only one of the two has. Only with MissParameters, and only when both requests gave their Params.
+	Names []string
+}
+
+// ghosts remembers why keys have left. It is a direct-mapped table of the key's hash with the cause in its lowest bits: a later
+// key may overwrite an earlier, which then looks new. 16 KiB, no lock.
+type ghosts struct{ slots [2048]atomic.Uint64 }
+
+const ghostBits = 3
+
+func (g *ghosts) slot(hash uint64) *atomic.Uint64 {
+	return &g.slots[hash>>ghostBits%uint64(len(g.slots))]
+}
+
+func (g *ghosts) remember(hash uint64, why MissCause) {
+	g.slot(hash).Store(hash>>ghostBits<<ghostBits | uint64(why))
+}
+
+func (g *ghosts) recall(hash uint64) MissCause {
+	word := g.slot(hash).Load()
+	if word == 0 || word>>ghostBits != hash>>ghostBits {
+		return MissNone
+	}
+	return MissCause(word & (1<<ghostBits - 1))
+}
+
+const (
+	sampledVersions  = 256
+	samplesByVersion = 4
+)
+
+// samples keeps a few of the last missed keys of each version, to say which parameters differ between them. It is
+// touched on misses only.
+type samples struct {
+	mu       sync.Mutex
+	seed     maphash.Seed
+	versions map[uuid.UUID]*versionSamples
+}
+
+type versionSamples struct {
+	recent [samplesByVersion]sample
+	next   int
+}
+
+// sample is one missed key. Values are kept as seeded hashes: equal or not is all that is asked, and secrets stay out.
+type sample struct {
+	owner  uuid.UUID
+	hash   uint64
+	values map[string]uint64
+}
+
+func (s *samples) init() {
+	s.seed, s.versions = maphash.MakeSeed(), make(map[uuid.UUID]*versionSamples)
+}
+
+// record notes a missed key. It reports whether the last one of the same version and owner had other parameters, and which.
+func (s *samples) record(version, owner uuid.UUID, hash uint64, params map[string]string) (similar bool, names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.version(version)
+	now := sample{owner: owner, hash: hash, values: s.fingerprint(params)}
+	last := v.last(owner)
+	v.recent[v.next%samplesByVersion] = now
+	v.next++
+	if last == nil || last.hash == hash {
+		return false, nil
+	}
+	return true, differences(last.values, now.values)
+}
+
+// version returns the samples of a version; when there are too many versions, any other is forgotten.
+func (s *samples) version(id uuid.UUID) *versionSamples {
+	if v, ok := s.versions[id]; ok {
+		return v
+	}
+	for other := range s.versions {
+		if len(s.versions) < sampledVersions {
+			break
+		}
+		delete(s.versions, other)
+	}
+	v := new(versionSamples)
+	s.versions[id] = v
+	return v
+}
+
+// last returns a copy of the newest sample of an owner.
+func (v *versionSamples) last(owner uuid.UUID) *sample {
+	for i := v.next - 1; i >= max(0, v.next-samplesByVersion); i-- {
+		if s := v.recent[i%samplesByVersion]; s.owner == owner {
+			return &s
+		}
+	}
+	return nil
+}
+
+func (s *samples) fingerprint(params map[string]string) map[string]uint64 {
+	if params == nil {
+		return nil
+	}
+	values := make(map[string]uint64, len(params))
+	for name, value := range params {
+		values[strings.Clone(name)] = maphash.String(s.seed, value)
+	}
+	return values
+}
+
+// differences returns the sorted names that differ; none when one of the two is not known.
+func differences(a, b map[string]uint64) []string {
+	if a == nil || b == nil {
+		return nil
+	}
+	var names []string
+	for name, value := range a {
+		if other, ok := b[name]; !ok || other != value {
+			names = append(names, name)
+		}
+	}
+	for name := range b {
+		if _, ok := a[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

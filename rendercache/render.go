@@ -1,0 +1,304 @@
+package rendercache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// role says what a caller of obtain has to do after it looked at the table under the lock.
+type role uint8
+
+const (
+	hitNow     role = iota // take the value
+	failNow                // take the remembered failure
+	bypass                 // nothing can be kept: call the function
+	recurse                // the render asks for itself
+	waitOwn                // wait for the render this call started
+	waitShared             // wait for the render another call started
+)
+
+// ticket is what board found or started.
+type ticket[K comparable, V any] struct {
+	role   role
+	view   view[V]
+	entry  *entry[K, V]
+	flight *flight[V]
+	cause  MissCause
+	gone   departed[K, V]
+}
+
+// obtain is Do after the first lookup has not simply hit.
+func (c *Cache[K, V]) obtain(ctx context.Context, req Request[K, V], hash uint64, now int64) (Result[V], error) {
+	if err := ctx.Err(); err != nil {
+		if v, ok := c.find(hash, req.Key, now); ok {
+			return c.found(v, now), nil
+		}
+		return c.fail(Result[V]{}, fmt.Errorf("rendercache: render: %w", err))
+	}
+	t := c.board(ctx, req, hash, now)
+	c.tell(t.gone)
+	switch t.role {
+	case hitNow:
+		return c.found(t.view, now), nil
+	case failNow:
+		c.counters.failureHits.Add(1)
+		return c.fail(c.landed(t.flight, Remembered, now), t.flight.err)
+	case bypass:
+		return c.unkept(ctx, req.Render)
+	case recurse:
+		return c.fail(Result[V]{}, ErrRecursive)
+	case waitOwn:
+		miss := c.explain(req, hash, t.cause)
+		r, err := c.await(ctx, t, hash, Rendered)
+		r.Miss = miss
+		return r, err
+	default:
+		return c.await(ctx, t, hash, Shared)
+	}
+}
+
+// board looks again under the lock and takes the one way that is right: what is there, what is under way, or a new
+// render. Nothing can come between the look and the start, which is why a key is never rendered twice at once.
+func (c *Cache[K, V]) board(ctx context.Context, req Request[K, V], hash uint64, now int64) ticket[K, V] {
+	s := c.table.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.closed.Load() || strange(req.Key) {
+		return ticket[K, V]{role: bypass}
+	}
+	e := s.lookup(hash, req.Key)
+	switch {
+	case e == nil:
+		return c.depart(ctx, req, s, hash, c.table.ghosts.recall(hash))
+	case e.state == loading:
+		return c.join(ctx, e)
+	case !e.expired(now, c.life) && e.state == failed:
+		return ticket[K, V]{role: failNow, flight: e.flight}
+	case !e.expired(now, c.life):
+		return ticket[K, V]{role: hitNow, view: c.use(s, e, now)}
+	case e.refreshing():
+		gone := c.table.demote(e)
+		t := c.join(ctx, e)
+		t.gone = gone
+		return t
+	default:
+		return c.depart(ctx, req, s, hash, MissExpired)
+	}
+}
+
+// depart starts a render in place of whatever has this hash. The shard's lock is held.
+func (c *Cache[K, V]) depart(ctx context.Context, req Request[K, V], s *shard[K, V], hash uint64, cause MissCause) ticket[K, V] {
+	t := ticket[K, V]{role: waitOwn, cause: max(cause, MissFirst)}
+	if old := s.byHash[hash]; old != nil {
+		t.gone = c.table.remove(s, old, EvictExpired)
+	}
+	t.entry = &entry[K, V]{key: req.Key, state: loading}
+	c.table.insert(s, hash, t.entry)
+	t.flight = c.launch(ctx, req.Render, s, t.entry)
+	return t
+}
+
+// join waits along, unless the caller is part of the very work. The shard's lock is held.
+func (c *Cache[K, V]) join(ctx context.Context, e *entry[K, V]) ticket[K, V] {
+	if e.flight.within(ctx) {
+		return ticket[K, V]{role: recurse}
+	}
+	e.flight.waiters++
+	return ticket[K, V]{role: waitShared, entry: e, flight: e.flight}
+}
+
+// demote turns a value that expired under its refresh into a key being rendered: whoever comes waits for the render
+// that is under way. The cache's own place among the waiters is given up in the same moment in which the caller, who
+// holds the shard's lock, joins.
+func (t *table[K, V]) demote(e *entry[K, V]) departed[K, V] {
+	gone := departed[K, V]{key: e.key, value: e.value, cause: EvictExpired, valued: true, counted: true}
+	var zero V
+	e.value, e.state = zero, loading
+	e.flight.waiters--
+	t.entries.Add(-1)
+	t.weight.Add(-e.weight)
+	return gone
+}
+
+// launch runs a render for an entry. The shard's lock is held.
+func (c *Cache[K, V]) launch(ctx context.Context, render func(context.Context) (V, error), s *shard[K, V], e *entry[K, V]) *flight[V] {
+	f, ctx := newFlight[V](ctx)
+	e.flight = f
+	s.flights[f] = struct{}{}
+	c.counters.renders.Add(1)
+	c.work.Go(func() {
+		fly(func() (outcome[V], error) { return c.attempt(ctx, e.key, render) },
+			func(o outcome[V], err error) { c.land(s, e, f, o, err) })
+	})
+	return f
+}
+
+// outcome is a render's value and what is to become of it.
+type outcome[V any] struct {
+	value  V
+	keep   bool
+	weight int64
+	life   time.Duration // of a failure
+}
+
+// attempt waits for a place, renders and judges. The callbacks of Config run in here, where a panic is caught.
+func (c *Cache[K, V]) attempt(ctx context.Context, key K, render func(context.Context) (V, error)) (o outcome[V], err error) {
+	if c.slots != nil {
+		if err := c.slots.Acquire(ctx, 1); err != nil {
+			return o, blame(ctx, err)
+		}
+		defer c.slots.Release(1)
+	}
+	value, err := c.timed(ctx, render)
+	switch {
+	case errors.Is(err, ErrNoStore):
+		return outcome[V]{value: value}, nil
+	case err == nil:
+		weight := c.weigh(key, value)
+		return outcome[V]{value: value, weight: weight, keep: c.fits(weight)}, nil
+	case c.cfg.ErrorTTL != nil && !isContextError(err):
+		return outcome[V]{life: c.cfg.ErrorTTL(err)}, err
+	default:
+		return o, blame(ctx, err)
+	}
+}
+
+func (c *Cache[K, V]) timed(ctx context.Context, render func(context.Context) (V, error)) (value V, err error) {
+	c.counters.running.Add(1)
+	began, ok := c.now(), false
+	defer func() {
+		c.counters.running.Add(-1)
+		c.observe(time.Duration(c.now()-began), ok)
+	}()
+	value, err = render(ctx)
+	ok = err == nil || errors.Is(err, ErrNoStore)
+	return value, err
+}
+
+// land publishes what a render brought. Waiters are released after the table is within its limits again, so that
+// a caller who has its value never sees more than the limit.
+func (c *Cache[K, V]) land(s *shard[K, V], e *entry[K, V], f *flight[V], o outcome[V], err error) {
+	now := c.now()
+	s.mu.Lock()
+	f.running = false
+	f.value, f.err, f.ended = o.value, err, now
+	delete(s.flights, f)
+	gone := c.settle(s, e, f, o)
+	s.mu.Unlock()
+	f.cancel(nil)
+
+	evicted := c.shrink(now, e)
+	close(f.done)
+	report(c.cfg.Logger, err)
+	c.tell(gone)
+	c.tell(evicted...)
+}
+
+// settle writes the outcome into the entry the render was started for, if that is still in the table with this very
+// render. What was invalidated, replaced or abandoned meanwhile is not. The shard's lock is held.
+func (c *Cache[K, V]) settle(s *shard[K, V], e *entry[K, V], f *flight[V], o outcome[V]) (gone departed[K, V]) {
+	if !s.holds(e) || e.flight != f {
+		return gone
+	}
+	switch {
+	case o.keep:
+		c.cfg.KeyLog.stored(c.table.hash(e.key), f.ended, o.weight)
+		return c.table.fill(e, o, f.ended)
+	case e.state == ready:
+		// A refresh that brought nothing: the old value stays, and its next try waits from now on.
+		e.flight = &flight[V]{ended: f.ended}
+	case o.life > 0:
+		// A flight of its own, without the context of the caller who started the render.
+		e.flight = &flight[V]{err: f.err, ended: f.ended, until: f.ended + int64(o.life)}
+		e.state, e.born, e.weight = failed, f.ended, 1
+		e.stamp.set(f.ended, 0)
+		c.table.count(e.weight)
+	default:
+		c.table.remove(s, e, evictUnkept)
+	}
+	return gone
+}
+
+// fill stores a rendered value in its entry and returns the one it replaces.
+func (t *table[K, V]) fill(e *entry[K, V], o outcome[V], now int64) (gone departed[K, V]) {
+	if e.state == ready {
+		gone = departed[K, V]{key: e.key, value: e.value, cause: EvictReplaced, valued: true, counted: true}
+		t.entries.Add(-1)
+		t.weight.Add(-e.weight)
+	}
+	_, hits := e.stamp.get()
+	e.stamp.set(now, hits)
+	e.refreshed = e.state == ready
+	e.value, e.weight, e.born = o.value, o.weight, now
+	e.state, e.flight = ready, nil
+	t.count(e.weight)
+	return gone
+}
+
+// await waits for a flight and gives it up when ctx ends first.
+func (c *Cache[K, V]) await(ctx context.Context, t ticket[K, V], hash uint64, source Source) (Result[V], error) {
+	if !t.flight.wait(ctx) {
+		c.abandon(hash, t)
+		return c.fail(Result[V]{Source: source}, fmt.Errorf("rendercache: wait for render: %w", ctx.Err()))
+	}
+	r := c.landed(t.flight, source, t.flight.ended)
+	if t.flight.err != nil {
+		return c.fail(r, t.flight.err)
+	}
+	if source == Shared {
+		c.counters.shared.Add(1)
+	} else {
+		c.counters.misses.Add(1)
+	}
+	return r, nil
+}
+
+// abandon takes a waiter away. The entry of a render that nobody wants leaves the table in the same step in which
+// the render is told to stop, so the next caller starts afresh instead of sharing the cancellation.
+func (c *Cache[K, V]) abandon(hash uint64, t ticket[K, V]) {
+	s := c.table.shard(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.flight.leave() && s.holds(t.entry) && t.entry.flight == t.flight {
+		c.table.remove(s, t.entry, evictUnkept)
+	}
+}
+
+func (c *Cache[K, V]) landed(f *flight[V], source Source, now int64) Result[V] {
+	return Result[V]{
+		Value: f.value, Source: source,
+		RenderedAt: c.start.Add(time.Duration(f.ended)), Age: time.Duration(max(0, now-f.ended)),
+	}
+}
+
+func (c *Cache[K, V]) fail(r Result[V], err error) (Result[V], error) {
+	c.counters.errors.Add(1)
+	return r, err
+}
+
+// unkept renders around the table.
+func (c *Cache[K, V]) unkept(ctx context.Context, render func(context.Context) (V, error)) (Result[V], error) {
+	value, err := around(ctx, render)
+	now := c.now()
+	return Result[V]{Value: value, RenderedAt: c.start.Add(time.Duration(now))}, err
+}
+
+// explain finds out and records why there was a miss.
+func (c *Cache[K, V]) explain(req Request[K, V], hash uint64, cause MissCause) Miss {
+	miss := Miss{Cause: cause}
+	if c.cfg.Groups != nil {
+		id := c.table.groupsOf(req.Key)
+		similar, names := c.samples.record(id[byVersion], id[byOwner], hash, req.Params)
+		if similar && cause == MissFirst {
+			miss = Miss{Cause: MissParameters, Names: names}
+		}
+	}
+	c.counters.causes[miss.Cause].Add(1)
+	if l := c.cfg.Logger; l.Enabled(context.Background(), slog.LevelDebug) {
+		l.Debug("render cache miss", slog.String("cause", miss.Cause.String()), slog.Any("parameters", miss.Names))
+	}
+	return miss
+}

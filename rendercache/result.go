@@ -1,0 +1,81 @@
+package rendercache
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Source says where a result comes from.
+type Source uint8
+
+const (
+	// Rendered: this call started the render.
+	Rendered Source = iota
+	// Shared: this call joined a render that was running.
+	Shared
+	// Hit: the value was there.
+	Hit
+	// Refreshed: the value was there and had been rendered anew behind an earlier hit.
+	Refreshed
+	// Remembered: the failure was there, kept by Config.ErrorTTL.
+	Remembered
+)
+
+// String returns the source in lower case.
+func (s Source) String() string {
+	return name(s, "rendered", "shared", "hit", "refreshed", "remembered")
+}
+
+// Request is what [Cache.Do] needs.
+type Request[K comparable, V any] struct {
+	// Key is what the result is kept under.
+	Key K
+	// Render makes the value. See [Cache.Render].
+	Render func(context.Context) (V, error)
+	// Params are the parameters behind the key. Optional: with them a miss can name those that differed from the
+	// last similar key. They are read on a miss only; names are kept, values are not.
+	Params map[string]string
+}
+
+// Result is a value and its history.
+type Result[V any] struct {
+	// Value is what was rendered or found, the zero value beside an error.
+	Value V
+	// Source says how this call got it.
+	Source Source
+	// RenderedAt is when its render ended, in the clock's location; zero when there was none.
+	RenderedAt time.Time
+	// Age is the time since then.
+	Age time.Duration
+	// Miss says why the key was not found, when Source is Rendered.
+	Miss Miss
+}
+
+// String says age and source for people: "rendered 12 minutes ago, hit".
+func (r Result[V]) String() string {
+	return fmt.Sprintf("rendered %s, %s", ago(r.Age), r.Source)
+}
+
+func ago(d time.Duration) string {
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		switch n := d / u.unit; {
+		case n == 1:
+			return "1 " + u.name + " ago"
+		case n > 1:
+			return fmt.Sprintf("%d %ss ago", n, u.name)
+		}
+	}
+	return "just now"
+}
+
+// name returns the i-th of a closed enum's names.
+func name[T ~uint8](i T, names ...string) string {
+	if int(i) < len(names) {
+		return names[i]
+	}
+	return fmt.Sprintf("unknown(%d)", uint8(i))
+}

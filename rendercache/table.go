@@ -1,0 +1,121 @@
+package rendercache
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+)
+
+const (
+	shardBits  = 6
+	shardCount = 1 << shardBits
+)
+
+// table is the entries by key, in shards chosen by the upper bits of a seeded hash. A shard maps the hash, not the
+// key, to the entry: hashing a 64-byte key once more inside the map costs up to a quarter of a hit. The full key is
+// compared on every lookup. Should two keys ever share all 64 bits, the later displaces the earlier: a miss, never a
+// wrong value.
+type table[K comparable, V any] struct {
+	seed   maphash.Seed
+	groups func(K) (version, owner uuid.UUID)
+	shards [shardCount]shard[K, V]
+
+	// What the shards hold together, loading entries apart.
+	entries, weight atomic.Int64
+	ghosts          ghosts
+}
+
+type shard[K comparable, V any] struct {
+	mu     sync.RWMutex
+	byHash map[uint64]*entry[K, V]
+	// hits sits beside the lock, whose cache line a hit writes anyway.
+	hits atomic.Uint64
+	// residents are the same entries, densely, for random choice and for scans.
+	residents []*entry[K, V]
+	heads     [2]map[uuid.UUID]int32
+	flights   map[*flight[V]]struct{}
+
+	_ [64]byte // keeps the next shard's lock off this one's cache line
+}
+
+func (t *table[K, V]) init(groups func(K) (version, owner uuid.UUID)) {
+	t.seed, t.groups = maphash.MakeSeed(), groups
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.byHash = make(map[uint64]*entry[K, V])
+		s.flights = make(map[*flight[V]]struct{})
+		s.heads = [2]map[uuid.UUID]int32{{}, {}}
+	}
+}
+
+func (t *table[K, V]) hash(key K) uint64 { return maphash.Comparable(t.seed, key) }
+
+func (t *table[K, V]) shard(hash uint64) *shard[K, V] { return &t.shards[hash>>(64-shardBits)] }
+
+// strange reports whether a key differs from itself, as one with a NaN in it does. It could be stored but never found.
+func strange[K comparable](key K) bool {
+	again := key
+	return key != again
+}
+
+// lookup returns the entry of a key, in whatever state, or nil. Any lock will do.
+func (s *shard[K, V]) lookup(hash uint64, key K) *entry[K, V] {
+	if e := s.byHash[hash]; e != nil && e.key == key {
+		return e
+	}
+	return nil
+}
+
+// holds reports whether the entry is in the shard still. Any lock will do.
+func (s *shard[K, V]) holds(e *entry[K, V]) bool { return e.slot >= 0 }
+
+// insert puts an entry where there is none. The shard's lock is held.
+func (t *table[K, V]) insert(s *shard[K, V], hash uint64, e *entry[K, V]) {
+	e.slot = int32(len(s.residents))
+	s.residents = append(s.residents, e)
+	s.byHash[hash] = e
+	t.link(s, e)
+	if e.state != loading {
+		t.count(e.weight)
+	}
+}
+
+// count adds an entry of the given weight to the totals.
+func (t *table[K, V]) count(weight int64) {
+	t.entries.Add(1)
+	t.weight.Add(weight)
+}
+
+// remove takes an entry out and returns what the hook must be told. A refresh behind it is given up; a render that
+// callers wait for goes on, but can no longer be stored. The shard's lock is held.
+func (t *table[K, V]) remove(s *shard[K, V], e *entry[K, V], why EvictCause) departed[K, V] {
+	hash := t.hash(e.key)
+	delete(s.byHash, hash)
+	t.unlink(s, e)
+	t.vacate(s, e)
+	t.ghosts.remember(hash, why.miss())
+	if e.state == loading {
+		return departed[K, V]{}
+	}
+	t.entries.Add(-1)
+	t.weight.Add(-e.weight)
+	if e.refreshing() {
+		e.flight.leave()
+	}
+	return departed[K, V]{key: e.key, value: e.value, cause: why, valued: e.state == ready, counted: true}
+}
+
+// vacate fills the entry's slot with the last resident.
+func (t *table[K, V]) vacate(s *shard[K, V], e *entry[K, V]) {
+	last := int32(len(s.residents) - 1)
+	if moved := s.residents[last]; moved != e {
+		t.relink(s, moved, e.slot)
+		moved.slot = e.slot
+		s.residents[e.slot] = moved
+	}
+	s.residents[last] = nil
+	s.residents = s.residents[:last]
+	e.slot = -1
+}

@@ -1,0 +1,275 @@
+package schedule
+
+import (
+	"iter"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// DST says what becomes of local times that a change of the zone's clock skips
+// or repeats. See the package comment for both policies in full.
+type DST uint8
+
+const (
+	// DSTOnce fires every local time once: a skipped one at the first instant
+	// after the gap, a repeated one when it is first shown. It is the default.
+	DSTOnce DST = iota
+	// DSTCompat does what robfig/cron does: a skipped time is left out, a
+	// repeated one fires twice.
+	DSTCompat
+)
+
+// String returns the policy's name.
+func (d DST) String() string {
+	switch d {
+	case DSTOnce:
+		return "once"
+	case DSTCompat:
+		return "compat"
+	}
+	return "unknown"
+}
+
+// Options are the choices a schedule leaves to the host. The zero value is the
+// library's policy.
+type Options struct {
+	// DST is the policy for skipped and repeated local times. Defaults to DSTOnce.
+	DST DST
+}
+
+// Cron is a parsed schedule. It is immutable and safe for concurrent use.
+//
+// A nil *Cron is "no schedule": it never fires, has no text and no error. So is
+// the zero value.
+type Cron struct {
+	text string // as submitted
+	spec string // the five fields
+	err  error  // why text is unusable
+
+	zone    *zone // nil: never fires
+	week    week
+	reading reading
+	single  int // the minute of the day, when there is only one; else -1
+
+	compat *cron.SpecSchedule // the library's own, for DSTCompat
+	daily  bool               // fires on every day of the week
+}
+
+// Weekly parses an autostart schedule: five cron fields after an optional
+// CRON_TZ=<zone>, UTC without it. Day-of-month and month must be a literal "*".
+//
+// Lists, ranges, steps, names of weekdays in any case, and "?" are understood as
+// robfig/cron understands them; weekday 7, reversed ranges, seconds, descriptors such as
+// @daily, the prefix TZ= and the host's zone "Local" are refused, with an [*InputError].
+//
+// Zones come from the host's time zone database. A program that may run on a
+// host without one imports time/tzdata.
+func Weekly(spec string) (*Cron, error) { return parse(weekly, spec, Options{}, nil) }
+
+// Daily parses a quiet-hours schedule: like [Weekly], and day-of-week must be "*"
+// too, minute and hour single values.
+func Daily(spec string) (*Cron, error) { return parse(daily, spec, Options{}, nil) }
+
+// WeeklyWith is [Weekly] with options.
+func WeeklyWith(spec string, o Options) (*Cron, error) { return parse(weekly, spec, o, nil) }
+
+// DailyWith is [Daily] with options.
+func DailyWith(spec string, o Options) (*Cron, error) { return parse(daily, spec, o, nil) }
+
+func newCron(text, spec string, fields *cron.SpecSchedule, z *zone, o Options) *Cron {
+	minutes, hours, days := fields.Minute&allBits, fields.Hour&allBits, fields.Dow&allBits
+	c := &Cron{
+		text: text, spec: spec, zone: z,
+		week:   newWeek(minutes, hours, days),
+		single: singleMinute(minutes, hours),
+		daily:  days == 1<<7-1,
+	}
+	if everyHour := hours == 1<<24-1; everyHour || o.DST == DSTCompat {
+		c.reading = clock
+	}
+	if o.DST == DSTCompat {
+		c.compat = fields
+	}
+	return c
+}
+
+func unusable(text string, err error) *Cron { return &Cron{text: text, err: err, single: -1} }
+
+func (c *Cron) fires() bool { return c != nil && c.zone != nil }
+
+// Next returns the first time the schedule fires strictly after t, in the
+// schedule's own zone, or the zero time when it never does: for a nil or unusable schedule, and
+// more than a million years away from 1970. Fires are whole minutes of the
+// zone's clock, except those moved to the end of a gap that ends between two.
+//
+// It takes constant time, some tens of nanoseconds, and allocates only when it
+// meets a part of the zone's history for the first time.
+func (c *Cron) Next(t time.Time) time.Time {
+	if !c.fires() {
+		return time.Time{}
+	}
+	sec := t.Unix()
+	if !withinLimit(sec) {
+		return time.Time{}
+	}
+	if c.compat != nil {
+		return c.nextCompat(t)
+	}
+	return c.at(c.next(sec))
+}
+
+func (c *Cron) at(sec int64) time.Time { return time.Unix(sec, 0).In(c.zone.loc) }
+
+// next returns the first fire after sec, as the schedule's reading has it.
+func (c *Cron) next(sec int64) int64 {
+	at := sec
+	for {
+		p := c.zone.page(at)
+		for i := range p.spans {
+			s := &p.spans[i]
+			if s.end <= at {
+				continue
+			}
+			minute := s.first[c.reading]
+			if sec >= s.start {
+				minute = max(minute, floorDiv(sec+s.offset, 60)+1)
+			}
+			// A minute before the span's start was skipped: it fires now.
+			if fire := max(c.week.next(minute)*60-s.offset, s.start); fire < s.end {
+				return fire
+			}
+			// From here on the first candidate is the next span's first second.
+			at, sec = s.end, s.end-1
+		}
+	}
+}
+
+// onDay returns the first time that belongs to a date, given as days since
+// 1970-01-01. Unlike a search from midnight it is not misled by a time of the day
+// before that a gap has moved past midnight.
+func (c *Cron) onDay(day int64) time.Time {
+	if c.compat == nil && c.reading == once {
+		return c.at(c.zone.reach(c.week.next(day * minutesPerDay)))
+	}
+	return c.Next(c.at(c.zone.midnight(day) - 1))
+}
+
+// Matches reports whether the schedule fires in the minute that ends with t:
+// after t minus one minute and not after t. For fires on whole minutes that is
+// to say that t, cut to the minute, is one of them.
+func (c *Cron) Matches(t time.Time) bool {
+	next := c.Next(t.Add(-time.Minute))
+	return !next.IsZero() && !next.After(t)
+}
+
+// Occurrences yields the times at which the schedule fires after from and not
+// after to, in order. The sequence may be ranged over more than once.
+func (c *Cron) Occurrences(from, to time.Time) iter.Seq[time.Time] {
+	return func(yield func(time.Time) bool) {
+		for t := c.Next(from); !t.IsZero() && !t.After(to); t = c.Next(t) {
+			if !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// NextAllowed returns the first fire after at whose weekday, in the schedule's
+// zone, is among days, and whether there is one.
+//
+// The search goes on from a fire on a forbidden day only while that fire is less than seven
+// days (of 24 hours) after at. The fire returned may lie beyond.
+func (c *Cron) NextAllowed(at time.Time, days Days) (time.Time, bool) {
+	limit := at.Add(7 * 24 * time.Hour)
+	for from := at; from.Before(limit); {
+		next := c.Next(from)
+		if next.IsZero() {
+			return time.Time{}, false
+		}
+		if days.Has(next.Weekday()) {
+			return next, true
+		}
+		from = c.skipDay(next, limit)
+	}
+	return time.Time{}, false
+}
+
+// skipDay returns where to search on from a fire on a forbidden day: the last
+// moment of that day, so that a schedule of every minute does not try them all, or
+// the fire itself when the offset changes before or the day ends after the
+// limit. The library's answers may depend on where a search begins, so in its
+// mode every fire is tried.
+func (c *Cron) skipDay(fire, limit time.Time) time.Time {
+	if c.compat != nil {
+		return fire
+	}
+	sec := fire.Unix()
+	s := c.zone.span(sec)
+	end := sec + secondsPerDay - floorMod(sec+s.offset, secondsPerDay)
+	if end > s.end || end > limit.Unix() {
+		return fire
+	}
+	return c.at(end - 1)
+}
+
+// Err returns nil, or why the schedule's text is unusable. Only an [Interner]
+// hands out schedules with an error.
+func (c *Cron) Err() error {
+	if c == nil {
+		return nil
+	}
+	return c.err
+}
+
+// Text returns the schedule exactly as it was submitted.
+func (c *Cron) Text() string {
+	if c == nil {
+		return ""
+	}
+	return c.text
+}
+
+// Spec returns the five fields without the zone, separated by single spaces, or
+// "" when the schedule is unusable.
+func (c *Cron) Spec() string {
+	if c == nil {
+		return ""
+	}
+	return c.spec
+}
+
+// String returns the canonical text, CRON_TZ=<zone> and the five fields. Parsed
+// again it gives an equal schedule. Of an unusable schedule it returns the text.
+func (c *Cron) String() string {
+	if !c.fires() {
+		return c.Text()
+	}
+	return zonePrefix + c.zone.loc.String() + " " + c.spec
+}
+
+// Location returns the schedule's zone, UTC when the schedule is nil or unusable.
+func (c *Cron) Location() *time.Location {
+	if !c.fires() {
+		return time.UTC
+	}
+	return c.zone.loc
+}
+
+// Min returns the smallest gap between two consecutive fires in the week from
+// 1970-01-01T01:01:01Z, a week if there is only one, and zero for a schedule that
+// never fires. It is for display: no minimum is enforced.
+func (c *Cron) Min() time.Duration {
+	const aWeek = 7 * 24 * time.Hour
+	if !c.fires() {
+		return 0
+	}
+	start := time.Date(1970, 1, 1, 1, 1, 1, 0, time.UTC)
+	first := c.Next(start)
+	last := c.Next(first) // may lie beyond the week: one gap is always measured
+	smallest := min(aWeek, last.Sub(first))
+	for t := range c.Occurrences(last, start.Add(aWeek)) {
+		smallest, last = min(smallest, t.Sub(last)), t
+	}
+	return smallest
+}

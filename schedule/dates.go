@@ -1,0 +1,156 @@
+package schedule
+
+import (
+	"slices"
+	"sort"
+	"strings"
+	"time"
+)
+
+// maxDates bounds the text of a set of dates: decades of holidays.
+const maxDates = 16 << 10
+
+// Dates is a set of calendar dates in one zone, such as holidays. It is
+// immutable and safe for concurrent use. Nil and the zero value are the empty set.
+type Dates struct {
+	loc  *time.Location
+	runs []run // in order, neither touching nor overlapping
+}
+
+// run is a stretch of dates without a break: as days since 1970-01-01, both
+// included, and as UTC seconds [start, end). A date that the zone left out has none.
+type run struct {
+	first, last int64
+	start, end  int64
+}
+
+// ParseDates reads a set of dates: a zone, UTC without it, then dates and ranges
+// of dates separated by commas, such as
+//
+//	Europe/Berlin 2026-12-24..2026-12-26,2027-01-01
+//
+// "" is the empty set. The host's own zone "Local" is refused.
+func ParseDates(text string) (*Dates, error) {
+	if len(text) > maxDates {
+		return nil, refuse("dates", text, "must not be longer than %d bytes", maxDates)
+	}
+	fields := strings.Fields(text)
+	if len(fields) == 0 {
+		return &Dates{}, nil
+	}
+	name := "UTC"
+	if first := fields[0]; first[0] < '0' || first[0] > '9' {
+		name, fields = first, fields[1:]
+	}
+	loc, err := loadZone("dates", text, name)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := parseRuns(text, strings.Join(fields, ""))
+	if err != nil {
+		return nil, err
+	}
+	return newDates(loc, runs), nil
+}
+
+func parseRuns(text, list string) ([]run, error) {
+	var runs []run
+	for item := range strings.SplitSeq(list, ",") {
+		from, to, isRange := strings.Cut(item, "..")
+		if !isRange {
+			to = from
+		}
+		first, err1 := parseDate(from)
+		last, err2 := parseDate(to)
+		switch {
+		case err1 != nil || err2 != nil:
+			return nil, refuse("dates", text, "%q is not a date such as 2026-12-24, or a range such as 2026-12-24..2026-12-26", item)
+		case last < first:
+			return nil, refuse("dates", text, "the range %q ends before it begins", item)
+		}
+		runs = append(runs, run{first: first, last: last})
+	}
+	return runs, nil
+}
+
+func parseDate(s string) (int64, error) {
+	t, err := time.Parse(time.DateOnly, s)
+	return floorDiv(t.Unix(), secondsPerDay), err
+}
+
+func newDates(loc *time.Location, runs []run) *Dates {
+	slices.SortFunc(runs, func(a, b run) int { return int(a.first - b.first) })
+	merged := runs[:1]
+	for _, r := range runs[1:] {
+		if tail := &merged[len(merged)-1]; r.first <= tail.last+1 {
+			tail.last = max(tail.last, r.last)
+		} else {
+			merged = append(merged, r)
+		}
+	}
+	z := newZone(loc)
+	for i := range merged {
+		r := &merged[i]
+		r.start, r.end = z.midnight(r.first), z.midnight(r.last+1)
+	}
+	return &Dates{loc: loc, runs: merged}
+}
+
+// Covering reports whether t is on one of the dates, in their zone, and when the
+// run of dates it is in ends: the first instant of the day after the last.
+func (d *Dates) Covering(t time.Time) (until time.Time, held bool) {
+	if d == nil {
+		return time.Time{}, false
+	}
+	sec := t.Unix()
+	i := d.firstEndingAfter(sec)
+	if i == len(d.runs) || sec < d.runs[i].start {
+		return time.Time{}, false
+	}
+	return d.at(d.runs[i].end), true
+}
+
+// NextStart returns the first instant of the first run of dates that begins
+// strictly after t, or the zero time.
+func (d *Dates) NextStart(t time.Time) time.Time {
+	if d == nil {
+		return time.Time{}
+	}
+	sec := t.Unix()
+	for _, r := range d.runs[d.firstEndingAfter(sec):] {
+		if r.start > sec && r.start < r.end {
+			return d.at(r.start)
+		}
+	}
+	return time.Time{}
+}
+
+func (d *Dates) firstEndingAfter(sec int64) int {
+	return sort.Search(len(d.runs), func(i int) bool { return d.runs[i].end > sec })
+}
+
+func (d *Dates) at(sec int64) time.Time { return time.Unix(sec, 0).In(d.loc) }
+
+// Location returns the zone of the dates, UTC for the empty set.
+func (d *Dates) Location() *time.Location {
+	if d == nil || d.loc == nil {
+		return time.UTC
+	}
+	return d.loc
+}
+
+// String returns the canonical text: the zone, then the dates in order, runs of
+// them as ranges. The empty set is "". Parsed again it gives an equal set.
+func (d *Dates) String() string {
+	if d == nil || len(d.runs) == 0 {
+		return ""
+	}
+	items := make([]string, len(d.runs))
+	for i, r := range d.runs {
+		items[i] = dateOf(r.first)
+		if r.last > r.first {
+			items[i] += ".." + dateOf(r.last)
+		}
+	}
+	return d.loc.String() + " " + strings.Join(items, ",")
+}

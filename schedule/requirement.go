@@ -1,0 +1,66 @@
+package schedule
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// MaxRequirementWeeks is the longest period of an autostop requirement.
+const MaxRequirementWeeks = 16
+
+// Requirement is a template's autostop requirement: on which days, and in every
+// how manieth week, its workspaces must be stopped in the owner's quiet hours.
+// The zero value requires nothing.
+type Requirement struct {
+	// Days are the required weekdays. None: no requirement.
+	Days Days
+	// Weeks is the period: 1 is every week, 2 every other week, and so on up to
+	// 16, counted from Monday 2023-01-02. Defaults to 1.
+	Weeks int
+}
+
+// Validate refuses weekdays that do not exist and periods out of range.
+func (r Requirement) Validate() error {
+	if err := r.Days.Validate(); err != nil {
+		return fmt.Errorf("autostop requirement: %w", err)
+	}
+	if r.Weeks < 0 || r.Weeks > MaxRequirementWeeks {
+		return refuse("autostop requirement weeks", strconv.Itoa(r.Weeks), "must be between 0 and %d", MaxRequirementWeeks)
+	}
+	return nil
+}
+
+// firstWeek is Monday 2023-01-02, from which weeks are counted, in days since 1970-01-01.
+const firstWeek = 19359
+
+// firstDay returns the first day, not before day, that lies in a week of the
+// requirement: day itself, or the Monday of the next such week.
+func (r Requirement) firstDay(day int64) (int64, error) {
+	if r.Weeks <= 1 {
+		return day, nil
+	}
+	if day < firstWeek {
+		return 0, fmt.Errorf("autostop requirement: weeks are counted from 2023-01-02, and %s is before", dateOf(day))
+	}
+	weeks := int64(r.Weeks)
+	week := (day - firstWeek) / 7
+	if week%weeks == 0 {
+		return day, nil
+	}
+	return firstWeek + (week/weeks+1)*weeks*7, nil
+}
+
+// requiredDay returns the first required weekday that is not before day.
+func (r Requirement) requiredDay(day int64) (int64, error) {
+	for d := day; d < day+7; d++ {
+		if r.Days.Has(weekdayOf(d)) {
+			return d, nil
+		}
+	}
+	return 0, fmt.Errorf("autostop requirement: no day of the week is among days %v", r.Days)
+}
+
+func dateOf(day int64) string {
+	return time.Unix(day*secondsPerDay, 0).UTC().Format(time.DateOnly)
+}
