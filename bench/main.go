@@ -1,0 +1,59 @@
+// Command bench measures the library against its peers and its limits, side by side in one run, and prints the ratios.
+//
+//	go run ./bench                     every suite, small sizes
+//	go run ./bench -only tick/         a part
+//	go run ./bench -size full          the sizes of the targets
+//	go run ./bench -json               one line of JSON for each figure
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/dormouse-go/dormouse/bench/figure"
+)
+
+// suites in the order in which they run.
+var suites = []figure.Suite{}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	only := flag.String("only", "", "measure only the figures whose name begins so")
+	size := flag.String("size", "small", "small or full")
+	asJSON := flag.Bool("json", false, "print a line of JSON for each figure")
+	flag.Parse()
+	if *size != "small" && *size != "full" {
+		return fmt.Errorf("size %q: must be small or full", *size)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+
+	r := &figure.Recorder{Full: *size == "full", Only: *only, JSON: *asJSON, Out: os.Stdout, Progress: os.Stderr}
+	var errs []error
+	for _, s := range suites {
+		if !r.Wants(s.Name + "/") {
+			continue
+		}
+		r.Step("suite %s", s.Name)
+		if err := s.Run(ctx, r); err != nil {
+			errs = append(errs, fmt.Errorf("suite %s: %w", s.Name, err))
+		}
+	}
+	if len(r.Figures()) == 0 && len(errs) == 0 {
+		return fmt.Errorf("only %q: no figure has such a name", *only)
+	}
+	if !*asJSON {
+		errs = append(errs, r.Table())
+	}
+	return errors.Join(errs...)
+}

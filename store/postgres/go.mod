@@ -1,0 +1,7 @@
+module github.com/dormouse-go/dormouse/store/postgres
+
+go 1.26.0
+
+require github.com/dormouse-go/dormouse v0.1.0
+
+replace github.com/dormouse-go/dormouse => ../../
