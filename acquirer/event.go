@@ -1,0 +1,41 @@
+package acquirer
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// EventKind says what an [Event] is about.
+type EventKind string
+
+const (
+	// EventUnmatched: no worker of any live process can run the ready jobs of a lane. Given once, when it
+	// becomes so.
+	EventUnmatched EventKind = "job.unmatched"
+	// EventMatched: a lane that was unmatched has an able worker again, or nothing stands in it any more.
+	EventMatched EventKind = "job.matched"
+	// EventReaped: a job's worker was lost, and its [LostPolicy] decided.
+	EventReaped EventKind = "job.reaped"
+	// EventExpired: a job that nobody could run for [Config.Expire] was failed.
+	EventExpired EventKind = "job.expired"
+	// EventProcessLost: a process was silent for [Config.Lease] and was declared lost.
+	EventProcessLost EventKind = "process.lost"
+)
+
+// Event is something that happened and concerns people. Of several processes, one gives each event; when
+// processes come and go it may be given twice.
+type Event struct {
+	Kind EventKind
+	At   time.Time
+	// Lane, of an unmatched, matched or expired event.
+	Lane Lane
+	// Jobs is the number of ready jobs in the lane, counted up to 1,000.
+	Jobs int
+	// Job, of a reaped or expired event, as it is now.
+	Job Job
+	// Process that was lost, of a reaped or process event.
+	Process uuid.UUID
+	// Reason in words: what the nearest worker lacks, or what was lost.
+	Reason string
+}

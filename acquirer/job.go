@@ -1,0 +1,112 @@
+package acquirer
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// State is where a job is in its life.
+type State string
+
+// The states of a job. Pending and Running are alive, the others are final.
+const (
+	Pending   State = "pending"
+	Running   State = "running"
+	Succeeded State = "succeeded"
+	Failed    State = "failed"
+	Canceled  State = "canceled"
+)
+
+// States are all states, in the order of a job's life.
+var states = []State{Pending, Running, Succeeded, Failed, Canceled}
+
+// Final reports whether a job in this state is over.
+func (s State) Final() bool { return s == Succeeded || s == Failed || s == Canceled }
+
+// Job is one unit of work as a store keeps it. It is a value: what crosses a store's border is a copy.
+// Times are UTC with microseconds; the zero time means "not yet".
+type Job struct {
+	ID           uuid.UUID
+	Organization uuid.UUID
+	// Tenant is who the job is for; tenants of one organization take turns.
+	Tenant   uuid.UUID
+	Type     string
+	Tags     TagSet
+	Priority int16
+	// Weight is the tenant's share against others, 1 being usual.
+	Weight  int
+	Payload []byte
+	// Trace is the W3C trace context of whoever posted the job.
+	Trace     string
+	CreatedAt time.Time
+
+	State State
+	// Order is the job's number in line at its priority in its organization; smaller goes first. It belongs to
+	// the store.
+	Order int64
+	// ReadyAt is the earliest time at which the job may be claimed.
+	ReadyAt time.Time
+	// Attempt counts the times that the job was handed out, those that were given back undelivered excepted.
+	Attempt int
+	// Fence is raised by every claim and never falls.
+	Fence int64
+	// Process, Worker and Token name who holds the job (or held it last) and the claim that took it.
+	Process, Worker, Token uuid.UUID
+	StartedAt, EndedAt     time.Time
+	// CancelAt is when somebody asked for the job to be canceled.
+	CancelAt time.Time
+	// Error says why the job failed or was canceled, or what went wrong with the last attempt.
+	Error    string
+	Result   []byte
+	Progress Progress
+}
+
+// Progress is how far a running job says it has come.
+type Progress struct {
+	// Percent is between 0 and 100.
+	Percent int
+	Message string
+}
+
+// Line is one line of a job's log.
+type Line struct {
+	// Seq is the line's number within its job, given by the store, rising.
+	Seq  int64
+	At   time.Time
+	Text string
+}
+
+// Lease is the right to work on a job: whoever ends, renews or reports presents it.
+type Lease struct {
+	Job   uuid.UUID
+	Fence int64
+}
+
+// Lease returns the lease that the job's last claim gave.
+func (j Job) Lease() Lease { return Lease{Job: j.ID, Fence: j.Fence} }
+
+// Lane returns where the job stands while it is ready.
+func (j Job) Lane() Lane {
+	return Lane{Organization: j.Organization, Type: j.Type, Tags: j.Tags, Priority: j.Priority}
+}
+
+// Clone returns a copy that shares no memory with j.
+func (j Job) Clone() Job {
+	j.Payload = slices.Clone(j.Payload)
+	j.Result = slices.Clone(j.Result)
+	return j
+}
+
+// Before reports whether j goes before other in the line of their organization: by priority, then by order
+// number, then by id.
+func (j Job) Before(other Job) bool {
+	if j.Priority != other.Priority {
+		return j.Priority > other.Priority
+	}
+	if j.Order != other.Order {
+		return j.Order < other.Order
+	}
+	return slices.Compare(j.ID[:], other.ID[:]) < 0
+}

@@ -1,0 +1,89 @@
+package acquirer
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/google/uuid"
+)
+
+// Limits bound how many jobs of an organization run at once. Zero or absent means no limit.
+type Limits struct {
+	// PerTenant bounds each tenant that Tenants does not name.
+	PerTenant int
+	// Tenants bounds single tenants; meant for dozens, since it travels with every claim.
+	Tenants map[uuid.UUID]int
+	// Types bounds the jobs of a type.
+	Types map[string]int
+	// Classes bound the jobs of low priority together.
+	Classes []Class
+}
+
+// Class bounds all running jobs with at most this priority. Priority alone decides only who goes next; it does
+// not help when long jobs of low priority hold every worker already. A class keeps workers free of them.
+type Class struct {
+	Priority int16
+	Max      int
+}
+
+// Share reserves slots: jobs with at most this priority get no more than this part of the organization's slots
+// (running jobs and waiting workers, of all processes), but at least one.
+type Share struct {
+	Priority int16
+	// Of is the part, above 0 and at most 1.
+	Of float64
+}
+
+// Tenant returns the limit of one tenant, 0 meaning none.
+func (l Limits) Tenant(id uuid.UUID) int {
+	if n, ok := l.Tenants[id]; ok {
+		return n
+	}
+	return l.PerTenant
+}
+
+// None reports whether nothing is limited.
+func (l Limits) None() bool {
+	return l.PerTenant == 0 && len(l.Tenants) == 0 && len(l.Types) == 0 && len(l.Classes) == 0
+}
+
+func (l Limits) clone() Limits {
+	l.Tenants, l.Types, l.Classes = maps.Clone(l.Tenants), maps.Clone(l.Types), slices.Clone(l.Classes)
+	return l
+}
+
+func (l Limits) validate() error {
+	if l.PerTenant < 0 {
+		return invalid("limits.per_tenant", l.PerTenant, "must not be negative")
+	}
+	for id, n := range l.Tenants {
+		if n < 0 {
+			return invalid("limits.tenants."+id.String(), n, "must not be negative")
+		}
+	}
+	for t, n := range l.Types {
+		if n < 0 {
+			return invalid("limits.types."+t, n, "must not be negative")
+		}
+	}
+	for i, c := range l.Classes {
+		if c.Max < 1 {
+			return invalid("limits.classes."+strconv.Itoa(i)+".max", c.Max, "at least 1")
+		}
+	}
+	return nil
+}
+
+// withShares adds the classes that the shares come to when an organization has so many slots.
+func (l Limits) withShares(shares []Share, slots int) Limits {
+	if len(shares) == 0 {
+		return l
+	}
+	classes := slices.Clone(l.Classes)
+	for _, share := range shares {
+		classes = append(classes, Class{Priority: share.Priority, Max: max(1, int(share.Of*float64(slots)))})
+	}
+	l.Classes = classes
+	return l
+}

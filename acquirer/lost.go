@@ -1,0 +1,62 @@
+package acquirer
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// LostPolicy decides what becomes of a job whose worker was lost while it ran. It is called by whichever live
+// process finds the loss, perhaps by more than one and perhaps again after an error, and may take its time: an
+// infrastructure that must not be built twice is asked here. An error leaves the job as it is until the next
+// look, a heartbeat later.
+type LostPolicy func(ctx context.Context, lost Job) (Verdict, error)
+
+// Verdict is what a [LostPolicy] decides.
+type Verdict struct {
+	// Outcome is [OutcomeRequeued], [OutcomeFailed], [OutcomeCanceled] or, if the work turns out to be done,
+	// [OutcomeSucceeded].
+	Outcome Outcome
+	// Delay is how long a requeued job waits before it may be claimed again.
+	Delay time.Duration
+	// Error says why, for people. Defaults to a sentence about the loss.
+	Error string
+}
+
+// maxLostDelay bounds the growing delay of [RequeueLost].
+const maxLostDelay = time.Hour
+
+// RequeueLost puts a lost job back into line until it has been handed out so many times, and then fails it. The
+// first time it waits for the delay, then twice as long each time, at most an hour.
+func RequeueLost(attempts int, delay time.Duration) LostPolicy {
+	return func(_ context.Context, lost Job) (Verdict, error) {
+		if lost.Attempt >= attempts {
+			return Verdict{
+				Outcome: OutcomeFailed,
+				Error:   fmt.Sprintf("worker lost in attempt %d of %d", lost.Attempt, attempts),
+			}, nil
+		}
+		return Verdict{Outcome: OutcomeRequeued, Delay: grow(delay, lost.Attempt-1, maxLostDelay)}, nil
+	}
+}
+
+// FailLost fails a lost job at once: for work that must not be begun twice without a person looking at it.
+func FailLost() LostPolicy {
+	return func(context.Context, Job) (Verdict, error) { return Verdict{Outcome: OutcomeFailed}, nil }
+}
+
+// grow doubles a pause n times, up to a bound.
+func grow(pause time.Duration, n int, bound time.Duration) time.Duration {
+	for ; n > 0 && pause < bound; n-- {
+		pause *= 2
+	}
+	return min(pause, bound)
+}
+
+func (v Verdict) check() error {
+	switch v.Outcome {
+	case OutcomeRequeued, OutcomeFailed, OutcomeCanceled, OutcomeSucceeded:
+		return nil
+	}
+	return invalid("verdict.outcome", v.Outcome, "must be requeued, failed, canceled or succeeded")
+}

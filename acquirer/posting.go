@@ -1,0 +1,112 @@
+package acquirer
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Limits of a posting.
+const (
+	MaxPayload = 1 << 20
+	MaxTrace   = 512
+	MaxWeight  = 1000
+)
+
+// Posting asks for a job. Its zero value is not usable: a type is required.
+type Posting struct {
+	// ID of the job. A posting whose ID is stored already changes nothing, so that an enqueue whose answer was
+	// lost can be repeated. Defaults to a new version 7 UUID.
+	ID           uuid.UUID
+	Organization uuid.UUID
+	// Tenant is who the job is for, for example the workspace's owner.
+	Tenant uuid.UUID
+	Type   string
+	Tags   map[string]string
+	// Priority: higher goes first. Defaults to 0.
+	Priority int16
+	// Weight is the tenant's share, 1 to 1000: with twice the weight it gets twice the turns. Defaults to 1.
+	Weight  int
+	Payload []byte
+	// NotBefore is the earliest time at which the job may be claimed. Defaults to at once.
+	NotBefore time.Time
+	// Trace is the W3C trace context to carry to the worker.
+	Trace string
+}
+
+// Validate says what is wrong with the posting, as a [*FieldError].
+func (p Posting) Validate() error {
+	_, err := p.Job(time.Time{})
+	return err
+}
+
+// Job turns the posting into the row that a store keeps: valid, canonical, pending. Every store calls it, also
+// when it writes a job in somebody else's commit, so that all rows are alike. The order number stays zero; it
+// is the store's to give (see [FairOrder]).
+func (p Posting) Job(now time.Time) (Job, error) {
+	tags, err := p.check()
+	if err != nil {
+		return Job{}, err
+	}
+	id := p.ID
+	if id == uuid.Nil {
+		if id, err = uuid.NewV7(); err != nil {
+			return Job{}, err
+		}
+	}
+	now = StoredTime(now)
+	ready := StoredTime(p.NotBefore)
+	if ready.Before(now) {
+		ready = now
+	}
+	return Job{
+		ID: id, Organization: p.Organization, Tenant: p.Tenant,
+		Type: p.Type, Tags: tags, Priority: p.Priority, Weight: max(p.Weight, 1),
+		Payload: slices.Clone(p.Payload), Trace: p.Trace,
+		CreatedAt: now, ReadyAt: ready, State: Pending,
+	}, nil
+}
+
+func (p Posting) check() (TagSet, error) {
+	if err := checkType(p.Type); err != nil {
+		return TagSet{}, err
+	}
+	switch {
+	case p.Weight < 0 || p.Weight > MaxWeight:
+		return TagSet{}, invalid("weight", p.Weight, "between 1 and "+strconv.Itoa(MaxWeight)+", or 0 for 1")
+	case len(p.Payload) > MaxPayload:
+		return TagSet{}, invalid("payload", len(p.Payload), "at most "+strconv.Itoa(MaxPayload)+" bytes")
+	case len(p.Trace) > MaxTrace || !isText(p.Trace):
+		return TagSet{}, invalid("trace", p.Trace, "UTF-8 without control characters, at most "+strconv.Itoa(MaxTrace)+" bytes")
+	}
+	return NewTagSet(p.Tags)
+}
+
+// lane is where the job of a valid posting will stand.
+func (p Posting) lane() (Lane, error) {
+	tags, err := p.check()
+	return Lane{Organization: p.Organization, Type: p.Type, Tags: tags, Priority: p.Priority}, err
+}
+
+// StoredTime is a time as every store keeps it: UTC, whole microseconds, no monotonic reading.
+func StoredTime(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+// orderStep is the distance between two jobs of a tenant of weight one.
+const orderStep = 1 << 20
+
+// FairOrder is the order number of a new job: one step of its tenant behind the tenant's last job, but not
+// before the number claimed last. Both arguments are of the job's organization and priority; zero means none.
+//
+// Claiming by this number lets tenants take turns at no cost in the claim (start-time fair queueing: Goyal,
+// Vin and Cheng, 1996). The floor sees to it that a tenant is neither punished for what it had long ago nor
+// rewarded for having waited with nothing to do. The floor may lag a little; then a turn comes early, no more.
+func FairOrder(tenantLast, floor int64, weight int) int64 {
+	return max(tenantLast+orderStep/int64(max(weight, 1)), floor)
+}

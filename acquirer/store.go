@@ -1,0 +1,322 @@
+package acquirer
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Store is what the acquirer needs of a database. A host with its own tables implements it and runs
+// storetest.Jobs on the result.
+//
+// These hold for every method:
+//
+//   - Each call is atomic: all of its effects are seen together or not at all, and two calls at the same time
+//     have the effect of one after the other. Read committed is enough, with the guards named in the contracts
+//     in the statement's own condition.
+//   - An error means that the outcome is unknown, unless it is a sentinel of this package. Every call may
+//     be repeated after an error; the contracts say why that does no harm.
+//   - Times come from the caller, already UTC with whole microseconds; a store reads no clock. No rule
+//     compares times of two machines: whether a process lives is judged by its count of beats.
+//   - Values are copied on the way in and on the way out.
+//   - Empty input is no error and has no effect. Unknown ids are absent from the answer. No id and no lease
+//     occurs twice in one call.
+type Store interface {
+	Queue
+	Leases
+	Registry
+	Inspector
+}
+
+// Queue holds the verbs of claiming.
+type Queue interface {
+	// Enqueue stores one pending job for each posting, made by [Posting.Job] and numbered by [FairOrder] with
+	// the tenant's last number and the number claimed last, both of the posting's organization and priority.
+	// It returns the jobs as stored, in the order of the postings. A posting whose ID is stored already
+	// changes nothing and the stored job is returned. If one posting is invalid, none is stored.
+	//
+	// The number claimed last may lag behind claims that are just running; so may the one that End uses.
+	Enqueue(ctx context.Context, now time.Time, postings []Posting) ([]Job, error)
+
+	// Ready lists the lanes that hold ready jobs, in no particular order. Jobs whose ReadyAt has come turn
+	// ready first, in the same call; Next says when the next one will. Its cost must grow with the number of
+	// such lanes, not with the number of jobs: in SQL a skip through the ready index.
+	Ready(ctx context.Context, now time.Time, q ReadyQuery) (Listing, error)
+
+	// Claim takes up to len(c.Workers) ready jobs from the lanes of c.Probes, those first that are first by
+	// [Job.Before] (a lane's priority counted with its probe's boost), and gives the i-th to the i-th worker:
+	// the job turns running, with the claim's process, token and time of start, one attempt more, a fencing
+	// number one higher and no progress. It returns them in that order.
+	//
+	// A job is claimed only if it is pending, its ReadyAt is not after c.Now, nobody asked for its
+	// cancellation, and no limit of c.Limits would be exceeded by the job in addition to all that run; the
+	// last also when claims run at the same time. A job that another claim is just taking may be passed over.
+	// So may a job with a time to wait for that no [Queue.Ready] has turned ready yet.
+	//
+	// All probes are lanes of one organization; no lane is named twice.
+	// A bound of a probe (From) is a promise of the caller that nothing ready lies below it; a store may use
+	// it to skip dead index entries, or ignore it.
+	//
+	// Fewer jobs than workers means that the probed lanes held no other claimable job, but for such passed
+	// over. [ErrProcessLost] if the process is not registered or was declared lost.
+	//
+	// In SQL: one statement, one index probe for each lane, merged and limited, locked with skip locked.
+	Claim(ctx context.Context, c Claim) (Claimed, error)
+}
+
+// ReadyQuery selects lanes.
+type ReadyQuery struct {
+	// Organizations to list; empty means all.
+	Organizations []uuid.UUID
+	// CountTo bounds the counting: a lane with more jobs reports this number. At least 1.
+	CountTo int
+}
+
+// Listing is the answer of [Queue.Ready].
+type Listing struct {
+	Lanes []Standing
+	// Next is the earliest ReadyAt in the future among the organizations asked for; zero if there is none.
+	Next time.Time
+}
+
+// Standing says how many ready jobs stand in a lane.
+type Standing struct {
+	Lane Lane
+	// Count is at least 1, and counted up to the limit of the query.
+	Count int
+	// From is the lowest order number of them.
+	From int64
+	// Oldest is when the first of them in line was created.
+	Oldest time.Time
+}
+
+// Claim asks for jobs.
+type Claim struct {
+	// Token names the claim, so that its jobs can be found if the answer is lost. Never used twice.
+	Token   uuid.UUID
+	Process uuid.UUID
+	Now     time.Time
+	Probes  []Probe
+	// Workers, one for each job wanted, in the order in which they are to be served.
+	Workers []uuid.UUID
+	Limits  Limits
+}
+
+// Probe is a lane to claim from.
+type Probe struct {
+	Lane Lane
+	// From: nothing ready stands below this order number.
+	From int64
+	// Boost is added to the lane's priority when the lanes of a claim are merged: ageing.
+	Boost int16
+}
+
+// Claimed is the answer of [Queue.Claim].
+type Claimed struct {
+	Jobs []Job
+	// Limited: at least one ready job was passed over because of a limit.
+	Limited bool
+}
+
+// Leases holds the verbs of a job's life after the claim.
+type Leases interface {
+	// Renew is a sign of life for running jobs: the lease passes to the renewing process and worker, the
+	// progress is replaced if given, the lines are appended and numbered. It answers in the order of the
+	// renewals. A renewal whose lease is not the live one (see [Lease]) has no effect at all and the answer's
+	// Err is [ErrLeaseLost]. Repeating a renewal may append its lines twice.
+	Renew(ctx context.Context, now time.Time, renewals []Renewal) ([]Renewed, error)
+
+	// End ends attempts. It answers in the order of the ends.
+	//
+	// An end is accepted if the job is running, its fencing number is the lease's, and, when the end names a
+	// process, it is held by that process. Succeeded, failed and canceled are final; the end's Error and
+	// Result are kept. Requeued and released make the job pending again, from ReadyAt on, at the order number
+	// claimed last at its priority, which is in front of what waits; released also takes back the attempt.
+	// But a job whose cancellation was asked for turns canceled instead of pending.
+	//
+	// An end repeated after it took effect is accepted again: the fencing number is still the lease's and the
+	// state the one it led to. Everything else is [ErrLeaseLost] in the answer's Err and has no effect.
+	End(ctx context.Context, now time.Time, ends []End) ([]Ended, error)
+
+	// Cancel asks for jobs to be canceled. Pending ones turn canceled at once (failed, if c.Expire), running
+	// ones only get their CancelAt set if it was not (left alone, if c.Expire), final ones stay. The reason
+	// becomes the error of a pending job. It returns the jobs that changed.
+	Cancel(ctx context.Context, c Cancellation) ([]Job, error)
+}
+
+// Renewal is a sign of life for one job.
+type Renewal struct {
+	Lease   Lease
+	Process uuid.UUID
+	Worker  uuid.UUID
+	// Progress replaces the stored one; nil keeps it.
+	Progress *Progress
+	// Lines are appended to the job's log. Their Seq is ignored.
+	Lines []Line
+}
+
+// Renewed is the answer to one renewal.
+type Renewed struct {
+	// Canceled: somebody asked for the job to be canceled.
+	Canceled bool
+	// Err is nil or [ErrLeaseLost].
+	Err error
+}
+
+// Outcome is how an attempt ended.
+type Outcome string
+
+// The outcomes. Three are final; a requeued job is tried again, a released one was never really handed out.
+const (
+	OutcomeSucceeded Outcome = "succeeded"
+	OutcomeFailed    Outcome = "failed"
+	OutcomeCanceled  Outcome = "canceled"
+	OutcomeRequeued  Outcome = "requeued"
+	OutcomeReleased  Outcome = "released"
+)
+
+// State is where the outcome leaves a job, cancellation apart.
+func (o Outcome) State() State {
+	switch o {
+	case OutcomeSucceeded:
+		return Succeeded
+	case OutcomeFailed:
+		return Failed
+	case OutcomeCanceled:
+		return Canceled
+	}
+	return Pending
+}
+
+// End ends one attempt.
+type End struct {
+	Lease   Lease
+	Outcome Outcome
+	// Process, when set, makes the end conditional: it counts only while this process holds the lease.
+	Process uuid.UUID
+	Error   string
+	Result  []byte
+	// ReadyAt is when a requeued or released job may be claimed again. Defaults to at once.
+	ReadyAt time.Time
+}
+
+// Ended is the answer to one end.
+type Ended struct {
+	// Job is the job as it is now; zero if Err is set.
+	Job Job
+	// Again: the end had taken effect before, this time it changed nothing.
+	Again bool
+	// Err is nil or [ErrLeaseLost].
+	Err error
+}
+
+// Cancellation asks for jobs to be canceled.
+type Cancellation struct {
+	Now    time.Time
+	IDs    []uuid.UUID
+	Reason string
+	// Expire gives up jobs that nobody can run: only pending ones, and they fail.
+	Expire bool
+}
+
+// Registry holds the verbs of processes. A process is one run of an acquirer; its leases live as long as it
+// beats. Ids are never used again, so there is no epoch beside them.
+type Registry interface {
+	// Beat registers the process or counts one more beat of it, and says how the fleet is. A process that was
+	// declared lost stays lost: [ErrProcessLost]. Crews replaces what the process said about its workers; nil
+	// keeps it.
+	Beat(ctx context.Context, b Beat) (Pulse, error)
+
+	// Bury declares a process lost if its count of beats still is b.Beats, and returns up to b.Limit jobs
+	// that it holds. If the process beat in the meantime nothing happens and nothing is returned; if it was
+	// lost before, its jobs are returned all the same, so that a burial that was interrupted can be finished.
+	Bury(ctx context.Context, b Burial) ([]Job, error)
+
+	// Purge deletes up to limit jobs that ended before the given time, with their lines, and the records of
+	// processes that were declared lost before it and hold nothing. It returns the number of jobs deleted.
+	Purge(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// Beat is a process's sign of life.
+type Beat struct {
+	Process uuid.UUID
+	// Name is for people: the host and whatever tells two processes apart.
+	Name string
+	Now  time.Time
+	// Crews are the process's waiting and busy workers by domain; nil means unchanged.
+	Crews []Crew
+}
+
+// Crew is the workers of one domain in one process.
+type Crew struct {
+	Domain Domain
+	// Waiting and Busy are numbers of slots.
+	Waiting, Busy int
+}
+
+// Pulse is the answer to a beat.
+type Pulse struct {
+	// Processes are all that are not lost, the caller included, and the lost ones that still hold jobs.
+	Processes []Process
+	// Canceled are leases of the caller whose job somebody asked to cancel.
+	Canceled []Lease
+	// Running is the number of running jobs of each kind, in all processes; kinds without any are absent.
+	Running map[Kind]int
+}
+
+// Kind is what jobs are counted by.
+type Kind struct {
+	Organization uuid.UUID
+	Type         string
+}
+
+// Process is what the store knows of a process.
+type Process struct {
+	ID   uuid.UUID
+	Name string
+	// Beats is the number of beats so far: it rises while the process lives.
+	Beats  int64
+	BeatAt time.Time
+	Lost   bool
+	// Holding is the number of jobs whose lease the process has.
+	Holding int
+	Crews   []Crew
+}
+
+// Burial declares a process lost.
+type Burial struct {
+	Now     time.Time
+	Process uuid.UUID
+	// Beats is the count at which the process was seen to stand still.
+	Beats int64
+	Limit int
+}
+
+// Inspector holds the questions of operators, and of an acquirer that looks for a claim.
+type Inspector interface {
+	// Jobs returns the jobs that meet every set field of the filter, by creation time and id.
+	Jobs(ctx context.Context, f Filter) ([]Job, error)
+
+	// Lines returns up to limit lines of a job's log with a number above after, in order.
+	Lines(ctx context.Context, job uuid.UUID, after int64, limit int) ([]Line, error)
+
+	// Ahead says for each lane of the job's organization how many ready jobs go before this one by
+	// [Job.Before], counted up to countTo; lanes with none are absent. Nil if the job is not pending.
+	Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]Standing, error)
+}
+
+// Filter selects jobs. At least one of IDs, Process and Lane must be set; the zero filter selects nothing.
+type Filter struct {
+	IDs []uuid.UUID
+	// Process selects the running jobs whose lease the process has.
+	Process uuid.UUID
+	// Token, beside Process, selects those of one claim.
+	Token uuid.UUID
+	// Lane selects the pending jobs of a lane, delayed ones included.
+	Lane *Lane
+	// CreatedBefore keeps jobs created before this time; zero keeps all.
+	CreatedBefore time.Time
+	// Limit on the number of jobs; 0 means none.
+	Limit int
+}

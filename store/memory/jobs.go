@@ -1,0 +1,199 @@
+package memory
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// Jobs keeps jobs in memory: an [acquirer.Store] for hosts of one process and for unit tests. Claims are as
+// fair, limits as strict and leases as fenced as in a database; only the process's end is the data's end.
+//
+// It is safe for concurrent use. A claim costs the number of its probes plus, for each job, the logarithm of
+// the number of tenants waiting in the lane; it does not depend on the number of jobs. It has no dead entries
+// to skip and ignores the lower bounds of probes.
+type Jobs struct {
+	mu        sync.Mutex
+	jobs      map[uuid.UUID]*job
+	orgs      map[uuid.UUID]*jobOrg
+	processes map[uuid.UUID]*process
+	delayed   *jobHeap // pending jobs whose ReadyAt is to come, earliest first
+	ended     *jobHeap // jobs that are over, longest first
+}
+
+var _ acquirer.Store = (*Jobs)(nil)
+
+// NewJobs returns an empty store of jobs.
+func NewJobs() *Jobs {
+	return &Jobs{
+		jobs:      make(map[uuid.UUID]*job),
+		orgs:      make(map[uuid.UUID]*jobOrg),
+		processes: make(map[uuid.UUID]*process),
+		delayed:   &jobHeap{before: func(a, b *job) bool { return a.ReadyAt.Before(b.ReadyAt) }},
+		ended:     &jobHeap{before: func(a, b *job) bool { return a.EndedAt.Before(b.EndedAt) }},
+	}
+}
+
+// job is a row. A pending one stands in its lane or in the heap of delayed ones, never in both.
+type job struct {
+	acquirer.Job
+	lines []acquirer.Line
+	seq   int64
+	// index in the heap of delayed or of ended jobs; -1 outside.
+	index int
+}
+
+// jobOrg is what the jobs of one organization share.
+type jobOrg struct {
+	lanes   map[acquirer.Lane]*jobLane
+	turns   map[int16]*turns // by priority
+	running tally
+}
+
+// turns is the state of fair ordering at one priority.
+type turns struct {
+	claimed int64               // the number claimed last
+	last    map[uuid.UUID]int64 // the last number of each tenant; absent ones are not above claimed
+}
+
+func (s *Jobs) org(id uuid.UUID) *jobOrg {
+	org, ok := s.orgs[id]
+	if !ok {
+		org = &jobOrg{
+			lanes:   make(map[acquirer.Lane]*jobLane),
+			turns:   make(map[int16]*turns),
+			running: newTally(),
+		}
+		s.orgs[id] = org
+	}
+	return org
+}
+
+func (o *jobOrg) turn(priority int16) *turns {
+	t, ok := o.turns[priority]
+	if !ok {
+		t = &turns{last: make(map[uuid.UUID]int64)}
+		o.turns[priority] = t
+	}
+	return t
+}
+
+func (o *jobOrg) lane(l acquirer.Lane) *jobLane {
+	line, ok := o.lanes[l]
+	if !ok {
+		line = newJobLane()
+		o.lanes[l] = line
+	}
+	return line
+}
+
+// Enqueue implements [acquirer.Queue].
+func (s *Jobs) Enqueue(_ context.Context, now time.Time, postings []acquirer.Posting) ([]acquirer.Job, error) {
+	rows, err := jobRows(now, postings)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.insertJobs(now, rows), nil
+}
+
+// jobRows is the part of enqueueing that can fail, apart so that a larger commit can do it before it writes.
+func jobRows(now time.Time, postings []acquirer.Posting) ([]acquirer.Job, error) {
+	rows := make([]acquirer.Job, len(postings))
+	for i, posting := range postings {
+		row, err := posting.Job(now)
+		if err != nil {
+			return nil, err
+		}
+		rows[i] = row
+	}
+	return rows, nil
+}
+
+// insertJobs is the part that cannot fail. The caller holds the lock.
+func (s *Jobs) insertJobs(now time.Time, rows []acquirer.Job) []acquirer.Job {
+	stored := make([]acquirer.Job, len(rows))
+	for i, row := range rows {
+		j, ok := s.jobs[row.ID]
+		if !ok {
+			j = &job{Job: row, index: -1}
+			turn := s.org(j.Organization).turn(j.Priority)
+			j.Order = acquirer.FairOrder(turn.last[j.Tenant], turn.claimed, j.Weight)
+			turn.last[j.Tenant] = j.Order
+			s.jobs[j.ID] = j
+			s.line(j, now)
+		}
+		stored[i] = j.Clone()
+	}
+	return stored
+}
+
+// line puts a pending job where it waits.
+func (s *Jobs) line(j *job, now time.Time) {
+	if j.ReadyAt.After(now) {
+		heap.Push(s.delayed, j)
+		return
+	}
+	s.org(j.Organization).lane(j.Lane()).add(j)
+}
+
+// unline takes a pending job out of where it waits.
+func (s *Jobs) unline(j *job) {
+	if j.index >= 0 {
+		heap.Remove(s.delayed, j.index)
+		return
+	}
+	s.removeFromLane(j)
+}
+
+func (s *Jobs) removeFromLane(j *job) {
+	org := s.orgs[j.Organization]
+	lane := org.lanes[j.Lane()]
+	lane.remove(j)
+	if lane.empty() {
+		delete(org.lanes, j.Lane())
+	}
+}
+
+// wakeDelayed moves the jobs whose time has come into their lanes.
+func (s *Jobs) wakeDelayed(now time.Time) {
+	for s.delayed.Len() > 0 && !s.delayed.jobs[0].ReadyAt.After(now) {
+		j := heap.Pop(s.delayed).(*job)
+		s.org(j.Organization).lane(j.Lane()).add(j)
+	}
+}
+
+// jobHeap is a heap of jobs that know their place in it.
+type jobHeap struct {
+	jobs   []*job
+	before func(a, b *job) bool
+}
+
+func (h *jobHeap) Len() int           { return len(h.jobs) }
+func (h *jobHeap) Less(i, k int) bool { return h.before(h.jobs[i], h.jobs[k]) }
+
+func (h *jobHeap) Swap(i, k int) {
+	h.jobs[i], h.jobs[k] = h.jobs[k], h.jobs[i]
+	h.jobs[i].index, h.jobs[k].index = i, k
+}
+
+func (h *jobHeap) Push(x any) {
+	j := x.(*job)
+	j.index = len(h.jobs)
+	h.jobs = append(h.jobs, j)
+}
+
+func (h *jobHeap) Pop() any {
+	last := len(h.jobs) - 1
+	j := h.jobs[last]
+	h.jobs[last] = nil
+	h.jobs = h.jobs[:last]
+	j.index = -1
+	return j
+}

@@ -1,0 +1,242 @@
+package memory
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// Ready implements [acquirer.Queue].
+func (s *Jobs) Ready(_ context.Context, now time.Time, q acquirer.ReadyQuery) (acquirer.Listing, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wakeDelayed(now)
+	var listing acquirer.Listing
+	for id := range s.wantedOrgs(q.Organizations) {
+		for lane, line := range s.orgs[id].lanes {
+			first := line.first()
+			listing.Lanes = append(listing.Lanes, acquirer.Standing{
+				Lane: lane, Count: min(line.size, max(q.CountTo, 1)), From: first.Order, Oldest: first.CreatedAt,
+			})
+		}
+	}
+	listing.Next = s.nextDelayed(q.Organizations)
+	return listing, nil
+}
+
+// wantedOrgs is the set of known organizations among ids, or all of them.
+func (s *Jobs) wantedOrgs(ids []uuid.UUID) map[uuid.UUID]bool {
+	wanted := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		if _, known := s.orgs[id]; known {
+			wanted[id] = true
+		}
+	}
+	if len(ids) == 0 {
+		for id := range s.orgs {
+			wanted[id] = true
+		}
+	}
+	return wanted
+}
+
+// nextDelayed is the earliest time at which a job of these organizations turns ready.
+func (s *Jobs) nextDelayed(ids []uuid.UUID) time.Time {
+	if s.delayed.Len() == 0 {
+		return time.Time{}
+	}
+	if len(ids) == 0 {
+		return s.delayed.jobs[0].ReadyAt
+	}
+	wanted := s.wantedOrgs(ids)
+	var next time.Time
+	for _, j := range s.delayed.jobs {
+		if wanted[j.Organization] && (next.IsZero() || j.ReadyAt.Before(next)) {
+			next = j.ReadyAt
+		}
+	}
+	return next
+}
+
+// Claim implements [acquirer.Queue].
+func (s *Jobs) Claim(_ context.Context, c acquirer.Claim) (acquirer.Claimed, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.processes[c.Process]
+	if !ok || p.lost {
+		return acquirer.Claimed{}, acquirer.ErrProcessLost
+	}
+	s.wakeDelayed(c.Now)
+	picker := newPicker(s, c)
+	defer picker.restore()
+	var claimed acquirer.Claimed
+	for _, worker := range c.Workers {
+		j := picker.next()
+		if j == nil {
+			break
+		}
+		s.start(j, p, c, worker)
+		claimed.Jobs = append(claimed.Jobs, j.Clone())
+	}
+	claimed.Limited = picker.limited
+	return claimed, nil
+}
+
+// start turns a ready job into a running one.
+func (s *Jobs) start(j *job, p *process, c acquirer.Claim, worker uuid.UUID) {
+	org := s.orgs[j.Organization]
+	s.removeFromLane(j)
+	turn := org.turn(j.Priority)
+	turn.claimed = max(turn.claimed, j.Order)
+	org.running.add(j, 1)
+	p.held[j.ID] = j
+	j.State, j.StartedAt = acquirer.Running, c.Now
+	j.Process, j.Worker, j.Token = c.Process, worker, c.Token
+	j.Attempt++
+	j.Fence++
+	j.Progress = acquirer.Progress{}
+}
+
+// picker draws jobs from several lanes in line order, keeping to the limits. What it sets aside on the way it
+// puts back in restore.
+type picker struct {
+	store   *Jobs
+	limits  acquirer.Limits
+	lanes   map[acquirer.Lane]pick
+	aside   []setAside
+	limited bool
+}
+
+// pick is a lane to draw from, with the priority that it counts with here.
+type pick struct {
+	*jobLane
+	priority int
+}
+
+type setAside struct {
+	lane *jobLane
+	line *tenantLine
+}
+
+func newPicker(s *Jobs, c acquirer.Claim) *picker {
+	p := &picker{store: s, limits: c.Limits, lanes: make(map[acquirer.Lane]pick, len(c.Probes))}
+	for _, probe := range c.Probes {
+		org, ok := s.orgs[probe.Lane.Organization]
+		if !ok {
+			continue
+		}
+		if lane, ok := org.lanes[probe.Lane]; ok {
+			p.lanes[probe.Lane] = pick{lane, int(probe.Lane.Priority) + int(probe.Boost)}
+		}
+	}
+	return p
+}
+
+// next returns the first job in line that no limit stops, still in its lane, or nil.
+func (p *picker) next() *job {
+	for {
+		key, line, j := p.head()
+		if j == nil {
+			return nil
+		}
+		switch running := &p.store.orgs[j.Organization].running; {
+		case running.laneFull(p.limits, key):
+			p.limited = true
+			delete(p.lanes, key)
+		case running.tenantFull(p.limits, j.Tenant):
+			p.limited = true
+			p.aside = append(p.aside, setAside{p.lanes[key].jobLane, line})
+			p.lanes[key].setAside(line)
+		default:
+			return j
+		}
+	}
+}
+
+// head is the first job over all lanes; lanes without one are dropped.
+func (p *picker) head() (key acquirer.Lane, line *tenantLine, first *job) {
+	for k, lane := range p.lanes {
+		l, j := lane.head()
+		if j == nil {
+			delete(p.lanes, k)
+			continue
+		}
+		if first == nil || goesFirst(j, lane.priority, first, p.lanes[key].priority) {
+			key, line, first = k, l, j
+		}
+	}
+	return key, line, first
+}
+
+// goesFirst is [acquirer.Job.Before] with the priorities that the jobs' lanes count with.
+func goesFirst(a *job, priorityA int, b *job, priorityB int) bool {
+	if priorityA != priorityB {
+		return priorityA > priorityB
+	}
+	if a.Order != b.Order {
+		return a.Order < b.Order
+	}
+	return slices.Compare(a.ID[:], b.ID[:]) < 0
+}
+
+func (p *picker) restore() {
+	for _, a := range p.aside {
+		a.lane.putBack(a.line)
+	}
+}
+
+// tally counts the running jobs of an organization in the ways that limits ask for.
+type tally struct {
+	tenants    map[uuid.UUID]int
+	types      map[string]int
+	priorities map[int16]int
+}
+
+func newTally() tally {
+	return tally{tenants: make(map[uuid.UUID]int), types: make(map[string]int), priorities: make(map[int16]int)}
+}
+
+func (t *tally) add(j *job, n int) {
+	count(t.tenants, j.Tenant, n)
+	count(t.types, j.Type, n)
+	count(t.priorities, j.Priority, n)
+}
+
+// count adds n and keeps no zeros, so that the maps do not grow with everybody who ever ran a job.
+func count[K comparable](counts map[K]int, key K, n int) {
+	if counts[key] += n; counts[key] == 0 {
+		delete(counts, key)
+	}
+}
+
+func (t *tally) tenantFull(l acquirer.Limits, tenant uuid.UUID) bool {
+	limit := l.Tenant(tenant)
+	return limit > 0 && t.tenants[tenant] >= limit
+}
+
+// laneFull reports whether a limit stops every job of a lane: that of its type, or of its class.
+func (t *tally) laneFull(l acquirer.Limits, lane acquirer.Lane) bool {
+	if limit := l.Types[lane.Type]; limit > 0 && t.types[lane.Type] >= limit {
+		return true
+	}
+	for _, class := range l.Classes {
+		if lane.Priority <= class.Priority && t.upTo(class.Priority) >= class.Max {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *tally) upTo(priority int16) int {
+	n := 0
+	for p, running := range t.priorities {
+		if p <= priority {
+			n += running
+		}
+	}
+	return n
+}

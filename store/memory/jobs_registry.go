@@ -1,0 +1,131 @@
+package memory
+
+import (
+	"container/heap"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// process is a row of the registry.
+type process struct {
+	id     uuid.UUID
+	name   string
+	beats  int64
+	beatAt time.Time
+	crews  []acquirer.Crew
+	lost   bool
+	lostAt time.Time
+	held   map[uuid.UUID]*job
+}
+
+func (p *process) export() acquirer.Process {
+	return acquirer.Process{
+		ID: p.id, Name: p.name, Beats: p.beats, BeatAt: p.beatAt, Lost: p.lost,
+		Holding: len(p.held), Crews: cloneCrews(p.crews),
+	}
+}
+
+func cloneCrews(crews []acquirer.Crew) []acquirer.Crew {
+	crews = slices.Clone(crews)
+	for i := range crews {
+		crews[i].Domain.Types = slices.Clone(crews[i].Domain.Types)
+	}
+	return crews
+}
+
+// Beat implements [acquirer.Registry].
+func (s *Jobs) Beat(_ context.Context, b acquirer.Beat) (acquirer.Pulse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.processes[b.Process]
+	if !ok {
+		p = &process{id: b.Process, held: make(map[uuid.UUID]*job)}
+		s.processes[b.Process] = p
+	}
+	if p.lost {
+		return acquirer.Pulse{}, acquirer.ErrProcessLost
+	}
+	p.name, p.beatAt = b.Name, b.Now
+	p.beats++
+	if b.Crews != nil {
+		p.crews = cloneCrews(b.Crews)
+	}
+	return s.pulse(p), nil
+}
+
+func (s *Jobs) pulse(caller *process) acquirer.Pulse {
+	pulse := acquirer.Pulse{Running: make(map[acquirer.Kind]int)}
+	for _, p := range s.processes {
+		if !p.lost || len(p.held) > 0 {
+			pulse.Processes = append(pulse.Processes, p.export())
+		}
+	}
+	for _, j := range caller.held {
+		if !j.CancelAt.IsZero() {
+			pulse.Canceled = append(pulse.Canceled, j.Lease())
+		}
+	}
+	for id, org := range s.orgs {
+		for jobType, n := range org.running.types {
+			pulse.Running[acquirer.Kind{Organization: id, Type: jobType}] = n
+		}
+	}
+	return pulse
+}
+
+// Bury implements [acquirer.Registry].
+func (s *Jobs) Bury(_ context.Context, b acquirer.Burial) ([]acquirer.Job, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.processes[b.Process]
+	if !ok || !p.lost && p.beats != b.Beats {
+		return nil, nil
+	}
+	if !p.lost {
+		p.lost, p.lostAt = true, b.Now
+	}
+	var held []acquirer.Job
+	for _, j := range p.held {
+		if len(held) == b.Limit {
+			break
+		}
+		held = append(held, j.Clone())
+	}
+	return held, nil
+}
+
+// Purge implements [acquirer.Registry].
+func (s *Jobs) Purge(_ context.Context, before time.Time, limit int) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for ; n < limit && s.ended.Len() > 0 && s.ended.jobs[0].EndedAt.Before(before); n++ {
+		j := heap.Pop(s.ended).(*job)
+		delete(s.jobs, j.ID)
+	}
+	for id, p := range s.processes {
+		if p.lost && len(p.held) == 0 && p.lostAt.Before(before) {
+			delete(s.processes, id)
+		}
+	}
+	s.forgetTurns()
+	return n, nil
+}
+
+// forgetTurns drops the last numbers that the floor has overtaken; they decide nothing any more.
+func (s *Jobs) forgetTurns() {
+	for _, org := range s.orgs {
+		for _, turn := range org.turns {
+			for tenant, last := range turn.last {
+				if acquirer.FairOrder(last, turn.claimed, 1) == turn.claimed {
+					delete(turn.last, tenant)
+				}
+			}
+		}
+	}
+}
