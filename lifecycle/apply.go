@@ -1,0 +1,171 @@
+package lifecycle
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Apply turns a decision into the change that carries it out. The new build has no id and the change no job: whoever
+// queues the build adds both. Deciding again on the changed workspace at the same instant finds nothing that the same
+// rule would do twice.
+func Apply(s Snapshot, d Decision, now time.Time) Change {
+	return apply(&s, d, now, allTopics)
+}
+
+func apply(s *Snapshot, d Decision, now time.Time, want topicSet) Change {
+	e := edit(s, now)
+	e.want = want
+	w := &e.s.Workspace
+	if d.Transition != TransitionNone {
+		e.queue(d.Transition, d.Reason, d.DueAt)
+	}
+	switch {
+	case d.Dormant:
+		e.sleep()
+	case d.Missed:
+		// Whatever is now later than the bound is given up; an occurrence exactly at the bound is not.
+		w.AutostartAfter = now.Add(-s.Template.Policy.MaxLateness - jitter(s) - tick)
+		e.tell(TopicNotice, Event{Kind: EventStartMissed, DueAt: d.DueAt})
+		e.tell(TopicAudit, Event{Kind: EventStartMissed, DueAt: d.DueAt})
+	case d.Rule == RuleExtend:
+		e.extendAtAutostart(d.DueAt)
+	case d.Rule == RuleReminder:
+		w.RemindedFor = s.Build.Deadline
+		e.tell(TopicNotice, Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(s)})
+	}
+	return e.change()
+}
+
+// Rearm returns the change that only sets the next wake.
+func Rearm(s Snapshot, now time.Time) Change {
+	e := edit(&s, now)
+	return e.change()
+}
+
+// Postpone returns the change that tries again later, because a due transition could not become a build: pauses double
+// from a minute to an hour, spread by workspace and attempt. It is not a failure and is never given up.
+func Postpone(s Snapshot, cause SkipReason, message string, now time.Time) Change {
+	const first, limit = time.Minute, time.Hour
+	e := edit(&s, now)
+	b := &e.s.Workspace.Backoff
+	pause := doubled(first, b.Attempts, limit)
+	spread := hash(s.Workspace.ID, uint64(b.Attempts)) % uint64(pause/4+1)
+	b.Attempts++
+	b.Until = now.Add(pause + time.Duration(spread)).Truncate(tick)
+	b.Cause, b.Message = cause, message
+	return e.change()
+}
+
+// editor collects what a pure function changes about one workspace.
+type editor struct {
+	s        Snapshot
+	now      time.Time
+	newBuild bool
+	// keepWake leaves WakeAt alone: see lazily.
+	keepWake bool
+	want     topicSet
+	events   []Event
+}
+
+func edit(s *Snapshot, now time.Time) editor {
+	return editor{s: *s, now: now.UTC().Truncate(tick), want: allTopics}
+}
+
+// change finishes the edit: the wake is what the rules say of the result.
+func (e *editor) change() Change {
+	if !e.keepWake {
+		e.s.Workspace.WakeAt = nextWake(&e.s, e.now)
+	}
+	return Change{
+		Revision:  e.s.Workspace.Revision,
+		Workspace: e.s.Workspace,
+		Build:     e.s.Build,
+		NewBuild:  e.newBuild,
+		Events:    e.events,
+	}
+}
+
+// lazily leaves the wake as it is if that is not too late. What only postpones is frequent (activity), and an update that
+// moves no indexed column stays in place in PostgreSQL; the tick that comes too early finds nothing and re-arms.
+func (e *editor) lazily() {
+	wake := nextWake(&e.s, e.now)
+	old := e.s.Workspace.WakeAt
+	e.keepWake = !old.IsZero() && (wake.IsZero() || !old.After(wake))
+}
+
+// tell adds an event, filling in what all events have.
+func (e *editor) tell(topic Topic, ev Event) {
+	if !e.want.has(topic) {
+		return
+	}
+	w := &e.s.Workspace
+	ev.Topic, ev.At = topic, e.now
+	ev.WorkspaceID, ev.OwnerID, ev.TemplateID, ev.Revision = w.ID, w.OwnerID, w.TemplateID, w.Revision
+	e.events = append(e.events, ev)
+}
+
+// queue makes a new build the latest one. A start uses the active version if the template or the workspace asks for it,
+// everything else the version of the build before.
+func (e *editor) queue(t Transition, why Reason, due time.Time) {
+	old := e.s.Build
+	version := old.TemplateVersionID
+	if version == uuid.Nil || t == TransitionStart && (e.s.Template.Policy.RequireActiveVersion || e.s.Workspace.AutomaticUpdates) {
+		version = e.s.Template.ActiveVersionID
+	}
+	e.queueVersion(t, why, version, due)
+	if t == TransitionStart && old.Number > 0 && version != old.TemplateVersionID {
+		e.tell(TopicNotice, Event{Kind: EventUpdated, Transition: t, Reason: why, BuildNumber: e.s.Build.Number})
+	}
+}
+
+func (e *editor) queueVersion(t Transition, why Reason, version uuid.UUID, due time.Time) {
+	e.s.Build = Build{
+		Number: e.s.Build.Number + 1, TemplateVersionID: version,
+		Transition: t, Reason: why, Status: JobPending, CreatedAt: e.now,
+	}
+	e.newBuild = true
+	e.s.Workspace.Backoff = Backoff{}
+	e.tell(TopicAudit, Event{Kind: EventBuildQueued, Transition: t, Reason: why, BuildNumber: e.s.Build.Number, DueAt: due})
+}
+
+// sleep marks the workspace dormant and promises when it is deleted.
+func (e *editor) sleep() {
+	w := &e.s.Workspace
+	w.DormantAt, w.DeletingAt = e.now, time.Time{}
+	if d := e.s.Template.Policy.TimeTilAutodelete; d > 0 {
+		w.DeletingAt = e.now.Add(d)
+	}
+	e.tell(TopicAudit, Event{Kind: EventDormant, Until: w.DeletingAt})
+	e.tell(TopicNotice, Event{Kind: EventDormant, Until: w.DeletingAt})
+}
+
+// wake ends dormancy. Autostarts missed while it slept are not caught up.
+func (e *editor) wake() {
+	w := &e.s.Workspace
+	w.DormantAt, w.DeletingAt = time.Time{}, time.Time{}
+	w.LastUsedAt = later(w.LastUsedAt, e.now)
+	w.AutostartAfter = e.now
+	e.tell(TopicAudit, Event{Kind: EventAwake})
+}
+
+// extendAtAutostart gives a running workspace the deadline it would have had if it had started at its autostart time.
+func (e *editor) extendAtAutostart(occurrence time.Time) {
+	e.s.Workspace.AutostartAfter = occurrence
+	d := ttl(&e.s)
+	if d <= 0 {
+		return
+	}
+	deadline := later(e.s.Build.Deadline, occurrence.Add(d))
+	if e.s.Build.Deadline = capped(deadline, e.s.Build.MaxDeadline); e.s.Build.Deadline.Equal(deadline) {
+		e.tell(TopicAudit, Event{Kind: EventExtended, DueAt: occurrence, Until: deadline})
+	}
+}
+
+// capped returns the deadline, or the cap if there is one and it is earlier.
+func capped(deadline, limit time.Time) time.Time {
+	if !limit.IsZero() && limit.Before(deadline) {
+		return limit
+	}
+	return deadline
+}

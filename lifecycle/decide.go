@@ -1,0 +1,102 @@
+package lifecycle
+
+import "time"
+
+// Decision is what is due for a workspace at an instant, and why. The zero value is "nothing".
+type Decision struct {
+	// Rule is the rule that acts, RuleNone if nothing is due.
+	Rule Rule
+	// Transition is the build to make, TransitionNone if the rule needs none.
+	Transition Transition
+	// Reason labels the build, empty without a rule.
+	Reason Reason
+	// Dormant says that the workspace is marked dormant, in the same commit as the build, if there is one.
+	Dormant bool
+	// Missed says that an autostart is given up because it is later than the policy allows.
+	Missed bool
+	// DueAt is the instant since which the rule fires: when it was met, or later, when a hold or a back-off released it. A
+	// suspended owner's workspace is due since its WakeAt, because no instant of the suspension is known.
+	DueAt time.Time
+	// Err is what is wrong with the stored values of this workspace. It concerns the rule that needs them; the other
+	// rules act as usual.
+	Err error
+}
+
+// Acts reports whether anything is due.
+func (d Decision) Acts() bool { return d.Rule != RuleNone }
+
+// Decide says what is due for the workspace at now. It reads nothing but its arguments: the same arguments give the same
+// answer, and a lost race costs no more than another call. It makes no allocation.
+//
+// The rules are asked in the order of their constants and the first that fires wins. The order is that of Coder's
+// lifecycle executor (coderd/autobuild), which users of this kind of system know.
+func Decide(s Snapshot, now time.Time) Decision {
+	return decide(&s, now)
+}
+
+func decide(s *Snapshot, now time.Time) Decision {
+	for r := RuleNone + 1; r < ruleEnd; r++ {
+		if at, why := fires(r, s, now); why == none && !at.After(now) {
+			return act(r, s, now)
+		}
+	}
+	return Decision{Err: fault(s)}
+}
+
+// act describes what a rule that fires does.
+func act(r Rule, s *Snapshot, now time.Time) Decision {
+	d := Decision{Rule: r, DueAt: dueSince(r, s, now), Err: fault(s)}
+	switch r {
+	case RuleAutostop:
+		d.Transition, d.Reason = TransitionStop, ReasonAutostop
+	case RuleAutostart:
+		d.Reason = ReasonAutostart
+		if d.Missed = tooLate(s, arm(r, s, now).at, now); !d.Missed {
+			d.Transition = TransitionStart
+		}
+	case RuleFailedCleanup:
+		d.Transition, d.Reason = TransitionStop, ReasonFailedCleanup
+	case RuleDormancy:
+		d.Reason, d.Dormant = ReasonDormancy, true
+		if stopsBeforeSleep(&s.Build) {
+			d.Transition = TransitionStop
+		}
+	case RuleAutodelete:
+		d.Transition, d.Reason = TransitionDelete, ReasonAutodelete
+	}
+	return d
+}
+
+// dueSince returns the instant from which the rule fired: where it was armed, or where what suspended it ended.
+func dueSince(r Rule, s *Snapshot, now time.Time) time.Time {
+	a := arm(r, s, now)
+	switch {
+	case r == RuleReminder:
+		return a.at
+	case a.at.Equal(always) && s.Workspace.WakeAt.IsZero():
+		return now
+	case a.at.Equal(always):
+		return earlier(s.Workspace.WakeAt, now)
+	}
+	return release(s, a.at)
+}
+
+// NextWake returns the earliest instant, not before now, at which [Decide] could answer something else than "nothing",
+// if the snapshot stays as it is; zero if it never will. If something is due at now, that is now. The answer may be too
+// early, never too late: a tick that finds nothing asks again. It makes no allocation.
+func NextWake(s Snapshot, now time.Time) time.Time {
+	return nextWake(&s, now)
+}
+
+func nextWake(s *Snapshot, now time.Time) time.Time {
+	var wake time.Time
+	for r := RuleNone + 1; r < ruleEnd; r++ {
+		if at, why := fires(r, s, now); why == none {
+			wake = earlier(wake, at)
+		}
+	}
+	if fault(s) != nil {
+		wake = earlier(wake, scheduleRecheck(s, now))
+	}
+	return wake.UTC()
+}

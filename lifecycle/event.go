@@ -1,0 +1,135 @@
+package lifecycle
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Event is something that a change has to tell: a job to post, a notice to a person, an entry of the audit log. It is
+// written in the commit of its change, never without it, and delivered at least once after it.
+type Event struct {
+	// Seq is the place in the outbox, given by the store at commit, increasing.
+	Seq int64 `json:"seq"`
+	// Attempt counts deliveries from 1; the store sets it when the event is claimed.
+	Attempt int       `json:"attempt"`
+	Topic   Topic     `json:"topic"`
+	Kind    EventKind `json:"kind"`
+	// At is when the change was decided.
+	At time.Time `json:"at"`
+
+	WorkspaceID uuid.UUID `json:"workspace_id"`
+	OwnerID     uuid.UUID `json:"owner_id"`
+	TemplateID  uuid.UUID `json:"template_id"`
+	// Revision is the revision the change was computed from. With topic and kind it makes [Event.Key].
+	Revision int64 `json:"revision"`
+
+	// Transition, Reason and BuildNumber concern the build the event is about, if any.
+	Transition  Transition `json:"transition,omitempty"`
+	Reason      Reason     `json:"reason,omitempty"`
+	BuildNumber int64      `json:"build_number,omitempty"`
+	// DueAt is when the rule that acted became due, zero if no rule did.
+	DueAt time.Time `json:"due_at,omitzero"`
+	// Until is the instant the event warns of: the deadline, the deletion, the next attempt. Zero if there is none.
+	Until time.Time `json:"until,omitzero"`
+	// Message is a sentence for people, empty if the kind says all.
+	Message string `json:"message,omitempty"`
+	// Job is set for the topic TopicPost.
+	Job *Job `json:"job,omitempty"`
+}
+
+// Key identifies the event for receivers that must act once: repeated deliveries have the same key.
+func (e Event) Key() string {
+	return fmt.Sprintf("%s/%d/%s/%s", e.WorkspaceID, e.Revision, e.Topic, e.Kind)
+}
+
+// Topic is who an event is for. Each event has one receiver, so that a receiver that fails delays no other.
+type Topic uint8
+
+// The topics.
+const (
+	// TopicAudit is for Config.Auditor.
+	TopicAudit Topic = iota
+	// TopicNotice is for Config.Notifier.
+	TopicNotice
+	// TopicPost is for Config.Poster.
+	TopicPost
+)
+
+var topicNames = names[Topic]{"audit", "notice", "post"}
+
+// String returns the name in lower case.
+func (t Topic) String() string { return topicNames.name(t) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (t Topic) MarshalText() ([]byte, error) { return topicNames.marshal("topic", t) }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (t *Topic) UnmarshalText(b []byte) error { return topicNames.unmarshal("topic", t, b) }
+
+// EventKind is what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	// EventBuildQueued: a build was made; Transition, Reason, BuildNumber and DueAt say which and why.
+	EventBuildQueued EventKind = "build.queued"
+	// EventBuildSucceeded, EventBuildFailed and EventBuildCanceled: the job of a build ended.
+	EventBuildSucceeded EventKind = "build.succeeded"
+	EventBuildFailed    EventKind = "build.failed"
+	EventBuildCanceled  EventKind = "build.canceled"
+	// EventUpdated: a start uses another template version than the last build.
+	EventUpdated EventKind = "workspace.updated"
+	// EventReminder: the workspace stops at Until.
+	EventReminder EventKind = "workspace.stop_upcoming"
+	// EventDormant: the workspace went to sleep; it is deleted at Until, if that is set.
+	EventDormant EventKind = "workspace.dormant"
+	// EventAwake: the workspace woke from dormancy.
+	EventAwake EventKind = "workspace.awake"
+	// EventDeletionMoved: a policy change moved the deletion of a dormant workspace to Until.
+	EventDeletionMoved EventKind = "workspace.deletion_moved"
+	// EventDeleted: the workspace was deleted.
+	EventDeleted EventKind = "workspace.deleted"
+	// EventStartMissed: an autostart was later than the policy allows and is skipped.
+	EventStartMissed EventKind = "workspace.start_missed"
+	// EventExtended: the deadline moved to Until.
+	EventExtended EventKind = "workspace.extended"
+	// EventNeedsAttention: automatic retries ended without success.
+	EventNeedsAttention EventKind = "workspace.needs_attention"
+	// EventChanged: a setting of the workspace was changed by hand; Message says which.
+	EventChanged EventKind = "workspace.changed"
+)
+
+// topicSet is a set of topics; what nobody receives need not be written.
+type topicSet uint8
+
+const allTopics topicSet = 1<<TopicAudit | 1<<TopicNotice | 1<<TopicPost
+
+func (t topicSet) has(topic Topic) bool { return t&(1<<topic) != 0 }
+
+func (t topicSet) list() []Topic {
+	var topics []Topic
+	for topic := TopicAudit; topic <= TopicPost; topic++ {
+		if t.has(topic) {
+			topics = append(topics, topic)
+		}
+	}
+	return topics
+}
+
+// filter returns the events whose topic is in the set, in a new slice if any is not.
+func (t topicSet) filter(events []Event) []Event {
+	for i := range events {
+		if !t.has(events[i].Topic) {
+			kept := append([]Event(nil), events[:i]...)
+			for _, e := range events[i+1:] {
+				if t.has(e.Topic) {
+					kept = append(kept, e)
+				}
+			}
+			return kept
+		}
+	}
+	return events
+}

@@ -1,0 +1,437 @@
+package lifecycle
+
+import "time"
+
+// Rule is one of the things the engine does by itself. The order of the constants is the order in which the rules are
+// asked: the first that is due acts.
+type Rule uint8
+
+// The rules. RuleNone is the zero value.
+const (
+	RuleNone Rule = iota
+	// RuleAutostop stops a workspace at its deadline, or at once if its owner is suspended.
+	RuleAutostop
+	// RuleAutostart starts a workspace by its schedule.
+	RuleAutostart
+	// RuleFailedCleanup stops what a failed start or stop, or a canceled start, may have left behind.
+	RuleFailedCleanup
+	// RuleDormancy puts an unused workspace to sleep, stopping it first if it may be running.
+	RuleDormancy
+	// RuleAutodelete deletes a dormant workspace.
+	RuleAutodelete
+	// RuleExtend moves the deadline of a workspace that runs at its own autostart time.
+	RuleExtend
+	// RuleReminder tells the owner that an autostop is near.
+	RuleReminder
+
+	ruleEnd
+)
+
+var ruleNames = names[Rule]{
+	"none", "autostop", "autostart", "failed_cleanup", "dormancy", "autodelete", "extend", "reminder",
+}
+
+// String returns the name in lower case.
+func (r Rule) String() string { return ruleNames.name(r) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Rule) MarshalText() ([]byte, error) { return ruleNames.marshal("rule", r) }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *Rule) UnmarshalText(b []byte) error { return ruleNames.unmarshal("rule", r, b) }
+
+// tick is the precision of stored instants. A threshold that must be exceeded is met one tick after it is reached.
+const tick = time.Microsecond
+
+// Limits of the rules.
+const (
+	// recentUse is how long after activity no reminder is given, because activity moves the deadline.
+	recentUse = 15 * time.Minute
+	// deleteRetryFloor is the shortest pause between two deletions of one workspace.
+	deleteRetryFloor = 24 * time.Hour
+	// maxOccurrences bounds the search for an autostart that is not held.
+	maxOccurrences = 400
+)
+
+// always is an instant before any clock: a rule that fires from then on is due whenever it is asked.
+var always = time.Unix(0, 0).UTC()
+
+// armed is a rule's own answer about a workspace: the instant from which it fires, before anything that suspends all
+// rules is considered. An obstacle says why it does not fire at all.
+type armed struct {
+	at       time.Time
+	obstacle obstacle
+}
+
+func from(at time.Time) armed  { return armed{at: at} }
+func not(why obstacle) armed   { return armed{obstacle: why} }
+func after(at time.Time) armed { return armed{at: at.Add(tick)} }
+func (a armed) is() bool       { return a.obstacle == none }
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// earlier returns the earlier instant, where zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// fires returns the first instant not before now at which the rule acts if nothing else changes, zero for never. It is
+// the only place where the rules meet the clock: [Decide] acts on the first rule that fires now, [NextWake] is the
+// earliest instant of all of them, [Explain] shows each.
+//
+// The snapshot is passed by pointer for speed and never changed; the switch, unlike a table of functions, lets it stay on
+// the caller's stack.
+func fires(r Rule, s *Snapshot, now time.Time) (time.Time, obstacle) {
+	if why := suspended(s); why != none {
+		return time.Time{}, why
+	}
+	a := arm(r, s, now)
+	if !a.is() {
+		return time.Time{}, a.obstacle
+	}
+	if r == RuleReminder {
+		return remindAt(s, a.at, now)
+	}
+	return release(s, later(a.at, now)), none
+}
+
+// suspended says what keeps every rule from firing until something other than time changes.
+func suspended(s *Snapshot) obstacle {
+	switch w := &s.Workspace; {
+	case w.Deleted:
+		return workspaceDeleted
+	case w.Managed:
+		return workspaceManaged
+	case s.Build.Status.Active():
+		return buildActive
+	case !w.AttentionAt.IsZero():
+		return needsAttention
+	}
+	return none
+}
+
+// release returns the first instant not before t at which automatic transitions are neither held nor backing off.
+func release(s *Snapshot, t time.Time) time.Time {
+	t = later(t, s.Workspace.HoldUntil)
+	t = later(t, s.Template.HoldUntil)
+	t = later(t, s.Workspace.Backoff.Until)
+	if end, held := s.Template.Policy.Holidays.Covering(t); held {
+		return end
+	}
+	return t
+}
+
+// heldUntil returns when the hold that covers t ends, and whether there is one.
+func heldUntil(s *Snapshot, t time.Time) (time.Time, bool) {
+	end := later(s.Workspace.HoldUntil, s.Template.HoldUntil)
+	if until, held := s.Template.Policy.Holidays.Covering(later(t, end)); held {
+		return until, true
+	}
+	return end, end.After(t)
+}
+
+func arm(r Rule, s *Snapshot, now time.Time) armed {
+	switch r {
+	case RuleAutostop:
+		return armAutostop(s)
+	case RuleAutostart:
+		return armAutostart(s, now)
+	case RuleFailedCleanup:
+		return armFailedCleanup(s)
+	case RuleDormancy:
+		return armDormancy(s)
+	case RuleAutodelete:
+		return armAutodelete(s)
+	case RuleExtend:
+		return armExtend(s)
+	case RuleReminder:
+		return armReminder(s)
+	}
+	return not(unknownRule)
+}
+
+func armAutostop(s *Snapshot) armed {
+	switch b := &s.Build; {
+	case b.Transition != TransitionStart:
+		return not(notStarted)
+	case b.Status == JobFailed:
+		return not(lastBuildFailed)
+	case dormant(s):
+		return not(isDormant)
+	case s.Owner.Status == OwnerSuspended:
+		return from(always)
+	case b.Deadline.IsZero():
+		return not(noDeadline)
+	default:
+		return from(b.Deadline.Add(jitter(s)))
+	}
+}
+
+func armAutostart(s *Snapshot, now time.Time) armed {
+	switch {
+	case s.Workspace.Autostart == nil:
+		return not(noSchedule)
+	case s.Workspace.Autostart.Err() != nil:
+		return not(badSchedule)
+	case s.Build.Transition != TransitionStop:
+		return not(notStopped)
+	case s.Build.Status == JobFailed:
+		return not(lastBuildFailed)
+	case dormant(s):
+		return not(isDormant)
+	case s.Owner.Status != OwnerActive:
+		return not(ownerNotActive)
+	case !s.Template.Policy.AllowUserAutostart:
+		return not(autostartForbidden)
+	}
+	at, ok := nextOccurrence(s, later(s.Build.CreatedAt, s.Workspace.AutostartAfter))
+	if !ok {
+		return not(noAllowedDay)
+	}
+	return from(at.Add(jitter(s)))
+}
+
+// nextOccurrence returns the first occurrence of the autostart schedule after rest, on an allowed day and outside every
+// hold: what falls into a hold is not caught up when the hold ends, because nobody wants a fleet to start at the midnight
+// that ends a holiday.
+func nextOccurrence(s *Snapshot, rest time.Time) (time.Time, bool) {
+	for range maxOccurrences {
+		at, ok := s.Workspace.Autostart.NextAllowed(rest, s.Template.Policy.AutostartDays)
+		if !ok {
+			return time.Time{}, false
+		}
+		end, held := heldUntil(s, at)
+		if !held {
+			return at.UTC(), true
+		}
+		rest = end.Add(-tick)
+	}
+	return time.Time{}, false
+}
+
+// tooLate reports whether an autostart due at the given instant is past the policy's bound.
+func tooLate(s *Snapshot, due, now time.Time) bool {
+	bound := s.Template.Policy.MaxLateness
+	return bound > 0 && now.Sub(due) > bound
+}
+
+func armFailedCleanup(s *Snapshot) armed {
+	ttl := s.Template.Policy.FailureTTL
+	switch b := &s.Build; {
+	case ttl <= 0:
+		return not(thresholdOff)
+	case !unclean(b):
+		return not(lastBuildClean)
+	default:
+		pause := max(ttl, retryPause(s, s.Workspace.Failures))
+		return after(later(b.CompletedAt.Add(pause), s.Template.StopFloor))
+	}
+}
+
+// unclean reports whether the build may have left something running: a start or stop that failed, a start that was
+// canceled. (A canceled stop was somebody's wish to go on.)
+func unclean(b *Build) bool {
+	switch b.Transition {
+	case TransitionStart:
+		return b.Status == JobFailed || b.Status == JobCanceled
+	case TransitionStop:
+		return b.Status == JobFailed
+	}
+	return false
+}
+
+func armDormancy(s *Snapshot) armed {
+	threshold := s.Template.Policy.TimeTilDormant
+	used := lastUsed(s)
+	switch {
+	case threshold <= 0:
+		return not(thresholdOff)
+	case dormant(s):
+		return not(isDormant)
+	case used.IsZero():
+		return not(useUnknown)
+	}
+	return after(later(used.Add(threshold), s.Template.StopFloor))
+}
+
+func lastUsed(s *Snapshot) time.Time { return later(s.Workspace.CreatedAt, s.Workspace.LastUsedAt) }
+
+// stopsBeforeSleep reports whether dormancy has to stop the workspace first: it is started, or the last stop did not
+// succeed, so that compute may be running.
+func stopsBeforeSleep(b *Build) bool {
+	return b.Transition == TransitionStart || b.Transition == TransitionStop && b.Status != JobSucceeded
+}
+
+func armAutodelete(s *Snapshot) armed {
+	switch {
+	case s.Template.Policy.TimeTilAutodelete <= 0:
+		return not(thresholdOff)
+	case !dormant(s):
+		return not(notDormant)
+	case s.Workspace.DeletingAt.IsZero():
+		return not(noDeletion)
+	}
+	at := later(s.Workspace.DeletingAt.Add(jitter(s)), s.Template.DeleteFloor)
+	if b := &s.Build; b.Transition == TransitionDelete {
+		at = later(at, b.CompletedAt.Add(max(deleteRetryFloor, retryPause(s, s.Workspace.Failures))))
+	}
+	return after(at)
+}
+
+func armExtend(s *Snapshot) armed {
+	switch b := &s.Build; {
+	case !s.Template.Policy.ExtendAtAutostart:
+		return not(thresholdOff)
+	case b.Transition != TransitionStart || b.Status != JobSucceeded:
+		return not(notStarted)
+	case b.Deadline.IsZero():
+		return not(noDeadline)
+	case dormant(s):
+		return not(isDormant)
+	case s.Workspace.Autostart == nil:
+		return not(noSchedule)
+	case s.Workspace.Autostart.Err() != nil:
+		return not(badSchedule)
+	}
+	at, ok := nextOccurrence(s, later(s.Build.CompletedAt, s.Workspace.AutostartAfter))
+	if !ok {
+		return not(noAllowedDay)
+	}
+	return from(at)
+}
+
+func armReminder(s *Snapshot) armed {
+	switch b := &s.Build; {
+	case s.Template.Policy.ReminderLead <= 0:
+		return not(thresholdOff)
+	case b.Transition != TransitionStart || b.Status != JobSucceeded:
+		return not(notStarted)
+	case b.Deadline.IsZero():
+		return not(noDeadline)
+	case dormant(s):
+		return not(isDormant)
+	case s.Owner.Status == OwnerSuspended:
+		return not(ownerNotActive)
+	case s.Workspace.RemindedFor.Equal(b.Deadline):
+		return not(alreadyReminded)
+	}
+	lead := s.Template.Policy.ReminderLead
+	at := stopAt(s).Add(-lead)
+	if s.Template.Policy.ActivityBump > 0 {
+		// Somebody who is active will see the deadline move; unless the cap is what stops them.
+		quiet := s.Workspace.LastUsedAt.Add(recentUse)
+		if !s.Build.MaxDeadline.IsZero() {
+			quiet = earlier(quiet, s.Build.MaxDeadline.Add(-lead))
+		}
+		at = later(at, quiet)
+	}
+	return from(at)
+}
+
+// stopAt returns when the deadline will take effect, holds included.
+func stopAt(s *Snapshot) time.Time { return release(s, s.Build.Deadline.Add(jitter(s))) }
+
+// remindAt bounds the reminder by the stop it announces. A hold does not silence it: it warns of the stop that follows.
+func remindAt(s *Snapshot, at, now time.Time) (time.Time, obstacle) {
+	if at = later(at, now); at.Before(stopAt(s)) {
+		return at, none
+	}
+	return time.Time{}, tooLateToRemind
+}
+
+func dormant(s *Snapshot) bool { return !s.Workspace.DormantAt.IsZero() }
+
+// ttl returns the run time that rules a workspace: its own, if the template lets owners choose.
+func ttl(s *Snapshot) time.Duration {
+	if s.Template.Policy.AllowUserTTL {
+		return s.Workspace.TTL
+	}
+	return s.Template.Policy.DefaultTTL
+}
+
+// jitter returns the workspace's fixed part of the policy's jitter.
+func jitter(s *Snapshot) time.Duration {
+	spread := s.Template.Policy.Jitter
+	if spread <= 0 {
+		return 0
+	}
+	return time.Duration(hash(s.Workspace.ID, 0) % uint64(spread)).Truncate(tick)
+}
+
+// retryPause returns how long to wait after the n-th failure in a row: doubling from the policy's Initial to its
+// MaxInterval, plus up to a quarter, fixed for the workspace and the attempt so that a herd spreads. Zero failures need
+// no pause.
+func retryPause(s *Snapshot, n int) time.Duration {
+	if n <= 0 {
+		return 0
+	}
+	r := s.Template.Policy.Retry.withDefaults()
+	pause := doubled(r.Initial, n-1, r.MaxInterval)
+	spread := hash(s.Workspace.ID, uint64(n)) % uint64(pause/4+1)
+	return (pause + time.Duration(spread)).Truncate(tick)
+}
+
+// doubled returns first doubled n times, at most limit.
+func doubled(first time.Duration, n int, limit time.Duration) time.Duration {
+	if n >= 40 || first > limit>>n {
+		return limit
+	}
+	return first << n
+}
+
+func (r Retry) withDefaults() Retry {
+	if r.Max == 0 {
+		r.Max = 5
+	}
+	if r.Initial == 0 {
+		r.Initial = time.Minute
+	}
+	if r.MaxInterval == 0 {
+		r.MaxInterval = 24 * time.Hour
+	}
+	return r
+}
+
+// hash mixes an id and a number (the finalizer of SplitMix64; Steele, Lea and Flood, 2014).
+func hash(id [16]byte, n uint64) uint64 {
+	h := n
+	for i := 0; i < 16; i += 8 {
+		for j := range 8 {
+			h ^= uint64(id[i+j]) << (8 * j)
+		}
+		h += 0x9e3779b97f4a7c15
+		h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+		h = (h ^ h>>27) * 0x94d049bb133111eb
+		h ^= h >> 31
+	}
+	return h
+}
+
+// scheduleRecheck returns when an unusable schedule is looked at again: pauses that double from an hour to a day, counted
+// from the last build, so that the error stays visible without costing a tick each time. It needs no state.
+func scheduleRecheck(s *Snapshot, now time.Time) time.Time {
+	const first, limit = time.Hour, 24 * time.Hour
+	since := later(s.Workspace.CreatedAt, s.Build.CreatedAt)
+	for n := range 5 { // 1, 2, 4, 8, 16 hours
+		if since = since.Add(doubled(first, n, limit)); since.After(now) {
+			return since
+		}
+	}
+	days := now.Sub(since)/limit + 1
+	return since.Add(days * limit)
+}
+
+// fault returns what is wrong with the stored values of a workspace, nil if they can be used.
+func fault(s *Snapshot) error {
+	if suspended(s) != none || s.Workspace.Autostart == nil {
+		return nil
+	}
+	return s.Workspace.Autostart.Err()
+}

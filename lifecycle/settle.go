@@ -1,0 +1,83 @@
+package lifecycle
+
+import "context"
+
+// settle accounts for a batch: only what was committed is a transition.
+func (r *run) settle(ctx context.Context, b batch, verdicts []verdict) {
+	now := r.e.clock.Now("executor", "committed")
+	var queued []Job
+	events := false
+	r.tally.update(func(s *Stats) {
+		for i := range b.changes {
+			switch v := &verdicts[i]; {
+			case !v.settled:
+				s.Left++
+			case v.err != nil:
+				s.rejected(&b.origins[i], v.err)
+			case v.outcome == Conflict:
+				s.Conflicts++
+				s.Left++
+			default:
+				s.applied(&b.changes[i], &b.origins[i])
+				events = events || len(b.changes[i].Events) > 0
+			}
+		}
+	})
+	for i := range b.changes {
+		c, o := &b.changes[i], &b.origins[i]
+		switch v := &verdicts[i]; {
+		case v.settled && v.err != nil:
+			r.rejected(ctx, o, v.err)
+		case v.settled && v.outcome == Applied && c.NewBuild:
+			r.e.metrics.transition(c, now.Sub(o.d.DueAt))
+			r.e.logTransition(ctx, c, o.d, now)
+			if c.Job != nil {
+				queued = append(queued, *c.Job)
+			}
+		}
+	}
+	r.e.announce(events, queued)
+}
+
+// applied counts a change that was committed.
+func (s *Stats) applied(c *Change, o *origin) {
+	switch {
+	case o.postponed:
+	case c.NewBuild:
+		s.Transitions[c.Workspace.ID] = c.Build.Transition
+	case o.d.Acts():
+		s.Marked++
+	default:
+		s.Rearmed++
+	}
+}
+
+// rejected counts a change that the store does not take.
+func (s *Stats) rejected(o *origin, err error) {
+	s.Errors[o.s.Workspace.ID] = err
+	if o.postponed {
+		s.Left++
+		return
+	}
+	s.Skipped[o.s.Workspace.ID] = SkipStore
+}
+
+// rejected puts off a workspace whose change the store does not take. If it does not take that either, the workspace
+// stays due, and visible in the Stats of each tick.
+func (r *run) rejected(ctx context.Context, o *origin, err error) {
+	r.e.logSkip(ctx, o.s, o.d, SkipStore, err)
+	if o.postponed {
+		return
+	}
+	r.out.put(Postpone(*o.s, SkipStore, err.Error(), r.now), origin{s: o.s, postponed: true})
+}
+
+// announce tells whom it concerns what a commit has brought.
+func (e *Executor) announce(events bool, queued []Job) {
+	if events {
+		signal(e.relayC)
+	}
+	if len(queued) > 0 && e.cfg.Queued != nil {
+		e.cfg.Queued(queued)
+	}
+}

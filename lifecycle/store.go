@@ -1,0 +1,236 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Store is what the executor needs of a database: three methods. A host with tables of its own implements them and runs
+// storetest.Lifecycle on the result. Values cross this border as copies, instants as UTC microseconds. All methods are
+// called from several goroutines at once.
+type Store interface {
+	// Due returns, ordered by (WakeAt, ID), up to q.Limit snapshots with a WakeAt that is set and not after q.Now, after
+	// q.After, within q.Share. Reading page after page with the last row's cursor shows every row that stays due
+	// exactly once, whatever is committed between the pages. No rows is not an error.
+	Due(ctx context.Context, q DueQuery) ([]Snapshot, error)
+	// Load returns the snapshots of the given workspaces in any order; unknown ids are absent.
+	Load(ctx context.Context, ids ...uuid.UUID) ([]Snapshot, error)
+	// Commit applies the changes whose workspace still has the revision they name, and reports one outcome for each
+	// change in the order given. Applying a change writes the workspace (with the revision increased by one), the build,
+	// the job and the events together; the applied changes of one call become visible together or not at all. On error
+	// nothing was applied; an error that is due to one change is a [*ChangeError] if the store can tell. No two changes
+	// of a call concern the same workspace.
+	Commit(ctx context.Context, now time.Time, changes []Change) ([]Outcome, error)
+}
+
+// ErrUnavailable is wrapped by errors of a store that concern no single workspace: it cannot be reached. A tick that
+// meets it ends at once instead of looking for the change that is to blame.
+var ErrUnavailable = errors.New("store is unavailable")
+
+// ErrNotFound says that there is no such workspace.
+var ErrNotFound = errors.New("workspace not found")
+
+// DueQuery asks for a page of due workspaces.
+type DueQuery struct {
+	Now   time.Time
+	After Cursor
+	// Limit is the size of the page, at least 1.
+	Limit int
+	// Share restricts the page to a part of the workspaces. The zero value is all of them.
+	Share Share
+}
+
+// Cursor is a place in the order of the due index: behind the row with this wake and id. The zero value is the beginning.
+type Cursor struct {
+	WakeAt time.Time
+	ID     uuid.UUID
+}
+
+// CursorOf returns the cursor behind a snapshot that Due returned.
+func CursorOf(s Snapshot) Cursor { return Cursor{WakeAt: s.Workspace.WakeAt, ID: s.Workspace.ID} }
+
+// Share is a part of all workspaces, the Index-th of Count equal parts by a hash of the workspace id, so that replicas
+// that tick at once need not evaluate the same rows. A Count of 0 or 1 means all.
+type Share struct {
+	Index, Count int
+}
+
+// Holds reports whether the workspace belongs to the share. The hash is the last four bytes of the id, big endian, modulo
+// Count: random in version 4 and version 7 ids, and simple to write in SQL.
+func (s Share) Holds(id uuid.UUID) bool {
+	if s.Count <= 1 {
+		return true
+	}
+	h := uint32(id[12])<<24 | uint32(id[13])<<16 | uint32(id[14])<<8 | uint32(id[15])
+	return h%uint32(s.Count) == uint32(s.Index)
+}
+
+// Change is the outcome of a pure function: what one workspace shall look like, if it still is at Revision.
+type Change struct {
+	// Revision is the revision the change was computed from.
+	Revision int64
+	// Workspace is the workspace as it shall be, WakeAt included. The store keeps ID, OrganizationID, OwnerID, TemplateID,
+	// Name and CreatedAt as they are, ignores Workspace.Revision, and writes Revision+1.
+	Workspace Workspace
+	// Build is the latest build as it shall be. With NewBuild it is inserted; otherwise the row with its number is
+	// updated, if Number is not 0.
+	Build    Build
+	NewBuild bool
+	// Job is the job that runs a new build, for the job queue of the store. It is nil if the host posts its jobs through
+	// Config.Poster. A store without a job queue ignores it.
+	Job *Job
+	// Events are written with the change and delivered after it (see [Outbox]). A store that is no Outbox gets none.
+	Events []Event
+}
+
+// Job is the work that carries out a build.
+type Job struct {
+	// ID is the id of the build.
+	ID                uuid.UUID         `json:"id"`
+	OrganizationID    uuid.UUID         `json:"organization_id"`
+	OwnerID           uuid.UUID         `json:"owner_id"`
+	WorkspaceID       uuid.UUID         `json:"workspace_id"`
+	TemplateID        uuid.UUID         `json:"template_id"`
+	TemplateVersionID uuid.UUID         `json:"template_version_id"`
+	BuildNumber       int64             `json:"build_number"`
+	Transition        Transition        `json:"transition"`
+	Reason            Reason            `json:"reason"`
+	CreatedAt         time.Time         `json:"created_at"`
+	Tags              map[string]string `json:"tags,omitempty"`
+	Priority          int16             `json:"priority,omitempty"`
+	Payload           []byte            `json:"payload,omitempty"`
+}
+
+// JobType is the type under which stores enqueue the jobs of builds.
+const JobType = "workspace_build"
+
+// Outcome says what became of one change of a commit.
+type Outcome uint8
+
+// The outcomes.
+const (
+	// Applied: the change is written.
+	Applied Outcome = iota
+	// Conflict: the workspace has another revision, or does not exist; nothing was written for it.
+	Conflict
+)
+
+// ChangeError is an error that one change of a batch is to blame for. Nothing of the batch was applied.
+type ChangeError struct {
+	WorkspaceID uuid.UUID
+	Err         error
+}
+
+// Error implements error.
+func (e *ChangeError) Error() string {
+	return fmt.Sprintf("change of workspace %s: %v", e.WorkspaceID, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ChangeError) Unwrap() error { return e.Err }
+
+// The interfaces below are abilities a store may have beyond [Store]. The executor finds them by assertion; what needs
+// one that is missing says so when it is configured or called.
+
+// Outbox keeps events from their commit until they are delivered.
+type Outbox interface {
+	// ClaimEvents leases up to limit events of the given topics until now+lease, those with the lowest Seq first, and
+	// counts the attempt. Of each workspace and topic only the first event can be claimed, and only if it is neither
+	// leased nor waiting for its retry, so that order within a workspace and topic is kept. Two claims at the same time
+	// never return the same event. A claimed event whose lease ends is claimable again.
+	ClaimEvents(ctx context.Context, now time.Time, topics []Topic, lease time.Duration, limit int) ([]Event, error)
+	// SettleEvents ends claims: an event delivered is removed, the others are claimable from RetryAt on. An event that is
+	// no longer there is ignored.
+	SettleEvents(ctx context.Context, now time.Time, deliveries []Delivery) error
+}
+
+// Delivery is the end of one claim of an event.
+type Delivery struct {
+	// Seq is [Event.Seq].
+	Seq int64
+	// RetryAt is zero if the event was delivered, else the earliest instant of the next attempt.
+	RetryAt time.Time
+}
+
+// Waker lets the executor sleep until something is due.
+type Waker interface {
+	// NextWake returns the earliest WakeAt of the share, zero if there is none.
+	NextWake(ctx context.Context, share Share) (time.Time, error)
+}
+
+// Watcher tells of changes made elsewhere.
+type Watcher interface {
+	// WatchWakes calls wake whenever a commit may have made the earliest WakeAt earlier, until ctx ends, and returns
+	// ctx.Err(). Spurious calls are allowed; wake does not block.
+	WatchWakes(ctx context.Context, wake func()) error
+}
+
+// Sharer divides the workspaces among the replicas that tick, so that they need not evaluate the same rows.
+type Sharer interface {
+	// Attend says that a replica ticks at now, and returns its share among those that did so within the time to live.
+	// Shares that overlap, or leave out a part for as long as a replica is missing, are harmless: what stays due for
+	// longer than an interval is looked at by everybody.
+	Attend(ctx context.Context, now time.Time, replica uuid.UUID, ttl time.Duration) (Share, error)
+}
+
+// Pruner forgets what is over.
+type Pruner interface {
+	// Prune deletes up to limit builds that ended before an instant and are not the latest of their workspace, and
+	// workspaces whose deletion ended before it, with their builds. It returns how many rows it deleted; fewer than the
+	// limit means that it is done.
+	Prune(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// Registry holds templates, owners and workspaces.
+type Registry interface {
+	// PutTemplate creates or replaces a template and makes all its workspaces due now, with a new revision, so that no
+	// decision computed from the old policy can be committed and none is made too late.
+	PutTemplate(ctx context.Context, now time.Time, t Template) error
+	// PutOwner does the same for an owner.
+	PutOwner(ctx context.Context, now time.Time, o Owner) error
+	// CreateWorkspaces inserts workspaces without builds, with revision 1 and due now. All or none; the error names the
+	// workspace whose owner or template is unknown or whose id exists.
+	CreateWorkspaces(ctx context.Context, now time.Time, workspaces ...Workspace) error
+	// Template returns a template; ok is false if there is none.
+	Template(ctx context.Context, id uuid.UUID) (t Template, ok bool, err error)
+	// Owner returns an owner; ok is false if there is none.
+	Owner(ctx context.Context, id uuid.UUID) (o Owner, ok bool, err error)
+	// List returns, ordered by id, up to q.Limit snapshots after q.After.
+	List(ctx context.Context, q ListQuery) ([]Snapshot, error)
+}
+
+// ListQuery asks for a page of workspaces, deleted ones excluded.
+type ListQuery struct {
+	// TemplateID and OwnerID restrict the list; uuid.Nil is no restriction.
+	TemplateID, OwnerID uuid.UUID
+	// After is the id of the last row of the page before, uuid.Nil for the first page.
+	After uuid.UUID
+	// Limit is the size of the page, at least 1.
+	Limit int
+}
+
+// History keeps the builds of a workspace.
+type History interface {
+	// Builds returns up to limit builds with a number below before, newest first; before 0 means from the newest.
+	Builds(ctx context.Context, workspace uuid.UUID, before int64, limit int) ([]Build, error)
+}
+
+// Gauges counts what waits.
+type Gauges interface {
+	// Backlog counts due workspaces and undelivered events at now. It may be as costly as their number.
+	Backlog(ctx context.Context, now time.Time) (Backlog, error)
+}
+
+// Backlog is what waits in a store.
+type Backlog struct {
+	// Due is the number of workspaces with a WakeAt not after the instant asked for.
+	Due int
+	// OldestDue is the earliest WakeAt among them, zero if there is none.
+	OldestDue time.Time
+	// Events is the number of undelivered events.
+	Events int
+}
