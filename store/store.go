@@ -1,0 +1,38 @@
+// Package store joins the small interfaces that the engines ask of a database into one, for databases that serve all of
+// them. Its implementations are package memory (for one process and for unit tests), and, in modules of their own so that
+// only their users link a driver, store/sqlite and store/postgres.
+//
+// A host with a database of its own need not implement this: each engine works with its own three to ten methods alone.
+// What all implementations guarantee is what package storetest checks.
+//
+//   - Values cross the border as copies; neither side sees the other's later writes.
+//   - Instants are UTC with microsecond precision, and the zero instant stays zero. A store reads no clock: now comes
+//     from the caller.
+//   - A call has all of its effects or none, and is safe to make from several goroutines and processes at once.
+//
+// A store does not decide anything. When a workspace must be looked at, what a policy means and who may run a job is
+// known to the engines alone.
+package store
+
+import (
+	"context"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// Store is everything the engines use. The job of a new build is enqueued in the commit of its change.
+type Store interface {
+	lifecycle.Store
+	lifecycle.Outbox
+	lifecycle.Waker
+	lifecycle.Registry
+	lifecycle.History
+	lifecycle.Gauges
+	lifecycle.Pruner
+	acquirer.Store
+
+	// Migrate brings the tables to the version this store needs and returns nil if they already are. Replicas may call
+	// it at the same time. A database that is newer than the store is an error that says so.
+	Migrate(ctx context.Context) error
+}
