@@ -19,7 +19,7 @@ type Memo[K comparable, V any] interface {
 }
 
 // Cache remembers rendered values. See the package comment for what it guarantees. All methods may be called from
-// any goroutine at any time, also after Close; only Close must not be called from inside a render.
+// any goroutine at any time, also after Close; only Close must not be called from inside a render or a hook.
 type Cache[K comparable, V any] struct {
 	cfg          Config[K, V]
 	life         life
@@ -72,11 +72,11 @@ func (c *Cache[K, V]) now() int64 { return max(0, int64(c.cfg.Clock.Since(c.star
 //
 // The waiting ends with ctx; the error then wraps ctx.Err(), except that a value which is there is returned all the
 // same. The work runs on its own goroutine with the values of ctx but neither its deadline nor its cancellation: it is
-// told to stop, through its context, when the last waiter has left or the cache is closed. A render that ignores that runs on, and what
-// it returns is dropped. Nothing must still finish.
+// told to stop, through its context, when the last waiter has left or the cache is closed. A render that ignores that
+// runs on, and what it returns is dropped. Nothing must still finish.
 //
-// An error of render is returned as it is, with the zero value, and not kept unless Config.ErrorTTL says so. A
-// value returned with [ErrNoStore] reaches every waiter without an error and is not kept. A panic becomes a [*PanicError].
+// An error of render is returned as it is, with the zero value, and not kept unless Config.ErrorTTL says so. A value
+// returned with [ErrNoStore] reaches every waiter without an error and is not kept. A panic becomes a [*PanicError].
 // After Close, Render just calls render.
 func (c *Cache[K, V]) Render(ctx context.Context, key K, render func(context.Context) (V, error)) (V, error) {
 	now, hash := c.now(), c.table.hash(key)
@@ -105,8 +105,8 @@ func (c *Cache[K, V]) Do(ctx context.Context, req Request[K, V]) (Result[V], err
 	return c.obtain(ctx, req, hash, now)
 }
 
-// Get returns the value of the key if it is there. It counts a hit, and is a use, or counts a miss. A key that is being rendered is
-// a miss, and so is a remembered failure. It never removes anything.
+// Get returns the value of the key if it is there. It counts a hit, and is a use, or counts a miss. A key that is being
+// rendered is a miss, and so is a remembered failure. It never removes anything.
 func (c *Cache[K, V]) Get(key K) (V, bool) {
 	r, ok := c.Lookup(key)
 	return r.Value, ok
@@ -159,9 +159,10 @@ func (c *Cache[K, V]) Put(key K, value V) {
 // that are being rendered.
 func (c *Cache[K, V]) Len() int { return int(c.table.entries.Load()) }
 
-// Close stops the clean-up, cancels running renders, drops every entry and returns when all goroutines of the cache have ended. It may be called
-// many times and at once; each call returns when all is done. A render must not call it: it would wait for itself.
-// Afterwards Render calls its function directly, Get finds nothing and Put drops its value.
+// Close stops the clean-up, cancels running renders, drops every entry and returns when all goroutines of the cache
+// have ended. It may be called many times and at once; each call returns when all is done. A render or a hook must not
+// call it: it would wait for itself. Afterwards Render calls its function directly, Get finds nothing and Put drops its
+// value.
 func (c *Cache[K, V]) Close() { c.closing.Do(c.shutdown) }
 
 func (c *Cache[K, V]) shutdown() {

@@ -34,8 +34,8 @@ func (c *Cache[K, V]) stopSweeping() {
 	c.sweeper.timer.Stop(cleanupTag)
 }
 
-// sweep is the timer's function. Closed is set before the timer is stopped under the same lock, so either this sees it or Close
-// waits for this.
+// sweep is the timer's function. Closed is set before the timer is stopped under the same lock, so either this sees it
+// or Close waits for this.
 func (c *Cache[K, V]) sweep() {
 	c.sweeper.mu.Lock()
 	if c.closed.Load() {
@@ -55,8 +55,8 @@ func (c *Cache[K, V]) sweep() {
 	}
 }
 
-// removeExpired walks every shard from its last resident to its first, in slices. A removal moves the last resident into the
-// hole, so walking down never skips one that was there at the beginning.
+// removeExpired walks every shard from its last resident to its first, in slices. A removal moves the last resident
+// into the hole, so walking down never skips one that was there at the beginning.
 func (c *Cache[K, V]) removeExpired() {
 	now := c.now()
 	var dead []*entry[K, V]

@@ -49,7 +49,7 @@ type Config[K comparable, V any] struct {
 	// remembered and never asked about. Defaults to nil: no failure is remembered.
 	ErrorTTL func(error) time.Duration
 
-	// RefreshAfter is the age at which a hit returns the value it found and has it rendered anew behind it. A failed
+	// RefreshAfter is the age above which a hit returns the value it found and has it rendered anew behind it. A failed
 	// or incomplete refresh leaves the old value and is tried again no sooner than RefreshAfter later.
 	// Defaults to 0: never.
 	RefreshAfter time.Duration
@@ -64,8 +64,8 @@ type Config[K comparable, V any] struct {
 	// Defaults to the fields of Key when K is Key, else to nil: no groups.
 	Groups func(K) (version, owner uuid.UUID)
 
-	// OnEvict is told of every value that leaves the cache, without locks and from any goroutine. A panic in it is
-	// logged and goes no further. Defaults to nil.
+	// OnEvict is told of every value that leaves the cache, without locks and from any goroutine. It may use the
+	// cache but must not close it. A panic in it is logged and goes no further. Defaults to nil.
 	OnEvict func(K, V, EvictCause)
 
 	// KeyLog receives every request, for [Replay]. Defaults to nil.
@@ -74,8 +74,8 @@ type Config[K comparable, V any] struct {
 	// Clock tells the time and runs the clean-up. Defaults to the real clock.
 	Clock quartz.Clock
 
-	// Logger gets panics of renders and hooks at Error, and misses with their cause at Debug. It is given names of parameters,
-	// never values. Defaults to none.
+	// Logger gets panics of renders and hooks at Error, and misses with their cause at Debug. It is given names of
+	// parameters, never values. Defaults to none.
 	Logger *slog.Logger
 
 	// Registerer gets the metrics; Close takes them away again. Two caches on one registerer need different Names.

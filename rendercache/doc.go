@@ -32,15 +32,15 @@
 //
 // # Who waits, who works, what finishes
 //
-// [Cache.Render] and [Cache.Do] end their waiting with the caller's context. The render runs on its own goroutine with the values
-// of the first caller's context but without its deadline; it is told to stop when the last waiter has left or the
-// cache is closed, and nothing of it must still finish. [Leases.Acquire] is the same for shared values that live
+// [Cache.Render] and [Cache.Do] end their waiting with the caller's context. The render runs on its own goroutine with
+// the values of the first caller's context but without its deadline; it is told to stop when the last waiter has left
+// or the cache is closed, and nothing of it must still finish. [Leases.Acquire] is the same for shared values that live
 // exactly as long as somebody holds them. Close waits for every goroutine that the cache started.
 //
 // # Testing with it
 //
-// The cache registers its clean-up in [New], synchronously, with a re-armed AfterFunc tagged "render-cache-cleanup": after
-// Mock.Advance(...).MustWait it has ended, and no trap is needed. (A test that sets a trap on AfterFunc has to call New
-// from another goroutine.) A real clock in a testing/synctest bubble works as well. For load tests give the mock
-// quartz.NoOpLogger: it logs every reading of the time otherwise.
+// The cache registers its clean-up in [New], synchronously, with a re-armed AfterFunc tagged "render-cache-cleanup":
+// after Mock.Advance(...).MustWait it has ended, and no trap is needed. (A test that sets a trap on AfterFunc has to
+// call New from another goroutine.) A real clock in a testing/synctest bubble works as well. For load tests give the
+// mock quartz.NoOpLogger: it logs every reading of the time otherwise.
 package rendercache

@@ -1,6 +1,7 @@
 package rendercache
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -66,6 +67,14 @@ type life struct{ ttl, maxAge, grain int64 }
 func newLife(ttl, maxAge time.Duration) life {
 	grain := min(ttl/4096, 100*time.Millisecond)
 	return life{ttl: int64(ttl), maxAge: int64(maxAge), grain: int64(grain)}
+}
+
+// after returns the instant that far after another, or the last one there is.
+func after(at int64, d time.Duration) int64 {
+	if int64(d) > math.MaxInt64-at {
+		return math.MaxInt64
+	}
+	return at + int64(d)
 }
 
 // over reports whether something used and born at these times has outlived its life. Age equal to the limit has not.

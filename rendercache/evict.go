@@ -150,11 +150,7 @@ func (c *Cache[K, V]) tell(gone ...departed[K, V]) {
 		}
 		c.counters.evictions[g.cause].Add(1)
 		if g.valued && c.cfg.OnEvict != nil {
-			_, err := guard(func() (struct{}, error) {
-				c.cfg.OnEvict(g.key, g.value, g.cause)
-				return struct{}{}, nil
-			})
-			report(c.cfg.Logger, err)
+			notify(c.cfg.Logger, func() { c.cfg.OnEvict(g.key, g.value, g.cause) })
 		}
 	}
 }

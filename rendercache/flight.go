@@ -58,25 +58,43 @@ func (f *flight[V]) wait(ctx context.Context) bool {
 }
 
 // fly runs the work and hands its outcome to land, whatever the work does: a panic becomes an error, and should it
-// end the goroutine, land is still called with ErrGoexit.
-func fly[T any](work func() (T, error), land func(T, error)) {
+// end the goroutine, land is still called with ErrGoexit. Either is logged here, where it happened, and so only once
+// however many renders and waiters the error passes through.
+func fly[T any](logger *slog.Logger, work func() (T, error), land func(T, error)) {
 	var (
-		out T
-		err = ErrGoexit
+		out  T
+		err  = ErrGoexit
+		done bool
 	)
-	defer func() { land(out, err) }()
-	out, err = guard(work)
+	defer func() {
+		if !done {
+			logger.Error("render ended its goroutine", slog.Any("error", err))
+		}
+		land(out, err)
+	}()
+	out, err = guard(logger, work)
+	done = true
 }
 
-// guard turns a panic into a *PanicError.
-func guard[T any](work func() (T, error)) (out T, err error) {
+// guard turns a panic into a *PanicError and logs it.
+func guard[T any](logger *slog.Logger, work func() (T, error)) (out T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			var zero T
-			out, err = zero, &PanicError{Value: p, Stack: debug.Stack()}
+			caught := &PanicError{Value: p, Stack: debug.Stack()}
+			out, err = zero, caught
+			logger.Error("render cache caught a panic", slog.Any("error", err), slog.String("stack", string(caught.Stack)))
 		}
 	}()
 	return work()
+}
+
+// notify runs a hook of the host, whose panic is logged and goes no further.
+func notify(logger *slog.Logger, hook func()) {
+	_, _ = guard(logger, func() (struct{}, error) {
+		hook()
+		return struct{}{}, nil
+	})
 }
 
 // ancestry is the chain of flights that a context belongs to. It finds a render that waits for itself.
@@ -112,15 +130,4 @@ func blame(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	return err
-}
-
-// report logs what no caller may have caused: all of them get it, one line says it.
-func report(logger *slog.Logger, err error) {
-	var p *PanicError
-	switch {
-	case errors.As(err, &p):
-		logger.Error("render panicked", slog.Any("error", err), slog.String("stack", string(p.Stack)))
-	case errors.Is(err, ErrGoexit):
-		logger.Error("render ended its goroutine", slog.Any("error", err))
-	}
 }

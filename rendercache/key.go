@@ -36,9 +36,9 @@ type Digest [sha256.Size]byte
 // String returns the digest in hexadecimal.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// DigestOf returns the digest of parameters; nil and empty are the same, and the order of a map does not matter. Encoded are the
-// count and then, sorted by name, each name and value behind its length: separators could be part of a value, lengths
-// cannot. O(n log n) comparisons and O(bytes) hashing, no allocation.
+// DigestOf returns the digest of parameters; nil and empty are the same, and the order of a map does not matter.
+// Encoded are the count and then, sorted by name, each name and value behind its length: separators could be part of a
+// value, lengths cannot. O(n log n) comparisons and O(bytes) hashing, no allocation.
 func DigestOf(params map[string]string) Digest {
 	enc := encoders.Get().(*encoder)
 	defer enc.release()

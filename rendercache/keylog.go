@@ -42,8 +42,8 @@ func NewKeyLog(w io.Writer) *KeyLog {
 	return l
 }
 
-// Flush writes what is buffered and returns the first error of all writing so far. The cache is not disturbed by such an error; it
-// only stops recording.
+// Flush writes what is buffered and returns the first error of all writing so far. The cache is not disturbed by such
+// an error; it only stops recording.
 func (l *KeyLog) Flush() error {
 	if l == nil {
 		return nil

@@ -68,8 +68,8 @@ func (c LeasesConfig[K, V]) withDefaults() LeasesConfig[K, V] {
 // them at its end, and the files are fetched once however its jobs overlap.
 //
 // The loading is the cache's: any number of concurrent acquirers cause one fetch, each waits under its own context, a
-// failure is given to all of them and not kept, and different keys never wait for each other. All methods may be called from any
-// goroutine at any time.
+// failure is given to all of them and not kept, and different keys never wait for each other. All methods may be called
+// from any goroutine at any time.
 type Leases[K comparable, V any] struct {
 	cfg     LeasesConfig[K, V]
 	start   time.Time
@@ -142,6 +142,9 @@ func (l *Leases[K, V]) Acquire(ctx context.Context, key K, fetch func(context.Co
 	if err := ctx.Err(); err != nil {
 		return nil, l.fail(fmt.Errorf("rendercache: acquire lease: %w", err))
 	}
+	if strange(key) {
+		return nil, l.fail(fmt.Errorf("rendercache: acquire lease: key %v differs from itself: it could never be found again", key))
+	}
 	s, source, err := l.reference(ctx, key, fetch)
 	if err != nil {
 		return nil, l.fail(err)
@@ -210,7 +213,8 @@ func (l *Leases[K, V]) launch(ctx context.Context, s *shared[K, V], fetch func(c
 	s.flight = f
 	l.flights[f] = struct{}{}
 	l.work.Go(func() {
-		fly(func() (outcome[V], error) { return l.attempt(ctx, s.key, fetch) },
+		fly(l.cfg.Logger,
+			func() (outcome[V], error) { return l.attempt(ctx, s.key, fetch) },
 			func(o outcome[V], err error) { l.land(s, o, err) })
 	})
 }
@@ -245,7 +249,6 @@ func (l *Leases[K, V]) land(s *shared[K, V], o outcome[V], err error) {
 	l.mu.Unlock()
 	f.cancel(nil)
 	close(f.done)
-	report(l.cfg.Logger, err)
 	if !held && err == nil {
 		l.drop(s)
 	}
@@ -283,11 +286,7 @@ func (l *Leases[K, V]) uncount(s *shared[K, V], waiting bool) bool {
 }
 
 func (l *Leases[K, V]) drop(s *shared[K, V]) {
-	_, err := guard(func() (struct{}, error) {
-		l.cfg.OnRelease(s.key, s.flight.value)
-		return struct{}{}, nil
-	})
-	report(l.cfg.Logger, err)
+	notify(l.cfg.Logger, func() { l.cfg.OnRelease(s.key, s.flight.value) })
 }
 
 func (l *Leases[K, V]) fail(err error) error {
@@ -318,7 +317,8 @@ func (l *Leases[K, V]) Stats() LeaseStats {
 }
 
 // Close refuses further acquisitions with [ErrClosed], cancels running fetches and returns when their goroutines have
-// ended. Leases that are held stay good and must still be released. It may be called many times and at once, but not by a fetch.
+// ended. Leases that are held stay good and must still be released. It may be called many times and at once, but not by
+// a fetch or a hook.
 func (l *Leases[K, V]) Close() { l.closing.Do(l.shutdown) }
 
 func (l *Leases[K, V]) shutdown() {

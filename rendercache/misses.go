@@ -46,8 +46,8 @@ type Miss struct {
 	Names []string
 }
 
-// ghosts remembers why keys have left. It is a direct-mapped table of the key's hash with the cause in its lowest bits: a later
-// key may overwrite an earlier, which then looks new. 16 KiB, no lock.
+// ghosts remembers why keys have left. It is a direct-mapped table of the key's hash with the cause in its lowest bits:
+// a later key may overwrite an earlier, which then looks new. 16 KiB, no lock.
 type ghosts struct{ slots [2048]atomic.Uint64 }
 
 const ghostBits = 3
@@ -97,7 +97,8 @@ func (s *samples) init() {
 	s.seed, s.versions = maphash.MakeSeed(), make(map[uuid.UUID]*versionSamples)
 }
 
-// record notes a missed key. It reports whether the last one of the same version and owner had other parameters, and which.
+// record notes a missed key. It reports whether the last one of the same version and owner had other parameters, and
+// which.
 func (s *samples) record(version, owner uuid.UUID, hash uint64, params map[string]string) (similar bool, names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,8 +16,9 @@ const (
 	plotInnerWidth, plotInnerHigh = plotWidth - plotLeft - plotRight, plotHeight - plotTop - plotBottom
 )
 
-// PlotSVG writes hit ratio over capacity, the capacity on a logarithmic axis, as an SVG picture that needs nothing from elsewhere and
-// follows the reader's light or dark scheme. The points must be in order of capacity, as from [Replay] with [Capacities].
+// PlotSVG writes hit ratio over capacity, the capacity on a logarithmic axis, as an SVG picture that needs nothing from
+// elsewhere and follows the reader's light or dark scheme. The points must be in order of capacity, as from [Replay]
+// with [Capacities].
 func PlotSVG(w io.Writer, title string, points []Point) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`+"\n",

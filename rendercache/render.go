@@ -76,14 +76,17 @@ func (c *Cache[K, V]) board(ctx context.Context, req Request[K, V], hash uint64,
 	case e.state == loading:
 		return c.join(ctx, e)
 	case !e.expired(now, c.life) && e.state == failed:
+		e.stamp.touch(now, c.life.grain) // for the eviction; a failure's life is its own
 		return ticket[K, V]{role: failNow, flight: e.flight}
 	case !e.expired(now, c.life):
 		return ticket[K, V]{role: hitNow, view: c.use(s, e, now)}
-	case e.refreshing():
+	case e.refreshing() && !e.flight.within(ctx):
 		gone := c.table.demote(e)
 		t := c.join(ctx, e)
 		t.gone = gone
 		return t
+	case e.refreshing():
+		return ticket[K, V]{role: recurse}
 	default:
 		return c.depart(ctx, req, s, hash, MissExpired)
 	}
@@ -130,7 +133,8 @@ func (c *Cache[K, V]) launch(ctx context.Context, render func(context.Context) (
 	s.flights[f] = struct{}{}
 	c.counters.renders.Add(1)
 	c.work.Go(func() {
-		fly(func() (outcome[V], error) { return c.attempt(ctx, e.key, render) },
+		fly(c.cfg.Logger,
+			func() (outcome[V], error) { return c.attempt(ctx, e.key, render) },
 			func(o outcome[V], err error) { c.land(s, e, f, o, err) })
 	})
 	return f
@@ -186,40 +190,42 @@ func (c *Cache[K, V]) land(s *shard[K, V], e *entry[K, V], f *flight[V], o outco
 	f.running = false
 	f.value, f.err, f.ended = o.value, err, now
 	delete(s.flights, f)
-	gone := c.settle(s, e, f, o)
+	stored, gone := c.settle(s, e, f, o)
 	s.mu.Unlock()
 	f.cancel(nil)
 
 	evicted := c.shrink(now, e)
+	if stored {
+		c.cfg.KeyLog.stored(c.table.hash(e.key), now, o.weight)
+	}
 	close(f.done)
-	report(c.cfg.Logger, err)
 	c.tell(gone)
 	c.tell(evicted...)
 }
 
 // settle writes the outcome into the entry the render was started for, if that is still in the table with this very
-// render. What was invalidated, replaced or abandoned meanwhile is not. The shard's lock is held.
-func (c *Cache[K, V]) settle(s *shard[K, V], e *entry[K, V], f *flight[V], o outcome[V]) (gone departed[K, V]) {
+// render. What was invalidated, replaced or abandoned meanwhile is not. It reports whether the value is stored and
+// which one it replaced. The shard's lock is held.
+func (c *Cache[K, V]) settle(s *shard[K, V], e *entry[K, V], f *flight[V], o outcome[V]) (stored bool, gone departed[K, V]) {
 	if !s.holds(e) || e.flight != f {
-		return gone
+		return false, gone
 	}
 	switch {
 	case o.keep:
-		c.cfg.KeyLog.stored(c.table.hash(e.key), f.ended, o.weight)
-		return c.table.fill(e, o, f.ended)
+		return true, c.table.fill(e, o, f.ended)
 	case e.state == ready:
 		// A refresh that brought nothing: the old value stays, and its next try waits from now on.
 		e.flight = &flight[V]{ended: f.ended}
 	case o.life > 0:
 		// A flight of its own, without the context of the caller who started the render.
-		e.flight = &flight[V]{err: f.err, ended: f.ended, until: f.ended + int64(o.life)}
+		e.flight = &flight[V]{err: f.err, ended: f.ended, until: after(f.ended, o.life)}
 		e.state, e.born, e.weight = failed, f.ended, 1
 		e.stamp.set(f.ended, 0)
 		c.table.count(e.weight)
 	default:
 		c.table.remove(s, e, evictUnkept)
 	}
-	return gone
+	return false, gone
 }
 
 // fill stores a rendered value in its entry and returns the one it replaces.

@@ -39,8 +39,9 @@ func (p Point) HitRatio() float64 {
 }
 
 // Replay runs a key log through the cache's own life and eviction rules, once for every capacity, as if each request
-// that misses rendered at once. The curve shows what a larger MaxWeight (or MaxEntries) would buy. A key whose
-// weight is not in the log weighs what the others weigh on the mean. O(records) per capacity, times the sample size where it evicts.
+// that misses rendered at once. The curve shows what a larger MaxWeight (or MaxEntries) would buy. A key whose weight
+// is not in the log weighs what the others weigh on the mean. O(records) per capacity, times the sample size where it
+// evicts.
 func Replay(records []Record, cfg ReplayConfig, capacities ...int64) []Point {
 	if cfg.TTL <= 0 {
 		cfg.TTL = defaultTTL
