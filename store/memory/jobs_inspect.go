@@ -26,6 +26,7 @@ func (s *Jobs) Jobs(_ context.Context, f acquirer.Filter) ([]acquirer.Job, error
 		}
 		return slices.Compare(a.ID[:], b.ID[:])
 	})
+	found = slices.Compact(found)
 	if f.Limit > 0 && len(found) > f.Limit {
 		found = found[:f.Limit]
 	}

@@ -1,0 +1,45 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// Jobs checks a store of jobs against the contract of [acquirer.Store]. It calls open for each test; every call
+// must return an empty store of its own. A failure begins with the rule that was broken, in the words of the
+// contract.
+//
+// The suite runs claims, ends and beats from many goroutines at once and is meant to be run with -race too.
+func Jobs(t *testing.T, open func(t *testing.T) acquirer.Store) {
+	groups := []struct {
+		name  string
+		tests []jobTest
+	}{
+		{"Enqueue", jobEnqueueTests},
+		{"Ready", jobReadyTests},
+		{"Claim", jobClaimTests},
+		{"Limits", jobLimitTests},
+		{"Fairness", jobFairTests},
+		{"Renew", jobRenewTests},
+		{"End", jobEndTests},
+		{"Cancel", jobCancelTests},
+		{"Registry", jobRegistryTests},
+		{"Inspect", jobInspectTests},
+		{"Values", jobValueTests},
+		{"Races", jobRaceTests},
+	}
+	for _, group := range groups {
+		t.Run(group.name, func(t *testing.T) {
+			for _, test := range group.tests {
+				t.Run(test.name, func(t *testing.T) { test.run(newJobKit(t, open(t))) })
+			}
+		})
+	}
+}
+
+// jobTest is one test of the suite.
+type jobTest struct {
+	name string
+	run  func(k *jobKit)
+}

@@ -1,0 +1,156 @@
+package storetest
+
+import (
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+var jobLimitTests = []jobTest{
+	{"PerTenant", limitPerTenant},
+	{"NamedTenant", limitNamedTenant},
+	{"Type", limitType},
+	{"Class", limitClass},
+	{"RunningCounts", limitRunningCounts},
+	{"EndFrees", limitEndFrees},
+	{"OtherOrganization", limitOtherOrganization},
+	{"None", limitNone},
+	{"Together", limitTogether},
+}
+
+// claimWithin claims n jobs under limits.
+func (k *jobKit) claimWithin(limits acquirer.Limits, n int, of ...acquirer.Job) acquirer.Claimed {
+	k.t.Helper()
+	ask := k.ask(n, of...)
+	ask.Limits = limits
+	claimed, err := k.store.Claim(k.ctx, ask)
+	k.noError(err, "Claim")
+	return claimed
+}
+
+func tenants(jobs []acquirer.Job) map[uuid.UUID]int {
+	counts := make(map[uuid.UUID]int)
+	for _, j := range jobs {
+		counts[j.Tenant]++
+	}
+	return counts
+}
+
+func limitPerTenant(k *jobKit) {
+	a, b := uuid.New(), uuid.New()
+	jobs := k.enqueue(append(k.postings(6, ofTenant(a)), k.postings(3, ofTenant(b))...)...)
+	claimed := k.claimWithin(acquirer.Limits{PerTenant: 2}, 9, jobs...)
+	got := tenants(claimed.Jobs)
+	k.must(got[a] == 2 && got[b] == 2, "no tenant runs more than PerTenant jobs, and a full one does not keep others waiting", "%d and %d, want 2 and 2", got[a], got[b])
+	k.must(claimed.Limited, "Limited says that a ready job was passed over because of a limit", "it does not")
+}
+
+func limitNamedTenant(k *jobKit) {
+	a, b, c := uuid.New(), uuid.New(), uuid.New()
+	var postings []acquirer.Posting
+	for _, tenant := range []uuid.UUID{a, b, c} {
+		postings = append(postings, k.postings(4, ofTenant(tenant))...)
+	}
+	limits := acquirer.Limits{PerTenant: 1, Tenants: map[uuid.UUID]int{a: 3, b: 0}}
+	claimed := k.claimWithin(limits, 12, k.enqueue(postings...)...)
+	got := tenants(claimed.Jobs)
+	k.must(got[a] == 3, "a named tenant has a limit of its own", "%d, want 3", got[a])
+	k.must(got[b] == 4, "a named tenant with 0 has no limit", "%d, want 4", got[b])
+	k.must(got[c] == 1, "other tenants have PerTenant", "%d, want 1", got[c])
+}
+
+func limitType(k *jobKit) {
+	jobs := k.enqueue(append(k.postings(4), k.postings(4, ofType("scan"))...)...)
+	claimed := k.claimWithin(acquirer.Limits{Types: map[string]int{"scan": 1}}, 8, jobs...)
+	got := make(map[string]int)
+	for _, j := range claimed.Jobs {
+		got[j.Type]++
+	}
+	k.must(got["scan"] == 1 && got["build"] == 4, "a type's limit bounds it and nothing else", "%v", got)
+	k.must(claimed.Limited, "Limited says that a type's limit stopped a job", "it does not")
+}
+
+func limitClass(k *jobKit) {
+	var postings []acquirer.Posting
+	for _, priority := range []int16{-1, 0, 1} {
+		postings = append(postings, k.postings(4, withPriority(priority))...)
+	}
+	jobs := k.enqueue(postings...)
+	limits := acquirer.Limits{Classes: []acquirer.Class{{Priority: 0, Max: 3}, {Priority: -1, Max: 1}}}
+	claimed := k.claimWithin(limits, 12, jobs...)
+	got := make(map[int16]int)
+	for _, j := range claimed.Jobs {
+		got[j.Priority]++
+	}
+	k.must(got[1] == 4, "a class does not bound jobs above its priority", "%v", got)
+	k.must(got[0]+got[-1] == 3, "a class bounds all jobs at or below its priority together", "%v", got)
+	k.must(got[0] == 3, "within a class, priority decides", "%v", got)
+	k.must(claimed.Limited, "Limited says that a class stopped a job", "it does not")
+}
+
+func limitRunningCounts(k *jobKit) {
+	tenant := uuid.New()
+	other := uuid.New()
+	k.beat(other)
+	jobs := k.enqueue(k.postings(5, ofTenant(tenant))...)
+	limits := acquirer.Limits{PerTenant: 3}
+	k.must(len(k.claimWithin(limits, 2, jobs...).Jobs) == 2, "a limit admits what is below it", "it does not")
+	ask := k.ask(5, jobs...)
+	ask.Process, ask.Limits = other, limits
+	claimed, err := k.store.Claim(k.ctx, ask)
+	k.noError(err, "Claim")
+	k.must(len(claimed.Jobs) == 1, "running jobs of all processes count against a limit", "%d claimed, want 1", len(claimed.Jobs))
+}
+
+func limitEndFrees(k *jobKit) {
+	tenant := uuid.New()
+	jobs := k.enqueue(k.postings(9, ofTenant(tenant))...)
+	limits := acquirer.Limits{PerTenant: 1}
+	for _, outcome := range []acquirer.Outcome{
+		acquirer.OutcomeSucceeded, acquirer.OutcomeFailed, acquirer.OutcomeCanceled, acquirer.OutcomeRequeued, acquirer.OutcomeReleased,
+	} {
+		first := k.claimWithin(limits, 2, jobs...)
+		k.must(len(first.Jobs) == 1, "a limit is free again after an end", "%d claimed before %s", len(first.Jobs), outcome)
+		k.must(len(k.claimWithin(limits, 2, jobs...).Jobs) == 0, "a full limit admits nothing", "it did before %s", outcome)
+		k.end(acquirer.End{Lease: first.Jobs[0].Lease(), Outcome: outcome})
+	}
+	k.must(len(k.claimWithin(limits, 9, jobs...).Jobs) == 1, "a limit is freed once for each end", "more or fewer than one claimed")
+}
+
+func limitOtherOrganization(k *jobKit) {
+	tenant := uuid.New()
+	mine := k.enqueue(k.posting(ofTenant(tenant)))
+	other := k.enqueue(k.posting(ofTenant(tenant), func(p *acquirer.Posting) { p.Organization = uuid.New() }))
+	limits := acquirer.Limits{
+		PerTenant: 1, Types: map[string]int{"build": 1}, Classes: []acquirer.Class{{Priority: 0, Max: 1}},
+	}
+	k.claimWithin(limits, 1, mine...)
+	k.must(len(k.claimWithin(limits, 1, other...).Jobs) == 1, "limits are of one organization", "a job of another was stopped")
+}
+
+func limitNone(k *jobKit) {
+	jobs := k.enqueue(k.postings(5, ofTenant(uuid.New()))...)
+	claimed := k.claimWithin(acquirer.Limits{}, 5, jobs...)
+	k.must(len(claimed.Jobs) == 5 && !claimed.Limited, "zero limits limit nothing", "%d claimed, limited %v", len(claimed.Jobs), claimed.Limited)
+}
+
+func limitTogether(k *jobKit) {
+	a, b := uuid.New(), uuid.New()
+	var postings []acquirer.Posting
+	for range 6 {
+		postings = append(postings, k.posting(ofTenant(a)), k.posting(ofTenant(b), ofType("scan")), k.posting(ofTenant(b)))
+	}
+	limits := acquirer.Limits{
+		PerTenant: 4, Types: map[string]int{"scan": 1}, Classes: []acquirer.Class{{Priority: 5, Max: 6}},
+	}
+	claimed := k.claimWithin(limits, 18, k.enqueue(postings...)...)
+	got := tenants(claimed.Jobs)
+	scans := 0
+	for _, j := range claimed.Jobs {
+		if j.Type == "scan" {
+			scans++
+		}
+	}
+	k.must(len(claimed.Jobs) == 6, "all limits hold together, and what they admit is claimed", "%d claimed, want 6", len(claimed.Jobs))
+	k.must(got[a] <= 4 && got[b] <= 4 && scans == 1, "every limit holds", "tenants %v, %d scans", got, scans)
+}

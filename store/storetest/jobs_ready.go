@@ -1,0 +1,113 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+var jobReadyTests = []jobTest{
+	{"EmptyStore", readyEmpty},
+	{"OneEntryForEachLane", readyLanes},
+	{"Organizations", readyOrganizations},
+	{"CountTo", readyCountTo},
+	{"FirstInLine", readyFirst},
+	{"OnlyReady", readyOnlyReady},
+	{"DelayedTurnReady", readyDelayed},
+	{"NextOfOrganization", readyNextOfOrganization},
+}
+
+func readyEmpty(k *jobKit) {
+	listing := k.ready()
+	k.must(len(listing.Lanes) == 0 && listing.Next.IsZero(), "an empty store has no ready lanes and no next time", "%+v", listing)
+}
+
+func readyLanes(k *jobKit) {
+	tags := map[string]string{"gpu": "yes"}
+	want := make(map[acquirer.Lane]int)
+	for i, change := range [][]func(*acquirer.Posting){
+		{}, {ofType("scan")}, {withTags(tags)}, {withPriority(2)}, {ofType("scan"), withTags(tags), withPriority(-2)},
+	} {
+		for _, j := range k.enqueue(k.postings(i+1, change...)...) {
+			want[j.Lane()]++
+		}
+	}
+	got := make(map[acquirer.Lane]int)
+	for _, standing := range k.ready().Lanes {
+		_, twice := got[standing.Lane]
+		k.must(!twice, "a lane is listed once", "lane %+v twice", standing.Lane)
+		got[standing.Lane] = standing.Count
+	}
+	k.must(len(got) == len(want), "Ready lists every lane that holds ready jobs", "%d lanes, want %d", len(got), len(want))
+	for lane, n := range want {
+		k.must(got[lane] == n, "Ready counts the jobs of a lane", "lane %+v has %d, want %d", lane, got[lane], n)
+	}
+}
+
+func readyOrganizations(k *jobKit) {
+	other, third := uuid.New(), uuid.New()
+	k.enqueue(k.posting())
+	k.enqueue(k.posting(func(p *acquirer.Posting) { p.Organization = other }))
+	k.enqueue(k.posting(func(p *acquirer.Posting) { p.Organization = third }))
+	k.must(len(k.ready().Lanes) == 3, "without organizations Ready lists all", "%d lanes, want 3", len(k.ready().Lanes))
+	listing := k.ready(k.org, third, uuid.New())
+	k.must(len(listing.Lanes) == 2, "Ready lists the organizations asked for", "%d lanes, want 2", len(listing.Lanes))
+	for _, s := range listing.Lanes {
+		k.must(s.Lane.Organization != other, "Ready lists no other organization", "lane %+v", s.Lane)
+	}
+}
+
+func readyCountTo(k *jobKit) {
+	k.enqueue(k.postings(7)...)
+	for bound, want := range map[int]int{1: 1, 3: 3, 7: 7, 100: 7} {
+		listing, err := k.store.Ready(k.ctx, k.now, acquirer.ReadyQuery{CountTo: bound})
+		k.noError(err, "Ready")
+		k.must(len(listing.Lanes) == 1 && listing.Lanes[0].Count == want, "Ready counts up to CountTo", "CountTo %d: %+v, want %d", bound, listing.Lanes, want)
+	}
+}
+
+func readyFirst(k *jobKit) {
+	tenant := uuid.New()
+	jobs := k.enqueue(k.posting(ofTenant(tenant)))
+	k.pass(time.Second)
+	jobs = append(jobs, k.enqueue(k.posting(ofTenant(tenant)))...)
+	for _, want := range jobs {
+		s := k.ready().Lanes[0]
+		k.must(s.From == want.Order, "From is the lowest order number of the ready jobs", "%d, want %d", s.From, want.Order)
+		k.must(s.Oldest.Equal(want.CreatedAt), "Oldest is when the first in line was created", "%s, want %s", s.Oldest, want.CreatedAt)
+		k.claim(1, want)
+	}
+}
+
+func readyOnlyReady(k *jobKit) {
+	jobs := k.enqueue(k.postings(3, ofTenant(uuid.New()))...)
+	running := k.claim(1, jobs...)[0]
+	k.cancel("", jobs[1], jobs[2])
+	k.must(len(k.ready().Lanes) == 0, "running and canceled jobs do not stand in a lane", "%+v", k.ready().Lanes)
+	k.end(acquirer.End{Lease: running.Lease(), Outcome: acquirer.OutcomeRequeued})
+	k.must(len(k.ready().Lanes) == 1, "a requeued job stands in its lane again", "%+v", k.ready().Lanes)
+}
+
+func readyDelayed(k *jobKit) {
+	at := k.now.Add(time.Minute)
+	job := k.enqueue(k.posting(notBefore(at)))[0]
+	listing := k.ready()
+	k.must(len(listing.Lanes) == 0, "a job does not stand in a lane before its ReadyAt", "%+v", listing.Lanes)
+	k.must(listing.Next.Equal(at), "Next is the earliest ReadyAt in the future", "%s, want %s", listing.Next, at)
+	k.must(len(k.claim(1, job)) == 0, "a job is not claimed before its ReadyAt", "it was claimed")
+	k.pass(time.Minute)
+	listing = k.ready()
+	k.must(len(listing.Lanes) == 1 && listing.Next.IsZero(), "jobs whose ReadyAt has come turn ready in the same call", "%+v", listing)
+	k.must(len(k.claim(1, job)) == 1, "a job that turned ready can be claimed", "it was not claimed")
+}
+
+func readyNextOfOrganization(k *jobKit) {
+	other := uuid.New()
+	near, far := k.now.Add(time.Minute), k.now.Add(time.Hour)
+	k.enqueue(k.posting(notBefore(far)))
+	k.enqueue(k.posting(notBefore(near), func(p *acquirer.Posting) { p.Organization = other }))
+	k.must(k.ready(k.org).Next.Equal(far), "Next is among the organizations asked for", "%s, want %s", k.ready(k.org).Next, far)
+	k.must(k.ready().Next.Equal(near), "Next is the earliest of all when all are asked for", "%s, want %s", k.ready().Next, near)
+}

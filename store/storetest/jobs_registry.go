@@ -1,0 +1,210 @@
+package storetest
+
+import (
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+var jobRegistryTests = []jobTest{
+	{"BeatsCount", beatCounts},
+	{"Crews", beatCrews},
+	{"PulseCounts", beatPulse},
+	{"PulseTellsCancellations", beatCanceled},
+	{"Bury", burySilent},
+	{"BuryTheLiving", buryLiving},
+	{"BuryUnknown", buryUnknown},
+	{"BurialInterrupted", buryInterrupted},
+	{"LostStaysLost", buryForEver},
+	{"Purge", purgeEnded},
+	{"PurgeProcesses", purgeProcesses},
+}
+
+// find returns a process of a pulse.
+func (k *jobKit) find(pulse acquirer.Pulse, id uuid.UUID) (acquirer.Process, bool) {
+	for _, p := range pulse.Processes {
+		if p.ID == id {
+			return p, true
+		}
+	}
+	return acquirer.Process{}, false
+}
+
+func beatCounts(k *jobKit) {
+	other := uuid.New()
+	k.beat(other)
+	k.pass(time.Second)
+	first, ok := k.find(k.beat(other), other)
+	k.must(ok && first.Name == "test" && first.BeatAt.Equal(k.now) && !first.Lost, "a pulse holds the caller", "%+v", first)
+	pulse := k.beat(other)
+	second, _ := k.find(pulse, other)
+	k.must(second.Beats == first.Beats+1, "each beat counts one", "%d after %d", second.Beats, first.Beats)
+	mine, ok := k.find(pulse, k.process)
+	k.must(ok && mine.Beats == 1, "a pulse holds all processes, and a beat counts for its process only", "%+v", mine)
+}
+
+func beatCrews(k *jobKit) {
+	domain, err := acquirer.NewDomain(k.org, []string{"scan", "build"}, map[string]string{"gpu": "yes"})
+	k.noError(err, "NewDomain")
+	plain, err := acquirer.NewDomain(uuid.New(), []string{"build"}, nil)
+	k.noError(err, "NewDomain")
+	crews := []acquirer.Crew{{Domain: domain, Waiting: 3, Busy: 2}, {Domain: plain, Waiting: 1}}
+	say := func(crews []acquirer.Crew) []acquirer.Crew {
+		pulse, err := k.store.Beat(k.ctx, acquirer.Beat{Process: k.process, Name: "test", Now: k.now, Crews: crews})
+		k.noError(err, "Beat")
+		p, _ := k.find(pulse, k.process)
+		return p.Crews
+	}
+	got := say(crews)
+	k.must(reflect.DeepEqual(got, crews), "a pulse tells the crews as they were given", "got  %+v\n\twant %+v", got, crews)
+	k.must(reflect.DeepEqual(say(nil), crews), "nil crews keep what was said before", "%+v", got)
+	got = say([]acquirer.Crew{})
+	k.must(len(got) == 0, "empty crews replace what was said before", "%+v", got)
+}
+
+func beatPulse(k *jobKit) {
+	other := uuid.New()
+	k.beat(other)
+	jobs := k.enqueue(append(k.postings(3), k.postings(2, ofType("scan"))...)...)
+	foreign := k.enqueue(k.posting(func(p *acquirer.Posting) { p.Organization = uuid.New() }))[0]
+	k.claim(2, jobs[0])
+	k.claim(1, jobs[3])
+	ask := k.ask(1, foreign)
+	ask.Process = other
+	_, err := k.store.Claim(k.ctx, ask)
+	k.noError(err, "Claim")
+	pulse := k.beat(k.process)
+	want := map[acquirer.Kind]int{
+		{Organization: k.org, Type: "build"}: 2, {Organization: k.org, Type: "scan"}: 1,
+		{Organization: foreign.Organization, Type: "build"}: 1,
+	}
+	k.must(reflect.DeepEqual(pulse.Running, want), "a pulse counts the running jobs of each kind in all processes", "got  %v\n\twant %v", pulse.Running, want)
+	mine, _ := k.find(pulse, k.process)
+	theirs, _ := k.find(pulse, other)
+	k.must(mine.Holding == 3 && theirs.Holding == 1, "a pulse says how many jobs each process holds", "%d and %d, want 3 and 1", mine.Holding, theirs.Holding)
+}
+
+func beatCanceled(k *jobKit) {
+	job := k.running()
+	k.running()
+	other := uuid.New()
+	k.beat(other)
+	k.must(len(k.beat(k.process).Canceled) == 0, "a pulse tells no cancellation that nobody asked for", "it does")
+	k.cancel("", job)
+	for range 2 {
+		got := k.beat(k.process).Canceled
+		k.must(len(got) == 1 && got[0] == job.Lease(), "a pulse tells the caller's leases whose cancellation was asked for, until they end", "%v", got)
+	}
+	k.must(len(k.beat(other).Canceled) == 0, "a pulse tells only of the caller's own leases", "it tells another's")
+	k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeCanceled})
+	k.must(len(k.beat(k.process).Canceled) == 0, "an ended job is not told any more", "it is")
+}
+
+// lose registers a process, lets it claim n jobs, and returns it with its beats.
+func (k *jobKit) lose(n int) (acquirer.Process, []acquirer.Job) {
+	k.t.Helper()
+	id := uuid.New()
+	k.beat(id)
+	ask := k.ask(n, k.enqueue(k.postings(n)...)...)
+	ask.Process = id
+	claimed, err := k.store.Claim(k.ctx, ask)
+	k.noError(err, "Claim")
+	k.must(len(claimed.Jobs) == n, "Claim takes ready jobs", "%d of %d", len(claimed.Jobs), n)
+	p, _ := k.find(k.beat(k.process), id)
+	return p, claimed.Jobs
+}
+
+func (k *jobKit) tryBury(p acquirer.Process, limit int) []acquirer.Job {
+	k.t.Helper()
+	jobs, err := k.store.Bury(k.ctx, acquirer.Burial{Now: k.now, Process: p.ID, Beats: p.Beats, Limit: limit})
+	k.noError(err, "Bury")
+	return jobs
+}
+
+func burySilent(k *jobKit) {
+	p, held := k.lose(3)
+	jobs := k.tryBury(p, 10)
+	k.must(len(jobs) == 3, "Bury returns the jobs that the process holds", "%d, want 3", len(jobs))
+	k.must(k.get(held[0].ID).State == acquirer.Running, "Bury decides nothing about the jobs", "state %s", k.get(held[0].ID).State)
+	got, ok := k.find(k.beat(k.process), p.ID)
+	k.must(ok && got.Lost && got.Holding == 3, "a lost process that holds jobs stays in the pulse", "%+v", got)
+	for _, j := range jobs {
+		k.end(acquirer.End{Lease: j.Lease(), Outcome: acquirer.OutcomeRequeued, Process: p.ID})
+	}
+	_, ok = k.find(k.beat(k.process), p.ID)
+	k.must(!ok, "a lost process that holds nothing leaves the pulse", "it is there")
+}
+
+func buryLiving(k *jobKit) {
+	p, _ := k.lose(1)
+	k.beat(p.ID)
+	k.must(len(k.tryBury(p, 10)) == 0, "a process that beat in the meantime is not buried", "its jobs were returned")
+	k.beat(p.ID)
+	got, _ := k.find(k.beat(k.process), p.ID)
+	k.must(!got.Lost, "a process that beat in the meantime is not lost", "it is")
+}
+
+func buryUnknown(k *jobKit) {
+	jobs := k.tryBury(acquirer.Process{ID: uuid.New(), Beats: 0}, 10)
+	k.must(len(jobs) == 0, "burying an unknown process does nothing", "%d jobs", len(jobs))
+}
+
+func buryInterrupted(k *jobKit) {
+	p, _ := k.lose(5)
+	first := k.tryBury(p, 2)
+	k.must(len(first) == 2, "Bury returns up to Limit jobs", "%d, want 2", len(first))
+	for _, j := range first {
+		k.end(acquirer.End{Lease: j.Lease(), Outcome: acquirer.OutcomeFailed, Process: p.ID})
+	}
+	rest := k.tryBury(acquirer.Process{ID: p.ID, Beats: p.Beats + 7}, 10)
+	k.must(len(rest) == 3, "the jobs of a process lost before are returned, whatever the beats, so that a burial can be finished", "%d, want 3", len(rest))
+}
+
+func buryForEver(k *jobKit) {
+	p, _ := k.lose(1)
+	k.tryBury(p, 1)
+	_, err := k.store.Beat(k.ctx, acquirer.Beat{Process: p.ID, Name: "back", Now: k.now})
+	k.must(errors.Is(err, acquirer.ErrProcessLost), "a process that was declared lost stays lost", "error %v", err)
+}
+
+func purgeEnded(k *jobKit) {
+	end := func() acquirer.Job {
+		job := k.running()
+		k.renew(acquirer.Renewal{Lease: job.Lease(), Process: k.process, Lines: []acquirer.Line{{At: k.now, Text: "x"}}})
+		return k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded}).Job
+	}
+	old := []acquirer.Job{end(), end(), end()}
+	running, pending := k.running(), k.enqueue(k.posting(ofType("scan")))[0]
+	k.pass(time.Hour)
+	before := k.now
+	fresh := end()
+	purge := func(limit int) int {
+		n, err := k.store.Purge(k.ctx, before, limit)
+		k.noError(err, "Purge")
+		return n
+	}
+	k.must(purge(2) == 2 && purge(9) == 1 && purge(9) == 0, "Purge deletes up to limit jobs that ended before the time, and says how many", "other numbers than 2, 1 and 0")
+	k.must(len(k.jobs(acquirer.Filter{IDs: idsOfJobs(old)})) == 0, "purged jobs are gone", "some are there")
+	k.must(len(k.lines(old[0].ID, 0, 9)) == 0, "purged jobs take their lines along", "some are there")
+	kept := k.jobs(acquirer.Filter{IDs: []uuid.UUID{fresh.ID, running.ID, pending.ID}})
+	k.must(len(kept) == 3, "Purge keeps what ended later or lives", "%d of 3 left", len(kept))
+}
+
+func purgeProcesses(k *jobKit) {
+	idle, _ := k.lose(0)
+	holder, held := k.lose(1)
+	k.tryBury(idle, 1)
+	k.tryBury(holder, 1)
+	k.pass(time.Hour)
+	_, err := k.store.Purge(k.ctx, k.now, 10)
+	k.noError(err, "Purge")
+	_, ok := k.find(k.beat(k.process), holder.ID)
+	k.must(ok, "a lost process that holds jobs is not purged", "it is gone")
+	_, ok = k.find(k.beat(k.process), k.process)
+	k.must(ok, "a live process is not purged", "it is gone")
+	k.end(acquirer.End{Lease: held[0].Lease(), Outcome: acquirer.OutcomeFailed})
+}

@@ -1,0 +1,97 @@
+package storetest
+
+import (
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+var jobValueTests = []jobTest{
+	{"InputIsCopied", valuesIn},
+	{"OutputIsCopied", valuesOut},
+	{"TimesAreUTCMicroseconds", valuesTimes},
+	{"TagSets", valuesTags},
+	{"BigPayload", valuesBig},
+	{"NilStaysEmpty", valuesNil},
+}
+
+func valuesIn(k *jobKit) {
+	p := k.posting()
+	p.Payload = []byte("payload")
+	k.enqueue(p)
+	copy(p.Payload, "XXXXXXX")
+	job := k.claim(1, k.get(p.ID))[0]
+	k.must(string(job.Payload) == "payload", "values are copied on the way in", "payload became %q", job.Payload)
+
+	result := []byte("result")
+	k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded, Result: result})
+	copy(result, "XXXXXX")
+	k.must(string(k.get(job.ID).Result) == "result", "values are copied on the way in", "result became %q", k.get(job.ID).Result)
+}
+
+func valuesOut(k *jobKit) {
+	p := k.posting()
+	p.Payload = []byte("payload")
+	spoil := func(j acquirer.Job) { copy(j.Payload, "XXXXXXX"); copy(j.Result, "XXXXXXX") }
+	spoil(k.enqueue(p)[0])
+	spoil(k.get(p.ID))
+	job := k.claim(1, k.get(p.ID))[0]
+	lease := job.Lease()
+	spoil(job)
+	spoil(k.end(acquirer.End{Lease: lease, Outcome: acquirer.OutcomeSucceeded, Result: []byte("result")}).Job)
+	stored := k.get(p.ID)
+	k.must(string(stored.Payload) == "payload" && string(stored.Result) == "result", "values are copied on the way out", "payload %q, result %q", stored.Payload, stored.Result)
+}
+
+func valuesTimes(k *jobKit) {
+	zone := time.FixedZone("far", 5*3600+1800)
+	k.now = time.Date(2026, 7, 1, 23, 59, 59, 987654000, time.UTC)
+	job := k.enqueue(k.posting(notBefore(k.now.Add(time.Hour + 999*time.Nanosecond).In(zone))))[0]
+	want := k.now.Add(time.Hour)
+	for name, got := range map[string]time.Time{"returned": job.ReadyAt, "stored": k.get(job.ID).ReadyAt} {
+		k.must(got.Equal(want) && got.Location() == time.UTC, "times are UTC with whole microseconds", "%s ReadyAt %s, want %s", name, got, want)
+	}
+	k.must(k.get(job.ID).CreatedAt == k.now, "a stored time compares equal by ==", "%s, want %s", k.get(job.ID).CreatedAt, k.now)
+	k.must(job.StartedAt.IsZero() && job.EndedAt.IsZero() && job.CancelAt.IsZero(), "a time that has not come is the zero time", "%+v", job)
+}
+
+func valuesTags(k *jobKit) {
+	sets := []map[string]string{
+		nil,
+		{"scope": "organization"},
+		{"scope": "user", "owner": "a"},
+		{"a": "1:b", "c": ""},
+		{"a": "", "1:b": "c"},
+		{"quote": `'"\`, "percent": "%_%", "json": `{"a":1}`},
+		{"ü": "日本", "emoji": "🐭"},
+		{"long": strings.Repeat("x", acquirer.MaxTagValue)},
+	}
+	var posted []acquirer.Job
+	for _, tags := range sets {
+		posted = append(posted, k.enqueue(k.posting(withTags(tags)))...)
+	}
+	k.must(posted[0].Lane() == posted[1].Lane(), "tag sets that mean the same are the same lane", "%+v and %+v", posted[0].Lane(), posted[1].Lane())
+	k.must(len(k.ready().Lanes) == len(sets)-1, "different tag sets are different lanes", "%d lanes, want %d", len(k.ready().Lanes), len(sets)-1)
+	for _, want := range posted[2:] {
+		got := k.claim(5, want)
+		k.must(len(got) == 1 && got[0].ID == want.ID && got[0].Tags == want.Tags, "a job is found by its tag set, whatever the tags hold", "tags %v", want.Tags.Map())
+	}
+}
+
+func valuesBig(k *jobKit) {
+	p := k.posting()
+	p.Payload = []byte(strings.Repeat("0123456789abcdef", acquirer.MaxPayload/16))
+	k.enqueue(p)
+	k.must(reflect.DeepEqual(k.get(p.ID).Payload, p.Payload), "a payload of the largest size is kept", "it is not")
+}
+
+func valuesNil(k *jobKit) {
+	job := k.running()
+	ended := k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded}).Job
+	k.must(len(ended.Payload) == 0 && len(ended.Result) == 0 && ended.Trace == "" && ended.Error == "", "what was not given stays empty", "%+v", ended)
+	k.must(ended.Tenant == job.Tenant && ended.Tenant != uuid.Nil, "the tenant is kept", "%s", ended.Tenant)
+}
