@@ -1,0 +1,31 @@
+package acquirer
+
+import "context"
+
+// MaxMessage is the most bytes that one message has: a PostgreSQL notification must stay below 8,000.
+const MaxMessage = 7900
+
+// Pubsub carries short messages between the processes that share a store. It may lose, repeat, delay and
+// reorder them: what is lost is found by looking into the store, within [Config.Backup], or within
+// [Config.Poll] once the loss is noticed. Hosts without one pass nil and live by looking.
+//
+// The messages are coalesced already; an implementation sends each at once, outside of any transaction, and
+// uses one connection for all that it sends and one for all that it hears.
+type Pubsub interface {
+	// Publish sends a message of at most [MaxMessage] bytes of UTF-8 to every listener, those of the same
+	// process included. It returns when the message is on its way; an error means that it may be lost.
+	Publish(ctx context.Context, message string) error
+
+	// Listen hands over every message sent from when it listens, one call at a time, until ctx ends or the
+	// connection breaks, and returns why. It calls [Listener.Gap] first, as soon as it listens, and again
+	// whenever messages may have been lost. It does not connect again by itself; its caller does, with a pause.
+	Listen(ctx context.Context, l Listener) error
+}
+
+// Listener receives messages. Its methods return quickly and must not be called at the same time.
+type Listener interface {
+	// Message receives one message.
+	Message(message string)
+	// Gap says that messages before this call may have been lost.
+	Gap()
+}

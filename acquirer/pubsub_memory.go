@@ -1,0 +1,91 @@
+package acquirer
+
+import (
+	"context"
+	"sync"
+)
+
+// memoryBacklog is how many messages a listener may lag behind before it loses them all and is told of a gap.
+const memoryBacklog = 1024
+
+// MemoryPubsub is a [Pubsub] for several acquirers of one process, in tests above all. Its zero value is ready.
+// A listener that does not keep up loses messages and hears of it as a gap; a publisher never waits.
+type MemoryPubsub struct {
+	mu        sync.Mutex
+	listeners map[*mailbox]struct{}
+}
+
+type mailbox struct {
+	mu       sync.Mutex
+	messages []string
+	gap      bool
+	filled   chan struct{} // room for one
+}
+
+// Publish implements [Pubsub].
+func (m *MemoryPubsub) Publish(_ context.Context, message string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for box := range m.listeners {
+		box.put(message)
+	}
+	return nil
+}
+
+// Listen implements [Pubsub].
+func (m *MemoryPubsub) Listen(ctx context.Context, l Listener) error {
+	box := &mailbox{gap: true, filled: make(chan struct{}, 1)}
+	box.filled <- struct{}{}
+	m.add(box)
+	defer m.remove(box)
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-box.filled:
+		}
+		messages, gap := box.take()
+		if gap {
+			l.Gap()
+		}
+		for _, message := range messages {
+			l.Message(message)
+		}
+	}
+}
+
+func (m *MemoryPubsub) add(box *mailbox) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.listeners == nil {
+		m.listeners = make(map[*mailbox]struct{})
+	}
+	m.listeners[box] = struct{}{}
+}
+
+func (m *MemoryPubsub) remove(box *mailbox) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.listeners, box)
+}
+
+func (b *mailbox) put(message string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.messages) == memoryBacklog {
+		b.messages, b.gap = nil, true
+	}
+	b.messages = append(b.messages, message)
+	select {
+	case b.filled <- struct{}{}:
+	default:
+	}
+}
+
+func (b *mailbox) take() (messages []string, gap bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	messages, gap = b.messages, b.gap
+	b.messages, b.gap = nil, false
+	return messages, gap
+}
