@@ -76,8 +76,8 @@ type Change struct {
 	// Workspace is the workspace as it shall be, WakeAt included. The store keeps ID, OrganizationID, OwnerID, TemplateID,
 	// Name and CreatedAt as they are, ignores Workspace.Revision, and writes Revision+1.
 	Workspace Workspace
-	// Build is the latest build as it shall be. With NewBuild it is inserted; otherwise the row with its number is
-	// updated, if Number is not 0.
+	// Build is the latest build as it shall be. With NewBuild it is inserted, its number one more than the latest;
+	// otherwise Status, CompletedAt, Deadline and MaxDeadline of the latest are updated, if there is one.
 	Build    Build
 	NewBuild bool
 	// Job is the job that runs a new build, for the job queue of the store. It is nil if the host posts its jobs through
@@ -180,8 +180,8 @@ type Sharer interface {
 // Pruner forgets what is over.
 type Pruner interface {
 	// Prune deletes up to limit builds that ended before an instant and are not the latest of their workspace, and
-	// workspaces whose deletion ended before it, with their builds. It returns how many rows it deleted; fewer than the
-	// limit means that it is done.
+	// workspaces whose deletion ended before it, with their builds. It returns how many it deleted, where a workspace
+	// counts as one with what is left of its builds; fewer than the limit means that it is done.
 	Prune(ctx context.Context, before time.Time, limit int) (int, error)
 }
 

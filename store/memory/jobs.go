@@ -116,6 +116,13 @@ func jobRows(now time.Time, postings []acquirer.Posting) ([]acquirer.Job, error)
 	return rows, nil
 }
 
+// insert adds rows that [jobRows] or [acquirer.Posting.Job] made.
+func (s *Jobs) insert(now time.Time, rows []acquirer.Job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.insertJobs(now, rows)
+}
+
 // insertJobs is the part that cannot fail. The caller holds the lock.
 func (s *Jobs) insertJobs(now time.Time, rows []acquirer.Job) []acquirer.Job {
 	stored := make([]acquirer.Job, len(rows))

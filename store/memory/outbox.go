@@ -1,0 +1,199 @@
+package memory
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// outbox keeps events until they are delivered. The events of one workspace and topic form a line of which only the head
+// can be claimed; the heads stand in one of two heaps, by their place in the outbox or by when they are claimable again.
+type outbox struct {
+	seq     int64
+	lines   map[lineKey]*line
+	heads   map[int64]*line // by the Seq of the head, of the lines that wait
+	ready   map[lifecycle.Topic]*lineHeap
+	waiting *lineHeap
+	count   int
+}
+
+type lineKey struct {
+	workspace uuid.UUID
+	topic     lifecycle.Topic
+}
+
+// line is the events of one workspace and topic, oldest first; it is never empty.
+type line struct {
+	key    lineKey
+	events []lifecycle.Event
+	// until is when the head is claimable again.
+	until int64
+	index int
+}
+
+func newOutbox() outbox {
+	return outbox{
+		lines:   map[lineKey]*line{},
+		heads:   map[int64]*line{},
+		ready:   map[lifecycle.Topic]*lineHeap{},
+		waiting: &lineHeap{before: func(a, b *line) bool { return a.until < b.until }},
+	}
+}
+
+func (o *outbox) size() int { return o.count }
+
+func (o *outbox) add(e lifecycle.Event) {
+	o.seq++
+	o.count++
+	e.Seq, e.Attempt = o.seq, 0
+	e.At, e.DueAt, e.Until = round(e.At), round(e.DueAt), round(e.Until)
+	e.Job = cloneJob(e.Job)
+	key := lineKey{e.WorkspaceID, e.Topic}
+	if l, ok := o.lines[key]; ok {
+		l.events = append(l.events, e)
+		return
+	}
+	l := &line{key: key, events: []lifecycle.Event{e}}
+	o.lines[key] = l
+	heap.Push(o.readyOf(e.Topic), l)
+}
+
+func (o *outbox) readyOf(t lifecycle.Topic) *lineHeap {
+	h, ok := o.ready[t]
+	if !ok {
+		h = &lineHeap{before: func(a, b *line) bool { return a.events[0].Seq < b.events[0].Seq }}
+		o.ready[t] = h
+	}
+	return h
+}
+
+// next returns the ready line with the earliest head among the topics, nil if there is none.
+func (o *outbox) next(topics []lifecycle.Topic) *line {
+	var best *line
+	for _, t := range topics {
+		if h := o.readyOf(t); h.Len() > 0 {
+			if l := h.lines[0]; best == nil || cmp.Less(l.events[0].Seq, best.events[0].Seq) {
+				best = l
+			}
+		}
+	}
+	return best
+}
+
+// revive moves the lines whose lease or pause has ended back.
+func (o *outbox) revive(now int64) {
+	for o.waiting.Len() > 0 && o.waiting.lines[0].until <= now {
+		l := heap.Pop(o.waiting).(*line)
+		delete(o.heads, l.events[0].Seq)
+		heap.Push(o.readyOf(l.key.topic), l)
+	}
+}
+
+func (o *outbox) wait(l *line, until int64) {
+	l.until = until
+	o.heads[l.events[0].Seq] = l
+	heap.Push(o.waiting, l)
+}
+
+// settle ends the claim of the line's head.
+func (o *outbox) settle(l *line, d lifecycle.Delivery) {
+	heap.Remove(o.waiting, l.index)
+	delete(o.heads, d.Seq)
+	if !d.RetryAt.IsZero() {
+		o.wait(l, micros(d.RetryAt))
+		return
+	}
+	o.count--
+	l.events[0] = lifecycle.Event{}
+	if l.events = l.events[1:]; len(l.events) == 0 {
+		delete(o.lines, l.key)
+		return
+	}
+	heap.Push(o.readyOf(l.key.topic), l)
+}
+
+// ClaimEvents implements [lifecycle.Outbox].
+func (s *Store) ClaimEvents(
+	ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int,
+) ([]lifecycle.Event, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := &s.outbox
+	o.revive(micros(now))
+	var claimed []lifecycle.Event
+	for len(claimed) < limit {
+		l := o.next(topics)
+		if l == nil {
+			break
+		}
+		heap.Pop(o.readyOf(l.key.topic))
+		l.events[0].Attempt++
+		o.wait(l, micros(now.Add(lease)))
+		e := l.events[0]
+		e.Job = cloneJob(e.Job)
+		claimed = append(claimed, e)
+	}
+	return claimed, nil
+}
+
+// SettleEvents implements [lifecycle.Outbox].
+func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []lifecycle.Delivery) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range deliveries {
+		if l, ok := s.outbox.heads[d.Seq]; ok {
+			s.outbox.settle(l, d)
+		}
+	}
+	return nil
+}
+
+// lineHeap is a heap of lines that know their place in it.
+type lineHeap struct {
+	lines  []*line
+	before func(a, b *line) bool
+}
+
+func (h *lineHeap) Len() int           { return len(h.lines) }
+func (h *lineHeap) Less(i, k int) bool { return h.before(h.lines[i], h.lines[k]) }
+
+func (h *lineHeap) Swap(i, k int) {
+	h.lines[i], h.lines[k] = h.lines[k], h.lines[i]
+	h.lines[i].index, h.lines[k].index = i, k
+}
+
+func (h *lineHeap) Push(x any) {
+	l := x.(*line)
+	l.index = len(h.lines)
+	h.lines = append(h.lines, l)
+}
+
+func (h *lineHeap) Pop() any {
+	last := len(h.lines) - 1
+	l := h.lines[last]
+	h.lines[last] = nil
+	h.lines = h.lines[:last]
+	return l
+}
+
+func cloneJob(j *lifecycle.Job) *lifecycle.Job {
+	if j == nil {
+		return nil
+	}
+	c := *j
+	c.Tags, c.Payload = maps.Clone(j.Tags), slices.Clone(j.Payload)
+	return &c
+}

@@ -1,0 +1,47 @@
+// Package storetest is the conformance suite of the stores: what the contracts in packages lifecycle and acquirer say,
+// checked. [Run] checks a whole [store.Store], [Lifecycle] and [Jobs] what one engine needs, which is what a host runs on
+// tables of its own:
+//
+//	func TestConformance(t *testing.T) {
+//		storetest.Lifecycle(t, func(t *testing.T) storetest.LifecycleStore { return myStore(t) }, storetest.Options{})
+//	}
+//
+// Each failure says which rule is broken. Abilities that a store does not have are skipped by name. Run it with -race. It
+// imports nothing but the standard library and what the engines import.
+package storetest
+
+import (
+	"testing"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/store"
+)
+
+// Options declare in what a store differs. The zero value suits every store.
+type Options struct {
+	// Goroutines is how many write at once in the races. Defaults to 8.
+	Goroutines int
+	// Rounds is how often each of them does. Defaults to 25.
+	Rounds int
+}
+
+func (o Options) withDefaults() Options {
+	if o.Goroutines == 0 {
+		o.Goroutines = 8
+	}
+	if o.Rounds == 0 {
+		o.Rounds = 25
+	}
+	return o
+}
+
+// Run checks everything. open returns a store that is empty and migrated, a new one at each call.
+func Run(t *testing.T, open func(*testing.T) store.Store, o Options) {
+	t.Run("lifecycle", func(t *testing.T) {
+		Lifecycle(t, func(t *testing.T) LifecycleStore { return open(t) }, o)
+	})
+	t.Run("jobs", func(t *testing.T) {
+		Jobs(t, func(t *testing.T) acquirer.Store { return open(t) })
+	})
+	t.Run("union", func(t *testing.T) { union(t, open) })
+}

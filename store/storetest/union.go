@@ -1,0 +1,100 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
+)
+
+// union checks what holds between the parts of one store: a build and its job are one commit.
+func union(t *testing.T, open func(*testing.T) store.Store) {
+	for name, run := range map[string]func(*fixture, store.Store){
+		"migrate again":        func(f *fixture, s store.Store) { f.must(s.Migrate(f.ctx)) },
+		"job with build":       testJobWithBuild,
+		"no job of a conflict": testNoJobOfConflict,
+		"unacceptable job":     testUnacceptableJob,
+		"job can be acquired":  testJobCanBeAcquired,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			run(newFixture(t, s, Options{}.withDefaults()), s)
+		})
+	}
+}
+
+// withJob is the change that makes a build and its job.
+func (f *fixture) withJob(s lifecycle.Snapshot, tags map[string]string) lifecycle.Change {
+	c := f.build(s, lifecycle.TransitionStart)
+	c.Job = &lifecycle.Job{
+		ID: c.Build.ID, OrganizationID: s.Workspace.OrganizationID, OwnerID: s.Workspace.OwnerID, WorkspaceID: s.Workspace.ID,
+		BuildNumber: c.Build.Number, Transition: c.Build.Transition, Tags: tags, Payload: []byte("p"), CreatedAt: epoch,
+	}
+	return c
+}
+
+func stored(f *fixture, s store.Store, ids ...uuid.UUID) []acquirer.Job {
+	f.Helper()
+	jobs, err := s.Jobs(f.ctx, acquirer.Filter{IDs: ids})
+	f.must(err)
+	return jobs
+}
+
+func testJobWithBuild(f *fixture, s store.Store) {
+	c := f.withJob(f.create(1)[0], map[string]string{"os": "linux"})
+	f.commit(c)
+	jobs := stored(f, s, c.Build.ID)
+	if len(jobs) != 1 {
+		f.Fatalf("broken rule: the job of a build is written in its commit: got %d", len(jobs))
+	}
+	j := jobs[0]
+	f.rule(j.Type == lifecycle.JobType && j.State == acquirer.Pending, "the job of a build is pending: got %+v", j)
+	f.rule(j.Tenant == f.owner.ID && j.Organization == f.template.OrganizationID, "its tenant is the owner")
+	f.rule(j.Tags.Map()["os"] == "linux", "it has the tags of the builder")
+	b, err := store.BuildOf(j)
+	f.must(err)
+	f.rule(b.WorkspaceID == c.Workspace.ID && b.BuildNumber == 1 && string(b.Payload) == "p", "its payload is the build: got %+v", b)
+}
+
+func testNoJobOfConflict(f *fixture, s store.Store) {
+	all := f.create(2)
+	f.commit(wakeAt(all[0], epoch))
+	late, good := f.withJob(all[0], nil), f.withJob(all[1], nil)
+	got := f.commit(late, good)
+	f.rule(got[0] == lifecycle.Conflict && got[1] == lifecycle.Applied, "an old revision is a conflict: got %v", got)
+	f.rule(len(stored(f, s, late.Build.ID)) == 0, "a conflict enqueues no job")
+	f.rule(len(stored(f, s, good.Build.ID)) == 1, "a conflict keeps no other job back")
+}
+
+func testUnacceptableJob(f *fixture, s store.Store) {
+	all := f.create(2)
+	bad, good := f.withJob(all[0], map[string]string{"k": strings.Repeat("x", 10_000)}), f.withJob(all[1], nil)
+	_, err := s.Commit(f.ctx, epoch, []lifecycle.Change{good, bad})
+	var blame *lifecycle.ChangeError
+	f.rule(errors.As(err, &blame) && blame.WorkspaceID == all[0].Workspace.ID, "a job that cannot be accepted is a ChangeError of its workspace: got %v", err)
+	f.rule(len(stored(f, s, good.Build.ID)) == 0 && f.load(all[1].Workspace.ID).Build.Number == 0, "a commit that fails applies nothing")
+}
+
+func testJobCanBeAcquired(f *fixture, s store.Store) {
+	c := f.withJob(f.create(1)[0], nil)
+	f.commit(c)
+	process := uuid.New()
+	_, err := s.Beat(f.ctx, acquirer.Beat{Process: process, Now: epoch})
+	f.must(err)
+	listing, err := s.Ready(f.ctx, epoch, acquirer.ReadyQuery{CountTo: 10})
+	f.must(err)
+	if len(listing.Lanes) != 1 {
+		f.Fatalf("broken rule: the job of a build is ready after its commit: got %d lanes", len(listing.Lanes))
+	}
+	claimed, err := s.Claim(context.WithoutCancel(f.ctx), acquirer.Claim{
+		Token: uuid.New(), Process: process, Now: epoch, Probes: []acquirer.Probe{{Lane: listing.Lanes[0].Lane}}, Workers: []uuid.UUID{uuid.New()},
+	})
+	f.must(err)
+	f.rule(len(claimed.Jobs) == 1 && claimed.Jobs[0].ID == c.Build.ID, "the job of a build can be claimed: got %+v", claimed.Jobs)
+}
