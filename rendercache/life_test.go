@@ -111,8 +111,8 @@ func TestCleanupEveryQuarterHour(t *testing.T) {
 
 func TestCleanupOfManyEntriesSkipsNone(t *testing.T) {
 	clock := mockClock(t)
-	c := newCache(t, Config{Clock: clock, TTL: time.Minute, MaxEntries: 300_000})
-	const n = 200_000 // several slices in each shard
+	c := newCache(t, Config{Clock: clock, TTL: time.Minute, MaxEntries: 150_000})
+	const n = 100_000 // several slices in each shard
 	for i := range n {
 		k := Key{Version: version, Owner: owner}
 		k.Params[0], k.Params[1], k.Params[2] = byte(i), byte(i>>8), byte(i>>16)

@@ -54,6 +54,9 @@ type Result[V any] struct {
 
 // String says age and source for people: "rendered 12 minutes ago, hit".
 func (r Result[V]) String() string {
+	if r.Source == Rendered {
+		return "rendered " + ago(r.Age)
+	}
 	return fmt.Sprintf("rendered %s, %s", ago(r.Age), r.Source)
 }
 

@@ -1,0 +1,5 @@
+//go:build race
+
+package rendercache_test
+
+const raceEnabled = true

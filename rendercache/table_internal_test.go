@@ -1,0 +1,53 @@
+package rendercache
+
+import (
+	"context"
+	"testing"
+)
+
+// Two keys with one 64-bit hash cannot be had from outside, so an entry is filed under the hash of another key.
+func TestKeysOfOneHashNeverShareAValue(t *testing.T) {
+	c, err := New(Config[string, string]{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	hash := c.table.hash("mine")
+	s := c.table.shard(hash)
+	stranger := &entry[string, string]{key: "yours", value: "secret", weight: 1, state: ready}
+	stranger.stamp.set(c.now(), 0)
+	s.mu.Lock()
+	c.table.insert(s, hash, stranger)
+	s.mu.Unlock()
+
+	if v, ok := c.Get("mine"); ok {
+		t.Fatalf("Get(mine) = %q: the value of another key", v)
+	}
+	if c.Invalidate("mine") {
+		t.Error("Invalidate(mine) hit another key")
+	}
+	v, err := c.Render(t.Context(), "mine", func(context.Context) (string, error) { return "own", nil })
+	if v != "own" || err != nil {
+		t.Fatalf("Render(mine) = %q, %v", v, err)
+	}
+}
+
+func TestStampHoldsTimeAndHits(t *testing.T) {
+	var s stamp
+	s.set(1000, 0)
+	for range 10 {
+		s.touch(2000, 500)
+	}
+	if at, hits := s.get(); at != 2000 || hits != maxHits {
+		t.Errorf("after ten hits: used at %d with %d hits, want 2000 and %d", at, hits, maxHits)
+	}
+	s.touch(2500, 500) // within the grain
+	s.touch(1500, 500) // a clock read before another's
+	if at, _ := s.get(); at != 2000 {
+		t.Errorf("used at %d, want 2000: a hot entry is not written within the grain, and never moved back", at)
+	}
+	s.touch(2501, 500)
+	if at, _ := s.get(); at != 2501 {
+		t.Errorf("used at %d, want 2501", at)
+	}
+}
