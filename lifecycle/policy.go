@@ -1,0 +1,217 @@
+package lifecycle
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// Validate says what is wrong with a policy: the same for one that is created and one that replaces another. Thresholds
+// are off (0) or at least a minute.
+func (p Policy) Validate() error {
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"failure_ttl", p.FailureTTL}, {"time_til_dormant", p.TimeTilDormant},
+		{"time_til_autodelete", p.TimeTilAutodelete}, {"reminder_lead", p.ReminderLead},
+	} {
+		if err := schedule.ValidateThreshold(f.name, f.value); err != nil {
+			return err
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"default_ttl", p.DefaultTTL}, {"activity_bump", p.ActivityBump}, {"max_lateness", p.MaxLateness},
+		{"jitter", p.Jitter}, {"retry.initial", p.Retry.Initial}, {"retry.max_interval", p.Retry.MaxInterval},
+		{"retry.max", time.Duration(p.Retry.Max)},
+	} {
+		if f.value < 0 {
+			return &InvalidError{f.name, f.value, "must not be negative"}
+		}
+	}
+	if r := p.Retry.withDefaults(); r.Initial > r.MaxInterval {
+		return &InvalidError{"retry.initial", r.Initial, fmt.Sprintf("must not be longer than max_interval, %v", r.MaxInterval)}
+	}
+	if err := p.AutostartDays.Validate(); err != nil {
+		return fmt.Errorf("autostart_days: %w", err)
+	}
+	return p.Requirement.Validate()
+}
+
+// PolicyChange is a new policy for a template, and how it treats the workspaces that exist.
+type PolicyChange struct {
+	// At is the instant from which grace counts. [Executor.Plan] sets it.
+	At time.Time `json:"at"`
+	// Template is the template with the policy as it was. [Executor.Plan] sets it.
+	Template Template `json:"template"`
+	// Policy is the policy as it shall be.
+	Policy Policy `json:"policy"`
+	// ResetLastUsed makes all workspaces of the template count as used at At, so that a shorter dormancy threshold puts
+	// none of them to sleep at once.
+	ResetLastUsed bool `json:"reset_last_used,omitempty"`
+	// ResetDormant makes dormant workspaces count as dormant since At, so that their deletion counts from there.
+	ResetDormant bool `json:"reset_dormant,omitempty"`
+	// StopGrace is the least time from At to a stop that the change brings forward. Defaults to 2 hours.
+	StopGrace time.Duration `json:"stop_grace,omitempty"`
+	// DeleteGrace is the least time from At to a deletion that the change brings forward. Defaults to 24 hours.
+	DeleteGrace time.Duration `json:"delete_grace,omitempty"`
+}
+
+func (c PolicyChange) withDefaults() PolicyChange {
+	defaultTo(&c.StopGrace, 2*time.Hour, false, 0)
+	defaultTo(&c.DeleteGrace, 24*time.Hour, false, 0)
+	return c
+}
+
+// next is the template as it shall be. Its floors hold what has no instant of its own to move: dormancy and cleanup when
+// they become stricter, and every deletion until each workspace has its new instant.
+func (c *PolicyChange) next() Template {
+	t := c.Template
+	before, after := &t.Policy, &c.Policy
+	if stricter(before.TimeTilDormant, after.TimeTilDormant) || stricter(before.FailureTTL, after.FailureTTL) ||
+		before.Holidays.String() != after.Holidays.String() {
+		t.StopFloor = later(t.StopFloor, stored(c.At.Add(c.StopGrace)))
+	}
+	if before.TimeTilAutodelete != after.TimeTilAutodelete || c.ResetDormant || before.Holidays.String() != after.Holidays.String() {
+		t.DeleteFloor = later(t.DeleteFloor, stored(c.At.Add(c.DeleteGrace)))
+	}
+	t.Policy = c.Policy
+	return t
+}
+
+// stricter reports whether a threshold, 0 for off, acts sooner than before.
+func stricter(before, after time.Duration) bool {
+	return after > 0 && (before == 0 || after < before)
+}
+
+// Move is how a policy change moves one rule for one workspace. The zero instant is never.
+type Move struct {
+	Rule Rule      `json:"rule"`
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to,omitzero"`
+}
+
+// PlanPolicy returns what a policy change does to one workspace: the change of its row (ok is false if there is none),
+// and the moves of its rules. It may be asked before and after the template itself has its new policy, and asking again
+// on its own result changes nothing more.
+//
+// Only what depends on a changed value moves. A running workspace keeps its deadline unless a new autostop requirement
+// caps it sooner or a TTL that is gone leaves it none; the requirement is computed from the original completion, so that
+// saving a policy twice moves nothing. Whatever comes sooner than before leaves the grace of the change.
+func PlanPolicy(s Snapshot, c PolicyChange) (change Change, moves []Move, ok bool) {
+	c = c.withDefaults()
+	before := s
+	before.Template = c.Template
+	e := edit(&s, c.At)
+	e.s.Template = c.next()
+	if !s.Workspace.Deleted && !s.Workspace.Managed {
+		e.repolicy(&c, &before)
+	}
+	moves = movesBetween(&before, &e.s, e.now)
+	ok = e.s.Workspace != s.Workspace || e.s.Build != s.Build
+	return e.change(), moves, ok
+}
+
+// repolicy moves the stored values that depend on a changed one.
+func (e *editor) repolicy(c *PolicyChange, before *Snapshot) {
+	was, is, w := &before.Template.Policy, &e.s.Template.Policy, &e.s.Workspace
+	if !is.AllowUserTTL && (was.AllowUserTTL || was.DefaultTTL != is.DefaultTTL) {
+		w.TTL = is.DefaultTTL
+	}
+	if c.ResetLastUsed {
+		w.LastUsedAt = later(w.LastUsedAt, e.now)
+	}
+	if dormant(&e.s) && (was.TimeTilAutodelete != is.TimeTilAutodelete || c.ResetDormant) {
+		e.repromise(c)
+	}
+	if b := &e.s.Build; b.Transition == TransitionStart && b.Status == JobSucceeded {
+		e.redeadline(c, before)
+	}
+}
+
+// repromise moves the deletion of a dormant workspace.
+func (e *editor) repromise(c *PolicyChange) {
+	w := &e.s.Workspace
+	if c.ResetDormant {
+		w.DormantAt = later(w.DormantAt, e.now)
+	}
+	old := w.DeletingAt
+	w.DeletingAt = time.Time{}
+	if d := e.s.Template.Policy.TimeTilAutodelete; d > 0 {
+		w.DeletingAt = graceful(w.DormantAt.Add(d), old, e.now.Add(c.DeleteGrace))
+	}
+	if !w.DeletingAt.Equal(old) {
+		e.tell(TopicNotice, Event{Kind: EventDeletionMoved, Until: w.DeletingAt})
+		e.tell(TopicAudit, Event{Kind: EventDeletionMoved, Until: w.DeletingAt})
+	}
+}
+
+// graceful returns an instant, but one that comes sooner than the old one not before the grace has passed.
+func graceful(at, old, grace time.Time) time.Time {
+	if sooner := old.IsZero() || at.Before(old); !sooner || !at.Before(grace) {
+		return at
+	}
+	return earlier(old, grace)
+}
+
+// redeadline moves the deadlines of a running workspace.
+func (e *editor) redeadline(c *PolicyChange, before *Snapshot) {
+	b := &e.s.Build
+	if before.Template.Policy.Requirement != e.s.Template.Policy.Requirement {
+		e.recap(c)
+	}
+	if ttl(before) > 0 && ttl(&e.s) == 0 {
+		b.Deadline = b.MaxDeadline
+	}
+	// Holidays that are gone would let a deadline act that they had covered.
+	if stop := stopAt(&e.s); !b.Deadline.IsZero() && stop.Before(stopAt(before)) {
+		at := graceful(stop, stopAt(before), e.now.Add(c.StopGrace))
+		if b.Deadline = later(b.Deadline, at); !b.MaxDeadline.IsZero() {
+			b.MaxDeadline = later(b.MaxDeadline, b.Deadline)
+		}
+	}
+}
+
+// recap computes the cap of the autostop requirement anew. A stop that is imminent anyway is left alone.
+func (e *editor) recap(c *PolicyChange) {
+	b := &e.s.Build
+	grace := stored(e.now.Add(c.StopGrace))
+	if !b.MaxDeadline.IsZero() && b.MaxDeadline.Before(grace) {
+		return
+	}
+	d, err := deadlines(&e.s)
+	if err != nil {
+		return // the requirement cannot be met, so it caps nothing; the next start says so
+	}
+	b.MaxDeadline = d.MaxDeadline
+	if b.MaxDeadline.IsZero() {
+		return
+	}
+	b.MaxDeadline = later(b.MaxDeadline, grace)
+	if b.Deadline.IsZero() {
+		b.Deadline = b.MaxDeadline
+	}
+	b.Deadline = capped(b.Deadline, b.MaxDeadline)
+}
+
+// movesBetween lists the rules that act at another instant.
+func movesBetween(before, after *Snapshot, now time.Time) []Move {
+	var moves []Move
+	for r := RuleNone + 1; r < ruleEnd; r++ {
+		m := Move{Rule: r}
+		if at, why := fires(r, before, now); why == none {
+			m.From = at.UTC()
+		}
+		if at, why := fires(r, after, now); why == none {
+			m.To = at.UTC()
+		}
+		if !m.From.Equal(m.To) {
+			moves = append(moves, m)
+		}
+	}
+	return moves
+}
