@@ -1,0 +1,92 @@
+package templatebuilder
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/rendercache"
+)
+
+// group is the preparation of the builds of one version.
+type group[F, R any] struct {
+	*Builder[F, R]
+	version uuid.UUID
+	kept    *rendercache.Holder[uuid.UUID, F] // the group's own reference, from its first render to its end
+
+	mu  sync.Mutex
+	err error // of a fetch that failed: the version is not asked for again by this group
+}
+
+// Build implements lifecycle.Preparation.
+func (g *group[F, R]) Build(ctx context.Context, r lifecycle.BuildRequest) (lifecycle.BuildSpec, error) {
+	return g.cfg.Build(ctx, r, Template[R]{renderer: g, owner: g.cfg.Owner(r)})
+}
+
+// Close implements lifecycle.Preparation. A render that still runs, for another group that waits for it too, keeps what
+// it uses until it has ended.
+func (g *group[F, R]) Close() error {
+	g.kept.Close()
+	return nil
+}
+
+// through renders through the cache.
+func (g *group[F, R]) through(ctx context.Context, owner uuid.UUID, params map[string]string) (R, error) {
+	key := rendercache.KeyOf(g.version, owner, params)
+	render := func(ctx context.Context) (R, error) { return g.around(ctx, owner, params) }
+	if m, ok := g.memo.(explainer[R]); ok {
+		res, err := m.Do(ctx, rendercache.Request[rendercache.Key, R]{Key: key, Render: render, Params: params})
+		return res.Value, err
+	}
+	return g.memo.Render(ctx, key, render)
+}
+
+// explainer is a memo that can say why it did not find something; rendercache.Cache is one.
+type explainer[R any] interface {
+	Do(context.Context, rendercache.Request[rendercache.Key, R]) (rendercache.Result[R], error)
+}
+
+// around renders, with a lease of its own: it may outlive the group that started it.
+func (g *group[F, R]) around(ctx context.Context, owner uuid.UUID, params map[string]string) (result R, err error) {
+	lease, err := g.acquire(ctx)
+	if err != nil {
+		return result, err
+	}
+	defer lease.Release()
+	return g.cfg.Render(ctx, Input[F]{Shared: lease.Value(), Version: g.version, Owner: owner, Params: params})
+}
+
+// acquire returns a lease on what the version needs, and has the group keep it as well.
+func (g *group[F, R]) acquire(ctx context.Context) (*rendercache.Lease[F], error) {
+	if err := g.failure(); err != nil {
+		return nil, err
+	}
+	fetch := func(ctx context.Context) (F, error) { return g.cfg.Fetch(ctx, g.version) }
+	lease, err := g.leases.Acquire(ctx, g.version, fetch)
+	if err != nil {
+		err = fmt.Errorf("fetch version %s: %w", g.version, err)
+		if ctx.Err() == nil {
+			g.fail(err)
+		}
+		return nil, err
+	}
+	// Held already, so this does not wait. It fails when the group has ended, which needs nothing kept, or when the
+	// leases' Check refuses; then there is no lease either.
+	_, _ = g.kept.Acquire(ctx, g.version, fetch)
+	return lease, nil
+}
+
+func (g *group[F, R]) failure() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.err
+}
+
+func (g *group[F, R]) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.err = err
+}
