@@ -25,7 +25,8 @@ func apply(s *Snapshot, d Decision, now time.Time, want topicSet) Change {
 		e.sleep()
 	case d.Missed:
 		// Whatever is now later than the bound is given up; an occurrence exactly at the bound is not.
-		w.AutostartAfter = now.Add(-s.Template.Policy.MaxLateness - jitter(s) - tick)
+		w.AutostartAfter = e.now.Add(-s.Template.Policy.MaxLateness - jitter(s) - tick)
+		w.Backoff = Backoff{}
 		e.tell(TopicNotice, Event{Kind: EventStartMissed, DueAt: d.DueAt})
 		e.tell(TopicAudit, Event{Kind: EventStartMissed, DueAt: d.DueAt})
 	case d.Rule == RuleExtend:
@@ -37,9 +38,13 @@ func apply(s *Snapshot, d Decision, now time.Time, want topicSet) Change {
 	return e.change()
 }
 
-// Rearm returns the change that only sets the next wake.
+// Rearm returns the change of a workspace that was looked at and had nothing due: it sets the next wake, and forgets a
+// back-off that is over, because what it waited for is not due any more.
 func Rearm(s Snapshot, now time.Time) Change {
 	e := edit(&s, now)
+	if !s.Workspace.Backoff.Until.After(e.now) {
+		e.s.Workspace.Backoff = Backoff{}
+	}
 	return e.change()
 }
 
@@ -149,16 +154,26 @@ func (e *editor) wake() {
 	e.tell(TopicAudit, Event{Kind: EventAwake})
 }
 
-// extendAtAutostart gives a running workspace the deadline it would have had if it had started at its autostart time.
-func (e *editor) extendAtAutostart(occurrence time.Time) {
-	e.s.Workspace.AutostartAfter = occurrence
+// extendAtAutostart gives a running workspace the deadline it would have had if it had started at its latest autostart
+// time. Occurrences that passed while nobody looked count as one.
+func (e *editor) extendAtAutostart(due time.Time) {
+	latest := due
+	for {
+		next, ok := nextOccurrence(&e.s, latest, 0)
+		if !ok || next.After(e.now) {
+			break
+		}
+		latest = next
+	}
+	e.s.Workspace.AutostartAfter = latest
 	d := ttl(&e.s)
 	if d <= 0 {
 		return
 	}
-	deadline := later(e.s.Build.Deadline, occurrence.Add(d))
-	if e.s.Build.Deadline = capped(deadline, e.s.Build.MaxDeadline); e.s.Build.Deadline.Equal(deadline) {
-		e.tell(TopicAudit, Event{Kind: EventExtended, DueAt: occurrence, Until: deadline})
+	b := &e.s.Build
+	old := b.Deadline
+	if b.Deadline = capped(later(old, latest.Add(d)), b.MaxDeadline); !b.Deadline.Equal(old) {
+		e.tell(TopicAudit, Event{Kind: EventExtended, DueAt: due, Until: b.Deadline})
 	}
 }
 

@@ -35,8 +35,9 @@ func Decide(s Snapshot, now time.Time) Decision {
 }
 
 func decide(s *Snapshot, now time.Time) Decision {
-	for r := RuleNone + 1; r < ruleEnd; r++ {
-		if at, why := fires(r, s, now); why == none && !at.After(now) {
+	v := look(s, now)
+	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
+		if at, why := v.fires(r); why == none && !at.After(now) {
 			return act(r, s, now)
 		}
 	}
@@ -90,8 +91,9 @@ func NextWake(s Snapshot, now time.Time) time.Time {
 
 func nextWake(s *Snapshot, now time.Time) time.Time {
 	var wake time.Time
-	for r := RuleNone + 1; r < ruleEnd; r++ {
-		if at, why := fires(r, s, now); why == none {
+	v := look(s, now)
+	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
+		if at, why := v.fires(r); why == none {
 			wake = earlier(wake, at)
 		}
 	}

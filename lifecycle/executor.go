@@ -151,6 +151,10 @@ func (e *Executor) sleep(ctx context.Context, s Stats) time.Duration {
 	case wake.IsZero():
 		return e.cfg.Interval
 	}
+	// A tick is truncated to the granularity: before the next whole one it would not see the wake, and spin.
+	if whole := wake.Truncate(e.cfg.Granularity); whole.Before(wake) {
+		wake = whole.Add(e.cfg.Granularity)
+	}
 	return min(e.cfg.Interval, max(e.clock.Until(wake, "executor", "sleep"), 0))
 }
 

@@ -82,24 +82,44 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+// view is a workspace at an instant, with what concerns all rules worked out once. The snapshot is passed by pointer for
+// speed and never changed.
+type view struct {
+	s   *Snapshot
+	now time.Time
+	// gate is now, or where the holds that are set end.
+	gate time.Time
+	// why is what keeps every rule from firing.
+	why obstacle
+}
+
+func look(s *Snapshot, now time.Time) view {
+	return view{s: s, now: now, gate: later(now, holdsEnd(s)), why: suspended(s)}
+}
+
 // fires returns the first instant not before now at which the rule acts if nothing else changes, zero for never. It is
 // the only place where the rules meet the clock: [Decide] acts on the first rule that fires now, [NextWake] is the
 // earliest instant of all of them, [Explain] shows each.
 //
-// The snapshot is passed by pointer for speed and never changed; the switch, unlike a table of functions, lets it stay on
-// the caller's stack.
-func fires(r Rule, s *Snapshot, now time.Time) (time.Time, obstacle) {
-	if why := suspended(s); why != none {
-		return time.Time{}, why
+// The switch in arm, unlike a table of functions, lets the snapshot stay on the caller's stack.
+func (v *view) fires(r Rule) (time.Time, obstacle) {
+	if v.why != none {
+		return time.Time{}, v.why
 	}
-	a := arm(r, s, now)
+	a := arm(r, v.s, v.now)
 	if !a.is() {
 		return time.Time{}, a.obstacle
 	}
 	if r == RuleReminder {
-		return remindAt(s, a.at, now)
+		return remindAt(v.s, a.at, v.now)
 	}
-	return release(s, later(a.at, now)), none
+	return outsideHolidays(v.s, later(a.at, v.gate)), none
+}
+
+// fires asks one rule; whoever asks several makes a view.
+func fires(r Rule, s *Snapshot, now time.Time) (time.Time, obstacle) {
+	v := look(s, now)
+	return v.fires(r)
 }
 
 // suspended says what keeps every rule from firing until something other than time changes.
@@ -118,10 +138,22 @@ func suspended(s *Snapshot) obstacle {
 }
 
 // release returns the first instant not before t at which automatic transitions are neither held nor backing off.
-func release(s *Snapshot, t time.Time) time.Time {
-	t = later(t, s.Workspace.HoldUntil)
-	t = later(t, s.Template.HoldUntil)
-	t = later(t, s.Workspace.Backoff.Until)
+func release(s *Snapshot, t time.Time) time.Time { return outsideHolidays(s, later(t, holdsEnd(s))) }
+
+// holdsEnd returns where the holds and the back-off that are set end, zero if there are none.
+func holdsEnd(s *Snapshot) time.Time {
+	w := &s.Workspace
+	if w.HoldUntil.IsZero() && s.Template.HoldUntil.IsZero() && w.Backoff.Until.IsZero() {
+		return time.Time{} // nearly always
+	}
+	return later(later(w.HoldUntil, s.Template.HoldUntil), w.Backoff.Until)
+}
+
+// outsideHolidays returns t, or the end of the holidays that cover it.
+func outsideHolidays(s *Snapshot, t time.Time) time.Time {
+	if s.Template.Policy.Holidays == nil {
+		return t
+	}
 	if end, held := s.Template.Policy.Holidays.Covering(t); held {
 		return end
 	}
@@ -191,23 +223,27 @@ func armAutostart(s *Snapshot, now time.Time) armed {
 	case !s.Template.Policy.AllowUserAutostart:
 		return not(autostartForbidden)
 	}
-	at, ok := nextOccurrence(s, later(s.Build.CreatedAt, s.Workspace.AutostartAfter))
+	spread := jitter(s)
+	at, ok := nextOccurrence(s, later(s.Build.CreatedAt, s.Workspace.AutostartAfter), spread)
 	if !ok {
 		return not(noAllowedDay)
 	}
-	return from(at.Add(jitter(s)))
+	return from(at.Add(spread))
 }
 
 // nextOccurrence returns the first occurrence of the autostart schedule after rest, on an allowed day and outside every
-// hold: what falls into a hold is not caught up when the hold ends, because nobody wants a fleet to start at the midnight
-// that ends a holiday.
-func nextOccurrence(s *Snapshot, rest time.Time) (time.Time, bool) {
+// hold, as it is and as far as the spread of the herd moves it: what falls into a hold is not caught up when the hold
+// ends, because nobody wants a fleet to start at the midnight that ends a holiday.
+func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) (time.Time, bool) {
 	for range maxOccurrences {
 		at, ok := s.Workspace.Autostart.NextAllowed(rest, s.Template.Policy.AutostartDays)
 		if !ok {
 			return time.Time{}, false
 		}
 		end, held := heldUntil(s, at)
+		if !held && spread > 0 {
+			end, held = heldUntil(s, at.Add(spread))
+		}
 		if !held {
 			return at.UTC(), true
 		}
@@ -216,10 +252,11 @@ func nextOccurrence(s *Snapshot, rest time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// tooLate reports whether an autostart due at the given instant is past the policy's bound.
+// tooLate reports whether an autostart due at the given instant is past the policy's bound. It counts in ticks, as the
+// instant that gives the occurrence up is stored in ticks.
 func tooLate(s *Snapshot, due, now time.Time) bool {
 	bound := s.Template.Policy.MaxLateness
-	return bound > 0 && now.Sub(due) > bound
+	return bound > 0 && now.Truncate(tick).Sub(due) > bound
 }
 
 func armFailedCleanup(s *Snapshot) armed {
@@ -300,7 +337,7 @@ func armExtend(s *Snapshot) armed {
 	case s.Workspace.Autostart.Err() != nil:
 		return not(badSchedule)
 	}
-	at, ok := nextOccurrence(s, later(s.Build.CompletedAt, s.Workspace.AutostartAfter))
+	at, ok := nextOccurrence(s, later(s.Build.CompletedAt, s.Workspace.AutostartAfter), 0)
 	if !ok {
 		return not(noAllowedDay)
 	}
@@ -418,7 +455,7 @@ func hash(id [16]byte, n uint64) uint64 {
 // from the last build, so that the error stays visible without costing a tick each time. It needs no state.
 func scheduleRecheck(s *Snapshot, now time.Time) time.Time {
 	const first, limit = time.Hour, 24 * time.Hour
-	since := later(s.Workspace.CreatedAt, s.Build.CreatedAt)
+	since := later(later(s.Workspace.CreatedAt, s.Build.CreatedAt), always)
 	for n := range 5 { // 1, 2, 4, 8, 16 hours
 		if since = since.Add(doubled(first, n, limit)); since.After(now) {
 			return since
@@ -430,8 +467,14 @@ func scheduleRecheck(s *Snapshot, now time.Time) time.Time {
 
 // fault returns what is wrong with the stored values of a workspace, nil if they can be used.
 func fault(s *Snapshot) error {
-	if suspended(s) != none || s.Workspace.Autostart == nil {
+	if suspended(s) != none {
 		return nil
 	}
-	return s.Workspace.Autostart.Err()
+	if err := s.Workspace.Autostart.Err(); err != nil {
+		return err
+	}
+	if s.Template.Policy.Requirement.Days == 0 {
+		return nil
+	}
+	return s.Owner.QuietHours.Err() // the required stop cannot be computed without them
 }

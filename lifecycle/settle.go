@@ -1,6 +1,9 @@
 package lifecycle
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // settle accounts for a batch: only what was committed is a transition.
 func (r *run) settle(ctx context.Context, b batch, verdicts []verdict) {
@@ -28,6 +31,8 @@ func (r *run) settle(ctx context.Context, b batch, verdicts []verdict) {
 		switch v := &verdicts[i]; {
 		case v.settled && v.err != nil:
 			r.rejected(ctx, o, v.err)
+		case v.settled && v.outcome == Applied && o.d.Missed:
+			r.e.logSkip(ctx, o.s, o.d, SkipMissedWindow, errMissed)
 		case v.settled && v.outcome == Applied && c.NewBuild:
 			r.e.metrics.transition(c, now.Sub(o.d.DueAt))
 			r.e.logTransition(ctx, c, o.d, now)
@@ -39,10 +44,15 @@ func (r *run) settle(ctx context.Context, b batch, verdicts []verdict) {
 	r.e.announce(events, queued)
 }
 
+var errMissed = errors.New("later than the policy's max lateness")
+
 // applied counts a change that was committed.
 func (s *Stats) applied(c *Change, o *origin) {
 	switch {
 	case o.postponed:
+	case o.d.Missed:
+		s.Marked++
+		s.Skipped[c.Workspace.ID] = SkipMissedWindow
 	case c.NewBuild:
 		s.Transitions[c.Workspace.ID] = c.Build.Transition
 	case o.d.Acts():

@@ -21,7 +21,7 @@ type Stats struct {
 	Skipped map[uuid.UUID]SkipReason
 	// Evaluated counts the workspaces that were looked at; Rearmed those where nothing was due yet.
 	Evaluated, Rearmed int
-	// Marked counts the changes without a build: dormancy of a stopped workspace, reminders, extensions.
+	// Marked counts the changes without a build: dormancy of a stopped workspace, reminders, extensions, missed starts.
 	Marked int
 	// Conflicts counts the changes that came too late because somebody else had changed the workspace. It is looked at
 	// again in the next tick.

@@ -25,6 +25,8 @@ var (
 	ErrStaleBuild = errors.New("not the latest active build")
 	// ErrDeleted says that the workspace is deleted.
 	ErrDeleted = errors.New("workspace is deleted")
+	// ErrManaged says that something else looks after the workspace; its lifecycle begins when it is handed out.
+	ErrManaged = errors.New("workspace is managed by something else")
 	// ErrForbidden says that the template's policy does not allow it.
 	ErrForbidden = errors.New("not allowed by the template's policy")
 )
@@ -129,6 +131,9 @@ func (e *editor) succeeded() error {
 		w.Deleted = true
 		e.tell(TopicAudit, Event{Kind: EventDeleted})
 	case TransitionStart:
+		if w.Managed {
+			return nil // whoever it is handed to gets the deadlines
+		}
 		d, err := deadlines(&e.s)
 		if err != nil {
 			return fmt.Errorf("deadlines of build %d: %w", b.Number, err)
@@ -258,10 +263,21 @@ func SetAutostart(c *schedule.Cron) Verb {
 	}
 }
 
-func autostartable(s *Snapshot, c *schedule.Cron, now time.Time) error {
+// settable reports why the lifecycle of a workspace cannot be changed by hand.
+func settable(s *Snapshot) error {
 	switch {
 	case s.Workspace.Deleted:
 		return ErrDeleted
+	case s.Workspace.Managed:
+		return ErrManaged
+	}
+	return nil
+}
+
+func autostartable(s *Snapshot, c *schedule.Cron, now time.Time) error {
+	switch err := settable(s); {
+	case err != nil:
+		return err
 	case c == nil:
 		return nil
 	case !s.Template.Policy.AllowUserAutostart:
@@ -279,10 +295,11 @@ func autostartable(s *Snapshot, c *schedule.Cron, now time.Time) error {
 // its deadline, but removing the TTL leaves it only the cap of the autostop requirement.
 func SetTTL(d time.Duration) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
+		if err := settable(&s); err != nil {
+			return Change{}, err
+		}
 		d, err := schedule.ValidateTTL(d)
 		switch {
-		case s.Workspace.Deleted:
-			return Change{}, ErrDeleted
 		case !s.Template.Policy.AllowUserTTL:
 			return Change{}, fmt.Errorf("ttl: %w", ErrForbidden)
 		case err != nil:
@@ -302,6 +319,9 @@ func SetTTL(d time.Duration) Verb {
 // come closer. It is allowed even where owners may not choose their TTL.
 func Extend(deadline time.Time) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
+		if err := settable(&s); err != nil {
+			return Change{}, err
+		}
 		b := &s.Build
 		if b.Transition != TransitionStart || b.Status != JobSucceeded || b.Deadline.IsZero() {
 			return Change{}, &InvalidError{"deadline", deadline, "can only be moved while the workspace runs with a deadline"}
@@ -366,9 +386,9 @@ func bump(s *Snapshot, at time.Time) (time.Time, bool) {
 // notice that the rule would have sent.
 func MarkDormant(notify bool) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
-		switch {
-		case s.Workspace.Deleted:
-			return Change{}, ErrDeleted
+		switch err := settable(&s); {
+		case err != nil:
+			return Change{}, err
 		case dormant(&s):
 			return Change{}, ErrUnchanged
 		case s.Build.Status.Active():
@@ -389,9 +409,9 @@ func MarkDormant(notify bool) Verb {
 // Wake ends dormancy. Autostarts missed while the workspace slept are not caught up.
 func Wake() Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
-		switch {
-		case s.Workspace.Deleted:
-			return Change{}, ErrDeleted
+		switch err := settable(&s); {
+		case err != nil:
+			return Change{}, err
 		case !dormant(&s):
 			return Change{}, ErrUnchanged
 		}
@@ -401,16 +421,20 @@ func Wake() Verb {
 	}
 }
 
-// Hold suspends every automatic start, stop, dormancy and deletion until an instant; the zero time ends a hold.
+// Hold suspends every automatic start, stop, dormancy and deletion until an instant; the zero time, or one that has
+// passed, ends a hold.
 // Autostarts that fall into the hold are not caught up, the rest happens when it ends.
 func Hold(until time.Time) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
-		if s.Workspace.Deleted {
-			return Change{}, ErrDeleted
+		if err := settable(&s); err != nil {
+			return Change{}, err
+		}
+		if stored(until).Equal(s.Workspace.HoldUntil) {
+			return Change{}, ErrUnchanged
 		}
 		e := edit(&s, now)
 		e.s.Workspace.HoldUntil = stored(until)
-		if until.IsZero() && s.Workspace.HoldUntil.After(e.now) {
+		if s.Workspace.HoldUntil.After(e.now) && !until.After(e.now) {
 			// What fell into the hold so far stays skipped.
 			e.s.Workspace.AutostartAfter = later(s.Workspace.AutostartAfter, e.now)
 		}
