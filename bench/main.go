@@ -14,11 +14,17 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/dormouse-go/dormouse/bench/core"
 	"github.com/dormouse-go/dormouse/bench/figure"
 )
 
 // suites in the order in which they run.
-var suites = []figure.Suite{}
+var suites = []figure.Suite{
+	core.Schedule,
+	core.Decide,
+	core.Memory,
+	core.MemoryTick,
+}
 
 func main() {
 	if err := run(); err != nil {

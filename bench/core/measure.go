@@ -1,0 +1,48 @@
+// Package core measures what needs no database: decisions, schedules, and the store in memory.
+package core
+
+import (
+	"slices"
+	"syscall"
+	"time"
+)
+
+// sink keeps results alive, so that no measured call is optimized away.
+var sink any
+
+// rounds is how often a comparison is repeated; the median is quoted, because the machine is shared.
+const rounds = 9
+
+// pair times two functions in turn and returns the median of each, per call, and of their ratios.
+func pair(n int, a, b func()) (ta, tb time.Duration, ratio float64) {
+	var as, bs []time.Duration
+	var ratios []float64
+	for range rounds {
+		x, y := per(n, a), per(n, b)
+		as, bs, ratios = append(as, x), append(bs, y), append(ratios, float64(x)/float64(y))
+	}
+	return median(as), median(bs), median(ratios)
+}
+
+// per returns the CPU time of one call: other processes share the cores, so wall time says little.
+func per(n int, f func()) time.Duration {
+	start := cpu()
+	for range n {
+		f()
+	}
+	return (cpu() - start) / time.Duration(n)
+}
+
+// cpu is the time this process has computed so far, in all its threads.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // cannot happen: the arguments are constants
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func median[T ~int64 | ~float64](v []T) T {
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)/2]
+}
