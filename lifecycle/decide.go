@@ -37,7 +37,7 @@ func Decide(s Snapshot, now time.Time) Decision {
 func decide(s *Snapshot, now time.Time) Decision {
 	v := look(s, now)
 	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
-		if at, why := v.fires(r); why == none && !at.After(now) {
+		if at, why := v.fires(r, s); why == none && !at.After(now) {
 			return act(r, s, now)
 		}
 	}
@@ -93,7 +93,7 @@ func nextWake(s *Snapshot, now time.Time) time.Time {
 	var wake time.Time
 	v := look(s, now)
 	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
-		if at, why := v.fires(r); why == none {
+		if at, why := v.fires(r, s); why == none {
 			wake = earlier(wake, at)
 		}
 	}

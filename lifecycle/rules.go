@@ -82,10 +82,8 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// view is a workspace at an instant, with what concerns all rules worked out once. The snapshot is passed by pointer for
-// speed and never changed.
+// view is what concerns all rules of a workspace at an instant, worked out once.
 type view struct {
-	s   *Snapshot
 	now time.Time
 	// gate is now, or where the holds that are set end.
 	gate time.Time
@@ -94,32 +92,33 @@ type view struct {
 }
 
 func look(s *Snapshot, now time.Time) view {
-	return view{s: s, now: now, gate: later(now, holdsEnd(s)), why: suspended(s)}
+	return view{now: now, gate: later(now, holdsEnd(s)), why: suspended(s)}
 }
 
 // fires returns the first instant not before now at which the rule acts if nothing else changes, zero for never. It is
 // the only place where the rules meet the clock: [Decide] acts on the first rule that fires now, [NextWake] is the
 // earliest instant of all of them, [Explain] shows each.
 //
-// The switch in arm, unlike a table of functions, lets the snapshot stay on the caller's stack.
-func (v *view) fires(r Rule) (time.Time, obstacle) {
+// The snapshot is passed by pointer for speed and never changed; being no part of the view, and with a switch in arm
+// instead of a table of functions, it stays on the caller's stack.
+func (v *view) fires(r Rule, s *Snapshot) (time.Time, obstacle) {
 	if v.why != none {
 		return time.Time{}, v.why
 	}
-	a := arm(r, v.s, v.now)
+	a := arm(r, s, v.now)
 	if !a.is() {
 		return time.Time{}, a.obstacle
 	}
 	if r == RuleReminder {
-		return remindAt(v.s, a.at, v.now)
+		return remindAt(s, a.at, v.now)
 	}
-	return outsideHolidays(v.s, later(a.at, v.gate)), none
+	return outsideHolidays(s, later(a.at, v.gate)), none
 }
 
 // fires asks one rule; whoever asks several makes a view.
 func fires(r Rule, s *Snapshot, now time.Time) (time.Time, obstacle) {
 	v := look(s, now)
-	return v.fires(r)
+	return v.fires(r, s)
 }
 
 // suspended says what keeps every rule from firing until something other than time changes.
