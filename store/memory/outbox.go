@@ -62,7 +62,7 @@ func (o *outbox) add(e lifecycle.Event) {
 	}
 	l := &line{key: key, events: []lifecycle.Event{e}}
 	o.lines[key] = l
-	heap.Push(o.readyOf(e.Topic), l)
+	o.pushReady(l)
 }
 
 func (o *outbox) readyOf(t lifecycle.Topic) *lineHeap {
@@ -73,6 +73,8 @@ func (o *outbox) readyOf(t lifecycle.Topic) *lineHeap {
 	}
 	return h
 }
+
+func (o *outbox) pushReady(l *line) { heap.Push(o.readyOf(l.key.topic), l) }
 
 // next returns the ready line with the earliest head among the topics, nil if there is none.
 func (o *outbox) next(topics []lifecycle.Topic) *line {
@@ -92,7 +94,7 @@ func (o *outbox) revive(now int64) {
 	for o.waiting.Len() > 0 && o.waiting.lines[0].until <= now {
 		l := heap.Pop(o.waiting).(*line)
 		delete(o.heads, l.events[0].Seq)
-		heap.Push(o.readyOf(l.key.topic), l)
+		o.pushReady(l)
 	}
 }
 
@@ -116,7 +118,7 @@ func (o *outbox) settle(l *line, d lifecycle.Delivery) {
 		delete(o.lines, l.key)
 		return
 	}
-	heap.Push(o.readyOf(l.key.topic), l)
+	o.pushReady(l)
 }
 
 // ClaimEvents implements [lifecycle.Outbox].

@@ -1,0 +1,191 @@
+package memory
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// dumpVersion is the version of the format. Restore reads this one.
+const dumpVersion = 1
+
+// entryRow is one line of a dump; exactly one field is set.
+type entryRow struct {
+	Version   int                 `json:"dormouse,omitempty"`
+	Template  *lifecycle.Template `json:"template,omitempty"`
+	Owner     *ownerRow           `json:"owner,omitempty"`
+	Workspace *workspaceRow       `json:"workspace,omitempty"`
+	Events    *eventsRow          `json:"events,omitempty"`
+	Seq       int64               `json:"seq,omitempty"`
+	jobLines
+	// End counts the lines before it, so that a dump that was cut off is noticed.
+	End int `json:"end,omitempty"`
+}
+
+// ownerRow is an owner with its schedule as text, which hides the embedded one.
+type ownerRow struct {
+	lifecycle.Owner
+	QuietHours string
+}
+
+type workspaceRow struct {
+	lifecycle.Workspace
+	Autostart string
+	// Builds are oldest first.
+	Builds []lifecycle.Build
+}
+
+type eventsRow struct {
+	Events []lifecycle.Event
+	// Until is when the first of them can be claimed again, in microseconds.
+	Until   int64
+	Waiting bool
+}
+
+// Dump writes everything as lines of JSON, for [Restore]. What it writes is one instant of the store; while it is
+// collected, in memory, writers wait.
+func (s *Store) Dump(w io.Writer) error {
+	var buffer bytes.Buffer
+	if err := s.collect(&buffer); err != nil {
+		return fmt.Errorf("dump store: %w", err)
+	}
+	if _, err := buffer.WriteTo(w); err != nil {
+		return fmt.Errorf("dump store: %w", err)
+	}
+	return nil
+}
+
+// dumper writes rows and counts them.
+type dumper struct {
+	enc  *json.Encoder
+	rows int
+	err  error
+}
+
+func (d *dumper) row(r entryRow) {
+	if d.err == nil {
+		d.err = d.enc.Encode(r)
+		d.rows++
+	}
+}
+
+func (s *Store) collect(w io.Writer) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	d := &dumper{enc: json.NewEncoder(w)}
+	d.row(entryRow{Version: dumpVersion})
+	for i := range s.templates.rows {
+		d.row(entryRow{Template: &s.templates.rows[i].Template})
+	}
+	for i := range s.owners.rows {
+		o := s.owners.rows[i].Owner
+		d.row(entryRow{Owner: &ownerRow{o, o.QuietHours.Text()}})
+	}
+	for _, slot := range s.fleet.slots {
+		d.row(entryRow{Workspace: s.workspaceRow(slot)})
+	}
+	for _, l := range s.outbox.lines {
+		_, waiting := s.outbox.heads[l.events[0].Seq]
+		d.row(entryRow{Events: &eventsRow{l.events, l.until, waiting}})
+	}
+	d.row(entryRow{Seq: s.outbox.seq})
+	s.jobQueue.dump(d)
+	d.row(entryRow{End: d.rows})
+	return d.err
+}
+
+func (s *Store) workspaceRow(slot uint32) *workspaceRow {
+	var snapshot lifecycle.Snapshot
+	s.read(slot, &snapshot)
+	row := &workspaceRow{Workspace: snapshot.Workspace, Autostart: snapshot.Workspace.Autostart.Text()}
+	for b := s.fleet.rows.at(slot).build; b != none; b = s.fleet.builds.at(b).previous {
+		var v lifecycle.Build
+		s.fleet.builds.at(b).readInto(&v, &s.fleet.reasons)
+		row.Builds = append([]lifecycle.Build{v}, row.Builds...)
+	}
+	return row
+}
+
+// Restore returns the store that [Store.Dump] wrote. Schedules are parsed by the interner, whose options are those of all
+// schedules of the store; nil stands for a new one with the library's defaults. The error names the line.
+func Restore(r io.Reader, schedules *schedule.Interner) (*Store, error) {
+	if schedules == nil {
+		schedules = new(schedule.Interner)
+	}
+	s := New()
+	lines := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("restore store: line %d: the dump ends early", n)
+		}
+		var row entryRow
+		if err == nil {
+			err = json.Unmarshal(line, &row)
+		}
+		if err == nil {
+			err = s.restore(&row, schedules, n)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("restore store: line %d: %w", n, err)
+		}
+		if row.End > 0 {
+			return s, nil
+		}
+	}
+}
+
+func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) error {
+	switch {
+	case n == 1 && row.Version != dumpVersion:
+		return fmt.Errorf("version %d: this is no dump of version %d", row.Version, dumpVersion)
+	case row.Template != nil:
+		s.templates.put(row.Template.ID).Template = *row.Template
+	case row.Owner != nil:
+		o := row.Owner.Owner
+		o.QuietHours = schedules.Daily(row.Owner.QuietHours)
+		s.owners.put(o.ID).Owner = o
+	case row.Workspace != nil:
+		return s.restoreWorkspace(row.Workspace, schedules)
+	case row.Events != nil && len(row.Events.Events) > 0:
+		s.outbox.restore(row.Events)
+	case row.Seq > 0:
+		s.outbox.seq = row.Seq
+	case row.End > 0 && row.End != n-1:
+		return fmt.Errorf("the dump has %d lines before its end, and should have %d", n-1, row.End)
+	}
+	return s.jobQueue.restore(&row.jobLines)
+}
+
+func (s *Store) restoreWorkspace(row *workspaceRow, schedules *schedule.Interner) error {
+	w := row.Workspace
+	w.Autostart = schedules.Weekly(row.Autostart)
+	if err := s.creatable([]lifecycle.Workspace{w}); err != nil {
+		return err
+	}
+	s.create(w.WakeAt, &w)
+	r := s.fleet.rows.at(s.fleet.slots[w.ID])
+	r.revision = w.Revision
+	for i := range row.Builds {
+		s.fleet.writeBuild(r, &row.Builds[i], true)
+	}
+	return nil
+}
+
+func (o *outbox) restore(row *eventsRow) {
+	first := row.Events[0]
+	l := &line{key: lineKey{first.WorkspaceID, first.Topic}, events: row.Events}
+	o.lines[l.key] = l
+	o.count += len(row.Events)
+	if row.Waiting {
+		o.wait(l, row.Until)
+		return
+	}
+	o.pushReady(l)
+}

@@ -1,0 +1,141 @@
+package memory_test
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+	"github.com/dormouse-go/dormouse/store/memory"
+)
+
+var monday = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+
+// lived is a store after some life: a running workspace, one with a history, events, jobs in several states.
+func lived(t *testing.T) (*memory.Store, []uuid.UUID) {
+	t.Helper()
+	s, ctx := memory.New(), t.Context()
+	dates, err := schedule.ParseDates("Europe/Berlin 2026-12-24..2026-12-26")
+	must(t, err)
+	tm := lifecycle.Template{ID: uuid.New(), OrganizationID: uuid.New(), Name: "go", ActiveVersionID: uuid.New()}
+	tm.Policy = lifecycle.Policy{AllowUserAutostart: true, AutostartDays: schedule.AllDays, Holidays: dates, TimeTilDormant: 24 * time.Hour}
+	quiet, err := schedule.Daily("CRON_TZ=Asia/Kolkata 0 3 * * *")
+	must(t, err)
+	o := lifecycle.Owner{ID: uuid.New(), Name: "ann", QuietHours: quiet}
+	must(t, s.PutTemplate(ctx, monday, tm))
+	must(t, s.PutOwner(ctx, monday, o))
+	cron, err := schedule.Weekly("CRON_TZ=Europe/Berlin 30 9 * * 1-5")
+	must(t, err)
+	var ids []uuid.UUID
+	for i := range 3 {
+		w := lifecycle.Workspace{ID: uuid.New(), OwnerID: o.ID, TemplateID: tm.ID, OrganizationID: tm.OrganizationID, Name: "w", CreatedAt: monday}
+		if i > 0 {
+			w.Autostart = cron
+		}
+		must(t, s.CreateWorkspaces(ctx, monday, w))
+		ids = append(ids, w.ID)
+	}
+	nobody := func(lifecycle.Event) error { return nil }
+	e, err := lifecycle.New(s, lifecycle.Config{Notifier: discard(nobody), Auditor: discard(nobody)})
+	must(t, err)
+	for i, id := range ids {
+		_, err = e.Update(ctx, id, lifecycle.Request(lifecycle.TransitionStart, uuid.Nil))
+		must(t, err)
+		if i < 2 {
+			_, err = e.Update(ctx, id, lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 1, Status: lifecycle.JobSucceeded}))
+			must(t, err)
+		}
+	}
+	p := uuid.New()
+	_, err = s.Beat(ctx, acquirer.Beat{Process: p, Now: monday, Name: "p"})
+	must(t, err)
+	l, err := s.Ready(ctx, time.Now().Add(time.Hour), acquirer.ReadyQuery{CountTo: 9})
+	must(t, err)
+	_, err = s.Claim(ctx, acquirer.Claim{
+		Token: uuid.New(), Process: p, Now: time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond),
+		Probes: []acquirer.Probe{{Lane: l.Lanes[0].Lane}}, Workers: []uuid.UUID{uuid.New()},
+	})
+	must(t, err)
+	_, err = s.Enqueue(ctx, monday, []acquirer.Posting{{Type: "later", NotBefore: monday.Add(time.Hour)}})
+	must(t, err)
+	return s, ids
+}
+
+func discard(f func(lifecycle.Event) error) lifecycle.Sink {
+	return func(_ context.Context, e lifecycle.Event) error { return f(e) }
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lines orders the lines of a dump, which come in no particular order.
+func lines(t *testing.T, s *memory.Store) string {
+	t.Helper()
+	var b bytes.Buffer
+	must(t, s.Dump(&b))
+	all := strings.Split(b.String(), "\n")
+	slices.Sort(all)
+	return strings.Join(all, "\n")
+}
+
+func TestDumpAndRestore(t *testing.T) {
+	s, ids := lived(t)
+	var b bytes.Buffer
+	must(t, s.Dump(&b))
+	r, err := memory.Restore(&b, nil)
+	must(t, err)
+	if got, want := lines(t, r), lines(t, s); got != want {
+		t.Errorf("a restored store dumps differently:\n%s\nwant\n%s", got, want)
+	}
+	for _, id := range ids {
+		was, err := s.Load(t.Context(), id)
+		must(t, err)
+		is, err := r.Load(t.Context(), id)
+		must(t, err)
+		at := monday.Add(100 * time.Hour)
+		if got, want := lifecycle.Explain(is[0], at).String(), lifecycle.Explain(was[0], at).String(); got != want {
+			t.Errorf("restored workspace explains differently:\n%s\nwant\n%s", got, want)
+		}
+		if !lifecycle.NextWake(is[0], at).Equal(lifecycle.NextWake(was[0], at)) {
+			t.Error("restored workspace wakes at another instant")
+		}
+	}
+	due, err := r.Due(t.Context(), lifecycle.DueQuery{Now: monday.AddDate(10, 0, 0), Limit: 10})
+	must(t, err)
+	want, err := s.Due(t.Context(), lifecycle.DueQuery{Now: monday.AddDate(10, 0, 0), Limit: 10})
+	must(t, err)
+	if len(due) != len(want) {
+		t.Errorf("restored store has %d due, want %d", len(due), len(want))
+	}
+}
+
+func TestRestoreRefuses(t *testing.T) {
+	s, _ := lived(t)
+	var b bytes.Buffer
+	must(t, s.Dump(&b))
+	whole := b.String()
+	cut := strings.SplitAfter(whole, "\n")
+	for name, c := range map[string]struct{ text, want string }{
+		"nothing":        {"", "line 1: the dump ends early"},
+		"something else": {"hello\n", "line 1"},
+		"a newer format": {`{"dormouse":99}` + "\n", "this is no dump of version 1"},
+		"a dump cut off": {whole[:len(whole)/2], "the dump ends early"},
+		"a line missing": {strings.Join(append(cut[:3:3], cut[4:]...), ""), "line"},
+	} {
+		_, err := memory.Restore(strings.NewReader(c.text), nil)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package memory
+
+import (
+	"container/heap"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// jobLines are the lines of a dump that are about jobs.
+type jobLines struct {
+	Job     *jobRow     `json:"job,omitempty"`
+	Turn    *turnRow    `json:"turn,omitempty"`
+	Process *processRow `json:"process,omitempty"`
+}
+
+type jobRow struct {
+	acquirer.Job
+	Lines   []acquirer.Line `json:",omitempty"`
+	LastSeq int64           `json:",omitempty"`
+	// Delayed: it waits for its ReadyAt.
+	Delayed bool `json:",omitempty"`
+}
+
+type turnRow struct {
+	Organization uuid.UUID
+	Priority     int16
+	Claimed      int64
+	Last         map[uuid.UUID]int64
+}
+
+type processRow struct {
+	ID     uuid.UUID
+	Name   string
+	Beats  int64
+	BeatAt time.Time
+	Crews  []acquirer.Crew
+	Lost   bool
+	LostAt time.Time
+}
+
+func (s *Jobs) dump(d *dumper) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, p := range s.processes {
+		d.row(entryRow{jobLines: jobLines{Process: &processRow{id, p.name, p.beats, p.beatAt, p.crews, p.lost, p.lostAt}}})
+	}
+	for id, org := range s.orgs {
+		for priority, t := range org.turns {
+			d.row(entryRow{jobLines: jobLines{Turn: &turnRow{id, priority, t.claimed, t.last}}})
+		}
+	}
+	for _, j := range s.jobs {
+		delayed := j.State == acquirer.Pending && j.index >= 0
+		d.row(entryRow{jobLines: jobLines{Job: &jobRow{j.Job, j.lines, j.seq, delayed}}})
+	}
+}
+
+// restore reads one line. Processes and turns come before jobs.
+func (s *Jobs) restore(rows *jobLines) error {
+	switch {
+	case rows.Process != nil:
+		p := rows.Process
+		s.processes[p.ID] = &process{
+			id: p.ID, name: p.Name, beats: p.Beats, beatAt: p.BeatAt, crews: p.Crews, lost: p.Lost, lostAt: p.LostAt,
+			held: make(map[uuid.UUID]*job),
+		}
+	case rows.Turn != nil:
+		t := s.org(rows.Turn.Organization).turn(rows.Turn.Priority)
+		t.claimed = rows.Turn.Claimed
+		for tenant, last := range rows.Turn.Last {
+			t.last[tenant] = last
+		}
+	case rows.Job != nil:
+		s.restoreJob(rows.Job)
+	}
+	return nil
+}
+
+func (s *Jobs) restoreJob(row *jobRow) {
+	j := &job{Job: row.Job, lines: slices.Clone(row.Lines), seq: row.LastSeq, index: -1}
+	s.jobs[j.ID] = j
+	switch {
+	case j.State.Final():
+		heap.Push(s.ended, j)
+	case j.State == acquirer.Running:
+		s.org(j.Organization).running.add(j, 1)
+		if p, ok := s.processes[j.Process]; ok {
+			p.held[j.ID] = j
+		}
+	case row.Delayed:
+		heap.Push(s.delayed, j)
+	default:
+		s.org(j.Organization).lane(j.Lane()).add(j)
+	}
+}
