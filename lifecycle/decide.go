@@ -77,7 +77,7 @@ func dueSince(r Rule, s *Snapshot, now time.Time) time.Time {
 	case a.at.Equal(always) && s.Workspace.WakeAt.IsZero():
 		return now
 	case a.at.Equal(always):
-		return earlier(s.Workspace.WakeAt, now)
+		return release(s, earlier(s.Workspace.WakeAt, now))
 	}
 	return release(s, a.at)
 }

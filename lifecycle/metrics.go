@@ -23,6 +23,15 @@ type metrics struct {
 	due         prometheus.Gauge
 	outbox      prometheus.Gauge
 	delivered   *prometheus.CounterVec // topic, result
+
+	// made and lags are the children of transitions and lag, looked up once.
+	made map[madeKey]prometheus.Counter
+	lags map[Transition]prometheus.Observer
+}
+
+type madeKey struct {
+	transition Transition
+	reason     Reason
 }
 
 var (
@@ -50,6 +59,8 @@ func newMetrics(namespace string) *metrics {
 		}
 	}
 	m := &metrics{
+		made:        map[madeKey]prometheus.Counter{},
+		lags:        map[Transition]prometheus.Observer{},
 		ticks:       counters("ticks_total", "Ticks by result.", "result"),
 		duration:    prometheus.NewHistogram(histogram("tick_duration_seconds", "How long ticks take.", tickBuckets)),
 		lastSuccess: gauge("tick_last_success_timestamp_seconds", "When the last tick without an error ended."),
@@ -81,9 +92,9 @@ func (m *metrics) zero() {
 		TransitionStop:   {ReasonAutostop, ReasonFailedCleanup, ReasonDormancy},
 		TransitionDelete: {ReasonAutodelete},
 	} {
-		m.lag.WithLabelValues(t.String())
+		m.lags[t] = m.lag.WithLabelValues(t.String())
 		for _, r := range append(reasons, ReasonManual) {
-			m.transitions.WithLabelValues(t.String(), string(r))
+			m.made[madeKey{t, r}] = m.transitions.WithLabelValues(t.String(), string(r))
 		}
 	}
 	for _, r := range SkipReasons() {
@@ -122,10 +133,10 @@ func (m *metrics) register(r prometheus.Registerer) error {
 
 // transition records a committed build and how long after its due instant it was committed; builds by hand are never due.
 func (m *metrics) transition(c *Change, lag time.Duration) {
-	t := c.Build.Transition.String()
-	m.transitions.WithLabelValues(t, string(c.Build.Reason)).Inc()
+	t := c.Build.Transition
+	m.made[madeKey{t, c.Build.Reason}].Inc()
 	if c.Build.Reason != ReasonManual {
-		m.lag.WithLabelValues(t).Observe(lag.Seconds())
+		m.lags[t].Observe(lag.Seconds())
 	}
 }
 

@@ -1,0 +1,65 @@
+package lifecycle_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+func extends(p *lifecycle.Policy) { p.ExtendAtAutostart = true }
+
+func ttl(d time.Duration) edit { return workspace(func(w *lifecycle.Workspace) { w.TTL = d }) }
+
+func TestExtendAtAutostart(t *testing.T) {
+	tomorrow := monday.Add(day)
+	end := monday.Add(25 * time.Hour)
+	nine := with(policy(extends), autostart("0 9 * * *"), ttl(8*time.Hour))
+	runRules(t, []ruleCase{
+		{name: "running at its autostart time", s: running(nine, deadline(end)), want: "extend", at: tomorrow},
+		{name: "off", s: running(nine, deadline(end), policy(func(p *lifecycle.Policy) { p.ExtendAtAutostart = false })), want: "autostop: stop", at: end},
+		{name: "no schedule", s: running(policy(extends), deadline(end)), want: "autostop: stop", at: end},
+		{name: "no deadline", s: running(nine)},
+		{name: "stops before", s: running(nine, deadline(tomorrow)), want: "autostop: stop", at: tomorrow},
+		{name: "forbidden day", s: running(nine, deadline(end), policy(func(p *lifecycle.Policy) { p.AutostartDays = schedule.DaysOf(time.Wednesday) })), want: "autostop: stop", at: end},
+		{name: "dormant", s: running(nine, deadline(end), asleep(time.Time{}))},
+		{name: "held", s: running(nine, deadline(end), heldUntil(monday.Add(24*time.Hour+us))), want: "autostop: stop", at: end},
+	})
+}
+
+func TestExtendAtAutostartMovesTheDeadline(t *testing.T) {
+	tomorrow := monday.Add(day)
+	nine := with(policy(extends), autostart("0 9 * * *"), ttl(8*time.Hour))
+	end := tomorrow.Add(time.Hour)
+	for _, c := range []struct {
+		name string
+		s    lifecycle.Snapshot
+		want time.Time
+		told string
+	}{
+		{"by the TTL", running(nine, deadline(end)), tomorrow.Add(8 * time.Hour), "audit/workspace.extended "},
+		{"up to the cap", running(nine, deadlines(end, tomorrow.Add(2*time.Hour))), tomorrow.Add(2 * time.Hour), "audit/workspace.extended "},
+		{"at the cap already", running(nine, deadlines(end, end)), end, "nobody "},
+		{"never back", running(nine, deadline(tomorrow.Add(9*time.Hour))), tomorrow.Add(9 * time.Hour), "nobody "},
+		{"without a TTL", running(nine, ttl(0), deadline(end)), end, "nobody "},
+		{"by the template's TTL", running(nine, deadline(end), policy(func(p *lifecycle.Policy) { p.AllowUserTTL, p.DefaultTTL = false, 3*time.Hour })), tomorrow.Add(3 * time.Hour), "audit/workspace.extended "},
+	} {
+		change := lifecycle.Apply(c.s, lifecycle.Decide(c.s, tomorrow), tomorrow)
+		if !change.Build.Deadline.Equal(c.want) || change.NewBuild || told(change.Events) != c.told {
+			t.Errorf("%s: deadline %v, want %v; told %s", c.name, change.Build.Deadline, c.want, told(change.Events))
+		}
+		expect(t, apply(c.s, change), tomorrow, "nothing")
+	}
+}
+
+// Occurrences that passed while nobody looked count as one: the deadline follows from the latest.
+func TestExtendAtAutostartOnceForAll(t *testing.T) {
+	s := running(policy(extends), autostart("*/5 * * * *"), ttl(2*time.Hour), deadline(monday.Add(8*time.Hour)))
+	now := monday.Add(7*time.Hour + 2*time.Minute)
+	s = after(t, s, now)
+	if want := monday.Add(9 * time.Hour); !s.Build.Deadline.Equal(want) {
+		t.Errorf("deadline %v, want %v", s.Build.Deadline, want)
+	}
+	ruleCase{s: s, from: now, want: "extend", at: monday.Add(7*time.Hour + 5*time.Minute)}.check(t)
+}
