@@ -143,6 +143,9 @@ func compared(r Rule, s *Snapshot, now time.Time) string {
 		return fmt.Sprintf("%s %s, ended %s; cleaned up after more than %s; failed cleanups so far %d",
 			s.Build.Transition, s.Build.Status, stamp(s.Build.CompletedAt), span(max(p.FailureTTL, retryPause(s, s.Workspace.Failures))), s.Workspace.Failures)
 	case RuleDormancy:
+		if lastUsed(s).IsZero() {
+			return "never used; dormant after more than " + span(p.TimeTilDormant)
+		}
 		return fmt.Sprintf("unused for %s (since %s) > %s", span(now.Sub(lastUsed(s))), stamp(lastUsed(s)), span(p.TimeTilDormant))
 	case RuleAutodelete:
 		return comparison(now, ">", "deletion", s.Workspace.DeletingAt, jitter(s))

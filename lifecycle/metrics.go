@@ -133,10 +133,13 @@ func (m *metrics) register(r prometheus.Registerer) error {
 
 // transition records a committed build and how long after its due instant it was committed; builds by hand are never due.
 func (m *metrics) transition(c *Change, lag time.Duration) {
-	t := c.Build.Transition
-	m.made[madeKey{t, c.Build.Reason}].Inc()
+	made, ok := m.made[madeKey{c.Build.Transition, c.Build.Reason}]
+	if !ok {
+		return // a reason of the host's own has no series: label values are a closed set
+	}
+	made.Inc()
 	if c.Build.Reason != ReasonManual {
-		m.lags[t].Observe(lag.Seconds())
+		m.lags[c.Build.Transition].Observe(lag.Seconds())
 	}
 }
 

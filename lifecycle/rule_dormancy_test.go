@@ -143,7 +143,9 @@ func TestAutodeleteRetries(t *testing.T) {
 func TestAutodeleteBacksOffBeyondTheFloor(t *testing.T) {
 	s := newWorkspace(built(lifecycle.TransitionDelete, lifecycle.JobFailed), tilDeleted(day), asleep(monday),
 		workspace(func(w *lifecycle.Workspace) { w.Failures = 2 }),
-		policy(func(p *lifecycle.Policy) { p.Retry = lifecycle.Retry{Initial: 48 * time.Hour, MaxInterval: 200 * time.Hour} }))
+		policy(func(p *lifecycle.Policy) {
+			p.Retry = lifecycle.Retry{Initial: 48 * time.Hour, MaxInterval: 200 * time.Hour}
+		}))
 	if got := lifecycle.NextWake(s, monday).Sub(s.Build.CompletedAt); got < 96*time.Hour || got > 120*time.Hour+us {
 		t.Errorf("pause %v, want 96h and up to a quarter more", got)
 	}

@@ -1,0 +1,95 @@
+package lifecycle_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// Each state is told in a sentence that a person understands.
+func TestExplainSummary(t *testing.T) {
+	end := monday.Add(8 * time.Hour)
+	for _, c := range []struct {
+		s    lifecycle.Snapshot
+		now  time.Time
+		want string
+	}{
+		{running(deadline(end)), monday, "dev is running. Next: it stops at its deadline, at Mon 2026-03-02 17:00:00 UTC (in 8h)."},
+		{running(deadline(end)), end, "dev is running. Now: it stops at its deadline."},
+		{running(owner(lifecycle.OwnerSuspended)), monday, "dev is running. Now: it stops because its owner is suspended."},
+		{running(), monday, "dev is running. Nothing will happen by itself."},
+		{newWorkspace(), monday, "dev is new. Nothing will happen by itself."},
+		{stopped(autostart("CRON_TZ=Europe/Berlin 30 9 * * 1-5")), monday, "dev is stopped. Next: it starts by its schedule (9:30AM Mon-Fri (Europe/Berlin)), at Tue 2026-03-03 09:30:00 CET (in 23h 30m)."},
+		{stopped(asleep(monday.Add(day)), tilDeleted(day)), monday, "dev is stopped and dormant. Next: it is deleted, dormant since Mon 2026-03-02 09:00:00 UTC, at Tue 2026-03-03 09:00:00 UTC (in 1d)."},
+		{stopped(tilDormant(7 * day)), monday.Add(8 * day), "dev is stopped. Now: it goes dormant, unused for 7d."},
+		{newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), failureTTL(time.Hour)), monday.Add(day), "dev is in a start whose job failed. Now: a stop cleans up after the failed start."},
+		{newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning)), monday, "dev: nothing happens by itself: a build is active; its end decides."},
+		{running(workspace(func(w *lifecycle.Workspace) { w.AttentionAt = monday })), monday, "dev: nothing happens by itself: automatic retries ended; a person has to look."},
+		{stopped(autostart("0 9 * * *"), policy(func(p *lifecycle.Policy) { p.MaxLateness = time.Minute })), monday.Add(30 * time.Hour), "dev is stopped. Now: it starts by its schedule (9:00AM daily (UTC)), but it is too late for that: this start is skipped."},
+		{running(lead(time.Hour), deadline(end)), end.Add(-time.Hour), "dev is running. Now: its owner is reminded of the stop at Mon 2026-03-02 17:00:00 UTC."},
+	} {
+		if got := lifecycle.Explain(c.s, c.now).Summary; got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+	if x := lifecycle.Explain(running(workspace(func(w *lifecycle.Workspace) { w.Name = "" })), monday); x.Workspace != id(1).String() {
+		t.Errorf("a workspace without a name is called %q", x.Workspace)
+	}
+}
+
+// Every rule says what it compared, and why it is off, in every state.
+func TestExplainListsAllRules(t *testing.T) {
+	rules := []lifecycle.Rule{
+		lifecycle.RuleAutostop, lifecycle.RuleAutostart, lifecycle.RuleFailedCleanup, lifecycle.RuleDormancy,
+		lifecycle.RuleAutodelete, lifecycle.RuleExtend, lifecycle.RuleReminder,
+	}
+	for _, s := range []lifecycle.Snapshot{newWorkspace(), running(deadline(monday)), stopped(), stopped(unusable("x")), stopped(asleep(monday)), {}} {
+		x := lifecycle.Explain(s, monday)
+		if len(x.Rules) != len(rules) {
+			t.Fatalf("%d rules, want %d", len(x.Rules), len(rules))
+		}
+		for i, r := range x.Rules {
+			if r.Rule != rules[i] || r.Verdict == lifecycle.VerdictOff && r.Because == "" || strings.Contains(r.Compared, "106751d") {
+				t.Errorf("%d: %+v", i, r)
+			}
+		}
+		if text := x.String(); strings.Count(text, "\n") != len(rules)+1 || !strings.HasPrefix(text, x.Summary) {
+			t.Errorf("text is\n%s", text)
+		}
+	}
+}
+
+func TestExplainVerdicts(t *testing.T) {
+	end := monday.Add(time.Hour)
+	s := running(deadline(end), tilDormant(30*time.Minute), lead(time.Minute))
+	for now, want := range map[time.Time]string{
+		monday:                     "waits off off waits off off waits",
+		end.Add(-20 * time.Minute): "waits off off acts off off waits",
+		end.Add(-30 * time.Second): "waits off off acts off off due",
+		end:                        "acts off off due off off off",
+	} {
+		var got []string
+		for _, r := range lifecycle.Explain(s, now).Rules {
+			got = append(got, string(r.Verdict))
+		}
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("at %v: %s, want %s", now, text, want)
+		}
+	}
+}
+
+func TestExplainAsJSON(t *testing.T) {
+	text, err := json.Marshal(lifecycle.Explain(running(deadline(monday.Add(time.Hour))), monday))
+	must(err)
+	var back lifecycle.Explanation
+	must(json.Unmarshal(text, &back))
+	if back.Next != lifecycle.RuleAutostop || !back.NextAt.Equal(monday.Add(time.Hour)) || !strings.Contains(string(text), `"verdict":"waits"`) {
+		t.Errorf("json %s", text)
+	}
+	if strings.Contains(string(text), "0001-01-01") {
+		t.Errorf("an instant that is not set should be left out: %s", text)
+	}
+}

@@ -1,0 +1,121 @@
+package lifecycle_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// A stored schedule that cannot be used is an error of its workspace; the other rules go on.
+func TestUnusableSchedule(t *testing.T) {
+	s := stopped(unusable("every morning"), tilDormant(7*day))
+	d := lifecycle.Decide(s, monday)
+	if d.Acts() || d.Err == nil || !strings.Contains(d.Err.Error(), "every morning") {
+		t.Fatalf("decision %+v", d)
+	}
+	checkExplained(t, s, monday)
+	x := lifecycle.Explain(s, monday)
+	if r := x.Rules[1]; r.Verdict != lifecycle.VerdictOff || !strings.Contains(r.Because, "every morning") {
+		t.Errorf("autostart: %s because %q", r.Verdict, r.Because)
+	}
+	if !strings.Contains(x.Summary, "Error: ") || x.Error == "" {
+		t.Errorf("summary %q, error %q", x.Summary, x.Error)
+	}
+	now := monday.Add(8 * day)
+	if d := lifecycle.Decide(s, now); words(d) != "dormancy: dormant" || d.Err == nil {
+		t.Errorf("%s, error %v", words(d), d.Err)
+	}
+}
+
+// It is looked at again after an hour, two, four, eight, sixteen, then every day.
+func TestUnusableScheduleBacksOff(t *testing.T) {
+	s := stopped(unusable("* * *"))
+	now := monday
+	for _, pause := range []time.Duration{1, 2, 4, 8, 16, 24, 24, 24} {
+		next := lifecycle.NextWake(s, now)
+		if next.Sub(now) != pause*time.Hour {
+			t.Errorf("at %v: looked at again after %v, want %v", now, next.Sub(now), pause*time.Hour)
+		}
+		now = next
+	}
+	s.Build.CreatedAt, s.Workspace.CreatedAt = time.Time{}, time.Time{}
+	if next := lifecycle.NextWake(s, monday); !next.After(monday) || next.After(monday.Add(day)) {
+		t.Errorf("without any instant: looked at again at %v", next)
+	}
+}
+
+// Quiet hours that cannot be used matter where a stop in them is required.
+func TestUnusableQuietHours(t *testing.T) {
+	var i schedule.Interner
+	s := running(deadline(monday.Add(time.Hour)), set(func(s *lifecycle.Snapshot) { s.Owner.QuietHours = i.Daily("25 99 * * *") }))
+	if d := lifecycle.Decide(s, monday); d.Err != nil {
+		t.Errorf("nothing requires quiet hours, but: %v", d.Err)
+	}
+	s.Template.Policy.Requirement.Days = schedule.AllDays
+	if d := lifecycle.Decide(s, monday); d.Err == nil {
+		t.Error("want an error")
+	}
+	if d := lifecycle.Decide(s, monday.Add(time.Hour)); words(d) != "autostop: stop" || d.Err == nil {
+		t.Errorf("%s, error %v", words(d), d.Err)
+	}
+	checkExplained(t, s, monday)
+}
+
+// A search for a start that never comes ends.
+func TestEndlessSearchesEnd(t *testing.T) {
+	var dates strings.Builder
+	for d := monday; d.Year() < 2036; d = d.Add(7 * day) {
+		dates.WriteString(d.Format(time.DateOnly) + ",")
+	}
+	s := stopped(autostart("0 9 * * 1"), holidays(strings.TrimSuffix(dates.String(), ",")))
+	ruleCase{s: s}.checkNever(t)
+	x := lifecycle.Explain(s, monday)
+	if r := x.Rules[1]; !strings.Contains(r.Because, "never falls on a day that is allowed and not held") {
+		t.Errorf("autostart: %q", r.Because)
+	}
+}
+
+func TestPostpone(t *testing.T) {
+	end := monday.Add(time.Hour)
+	s := running(deadline(end), lead(time.Minute))
+	now := end
+	for n, pause := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+		c := lifecycle.Postpone(s, lifecycle.SkipRefused, "quota used up", now)
+		b := c.Workspace.Backoff
+		pause *= time.Minute
+		if got := b.Until.Sub(now); got < pause || got > pause+pause/4 || b.Attempts != n+1 {
+			t.Fatalf("attempt %d: pause %v, want %v and up to a quarter more", b.Attempts, got, pause)
+		}
+		if c.NewBuild || len(c.Events) != 0 || c.Workspace.Failures != 0 || b.Message != "quota used up" {
+			t.Fatalf("change %+v", c)
+		}
+		s = apply(s, c)
+		x := lifecycle.Explain(s, now)
+		if r := x.Rules[0]; r.Verdict != lifecycle.VerdictHeld || !strings.Contains(r.Because, "refused: quota used up") {
+			t.Fatalf("explained: %s because %q", r.Verdict, r.Because)
+		}
+		s.Workspace.RemindedFor = end
+		ruleCase{s: s, from: now, want: "autostop: stop", at: b.Until}.check(t)
+		now = b.Until
+	}
+	if b := after(t, s, now).Workspace.Backoff; b != (lifecycle.Backoff{}) {
+		t.Errorf("a build ends the back-off, but: %+v", b)
+	}
+}
+
+// A back-off whose cause has gone is forgotten, so that the next obstacle starts with a short pause.
+func TestRearmForgetsABackoffThatIsOver(t *testing.T) {
+	s := running(deadline(monday.Add(time.Hour)))
+	s = apply(s, lifecycle.Postpone(s, lifecycle.SkipError, "down", monday))
+	until := s.Workspace.Backoff.Until
+	if c := lifecycle.Rearm(s, until.Add(-us)); c.Workspace.Backoff != s.Workspace.Backoff {
+		t.Error("the back-off still holds")
+	}
+	c := lifecycle.Rearm(s, until)
+	if c.Workspace.Backoff != (lifecycle.Backoff{}) || c.NewBuild || len(c.Events) > 0 || !c.Workspace.WakeAt.Equal(monday.Add(time.Hour)) {
+		t.Errorf("change %+v", c)
+	}
+}

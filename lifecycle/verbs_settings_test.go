@@ -1,0 +1,168 @@
+package lifecycle_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// settings are the verbs that a deleted or managed workspace refuses.
+var settings = map[string]lifecycle.Verb{
+	"autostart": lifecycle.SetAutostart(nil), "ttl": lifecycle.SetTTL(time.Hour), "extend": lifecycle.Extend(monday.Add(time.Hour)),
+	"dormant": lifecycle.MarkDormant(true), "wake": lifecycle.Wake(), "hold": lifecycle.Hold(monday.Add(day)),
+}
+
+func TestSettingsOfDeletedAndManaged(t *testing.T) {
+	for name, v := range settings {
+		s := running(deadline(monday.Add(time.Hour)), asleep(monday))
+		s.Workspace.Managed = true
+		refuse(t, name, s, monday, v, lifecycle.ErrManaged)
+		s.Workspace.Deleted = true
+		refuse(t, name, s, monday, v, lifecycle.ErrDeleted)
+	}
+	gone := running(workspace(func(w *lifecycle.Workspace) { w.Deleted = true }))
+	refuse(t, "updates", gone, monday, lifecycle.SetAutomaticUpdates(true), lifecycle.ErrDeleted)
+	refuse(t, "use", gone, monday, lifecycle.Used(monday.Add(time.Hour)), lifecycle.ErrUnchanged)
+	gone.Workspace.Deleted, gone.Workspace.Managed = false, true
+	refuse(t, "use", gone, monday.Add(day), lifecycle.Used(monday.Add(time.Hour)), lifecycle.ErrUnchanged)
+}
+
+func TestSetAutostart(t *testing.T) {
+	now := monday.Add(time.Hour)
+	c, err := lifecycle.SetAutostart(weekly("0 9 * * *"))(stopped(), now)
+	must(err)
+	if told(c.Events) != "audit/workspace.changed " || c.Events[0].Message != "autostart: CRON_TZ=UTC 0 9 * * *" {
+		t.Errorf("told %s %q", told(c.Events), c.Events[0].Message)
+	}
+	// Whatever was missed before the schedule was set does not count.
+	long := stopped(build(func(b *lifecycle.Build) { b.CreatedAt = monday.Add(-10 * day) }))
+	s := do(t, long, now, lifecycle.SetAutostart(weekly("0 9 * * *")))
+	ruleCase{s: s, from: now, want: "autostart: start", at: monday.Add(day)}.check(t)
+	if s = do(t, s, now, lifecycle.SetAutostart(nil)); s.Workspace.Autostart != nil || !s.Workspace.WakeAt.IsZero() {
+		t.Errorf("removed: %v, wakes %v", s.Workspace.Autostart, s.Workspace.WakeAt)
+	}
+}
+
+func TestSetAutostartRefuses(t *testing.T) {
+	nine := weekly("0 9 * * *")
+	forbidden := stopped(policy(func(p *lifecycle.Policy) { p.AllowUserAutostart = false }))
+	refuse(t, "forbidden", forbidden, monday, lifecycle.SetAutostart(nine), lifecycle.ErrForbidden)
+	do(t, forbidden, monday, lifecycle.SetAutostart(nil)) // taking it away is always possible
+	var i schedule.Interner
+	refuse(t, "unusable", stopped(), monday, lifecycle.SetAutostart(i.Weekly("nine")), nil)
+	weekdays := stopped(policy(func(p *lifecycle.Policy) { p.AutostartDays = schedule.DaysOf(time.Monday) }))
+	refuse(t, "no allowed day", weekdays, monday, lifecycle.SetAutostart(weekly("0 9 * * 6,0")), nil)
+}
+
+func TestSetTTL(t *testing.T) {
+	end, limit := monday.Add(5*time.Hour), monday.Add(9*time.Hour)
+	for _, c := range []struct {
+		name string
+		s    lifecycle.Snapshot
+		ttl  time.Duration
+		want time.Duration
+		end  time.Time
+	}{
+		{"set", stopped(), time.Hour, time.Hour, time.Time{}},
+		{"cut to whole minutes", stopped(), time.Hour + 59*time.Second, time.Hour, time.Time{}},
+		{"shortest", stopped(), time.Minute, time.Minute, time.Time{}},
+		{"longest, cut", stopped(), 30*day + 59*time.Second, 30 * day, time.Time{}},
+		{"changed while running", running(deadline(end)), time.Hour, time.Hour, end},
+		{"added while running", running(), time.Hour, time.Hour, time.Time{}},
+		{"removed while running", running(ttl(time.Hour), deadline(end)), 0, 0, time.Time{}},
+		{"removed while running under a cap", running(ttl(time.Hour), deadlines(end, limit)), 0, 0, limit},
+		{"removed while starting", newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning), ttl(time.Hour)), 0, 0, time.Time{}},
+	} {
+		s := do(t, c.s, monday, lifecycle.SetTTL(c.ttl))
+		if s.Workspace.TTL != c.want || !s.Build.Deadline.Equal(c.end) {
+			t.Errorf("%s: ttl %v, deadline %v; want %v, %v", c.name, s.Workspace.TTL, s.Build.Deadline, c.want, c.end)
+		}
+	}
+	for _, d := range []time.Duration{-time.Minute, 1, 59 * time.Second, 30*day + time.Minute} {
+		refuse(t, d.String(), stopped(), monday, lifecycle.SetTTL(d), nil)
+	}
+	refuse(t, "forbidden", stopped(policy(func(p *lifecycle.Policy) { p.AllowUserTTL = false })), monday, lifecycle.SetTTL(time.Hour), lifecycle.ErrForbidden)
+}
+
+func TestExtend(t *testing.T) {
+	now := monday.Add(time.Hour)
+	end, limit := monday.Add(8*time.Hour), monday.Add(20*time.Hour)
+	s := running(deadlines(end, limit), policy(func(p *lifecycle.Policy) { p.AllowUserTTL = false }))
+	for _, to := range []time.Time{now.Add(29 * time.Minute), end, end.Add(us), limit} {
+		c, err := lifecycle.Extend(to)(s, now)
+		must(err)
+		if !c.Build.Deadline.Equal(to) || told(c.Events) != "audit/workspace.extended " || !c.Events[0].Until.Equal(to) || !c.Workspace.WakeAt.Equal(to) {
+			t.Errorf("to %v: deadline %v, wakes %v, told %s", to, c.Build.Deadline, c.Workspace.WakeAt, told(c.Events))
+		}
+	}
+	for _, to := range []time.Time{now.Add(29*time.Minute - us), now, monday.Add(-day), limit.Add(us), {}} {
+		refuse(t, to.String(), s, now, lifecycle.Extend(to), nil)
+	}
+	for name, s := range map[string]lifecycle.Snapshot{
+		"no deadline": running(), "stopped": stopped(deadline(end)), "starting": newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning)),
+		"failed":                                newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed, deadline(end))),
+		"not completed yet at the new deadline": running(deadline(end), build(func(b *lifecycle.Build) { b.CompletedAt = end.Add(day) })),
+	} {
+		refuse(t, name, s, now, lifecycle.Extend(end), nil)
+	}
+}
+
+func TestMarkDormantAndWake(t *testing.T) {
+	now := monday.Add(3 * day)
+	c, err := lifecycle.MarkDormant(true)(running(tilDeleted(day)), now)
+	must(err)
+	if w := c.Workspace; !w.DormantAt.Equal(now) || !w.DeletingAt.Equal(now.Add(day)) || !w.LastUsedAt.Equal(monday) {
+		t.Errorf("workspace %+v", w)
+	}
+	if c.Build.Transition != lifecycle.TransitionStop || c.Build.Reason != lifecycle.ReasonManual || told(c.Events) != "audit/build.queued audit/workspace.dormant notice/workspace.dormant " {
+		t.Errorf("build %+v, told %s", c.Build, told(c.Events))
+	}
+	c, err = lifecycle.MarkDormant(false)(stopped(), now)
+	must(err)
+	if c.NewBuild || !c.Workspace.DeletingAt.IsZero() || told(c.Events) != "audit/workspace.dormant " {
+		t.Errorf("new build %t, deleting %v, told %s", c.NewBuild, c.Workspace.DeletingAt, told(c.Events))
+	}
+	refuse(t, "build active", newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobPending)), now, lifecycle.MarkDormant(true), lifecycle.ErrBuildActive)
+	sleeping := stopped(asleep(monday.Add(day)), autostart("0 9 * * *"))
+	refuse(t, "dormant already", sleeping, now, lifecycle.MarkDormant(true), lifecycle.ErrUnchanged)
+	refuse(t, "awake already", stopped(), now, lifecycle.Wake(), lifecycle.ErrUnchanged)
+
+	c, err = lifecycle.Wake()(sleeping, now)
+	must(err)
+	if w := c.Workspace; !w.DormantAt.IsZero() || !w.DeletingAt.IsZero() || !w.LastUsedAt.Equal(now) || told(c.Events) != "audit/workspace.awake " {
+		t.Errorf("woken: %+v, told %s", w, told(c.Events))
+	}
+	// Starts that it slept through are not caught up.
+	ruleCase{s: apply(sleeping, c), from: now, want: "autostart: start", at: now.Add(day)}.check(t)
+}
+
+func TestOtherSettings(t *testing.T) {
+	s := do(t, stopped(), monday, lifecycle.SetAutomaticUpdates(true))
+	if !s.Workspace.AutomaticUpdates {
+		t.Error("automatic updates are off")
+	}
+	refuse(t, "updates, again", s, monday, lifecycle.SetAutomaticUpdates(true), lifecycle.ErrUnchanged)
+	refuse(t, "attention", s, monday, lifecycle.ClearAttention(), lifecycle.ErrUnchanged)
+	refuse(t, "no hold", s, monday, lifecycle.Hold(time.Time{}), lifecycle.ErrUnchanged)
+	s = do(t, s, monday, lifecycle.Hold(monday.Add(day)))
+	refuse(t, "the same hold", s, monday, lifecycle.Hold(monday.Add(day)), lifecycle.ErrUnchanged)
+}
+
+// A verb may be called again after a lost race: it does not touch what it was given.
+func TestVerbsArePure(t *testing.T) {
+	s := running(deadline(monday.Add(time.Hour)), tilDormant(day), autostart("0 9 * * *"))
+	before := s
+	for _, v := range append([]lifecycle.Verb{
+		lifecycle.Request(lifecycle.TransitionStop, uuid.Nil), lifecycle.Used(monday.Add(time.Hour)), lifecycle.SetAutomaticUpdates(true),
+	}, lifecycle.SetTTL(0), lifecycle.Hold(monday.Add(day)), lifecycle.MarkDormant(true)) {
+		first, err1 := v(s, monday.Add(time.Minute))
+		again, err2 := v(s, monday.Add(time.Minute))
+		if s != before || first.Workspace != again.Workspace || first.Build != again.Build || err1 != nil || err2 != nil {
+			t.Errorf("snapshot changed, or %+v is not %+v (%v, %v)", first, again, err1, err2)
+		}
+	}
+}
