@@ -190,3 +190,29 @@ func TestRefreshThatAsksForItself(t *testing.T) {
 		wantHit(t, c, keyN(1), "new")
 	})
 }
+
+// Those who joined the render of an expired value are all that wants it: when they leave, it stops.
+func TestRefreshOfAnExpiredValueStopsWithItsLastCaller(t *testing.T) {
+	inBubble(t, Config{RefreshAfter: time.Minute, MaxAge: 10 * time.Minute}, func(t *testing.T, c *Cache) {
+		c.Put(keyN(1), "old")
+		time.Sleep(2 * time.Minute)
+		var cause error
+		render := func(ctx context.Context) (string, error) {
+			<-ctx.Done()
+			cause = context.Cause(ctx)
+			return "late", nil
+		}
+		wantEqual(t, "hit", mustRender(t, c, keyN(1), render), "old")
+		time.Sleep(9 * time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Render(ctx, keyN(1), render); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Render: %v", err)
+		}
+		synctest.Wait()
+		if !errors.Is(cause, rendercache.ErrAbandoned) {
+			t.Errorf("the render's cause is %v, want ErrAbandoned", cause)
+		}
+		wantMiss(t, c, keyN(1))
+	})
+}

@@ -3,6 +3,7 @@ package rendercache
 import (
 	"context"
 	"testing"
+	"time"
 )
 
 // Two keys with one 64-bit hash cannot be had from outside, so an entry is filed under the hash of another key.
@@ -49,5 +50,28 @@ func TestStampHoldsTimeAndHits(t *testing.T) {
 	s.touch(2501, 500)
 	if at, _ := s.get(); at != 2501 {
 		t.Errorf("used at %d, want 2501", at)
+	}
+}
+
+// Between the two phases of the clean-up an entry may be used, by a caller who read the time before it expired.
+func TestCleanupLooksAgainBeforeItRemoves(t *testing.T) {
+	c, err := New(Config[string, string]{TTL: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Put("used", "v")
+	c.Put("idle", "v")
+	late := c.now() + int64(2*time.Minute)
+	for i := range c.table.shards {
+		s := &c.table.shards[i]
+		dead, _ := c.collect(s, -1, late, nil)
+		if e := s.lookup(c.table.hash("used"), "used"); e != nil {
+			e.stamp.touch(late, c.life.grain)
+		}
+		c.bury(s, dead, late)
+	}
+	if c.Len() != 1 || !c.Invalidate("used") {
+		t.Errorf("%d entries are left, want the one that was used", c.Len())
 	}
 }
