@@ -47,6 +47,14 @@ func (r random) span() time.Duration {
 	return pick[time.Duration](r, 0, 0, time.Minute, 10*time.Minute, time.Hour, 8*time.Hour, 25*time.Hour, 3*day)
 }
 
+// threshold is often off, so that the rules behind have their turn.
+func (r random) threshold() time.Duration {
+	if r.yes(60) {
+		return 0
+	}
+	return r.span()
+}
+
 var (
 	specs = []string{
 		"0 9 * * *", "30 2 * * *", "CRON_TZ=Europe/Berlin 30 2 * * *", "CRON_TZ=Europe/Berlin 0 2,3 * * *",
@@ -58,8 +66,8 @@ var (
 
 func (r random) policy() lifecycle.Policy {
 	p := lifecycle.Policy{
-		DefaultTTL: r.span(), ActivityBump: r.span(), FailureTTL: r.span(), TimeTilDormant: r.span(), TimeTilAutodelete: r.span(),
-		ReminderLead: r.span(), AutostartDays: pick(r, schedule.AllDays, schedule.AllDays, schedule.Days(r.IntN(128))),
+		DefaultTTL: r.span(), ActivityBump: r.span(), FailureTTL: r.threshold(), TimeTilDormant: r.threshold(),
+		TimeTilAutodelete: r.span(), ReminderLead: r.span(), AutostartDays: pick(r, schedule.AllDays, schedule.AllDays, schedule.Days(r.IntN(128))),
 		AllowUserAutostart: r.yes(85), AllowUserTTL: r.yes(70), RequireActiveVersion: r.yes(20),
 		MaxLateness: r.span(), ExtendAtAutostart: r.yes(40), Jitter: pick[time.Duration](r, 0, 0, time.Hour, 7*time.Second),
 	}
