@@ -36,6 +36,12 @@ type Config struct {
 	// keeping them waiting while the claim is repeated.
 	FailWaiters bool
 
+	// Grace is how long a job announced by another process is left to the process whose turn it is, so that
+	// idle replicas do not all ask for one job. Defaults to 20 milliseconds; negative means not at all.
+	Grace time.Duration
+
+	// Timeout bounds one call of the store. Defaults to a heartbeat.
+	Timeout time.Duration
 	// Heartbeat is how often the process tells the store that it lives. Defaults to 10 seconds.
 	Heartbeat time.Duration
 	// Lease is how long a process may be silent before others take its jobs, at least three heartbeats.
@@ -95,7 +101,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Backoff, 50*time.Millisecond)
 	setDefault(&c.BackoffMax, max(10*time.Second, c.Backoff))
 	setDefault(&c.Heartbeat, 10*time.Second)
+	setDefault(&c.Timeout, c.Heartbeat)
 	setDefault(&c.Lease, 3*c.Heartbeat)
+	setDefault(&c.Grace, 20*time.Millisecond)
 	setDefault(&c.StopTimeout, 5*time.Second)
 	setDefault(&c.Announce, 5*time.Millisecond)
 	setDefault(&c.Ping, 5*time.Second)
@@ -136,7 +144,7 @@ func (c Config) validate() error {
 	}{
 		{"backup", c.Backup}, {"poll", c.Poll}, {"ask", c.Ask}, {"backoff", c.Backoff},
 		{"backoff_max", c.BackoffMax}, {"heartbeat", c.Heartbeat}, {"stop_timeout", c.StopTimeout},
-		{"announce", c.Announce}, {"ping", c.Ping}, {"age", c.Age}, {"expire", c.Expire},
+		{"announce", c.Announce}, {"ping", c.Ping}, {"age", c.Age}, {"expire", c.Expire}, {"timeout", c.Timeout},
 	} {
 		if field.value < 0 {
 			return invalid("config."+field.name, field.value, "must not be negative")

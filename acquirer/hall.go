@@ -1,7 +1,8 @@
 package acquirer
 
 import (
-	"slices"
+	"container/list"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,7 +11,8 @@ import (
 // hall is what one process knows of waiting workers and ready lanes: a plain state machine without clock,
 // store or lock of its own. Its rule:
 //
-//	A lane that is dirty, while an able worker waits, is in a claim in flight or queued.
+//	A lane that is dirty, while an able worker waits, is in a claim in flight or queued, or is left for a
+//	bounded time to another process whose turn it is.
 //
 // Marks are values of one rising counter. A lane is dirty while its last mark is above the one up to which it
 // is known to be empty. A claim or a listing clears it only up to the mark at which it began, so whatever was
@@ -20,6 +22,8 @@ type hall struct {
 	mark uint64
 	// start is told which domain has a claim to make; hall.begin follows.
 	start func(*domain)
+	// tell is told of jobs posted here that nobody here is about to claim.
+	tell func(l *laneState, jobs int)
 }
 
 // orgState is one organization in this process. It exists while a worker of it waits here or did lately.
@@ -29,27 +33,48 @@ type orgState struct {
 	lanes   map[Lane]*laneState
 	// freed counts the times that a running job ended, which may have lifted a limit.
 	freed uint64
-	// slots is the last known number of running jobs and waiting workers in all processes.
-	slots int
-	// listedAt is when the last look began; put off says that one is due at the end of the least time between.
+	// listedAt is when the last look began; asked says that one is queued or due.
 	listedAt time.Time
-	putOff   bool
+	asked    bool
 }
+
+// maxLanes bounds the lanes remembered for one organization; clean ones are forgotten beyond it.
+const maxLanes = 4096
 
 // laneState is a lane as seen from this process.
 type laneState struct {
 	Lane
 	posted, empty uint64 // marks
-	// busy: a claim in flight, or one whose outcome is being settled, covers the lane.
+	// busy: a claim in flight covers the lane.
 	busy bool
 	// limited: the last claim found jobs that a limit stopped.
 	limited bool
-	// from is a lower bound of the order numbers in the lane.
-	from int64
+	// from is a lower bound of the order numbers in the lane, and low the lowest that was posted since the
+	// claim in flight began.
+	from, low int64
 	// oldest is when the first job of the lane was created, if known.
 	oldest time.Time
 	wake   wakeCause
 	able   []*domain
+	// owed is the number of jobs posted here that other processes were not told of.
+	owed int
+	// source is the last message that announced the lane, and turn what is left to other processes.
+	source source
+	turn   turn
+	rivals rivals
+}
+
+// source names a message: its sender and its number among the sender's.
+type source struct {
+	process uuid.UUID
+	seq     uint64
+}
+
+// turn is a lane left to other processes: since which mark, and because of which message.
+type turn struct {
+	theirs bool
+	mark   uint64
+	source source
 }
 
 func (l *laneState) dirty() bool { return l.posted > l.empty }
@@ -57,11 +82,13 @@ func (l *laneState) dirty() bool { return l.posted > l.empty }
 // domain is a [Domain] with workers waiting for jobs, first come, first served.
 type domain struct {
 	Domain
-	key     string
-	org     *orgState
-	waiters []*waiter
-	phase   phase
-	able    []*laneState
+	key   string
+	org   *orgState
+	line  list.List // of *waiter
+	phase phase
+	able  []*laneState
+	// unsettled is a claim whose outcome is not known yet.
+	unsettled *round
 	// failures counts claims that failed in a row.
 	failures int
 	// busy is the number of jobs handed out here that have not ended.
@@ -76,7 +103,7 @@ type phase int
 const (
 	idle phase = iota
 	queued
-	claiming
+	claiming // or waiting to try again
 )
 
 // wakeCause is how the process learned that a lane is not empty.
@@ -88,18 +115,18 @@ const (
 	wakePoll    wakeCause = "poll"    // found by looking
 )
 
-func newHall(start func(*domain)) *hall {
-	return &hall{orgs: make(map[uuid.UUID]*orgState), start: start}
+func newHall(start func(*domain), tell func(*laneState, int)) *hall {
+	return &hall{orgs: make(map[uuid.UUID]*orgState), start: start, tell: tell}
 }
 
-// org returns the organization's state and whether it is new here.
-func (h *hall) org(id uuid.UUID) (*orgState, bool) {
+// org returns the organization's state.
+func (h *hall) org(id uuid.UUID) *orgState {
 	if org, ok := h.orgs[id]; ok {
-		return org, false
+		return org
 	}
 	org := &orgState{id: id, domains: make(map[string]*domain), lanes: make(map[Lane]*laneState)}
 	h.orgs[id] = org
-	return org, true
+	return org
 }
 
 func (o *orgState) domain(d Domain) *domain {
@@ -118,11 +145,15 @@ func (o *orgState) domain(d Domain) *domain {
 	return created
 }
 
+// lane returns the state of a lane. A new one costs one comparison for each domain; a known one a look-up.
 func (o *orgState) lane(l Lane) *laneState {
 	if known, ok := o.lanes[l]; ok {
 		return known
 	}
-	created := &laneState{Lane: l}
+	if len(o.lanes) >= maxLanes {
+		o.forgetLanes()
+	}
+	created := &laneState{Lane: l, low: math.MaxInt64}
 	o.lanes[l] = created
 	for _, d := range o.domains {
 		if d.Runs(l) {
@@ -135,33 +166,90 @@ func (o *orgState) lane(l Lane) *laneState {
 
 // join adds a waiter at the end of its domain's line.
 func (h *hall) join(w *waiter, d Domain) {
-	org, _ := h.org(d.Organization)
-	w.domain = org.domain(d)
-	w.domain.waiters = append(w.domain.waiters, w)
+	w.domain = h.org(d.Organization).domain(d)
+	w.place = w.domain.line.PushBack(w)
 	w.domain.wakeAll(h)
 }
 
 // leave takes a waiter out of line. What was meant for it stays marked on the lanes.
-func (h *hall) leave(w *waiter, now time.Time) {
-	d := w.domain
-	if i := slices.Index(d.waiters, w); i >= 0 {
-		d.waiters = slices.Delete(d.waiters, i, i+1)
+func (w *waiter) leave(now time.Time) {
+	if w.place == nil {
+		return
 	}
-	if len(d.waiters) == 0 {
-		d.quietSince = now
-	}
+	w.domain.line.Remove(w.place)
+	w.place = nil
+	w.domain.quietSince = now
 }
 
 // post marks a lane: something may stand in it at or above the given order number. Organizations nobody
 // here waits for are not kept; the first to wait looks for itself.
-func (h *hall) post(l Lane, from int64, cause wakeCause) {
+func (h *hall) post(l Lane, from int64, cause wakeCause) *laneState {
+	org, ok := h.orgs[l.Organization]
+	if !ok {
+		return nil
+	}
+	lane := org.lane(l)
+	lane.lower(from)
+	lane.turn.theirs = false
+	h.soil(lane, cause)
+	return lane
+}
+
+func (l *laneState) lower(from int64) {
+	l.from, l.low = min(l.from, from), min(l.low, from)
+}
+
+// postHere is post for jobs of this process. Other processes are told only if nobody here is about to take
+// them.
+func (h *hall) postHere(l Lane, from int64, jobs int) {
+	if org, ok := h.orgs[l.Organization]; ok {
+		org.lane(l).owed += jobs
+		h.post(l, from, wakeHandoff)
+		return
+	}
+	h.tell(&laneState{Lane: l, from: from}, jobs)
+}
+
+// postTheirs is post for a lane announced by another process. If it is a third one's turn to claim, the lane
+// is left to it until yield ends the turn.
+func (h *hall) postTheirs(l Lane, from int64, s source, turnOfOther bool) *laneState {
+	org, ok := h.orgs[l.Organization]
+	if !ok {
+		return nil
+	}
+	lane := org.lane(l)
+	lane.source = s
+	if !turnOfOther || lane.dirty() {
+		h.post(l, from, wakeNotify)
+		return lane
+	}
+	lane.lower(from)
+	h.mark++
+	lane.posted, lane.wake = h.mark, wakeNotify
+	lane.turn = turn{theirs: true, mark: h.mark, source: s}
+	return lane
+}
+
+// taken clears what was left to another process, if nothing else was posted since: a claim that began after
+// the message had arrived found the lane drained.
+func (h *hall) taken(l Lane, s source) {
 	org, ok := h.orgs[l.Organization]
 	if !ok {
 		return
 	}
-	lane := org.lane(l)
-	lane.from = min(lane.from, from)
-	h.soil(lane, cause)
+	lane, ok := org.lanes[l]
+	if ok && lane.turn.theirs && lane.turn.mark == lane.posted && lane.turn.source == s {
+		lane.turn.theirs = false
+		lane.empty = lane.posted
+	}
+}
+
+// turnOver ends a turn of another process that was not used.
+func (h *hall) turnOver(lane *laneState, mark uint64) {
+	if lane.turn.theirs && lane.turn.mark == mark {
+		lane.turn.theirs = false
+		h.wake(lane)
+	}
 }
 
 func (h *hall) soil(lane *laneState, cause wakeCause) {
@@ -192,22 +280,32 @@ func (h *hall) free(organization uuid.UUID) {
 // first, then those that can run the fewest lanes, which keeps the versatile ones free for what only they can
 // run, then those whose first worker has waited longest.
 func (h *hall) wake(l *laneState) {
-	if !l.dirty() || l.busy {
+	if !l.dirty() || l.turn.theirs {
 		return
 	}
 	var best *domain
 	for _, d := range l.able {
 		switch {
-		case len(d.waiters) == 0 || d.phase == claiming:
+		case l.busy || d.line.Len() == 0 || d.phase == claiming:
 		case d.phase == queued:
 			return // its claim will cover the lane
 		case best == nil || d.goesBefore(best):
 			best = d
 		}
 	}
-	if best != nil {
-		best.phase = queued
-		h.start(best)
+	if best == nil {
+		h.passOn(l)
+		return
+	}
+	best.phase = queued
+	h.start(best)
+}
+
+// passOn tells the other processes of jobs that nobody here is about to take.
+func (h *hall) passOn(l *laneState) {
+	if l.owed > 0 {
+		h.tell(l, l.owed)
+		l.owed = 0
 	}
 }
 
@@ -218,34 +316,13 @@ func (d *domain) goesBefore(other *domain) bool {
 	if len(d.able) != len(other.able) {
 		return len(d.able) < len(other.able)
 	}
-	return d.waiters[0].since < other.waiters[0].since
+	return d.first().since < other.first().since
 }
+
+func (d *domain) first() *waiter { return d.line.Front().Value.(*waiter) }
 
 func (d *domain) wakeAll(h *hall) {
 	for _, lane := range d.able {
 		h.wake(lane)
 	}
-}
-
-// forget drops a domain that nobody waits for, and its organization after the last one.
-func (h *hall) forget(d *domain) {
-	delete(d.org.domains, d.key)
-	for _, lane := range d.able {
-		lane.able = without(lane.able, d)
-	}
-	if len(d.org.domains) == 0 {
-		delete(h.orgs, d.org.id)
-	}
-}
-
-// forgetLane drops a lane known to be empty.
-func (o *orgState) forgetLane(l *laneState) {
-	delete(o.lanes, l.Lane)
-	for _, d := range l.able {
-		d.able = without(d.able, l)
-	}
-}
-
-func without[T comparable](list []T, item T) []T {
-	return slices.DeleteFunc(list, func(x T) bool { return x == item })
 }

@@ -78,5 +78,10 @@ func (d Domain) Key() string {
 
 // Runs reports whether a worker of the domain may run the jobs of a lane.
 func (d Domain) Runs(l Lane) bool {
-	return d.Organization == l.Organization && slices.Contains(d.Types, l.Type) && Compare(d.Tags, l.Tags).None()
+	return d.Organization == l.Organization && d.runsType(l.Type) && Compare(d.Tags, l.Tags).None()
+}
+
+func (d Domain) runsType(t string) bool {
+	_, found := slices.BinarySearch(d.Types, t)
+	return found
 }

@@ -1,14 +1,26 @@
 package acquirer
 
-import "github.com/google/uuid"
+import (
+	"container/list"
+
+	"github.com/google/uuid"
+)
 
 // waiter is one worker's wish for one job, in its domain's line.
 type waiter struct {
 	worker uuid.UUID
 	domain *domain
+	// place in line; nil outside.
+	place *list.Element
 	// since is the waiter's number among all that came to wait here.
 	since uint64
-	// won receives the job or the error, once; it has room for it, so that nobody who holds the lock waits.
+	call  *call
+}
+
+// call is one AcquireJob or AcquireJobs: the waiters of one caller.
+type call struct {
+	request Request
+	// won receives the jobs and at most one error. It has room for all, so that nobody who holds the lock waits.
 	won chan prize
 }
 

@@ -1,0 +1,154 @@
+package acquirer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// aheadCount is how far the jobs ahead are counted in each lane.
+const aheadCount = 10_000
+
+// Explanation says why a job is where it is. What it says of workers is as of the last heartbeat.
+type Explanation struct {
+	Job Job
+	// Ahead is the number of ready jobs that go before this one and compete with it: at least one worker could
+	// run both. Up to 10,000 are counted in each lane.
+	Ahead int
+	// Able are the workers that could run it.
+	Able []AbleCrew
+	// Waiting and Busy are their slots in all.
+	Waiting, Busy int
+	// Nearest is set if nobody is able.
+	Nearest Nearest
+	// Limited: a limit kept jobs of its lane from being claimed when that was last tried in this process.
+	Limited bool
+	// Text says the essence in a sentence.
+	Text string
+}
+
+// AbleCrew is workers that could run a job, and their process.
+type AbleCrew struct {
+	Process uuid.UUID
+	Name    string
+	Crew
+}
+
+// Explain says why a job is still pending: what is ahead of it, who could run it and what they do, or what
+// keeps the nearest worker from it. [ErrNotFound] if there is no such job.
+func (a *Acquirer) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
+	var x Explanation
+	var ahead []Standing
+	err := a.call(ctx, "explain", func(ctx context.Context) error {
+		jobs, err := a.store.Jobs(ctx, Filter{IDs: []uuid.UUID{id}})
+		if err != nil {
+			return err
+		}
+		if len(jobs) == 0 {
+			return ErrNotFound
+		}
+		x.Job = jobs[0]
+		ahead, err = a.store.Ahead(ctx, id, aheadCount)
+		return err
+	})
+	if err != nil {
+		return Explanation{}, err
+	}
+	if x.Job.State == Pending {
+		a.explainPending(&x, ahead)
+	}
+	x.Text = x.text(a.clock.Now())
+	return x, nil
+}
+
+func (a *Acquirer) explainPending(x *Explanation, ahead []Standing) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	lane := x.Job.Lane()
+	x.Able = a.ableCrews(lane)
+	for _, crew := range x.Able {
+		x.Waiting += crew.Waiting
+		x.Busy += crew.Busy
+	}
+	if len(x.Able) == 0 {
+		x.Nearest = a.nearest(lane)
+	}
+	for _, s := range ahead {
+		if s.Lane == lane || slices.ContainsFunc(x.Able, func(c AbleCrew) bool { return c.Domain.Runs(s.Lane) }) {
+			x.Ahead += s.Count
+		}
+	}
+	if org, ok := a.hall.orgs[lane.Organization]; ok {
+		if state, ok := org.lanes[lane]; ok {
+			x.Limited = state.limited
+		}
+	}
+}
+
+// ableCrews are the able workers of all processes, our own as they are now. The caller holds the lock.
+func (a *Acquirer) ableCrews(l Lane) []AbleCrew {
+	var able []AbleCrew
+	for _, crew := range a.crews() {
+		if crew.Domain.Runs(l) {
+			able = append(able, AbleCrew{a.process, a.cfg.Name, crew})
+		}
+	}
+	for _, p := range a.fleet.processes {
+		for _, crew := range p.Crews {
+			if p.ID != a.process && crew.Domain.Runs(l) {
+				able = append(able, AbleCrew{p.ID, p.Name, crew})
+			}
+		}
+	}
+	return able
+}
+
+func (x Explanation) text(now time.Time) string {
+	j := x.Job
+	switch {
+	case j.State == Running && !j.CancelAt.IsZero():
+		return fmt.Sprintf("It is running since %s (attempt %d) and was asked to stop at %s.", stamp(j.StartedAt), j.Attempt, stamp(j.CancelAt))
+	case j.State == Running:
+		return fmt.Sprintf("It is running since %s, attempt %d.", stamp(j.StartedAt), j.Attempt)
+	case j.State.Final() && j.Error != "":
+		return fmt.Sprintf("It %s at %s: %s.", verb(j.State), stamp(j.EndedAt), j.Error)
+	case j.State.Final():
+		return fmt.Sprintf("It %s at %s.", verb(j.State), stamp(j.EndedAt))
+	case j.ReadyAt.After(now):
+		return fmt.Sprintf("It may not start before %s.%s", stamp(j.ReadyAt), lastError(j))
+	case len(x.Able) == 0:
+		return fmt.Sprintf("No live worker can run it: %s.", x.Nearest)
+	}
+	return x.queueText()
+}
+
+func (x Explanation) queueText() string {
+	parts := []string{fmt.Sprintf("%d jobs go before it", x.Ahead), fmt.Sprintf("of the slots that could run it %d are waiting and %d are busy", x.Waiting, x.Busy)}
+	if x.Limited {
+		parts = append(parts, "a limit of the organization keeps jobs like it from starting")
+	}
+	return "It waits: " + strings.Join(parts, "; ") + "." + lastError(x.Job)
+}
+
+func lastError(j Job) string {
+	if j.Error == "" {
+		return ""
+	}
+	return fmt.Sprintf(" The last attempt ended with: %s.", j.Error)
+}
+
+func verb(s State) string {
+	switch s {
+	case Succeeded:
+		return "succeeded"
+	case Failed:
+		return "failed"
+	}
+	return "was canceled"
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

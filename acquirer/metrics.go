@@ -1,0 +1,224 @@
+package acquirer
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// maxKinds bounds the job types with a label of their own when the host does not name them.
+const maxKinds = 50
+
+// otherKind is the label of all further types.
+const otherKind = "other"
+
+var (
+	waitBuckets  = []float64{.05, .1, .5, 1, 5, 15, 30, 60, 300, 900, 1800}
+	runBuckets   = []float64{1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200}
+	storeBuckets = []float64{.001, .005, .01, .05, .1, .5, 1, 5}
+)
+
+// metrics are the counters of one acquirer, kept whether or not they are registered.
+type metrics struct {
+	acquirer *Acquirer
+	kinds    kinds
+
+	enqueuedTotal, acquiredTotal, finishedTotal, reapedTotal *prometheus.CounterVec
+	claims, messages, storeErrors                            *prometheus.CounterVec
+	reconnects                                               prometheus.Counter
+	wait, run, store                                         *prometheus.HistogramVec
+	unmatchedJobs                                            prometheus.Gauge
+	jobs, slots, processes                                   *prometheus.Desc
+}
+
+// kinds decides which types have a label of their own.
+type kinds struct {
+	mu    sync.Mutex
+	fixed bool
+	known map[string]bool
+}
+
+func (k *kinds) label(t string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.known[t]:
+		return t
+	case k.fixed || len(k.known) >= maxKinds:
+		return otherKind
+	}
+	k.known[t] = true
+	return t
+}
+
+func (a *Acquirer) register() error {
+	m := newMetrics(a, a.cfg.Namespace)
+	a.metrics = m
+	for _, t := range a.cfg.Types {
+		m.kinds.fixed = true
+		m.kinds.known[t] = true
+	}
+	if a.cfg.Registerer == nil {
+		return nil
+	}
+	if err := a.cfg.Registerer.Register(m); err != nil {
+		return fmt.Errorf("acquirer: register metrics: %w", err)
+	}
+	return nil
+}
+
+func newMetrics(a *Acquirer, namespace string) *metrics {
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	}
+	histograms := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Name: name, Help: help, Buckets: buckets,
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+		}, labels)
+	}
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+	}
+	m := &metrics{
+		acquirer: a, kinds: kinds{known: make(map[string]bool)},
+		enqueuedTotal: counters("jobs_enqueued_total", "Jobs enqueued through this process.", "kind"),
+		acquiredTotal: counters("jobs_acquired_total", "Jobs handed to workers, by how their lane was found.", "kind", "wake"),
+		finishedTotal: counters("jobs_finished_total", "Jobs that are over.", "kind", "result"),
+		reapedTotal:   counters("jobs_reaped_total", "Attempts and jobs given up.", "cause"),
+		claims:        counters("job_claims_total", "Claims by what they found.", "result"),
+		messages:      counters("job_announcements_total", "Messages sent to other processes.", "result"),
+		storeErrors:   counters("job_store_errors_total", "Failed calls of the store, by operation.", "operation"),
+		reconnects:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "notify_reconnects_total", Help: "Times that listening ended."}),
+		wait:          histograms("job_queue_wait_seconds", "From when a job could be claimed to when it was handed out.", waitBuckets, "kind"),
+		run:           histograms("job_run_seconds", "From when a job was handed out to its end.", runBuckets, "kind", "result"),
+		store:         histograms("job_store_operation_duration_seconds", "Calls of the store by operation.", storeBuckets, "operation", "result"),
+		unmatchedJobs: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "jobs_unmatched", Help: "Ready jobs that no live worker can run, as the reporting process sees it."}),
+		jobs:          desc("jobs", "Running jobs of all processes, as of the last heartbeat.", "kind", "status"),
+		slots:         desc("worker_slots", "Slots of this process's workers.", "state"),
+		processes:     desc("job_processes", "Live processes that hand out jobs, as of the last heartbeat."),
+	}
+	m.zero()
+	return m
+}
+
+// zero lets every series of a closed set begin at 0, so that its first increase is seen.
+func (m *metrics) zero() {
+	for _, cause := range []string{"heartbeat_lost", "pending_too_long"} {
+		m.reapedTotal.WithLabelValues(cause)
+	}
+	for _, result := range []string{"full", "part", "empty"} {
+		m.claims.WithLabelValues(result)
+	}
+	for _, result := range []string{"ok", "error"} {
+		m.messages.WithLabelValues(result)
+	}
+}
+
+func (m *metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		m.enqueuedTotal, m.acquiredTotal, m.finishedTotal, m.reapedTotal, m.claims, m.messages, m.storeErrors,
+		m.reconnects, m.wait, m.run, m.store, m.unmatchedJobs,
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.collectors() {
+		c.Describe(ch)
+	}
+	ch <- m.jobs
+	ch <- m.slots
+	ch <- m.processes
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.collectors() {
+		c.Collect(ch)
+	}
+	s := m.acquirer.Stats()
+	gauge := func(d *prometheus.Desc, value int, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(value), labels...)
+	}
+	gauge(m.slots, s.Waiting, "idle")
+	gauge(m.slots, s.Holding, "busy")
+	gauge(m.processes, s.Processes)
+	byKind := make(map[string]int)
+	for kind, n := range s.Running {
+		byKind[m.kinds.label(kind.Type)] += n
+	}
+	for kind, n := range byKind {
+		gauge(m.jobs, n, kind, "running")
+	}
+}
+
+func (m *metrics) enqueued(jobs []Job) {
+	for _, job := range jobs {
+		m.enqueuedTotal.WithLabelValues(m.kinds.label(job.Type)).Inc()
+	}
+}
+
+func (m *metrics) acquired(job Job, wake wakeCause) {
+	kind := m.kinds.label(job.Type)
+	m.acquiredTotal.WithLabelValues(kind, string(wake)).Inc()
+	m.wait.WithLabelValues(kind).Observe(max(0, job.StartedAt.Sub(job.ReadyAt).Seconds()))
+}
+
+func (m *metrics) claim(got, wanted int) {
+	result := "part"
+	switch got {
+	case 0:
+		result = "empty"
+	case wanted:
+		result = "full"
+	}
+	m.claims.WithLabelValues(result).Inc()
+}
+
+// result is the label of a final state.
+func result(s State) string {
+	switch s {
+	case Succeeded:
+		return "ok"
+	case Failed:
+		return "failed"
+	}
+	return "canceled"
+}
+
+func (m *metrics) finished(job Job) {
+	m.finishedTotal.WithLabelValues(m.kinds.label(job.Type), result(job.State)).Inc()
+}
+
+func (m *metrics) ran(job Job, started time.Time) {
+	m.finished(job)
+	if !started.IsZero() {
+		m.run.WithLabelValues(m.kinds.label(job.Type), result(job.State)).Observe(max(0, job.EndedAt.Sub(started).Seconds()))
+	}
+}
+
+func (m *metrics) reaped(cause string) { m.reapedTotal.WithLabelValues(cause).Inc() }
+
+func (m *metrics) unmatched(n int) { m.unmatchedJobs.Set(float64(n)) }
+
+func (m *metrics) reconnected() { m.reconnects.Inc() }
+
+func (m *metrics) published(err error) {
+	if err != nil {
+		m.messages.WithLabelValues("error").Inc()
+		return
+	}
+	m.messages.WithLabelValues("ok").Inc()
+}
+
+func (m *metrics) storeCall(operation string, took time.Duration, err error) {
+	label := "ok"
+	if err != nil && !known(err) {
+		label = "error"
+		m.storeErrors.WithLabelValues(operation).Inc()
+	}
+	m.store.WithLabelValues(operation, label).Observe(took.Seconds())
+}
