@@ -132,6 +132,16 @@ func TestMaxLatenessCountsFromTheJitteredStart(t *testing.T) {
 	ruleCase{s: after(t, s, wake.Add(time.Hour)), from: wake.Add(time.Hour), want: "autostart: start", at: wake.Add(day)}.check(t)
 }
 
+func TestMaxLatenessGivesUpNoJitteredStartThatIsInTime(t *testing.T) {
+	s := stopped(autostart("*/5 * * * *"), policy(func(p *lifecycle.Policy) { p.Jitter, p.MaxLateness = time.Hour, 10*time.Minute }))
+	now := monday.Add(5 * time.Hour)
+	expect(t, s, now, "autostart: missed")
+	next := lifecycle.Decide(after(t, s, now), now)
+	if late := now.Sub(next.DueAt); words(next) != "autostart: start" || late > 10*time.Minute || late <= 5*time.Minute {
+		t.Errorf("%s, %v late; the first that is at most 10m late should start", words(next), late)
+	}
+}
+
 // A start uses the version of the last build, or the active one if the template or the workspace wants it.
 func TestAutostartVersion(t *testing.T) {
 	tomorrow := monday.Add(day)

@@ -82,9 +82,11 @@ func TestUsedIsLazyAboutTheWake(t *testing.T) {
 	if c := lifecycle.Rearm(s, end); !c.Workspace.WakeAt.Equal(monday.Add(2 * time.Hour)) {
 		t.Errorf("re-armed to %v", c.Workspace.WakeAt)
 	}
-	// A wake that was wrongly late is put right.
-	s = running(tilDormant(day), workspace(func(w *lifecycle.Workspace) { w.WakeAt = monday.Add(1000 * day) }))
-	if s = do(t, s, now, lifecycle.Used(now)); !s.Workspace.WakeAt.Equal(now.Add(day + us)) {
-		t.Errorf("wakes %v, want %v", s.Workspace.WakeAt, now.Add(day+us))
+	// A wake that was wrongly late, or never, is put right.
+	for _, wrong := range []time.Time{monday.Add(1000 * day), {}} {
+		s = running(tilDormant(day), workspace(func(w *lifecycle.Workspace) { w.WakeAt = wrong }))
+		if s = do(t, s, now, lifecycle.Used(now)); !s.Workspace.WakeAt.Equal(now.Add(day + us)) {
+			t.Errorf("wakes %v, want %v", s.Workspace.WakeAt, now.Add(day+us))
+		}
 	}
 }
