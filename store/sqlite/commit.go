@@ -1,0 +1,202 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
+)
+
+// current is the condition under which a change is applied: the workspace has the revision that it names, and the build
+// that it was made from.
+const current = `id = ? AND build_number = ?
+	AND revision + (SELECT revision FROM {owners} o WHERE o.id = owner_id) + (SELECT revision FROM {templates} t WHERE t.id = template_id) = ?`
+
+const updateWorkspace = `
+UPDATE {workspaces} SET revision = revision + 1, wake_at = ?,
+	autostart = ?, autostart_after = ?, ttl = ?, last_used_at = ?, dormant_at = ?, deleting_at = ?,
+	hold_until = ?, reminded_for = ?, automatic_updates = ?, managed = ?, deleted = ?,
+	failures = ?, attention_at = ?, backoff_until = ?, backoff_attempts = ?, backoff_cause = ?, backoff_message = ?,
+	build_id = ?, build_number = ?, build_version_id = ?, build_transition = ?, build_reason = ?, build_status = ?,
+	build_created_at = ?, build_completed_at = ?, build_deadline = ?, build_max_deadline = ?
+WHERE ` + current
+
+// archiveBuild moves the latest build aside for a new one. The table refuses one that is active.
+const archiveBuild = `
+INSERT INTO {builds} (workspace_id, number, id, version_id, transition, reason, status, created_at, completed_at, deadline, max_deadline)
+SELECT id, build_number, build_id, build_version_id, build_transition, build_reason, build_status,
+	build_created_at, build_completed_at, build_deadline, build_max_deadline
+FROM {workspaces} WHERE ` + current
+
+// Commit implements [lifecycle.Store].
+func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
+	if len(changes) == 0 {
+		return nil, ctx.Err()
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	batch := batch{now: now, changes: changes, outcomes: make([]lifecycle.Outcome, len(changes)), watched: s.watchers.any()}
+	err := batch.prepare()
+	if err == nil {
+		err = s.write(ctx, batch.apply)
+	}
+	if err != nil {
+		return nil, unavailable(err, "commit %d changes", len(changes))
+	}
+	if batch.sooner {
+		s.watchers.call()
+	}
+	return batch.outcomes, nil
+}
+
+// batch is one commit.
+type batch struct {
+	now      time.Time
+	changes  []lifecycle.Change
+	outcomes []lifecycle.Outcome
+	// jobs and events of each change, made before the write lock is taken; nil if no change has any.
+	jobs   []acquirer.Job
+	events [][][]byte
+	// watched: somebody wants to know whether the earliest wake comes sooner now.
+	watched, sooner bool
+}
+
+// prepare encodes what needs no database.
+func (b *batch) prepare() error {
+	for i := range b.changes {
+		if err := b.prepareOne(i); err != nil {
+			return b.guilty(i, err)
+		}
+	}
+	return nil
+}
+
+func (b *batch) prepareOne(i int) error {
+	c := &b.changes[i]
+	if c.Job != nil {
+		p, err := store.PostingOf(*c.Job)
+		if err != nil {
+			return err
+		}
+		if b.jobs == nil {
+			b.jobs = make([]acquirer.Job, len(b.changes))
+		}
+		if b.jobs[i], err = p.Job(b.now); err != nil {
+			return err
+		}
+	}
+	for _, e := range c.Events {
+		body, err := encodeEvent(e)
+		if err != nil {
+			return err
+		}
+		if b.events == nil {
+			b.events = make([][][]byte, len(b.changes))
+		}
+		b.events[i] = append(b.events[i], body)
+	}
+	return nil
+}
+
+func (b *batch) guilty(i int, err error) error {
+	return &lifecycle.ChangeError{WorkspaceID: b.changes[i].Workspace.ID, Err: err}
+}
+
+// apply writes the changes that are current.
+func (b *batch) apply(t *tx) error {
+	earliest, err := b.earliest(t)
+	if err != nil {
+		return err
+	}
+	var jobs []acquirer.Job
+	for i := range b.changes {
+		if err := b.applyOne(t, i); err != nil {
+			if rejects(err) || known(err) {
+				return b.guilty(i, err)
+			}
+			return err
+		}
+		if b.outcomes[i] != lifecycle.Applied {
+			continue
+		}
+		if wake := b.changes[i].Workspace.WakeAt; b.watched && !wake.IsZero() && (earliest.IsZero() || wake.Before(earliest)) {
+			b.sooner = true
+		}
+		if b.changes[i].Job != nil {
+			jobs = append(jobs, b.jobs[i])
+		}
+	}
+	_, err = t.insertJobs(b.now, jobs)
+	return err
+}
+
+// earliest is the earliest wake before the commit, if anybody wants to know.
+func (b *batch) earliest(t *tx) (wake time.Time, err error) {
+	if b.watched {
+		_, err = t.queryRow(`
+			SELECT wake_at FROM {workspaces} INDEXED BY {workspaces_due}
+			WHERE wake_at IS NOT NULL ORDER BY wake_at, id LIMIT 1`, nil, into(&wake))
+	}
+	return wake, err
+}
+
+func (b *batch) applyOne(t *tx, i int) error {
+	c := &b.changes[i]
+	from := c.Build.Number
+	if c.NewBuild {
+		from--
+	}
+	guard := []any{blob(c.Workspace.ID), from, c.Revision}
+	if c.NewBuild && from > 0 {
+		if n, err := t.exec(archiveBuild, guard...); err != nil || n == 0 {
+			return b.missed(t, i, err)
+		}
+	}
+	args := append([]any{micros(c.Workspace.WakeAt)}, mutable(&c.Workspace)...)
+	args = append(append(args, buildColumns(&c.Build)...), guard...)
+	if n, err := t.exec(updateWorkspace, args...); err != nil || n == 0 {
+		return b.missed(t, i, err)
+	}
+	for k := range c.Events {
+		if err := t.insertEvent(&c.Events[k], b.events[i][k]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// buildColumns are the columns of the latest build in the order of the statement.
+func buildColumns(b *lifecycle.Build) []any {
+	return []any{
+		blob(b.ID), b.Number, blob(b.TemplateVersionID), int64(b.Transition), string(b.Reason), int64(b.Status),
+		micros(b.CreatedAt), micros(b.CompletedAt), micros(b.Deadline), micros(b.MaxDeadline),
+	}
+}
+
+// missed tells why a change was not written: the workspace moved on or is not there, which is a conflict, or the change
+// itself is wrong.
+func (b *batch) missed(t *tx, i int, err error) error {
+	if err != nil {
+		return err
+	}
+	c := &b.changes[i]
+	var revision, number int64
+	found, err := t.queryRow(`
+		SELECT w.revision + o.revision + t.revision, w.build_number
+		FROM {workspaces} w CROSS JOIN {owners} o ON o.id = w.owner_id CROSS JOIN {templates} t ON t.id = w.template_id
+		WHERE w.id = ?`, []any{blob(c.Workspace.ID)}, &revision, &number)
+	switch {
+	case err != nil:
+		return err
+	case !found || revision != c.Revision:
+		b.outcomes[i] = lifecycle.Conflict
+		return nil
+	case c.NewBuild:
+		return fmt.Errorf("build number %d: must be %d, one more than the latest: %w", c.Build.Number, number+1, errRefused)
+	}
+	return fmt.Errorf("build number %d: must be %d, the latest: %w", c.Build.Number, number, errRefused)
+}

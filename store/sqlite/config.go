@@ -1,0 +1,63 @@
+package sqlite
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// Config says how a [Store] works. The zero value is ready to use.
+type Config struct {
+	// Prefix is what the names of all tables and indexes begin with, so that they can live in a host's own database. It
+	// is made of lower-case letters, digits and underscores and begins with a letter. Defaults to "dormouse_".
+	Prefix string
+	// BusyTimeout bounds the wait for other processes that write. The context of each call bounds it too. Defaults to 10
+	// seconds.
+	BusyTimeout time.Duration
+	// ScheduleOptions are those of every schedule read. Default to the policy of package schedule.
+	ScheduleOptions schedule.Options
+	// Logger is told of stored values that cannot be used and are not an error of one workspace. Defaults to nobody.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Prefix == "" {
+		c.Prefix = "dormouse_"
+	}
+	if c.BusyTimeout == 0 {
+		c.BusyTimeout = 10 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if err := checkPrefix(c.Prefix); err != nil {
+		return err
+	}
+	if c.BusyTimeout < 0 {
+		return fmt.Errorf("Config.BusyTimeout %v: must not be negative", c.BusyTimeout)
+	}
+	return nil
+}
+
+const maxPrefix = 40
+
+// checkPrefix keeps out what would have to be quoted: the prefix becomes a part of the statements.
+func checkPrefix(prefix string) error {
+	const letters, others = "abcdefghijklmnopqrstuvwxyz", "0123456789_"
+	switch {
+	case prefix == "" || !strings.Contains(letters, prefix[:1]) || strings.Trim(prefix, letters+others) != "":
+		return fmt.Errorf("Config.Prefix %q: must be lower-case letters, digits and underscores, a letter first", prefix)
+	case len(prefix) > maxPrefix:
+		return fmt.Errorf("Config.Prefix %q: must not be longer than %d bytes", prefix, maxPrefix)
+	case strings.HasPrefix(prefix, "sqlite_"):
+		return fmt.Errorf("Config.Prefix %q: names that begin with sqlite_ are reserved by SQLite", prefix)
+	}
+	return nil
+}

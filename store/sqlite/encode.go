@@ -1,0 +1,51 @@
+package sqlite
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// micros is the one encoder of stored instants: microseconds since 1970, rounded down, nil for the zero time.
+func micros(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMicro()
+}
+
+// instant decodes a stored instant when it is read into a time.Time by Scan.
+type instant time.Time
+
+// Scan implements sql.Scanner.
+func (i *instant) Scan(stored any) error {
+	switch us := stored.(type) {
+	case nil:
+		*i = instant{}
+	case int64:
+		*i = instant(time.UnixMicro(us).UTC())
+	default:
+		return fmt.Errorf("instant %v: must be a whole number of microseconds, is %T", stored, stored)
+	}
+	return nil
+}
+
+// into lets Scan read an instant into a time.
+func into(t *time.Time) *instant { return (*instant)(t) }
+
+// blob is an id as it is stored. Passing the array itself would store its text.
+func blob(id uuid.UUID) []byte { return id[:] }
+
+// share is the number that shares are told apart by: see Holds of [lifecycle.Share].
+func share(id uuid.UUID) int64 {
+	return int64(id[12])<<24 | int64(id[13])<<16 | int64(id[14])<<8 | int64(id[15])
+}
+
+// flag is a truth value as it is stored.
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

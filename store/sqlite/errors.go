@@ -1,0 +1,53 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// The errors of SQLite are told apart by the words of the library itself, which all drivers pass on: their types and codes
+// cannot be asked for without importing a driver.
+
+// busy says that another connection holds a lock.
+func busy(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "database is locked") || strings.Contains(err.Error(), "database table is locked"))
+}
+
+// rejects says that the row that was written is to blame, not the database.
+func rejects(err error) bool {
+	if err == nil {
+		return false
+	}
+	text := err.Error()
+	return strings.Contains(text, "constraint failed") || strings.Contains(text, "too big") || strings.Contains(text, "cannot store")
+}
+
+// unavailable says of an error what it was about. If it is neither the end of the context nor a row that is to blame, it
+// concerns the database as a whole, however SQLite calls it: closed, not a database, disk full, read-only, busy.
+func unavailable(err error, doing string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	doing = fmt.Sprintf(doing, args...)
+	if known(err) {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return fmt.Errorf("%s: %w: %w", doing, lifecycle.ErrUnavailable, err)
+}
+
+// known are the errors that already say what they are.
+func known(err error) bool {
+	var change *lifecycle.ChangeError
+	var field *acquirer.FieldError
+	return errors.Is(err, lifecycle.ErrUnavailable) || errors.As(err, &change) || errors.As(err, &field) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, acquirer.ErrProcessLost) || errors.Is(err, errRefused) || rejects(err)
+}
+
+// errRefused is wrapped by refusals of input that this package words itself.
+var errRefused = errors.New("refused")

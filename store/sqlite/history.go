@@ -1,0 +1,80 @@
+package sqlite
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// Builds implements [lifecycle.History].
+func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, limit int) ([]lifecycle.Build, error) {
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	var found []lifecycle.Build
+	err := s.ready(ctx)
+	if err == nil {
+		err = s.query(ctx, `
+			SELECT build_number AS number, build_id, build_version_id, build_transition, build_reason, build_status,
+				build_created_at, build_completed_at, build_deadline, build_max_deadline
+			FROM {workspaces} WHERE id = ?1 AND build_number > 0 AND build_number < ?2
+			UNION ALL
+			SELECT number, id, version_id, transition, reason, status, created_at, completed_at, deadline, max_deadline
+			FROM {builds} WHERE workspace_id = ?1 AND number < ?2
+			ORDER BY number DESC LIMIT ?3`, func(r rows) error {
+			var b lifecycle.Build
+			err := r.Scan(&b.Number, &b.ID, &b.TemplateVersionID, &b.Transition, &b.Reason, &b.Status,
+				into(&b.CreatedAt), into(&b.CompletedAt), into(&b.Deadline), into(&b.MaxDeadline))
+			found = append(found, b)
+			return err
+		}, blob(workspace), before, limit)
+	}
+	return found, unavailable(err, "builds of workspace %s", workspace)
+}
+
+// Prune implements [lifecycle.Pruner].
+func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		n, err = t.prune(before, limit)
+		return err
+	})
+	if err != nil {
+		return 0, unavailable(err, "prune builds that ended before %v", before)
+	}
+	return n, nil
+}
+
+func (t *tx) prune(before time.Time, limit int) (int, error) {
+	builds, err := t.exec(`
+		DELETE FROM {builds} WHERE (workspace_id, number) IN (
+			SELECT workspace_id, number FROM {builds} INDEXED BY {builds_completed} WHERE completed_at < ? LIMIT ?)`,
+		micros(before), limit)
+	if err != nil || int(builds) >= limit {
+		return int(builds), err
+	}
+	// What is left of a deleted workspace with its builds, should one of them claim to have ended after it.
+	rest, err := t.exec(`
+		DELETE FROM {builds} WHERE (workspace_id, number) IN (
+			SELECT b.workspace_id, b.number FROM {workspaces} w INDEXED BY {workspaces_deleted}
+			CROSS JOIN {builds} b ON b.workspace_id = w.id
+			WHERE w.deleted = 1 AND w.build_completed_at < ? LIMIT ?)`,
+		micros(before), limit-int(builds))
+	if builds += rest; err != nil || int(builds) >= limit {
+		return int(builds), err
+	}
+	workspaces, err := t.pruneWorkspaces(before, limit-int(builds))
+	return int(builds) + workspaces, err
+}
+
+// pruneWorkspaces deletes deleted workspaces, each with its latest build: two rows, as others count them.
+func (t *tx) pruneWorkspaces(before time.Time, limit int) (int, error) {
+	n, err := t.exec(`
+		DELETE FROM {workspaces} WHERE id IN (
+			SELECT id FROM {workspaces} INDEXED BY {workspaces_deleted} WHERE deleted = 1 AND build_completed_at < ? LIMIT ?)`,
+		micros(before), limit)
+	return int(n), err
+}

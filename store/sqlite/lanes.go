@@ -1,0 +1,117 @@
+package sqlite
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// laneCache keeps the numbers of the lanes that are known to be committed. A lane never changes and is never deleted, so
+// nothing in it is ever wrong.
+type laneCache struct {
+	mu      sync.RWMutex
+	numbers map[acquirer.Lane]int64
+	lanes   map[int64]acquirer.Lane
+}
+
+func (c *laneCache) number(l acquirer.Lane) (int64, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	n, ok := c.numbers[l]
+	return n, ok
+}
+
+func (c *laneCache) lane(n int64) (acquirer.Lane, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	l, ok := c.lanes[n]
+	return l, ok
+}
+
+func (c *laneCache) learn(numbers map[acquirer.Lane]int64) {
+	if len(numbers) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.numbers == nil {
+		c.numbers, c.lanes = map[acquirer.Lane]int64{}, map[int64]acquirer.Lane{}
+	}
+	maps.Copy(c.numbers, numbers)
+	for l, n := range numbers {
+		c.lanes[n] = l
+	}
+}
+
+// findLane returns the number of a lane, 0 if no job has ever stood in it.
+func (t *tx) findLane(l acquirer.Lane) (int64, error) {
+	if n, ok := t.s.lanes.number(l); ok {
+		return n, nil
+	}
+	if n, ok := t.lanes[l]; ok {
+		return n, nil
+	}
+	var n int64
+	_, err := t.queryRow(`SELECT id FROM {lanes} WHERE organization_id = ? AND type = ? AND tags = ? AND priority = ?`,
+		laneKey(l), &n)
+	if n > 0 {
+		t.note(l, n)
+	}
+	return n, err
+}
+
+func laneKey(l acquirer.Lane) []any {
+	return []any{blob(l.Organization), l.Type, l.Tags.String(), int64(l.Priority)}
+}
+
+// makeLane returns the number of a lane, new or not.
+func (t *tx) makeLane(l acquirer.Lane) (int64, error) {
+	n, err := t.findLane(l)
+	if n > 0 || err != nil {
+		return n, err
+	}
+	if _, err = t.queryRow(`INSERT INTO {lanes} (organization_id, type, tags, priority) VALUES (?, ?, ?, ?) RETURNING id`,
+		laneKey(l), &n); err == nil {
+		t.note(l, n)
+	}
+	return n, err
+}
+
+func (t *tx) note(l acquirer.Lane, n int64) {
+	if t.lanes == nil {
+		t.lanes = map[acquirer.Lane]int64{}
+	}
+	t.lanes[l] = n
+}
+
+// lane returns the lane of a number.
+func (t *tx) lane(n int64) (acquirer.Lane, error) {
+	if l, ok := t.s.lanes.lane(n); ok {
+		return l, nil
+	}
+	for l, made := range t.lanes {
+		if made == n {
+			return l, nil
+		}
+	}
+	var l acquirer.Lane
+	var organization uuid.UUID
+	var tags string
+	found, err := t.queryRow(`SELECT organization_id, type, tags, priority FROM {lanes} WHERE id = ?`, []any{n},
+		&organization, &l.Type, &tags, &l.Priority)
+	if err == nil && !found {
+		err = fmt.Errorf("lane %d is not there", n)
+	}
+	if err != nil {
+		return acquirer.Lane{}, err
+	}
+	l.Organization = organization
+	if l.Tags, err = acquirer.ParseTagSet(tags); err == nil {
+		t.note(l, n)
+	}
+	return l, err
+}

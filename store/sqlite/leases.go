@@ -1,0 +1,192 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// Renew implements [acquirer.Leases].
+func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []acquirer.Renewal) ([]acquirer.Renewed, error) {
+	if len(renewals) == 0 {
+		return nil, ctx.Err()
+	}
+	answers := make([]acquirer.Renewed, len(renewals))
+	err := s.write(ctx, func(t *tx) (err error) {
+		for i := range renewals {
+			if answers[i], err = t.renew(&renewals[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(err, "renew %d leases", len(renewals))
+	}
+	return answers, nil
+}
+
+func (t *tx) renew(r *acquirer.Renewal) (acquirer.Renewed, error) {
+	var percent, message any
+	if r.Progress != nil {
+		percent, message = int64(r.Progress.Percent), r.Progress.Message
+	}
+	var canceled bool
+	live, err := t.queryRow(`
+		UPDATE {jobs} SET process_id = ?1, worker_id = ?2, percent = coalesce(?3, percent), message = coalesce(?4, message)
+		WHERE id = ?5 AND state = 2 AND fence = ?6 AND EXISTS (SELECT 1 FROM {processes} p WHERE p.id = ?1 AND p.lost_at IS NULL)
+		RETURNING cancel_at IS NOT NULL`,
+		[]any{blob(r.Process), blob(r.Worker), percent, message, blob(r.Lease.Job), r.Lease.Fence}, &canceled)
+	switch {
+	case err != nil:
+		return acquirer.Renewed{}, err
+	case !live:
+		return acquirer.Renewed{Err: acquirer.ErrLeaseLost}, nil
+	}
+	return acquirer.Renewed{Canceled: canceled}, t.appendLines(r.Lease.Job, r.Lines)
+}
+
+func (t *tx) appendLines(job uuid.UUID, lines []acquirer.Line) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	var seq int64
+	if _, err := t.queryRow(`SELECT coalesce(max(seq), 0) FROM {lines} WHERE job_id = ?`, []any{blob(job)}, &seq); err != nil {
+		return err
+	}
+	for _, line := range lines {
+		seq++
+		if _, err := t.exec(`INSERT INTO {lines} (job_id, seq, at, text) VALUES (?, ?, ?, ?)`,
+			blob(job), seq, micros(line.At), line.Text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// End implements [acquirer.Leases].
+func (s *Store) End(ctx context.Context, now time.Time, ends []acquirer.End) ([]acquirer.Ended, error) {
+	if len(ends) == 0 {
+		return nil, ctx.Err()
+	}
+	answers := make([]acquirer.Ended, len(ends))
+	err := s.write(ctx, func(t *tx) (err error) {
+		for i := range ends {
+			if answers[i], err = t.end(now, &ends[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(err, "end %d attempts", len(ends))
+	}
+	return answers, nil
+}
+
+func (t *tx) end(now time.Time, e *acquirer.End) (acquirer.Ended, error) {
+	j, ok, err := t.job(e.Lease.Job)
+	switch {
+	case err != nil:
+		return acquirer.Ended{}, err
+	case !ok || !accepts(&j, e):
+		return acquirer.Ended{Err: acquirer.ErrLeaseLost}, nil
+	case j.State != acquirer.Running:
+		return acquirer.Ended{Job: j, Again: true}, nil
+	}
+	state := e.Outcome.State()
+	if state == acquirer.Pending && !j.CancelAt.IsZero() {
+		state = acquirer.Canceled
+	}
+	if e.Outcome == acquirer.OutcomeReleased {
+		j.Attempt--
+	}
+	if e.Error != "" || state != acquirer.Pending {
+		j.Error = e.Error
+	}
+	if state.Final() {
+		j, err = t.finish(&j, stored(state), now, e.Result)
+	} else {
+		j, err = t.requeue(&j, now, e.ReadyAt)
+	}
+	return acquirer.Ended{Job: j}, err
+}
+
+// accepts reports whether an end takes effect, or took effect before.
+func accepts(j *acquirer.Job, e *acquirer.End) bool {
+	switch {
+	case j.Fence != e.Lease.Fence, e.Process != uuid.Nil && e.Process != j.Process:
+		return false
+	case j.State == acquirer.Running:
+		return true
+	}
+	target := e.Outcome.State()
+	return j.State == target || target == acquirer.Pending && j.State == acquirer.Canceled
+}
+
+func (t *tx) finish(j *acquirer.Job, state int64, now time.Time, result []byte) (acquirer.Job, error) {
+	return t.changed(`
+		UPDATE {jobs} SET state = ?, attempt = ?, error = ?, result = ?, ended_at = ? WHERE id = ? RETURNING`+jobColumns,
+		state, int64(j.Attempt), j.Error, nullable(result), micros(now), blob(j.ID))
+}
+
+// requeue puts a job back in front: at the number claimed last, which is not above any number that waits.
+func (t *tx) requeue(j *acquirer.Job, now, readyAt time.Time) (acquirer.Job, error) {
+	front, err := t.floor(floorKey{j.Organization, j.Priority})
+	if err != nil {
+		return acquirer.Job{}, err
+	}
+	now, readyAt = acquirer.StoredTime(now), acquirer.StoredTime(readyAt)
+	if readyAt.Before(now) {
+		readyAt = now
+	}
+	return t.changed(`
+		UPDATE {jobs} SET state = ?, attempt = ?, error = ?, line = ?, ready_at = ?, started_at = NULL WHERE id = ? RETURNING`+jobColumns,
+		pendingState(readyAt, now), int64(j.Attempt), j.Error, front, micros(readyAt), blob(j.ID))
+}
+
+// changed runs an update of one job that is there and returns it.
+func (t *tx) changed(statement string, args ...any) (acquirer.Job, error) {
+	jobs, err := t.jobs(statement, args...)
+	if err != nil {
+		return acquirer.Job{}, err
+	}
+	return jobs[0], nil
+}
+
+// Cancel implements [acquirer.Leases].
+func (s *Store) Cancel(ctx context.Context, c acquirer.Cancellation) (changed []acquirer.Job, err error) {
+	if len(c.IDs) == 0 {
+		return nil, ctx.Err()
+	}
+	err = s.write(ctx, func(t *tx) error {
+		for _, id := range c.IDs {
+			jobs, err := t.cancel(id, &c)
+			if err != nil {
+				return err
+			}
+			changed = append(changed, jobs...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(err, "cancel %d jobs", len(c.IDs))
+	}
+	return changed, nil
+}
+
+// cancel returns the job if it changed.
+func (t *tx) cancel(id uuid.UUID, c *acquirer.Cancellation) ([]acquirer.Job, error) {
+	if c.Expire {
+		return t.jobs(`
+			UPDATE {jobs} SET state = 4, error = ?, ended_at = ? WHERE id = ? AND state IN (0, 1) RETURNING`+jobColumns,
+			c.Reason, micros(c.Now), blob(id))
+	}
+	return t.jobs(`
+		UPDATE {jobs} SET cancel_at = ?1, state = iif(state = 2, 2, 5), error = iif(state = 2, error, ?2), ended_at = iif(state = 2, NULL, ?1)
+		WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) RETURNING`+jobColumns,
+		micros(c.Now), c.Reason, blob(id))
+}

@@ -1,0 +1,109 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// settings are what [Open] sets on every connection.
+var settings = []string{
+	// First, because the next one may have to wait for a process that opens the same file. It is short: longer waits are
+	// the store's, which watches its context meanwhile.
+	"PRAGMA busy_timeout = 250",
+	// Readers do not wait for the writer, nor it for them.
+	"PRAGMA journal_mode = WAL",
+	// A commit survives the end of the machine, not only of the process. The default, but some drivers are built with
+	// another.
+	"PRAGMA synchronous = FULL",
+	"PRAGMA foreign_keys = ON",
+}
+
+// Open opens a database with the settings a [Store] works best with, on every connection of the pool and with any
+// driver: write-ahead log, durable commits, foreign keys, a short busy timeout. The driver is the name under which it is
+// registered, the source is what it understands, usually a path:
+//
+//	import _ "modernc.org/sqlite"
+//	...
+//	db, err := sqlite.Open("sqlite", "/var/lib/app/dormouse.db")
+//
+// A host that opens the database itself should set the same; [New] accepts any pool. Nothing need be said about how
+// transactions begin: the store takes the write lock at the beginning of its own, whatever the driver does, and lets one
+// of its transactions write at a time. A database in memory belongs to its connection, so its pool must be limited to
+// one with SetMaxOpenConns and never let it go.
+//
+// Nothing is opened before the first use.
+func Open(driverName, source string) (*sql.DB, error) {
+	// The registry of drivers can only be asked through a pool.
+	probe, err := sql.Open(driverName, source)
+	if err != nil {
+		return nil, fmt.Errorf("open SQLite database: %w", err)
+	}
+	c := &connector{driver: probe.Driver(), source: source}
+	if err := probe.Close(); err != nil {
+		return nil, fmt.Errorf("open SQLite database: %w", err)
+	}
+	if d, ok := c.driver.(driver.DriverContext); ok {
+		if c.inner, err = d.OpenConnector(source); err != nil {
+			return nil, fmt.Errorf("open SQLite database: %w", err)
+		}
+	}
+	return sql.OpenDB(c), nil
+}
+
+// connector opens connections and applies the settings.
+type connector struct {
+	driver driver.Driver
+	source string
+	inner  driver.Connector // nil if the driver has none
+}
+
+// Driver implements driver.Connector.
+func (c *connector) Driver() driver.Driver { return c.driver }
+
+// Close closes the driver's connector, if it can be closed.
+func (c *connector) Close() error {
+	if closer, ok := c.inner.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
+// Connect implements driver.Connector.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, setting := range settings {
+		if err := set(ctx, conn, setting); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", setting, err), conn.Close())
+		}
+	}
+	return conn, nil
+}
+
+func (c *connector) connect(ctx context.Context) (driver.Conn, error) {
+	if c.inner != nil {
+		return c.inner.Connect(ctx)
+	}
+	return c.driver.Open(c.source)
+}
+
+// set runs a statement on a connection that is not part of a pool yet.
+func set(ctx context.Context, conn driver.Conn, statement string) error {
+	if e, ok := conn.(driver.ExecerContext); ok {
+		if _, err := e.ExecContext(ctx, statement, nil); !errors.Is(err, driver.ErrSkip) {
+			return err
+		}
+	}
+	s, err := conn.Prepare(statement)
+	if err != nil {
+		return err
+	}
+	_, err = s.Exec(nil) //nolint:staticcheck // what is left to a driver without ExecerContext
+	return errors.Join(err, s.Close())
+}

@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// encodeEvent writes an event as it is kept; its number and its attempts have columns of their own.
+func encodeEvent(e lifecycle.Event) ([]byte, error) {
+	e.Seq, e.Attempt = 0, 0
+	e.At, e.DueAt, e.Until = acquirer.StoredTime(e.At), acquirer.StoredTime(e.DueAt), acquirer.StoredTime(e.Until)
+	body, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("event %s: %w", e.Key(), err)
+	}
+	return body, nil
+}
+
+func (t *tx) insertEvent(e *lifecycle.Event, body []byte) error {
+	_, err := t.exec(`INSERT INTO {events} (topic, workspace_id, body) VALUES (?, ?, ?)`, int64(e.Topic), blob(e.WorkspaceID), body)
+	return err
+}
+
+// claimable finds events that are the first of their workspace and topic and are neither leased nor waiting.
+const claimable = `
+SELECT seq, attempt, body FROM {events} e NOT INDEXED
+WHERE topic IN (SELECT value FROM json_each(?1)) AND (claimable_at IS NULL OR claimable_at <= ?2) AND NOT EXISTS (
+	SELECT 1 FROM {events} p WHERE p.workspace_id = e.workspace_id AND p.topic = e.topic AND p.seq < e.seq)
+ORDER BY seq LIMIT ?3`
+
+// ClaimEvents implements [lifecycle.Outbox].
+func (s *Store) ClaimEvents(
+	ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int,
+) ([]lifecycle.Event, error) {
+	list := topicList(topics)
+	// An idle relay must not take the write lock each time it looks.
+	waiting, err := false, s.ready(ctx)
+	if err == nil {
+		waiting, err = s.queryRow(ctx, claimable, []any{list, micros(now), 1}, new(int64), new(int64), new([]byte))
+	}
+	if err != nil || !waiting {
+		return nil, unavailable(err, "claim events")
+	}
+	var claimed []lifecycle.Event
+	err = s.write(ctx, func(t *tx) error {
+		claimed, err = t.claimEvents(now, list, lease, limit)
+		return err
+	})
+	if err != nil {
+		return nil, unavailable(err, "claim events")
+	}
+	return claimed, nil
+}
+
+func topicList(topics []lifecycle.Topic) string {
+	numbers := make([]string, len(topics))
+	for i, t := range topics {
+		numbers[i] = fmt.Sprint(uint8(t))
+	}
+	return "[" + strings.Join(numbers, ",") + "]"
+}
+
+func (t *tx) claimEvents(now time.Time, topics string, lease time.Duration, limit int) ([]lifecycle.Event, error) {
+	var claimed []lifecycle.Event
+	err := t.query(claimable, func(r rows) error {
+		var seq, attempt int64
+		var body []byte
+		if err := r.Scan(&seq, &attempt, &body); err != nil {
+			return err
+		}
+		var e lifecycle.Event
+		if err := json.Unmarshal(body, &e); err != nil {
+			return fmt.Errorf("event %d: %w", seq, err)
+		}
+		e.Seq, e.Attempt = seq, int(attempt)+1
+		claimed = append(claimed, e)
+		return nil
+	}, topics, micros(now), limit)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range claimed {
+		if _, err := t.exec(`UPDATE {events} SET attempt = attempt + 1, claimable_at = ? WHERE seq = ?`,
+			micros(now.Add(lease)), e.Seq); err != nil {
+			return nil, err
+		}
+	}
+	return slices.Clip(claimed), nil
+}
+
+// SettleEvents implements [lifecycle.Outbox].
+func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []lifecycle.Delivery) error {
+	if len(deliveries) == 0 {
+		return ctx.Err()
+	}
+	err := s.write(ctx, func(t *tx) error {
+		for _, d := range deliveries {
+			if err := t.settle(d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return unavailable(err, "settle %d events", len(deliveries))
+}
+
+func (t *tx) settle(d lifecycle.Delivery) error {
+	if d.RetryAt.IsZero() {
+		_, err := t.exec(`DELETE FROM {events} WHERE seq = ?`, d.Seq)
+		return err
+	}
+	_, err := t.exec(`UPDATE {events} SET claimable_at = ? WHERE seq = ?`, micros(d.RetryAt), d.Seq)
+	return err
+}

@@ -1,0 +1,154 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// Beat implements [acquirer.Registry].
+func (s *Store) Beat(ctx context.Context, b acquirer.Beat) (pulse acquirer.Pulse, err error) {
+	var crews any
+	if b.Crews != nil {
+		text, err := json.Marshal(b.Crews)
+		if err != nil {
+			return pulse, fmt.Errorf("crews of process %s: %w", b.Process, err)
+		}
+		crews = text
+	}
+	err = s.write(ctx, func(t *tx) error {
+		if err := t.beat(&b, crews); err != nil {
+			return err
+		}
+		pulse, err = t.pulse(b.Process)
+		return err
+	})
+	if err != nil {
+		return acquirer.Pulse{}, unavailable(err, "beat of process %s", b.Process)
+	}
+	return pulse, nil
+}
+
+func (t *tx) beat(b *acquirer.Beat, crews any) error {
+	n, err := t.exec(`
+		INSERT INTO {processes} (id, name, beats, beat_at, crews) VALUES (?1, ?2, 1, ?3, coalesce(?4, CAST('[]' AS BLOB)))
+		ON CONFLICT (id) DO UPDATE SET name = ?2, beats = beats + 1, beat_at = ?3, crews = coalesce(?4, crews)
+		WHERE lost_at IS NULL`,
+		blob(b.Process), b.Name, micros(b.Now), crews)
+	if err == nil && n == 0 {
+		err = acquirer.ErrProcessLost
+	}
+	return err
+}
+
+func (t *tx) pulse(caller uuid.UUID) (pulse acquirer.Pulse, err error) {
+	if pulse.Processes, err = t.processes(); err != nil {
+		return pulse, err
+	}
+	err = t.query(`SELECT id, fence FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = ? AND cancel_at IS NOT NULL`,
+		func(r rows) error {
+			var l acquirer.Lease
+			err := r.Scan(&l.Job, &l.Fence)
+			pulse.Canceled = append(pulse.Canceled, l)
+			return err
+		}, blob(caller))
+	if err != nil {
+		return pulse, err
+	}
+	pulse.Running = map[acquirer.Kind]int{}
+	err = t.query(`
+		SELECT j.organization_id, l.type, count(*) FROM {jobs} j INDEXED BY {jobs_running} CROSS JOIN {lanes} l ON l.id = j.lane
+		WHERE j.state = 2 GROUP BY j.organization_id, j.lane`, func(r rows) error {
+		var k acquirer.Kind
+		var n int
+		err := r.Scan(&k.Organization, &k.Type, &n)
+		pulse.Running[k] += n
+		return err
+	})
+	return pulse, err
+}
+
+// processes are those that live, and the lost ones that still hold jobs.
+func (t *tx) processes() (found []acquirer.Process, err error) {
+	err = t.query(`
+		SELECT id, name, beats, beat_at, lost_at IS NOT NULL AS lost, crews,
+			(SELECT count(*) FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = p.id) AS holding
+		FROM {processes} p WHERE NOT lost OR holding > 0`, func(r rows) error {
+		var p acquirer.Process
+		var crews []byte
+		if err := r.Scan(&p.ID, &p.Name, &p.Beats, into(&p.BeatAt), &p.Lost, &crews, &p.Holding); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(crews, &p.Crews); err != nil {
+			return fmt.Errorf("crews of process %s: %w", p.ID, err)
+		}
+		found = append(found, p)
+		return nil
+	})
+	return found, err
+}
+
+// Bury implements [acquirer.Registry].
+func (s *Store) Bury(ctx context.Context, b acquirer.Burial) (held []acquirer.Job, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		held, err = t.bury(&b)
+		return err
+	})
+	if err != nil {
+		return nil, unavailable(err, "bury process %s", b.Process)
+	}
+	return held, nil
+}
+
+func (t *tx) bury(b *acquirer.Burial) ([]acquirer.Job, error) {
+	n, err := t.exec(`UPDATE {processes} SET lost_at = coalesce(lost_at, ?) WHERE id = ? AND (lost_at IS NOT NULL OR beats = ?)`,
+		micros(b.Now), blob(b.Process), b.Beats)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	return t.jobs(`SELECT`+jobColumns+`FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = ? LIMIT ?`,
+		blob(b.Process), b.Limit)
+}
+
+// Purge implements [acquirer.Registry].
+func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		n, err = t.purge(before, limit)
+		return err
+	})
+	if err != nil {
+		return 0, unavailable(err, "purge jobs that ended before %v", before)
+	}
+	return n, nil
+}
+
+func (t *tx) purge(before time.Time, limit int) (int, error) {
+	const ended = `SELECT id FROM {jobs} INDEXED BY {jobs_ended} WHERE state >= 3 AND ended_at < ? ORDER BY ended_at LIMIT ?`
+	if _, err := t.exec(`DELETE FROM {lines} WHERE job_id IN (`+ended+`)`, micros(before), limit); err != nil {
+		return 0, err
+	}
+	n, err := t.exec(`DELETE FROM {jobs} WHERE id IN (`+ended+`)`, micros(before), limit)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := t.exec(`
+		DELETE FROM {processes} WHERE lost_at < ? AND NOT EXISTS (
+			SELECT 1 FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = {processes}.id)`, micros(before)); err != nil {
+		return 0, err
+	}
+	return int(n), t.forgetTurns()
+}
+
+// forgetTurns drops the last numbers that the floor has overtaken; they decide nothing any more.
+func (t *tx) forgetTurns() error {
+	_, err := t.exec(`
+		DELETE FROM {turns} WHERE last + ? <= (
+			SELECT claimed FROM {floors} f WHERE f.organization_id = {turns}.organization_id AND f.priority = {turns}.priority)`,
+		acquirer.FairOrder(0, 0, 1))
+	return err
+}

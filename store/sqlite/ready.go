@@ -1,0 +1,129 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// The heads are the first ready jobs of all lanes that have one, found by going from lane to lane through the ready index:
+// a look-up for each such lane, whatever the number of jobs behind it.
+const (
+	headsOfAll = `
+WITH RECURSIVE heads(job) AS (
+	SELECT (SELECT n.rowid FROM {jobs} n INDEXED BY {jobs_ready} WHERE n.state = 0
+		ORDER BY n.organization_id, n.lane, n.line, n.id LIMIT 1)
+	UNION ALL
+	SELECT (SELECT n.rowid FROM {jobs} n INDEXED BY {jobs_ready}
+		WHERE n.state = 0 AND (n.organization_id, n.lane) > (h.organization_id, h.lane)
+		ORDER BY n.organization_id, n.lane, n.line, n.id LIMIT 1)
+	FROM heads CROSS JOIN {jobs} h ON h.rowid = heads.job
+) `
+	headsOfSome = `
+WITH RECURSIVE heads(job) AS (
+	SELECT (SELECT n.rowid FROM {jobs} n INDEXED BY {jobs_ready} WHERE n.state = 0 AND n.organization_id = unhex(o.value)
+		ORDER BY n.lane, n.line, n.id LIMIT 1) FROM json_each(?2) o
+	UNION ALL
+	SELECT (SELECT n.rowid FROM {jobs} n INDEXED BY {jobs_ready}
+		WHERE n.state = 0 AND n.organization_id = h.organization_id AND n.lane > h.lane
+		ORDER BY n.lane, n.line, n.id LIMIT 1)
+	FROM heads CROSS JOIN {jobs} h ON h.rowid = heads.job
+) `
+	standings = `
+SELECT h.lane, h.line, h.created_at, (SELECT count(*) FROM (
+	SELECT 1 FROM {jobs} n INDEXED BY {jobs_ready} WHERE n.state = 0 AND n.organization_id = h.organization_id AND n.lane = h.lane LIMIT ?1))
+FROM heads CROSS JOIN {jobs} h ON h.rowid = heads.job`
+
+	nextOfAll  = `SELECT ready_at FROM {jobs} INDEXED BY {jobs_delayed} WHERE state = 1 ORDER BY ready_at LIMIT 1`
+	nextOfSome = `SELECT ready_at FROM {jobs} INDEXED BY {jobs_delayed}
+		WHERE state = 1 AND organization_id IN (SELECT unhex(value) FROM json_each(?)) ORDER BY ready_at LIMIT 1`
+)
+
+// Ready implements [acquirer.Queue].
+func (s *Store) Ready(ctx context.Context, now time.Time, q acquirer.ReadyQuery) (listing acquirer.Listing, err error) {
+	if err = s.wakeDelayed(ctx, now); err == nil {
+		err = s.view(ctx, func(t *tx) error {
+			listing, err = t.listing(q)
+			return err
+		})
+	}
+	if err != nil {
+		return acquirer.Listing{}, unavailable(err, "list ready lanes")
+	}
+	return listing, nil
+}
+
+// wakeDelayed turns the jobs ready whose time has come. Usually there is none, and nothing is written.
+func (s *Store) wakeDelayed(ctx context.Context, now time.Time) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	due, err := s.queryRow(ctx, `SELECT 1 FROM {jobs} INDEXED BY {jobs_delayed} WHERE state = 1 AND ready_at <= ? LIMIT 1`,
+		[]any{micros(now)}, new(int))
+	if err != nil || !due {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE {jobs} INDEXED BY {jobs_delayed} SET state = 0 WHERE state = 1 AND ready_at <= ?`, micros(now))
+		return err
+	})
+}
+
+func (t *tx) listing(q acquirer.ReadyQuery) (listing acquirer.Listing, err error) {
+	next, args := nextOfAll, []any(nil)
+	if len(q.Organizations) > 0 {
+		next, args = nextOfSome, []any{hexList(q.Organizations)}
+	}
+	if _, err = t.queryRow(next, args, into(&listing.Next)); err != nil {
+		return listing, err
+	}
+	listing.Lanes, err = t.standings(q)
+	return listing, err
+}
+
+func (t *tx) standings(q acquirer.ReadyQuery) ([]acquirer.Standing, error) {
+	statement, args := headsOfAll+standings, []any{max(q.CountTo, 1)}
+	if len(q.Organizations) > 0 {
+		statement, args = headsOfSome+standings, append(args, hexList(q.Organizations))
+	}
+	var found []acquirer.Standing
+	var lanes []int64
+	err := t.query(statement, func(r rows) error {
+		var st acquirer.Standing
+		var lane int64
+		err := r.Scan(&lane, &st.From, into(&st.Oldest), &st.Count)
+		found, lanes = append(found, st), append(lanes, lane)
+		return err
+	}, args...)
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range lanes {
+		if found[i].Lane, err = t.lane(n); err != nil {
+			return nil, fmt.Errorf("ready lane: %w", err)
+		}
+	}
+	return found, nil
+}
+
+// hexList is a list of ids for json_each and unhex: JSON has no bytes.
+func hexList(ids []uuid.UUID) string {
+	var b strings.Builder
+	b.WriteByte('[')
+	for i, id := range ids {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('"')
+		b.WriteString(hex.EncodeToString(id[:]))
+		b.WriteByte('"')
+	}
+	b.WriteByte(']')
+	return b.String()
+}

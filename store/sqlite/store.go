@@ -1,0 +1,119 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+	"github.com/dormouse-go/dormouse/store"
+)
+
+// Store keeps workspaces, jobs and events in an SQLite database. It is safe for concurrent use, and several processes may
+// have the same file open. It has nothing to close: the pool is the host's.
+type Store struct {
+	db     *sql.DB
+	cfg    Config
+	naming *strings.Replacer
+
+	// checked: the schema was found to be the one this store needs.
+	checked atomic.Bool
+	// writing is held by the transaction that writes. Goroutines wait for it in turn; SQLite's own lock, which only lets
+	// one try again from time to time, is left for other processes.
+	writing chan struct{}
+
+	texts      sync.Map // a statement as written in this package -> with the names of the tables
+	statements sync.Map // a statement as written in this package -> *sql.Stmt
+	schedules  schedule.Interner
+	templates  templateCache
+	lanes      laneCache
+	watchers   watchers
+}
+
+var (
+	_ store.Store       = (*Store)(nil)
+	_ lifecycle.Watcher = (*Store)(nil)
+)
+
+// New returns a store over a database, which stays the host's: see [Open] for how to open it well. It touches nothing;
+// the first use checks that the tables are there and of the version this store needs. The error names the field of the
+// configuration that cannot be used.
+func New(db *sql.DB, cfg Config) (*Store, error) {
+	if db == nil {
+		return nil, errors.New("new SQLite store: db is nil: must be an open database")
+	}
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("new SQLite store: %w", err)
+	}
+	return &Store{
+		db: db, cfg: cfg, naming: naming(cfg.Prefix), writing: make(chan struct{}, 1),
+		schedules: schedule.Interner{Options: cfg.ScheduleOptions},
+	}, nil
+}
+
+// naming puts the names of tables and indexes in: {jobs} becomes dormouse_jobs.
+func naming(prefix string) *strings.Replacer { return strings.NewReplacer("{", prefix, "}", "") }
+
+func (s *Store) text(statement string) string {
+	if text, ok := s.texts.Load(statement); ok {
+		return text.(string)
+	}
+	text := s.naming.Replace(statement)
+	s.texts.Store(statement, text)
+	return text
+}
+
+// prepared returns the statement, prepared for all connections of the pool. It lives as long as the pool.
+func (s *Store) prepared(ctx context.Context, statement string) (*sql.Stmt, error) {
+	if st, ok := s.statements.Load(statement); ok {
+		return st.(*sql.Stmt), nil
+	}
+	st, err := s.db.PrepareContext(ctx, s.text(statement))
+	if err != nil {
+		return nil, err
+	}
+	if first, raced := s.statements.LoadOrStore(statement, st); raced {
+		return first.(*sql.Stmt), st.Close()
+	}
+	return st, nil
+}
+
+// rows is what a query is read from: Scan of sql.Rows.
+type rows interface{ Scan(dest ...any) error }
+
+// query runs a reading statement of its own and calls each for every row.
+func (s *Store) query(ctx context.Context, statement string, each func(rows) error, args ...any) error {
+	st, err := s.prepared(ctx, statement)
+	if err != nil {
+		return err
+	}
+	return read(ctx, st, each, args)
+}
+
+// queryRow reads the only row of a statement; found is false if there is none.
+func (s *Store) queryRow(ctx context.Context, statement string, args []any, dest ...any) (found bool, err error) {
+	err = s.query(ctx, statement, func(r rows) error {
+		found = true
+		return r.Scan(dest...)
+	}, args...)
+	return found, err
+}
+
+func read(ctx context.Context, st *sql.Stmt, each func(rows) error, args []any) error {
+	r, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	for r.Next() {
+		if err := each(r); err != nil {
+			return errors.Join(err, r.Close())
+		}
+	}
+	return errors.Join(r.Err(), r.Close())
+}

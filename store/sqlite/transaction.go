@@ -1,0 +1,234 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// tx is a transaction. Those of [Store.write] hold the write lock.
+type tx struct {
+	// ctx does not end: a transaction is short, and what was begun is finished, so that its outcome is known. It is kept
+	// here because it belongs to the transaction, not to a caller.
+	ctx    context.Context
+	s      *Store
+	tx     *sql.Tx
+	local  map[string]*sql.Stmt
+	missed []string
+	// lanes that the transaction has made. Others may know of them when it is committed.
+	lanes map[acquirer.Lane]int64
+}
+
+// write runs a function in a transaction that holds the write lock from its beginning. All of it is committed, or, if the
+// function fails, nothing. The context ends the waiting for the lock, and after that nothing.
+func (s *Store) write(ctx context.Context, do func(*tx) error) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	lock, err := s.prepared(ctx, lockStatement)
+	if err != nil {
+		return err
+	}
+	t := s.transaction(ctx)
+	if err := s.exclusively(ctx, t, lock, do); err != nil {
+		return err
+	}
+	s.lanes.learn(t.lanes)
+	t.learn(ctx)
+	return nil
+}
+
+// view runs a function that only reads in a transaction, so that all it reads is of one instant.
+func (s *Store) view(ctx context.Context, do func(*tx) error) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	t := s.transaction(ctx)
+	if err := s.within(ctx, t, nil, do); err != nil {
+		return err
+	}
+	t.learn(ctx)
+	return nil
+}
+
+func (s *Store) transaction(ctx context.Context) *tx {
+	return &tx{ctx: context.WithoutCancel(ctx), s: s, local: map[string]*sql.Stmt{}}
+}
+
+// learn prepares for later transactions what this one had to prepare for itself: with a pool of one connection this cannot
+// be done before it has ended. It matters for speed alone.
+func (t *tx) learn(ctx context.Context) {
+	for _, statement := range t.missed {
+		if _, err := t.s.prepared(ctx, statement); err != nil {
+			return
+		}
+	}
+}
+
+func (s *Store) exclusively(ctx context.Context, t *tx, lock *sql.Stmt, do func(*tx) error) error {
+	select {
+	case s.writing <- struct{}{}:
+		defer func() { <-s.writing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return s.within(ctx, t, lock, do)
+}
+
+// within runs a function in a transaction, which it commits or rolls back.
+func (s *Store) within(ctx context.Context, t *tx, lock *sql.Stmt, do func(*tx) error) (err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if t.tx, err = s.begin(ctx, conn, lock); err != nil {
+		return err
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			abandon(conn, t.tx)
+			panic(p)
+		}
+	}()
+	if err := do(t); err != nil {
+		abandon(conn, t.tx)
+		return err
+	}
+	return s.commit(ctx, conn, t.tx)
+}
+
+// lockStatement takes the write lock when a transaction begins with it, before it has read anything that could be
+// outdated. It need not write a row for that. So the store does not depend on what the driver's BEGIN does.
+const lockStatement = `UPDATE {migrations} SET version = version WHERE FALSE`
+
+// begin begins a transaction, and waits for the write lock if it is one that locks.
+func (s *Store) begin(ctx context.Context, conn *sql.Conn, lock *sql.Stmt) (*sql.Tx, error) {
+	var inner *sql.Tx
+	err := s.patiently(ctx, func() error {
+		var err error
+		if inner, err = conn.BeginTx(context.WithoutCancel(ctx), nil); err != nil || lock == nil {
+			return err
+		}
+		if _, err = inner.StmtContext(ctx, lock).ExecContext(ctx); err != nil {
+			abandon(conn, inner)
+		}
+		return err
+	})
+	return inner, err
+}
+
+// commit ends a transaction. Without a write-ahead log, readers can keep it waiting.
+func (s *Store) commit(ctx context.Context, conn *sql.Conn, inner *sql.Tx) error {
+	err := inner.Commit()
+	if !busy(err) {
+		if err != nil {
+			discard(conn)
+		}
+		return err
+	}
+	// The package sql takes the transaction for ended, the database does not.
+	err = s.patiently(ctx, func() error {
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), "COMMIT")
+		return err
+	})
+	if err != nil {
+		discard(conn)
+	}
+	return err
+}
+
+// abandon rolls a transaction back. A connection that cannot is not given back to the pool.
+func abandon(conn *sql.Conn, inner *sql.Tx) {
+	if err := inner.Rollback(); err != nil {
+		discard(conn)
+	}
+}
+
+// discard closes the connection to the database, which rolls back what it has begun.
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+}
+
+const (
+	firstPause = time.Millisecond
+	longPause  = 20 * time.Millisecond
+)
+
+// patiently tries again while another process writes. The pauses are short and random, because SQLite keeps no line: who
+// pauses longest starves. They are measured by the real clock, since it is a real process that is waited for.
+func (s *Store) patiently(ctx context.Context, try func() error) error {
+	limited, cancel := context.WithTimeout(ctx, s.cfg.BusyTimeout)
+	defer cancel()
+	for pause := firstPause; ; pause = min(2*pause, longPause) {
+		err := try()
+		if !busy(err) {
+			return err
+		}
+		select {
+		case <-time.After(rand.N(pause) + pause/2):
+		case <-limited.Done():
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("waited %v for another writer: %w: %w", s.cfg.BusyTimeout, lifecycle.ErrUnavailable, err)
+		}
+	}
+}
+
+// statement returns a prepared statement of the transaction.
+func (t *tx) statement(text string) (*sql.Stmt, error) {
+	if st, ok := t.local[text]; ok {
+		return st, nil
+	}
+	var st *sql.Stmt
+	if shared, ok := t.s.statements.Load(text); ok {
+		st = t.tx.StmtContext(t.ctx, shared.(*sql.Stmt))
+	} else {
+		var err error
+		if st, err = t.tx.PrepareContext(t.ctx, t.s.text(text)); err != nil {
+			return nil, err
+		}
+		t.missed = append(t.missed, text)
+	}
+	t.local[text] = st
+	return st, nil
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(statement string, args ...any) (int64, error) {
+	st, err := t.statement(statement)
+	if err != nil {
+		return 0, err
+	}
+	result, err := st.ExecContext(t.ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// query runs a statement that returns rows and calls each for every one.
+func (t *tx) query(statement string, each func(rows) error, args ...any) error {
+	st, err := t.statement(statement)
+	if err != nil {
+		return err
+	}
+	return read(t.ctx, st, each, args)
+}
+
+// queryRow reads the only row of a statement; found is false if there is none.
+func (t *tx) queryRow(statement string, args []any, dest ...any) (found bool, err error) {
+	err = t.query(statement, func(r rows) error {
+		found = true
+		return r.Scan(dest...)
+	}, args...)
+	return found, err
+}
