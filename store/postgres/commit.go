@@ -1,0 +1,154 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// Commit implements [lifecycle.Store].
+func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
+	if len(changes) == 0 {
+		return nil, ctx.Err()
+	}
+	args, jobs, err := encode(now, changes)
+	if err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	if err := s.internTags(ctx, jobs, &args.jobs); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	wake := earliestWake(changes)
+	written := s.low.write(wake)
+	defer written()
+	outcomes, err := s.commit(ctx, changes, args)
+	if err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	if !wake.IsZero() {
+		s.wakes.tell(wake)
+	}
+	return outcomes, nil
+}
+
+func earliestWake(changes []lifecycle.Change) (wake time.Time) {
+	for i := range changes {
+		if w := changes[i].Workspace.WakeAt; !w.IsZero() && (wake.IsZero() || w.Before(wake)) {
+			wake = w
+		}
+	}
+	return wake
+}
+
+// commit makes attempts until one is answered. Whatever an attempt without an answer has done, the next one finds.
+func (s *Store) commit(ctx context.Context, changes []lifecycle.Change, args *commitArgs) (outcomes []lifecycle.Outcome, err error) {
+	params := args.all()
+	unanswered := false
+	err = s.do(ctx, repeatable, func(ctx context.Context) (err error) {
+		outcomes, err = s.tryCommit(ctx, changes, params)
+		unanswered = unanswered || err != nil && classify(err) == dropped
+		return err
+	})
+	if err == nil && unanswered {
+		err = s.recognize(ctx, changes, outcomes)
+	}
+	return outcomes, err
+}
+
+func (s *Store) tryCommit(ctx context.Context, changes []lifecycle.Change, params []any) ([]lifecycle.Outcome, error) {
+	outcomes := make([]lifecycle.Outcome, len(changes))
+	for i := range outcomes {
+		outcomes[i] = lifecycle.Conflict
+	}
+	rows, err := s.pool.Query(ctx, s.sql(commitSQL), params...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	index := indexOf(changes)
+	var bad error
+	for rows.Next() {
+		var id uuid.UUID
+		var number *int64
+		var status *int16
+		if err := rows.Scan(toID(&id), &number, &status); err != nil {
+			return nil, err
+		}
+		i := index[id]
+		if number != nil {
+			bad = &lifecycle.ChangeError{WorkspaceID: id, Err: contradiction(&changes[i], *number, lifecycle.JobStatus(*status))}
+			continue
+		}
+		outcomes[i] = lifecycle.Applied
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return outcomes, bad
+}
+
+// contradiction says why a change does not fit the build that is there.
+func contradiction(c *lifecycle.Change, number int64, status lifecycle.JobStatus) error {
+	switch {
+	case c.NewBuild && c.Build.Number != number+1:
+		return &lifecycle.InvalidError{Field: "build number", Value: c.Build.Number, Rule: fmt.Sprintf("must be %d, one more than the latest", number+1)}
+	case c.NewBuild:
+		return fmt.Errorf("build %d is still %s: %w", number, status, lifecycle.ErrBuildActive)
+	}
+	return &lifecycle.InvalidError{Field: "build number", Value: c.Build.Number, Rule: fmt.Sprintf("must be %d, the latest", number)}
+}
+
+// recognize finds among the conflicts of a repeated commit those changes that an earlier attempt has applied: the
+// workspace is one revision further and looks exactly as the change wants it.
+func (s *Store) recognize(ctx context.Context, changes []lifecycle.Change, outcomes []lifecycle.Outcome) error {
+	var ids []uuid.UUID
+	for i, o := range outcomes {
+		if o == lifecycle.Conflict {
+			ids = append(ids, changes[i].Workspace.ID)
+		}
+	}
+	found, err := s.Load(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	index := indexOf(changes)
+	for i := range found {
+		at := index[found[i].Workspace.ID]
+		if wrote(&changes[at], &found[i]) {
+			outcomes[at] = lifecycle.Applied
+		}
+	}
+	return nil
+}
+
+// wrote reports whether the snapshot is what the change would have left.
+func wrote(c *lifecycle.Change, s *lifecycle.Snapshot) bool {
+	if s.Workspace.Revision != c.Revision+1 {
+		return false
+	}
+	if c.NewBuild {
+		return s.Build.ID == c.Build.ID && s.Build.Number == c.Build.Number
+	}
+	want, have := c.Workspace, s.Workspace
+	if want.Autostart.Text() != have.Autostart.Text() {
+		return false
+	}
+	want.Autostart, want.Revision = have.Autostart, have.Revision
+	want.OrganizationID, want.OwnerID, want.TemplateID = have.OrganizationID, have.OwnerID, have.TemplateID
+	want.Name, want.CreatedAt = have.Name, have.CreatedAt
+	for _, t := range []*time.Time{
+		&want.WakeAt, &want.AutostartAfter, &want.LastUsedAt, &want.DormantAt, &want.DeletingAt, &want.HoldUntil,
+		&want.RemindedFor, &want.AttentionAt, &want.Backoff.Until,
+	} {
+		*t = stored(*t)
+	}
+	build := c.Build
+	for _, t := range []*time.Time{&build.CreatedAt, &build.CompletedAt, &build.Deadline, &build.MaxDeadline} {
+		*t = stored(*t)
+	}
+	return want == have && (build.Number == 0 || build == s.Build)
+}

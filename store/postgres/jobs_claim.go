@@ -1,0 +1,188 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// claimSQL claims from several lanes in one statement:
+//
+//   - alive keeps the process from being declared lost until this commits; a burial locks the row against it.
+//   - candidate reads the head of each lane, one probe of the ready index each, and merges them, without locking.
+//   - taken locks candidates in line order and stops at as many as are wanted. What it does not take it does not lock:
+//     another claim must not pass over a job that this one leaves where it is.
+//   - claimed keeps the number claimed last.
+//
+// It asks for a few more candidates than workers, since others may hold some of them; if there were as many candidates as
+// asked for and still too few could be taken, there may be more behind, and the caller asks again.
+const claimSQL = `
+	WITH alive AS (
+		SELECT id FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL FOR KEY SHARE
+	), probe AS (
+		SELECT * FROM unnest($6::text[], $7::integer[], $8::smallint[], $9::bigint[], $10::integer[])
+			AS p (type, tag_set, priority, bound, rank)
+	), candidate AS (
+		SELECT c.id, c.place, p.rank
+		FROM probe p CROSS JOIN LATERAL (
+			SELECT j.id, j.place FROM dormouse.jobs j
+			WHERE j.ready AND j.organization_id = $2 AND j.type = p.type AND j.tag_set = p.tag_set
+				AND j.priority = p.priority AND j.place >= p.bound AND j.ready_at <= $3
+			ORDER BY j.place, j.id
+			LIMIT $11
+		) c
+		ORDER BY p.rank DESC, c.place, c.id
+		LIMIT $11
+	), taken AS (
+		SELECT j.id, c.place, c.rank
+		FROM candidate c JOIN dormouse.jobs j ON j.id = c.id
+		WHERE j.ready AND EXISTS (SELECT FROM alive)
+		ORDER BY c.rank DESC, c.place, c.id
+		LIMIT cardinality($5::uuid[])
+		FOR NO KEY UPDATE OF j SKIP LOCKED
+	)` + startSQL + `
+	SELECT (SELECT count(*) FROM alive), (SELECT count(*) FROM candidate), coalesce(j.n, 0),` + jobColumns + `
+	FROM (VALUES (1)) AS once LEFT JOIN started j ON true
+	ORDER BY j.n`
+
+// startSQL turns the taken jobs into running ones, the i-th in line for the i-th worker. $1 is the process, $2 the
+// organization, $3 the instant, $4 the token, $5 the workers.
+const startSQL = `, numbered AS (
+		SELECT id, row_number() OVER (ORDER BY rank DESC, place, id) AS n FROM taken
+	), started AS (
+		UPDATE dormouse.jobs j SET state = 1, ready = false, started_at = $3, process_id = $1, token = $4,
+			worker_id = ($5::uuid[])[t.n], attempt = j.attempt + 1, fence = j.fence + 1, percent = 0, message = ''
+		FROM numbered t WHERE j.id = t.id
+		RETURNING j.*, t.n
+	), highest AS (
+		SELECT s.priority, max(s.place) AS place, (
+			SELECT c.place FROM dormouse.claimed c
+			WHERE c.organization_id = $2 AND c.priority = s.priority ORDER BY c.place DESC LIMIT 1
+		) AS before
+		FROM started s GROUP BY s.priority
+	), claimed AS (
+		INSERT INTO dormouse.claimed (organization_id, priority, place)
+		SELECT $2, h.priority, h.place FROM highest h WHERE h.before IS NULL OR h.before < h.place
+		ON CONFLICT DO NOTHING
+	), passed AS (
+		DELETE FROM dormouse.claimed WHERE (organization_id, priority, place) IN (
+			SELECT c.organization_id, c.priority, c.place
+			FROM dormouse.claimed c JOIN highest h ON c.priority = h.priority AND c.place = h.before
+			WHERE c.organization_id = $2 AND h.before < h.place
+			FOR UPDATE OF c SKIP LOCKED
+		)
+	)`
+
+// claimSlack is how many candidates more than workers a claim looks at; it grows with each further attempt.
+const claimSlack = 16
+
+// Claim implements [acquirer.Queue]. Without limits it is one statement. With limits it first takes a lock of the
+// organization, because what runs must not be counted while somebody else starts more.
+func (s *Store) Claim(ctx context.Context, c acquirer.Claim) (acquirer.Claimed, error) {
+	if len(c.Workers) == 0 || len(c.Probes) == 0 {
+		return acquirer.Claimed{}, ctx.Err()
+	}
+	p, err := s.probes(ctx, c)
+	if err != nil {
+		return acquirer.Claimed{}, fmt.Errorf("claim: %w", err)
+	}
+	claimed, err := s.claim(ctx, c, p)
+	if err != nil {
+		return acquirer.Claimed{}, fmt.Errorf("claim %d jobs: %w", len(c.Workers), err)
+	}
+	return claimed, nil
+}
+
+func (s *Store) claim(ctx context.Context, c acquirer.Claim, p probeArgs) (acquirer.Claimed, error) {
+	if !c.Limits.None() {
+		return s.claimLimited(ctx, c, p)
+	}
+	var claimed acquirer.Claimed
+	for slack := claimSlack; ; slack *= 4 {
+		jobs, more, err := s.claimOnce(ctx, c, p, c.Workers[len(claimed.Jobs):], slack)
+		if err != nil {
+			return claimed, err
+		}
+		claimed.Jobs = append(claimed.Jobs, jobs...)
+		if len(claimed.Jobs) == len(c.Workers) || !more {
+			return claimed, nil
+		}
+	}
+}
+
+// claimOnce makes one claim; more says that ready jobs beyond those it looked at may remain. Its answer is not repeated
+// when it is lost: the caller looks for its token.
+func (s *Store) claimOnce(ctx context.Context, c acquirer.Claim, p probeArgs, workers []uuid.UUID, slack int) (jobs []acquirer.Job, more bool, err error) {
+	var l jobList
+	var alive, candidates int
+	look := len(workers) + slack
+	err = s.do(ctx, once, func(ctx context.Context) error {
+		l = jobList{}
+		rows, err := s.pool.Query(ctx, s.sql(claimSQL),
+			key(c.Process), key(c.Probes[0].Lane.Organization), c.Now, key(c.Token), keys(workers),
+			p.kind, p.tagSet, p.priority, p.bound, p.rank, look)
+		if err != nil {
+			return err
+		}
+		var n int
+		var r jobRow
+		_, err = pgx.ForEachRow(rows, append([]any{&alive, &candidates, &n}, r.targets()...), func() error {
+			if n > 0 {
+				l.add(&r)
+			}
+			r = jobRow{}
+			return nil
+		})
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, false, err
+	case alive == 0:
+		return nil, false, acquirer.ErrProcessLost
+	}
+	return l.jobs, len(l.jobs) < len(workers) && candidates == look, s.fillTags(ctx, l.jobs, l.tagSets)
+}
+
+// probeArgs are the probes of a claim as columns. Lanes whose tag set was never stored hold nothing and are left out.
+type probeArgs struct {
+	kind     []string
+	tagSet   []int32
+	priority []int16
+	bound    []int64
+	rank     []int32
+}
+
+func (s *Store) probes(ctx context.Context, c acquirer.Claim) (a probeArgs, err error) {
+	sets := make([]acquirer.TagSet, len(c.Probes))
+	for i, p := range c.Probes {
+		sets[i] = p.Lane.Tags
+	}
+	numbers, err := s.numbersOf(ctx, sets, false)
+	if err != nil {
+		return a, err
+	}
+	for _, p := range c.Probes {
+		if n, known := numbers[p.Lane.Tags]; known {
+			a.add(p.Lane.Type, n, p.Lane.Priority, p.From, int32(p.Lane.Priority)+int32(p.Boost))
+		}
+	}
+	return a, nil
+}
+
+func (a *probeArgs) add(kind string, tagSet int32, priority int16, bound int64, rank int32) {
+	a.kind = append(a.kind, kind)
+	a.tagSet = append(a.tagSet, tagSet)
+	a.priority = append(a.priority, priority)
+	a.bound = append(a.bound, bound)
+	a.rank = append(a.rank, rank)
+}
+
+// take adds the i-th of other probes.
+func (a *probeArgs) take(from probeArgs, i int) {
+	a.add(from.kind[i], from.tagSet[i], from.priority[i], from.bound[i], from.rank[i])
+}

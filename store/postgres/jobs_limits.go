@@ -1,0 +1,247 @@
+package postgres
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// lockOrganizationSQL is held until the transaction ends. Only claims with limits take it. It is a statement of its own
+// before the others, so that what they see includes everything that the claim before has started.
+const lockOrganizationSQL = `SELECT pg_advisory_xact_lock(hashtextextended($1 || $2::uuid::text, 0))`
+
+const aliveSQL = `SELECT id FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL FOR KEY SHARE`
+
+const runningSQL = `
+	SELECT type, priority, tenant_id, count(*) FROM dormouse.jobs
+	WHERE state = 1 AND organization_id = $1
+	GROUP BY type, priority, tenant_id`
+
+// contendersSQL reads ready jobs of the probed lanes in line order behind a place in it, those of full tenants left out.
+const contendersSQL = `
+	SELECT c.id, c.tenant_id, p.type, p.priority, p.rank, c.place
+	FROM unnest($1::text[], $2::integer[], $3::smallint[], $4::bigint[], $5::integer[])
+		AS p (type, tag_set, priority, bound, rank)
+	CROSS JOIN LATERAL (
+		SELECT j.id, j.tenant_id, j.place FROM dormouse.jobs j
+		WHERE j.ready AND j.organization_id = $6 AND j.type = p.type AND j.tag_set = p.tag_set
+			AND j.priority = p.priority AND j.place >= p.bound AND j.ready_at <= $7
+			AND (p.rank < $8 OR p.rank = $8 AND (j.place, j.id) > ($9, $10))
+			AND j.tenant_id <> ALL ($11::uuid[])
+		ORDER BY j.place, j.id
+		LIMIT $12
+	) c
+	ORDER BY p.rank DESC, c.place, c.id
+	LIMIT $12`
+
+// startChosenSQL starts the jobs that the limits admit. A job that somebody cancels at this moment is passed over.
+const startChosenSQL = `
+	WITH taken AS (
+		SELECT j.id, c.n AS place, 0 AS rank
+		FROM unnest($6::uuid[]) WITH ORDINALITY AS c (id, n) JOIN dormouse.jobs j ON j.id = c.id
+		WHERE j.ready
+		ORDER BY c.n
+		FOR NO KEY UPDATE OF j SKIP LOCKED
+	)` + startSQL + `
+	SELECT` + jobColumns + ` FROM started j ORDER BY j.n`
+
+// claimLimited chooses in line order what no limit stops, in a transaction that no other limited claim of the
+// organization overlaps.
+func (s *Store) claimLimited(ctx context.Context, c acquirer.Claim, p probeArgs) (claimed acquirer.Claimed, err error) {
+	var l jobList
+	err = s.do(ctx, once, func(ctx context.Context) error {
+		claimed, l = acquirer.Claimed{}, jobList{}
+		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			chooser, err := s.openChooser(ctx, tx, c)
+			if err != nil {
+				return err
+			}
+			chosen, err := s.choose(ctx, tx, c, p, chooser)
+			claimed.Limited = chooser.limited
+			if err != nil || len(chosen) == 0 {
+				return err
+			}
+			return l.collect(tx.Query(ctx, s.sql(startChosenSQL), key(c.Process), key(c.Probes[0].Lane.Organization), c.Now,
+				key(c.Token), keys(c.Workers), chosen))
+		})
+	})
+	if err != nil {
+		return acquirer.Claimed{}, err
+	}
+	claimed.Jobs = l.jobs
+	return claimed, s.fillTags(ctx, l.jobs, l.tagSets)
+}
+
+// openChooser locks the organization and the process and counts what runs, in one round trip.
+func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c acquirer.Claim) (*chooser, error) {
+	org := key(c.Probes[0].Lane.Organization)
+	var b pgx.Batch
+	b.Queue(s.sql(lockOrganizationSQL), s.cfg.Schema, org)
+	b.Queue(s.sql(aliveSQL), key(c.Process))
+	b.Queue(s.sql(runningSQL), org)
+	results := tx.SendBatch(ctx, &b)
+	defer results.Close() // the transaction goes on; its own end tells whether it was committed
+	if _, err := results.Exec(); err != nil {
+		return nil, err
+	}
+	switch tag, err := results.Exec(); {
+	case err != nil:
+		return nil, err
+	case tag.RowsAffected() == 0:
+		return nil, acquirer.ErrProcessLost
+	}
+	ch := newChooser(c.Limits)
+	rows, err := results.Query()
+	if err != nil {
+		return nil, err
+	}
+	var k contender
+	var n int
+	_, err = pgx.ForEachRow(rows, []any{&k.kind, &k.priority, toID(&k.tenant), &n}, func() error {
+		ch.count(k, n)
+		return nil
+	})
+	return ch, err
+}
+
+// choose reads contenders page by page until the workers are served or nobody is left.
+func (s *Store) choose(ctx context.Context, tx pgx.Tx, c acquirer.Claim, p probeArgs, ch *chooser) (chosen []key, err error) {
+	page := len(c.Workers) + claimSlack
+	last := contender{rank: math.MaxInt32}
+	var closed probeArgs
+	for {
+		n := 0
+		err := s.contenders(ctx, tx, c, p, ch, last, page, func(k contender) {
+			n, last = n+1, k
+			if len(chosen) < len(c.Workers) && ch.admit(k) {
+				chosen = append(chosen, key(k.id))
+			}
+		})
+		switch {
+		case err != nil || len(chosen) == len(c.Workers):
+			return chosen, err
+		case n < page:
+			return chosen, s.notice(ctx, tx, c, closed, ch)
+		}
+		p, closed = ch.sort(p, closed)
+		page *= 4
+	}
+}
+
+// notice sees whether a limit keeps anybody waiting in lanes that were closed before anybody there was looked at.
+func (s *Store) notice(ctx context.Context, tx pgx.Tx, c acquirer.Claim, closed probeArgs, ch *chooser) error {
+	if ch.limited || len(closed.kind) == 0 {
+		return nil
+	}
+	return s.contenders(ctx, tx, c, closed, ch, contender{rank: math.MaxInt32}, 1, func(contender) { ch.limited = true })
+}
+
+// contenders reads a page of contenders.
+func (s *Store) contenders(ctx context.Context, tx pgx.Tx, c acquirer.Claim, p probeArgs, ch *chooser, after contender, limit int, each func(contender)) error {
+	rows, err := tx.Query(ctx, s.sql(contendersSQL), p.kind, p.tagSet, p.priority, p.bound, p.rank,
+		key(c.Probes[0].Lane.Organization), c.Now, after.rank, after.place, key(after.id), ch.full, limit)
+	if err != nil {
+		return err
+	}
+	var k contender
+	targets := []any{toID(&k.id), toID(&k.tenant), &k.kind, &k.priority, &k.rank, &k.place}
+	_, err = pgx.ForEachRow(rows, targets, func() error {
+		each(k)
+		return nil
+	})
+	return err
+}
+
+// contender is a ready job as far as limits are concerned.
+type contender struct {
+	id, tenant uuid.UUID
+	kind       string
+	priority   int16
+	rank       int32
+	place      int64
+}
+
+// chooser keeps count of what runs against the limits.
+type chooser struct {
+	limits     acquirer.Limits
+	tenants    map[uuid.UUID]int
+	kinds      map[string]int
+	priorities map[int16]int
+	// full are tenants that need not be looked at any more.
+	full    []key
+	limited bool
+}
+
+func newChooser(l acquirer.Limits) *chooser {
+	return &chooser{
+		limits: l, tenants: make(map[uuid.UUID]int), kinds: make(map[string]int), priorities: make(map[int16]int),
+		full: []key{},
+	}
+}
+
+func (c *chooser) count(k contender, n int) {
+	c.tenants[k.tenant] += n
+	c.kinds[k.kind] += n
+	c.priorities[k.priority] += n
+}
+
+// admit counts the job if no limit stops it.
+func (c *chooser) admit(k contender) bool {
+	switch limit := c.limits.Tenant(k.tenant); {
+	case c.laneFull(k):
+		c.limited = true
+		return false
+	case limit > 0 && c.tenants[k.tenant] >= limit:
+		c.limited = true
+		c.fill(k.tenant)
+		return false
+	}
+	c.count(k, 1)
+	return true
+}
+
+// laneFull reports whether the limit of the job's type or of a class stops it.
+func (c *chooser) laneFull(k contender) bool {
+	if limit := c.limits.Types[k.kind]; limit > 0 && c.kinds[k.kind] >= limit {
+		return true
+	}
+	for _, class := range c.limits.Classes {
+		if k.priority > class.Priority {
+			continue
+		}
+		n := 0
+		for priority, running := range c.priorities {
+			if priority <= class.Priority {
+				n += running
+			}
+		}
+		if n >= class.Max {
+			return true
+		}
+	}
+	return false
+}
+
+// sort moves the probes of lanes that a limit stops from the open to the closed ones.
+func (c *chooser) sort(open, closed probeArgs) (probeArgs, probeArgs) {
+	var rest probeArgs
+	for i := range open.kind {
+		if c.laneFull(contender{kind: open.kind[i], priority: open.priority[i]}) {
+			closed.take(open, i)
+		} else {
+			rest.take(open, i)
+		}
+	}
+	return rest, closed
+}
+
+func (c *chooser) fill(tenant uuid.UUID) {
+	if !slices.Contains(c.full, key(tenant)) {
+		c.full = append(c.full, key(tenant))
+	}
+}

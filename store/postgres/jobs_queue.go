@@ -1,0 +1,74 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+const enqueueSQL = `
+	WITH wanted AS (
+		SELECT j.* FROM ` + jobsFrom1 + `
+	)` + queueSQL + insertJobsSQL + `
+	RETURNING` + jobColumns
+
+const jobsByIDSQL = `SELECT` + jobColumns + ` FROM dormouse.jobs j WHERE j.id = ANY ($1)`
+
+// Enqueue implements [acquirer.Queue].
+func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []acquirer.Posting) ([]acquirer.Job, error) {
+	if len(postings) == 0 {
+		return nil, ctx.Err()
+	}
+	rows := make([]acquirer.Job, len(postings))
+	var args jobArgs
+	var fresh []acquirer.Job
+	seen := make(map[uuid.UUID]bool, len(postings))
+	for i, p := range postings {
+		row, err := p.Job(now)
+		if err != nil {
+			return nil, fmt.Errorf("enqueue: posting %d: %w", i, err)
+		}
+		rows[i] = row
+		if !seen[row.ID] {
+			seen[row.ID] = true
+			fresh = append(fresh, row)
+			args.of = append(args.of, key{})
+		}
+	}
+	if err := s.internTags(ctx, fresh, &args); err != nil {
+		return nil, fmt.Errorf("enqueue: %w", err)
+	}
+	jobs, err := s.queryJobs(ctx, repeatable, enqueueSQL, args.all()...)
+	if err != nil {
+		return nil, fmt.Errorf("enqueue %d jobs: %w", len(postings), err)
+	}
+	return s.enqueued(ctx, rows, byID(jobs))
+}
+
+// enqueued returns the jobs in the order of the postings; those that were stored before are read.
+func (s *Store) enqueued(ctx context.Context, rows []acquirer.Job, inserted map[uuid.UUID]acquirer.Job) ([]acquirer.Job, error) {
+	var old []key
+	for i := range rows {
+		if _, ok := inserted[rows[i].ID]; !ok {
+			old = append(old, key(rows[i].ID))
+		}
+	}
+	if len(old) > 0 {
+		found, err := s.queryJobs(ctx, repeatable, jobsByIDSQL, old)
+		if err != nil {
+			return nil, fmt.Errorf("read jobs that were enqueued before: %w", err)
+		}
+		for _, j := range found {
+			inserted[j.ID] = j
+		}
+	}
+	out := make([]acquirer.Job, len(rows))
+	for i := range rows {
+		out[i] = inserted[rows[i].ID].Clone()
+	}
+	return out, nil
+}

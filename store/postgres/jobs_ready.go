@@ -1,0 +1,150 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// readyPage bounds how many jobs turn ready in one transaction.
+const readyPage = 1000
+
+const turnReadySQL = `
+	UPDATE dormouse.jobs j SET ready = true
+	FROM (
+		SELECT id FROM dormouse.jobs
+		WHERE state = 0 AND NOT ready AND ready_at <= $1
+		ORDER BY ready_at LIMIT $2
+		FOR NO KEY UPDATE SKIP LOCKED
+	) d WHERE j.id = d.id`
+
+// The lanes are found by skipping through the ready index: from each lane straight to the next, so the cost is the number
+// of lanes. Two statements, since a step within one organization and a step across all of them compare different columns.
+const (
+	readyOfAllSQL = `
+	WITH RECURSIVE lane AS (
+		(SELECT organization_id, type, tag_set, priority FROM dormouse.jobs
+		WHERE ready ORDER BY organization_id, type, tag_set, priority LIMIT 1)
+		UNION ALL
+		SELECT n.* FROM lane l CROSS JOIN LATERAL (
+			SELECT organization_id, type, tag_set, priority FROM dormouse.jobs
+			WHERE ready AND (organization_id, type, tag_set, priority) > (l.organization_id, l.type, l.tag_set, l.priority)
+			ORDER BY organization_id, type, tag_set, priority LIMIT 1
+		) n
+	)` + standingsSQL
+
+	readyOfSomeSQL = `
+	WITH RECURSIVE lane AS (
+		SELECT f.* FROM unnest($2::uuid[]) AS o (id) CROSS JOIN LATERAL (
+			SELECT organization_id, type, tag_set, priority FROM dormouse.jobs
+			WHERE ready AND organization_id = o.id ORDER BY type, tag_set, priority LIMIT 1
+		) f
+		UNION ALL
+		SELECT n.* FROM lane l CROSS JOIN LATERAL (
+			SELECT organization_id, type, tag_set, priority FROM dormouse.jobs
+			WHERE ready AND organization_id = l.organization_id
+				AND (type, tag_set, priority) > (l.type, l.tag_set, l.priority)
+			ORDER BY type, tag_set, priority LIMIT 1
+		) n
+	)` + standingsSQL
+
+	standingsSQL = `
+	SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, f.place, f.created_at
+	FROM lane l CROSS JOIN LATERAL (
+		SELECT place, created_at FROM dormouse.jobs
+		WHERE ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set AND priority = l.priority
+		ORDER BY place, id LIMIT 1
+	) f CROSS JOIN LATERAL (
+		SELECT count(*) AS n FROM (
+			SELECT FROM dormouse.jobs
+			WHERE ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set AND priority = l.priority
+			LIMIT $1
+		) counted
+	) c`
+
+	nextOfAllSQL  = `SELECT min(ready_at) FROM dormouse.jobs WHERE state = 0 AND NOT ready AND ready_at > $1`
+	nextOfSomeSQL = nextOfAllSQL + ` AND organization_id = ANY ($2::uuid[])`
+)
+
+// Ready implements [acquirer.Queue].
+func (s *Store) Ready(ctx context.Context, now time.Time, q acquirer.ReadyQuery) (listing acquirer.Listing, err error) {
+	if err := s.turnReady(ctx, now); err != nil {
+		return acquirer.Listing{}, fmt.Errorf("turn jobs ready: %w", err)
+	}
+	lanes, next := readyOfAllSQL, nextOfAllSQL
+	var some []any
+	if len(q.Organizations) > 0 {
+		lanes, next, some = readyOfSomeSQL, nextOfSomeSQL, []any{keys(q.Organizations)}
+	}
+	var read standings
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		var b pgx.Batch
+		b.Queue(s.sql(lanes), append([]any{max(q.CountTo, 1)}, some...)...)
+		b.Queue(s.sql(next), append([]any{now}, some...)...)
+		return s.send(ctx, &b, func(r pgx.BatchResults) error {
+			if err := read.collect(r.Query()); err != nil {
+				return err
+			}
+			return r.QueryRow().Scan(toTime(&listing.Next))
+		})
+	})
+	if err == nil {
+		listing.Lanes, err = s.fillLanes(ctx, read)
+	}
+	if err != nil {
+		return acquirer.Listing{}, fmt.Errorf("list lanes: %w", err)
+	}
+	utc(&listing.Next)
+	return listing, nil
+}
+
+// turnReady makes jobs ready whose time has come, page by page.
+func (s *Store) turnReady(ctx context.Context, now time.Time) error {
+	for {
+		var n int64
+		err := s.do(ctx, repeatable, func(ctx context.Context) error {
+			tag, err := s.pool.Exec(ctx, s.sql(turnReadySQL), now, readyPage)
+			n = tag.RowsAffected()
+			return err
+		})
+		if err != nil || n < readyPage {
+			return err
+		}
+	}
+}
+
+// standings are lanes as they are read, with the numbers of their tag sets.
+type standings struct {
+	list    []acquirer.Standing
+	tagSets []int32
+}
+
+func (l *standings) collect(rows pgx.Rows, err error) error {
+	*l = standings{}
+	if err != nil {
+		return err
+	}
+	var st acquirer.Standing
+	var tagSet int32
+	targets := []any{
+		toID(&st.Lane.Organization), &st.Lane.Type, &tagSet, &st.Lane.Priority, &st.Count, &st.From, toTime(&st.Oldest),
+	}
+	_, err = pgx.ForEachRow(rows, targets, func() error {
+		utc(&st.Oldest)
+		l.list, l.tagSets = append(l.list, st), append(l.tagSets, tagSet)
+		return nil
+	})
+	return err
+}
+
+func (s *Store) fillLanes(ctx context.Context, read standings) ([]acquirer.Standing, error) {
+	sets, err := s.setsOf(ctx, read.tagSets)
+	for i, n := range read.tagSets {
+		read.list[i].Lane.Tags = sets[n]
+	}
+	return read.list, err
+}

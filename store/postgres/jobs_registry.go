@@ -1,0 +1,198 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+const beatSQL = `
+	INSERT INTO dormouse.processes AS p (id, name, beats, beat_at, crews) VALUES ($1, $2, 1, $3, coalesce($4::text::json, '[]'))
+	ON CONFLICT (id) DO UPDATE SET name = excluded.name, beats = p.beats + 1, beat_at = excluded.beat_at,
+		crews = coalesce($4::text::json, p.crews)
+	WHERE p.lost_at IS NULL`
+
+const (
+	processesSQL = `
+	SELECT p.id, p.name, p.beats, p.beat_at, p.lost_at IS NOT NULL, p.crews, h.n
+	FROM dormouse.processes p CROSS JOIN LATERAL (
+		SELECT count(*) AS n FROM dormouse.jobs j WHERE j.state = 1 AND j.process_id = p.id
+	) h
+	WHERE p.lost_at IS NULL OR h.n > 0`
+	canceledSQL = `SELECT id, fence FROM dormouse.jobs WHERE state = 1 AND process_id = $1 AND cancel_at IS NOT NULL`
+	kindsSQL    = `SELECT organization_id, type, count(*) FROM dormouse.jobs WHERE state = 1 GROUP BY organization_id, type`
+)
+
+// Beat implements [acquirer.Registry].
+func (s *Store) Beat(ctx context.Context, b acquirer.Beat) (pulse acquirer.Pulse, err error) {
+	var crews *string
+	if b.Crews != nil {
+		text, err := json.Marshal(b.Crews)
+		if err != nil {
+			return acquirer.Pulse{}, fmt.Errorf("beat: %w", err)
+		}
+		t := string(text)
+		crews = &t
+	}
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		var batch pgx.Batch
+		batch.Queue(s.sql(beatSQL), key(b.Process), clean(b.Name), b.Now, crews)
+		batch.Queue(s.sql(processesSQL))
+		batch.Queue(s.sql(canceledSQL), key(b.Process))
+		batch.Queue(s.sql(kindsSQL))
+		return s.send(ctx, &batch, func(r pgx.BatchResults) (err error) {
+			pulse, err = readPulse(r)
+			return err
+		})
+	})
+	if errors.Is(err, acquirer.ErrProcessLost) {
+		return acquirer.Pulse{}, err
+	}
+	if err != nil {
+		return acquirer.Pulse{}, fmt.Errorf("beat: %w", err)
+	}
+	return pulse, nil
+}
+
+func readPulse(results pgx.BatchResults) (acquirer.Pulse, error) {
+	pulse := acquirer.Pulse{Running: make(map[acquirer.Kind]int)}
+	switch tag, err := results.Exec(); {
+	case err != nil:
+		return pulse, err
+	case tag.RowsAffected() == 0:
+		return pulse, acquirer.ErrProcessLost
+	}
+	rows, err := results.Query()
+	if err == nil {
+		pulse.Processes, err = pgx.CollectRows(rows, scanProcess)
+	}
+	if err != nil {
+		return pulse, err
+	}
+	var lease acquirer.Lease
+	rows, _ = results.Query()
+	_, err = pgx.ForEachRow(rows, []any{toID(&lease.Job), &lease.Fence}, func() error {
+		pulse.Canceled = append(pulse.Canceled, lease)
+		return nil
+	})
+	if err != nil {
+		return pulse, err
+	}
+	var kind acquirer.Kind
+	var n int
+	rows, _ = results.Query()
+	_, err = pgx.ForEachRow(rows, []any{toID(&kind.Organization), &kind.Type, &n}, func() error {
+		pulse.Running[kind] = n
+		return nil
+	})
+	return pulse, err
+}
+
+func scanProcess(row pgx.CollectableRow) (p acquirer.Process, err error) {
+	var crews []byte
+	if err := row.Scan(toID(&p.ID), &p.Name, &p.Beats, toTime(&p.BeatAt), &p.Lost, (*rawJSON)(&crews), &p.Holding); err != nil {
+		return p, err
+	}
+	utc(&p.BeatAt)
+	if err := json.Unmarshal(crews, &p.Crews); err != nil {
+		return p, fmt.Errorf("crews of process %s: %w", p.ID, err)
+	}
+	return p, nil
+}
+
+// buryLockSQL waits for claims and renewals that are just giving jobs to the process. What it holds is read in the next
+// statement, which sees what those have committed.
+const (
+	buryLockSQL = `SELECT id FROM dormouse.processes WHERE id = $1 FOR UPDATE`
+	burySQL     = `
+	UPDATE dormouse.processes SET lost_at = coalesce(lost_at, $3)
+	WHERE id = $1 AND (lost_at IS NOT NULL OR beats = $2)`
+	buriedSQL = `
+	SELECT` + jobColumns + ` FROM dormouse.jobs j
+	WHERE j.state = 1 AND j.process_id = $1 AND EXISTS (
+		SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)
+	ORDER BY j.id LIMIT $2`
+)
+
+// Bury implements [acquirer.Registry].
+func (s *Store) Bury(ctx context.Context, b acquirer.Burial) ([]acquirer.Job, error) {
+	var l jobList
+	err := s.do(ctx, repeatable, func(ctx context.Context) error {
+		var batch pgx.Batch
+		batch.Queue(s.sql(buryLockSQL), key(b.Process))
+		batch.Queue(s.sql(burySQL), key(b.Process), b.Beats, b.Now)
+		batch.Queue(s.sql(buriedSQL), key(b.Process), b.Limit)
+		return s.send(ctx, &batch, func(r pgx.BatchResults) error {
+			for range 2 {
+				if _, err := r.Exec(); err != nil {
+					return err
+				}
+			}
+			return l.collect(r.Query())
+		})
+	})
+	if err == nil {
+		err = s.fillTags(ctx, l.jobs, l.tagSets)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bury process %s: %w", b.Process, err)
+	}
+	return l.jobs, nil
+}
+
+const (
+	purgeJobsSQL = `
+	DELETE FROM dormouse.jobs WHERE id IN (
+		SELECT id FROM dormouse.jobs WHERE state >= 2 AND ended_at < $1
+		ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
+	)`
+	purgeProcessesSQL = `
+	DELETE FROM dormouse.processes p WHERE p.lost_at < $1
+		AND NOT EXISTS (SELECT FROM dormouse.jobs j WHERE j.state = 1 AND j.process_id = p.id)`
+	// purgeClaimedSQL deletes what claims at the same time have left below the highest number, purgeTurnsSQL the last
+	// numbers of tenants that the number claimed last has overtaken by a step: they decide nothing any more.
+	purgeClaimedSQL = `
+	DELETE FROM dormouse.claimed c WHERE EXISTS (
+		SELECT FROM dormouse.claimed h
+		WHERE h.organization_id = c.organization_id AND h.priority = c.priority AND h.place > c.place)`
+	purgeTurnsSQL = `
+	DELETE FROM dormouse.turns t WHERE (organization_id, priority, tenant_id) IN (
+		SELECT t.organization_id, t.priority, t.tenant_id FROM dormouse.turns t
+		JOIN dormouse.claimed c USING (organization_id, priority)
+		WHERE t.place + $1 <= c.place
+		FOR UPDATE OF t SKIP LOCKED)`
+)
+
+// Purge implements [acquirer.Registry].
+func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		tag, err := s.pool.Exec(ctx, s.sql(purgeJobsSQL), before, limit)
+		n += int(tag.RowsAffected())
+		return err
+	})
+	if err == nil {
+		err = s.do(ctx, repeatable, func(ctx context.Context) error { return s.tidy(ctx, before) })
+	}
+	if err != nil {
+		return n, fmt.Errorf("purge: %w", err)
+	}
+	return n, nil
+}
+
+// tidy deletes records of processes and of turns that mean nothing any more, each in a transaction of its own.
+func (s *Store) tidy(ctx context.Context, before time.Time) error {
+	if _, err := s.pool.Exec(ctx, s.sql(purgeProcessesSQL), before); err != nil {
+		return err
+	}
+	if _, err := s.pool.Exec(ctx, s.sql(purgeClaimedSQL)); err != nil {
+		return err
+	}
+	_, err := s.pool.Exec(ctx, s.sql(purgeTurnsSQL), acquirer.FairOrder(0, 0, 1))
+	return err
+}

@@ -1,0 +1,127 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+const (
+	// maxAttempts and the pauses between them bound what a call spends on a database that is out of reach to about a
+	// second: a tick shall fail fast, the next one tries again.
+	maxAttempts = 6
+	firstPause  = 20 * time.Millisecond
+	maxPause    = 400 * time.Millisecond
+)
+
+// safety says whether a call may be made again when it is not known whether it took effect.
+type safety bool
+
+const (
+	// repeatable: the same call again does no harm.
+	repeatable safety = true
+	// once: only a call that surely had no effect is made again.
+	once safety = false
+)
+
+// retry calls f until it succeeds, fails for a reason that another attempt will not change, or attempts or ctx end.
+func (s *Store) retry(ctx context.Context, again safety, f func(context.Context) error) error {
+	pause := firstPause
+	for attempt := 1; ; attempt++ {
+		err := f(ctx)
+		if err == nil {
+			return nil
+		}
+		kind := classify(err)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		}
+		retriable := kind == conflicted || kind == unreached || kind == dropped && again == repeatable
+		if !retriable || attempt == maxAttempts {
+			return unavailable(kind, err)
+		}
+		if err := sleep(ctx, pause/2+rand.N(pause/2+1)); err != nil {
+			return err
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+func unavailable(kind failure, err error) error {
+	if kind == unreached || kind == dropped {
+		return fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, err)
+	}
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// failure is a kind of error.
+type failure uint8
+
+const (
+	// refused: the statement itself is to blame.
+	refused failure = iota
+	// conflicted: another transaction was in the way; nothing was done.
+	conflicted
+	// unreached: the database did not take the statement; nothing was done.
+	unreached
+	// dropped: the connection broke, and whether the statement took effect is not known.
+	dropped
+)
+
+func classify(err error) failure {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return classifyCode(pg.Code)
+	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) || pgconn.SafeToRetry(err) {
+		return unreached
+	}
+	var network net.Error
+	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+		return dropped
+	}
+	if strings.Contains(err.Error(), "conn closed") { // pgconn has no sentinel for it
+		return dropped
+	}
+	return refused
+}
+
+// classifyCode sorts the server's own errors; see "PostgreSQL Error Codes" in its manual.
+func classifyCode(code string) failure {
+	switch code {
+	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
+		return conflicted
+	case "57P03", "53300", "25006": // cannot connect now, too many connections, read-only: a standby before its promotion
+		return unreached
+	case "57P01", "57P02", "57P05": // shutdown, crash of another session, idle session: all of them close the connection
+		return dropped
+	}
+	switch {
+	case strings.HasPrefix(code, "08"): // connection exceptions
+		return dropped
+	case strings.HasPrefix(code, "53"): // no memory, no disk
+		return unreached
+	}
+	return refused
+}

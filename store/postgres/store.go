@@ -1,0 +1,113 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+	"github.com/dormouse-go/dormouse/store"
+)
+
+// DefaultSchema is where the tables live unless told otherwise.
+const DefaultSchema = "dormouse"
+
+// Config says how a [Store] works. The zero value is ready to use.
+type Config struct {
+	// Schema is the PostgreSQL schema of the tables; Migrate creates it. Two stores with different schemas share nothing.
+	// Lower case letters, digits and underscores. Defaults to "dormouse".
+	Schema string
+	// Schedules are the options of every schedule that the store reads. Defaults to the library's policy.
+	Schedules schedule.Options
+}
+
+// Store implements [store.Store] on PostgreSQL. It is safe for concurrent use, and any number of them, in any number of
+// processes, may share a database.
+type Store struct {
+	pool *pgxpool.Pool
+	cfg  Config
+
+	schedules schedule.Interner
+	policies  policies
+	tags      tagSets
+	low       lowWater
+	wakes     announcer
+	// usable is set once the schema was seen to have the right version.
+	usable atomic.Bool
+	// rendered holds each statement with the schema's name in it.
+	rendered sync.Map
+}
+
+var (
+	_ store.Store       = (*Store)(nil)
+	_ lifecycle.Sharer  = (*Store)(nil)
+	_ lifecycle.Watcher = (*Store)(nil)
+)
+
+// New returns a store in the database of the pool, which stays the host's to close. It does not connect; the first call
+// of a method reports a schema that [Store.Migrate] has not brought to the right version.
+func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
+	if pool == nil {
+		return nil, &lifecycle.InvalidError{Field: "pool", Value: nil, Rule: "is required"}
+	}
+	if cfg.Schema == "" {
+		cfg.Schema = DefaultSchema
+	}
+	if err := validSchema(cfg.Schema); err != nil {
+		return nil, fmt.Errorf("new PostgreSQL store: %w", err)
+	}
+	return &Store{pool: pool, cfg: cfg, schedules: schedule.Interner{Options: cfg.Schedules}}, nil
+}
+
+// schemaName is what needs no quotes in SQL, and no escaping anywhere else.
+var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+
+func validSchema(name string) error {
+	if !schemaName.MatchString(name) || strings.HasPrefix(name, "pg_") {
+		return &lifecycle.InvalidError{
+			Field: "Config.Schema", Value: fmt.Sprintf("%q", name),
+			Rule: "must be 1 to 63 lower case letters, digits and underscores, not begin with a digit or with pg_",
+		}
+	}
+	return nil
+}
+
+// sql returns a statement for the store's schema. Statements are written for the default schema, so that they can be read
+// and tried as they stand.
+func (s *Store) sql(text string) string {
+	if s.cfg.Schema == DefaultSchema {
+		return text
+	}
+	if r, ok := s.rendered.Load(text); ok {
+		return r.(string)
+	}
+	r := inSchema(text, s.cfg.Schema)
+	s.rendered.Store(text, r)
+	return r
+}
+
+func inSchema(text, schema string) string {
+	return strings.ReplaceAll(text, DefaultSchema+".", schema+".")
+}
+
+// check makes sure, once, that the schema has the version this code is written for.
+func (s *Store) check(ctx context.Context) error {
+	if s.usable.Load() {
+		return nil
+	}
+	have, err := s.version(ctx)
+	if err != nil {
+		return err
+	}
+	if have != schemaVersion {
+		return &SchemaError{Schema: s.cfg.Schema, Have: have, Want: schemaVersion}
+	}
+	s.usable.Store(true)
+	return nil
+}

@@ -1,0 +1,80 @@
+package postgres
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// announcePause is the least time between two announcements of this process. Notifications take a lock of the whole
+// database at their commit, so they never ride on the commits that they tell of.
+const announcePause = 50 * time.Millisecond
+
+// announcer remembers that wakes were written, until somebody publishes it.
+type announcer struct {
+	mu    sync.Mutex
+	rings map[chan struct{}]struct{}
+}
+
+// tell rings every watcher of this process, which then publishes for all. Without one, nobody is told: other processes
+// find the row when they look by themselves.
+func (a *announcer) tell(time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for ring := range a.rings {
+		select {
+		case ring <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (a *announcer) open() (ring chan struct{}, closed func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.rings == nil {
+		a.rings = make(map[chan struct{}]struct{})
+	}
+	ring = make(chan struct{}, 1)
+	a.rings[ring] = struct{}{}
+	return ring, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.rings, ring)
+	}
+}
+
+func (s *Store) wakeChannel() string { return s.cfg.Schema + "_wakes" }
+
+// WatchWakes implements [lifecycle.Watcher]. While it runs, it also announces what this process commits; a process that
+// commits but does not watch is noticed when the others look by themselves. It keeps one connection for listening, calls
+// wake first when it listens, and ends when that connection breaks: its caller calls it again.
+func (s *Store) WatchWakes(ctx context.Context, wake func()) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var g sync.WaitGroup
+	defer g.Wait()
+	defer cancel()
+	ring, closed := s.wakes.open()
+	defer closed()
+	g.Go(func() { s.announce(ctx, ring) })
+	return listen(ctx, s.pool, s.wakeChannel(), wake, func(string) { wake() })
+}
+
+// announce publishes each ring, those that come close together as one, the last of them for sure. An announcement that
+// fails is lost; the row is found all the same.
+func (s *Store) announce(ctx context.Context, ring <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ring:
+		}
+		_, _ = s.pool.Exec(ctx, `SELECT pg_notify($1, 'wake')`, s.wakeChannel())
+		if sleep(ctx, announcePause) != nil {
+			return
+		}
+	}
+}
