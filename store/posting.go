@@ -17,14 +17,20 @@ func PostingOf(j lifecycle.Job) (acquirer.Posting, error) {
 	if err != nil {
 		return acquirer.Posting{}, fmt.Errorf("job of build %d: %w", j.BuildNumber, err)
 	}
-	p := acquirer.Posting{
-		ID: j.ID, Organization: j.OrganizationID, Tenant: j.OwnerID, Type: lifecycle.JobType,
-		Tags: j.Tags, Priority: j.Priority, Payload: payload,
-	}
+	p := HeaderOf(j)
+	p.Payload = payload
 	if err := p.Validate(); err != nil {
 		return acquirer.Posting{}, fmt.Errorf("job of build %d: %w", j.BuildNumber, err)
 	}
 	return p, nil
+}
+
+// HeaderOf is [PostingOf] without the payload and unchecked, for stores that encode it only when it is read.
+func HeaderOf(j lifecycle.Job) acquirer.Posting {
+	return acquirer.Posting{
+		ID: j.ID, Organization: j.OrganizationID, Tenant: j.OwnerID, Type: lifecycle.JobType,
+		Tags: j.Tags, Priority: j.Priority,
+	}
 }
 
 // BuildOf returns the build's job from an acquired job.

@@ -37,29 +37,51 @@ func (s *Store) earliest() int64 {
 	return 1<<63 - 1
 }
 
-// jobsOf returns the rows of the jobs of the changes, in their order; a change without a job has a zero row.
-func jobsOf(now time.Time, changes []lifecycle.Change) ([]acquirer.Job, error) {
-	var jobs []acquirer.Job
+// jobsOf returns the jobs of the changes, in their order, nil if there is none; a change without a job has nil.
+func jobsOf(now time.Time, changes []lifecycle.Change) ([]*job, error) {
+	var jobs []*job
 	for i := range changes {
 		if changes[i].Job == nil {
 			continue
 		}
 		if jobs == nil {
-			jobs = make([]acquirer.Job, len(changes))
+			jobs = make([]*job, len(changes))
 		}
-		p, err := store.PostingOf(*changes[i].Job)
-		if err == nil {
-			jobs[i], err = p.Job(now)
-		}
+		j, err := buildJob(now, changes[i].Job)
 		if err != nil {
 			return nil, &lifecycle.ChangeError{WorkspaceID: changes[i].Workspace.ID, Err: err}
 		}
+		jobs[i] = j
 	}
 	return jobs, nil
 }
 
+// buildJob makes the row of a build's job. Encoding the payload costs more than the rest of a commit, and is put off
+// until a worker takes the job.
+func buildJob(now time.Time, b *lifecycle.Job) (*job, error) {
+	if !encodable(b) {
+		p, err := store.PostingOf(*b)
+		if err != nil {
+			return nil, err
+		}
+		row, err := p.Job(now)
+		return &job{Job: row, index: -1}, err
+	}
+	row, err := store.HeaderOf(*b).Job(now)
+	if err != nil {
+		return nil, fmt.Errorf("job of build %d: %w", b.BuildNumber, err)
+	}
+	return &job{Job: row, build: cloneJob(b), index: -1}, nil
+}
+
+// encodable reports whether encoding the payload later cannot fail.
+func encodable(b *lifecycle.Job) bool {
+	y := b.CreatedAt.Year()
+	return b.Transition <= lifecycle.TransitionDelete && y > 0 && y < 9999 && len(b.Payload) < acquirer.MaxPayload/4
+}
+
 // apply writes the changes that are current. The caller holds the lock.
-func (s *Store) apply(now time.Time, changes []lifecycle.Change, jobs []acquirer.Job) ([]lifecycle.Outcome, error) {
+func (s *Store) apply(now time.Time, changes []lifecycle.Change, jobs []*job) ([]lifecycle.Outcome, error) {
 	outcomes := make([]lifecycle.Outcome, len(changes))
 	for i := range changes {
 		c := &changes[i]
@@ -72,18 +94,18 @@ func (s *Store) apply(now time.Time, changes []lifecycle.Change, jobs []acquirer
 			return nil, &lifecycle.ChangeError{WorkspaceID: c.Workspace.ID, Err: err}
 		}
 	}
-	var rows []acquirer.Job
+	if len(jobs) > 0 {
+		s.jobQueue.mu.Lock()
+		defer s.jobQueue.mu.Unlock()
+	}
 	for i := range changes {
 		if outcomes[i] != lifecycle.Applied {
 			continue
 		}
 		s.applyOne(&changes[i])
 		if changes[i].Job != nil {
-			rows = append(rows, jobs[i])
+			s.jobQueue.insertJob(now, jobs[i])
 		}
-	}
-	if len(rows) > 0 {
-		s.jobQueue.insert(now, rows)
 	}
 	return outcomes, nil
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // Jobs keeps jobs in memory: an [acquirer.Store] for hosts of one process and for unit tests. Claims are as
@@ -42,10 +44,24 @@ func NewJobs() *Jobs {
 // job is a row. A pending one stands in its lane or in the heap of delayed ones, never in both.
 type job struct {
 	acquirer.Job
+	// build is what the payload is made of when somebody first asks for it; nil once it is made.
+	build *lifecycle.Job
 	lines []acquirer.Line
 	seq   int64
 	// index in the heap of delayed or of ended jobs; -1 outside.
 	index int
+}
+
+// Clone returns a copy of the job with its payload. It hides that of the embedded job.
+func (j *job) Clone() acquirer.Job {
+	if j.build != nil {
+		p, err := store.PostingOf(*j.build)
+		if err != nil {
+			panic(err) // encodable says that it cannot be
+		}
+		j.Payload, j.build = p.Payload, nil
+	}
+	return j.Job.Clone()
 }
 
 // jobOrg is what the jobs of one organization share.
@@ -116,29 +132,26 @@ func jobRows(now time.Time, postings []acquirer.Posting) ([]acquirer.Job, error)
 	return rows, nil
 }
 
-// insert adds rows that [jobRows] or [acquirer.Posting.Job] made.
-func (s *Jobs) insert(now time.Time, rows []acquirer.Job) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.insertJobs(now, rows)
-}
-
 // insertJobs is the part that cannot fail. The caller holds the lock.
 func (s *Jobs) insertJobs(now time.Time, rows []acquirer.Job) []acquirer.Job {
 	stored := make([]acquirer.Job, len(rows))
 	for i, row := range rows {
-		j, ok := s.jobs[row.ID]
-		if !ok {
-			j = &job{Job: row, index: -1}
-			turn := s.org(j.Organization).turn(j.Priority)
-			j.Order = acquirer.FairOrder(turn.last[j.Tenant], turn.claimed, j.Weight)
-			turn.last[j.Tenant] = j.Order
-			s.jobs[j.ID] = j
-			s.line(j, now)
-		}
-		stored[i] = j.Clone()
+		stored[i] = s.insertJob(now, &job{Job: row, index: -1}).Clone()
 	}
 	return stored
+}
+
+// insertJob stores a job unless its id is stored already, and returns the one that is.
+func (s *Jobs) insertJob(now time.Time, j *job) *job {
+	if known, ok := s.jobs[j.ID]; ok {
+		return known
+	}
+	turn := s.org(j.Organization).turn(j.Priority)
+	j.Order = acquirer.FairOrder(turn.last[j.Tenant], turn.claimed, j.Weight)
+	turn.last[j.Tenant] = j.Order
+	s.jobs[j.ID] = j
+	s.line(j, now)
+	return j
 }
 
 // line puts a pending job where it waits.

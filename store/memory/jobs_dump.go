@@ -54,6 +54,7 @@ func (s *Jobs) dump(d *dumper) {
 		}
 	}
 	for _, j := range s.jobs {
+		j.Job = j.Clone() // with its payload
 		delayed := j.State == acquirer.Pending && j.index >= 0
 		d.row(entryRow{jobLines: jobLines{Job: &jobRow{j.Job, j.lines, j.seq, delayed}}})
 	}
