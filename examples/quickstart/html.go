@@ -48,9 +48,10 @@ type pageData struct {
 type painRow struct {
 	Name  string
 	Parts []painPart
-	Per   float64
-	Count int
-	Wait  time.Duration
+	// Per is how many of a hundred did not find it, CutOff how many lost it while they worked.
+	Per    float64
+	CutOff int
+	Wait   time.Duration
 }
 
 type painPart struct {
@@ -82,7 +83,7 @@ func (p *report) page() ([]byte, error) {
 func newPainRow(p *planReport) painRow {
 	f := &p.found
 	from, met := 0.0, float64(p.sessions-f[foundNothing])
-	row := painRow{Name: p.Name, Per: p.PainShare(), Count: p.Pain(), Wait: p.Wait()}
+	row := painRow{Name: p.Name, Per: p.PainShare(), CutOff: p.interrupted, Wait: p.Wait()}
 	for _, part := range []painPart{
 		{Class: "ready", Label: "running", Count: f[foundReady]},
 		{Class: "starting", Label: "starting", Count: f[foundStarting]},

@@ -48,9 +48,9 @@ type account struct {
 	waited            time.Duration
 }
 
-// pain is how often somebody was at work while the workspace was stopped, asleep, broken or gone.
+// pain is how often somebody came to work while the workspace was stopped, asleep, broken or gone.
 func (a *account) pain() int {
-	return a.found[foundStopped] + a.found[foundBroken] + a.found[foundDormant] + a.found[foundDeleted] + a.interrupted
+	return a.found[foundStopped] + a.found[foundBroken] + a.found[foundDormant] + a.found[foundDeleted]
 }
 
 // sample is the fleet at one instant.
@@ -66,7 +66,7 @@ type ticks struct {
 
 // lateBounds are the upper bounds of the histogram of lateness.
 var lateBounds = [...]time.Duration{
-	0, 10 * time.Second, 20 * time.Second, 30 * time.Second, 40 * time.Second, 50 * time.Second, time.Minute, 10 * time.Minute,
+	0, 10 * time.Second, 20 * time.Second, 30 * time.Second, 40 * time.Second, 50 * time.Second, time.Minute,
 }
 
 func newLedger(plans int, start time.Time) *ledger {

@@ -29,10 +29,10 @@ type area struct {
 	Path string
 }
 
-// label is a text at a place between 0 and 100.
+// label is a text at a place between 0 and 100, with more of it where there is room.
 type label struct {
-	At   float64
-	Text string
+	At         float64
+	Text, More string
 }
 
 // timeline stacks the running workspaces of all templates, and draws a line of the people at work.
@@ -99,7 +99,7 @@ func niceTicks(top int) ([]label, float64) {
 	limit := step * math.Ceil(float64(top)/step)
 	var all []label
 	for v := 0.0; v <= limit; v += step {
-		all = append(all, label{100 * v / limit, grouped(int(v))})
+		all = append(all, label{At: 100 * v / limit, Text: grouped(int(v))})
 	}
 	return all, limit
 }
@@ -119,7 +119,7 @@ func (l *ledger) halfYear() plot {
 	p := timeline(hourly(l.samples), len(l.plans), false)
 	for m := time.Date(l.start.Year(), l.start.Month(), 1, 0, 0, 0, 0, time.UTC); m.Before(l.end); m = m.AddDate(0, 1, 0) {
 		if at := percent(float64(m.Sub(l.start)), float64(l.end.Sub(l.start))); at >= 0 {
-			p.XTicks = append(p.XTicks, label{at, m.Format("Jan")})
+			p.XTicks = append(p.XTicks, label{At: at, Text: m.Format("Jan")})
 		}
 	}
 	return p
@@ -141,7 +141,7 @@ func (l *ledger) week() (plot, time.Time) {
 	first, last := l.at(from), l.at(to-1)
 	for d := first.Truncate(24 * time.Hour); d.Before(last); d = d.AddDate(0, 0, 1) {
 		if at := percent(float64(d.Sub(first)), float64(last.Sub(first))); at >= 0 {
-			p.XTicks = append(p.XTicks, label{at, d.Format("Mon 2")})
+			p.XTicks = append(p.XTicks, label{At: at, Text: d.Format("Mon"), More: d.Format("2 January")})
 		}
 	}
 	return p, first
@@ -165,7 +165,7 @@ func (l *ledger) calendar() calendar {
 	first := l.start.Truncate(24 * time.Hour)
 	offset := int(l.start.Sub(first).Hours())
 	samples := hourly(l.samples)
-	c := calendar{Days: (offset+len(samples)+23)/24 + 0, Most: 1}
+	c := calendar{Days: (offset + len(samples) + 23) / 24, Most: 1}
 	for _, s := range samples {
 		c.Most = max(c.Most, sum(s.running))
 	}
@@ -183,7 +183,7 @@ func (l *ledger) calendar() calendar {
 	}
 	for m := time.Date(first.Year(), first.Month(), 1, 0, 0, 0, 0, time.UTC); m.Before(l.end); m = m.AddDate(0, 1, 0) {
 		if !m.Before(first) {
-			c.XTicks = append(c.XTicks, label{percent(m.Sub(first).Hours()/24, float64(c.Days)), m.Format("Jan")})
+			c.XTicks = append(c.XTicks, label{At: percent(m.Sub(first).Hours()/24, float64(c.Days)), Text: m.Format("Jan")})
 		}
 	}
 	return c

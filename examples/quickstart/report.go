@@ -43,15 +43,15 @@ func (p *planReport) Developers() int { return p.developers }
 // Share returns a part of the always-on time in percent.
 func (p *planReport) Share(hours float64) float64 { return percent(hours, p.always) }
 
-// Pain is how often a session met a workspace that did not run.
-func (p *planReport) Pain() int { return p.pain() }
+// PainShare is how many of a hundred who came to work found it not running. First sessions do not count: for them a
+// workspace had to be made.
+func (p *planReport) PainShare() float64 {
+	return percent(float64(p.pain()), float64(p.sessions-p.found[foundNothing]))
+}
 
-// PainShare is the same per hundred sessions.
-func (p *planReport) PainShare() float64 { return percent(float64(p.pain()), float64(p.sessions)) }
-
-// Wait is how long one of those had to wait.
+// Wait is how long somebody without a running workspace had to wait for one, in the mean.
 func (p *planReport) Wait() time.Duration {
-	n := p.pain() + p.found[foundStarting] + p.found[foundNothing]
+	n := p.pain() + p.interrupted + p.found[foundStarting] + p.found[foundNothing]
 	return (p.waited / time.Duration(max(n, 1))).Round(time.Second)
 }
 
@@ -184,14 +184,14 @@ func (p *report) tableOfPlans(b *strings.Builder) {
 func (p *report) tableOfPain(b *strings.Builder) {
 	b.WriteString("\nPAIN: AT WORK WHILE THE WORKSPACE WAS NOT THERE\n")
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "policy\tsessions\tready\tstarting\tstopped\tdormant\tbroken\tdeleted\tcut off\tpain per 100\tmean wait\t")
+	fmt.Fprintln(t, "policy\tsessions\tready\tstarting\tstopped\tdormant\tbroken\tdeleted\tnot there\tcut off\tmean wait\t")
 	for _, r := range append(slices.Clone(p.Plans), p.Total) {
 		f := &r.found
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%d\t%.1f\t%s\t\n", r.Name, grouped(r.sessions), grouped(f[foundReady]), f[foundStarting],
-			grouped(f[foundStopped]), f[foundDormant], f[foundBroken], f[foundDeleted], r.interrupted, r.PainShare(), r.Wait())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%.1f %%\t%d\t%s\t\n", r.Name, grouped(r.sessions), grouped(f[foundReady]), f[foundStarting],
+			grouped(f[foundStopped]), f[foundDormant], f[foundBroken], f[foundDeleted], r.PainShare(), r.interrupted, r.Wait())
 	}
 	flush(t)
-	fmt.Fprintf(b, "The %s first sessions, for which a workspace had to be made, are no pain.\n", grouped(p.Total.found[foundNothing]))
+	fmt.Fprintf(b, "Not there: of those who came to work, without the %s first sessions, for which a workspace had to be made. Cut off: stopped at work.\n", grouped(p.Total.found[foundNothing]))
 }
 
 func (p *report) tableOfLateness(b *strings.Builder) {
@@ -201,7 +201,7 @@ func (p *report) tableOfLateness(b *strings.Builder) {
 			fmt.Fprintf(b, "%14s  %-40s %s\n", l.Label, strings.Repeat("█", int(l.Share*0.4+0.5)), grouped(l.Count))
 		}
 	}
-	fmt.Fprintf(b, "The latest was %s late.\n", p.latest.Round(time.Second))
+	fmt.Fprintf(b, "The latest was %s late.\n", short(p.latest.Round(time.Second)))
 }
 
 func (p *report) tellStories(b *strings.Builder) {
@@ -226,7 +226,7 @@ func (p *report) lateRows() []lateRow {
 	most := slices.Max(p.late[:])
 	var rows []lateRow
 	for i, n := range p.late {
-		label := "on the dot"
+		label := "0s"
 		switch {
 		case i == len(lateBounds):
 			label = "> " + short(lateBounds[i-1])

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// replayed runs a replay to its end.
+func replayed(t *testing.T, args ...string) *replay {
+	t.Helper()
+	s, err := parse(append([]string{"-html", ""}, args...), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := prepare(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.run(t.Context(), func(time.Time) {}); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestSameSeedSameReport(t *testing.T) {
+	render := func(seed string) (string, string) {
+		p := newReport(replayed(t, "-days", "5", "-seed", seed))
+		var text bytes.Buffer
+		if err := p.text(&text); err != nil {
+			t.Fatal(err)
+		}
+		page, err := p.page()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text.String(), string(page)
+	}
+	text, page := render("7")
+	again, pageAgain := render("7")
+	if text != again {
+		t.Error("the same seed must give the same report")
+	}
+	if page != pageAgain {
+		t.Error("the same seed must give the same page")
+	}
+	if other, _ := render("8"); text == other {
+		t.Error("another seed must give another report")
+	}
+}
+
+func TestBooksBalance(t *testing.T) {
+	r := replayed(t, "-days", "5")
+	l := r.ledger
+	if len(l.samples) != 5*24*4+1 || l.ticks.n != 5*24*60+1 {
+		t.Errorf("%d samples, %d ticks: there must be one each quarter of an hour and each minute", len(l.samples), l.ticks.n)
+	}
+	if l.ticks.conflicts+l.ticks.errors+l.ticks.skipped != 0 {
+		t.Errorf("nobody else writes and nothing refuses: %+v", l.ticks)
+	}
+	for i, a := range l.plans {
+		met := 0
+		for _, n := range a.found {
+			met += n
+		}
+		if met != a.sessions || a.sessions == 0 {
+			t.Errorf("%s: %d sessions, but %d arrivals", r.plans[i].name, a.sessions, met)
+		}
+		if a.used <= 0 || a.used > a.ran || a.ran > a.always {
+			t.Errorf("%s: used %.0f h of %.0f h that it ran, of %.0f h", r.plans[i].name, a.used, a.ran, a.always)
+		}
+	}
+	for _, d := range r.developers {
+		if d.lives == 0 {
+			continue
+		}
+		s, err := r.exec.Load(t.Context(), d.workspace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := s.Build
+		if b.Status == lifecycle.JobSucceeded && d.up != (b.Transition == lifecycle.TransitionStart) {
+			t.Errorf("developer %d: the books say up=%t, the store %s", d.number, d.up, b.Transition)
+		}
+	}
+}
+
+func TestEveryTransitionIsAccounted(t *testing.T) {
+	r := replayed(t, "-days", "13", "-set", "frugal.dormant=3d", "-set", "frugal.delete=5d")
+	for _, k := range []cause{
+		{lifecycle.TransitionStart, lifecycle.ReasonManual}, {lifecycle.TransitionStart, lifecycle.ReasonAutostart},
+		{lifecycle.TransitionStop, lifecycle.ReasonAutostop}, {lifecycle.TransitionStop, lifecycle.ReasonFailedCleanup},
+		{lifecycle.TransitionDelete, lifecycle.ReasonAutodelete},
+	} {
+		if c := r.ledger.transitions[k]; c == nil || c.builds == 0 || c.failed > c.builds {
+			t.Errorf("%s for %s: got %+v", k.transition, k.reason, c)
+		}
+	}
+	// With a tick a minute, nothing is done more than a minute late.
+	if late := r.ledger.latest; late >= tickEvery {
+		t.Errorf("something was done %v late", late)
+	}
+}
+
+// TestPageStandsAlone looks for whatever a browser would fetch.
+func TestPageStandsAlone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "out.html")
+	var stdout bytes.Buffer
+	if err := run(t.Context(), []string{"-days", "3", "-html", file}, &stdout, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outside := regexp.MustCompile(`(?i)https?:|//[a-z]|url\(|@import|<(script|link|iframe|img|object|embed)|\s(src|href)=`)
+	if found := outside.Find(page); found != nil {
+		t.Errorf("the page must need nothing from outside: found %q", found)
+	}
+	if strings.Contains(string(page), "ZgotmplZ") {
+		t.Error("html/template refused a value")
+	}
+	for _, want := range []string{"prefers-color-scheme: dark", "<svg", "Stories", "Hours saved", "How late", "Pain"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if !strings.Contains(stdout.String(), "TRANSITIONS BY KIND AND REASON") {
+		t.Errorf("the report lacks its table: %s", stdout.String())
+	}
+}
+
+func TestBadCommandLine(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.csv")
+	if err := os.WriteFile(bad, []byte("developer,at\n1,never\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-fail", "2"}, "-fail 2: must be between 0 and 1"},
+		{[]string{"-before", "0s", "-after", "0s"}, "must not be negative and make a minute"},
+		{[]string{"-days", "-1"}, "-days -1"},
+		{[]string{"more"}, `argument "more"`},
+		{[]string{"-set", "x.y=1"}, `-set "x.y=1": there is no template "x"`},
+		{[]string{"-activity", bad}, bad + ":2: at \"never\""},
+		{[]string{"-policies", "/none"}, "/none"},
+	} {
+		err := run(t.Context(), append([]string{"-html", ""}, c.args...), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: got %v, want %s", c.args, err, c.want)
+		}
+	}
+}
