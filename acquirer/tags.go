@@ -40,6 +40,9 @@ type TagSet struct {
 
 // NewTagSet validates tags and brings them into canonical form. The map is not kept.
 func NewTagSet(tags map[string]string) (TagSet, error) {
+	if len(tags) == 0 {
+		return TagSet{}, nil
+	}
 	if len(tags) > MaxTags {
 		return TagSet{}, invalid("tags", len(tags), "at most "+strconv.Itoa(MaxTags)+" tags")
 	}

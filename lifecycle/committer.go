@@ -30,6 +30,8 @@ type committer struct {
 
 	mu   sync.Mutex
 	next batch
+	// spare are batches that were written, to be filled again.
+	spare []batch
 }
 
 func newCommitter(r *run, fail context.CancelCauseFunc) *committer {
@@ -61,18 +63,45 @@ func (c *committer) put(change Change, o origin) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.next.changes == nil {
-		c.next = batch{make([]Change, 0, c.r.e.cfg.BatchSize), make([]origin, 0, c.r.e.cfg.BatchSize)}
+		c.next = c.empty()
 	}
 	c.next.changes = append(c.next.changes, change)
 	c.next.origins = append(c.next.origins, o)
 	return len(c.next.changes)
 }
 
+// empty returns a batch to fill. The caller holds the lock.
+func (c *committer) empty() batch {
+	if n := len(c.spare); n > 0 {
+		b := c.spare[n-1]
+		c.spare = c.spare[:n-1]
+		return b
+	}
+	size := c.r.e.cfg.BatchSize
+	return batch{make([]Change, 0, size), make([]origin, 0, size)}
+}
+
+// reuse takes back a batch that was written; the store keeps nothing of it.
+func (c *committer) reuse(b batch) {
+	clear(b.changes)
+	clear(b.origins)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spare = append(c.spare, batch{b.changes[:0], b.origins[:0]})
+}
+
+// take returns the next batch, which several offers at once may have filled beyond its size.
 func (c *committer) take() batch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := c.next
 	c.next = batch{}
+	if size := c.r.e.cfg.BatchSize; len(b.changes) > size {
+		c.next = c.empty()
+		c.next.changes = append(c.next.changes, b.changes[size:]...)
+		c.next.origins = append(c.next.origins, b.origins[size:]...)
+		b = batch{b.changes[:size], b.origins[:size]}
+	}
 	return b
 }
 
@@ -87,16 +116,45 @@ func (c *committer) flush(ctx context.Context) {
 
 // start writes what has collected, and what collects meanwhile. The caller has taken a slot.
 func (c *committer) start(ctx context.Context) {
+	// Taken here, not in the goroutine: whoever goes on collecting meanwhile must not make the batch larger.
+	first := c.take()
 	c.wg.Go(func() {
-		defer func() { <-c.slot }()
-		for ctx.Err() == nil {
-			b := c.take()
-			if len(b.changes) == 0 {
+		c.writeOne(ctx, first)
+		for {
+			c.writeAll(ctx)
+			<-c.slot
+			if ctx.Err() != nil || c.waiting() == 0 {
 				return
 			}
-			c.write(ctx, b)
+			// What was offered between the last look and the return of the slot found no free one.
+			select {
+			case c.slot <- struct{}{}:
+			default:
+				return
+			}
 		}
 	})
+}
+
+func (c *committer) writeAll(ctx context.Context) {
+	for c.writeOne(ctx, c.take()) {
+	}
+}
+
+// writeOne writes a batch, and reports whether there was one.
+func (c *committer) writeOne(ctx context.Context, b batch) bool {
+	if len(b.changes) == 0 || ctx.Err() != nil {
+		return false
+	}
+	c.write(ctx, b)
+	c.reuse(b)
+	return true
+}
+
+func (c *committer) waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.next.changes)
 }
 
 // drain writes everything and waits for all commits. A commit may postpone changes, which are written too.
@@ -104,10 +162,7 @@ func (c *committer) drain(ctx context.Context) {
 	for {
 		c.flush(ctx)
 		c.wg.Wait()
-		c.mu.Lock()
-		rest := len(c.next.changes)
-		c.mu.Unlock()
-		if rest == 0 || ctx.Err() != nil {
+		if c.waiting() == 0 || ctx.Err() != nil {
 			return
 		}
 	}

@@ -12,6 +12,7 @@ func (r *run) settle(ctx context.Context, b batch, verdicts []verdict) {
 	events := false
 	r.tally.update(func(s *Stats) {
 		for i := range b.changes {
+			c := &b.changes[i]
 			switch v := &verdicts[i]; {
 			case !v.settled:
 				s.Left++
@@ -20,9 +21,12 @@ func (r *run) settle(ctx context.Context, b batch, verdicts []verdict) {
 			case v.outcome == Conflict:
 				s.Conflicts++
 				s.Left++
+			case c.NewBuild:
+				r.tally.made = append(r.tally.made, made{c.Workspace.ID, c.Build.Transition})
+				events = events || len(c.Events) > 0
 			default:
-				s.applied(&b.changes[i], &b.origins[i])
-				events = events || len(b.changes[i].Events) > 0
+				s.applied(c, &b.origins[i])
+				events = events || len(c.Events) > 0
 			}
 		}
 	})
@@ -36,7 +40,7 @@ func (r *run) settle(ctx context.Context, b batch, verdicts []verdict) {
 		case v.settled && v.outcome == Applied && c.NewBuild:
 			r.e.metrics.transition(c, now.Sub(o.d.DueAt))
 			r.e.logTransition(ctx, c, o.d, now)
-			if c.Job != nil {
+			if c.Job != nil && r.e.cfg.Queued != nil {
 				queued = append(queued, *c.Job)
 			}
 		}
@@ -46,15 +50,13 @@ func (r *run) settle(ctx context.Context, b batch, verdicts []verdict) {
 
 var errMissed = errors.New("later than the policy's max lateness")
 
-// applied counts a change that was committed.
+// applied counts a change without a build that was committed.
 func (s *Stats) applied(c *Change, o *origin) {
 	switch {
 	case o.postponed:
 	case o.d.Missed:
 		s.Marked++
 		s.Skipped[c.Workspace.ID] = SkipMissedWindow
-	case c.NewBuild:
-		s.Transitions[c.Workspace.ID] = c.Build.Transition
 	case o.d.Acts():
 		s.Marked++
 	default:

@@ -51,15 +51,17 @@ func (s Stats) LogValue() slog.Value {
 type tally struct {
 	mu sync.Mutex
 	s  Stats
+	// made are the transitions; they become a map of known size at the end.
+	made []made
+}
+
+type made struct {
+	id         uuid.UUID
+	transition Transition
 }
 
 func newTally(at time.Time) *tally {
-	return &tally{s: Stats{
-		At:          at,
-		Transitions: map[uuid.UUID]Transition{},
-		Errors:      map[uuid.UUID]error{},
-		Skipped:     map[uuid.UUID]SkipReason{},
-	}}
+	return &tally{s: Stats{At: at, Errors: map[uuid.UUID]error{}, Skipped: map[uuid.UUID]SkipReason{}}}
 }
 
 // update changes the stats under their lock.
@@ -72,5 +74,9 @@ func (t *tally) update(change func(*Stats)) {
 func (t *tally) stats() Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.s.Transitions = make(map[uuid.UUID]Transition, len(t.made))
+	for _, m := range t.made {
+		t.s.Transitions[m.id] = m.transition
+	}
 	return t.s
 }

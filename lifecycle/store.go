@@ -23,7 +23,7 @@ type Store interface {
 	// change in the order given. Applying a change writes the workspace (with the revision increased by one), the build,
 	// the job and the events together; the applied changes of one call become visible together or not at all. On error
 	// nothing was applied; an error that is due to one change is a [*ChangeError] if the store can tell. No two changes
-	// of a call concern the same workspace.
+	// of a call concern the same workspace. The store keeps nothing of the changes when it has returned.
 	Commit(ctx context.Context, now time.Time, changes []Change) ([]Outcome, error)
 }
 

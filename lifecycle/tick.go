@@ -22,7 +22,7 @@ func (e *Executor) Tick(ctx context.Context, now time.Time) Stats {
 		defer func() { <-e.ticking }()
 	case <-ctx.Done():
 		t.s.Err = ctx.Err()
-		return t.s
+		return t.stats()
 	}
 	t.s.Err = e.tick(ctx, t)
 	s := t.stats()

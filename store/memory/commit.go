@@ -82,7 +82,7 @@ func encodable(b *lifecycle.Job) bool {
 
 // apply writes the changes that are current. The caller holds the lock.
 func (s *Store) apply(now time.Time, changes []lifecycle.Change, jobs []*job) ([]lifecycle.Outcome, error) {
-	outcomes := make([]lifecycle.Outcome, len(changes))
+	outcomes, slots := make([]lifecycle.Outcome, len(changes)), make([]uint32, len(changes))
 	for i := range changes {
 		c := &changes[i]
 		slot, ok := s.fleet.slots[c.Workspace.ID]
@@ -90,6 +90,7 @@ func (s *Store) apply(now time.Time, changes []lifecycle.Change, jobs []*job) ([
 			outcomes[i] = lifecycle.Conflict
 			continue
 		}
+		slots[i] = slot
 		if err := s.fleet.check(slot, c); err != nil {
 			return nil, &lifecycle.ChangeError{WorkspaceID: c.Workspace.ID, Err: err}
 		}
@@ -102,7 +103,7 @@ func (s *Store) apply(now time.Time, changes []lifecycle.Change, jobs []*job) ([
 		if outcomes[i] != lifecycle.Applied {
 			continue
 		}
-		s.applyOne(&changes[i])
+		s.applyOne(slots[i], &changes[i])
 		if changes[i].Job != nil {
 			s.jobQueue.insertJob(now, jobs[i])
 		}
@@ -110,9 +111,8 @@ func (s *Store) apply(now time.Time, changes []lifecycle.Change, jobs []*job) ([
 	return outcomes, nil
 }
 
-func (s *Store) applyOne(c *lifecycle.Change) {
+func (s *Store) applyOne(slot uint32, c *lifecycle.Change) {
 	f := &s.fleet
-	slot := f.slots[c.Workspace.ID]
 	r := f.rows.at(slot)
 	f.write(slot, &c.Workspace)
 	f.writeBuild(r, &c.Build, c.NewBuild)
