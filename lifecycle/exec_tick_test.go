@@ -1,0 +1,198 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+func TestTickDoesWhatIsDue(t *testing.T) {
+	f := newFleet(t)
+	f.add(
+		numbered(1, running(deadline(monday))),
+		numbered(2, stopped(tilDormant(0), autostart("0 9 * * *"), build(func(b *lifecycle.Build) { b.CreatedAt = monday.Add(-us) }))),
+		numbered(3, running(deadline(monday.Add(us)))),
+		numbered(4, newWorkspace()),
+		numbered(5, newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning))),
+	)
+	s := f.executor(lifecycle.Config{}, nil).Tick(f.ctx, monday)
+	wantStats(t, s, 2, 0, 0)
+	if s.Transitions[id(1)] != lifecycle.TransitionStop || s.Transitions[id(2)] != lifecycle.TransitionStart {
+		t.Errorf("transitions %v", s.Transitions)
+	}
+	if s.Evaluated != 5 || s.Rearmed != 3 || s.Left != 0 || s.Err != nil || !s.At.Equal(monday) {
+		t.Errorf("stats %+v", s)
+	}
+	for n, wake := range map[int]time.Time{1: {}, 2: {}, 3: monday.Add(us), 4: {}, 5: {}} {
+		if got := f.load(n).Workspace.WakeAt; !got.Equal(wake) {
+			t.Errorf("workspace %d wakes at %v, want %v", n, got, wake)
+		}
+	}
+	b := f.load(1).Build
+	if b.ID == uuid.Nil || b.ID.Version() != 7 || b.Status != lifecycle.JobPending || !b.CreatedAt.Equal(monday) {
+		t.Errorf("build %+v", b)
+	}
+	if jobs := f.jobs(); len(jobs) != 2 || jobs[0].ID != b.ID && jobs[1].ID != b.ID {
+		t.Errorf("jobs %+v", jobs)
+	}
+	if again := f.executor(lifecycle.Config{}, nil).Tick(f.ctx, monday); again.Evaluated != 0 {
+		t.Errorf("nothing is due any more, but %d were looked at", again.Evaluated)
+	}
+}
+
+// The instant of a tick is truncated to the granularity: a minute, or as the host says.
+func TestGranularity(t *testing.T) {
+	for _, c := range []struct {
+		granularity time.Duration
+		tick        time.Time
+		stops       int
+	}{
+		{0, monday.Add(time.Minute - us), 0}, {0, monday.Add(time.Minute), 1},
+		{time.Second, monday.Add(30*time.Second - us), 0}, {time.Second, monday.Add(30 * time.Second), 1},
+		{us, monday.Add(30*time.Second - us), 0}, {time.Hour, monday.Add(time.Hour - us), 0}, {time.Hour, monday.Add(time.Hour), 1},
+	} {
+		f := newFleet(t)
+		f.add(numbered(1, running(deadline(monday.Add(30*time.Second)))))
+		s := f.executor(lifecycle.Config{Granularity: c.granularity}, nil).Tick(f.ctx, c.tick)
+		if len(s.Transitions) != c.stops {
+			t.Errorf("granularity %v at %v: %d stops, want %d", c.granularity, c.tick, len(s.Transitions), c.stops)
+		}
+	}
+}
+
+// A clock that goes backwards finds less to do and harms nothing.
+func TestTickWithAClockThatGoesBackwards(t *testing.T) {
+	f := newFleet(t)
+	f.add(dueStops(3)...)
+	e := f.executor(lifecycle.Config{}, nil)
+	wantStats(t, e.Tick(f.ctx, monday.Add(-day)), 0, 0, 0)
+	wantStats(t, e.Tick(f.ctx, monday), 3, 0, 0)
+	wantStats(t, e.Tick(f.ctx, monday.Add(-time.Hour)), 0, 0, 0)
+	if f.queued(3) != 3 {
+		t.Error("each workspace should have its stop")
+	}
+}
+
+// However small the pages and the batches, each due workspace is done once.
+func TestTickInPagesAndBatches(t *testing.T) {
+	for _, size := range []struct{ page, batch, inFlight int }{{1, 1, 1}, {2, 3, 1}, {3, 2, 2}, {7, 100, 4}, {1000, 1, 8}} {
+		f := newFleet(t)
+		f.add(dueStops(20)...)
+		s := f.executor(lifecycle.Config{PageSize: size.page, BatchSize: size.batch, CommitsInFlight: size.inFlight}, nil).Tick(f.ctx, monday)
+		wantStats(t, s, 20, 0, 0)
+		if f.queued(20) != 20 || s.Evaluated != 20 {
+			t.Errorf("%+v: %d stops, %d looked at", size, f.queued(20), s.Evaluated)
+		}
+	}
+}
+
+// The elapsed time of a tick is that of its work.
+func TestElapsed(t *testing.T) {
+	f := newFleet(t)
+	f.add(dueStops(1)...)
+	e := f.executor(lifecycle.Config{Builder: lifecycle.BuilderFunc(func(context.Context, lifecycle.BuildRequest) (lifecycle.BuildSpec, error) {
+		f.clock.Advance(3 * time.Second)
+		return lifecycle.BuildSpec{}, nil
+	})}, nil)
+	if s := e.Tick(f.ctx, monday); s.Elapsed != 3*time.Second {
+		t.Errorf("elapsed %v, want 3s", s.Elapsed)
+	}
+	if s := e.Tick(f.ctx, monday); s.Elapsed != 0 {
+		t.Errorf("elapsed %v, want 0", s.Elapsed)
+	}
+}
+
+// A tick whose context has ended does nothing and says so.
+func TestTickWithAnEndedContext(t *testing.T) {
+	f := newFleet(t)
+	f.add(dueStops(3)...)
+	ctx, cancel := context.WithCancel(f.ctx)
+	cancel()
+	if s := f.executor(lifecycle.Config{}, nil).Tick(ctx, monday); !errors.Is(s.Err, context.Canceled) || len(s.Transitions) != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	if f.queued(3) != 0 {
+		t.Error("a tick without a context did something")
+	}
+}
+
+// A missed start is counted as skipped, not as an error, and the next occurrence is armed.
+func TestTickSkipsAMissedStart(t *testing.T) {
+	f := newFleet(t)
+	f.add(numbered(1, stopped(autostart("0 9 * * *"), policy(func(p *lifecycle.Policy) { p.MaxLateness = time.Minute }))))
+	s := f.executor(lifecycle.Config{}, nil).Tick(f.ctx, monday.Add(day+time.Hour))
+	wantStats(t, s, 0, 1, 0)
+	if s.Skipped[id(1)] != lifecycle.SkipMissedWindow || s.Marked != 1 {
+		t.Errorf("stats %+v", s)
+	}
+	if got := f.load(1); !got.Workspace.WakeAt.Equal(monday.Add(2*day)) || got.Build.Number != 1 {
+		t.Errorf("wakes %v, build %d", got.Workspace.WakeAt, got.Build.Number)
+	}
+}
+
+// What needs no build is counted apart.
+func TestTickMarks(t *testing.T) {
+	f := newFleet(t)
+	f.add(numbered(1, stopped(tilDormant(day))))
+	s := f.executor(lifecycle.Config{}, nil).Tick(f.ctx, monday.Add(2*day))
+	wantStats(t, s, 0, 0, 0)
+	if s.Marked != 1 || f.load(1).Workspace.DormantAt.IsZero() {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// A store with the three methods alone is enough.
+func TestTickOverABareStore(t *testing.T) {
+	f := newFleet(t)
+	f.add(dueStops(2)...)
+	wantStats(t, f.executor(lifecycle.Config{}, bare{f.store}).Tick(f.ctx, monday), 2, 0, 0)
+}
+
+// Shares of replicas do each their part, and what stays due for an interval is done by whoever comes.
+func TestTickOfAShare(t *testing.T) {
+	f := newFleet(t)
+	f.add(dueStops(8)...)
+	share := func(i int) func() lifecycle.Share {
+		return func() lifecycle.Share { return lifecycle.Share{Index: i, Count: 2} }
+	}
+	now := monday.Add(30 * time.Second)
+	cfg := func(i int) lifecycle.Config {
+		return lifecycle.Config{Share: share(i), Granularity: time.Second}
+	}
+	first := f.executor(cfg(0), nil).Tick(f.ctx, now)
+	wantStats(t, first, 4, 0, 0)
+	for n := range first.Transitions {
+		if !(lifecycle.Share{Index: 0, Count: 2}).Holds(n) {
+			t.Errorf("workspace %v is not of this share", n)
+		}
+	}
+	wantStats(t, f.executor(cfg(0), nil).Tick(f.ctx, now), 0, 0, 0)
+	wantStats(t, f.executor(cfg(0), nil).Tick(f.ctx, monday.Add(time.Minute)), 4, 0, 0) // the other one is late
+}
+
+// No commit is larger than the host allows, also while the store is slow and much collects.
+func TestBatchSizeIsKept(t *testing.T) {
+	for name, b := range map[string]lifecycle.Builder{"no builder": nil, "builder": guilty(0, nil)} {
+		for _, inFlight := range []int{1, 2} {
+			f := newFleet(t)
+			f.add(dueStops(60)...)
+			largest, commits := 0, &counter{}
+			store := &hooked{Store: f.store, commit: func(changes []lifecycle.Change) error {
+				commits.mu.Lock()
+				defer commits.mu.Unlock()
+				largest = max(largest, len(changes))
+				return nil
+			}}
+			s := f.executor(lifecycle.Config{BatchSize: 4, CommitsInFlight: inFlight, Builder: b, Concurrency: 20}, store).Tick(f.ctx, monday)
+			wantStats(t, s, 60, 0, 0)
+			if largest > 4 {
+				t.Errorf("%s, %d in flight: a commit of %d changes", name, inFlight, largest)
+			}
+		}
+	}
+}
