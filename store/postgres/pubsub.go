@@ -1,0 +1,88 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// Pubsub is an [acquirer.Pubsub] over LISTEN and NOTIFY. It sends on a connection of its own and outside of any
+// transaction, because a transaction that notifies takes a lock of the whole database at its commit. It is safe for
+// concurrent use; what is published at once is sent one after the other.
+type Pubsub struct {
+	pool    *pgxpool.Pool
+	channel string
+	// sending is held by whoever uses conn.
+	sending chan struct{}
+	conn    *pgx.Conn
+}
+
+var _ acquirer.Pubsub = (*Pubsub)(nil)
+
+// NewPubsub returns a pubsub between all processes that name the same schema in a database. Its connections are made like
+// those of the pool, but are not of it. It connects when it is used; call [Pubsub.Close] at the end.
+func NewPubsub(pool *pgxpool.Pool, cfg Config) (*Pubsub, error) {
+	s, err := New(pool, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Pubsub{pool: pool, channel: s.cfg.Schema + "_jobs", sending: make(chan struct{}, 1)}, nil
+}
+
+// Publish implements [acquirer.Pubsub]. A connection that turns out to be broken is replaced once.
+func (p *Pubsub) Publish(ctx context.Context, message string) error {
+	select {
+	case p.sending <- struct{}{}:
+		defer func() { <-p.sending }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	fresh := p.conn == nil
+	err := p.send(ctx, message)
+	if err != nil && !fresh && ctx.Err() == nil {
+		err = p.send(ctx, message)
+	}
+	if err != nil {
+		return fmt.Errorf("notify %s: %w", p.channel, err)
+	}
+	return nil
+}
+
+func (p *Pubsub) send(ctx context.Context, message string) (err error) {
+	if p.conn == nil {
+		if p.conn, err = connect(ctx, p.pool); err != nil {
+			return err
+		}
+	}
+	if _, err = p.conn.Exec(ctx, `SELECT pg_notify($1, $2)`, p.channel, message); err != nil {
+		disconnect(p.conn)
+		p.conn = nil
+	}
+	return err
+}
+
+// Listen implements [acquirer.Pubsub].
+func (p *Pubsub) Listen(ctx context.Context, l acquirer.Listener) error {
+	return listen(ctx, p.pool, p.channel, l.Gap, l.Message)
+}
+
+// Close closes the connection that Publish uses, waiting for a message on its way. Listeners end with their contexts. A
+// closed pubsub that is used again connects again.
+func (p *Pubsub) Close(ctx context.Context) error {
+	select {
+	case p.sending <- struct{}{}:
+		defer func() { <-p.sending }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if p.conn == nil {
+		return nil
+	}
+	err := p.conn.Close(ctx)
+	p.conn = nil
+	return err
+}
