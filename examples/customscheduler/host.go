@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// What follows is the host's own business with its tables. The engine asks one thing of it: whoever changes a person or a
+// blueprint makes their desks due at once, with a new edition, so that no decision made of the old values is committed.
+
+func (d *Desks) savePerson(ctx context.Context, now time.Time, o lifecycle.Owner) error {
+	return d.save(ctx, now, "people", "person", o.ID, d.person(&o))
+}
+
+func (d *Desks) saveBlueprint(ctx context.Context, now time.Time, t lifecycle.Template) error {
+	return d.save(ctx, now, "blueprints", "blueprint", t.ID, blueprint(&t))
+}
+
+// save writes a row of a table, and wakes the desks that refer to it.
+func (d *Desks) save(ctx context.Context, now time.Time, table, reference string, id uuid.UUID, columns []column) error {
+	return d.inTx(ctx, func(tx *sql.Tx) error {
+		insert := insertion(table, columns) + " ON CONFLICT (id) DO UPDATE SET " + namesOf(columns, "%[1]s = excluded.%[1]s", ", ")
+		if _, err := tx.ExecContext(ctx, insert, valuesOf(columns)...); err != nil {
+			return fmt.Errorf("save into %s: %w", table, err)
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE desks SET edition = edition + 1, look_at = ? WHERE gone = 0 AND `+reference+` = ?`, now.UnixMicro(), id)
+		return err
+	})
+}
+
+// addDesks makes new desks, all or none. They are due at once: only the engine knows when to look at them next.
+func (d *Desks) addDesks(ctx context.Context, now time.Time, desks ...lifecycle.Workspace) error {
+	return d.inTx(ctx, func(tx *sql.Tx) error {
+		for _, w := range desks {
+			w.Revision, w.WakeAt = 1, now
+			s, part := lifecycle.Snapshot{Workspace: w}, shard(w.ID)
+			columns := append(append(fixed(&w), d.living(&s)...), column{"shard", &part})
+			if _, err := tx.ExecContext(ctx, insertion("desks", columns), valuesOf(columns)...); err != nil {
+				return fmt.Errorf("add desk %s: %w", w.ID, err)
+			}
+		}
+		return nil
+	})
+}
+
+func insertion(table string, columns []column) string {
+	marks := strings.TrimSuffix(strings.Repeat("?, ", len(columns)), ", ")
+	return "INSERT INTO " + table + " (" + namesOf(columns, "%s", ", ") + ") VALUES (" + marks + ")"
+}
+
+func (d *Desks) inTx(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := d.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it has nothing to do
+	if err := do(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// task is a row of the host's queue.
+type task struct {
+	desk      uuid.UUID
+	label     string
+	number    int64
+	what, why string
+	ready     time.Time
+}
+
+// tasks returns those that are waiting or under way, the one that is ready first.
+func (d *Desks) tasks(ctx context.Context) ([]task, error) {
+	rows, err := d.db.QueryContext(ctx, `SELECT t.desk, d.label, t.run_no, t.what, t.why, t.ready
+		FROM tasks t JOIN desks d ON d.id = t.desk ORDER BY t.ready, d.label`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []task
+	for rows.Next() {
+		var t task
+		if err := rows.Scan(&t.desk, &t.label, &t.number, &t.what, &t.why, instant{&t.ready}); err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, rows.Err()
+}
+
+func (d *Desks) forget(ctx context.Context, t task) error {
+	_, err := d.db.ExecContext(ctx, `DELETE FROM tasks WHERE desk = ? AND run_no = ?`, t.desk, t.number)
+	return err
+}
+
+// earliest is when the next desk wants to be looked at, zero for never.
+func (d *Desks) earliest(ctx context.Context) (at time.Time, err error) {
+	err = d.db.QueryRowContext(ctx, `SELECT min(look_at) FROM desks`).Scan(instant{&at})
+	return at, err
+}
