@@ -3,6 +3,7 @@ package acquirer
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +23,9 @@ const MaxResult = 1 << 20
 func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 	if err := e.check(); err != nil {
 		return Job{}, err
+	}
+	if e.Delay > 0 {
+		e.ReadyAt, e.Delay = a.clock.Now().Add(e.Delay), 0
 	}
 	e.Error, e.ReadyAt = clean(e.Error, maxErrorText), StoredTime(e.ReadyAt)
 	for failures := 0; ; failures++ {
@@ -50,8 +54,11 @@ func (e End) check() error {
 	default:
 		return invalid("outcome", e.Outcome, "must be succeeded, failed, canceled, requeued or released")
 	}
-	if len(e.Result) > MaxResult {
-		return invalid("result", len(e.Result), "too many bytes")
+	switch {
+	case len(e.Result) > MaxResult:
+		return invalid("result", len(e.Result), "at most "+strconv.Itoa(MaxResult)+" bytes")
+	case e.Delay < 0:
+		return invalid("delay", e.Delay, "must not be negative")
 	}
 	return nil
 }
@@ -68,7 +75,7 @@ func (a *Acquirer) Fail(ctx context.Context, lease Lease, reason string) (Job, e
 
 // Requeue ends the attempt and puts the job back into line, in front, after a delay.
 func (a *Acquirer) Requeue(ctx context.Context, lease Lease, delay time.Duration, reason string) (Job, error) {
-	return a.End(ctx, End{Lease: lease, Outcome: OutcomeRequeued, Error: reason, ReadyAt: a.clock.Now().Add(delay)})
+	return a.End(ctx, End{Lease: lease, Outcome: OutcomeRequeued, Error: reason, Delay: delay})
 }
 
 // Release gives a job back as if it had never been handed out.

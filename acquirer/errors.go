@@ -23,6 +23,9 @@ var (
 	// ErrStopped says that Run has returned, or is about to: nobody hands out jobs here any more.
 	ErrStopped = errors.New("acquirer stopped")
 
+	// ErrDraining is the cause of a job's context when its [Worker] stops and has waited long enough.
+	ErrDraining = errors.New("worker is stopping")
+
 	// ErrJobCanceled is the cause of a job's context when somebody asked for the job to be canceled.
 	ErrJobCanceled = errors.New("job canceled")
 )

@@ -199,6 +199,9 @@ type End struct {
 	Result  []byte
 	// ReadyAt is when a requeued or released job may be claimed again. Defaults to at once.
 	ReadyAt time.Time
+	// Delay counts from when [Acquirer.End] is called, and wins over ReadyAt: for workers whose clock is not
+	// ours. Stores never see it.
+	Delay time.Duration
 }
 
 // Ended is the answer to one end.

@@ -1,0 +1,447 @@
+package acquirer_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+)
+
+// hand posts a job and hands it out.
+func (f *fleet) hand(a *acquirer.Acquirer, change ...func(*acquirer.Request)) acquirer.Job {
+	f.t.Helper()
+	r := f.request(nil)
+	for _, c := range change {
+		c(&r)
+	}
+	w := f.join(a, r)
+	f.enqueue(a, f.posting(nil))
+	return f.mustGet(w, "posted for this worker")
+}
+
+// kill ends a process the hard way: from now on the store does not hear from it.
+func (f *fleet) kill(stop func()) {
+	f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+		return acquirertest.Fault{Down: true}
+	})
+	stop()
+	f.store.Choose(nil)
+}
+
+func TestKilledProcess(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, stop := f.startStoppable()
+		job := f.hand(a)
+		b := f.start(func(c *acquirer.Config) {
+			c.Lost = map[string]acquirer.LostPolicy{"": acquirer.RequeueLost(3, 0)}
+		})
+		w := f.joinPlain(b)
+		f.pass(15 * time.Second)
+		f.kill(stop)
+		begun := time.Now()
+		<-w.done
+		took := time.Since(begun)
+		if got := f.mustGet(w, "after a kill"); got.ID != job.ID || got.Attempt != 2 || got.Fence <= job.Fence {
+			t.Fatalf("got %s, attempt %d, fence %d after %d", got.ID, got.Attempt, got.Fence, job.Fence)
+		}
+		if took > 40*time.Second { // the lease and one heartbeat
+			t.Errorf("requeued after %s", took)
+		}
+		if lost := f.happened(acquirer.EventProcessLost); len(lost) != 1 {
+			t.Errorf("%d events of a lost process, want 1", len(lost))
+		}
+		if reaped := f.happened(acquirer.EventReaped); len(reaped) != 1 || reaped[0].Job.ID != job.ID {
+			t.Errorf("reaped events: %+v", reaped)
+		}
+		if _, err := b.Complete(f.ctx, job.Lease(), nil); !errors.Is(err, acquirer.ErrLeaseLost) {
+			t.Errorf("the dead worker's result: %v, want ErrLeaseLost", err)
+		}
+	})
+}
+
+// Among many replicas that all see a loss, one decides and each event is given once.
+func TestLossIsDecidedOnce(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, stop := f.startStoppable()
+		job := f.hand(a)
+		for range 4 {
+			f.start(func(c *acquirer.Config) {
+				c.Lost = map[string]acquirer.LostPolicy{"": acquirer.FailLost()}
+			})
+		}
+		f.pass(15 * time.Second)
+		f.kill(stop)
+		f.pass(2 * time.Minute)
+		if reaped := f.happened(acquirer.EventReaped); len(reaped) != 1 {
+			t.Errorf("%d reaped events, want 1", len(reaped))
+		}
+		if got := f.stored(job.ID); got.State != acquirer.Failed || !strings.Contains(got.Error, "lost") {
+			t.Errorf("the job is %s: %s", got.State, got.Error)
+		}
+	})
+}
+
+func TestLostPolicies(t *testing.T) {
+	t.Parallel()
+	ask := func(v acquirer.Verdict, err error) acquirer.LostPolicy {
+		return func(context.Context, acquirer.Job) (acquirer.Verdict, error) { return v, err }
+	}
+	for name, test := range map[string]struct {
+		policy acquirer.LostPolicy
+		want   acquirer.State
+	}{
+		"requeue":              {acquirer.RequeueLost(2, time.Hour), acquirer.Pending},
+		"attempts used up":     {acquirer.RequeueLost(1, 0), acquirer.Failed},
+		"fail":                 {acquirer.FailLost(), acquirer.Failed},
+		"asked: it was done":   {ask(acquirer.Verdict{Outcome: acquirer.OutcomeSucceeded}, nil), acquirer.Succeeded},
+		"asked: no answer":     {ask(acquirer.Verdict{}, errors.New("busy")), acquirer.Running},
+		"asked: nonsense":      {ask(acquirer.Verdict{Outcome: acquirer.OutcomeReleased}, nil), acquirer.Running},
+		"asked: it panics":     {func(context.Context, acquirer.Job) (acquirer.Verdict, error) { panic("no") }, acquirer.Running},
+		"asked: canceled then": {ask(acquirer.Verdict{Outcome: acquirer.OutcomeCanceled}, nil), acquirer.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				a, stop := f.startStoppable()
+				job := f.hand(a)
+				f.start(func(c *acquirer.Config) { c.Lost = map[string]acquirer.LostPolicy{"build": test.policy} })
+				f.pass(15 * time.Second)
+				f.kill(stop)
+				f.pass(90 * time.Second)
+				if got := f.stored(job.ID); got.State != test.want {
+					t.Errorf("the job is %s (%s), want %s", got.State, got.Error, test.want)
+				}
+			})
+		})
+	}
+}
+
+// A policy that could not answer is asked again until it can.
+func TestPolicyIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, stop := f.startStoppable()
+		job := f.hand(a)
+		asked := 0
+		f.start(func(c *acquirer.Config) {
+			c.Lost = map[string]acquirer.LostPolicy{"": func(context.Context, acquirer.Job) (acquirer.Verdict, error) {
+				if asked++; asked < 3 {
+					return acquirer.Verdict{}, errors.New("do not know yet")
+				}
+				return acquirer.Verdict{Outcome: acquirer.OutcomeFailed}, nil
+			}}
+		})
+		f.pass(15 * time.Second)
+		f.kill(stop)
+		f.pass(3 * time.Minute)
+		if got := f.stored(job.ID); got.State != acquirer.Failed || asked != 3 {
+			t.Errorf("the job is %s after %d questions", got.State, asked)
+		}
+	})
+}
+
+// A process that cannot reach the store stops its own jobs before anybody else may have them.
+func TestFencedBeforeOthersTakeOver(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		lonely := acquirertest.Wrap(f.inner)
+		f.store, lonely = lonely, f.store
+		a := f.start() // on a connection of its own
+		mine := f.store
+		f.store = lonely
+		b := f.start(func(c *acquirer.Config) {
+			c.Lost = map[string]acquirer.LostPolicy{"": acquirer.RequeueLost(9, 0)}
+		})
+		job := f.hand(a)
+		ctx, stop := a.Watch(f.ctx, job.Lease())
+		defer stop()
+		var stopped time.Time
+		context.AfterFunc(ctx, func() { stopped = time.Now() })
+		w := f.joinPlain(b)
+		f.pass(13 * time.Second)
+		mine.Choose(func(acquirertest.Verb) acquirertest.Fault {
+			return acquirertest.Fault{Before: func(ctx context.Context) { <-ctx.Done() }} // a black hole
+		})
+		<-w.done
+		taken := time.Now()
+		synctest.Wait()
+		f.mustGet(w, "after the other was cut off")
+		if stopped.IsZero() || !errors.Is(context.Cause(ctx), acquirer.ErrLeaseLost) {
+			t.Fatalf("the job was not stopped: %v", context.Cause(ctx))
+		}
+		if margin := taken.Sub(stopped); margin < 5*time.Second {
+			t.Errorf("stopped only %s before another had it", margin)
+		}
+		mine.Choose(nil)
+		f.pass(time.Minute)
+		again := f.joinPlain(a)
+		f.enqueue(a, f.posting(nil))
+		f.mustGet(again, "after the connection came back, under a new name")
+	})
+}
+
+// A process that is told that it was declared lost stops its jobs and goes on under a new name.
+func TestDeclaredLost(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		job := f.hand(a)
+		ctx, stop := a.Watch(f.ctx, job.Lease())
+		defer stop()
+		if _, err := f.inner.Bury(f.ctx, acquirer.Burial{Process: job.Process, Beats: 1, Limit: 1}); err != nil {
+			t.Fatal(err)
+		}
+		w := f.joinPlain(a)
+		f.enqueue(a, f.posting(nil))
+		f.settle()
+		if got := f.mustGet(w, "under a new name"); got.Process == job.Process {
+			t.Error("the lost process claimed again")
+		}
+		if !errors.Is(context.Cause(ctx), acquirer.ErrLeaseLost) {
+			t.Errorf("the lost process's job goes on: %v", context.Cause(ctx))
+		}
+		if _, err := a.AcquireJobs(canceledContext(), f.request(nil), 1); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func canceledContext() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// A worker elsewhere that falls silent loses its job although this process lives.
+func TestSilentWorker(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start(func(c *acquirer.Config) {
+			c.Lost = map[string]acquirer.LostPolicy{"": acquirer.RequeueLost(9, 0)}
+		})
+		job := f.hand(a, func(r *acquirer.Request) { r.Silence = 20 * time.Second })
+		w := f.joinPlain(a)
+		for range 5 {
+			f.pass(15 * time.Second)
+			if _, err := a.Renew(f.ctx, acquirer.Report{Lease: job.Lease(), Worker: job.Worker}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if w.over() {
+			t.Fatal("a worker that reports was taken for silent")
+		}
+		f.pass(21 * time.Second)
+		if got := f.mustGet(w, "after the silence"); got.ID != job.ID || got.Attempt != 2 {
+			t.Errorf("got %s in attempt %d", got.ID, got.Attempt)
+		}
+		_, err := a.Renew(f.ctx, acquirer.Report{Lease: job.Lease(), Worker: job.Worker})
+		if !errors.Is(err, acquirer.ErrLeaseLost) {
+			t.Errorf("the silent worker's report: %v", err)
+		}
+	})
+}
+
+// A worker elsewhere outlives the process that gave it the job, by reporting to another one.
+func TestWorkerMovesToAnotherProcess(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, stop := f.startStoppable()
+		b := f.start()
+		job := f.hand(a, func(r *acquirer.Request) { r.Silence = time.Minute })
+		f.kill(stop)
+		report := acquirer.Report{
+			Lease: job.Lease(), Worker: job.Worker, Silence: time.Minute,
+			Progress: &acquirer.Progress{Percent: 50}, Lines: []acquirer.Line{{Text: "still here\x00"}},
+		}
+		for range 10 {
+			if canceled, err := b.Renew(f.ctx, report); err != nil || canceled {
+				t.Fatal(canceled, err)
+			}
+			f.pass(20 * time.Second)
+		}
+		if n := b.Stats().Holding; n != 1 {
+			t.Errorf("the new process keeps %d leases, want 1", n)
+		}
+		got, err := b.Complete(f.ctx, job.Lease(), nil)
+		if err != nil || got.Attempt != 1 || got.Progress.Percent != 50 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		lines, err := f.inner.Lines(f.ctx, job.ID, 0, 1)
+		if err != nil || len(lines) != 1 || lines[0].Text != "still here" || lines[0].At.IsZero() {
+			t.Errorf("lines %+v, %v", lines, err)
+		}
+	})
+}
+
+func TestCancelRunningJob(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, b := f.start(), f.start()
+		job := f.hand(a)
+		ctx, stop := a.Watch(f.ctx, job.Lease())
+		defer stop()
+		if _, err := b.Cancel(f.ctx, "enough", job.ID, job.ID); err != nil {
+			t.Fatal(err)
+		}
+		f.pass(50 * time.Millisecond)
+		if !errors.Is(context.Cause(ctx), acquirer.ErrJobCanceled) {
+			t.Fatalf("the job's context: %v", context.Cause(ctx))
+		}
+		canceled, err := a.Renew(f.ctx, acquirer.Report{Lease: job.Lease(), Worker: job.Worker})
+		if err != nil || !canceled {
+			t.Errorf("a report is answered %v, %v", canceled, err)
+		}
+	})
+}
+
+// A cancellation whose message was lost is told by the next heartbeat.
+func TestCancelWithoutMessage(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		job := f.hand(a)
+		ctx, stop := a.Watch(f.ctx, job.Lease())
+		defer stop()
+		if _, err := f.inner.Cancel(f.ctx, acquirer.Cancellation{Now: time.Now(), IDs: []uuid.UUID{job.ID}}); err != nil {
+			t.Fatal(err)
+		}
+		f.pass(11 * time.Second)
+		if !errors.Is(context.Cause(ctx), acquirer.ErrJobCanceled) {
+			t.Errorf("after a heartbeat: %v", context.Cause(ctx))
+		}
+	})
+}
+
+// A result survives a store that fails for a while, and an answer that was lost.
+func TestEndIsRepeated(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		job := f.hand(a)
+		fails := 3
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+			if v != acquirertest.End || fails == 0 {
+				return acquirertest.Fault{}
+			}
+			fails--
+			return acquirertest.Fault{Down: fails > 0, Lost: fails == 0}
+		})
+		got, err := a.Complete(f.ctx, job.Lease(), []byte("dear"))
+		if err != nil || got.State != acquirer.Succeeded || string(got.Result) != "dear" {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		if n := f.store.Calls(acquirertest.End); n != 4 {
+			t.Errorf("%d calls, want 4", n)
+		}
+	})
+}
+
+// Ends of many workers at once share their calls.
+func TestEndsShareCalls(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		const n = 100
+		for range n {
+			f.slip(f.posting(nil))
+		}
+		jobs, err := a.AcquireJobs(f.ctx, f.request(nil), n)
+		if err != nil || len(jobs) != n {
+			t.Fatalf("%d jobs, %v", len(jobs), err)
+		}
+		goOn := make(chan struct{})
+		f.store.Once(acquirertest.End, acquirertest.Fault{Before: func(context.Context) { <-goOn }})
+		errs := make(chan error, n)
+		for _, job := range jobs {
+			go func() {
+				_, err := a.Complete(f.ctx, job.Lease(), nil)
+				errs <- err
+			}()
+		}
+		synctest.Wait()
+		close(goOn)
+		for range n {
+			if err := <-errs; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if calls := f.store.Calls(acquirertest.End); calls > 2 {
+			t.Errorf("%d calls for %d ends, want 2", calls, n)
+		}
+	})
+}
+
+// A requeued job with a pause is handed out when the pause is over, not at the next backup.
+func TestDelayedJobs(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, b := f.start(), f.start()
+		job := f.hand(a)
+		if _, err := a.Requeue(f.ctx, job.Lease(), 7*time.Second, "try later"); err != nil {
+			t.Fatal(err)
+		}
+		w := f.joinPlain(b)
+		begun := time.Now()
+		<-w.done
+		if took := time.Since(begun); f.mustGet(w, "after the pause").ID != job.ID || took < 7*time.Second || took > 7100*time.Millisecond {
+			t.Errorf("handed out after %s, want 7 s", took)
+		}
+		p := f.posting(nil)
+		p.NotBefore = time.Now().Add(time.Minute)
+		f.enqueue(a, p)
+		w = f.joinPlain(b)
+		begun = time.Now()
+		<-w.done
+		if took := time.Since(begun); took < time.Minute || took > time.Minute+100*time.Millisecond {
+			t.Errorf("handed out after %s, want a minute", took)
+		}
+	})
+}
+
+// A graceful stop takes an idle process off the register, so that nobody counts on it.
+func TestGracefulLeave(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		_, stop := f.startStoppable()
+		b := f.start()
+		f.pass(11 * time.Second)
+		if n := b.Stats().Processes; n != 2 {
+			t.Fatalf("%d processes, want 2", n)
+		}
+		stop()
+		f.pass(11 * time.Second)
+		if n := b.Stats().Processes; n != 1 {
+			t.Errorf("%d processes after a stop, want 1", n)
+		}
+		if lost := f.happened(acquirer.EventProcessLost); len(lost) != 0 {
+			t.Errorf("a graceful stop was reported as a loss: %+v", lost)
+		}
+	})
+}
+
+// The store may be down when the process starts: it registers when it can, and serves then.
+func TestStartWithoutStore(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		f.store.Choose(func(acquirertest.Verb) acquirertest.Fault { return acquirertest.Fault{Down: true} })
+		f.slip(f.posting(nil))
+		a := f.start()
+		w := f.joinPlain(a)
+		f.pass(time.Minute)
+		if a.Stats().Registered {
+			t.Fatal("registered with a store that is down")
+		}
+		f.store.Choose(nil)
+		f.pass(15 * time.Second)
+		f.mustGet(w, "after the store came up")
+	})
+}

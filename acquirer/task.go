@@ -1,0 +1,243 @@
+package acquirer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// RetryError is an error after which a job shall be tried again.
+type RetryError struct {
+	Err   error
+	After time.Duration
+}
+
+// Retry wraps an error so that the job goes back into line instead of failing, and may start again after a
+// pause. It is up to the handler to give up at some [Job.Attempt].
+func Retry(after time.Duration, err error) error { return &RetryError{Err: err, After: after} }
+
+// Error implements error.
+func (e *RetryError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the wrapped error.
+func (e *RetryError) Unwrap() error { return e.Err }
+
+// maxPending bounds the lines kept while they cannot be sent, and flushAt is how many are sent without waiting.
+const (
+	maxPending = 10_000
+	flushAt    = 200
+)
+
+// Task is a job in the hands of a [Handler]. Its methods are safe for concurrent use and never wait.
+type Task struct {
+	// Job as it was claimed.
+	Job Job
+
+	mu       sync.Mutex
+	progress *Progress
+	lines    []Line
+	partial  []byte
+	dropped  int
+	full     chan struct{} // room for one
+}
+
+func newTask(job Job) *Task { return &Task{Job: job, full: make(chan struct{}, 1)} }
+
+// Progress says how far the work is: a percentage, cut to 0..100, and a word about it.
+func (t *Task) Progress(percent int, message string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.progress = &Progress{Percent: min(max(percent, 0), 100), Message: message}
+}
+
+// Logf adds a line to the job's log.
+func (t *Task) Logf(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.add(fmt.Sprintf(format, args...))
+}
+
+// Write adds whole lines to the job's log; what follows the last line break waits for more. So a Task can be
+// the output of a command.
+func (t *Task) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.partial = append(t.partial, p...)
+	for {
+		line, rest, found := bytes.Cut(t.partial, []byte("\n"))
+		if !found {
+			break
+		}
+		t.add(string(bytes.TrimSuffix(line, []byte("\r"))))
+		t.partial = rest
+	}
+	if len(t.partial) > MaxLine {
+		t.add(string(t.partial))
+		t.partial = nil
+	}
+	return len(p), nil
+}
+
+// add keeps the newest lines when there are too many. The caller holds the lock.
+func (t *Task) add(text string) {
+	if len(t.lines) == maxPending {
+		t.lines = t.lines[1:]
+		t.dropped++
+	}
+	t.lines = append(t.lines, Line{Text: text})
+	if len(t.lines) >= flushAt {
+		select {
+		case t.full <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// take empties the task into a report. Last also takes an unfinished line.
+func (t *Task) take(r *Report, last bool) (something bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if last && len(t.partial) > 0 {
+		t.add(string(t.partial))
+		t.partial = nil
+	}
+	r.Progress, r.Lines = t.progress, t.lines
+	if t.dropped > 0 {
+		note := Line{Text: fmt.Sprintf("%d lines could not be sent in time and were dropped", t.dropped)}
+		r.Lines = append([]Line{note}, r.Lines...)
+	}
+	t.progress, t.lines, t.dropped = nil, nil, 0
+	return r.Progress != nil || len(r.Lines) > 0
+}
+
+// putBack takes in again what could not be sent, in front of what came meanwhile.
+func (t *Task) putBack(r Report) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.progress == nil {
+		t.progress = r.Progress
+	}
+	t.lines = append(r.Lines, t.lines...)
+	if n := len(t.lines) - maxPending; n > 0 {
+		t.lines = t.lines[n:]
+		t.dropped += n
+	}
+}
+
+// stack is that of a panic, without ours above it.
+func stack() string { return string(debug.Stack()) }
+
+// reporter sends what a task has to say, and keeps its lease if the source is far away.
+type reporter struct {
+	*Worker
+	task   *Task
+	cancel context.CancelCauseFunc
+	// saidAt is when the last report that arrived was begun.
+	saidAt time.Time
+}
+
+func (w *Worker) reporter(t *Task, cancel context.CancelCauseFunc) *reporter {
+	return &reporter{Worker: w, task: t, cancel: cancel, saidAt: w.cfg.Clock.Now()}
+}
+
+// run reports until finished is closed, and then for the last time.
+func (r *reporter) run(ctx context.Context, finished <-chan struct{}) {
+	period := r.cfg.Flush
+	if r.cfg.Silence > 0 {
+		period = min(period, r.cfg.Silence/3)
+	}
+	fence := r.fence()
+	defer fence.Stop()
+	timer := r.cfg.Clock.NewTimer(period, "worker", "report")
+	defer timer.Stop()
+	for {
+		select {
+		case <-finished:
+			r.last(ctx)
+			return
+		case <-r.task.full:
+		case <-timer.C:
+			timer.Reset(period, "worker", "report")
+		}
+		if r.report(ctx, false) {
+			fence.Reset(r.left(), "worker", "fence")
+		}
+	}
+}
+
+// stopper is a timer that ends the work.
+type stopper interface {
+	Stop(tags ...string) bool
+	Reset(d time.Duration, tags ...string) bool
+}
+
+// fence stops the job when no report has arrived for three quarters of the silence agreed: after all of it
+// somebody else may have the job.
+func (r *reporter) fence() stopper {
+	if r.cfg.Silence <= 0 {
+		return noFence{}
+	}
+	return r.cfg.Clock.AfterFunc(r.left(), func() { r.cancel(ErrLeaseLost) }, "worker", "fence")
+}
+
+func (r *reporter) left() time.Duration {
+	return r.cfg.Silence*3/4 - r.cfg.Clock.Since(r.saidAt)
+}
+
+type noFence struct{}
+
+func (noFence) Stop(...string) bool                 { return true }
+func (noFence) Reset(time.Duration, ...string) bool { return true }
+
+// report sends one report if there is something to say, or if silence itself would say too much. It says
+// whether one arrived.
+func (r *reporter) report(ctx context.Context, last bool) bool {
+	report := Report{Lease: r.task.Job.Lease(), Worker: r.cfg.ID, Silence: r.cfg.Silence}
+	due := r.cfg.Silence > 0 && r.cfg.Clock.Since(r.saidAt) >= r.cfg.Silence/3
+	if !r.task.take(&report, last) && !due {
+		return false
+	}
+	begun := r.cfg.Clock.Now()
+	ctx, cancel := r.bound(ctx)
+	defer cancel()
+	canceled, err := r.source.Renew(ctx, report)
+	switch {
+	case errors.Is(err, ErrLeaseLost):
+		r.cancel(ErrLeaseLost)
+		return false
+	case err != nil:
+		r.task.putBack(report)
+		r.cfg.Logger.Warn("report not sent", "job_id", report.Lease.Job, "error", err)
+		return false
+	}
+	if canceled {
+		r.cancel(ErrJobCanceled)
+	}
+	r.saidAt = begun
+	return true
+}
+
+// bound keeps a report that hangs from holding up the next, also after the job's own context has ended.
+func (r *reporter) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := 10 * time.Second
+	if r.cfg.Silence > 0 {
+		limit = min(limit, r.cfg.Silence/3)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	guard := r.cfg.Clock.AfterFunc(limit, cancel, "worker", "report limit")
+	return ctx, func() {
+		guard.Stop()
+		cancel()
+	}
+}
+
+// last sends what is left. What cannot be sent now is lost, which is said in the worker's own log.
+func (r *reporter) last(ctx context.Context) {
+	if !errors.Is(context.Cause(ctx), ErrLeaseLost) {
+		r.report(ctx, true)
+	}
+}

@@ -1,0 +1,315 @@
+package acquirer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+)
+
+// work starts a worker on a source; the returned function stops it and waits.
+func (f *fleet) work(source acquirer.Source, handler acquirer.Handler, change ...func(*acquirer.WorkerConfig)) func() {
+	f.t.Helper()
+	cfg := acquirer.WorkerConfig{Organization: f.org, Types: []string{"build"}}
+	for _, c := range change {
+		c(&cfg)
+	}
+	w, err := acquirer.NewWorker(source, handler, cfg)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(f.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := w.Run(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, acquirer.ErrStopped) {
+			f.t.Errorf("the worker ended with %v", err)
+		}
+	}()
+	stop := func() { cancel(); <-done }
+	f.stoppers = append([]func(){stop}, f.stoppers...)
+	synctest.Wait()
+	return stop
+}
+
+func TestWorkerOutcomes(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		handler acquirer.Handler
+		want    acquirer.State
+		text    string
+	}{
+		"result": {func(context.Context, *acquirer.Task) ([]byte, error) { return []byte("r"), nil }, acquirer.Succeeded, ""},
+		"error":  {func(context.Context, *acquirer.Task) ([]byte, error) { return nil, errors.New("no disk") }, acquirer.Failed, "no disk"},
+		"panic":  {func(context.Context, *acquirer.Task) ([]byte, error) { panic("oops") }, acquirer.Failed, "panic: oops"},
+		"goexit": {func(context.Context, *acquirer.Task) ([]byte, error) { runtime.Goexit(); return nil, nil }, acquirer.Failed, "without returning"},
+		"retry": {func(_ context.Context, task *acquirer.Task) ([]byte, error) {
+			if task.Job.Attempt < 3 {
+				return nil, acquirer.Retry(time.Minute, errors.New("not yet"))
+			}
+			return nil, nil
+		}, acquirer.Succeeded, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				a := f.start()
+				f.work(a, test.handler)
+				job := f.enqueue(a, f.posting(nil))[0]
+				f.pass(5 * time.Minute)
+				got := f.stored(job.ID)
+				if got.State != test.want || !strings.Contains(got.Error, test.text) {
+					t.Errorf("the job is %s: %q", got.State, got.Error)
+				}
+				next := f.enqueue(a, f.posting(nil))[0]
+				f.pass(5 * time.Minute)
+				if !f.stored(next.ID).State.Final() {
+					t.Error("the worker did not go on")
+				}
+			})
+		})
+	}
+}
+
+func TestWorkerSlots(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		var now, most atomic.Int64
+		f.work(a, func(context.Context, *acquirer.Task) ([]byte, error) {
+			most.Store(max(most.Load(), now.Add(1)))
+			time.Sleep(time.Second) // in a bubble
+			now.Add(-1)
+			return nil, nil
+		}, func(c *acquirer.WorkerConfig) { c.Slots = 3 })
+		for range 9 {
+			f.enqueue(a, f.posting(nil))
+		}
+		f.pass(10 * time.Second)
+		if most.Load() != 3 {
+			t.Errorf("%d jobs at once, want 3", most.Load())
+		}
+		if n := a.Stats().Holding; n != 0 {
+			t.Errorf("%d jobs not ended", n)
+		}
+	})
+}
+
+func TestWorkerReports(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		f.work(a, func(_ context.Context, task *acquirer.Task) ([]byte, error) {
+			task.Progress(140, "nearly")
+			fmt.Fprint(task, "one\r\ntwo\nthr")
+			time.Sleep(3 * time.Second) // in a bubble
+			fmt.Fprint(task, "ee")
+			task.Logf("four %d", 4)
+			return nil, nil
+		})
+		job := f.enqueue(a, f.posting(nil))[0]
+		f.pass(2 * time.Second)
+		if got := f.stored(job.ID); got.Progress != (acquirer.Progress{Percent: 100, Message: "nearly"}) {
+			t.Errorf("progress while it runs: %+v", got.Progress)
+		}
+		f.pass(2 * time.Second)
+		lines, err := f.inner.Lines(f.ctx, job.ID, 0, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var texts []string
+		for _, line := range lines {
+			texts = append(texts, line.Text)
+		}
+		if got := strings.Join(texts, "|"); got != "one|two|four 4|three" {
+			t.Errorf("lines %q", got)
+		}
+	})
+}
+
+// Lines are kept while the store is away, and none is lost or out of order afterwards.
+func TestWorkerReportsAfterOutage(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		f.work(a, func(_ context.Context, task *acquirer.Task) ([]byte, error) {
+			for i := range 10 {
+				task.Logf("%d", i)
+				time.Sleep(time.Second) // in a bubble
+			}
+			return nil, nil
+		})
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault { return acquirertest.Fault{Down: v == acquirertest.Renew} })
+		job := f.enqueue(a, f.posting(nil))[0]
+		f.pass(5500 * time.Millisecond)
+		f.store.Choose(nil)
+		f.pass(10 * time.Second)
+		lines, _ := f.inner.Lines(f.ctx, job.ID, 0, 100)
+		var got string
+		for _, line := range lines {
+			got += line.Text
+		}
+		if got != "0123456789" {
+			t.Errorf("lines %q", got)
+		}
+	})
+}
+
+func TestWorkerCancel(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		f.work(a, func(ctx context.Context, _ *acquirer.Task) ([]byte, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		job := f.enqueue(a, f.posting(nil))[0]
+		if _, err := a.Cancel(f.ctx, "stop", job.ID); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := f.stored(job.ID); got.State != acquirer.Canceled {
+			t.Errorf("the job is %s", got.State)
+		}
+	})
+}
+
+// Draining lets a job end, takes no new one, and in the end puts back what does not end.
+func TestWorkerDrains(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		stop := f.work(a, func(ctx context.Context, task *acquirer.Task) ([]byte, error) {
+			if string(task.Job.Payload) == "long" {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			time.Sleep(20 * time.Second) // in a bubble
+			return nil, ctx.Err()
+		}, func(c *acquirer.WorkerConfig) { c.Slots = 2 })
+		long := f.posting(nil)
+		long.Payload = []byte("long")
+		jobs := f.enqueue(a, f.posting(nil), long)
+		begun := time.Now()
+		go f.enqueueLater(a, 5*time.Second)
+		stop()
+		if took := time.Since(begun); took != time.Minute {
+			t.Errorf("drained in %s, want a minute", took)
+		}
+		if got := f.stored(jobs[0].ID); got.State != acquirer.Succeeded {
+			t.Errorf("the short job is %s: %s", got.State, got.Error)
+		}
+		if got := f.stored(jobs[1].ID); got.State != acquirer.Pending || got.Attempt != 1 {
+			t.Errorf("the long job is %s in attempt %d, want pending", got.State, got.Attempt)
+		}
+		if n := a.Stats().Waiting; n != 0 {
+			t.Errorf("%d slots still wait", n)
+		}
+	})
+}
+
+// enqueueLater posts later; nobody may take it.
+func (f *fleet) enqueueLater(a *acquirer.Acquirer, in time.Duration) {
+	time.Sleep(in) // in a bubble
+	_, _ = a.Enqueue(f.ctx, f.posting(nil))
+}
+
+// far is a source in another process whose connection the test can cut.
+type far struct {
+	*acquirertest.Store // only to count
+	inner               *acquirer.Acquirer
+	cut                 atomic.Bool
+}
+
+var errCut = errors.New("connection refused")
+
+func (s *far) AcquireJob(ctx context.Context, r acquirer.Request) (acquirer.Job, error) {
+	if s.cut.Load() {
+		return acquirer.Job{}, errCut
+	}
+	return s.inner.AcquireJob(ctx, r)
+}
+
+func (s *far) Renew(ctx context.Context, r acquirer.Report) (bool, error) {
+	if s.cut.Load() {
+		return false, errCut
+	}
+	return s.inner.Renew(ctx, r)
+}
+
+func (s *far) End(ctx context.Context, e acquirer.End) (acquirer.Job, error) {
+	if s.cut.Load() {
+		return acquirer.Job{}, errCut
+	}
+	return s.inner.End(ctx, e)
+}
+
+// A worker cut off from its source stops the job before the silence agreed is over, and the job comes back.
+func TestWorkerCutOff(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start(func(c *acquirer.Config) {
+			c.Lost = map[string]acquirer.LostPolicy{"": acquirer.RequeueLost(9, 0)}
+		})
+		source := &far{inner: a}
+		var running, overlaps atomic.Int64
+		var ended time.Time
+		handler := func(ctx context.Context, _ *acquirer.Task) ([]byte, error) {
+			if running.Add(1) > 1 {
+				overlaps.Add(1)
+			}
+			defer running.Add(-1)
+			<-ctx.Done()
+			ended = time.Now()
+			return nil, ctx.Err()
+		}
+		f.work(source, handler, func(c *acquirer.WorkerConfig) { c.Silence = 30 * time.Second })
+		f.enqueue(a, f.posting(nil))
+		f.pass(5 * time.Minute)
+		if running.Load() != 1 || !ended.IsZero() {
+			t.Fatal("a worker that reports was stopped")
+		}
+		second := f.joinPlain(a)
+		source.cut.Store(true)
+		begun := time.Now()
+		<-second.done
+		f.mustGet(second, "after the first worker was cut off")
+		taken := time.Now()
+		synctest.Wait()
+		if ended.IsZero() || !ended.Before(taken) || overlaps.Load() > 0 {
+			t.Errorf("stopped at %s, taken over at %s", ended.Sub(begun), taken.Sub(begun))
+		}
+	})
+}
+
+func TestWorkerConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	handler := func(context.Context, *acquirer.Task) ([]byte, error) { return nil, nil }
+	source := &far{}
+	for name, make := range map[string]func() (*acquirer.Worker, error){
+		"source": func() (*acquirer.Worker, error) {
+			return acquirer.NewWorker(nil, handler, acquirer.WorkerConfig{Types: []string{"a"}})
+		},
+		"handler": func() (*acquirer.Worker, error) {
+			return acquirer.NewWorker(source, nil, acquirer.WorkerConfig{Types: []string{"a"}})
+		},
+		"types": func() (*acquirer.Worker, error) { return acquirer.NewWorker(source, handler, acquirer.WorkerConfig{}) },
+		"worker.slots": func() (*acquirer.Worker, error) {
+			return acquirer.NewWorker(source, handler, acquirer.WorkerConfig{Types: []string{"a"}, Slots: -1})
+		},
+	} {
+		_, err := make()
+		var field *acquirer.FieldError
+		if !errors.As(err, &field) || field.Field != name {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
