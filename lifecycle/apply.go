@@ -33,7 +33,7 @@ func apply(s *Snapshot, d Decision, now time.Time, want topicSet) Change {
 		e.extendAtAutostart(d.DueAt)
 	case d.Rule == RuleReminder:
 		w.RemindedFor = s.Build.Deadline
-		e.tell(TopicNotice, Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(s)})
+		e.tell(TopicNotice, Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(s).time()})
 	}
 	return e.change()
 }
@@ -165,7 +165,7 @@ func (e *editor) extendAtAutostart(due time.Time) {
 		}
 		latest = next
 	}
-	e.s.Workspace.AutostartAfter = latest
+	e.s.Workspace.AutostartAfter = latest.UTC()
 	d := ttl(&e.s)
 	if d <= 0 {
 		return

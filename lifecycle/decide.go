@@ -37,7 +37,7 @@ func Decide(s Snapshot, now time.Time) Decision {
 func decide(s *Snapshot, now time.Time) Decision {
 	v := look(s, now)
 	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
-		if at, why := v.fires(r, s); why == none && !at.After(now) {
+		if at, why := v.fires(r, s); why == none && at <= v.now {
 			return act(r, s, now)
 		}
 	}
@@ -52,7 +52,7 @@ func act(r Rule, s *Snapshot, now time.Time) Decision {
 		d.Transition, d.Reason = TransitionStop, ReasonAutostop
 	case RuleAutostart:
 		d.Reason = ReasonAutostart
-		if d.Missed = tooLate(s, arm(r, s, now).at, now); !d.Missed {
+		if d.Missed = tooLate(s, arm(r, s).at, at(now)); !d.Missed {
 			d.Transition = TransitionStart
 		}
 	case RuleFailedCleanup:
@@ -70,16 +70,16 @@ func act(r Rule, s *Snapshot, now time.Time) Decision {
 
 // dueSince returns the instant from which the rule fired: where it was armed, or where what suspended it ended.
 func dueSince(r Rule, s *Snapshot, now time.Time) time.Time {
-	a := arm(r, s, now)
+	armed := arm(r, s).at
 	switch {
 	case r == RuleReminder:
-		return a.at
-	case a.at.Equal(always) && s.Workspace.WakeAt.IsZero():
+		return armed.time()
+	case armed == always && s.Workspace.WakeAt.IsZero():
 		return now
-	case a.at.Equal(always):
-		return release(s, earlier(s.Workspace.WakeAt, now))
+	case armed == always:
+		return release(s, at(earlier(s.Workspace.WakeAt, now))).time()
 	}
-	return release(s, a.at)
+	return release(s, armed).time()
 }
 
 // NextWake returns the earliest instant, not before now, at which [Decide] could answer something else than "nothing",
@@ -90,15 +90,18 @@ func NextWake(s Snapshot, now time.Time) time.Time {
 }
 
 func nextWake(s *Snapshot, now time.Time) time.Time {
-	var wake time.Time
+	wake := never
 	v := look(s, now)
 	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
 		if at, why := v.fires(r, s); why == none {
-			wake = earlier(wake, at)
+			wake = min(wake, at)
 		}
 	}
 	if fault(s) != nil {
-		wake = earlier(wake, scheduleRecheck(s, now))
+		wake = min(wake, at(scheduleRecheck(s, now)))
 	}
-	return wake.UTC()
+	if wake == v.now {
+		return now.UTC() // which may be between two instants
+	}
+	return wake.time()
 }

@@ -101,7 +101,7 @@ func explainRule(r Rule, s *Snapshot, acting Rule, now time.Time) RuleExplanatio
 		e.Because = acting.String() + " comes first"
 	default:
 		e.Verdict, e.ChangesAt = VerdictWaits, at.UTC()
-		if armed := arm(r, s, now).at; !armed.After(now) || armed.Before(at) {
+		if armed := arm(r, s).at.time(); !armed.After(now) || armed.Before(at) {
 			e.Because = heldBecause(s, later(armed, now))
 			if !armed.After(now) {
 				e.Verdict = VerdictHeld
@@ -155,7 +155,7 @@ func compared(r Rule, s *Snapshot, now time.Time) string {
 		if p.ReminderLead <= 0 || s.Build.Deadline.IsZero() {
 			return "reminder lead " + span(p.ReminderLead)
 		}
-		return fmt.Sprintf("%s within %s of the stop at %s", stamp(now), span(p.ReminderLead), stamp(stopAt(s)))
+		return fmt.Sprintf("%s within %s of the stop at %s", stamp(now), span(p.ReminderLead), stamp(stopAt(s).time()))
 	}
 	return ""
 }
@@ -180,8 +180,8 @@ func comparedAutostart(s *Snapshot, now time.Time) string {
 		return fmt.Sprintf("schedule %q", c.Text())
 	}
 	text := c.Humanize()
-	if a := armAutostart(s, now); a.is() {
-		text += fmt.Sprintf("; at rest since %s, next allowed start %s", stamp(later(s.Build.CreatedAt, s.Workspace.AutostartAfter)), stamp(a.at.In(c.Location())))
+	if a := armAutostart(s); a.is() {
+		text += fmt.Sprintf("; at rest since %s, next allowed start %s", stamp(restedSince(s)), stamp(a.at.time().In(c.Location())))
 	}
 	return text
 }
@@ -252,7 +252,7 @@ func sentence(r Rule, s *Snapshot) string {
 	case RuleExtend:
 		return "its deadline moves because it runs at its autostart time"
 	case RuleReminder:
-		return "its owner is reminded of the stop at " + stamp(stopAt(s))
+		return "its owner is reminded of the stop at " + stamp(stopAt(s).time())
 	}
 	return "nothing"
 }

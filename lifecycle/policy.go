@@ -168,9 +168,9 @@ func (e *editor) redeadline(c *PolicyChange, before *Snapshot) {
 		b.Deadline = b.MaxDeadline
 	}
 	// Holidays that are gone would let a deadline act that they had covered.
-	if stop := stopAt(&e.s); !b.Deadline.IsZero() && stop.Before(stopAt(before)) {
-		at := graceful(stop, stopAt(before), e.now.Add(c.StopGrace))
-		if b.Deadline = later(b.Deadline, at); !b.MaxDeadline.IsZero() {
+	if was, stop := stopAt(before), stopAt(&e.s); !b.Deadline.IsZero() && stop < was {
+		b.Deadline = later(b.Deadline, graceful(stop.time(), was.time(), e.now.Add(c.StopGrace)))
+		if !b.MaxDeadline.IsZero() {
 			b.MaxDeadline = later(b.MaxDeadline, b.Deadline)
 		}
 	}

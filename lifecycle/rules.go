@@ -53,72 +53,63 @@ const (
 	maxOccurrences = 400
 )
 
-// always is an instant before any clock: a rule that fires from then on is due whenever it is asked.
-var always = time.Unix(0, 0).UTC()
+// always is before any clock: a rule that fires from then on is due whenever it is asked.
+const always instant = 0
 
 // armed is a rule's own answer about a workspace: the instant from which it fires, before anything that suspends all
 // rules is considered. An obstacle says why it does not fire at all.
 type armed struct {
-	at       time.Time
+	at       instant
 	obstacle obstacle
 }
 
-func from(at time.Time) armed  { return armed{at: at} }
-func not(why obstacle) armed   { return armed{obstacle: why} }
-func after(at time.Time) armed { return armed{at: at.Add(tick)} }
-func (a armed) is() bool       { return a.obstacle == none }
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
+func from(at instant) armed  { return armed{at: at} }
+func not(why obstacle) armed { return armed{obstacle: why} }
 
-// earlier returns the earlier instant, where zero is never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
+// after is for thresholds that must be exceeded.
+func after(at instant) armed { return armed{at: at + 1} }
+
+func (a armed) is() bool { return a.obstacle == none }
 
 // view is what concerns all rules of a workspace at an instant, worked out once.
 type view struct {
-	now time.Time
+	now instant
 	// gate is now, or where the holds that are set end.
-	gate time.Time
+	gate instant
 	// why is what keeps every rule from firing.
 	why obstacle
 }
 
 func look(s *Snapshot, now time.Time) view {
-	return view{now: now, gate: later(now, holdsEnd(s)), why: suspended(s)}
+	n := at(now)
+	return view{now: n, gate: max(n, holdsEnd(s)), why: suspended(s)}
 }
 
-// fires returns the first instant not before now at which the rule acts if nothing else changes, zero for never. It is
+// fires returns the first instant not before now at which the rule acts if nothing else changes. It is
 // the only place where the rules meet the clock: [Decide] acts on the first rule that fires now, [NextWake] is the
 // earliest instant of all of them, [Explain] shows each.
 //
 // The snapshot is passed by pointer for speed and never changed; being no part of the view, and with a switch in arm
 // instead of a table of functions, it stays on the caller's stack.
-func (v *view) fires(r Rule, s *Snapshot) (time.Time, obstacle) {
+func (v *view) fires(r Rule, s *Snapshot) (instant, obstacle) {
 	if v.why != none {
-		return time.Time{}, v.why
+		return never, v.why
 	}
-	a := arm(r, s, v.now)
+	a := arm(r, s)
 	if !a.is() {
-		return time.Time{}, a.obstacle
+		return never, a.obstacle
 	}
 	if r == RuleReminder {
 		return remindAt(s, a.at, v.now)
 	}
-	return outsideHolidays(s, later(a.at, v.gate)), none
+	return outsideHolidays(s, max(a.at, v.gate)), none
 }
 
-// fires asks one rule; whoever asks several makes a view.
+// fires asks one rule, zero for never; whoever asks several makes a view.
 func fires(r Rule, s *Snapshot, now time.Time) (time.Time, obstacle) {
 	v := look(s, now)
-	return v.fires(r, s)
+	t, why := v.fires(r, s)
+	return t.time(), why
 }
 
 // suspended says what keeps every rule from firing until something other than time changes.
@@ -137,24 +128,20 @@ func suspended(s *Snapshot) obstacle {
 }
 
 // release returns the first instant not before t at which automatic transitions are neither held nor backing off.
-func release(s *Snapshot, t time.Time) time.Time { return outsideHolidays(s, later(t, holdsEnd(s))) }
+func release(s *Snapshot, t instant) instant { return outsideHolidays(s, max(t, holdsEnd(s))) }
 
-// holdsEnd returns where the holds and the back-off that are set end, zero if there are none.
-func holdsEnd(s *Snapshot) time.Time {
-	w := &s.Workspace
-	if w.HoldUntil.IsZero() && s.Template.HoldUntil.IsZero() && w.Backoff.Until.IsZero() {
-		return time.Time{} // nearly always
-	}
-	return later(later(w.HoldUntil, s.Template.HoldUntil), w.Backoff.Until)
+// holdsEnd returns where the holds and the back-off that are set end.
+func holdsEnd(s *Snapshot) instant {
+	return max(at(s.Workspace.HoldUntil), at(s.Template.HoldUntil), at(s.Workspace.Backoff.Until))
 }
 
 // outsideHolidays returns t, or the end of the holidays that cover it.
-func outsideHolidays(s *Snapshot, t time.Time) time.Time {
+func outsideHolidays(s *Snapshot, t instant) instant {
 	if s.Template.Policy.Holidays == nil {
 		return t
 	}
-	if end, held := s.Template.Policy.Holidays.Covering(t); held {
-		return end
+	if end, held := s.Template.Policy.Holidays.Covering(t.time()); held {
+		return at(end)
 	}
 	return t
 }
@@ -168,12 +155,12 @@ func heldUntil(s *Snapshot, t time.Time) (time.Time, bool) {
 	return end, end.After(t)
 }
 
-func arm(r Rule, s *Snapshot, now time.Time) armed {
+func arm(r Rule, s *Snapshot) armed {
 	switch r {
 	case RuleAutostop:
 		return armAutostop(s)
 	case RuleAutostart:
-		return armAutostart(s, now)
+		return armAutostart(s)
 	case RuleFailedCleanup:
 		return armFailedCleanup(s)
 	case RuleDormancy:
@@ -201,11 +188,11 @@ func armAutostop(s *Snapshot) armed {
 	case b.Deadline.IsZero():
 		return not(noDeadline)
 	default:
-		return from(b.Deadline.Add(jitter(s)))
+		return from(at(b.Deadline).plus(jitter(s)))
 	}
 }
 
-func armAutostart(s *Snapshot, now time.Time) armed {
+func armAutostart(s *Snapshot) armed {
 	switch {
 	case s.Workspace.Autostart == nil:
 		return not(noSchedule)
@@ -223,28 +210,31 @@ func armAutostart(s *Snapshot, now time.Time) armed {
 		return not(autostartForbidden)
 	}
 	spread := jitter(s)
-	at, ok := nextOccurrence(s, later(s.Build.CreatedAt, s.Workspace.AutostartAfter), spread)
+	next, ok := nextOccurrence(s, restedSince(s), spread)
 	if !ok {
 		return not(noAllowedDay)
 	}
-	return from(at.Add(spread))
+	return from(at(next).plus(spread))
 }
+
+// restedSince is when the workspace last came to rest on purpose: occurrences up to then are over.
+func restedSince(s *Snapshot) time.Time { return later(s.Build.CreatedAt, s.Workspace.AutostartAfter) }
 
 // nextOccurrence returns the first occurrence of the autostart schedule after rest, on an allowed day and outside every
 // hold, as it is and as far as the spread of the herd moves it: what falls into a hold is not caught up when the hold
 // ends, because nobody wants a fleet to start at the midnight that ends a holiday.
 func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) (time.Time, bool) {
 	for range maxOccurrences {
-		at, ok := s.Workspace.Autostart.NextAllowed(rest, s.Template.Policy.AutostartDays)
+		next, ok := s.Workspace.Autostart.NextAllowed(rest, s.Template.Policy.AutostartDays)
 		if !ok {
 			return time.Time{}, false
 		}
-		end, held := heldUntil(s, at)
+		end, held := heldUntil(s, next)
 		if !held && spread > 0 {
-			end, held = heldUntil(s, at.Add(spread))
+			end, held = heldUntil(s, next.Add(spread))
 		}
 		if !held {
-			return at.UTC(), true
+			return next, true
 		}
 		rest = end.Add(-tick)
 	}
@@ -253,9 +243,9 @@ func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) (time.Tim
 
 // tooLate reports whether an autostart due at the given instant is past the policy's bound. It counts in ticks, as the
 // instant that gives the occurrence up is stored in ticks.
-func tooLate(s *Snapshot, due, now time.Time) bool {
+func tooLate(s *Snapshot, due, now instant) bool {
 	bound := s.Template.Policy.MaxLateness
-	return bound > 0 && now.Truncate(tick).Sub(due) > bound
+	return bound > 0 && now > due.plus(bound)
 }
 
 func armFailedCleanup(s *Snapshot) armed {
@@ -267,7 +257,7 @@ func armFailedCleanup(s *Snapshot) armed {
 		return not(lastBuildClean)
 	default:
 		pause := max(ttl, retryPause(s, s.Workspace.Failures))
-		return after(later(b.CompletedAt.Add(pause), s.Template.StopFloor))
+		return after(max(at(b.CompletedAt).plus(pause), at(s.Template.StopFloor)))
 	}
 }
 
@@ -285,16 +275,16 @@ func unclean(b *Build) bool {
 
 func armDormancy(s *Snapshot) armed {
 	threshold := s.Template.Policy.TimeTilDormant
-	used := lastUsed(s)
+	used := max(at(s.Workspace.CreatedAt), at(s.Workspace.LastUsedAt))
 	switch {
 	case threshold <= 0:
 		return not(thresholdOff)
 	case dormant(s):
 		return not(isDormant)
-	case used.IsZero():
+	case used == unset:
 		return not(useUnknown)
 	}
-	return after(later(used.Add(threshold), s.Template.StopFloor))
+	return after(max(used.plus(threshold), at(s.Template.StopFloor)))
 }
 
 func lastUsed(s *Snapshot) time.Time { return later(s.Workspace.CreatedAt, s.Workspace.LastUsedAt) }
@@ -314,11 +304,11 @@ func armAutodelete(s *Snapshot) armed {
 	case s.Workspace.DeletingAt.IsZero():
 		return not(noDeletion)
 	}
-	at := later(s.Workspace.DeletingAt.Add(jitter(s)), s.Template.DeleteFloor)
+	due := max(at(s.Workspace.DeletingAt).plus(jitter(s)), at(s.Template.DeleteFloor))
 	if b := &s.Build; b.Transition == TransitionDelete {
-		at = later(at, b.CompletedAt.Add(max(deleteRetryFloor, retryPause(s, s.Workspace.Failures))))
+		due = max(due, at(b.CompletedAt).plus(max(deleteRetryFloor, retryPause(s, s.Workspace.Failures))))
 	}
-	return after(at)
+	return after(due)
 }
 
 func armExtend(s *Snapshot) armed {
@@ -336,11 +326,11 @@ func armExtend(s *Snapshot) armed {
 	case s.Workspace.Autostart.Err() != nil:
 		return not(badSchedule)
 	}
-	at, ok := nextOccurrence(s, later(s.Build.CompletedAt, s.Workspace.AutostartAfter), 0)
+	next, ok := nextOccurrence(s, later(s.Build.CompletedAt, s.Workspace.AutostartAfter), 0)
 	if !ok {
 		return not(noAllowedDay)
 	}
-	return from(at)
+	return from(at(next))
 }
 
 func armReminder(s *Snapshot) armed {
@@ -359,27 +349,27 @@ func armReminder(s *Snapshot) armed {
 		return not(alreadyReminded)
 	}
 	lead := s.Template.Policy.ReminderLead
-	at := stopAt(s).Add(-lead)
+	remind := stopAt(s).plus(-lead)
 	if s.Template.Policy.ActivityBump > 0 {
 		// Somebody who is active will see the deadline move; unless the cap is what stops them.
-		quiet := s.Workspace.LastUsedAt.Add(recentUse)
+		quiet := at(s.Workspace.LastUsedAt).plus(recentUse)
 		if !s.Build.MaxDeadline.IsZero() {
-			quiet = earlier(quiet, s.Build.MaxDeadline.Add(-lead))
+			quiet = min(quiet, at(s.Build.MaxDeadline).plus(-lead))
 		}
-		at = later(at, quiet)
+		remind = max(remind, quiet)
 	}
-	return from(at)
+	return from(remind)
 }
 
 // stopAt returns when the deadline will take effect, holds included.
-func stopAt(s *Snapshot) time.Time { return release(s, s.Build.Deadline.Add(jitter(s))) }
+func stopAt(s *Snapshot) instant { return release(s, at(s.Build.Deadline).plus(jitter(s))) }
 
 // remindAt bounds the reminder by the stop it announces. A hold does not silence it: it warns of the stop that follows.
-func remindAt(s *Snapshot, at, now time.Time) (time.Time, obstacle) {
-	if at = later(at, now); at.Before(stopAt(s)) {
-		return at, none
+func remindAt(s *Snapshot, remind, now instant) (instant, obstacle) {
+	if remind = max(remind, now); remind < stopAt(s) {
+		return remind, none
 	}
-	return time.Time{}, tooLateToRemind
+	return never, tooLateToRemind
 }
 
 func dormant(s *Snapshot) bool { return !s.Workspace.DormantAt.IsZero() }
@@ -454,7 +444,7 @@ func hash(id [16]byte, n uint64) uint64 {
 // from the last build, so that the error stays visible without costing a tick each time. It needs no state.
 func scheduleRecheck(s *Snapshot, now time.Time) time.Time {
 	const first, limit = time.Hour, 24 * time.Hour
-	since := later(later(s.Workspace.CreatedAt, s.Build.CreatedAt), always)
+	since := later(later(s.Workspace.CreatedAt, s.Build.CreatedAt), always.time())
 	for n := range 5 { // 1, 2, 4, 8, 16 hours
 		if since = since.Add(doubled(first, n, limit)); since.After(now) {
 			return since
