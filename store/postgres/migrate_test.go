@@ -1,0 +1,102 @@
+package postgres_test
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store/postgres"
+	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
+)
+
+func TestMigrateAtOnce(t *testing.T) {
+	pool := pgtest.Empty(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			s, err := postgres.New(pool, postgres.Config{})
+			if err == nil {
+				err = s.Migrate(t.Context())
+			}
+			if err != nil {
+				t.Errorf("replicas that migrate at the same time: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	newFleet(t, over(t, pool), 1)
+}
+
+func TestSchemaIsMissing(t *testing.T) {
+	s := over(t, pgtest.Empty(t))
+	_, err := s.Due(t.Context(), lifecycle.DueQuery{Now: epoch, Limit: 1})
+	var schema *postgres.SchemaError
+	if !errors.As(err, &schema) || schema.Have != 0 || !strings.Contains(err.Error(), "call Migrate") {
+		t.Errorf("without tables Due returned %v, want a SchemaError that says what to do", err)
+	}
+	if errors.Is(err, lifecycle.ErrUnavailable) {
+		t.Error("a missing schema is not an unreachable database")
+	}
+	must(t, s.Migrate(t.Context()))
+	newFleet(t, s, 1) // the store noticed
+}
+
+func TestSchemaIsNewer(t *testing.T) {
+	_, pool := open(t)
+	exec(t, pool, `UPDATE dormouse.schema_version SET version = 1000`)
+	s := over(t, pool)
+	_, due := s.Due(t.Context(), lifecycle.DueQuery{Now: epoch, Limit: 1})
+	for name, err := range map[string]error{"Migrate": s.Migrate(t.Context()), "Due": due} {
+		var schema *postgres.SchemaError
+		if !errors.As(err, &schema) || schema.Have != 1000 || !strings.Contains(err.Error(), "newer version of the library") {
+			t.Errorf("on a newer schema %s returned %v", name, err)
+		}
+	}
+}
+
+// TestSchemaOfOthers has two stores in one database, and the tables of one made by the host's own tool.
+func TestSchemaOfOthers(t *testing.T) {
+	pool := pgtest.Empty(t)
+	files, err := postgres.Migrations("by_hand")
+	must(t, err)
+	exec(t, pool, `CREATE SCHEMA by_hand`)
+	names, err := fs.Glob(files, "*.sql")
+	must(t, err)
+	for _, name := range names {
+		text, err := fs.ReadFile(files, name)
+		must(t, err)
+		info, err := fs.Stat(files, name)
+		if err != nil || info.Size() != int64(len(text)) {
+			t.Fatalf("size of %s: %v, %v, want %d", name, info, err, len(text))
+		}
+		exec(t, pool, string(text))
+	}
+	hand, err := postgres.New(pool, postgres.Config{Schema: "by_hand"})
+	must(t, err)
+	must(t, hand.Migrate(t.Context())) // it finds the version
+	own, err := postgres.New(pool, postgres.Config{Schema: "own_2"})
+	must(t, err)
+	must(t, own.Migrate(t.Context()))
+	ids := newFleet(t, hand, 3).ids
+	load(t, hand, ids...)
+	if found, err := own.Load(t.Context(), ids...); err != nil || len(found) != 0 {
+		t.Errorf("a store of another schema found %d workspaces, error %v", len(found), err)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	if _, err := postgres.New(nil, postgres.Config{}); err == nil {
+		t.Error("New without a pool is no error")
+	}
+	pool := pgtest.Empty(t)
+	for _, name := range []string{"Upper", "a-b", "1a", `a"b`, "pg_x", strings.Repeat("x", 64)} {
+		_, err := postgres.New(pool, postgres.Config{Schema: name})
+		var invalid *lifecycle.InvalidError
+		if !errors.As(err, &invalid) || invalid.Field != "Config.Schema" {
+			t.Errorf("schema %q: error %v, want one that names the field", name, err)
+		}
+	}
+}
