@@ -66,7 +66,7 @@ type ticks struct {
 
 // lateBounds are the upper bounds of the histogram of lateness.
 var lateBounds = [...]time.Duration{
-	0, 10 * time.Second, 20 * time.Second, 30 * time.Second, 40 * time.Second, 50 * time.Second, time.Minute,
+	0, 10 * time.Second, 20 * time.Second, 30 * time.Second, 40 * time.Second, 50 * time.Second, time.Minute, time.Hour, 3 * time.Hour, 12 * time.Hour,
 }
 
 func newLedger(plans int, start time.Time) *ledger {
@@ -76,8 +76,8 @@ func newLedger(plans int, start time.Time) *ledger {
 	}
 }
 
-// tick counts a tick, and the fleet now and then.
-func (l *ledger) tick(now time.Time, s lifecycle.Stats) {
+// tick counts a tick.
+func (l *ledger) tick(s lifecycle.Stats) {
 	t := &l.ticks
 	t.n++
 	if s.Evaluated == 0 {
@@ -89,6 +89,10 @@ func (l *ledger) tick(now time.Time, s lifecycle.Stats) {
 	t.conflicts += s.Conflicts
 	t.skipped += len(s.Skipped)
 	t.errors += len(s.Errors)
+}
+
+// sample counts the fleet now and then.
+func (l *ledger) sample(now time.Time) {
 	l.end = now
 	l.peak = max(l.peak, sum(l.running))
 	if now.Sub(l.start)%sampleEvery == 0 {

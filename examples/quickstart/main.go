@@ -3,6 +3,7 @@
 //
 //	go run ./examples/quickstart
 //	go run ./examples/quickstart -set frugal.ttl=4h -set frugal.dormant=21d
+//	go run ./examples/quickstart -outage 2026-05-12T05:00:00Z/6h
 //	go run ./examples/quickstart -activity my.csv -policies my.txt -html out.html
 //
 // The executor and the store are the real ones, with every check they make; only the clock is a mock that the replay
@@ -70,6 +71,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	f.Float64Var(&s.fail, "fail", 0.02, "share of starts that fail")
 	f.DurationVar(&s.before, "before", 45*time.Minute, "work before a commit")
 	f.DurationVar(&s.after, "after", 15*time.Minute, "work after a commit")
+	f.Func("outage", "let no executor tick for a time, such as `2026-05-12T05:00:00Z/6h`", s.outage.set)
 	f.IntVar(&s.days, "days", 0, "replay only so many days; 0 for all")
 	if err := f.Parse(args); err != nil {
 		return s, err
@@ -131,7 +133,7 @@ func prepare(ctx context.Context, s settings) (*replay, error) {
 	}
 	for _, o := range s.overrides {
 		if err := override(plans, o); err != nil {
-			return nil, fmt.Errorf("-set %w", err)
+			return nil, fmt.Errorf("-set %s: %w", o, err)
 		}
 	}
 	if text, err = read(s.activity, activity); err != nil {

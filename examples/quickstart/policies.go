@@ -77,9 +77,9 @@ func override(plans []plan, text string) error {
 	p := find(plans, name)
 	switch {
 	case !ok:
-		return fmt.Errorf("%q: must be template.key=value", text)
+		return errors.New("must be template.key=value")
 	case p == nil:
-		return fmt.Errorf("%q: there is no template %q", text, name)
+		return fmt.Errorf("there is no template %q", name)
 	}
 	if err := p.set(key, value); err != nil {
 		return err

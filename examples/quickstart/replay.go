@@ -22,6 +22,7 @@ type options struct {
 	fail          float64
 	before, after time.Duration
 	days          int
+	outage        outage
 }
 
 // replay is a fleet, its people and its workers, on one clock.
@@ -33,6 +34,7 @@ type replay struct {
 	workers    workers
 	agenda     agenda
 	start, end time.Time
+	outage     outage
 
 	// mu guards what the executor's hooks write: it calls them from several goroutines.
 	mu      sync.Mutex
@@ -47,7 +49,7 @@ func newReplay(ctx context.Context, plans []plan, developers []*developer, o opt
 		return nil, err
 	}
 	r := &replay{
-		fleet: f, developers: developers, workers: workers{o.seed, o.fail}, start: start, end: end,
+		fleet: f, developers: developers, workers: workers{o.seed, o.fail}, start: start, end: end, outage: o.outage,
 		clock:  quartz.NewMock(noTest{}).WithLogger(quartz.NoOpLogger),
 		ledger: newLedger(len(plans), start),
 	}
@@ -98,15 +100,9 @@ func (r *replay) run(ctx context.Context, progress func(now time.Time)) error {
 		if err := r.world(ctx, now); err != nil {
 			return err
 		}
-		r.clock.Set(now)
-		s := r.exec.Tick(ctx, now)
-		if s.Err != nil {
-			return fmt.Errorf("tick at %s: %w", now.Format(time.RFC3339), s.Err)
+		if err := r.tick(ctx, now); err != nil {
+			return fmt.Errorf("tick at %s: %w", now.Format(time.RFC3339), err)
 		}
-		if err := r.relay(ctx); err != nil {
-			return err
-		}
-		r.ledger.tick(now, s)
 		if !now.Before(week) {
 			progress(now)
 			week = week.AddDate(0, 0, 7)
@@ -115,6 +111,22 @@ func (r *replay) run(ctx context.Context, progress func(now time.Time)) error {
 	r.ledger.close(r)
 	r.finish(ctx)
 	return nil
+}
+
+// tick has the executor do what is due, unless there is an outage, and counts.
+func (r *replay) tick(ctx context.Context, now time.Time) error {
+	r.clock.Set(now)
+	if r.outage.covers(now) {
+		r.ledger.sample(now)
+		return nil
+	}
+	s := r.exec.Tick(ctx, now)
+	if s.Err != nil {
+		return s.Err
+	}
+	r.ledger.tick(s)
+	r.ledger.sample(now)
+	return r.relay(ctx)
 }
 
 // world lets happen what happens until an instant.

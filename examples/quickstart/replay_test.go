@@ -32,7 +32,7 @@ func replayed(t *testing.T, args ...string) *replay {
 
 func TestSameSeedSameReport(t *testing.T) {
 	render := func(seed string) (string, string) {
-		p := newReport(replayed(t, "-days", "5", "-seed", seed))
+		p := newReport(replayed(t, "-days", "3", "-seed", seed))
 		var text bytes.Buffer
 		if err := p.text(&text); err != nil {
 			t.Fatal(err)
@@ -93,7 +93,7 @@ func TestBooksBalance(t *testing.T) {
 }
 
 func TestEveryTransitionIsAccounted(t *testing.T) {
-	r := replayed(t, "-days", "13", "-set", "frugal.dormant=3d", "-set", "frugal.delete=5d")
+	r := replayed(t, "-days", "11", "-set", "frugal.dormant=3d", "-set", "frugal.delete=5d")
 	for _, k := range []cause{
 		{lifecycle.TransitionStart, lifecycle.ReasonManual}, {lifecycle.TransitionStart, lifecycle.ReasonAutostart},
 		{lifecycle.TransitionStop, lifecycle.ReasonAutostop}, {lifecycle.TransitionStop, lifecycle.ReasonFailedCleanup},
@@ -106,6 +106,19 @@ func TestEveryTransitionIsAccounted(t *testing.T) {
 	// With a tick a minute, nothing is done more than a minute late.
 	if late := r.ledger.latest; late >= tickEvery {
 		t.Errorf("something was done %v late", late)
+	}
+}
+
+// TestOutageIsCaughtUp has no tick while the mornings of Europe begin.
+func TestOutageIsCaughtUp(t *testing.T) {
+	args := []string{"-days", "5", "-set", "balanced.lateness=1h"}
+	usual := replayed(t, args...).ledger
+	late := replayed(t, append(args, "-outage", "2026-02-04T05:00:00Z/6h")...).ledger
+	if usual.latest >= tickEvery || late.latest < 3*time.Hour || late.latest > 6*time.Hour {
+		t.Errorf("after six hours without a tick, what was due is done late: %v, usually %v", late.latest, usual.latest)
+	}
+	if n := late.marks[lifecycle.EventStartMissed]; n == 0 || usual.marks[lifecycle.EventStartMissed] != 0 {
+		t.Errorf("starts that are later than the policy allows are given up: got %d", n)
 	}
 }
 
@@ -149,8 +162,9 @@ func TestBadCommandLine(t *testing.T) {
 		{[]string{"-fail", "2"}, "-fail 2: must be between 0 and 1"},
 		{[]string{"-before", "0s", "-after", "0s"}, "must not be negative and make a minute"},
 		{[]string{"-days", "-1"}, "-days -1"},
+		{[]string{"-outage", "soon"}, "must be an instant and a duration"},
 		{[]string{"more"}, `argument "more"`},
-		{[]string{"-set", "x.y=1"}, `-set "x.y=1": there is no template "x"`},
+		{[]string{"-set", "x.y=1"}, `-set x.y=1: there is no template "x"`},
 		{[]string{"-activity", bad}, bad + ":2: at \"never\""},
 		{[]string{"-policies", "/none"}, "/none"},
 	} {

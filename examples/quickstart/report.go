@@ -222,6 +222,9 @@ type lateRow struct {
 	Share float64
 }
 
+// punctual is how many rows tell of what was done by the next tick.
+const punctual = 8
+
 func (p *report) lateRows() []lateRow {
 	most := slices.Max(p.late[:])
 	var rows []lateRow
@@ -234,6 +237,10 @@ func (p *report) lateRows() []lateRow {
 			label = "≤ " + short(lateBounds[i])
 		}
 		rows = append(rows, lateRow{label, n, percent(float64(n), float64(most))})
+	}
+	// Of what never happened, one row is enough.
+	for len(rows) > punctual && rows[len(rows)-1].Count == 0 && rows[len(rows)-2].Count == 0 {
+		rows = rows[:len(rows)-1]
 	}
 	return rows
 }
