@@ -182,7 +182,7 @@ func (a *Acquirer) settle(ctx context.Context, d *domain) bool {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.breaker.note(false, a.cfg.Backoff, a.cfg.BackoffMax)
-		d.phase = claiming
+		d.turnTo(claiming)
 		d.failures++
 		a.agenda.after(grow(a.cfg.Backoff, d.failures-1, a.cfg.BackoffMax), func() { a.retry(d) })
 		return false

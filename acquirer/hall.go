@@ -55,7 +55,11 @@ type laneState struct {
 	// oldest is when the first job of the lane was created, if known.
 	oldest time.Time
 	wake   wakeCause
-	able   []*domain
+	// able are the domains that can run the lane, idle those of them that could claim now, and claimer the one
+	// last queued for it.
+	able    []*domain
+	idle    idleHeap
+	claimer *domain
 	// owed is the number of jobs posted here that other processes were not told of.
 	owed int
 	// source is the last message that announced the lane, and turn what is left to other processes.
@@ -86,7 +90,9 @@ type domain struct {
 	org   *orgState
 	line  list.List // of *waiter
 	phase phase
-	able  []*laneState
+	// version moves with phase and first waiter; see idleHeap.
+	version uint64
+	able    []*laneState
 	// unsettled is a claim whose outcome is not known yet.
 	unsettled *round
 	// failures counts claims that failed in a row.
@@ -138,8 +144,7 @@ func (o *orgState) domain(d Domain) *domain {
 	o.domains[key] = created
 	for _, lane := range o.lanes {
 		if d.Runs(lane.Lane) {
-			created.able = append(created.able, lane)
-			lane.able = append(lane.able, created)
+			lane.enter(created)
 		}
 	}
 	return created
@@ -157,17 +162,26 @@ func (o *orgState) lane(l Lane) *laneState {
 	o.lanes[l] = created
 	for _, d := range o.domains {
 		if d.Runs(l) {
-			created.able = append(created.able, d)
-			d.able = append(d.able, created)
+			created.enter(d)
 		}
 	}
 	return created
 }
 
+// waits reports whether anybody waits.
+func (o *orgState) waits() bool {
+	for _, d := range o.domains {
+		if d.line.Len() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // join adds a waiter at the end of its domain's line.
 func (h *hall) join(w *waiter, d Domain) {
 	w.domain = h.org(d.Organization).domain(d)
-	w.place = w.domain.line.PushBack(w)
+	w.domain.pushBack(w)
 	w.domain.wakeAll(h)
 }
 
@@ -176,8 +190,7 @@ func (w *waiter) leave(now time.Time) {
 	if w.place == nil {
 		return
 	}
-	w.domain.line.Remove(w.place)
-	w.place = nil
+	w.domain.remove(w)
 	w.domain.quietSince = now
 }
 
@@ -276,29 +289,18 @@ func (h *hall) free(organization uuid.UUID) {
 	}
 }
 
-// wake sees to the rule for one lane: it chooses the domain that shall claim. Domains that fail least go
-// first, then those that can run the fewest lanes, which keeps the versatile ones free for what only they can
-// run, then those whose first worker has waited longest.
+// wake sees to the rule for one lane: it queues the domain that shall claim, unless that was done.
 func (h *hall) wake(l *laneState) {
-	if !l.dirty() || l.turn.theirs {
+	if !l.dirty() || l.turn.theirs || l.claimer != nil && l.claimer.phase == queued {
 		return
 	}
-	var best *domain
-	for _, d := range l.able {
-		switch {
-		case l.busy || d.line.Len() == 0 || d.phase == claiming:
-		case d.phase == queued:
-			return // its claim will cover the lane
-		case best == nil || d.goesBefore(best):
-			best = d
-		}
-	}
-	if best == nil {
-		h.passOn(l)
+	if best := l.best(); best != nil && !l.busy {
+		l.claimer = best
+		best.turnTo(queued)
+		h.start(best)
 		return
 	}
-	best.phase = queued
-	h.start(best)
+	h.passOn(l)
 }
 
 // passOn tells the other processes of jobs that nobody here is about to take.
@@ -307,16 +309,6 @@ func (h *hall) passOn(l *laneState) {
 		h.tell(l, l.owed)
 		l.owed = 0
 	}
-}
-
-func (d *domain) goesBefore(other *domain) bool {
-	if d.failures != other.failures {
-		return d.failures < other.failures
-	}
-	if len(d.able) != len(other.able) {
-		return len(d.able) < len(other.able)
-	}
-	return d.first().since < other.first().since
 }
 
 func (d *domain) first() *waiter { return d.line.Front().Value.(*waiter) }

@@ -34,11 +34,11 @@ type covered struct {
 func (h *hall) begin(d *domain, batch int) *round {
 	lanes := d.claimable()
 	if d.line.Len() == 0 || len(lanes) == 0 {
-		d.phase = idle
+		d.turnTo(idle)
 		d.wakeAll(h) // for other domains, which were passed over because this one was queued
 		return nil
 	}
-	d.phase = claiming
+	d.turnTo(claiming)
 	r := &round{domain: d, token: uuid.New(), freed: d.org.freed}
 	for place := d.line.Front(); place != nil && len(r.waiters) < batch; place = place.Next() {
 		r.waiters = append(r.waiters, place.Value.(*waiter))
@@ -97,10 +97,11 @@ func (h *hall) finish(r *round, answer Claimed) (awards []award, rest []Job, dra
 	return awards, rest, drained
 }
 
+// clear notes that nothing stands in the lane that was posted up to a mark, but for what a limit stops.
 func (l *laneState) clear(seen uint64) {
 	l.empty = max(l.empty, seen)
-	if !l.dirty() {
-		l.owed = 0
+	if !l.dirty() && !l.limited {
+		l.owed, l.oldest = 0, time.Time{}
 	}
 }
 
@@ -152,8 +153,7 @@ func (d *domain) next(jobs []Job) (awards []award, rest []Job) {
 
 // served takes a waiter out of line who is about to get a job.
 func (w *waiter) served() {
-	w.domain.line.Remove(w.place)
-	w.place = nil
+	w.domain.remove(w)
 }
 
 // fail notes that the outcome of a claim is unknown. Its domain tries again after a pause; until then its
@@ -192,7 +192,7 @@ func (r *round) settled(jobs []Job) (awards []award, rest []Job) {
 
 // resume makes the domain free for its next claim, and sees to the rule for all that it held up.
 func (h *hall) resume(r *round) {
-	r.domain.phase = idle
+	r.domain.turnTo(idle)
 	r.domain.wakeAll(h)
 	for _, lane := range r.lanes {
 		h.wake(lane.laneState)
@@ -201,7 +201,7 @@ func (h *hall) resume(r *round) {
 
 // retry queues a domain again whose claim failed.
 func (h *hall) retry(d *domain) {
-	d.phase = queued
+	d.turnTo(queued)
 	h.start(d)
 }
 
@@ -229,6 +229,7 @@ func (h *hall) listed(organizations []uuid.UUID, mark uint64, lanes []Standing, 
 	for _, org := range h.wanted(organizations) {
 		for key, lane := range org.lanes {
 			if !named[key] && !lane.busy {
+				lane.limited = false
 				lane.clear(mark)
 			}
 		}

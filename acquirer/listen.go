@@ -131,6 +131,9 @@ func (a *Acquirer) hear(m message) {
 	}
 	for _, id := range m.Freed {
 		a.hall.free(id)
+		if org, ok := a.hall.orgs[id]; ok && org.waits() {
+			a.lookSoon(id) // what the limit stopped may never have been announced to us
+		}
 	}
 	for _, lease := range m.Cancel {
 		a.canceled(lease)
