@@ -1,0 +1,74 @@
+package acquirer
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+)
+
+// A message that takes several is the same message in pieces: every part arrives, once.
+func TestMessageSplit(t *testing.T) {
+	t.Parallel()
+	quotes, err := NewTagSet(map[string]string{
+		"a": strings.Repeat(`"`, 500), "b": strings.Repeat("\\", 500), "c": strings.Repeat("<", 500), "d": strings.Repeat("&", 480),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := message{Process: uuid.New(), Seq: 7, Ping: true}
+	for i := range 50 {
+		n := note(Lane{Organization: uuid.New(), Type: strings.Repeat("t", MaxTypeBytes), Tags: quotes, Priority: int16(i)})
+		m.Jobs = append(m.Jobs, n)
+		m.Taken = append(m.Taken, n)
+		m.Freed = append(m.Freed, uuid.New())
+		m.Cancel = append(m.Cancel, Lease{uuid.New(), int64(i)})
+	}
+	var whole message
+	pings := 0
+	for _, text := range m.split() {
+		if len(text) > MaxMessage {
+			t.Fatalf("a message of %d bytes", len(text))
+		}
+		part, err := parseMessage(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if part.Process != m.Process || part.Seq != m.Seq {
+			t.Fatalf("a piece of another message: %+v", part)
+		}
+		if part.Ping {
+			pings++
+		}
+		whole.Jobs = append(whole.Jobs, part.Jobs...)
+		whole.Taken = append(whole.Taken, part.Taken...)
+		whole.Freed = append(whole.Freed, part.Freed...)
+		whole.Cancel = append(whole.Cancel, part.Cancel...)
+	}
+	whole.Process, whole.Seq, whole.Ping = m.Process, m.Seq, pings == 1
+	if !reflect.DeepEqual(whole, m) {
+		t.Error("the pieces are not the whole")
+	}
+}
+
+func FuzzParseMessage(f *testing.F) {
+	f.Add(`{"p":"00000000-0000-0000-0000-000000000001","n":1,"jobs":[{"o":"00000000-0000-0000-0000-000000000002","t":"build","g":"1:a1:b","f":3,"c":1}]}`)
+	f.Add(`{"jobs":[{"t":"x","g":"1:b1:a1:a1:a"}]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		m, err := parseMessage(text)
+		if err != nil {
+			return
+		}
+		for _, n := range m.Jobs {
+			if _, err := NewTagSet(n.Tags.Map()); err != nil {
+				t.Fatalf("a lane that may not be: %v", err)
+			}
+		}
+		for _, part := range m.split() {
+			if _, err := parseMessage(part); err != nil {
+				t.Fatalf("does not understand itself: %v", err)
+			}
+		}
+	})
+}

@@ -1,0 +1,79 @@
+package acquirer_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		registry := prometheus.NewPedanticRegistry()
+		a := f.start(func(c *acquirer.Config) { c.Registerer, c.Types = registry, []string{"build"} })
+		job := f.hand(a)
+		if _, err := a.Complete(f.ctx, job.Lease(), nil); err != nil {
+			t.Fatal(err)
+		}
+		w := f.join(a, f.request(nil, "scan"))
+		p := f.posting(nil)
+		p.Type = "scan"
+		f.enqueue(a, p)
+		f.mustGet(w, "of a type without a label")
+		problems, err := testutil.GatherAndLint(registry)
+		if err != nil || len(problems) > 0 {
+			t.Errorf("lint: %v, %v", problems, err)
+		}
+		want := `
+# HELP dormouse_jobs_acquired_total Jobs handed to workers, by how their lane was found.
+# TYPE dormouse_jobs_acquired_total counter
+dormouse_jobs_acquired_total{kind="build",wake="handoff"} 1
+dormouse_jobs_acquired_total{kind="other",wake="handoff"} 1
+# HELP dormouse_jobs_finished_total Jobs that are over.
+# TYPE dormouse_jobs_finished_total counter
+dormouse_jobs_finished_total{kind="build",result="ok"} 1
+# HELP dormouse_worker_slots Slots of this process's workers.
+# TYPE dormouse_worker_slots gauge
+dormouse_worker_slots{state="busy"} 1
+dormouse_worker_slots{state="idle"} 0
+`
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want),
+			"dormouse_jobs_acquired_total", "dormouse_jobs_finished_total", "dormouse_worker_slots"); err != nil {
+			t.Error(err)
+		}
+		if _, err := acquirer.New(f.store, f.bus, acquirer.Config{Registerer: registry}); err == nil {
+			t.Error("a second acquirer on the same registry was not refused")
+		}
+		other := acquirer.Config{Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"instance": "2"}, prometheus.NewRegistry())}
+		if _, err := acquirer.New(f.store, f.bus, other); err != nil {
+			t.Errorf("two acquirers in one program: %v", err)
+		}
+	})
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	for field, change := range map[string]func(*acquirer.Config){
+		"config.batch":       func(c *acquirer.Config) { c.Batch = -1 },
+		"config.concurrency": func(c *acquirer.Config) { c.Concurrency = -1 },
+		"config.backup":      func(c *acquirer.Config) { c.Backup = -1 },
+		"config.lease":       func(c *acquirer.Config) { c.Lease = 1 },
+		"config.backoff_max": func(c *acquirer.Config) { c.Backoff, c.BackoffMax = 2, 1 },
+		"config.shares":      func(c *acquirer.Config) { c.Shares = []acquirer.Share{{Of: 2}} },
+		"limits.per_tenant":  func(c *acquirer.Config) { c.Limits.PerTenant = -1 },
+	} {
+		var cfg acquirer.Config
+		change(&cfg)
+		_, err := acquirer.New(noStore{}, nil, cfg)
+		if err == nil || !strings.HasPrefix(err.Error(), field+":") {
+			t.Errorf("%s: error %v", field, err)
+		}
+	}
+	if _, err := acquirer.New(nil, nil, acquirer.Config{}); err == nil {
+		t.Error("an acquirer without a store")
+	}
+}
