@@ -97,11 +97,8 @@ func extent(developers []*developer, days int) (start, end time.Time) {
 func (r *replay) run(ctx context.Context, progress func(now time.Time)) error {
 	week := r.start.AddDate(0, 0, 7)
 	for now := r.start; !now.After(r.end); now = now.Add(tickEvery) {
-		if err := r.world(ctx, now); err != nil {
+		if err := r.step(ctx, now); err != nil {
 			return err
-		}
-		if err := r.tick(ctx, now); err != nil {
-			return fmt.Errorf("tick at %s: %w", now.Format(time.RFC3339), err)
 		}
 		if !now.Before(week) {
 			progress(now)
@@ -110,6 +107,17 @@ func (r *replay) run(ctx context.Context, progress func(now time.Time)) error {
 	}
 	r.ledger.close(r)
 	r.finish(ctx)
+	return nil
+}
+
+// step lets a minute pass.
+func (r *replay) step(ctx context.Context, now time.Time) error {
+	if err := r.world(ctx, now); err != nil {
+		return err
+	}
+	if err := r.tick(ctx, now); err != nil {
+		return fmt.Errorf("tick at %s: %w", now.Format(time.RFC3339), err)
+	}
 	return nil
 }
 

@@ -16,6 +16,15 @@ import (
 // replayed runs a replay to its end.
 func replayed(t *testing.T, args ...string) *replay {
 	t.Helper()
+	r := prepared(t, args...)
+	if err := r.run(t.Context(), func(time.Time) {}); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func prepared(t *testing.T, args ...string) *replay {
+	t.Helper()
 	s, err := parse(append([]string{"-html", ""}, args...), io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -24,10 +33,38 @@ func replayed(t *testing.T, args ...string) *replay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.run(t.Context(), func(time.Time) {}); err != nil {
-		t.Fatal(err)
-	}
 	return r
+}
+
+// TestNothingDueIsMissed asks the rules about every workspace, not only those whose wake has come, after ticks now and
+// then: what is due must have been done.
+func TestNothingDueIsMissed(t *testing.T) {
+	r := prepared(t, "-days", "4", "-set", "frugal.dormant=1d", "-set", "frugal.delete=1d")
+	asked := 0
+	for now := r.start; !now.After(r.end); now = now.Add(tickEvery) {
+		if err := r.step(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+		if now.Minute()%20 != 0 {
+			continue
+		}
+		all, err := r.store.List(t.Context(), lifecycle.ListQuery{Limit: 10_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range all {
+			asked++
+			if d := lifecycle.Decide(s, now); d.Acts() {
+				t.Fatalf("%v: %s of %s is due since %v and was not done", now, d.Rule, s.Workspace.Name, d.DueAt)
+			}
+			if next := lifecycle.NextWake(s, now); !next.IsZero() && (s.Workspace.WakeAt.IsZero() || s.Workspace.WakeAt.After(next)) {
+				t.Fatalf("%v: %s wakes at %v, which is later than %v", now, s.Workspace.Name, s.Workspace.WakeAt, next)
+			}
+		}
+	}
+	if asked < 10_000 {
+		t.Errorf("only %d workspaces were asked", asked)
+	}
 }
 
 func TestSameSeedSameReport(t *testing.T) {
