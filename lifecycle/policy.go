@@ -167,9 +167,14 @@ func (e *editor) redeadline(c *PolicyChange, before *Snapshot) {
 	if ttl(before) > 0 && ttl(&e.s) == 0 {
 		b.Deadline = b.MaxDeadline
 	}
-	// Holidays that are gone would let a deadline act that they had covered.
-	if was, stop := stopAt(before), stopAt(&e.s); !b.Deadline.IsZero() && stop < was {
-		b.Deadline = later(b.Deadline, graceful(stop.time(), was.time(), e.now.Add(c.StopGrace)))
+	if b.Deadline.IsZero() {
+		return
+	}
+	// A stop may come sooner for other reasons than its deadline: holidays that are gone no longer hold it.
+	was, _ := fires(RuleAutostop, before, e.now)
+	stop, why := fires(RuleAutostop, &e.s, e.now)
+	if act := graceful(stop, was, e.now.Add(c.StopGrace)); why == none && !act.Equal(stop) {
+		b.Deadline = act.Add(-jitter(&e.s))
 		if !b.MaxDeadline.IsZero() {
 			b.MaxDeadline = later(b.MaxDeadline, b.Deadline)
 		}

@@ -1,0 +1,284 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+func TestPolicyValidate(t *testing.T) {
+	for name, change := range map[string]func(*lifecycle.Policy){
+		"failure_ttl":         func(p *lifecycle.Policy) { p.FailureTTL = time.Second },
+		"time_til_dormant":    func(p *lifecycle.Policy) { p.TimeTilDormant = time.Minute - 1 },
+		"time_til_autodelete": func(p *lifecycle.Policy) { p.TimeTilAutodelete = -time.Hour },
+		"reminder_lead":       func(p *lifecycle.Policy) { p.ReminderLead = time.Nanosecond },
+		"default_ttl":         func(p *lifecycle.Policy) { p.DefaultTTL = -1 },
+		"activity_bump":       func(p *lifecycle.Policy) { p.ActivityBump = -1 },
+		"max_lateness":        func(p *lifecycle.Policy) { p.MaxLateness = -1 },
+		"jitter":              func(p *lifecycle.Policy) { p.Jitter = -1 },
+		"retry.max":           func(p *lifecycle.Policy) { p.Retry.Max = -1 },
+		"retry.initial":       func(p *lifecycle.Policy) { p.Retry.Initial = 25 * time.Hour },
+		"retry.max_interval":  func(p *lifecycle.Policy) { p.Retry.MaxInterval = -1 },
+		"autostart_days":      func(p *lifecycle.Policy) { p.AutostartDays = 0x80 },
+		"requirement":         func(p *lifecycle.Policy) { p.Requirement.Weeks = 17 },
+	} {
+		var p lifecycle.Policy
+		change(&p)
+		if err := p.Validate(); err == nil {
+			t.Errorf("%s: a bad value passes", name)
+		}
+	}
+	good := lifecycle.Policy{FailureTTL: time.Minute, TimeTilDormant: time.Minute, AutostartDays: schedule.AllDays}
+	if err := good.Validate(); err != nil {
+		t.Errorf("a good policy: %v", err)
+	}
+	if err := (lifecycle.Policy{}).Validate(); err != nil {
+		t.Errorf("the zero policy: %v", err)
+	}
+}
+
+// planned is the workspace after a policy change on monday.
+func planned(s lifecycle.Snapshot, c lifecycle.PolicyChange) lifecycle.Snapshot {
+	c.At, c.Template = monday, s.Template
+	change, _, _ := lifecycle.PlanPolicy(s, c)
+	s.Workspace, s.Build = change.Workspace, change.Build
+	return s
+}
+
+func changed(s lifecycle.Snapshot, change func(p *lifecycle.Policy)) lifecycle.PolicyChange {
+	p := s.Template.Policy
+	change(&p)
+	return lifecycle.PolicyChange{Policy: p}
+}
+
+func TestPlanPolicyDeletion(t *testing.T) {
+	week := policy(func(p *lifecycle.Policy) { p.TimeTilAutodelete = 7 * day })
+	sleeping := func(dormant, deleting time.Time) lifecycle.Snapshot {
+		s := stopped(week, asleep(deleting))
+		s.Workspace.DormantAt = dormant
+		return s
+	}
+	days := func(n int) func(*lifecycle.Policy) {
+		return func(p *lifecycle.Policy) { p.TimeTilAutodelete = time.Duration(n) * day }
+	}
+	long := sleeping(monday.Add(-5*day), monday.Add(2*day))
+	for _, c := range []struct {
+		name string
+		s    lifecycle.Snapshot
+		c    lifecycle.PolicyChange
+		want time.Time
+	}{
+		{"an unrelated change moves nothing", long, changed(long, func(p *lifecycle.Policy) { p.ActivityBump = time.Hour }), monday.Add(2 * day)},
+		{"longer counts from when it went dormant", long, changed(long, days(30)), monday.Add(25 * day)},
+		{"off means never", long, changed(long, days(0)), time.Time{}},
+		{"shorter counts from when it went dormant", long, changed(long, days(6)), monday.Add(1 * day)},
+		{"what would be past leaves a day", long, changed(long, days(1)), monday.Add(1 * day)},
+		{
+			"the grace is the change's own", long,
+			func() lifecycle.PolicyChange { c := changed(long, days(1)); c.DeleteGrace = 36 * time.Hour; return c }(),
+			monday.Add(36 * time.Hour),
+		},
+		{
+			"the grace postpones nothing that was promised sooner",
+			sleeping(monday.Add(-6*day-20*time.Hour), monday.Add(4*time.Hour)),
+			changed(long, days(1)), monday.Add(4 * time.Hour),
+		},
+		{
+			"a reset counts from the change", long,
+			func() lifecycle.PolicyChange { c := changed(long, days(7)); c.ResetDormant = true; return c }(),
+			monday.Add(7 * day),
+		},
+		{
+			"on again leaves a day too", sleeping(monday.Add(-50*day), time.Time{}),
+			func() lifecycle.PolicyChange {
+				s := sleeping(monday.Add(-50*day), time.Time{})
+				s.Template.Policy.TimeTilAutodelete = 0
+				return changed(s, days(7))
+			}(), time.Time{},
+		},
+	} {
+		if c.name == "on again leaves a day too" {
+			c.s.Template.Policy.TimeTilAutodelete = 0
+			c.want = monday.Add(day)
+		}
+		if got := planned(c.s, c.c).Workspace.DeletingAt; !got.Equal(c.want) {
+			t.Errorf("%s: deleted at %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestPlanPolicyDeadlines(t *testing.T) {
+	ttl := func(d time.Duration, own bool) edit {
+		return policy(func(p *lifecycle.Policy) { p.DefaultTTL, p.AllowUserTTL = d, own })
+	}
+	eight := running(ttl(8*time.Hour, false), deadline(monday.Add(8*time.Hour)), quietHours("0 12 * * *", 0, 0))
+	capped := running(ttl(0, false), deadlines(monday.Add(3*time.Hour), monday.Add(3*time.Hour)), quietHours("0 12 * * *", schedule.AllDays, 1))
+	for _, c := range []struct {
+		name          string
+		s             lifecycle.Snapshot
+		c             lifecycle.PolicyChange
+		want, wantMax time.Time
+	}{
+		{
+			"another TTL leaves the running deadline", eight,
+			changed(eight, func(p *lifecycle.Policy) { p.DefaultTTL = time.Hour }), monday.Add(8 * time.Hour), time.Time{},
+		},
+		{
+			"no TTL leaves no deadline", eight,
+			changed(eight, func(p *lifecycle.Policy) { p.DefaultTTL = 0 }), time.Time{}, time.Time{},
+		},
+		{
+			"a new requirement caps", eight,
+			changed(eight, func(p *lifecycle.Policy) { p.Requirement.Days = schedule.AllDays }), at("2026-03-02 12:00"), at("2026-03-02 12:00"),
+		},
+		{
+			"a requirement that is gone takes its cap along", capped,
+			changed(capped, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{} }), monday.Add(3 * time.Hour), time.Time{},
+		},
+		{
+			"an unrelated change moves nothing", capped,
+			changed(capped, func(p *lifecycle.Policy) { p.ActivityBump = time.Hour }), monday.Add(3 * time.Hour), monday.Add(3 * time.Hour),
+		},
+	} {
+		got := planned(c.s, c.c).Build
+		if !got.Deadline.Equal(c.want) || !got.MaxDeadline.Equal(c.wantMax) {
+			t.Errorf("%s: deadline %v, max %v; want %v, %v", c.name, got.Deadline, got.MaxDeadline, c.want, c.wantMax)
+		}
+	}
+}
+
+// TestPlanPolicyRequirementLeavesGrace: a cap that would be past, or near, is two hours away.
+func TestPlanPolicyRequirementLeavesGrace(t *testing.T) {
+	s := running(deadline(monday.Add(8*time.Hour)), quietHours("30 9 * * *", 0, 0),
+		build(func(b *lifecycle.Build) { b.CreatedAt, b.CompletedAt = monday.Add(-2*day), monday.Add(-2*day) }))
+	s.Workspace.TTL = 8 * time.Hour
+	got := planned(s, changed(s, func(p *lifecycle.Policy) { p.Requirement.Days = schedule.AllDays })).Build
+	if want := monday.Add(2 * time.Hour); !got.Deadline.Equal(want) || !got.MaxDeadline.Equal(want) {
+		t.Errorf("deadline %v, max %v; want %v", got.Deadline, got.MaxDeadline, want)
+	}
+}
+
+// TestPlanPolicyLeavesGrace checks, on random workspaces and policies, that nothing destructive comes sooner than before
+// without its grace, and that planning again on the result moves nothing.
+func TestPlanPolicyLeavesGrace(t *testing.T) {
+	grace := map[lifecycle.Rule]time.Duration{
+		lifecycle.RuleAutostop: 2 * time.Hour, lifecycle.RuleFailedCleanup: 2 * time.Hour,
+		lifecycle.RuleDormancy: 2 * time.Hour, lifecycle.RuleAutodelete: 24 * time.Hour,
+	}
+	moved := map[lifecycle.Rule]int{}
+	eachRandom(t, 20_000, func(t *testing.T, r random, s lifecycle.Snapshot) {
+		now := r.instant()
+		next := s.Template.Policy
+		// One or two values at a time, as people do.
+		other := r.policy()
+		switch r.IntN(6) {
+		case 0:
+			next.TimeTilDormant = other.TimeTilDormant
+		case 1:
+			next.TimeTilAutodelete = other.TimeTilAutodelete
+		case 2:
+			next.FailureTTL = other.FailureTTL
+		case 3:
+			next.Requirement = other.Requirement
+		case 4:
+			next.DefaultTTL, next.AllowUserTTL = other.DefaultTTL, other.AllowUserTTL
+		case 5:
+			next.Holidays = other.Holidays
+		}
+		c := lifecycle.PolicyChange{
+			At: now, Template: s.Template, Policy: next, ResetLastUsed: r.yes(10), ResetDormant: r.yes(10),
+		}
+		change, moves, _ := lifecycle.PlanPolicy(s, c)
+		for _, m := range moves {
+			g, destructive := grace[m.Rule]
+			if !destructive || m.To.IsZero() {
+				continue
+			}
+			if m.Rule == lifecycle.RuleAutostop && s.Owner.Status == lifecycle.OwnerSuspended {
+				continue // stops at once whatever the policy; only holds keep it
+			}
+			moved[m.Rule]++
+			if sooner := m.From.IsZero() || m.To.Before(m.From); sooner && m.To.Before(now.Truncate(us).Add(g)) {
+				t.Errorf("%v moves from %v to %v, which is %v after the change\nof %+v\nto %+v", m.Rule, m.From, m.To, m.To.Sub(now), s, next)
+			}
+		}
+		after := s
+		after.Workspace, after.Build = change.Workspace, change.Build
+		again, _, _ := lifecycle.PlanPolicy(after, c)
+		if again.Workspace.DeletingAt != change.Workspace.DeletingAt || again.Build != change.Build || again.Workspace.TTL != change.Workspace.TTL {
+			t.Errorf("planning again moves something: %+v, then %+v", change, again)
+		}
+	})
+	for rule := range grace {
+		if moved[rule] == 0 {
+			t.Errorf("no random change moves %v: the check says nothing about it", rule)
+		}
+	}
+}
+
+func TestPlanAndApply(t *testing.T) {
+	f := newFleet(t)
+	for n := 1; n <= 25; n++ {
+		s := stopped(asleep(monday.Add(20*day)), policy(func(p *lifecycle.Policy) { p.TimeTilAutodelete = 20 * day }))
+		f.add(numbered(n, s))
+	}
+	e := f.executor(lifecycle.Config{PageSize: 10, BatchSize: 4}, nil)
+	plan, err := e.Plan(f.ctx, id(0xff), lifecycle.PolicyChange{Policy: lifecycle.Policy{TimeTilAutodelete: 3 * day}})
+	f.must(err)
+	shift := plan.Shifts[lifecycle.RuleAutodelete]
+	if plan.Workspaces != 25 || plan.Changed != 25 || plan.Affected != 25 || shift.Sooner != 25 || len(plan.Effects) != 25 {
+		t.Errorf("plan: %+v", plan)
+	}
+	if f.load(1).Template.Policy.TimeTilAutodelete != 20*day || !f.load(1).Workspace.DeletingAt.Equal(monday.Add(20*day)) {
+		t.Error("a plan has written something")
+	}
+
+	// Somebody stops it half-way, and it goes on from there.
+	var last lifecycle.PolicyPlan
+	ctx, cancel := context.WithCancel(f.ctx)
+	_, err = e.Apply(ctx, plan, func(p lifecycle.PolicyPlan) { last = p; cancel() })
+	if err == nil || last.Done || last.Applied == 0 || last.Applied == 25 {
+		t.Fatalf("apply went on after its context ended: %v, applied %d, done %v", err, last.Applied, last.Done)
+	}
+	done, err := e.Apply(f.ctx, last, nil)
+	f.must(err)
+	if !done.Done || done.Applied != 25 {
+		t.Errorf("apply: done %v, applied %d", done.Done, done.Applied)
+	}
+	for n := 1; n <= 25; n++ {
+		s := f.load(n)
+		if s.Template.Policy.TimeTilAutodelete != 3*day || !s.Workspace.DeletingAt.Equal(monday.Add(3*day)) {
+			t.Errorf("workspace %d: deleted at %v under a policy of %v", n, s.Workspace.DeletingAt, s.Template.Policy.TimeTilAutodelete)
+		}
+	}
+	again, err := e.Apply(f.ctx, plan, nil)
+	f.must(err)
+	if again.Applied != 0 {
+		t.Errorf("applying a plan again changes %d workspaces", again.Applied)
+	}
+}
+
+func TestApplyRefusesAnotherTemplate(t *testing.T) {
+	f := newFleet(t)
+	f.add(numbered(1, stopped()))
+	e := f.executor(lifecycle.Config{}, nil)
+	plan, err := e.Plan(f.ctx, id(0xff), lifecycle.PolicyChange{Policy: lifecycle.Policy{TimeTilDormant: day}})
+	f.must(err)
+	tm := f.load(1).Template
+	tm.Policy.ActivityBump = 5 * time.Hour
+	f.must(f.store.PutTemplate(f.ctx, monday, tm))
+	if _, err = e.Apply(f.ctx, plan, nil); !errors.Is(err, lifecycle.ErrPolicyChanged) {
+		t.Errorf("applying a plan made for another policy: %v", err)
+	}
+	if _, err = e.Plan(f.ctx, id(0x77), lifecycle.PolicyChange{}); !errors.Is(err, lifecycle.ErrNotFound) {
+		t.Errorf("planning for an unknown template: %v", err)
+	}
+	bad := lifecycle.PolicyChange{Policy: lifecycle.Policy{TimeTilDormant: time.Second}}
+	if _, err = e.Plan(f.ctx, id(0xff), bad); err == nil {
+		t.Error("planning a policy that is invalid passes")
+	}
+}
