@@ -128,11 +128,19 @@ func (c Config) validate(store Store) error {
 		name  string
 		value int64
 	}{
-		{"Interval", int64(c.Interval)}, {"Granularity", int64(c.Granularity)}, {"Concurrency", int64(c.Concurrency)},
-		{"PageSize", int64(c.PageSize)}, {"BatchSize", int64(c.BatchSize)}, {"CommitsInFlight", int64(c.CommitsInFlight)},
-		{"BuildTimeout", int64(c.BuildTimeout)}, {"RelayInterval", int64(c.RelayInterval)},
-		{"DeliveryTimeout", int64(c.DeliveryTimeout)}, {"ActivityFlush", int64(c.ActivityFlush)}, {"Retention", int64(c.Retention)},
-		{"MaxTransitions", int64(c.MaxTransitions)}, {"MaxPerTemplate", int64(c.MaxPerTemplate)},
+		{"Interval", int64(c.Interval)},
+		{"Granularity", int64(c.Granularity)},
+		{"Concurrency", int64(c.Concurrency)},
+		{"PageSize", int64(c.PageSize)},
+		{"BatchSize", int64(c.BatchSize)},
+		{"CommitsInFlight", int64(c.CommitsInFlight)},
+		{"BuildTimeout", int64(c.BuildTimeout)},
+		{"RelayInterval", int64(c.RelayInterval)},
+		{"DeliveryTimeout", int64(c.DeliveryTimeout)},
+		{"ActivityFlush", int64(c.ActivityFlush)},
+		{"Retention", int64(c.Retention)},
+		{"MaxTransitions", int64(c.MaxTransitions)},
+		{"MaxPerTemplate", int64(c.MaxPerTemplate)},
 	} {
 		if f.value < 0 {
 			return &InvalidError{"Config." + f.name, f.value, "must not be negative"}

@@ -210,4 +210,3 @@ func TestAVerbAgainstATickInEveryOrder(t *testing.T) {
 		t.Logf("%s: %d orders", name, orders)
 	}
 }
-

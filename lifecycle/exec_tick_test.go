@@ -52,9 +52,13 @@ func TestGranularity(t *testing.T) {
 		tick        time.Time
 		stops       int
 	}{
-		{0, monday.Add(time.Minute - us), 0}, {0, monday.Add(time.Minute), 1},
-		{time.Second, monday.Add(30*time.Second - us), 0}, {time.Second, monday.Add(30 * time.Second), 1},
-		{us, monday.Add(30*time.Second - us), 0}, {time.Hour, monday.Add(time.Hour - us), 0}, {time.Hour, monday.Add(time.Hour), 1},
+		{0, monday.Add(time.Minute - us), 0},
+		{0, monday.Add(time.Minute), 1},
+		{time.Second, monday.Add(30*time.Second - us), 0},
+		{time.Second, monday.Add(30 * time.Second), 1},
+		{us, monday.Add(30*time.Second - us), 0},
+		{time.Hour, monday.Add(time.Hour - us), 0},
+		{time.Hour, monday.Add(time.Hour), 1},
 	} {
 		f := newFleet(t)
 		f.add(numbered(1, running(deadline(monday.Add(30*time.Second)))))

@@ -136,11 +136,14 @@ func (s Shift) plus(m Move, at time.Time) Shift {
 	default:
 		s.Later++
 	}
-	if soon := at.Add(time.Hour); !m.To.IsZero() && m.To.Before(soon) && !(!m.From.IsZero() && m.From.Before(soon)) {
+	if soon := at.Add(time.Hour); before(m.To, soon) && !before(m.From, soon) {
 		s.Immediate++
 	}
 	return s
 }
+
+// before reports whether something happens before an instant; zero is never.
+func before(t, limit time.Time) bool { return !t.IsZero() && t.Before(limit) }
 
 // Apply carries a plan out: the template gets its new policy, then its workspaces their changes, in batches, each with the
 // revision it was computed from. It returns the plan with its progress; report, if not nil, is called with it after each

@@ -14,8 +14,10 @@ func (p Policy) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"failure_ttl", p.FailureTTL}, {"time_til_dormant", p.TimeTilDormant},
-		{"time_til_autodelete", p.TimeTilAutodelete}, {"reminder_lead", p.ReminderLead},
+		{"failure_ttl", p.FailureTTL},
+		{"time_til_dormant", p.TimeTilDormant},
+		{"time_til_autodelete", p.TimeTilAutodelete},
+		{"reminder_lead", p.ReminderLead},
 	} {
 		if err := schedule.ValidateThreshold(f.name, f.value); err != nil {
 			return err
@@ -25,8 +27,12 @@ func (p Policy) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"default_ttl", p.DefaultTTL}, {"activity_bump", p.ActivityBump}, {"max_lateness", p.MaxLateness},
-		{"jitter", p.Jitter}, {"retry.initial", p.Retry.Initial}, {"retry.max_interval", p.Retry.MaxInterval},
+		{"default_ttl", p.DefaultTTL},
+		{"activity_bump", p.ActivityBump},
+		{"max_lateness", p.MaxLateness},
+		{"jitter", p.Jitter},
+		{"retry.initial", p.Retry.Initial},
+		{"retry.max_interval", p.Retry.MaxInterval},
 		{"retry.max", time.Duration(p.Retry.Max)},
 	} {
 		if f.value < 0 {

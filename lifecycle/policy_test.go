@@ -98,7 +98,8 @@ func TestPlanPolicyDeletion(t *testing.T) {
 				s := sleeping(monday.Add(-50*day), time.Time{})
 				s.Template.Policy.TimeTilAutodelete = 0
 				return changed(s, days(7))
-			}(), time.Time{},
+			}(),
+			time.Time{},
 		},
 	} {
 		if c.name == "on again leaves a day too" {
@@ -125,11 +126,14 @@ func TestPlanPolicyDeadlines(t *testing.T) {
 	}{
 		{
 			"another TTL leaves the running deadline", eight,
-			changed(eight, func(p *lifecycle.Policy) { p.DefaultTTL = time.Hour }), monday.Add(8 * time.Hour), time.Time{},
+			changed(eight, func(p *lifecycle.Policy) { p.DefaultTTL = time.Hour }), monday.Add(8 * time.Hour),
+			time.Time{},
 		},
 		{
 			"no TTL leaves no deadline", eight,
-			changed(eight, func(p *lifecycle.Policy) { p.DefaultTTL = 0 }), time.Time{}, time.Time{},
+			changed(eight, func(p *lifecycle.Policy) { p.DefaultTTL = 0 }),
+			time.Time{},
+			time.Time{},
 		},
 		{
 			"a new requirement caps", eight,
@@ -137,7 +141,8 @@ func TestPlanPolicyDeadlines(t *testing.T) {
 		},
 		{
 			"a requirement that is gone takes its cap along", capped,
-			changed(capped, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{} }), monday.Add(3 * time.Hour), time.Time{},
+			changed(capped, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{} }), monday.Add(3 * time.Hour),
+			time.Time{},
 		},
 		{
 			"an unrelated change moves nothing", capped,

@@ -105,7 +105,7 @@ func (s *Store) apply(now time.Time, changes []lifecycle.Change, jobs []*job) ([
 		}
 		s.applyOne(slots[i], &changes[i])
 		if changes[i].Job != nil {
-			s.jobQueue.insertJob(now, jobs[i])
+			s.insertJob(now, jobs[i])
 		}
 	}
 	return outcomes, nil

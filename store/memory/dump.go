@@ -95,7 +95,7 @@ func (s *Store) collect(w io.Writer) error {
 		d.row(entryRow{Events: &eventsRow{l.events, l.until, waiting}})
 	}
 	d.row(entryRow{Seq: s.outbox.seq})
-	s.jobQueue.dump(d)
+	s.dump(d)
 	d.row(entryRow{End: d.rows})
 	return d.err
 }

@@ -148,7 +148,7 @@ func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Sn
 
 func (s *Store) selected(q lifecycle.ListQuery) (slots []uint32, ok bool) {
 	ids := &s.fleet.byID
-	owner, template := none, none
+	var owner, template uint32
 	if q.TemplateID != uuid.Nil {
 		if template, ok = s.templates.slots[q.TemplateID]; !ok {
 			return nil, false
