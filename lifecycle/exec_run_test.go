@@ -40,7 +40,7 @@ func (f *fleet) run(cfg lifecycle.Config, over lifecycle.Store) (e *lifecycle.Ex
 func (f *fleet) addDue(n int, end time.Time) {
 	f.Helper()
 	started := time.Now().UTC()
-	f.add(numbered(n, running(deadline(end), workspace(func(w *lifecycle.Workspace) { w.WakeAt = end }),
+	f.add(numbered(n, running(deadline(end), workspace(func(w *lifecycle.Workspace) { w.WakeAt, w.CreatedAt, w.LastUsedAt = end, started, started }),
 		build(func(b *lifecycle.Build) { b.CreatedAt, b.CompletedAt = started, started }))))
 }
 
@@ -145,7 +145,8 @@ func TestRunPreciselyAfterAnUpdate(t *testing.T) {
 		end := time.Now().Add(29*time.Minute + time.Second)
 		_, err := e.Update(f.ctx, id(1), lifecycle.Extend(end))
 		f.must(err)
-		if late := f.stoppedAt(1, 30*time.Minute).Sub(end); late < 0 || late > 50*time.Millisecond {
+		time.Sleep(29 * time.Minute)
+		if late := f.stoppedAt(1, time.Minute).Sub(end); late < 0 || late > 50*time.Millisecond {
 			t.Errorf("stopped %v after the deadline", late)
 		}
 		f.must(stop())
