@@ -16,6 +16,8 @@ import (
 
 	"github.com/dormouse-go/dormouse/bench/core"
 	"github.com/dormouse-go/dormouse/bench/figure"
+	"github.com/dormouse-go/dormouse/bench/rendercache"
+	"github.com/dormouse-go/dormouse/bench/tick"
 )
 
 // suites in the order in which they run.
@@ -24,6 +26,8 @@ var suites = []figure.Suite{
 	core.Decide,
 	core.Memory,
 	core.MemoryTick,
+	rendercache.Suite,
+	tick.Suite,
 }
 
 func main() {

@@ -102,8 +102,10 @@ CREATE TABLE {workspaces} (
 
 -- The due index. The share stands in it so that a replica passes over the rows of others without reading them.
 CREATE INDEX {workspaces_due} ON {workspaces} (wake_at, id, share) WHERE wake_at IS NOT NULL;
-CREATE INDEX {workspaces_template} ON {workspaces} (template_id, id) WHERE deleted = 0;
-CREATE INDEX {workspaces_owner} ON {workspaces} (owner_id, id) WHERE deleted = 0;
+-- Not only of the rows that are not deleted: a condition on a column that every change writes would have SQLite take each
+-- entry out and put it in again.
+CREATE INDEX {workspaces_template} ON {workspaces} (template_id, id);
+CREATE INDEX {workspaces_owner} ON {workspaces} (owner_id, id);
 CREATE INDEX {workspaces_deleted} ON {workspaces} (build_completed_at) WHERE deleted = 1;
 
 CREATE TABLE {builds} (

@@ -1,0 +1,87 @@
+package rendercache
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/rendercache"
+)
+
+// workers is how many goroutines ask at once.
+const workers = 8
+
+// cpu is the CPU time the process has used.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // cannot fail for the process itself
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// shared runs f on all workers and returns the CPU time of one of n operations.
+func shared(n int, f func(worker int)) float64 {
+	before := cpu()
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() { f(w) })
+	}
+	wg.Wait()
+	return float64(cpu()-before) / float64(n)
+}
+
+// alone runs f n times and returns the CPU time of one.
+func alone(n int, f func(i int)) float64 {
+	before := cpu()
+	for i := range n {
+		f(i)
+	}
+	return float64(cpu()-before) / float64(n)
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+// compare returns the median of a's values over b's, round by round.
+func compare(a, b []float64) float64 {
+	ratios := make([]float64, len(a))
+	for i := range a {
+		ratios[i] = a[i] / b[i]
+	}
+	return median(ratios)
+}
+
+// keysOf returns n keys of 64 bytes, as builds have them.
+func keysOf(n int) []rendercache.Key {
+	random := rand.NewChaCha8([32]byte{1})
+	keys := make([]rendercache.Key, n)
+	for i := range keys {
+		keys[i] = rendercache.KeyOf(randomID(random), randomID(random), map[string]string{"n": fmt.Sprint(i)})
+	}
+	return keys
+}
+
+func randomID(random *rand.ChaCha8) (id uuid.UUID) {
+	_, _ = random.Read(id[:])
+	return id
+}
+
+// zipf returns an order of asking for n keys in which some are much more popular, the popular ones anywhere.
+func zipf(n, length int) []uint32 {
+	random := rand.New(rand.NewPCG(1, uint64(n)))
+	z := rand.NewZipf(random, 1.01, 1, uint64(n-1))
+	places := random.Perm(n)
+	order := make([]uint32, length)
+	for i := range order {
+		order[i] = uint32(places[z.Uint64()])
+	}
+	return order
+}

@@ -1,0 +1,14 @@
+// Package tick measures what a tick costs on the stores that are databases, against the pattern that it replaces and
+// against the least that writing the same rows can cost.
+package tick
+
+import (
+	"context"
+
+	"github.com/dormouse-go/dormouse/bench/figure"
+)
+
+// Suite measures ticks.
+var Suite = figure.Suite{Name: "tick", Run: run}
+
+func run(ctx context.Context, r *figure.Recorder) error { return sqliteFigures(ctx, r) }
