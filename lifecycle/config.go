@@ -52,8 +52,9 @@ type Config struct {
 	// BuildTimeout bounds each call of Builder and Available. Defaults to 30 seconds.
 	BuildTimeout time.Duration
 
-	// Poster, Notifier and Auditor receive the events of their topics. Without a Poster the jobs go to the job queue of
-	// the store. They need a store that is an [Outbox]. Default to nobody: nothing is written for them.
+	// Poster, Notifier and Auditor receive the events of their topics. Without a Poster the jobs of builds go to the job
+	// queue of the store, for package acquirer; with one they are delivered to it at least once, for a queue of the
+	// host's own. They need a store that is an [Outbox]. Default to nobody: nothing is written for them.
 	Poster   Sink
 	Notifier Sink
 	Auditor  Sink

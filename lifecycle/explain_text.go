@@ -13,6 +13,7 @@ const (
 	thresholdOff
 	notStarted
 	notStopped
+	neverBuilt
 	lastBuildFailed
 	lastBuildClean
 	isDormant
@@ -41,6 +42,7 @@ func (o obstacle) String() string {
 		thresholdOff:       "the policy does not ask for it",
 		notStarted:         "the workspace is not started",
 		notStopped:         "the workspace is not stopped",
+		neverBuilt:         "the workspace was never built; the first start is by hand",
 		lastBuildFailed:    "the last build failed",
 		lastBuildClean:     "the last build left nothing behind",
 		isDormant:          "the workspace is dormant",

@@ -21,7 +21,7 @@ type Builder interface {
 type Preparation interface {
 	// Build checks and describes one build; nothing happens until the change is committed, and it may never be. It is
 	// called from several goroutines at once, must end when its context does, and may be called again for the same
-	// workspace in a later tick. A [RefusalError] says "not now"; it is no failure.
+	// workspace in a later tick; so it asks whether there is room, and reserves nothing. A [RefusalError] says "not now"; it is no failure.
 	Build(ctx context.Context, r BuildRequest) (BuildSpec, error)
 	// Close gives back what Prepare took. It is called exactly once, after the last Build has returned, on every path.
 	Close() error

@@ -76,6 +76,16 @@ type Workspace struct {
 	Backoff Backoff
 }
 
+// NewWorkspace returns a workspace of a template as it is created: in the template's organization, with its default TTL,
+// last used now. The id should be of version 7, so that ids sort by time.
+func NewWorkspace(id uuid.UUID, t Template, owner uuid.UUID, name string, now time.Time) Workspace {
+	now = stored(now)
+	return Workspace{
+		ID: id, OrganizationID: t.OrganizationID, OwnerID: owner, TemplateID: t.ID, Name: name,
+		CreatedAt: now, LastUsedAt: now, TTL: t.Policy.DefaultTTL,
+	}
+}
+
 // Backoff says why a due transition did not become a build and when it is tried again. It is not a failure of a build.
 type Backoff struct {
 	// Until is the instant before which no automatic transition is tried, zero for no back-off.

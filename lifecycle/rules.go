@@ -198,6 +198,8 @@ func armAutostart(s *Snapshot) armed {
 		return not(noSchedule)
 	case s.Workspace.Autostart.Err() != nil:
 		return not(badSchedule)
+	case s.Build.Number == 0:
+		return not(neverBuilt)
 	case s.Build.Transition != TransitionStop:
 		return not(notStopped)
 	case s.Build.Status == JobFailed:

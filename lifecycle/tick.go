@@ -13,6 +13,10 @@ import (
 // returns when all of it is committed, failed, or given up because ctx ended; what was not done stays due. Ticks of one
 // executor wait for each other.
 //
+// A host that ticks exactly when something is due (at the WakeAt of a workspace, say) sets Config.Granularity to a
+// microsecond, or the truncated instant is before it and the tick finds nothing. Everything else of an executor (Update,
+// Activity, Relay) reads Config.Clock; in a simulation that clock should show the instants of the ticks.
+//
 // The cost is the number of due workspaces: a tick that finds nothing is one query.
 func (e *Executor) Tick(ctx context.Context, now time.Time) Stats {
 	start := e.clock.Now("executor", "start")
