@@ -1,0 +1,241 @@
+package chaos_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+	"github.com/dormouse-go/dormouse/store/postgres"
+	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
+)
+
+const (
+	replicas   = 3
+	workspaces = 200
+	// speed makes twenty minutes, the period of every schedule, pass in four seconds.
+	speed = 300
+)
+
+// TestChaos does harm for a while, lets the replicas finish, and holds the laws against the database.
+func TestChaos(t *testing.T) {
+	if *seed == 0 {
+		*seed = rand.Uint64()
+	}
+	t.Logf("seed: -chaos.seed %d", *seed)
+	server, err := pgtest.StartOwn(t.Context(), pgtest.Options{Durable: true})
+	pgtest.Require(t, err)
+	t.Cleanup(func() { _ = server.Close() })
+	c := &chaos{T: t, server: server, random: rand.New(rand.NewPCG(*seed, 0))}
+	c.fill()
+	c.o = order{DSN: server.DSN(""), Real: time.Now(), Speed: speed}
+	for i := range c.replicas {
+		c.start(i)
+	}
+	t.Cleanup(c.end)
+	c.harm()
+	last := c.settle()
+	check(t, c.pool, last)
+	c.worth()
+}
+
+type chaos struct {
+	*testing.T
+	server   *pgtest.Server
+	pool     *pgxpool.Pool
+	random   *rand.Rand
+	o        order
+	replicas [replicas]*replica
+
+	kills, cuts, restarts int
+}
+
+type replica struct {
+	cmd *exec.Cmd
+	in  io.Closer
+}
+
+func (c *chaos) must(err error) {
+	c.Helper()
+	if err != nil {
+		c.Fatal(err)
+	}
+}
+
+// fill makes workspaces that were stopped at the beginning of the world, each with a minute of its own at which it starts,
+// three times an hour. What has started stops five minutes later.
+func (c *chaos) fill() {
+	ctx := c.Context()
+	var err error
+	c.pool, err = pgxpool.New(ctx, c.server.DSN(""))
+	c.must(err)
+	c.Cleanup(c.pool.Close)
+	s, err := postgres.New(c.pool, postgres.Config{})
+	c.must(err)
+	c.must(s.Migrate(ctx))
+	_, err = c.pool.Exec(ctx, checkSchema)
+	c.must(err)
+	t := lifecycle.Template{ID: uuid.New(), OrganizationID: uuid.New(), ActiveVersionID: uuid.New(), Policy: lifecycle.Policy{
+		DefaultTTL: 5 * time.Minute, AutostartDays: schedule.AllDays, AllowUserAutostart: true,
+	}}
+	c.must(s.PutTemplate(ctx, worldBegin, t))
+	var changes []lifecycle.Change
+	for i := range workspaces {
+		if i%20 == 0 { // ten owners: their jobs take turns
+			c.must(s.PutOwner(ctx, worldBegin, lifecycle.Owner{ID: owner(i)}))
+		}
+		changes = append(changes, c.workspace(s, t, i))
+	}
+	_, err = s.Commit(ctx, worldBegin, changes)
+	c.must(err)
+}
+
+func owner(i int) uuid.UUID { return uuid.NewSHA1(uuid.Nil, []byte{byte(i / 20)}) }
+
+func (c *chaos) workspace(s *postgres.Store, t lifecycle.Template, i int) lifecycle.Change {
+	minute := i % 20
+	cron, err := schedule.Weekly(fmt.Sprintf("CRON_TZ=UTC %d,%d,%d * * * *", minute, minute+20, minute+40))
+	c.must(err)
+	w := lifecycle.Workspace{
+		ID: uuid.New(), OrganizationID: t.OrganizationID, OwnerID: owner(i), TemplateID: t.ID, Name: fmt.Sprintf("a=%d", minute),
+		CreatedAt: worldBegin, Autostart: cron,
+	}
+	c.must(s.CreateWorkspaces(c.Context(), worldBegin, w))
+	found, err := s.Load(c.Context(), w.ID)
+	c.must(err)
+	change, err := lifecycle.Request(lifecycle.TransitionStop, uuid.Nil)(found[0], worldBegin)
+	c.must(err)
+	change.Build.ID = uuid.New()
+	change.Job = &lifecycle.Job{
+		ID: change.Build.ID, OrganizationID: w.OrganizationID, OwnerID: w.OwnerID, WorkspaceID: w.ID, BuildNumber: 1,
+		Transition: lifecycle.TransitionStop, CreatedAt: worldBegin,
+	}
+	return change
+}
+
+func (c *chaos) start(i int) {
+	text, err := json.Marshal(c.o)
+	c.must(err)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), roleEnv+"="+string(text))
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	c.must(err)
+	c.must(cmd.Start())
+	c.replicas[i] = &replica{cmd, in}
+}
+
+// kill ends a replica as a power cut would.
+func (c *chaos) kill(i int) {
+	if r := c.replicas[i]; r != nil {
+		_ = r.cmd.Process.Kill()
+		_ = r.cmd.Wait()
+		c.replicas[i] = nil
+	}
+}
+
+// end is for the case that the test fails in between.
+func (c *chaos) end() {
+	for i := range c.replicas {
+		c.kill(i)
+	}
+}
+
+// harm kills replicas and starts others, cuts connections, and in the middle crashes or restarts the server.
+func (c *chaos) harm() {
+	begun := time.Now()
+	crashed := false
+	every(c.until(begun.Add(*duration)), 50*time.Millisecond, func() {
+		switch n := c.random.IntN(100); {
+		case !crashed && time.Since(begun) > *duration/2, n == 0 && c.random.IntN(20) == 0:
+			crashed = true
+			c.restart()
+		case n < 4:
+			i := c.random.IntN(replicas)
+			c.kill(i)
+			c.kills++
+			c.start(i)
+		case n < 20:
+			c.cut()
+		}
+	})
+}
+
+// until is a context that ends at an instant.
+func (c *chaos) until(t time.Time) context.Context {
+	ctx, cancel := context.WithDeadline(c.Context(), t)
+	c.Cleanup(cancel)
+	return ctx
+}
+
+func (c *chaos) restart() {
+	c.restarts++
+	c.pool.Reset()
+	if c.random.IntN(2) == 0 {
+		c.Log("the server crashes")
+		c.must(c.server.Kill(c.Context()))
+	} else {
+		c.Log("the server is restarted")
+		c.must(c.server.Stop(c.Context()))
+	}
+	c.must(c.server.Launch(c.Context()))
+	c.pool.Reset()
+}
+
+// cut ends one connection in the middle of whatever it does.
+func (c *chaos) cut() {
+	var n int
+	err := c.pool.QueryRow(c.Context(), `SELECT count(pg_terminate_backend(pid)) FROM (
+		SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+		ORDER BY state = 'active' DESC, random() LIMIT 1) a`).Scan(&n)
+	if err == nil {
+		c.cuts += n
+	}
+}
+
+// settle lets the replicas go on without harm until an instant of their world at which nothing is due, nothing runs and
+// nothing waits to be delivered, and returns it. The replicas are ended first, so that the world stands still.
+func (c *chaos) settle() time.Time {
+	ctx := c.until(time.Now().Add(2 * time.Minute))
+	const busy = `SELECT (SELECT count(*) FROM dormouse.events) + (SELECT count(*) FROM dormouse.jobs WHERE state < 2)
+		+ (SELECT count(*) FROM dormouse.workspaces WHERE wake_at <= $1 OR build_status BETWEEN 1 AND 3)`
+	var last time.Time
+	quiet, done := context.WithCancel(ctx)
+	defer done()
+	n := -1
+	every(quiet, 20*time.Millisecond, func() {
+		last = c.o.now().Truncate(time.Minute)
+		if err := c.pool.QueryRow(ctx, busy, last).Scan(&n); err == nil && n == 0 {
+			done()
+		}
+	})
+	if n != 0 {
+		c.Errorf("after two minutes without harm %d things are still to be done", n)
+	}
+	c.end()
+	return last
+}
+
+// worth sees that the run was worth something.
+func (c *chaos) worth() {
+	var builds, repeats, requeued int
+	err := c.pool.QueryRow(c.Context(), `SELECT (SELECT count(*) FROM chaos.every_build),
+		(SELECT count(*) - count(DISTINCT (workspace_id, revision, kind)) FROM chaos.delivered),
+		(SELECT count(*) FROM dormouse.jobs WHERE fence > 1)`).Scan(&builds, &repeats, &requeued)
+	c.must(err)
+	c.Logf("%d builds; %d kills, %d cut connections, %d restarts of the server; %d deliveries repeated, %d jobs handed out again",
+		builds, c.kills, c.cuts, c.restarts, repeats, requeued)
+	if builds < 2*workspaces || c.kills == 0 || c.cuts == 0 || c.restarts == 0 {
+		c.Error("the run did too little to prove anything")
+	}
+}
