@@ -59,19 +59,23 @@ func compare(a, b []float64) float64 {
 	return median(ratios)
 }
 
-// keysOf returns n keys of 64 bytes, as builds have them.
+// keysOf returns n keys of 64 bytes, as builds have them: 200 to a version, 20 to an owner.
 func keysOf(n int) []rendercache.Key {
 	random := rand.NewChaCha8([32]byte{1})
+	versions, owners := ids(random, n/200+1), ids(random, n/20+1)
 	keys := make([]rendercache.Key, n)
 	for i := range keys {
-		keys[i] = rendercache.KeyOf(randomID(random), randomID(random), map[string]string{"n": fmt.Sprint(i)})
+		keys[i] = rendercache.KeyOf(versions[i%len(versions)], owners[i%len(owners)], map[string]string{"n": fmt.Sprint(i)})
 	}
 	return keys
 }
 
-func randomID(random *rand.ChaCha8) (id uuid.UUID) {
-	_, _ = random.Read(id[:])
-	return id
+func ids(random *rand.ChaCha8, n int) []uuid.UUID {
+	all := make([]uuid.UUID, n)
+	for i := range all {
+		_, _ = random.Read(all[i][:])
+	}
+	return all
 }
 
 // zipf returns an order of asking for n keys in which some are much more popular, the popular ones anywhere.

@@ -39,6 +39,7 @@ func runMemory(_ context.Context, r *figure.Recorder) error {
 		c.CleanUp()
 		return c
 	})
+	runtime.KeepAlive(keys)
 	r.AtMost(1, "rendercache/memory/otter", ours/peer, "x",
 		fmt.Sprintf("bytes for each of %d entries beyond the value, key of 64 bytes included; ours %.0f, otter %.0f", n, ours, peer))
 	return nil
