@@ -4,6 +4,7 @@ package tick
 
 import (
 	"context"
+	"errors"
 
 	"github.com/dormouse-go/dormouse/bench/figure"
 )
@@ -11,4 +12,6 @@ import (
 // Suite measures ticks.
 var Suite = figure.Suite{Name: "tick", Run: run}
 
-func run(ctx context.Context, r *figure.Recorder) error { return sqliteFigures(ctx, r) }
+func run(ctx context.Context, r *figure.Recorder) error {
+	return errors.Join(postgresFigures(ctx, r), sqliteFigures(ctx, r))
+}
