@@ -1,0 +1,93 @@
+package schedule_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+func dates(t *testing.T, text string) *schedule.Dates {
+	t.Helper()
+	d, err := schedule.ParseDates(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestDatesText(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                       "",
+		"  ":                     "",
+		"2026-12-24":             "UTC 2026-12-24",
+		"2026-12-24, 2026-12-25": "UTC 2026-12-24..2026-12-25",
+		"Europe/Berlin 2027-01-01,2026-12-24..2026-12-26,2026-12-26": "Europe/Berlin 2026-12-24..2026-12-26,2027-01-01",
+		"2026-12-24..2026-12-24":                                     "UTC 2026-12-24",
+	} {
+		d := dates(t, text)
+		if got := d.String(); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+		b, err := d.MarshalText()
+		var back schedule.Dates
+		if err != nil || back.UnmarshalText(b) != nil || back.String() != want {
+			t.Errorf("%q: comes back as %q (%v)", text, back.String(), err)
+		}
+	}
+	for _, text := range []string{
+		"tomorrow", "2026-02-30", "2026-12-26..2026-12-24", "2026-12-24,", ",", "Europe/Berlin", "Local 2026-12-24",
+		"Mars/Olympus 2026-12-24", "2026-12-24 Europe/Berlin", "2026-12-24..", "26-12-24",
+	} {
+		if d, err := schedule.ParseDates(text); err == nil {
+			t.Errorf("%q is accepted as %v", text, d)
+		}
+	}
+}
+
+func TestDatesCover(t *testing.T) {
+	t.Parallel()
+	berlin := dates(t, "Europe/Berlin 2026-03-28..2026-03-29,2026-04-03")
+	for at, want := range map[string]string{
+		"2026-03-27T22:59:59.999999Z": "",
+		"2026-03-27T23:00:00Z":        "2026-03-29T22:00:00Z", // the clocks go forward in between
+		"2026-03-29T21:59:59.999999Z": "2026-03-29T22:00:00Z",
+		"2026-03-29T22:00:00Z":        "",
+		"2026-04-03T12:00:00Z":        "2026-04-03T22:00:00Z",
+		"2026-04-04T12:00:00Z":        "",
+	} {
+		until, held := berlin.Covering(instant(t, at))
+		if held != (want != "") || held && !until.Equal(instant(t, want)) {
+			t.Errorf("%s: held %t until %v, want %q", at, held, until, want)
+		}
+	}
+	if until, held := dates(t, "Pacific/Apia 2011-12-30").Covering(instant(t, "2011-12-30T10:00:00Z")); held {
+		t.Errorf("a date that never was is held until %v", until)
+	}
+}
+
+func TestDatesNextStart(t *testing.T) {
+	t.Parallel()
+	d := dates(t, "2026-12-24..2026-12-26,2027-01-01")
+	for at, want := range map[string]string{
+		"2026-01-01T00:00:00Z": "2026-12-24T00:00:00Z", "2026-12-24T00:00:00Z": "2027-01-01T00:00:00Z",
+		"2026-12-23T23:59:59Z": "2026-12-24T00:00:00Z", "2027-01-01T00:00:00Z": "",
+	} {
+		if got := d.NextStart(instant(t, at)); got.IsZero() != (want == "") || want != "" && !got.Equal(instant(t, want)) {
+			t.Errorf("after %s: %v, want %q", at, got, want)
+		}
+	}
+}
+
+func TestNoDates(t *testing.T) {
+	t.Parallel()
+	for _, d := range []*schedule.Dates{nil, {}, dates(t, "")} {
+		if _, held := d.Covering(time.Now()); held || !d.NextStart(time.Now()).IsZero() || d.String() != "" || d.Location() != time.UTC {
+			t.Errorf("the empty set holds something: %v", d)
+		}
+	}
+	if loc := dates(t, "Asia/Tokyo 2026-01-01").Location().String(); loc != "Asia/Tokyo" {
+		t.Errorf("location %s", loc)
+	}
+}

@@ -1,0 +1,80 @@
+package schedule_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+func TestInternerShares(t *testing.T) {
+	t.Parallel()
+	var i schedule.Interner
+	a, b := i.Weekly("0 9 * * *"), i.Weekly("0 9 * * *")
+	if a == nil || a != b || a.Err() != nil {
+		t.Errorf("%p and %p, error %v", a, b, a.Err())
+	}
+	if d := i.Daily("0 9 * * *"); d == a {
+		t.Error("a daily schedule is not a weekly one")
+	}
+	if i.Weekly("") != nil {
+		t.Error("no text is no schedule")
+	}
+}
+
+func TestInternerKeepsWhatIsUnusable(t *testing.T) {
+	t.Parallel()
+	var i schedule.Interner
+	c := i.Weekly("every day")
+	if c.Err() == nil || c.Text() != "every day" || !c.Next(time.Now()).IsZero() || c.String() != "every day" {
+		t.Errorf("schedule %v, error %v", c, c.Err())
+	}
+	if again := i.Weekly("every day"); again != c {
+		t.Error("an unusable text is parsed each time")
+	}
+}
+
+// It keeps a bounded number, and those that are asked for again.
+func TestInternerIsBounded(t *testing.T) {
+	t.Parallel()
+	i := schedule.Interner{Size: 8}
+	used := i.Weekly("0 0 * * *")
+	first := i.Weekly("1 0 * * *")
+	for n := range 50 {
+		i.Weekly(fmt.Sprintf("%d 5 * * *", n))
+		if i.Weekly("0 0 * * *") != used {
+			t.Fatalf("after %d others a schedule in use was forgotten", n+1)
+		}
+	}
+	if i.Weekly("1 0 * * *") == first {
+		t.Error("a schedule that nobody asked for is kept for ever")
+	}
+}
+
+func TestInternerOptions(t *testing.T) {
+	t.Parallel()
+	i := schedule.Interner{Options: schedule.Options{DST: schedule.DSTCompat}}
+	at := instant(t, "2026-03-28T12:00:00Z")
+	if got, want := i.Weekly("CRON_TZ=Europe/Berlin 30 2 * * *").Next(at), instant(t, "2026-03-30T00:30:00Z"); !got.Equal(want) {
+		t.Errorf("next is %v, want %v", got, want)
+	}
+}
+
+func TestInternerConcurrently(t *testing.T) {
+	t.Parallel()
+	i := schedule.Interner{Size: 4}
+	var g sync.WaitGroup
+	for w := range 8 {
+		g.Go(func() {
+			for n := range 200 {
+				text := fmt.Sprintf("%d 9 * * *", (n+w)%12)
+				if c := i.Weekly(text); c.Text() != text {
+					t.Errorf("asked for %q, got %q", text, c.Text())
+				}
+			}
+		})
+	}
+	g.Wait()
+}

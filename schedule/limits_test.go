@@ -1,0 +1,81 @@
+package schedule_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+func TestValidateTTL(t *testing.T) {
+	t.Parallel()
+	const month = 30 * 24 * time.Hour
+	for ttl, want := range map[time.Duration]time.Duration{
+		0: 0, time.Minute: time.Minute, 2*time.Minute - 1: time.Minute, time.Hour + 30*time.Second: time.Hour,
+		month: month, month + time.Minute - 1: month,
+	} {
+		if got, err := schedule.ValidateTTL(ttl); err != nil || got != want {
+			t.Errorf("%v: %v, %v; want %v", ttl, got, err, want)
+		}
+	}
+	for _, ttl := range []time.Duration{1, time.Minute - 1, -1, -time.Hour, month + time.Minute} {
+		_, err := schedule.ValidateTTL(ttl)
+		checkField(t, err, "ttl", ttl.String())
+	}
+}
+
+// checkField checks that an error names the field and the value that is refused.
+func checkField(t *testing.T, err error, field, value string) {
+	t.Helper()
+	var input *schedule.InputError
+	if !errors.As(err, &input) || input.Field != field || input.Value != value || input.Rule == "" {
+		t.Errorf("error %v, want one of %s %q", err, field, value)
+	}
+}
+
+func TestValidateThreshold(t *testing.T) {
+	t.Parallel()
+	for _, d := range []time.Duration{0, time.Minute, time.Hour, 1000 * time.Hour} {
+		if err := schedule.ValidateThreshold("failure_ttl", d); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, d := range []time.Duration{-1, 1, time.Minute - 1} {
+		checkField(t, schedule.ValidateThreshold("failure_ttl", d), "failure_ttl", d.String())
+	}
+}
+
+func TestValidateExtend(t *testing.T) {
+	t.Parallel()
+	now := instant(t, "2026-03-02T09:00:00Z")
+	usual := schedule.ExtendInput{
+		Now: now, CompletedAt: now.Add(-time.Hour), Deadline: now.Add(time.Hour), MaxDeadline: now.Add(8 * time.Hour),
+		NewDeadline: now.Add(2 * time.Hour),
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(in *schedule.ExtendInput)
+		rule   string // "" when it is allowed
+	}{
+		{"usual", func(*schedule.ExtendInput) {}, ""},
+		{"shorter", func(in *schedule.ExtendInput) { in.NewDeadline = now.Add(30 * time.Minute) }, ""},
+		{"29 minutes", func(in *schedule.ExtendInput) { in.NewDeadline = now.Add(29 * time.Minute) }, ""},
+		{"just less", func(in *schedule.ExtendInput) { in.NewDeadline = now.Add(29*time.Minute - time.Microsecond) }, "at least 29m0s from now"},
+		{"to the cap", func(in *schedule.ExtendInput) { in.NewDeadline = in.MaxDeadline }, ""},
+		{"past the cap", func(in *schedule.ExtendInput) { in.NewDeadline = in.MaxDeadline.Add(time.Microsecond) }, "after the max deadline"},
+		{"no cap", func(in *schedule.ExtendInput) { in.MaxDeadline, in.NewDeadline = time.Time{}, now.Add(9999*time.Hour) }, ""},
+		{"not completed", func(in *schedule.ExtendInput) { in.CompletedAt = time.Time{} }, "has not completed"},
+		{"no deadline", func(in *schedule.ExtendInput) { in.Deadline = time.Time{} }, "no deadline"},
+		{"before the completion", func(in *schedule.ExtendInput) { in.CompletedAt = now.Add(3 * time.Hour) }, "before the start completed"},
+		{"at the completion", func(in *schedule.ExtendInput) { in.CompletedAt = in.NewDeadline }, ""},
+	} {
+		in := usual
+		tt.change(&in)
+		err := schedule.ValidateExtend(in)
+		if tt.rule == "" && err != nil || tt.rule != "" && (err == nil || !strings.Contains(err.Error(), tt.rule)) {
+			t.Errorf("%s: error %v, want %q", tt.name, err, tt.rule)
+		}
+	}
+}
