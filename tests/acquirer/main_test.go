@@ -1,0 +1,89 @@
+// Package acquirer_test drives the job hand-off through random histories in which everything goes wrong that
+// can, on a clock that stands still while anybody has something to do.
+package acquirer_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/store/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// process is one acquirer that runs.
+type process struct {
+	*acquirer.Acquirer
+	store *acquirertest.Store // its own connection
+	stop  func()
+}
+
+// start runs an acquirer on a store it shares with others, over a connection of its own.
+func start(ctx context.Context, inner acquirer.Store, bus acquirer.Pubsub, cfg acquirer.Config) (*process, error) {
+	store := acquirertest.Wrap(inner)
+	a, err := acquirer.New(store, bus, cfg)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = a.Run(ctx)
+	}()
+	return &process{a, store, sync.OnceFunc(func() { cancel(); <-done })}, nil
+}
+
+// worker waits for one job.
+type worker struct {
+	request acquirer.Request
+	cancel  context.CancelFunc
+
+	mu   sync.Mutex
+	over bool
+	job  acquirer.Job
+	err  error
+}
+
+func (p *process) join(ctx context.Context, r acquirer.Request, group *sync.WaitGroup) *worker {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &worker{request: r, cancel: cancel}
+	group.Go(func() {
+		job, err := p.AcquireJob(ctx, r)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.over, w.job, w.err = true, job, err
+	})
+	return w
+}
+
+func (w *worker) state() (over, got bool, job acquirer.Job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.over, w.over && w.err == nil, w.job
+}
+
+// runs reports whether the worker could run a job.
+func (w *worker) runs(j acquirer.Job) bool {
+	d, err := acquirer.NewDomain(w.request.Organization, w.request.Types, w.request.Tags)
+	return err == nil && d.Runs(j.Lane())
+}
+
+// ready are the jobs among ids that could be claimed now.
+func ready(store *memory.Jobs, ids []uuid.UUID) []acquirer.Job {
+	jobs, _ := store.Jobs(context.Background(), acquirer.Filter{IDs: ids})
+	var list []acquirer.Job
+	for _, j := range jobs {
+		if j.State == acquirer.Pending && !j.ReadyAt.After(time.Now()) {
+			list = append(list, j)
+		}
+	}
+	return list
+}
