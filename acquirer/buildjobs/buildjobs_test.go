@@ -1,0 +1,267 @@
+package buildjobs_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+	"github.com/dormouse-go/dormouse/store/memory"
+)
+
+// plane is a control plane of one process, in a bubble of time: engine, queue and a worker over one store.
+type plane struct {
+	*testing.T
+	store  *memory.Store
+	engine *lifecycle.Executor
+	queue  *acquirer.Acquirer
+	ends   buildjobs.Ends
+	ws     uuid.UUID
+	ctx    context.Context
+}
+
+func run(t *testing.T, build buildjobs.Build, cfg acquirer.Config, test func(p *plane)) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &plane{T: t, store: memory.New()}
+		ctx, cancel := context.WithCancel(t.Context())
+		p.ctx = ctx
+		cfg.Events = p.ends.Event
+		var err error
+		p.queue, err = acquirer.New(p.store, nil, cfg)
+		p.must(err)
+		p.engine, err = lifecycle.New(p.store, lifecycle.Config{Queued: buildjobs.Announce(p.queue)})
+		p.must(err)
+		p.create()
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = p.queue.Run(ctx) })
+		wg.Go(func() { _ = p.ends.Run(ctx, p.engine, func(err error) { t.Error(err) }) })
+		if build != nil {
+			w, err := acquirer.NewWorker(p.queue, buildjobs.Handler(p.engine, build, buildjobs.Config{}), acquirer.WorkerConfig{
+				Types: []string{lifecycle.JobType}, Drain: time.Second,
+			})
+			p.must(err)
+			wg.Go(func() { _ = w.Run(ctx) })
+		}
+		test(p)
+		cancel()
+		wg.Wait()
+	})
+}
+
+func (p *plane) must(err error) {
+	p.Helper()
+	if err != nil {
+		p.Fatal(err)
+	}
+}
+
+// create makes a workspace with a TTL of an hour.
+func (p *plane) create() {
+	now := time.Now()
+	tm := lifecycle.Template{ID: uuid.New(), ActiveVersionID: uuid.New(), Policy: lifecycle.Policy{
+		DefaultTTL: time.Hour, AllowUserTTL: true, AllowUserAutostart: true, AutostartDays: schedule.AllDays,
+	}}
+	o := lifecycle.Owner{ID: uuid.New()}
+	p.must(p.store.PutTemplate(p.ctx, now, tm))
+	p.must(p.store.PutOwner(p.ctx, now, o))
+	p.ws = uuid.New()
+	p.must(p.store.CreateWorkspaces(p.ctx, now, lifecycle.NewWorkspace(p.ws, tm, o.ID, "dev", now)))
+}
+
+func (p *plane) start() {
+	p.Helper()
+	_, err := p.engine.Update(p.ctx, p.ws, lifecycle.Request(lifecycle.TransitionStart, uuid.Nil))
+	p.must(err)
+}
+
+func (p *plane) build() lifecycle.Build {
+	p.Helper()
+	s, err := p.engine.Load(p.ctx, p.ws)
+	p.must(err)
+	return s.Build
+}
+
+func (p *plane) job() acquirer.Job {
+	p.Helper()
+	jobs, err := p.store.Jobs(p.ctx, acquirer.Filter{IDs: []uuid.UUID{p.build().ID}})
+	p.must(err)
+	if len(jobs) != 1 {
+		p.Fatalf("%d jobs of the build", len(jobs))
+	}
+	return jobs[0]
+}
+
+func (p *plane) want(build lifecycle.JobStatus, job acquirer.State) {
+	p.Helper()
+	if b, j := p.build(), p.job(); b.Status != build || j.State != job {
+		p.Errorf("build is %v, job is %v (%s); want %v, %v", b.Status, j.State, j.Error, build, job)
+	}
+}
+
+// A workspace from row to build, job, worker, completion and next wake, twice round.
+func TestFromRowToNextWake(t *testing.T) {
+	builds := 0
+	run(t, func(_ context.Context, task *acquirer.Task, b lifecycle.Job) error {
+		builds++
+		task.Progress(50, b.Transition.String())
+		time.Sleep(time.Minute)
+		return nil
+	}, acquirer.Config{}, func(p *plane) {
+		p.start()
+		synctest.Wait()
+		p.want(lifecycle.JobRunning, acquirer.Running)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		p.want(lifecycle.JobSucceeded, acquirer.Succeeded)
+		s, err := p.engine.Load(p.ctx, p.ws)
+		p.must(err)
+		deadline := s.Build.CompletedAt.Add(time.Hour)
+		if !s.Build.Deadline.Equal(deadline) || !s.Workspace.WakeAt.Equal(deadline) {
+			p.Errorf("deadline %v, wake %v; want %v", s.Build.Deadline, s.Workspace.WakeAt, deadline)
+		}
+		time.Sleep(time.Until(deadline) + time.Minute)
+		stats := p.engine.Tick(p.ctx, time.Now())
+		if stats.Transitions[p.ws] != lifecycle.TransitionStop {
+			p.Errorf("at the deadline: %+v", stats)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		p.want(lifecycle.JobSucceeded, acquirer.Succeeded)
+		if b := p.build(); b.Number != 2 || b.Transition != lifecycle.TransitionStop || builds != 2 {
+			p.Errorf("build %+v after %d builds", b, builds)
+		}
+	})
+}
+
+func TestBuildsThatFail(t *testing.T) {
+	for name, build := range map[string]buildjobs.Build{
+		"error": func(context.Context, *acquirer.Task, lifecycle.Job) error { return errors.New("disk is full") },
+		"panic": func(context.Context, *acquirer.Task, lifecycle.Job) error { panic("disk is full") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, build, acquirer.Config{}, func(p *plane) {
+				p.start()
+				synctest.Wait()
+				p.want(lifecycle.JobFailed, acquirer.Failed)
+			})
+		})
+	}
+}
+
+// A build that asks to be tried again goes on in the same build.
+func TestBuildThatIsTriedAgain(t *testing.T) {
+	tries := 0
+	run(t, func(context.Context, *acquirer.Task, lifecycle.Job) error {
+		if tries++; tries == 1 {
+			return acquirer.Retry(time.Minute, errors.New("no capacity"))
+		}
+		return nil
+	}, acquirer.Config{}, func(p *plane) {
+		p.start()
+		synctest.Wait()
+		p.want(lifecycle.JobRunning, acquirer.Pending)
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		p.want(lifecycle.JobSucceeded, acquirer.Succeeded)
+		if p.build().Number != 1 || tries != 2 {
+			p.Errorf("build %d after %d tries", p.build().Number, tries)
+		}
+	})
+}
+
+func TestCancel(t *testing.T) {
+	run(t, func(ctx context.Context, _ *acquirer.Task, _ lifecycle.Job) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}, acquirer.Config{}, func(p *plane) {
+		p.start()
+		synctest.Wait()
+		p.must(buildjobs.Cancel(p.ctx, p.engine, p.queue, p.ws, 1, "changed my mind"))
+		if s := p.build().Status; s != lifecycle.JobCanceling && s != lifecycle.JobCanceled {
+			p.Errorf("build is %v", s)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		p.want(lifecycle.JobCanceled, acquirer.Canceled)
+	})
+}
+
+// A build that was canceled before anybody took it ends without being run.
+func TestBuildThatIsOver(t *testing.T) {
+	ran := false
+	run(t, func(context.Context, *acquirer.Task, lifecycle.Job) error { ran = true; return nil }, acquirer.Config{}, func(p *plane) {
+		// The workspace knows, the queue does not yet.
+		p.must(func() error {
+			s, err := p.engine.Load(p.ctx, p.ws)
+			if err != nil {
+				return err
+			}
+			now := time.Now().UTC().Truncate(time.Microsecond)
+			c, err := lifecycle.Request(lifecycle.TransitionStart, uuid.Nil)(s, now)
+			if err != nil {
+				return err
+			}
+			c.Build.ID = uuid.New()
+			c.Job = &lifecycle.Job{ID: c.Build.ID, WorkspaceID: p.ws, OwnerID: s.Owner.ID, BuildNumber: 1, Transition: c.Build.Transition, CreatedAt: now}
+			c.Build.Status, c.Build.CompletedAt = lifecycle.JobCanceled, now
+			_, err = p.store.Commit(p.ctx, now, []lifecycle.Change{c})
+			return err
+		}())
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		p.want(lifecycle.JobCanceled, acquirer.Succeeded)
+		if ran {
+			p.Error("a build that is over was run")
+		}
+	})
+}
+
+// A job that ends in the queue, because nobody can ever run it, ends its build.
+func TestJobThatExpires(t *testing.T) {
+	run(t, nil, acquirer.Config{Expire: 10 * time.Minute}, func(p *plane) {
+		p.start()
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		p.want(lifecycle.JobFailed, acquirer.Failed)
+	})
+}
+
+// A sweep ends what everybody missed: a job that is over, and one that is gone.
+func TestSweep(t *testing.T) {
+	run(t, nil, acquirer.Config{}, func(p *plane) {
+		p.start()
+		_, err := p.queue.Cancel(p.ctx, "by hand", p.build().ID)
+		p.must(err)
+		p.want(lifecycle.JobPending, acquirer.Canceled)
+		n, err := buildjobs.Sweep(p.ctx, p.engine, p.store, p.store, p.build().CreatedAt)
+		if n != 0 || err != nil {
+			p.Errorf("a young build is swept: %d, %v", n, err)
+		}
+		time.Sleep(time.Hour)
+		n, err = buildjobs.Sweep(p.ctx, p.engine, p.store, p.store, time.Now())
+		if n != 1 || err != nil {
+			p.Errorf("swept %d, %v", n, err)
+		}
+		p.want(lifecycle.JobCanceled, acquirer.Canceled)
+
+		p.start()
+		time.Sleep(time.Hour)
+		n, err = buildjobs.Sweep(p.ctx, p.engine, p.store, none{}, time.Now())
+		if n != 1 || err != nil || p.build().Status != lifecycle.JobFailed {
+			p.Errorf("swept %d, %v; build is %v", n, err, p.build().Status)
+		}
+	})
+}
+
+// none is a queue that has forgotten everything.
+type none struct{}
+
+func (none) Jobs(context.Context, acquirer.Filter) ([]acquirer.Job, error) { return nil, nil }

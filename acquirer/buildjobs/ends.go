@@ -1,0 +1,167 @@
+package buildjobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
+)
+
+// Settle tells a workspace of a build whose job is over in the queue. A job that is not over, or not of a build, or whose
+// build has ended, is nothing to tell.
+func Settle(ctx context.Context, u Updater, j acquirer.Job) error {
+	if !j.State.Final() || j.Type != lifecycle.JobType {
+		return nil
+	}
+	b, err := store.BuildOf(j)
+	if err != nil {
+		return err
+	}
+	r := lifecycle.JobResult{BuildNumber: b.BuildNumber, Status: lifecycle.JobFailed, CompletedAt: j.EndedAt, Message: j.Error}
+	switch j.State {
+	case acquirer.Succeeded:
+		r.Status = lifecycle.JobSucceeded
+	case acquirer.Canceled:
+		r.Status = lifecycle.JobCanceled
+	}
+	if _, err := u.Update(ctx, b.WorkspaceID, lifecycle.JobEnded(r)); err != nil && !over(err) {
+		return fmt.Errorf("end build %d of workspace %s: %w", b.BuildNumber, b.WorkspaceID, err)
+	}
+	return nil
+}
+
+// Ends tells workspaces of builds whose jobs ended without a handler. Its zero value is ready; give its Event to
+// acquirer.Config.Events and run it.
+type Ends struct {
+	mu     sync.Mutex
+	jobs   []acquirer.Job
+	filled chan struct{}
+}
+
+// Event takes an event of the acquirer. It does not block.
+func (e *Ends) Event(ev acquirer.Event) {
+	if !ev.Job.State.Final() {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.jobs = append(e.jobs, ev.Job)
+	select {
+	case e.signal() <- struct{}{}:
+	default:
+	}
+}
+
+// signal returns the channel that says there is something; the caller holds the lock.
+func (e *Ends) signal() chan struct{} {
+	if e.filled == nil {
+		e.filled = make(chan struct{}, 1)
+	}
+	return e.filled
+}
+
+// Run tells workspaces until ctx ends. What it cannot tell, because the store fails, is left to [Sweep]; the error is
+// given to failed, if that is not nil. It returns nil.
+func (e *Ends) Run(ctx context.Context, u Updater, failed func(error)) error {
+	e.mu.Lock()
+	filled := e.signal()
+	e.mu.Unlock()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-filled:
+		}
+		e.mu.Lock()
+		jobs := e.jobs
+		e.jobs = nil
+		e.mu.Unlock()
+		for _, j := range jobs {
+			if err := Settle(ctx, u, j); err != nil && failed != nil && ctx.Err() == nil {
+				failed(err)
+			}
+		}
+	}
+}
+
+// Workspaces lists the workspaces of a store, as [lifecycle.Registry] does.
+type Workspaces interface {
+	List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Snapshot, error)
+}
+
+// Jobs reads the jobs of a store, as [acquirer.Inspector] does.
+type Jobs interface {
+	Jobs(ctx context.Context, f acquirer.Filter) ([]acquirer.Job, error)
+}
+
+// sweepPage is how many workspaces a sweep looks at in one read.
+const sweepPage = 1000
+
+// Sweep looks for builds that were made before an instant and are still active although their jobs are over or gone, and
+// ends them. It reads every workspace, so it is for once an hour or so. It returns how many builds it ended; what could not
+// be ended is in the error, and kept nothing else from it.
+func Sweep(ctx context.Context, u Updater, w Workspaces, j Jobs, before time.Time) (int, error) {
+	q := lifecycle.ListQuery{Limit: sweepPage}
+	ended := 0
+	var failed []error
+	for {
+		page, err := w.List(ctx, q)
+		if err != nil {
+			return ended, errors.Join(append(failed, err)...)
+		}
+		if len(page) == 0 {
+			return ended, errors.Join(failed...)
+		}
+		q.After = page[len(page)-1].Workspace.ID
+		n, err := sweep(ctx, u, j, page, before)
+		if ended += n; err != nil {
+			failed = append(failed, err)
+		}
+	}
+}
+
+func sweep(ctx context.Context, u Updater, source Jobs, page []lifecycle.Snapshot, before time.Time) (int, error) {
+	active := map[uuid.UUID]*lifecycle.Snapshot{}
+	var ids []uuid.UUID
+	for i := range page {
+		if b := &page[i].Build; b.Status.Active() && b.CreatedAt.Before(before) {
+			active[b.ID] = &page[i]
+			ids = append(ids, b.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	jobs, err := source.Jobs(ctx, acquirer.Filter{IDs: ids})
+	if err != nil {
+		return 0, err
+	}
+	ended := 0
+	var failed []error
+	count := func(err error) {
+		if err != nil {
+			failed = append(failed, err)
+			return
+		}
+		ended++
+	}
+	for _, j := range jobs {
+		delete(active, j.ID)
+		if j.State.Final() {
+			count(Settle(ctx, u, j))
+		}
+	}
+	for _, s := range active {
+		r := lifecycle.JobResult{BuildNumber: s.Build.Number, Status: lifecycle.JobFailed, Message: "its job is gone"}
+		_, err := u.Update(ctx, s.Workspace.ID, lifecycle.JobEnded(r))
+		count(err)
+	}
+	return ended, errors.Join(failed...)
+}

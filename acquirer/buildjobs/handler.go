@@ -1,0 +1,129 @@
+package buildjobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
+)
+
+// Updater applies verbs to workspaces. A [*lifecycle.Executor] is one.
+type Updater interface {
+	Update(ctx context.Context, workspace uuid.UUID, v lifecycle.Verb) (lifecycle.Snapshot, error)
+}
+
+// Build carries out one build. Its error fails the build, unless it is of [acquirer.Retry]: then the job goes back into
+// line and the build goes on when it is handed out again. See [acquirer.Handler] for the context's end.
+type Build func(ctx context.Context, t *acquirer.Task, b lifecycle.Job) error
+
+// Config tunes a [Handler]. The zero value works.
+type Config struct {
+	// Patience is how long a workspace is tried to be told of the end of its build while the store fails; after that only
+	// the queue knows, and [Sweep] tells it. Defaults to 1 minute.
+	Patience time.Duration
+	// Clock defaults to the real one.
+	Clock quartz.Clock
+}
+
+// pause is the time between two attempts to tell a workspace, and before a job that could not begin is handed out again.
+const pause = 2 * time.Second
+
+// Handler returns the handler for jobs of type [lifecycle.JobType]: it tells the workspace that its build began, runs it,
+// and tells how it ended. A job whose build is over already ends quietly.
+func Handler(u Updater, build Build, cfg Config) acquirer.Handler {
+	if cfg.Patience == 0 {
+		cfg.Patience = time.Minute
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = quartz.NewReal()
+	}
+	h := &handler{u, build, cfg}
+	return h.handle
+}
+
+type handler struct {
+	u     Updater
+	build Build
+	cfg   Config
+}
+
+func (h *handler) handle(ctx context.Context, t *acquirer.Task) ([]byte, error) {
+	b, err := store.BuildOf(t.Job)
+	if err != nil {
+		return nil, err
+	}
+	_, err = h.u.Update(ctx, b.WorkspaceID, lifecycle.JobStarted(b.BuildNumber))
+	switch {
+	case over(err):
+		t.Logf("build %d is over: %v", b.BuildNumber, err)
+		return nil, nil
+	case err != nil:
+		return nil, acquirer.Retry(pause, fmt.Errorf("begin build %d: %w", b.BuildNumber, err))
+	}
+	err = h.run(ctx, t, b)
+	r, ended := result(ctx, b, err)
+	if !ended {
+		return nil, err
+	}
+	if untold := h.tell(ctx, b, r); untold != nil {
+		t.Logf("%v; a sweep will", untold) // the queue keeps how it ended
+	}
+	return nil, err
+}
+
+// run turns a panic into an error, so that the workspace is told of it too.
+func (h *handler) run(ctx context.Context, t *acquirer.Task, b lifecycle.Job) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("build %d panicked: %v", b.BuildNumber, v)
+		}
+	}()
+	return h.build(ctx, t, b)
+}
+
+// result says how a build ended; ended is false if it is to go on elsewhere.
+func result(ctx context.Context, b lifecycle.Job, err error) (r lifecycle.JobResult, ended bool) {
+	r = lifecycle.JobResult{BuildNumber: b.BuildNumber, Status: lifecycle.JobSucceeded}
+	if err == nil {
+		return r, true
+	}
+	r.Status, r.Message = lifecycle.JobFailed, err.Error()
+	cause := context.Cause(ctx)
+	var again *acquirer.RetryError
+	switch {
+	case errors.Is(cause, acquirer.ErrJobCanceled):
+		r.Status = lifecycle.JobCanceled
+	case ctx.Err() != nil, errors.As(err, &again):
+		return r, false
+	}
+	return r, true
+}
+
+// tell reports the end of a build. The end of ctx does not cut it short: what was built has to be known.
+func (h *handler) tell(ctx context.Context, b lifecycle.Job, r lifecycle.JobResult) error {
+	ctx = context.WithoutCancel(ctx)
+	r.CompletedAt = h.cfg.Clock.Now("buildjobs", "ended")
+	for {
+		_, err := h.u.Update(ctx, b.WorkspaceID, lifecycle.JobEnded(r))
+		if err == nil || over(err) {
+			return nil
+		}
+		if h.cfg.Clock.Since(r.CompletedAt, "buildjobs", "patience") >= h.cfg.Patience {
+			return fmt.Errorf("end build %d: %w", b.BuildNumber, err)
+		}
+		timer := h.cfg.Clock.NewTimer(pause, "buildjobs", "tell")
+		<-timer.C
+	}
+}
+
+// over reports whether an error of an update says that the build needs no more telling.
+func over(err error) bool {
+	return errors.Is(err, lifecycle.ErrStaleBuild) || errors.Is(err, lifecycle.ErrNotFound)
+}
