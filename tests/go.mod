@@ -3,6 +3,7 @@ module github.com/dormouse-go/dormouse/tests
 go 1.26.0
 
 require (
+	github.com/coder/quartz v0.3.1
 	github.com/dormouse-go/dormouse v0.1.0
 	github.com/dormouse-go/dormouse/store/postgres v0.1.0
 	github.com/google/uuid v1.6.0
@@ -14,7 +15,6 @@ require (
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
-	github.com/coder/quartz v0.3.1 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
