@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -51,7 +52,12 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s: an id is a label", series)
 		}
 	}
-	_, err := lifecycle.New(f.store, lifecycle.Config{Registerer: r})
+	problems, err := testutil.GatherAndLint(r)
+	f.must(err)
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	_, err = lifecycle.New(f.store, lifecycle.Config{Registerer: r})
 	if err == nil || !strings.Contains(err.Error(), "give each executor its own") {
 		t.Errorf("a second executor on one registry: %v", err)
 	}
