@@ -149,6 +149,7 @@ func (a *Acquirer) close() {
 			}
 		}
 	}
+	a.hall.close()
 	for _, h := range a.held {
 		h.interrupt(ErrStopped)
 	}

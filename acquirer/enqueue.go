@@ -50,6 +50,7 @@ func (a *Acquirer) Announce(jobs ...Job) {
 	}
 	now := a.clock.Now()
 	lanes := make(map[Lane]heap, 1)
+	defer a.flushLate()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, job := range jobs {
@@ -71,6 +72,17 @@ func (a *Acquirer) Announce(jobs ...Job) {
 	for lane, h := range lanes {
 		a.hall.postHere(lane, h.from, h.n)
 		a.consider(lane, h.n, now)
+	}
+}
+
+// flushLate sends what is announced when Run has ended: by an enqueue that was under way, or by a worker that
+// gives its job back. Nobody else does it any more.
+func (a *Acquirer) flushLate() {
+	a.mu.Lock()
+	over := a.state == ended
+	a.mu.Unlock()
+	if over {
+		_ = a.flushPosts(context.Background()) // else the backup of the others finds it
 	}
 }
 

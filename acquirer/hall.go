@@ -24,6 +24,8 @@ type hall struct {
 	start func(*domain)
 	// tell is told of jobs posted here that nobody here is about to claim.
 	tell func(l *laneState, jobs int)
+	// closed: nobody here claims any more.
+	closed bool
 }
 
 // orgState is one organization in this process. It exists while a worker of it waits here or did lately.
@@ -291,6 +293,10 @@ func (h *hall) free(organization uuid.UUID) {
 
 // wake sees to the rule for one lane: it queues the domain that shall claim, unless that was done.
 func (h *hall) wake(l *laneState) {
+	if h.closed {
+		h.passOn(l)
+		return
+	}
 	if !l.dirty() || l.turn.theirs || l.claimer != nil && l.claimer.phase == queued {
 		return
 	}
@@ -301,6 +307,16 @@ func (h *hall) wake(l *laneState) {
 		return
 	}
 	h.passOn(l)
+}
+
+// close ends all claiming: whatever is owed, and whatever is posted from now on, is for the others.
+func (h *hall) close() {
+	h.closed = true
+	for _, org := range h.orgs {
+		for _, lane := range org.lanes {
+			h.passOn(lane)
+		}
+	}
 }
 
 // passOn tells the other processes of jobs that nobody here is about to take.
