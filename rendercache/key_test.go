@@ -105,7 +105,6 @@ func TestHitDoesNotAllocate(t *testing.T) {
 		"KeyOf":          func() { rendercache.KeyOf(version, owner, params) },
 		"KeyOf + Render": func() { _, _ = c.Render(ctx, rendercache.KeyOf(version, owner, params), render) },
 	} {
-
 		if n := testing.AllocsPerRun(200, hit); n > 0 && !raceEnabled {
 			t.Errorf("%s allocates %v times", what, n)
 		}

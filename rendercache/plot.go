@@ -11,7 +11,7 @@ import (
 // The picture's size and the room for its axes, in pixels.
 const (
 	plotWidth, plotHeight         = 720, 380
-	plotLeft, plotRight           = 56, 16
+	plotLeft, plotRight           = 56, 32
 	plotTop, plotBottom           = 44, 48
 	plotInnerWidth, plotInnerHigh = plotWidth - plotLeft - plotRight, plotHeight - plotTop - plotBottom
 )

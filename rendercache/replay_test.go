@@ -47,8 +47,11 @@ func TestKeyLogHoldsRequestsAndWeights(t *testing.T) {
 		t.Error("two keys have one id")
 	}
 	want := []rendercache.Record{
-		{ID: first}, {ID: first, Weight: 4}, {ID: first, At: time.Minute},
-		{ID: second, At: time.Minute}, {ID: second, At: time.Minute, Weight: 7},
+		{ID: first},
+		{ID: first, Weight: 4},
+		{ID: first, At: time.Minute},
+		{ID: second, At: time.Minute},
+		{ID: second, At: time.Minute, Weight: 7},
 	}
 	if !slices.Equal(records, want) {
 		t.Errorf("records %v, want %v", records, want)

@@ -37,9 +37,9 @@ func budget(ctx context.Context, out io.Writer, picture string) error {
 
 	title := "What would a budget bring?"
 	fmt.Fprintf(out, "\n%s\n%s\n", title, strings.Repeat("-", len(title)))
-	fmt.Fprintf(out, "  %9s  %9s  %8s\n", "MaxWeight", "hit ratio", "evicted")
+	fmt.Fprintf(out, "  %10s  %9s  %8s\n", "MaxWeight", "hit ratio", "evicted")
 	for _, p := range points {
-		fmt.Fprintf(out, "  %6.0f KB  %7.1f %%  %8d  %s\n", float64(p.Capacity)/1000, 100*p.HitRatio(), p.Evicted, strings.Repeat("#", int(40*p.HitRatio())))
+		fmt.Fprintf(out, "  %6.1f KiB  %7.1f %%  %8d  %s\n", float64(p.Capacity)/1024, 100*p.HitRatio(), p.Evicted, strings.Repeat("#", int(40*p.HitRatio())))
 	}
 	f, err := os.Create(picture)
 	if err != nil {

@@ -30,7 +30,7 @@ func TestBudget(t *testing.T) {
 	if err := budget(t.Context(), &out, picture); err != nil {
 		t.Fatal(err)
 	}
-	if rows := strings.Count(out.String(), " KB "); rows != 12 {
+	if rows := strings.Count(out.String(), " KiB "); rows != 12 {
 		t.Errorf("%d budgets in\n%s", rows, out.String())
 	}
 	svg, err := os.ReadFile(picture)
