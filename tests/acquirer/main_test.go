@@ -23,6 +23,7 @@ type process struct {
 	*acquirer.Acquirer
 	store *acquirertest.Store // its own connection
 	stop  func()
+	calls sync.WaitGroup // of the model, under way
 }
 
 // start runs an acquirer on a store it shares with others, over a connection of its own.
@@ -38,7 +39,7 @@ func start(ctx context.Context, inner acquirer.Store, bus acquirer.Pubsub, cfg a
 		defer close(done)
 		_ = a.Run(ctx)
 	}()
-	return &process{a, store, sync.OnceFunc(func() { cancel(); <-done })}, nil
+	return &process{Acquirer: a, store: store, stop: sync.OnceFunc(func() { cancel(); <-done })}, nil
 }
 
 // worker waits for one job.

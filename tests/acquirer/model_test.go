@@ -60,6 +60,7 @@ const maxProcesses = 3
 // model is the history so far.
 type model struct {
 	ctx   context.Context
+	stop  context.CancelFunc
 	rng   *rand.Rand // how long calls take
 	rngMu sync.Mutex
 
@@ -69,6 +70,7 @@ type model struct {
 	processes []*process
 	orgs      []uuid.UUID
 	trouble   bool
+	crashed   bool
 
 	group   sync.WaitGroup
 	workers []*worker
@@ -80,8 +82,9 @@ type model struct {
 }
 
 func newModel(ctx context.Context, t *rapid.T) *model {
+	ctx, stop := context.WithCancel(ctx)
 	m := &model{
-		ctx: ctx, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "latencies"), 0)),
+		ctx: ctx, stop: stop, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "latencies"), 0)),
 		store: memory.NewJobs(), bus: &acquirertest.Pubsub{},
 		cfg:  acquirer.Config{Backup: never, Ask: never, Poll: never, Ping: time.Hour},
 		orgs: []uuid.UUID{uuid.New(), uuid.New()}, fences: make(map[uuid.UUID]int64),
@@ -102,6 +105,7 @@ func (m *model) end() {
 		w.cancel()
 	}
 	m.group.Wait()
+	time.Sleep(time.Minute) // every call has returned
 	for _, p := range m.processes {
 		p.stop()
 	}
@@ -133,11 +137,18 @@ func (m *model) take(t *rapid.T) *process {
 	return p
 }
 
-func (m *model) stops(t *rapid.T) { m.take(t).stop() }
+// stops ends a process as a host does: first what calls it, then itself.
+func (m *model) stops(t *rapid.T) {
+	p := m.take(t)
+	p.calls.Wait()
+	p.stop()
+}
 
-// crashes ends a process whose last calls all fail.
+// crashes ends a process whose last calls all fail. What it had stored and not announced yet only a look can find, which
+// is what the next settling does.
 func (m *model) crashes(t *rapid.T) {
 	p := m.take(t)
+	m.crashed = true
 	p.store.Choose(func(acquirertest.Verb) acquirertest.Fault { return acquirertest.Fault{Down: true} })
 	p.stop()
 }
@@ -181,7 +192,7 @@ func (m *model) posts(t *rapid.T) {
 		postings = append(postings, posting)
 		m.posted = append(m.posted, posting.ID)
 	}
-	m.group.Go(func() { _, _ = p.Enqueue(m.ctx, postings...) })
+	p.calls.Go(func() { _, _ = p.Enqueue(m.ctx, postings...) })
 }
 
 // held are the jobs that workers have and have not ended.
@@ -209,7 +220,11 @@ func (m *model) ends(t *rapid.T) {
 		Delay: time.Duration(rapid.IntRange(0, 2).Draw(t, "delay")) * 500 * time.Millisecond,
 	}
 	p := m.aProcess(t)
-	m.group.Go(func() { _, _ = p.End(m.ctx, end) })
+	p.calls.Go(func() {
+		ctx, cancel := context.WithTimeout(m.ctx, 30*time.Second) // of a crashed process no end returns
+		defer cancel()
+		_, _ = p.End(ctx, end)
+	})
 }
 
 func (m *model) cancels(t *rapid.T) {
@@ -217,7 +232,7 @@ func (m *model) cancels(t *rapid.T) {
 		t.Skip("no job")
 	}
 	id, p := rapid.SampledFrom(m.posted).Draw(t, "job"), m.aProcess(t)
-	m.group.Go(func() { _, _ = p.Cancel(m.ctx, "not wanted", id) })
+	p.calls.Go(func() { _, _ = p.Cancel(m.ctx, "not wanted", id) })
 }
 
 // moment is long enough for some calls to return and for others not to.
@@ -279,6 +294,11 @@ func (m *model) calm() {
 // settle lets everything come to rest, dead processes' jobs included, and looks.
 func (m *model) settle(t *rapid.T) {
 	m.calm()
+	if m.crashed {
+		time.Sleep(time.Minute) // its leases are over
+		m.bus.Cut(false)
+		m.crashed = false
+	}
 	time.Sleep(2 * time.Minute)
 	synctest.Wait()
 	m.check(t)
