@@ -176,7 +176,9 @@ func (a *Acquirer) farewell(ctx context.Context) {
 		}
 		a.release(ctx, jobs)
 	}
-	a.flushPosts(ctx)
+	if err := a.flushPosts(ctx); err != nil {
+		a.cfg.Logger.Warn("last announcements not sent", "error", err) // the others look by themselves
+	}
 	if beats > 0 && !holds {
 		_, _ = a.bury(ctx, process, beats, 1) // else others do, after the lease
 	}

@@ -142,9 +142,18 @@ func (c Config) validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"backup", c.Backup}, {"poll", c.Poll}, {"ask", c.Ask}, {"backoff", c.Backoff},
-		{"backoff_max", c.BackoffMax}, {"heartbeat", c.Heartbeat}, {"stop_timeout", c.StopTimeout},
-		{"announce", c.Announce}, {"ping", c.Ping}, {"age", c.Age}, {"expire", c.Expire}, {"timeout", c.Timeout},
+		{"backup", c.Backup},
+		{"poll", c.Poll},
+		{"ask", c.Ask},
+		{"backoff", c.Backoff},
+		{"backoff_max", c.BackoffMax},
+		{"heartbeat", c.Heartbeat},
+		{"stop_timeout", c.StopTimeout},
+		{"announce", c.Announce},
+		{"ping", c.Ping},
+		{"age", c.Age},
+		{"expire", c.Expire},
+		{"timeout", c.Timeout},
 	} {
 		if field.value < 0 {
 			return invalid("config."+field.name, field.value, "must not be negative")

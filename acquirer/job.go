@@ -19,9 +19,6 @@ const (
 	Canceled  State = "canceled"
 )
 
-// States are all states, in the order of a job's life.
-var states = []State{Pending, Running, Succeeded, Failed, Canceled}
-
 // Final reports whether a job in this state is over.
 func (s State) Final() bool { return s == Succeeded || s == Failed || s == Canceled }
 

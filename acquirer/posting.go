@@ -84,12 +84,6 @@ func (p Posting) check() (TagSet, error) {
 	return NewTagSet(p.Tags)
 }
 
-// lane is where the job of a valid posting will stand.
-func (p Posting) lane() (Lane, error) {
-	tags, err := p.check()
-	return Lane{Organization: p.Organization, Type: p.Type, Tags: tags, Priority: p.Priority}, err
-}
-
 // StoredTime is a time as every store keeps it: UTC, whole microseconds, no monotonic reading.
 func StoredTime(t time.Time) time.Time {
 	if t.IsZero() {
