@@ -49,6 +49,7 @@ func compareRatios(ctx context.Context, r *figure.Recorder, name string, traces 
 	worst, best = math.Inf(1), math.Inf(-1)
 	points := 0
 	for _, t := range traces {
+		gain, of := 0.0, 0
 		for _, share := range shares {
 			capacity := int(share * float64(t.distinct()))
 			if capacity < smallest {
@@ -67,8 +68,12 @@ func compareRatios(ctx context.Context, r *figure.Recorder, name string, traces 
 			}
 			r.Step("%s, %d of %d keys: LRU %.1f %%, ours %.1f %%", t.name, capacity, t.distinct(), 100*lru, 100*got)
 			points++
+			gain, of = gain+got-lru, of+1
 			ours, base, peer = ours+got, base+lru, peer+ratioOtter(t, capacity)
 			worst, best = min(worst, got-lru), max(best, got-lru)
+		}
+		if of > 0 {
+			r.Plain("rendercache/ratio/"+name+"/"+t.name, 100*gain/float64(of), "points", fmt.Sprintf("mean gain over exact LRU, %d capacities", of))
 		}
 	}
 	n := float64(points)
