@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// client is an [acquirer.Source] over HTTP.
+type client struct {
+	url  string
+	http *http.Client
+}
+
+// AcquireJob asks until there is a job: the control plane answers each request within its long poll.
+func (c client) AcquireJob(ctx context.Context, r acquirer.Request) (acquirer.Job, error) {
+	for {
+		var job acquirer.Job
+		found, err := c.post(ctx, "/acquire", r, &job)
+		if err != nil || found {
+			return job, err
+		}
+	}
+}
+
+// Renew implements [acquirer.Source].
+func (c client) Renew(ctx context.Context, r acquirer.Report) (canceled bool, err error) {
+	_, err = c.post(ctx, "/renew", r, &canceled)
+	return canceled, err
+}
+
+// End implements [acquirer.Source].
+func (c client) End(ctx context.Context, e acquirer.End) (job acquirer.Job, err error) {
+	_, err = c.post(ctx, "/end", e, &job)
+	return job, err
+}
+
+// post sends one request and turns the answer's status back into the acquirer's errors.
+func (c client) post(ctx context.Context, path string, body, into any) (found bool, err error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return false, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+path, bytes.NewReader(text))
+	if err != nil {
+		return false, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close()
+	switch response.StatusCode {
+	case http.StatusOK:
+		return true, json.NewDecoder(response.Body).Decode(into)
+	case http.StatusNoContent:
+		return false, nil
+	}
+	message, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+	err = fmt.Errorf("%s: %s: %s", path, response.Status, strings.TrimSpace(string(message)))
+	switch response.StatusCode {
+	case http.StatusConflict:
+		err = fmt.Errorf("%w (%w)", acquirer.ErrLeaseLost, err)
+	case http.StatusUnprocessableEntity:
+		err = fmt.Errorf("%w (%w)", acquirer.ErrInvalid, err)
+	}
+	return false, err
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/store/memory"
+)
+
+// A job goes to a worker over HTTP, is reported and ended there, and a lease that is not ours is refused as such.
+func TestOverHTTP(t *testing.T) {
+	store := memory.NewJobs()
+	a, err := acquirer.New(store, nil, acquirer.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	running := make(chan error, 1)
+	go func() { running <- a.Run(ctx) }()
+	server := httptest.NewServer(control{a}.handler())
+	source := client{url: server.URL, http: server.Client()}
+
+	handled := make(chan acquirer.Job, 1)
+	w, err := acquirer.NewWorker(source, func(_ context.Context, task *acquirer.Task) ([]byte, error) {
+		task.Logf("over the wire")
+		handled <- task.Job
+		return []byte("result"), nil
+	}, acquirer.WorkerConfig{Types: []string{"render"}, Tags: map[string]string{"gpu": "yes"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	draining, drain := context.WithCancel(ctx)
+	working := make(chan error, 1)
+	go func() { working <- w.Run(draining) }()
+
+	posted, err := a.Enqueue(ctx, acquirer.Posting{Type: "render", Tags: map[string]string{"gpu": "yes"}, Payload: []byte("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := <-handled
+	drain()
+	if err := <-working; !errors.Is(err, context.Canceled) {
+		t.Errorf("the worker ended with %v", err)
+	}
+	if job.ID != posted[0].ID || job.Tags != posted[0].Tags || string(job.Payload) != "x" {
+		t.Errorf("got %+v", job)
+	}
+	stored, err := store.Jobs(ctx, acquirer.Filter{IDs: []uuid.UUID{job.ID}})
+	if err != nil || stored[0].State != acquirer.Succeeded || string(stored[0].Result) != "result" {
+		t.Errorf("stored %+v, %v", stored, err)
+	}
+	lines, err := store.Lines(ctx, job.ID, 0, 10)
+	if err != nil || len(lines) != 1 || lines[0].Text != "over the wire" {
+		t.Errorf("lines %+v, %v", lines, err)
+	}
+	if _, err := source.Renew(ctx, acquirer.Report{Lease: job.Lease()}); !errors.Is(err, acquirer.ErrLeaseLost) {
+		t.Errorf("a report after the end: %v", err)
+	}
+	if _, err := source.AcquireJob(ctx, acquirer.Request{}); !errors.Is(err, acquirer.ErrInvalid) {
+		t.Errorf("a request without types: %v", err)
+	}
+	server.Close()
+	stop()
+	<-running
+}

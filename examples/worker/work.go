@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+)
+
+// runWorker works until ctx ends, and then drains.
+func runWorker(ctx context.Context, name, url string) error {
+	say := func(format string, args ...any) {
+		fmt.Printf("%-9s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	handler := func(ctx context.Context, t *acquirer.Task) ([]byte, error) {
+		say("begins %q, attempt %d", t.Job.Payload, t.Job.Attempt)
+		for percent := 0; percent < 100; percent += 25 {
+			t.Progress(percent, "rendering")
+			t.Logf("%d %%", percent)
+			wait(ctx, 200*time.Millisecond)
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+		}
+		return []byte("done by " + name), nil
+	}
+	w, err := acquirer.NewWorker(client{url: url, http: http.DefaultClient}, handler, acquirer.WorkerConfig{
+		Types: []string{"render"}, Slots: 2, Silence: 3 * time.Second, Flush: 250 * time.Millisecond,
+	})
+	if err != nil {
+		return err
+	}
+	err = w.Run(ctx)
+	say("has drained and leaves")
+	return err
+}
