@@ -187,7 +187,7 @@ func (c *Cron) NextAllowed(at time.Time, days Days) (time.Time, bool) {
 		if next.IsZero() {
 			return time.Time{}, false
 		}
-		if days.Has(next.Weekday()) {
+		if days == AllDays || days.Has(next.Weekday()) {
 			return next, true
 		}
 		from = c.skipDay(next, limit)
