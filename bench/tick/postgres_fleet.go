@@ -32,8 +32,8 @@ func fillFleet(ctx context.Context, pool *pgxpool.Pool, n, builds int) error {
 				gen_random_uuid(), $3, t.active_version_id, 1, 'autostart', 4,
 				$2::timestamptz - interval '9 hours', $2::timestamptz - interval '8 hours', d.at
 			FROM generate_series(1, $1) i
-			JOIN (SELECT id, row_number() OVER () AS k FROM dormouse.owners) o ON o.k = 1 + i % 1000
-			JOIN (SELECT id, organization_id, active_version_id, row_number() OVER () AS k FROM dormouse.templates) t ON t.k = 1 + i % 20
+			JOIN (SELECT id, row_number() OVER () AS k FROM dormouse.owners) o ON o.k = 1 + (i / 10) % 1000
+			JOIN (SELECT id, organization_id, active_version_id, row_number() OVER () AS k FROM dormouse.templates) t ON t.k = 1 + (i / 10) % 20
 			CROSS JOIN LATERAL (SELECT $2::timestamptz + CASE WHEN i % 10 = 0 THEN interval '100 days' ELSE (i % 10) * interval '1 hour' END AS at) d
 			ORDER BY random()`, []any{n, pgBegin, builds}},
 		{`INSERT INTO dormouse.builds

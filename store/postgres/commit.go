@@ -46,10 +46,10 @@ func earliestWake(changes []lifecycle.Change) (wake time.Time) {
 
 // commit makes attempts until one is answered. Whatever an attempt without an answer has done, the next one finds.
 func (s *Store) commit(ctx context.Context, changes []lifecycle.Change, args *commitArgs) (outcomes []lifecycle.Outcome, err error) {
-	params := args.all()
+	text, params := args.statement()
 	unanswered := false
 	err = s.do(ctx, repeatable, func(ctx context.Context) (err error) {
-		outcomes, err = s.tryCommit(ctx, changes, params)
+		outcomes, err = s.tryCommit(ctx, changes, text, params)
 		unanswered = unanswered || err != nil && classify(err) == dropped
 		return err
 	})
@@ -59,12 +59,12 @@ func (s *Store) commit(ctx context.Context, changes []lifecycle.Change, args *co
 	return outcomes, err
 }
 
-func (s *Store) tryCommit(ctx context.Context, changes []lifecycle.Change, params []any) ([]lifecycle.Outcome, error) {
+func (s *Store) tryCommit(ctx context.Context, changes []lifecycle.Change, text string, params []any) ([]lifecycle.Outcome, error) {
 	outcomes := make([]lifecycle.Outcome, len(changes))
 	for i := range outcomes {
 		outcomes[i] = lifecycle.Conflict
 	}
-	rows, err := s.pool.Query(ctx, s.sql(commitSQL), params...)
+	rows, err := s.pool.Query(ctx, s.sql(text), params...)
 	if err != nil {
 		return nil, err
 	}

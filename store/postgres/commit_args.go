@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -139,9 +140,18 @@ func (a *commitArgs) events(c *lifecycle.Change) error {
 	return nil
 }
 
-// all are the parameters of commitSQL.
-func (a *commitArgs) all() []any {
-	args := []any{
+// statement is the smallest statement that writes the changes, and its parameters.
+func (a *commitArgs) statement() (string, []any) {
+	if len(a.eventOf) == 0 && len(a.jobs.of) == 0 && !slices.Contains(a.newBuild, true) {
+		return touchSQL, a.changes()
+	}
+	args := append(a.changes(), a.eventOf, a.eventTopic, a.eventBody)
+	return commitSQL, append(args, a.jobs.all()...)
+}
+
+// changes are the parameters that both statements have.
+func (a *commitArgs) changes() []any {
+	return []any{
 		a.id, a.revision, a.newBuild,
 		a.wakeAt, a.autostart, a.autostartAfter, a.ttl, a.lastUsedAt,
 		a.dormantAt, a.deletingAt, a.holdUntil, a.remindedFor,
@@ -149,9 +159,7 @@ func (a *commitArgs) all() []any {
 		a.backoffUntil, a.backoffAttempts, a.backoffCause, a.backoffMessage,
 		a.buildID, a.buildNumber, a.buildVersion, a.buildTransition, a.buildReason, a.buildStatus,
 		a.buildCreated, a.buildCompleted, a.buildEnd, a.maxed,
-		a.eventOf, a.eventTopic, a.eventBody,
 	}
-	return append(args, a.jobs.all()...)
 }
 
 // jobArgs are jobs to queue as columns.

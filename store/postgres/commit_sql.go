@@ -6,11 +6,33 @@ package postgres
 //   - matched are the changes whose revision is still the right one; all others are conflicts.
 //   - bad are matched changes that contradict the build that is there. If there are any, nothing below writes.
 //   - archived moves the builds that are replaced into their own table, done writes the workspaces, told the events.
-//   - The rest numbers the jobs and queues them (see queueSQL). It comes last, because it locks a row for each tenant:
-//     two batches with an owner in common then wait for each other's commit, not for each other's work.
+//   - The rest numbers the jobs and queues them (see turnAtOnceSQL).
 //
 // $1 to $31 are the changes, $32 to $34 the events, the rest the jobs.
-const commitSQL = `
+const commitSQL = matchSQL + `, archived AS (
+		INSERT INTO dormouse.builds (workspace_id, number, id, version_id, transition, reason, status,
+			created_at, completed_at, deadline, max_deadline)
+		SELECT h.id, h.build_number, h.build_id, h.build_version_id, h.build_transition, h.build_reason, h.build_status,
+			h.build_created_at, h.build_completed_at, h.build_deadline, h.build_max_deadline
+		FROM matched m JOIN held h ON h.id = m.id
+		WHERE m.new_build AND m.old_number > 0 AND NOT EXISTS (SELECT FROM bad)
+	)` + doneSQL + `, told AS (
+		INSERT INTO dormouse.events (workspace_id, topic, body)
+		SELECT d.id, e.topic, e.body::json
+		FROM unnest($32::uuid[], $33::smallint[], $34::text[]) WITH ORDINALITY AS e (workspace_id, topic, body, n)
+		JOIN done d ON d.id = e.workspace_id
+		ORDER BY e.n
+	), wanted AS (
+		SELECT j.*
+		FROM ` + jobsFrom35 + `
+		JOIN done d ON d.id = j.workspace_id
+	)` + turnAtOnceSQL + `, queued AS (` + insertJobsSQL + ` RETURNING 1)` + appliedSQL
+
+// touchSQL is commitSQL for batches without new builds, events and jobs: re-arming, activity, a job that has started or ended
+// where nobody is told. It takes the first 31 parameters.
+const touchSQL = matchSQL + doneSQL + appliedSQL
+
+const matchSQL = `
 	WITH change AS (
 		SELECT * FROM unnest(
 			$1::uuid[], $2::bigint[], $3::boolean[],
@@ -44,14 +66,9 @@ const commitSQL = `
 		FROM matched
 		WHERE new_build AND (build_number <> old_number + 1 OR old_status BETWEEN 1 AND 3)
 			OR NOT new_build AND build_number NOT IN (0, old_number)
-	), archived AS (
-		INSERT INTO dormouse.builds (workspace_id, number, id, version_id, transition, reason, status,
-			created_at, completed_at, deadline, max_deadline)
-		SELECT h.id, h.build_number, h.build_id, h.build_version_id, h.build_transition, h.build_reason, h.build_status,
-			h.build_created_at, h.build_completed_at, h.build_deadline, h.build_max_deadline
-		FROM matched m JOIN held h ON h.id = m.id
-		WHERE m.new_build AND m.old_number > 0 AND NOT EXISTS (SELECT FROM bad)
-	), done AS (
+	)`
+
+const doneSQL = `, done AS (
 		UPDATE dormouse.workspaces w SET
 			revision = w.revision + 1,
 			wake_at = m.wake_at, autostart = m.autostart, autostart_after = m.autostart_after, ttl_ns = m.ttl_ns,
@@ -74,19 +91,9 @@ const commitSQL = `
 		FROM matched m
 		WHERE w.id = m.id AND w.revision = m.revision AND NOT EXISTS (SELECT FROM bad)
 		RETURNING w.id
-	), told AS (
-		INSERT INTO dormouse.events (workspace_id, topic, body)
-		SELECT d.id, e.topic, e.body::json
-		FROM unnest($32::uuid[], $33::smallint[], $34::text[]) WITH ORDINALITY AS e (workspace_id, topic, body, n)
-		JOIN done d ON d.id = e.workspace_id
-		ORDER BY e.n
-		RETURNING 1
-	), wanted AS (
-		SELECT j.*
-		FROM ` + jobsFrom35 + `
-		JOIN done d ON d.id = j.workspace_id
-		WHERE (SELECT count(*) FROM told) >= 0
-	)` + queueSQL + `, queued AS (` + insertJobsSQL + ` RETURNING 1)
+	)`
+
+const appliedSQL = `
 	SELECT id, NULL::bigint, NULL::smallint FROM done
 	UNION ALL
 	SELECT id, old_number, old_status FROM bad`

@@ -93,7 +93,7 @@ func TestBatchesThroughCuts(t *testing.T) {
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
-			for range 40 {
+			for range 60 {
 				if n, err := bump(t.Context(), s, f.ids[g*10:g*10+10]); err == nil {
 					applied.Add(n)
 				} else if !errors.Is(err, lifecycle.ErrUnavailable) {
@@ -153,7 +153,7 @@ func cutting(t *testing.T, pool *pgxpool.Pool) (stop func() int64) {
 			err := cutter.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM (
 				SELECT pid FROM pg_stat_activity
 				WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active' AND query LIKE '%unnest%'
-				ORDER BY random() LIMIT 1) a, pg_sleep(0.02)`).Scan(&n)
+				ORDER BY random() LIMIT 1) a, pg_sleep(0.1)`).Scan(&n)
 			if err == nil {
 				cuts.Add(n)
 			}

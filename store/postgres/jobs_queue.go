@@ -13,7 +13,7 @@ import (
 const enqueueSQL = `
 	WITH wanted AS (
 		SELECT j.* FROM ` + jobsFrom1 + `
-	)` + queueSQL + insertJobsSQL + `
+	)` + turnSQL + insertJobsSQL + `
 	RETURNING` + jobColumns
 
 const jobsByIDSQL = `SELECT` + jobColumns + ` FROM dormouse.jobs j WHERE j.id = ANY ($1)`
