@@ -50,8 +50,11 @@ var laws = map[string]string{
 		AND (created_at < chaos.occurrence(name, was_created) OR created_at < was_completed - interval '1 minute')`,
 	"a stop before the deadline": `
 		SELECT count(*) FROM chaos.steps WHERE transition = 2 AND number > 1 AND (created_at < was_deadline OR was_deadline IS NULL)`,
+	// A workspace that runs at its next time of start runs as if it had been started then.
 	"a deadline that is not five minutes after the start": `
-		SELECT count(*) FROM chaos.steps WHERE transition = 1 AND completed_at IS NOT NULL AND deadline <> completed_at + interval '5 minutes'`,
+		SELECT count(*) FROM chaos.steps WHERE transition = 1 AND completed_at IS NOT NULL AND deadline IS DISTINCT FROM interval '5 minutes' +
+			CASE WHEN chaos.occurrence(name, completed_at) < completed_at + interval '5 minutes'
+				THEN chaos.occurrence(name, completed_at) ELSE completed_at END`,
 	"a start that was due at the end and is missing": `
 		SELECT count(*) FROM chaos.steps WHERE after IS NULL AND transition = 2 AND status = 4 AND chaos.occurrence(name, created_at) <= $1`,
 	"a stop that was due at the end and is missing": `

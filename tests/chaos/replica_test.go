@@ -1,11 +1,13 @@
 package chaos_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -22,10 +24,37 @@ type order struct {
 	Speed int
 }
 
+// world is the time of the replicas: everything that rules look at happens there, much faster, until it is stopped.
+type world struct {
+	order
+	end atomic.Int64 // in microseconds, 0 while nobody has stopped it
+}
+
+// stop makes the time stand still once it is there.
+func (w *world) stop(at time.Time) { w.end.Store(at.UnixMicro()) }
+
+func (w *world) now() time.Time {
+	now := w.order.now()
+	if end := w.end.Load(); end != 0 && now.UnixMicro() > end {
+		return time.UnixMicro(end).UTC()
+	}
+	return now
+}
+
+// listen stops the time when told to, and returns when the input ends.
+func (w *world) listen(r io.Reader) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		if at, err := time.Parse(time.RFC3339, lines.Text()); err == nil {
+			w.stop(at)
+		}
+	}
+}
+
 // worldBegin is a Monday.
 var worldBegin = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 
-// now is the instant in the world of the replicas: everything that rules look at happens there, much faster.
+// now is the instant in the world of the replicas if nobody has stopped it.
 func (o order) now() time.Time {
 	return worldBegin.Add(time.Since(o.Real) * time.Duration(o.Speed)).Truncate(time.Microsecond)
 }
@@ -34,8 +63,8 @@ const tickEvery = 100 * time.Millisecond
 
 // runReplica ticks, relays and works until its standard input ends, which it does when the parent is gone.
 func runReplica(text string) error {
-	var o order
-	if err := json.Unmarshal([]byte(text), &o); err != nil {
+	var o world
+	if err := json.Unmarshal([]byte(text), &o.order); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -50,9 +79,9 @@ func runReplica(text string) error {
 		return err
 	}
 	var g sync.WaitGroup
-	g.Go(func() { tick(ctx, o, s, pool) })
-	g.Go(func() { newWorker(o, s, pool).run(ctx) })
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	g.Go(func() { tick(ctx, &o, s, pool) })
+	g.Go(func() { newWorker(&o, s, pool).run(ctx) })
+	o.listen(os.Stdin)
 	cancel()
 	g.Wait()
 	return nil
@@ -72,7 +101,7 @@ func deliver(ctx context.Context, pool *pgxpool.Pool, e lifecycle.Event) error {
 	return err
 }
 
-func tick(ctx context.Context, o order, s *postgres.Store, pool *pgxpool.Pool) {
+func tick(ctx context.Context, o *world, s *postgres.Store, pool *pgxpool.Pool) {
 	ticks := make(chan time.Time)
 	e, err := newExecutor(s, pool, ticks)
 	if err != nil {

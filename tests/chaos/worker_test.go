@@ -17,7 +17,7 @@ import (
 // worker claims jobs, runs them and reports, with the bare verbs of the store: as little as possible stands between the
 // test and what it tests.
 type worker struct {
-	o       order
+	o       *world
 	s       *postgres.Store
 	pool    *pgxpool.Pool
 	process uuid.UUID
@@ -33,7 +33,7 @@ type beat struct {
 // silence is how long a process may be silent. It is longer than a store call tries to reach the server.
 const silence = 4 * time.Second
 
-func newWorker(o order, s *postgres.Store, pool *pgxpool.Pool) *worker {
+func newWorker(o *world, s *postgres.Store, pool *pgxpool.Pool) *worker {
 	return &worker{o: o, s: s, pool: pool, process: uuid.New(), seen: make(map[uuid.UUID]beat)}
 }
 
