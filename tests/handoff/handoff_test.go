@@ -1,0 +1,237 @@
+package handoff_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/store/postgres"
+	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
+)
+
+// fleet is the processes and what is done to them.
+type fleet struct {
+	t    *testing.T
+	ctx  context.Context
+	pool *pgxpool.Pool
+	rng  *rand.Rand
+	org  uuid.UUID
+
+	processes []*process
+	names     int
+	done      map[string]int // harm by kind
+}
+
+// process is one of the fleet.
+type process struct {
+	cmd    *exec.Cmd
+	leash  io.Closer
+	frozen bool
+}
+
+const size = 3
+
+func TestNoJobLostNoneRunTwice(t *testing.T) {
+	pool := pgtest.Pool(t)
+	if *seed == 0 {
+		*seed = rand.Uint64()
+	}
+	t.Logf("seed %d", *seed)
+	f := &fleet{
+		t: t, ctx: t.Context(), pool: pool, rng: rand.New(rand.NewPCG(*seed, 0)), org: uuid.New(), done: make(map[string]int),
+	}
+	f.exec(books)
+	defer f.killAll()
+	for range size {
+		f.start()
+	}
+	for end := time.Now().Add(*duration); time.Now().Before(end); {
+		pause(f.ctx, time.Duration(50+f.rng.IntN(250))*time.Millisecond)
+		f.harm()
+	}
+	f.settle()
+	f.worth()
+	check(f.ctx, t, pool)
+}
+
+func (f *fleet) exec(sql string, args ...any) {
+	f.t.Helper()
+	if _, err := f.pool.Exec(f.ctx, sql, args...); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fleet) start() {
+	f.t.Helper()
+	f.names++
+	text, err := json.Marshal(order{
+		DSN: f.pool.Config().ConnString(), Name: fmt.Sprintf("process %d", f.names), Org: f.org, Seed: f.rng.Uint64(),
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), roleEnv+"="+string(text))
+	cmd.Stderr = os.Stderr
+	leash, err := cmd.StdinPipe()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		f.t.Fatal(err)
+	}
+	f.processes = append(f.processes, &process{cmd: cmd, leash: leash})
+}
+
+// end ends the i-th process by a signal and waits for its end.
+func (f *fleet) end(i int, signal syscall.Signal) {
+	p := f.processes[i]
+	f.processes = append(f.processes[:i], f.processes[i+1:]...)
+	_ = p.cmd.Process.Signal(signal)
+	_ = p.cmd.Process.Signal(syscall.SIGCONT)
+	_ = p.cmd.Wait()
+	_ = p.leash.Close()
+}
+
+func (f *fleet) killAll() {
+	for len(f.processes) > 0 {
+		f.end(0, syscall.SIGKILL)
+	}
+}
+
+// harm does one thing to one process.
+func (f *fleet) harm() {
+	i := f.rng.IntN(len(f.processes))
+	p := f.processes[i]
+	kind := []string{"kill", "kill", "drain", "freeze", "freeze", "cut", "cut", "cut all"}[f.rng.IntN(8)]
+	f.done[kind]++
+	switch kind {
+	case "kill":
+		f.end(i, syscall.SIGKILL)
+		f.start()
+	case "drain":
+		f.end(i, syscall.SIGTERM)
+		f.start()
+	case "freeze": // long enough, as it may happen, for its jobs to go to others
+		f.setFrozen(p, !p.frozen)
+	case "cut":
+		f.exec(`SELECT pg_terminate_backend(pid) FROM (
+			SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY random() LIMIT 2) b`)
+	case "cut all":
+		f.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	}
+}
+
+func (f *fleet) setFrozen(p *process, frozen bool) {
+	signal := syscall.SIGCONT
+	if frozen {
+		signal = syscall.SIGSTOP
+	}
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		f.t.Fatal(err)
+	}
+	p.frozen = frozen
+}
+
+// settle ends the harm and waits until every job has ended.
+func (f *fleet) settle() {
+	f.t.Helper()
+	for _, p := range f.processes {
+		f.setFrozen(p, false)
+		_ = p.cmd.Process.Signal(syscall.SIGUSR1)
+	}
+	ctx, cancel := context.WithTimeout(f.ctx, time.Minute)
+	defer cancel()
+	for left := 1; left > 0; {
+		if err := f.pool.QueryRow(ctx, `SELECT count(*) FROM dormouse.jobs WHERE state < 2`).Scan(&left); err != nil {
+			f.t.Fatalf("%d jobs have not ended: %v", left, err)
+		}
+		if !pause(ctx, 50*time.Millisecond) {
+			f.t.Fatalf("%d jobs have not ended in a minute of calm", left)
+		}
+	}
+	for len(f.processes) > 0 {
+		f.end(0, syscall.SIGTERM)
+	}
+}
+
+// worth says what happened, and fails if that was too little to prove anything.
+func (f *fleet) worth() {
+	f.t.Helper()
+	var jobs, again, lost int
+	err := f.pool.QueryRow(f.ctx, `SELECT count(*), count(*) FILTER (WHERE fence > 1),
+		(SELECT count(*) FROM dormouse.processes WHERE lost_at IS NOT NULL) FROM dormouse.jobs`).Scan(&jobs, &again, &lost)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Logf("%d jobs, %d of them handed out more than once, %d processes gone, harm %v", jobs, again, lost, f.done)
+	if jobs < 100 || again == 0 || lost == 0 {
+		f.t.Errorf("too little happened to prove anything")
+	}
+}
+
+// Every law notices that it is broken.
+func TestLawsNotice(t *testing.T) {
+	pool, ctx := pgtest.Pool(t), t.Context()
+	f := &fleet{t: t, ctx: ctx, pool: pool}
+	f.exec(books)
+	f.oneLife()
+	check(ctx, t, pool)
+	for _, l := range laws {
+		tx, err := pool.Begin(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(ctx, `ALTER TABLE dormouse.jobs DISABLE TRIGGER note; `+l.tamper); err != nil {
+			t.Fatalf("%s: %v", l.name, err)
+		}
+		if l.breaches(ctx, t, tx) == 0 {
+			t.Errorf("not noticed: %s", l.name)
+		}
+		_ = tx.Rollback(ctx)
+	}
+}
+
+// oneLife lets three jobs be claimed, worked on and ended.
+func (f *fleet) oneLife() {
+	f.t.Helper()
+	must := func(err error) {
+		f.t.Helper()
+		if err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	s, err := postgres.New(f.pool, postgres.Config{})
+	must(err)
+	now, process, org := acquirer.StoredTime(time.Now()), uuid.New(), uuid.New()
+	_, err = s.Beat(f.ctx, acquirer.Beat{Process: process, Name: "one", Now: now})
+	must(err)
+	posting := acquirer.Posting{Organization: org, Type: "scarce"}
+	stored, err := s.Enqueue(f.ctx, now, []acquirer.Posting{posting, posting, posting})
+	must(err)
+	for range stored {
+		claimed, err := s.Claim(f.ctx, acquirer.Claim{
+			Token: uuid.New(), Process: process, Now: now, Workers: []uuid.UUID{uuid.New()},
+			Probes: []acquirer.Probe{{Lane: stored[0].Lane()}},
+		})
+		must(err)
+		job := claimed.Jobs[0]
+		f.exec(`INSERT INTO handoff.work (job, fence, process) VALUES ($1, $2, $3)`, job.ID.String(), job.Fence, process.String())
+		f.exec(`INSERT INTO handoff.promised VALUES ($1)`, job.ID.String())
+		_, err = s.End(f.ctx, now, []acquirer.End{{
+			Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded, Result: fmt.Append(nil, job.Fence),
+		}})
+		must(err)
+	}
+}
