@@ -39,7 +39,7 @@ func TestSkew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		runSkew(t, s, 2)
+		runSkew(t, s, 1)
 	})
 }
 
