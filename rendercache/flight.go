@@ -67,34 +67,32 @@ func fly[T any](logger *slog.Logger, work func() (T, error), land func(T, error)
 		done bool
 	)
 	defer func() {
-		if !done {
+		if p := recover(); p != nil {
+			err = caught(logger, p)
+		} else if !done {
 			logger.Error("render ended its goroutine", slog.Any("error", err))
 		}
 		land(out, err)
 	}()
-	out, err = guard(logger, work)
+	out, err = work()
 	done = true
 }
 
-// guard turns a panic into a *PanicError and logs it.
-func guard[T any](logger *slog.Logger, work func() (T, error)) (out T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			var zero T
-			caught := &PanicError{Value: p, Stack: debug.Stack()}
-			out, err = zero, caught
-			logger.Error("render cache caught a panic", slog.Any("error", err), slog.String("stack", string(caught.Stack)))
-		}
-	}()
-	return work()
+// caught makes an error of a panic and logs it. It is called while the panic's stack is still there.
+func caught(logger *slog.Logger, p any) *PanicError {
+	err := &PanicError{Value: p, Stack: debug.Stack()}
+	logger.Error("render cache caught a panic", slog.Any("error", err), slog.String("stack", string(err.Stack)))
+	return err
 }
 
 // notify runs a hook of the host, whose panic is logged and goes no further.
 func notify(logger *slog.Logger, hook func()) {
-	_, _ = guard(logger, func() (struct{}, error) {
-		hook()
-		return struct{}{}, nil
-	})
+	defer func() {
+		if p := recover(); p != nil {
+			_ = caught(logger, p)
+		}
+	}()
+	hook()
 }
 
 // ancestry is the chain of flights that a context belongs to. It finds a render that waits for itself.

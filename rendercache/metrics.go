@@ -2,7 +2,6 @@ package rendercache
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -34,12 +33,6 @@ func (c *Cache[K, V]) register() error {
 func (c *Cache[K, V]) unregister() {
 	if c.metrics != nil {
 		c.cfg.Registerer.Unregister(c.metrics)
-	}
-}
-
-func (c *Cache[K, V]) observe(took time.Duration, ok bool) {
-	if c.metrics != nil {
-		observe(c.metrics.duration, took, ok)
 	}
 }
 

@@ -170,13 +170,15 @@ func (c *Cache[K, V]) attempt(ctx context.Context, key K, render func(context.Co
 	}
 }
 
+// timed renders and observes how long it took, whatever the render does.
 func (c *Cache[K, V]) timed(ctx context.Context, render func(context.Context) (V, error)) (value V, err error) {
 	c.counters.running.Add(1)
+	defer c.counters.running.Add(-1)
+	if c.metrics == nil {
+		return render(ctx)
+	}
 	began, ok := c.now(), false
-	defer func() {
-		c.counters.running.Add(-1)
-		c.observe(time.Duration(c.now()-began), ok)
-	}()
+	defer func() { observe(c.metrics.duration, time.Duration(c.now()-began), ok) }()
 	value, err = render(ctx)
 	ok = err == nil || errors.Is(err, ErrNoStore)
 	return value, err
