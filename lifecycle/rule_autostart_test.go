@@ -89,12 +89,16 @@ func TestMaxLateness(t *testing.T) {
 	s := stopped(autostart("0 9 * * *"), policy(func(p *lifecycle.Policy) { p.MaxLateness = bound }))
 	ruleCase{s: s, want: "autostart: start", at: tomorrow}.check(t)
 	expect(t, s, tomorrow.Add(bound), "autostart: start")
+	s.Workspace.Backoff = lifecycle.Backoff{Until: tomorrow, Attempts: 4, Cause: lifecycle.SkipRefused}
 	for _, late := range []time.Duration{bound + us, bound + time.Hour, 5*day + bound + us} {
 		now := tomorrow.Add(late)
 		expect(t, s, now, "autostart: missed")
 		c := lifecycle.Apply(s, lifecycle.Decide(s, now), now)
 		if got := told(c.Events); got != "notice/workspace.start_missed audit/workspace.start_missed " || c.NewBuild {
 			t.Errorf("told %s, new build %t", got, c.NewBuild)
+		}
+		if c.Workspace.Backoff != (lifecycle.Backoff{}) {
+			t.Errorf("what was given up still backs off: %+v", c.Workspace.Backoff)
 		}
 		if !c.Events[0].DueAt.Equal(tomorrow) {
 			t.Errorf("the missed start was due %v, want %v", c.Events[0].DueAt, tomorrow)
