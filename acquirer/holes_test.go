@@ -509,10 +509,8 @@ func TestBackupsDrift(t *testing.T) {
 func TestReplicasLeaveAJobToOne(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
-		var replicas []*acquirer.Acquirer
 		for range 5 {
 			a := f.start()
-			replicas = append(replicas, a)
 			for range 10 {
 				f.joinPlain(a)
 			}
