@@ -143,13 +143,24 @@ func (c *Cache[K, V]) better(best candidate[K, V], s *shard[K, V], e, spare *ent
 
 // tell counts what has left and runs the hook, without locks.
 func (c *Cache[K, V]) tell(gone ...departed[K, V]) {
+	c.count(gone...)
+	c.notify(gone...)
+}
+
+func (c *Cache[K, V]) count(gone ...departed[K, V]) {
 	for i := range gone {
-		g := &gone[i]
-		if !g.counted {
-			continue
+		if gone[i].counted {
+			c.counters.evictions[gone[i].cause].Add(1)
 		}
-		c.counters.evictions[g.cause].Add(1)
-		if g.valued && c.cfg.OnEvict != nil {
+	}
+}
+
+func (c *Cache[K, V]) notify(gone ...departed[K, V]) {
+	if c.cfg.OnEvict == nil {
+		return
+	}
+	for i := range gone {
+		if g := &gone[i]; g.valued {
 			notify(c.cfg.Logger, func() { c.cfg.OnEvict(g.key, g.value, g.cause) })
 		}
 	}

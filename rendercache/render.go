@@ -184,8 +184,8 @@ func (c *Cache[K, V]) timed(ctx context.Context, render func(context.Context) (V
 	return value, err
 }
 
-// land publishes what a render brought. Waiters are released after the table is within its limits again, so that
-// a caller who has its value never sees more than the limit.
+// land publishes what a render brought. Waiters are released after the table is within its limits again and what left
+// it is counted, so that a caller who has its value sees no more than the limit; the hook does not keep them waiting.
 func (c *Cache[K, V]) land(s *shard[K, V], e *entry[K, V], f *flight[V], o outcome[V], err error) {
 	now := c.now()
 	s.mu.Lock()
@@ -200,9 +200,11 @@ func (c *Cache[K, V]) land(s *shard[K, V], e *entry[K, V], f *flight[V], o outco
 	if stored {
 		c.cfg.KeyLog.stored(c.table.hash(e.key), now, o.weight)
 	}
+	c.count(gone)
+	c.count(evicted...)
 	close(f.done)
-	c.tell(gone)
-	c.tell(evicted...)
+	c.notify(gone)
+	c.notify(evicted...)
 }
 
 // settle writes the outcome into the entry the render was started for, if that is still in the table with this very
