@@ -157,7 +157,8 @@ type Policy struct {
 	MaxLateness time.Duration
 	// ExtendAtAutostart moves the deadline of a workspace that runs at its own autostart time as if it had started then.
 	ExtendAtAutostart bool
-	// Jitter spreads autostarts, autostops and deletions over this time, by a fixed offset for each workspace. 0 for none.
+	// Jitter spreads autostarts, autostops and deletions over this time, by a fixed offset for each workspace. It is added
+	// to every due instant, also to a stop at the max deadline, where whole fleets meet. 0 for none.
 	Jitter time.Duration
 	// Holidays are dates that suspend all workspaces of the template like a hold. nil for none.
 	Holidays *schedule.Dates
