@@ -11,7 +11,7 @@ import (
 var pgBegin = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 
 // fillFleet writes workspaces of 1,000 owners and 20 templates, all of them running. The first nine tenths are in groups
-// whose deadlines are an hour apart; the rest stays.
+// whose deadlines are an hour apart; the rest stays, but for a hundredth to warm up with, half an hour after the beginning.
 func fillFleet(ctx context.Context, pool *pgxpool.Pool, n, builds int) error {
 	for _, s := range []struct {
 		text string
@@ -34,7 +34,7 @@ func fillFleet(ctx context.Context, pool *pgxpool.Pool, n, builds int) error {
 			FROM generate_series(1, $1) i
 			JOIN (SELECT id, row_number() OVER () AS k FROM dormouse.owners) o ON o.k = 1 + (i / 10) % 1000
 			JOIN (SELECT id, organization_id, active_version_id, row_number() OVER () AS k FROM dormouse.templates) t ON t.k = 1 + (i / 10) % 20
-			CROSS JOIN LATERAL (SELECT $2::timestamptz + CASE WHEN i % 10 = 0 THEN interval '100 days' ELSE (i % 10) * interval '1 hour' END AS at) d
+			CROSS JOIN LATERAL (SELECT $2::timestamptz + CASE WHEN i % 100 = 0 THEN interval '30 minutes' WHEN i % 10 = 0 THEN interval '100 days' ELSE (i % 10) * interval '1 hour' END AS at) d
 			ORDER BY random()`, []any{n, pgBegin, builds}},
 		{`INSERT INTO dormouse.builds
 			SELECT w.id, b, gen_random_uuid(), w.build_version_id, 1 + b % 2, 'autostart', 4,

@@ -29,6 +29,7 @@ func makeReference(ctx context.Context, pool *pgxpool.Pool) error {
 			FROM dormouse.builds UNION ALL SELECT build_id, id, build_number, build_version_id, build_transition, build_reason,
 			build_created_at, build_deadline, build_max_deadline FROM dormouse.workspaces`,
 		`ALTER TABLE reference.builds ADD PRIMARY KEY (id), ADD UNIQUE (workspace_id, number)`,
+		`UPDATE reference.builds SET deadline = NULL WHERE deadline < (SELECT min(wake_at) + interval '10 minutes' FROM dormouse.workspaces)`,
 		`CREATE TABLE reference.audit (id uuid PRIMARY KEY, workspace_id uuid NOT NULL, at timestamptz NOT NULL, what text NOT NULL)`,
 		`VACUUM ANALYZE`, `CHECKPOINT`,
 	} {
