@@ -97,6 +97,24 @@ func gathered(t *testing.T, r prometheus.Gatherer) map[string]float64 {
 	return values
 }
 
+func TestStatsOfTheLastTick(t *testing.T) {
+	f := newFleet(t)
+	f.add(dueStops(2)...)
+	e := f.executor(lifecycle.Config{}, nil)
+	if s := e.Stats(); !s.At.IsZero() || s.Transitions != nil {
+		t.Errorf("before the first tick: %+v", s)
+	}
+	ticked := e.Tick(f.ctx, monday)
+	s := e.Stats()
+	if !s.At.Equal(monday) || len(s.Transitions) != 2 {
+		t.Errorf("after a tick: %+v", s)
+	}
+	clear(s.Transitions)
+	if len(e.Stats().Transitions) != 2 || len(ticked.Transitions) != 2 {
+		t.Error("what was read is not a copy")
+	}
+}
+
 // One line for each executed decision, one for each new reason to skip; the keys are fixed.
 func TestLogs(t *testing.T) {
 	f := newFleet(t)

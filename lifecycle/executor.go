@@ -38,6 +38,7 @@ type Executor struct {
 	// relayC and wakeC say "look again" to the relay and to a precise Run.
 	relayC, wakeC chan struct{}
 	gaugedAt      atomic.Int64
+	last          atomic.Pointer[Stats]
 }
 
 // New returns an executor over a store. It starts nothing: call [Executor.Run], or [Executor.Tick] from a scheduler of

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -36,6 +37,17 @@ type Stats struct {
 	Elapsed time.Duration
 
 	share Share // of the replica, in this tick
+}
+
+// Stats returns what the last tick that ended did, the zero value before the first. The maps are copies.
+func (e *Executor) Stats() Stats {
+	last := e.last.Load()
+	if last == nil {
+		return Stats{}
+	}
+	s := *last
+	s.Transitions, s.Errors, s.Skipped = maps.Clone(s.Transitions), maps.Clone(s.Errors), maps.Clone(s.Skipped)
+	return s
 }
 
 // LogValue implements slog.LogValuer.

@@ -60,6 +60,7 @@ func (e *Executor) tick(ctx context.Context, t *tally) error {
 
 // observe reports a finished tick to metrics and log.
 func (e *Executor) observe(ctx context.Context, s Stats) {
+	e.last.Store(&s)
 	e.metrics.tick(s, e.clock.Now("executor", "end"))
 	e.gauge(ctx)
 	switch {
