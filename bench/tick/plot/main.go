@@ -116,5 +116,14 @@ func curve(b *strings.Builder, class, name string, x, y axis, points []tick.Idle
 	}
 	last := points[len(points)-1]
 	fmt.Fprintf(b, `"/><text x="%d" y="%.1f">%s, %v</text>`+"\n",
-		width-right+8, y.at(value(last).Seconds())+4, name, value(last).Round(100*time.Microsecond))
+		width-right+8, y.at(value(last).Seconds())+4, name, short(value(last)))
+}
+
+// short rounds to two digits.
+func short(d time.Duration) time.Duration {
+	digit := time.Duration(1)
+	for d/digit >= 100 {
+		digit *= 10
+	}
+	return d.Round(digit)
 }
