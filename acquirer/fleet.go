@@ -94,13 +94,17 @@ func (a *Acquirer) limits(org *orgState) Limits {
 
 // crews is what we say of our own workers. The caller holds the lock.
 func (a *Acquirer) crews() []Crew {
-	crews := make([]Crew, 0)
+	var domains []*domain
 	for _, org := range a.hall.orgs {
 		for _, d := range org.domains {
-			crews = append(crews, Crew{Domain: d.Domain, Waiting: d.line.Len(), Busy: d.busy})
+			domains = append(domains, d)
 		}
 	}
-	slices.SortFunc(crews, func(x, y Crew) int { return cmp.Compare(x.Domain.Key(), y.Domain.Key()) })
+	slices.SortFunc(domains, func(x, y *domain) int { return cmp.Compare(x.key, y.key) })
+	crews := make([]Crew, len(domains))
+	for i, d := range domains {
+		crews[i] = Crew{Domain: d.Domain, Waiting: d.line.Len(), Busy: d.busy}
+	}
 	return crews
 }
 

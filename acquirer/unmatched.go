@@ -21,6 +21,8 @@ type watchedLane struct {
 	// unmatched is since when nobody could run it; zero while somebody can.
 	unmatched time.Time
 	reported  bool
+	// epoch is the pulse as of which that was found out.
+	epoch uint64
 }
 
 // observe takes in a listing of all lanes. The caller holds the lock.
@@ -60,7 +62,9 @@ func (a *Acquirer) consider(l Lane, jobs int, now time.Time) {
 		a.watched.lanes[l] = w
 	}
 	w.jobs += jobs
-	a.matchLane(l, w, now)
+	if !ok || w.epoch != a.fleet.epoch { // not for each posting anew
+		a.matchLane(l, w, now)
+	}
 }
 
 // match sees for all known lanes whether somebody can run them. The caller holds the lock.
@@ -84,6 +88,7 @@ func (a *Acquirer) match(now time.Time) {
 }
 
 func (a *Acquirer) matchLane(l Lane, w *watchedLane, now time.Time) {
+	w.epoch = a.fleet.epoch
 	if a.ableNow(l) {
 		a.matched(l, w, "a worker can run it")
 		return
@@ -108,12 +113,8 @@ func (a *Acquirer) matched(l Lane, w *watchedLane, reason string) {
 // ableNow reports whether a worker anywhere could run the jobs of a lane, busy ones included. The caller holds
 // the lock.
 func (a *Acquirer) ableNow(l Lane) bool {
-	if org, ok := a.hall.orgs[l.Organization]; ok {
-		for _, d := range org.domains {
-			if d.Runs(l) {
-				return true
-			}
-		}
+	if org, ok := a.hall.orgs[l.Organization]; ok && len(org.lane(l).able) > 0 {
+		return true
 	}
 	for _, p := range a.fleet.processes {
 		for _, crew := range p.Crews {
