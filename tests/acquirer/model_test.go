@@ -2,6 +2,7 @@ package acquirer_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -78,7 +79,9 @@ type model struct {
 	// fences is the last fencing number seen of each job; seen are the workers already counted.
 	fences map[uuid.UUID]int64
 	seen   map[*worker]bool
-	ended  map[acquirer.Lease]bool
+	// ended are the leases whose end was reported, or is being reported.
+	endedMu sync.Mutex
+	ended   map[acquirer.Lease]bool
 }
 
 func newModel(ctx context.Context, t *rapid.T) *model {
@@ -195,10 +198,22 @@ func (m *model) posts(t *rapid.T) {
 	p.calls.Go(func() { _, _ = p.Enqueue(m.ctx, postings...) })
 }
 
+func (m *model) setEnded(lease acquirer.Lease, ended bool) {
+	m.endedMu.Lock()
+	defer m.endedMu.Unlock()
+	m.ended[lease] = ended
+}
+
+func (m *model) hasEnded(lease acquirer.Lease) bool {
+	m.endedMu.Lock()
+	defer m.endedMu.Unlock()
+	return m.ended[lease]
+}
+
 // held are the jobs that workers have and have not ended.
 func (m *model) held() (list []acquirer.Job) {
 	for _, w := range m.workers {
-		if _, got, job := w.state(); got && !m.ended[job.Lease()] {
+		if _, got, job := w.state(); got && !m.hasEnded(job.Lease()) {
 			list = append(list, job)
 		}
 	}
@@ -211,7 +226,7 @@ func (m *model) ends(t *rapid.T) {
 		t.Skip("nobody works")
 	}
 	job := rapid.SampledFrom(held).Draw(t, "job")
-	m.ended[job.Lease()] = true
+	m.setEnded(job.Lease(), true)
 	end := acquirer.End{
 		Lease: job.Lease(),
 		Outcome: rapid.SampledFrom([]acquirer.Outcome{
@@ -223,7 +238,9 @@ func (m *model) ends(t *rapid.T) {
 	p.calls.Go(func() {
 		ctx, cancel := context.WithTimeout(m.ctx, 30*time.Second) // of a crashed process no end returns
 		defer cancel()
-		_, _ = p.End(ctx, end)
+		if _, err := p.End(ctx, end); err != nil && !errors.Is(err, acquirer.ErrLeaseLost) {
+			m.setEnded(job.Lease(), false) // the worker still has it
+		}
 	})
 }
 
