@@ -108,20 +108,28 @@ func (c *Cache[K, V]) Do(ctx context.Context, req Request[K, V]) (Result[V], err
 // Get returns the value of the key if it is there. It counts a hit, and is a use, or counts a miss. A key that is being
 // rendered is a miss, and so is a remembered failure. It never removes anything.
 func (c *Cache[K, V]) Get(key K) (V, bool) {
-	r, ok := c.Lookup(key)
-	return r.Value, ok
+	v, ok := c.look(key, c.now())
+	return v.value, ok
 }
 
 // Lookup is [Cache.Get] with age and source.
 func (c *Cache[K, V]) Lookup(key K) (Result[V], bool) {
-	now, hash := c.now(), c.table.hash(key)
+	now := c.now()
+	v, ok := c.look(key, now)
+	if !ok {
+		return Result[V]{}, false
+	}
+	return c.found(v, now), true
+}
+
+func (c *Cache[K, V]) look(key K, now int64) (view[V], bool) {
+	hash := c.table.hash(key)
 	c.cfg.KeyLog.request(hash, now)
 	v, ok := c.find(hash, key, now)
 	if !ok {
 		c.counters.misses.Add(1)
-		return Result[V]{}, false
 	}
-	return c.found(v, now), true
+	return v, ok
 }
 
 // Put stores a value as if it had been rendered now, replacing what was there. A render of the key that is running

@@ -62,8 +62,8 @@ type departed[K comparable, V any] struct {
 	valued, counted bool
 }
 
-// sampleSize is how many residents an eviction compares. Sixteen, with the rule of worth, was never more than 0.1
-// points of hit ratio below exact LRU on forty points of ten public traces, and two points above on the mean.
+// sampleSize is how many residents an eviction compares. With sixteen and the rule of worth the hit ratio was at most
+// half a point below exact LRU's on 36 points of nine recorded traces, and nearly two above on the mean.
 const sampleSize = 16
 
 // worth is the eviction rule: of a sample, the largest idle time divided by one more than its hits goes. It needs no
