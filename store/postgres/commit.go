@@ -30,7 +30,7 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	if !wake.IsZero() {
-		s.wakes.tell(wake)
+		s.wakes.tell()
 	}
 	return outcomes, nil
 }

@@ -26,7 +26,7 @@ const commitSQL = matchSQL + `, archived AS (
 		SELECT j.*
 		FROM ` + jobsFrom35 + `
 		JOIN done d ON d.id = j.workspace_id
-	)` + turnAtOnceSQL + `, queued AS (` + insertJobsSQL + ` RETURNING 1)` + appliedSQL
+	)` + turnAtOnceSQL + `, queued AS (` + insertJobsSQL + `)` + appliedSQL
 
 // touchSQL is commitSQL for batches without new builds, events and jobs: re-arming, activity, a job that has started or ended
 // where nobody is told. It takes the first 31 parameters.

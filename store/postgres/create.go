@@ -84,7 +84,7 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 	if err != nil {
 		return fmt.Errorf("create workspaces: %w", err)
 	}
-	s.wakes.tell(now)
+	s.wakes.tell()
 	return nil
 }
 

@@ -12,21 +12,13 @@ import (
 // states are the job states by their number in the database.
 var states = [...]acquirer.State{acquirer.Pending, acquirer.Running, acquirer.Succeeded, acquirer.Failed, acquirer.Canceled}
 
-const (
-	statePending int16 = iota
-	stateRunning
-	stateSucceeded
-	stateFailed
-	stateCanceled
-)
-
 func stateNumber(s acquirer.State) int16 {
 	for n, state := range states {
 		if state == s {
 			return int16(n)
 		}
 	}
-	return statePending
+	return 0
 }
 
 // jobRow is where one job is read into.

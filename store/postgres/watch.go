@@ -18,7 +18,7 @@ type announcer struct {
 
 // tell rings every watcher of this process, which then publishes for all. Without one, nobody is told: other processes
 // find the row when they look by themselves.
-func (a *announcer) tell(time.Time) {
+func (a *announcer) tell() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for ring := range a.rings {

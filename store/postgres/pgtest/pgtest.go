@@ -52,11 +52,28 @@ var shared struct {
 func Pool(t testing.TB) *pgxpool.Pool {
 	t.Helper()
 	s := Shared(t)
+	if s.dsn != "" { // nobody would drop the template
+		pool := s.Pool(t, "template0")
+		if err := migrate(pool); err != nil {
+			t.Fatalf("pgtest: %v", err)
+		}
+		return pool
+	}
 	template, err := s.migrated()
 	if err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
 	return s.Pool(t, template)
+}
+
+func migrate(pool *pgxpool.Pool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
+	defer cancel()
+	s, err := postgres.New(pool, postgres.Config{})
+	if err != nil {
+		return err
+	}
+	return s.Migrate(ctx)
 }
 
 // Empty returns a pool on an empty database, which is dropped after the test.
@@ -113,11 +130,7 @@ func (s *Server) migrated() (string, error) {
 		return "", err
 	}
 	defer pool.Close() // a template must have no connections
-	store, err := postgres.New(pool, postgres.Config{})
-	if err == nil {
-		err = store.Migrate(ctx)
-	}
-	if err != nil {
+	if err := migrate(pool); err != nil {
 		return "", err
 	}
 	shared.template = name
