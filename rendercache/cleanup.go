@@ -12,7 +12,7 @@ const (
 	// scanSlice bounds how long the clean-up holds a shard's read lock: a writer waits for it and new readers wait
 	// for the writer. deadSlice bounds the write lock.
 	scanSlice = 1024
-	deadSlice = 256
+	deadSlice = 64
 )
 
 // sweeper is the clean-up's timer. It is a timer that arms itself anew, not a ticker: that needs no goroutine while
