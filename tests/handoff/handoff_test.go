@@ -176,8 +176,27 @@ func (f *fleet) worth() {
 		f.t.Fatal(err)
 	}
 	f.t.Logf("%d jobs, %d of them handed out more than once, %d processes gone, harm %v", jobs, again, lost, f.done)
+	f.unwell()
 	if jobs < 100 || again == 0 || lost == 0 {
 		f.t.Errorf("too little happened to prove anything")
+	}
+}
+
+// unwell says of each job that did not end well what it says itself.
+func (f *fleet) unwell() {
+	f.t.Helper()
+	rows, err := f.pool.Query(f.ctx, `SELECT id, state, attempt, fence, error FROM dormouse.jobs WHERE state <> 2`)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, text string
+		var state, attempt, fence int
+		if err := rows.Scan(&id, &state, &attempt, &fence, &text); err != nil {
+			f.t.Fatal(err)
+		}
+		f.t.Logf("job %s: state %d, attempt %d, fence %d: %s", id, state, attempt, fence, text)
 	}
 }
 
