@@ -22,6 +22,8 @@ type fleet struct {
 	seen map[uuid.UUID]sighting
 	// strays is how many pulses in a row spoke of jobs of ours that we know nothing of.
 	strays int
+	// sinceCompared counts the pulses since what we hold was compared lease by lease.
+	sinceCompared int
 }
 
 type sighting struct {

@@ -426,6 +426,34 @@ func TestClaimCarriedOutLate(t *testing.T) {
 	})
 }
 
+// As before, and beside it a job that ended through another process: by number, the process holds what it knows of.
+func TestClaimCarriedOutLateBesideAnEndElsewhere(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		late := &lateStore{Store: f.inner}
+		f.store = acquirertest.Wrap(late)
+		a := f.start()
+		w := f.joinPlain(a)
+		f.enqueue(a, f.posting(nil))
+		f.settle()
+		first := f.mustGet(w, "the repeated claim")
+		job := f.slip(f.posting(nil))[0]
+		late.late()
+		if _, err := f.start().Complete(f.ctx, first.Lease(), nil); err != nil {
+			t.Fatal(err)
+		}
+		second := f.joinPlain(a)
+		f.pass(2 * time.Minute)
+		if got := f.mustGet(second, "a job that a late claim took"); got.ID != job.ID || got.Attempt != 1 {
+			t.Errorf("got %s in attempt %d", got.ID, got.Attempt)
+		}
+		if ctx, stop := a.Watch(f.ctx, first.Lease()); ctx.Err() == nil {
+			stop()
+			t.Error("the lease that ended elsewhere is still kept")
+		}
+	})
+}
+
 // A caller's cancellation surfaces as a database error, with a warning.
 func TestCancellationIsNotAnError(t *testing.T) {
 	t.Parallel()

@@ -51,7 +51,7 @@ func (a *Acquirer) reapLoop(ctx, _ context.Context) {
 			a.buryProcess(ctx, p)
 		}
 		if strays {
-			a.releaseStrays(ctx)
+			a.settleStrays(ctx)
 		}
 	}
 }
@@ -176,8 +176,13 @@ func (a *Acquirer) checkSilence(h *held) {
 	a.graves.signal()
 }
 
+// compareEvery is after how many pulses what we hold is compared lease by lease, whatever the numbers say.
+const compareEvery = 6
+
 // compareHoldings looks for jobs that the store says we hold and we know nothing of: a claim whose answer was
-// lost may have been carried out after we had asked for it. The caller holds the lock.
+// lost may have been carried out after we had asked for it. Their number shows most of them soon, but not one
+// beside a lease that another process has ended for its worker, of which we have not heard; so once in a while
+// all are compared. The caller holds the lock.
 func (a *Acquirer) compareHoldings() {
 	holding := 0
 	for _, p := range a.fleet.processes {
@@ -185,19 +190,24 @@ func (a *Acquirer) compareHoldings() {
 			holding = p.Holding
 		}
 	}
-	if holding <= len(a.held) {
+	if holding > len(a.held) {
+		a.fleet.strays++
+	} else {
 		a.fleet.strays = 0
-		return
 	}
-	a.fleet.strays++
-	if a.fleet.strays > 1 { // the first time it may be a claim whose answer is on its way
+	a.fleet.sinceCompared++
+	// The first time it may be a claim whose answer is on its way.
+	if a.fleet.strays > 1 || len(a.held)+holding > 0 && a.fleet.sinceCompared >= compareEvery {
+		a.fleet.sinceCompared = 0
 		a.graves.strays = true
 		a.graves.signal()
 	}
 }
 
-// releaseStrays gives such jobs back. Should one be in the middle of being ended, its lease protects it.
-func (a *Acquirer) releaseStrays(ctx context.Context) {
+// settleStrays gives back what we hold without knowing, and forgets what we do not hold any more. Should one be
+// in the middle of being ended, its lease protects it.
+func (a *Acquirer) settleStrays(ctx context.Context) {
+	begun := a.clock.Now()
 	a.mu.Lock()
 	process := a.process
 	a.mu.Unlock()
@@ -210,20 +220,35 @@ func (a *Acquirer) releaseStrays(ctx context.Context) {
 		a.cfg.Logger.Warn("stray jobs not looked up", "error", err)
 		return
 	}
-	var strays []Job
-	a.mu.Lock()
-	for _, job := range jobs {
-		_, isHeld := a.held[job.Lease()]
-		_, isOpen := a.open[job.Token]
-		if !isHeld && !isOpen && process == a.process {
-			strays = append(strays, job)
-		}
-	}
-	a.mu.Unlock()
-	if len(strays) > 0 {
+	if strays := a.compare(process, jobs, begun); len(strays) > 0 {
 		a.cfg.Logger.Warn("jobs claimed by us that nobody got", "jobs", len(strays))
 		a.release(ctx, strays)
 	}
+}
+
+// compare drops the leases that the store did not name, unless they are younger than the question, and returns
+// the jobs that it named and nobody has.
+func (a *Acquirer) compare(process uuid.UUID, jobs []Job, begun time.Time) (strays []Job) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if process != a.process {
+		return nil
+	}
+	named := make(map[Lease]bool, len(jobs))
+	for _, job := range jobs {
+		named[job.Lease()] = true
+		_, isHeld := a.held[job.Lease()]
+		_, isOpen := a.open[job.Token]
+		if !isHeld && !isOpen {
+			strays = append(strays, job)
+		}
+	}
+	for lease, h := range a.held {
+		if !named[lease] && h.heardAt.Before(begun) {
+			a.drop(lease, ErrLeaseLost)
+		}
+	}
+	return strays
 }
 
 // janitorLoop deletes what ended long ago and gives up what nobody can run.

@@ -77,12 +77,16 @@ func (w *worker) runs(j acquirer.Job) bool {
 	return err == nil && d.Runs(j.Lane())
 }
 
-// ready are the jobs among ids that could be claimed now.
+// lately is how old a state must be to be one that nothing is about to change: a job may turn ready, and be claimed, in
+// the very moment in which somebody looks.
+const lately = time.Second
+
+// ready are the jobs among ids that could be claimed for a while.
 func ready(store *memory.Jobs, ids []uuid.UUID) []acquirer.Job {
 	jobs, _ := store.Jobs(context.Background(), acquirer.Filter{IDs: ids})
 	var list []acquirer.Job
 	for _, j := range jobs {
-		if j.State == acquirer.Pending && !j.ReadyAt.After(time.Now()) {
+		if j.State == acquirer.Pending && time.Since(j.ReadyAt) > lately {
 			list = append(list, j)
 		}
 	}

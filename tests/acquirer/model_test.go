@@ -3,6 +3,7 @@ package acquirer_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -29,32 +30,37 @@ import (
 //
 // There is no backup and no look of joining workers in it: a wake-up that is lost stays lost and is seen.
 func TestHandOffModel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rapid.Check(timeless{t}, func(rt *rapid.T) {
-			m := newModel(t.Context(), rt)
-			defer m.end()
-			rt.Repeat(map[string]func(*rapid.T){
-				"":                m.check,
-				"join":            m.joins,
-				"leave":           m.leaves,
-				"post":            m.posts,
-				"end":             m.ends,
-				"cancel":          m.cancels,
-				"wait a moment":   m.moment,
-				"settle":          m.settle,
-				"store errors":    m.faults,
-				"announcements":   m.announcements,
-				"process starts":  m.starts,
-				"process stops":   m.stops,
-				"process crashes": m.crashes,
-			})
-			m.settle(rt)
-		})
+	for range *rounds {
+		synctest.Test(t, func(t *testing.T) { rapid.Check(timeless{t}, history) })
+	}
+}
+
+func history(t *rapid.T) {
+	m := newModel(context.Background(), t)
+	defer m.end()
+	t.Repeat(map[string]func(*rapid.T){
+		"":                m.check,
+		"join":            m.joins,
+		"leave":           m.leaves,
+		"post":            m.posts,
+		"end":             m.ends,
+		"cancel":          m.cancels,
+		"wait a moment":   m.moment,
+		"settle":          m.settle,
+		"store errors":    m.faults,
+		"announcements":   m.announcements,
+		"process starts":  m.starts,
+		"process stops":   m.stops,
+		"process crashes": m.crashes,
 	})
+	m.settle(t)
 }
 
 // timeless hides the deadline of a test, which is not to be asked inside a bubble.
 type timeless struct{ rapid.TB }
+
+// rounds is for a long hunt: rapid ends a check after a day, and in a bubble a day is soon over.
+var rounds = flag.Int("rounds", 1, "how often to check the model")
 
 const maxProcesses = 3
 
@@ -145,6 +151,10 @@ func (m *model) stops(t *rapid.T) {
 	p := m.take(t)
 	p.calls.Wait()
 	p.stop()
+	// What is to turn ready later only it knew; the others learn it by a look.
+	m.crashed = m.crashed || slices.ContainsFunc(m.jobs(), func(j acquirer.Job) bool {
+		return j.State == acquirer.Pending && time.Until(j.ReadyAt) > -lately
+	})
 }
 
 // crashes ends a process whose last calls all fail. What it had stored and not announced yet only a look can find, which
@@ -361,7 +371,7 @@ func (m *model) allInHands(t *rapid.T) {
 		held[job.Lease()] = true
 	}
 	for _, job := range m.jobs() {
-		if job.State == acquirer.Running && !held[job.Lease()] {
+		if job.State == acquirer.Running && !held[job.Lease()] && time.Since(job.StartedAt) > lately {
 			t.Fatalf("job %s runs under fence %d and no worker has it", job.ID, job.Fence)
 		}
 	}
