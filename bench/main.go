@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/dormouse-go/dormouse/bench/acquirer"
 	"github.com/dormouse-go/dormouse/bench/core"
 	"github.com/dormouse-go/dormouse/bench/figure"
 	"github.com/dormouse-go/dormouse/bench/rendercache"
@@ -26,6 +27,7 @@ var suites = []figure.Suite{
 	core.Decide,
 	core.Memory,
 	core.MemoryTick,
+	acquirer.Suite,
 	rendercache.Suite,
 	tick.Suite,
 }
