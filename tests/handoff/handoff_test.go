@@ -35,8 +35,9 @@ type fleet struct {
 
 // process is one of the fleet.
 type process struct {
+	name   string
 	cmd    *exec.Cmd
-	leash  io.Closer
+	leash  io.WriteCloser
 	frozen bool
 }
 
@@ -75,8 +76,9 @@ func (f *fleet) exec(sql string, args ...any) {
 func (f *fleet) start() {
 	f.t.Helper()
 	f.names++
+	name := fmt.Sprintf("process %d", f.names)
 	text, err := json.Marshal(order{
-		DSN: f.pool.Config().ConnString(), Name: fmt.Sprintf("process %d", f.names), Org: f.org, Seed: f.rng.Uint64(),
+		DSN: f.pool.Config().ConnString(), Name: name, Org: f.org, Seed: f.rng.Uint64(),
 	})
 	if err != nil {
 		f.t.Fatal(err)
@@ -91,7 +93,7 @@ func (f *fleet) start() {
 	if err := cmd.Start(); err != nil {
 		f.t.Fatal(err)
 	}
-	f.processes = append(f.processes, &process{cmd: cmd, leash: leash})
+	f.processes = append(f.processes, &process{name: name, cmd: cmd, leash: leash})
 }
 
 // end ends the i-th process by a signal and waits for its end.
@@ -149,12 +151,19 @@ func (f *fleet) settle() {
 	f.t.Helper()
 	for _, p := range f.processes {
 		f.setFrozen(p, false)
-		_ = p.cmd.Process.Signal(syscall.SIGUSR1)
+		_, _ = p.leash.Write([]byte("."))
 	}
 	ctx, cancel := context.WithTimeout(f.ctx, time.Minute)
 	defer cancel()
-	for left := 1; left > 0; {
-		if err := f.pool.QueryRow(ctx, `SELECT count(*) FROM dormouse.jobs WHERE state < 2`).Scan(&left); err != nil {
+	var names []string
+	for _, p := range f.processes {
+		names = append(names, p.name)
+	}
+	// What is left counts only once everybody has stopped posting.
+	for left, calm := 1, 0; left > 0 || calm < len(names); {
+		err := f.pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM dormouse.jobs WHERE state < 2),
+			(SELECT count(*) FROM handoff.calm WHERE process = ANY ($1))`, names).Scan(&left, &calm)
+		if err != nil {
 			f.t.Fatalf("%d jobs have not ended: %v", left, err)
 		}
 		if !pause(ctx, 50*time.Millisecond) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -59,8 +58,8 @@ type plane struct {
 	rng *rand.Rand
 }
 
-// runProcess works until it is asked to stop, and then drains; SIGUSR1 ends its posting and its own faults. When its
-// standard input ends, its parent is gone.
+// runProcess works until it is asked to stop, and then drains. A byte on its standard input ends its posting and its own
+// faults; when that ends, its parent is gone.
 func runProcess(text string) error {
 	p := &plane{}
 	if err := json.Unmarshal([]byte(text), &p.order); err != nil {
@@ -70,14 +69,11 @@ func runProcess(text string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
-	calm := make(chan os.Signal, 1)
-	signal.Notify(calm, syscall.SIGUSR1)
-	go func() {
-		<-calm
-		p.calm.Store(true)
+		for word := make([]byte, 1); ; p.calm.Store(true) {
+			if _, err := os.Stdin.Read(word); err != nil {
+				os.Exit(0)
+			}
+		}
 	}()
 	return p.run(ctx)
 }
@@ -115,7 +111,10 @@ func (p *plane) run(ctx context.Context) (err error) {
 		}
 		working.Go(func() { _ = w.Run(ctx) })
 	}
-	working.Go(func() { p.post(ctx) })
+	working.Go(func() {
+		p.post(ctx)
+		p.sayCalm(ctx)
+	})
 	working.Wait()
 	end()
 	running.Wait()
@@ -152,6 +151,16 @@ func (p *plane) work(ctx context.Context, t *acquirer.Task) ([]byte, error) {
 	return fmt.Append(nil, job.Fence), nil
 }
 
+// sayCalm writes down that this process posts nothing any more, not even a posting that was on its way.
+func (p *plane) sayCalm(ctx context.Context) {
+	for ctx.Err() == nil {
+		if _, err := p.pool.Exec(ctx, `INSERT INTO handoff.calm VALUES ($1) ON CONFLICT DO NOTHING`, p.Name); err == nil {
+			return
+		}
+		pause(ctx, 50*time.Millisecond)
+	}
+}
+
 // post enqueues jobs; what was acknowledged to it is written down.
 func (p *plane) post(ctx context.Context) {
 	for pause(ctx, time.Duration(p.upTo(50))*time.Millisecond) && !p.calm.Load() {
@@ -170,6 +179,13 @@ func (p *plane) post(ctx context.Context) {
 		for _, job := range jobs {
 			_, _ = p.pool.Exec(ctx, `INSERT INTO handoff.promised (job) VALUES ($1)`, job.ID.String())
 		}
+	}
+	// From here on nothing is posted any more, and whoever counts the jobs counts all.
+	for ctx.Err() == nil {
+		if _, err := p.pool.Exec(ctx, `INSERT INTO handoff.quiet (name) VALUES ($1)`, p.Name); err == nil {
+			return
+		}
+		pause(ctx, 20*time.Millisecond)
 	}
 }
 
