@@ -21,7 +21,6 @@ const books = `
 	CREATE TABLE handoff.work (
 		job uuid NOT NULL, fence bigint NOT NULL, process uuid NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
 	CREATE TABLE handoff.promised (job uuid NOT NULL);
-	CREATE TABLE handoff.quiet (name text NOT NULL);
 	CREATE TABLE handoff.calm (process text PRIMARY KEY);
 	CREATE FUNCTION handoff.note() RETURNS trigger LANGUAGE plpgsql AS $$
 	BEGIN
