@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // settings are what [Open] sets on every connection.
@@ -25,6 +26,8 @@ var settings = []string{
 	// 16 MB instead of 2: the upper levels of the indexes of a large fleet.
 	"PRAGMA cache_size = -16000",
 }
+
+const connectTimeout = 10 * time.Second
 
 // Open opens a database with the settings a [Store] works best with, on every connection of the pool and with any
 // driver: write-ahead log, durable commits, foreign keys, a short busy timeout. The driver is the name under which it is
@@ -83,7 +86,10 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, err
 	}
 	for _, setting := range settings {
-		if err := set(ctx, conn, setting); err != nil {
+		// Processes that make the same file at once meet when they switch it to the write-ahead log, and SQLite lets none
+		// of them wait for that.
+		err := patiently(ctx, connectTimeout, func() error { return set(ctx, conn, setting) })
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", setting, err), conn.Close())
 		}
 	}

@@ -165,7 +165,11 @@ const (
 // patiently tries again while another process writes. The pauses are short and random, because SQLite keeps no line: who
 // pauses longest starves. They are measured by the real clock, since it is a real process that is waited for.
 func (s *Store) patiently(ctx context.Context, try func() error) error {
-	limited, cancel := context.WithTimeout(ctx, s.cfg.BusyTimeout)
+	return patiently(ctx, s.cfg.BusyTimeout, try)
+}
+
+func patiently(ctx context.Context, atMost time.Duration, try func() error) error {
+	limited, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		err := try()
@@ -178,7 +182,7 @@ func (s *Store) patiently(ctx context.Context, try func() error) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return fmt.Errorf("waited %v for another writer: %w: %w", s.cfg.BusyTimeout, lifecycle.ErrUnavailable, err)
+			return fmt.Errorf("waited %v for another writer: %w: %w", atMost, lifecycle.ErrUnavailable, err)
 		}
 	}
 }
