@@ -31,7 +31,7 @@ type bench struct {
 
 // postgresFigures runs on a server of its own with fsync on. Without PostgreSQL it says so and measures nothing.
 func postgresFigures(ctx context.Context, r *figure.Recorder) error {
-	b := &bench{r: r, backlog: 20_000, process: uuid.New()}
+	b := &bench{r: r, backlog: 10_000, process: uuid.New()}
 	if r.Full {
 		b.backlog = 100_000
 	}
@@ -70,7 +70,7 @@ func postgresFigures(ctx context.Context, r *figure.Recorder) error {
 
 func (b *bench) open(ctx context.Context) (stop func(), err error) {
 	server, err := pgtest.StartOwn(ctx, pgtest.Options{Durable: true, Settings: map[string]string{
-		"shared_buffers": "512MB", "max_wal_size": "4GB", "autovacuum": "off", "max_connections": "200",
+		"shared_buffers": "512MB", "max_wal_size": "4GB", "autovacuum": "off", "max_connections": "200", "jit": "off",
 	}})
 	if err != nil {
 		return nil, err
