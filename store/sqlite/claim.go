@@ -37,7 +37,10 @@ func (t *tx) claim(c *acquirer.Claim) (claimed acquirer.Claimed, err error) {
 	floors := map[floorKey]int64{}
 	for _, worker := range c.Workers {
 		pick, ok, err := p.next()
-		if err != nil || !ok {
+		if err != nil {
+			return claimed, err
+		}
+		if !ok {
 			break
 		}
 		job, err := t.start(c, pick, worker)
