@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -16,6 +17,7 @@ var jobClaimTests = []jobTest{
 	{"OnlyProbedLanes", claimOnlyProbed},
 	{"Boost", claimBoost},
 	{"BoostIsNotStored", claimBoostNotStored},
+	{"BoostBeyondPriorities", claimBoostBeyond},
 	{"Bound", claimBound},
 	{"FewerThanAsked", claimFewer},
 	{"NobodyAsks", claimNobody},
@@ -109,6 +111,16 @@ func claimBoost(k *jobKit) {
 		return lineOrder(a, b)
 	})
 	k.must(sameJobs(claimed.Jobs, want), "lanes boosted to the same priority are merged by order number and id", "another order")
+}
+
+func claimBoostBeyond(k *jobKit) {
+	top := k.enqueue(k.posting(withPriority(math.MaxInt16)))[0]
+	low := k.enqueue(k.posting(withPriority(math.MinInt16)))[0]
+	ask := k.ask(2, low, top)
+	ask.Probes[0].Boost, ask.Probes[1].Boost = math.MaxInt16, math.MaxInt16
+	claimed, err := k.store.Claim(k.ctx, ask)
+	k.noError(err, "Claim")
+	k.must(sameJobs(claimed.Jobs, []acquirer.Job{top, low}), "priority and boost add up without overflow", "another order, or %d jobs", len(claimed.Jobs))
 }
 
 func claimBoostNotStored(k *jobKit) {
