@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -69,15 +68,19 @@ func topicList(topics []lifecycle.Topic) string {
 
 func (t *tx) claimEvents(now time.Time, topics string, lease time.Duration, limit int) ([]lifecycle.Event, error) {
 	var claimed []lifecycle.Event
+	var leased []int64
 	err := t.query(claimable, func(r rows) error {
 		var seq, attempt int64
 		var body []byte
 		if err := r.Scan(&seq, &attempt, &body); err != nil {
 			return err
 		}
+		leased = append(leased, seq)
 		var e lifecycle.Event
 		if err := json.Unmarshal(body, &e); err != nil {
-			return fmt.Errorf("event %d: %w", seq, err)
+			// It is leased like the others, so that it is in nobody's way but that of its own workspace and topic.
+			t.s.cfg.Logger.ErrorContext(t.ctx, "sqlite: stored event cannot be read", "seq", seq, "error", err)
+			return nil
 		}
 		e.Seq, e.Attempt = seq, int(attempt)+1
 		claimed = append(claimed, e)
@@ -86,13 +89,13 @@ func (t *tx) claimEvents(now time.Time, topics string, lease time.Duration, limi
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range claimed {
+	for _, seq := range leased {
 		if _, err := t.exec(`UPDATE {events} SET attempt = attempt + 1, claimable_at = ? WHERE seq = ?`,
-			micros(now.Add(lease)), e.Seq); err != nil {
+			micros(now.Add(lease)), seq); err != nil {
 			return nil, err
 		}
 	}
-	return slices.Clip(claimed), nil
+	return claimed, nil
 }
 
 // SettleEvents implements [lifecycle.Outbox].
