@@ -106,8 +106,10 @@ func (s *Store) setHolidays(ctx context.Context, t *lifecycle.Template, text str
 
 // PutTemplate implements [lifecycle.Registry].
 func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Template) error {
-	args := []any{blob(t.ID), micros(now), blob(t.OrganizationID), t.Name, blob(t.ActiveVersionID),
-		micros(t.HoldUntil), micros(t.StopFloor), micros(t.DeleteFloor)}
+	args := []any{
+		blob(t.ID), micros(now), blob(t.OrganizationID), t.Name, blob(t.ActiveVersionID),
+		micros(t.HoldUntil), micros(t.StopFloor), micros(t.DeleteFloor),
+	}
 	p := &t.Policy
 	for _, d := range policyDurations(p) {
 		args = append(args, int64(*d))
