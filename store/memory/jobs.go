@@ -24,8 +24,8 @@ type Jobs struct {
 	jobs      map[uuid.UUID]*job
 	orgs      map[uuid.UUID]*jobOrg
 	processes map[uuid.UUID]*process
-	delayed   *jobHeap // pending jobs whose ReadyAt is to come, earliest first
-	ended     *jobHeap // jobs that are over, longest first
+	delayed   *minHeap[*job] // pending jobs whose ReadyAt is to come, earliest first
+	ended     *minHeap[*job] // jobs that are over, longest first
 }
 
 var _ acquirer.Store = (*Jobs)(nil)
@@ -36,8 +36,8 @@ func NewJobs() *Jobs {
 		jobs:      make(map[uuid.UUID]*job),
 		orgs:      make(map[uuid.UUID]*jobOrg),
 		processes: make(map[uuid.UUID]*process),
-		delayed:   &jobHeap{before: func(a, b *job) bool { return a.ReadyAt.Before(b.ReadyAt) }},
-		ended:     &jobHeap{before: func(a, b *job) bool { return a.EndedAt.Before(b.EndedAt) }},
+		delayed:   newHeap(func(a, b *job) bool { return a.ReadyAt.Before(b.ReadyAt) }),
+		ended:     newHeap(func(a, b *job) bool { return a.EndedAt.Before(b.EndedAt) }),
 	}
 }
 
@@ -183,37 +183,10 @@ func (s *Jobs) removeFromLane(j *job) {
 
 // wakeDelayed moves the jobs whose time has come into their lanes.
 func (s *Jobs) wakeDelayed(now time.Time) {
-	for s.delayed.Len() > 0 && !s.delayed.jobs[0].ReadyAt.After(now) {
+	for s.delayed.Len() > 0 && !s.delayed.items[0].ReadyAt.After(now) {
 		j := heap.Pop(s.delayed).(*job)
 		s.org(j.Organization).lane(j.Lane()).add(j)
 	}
 }
 
-// jobHeap is a heap of jobs that know their place in it.
-type jobHeap struct {
-	jobs   []*job
-	before func(a, b *job) bool
-}
-
-func (h *jobHeap) Len() int           { return len(h.jobs) }
-func (h *jobHeap) Less(i, k int) bool { return h.before(h.jobs[i], h.jobs[k]) }
-
-func (h *jobHeap) Swap(i, k int) {
-	h.jobs[i], h.jobs[k] = h.jobs[k], h.jobs[i]
-	h.jobs[i].index, h.jobs[k].index = i, k
-}
-
-func (h *jobHeap) Push(x any) {
-	j := x.(*job)
-	j.index = len(h.jobs)
-	h.jobs = append(h.jobs, j)
-}
-
-func (h *jobHeap) Pop() any {
-	last := len(h.jobs) - 1
-	j := h.jobs[last]
-	h.jobs[last] = nil
-	h.jobs = h.jobs[:last]
-	j.index = -1
-	return j
-}
+func (j *job) setPlace(i int) { j.index = i }

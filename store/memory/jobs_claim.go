@@ -50,11 +50,11 @@ func (s *Jobs) nextDelayed(ids []uuid.UUID) time.Time {
 		return time.Time{}
 	}
 	if len(ids) == 0 {
-		return s.delayed.jobs[0].ReadyAt
+		return s.delayed.items[0].ReadyAt
 	}
 	wanted := s.wantedOrgs(ids)
 	var next time.Time
-	for _, j := range s.delayed.jobs {
+	for _, j := range s.delayed.items {
 		if wanted[j.Organization] && (next.IsZero() || j.ReadyAt.Before(next)) {
 			next = j.ReadyAt
 		}

@@ -61,7 +61,7 @@ func (s *Jobs) candidates(f acquirer.Filter) []*job {
 				}
 			}
 		}
-		jobs = append(jobs, s.delayed.jobs...)
+		jobs = append(jobs, s.delayed.items...)
 	}
 	return jobs
 }

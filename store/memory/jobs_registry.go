@@ -104,7 +104,7 @@ func (s *Jobs) Purge(_ context.Context, before time.Time, limit int) (int, error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for ; n < limit && s.ended.Len() > 0 && s.ended.jobs[0].EndedAt.Before(before); n++ {
+	for ; n < limit && s.ended.Len() > 0 && s.ended.items[0].EndedAt.Before(before); n++ {
 		j := heap.Pop(s.ended).(*job)
 		delete(s.jobs, j.ID)
 	}

@@ -19,8 +19,8 @@ type outbox struct {
 	seq     int64
 	lines   map[lineKey]*line
 	heads   map[int64]*line // by the Seq of the head, of the lines that wait
-	ready   map[lifecycle.Topic]*lineHeap
-	waiting *lineHeap
+	ready   map[lifecycle.Topic]*minHeap[*line]
+	waiting *minHeap[*line]
 	count   int
 }
 
@@ -42,8 +42,8 @@ func newOutbox() outbox {
 	return outbox{
 		lines:   map[lineKey]*line{},
 		heads:   map[int64]*line{},
-		ready:   map[lifecycle.Topic]*lineHeap{},
-		waiting: &lineHeap{before: func(a, b *line) bool { return a.until < b.until }},
+		ready:   map[lifecycle.Topic]*minHeap[*line]{},
+		waiting: newHeap(func(a, b *line) bool { return a.until < b.until }),
 	}
 }
 
@@ -65,10 +65,10 @@ func (o *outbox) add(e lifecycle.Event) {
 	o.pushReady(l)
 }
 
-func (o *outbox) readyOf(t lifecycle.Topic) *lineHeap {
+func (o *outbox) readyOf(t lifecycle.Topic) *minHeap[*line] {
 	h, ok := o.ready[t]
 	if !ok {
-		h = &lineHeap{before: func(a, b *line) bool { return a.events[0].Seq < b.events[0].Seq }}
+		h = newHeap(func(a, b *line) bool { return a.events[0].Seq < b.events[0].Seq })
 		o.ready[t] = h
 	}
 	return h
@@ -81,7 +81,7 @@ func (o *outbox) next(topics []lifecycle.Topic) *line {
 	var best *line
 	for _, t := range topics {
 		if h := o.readyOf(t); h.Len() > 0 {
-			if l := h.lines[0]; best == nil || cmp.Less(l.events[0].Seq, best.events[0].Seq) {
+			if l := h.items[0]; best == nil || cmp.Less(l.events[0].Seq, best.events[0].Seq) {
 				best = l
 			}
 		}
@@ -91,7 +91,7 @@ func (o *outbox) next(topics []lifecycle.Topic) *line {
 
 // revive moves the lines whose lease or pause has ended back.
 func (o *outbox) revive(now int64) {
-	for o.waiting.Len() > 0 && o.waiting.lines[0].until <= now {
+	for o.waiting.Len() > 0 && o.waiting.items[0].until <= now {
 		l := heap.Pop(o.waiting).(*line)
 		delete(o.heads, l.events[0].Seq)
 		o.pushReady(l)
@@ -163,33 +163,7 @@ func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []life
 	return nil
 }
 
-// lineHeap is a heap of lines that know their place in it.
-type lineHeap struct {
-	lines  []*line
-	before func(a, b *line) bool
-}
-
-func (h *lineHeap) Len() int           { return len(h.lines) }
-func (h *lineHeap) Less(i, k int) bool { return h.before(h.lines[i], h.lines[k]) }
-
-func (h *lineHeap) Swap(i, k int) {
-	h.lines[i], h.lines[k] = h.lines[k], h.lines[i]
-	h.lines[i].index, h.lines[k].index = i, k
-}
-
-func (h *lineHeap) Push(x any) {
-	l := x.(*line)
-	l.index = len(h.lines)
-	h.lines = append(h.lines, l)
-}
-
-func (h *lineHeap) Pop() any {
-	last := len(h.lines) - 1
-	l := h.lines[last]
-	h.lines[last] = nil
-	h.lines = h.lines[:last]
-	return l
-}
+func (l *line) setPlace(i int) { l.index = i }
 
 func cloneJob(j *lifecycle.Job) *lifecycle.Job {
 	if j == nil {
