@@ -110,14 +110,10 @@ func (e *editor) tell(topic Topic, ev Event) {
 	e.events = append(e.events, ev)
 }
 
-// queue makes a new build the latest one. A start uses the active version if the template or the workspace asks for it,
-// everything else the version of the build before.
+// queue makes a new build the latest one.
 func (e *editor) queue(t Transition, why Reason, due time.Time) {
 	old := e.s.Build
-	version := old.TemplateVersionID
-	if version == uuid.Nil || t == TransitionStart && (e.s.Template.Policy.RequireActiveVersion || e.s.Workspace.AutomaticUpdates) {
-		version = e.s.Template.ActiveVersionID
-	}
+	version := buildVersion(&e.s, t)
 	e.queueVersion(t, why, version, due)
 	if t == TransitionStart && old.Number > 0 && version != old.TemplateVersionID {
 		e.tell(TopicNotice, Event{Kind: EventUpdated, Transition: t, Reason: why, BuildNumber: e.s.Build.Number})
