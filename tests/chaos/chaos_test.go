@@ -2,12 +2,9 @@ package chaos_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -18,6 +15,7 @@ import (
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
+	"github.com/dormouse-go/dormouse/tests/internal/harm"
 )
 
 const (
@@ -32,14 +30,11 @@ const (
 
 // TestChaos does harm for a while, lets the replicas finish, and holds the laws against the database.
 func TestChaos(t *testing.T) {
-	if *seed == 0 {
-		*seed = rand.Uint64()
-	}
-	t.Logf("seed: -chaos.seed %d", *seed)
+	random := harm.Random(t)
 	server, err := pgtest.StartOwn(t.Context(), pgtest.Options{Durable: true})
 	pgtest.Require(t, err)
 	t.Cleanup(func() { _ = server.Close() })
-	c := &chaos{T: t, server: server, random: rand.New(rand.NewPCG(*seed, 0))}
+	c := &chaos{T: t, server: server, random: random}
 	c.fill()
 	c.o = order{DSN: server.DSN(""), Real: time.Now(), Speed: speed}
 	for i := range c.replicas {
@@ -58,14 +53,9 @@ type chaos struct {
 	pool     *pgxpool.Pool
 	random   *rand.Rand
 	o        order
-	replicas [replicas]*replica
+	replicas [replicas]*harm.Process
 
 	kills, cuts, restarts int
-}
-
-type replica struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
 }
 
 func (c *chaos) must(err error) {
@@ -126,23 +116,13 @@ func (c *chaos) workspace(s *postgres.Store, t lifecycle.Template, i int) lifecy
 	return change
 }
 
-func (c *chaos) start(i int) {
-	text, err := json.Marshal(c.o)
-	c.must(err)
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), roleEnv+"="+string(text))
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	c.must(err)
-	c.must(cmd.Start())
-	c.replicas[i] = &replica{cmd, in}
-}
+func (c *chaos) start(i int) { c.replicas[i] = harm.Start(c.T, c.o) }
 
 // kill ends a replica as a power cut would.
 func (c *chaos) kill(i int) {
 	if r := c.replicas[i]; r != nil {
-		_ = r.cmd.Process.Kill()
-		_ = r.cmd.Wait()
+		_ = r.Signal(os.Kill)
+		r.Wait()
 		c.replicas[i] = nil
 	}
 }
@@ -154,24 +134,40 @@ func (c *chaos) end() {
 	}
 }
 
-// harm kills replicas and starts others, cuts connections, and in the middle crashes or restarts the server.
+// pace is how often harm may be done.
+const pace = 50 * time.Millisecond
+
+// harm is done in rounds, so that a seed always does the same. The last thing to happen is that a replica dies: its share
+// of the workspaces is nobody's for a while.
 func (c *chaos) harm() {
-	begun := time.Now()
-	crashed := false
-	every(c.until(begun.Add(*duration)), 50*time.Millisecond, func() {
-		switch n := c.random.IntN(100); {
-		case !crashed && time.Since(begun) > *duration/2, n == 0 && c.random.IntN(20) == 0:
-			crashed = true
-			c.restart()
-		case n < 4:
-			i := c.random.IntN(replicas)
-			c.kill(i)
-			c.kills++
-			c.start(i)
-		case n < 20:
-			c.cut()
-		}
-	})
+	round := time.NewTicker(pace)
+	defer round.Stop()
+	rounds := int(*harm.Duration / pace)
+	for i := range rounds {
+		<-round.C
+		c.hurt(i == rounds/2)
+	}
+	c.replace()
+}
+
+// hurt sometimes kills a replica and starts another, cuts a connection, or, certainly in the middle, crashes or restarts
+// the server.
+func (c *chaos) hurt(middle bool) {
+	switch n := c.random.IntN(2000); {
+	case middle, n == 0:
+		c.restart()
+	case n < 80:
+		c.replace()
+	case n < 400:
+		c.cut()
+	}
+}
+
+func (c *chaos) replace() {
+	i := c.random.IntN(replicas)
+	c.kill(i)
+	c.kills++
+	c.start(i)
 }
 
 // until is a context that ends at an instant.
@@ -206,13 +202,18 @@ func (c *chaos) cut() {
 	}
 }
 
+// calm is the time without harm before time stops. What the engine finds late, it finds late by its own time, which must
+// pass for that: the share of a replica that died is looked at by others after some intervals, and what was committed
+// long after it was decided when the due index is next read from its beginning, every quarter of an hour.
+const calm = 20 * time.Minute
+
 // settle stops the time of the replicas a little later and waits until nothing is due, nothing runs and nothing waits to be
 // delivered. It returns the last instant, and ends the replicas. (A world that went on would have such a moment only on a
 // machine that is fast enough.)
 func (c *chaos) settle() time.Time {
-	last := c.o.now().Truncate(time.Minute).Add(2 * time.Minute)
+	last := c.o.now().Truncate(time.Minute).Add(calm)
 	for _, r := range c.replicas {
-		_, err := fmt.Fprintln(r.in, last.Format(time.RFC3339))
+		_, err := fmt.Fprintln(r.In, last.Format(time.RFC3339))
 		c.must(err)
 	}
 	const busy = `SELECT (SELECT count(*) FROM dormouse.events) + (SELECT count(*) FROM dormouse.jobs WHERE state < 2)

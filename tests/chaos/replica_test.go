@@ -3,7 +3,6 @@ package chaos_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"io"
 	"os"
 	"sync"
@@ -62,11 +61,8 @@ func (o order) now() time.Time {
 const tickEvery = 100 * time.Millisecond
 
 // runReplica ticks, relays and works until its standard input ends, which it does when the parent is gone.
-func runReplica(text string) error {
-	var o world
-	if err := json.Unmarshal([]byte(text), &o.order); err != nil {
-		return err
-	}
+func runReplica(told order) error {
+	o := world{order: told}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	pool, err := pgxpool.New(ctx, o.DSN)

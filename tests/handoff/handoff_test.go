@@ -2,12 +2,8 @@ package handoff_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +14,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
+	"github.com/dormouse-go/dormouse/tests/internal/harm"
 )
 
 // fleet is the processes and what is done to them.
@@ -35,9 +32,8 @@ type fleet struct {
 
 // process is one of the fleet.
 type process struct {
+	*harm.Process
 	name   string
-	cmd    *exec.Cmd
-	leash  io.WriteCloser
 	frozen bool
 }
 
@@ -45,20 +41,14 @@ const size = 3
 
 func TestNoJobLostNoneRunTwice(t *testing.T) {
 	pool := pgtest.Pool(t)
-	if *seed == 0 {
-		*seed = rand.Uint64()
-	}
-	t.Logf("seed %d", *seed)
-	f := &fleet{
-		t: t, ctx: t.Context(), pool: pool, rng: rand.New(rand.NewPCG(*seed, 0)), org: uuid.New(), done: make(map[string]int),
-	}
+	f := &fleet{t: t, ctx: t.Context(), pool: pool, rng: harm.Random(t), org: uuid.New(), done: make(map[string]int)}
 	f.exec(books)
 	defer f.killAll()
 	for range size {
 		f.start()
 	}
-	for end := time.Now().Add(*duration); time.Now().Before(end); {
-		pause(f.ctx, time.Duration(50+f.rng.IntN(250))*time.Millisecond)
+	for end := time.Now().Add(*harm.Duration); time.Now().Before(end); {
+		harm.Pause(f.ctx, time.Duration(50+f.rng.IntN(250))*time.Millisecond)
 		f.harm()
 	}
 	f.settle()
@@ -77,33 +67,17 @@ func (f *fleet) start() {
 	f.t.Helper()
 	f.names++
 	name := fmt.Sprintf("process %d", f.names)
-	text, err := json.Marshal(order{
-		DSN: f.pool.Config().ConnString(), Name: name, Org: f.org, Seed: f.rng.Uint64(),
-	})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), roleEnv+"="+string(text))
-	cmd.Stderr = os.Stderr
-	leash, err := cmd.StdinPipe()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		f.t.Fatal(err)
-	}
-	f.processes = append(f.processes, &process{name: name, cmd: cmd, leash: leash})
+	p := harm.Start(f.t, order{DSN: f.pool.Config().ConnString(), Name: name, Org: f.org, Seed: f.rng.Uint64()})
+	f.processes = append(f.processes, &process{Process: p, name: name})
 }
 
 // end ends the i-th process by a signal and waits for its end.
 func (f *fleet) end(i int, signal syscall.Signal) {
 	p := f.processes[i]
 	f.processes = append(f.processes[:i], f.processes[i+1:]...)
-	_ = p.cmd.Process.Signal(signal)
-	_ = p.cmd.Process.Signal(syscall.SIGCONT)
-	_ = p.cmd.Wait()
-	_ = p.leash.Close()
+	_ = p.Signal(signal)
+	_ = p.Signal(syscall.SIGCONT)
+	p.Wait()
 }
 
 func (f *fleet) killAll() {
@@ -140,7 +114,7 @@ func (f *fleet) setFrozen(p *process, frozen bool) {
 	if frozen {
 		signal = syscall.SIGSTOP
 	}
-	if err := p.cmd.Process.Signal(signal); err != nil {
+	if err := p.Signal(signal); err != nil {
 		f.t.Fatal(err)
 	}
 	p.frozen = frozen
@@ -151,7 +125,7 @@ func (f *fleet) settle() {
 	f.t.Helper()
 	for _, p := range f.processes {
 		f.setFrozen(p, false)
-		_, _ = p.leash.Write([]byte("."))
+		_, _ = p.In.Write([]byte("."))
 	}
 	ctx, cancel := context.WithTimeout(f.ctx, time.Minute)
 	defer cancel()
@@ -166,7 +140,7 @@ func (f *fleet) settle() {
 		if err != nil {
 			f.t.Fatalf("%d jobs have not ended: %v", left, err)
 		}
-		if !pause(ctx, 50*time.Millisecond) {
+		if !harm.Pause(ctx, 50*time.Millisecond) {
 			f.t.Fatalf("%d jobs have not ended in a minute of calm", left)
 		}
 	}

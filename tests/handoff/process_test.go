@@ -2,7 +2,6 @@ package handoff_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
 	"github.com/dormouse-go/dormouse/store/postgres"
+	"github.com/dormouse-go/dormouse/tests/internal/harm"
 )
 
 // order is what a process is told.
@@ -60,12 +60,8 @@ type plane struct {
 
 // runProcess works until it is asked to stop, and then drains. A byte on its standard input ends its posting and its own
 // faults; when that ends, its parent is gone.
-func runProcess(text string) error {
-	p := &plane{}
-	if err := json.Unmarshal([]byte(text), &p.order); err != nil {
-		return err
-	}
-	p.rng = rand.New(rand.NewPCG(p.Seed, 0))
+func runProcess(told order) error {
+	p := &plane{order: told, rng: rand.New(rand.NewPCG(told.Seed, 0))}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	go func() {
@@ -145,7 +141,7 @@ func (p *plane) work(ctx context.Context, t *acquirer.Task) ([]byte, error) {
 		return nil, acquirer.Retry(0, err)
 	}
 	t.Logf("attempt %d under fence %d", job.Attempt, job.Fence)
-	if !pause(ctx, time.Duration(p.upTo(40))*time.Millisecond) {
+	if !harm.Pause(ctx, time.Duration(p.upTo(40))*time.Millisecond) {
 		return nil, context.Cause(ctx)
 	}
 	return fmt.Append(nil, job.Fence), nil
@@ -157,13 +153,13 @@ func (p *plane) sayCalm(ctx context.Context) {
 		if _, err := p.pool.Exec(ctx, `INSERT INTO handoff.calm VALUES ($1) ON CONFLICT DO NOTHING`, p.Name); err == nil {
 			return
 		}
-		pause(ctx, 50*time.Millisecond)
+		harm.Pause(ctx, 50*time.Millisecond)
 	}
 }
 
 // post enqueues jobs; what was acknowledged to it is written down.
 func (p *plane) post(ctx context.Context) {
-	for pause(ctx, time.Duration(p.upTo(50))*time.Millisecond) && !p.calm.Load() {
+	for harm.Pause(ctx, time.Duration(p.upTo(50))*time.Millisecond) && !p.calm.Load() {
 		var postings []acquirer.Posting
 		for range 1 + p.upTo(4) {
 			kind := "plain"
@@ -179,17 +175,5 @@ func (p *plane) post(ctx context.Context) {
 		for _, job := range jobs {
 			_, _ = p.pool.Exec(ctx, `INSERT INTO handoff.promised (job) VALUES ($1)`, job.ID.String())
 		}
-	}
-}
-
-// pause waits, and reports whether ctx is alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
