@@ -13,7 +13,8 @@ import (
 const checkSchema = `
 	CREATE SCHEMA chaos;
 	CREATE TABLE chaos.delivered (
-		n bigint GENERATED ALWAYS AS IDENTITY, workspace_id uuid NOT NULL, revision bigint NOT NULL, kind text NOT NULL, build bigint NOT NULL);
+		n bigint GENERATED ALWAYS AS IDENTITY, workspace_id uuid NOT NULL, revision bigint NOT NULL, kind text NOT NULL, build bigint NOT NULL,
+		due_at timestamptz);
 	CREATE TABLE chaos.ran (
 		n bigint GENERATED ALWAYS AS IDENTITY, job_id uuid NOT NULL, fence bigint NOT NULL, process_id uuid NOT NULL, PRIMARY KEY (job_id, fence));
 	CREATE VIEW chaos.every_build AS
@@ -33,9 +34,11 @@ const checkSchema = `
 		FROM chaos.every_build b JOIN dormouse.workspaces w ON w.id = b.workspace_id
 		WINDOW o AS (PARTITION BY b.workspace_id ORDER BY b.number);
 	CREATE VIEW chaos.told AS
-		SELECT workspace_id, revision, kind, build FROM chaos.delivered
+		SELECT workspace_id, revision, kind, build, due_at FROM chaos.delivered
 		UNION
-		SELECT workspace_id, (body->>'revision')::bigint, body->>'kind', coalesce((body->>'build_number')::bigint, 0) FROM dormouse.events;
+		SELECT workspace_id, (body->>'revision')::bigint, body->>'kind', coalesce((body->>'build_number')::bigint, 0),
+			(body->>'due_at')::timestamptz
+		FROM dormouse.events;
 `
 
 // laws are queries that count what must not be. $1 is the instant of the last tick, in the world of the replicas.
@@ -44,7 +47,13 @@ var laws = map[string]string{
 		SELECT count(*) FROM (SELECT FROM chaos.every_build GROUP BY workspace_id HAVING count(*) <> max(number) OR min(number) <> 1) x`,
 	"two builds with one id": `
 		SELECT count(*) FROM (SELECT FROM chaos.every_build GROUP BY id HAVING count(*) > 1) x`,
-	"a transition done twice in a row": `SELECT count(*) FROM chaos.steps WHERE transition = was`,
+	"a transition done twice in a row":                `SELECT count(*) FROM chaos.steps WHERE transition = was`,
+	"a transition that is neither a start nor a stop": `SELECT count(*) FROM chaos.steps WHERE transition NOT IN (1, 2)`,
+	// Late is allowed, but then for the occurrence that was next: none is passed over for a later one.
+	"a transition for another instant than the next at which one was due": `
+		SELECT count(*) FROM chaos.steps s JOIN chaos.told t ON t.workspace_id = s.workspace_id AND t.build = s.number
+		WHERE t.kind = 'build.queued'
+		AND t.due_at IS DISTINCT FROM CASE WHEN s.transition = 1 THEN chaos.occurrence(s.name, s.was_created) ELSE s.was_deadline END`,
 	"a start before its time, or while the stop before it was on its way": `
 		SELECT count(*) FROM chaos.steps WHERE transition = 1
 		AND (created_at < chaos.occurrence(name, was_created) OR created_at < was_completed - interval '1 minute')`,

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -92,8 +93,8 @@ func newExecutor(s *postgres.Store, pool *pgxpool.Pool, ticks <-chan time.Time) 
 
 // deliver is a receiver: it writes down what it got, each time.
 func deliver(ctx context.Context, pool *pgxpool.Pool, e lifecycle.Event) error {
-	_, err := pool.Exec(ctx, `INSERT INTO chaos.delivered (workspace_id, revision, kind, build) VALUES ($1, $2, $3, $4)`,
-		e.WorkspaceID.String(), e.Revision, string(e.Kind), e.BuildNumber)
+	_, err := pool.Exec(ctx, `INSERT INTO chaos.delivered (workspace_id, revision, kind, build, due_at) VALUES ($1, $2, $3, $4, $5)`,
+		e.WorkspaceID.String(), e.Revision, string(e.Kind), e.BuildNumber, pgtype.Timestamptz{Time: e.DueAt, Valid: !e.DueAt.IsZero()})
 	return err
 }
 

@@ -32,9 +32,10 @@ const honest = `
 	INSERT INTO dormouse.jobs (id, organization_id, tenant_id, type, tag_set, priority, weight, trace, place, ready_at, ready, state, ended_at, fence)
 		SELECT id, workspace_id, workspace_id, '', 1, 0, 1, '', 1, created_at, false, 2, completed_at, 1 FROM chaos.every_build;
 	INSERT INTO chaos.ran (job_id, fence, process_id) SELECT id, 1, id FROM dormouse.jobs;
-	INSERT INTO chaos.delivered (workspace_id, revision, kind, build)
-		SELECT workspace_id, 2 * number - 1, 'build.queued', number FROM chaos.every_build WHERE number > 1
-		UNION ALL SELECT workspace_id, 2 * number, 'build.succeeded', number FROM chaos.every_build
+	INSERT INTO chaos.delivered (workspace_id, revision, kind, build, due_at)
+		SELECT workspace_id, 2 * number - 1, 'build.queued', number, CASE number WHEN 2 THEN '2026-03-02 00:05Z' ELSE '2026-03-02 00:10:10Z' END::timestamptz
+		FROM chaos.every_build WHERE number > 1
+		UNION ALL SELECT workspace_id, 2 * number, 'build.succeeded', number, NULL FROM chaos.every_build
 		ORDER BY 2;
 `
 
@@ -46,6 +47,8 @@ var tampers = map[string]string{
 	"a gap in the numbers of a workspace's builds":                        `DELETE FROM dormouse.builds WHERE number = 2`,
 	"two builds with one id":                                              `UPDATE dormouse.builds SET id = (SELECT build_id FROM dormouse.workspaces) WHERE number = 2`,
 	"a transition done twice in a row":                                    `UPDATE dormouse.builds SET transition = 1 WHERE number = 1`,
+	"a transition that is neither a start nor a stop":                     `UPDATE dormouse.workspaces SET build_transition = 3`,
+	"a transition for another instant than the next at which one was due": `UPDATE chaos.delivered SET due_at = due_at + interval '20 minutes' WHERE build = 2`,
 	"a start before its time, or while the stop before it was on its way": `UPDATE dormouse.builds SET created_at = '2026-03-02 00:04:59Z' WHERE number = 2`,
 	"a stop before the deadline":                                          `UPDATE dormouse.builds SET deadline = '2026-03-02 00:11:01Z' WHERE number = 2`,
 	"a deadline that is not five minutes after the start":                 `UPDATE dormouse.builds SET deadline = '2026-03-02 00:10:11Z' WHERE number = 2`,
