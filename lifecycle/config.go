@@ -29,8 +29,8 @@ type Config struct {
 	Concurrency int
 	// PageSize is how many due workspaces are read at a time. Defaults to 1000.
 	PageSize int
-	// BatchSize is how many changes are committed at a time. Defaults to 100: larger batches are hardly faster and keep
-	// others waiting for their rows.
+	// BatchSize is how many changes are committed at a time. Defaults to what the store knows of itself if it is a
+	// [Batcher], else to 100: where rows are locked one by one, larger batches are hardly faster and keep others waiting.
 	BatchSize int
 	// CommitsInFlight bounds the commits that run at once. Defaults to 2.
 	CommitsInFlight int
@@ -88,12 +88,12 @@ type Config struct {
 	Namespace  string
 }
 
-func (c Config) withDefaults() Config {
+func (c Config) withDefaults(store Store) Config {
 	defaultTo(&c.Interval, time.Minute, c.Precise, time.Second)
 	defaultTo(&c.Granularity, min(time.Minute, c.Interval), c.Precise, tick)
 	defaultTo(&c.Concurrency, 10, false, 0)
 	defaultTo(&c.PageSize, 1000, false, 0)
-	defaultTo(&c.BatchSize, 100, false, 0)
+	defaultTo(&c.BatchSize, batchSize(store), false, 0)
 	defaultTo(&c.CommitsInFlight, 2, false, 0)
 	defaultTo(&c.BuildTimeout, 30*time.Second, false, 0)
 	defaultTo(&c.RelayInterval, 5*time.Second, false, 0)
@@ -110,6 +110,17 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// batchSize is the size of batch for a store when the host does not say.
+func batchSize(store Store) int {
+	const usual = 100
+	if b, ok := store.(Batcher); ok {
+		if n := b.BatchSize(); n > 0 {
+			return n
+		}
+	}
+	return usual
 }
 
 // defaultTo sets a value that is zero: to other where when holds, else to usual.

@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -197,6 +198,48 @@ func TestBatchSizeIsKept(t *testing.T) {
 			if largest > 4 {
 				t.Errorf("%s, %d in flight: a commit of %d changes", name, inFlight, largest)
 			}
+		}
+	}
+}
+
+// batching is a store that says how many changes it commits best at a time.
+type batching struct {
+	*hooked
+	size int
+}
+
+func (b batching) BatchSize() int { return b.size }
+
+// The batches are as large as the host says, else as the store knows, else usual. A wrapper that hides what the store
+// knows costs speed alone.
+func TestBatchSizeOfTheStore(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		host int
+		over func(*hooked) lifecycle.Store
+		want int
+	}{
+		{"the store knows", 0, func(h *hooked) lifecycle.Store { return batching{h, 130} }, 130},
+		{"the store knows a small one", 0, func(h *hooked) lifecycle.Store { return batching{h, 3} }, 3},
+		{"the host says", 40, func(h *hooked) lifecycle.Store { return batching{h, 130} }, 40},
+		{"the store says nothing", 0, func(h *hooked) lifecycle.Store { return batching{h, 0} }, 100},
+		{"the store talks nonsense", 0, func(h *hooked) lifecycle.Store { return batching{h, -1} }, 100},
+		{"the store has no opinion", 0, func(h *hooked) lifecycle.Store { return h }, 100},
+		{"a wrapper hides it", 0, func(h *hooked) lifecycle.Store { return bare{batching{h, 130}} }, 100},
+	} {
+		f := newFleet(t)
+		f.add(dueStops(150)...)
+		var mu sync.Mutex
+		largest := 0
+		store := &hooked{Store: f.store, commit: func(changes []lifecycle.Change) error {
+			mu.Lock()
+			defer mu.Unlock()
+			largest = max(largest, len(changes))
+			return nil
+		}}
+		wantStats(t, f.executor(lifecycle.Config{BatchSize: c.host}, c.over(store)).Tick(f.ctx, monday), 150, 0, 0)
+		if largest != c.want {
+			t.Errorf("%s: the largest commit had %d changes, want %d", c.name, largest, c.want)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func New(store Store, cfg Config) (*Executor, error) {
 	if store == nil {
 		return nil, &InvalidError{"store", nil, "is required"}
 	}
-	cfg = cfg.withDefaults()
+	cfg = cfg.withDefaults(store)
 	if err := cfg.validate(store); err != nil {
 		return nil, fmt.Errorf("new executor: %w", err)
 	}

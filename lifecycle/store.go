@@ -177,6 +177,13 @@ type Sharer interface {
 	Attend(ctx context.Context, now time.Time, replica uuid.UUID, ttl time.Duration) (Share, error)
 }
 
+// Batcher knows how many changes it commits best at a time. It matters for speed alone.
+type Batcher interface {
+	// BatchSize returns where larger commits stop being worth the longer wait of other writers. It is asked once, when an
+	// executor is made; below 1 it says nothing.
+	BatchSize() int
+}
+
 // Pruner forgets what is over.
 type Pruner interface {
 	// Prune deletes up to limit builds that ended before an instant and are not the latest of their workspace, and
