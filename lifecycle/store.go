@@ -76,8 +76,12 @@ type Change struct {
 	// Workspace is the workspace as it shall be, WakeAt included. The store keeps ID, OrganizationID, OwnerID, TemplateID,
 	// Name and CreatedAt as they are, ignores Workspace.Revision, and writes Revision+1.
 	Workspace Workspace
-	// Build is the latest build as it shall be. With NewBuild it is inserted, its number one more than the latest;
-	// otherwise Status, CompletedAt, Deadline and MaxDeadline of the latest are updated, if there is one.
+	// Build is the latest build as it shall be. With NewBuild it is inserted: its number must be one more than that of
+	// the latest, 1 if there is none, and the latest must not be active. Without NewBuild, Status, CompletedAt, Deadline
+	// and MaxDeadline of the latest are updated: the number must be that of the latest, and the other fields are as they
+	// were. The zero Build, which has number 0, leaves the latest alone; that is also what a change of a workspace
+	// without builds has. Commit refuses any other number with an error, but only if the revision is still the right
+	// one: otherwise the change is a conflict, whatever build it names.
 	Build    Build
 	NewBuild bool
 	// Job is the job that runs a new build, for the job queue of the store. It is nil if the host posts its jobs through
@@ -162,10 +166,17 @@ type Waker interface {
 	NextWake(ctx context.Context, share Share) (time.Time, error)
 }
 
-// Watcher tells of changes made elsewhere.
+// Watcher tells of changes made elsewhere: through the same value of the store, and by other processes as far as the
+// store reaches them.
 type Watcher interface {
-	// WatchWakes calls wake whenever a commit may have made the earliest WakeAt earlier, until ctx ends, and returns
-	// ctx.Err(). Spurious calls are allowed; wake does not block.
+	// WatchWakes calls wake whenever a write (a commit, a change of a template or owner, a new workspace) may have made
+	// the earliest WakeAt earlier, until ctx ends, and returns ctx.Err(), or until it can hear no more, and returns why;
+	// its caller then calls again. Spurious calls are allowed; wake does not block.
+	//
+	// It is a shortcut and no promise. Who writes without watching tells nobody: a store may announce what is written
+	// through it only while it is watched itself. What was written before the watch began, or while it was interrupted,
+	// is not told afterwards, and an announcement to other processes may be lost. A caller therefore also looks by
+	// itself from time to time, as the executor does every Config.Interval.
 	WatchWakes(ctx context.Context, wake func()) error
 }
 
@@ -186,9 +197,10 @@ type Batcher interface {
 
 // Pruner forgets what is over.
 type Pruner interface {
-	// Prune deletes up to limit builds that ended before an instant and are not the latest of their workspace, and
-	// workspaces whose deletion ended before it, with their builds. It returns how many it deleted, where a workspace
-	// counts as one with what is left of its builds; fewer than the limit means that it is done.
+	// Prune deletes builds that ended before an instant and are not the latest of their workspace, and deleted workspaces
+	// whose latest build ended before it. It returns how many it deleted, at most limit: a build counts as one, and so
+	// does a workspace, together with its latest build and with those others that have no end or a later one. Fewer than
+	// limit means that nothing is left but what others delete at the moment. Beside an error the count means nothing.
 	Prune(ctx context.Context, before time.Time, limit int) (int, error)
 }
 

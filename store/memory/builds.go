@@ -55,16 +55,17 @@ func (b *build) readInto(v *lifecycle.Build, reasons *reasons) {
 	v.Transition, v.Status, v.Reason = b.transition, b.status, reasons.texts[b.reason]
 }
 
-// writeBuild stores the latest build of a workspace: a new one, or the one it has.
+// writeBuild stores the latest build of a workspace: a new one, or the one it has. The zero build leaves that alone.
 func (f *fleet) writeBuild(r *row, v *lifecycle.Build, isNew bool) {
+	if v.Number == 0 {
+		return
+	}
 	if isNew {
 		slot := f.builds.add()
 		f.builds.at(slot).previous = r.build
 		r.build = slot
 	}
-	if r.build != none {
-		f.builds.at(r.build).write(v, f.reasons.number(v.Reason))
-	}
+	f.builds.at(r.build).write(v, f.reasons.number(v.Reason))
 }
 
 // Builds implements [lifecycle.History].
@@ -94,7 +95,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, er
 	for id, slot := range s.fleet.slots {
 		r := s.fleet.rows.at(slot)
 		if r.flags&deleted != 0 && r.build != none && s.fleet.builds.at(r.build).endedAt < cut {
-			n += s.forget(id, slot, r, limit-n)
+			n += s.forget(id, slot, r, cut, limit-n)
 		} else if r.build != none {
 			n += s.fleet.cut(s.fleet.builds.at(r.build), cut, limit-n)
 		}
@@ -123,15 +124,18 @@ func (f *fleet) cut(latest *build, before int64, limit int) int {
 	return n
 }
 
-// forget deletes the builds of a deleted workspace and then the workspace.
-func (s *Store) forget(id uuid.UUID, slot uint32, r *row, limit int) int {
+// forget deletes the old builds of a deleted workspace and then the workspace, with what is left of its builds.
+func (s *Store) forget(id uuid.UUID, slot uint32, r *row, before int64, limit int) int {
 	f := &s.fleet
-	latest := f.builds.at(r.build)
-	n := f.cut(latest, latest.endedAt+1, limit)
-	if latest.previous != none || n+1 > limit {
+	n := f.cut(f.builds.at(r.build), before, limit)
+	if n == limit {
 		return n
 	}
-	f.builds.remove(r.build)
+	for b := r.build; b != none; {
+		previous := f.builds.at(b).previous
+		f.builds.remove(b)
+		b = previous
+	}
 	f.unlink(&s.owners.rows[r.owner].members, slot, ofOwner)
 	f.unlink(&s.templates.rows[r.template].members, slot, ofTemplate)
 	f.names.forget(r.name)

@@ -135,7 +135,7 @@ func (f *fleet) check(slot uint32, c *lifecycle.Change) error {
 		return fmt.Errorf("build number %d: must be %d, one more than the latest", b.Number, number+1)
 	case c.NewBuild && active:
 		return fmt.Errorf("build number %d: build %d is still active", b.Number, number)
-	case !c.NewBuild && b.Number != number:
+	case !c.NewBuild && b.Number != 0 && b.Number != number:
 		return fmt.Errorf("build number %d: must be %d, the latest", b.Number, number)
 	case !b.MaxDeadline.IsZero() && (b.Deadline.IsZero() || b.Deadline.After(b.MaxDeadline)):
 		return fmt.Errorf("deadline %v: must be set and not after the max deadline %v", b.Deadline, b.MaxDeadline)
