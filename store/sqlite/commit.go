@@ -15,14 +15,19 @@ import (
 const current = `id = ? AND build_number = ?
 	AND revision + (SELECT revision FROM {owners} o WHERE o.id = owner_id) + (SELECT revision FROM {templates} t WHERE t.id = template_id) = ?`
 
-const updateWorkspace = `
+const updateWorkspace = writeWorkspace + `WHERE ` + current
+
+// updateArchived is for a workspace whose build was just moved aside: that it is current need not be found out again.
+const updateArchived = writeWorkspace + `WHERE id = ?`
+
+const writeWorkspace = `
 UPDATE {workspaces} SET revision = revision + 1, wake_at = ?,
 	autostart = ?, autostart_after = ?, ttl = ?, last_used_at = ?, dormant_at = ?, deleting_at = ?,
 	hold_until = ?, reminded_for = ?, automatic_updates = ?, managed = ?, deleted = ?,
 	failures = ?, attention_at = ?, backoff_until = ?, backoff_attempts = ?, backoff_cause = ?, backoff_message = ?,
 	build_id = ?, build_number = ?, build_version_id = ?, build_transition = ?, build_reason = ?, build_status = ?,
 	build_created_at = ?, build_completed_at = ?, build_deadline = ?, build_max_deadline = ?
-WHERE ` + current
+`
 
 // archiveBuild moves the latest build aside for a new one. The table refuses one that is active.
 const archiveBuild = `
@@ -150,15 +155,16 @@ func (b *batch) applyOne(t *tx, i int) error {
 	if c.NewBuild {
 		from--
 	}
-	guard := []any{blob(c.Workspace.ID), from, c.Revision}
+	update, guard := updateWorkspace, []any{blob(c.Workspace.ID), from, c.Revision}
 	if c.NewBuild && from > 0 {
 		if n, err := t.exec(archiveBuild, guard...); err != nil || n == 0 {
 			return b.missed(t, i, err)
 		}
+		update, guard = updateArchived, guard[:1]
 	}
 	args := append([]any{micros(c.Workspace.WakeAt)}, mutable(&c.Workspace)...)
 	args = append(append(args, buildColumns(&c.Build)...), guard...)
-	if n, err := t.exec(updateWorkspace, args...); err != nil || n == 0 {
+	if n, err := t.exec(update, args...); err != nil || n == 0 {
 		return b.missed(t, i, err)
 	}
 	for k := range c.Events {

@@ -115,7 +115,7 @@ CREATE TABLE {builds} (
 	version_id   BLOB NOT NULL,
 	transition   INTEGER NOT NULL,
 	reason       TEXT NOT NULL,
-	status       INTEGER NOT NULL CONSTRAINT only_the_latest_build_is_active CHECK (status NOT IN (1, 2, 3)),
+	status       INTEGER NOT NULL CONSTRAINT only_the_latest_build_is_active CHECK (status NOT BETWEEN 1 AND 3),
 	created_at   INTEGER,
 	completed_at INTEGER,
 	deadline     INTEGER,
