@@ -12,19 +12,27 @@ import (
 
 // current is the condition under which a change is applied: the workspace has the revision that it names, and the build
 // that it was made from.
-const current = `id = ? AND build_number = ?
-	AND revision + (SELECT revision FROM {owners} o WHERE o.id = owner_id) + (SELECT revision FROM {templates} t WHERE t.id = template_id) = ?`
+const current = `id = ? AND build_number = ? AND ` + unchanged
 
-const updateWorkspace = writeWorkspace + `WHERE ` + current
+const unchanged = `
+	revision + (SELECT revision FROM {owners} o WHERE o.id = owner_id) + (SELECT revision FROM {templates} t WHERE t.id = template_id) = ?`
+
+const updateWorkspace = writeWorkspace + writeBuild + `WHERE ` + current
 
 // updateArchived is for a workspace whose build was just moved aside: that it is current need not be found out again.
-const updateArchived = writeWorkspace + `WHERE id = ?`
+const updateArchived = writeWorkspace + writeBuild + `WHERE id = ?`
+
+// updateAlone leaves the build as it is.
+const updateAlone = writeWorkspace + `
+WHERE id = ? AND ` + unchanged
 
 const writeWorkspace = `
 UPDATE {workspaces} SET revision = revision + 1, wake_at = ?,
 	autostart = ?, autostart_after = ?, ttl = ?, last_used_at = ?, dormant_at = ?, deleting_at = ?,
 	hold_until = ?, reminded_for = ?, automatic_updates = ?, managed = ?, deleted = ?,
-	failures = ?, attention_at = ?, backoff_until = ?, backoff_attempts = ?, backoff_cause = ?, backoff_message = ?,
+	failures = ?, attention_at = ?, backoff_until = ?, backoff_attempts = ?, backoff_cause = ?, backoff_message = ?`
+
+const writeBuild = `,
 	build_id = ?, build_number = ?, build_version_id = ?, build_transition = ?, build_reason = ?, build_status = ?,
 	build_created_at = ?, build_completed_at = ?, build_deadline = ?, build_max_deadline = ?
 `
@@ -163,7 +171,12 @@ func (b *batch) applyOne(t *tx, i int) error {
 		update, guard = updateArchived, guard[:1]
 	}
 	args := append([]any{micros(c.Workspace.WakeAt)}, mutable(&c.Workspace)...)
-	args = append(append(args, buildColumns(&c.Build)...), guard...)
+	if c.Build.Number == 0 && !c.NewBuild {
+		update, guard = updateAlone, []any{guard[0], c.Revision}
+	} else {
+		args = append(args, buildColumns(&c.Build)...)
+	}
+	args = append(args, guard...)
 	if n, err := t.exec(update, args...); err != nil || n == 0 {
 		return b.missed(t, i, err)
 	}

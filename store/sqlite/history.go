@@ -56,25 +56,19 @@ func (t *tx) prune(before time.Time, limit int) (int, error) {
 	if err != nil || int(builds) >= limit {
 		return int(builds), err
 	}
-	// What is left of a deleted workspace with its builds, should one of them claim to have ended after it.
-	rest, err := t.exec(`
-		DELETE FROM {builds} WHERE (workspace_id, number) IN (
-			SELECT b.workspace_id, b.number FROM {workspaces} w INDEXED BY {workspaces_deleted}
-			CROSS JOIN {builds} b ON b.workspace_id = w.id
-			WHERE w.deleted = 1 AND w.build_completed_at < ? LIMIT ?)`,
-		micros(before), limit-int(builds))
-	if builds += rest; err != nil || int(builds) >= limit {
-		return int(builds), err
-	}
 	workspaces, err := t.pruneWorkspaces(before, limit-int(builds))
 	return int(builds) + workspaces, err
 }
 
-// pruneWorkspaces deletes deleted workspaces, each with its latest build: two rows, as others count them.
+// pruneWorkspaces deletes deleted workspaces, each with its latest build and with what is left of the others: those that
+// have no end, or claim one that comes later.
 func (t *tx) pruneWorkspaces(before time.Time, limit int) (int, error) {
-	n, err := t.exec(`
-		DELETE FROM {workspaces} WHERE id IN (
-			SELECT id FROM {workspaces} INDEXED BY {workspaces_deleted} WHERE deleted = 1 AND build_completed_at < ? LIMIT ?)`,
-		micros(before), limit)
+	const old = `(
+		SELECT id FROM {workspaces} INDEXED BY {workspaces_deleted} WHERE deleted = 1 AND build_completed_at < ?
+		ORDER BY build_completed_at, id LIMIT ?)`
+	if _, err := t.exec(`DELETE FROM {builds} WHERE workspace_id IN `+old, micros(before), limit); err != nil {
+		return 0, err
+	}
+	n, err := t.exec(`DELETE FROM {workspaces} WHERE id IN `+old, micros(before), limit)
 	return int(n), err
 }

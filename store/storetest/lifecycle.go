@@ -37,6 +37,8 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"compare and swap", testCompareAndSwap},
 		{"all or nothing", testAllOrNothing},
 		{"builds", testBuilds},
+		{"build left alone", testBuildLeftAlone},
+		{"build that is not the latest", testBuildNotLatest},
 		{"aliasing", testAliasing},
 		{"policy wakes", testPolicyWakes},
 		{"owner wakes", testOwnerWakes},
@@ -52,7 +54,9 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"list", testList},
 		{"backlog", testBacklog},
 		{"prune", testPrune},
+		{"prune what has no end", testPruneEndless},
 		{"watch", testWatch},
+		{"watch everything", testWatchEverything},
 		{"shares", testShares},
 		{"two executors", testTwoExecutors},
 	} {

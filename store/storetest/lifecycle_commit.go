@@ -53,6 +53,42 @@ func testBuilds(f *fixture) {
 	f.rule(s.Build.Number == 2 && s.Build.Transition == lifecycle.TransitionStop, "the next build follows: got %+v", s.Build)
 }
 
+// testBuildLeftAlone changes workspaces, one without a build and one with two, and names no build.
+func testBuildLeftAlone(f *fixture) {
+	for i, s := range f.create(2) {
+		f.fill(s.Workspace.ID, 2*i)
+		s = f.load(s.Workspace.ID)
+		c := wakeAt(s, epoch.Add(time.Hour))
+		c.Build = lifecycle.Build{}
+		f.rule(f.commit(c)[0] == lifecycle.Applied, "a change with the zero Build is applied")
+		got := f.load(s.Workspace.ID)
+		f.rule(got.Workspace.WakeAt.Equal(epoch.Add(time.Hour)), "a change with the zero Build writes the workspace: wakes %v", got.Workspace.WakeAt)
+		f.rule(got.Build == s.Build, "a change with the zero Build leaves the latest build alone: got %+v, want %+v", got.Build, s.Build)
+	}
+}
+
+// testBuildNotLatest changes builds that are not the latest, of a workspace without a build and of one with two.
+func testBuildNotLatest(f *fixture) {
+	for i, s := range f.create(2) {
+		f.fill(s.Workspace.ID, 2*i)
+		s = f.load(s.Workspace.ID)
+		for _, number := range []int64{s.Build.Number - 1, s.Build.Number + 1} {
+			if number < 1 {
+				continue
+			}
+			c := wakeAt(s, epoch.Add(time.Hour))
+			c.Build.Number = number
+			_, err := f.s.Commit(f.ctx, epoch, []lifecycle.Change{c})
+			f.rule(err != nil, "a change of build %d is refused while %d is the latest", number, s.Build.Number)
+			var blame *lifecycle.ChangeError
+			f.rule(!errors.As(err, &blame) || blame.WorkspaceID == s.Workspace.ID, "a ChangeError blames the guilty change")
+			f.rule(f.load(s.Workspace.ID) == s, "a change that is refused writes nothing")
+			c.Revision--
+			f.rule(f.commit(c)[0] == lifecycle.Conflict, "a change of another revision is a conflict, whatever build it names")
+		}
+	}
+}
+
 // testAllOrNothing commits batches of which one change breaks a constraint.
 func testAllOrNothing(f *fixture) {
 	bad := map[string]func(*lifecycle.Change){
@@ -145,23 +181,50 @@ func testPrune(f *fixture) {
 	f.rule(f.load(gone).Workspace.Deleted, "a deleted workspace stays until it is pruned")
 
 	before := epoch.Add(2*time.Minute + time.Second)
-	rounds := 0
-	for n := 2; n == 2; rounds++ {
-		var err error
-		n, err = p.Prune(f.ctx, before, 2)
-		f.must(err)
-		f.rule(n <= 2, "Prune deletes at most its limit: got %d", n)
-	}
-	f.rule(rounds > 2, "Prune counts what it deletes: done after %d rounds of 2", rounds)
+	f.rule(f.prune(p, before, 2) == 6, "Prune counts each of five builds, and the workspace with its latest build as one more")
 	builds, err := h.Builds(f.ctx, kept, 0, 10)
 	f.must(err)
 	f.rule(slices.Equal(numbers(builds), []int64{5, 4}), "Prune keeps the latest build and those that are not old: got %v", numbers(builds))
 	found, err := f.s.Load(f.ctx, gone)
 	f.must(err)
 	f.rule(len(found) == 0, "a pruned workspace is gone")
-	n, err := p.Prune(f.ctx, epoch.AddDate(1, 0, 0), 100)
-	f.must(err)
+	n := f.prune(p, epoch.AddDate(1, 0, 0), 100)
 	f.rule(n == 1 && f.load(kept).Build.Number == 5, "Prune never deletes the latest build of a workspace: deleted %d", n)
+}
+
+// prune prunes until it is done and returns what all rounds have counted.
+func (f *fixture) prune(p lifecycle.Pruner, before time.Time, limit int) (total int) {
+	f.Helper()
+	for {
+		n, err := p.Prune(f.ctx, before, limit)
+		f.must(err)
+		f.rule(n <= limit, "Prune deletes at most its limit: got %d of %d", n, limit)
+		total += n
+		if n < limit {
+			return total
+		}
+	}
+}
+
+// testPruneEndless has builds that never end, or end after the one that follows them: nobody but their workspace can
+// take them along.
+func testPruneEndless(f *fixture) {
+	p, h := skipUnless[lifecycle.Pruner](f), skipUnless[lifecycle.History](f)
+	id := f.create(1)[0].Workspace.ID
+	for _, end := range []time.Time{{}, epoch.Add(time.Hour)} {
+		f.commit(f.build(f.load(id), lifecycle.TransitionStop))
+		c := f.ended(f.load(id), lifecycle.JobSucceeded, epoch)
+		c.Build.CompletedAt = end
+		f.commit(c)
+	}
+	f.commit(f.build(f.load(id), lifecycle.TransitionDelete))
+	before := epoch.Add(time.Minute)
+	f.rule(f.prune(p, before, 10) == 0, "Prune keeps builds that have not ended, or not before the instant")
+	f.commit(f.ended(f.load(id), lifecycle.JobSucceeded, epoch))
+	f.rule(f.prune(p, before, 10) == 1, "Prune counts a workspace as one, whatever is left of its builds")
+	left, err := h.Builds(f.ctx, id, 0, 10)
+	f.must(err)
+	f.rule(len(left) == 0, "a pruned workspace takes all of its builds along: %d are left", len(left))
 }
 
 func testList(f *fixture) {

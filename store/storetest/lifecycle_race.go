@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -122,37 +123,84 @@ func testWatch(f *fixture) {
 	w := skipUnless[lifecycle.Watcher](f)
 	s := f.create(1)[0]
 	f.commit(wakeAt(s, epoch.Add(time.Hour)))
+	woken, end := f.watch(w)
+	wake := epoch.Add(time.Hour)
+	f.wakes(woken, "a commit that makes the earliest wake earlier", func() {
+		wake = wake.Add(-time.Second)
+		f.commit(wakeAt(f.load(s.Workspace.ID), wake))
+	})
+	end()
+}
+
+// testWatchEverything makes workspaces due by everything else that does.
+func testWatchEverything(f *fixture) {
+	w := skipUnless[lifecycle.Watcher](f)
+	s := f.create(1)[0]
+	wake := epoch.Add(time.Hour)
+	f.commit(wakeAt(s, wake))
+	woken, end := f.watch(w)
+	sooner := func() time.Time {
+		wake = wake.Add(-time.Second)
+		return wake
+	}
+	f.wakes(woken, "a change of a template", func() { f.must(f.s.PutTemplate(f.ctx, sooner(), f.template)) })
+	f.wakes(woken, "a change of an owner", func() { f.must(f.s.PutOwner(f.ctx, sooner(), f.owner)) })
+	f.wakes(woken, "a new workspace", func() { f.must(f.s.CreateWorkspaces(f.ctx, sooner(), f.workspace())) })
+	end()
+}
+
+const watchTimeout = 20 * time.Second
+
+// watch begins a watch. It ends it, too, and sees how it does.
+func (f *fixture) watch(w lifecycle.Watcher) (woken <-chan struct{}, end func()) {
 	ctx, cancel := context.WithCancel(f.ctx)
-	defer cancel()
-	woken := make(chan struct{}, 1)
-	ended := make(chan error, 1)
+	f.Cleanup(cancel)
+	calls, ended := make(chan struct{}, 1), make(chan error, 1)
 	go func() {
 		ended <- w.WatchWakes(ctx, func() {
 			select {
-			case woken <- struct{}{}:
+			case calls <- struct{}{}:
 			default:
 			}
 		})
 	}()
-	// The watch begins at some time: change until it is noticed.
-	deadline := time.After(20 * time.Second)
-	for i := 1; ; i++ {
-		f.commit(wakeAt(f.load(s.Workspace.ID), epoch.Add(time.Hour-time.Duration(i)*time.Second)))
+	return calls, func() {
+		f.Helper()
+		cancel()
+		select {
+		case err := <-ended:
+			f.rule(errors.Is(err, context.Canceled), "a watch returns the error of its context: got %v", err)
+		case <-time.After(watchTimeout):
+			f.Fatal("broken rule: a watch ends when its context does")
+		}
+	}
+}
+
+// wakes does something until the watch, which begins at some time, is woken by it.
+func (f *fixture) wakes(woken <-chan struct{}, what string, do func()) {
+	f.Helper()
+	f.drain(woken)
+	deadline := time.After(watchTimeout)
+	for {
+		do()
 		select {
 		case <-woken:
+			return
 		case <-time.After(20 * time.Millisecond):
-			continue
 		case <-deadline:
-			f.Fatal("broken rule: a watch is woken when the earliest wake becomes earlier")
+			f.Fatalf("broken rule: a watch is woken by %s", what)
 		}
-		break
 	}
-	cancel()
-	select {
-	case err := <-ended:
-		f.rule(err != nil, "a watch returns the error of its context")
-	case <-deadline:
-		f.Fatal("broken rule: a watch ends when its context does")
+}
+
+// drain waits until what was told late, of what happened before, has arrived.
+func (f *fixture) drain(woken <-chan struct{}) {
+	for {
+		select {
+		case <-woken:
+		case <-time.After(100 * time.Millisecond):
+			return
+		}
 	}
 }
 
