@@ -91,8 +91,11 @@ func explainRule(r Rule, s *Snapshot, acting Rule, now time.Time) RuleExplanatio
 	switch {
 	case why != none:
 		e.Verdict, e.Because = VerdictOff, why.String()
-		if why == badSchedule {
+		switch why {
+		case badSchedule:
 			e.Because += ": " + s.Workspace.Autostart.Err().Error()
+		case badHolidays:
+			e.Because += ": " + s.Template.Policy.Holidays.Err().Error()
 		}
 	case r == acting:
 		e.Verdict, e.ChangesAt = VerdictActs, now.UTC()

@@ -10,6 +10,7 @@ const (
 	workspaceManaged
 	buildActive
 	needsAttention
+	badHolidays
 	thresholdOff
 	notStarted
 	notStopped
@@ -39,6 +40,7 @@ func (o obstacle) String() string {
 		workspaceManaged:   "something else looks after the workspace",
 		buildActive:        "a build is active; its end decides",
 		needsAttention:     "automatic retries ended; a person has to look",
+		badHolidays:        "the holidays of the template cannot be read, so every day may be one",
 		thresholdOff:       "the policy does not ask for it",
 		notStarted:         "the workspace is not started",
 		notStopped:         "the workspace is not stopped",

@@ -160,7 +160,9 @@ type Policy struct {
 	// Jitter spreads autostarts, autostops and deletions over this time, by a fixed offset for each workspace. It is added
 	// to every due instant, also to a stop at the max deadline, where whole fleets meet. 0 for none.
 	Jitter time.Duration
-	// Holidays are dates that suspend all workspaces of the template like a hold. nil for none.
+	// Holidays are dates that suspend all workspaces of the template like a hold. nil for none. If a store could not read
+	// them ([schedule.Dates.Err]), nothing automatic happens, and the workspaces are looked at again after an hour, and
+	// then less and less often, down to once a day.
 	Holidays *schedule.Dates
 	// Retry bounds how failed cleanups and deletions are tried again.
 	Retry Retry

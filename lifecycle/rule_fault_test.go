@@ -1,6 +1,8 @@
 package lifecycle_test
 
 import (
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +46,42 @@ func TestUnusableScheduleBacksOff(t *testing.T) {
 	s.Build.CreatedAt, s.Workspace.CreatedAt = time.Time{}, time.Time{}
 	if next := lifecycle.NextWake(s, monday); !next.After(monday) || next.After(monday.Add(day)) {
 		t.Errorf("without any instant: looked at again at %v", next)
+	}
+}
+
+// Holidays that cannot be read may be on every day: nothing happens, it is said why, and it is looked at again.
+func TestUnusableHolidays(t *testing.T) {
+	const text = "Mars/Olympus 2026-03-02"
+	_, err := schedule.ParseDates(text)
+	bad := policy(func(p *lifecycle.Policy) { p.Holidays = schedule.UnusableDates(text, err) })
+	s := running(deadline(monday.Add(time.Hour)), tilDormant(day), lead(time.Minute), bad)
+	now := monday
+	for _, pause := range []time.Duration{1, 2, 4, 8, 16, 24, 24} {
+		if d := lifecycle.Decide(s, now); d.Acts() || !errors.Is(d.Err, err) {
+			t.Fatalf("at %v: decision %+v", now, d)
+		}
+		checkExplained(t, s, now)
+		next := lifecycle.NextWake(s, now)
+		if next.Sub(now) != pause*time.Hour {
+			t.Errorf("at %v: looked at again after %v, want %v", now, next.Sub(now), pause*time.Hour)
+		}
+		now = next
+	}
+	x := lifecycle.Explain(s, now)
+	for _, r := range x.Rules {
+		if r.Verdict != lifecycle.VerdictOff || !strings.Contains(r.Because, text) {
+			t.Errorf("%s: %s because %q", r.Rule, r.Verdict, r.Because)
+		}
+	}
+	if !strings.Contains(x.Summary, "holidays of the template cannot be read") || !strings.Contains(x.Error, text) {
+		t.Errorf("summary %q, error %q", x.Summary, x.Error)
+	}
+	if _, err := json.Marshal(x); err != nil {
+		t.Error(err)
+	}
+	s.Build.Status = lifecycle.JobRunning
+	if d := lifecycle.Decide(s, now); d.Err != nil {
+		t.Errorf("while a build runs nothing needs the holidays, but: %v", d.Err)
 	}
 }
 

@@ -123,6 +123,8 @@ func suspended(s *Snapshot) obstacle {
 		return buildActive
 	case !w.AttentionAt.IsZero():
 		return needsAttention
+	case s.Template.Policy.Holidays.Err() != nil:
+		return badHolidays
 	}
 	return none
 }
@@ -458,7 +460,11 @@ func scheduleRecheck(s *Snapshot, now time.Time) time.Time {
 
 // fault returns what is wrong with the stored values of a workspace, nil if they can be used.
 func fault(s *Snapshot) error {
-	if suspended(s) != none {
+	switch suspended(s) {
+	case none:
+	case badHolidays:
+		return s.Template.Policy.Holidays.Err()
+	default:
 		return nil
 	}
 	if err := s.Workspace.Autostart.Err(); err != nil {

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -15,6 +16,9 @@ const maxDates = 16 << 10
 type Dates struct {
 	loc  *time.Location
 	runs []run // in order, neither touching nor overlapping
+
+	text string // as submitted, if err is not nil
+	err  error  // why text is unusable
 }
 
 // run is a stretch of dates without a break: as days since 1970-01-01, both
@@ -51,6 +55,26 @@ func ParseDates(text string) (*Dates, error) {
 		return nil, err
 	}
 	return newDates(loc, runs), nil
+}
+
+// UnusableDates stands for a stored text that cannot be read because of err, and
+// is for stores: one bad row is then an error on that row alone. It covers every
+// instant until the end of the year 9999, because what some of the dates were to
+// hold back must not happen when nobody knows which. Err is err, and String the
+// text, so that writing it back changes nothing.
+func UnusableDates(text string, err error) *Dates {
+	return &Dates{loc: time.UTC, runs: []run{{start: math.MinInt64, end: endOfDates}}, text: text, err: err}
+}
+
+// endOfDates is the last second of the year 9999, which every format of time can still write.
+const endOfDates = 253402300799
+
+// Err returns nil, or why the dates cannot be read. Only [UnusableDates] have one.
+func (d *Dates) Err() error {
+	if d == nil {
+		return nil
+	}
+	return d.err
 }
 
 func parseRuns(text, list string) ([]run, error) {
@@ -140,10 +164,14 @@ func (d *Dates) Location() *time.Location {
 }
 
 // String returns the canonical text: the zone, then the dates in order, runs of
-// them as ranges. The empty set is "". Parsed again it gives an equal set.
+// them as ranges. The empty set is "". Parsed again it gives an equal set, unless
+// the set has an Err.
 func (d *Dates) String() string {
-	if d == nil || len(d.runs) == 0 {
+	switch {
+	case d == nil || len(d.runs) == 0:
 		return ""
+	case d.err != nil:
+		return d.text
 	}
 	items := make([]string, len(d.runs))
 	for i, r := range d.runs {

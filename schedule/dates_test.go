@@ -1,6 +1,7 @@
 package schedule_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -64,6 +65,28 @@ func TestDatesCover(t *testing.T) {
 	}
 	if until, held := dates(t, "Pacific/Apia 2011-12-30").Covering(instant(t, "2011-12-30T10:00:00Z")); held {
 		t.Errorf("a date that never was is held until %v", until)
+	}
+}
+
+// What cannot be read covers everything, and is written back as it was.
+func TestUnusableDates(t *testing.T) {
+	t.Parallel()
+	const text = "Mars/Olympus 2026-12-24"
+	_, err := schedule.ParseDates(text)
+	d := schedule.UnusableDates(text, err)
+	if d.Err() == nil || !errors.Is(d.Err(), err) || d.String() != text || d.Location() != time.UTC {
+		t.Errorf("dates %q, error %v", d, d.Err())
+	}
+	for _, at := range []time.Time{{}, time.Unix(0, 0), instant(t, "2026-07-01T12:00:00Z"), instant(t, "9999-12-31T23:59:58Z")} {
+		if until, held := d.Covering(at); !held || until.Year() != 9999 {
+			t.Errorf("%v: held %t until %v", at, held, until)
+		}
+		if next := d.NextStart(at); !next.IsZero() {
+			t.Errorf("after %v: the next dates begin at %v", at, next)
+		}
+	}
+	if err := dates(t, "2026-12-24").Err(); err != nil {
+		t.Error(err)
 	}
 }
 
