@@ -48,10 +48,12 @@ func encodePolicy(p lifecycle.Policy) ([]byte, error) {
 	return json.Marshal(j)
 }
 
-func decodePolicy(text []byte) (lifecycle.Policy, error) {
+// decodePolicy never fails: to act on a policy that cannot be read would be wrong, and an error would keep all other
+// templates waiting. Every day may be a holiday then, which keeps the workspaces of the template as they are and says why.
+func decodePolicy(text []byte) lifecycle.Policy {
 	var j policyJSON
 	if err := json.Unmarshal(text, &j); err != nil {
-		return lifecycle.Policy{}, fmt.Errorf("stored policy: %w", err)
+		return lifecycle.Policy{Holidays: schedule.UnusableDates(string(text), fmt.Errorf("stored policy: %w", err))}
 	}
 	p := lifecycle.Policy{
 		DefaultTTL: j.DefaultTTL, ActivityBump: j.ActivityBump, FailureTTL: j.FailureTTL,
@@ -63,13 +65,13 @@ func decodePolicy(text []byte) (lifecycle.Policy, error) {
 		Retry: lifecycle.Retry{Max: j.RetryMax, Initial: j.RetryInitial, MaxInterval: j.RetryMaxInterval},
 	}
 	if j.Holidays == nil {
-		return p, nil
+		return p
 	}
 	var err error
 	if p.Holidays, err = schedule.ParseDates(*j.Holidays); err != nil {
-		return lifecycle.Policy{}, fmt.Errorf("stored policy: %w", err)
+		p.Holidays = schedule.UnusableDates(*j.Holidays, fmt.Errorf("stored policy: %w", err))
 	}
-	return p, nil
+	return p
 }
 
 // maxPolicies bounds how many decoded policies are kept; beyond it they are all forgotten and decoded again.
@@ -78,44 +80,24 @@ const maxPolicies = 4096
 // policies keeps decoded policies by their text, because a page of a thousand workspaces has few different ones.
 type policies struct {
 	mu   sync.RWMutex
-	seen map[string]policy
+	seen map[string]lifecycle.Policy
 }
 
-// policy is a decoded policy, or why it cannot be decoded.
-type policy struct {
-	p   lifecycle.Policy
-	err error
-}
-
-// badPolicyHold is how long a template is held whose stored policy cannot be read, counted from the reading. It is tried
-// again after that: the policy may name a time zone that this machine does not know yet.
-const badPolicyHold = time.Hour
-
-// into fills in the policy of a template. One that cannot be read suspends the template's workspaces and nothing else: to
-// act on a policy without its holidays would be wrong, and an error would keep all other templates waiting.
-func (c *policies) into(t *lifecycle.Template, text []byte) {
-	found := c.get(text)
-	if t.Policy = found.p; found.err == nil {
-		return
-	}
-	if until := stored(time.Now().Add(badPolicyHold)); until.After(t.HoldUntil) {
-		t.HoldUntil = until
-	}
-}
-
-func (c *policies) get(text []byte) policy {
+func (c *policies) get(text []byte) lifecycle.Policy {
 	c.mu.RLock()
-	found, ok := c.seen[string(text)]
+	p, ok := c.seen[string(text)]
 	c.mu.RUnlock()
 	if ok {
-		return found
+		return p
 	}
-	found.p, found.err = decodePolicy(text)
+	if p = decodePolicy(text); p.Holidays.Err() != nil {
+		return p // to be tried again: it may name a time zone that this machine is about to learn
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.seen == nil || len(c.seen) >= maxPolicies {
-		c.seen = make(map[string]policy)
+		c.seen = make(map[string]lifecycle.Policy)
 	}
-	c.seen[string(text)] = found
-	return found
+	c.seen[string(text)] = p
+	return p
 }

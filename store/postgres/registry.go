@@ -84,7 +84,7 @@ func (s *Store) Template(ctx context.Context, id uuid.UUID) (t lifecycle.Templat
 		return lifecycle.Template{}, false, wrap(err, "read template %s", id)
 	}
 	utc(&t.HoldUntil, &t.StopFloor, &t.DeleteFloor)
-	s.policies.into(&t, policy)
+	t.Policy = s.policies.get(policy)
 	return t, true, nil
 }
 

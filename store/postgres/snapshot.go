@@ -81,7 +81,7 @@ func (s *Store) snapshot(r *snapshotRow) lifecycle.Snapshot {
 	o.ID, o.Status, o.QuietHours = w.OwnerID, lifecycle.OwnerStatus(r.ownerStatus), s.schedules.Daily(r.quiet)
 	t.ID = w.TemplateID
 	utc(&t.HoldUntil, &t.StopFloor, &t.DeleteFloor)
-	s.policies.into(t, r.policy)
+	t.Policy = s.policies.get(r.policy)
 	return r.s
 }
 

@@ -19,7 +19,7 @@ type Config struct {
 	BusyTimeout time.Duration
 	// ScheduleOptions are those of every schedule read. Default to the policy of package schedule.
 	ScheduleOptions schedule.Options
-	// Logger is told of stored values that cannot be read and are not the error of a workspace: holidays, events. Defaults to nobody.
+	// Logger is told of stored events that cannot be read. Defaults to nobody.
 	Logger *slog.Logger
 }
 

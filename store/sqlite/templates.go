@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -35,7 +36,10 @@ func (c *templateCache) get(ctx context.Context, s *Store, id uuid.UUID, revisio
 	if err != nil || !ok {
 		return lifecycle.Template{}, false, err
 	}
-	c.put(k)
+	// What cannot be read is tried again: it may name a time zone that this machine is about to learn.
+	if k.Policy.Holidays.Err() == nil {
+		c.put(k)
+	}
 	return k.Template, k.revision == revision, nil
 }
 
@@ -73,7 +77,7 @@ func (s *Store) template(ctx context.Context, id uuid.UUID) (k keptTemplate, ok 
 		*d = time.Duration(durations[i])
 	}
 	p.AutostartDays, p.Requirement.Days = schedule.Days(days), schedule.Days(requirement)
-	s.setHolidays(ctx, t, holidays)
+	p.Holidays = readDates(holidays)
 	return k, ok, err
 }
 
@@ -85,23 +89,17 @@ func policyDurations(p *lifecycle.Policy) [10]*time.Duration {
 	}
 }
 
-// endOfTime is later than anything that is scheduled.
-var endOfTime = time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC)
-
-// setHolidays reads the holidays. Dates that cannot be read would let happen what they are meant to hold back, so they
-// hold back everything of the template, until it is put again. Refusing to read it would stop all other templates too.
-func (s *Store) setHolidays(ctx context.Context, t *lifecycle.Template, text string) {
+// readDates never fails: dates that cannot be read are an error of the workspaces that need them, and of no other
+// template.
+func readDates(text string) *schedule.Dates {
 	if text == "" {
-		return
+		return nil
 	}
 	dates, err := schedule.ParseDates(text)
 	if err != nil {
-		t.HoldUntil = endOfTime
-		s.cfg.Logger.ErrorContext(ctx, "sqlite: stored holidays cannot be read, the template is held",
-			"template_id", t.ID, "holidays", text, "error", err)
-		return
+		return schedule.UnusableDates(text, fmt.Errorf("stored holidays: %w", err))
 	}
-	t.Policy.Holidays = dates
+	return dates
 }
 
 // PutTemplate implements [lifecycle.Registry].

@@ -43,6 +43,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"policy wakes", testPolicyWakes},
 		{"owner wakes", testOwnerWakes},
 		{"unusable schedule", testUnusableSchedule},
+		{"unusable holidays", testUnusableHolidays},
 		{"canceled", testCanceled},
 		{"race on one", testRaceOnOne},
 		{"race of batches", testRaceOfBatches},

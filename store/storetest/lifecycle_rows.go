@@ -204,6 +204,26 @@ func testUnusableSchedule(f *fixture) {
 	f.rule(f.load(all[1].Workspace.ID).Workspace.Autostart == nil, "no schedule comes back as nil")
 }
 
+// testUnusableHolidays has dates that somebody could read once, and this machine cannot.
+func testUnusableHolidays(f *fixture) {
+	const text = "Mars/Olympus 2026-12-24"
+	_, err := schedule.ParseDates(text)
+	bad := f.template
+	bad.ID, bad.Policy.TimeTilDormant, bad.Policy.Holidays = uuid.New(), time.Hour, schedule.UnusableDates(text, err)
+	f.must(f.s.PutTemplate(f.ctx, epoch, bad))
+	w := f.workspace()
+	w.TemplateID = bad.ID
+	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
+	f.create(1)
+	f.rule(len(f.due(epoch, 10, lifecycle.Share{})) == 2, "unusable holidays hide no workspace from Due")
+	for range 2 { // the second time it may come from a cache
+		got := f.load(w.ID).Template
+		f.rule(got.Policy.Holidays.Err() != nil && got.Policy.Holidays.String() == text,
+			"unusable holidays come back as they were, with an error: got %q, error %v", got.Policy.Holidays, got.Policy.Holidays.Err())
+		f.rule(got.HoldUntil.IsZero() && got.Policy.TimeTilDormant == time.Hour, "unusable holidays change nothing else: got %+v", got)
+	}
+}
+
 func testCanceled(f *fixture) {
 	s := f.create(1)[0]
 	ctx, cancel := context.WithCancel(f.ctx)
