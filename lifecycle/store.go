@@ -15,7 +15,9 @@ import (
 type Store interface {
 	// Due returns, ordered by (WakeAt, ID), up to q.Limit snapshots with a WakeAt that is set and not after q.Now, after
 	// q.After, within q.Share. Reading page after page with the last row's cursor shows every row that stays due
-	// exactly once, whatever is committed between the pages. No rows is not an error.
+	// exactly once, whatever is committed between the pages. No rows is not an error. Nor is a schedule or a policy that
+	// cannot be read: it is an error of its workspaces alone, and returned as a value that says so (see
+	// [schedule.Interner] and [schedule.UnusableDates]).
 	Due(ctx context.Context, q DueQuery) ([]Snapshot, error)
 	// Load returns the snapshots of the given workspaces in any order; unknown ids are absent.
 	Load(ctx context.Context, ids ...uuid.UUID) ([]Snapshot, error)

@@ -21,25 +21,53 @@ type column struct {
 // fixed are the columns of a desk that never change.
 func fixed(w *lifecycle.Workspace) []column {
 	return []column{
-		{"id", &w.ID}, {"company", &w.OrganizationID}, {"person", &w.OwnerID}, {"blueprint", &w.TemplateID},
-		{"label", &w.Name}, {"made", instant{&w.CreatedAt}}, {"edition", &w.Revision},
+		{"id", &w.ID},
+		{"company", &w.OrganizationID},
+		{"person", &w.OwnerID},
+		{"blueprint", &w.TemplateID},
+		{"label", &w.Name},
+		{"made", instant{&w.CreatedAt}},
+		{"edition", &w.Revision},
 	}
 }
 
 // living are those that a change writes.
-func (d *Desks) living(s *lifecycle.Snapshot) []column {
-	w, b := &s.Workspace, &s.Build
+func (d *Desks) living(w *lifecycle.Workspace) []column {
 	return []column{
-		{"look_at", instant{&w.WakeAt}}, {"mornings", cron{&w.Autostart, d.crons.Weekly}},
-		{"mornings_from", instant{&w.AutostartAfter}}, {"life", number[time.Duration]{&w.TTL}}, {"seen", instant{&w.LastUsedAt}},
-		{"asleep", instant{&w.DormantAt}}, {"gone_after", instant{&w.DeletingAt}}, {"held_until", instant{&w.HoldUntil}},
-		{"warned_for", instant{&w.RemindedFor}}, {"follows", &w.AutomaticUpdates}, {"pooled", &w.Managed}, {"gone", &w.Deleted},
-		{"failures", &w.Failures}, {"helpless_at", instant{&w.AttentionAt}}, {"again_at", instant{&w.Backoff.Until}},
-		{"again_tries", &w.Backoff.Attempts}, {"again_cause", text[lifecycle.SkipReason]{&w.Backoff.Cause}}, {"again_words", &w.Backoff.Message},
-		{"run", &b.ID}, {"run_no", &b.Number}, {"run_version", &b.TemplateVersionID}, {"run_kind", number[lifecycle.Transition]{&b.Transition}},
-		{"run_why", text[lifecycle.Reason]{&b.Reason}}, {"run_state", number[lifecycle.JobStatus]{&b.Status}},
-		{"run_asked", instant{&b.CreatedAt}}, {"run_over", instant{&b.CompletedAt}},
-		{"stop_by", instant{&b.Deadline}}, {"stop_latest", instant{&b.MaxDeadline}},
+		{"look_at", instant{&w.WakeAt}},
+		{"mornings", cron{&w.Autostart, d.crons.Weekly}},
+		{"mornings_from", instant{&w.AutostartAfter}},
+		{"life", number[time.Duration]{&w.TTL}},
+		{"seen", instant{&w.LastUsedAt}},
+		{"asleep", instant{&w.DormantAt}},
+		{"gone_after", instant{&w.DeletingAt}},
+		{"held_until", instant{&w.HoldUntil}},
+		{"warned_for", instant{&w.RemindedFor}},
+		{"follows", &w.AutomaticUpdates},
+		{"pooled", &w.Managed},
+		{"gone", &w.Deleted},
+		{"failures", &w.Failures},
+		{"helpless_at", instant{&w.AttentionAt}},
+		{"again_at", instant{&w.Backoff.Until}},
+		{"again_tries", &w.Backoff.Attempts},
+		{"again_cause", text[lifecycle.SkipReason]{&w.Backoff.Cause}},
+		{"again_words", &w.Backoff.Message},
+	}
+}
+
+// running are those of the latest build, which most changes write, too.
+func running(b *lifecycle.Build) []column {
+	return []column{
+		{"run", &b.ID},
+		{"run_no", &b.Number},
+		{"run_version", &b.TemplateVersionID},
+		{"run_kind", number[lifecycle.Transition]{&b.Transition}},
+		{"run_why", text[lifecycle.Reason]{&b.Reason}},
+		{"run_state", number[lifecycle.JobStatus]{&b.Status}},
+		{"run_asked", instant{&b.CreatedAt}},
+		{"run_over", instant{&b.CompletedAt}},
+		{"stop_by", instant{&b.Deadline}},
+		{"stop_latest", instant{&b.MaxDeadline}},
 	}
 }
 
@@ -50,16 +78,23 @@ func (d *Desks) around(s *lifecycle.Snapshot) []column {
 
 func (d *Desks) person(o *lifecycle.Owner) []column {
 	return []column{
-		{"id", &o.ID}, {"handle", &o.Name}, {"standing", number[lifecycle.OwnerStatus]{&o.Status}},
+		{"id", &o.ID},
+		{"handle", &o.Name},
+		{"standing", number[lifecycle.OwnerStatus]{&o.Status}},
 		{"nights", cron{&o.QuietHours, d.crons.Daily}},
 	}
 }
 
 func blueprint(t *lifecycle.Template) []column {
 	return []column{
-		{"id", &t.ID}, {"company", &t.OrganizationID}, {"title", &t.Name}, {"revision", &t.ActiveVersionID},
-		{"rules", rules{&t.Policy}}, {"frozen_until", instant{&t.HoldUntil}},
-		{"stop_floor", instant{&t.StopFloor}}, {"delete_floor", instant{&t.DeleteFloor}},
+		{"id", &t.ID},
+		{"company", &t.OrganizationID},
+		{"title", &t.Name},
+		{"revision", &t.ActiveVersionID},
+		{"rules", rules{&t.Policy}},
+		{"frozen_until", instant{&t.HoldUntil}},
+		{"stop_floor", instant{&t.StopFloor}},
+		{"delete_floor", instant{&t.DeleteFloor}},
 	}
 }
 
@@ -163,7 +198,7 @@ func (c cron) Scan(v any) error {
 	return nil
 }
 
-// rules keep a policy as JSON.
+// rules keep a policy as JSON. One that cannot be read holds back whatever its desks would do by themselves.
 type rules struct{ p *lifecycle.Policy }
 
 // Value implements driver.Valuer.
@@ -178,5 +213,8 @@ func (r rules) Scan(v any) error {
 	if !ok {
 		return fmt.Errorf("rules: got %T", v)
 	}
-	return json.Unmarshal([]byte(s), r.p)
+	if err := json.Unmarshal([]byte(s), r.p); err != nil {
+		*r.p = lifecycle.Policy{Holidays: schedule.UnusableDates(s, err)}
+	}
+	return nil
 }

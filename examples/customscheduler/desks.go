@@ -64,7 +64,8 @@ func (d *Desks) Load(ctx context.Context, ids ...uuid.UUID) ([]lifecycle.Snapsho
 
 func (d *Desks) query(ctx context.Context, where string, args ...any) ([]lifecycle.Snapshot, error) {
 	var s lifecycle.Snapshot
-	columns := prefixed("d.", append(fixed(&s.Workspace), d.living(&s)...), d.around(&s))
+	columns := append(fixed(&s.Workspace), d.living(&s.Workspace)...)
+	columns = prefixed("d.", append(columns, running(&s.Build)...), d.around(&s))
 	rows, err := d.db.QueryContext(ctx, "SELECT "+namesOf(columns, "%s", ", ")+fromDesks+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read desks: %w", err)
@@ -115,8 +116,10 @@ func (d *Desks) apply(ctx context.Context, tx *sql.Tx, c *lifecycle.Change) (lif
 	if err != nil {
 		return 0, err
 	}
-	s := lifecycle.Snapshot{Workspace: c.Workspace, Build: c.Build}
-	columns := d.living(&s)
+	columns := d.living(&c.Workspace)
+	if c.Build.Number > 0 {
+		columns = append(columns, running(&c.Build)...)
+	}
 	_, err = tx.ExecContext(ctx, `UPDATE desks SET edition = edition + 1, `+namesOf(columns, "%s = ?", ", ")+` WHERE id = ?`,
 		append(valuesOf(columns), c.Workspace.ID)...)
 	if err == nil && c.NewBuild && c.Job != nil {
@@ -125,14 +128,14 @@ func (d *Desks) apply(ctx context.Context, tx *sql.Tx, c *lifecycle.Change) (lif
 	return lifecycle.Applied, err
 }
 
-// allowed holds what a table of builds would hold by its constraints.
+// allowed holds what a table of builds would hold by its constraints. A change without a build leaves the latest alone.
 func allowed(c *lifecycle.Change, latest int64, state lifecycle.JobStatus) error {
 	want := latest
 	if c.NewBuild {
 		want++
 	}
 	switch {
-	case c.Build.Number != want:
+	case c.Build.Number != want && (c.NewBuild || c.Build.Number != 0):
 		return fmt.Errorf("build number %d: must be %d", c.Build.Number, want)
 	case c.NewBuild && state.Active():
 		return fmt.Errorf("build number %d: build %d is still active", want, latest)

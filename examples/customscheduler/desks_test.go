@@ -60,6 +60,9 @@ func TestDueReadsOneIndex(t *testing.T) {
 		}
 		plan.WriteString(detail + "\n")
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	if !strings.Contains(plan.String(), "SEARCH d USING INDEX desks_look_at") || strings.Contains(plan.String(), "SCAN") ||
 		strings.Contains(plan.String(), "TEMP B-TREE") {
 		t.Errorf("Due must be a walk over the index on look_at:\n%s", plan.String())

@@ -40,8 +40,9 @@ func (d *Desks) addDesks(ctx context.Context, now time.Time, desks ...lifecycle.
 	return d.inTx(ctx, func(tx *sql.Tx) error {
 		for _, w := range desks {
 			w.Revision, w.WakeAt = 1, now
-			s, part := lifecycle.Snapshot{Workspace: w}, shard(w.ID)
-			columns := append(append(fixed(&w), d.living(&s)...), column{"shard", &part})
+			part := shard(w.ID)
+			columns := append(append(fixed(&w), d.living(&w)...), running(&lifecycle.Build{})...)
+			columns = append(columns, column{"shard", &part})
 			if _, err := tx.ExecContext(ctx, insertion("desks", columns), valuesOf(columns)...); err != nil {
 				return fmt.Errorf("add desk %s: %w", w.ID, err)
 			}

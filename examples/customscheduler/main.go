@@ -22,6 +22,7 @@ import (
 	"github.com/google/uuid"
 	_ "modernc.org/sqlite"
 
+	"github.com/dormouse-go/dormouse/examples/internal/simclock"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 )
@@ -78,9 +79,7 @@ type host struct {
 }
 
 func newHost(desks *Desks, out io.Writer) (*host, error) {
-	h := &host{desks: desks, out: out, ids: map[string]uuid.UUID{}, told: map[string]bool{}}
-	h.clock = quartz.NewMock(noTest{}).WithLogger(quartz.NoOpLogger)
-	h.clock.Set(monday)
+	h := &host{desks: desks, out: out, clock: simclock.New(monday), ids: map[string]uuid.UUID{}, told: map[string]bool{}}
 	var err error
 	h.exec, err = lifecycle.New(desks, lifecycle.Config{
 		Clock: h.clock,
@@ -261,15 +260,3 @@ func (h *host) sumUp(ctx context.Context) error {
 	}
 	return nil
 }
-
-// noTest is the test that the mock clock asks for; what would fail it is a bug here.
-type noTest struct{}
-
-func (noTest) Helper()                      {}
-func (noTest) Log(...any)                   {}
-func (noTest) Logf(string, ...any)          {}
-func (noTest) Error(args ...any)            { panic(fmt.Sprint(args...)) }
-func (noTest) Errorf(f string, args ...any) { panic(fmt.Sprintf(f, args...)) }
-func (noTest) Fatal(args ...any)            { panic(fmt.Sprint(args...)) }
-func (noTest) Fatalf(f string, args ...any) { panic(fmt.Sprintf(f, args...)) }
-func (noTest) Cleanup(func())               {}

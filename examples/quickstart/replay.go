@@ -10,6 +10,7 @@ import (
 
 	"github.com/coder/quartz"
 
+	"github.com/dormouse-go/dormouse/examples/internal/simclock"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -50,10 +51,8 @@ func newReplay(ctx context.Context, plans []plan, developers []*developer, o opt
 	}
 	r := &replay{
 		fleet: f, developers: developers, workers: workers{o.seed, o.fail}, start: start, end: end, outage: o.outage,
-		clock:  quartz.NewMock(noTest{}).WithLogger(quartz.NoOpLogger),
-		ledger: newLedger(len(plans), start),
+		clock: simclock.New(start), ledger: newLedger(len(plans), start),
 	}
-	r.clock.Set(start)
 	var seed [32]byte
 	for i := range 8 {
 		seed[i] = byte(o.seed >> (8 * i))
@@ -224,15 +223,3 @@ func (r *replay) post(_ context.Context, e lifecycle.Event) error {
 	heap.Push(&r.agenda, h)
 	return nil
 }
-
-// noTest is the test that the mock clock asks for; a replay is none, so what would fail it is a bug here.
-type noTest struct{}
-
-func (noTest) Helper()                      {}
-func (noTest) Log(...any)                   {}
-func (noTest) Logf(string, ...any)          {}
-func (noTest) Error(args ...any)            { panic(fmt.Sprint(args...)) }
-func (noTest) Errorf(f string, args ...any) { panic(fmt.Sprintf(f, args...)) }
-func (noTest) Fatal(args ...any)            { panic(fmt.Sprint(args...)) }
-func (noTest) Fatalf(f string, args ...any) { panic(fmt.Sprintf(f, args...)) }
-func (noTest) Cleanup(func())               {}

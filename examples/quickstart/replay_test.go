@@ -132,8 +132,10 @@ func TestBooksBalance(t *testing.T) {
 func TestEveryTransitionIsAccounted(t *testing.T) {
 	r := replayed(t, "-days", "11", "-set", "frugal.dormant=3d", "-set", "frugal.delete=5d")
 	for _, k := range []cause{
-		{lifecycle.TransitionStart, lifecycle.ReasonManual}, {lifecycle.TransitionStart, lifecycle.ReasonAutostart},
-		{lifecycle.TransitionStop, lifecycle.ReasonAutostop}, {lifecycle.TransitionStop, lifecycle.ReasonFailedCleanup},
+		{lifecycle.TransitionStart, lifecycle.ReasonManual},
+		{lifecycle.TransitionStart, lifecycle.ReasonAutostart},
+		{lifecycle.TransitionStop, lifecycle.ReasonAutostop},
+		{lifecycle.TransitionStop, lifecycle.ReasonFailedCleanup},
 		{lifecycle.TransitionDelete, lifecycle.ReasonAutodelete},
 	} {
 		if c := r.ledger.transitions[k]; c == nil || c.builds == 0 || c.failed > c.builds {
