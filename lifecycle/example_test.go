@@ -84,12 +84,12 @@ func ExampleExplain() {
 	fmt.Print(lifecycle.Explain(found[0], time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)))
 	// Output:
 	// dev is running. Next: it stops at its deadline, at Mon 2026-03-02 18:00:00 UTC (in 6h).
-	//   autostop       waits  now Mon 2026-03-02 12:00:00 UTC >= deadline Mon 2026-03-02 18:00:00 UTC;  acts at Mon 2026-03-02 18:00:00 UTC
+	//   autostop       waits  now Mon 2026-03-02 12:00:00 UTC is 6h before the deadline Mon 2026-03-02 18:00:00 UTC;  acts at Mon 2026-03-02 18:00:00 UTC
 	//   autostart      off    8:30AM Mon-Fri (UTC);  the workspace is not stopped
 	//   failed_cleanup off    last build: start succeeded; failure ttl 0;  the policy does not ask for it
-	//   dormancy       off    unused for 3h (since Mon 2026-03-02 09:00:00 UTC) > 0;  the policy does not ask for it
+	//   dormancy       off    unused for 3h (since Mon 2026-03-02 09:00:00 UTC);  the policy does not ask for it
 	//   autodelete     off    deletion not set;  the policy does not ask for it
-	//   extend         off    running at its autostart time;  the policy does not ask for it
+	//   extend         off    the policy does not ask for it
 	//   reminder       off    reminder lead 0;  the policy does not ask for it
 }
 

@@ -28,7 +28,7 @@ type Explanation struct {
 type RuleExplanation struct {
 	Rule    Rule    `json:"rule"`
 	Verdict Verdict `json:"verdict"`
-	// Compared is the comparison the rule makes, with the values it sees.
+	// Compared is what the rule compares, with the values it sees, and which side is how far ahead.
 	Compared string `json:"compared,omitempty"`
 	// Because says why a rule is off, or what it waits for.
 	Because string `json:"because,omitempty"`
@@ -128,50 +128,61 @@ func heldBecause(s *Snapshot, t time.Time) string {
 	return "holidays of the template: " + s.Template.Policy.Holidays.String()
 }
 
-// compared says what a rule compares, in the values of this workspace.
+// compared says what a rule compares, in the values of this workspace, and which side is how far ahead: "now >= deadline"
+// with the values in it would read as if it were true.
 func compared(r Rule, s *Snapshot, now time.Time) string {
-	p := &s.Template.Policy
 	switch r {
 	case RuleAutostop:
 		if s.Owner.Status == OwnerSuspended {
 			return "owner is suspended"
 		}
-		return comparison(now, ">=", "deadline", s.Build.Deadline, jitter(s))
+		return comparison(r, s, now, "deadline", s.Build.Deadline)
 	case RuleAutostart:
 		return comparedAutostart(s, now)
 	case RuleFailedCleanup:
-		if p.FailureTTL <= 0 || !unclean(&s.Build) {
-			return fmt.Sprintf("last build: %s %s; failure ttl %s", s.Build.Transition, s.Build.Status, span(p.FailureTTL))
-		}
-		return fmt.Sprintf("%s %s, ended %s; cleaned up after more than %s; failed cleanups so far %d",
-			s.Build.Transition, s.Build.Status, stamp(s.Build.CompletedAt), span(max(p.FailureTTL, retryPause(s, s.Workspace.Failures))), s.Workspace.Failures)
+		return comparedCleanup(s, now)
 	case RuleDormancy:
-		if lastUsed(s).IsZero() {
-			return "never used; dormant after more than " + span(p.TimeTilDormant)
-		}
-		return fmt.Sprintf("unused for %s (since %s) > %s", span(now.Sub(lastUsed(s))), stamp(lastUsed(s)), span(p.TimeTilDormant))
+		return comparedDormancy(s, now)
 	case RuleAutodelete:
-		return comparison(now, ">", "deletion", s.Workspace.DeletingAt, jitter(s))
+		return comparison(r, s, now, "deletion", s.Workspace.DeletingAt)
 	case RuleExtend:
-		return "running at its autostart time"
-	case RuleReminder:
-		if p.ReminderLead <= 0 || s.Build.Deadline.IsZero() {
-			return "reminder lead " + span(p.ReminderLead)
+		if a := armExtend(s); a.is() {
+			return "next autostart time " + when(a.at.time(), now)
 		}
-		return fmt.Sprintf("%s within %s of the stop at %s", stamp(now), span(p.ReminderLead), stamp(stopAt(s).time()))
+	case RuleReminder:
+		return comparedReminder(s, now)
 	}
 	return ""
 }
 
-func comparison(now time.Time, op, name string, t time.Time, offset time.Duration) string {
+// comparison compares now with an instant that the rule waits for, and that the spread of the herd moves.
+func comparison(r Rule, s *Snapshot, now time.Time, name string, t time.Time) string {
 	if t.IsZero() {
 		return name + " not set"
 	}
-	text := fmt.Sprintf("now %s %s %s %s", stamp(now), op, name, stamp(t))
-	if offset > 0 {
+	text, due := name+" "+stamp(t), t
+	if offset := jitter(s); offset > 0 {
 		text += fmt.Sprintf(" + %s (spread of the herd)", offset.Round(time.Second))
+		due = t.Add(offset)
 	}
-	return text
+	switch d := now.Sub(due); {
+	case d < 0:
+		text = fmt.Sprintf("now %s is %s before the %s", stamp(now), span(-d), text)
+	case d > 0:
+		text = fmt.Sprintf("now %s is %s after the %s", stamp(now), span(d), text)
+	default:
+		text = "now is the " + text
+	}
+	return text + notBefore(r, s, due)
+}
+
+// notBefore names what a rule waits for beyond what it compares: the grace of a policy change, the pause after a failed
+// attempt, somebody's activity.
+func notBefore(r Rule, s *Snapshot, due time.Time) string {
+	if a := arm(r, s); a.is() && a.at.time().After(due.Add(tick)) {
+		return "; not before " + stamp(a.at.time())
+	}
+	return ""
 }
 
 func comparedAutostart(s *Snapshot, now time.Time) string {
@@ -184,9 +195,62 @@ func comparedAutostart(s *Snapshot, now time.Time) string {
 	}
 	text := c.Humanize()
 	if a := armAutostart(s); a.is() {
-		text += fmt.Sprintf("; at rest since %s, next allowed start %s", stamp(restedSince(s)), stamp(a.at.time().In(c.Location())))
+		text += fmt.Sprintf("; at rest since %s, next allowed start %s", stamp(restedSince(s)), when(a.at.time().In(c.Location()), now))
 	}
 	return text
+}
+
+func comparedCleanup(s *Snapshot, now time.Time) string {
+	b, ttl := &s.Build, s.Template.Policy.FailureTTL
+	if ttl <= 0 || !unclean(b) {
+		return fmt.Sprintf("last build: %s %s; failure ttl %s", b.Transition, b.Status, span(ttl))
+	}
+	pause := max(ttl, retryPause(s, s.Workspace.Failures))
+	return fmt.Sprintf("%s %s, ended %s; cleaned up after more than %s%s; failed cleanups so far %d",
+		b.Transition, b.Status, when(b.CompletedAt, now), span(pause),
+		notBefore(RuleFailedCleanup, s, b.CompletedAt.Add(pause)), s.Workspace.Failures)
+}
+
+func comparedDormancy(s *Snapshot, now time.Time) string {
+	used, threshold := lastUsed(s), s.Template.Policy.TimeTilDormant
+	if used.IsZero() {
+		return "never used; dormant after more than " + span(threshold)
+	}
+	unused := now.Sub(used)
+	text := fmt.Sprintf("unused for %s (since %s)", span(unused), stamp(used))
+	switch {
+	case threshold <= 0:
+		return text
+	case unused > threshold:
+		text += fmt.Sprintf(", which is more than %s", span(threshold))
+	case unused == threshold:
+		text += ", which has to be exceeded"
+	default:
+		text += fmt.Sprintf(", which is %s short of %s", span(threshold-unused), span(threshold))
+	}
+	return text + notBefore(RuleDormancy, s, used.Add(threshold))
+}
+
+func comparedReminder(s *Snapshot, now time.Time) string {
+	lead := s.Template.Policy.ReminderLead
+	if lead <= 0 || s.Build.Deadline.IsZero() {
+		return "reminder lead " + span(lead)
+	}
+	stop := stopAt(s).time()
+	return fmt.Sprintf("stop at %s; reminder from %s before it", when(stop, now), span(lead)) + notBefore(RuleReminder, s, stop.Add(-lead))
+}
+
+// when shows an instant and how far it is from now.
+func when(t, now time.Time) string {
+	switch d := t.Sub(now); {
+	case t.IsZero():
+		return stamp(t)
+	case d > 0:
+		return stamp(t) + ", in " + span(d)
+	case d < 0:
+		return stamp(t) + ", " + span(-d) + " ago"
+	}
+	return stamp(t) + ", now"
 }
 
 func summary(s *Snapshot, x *Explanation, d Decision, now time.Time) string {

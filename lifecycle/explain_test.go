@@ -62,6 +62,47 @@ func TestExplainListsAllRules(t *testing.T) {
 	}
 }
 
+// What a rule compares says which side is how far ahead, so that nobody takes what a rule waits for as met.
+func TestExplainCompared(t *testing.T) {
+	end := monday.Add(8 * time.Hour)
+	day2 := monday.Add(day)
+	floors := func(at time.Time) edit {
+		return func(s *lifecycle.Snapshot) { s.Template.StopFloor, s.Template.DeleteFloor = at, at }
+	}
+	extends := policy(func(p *lifecycle.Policy) { p.ExtendAtAutostart = true })
+	for _, c := range []struct {
+		rule lifecycle.Rule
+		s    lifecycle.Snapshot
+		now  time.Time
+		want string
+	}{
+		{lifecycle.RuleAutostop, running(deadline(end)), monday, "now Mon 2026-03-02 09:00:00 UTC is 8h before the deadline Mon 2026-03-02 17:00:00 UTC"},
+		{lifecycle.RuleAutostop, running(deadline(end)), end, "now is the deadline Mon 2026-03-02 17:00:00 UTC"},
+		{lifecycle.RuleAutostop, running(deadline(end)), end.Add(time.Minute), "now Mon 2026-03-02 17:01:00 UTC is 1m after the deadline Mon 2026-03-02 17:00:00 UTC"},
+		{lifecycle.RuleAutostop, running(), monday, "deadline not set"},
+		{lifecycle.RuleAutostop, running(owner(lifecycle.OwnerSuspended)), monday, "owner is suspended"},
+		{lifecycle.RuleAutostart, stopped(autostart("0 9 * * *")), monday, "9:00AM daily (UTC); at rest since Mon 2026-03-02 09:00:00 UTC, next allowed start Tue 2026-03-03 09:00:00 UTC, in 1d"},
+		{lifecycle.RuleAutostart, stopped(autostart("0 9 * * *")), day2, "9:00AM daily (UTC); at rest since Mon 2026-03-02 09:00:00 UTC, next allowed start Tue 2026-03-03 09:00:00 UTC, now"},
+		{lifecycle.RuleFailedCleanup, newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), failureTTL(time.Hour)), monday.Add(31 * time.Minute), "start failed, ended Mon 2026-03-02 09:01:00 UTC, 30m ago; cleaned up after more than 1h; failed cleanups so far 0"},
+		{lifecycle.RuleFailedCleanup, newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), failureTTL(time.Hour), floors(day2)), end, "start failed, ended Mon 2026-03-02 09:01:00 UTC, 7h 59m ago; cleaned up after more than 1h; not before Tue 2026-03-03 09:00:00 UTC; failed cleanups so far 0"},
+		{lifecycle.RuleDormancy, stopped(tilDormant(7 * day)), day2, "unused for 1d (since Mon 2026-03-02 09:00:00 UTC), which is 6d short of 7d"},
+		{lifecycle.RuleDormancy, stopped(tilDormant(day)), day2, "unused for 1d (since Mon 2026-03-02 09:00:00 UTC), which has to be exceeded"},
+		{lifecycle.RuleDormancy, stopped(tilDormant(time.Hour)), day2, "unused for 1d (since Mon 2026-03-02 09:00:00 UTC), which is more than 1h"},
+		{lifecycle.RuleDormancy, stopped(tilDormant(time.Hour), floors(day2)), end, "unused for 8h (since Mon 2026-03-02 09:00:00 UTC), which is more than 1h; not before Tue 2026-03-03 09:00:00 UTC"},
+		{lifecycle.RuleDormancy, stopped(), day2, "unused for 1d (since Mon 2026-03-02 09:00:00 UTC)"},
+		{lifecycle.RuleAutodelete, stopped(asleep(day2), tilDeleted(day)), monday, "now Mon 2026-03-02 09:00:00 UTC is 1d before the deletion Tue 2026-03-03 09:00:00 UTC"},
+		{lifecycle.RuleAutodelete, stopped(asleep(end), tilDeleted(day), floors(day2)), end.Add(time.Hour), "now Mon 2026-03-02 18:00:00 UTC is 1h after the deletion Mon 2026-03-02 17:00:00 UTC; not before Tue 2026-03-03 09:00:00 UTC"},
+		{lifecycle.RuleExtend, running(deadline(end), autostart("0 9 * * *"), extends), end, "next autostart time Tue 2026-03-03 09:00:00 UTC, in 16h"},
+		{lifecycle.RuleExtend, running(deadline(end)), end, ""},
+		{lifecycle.RuleReminder, running(deadline(end), lead(time.Hour)), monday, "stop at Mon 2026-03-02 17:00:00 UTC, in 8h; reminder from 1h before it"},
+		{lifecycle.RuleReminder, running(deadline(end)), monday, "reminder lead 0"},
+	} {
+		if got := lifecycle.Explain(c.s, c.now).Rules[c.rule-1].Compared; got != c.want {
+			t.Errorf("%s\ngot  %s\nwant %s", c.rule, got, c.want)
+		}
+	}
+}
+
 func TestExplainVerdicts(t *testing.T) {
 	end := monday.Add(time.Hour)
 	s := running(deadline(end), tilDormant(30*time.Minute), lead(time.Minute))
