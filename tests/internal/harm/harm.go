@@ -1,9 +1,9 @@
 // Package harm is what tests share that do harm to real processes: for how long, decided by which seed, and a test binary
 // that is also the process it starts.
 //
-//	go test ./tests/chaos                          some seconds of harm; a minute where the environment has CI set
-//	go test ./tests/chaos -harm.duration 10m -v    as long as asked, with what was done
-//	go test ./tests/chaos -harm.seed 42            the same harm in the same order again
+//	go test ./tests/chaos                                      some seconds; a minute where the environment has CI set
+//	go test -v -timeout 0 ./tests/chaos -harm.duration 10m     as long as asked, with what was done
+//	go test ./tests/chaos -harm.seed 42                        the same harm in the same order again
 //
 // A seed decides what the test does, not what the machine makes of it: a failure that needs a rare moment may want more
 // than one run of its seed.
@@ -52,7 +52,7 @@ func Random(t *testing.T) *rand.Rand {
 		t.Fatal(err)
 	}
 	name, _, _ := strings.Cut(t.Name(), "/")
-	fmt.Fprintf(os.Stderr, "%s again: go test -race ./tests/%s -run '^%s$' -harm.duration %v -harm.seed %d\n",
+	fmt.Fprintf(os.Stderr, "%s again: go test -race -timeout 0 ./tests/%s -run '^%s$' -harm.duration %v -harm.seed %d\n",
 		t.Name(), filepath.Base(folder), name, *Duration, chosen())
 	return rand.New(rand.NewPCG(chosen(), 0))
 }
