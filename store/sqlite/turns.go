@@ -1,8 +1,7 @@
 package sqlite
 
 import (
-	"encoding/hex"
-	"strconv"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -23,8 +22,7 @@ func keyOf(j *acquirer.Job) turnKey {
 	return turnKey{floorKey{j.Organization, j.Priority}, j.Tenant}
 }
 
-// turns is the state of fair ordering for the tenants of some jobs. It is read in one statement and written in one, however
-// many they are.
+// turns is the state of fair ordering for the tenants of some jobs, read and written for all of them together.
 type turns struct {
 	t      *tx
 	floors map[floorKey]int64
@@ -55,27 +53,30 @@ func (t *tx) turns(jobs []acquirer.Job) (*turns, error) {
 	return s, s.read()
 }
 
-// Lists of turns are passed as JSON, for which ids are hexadecimal.
-const (
-	readTurns = `
-SELECT k.key, t.last FROM json_each(?) k CROSS JOIN {turns} t
-	ON t.organization_id = unhex(k.value ->> 0) AND t.priority = k.value ->> 1 AND t.tenant_id = unhex(k.value ->> 2)`
-	saveTurns = `
-INSERT INTO {turns} (organization_id, priority, tenant_id, last)
-SELECT unhex(value ->> 0), value ->> 1, unhex(value ->> 2), value ->> 3 FROM json_each(?) WHERE TRUE
-ON CONFLICT DO UPDATE SET last = excluded.last`
+var (
+	readTurns = newMany(`
+WITH k(i, organization_id, priority, tenant_id) AS (VALUES %s)
+SELECT k.i, t.last FROM k CROSS JOIN {turns} t
+	ON t.organization_id = k.organization_id AND t.priority = k.priority AND t.tenant_id = k.tenant_id`, 4)
+	saveTurns = newMany(`
+INSERT INTO {turns} (organization_id, priority, tenant_id, last) VALUES %s
+ON CONFLICT DO UPDATE SET last = excluded.last`, 4)
 )
 
 func (s *turns) read() error {
-	if len(s.keys) == 0 {
-		return nil
-	}
 	var i, last int64
-	return s.t.query(readTurns, func(r rows) error {
-		err := r.Scan(&i, &last)
-		s.last[s.keys[i]] = last
-		return err
-	}, s.list(s.keys))
+	return readTurns.each(len(s.keys), func(statement string, from, to int) error {
+		args := make([]any, 0, 4*(to-from))
+		for i := from; i < to; i++ {
+			key := &s.keys[i]
+			args = append(args, int64(i), blob(key.organization), int64(key.priority), blob(key.tenant))
+		}
+		return s.t.query(statement, func(r rows) error {
+			err := r.Scan(&i, &last)
+			s.last[s.keys[i]] = last
+			return err
+		}, args...)
+	})
 }
 
 // order is the number that a new job would get.
@@ -91,35 +92,15 @@ func (s *turns) took(j *acquirer.Job) {
 }
 
 func (s *turns) save() error {
-	moved := make([]turnKey, 0, len(s.moved))
-	for _, key := range s.keys {
-		if s.moved[key] {
-			moved = append(moved, key)
+	moved := slices.DeleteFunc(s.keys, func(key turnKey) bool { return !s.moved[key] })
+	return saveTurns.each(len(moved), func(statement string, from, to int) error {
+		args := make([]any, 0, 4*(to-from))
+		for _, key := range moved[from:to] {
+			args = append(args, blob(key.organization), int64(key.priority), blob(key.tenant), s.last[key])
 		}
-	}
-	if len(moved) == 0 {
-		return nil
-	}
-	_, err := s.t.exec(saveTurns, s.list(moved))
-	return err
-}
-
-// list is the turns for json_each.
-func (s *turns) list(keys []turnKey) string {
-	b := make([]byte, 0, 100*len(keys))
-	for i, key := range keys {
-		b = append(b, ","[:min(i, 1)]...)
-		b = append(b, `["`...)
-		b = hex.AppendEncode(b, key.organization[:])
-		b = append(b, `",`...)
-		b = strconv.AppendInt(b, int64(key.priority), 10)
-		b = append(b, `,"`...)
-		b = hex.AppendEncode(b, key.tenant[:])
-		b = append(b, `",`...)
-		b = strconv.AppendInt(b, s.last[key], 10)
-		b = append(b, ']')
-	}
-	return "[" + string(b) + "]"
+		_, err := s.t.exec(statement, args...)
+		return err
+	})
 }
 
 // floor is the number claimed last at a priority.
