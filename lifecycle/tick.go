@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -152,24 +153,33 @@ func (r *run) each(ctx context.Context, do func([]Snapshot)) error {
 	return r.read(ctx, DueQuery{Now: r.now.Add(-r.e.cfg.Interval), Limit: r.e.cfg.PageSize}, do)
 }
 
-// read reads page by page.
+// read reads page by page, and the next page while the one before is worked on.
 func (r *run) read(ctx context.Context, q DueQuery, do func([]Snapshot)) error {
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		page, err := r.e.store.Due(ctx, q)
-		if err != nil {
-			return fmt.Errorf("read due workspaces: %w", err)
-		}
-		if len(page) > 0 {
-			q.After = CursorOf(page[len(page)-1])
-			do(page)
-		}
-		if len(page) < q.Limit {
-			return nil
-		}
+	page, err := r.page(ctx, q)
+	for err == nil && len(page) == q.Limit {
+		q.After = CursorOf(page[len(page)-1])
+		var next []Snapshot
+		var reading sync.WaitGroup
+		reading.Go(func() { next, err = r.page(ctx, q) })
+		do(page)
+		reading.Wait()
+		page = next
 	}
+	if err == nil && len(page) > 0 {
+		do(page)
+	}
+	return err
+}
+
+func (r *run) page(ctx context.Context, q DueQuery) ([]Snapshot, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	page, err := r.e.store.Due(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("read due workspaces: %w", err)
+	}
+	return page, nil
 }
 
 // load does the transitions that were admitted, from fresh snapshots.

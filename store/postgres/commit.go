@@ -15,17 +15,19 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 	if len(changes) == 0 {
 		return nil, ctx.Err()
 	}
-	args, jobs, err := encode(now, changes)
+	encoded, err := encode(now, changes)
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	if err := s.internTags(ctx, jobs, &args.jobs); err != nil {
+	tagSets, err := s.tagNumbers(ctx, encoded.jobs, true)
+	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
+	text, args := encoded.statement(tagSets)
 	wake := earliestWake(changes)
 	written := s.low.write(wake)
 	defer written()
-	outcomes, err := s.commit(ctx, changes, args)
+	outcomes, err := s.commit(ctx, changes, text, args)
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
@@ -45,11 +47,10 @@ func earliestWake(changes []lifecycle.Change) (wake time.Time) {
 }
 
 // commit makes attempts until one is answered. Whatever an attempt without an answer has done, the next one finds.
-func (s *Store) commit(ctx context.Context, changes []lifecycle.Change, args *commitArgs) (outcomes []lifecycle.Outcome, err error) {
-	text, params := args.statement()
+func (s *Store) commit(ctx context.Context, changes []lifecycle.Change, text string, args []any) (outcomes []lifecycle.Outcome, err error) {
 	unanswered := false
 	err = s.do(ctx, repeatable, func(ctx context.Context) (err error) {
-		outcomes, err = s.tryCommit(ctx, changes, text, params)
+		outcomes, err = s.tryCommit(ctx, changes, text, args)
 		unanswered = unanswered || err != nil && classify(err) == dropped
 		return err
 	})
@@ -59,12 +60,12 @@ func (s *Store) commit(ctx context.Context, changes []lifecycle.Change, args *co
 	return outcomes, err
 }
 
-func (s *Store) tryCommit(ctx context.Context, changes []lifecycle.Change, text string, params []any) ([]lifecycle.Outcome, error) {
+func (s *Store) tryCommit(ctx context.Context, changes []lifecycle.Change, text string, args []any) ([]lifecycle.Outcome, error) {
 	outcomes := make([]lifecycle.Outcome, len(changes))
 	for i := range outcomes {
 		outcomes[i] = lifecycle.Conflict
 	}
-	rows, err := s.pool.Query(ctx, s.sql(text), params...)
+	rows, err := s.pool.Query(ctx, s.sql(text), args...)
 	if err != nil {
 		return nil, err
 	}

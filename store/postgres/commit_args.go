@@ -3,7 +3,6 @@ package postgres
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,67 +12,72 @@ import (
 	"github.com/dormouse-go/dormouse/store"
 )
 
-// commitArgs are the changes of a batch as columns.
-type commitArgs struct {
-	id       []key
-	revision []int64
-	newBuild []bool
+// encoded are the changes of a batch as columns.
+type encoded struct {
+	changes []any // the parameters of matchSQL
+	builds  bool  // whether there are new ones
+	events  eventColumns
+	of      []key // the workspace of each job
+	jobs    []acquirer.Job
+}
 
-	wakeAt                                        []stamp
-	autostart                                     []string
-	autostartAfter                                []stamp
-	ttl                                           []int64
-	lastUsedAt, dormantAt, deletingAt, holdUntil  []stamp
-	remindedFor                                   []stamp
-	automaticUpdates, managed, deleted            []bool
-	failures                                      []int32
-	attentionAt, backoffUntil                     []stamp
-	backoffAttempts                               []int32
-	backoffCause, backoffMessage                  []string
-	buildID                                       []key
-	buildNumber                                   []int64
-	buildVersion                                  []key
-	buildTransition                               []int16
-	buildReason                                   []string
-	buildStatus                                   []int16
-	buildCreated, buildCompleted, buildEnd, maxed []stamp
+type eventColumns struct {
+	workspace []key
+	topic     []int16
+	body      []string
+}
 
-	eventOf    []key
-	eventTopic []int16
-	eventBody  []string
-
-	jobs jobArgs
+// column is one value of each row.
+func column[R, V any](rows []R, of func(*R) V) []V {
+	values := make([]V, len(rows))
+	for i := range rows {
+		values[i] = of(&rows[i])
+	}
+	return values
 }
 
 // encode turns changes into columns. The error blames the change that no row can be made of.
-func encode(now time.Time, changes []lifecycle.Change) (*commitArgs, []acquirer.Job, error) {
-	var a commitArgs
-	var jobs []acquirer.Job
+func encode(now time.Time, changes []lifecycle.Change) (*encoded, error) {
+	e := &encoded{changes: changeColumns(changes)}
 	for i := range changes {
-		c := &changes[i]
-		if err := acceptable(c); err != nil {
-			return nil, nil, &lifecycle.ChangeError{WorkspaceID: c.Workspace.ID, Err: err}
+		if err := e.add(now, &changes[i], len(changes)); err != nil {
+			return nil, &lifecycle.ChangeError{WorkspaceID: changes[i].Workspace.ID, Err: err}
 		}
-		a.workspace(c)
-		a.build(&c.Build)
-		if err := a.events(c); err != nil {
-			return nil, nil, &lifecycle.ChangeError{WorkspaceID: c.Workspace.ID, Err: err}
-		}
-		if c.Job == nil {
-			continue
-		}
-		p, err := store.PostingOf(*c.Job)
-		if err == nil {
-			var j acquirer.Job
-			if j, err = p.Job(now); err == nil {
-				jobs = append(jobs, j)
-				a.jobs.of = append(a.jobs.of, key(c.Workspace.ID))
-				continue
-			}
-		}
-		return nil, nil, &lifecycle.ChangeError{WorkspaceID: c.Workspace.ID, Err: err}
 	}
-	return &a, jobs, nil
+	return e, nil
+}
+
+// add adds what a change, one of n, has beyond its workspace and build.
+func (e *encoded) add(now time.Time, c *lifecycle.Change, n int) error {
+	if err := acceptable(c); err != nil {
+		return err
+	}
+	e.builds = e.builds || c.NewBuild
+	for _, event := range c.Events {
+		body, err := json.Marshal(event)
+		if err != nil {
+			return fmt.Errorf("event %s: %w", event.Kind, err)
+		}
+		e.events.workspace = append(e.events.workspace, key(c.Workspace.ID))
+		e.events.topic = append(e.events.topic, int16(event.Topic))
+		e.events.body = append(e.events.body, string(body))
+	}
+	if c.Job == nil {
+		return nil
+	}
+	p, err := store.PostingOf(*c.Job)
+	if err != nil {
+		return err
+	}
+	j, err := p.Job(now)
+	if err != nil {
+		return err
+	}
+	if e.jobs == nil {
+		e.jobs, e.of = make([]acquirer.Job, 0, n), make([]key, 0, n)
+	}
+	e.jobs, e.of = append(e.jobs, j), append(e.of, key(c.Workspace.ID))
+	return nil
 }
 
 // acceptable checks what the tables would refuse without saying whose fault it is.
@@ -89,112 +93,78 @@ func acceptable(c *lifecycle.Change) error {
 	return nil
 }
 
-func (a *commitArgs) workspace(c *lifecycle.Change) {
-	w := &c.Workspace
-	a.id = append(a.id, key(w.ID))
-	a.revision = append(a.revision, c.Revision)
-	a.newBuild = append(a.newBuild, c.NewBuild)
-	a.wakeAt = append(a.wakeAt, stamp(w.WakeAt))
-	a.autostart = append(a.autostart, clean(w.Autostart.Text()))
-	a.autostartAfter = append(a.autostartAfter, stamp(w.AutostartAfter))
-	a.ttl = append(a.ttl, int64(w.TTL))
-	a.lastUsedAt = append(a.lastUsedAt, stamp(w.LastUsedAt))
-	a.dormantAt = append(a.dormantAt, stamp(w.DormantAt))
-	a.deletingAt = append(a.deletingAt, stamp(w.DeletingAt))
-	a.holdUntil = append(a.holdUntil, stamp(w.HoldUntil))
-	a.remindedFor = append(a.remindedFor, stamp(w.RemindedFor))
-	a.automaticUpdates = append(a.automaticUpdates, w.AutomaticUpdates)
-	a.managed = append(a.managed, w.Managed)
-	a.deleted = append(a.deleted, w.Deleted)
-	a.failures = append(a.failures, count32(w.Failures))
-	a.attentionAt = append(a.attentionAt, stamp(w.AttentionAt))
-	a.backoffUntil = append(a.backoffUntil, stamp(w.Backoff.Until))
-	a.backoffAttempts = append(a.backoffAttempts, count32(w.Backoff.Attempts))
-	a.backoffCause = append(a.backoffCause, clean(string(w.Backoff.Cause)))
-	a.backoffMessage = append(a.backoffMessage, clean(w.Backoff.Message))
-}
-
-func (a *commitArgs) build(b *lifecycle.Build) {
-	a.buildID = append(a.buildID, key(b.ID))
-	a.buildNumber = append(a.buildNumber, b.Number)
-	a.buildVersion = append(a.buildVersion, key(b.TemplateVersionID))
-	a.buildTransition = append(a.buildTransition, int16(b.Transition))
-	a.buildReason = append(a.buildReason, clean(string(b.Reason)))
-	a.buildStatus = append(a.buildStatus, int16(b.Status))
-	a.buildCreated = append(a.buildCreated, stamp(b.CreatedAt))
-	a.buildCompleted = append(a.buildCompleted, stamp(b.CompletedAt))
-	a.buildEnd = append(a.buildEnd, stamp(b.Deadline))
-	a.maxed = append(a.maxed, stamp(b.MaxDeadline))
-}
-
-func (a *commitArgs) events(c *lifecycle.Change) error {
-	for _, e := range c.Events {
-		body, err := json.Marshal(e)
-		if err != nil {
-			return fmt.Errorf("event %s: %w", e.Kind, err)
-		}
-		a.eventOf = append(a.eventOf, key(c.Workspace.ID))
-		a.eventTopic = append(a.eventTopic, int16(e.Topic))
-		a.eventBody = append(a.eventBody, string(body))
+// statement is the smallest statement that writes the changes, and its parameters. The numbers are those of the tag sets
+// of the jobs.
+func (e *encoded) statement(tagSets map[acquirer.TagSet]int32) (string, []any) {
+	if !e.builds && len(e.events.body) == 0 && len(e.jobs) == 0 {
+		return touchSQL, e.changes
 	}
-	return nil
+	args := append(e.changes, e.events.workspace, e.events.topic, e.events.body, e.of)
+	return commitSQL, append(args, jobColumnsOf(e.jobs, tagSets)...)
 }
 
-// statement is the smallest statement that writes the changes, and its parameters.
-func (a *commitArgs) statement() (string, []any) {
-	if len(a.eventOf) == 0 && len(a.jobs.of) == 0 && !slices.Contains(a.newBuild, true) {
-		return touchSQL, a.changes()
-	}
-	args := append(a.changes(), a.eventOf, a.eventTopic, a.eventBody)
-	return commitSQL, append(args, a.jobs.all()...)
+// changeColumns are the workspaces and builds of the changes, in the order of matchSQL.
+func changeColumns(changes []lifecycle.Change) []any {
+	type change = lifecycle.Change
+	columns := append([]any{
+		column(changes, func(c *change) key { return key(c.Workspace.ID) }),
+		column(changes, func(c *change) int64 { return c.Revision }),
+		column(changes, func(c *change) bool { return c.NewBuild }),
+		column(changes, func(c *change) stamp { return stamp(c.Workspace.WakeAt) }),
+	}, stateColumns(changes, func(c *change) *lifecycle.Workspace { return &c.Workspace })...)
+	return append(columns,
+		column(changes, func(c *change) key { return key(c.Build.ID) }),
+		column(changes, func(c *change) int64 { return c.Build.Number }),
+		column(changes, func(c *change) key { return key(c.Build.TemplateVersionID) }),
+		column(changes, func(c *change) int16 { return int16(c.Build.Transition) }),
+		column(changes, func(c *change) string { return clean(string(c.Build.Reason)) }),
+		column(changes, func(c *change) int16 { return int16(c.Build.Status) }),
+		column(changes, func(c *change) stamp { return stamp(c.Build.CreatedAt) }),
+		column(changes, func(c *change) stamp { return stamp(c.Build.CompletedAt) }),
+		column(changes, func(c *change) stamp { return stamp(c.Build.Deadline) }),
+		column(changes, func(c *change) stamp { return stamp(c.Build.MaxDeadline) }),
+	)
 }
 
-// changes are the parameters that both statements have.
-func (a *commitArgs) changes() []any {
+// stateColumns are the columns of workspaces that can change, but for the wake, in the order of all statements.
+func stateColumns[R any](rows []R, of func(*R) *lifecycle.Workspace) []any {
 	return []any{
-		a.id, a.revision, a.newBuild,
-		a.wakeAt, a.autostart, a.autostartAfter, a.ttl, a.lastUsedAt,
-		a.dormantAt, a.deletingAt, a.holdUntil, a.remindedFor,
-		a.automaticUpdates, a.managed, a.deleted, a.failures, a.attentionAt,
-		a.backoffUntil, a.backoffAttempts, a.backoffCause, a.backoffMessage,
-		a.buildID, a.buildNumber, a.buildVersion, a.buildTransition, a.buildReason, a.buildStatus,
-		a.buildCreated, a.buildCompleted, a.buildEnd, a.maxed,
+		column(rows, func(r *R) string { return clean(of(r).Autostart.Text()) }),
+		column(rows, func(r *R) stamp { return stamp(of(r).AutostartAfter) }),
+		column(rows, func(r *R) int64 { return int64(of(r).TTL) }),
+		column(rows, func(r *R) stamp { return stamp(of(r).LastUsedAt) }),
+		column(rows, func(r *R) stamp { return stamp(of(r).DormantAt) }),
+		column(rows, func(r *R) stamp { return stamp(of(r).DeletingAt) }),
+		column(rows, func(r *R) stamp { return stamp(of(r).HoldUntil) }),
+		column(rows, func(r *R) stamp { return stamp(of(r).RemindedFor) }),
+		column(rows, func(r *R) bool { return of(r).AutomaticUpdates }),
+		column(rows, func(r *R) bool { return of(r).Managed }),
+		column(rows, func(r *R) bool { return of(r).Deleted }),
+		column(rows, func(r *R) int32 { return count32(of(r).Failures) }),
+		column(rows, func(r *R) stamp { return stamp(of(r).AttentionAt) }),
+		column(rows, func(r *R) stamp { return stamp(of(r).Backoff.Until) }),
+		column(rows, func(r *R) int32 { return count32(of(r).Backoff.Attempts) }),
+		column(rows, func(r *R) string { return clean(string(of(r).Backoff.Cause)) }),
+		column(rows, func(r *R) string { return clean(of(r).Backoff.Message) }),
 	}
 }
 
-// jobArgs are jobs to queue as columns.
-type jobArgs struct {
-	// of is the workspace of each job, the zero id without one.
-	of, id, organization, tenant []key
-	kind                         []string
-	tagSet                       []int32
-	priority                     []int16
-	weight                       []int32
-	step                         []int64
-	payload                      [][]byte
-	trace                        []string
-	createdAt, readyAt           []stamp
-}
-
-func (a *jobArgs) add(j *acquirer.Job, tagSet int32) {
-	a.id = append(a.id, key(j.ID))
-	a.organization = append(a.organization, key(j.Organization))
-	a.tenant = append(a.tenant, key(j.Tenant))
-	a.kind = append(a.kind, j.Type)
-	a.tagSet = append(a.tagSet, tagSet)
-	a.priority = append(a.priority, j.Priority)
-	a.weight = append(a.weight, count32(j.Weight))
-	a.step = append(a.step, acquirer.FairOrder(0, 0, j.Weight))
-	a.payload = append(a.payload, j.Payload)
-	a.trace = append(a.trace, j.Trace)
-	a.createdAt = append(a.createdAt, stamp(j.CreatedAt))
-	a.readyAt = append(a.readyAt, stamp(j.ReadyAt))
-}
-
-func (a *jobArgs) all() []any {
+// jobColumnsOf are jobs to queue, in the order of jobParameters.
+func jobColumnsOf(jobs []acquirer.Job, tagSets map[acquirer.TagSet]int32) []any {
+	type job = acquirer.Job
 	return []any{
-		a.of, a.id, a.organization, a.tenant, a.kind, a.tagSet, a.priority, a.weight, a.step,
-		a.payload, a.trace, a.createdAt, a.readyAt,
+		column(jobs, func(j *job) key { return key(j.ID) }),
+		column(jobs, func(j *job) key { return key(j.Organization) }),
+		column(jobs, func(j *job) key { return key(j.Tenant) }),
+		column(jobs, func(j *job) string { return j.Type }),
+		column(jobs, func(j *job) int32 { return tagSets[j.Tags] }),
+		column(jobs, func(j *job) int16 { return j.Priority }),
+		column(jobs, func(j *job) int32 { return count32(j.Weight) }),
+		column(jobs, func(j *job) int64 { return acquirer.FairOrder(0, 0, j.Weight) }),
+		column(jobs, func(j *job) []byte { return j.Payload }),
+		column(jobs, func(j *job) string { return j.Trace }),
+		column(jobs, func(j *job) stamp { return stamp(j.CreatedAt) }),
+		column(jobs, func(j *job) stamp { return stamp(j.ReadyAt) }),
 	}
 }
 

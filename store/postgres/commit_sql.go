@@ -12,10 +12,10 @@ package postgres
 const commitSQL = matchSQL + `, archived AS (
 		INSERT INTO dormouse.builds (workspace_id, number, id, version_id, transition, reason, status,
 			created_at, completed_at, deadline, max_deadline)
-		SELECT h.id, h.build_number, h.build_id, h.build_version_id, h.build_transition, h.build_reason, h.build_status,
-			h.build_created_at, h.build_completed_at, h.build_deadline, h.build_max_deadline
-		FROM matched m JOIN held h ON h.id = m.id
-		WHERE m.new_build AND m.old_number > 0 AND NOT EXISTS (SELECT FROM bad)
+		SELECT id, old_number, old_id, old_version_id, old_transition, old_reason, old_status,
+			old_created_at, old_completed_at, old_deadline, old_max_deadline
+		FROM matched
+		WHERE new_build AND old_number > 0 AND NOT EXISTS (SELECT FROM bad)
 	)` + doneSQL + `, told AS (
 		INSERT INTO dormouse.events (workspace_id, topic, body)
 		SELECT d.id, e.topic, e.body::json
@@ -59,7 +59,10 @@ const matchSQL = `
 		ORDER BY id
 		FOR NO KEY UPDATE
 	), matched AS (
-		SELECT c.*, h.build_number AS old_number, h.build_status AS old_status
+		SELECT c.*, h.build_id AS old_id, h.build_number AS old_number, h.build_version_id AS old_version_id,
+			h.build_transition AS old_transition, h.build_reason AS old_reason, h.build_status AS old_status,
+			h.build_created_at AS old_created_at, h.build_completed_at AS old_completed_at,
+			h.build_deadline AS old_deadline, h.build_max_deadline AS old_max_deadline
 		FROM change c JOIN held h ON h.id = c.id AND h.revision = c.revision
 	), bad AS (
 		SELECT id, old_number, old_status

@@ -57,35 +57,35 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 	if len(workspaces) == 0 {
 		return ctx.Err()
 	}
-	var a commitArgs
-	var organizations, owners, templates []key
-	var names []string
-	var created []stamp
 	seen := make(map[uuid.UUID]bool, len(workspaces))
 	for i := range workspaces {
-		w := &workspaces[i]
-		if seen[w.ID] {
-			return fmt.Errorf("create workspaces: workspace %s is given twice", w.ID)
+		if id := workspaces[i].ID; seen[id] {
+			return fmt.Errorf("create workspaces: workspace %s is given twice", id)
 		}
-		seen[w.ID] = true
-		a.workspace(&lifecycle.Change{Workspace: *w})
-		organizations, owners = append(organizations, key(w.OrganizationID)), append(owners, key(w.OwnerID))
-		templates, names = append(templates, key(w.TemplateID)), append(names, clean(w.Name))
-		created = append(created, stamp(w.CreatedAt))
+		seen[workspaces[i].ID] = true
 	}
+	args := append(createColumns(workspaces), now)
 	defer s.low.write(now)()
 	err := s.do(ctx, once, func(ctx context.Context) error {
-		return s.tryCreate(ctx, a.id, organizations, owners, templates, names, created,
-			a.autostart, a.autostartAfter, a.ttl, a.lastUsedAt,
-			a.dormantAt, a.deletingAt, a.holdUntil, a.remindedFor,
-			a.automaticUpdates, a.managed, a.deleted, a.failures, a.attentionAt,
-			a.backoffUntil, a.backoffAttempts, a.backoffCause, a.backoffMessage, now)
+		return s.tryCreate(ctx, args...)
 	})
 	if err != nil {
 		return fmt.Errorf("create workspaces: %w", err)
 	}
 	s.wakes.tell()
 	return nil
+}
+
+func createColumns(workspaces []lifecycle.Workspace) []any {
+	type workspace = lifecycle.Workspace
+	return append([]any{
+		column(workspaces, func(w *workspace) key { return key(w.ID) }),
+		column(workspaces, func(w *workspace) key { return key(w.OrganizationID) }),
+		column(workspaces, func(w *workspace) key { return key(w.OwnerID) }),
+		column(workspaces, func(w *workspace) key { return key(w.TemplateID) }),
+		column(workspaces, func(w *workspace) string { return clean(w.Name) }),
+		column(workspaces, func(w *workspace) stamp { return stamp(w.CreatedAt) }),
+	}, stateColumns(workspaces, func(w *workspace) *workspace { return w })...)
 }
 
 func (s *Store) tryCreate(ctx context.Context, args ...any) error {

@@ -13,6 +13,7 @@ import (
 const enqueueSQL = `
 	WITH wanted AS (
 		SELECT j.* FROM ` + jobsFrom1 + `
+		WHERE NOT EXISTS (SELECT FROM dormouse.jobs x WHERE x.id = j.id)
 	)` + turnSQL + insertJobsSQL + `
 	RETURNING` + jobColumns
 
@@ -24,7 +25,6 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []acquirer.
 		return nil, ctx.Err()
 	}
 	rows := make([]acquirer.Job, len(postings))
-	var args jobArgs
 	var fresh []acquirer.Job
 	seen := make(map[uuid.UUID]bool, len(postings))
 	for i, p := range postings {
@@ -36,13 +36,13 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []acquirer.
 		if !seen[row.ID] {
 			seen[row.ID] = true
 			fresh = append(fresh, row)
-			args.of = append(args.of, key{})
 		}
 	}
-	if err := s.internTags(ctx, fresh, &args); err != nil {
+	tagSets, err := s.tagNumbers(ctx, fresh, true)
+	if err != nil {
 		return nil, fmt.Errorf("enqueue: %w", err)
 	}
-	jobs, err := s.queryJobs(ctx, repeatable, enqueueSQL, args.all()...)
+	jobs, err := s.queryJobs(ctx, repeatable, enqueueSQL, jobColumnsOf(fresh, tagSets)...)
 	if err != nil {
 		return nil, fmt.Errorf("enqueue %d jobs: %w", len(postings), err)
 	}

@@ -1,13 +1,15 @@
 package postgres
 
-// jobsFrom35 and jobsFrom1 are the jobs to queue as rows, from thirteen parameters.
+// jobsFrom1 and jobsFrom35 are the jobs to queue as rows, from twelve parameters; jobsFrom35 has the workspace of each
+// besides, in front.
 const (
+	jobsFrom1 = `unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::smallint[],
+			$7::integer[], $8::bigint[], $9::bytea[], $10::text[], $11::timestamptz[], $12::timestamptz[])
+			WITH ORDINALITY AS j (` + jobParameters
 	jobsFrom35 = `unnest($35::uuid[], $36::uuid[], $37::uuid[], $38::uuid[], $39::text[], $40::integer[], $41::smallint[],
-			$42::integer[], $43::bigint[], $44::bytea[], $45::text[], $46::timestamptz[], $47::timestamptz[]) WITH ORDINALITY AS j ` + jobParameters
-	jobsFrom1 = `unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::integer[], $7::smallint[],
-			$8::integer[], $9::bigint[], $10::bytea[], $11::text[], $12::timestamptz[], $13::timestamptz[]) WITH ORDINALITY AS j ` + jobParameters
-	jobParameters = `(workspace_id, id, organization_id, tenant_id, type, tag_set, priority,
-			weight, step, payload, trace, created_at, ready_at, n)`
+			$42::integer[], $43::bigint[], $44::bytea[], $45::text[], $46::timestamptz[], $47::timestamptz[])
+			WITH ORDINALITY AS j (workspace_id, ` + jobParameters
+	jobParameters = `id, organization_id, tenant_id, type, tag_set, priority, weight, step, payload, trace, created_at, ready_at, n)`
 )
 
 // postedSQL adds up the steps of the wanted jobs, as acquirer.FairOrder numbers them: a tenant's next number is one step
@@ -23,7 +25,6 @@ const postedSQL = `, posted AS (
 			sum(step) OVER (PARTITION BY organization_id, priority, tenant_id) AS steps,
 			dense_rank() OVER (ORDER BY organization_id, priority, tenant_id) AS turn_no
 		FROM wanted w
-		WHERE NOT EXISTS (SELECT FROM dormouse.jobs x WHERE x.id = w.id)
 		WINDOW line AS (PARTITION BY organization_id, priority, tenant_id ORDER BY n)
 	), tenant AS (
 		SELECT DISTINCT organization_id, priority, tenant_id, first_step, steps FROM posted
@@ -63,7 +64,8 @@ const turnAtOnceSQL = postedSQL + `, turn AS (
 		) f ON true
 		LEFT JOIN LATERAL (
 			SELECT t.place FROM dormouse.turns t
-			WHERE t.organization_id = p.organization_id AND t.priority = p.priority AND t.tenant_id = p.tenant_id
+			WHERE f.place IS NULL
+				AND t.organization_id = p.organization_id AND t.priority = p.priority AND t.tenant_id = p.tenant_id
 		) l ON true
 	), moved AS (
 		UPDATE dormouse.turns t SET place = n.place, step = n.steps
@@ -72,7 +74,7 @@ const turnAtOnceSQL = postedSQL + `, turn AS (
 	), added AS (
 		INSERT INTO dormouse.turns (organization_id, priority, tenant_id, place, step)
 		SELECT organization_id, priority, tenant_id, place, steps FROM turn
-		WHERE last IS NULL
+		WHERE free IS NULL AND last IS NULL
 		ORDER BY organization_id, priority, tenant_id
 		ON CONFLICT DO NOTHING
 	)`

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"slices"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -105,6 +107,9 @@ func (s *Store) snapshots(rows pgx.Rows, err error) ([]lifecycle.Snapshot, error
 	for rows.Next() {
 		if err := rows.Scan(targets...); err != nil {
 			return nil, err
+		}
+		if len(all) == cap(all) { // a snapshot is large: fourfold growth copies less, and few rows cost little
+			all = slices.Grow(all, max(16, 3*len(all)))
 		}
 		all = append(all, s.snapshot(&row))
 	}

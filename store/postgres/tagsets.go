@@ -45,20 +45,8 @@ func (t *tagSets) keep(n int32, set acquirer.TagSet) {
 	t.number[set], t.set[n] = n, set
 }
 
-// internTags gives each job the number of its tag set, in a statement of its own when a set is new: what is interned
-// stays, whatever becomes of the job.
-func (s *Store) internTags(ctx context.Context, jobs []acquirer.Job, args *jobArgs) error {
-	numbers, err := s.tagNumbers(ctx, jobs, true)
-	if err != nil {
-		return err
-	}
-	for i := range jobs {
-		args.add(&jobs[i], numbers[jobs[i].Tags])
-	}
-	return nil
-}
-
-// tagNumbers returns the numbers of the jobs' tag sets; with create, sets that have none get one.
+// tagNumbers returns the numbers of the jobs' tag sets; with create, sets that have none get one, in a statement of its own:
+// what is interned stays, whatever becomes of the job.
 func (s *Store) tagNumbers(ctx context.Context, jobs []acquirer.Job, create bool) (map[acquirer.TagSet]int32, error) {
 	sets := make([]acquirer.TagSet, len(jobs))
 	for i := range jobs {
