@@ -74,6 +74,8 @@ type batch struct {
 	// jobs and events of each change, made before the write lock is taken; nil if no change has any.
 	jobs   []acquirer.Job
 	events [][][]byte
+	// args of the statement at hand, kept for the next.
+	args []any
 	// watched: somebody wants to know whether the earliest wake comes sooner now.
 	watched, sooner bool
 }
@@ -125,7 +127,7 @@ func (b *batch) apply(t *tx) error {
 	if err != nil {
 		return err
 	}
-	var jobs []acquirer.Job
+	jobs := make([]acquirer.Job, 0, len(b.jobs))
 	for i := range b.changes {
 		if err := b.applyOne(t, i); err != nil {
 			if rejects(err) || known(err) {
@@ -170,14 +172,14 @@ func (b *batch) applyOne(t *tx, i int) error {
 		}
 		update, guard = updateArchived, guard[:1]
 	}
-	args := append([]any{micros(c.Workspace.WakeAt)}, mutable(&c.Workspace)...)
+	args := mutable(append(b.args[:0], micros(c.Workspace.WakeAt)), &c.Workspace)
 	if c.Build.Number == 0 && !c.NewBuild {
 		update, guard = updateAlone, []any{guard[0], c.Revision}
 	} else {
-		args = append(args, buildColumns(&c.Build)...)
+		args = buildColumns(args, &c.Build)
 	}
-	args = append(args, guard...)
-	if n, err := t.exec(update, args...); err != nil || n == 0 {
+	b.args = append(args, guard...)
+	if n, err := t.exec(update, b.args...); err != nil || n == 0 {
 		return b.missed(t, i, err)
 	}
 	for k := range c.Events {
@@ -188,12 +190,11 @@ func (b *batch) applyOne(t *tx, i int) error {
 	return nil
 }
 
-// buildColumns are the columns of the latest build in the order of the statement.
-func buildColumns(b *lifecycle.Build) []any {
-	return []any{
+// buildColumns appends the columns of the latest build in the order of the statement.
+func buildColumns(args []any, b *lifecycle.Build) []any {
+	return append(args,
 		blob(b.ID), b.Number, blob(b.TemplateVersionID), int64(b.Transition), string(b.Reason), int64(b.Status),
-		micros(b.CreatedAt), micros(b.CompletedAt), micros(b.Deadline), micros(b.MaxDeadline),
-	}
+		micros(b.CreatedAt), micros(b.CompletedAt), micros(b.Deadline), micros(b.MaxDeadline))
 }
 
 // missed tells why a change was not written: the workspace moved on or is not there, which is a conflict, or the change

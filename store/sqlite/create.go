@@ -42,7 +42,7 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 
 func (t *tx) create(now time.Time, w *lifecycle.Workspace) error {
 	args := []any{blob(w.ID), share(w.ID), blob(w.OrganizationID), w.Name, micros(w.CreatedAt), micros(now)}
-	args = append(append(args, mutable(w)...), blob(w.OwnerID), blob(w.TemplateID))
+	args = append(mutable(args, w), blob(w.OwnerID), blob(w.TemplateID))
 	n, err := t.exec(createWorkspace, args...)
 	switch {
 	case err != nil && rejects(err) && t.exists(w.ID):
@@ -65,12 +65,11 @@ func (t *tx) exists(id uuid.UUID) bool {
 	return found && err == nil
 }
 
-// mutable are the columns of a workspace that changes write, in the order of their statements, the wake excepted.
-func mutable(w *lifecycle.Workspace) []any {
-	return []any{
+// mutable appends the columns of a workspace that changes write, in the order of their statements, the wake excepted.
+func mutable(args []any, w *lifecycle.Workspace) []any {
+	return append(args,
 		w.Autostart.Text(), micros(w.AutostartAfter), int64(w.TTL), micros(w.LastUsedAt), micros(w.DormantAt), micros(w.DeletingAt),
 		micros(w.HoldUntil), micros(w.RemindedFor), flag(w.AutomaticUpdates), flag(w.Managed), flag(w.Deleted),
 		int64(w.Failures), micros(w.AttentionAt),
-		micros(w.Backoff.Until), int64(w.Backoff.Attempts), string(w.Backoff.Cause), w.Backoff.Message,
-	}
+		micros(w.Backoff.Until), int64(w.Backoff.Attempts), string(w.Backoff.Cause), w.Backoff.Message)
 }

@@ -34,13 +34,15 @@ type snapshotReader struct {
 	autostart, quietHours string
 	dest                  []any
 
+	// room is how many rows memory is taken for when there is one.
+	room  int
 	found []lifecycle.Snapshot
 	// revisions of the templates, one for each row found.
 	revisions []int64
 }
 
 func (s *Store) newSnapshotReader(room int) *snapshotReader {
-	r := &snapshotReader{s: s, found: make([]lifecycle.Snapshot, 0, room), revisions: make([]int64, 0, room)}
+	r := &snapshotReader{s: s, room: room}
 	w, b, o := &r.row.Workspace, &r.row.Build, &r.row.Owner
 	r.dest = []any{
 		&w.ID, &w.Revision, &w.OrganizationID, &w.OwnerID, &w.TemplateID, &w.Name, into(&w.CreatedAt),
@@ -58,6 +60,9 @@ func (s *Store) newSnapshotReader(room int) *snapshotReader {
 func (r *snapshotReader) read(from rows) error {
 	if err := from.Scan(r.dest...); err != nil {
 		return err
+	}
+	if r.found == nil {
+		r.found, r.revisions = make([]lifecycle.Snapshot, 0, r.room), make([]int64, 0, r.room)
 	}
 	r.row.Workspace.TTL = time.Duration(r.ttl)
 	r.row.Workspace.Autostart = r.s.schedules.Weekly(r.autostart)
