@@ -37,13 +37,6 @@ const writeBuild = `,
 	build_created_at = ?, build_completed_at = ?, build_deadline = ?, build_max_deadline = ?
 `
 
-// archiveBuild moves the latest build aside for a new one. The table refuses one that is active.
-const archiveBuild = `
-INSERT INTO {builds} (workspace_id, number, id, version_id, transition, reason, status, created_at, completed_at, deadline, max_deadline)
-SELECT id, build_number, build_id, build_version_id, build_transition, build_reason, build_status,
-	build_created_at, build_completed_at, build_deadline, build_max_deadline
-FROM {workspaces} WHERE ` + current
-
 // Commit implements [lifecycle.Store].
 func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
 	if len(changes) == 0 {
@@ -74,6 +67,8 @@ type batch struct {
 	// jobs and events of each change, made before the write lock is taken; nil if no change has any.
 	jobs   []acquirer.Job
 	events [][][]byte
+	// archived says of each change whether its build was moved aside already.
+	archived []bool
 	// args of the statement at hand, kept for the next.
 	args []any
 	// watched: somebody wants to know whether the earliest wake comes sooner now.
@@ -127,6 +122,9 @@ func (b *batch) apply(t *tx) error {
 	if err != nil {
 		return err
 	}
+	if err := b.archive(t); err != nil {
+		return err
+	}
 	jobs := make([]acquirer.Job, 0, len(b.jobs))
 	for i := range b.changes {
 		if err := b.applyOne(t, i); err != nil {
@@ -167,8 +165,10 @@ func (b *batch) applyOne(t *tx, i int) error {
 	}
 	update, guard := updateWorkspace, []any{blob(c.Workspace.ID), from, c.Revision}
 	if c.NewBuild && from > 0 {
-		if n, err := t.exec(archiveBuild, guard...); err != nil || n == 0 {
-			return b.missed(t, i, err)
+		if !b.archived[i] {
+			if n, err := t.exec(archiveBuild[len(archiveBuild)-1], guard...); err != nil || n == 0 {
+				return b.missed(t, i, err)
+			}
 		}
 		update, guard = updateArchived, guard[:1]
 	}

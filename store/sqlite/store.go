@@ -38,6 +38,7 @@ type Store struct {
 var (
 	_ store.Store       = (*Store)(nil)
 	_ lifecycle.Watcher = (*Store)(nil)
+	_ lifecycle.Batcher = (*Store)(nil)
 )
 
 // New returns a store over a database, which stays the host's: see [Open] for how to open it well. It touches nothing;

@@ -219,6 +219,23 @@ func (t *tx) exec(statement string, args ...any) (int64, error) {
 	return result.RowsAffected()
 }
 
+// attempt runs a function and undoes what it wrote if it says that this is not it, or the database refuses a row.
+func (t *tx) attempt(do func() (done bool, err error)) (done bool, err error) {
+	if _, err = t.exec(`SAVEPOINT attempt`); err != nil {
+		return false, err
+	}
+	if done, err = do(); err != nil && !rejects(err) {
+		return false, err
+	}
+	if done = done && err == nil; !done {
+		if _, err = t.exec(`ROLLBACK TO attempt`); err != nil {
+			return false, err
+		}
+	}
+	_, err = t.exec(`RELEASE attempt`)
+	return done, err
+}
+
 // query runs a statement that returns rows and calls each for every one.
 func (t *tx) query(statement string, each func(rows) error, args ...any) error {
 	st, err := t.statement(statement)

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/google/uuid"
@@ -89,6 +90,12 @@ func (s *turns) order(j *acquirer.Job) int64 {
 func (s *turns) took(j *acquirer.Job) {
 	key := keyOf(j)
 	s.last[key], s.moved[key] = j.Order, true
+}
+
+func (s *turns) clone() turns {
+	c := *s
+	c.last, c.moved = maps.Clone(s.last), maps.Clone(s.moved)
+	return c
 }
 
 func (s *turns) save() error {
