@@ -10,19 +10,8 @@ import (
 	"github.com/dormouse-go/dormouse/store/sqlite"
 )
 
-// sqliteTables are those that a tick writes, and how a row of each is written.
-var sqliteTables = []struct {
-	name string
-	// changed selects the rows that a tick has left, beside those that were there.
-	changed string
-	update  bool
-}{
-	{name: "dormouse_builds", changed: `SELECT * FROM dormouse_builds`},
-	{name: "dormouse_workspaces", changed: `SELECT * FROM dormouse_workspaces WHERE build_number = 2`, update: true},
-	{name: "dormouse_lanes", changed: `SELECT * FROM dormouse_lanes`},
-	{name: "dormouse_jobs", changed: `SELECT * FROM dormouse_jobs`},
-	{name: "dormouse_turns", changed: `SELECT * FROM dormouse_turns`},
-}
+// sqliteTables are those that a tick writes.
+var sqliteTables = []string{"dormouse_builds", "dormouse_workspaces", "dormouse_lanes", "dormouse_jobs", "dormouse_turns"}
 
 // rowsOf is what has to be written to a table.
 type rowsOf struct {
@@ -31,37 +20,77 @@ type rowsOf struct {
 }
 
 // limit measures one transaction that writes what a tick has left behind.
-func (b *sqliteBench) limit(ctx context.Context, ticked, path string) (cost, error) {
-	writes, err := b.left(ctx, ticked)
-	if err != nil {
-		return cost{}, err
+func (b *sqliteBench) limit(ctx context.Context, before, path string, writes []rowsOf) (c cost, err error) {
+	if err := copyFile(before, path); err != nil {
+		return c, err
 	}
-	db, err := b.copied(ctx, path)
+	db, err := opened(ctx, path, openUncheckpointed)
 	if err != nil {
-		return cost{}, err
+		return c, err
 	}
 	defer db.Close()
-	c := measured(func() { err = writeAll(ctx, db, writes) })
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return c, err
+	}
+	defer conn.Close()
+	prepared := make([]*sql.Stmt, len(writes))
+	for i, w := range writes {
+		if prepared[i], err = conn.PrepareContext(ctx, w.statement); err != nil {
+			return c, err
+		}
+		defer prepared[i].Close()
+	}
+	c = measured(func() { err = writeAll(ctx, conn, prepared, writes) })
 	return c, err
 }
 
-// left reads the rows that a tick has left.
-func (b *sqliteBench) left(ctx context.Context, path string) ([]rowsOf, error) {
+// writeAll is the limit: one transaction, prepared statements, values that are known beforehand.
+func writeAll(ctx context.Context, conn *sql.Conn, prepared []*sql.Stmt, writes []rowsOf) error {
+	if _, err := conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
+		return err
+	}
+	for i, w := range writes {
+		for _, args := range w.args {
+			if _, err := prepared[i].ExecContext(ctx, args...); err != nil {
+				return fmt.Errorf("%s: %w", w.statement, err)
+			}
+		}
+	}
+	_, err := conn.ExecContext(ctx, `COMMIT`)
+	return err
+}
+
+// both returns a pool of one connection to a file, with a second one attached as other.
+func both(ctx context.Context, path, other string) (*sql.DB, error) {
 	db, err := sqlite.Open("sqlite", path)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1) // the other file is attached to a connection
+	if _, err := db.ExecContext(ctx, `ATTACH ? AS other`, other); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// left reads the rows that a tick has left and that were not there before, and how each is written.
+func (b *sqliteBench) left(ctx context.Context, before, ticked string) ([]rowsOf, error) {
+	db, err := both(ctx, ticked, before)
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
 	var all []rowsOf
 	b.rows = 0
-	for _, t := range sqliteTables {
-		columns, args, err := table(ctx, db, t.changed)
+	for _, name := range sqliteTables {
+		columns, args, err := table(ctx, db, fmt.Sprintf(`SELECT * FROM main.%[1]s EXCEPT SELECT * FROM other.%[1]s`, name))
 		if err != nil {
 			return nil, err
 		}
-		w := rowsOf{statement: `INSERT INTO ` + t.name + ` VALUES (?` + strings.Repeat(`, ?`, len(columns)-1) + `)`, args: args}
-		if t.update {
-			w = updates(t.name, columns, args)
+		w := rowsOf{statement: `INSERT INTO ` + name + ` VALUES (?` + strings.Repeat(`, ?`, len(columns)-1) + `)`, args: args}
+		if name == "dormouse_workspaces" {
+			w = updates(name, columns, args)
 		}
 		all = append(all, w)
 		b.rows += len(args)
@@ -91,7 +120,7 @@ func updates(name string, columns []string, args [][]any) rowsOf {
 	return rowsOf{statement: `UPDATE ` + name + ` SET ` + strings.Join(set, `, `) + ` WHERE id = ?`, args: rows}
 }
 
-// table reads a table whole.
+// table reads what a query finds whole.
 func table(ctx context.Context, db *sql.DB, query string) (columns []string, rows [][]any, err error) {
 	found, err := db.QueryContext(ctx, query)
 	if err != nil {
@@ -114,46 +143,21 @@ func table(ctx context.Context, db *sql.DB, query string) (columns []string, row
 	return columns, rows, found.Err()
 }
 
-// writeAll is the limit: one transaction, prepared statements, values that are known beforehand.
-func writeAll(ctx context.Context, db *sql.DB, writes []rowsOf) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // after the commit there is nothing to roll back
-	for _, w := range writes {
-		st, err := tx.PrepareContext(ctx, w.statement)
-		if err != nil {
-			return err
-		}
-		for _, args := range w.args {
-			if _, err := st.ExecContext(ctx, args...); err != nil {
-				return fmt.Errorf("%s: %w", w.statement, err)
-			}
-		}
-	}
-	return tx.Commit()
-}
-
 // sameTables refuses to compare what did not write the same rows.
 func sameTables(ctx context.Context, ticked, written string) error {
-	db, err := sqlite.Open("sqlite", ticked)
+	db, err := both(ctx, ticked, written)
 	if err != nil {
 		return err
 	}
-	db.SetMaxOpenConns(1) // the other file is attached to a connection
 	defer db.Close()
-	if _, err := db.ExecContext(ctx, `ATTACH ? AS other`, written); err != nil {
-		return err
-	}
 	var errs []error
-	for _, t := range sqliteTables {
+	for _, name := range sqliteTables {
 		var missing, extra int
 		err := db.QueryRowContext(ctx, fmt.Sprintf(`SELECT
 			(SELECT count(*) FROM (SELECT * FROM main.%[1]s EXCEPT SELECT * FROM other.%[1]s)),
-			(SELECT count(*) FROM (SELECT * FROM other.%[1]s EXCEPT SELECT * FROM main.%[1]s))`, t.name)).Scan(&missing, &extra)
+			(SELECT count(*) FROM (SELECT * FROM other.%[1]s EXCEPT SELECT * FROM main.%[1]s))`, name)).Scan(&missing, &extra)
 		if err == nil && missing+extra > 0 {
-			err = fmt.Errorf("%s: the limit left %d rows out and wrote %d others", t.name, missing, extra)
+			err = fmt.Errorf("%s: the limit left %d rows out and wrote %d others", name, missing, extra)
 		}
 		errs = append(errs, err)
 	}
