@@ -50,7 +50,7 @@ func (b *pgBench) idlePoint(ctx context.Context, n, builds int) (IdlePoint, erro
 		return IdlePoint{}, err
 	}
 	p := IdlePoint{Fleet: n}
-	if p.Tick, err = b.idleTick(ctx, pool, 200); err != nil {
+	if p.Tick, err = idleTick(ctx, pool, 200); err != nil {
 		return p, err
 	}
 	p.Query, err = idleQuery(ctx, pool, 5)

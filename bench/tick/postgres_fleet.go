@@ -10,6 +10,10 @@ import (
 // pgBegin is when the fleet was filled: a Monday morning.
 var pgBegin = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 
+// groupSQL is when workspace number i is due.
+const groupSQL = `base + CASE WHEN i % 100 = 0 THEN interval '30 minutes' WHEN i % 10 = 0 THEN interval '100 days'
+	ELSE (i % 10) * interval '1 hour' END`
+
 // fillFleet writes workspaces of 1,000 owners and 20 templates, all of them running. The first nine tenths are in groups
 // whose deadlines are an hour apart; the rest stays, but for a hundredth to warm up with, half an hour after the beginning.
 func fillFleet(ctx context.Context, pool *pgxpool.Pool, n, builds int) error {
@@ -34,12 +38,35 @@ func fillFleet(ctx context.Context, pool *pgxpool.Pool, n, builds int) error {
 			FROM generate_series(1, $1) i
 			JOIN (SELECT id, row_number() OVER () AS k FROM dormouse.owners) o ON o.k = 1 + (i / 10) % 1000
 			JOIN (SELECT id, organization_id, active_version_id, row_number() OVER () AS k FROM dormouse.templates) t ON t.k = 1 + (i / 10) % 20
-			CROSS JOIN LATERAL (SELECT $2::timestamptz + CASE WHEN i % 100 = 0 THEN interval '30 minutes' WHEN i % 10 = 0 THEN interval '100 days' ELSE (i % 10) * interval '1 hour' END AS at) d
+			CROSS JOIN LATERAL (SELECT ` + groupSQL + ` AS at FROM (SELECT $2::timestamptz AS base) b) d
 			ORDER BY random()`, []any{n, pgBegin, builds}},
 		{`INSERT INTO dormouse.builds
 			SELECT w.id, b, gen_random_uuid(), w.build_version_id, 1 + b % 2, 'autostart', 4,
 				w.created_at + b * interval '1 day', w.created_at + b * interval '1 day', NULL, NULL
 			FROM dormouse.workspaces w CROSS JOIN generate_series(1, $1 - 1) b`, []any{builds}},
+		{`VACUUM ANALYZE`, nil},
+		{`CHECKPOINT`, nil},
+	} {
+		if _, err := pool.Exec(ctx, s.text, s.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renewFleet makes every workspace run again, in the same groups, with tables as fresh as fillFleet leaves them.
+func renewFleet(ctx context.Context, pool *pgxpool.Pool) error {
+	for _, s := range []struct {
+		text string
+		args []any
+	}{
+		{`TRUNCATE dormouse.jobs, dormouse.job_lines`, nil},
+		{`UPDATE dormouse.workspaces w SET wake_at = d.at, build_deadline = d.at, build_max_deadline = NULL,
+				build_transition = 1, build_status = 4, build_completed_at = build_created_at
+			FROM (SELECT id, ` + groupSQL + ` AS at
+				FROM (SELECT id, split_part(name, '-', 2)::int AS i, $1::timestamptz AS base FROM dormouse.workspaces) n) d
+			WHERE d.id = w.id`, []any{pgBegin}},
+		{`VACUUM FULL dormouse.workspaces`, nil},
 		{`VACUUM ANALYZE`, nil},
 		{`CHECKPOINT`, nil},
 	} {

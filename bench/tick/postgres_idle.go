@@ -9,16 +9,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store/postgres"
 )
 
 // idleTick is the median of ticks that find nothing.
-func (b *pgBench) idleTick(ctx context.Context, pool *pgxpool.Pool, n int) (time.Duration, error) {
-	s, err := postgres.New(pool, postgres.Config{})
-	if err != nil {
-		return 0, err
-	}
-	e, err := b.executor(s)
+func idleTick(ctx context.Context, pool *pgxpool.Pool, n int) (time.Duration, error) {
+	e, err := newReplica(pool, lifecycle.Config{})
 	if err != nil {
 		return 0, err
 	}
@@ -39,7 +34,7 @@ func (b *pgBench) idle(ctx context.Context) error {
 	if !b.r.Wants("tick/postgres/idle") {
 		return nil
 	}
-	tick, err := b.idleTick(ctx, b.pool, 300)
+	tick, err := idleTick(ctx, b.pool, 300)
 	if err != nil {
 		return err
 	}
@@ -73,7 +68,7 @@ func (b *pgBench) flat(ctx context.Context) error {
 	var took [2][]time.Duration
 	for range 5 { // in turn, so that both see the same machine
 		for i, pool := range pools {
-			d, err := b.idleTick(ctx, pool, 100)
+			d, err := idleTick(ctx, pool, 100)
 			if err != nil {
 				return err
 			}
@@ -91,25 +86,21 @@ func (b *pgBench) replicas(ctx context.Context) error {
 	if !b.r.Wants("tick/postgres/replicas") {
 		return nil
 	}
-	one, err := b.executor(b.store)
-	if err != nil {
+	if err := b.ready(ctx, 2); err != nil {
 		return err
 	}
-	alone, err := b.ticked(ctx, one, b.next())
+	alone, err := b.ticked(ctx, 1)
 	if err != nil {
 		return err
 	}
 	if err := rest(ctx, b.pool); err != nil {
 		return err
 	}
-	now := b.next()
+	now := b.next(1)
 	var four [4]*lifecycle.Executor
 	for i := range four {
-		s, err := postgres.New(b.pool, postgres.Config{})
-		if err != nil {
-			return err
-		}
-		if four[i], err = b.executor(s); err != nil {
+		var err error
+		if four[i], err = newReplica(b.pool, lifecycle.Config{}); err != nil {
 			return err
 		}
 	}

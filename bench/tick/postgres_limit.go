@@ -43,14 +43,15 @@ const limitSQL = `
 	)
 	SELECT count(*) FROM due`
 
-// limitTick runs the statement.
-func (b *pgBench) limitTick(ctx context.Context, now time.Time) (time.Duration, error) {
-	var n int
+// limitTick runs the statement on the next n groups.
+func (b *pgBench) limitTick(ctx context.Context, n int) (time.Duration, error) {
+	var done int
+	now := b.next(n)
 	begun := time.Now()
-	err := b.pool.QueryRow(ctx, limitSQL, now).Scan(&n)
+	err := b.pool.QueryRow(ctx, limitSQL, now).Scan(&done)
 	took := time.Since(begun)
-	if err == nil && n != b.due() {
-		err = fmt.Errorf("limit: %d rows, want %d", n, b.due())
+	if err == nil && done != n*b.due() {
+		err = fmt.Errorf("limit: %d rows, want %d", done, n*b.due())
 	}
 	return took, err
 }
@@ -60,45 +61,12 @@ func (b *pgBench) against(ctx context.Context) error {
 	if !b.r.Wants("tick/postgres/limit") && !b.r.Wants("tick/postgres/reference") {
 		return nil
 	}
-	e, err := b.executor(b.store)
-	if err != nil {
-		return err
-	}
-	// A replica that has run for a while has its connections and its plans.
-	if s := e.Tick(ctx, pgBegin.Add(30*time.Minute)); s.Err != nil {
-		return s.Err
-	}
 	var ticks, limits []time.Duration
 	var ratios []float64
 	for range b.sizes.rounds {
-		var before rows
-		if before, err = countRows(ctx, b.pool); err != nil {
-			return err
-		}
-		tick, err := b.ticked(ctx, e, b.next())
-		if err == nil {
-			err = rest(ctx, b.pool)
-		}
+		tick, limit, err := b.pair(ctx)
 		if err != nil {
 			return err
-		}
-		middle, err := countRows(ctx, b.pool)
-		if err != nil {
-			return err
-		}
-		limit, err := b.limitTick(ctx, b.next())
-		if err == nil {
-			err = rest(ctx, b.pool)
-		}
-		if err != nil {
-			return err
-		}
-		after, err := countRows(ctx, b.pool)
-		if err != nil {
-			return err
-		}
-		if before.to(middle) != middle.to(after) {
-			return fmt.Errorf("the sides did not write the same rows: %+v and %+v", before.to(middle), middle.to(after))
 		}
 		ticks, limits = append(ticks, tick), append(limits, limit)
 		ratios = append(ratios, float64(tick)/float64(limit))
@@ -122,6 +90,38 @@ func (b *pgBench) against(ctx context.Context) error {
 	b.r.AtLeast(10, "tick/postgres/reference", float64(took)/float64(tick), "x", fmt.Sprintf(
 		"%d workspaces, %d due: tick %v, reference pattern %v", b.sizes.fleet, b.due(), ms(tick), ms(took)))
 	return rest(ctx, b.pool)
+}
+
+// pair measures a tick and the statement, and checks that they did the same.
+func (b *pgBench) pair(ctx context.Context) (tick, limit time.Duration, err error) {
+	if err := b.ready(ctx, 2); err != nil {
+		return 0, 0, err
+	}
+	var wrote [2]rows
+	for i, run := range []func() error{
+		func() (err error) { tick, err = b.ticked(ctx, 1); return err },
+		func() (err error) { limit, err = b.limitTick(ctx, 1); return err },
+	} {
+		before, err := countRows(ctx, b.pool)
+		if err == nil {
+			err = run()
+		}
+		if err == nil {
+			err = rest(ctx, b.pool)
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+		after, err := countRows(ctx, b.pool)
+		if err != nil {
+			return 0, 0, err
+		}
+		wrote[i] = before.to(after)
+	}
+	if wrote[0] != wrote[1] {
+		err = fmt.Errorf("the sides did not write the same rows: %+v and %+v", wrote[0], wrote[1])
+	}
+	return tick, limit, err
 }
 
 // rows are what a tick leaves behind.
