@@ -17,6 +17,7 @@ var sqliteTables = []string{"dormouse_builds", "dormouse_workspaces", "dormouse_
 type rowsOf struct {
 	statement string
 	args      [][]any
+	prepared  *sql.Stmt
 }
 
 // limit measures one transaction that writes what a tick has left behind.
@@ -34,25 +35,29 @@ func (b *sqliteBench) limit(ctx context.Context, before, path string, writes []r
 		return c, err
 	}
 	defer conn.Close()
-	prepared := make([]*sql.Stmt, len(writes))
-	for i, w := range writes {
-		if prepared[i], err = conn.PrepareContext(ctx, w.statement); err != nil {
+	for i := range writes {
+		if err := writes[i].prepare(ctx, conn); err != nil {
 			return c, err
 		}
-		defer prepared[i].Close()
+		defer writes[i].prepared.Close()
 	}
-	c = measured(func() { err = writeAll(ctx, conn, prepared, writes) })
+	c = measured(func() { err = writeAll(ctx, conn, writes) })
 	return c, err
 }
 
+func (w *rowsOf) prepare(ctx context.Context, conn *sql.Conn) (err error) {
+	w.prepared, err = conn.PrepareContext(ctx, w.statement)
+	return err
+}
+
 // writeAll is the limit: one transaction, prepared statements, values that are known beforehand.
-func writeAll(ctx context.Context, conn *sql.Conn, prepared []*sql.Stmt, writes []rowsOf) error {
+func writeAll(ctx context.Context, conn *sql.Conn, writes []rowsOf) error {
 	if _, err := conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return err
 	}
-	for i, w := range writes {
+	for _, w := range writes {
 		for _, args := range w.args {
-			if _, err := prepared[i].ExecContext(ctx, args...); err != nil {
+			if _, err := w.prepared.ExecContext(ctx, args...); err != nil {
 				return fmt.Errorf("%s: %w", w.statement, err)
 			}
 		}

@@ -20,16 +20,21 @@ import (
 
 var killFor = flag.Duration("kill", 4*time.Second, "how long to kill processes in the middle of commits")
 
-// childFile names the variable that tells the test binary to be the child, and which file to write.
-const childFile = "DORMOUSE_SQLITE_CHILD"
+// The variables that tell the test binary to be a child, and which file to work on.
+const (
+	childFile  = "DORMOUSE_SQLITE_CHILD"
+	tickerFile = "DORMOUSE_SQLITE_TICKER"
+)
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(childFile); path != "" {
-		if err := child(context.Background(), path); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for variable, child := range map[string]func(context.Context, string) error{childFile: child, tickerFile: ticker} {
+		if path := os.Getenv(variable); path != "" {
+			if err := child(context.Background(), path); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
-		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
