@@ -96,6 +96,46 @@ func TestTickInPagesAndBatches(t *testing.T) {
 	}
 }
 
+// A page is read while the one before is worked on: a builder that waits for the second page gets it.
+func TestPagesAreReadAhead(t *testing.T) {
+	f := newFleet(t)
+	f.add(dueStops(4)...)
+	second, reads := make(chan struct{}), 0
+	store := &hooked{Store: f.store, due: func() error { // one call at a time
+		if reads++; reads == 2 {
+			close(second)
+		}
+		return nil
+	}}
+	b := &groups{building: func(lifecycle.BuildRequest) (lifecycle.BuildSpec, error) {
+		select {
+		case <-second:
+			return lifecycle.BuildSpec{}, nil
+		case <-time.After(10 * time.Second):
+			return lifecycle.BuildSpec{}, errors.New("nobody reads the second page")
+		}
+	}}
+	wantStats(t, f.executor(lifecycle.Config{PageSize: 2, Builder: b}, store).Tick(f.ctx, monday), 4, 0, 0)
+}
+
+// A page that cannot be read ends the tick; what the pages before it held is done.
+func TestAPageThatCannotBeRead(t *testing.T) {
+	f := newFleet(t)
+	f.add(dueStops(20)...)
+	reads := 0
+	store := &hooked{Store: f.store, due: func() error {
+		if reads++; reads == 3 {
+			return errBroken
+		}
+		return nil
+	}}
+	s := f.executor(lifecycle.Config{PageSize: 5}, store).Tick(f.ctx, monday)
+	wantStats(t, s, 10, 0, 0)
+	if !errors.Is(s.Err, errBroken) || f.queued(20) != 10 || reads != 3 {
+		t.Errorf("error %v, %d stops, %d reads", s.Err, f.queued(20), reads)
+	}
+}
+
 // The elapsed time of a tick is that of its work.
 func TestElapsed(t *testing.T) {
 	f := newFleet(t)
