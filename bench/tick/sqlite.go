@@ -124,7 +124,7 @@ func (b *sqliteBench) round(ctx context.Context) (tick, limit cost, err error) {
 // tick measures a tick on a copy of the file, by a process that has ticked before. What the file was like before the
 // measured one is kept as another file.
 func (b *sqliteBench) tick(ctx context.Context, path, before string) (c cost, err error) {
-	w, err := b.warm(ctx, path, openUncheckpointed)
+	w, err := b.warm(ctx, path)
 	if err != nil {
 		return c, err
 	}

@@ -24,11 +24,11 @@ type warmed struct {
 }
 
 // warm opens a fresh copy of the base and ticks at sqliteEarly: connections are open, statements prepared.
-func (b *sqliteBench) warm(ctx context.Context, path string, open opener) (w warmed, err error) {
+func (b *sqliteBench) warm(ctx context.Context, path string) (w warmed, err error) {
 	if err = copyFile(b.base, path); err != nil {
 		return w, err
 	}
-	if w.db, err = opened(ctx, path, open); err != nil {
+	if w.db, err = opened(ctx, path); err != nil {
 		return w, err
 	}
 	if w.store, err = sqlite.New(w.db, sqlite.Config{}); err == nil {
@@ -43,22 +43,9 @@ func (b *sqliteBench) warm(ctx context.Context, path string, open opener) (w war
 	return w, err
 }
 
-// opener opens a pool on a file.
-type opener func(path string) (*sql.DB, error)
-
-func openUsual(path string) (*sql.DB, error) { return sqlite.Open("sqlite", path) }
-
-// openUncheckpointed does the same, but moves nothing from the log into the file. Both sides of a comparison write the same
-// pages, in whatever order, so that moving them costs both the same; at some sizes it would hit one of them only.
-func openUncheckpointed(path string) (*sql.DB, error) {
-	const settings = "?_pragma=busy_timeout(250)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-		"&_pragma=foreign_keys(ON)&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(0)"
-	return sql.Open("sqlite", "file:"+path+settings)
-}
-
 // opened returns a pool on a file whose pages it has read once: neither side pays for a cold file.
-func opened(ctx context.Context, path string, open opener) (*sql.DB, error) {
-	db, err := open(path)
+func opened(ctx context.Context, path string) (*sql.DB, error) {
+	db, err := sqlite.Open("sqlite", path)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +55,8 @@ func opened(ctx context.Context, path string, open opener) (*sql.DB, error) {
 	return db, nil
 }
 
-// emptyLog moves what is in the write-ahead log into the file.
+// emptyLog moves what is in the write-ahead log into the file, so that nobody has to while something is measured: at the
+// sizes of this bench, neither a tick nor its limit fills it again.
 func emptyLog(ctx context.Context, db *sql.DB) error {
 	_, err := db.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
 	return err

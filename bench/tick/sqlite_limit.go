@@ -25,7 +25,7 @@ func (b *sqliteBench) limit(ctx context.Context, before, path string, writes []r
 	if err := copyFile(before, path); err != nil {
 		return c, err
 	}
-	db, err := opened(ctx, path, openUncheckpointed)
+	db, err := opened(ctx, path)
 	if err != nil {
 		return c, err
 	}

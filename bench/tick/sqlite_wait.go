@@ -76,14 +76,14 @@ func (b *sqliteBench) wait(ctx context.Context, rounds int) (text string, p99 ti
 
 func (b *sqliteBench) waitOnce(ctx context.Context, p *sqlitePoster, apart bool) (err error) {
 	path := filepath.Join(b.dir, "waited.db")
-	w, err := b.warm(ctx, path, openUsual)
+	w, err := b.warm(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.db.Close()) }()
 	p.store = w.store
 	if apart {
-		db, err := opened(ctx, path, openUsual)
+		db, err := opened(ctx, path)
 		if err != nil {
 			return err
 		}

@@ -1,8 +1,8 @@
 package sqlite
 
-// batchSize is what store/sqlite suggests; docs/performance/tick-sqlite.md has the trade measured.
+// batchSize is where larger batches of changes stop being worth the wait of others: see the documentation of the package,
+// and docs/performance/tick-sqlite.md for what was measured.
 const batchSize = 500
 
-// BatchSize implements [lifecycle.Batcher]. One writes at a time here, so each commit costs all others a wait, and itself
-// a sync and the pages that it has in common with the next: fewer and larger ones are better until others wait too long.
+// BatchSize implements [lifecycle.Batcher].
 func (s *Store) BatchSize() int { return batchSize }

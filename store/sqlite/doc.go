@@ -19,8 +19,26 @@
 //     follow in short transactions, which the next reader of what is due completes should the writer die among them.
 //
 // What it does not do: it starts no goroutine, reads no clock for what it stores, divides nothing among replicas, and
-// tells watchers only of what its own process wrote. SQLite has one writer at a time; a file on a network share has none
-// that is safe. The tag sets of jobs are interned and kept for ever, at some hundred bytes each.
+// tells watchers only of what its own process wrote. A file on a network share has no writer that is safe. The tag sets of
+// jobs are interned and kept for ever, at some hundred bytes each.
+//
+// # One writer at a time
+//
+// SQLite has one writer at a time, so whoever commits keeps all others waiting. Commits of few changes are slow together,
+// because each is synced and writes the pages that they have in common again; commits of many are long. The store tells
+// the executor to make them of 500 ([Store.BatchSize]), with which a tick of 10,000 transitions takes about half a second
+// and a worker of the same process that claims or ends a job meanwhile waits for some 30 milliseconds, seldom 60. A host
+// that wants it otherwise sets lifecycle.Config.BatchSize: with 100 a tick takes a third longer and others wait a third as
+// long. With [Open]'s settings the write-ahead log grows to 80 MB before it is moved into the file.
+//
+// Writers of one process are served in turn. Those of several are not, as SQLite keeps no line between processes: one that
+// meets a tick of another gets in between two commits if it is lucky and after the tick if not. So Config.BusyTimeout
+// should be longer than the longest tick.
+//
+// Several executors may tick one file, in one process or in several: every transition is made once. They all look at the
+// same rows, though, and one waits while another writes, so it makes nothing faster. There is no division into shares: each
+// replica would have to write and sync that it is there at every tick, also when nothing is due, to save reading. Better
+// let one process run the executor, and others use the file.
 //
 // # Schema
 //

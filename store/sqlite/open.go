@@ -21,8 +21,9 @@ var settings = []string{
 	// another.
 	"PRAGMA synchronous = FULL",
 	"PRAGMA foreign_keys = ON",
-	// 40 MB instead of 4 between checkpoints: a large tick would else checkpoint at every other commit.
-	"PRAGMA wal_autocheckpoint = 10000",
+	// 80 MB instead of 4 between checkpoints: a large tick would else checkpoint at every other commit, and everybody waits
+	// for that. It is room for some 20,000 transitions.
+	"PRAGMA wal_autocheckpoint = 20000",
 	// 16 MB instead of 2: the upper levels of the indexes of a large fleet.
 	"PRAGMA cache_size = -16000",
 }
