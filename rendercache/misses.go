@@ -104,10 +104,10 @@ func (s *samples) record(version, owner uuid.UUID, hash uint64, params map[strin
 	defer s.mu.Unlock()
 	v := s.version(version)
 	now := sample{owner: owner, hash: hash, values: s.fingerprint(params)}
-	last := v.last(owner)
+	last, known := v.last(owner)
 	v.recent[v.next%samplesByVersion] = now
 	v.next++
-	if last == nil || last.hash == hash {
+	if !known || last.hash == hash {
 		return false, nil
 	}
 	return true, differences(last.values, now.values)
@@ -129,14 +129,14 @@ func (s *samples) version(id uuid.UUID) *versionSamples {
 	return v
 }
 
-// last returns a copy of the newest sample of an owner.
-func (v *versionSamples) last(owner uuid.UUID) *sample {
+// last returns a copy of the newest sample of an owner: the next one may take its place.
+func (v *versionSamples) last(owner uuid.UUID) (_ sample, known bool) {
 	for i := v.next - 1; i >= max(0, v.next-samplesByVersion); i-- {
-		if s := v.recent[i%samplesByVersion]; s.owner == owner {
-			return &s
+		if s := &v.recent[i%samplesByVersion]; s.owner == owner {
+			return *s, true
 		}
 	}
-	return nil
+	return sample{}, false
 }
 
 func (s *samples) fingerprint(params map[string]string) map[string]uint64 {
