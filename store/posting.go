@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -13,16 +14,38 @@ import (
 // that cannot be accepted, such as tags that are too long; a store reports it as the [lifecycle.ChangeError] of its
 // workspace.
 func PostingOf(j lifecycle.Job) (acquirer.Posting, error) {
-	payload, err := json.Marshal(j)
-	if err != nil {
-		return acquirer.Posting{}, fmt.Errorf("job of build %d: %w", j.BuildNumber, err)
+	p, err := posting(j)
+	if err == nil {
+		err = p.Validate()
 	}
-	p := HeaderOf(j)
-	p.Payload = payload
-	if err := p.Validate(); err != nil {
-		return acquirer.Posting{}, fmt.Errorf("job of build %d: %w", j.BuildNumber, err)
+	if err != nil {
+		return acquirer.Posting{}, refused(j, err)
 	}
 	return p, nil
+}
+
+// JobOf returns the row that [PostingOf] leads to when it is enqueued at an instant, for stores that write it in the commit of
+// the build. The error is the same.
+func JobOf(j lifecycle.Job, now time.Time) (acquirer.Job, error) {
+	p, err := posting(j)
+	if err != nil {
+		return acquirer.Job{}, refused(j, err)
+	}
+	row, err := p.Job(now)
+	if err != nil {
+		return acquirer.Job{}, refused(j, err)
+	}
+	return row, nil
+}
+
+func posting(j lifecycle.Job) (p acquirer.Posting, err error) {
+	p = HeaderOf(j)
+	p.Payload, err = json.Marshal(j)
+	return p, err
+}
+
+func refused(j lifecycle.Job, err error) error {
+	return fmt.Errorf("job of build %d: %w", j.BuildNumber, err)
 }
 
 // HeaderOf is [PostingOf] without the payload and unchecked, for stores that encode it only when it is read.

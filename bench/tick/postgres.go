@@ -18,14 +18,15 @@ import (
 type pgSizes struct {
 	fleet, builds int // workspaces, and builds of each
 	flat          [2]int
-	rounds        int
+	rounds        int // of the pairs of tick and limit
+	writes        int // rounds of a tick with activity beside it
 }
 
 func sizesOf(r *figure.Recorder) pgSizes {
 	if r.Full {
-		return pgSizes{fleet: 100_000, builds: 20, flat: [2]int{10_000, 1_000_000}, rounds: 7}
+		return pgSizes{fleet: 100_000, builds: 20, flat: [2]int{10_000, 1_000_000}, rounds: 7, writes: 5}
 	}
-	return pgSizes{fleet: 50_000, builds: 10, flat: [2]int{5_000, 50_000}, rounds: 5}
+	return pgSizes{fleet: 50_000, builds: 10, flat: [2]int{5_000, 50_000}, rounds: 4, writes: 2}
 }
 
 // pgBench is a server with one fleet. The fleet has nine groups that are due one after the other, an hour apart, so that

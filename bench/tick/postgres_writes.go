@@ -155,13 +155,13 @@ func (b *pgBench) writes(ctx context.Context) error {
 		name string
 		run  func() error
 	}{
-		{"idle", func() error { return wait(ctx, 2*time.Second) }},
+		{"idle", func() error { return wait(ctx, time.Second) }},
 		{"tick", func() error { _, err := b.ticked(ctx, due); return err }},
 		{"one", func() error { _, err := b.limitTick(ctx, due); return err }},
 		{"computing", func() error { return b.compute(ctx, time.Second) }},
 	}
 	windows := map[string][]window{}
-	for range b.sizes.rounds {
+	for range b.sizes.writes {
 		if err := b.ready(ctx, 2*due); err != nil {
 			return err
 		}

@@ -60,11 +60,7 @@ func jobsOf(now time.Time, changes []lifecycle.Change) ([]*job, error) {
 // until a worker takes the job.
 func buildJob(now time.Time, b *lifecycle.Job) (*job, error) {
 	if !encodable(b) {
-		p, err := store.PostingOf(*b)
-		if err != nil {
-			return nil, err
-		}
-		row, err := p.Job(now)
+		row, err := store.JobOf(*b, now)
 		return &job{Job: row, index: -1}, err
 	}
 	row, err := store.HeaderOf(*b).Job(now)

@@ -65,11 +65,7 @@ func (e *encoded) add(now time.Time, c *lifecycle.Change, n int) error {
 	if c.Job == nil {
 		return nil
 	}
-	p, err := store.PostingOf(*c.Job)
-	if err != nil {
-		return err
-	}
-	j, err := p.Job(now)
+	j, err := store.JobOf(*c.Job, now)
 	if err != nil {
 		return err
 	}

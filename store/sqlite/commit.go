@@ -88,14 +88,11 @@ func (b *batch) prepare() error {
 func (b *batch) prepareOne(i int) error {
 	c := &b.changes[i]
 	if c.Job != nil {
-		p, err := store.PostingOf(*c.Job)
-		if err != nil {
-			return err
-		}
 		if b.jobs == nil {
 			b.jobs = make([]acquirer.Job, len(b.changes))
 		}
-		if b.jobs[i], err = p.Job(b.now); err != nil {
+		var err error
+		if b.jobs[i], err = store.JobOf(*c.Job, b.now); err != nil {
 			return err
 		}
 	}
