@@ -1,9 +1,18 @@
 package rendercache
 
-import "github.com/google/uuid"
+import (
+	"hash/maphash"
+	"math/bits"
 
-// The invalidation index: per shard, the entries of one version and those of one owner are doubly linked lists. The
-// links are positions in the shard's residents, not pointers, which halves them; whoever moves an entry relinks it.
+	"github.com/google/uuid"
+)
+
+// The invalidation index: per shard, the entries of one version and those of one owner are in one doubly linked list.
+// The links are positions in the shard's residents, not pointers, which halves them; whoever moves an entry relinks it.
+//
+// A list is found by a hash of its id, and ids whose hashes meet share it: whoever walks it compares. A map by id would
+// know better, and cost five times the memory: in 64 shards hardly two entries have the same owner, so that it would
+// have a slot for nearly each of them.
 
 const (
 	byVersion = iota
@@ -15,6 +24,26 @@ type link struct{ prev, next int32 }
 
 const noSlot = -1
 
+// residentsPerList bounds the lists' mean length, and so the strangers that an invalidation meets in a shard.
+const residentsPerList = 2
+
+// lists are the heads of one kind's lists. They are added one by one as the shard grows, each taking its share out of
+// one other list (linear hashing), so that no insertion has to file everything anew under the lock.
+type lists []int32
+
+// at returns where the list of a hash begins.
+func (l lists) at(hash uint64) *int32 {
+	mask := uint64(1)<<bits.Len(uint(len(l)-1)) - 1
+	i := hash & mask
+	if i >= uint64(len(l)) { // not split off yet
+		i &= mask >> 1
+	}
+	return &l[i]
+}
+
+// parent returns the list that the one at i splits off from.
+func parent(i int) int { return i &^ (1 << (bits.Len(uint(i)) - 1)) }
+
 func (t *table[K, V]) groupsOf(key K) [2]uuid.UUID {
 	if t.groups == nil {
 		return [2]uuid.UUID{}
@@ -23,20 +52,48 @@ func (t *table[K, V]) groupsOf(key K) [2]uuid.UUID {
 	return [2]uuid.UUID{byVersion: version, byOwner: owner}
 }
 
-// link puts the entry at the head of its lists.
+// list returns the head of the list that an id is in.
+func (t *table[K, V]) list(s *shard[K, V], kind int, id uuid.UUID) *int32 {
+	return s.lists[kind].at(maphash.Bytes(t.seed, id[:]))
+}
+
+// link puts the entry, the last of the residents, into its lists.
 func (t *table[K, V]) link(s *shard[K, V], e *entry[K, V]) {
 	for kind, id := range t.groupsOf(e.key) {
 		if id == uuid.Nil {
 			continue
 		}
-		head, ok := s.heads[kind][id]
-		if !ok {
-			head = noSlot
-		} else {
-			s.residents[head].links[kind].prev = e.slot
+		if len(s.residents) > residentsPerList*len(s.lists[kind]) {
+			t.split(s, kind)
 		}
-		e.links[kind] = link{prev: noSlot, next: head}
-		s.heads[kind][id] = e.slot
+		t.push(s, kind, id, e)
+	}
+}
+
+// push puts the entry at the head of a list.
+func (t *table[K, V]) push(s *shard[K, V], kind int, id uuid.UUID, e *entry[K, V]) {
+	head := t.list(s, kind, id)
+	if *head != noSlot {
+		s.residents[*head].links[kind].prev = e.slot
+	}
+	e.links[kind] = link{prev: noSlot, next: *head}
+	*head = e.slot
+}
+
+// split adds a list and files the members of its parent anew.
+func (t *table[K, V]) split(s *shard[K, V], kind int) {
+	i := len(s.lists[kind])
+	s.lists[kind] = append(s.lists[kind], noSlot)
+	if i == 0 {
+		return
+	}
+	head := &s.lists[kind][parent(i)]
+	slot := *head
+	*head = noSlot
+	for slot != noSlot {
+		e := s.residents[slot]
+		slot = e.links[kind].next
+		t.push(s, kind, t.groupsOf(e.key)[kind], e)
 	}
 }
 
@@ -49,13 +106,10 @@ func (t *table[K, V]) unlink(s *shard[K, V], e *entry[K, V]) {
 		if l.next != noSlot {
 			s.residents[l.next].links[kind].prev = l.prev
 		}
-		switch {
-		case l.prev != noSlot:
+		if l.prev != noSlot {
 			s.residents[l.prev].links[kind].next = l.next
-		case l.next != noSlot:
-			s.heads[kind][id] = l.next
-		default:
-			delete(s.heads[kind], id)
+		} else {
+			*t.list(s, kind, id) = l.next
 		}
 	}
 }
@@ -73,18 +127,22 @@ func (t *table[K, V]) relink(s *shard[K, V], e *entry[K, V], slot int32) {
 		if l.prev != noSlot {
 			s.residents[l.prev].links[kind].next = slot
 		} else {
-			s.heads[kind][id] = slot
+			*t.list(s, kind, id) = slot
 		}
 	}
 }
 
 // group returns the entries of one version or owner in a shard. Any lock will do.
-func (s *shard[K, V]) group(kind int, id uuid.UUID) []*entry[K, V] {
+func (t *table[K, V]) group(s *shard[K, V], kind int, id uuid.UUID) []*entry[K, V] {
+	if id == uuid.Nil || len(s.lists[kind]) == 0 {
+		return nil
+	}
 	var members []*entry[K, V]
-	slot, ok := s.heads[kind][id]
-	for ok && slot != noSlot {
+	for slot := *t.list(s, kind, id); slot != noSlot; {
 		e := s.residents[slot]
-		members = append(members, e)
+		if t.groupsOf(e.key)[kind] == id {
+			members = append(members, e)
+		}
 		slot = e.links[kind].next
 	}
 	return members

@@ -21,13 +21,13 @@ func (c *Cache[K, V]) Invalidate(key K) bool {
 }
 
 // InvalidateVersion drops everything rendered from a template version and returns how many keys that were, those
-// being rendered included. O(keys concerned).
+// being rendered included. O(keys concerned) on average.
 func (c *Cache[K, V]) InvalidateVersion(version uuid.UUID) int {
 	return c.invalidateGroup(byVersion, version, EvictVersion)
 }
 
 // InvalidateOwner drops everything rendered for an owner and returns how many keys that were, those being rendered
-// included. Call it after the owner's data has changed. O(keys concerned).
+// included. Call it after the owner's data has changed. O(keys concerned) on average.
 func (c *Cache[K, V]) InvalidateOwner(owner uuid.UUID) int {
 	return c.invalidateGroup(byOwner, owner, EvictOwner)
 }
@@ -43,7 +43,7 @@ func (c *Cache[K, V]) invalidateGroup(kind int, id uuid.UUID, why EvictCause) (n
 	for i := range c.table.shards {
 		s := &c.table.shards[i]
 		s.mu.Lock()
-		gone := c.removeAll(s, s.group(kind, id), why)
+		gone := c.removeAll(s, c.table.group(s, kind, id), why)
 		s.mu.Unlock()
 		n += len(gone)
 		c.tell(gone...)

@@ -3,6 +3,7 @@ package rendercache_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -223,4 +224,36 @@ func TestRememberedFailureIsInvalidatedToo(t *testing.T) {
 	wantEqual(t, "invalidated", c.InvalidateVersion(version), 1)
 	calls := 0
 	mustRender(t, c, keyN(1), returns("repaired", &calls))
+}
+
+// Many groups share the lists of the index, which grow, and lose and gain members all the time.
+func TestInvalidationOfManyGroupsTakesNoOthers(t *testing.T) {
+	const versions, owners = 40, 900
+	c := newCache(t, Config{MaxEntries: 20_000})
+	v := func(i int) uuid.UUID { return uuid.UUID{0: 1, 15: byte(i % versions)} }
+	o := func(i int) uuid.UUID { i %= owners; return uuid.UUID{0: 2, 14: byte(i >> 8), 15: byte(i)} }
+	live := make(map[Key]bool)
+	drop := func(what string, got int, concerned func(Key) bool) {
+		before := len(live)
+		maps.DeleteFunc(live, func(k Key, _ bool) bool { return concerned(k) })
+		wantEqual(t, what, got, before-len(live))
+	}
+	for i := range 6_000 {
+		key := rendercache.KeyOf(v(i*7), o(i*13), map[string]string{"n": fmt.Sprint(i)})
+		c.Put(key, "v")
+		live[key] = true
+		if i%50 == 49 {
+			drop("owner's keys", c.InvalidateOwner(o(i)), func(k Key) bool { return k.Owner == o(i) })
+		}
+		if i%1500 == 1499 {
+			drop("version's keys", c.InvalidateVersion(v(i)), func(k Key) bool { return k.Version == v(i) })
+		}
+	}
+	for key := range live {
+		wantHit(t, c, key, "v")
+	}
+	for i := range owners {
+		drop("owner's keys", c.InvalidateOwner(o(i)), func(k Key) bool { return k.Owner == o(i) })
+	}
+	wantLen(t, c, 0)
 }

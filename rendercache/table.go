@@ -34,7 +34,7 @@ type shard[K comparable, V any] struct {
 	hits atomic.Uint64
 	// residents are the same entries, densely, for random choice and for scans.
 	residents []*entry[K, V]
-	heads     [2]map[uuid.UUID]int32
+	lists     [2]lists
 	flights   map[*flight[V]]struct{}
 
 	_ [64]byte // keeps the next shard's lock off this one's cache line
@@ -46,7 +46,6 @@ func (t *table[K, V]) init(groups func(K) (version, owner uuid.UUID)) {
 		s := &t.shards[i]
 		s.byHash = make(map[uint64]*entry[K, V])
 		s.flights = make(map[*flight[V]]struct{})
-		s.heads = [2]map[uuid.UUID]int32{{}, {}}
 	}
 }
 
