@@ -12,8 +12,9 @@ import (
 
 // claimSQL claims from several lanes in one statement:
 //
-//   - alive keeps the process from being declared lost until this commits; a burial locks the row against it.
 //   - candidate reads the head of each lane, one probe of the ready index each, and merges them, without locking.
+//   - alive keeps the process from being declared lost until this commits; a burial locks the row against it. Where there
+//     is nothing to claim it locks nothing: a lock is written, and the answer would wait for the disk.
 //   - taken locks candidates in line order and stops at as many as are wanted. What it does not take it does not lock:
 //     another claim must not pass over a job that this one leaves where it is.
 //   - claimed keeps the number claimed last.
@@ -21,9 +22,7 @@ import (
 // It asks for a few more candidates than workers, since others may hold some of them; if there were as many candidates as
 // asked for and still too few could be taken, there may be more behind, and the caller asks again.
 const claimSQL = `
-	WITH alive AS (
-		SELECT id FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL FOR KEY SHARE
-	), probe AS (
+	WITH probe AS (
 		SELECT * FROM unnest($6::text[], $7::integer[], $8::smallint[], $9::bigint[], $10::integer[])
 			AS p (type, tag_set, priority, bound, rank)
 	), candidate AS (
@@ -37,6 +36,9 @@ const claimSQL = `
 		) c
 		ORDER BY p.rank DESC, c.place, c.id
 		LIMIT $11
+	), alive AS (
+		SELECT id FROM dormouse.processes
+		WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM candidate) FOR KEY SHARE
 	), taken AS (
 		SELECT j.id, c.place, c.rank
 		FROM candidate c JOIN dormouse.jobs j ON j.id = c.id
@@ -45,7 +47,10 @@ const claimSQL = `
 		LIMIT cardinality($5::uuid[])
 		FOR NO KEY UPDATE OF j SKIP LOCKED
 	)` + startSQL + `
-	SELECT (SELECT count(*) FROM alive), (SELECT count(*) FROM candidate), coalesce(j.n, 0),` + jobColumns + `
+	SELECT
+		CASE WHEN EXISTS (SELECT FROM candidate) THEN EXISTS (SELECT FROM alive)
+		ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
+		(SELECT count(*) FROM candidate), coalesce(j.n, 0),` + jobColumns + `
 	FROM (VALUES (1)) AS once LEFT JOIN started j ON true
 	ORDER BY j.n`
 
@@ -118,31 +123,32 @@ func (s *Store) claim(ctx context.Context, c acquirer.Claim, p probeArgs) (acqui
 // when it is lost: the caller looks for its token.
 func (s *Store) claimOnce(ctx context.Context, c acquirer.Claim, p probeArgs, workers []uuid.UUID, slack int) (jobs []acquirer.Job, more bool, err error) {
 	var l jobList
-	var alive, candidates int
+	var alive bool
+	var candidates int
 	look := len(workers) + slack
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		l = jobList{}
-		rows, err := s.pool.Query(ctx, s.sql(claimSQL),
+		args := []any{
 			key(c.Process), key(c.Probes[0].Lane.Organization), c.Now, key(c.Token), keys(workers),
-			p.kind, p.tagSet, p.priority, p.bound, p.rank, look)
-		if err != nil {
-			return err
+			p.kind, p.tagSet, p.priority, p.bound, p.rank, look,
 		}
-		var n int
-		var r jobRow
-		_, err = pgx.ForEachRow(rows, append([]any{&alive, &candidates, &n}, r.targets()...), func() error {
-			if n > 0 {
-				l.add(&r)
-			}
-			r = jobRow{}
-			return nil
+		return s.steady(ctx, claimSQL, args, func(rows pgx.Rows) error {
+			var n int
+			var r jobRow
+			_, err := pgx.ForEachRow(rows, append([]any{&alive, &candidates, &n}, r.targets()...), func() error {
+				if n > 0 {
+					l.add(&r)
+				}
+				r = jobRow{}
+				return nil
+			})
+			return err
 		})
-		return err
 	})
 	switch {
 	case err != nil:
 		return nil, false, err
-	case alive == 0:
+	case !alive:
 		return nil, false, acquirer.ErrProcessLost
 	}
 	return l.jobs, len(l.jobs) < len(workers) && candidates == look, s.fillTags(ctx, l.jobs, l.tagSets)

@@ -81,13 +81,16 @@ func (s *Store) claimLimited(ctx context.Context, c acquirer.Claim, p probeArgs)
 func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c acquirer.Claim) (*chooser, error) {
 	org := key(c.Probes[0].Lane.Organization)
 	var b pgx.Batch
+	b.Queue(steadySQL)
 	b.Queue(s.sql(lockOrganizationSQL), s.cfg.Schema, org)
 	b.Queue(s.sql(aliveSQL), key(c.Process))
 	b.Queue(s.sql(runningSQL), org)
 	results := tx.SendBatch(ctx, &b)
 	defer results.Close() // the transaction goes on; its own end tells whether it was committed
-	if _, err := results.Exec(); err != nil {
-		return nil, err
+	for range 2 {
+		if _, err := results.Exec(); err != nil {
+			return nil, err
+		}
 	}
 	switch tag, err := results.Exec(); {
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer"
@@ -19,14 +20,15 @@ const beatSQL = `
 	WHERE p.lost_at IS NULL`
 
 const (
+	// processesSQL leaves out the lost ones that hold nothing any more.
 	processesSQL = `
-	SELECT p.id, p.name, p.beats, p.beat_at, p.lost_at IS NOT NULL, p.crews, h.n
-	FROM dormouse.processes p CROSS JOIN LATERAL (
-		SELECT count(*) AS n FROM dormouse.jobs j WHERE j.state = 1 AND j.process_id = p.id
-	) h
-	WHERE p.lost_at IS NULL OR h.n > 0`
+	SELECT p.id, p.name, p.beats, p.beat_at, p.lost_at IS NOT NULL, p.crews FROM dormouse.processes p
+	WHERE p.lost_at IS NULL OR EXISTS (SELECT FROM dormouse.jobs j WHERE j.state = 1 AND j.process_id = p.id)`
 	canceledSQL = `SELECT id, fence FROM dormouse.jobs WHERE state = 1 AND process_id = $1 AND cancel_at IS NOT NULL`
-	kindsSQL    = `SELECT organization_id, type, count(*) FROM dormouse.jobs WHERE state = 1 GROUP BY organization_id, type`
+	// holdingsSQL counts once for both: what a process holds and what runs of a kind are sums of it.
+	holdingsSQL = `
+	SELECT process_id, organization_id, type, count(*) FROM dormouse.jobs WHERE state = 1
+	GROUP BY process_id, organization_id, type`
 )
 
 // Beat implements [acquirer.Registry].
@@ -45,7 +47,7 @@ func (s *Store) Beat(ctx context.Context, b acquirer.Beat) (pulse acquirer.Pulse
 		batch.Queue(s.sql(beatSQL), key(b.Process), clean(b.Name), b.Now, crews)
 		batch.Queue(s.sql(processesSQL))
 		batch.Queue(s.sql(canceledSQL), key(b.Process))
-		batch.Queue(s.sql(kindsSQL))
+		batch.Queue(s.sql(holdingsSQL))
 		return s.send(ctx, &batch, func(r pgx.BatchResults) (err error) {
 			pulse, err = readPulse(r)
 			return err
@@ -84,19 +86,30 @@ func readPulse(results pgx.BatchResults) (acquirer.Pulse, error) {
 	if err != nil {
 		return pulse, err
 	}
+	return pulse, readRunning(results, &pulse)
+}
+
+func readRunning(results pgx.BatchResults, pulse *acquirer.Pulse) error {
+	holding := make(map[uuid.UUID]int)
+	var process uuid.UUID
 	var kind acquirer.Kind
 	var n int
-	rows, _ = results.Query()
-	_, err = pgx.ForEachRow(rows, []any{toID(&kind.Organization), &kind.Type, &n}, func() error {
-		pulse.Running[kind] = n
+	rows, _ := results.Query()
+	_, err := pgx.ForEachRow(rows, []any{toID(&process), toID(&kind.Organization), &kind.Type, &n}, func() error {
+		holding[process] += n
+		pulse.Running[kind] += n
 		return nil
 	})
-	return pulse, err
+	for i := range pulse.Processes {
+		p := &pulse.Processes[i]
+		p.Holding = holding[p.ID]
+	}
+	return err
 }
 
 func scanProcess(row pgx.CollectableRow) (p acquirer.Process, err error) {
 	var crews []byte
-	if err := row.Scan(toID(&p.ID), &p.Name, &p.Beats, toTime(&p.BeatAt), &p.Lost, (*rawJSON)(&crews), &p.Holding); err != nil {
+	if err := row.Scan(toID(&p.ID), &p.Name, &p.Beats, toTime(&p.BeatAt), &p.Lost, (*rawJSON)(&crews)); err != nil {
 		return p, err
 	}
 	utc(&p.BeatAt)

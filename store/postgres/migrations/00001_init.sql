@@ -169,6 +169,7 @@ CREATE INDEX jobs_ready ON dormouse.jobs (organization_id, type, tag_set, priori
 CREATE INDEX jobs_delayed ON dormouse.jobs (ready_at) WHERE state = 0 AND NOT ready;
 CREATE INDEX jobs_held ON dormouse.jobs (process_id, token) WHERE state = 1;
 CREATE INDEX jobs_running ON dormouse.jobs (organization_id, type, priority, tenant_id) WHERE state = 1;
+CREATE INDEX jobs_canceling ON dormouse.jobs (process_id) WHERE state = 1 AND cancel_at IS NOT NULL;
 CREATE INDEX jobs_over ON dormouse.jobs (ended_at) WHERE state >= 2;
 
 CREATE TABLE dormouse.job_lines (

@@ -1,0 +1,95 @@
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/store/postgres"
+)
+
+// Claims are planned once for a connection and read jobs through their indexes only, on a table that the server believes
+// to be empty, and leave the settings of the connection as they were.
+func TestPlanOfClaims(t *testing.T) {
+	for name, limits := range map[string]acquirer.Limits{"free": {}, "limited": {PerTenant: 1000}} {
+		t.Run(name, func(t *testing.T) { testPlanOfClaims(t, limits) })
+	}
+}
+
+func testPlanOfClaims(t *testing.T, limits acquirer.Limits) {
+	wide, pool := open(t)
+	exec(t, pool, `ALTER TABLE dormouse.jobs SET (autovacuum_enabled = off)`)
+	exec(t, pool, `ANALYZE dormouse.jobs`)
+	claim := newLine(t, wide, 3000)
+	claim.Limits = limits
+	single := alone(t, pool)
+	s := over(t, single)
+	takeJobs(t, s, claim, 1) // reads what later ones remember: the tag set
+	before := jobScans(t, single)
+	for range 12 {
+		takeJobs(t, s, claim, 20)
+	}
+	if after := jobScans(t, single); after != before {
+		t.Errorf("the jobs were read as a whole %d times", after-before)
+	}
+	wantOnePlan(t, single)
+	for setting, want := range map[string]string{"enable_seqscan": "on", "jit": "on", "plan_cache_mode": "auto"} {
+		var got string
+		must(t, single.QueryRow(t.Context(), `SELECT current_setting($1)`, setting).Scan(&got))
+		if got != want {
+			t.Errorf("after a claim %s is %q, want %q", setting, got, want)
+		}
+	}
+}
+
+// newLine enqueues n jobs and returns a claim of a registered process for their lane.
+func newLine(t *testing.T, s *postgres.Store, n int) acquirer.Claim {
+	t.Helper()
+	process := uuid.New()
+	_, err := s.Beat(t.Context(), acquirer.Beat{Process: process, Name: "a", Now: epoch})
+	must(t, err)
+	postings := make([]acquirer.Posting, n)
+	organization := uuid.New()
+	for i := range postings {
+		postings[i] = acquirer.Posting{ID: uuid.New(), Organization: organization, Tenant: uuid.New(), Type: "build"}
+	}
+	jobs, err := s.Enqueue(t.Context(), epoch, postings)
+	must(t, err)
+	return acquirer.Claim{Process: process, Now: epoch.Add(time.Second), Probes: []acquirer.Probe{{Lane: jobs[0].Lane()}}}
+}
+
+func takeJobs(t *testing.T, s *postgres.Store, claim acquirer.Claim, n int) {
+	t.Helper()
+	claim.Token, claim.Workers = uuid.New(), make([]uuid.UUID, n)
+	for i := range claim.Workers {
+		claim.Workers[i] = uuid.New()
+	}
+	claimed, err := s.Claim(t.Context(), claim)
+	must(t, err)
+	if len(claimed.Jobs) != n {
+		t.Fatalf("claimed %d jobs, want %d", len(claimed.Jobs), n)
+	}
+}
+
+// jobScans is how often the only session of a pool has read the jobs as a whole.
+func jobScans(t *testing.T, pool *pgxpool.Pool) (n int64) {
+	t.Helper()
+	flushCounters(t, pool)
+	must(t, pool.QueryRow(t.Context(), `SELECT seq_scan FROM pg_stat_user_tables WHERE relid = 'dormouse.jobs'::regclass`).Scan(&n))
+	return n
+}
+
+// wantOnePlan sees that the claims of the only session of a pool were not planned anew at each call.
+func wantOnePlan(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	var generic, custom int64
+	must(t, pool.QueryRow(t.Context(), `
+		SELECT coalesce(sum(generic_plans), 0), coalesce(sum(custom_plans), 0)
+		FROM pg_prepared_statements WHERE statement LIKE '%FOR NO KEY UPDATE OF j SKIP LOCKED%'`).Scan(&generic, &custom))
+	if generic < 12 || custom > 0 {
+		t.Errorf("claims used the plan made once %d times and one of their own %d times", generic, custom)
+	}
+}
