@@ -56,7 +56,7 @@ type Recorder struct {
 
 // Wants reports whether a figure, or any figure below a prefix, is to be measured.
 func (r *Recorder) Wants(name string) bool {
-	return strings.HasPrefix(name, r.Only) || strings.HasPrefix(r.Only, name)
+	return strings.HasPrefix(name, r.Only) || strings.HasPrefix(r.Only, strings.TrimSuffix(name, "/")+"/")
 }
 
 // Step says what is being done, for whoever waits.
