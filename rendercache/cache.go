@@ -137,8 +137,9 @@ func (c *Cache[K, V]) look(key K, now int64) (view[V], bool) {
 func (c *Cache[K, V]) Put(key K, value V) {
 	weight := c.weigh(key, value)
 	now, hash := c.now(), c.table.hash(key)
-	e := &entry[K, V]{key: key, value: value, born: now, weight: weight, state: ready}
+	e := &entry[K, V]{key: key, value: value, born: now, weight: weight}
 	e.stamp.set(now, 0)
+	e.turn(ready)
 
 	s := c.table.shard(hash)
 	s.mu.Lock()
@@ -147,7 +148,7 @@ func (c *Cache[K, V]) Put(key K, value V) {
 		return
 	}
 	var gone departed[K, V]
-	if old := s.byHash[hash]; old != nil {
+	if old := s.index.find(hash, key); old != nil {
 		gone = c.table.remove(s, old, EvictReplaced)
 	}
 	fits := c.fits(weight)
@@ -204,25 +205,29 @@ type view[V any] struct {
 	due       bool // for a refresh
 }
 
-// find is the hit path: one read lock, one entry.
+// find is the hit path: one entry, no lock. That nothing is there is only true once it was seen under the lock.
 func (c *Cache[K, V]) find(hash uint64, key K, now int64) (v view[V], ok bool) {
 	s := c.table.shard(hash)
-	s.mu.RLock()
-	e := s.lookup(hash, key)
-	if e == nil || e.state != ready || e.expired(now, c.life) {
-		s.mu.RUnlock()
-		return v, false
+	if v, ok = c.use(s, s.index.find(hash, key), now); ok {
+		return v, true
 	}
-	v = c.use(s, e, now)
-	s.mu.RUnlock()
-	return v, true
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return c.use(s, s.index.find(hash, key), now)
 }
 
-// use records a hit on a live entry. Any lock of its shard will do.
-func (c *Cache[K, V]) use(s *shard[K, V], e *entry[K, V], now int64) view[V] {
+// use records a hit if the entry has a value that lives.
+func (c *Cache[K, V]) use(s *shard[K, V], e *entry[K, V], now int64) (v view[V], ok bool) {
+	if e == nil {
+		return v, false
+	}
+	state := e.state()
+	if !state.valued() || e.outlived(now, c.life) {
+		return v, false
+	}
 	e.stamp.touch(now, c.life.grain)
 	s.hits.Add(1)
-	return view[V]{value: e.value, born: e.born, refreshed: e.refreshed, due: c.due(e, now)}
+	return view[V]{value: e.value, born: e.born, refreshed: state == refreshed, due: c.due(e, now)}, true
 }
 
 func (c *Cache[K, V]) found(v view[V], now int64) Result[V] {

@@ -7,28 +7,39 @@ import (
 )
 
 // state says what an entry of the table stands for.
-type state uint8
+type state uint32
 
 const (
-	loading state = iota // being rendered for the first time; neither in Len nor in the weight
-	ready                // holds a value, which a running flight may be refreshing
-	failed               // a failure that is remembered: its flight has landed and holds the error
+	loading   state = iota // being rendered for the first time; neither in Len nor in the weight
+	ready                  // holds a value, which a running flight may be refreshing
+	refreshed              // as ready, rendered behind a hit
+	failed                 // a failure that is remembered: its flight has landed and holds the error
+	removed                // has left the table
 )
 
-// entry is one key in the table. The key never changes, the stamp is atomic, all else is written under the shard's
-// write lock. The order of the fields is that of their use on a hit; with Key and a pointer it makes 128 bytes.
+// valued reports whether an entry in this state has a value to give.
+func (s state) valued() bool { return s == ready || s == refreshed }
+
+// entry is one key in the table. Hits read it without a lock: the key never changes, value and birth do not once the
+// state has said that they are there, and the rest of what a hit needs is atomic. A refresh therefore puts a new entry in
+// its place. All else is guarded by the shard's lock, and so is whatever changes the state. The order of the fields is
+// that of their use on a hit; with Key and a pointer it makes 128 bytes.
 type entry[K comparable, V any] struct {
-	stamp     stamp
-	key       K
-	value     V
-	born      int64 // nanoseconds since the cache's start
-	weight    int64
-	flight    *flight[V] // while loading, refreshing, or remembered; also the last failed refresh
-	slot      int32      // position in the shard's residents, -1 once removed
-	links     [2]link
-	state     state
-	refreshed bool
+	stamp  stamp
+	key    K
+	value  V
+	born   int64 // nanoseconds since the cache's start
+	phase  atomic.Uint32
+	slot   int32 // position in the shard's residents, -1 once removed
+	weight int64
+	flight atomic.Pointer[flight[V]] // while loading, refreshing, or remembered; also the last failed refresh
+	links  [2]link
 }
+
+func (e *entry[K, V]) state() state { return state(e.phase.Load()) }
+
+// turn changes the state. What hits read of the new state is written before.
+func (e *entry[K, V]) turn(s state) { e.phase.Store(uint32(s)) }
 
 const (
 	hitBits = 3
@@ -82,20 +93,26 @@ func (l life) over(used, born, now int64) bool {
 	return now-used > l.ttl || l.maxAge > 0 && now-born > l.maxAge
 }
 
-// expired is the one comparison used by lookup, eviction and clean-up alike.
+// expired is the one comparison used by lookup, eviction and clean-up alike. The shard's lock is held; any will do.
 func (e *entry[K, V]) expired(now int64, l life) bool {
-	switch e.state {
-	case ready:
-		at, _ := e.stamp.get()
-		return l.over(at, e.born, now)
-	case failed:
-		return now > e.flight.until
+	switch s := e.state(); {
+	case s.valued():
+		return e.outlived(now, l)
+	case s == failed:
+		return now > e.flight.Load().until
 	default:
 		return false
 	}
 }
 
-// refreshing reports whether the entry holds a value that is being rendered anew.
+// outlived is expired for an entry that had a value when its state was read: it may have left the table since.
+func (e *entry[K, V]) outlived(now int64, l life) bool {
+	at, _ := e.stamp.get()
+	return l.over(at, e.born, now)
+}
+
+// refreshing reports whether the entry holds a value that is being rendered anew. The shard's lock is held.
 func (e *entry[K, V]) refreshing() bool {
-	return e.state == ready && e.flight != nil && e.flight.running
+	f := e.flight.Load()
+	return e.state().valued() && f != nil && f.running
 }

@@ -92,7 +92,7 @@ func (c *Cache[K, V]) shrink(now int64, spare *entry[K, V]) (gone []departed[K, 
 			break
 		}
 		v.shard.mu.Lock()
-		if v.shard.holds(v.entry) && v.entry.state != loading {
+		if v.shard.holds(v.entry) && v.entry.state() != loading {
 			gone = append(gone, c.table.remove(v.shard, v.entry, v.cause))
 		}
 		v.shard.mu.Unlock()
@@ -128,7 +128,7 @@ func (c *Cache[K, V]) victim(now int64, spare *entry[K, V], size int) (best cand
 }
 
 func (c *Cache[K, V]) better(best candidate[K, V], s *shard[K, V], e, spare *entry[K, V], now int64) candidate[K, V] {
-	if e == spare || e.state == loading {
+	if e == spare || e.state() == loading {
 		return best
 	}
 	if e.expired(now, c.life) {

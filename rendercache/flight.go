@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"time"
 )
@@ -22,12 +23,13 @@ type flight[V any] struct {
 	err   error
 	ended int64 // nanoseconds since the owner's start
 	until int64 // a remembered failure's last moment
+	again int64 // the first moment for another refresh: never while it runs; not changed once others see the flight
 }
 
 // newFlight returns a flight with one waiter, and the context for its work: values of the caller's, cancellation of
 // the flight's own. A caller that gives up does not stop what others wait for.
 func newFlight[V any](ctx context.Context) (*flight[V], context.Context) {
-	f := &flight[V]{origin: origin{caller: ctx}, done: make(chan struct{}), waiters: 1, running: true}
+	f := &flight[V]{origin: origin{caller: ctx}, done: make(chan struct{}), waiters: 1, running: true, again: math.MaxInt64}
 	work, cancel := context.WithCancelCause(&f.origin)
 	f.cancel = cancel
 	return f, work

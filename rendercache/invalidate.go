@@ -10,7 +10,7 @@ func (c *Cache[K, V]) Invalidate(key K) bool {
 	hash := c.table.hash(key)
 	s := c.table.shard(hash)
 	s.mu.Lock()
-	e := s.lookup(hash, key)
+	e := s.index.find(hash, key)
 	var gone departed[K, V]
 	if e != nil {
 		gone = c.table.remove(s, e, EvictKey)

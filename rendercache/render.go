@@ -69,20 +69,21 @@ func (c *Cache[K, V]) board(ctx context.Context, req Request[K, V], hash uint64,
 	if c.closed.Load() || strange(req.Key) {
 		return ticket[K, V]{role: bypass}
 	}
-	e := s.lookup(hash, req.Key)
+	e := s.index.find(hash, req.Key)
+	if v, ok := c.use(s, e, now); ok {
+		return ticket[K, V]{role: hitNow, view: v}
+	}
 	switch {
 	case e == nil:
 		return c.depart(ctx, req, s, hash, c.table.ghosts.recall(hash))
-	case e.state == loading:
+	case e.state() == loading:
 		return c.join(ctx, e)
-	case !e.expired(now, c.life) && e.state == failed:
+	case !e.expired(now, c.life): // a failure
 		e.stamp.touch(now, c.life.grain) // for the eviction; a failure's life is its own
-		return ticket[K, V]{role: failNow, flight: e.flight}
-	case !e.expired(now, c.life):
-		return ticket[K, V]{role: hitNow, view: c.use(s, e, now)}
-	case e.refreshing() && !e.flight.within(ctx):
-		gone := c.table.demote(e)
-		t := c.join(ctx, e)
+		return ticket[K, V]{role: failNow, flight: e.flight.Load()}
+	case e.refreshing() && !e.flight.Load().within(ctx):
+		waiting, gone := c.table.demote(s, e)
+		t := c.join(ctx, waiting)
 		t.gone = gone
 		return t
 	case e.refreshing():
@@ -95,10 +96,10 @@ func (c *Cache[K, V]) board(ctx context.Context, req Request[K, V], hash uint64,
 // depart starts a render in place of whatever has this hash. The shard's lock is held.
 func (c *Cache[K, V]) depart(ctx context.Context, req Request[K, V], s *shard[K, V], hash uint64, cause MissCause) ticket[K, V] {
 	t := ticket[K, V]{role: waitOwn, cause: max(cause, MissFirst)}
-	if old := s.byHash[hash]; old != nil {
+	if old := s.index.find(hash, req.Key); old != nil {
 		t.gone = c.table.remove(s, old, EvictExpired)
 	}
-	t.entry = &entry[K, V]{key: req.Key, state: loading}
+	t.entry = &entry[K, V]{key: req.Key}
 	c.table.insert(s, hash, t.entry)
 	t.flight = c.launch(ctx, req.Render, s, t.entry)
 	return t
@@ -106,36 +107,37 @@ func (c *Cache[K, V]) depart(ctx context.Context, req Request[K, V], s *shard[K,
 
 // join waits along, unless the caller is part of the very work. The shard's lock is held.
 func (c *Cache[K, V]) join(ctx context.Context, e *entry[K, V]) ticket[K, V] {
-	if e.flight.within(ctx) {
+	f := e.flight.Load()
+	if f.within(ctx) {
 		return ticket[K, V]{role: recurse}
 	}
-	e.flight.waiters++
-	return ticket[K, V]{role: waitShared, entry: e, flight: e.flight}
+	f.waiters++
+	return ticket[K, V]{role: waitShared, entry: e, flight: f}
 }
 
 // demote turns a value that expired under its refresh into a key being rendered: whoever comes waits for the render
 // that is under way. The cache's own place among the waiters is given up in the same moment in which the caller, who
 // holds the shard's lock, joins.
-func (t *table[K, V]) demote(e *entry[K, V]) departed[K, V] {
-	gone := departed[K, V]{key: e.key, value: e.value, cause: EvictExpired, valued: true, counted: true}
-	var zero V
-	e.value, e.state = zero, loading
-	e.flight.waiters--
-	t.entries.Add(-1)
-	t.weight.Add(-e.weight)
-	return gone
+func (t *table[K, V]) demote(s *shard[K, V], e *entry[K, V]) (waiting *entry[K, V], gone departed[K, V]) {
+	waiting = &entry[K, V]{key: e.key}
+	waiting.stamp.set(e.stamp.get())
+	waiting.flight.Store(e.flight.Load())
+	was := e.state()
+	t.exchange(s, e, waiting)
+	waiting.flight.Load().waiters--
+	return waiting, t.discount(e, was, EvictExpired)
 }
 
 // launch runs a render for an entry. The shard's lock is held.
 func (c *Cache[K, V]) launch(ctx context.Context, render func(context.Context) (V, error), s *shard[K, V], e *entry[K, V]) *flight[V] {
 	f, ctx := newFlight[V](ctx)
-	e.flight = f
+	e.flight.Store(f)
 	s.flights[f] = struct{}{}
 	c.counters.renders.Add(1)
 	c.work.Go(func() {
 		fly(c.cfg.Logger,
 			func() (outcome[V], error) { return c.attempt(ctx, e.key, render) },
-			func(o outcome[V], err error) { c.land(s, e, f, o, err) })
+			func(o outcome[V], err error) { c.land(s, e.key, f, o, err) })
 	})
 	return f
 }
@@ -186,19 +188,19 @@ func (c *Cache[K, V]) timed(ctx context.Context, render func(context.Context) (V
 
 // land publishes what a render brought. Waiters are released after the table is within its limits again and what left
 // it is counted, so that a caller who has its value sees no more than the limit; the hook does not keep them waiting.
-func (c *Cache[K, V]) land(s *shard[K, V], e *entry[K, V], f *flight[V], o outcome[V], err error) {
-	now := c.now()
+func (c *Cache[K, V]) land(s *shard[K, V], key K, f *flight[V], o outcome[V], err error) {
+	now, hash := c.now(), c.table.hash(key)
 	s.mu.Lock()
 	f.running = false
 	f.value, f.err, f.ended = o.value, err, now
 	delete(s.flights, f)
-	stored, gone := c.settle(s, e, f, o)
+	stored, gone := c.settle(s, s.index.find(hash, key), f, o)
 	s.mu.Unlock()
 	f.cancel(nil)
 
-	evicted := c.shrink(now, e)
-	if stored {
-		c.cfg.KeyLog.stored(c.table.hash(e.key), now, o.weight)
+	evicted := c.shrink(now, stored)
+	if stored != nil {
+		c.cfg.KeyLog.stored(hash, now, o.weight)
 	}
 	c.count(gone)
 	c.count(evicted...)
@@ -207,45 +209,53 @@ func (c *Cache[K, V]) land(s *shard[K, V], e *entry[K, V], f *flight[V], o outco
 	c.notify(evicted...)
 }
 
-// settle writes the outcome into the entry the render was started for, if that is still in the table with this very
-// render. What was invalidated, replaced or abandoned meanwhile is not. It reports whether the value is stored and
-// which one it replaced. The shard's lock is held.
-func (c *Cache[K, V]) settle(s *shard[K, V], e *entry[K, V], f *flight[V], o outcome[V]) (stored bool, gone departed[K, V]) {
-	if !s.holds(e) || e.flight != f {
-		return false, gone
+// settle writes the outcome into the key's entry, if the table has one still that belongs to this very render. What was
+// invalidated, replaced or abandoned meanwhile has not. It returns the entry with the value, if it is stored, and which
+// one it replaced. The shard's lock is held.
+func (c *Cache[K, V]) settle(s *shard[K, V], e *entry[K, V], f *flight[V], o outcome[V]) (stored *entry[K, V], gone departed[K, V]) {
+	if e == nil || e.flight.Load() != f {
+		return nil, gone
 	}
 	switch {
+	case o.keep && e.state() == loading:
+		c.table.fill(e, o, f.ended, ready)
+		return e, gone
 	case o.keep:
-		return true, c.table.fill(e, o, f.ended)
-	case e.state == ready:
+		return c.table.renew(s, e, o, f.ended)
+	case e.state().valued():
 		// A refresh that brought nothing: the old value stays, and its next try waits from now on.
-		e.flight = &flight[V]{ended: f.ended}
+		e.flight.Store(&flight[V]{ended: f.ended, again: after(f.ended, c.cfg.RefreshAfter)})
 	case o.life > 0:
 		// A flight of its own, without the context of the caller who started the render.
-		e.flight = &flight[V]{err: f.err, ended: f.ended, until: after(f.ended, o.life)}
-		e.state, e.born, e.weight = failed, f.ended, 1
+		e.flight.Store(&flight[V]{err: f.err, ended: f.ended, until: after(f.ended, o.life)})
+		e.born, e.weight = f.ended, 1
 		e.stamp.set(f.ended, 0)
+		e.turn(failed)
 		c.table.count(e.weight)
 	default:
 		c.table.remove(s, e, evictUnkept)
 	}
-	return false, gone
+	return nil, gone
 }
 
-// fill stores a rendered value in its entry and returns the one it replaces.
-func (t *table[K, V]) fill(e *entry[K, V], o outcome[V], now int64) (gone departed[K, V]) {
-	if e.state == ready {
-		gone = departed[K, V]{key: e.key, value: e.value, cause: EvictReplaced, valued: true, counted: true}
-		t.entries.Add(-1)
-		t.weight.Add(-e.weight)
-	}
+// fill stores a rendered value in an entry that has none.
+func (t *table[K, V]) fill(e *entry[K, V], o outcome[V], now int64, as state) {
 	_, hits := e.stamp.get()
 	e.stamp.set(now, hits)
-	e.refreshed = e.state == ready
 	e.value, e.weight, e.born = o.value, o.weight, now
-	e.state, e.flight = ready, nil
+	e.flight.Store(nil)
+	e.turn(as)
 	t.count(e.weight)
-	return gone
+}
+
+// renew puts a new entry with the refreshed value in the place of the old one, and returns both.
+func (t *table[K, V]) renew(s *shard[K, V], old *entry[K, V], o outcome[V], now int64) (e *entry[K, V], gone departed[K, V]) {
+	e = &entry[K, V]{key: old.key}
+	e.stamp.set(old.stamp.get())
+	t.fill(e, o, now, refreshed)
+	was := old.state()
+	t.exchange(s, old, e)
+	return e, t.discount(old, was, EvictReplaced)
 }
 
 // await waits for a flight and gives it up when ctx ends first.
@@ -272,7 +282,7 @@ func (c *Cache[K, V]) abandon(hash uint64, t ticket[K, V]) {
 	s := c.table.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t.flight.leave() && s.holds(t.entry) && t.entry.flight == t.flight {
+	if t.flight.leave() && s.holds(t.entry) && t.entry.flight.Load() == t.flight {
 		c.table.remove(s, t.entry, evictUnkept)
 	}
 }

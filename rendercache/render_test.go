@@ -461,3 +461,36 @@ func TestWarningsSurviveAHit(t *testing.T) {
 		}
 	}
 }
+
+// A value that stays is found at every moment in which others come, go and move it about.
+func TestNoHitIsLostAmongChanges(t *testing.T) {
+	c := newCache(t, Config{MaxEntries: 100_000})
+	const kept, moving = 50, 5000
+	for i := range kept {
+		c.Put(keyN(i), "kept")
+	}
+	var stop atomic.Bool
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for i := 0; !stop.Load(); i = (i + 1) % kept {
+				if v, ok := c.Get(keyN(i)); !ok || v != "kept" {
+					t.Errorf("Get(%d) = %q, %v", i, v, ok)
+					return
+				}
+			}
+		})
+	}
+	for range 4 {
+		for i := range moving {
+			c.Put(keyN(kept+i), "v")
+		}
+		for i := range moving {
+			if !c.Invalidate(keyN(kept + i)) {
+				t.Fatalf("key %d was not there", kept+i)
+			}
+		}
+	}
+	stop.Store(true)
+	readers.Wait()
+}

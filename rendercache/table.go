@@ -13,10 +13,8 @@ const (
 	shardCount = 1 << shardBits
 )
 
-// table is the entries by key, in shards chosen by the upper bits of a seeded hash. A shard maps the hash, not the
-// key, to the entry: hashing a 64-byte key once more inside the map costs up to a quarter of a hit. The full key is
-// compared on every lookup. Should two keys ever share all 64 bits, the later displaces the earlier: a miss, never a
-// wrong value.
+// table is the entries by key, in shards chosen by the upper bits of a seeded hash. The full key is compared on every
+// lookup.
 type table[K comparable, V any] struct {
 	seed   maphash.Seed
 	groups func(K) (version, owner uuid.UUID)
@@ -27,24 +25,26 @@ type table[K comparable, V any] struct {
 	ghosts          ghosts
 }
 
+// shard keeps what hits read, what they write and what others need on cache lines of their own.
 type shard[K comparable, V any] struct {
-	mu     sync.RWMutex
-	byHash map[uint64]*entry[K, V]
-	// hits sits beside the lock, whose cache line a hit writes anyway.
+	index index[K, V]
+	_     [48]byte
+
 	hits atomic.Uint64
+	_    [56]byte
+
+	mu sync.RWMutex
 	// residents are the same entries, densely, for random choice and for scans.
 	residents []*entry[K, V]
 	lists     [2]lists
 	flights   map[*flight[V]]struct{}
-
-	_ [64]byte // keeps the next shard's lock off this one's cache line
+	_         [24]byte
 }
 
 func (t *table[K, V]) init(groups func(K) (version, owner uuid.UUID)) {
 	t.seed, t.groups = maphash.MakeSeed(), groups
 	for i := range t.shards {
 		s := &t.shards[i]
-		s.byHash = make(map[uint64]*entry[K, V])
 		s.flights = make(map[*flight[V]]struct{})
 	}
 }
@@ -59,14 +59,6 @@ func strange[K comparable](key K) bool {
 	return key != again
 }
 
-// lookup returns the entry of a key, in whatever state, or nil. Any lock will do.
-func (s *shard[K, V]) lookup(hash uint64, key K) *entry[K, V] {
-	if e := s.byHash[hash]; e != nil && e.key == key {
-		return e
-	}
-	return nil
-}
-
 // holds reports whether the entry is in the shard still. Any lock will do.
 func (s *shard[K, V]) holds(e *entry[K, V]) bool { return e.slot >= 0 }
 
@@ -74,11 +66,20 @@ func (s *shard[K, V]) holds(e *entry[K, V]) bool { return e.slot >= 0 }
 func (t *table[K, V]) insert(s *shard[K, V], hash uint64, e *entry[K, V]) {
 	e.slot = int32(len(s.residents))
 	s.residents = append(s.residents, e)
-	s.byHash[hash] = e
+	s.index.add(hash, e)
 	t.link(s, e)
-	if e.state != loading {
+	if e.state() != loading {
 		t.count(e.weight)
 	}
+}
+
+// exchange puts an entry with the same key in the place of another, which hits may be reading. The shard's lock is held.
+func (t *table[K, V]) exchange(s *shard[K, V], old, e *entry[K, V]) {
+	e.slot, e.links = old.slot, old.links
+	s.residents[e.slot] = e
+	s.index.exchange(t.hash(e.key), old, e)
+	old.slot = -1
+	old.turn(removed)
 }
 
 // count adds an entry of the given weight to the totals.
@@ -90,20 +91,26 @@ func (t *table[K, V]) count(weight int64) {
 // remove takes an entry out and returns what the hook must be told. A refresh behind it is given up; a render that
 // callers wait for goes on, but can no longer be stored. The shard's lock is held.
 func (t *table[K, V]) remove(s *shard[K, V], e *entry[K, V], why EvictCause) departed[K, V] {
-	hash := t.hash(e.key)
-	delete(s.byHash, hash)
+	hash, was := t.hash(e.key), e.state()
+	if e.refreshing() {
+		e.flight.Load().leave()
+	}
+	e.turn(removed)
+	s.index.drop(hash, e)
 	t.unlink(s, e)
 	t.vacate(s, e)
 	t.ghosts.remember(hash, why.miss())
-	if e.state == loading {
+	if was == loading {
 		return departed[K, V]{}
 	}
+	return t.discount(e, was, why)
+}
+
+// discount takes an entry out of the totals and returns what the hook must be told.
+func (t *table[K, V]) discount(e *entry[K, V], was state, why EvictCause) departed[K, V] {
 	t.entries.Add(-1)
 	t.weight.Add(-e.weight)
-	if e.refreshing() {
-		e.flight.leave()
-	}
-	return departed[K, V]{key: e.key, value: e.value, cause: why, valued: e.state == ready, counted: true}
+	return departed[K, V]{key: e.key, value: e.value, cause: why, valued: was.valued(), counted: true}
 }
 
 // vacate fills the entry's slot with the last resident.

@@ -2,6 +2,7 @@ package rendercache
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -15,8 +16,9 @@ func TestKeysOfOneHashNeverShareAValue(t *testing.T) {
 	defer c.Close()
 	hash := c.table.hash("mine")
 	s := c.table.shard(hash)
-	stranger := &entry[string, string]{key: "yours", value: "secret", weight: 1, state: ready}
+	stranger := &entry[string, string]{key: "yours", value: "secret", weight: 1}
 	stranger.stamp.set(c.now(), 0)
+	stranger.turn(ready)
 	s.mu.Lock()
 	c.table.insert(s, hash, stranger)
 	s.mu.Unlock()
@@ -66,12 +68,41 @@ func TestCleanupLooksAgainBeforeItRemoves(t *testing.T) {
 	for i := range c.table.shards {
 		s := &c.table.shards[i]
 		dead, _ := c.collect(s, -1, late, nil)
-		if e := s.lookup(c.table.hash("used"), "used"); e != nil {
+		if e := s.index.find(c.table.hash("used"), "used"); e != nil {
 			e.stamp.touch(late, c.life.grain)
 		}
 		c.bury(s, dead, late)
 	}
 	if c.Len() != 1 || !c.Invalidate("used") {
 		t.Errorf("%d entries are left, want the one that was used", c.Len())
+	}
+}
+
+// A writer that moves an entry hides it from readers for a moment. They have to wait for the lock, not to miss.
+func TestHiddenEntryIsNotMissed(t *testing.T) {
+	c, err := New(Config[string, string]{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Put("k", "v")
+	hash := c.table.hash("k")
+	s := c.table.shard(hash)
+	found := make(chan bool, 1)
+
+	s.mu.Lock()
+	e := s.index.find(hash, "k")
+	s.index.drop(hash, e)
+	go func() {
+		_, ok := c.Get("k")
+		found <- ok
+	}()
+	for range 1000 { // enough for a reader that does not wait
+		runtime.Gosched()
+	}
+	s.index.add(hash, e)
+	s.mu.Unlock()
+	if !<-found {
+		t.Error("Get missed an entry that was being moved")
 	}
 }
