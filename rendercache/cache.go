@@ -208,16 +208,16 @@ type view[V any] struct {
 // find is the hit path: one entry, no lock. That nothing is there is only true once it was seen under the lock.
 func (c *Cache[K, V]) find(hash uint64, key K, now int64) (v view[V], ok bool) {
 	s := c.table.shard(hash)
-	if v, ok = c.use(s, s.index.find(hash, key), now); ok {
+	if v, ok = c.use(s.index.find(hash, key), now); ok {
 		return v, true
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return c.use(s, s.index.find(hash, key), now)
+	return c.use(s.index.find(hash, key), now)
 }
 
 // use records a hit if the entry has a value that lives.
-func (c *Cache[K, V]) use(s *shard[K, V], e *entry[K, V], now int64) (v view[V], ok bool) {
+func (c *Cache[K, V]) use(e *entry[K, V], now int64) (v view[V], ok bool) {
 	if e == nil {
 		return v, false
 	}
@@ -226,7 +226,7 @@ func (c *Cache[K, V]) use(s *shard[K, V], e *entry[K, V], now int64) (v view[V],
 		return v, false
 	}
 	e.stamp.touch(now, c.life.grain)
-	s.hits.Add(1)
+	c.counters.hits.add()
 	return view[V]{value: e.value, born: e.born, refreshed: state == refreshed, due: c.due(e, now)}, true
 }
 

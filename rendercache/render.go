@@ -70,7 +70,7 @@ func (c *Cache[K, V]) board(ctx context.Context, req Request[K, V], hash uint64,
 		return ticket[K, V]{role: bypass}
 	}
 	e := s.index.find(hash, req.Key)
-	if v, ok := c.use(s, e, now); ok {
+	if v, ok := c.use(e, now); ok {
 		return ticket[K, V]{role: hitNow, view: v}
 	}
 	switch {

@@ -44,8 +44,8 @@ func (s Stats) HitRatio() float64 {
 	return 0
 }
 
-// counters are what does not sit in the shards.
 type counters struct {
+	hits                   tally
 	misses, shared, errors atomic.Uint64
 	failureHits, renders   atomic.Uint64
 	refreshes, rejected    atomic.Uint64
@@ -57,6 +57,7 @@ type counters struct {
 // Stats returns a snapshot. The numbers are read one after the other, not at one instant.
 func (c *Cache[K, V]) Stats() Stats {
 	s := Stats{
+		Hits:        c.counters.hits.sum(),
 		Misses:      c.counters.misses.Load(),
 		Shared:      c.counters.shared.Load(),
 		Errors:      c.counters.errors.Load(),
@@ -69,9 +70,6 @@ func (c *Cache[K, V]) Stats() Stats {
 		Weight:      c.table.weight.Load(),
 		Evictions:   make(map[EvictCause]uint64, evictCauses),
 		Causes:      make(map[MissCause]uint64, missCauses),
-	}
-	for i := range c.table.shards {
-		s.Hits += c.table.shards[i].hits.Load()
 	}
 	for i := range c.counters.evictions {
 		s.Evictions[EvictCause(i)] = c.counters.evictions[i].Load()

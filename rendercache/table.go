@@ -25,13 +25,10 @@ type table[K comparable, V any] struct {
 	ghosts          ghosts
 }
 
-// shard keeps what hits read, what they write and what others need on cache lines of their own.
+// shard keeps what hits read and what others write on cache lines of their own.
 type shard[K comparable, V any] struct {
 	index index[K, V]
 	_     [48]byte
-
-	hits atomic.Uint64
-	_    [56]byte
 
 	mu sync.RWMutex
 	// residents are the same entries, densely, for random choice and for scans.

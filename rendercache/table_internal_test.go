@@ -3,6 +3,7 @@ package rendercache
 import (
 	"context"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 )
@@ -104,5 +105,21 @@ func TestHiddenEntryIsNotMissed(t *testing.T) {
 	s.mu.Unlock()
 	if !<-found {
 		t.Error("Get missed an entry that was being moved")
+	}
+}
+
+func TestTallyIsExact(t *testing.T) {
+	var x tally
+	var all sync.WaitGroup
+	for range 3 * tallyCells {
+		all.Go(func() {
+			for range 1000 {
+				x.add()
+			}
+		})
+	}
+	all.Wait()
+	if got := x.sum(); got != 3*tallyCells*1000 {
+		t.Errorf("sum %d, want %d", got, 3*tallyCells*1000)
 	}
 }
