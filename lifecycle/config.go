@@ -66,6 +66,10 @@ type Config struct {
 	RelayInterval time.Duration
 	// DeliveryTimeout bounds one delivery. A claimed event is leased for three times as long. Defaults to 20 seconds.
 	DeliveryTimeout time.Duration
+	// EventRetention is how long an event may wait for its receiver. Run gives up older ones, once an hour, and says so in
+	// the log and in the metrics: a notice of last month helps nobody, and what follows it waits behind it. A job to post
+	// is never given up, because a build waits for it. Defaults to for ever.
+	EventRetention time.Duration
 
 	// Retention is how long ended builds and deleted workspaces are kept, if the store is a [Pruner]. Run prunes once an
 	// hour. Defaults to for ever.
@@ -151,6 +155,7 @@ func (c Config) validate(store Store) error {
 		{"DeliveryTimeout", int64(c.DeliveryTimeout)},
 		{"ActivityFlush", int64(c.ActivityFlush)},
 		{"Retention", int64(c.Retention)},
+		{"EventRetention", int64(c.EventRetention)},
 		{"MaxTransitions", int64(c.MaxTransitions)},
 		{"MaxPerTemplate", int64(c.MaxPerTemplate)},
 	} {
@@ -166,6 +171,9 @@ func (c Config) validate(store Store) error {
 	}
 	if _, ok := store.(Pruner); c.Retention > 0 && !ok {
 		return &InvalidError{"Config.Retention", c.Retention, fmt.Sprintf("needs a store that forgets (lifecycle.Pruner); %T does not", store)}
+	}
+	if _, ok := store.(Outbox); c.EventRetention > 0 && !ok {
+		return &InvalidError{"Config.EventRetention", c.EventRetention, fmt.Sprintf("needs a store that keeps events (lifecycle.Outbox); %T does not", store)}
 	}
 	if _, ok := store.(Outbox); c.topics() != 0 && !ok {
 		return &InvalidError{"Config.Poster, Notifier or Auditor", "set", fmt.Sprintf("needs a store that keeps events (lifecycle.Outbox); %T does not", store)}

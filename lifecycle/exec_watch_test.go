@@ -179,6 +179,7 @@ func TestConfigErrors(t *testing.T) {
 		"Config.Granularity":                 {f.store, lifecycle.Config{Granularity: 2 * time.Hour}},
 		"Config.Precise":                     {bare{f.store}, lifecycle.Config{Precise: true}},
 		"Config.Retention":                   {bare{f.store}, lifecycle.Config{Retention: time.Hour}},
+		"Config.EventRetention":              {bare{f.store}, lifecycle.Config{EventRetention: time.Hour}},
 		"Config.Poster, Notifier or Auditor": {bare{f.store}, lifecycle.Config{Notifier: sink}},
 	} {
 		_, err := lifecycle.New(c.store, c.cfg)
@@ -215,6 +216,36 @@ func TestADeadReplicasShare(t *testing.T) {
 	if f.queued(40) != 40 {
 		t.Errorf("%d stops in the end", f.queued(40))
 	}
+}
+
+func (f *fleet) undelivered() int {
+	f.Helper()
+	b, err := f.store.Backlog(f.ctx, time.Now())
+	f.must(err)
+	return b.Events
+}
+
+// Run gives up events that nobody received in time, but no job.
+func TestRunGivesUpEvents(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		f.addDue(1, start)
+		refuse := func(context.Context, lifecycle.Event) error { return errors.New("not now") }
+		registry := prometheus.NewRegistry()
+		_, stop := f.run(lifecycle.Config{
+			Precise: true, EventRetention: 24 * time.Hour, Auditor: refuse, Poster: refuse, Registerer: registry,
+		}, nil)
+		f.stoppedAt(1, time.Minute)
+		const given = `dormouse_events_delivered_total{result="given_up",topic="audit"}`
+		time.Sleep(23 * time.Hour)
+		if n, m := f.undelivered(), gathered(t, registry)[given]; n != 2 || m != 0 {
+			t.Fatalf("%d events before the retention, %v given up; want an entry of the audit log and a job, and none", n, m)
+		}
+		time.Sleep(3 * time.Hour)
+		if n, m := f.undelivered(), gathered(t, registry)[given]; n != 1 || m != 1 {
+			t.Errorf("%d events after the retention, %v given up; want the job, and one", n, m)
+		}
+		f.must(stop())
+	})
 }
 
 // Run forgets what is older than the retention.

@@ -80,8 +80,8 @@ func (e *Executor) Run(ctx context.Context) error {
 	var g sync.WaitGroup
 	g.Go(func() { e.runRelay(ctx) })
 	g.Go(func() { e.runActivity(ctx) })
-	if p, ok := e.store.(Pruner); ok && e.cfg.Retention > 0 {
-		g.Go(func() { e.runPrune(ctx, p) })
+	if e.cfg.Retention > 0 || e.cfg.EventRetention > 0 {
+		g.Go(func() { e.runPrune(ctx) })
 	}
 	if w, ok := e.store.(Watcher); ok && e.cfg.Precise {
 		g.Go(func() { e.runWatch(ctx, w) })

@@ -73,7 +73,7 @@ func newMetrics(namespace string) *metrics {
 		evaluated:   counter("workspaces_evaluated_total", "Workspaces looked at by ticks."),
 		due:         gauge("overdue_workspaces", "Workspaces whose wake had come when the last tick ended."),
 		outbox:      gauge("outbox_events", "Events not delivered yet when the last tick ended."),
-		delivered:   counters("events_delivered_total", "Attempts to deliver events.", "topic", "result"),
+		delivered:   counters("events_delivered_total", "Attempts to deliver events, and events given up.", "topic", "result"),
 	}
 	m.zero()
 	return m
@@ -86,6 +86,9 @@ func (m *metrics) zero() {
 		for _, topic := range allTopics.list() {
 			m.delivered.WithLabelValues(topic.String(), result)
 		}
+	}
+	for _, topic := range mortal.list() {
+		m.delivered.WithLabelValues(topic.String(), givenUp)
 	}
 	for t, reasons := range map[Transition][]Reason{
 		TransitionStart:  {ReasonAutostart},
@@ -150,6 +153,11 @@ func (m *metrics) delivery(t Topic, err error) {
 	}
 	m.delivered.WithLabelValues(t.String(), result).Inc()
 }
+
+// givenUp is the result of an event that nobody received in time.
+const givenUp = "given_up"
+
+func (m *metrics) givenUp(t Topic) { m.delivered.WithLabelValues(t.String(), givenUp).Inc() }
 
 func (m *metrics) tick(s Stats, ended time.Time) {
 	result := "ok"

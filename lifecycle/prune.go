@@ -2,6 +2,8 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -11,22 +13,56 @@ const (
 	prunePage = 500
 )
 
-// runPrune forgets what is older than the retention until ctx ends.
-func (e *Executor) runPrune(ctx context.Context, p Pruner) {
+// mortal are the events that may be given up. A job to post may not: its build waits for it.
+const mortal topicSet = allTopics &^ (1 << TopicPost)
+
+// runPrune forgets what is older than the retentions until ctx ends.
+func (e *Executor) runPrune(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := e.prune(ctx, p); err != nil && ctx.Err() == nil {
+		if err := errors.Join(e.prune(ctx), e.giveUp(ctx)); err != nil && ctx.Err() == nil {
 			e.warn(ctx, "prune", err)
 		}
 		e.pause(ctx, pruneInterval)
 	}
 }
 
-func (e *Executor) prune(ctx context.Context, p Pruner) error {
-	before := stored(e.clock.Now("executor", "prune").Add(-e.cfg.Retention))
+// prune forgets builds and workspaces.
+func (e *Executor) prune(ctx context.Context) error {
+	p, ok := e.store.(Pruner)
+	if !ok || e.cfg.Retention == 0 {
+		return nil
+	}
+	before := e.ago(e.cfg.Retention)
 	for {
 		n, err := p.Prune(ctx, before, prunePage)
 		if err != nil || n < prunePage {
 			return err
 		}
 	}
+}
+
+// giveUp forgets events that nobody received.
+func (e *Executor) giveUp(ctx context.Context) error {
+	outbox, ok := e.store.(Outbox)
+	if !ok || e.cfg.EventRetention == 0 {
+		return nil
+	}
+	before := e.ago(e.cfg.EventRetention)
+	for {
+		events, err := outbox.DropEvents(ctx, before, mortal.list(), prunePage)
+		if err != nil {
+			return fmt.Errorf("give up events: %w", err)
+		}
+		for _, ev := range events {
+			e.metrics.givenUp(ev.Topic)
+			e.cfg.Logger.WarnContext(ctx, "lifecycle: event given up", "event", ev.Key(), "at", ev.At, "attempts", ev.Attempt)
+		}
+		if len(events) < prunePage {
+			return nil
+		}
+	}
+}
+
+func (e *Executor) ago(d time.Duration) time.Time {
+	return stored(e.clock.Now("executor", "prune").Add(-d))
 }

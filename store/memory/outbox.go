@@ -112,13 +112,7 @@ func (o *outbox) settle(l *line, d lifecycle.Delivery) {
 		o.wait(l, micros(d.RetryAt))
 		return
 	}
-	o.count--
-	l.events[0] = lifecycle.Event{}
-	if l.events = l.events[1:]; len(l.events) == 0 {
-		delete(o.lines, l.key)
-		return
-	}
-	o.pushReady(l)
+	o.advance(l)
 }
 
 // ClaimEvents implements [lifecycle.Outbox].
@@ -161,6 +155,61 @@ func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []life
 		}
 	}
 	return nil
+}
+
+// DropEvents implements [lifecycle.Outbox]. O(events).
+func (s *Store) DropEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) ([]lifecycle.Event, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.outbox.before(before, topics)
+	old = old[:min(limit, len(old))]
+	for _, e := range old {
+		s.outbox.drop(s.outbox.lines[lineKey{e.WorkspaceID, e.Topic}])
+	}
+	return old, nil
+}
+
+// before returns the events at the heads of their lines that are older than an instant, in order.
+func (o *outbox) before(at time.Time, topics []lifecycle.Topic) []lifecycle.Event {
+	var old []lifecycle.Event
+	for key, l := range o.lines {
+		if !slices.Contains(topics, key.topic) {
+			continue
+		}
+		for _, e := range l.events {
+			if !e.At.Before(at) {
+				break
+			}
+			old = append(old, e)
+		}
+	}
+	slices.SortFunc(old, func(a, b lifecycle.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	return old
+}
+
+// drop removes the head of a line, whether it waits or is ready; the next one is ready.
+func (o *outbox) drop(l *line) {
+	if head := l.events[0].Seq; o.heads[head] == l {
+		heap.Remove(o.waiting, l.index)
+		delete(o.heads, head)
+	} else {
+		heap.Remove(o.readyOf(l.key.topic), l.index)
+	}
+	o.advance(l)
+}
+
+// advance goes on to the next event of a line that stands in neither heap.
+func (o *outbox) advance(l *line) {
+	o.count--
+	l.events[0] = lifecycle.Event{}
+	if l.events = l.events[1:]; len(l.events) == 0 {
+		delete(o.lines, l.key)
+		return
+	}
+	o.pushReady(l)
 }
 
 func (l *line) setPlace(i int) { l.index = i }

@@ -32,38 +32,78 @@ const claimEventsSQL = `
 
 // ClaimEvents implements [lifecycle.Outbox]. If the answer is lost the events wait for the end of their lease.
 func (s *Store) ClaimEvents(ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) (events []lifecycle.Event, err error) {
-	numbers := make([]int16, len(topics))
-	for i, t := range topics {
-		numbers[i] = int16(t)
-	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, s.sql(claimEventsSQL), numbers, now, now.Add(lease), limit)
+		rows, err := s.pool.Query(ctx, s.sql(claimEventsSQL), topicNumbers(topics), now, now.Add(lease), limit)
 		if err != nil {
 			return err
 		}
-		events, err = pgx.CollectRows(rows, scanEvent)
+		events, err = s.readEvents(ctx, rows)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim events: %w", err)
 	}
-	slices.SortFunc(events, func(a, b lifecycle.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	return events, nil
 }
 
-func scanEvent(row pgx.CollectableRow) (e lifecycle.Event, err error) {
+// readEvents returns the events of rows by number. One that cannot be read, because a later version wrote it, say, is in
+// nobody's way but that of its own workspace and topic: it is leased like the others, or dropped.
+func (s *Store) readEvents(ctx context.Context, rows pgx.Rows) ([]lifecycle.Event, error) {
+	var events []lifecycle.Event
 	var seq int64
 	var attempt int
 	var body []byte
-	if err := row.Scan(&seq, &attempt, (*rawJSON)(&body)); err != nil {
-		return e, err
+	_, err := pgx.ForEachRow(rows, []any{&seq, &attempt, (*rawJSON)(&body)}, func() error {
+		var e lifecycle.Event
+		if err := json.Unmarshal(body, &e); err != nil {
+			s.cfg.Logger.ErrorContext(ctx, "postgres: stored event cannot be read", "seq", seq, "error", err)
+			return nil
+		}
+		e.Seq, e.Attempt = seq, attempt
+		utc(&e.At, &e.DueAt, &e.Until)
+		events = append(events, e)
+		return nil
+	})
+	slices.SortFunc(events, func(a, b lifecycle.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	return events, err
+}
+
+// dropEventsSQL looks at the first events only: they are the oldest, up to the clocks of those who wrote them.
+const dropEventsSQL = `
+	WITH first AS (
+		SELECT e.seq, e.body FROM dormouse.events e
+		WHERE e.topic = ANY ($1::smallint[])
+		ORDER BY e.seq
+		LIMIT $3
+		FOR UPDATE SKIP LOCKED
+	)
+	DELETE FROM dormouse.events e USING first
+	WHERE e.seq = first.seq AND (first.body->>'at')::timestamptz < $2
+	RETURNING e.seq, e.attempt, e.body`
+
+// DropEvents implements [lifecycle.Outbox]. A call whose answer is lost is not repeated: what it dropped would be told to
+// nobody.
+func (s *Store) DropEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) (events []lifecycle.Event, err error) {
+	err = s.do(ctx, once, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, s.sql(dropEventsSQL), topicNumbers(topics), before, limit)
+		if err != nil {
+			return err
+		}
+		events, err = s.readEvents(ctx, rows)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("drop events: %w", err)
 	}
-	if err := json.Unmarshal(body, &e); err != nil {
-		return e, fmt.Errorf("event %d: %w", seq, err)
+	return events, nil
+}
+
+func topicNumbers(topics []lifecycle.Topic) []int16 {
+	numbers := make([]int16, len(topics))
+	for i, t := range topics {
+		numbers[i] = int16(t)
 	}
-	e.Seq, e.Attempt = seq, attempt
-	utc(&e.At, &e.DueAt, &e.Until)
-	return e, nil
+	return numbers
 }
 
 // settleEventsSQL: a delivery without a retry has NULL there.

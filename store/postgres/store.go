@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"sync"
@@ -25,6 +26,8 @@ type Config struct {
 	Schema string
 	// Schedules are the options of every schedule that the store reads. Defaults to the library's policy.
 	Schedules schedule.Options
+	// Logger is told of stored events that cannot be read. Defaults to nobody.
+	Logger *slog.Logger
 }
 
 // Store implements [store.Store] on PostgreSQL. It is safe for concurrent use, and any number of them, in any number of
@@ -66,6 +69,9 @@ func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 	}
 	if cfg.Schema == "" {
 		cfg.Schema = DefaultSchema
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if err := validSchema(cfg.Schema); err != nil {
 		return nil, fmt.Errorf("new PostgreSQL store: %w", err)

@@ -3,9 +3,12 @@ package postgres_test
 import (
 	"context"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
@@ -35,6 +38,37 @@ const emptySQL = `
 	DELETE FROM dormouse.workspaces; DELETE FROM dormouse.templates; DELETE FROM dormouse.owners; DELETE FROM dormouse.marks;
 	DELETE FROM dormouse.events; DELETE FROM dormouse.replicas; DELETE FROM dormouse.jobs; DELETE FROM dormouse.turns;
 	DELETE FROM dormouse.claimed; DELETE FROM dormouse.processes`
+
+// An event that cannot be read is in the way of its own workspace only, and is dropped when it is old.
+func TestUnreadableEvent(t *testing.T) {
+	_, pool := open(t)
+	s, err := postgres.New(pool, postgres.Config{})
+	must(t, err)
+	f := newFleet(t, s, 2)
+	audit := []lifecycle.Topic{lifecycle.TopicAudit}
+	for _, snapshot := range load(t, s, f.ids...) {
+		c := wakeAt(snapshot, epoch)
+		c.Events = []lifecycle.Event{{Topic: lifecycle.TopicAudit, Kind: lifecycle.EventChanged, At: epoch, WorkspaceID: snapshot.Workspace.ID}}
+		_, err := s.Commit(t.Context(), epoch, []lifecycle.Change{c})
+		must(t, err)
+	}
+	exec(t, pool, `UPDATE dormouse.events SET body = '{"topic": "of a later version", "at": "2026-03-02T08:00:00Z"}' WHERE seq = (SELECT min(seq) FROM dormouse.events)`)
+	claimed, err := s.ClaimEvents(t.Context(), epoch, audit, time.Minute, 10)
+	must(t, err)
+	if len(claimed) != 1 || claimed[0].WorkspaceID == uuid.Nil {
+		t.Errorf("claimed %+v, want the one that can be read", claimed)
+	}
+	dropped, err := s.DropEvents(t.Context(), epoch.Add(time.Hour), audit, 10)
+	must(t, err)
+	if len(dropped) != 1 {
+		t.Errorf("dropped %+v, want the one that can be read", dropped)
+	}
+	var left int
+	must(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM dormouse.events`).Scan(&left))
+	if left != 0 {
+		t.Errorf("%d events are left", left)
+	}
+}
 
 func TestConformance(t *testing.T) {
 	pool := pgtest.Pool(t)

@@ -70,20 +70,14 @@ func (t *tx) claimEvents(now time.Time, topics string, lease time.Duration, limi
 	var claimed []lifecycle.Event
 	var leased []int64
 	err := t.query(claimable, func(r rows) error {
-		var seq, attempt int64
-		var body []byte
-		if err := r.Scan(&seq, &attempt, &body); err != nil {
+		e, ok, err := t.scanEvent(r)
+		if err != nil {
 			return err
 		}
-		leased = append(leased, seq)
-		var e lifecycle.Event
-		if err := json.Unmarshal(body, &e); err != nil {
-			// It is leased like the others, so that it is in nobody's way but that of its own workspace and topic.
-			t.s.cfg.Logger.ErrorContext(t.ctx, "sqlite: stored event cannot be read", "seq", seq, "error", err)
-			return nil
+		leased = append(leased, e.Seq)
+		if e.Attempt++; ok {
+			claimed = append(claimed, e)
 		}
-		e.Seq, e.Attempt = seq, int(attempt)+1
-		claimed = append(claimed, e)
 		return nil
 	}, topics, micros(now), limit)
 	if err != nil {
@@ -96,6 +90,71 @@ func (t *tx) claimEvents(now time.Time, topics string, lease time.Duration, limi
 		}
 	}
 	return claimed, nil
+}
+
+// scanEvent reads an event. One that cannot be read, because a later version wrote it, say, is not ok; it has its number
+// and its age all the same, so that it is leased and dropped like the others and is in nobody's way but that of its own
+// workspace and topic.
+func (t *tx) scanEvent(r rows) (e lifecycle.Event, ok bool, err error) {
+	var seq, attempt int64
+	var body []byte
+	if err := r.Scan(&seq, &attempt, &body); err != nil {
+		return e, false, err
+	}
+	unreadable := json.Unmarshal(body, &e)
+	if unreadable != nil {
+		t.s.cfg.Logger.ErrorContext(t.ctx, "sqlite: stored event cannot be read", "seq", seq, "error", unreadable)
+		e = lifecycle.Event{At: ageOf(body)}
+	}
+	e.Seq, e.Attempt = seq, int(attempt)
+	return e, unreadable == nil, nil
+}
+
+// ageOf is when an event that cannot be read was written, zero if even that is not known.
+func ageOf(body []byte) time.Time {
+	var age struct {
+		At time.Time `json:"at"`
+	}
+	_ = json.Unmarshal(body, &age)
+	return age.At
+}
+
+// DropEvents implements [lifecycle.Outbox].
+func (s *Store) DropEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) (old []lifecycle.Event, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		old, err = t.dropEvents(before, topicList(topics), limit)
+		return err
+	})
+	if err != nil {
+		return nil, unavailable(err, "drop events before %v", before)
+	}
+	return old, nil
+}
+
+// dropEvents looks at the first events only: they are the oldest, up to the clocks of those who wrote them.
+func (t *tx) dropEvents(before time.Time, topics string, limit int) ([]lifecycle.Event, error) {
+	var old []lifecycle.Event
+	var dropped []int64
+	const first = `SELECT seq, attempt, body FROM {events} WHERE topic IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?`
+	err := t.query(first, func(r rows) error {
+		e, ok, err := t.scanEvent(r)
+		if e.At.Before(before) && (ok || !e.At.IsZero()) {
+			dropped = append(dropped, e.Seq)
+			if ok {
+				old = append(old, e)
+			}
+		}
+		return err
+	}, topics, limit)
+	if err != nil {
+		return nil, err
+	}
+	for _, seq := range dropped {
+		if _, err := t.exec(`DELETE FROM {events} WHERE seq = ?`, seq); err != nil {
+			return nil, err
+		}
+	}
+	return old, nil
 }
 
 // SettleEvents implements [lifecycle.Outbox].

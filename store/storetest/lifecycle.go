@@ -49,6 +49,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"race of batches", testRaceOfBatches},
 		{"outbox order", testOutboxOrder},
 		{"outbox lease", testOutboxLease},
+		{"outbox age", testOutboxAge},
 		{"outbox race", testOutboxRace},
 		{"next wake", testNextWake},
 		{"history", testHistory},

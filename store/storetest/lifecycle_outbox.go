@@ -96,6 +96,39 @@ func testOutboxLease(f *fixture) {
 	f.rule(slices.Equal(messages(claim(retry)), []string{"one"}), "an event is claimable at its retry")
 }
 
+// testOutboxAge has old and young events of two topics, one of them claimed, and gives up the old ones of one topic.
+func testOutboxAge(f *fixture) {
+	o := skipUnless[lifecycle.Outbox](f)
+	all := f.create(2)
+	a, b := all[0].Workspace.ID, all[1].Workspace.ID
+	f.tell(a, "a1", "a2")
+	f.tell(b, "b1")
+	late := wakeAt(f.load(b), epoch)
+	late.Events = []lifecycle.Event{event(late, lifecycle.TopicNotice, "n1"), event(late, lifecycle.TopicAudit, "b2")}
+	late.Events[1].At = epoch.Add(time.Hour)
+	f.commit(late)
+	claimed, err := o.ClaimEvents(f.ctx, epoch, audit, time.Hour, 1)
+	f.must(err)
+	f.rule(slices.Equal(messages(claimed), []string{"a1"}), "the first event is claimed: got %q", messages(claimed))
+
+	drop := func(before time.Time, limit int) []lifecycle.Event {
+		f.Helper()
+		events, err := o.DropEvents(f.ctx, before, audit, limit)
+		f.must(err)
+		return events
+	}
+	f.rule(len(drop(epoch, 10)) == 0, "an event of the very instant is not old")
+	first := drop(epoch.Add(time.Minute), 2)
+	f.rule(slices.Equal(messages(first), []string{"a1", "a2"}),
+		"DropEvents removes the first old events, claimed or not, at most its limit: got %q", messages(first))
+	f.rule(first[0].Attempt == 1 && first[0].WorkspaceID == a && first[0].At.Equal(epoch), "a dropped event is returned as it was: got %+v", first[0])
+	f.must(o.SettleEvents(f.ctx, epoch, []lifecycle.Delivery{{Seq: first[0].Seq, RetryAt: epoch}})) // whoever had it ignores that
+	f.rule(slices.Equal(messages(drop(epoch.Add(time.Minute), 2)), []string{"b1"}), "the rest follows, and younger ones stay")
+	left, err := o.ClaimEvents(f.ctx, epoch.Add(time.Hour), []lifecycle.Topic{lifecycle.TopicAudit, lifecycle.TopicNotice}, time.Hour, 10)
+	f.must(err)
+	f.rule(slices.Equal(messages(left), []string{"n1", "b2"}), "other topics and younger events stay, and are free: got %q", messages(left))
+}
+
 // testOutboxRace has several relays deliver everything at once.
 func testOutboxRace(f *fixture) {
 	o := skipUnless[lifecycle.Outbox](f)

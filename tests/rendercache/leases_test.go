@@ -191,7 +191,7 @@ func (m *leaseModel) compare(rt *rapid.T) {
 			rt.Fatalf("call %d got %v, the model says %v", call, err, a.err)
 		case errors.Is(a.err, context.Canceled) != errors.Is(err, context.Canceled):
 			rt.Fatalf("call %d got %v, the model says %v", call, err, a.err)
-		case err != nil && a.err == errPlain && !errors.Is(err, errPlain) && !errors.Is(err, rendercache.ErrGoexit) && !errors.As(err, &panicked):
+		case err != nil && errors.Is(a.err, errPlain) && !errors.Is(err, errPlain) && !errors.Is(err, rendercache.ErrGoexit) && !errors.As(err, &panicked):
 			rt.Fatalf("call %d got %v", call, err)
 		case err == nil:
 			want(rt, "value", m.lease[call].Value(), a.share.number)
