@@ -78,7 +78,7 @@ func (c *chaos) fill() {
 	c.must(s.Migrate(ctx))
 	_, err = c.pool.Exec(ctx, checkSchema)
 	c.must(err)
-	t := lifecycle.Template{ID: uuid.New(), OrganizationID: uuid.New(), ActiveVersionID: uuid.New(), Policy: lifecycle.Policy{
+	t := lifecycle.Template{ID: harm.ID(c.random), OrganizationID: harm.ID(c.random), ActiveVersionID: harm.ID(c.random), Policy: lifecycle.Policy{
 		DefaultTTL: 5 * time.Minute, AutostartDays: schedule.AllDays, AllowUserAutostart: true,
 	}}
 	c.must(s.PutTemplate(ctx, worldBegin, t))
@@ -100,7 +100,7 @@ func (c *chaos) workspace(s *postgres.Store, t lifecycle.Template, i int) lifecy
 	cron, err := schedule.Weekly(fmt.Sprintf("CRON_TZ=UTC %d,%d,%d * * * *", minute, minute+20, minute+40))
 	c.must(err)
 	w := lifecycle.Workspace{
-		ID: uuid.New(), OrganizationID: t.OrganizationID, OwnerID: owner(i), TemplateID: t.ID, Name: fmt.Sprintf("a=%d", minute),
+		ID: harm.ID(c.random), OrganizationID: t.OrganizationID, OwnerID: owner(i), TemplateID: t.ID, Name: fmt.Sprintf("a=%d", minute),
 		CreatedAt: worldBegin, Autostart: cron,
 	}
 	c.must(s.CreateWorkspaces(c.Context(), worldBegin, w))
@@ -108,7 +108,7 @@ func (c *chaos) workspace(s *postgres.Store, t lifecycle.Template, i int) lifecy
 	c.must(err)
 	change, err := lifecycle.Request(lifecycle.TransitionStop, uuid.Nil)(found[0], worldBegin)
 	c.must(err)
-	change.Build.ID = uuid.New()
+	change.Build.ID = harm.ID(c.random)
 	change.Job = &lifecycle.Job{
 		ID: change.Build.ID, OrganizationID: w.OrganizationID, OwnerID: w.OwnerID, WorkspaceID: w.ID, BuildNumber: 1,
 		Transition: lifecycle.TransitionStop, CreatedAt: worldBegin,

@@ -114,16 +114,16 @@ func (k *skewTest) deliver(_ context.Context, e lifecycle.Event) error {
 // fill makes workspaces that start three times an hour, each at a minute of its own, and stop five minutes later.
 func (k *skewTest) fill() {
 	ctx := k.Context()
-	t := lifecycle.Template{ID: uuid.New(), OrganizationID: uuid.New(), ActiveVersionID: uuid.New(), Policy: lifecycle.Policy{
+	t := lifecycle.Template{ID: harm.ID(k.random), OrganizationID: harm.ID(k.random), ActiveVersionID: harm.ID(k.random), Policy: lifecycle.Policy{
 		DefaultTTL: 5 * time.Minute, AutostartDays: schedule.AllDays, AllowUserAutostart: true,
 	}}
 	k.must(k.s.PutTemplate(ctx, worldBegin, t))
-	owner := lifecycle.Owner{ID: uuid.New()}
+	owner := lifecycle.Owner{ID: harm.ID(k.random)}
 	k.must(k.s.PutOwner(ctx, worldBegin, owner))
 	for i := range skewed {
 		cron, err := schedule.Weekly(fmt.Sprintf("CRON_TZ=UTC %d,%d,%d * * * *", i, i+20, i+40))
 		k.must(err)
-		w := lifecycle.NewWorkspace(uuid.New(), t, owner.ID, fmt.Sprint(i), worldBegin)
+		w := lifecycle.NewWorkspace(harm.ID(k.random), t, owner.ID, fmt.Sprint(i), worldBegin)
 		w.Autostart = cron
 		k.must(k.s.CreateWorkspaces(ctx, worldBegin, w))
 		k.ids, k.minute[w.ID] = append(k.ids, w.ID), i

@@ -10,6 +10,7 @@
 package harm
 
 import (
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -19,12 +20,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Duration is how long to do harm.
 var Duration = flag.Duration("harm.duration", defaultDuration(os.Getenv("CI")), "how long to do harm")
 
-var seed = flag.Uint64("harm.seed", 0, "what decides when which harm is done; 0 for a new one")
+var seed = flag.Uint64("harm.seed", 0, "what decides when which harm is done, and to which ids; 0 for a new one")
 
 // defaultDuration is short for people, who wait for it, and long enough for many losses where machines do. Every CI system
 // sets CI.
@@ -55,4 +58,12 @@ func Random(t *testing.T) *rand.Rand {
 	fmt.Fprintf(os.Stderr, "%s again: go test -race -timeout 0 ./tests/%s -run '^%s$' -harm.duration %v -harm.seed %d\n",
 		t.Name(), filepath.Base(folder), name, *Duration, chosen())
 	return rand.New(rand.NewPCG(chosen(), 0))
+}
+
+// ID returns an id that the seed decides, for what is spread by its id.
+func ID(random *rand.Rand) (id uuid.UUID) {
+	binary.BigEndian.PutUint64(id[:8], random.Uint64())
+	binary.BigEndian.PutUint64(id[8:], random.Uint64())
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80 // version 4
+	return id
 }
