@@ -14,7 +14,8 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// sqliteBatches are the sizes that a host may want to choose among, beside the one that the store chooses.
+// sqliteBatches are the sizes that a host may want to choose among, beside the one that the store chooses; measured at full
+// size, where they matter.
 var sqliteBatches = []int{100, 250, 1000}
 
 // sqliteFigures compares a tick on SQLite, with all it reads, decides and commits in batches, with one transaction that
@@ -41,6 +42,9 @@ func sqliteFigures(ctx context.Context, r *figure.Recorder) error {
 	}
 	if err := b.figures(ctx, r, name, rounds); err != nil {
 		return err
+	}
+	if !r.Full {
+		return nil
 	}
 	for _, b.batch = range sqliteBatches {
 		if err := b.figures(ctx, r, name, rounds); err != nil {
