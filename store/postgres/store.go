@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -67,6 +68,9 @@ func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 	if pool == nil {
 		return nil, &lifecycle.InvalidError{Field: "pool", Value: nil, Rule: "is required"}
 	}
+	if err := validMode(pool.Config().ConnConfig.DefaultQueryExecMode); err != nil {
+		return nil, fmt.Errorf("new PostgreSQL store: %w", err)
+	}
 	if cfg.Schema == "" {
 		cfg.Schema = DefaultSchema
 	}
@@ -77,6 +81,19 @@ func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("new PostgreSQL store: %w", err)
 	}
 	return &Store{pool: pool, cfg: cfg, schedules: schedule.Interner{Options: cfg.Schedules}}, nil
+}
+
+// validMode refuses the modes in which pgx does not ask the server for the types of a statement: it cannot encode ids and
+// lists then.
+func validMode(mode pgx.QueryExecMode) error {
+	switch mode {
+	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol:
+		return &lifecycle.InvalidError{
+			Field: "pool: DefaultQueryExecMode", Value: mode.String(),
+			Rule: "must describe statements: cache_statement, or behind a pooler that knows no prepared statements cache_describe or describe_exec",
+		}
+	}
+	return nil
 }
 
 // schemaName is what needs no quotes in SQL, and no escaping anywhere else.

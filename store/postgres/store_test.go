@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -70,8 +71,25 @@ func TestUnreadableEvent(t *testing.T) {
 	}
 }
 
-func TestConformance(t *testing.T) {
-	pool := pgtest.Pool(t)
+// inMode returns a pool to the same database that makes statements in another way.
+func inMode(t testing.TB, pool *pgxpool.Pool, mode pgx.QueryExecMode) *pgxpool.Pool {
+	t.Helper()
+	cfg := pool.Config()
+	cfg.ConnConfig.DefaultQueryExecMode = mode
+	other, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(other.Close)
+	return other
+}
+
+// Behind a pooler of transactions there may be no prepared statements.
+func TestConformanceWithoutPreparedStatements(t *testing.T) {
+	conform(t, inMode(t, pgtest.Pool(t), pgx.QueryExecModeCacheDescribe))
+}
+
+func TestConformance(t *testing.T) { conform(t, pgtest.Pool(t)) }
+
+func conform(t *testing.T, pool *pgxpool.Pool) {
 	storetest.Run(t, func(t *testing.T) store.Store {
 		t.Cleanup(func() {
 			if _, err := pool.Exec(context.Background(), emptySQL); err != nil {
