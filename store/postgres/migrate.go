@@ -76,7 +76,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 // up migrates on connections of its own, one of which holds a lock meanwhile. The lock belongs to the session, so it ends
 // with a process that dies. goose's own lock is not used: it does not cover the creation of the schema and of its table.
 func (s *Store) up(ctx context.Context) error {
-	cfg := s.pool.Config()
+	cfg := s.cfg.Direct.Config()
 	var options []stdlib.OptionOpenDB
 	if cfg.BeforeConnect != nil {
 		options = append(options, stdlib.OptionBeforeConnect(cfg.BeforeConnect))

@@ -24,13 +24,13 @@ type Pubsub struct {
 var _ acquirer.Pubsub = (*Pubsub)(nil)
 
 // NewPubsub returns a pubsub between all processes that name the same schema in a database. Its connections are made like
-// those of the pool, but are not of it. It connects when it is used; call [Pubsub.Close] at the end.
+// those of Config.Direct, or else of the pool, but are not of it. It connects when it is used; call [Pubsub.Close] at the end.
 func NewPubsub(pool *pgxpool.Pool, cfg Config) (*Pubsub, error) {
 	s, err := New(pool, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Pubsub{pool: pool, channel: s.cfg.Schema + "_jobs", sending: make(chan struct{}, 1)}, nil
+	return &Pubsub{pool: s.cfg.Direct, channel: s.cfg.Schema + "_jobs", sending: make(chan struct{}, 1)}, nil
 }
 
 // Publish implements [acquirer.Pubsub]. A connection that turns out to be broken is replaced once.

@@ -131,3 +131,36 @@ func TestPubsubEndsWithItsContext(t *testing.T) {
 		t.Errorf("Publish under a context that has ended returned %v", err)
 	}
 }
+
+// Behind a pooler, connections that listen or hold a lock are made past it.
+func TestDirect(t *testing.T) {
+	pooled := pgtest.Empty(t)
+	way := pooled.Config()
+	way.ConnConfig.RuntimeParams["application_name"] = "direct"
+	direct, err := pgxpool.NewWithConfig(t.Context(), way)
+	must(t, err)
+	t.Cleanup(direct.Close)
+	deaf := pooled.Config()
+	deaf.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on" // a migration through it would fail
+	pool, err := pgxpool.NewWithConfig(t.Context(), deaf)
+	must(t, err)
+	t.Cleanup(pool.Close)
+	cfg := postgres.Config{Direct: direct}
+	s, err := postgres.New(pool, cfg)
+	must(t, err)
+	must(t, s.Migrate(t.Context()))
+
+	ctx, cancel := context.WithCancel(t.Context())
+	watching, ended := make(chan struct{}, 10), make(chan error, 1)
+	go func() { ended <- s.WatchWakes(ctx, func() { watching <- struct{}{} }) }()
+	<-watching
+	listening(t, newPubsub(t, pool, cfg))
+	var n int
+	must(t, pooled.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'direct' AND query LIKE 'LISTEN%'`).Scan(&n))
+	if n != 2 {
+		t.Errorf("%d of two listeners go past the pooler", n)
+	}
+	cancel()
+	<-ended
+}

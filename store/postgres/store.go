@@ -27,6 +27,9 @@ type Config struct {
 	Schema string
 	// Schedules are the options of every schedule that the store reads. Defaults to the library's policy.
 	Schedules schedule.Options
+	// Direct is a way past a pooler of transactions, for connections that Migrate, WatchWakes and [Pubsub] make for
+	// themselves, because they listen or hold a lock. Only its configuration is used. Defaults to the store's own pool.
+	Direct *pgxpool.Pool
 	// Logger is told of stored events that cannot be read. Defaults to nobody.
 	Logger *slog.Logger
 }
@@ -73,6 +76,9 @@ func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 	}
 	if cfg.Schema == "" {
 		cfg.Schema = DefaultSchema
+	}
+	if cfg.Direct == nil {
+		cfg.Direct = pool
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -60,7 +60,7 @@ func (s *Store) WatchWakes(ctx context.Context, wake func()) error {
 	ring, closed := s.wakes.open()
 	defer closed()
 	g.Go(func() { s.announce(ctx, ring) })
-	return listen(ctx, s.pool, s.wakeChannel(), wake, func(string) { wake() })
+	return listen(ctx, s.cfg.Direct, s.wakeChannel(), wake, func(string) { wake() })
 }
 
 // announce publishes each ring, those that come close together as one, the last of them for sure. An announcement that
