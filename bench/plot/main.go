@@ -1,18 +1,18 @@
-// Command plot draws the figures of a suite against their targets, from the program's JSON lines:
+// Command plot draws figures as bars, from the program's lines of JSON:
 //
 //	go run ./bench -only tick/ -json | go run ./bench/plot -prefix tick/ -title "Ticks" > docs/performance/tick.svg
 //
-// Each bar is how much of its target a figure uses, on a logarithmic scale; what ends left of the line is met.
+// Figures of all kinds are drawn by how much of its target each uses, on a logarithmic scale: what ends left of the line is
+// met. With -values, figures of one unit are drawn by their value, with a mark where each has to be.
 package main
 
 import (
-	"bufio"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"html"
 	"io"
-	"math"
 	"os"
 	"strings"
 
@@ -22,85 +22,80 @@ import (
 func main() {
 	prefix := flag.String("prefix", "", "which figures to draw, by the beginning of their name")
 	title := flag.String("title", "", "what stands above")
+	values := flag.Bool("values", false, "draw values instead of parts of targets")
 	flag.Parse()
-	if err := run(os.Stdin, os.Stdout, *prefix, *title); err != nil {
+	bars := targets
+	if *values {
+		bars = valued
+	}
+	if err := run(os.Stdin, os.Stdout, *prefix, *title, bars); err != nil {
 		fmt.Fprintln(os.Stderr, "plot:", err)
 		os.Exit(1)
 	}
 }
 
-func run(in io.Reader, out io.Writer, prefix, title string) error {
+// bars draws the figures below a height and returns how much height that took. Names are without the prefix.
+type bars func(b *strings.Builder, figures []figure.Figure, top int) int
+
+func run(in io.Reader, out io.Writer, prefix, title string, draw bars) error {
 	figures, err := read(in, prefix)
 	if err != nil {
 		return err
 	}
 	if len(figures) == 0 {
-		return fmt.Errorf("no figure with a target begins with %q", prefix)
+		return fmt.Errorf("no figure begins with %q", prefix)
 	}
-	_, err = io.WriteString(out, draw(figures, prefix, title))
+	var body strings.Builder
+	height := top + draw(&body, figures, top)
+	title = html.EscapeString(title)
+	_, err = fmt.Fprintf(out, frame, width, height, width, height, title, title, body.String())
 	return err
 }
 
-// read returns the figures that have a target other than none at all.
 func read(in io.Reader, prefix string) (figures []figure.Figure, err error) {
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
+	for d := json.NewDecoder(in); ; {
 		var f figure.Figure
-		if err := json.Unmarshal(lines.Bytes(), &f); err != nil {
-			return nil, err
+		switch err := d.Decode(&f); {
+		case errors.Is(err, io.EOF):
+			return figures, nil
+		case err != nil:
+			return nil, fmt.Errorf("read figures: %w", err)
 		}
-		if f.Reach > 0 && strings.HasPrefix(f.Name, prefix) {
+		var ours bool
+		if f.Name, ours = strings.CutPrefix(f.Name, prefix); ours {
 			figures = append(figures, f)
 		}
 	}
-	return figures, lines.Err()
 }
 
-const (
-	row, left, width = 20, 190, 400
-	top              = 44
-	target           = left + 3*width/4
-	decades          = 2.5 // shown to the left of the target
-)
+// The picture's measures, in pixels.
+const width, top = 720, 44
 
-const style = `<style>text{font:12px system-ui,sans-serif;fill:#333}.t{font-size:15px;font-weight:600}.b{fill:#0b6bcb}` +
-	`.n{fill:#c2410c}.m{stroke:#333;stroke-width:2}@media(prefers-color-scheme:dark){text{fill:#ddd}.m{stroke:#ddd}}</style>`
+const frame = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">
+<style>text{font:12px system-ui,sans-serif;fill:#333}.t{font-size:15px;font-weight:600}.b{fill:#0b6bcb}.n{fill:#c2410c}` +
+	`.p{fill:#7c8aa0}.m{stroke:#333;stroke-width:2}@media(prefers-color-scheme:dark){text{fill:#ddd}.m{stroke:#ddd}}</style>
+<text class="t" x="8" y="24">%s</text>
+%s</svg>
+`
 
-func draw(figures []figure.Figure, prefix, title string) string {
-	var b strings.Builder
-	height := top + row*len(figures) + 28
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 %d" width="720" height="%d" role="img" aria-label="%s">`,
-		height, height, html.EscapeString(title))
-	fmt.Fprintf(&b, style+`<text class="t" x="8" y="24">%s</text>`, html.EscapeString(title))
-	for i, f := range figures {
-		bar(&b, f, strings.TrimPrefix(f.Name, prefix), top+i*row)
+// class is blue where a figure is met, orange where not, grey without a target.
+func class(f figure.Figure) string {
+	switch {
+	case !gated(f):
+		return "p"
+	case !f.Met:
+		return "n"
 	}
-	end := top + row*len(figures)
-	fmt.Fprintf(&b, `<line class="m" x1="%d" x2="%d" y1="%d" y2="%d"/>`, target, target, top-6, end)
-	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle">target</text></svg>`, target, end+18)
-	return b.String() + "\n"
+	return "b"
 }
 
-// bar draws one figure: blue where it is met, orange where not.
-func bar(b *strings.Builder, f figure.Figure, name string, y int) {
-	used := f.Value / f.Reach
-	if !f.Less {
-		used = f.Reach / f.Value
-	}
-	end := float64(left)
-	if used > 0 {
-		end = min(max(left+2, target+math.Log10(used)*(target-left)/decades), left+width)
-	}
-	class := "b"
-	if !f.Met {
-		class = "n"
-	}
-	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">%s</text>`, left-8, y+11, html.EscapeString(name))
-	fmt.Fprintf(b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"><title>%s</title></rect>`,
-		class, left, y, end-left, row-6, html.EscapeString(f.Note))
-	sign := "at least"
-	if f.Less {
-		sign = "at most"
-	}
-	fmt.Fprintf(b, `<text x="%.1f" y="%d">%.4g %s, %s %g</text>`, max(end, target)+6, y+11, f.Value, html.EscapeString(f.Unit), sign, f.Reach)
+func gated(f figure.Figure) bool { return f.Reach != 0 || f.Less }
+
+func bar(b *strings.Builder, f figure.Figure, from, to float64, y int) {
+	fmt.Fprintf(b, `<rect class="%s" x="%.1f" y="%d" width="%.1f" height="14" rx="2"><title>%s</title></rect>`,
+		class(f), from, y, max(0, to-from), html.EscapeString(f.Note))
+}
+
+func label(b *strings.Builder, right int, name string, y int) {
+	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">%s</text>`, right, y+11, html.EscapeString(name))
 }
