@@ -9,7 +9,7 @@ import (
 const (
 	cleanupTag = "render-cache-cleanup"
 
-	// scanSlice bounds how long the clean-up holds a shard's read lock: a writer waits for it and new readers wait
+	// scanSlice bounds how long the clean-up holds a shard's read lock: a writer waits for it, and whoever misses waits
 	// for the writer. deadSlice bounds the write lock.
 	scanSlice = 1024
 	deadSlice = 64
