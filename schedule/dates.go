@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"sort"
@@ -55,6 +56,19 @@ func ParseDates(text string) (*Dates, error) {
 		return nil, err
 	}
 	return newDates(loc, runs), nil
+}
+
+// ReadDates is [ParseDates] for stores. It never fails: a text that cannot be read
+// becomes [UnusableDates]. An empty text is nil.
+func ReadDates(text string) *Dates {
+	if text == "" {
+		return nil
+	}
+	d, err := ParseDates(text)
+	if err != nil {
+		return UnusableDates(text, fmt.Errorf("stored dates: %w", err))
+	}
+	return d
 }
 
 // UnusableDates stands for a stored text that cannot be read because of err, and

@@ -69,6 +69,21 @@ func TestDatesCover(t *testing.T) {
 }
 
 // What cannot be read covers everything, and is written back as it was.
+// Stores read with this, which never fails.
+func TestReadDates(t *testing.T) {
+	t.Parallel()
+	if d := schedule.ReadDates(""); d != nil {
+		t.Errorf("empty text: %v, want nil", d)
+	}
+	if d := schedule.ReadDates("2026-12-24"); d.Err() != nil || d.String() != "UTC 2026-12-24" {
+		t.Errorf("%q, error %v", d, d.Err())
+	}
+	const text = "Mars/Olympus 2026-12-24"
+	if d := schedule.ReadDates(text); d.Err() == nil || d.String() != text {
+		t.Errorf("%q, error %v; want the text and an error", d, d.Err())
+	}
+}
+
 func TestUnusableDates(t *testing.T) {
 	t.Parallel()
 	const text = "Mars/Olympus 2026-12-24"

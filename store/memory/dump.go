@@ -17,15 +17,27 @@ const dumpVersion = 1
 
 // entryRow is one line of a dump; exactly one field is set.
 type entryRow struct {
-	Version   int                 `json:"dormouse,omitempty"`
-	Template  *lifecycle.Template `json:"template,omitempty"`
-	Owner     *ownerRow           `json:"owner,omitempty"`
-	Workspace *workspaceRow       `json:"workspace,omitempty"`
-	Events    *eventsRow          `json:"events,omitempty"`
-	Seq       int64               `json:"seq,omitempty"`
+	Version   int           `json:"dormouse,omitempty"`
+	Template  *templateRow  `json:"template,omitempty"`
+	Owner     *ownerRow     `json:"owner,omitempty"`
+	Workspace *workspaceRow `json:"workspace,omitempty"`
+	Events    *eventsRow    `json:"events,omitempty"`
+	Seq       int64         `json:"seq,omitempty"`
 	jobLines
 	// End counts the lines before it, so that a dump that was cut off is noticed.
 	End int `json:"end,omitempty"`
+}
+
+// templateRow is a template with its holidays as text, which hides the embedded ones: dates that cannot be read here are
+// no reason to refuse the dump.
+type templateRow struct {
+	lifecycle.Template
+	Policy policyRow
+}
+
+type policyRow struct {
+	lifecycle.Policy
+	Holidays string
 }
 
 // ownerRow is an owner with its schedule as text, which hides the embedded one.
@@ -81,7 +93,8 @@ func (s *Store) collect(w io.Writer) error {
 	d := &dumper{enc: json.NewEncoder(w)}
 	d.row(entryRow{Version: dumpVersion})
 	for i := range s.templates.rows {
-		d.row(entryRow{Template: &s.templates.rows[i].Template})
+		t := s.templates.rows[i].Template
+		d.row(entryRow{Template: &templateRow{t, policyRow{t.Policy, t.Policy.Holidays.String()}}})
 	}
 	for i := range s.owners.rows {
 		o := s.owners.rows[i].Owner
@@ -146,7 +159,10 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 	case n == 1 && row.Version != dumpVersion:
 		return fmt.Errorf("version %d: this is no dump of version %d", row.Version, dumpVersion)
 	case row.Template != nil:
-		s.templates.put(row.Template.ID).Template = *row.Template
+		t := row.Template.Template
+		t.Policy = row.Template.Policy.Policy
+		t.Policy.Holidays = schedule.ReadDates(row.Template.Policy.Holidays)
+		s.templates.put(t.ID).Template = t
 	case row.Owner != nil:
 		o := row.Owner.Owner
 		o.QuietHours = schedules.Daily(row.Owner.QuietHours)

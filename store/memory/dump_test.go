@@ -89,6 +89,29 @@ func lines(t *testing.T, s *memory.Store) string {
 	return strings.Join(all, "\n")
 }
 
+// Dates that somebody could read once, and this machine cannot, hold back their own template and nothing else.
+func TestRestoreOfUnusableHolidays(t *testing.T) {
+	const text = "Mars/Olympus 2026-12-24"
+	s, _ := lived(t)
+	id := uuid.New()
+	must(t, s.PutTemplate(t.Context(), monday, lifecycle.Template{ID: id, Policy: lifecycle.Policy{Holidays: schedule.ReadDates(text)}}))
+	var b bytes.Buffer
+	must(t, s.Dump(&b))
+	r, err := memory.Restore(&b, nil)
+	must(t, err)
+	if got, want := lines(t, r), lines(t, s); got != want {
+		t.Errorf("a restored store dumps differently:\n%s\nwant\n%s", got, want)
+	}
+	w := lifecycle.Workspace{ID: uuid.New(), TemplateID: id, CreatedAt: monday}
+	must(t, r.PutOwner(t.Context(), monday, lifecycle.Owner{}))
+	must(t, r.CreateWorkspaces(t.Context(), monday, w))
+	found, err := r.Load(t.Context(), w.ID)
+	must(t, err)
+	if d := found[0].Template.Policy.Holidays; d.Err() == nil || d.String() != text {
+		t.Errorf("holidays %q, error %v; want them as they were, unusable", d, d.Err())
+	}
+}
+
 func TestDumpAndRestore(t *testing.T) {
 	s, ids := lived(t)
 	var b bytes.Buffer

@@ -64,12 +64,8 @@ func decodePolicy(text []byte) lifecycle.Policy {
 		MaxLateness: j.MaxLateness, ExtendAtAutostart: j.ExtendAtAutostart, Jitter: j.Jitter,
 		Retry: lifecycle.Retry{Max: j.RetryMax, Initial: j.RetryInitial, MaxInterval: j.RetryMaxInterval},
 	}
-	if j.Holidays == nil {
-		return p
-	}
-	var err error
-	if p.Holidays, err = schedule.ParseDates(*j.Holidays); err != nil {
-		p.Holidays = schedule.UnusableDates(*j.Holidays, fmt.Errorf("stored policy: %w", err))
+	if j.Holidays != nil {
+		p.Holidays = schedule.ReadDates(*j.Holidays)
 	}
 	return p
 }

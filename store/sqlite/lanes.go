@@ -10,6 +10,9 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer"
 )
 
+// maxLanes bounds how many lanes are remembered; beyond it they are all forgotten and read again.
+const maxLanes = 65536
+
 // laneCache keeps the numbers of the lanes that are known to be committed. A lane never changes and is never deleted, so
 // nothing in it is ever wrong.
 type laneCache struct {
@@ -38,7 +41,7 @@ func (c *laneCache) learn(numbers map[acquirer.Lane]int64) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.numbers == nil {
+	if c.numbers == nil || len(c.numbers) >= maxLanes {
 		c.numbers, c.lanes = map[acquirer.Lane]int64{}, map[int64]acquirer.Lane{}
 	}
 	maps.Copy(c.numbers, numbers)

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -77,7 +76,7 @@ func (s *Store) template(ctx context.Context, id uuid.UUID) (k keptTemplate, ok 
 		*d = time.Duration(durations[i])
 	}
 	p.AutostartDays, p.Requirement.Days = schedule.Days(days), schedule.Days(requirement)
-	p.Holidays = readDates(holidays)
+	p.Holidays = schedule.ReadDates(holidays)
 	return k, ok, err
 }
 
@@ -87,19 +86,6 @@ func policyDurations(p *lifecycle.Policy) [10]*time.Duration {
 		&p.DefaultTTL, &p.ActivityBump, &p.FailureTTL, &p.TimeTilDormant, &p.TimeTilAutodelete, &p.ReminderLead,
 		&p.MaxLateness, &p.Jitter, &p.Retry.Initial, &p.Retry.MaxInterval,
 	}
-}
-
-// readDates never fails: dates that cannot be read are an error of the workspaces that need them, and of no other
-// template.
-func readDates(text string) *schedule.Dates {
-	if text == "" {
-		return nil
-	}
-	dates, err := schedule.ParseDates(text)
-	if err != nil {
-		return schedule.UnusableDates(text, fmt.Errorf("stored holidays: %w", err))
-	}
-	return dates
 }
 
 // PutTemplate implements [lifecycle.Registry].
