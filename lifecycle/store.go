@@ -152,9 +152,9 @@ type Outbox interface {
 	// SettleEvents ends claims: an event delivered is removed, the others are claimable from RetryAt on. An event that is
 	// no longer there is ignored.
 	SettleEvents(ctx context.Context, now time.Time, deliveries []Delivery) error
-	// DropEvents removes events of the given topics whose At is before an instant, claimed or not, those with the lowest
-	// Seq first and at most limit, and returns them. It may look at the first limit events only, so that an old one behind
-	// younger ones stays until those are old. Fewer than limit mean that the first that are left are young.
+	// DropEvents removes events of the given topics whose At is before an instant, claimed or not and at most limit, and
+	// returns them by Seq. Of a workspace and topic it removes the first ones. It may look at the first limit events only,
+	// so that an old one behind younger ones stays until those are old. Fewer than limit mean that it is done for now.
 	DropEvents(ctx context.Context, before time.Time, topics []Topic, limit int) ([]Event, error)
 }
 

@@ -122,10 +122,10 @@ func (t *table[K, V]) demote(s *shard[K, V], e *entry[K, V]) (waiting *entry[K, 
 	waiting = &entry[K, V]{key: e.key}
 	waiting.stamp.set(e.stamp.get())
 	waiting.flight.Store(e.flight.Load())
-	was := e.state()
-	t.exchange(s, e, waiting)
 	waiting.flight.Load().waiters--
-	return waiting, t.discount(e, was, EvictExpired)
+	gone = t.discount(e, EvictExpired)
+	t.exchange(s, e, waiting)
+	return waiting, gone
 }
 
 // launch runs a render for an entry. The shard's lock is held.
@@ -248,14 +248,15 @@ func (t *table[K, V]) fill(e *entry[K, V], o outcome[V], now int64, as state) {
 	t.count(e.weight)
 }
 
-// renew puts a new entry with the refreshed value in the place of the old one, and returns both.
+// renew puts a new entry with the refreshed value in the place of the old one, and returns both. The old one leaves the
+// totals first: the two together could pass a limit, and somebody else would evict for it.
 func (t *table[K, V]) renew(s *shard[K, V], old *entry[K, V], o outcome[V], now int64) (e *entry[K, V], gone departed[K, V]) {
 	e = &entry[K, V]{key: old.key}
 	e.stamp.set(old.stamp.get())
+	gone = t.discount(old, EvictReplaced)
 	t.fill(e, o, now, refreshed)
-	was := old.state()
 	t.exchange(s, old, e)
-	return e, t.discount(old, was, EvictReplaced)
+	return e, gone
 }
 
 // await waits for a flight and gives it up when ctx ends first.

@@ -88,26 +88,28 @@ func (t *table[K, V]) count(weight int64) {
 // remove takes an entry out and returns what the hook must be told. A refresh behind it is given up; a render that
 // callers wait for goes on, but can no longer be stored. The shard's lock is held.
 func (t *table[K, V]) remove(s *shard[K, V], e *entry[K, V], why EvictCause) departed[K, V] {
-	hash, was := t.hash(e.key), e.state()
 	if e.refreshing() {
 		e.flight.Load().leave()
 	}
+	gone := t.discount(e, why)
 	e.turn(removed)
+	hash := t.hash(e.key)
 	s.index.drop(hash, e)
 	t.unlink(s, e)
 	t.vacate(s, e)
 	t.ghosts.remember(hash, why.miss())
-	if was == loading {
-		return departed[K, V]{}
-	}
-	return t.discount(e, was, why)
+	return gone
 }
 
-// discount takes an entry out of the totals and returns what the hook must be told.
-func (t *table[K, V]) discount(e *entry[K, V], was state, why EvictCause) departed[K, V] {
+// discount takes an entry that is about to leave out of the totals and returns what the hook must be told: nothing of a
+// key that was only being rendered.
+func (t *table[K, V]) discount(e *entry[K, V], why EvictCause) departed[K, V] {
+	if e.state() == loading {
+		return departed[K, V]{}
+	}
 	t.entries.Add(-1)
 	t.weight.Add(-e.weight)
-	return departed[K, V]{key: e.key, value: e.value, cause: why, valued: was.valued(), counted: true}
+	return departed[K, V]{key: e.key, value: e.value, cause: why, valued: e.state().valued(), counted: true}
 }
 
 // vacate fills the entry's slot with the last resident.

@@ -66,7 +66,12 @@ func postgresFigures(ctx context.Context, r *figure.Recorder) error {
 	}
 	defer stop()
 	for i, p := range parts {
-		parts[i].run = func(ctx context.Context) error { return errors.Join(b.begin(ctx), p.run(ctx)) }
+		parts[i].run = func(ctx context.Context) error {
+			if err := b.begin(ctx); err != nil {
+				return err
+			}
+			return p.run(ctx)
+		}
 	}
 	return runParts(ctx, r, parts)
 }

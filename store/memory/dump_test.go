@@ -89,12 +89,9 @@ func lines(t *testing.T, s *memory.Store) string {
 	return strings.Join(all, "\n")
 }
 
-// Dates that somebody could read once, and this machine cannot, hold back their own template and nothing else.
-func TestRestoreOfUnusableHolidays(t *testing.T) {
-	const text = "Mars/Olympus 2026-12-24"
-	s, _ := lived(t)
-	id := uuid.New()
-	must(t, s.PutTemplate(t.Context(), monday, lifecycle.Template{ID: id, Policy: lifecycle.Policy{Holidays: schedule.ReadDates(text)}}))
+// restored returns what a dump of the store restores, and sees that it dumps the same.
+func restored(t *testing.T, s *memory.Store) *memory.Store {
+	t.Helper()
 	var b bytes.Buffer
 	must(t, s.Dump(&b))
 	r, err := memory.Restore(&b, nil)
@@ -102,6 +99,16 @@ func TestRestoreOfUnusableHolidays(t *testing.T) {
 	if got, want := lines(t, r), lines(t, s); got != want {
 		t.Errorf("a restored store dumps differently:\n%s\nwant\n%s", got, want)
 	}
+	return r
+}
+
+// Dates that somebody could read once, and this machine cannot, hold back their own template and nothing else.
+func TestRestoreOfUnusableHolidays(t *testing.T) {
+	const text = "Mars/Olympus 2026-12-24"
+	s, _ := lived(t)
+	id := uuid.New()
+	must(t, s.PutTemplate(t.Context(), monday, lifecycle.Template{ID: id, Policy: lifecycle.Policy{Holidays: schedule.ReadDates(text)}}))
+	r := restored(t, s)
 	w := lifecycle.Workspace{ID: uuid.New(), TemplateID: id, CreatedAt: monday}
 	must(t, r.PutOwner(t.Context(), monday, lifecycle.Owner{}))
 	must(t, r.CreateWorkspaces(t.Context(), monday, w))
@@ -114,13 +121,7 @@ func TestRestoreOfUnusableHolidays(t *testing.T) {
 
 func TestDumpAndRestore(t *testing.T) {
 	s, ids := lived(t)
-	var b bytes.Buffer
-	must(t, s.Dump(&b))
-	r, err := memory.Restore(&b, nil)
-	must(t, err)
-	if got, want := lines(t, r), lines(t, s); got != want {
-		t.Errorf("a restored store dumps differently:\n%s\nwant\n%s", got, want)
-	}
+	r := restored(t, s)
 	for _, id := range ids {
 		was, err := s.Load(t.Context(), id)
 		must(t, err)

@@ -157,37 +157,28 @@ func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []life
 	return nil
 }
 
-// DropEvents implements [lifecycle.Outbox]. O(events).
+// DropEvents implements [lifecycle.Outbox]. O(limit + workspaces with events).
 func (s *Store) DropEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) ([]lifecycle.Event, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.outbox.before(before, topics)
-	old = old[:min(limit, len(old))]
-	for _, e := range old {
-		s.outbox.drop(s.outbox.lines[lineKey{e.WorkspaceID, e.Topic}])
-	}
-	return old, nil
-}
-
-// before returns the events at the heads of their lines that are older than an instant, in order.
-func (o *outbox) before(at time.Time, topics []lifecycle.Topic) []lifecycle.Event {
 	var old []lifecycle.Event
-	for key, l := range o.lines {
+	for key, l := range s.outbox.lines {
 		if !slices.Contains(topics, key.topic) {
 			continue
 		}
-		for _, e := range l.events {
-			if !e.At.Before(at) {
-				break
-			}
-			old = append(old, e)
+		for len(l.events) > 0 && l.events[0].At.Before(before) && len(old) < limit {
+			old = append(old, l.events[0])
+			s.outbox.drop(l)
+		}
+		if len(old) == limit {
+			break
 		}
 	}
 	slices.SortFunc(old, func(a, b lifecycle.Event) int { return cmp.Compare(a.Seq, b.Seq) })
-	return old
+	return old, nil
 }
 
 // drop removes the head of a line, whether it waits or is ready; the next one is ready.

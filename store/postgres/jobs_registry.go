@@ -86,9 +86,11 @@ func readPulse(results pgx.BatchResults) (acquirer.Pulse, error) {
 	if err != nil {
 		return pulse, err
 	}
-	return pulse, readRunning(results, &pulse)
+	err = readRunning(results, &pulse)
+	return pulse, err
 }
 
+// readRunning reads the last answer of a beat into a pulse that has its processes.
 func readRunning(results pgx.BatchResults, pulse *acquirer.Pulse) error {
 	holding := make(map[uuid.UUID]int)
 	var process uuid.UUID
