@@ -7,7 +7,7 @@ test: ## all tests of all modules, with the race detector
 
 # make bench ONLY=tick/ SIZE=full JSON=1
 bench: ## the ratios against peers and limits
-	go run ./bench -only '$(ONLY)' -size $(or $(SIZE),small) $(if $(JSON),-json)
+	go run ./internal/bench -only '$(ONLY)' -size $(or $(SIZE),small) $(if $(JSON),-json)
 
 LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 

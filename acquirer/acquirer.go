@@ -11,6 +11,9 @@ import (
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // Acquirer hands jobs to the workers of one process. Make one for each process and store. All methods are safe
@@ -65,7 +68,7 @@ const (
 // by looking, every [Config.Poll]. Nothing is started and the store is not asked; that is [Acquirer.Run]'s.
 func New(store Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	if store == nil {
-		return nil, invalid("store", "nil", "an acquirer needs a store")
+		return nil, invalid.New("store", "nil", "an acquirer needs a store")
 	}
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -200,7 +203,7 @@ func (a *Acquirer) call(ctx context.Context, operation string, f func(ctx contex
 }
 
 // now is the present as the store keeps it.
-func (a *Acquirer) now() time.Time { return StoredTime(a.clock.Now("stored")) }
+func (a *Acquirer) now() time.Time { return micros.Of(a.clock.Now("stored")) }
 
 // jitter spreads a period by a tenth to either side, so that processes started together do not stay together.
 func jitter(d time.Duration) time.Duration {
@@ -209,7 +212,7 @@ func jitter(d time.Duration) time.Duration {
 
 // known reports whether an error is an answer of the store, not a failure of it.
 func known(err error) bool {
-	return errors.Is(err, ErrProcessLost) || errors.Is(err, ErrLeaseLost) || errors.Is(err, ErrInvalid) || errors.Is(err, ErrNotFound)
+	return errors.Is(err, ErrProcessLost) || errors.Is(err, ErrLeaseLost) || errors.Is(err, invalid.Err) || errors.Is(err, ErrNotFound)
 }
 
 // pause waits for d or for ctx, and reports whether ctx is alive.

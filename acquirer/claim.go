@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
 // queueClaim is the hall's start: the caller holds the lock.
@@ -146,7 +148,7 @@ func (a *Acquirer) claimFailed(r *round, process uuid.UUID, err error) {
 	}
 	a.breaker.note(false, a.cfg.Backoff, a.cfg.BackoffMax)
 	a.hall.fail(r)
-	pause := grow(a.cfg.Backoff, d.failures-1, a.cfg.BackoffMax)
+	pause := backoff.Doubled(a.cfg.Backoff, d.failures-1, a.cfg.BackoffMax)
 	if a.state != ended {
 		a.cfg.Logger.Warn("claim failed", "organization", d.Organization, "waiting", d.line.Len(), "again_in", pause, "error", err)
 	}
@@ -184,7 +186,7 @@ func (a *Acquirer) settle(ctx context.Context, d *domain) bool {
 		a.breaker.note(false, a.cfg.Backoff, a.cfg.BackoffMax)
 		d.turnTo(claiming)
 		d.failures++
-		a.agenda.after(grow(a.cfg.Backoff, d.failures-1, a.cfg.BackoffMax), func() { a.retry(d) })
+		a.agenda.after(backoff.Doubled(a.cfg.Backoff, d.failures-1, a.cfg.BackoffMax), func() { a.retry(d) })
 		return false
 	}
 	a.mu.Lock()

@@ -7,6 +7,8 @@ import (
 
 	"github.com/coder/quartz"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // Config tunes an [Acquirer]. The zero value works.
@@ -156,22 +158,22 @@ func (c Config) validate() error {
 		{"timeout", c.Timeout},
 	} {
 		if field.value < 0 {
-			return invalid("config."+field.name, field.value, "must not be negative")
+			return invalid.New("config."+field.name, field.value, "must not be negative")
 		}
 	}
 	switch {
 	case c.Batch < 1:
-		return invalid("config.batch", c.Batch, "at least 1")
+		return invalid.New("config.batch", c.Batch, "at least 1")
 	case c.Concurrency < 1:
-		return invalid("config.concurrency", c.Concurrency, "at least 1")
+		return invalid.New("config.concurrency", c.Concurrency, "at least 1")
 	case c.BackoffMax < c.Backoff:
-		return invalid("config.backoff_max", c.BackoffMax, "not less than the backoff")
+		return invalid.New("config.backoff_max", c.BackoffMax, "not less than the backoff")
 	case c.Lease < 3*c.Heartbeat:
-		return invalid("config.lease", c.Lease, "at least three heartbeats")
+		return invalid.New("config.lease", c.Lease, "at least three heartbeats")
 	}
 	for _, share := range c.Shares {
 		if !(share.Of > 0 && share.Of <= 1) {
-			return invalid("config.shares", share.Of, "a share is above 0 and at most 1")
+			return invalid.New("config.shares", share.Of, "a share is above 0 and at most 1")
 		}
 	}
 	return c.Limits.validate()

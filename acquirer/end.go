@@ -7,6 +7,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // maxErrorText bounds the error of a job. Longer texts are cut.
@@ -27,7 +31,7 @@ func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 	if e.Delay > 0 {
 		e.ReadyAt, e.Delay = a.clock.Now().Add(e.Delay), 0
 	}
-	e.Error, e.ReadyAt = clean(e.Error, maxErrorText), StoredTime(e.ReadyAt)
+	e.Error, e.ReadyAt = clean(e.Error, maxErrorText), micros.Of(e.ReadyAt)
 	for failures := 0; ; failures++ {
 		answer, err := a.ends.call(ctx, e)
 		if err == nil {
@@ -42,7 +46,7 @@ func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 			a.drop(e.Lease, ErrLeaseLost)
 			a.mu.Unlock()
 			return Job{}, err
-		case ctx.Err() != nil || !a.pause(ctx, grow(a.cfg.Backoff, failures, a.cfg.BackoffMax), "end"):
+		case ctx.Err() != nil || !a.pause(ctx, backoff.Doubled(a.cfg.Backoff, failures, a.cfg.BackoffMax), "end"):
 			return Job{}, errors.Join(err, ctx.Err())
 		}
 	}
@@ -52,13 +56,13 @@ func (e End) check() error {
 	switch e.Outcome {
 	case OutcomeSucceeded, OutcomeFailed, OutcomeCanceled, OutcomeRequeued, OutcomeReleased:
 	default:
-		return invalid("outcome", e.Outcome, "must be succeeded, failed, canceled, requeued or released")
+		return invalid.New("outcome", e.Outcome, "must be succeeded, failed, canceled, requeued or released")
 	}
 	switch {
 	case len(e.Result) > MaxResult:
-		return invalid("result", len(e.Result), "at most "+strconv.Itoa(MaxResult)+" bytes")
+		return invalid.New("result", len(e.Result), "at most "+strconv.Itoa(MaxResult)+" bytes")
 	case e.Delay < 0:
-		return invalid("delay", e.Delay, "must not be negative")
+		return invalid.New("delay", e.Delay, "must not be negative")
 	}
 	return nil
 }

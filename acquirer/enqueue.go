@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // dueCount is how far jobs are counted that turn ready: as many idle workers elsewhere are woken.
@@ -12,7 +14,7 @@ const dueCount = 100
 
 // Enqueue stores jobs and announces them. It returns the jobs as stored, in the order of the postings.
 //
-// The error is a [*FieldError] if a posting is invalid, and none is stored then; any other error leaves the
+// The error is a [*invalid.Error] if a posting is invalid, and none is stored then; any other error leaves the
 // outcome open: repeat the call with the same IDs. A job must be announced after its commit; to enqueue in a
 // transaction of your own, let the store write [Posting.Job] there and call [Acquirer.Announce] afterwards.
 func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, error) {
@@ -22,7 +24,7 @@ func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, err
 			return nil, err
 		}
 		if seen[p.ID] && p.ID != uuid.Nil {
-			return nil, invalid("id", p.ID, "must not occur twice in one call")
+			return nil, invalid.New("id", p.ID, "must not occur twice in one call")
 		}
 		seen[p.ID] = true
 	}

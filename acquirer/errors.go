@@ -2,13 +2,9 @@ package acquirer
 
 import (
 	"errors"
-	"fmt"
 )
 
 var (
-	// ErrInvalid is what every refusal of bad input wraps; the error is a [*FieldError].
-	ErrInvalid = errors.New("invalid input")
-
 	// ErrNotFound says that no such job is stored.
 	ErrNotFound = errors.New("no such job")
 
@@ -29,25 +25,3 @@ var (
 	// ErrJobCanceled is the cause of a job's context when somebody asked for the job to be canceled.
 	ErrJobCanceled = errors.New("job canceled")
 )
-
-// FieldError is the refusal of one value: which field, what it held, and the rule it broke.
-type FieldError struct {
-	Field, Value, Rule string
-}
-
-// Error implements error.
-func (e *FieldError) Error() string {
-	return fmt.Sprintf("%s: %q: %s", e.Field, e.Value, e.Rule)
-}
-
-// Unwrap makes errors.Is(err, ErrInvalid) true.
-func (e *FieldError) Unwrap() error { return ErrInvalid }
-
-// invalid builds a FieldError; long values are cut, since they end in logs.
-func invalid(field string, value any, rule string) error {
-	text := fmt.Sprint(value)
-	if len(text) > 80 {
-		text = text[:80] + "..."
-	}
-	return &FieldError{Field: field, Value: text, Rule: rule}
-}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
 // fleet is what the last beat said of all processes and their workers.
@@ -213,7 +215,7 @@ func (a *Acquirer) nextBeat(ctx context.Context) bool {
 
 func (a *Acquirer) beatUntilRegistered(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil && !a.beat(ctx); failures++ {
-		if !a.pause(ctx, grow(a.cfg.Backoff, failures, a.cfg.BackoffMax), "register") {
+		if !a.pause(ctx, backoff.Doubled(a.cfg.Backoff, failures, a.cfg.BackoffMax), "register") {
 			return
 		}
 	}

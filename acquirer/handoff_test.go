@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 func TestHandOff(t *testing.T) {
@@ -120,8 +121,8 @@ func TestBadRequests(t *testing.T) {
 		r := good
 		test.change(&r)
 		_, err := a.AcquireJobs(t.Context(), r, test.slots)
-		var field *acquirer.FieldError
-		if !errors.As(err, &field) || field.Field != test.field || !errors.Is(err, acquirer.ErrInvalid) {
+		var field *invalid.Error
+		if !errors.As(err, &field) || field.Field != test.field || !errors.Is(err, invalid.Err) {
 			t.Errorf("%s: error %v, want one about %s", name, err, test.field)
 		}
 	}

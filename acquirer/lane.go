@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // Limits of types.
@@ -35,7 +37,7 @@ type Domain struct {
 // NewDomain validates its arguments and brings them into canonical form; the arguments are not kept.
 func NewDomain(organization uuid.UUID, types []string, tags map[string]string) (Domain, error) {
 	if len(types) == 0 || len(types) > MaxTypes {
-		return Domain{}, invalid("types", types, "between 1 and "+strconv.Itoa(MaxTypes)+" types")
+		return Domain{}, invalid.New("types", types, "between 1 and "+strconv.Itoa(MaxTypes)+" types")
 	}
 	for _, t := range types {
 		if err := checkType(t); err != nil {
@@ -53,11 +55,11 @@ func NewDomain(organization uuid.UUID, types []string, tags map[string]string) (
 func checkType(t string) error {
 	switch {
 	case t == "":
-		return invalid("type", t, "must not be empty")
+		return invalid.New("type", t, "must not be empty")
 	case len(t) > MaxTypeBytes:
-		return invalid("type", t, "at most "+strconv.Itoa(MaxTypeBytes)+" bytes")
+		return invalid.New("type", t, "at most "+strconv.Itoa(MaxTypeBytes)+" bytes")
 	case !isText(t):
-		return invalid("type", t, "must be UTF-8 without control characters")
+		return invalid.New("type", t, "must be UTF-8 without control characters")
 	}
 	return nil
 }

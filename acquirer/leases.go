@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // held is a job whose lease this process keeps.
@@ -119,10 +122,10 @@ const (
 // twice.
 func (a *Acquirer) Renew(ctx context.Context, r Report) (canceled bool, err error) {
 	if r.Progress != nil && (r.Progress.Percent < 0 || r.Progress.Percent > 100) {
-		return false, invalid("progress.percent", r.Progress.Percent, "between 0 and 100")
+		return false, invalid.New("progress.percent", r.Progress.Percent, "between 0 and 100")
 	}
 	if r.Silence < 0 {
-		return false, invalid("silence", r.Silence, "must not be negative")
+		return false, invalid.New("silence", r.Silence, "must not be negative")
 	}
 	answer, err := a.renews.call(ctx, a.renewal(r))
 	if err == nil {
@@ -151,7 +154,7 @@ func (a *Acquirer) renewal(r Report) Renewal {
 	}
 	now := a.now()
 	for _, line := range r.Lines {
-		at := StoredTime(line.At)
+		at := micros.Of(line.At)
 		if at.IsZero() {
 			at = now
 		}

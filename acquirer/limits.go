@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // Limits bound how many jobs of an organization run at once. Zero or absent means no limit.
@@ -55,21 +57,21 @@ func (l Limits) clone() Limits {
 
 func (l Limits) validate() error {
 	if l.PerTenant < 0 {
-		return invalid("limits.per_tenant", l.PerTenant, "must not be negative")
+		return invalid.New("limits.per_tenant", l.PerTenant, "must not be negative")
 	}
 	for id, n := range l.Tenants {
 		if n < 0 {
-			return invalid("limits.tenants."+id.String(), n, "must not be negative")
+			return invalid.New("limits.tenants."+id.String(), n, "must not be negative")
 		}
 	}
 	for t, n := range l.Types {
 		if n < 0 {
-			return invalid("limits.types."+t, n, "must not be negative")
+			return invalid.New("limits.types."+t, n, "must not be negative")
 		}
 	}
 	for i, c := range l.Classes {
 		if c.Max < 1 {
-			return invalid("limits.classes."+strconv.Itoa(i)+".max", c.Max, "at least 1")
+			return invalid.New("limits.classes."+strconv.Itoa(i)+".max", c.Max, "at least 1")
 		}
 	}
 	return nil

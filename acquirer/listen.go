@@ -3,6 +3,8 @@ package acquirer
 import (
 	"context"
 	"time"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
 // hearing is whether announcements come through, and when the next backup is.
@@ -39,7 +41,7 @@ func (a *Acquirer) listenLoop(ctx, _ context.Context) {
 		if a.clock.Since(begun) > a.cfg.BackoffMax {
 			failures = 0
 		}
-		pause := grow(a.cfg.Backoff, failures, a.cfg.BackoffMax)
+		pause := backoff.Doubled(a.cfg.Backoff, failures, a.cfg.BackoffMax)
 		a.cfg.Logger.Warn("listening ended", "again_in", pause, "error", err)
 		if !a.pause(ctx, pause, "listen") {
 			return

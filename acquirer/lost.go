@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // LostPolicy decides what becomes of a job whose worker was lost while it ran. It is called by whichever live
@@ -36,7 +39,7 @@ func RequeueLost(attempts int, delay time.Duration) LostPolicy {
 				Error:   fmt.Sprintf("worker lost in attempt %d of %d", lost.Attempt, attempts),
 			}, nil
 		}
-		return Verdict{Outcome: OutcomeRequeued, Delay: grow(delay, lost.Attempt-1, maxLostDelay)}, nil
+		return Verdict{Outcome: OutcomeRequeued, Delay: backoff.Doubled(delay, lost.Attempt-1, maxLostDelay)}, nil
 	}
 }
 
@@ -45,18 +48,10 @@ func FailLost() LostPolicy {
 	return func(context.Context, Job) (Verdict, error) { return Verdict{Outcome: OutcomeFailed}, nil }
 }
 
-// grow doubles a pause n times, up to a bound.
-func grow(pause time.Duration, n int, bound time.Duration) time.Duration {
-	for ; n > 0 && pause < bound; n-- {
-		pause *= 2
-	}
-	return min(pause, bound)
-}
-
 func (v Verdict) check() error {
 	switch v.Outcome {
 	case OutcomeRequeued, OutcomeFailed, OutcomeCanceled, OutcomeSucceeded:
 		return nil
 	}
-	return invalid("verdict.outcome", v.Outcome, "must be requeued, failed, canceled or succeeded")
+	return invalid.New("verdict.outcome", v.Outcome, "must be requeued, failed, canceled or succeeded")
 }

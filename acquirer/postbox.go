@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
 // postbox collects what other processes shall hear until it is sent. What is said twice is sent once.
@@ -133,7 +135,7 @@ func (a *Acquirer) announceLoop(ctx, _ context.Context) {
 		pause := a.cfg.Announce
 		if err := a.flushPosts(ctx); err != nil && ctx.Err() == nil {
 			a.cfg.Logger.Warn("announcement not sent", "error", err)
-			pause = grow(a.cfg.Backoff, failures, a.cfg.BackoffMax)
+			pause = backoff.Doubled(a.cfg.Backoff, failures, a.cfg.BackoffMax)
 			failures++
 		} else {
 			failures = 0

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // Limits of a posting.
@@ -36,7 +39,7 @@ type Posting struct {
 	Trace string
 }
 
-// Validate says what is wrong with the posting, as a [*FieldError].
+// Validate says what is wrong with the posting, as a [*invalid.Error].
 func (p Posting) Validate() error {
 	_, err := p.Job(time.Time{})
 	return err
@@ -56,8 +59,8 @@ func (p Posting) Job(now time.Time) (Job, error) {
 			return Job{}, err
 		}
 	}
-	now = StoredTime(now)
-	ready := StoredTime(p.NotBefore)
+	now = micros.Of(now)
+	ready := micros.Of(p.NotBefore)
 	if ready.Before(now) {
 		ready = now
 	}
@@ -75,21 +78,13 @@ func (p Posting) check() (TagSet, error) {
 	}
 	switch {
 	case p.Weight < 0 || p.Weight > MaxWeight:
-		return TagSet{}, invalid("weight", p.Weight, "between 1 and "+strconv.Itoa(MaxWeight)+", or 0 for 1")
+		return TagSet{}, invalid.New("weight", p.Weight, "between 1 and "+strconv.Itoa(MaxWeight)+", or 0 for 1")
 	case len(p.Payload) > MaxPayload:
-		return TagSet{}, invalid("payload", len(p.Payload), "at most "+strconv.Itoa(MaxPayload)+" bytes")
+		return TagSet{}, invalid.New("payload", len(p.Payload), "at most "+strconv.Itoa(MaxPayload)+" bytes")
 	case len(p.Trace) > MaxTrace || !isText(p.Trace):
-		return TagSet{}, invalid("trace", p.Trace, "UTF-8 without control characters, at most "+strconv.Itoa(MaxTrace)+" bytes")
+		return TagSet{}, invalid.New("trace", p.Trace, "UTF-8 without control characters, at most "+strconv.Itoa(MaxTrace)+" bytes")
 	}
 	return NewTagSet(p.Tags)
-}
-
-// StoredTime is a time as every store keeps it: UTC, whole microseconds, no monotonic reading.
-func StoredTime(t time.Time) time.Time {
-	if t.IsZero() {
-		return time.Time{}
-	}
-	return t.UTC().Truncate(time.Microsecond)
 }
 
 // orderStep is the distance between two jobs of a tenant of weight one.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
 // queue is the store calls that wait for one of [Config.Concurrency] hands. It has no bound of its own: there
@@ -89,5 +91,5 @@ func (b *breaker) note(ok bool, first, bound time.Duration) {
 		return
 	}
 	b.failures++
-	b.until = b.clock.Now().Add(grow(first, b.failures-1, bound))
+	b.until = b.clock.Now().Add(backoff.Doubled(first, b.failures-1, bound))
 }

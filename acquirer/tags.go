@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // The two tags with a meaning of their own. Every set has both: a missing scope is [ScopeOrganization], a
@@ -44,7 +46,7 @@ func NewTagSet(tags map[string]string) (TagSet, error) {
 		return TagSet{}, nil
 	}
 	if len(tags) > MaxTags {
-		return TagSet{}, invalid("tags", len(tags), "at most "+strconv.Itoa(MaxTags)+" tags")
+		return TagSet{}, invalid.New("tags", len(tags), "at most "+strconv.Itoa(MaxTags)+" tags")
 	}
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
 		if err := checkTag(key, tags[key]); err != nil {
@@ -56,7 +58,7 @@ func NewTagSet(tags map[string]string) (TagSet, error) {
 	}
 	set := TagSet{canon: encodeTags(tags)}
 	if len(set.canon) > MaxTagSetBytes {
-		return TagSet{}, invalid("tags", set.canon, "at most "+strconv.Itoa(MaxTagSetBytes)+" bytes in all")
+		return TagSet{}, invalid.New("tags", set.canon, "at most "+strconv.Itoa(MaxTagSetBytes)+" bytes in all")
 	}
 	return set, nil
 }
@@ -64,15 +66,15 @@ func NewTagSet(tags map[string]string) (TagSet, error) {
 func checkTag(key, value string) error {
 	switch {
 	case key == "":
-		return invalid("tags", key, "a tag's key must not be empty")
+		return invalid.New("tags", key, "a tag's key must not be empty")
 	case len(key) > MaxTagKey:
-		return invalid("tags", key, "a tag's key has at most "+strconv.Itoa(MaxTagKey)+" bytes")
+		return invalid.New("tags", key, "a tag's key has at most "+strconv.Itoa(MaxTagKey)+" bytes")
 	case len(value) > MaxTagValue:
-		return invalid("tags."+key, value, "a tag's value has at most "+strconv.Itoa(MaxTagValue)+" bytes")
+		return invalid.New("tags."+key, value, "a tag's value has at most "+strconv.Itoa(MaxTagValue)+" bytes")
 	case !isText(key):
-		return invalid("tags", key, "a tag's key must be UTF-8 without control characters")
+		return invalid.New("tags", key, "a tag's key must be UTF-8 without control characters")
 	case !isText(value):
-		return invalid("tags."+key, value, "a tag's value must be UTF-8 without control characters")
+		return invalid.New("tags."+key, value, "a tag's value must be UTF-8 without control characters")
 	}
 	return nil
 }
@@ -80,11 +82,11 @@ func checkTag(key, value string) error {
 func checkScope(scope, owner string) error {
 	switch {
 	case scope != "" && scope != ScopeOrganization && scope != ScopeUser:
-		return invalid("tags.scope", scope, "must be organization or user")
+		return invalid.New("tags.scope", scope, "must be organization or user")
 	case scope == ScopeUser && owner == "":
-		return invalid("tags.owner", owner, "must name the user when the scope is user")
+		return invalid.New("tags.owner", owner, "must name the user when the scope is user")
 	case scope != ScopeUser && owner != "":
-		return invalid("tags.owner", owner, "must be empty unless the scope is user")
+		return invalid.New("tags.owner", owner, "must be empty unless the scope is user")
 	}
 	return nil
 }
@@ -133,13 +135,13 @@ func ParseTagSet(canonical string) (TagSet, error) {
 		key, rest, okKey = readNetstring(rest)
 		value, rest, okValue = readNetstring(rest)
 		if !okKey || !okValue {
-			return TagSet{}, invalid("tag set", canonical, "not a canonical tag set")
+			return TagSet{}, invalid.New("tag set", canonical, "not a canonical tag set")
 		}
 		tags[key] = value
 	}
 	set, err := NewTagSet(tags)
 	if err == nil && set.canon != canonical {
-		err = invalid("tag set", canonical, "not a canonical tag set")
+		err = invalid.New("tag set", canonical, "not a canonical tag set")
 	}
 	if err != nil {
 		return TagSet{}, err

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 func set(t *testing.T, tags map[string]string) acquirer.TagSet {
@@ -71,7 +72,7 @@ func TestTagSetRefusals(t *testing.T) {
 		"owner, no scope": {"owner": "me"},
 	} {
 		_, err := acquirer.NewTagSet(tags)
-		var field *acquirer.FieldError
+		var field *invalid.Error
 		if !errors.As(err, &field) || !strings.HasPrefix(field.Field, "tags") {
 			t.Errorf("%s: error %v", name, err)
 		}

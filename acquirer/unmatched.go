@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
 )
 
 // watched is what the reporting process knows of ready lanes and of who could run them.
@@ -100,7 +102,7 @@ func (a *Acquirer) matchLane(l Lane, w *watchedLane, now time.Time) {
 		return
 	}
 	w.reported = true
-	a.queueEvent(Event{Kind: EventUnmatched, At: StoredTime(now), Lane: l, Jobs: w.jobs, Reason: a.nearest(l).String()})
+	a.queueEvent(Event{Kind: EventUnmatched, At: micros.Of(now), Lane: l, Jobs: w.jobs, Reason: a.nearest(l).String()})
 }
 
 func (a *Acquirer) matched(l Lane, w *watchedLane, reason string) {

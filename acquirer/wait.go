@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // Request is what a worker waits for.
@@ -43,7 +45,7 @@ func (e *ClaimError) Unwrap() error { return e.Err }
 // AcquireJob waits until a job that the worker can run is its own and returns it. The job's lease lives until
 // [Acquirer.End], as long as this process lives and, if the request says so, the worker is not silent.
 //
-// Errors are ctx's, [ErrStopped], a [*FieldError] for a bad request and, if asked for, a [*ClaimError]. With
+// Errors are ctx's, [ErrStopped], a [*invalid.Error] for a bad request and, if asked for, a [*ClaimError]. With
 // an error nothing is left behind: a job that was on its way goes to somebody else. Before Run is called, it
 // waits.
 func (a *Acquirer) AcquireJob(ctx context.Context, r Request) (Job, error) {
@@ -63,9 +65,9 @@ func (a *Acquirer) AcquireJobs(ctx context.Context, r Request, slots int) ([]Job
 	}
 	switch {
 	case slots < 1 || slots > MaxSlots:
-		return nil, invalid("slots", slots, "between 1 and "+strconv.Itoa(MaxSlots))
+		return nil, invalid.New("slots", slots, "between 1 and "+strconv.Itoa(MaxSlots))
 	case r.Silence < 0:
-		return nil, invalid("silence", r.Silence, "must not be negative")
+		return nil, invalid.New("silence", r.Silence, "must not be negative")
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

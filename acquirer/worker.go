@@ -10,10 +10,13 @@ import (
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // Source is where a [Worker] gets its jobs: an [Acquirer], or a client that speaks to one over a network. Its
-// errors are the acquirer's: [ErrLeaseLost], [ErrStopped] and [ErrInvalid] are told apart, all others are
+// errors are the acquirer's: [ErrLeaseLost], [ErrStopped] and [invalid.Err] are told apart, all others are
 // taken for bad moments.
 type Source interface {
 	AcquireJob(ctx context.Context, r Request) (Job, error)
@@ -72,9 +75,9 @@ type Worker struct {
 func NewWorker(source Source, handler Handler, cfg WorkerConfig) (*Worker, error) {
 	switch {
 	case source == nil:
-		return nil, invalid("source", "nil", "a worker needs a source of jobs")
+		return nil, invalid.New("source", "nil", "a worker needs a source of jobs")
 	case handler == nil:
-		return nil, invalid("handler", "nil", "a worker needs a handler")
+		return nil, invalid.New("handler", "nil", "a worker needs a handler")
 	}
 	if _, err := NewDomain(cfg.Organization, cfg.Types, cfg.Tags); err != nil {
 		return nil, err
@@ -94,7 +97,7 @@ func NewWorker(source Source, handler Handler, cfg WorkerConfig) (*Worker, error
 		"silence": cfg.Silence, "flush": cfg.Flush, "drain": cfg.Drain, "deliver": cfg.Deliver, "slots": time.Duration(cfg.Slots),
 	} {
 		if d < 0 {
-			return nil, invalid("worker."+name, int64(d), "must not be negative")
+			return nil, invalid.New("worker."+name, int64(d), "must not be negative")
 		}
 	}
 	return &Worker{source: source, handler: handler, cfg: cfg, request: Request{
@@ -131,11 +134,11 @@ func (w *Worker) slot(ctx, work context.Context) error {
 			w.work(work, job)
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrStopped) || errors.Is(err, ErrInvalid):
+		case errors.Is(err, ErrStopped) || errors.Is(err, invalid.Err):
 			return err
 		default:
 			w.cfg.Logger.Warn("worker got no job", "worker_id", w.cfg.ID, "error", err)
-			w.pause(ctx, grow(100*time.Millisecond, failures, 10*time.Second))
+			w.pause(ctx, backoff.Doubled(100*time.Millisecond, failures, 10*time.Second))
 			failures++
 		}
 	}
@@ -231,6 +234,6 @@ func (w *Worker) end(work context.Context, e End) {
 			w.cfg.Logger.Warn("job's end not reported", "job_id", e.Lease.Job, "outcome", e.Outcome, "error", err)
 			return
 		}
-		w.pause(ctx, grow(100*time.Millisecond, failures, 5*time.Second))
+		w.pause(ctx, backoff.Doubled(100*time.Millisecond, failures, 5*time.Second))
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // work starts a worker on a source; the returned function stops it and waits.
@@ -307,7 +308,7 @@ func TestWorkerConfigIsChecked(t *testing.T) {
 		},
 	} {
 		_, err := make()
-		var field *acquirer.FieldError
+		var field *invalid.Error
 		if !errors.As(err, &field) || field.Field != name {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -4,17 +4,21 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/micros"
 )
 
 // Apply turns a decision into the change that carries it out. The new build has no id and the change no job: whoever
 // queues the build adds both. Deciding again on the changed workspace at the same instant finds nothing that the same
 // rule would do twice.
 func Apply(s Snapshot, d Decision, now time.Time) Change {
-	return apply(&s, d, now, allTopics)
+	return ApplyFor(s, d, now, AllTopics)
 }
 
-func apply(s *Snapshot, d Decision, now time.Time, want topicSet) Change {
-	e := edit(s, now)
+// ApplyFor is [Apply] for a caller that keeps the events of some topics only: the others are not made.
+func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
+	e := edit(&s, now)
 	e.want = want
 	w := &e.s.Workspace
 	if d.Transition != TransitionNone {
@@ -25,7 +29,7 @@ func apply(s *Snapshot, d Decision, now time.Time, want topicSet) Change {
 		e.sleep()
 	case d.Missed:
 		// Whatever is now later than the bound is given up; an occurrence exactly at the bound is not.
-		w.AutostartAfter = e.now.Add(-s.Template.Policy.MaxLateness - jitter(s) - tick)
+		w.AutostartAfter = e.now.Add(-s.Template.Policy.MaxLateness - jitter(&s) - micros.Tick)
 		w.Backoff = Backoff{}
 		e.tell(TopicNotice, Event{Kind: EventStartMissed, DueAt: d.DueAt})
 		e.tell(TopicAudit, Event{Kind: EventStartMissed, DueAt: d.DueAt})
@@ -33,7 +37,7 @@ func apply(s *Snapshot, d Decision, now time.Time, want topicSet) Change {
 		e.extendAtAutostart(d.DueAt)
 	case d.Rule == RuleReminder:
 		w.RemindedFor = s.Build.Deadline
-		e.tell(TopicNotice, Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(s).time()})
+		e.tell(TopicNotice, Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&s).time()})
 	}
 	return e.change()
 }
@@ -54,10 +58,10 @@ func Postpone(s Snapshot, cause SkipReason, message string, now time.Time) Chang
 	const first, limit = time.Minute, time.Hour
 	e := edit(&s, now)
 	b := &e.s.Workspace.Backoff
-	pause := doubled(first, b.Attempts, limit)
-	spread := hash(s.Workspace.ID, uint64(b.Attempts)) % uint64(pause/4+1)
+	pause := backoff.Doubled(first, b.Attempts, limit)
+	spread := backoff.Spread(pause, s.Workspace.ID, uint64(b.Attempts))
 	b.Attempts++
-	b.Until = now.Add(pause + time.Duration(spread)).Truncate(tick)
+	b.Until = now.Add(pause + spread).Truncate(micros.Tick)
 	b.Cause, b.Message = cause, message
 	return e.change()
 }
@@ -69,12 +73,12 @@ type editor struct {
 	newBuild bool
 	// keepWake leaves WakeAt alone: see lazily.
 	keepWake bool
-	want     topicSet
+	want     Topics
 	events   []Event
 }
 
 func edit(s *Snapshot, now time.Time) editor {
-	return editor{s: *s, now: now.UTC().Truncate(tick), want: allTopics}
+	return editor{s: *s, now: now.UTC().Truncate(micros.Tick), want: AllTopics}
 }
 
 // change finishes the edit: the wake is what the rules say of the result.
@@ -101,7 +105,7 @@ func (e *editor) lazily() {
 
 // tell adds an event, filling in what all events have.
 func (e *editor) tell(topic Topic, ev Event) {
-	if !e.want.has(topic) {
+	if !e.want.Has(topic) {
 		return
 	}
 	w := &e.s.Workspace
@@ -113,7 +117,7 @@ func (e *editor) tell(topic Topic, ev Event) {
 // queue makes a new build the latest one.
 func (e *editor) queue(t Transition, why Reason, due time.Time) {
 	old := e.s.Build
-	version := buildVersion(&e.s, t)
+	version := e.s.VersionFor(t)
 	e.queueVersion(t, why, version, due)
 	if t == TransitionStart && old.Number > 0 && version != old.TemplateVersionID {
 		e.tell(TopicNotice, Event{Kind: EventUpdated, Transition: t, Reason: why, BuildNumber: e.s.Build.Number})
@@ -145,7 +149,7 @@ func (e *editor) sleep() {
 func (e *editor) wake() {
 	w := &e.s.Workspace
 	w.DormantAt, w.DeletingAt = time.Time{}, time.Time{}
-	w.LastUsedAt = later(w.LastUsedAt, e.now)
+	w.LastUsedAt = micros.Later(w.LastUsedAt, e.now)
 	w.AutostartAfter = e.now
 	e.tell(TopicAudit, Event{Kind: EventAwake})
 }
@@ -168,7 +172,7 @@ func (e *editor) extendAtAutostart(due time.Time) {
 	}
 	b := &e.s.Build
 	old := b.Deadline
-	if b.Deadline = capped(later(old, latest.Add(d)), b.MaxDeadline); !b.Deadline.Equal(old) {
+	if b.Deadline = capped(micros.Later(old, latest.Add(d)), b.MaxDeadline); !b.Deadline.Equal(old) {
 		e.tell(TopicAudit, Event{Kind: EventExtended, DueAt: due, Until: b.Deadline})
 	}
 }

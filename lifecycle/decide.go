@@ -1,6 +1,10 @@
 package lifecycle
 
-import "time"
+import (
+	"time"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
+)
 
 // Decision is what is due for a workspace at an instant, and why. The zero value is "nothing".
 type Decision struct {
@@ -77,7 +81,7 @@ func dueSince(r Rule, s *Snapshot, now time.Time) time.Time {
 	case armed == always && s.Workspace.WakeAt.IsZero():
 		return now
 	case armed == always:
-		return release(s, at(earlier(s.Workspace.WakeAt, now))).time()
+		return release(s, at(micros.Earlier(s.Workspace.WakeAt, now))).time()
 	}
 	return release(s, armed).time()
 }

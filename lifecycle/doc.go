@@ -13,10 +13,10 @@
 //
 // # The shell
 //
-// An [Executor] reads the workspaces whose WakeAt has come from a [Store], sorts them by the template version their
-// build will use, lets a [Builder] prepare the builds of each version, commits the changes in batches, and delivers the
-// events that were written with them. [Executor.Run] does so by a clock; a host with a scheduler of its own calls
-// [Executor.Tick].
+// An [executor.Executor] reads the workspaces whose WakeAt has come from a [Store], sorts them by the template version their
+// build will use, lets a [executor.Builder] prepare the builds of each version, commits the changes in batches, and delivers the
+// events that were written with them. [executor.Executor.Run] does so by a clock; a host with a scheduler of its own calls
+// [executor.Executor.Tick].
 //
 // # Guarantees
 //
@@ -25,7 +25,7 @@
 //   - What is due is found, whatever else happens: a workspace's WakeAt is never later than the first instant at which a
 //     rule acts. The cost of a tick is the number of due workspaces, not the number that exist.
 //   - One bad workspace (an unusable schedule, a builder that fails or panics, a change the store rejects) stops no
-//     other; it backs off and is visible in [Stats] and in Explain.
+//     other; it backs off and is visible in [executor.Stats] and in Explain.
 //   - An event leaves after the commit of its change, never before, at least once, in order for each workspace and topic.
 //   - When Run returns, nothing it started is left.
 //

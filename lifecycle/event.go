@@ -101,30 +101,42 @@ const (
 	EventChanged EventKind = "workspace.changed"
 )
 
-// topicSet is a set of topics; what nobody receives need not be written.
-type topicSet uint8
+// Topics is a set of topics; the zero value is empty. An event of a topic that nobody receives need not be written.
+type Topics uint8
 
-const allTopics topicSet = 1<<TopicAudit | 1<<TopicNotice | 1<<TopicPost
+// AllTopics is the set of all topics.
+const AllTopics Topics = 1<<TopicAudit | 1<<TopicNotice | 1<<TopicPost
 
-func (t topicSet) has(topic Topic) bool { return t&(1<<topic) != 0 }
+// TopicsOf returns a set.
+func TopicsOf(topics ...Topic) Topics {
+	var set Topics
+	for _, t := range topics {
+		set |= 1 << t
+	}
+	return set
+}
 
-func (t topicSet) list() []Topic {
+// Has reports whether a topic is in the set.
+func (t Topics) Has(topic Topic) bool { return t&(1<<topic) != 0 }
+
+// List returns the topics of the set in the order of their constants, nil for the empty set.
+func (t Topics) List() []Topic {
 	var topics []Topic
 	for topic := TopicAudit; topic <= TopicPost; topic++ {
-		if t.has(topic) {
+		if t.Has(topic) {
 			topics = append(topics, topic)
 		}
 	}
 	return topics
 }
 
-// filter returns the events whose topic is in the set, in a new slice if any is not.
-func (t topicSet) filter(events []Event) []Event {
+// Filter returns the events whose topic is in the set, in a new slice if any is not.
+func (t Topics) Filter(events []Event) []Event {
 	for i := range events {
-		if !t.has(events[i].Topic) {
+		if !t.Has(events[i].Topic) {
 			kept := append([]Event(nil), events[:i]...)
 			for _, e := range events[i+1:] {
-				if t.has(e.Topic) {
+				if t.Has(e.Topic) {
 					kept = append(kept, e)
 				}
 			}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
 )
 
 // Explanation answers, for one workspace, what is due now and why, what happens next and when, and what stands in the
@@ -105,7 +107,7 @@ func explainRule(r Rule, s *Snapshot, acting Rule, now time.Time) RuleExplanatio
 	default:
 		e.Verdict, e.ChangesAt = VerdictWaits, at.UTC()
 		if armed := arm(r, s).at.time(); !armed.After(now) || armed.Before(at) {
-			e.Because = heldBecause(s, later(armed, now))
+			e.Because = heldBecause(s, micros.Later(armed, now))
 			if !armed.After(now) {
 				e.Verdict = VerdictHeld
 			}
@@ -179,7 +181,7 @@ func comparison(r Rule, s *Snapshot, now time.Time, name string, t time.Time) st
 // notBefore names what a rule waits for beyond what it compares: the grace of a policy change, the pause after a failed
 // attempt, somebody's activity.
 func notBefore(r Rule, s *Snapshot, due time.Time) string {
-	if a := arm(r, s); a.is() && a.at.time().After(due.Add(tick)) {
+	if a := arm(r, s); a.is() && a.at.time().After(due.Add(micros.Tick)) {
 		return "; not before " + stamp(a.at.time())
 	}
 	return ""

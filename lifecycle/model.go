@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -18,6 +19,16 @@ type Snapshot struct {
 	Build     Build
 	Owner     Owner
 	Template  Template
+}
+
+// VersionFor returns the template version that a build will use: the active one for a start if the template or the
+// workspace asks for it, and for a first build; else that of the build before.
+func (s *Snapshot) VersionFor(t Transition) uuid.UUID {
+	old := s.Build.TemplateVersionID
+	if old == uuid.Nil || t == TransitionStart && (s.Template.Policy.RequireActiveVersion || s.Workspace.AutomaticUpdates) {
+		return s.Template.ActiveVersionID
+	}
+	return old
 }
 
 // Workspace is the lifecycle state of one workspace.
@@ -79,7 +90,7 @@ type Workspace struct {
 // NewWorkspace returns a workspace of a template as it is created: in the template's organization, with its default TTL,
 // last used now. The id should be of version 7, so that ids sort by time.
 func NewWorkspace(id uuid.UUID, t Template, owner uuid.UUID, name string, now time.Time) Workspace {
-	now = stored(now)
+	now = micros.Of(now)
 	return Workspace{
 		ID: id, OrganizationID: t.OrganizationID, OwnerID: owner, TemplateID: t.ID, Name: name,
 		CreatedAt: now, LastUsedAt: now, TTL: t.Policy.DefaultTTL,

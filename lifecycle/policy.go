@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -36,11 +38,11 @@ func (p Policy) Validate() error {
 		{"retry.max", time.Duration(p.Retry.Max)},
 	} {
 		if f.value < 0 {
-			return &InvalidError{f.name, f.value, "must not be negative"}
+			return invalid.New(f.name, f.value, "must not be negative")
 		}
 	}
 	if r := p.Retry.withDefaults(); r.Initial > r.MaxInterval {
-		return &InvalidError{"retry.initial", r.Initial, fmt.Sprintf("must not be longer than max_interval, %v", r.MaxInterval)}
+		return invalid.New("retry.initial", r.Initial, fmt.Sprintf("must not be longer than max_interval, %v", r.MaxInterval))
 	}
 	if err := p.AutostartDays.Validate(); err != nil {
 		return fmt.Errorf("autostart_days: %w", err)
@@ -50,9 +52,9 @@ func (p Policy) Validate() error {
 
 // PolicyChange is a new policy for a template, and how it treats the workspaces that exist.
 type PolicyChange struct {
-	// At is the instant from which grace counts. [Executor.Plan] sets it.
+	// At is the instant from which grace counts. [executor.Executor.Plan] sets it.
 	At time.Time `json:"at"`
-	// Template is the template with the policy as it was. [Executor.Plan] sets it.
+	// Template is the template with the policy as it was. [executor.Executor.Plan] sets it.
 	Template Template `json:"template"`
 	// Policy is the policy as it shall be.
 	Policy Policy `json:"policy"`
@@ -68,8 +70,12 @@ type PolicyChange struct {
 }
 
 func (c PolicyChange) withDefaults() PolicyChange {
-	defaultTo(&c.StopGrace, 2*time.Hour, false, 0)
-	defaultTo(&c.DeleteGrace, 24*time.Hour, false, 0)
+	if c.StopGrace == 0 {
+		c.StopGrace = 2 * time.Hour
+	}
+	if c.DeleteGrace == 0 {
+		c.DeleteGrace = 24 * time.Hour
+	}
 	return c
 }
 
@@ -80,10 +86,10 @@ func (c *PolicyChange) next() Template {
 	before, after := &t.Policy, &c.Policy
 	if stricter(before.TimeTilDormant, after.TimeTilDormant) || stricter(before.FailureTTL, after.FailureTTL) ||
 		before.Holidays.String() != after.Holidays.String() {
-		t.StopFloor = later(t.StopFloor, stored(c.At.Add(c.StopGrace)))
+		t.StopFloor = micros.Later(t.StopFloor, micros.Of(c.At.Add(c.StopGrace)))
 	}
 	if before.TimeTilAutodelete != after.TimeTilAutodelete || c.ResetDormant || before.Holidays.String() != after.Holidays.String() {
-		t.DeleteFloor = later(t.DeleteFloor, stored(c.At.Add(c.DeleteGrace)))
+		t.DeleteFloor = micros.Later(t.DeleteFloor, micros.Of(c.At.Add(c.DeleteGrace)))
 	}
 	t.Policy = c.Policy
 	return t
@@ -129,7 +135,7 @@ func (e *editor) repolicy(c *PolicyChange, before *Snapshot) {
 		w.TTL = is.DefaultTTL
 	}
 	if c.ResetLastUsed {
-		w.LastUsedAt = later(w.LastUsedAt, e.now)
+		w.LastUsedAt = micros.Later(w.LastUsedAt, e.now)
 	}
 	if dormant(&e.s) && (was.TimeTilAutodelete != is.TimeTilAutodelete || c.ResetDormant) {
 		e.repromise(c)
@@ -143,7 +149,7 @@ func (e *editor) repolicy(c *PolicyChange, before *Snapshot) {
 func (e *editor) repromise(c *PolicyChange) {
 	w := &e.s.Workspace
 	if c.ResetDormant {
-		w.DormantAt = later(w.DormantAt, e.now)
+		w.DormantAt = micros.Later(w.DormantAt, e.now)
 	}
 	old := w.DeletingAt
 	w.DeletingAt = time.Time{}
@@ -161,7 +167,7 @@ func graceful(at, old, grace time.Time) time.Time {
 	if sooner := old.IsZero() || at.Before(old); !sooner || !at.Before(grace) {
 		return at
 	}
-	return earlier(old, grace)
+	return micros.Earlier(old, grace)
 }
 
 // redeadline moves the deadlines of a running workspace.
@@ -182,7 +188,7 @@ func (e *editor) redeadline(c *PolicyChange, before *Snapshot) {
 	if act := graceful(stop, was, e.now.Add(c.StopGrace)); why == none && !act.Equal(stop) {
 		b.Deadline = act.Add(-jitter(&e.s))
 		if !b.MaxDeadline.IsZero() {
-			b.MaxDeadline = later(b.MaxDeadline, b.Deadline)
+			b.MaxDeadline = micros.Later(b.MaxDeadline, b.Deadline)
 		}
 	}
 }
@@ -190,7 +196,7 @@ func (e *editor) redeadline(c *PolicyChange, before *Snapshot) {
 // recap computes the cap of the autostop requirement anew. A stop that is imminent anyway is left alone.
 func (e *editor) recap(c *PolicyChange) {
 	b := &e.s.Build
-	grace := stored(e.now.Add(c.StopGrace))
+	grace := micros.Of(e.now.Add(c.StopGrace))
 	if !b.MaxDeadline.IsZero() && b.MaxDeadline.Before(grace) {
 		return
 	}
@@ -202,7 +208,7 @@ func (e *editor) recap(c *PolicyChange) {
 	if b.MaxDeadline.IsZero() {
 		return
 	}
-	b.MaxDeadline = later(b.MaxDeadline, grace)
+	b.MaxDeadline = micros.Later(b.MaxDeadline, grace)
 	if b.Deadline.IsZero() {
 		b.Deadline = b.MaxDeadline
 	}

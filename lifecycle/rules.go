@@ -1,6 +1,11 @@
 package lifecycle
 
-import "time"
+import (
+	"time"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/micros"
+)
 
 // Rule is one of the things the engine does by itself. The order of the constants is the order in which the rules are
 // asked: the first that is due acts.
@@ -39,9 +44,6 @@ func (r Rule) MarshalText() ([]byte, error) { return ruleNames.marshal("rule", r
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (r *Rule) UnmarshalText(b []byte) error { return ruleNames.unmarshal("rule", r, b) }
-
-// tick is the precision of stored instants. A threshold that must be exceeded is met one tick after it is reached.
-const tick = time.Microsecond
 
 // Limits of the rules.
 const (
@@ -150,8 +152,8 @@ func outsideHolidays(s *Snapshot, t instant) instant {
 
 // heldUntil returns when the hold that covers t ends, and whether there is one.
 func heldUntil(s *Snapshot, t time.Time) (time.Time, bool) {
-	end := later(s.Workspace.HoldUntil, s.Template.HoldUntil)
-	if until, held := s.Template.Policy.Holidays.Covering(later(t, end)); held {
+	end := micros.Later(s.Workspace.HoldUntil, s.Template.HoldUntil)
+	if until, held := s.Template.Policy.Holidays.Covering(micros.Later(t, end)); held {
 		return until, true
 	}
 	return end, end.After(t)
@@ -222,7 +224,9 @@ func armAutostart(s *Snapshot) armed {
 }
 
 // restedSince is when the workspace last came to rest on purpose: occurrences up to then are over.
-func restedSince(s *Snapshot) time.Time { return later(s.Build.CreatedAt, s.Workspace.AutostartAfter) }
+func restedSince(s *Snapshot) time.Time {
+	return micros.Later(s.Build.CreatedAt, s.Workspace.AutostartAfter)
+}
 
 // nextOccurrence returns the first occurrence of the autostart schedule after rest, on an allowed day and outside every
 // hold, as it is and as far as the spread of the herd moves it: what falls into a hold is not caught up when the hold
@@ -240,7 +244,7 @@ func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) (time.Tim
 		if !held {
 			return next, true
 		}
-		rest = end.Add(-tick)
+		rest = end.Add(-micros.Tick)
 	}
 	return time.Time{}, false
 }
@@ -291,7 +295,9 @@ func armDormancy(s *Snapshot) armed {
 	return after(max(used.plus(threshold), at(s.Template.StopFloor)))
 }
 
-func lastUsed(s *Snapshot) time.Time { return later(s.Workspace.CreatedAt, s.Workspace.LastUsedAt) }
+func lastUsed(s *Snapshot) time.Time {
+	return micros.Later(s.Workspace.CreatedAt, s.Workspace.LastUsedAt)
+}
 
 // stopsBeforeSleep reports whether dormancy has to stop the workspace first: it is started, or the last stop did not
 // succeed, so that compute may be running.
@@ -330,7 +336,7 @@ func armExtend(s *Snapshot) armed {
 	case s.Workspace.Autostart.Err() != nil:
 		return not(badSchedule)
 	}
-	next, ok := nextOccurrence(s, later(s.Build.CompletedAt, s.Workspace.AutostartAfter), 0)
+	next, ok := nextOccurrence(s, micros.Later(s.Build.CompletedAt, s.Workspace.AutostartAfter), 0)
 	if !ok {
 		return not(noAllowedDay)
 	}
@@ -392,7 +398,7 @@ func jitter(s *Snapshot) time.Duration {
 	if spread <= 0 {
 		return 0
 	}
-	return time.Duration(hash(s.Workspace.ID, 0) % uint64(spread)).Truncate(tick)
+	return time.Duration(backoff.Hash(s.Workspace.ID, 0) % uint64(spread)).Truncate(micros.Tick)
 }
 
 // retryPause returns how long to wait after the n-th failure in a row: doubling from the policy's Initial to its
@@ -403,17 +409,8 @@ func retryPause(s *Snapshot, n int) time.Duration {
 		return 0
 	}
 	r := s.Template.Policy.Retry.withDefaults()
-	pause := doubled(r.Initial, n-1, r.MaxInterval)
-	spread := hash(s.Workspace.ID, uint64(n)) % uint64(pause/4+1)
-	return (pause + time.Duration(spread)).Truncate(tick)
-}
-
-// doubled returns first doubled n times, at most limit.
-func doubled(first time.Duration, n int, limit time.Duration) time.Duration {
-	if n >= 40 || first > limit>>n {
-		return limit
-	}
-	return first << n
+	pause := backoff.Doubled(r.Initial, n-1, r.MaxInterval)
+	return (pause + backoff.Spread(pause, s.Workspace.ID, uint64(n))).Truncate(micros.Tick)
 }
 
 func (r Retry) withDefaults() Retry {
@@ -429,28 +426,13 @@ func (r Retry) withDefaults() Retry {
 	return r
 }
 
-// hash mixes an id and a number (the finalizer of SplitMix64; Steele, Lea and Flood, 2014).
-func hash(id [16]byte, n uint64) uint64 {
-	h := n
-	for i := 0; i < 16; i += 8 {
-		for j := range 8 {
-			h ^= uint64(id[i+j]) << (8 * j)
-		}
-		h += 0x9e3779b97f4a7c15
-		h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
-		h = (h ^ h>>27) * 0x94d049bb133111eb
-		h ^= h >> 31
-	}
-	return h
-}
-
 // scheduleRecheck returns when an unusable schedule is looked at again: pauses that double from an hour to a day, counted
 // from the last build, so that the error stays visible without costing a tick each time. It needs no state.
 func scheduleRecheck(s *Snapshot, now time.Time) time.Time {
 	const first, limit = time.Hour, 24 * time.Hour
-	since := later(later(s.Workspace.CreatedAt, s.Build.CreatedAt), always.time())
+	since := micros.Later(micros.Later(s.Workspace.CreatedAt, s.Build.CreatedAt), always.time())
 	for n := range 5 { // 1, 2, 4, 8, 16 hours
-		if since = since.Add(doubled(first, n, limit)); since.After(now) {
+		if since = since.Add(backoff.Doubled(first, n, limit)); since.After(now) {
 			return since
 		}
 	}

@@ -7,11 +7,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
 // Verb is everything that may happen to a workspace besides the rules, as a pure function from what is to what shall be.
-// [Executor.Update] loads, calls and commits, again if somebody else was faster; so a verb may run several times. It
+// [executor.Executor.Update] loads, calls and commits, again if somebody else was faster; so a verb may run several times. It
 // returns ErrUnchanged if there is nothing to do.
 type Verb func(s Snapshot, now time.Time) (Change, error)
 
@@ -30,17 +32,6 @@ var (
 	// ErrForbidden says that the template's policy does not allow it.
 	ErrForbidden = errors.New("not allowed by the template's policy")
 )
-
-// InvalidError is input that breaks a rule.
-type InvalidError struct {
-	// Field is the name of the input, Value what it was, Rule what it should have been.
-	Field string
-	Value any
-	Rule  string
-}
-
-// Error implements error.
-func (e *InvalidError) Error() string { return fmt.Sprintf("%s %v: %s", e.Field, e.Value, e.Rule) }
 
 // JobResult is how the job of a build ended.
 type JobResult struct {
@@ -75,7 +66,7 @@ func JobStarted(buildNumber int64) Verb {
 func JobEnded(r JobResult) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if r.Status != JobSucceeded && r.Status != JobFailed && r.Status != JobCanceled {
-			return Change{}, &InvalidError{"status", r.Status, "must be succeeded, failed or canceled"}
+			return Change{}, invalid.New("status", r.Status, "must be succeeded, failed or canceled")
 		}
 		e := edit(&s, now)
 		b := &e.s.Build
@@ -86,7 +77,7 @@ func JobEnded(r JobResult) Verb {
 			return Change{}, stale(&s, r.BuildNumber)
 		}
 		b.Status = r.Status
-		if b.CompletedAt = r.CompletedAt.UTC().Truncate(tick); r.CompletedAt.IsZero() {
+		if b.CompletedAt = r.CompletedAt.UTC().Truncate(micros.Tick); r.CompletedAt.IsZero() {
 			b.CompletedAt = e.now
 		}
 		e.s.Workspace.Backoff = Backoff{}
@@ -154,15 +145,7 @@ func deadlines(s *Snapshot) (schedule.Deadlines, error) {
 		Requirement:   s.Template.Policy.Requirement,
 		QuietHours:    usable(s.Owner.QuietHours),
 	})
-	return schedule.Deadlines{Deadline: stored(d.Deadline), MaxDeadline: stored(d.MaxDeadline)}, err
-}
-
-// stored brings an instant to the form every store keeps.
-func stored(t time.Time) time.Time {
-	if t.IsZero() {
-		return time.Time{}
-	}
-	return t.UTC().Truncate(tick)
+	return schedule.Deadlines{Deadline: micros.Of(d.Deadline), MaxDeadline: micros.Of(d.MaxDeadline)}, err
 }
 
 // usable returns the schedule if it can be used: an unusable one counts as none for the deadlines.
@@ -219,7 +202,7 @@ func Request(t Transition, version uuid.UUID) Verb {
 			if dormant(&s) {
 				e.wake()
 			}
-			e.s.Workspace.LastUsedAt = later(s.Workspace.LastUsedAt, e.now)
+			e.s.Workspace.LastUsedAt = micros.Later(s.Workspace.LastUsedAt, e.now)
 		}
 		if version == uuid.Nil {
 			e.queue(t, ReasonManual, time.Time{})
@@ -233,13 +216,13 @@ func Request(t Transition, version uuid.UUID) Verb {
 func requestable(s *Snapshot, t Transition, version uuid.UUID) error {
 	switch {
 	case t != TransitionStart && t != TransitionStop && t != TransitionDelete:
-		return &InvalidError{"transition", t, "must be start, stop or delete"}
+		return invalid.New("transition", t, "must be start, stop or delete")
 	case s.Workspace.Deleted:
 		return ErrDeleted
 	case s.Build.Status.Active():
 		return fmt.Errorf("build %d is %s: %w", s.Build.Number, s.Build.Status, ErrBuildActive)
 	case version != uuid.Nil && t != TransitionStart:
-		return &InvalidError{"version", version, "can only be chosen for a start"}
+		return invalid.New("version", version, "can only be chosen for a start")
 	case version != uuid.Nil && s.Template.Policy.RequireActiveVersion && version != s.Template.ActiveVersionID:
 		return fmt.Errorf("version %s is not the active version: %w", version, ErrForbidden)
 	}
@@ -283,10 +266,10 @@ func autostartable(s *Snapshot, c *schedule.Cron, now time.Time) error {
 	case !s.Template.Policy.AllowUserAutostart:
 		return fmt.Errorf("autostart: %w", ErrForbidden)
 	case c.Err() != nil:
-		return &InvalidError{"autostart", c.Text(), c.Err().Error()}
+		return invalid.New("autostart", c.Text(), c.Err().Error())
 	}
 	if _, ok := c.NextAllowed(now, s.Template.Policy.AutostartDays); !ok {
-		return &InvalidError{"autostart", c.Text(), "has no time on a day the template allows (" + s.Template.Policy.AutostartDays.String() + ")"}
+		return invalid.New("autostart", c.Text(), "has no time on a day the template allows ("+s.Template.Policy.AutostartDays.String()+")")
 	}
 	return nil
 }
@@ -324,7 +307,7 @@ func Extend(deadline time.Time) Verb {
 		}
 		b := &s.Build
 		if b.Transition != TransitionStart || b.Status != JobSucceeded || b.Deadline.IsZero() {
-			return Change{}, &InvalidError{"deadline", deadline, "can only be moved while the workspace runs with a deadline"}
+			return Change{}, invalid.New("deadline", deadline, "can only be moved while the workspace runs with a deadline")
 		}
 		err := schedule.ValidateExtend(schedule.ExtendInput{
 			Now: now, CompletedAt: b.CompletedAt, Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, NewDeadline: deadline,
@@ -333,7 +316,7 @@ func Extend(deadline time.Time) Verb {
 			return Change{}, err
 		}
 		e := edit(&s, now)
-		e.s.Build.Deadline = stored(deadline)
+		e.s.Build.Deadline = micros.Of(deadline)
 		e.tell(TopicAudit, Event{Kind: EventExtended, Until: e.s.Build.Deadline})
 		return e.change(), nil
 	}
@@ -342,21 +325,21 @@ func Extend(deadline time.Time) Verb {
 // Used records activity at an instant: the workspace was last used then, and its deadline moves by the policy's bump. An
 // instant in the future counts as now. It leaves the wake alone unless that would be too late.
 //
-// [Executor.Activity] collects activity and applies it in batches.
+// [executor.Executor.Activity] collects activity and applies it in batches.
 func Used(at time.Time) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if s.Workspace.Deleted || s.Workspace.Managed {
 			return Change{}, ErrUnchanged
 		}
 		e := edit(&s, now)
-		if at = stored(at); at.After(e.now) {
+		if at = micros.Of(at); at.After(e.now) {
 			at = e.now
 		}
 		deadline, bumped := bump(&s, at)
 		if !bumped && !at.After(s.Workspace.LastUsedAt) {
 			return Change{}, ErrUnchanged
 		}
-		e.s.Workspace.LastUsedAt = later(s.Workspace.LastUsedAt, at)
+		e.s.Workspace.LastUsedAt = micros.Later(s.Workspace.LastUsedAt, at)
 		e.s.Build.Deadline = deadline
 		e.lazily()
 		return e.change(), nil
@@ -379,7 +362,7 @@ func bump(s *Snapshot, at time.Time) (time.Time, bool) {
 		}
 	}
 	deadline, changed := schedule.Bump(in)
-	return stored(deadline), changed
+	return micros.Of(deadline), changed
 }
 
 // MarkDormant puts a workspace to sleep by hand, stopping it first if it may be running. With notify its owner gets the
@@ -429,14 +412,14 @@ func Hold(until time.Time) Verb {
 		if err := settable(&s); err != nil {
 			return Change{}, err
 		}
-		if stored(until).Equal(s.Workspace.HoldUntil) {
+		if micros.Of(until).Equal(s.Workspace.HoldUntil) {
 			return Change{}, ErrUnchanged
 		}
 		e := edit(&s, now)
-		e.s.Workspace.HoldUntil = stored(until)
+		e.s.Workspace.HoldUntil = micros.Of(until)
 		if s.Workspace.HoldUntil.After(e.now) && !until.After(e.now) {
 			// What fell into the hold so far stays skipped.
-			e.s.Workspace.AutostartAfter = later(s.Workspace.AutostartAfter, e.now)
+			e.s.Workspace.AutostartAfter = micros.Later(s.Workspace.AutostartAfter, e.now)
 		}
 		e.tell(TopicAudit, Event{Kind: EventChanged, Until: e.s.Workspace.HoldUntil, Message: "hold"})
 		return e.change(), nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 )
@@ -15,11 +16,10 @@ import (
 func refuse(t *testing.T, name string, s lifecycle.Snapshot, now time.Time, v lifecycle.Verb, want error) {
 	t.Helper()
 	c, err := v(s, now)
-	var invalid *lifecycle.InvalidError
-	var input *schedule.InputError
+	var input *invalid.Error
 	ok := errors.Is(err, want) || want == errAny && err != nil //nolint:errorlint // errAny is a mark of this test, never wrapped
 	if want == nil {
-		ok = errors.As(err, &invalid) || errors.As(err, &input)
+		ok = errors.As(err, &input)
 	}
 	if !ok || c.NewBuild || c.Workspace != (lifecycle.Workspace{}) {
 		t.Errorf("%s: error %v, want %v; change %+v", name, err, want, c)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -65,7 +66,7 @@ func TestAutostartRefusesBadInput(t *testing.T) {
 	t.Parallel()
 	at := instant(t, "2026-01-02T00:00:00Z")
 	for spec, days := range map[string]schedule.Days{"nonsense": weekdays, "": weekdays, "0 9 * * *": 0x80} {
-		var input *schedule.InputError
+		var input *invalid.Error
 		if _, _, err := schedule.NextAutostart(at, spec, days); !errors.As(err, &input) {
 			t.Errorf("NextAutostart(%q, %v): %v", spec, days, err)
 		}

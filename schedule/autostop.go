@@ -3,6 +3,8 @@ package schedule
 import (
 	"fmt"
 	"time"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // quietLeeway is how long before quiet hours a workspace is no longer stopped by
@@ -71,13 +73,13 @@ func Autostop(in AutostopInput) (Deadlines, error) {
 
 func (in AutostopInput) validate() error {
 	if in.CompletedAt.IsZero() {
-		return refuse("completed at", "", "must be set")
+		return invalid.New("completed at", "", "must be set")
 	}
 	if !withinLimit(in.CompletedAt.Unix()) {
-		return refuse("completed at", in.CompletedAt.Format(time.RFC3339), "must be within a million years of 1970")
+		return invalid.New("completed at", in.CompletedAt.Format(time.RFC3339), "must be within a million years of 1970")
 	}
 	if in.TTL < 0 {
-		return refuse("ttl", in.TTL.String(), "must not be negative")
+		return invalid.New("ttl", in.TTL.String(), "must not be negative")
 	}
 	if err := in.AutostartDays.Validate(); err != nil {
 		return fmt.Errorf("autostart days: %w", err)
@@ -105,7 +107,7 @@ func (in AutostopInput) maxDeadline() (time.Time, error) {
 		return time.Time{}, fmt.Errorf("quiet hours: %w", err)
 	}
 	if !in.QuietHours.fires() {
-		return time.Time{}, fmt.Errorf("quiet hours: %w", refuse("schedule", "", "never fires"))
+		return time.Time{}, fmt.Errorf("quiet hours: %w", invalid.New("schedule", "", "never fires"))
 	}
 	earliest := in.CompletedAt.Add(quietLeeway)
 	day, err := in.Requirement.firstDay(in.QuietHours.zone.day(earliest))

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -160,7 +161,7 @@ func TestRequirementValidate(t *testing.T) {
 		}
 	}
 	for _, r := range []schedule.Requirement{{Days: 0x80}, {Weeks: 17}, {Weeks: -1}} {
-		var input *schedule.InputError
+		var input *invalid.Error
 		if err := r.Validate(); !errors.As(err, &input) {
 			t.Errorf("%+v: %v", r, err)
 		}

@@ -61,7 +61,7 @@ type Cron struct {
 //
 // Lists, ranges, steps, names of weekdays in any case, and "?" are understood as
 // robfig/cron understands them; weekday 7, reversed ranges, seconds, descriptors such as
-// @daily, the prefix TZ= and the host's zone "Local" are refused, with an [*InputError].
+// @daily, the prefix TZ= and the host's zone "Local" are refused, with an [*invalid.Error].
 //
 // Zones come from the host's time zone database. A program that may run on a
 // host without one imports time/tzdata.

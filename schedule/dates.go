@@ -7,6 +7,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // maxDates bounds the text of a set of dates: decades of holidays.
@@ -37,7 +39,7 @@ type run struct {
 // "" is the empty set. The host's own zone "Local" is refused.
 func ParseDates(text string) (*Dates, error) {
 	if len(text) > maxDates {
-		return nil, refuse("dates", text, "must not be longer than %d bytes", maxDates)
+		return nil, invalid.New("dates", text, "must not be longer than %d bytes", maxDates)
 	}
 	fields := strings.Fields(text)
 	if len(fields) == 0 {
@@ -102,9 +104,9 @@ func parseRuns(text, list string) ([]run, error) {
 		last, err2 := parseDate(to)
 		switch {
 		case err1 != nil || err2 != nil:
-			return nil, refuse("dates", text, "%q is not a date such as 2026-12-24, or a range such as 2026-12-24..2026-12-26", item)
+			return nil, invalid.New("dates", text, "%q is not a date such as 2026-12-24, or a range such as 2026-12-24..2026-12-26", item)
 		case last < first:
-			return nil, refuse("dates", text, "the range %q ends before it begins", item)
+			return nil, invalid.New("dates", text, "the range %q ends before it begins", item)
 		}
 		runs = append(runs, run{first: first, last: last})
 	}

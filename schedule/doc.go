@@ -12,7 +12,7 @@
 // Everything is a pure function of its arguments or a method of an immutable
 // value: nothing reads a clock, logs, or fails to return, and everything may be
 // used concurrently. Days are calendar days of the zone in question, never 24 hours. What is
-// wrong with an input is told by an [InputError]. The package runs nothing; that
+// wrong with an input is told by an [*invalid.Error]. The package runs nothing; that
 // is the business of whoever asks.
 //
 // # Clock changes

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -19,9 +20,9 @@ var texts = []string{
 func checkParsed(t *testing.T, text string, c *schedule.Cron, err error, again func(string) (*schedule.Cron, error)) {
 	t.Helper()
 	if err != nil {
-		var bad *schedule.InputError
+		var bad *invalid.Error
 		if c != nil || !errors.As(err, &bad) || bad.Field == "" || bad.Rule == "" {
-			t.Fatalf("%q: %v, %v: a refusal is an InputError with field and rule, and no schedule", text, c, err)
+			t.Fatalf("%q: %v, %v: a refusal is an invalid.Error with field and rule, and no schedule", text, c, err)
 		}
 		return
 	}

@@ -1,6 +1,10 @@
 package schedule
 
-import "time"
+import (
+	"time"
+
+	"github.com/dormouse-go/dormouse/invalid"
+)
 
 const (
 	// MinTTL and MaxTTL are the shortest and the longest TTL of a workspace.
@@ -23,7 +27,7 @@ func ValidateTTL(ttl time.Duration) (time.Duration, error) {
 	}
 	cut := ttl.Truncate(time.Minute)
 	if cut < MinTTL || cut > MaxTTL {
-		return 0, refuse("ttl", ttl.String(), "must be 0 (off) or, in whole minutes, between %v and %v", MinTTL, MaxTTL)
+		return 0, invalid.New("ttl", ttl.String(), "must be 0 (off) or, in whole minutes, between %v and %v", MinTTL, MaxTTL)
 	}
 	return cut, nil
 }
@@ -32,7 +36,7 @@ func ValidateTTL(ttl time.Duration) (time.Duration, error) {
 // off, nor at least [MinThreshold]. The field is named in the error.
 func ValidateThreshold(field string, d time.Duration) error {
 	if d != 0 && d < MinThreshold {
-		return refuse(field, d.String(), "must be 0 (off) or at least %v", MinThreshold)
+		return invalid.New(field, d.String(), "must be 0 (off) or at least %v", MinThreshold)
 	}
 	return nil
 }
@@ -56,15 +60,15 @@ func ValidateExtend(in ExtendInput) error {
 	earliest := in.Now.Add(MinExtend)
 	switch {
 	case in.CompletedAt.IsZero():
-		return refuse("new deadline", show, "the workspace's start has not completed")
+		return invalid.New("new deadline", show, "the workspace's start has not completed")
 	case in.Deadline.IsZero():
-		return refuse("new deadline", show, "the workspace has no deadline to move")
+		return invalid.New("new deadline", show, "the workspace has no deadline to move")
 	case in.NewDeadline.Before(earliest):
-		return refuse("new deadline", show, "must be at least %v from now, %s", MinExtend, earliest.Format(time.RFC3339))
+		return invalid.New("new deadline", show, "must be at least %v from now, %s", MinExtend, earliest.Format(time.RFC3339))
 	case in.NewDeadline.Before(in.CompletedAt):
-		return refuse("new deadline", show, "must not be before the start completed, %s", in.CompletedAt.Format(time.RFC3339))
+		return invalid.New("new deadline", show, "must not be before the start completed, %s", in.CompletedAt.Format(time.RFC3339))
 	case !in.MaxDeadline.IsZero() && in.NewDeadline.After(in.MaxDeadline):
-		return refuse("new deadline", show, "must not be after the max deadline, %s", in.MaxDeadline.Format(time.RFC3339))
+		return invalid.New("new deadline", show, "must not be after the max deadline, %s", in.MaxDeadline.Format(time.RFC3339))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -29,7 +30,7 @@ func TestValidateTTL(t *testing.T) {
 // checkField checks that an error names the field and the value that is refused.
 func checkField(t *testing.T, err error, field, value string) {
 	t.Helper()
-	var input *schedule.InputError
+	var input *invalid.Error
 	if !errors.As(err, &input) || input.Field != field || input.Value != value || input.Rule == "" {
 		t.Errorf("error %v, want one of %s %q", err, field, value)
 	}

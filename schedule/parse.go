@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 const (
@@ -45,7 +47,7 @@ var fieldNames = [fieldCount]string{"minute", "hour", "day-of-month", "month", "
 // zone of a name, so that schedules of one zone share what was found out about it.
 func parse(k kind, text string, o Options, zones func(*time.Location) *zone) (*Cron, error) {
 	if o.DST > DSTCompat {
-		return nil, fmt.Errorf("options of the %v: %w", k, refuse("DST", o.DST.String(), "must be DSTOnce or DSTCompat"))
+		return nil, fmt.Errorf("options of the %v: %w", k, invalid.New("DST", o.DST.String(), "must be DSTOnce or DSTCompat"))
 	}
 	zoneName, fields, err := split(k, text)
 	if err != nil {
@@ -72,14 +74,14 @@ func parse(k kind, text string, o Options, zones func(*time.Location) *zone) (*C
 // split takes the zone, "UTC" when there is none, and the five fields from the text.
 func split(k kind, text string) (zoneName string, fields []string, err error) {
 	if len(text) > maxText {
-		return "", nil, refuse(k.String(), text, "must not be longer than %d bytes", maxText)
+		return "", nil, invalid.New(k.String(), text, "must not be longer than %d bytes", maxText)
 	}
 	fields, zoneName = strings.Fields(text), "UTC"
 	if strings.HasPrefix(text, zonePrefix) {
 		zoneName, fields = fields[0][len(zonePrefix):], fields[1:]
 	}
 	if len(fields) != fieldCount {
-		return "", nil, refuse(k.String(), text,
+		return "", nil, invalid.New(k.String(), text,
 			"must have five fields (minute, hour, day-of-month, month, day-of-week) after an optional %s<zone>, not %d",
 			zonePrefix, len(fields))
 	}
@@ -91,14 +93,14 @@ func split(k kind, text string) (zoneName string, fields []string, err error) {
 func checkFields(k kind, text string, fields []string) error {
 	for i, f := range fields {
 		if strings.ContainsAny(f, "=@") {
-			return refuse(k.String(), text, "%s %q is not a cron field; descriptors and zone prefixes other than %s are not accepted",
+			return invalid.New(k.String(), text, "%s %q is not a cron field; descriptors and zone prefixes other than %s are not accepted",
 				fieldNames[i], f, zonePrefix)
 		}
 		if literalStar(k, i) && f != "*" {
-			return refuse(k.String(), text, "%s must be \"*\", not %q", fieldNames[i], f)
+			return invalid.New(k.String(), text, "%s must be \"*\", not %q", fieldNames[i], f)
 		}
 		if k == daily && i <= fieldHour && !singleValue(f) {
-			return refuse(k.String(), text, "%s must be a single value, not %q", fieldNames[i], f)
+			return invalid.New(k.String(), text, "%s must be a single value, not %q", fieldNames[i], f)
 		}
 	}
 	return nil
@@ -121,11 +123,11 @@ func singleValue(field string) bool {
 // its names: a stored schedule must mean the same on every host.
 func loadZone(field, text, name string) (*time.Location, error) {
 	if name == "Local" || name == "localtime" {
-		return nil, refuse(field, text, "the zone must not be the host's own (%q)", name)
+		return nil, invalid.New(field, text, "the zone must not be the host's own (%q)", name)
 	}
 	loc, err := time.LoadLocation(name)
 	if err != nil {
-		return nil, refuse(field, text, "the zone %q is not in the time zone database (%v)", name, err)
+		return nil, invalid.New(field, text, "the zone %q is not in the time zone database (%v)", name, err)
 	}
 	return loc, nil
 }
@@ -135,15 +137,15 @@ func parseFields(k kind, text string, fields []string) (*cron.SpecSchedule, erro
 	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 	parsed, err := parser.Parse(strings.Join(fields, " "))
 	if err != nil {
-		return nil, refuse(k.String(), text, "%v", err)
+		return nil, invalid.New(k.String(), text, "%v", err)
 	}
 	spec, ok := parsed.(*cron.SpecSchedule)
 	if !ok {
-		return nil, refuse(k.String(), text, "is not made of cron fields")
+		return nil, invalid.New(k.String(), text, "is not made of cron fields")
 	}
 	for i, bits := range [...]uint64{fieldMinute: spec.Minute, fieldHour: spec.Hour, fieldDayOfWeek: spec.Dow} {
 		if i != fieldDayOfMonth && i != fieldMonth && bits&allBits == 0 {
-			return nil, refuse(k.String(), text, "%s %q selects nothing, so the schedule would never fire", fieldNames[i], fields[i])
+			return nil, invalid.New(k.String(), text, "%s %q selects nothing, so the schedule would never fire", fieldNames[i], fields[i])
 		}
 	}
 	return spec, nil

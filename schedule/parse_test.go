@@ -2,9 +2,11 @@ package schedule_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -96,12 +98,12 @@ func TestWeeklyAcceptsAndRefuses(t *testing.T) {
 
 func checkRefused(t *testing.T, spec string, err error, rule string) {
 	t.Helper()
-	var input *schedule.InputError
+	var input *invalid.Error
 	if !errors.As(err, &input) || !strings.Contains(input.Rule, rule) {
-		t.Errorf("%q: error %v, want an InputError about %q", spec, err, rule)
+		t.Errorf("%q: error %v, want an invalid.Error about %q", spec, err, rule)
 		return
 	}
-	if !strings.Contains(input.Field, "schedule") || !strings.HasPrefix(spec, strings.TrimSuffix(input.Value, "...")) {
+	if !strings.Contains(input.Field, "schedule") || !strings.HasPrefix(spec, strings.TrimSuffix(fmt.Sprint(input.Value), "...")) {
 		t.Errorf("%q: error names field %q, value %q", spec, input.Field, input.Value)
 	}
 }

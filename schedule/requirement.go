@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // MaxRequirementWeeks is the longest period of an autostop requirement.
@@ -26,7 +28,7 @@ func (r Requirement) Validate() error {
 		return fmt.Errorf("autostop requirement: %w", err)
 	}
 	if r.Weeks < 0 || r.Weeks > MaxRequirementWeeks {
-		return refuse("autostop requirement weeks", strconv.Itoa(r.Weeks), "must be between 0 and %d", MaxRequirementWeeks)
+		return invalid.New("autostop requirement weeks", strconv.Itoa(r.Weeks), "must be between 0 and %d", MaxRequirementWeeks)
 	}
 	return nil
 }

@@ -16,8 +16,10 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -36,3 +38,7 @@ type Store interface {
 	// it at the same time. A database that is newer than the store is an error that says so.
 	Migrate(ctx context.Context) error
 }
+
+// Instant brings an instant to the form that every store keeps and returns: UTC, whole microseconds, no monotonic
+// reading. The zero time, which stands for "not set", stays the zero time.
+func Instant(t time.Time) time.Time { return micros.Of(t) }

@@ -13,6 +13,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
@@ -21,7 +22,7 @@ import (
 type plane struct {
 	*testing.T
 	store  *memory.Store
-	engine *lifecycle.Executor
+	engine *executor.Executor
 	queue  *acquirer.Acquirer
 	ends   buildjobs.Ends
 	ws     uuid.UUID
@@ -37,7 +38,7 @@ func run(t *testing.T, build buildjobs.Build, cfg acquirer.Config, test func(p *
 		var err error
 		p.queue, err = acquirer.New(p.store, nil, cfg)
 		p.must(err)
-		p.engine, err = lifecycle.New(p.store, lifecycle.Config{Queued: buildjobs.Announce(p.queue)})
+		p.engine, err = executor.New(p.store, executor.Config{Queued: buildjobs.Announce(p.queue)})
 		p.must(err)
 		p.create()
 		var wg sync.WaitGroup

@@ -14,7 +14,7 @@ import (
 	"github.com/dormouse-go/dormouse/store"
 )
 
-// Updater applies verbs to workspaces. A [*lifecycle.Executor] is one.
+// Updater applies verbs to workspaces. A [*executor.Executor] is one.
 type Updater interface {
 	Update(ctx context.Context, workspace uuid.UUID, v lifecycle.Verb) (lifecycle.Snapshot, error)
 }

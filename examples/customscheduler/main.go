@@ -4,7 +4,7 @@
 //	go run ./examples/customscheduler
 //
 // The host implements the three methods of [lifecycle.Store] over its table of desks (desks.go), proves it with the
-// conformance suite (desks_test.go), and calls [lifecycle.Executor.Tick] when its own loop says so (below): not every
+// conformance suite (desks_test.go), and calls [executor.Executor.Tick] when its own loop says so (below): not every
 // minute, but when the earliest look_at of the table has come. A week passes in less than a second, on a mock clock.
 package main
 
@@ -24,6 +24,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/examples/internal/simclock"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -70,7 +71,7 @@ func open(ctx context.Context, file string) (*Desks, error) {
 // host is the control plane: its tables, and the engine over them.
 type host struct {
 	desks *Desks
-	exec  *lifecycle.Executor
+	exec  *executor.Executor
 	clock *quartz.Mock
 	out   io.Writer
 	ids   map[string]uuid.UUID
@@ -81,7 +82,7 @@ type host struct {
 func newHost(desks *Desks, out io.Writer) (*host, error) {
 	h := &host{desks: desks, out: out, clock: simclock.New(monday), ids: map[string]uuid.UUID{}, told: map[string]bool{}}
 	var err error
-	h.exec, err = lifecycle.New(desks, lifecycle.Config{
+	h.exec, err = executor.New(desks, executor.Config{
 		Clock: h.clock,
 		// This loop ticks at the very instant of a wake. Were the tick truncated to the minute, it would come before the
 		// instant it was made for, find nothing, and be made again.

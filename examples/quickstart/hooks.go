@@ -4,17 +4,18 @@ import (
 	"context"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 )
 
 // build is the executor's builder. A control plane would check quotas and parameters here and choose the workers; the
 // replay only listens, because nobody else sees a workspace at the moment of its decision.
-func (r *replay) build(_ context.Context, b lifecycle.BuildRequest) (lifecycle.BuildSpec, error) {
+func (r *replay) build(_ context.Context, b executor.BuildRequest) (executor.BuildSpec, error) {
 	if b.Decision.Acts() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.tellBuild(&b)
 	}
-	return lifecycle.BuildSpec{}, nil
+	return executor.BuildSpec{}, nil
 }
 
 // audit receives what happened.

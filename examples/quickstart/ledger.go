@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 )
 
 // sampleEvery is how often the fleet is counted for the plots.
@@ -77,7 +78,7 @@ func newLedger(plans int, start time.Time) *ledger {
 }
 
 // tick counts a tick.
-func (l *ledger) tick(s lifecycle.Stats) {
+func (l *ledger) tick(s executor.Stats) {
 	t := &l.ticks
 	t.n++
 	if s.Evaluated == 0 {

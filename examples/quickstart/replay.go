@@ -12,6 +12,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/examples/internal/simclock"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 )
 
 // tickEvery is the executor's interval.
@@ -30,7 +31,7 @@ type options struct {
 type replay struct {
 	*fleet
 	clock      *quartz.Mock
-	exec       *lifecycle.Executor
+	exec       *executor.Executor
 	developers []*developer
 	workers    workers
 	agenda     agenda
@@ -57,9 +58,9 @@ func newReplay(ctx context.Context, plans []plan, developers []*developer, o opt
 	for i := range 8 {
 		seed[i] = byte(o.seed >> (8 * i))
 	}
-	r.exec, err = lifecycle.New(f.store, lifecycle.Config{
+	r.exec, err = executor.New(f.store, executor.Config{
 		Interval: tickEvery, Clock: r.clock, Rand: rand.NewChaCha8(seed),
-		Builder: lifecycle.BuilderFunc(r.build), Poster: r.post, Auditor: r.audit, Notifier: r.notify,
+		Builder: executor.BuilderFunc(r.build), Poster: r.post, Auditor: r.audit, Notifier: r.notify,
 	})
 	if err != nil {
 		return nil, err
@@ -153,7 +154,7 @@ func (r *replay) world(ctx context.Context, until time.Time) error {
 	}
 }
 
-// relay delivers the events of what was just committed. [lifecycle.Executor.Run] would do it by itself.
+// relay delivers the events of what was just committed. [executor.Executor.Run] would do it by itself.
 func (r *replay) relay(ctx context.Context) error {
 	_, err := r.exec.Relay(ctx)
 	return err

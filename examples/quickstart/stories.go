@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 )
 
 // theme is what a story is about. The order is that of the report.
@@ -111,7 +112,7 @@ func (s *stories) best() []story {
 }
 
 // tellBuild looks at a decision on the way to its build.
-func (r *replay) tellBuild(b *lifecycle.BuildRequest) {
+func (r *replay) tellBuild(b *executor.BuildRequest) {
 	d := r.byID[b.Snapshot.Workspace.ID]
 	if d.workspace != b.Snapshot.Workspace.ID {
 		return
@@ -131,14 +132,14 @@ func (r *replay) tellBuild(b *lifecycle.BuildRequest) {
 	}
 }
 
-func (r *replay) said(b *lifecycle.BuildRequest, title, told string, args ...any) story {
+func (r *replay) said(b *executor.BuildRequest, title, told string, args ...any) story {
 	return story{
 		Title: title, Told: fmt.Sprintf(told, args...), At: b.Build.CreatedAt,
 		Said: lifecycle.Explain(b.Snapshot, b.Build.CreatedAt),
 	}
 }
 
-func (r *replay) tellStop(d *developer, b *lifecycle.BuildRequest) {
+func (r *replay) tellStop(d *developer, b *executor.BuildRequest) {
 	now, ran := b.Build.CreatedAt, b.Build.CreatedAt.Sub(b.Snapshot.Build.CompletedAt)
 	if d.present {
 		worked := now.Sub(d.sessions[d.next].begin)
@@ -154,14 +155,14 @@ func (r *replay) tellStop(d *developer, b *lifecycle.BuildRequest) {
 }
 
 // whyStopped says which of its bounds a deadline had reached.
-func whyStopped(b *lifecycle.BuildRequest) string {
+func whyStopped(b *executor.BuildRequest) string {
 	if s := &b.Snapshot.Build; s.Deadline.Equal(s.MaxDeadline) {
 		return "its template asks for a stop in the quiet hours, whoever is at work"
 	}
 	return "its time was up, and activity did not move the deadline"
 }
 
-func (r *replay) tellClockChange(d *developer, b *lifecycle.BuildRequest) {
+func (r *replay) tellClockChange(d *developer, b *executor.BuildRequest) {
 	at := b.Decision.DueAt.In(d.location)
 	before := at.AddDate(0, 0, -3)
 	if offset(at) == offset(before) {
@@ -174,14 +175,14 @@ func (r *replay) tellClockChange(d *developer, b *lifecycle.BuildRequest) {
 	})
 }
 
-func (r *replay) tellDormancy(d *developer, b *lifecycle.BuildRequest) {
+func (r *replay) tellDormancy(d *developer, b *executor.BuildRequest) {
 	r.stories.tell(forNobody, d, float64(d.idleStarts), func() story {
 		return r.said(b, "Every morning for nobody",
 			"It had started by its schedule %d times since developer %d was last seen, before it was put to sleep.", d.idleStarts, d.number)
 	})
 }
 
-func (r *replay) tellCleanup(d *developer, b *lifecycle.BuildRequest) {
+func (r *replay) tellCleanup(d *developer, b *executor.BuildRequest) {
 	n := b.Snapshot.Workspace.Failures
 	r.stories.tell(stubborn, d, float64(n), func() story {
 		return r.said(b, "It would not go down",
@@ -191,7 +192,7 @@ func (r *replay) tellCleanup(d *developer, b *lifecycle.BuildRequest) {
 }
 
 // tellDelete keeps the story of a deletion: whether it is a sad one is known when the developer comes back.
-func (r *replay) tellDelete(d *developer, b *lifecycle.BuildRequest) {
+func (r *replay) tellDelete(d *developer, b *executor.BuildRequest) {
 	asleep := b.Build.CreatedAt.Sub(b.Snapshot.Workspace.DormantAt)
 	words := func() story {
 		return r.said(b, "Put to rest", "%d sessions of work, then silence: deleted after %s of sleep.", d.next, short(asleep))

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -31,7 +32,7 @@ type Budget interface {
 
 // Plane is the control plane under test.
 type Plane struct {
-	Executor *lifecycle.Executor
+	Executor *executor.Executor
 
 	store    Store
 	clock    quartz.Clock
@@ -47,7 +48,7 @@ var policy = lifecycle.Policy{
 	AllowUserAutostart: true, AutostartDays: schedule.DaysOf(time.Monday, time.Tuesday, time.Wednesday, time.Thursday, time.Friday),
 }
 
-// New wires the executor to the store, the mail and the budget. ticks, if not nil, drives [lifecycle.Executor.Run].
+// New wires the executor to the store, the mail and the budget. ticks, if not nil, drives [executor.Executor.Run].
 func New(
 	ctx context.Context, store Store, mailer Mailer, budget Budget, clock quartz.Clock, ticks <-chan time.Time,
 ) (*Plane, error) {
@@ -62,8 +63,8 @@ func New(
 		return nil, err
 	}
 	var err error
-	p.Executor, err = lifecycle.New(store, lifecycle.Config{
-		Clock: clock, Tick: ticks, Builder: lifecycle.BuilderFunc(p.build), Notifier: p.notify,
+	p.Executor, err = executor.New(store, executor.Config{
+		Clock: clock, Tick: ticks, Builder: executor.BuilderFunc(p.build), Notifier: p.notify,
 	})
 	return p, err
 }
@@ -102,8 +103,8 @@ func (p *Plane) Finished(ctx context.Context, id uuid.UUID) (lifecycle.Snapshot,
 
 // build lets a build pass, or refuses it for now. It only asks: a build that passes here may still never be committed.
 // Whatever else is used up, a stop is never refused.
-func (p *Plane) build(ctx context.Context, r lifecycle.BuildRequest) (lifecycle.BuildSpec, error) {
-	spec := lifecycle.BuildSpec{Tags: map[string]string{"zone": "any"}}
+func (p *Plane) build(ctx context.Context, r executor.BuildRequest) (executor.BuildSpec, error) {
+	spec := executor.BuildSpec{Tags: map[string]string{"zone": "any"}}
 	if r.Build.Transition != lifecycle.TransitionStart {
 		return spec, nil
 	}
@@ -112,7 +113,7 @@ func (p *Plane) build(ctx context.Context, r lifecycle.BuildRequest) (lifecycle.
 		return spec, fmt.Errorf("ask for the budget: %w", err)
 	}
 	if hours <= 0 {
-		return spec, lifecycle.Refuse("the budget of %s is used up", r.Snapshot.Owner.Name)
+		return spec, executor.Refuse("the budget of %s is used up", r.Snapshot.Owner.Name)
 	}
 	return spec, nil
 }

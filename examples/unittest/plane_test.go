@@ -14,6 +14,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/examples/unittest"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
@@ -79,7 +80,7 @@ func (f *fixture) must(err error) {
 }
 
 // tick moves the clock, ticks, and delivers what the tick has to tell.
-func (f *fixture) tick(at time.Time) lifecycle.Stats {
+func (f *fixture) tick(at time.Time) executor.Stats {
 	f.Helper()
 	f.clock.Set(at)
 	s := f.Executor.Tick(f.Context(), at)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // client is an [acquirer.Source] over HTTP.
@@ -69,7 +70,7 @@ func (c client) post(ctx context.Context, path string, body, into any) (found bo
 	case http.StatusConflict:
 		err = fmt.Errorf("%w (%w)", acquirer.ErrLeaseLost, err)
 	case http.StatusUnprocessableEntity:
-		err = fmt.Errorf("%w (%w)", acquirer.ErrInvalid, err)
+		err = fmt.Errorf("%w (%w)", invalid.Err, err)
 	}
 	return false, err
 }

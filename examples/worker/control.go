@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
@@ -79,7 +80,7 @@ func answer(w http.ResponseWriter, body any, err error) {
 		_ = json.NewEncoder(w).Encode(body)
 	case errors.Is(err, acquirer.ErrLeaseLost):
 		http.Error(w, err.Error(), http.StatusConflict)
-	case errors.Is(err, acquirer.ErrInvalid):
+	case errors.Is(err, invalid.Err):
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 	default:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)

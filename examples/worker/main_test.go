@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
@@ -61,7 +62,7 @@ func TestOverHTTP(t *testing.T) {
 	if _, err := source.Renew(ctx, acquirer.Report{Lease: job.Lease()}); !errors.Is(err, acquirer.ErrLeaseLost) {
 		t.Errorf("a report after the end: %v", err)
 	}
-	if _, err := source.AcquireJob(ctx, acquirer.Request{}); !errors.Is(err, acquirer.ErrInvalid) {
+	if _, err := source.AcquireJob(ctx, acquirer.Request{}); !errors.Is(err, invalid.Err) {
 		t.Errorf("a request without types: %v", err)
 	}
 	server.Close()

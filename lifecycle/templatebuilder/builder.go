@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/rendercache"
 )
 
@@ -24,11 +24,11 @@ type Config[F, R any] struct {
 	// Build describes one build, as lifecycle.Preparation does: it finds out the parameters, has the template rendered,
 	// and makes the job's tags and payload of the result. A lifecycle.RefusalError of it, or of Render, is passed on. A
 	// build that needs no rendering does not ask for it. Required.
-	Build func(ctx context.Context, r lifecycle.BuildRequest, t Template[R]) (lifecycle.BuildSpec, error)
+	Build func(ctx context.Context, r executor.BuildRequest, t Template[R]) (executor.BuildSpec, error)
 
 	// Owner returns whose data a build's render may read. Renders of different owners are never shared, so builds
 	// that are for nobody yet (a warm pool's) should all name one owner. Defaults to the workspace's owner.
-	Owner func(lifecycle.BuildRequest) uuid.UUID
+	Owner func(executor.BuildRequest) uuid.UUID
 }
 
 // Input is what a render reads.
@@ -71,12 +71,12 @@ func New[F, R any](leases *Leases[F], memo Memo[R], cfg Config[F, R]) (*Builder[
 		memo = rendercache.Noop[rendercache.Key, R]{}
 	}
 	if cfg.Owner == nil {
-		cfg.Owner = func(r lifecycle.BuildRequest) uuid.UUID { return r.Snapshot.Workspace.OwnerID }
+		cfg.Owner = func(r executor.BuildRequest) uuid.UUID { return r.Snapshot.Workspace.OwnerID }
 	}
 	return &Builder[F, R]{cfg: cfg, leases: leases, memo: memo}, nil
 }
 
 // Prepare implements lifecycle.Builder. It fetches nothing yet: a group whose results are all known needs nothing.
-func (b *Builder[F, R]) Prepare(_ context.Context, g lifecycle.Group) (lifecycle.Preparation, error) {
+func (b *Builder[F, R]) Prepare(_ context.Context, g executor.Group) (executor.Preparation, error) {
 	return &group[F, R]{Builder: b, version: g.TemplateVersionID, kept: b.leases.NewHolder()}, nil
 }

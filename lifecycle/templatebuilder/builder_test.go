@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/lifecycle/templatebuilder"
 	"github.com/dormouse-go/dormouse/rendercache"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -89,9 +90,9 @@ func (h *host) complete(cfg config) config {
 		return fmt.Sprint(in.Owner, in.Params["cpu"]), nil
 	}
 	if cfg.Build == nil {
-		cfg.Build = func(ctx context.Context, r lifecycle.BuildRequest, t asker) (lifecycle.BuildSpec, error) {
+		cfg.Build = func(ctx context.Context, r executor.BuildRequest, t asker) (executor.BuildSpec, error) {
 			out, err := t.Render(ctx, map[string]string{"cpu": "4"})
-			return lifecycle.BuildSpec{Payload: []byte(out)}, err
+			return executor.BuildSpec{Payload: []byte(out)}, err
 		}
 	}
 	return cfg
@@ -146,10 +147,10 @@ func (h *host) create(t lifecycle.Template, owner, version uuid.UUID, at *schedu
 	h.workspaces = append(h.workspaces, w.ID)
 }
 
-func (h *host) tick(ctx context.Context, cfg lifecycle.Config) lifecycle.Stats {
+func (h *host) tick(ctx context.Context, cfg executor.Config) executor.Stats {
 	h.t.Helper()
 	cfg.Builder = h.builder
-	e, err := lifecycle.New(h.store, cfg)
+	e, err := executor.New(h.store, cfg)
 	h.must(err)
 	return e.Tick(ctx, due)
 }
@@ -172,9 +173,9 @@ func (h *host) wantReleased() {
 
 func TestBurstOfIdenticalBuildsRendersOnce(t *testing.T) {
 	system := uuid.New()
-	h := newHost(t, config{Owner: func(lifecycle.BuildRequest) uuid.UUID { return system }})
+	h := newHost(t, config{Owner: func(executor.BuildRequest) uuid.UUID { return system }})
 	h.fill(1, 50, 5)
-	s := h.tick(t.Context(), lifecycle.Config{})
+	s := h.tick(t.Context(), executor.Config{})
 	if len(s.Transitions) != 50 || len(s.Errors) != 0 {
 		t.Errorf("stats %+v, want 50 transitions", s)
 	}
@@ -185,7 +186,7 @@ func TestBurstOfIdenticalBuildsRendersOnce(t *testing.T) {
 func TestGroupsFetchOnceAndRenderOncePerOwner(t *testing.T) {
 	h := newHost(t, config{})
 	h.fill(10, 20, 4)
-	if s := h.tick(t.Context(), lifecycle.Config{}); len(s.Transitions) != 200 {
+	if s := h.tick(t.Context(), executor.Config{}); len(s.Transitions) != 200 {
 		t.Errorf("%d transitions, want 200: %v", len(s.Transitions), s.Errors)
 	}
 	h.want(10, 40)
@@ -200,7 +201,7 @@ func TestGroupWithoutMissesFetchesNothing(t *testing.T) {
 		h.must(err)
 		h.cache.Put(rendercache.KeyOf(found[0].Build.TemplateVersionID, found[0].Owner.ID, map[string]string{"cpu": "4"}), "known")
 	}
-	if s := h.tick(t.Context(), lifecycle.Config{}); len(s.Transitions) != 4 {
+	if s := h.tick(t.Context(), executor.Config{}); len(s.Transitions) != 4 {
 		t.Errorf("%d transitions: %v", len(s.Transitions), s.Errors)
 	}
 	h.want(0, 0)
@@ -210,7 +211,7 @@ func TestFailingFetchIsTriedOnceInAGroup(t *testing.T) {
 	broken := errors.New("archive is gone")
 	h := newHost(t, config{Fetch: func(context.Context, uuid.UUID) (*files, error) { return nil, broken }})
 	h.fill(1, 20, 20)
-	s := h.tick(t.Context(), lifecycle.Config{Concurrency: 1})
+	s := h.tick(t.Context(), executor.Config{Concurrency: 1})
 	for _, id := range h.workspaces {
 		if !errors.Is(s.Errors[id], broken) {
 			t.Fatalf("error %v, want the fetch's", s.Errors[id])
@@ -223,45 +224,45 @@ func TestFailingFetchIsTriedOnceInAGroup(t *testing.T) {
 func TestEverythingIsReleasedOnEveryPath(t *testing.T) {
 	for what, test := range map[string]struct {
 		cfg  config
-		want func(s lifecycle.Stats, id uuid.UUID) bool
+		want func(s executor.Stats, id uuid.UUID) bool
 	}{
 		"refusal of a render": {
-			config{Render: func(context.Context, input) (string, error) { return "", lifecycle.Refuse("quota is used up") }},
-			func(s lifecycle.Stats, id uuid.UUID) bool {
+			config{Render: func(context.Context, input) (string, error) { return "", executor.Refuse("quota is used up") }},
+			func(s executor.Stats, id uuid.UUID) bool {
 				return s.Skipped[id] == lifecycle.SkipRefused && s.Errors[id] == nil
 			},
 		},
 		"error of a render": {
 			config{Render: func(context.Context, input) (string, error) { return "", errors.New("cpu: 100 is more than 8") }},
-			func(s lifecycle.Stats, id uuid.UUID) bool {
+			func(s executor.Stats, id uuid.UUID) bool {
 				return strings.Contains(fmt.Sprint(s.Errors[id]), "cpu: 100 is more than 8")
 			},
 		},
 		"panic of a render": {
 			config{Render: func(context.Context, input) (string, error) { panic("render") }},
-			func(s lifecycle.Stats, id uuid.UUID) bool {
+			func(s executor.Stats, id uuid.UUID) bool {
 				var p *rendercache.PanicError
 				return errors.As(s.Errors[id], &p)
 			},
 		},
 		"end of a render's goroutine": {
 			config{Render: func(context.Context, input) (string, error) { runtime.Goexit(); return "", nil }},
-			func(s lifecycle.Stats, id uuid.UUID) bool { return errors.Is(s.Errors[id], rendercache.ErrGoexit) },
+			func(s executor.Stats, id uuid.UUID) bool { return errors.Is(s.Errors[id], rendercache.ErrGoexit) },
 		},
 		"panic of a fetch": {
 			config{Fetch: func(context.Context, uuid.UUID) (*files, error) { panic("fetch") }},
-			func(s lifecycle.Stats, id uuid.UUID) bool {
+			func(s executor.Stats, id uuid.UUID) bool {
 				var p *rendercache.PanicError
 				return errors.As(s.Errors[id], &p)
 			},
 		},
 		"panic of a build": {
-			config{Build: func(ctx context.Context, _ lifecycle.BuildRequest, t asker) (lifecycle.BuildSpec, error) {
+			config{Build: func(ctx context.Context, _ executor.BuildRequest, t asker) (executor.BuildSpec, error) {
 				_, _ = t.Render(ctx, nil)
 				panic("build")
 			}},
-			func(s lifecycle.Stats, id uuid.UUID) bool {
-				var p *lifecycle.PanicError
+			func(s executor.Stats, id uuid.UUID) bool {
+				var p *executor.PanicError
 				return errors.As(s.Errors[id], &p)
 			},
 		},
@@ -269,7 +270,7 @@ func TestEverythingIsReleasedOnEveryPath(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			h := newHost(t, test.cfg)
 			h.fill(3, 5, 2)
-			s := h.tick(t.Context(), lifecycle.Config{})
+			s := h.tick(t.Context(), executor.Config{})
 			for _, id := range h.workspaces {
 				if !test.want(s, id) {
 					t.Fatalf("skipped %q, error %v", s.Skipped[id], s.Errors[id])
@@ -288,7 +289,7 @@ func TestCanceledTickReleasesEverything(t *testing.T) {
 		return "", ctx.Err()
 	}})
 	h.fill(3, 5, 2)
-	if s := h.tick(ctx, lifecycle.Config{}); len(s.Transitions) != 0 || s.Err == nil {
+	if s := h.tick(ctx, executor.Config{}); len(s.Transitions) != 0 || s.Err == nil {
 		t.Errorf("stats %+v, want no transition and the reason", s)
 	}
 	h.wantReleased()
@@ -306,7 +307,7 @@ func TestRenderOutlivesTheGroupThatStartedIt(t *testing.T) {
 			}
 			return "v", nil
 		}})
-		g := lifecycle.Group{TemplateVersionID: uuid.New(), Size: 1}
+		g := executor.Group{TemplateVersionID: uuid.New(), Size: 1}
 		first, err := h.builder.Prepare(t.Context(), g)
 		h.must(err)
 		second, err := h.builder.Prepare(t.Context(), g)
@@ -315,14 +316,14 @@ func TestRenderOutlivesTheGroupThatStartedIt(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if _, err := first.Build(ctx, lifecycle.BuildRequest{}); !errors.Is(err, context.Canceled) {
+			if _, err := first.Build(ctx, executor.BuildRequest{}); !errors.Is(err, context.Canceled) {
 				t.Errorf("first: %v", err)
 			}
 			h.must(first.Close())
 		})
 		synctest.Wait()
 		wg.Go(func() {
-			spec, err := second.Build(t.Context(), lifecycle.BuildRequest{})
+			spec, err := second.Build(t.Context(), executor.BuildRequest{})
 			if err != nil || string(spec.Payload) != "v" {
 				t.Errorf("second: %q, %v", spec.Payload, err)
 			}
@@ -344,10 +345,10 @@ func TestRenderOutlivesTheGroupThatStartedIt(t *testing.T) {
 // A group keeps the files between its builds, so that a build that comes after the others have rendered fetches nothing.
 func TestGroupKeepsWhatItFetched(t *testing.T) {
 	h := newHost(t, config{})
-	p, err := h.builder.Prepare(t.Context(), lifecycle.Group{TemplateVersionID: uuid.New(), Size: 3})
+	p, err := h.builder.Prepare(t.Context(), executor.Group{TemplateVersionID: uuid.New(), Size: 3})
 	h.must(err)
 	for range 3 { // one after the other, each for an owner of its own
-		r := lifecycle.BuildRequest{}
+		r := executor.BuildRequest{}
 		r.Snapshot.Workspace.OwnerID = uuid.New()
 		_, err := p.Build(t.Context(), r)
 		h.must(err)
@@ -362,15 +363,15 @@ func TestGroupKeepsWhatItFetched(t *testing.T) {
 
 // The first pass only looks for something; it must neither fill the cache nor count.
 func TestLookGoesAroundTheCache(t *testing.T) {
-	h := newHost(t, config{Build: func(ctx context.Context, _ lifecycle.BuildRequest, t asker) (lifecycle.BuildSpec, error) {
+	h := newHost(t, config{Build: func(ctx context.Context, _ executor.BuildRequest, t asker) (executor.BuildSpec, error) {
 		if _, err := t.Look(ctx, map[string]string{"cpu": "previous"}); err != nil {
-			return lifecycle.BuildSpec{}, err
+			return executor.BuildSpec{}, err
 		}
 		_, err := t.Render(ctx, map[string]string{"cpu": "4"})
-		return lifecycle.BuildSpec{}, err
+		return executor.BuildSpec{}, err
 	}})
 	h.fill(1, 3, 1)
-	if s := h.tick(t.Context(), lifecycle.Config{Concurrency: 1}); len(s.Transitions) != 3 {
+	if s := h.tick(t.Context(), executor.Config{Concurrency: 1}); len(s.Transitions) != 3 {
 		t.Errorf("%d transitions: %v", len(s.Transitions), s.Errors)
 	}
 	h.want(1, 4) // three looks and one render
@@ -387,7 +388,7 @@ func TestWithoutACacheEveryBuildRenders(t *testing.T) {
 	h.builder, err = templatebuilder.New(h.leases, nil, h.complete(config{}))
 	h.must(err)
 	h.fill(2, 5, 1)
-	if s := h.tick(t.Context(), lifecycle.Config{}); len(s.Transitions) != 10 {
+	if s := h.tick(t.Context(), executor.Config{}); len(s.Transitions) != 10 {
 		t.Errorf("%d transitions: %v", len(s.Transitions), s.Errors)
 	}
 	h.want(2, 10)

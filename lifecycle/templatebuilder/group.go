@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/rendercache"
 )
 
@@ -22,7 +22,7 @@ type group[F, R any] struct {
 }
 
 // Build implements lifecycle.Preparation.
-func (g *group[F, R]) Build(ctx context.Context, r lifecycle.BuildRequest) (lifecycle.BuildSpec, error) {
+func (g *group[F, R]) Build(ctx context.Context, r executor.BuildRequest) (executor.BuildSpec, error) {
 	return g.cfg.Build(ctx, r, Template[R]{renderer: g, owner: g.cfg.Owner(r)})
 }
 

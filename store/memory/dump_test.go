@@ -12,6 +12,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
@@ -43,7 +44,7 @@ func lived(t *testing.T) (*memory.Store, []uuid.UUID) {
 		ids = append(ids, w.ID)
 	}
 	nobody := func(lifecycle.Event) error { return nil }
-	e, err := lifecycle.New(s, lifecycle.Config{Notifier: discard(nobody), Auditor: discard(nobody)})
+	e, err := executor.New(s, executor.Config{Notifier: discard(nobody), Auditor: discard(nobody)})
 	must(t, err)
 	for i, id := range ids {
 		_, err = e.Update(ctx, id, lifecycle.Request(lifecycle.TransitionStart, uuid.Nil))
@@ -68,7 +69,7 @@ func lived(t *testing.T) (*memory.Store, []uuid.UUID) {
 	return s, ids
 }
 
-func discard(f func(lifecycle.Event) error) lifecycle.Sink {
+func discard(f func(lifecycle.Event) error) executor.Sink {
 	return func(_ context.Context, e lifecycle.Event) error { return f(e) }
 }
 

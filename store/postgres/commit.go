@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -96,11 +97,11 @@ func (s *Store) tryCommit(ctx context.Context, changes []lifecycle.Change, text 
 func contradiction(c *lifecycle.Change, number int64, status lifecycle.JobStatus) error {
 	switch {
 	case c.NewBuild && c.Build.Number != number+1:
-		return &lifecycle.InvalidError{Field: "build number", Value: c.Build.Number, Rule: fmt.Sprintf("must be %d, one more than the latest", number+1)}
+		return invalid.New("build number", c.Build.Number, fmt.Sprintf("must be %d, one more than the latest", number+1))
 	case c.NewBuild:
 		return fmt.Errorf("build %d is still %s: %w", number, status, lifecycle.ErrBuildActive)
 	}
-	return &lifecycle.InvalidError{Field: "build number", Value: c.Build.Number, Rule: fmt.Sprintf("must be %d, the latest", number)}
+	return invalid.New("build number", c.Build.Number, fmt.Sprintf("must be %d, the latest", number))
 }
 
 // recognize finds among the conflicts of a repeated commit those changes that an earlier attempt has applied: the

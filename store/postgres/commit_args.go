@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
 )
@@ -82,9 +83,9 @@ func acceptable(c *lifecycle.Change) error {
 	case b.MaxDeadline.IsZero():
 		return nil
 	case b.Deadline.IsZero():
-		return &lifecycle.InvalidError{Field: "build deadline", Value: "none", Rule: "must be set if the maximum is"}
+		return invalid.New("build deadline", "none", "must be set if the maximum is")
 	case b.MaxDeadline.Before(b.Deadline):
-		return &lifecycle.InvalidError{Field: "build deadline", Value: b.Deadline, Rule: fmt.Sprintf("must not be after the maximum, %v", b.MaxDeadline)}
+		return invalid.New("build deadline", b.Deadline, fmt.Sprintf("must not be after the maximum, %v", b.MaxDeadline))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/store/postgres"
 )
 
@@ -142,7 +143,7 @@ func TestActivityStaysInPlace(t *testing.T) {
 	pool := alone(t, wide)
 	s := over(t, pool)
 	f := newFleet(t, s, 20)
-	e, err := lifecycle.New(s, lifecycle.Config{})
+	e, err := executor.New(s, executor.Config{})
 	must(t, err)
 	updates := func() (all, moved int) {
 		flushCounters(t, pool)

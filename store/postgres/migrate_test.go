@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
@@ -95,14 +96,14 @@ func TestNewRefuses(t *testing.T) {
 	}
 	pool := pgtest.Empty(t)
 	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
-		var invalid *lifecycle.InvalidError
+		var invalid *invalid.Error
 		if _, err := postgres.New(inMode(t, pool, mode), postgres.Config{}); !errors.As(err, &invalid) || invalid.Value != mode.String() {
 			t.Errorf("mode %v: error %v, want one that names it", mode, err)
 		}
 	}
 	for _, name := range []string{"Upper", "a-b", "1a", `a"b`, "pg_x", strings.Repeat("x", 64)} {
 		_, err := postgres.New(pool, postgres.Config{Schema: name})
-		var invalid *lifecycle.InvalidError
+		var invalid *invalid.Error
 		if !errors.As(err, &invalid) || invalid.Field != "Config.Schema" {
 			t.Errorf("schema %q: error %v, want one that names the field", name, err)
 		}

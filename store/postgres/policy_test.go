@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 )
 
 // TestUnreadablePolicy spoils the stored policy of one of two templates. Its workspaces stay as they are, with the reason
@@ -22,7 +23,7 @@ func TestUnreadablePolicy(t *testing.T) {
 		commit(t, s, ended)
 	}
 	exec(t, pool, `UPDATE dormouse.templates SET policy = '{"default_ttl": "until tea"}' WHERE id = $1`, bad.template.ID.String())
-	e, err := lifecycle.New(s, lifecycle.Config{})
+	e, err := executor.New(s, executor.Config{})
 	must(t, err)
 
 	now := epoch.Add(time.Hour)

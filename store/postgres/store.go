@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store"
@@ -69,7 +70,7 @@ func (s *Store) BatchSize() int { return batchSize }
 // of a method reports a schema that [Store.Migrate] has not brought to the right version.
 func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 	if pool == nil {
-		return nil, &lifecycle.InvalidError{Field: "pool", Value: nil, Rule: "is required"}
+		return nil, invalid.New("pool", nil, "is required")
 	}
 	if err := validMode(pool.Config().ConnConfig.DefaultQueryExecMode); err != nil {
 		return nil, fmt.Errorf("new PostgreSQL store: %w", err)
@@ -94,10 +95,7 @@ func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 func validMode(mode pgx.QueryExecMode) error {
 	switch mode {
 	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol:
-		return &lifecycle.InvalidError{
-			Field: "pool: DefaultQueryExecMode", Value: mode.String(),
-			Rule: "must describe statements: cache_statement, or behind a pooler that knows no prepared statements cache_describe or describe_exec",
-		}
+		return invalid.New("pool: DefaultQueryExecMode", mode.String(), "must describe statements: cache_statement, or behind a pooler that knows no prepared statements cache_describe or describe_exec")
 	}
 	return nil
 }
@@ -107,10 +105,7 @@ var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
 func validSchema(name string) error {
 	if !schemaName.MatchString(name) || strings.HasPrefix(name, "pg_") {
-		return &lifecycle.InvalidError{
-			Field: "Config.Schema", Value: fmt.Sprintf("%q", name),
-			Rule: "must be 1 to 63 lower case letters, digits and underscores, not begin with a digit or with pg_",
-		}
+		return invalid.New("Config.Schema", name, "must be 1 to 63 lower case letters, digits and underscores, not begin with a digit or with pg_")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -43,7 +44,7 @@ func unavailable(err error, doing string, args ...any) error {
 // known are the errors that already say what they are.
 func known(err error) bool {
 	var change *lifecycle.ChangeError
-	var field *acquirer.FieldError
+	var field *invalid.Error
 	return errors.Is(err, lifecycle.ErrUnavailable) || errors.As(err, &change) || errors.As(err, &field) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, acquirer.ErrProcessLost) || errors.Is(err, errRefused) || rejects(err)

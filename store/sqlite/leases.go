@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // Renew implements [acquirer.Leases].
@@ -139,7 +140,7 @@ func (t *tx) requeue(j *acquirer.Job, now, readyAt time.Time) (acquirer.Job, err
 	if err != nil {
 		return acquirer.Job{}, err
 	}
-	now, readyAt = acquirer.StoredTime(now), acquirer.StoredTime(readyAt)
+	now, readyAt = store.Instant(now), store.Instant(readyAt)
 	if readyAt.Before(now) {
 		readyAt = now
 	}

@@ -7,14 +7,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // encodeEvent writes an event as it is kept; its number and its attempts have columns of their own.
 func encodeEvent(e lifecycle.Event) ([]byte, error) {
 	e.Seq, e.Attempt = 0, 0
-	e.At, e.DueAt, e.Until = acquirer.StoredTime(e.At), acquirer.StoredTime(e.DueAt), acquirer.StoredTime(e.Until)
+	e.At, e.DueAt, e.Until = store.Instant(e.At), store.Instant(e.DueAt), store.Instant(e.Until)
 	body, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", e.Key(), err)

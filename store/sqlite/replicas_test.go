@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/store/sqlite"
 )
 
@@ -29,7 +30,7 @@ func ticker(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	e, err := lifecycle.New(s, lifecycle.Config{BatchSize: 15})
+	e, err := executor.New(s, executor.Config{BatchSize: 15})
 	if err != nil {
 		return err
 	}

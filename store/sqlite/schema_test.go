@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/store/sqlite"
 )
 
@@ -131,7 +132,7 @@ func TestStoredScheduleThatCannotBeRead(t *testing.T) {
 	ids := seed(t, s, 3)
 	_, err := db.ExecContext(t.Context(), `UPDATE dormouse_workspaces SET autostart = 'nonsense' WHERE id = ?`, ids[1][:])
 	must(t, err)
-	e, err := lifecycle.New(s, lifecycle.Config{})
+	e, err := executor.New(s, executor.Config{})
 	must(t, err)
 	stats := e.Tick(t.Context(), killEpoch.Add(time.Minute))
 	must(t, stats.Err)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 var jobEnqueueTests = []jobTest{
@@ -81,8 +82,8 @@ func enqueueRepeatedAfterEnd(k *jobKit) {
 func enqueueInvalid(k *jobKit) {
 	good, bad := k.posting(), k.posting(ofType(""))
 	_, err := k.store.Enqueue(k.ctx, k.now, []acquirer.Posting{good, bad})
-	k.must(errors.Is(err, acquirer.ErrInvalid), "an invalid posting is refused with ErrInvalid", "error %v", err)
-	var field *acquirer.FieldError
+	k.must(errors.Is(err, invalid.Err), "an invalid posting is refused with ErrInvalid", "error %v", err)
+	var field *invalid.Error
 	k.must(errors.As(err, &field) && strings.Contains(field.Field, "type"), "the refusal names the field", "error %v", err)
 	k.must(len(k.jobs(acquirer.Filter{IDs: []uuid.UUID{good.ID}})) == 0, "if one posting is invalid, none is stored", "the valid one was stored")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 )
 
 // testRaceOnOne has many goroutines change one workspace: as many changes are applied as the revision has risen.
@@ -99,7 +100,7 @@ func testTwoExecutors(f *fixture) {
 	var transitions atomic.Int64
 	var wg sync.WaitGroup
 	for range 2 {
-		e, err := lifecycle.New(f.s, lifecycle.Config{BatchSize: 7, PageSize: 20})
+		e, err := executor.New(f.s, executor.Config{BatchSize: 7, PageSize: 20})
 		f.must(err)
 		wg.Go(func() {
 			for range 2 {

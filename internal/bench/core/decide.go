@@ -1,0 +1,92 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// Decide measures the pure core.
+var Decide = figure.Suite{Name: "decide", Run: runDecide}
+
+func runDecide(_ context.Context, r *figure.Recorder) error {
+	mix, err := states(1000)
+	if err != nil {
+		return err
+	}
+	pass := func() {
+		for i := range mix {
+			sink1 = lifecycle.Decide(mix[i], now)
+			sink2 = lifecycle.NextWake(mix[i], now)
+		}
+	}
+	var times []time.Duration
+	for range rounds {
+		times = append(times, each(per(50, pass), len(mix)))
+	}
+	r.AtMost(150, "decide", float64(median(times)), "ns", "Decide + NextWake, parsed schedules, a mix of states")
+	r.AtMost(0, "decide/allocations", testing.AllocsPerRun(10, pass)/float64(len(mix)), "", "per Decide + NextWake")
+	return nil
+}
+
+var (
+	sink1 lifecycle.Decision
+	sink2 time.Time
+	now   = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+)
+
+// states is a mix as a fleet has it at noon: half of the workspaces running, most others stopped, some dormant, a few in
+// trouble; three of four have an autostart schedule.
+func states(n int) ([]lifecycle.Snapshot, error) {
+	var zones schedule.Interner
+	random := rand.New(rand.NewPCG(1, 2))
+	all := make([]lifecycle.Snapshot, n)
+	for i := range all {
+		s := &all[i]
+		s.Template.Policy = policy
+		s.Workspace.ID = uuid.New()
+		s.Workspace.CreatedAt = now.AddDate(0, -3, 0)
+		s.Workspace.LastUsedAt = now.Add(-time.Duration(random.IntN(72)) * time.Hour)
+		s.Workspace.TTL = 8 * time.Hour
+		if i%4 != 0 {
+			s.Workspace.Autostart = zones.Weekly(fmt.Sprintf("CRON_TZ=%s 30 %d * * 1-5", [...]string{
+				"Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC",
+			}[i%4], 7+i%4))
+			if err := s.Workspace.Autostart.Err(); err != nil {
+				return nil, err
+			}
+		}
+		set(s, random.IntN(100), time.Duration(random.IntN(600))*time.Minute)
+	}
+	return all, nil
+}
+
+var policy = lifecycle.Policy{
+	DefaultTTL: 8 * time.Hour, ActivityBump: time.Hour, FailureTTL: time.Hour, TimeTilDormant: 14 * 24 * time.Hour,
+	TimeTilAutodelete: 30 * 24 * time.Hour, ReminderLead: 30 * time.Minute, AutostartDays: schedule.AllDays,
+	AllowUserAutostart: true, AllowUserTTL: true,
+}
+
+func set(s *lifecycle.Snapshot, kind int, ago time.Duration) {
+	b := &s.Build
+	*b = lifecycle.Build{Number: 5, CreatedAt: now.Add(-ago - time.Minute), CompletedAt: now.Add(-ago), Status: lifecycle.JobSucceeded}
+	switch {
+	case kind < 50:
+		b.Transition, b.Deadline = lifecycle.TransitionStart, now.Add(8*time.Hour-ago)
+	case kind < 90:
+		b.Transition = lifecycle.TransitionStop
+	case kind < 97:
+		b.Transition = lifecycle.TransitionStop
+		s.Workspace.DormantAt, s.Workspace.DeletingAt = now.Add(-ago), now.Add(20*24*time.Hour)
+	default:
+		b.Transition, b.Status = lifecycle.TransitionStart, lifecycle.JobFailed
+	}
+}

@@ -1,0 +1,240 @@
+package handoff_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/internal/e2e/internal/harm"
+	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/store/postgres"
+	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
+)
+
+// fleet is the processes and what is done to them.
+type fleet struct {
+	t    *testing.T
+	ctx  context.Context
+	pool *pgxpool.Pool
+	rng  *rand.Rand
+	org  uuid.UUID
+
+	processes []*process
+	names     int
+	done      map[string]int // harm by kind
+}
+
+// process is one of the fleet.
+type process struct {
+	*harm.Process
+	name   string
+	frozen bool
+}
+
+const size = 3
+
+func TestNoJobLostNoneRunTwice(t *testing.T) {
+	pool := pgtest.Pool(t)
+	f := &fleet{t: t, ctx: t.Context(), pool: pool, rng: harm.Random(t), org: uuid.New(), done: make(map[string]int)}
+	f.exec(books)
+	defer f.killAll()
+	for range size {
+		f.start()
+	}
+	for end := time.Now().Add(*harm.Duration); time.Now().Before(end); {
+		harm.Pause(f.ctx, time.Duration(50+f.rng.IntN(250))*time.Millisecond)
+		f.harm()
+	}
+	f.settle()
+	f.worth()
+	check(f.ctx, t, pool)
+}
+
+func (f *fleet) exec(sql string, args ...any) {
+	f.t.Helper()
+	if _, err := f.pool.Exec(f.ctx, sql, args...); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fleet) start() {
+	f.t.Helper()
+	f.names++
+	name := fmt.Sprintf("process %d", f.names)
+	p := harm.Start(f.t, order{DSN: f.pool.Config().ConnString(), Name: name, Org: f.org, Seed: f.rng.Uint64()})
+	f.processes = append(f.processes, &process{Process: p, name: name})
+}
+
+// end ends the i-th process by a signal and waits for its end.
+func (f *fleet) end(i int, signal syscall.Signal) {
+	p := f.processes[i]
+	f.processes = append(f.processes[:i], f.processes[i+1:]...)
+	_ = p.Signal(signal)
+	_ = p.Signal(syscall.SIGCONT)
+	p.Wait()
+}
+
+func (f *fleet) killAll() {
+	for len(f.processes) > 0 {
+		f.end(0, syscall.SIGKILL)
+	}
+}
+
+// harm does one thing to one process.
+func (f *fleet) harm() {
+	i := f.rng.IntN(len(f.processes))
+	p := f.processes[i]
+	kind := []string{"kill", "kill", "drain", "freeze", "freeze", "cut", "cut", "cut all"}[f.rng.IntN(8)]
+	f.done[kind]++
+	switch kind {
+	case "kill":
+		f.end(i, syscall.SIGKILL)
+		f.start()
+	case "drain":
+		f.end(i, syscall.SIGTERM)
+		f.start()
+	case "freeze": // long enough, as it may happen, for its jobs to go to others
+		f.setFrozen(p, !p.frozen)
+	case "cut":
+		f.exec(`SELECT pg_terminate_backend(pid) FROM (
+			SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY random() LIMIT 2) b`)
+	case "cut all":
+		f.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	}
+}
+
+func (f *fleet) setFrozen(p *process, frozen bool) {
+	signal := syscall.SIGCONT
+	if frozen {
+		signal = syscall.SIGSTOP
+	}
+	if err := p.Signal(signal); err != nil {
+		f.t.Fatal(err)
+	}
+	p.frozen = frozen
+}
+
+// settle ends the harm and waits until every job has ended.
+func (f *fleet) settle() {
+	f.t.Helper()
+	for _, p := range f.processes {
+		f.setFrozen(p, false)
+		_, _ = p.In.Write([]byte("."))
+	}
+	ctx, cancel := context.WithTimeout(f.ctx, time.Minute)
+	defer cancel()
+	var names []string
+	for _, p := range f.processes {
+		names = append(names, p.name)
+	}
+	// What is left counts only once everybody has stopped posting.
+	for left, calm := 1, 0; left > 0 || calm < len(names); {
+		err := f.pool.QueryRow(ctx, `SELECT (SELECT count(*) FROM dormouse.jobs WHERE state < 2),
+			(SELECT count(*) FROM handoff.calm WHERE process = ANY ($1))`, names).Scan(&left, &calm)
+		if err != nil {
+			f.t.Fatalf("%d jobs have not ended: %v", left, err)
+		}
+		if !harm.Pause(ctx, 50*time.Millisecond) {
+			f.t.Fatalf("%d jobs have not ended in a minute of calm", left)
+		}
+	}
+	for len(f.processes) > 0 {
+		f.end(0, syscall.SIGTERM)
+	}
+}
+
+// worth says what happened, and fails if that was too little to prove anything.
+func (f *fleet) worth() {
+	f.t.Helper()
+	var jobs, again, lost int
+	err := f.pool.QueryRow(f.ctx, `SELECT count(*), count(*) FILTER (WHERE fence > 1),
+		(SELECT count(*) FROM dormouse.processes WHERE lost_at IS NOT NULL) FROM dormouse.jobs`).Scan(&jobs, &again, &lost)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Logf("%d jobs, %d of them handed out more than once, %d processes gone, harm %v", jobs, again, lost, f.done)
+	f.unwell()
+	if jobs < 100 || again == 0 || lost == 0 {
+		f.t.Errorf("too little happened to prove anything")
+	}
+}
+
+// unwell says of each job that did not end well what it says itself.
+func (f *fleet) unwell() {
+	f.t.Helper()
+	rows, err := f.pool.Query(f.ctx, `SELECT id, state, attempt, fence, error FROM dormouse.jobs WHERE state <> 2`)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, text string
+		var state, attempt, fence int
+		if err := rows.Scan(&id, &state, &attempt, &fence, &text); err != nil {
+			f.t.Fatal(err)
+		}
+		f.t.Logf("job %s: state %d, attempt %d, fence %d: %s", id, state, attempt, fence, text)
+	}
+}
+
+// Every law notices that it is broken.
+func TestLawsNotice(t *testing.T) {
+	pool, ctx := pgtest.Pool(t), t.Context()
+	f := &fleet{t: t, ctx: ctx, pool: pool}
+	f.exec(books)
+	f.oneLife()
+	check(ctx, t, pool)
+	for _, l := range laws {
+		tx, err := pool.Begin(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(ctx, `ALTER TABLE dormouse.jobs DISABLE TRIGGER note; `+l.tamper); err != nil {
+			t.Fatalf("%s: %v", l.name, err)
+		}
+		if l.breaches(ctx, t, tx) == 0 {
+			t.Errorf("not noticed: %s", l.name)
+		}
+		_ = tx.Rollback(ctx)
+	}
+}
+
+// oneLife lets three jobs be claimed, worked on and ended.
+func (f *fleet) oneLife() {
+	f.t.Helper()
+	must := func(err error) {
+		f.t.Helper()
+		if err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	s, err := postgres.New(f.pool, postgres.Config{})
+	must(err)
+	now, process, org := store.Instant(time.Now()), uuid.New(), uuid.New()
+	_, err = s.Beat(f.ctx, acquirer.Beat{Process: process, Name: "one", Now: now})
+	must(err)
+	posting := acquirer.Posting{Organization: org, Type: "scarce"}
+	stored, err := s.Enqueue(f.ctx, now, []acquirer.Posting{posting, posting, posting})
+	must(err)
+	for range stored {
+		claimed, err := s.Claim(f.ctx, acquirer.Claim{
+			Token: uuid.New(), Process: process, Now: now, Workers: []uuid.UUID{uuid.New()},
+			Probes: []acquirer.Probe{{Lane: stored[0].Lane()}},
+		})
+		must(err)
+		job := claimed.Jobs[0]
+		f.exec(`INSERT INTO handoff.work (job, fence, process) VALUES ($1, $2, $3)`, job.ID.String(), job.Fence, process.String())
+		f.exec(`INSERT INTO handoff.promised VALUES ($1)`, job.ID.String())
+		_, err = s.End(f.ctx, now, []acquirer.End{{
+			Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded, Result: fmt.Append(nil, job.Fence),
+		}})
+		must(err)
+	}
+}

@@ -1,0 +1,95 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// maxFailures is how many commits in a row may fail before the store, and not a workspace, is held to be at fault. One
+// bad row of a batch of n fails about log2(n) commits before its neighbours succeed.
+const maxFailures = 40
+
+// verdict is what became of one change.
+type verdict struct {
+	// settled: the outcome or the error is known. Without it the change was not tried.
+	settled bool
+	outcome lifecycle.Outcome
+	// err is why the store rejects the change itself.
+	err error
+}
+
+// writer commits changes so that one the store rejects keeps none of the others from being applied.
+type writer struct {
+	store    lifecycle.Store
+	now      time.Time
+	failures int
+}
+
+// write commits the changes and reports on each. The error is that of the store as a whole; changes without a settled
+// verdict were then not applied, as far as can be known.
+func (w *writer) write(ctx context.Context, changes []lifecycle.Change) ([]verdict, error) {
+	verdicts := make([]verdict, len(changes))
+	return verdicts, w.isolate(ctx, changes, verdicts)
+}
+
+// isolate commits the changes together. If that fails they are halved, until the guilty one stands alone.
+func (w *writer) isolate(ctx context.Context, changes []lifecycle.Change, verdicts []verdict) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	outcomes, err := w.store.Commit(ctx, w.now, changes)
+	if err == nil && len(outcomes) != len(changes) {
+		return fmt.Errorf("commit of %d changes: store reported %d outcomes", len(changes), len(outcomes))
+	}
+	if err == nil {
+		w.failures = 0
+		for i, o := range outcomes {
+			verdicts[i] = verdict{settled: true, outcome: o}
+		}
+		return nil
+	}
+	if cut, known := guilty(changes, err); known {
+		verdicts[cut] = verdict{settled: true, err: err}
+		return w.both(ctx, changes, verdicts, cut, cut+1)
+	}
+	if w.failures++; ctx.Err() != nil || errors.Is(err, lifecycle.ErrUnavailable) {
+		return fmt.Errorf("commit of %d changes: %w", len(changes), err)
+	}
+	if len(changes) == 1 {
+		verdicts[0] = verdict{settled: true, err: err}
+	}
+	if w.failures >= maxFailures {
+		return fmt.Errorf("%d commits in a row failed, the last: %w", w.failures, err)
+	}
+	if len(changes) == 1 {
+		return nil
+	}
+	half := len(changes) / 2
+	return w.both(ctx, changes, verdicts, half, half)
+}
+
+// both isolates what lies before one index and what lies from another on.
+func (w *writer) both(ctx context.Context, changes []lifecycle.Change, verdicts []verdict, end, begin int) error {
+	if err := w.isolate(ctx, changes[:end], verdicts[:end]); err != nil {
+		return err
+	}
+	return w.isolate(ctx, changes[begin:], verdicts[begin:])
+}
+
+// guilty finds the change that an error of the store blames.
+func guilty(changes []lifecycle.Change, err error) (int, bool) {
+	var blame *lifecycle.ChangeError
+	if !errors.As(err, &blame) {
+		return 0, false
+	}
+	for i := range changes {
+		if changes[i].Workspace.ID == blame.WorkspaceID {
+			return i, true
+		}
+	}
+	return 0, false
+}

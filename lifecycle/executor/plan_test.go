@@ -1,0 +1,74 @@
+package executor_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
+)
+
+func TestPlanAndApply(t *testing.T) {
+	f := newFleet(t)
+	for n := 1; n <= 25; n++ {
+		s := stopped(asleep(monday.Add(20*day)), policy(func(p *lifecycle.Policy) { p.TimeTilAutodelete = 20 * day }))
+		f.add(numbered(n, s))
+	}
+	e := f.executor(executor.Config{PageSize: 10, BatchSize: 4}, nil)
+	plan, err := e.Plan(f.ctx, id(0xff), lifecycle.PolicyChange{Policy: lifecycle.Policy{TimeTilAutodelete: 3 * day}})
+	f.must(err)
+	shift := plan.Shifts[lifecycle.RuleAutodelete]
+	if plan.Workspaces != 25 || plan.Changed != 25 || plan.Affected != 25 || shift.Sooner != 25 || len(plan.Effects) != 25 {
+		t.Errorf("plan: %+v", plan)
+	}
+	if f.load(1).Template.Policy.TimeTilAutodelete != 20*day || !f.load(1).Workspace.DeletingAt.Equal(monday.Add(20*day)) {
+		t.Error("a plan has written something")
+	}
+
+	// Somebody stops it half-way, and it goes on from there.
+	var last lifecycle.PolicyPlan
+	ctx, cancel := context.WithCancel(f.ctx)
+	_, err = e.Apply(ctx, plan, func(p lifecycle.PolicyPlan) { last = p; cancel() })
+	if err == nil || last.Done || last.Applied == 0 || last.Applied == 25 {
+		t.Fatalf("apply went on after its context ended: %v, applied %d, done %v", err, last.Applied, last.Done)
+	}
+	done, err := e.Apply(f.ctx, last, nil)
+	f.must(err)
+	if !done.Done || done.Applied != 25 {
+		t.Errorf("apply: done %v, applied %d", done.Done, done.Applied)
+	}
+	for n := 1; n <= 25; n++ {
+		s := f.load(n)
+		if s.Template.Policy.TimeTilAutodelete != 3*day || !s.Workspace.DeletingAt.Equal(monday.Add(3*day)) {
+			t.Errorf("workspace %d: deleted at %v under a policy of %v", n, s.Workspace.DeletingAt, s.Template.Policy.TimeTilAutodelete)
+		}
+	}
+	again, err := e.Apply(f.ctx, plan, nil)
+	f.must(err)
+	if again.Applied != 0 {
+		t.Errorf("applying a plan again changes %d workspaces", again.Applied)
+	}
+}
+
+func TestApplyRefusesAnotherTemplate(t *testing.T) {
+	f := newFleet(t)
+	f.add(numbered(1, stopped()))
+	e := f.executor(executor.Config{}, nil)
+	plan, err := e.Plan(f.ctx, id(0xff), lifecycle.PolicyChange{Policy: lifecycle.Policy{TimeTilDormant: day}})
+	f.must(err)
+	tm := f.load(1).Template
+	tm.Policy.ActivityBump = 5 * time.Hour
+	f.must(f.store.PutTemplate(f.ctx, monday, tm))
+	if _, err = e.Apply(f.ctx, plan, nil); !errors.Is(err, lifecycle.ErrPolicyChanged) {
+		t.Errorf("applying a plan made for another policy: %v", err)
+	}
+	if _, err = e.Plan(f.ctx, id(0x77), lifecycle.PolicyChange{}); !errors.Is(err, lifecycle.ErrNotFound) {
+		t.Errorf("planning for an unknown template: %v", err)
+	}
+	bad := lifecycle.PolicyChange{Policy: lifecycle.Policy{TimeTilDormant: time.Second}}
+	if _, err = e.Plan(f.ctx, id(0xff), bad); err == nil {
+		t.Error("planning a policy that is invalid passes")
+	}
+}
