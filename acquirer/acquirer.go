@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/invalid"
 )
@@ -19,16 +20,16 @@ import (
 // Acquirer hands jobs to the workers of one process. Make one for each process and store. All methods are safe
 // for concurrent use.
 type Acquirer struct {
-	store  Store
-	pubsub Pubsub // nil: none
+	store  queue.Store
+	pubsub queue.Pubsub // nil: none
 	cfg    Config
 	clock  quartz.Clock
 
 	agenda  *agenda
-	queue   *queue
+	queue   *workQueue
 	post    *postbox
-	ends    *batcher[End, Ended]
-	renews  *batcher[Renewal, Renewed]
+	ends    *batcher[queue.End, queue.Ended]
+	renews  *batcher[queue.Renewal, queue.Renewed]
 	metrics *metrics
 	events  sync.Mutex // one event at a time
 
@@ -40,7 +41,7 @@ type Acquirer struct {
 	process uuid.UUID
 	rejoin  chan struct{}
 	ticket  uint64 // the last waiter's number
-	held    map[Lease]*held
+	held    map[queue.Lease]*held
 	// open are the tokens of claims whose jobs are not in held yet.
 	open    map[uuid.UUID]struct{}
 	breaker breaker
@@ -66,7 +67,7 @@ const (
 
 // New returns an acquirer over a store. The pubsub may be nil: then jobs posted by other processes are found
 // by looking, every [Config.Poll]. Nothing is started and the store is not asked; that is [Acquirer.Run]'s.
-func New(store Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
+func New(store queue.Store, pubsub queue.Pubsub, cfg Config) (*Acquirer, error) {
 	if store == nil {
 		return nil, invalid.New("store", "nil", "an acquirer needs a store")
 	}
@@ -76,13 +77,13 @@ func New(store Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	}
 	a := &Acquirer{
 		store: store, pubsub: pubsub, cfg: cfg, clock: cfg.Clock,
-		agenda: newAgenda(cfg.Clock), queue: newQueue(), post: newPostbox(),
+		agenda: newAgenda(cfg.Clock), queue: newWorkQueue(), post: newPostbox(),
 		process: uuid.New(), breaker: breaker{clock: cfg.Clock},
-		held: make(map[Lease]*held), open: make(map[uuid.UUID]struct{}), due: make(map[uuid.UUID]time.Time), rejoin: make(chan struct{}, 1), graves: graves{filled: make(chan struct{}, 1)},
+		held: make(map[queue.Lease]*held), open: make(map[uuid.UUID]struct{}), due: make(map[uuid.UUID]time.Time), rejoin: make(chan struct{}, 1), graves: graves{filled: make(chan struct{}, 1)},
 	}
 	a.hall = newHall(a.queueClaim, a.tell)
-	a.ends = newBatcher(cfg.Batch, func(e End) any { return e.Lease }, a.storeEnds)
-	a.renews = newBatcher(cfg.Batch, func(r Renewal) any { return r.Lease }, a.storeRenewals)
+	a.ends = newBatcher(cfg.Batch, func(e queue.End) any { return e.Lease }, a.storeEnds)
+	a.renews = newBatcher(cfg.Batch, func(r queue.Renewal) any { return r.Lease }, a.storeRenewals)
 	if err := a.register(); err != nil {
 		return nil, err
 	}
@@ -95,7 +96,7 @@ var errRunTwice = errors.New("acquirer: Run was called twice")
 // Run registers the process with the store and then claims, listens, announces and keeps leases alive, until
 // ctx ends; it returns ctx's error once everything it started has ended. An acquirer runs once.
 //
-// When it ends, waiting workers get [ErrStopped]. Claims in flight are awaited and jobs that nobody got are
+// When it ends, waiting workers get [queue.ErrStopped]. Claims in flight are awaited and jobs that nobody got are
 // given back, within [Config.StopTimeout]. Jobs that are still held lose their contexts (see [Acquirer.Watch]);
 // after [Config.Lease] another process takes them over. So end the workers first.
 func (a *Acquirer) Run(ctx context.Context) error {
@@ -148,13 +149,13 @@ func (a *Acquirer) close() {
 			for d.line.Len() > 0 {
 				w := d.first()
 				w.leave(now)
-				w.call.fail(ErrStopped)
+				w.call.fail(queue.ErrStopped)
 			}
 		}
 	}
 	a.hall.close()
 	for _, h := range a.held {
-		h.interrupt(ErrStopped)
+		h.interrupt(queue.ErrStopped)
 	}
 }
 
@@ -208,11 +209,6 @@ func (a *Acquirer) now() time.Time { return micros.Of(a.clock.Now("stored")) }
 // jitter spreads a period by a tenth to either side, so that processes started together do not stay together.
 func jitter(d time.Duration) time.Duration {
 	return d - d/10 + rand.N(d/5+1)
-}
-
-// known reports whether an error is an answer of the store, not a failure of it.
-func known(err error) bool {
-	return errors.Is(err, ErrProcessLost) || errors.Is(err, ErrLeaseLost) || errors.Is(err, invalid.Err) || errors.Is(err, ErrNotFound)
 }
 
 // pause waits for d or for ctx, and reports whether ctx is alive.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
@@ -34,7 +35,7 @@ func (a *Acquirer) serve(ctx context.Context, d *domain) {
 	a.open[round.token] = struct{}{}
 	a.mu.Unlock()
 
-	var answer Claimed
+	var answer queue.Claimed
 	err := a.call(ctx, "claim", func(ctx context.Context) (err error) {
 		answer, err = a.store.Claim(ctx, claim)
 		return err
@@ -66,13 +67,13 @@ func (a *Acquirer) admit(again func()) bool {
 }
 
 // ask turns a round into the store's words. The caller holds the lock.
-func (a *Acquirer) ask(r *round) Claim {
-	c := Claim{Token: r.token, Process: a.process, Now: a.now(), Limits: a.limits(r.domain.org)}
+func (a *Acquirer) ask(r *round) queue.Claim {
+	c := queue.Claim{Token: r.token, Process: a.process, Now: a.now(), Limits: a.limits(r.domain.org)}
 	for _, w := range r.waiters {
 		c.Workers = append(c.Workers, w.worker)
 	}
 	for _, lane := range r.lanes {
-		c.Probes = append(c.Probes, Probe{Lane: lane.Lane, From: lane.from, Boost: a.boost(lane.oldest, c.Now)})
+		c.Probes = append(c.Probes, queue.Probe{Lane: lane.Lane, From: lane.from, Boost: a.boost(lane.oldest, c.Now)})
 	}
 	return c
 }
@@ -86,7 +87,7 @@ func (a *Acquirer) boost(oldest, now time.Time) int16 {
 }
 
 // claimed hands out what a claim got.
-func (a *Acquirer) claimed(ctx context.Context, r *round, process uuid.UUID, answer Claimed) {
+func (a *Acquirer) claimed(ctx context.Context, r *round, process uuid.UUID, answer queue.Claimed) {
 	a.mu.Lock()
 	delete(a.open, r.token)
 	a.breaker.note(true, 0, 0)
@@ -138,7 +139,7 @@ func (a *Acquirer) claimFailed(r *round, process uuid.UUID, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	d := r.domain
-	if errors.Is(err, ErrProcessLost) {
+	if errors.Is(err, queue.ErrProcessLost) {
 		delete(a.open, r.token)
 		a.lost(process)
 		a.hall.fail(r)
@@ -204,12 +205,12 @@ func (a *Acquirer) settle(ctx context.Context, d *domain) bool {
 }
 
 // find looks a claim up by its token.
-func (a *Acquirer) find(ctx context.Context, token uuid.UUID) (jobs []Job, err error) {
+func (a *Acquirer) find(ctx context.Context, token uuid.UUID) (jobs []queue.Job, err error) {
 	a.mu.Lock()
 	process := a.process
 	a.mu.Unlock()
 	err = a.call(ctx, "find claim", func(ctx context.Context) error {
-		jobs, err = a.store.Jobs(ctx, Filter{Process: process, Token: token})
+		jobs, err = a.store.Jobs(ctx, queue.Filter{Process: process, Token: token})
 		return err
 	})
 	return jobs, err

@@ -1,6 +1,7 @@
 package acquirer
 
 import (
+	"cmp"
 	"log/slog"
 	"maps"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/coder/quartz"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -60,9 +62,9 @@ type Config struct {
 	Ping time.Duration
 
 	// Limits bound how many jobs of an organization run at once. Defaults to none.
-	Limits Limits
+	Limits queue.Limits
 	// Shares reserve slots for jobs of higher priority. Defaults to none.
-	Shares []Share
+	Shares []queue.Share
 	// Age lets a lane's priority count one more for each such time that its first job has waited. Defaults to
 	// no ageing.
 	Age time.Duration
@@ -78,7 +80,7 @@ type Config struct {
 
 	// Events receives what happened that concerns people, one call at a time. It must not block. Defaults to
 	// nobody.
-	Events func(Event)
+	Events func(queue.Event)
 	// Types are the job types that get a metric label of their own; others count as "other". Defaults to the
 	// first 50 seen.
 	Types []string
@@ -94,24 +96,24 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.Name, "acquirer")
-	setDefault(&c.Batch, 500)
-	setDefault(&c.Concurrency, 4)
-	setDefault(&c.Backup, 30*time.Second)
-	setDefault(&c.Poll, 1500*time.Millisecond)
-	setDefault(&c.Ask, 250*time.Millisecond)
-	setDefault(&c.Backoff, 50*time.Millisecond)
-	setDefault(&c.BackoffMax, max(10*time.Second, c.Backoff))
-	setDefault(&c.Heartbeat, 10*time.Second)
-	setDefault(&c.Timeout, c.Heartbeat)
-	setDefault(&c.Lease, 3*c.Heartbeat)
-	setDefault(&c.Grace, 20*time.Millisecond)
-	setDefault(&c.StopTimeout, 5*time.Second)
-	setDefault(&c.Announce, 5*time.Millisecond)
-	setDefault(&c.Ping, 5*time.Second)
-	setDefault(&c.Retention, 7*24*time.Hour)
-	setDefault(&c.Namespace, "dormouse")
-	c.Limits = c.Limits.clone()
+	c.Name = cmp.Or(c.Name, "acquirer")
+	c.Batch = cmp.Or(c.Batch, 500)
+	c.Concurrency = cmp.Or(c.Concurrency, 4)
+	c.Backup = cmp.Or(c.Backup, 30*time.Second)
+	c.Poll = cmp.Or(c.Poll, 1500*time.Millisecond)
+	c.Ask = cmp.Or(c.Ask, 250*time.Millisecond)
+	c.Backoff = cmp.Or(c.Backoff, 50*time.Millisecond)
+	c.BackoffMax = cmp.Or(c.BackoffMax, max(10*time.Second, c.Backoff))
+	c.Heartbeat = cmp.Or(c.Heartbeat, 10*time.Second)
+	c.Timeout = cmp.Or(c.Timeout, c.Heartbeat)
+	c.Lease = cmp.Or(c.Lease, 3*c.Heartbeat)
+	c.Grace = cmp.Or(c.Grace, 20*time.Millisecond)
+	c.StopTimeout = cmp.Or(c.StopTimeout, 5*time.Second)
+	c.Announce = cmp.Or(c.Announce, 5*time.Millisecond)
+	c.Ping = cmp.Or(c.Ping, 5*time.Second)
+	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
+	c.Namespace = cmp.Or(c.Namespace, "dormouse")
+	c.Limits = c.Limits.Clone()
 	c.Lost = maps.Clone(c.Lost)
 	if c.Lost == nil {
 		c.Lost = make(map[string]LostPolicy)
@@ -120,7 +122,7 @@ func (c Config) withDefaults() Config {
 		c.Lost[""] = RequeueLost(5, 10*time.Second)
 	}
 	if c.Events == nil {
-		c.Events = func(Event) {}
+		c.Events = func(queue.Event) {}
 	}
 	if c.Clock == nil {
 		c.Clock = quartz.NewReal()
@@ -129,13 +131,6 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // validate is called after withDefaults.
@@ -176,5 +171,5 @@ func (c Config) validate() error {
 			return invalid.New("config.shares", share.Of, "a share is above 0 and at most 1")
 		}
 	}
-	return c.Limits.validate()
+	return c.Limits.Validate()
 }

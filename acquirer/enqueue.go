@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -16,8 +17,8 @@ const dueCount = 100
 //
 // The error is a [*invalid.Error] if a posting is invalid, and none is stored then; any other error leaves the
 // outcome open: repeat the call with the same IDs. A job must be announced after its commit; to enqueue in a
-// transaction of your own, let the store write [Posting.Job] there and call [Acquirer.Announce] afterwards.
-func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, error) {
+// transaction of your own, let the store write [queue.Posting.Job] there and call [Acquirer.Announce] afterwards.
+func (a *Acquirer) Enqueue(ctx context.Context, postings ...queue.Posting) ([]queue.Job, error) {
 	seen := make(map[uuid.UUID]bool, len(postings))
 	for _, p := range postings {
 		if err := p.Validate(); err != nil {
@@ -28,7 +29,7 @@ func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, err
 		}
 		seen[p.ID] = true
 	}
-	var jobs []Job
+	var jobs []queue.Job
 	err := a.call(ctx, "enqueue", func(ctx context.Context) (err error) {
 		jobs, err = a.store.Enqueue(ctx, a.now(), postings)
 		return err
@@ -45,18 +46,18 @@ func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, err
 // process, within [Config.Announce] in the others. Call it after the commit, never before: whoever asks too
 // early finds nothing and is not woken again. It does not block; jobs that are not pending are passed over.
 // Whatever is never announced is found by the backup.
-func (a *Acquirer) Announce(jobs ...Job) {
+func (a *Acquirer) Announce(jobs ...queue.Job) {
 	type heap struct {
 		from int64
 		n    int
 	}
 	now := a.clock.Now()
-	lanes := make(map[Lane]heap, 1)
+	lanes := make(map[queue.Lane]heap, 1)
 	defer a.flushLate()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, job := range jobs {
-		if job.State != Pending {
+		if job.State != queue.Pending {
 			continue
 		}
 		if job.ReadyAt.After(now) {
@@ -117,7 +118,7 @@ func (a *Acquirer) turnReady(ctx context.Context, id uuid.UUID) {
 	if !a.admit(again) {
 		return
 	}
-	listing, err := a.ready(ctx, ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: dueCount})
+	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: dueCount})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.breaker.note(err == nil, a.cfg.Backoff, a.cfg.BackoffMax)

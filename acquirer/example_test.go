@@ -8,6 +8,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/acquirer/worker"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
@@ -22,13 +24,13 @@ func ExampleAcquirer() {
 	go func() { done <- a.Run(ctx) }()
 
 	organization := uuid.New()
-	jobs, err := a.Enqueue(ctx, acquirer.Posting{
+	jobs, err := a.Enqueue(ctx, queue.Posting{
 		Organization: organization, Type: "build", Tags: map[string]string{"os": "linux"}, Payload: []byte("hello"),
 	})
 	if err != nil {
 		panic(err)
 	}
-	job, err := a.AcquireJob(ctx, acquirer.Request{
+	job, err := a.AcquireJob(ctx, queue.Request{
 		Organization: organization, Worker: uuid.New(),
 		Types: []string{"build"}, Tags: map[string]string{"os": "linux", "zone": "eu"},
 	})
@@ -60,19 +62,19 @@ func ExampleWorker() {
 	go func() { running <- a.Run(ctx) }()
 
 	finished := make(chan struct{})
-	worker, err := acquirer.NewWorker(a, func(_ context.Context, t *acquirer.Task) ([]byte, error) {
+	worker, err := worker.New(a, func(_ context.Context, t *worker.Task) ([]byte, error) {
 		defer close(finished)
 		t.Progress(50, "half way")
 		fmt.Printf("working on %s\n", t.Job.Payload)
 		return nil, nil
-	}, acquirer.WorkerConfig{Types: []string{"build"}, Slots: 4})
+	}, worker.Config{Types: []string{"build"}, Slots: 4})
 	if err != nil {
 		panic(err)
 	}
 	working := make(chan error)
 	go func() { working <- worker.Run(ctx) }()
 
-	if _, err := a.Enqueue(ctx, acquirer.Posting{Type: "build", Payload: []byte("a house")}); err != nil {
+	if _, err := a.Enqueue(ctx, queue.Posting{Type: "build", Payload: []byte("a house")}); err != nil {
 		panic(err)
 	}
 	<-finished
@@ -84,8 +86,8 @@ func ExampleWorker() {
 
 // What keeps a worker from a job is said in words.
 func ExampleCompare() {
-	worker, _ := acquirer.NewTagSet(map[string]string{"os": "linux", "zone": "us"})
-	job, _ := acquirer.NewTagSet(map[string]string{"gpu": "yes", "zone": "eu"})
-	fmt.Println(acquirer.Compare(worker, job))
+	worker, _ := queue.NewTagSet(map[string]string{"os": "linux", "zone": "us"})
+	job, _ := queue.NewTagSet(map[string]string{"gpu": "yes", "zone": "eu"})
+	fmt.Println(queue.Compare(worker, job))
 	// Output: the worker lacks gpu=yes; zone is "us", the job wants "eu"
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
 )
 
@@ -15,7 +16,7 @@ const aheadCount = 10_000
 
 // Explanation says why a job is where it is. What it says of workers is as of the last heartbeat.
 type Explanation struct {
-	Job Job
+	Job queue.Job
 	// Ahead is the number of ready jobs that go before this one and compete with it: at least one worker could
 	// run both. Up to 10,000 are counted in each lane.
 	Ahead int
@@ -35,21 +36,21 @@ type Explanation struct {
 type AbleCrew struct {
 	Process uuid.UUID
 	Name    string
-	Crew
+	queue.Crew
 }
 
 // Explain says why a job is still pending: what is ahead of it, who could run it and what they do, or what
-// keeps the nearest worker from it. [ErrNotFound] if there is no such job.
+// keeps the nearest worker from it. [queue.ErrNotFound] if there is no such job.
 func (a *Acquirer) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
 	var x Explanation
-	var ahead []Standing
+	var ahead []queue.Standing
 	err := a.call(ctx, "explain", func(ctx context.Context) error {
-		jobs, err := a.store.Jobs(ctx, Filter{IDs: []uuid.UUID{id}})
+		jobs, err := a.store.Jobs(ctx, queue.Filter{IDs: []uuid.UUID{id}})
 		if err != nil {
 			return err
 		}
 		if len(jobs) == 0 {
-			return ErrNotFound
+			return queue.ErrNotFound
 		}
 		x.Job = jobs[0]
 		ahead, err = a.store.Ahead(ctx, id, aheadCount)
@@ -58,14 +59,14 @@ func (a *Acquirer) Explain(ctx context.Context, id uuid.UUID) (Explanation, erro
 	if err != nil {
 		return Explanation{}, err
 	}
-	if x.Job.State == Pending {
+	if x.Job.State == queue.Pending {
 		a.explainPending(&x, ahead)
 	}
 	x.Text = x.text(a.clock.Now())
 	return x, nil
 }
 
-func (a *Acquirer) explainPending(x *Explanation, ahead []Standing) {
+func (a *Acquirer) explainPending(x *Explanation, ahead []queue.Standing) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	lane := x.Job.Lane()
@@ -90,7 +91,7 @@ func (a *Acquirer) explainPending(x *Explanation, ahead []Standing) {
 }
 
 // ableCrews are the able workers of all processes, our own as they are now. The caller holds the lock.
-func (a *Acquirer) ableCrews(l Lane) []AbleCrew {
+func (a *Acquirer) ableCrews(l queue.Lane) []AbleCrew {
 	var able []AbleCrew
 	for _, crew := range a.crews() {
 		if crew.Domain.Runs(l) {
@@ -110,9 +111,9 @@ func (a *Acquirer) ableCrews(l Lane) []AbleCrew {
 func (x Explanation) text(now time.Time) string {
 	j := x.Job
 	switch {
-	case j.State == Running && !j.CancelAt.IsZero():
+	case j.State == queue.Running && !j.CancelAt.IsZero():
 		return fmt.Sprintf("It is running since %s (attempt %d) and was asked to stop at %s.", stamp(j.StartedAt), j.Attempt, stamp(j.CancelAt))
-	case j.State == Running:
+	case j.State == queue.Running:
 		return fmt.Sprintf("It is running since %s, attempt %d.", stamp(j.StartedAt), j.Attempt)
 	case j.State.Final() && j.Error != "":
 		return fmt.Sprintf("It %s at %s: %s.", verb(j.State), stamp(j.EndedAt), j.Error)
@@ -134,18 +135,18 @@ func (x Explanation) queueText() string {
 	return "It waits: " + strings.Join(parts, "; ") + "." + lastError(x.Job)
 }
 
-func lastError(j Job) string {
+func lastError(j queue.Job) string {
 	if j.Error == "" {
 		return ""
 	}
 	return fmt.Sprintf(" The last attempt ended with: %s.", j.Error)
 }
 
-func verb(s State) string {
+func verb(s queue.State) string {
 	switch s {
-	case Succeeded:
+	case queue.Succeeded:
 		return "succeeded"
-	case Failed:
+	case queue.Failed:
 		return "failed"
 	}
 	return "was canceled"

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 func TestPriorityAndAgeing(t *testing.T) {
@@ -38,7 +39,7 @@ func TestLimits(t *testing.T) {
 		limit := func(c *acquirer.Config) { c.Limits.PerTenant = 1 }
 		a, b := f.start(limit), f.start(limit)
 		tenant := uuid.New()
-		var postings []acquirer.Posting
+		var postings []queue.Posting
 		for range 3 {
 			p := f.posting(nil)
 			p.Tenant = tenant
@@ -68,12 +69,12 @@ func TestLimits(t *testing.T) {
 func TestShares(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
-		a := f.start(func(c *acquirer.Config) { c.Shares = []acquirer.Share{{Priority: -1, Of: 0.75}} })
+		a := f.start(func(c *acquirer.Config) { c.Shares = []queue.Share{{Priority: -1, Of: 0.75}} })
 		var waits []*wait
 		for range 8 {
 			waits = append(waits, f.joinPlain(a))
 		}
-		var low []acquirer.Posting
+		var low []queue.Posting
 		for range 20 {
 			p := f.posting(nil)
 			p.Priority = -1
@@ -154,18 +155,18 @@ func TestUnmatched(t *testing.T) {
 		f.pass(time.Minute)
 		f.enqueue(b, f.posting(map[string]string{"gpu": "yes"}))
 		f.settle()
-		events := f.happened(acquirer.EventUnmatched)
+		events := f.happened(queue.EventUnmatched)
 		if len(events) != 1 || !strings.Contains(events[0].Reason, "lacks gpu=yes") || events[0].Jobs != 1 {
 			t.Fatalf("after the posting: %+v", events)
 		}
 		f.pass(5 * time.Minute)
-		if n := len(f.happened(acquirer.EventUnmatched)); n != 1 {
+		if n := len(f.happened(queue.EventUnmatched)); n != 1 {
 			t.Errorf("the same thing was said %d times", n)
 		}
 		w := f.join(b, f.request(map[string]string{"gpu": "yes"}))
 		f.mustGet(w, "an able worker")
 		f.pass(time.Minute)
-		if n := len(f.happened(acquirer.EventMatched)); n != 1 {
+		if n := len(f.happened(queue.EventMatched)); n != 1 {
 			t.Errorf("%d events that a worker has come, want 1", n)
 		}
 		if _, err := b.Complete(f.ctx, w.job.Lease(), nil); err != nil {
@@ -174,7 +175,7 @@ func TestUnmatched(t *testing.T) {
 		f.pass(time.Minute) // long enough for the domain to be forgotten
 		f.enqueue(a, f.posting(map[string]string{"gpu": "yes"}))
 		f.pass(time.Minute)
-		if n := len(f.happened(acquirer.EventUnmatched)); n != 2 {
+		if n := len(f.happened(queue.EventUnmatched)); n != 2 {
 			t.Errorf("after the last able worker left: %d events, want 2", n)
 		}
 	})
@@ -191,18 +192,18 @@ func TestExpire(t *testing.T) {
 		f.pass(8 * time.Minute)
 		young := f.enqueue(a, f.posting(map[string]string{"gpu": "yes"}))[0]
 		f.pass(6 * time.Minute)
-		if got := f.stored(orphan.ID); got.State != acquirer.Failed || !strings.Contains(got.Error, "lacks gpu=yes") {
+		if got := f.stored(orphan.ID); got.State != queue.Failed || !strings.Contains(got.Error, "lacks gpu=yes") {
 			t.Errorf("what nobody can run is %s: %s", got.State, got.Error)
 		}
 		for name, id := range map[string]uuid.UUID{"queued": queued.ID, "young": young.ID} {
-			if got := f.stored(id); got.State != acquirer.Pending {
+			if got := f.stored(id); got.State != queue.Pending {
 				t.Errorf("the %s job is %s: %s", name, got.State, got.Error)
 			}
 		}
-		if got := f.stored(busy.ID); got.State != acquirer.Running {
+		if got := f.stored(busy.ID); got.State != queue.Running {
 			t.Errorf("the running job is %s", got.State)
 		}
-		if n := len(f.happened(acquirer.EventExpired)); n != 1 {
+		if n := len(f.happened(queue.EventExpired)); n != 1 {
 			t.Errorf("%d expired events, want 1", n)
 		}
 	})
@@ -219,7 +220,7 @@ func TestRetention(t *testing.T) {
 		f.pass(59 * time.Minute)
 		f.stored(job.ID)
 		f.pass(5 * time.Minute)
-		jobs, err := f.inner.Jobs(f.ctx, acquirer.Filter{IDs: []uuid.UUID{job.ID}})
+		jobs, err := f.inner.Jobs(f.ctx, queue.Filter{IDs: []uuid.UUID{job.ID}})
 		if err != nil || len(jobs) != 0 {
 			t.Errorf("%d jobs kept, %v", len(jobs), err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
@@ -18,8 +19,8 @@ type fleet struct {
 	beats int64
 	at    time.Time
 	// processes that live, by id, ourselves included.
-	processes []Process
-	running   map[Kind]int
+	processes []queue.Process
+	running   map[queue.Kind]int
 	// seen is when, by our clock, each process's count of beats was first seen as it is.
 	seen map[uuid.UUID]sighting
 	// strays is how many pulses in a row spoke of jobs of ours that we know nothing of.
@@ -40,7 +41,7 @@ func (f *fleet) reporter(process uuid.UUID) bool {
 
 // take stores a pulse that came at now to a beat that began at begun, and returns the processes whose silence is over the lease, and those whose burial
 // somebody left unfinished.
-func (f *fleet) take(p Pulse, self uuid.UUID, begun, now time.Time, lease time.Duration) (silent []Process) {
+func (f *fleet) take(p queue.Pulse, self uuid.UUID, begun, now time.Time, lease time.Duration) (silent []queue.Process) {
 	f.epoch++
 	f.at, f.running = begun, p.Running
 	f.processes = f.processes[:0]
@@ -62,7 +63,7 @@ func (f *fleet) take(p Pulse, self uuid.UUID, begun, now time.Time, lease time.D
 		}
 	}
 	f.seen = seen
-	slices.SortFunc(f.processes, func(a, b Process) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(f.processes, func(a, b queue.Process) int { return slices.Compare(a.ID[:], b.ID[:]) })
 	return silent
 }
 
@@ -85,7 +86,7 @@ func (f *fleet) slots(organization uuid.UUID) int {
 }
 
 // limits are what a claim of an organization must keep to. The caller holds the lock.
-func (a *Acquirer) limits(org *orgState) Limits {
+func (a *Acquirer) limits(org *orgState) queue.Limits {
 	if len(a.cfg.Shares) == 0 {
 		return a.cfg.Limits
 	}
@@ -93,11 +94,11 @@ func (a *Acquirer) limits(org *orgState) Limits {
 	for _, d := range org.domains {
 		here += d.line.Len() + d.busy
 	}
-	return a.cfg.Limits.withShares(a.cfg.Shares, max(here, a.fleet.slots(org.id)))
+	return a.cfg.Limits.WithShares(a.cfg.Shares, max(here, a.fleet.slots(org.id)))
 }
 
 // crews is what we say of our own workers. The caller holds the lock.
-func (a *Acquirer) crews() []Crew {
+func (a *Acquirer) crews() []queue.Crew {
 	var domains []*domain
 	for _, org := range a.hall.orgs {
 		for _, d := range org.domains {
@@ -105,9 +106,9 @@ func (a *Acquirer) crews() []Crew {
 		}
 	}
 	slices.SortFunc(domains, func(x, y *domain) int { return cmp.Compare(x.key, y.key) })
-	crews := make([]Crew, len(domains))
+	crews := make([]queue.Crew, len(domains))
 	for i, d := range domains {
-		crews[i] = Crew{Domain: d.Domain, Waiting: d.line.Len(), Busy: d.busy}
+		crews[i] = queue.Crew{Domain: d.Domain, Waiting: d.line.Len(), Busy: d.busy}
 	}
 	return crews
 }
@@ -163,7 +164,7 @@ func turnOrder(process uuid.UUID, s source) uint64 {
 // turnOf says how many processes come before us in claiming what a message announced, beyond those whose
 // workers it takes anyway: 0 means that we claim at once. Every process comes to the same order, by hashing
 // the message; where they disagree about who is idle, the cost is a probe in vain or a short wait.
-func (a *Acquirer) turnOf(l Lane, s source, jobs int) int {
+func (a *Acquirer) turnOf(l queue.Lane, s source, jobs int) int {
 	org, ok := a.hall.orgs[l.Organization]
 	if !ok || a.cfg.Grace < 0 {
 		return 0
@@ -224,10 +225,10 @@ func (a *Acquirer) beatUntilRegistered(ctx context.Context) {
 // beat reports whether the store knows us.
 func (a *Acquirer) beat(ctx context.Context) bool {
 	a.mu.Lock()
-	b := Beat{Process: a.process, Name: a.cfg.Name, Now: a.now(), Crews: a.crews()}
+	b := queue.Beat{Process: a.process, Name: a.cfg.Name, Now: a.now(), Crews: a.crews()}
 	begun := a.clock.Now()
 	a.mu.Unlock()
-	var pulse Pulse
+	var pulse queue.Pulse
 	err := a.call(ctx, "beat", func(ctx context.Context) (err error) {
 		pulse, err = a.store.Beat(ctx, b)
 		return err
@@ -248,7 +249,7 @@ func (a *Acquirer) missed(process uuid.UUID, err error) {
 		return
 	}
 	a.cfg.Logger.Warn("heartbeat failed", "error", err)
-	if known(err) {
+	if queue.IsAnswer(err) {
 		a.lost(process)
 	}
 }
@@ -275,7 +276,7 @@ func (a *Acquirer) lost(process uuid.UUID) {
 	}
 	a.cfg.Logger.Error("process lost its leases", "process", process, "jobs", len(a.held))
 	for lease := range a.held {
-		a.drop(lease, ErrLeaseLost)
+		a.drop(lease, queue.ErrLeaseLost)
 	}
 	clear(a.open)
 	a.process = uuid.New()
@@ -290,7 +291,7 @@ func (a *Acquirer) lost(process uuid.UUID) {
 }
 
 // beaten takes in a pulse. The caller holds the lock.
-func (a *Acquirer) beaten(p Pulse, begun time.Time) {
+func (a *Acquirer) beaten(p queue.Pulse, begun time.Time) {
 	now := a.clock.Now()
 	silent := a.fleet.take(p, a.process, begun, now, a.cfg.Lease)
 	a.fenceAt(begun)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
 )
 
@@ -32,7 +33,7 @@ type hall struct {
 type orgState struct {
 	id      uuid.UUID
 	domains map[string]*domain
-	lanes   map[Lane]*laneState
+	lanes   map[queue.Lane]*laneState
 	// freed counts the times that a running job ended, which may have lifted a limit.
 	freed uint64
 	// listedAt is when the last look began; asked says that one is queued or due.
@@ -45,7 +46,7 @@ const maxLanes = 4096
 
 // laneState is a lane as seen from this process.
 type laneState struct {
-	Lane
+	queue.Lane
 	posted, empty uint64 // marks
 	// busy: a claim in flight covers the lane.
 	busy bool
@@ -85,9 +86,9 @@ type turn struct {
 
 func (l *laneState) dirty() bool { return l.posted > l.empty }
 
-// domain is a [Domain] with workers waiting for jobs, first come, first served.
+// domain is a [queue.Domain] with workers waiting for jobs, first come, first served.
 type domain struct {
-	Domain
+	queue.Domain
 	key   string
 	org   *orgState
 	line  list.List // of *waiter
@@ -132,12 +133,12 @@ func (h *hall) org(id uuid.UUID) *orgState {
 	if org, ok := h.orgs[id]; ok {
 		return org
 	}
-	org := &orgState{id: id, domains: make(map[string]*domain), lanes: make(map[Lane]*laneState)}
+	org := &orgState{id: id, domains: make(map[string]*domain), lanes: make(map[queue.Lane]*laneState)}
 	h.orgs[id] = org
 	return org
 }
 
-func (o *orgState) domain(d Domain) *domain {
+func (o *orgState) domain(d queue.Domain) *domain {
 	key := d.Key()
 	if known, ok := o.domains[key]; ok {
 		return known
@@ -153,7 +154,7 @@ func (o *orgState) domain(d Domain) *domain {
 }
 
 // lane returns the state of a lane. A new one costs one comparison for each domain; a known one a look-up.
-func (o *orgState) lane(l Lane) *laneState {
+func (o *orgState) lane(l queue.Lane) *laneState {
 	if known, ok := o.lanes[l]; ok {
 		return known
 	}
@@ -181,7 +182,7 @@ func (o *orgState) waits() bool {
 }
 
 // join adds a waiter at the end of its domain's line.
-func (h *hall) join(w *waiter, d Domain) {
+func (h *hall) join(w *waiter, d queue.Domain) {
 	w.domain = h.org(d.Organization).domain(d)
 	w.domain.pushBack(w)
 	w.domain.wakeAll(h)
@@ -198,7 +199,7 @@ func (w *waiter) leave(now time.Time) {
 
 // post marks a lane: something may stand in it at or above the given order number. Organizations nobody
 // here waits for are not kept; the first to wait looks for itself.
-func (h *hall) post(l Lane, from int64, cause wakeCause) *laneState {
+func (h *hall) post(l queue.Lane, from int64, cause wakeCause) *laneState {
 	org, ok := h.orgs[l.Organization]
 	if !ok {
 		return nil
@@ -216,7 +217,7 @@ func (l *laneState) lower(from int64) {
 
 // postHere is post for jobs of this process. Other processes are told only if nobody here is about to take
 // them.
-func (h *hall) postHere(l Lane, from int64, jobs int) {
+func (h *hall) postHere(l queue.Lane, from int64, jobs int) {
 	if org, ok := h.orgs[l.Organization]; ok {
 		org.lane(l).owed += jobs
 		h.post(l, from, wakeHandoff)
@@ -227,7 +228,7 @@ func (h *hall) postHere(l Lane, from int64, jobs int) {
 
 // postTheirs is post for a lane announced by another process. If it is a third one's turn to claim, the lane
 // is left to it until yield ends the turn.
-func (h *hall) postTheirs(l Lane, from int64, s source, turnOfOther bool) *laneState {
+func (h *hall) postTheirs(l queue.Lane, from int64, s source, turnOfOther bool) *laneState {
 	org, ok := h.orgs[l.Organization]
 	if !ok {
 		return nil
@@ -247,7 +248,7 @@ func (h *hall) postTheirs(l Lane, from int64, s source, turnOfOther bool) *laneS
 
 // taken clears what was left to another process, if nothing else was posted since: a claim that began after
 // the message had arrived found the lane drained.
-func (h *hall) taken(l Lane, s source) {
+func (h *hall) taken(l queue.Lane, s source) {
 	org, ok := h.orgs[l.Organization]
 	if !ok {
 		return

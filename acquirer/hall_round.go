@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
 )
 
@@ -70,14 +71,14 @@ func (d *domain) claimable() []*laneState {
 // award is a job for a waiter.
 type award struct {
 	*waiter
-	job Job
+	job queue.Job
 	// moved: the claim was made for a worker that has gone.
 	moved bool
 }
 
 // finish takes in the answer of a claim. It returns who gets what, the jobs left over because their waiters
 // have gone, and the lanes that are now known to be drained.
-func (h *hall) finish(r *round, answer Claimed) (awards []award, rest []Job, drained []covered) {
+func (h *hall) finish(r *round, answer queue.Claimed) (awards []award, rest []queue.Job, drained []covered) {
 	r.domain.failures = 0
 	awards, rest = r.award(answer.Jobs)
 	counts := r.advance(answer)
@@ -107,9 +108,9 @@ func (l *laneState) clear(seen uint64) {
 
 // advance raises the lanes' lower bounds behind what was claimed, unless something was passed over because of
 // a limit. It counts the jobs by lane.
-func (r *round) advance(answer Claimed) map[Lane]int {
-	counts := make(map[Lane]int, len(r.lanes))
-	last := make(map[Lane]Job, len(r.lanes))
+func (r *round) advance(answer queue.Claimed) map[queue.Lane]int {
+	counts := make(map[queue.Lane]int, len(r.lanes))
+	last := make(map[queue.Lane]queue.Job, len(r.lanes))
 	for _, job := range answer.Jobs {
 		counts[job.Lane()]++
 		last[job.Lane()] = job
@@ -125,7 +126,7 @@ func (r *round) advance(answer Claimed) map[Lane]int {
 
 // award gives each job to the waiter it was claimed for, and those of waiters who have gone to the next in
 // line.
-func (r *round) award(jobs []Job) (awards []award, rest []Job) {
+func (r *round) award(jobs []queue.Job) (awards []award, rest []queue.Job) {
 	for i, job := range jobs {
 		if i < len(r.waiters) && r.waiters[i].place != nil && r.waiters[i].worker == job.Worker {
 			awards = append(awards, award{r.waiters[i], job, false})
@@ -139,7 +140,7 @@ func (r *round) award(jobs []Job) (awards []award, rest []Job) {
 }
 
 // next gives jobs to the first in line, as far as somebody waits.
-func (d *domain) next(jobs []Job) (awards []award, rest []Job) {
+func (d *domain) next(jobs []queue.Job) (awards []award, rest []queue.Job) {
 	for i, job := range jobs {
 		if d.line.Len() == 0 {
 			return awards, jobs[i:]
@@ -168,7 +169,7 @@ func (h *hall) fail(r *round) {
 }
 
 // settle takes in what a claim turned out to have got, whose answer was lost. Its lanes stay dirty.
-func (h *hall) settle(r *round, jobs []Job) (awards []award, rest []Job) {
+func (h *hall) settle(r *round, jobs []queue.Job) (awards []award, rest []queue.Job) {
 	awards, rest = r.settled(jobs)
 	r.domain.unsettled = nil
 	h.resume(r)
@@ -176,7 +177,7 @@ func (h *hall) settle(r *round, jobs []Job) (awards []award, rest []Job) {
 }
 
 // settled is award for jobs in any order.
-func (r *round) settled(jobs []Job) (awards []award, rest []Job) {
+func (r *round) settled(jobs []queue.Job) (awards []award, rest []queue.Job) {
 	for _, job := range jobs {
 		i := slices.IndexFunc(r.waiters, func(w *waiter) bool { return w.place != nil && w.worker == job.Worker })
 		if i < 0 {
@@ -208,8 +209,8 @@ func (h *hall) retry(d *domain) {
 // listed takes in a listing of organizations that began at the given mark; nil means all. Lanes that it names
 // are dirty, others are empty as far as they were posted before. Lanes that a limit stops are left alone
 // unless all is set: a limit whose end nobody announced is found by the backup.
-func (h *hall) listed(organizations []uuid.UUID, mark uint64, lanes []Standing, all bool) {
-	named := make(map[Lane]bool, len(lanes))
+func (h *hall) listed(organizations []uuid.UUID, mark uint64, lanes []queue.Standing, all bool) {
+	named := make(map[queue.Lane]bool, len(lanes))
 	for _, s := range lanes {
 		named[s.Lane] = true
 		org, ok := h.orgs[s.Lane.Organization]

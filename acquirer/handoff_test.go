@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -22,14 +23,14 @@ func TestHandOff(t *testing.T) {
 		}
 		job := f.enqueue(a, f.posting(nil))[0]
 		got := f.mustGet(w, "after the posting")
-		if got.ID != job.ID || got.State != acquirer.Running || got.Attempt != 1 {
+		if got.ID != job.ID || got.State != queue.Running || got.Attempt != 1 {
 			t.Fatalf("got %+v", got)
 		}
 		if w.took != 0 {
 			t.Errorf("the hand-off took %s of the clock", w.took)
 		}
 		done, err := a.Complete(f.ctx, got.Lease(), []byte("ok"))
-		if err != nil || done.State != acquirer.Succeeded || string(done.Result) != "ok" {
+		if err != nil || done.State != queue.Succeeded || string(done.Result) != "ok" {
 			t.Fatalf("Complete: %+v, %v", done, err)
 		}
 	})
@@ -105,18 +106,18 @@ func TestBadRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := acquirer.Request{Organization: uuid.New(), Types: []string{"build"}}
+	good := queue.Request{Organization: uuid.New(), Types: []string{"build"}}
 	for name, test := range map[string]struct {
-		change func(*acquirer.Request)
+		change func(*queue.Request)
 		slots  int
 		field  string
 	}{
-		"no types":       {func(r *acquirer.Request) { r.Types = nil }, 1, "types"},
-		"empty type":     {func(r *acquirer.Request) { r.Types = []string{""} }, 1, "type"},
-		"bad tag":        {func(r *acquirer.Request) { r.Tags = map[string]string{"a": "\x00"} }, 1, "tags.a"},
-		"user, no owner": {func(r *acquirer.Request) { r.Tags = map[string]string{"scope": "user"} }, 1, "tags.owner"},
-		"no slots":       {func(*acquirer.Request) {}, 0, "slots"},
-		"silence":        {func(r *acquirer.Request) { r.Silence = -1 }, 1, "silence"},
+		"no types":       {func(r *queue.Request) { r.Types = nil }, 1, "types"},
+		"empty type":     {func(r *queue.Request) { r.Types = []string{""} }, 1, "type"},
+		"bad tag":        {func(r *queue.Request) { r.Tags = map[string]string{"a": "\x00"} }, 1, "tags.a"},
+		"user, no owner": {func(r *queue.Request) { r.Tags = map[string]string{"scope": "user"} }, 1, "tags.owner"},
+		"no slots":       {func(*queue.Request) {}, 0, "slots"},
+		"silence":        {func(r *queue.Request) { r.Silence = -1 }, 1, "silence"},
 	} {
 		r := good
 		test.change(&r)
@@ -129,4 +130,4 @@ func TestBadRequests(t *testing.T) {
 }
 
 // noStore panics when it is called.
-type noStore struct{ acquirer.Store }
+type noStore struct{ queue.Store }

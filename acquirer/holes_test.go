@@ -18,6 +18,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // The tests of this file are named after ways in which a job hand-off of this kind is known to fail: each sets
@@ -177,7 +178,7 @@ func TestDomainsShareFairly(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
 		a := f.start()
-		requests := []acquirer.Request{
+		requests := []queue.Request{
 			f.request(map[string]string{"x": "1", "a": "1"}), f.request(map[string]string{"x": "1", "b": "1"}),
 		}
 		waits := []*wait{f.join(a, requests[0]), f.join(a, requests[1])}
@@ -314,13 +315,13 @@ func TestStopEndsTheWaiting(t *testing.T) {
 		w := f.joinPlain(a)
 		stop()
 		synctest.Wait()
-		if !w.over() || !errors.Is(w.err, acquirer.ErrStopped) {
+		if !w.over() || !errors.Is(w.err, queue.ErrStopped) {
 			t.Fatalf("over %v, error %v; want ErrStopped", w.over(), w.err)
 		}
-		if _, err := a.AcquireJob(f.ctx, f.request(nil)); !errors.Is(err, acquirer.ErrStopped) {
+		if _, err := a.AcquireJob(f.ctx, f.request(nil)); !errors.Is(err, queue.ErrStopped) {
 			t.Errorf("after the end: %v, want ErrStopped", err)
 		}
-		if err := a.Run(f.ctx); err == nil || errors.Is(err, acquirer.ErrStopped) {
+		if err := a.Run(f.ctx); err == nil || errors.Is(err, queue.ErrStopped) {
 			t.Errorf("a second Run: %v", err)
 		}
 	})
@@ -340,7 +341,7 @@ func TestStopGivesBackWhatNobodyGot(t *testing.T) {
 		synctest.Wait()
 		close(goOn)
 		<-stopped
-		if stored := f.stored(job.ID); stored.State != acquirer.Pending || stored.Attempt != 0 {
+		if stored := f.stored(job.ID); stored.State != queue.Pending || stored.Attempt != 0 {
 			t.Fatalf("job is %s in attempt %d, want pending in none", stored.State, stored.Attempt)
 		}
 		f.mustGet(f.joinPlain(f.start()), "after a restart")
@@ -380,18 +381,18 @@ func TestAnswerLostAfterCommit(t *testing.T) {
 // lateStore carries out its next claim only when it is told to, long after it answered with an error: a
 // statement that was still running when its connection broke.
 type lateStore struct {
-	acquirer.Store
+	queue.Store
 	mu   sync.Mutex
 	late func()
 	hits int
 }
 
-func (s *lateStore) Claim(ctx context.Context, c acquirer.Claim) (acquirer.Claimed, error) {
+func (s *lateStore) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.hits++; s.hits == 1 {
 		s.late = func() { _, _ = s.Store.Claim(context.Background(), c) }
-		return acquirer.Claimed{}, acquirertest.ErrLost
+		return queue.Claimed{}, acquirertest.ErrLost
 	}
 	return s.Store.Claim(ctx, c)
 }
@@ -412,7 +413,7 @@ func TestClaimCarriedOutLate(t *testing.T) {
 			t.Fatal("the first claim was not kept back")
 		}
 		late.late()
-		if f.stored(job.ID).State != acquirer.Running {
+		if f.stored(job.ID).State != queue.Running {
 			t.Fatal("the late claim took nothing")
 		}
 		second := f.joinPlain(a)
@@ -420,7 +421,7 @@ func TestClaimCarriedOutLate(t *testing.T) {
 		if got := f.mustGet(second, "a job that a late claim took"); got.ID != job.ID || got.Attempt != 1 {
 			t.Errorf("got %s in attempt %d", got.ID, got.Attempt)
 		}
-		if stored := f.stored(first.ID); stored.State != acquirer.Running {
+		if stored := f.stored(first.ID); stored.State != queue.Running {
 			t.Errorf("the job in hand is %s", stored.State)
 		}
 	})
@@ -621,7 +622,7 @@ func TestWrongClocksBuryNobody(t *testing.T) {
 			f.mustGet(w, "under a wrong clock")
 		}
 		f.pass(10 * time.Minute)
-		if lost := f.happened(acquirer.EventProcessLost); len(lost) > 0 {
+		if lost := f.happened(queue.EventProcessLost); len(lost) > 0 {
 			t.Errorf("declared lost: %+v", lost)
 		}
 	})
@@ -634,7 +635,7 @@ func TestCanceledJobIsNotHandedOut(t *testing.T) {
 		a := f.start()
 		job := f.enqueue(a, f.posting(nil))[0]
 		changed, err := a.Cancel(f.ctx, "not any more", job.ID)
-		if err != nil || len(changed) != 1 || changed[0].State != acquirer.Canceled {
+		if err != nil || len(changed) != 1 || changed[0].State != queue.Canceled {
 			t.Fatalf("Cancel: %+v, %v", changed, err)
 		}
 		w := f.joinPlain(a)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
@@ -25,7 +26,7 @@ type fleet struct {
 	org   uuid.UUID
 
 	mu       sync.Mutex
-	events   []acquirer.Event
+	events   []queue.Event
 	stoppers []func()
 }
 
@@ -69,7 +70,7 @@ func (f *fleet) startStoppable(change ...func(*acquirer.Config)) (*acquirer.Acqu
 	return a, stop
 }
 
-func (f *fleet) make(bus acquirer.Pubsub, change ...func(*acquirer.Config)) *acquirer.Acquirer {
+func (f *fleet) make(bus queue.Pubsub, change ...func(*acquirer.Config)) *acquirer.Acquirer {
 	f.t.Helper()
 	cfg := acquirer.Config{Events: f.event}
 	for _, c := range change {
@@ -89,17 +90,17 @@ func (f *fleet) stopAll() {
 	synctest.Wait()
 }
 
-func (f *fleet) event(e acquirer.Event) {
+func (f *fleet) event(e queue.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.events = append(f.events, e)
 }
 
 // happened are the events of a kind so far.
-func (f *fleet) happened(kind acquirer.EventKind) []acquirer.Event {
+func (f *fleet) happened(kind queue.EventKind) []queue.Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var list []acquirer.Event
+	var list []queue.Event
 	for _, e := range f.events {
 		if e.Kind == kind {
 			list = append(list, e)
@@ -112,7 +113,7 @@ func (f *fleet) happened(kind acquirer.EventKind) []acquirer.Event {
 type wait struct {
 	cancel context.CancelFunc
 	done   chan struct{}
-	job    acquirer.Job
+	job    queue.Job
 	err    error
 	took   time.Duration
 }
@@ -130,15 +131,15 @@ func (w *wait) over() bool {
 // got reports whether the worker has a job.
 func (w *wait) got() bool { return w.over() && w.err == nil }
 
-func (f *fleet) request(tags map[string]string, types ...string) acquirer.Request {
+func (f *fleet) request(tags map[string]string, types ...string) queue.Request {
 	if len(types) == 0 {
 		types = []string{"build"}
 	}
-	return acquirer.Request{Organization: f.org, Worker: uuid.New(), Types: types, Tags: tags}
+	return queue.Request{Organization: f.org, Worker: uuid.New(), Types: types, Tags: tags}
 }
 
 // join lets a worker wait, and waits until it does.
-func (f *fleet) join(a *acquirer.Acquirer, r acquirer.Request) *wait {
+func (f *fleet) join(a *acquirer.Acquirer, r queue.Request) *wait {
 	f.t.Helper()
 	ctx, cancel := context.WithCancel(f.ctx)
 	w := &wait{cancel: cancel, done: make(chan struct{})}
@@ -159,12 +160,12 @@ func (f *fleet) joinPlain(a *acquirer.Acquirer) *wait {
 }
 
 // posting asks for a job of type "build".
-func (f *fleet) posting(tags map[string]string) acquirer.Posting {
-	return acquirer.Posting{ID: uuid.New(), Organization: f.org, Tenant: uuid.New(), Type: "build", Tags: tags}
+func (f *fleet) posting(tags map[string]string) queue.Posting {
+	return queue.Posting{ID: uuid.New(), Organization: f.org, Tenant: uuid.New(), Type: "build", Tags: tags}
 }
 
 // enqueue posts through a process and lets everything happen that happens at once.
-func (f *fleet) enqueue(a *acquirer.Acquirer, postings ...acquirer.Posting) []acquirer.Job {
+func (f *fleet) enqueue(a *acquirer.Acquirer, postings ...queue.Posting) []queue.Job {
 	f.t.Helper()
 	jobs, err := a.Enqueue(f.ctx, postings...)
 	if err != nil {
@@ -175,7 +176,7 @@ func (f *fleet) enqueue(a *acquirer.Acquirer, postings ...acquirer.Posting) []ac
 }
 
 // slip stores jobs that nobody announces.
-func (f *fleet) slip(postings ...acquirer.Posting) []acquirer.Job {
+func (f *fleet) slip(postings ...queue.Posting) []queue.Job {
 	f.t.Helper()
 	jobs, err := f.inner.Enqueue(f.ctx, time.Now().UTC().Truncate(time.Microsecond), postings)
 	if err != nil {
@@ -193,16 +194,16 @@ func (f *fleet) pass(d time.Duration) {
 // settle lets pass what processes take among themselves: announcements, turns and looks, but no backup.
 func (f *fleet) settle() { f.pass(2 * time.Second) }
 
-func (f *fleet) stored(id uuid.UUID) acquirer.Job {
+func (f *fleet) stored(id uuid.UUID) queue.Job {
 	f.t.Helper()
-	jobs, err := f.inner.Jobs(context.Background(), acquirer.Filter{IDs: []uuid.UUID{id}})
+	jobs, err := f.inner.Jobs(context.Background(), queue.Filter{IDs: []uuid.UUID{id}})
 	if err != nil || len(jobs) != 1 {
 		f.t.Fatalf("job %s: %d found, %v", id, len(jobs), err)
 	}
 	return jobs[0]
 }
 
-func (f *fleet) mustGet(w *wait, what string) acquirer.Job {
+func (f *fleet) mustGet(w *wait, what string) queue.Job {
 	f.t.Helper()
 	if !w.got() {
 		f.t.Fatalf("%s: the worker has no job (over %v, error %v)", what, w.over(), w.err)

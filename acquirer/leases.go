@@ -3,18 +3,18 @@ package acquirer
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // held is a job whose lease this process keeps.
 type held struct {
-	job    Job
+	job    queue.Job
 	domain *domain // nil if the lease came by a renewal
 	// silence is how long the worker may go unheard; zero: for ever. heardAt is when it was last heard.
 	silence time.Duration
@@ -34,7 +34,7 @@ func (h *held) interrupt(cause error) {
 }
 
 // hold begins to keep a lease. The caller holds the lock.
-func (a *Acquirer) hold(job Job, d *domain, silence time.Duration) {
+func (a *Acquirer) hold(job queue.Job, d *domain, silence time.Duration) {
 	h := &held{job: job, domain: d, silence: silence, heardAt: a.clock.Now(), watchers: make(map[*watcher]struct{})}
 	a.held[job.Lease()] = h
 	if d != nil {
@@ -45,7 +45,7 @@ func (a *Acquirer) hold(job Job, d *domain, silence time.Duration) {
 
 // drop ends the keeping of a lease; whoever watches it is interrupted if there is a cause. The caller holds
 // the lock.
-func (a *Acquirer) drop(lease Lease, cause error) *held {
+func (a *Acquirer) drop(lease queue.Lease, cause error) *held {
 	h, ok := a.held[lease]
 	if !ok {
 		return nil
@@ -61,23 +61,23 @@ func (a *Acquirer) drop(lease Lease, cause error) *held {
 	return h
 }
 
-// Watch returns a context for the work on a job. It ends with ctx, with [ErrLeaseLost] as its cause when the
-// lease is lost, with [ErrJobCanceled] when somebody asks for the job's cancellation, with [ErrStopped] when
+// Watch returns a context for the work on a job. It ends with ctx, with [queue.ErrLeaseLost] as its cause when the
+// lease is lost, with [queue.ErrJobCanceled] when somebody asks for the job's cancellation, with [queue.ErrStopped] when
 // Run ends, and when the returned function is called, which must be done in the end. If this process does not
 // keep the lease, the context has ended already.
-func (a *Acquirer) Watch(ctx context.Context, lease Lease) (context.Context, context.CancelFunc) {
+func (a *Acquirer) Watch(ctx context.Context, lease queue.Lease) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	h, ok := a.held[lease]
 	switch {
 	case !ok:
-		cancel(ErrLeaseLost)
+		cancel(queue.ErrLeaseLost)
 		return ctx, func() {}
 	case a.state == ended:
-		cancel(ErrStopped)
+		cancel(queue.ErrStopped)
 	case h.canceled:
-		cancel(ErrJobCanceled)
+		cancel(queue.ErrJobCanceled)
 	}
 	w := &watcher{cancel}
 	h.watchers[w] = struct{}{}
@@ -90,37 +90,19 @@ func (a *Acquirer) Watch(ctx context.Context, lease Lease) (context.Context, con
 }
 
 // canceled notes that somebody asked for a job's cancellation. The caller holds the lock.
-func (a *Acquirer) canceled(lease Lease) {
+func (a *Acquirer) canceled(lease queue.Lease) {
 	if h, ok := a.held[lease]; ok && !h.canceled {
 		h.canceled = true
-		h.interrupt(ErrJobCanceled)
+		h.interrupt(queue.ErrJobCanceled)
 	}
 }
 
-// Report is what a worker says about a job it works on.
-type Report struct {
-	Lease  Lease
-	Worker uuid.UUID
-	// Progress replaces what was said before; nil keeps it.
-	Progress *Progress
-	// Lines are appended to the job's log. Their Seq is ignored; a zero At is now.
-	Lines []Line
-	// Silence is as in [Request]: how long until the next report. Zero keeps what was agreed.
-	Silence time.Duration
-}
-
-// Limits of a report. Longer texts are cut.
-const (
-	MaxLine        = 16 << 10
-	MaxMessageText = 1 << 10
-)
-
 // Renew takes a report: the worker lives, this is how far it is. It says whether somebody asked for the job's
 // cancellation. A worker may report to any process that shares the store, for example when the one that gave
-// it the job is gone; that process keeps the lease from then on. [ErrLeaseLost] means that the worker must
+// it the job is gone; that process keeps the lease from then on. [queue.ErrLeaseLost] means that the worker must
 // stop at once; any other error leaves open whether the report arrived, and repeating it may write its lines
 // twice.
-func (a *Acquirer) Renew(ctx context.Context, r Report) (canceled bool, err error) {
+func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, err error) {
 	if r.Progress != nil && (r.Progress.Percent < 0 || r.Progress.Percent > 100) {
 		return false, invalid.New("progress.percent", r.Progress.Percent, "between 0 and 100")
 	}
@@ -131,9 +113,9 @@ func (a *Acquirer) Renew(ctx context.Context, r Report) (canceled bool, err erro
 	if err == nil {
 		err = answer.Err
 	}
-	if errors.Is(err, ErrLeaseLost) {
+	if errors.Is(err, queue.ErrLeaseLost) {
 		a.mu.Lock()
-		a.drop(r.Lease, ErrLeaseLost)
+		a.drop(r.Lease, queue.ErrLeaseLost)
 		a.mu.Unlock()
 	}
 	if err != nil {
@@ -145,12 +127,12 @@ func (a *Acquirer) Renew(ctx context.Context, r Report) (canceled bool, err erro
 	return answer.Canceled, err
 }
 
-func (a *Acquirer) renewal(r Report) Renewal {
+func (a *Acquirer) renewal(r queue.Report) queue.Renewal {
 	a.mu.Lock()
-	renewal := Renewal{Lease: r.Lease, Process: a.process, Worker: r.Worker}
+	renewal := queue.Renewal{Lease: r.Lease, Process: a.process, Worker: r.Worker}
 	a.mu.Unlock()
 	if r.Progress != nil {
-		renewal.Progress = &Progress{Percent: r.Progress.Percent, Message: clean(r.Progress.Message, MaxMessageText)}
+		renewal.Progress = &queue.Progress{Percent: r.Progress.Percent, Message: queue.CleanText(r.Progress.Message, queue.MaxMessageText)}
 	}
 	now := a.now()
 	for _, line := range r.Lines {
@@ -158,24 +140,13 @@ func (a *Acquirer) renewal(r Report) Renewal {
 		if at.IsZero() {
 			at = now
 		}
-		renewal.Lines = append(renewal.Lines, Line{At: at, Text: clean(line.Text, MaxLine)})
+		renewal.Lines = append(renewal.Lines, queue.Line{At: at, Text: queue.CleanText(line.Text, queue.MaxLine)})
 	}
 	return renewal
 }
 
-// clean makes a text storable in every database: valid UTF-8, no zero byte, not too long.
-func clean(s string, limit int) string {
-	s = strings.ReplaceAll(s, "\x00", "")
-	if len(s) > limit {
-		s = s[:limit-len(cutMark)] + cutMark
-	}
-	return strings.ToValidUTF8(s, "\uFFFD")
-}
-
-const cutMark = "..."
-
 // heard notes a sign of life; ok is false if the lease is not kept here yet.
-func (a *Acquirer) heard(r Report, canceled bool) (ok bool) {
+func (a *Acquirer) heard(r queue.Report, canceled bool) (ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	h, ok := a.held[r.Lease]
@@ -194,17 +165,17 @@ func (a *Acquirer) heard(r Report, canceled bool) (ok bool) {
 }
 
 // adopt begins to keep a lease that a worker brought along from another process.
-func (a *Acquirer) adopt(ctx context.Context, r Report, canceled bool) error {
-	var jobs []Job
+func (a *Acquirer) adopt(ctx context.Context, r queue.Report, canceled bool) error {
+	var jobs []queue.Job
 	err := a.call(ctx, "find job", func(ctx context.Context) (err error) {
-		jobs, err = a.store.Jobs(ctx, Filter{IDs: []uuid.UUID{r.Lease.Job}})
+		jobs, err = a.store.Jobs(ctx, queue.Filter{IDs: []uuid.UUID{r.Lease.Job}})
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if len(jobs) == 0 || jobs[0].Lease() != r.Lease || jobs[0].State != Running {
-		return ErrLeaseLost
+	if len(jobs) == 0 || jobs[0].Lease() != r.Lease || jobs[0].State != queue.Running {
+		return queue.ErrLeaseLost
 	}
 	a.mu.Lock()
 	if _, ok := a.held[r.Lease]; !ok && a.state != ended {
@@ -216,7 +187,7 @@ func (a *Acquirer) adopt(ctx context.Context, r Report, canceled bool) error {
 }
 
 // storeRenewals is the batcher's.
-func (a *Acquirer) storeRenewals(renewals []Renewal) (answers []Renewed, err error) {
+func (a *Acquirer) storeRenewals(renewals []queue.Renewal) (answers []queue.Renewed, err error) {
 	err = a.call(context.Background(), "renew", func(ctx context.Context) error {
 		answers, err = a.store.Renew(ctx, a.now(), renewals)
 		return err

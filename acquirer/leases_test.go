@@ -12,10 +12,11 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // hand posts a job and hands it out.
-func (f *fleet) hand(a *acquirer.Acquirer, change ...func(*acquirer.Request)) acquirer.Job {
+func (f *fleet) hand(a *acquirer.Acquirer, change ...func(*queue.Request)) queue.Job {
 	f.t.Helper()
 	r := f.request(nil)
 	for _, c := range change {
@@ -55,13 +56,13 @@ func TestKilledProcess(t *testing.T) {
 		if took > 40*time.Second { // the lease and one heartbeat
 			t.Errorf("requeued after %s", took)
 		}
-		if lost := f.happened(acquirer.EventProcessLost); len(lost) != 1 {
+		if lost := f.happened(queue.EventProcessLost); len(lost) != 1 {
 			t.Errorf("%d events of a lost process, want 1", len(lost))
 		}
-		if reaped := f.happened(acquirer.EventReaped); len(reaped) != 1 || reaped[0].Job.ID != job.ID {
+		if reaped := f.happened(queue.EventReaped); len(reaped) != 1 || reaped[0].Job.ID != job.ID {
 			t.Errorf("reaped events: %+v", reaped)
 		}
-		if _, err := b.Complete(f.ctx, job.Lease(), nil); !errors.Is(err, acquirer.ErrLeaseLost) {
+		if _, err := b.Complete(f.ctx, job.Lease(), nil); !errors.Is(err, queue.ErrLeaseLost) {
 			t.Errorf("the dead worker's result: %v, want ErrLeaseLost", err)
 		}
 	})
@@ -81,10 +82,10 @@ func TestLossIsDecidedOnce(t *testing.T) {
 		f.pass(15 * time.Second)
 		f.kill(stop)
 		f.pass(2 * time.Minute)
-		if reaped := f.happened(acquirer.EventReaped); len(reaped) != 1 {
+		if reaped := f.happened(queue.EventReaped); len(reaped) != 1 {
 			t.Errorf("%d reaped events, want 1", len(reaped))
 		}
-		if got := f.stored(job.ID); got.State != acquirer.Failed || !strings.Contains(got.Error, "lost") {
+		if got := f.stored(job.ID); got.State != queue.Failed || !strings.Contains(got.Error, "lost") {
 			t.Errorf("the job is %s: %s", got.State, got.Error)
 		}
 	})
@@ -93,20 +94,20 @@ func TestLossIsDecidedOnce(t *testing.T) {
 func TestLostPolicies(t *testing.T) {
 	t.Parallel()
 	ask := func(v acquirer.Verdict, err error) acquirer.LostPolicy {
-		return func(context.Context, acquirer.Job) (acquirer.Verdict, error) { return v, err }
+		return func(context.Context, queue.Job) (acquirer.Verdict, error) { return v, err }
 	}
 	for name, test := range map[string]struct {
 		policy acquirer.LostPolicy
-		want   acquirer.State
+		want   queue.State
 	}{
-		"requeue":              {acquirer.RequeueLost(2, time.Hour), acquirer.Pending},
-		"attempts used up":     {acquirer.RequeueLost(1, 0), acquirer.Failed},
-		"fail":                 {acquirer.FailLost(), acquirer.Failed},
-		"asked: it was done":   {ask(acquirer.Verdict{Outcome: acquirer.OutcomeSucceeded}, nil), acquirer.Succeeded},
-		"asked: no answer":     {ask(acquirer.Verdict{}, errors.New("busy")), acquirer.Running},
-		"asked: nonsense":      {ask(acquirer.Verdict{Outcome: acquirer.OutcomeReleased}, nil), acquirer.Running},
-		"asked: it panics":     {func(context.Context, acquirer.Job) (acquirer.Verdict, error) { panic("no") }, acquirer.Running},
-		"asked: canceled then": {ask(acquirer.Verdict{Outcome: acquirer.OutcomeCanceled}, nil), acquirer.Canceled},
+		"requeue":              {acquirer.RequeueLost(2, time.Hour), queue.Pending},
+		"attempts used up":     {acquirer.RequeueLost(1, 0), queue.Failed},
+		"fail":                 {acquirer.FailLost(), queue.Failed},
+		"asked: it was done":   {ask(acquirer.Verdict{Outcome: queue.OutcomeSucceeded}, nil), queue.Succeeded},
+		"asked: no answer":     {ask(acquirer.Verdict{}, errors.New("busy")), queue.Running},
+		"asked: nonsense":      {ask(acquirer.Verdict{Outcome: queue.OutcomeReleased}, nil), queue.Running},
+		"asked: it panics":     {func(context.Context, queue.Job) (acquirer.Verdict, error) { panic("no") }, queue.Running},
+		"asked: canceled then": {ask(acquirer.Verdict{Outcome: queue.OutcomeCanceled}, nil), queue.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -133,17 +134,17 @@ func TestPolicyIsAskedAgain(t *testing.T) {
 		job := f.hand(a)
 		asked := 0
 		f.start(func(c *acquirer.Config) {
-			c.Lost = map[string]acquirer.LostPolicy{"": func(context.Context, acquirer.Job) (acquirer.Verdict, error) {
+			c.Lost = map[string]acquirer.LostPolicy{"": func(context.Context, queue.Job) (acquirer.Verdict, error) {
 				if asked++; asked < 3 {
 					return acquirer.Verdict{}, errors.New("do not know yet")
 				}
-				return acquirer.Verdict{Outcome: acquirer.OutcomeFailed}, nil
+				return acquirer.Verdict{Outcome: queue.OutcomeFailed}, nil
 			}}
 		})
 		f.pass(15 * time.Second)
 		f.kill(stop)
 		f.pass(3 * time.Minute)
-		if got := f.stored(job.ID); got.State != acquirer.Failed || asked != 3 {
+		if got := f.stored(job.ID); got.State != queue.Failed || asked != 3 {
 			t.Errorf("the job is %s after %d questions", got.State, asked)
 		}
 	})
@@ -175,7 +176,7 @@ func TestFencedBeforeOthersTakeOver(t *testing.T) {
 		taken := time.Now()
 		synctest.Wait()
 		f.mustGet(w, "after the other was cut off")
-		if stopped.IsZero() || !errors.Is(context.Cause(ctx), acquirer.ErrLeaseLost) {
+		if stopped.IsZero() || !errors.Is(context.Cause(ctx), queue.ErrLeaseLost) {
 			t.Fatalf("the job was not stopped: %v", context.Cause(ctx))
 		}
 		if margin := taken.Sub(stopped); margin < 5*time.Second {
@@ -197,7 +198,7 @@ func TestDeclaredLost(t *testing.T) {
 		job := f.hand(a)
 		ctx, stop := a.Watch(f.ctx, job.Lease())
 		defer stop()
-		if _, err := f.inner.Bury(f.ctx, acquirer.Burial{Process: job.Process, Beats: 1, Limit: 1}); err != nil {
+		if _, err := f.inner.Bury(f.ctx, queue.Burial{Process: job.Process, Beats: 1, Limit: 1}); err != nil {
 			t.Fatal(err)
 		}
 		w := f.joinPlain(a)
@@ -206,7 +207,7 @@ func TestDeclaredLost(t *testing.T) {
 		if got := f.mustGet(w, "under a new name"); got.Process == job.Process {
 			t.Error("the lost process claimed again")
 		}
-		if !errors.Is(context.Cause(ctx), acquirer.ErrLeaseLost) {
+		if !errors.Is(context.Cause(ctx), queue.ErrLeaseLost) {
 			t.Errorf("the lost process's job goes on: %v", context.Cause(ctx))
 		}
 		if _, err := a.AcquireJobs(canceledContext(), f.request(nil), 1); !errors.Is(err, context.Canceled) {
@@ -228,11 +229,11 @@ func TestSilentWorker(t *testing.T) {
 		a := f.start(func(c *acquirer.Config) {
 			c.Lost = map[string]acquirer.LostPolicy{"": acquirer.RequeueLost(9, 0)}
 		})
-		job := f.hand(a, func(r *acquirer.Request) { r.Silence = 20 * time.Second })
+		job := f.hand(a, func(r *queue.Request) { r.Silence = 20 * time.Second })
 		w := f.joinPlain(a)
 		for range 5 {
 			f.pass(15 * time.Second)
-			if _, err := a.Renew(f.ctx, acquirer.Report{Lease: job.Lease(), Worker: job.Worker}); err != nil {
+			if _, err := a.Renew(f.ctx, queue.Report{Lease: job.Lease(), Worker: job.Worker}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -243,8 +244,8 @@ func TestSilentWorker(t *testing.T) {
 		if got := f.mustGet(w, "after the silence"); got.ID != job.ID || got.Attempt != 2 {
 			t.Errorf("got %s in attempt %d", got.ID, got.Attempt)
 		}
-		_, err := a.Renew(f.ctx, acquirer.Report{Lease: job.Lease(), Worker: job.Worker})
-		if !errors.Is(err, acquirer.ErrLeaseLost) {
+		_, err := a.Renew(f.ctx, queue.Report{Lease: job.Lease(), Worker: job.Worker})
+		if !errors.Is(err, queue.ErrLeaseLost) {
 			t.Errorf("the silent worker's report: %v", err)
 		}
 	})
@@ -256,11 +257,11 @@ func TestWorkerMovesToAnotherProcess(t *testing.T) {
 	bubble(t, func(f *fleet) {
 		a, stop := f.startStoppable()
 		b := f.start()
-		job := f.hand(a, func(r *acquirer.Request) { r.Silence = time.Minute })
+		job := f.hand(a, func(r *queue.Request) { r.Silence = time.Minute })
 		f.kill(stop)
-		report := acquirer.Report{
+		report := queue.Report{
 			Lease: job.Lease(), Worker: job.Worker, Silence: time.Minute,
-			Progress: &acquirer.Progress{Percent: 50}, Lines: []acquirer.Line{{Text: "still here\x00"}},
+			Progress: &queue.Progress{Percent: 50}, Lines: []queue.Line{{Text: "still here\x00"}},
 		}
 		for range 10 {
 			if canceled, err := b.Renew(f.ctx, report); err != nil || canceled {
@@ -293,10 +294,10 @@ func TestCancelRunningJob(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.pass(50 * time.Millisecond)
-		if !errors.Is(context.Cause(ctx), acquirer.ErrJobCanceled) {
+		if !errors.Is(context.Cause(ctx), queue.ErrJobCanceled) {
 			t.Fatalf("the job's context: %v", context.Cause(ctx))
 		}
-		canceled, err := a.Renew(f.ctx, acquirer.Report{Lease: job.Lease(), Worker: job.Worker})
+		canceled, err := a.Renew(f.ctx, queue.Report{Lease: job.Lease(), Worker: job.Worker})
 		if err != nil || !canceled {
 			t.Errorf("a report is answered %v, %v", canceled, err)
 		}
@@ -311,11 +312,11 @@ func TestCancelWithoutMessage(t *testing.T) {
 		job := f.hand(a)
 		ctx, stop := a.Watch(f.ctx, job.Lease())
 		defer stop()
-		if _, err := f.inner.Cancel(f.ctx, acquirer.Cancellation{Now: time.Now(), IDs: []uuid.UUID{job.ID}}); err != nil {
+		if _, err := f.inner.Cancel(f.ctx, queue.Cancellation{Now: time.Now(), IDs: []uuid.UUID{job.ID}}); err != nil {
 			t.Fatal(err)
 		}
 		f.pass(11 * time.Second)
-		if !errors.Is(context.Cause(ctx), acquirer.ErrJobCanceled) {
+		if !errors.Is(context.Cause(ctx), queue.ErrJobCanceled) {
 			t.Errorf("after a heartbeat: %v", context.Cause(ctx))
 		}
 	})
@@ -336,7 +337,7 @@ func TestEndIsRepeated(t *testing.T) {
 			return acquirertest.Fault{Down: fails > 0, Lost: fails == 0}
 		})
 		got, err := a.Complete(f.ctx, job.Lease(), []byte("dear"))
-		if err != nil || got.State != acquirer.Succeeded || string(got.Result) != "dear" {
+		if err != nil || got.State != queue.Succeeded || string(got.Result) != "dear" {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		if n := f.store.Calls(acquirertest.End); n != 4 {
@@ -422,7 +423,7 @@ func TestGracefulLeave(t *testing.T) {
 		if n := b.Stats().Processes; n != 1 {
 			t.Errorf("%d processes after a stop, want 1", n)
 		}
-		if lost := f.happened(acquirer.EventProcessLost); len(lost) != 0 {
+		if lost := f.happened(queue.EventProcessLost); len(lost) != 0 {
 			t.Errorf("a graceful stop was reported as a loss: %+v", lost)
 		}
 	})

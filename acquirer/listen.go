@@ -90,17 +90,17 @@ func (a *Acquirer) ping() {
 	a.agenda.after(jitter(a.cfg.Ping), a.ping)
 }
 
-// ear is the acquirer as a [Listener].
+// ear is the acquirer as a [queue.Listener].
 type ear Acquirer
 
-// Gap implements [Listener].
+// Gap implements [queue.Listener].
 func (e *ear) Gap() {
 	a := (*Acquirer)(e)
 	a.setHearing(true)
 	a.backupSoon()
 }
 
-// Message implements [Listener].
+// Message implements [queue.Listener].
 func (e *ear) Message(text string) {
 	a := (*Acquirer)(e)
 	m, err := parseMessage(text)

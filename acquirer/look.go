@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
 )
 
@@ -41,7 +42,7 @@ func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
 	org.asked, org.listedAt = false, a.clock.Now()
 	mark := a.hall.mark
 	a.mu.Unlock()
-	listing, err := a.ready(ctx, ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: 1})
+	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: 1})
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -55,7 +56,7 @@ func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
 	a.dueAt(id, listing.Next)
 }
 
-func (a *Acquirer) ready(ctx context.Context, q ReadyQuery) (listing Listing, err error) {
+func (a *Acquirer) ready(ctx context.Context, q queue.ReadyQuery) (listing queue.Listing, err error) {
 	err = a.call(ctx, "ready", func(ctx context.Context) error {
 		listing, err = a.store.Ready(ctx, a.now(), q)
 		return err
@@ -97,10 +98,10 @@ func (a *Acquirer) backup(ctx context.Context) {
 	organizations := a.ownOrganizations(all)
 	a.hearing.behind = false
 	a.mu.Unlock()
-	var listing Listing
+	var listing queue.Listing
 	var err error
 	if organizations == nil || len(organizations) > 0 {
-		listing, err = a.ready(ctx, ReadyQuery{Organizations: organizations, CountTo: backupCount})
+		listing, err = a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: backupCount})
 	}
 
 	a.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
 )
 
@@ -23,15 +24,15 @@ type message struct {
 	// Freed are organizations in which a running job ended.
 	Freed []uuid.UUID `json:"freed,omitempty"`
 	// Cancel are leases whose job somebody asked to cancel.
-	Cancel []Lease `json:"cancel,omitempty"`
+	Cancel []queue.Lease `json:"cancel,omitempty"`
 }
 
 // laneNote is a lane in a message, in short names: thousands of them may travel in a second.
 type laneNote struct {
-	Organization uuid.UUID `json:"o"`
-	Type         string    `json:"t"`
-	Tags         TagSet    `json:"g,omitzero"`
-	Priority     int16     `json:"r,omitempty"`
+	Organization uuid.UUID    `json:"o"`
+	Type         string       `json:"t"`
+	Tags         queue.TagSet `json:"g,omitzero"`
+	Priority     int16        `json:"r,omitempty"`
 	// From is a lower bound of the order numbers and Count the number of jobs, of a lane that holds some.
 	From  int64 `json:"f,omitempty"`
 	Count int   `json:"c,omitempty"`
@@ -40,19 +41,19 @@ type laneNote struct {
 	Seq     uint64    `json:"n,omitempty"`
 }
 
-func note(l Lane) laneNote {
+func note(l queue.Lane) laneNote {
 	return laneNote{Organization: l.Organization, Type: l.Type, Tags: l.Tags, Priority: l.Priority}
 }
 
-func (n laneNote) lane() Lane {
-	return Lane{Organization: n.Organization, Type: n.Type, Tags: n.Tags, Priority: n.Priority}
+func (n laneNote) lane() queue.Lane {
+	return queue.Lane{Organization: n.Organization, Type: n.Type, Tags: n.Tags, Priority: n.Priority}
 }
 
 // split cuts a message into as many as it takes for each to be short enough. A part too long by itself is
 // dropped: a lane never is, by the limits of types and tag sets.
 func (m message) split() []string {
 	text := m.text()
-	if len(text) <= MaxMessage {
+	if len(text) <= queue.MaxMessage {
 		return []string{text}
 	}
 	if m.parts() < 2 {
@@ -100,7 +101,7 @@ func parseMessage(text string) (message, error) {
 		return message{}, fmt.Errorf("message of another kind: %w", err)
 	}
 	for _, n := range m.Jobs {
-		if err := checkType(n.Type); err != nil {
+		if err := queue.ValidateType(n.Type); err != nil {
 			return message{}, err
 		}
 	}

@@ -5,13 +5,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
 )
 
 // A message that takes several is the same message in pieces: every part arrives, once.
 func TestMessageSplit(t *testing.T) {
 	t.Parallel()
-	quotes, err := NewTagSet(map[string]string{
+	quotes, err := queue.NewTagSet(map[string]string{
 		"a": strings.Repeat(`"`, 500), "b": strings.Repeat("\\", 500), "c": strings.Repeat("<", 500), "d": strings.Repeat("&", 480),
 	})
 	if err != nil {
@@ -19,16 +20,16 @@ func TestMessageSplit(t *testing.T) {
 	}
 	m := message{Process: uuid.New(), Seq: 7, Ping: true}
 	for i := range 50 {
-		n := note(Lane{Organization: uuid.New(), Type: strings.Repeat("t", MaxTypeBytes), Tags: quotes, Priority: int16(i)})
+		n := note(queue.Lane{Organization: uuid.New(), Type: strings.Repeat("t", queue.MaxTypeBytes), Tags: quotes, Priority: int16(i)})
 		m.Jobs = append(m.Jobs, n)
 		m.Taken = append(m.Taken, n)
 		m.Freed = append(m.Freed, uuid.New())
-		m.Cancel = append(m.Cancel, Lease{uuid.New(), int64(i)})
+		m.Cancel = append(m.Cancel, queue.Lease{Job: uuid.New(), Fence: int64(i)})
 	}
 	var whole message
 	pings := 0
 	for _, text := range m.split() {
-		if len(text) > MaxMessage {
+		if len(text) > queue.MaxMessage {
 			t.Fatalf("a message of %d bytes", len(text))
 		}
 		part, err := parseMessage(text)
@@ -61,7 +62,7 @@ func FuzzParseMessage(f *testing.F) {
 			return
 		}
 		for _, n := range m.Jobs {
-			if _, err := NewTagSet(n.Tags.Map()); err != nil {
+			if _, err := queue.NewTagSet(n.Tags.Map()); err != nil {
 				t.Fatalf("a lane that may not be: %v", err)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -155,13 +156,13 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func (m *metrics) enqueued(jobs []Job) {
+func (m *metrics) enqueued(jobs []queue.Job) {
 	for _, job := range jobs {
 		m.enqueuedTotal.WithLabelValues(m.kinds.label(job.Type)).Inc()
 	}
 }
 
-func (m *metrics) acquired(job Job, wake wakeCause) {
+func (m *metrics) acquired(job queue.Job, wake wakeCause) {
 	kind := m.kinds.label(job.Type)
 	m.acquiredTotal.WithLabelValues(kind, string(wake)).Inc()
 	m.wait.WithLabelValues(kind).Observe(max(0, job.StartedAt.Sub(job.ReadyAt).Seconds()))
@@ -179,21 +180,21 @@ func (m *metrics) claim(got, wanted int) {
 }
 
 // result is the label of a final state.
-func result(s State) string {
+func result(s queue.State) string {
 	switch s {
-	case Succeeded:
+	case queue.Succeeded:
 		return "ok"
-	case Failed:
+	case queue.Failed:
 		return "failed"
 	}
 	return "canceled"
 }
 
-func (m *metrics) finished(job Job) {
+func (m *metrics) finished(job queue.Job) {
 	m.finishedTotal.WithLabelValues(m.kinds.label(job.Type), result(job.State)).Inc()
 }
 
-func (m *metrics) ran(job Job, started time.Time) {
+func (m *metrics) ran(job queue.Job, started time.Time) {
 	m.finished(job)
 	if !started.IsZero() {
 		m.run.WithLabelValues(m.kinds.label(job.Type), result(job.State)).Observe(max(0, job.EndedAt.Sub(started).Seconds()))
@@ -216,7 +217,7 @@ func (m *metrics) published(err error) {
 
 func (m *metrics) storeCall(operation string, took time.Duration, err error) {
 	label := "ok"
-	if err != nil && !known(err) {
+	if err != nil && !queue.IsAnswer(err) {
 		label = "error"
 		m.storeErrors.WithLabelValues(operation).Inc()
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 func TestMetrics(t *testing.T) {
@@ -63,13 +64,13 @@ func TestConfigIsChecked(t *testing.T) {
 		"config.backup":      func(c *acquirer.Config) { c.Backup = -1 },
 		"config.lease":       func(c *acquirer.Config) { c.Lease = 1 },
 		"config.backoff_max": func(c *acquirer.Config) { c.Backoff, c.BackoffMax = 2, 1 },
-		"config.shares":      func(c *acquirer.Config) { c.Shares = []acquirer.Share{{Of: 2}} },
+		"config.shares":      func(c *acquirer.Config) { c.Shares = []queue.Share{{Of: 2}} },
 		"limits.per_tenant":  func(c *acquirer.Config) { c.Limits.PerTenant = -1 },
 	} {
 		var cfg acquirer.Config
 		change(&cfg)
 		_, err := acquirer.New(noStore{}, nil, cfg)
-		if err == nil || !strings.HasPrefix(err.Error(), field+":") {
+		if err == nil || !strings.HasPrefix(err.Error(), field+" ") {
 			t.Errorf("%s: error %v", field, err)
 		}
 	}

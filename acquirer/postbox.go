@@ -8,16 +8,17 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
 // postbox collects what other processes shall hear until it is sent. What is said twice is sent once.
 type postbox struct {
 	mu      sync.Mutex
-	lanes   map[Lane]*laneNote
-	takings map[Lane]source
+	lanes   map[queue.Lane]*laneNote
+	takings map[queue.Lane]source
 	freed   map[uuid.UUID]struct{}
-	cancel  map[Lease]struct{}
+	cancel  map[queue.Lease]struct{}
 	ping    bool
 	seq     uint64
 	filled  chan struct{} // room for one
@@ -30,8 +31,8 @@ func newPostbox() *postbox {
 }
 
 func (p *postbox) reset() {
-	p.lanes, p.takings = make(map[Lane]*laneNote), make(map[Lane]source)
-	p.freed, p.cancel = make(map[uuid.UUID]struct{}), make(map[Lease]struct{})
+	p.lanes, p.takings = make(map[queue.Lane]*laneNote), make(map[queue.Lane]source)
+	p.freed, p.cancel = make(map[uuid.UUID]struct{}), make(map[queue.Lease]struct{})
 	p.ping = false
 }
 
@@ -46,7 +47,7 @@ func (p *postbox) put(change func()) {
 	}
 }
 
-func (p *postbox) jobs(l Lane, from int64, n int) {
+func (p *postbox) jobs(l queue.Lane, from int64, n int) {
 	p.put(func() {
 		waiting, ok := p.lanes[l]
 		if !ok {
@@ -60,11 +61,11 @@ func (p *postbox) jobs(l Lane, from int64, n int) {
 	})
 }
 
-func (p *postbox) taken(l Lane, s source)   { p.put(func() { p.takings[l] = s }) }
-func (p *postbox) free(id uuid.UUID)        { p.put(func() { p.freed[id] = struct{}{} }) }
-func (p *postbox) canceled(leases ...Lease) { p.put(func() { p.addCancels(leases) }) }
-func (p *postbox) pinged()                  { p.put(func() { p.ping = true }) }
-func (p *postbox) addCancels(leases []Lease) {
+func (p *postbox) taken(l queue.Lane, s source)   { p.put(func() { p.takings[l] = s }) }
+func (p *postbox) free(id uuid.UUID)              { p.put(func() { p.freed[id] = struct{}{} }) }
+func (p *postbox) canceled(leases ...queue.Lease) { p.put(func() { p.addCancels(leases) }) }
+func (p *postbox) pinged()                        { p.put(func() { p.ping = true }) }
+func (p *postbox) addCancels(leases []queue.Lease) {
 	for _, lease := range leases {
 		p.cancel[lease] = struct{}{}
 	}

@@ -10,25 +10,25 @@ import (
 	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
-// queue is the store calls that wait for one of [Config.Concurrency] hands. It has no bound of its own: there
+// workQueue is the store calls that wait for one of [Config.Concurrency] hands. It has no bound of its own: there
 // is at most one entry for each domain and each organization.
-type queue struct {
+type workQueue struct {
 	mu    sync.Mutex
 	items []func(ctx context.Context)
 	ready chan struct{} // room for one
 }
 
-func newQueue() *queue { return &queue{ready: make(chan struct{}, 1)} }
+func newWorkQueue() *workQueue { return &workQueue{ready: make(chan struct{}, 1)} }
 
 // add never blocks.
-func (q *queue) add(item func(ctx context.Context)) {
+func (q *workQueue) add(item func(ctx context.Context)) {
 	q.mu.Lock()
 	q.items = append(q.items, item)
 	q.mu.Unlock()
 	q.signal()
 }
 
-func (q *queue) signal() {
+func (q *workQueue) signal() {
 	select {
 	case q.ready <- struct{}{}:
 	default:
@@ -36,7 +36,7 @@ func (q *queue) signal() {
 }
 
 // work runs items until ctx ends; they themselves run under late, so that what was begun is finished.
-func (q *queue) work(ctx, late context.Context) {
+func (q *workQueue) work(ctx, late context.Context) {
 	for {
 		item := q.take()
 		if item == nil {
@@ -54,7 +54,7 @@ func (q *queue) work(ctx, late context.Context) {
 	}
 }
 
-func (q *queue) take() func(ctx context.Context) {
+func (q *workQueue) take() func(ctx context.Context) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.items) == 0 {

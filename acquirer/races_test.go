@@ -9,6 +9,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // The store looked before the job was there, and the posting arrives before the store's answer.
@@ -133,7 +134,7 @@ func TestFloodOfAnnouncements(t *testing.T) {
 		}
 		f.settle()
 		before := f.bus.Sent()
-		var postings []acquirer.Posting
+		var postings []queue.Posting
 		for i := range lanes {
 			postings = append(postings, f.posting(map[string]string{"only": fmt.Sprint(i)}))
 		}
@@ -142,7 +143,7 @@ func TestFloodOfAnnouncements(t *testing.T) {
 		if n := count(waits); n != lanes {
 			t.Errorf("%d of %d served", n, lanes)
 		}
-		if longest > acquirer.MaxMessage {
+		if longest > queue.MaxMessage {
 			t.Errorf("a message of %d bytes", longest)
 		}
 		if n := f.bus.Sent() - before; n > 20 {

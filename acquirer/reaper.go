@@ -5,19 +5,20 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
 )
 
 // graves is the work of the reaper: processes to bury and jobs whose worker went silent. It is done in a
 // goroutine of its own, since a [LostPolicy] may take its time.
 type graves struct {
-	processes []Process
-	silent    []Job
+	processes []queue.Process
+	silent    []queue.Job
 	strays    bool
 	filled    chan struct{} // room for one
 }
 
-func (g *graves) add(processes []Process) {
+func (g *graves) add(processes []queue.Process) {
 	if len(processes) == 0 {
 		return
 	}
@@ -56,9 +57,9 @@ func (a *Acquirer) reapLoop(ctx, _ context.Context) {
 	}
 }
 
-func (a *Acquirer) bury(ctx context.Context, process uuid.UUID, beats int64, limit int) (jobs []Job, err error) {
+func (a *Acquirer) bury(ctx context.Context, process uuid.UUID, beats int64, limit int) (jobs []queue.Job, err error) {
 	err = a.call(ctx, "bury", func(ctx context.Context) error {
-		jobs, err = a.store.Bury(ctx, Burial{Now: a.now(), Process: process, Beats: beats, Limit: limit})
+		jobs, err = a.store.Bury(ctx, queue.Burial{Now: a.now(), Process: process, Beats: beats, Limit: limit})
 		return err
 	})
 	return jobs, err
@@ -66,7 +67,7 @@ func (a *Acquirer) bury(ctx context.Context, process uuid.UUID, beats int64, lim
 
 // buryProcess declares a process lost and decides about all its jobs. If it is interrupted, the next pulse
 // begins again with what is left.
-func (a *Acquirer) buryProcess(ctx context.Context, p Process) {
+func (a *Acquirer) buryProcess(ctx context.Context, p queue.Process) {
 	for announced := p.Lost; ; announced = true {
 		jobs, err := a.bury(ctx, p.ID, p.Beats, a.cfg.Batch)
 		if err != nil {
@@ -83,25 +84,25 @@ func (a *Acquirer) buryProcess(ctx context.Context, p Process) {
 }
 
 // announceLoss says that a process was lost, if it really was: it may have beaten in the last moment.
-func (a *Acquirer) announceLoss(_ context.Context, p Process) {
+func (a *Acquirer) announceLoss(_ context.Context, p queue.Process) {
 	a.cfg.Logger.Warn("process was silent for the length of a lease", "process", p.ID, "name", p.Name, "jobs", p.Holding)
-	a.emit(Event{
-		Kind: EventProcessLost, At: a.now(), Process: p.ID, Jobs: p.Holding,
+	a.emit(queue.Event{
+		Kind: queue.EventProcessLost, At: a.now(), Process: p.ID, Jobs: p.Holding,
 		Reason: fmt.Sprintf("process %q was silent for %s", p.Name, a.cfg.Lease),
 	})
 }
 
 // reap lets the policies decide about lost jobs and writes what they decided. It reports whether all are
 // dealt with.
-func (a *Acquirer) reap(ctx context.Context, jobs []Job, reason string) bool {
-	ends := make([]End, 0, len(jobs))
+func (a *Acquirer) reap(ctx context.Context, jobs []queue.Job, reason string) bool {
+	ends := make([]queue.End, 0, len(jobs))
 	for _, job := range jobs {
 		verdict, err := a.judge(ctx, job)
 		if err != nil {
 			a.cfg.Logger.Warn("no decision about a lost job", "job_id", job.ID, "job_kind", job.Type, "error", err)
 			continue
 		}
-		end := End{Lease: job.Lease(), Outcome: verdict.Outcome, Process: job.Process, Error: verdict.Error}
+		end := queue.End{Lease: job.Lease(), Outcome: verdict.Outcome, Process: job.Process, Error: verdict.Error}
 		if end.Error == "" {
 			end.Error = reason
 		}
@@ -124,7 +125,7 @@ func (a *Acquirer) reap(ctx context.Context, jobs []Job, reason string) bool {
 }
 
 // judge asks the policy; one that panics has made no decision.
-func (a *Acquirer) judge(ctx context.Context, job Job) (v Verdict, err error) {
+func (a *Acquirer) judge(ctx context.Context, job queue.Job) (v Verdict, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("policy panicked: %v", p)
@@ -140,13 +141,13 @@ func (a *Acquirer) judge(ctx context.Context, job Job) (v Verdict, err error) {
 	return v, err
 }
 
-func (a *Acquirer) reaped(job Job, reason string) {
+func (a *Acquirer) reaped(job queue.Job, reason string) {
 	a.metrics.reaped("heartbeat_lost")
 	if job.State.Final() {
 		a.metrics.finished(job)
 	}
 	a.cfg.Logger.Warn("job of a lost worker", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt, "now", job.State)
-	a.emit(Event{Kind: EventReaped, At: a.now(), Lane: job.Lane(), Job: job, Process: job.Process, Reason: reason})
+	a.emit(queue.Event{Kind: queue.EventReaped, At: a.now(), Lane: job.Lane(), Job: job, Process: job.Process, Reason: reason})
 	a.afterEnd(job)
 }
 
@@ -169,7 +170,7 @@ func (a *Acquirer) checkSilence(h *held) {
 		a.listenFor(h)
 		return
 	}
-	a.drop(lease, ErrLeaseLost)
+	a.drop(lease, queue.ErrLeaseLost)
 	job := h.job
 	job.Process = a.process
 	a.graves.silent = append(a.graves.silent, job)
@@ -211,9 +212,9 @@ func (a *Acquirer) settleStrays(ctx context.Context) {
 	a.mu.Lock()
 	process := a.process
 	a.mu.Unlock()
-	var jobs []Job
+	var jobs []queue.Job
 	err := a.call(ctx, "find strays", func(ctx context.Context) (err error) {
-		jobs, err = a.store.Jobs(ctx, Filter{Process: process})
+		jobs, err = a.store.Jobs(ctx, queue.Filter{Process: process})
 		return err
 	})
 	if err != nil {
@@ -228,13 +229,13 @@ func (a *Acquirer) settleStrays(ctx context.Context) {
 
 // compare drops the leases that the store did not name, unless they are younger than the question, and returns
 // the jobs that it named and nobody has.
-func (a *Acquirer) compare(process uuid.UUID, jobs []Job, begun time.Time) (strays []Job) {
+func (a *Acquirer) compare(process uuid.UUID, jobs []queue.Job, begun time.Time) (strays []queue.Job) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if process != a.process {
 		return nil
 	}
-	named := make(map[Lease]bool, len(jobs))
+	named := make(map[queue.Lease]bool, len(jobs))
 	for _, job := range jobs {
 		named[job.Lease()] = true
 		_, isHeld := a.held[job.Lease()]
@@ -245,7 +246,7 @@ func (a *Acquirer) compare(process uuid.UUID, jobs []Job, begun time.Time) (stra
 	}
 	for lease, h := range a.held {
 		if !named[lease] && h.heardAt.Before(begun) {
-			a.drop(lease, ErrLeaseLost)
+			a.drop(lease, queue.ErrLeaseLost)
 		}
 	}
 	return strays

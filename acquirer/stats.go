@@ -1,6 +1,9 @@
 package acquirer
 
-import "maps"
+import (
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"maps"
+)
 
 // Stats is what an acquirer is doing, at one instant.
 type Stats struct {
@@ -11,7 +14,7 @@ type Stats struct {
 	// Processes is the number of live ones that share the store, and Running that of their running jobs by
 	// kind, both as of the last heartbeat.
 	Processes int
-	Running   map[Kind]int
+	Running   map[queue.Kind]int
 	// Registered: the store knows this process. Hearing: announcements of other processes come through.
 	Registered, Hearing bool
 	// Failures is the number of store errors in a row.

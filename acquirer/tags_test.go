@@ -9,13 +9,13 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
-func set(t *testing.T, tags map[string]string) acquirer.TagSet {
+func set(t *testing.T, tags map[string]string) queue.TagSet {
 	t.Helper()
-	s, err := acquirer.NewTagSet(tags)
+	s, err := queue.NewTagSet(tags)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestTagRule(t *testing.T) {
 		"public job, user's worker":  {tags{"scope": "user", "owner": "me", "a": "1"}, tags{"a": "1"}, 2},
 		"key that looks like a pair": {tags{"a": "1:b"}, tags{"a1": ":b"}, 1},
 	} {
-		got := acquirer.Compare(set(t, test.worker), set(t, test.job))
+		got := queue.Compare(set(t, test.worker), set(t, test.job))
 		if got.Distance() != test.distance || got.None() != (test.distance == 0) || (got.String() == "") != got.None() {
 			t.Errorf("%s: distance %d, %q; want %d", name, got.Distance(), got, test.distance)
 		}
@@ -55,14 +55,14 @@ func TestTagRule(t *testing.T) {
 func TestTagSetRefusals(t *testing.T) {
 	t.Parallel()
 	many := make(map[string]string)
-	for i := range acquirer.MaxTags + 1 {
+	for i := range queue.MaxTags + 1 {
 		many[strings.Repeat("k", i+1)] = ""
 	}
 	for name, tags := range map[string]map[string]string{
 		"too many":        many,
 		"empty key":       {"": "x"},
-		"long key":        {strings.Repeat("k", acquirer.MaxTagKey+1): ""},
-		"long value":      {"k": strings.Repeat("v", acquirer.MaxTagValue+1)},
+		"long key":        {strings.Repeat("k", queue.MaxTagKey+1): ""},
+		"long value":      {"k": strings.Repeat("v", queue.MaxTagValue+1)},
 		"too much":        {"a": strings.Repeat("v", 512), "b": strings.Repeat("v", 512), "c": strings.Repeat("v", 512), "d": strings.Repeat("v", 512)},
 		"zero byte":       {"k": "a\x00b"},
 		"line break":      {"k\n": ""},
@@ -71,7 +71,7 @@ func TestTagSetRefusals(t *testing.T) {
 		"scope, no owner": {"scope": "user"},
 		"owner, no scope": {"owner": "me"},
 	} {
-		_, err := acquirer.NewTagSet(tags)
+		_, err := queue.NewTagSet(tags)
 		var field *invalid.Error
 		if !errors.As(err, &field) || !strings.HasPrefix(field.Field, "tags") {
 			t.Errorf("%s: error %v", name, err)
@@ -82,7 +82,7 @@ func TestTagSetRefusals(t *testing.T) {
 func TestCompareDoesNotAllocate(t *testing.T) {
 	worker := set(t, map[string]string{"a": "1", "b": "2", "c": "3", "d": "4"})
 	job := set(t, map[string]string{"b": "2", "d": "4"})
-	if n := testing.AllocsPerRun(100, func() { acquirer.Compare(worker, job) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { queue.Compare(worker, job) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -113,19 +113,19 @@ func FuzzTags(f *testing.F) {
 	f.Add("1:a", "1:b", "2:", ";", "1:a1", ":b", "2:", ";")
 	f.Fuzz(func(t *testing.T, k1, v1, k2, v2, k3, v3, k4, v4 string) {
 		x, y := map[string]string{k1: v1, k2: v2}, map[string]string{k3: v3, k4: v4}
-		a, errA := acquirer.NewTagSet(x)
-		b, errB := acquirer.NewTagSet(y)
+		a, errA := queue.NewTagSet(x)
+		b, errB := queue.NewTagSet(y)
 		if errA != nil || errB != nil {
 			return
 		}
 		if same := maps.Equal(a.Map(), b.Map()); same != (a == b) || same != (a.String() == b.String()) {
 			t.Fatalf("%v and %v: equal as maps %v, as sets %v", x, y, same, a == b)
 		}
-		back, err := acquirer.ParseTagSet(a.String())
+		back, err := queue.ParseTagSet(a.String())
 		if err != nil || back != a {
 			t.Fatalf("%v does not come back from %q: %v", x, a, err)
 		}
-		if got, want := acquirer.Compare(a, b).None(), fits(x, y); got != want {
+		if got, want := queue.Compare(a, b).None(), fits(x, y); got != want {
 			t.Fatalf("worker %v, job %v: %v, want %v", x, y, got, want)
 		}
 	})
@@ -138,12 +138,12 @@ func FuzzParseTagSet(f *testing.F) {
 	f.Add("9999999999999999999:a")
 	f.Add("-1:a")
 	f.Fuzz(func(t *testing.T, text string) {
-		s, err := acquirer.ParseTagSet(text)
+		s, err := queue.ParseTagSet(text)
 		if err == nil && s.String() != text {
 			t.Fatalf("%q was taken for %q", text, s)
 		}
 		if err == nil {
-			if _, err := acquirer.NewTagSet(s.Map()); err != nil {
+			if _, err := queue.NewTagSet(s.Map()); err != nil {
 				t.Fatalf("%q holds what may not be stored: %v", text, err)
 			}
 		}
@@ -160,9 +160,9 @@ func FuzzDomainKey(f *testing.F) {
 		if !sameOrg {
 			other = uuid.UUID{2}
 		}
-		a, errA := acquirer.NewDomain(org, []string{t1, t2}, map[string]string{k1: v1})
-		b, errB := acquirer.NewDomain(other, []string{t3, t4}, map[string]string{k2: v2})
-		swapped, errC := acquirer.NewDomain(org, []string{t2, t1, t2}, map[string]string{k1: v1})
+		a, errA := queue.NewDomain(org, []string{t1, t2}, map[string]string{k1: v1})
+		b, errB := queue.NewDomain(other, []string{t3, t4}, map[string]string{k2: v2})
+		swapped, errC := queue.NewDomain(org, []string{t2, t1, t2}, map[string]string{k1: v1})
 		if errA != nil || errB != nil || errC != nil {
 			return
 		}

@@ -3,16 +3,18 @@ package acquirer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/micros"
 )
 
 // watched is what the reporting process knows of ready lanes and of who could run them.
 type watched struct {
-	lanes map[Lane]*watchedLane
+	lanes map[queue.Lane]*watchedLane
 	// since is when this process began to report. It says nothing in its first heartbeat: after a start of the
 	// whole fleet, workers come later than jobs.
 	since time.Time
@@ -28,8 +30,8 @@ type watchedLane struct {
 }
 
 // observe takes in a listing of all lanes. The caller holds the lock.
-func (a *Acquirer) observe(lanes []Standing) {
-	next := make(map[Lane]*watchedLane, len(lanes))
+func (a *Acquirer) observe(lanes []queue.Standing) {
+	next := make(map[queue.Lane]*watchedLane, len(lanes))
 	for _, s := range lanes {
 		w, ok := a.watched.lanes[s.Lane]
 		if !ok {
@@ -48,7 +50,7 @@ func (a *Acquirer) observe(lanes []Standing) {
 }
 
 // consider takes in jobs just posted to a lane. The caller holds the lock.
-func (a *Acquirer) consider(l Lane, jobs int, now time.Time) {
+func (a *Acquirer) consider(l queue.Lane, jobs int, now time.Time) {
 	if a.state != running || !a.fleet.reporter(a.process) {
 		return
 	}
@@ -59,7 +61,7 @@ func (a *Acquirer) consider(l Lane, jobs int, now time.Time) {
 		}
 		w = &watchedLane{}
 		if a.watched.lanes == nil {
-			a.watched.lanes = make(map[Lane]*watchedLane)
+			a.watched.lanes = make(map[queue.Lane]*watchedLane)
 		}
 		a.watched.lanes[l] = w
 	}
@@ -89,7 +91,7 @@ func (a *Acquirer) match(now time.Time) {
 	a.metrics.unmatched(n)
 }
 
-func (a *Acquirer) matchLane(l Lane, w *watchedLane, now time.Time) {
+func (a *Acquirer) matchLane(l queue.Lane, w *watchedLane, now time.Time) {
 	w.epoch = a.fleet.epoch
 	if a.ableNow(l) {
 		a.matched(l, w, "a worker can run it")
@@ -102,19 +104,19 @@ func (a *Acquirer) matchLane(l Lane, w *watchedLane, now time.Time) {
 		return
 	}
 	w.reported = true
-	a.queueEvent(Event{Kind: EventUnmatched, At: micros.Of(now), Lane: l, Jobs: w.jobs, Reason: a.nearest(l).String()})
+	a.queueEvent(queue.Event{Kind: queue.EventUnmatched, At: micros.Of(now), Lane: l, Jobs: w.jobs, Reason: a.nearest(l).String()})
 }
 
-func (a *Acquirer) matched(l Lane, w *watchedLane, reason string) {
+func (a *Acquirer) matched(l queue.Lane, w *watchedLane, reason string) {
 	if w.reported {
-		a.queueEvent(Event{Kind: EventMatched, At: a.now(), Lane: l, Jobs: w.jobs, Reason: reason})
+		a.queueEvent(queue.Event{Kind: queue.EventMatched, At: a.now(), Lane: l, Jobs: w.jobs, Reason: reason})
 	}
 	w.unmatched, w.reported = time.Time{}, false
 }
 
 // ableNow reports whether a worker anywhere could run the jobs of a lane, busy ones included. The caller holds
 // the lock.
-func (a *Acquirer) ableNow(l Lane) bool {
+func (a *Acquirer) ableNow(l queue.Lane) bool {
 	if org, ok := a.hall.orgs[l.Organization]; ok && len(org.lane(l).able) > 0 {
 		return true
 	}
@@ -132,10 +134,10 @@ func (a *Acquirer) ableNow(l Lane) bool {
 type Nearest struct {
 	// Found is false if the organization has no workers at all.
 	Found  bool
-	Domain Domain
+	Domain queue.Domain
 	// WrongType: the worker does not run jobs of this type.
 	WrongType bool
-	Mismatch  Mismatch
+	Mismatch  queue.Mismatch
 }
 
 // String says it in words.
@@ -153,13 +155,13 @@ func (n Nearest) String() string {
 
 // nearest prefers a worker of the type, then the one with the fewest tags in the way. The caller holds the
 // lock.
-func (a *Acquirer) nearest(l Lane) Nearest {
+func (a *Acquirer) nearest(l queue.Lane) Nearest {
 	var best Nearest
-	better := func(d Domain) {
+	better := func(d queue.Domain) {
 		if d.Organization != l.Organization {
 			return
 		}
-		n := Nearest{Found: true, Domain: d, WrongType: !d.runsType(l.Type), Mismatch: Compare(d.Tags, l.Tags)}
+		n := Nearest{Found: true, Domain: d, WrongType: !slices.Contains(d.Types, l.Type), Mismatch: queue.Compare(d.Tags, l.Tags)}
 		if !best.Found || n.distance() < best.distance() {
 			best = n
 		}
@@ -180,7 +182,7 @@ func (a *Acquirer) nearest(l Lane) Nearest {
 func (n Nearest) distance() int {
 	d := n.Mismatch.Distance()
 	if n.WrongType {
-		d += MaxTags
+		d += queue.MaxTags
 	}
 	return d
 }
@@ -191,7 +193,7 @@ func (a *Acquirer) expire(ctx context.Context) {
 		return
 	}
 	now := a.now()
-	var lanes []Lane
+	var lanes []queue.Lane
 	a.mu.Lock()
 	for lane, w := range a.watched.lanes {
 		if !w.unmatched.IsZero() && now.Sub(w.unmatched) >= a.cfg.Expire {
@@ -205,20 +207,20 @@ func (a *Acquirer) expire(ctx context.Context) {
 }
 
 // expireLane gives up those of a lane that are old enough, unless a worker has come meanwhile.
-func (a *Acquirer) expireLane(ctx context.Context, l Lane, before time.Time) {
+func (a *Acquirer) expireLane(ctx context.Context, l queue.Lane, before time.Time) {
 	a.mu.Lock()
 	able, reason := a.ableNow(l), "nobody could run it: "+a.nearest(l).String()
 	a.mu.Unlock()
 	if able {
 		return
 	}
-	var changed []Job
+	var changed []queue.Job
 	err := a.call(ctx, "expire", func(ctx context.Context) error {
-		jobs, err := a.store.Jobs(ctx, Filter{Lane: &l, CreatedBefore: before, Limit: a.cfg.Batch})
+		jobs, err := a.store.Jobs(ctx, queue.Filter{Lane: &l, CreatedBefore: before, Limit: a.cfg.Batch})
 		if err != nil || len(jobs) == 0 {
 			return err
 		}
-		changed, err = a.store.Cancel(ctx, Cancellation{Now: a.now(), IDs: jobIDs(jobs), Reason: reason, Expire: true})
+		changed, err = a.store.Cancel(ctx, queue.Cancellation{Now: a.now(), IDs: jobIDs(jobs), Reason: reason, Expire: true})
 		return err
 	})
 	if err != nil {
@@ -228,11 +230,11 @@ func (a *Acquirer) expireLane(ctx context.Context, l Lane, before time.Time) {
 	for _, job := range changed {
 		a.metrics.reaped("pending_too_long")
 		a.metrics.finished(job)
-		a.emit(Event{Kind: EventExpired, At: a.now(), Lane: l, Job: job, Jobs: 1, Reason: reason})
+		a.emit(queue.Event{Kind: queue.EventExpired, At: a.now(), Lane: l, Job: job, Jobs: 1, Reason: reason})
 	}
 }
 
-func jobIDs(jobs []Job) []uuid.UUID {
+func jobIDs(jobs []queue.Job) []uuid.UUID {
 	ids := make([]uuid.UUID, len(jobs))
 	for i, job := range jobs {
 		ids[i] = job.ID
@@ -241,13 +243,13 @@ func jobIDs(jobs []Job) []uuid.UUID {
 }
 
 // emit gives an event to the host, one at a time. The caller does not hold the lock.
-func (a *Acquirer) emit(e Event) {
+func (a *Acquirer) emit(e queue.Event) {
 	a.events.Lock()
 	defer a.events.Unlock()
 	a.cfg.Events(e)
 }
 
 // queueEvent is emit for a caller that holds the lock.
-func (a *Acquirer) queueEvent(e Event) {
+func (a *Acquirer) queueEvent(e queue.Event) {
 	a.agenda.after(0, func() { a.emit(e) })
 }

@@ -6,26 +6,10 @@ import (
 	"iter"
 	"slices"
 	"strconv"
-	"time"
 
-	"github.com/google/uuid"
-
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 )
-
-// Request is what a worker waits for.
-type Request struct {
-	Organization uuid.UUID
-	// Worker names the worker. Several waits may have the same one.
-	Worker uuid.UUID
-	// Types of job that the worker runs, at least one.
-	Types []string
-	// Tags of the worker; see [Compare] for the rule.
-	Tags map[string]string
-	// Silence is for workers outside this process: how long one may go without [Acquirer.Renew] before it
-	// counts as lost. Zero: the worker lives and dies with this process.
-	Silence time.Duration
-}
 
 // MaxSlots bounds the jobs of one [Acquirer.AcquireJobs].
 const MaxSlots = 1000
@@ -45,21 +29,21 @@ func (e *ClaimError) Unwrap() error { return e.Err }
 // AcquireJob waits until a job that the worker can run is its own and returns it. The job's lease lives until
 // [Acquirer.End], as long as this process lives and, if the request says so, the worker is not silent.
 //
-// Errors are ctx's, [ErrStopped], a [*invalid.Error] for a bad request and, if asked for, a [*ClaimError]. With
+// Errors are ctx's, [queue.ErrStopped], a [*invalid.Error] for a bad request and, if asked for, a [*ClaimError]. With
 // an error nothing is left behind: a job that was on its way goes to somebody else. Before Run is called, it
 // waits.
-func (a *Acquirer) AcquireJob(ctx context.Context, r Request) (Job, error) {
+func (a *Acquirer) AcquireJob(ctx context.Context, r queue.Request) (queue.Job, error) {
 	jobs, err := a.AcquireJobs(ctx, r, 1)
 	if err != nil {
-		return Job{}, err
+		return queue.Job{}, err
 	}
 	return jobs[0], nil
 }
 
 // AcquireJobs is [Acquirer.AcquireJob] for a worker with several free slots: it waits for the first job and
 // returns with all that came together, at least one and at most so many.
-func (a *Acquirer) AcquireJobs(ctx context.Context, r Request, slots int) ([]Job, error) {
-	domain, err := NewDomain(r.Organization, r.Types, r.Tags)
+func (a *Acquirer) AcquireJobs(ctx context.Context, r queue.Request, slots int) ([]queue.Job, error) {
+	domain, err := queue.NewDomain(r.Organization, r.Types, r.Tags)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +72,8 @@ func (a *Acquirer) AcquireJobs(ctx context.Context, r Request, slots int) ([]Job
 
 // Jobs is a stream of jobs for one slot: each turn of the loop waits for a job. It ends with an error, which
 // is the last thing it yields; leaving the loop ends the waiting.
-func (a *Acquirer) Jobs(ctx context.Context, r Request) iter.Seq2[Job, error] {
-	return func(yield func(Job, error) bool) {
+func (a *Acquirer) Jobs(ctx context.Context, r queue.Request) iter.Seq2[queue.Job, error] {
+	return func(yield func(queue.Job, error) bool) {
 		for {
 			job, err := a.AcquireJob(ctx, r)
 			if !yield(job, err) || err != nil {
@@ -101,11 +85,11 @@ func (a *Acquirer) Jobs(ctx context.Context, r Request) iter.Seq2[Job, error] {
 
 // join puts a call in line, and looks into the store if that was not done lately: the job may be there
 // already and its announcement lost.
-func (a *Acquirer) join(c *call, domain Domain, slots int) ([]*waiter, error) {
+func (a *Acquirer) join(c *call, domain queue.Domain, slots int) ([]*waiter, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.state == ended {
-		return nil, ErrStopped
+		return nil, queue.ErrStopped
 	}
 	waiters := make([]*waiter, slots)
 	for i := range waiters {
@@ -118,9 +102,9 @@ func (a *Acquirer) join(c *call, domain Domain, slots int) ([]*waiter, error) {
 }
 
 // collect takes what came together with the first prize and leaves the line.
-func (a *Acquirer) collect(c *call, waiters []*waiter, first prize) ([]Job, error) {
+func (a *Acquirer) collect(c *call, waiters []*waiter, first prize) ([]queue.Job, error) {
 	a.leave(waiters)
-	jobs := make([]Job, 0, 1)
+	jobs := make([]queue.Job, 0, 1)
 	err := first.err
 	if err == nil {
 		jobs = append(jobs, first.job)
@@ -139,7 +123,7 @@ func (a *Acquirer) collect(c *call, waiters []*waiter, first prize) ([]Job, erro
 // abandon leaves the line; what was won in the same instant goes to somebody else.
 func (a *Acquirer) abandon(c *call, waiters []*waiter) {
 	a.leave(waiters)
-	var jobs []Job
+	var jobs []queue.Job
 	for _, p := range drain(c.won) {
 		if p.err == nil {
 			jobs = append(jobs, p.job)
@@ -181,7 +165,7 @@ func (c *call) fail(err error) {
 
 // giveBack passes on jobs whose caller went in the instant in which they were won: to the next in line, else
 // back into the store.
-func (a *Acquirer) giveBack(d *domain, jobs []Job) {
+func (a *Acquirer) giveBack(d *domain, jobs []queue.Job) {
 	a.mu.Lock()
 	for _, job := range jobs {
 		a.drop(job.Lease(), nil)
@@ -203,10 +187,10 @@ func (a *Acquirer) giveBack(d *domain, jobs []Job) {
 
 // reassign tells the store of jobs that went to another worker than they were claimed for.
 func (a *Acquirer) reassign(ctx context.Context, awards []award) {
-	var renewals []Renewal
+	var renewals []queue.Renewal
 	for _, w := range awards {
 		if w.moved {
-			renewals = append(renewals, Renewal{Lease: w.job.Lease(), Process: w.job.Process, Worker: w.worker})
+			renewals = append(renewals, queue.Renewal{Lease: w.job.Lease(), Process: w.job.Process, Worker: w.worker})
 		}
 	}
 	if len(renewals) == 0 {
@@ -221,11 +205,11 @@ func (a *Acquirer) reassign(ctx context.Context, awards []award) {
 
 // release gives claimed jobs back that nobody got. Whatever fails here is found again by the comparison of
 // what the store says we hold with what we know.
-func (a *Acquirer) release(ctx context.Context, jobs []Job) {
+func (a *Acquirer) release(ctx context.Context, jobs []queue.Job) {
 	for batch := range slices.Chunk(jobs, a.cfg.Batch) {
-		ends := make([]End, len(batch))
+		ends := make([]queue.End, len(batch))
 		for i, job := range batch {
-			ends[i] = End{Lease: job.Lease(), Outcome: OutcomeReleased, Process: job.Process}
+			ends[i] = queue.End{Lease: job.Lease(), Outcome: queue.OutcomeReleased, Process: job.Process}
 		}
 		answers, err := a.storeEndsIn(ctx, ends)
 		if err != nil {

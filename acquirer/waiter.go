@@ -3,6 +3,7 @@ package acquirer
 import (
 	"container/list"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
 )
 
@@ -19,13 +20,13 @@ type waiter struct {
 
 // call is one AcquireJob or AcquireJobs: the waiters of one caller.
 type call struct {
-	request Request
+	request queue.Request
 	// won receives the jobs and at most one error. It has room for all, so that nobody who holds the lock waits.
 	won chan prize
 }
 
 // prize is what a waiter gets.
 type prize struct {
-	job Job
+	job queue.Job
 	err error
 }

@@ -13,17 +13,19 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/acquirer/worker"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // work starts a worker on a source; the returned function stops it and waits.
-func (f *fleet) work(source acquirer.Source, handler acquirer.Handler, change ...func(*acquirer.WorkerConfig)) func() {
+func (f *fleet) work(source worker.Source, handler worker.Handler, change ...func(*worker.Config)) func() {
 	f.t.Helper()
-	cfg := acquirer.WorkerConfig{Organization: f.org, Types: []string{"build"}}
+	cfg := worker.Config{Organization: f.org, Types: []string{"build"}}
 	for _, c := range change {
 		c(&cfg)
 	}
-	w, err := acquirer.NewWorker(source, handler, cfg)
+	w, err := worker.New(source, handler, cfg)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -31,7 +33,7 @@ func (f *fleet) work(source acquirer.Source, handler acquirer.Handler, change ..
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := w.Run(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, acquirer.ErrStopped) {
+		if err := w.Run(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, queue.ErrStopped) {
 			f.t.Errorf("the worker ended with %v", err)
 		}
 	}()
@@ -44,20 +46,20 @@ func (f *fleet) work(source acquirer.Source, handler acquirer.Handler, change ..
 func TestWorkerOutcomes(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		handler acquirer.Handler
-		want    acquirer.State
+		handler worker.Handler
+		want    queue.State
 		text    string
 	}{
-		"result": {func(context.Context, *acquirer.Task) ([]byte, error) { return []byte("r"), nil }, acquirer.Succeeded, ""},
-		"error":  {func(context.Context, *acquirer.Task) ([]byte, error) { return nil, errors.New("no disk") }, acquirer.Failed, "no disk"},
-		"panic":  {func(context.Context, *acquirer.Task) ([]byte, error) { panic("oops") }, acquirer.Failed, "panic: oops"},
-		"goexit": {func(context.Context, *acquirer.Task) ([]byte, error) { runtime.Goexit(); return nil, nil }, acquirer.Failed, "without returning"},
-		"retry": {func(_ context.Context, task *acquirer.Task) ([]byte, error) {
+		"result": {func(context.Context, *worker.Task) ([]byte, error) { return []byte("r"), nil }, queue.Succeeded, ""},
+		"error":  {func(context.Context, *worker.Task) ([]byte, error) { return nil, errors.New("no disk") }, queue.Failed, "no disk"},
+		"panic":  {func(context.Context, *worker.Task) ([]byte, error) { panic("oops") }, queue.Failed, "panic: oops"},
+		"goexit": {func(context.Context, *worker.Task) ([]byte, error) { runtime.Goexit(); return nil, nil }, queue.Failed, "without returning"},
+		"retry": {func(_ context.Context, task *worker.Task) ([]byte, error) {
 			if task.Job.Attempt < 3 {
-				return nil, acquirer.Retry(time.Minute, errors.New("not yet"))
+				return nil, worker.Retry(time.Minute, errors.New("not yet"))
 			}
 			return nil, nil
-		}, acquirer.Succeeded, ""},
+		}, queue.Succeeded, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -85,12 +87,12 @@ func TestWorkerSlots(t *testing.T) {
 	bubble(t, func(f *fleet) {
 		a := f.start()
 		var now, most atomic.Int64
-		f.work(a, func(context.Context, *acquirer.Task) ([]byte, error) {
+		f.work(a, func(context.Context, *worker.Task) ([]byte, error) {
 			most.Store(max(most.Load(), now.Add(1)))
 			time.Sleep(time.Second) // in a bubble
 			now.Add(-1)
 			return nil, nil
-		}, func(c *acquirer.WorkerConfig) { c.Slots = 3 })
+		}, func(c *worker.Config) { c.Slots = 3 })
 		for range 9 {
 			f.enqueue(a, f.posting(nil))
 		}
@@ -108,7 +110,7 @@ func TestWorkerReports(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
 		a := f.start()
-		f.work(a, func(_ context.Context, task *acquirer.Task) ([]byte, error) {
+		f.work(a, func(_ context.Context, task *worker.Task) ([]byte, error) {
 			task.Progress(140, "nearly")
 			fmt.Fprint(task, "one\r\ntwo\nthr")
 			time.Sleep(3 * time.Second) // in a bubble
@@ -118,7 +120,7 @@ func TestWorkerReports(t *testing.T) {
 		})
 		job := f.enqueue(a, f.posting(nil))[0]
 		f.pass(2 * time.Second)
-		if got := f.stored(job.ID); got.Progress != (acquirer.Progress{Percent: 100, Message: "nearly"}) {
+		if got := f.stored(job.ID); got.Progress != (queue.Progress{Percent: 100, Message: "nearly"}) {
 			t.Errorf("progress while it runs: %+v", got.Progress)
 		}
 		f.pass(2 * time.Second)
@@ -141,7 +143,7 @@ func TestWorkerReportsAfterOutage(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
 		a := f.start()
-		f.work(a, func(_ context.Context, task *acquirer.Task) ([]byte, error) {
+		f.work(a, func(_ context.Context, task *worker.Task) ([]byte, error) {
 			for i := range 10 {
 				task.Logf("%d", i)
 				time.Sleep(time.Second) // in a bubble
@@ -168,7 +170,7 @@ func TestWorkerCancel(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
 		a := f.start()
-		f.work(a, func(ctx context.Context, _ *acquirer.Task) ([]byte, error) {
+		f.work(a, func(ctx context.Context, _ *worker.Task) ([]byte, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		})
@@ -177,7 +179,7 @@ func TestWorkerCancel(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if got := f.stored(job.ID); got.State != acquirer.Canceled {
+		if got := f.stored(job.ID); got.State != queue.Canceled {
 			t.Errorf("the job is %s", got.State)
 		}
 	})
@@ -188,14 +190,14 @@ func TestWorkerDrains(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
 		a := f.start()
-		stop := f.work(a, func(ctx context.Context, task *acquirer.Task) ([]byte, error) {
+		stop := f.work(a, func(ctx context.Context, task *worker.Task) ([]byte, error) {
 			if string(task.Job.Payload) == "long" {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}
 			time.Sleep(20 * time.Second) // in a bubble
 			return nil, ctx.Err()
-		}, func(c *acquirer.WorkerConfig) { c.Slots = 2 })
+		}, func(c *worker.Config) { c.Slots = 2 })
 		long := f.posting(nil)
 		long.Payload = []byte("long")
 		jobs := f.enqueue(a, f.posting(nil), long)
@@ -205,10 +207,10 @@ func TestWorkerDrains(t *testing.T) {
 		if took := time.Since(begun); took != time.Minute {
 			t.Errorf("drained in %s, want a minute", took)
 		}
-		if got := f.stored(jobs[0].ID); got.State != acquirer.Succeeded {
+		if got := f.stored(jobs[0].ID); got.State != queue.Succeeded {
 			t.Errorf("the short job is %s: %s", got.State, got.Error)
 		}
-		if got := f.stored(jobs[1].ID); got.State != acquirer.Pending || got.Attempt != 1 {
+		if got := f.stored(jobs[1].ID); got.State != queue.Pending || got.Attempt != 1 {
 			t.Errorf("the long job is %s in attempt %d, want pending", got.State, got.Attempt)
 		}
 		if n := a.Stats().Waiting; n != 0 {
@@ -232,23 +234,23 @@ type far struct {
 
 var errCut = errors.New("connection refused")
 
-func (s *far) AcquireJob(ctx context.Context, r acquirer.Request) (acquirer.Job, error) {
+func (s *far) AcquireJob(ctx context.Context, r queue.Request) (queue.Job, error) {
 	if s.cut.Load() {
-		return acquirer.Job{}, errCut
+		return queue.Job{}, errCut
 	}
 	return s.inner.AcquireJob(ctx, r)
 }
 
-func (s *far) Renew(ctx context.Context, r acquirer.Report) (bool, error) {
+func (s *far) Renew(ctx context.Context, r queue.Report) (bool, error) {
 	if s.cut.Load() {
 		return false, errCut
 	}
 	return s.inner.Renew(ctx, r)
 }
 
-func (s *far) End(ctx context.Context, e acquirer.End) (acquirer.Job, error) {
+func (s *far) End(ctx context.Context, e queue.End) (queue.Job, error) {
 	if s.cut.Load() {
-		return acquirer.Job{}, errCut
+		return queue.Job{}, errCut
 	}
 	return s.inner.End(ctx, e)
 }
@@ -263,7 +265,7 @@ func TestWorkerCutOff(t *testing.T) {
 		source := &far{inner: a}
 		var running, overlaps atomic.Int64
 		var ended time.Time
-		handler := func(ctx context.Context, _ *acquirer.Task) ([]byte, error) {
+		handler := func(ctx context.Context, _ *worker.Task) ([]byte, error) {
 			if running.Add(1) > 1 {
 				overlaps.Add(1)
 			}
@@ -272,7 +274,7 @@ func TestWorkerCutOff(t *testing.T) {
 			ended = time.Now()
 			return nil, ctx.Err()
 		}
-		f.work(source, handler, func(c *acquirer.WorkerConfig) { c.Silence = 30 * time.Second })
+		f.work(source, handler, func(c *worker.Config) { c.Silence = 30 * time.Second })
 		f.enqueue(a, f.posting(nil))
 		f.pass(5 * time.Minute)
 		if running.Load() != 1 || !ended.IsZero() {
@@ -293,18 +295,18 @@ func TestWorkerCutOff(t *testing.T) {
 
 func TestWorkerConfigIsChecked(t *testing.T) {
 	t.Parallel()
-	handler := func(context.Context, *acquirer.Task) ([]byte, error) { return nil, nil }
+	handler := func(context.Context, *worker.Task) ([]byte, error) { return nil, nil }
 	source := &far{}
-	for name, make := range map[string]func() (*acquirer.Worker, error){
-		"source": func() (*acquirer.Worker, error) {
-			return acquirer.NewWorker(nil, handler, acquirer.WorkerConfig{Types: []string{"a"}})
+	for name, make := range map[string]func() (*worker.Worker, error){
+		"source": func() (*worker.Worker, error) {
+			return worker.New(nil, handler, worker.Config{Types: []string{"a"}})
 		},
-		"handler": func() (*acquirer.Worker, error) {
-			return acquirer.NewWorker(source, nil, acquirer.WorkerConfig{Types: []string{"a"}})
+		"handler": func() (*worker.Worker, error) {
+			return worker.New(source, nil, worker.Config{Types: []string{"a"}})
 		},
-		"types": func() (*acquirer.Worker, error) { return acquirer.NewWorker(source, handler, acquirer.WorkerConfig{}) },
-		"worker.slots": func() (*acquirer.Worker, error) {
-			return acquirer.NewWorker(source, handler, acquirer.WorkerConfig{Types: []string{"a"}, Slots: -1})
+		"types": func() (*worker.Worker, error) { return worker.New(source, handler, worker.Config{}) },
+		"worker.slots": func() (*worker.Worker, error) {
+			return worker.New(source, handler, worker.Config{Types: []string{"a"}, Slots: -1})
 		},
 	} {
 		_, err := make()

@@ -18,7 +18,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -32,7 +32,7 @@ type Store interface {
 	lifecycle.History
 	lifecycle.Gauges
 	lifecycle.Pruner
-	acquirer.Store
+	queue.Store
 
 	// Migrate brings the tables to the version this store needs and returns nil if they already are. Replicas may call
 	// it at the same time. A database that is newer than the store is an error that says so.

@@ -10,7 +10,8 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store/memory"
 )
 
 // Fate is what happens to one message on its way to one listener.
@@ -24,10 +25,10 @@ const (
 	Hold
 )
 
-// Pubsub is an [acquirer.Pubsub] whose messages meet the fate that the test chooses. Its zero value passes
+// Pubsub is an [queue.Pubsub] whose messages meet the fate that the test chooses. Its zero value passes
 // everything on.
 type Pubsub struct {
-	bus acquirer.MemoryPubsub
+	bus memory.Pubsub
 
 	mu       sync.Mutex
 	fate     func(message string) Fate
@@ -39,7 +40,7 @@ type Pubsub struct {
 }
 
 type heldMessage struct {
-	listener acquirer.Listener
+	listener queue.Listener
 	lock     *sync.Mutex
 	text     string
 }
@@ -102,7 +103,7 @@ func (p *Pubsub) Deliver(i int) bool {
 	return true
 }
 
-// Publish implements [acquirer.Pubsub].
+// Publish implements [queue.Pubsub].
 func (p *Pubsub) Publish(ctx context.Context, message string) error {
 	p.mu.Lock()
 	err := p.fail
@@ -116,8 +117,8 @@ func (p *Pubsub) Publish(ctx context.Context, message string) error {
 	return p.bus.Publish(ctx, message)
 }
 
-// Listen implements [acquirer.Pubsub].
-func (p *Pubsub) Listen(ctx context.Context, l acquirer.Listener) error {
+// Listen implements [queue.Pubsub].
+func (p *Pubsub) Listen(ctx context.Context, l queue.Listener) error {
 	p.mu.Lock()
 	if p.deafened {
 		p.mu.Unlock()
@@ -148,7 +149,7 @@ func (p *Pubsub) Listen(ctx context.Context, l acquirer.Listener) error {
 // faulty gives each message its fate. Its lock keeps calls of the listener one at a time.
 type faulty struct {
 	pubsub   *Pubsub
-	listener acquirer.Listener
+	listener queue.Listener
 	lock     sync.Mutex
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // ErrLost is the error of a call that took effect although its answer says otherwise.
@@ -48,9 +48,9 @@ type Fault struct {
 	After func(ctx context.Context)
 }
 
-// Store is an [acquirer.Store] around another, that counts calls and lets the test choose their faults.
+// Store is an [queue.Store] around another, that counts calls and lets the test choose their faults.
 type Store struct {
-	inner acquirer.Store
+	inner queue.Store
 
 	mu     sync.Mutex
 	choose func(Verb) Fault
@@ -60,13 +60,13 @@ type Store struct {
 
 // ClaimRecord is one claim that reached the store.
 type ClaimRecord struct {
-	Claim  acquirer.Claim
+	Claim  queue.Claim
 	Got    int
 	Failed bool
 }
 
 // Wrap returns a store that passes everything on until told otherwise.
-func Wrap(inner acquirer.Store) *Store { return &Store{inner: inner, calls: make(map[Verb]int)} }
+func Wrap(inner queue.Store) *Store { return &Store{inner: inner, calls: make(map[Verb]int)} }
 
 // Choose sets the fault of every call from now on; nil lets all pass.
 func (s *Store) Choose(choose func(Verb) Fault) {
@@ -129,20 +129,20 @@ func through[T any](ctx context.Context, s *Store, verb Verb, call func() (T, er
 	return answer, err
 }
 
-// Enqueue implements [acquirer.Queue].
-func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []acquirer.Posting) ([]acquirer.Job, error) {
-	return through(ctx, s, Enqueue, func() ([]acquirer.Job, error) { return s.inner.Enqueue(ctx, now, postings) })
+// Enqueue implements [queue.Queue].
+func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Posting) ([]queue.Job, error) {
+	return through(ctx, s, Enqueue, func() ([]queue.Job, error) { return s.inner.Enqueue(ctx, now, postings) })
 }
 
-// Ready implements [acquirer.Queue].
-func (s *Store) Ready(ctx context.Context, now time.Time, q acquirer.ReadyQuery) (acquirer.Listing, error) {
-	return through(ctx, s, Ready, func() (acquirer.Listing, error) { return s.inner.Ready(ctx, now, q) })
+// Ready implements [queue.Queue].
+func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (queue.Listing, error) {
+	return through(ctx, s, Ready, func() (queue.Listing, error) { return s.inner.Ready(ctx, now, q) })
 }
 
-// Claim implements [acquirer.Queue].
-func (s *Store) Claim(ctx context.Context, c acquirer.Claim) (acquirer.Claimed, error) {
+// Claim implements [queue.Queue].
+func (s *Store) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
 	record := ClaimRecord{Claim: c}
-	claimed, err := through(ctx, s, Claim, func() (acquirer.Claimed, error) {
+	claimed, err := through(ctx, s, Claim, func() (queue.Claimed, error) {
 		claimed, err := s.inner.Claim(ctx, c)
 		record.Got = len(claimed.Jobs)
 		return claimed, err
@@ -154,47 +154,47 @@ func (s *Store) Claim(ctx context.Context, c acquirer.Claim) (acquirer.Claimed, 
 	return claimed, err
 }
 
-// Renew implements [acquirer.Leases].
-func (s *Store) Renew(ctx context.Context, now time.Time, renewals []acquirer.Renewal) ([]acquirer.Renewed, error) {
-	return through(ctx, s, Renew, func() ([]acquirer.Renewed, error) { return s.inner.Renew(ctx, now, renewals) })
+// Renew implements [queue.Leases].
+func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
+	return through(ctx, s, Renew, func() ([]queue.Renewed, error) { return s.inner.Renew(ctx, now, renewals) })
 }
 
-// End implements [acquirer.Leases].
-func (s *Store) End(ctx context.Context, now time.Time, ends []acquirer.End) ([]acquirer.Ended, error) {
-	return through(ctx, s, End, func() ([]acquirer.Ended, error) { return s.inner.End(ctx, now, ends) })
+// End implements [queue.Leases].
+func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
+	return through(ctx, s, End, func() ([]queue.Ended, error) { return s.inner.End(ctx, now, ends) })
 }
 
-// Cancel implements [acquirer.Leases].
-func (s *Store) Cancel(ctx context.Context, c acquirer.Cancellation) ([]acquirer.Job, error) {
-	return through(ctx, s, Cancel, func() ([]acquirer.Job, error) { return s.inner.Cancel(ctx, c) })
+// Cancel implements [queue.Leases].
+func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, error) {
+	return through(ctx, s, Cancel, func() ([]queue.Job, error) { return s.inner.Cancel(ctx, c) })
 }
 
-// Beat implements [acquirer.Registry].
-func (s *Store) Beat(ctx context.Context, b acquirer.Beat) (acquirer.Pulse, error) {
-	return through(ctx, s, Beat, func() (acquirer.Pulse, error) { return s.inner.Beat(ctx, b) })
+// Beat implements [queue.Registry].
+func (s *Store) Beat(ctx context.Context, b queue.Beat) (queue.Pulse, error) {
+	return through(ctx, s, Beat, func() (queue.Pulse, error) { return s.inner.Beat(ctx, b) })
 }
 
-// Bury implements [acquirer.Registry].
-func (s *Store) Bury(ctx context.Context, b acquirer.Burial) ([]acquirer.Job, error) {
-	return through(ctx, s, Bury, func() ([]acquirer.Job, error) { return s.inner.Bury(ctx, b) })
+// Bury implements [queue.Registry].
+func (s *Store) Bury(ctx context.Context, b queue.Burial) ([]queue.Job, error) {
+	return through(ctx, s, Bury, func() ([]queue.Job, error) { return s.inner.Bury(ctx, b) })
 }
 
-// Purge implements [acquirer.Registry].
+// Purge implements [queue.Registry].
 func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
 	return through(ctx, s, Purge, func() (int, error) { return s.inner.Purge(ctx, before, limit) })
 }
 
-// Jobs implements [acquirer.Inspector].
-func (s *Store) Jobs(ctx context.Context, f acquirer.Filter) ([]acquirer.Job, error) {
-	return through(ctx, s, Jobs, func() ([]acquirer.Job, error) { return s.inner.Jobs(ctx, f) })
+// Jobs implements [queue.Inspector].
+func (s *Store) Jobs(ctx context.Context, f queue.Filter) ([]queue.Job, error) {
+	return through(ctx, s, Jobs, func() ([]queue.Job, error) { return s.inner.Jobs(ctx, f) })
 }
 
-// Lines implements [acquirer.Inspector].
-func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int) ([]acquirer.Line, error) {
-	return through(ctx, s, Lines, func() ([]acquirer.Line, error) { return s.inner.Lines(ctx, job, after, limit) })
+// Lines implements [queue.Inspector].
+func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int) ([]queue.Line, error) {
+	return through(ctx, s, Lines, func() ([]queue.Line, error) { return s.inner.Lines(ctx, job, after, limit) })
 }
 
-// Ahead implements [acquirer.Inspector].
-func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]acquirer.Standing, error) {
-	return through(ctx, s, Ahead, func() ([]acquirer.Standing, error) { return s.inner.Ahead(ctx, job, countTo) })
+// Ahead implements [queue.Inspector].
+func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]queue.Standing, error) {
+	return through(ctx, s, Ahead, func() ([]queue.Standing, error) { return s.inner.Ahead(ctx, job, countTo) })
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/acquirer/worker"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -45,7 +47,7 @@ func run(t *testing.T, build buildjobs.Build, cfg acquirer.Config, test func(p *
 		wg.Go(func() { _ = p.queue.Run(ctx) })
 		wg.Go(func() { _ = p.ends.Run(ctx, p.engine, func(err error) { t.Error(err) }) })
 		if build != nil {
-			w, err := acquirer.NewWorker(p.queue, buildjobs.Handler(p.engine, build, buildjobs.Config{}), acquirer.WorkerConfig{
+			w, err := worker.New(p.queue, buildjobs.Handler(p.engine, build, buildjobs.Config{}), worker.Config{
 				Types: []string{lifecycle.JobType}, Drain: time.Second,
 			})
 			p.must(err)
@@ -90,9 +92,9 @@ func (p *plane) build() lifecycle.Build {
 	return s.Build
 }
 
-func (p *plane) job() acquirer.Job {
+func (p *plane) job() queue.Job {
 	p.Helper()
-	jobs, err := p.store.Jobs(p.ctx, acquirer.Filter{IDs: []uuid.UUID{p.build().ID}})
+	jobs, err := p.store.Jobs(p.ctx, queue.Filter{IDs: []uuid.UUID{p.build().ID}})
 	p.must(err)
 	if len(jobs) != 1 {
 		p.Fatalf("%d jobs of the build", len(jobs))
@@ -100,7 +102,7 @@ func (p *plane) job() acquirer.Job {
 	return jobs[0]
 }
 
-func (p *plane) want(build lifecycle.JobStatus, job acquirer.State) {
+func (p *plane) want(build lifecycle.JobStatus, job queue.State) {
 	p.Helper()
 	if b, j := p.build(), p.job(); b.Status != build || j.State != job {
 		p.Errorf("build is %v, job is %v (%s); want %v, %v", b.Status, j.State, j.Error, build, job)
@@ -110,7 +112,7 @@ func (p *plane) want(build lifecycle.JobStatus, job acquirer.State) {
 // A workspace from row to build, job, worker, completion and next wake, twice round.
 func TestFromRowToNextWake(t *testing.T) {
 	builds := 0
-	run(t, func(_ context.Context, task *acquirer.Task, b lifecycle.Job) error {
+	run(t, func(_ context.Context, task *worker.Task, b lifecycle.Job) error {
 		builds++
 		task.Progress(50, b.Transition.String())
 		time.Sleep(time.Minute)
@@ -118,10 +120,10 @@ func TestFromRowToNextWake(t *testing.T) {
 	}, acquirer.Config{}, func(p *plane) {
 		p.start()
 		synctest.Wait()
-		p.want(lifecycle.JobRunning, acquirer.Running)
+		p.want(lifecycle.JobRunning, queue.Running)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		p.want(lifecycle.JobSucceeded, acquirer.Succeeded)
+		p.want(lifecycle.JobSucceeded, queue.Succeeded)
 		s, err := p.engine.Load(p.ctx, p.ws)
 		p.must(err)
 		deadline := s.Build.CompletedAt.Add(time.Hour)
@@ -135,7 +137,7 @@ func TestFromRowToNextWake(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		p.want(lifecycle.JobSucceeded, acquirer.Succeeded)
+		p.want(lifecycle.JobSucceeded, queue.Succeeded)
 		if b := p.build(); b.Number != 2 || b.Transition != lifecycle.TransitionStop || builds != 2 {
 			p.Errorf("build %+v after %d builds", b, builds)
 		}
@@ -144,14 +146,14 @@ func TestFromRowToNextWake(t *testing.T) {
 
 func TestBuildsThatFail(t *testing.T) {
 	for name, build := range map[string]buildjobs.Build{
-		"error": func(context.Context, *acquirer.Task, lifecycle.Job) error { return errors.New("disk is full") },
-		"panic": func(context.Context, *acquirer.Task, lifecycle.Job) error { panic("disk is full") },
+		"error": func(context.Context, *worker.Task, lifecycle.Job) error { return errors.New("disk is full") },
+		"panic": func(context.Context, *worker.Task, lifecycle.Job) error { panic("disk is full") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, build, acquirer.Config{}, func(p *plane) {
 				p.start()
 				synctest.Wait()
-				p.want(lifecycle.JobFailed, acquirer.Failed)
+				p.want(lifecycle.JobFailed, queue.Failed)
 			})
 		})
 	}
@@ -160,18 +162,18 @@ func TestBuildsThatFail(t *testing.T) {
 // A build that asks to be tried again goes on in the same build.
 func TestBuildThatIsTriedAgain(t *testing.T) {
 	tries := 0
-	run(t, func(context.Context, *acquirer.Task, lifecycle.Job) error {
+	run(t, func(context.Context, *worker.Task, lifecycle.Job) error {
 		if tries++; tries == 1 {
-			return acquirer.Retry(time.Minute, errors.New("no capacity"))
+			return worker.Retry(time.Minute, errors.New("no capacity"))
 		}
 		return nil
 	}, acquirer.Config{}, func(p *plane) {
 		p.start()
 		synctest.Wait()
-		p.want(lifecycle.JobRunning, acquirer.Pending)
+		p.want(lifecycle.JobRunning, queue.Pending)
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
-		p.want(lifecycle.JobSucceeded, acquirer.Succeeded)
+		p.want(lifecycle.JobSucceeded, queue.Succeeded)
 		if p.build().Number != 1 || tries != 2 {
 			p.Errorf("build %d after %d tries", p.build().Number, tries)
 		}
@@ -179,7 +181,7 @@ func TestBuildThatIsTriedAgain(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	run(t, func(ctx context.Context, _ *acquirer.Task, _ lifecycle.Job) error {
+	run(t, func(ctx context.Context, _ *worker.Task, _ lifecycle.Job) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}, acquirer.Config{}, func(p *plane) {
@@ -191,14 +193,14 @@ func TestCancel(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		p.want(lifecycle.JobCanceled, acquirer.Canceled)
+		p.want(lifecycle.JobCanceled, queue.Canceled)
 	})
 }
 
 // A build that was canceled before anybody took it ends without being run.
 func TestBuildThatIsOver(t *testing.T) {
 	ran := false
-	run(t, func(context.Context, *acquirer.Task, lifecycle.Job) error { ran = true; return nil }, acquirer.Config{}, func(p *plane) {
+	run(t, func(context.Context, *worker.Task, lifecycle.Job) error { ran = true; return nil }, acquirer.Config{}, func(p *plane) {
 		// The workspace knows, the queue does not yet.
 		p.must(func() error {
 			s, err := p.engine.Load(p.ctx, p.ws)
@@ -218,7 +220,7 @@ func TestBuildThatIsOver(t *testing.T) {
 		}())
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		p.want(lifecycle.JobCanceled, acquirer.Succeeded)
+		p.want(lifecycle.JobCanceled, queue.Succeeded)
 		if ran {
 			p.Error("a build that is over was run")
 		}
@@ -231,7 +233,7 @@ func TestJobThatExpires(t *testing.T) {
 		p.start()
 		time.Sleep(30 * time.Minute)
 		synctest.Wait()
-		p.want(lifecycle.JobFailed, acquirer.Failed)
+		p.want(lifecycle.JobFailed, queue.Failed)
 	})
 }
 
@@ -241,7 +243,7 @@ func TestSweep(t *testing.T) {
 		p.start()
 		_, err := p.queue.Cancel(p.ctx, "by hand", p.build().ID)
 		p.must(err)
-		p.want(lifecycle.JobPending, acquirer.Canceled)
+		p.want(lifecycle.JobPending, queue.Canceled)
 		n, err := buildjobs.Sweep(p.ctx, p.engine, p.store, p.store, p.build().CreatedAt)
 		if n != 0 || err != nil {
 			p.Errorf("a young build is swept: %d, %v", n, err)
@@ -251,7 +253,7 @@ func TestSweep(t *testing.T) {
 		if n != 1 || err != nil {
 			p.Errorf("swept %d, %v", n, err)
 		}
-		p.want(lifecycle.JobCanceled, acquirer.Canceled)
+		p.want(lifecycle.JobCanceled, queue.Canceled)
 
 		p.start()
 		time.Sleep(time.Hour)
@@ -265,4 +267,4 @@ func TestSweep(t *testing.T) {
 // none is a queue that has forgotten everything.
 type none struct{}
 
-func (none) Jobs(context.Context, acquirer.Filter) ([]acquirer.Job, error) { return nil, nil }
+func (none) Jobs(context.Context, queue.Filter) ([]queue.Job, error) { return nil, nil }

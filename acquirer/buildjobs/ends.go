@@ -9,26 +9,25 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 // Settle tells a workspace of a build whose job is over in the queue. A job that is not over, or not of a build, or whose
 // build has ended, is nothing to tell.
-func Settle(ctx context.Context, u Updater, j acquirer.Job) error {
+func Settle(ctx context.Context, u Updater, j queue.Job) error {
 	if !j.State.Final() || j.Type != lifecycle.JobType {
 		return nil
 	}
-	b, err := store.BuildOf(j)
+	b, err := BuildOf(j)
 	if err != nil {
 		return err
 	}
 	r := lifecycle.JobResult{BuildNumber: b.BuildNumber, Status: lifecycle.JobFailed, CompletedAt: j.EndedAt, Message: j.Error}
 	switch j.State {
-	case acquirer.Succeeded:
+	case queue.Succeeded:
 		r.Status = lifecycle.JobSucceeded
-	case acquirer.Canceled:
+	case queue.Canceled:
 		r.Status = lifecycle.JobCanceled
 	}
 	if _, err := u.Update(ctx, b.WorkspaceID, lifecycle.JobEnded(r)); err != nil && !over(err) {
@@ -41,12 +40,12 @@ func Settle(ctx context.Context, u Updater, j acquirer.Job) error {
 // acquirer.Config.Events and run it.
 type Ends struct {
 	mu     sync.Mutex
-	jobs   []acquirer.Job
+	jobs   []queue.Job
 	filled chan struct{}
 }
 
 // Event takes an event of the acquirer. It does not block.
-func (e *Ends) Event(ev acquirer.Event) {
+func (e *Ends) Event(ev queue.Event) {
 	if !ev.Job.State.Final() {
 		return
 	}
@@ -96,9 +95,9 @@ type Workspaces interface {
 	List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Snapshot, error)
 }
 
-// Jobs reads the jobs of a store, as [acquirer.Inspector] does.
+// Jobs reads the jobs of a store, as [queue.Inspector] does.
 type Jobs interface {
-	Jobs(ctx context.Context, f acquirer.Filter) ([]acquirer.Job, error)
+	Jobs(ctx context.Context, f queue.Filter) ([]queue.Job, error)
 }
 
 // sweepPage is how many workspaces a sweep looks at in one read.
@@ -139,7 +138,7 @@ func sweep(ctx context.Context, u Updater, source Jobs, page []lifecycle.Snapsho
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	jobs, err := source.Jobs(ctx, acquirer.Filter{IDs: ids})
+	jobs, err := source.Jobs(ctx, queue.Filter{IDs: ids})
 	if err != nil {
 		return 0, err
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/acquirer/worker"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 // Updater applies verbs to workspaces. A [*executor.Executor] is one.
@@ -19,9 +19,9 @@ type Updater interface {
 	Update(ctx context.Context, workspace uuid.UUID, v lifecycle.Verb) (lifecycle.Snapshot, error)
 }
 
-// Build carries out one build. Its error fails the build, unless it is of [acquirer.Retry]: then the job goes back into
-// line and the build goes on when it is handed out again. See [acquirer.Handler] for the context's end.
-type Build func(ctx context.Context, t *acquirer.Task, b lifecycle.Job) error
+// Build carries out one build. Its error fails the build, unless it is of [worker.Retry]: then the job goes back into
+// line and the build goes on when it is handed out again. See [worker.Handler] for the context's end.
+type Build func(ctx context.Context, t *worker.Task, b lifecycle.Job) error
 
 // Config tunes a [Handler]. The zero value works.
 type Config struct {
@@ -37,7 +37,7 @@ const pause = 2 * time.Second
 
 // Handler returns the handler for jobs of type [lifecycle.JobType]: it tells the workspace that its build began, runs it,
 // and tells how it ended. A job whose build is over already ends quietly.
-func Handler(u Updater, build Build, cfg Config) acquirer.Handler {
+func Handler(u Updater, build Build, cfg Config) worker.Handler {
 	if cfg.Patience == 0 {
 		cfg.Patience = time.Minute
 	}
@@ -54,8 +54,8 @@ type handler struct {
 	cfg   Config
 }
 
-func (h *handler) handle(ctx context.Context, t *acquirer.Task) ([]byte, error) {
-	b, err := store.BuildOf(t.Job)
+func (h *handler) handle(ctx context.Context, t *worker.Task) ([]byte, error) {
+	b, err := BuildOf(t.Job)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (h *handler) handle(ctx context.Context, t *acquirer.Task) ([]byte, error) 
 		t.Logf("build %d is over: %v", b.BuildNumber, err)
 		return nil, nil
 	case err != nil:
-		return nil, acquirer.Retry(pause, fmt.Errorf("begin build %d: %w", b.BuildNumber, err))
+		return nil, worker.Retry(pause, fmt.Errorf("begin build %d: %w", b.BuildNumber, err))
 	}
 	err = h.run(ctx, t, b)
 	r, ended := result(ctx, b, err)
@@ -79,7 +79,7 @@ func (h *handler) handle(ctx context.Context, t *acquirer.Task) ([]byte, error) 
 }
 
 // run turns a panic into an error, so that the workspace is told of it too.
-func (h *handler) run(ctx context.Context, t *acquirer.Task, b lifecycle.Job) (err error) {
+func (h *handler) run(ctx context.Context, t *worker.Task, b lifecycle.Job) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("build %d panicked: %v", b.BuildNumber, v)
@@ -96,9 +96,9 @@ func result(ctx context.Context, b lifecycle.Job, err error) (r lifecycle.JobRes
 	}
 	r.Status, r.Message = lifecycle.JobFailed, err.Error()
 	cause := context.Cause(ctx)
-	var again *acquirer.RetryError
+	var again *worker.RetryError
 	switch {
-	case errors.Is(cause, acquirer.ErrJobCanceled):
+	case errors.Is(cause, queue.ErrJobCanceled):
 		r.Status = lifecycle.JobCanceled
 	case ctx.Err() != nil, errors.As(err, &again):
 		return r, false

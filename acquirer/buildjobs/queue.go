@@ -6,24 +6,23 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 // Announcer wakes waiting workers. An [*acquirer.Acquirer] is one.
 type Announcer interface {
-	Announce(jobs ...acquirer.Job)
+	Announce(jobs ...queue.Job)
 }
 
 // Announce returns the function for lifecycle.Config.Queued: workers that wait are woken as soon as the commit is done,
 // instead of by the acquirer's next look.
 func Announce(a Announcer) func([]lifecycle.Job) {
 	return func(builds []lifecycle.Job) {
-		jobs := make([]acquirer.Job, 0, len(builds))
+		jobs := make([]queue.Job, 0, len(builds))
 		for _, b := range builds {
 			// A job that the store took has a valid header; its order number is not known here, and 0 is below all.
-			if j, err := store.HeaderOf(b).Job(b.CreatedAt); err == nil {
+			if j, err := HeaderOf(b).Job(b.CreatedAt); err == nil {
 				jobs = append(jobs, j)
 			}
 		}
@@ -33,7 +32,7 @@ func Announce(a Announcer) func([]lifecycle.Job) {
 
 // Canceler cancels jobs. An [*acquirer.Acquirer] is one.
 type Canceler interface {
-	Cancel(ctx context.Context, reason string, ids ...uuid.UUID) ([]acquirer.Job, error)
+	Cancel(ctx context.Context, reason string, ids ...uuid.UUID) ([]queue.Job, error)
 }
 
 // Cancel asks for the latest build of a workspace to be canceled: one that nobody has begun ends at once, one that runs

@@ -9,20 +9,20 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
-// client is an [acquirer.Source] over HTTP.
+// client is an [worker.Source] over HTTP.
 type client struct {
 	url  string
 	http *http.Client
 }
 
 // AcquireJob asks until there is a job: the control plane answers each request within its long poll.
-func (c client) AcquireJob(ctx context.Context, r acquirer.Request) (acquirer.Job, error) {
+func (c client) AcquireJob(ctx context.Context, r queue.Request) (queue.Job, error) {
 	for {
-		var job acquirer.Job
+		var job queue.Job
 		found, err := c.post(ctx, "/acquire", r, &job)
 		if err != nil || found {
 			return job, err
@@ -30,14 +30,14 @@ func (c client) AcquireJob(ctx context.Context, r acquirer.Request) (acquirer.Jo
 	}
 }
 
-// Renew implements [acquirer.Source].
-func (c client) Renew(ctx context.Context, r acquirer.Report) (canceled bool, err error) {
+// Renew implements [worker.Source].
+func (c client) Renew(ctx context.Context, r queue.Report) (canceled bool, err error) {
 	_, err = c.post(ctx, "/renew", r, &canceled)
 	return canceled, err
 }
 
-// End implements [acquirer.Source].
-func (c client) End(ctx context.Context, e acquirer.End) (job acquirer.Job, err error) {
+// End implements [worker.Source].
+func (c client) End(ctx context.Context, e queue.End) (job queue.Job, err error) {
 	_, err = c.post(ctx, "/end", e, &job)
 	return job, err
 }
@@ -68,7 +68,7 @@ func (c client) post(ctx context.Context, path string, body, into any) (found bo
 	err = fmt.Errorf("%s: %s: %s", path, response.Status, strings.TrimSpace(string(message)))
 	switch response.StatusCode {
 	case http.StatusConflict:
-		err = fmt.Errorf("%w (%w)", acquirer.ErrLeaseLost, err)
+		err = fmt.Errorf("%w (%w)", queue.ErrLeaseLost, err)
 	case http.StatusUnprocessableEntity:
 		err = fmt.Errorf("%w (%w)", invalid.Err, err)
 	}

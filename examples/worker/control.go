@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
@@ -35,7 +36,7 @@ func (c control) handler() http.Handler {
 // acquire keeps the request open until there is a job. If the worker has gone by then, the request's context has
 // ended and the job goes to another one.
 func (c control) acquire(w http.ResponseWriter, r *http.Request) {
-	request, ok := read[acquirer.Request](w, r)
+	request, ok := read[queue.Request](w, r)
 	if !ok {
 		return
 	}
@@ -50,14 +51,14 @@ func (c control) acquire(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c control) renew(w http.ResponseWriter, r *http.Request) {
-	if report, ok := read[acquirer.Report](w, r); ok {
+	if report, ok := read[queue.Report](w, r); ok {
 		canceled, err := c.acquirer.Renew(r.Context(), report)
 		answer(w, canceled, err)
 	}
 }
 
 func (c control) end(w http.ResponseWriter, r *http.Request) {
-	if end, ok := read[acquirer.End](w, r); ok {
+	if end, ok := read[queue.End](w, r); ok {
 		job, err := c.acquirer.End(r.Context(), end)
 		answer(w, job, err)
 	}
@@ -78,7 +79,7 @@ func answer(w http.ResponseWriter, body any, err error) {
 	case err == nil:
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(body)
-	case errors.Is(err, acquirer.ErrLeaseLost):
+	case errors.Is(err, queue.ErrLeaseLost):
 		http.Error(w, err.Error(), http.StatusConflict)
 	case errors.Is(err, invalid.Err):
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
@@ -128,13 +129,13 @@ func runControl(ctx context.Context, jobs int) error {
 // supervise posts the jobs of three tenants and waits for the last one.
 func supervise(ctx context.Context, a *acquirer.Acquirer, n int, t *tally) error {
 	tenants := []string{"red", "green", "blue"}
-	var postings []acquirer.Posting
+	var postings []queue.Posting
 	for i := range n {
 		tenant := tenants[min(i*2/max(n, 1), 1)] // half red, then green
 		if i%8 == 7 {
 			tenant = tenants[2]
 		}
-		postings = append(postings, acquirer.Posting{
+		postings = append(postings, queue.Posting{
 			ID: uuid.New(), Tenant: uuid.NewSHA1(uuid.NameSpaceOID, []byte(tenant)), Type: "render",
 			Payload: fmt.Appendf(nil, "%s %d", tenant, i),
 		})
@@ -177,8 +178,8 @@ type tally struct {
 	reaped int
 }
 
-func (t *tally) event(e acquirer.Event) {
-	if e.Kind != acquirer.EventReaped {
+func (t *tally) event(e queue.Event) {
+	if e.Kind != queue.EventReaped {
 		return
 	}
 	t.mu.Lock()
@@ -187,7 +188,7 @@ func (t *tally) event(e acquirer.Event) {
 	fmt.Printf("control   job %q: %s; it is %s again\n", e.Job.Payload, e.Reason, e.Job.State)
 }
 
-func (t *tally) count(j acquirer.Job) {
+func (t *tally) count(j queue.Job) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ran[j.ID] = j.Attempt

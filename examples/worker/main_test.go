@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/acquirer/worker"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
@@ -26,12 +28,12 @@ func TestOverHTTP(t *testing.T) {
 	server := httptest.NewServer(control{a}.handler())
 	source := client{url: server.URL, http: server.Client()}
 
-	handled := make(chan acquirer.Job, 1)
-	w, err := acquirer.NewWorker(source, func(_ context.Context, task *acquirer.Task) ([]byte, error) {
+	handled := make(chan queue.Job, 1)
+	w, err := worker.New(source, func(_ context.Context, task *worker.Task) ([]byte, error) {
 		task.Logf("over the wire")
 		handled <- task.Job
 		return []byte("result"), nil
-	}, acquirer.WorkerConfig{Types: []string{"render"}, Tags: map[string]string{"gpu": "yes"}})
+	}, worker.Config{Types: []string{"render"}, Tags: map[string]string{"gpu": "yes"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +41,7 @@ func TestOverHTTP(t *testing.T) {
 	working := make(chan error, 1)
 	go func() { working <- w.Run(draining) }()
 
-	posted, err := a.Enqueue(ctx, acquirer.Posting{Type: "render", Tags: map[string]string{"gpu": "yes"}, Payload: []byte("x")})
+	posted, err := a.Enqueue(ctx, queue.Posting{Type: "render", Tags: map[string]string{"gpu": "yes"}, Payload: []byte("x")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,18 +53,18 @@ func TestOverHTTP(t *testing.T) {
 	if job.ID != posted[0].ID || job.Tags != posted[0].Tags || string(job.Payload) != "x" {
 		t.Errorf("got %+v", job)
 	}
-	stored, err := store.Jobs(ctx, acquirer.Filter{IDs: []uuid.UUID{job.ID}})
-	if err != nil || stored[0].State != acquirer.Succeeded || string(stored[0].Result) != "result" {
+	stored, err := store.Jobs(ctx, queue.Filter{IDs: []uuid.UUID{job.ID}})
+	if err != nil || stored[0].State != queue.Succeeded || string(stored[0].Result) != "result" {
 		t.Errorf("stored %+v, %v", stored, err)
 	}
 	lines, err := store.Lines(ctx, job.ID, 0, 10)
 	if err != nil || len(lines) != 1 || lines[0].Text != "over the wire" {
 		t.Errorf("lines %+v, %v", lines, err)
 	}
-	if _, err := source.Renew(ctx, acquirer.Report{Lease: job.Lease()}); !errors.Is(err, acquirer.ErrLeaseLost) {
+	if _, err := source.Renew(ctx, queue.Report{Lease: job.Lease()}); !errors.Is(err, queue.ErrLeaseLost) {
 		t.Errorf("a report after the end: %v", err)
 	}
-	if _, err := source.AcquireJob(ctx, acquirer.Request{}); !errors.Is(err, invalid.Err) {
+	if _, err := source.AcquireJob(ctx, queue.Request{}); !errors.Is(err, invalid.Err) {
 		t.Errorf("a request without types: %v", err)
 	}
 	server.Close()

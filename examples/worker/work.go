@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/worker"
 )
 
 // runWorker works until ctx ends, and then drains.
@@ -14,7 +14,7 @@ func runWorker(ctx context.Context, name, url string) error {
 	say := func(format string, args ...any) {
 		fmt.Printf("%-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	handler := func(ctx context.Context, t *acquirer.Task) ([]byte, error) {
+	handler := func(ctx context.Context, t *worker.Task) ([]byte, error) {
 		say("begins %q, attempt %d", t.Job.Payload, t.Job.Attempt)
 		for percent := 0; percent < 100; percent += 25 {
 			t.Progress(percent, "rendering")
@@ -26,7 +26,7 @@ func runWorker(ctx context.Context, name, url string) error {
 		}
 		return []byte("done by " + name), nil
 	}
-	w, err := acquirer.NewWorker(client{url: url, http: http.DefaultClient}, handler, acquirer.WorkerConfig{
+	w, err := worker.New(client{url: url, http: http.DefaultClient}, handler, worker.Config{
 		Types: []string{"render"}, Slots: 2, Silence: 3 * time.Second, Flush: 250 * time.Millisecond,
 	})
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/store/memory"
@@ -92,7 +92,7 @@ func (f *fleet) executor(cfg executor.Config, over lifecycle.Store) *executor.Ex
 }
 
 // jobs are the jobs of the latest builds.
-func (f *fleet) jobs() []acquirer.Job {
+func (f *fleet) jobs() []queue.Job {
 	f.Helper()
 	all, err := f.store.List(f.ctx, lifecycle.ListQuery{Limit: 1000})
 	f.must(err)
@@ -100,7 +100,7 @@ func (f *fleet) jobs() []acquirer.Job {
 	for _, s := range all {
 		builds = append(builds, s.Build.ID)
 	}
-	found, err := f.store.Jobs(f.ctx, acquirer.Filter{IDs: builds})
+	found, err := f.store.Jobs(f.ctx, queue.Filter{IDs: builds})
 	f.must(err)
 	return found
 }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 // Commit implements [lifecycle.Store]. Everything that can be wrong is checked before anything is written.
@@ -60,10 +60,10 @@ func jobsOf(now time.Time, changes []lifecycle.Change) ([]*job, error) {
 // until a worker takes the job.
 func buildJob(now time.Time, b *lifecycle.Job) (*job, error) {
 	if !encodable(b) {
-		row, err := store.JobOf(*b, now)
+		row, err := buildjobs.JobOf(*b, now)
 		return &job{Job: row, index: -1}, err
 	}
-	row, err := store.HeaderOf(*b).Job(now)
+	row, err := buildjobs.HeaderOf(*b).Job(now)
 	if err != nil {
 		return nil, fmt.Errorf("job of build %d: %w", b.BuildNumber, err)
 	}
@@ -73,7 +73,7 @@ func buildJob(now time.Time, b *lifecycle.Job) (*job, error) {
 // encodable reports whether encoding the payload later cannot fail.
 func encodable(b *lifecycle.Job) bool {
 	y := b.CreatedAt.Year()
-	return b.Transition <= lifecycle.TransitionDelete && y > 0 && y < 9999 && len(b.Payload) < acquirer.MaxPayload/4
+	return b.Transition <= lifecycle.TransitionDelete && y > 0 && y < 9999 && len(b.Payload) < queue.MaxPayload/4
 }
 
 // apply writes the changes that are current. The caller holds the lock.

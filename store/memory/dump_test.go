@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -55,16 +55,16 @@ func lived(t *testing.T) (*memory.Store, []uuid.UUID) {
 		}
 	}
 	p := uuid.New()
-	_, err = s.Beat(ctx, acquirer.Beat{Process: p, Now: monday, Name: "p"})
+	_, err = s.Beat(ctx, queue.Beat{Process: p, Now: monday, Name: "p"})
 	must(t, err)
-	l, err := s.Ready(ctx, time.Now().Add(time.Hour), acquirer.ReadyQuery{CountTo: 9})
+	l, err := s.Ready(ctx, time.Now().Add(time.Hour), queue.ReadyQuery{CountTo: 9})
 	must(t, err)
-	_, err = s.Claim(ctx, acquirer.Claim{
+	_, err = s.Claim(ctx, queue.Claim{
 		Token: uuid.New(), Process: p, Now: time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond),
-		Probes: []acquirer.Probe{{Lane: l.Lanes[0].Lane}}, Workers: []uuid.UUID{uuid.New()},
+		Probes: []queue.Probe{{Lane: l.Lanes[0].Lane}}, Workers: []uuid.UUID{uuid.New()},
 	})
 	must(t, err)
-	_, err = s.Enqueue(ctx, monday, []acquirer.Posting{{Type: "later", NotBefore: monday.Add(time.Hour)}})
+	_, err = s.Enqueue(ctx, monday, []queue.Posting{{Type: "later", NotBefore: monday.Add(time.Hour)}})
 	must(t, err)
 	return s, ids
 }

@@ -8,12 +8,12 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
-// Jobs keeps jobs in memory: an [acquirer.Store] for hosts of one process and for unit tests. Claims are as
+// Jobs keeps jobs in memory: an [queue.Store] for hosts of one process and for unit tests. Claims are as
 // fair, limits as strict and leases as fenced as in a database; only the process's end is the data's end.
 //
 // It is safe for concurrent use. A claim costs the number of its probes plus, for each job, the logarithm of
@@ -28,7 +28,7 @@ type Jobs struct {
 	ended     *minHeap[*job] // jobs that are over, longest first
 }
 
-var _ acquirer.Store = (*Jobs)(nil)
+var _ queue.Store = (*Jobs)(nil)
 
 // NewJobs returns an empty store of jobs.
 func NewJobs() *Jobs {
@@ -43,19 +43,19 @@ func NewJobs() *Jobs {
 
 // job is a row. A pending one stands in its lane or in the heap of delayed ones, never in both.
 type job struct {
-	acquirer.Job
+	queue.Job
 	// build is what the payload is made of when somebody first asks for it; nil once it is made.
 	build *lifecycle.Job
-	lines []acquirer.Line
+	lines []queue.Line
 	seq   int64
 	// index in the heap of delayed or of ended jobs; -1 outside.
 	index int
 }
 
 // Clone returns a copy of the job with its payload. It hides that of the embedded job.
-func (j *job) Clone() acquirer.Job {
+func (j *job) Clone() queue.Job {
 	if j.build != nil {
-		p, err := store.PostingOf(*j.build)
+		p, err := buildjobs.PostingOf(*j.build)
 		if err != nil {
 			panic(err) // encodable says that it cannot be
 		}
@@ -66,7 +66,7 @@ func (j *job) Clone() acquirer.Job {
 
 // jobOrg is what the jobs of one organization share.
 type jobOrg struct {
-	lanes   map[acquirer.Lane]*jobLane
+	lanes   map[queue.Lane]*jobLane
 	turns   map[int16]*turns // by priority
 	running tally
 }
@@ -81,7 +81,7 @@ func (s *Jobs) org(id uuid.UUID) *jobOrg {
 	org, ok := s.orgs[id]
 	if !ok {
 		org = &jobOrg{
-			lanes:   make(map[acquirer.Lane]*jobLane),
+			lanes:   make(map[queue.Lane]*jobLane),
 			turns:   make(map[int16]*turns),
 			running: newTally(),
 		}
@@ -99,7 +99,7 @@ func (o *jobOrg) turn(priority int16) *turns {
 	return t
 }
 
-func (o *jobOrg) lane(l acquirer.Lane) *jobLane {
+func (o *jobOrg) lane(l queue.Lane) *jobLane {
 	line, ok := o.lanes[l]
 	if !ok {
 		line = newJobLane()
@@ -108,8 +108,8 @@ func (o *jobOrg) lane(l acquirer.Lane) *jobLane {
 	return line
 }
 
-// Enqueue implements [acquirer.Queue].
-func (s *Jobs) Enqueue(_ context.Context, now time.Time, postings []acquirer.Posting) ([]acquirer.Job, error) {
+// Enqueue implements [queue.Queue].
+func (s *Jobs) Enqueue(_ context.Context, now time.Time, postings []queue.Posting) ([]queue.Job, error) {
 	rows, err := jobRows(now, postings)
 	if err != nil {
 		return nil, err
@@ -120,8 +120,8 @@ func (s *Jobs) Enqueue(_ context.Context, now time.Time, postings []acquirer.Pos
 }
 
 // jobRows is the part of enqueueing that can fail, apart so that a larger commit can do it before it writes.
-func jobRows(now time.Time, postings []acquirer.Posting) ([]acquirer.Job, error) {
-	rows := make([]acquirer.Job, len(postings))
+func jobRows(now time.Time, postings []queue.Posting) ([]queue.Job, error) {
+	rows := make([]queue.Job, len(postings))
 	for i, posting := range postings {
 		row, err := posting.Job(now)
 		if err != nil {
@@ -133,8 +133,8 @@ func jobRows(now time.Time, postings []acquirer.Posting) ([]acquirer.Job, error)
 }
 
 // insertJobs is the part that cannot fail. The caller holds the lock.
-func (s *Jobs) insertJobs(now time.Time, rows []acquirer.Job) []acquirer.Job {
-	stored := make([]acquirer.Job, len(rows))
+func (s *Jobs) insertJobs(now time.Time, rows []queue.Job) []queue.Job {
+	stored := make([]queue.Job, len(rows))
 	for i, row := range rows {
 		stored[i] = s.insertJob(now, &job{Job: row, index: -1}).Clone()
 	}
@@ -147,7 +147,7 @@ func (s *Jobs) insertJob(now time.Time, j *job) *job {
 		return known
 	}
 	turn := s.org(j.Organization).turn(j.Priority)
-	j.Order = acquirer.FairOrder(turn.last[j.Tenant], turn.claimed, j.Weight)
+	j.Order = queue.FairOrder(turn.last[j.Tenant], turn.claimed, j.Weight)
 	turn.last[j.Tenant] = j.Order
 	s.jobs[j.ID] = j
 	s.line(j, now)

@@ -7,19 +7,19 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// Ready implements [acquirer.Queue].
-func (s *Jobs) Ready(_ context.Context, now time.Time, q acquirer.ReadyQuery) (acquirer.Listing, error) {
+// Ready implements [queue.Queue].
+func (s *Jobs) Ready(_ context.Context, now time.Time, q queue.ReadyQuery) (queue.Listing, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wakeDelayed(now)
-	var listing acquirer.Listing
+	var listing queue.Listing
 	for id := range s.wantedOrgs(q.Organizations) {
 		for lane, line := range s.orgs[id].lanes {
 			first := line.first()
-			listing.Lanes = append(listing.Lanes, acquirer.Standing{
+			listing.Lanes = append(listing.Lanes, queue.Standing{
 				Lane: lane, Count: min(line.size, max(q.CountTo, 1)), From: first.Order, Oldest: first.CreatedAt,
 			})
 		}
@@ -62,18 +62,18 @@ func (s *Jobs) nextDelayed(ids []uuid.UUID) time.Time {
 	return next
 }
 
-// Claim implements [acquirer.Queue].
-func (s *Jobs) Claim(_ context.Context, c acquirer.Claim) (acquirer.Claimed, error) {
+// Claim implements [queue.Queue].
+func (s *Jobs) Claim(_ context.Context, c queue.Claim) (queue.Claimed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, ok := s.processes[c.Process]
 	if !ok || p.lost {
-		return acquirer.Claimed{}, acquirer.ErrProcessLost
+		return queue.Claimed{}, queue.ErrProcessLost
 	}
 	s.wakeDelayed(c.Now)
 	picker := newPicker(s, c)
 	defer picker.restore()
-	var claimed acquirer.Claimed
+	var claimed queue.Claimed
 	for _, worker := range c.Workers {
 		j := picker.next()
 		if j == nil {
@@ -87,26 +87,26 @@ func (s *Jobs) Claim(_ context.Context, c acquirer.Claim) (acquirer.Claimed, err
 }
 
 // start turns a ready job into a running one.
-func (s *Jobs) start(j *job, p *process, c acquirer.Claim, worker uuid.UUID) {
+func (s *Jobs) start(j *job, p *process, c queue.Claim, worker uuid.UUID) {
 	org := s.orgs[j.Organization]
 	s.removeFromLane(j)
 	turn := org.turn(j.Priority)
 	turn.claimed = max(turn.claimed, j.Order)
 	org.running.add(j, 1)
 	p.held[j.ID] = j
-	j.State, j.StartedAt = acquirer.Running, c.Now
+	j.State, j.StartedAt = queue.Running, c.Now
 	j.Process, j.Worker, j.Token = c.Process, worker, c.Token
 	j.Attempt++
 	j.Fence++
-	j.Progress = acquirer.Progress{}
+	j.Progress = queue.Progress{}
 }
 
 // picker draws jobs from several lanes in line order, keeping to the limits. What it sets aside on the way it
 // puts back in restore.
 type picker struct {
 	store   *Jobs
-	limits  acquirer.Limits
-	lanes   map[acquirer.Lane]pick
+	limits  queue.Limits
+	lanes   map[queue.Lane]pick
 	aside   []setAside
 	limited bool
 }
@@ -122,8 +122,8 @@ type setAside struct {
 	line *tenantLine
 }
 
-func newPicker(s *Jobs, c acquirer.Claim) *picker {
-	p := &picker{store: s, limits: c.Limits, lanes: make(map[acquirer.Lane]pick, len(c.Probes))}
+func newPicker(s *Jobs, c queue.Claim) *picker {
+	p := &picker{store: s, limits: c.Limits, lanes: make(map[queue.Lane]pick, len(c.Probes))}
 	for _, probe := range c.Probes {
 		org, ok := s.orgs[probe.Lane.Organization]
 		if !ok {
@@ -158,7 +158,7 @@ func (p *picker) next() *job {
 }
 
 // head is the first job over all lanes; lanes without one are dropped.
-func (p *picker) head() (key acquirer.Lane, line *tenantLine, first *job) {
+func (p *picker) head() (key queue.Lane, line *tenantLine, first *job) {
 	for k, lane := range p.lanes {
 		l, j := lane.head()
 		if j == nil {
@@ -172,7 +172,7 @@ func (p *picker) head() (key acquirer.Lane, line *tenantLine, first *job) {
 	return key, line, first
 }
 
-// goesFirst is [acquirer.Job.Before] with the priorities that the jobs' lanes count with.
+// goesFirst is [queue.Job.Before] with the priorities that the jobs' lanes count with.
 func goesFirst(a *job, priorityA int, b *job, priorityB int) bool {
 	if priorityA != priorityB {
 		return priorityA > priorityB
@@ -213,13 +213,13 @@ func count[K comparable](counts map[K]int, key K, n int) {
 	}
 }
 
-func (t *tally) tenantFull(l acquirer.Limits, tenant uuid.UUID) bool {
+func (t *tally) tenantFull(l queue.Limits, tenant uuid.UUID) bool {
 	limit := l.Tenant(tenant)
 	return limit > 0 && t.tenants[tenant] >= limit
 }
 
 // laneFull reports whether a limit stops every job of a lane: that of its type, or of its class.
-func (t *tally) laneFull(l acquirer.Limits, lane acquirer.Lane) bool {
+func (t *tally) laneFull(l queue.Limits, lane queue.Lane) bool {
 	if limit := l.Types[lane.Type]; limit > 0 && t.types[lane.Type] >= limit {
 		return true
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // jobLines are the lines of a dump that are about jobs.
@@ -18,9 +18,9 @@ type jobLines struct {
 }
 
 type jobRow struct {
-	acquirer.Job
-	Lines   []acquirer.Line `json:",omitempty"`
-	LastSeq int64           `json:",omitempty"`
+	queue.Job
+	Lines   []queue.Line `json:",omitempty"`
+	LastSeq int64        `json:",omitempty"`
 	// Delayed: it waits for its ReadyAt.
 	Delayed bool `json:",omitempty"`
 }
@@ -37,7 +37,7 @@ type processRow struct {
 	Name   string
 	Beats  int64
 	BeatAt time.Time
-	Crews  []acquirer.Crew
+	Crews  []queue.Crew
 	Lost   bool
 	LostAt time.Time
 }
@@ -55,7 +55,7 @@ func (s *Jobs) dump(d *dumper) {
 	}
 	for _, j := range s.jobs {
 		j.Job = j.Clone() // with its payload
-		delayed := j.State == acquirer.Pending && j.index >= 0
+		delayed := j.State == queue.Pending && j.index >= 0
 		d.row(entryRow{jobLines: jobLines{Job: &jobRow{j.Job, j.lines, j.seq, delayed}}})
 	}
 }
@@ -87,7 +87,7 @@ func (s *Jobs) restoreJob(row *jobRow) {
 	switch {
 	case j.State.Final():
 		heap.Push(s.ended, j)
-	case j.State == acquirer.Running:
+	case j.State == queue.Running:
 		s.org(j.Organization).running.add(j, 1)
 		if p, ok := s.processes[j.Process]; ok {
 			p.held[j.ID] = j

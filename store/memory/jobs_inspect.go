@@ -7,11 +7,11 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// Jobs implements [acquirer.Inspector].
-func (s *Jobs) Jobs(_ context.Context, f acquirer.Filter) ([]acquirer.Job, error) {
+// Jobs implements [queue.Inspector].
+func (s *Jobs) Jobs(_ context.Context, f queue.Filter) ([]queue.Job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var found []*job
@@ -30,7 +30,7 @@ func (s *Jobs) Jobs(_ context.Context, f acquirer.Filter) ([]acquirer.Job, error
 	if f.Limit > 0 && len(found) > f.Limit {
 		found = found[:f.Limit]
 	}
-	var jobs []acquirer.Job
+	var jobs []queue.Job
 	for _, j := range found {
 		jobs = append(jobs, j.Clone())
 	}
@@ -38,7 +38,7 @@ func (s *Jobs) Jobs(_ context.Context, f acquirer.Filter) ([]acquirer.Job, error
 }
 
 // candidates narrows the jobs to look at by the most selective field that is set.
-func (s *Jobs) candidates(f acquirer.Filter) []*job {
+func (s *Jobs) candidates(f queue.Filter) []*job {
 	var jobs []*job
 	switch {
 	case f.IDs != nil:
@@ -66,12 +66,12 @@ func (s *Jobs) candidates(f acquirer.Filter) []*job {
 	return jobs
 }
 
-func selects(f acquirer.Filter, j *job) bool {
+func selects(f queue.Filter, j *job) bool {
 	switch {
 	case f.IDs != nil && !slices.Contains(f.IDs, j.ID):
-	case f.Process != uuid.Nil && (j.State != acquirer.Running || j.Process != f.Process):
+	case f.Process != uuid.Nil && (j.State != queue.Running || j.Process != f.Process):
 	case f.Token != uuid.Nil && j.Token != f.Token:
-	case f.Lane != nil && (j.State != acquirer.Pending || j.Lane() != *f.Lane):
+	case f.Lane != nil && (j.State != queue.Pending || j.Lane() != *f.Lane):
 	case !f.CreatedBefore.IsZero() && !j.CreatedAt.Before(f.CreatedBefore):
 	default:
 		return true
@@ -79,8 +79,8 @@ func selects(f acquirer.Filter, j *job) bool {
 	return false
 }
 
-// Lines implements [acquirer.Inspector].
-func (s *Jobs) Lines(_ context.Context, id uuid.UUID, after int64, limit int) ([]acquirer.Line, error) {
+// Lines implements [queue.Inspector].
+func (s *Jobs) Lines(_ context.Context, id uuid.UUID, after int64, limit int) ([]queue.Line, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	j, ok := s.jobs[id]
@@ -91,19 +91,19 @@ func (s *Jobs) Lines(_ context.Context, id uuid.UUID, after int64, limit int) ([
 	return slices.Clone(j.lines[from:min(len(j.lines), from+max(limit, 0))]), nil
 }
 
-// Ahead implements [acquirer.Inspector].
-func (s *Jobs) Ahead(_ context.Context, id uuid.UUID, countTo int) ([]acquirer.Standing, error) {
+// Ahead implements [queue.Inspector].
+func (s *Jobs) Ahead(_ context.Context, id uuid.UUID, countTo int) ([]queue.Standing, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	j, ok := s.jobs[id]
-	if !ok || j.State != acquirer.Pending {
+	if !ok || j.State != queue.Pending {
 		return nil, nil
 	}
-	var ahead []acquirer.Standing
+	var ahead []queue.Standing
 	for key, lane := range s.orgs[j.Organization].lanes {
 		if n := lane.ahead(j); n > 0 {
 			first := lane.first()
-			ahead = append(ahead, acquirer.Standing{
+			ahead = append(ahead, queue.Standing{
 				Lane: key, Count: min(n, countTo), From: first.Order, Oldest: first.CreatedAt,
 			})
 		}

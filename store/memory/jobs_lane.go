@@ -15,7 +15,7 @@ type jobLane struct {
 	size    int
 }
 
-// tenantLine is one tenant's jobs of a lane, in the order of [acquirer.Job.Before].
+// tenantLine is one tenant's jobs of a lane, in the order of [queue.Job.Before].
 type tenantLine struct {
 	tenant uuid.UUID
 	jobs   []*job

@@ -8,25 +8,25 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// Renew implements [acquirer.Leases].
-func (s *Jobs) Renew(_ context.Context, _ time.Time, renewals []acquirer.Renewal) ([]acquirer.Renewed, error) {
+// Renew implements [queue.Leases].
+func (s *Jobs) Renew(_ context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	answers := make([]acquirer.Renewed, len(renewals))
+	answers := make([]queue.Renewed, len(renewals))
 	for i, r := range renewals {
 		answers[i] = s.renew(r)
 	}
 	return answers, nil
 }
 
-func (s *Jobs) renew(r acquirer.Renewal) acquirer.Renewed {
+func (s *Jobs) renew(r queue.Renewal) queue.Renewed {
 	j, live := s.live(r.Lease)
 	p, known := s.processes[r.Process]
 	if !live || !known || p.lost {
-		return acquirer.Renewed{Err: acquirer.ErrLeaseLost}
+		return queue.Renewed{Err: queue.ErrLeaseLost}
 	}
 	s.drop(j)
 	p.held[j.ID] = j
@@ -39,13 +39,13 @@ func (s *Jobs) renew(r acquirer.Renewal) acquirer.Renewed {
 		line.Seq = j.seq
 		j.lines = append(j.lines, line)
 	}
-	return acquirer.Renewed{Canceled: !j.CancelAt.IsZero()}
+	return queue.Renewed{Canceled: !j.CancelAt.IsZero()}
 }
 
 // live finds the running job of a lease.
-func (s *Jobs) live(lease acquirer.Lease) (*job, bool) {
+func (s *Jobs) live(lease queue.Lease) (*job, bool) {
 	j, ok := s.jobs[lease.Job]
-	if !ok || j.State != acquirer.Running || j.Fence != lease.Fence {
+	if !ok || j.State != queue.Running || j.Fence != lease.Fence {
 		return nil, false
 	}
 	return j, true
@@ -58,18 +58,18 @@ func (s *Jobs) drop(j *job) {
 	}
 }
 
-// End implements [acquirer.Leases].
-func (s *Jobs) End(_ context.Context, now time.Time, ends []acquirer.End) ([]acquirer.Ended, error) {
+// End implements [queue.Leases].
+func (s *Jobs) End(_ context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	answers := make([]acquirer.Ended, len(ends))
+	answers := make([]queue.Ended, len(ends))
 	for i, end := range ends {
 		j, ok := s.accept(end)
 		if !ok {
-			answers[i].Err = acquirer.ErrLeaseLost
+			answers[i].Err = queue.ErrLeaseLost
 			continue
 		}
-		if answers[i].Again = j.State != acquirer.Running; !answers[i].Again {
+		if answers[i].Again = j.State != queue.Running; !answers[i].Again {
 			s.end(j, now, end)
 		}
 		answers[i].Job = j.Clone()
@@ -78,31 +78,31 @@ func (s *Jobs) End(_ context.Context, now time.Time, ends []acquirer.End) ([]acq
 }
 
 // accept finds the job of an end that takes effect, or that took effect before.
-func (s *Jobs) accept(end acquirer.End) (*job, bool) {
+func (s *Jobs) accept(end queue.End) (*job, bool) {
 	j, ok := s.jobs[end.Lease.Job]
 	switch {
 	case !ok || j.Fence != end.Lease.Fence:
 		return nil, false
 	case end.Process != uuid.Nil && end.Process != j.Process:
 		return nil, false
-	case j.State == acquirer.Running:
+	case j.State == queue.Running:
 		return j, true
 	}
 	target := end.Outcome.State()
-	return j, j.State == target || target == acquirer.Pending && j.State == acquirer.Canceled
+	return j, j.State == target || target == queue.Pending && j.State == queue.Canceled
 }
 
-func (s *Jobs) end(j *job, now time.Time, end acquirer.End) {
+func (s *Jobs) end(j *job, now time.Time, end queue.End) {
 	s.drop(j)
 	s.orgs[j.Organization].running.add(j, -1)
-	if end.Outcome == acquirer.OutcomeReleased {
+	if end.Outcome == queue.OutcomeReleased {
 		j.Attempt--
 	}
 	state := end.Outcome.State()
-	if state == acquirer.Pending && !j.CancelAt.IsZero() {
-		state = acquirer.Canceled
+	if state == queue.Pending && !j.CancelAt.IsZero() {
+		state = queue.Canceled
 	}
-	if end.Error != "" || state != acquirer.Pending {
+	if end.Error != "" || state != queue.Pending {
 		j.Error = end.Error
 	}
 	if state.Final() {
@@ -113,14 +113,14 @@ func (s *Jobs) end(j *job, now time.Time, end acquirer.End) {
 	s.requeue(j, now, end.ReadyAt)
 }
 
-func (s *Jobs) finish(j *job, state acquirer.State, now time.Time) {
+func (s *Jobs) finish(j *job, state queue.State, now time.Time) {
 	j.State, j.EndedAt = state, now
 	heap.Push(s.ended, j)
 }
 
 // requeue puts a job back in front: at the number claimed last, which is not above any number that waits.
 func (s *Jobs) requeue(j *job, now, readyAt time.Time) {
-	j.State, j.StartedAt = acquirer.Pending, time.Time{}
+	j.State, j.StartedAt = queue.Pending, time.Time{}
 	j.Order = s.orgs[j.Organization].turn(j.Priority).claimed
 	j.ReadyAt = now
 	if readyAt.After(now) {
@@ -129,11 +129,11 @@ func (s *Jobs) requeue(j *job, now, readyAt time.Time) {
 	s.line(j, now)
 }
 
-// Cancel implements [acquirer.Leases].
-func (s *Jobs) Cancel(_ context.Context, c acquirer.Cancellation) ([]acquirer.Job, error) {
+// Cancel implements [queue.Leases].
+func (s *Jobs) Cancel(_ context.Context, c queue.Cancellation) ([]queue.Job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var changed []acquirer.Job
+	var changed []queue.Job
 	for _, id := range c.IDs {
 		if j, ok := s.jobs[id]; ok && s.cancel(j, c) {
 			changed = append(changed, j.Clone())
@@ -142,19 +142,19 @@ func (s *Jobs) Cancel(_ context.Context, c acquirer.Cancellation) ([]acquirer.Jo
 	return changed, nil
 }
 
-func (s *Jobs) cancel(j *job, c acquirer.Cancellation) bool {
+func (s *Jobs) cancel(j *job, c queue.Cancellation) bool {
 	switch {
-	case j.State == acquirer.Pending:
+	case j.State == queue.Pending:
 		s.unline(j)
 		j.Error = c.Reason
 		if c.Expire {
-			s.finish(j, acquirer.Failed, c.Now)
+			s.finish(j, queue.Failed, c.Now)
 			return true
 		}
 		j.CancelAt = c.Now
-		s.finish(j, acquirer.Canceled, c.Now)
+		s.finish(j, queue.Canceled, c.Now)
 		return true
-	case j.State == acquirer.Running && !c.Expire && j.CancelAt.IsZero():
+	case j.State == queue.Running && !c.Expire && j.CancelAt.IsZero():
 		j.CancelAt = c.Now
 		return true
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // process is a row of the registry.
@@ -17,20 +17,20 @@ type process struct {
 	name   string
 	beats  int64
 	beatAt time.Time
-	crews  []acquirer.Crew
+	crews  []queue.Crew
 	lost   bool
 	lostAt time.Time
 	held   map[uuid.UUID]*job
 }
 
-func (p *process) export() acquirer.Process {
-	return acquirer.Process{
+func (p *process) export() queue.Process {
+	return queue.Process{
 		ID: p.id, Name: p.name, Beats: p.beats, BeatAt: p.beatAt, Lost: p.lost,
 		Holding: len(p.held), Crews: cloneCrews(p.crews),
 	}
 }
 
-func cloneCrews(crews []acquirer.Crew) []acquirer.Crew {
+func cloneCrews(crews []queue.Crew) []queue.Crew {
 	crews = slices.Clone(crews)
 	for i := range crews {
 		crews[i].Domain.Types = slices.Clone(crews[i].Domain.Types)
@@ -38,8 +38,8 @@ func cloneCrews(crews []acquirer.Crew) []acquirer.Crew {
 	return crews
 }
 
-// Beat implements [acquirer.Registry].
-func (s *Jobs) Beat(_ context.Context, b acquirer.Beat) (acquirer.Pulse, error) {
+// Beat implements [queue.Registry].
+func (s *Jobs) Beat(_ context.Context, b queue.Beat) (queue.Pulse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, ok := s.processes[b.Process]
@@ -48,7 +48,7 @@ func (s *Jobs) Beat(_ context.Context, b acquirer.Beat) (acquirer.Pulse, error) 
 		s.processes[b.Process] = p
 	}
 	if p.lost {
-		return acquirer.Pulse{}, acquirer.ErrProcessLost
+		return queue.Pulse{}, queue.ErrProcessLost
 	}
 	p.name, p.beatAt = b.Name, b.Now
 	p.beats++
@@ -58,8 +58,8 @@ func (s *Jobs) Beat(_ context.Context, b acquirer.Beat) (acquirer.Pulse, error) 
 	return s.pulse(p), nil
 }
 
-func (s *Jobs) pulse(caller *process) acquirer.Pulse {
-	pulse := acquirer.Pulse{Running: make(map[acquirer.Kind]int)}
+func (s *Jobs) pulse(caller *process) queue.Pulse {
+	pulse := queue.Pulse{Running: make(map[queue.Kind]int)}
 	for _, p := range s.processes {
 		if !p.lost || len(p.held) > 0 {
 			pulse.Processes = append(pulse.Processes, p.export())
@@ -72,14 +72,14 @@ func (s *Jobs) pulse(caller *process) acquirer.Pulse {
 	}
 	for id, org := range s.orgs {
 		for jobType, n := range org.running.types {
-			pulse.Running[acquirer.Kind{Organization: id, Type: jobType}] = n
+			pulse.Running[queue.Kind{Organization: id, Type: jobType}] = n
 		}
 	}
 	return pulse
 }
 
-// Bury implements [acquirer.Registry].
-func (s *Jobs) Bury(_ context.Context, b acquirer.Burial) ([]acquirer.Job, error) {
+// Bury implements [queue.Registry].
+func (s *Jobs) Bury(_ context.Context, b queue.Burial) ([]queue.Job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, ok := s.processes[b.Process]
@@ -89,7 +89,7 @@ func (s *Jobs) Bury(_ context.Context, b acquirer.Burial) ([]acquirer.Job, error
 	if !p.lost {
 		p.lost, p.lostAt = true, b.Now
 	}
-	var held []acquirer.Job
+	var held []queue.Job
 	for _, j := range p.held {
 		if len(held) == b.Limit {
 			break
@@ -99,7 +99,7 @@ func (s *Jobs) Bury(_ context.Context, b acquirer.Burial) ([]acquirer.Job, error
 	return held, nil
 }
 
-// Purge implements [acquirer.Registry].
+// Purge implements [queue.Registry].
 func (s *Jobs) Purge(_ context.Context, before time.Time, limit int) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,7 +122,7 @@ func (s *Jobs) forgetTurns() {
 	for _, org := range s.orgs {
 		for _, turn := range org.turns {
 			for tenant, last := range turn.last {
-				if acquirer.FairOrder(last, turn.claimed, 1) == turn.claimed {
+				if queue.FairOrder(last, turn.claimed, 1) == turn.claimed {
 					delete(turn.last, tenant)
 				}
 			}

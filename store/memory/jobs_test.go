@@ -3,11 +3,11 @@ package memory_test
 import (
 	"testing"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store/memory"
 	"github.com/dormouse-go/dormouse/store/storetest"
 )
 
 func TestJobs(t *testing.T) {
-	storetest.Jobs(t, func(*testing.T) acquirer.Store { return memory.NewJobs() })
+	storetest.Jobs(t, func(*testing.T) queue.Store { return memory.NewJobs() })
 }

@@ -7,19 +7,19 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store/postgres"
 )
 
 // Claims are planned once for a connection and read jobs through their indexes only, on a table that the server believes
 // to be empty, and leave the settings of the connection as they were.
 func TestPlanOfClaims(t *testing.T) {
-	for name, limits := range map[string]acquirer.Limits{"free": {}, "limited": {PerTenant: 1000}} {
+	for name, limits := range map[string]queue.Limits{"free": {}, "limited": {PerTenant: 1000}} {
 		t.Run(name, func(t *testing.T) { testPlanOfClaims(t, limits) })
 	}
 }
 
-func testPlanOfClaims(t *testing.T, limits acquirer.Limits) {
+func testPlanOfClaims(t *testing.T, limits queue.Limits) {
 	wide, pool := open(t)
 	exec(t, pool, `ALTER TABLE dormouse.jobs SET (autovacuum_enabled = off)`)
 	exec(t, pool, `ANALYZE dormouse.jobs`)
@@ -46,22 +46,22 @@ func testPlanOfClaims(t *testing.T, limits acquirer.Limits) {
 }
 
 // newLine enqueues n jobs and returns a claim of a registered process for their lane.
-func newLine(t *testing.T, s *postgres.Store, n int) acquirer.Claim {
+func newLine(t *testing.T, s *postgres.Store, n int) queue.Claim {
 	t.Helper()
 	process := uuid.New()
-	_, err := s.Beat(t.Context(), acquirer.Beat{Process: process, Name: "a", Now: epoch})
+	_, err := s.Beat(t.Context(), queue.Beat{Process: process, Name: "a", Now: epoch})
 	must(t, err)
-	postings := make([]acquirer.Posting, n)
+	postings := make([]queue.Posting, n)
 	organization := uuid.New()
 	for i := range postings {
-		postings[i] = acquirer.Posting{ID: uuid.New(), Organization: organization, Tenant: uuid.New(), Type: "build"}
+		postings[i] = queue.Posting{ID: uuid.New(), Organization: organization, Tenant: uuid.New(), Type: "build"}
 	}
 	jobs, err := s.Enqueue(t.Context(), epoch, postings)
 	must(t, err)
-	return acquirer.Claim{Process: process, Now: epoch.Add(time.Second), Probes: []acquirer.Probe{{Lane: jobs[0].Lane()}}}
+	return queue.Claim{Process: process, Now: epoch.Add(time.Second), Probes: []queue.Probe{{Lane: jobs[0].Lane()}}}
 }
 
-func takeJobs(t *testing.T, s *postgres.Store, claim acquirer.Claim, n int) {
+func takeJobs(t *testing.T, s *postgres.Store, claim queue.Claim, n int) {
 	t.Helper()
 	claim.Token, claim.Workers = uuid.New(), make([]uuid.UUID, n)
 	for i := range claim.Workers {

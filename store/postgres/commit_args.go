@@ -7,10 +7,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 // encoded are the changes of a batch as columns.
@@ -19,7 +19,7 @@ type encoded struct {
 	builds  bool  // whether there are new ones
 	events  eventColumns
 	of      []key // the workspace of each job
-	jobs    []acquirer.Job
+	jobs    []queue.Job
 }
 
 type eventColumns struct {
@@ -66,12 +66,12 @@ func (e *encoded) add(now time.Time, c *lifecycle.Change, n int) error {
 	if c.Job == nil {
 		return nil
 	}
-	j, err := store.JobOf(*c.Job, now)
+	j, err := buildjobs.JobOf(*c.Job, now)
 	if err != nil {
 		return err
 	}
 	if e.jobs == nil {
-		e.jobs, e.of = make([]acquirer.Job, 0, n), make([]key, 0, n)
+		e.jobs, e.of = make([]queue.Job, 0, n), make([]key, 0, n)
 	}
 	e.jobs, e.of = append(e.jobs, j), append(e.of, key(c.Workspace.ID))
 	return nil
@@ -92,7 +92,7 @@ func acceptable(c *lifecycle.Change) error {
 
 // statement is the smallest statement that writes the changes, and its parameters. The numbers are those of the tag sets
 // of the jobs.
-func (e *encoded) statement(tagSets map[acquirer.TagSet]int32) (string, []any) {
+func (e *encoded) statement(tagSets map[queue.TagSet]int32) (string, []any) {
 	if !e.builds && len(e.events.body) == 0 && len(e.jobs) == 0 {
 		return touchSQL, e.changes
 	}
@@ -147,8 +147,8 @@ func stateColumns[R any](rows []R, of func(*R) *lifecycle.Workspace) []any {
 }
 
 // jobColumnsOf are jobs to queue, in the order of jobParameters.
-func jobColumnsOf(jobs []acquirer.Job, tagSets map[acquirer.TagSet]int32) []any {
-	type job = acquirer.Job
+func jobColumnsOf(jobs []queue.Job, tagSets map[queue.TagSet]int32) []any {
+	type job = queue.Job
 	return []any{
 		column(jobs, func(j *job) key { return key(j.ID) }),
 		column(jobs, func(j *job) key { return key(j.Organization) }),
@@ -157,7 +157,7 @@ func jobColumnsOf(jobs []acquirer.Job, tagSets map[acquirer.TagSet]int32) []any 
 		column(jobs, func(j *job) int32 { return tagSets[j.Tags] }),
 		column(jobs, func(j *job) int16 { return j.Priority }),
 		column(jobs, func(j *job) int32 { return count32(j.Weight) }),
-		column(jobs, func(j *job) int64 { return acquirer.FairOrder(0, 0, j.Weight) }),
+		column(jobs, func(j *job) int64 { return queue.FairOrder(0, 0, j.Weight) }),
 		column(jobs, func(j *job) []byte { return j.Payload }),
 		column(jobs, func(j *job) string { return j.Trace }),
 		column(jobs, func(j *job) stamp { return stamp(j.CreatedAt) }),

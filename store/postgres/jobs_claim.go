@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // claimSQL claims from several lanes in one statement:
@@ -85,28 +85,28 @@ const startSQL = `, numbered AS (
 // claimSlack is how many candidates more than workers a claim looks at; it grows with each further attempt.
 const claimSlack = 16
 
-// Claim implements [acquirer.Queue]. Without limits it is one statement. With limits it first takes a lock of the
+// Claim implements [queue.Queue]. Without limits it is one statement. With limits it first takes a lock of the
 // organization, because what runs must not be counted while somebody else starts more.
-func (s *Store) Claim(ctx context.Context, c acquirer.Claim) (acquirer.Claimed, error) {
+func (s *Store) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
 	if len(c.Workers) == 0 || len(c.Probes) == 0 {
-		return acquirer.Claimed{}, ctx.Err()
+		return queue.Claimed{}, ctx.Err()
 	}
 	p, err := s.probes(ctx, c)
 	if err != nil {
-		return acquirer.Claimed{}, fmt.Errorf("claim: %w", err)
+		return queue.Claimed{}, fmt.Errorf("claim: %w", err)
 	}
 	claimed, err := s.claim(ctx, c, p)
 	if err != nil {
-		return acquirer.Claimed{}, fmt.Errorf("claim %d jobs: %w", len(c.Workers), err)
+		return queue.Claimed{}, fmt.Errorf("claim %d jobs: %w", len(c.Workers), err)
 	}
 	return claimed, nil
 }
 
-func (s *Store) claim(ctx context.Context, c acquirer.Claim, p probeArgs) (acquirer.Claimed, error) {
+func (s *Store) claim(ctx context.Context, c queue.Claim, p probeArgs) (queue.Claimed, error) {
 	if !c.Limits.None() {
 		return s.claimLimited(ctx, c, p)
 	}
-	var claimed acquirer.Claimed
+	var claimed queue.Claimed
 	for slack := claimSlack; ; slack *= 4 {
 		jobs, more, err := s.claimOnce(ctx, c, p, c.Workers[len(claimed.Jobs):], slack)
 		if err != nil {
@@ -121,7 +121,7 @@ func (s *Store) claim(ctx context.Context, c acquirer.Claim, p probeArgs) (acqui
 
 // claimOnce makes one claim; more says that ready jobs beyond those it looked at may remain. Its answer is not repeated
 // when it is lost: the caller looks for its token.
-func (s *Store) claimOnce(ctx context.Context, c acquirer.Claim, p probeArgs, workers []uuid.UUID, slack int) (jobs []acquirer.Job, more bool, err error) {
+func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p probeArgs, workers []uuid.UUID, slack int) (jobs []queue.Job, more bool, err error) {
 	var l jobList
 	var alive bool
 	var candidates int
@@ -149,7 +149,7 @@ func (s *Store) claimOnce(ctx context.Context, c acquirer.Claim, p probeArgs, wo
 	case err != nil:
 		return nil, false, err
 	case !alive:
-		return nil, false, acquirer.ErrProcessLost
+		return nil, false, queue.ErrProcessLost
 	}
 	return l.jobs, len(l.jobs) < len(workers) && candidates == look, s.fillTags(ctx, l.jobs, l.tagSets)
 }
@@ -163,8 +163,8 @@ type probeArgs struct {
 	rank     []int32
 }
 
-func (s *Store) probes(ctx context.Context, c acquirer.Claim) (a probeArgs, err error) {
-	sets := make([]acquirer.TagSet, len(c.Probes))
+func (s *Store) probes(ctx context.Context, c queue.Claim) (a probeArgs, err error) {
+	sets := make([]queue.TagSet, len(c.Probes))
 	for i, p := range c.Probes {
 		sets[i] = p.Lane.Tags
 	}

@@ -7,11 +7,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// Jobs implements [acquirer.Inspector].
-func (s *Store) Jobs(ctx context.Context, f acquirer.Filter) ([]acquirer.Job, error) {
+// Jobs implements [queue.Inspector].
+func (s *Store) Jobs(ctx context.Context, f queue.Filter) ([]queue.Job, error) {
 	var w where
 	if f.IDs != nil {
 		w.and("j.id = ANY (%s)", keys(f.IDs))
@@ -59,8 +59,8 @@ func (w *where) and(condition string, arg any) {
 }
 
 // whereLane selects the pending jobs of a lane: ready ones through the ready index, and those whose time has not come.
-func (s *Store) whereLane(ctx context.Context, w *where, l acquirer.Lane) (known bool, err error) {
-	numbers, err := s.numbersOf(ctx, []acquirer.TagSet{l.Tags}, false)
+func (s *Store) whereLane(ctx context.Context, w *where, l queue.Lane) (known bool, err error) {
+	numbers, err := s.numbersOf(ctx, []queue.TagSet{l.Tags}, false)
 	n, known := numbers[l.Tags]
 	if err != nil || !known {
 		return false, err
@@ -74,14 +74,14 @@ func (s *Store) whereLane(ctx context.Context, w *where, l acquirer.Lane) (known
 
 const linesSQL = `SELECT seq, at, text FROM dormouse.job_lines WHERE job_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`
 
-// Lines implements [acquirer.Inspector].
-func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int) (lines []acquirer.Line, err error) {
+// Lines implements [queue.Inspector].
+func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int) (lines []queue.Line, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, s.sql(linesSQL), key(job), after, max(limit, 0))
 		if err != nil {
 			return err
 		}
-		lines, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l acquirer.Line, err error) {
+		lines, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l queue.Line, err error) {
 			err = row.Scan(&l.Seq, toTime(&l.At), &l.Text)
 			utc(&l.At)
 			return l, err
@@ -127,13 +127,13 @@ const aheadSQL = `
 	) c
 	WHERE c.n > 0`
 
-// Ahead implements [acquirer.Inspector].
-func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]acquirer.Standing, error) {
+// Ahead implements [queue.Inspector].
+func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]queue.Standing, error) {
 	var read standings
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		return read.collect(s.pool.Query(ctx, s.sql(aheadSQL), countTo, key(job)))
 	})
-	var ahead []acquirer.Standing
+	var ahead []queue.Standing
 	if err == nil {
 		ahead, err = s.fillLanes(ctx, read)
 	}

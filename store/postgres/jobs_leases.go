@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // renewSQL writes only what changes: a heartbeat of a worker that reports nothing leaves its row alone. heir keeps the
@@ -44,17 +44,17 @@ const renewSQL = `
 	)
 	SELECT n, cancel_at IS NOT NULL FROM accepted`
 
-// Renew implements [acquirer.Leases].
-func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []acquirer.Renewal) ([]acquirer.Renewed, error) {
+// Renew implements [queue.Leases].
+func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
 	if len(renewals) == 0 {
 		return nil, ctx.Err()
 	}
 	args := renewArgs(renewals)
-	var answers []acquirer.Renewed
+	var answers []queue.Renewed
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		answers = make([]acquirer.Renewed, len(renewals))
+		answers = make([]queue.Renewed, len(renewals))
 		for i := range answers {
-			answers[i].Err = acquirer.ErrLeaseLost
+			answers[i].Err = queue.ErrLeaseLost
 		}
 		rows, err := s.pool.Query(ctx, s.sql(renewSQL), args...)
 		if err != nil {
@@ -63,7 +63,7 @@ func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []acquirer.Rene
 		var n int
 		var canceled bool
 		_, err = pgx.ForEachRow(rows, []any{&n, &canceled}, func() error {
-			answers[n-1] = acquirer.Renewed{Canceled: canceled}
+			answers[n-1] = queue.Renewed{Canceled: canceled}
 			return nil
 		})
 		return err
@@ -74,7 +74,7 @@ func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []acquirer.Rene
 	return answers, nil
 }
 
-func renewArgs(renewals []acquirer.Renewal) []any {
+func renewArgs(renewals []queue.Renewal) []any {
 	var ids, processes, workers, lineOf []key
 	var fences, seqs []int64
 	var percents, counts []*int32
@@ -136,8 +136,8 @@ const endSQL = `
 	UNION ALL
 	SELECT true,` + jobColumns + ` FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live`
 
-// End implements [acquirer.Leases].
-func (s *Store) End(ctx context.Context, now time.Time, ends []acquirer.End) ([]acquirer.Ended, error) {
+// End implements [queue.Leases].
+func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
 	if len(ends) == 0 {
 		return nil, ctx.Err()
 	}
@@ -169,23 +169,23 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []acquirer.End) ([]
 	return endAnswers(ends, l.jobs, agains), nil
 }
 
-func endAnswers(ends []acquirer.End, jobs []acquirer.Job, agains []bool) []acquirer.Ended {
-	found := make(map[uuid.UUID]acquirer.Ended, len(jobs))
+func endAnswers(ends []queue.End, jobs []queue.Job, agains []bool) []queue.Ended {
+	found := make(map[uuid.UUID]queue.Ended, len(jobs))
 	for i, j := range jobs {
-		found[j.ID] = acquirer.Ended{Job: j, Again: agains[i]}
+		found[j.ID] = queue.Ended{Job: j, Again: agains[i]}
 	}
-	answers := make([]acquirer.Ended, len(ends))
+	answers := make([]queue.Ended, len(ends))
 	for i, e := range ends {
 		answer, ok := found[e.Lease.Job]
 		if !ok {
-			answer.Err = acquirer.ErrLeaseLost
+			answer.Err = queue.ErrLeaseLost
 		}
 		answers[i] = answer
 	}
 	return answers
 }
 
-func endArgs(now time.Time, ends []acquirer.End) []any {
+func endArgs(now time.Time, ends []queue.End) []any {
 	var ids []key
 	var fences []int64
 	var processes []*key
@@ -203,7 +203,7 @@ func endArgs(now time.Time, ends []acquirer.End) []any {
 		}
 		processes = append(processes, process)
 		targets = append(targets, stateNumber(e.Outcome.State()))
-		released = append(released, e.Outcome == acquirer.OutcomeReleased)
+		released = append(released, e.Outcome == queue.OutcomeReleased)
 		errors, results = append(errors, clean(e.Error)), append(results, e.Result)
 		readyAt = append(readyAt, stamp(e.ReadyAt))
 	}
@@ -227,9 +227,9 @@ const cancelSQL = `
 	)
 	SELECT` + jobColumns + ` FROM canceled j`
 
-// Cancel implements [acquirer.Leases]. A call whose answer is lost is not repeated by itself: its repetition would not
+// Cancel implements [queue.Leases]. A call whose answer is lost is not repeated by itself: its repetition would not
 // return what the first has changed.
-func (s *Store) Cancel(ctx context.Context, c acquirer.Cancellation) ([]acquirer.Job, error) {
+func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, error) {
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}

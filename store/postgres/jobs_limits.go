@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // lockOrganizationSQL is held until the transaction ends. Only claims with limits take it. It is a statement of its own
@@ -52,10 +52,10 @@ const startChosenSQL = `
 
 // claimLimited chooses in line order what no limit stops, in a transaction that no other limited claim of the
 // organization overlaps.
-func (s *Store) claimLimited(ctx context.Context, c acquirer.Claim, p probeArgs) (claimed acquirer.Claimed, err error) {
+func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p probeArgs) (claimed queue.Claimed, err error) {
 	var l jobList
 	err = s.do(ctx, once, func(ctx context.Context) error {
-		claimed, l = acquirer.Claimed{}, jobList{}
+		claimed, l = queue.Claimed{}, jobList{}
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 			chooser, err := s.openChooser(ctx, tx, c)
 			if err != nil {
@@ -71,14 +71,14 @@ func (s *Store) claimLimited(ctx context.Context, c acquirer.Claim, p probeArgs)
 		})
 	})
 	if err != nil {
-		return acquirer.Claimed{}, err
+		return queue.Claimed{}, err
 	}
 	claimed.Jobs = l.jobs
 	return claimed, s.fillTags(ctx, l.jobs, l.tagSets)
 }
 
 // openChooser locks the organization and the process and counts what runs, in one round trip.
-func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c acquirer.Claim) (*chooser, error) {
+func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*chooser, error) {
 	org := key(c.Probes[0].Lane.Organization)
 	var b pgx.Batch
 	b.Queue(steadySQL)
@@ -96,7 +96,7 @@ func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c acquirer.Claim) (*
 	case err != nil:
 		return nil, err
 	case tag.RowsAffected() == 0:
-		return nil, acquirer.ErrProcessLost
+		return nil, queue.ErrProcessLost
 	}
 	ch := newChooser(c.Limits)
 	rows, err := results.Query()
@@ -113,7 +113,7 @@ func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c acquirer.Claim) (*
 }
 
 // choose reads contenders page by page until the workers are served or nobody is left.
-func (s *Store) choose(ctx context.Context, tx pgx.Tx, c acquirer.Claim, p probeArgs, ch *chooser) (chosen []key, err error) {
+func (s *Store) choose(ctx context.Context, tx pgx.Tx, c queue.Claim, p probeArgs, ch *chooser) (chosen []key, err error) {
 	page := len(c.Workers) + claimSlack
 	last := contender{rank: math.MaxInt32}
 	var closed probeArgs
@@ -137,7 +137,7 @@ func (s *Store) choose(ctx context.Context, tx pgx.Tx, c acquirer.Claim, p probe
 }
 
 // notice sees whether a limit keeps anybody waiting in lanes that were closed before anybody there was looked at.
-func (s *Store) notice(ctx context.Context, tx pgx.Tx, c acquirer.Claim, closed probeArgs, ch *chooser) error {
+func (s *Store) notice(ctx context.Context, tx pgx.Tx, c queue.Claim, closed probeArgs, ch *chooser) error {
 	if ch.limited || len(closed.kind) == 0 {
 		return nil
 	}
@@ -145,7 +145,7 @@ func (s *Store) notice(ctx context.Context, tx pgx.Tx, c acquirer.Claim, closed 
 }
 
 // contenders reads a page of contenders.
-func (s *Store) contenders(ctx context.Context, tx pgx.Tx, c acquirer.Claim, p probeArgs, ch *chooser, after contender, limit int, each func(contender)) error {
+func (s *Store) contenders(ctx context.Context, tx pgx.Tx, c queue.Claim, p probeArgs, ch *chooser, after contender, limit int, each func(contender)) error {
 	rows, err := tx.Query(ctx, s.sql(contendersSQL), p.kind, p.tagSet, p.priority, p.bound, p.rank,
 		key(c.Probes[0].Lane.Organization), c.Now, after.rank, after.place, key(after.id), ch.full, limit)
 	if err != nil {
@@ -171,7 +171,7 @@ type contender struct {
 
 // chooser keeps count of what runs against the limits.
 type chooser struct {
-	limits     acquirer.Limits
+	limits     queue.Limits
 	tenants    map[uuid.UUID]int
 	kinds      map[string]int
 	priorities map[int16]int
@@ -180,7 +180,7 @@ type chooser struct {
 	limited bool
 }
 
-func newChooser(l acquirer.Limits) *chooser {
+func newChooser(l queue.Limits) *chooser {
 	return &chooser{
 		limits: l, tenants: make(map[uuid.UUID]int), kinds: make(map[string]int), priorities: make(map[int16]int),
 		full: []key{},

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 const enqueueSQL = `
@@ -19,13 +19,13 @@ const enqueueSQL = `
 
 const jobsByIDSQL = `SELECT` + jobColumns + ` FROM dormouse.jobs j WHERE j.id = ANY ($1)`
 
-// Enqueue implements [acquirer.Queue].
-func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []acquirer.Posting) ([]acquirer.Job, error) {
+// Enqueue implements [queue.Queue].
+func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Posting) ([]queue.Job, error) {
 	if len(postings) == 0 {
 		return nil, ctx.Err()
 	}
-	rows := make([]acquirer.Job, len(postings))
-	var fresh []acquirer.Job
+	rows := make([]queue.Job, len(postings))
+	var fresh []queue.Job
 	seen := make(map[uuid.UUID]bool, len(postings))
 	for i, p := range postings {
 		row, err := p.Job(now)
@@ -50,7 +50,7 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []acquirer.
 }
 
 // enqueued returns the jobs in the order of the postings; those that were stored before are read.
-func (s *Store) enqueued(ctx context.Context, rows []acquirer.Job, inserted map[uuid.UUID]acquirer.Job) ([]acquirer.Job, error) {
+func (s *Store) enqueued(ctx context.Context, rows []queue.Job, inserted map[uuid.UUID]queue.Job) ([]queue.Job, error) {
 	var old []key
 	for i := range rows {
 		if _, ok := inserted[rows[i].ID]; !ok {
@@ -66,7 +66,7 @@ func (s *Store) enqueued(ctx context.Context, rows []acquirer.Job, inserted map[
 			inserted[j.ID] = j
 		}
 	}
-	out := make([]acquirer.Job, len(rows))
+	out := make([]queue.Job, len(rows))
 	for i := range rows {
 		out[i] = inserted[rows[i].ID].Clone()
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // readyPage bounds how many jobs turn ready in one transaction.
@@ -70,10 +70,10 @@ const (
 	nextOfSomeSQL = nextOfAllSQL + ` AND organization_id = ANY ($2::uuid[])`
 )
 
-// Ready implements [acquirer.Queue].
-func (s *Store) Ready(ctx context.Context, now time.Time, q acquirer.ReadyQuery) (listing acquirer.Listing, err error) {
+// Ready implements [queue.Queue].
+func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (listing queue.Listing, err error) {
 	if err := s.turnReady(ctx, now); err != nil {
-		return acquirer.Listing{}, fmt.Errorf("turn jobs ready: %w", err)
+		return queue.Listing{}, fmt.Errorf("turn jobs ready: %w", err)
 	}
 	lanes, next := readyOfAllSQL, nextOfAllSQL
 	var some []any
@@ -96,7 +96,7 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q acquirer.ReadyQuery)
 		listing.Lanes, err = s.fillLanes(ctx, read)
 	}
 	if err != nil {
-		return acquirer.Listing{}, fmt.Errorf("list lanes: %w", err)
+		return queue.Listing{}, fmt.Errorf("list lanes: %w", err)
 	}
 	utc(&listing.Next)
 	return listing, nil
@@ -119,7 +119,7 @@ func (s *Store) turnReady(ctx context.Context, now time.Time) error {
 
 // standings are lanes as they are read, with the numbers of their tag sets.
 type standings struct {
-	list    []acquirer.Standing
+	list    []queue.Standing
 	tagSets []int32
 }
 
@@ -128,7 +128,7 @@ func (l *standings) collect(rows pgx.Rows, err error) error {
 	if err != nil {
 		return err
 	}
-	var st acquirer.Standing
+	var st queue.Standing
 	var tagSet int32
 	targets := []any{
 		toID(&st.Lane.Organization), &st.Lane.Type, &tagSet, &st.Lane.Priority, &st.Count, &st.From, toTime(&st.Oldest),
@@ -141,7 +141,7 @@ func (l *standings) collect(rows pgx.Rows, err error) error {
 	return err
 }
 
-func (s *Store) fillLanes(ctx context.Context, read standings) ([]acquirer.Standing, error) {
+func (s *Store) fillLanes(ctx context.Context, read standings) ([]queue.Standing, error) {
 	sets, err := s.setsOf(ctx, read.tagSets)
 	for i, n := range read.tagSets {
 		read.list[i].Lane.Tags = sets[n]

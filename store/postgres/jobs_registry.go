@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 const beatSQL = `
@@ -31,13 +31,13 @@ const (
 	GROUP BY process_id, organization_id, type`
 )
 
-// Beat implements [acquirer.Registry].
-func (s *Store) Beat(ctx context.Context, b acquirer.Beat) (pulse acquirer.Pulse, err error) {
+// Beat implements [queue.Registry].
+func (s *Store) Beat(ctx context.Context, b queue.Beat) (pulse queue.Pulse, err error) {
 	var crews *string
 	if b.Crews != nil {
 		text, err := json.Marshal(b.Crews)
 		if err != nil {
-			return acquirer.Pulse{}, fmt.Errorf("beat: %w", err)
+			return queue.Pulse{}, fmt.Errorf("beat: %w", err)
 		}
 		t := string(text)
 		crews = &t
@@ -53,22 +53,22 @@ func (s *Store) Beat(ctx context.Context, b acquirer.Beat) (pulse acquirer.Pulse
 			return err
 		})
 	})
-	if errors.Is(err, acquirer.ErrProcessLost) {
-		return acquirer.Pulse{}, err
+	if errors.Is(err, queue.ErrProcessLost) {
+		return queue.Pulse{}, err
 	}
 	if err != nil {
-		return acquirer.Pulse{}, fmt.Errorf("beat: %w", err)
+		return queue.Pulse{}, fmt.Errorf("beat: %w", err)
 	}
 	return pulse, nil
 }
 
-func readPulse(results pgx.BatchResults) (acquirer.Pulse, error) {
-	pulse := acquirer.Pulse{Running: make(map[acquirer.Kind]int)}
+func readPulse(results pgx.BatchResults) (queue.Pulse, error) {
+	pulse := queue.Pulse{Running: make(map[queue.Kind]int)}
 	switch tag, err := results.Exec(); {
 	case err != nil:
 		return pulse, err
 	case tag.RowsAffected() == 0:
-		return pulse, acquirer.ErrProcessLost
+		return pulse, queue.ErrProcessLost
 	}
 	rows, err := results.Query()
 	if err == nil {
@@ -77,7 +77,7 @@ func readPulse(results pgx.BatchResults) (acquirer.Pulse, error) {
 	if err != nil {
 		return pulse, err
 	}
-	var lease acquirer.Lease
+	var lease queue.Lease
 	rows, _ = results.Query()
 	_, err = pgx.ForEachRow(rows, []any{toID(&lease.Job), &lease.Fence}, func() error {
 		pulse.Canceled = append(pulse.Canceled, lease)
@@ -91,10 +91,10 @@ func readPulse(results pgx.BatchResults) (acquirer.Pulse, error) {
 }
 
 // readRunning reads the last answer of a beat into a pulse that has its processes.
-func readRunning(results pgx.BatchResults, pulse *acquirer.Pulse) error {
+func readRunning(results pgx.BatchResults, pulse *queue.Pulse) error {
 	holding := make(map[uuid.UUID]int)
 	var process uuid.UUID
-	var kind acquirer.Kind
+	var kind queue.Kind
 	var n int
 	rows, _ := results.Query()
 	_, err := pgx.ForEachRow(rows, []any{toID(&process), toID(&kind.Organization), &kind.Type, &n}, func() error {
@@ -109,7 +109,7 @@ func readRunning(results pgx.BatchResults, pulse *acquirer.Pulse) error {
 	return err
 }
 
-func scanProcess(row pgx.CollectableRow) (p acquirer.Process, err error) {
+func scanProcess(row pgx.CollectableRow) (p queue.Process, err error) {
 	var crews []byte
 	if err := row.Scan(toID(&p.ID), &p.Name, &p.Beats, toTime(&p.BeatAt), &p.Lost, (*rawJSON)(&crews)); err != nil {
 		return p, err
@@ -135,8 +135,8 @@ const (
 	ORDER BY j.id LIMIT $2`
 )
 
-// Bury implements [acquirer.Registry].
-func (s *Store) Bury(ctx context.Context, b acquirer.Burial) ([]acquirer.Job, error) {
+// Bury implements [queue.Registry].
+func (s *Store) Bury(ctx context.Context, b queue.Burial) ([]queue.Job, error) {
 	var l jobList
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var batch pgx.Batch
@@ -184,7 +184,7 @@ const (
 		FOR UPDATE OF t SKIP LOCKED)`
 )
 
-// Purge implements [acquirer.Registry].
+// Purge implements [queue.Registry].
 func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		tag, err := s.pool.Exec(ctx, s.sql(purgeJobsSQL), before, limit)
@@ -208,6 +208,6 @@ func (s *Store) tidy(ctx context.Context, before time.Time) error {
 	if _, err := s.pool.Exec(ctx, s.sql(purgeClaimedSQL)); err != nil {
 		return err
 	}
-	_, err := s.pool.Exec(ctx, s.sql(purgeTurnsSQL), acquirer.FairOrder(0, 0, 1))
+	_, err := s.pool.Exec(ctx, s.sql(purgeTurnsSQL), queue.FairOrder(0, 0, 1))
 	return err
 }

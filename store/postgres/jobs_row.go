@@ -6,13 +6,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // states are the job states by their number in the database.
-var states = [...]acquirer.State{acquirer.Pending, acquirer.Running, acquirer.Succeeded, acquirer.Failed, acquirer.Canceled}
+var states = [...]queue.State{queue.Pending, queue.Running, queue.Succeeded, queue.Failed, queue.Canceled}
 
-func stateNumber(s acquirer.State) int16 {
+func stateNumber(s queue.State) int16 {
 	for n, state := range states {
 		if state == s {
 			return int16(n)
@@ -23,7 +23,7 @@ func stateNumber(s acquirer.State) int16 {
 
 // jobRow is where one job is read into.
 type jobRow struct {
-	j               acquirer.Job
+	j               queue.Job
 	tagSet          int32
 	weight, attempt int32
 	state           int16
@@ -42,7 +42,7 @@ func (r *jobRow) targets() []any {
 	}
 }
 
-func (r *jobRow) job() acquirer.Job {
+func (r *jobRow) job() queue.Job {
 	j := r.j
 	j.State, j.Weight, j.Attempt, j.Progress.Percent = states[r.state], int(r.weight), int(r.attempt), int(r.percent)
 	utc(&j.CreatedAt, &j.ReadyAt, &j.StartedAt, &j.EndedAt, &j.CancelAt)
@@ -51,7 +51,7 @@ func (r *jobRow) job() acquirer.Job {
 
 // jobList collects jobs and the numbers of their tag sets, which are turned into sets when all rows are read.
 type jobList struct {
-	jobs    []acquirer.Job
+	jobs    []queue.Job
 	tagSets []int32
 }
 
@@ -76,7 +76,7 @@ func (l *jobList) collect(rows pgx.Rows, err error) error {
 }
 
 // queryJobs runs a statement that returns jobColumns.
-func (s *Store) queryJobs(ctx context.Context, again safety, text string, args ...any) ([]acquirer.Job, error) {
+func (s *Store) queryJobs(ctx context.Context, again safety, text string, args ...any) ([]queue.Job, error) {
 	var l jobList
 	err := s.do(ctx, again, func(ctx context.Context) error {
 		return l.collect(s.pool.Query(ctx, s.sql(text), args...))
@@ -88,8 +88,8 @@ func (s *Store) queryJobs(ctx context.Context, again safety, text string, args .
 }
 
 // byID indexes jobs.
-func byID(jobs []acquirer.Job) map[uuid.UUID]acquirer.Job {
-	index := make(map[uuid.UUID]acquirer.Job, len(jobs))
+func byID(jobs []queue.Job) map[uuid.UUID]queue.Job {
+	index := make(map[uuid.UUID]queue.Job, len(jobs))
 	for _, j := range jobs {
 		index[j.ID] = j
 	}

@@ -7,10 +7,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// Pubsub is an [acquirer.Pubsub] over LISTEN and NOTIFY. It sends on a connection of its own and outside of any
+// Pubsub is an [queue.Pubsub] over LISTEN and NOTIFY. It sends on a connection of its own and outside of any
 // transaction, because a transaction that notifies takes a lock of the whole database at its commit. It is safe for
 // concurrent use; what is published at once is sent one after the other.
 type Pubsub struct {
@@ -21,7 +21,7 @@ type Pubsub struct {
 	conn    *pgx.Conn
 }
 
-var _ acquirer.Pubsub = (*Pubsub)(nil)
+var _ queue.Pubsub = (*Pubsub)(nil)
 
 // NewPubsub returns a pubsub between all processes that name the same schema in a database. Its connections are made like
 // those of Config.Direct, or else of the pool, but are not of it. It connects when it is used; call [Pubsub.Close] at the end.
@@ -33,7 +33,7 @@ func NewPubsub(pool *pgxpool.Pool, cfg Config) (*Pubsub, error) {
 	return &Pubsub{pool: s.cfg.Direct, channel: s.cfg.Schema + "_jobs", sending: make(chan struct{}, 1)}, nil
 }
 
-// Publish implements [acquirer.Pubsub]. A connection that turns out to be broken is replaced once.
+// Publish implements [queue.Pubsub]. A connection that turns out to be broken is replaced once.
 func (p *Pubsub) Publish(ctx context.Context, message string) error {
 	select {
 	case p.sending <- struct{}{}:
@@ -65,8 +65,8 @@ func (p *Pubsub) send(ctx context.Context, message string) (err error) {
 	return err
 }
 
-// Listen implements [acquirer.Pubsub].
-func (p *Pubsub) Listen(ctx context.Context, l acquirer.Listener) error {
+// Listen implements [queue.Pubsub].
+func (p *Pubsub) Listen(ctx context.Context, l queue.Listener) error {
 	return listen(ctx, p.pool, p.channel, l.Gap, l.Message)
 }
 

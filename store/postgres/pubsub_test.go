@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
 )
@@ -65,7 +65,7 @@ func TestPubsubDelivers(t *testing.T) {
 	near, _ := listening(t, mine)
 	far, _ := listening(t, other)
 	apart, _ := listening(t, elsewhere)
-	longest := strings.Repeat("ü", acquirer.MaxMessage/2)
+	longest := strings.Repeat("ü", queue.MaxMessage/2)
 	for _, m := range []string{"one", `quote ' and \`, longest} {
 		if err := mine.Publish(t.Context(), m); err != nil {
 			t.Fatal(err)

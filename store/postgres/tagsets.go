@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // maxTagSets bounds how many tag sets are remembered; beyond it they are all forgotten and read again.
@@ -18,37 +18,37 @@ const maxTagSets = 65536
 // tagSets remembers which number a tag set has. Numbers are given once and never change.
 type tagSets struct {
 	mu     sync.RWMutex
-	number map[acquirer.TagSet]int32
-	set    map[int32]acquirer.TagSet
+	number map[queue.TagSet]int32
+	set    map[int32]queue.TagSet
 }
 
-func (t *tagSets) numberOf(set acquirer.TagSet) (int32, bool) {
+func (t *tagSets) numberOf(set queue.TagSet) (int32, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	n, ok := t.number[set]
 	return n, ok
 }
 
-func (t *tagSets) setOf(n int32) (acquirer.TagSet, bool) {
+func (t *tagSets) setOf(n int32) (queue.TagSet, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	set, ok := t.set[n]
 	return set, ok
 }
 
-func (t *tagSets) keep(n int32, set acquirer.TagSet) {
+func (t *tagSets) keep(n int32, set queue.TagSet) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.number == nil || len(t.number) >= maxTagSets {
-		t.number, t.set = make(map[acquirer.TagSet]int32), make(map[int32]acquirer.TagSet)
+		t.number, t.set = make(map[queue.TagSet]int32), make(map[int32]queue.TagSet)
 	}
 	t.number[set], t.set[n] = n, set
 }
 
 // tagNumbers returns the numbers of the jobs' tag sets; with create, sets that have none get one, in a statement of its own:
 // what is interned stays, whatever becomes of the job.
-func (s *Store) tagNumbers(ctx context.Context, jobs []acquirer.Job, create bool) (map[acquirer.TagSet]int32, error) {
-	sets := make([]acquirer.TagSet, len(jobs))
+func (s *Store) tagNumbers(ctx context.Context, jobs []queue.Job, create bool) (map[queue.TagSet]int32, error) {
+	sets := make([]queue.TagSet, len(jobs))
 	for i := range jobs {
 		sets[i] = jobs[i].Tags
 	}
@@ -65,8 +65,8 @@ const createTagSetsSQL = `
 
 const tagSetsByTextSQL = `SELECT id, canon FROM dormouse.tag_sets WHERE canon = ANY ($1::text[])`
 
-func (s *Store) numbersOf(ctx context.Context, sets []acquirer.TagSet, create bool) (map[acquirer.TagSet]int32, error) {
-	numbers := make(map[acquirer.TagSet]int32)
+func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool) (map[queue.TagSet]int32, error) {
+	numbers := make(map[queue.TagSet]int32)
 	var unknown []string
 	for _, set := range sets {
 		if _, seen := numbers[set]; seen {
@@ -80,7 +80,7 @@ func (s *Store) numbersOf(ctx context.Context, sets []acquirer.TagSet, create bo
 	if len(unknown) == 0 {
 		return numbers, nil
 	}
-	var found map[int32]acquirer.TagSet
+	var found map[int32]queue.TagSet
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var b pgx.Batch
 		if create {
@@ -103,20 +103,20 @@ func (s *Store) numbersOf(ctx context.Context, sets []acquirer.TagSet, create bo
 	for n, set := range found {
 		numbers[set] = n
 	}
-	maps.DeleteFunc(numbers, func(_ acquirer.TagSet, n int32) bool { return n == 0 })
+	maps.DeleteFunc(numbers, func(_ queue.TagSet, n int32) bool { return n == 0 })
 	return numbers, nil
 }
 
 // readTagSets reads tag sets and remembers them.
-func (s *Store) readTagSets(rows pgx.Rows, err error) (map[int32]acquirer.TagSet, error) {
+func (s *Store) readTagSets(rows pgx.Rows, err error) (map[int32]queue.TagSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[int32]acquirer.TagSet)
+	found := make(map[int32]queue.TagSet)
 	var n int32
 	var canon string
 	_, err = pgx.ForEachRow(rows, []any{&n, &canon}, func() error {
-		set, err := acquirer.ParseTagSet(canon)
+		set, err := queue.ParseTagSet(canon)
 		if err == nil {
 			found[n] = set
 			s.tags.keep(n, set)
@@ -129,7 +129,7 @@ func (s *Store) readTagSets(rows pgx.Rows, err error) (map[int32]acquirer.TagSet
 const tagSetsByNumberSQL = `SELECT id, canon FROM dormouse.tag_sets WHERE id = ANY ($1::integer[])`
 
 // fillTags sets the tags of jobs that were read with the numbers of their sets.
-func (s *Store) fillTags(ctx context.Context, jobs []acquirer.Job, numbers []int32) error {
+func (s *Store) fillTags(ctx context.Context, jobs []queue.Job, numbers []int32) error {
 	sets, err := s.setsOf(ctx, numbers)
 	if err != nil {
 		return err
@@ -141,8 +141,8 @@ func (s *Store) fillTags(ctx context.Context, jobs []acquirer.Job, numbers []int
 }
 
 // setsOf returns the tag sets with these numbers.
-func (s *Store) setsOf(ctx context.Context, numbers []int32) (map[int32]acquirer.TagSet, error) {
-	sets := make(map[int32]acquirer.TagSet)
+func (s *Store) setsOf(ctx context.Context, numbers []int32) (map[int32]queue.TagSet, error) {
+	sets := make(map[int32]queue.TagSet)
 	var unknown []int32
 	for _, n := range numbers {
 		if set, ok := s.tags.setOf(n); ok {
@@ -154,7 +154,7 @@ func (s *Store) setsOf(ctx context.Context, numbers []int32) (map[int32]acquirer
 	if len(unknown) == 0 {
 		return sets, nil
 	}
-	var found map[int32]acquirer.TagSet
+	var found map[int32]queue.TagSet
 	err := s.do(ctx, repeatable, func(ctx context.Context) (err error) {
 		found, err = s.readTagSets(s.pool.Query(ctx, s.sql(tagSetsByNumberSQL), unknown))
 		return err

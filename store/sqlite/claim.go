@@ -6,26 +6,26 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// Claim implements [acquirer.Queue]. Under the write lock nobody else claims, so what it reads stays true until it writes:
+// Claim implements [queue.Queue]. Under the write lock nobody else claims, so what it reads stays true until it writes:
 // it looks into each lane once, merges what it finds, and passes over what the limits stop.
-func (s *Store) Claim(ctx context.Context, c acquirer.Claim) (claimed acquirer.Claimed, err error) {
+func (s *Store) Claim(ctx context.Context, c queue.Claim) (claimed queue.Claimed, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		claimed, err = t.claim(&c)
 		return err
 	})
 	if err != nil {
-		return acquirer.Claimed{}, unavailable(err, "claim jobs")
+		return queue.Claimed{}, unavailable(err, "claim jobs")
 	}
 	return claimed, nil
 }
 
-func (t *tx) claim(c *acquirer.Claim) (claimed acquirer.Claimed, err error) {
+func (t *tx) claim(c *queue.Claim) (claimed queue.Claimed, err error) {
 	alive, err := t.queryRow(`SELECT 1 FROM {processes} WHERE id = ? AND lost_at IS NULL`, []any{blob(c.Process)}, new(int))
 	if err == nil && !alive {
-		err = acquirer.ErrProcessLost
+		err = queue.ErrProcessLost
 	}
 	if err != nil || len(c.Workers) == 0 || len(c.Probes) == 0 {
 		return claimed, err
@@ -56,14 +56,14 @@ func (t *tx) claim(c *acquirer.Claim) (claimed acquirer.Claimed, err error) {
 }
 
 // start turns a ready job into a running one.
-func (t *tx) start(c *acquirer.Claim, pick candidate, worker uuid.UUID) (acquirer.Job, error) {
+func (t *tx) start(c *queue.Claim, pick candidate, worker uuid.UUID) (queue.Job, error) {
 	jobs, err := t.jobs(`
 		UPDATE {jobs} SET state = 2, started_at = ?, process_id = ?, worker_id = ?, token = ?,
 			attempt = attempt + 1, fence = fence + 1, percent = 0, message = ''
 		WHERE id = ? RETURNING`+jobColumns,
 		micros(c.Now), blob(c.Process), blob(worker), blob(c.Token), blob(pick.id))
 	if err != nil {
-		return acquirer.Job{}, err
+		return queue.Job{}, err
 	}
 	return jobs[0], nil
 }
@@ -88,7 +88,7 @@ type candidate struct {
 
 // lane is what a claim reads of one lane, a page at a time.
 type probedLane struct {
-	acquirer.Lane
+	queue.Lane
 	number int64
 	// priority that the lane counts with in this claim.
 	priority int
@@ -103,7 +103,7 @@ type probedLane struct {
 // picker draws jobs from several lanes in line order, keeping to the limits.
 type picker struct {
 	t       *tx
-	c       *acquirer.Claim
+	c       *queue.Claim
 	lanes   []*probedLane
 	running tally
 	// full are the tenants whose jobs are passed over.
@@ -111,7 +111,7 @@ type picker struct {
 	limited bool
 }
 
-func (t *tx) newPicker(c *acquirer.Claim) (*picker, error) {
+func (t *tx) newPicker(c *queue.Claim) (*picker, error) {
 	p := &picker{t: t, c: c}
 	for _, probe := range c.Probes {
 		n, err := t.findLane(probe.Lane)

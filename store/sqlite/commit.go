@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 // current is the condition under which a change is applied: the workspace has the revision that it names, and the build
@@ -65,7 +65,7 @@ type batch struct {
 	changes  []lifecycle.Change
 	outcomes []lifecycle.Outcome
 	// jobs and events of each change, made before the write lock is taken; nil if no change has any.
-	jobs   []acquirer.Job
+	jobs   []queue.Job
 	events [][][]byte
 	// archived says of each change whether its build was moved aside already.
 	archived []bool
@@ -89,10 +89,10 @@ func (b *batch) prepareOne(i int) error {
 	c := &b.changes[i]
 	if c.Job != nil {
 		if b.jobs == nil {
-			b.jobs = make([]acquirer.Job, len(b.changes))
+			b.jobs = make([]queue.Job, len(b.changes))
 		}
 		var err error
-		if b.jobs[i], err = store.JobOf(*c.Job, b.now); err != nil {
+		if b.jobs[i], err = buildjobs.JobOf(*c.Job, b.now); err != nil {
 			return err
 		}
 	}
@@ -122,7 +122,7 @@ func (b *batch) apply(t *tx) error {
 	if err := b.archive(t); err != nil {
 		return err
 	}
-	jobs := make([]acquirer.Job, 0, len(b.jobs))
+	jobs := make([]queue.Job, 0, len(b.jobs))
 	for i := range b.changes {
 		if err := b.applyOne(t, i); err != nil {
 			if rejects(err) || known(err) {

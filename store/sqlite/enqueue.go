@@ -4,15 +4,15 @@ import (
 	"context"
 	"time"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// Enqueue implements [acquirer.Queue].
-func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []acquirer.Posting) (jobs []acquirer.Job, err error) {
+// Enqueue implements [queue.Queue].
+func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Posting) (jobs []queue.Job, err error) {
 	if len(postings) == 0 {
 		return nil, ctx.Err()
 	}
-	made := make([]acquirer.Job, len(postings))
+	made := make([]queue.Job, len(postings))
 	for i := range postings {
 		if made[i], err = postings[i].Job(now); err != nil {
 			return nil, err
@@ -30,7 +30,7 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []acquirer.
 
 // insertJobs stores jobs at the end of their tenants' lines, and returns them as stored: one whose id is known is not
 // touched.
-func (t *tx) insertJobs(now time.Time, jobs []acquirer.Job) ([]acquirer.Job, error) {
+func (t *tx) insertJobs(now time.Time, jobs []queue.Job) ([]queue.Job, error) {
 	turns, err := t.turns(jobs)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ INSERT INTO {jobs} (id, state, organization_id, lane, line, tenant_id, weight, p
 ON CONFLICT (id) DO NOTHING`, 11)
 
 // insertTogether inserts jobs of which none is known. If one is, nothing is done.
-func (t *tx) insertTogether(now time.Time, turns *turns, statement string, jobs []acquirer.Job) (done bool, err error) {
+func (t *tx) insertTogether(now time.Time, turns *turns, statement string, jobs []queue.Job) (done bool, err error) {
 	undo := turns.clone()
 	args := make([]any, 0, 11*len(jobs))
 	for i := range jobs {
@@ -79,7 +79,7 @@ func (t *tx) insertTogether(now time.Time, turns *turns, statement string, jobs 
 }
 
 // insertEach inserts jobs of which some may be known.
-func (t *tx) insertEach(now time.Time, turns *turns, jobs []acquirer.Job) error {
+func (t *tx) insertEach(now time.Time, turns *turns, jobs []queue.Job) error {
 	for i := range jobs {
 		j := &jobs[i]
 		lane, err := t.makeLane(j.Lane())
@@ -103,7 +103,7 @@ func (t *tx) insertEach(now time.Time, turns *turns, jobs []acquirer.Job) error 
 }
 
 // jobColumnsOf appends the columns of a new job.
-func jobColumnsOf(args []any, now time.Time, j *acquirer.Job, lane int64) []any {
+func jobColumnsOf(args []any, now time.Time, j *queue.Job, lane int64) []any {
 	return append(args,
 		blob(j.ID), pendingState(j.ReadyAt, now), blob(j.Organization), lane, j.Order, blob(j.Tenant), int64(j.Weight),
 		nullable(j.Payload), j.Trace, micros(j.CreatedAt), micros(j.ReadyAt))

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -47,7 +47,7 @@ func known(err error) bool {
 	var field *invalid.Error
 	return errors.Is(err, lifecycle.ErrUnavailable) || errors.As(err, &change) || errors.As(err, &field) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, acquirer.ErrProcessLost) || errors.Is(err, errRefused) || rejects(err)
+		errors.Is(err, queue.ErrProcessLost) || errors.Is(err, errRefused) || rejects(err)
 }
 
 // errRefused is wrapped by refusals of input that this package words itself.

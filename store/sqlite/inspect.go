@@ -5,11 +5,11 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// Jobs implements [acquirer.Inspector].
-func (s *Store) Jobs(ctx context.Context, f acquirer.Filter) (jobs []acquirer.Job, err error) {
+// Jobs implements [queue.Inspector].
+func (s *Store) Jobs(ctx context.Context, f queue.Filter) (jobs []queue.Job, err error) {
 	if f.IDs == nil && f.Process == uuid.Nil && f.Lane == nil {
 		return nil, ctx.Err()
 	}
@@ -23,7 +23,7 @@ func (s *Store) Jobs(ctx context.Context, f acquirer.Filter) (jobs []acquirer.Jo
 	return jobs, nil
 }
 
-func (t *tx) filtered(f *acquirer.Filter) ([]acquirer.Job, error) {
+func (t *tx) filtered(f *queue.Filter) ([]queue.Job, error) {
 	statement, args := `SELECT`+jobColumns+`FROM {jobs} WHERE TRUE`, []any(nil)
 	where := func(condition string, values ...any) {
 		statement, args = statement+` AND `+condition, append(args, values...)
@@ -56,12 +56,12 @@ func (t *tx) filtered(f *acquirer.Filter) ([]acquirer.Job, error) {
 	return t.jobs(statement+` ORDER BY created_at, id LIMIT ?`, append(args, limit)...)
 }
 
-// Lines implements [acquirer.Inspector].
-func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int) (lines []acquirer.Line, err error) {
+// Lines implements [queue.Inspector].
+func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int) (lines []queue.Line, err error) {
 	if err = s.ready(ctx); err == nil {
 		err = s.query(ctx, `SELECT seq, at, text FROM {lines} WHERE job_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
 			func(r rows) error {
-				var l acquirer.Line
+				var l queue.Line
 				err := r.Scan(&l.Seq, into(&l.At), &l.Text)
 				lines = append(lines, l)
 				return err
@@ -73,8 +73,8 @@ func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int
 	return lines, nil
 }
 
-// Ahead implements [acquirer.Inspector].
-func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) (ahead []acquirer.Standing, err error) {
+// Ahead implements [queue.Inspector].
+func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) (ahead []queue.Standing, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		ahead, err = t.ahead(job, countTo)
 		return err
@@ -85,12 +85,12 @@ func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) (ahead []
 	return ahead, nil
 }
 
-func (t *tx) ahead(id uuid.UUID, countTo int) ([]acquirer.Standing, error) {
+func (t *tx) ahead(id uuid.UUID, countTo int) ([]queue.Standing, error) {
 	j, ok, err := t.job(id)
-	if err != nil || !ok || j.State != acquirer.Pending {
+	if err != nil || !ok || j.State != queue.Pending {
 		return nil, err
 	}
-	all, err := t.standings(acquirer.ReadyQuery{Organizations: []uuid.UUID{j.Organization}, CountTo: countTo})
+	all, err := t.standings(queue.ReadyQuery{Organizations: []uuid.UUID{j.Organization}, CountTo: countTo})
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (t *tx) ahead(id uuid.UUID, countTo int) ([]acquirer.Standing, error) {
 }
 
 // before counts the jobs of a lane that go before one of the same priority.
-func (t *tx) before(lane acquirer.Lane, j *acquirer.Job, countTo int) (n int, err error) {
+func (t *tx) before(lane queue.Lane, j *queue.Job, countTo int) (n int, err error) {
 	number, err := t.findLane(lane)
 	if err != nil {
 		return 0, err

@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // The states of a job as they are stored. A pending job has two, because only a ready one stands in the ready index.
@@ -18,17 +18,17 @@ const (
 	stateCanceled
 )
 
-var states = [...]acquirer.State{
-	stateReady: acquirer.Pending, stateDelayed: acquirer.Pending, stateRunning: acquirer.Running,
-	stateSucceeded: acquirer.Succeeded, stateFailed: acquirer.Failed, stateCanceled: acquirer.Canceled,
+var states = [...]queue.State{
+	stateReady: queue.Pending, stateDelayed: queue.Pending, stateRunning: queue.Running,
+	stateSucceeded: queue.Succeeded, stateFailed: queue.Failed, stateCanceled: queue.Canceled,
 }
 
 // stored is the state under which a final state is stored.
-func stored(final acquirer.State) int64 {
+func stored(final queue.State) int64 {
 	switch final {
-	case acquirer.Succeeded:
+	case queue.Succeeded:
 		return stateSucceeded
-	case acquirer.Failed:
+	case queue.Failed:
 		return stateFailed
 	}
 	return stateCanceled
@@ -39,8 +39,8 @@ const jobColumns = ` id, state, organization_id, lane, line, tenant_id, weight, 
 	attempt, fence, process_id, worker_id, token, started_at, ended_at, cancel_at, error, result, percent, message `
 
 // jobs runs a statement that returns jobColumns.
-func (t *tx) jobs(statement string, args ...any) ([]acquirer.Job, error) {
-	var found []acquirer.Job
+func (t *tx) jobs(statement string, args ...any) ([]queue.Job, error) {
+	var found []queue.Job
 	var lanes []int64
 	err := t.query(statement, func(r rows) error {
 		j, lane, err := scanJob(r)
@@ -61,15 +61,15 @@ func (t *tx) jobs(statement string, args ...any) ([]acquirer.Job, error) {
 }
 
 // job reads one job; ok is false if there is none.
-func (t *tx) job(id uuid.UUID) (j acquirer.Job, ok bool, err error) {
+func (t *tx) job(id uuid.UUID) (j queue.Job, ok bool, err error) {
 	found, err := t.jobs(`SELECT`+jobColumns+`FROM {jobs} WHERE id = ?`, blob(id))
 	if err != nil || len(found) == 0 {
-		return acquirer.Job{}, false, err
+		return queue.Job{}, false, err
 	}
 	return found[0], true, nil
 }
 
-func scanJob(r rows) (j acquirer.Job, lane int64, err error) {
+func scanJob(r rows) (j queue.Job, lane int64, err error) {
 	var state int64
 	err = r.Scan(&j.ID, &state, &j.Organization, &lane, &j.Order, &j.Tenant, &j.Weight, &j.Payload, &j.Trace,
 		into(&j.CreatedAt), into(&j.ReadyAt), &j.Attempt, &j.Fence, &j.Process, &j.Worker, &j.Token,

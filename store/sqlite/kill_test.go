@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/sqlite"
 )
@@ -183,7 +183,7 @@ func check(t *testing.T, s *sqlite.Store, acknowledged map[string]int64) int {
 				t.Errorf("workspace %s: build %d stands at place %d, its event: %t", id, b.Number, want, events[fmt.Sprint(id, want)])
 			}
 		}
-		jobs, err := s.Jobs(ctx, acquirer.Filter{IDs: ids})
+		jobs, err := s.Jobs(ctx, queue.Filter{IDs: ids})
 		must(t, err)
 		if len(jobs) != len(builds) {
 			t.Errorf("workspace %s: %d builds have %d jobs", id, len(builds), len(jobs))

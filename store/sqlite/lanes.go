@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // maxLanes bounds how many lanes are remembered; beyond it they are all forgotten and read again.
@@ -17,32 +17,32 @@ const maxLanes = 65536
 // nothing in it is ever wrong.
 type laneCache struct {
 	mu      sync.RWMutex
-	numbers map[acquirer.Lane]int64
-	lanes   map[int64]acquirer.Lane
+	numbers map[queue.Lane]int64
+	lanes   map[int64]queue.Lane
 }
 
-func (c *laneCache) number(l acquirer.Lane) (int64, bool) {
+func (c *laneCache) number(l queue.Lane) (int64, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	n, ok := c.numbers[l]
 	return n, ok
 }
 
-func (c *laneCache) lane(n int64) (acquirer.Lane, bool) {
+func (c *laneCache) lane(n int64) (queue.Lane, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	l, ok := c.lanes[n]
 	return l, ok
 }
 
-func (c *laneCache) learn(numbers map[acquirer.Lane]int64) {
+func (c *laneCache) learn(numbers map[queue.Lane]int64) {
 	if len(numbers) == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.numbers == nil || len(c.numbers) >= maxLanes {
-		c.numbers, c.lanes = map[acquirer.Lane]int64{}, map[int64]acquirer.Lane{}
+		c.numbers, c.lanes = map[queue.Lane]int64{}, map[int64]queue.Lane{}
 	}
 	maps.Copy(c.numbers, numbers)
 	for l, n := range numbers {
@@ -51,7 +51,7 @@ func (c *laneCache) learn(numbers map[acquirer.Lane]int64) {
 }
 
 // findLane returns the number of a lane, 0 if no job has ever stood in it.
-func (t *tx) findLane(l acquirer.Lane) (int64, error) {
+func (t *tx) findLane(l queue.Lane) (int64, error) {
 	if n, ok := t.s.lanes.number(l); ok {
 		return n, nil
 	}
@@ -67,12 +67,12 @@ func (t *tx) findLane(l acquirer.Lane) (int64, error) {
 	return n, err
 }
 
-func laneKey(l acquirer.Lane) []any {
+func laneKey(l queue.Lane) []any {
 	return []any{blob(l.Organization), l.Type, l.Tags.String(), int64(l.Priority)}
 }
 
 // makeLane returns the number of a lane, new or not.
-func (t *tx) makeLane(l acquirer.Lane) (int64, error) {
+func (t *tx) makeLane(l queue.Lane) (int64, error) {
 	n, err := t.findLane(l)
 	if n > 0 || err != nil {
 		return n, err
@@ -84,15 +84,15 @@ func (t *tx) makeLane(l acquirer.Lane) (int64, error) {
 	return n, err
 }
 
-func (t *tx) note(l acquirer.Lane, n int64) {
+func (t *tx) note(l queue.Lane, n int64) {
 	if t.lanes == nil {
-		t.lanes = map[acquirer.Lane]int64{}
+		t.lanes = map[queue.Lane]int64{}
 	}
 	t.lanes[l] = n
 }
 
 // lane returns the lane of a number.
-func (t *tx) lane(n int64) (acquirer.Lane, error) {
+func (t *tx) lane(n int64) (queue.Lane, error) {
 	if l, ok := t.s.lanes.lane(n); ok {
 		return l, nil
 	}
@@ -101,7 +101,7 @@ func (t *tx) lane(n int64) (acquirer.Lane, error) {
 			return l, nil
 		}
 	}
-	var l acquirer.Lane
+	var l queue.Lane
 	var organization uuid.UUID
 	var tags string
 	found, err := t.queryRow(`SELECT organization_id, type, tags, priority FROM {lanes} WHERE id = ?`, []any{n},
@@ -110,10 +110,10 @@ func (t *tx) lane(n int64) (acquirer.Lane, error) {
 		err = fmt.Errorf("lane %d is not there", n)
 	}
 	if err != nil {
-		return acquirer.Lane{}, err
+		return queue.Lane{}, err
 	}
 	l.Organization = organization
-	if l.Tags, err = acquirer.ParseTagSet(tags); err == nil {
+	if l.Tags, err = queue.ParseTagSet(tags); err == nil {
 		t.note(l, n)
 	}
 	return l, err

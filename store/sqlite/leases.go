@@ -6,16 +6,16 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store"
 )
 
-// Renew implements [acquirer.Leases].
-func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []acquirer.Renewal) ([]acquirer.Renewed, error) {
+// Renew implements [queue.Leases].
+func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
 	if len(renewals) == 0 {
 		return nil, ctx.Err()
 	}
-	answers := make([]acquirer.Renewed, len(renewals))
+	answers := make([]queue.Renewed, len(renewals))
 	err := s.write(ctx, func(t *tx) (err error) {
 		for i := range renewals {
 			if answers[i], err = t.renew(&renewals[i]); err != nil {
@@ -30,7 +30,7 @@ func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []acquirer.Rene
 	return answers, nil
 }
 
-func (t *tx) renew(r *acquirer.Renewal) (acquirer.Renewed, error) {
+func (t *tx) renew(r *queue.Renewal) (queue.Renewed, error) {
 	var percent, message any
 	if r.Progress != nil {
 		percent, message = int64(r.Progress.Percent), r.Progress.Message
@@ -43,14 +43,14 @@ func (t *tx) renew(r *acquirer.Renewal) (acquirer.Renewed, error) {
 		[]any{blob(r.Process), blob(r.Worker), percent, message, blob(r.Lease.Job), r.Lease.Fence}, &canceled)
 	switch {
 	case err != nil:
-		return acquirer.Renewed{}, err
+		return queue.Renewed{}, err
 	case !live:
-		return acquirer.Renewed{Err: acquirer.ErrLeaseLost}, nil
+		return queue.Renewed{Err: queue.ErrLeaseLost}, nil
 	}
-	return acquirer.Renewed{Canceled: canceled}, t.appendLines(r.Lease.Job, r.Lines)
+	return queue.Renewed{Canceled: canceled}, t.appendLines(r.Lease.Job, r.Lines)
 }
 
-func (t *tx) appendLines(job uuid.UUID, lines []acquirer.Line) error {
+func (t *tx) appendLines(job uuid.UUID, lines []queue.Line) error {
 	if len(lines) == 0 {
 		return nil
 	}
@@ -68,12 +68,12 @@ func (t *tx) appendLines(job uuid.UUID, lines []acquirer.Line) error {
 	return nil
 }
 
-// End implements [acquirer.Leases].
-func (s *Store) End(ctx context.Context, now time.Time, ends []acquirer.End) ([]acquirer.Ended, error) {
+// End implements [queue.Leases].
+func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
 	if len(ends) == 0 {
 		return nil, ctx.Err()
 	}
-	answers := make([]acquirer.Ended, len(ends))
+	answers := make([]queue.Ended, len(ends))
 	err := s.write(ctx, func(t *tx) (err error) {
 		for i := range ends {
 			if answers[i], err = t.end(now, &ends[i]); err != nil {
@@ -88,24 +88,24 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []acquirer.End) ([]
 	return answers, nil
 }
 
-func (t *tx) end(now time.Time, e *acquirer.End) (acquirer.Ended, error) {
+func (t *tx) end(now time.Time, e *queue.End) (queue.Ended, error) {
 	j, ok, err := t.job(e.Lease.Job)
 	switch {
 	case err != nil:
-		return acquirer.Ended{}, err
+		return queue.Ended{}, err
 	case !ok || !accepts(&j, e):
-		return acquirer.Ended{Err: acquirer.ErrLeaseLost}, nil
-	case j.State != acquirer.Running:
-		return acquirer.Ended{Job: j, Again: true}, nil
+		return queue.Ended{Err: queue.ErrLeaseLost}, nil
+	case j.State != queue.Running:
+		return queue.Ended{Job: j, Again: true}, nil
 	}
 	state := e.Outcome.State()
-	if state == acquirer.Pending && !j.CancelAt.IsZero() {
-		state = acquirer.Canceled
+	if state == queue.Pending && !j.CancelAt.IsZero() {
+		state = queue.Canceled
 	}
-	if e.Outcome == acquirer.OutcomeReleased {
+	if e.Outcome == queue.OutcomeReleased {
 		j.Attempt--
 	}
-	if e.Error != "" || state != acquirer.Pending {
+	if e.Error != "" || state != queue.Pending {
 		j.Error = e.Error
 	}
 	if state.Final() {
@@ -113,32 +113,32 @@ func (t *tx) end(now time.Time, e *acquirer.End) (acquirer.Ended, error) {
 	} else {
 		j, err = t.requeue(&j, now, e.ReadyAt)
 	}
-	return acquirer.Ended{Job: j}, err
+	return queue.Ended{Job: j}, err
 }
 
 // accepts reports whether an end takes effect, or took effect before.
-func accepts(j *acquirer.Job, e *acquirer.End) bool {
+func accepts(j *queue.Job, e *queue.End) bool {
 	switch {
 	case j.Fence != e.Lease.Fence, e.Process != uuid.Nil && e.Process != j.Process:
 		return false
-	case j.State == acquirer.Running:
+	case j.State == queue.Running:
 		return true
 	}
 	target := e.Outcome.State()
-	return j.State == target || target == acquirer.Pending && j.State == acquirer.Canceled
+	return j.State == target || target == queue.Pending && j.State == queue.Canceled
 }
 
-func (t *tx) finish(j *acquirer.Job, state int64, now time.Time, result []byte) (acquirer.Job, error) {
+func (t *tx) finish(j *queue.Job, state int64, now time.Time, result []byte) (queue.Job, error) {
 	return t.changed(`
 		UPDATE {jobs} SET state = ?, attempt = ?, error = ?, result = ?, ended_at = ? WHERE id = ? RETURNING`+jobColumns,
 		state, int64(j.Attempt), j.Error, nullable(result), micros(now), blob(j.ID))
 }
 
 // requeue puts a job back in front: at the number claimed last, which is not above any number that waits.
-func (t *tx) requeue(j *acquirer.Job, now, readyAt time.Time) (acquirer.Job, error) {
+func (t *tx) requeue(j *queue.Job, now, readyAt time.Time) (queue.Job, error) {
 	front, err := t.floor(floorKey{j.Organization, j.Priority})
 	if err != nil {
-		return acquirer.Job{}, err
+		return queue.Job{}, err
 	}
 	now, readyAt = store.Instant(now), store.Instant(readyAt)
 	if readyAt.Before(now) {
@@ -150,16 +150,16 @@ func (t *tx) requeue(j *acquirer.Job, now, readyAt time.Time) (acquirer.Job, err
 }
 
 // changed runs an update of one job that is there and returns it.
-func (t *tx) changed(statement string, args ...any) (acquirer.Job, error) {
+func (t *tx) changed(statement string, args ...any) (queue.Job, error) {
 	jobs, err := t.jobs(statement, args...)
 	if err != nil {
-		return acquirer.Job{}, err
+		return queue.Job{}, err
 	}
 	return jobs[0], nil
 }
 
-// Cancel implements [acquirer.Leases].
-func (s *Store) Cancel(ctx context.Context, c acquirer.Cancellation) (changed []acquirer.Job, err error) {
+// Cancel implements [queue.Leases].
+func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) (changed []queue.Job, err error) {
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}
@@ -180,7 +180,7 @@ func (s *Store) Cancel(ctx context.Context, c acquirer.Cancellation) (changed []
 }
 
 // cancel returns the job if it changed.
-func (t *tx) cancel(id uuid.UUID, c *acquirer.Cancellation) ([]acquirer.Job, error) {
+func (t *tx) cancel(id uuid.UUID, c *queue.Cancellation) ([]queue.Job, error) {
 	if c.Expire {
 		return t.jobs(`
 			UPDATE {jobs} SET state = 4, error = ?, ended_at = ? WHERE id = ? AND state IN (0, 1) RETURNING`+jobColumns,

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -17,16 +17,16 @@ import (
 // in lanes that nobody has seen.
 func TestEnqueueManyIsEnqueueEach(t *testing.T) {
 	together, apart := newStore(t), newStore(t)
-	postings := make([]acquirer.Posting, 237)
+	postings := make([]queue.Posting, 237)
 	for i := range postings {
-		postings[i] = acquirer.Posting{
+		postings[i] = queue.Posting{
 			ID: uuid.NewSHA1(uuid.NameSpaceOID, fmt.Append(nil, i)), Type: fmt.Sprint("type", i%3),
 			Tenant: uuid.NewSHA1(uuid.NameSpaceURL, fmt.Append(nil, i%41)), Priority: int16(i % 2), Weight: 1 + i%3,
 		}
 	}
 	postings[230].ID = postings[17].ID
 	postings[60].ID = postings[50].ID
-	for round, all := range [][]acquirer.Posting{postings[150:153], postings, postings} {
+	for round, all := range [][]queue.Posting{postings[150:153], postings, postings} {
 		got, err := together.Enqueue(t.Context(), killEpoch, all)
 		must(t, err)
 		for i := range all {
@@ -38,7 +38,7 @@ func TestEnqueueManyIsEnqueueEach(t *testing.T) {
 			}
 		}
 	}
-	lanes, err := together.Ready(t.Context(), killEpoch, acquirer.ReadyQuery{CountTo: 1000})
+	lanes, err := together.Ready(t.Context(), killEpoch, queue.ReadyQuery{CountTo: 1000})
 	must(t, err)
 	ready := 0
 	for _, s := range lanes.Lanes {

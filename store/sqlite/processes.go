@@ -8,11 +8,11 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// Beat implements [acquirer.Registry].
-func (s *Store) Beat(ctx context.Context, b acquirer.Beat) (pulse acquirer.Pulse, err error) {
+// Beat implements [queue.Registry].
+func (s *Store) Beat(ctx context.Context, b queue.Beat) (pulse queue.Pulse, err error) {
 	var crews any
 	if b.Crews != nil {
 		text, err := json.Marshal(b.Crews)
@@ -29,30 +29,30 @@ func (s *Store) Beat(ctx context.Context, b acquirer.Beat) (pulse acquirer.Pulse
 		return err
 	})
 	if err != nil {
-		return acquirer.Pulse{}, unavailable(err, "beat of process %s", b.Process)
+		return queue.Pulse{}, unavailable(err, "beat of process %s", b.Process)
 	}
 	return pulse, nil
 }
 
-func (t *tx) beat(b *acquirer.Beat, crews any) error {
+func (t *tx) beat(b *queue.Beat, crews any) error {
 	n, err := t.exec(`
 		INSERT INTO {processes} (id, name, beats, beat_at, crews) VALUES (?1, ?2, 1, ?3, coalesce(?4, CAST('[]' AS BLOB)))
 		ON CONFLICT (id) DO UPDATE SET name = ?2, beats = beats + 1, beat_at = ?3, crews = coalesce(?4, crews)
 		WHERE lost_at IS NULL`,
 		blob(b.Process), b.Name, micros(b.Now), crews)
 	if err == nil && n == 0 {
-		err = acquirer.ErrProcessLost
+		err = queue.ErrProcessLost
 	}
 	return err
 }
 
-func (t *tx) pulse(caller uuid.UUID) (pulse acquirer.Pulse, err error) {
+func (t *tx) pulse(caller uuid.UUID) (pulse queue.Pulse, err error) {
 	if pulse.Processes, err = t.processes(); err != nil {
 		return pulse, err
 	}
 	err = t.query(`SELECT id, fence FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = ? AND cancel_at IS NOT NULL`,
 		func(r rows) error {
-			var l acquirer.Lease
+			var l queue.Lease
 			err := r.Scan(&l.Job, &l.Fence)
 			pulse.Canceled = append(pulse.Canceled, l)
 			return err
@@ -60,11 +60,11 @@ func (t *tx) pulse(caller uuid.UUID) (pulse acquirer.Pulse, err error) {
 	if err != nil {
 		return pulse, err
 	}
-	pulse.Running = map[acquirer.Kind]int{}
+	pulse.Running = map[queue.Kind]int{}
 	err = t.query(`
 		SELECT j.organization_id, l.type, count(*) FROM {jobs} j INDEXED BY {jobs_running} CROSS JOIN {lanes} l ON l.id = j.lane
 		WHERE j.state = 2 GROUP BY j.organization_id, j.lane`, func(r rows) error {
-		var k acquirer.Kind
+		var k queue.Kind
 		var n int
 		err := r.Scan(&k.Organization, &k.Type, &n)
 		pulse.Running[k] += n
@@ -74,12 +74,12 @@ func (t *tx) pulse(caller uuid.UUID) (pulse acquirer.Pulse, err error) {
 }
 
 // processes are those that live, and the lost ones that still hold jobs.
-func (t *tx) processes() (found []acquirer.Process, err error) {
+func (t *tx) processes() (found []queue.Process, err error) {
 	err = t.query(`
 		SELECT id, name, beats, beat_at, lost_at IS NOT NULL AS lost, crews,
 			(SELECT count(*) FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = p.id) AS holding
 		FROM {processes} p WHERE NOT lost OR holding > 0`, func(r rows) error {
-		var p acquirer.Process
+		var p queue.Process
 		var crews []byte
 		if err := r.Scan(&p.ID, &p.Name, &p.Beats, into(&p.BeatAt), &p.Lost, &crews, &p.Holding); err != nil {
 			return err
@@ -93,8 +93,8 @@ func (t *tx) processes() (found []acquirer.Process, err error) {
 	return found, err
 }
 
-// Bury implements [acquirer.Registry].
-func (s *Store) Bury(ctx context.Context, b acquirer.Burial) (held []acquirer.Job, err error) {
+// Bury implements [queue.Registry].
+func (s *Store) Bury(ctx context.Context, b queue.Burial) (held []queue.Job, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		held, err = t.bury(&b)
 		return err
@@ -105,7 +105,7 @@ func (s *Store) Bury(ctx context.Context, b acquirer.Burial) (held []acquirer.Jo
 	return held, nil
 }
 
-func (t *tx) bury(b *acquirer.Burial) ([]acquirer.Job, error) {
+func (t *tx) bury(b *queue.Burial) ([]queue.Job, error) {
 	n, err := t.exec(`UPDATE {processes} SET lost_at = coalesce(lost_at, ?) WHERE id = ? AND (lost_at IS NOT NULL OR beats = ?)`,
 		micros(b.Now), blob(b.Process), b.Beats)
 	if err != nil || n == 0 {
@@ -115,7 +115,7 @@ func (t *tx) bury(b *acquirer.Burial) ([]acquirer.Job, error) {
 		blob(b.Process), b.Limit)
 }
 
-// Purge implements [acquirer.Registry].
+// Purge implements [queue.Registry].
 func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		n, err = t.purge(before, limit)
@@ -149,6 +149,6 @@ func (t *tx) forgetTurns() error {
 	_, err := t.exec(`
 		DELETE FROM {turns} WHERE last + ? <= (
 			SELECT claimed FROM {floors} f WHERE f.organization_id = {turns}.organization_id AND f.priority = {turns}.priority)`,
-		acquirer.FairOrder(0, 0, 1))
+		queue.FairOrder(0, 0, 1))
 	return err
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // The heads are the first ready jobs of all lanes that have one, found by going from lane to lane through the ready index:
@@ -45,8 +45,8 @@ FROM heads CROSS JOIN {jobs} h ON h.rowid = heads.job`
 		WHERE state = 1 AND organization_id IN (SELECT unhex(value) FROM json_each(?)) ORDER BY ready_at LIMIT 1`
 )
 
-// Ready implements [acquirer.Queue].
-func (s *Store) Ready(ctx context.Context, now time.Time, q acquirer.ReadyQuery) (listing acquirer.Listing, err error) {
+// Ready implements [queue.Queue].
+func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (listing queue.Listing, err error) {
 	if err = s.wakeDelayed(ctx, now); err == nil {
 		err = s.view(ctx, func(t *tx) error {
 			listing, err = t.listing(q)
@@ -54,7 +54,7 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q acquirer.ReadyQuery)
 		})
 	}
 	if err != nil {
-		return acquirer.Listing{}, unavailable(err, "list ready lanes")
+		return queue.Listing{}, unavailable(err, "list ready lanes")
 	}
 	return listing, nil
 }
@@ -75,7 +75,7 @@ func (s *Store) wakeDelayed(ctx context.Context, now time.Time) error {
 	})
 }
 
-func (t *tx) listing(q acquirer.ReadyQuery) (listing acquirer.Listing, err error) {
+func (t *tx) listing(q queue.ReadyQuery) (listing queue.Listing, err error) {
 	next, args := nextOfAll, []any(nil)
 	if len(q.Organizations) > 0 {
 		next, args = nextOfSome, []any{hexList(q.Organizations)}
@@ -87,15 +87,15 @@ func (t *tx) listing(q acquirer.ReadyQuery) (listing acquirer.Listing, err error
 	return listing, err
 }
 
-func (t *tx) standings(q acquirer.ReadyQuery) ([]acquirer.Standing, error) {
+func (t *tx) standings(q queue.ReadyQuery) ([]queue.Standing, error) {
 	statement, args := headsOfAll+standings, []any{max(q.CountTo, 1)}
 	if len(q.Organizations) > 0 {
 		statement, args = headsOfSome+standings, append(args, hexList(q.Organizations))
 	}
-	var found []acquirer.Standing
+	var found []queue.Standing
 	var lanes []int64
 	err := t.query(statement, func(r rows) error {
-		var st acquirer.Standing
+		var st queue.Standing
 		var lane int64
 		err := r.Scan(&lane, &st.From, into(&st.Oldest), &st.Count)
 		found, lanes = append(found, st), append(lanes, lane)

@@ -3,7 +3,7 @@ package sqlite
 import (
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // tally counts the running jobs of an organization in the ways that limits ask for. The zero value counts nothing, for
@@ -20,7 +20,7 @@ func (t *tx) tally(organization uuid.UUID, running *tally) error {
 	return t.query(`
 		SELECT l.type, l.priority, j.tenant_id, count(*) FROM {jobs} j INDEXED BY {jobs_running} CROSS JOIN {lanes} l ON l.id = j.lane
 		WHERE j.state = 2 AND j.organization_id = ? GROUP BY j.lane, j.tenant_id`, func(r rows) error {
-		var lane acquirer.Lane
+		var lane queue.Lane
 		var tenant uuid.UUID
 		var n int
 		err := r.Scan(&lane.Type, &lane.Priority, &tenant, &n)
@@ -29,7 +29,7 @@ func (t *tx) tally(organization uuid.UUID, running *tally) error {
 	}, blob(organization))
 }
 
-func (y *tally) add(lane acquirer.Lane, tenant uuid.UUID, n int) {
+func (y *tally) add(lane queue.Lane, tenant uuid.UUID, n int) {
 	if y.tenants == nil {
 		return
 	}
@@ -38,13 +38,13 @@ func (y *tally) add(lane acquirer.Lane, tenant uuid.UUID, n int) {
 	y.priorities[lane.Priority] += n
 }
 
-func (y *tally) tenantFull(l acquirer.Limits, tenant uuid.UUID) bool {
+func (y *tally) tenantFull(l queue.Limits, tenant uuid.UUID) bool {
 	limit := l.Tenant(tenant)
 	return limit > 0 && y.tenants[tenant] >= limit
 }
 
 // laneFull reports whether a limit stops every job of a lane: that of its type, or of its class.
-func (y *tally) laneFull(l acquirer.Limits, lane acquirer.Lane) bool {
+func (y *tally) laneFull(l queue.Limits, lane queue.Lane) bool {
 	if limit := l.Types[lane.Type]; limit > 0 && y.types[lane.Type] >= limit {
 		return true
 	}

@@ -9,7 +9,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -23,7 +23,7 @@ type tx struct {
 	local  map[string]*sql.Stmt
 	missed []string
 	// lanes that the transaction has made. Others may know of them when it is committed.
-	lanes map[acquirer.Lane]int64
+	lanes map[queue.Lane]int64
 }
 
 // write runs a function in a transaction that holds the write lock from its beginning. All of it is committed, or, if the

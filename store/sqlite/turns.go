@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 type floorKey struct {
@@ -19,7 +19,7 @@ type turnKey struct {
 	tenant uuid.UUID
 }
 
-func keyOf(j *acquirer.Job) turnKey {
+func keyOf(j *queue.Job) turnKey {
 	return turnKey{floorKey{j.Organization, j.Priority}, j.Tenant}
 }
 
@@ -33,7 +33,7 @@ type turns struct {
 	moved map[turnKey]bool
 }
 
-func (t *tx) turns(jobs []acquirer.Job) (*turns, error) {
+func (t *tx) turns(jobs []queue.Job) (*turns, error) {
 	s := &turns{t: t, floors: map[floorKey]int64{}, last: make(map[turnKey]int64, len(jobs)), moved: map[turnKey]bool{}}
 	for i := range jobs {
 		key := keyOf(&jobs[i])
@@ -81,13 +81,13 @@ func (s *turns) read() error {
 }
 
 // order is the number that a new job would get.
-func (s *turns) order(j *acquirer.Job) int64 {
+func (s *turns) order(j *queue.Job) int64 {
 	key := keyOf(j)
-	return acquirer.FairOrder(s.last[key], s.floors[key.floorKey], j.Weight)
+	return queue.FairOrder(s.last[key], s.floors[key.floorKey], j.Weight)
 }
 
 // took notes that a job got its number.
-func (s *turns) took(j *acquirer.Job) {
+func (s *turns) took(j *queue.Job) {
 	key := keyOf(j)
 	s.last[key], s.moved[key] = j.Order, true
 }

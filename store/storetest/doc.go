@@ -13,7 +13,7 @@ package storetest
 import (
 	"testing"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store"
 )
 
@@ -41,7 +41,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store, o Options) {
 		Lifecycle(t, func(t *testing.T) LifecycleStore { return open(t) }, o)
 	})
 	t.Run("jobs", func(t *testing.T) {
-		Jobs(t, func(t *testing.T) acquirer.Store { return open(t) })
+		Jobs(t, func(t *testing.T) queue.Store { return open(t) })
 	})
 	t.Run("union", func(t *testing.T) { union(t, open) })
 }

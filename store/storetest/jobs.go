@@ -3,15 +3,15 @@ package storetest
 import (
 	"testing"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// Jobs checks a store of jobs against the contract of [acquirer.Store]. It calls open for each test; every call
+// Jobs checks a store of jobs against the contract of [queue.Store]. It calls open for each test; every call
 // must return an empty store of its own. A failure begins with the rule that was broken, in the words of the
 // contract.
 //
 // The suite runs claims, ends and beats from many goroutines at once and is meant to be run with -race too.
-func Jobs(t *testing.T, open func(t *testing.T) acquirer.Store) {
+func Jobs(t *testing.T, open func(t *testing.T) queue.Store) {
 	groups := []struct {
 		name  string
 		tests []jobTest

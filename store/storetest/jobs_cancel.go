@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 var jobCancelTests = []jobTest{
@@ -22,7 +22,7 @@ func cancelPending(k *jobKit) {
 	job := k.enqueue(k.posting())[0]
 	k.pass(time.Second)
 	changed := k.cancel("not wanted", job)
-	k.must(len(changed) == 1 && changed[0].State == acquirer.Canceled, "a pending job turns canceled at once", "%+v", changed)
+	k.must(len(changed) == 1 && changed[0].State == queue.Canceled, "a pending job turns canceled at once", "%+v", changed)
 	j := changed[0]
 	k.must(j.EndedAt.Equal(k.now) && j.CancelAt.Equal(k.now) && j.Error == "not wanted", "a canceled job says when and why", "%+v", j)
 	k.must(reflect.DeepEqual(k.get(job.ID), j), "Cancel returns the job as it is now", "%+v", j)
@@ -42,34 +42,34 @@ func cancelRunning(k *jobKit) {
 	k.pass(time.Second)
 	asked := k.now
 	changed := k.cancel("stop", job)
-	k.must(len(changed) == 1 && changed[0].State == acquirer.Running && changed[0].CancelAt.Equal(asked), "a running job only gets its CancelAt set", "%+v", changed)
+	k.must(len(changed) == 1 && changed[0].State == queue.Running && changed[0].CancelAt.Equal(asked), "a running job only gets its CancelAt set", "%+v", changed)
 	k.pass(time.Second)
 	k.must(len(k.cancel("stop", job)) == 0 && k.get(job.ID).CancelAt.Equal(asked), "a second cancellation of a running job changes nothing", "%s", k.get(job.ID).CancelAt)
-	answer := k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded})
-	k.must(answer.Job.State == acquirer.Succeeded, "a running job that ends before it hears of its cancellation has ended as it ended", "%s", answer.Job.State)
+	answer := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
+	k.must(answer.Job.State == queue.Succeeded, "a running job that ends before it hears of its cancellation has ended as it ended", "%s", answer.Job.State)
 }
 
 func cancelFinal(k *jobKit) {
 	job := k.running()
-	ended := k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded}).Job
+	ended := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}).Job
 	k.must(len(k.cancel("late", job)) == 0 && reflect.DeepEqual(k.get(job.ID), ended), "final jobs stay as they are", "%+v", k.get(job.ID))
 }
 
 func cancelExpire(k *jobKit) {
 	running := k.running()
 	pending := k.enqueue(k.posting())[0]
-	changed, err := k.store.Cancel(k.ctx, acquirer.Cancellation{
+	changed, err := k.store.Cancel(k.ctx, queue.Cancellation{
 		Now: k.now, IDs: []uuid.UUID{running.ID, pending.ID}, Reason: "nobody can run it", Expire: true,
 	})
 	k.noError(err, "Cancel")
-	k.must(sameJobs(changed, []acquirer.Job{pending}), "expiry changes pending jobs only", "%d changed", len(changed))
-	k.must(changed[0].State == acquirer.Failed && changed[0].Error == "nobody can run it" && changed[0].EndedAt.Equal(k.now), "an expired job fails", "%+v", changed[0])
+	k.must(sameJobs(changed, []queue.Job{pending}), "expiry changes pending jobs only", "%d changed", len(changed))
+	k.must(changed[0].State == queue.Failed && changed[0].Error == "nobody can run it" && changed[0].EndedAt.Equal(k.now), "an expired job fails", "%+v", changed[0])
 	k.must(k.get(running.ID).CancelAt.IsZero(), "expiry leaves running jobs alone", "CancelAt is set")
 }
 
 func cancelUnknown(k *jobKit) {
-	changed, err := k.store.Cancel(k.ctx, acquirer.Cancellation{Now: k.now, IDs: []uuid.UUID{uuid.New()}})
+	changed, err := k.store.Cancel(k.ctx, queue.Cancellation{Now: k.now, IDs: []uuid.UUID{uuid.New()}})
 	k.must(err == nil && len(changed) == 0, "unknown ids are absent from the answer", "%+v, error %v", changed, err)
-	changed, err = k.store.Cancel(k.ctx, acquirer.Cancellation{Now: k.now})
+	changed, err = k.store.Cancel(k.ctx, queue.Cancellation{Now: k.now})
 	k.must(err == nil && len(changed) == 0, "empty input is no error", "%+v, error %v", changed, err)
 }

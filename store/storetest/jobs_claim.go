@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 var jobClaimTests = []jobTest{
@@ -37,7 +37,7 @@ func claimWrites(k *jobKit) {
 	k.noError(err, "Claim")
 	k.must(len(claimed.Jobs) == 1 && !claimed.Limited, "Claim takes a ready job", "%+v", claimed)
 	j := claimed.Jobs[0]
-	k.must(j.State == acquirer.Running && j.StartedAt.Equal(k.now), "a claimed job runs since the claim's time", "state %s since %s", j.State, j.StartedAt)
+	k.must(j.State == queue.Running && j.StartedAt.Equal(k.now), "a claimed job runs since the claim's time", "state %s since %s", j.State, j.StartedAt)
 	k.must(j.Process == k.process && j.Token == ask.Token && j.Worker == ask.Workers[0], "a claimed job names process, token and worker", "%s %s %s", j.Process, j.Token, j.Worker)
 	k.must(j.Attempt == 1 && j.Fence == posted.Fence+1, "a claim adds one attempt and raises the fence by one", "attempt %d, fence %d", j.Attempt, j.Fence)
 	stored := k.get(j.ID)
@@ -45,7 +45,7 @@ func claimWrites(k *jobKit) {
 }
 
 func claimLineOrder(k *jobKit) {
-	var posted []acquirer.Job
+	var posted []queue.Job
 	tenants := []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}
 	for i := range 30 {
 		posted = append(posted, k.enqueue(k.posting(
@@ -63,7 +63,7 @@ func claimLineOrder(k *jobKit) {
 	k.must(sameJobs(k.claim(20, posted...), posted[20:]), "the next claim goes on where the last one ended", "other jobs or another order")
 }
 
-func lineOrder(a, b acquirer.Job) int {
+func lineOrder(a, b queue.Job) int {
 	switch {
 	case a.Before(b):
 		return -1
@@ -74,7 +74,7 @@ func lineOrder(a, b acquirer.Job) int {
 }
 
 // orders shows what decides about a line.
-func orders(jobs []acquirer.Job) (list [][2]int64) {
+func orders(jobs []queue.Job) (list [][2]int64) {
 	for _, j := range jobs {
 		list = append(list, [2]int64{int64(j.Priority), j.Order})
 	}
@@ -86,9 +86,9 @@ func claimOnlyProbed(k *jobKit) {
 	k.enqueue(k.posting(ofType("scan")))
 	k.enqueue(k.posting(withTags(map[string]string{"a": "b"})))
 	k.enqueue(k.posting(withPriority(1)))
-	k.enqueue(k.posting(func(p *acquirer.Posting) { p.Organization = uuid.New() }))
+	k.enqueue(k.posting(func(p *queue.Posting) { p.Organization = uuid.New() }))
 	jobs := k.claim(10, wanted)
-	k.must(sameJobs(jobs, []acquirer.Job{wanted}), "Claim takes jobs of the probed lanes only: organization, type, tags and priority all count", "%d jobs", len(jobs))
+	k.must(sameJobs(jobs, []queue.Job{wanted}), "Claim takes jobs of the probed lanes only: organization, type, tags and priority all count", "%d jobs", len(jobs))
 }
 
 func claimBoost(k *jobKit) {
@@ -98,15 +98,15 @@ func claimBoost(k *jobKit) {
 	ask.Probes[0].Boost = 4
 	claimed, err := k.store.Claim(k.ctx, ask)
 	k.noError(err, "Claim")
-	k.must(sameJobs(claimed.Jobs, []acquirer.Job{low}), "a probe's boost counts with its lane's priority", "the boosted job did not go first")
+	k.must(sameJobs(claimed.Jobs, []queue.Job{low}), "a probe's boost counts with its lane's priority", "the boosted job did not go first")
 
 	even := k.enqueue(k.posting(withPriority(1)))[0]
 	ask = k.ask(2, even, high)
 	ask.Probes[0].Boost = 2
 	claimed, err = k.store.Claim(k.ctx, ask)
 	k.noError(err, "Claim")
-	want := []acquirer.Job{even, high}
-	slices.SortFunc(want, func(a, b acquirer.Job) int {
+	want := []queue.Job{even, high}
+	slices.SortFunc(want, func(a, b queue.Job) int {
 		a.Priority, b.Priority = 0, 0
 		return lineOrder(a, b)
 	})
@@ -120,7 +120,7 @@ func claimBoostBeyond(k *jobKit) {
 	ask.Probes[0].Boost, ask.Probes[1].Boost = math.MaxInt16, math.MaxInt16
 	claimed, err := k.store.Claim(k.ctx, ask)
 	k.noError(err, "Claim")
-	k.must(sameJobs(claimed.Jobs, []acquirer.Job{top, low}), "priority and boost add up without overflow", "another order, or %d jobs", len(claimed.Jobs))
+	k.must(sameJobs(claimed.Jobs, []queue.Job{top, low}), "priority and boost add up without overflow", "another order, or %d jobs", len(claimed.Jobs))
 }
 
 func claimBoostNotStored(k *jobKit) {
@@ -152,11 +152,11 @@ func claimFewer(k *jobKit) {
 
 func claimNobody(k *jobKit) {
 	job := k.enqueue(k.posting())[0]
-	for name, ask := range map[string]acquirer.Claim{"workers": k.ask(0, job), "probes": k.ask(1)} {
+	for name, ask := range map[string]queue.Claim{"workers": k.ask(0, job), "probes": k.ask(1)} {
 		claimed, err := k.store.Claim(k.ctx, ask)
 		k.must(err == nil && len(claimed.Jobs) == 0, "a claim without "+name+" takes nothing", "%+v, error %v", claimed, err)
 	}
-	k.must(k.get(job.ID).State == acquirer.Pending, "a claim without workers has no effect", "state %s", k.get(job.ID).State)
+	k.must(k.get(job.ID).State == queue.Pending, "a claim without workers has no effect", "state %s", k.get(job.ID).State)
 }
 
 func claimNeverCanceled(k *jobKit) {
@@ -170,7 +170,7 @@ func claimUnknownProcess(k *jobKit) {
 	ask := k.ask(1, k.enqueue(k.posting())...)
 	ask.Process = uuid.New()
 	_, err := k.store.Claim(k.ctx, ask)
-	k.must(errors.Is(err, acquirer.ErrProcessLost), "a process that never beat gets ErrProcessLost", "error %v", err)
+	k.must(errors.Is(err, queue.ErrProcessLost), "a process that never beat gets ErrProcessLost", "error %v", err)
 }
 
 func claimLostProcess(k *jobKit) {
@@ -181,15 +181,15 @@ func claimLostProcess(k *jobKit) {
 	ask := k.ask(1, job)
 	ask.Process = lost
 	_, err := k.store.Claim(k.ctx, ask)
-	k.must(errors.Is(err, acquirer.ErrProcessLost), "a process declared lost gets ErrProcessLost", "error %v", err)
-	k.must(k.get(job.ID).State == acquirer.Pending, "a refused claim has no effect", "state %s", k.get(job.ID).State)
+	k.must(errors.Is(err, queue.ErrProcessLost), "a process declared lost gets ErrProcessLost", "error %v", err)
+	k.must(k.get(job.ID).State == queue.Pending, "a refused claim has no effect", "state %s", k.get(job.ID).State)
 }
 
 func claimFence(k *jobKit) {
 	job := k.running()
 	fence, attempt := job.Fence, job.Attempt
 	for range 3 {
-		k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeRequeued})
+		k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued})
 		job = k.claim(1, job)[0]
 		k.must(job.Fence == fence+1, "every claim raises the fence by one, and it never falls", "from %d to %d", fence, job.Fence)
 		k.must(job.Attempt == attempt+1, "every claim adds one attempt", "from %d to %d", attempt, job.Attempt)
@@ -203,15 +203,15 @@ func claimToken(k *jobKit) {
 	claimed, err := k.store.Claim(k.ctx, ask)
 	k.noError(err, "Claim")
 	k.claim(2, jobs...)
-	found := k.jobs(acquirer.Filter{Process: k.process, Token: ask.Token})
+	found := k.jobs(queue.Filter{Process: k.process, Token: ask.Token})
 	k.must(len(found) == 3, "a claim whose answer was lost is found by its token", "%d jobs, want 3", len(found))
 	for _, j := range found {
-		k.must(slices.ContainsFunc(claimed.Jobs, func(c acquirer.Job) bool { return c.ID == j.ID && c.Lease() == j.Lease() }), "the token finds the jobs of that claim only", "job %s is of another", j.ID)
+		k.must(slices.ContainsFunc(claimed.Jobs, func(c queue.Job) bool { return c.ID == j.ID && c.Lease() == j.Lease() }), "the token finds the jobs of that claim only", "job %s is of another", j.ID)
 	}
 }
 
 func claimManyLanes(k *jobKit) {
-	var posted []acquirer.Job
+	var posted []queue.Job
 	for i := range 40 {
 		tags := map[string]string{"set": string(rune('a' + i%26)), "size": string(rune('a' + i/26))}
 		posted = append(posted, k.enqueue(k.postings(2, withTags(tags))...)...)

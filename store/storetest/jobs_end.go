@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 var jobEndTests = []jobTest{
@@ -24,10 +24,10 @@ var jobEndTests = []jobTest{
 }
 
 func endFinal(k *jobKit) {
-	for _, outcome := range []acquirer.Outcome{acquirer.OutcomeSucceeded, acquirer.OutcomeFailed, acquirer.OutcomeCanceled} {
+	for _, outcome := range []queue.Outcome{queue.OutcomeSucceeded, queue.OutcomeFailed, queue.OutcomeCanceled} {
 		job := k.running()
 		k.pass(time.Second)
-		answer := k.end(acquirer.End{Lease: job.Lease(), Outcome: outcome, Error: "because", Result: []byte{0, 7}})
+		answer := k.end(queue.End{Lease: job.Lease(), Outcome: outcome, Error: "because", Result: []byte{0, 7}})
 		j := answer.Job
 		k.must(answer.Err == nil && !answer.Again, "an end with the live lease is accepted", "%+v", answer)
 		k.must(j.State == outcome.State() && j.EndedAt.Equal(k.now), "a final outcome ends the job now", "%s at %s", j.State, j.EndedAt)
@@ -40,18 +40,18 @@ func endFinal(k *jobKit) {
 func endRequeued(k *jobKit) {
 	job := k.running()
 	k.pass(time.Second)
-	j := k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeRequeued, Error: "worker lost"}).Job
-	k.must(j.State == acquirer.Pending && j.StartedAt.IsZero() && j.EndedAt.IsZero(), "a requeued job is pending again", "%+v", j)
+	j := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued, Error: "worker lost"}).Job
+	k.must(j.State == queue.Pending && j.StartedAt.IsZero() && j.EndedAt.IsZero(), "a requeued job is pending again", "%+v", j)
 	k.must(j.Attempt == job.Attempt && j.Fence == job.Fence, "requeueing changes neither attempt nor fence", "%+v", j)
 	k.must(j.Error == "worker lost", "a requeued job says what went wrong with the last attempt", "%q", j.Error)
-	k.must(len(k.jobs(acquirer.Filter{Process: k.process})) == 0, "a requeued job is held by nobody", "it is")
+	k.must(len(k.jobs(queue.Filter{Process: k.process})) == 0, "a requeued job is held by nobody", "it is")
 	k.must(len(k.claim(1, job)) == 1, "a requeued job can be claimed at once", "it was not")
 }
 
 func endReleased(k *jobKit) {
 	job := k.running()
-	j := k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeReleased}).Job
-	k.must(j.State == acquirer.Pending && j.Attempt == job.Attempt-1, "releasing takes back the attempt", "%+v", j)
+	j := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeReleased}).Job
+	k.must(j.State == queue.Pending && j.Attempt == job.Attempt-1, "releasing takes back the attempt", "%+v", j)
 	k.must(j.Fence == job.Fence, "releasing does not lower the fence", "%d, was %d", j.Fence, job.Fence)
 	again := k.claim(1, job)[0]
 	k.must(again.Attempt == job.Attempt && again.Fence == job.Fence+1, "a released job is claimed as if for the first time, under a new fence", "%+v", again)
@@ -60,7 +60,7 @@ func endReleased(k *jobKit) {
 func endLater(k *jobKit) {
 	job := k.running()
 	at := k.now.Add(time.Minute)
-	j := k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeRequeued, ReadyAt: at}).Job
+	j := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued, ReadyAt: at}).Job
 	k.must(j.ReadyAt.Equal(at), "a requeued job waits until ReadyAt", "%s, want %s", j.ReadyAt, at)
 	k.must(k.ready().Next.Equal(at) && len(k.claim(1, job)) == 0, "a requeued job cannot be claimed before ReadyAt", "it can")
 	k.pass(time.Minute)
@@ -69,23 +69,23 @@ func endLater(k *jobKit) {
 }
 
 func endCanceledInstead(k *jobKit) {
-	for _, outcome := range []acquirer.Outcome{acquirer.OutcomeRequeued, acquirer.OutcomeReleased} {
+	for _, outcome := range []queue.Outcome{queue.OutcomeRequeued, queue.OutcomeReleased} {
 		job := k.running()
 		k.cancel("stop", job)
-		end := acquirer.End{Lease: job.Lease(), Outcome: outcome}
+		end := queue.End{Lease: job.Lease(), Outcome: outcome}
 		answer := k.end(end)
-		k.must(answer.Job.State == acquirer.Canceled && !answer.Job.EndedAt.IsZero(), "a job whose cancellation was asked for turns canceled instead of pending", "%s after %s", answer.Job.State, outcome)
+		k.must(answer.Job.State == queue.Canceled && !answer.Job.EndedAt.IsZero(), "a job whose cancellation was asked for turns canceled instead of pending", "%s after %s", answer.Job.State, outcome)
 		answer = k.end(end)
 		k.must(answer.Err == nil && answer.Again, "such an end is accepted again", "%+v", answer)
 	}
 }
 
 func endRepeated(k *jobKit) {
-	for _, outcome := range []acquirer.Outcome{
-		acquirer.OutcomeSucceeded, acquirer.OutcomeFailed, acquirer.OutcomeCanceled, acquirer.OutcomeRequeued, acquirer.OutcomeReleased,
+	for _, outcome := range []queue.Outcome{
+		queue.OutcomeSucceeded, queue.OutcomeFailed, queue.OutcomeCanceled, queue.OutcomeRequeued, queue.OutcomeReleased,
 	} {
 		job := k.running()
-		end := acquirer.End{Lease: job.Lease(), Outcome: outcome, Error: "e", Result: []byte("r")}
+		end := queue.End{Lease: job.Lease(), Outcome: outcome, Error: "e", Result: []byte("r")}
 		first := k.end(end)
 		k.pass(time.Second)
 		second := k.end(end)
@@ -97,7 +97,7 @@ func endRepeated(k *jobKit) {
 
 func endRepeatedTooLate(k *jobKit) {
 	job := k.running()
-	end := acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeRequeued}
+	end := queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued}
 	k.end(end)
 	current := k.claim(1, job)[0]
 	k.must(lostLease(k.end(end).Err), "an end repeated after the next claim is refused", "it was accepted")
@@ -106,26 +106,26 @@ func endRepeatedTooLate(k *jobKit) {
 
 func endDifferently(k *jobKit) {
 	job := k.running()
-	k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded})
-	for _, outcome := range []acquirer.Outcome{acquirer.OutcomeFailed, acquirer.OutcomeCanceled, acquirer.OutcomeRequeued, acquirer.OutcomeReleased} {
-		k.must(lostLease(k.end(acquirer.End{Lease: job.Lease(), Outcome: outcome}).Err), "an ended job does not end another way", "%s was accepted", outcome)
+	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
+	for _, outcome := range []queue.Outcome{queue.OutcomeFailed, queue.OutcomeCanceled, queue.OutcomeRequeued, queue.OutcomeReleased} {
+		k.must(lostLease(k.end(queue.End{Lease: job.Lease(), Outcome: outcome}).Err), "an ended job does not end another way", "%s was accepted", outcome)
 	}
-	k.must(k.get(job.ID).State == acquirer.Succeeded, "a refused end has no effect", "state %s", k.get(job.ID).State)
+	k.must(k.get(job.ID).State == queue.Succeeded, "a refused end has no effect", "state %s", k.get(job.ID).State)
 }
 
 func endStale(k *jobKit) {
 	job := k.running()
 	pending := k.enqueue(k.posting(ofType("scan")))[0]
-	for name, lease := range map[string]acquirer.Lease{
+	for name, lease := range map[string]queue.Lease{
 		"a lower fence":  {Job: job.ID, Fence: job.Fence - 1},
 		"a higher fence": {Job: job.ID, Fence: job.Fence + 1},
 		"an unknown job": {Job: uuid.New(), Fence: job.Fence},
 	} {
-		answer := k.end(acquirer.End{Lease: lease, Outcome: acquirer.OutcomeFailed})
+		answer := k.end(queue.End{Lease: lease, Outcome: queue.OutcomeFailed})
 		k.must(lostLease(answer.Err) && answer.Job.ID == uuid.Nil, "an end with "+name+" is refused", "%+v", answer)
 	}
 	k.must(reflect.DeepEqual(k.get(job.ID), job), "a refused end has no effect", "it had")
-	answer := k.end(acquirer.End{Lease: pending.Lease(), Outcome: acquirer.OutcomeSucceeded})
+	answer := k.end(queue.End{Lease: pending.Lease(), Outcome: queue.OutcomeSucceeded})
 	k.must(lostLease(answer.Err), "a job that was never claimed cannot be completed", "%+v", answer)
 }
 
@@ -133,9 +133,9 @@ func endOfProcess(k *jobKit) {
 	job := k.running()
 	other := uuid.New()
 	k.beat(other)
-	end := acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeRequeued, Process: other}
+	end := queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued, Process: other}
 	k.must(lostLease(k.end(end).Err), "an end that names a process counts only while that process holds the lease", "it was accepted")
-	k.renew(acquirer.Renewal{Lease: job.Lease(), Process: other})
+	k.renew(queue.Renewal{Lease: job.Lease(), Process: other})
 	end.Process = k.process
 	k.must(lostLease(k.end(end).Err), "after the lease has passed, the former process's end is refused", "it was accepted")
 	end.Process = other
@@ -146,13 +146,13 @@ func endOfProcess(k *jobKit) {
 
 func endOrder(k *jobKit) {
 	a, b, c := k.running(), k.running(), k.running()
-	answers, err := k.store.End(k.ctx, k.now, []acquirer.End{
-		{Lease: c.Lease(), Outcome: acquirer.OutcomeFailed},
-		{Lease: acquirer.Lease{Job: b.ID, Fence: b.Fence + 1}, Outcome: acquirer.OutcomeFailed},
-		{Lease: a.Lease(), Outcome: acquirer.OutcomeSucceeded},
+	answers, err := k.store.End(k.ctx, k.now, []queue.End{
+		{Lease: c.Lease(), Outcome: queue.OutcomeFailed},
+		{Lease: queue.Lease{Job: b.ID, Fence: b.Fence + 1}, Outcome: queue.OutcomeFailed},
+		{Lease: a.Lease(), Outcome: queue.OutcomeSucceeded},
 	})
 	k.noError(err, "End")
 	k.must(len(answers) == 3 && answers[0].Job.ID == c.ID && lostLease(answers[1].Err) && answers[2].Job.ID == a.ID, "End answers in the order of the ends, each for itself", "%+v", answers)
-	k.must(answers[0].Job.State == acquirer.Failed && answers[2].Job.State == acquirer.Succeeded, "ends of one call have their own outcomes", "%s, %s", answers[0].Job.State, answers[2].Job.State)
-	k.must(k.get(b.ID).State == acquirer.Running, "a refused end beside accepted ones has no effect", "state %s", k.get(b.ID).State)
+	k.must(answers[0].Job.State == queue.Failed && answers[2].Job.State == queue.Succeeded, "ends of one call have their own outcomes", "%s, %s", answers[0].Job.State, answers[2].Job.State)
+	k.must(k.get(b.ID).State == queue.Running, "a refused end beside accepted ones has no effect", "state %s", k.get(b.ID).State)
 }

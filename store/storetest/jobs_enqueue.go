@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -26,7 +26,7 @@ var jobEnqueueTests = []jobTest{
 }
 
 func enqueueStoredAsMade(k *jobKit) {
-	p := acquirer.Posting{
+	p := queue.Posting{
 		ID: uuid.New(), Organization: k.org, Tenant: uuid.New(), Type: "build",
 		Tags:     map[string]string{"zone": "ü", "scope": "user", "owner": "me"},
 		Priority: -3, Weight: 7, Payload: []byte{0, 1, 255}, Trace: "00-abc-def-01",
@@ -61,7 +61,7 @@ func enqueueRepeated(k *jobKit) {
 func enqueueRepeatedWithNew(k *jobKit) {
 	old := k.posting()
 	k.enqueue(old)
-	list := []acquirer.Posting{k.posting(), old, k.posting()}
+	list := []queue.Posting{k.posting(), old, k.posting()}
 	jobs := k.enqueue(list...)
 	for i, j := range jobs {
 		k.must(j.ID == list[i].ID, "Enqueue returns the jobs in the order of the postings, stored ones included", "place %d holds %s, want %s", i, j.ID, list[i].ID)
@@ -73,19 +73,19 @@ func enqueueRepeatedAfterEnd(k *jobKit) {
 	p := k.posting()
 	k.enqueue(p)
 	job := k.claim(1, k.get(p.ID))[0]
-	k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded})
+	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
 	again := k.enqueue(p)[0]
-	k.must(again.State == acquirer.Succeeded, "a posting repeated after the job ended brings nothing back", "state %s", again.State)
+	k.must(again.State == queue.Succeeded, "a posting repeated after the job ended brings nothing back", "state %s", again.State)
 	k.must(len(k.ready().Lanes) == 0, "an ended job does not stand in a lane", "%d lanes", len(k.ready().Lanes))
 }
 
 func enqueueInvalid(k *jobKit) {
 	good, bad := k.posting(), k.posting(ofType(""))
-	_, err := k.store.Enqueue(k.ctx, k.now, []acquirer.Posting{good, bad})
+	_, err := k.store.Enqueue(k.ctx, k.now, []queue.Posting{good, bad})
 	k.must(errors.Is(err, invalid.Err), "an invalid posting is refused with ErrInvalid", "error %v", err)
 	var field *invalid.Error
 	k.must(errors.As(err, &field) && strings.Contains(field.Field, "type"), "the refusal names the field", "error %v", err)
-	k.must(len(k.jobs(acquirer.Filter{IDs: []uuid.UUID{good.ID}})) == 0, "if one posting is invalid, none is stored", "the valid one was stored")
+	k.must(len(k.jobs(queue.Filter{IDs: []uuid.UUID{good.ID}})) == 0, "if one posting is invalid, none is stored", "the valid one was stored")
 }
 
 func enqueueNothing(k *jobKit) {
@@ -101,7 +101,7 @@ func enqueueOrderNumbers(k *jobKit) {
 	want := chain(0, 0, 1, 1, 1)
 	k.must(reflect.DeepEqual(got, want), "jobs are numbered by FairOrder with the tenant's last number, also within one call", "got %d, want %d", got, want)
 
-	weigh := func(p *acquirer.Posting) { p.Tenant, p.Weight = heavy, 4 }
+	weigh := func(p *queue.Posting) { p.Tenant, p.Weight = heavy, 4 }
 	jobs := k.enqueue(k.posting(weigh), k.posting(weigh))
 	got, want = []int64{jobs[0].Order, jobs[1].Order}, chain(0, 0, 4, 4)
 	k.must(reflect.DeepEqual(got, want), "a tenant's weight shortens its steps", "got %d, want %d", got, want)
@@ -111,7 +111,7 @@ func enqueueOrderNumbers(k *jobKit) {
 func chain(last, floor int64, weights ...int) []int64 {
 	var orders []int64
 	for _, w := range weights {
-		last = acquirer.FairOrder(last, floor, w)
+		last = queue.FairOrder(last, floor, w)
 		orders = append(orders, last)
 	}
 	return orders
@@ -121,11 +121,11 @@ func enqueueOrderScope(k *jobKit) {
 	tenant := uuid.New()
 	base := k.enqueue(k.posting(ofTenant(tenant)))[0]
 	high := k.enqueue(k.posting(ofTenant(tenant), withPriority(1)))[0]
-	other := k.enqueue(k.posting(ofTenant(tenant), func(p *acquirer.Posting) { p.Organization = uuid.New() }))[0]
+	other := k.enqueue(k.posting(ofTenant(tenant), func(p *queue.Posting) { p.Organization = uuid.New() }))[0]
 	otherType := k.enqueue(k.posting(ofTenant(tenant), ofType("scan")))[0]
-	first := acquirer.FairOrder(0, 0, 1)
+	first := queue.FairOrder(0, 0, 1)
 	k.must(base.Order == first && high.Order == first && other.Order == first, "order numbers belong to an organization and priority", "orders %d, %d, %d, want %d", base.Order, high.Order, other.Order, first)
-	k.must(otherType.Order == acquirer.FairOrder(first, 0, 1), "a tenant's last number is over all its types and tags", "order %d", otherType.Order)
+	k.must(otherType.Order == queue.FairOrder(first, 0, 1), "a tenant's last number is over all its types and tags", "order %d", otherType.Order)
 }
 
 func enqueueFloor(k *jobKit) {

@@ -3,7 +3,7 @@ package storetest
 import (
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 var jobFairTests = []jobTest{
@@ -17,7 +17,7 @@ var jobFairTests = []jobTest{
 
 func fairTurns(k *jobKit) {
 	a, b, c := uuid.New(), uuid.New(), uuid.New()
-	var postings []acquirer.Posting
+	var postings []queue.Posting
 	for _, tenant := range []uuid.UUID{a, b, c} {
 		postings = append(postings, k.postings(4, ofTenant(tenant))...)
 	}
@@ -39,7 +39,7 @@ func fairWeight(k *jobKit) {
 	light, heavy := uuid.New(), uuid.New()
 	postings := k.postings(40, ofTenant(light))
 	for range 40 {
-		postings = append(postings, k.posting(func(p *acquirer.Posting) { p.Tenant, p.Weight = heavy, 3 }))
+		postings = append(postings, k.posting(func(p *queue.Posting) { p.Tenant, p.Weight = heavy, 3 }))
 	}
 	got := tenants(k.claim(40, k.enqueue(postings...)...))
 	k.must(got[heavy] >= 29 && got[heavy] <= 31, "a tenant of weight 3 gets three turns for one", "%d of 40, want about 30", got[heavy])
@@ -57,15 +57,15 @@ func fairLateComer(k *jobKit) {
 func fairRequeued(k *jobKit) {
 	jobs := k.enqueue(k.postings(10, ofTenant(uuid.New()))...)
 	first := k.claim(4, jobs...)[1]
-	k.end(acquirer.End{Lease: first.Lease(), Outcome: acquirer.OutcomeRequeued})
+	k.end(queue.End{Lease: first.Lease(), Outcome: queue.OutcomeRequeued})
 	next := k.claim(1, jobs...)
-	k.must(sameJobs(next, []acquirer.Job{first}), "a requeued job goes in front of what waits", "another job went first")
+	k.must(sameJobs(next, []queue.Job{first}), "a requeued job goes in front of what waits", "another job went first")
 }
 
 func fairReleased(k *jobKit) {
 	jobs := k.enqueue(k.postings(10, ofTenant(uuid.New()))...)
 	claimed := k.claim(4, jobs...)
-	k.end(acquirer.End{Lease: claimed[3].Lease(), Outcome: acquirer.OutcomeReleased})
+	k.end(queue.End{Lease: claimed[3].Lease(), Outcome: queue.OutcomeReleased})
 	next := k.claim(2, jobs...)
-	k.must(sameJobs(next, []acquirer.Job{claimed[3], jobs[4]}), "a released job goes in front of what waits", "another job went first")
+	k.must(sameJobs(next, []queue.Job{claimed[3], jobs[4]}), "a released job goes in front of what waits", "another job went first")
 }

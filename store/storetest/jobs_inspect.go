@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 var jobInspectTests = []jobTest{
@@ -21,32 +21,32 @@ var jobInspectTests = []jobTest{
 }
 
 func inspectIDs(k *jobKit) {
-	var want []acquirer.Job
+	var want []queue.Job
 	for range 5 {
 		want = append(want, k.enqueue(k.posting())...)
 		k.pass(time.Microsecond)
 	}
 	ids := idsOfJobs(want)
 	slices.Reverse(ids)
-	got := k.jobs(acquirer.Filter{IDs: append(ids, uuid.New())})
+	got := k.jobs(queue.Filter{IDs: append(ids, uuid.New())})
 	k.must(sameJobs(got, want), "Jobs returns jobs by creation time; unknown ids are absent", "%v, want %v", idsOfJobs(got), idsOfJobs(want))
-	got = k.jobs(acquirer.Filter{IDs: ids, Limit: 2})
+	got = k.jobs(queue.Filter{IDs: ids, Limit: 2})
 	k.must(sameJobs(got, want[:2]), "Limit keeps the first", "%v", idsOfJobs(got))
-	got = k.jobs(acquirer.Filter{IDs: ids, CreatedBefore: want[3].CreatedAt})
+	got = k.jobs(queue.Filter{IDs: ids, CreatedBefore: want[3].CreatedAt})
 	k.must(sameJobs(got, want[:3]), "CreatedBefore keeps the jobs created before it", "%d jobs, want 3", len(got))
 }
 
 func inspectProcess(k *jobKit) {
 	job := k.running()
 	ended := k.running()
-	k.end(acquirer.End{Lease: ended.Lease(), Outcome: acquirer.OutcomeSucceeded})
+	k.end(queue.End{Lease: ended.Lease(), Outcome: queue.OutcomeSucceeded})
 	k.enqueue(k.posting())
-	got := k.jobs(acquirer.Filter{Process: k.process})
-	k.must(sameJobs(got, []acquirer.Job{job}), "Process selects the running jobs that it holds", "%d jobs, want 1", len(got))
-	k.must(len(k.jobs(acquirer.Filter{Process: uuid.New()})) == 0, "an unknown process holds nothing", "it does")
-	k.must(len(k.jobs(acquirer.Filter{Process: k.process, Token: uuid.New()})) == 0, "an unknown token claimed nothing", "it did")
-	got = k.jobs(acquirer.Filter{Process: k.process, IDs: []uuid.UUID{ended.ID, job.ID}})
-	k.must(sameJobs(got, []acquirer.Job{job}), "Jobs returns those that meet every field that is set", "%d jobs, want 1", len(got))
+	got := k.jobs(queue.Filter{Process: k.process})
+	k.must(sameJobs(got, []queue.Job{job}), "Process selects the running jobs that it holds", "%d jobs, want 1", len(got))
+	k.must(len(k.jobs(queue.Filter{Process: uuid.New()})) == 0, "an unknown process holds nothing", "it does")
+	k.must(len(k.jobs(queue.Filter{Process: k.process, Token: uuid.New()})) == 0, "an unknown token claimed nothing", "it did")
+	got = k.jobs(queue.Filter{Process: k.process, IDs: []uuid.UUID{ended.ID, job.ID}})
+	k.must(sameJobs(got, []queue.Job{job}), "Jobs returns those that meet every field that is set", "%d jobs, want 1", len(got))
 }
 
 func inspectLane(k *jobKit) {
@@ -56,20 +56,20 @@ func inspectLane(k *jobKit) {
 	k.enqueue(k.posting(ofType("scan")), k.posting(withPriority(1)), k.posting(withTags(map[string]string{"a": "b"})))
 	k.cancel("", k.enqueue(k.posting())...)
 	lane := first.Lane()
-	got := k.jobs(acquirer.Filter{Lane: &lane})
-	k.must(sameJobs(got, []acquirer.Job{first, delayed}), "Lane selects the pending jobs of a lane, delayed ones included", "%d jobs, want 2", len(got))
+	got := k.jobs(queue.Filter{Lane: &lane})
+	k.must(sameJobs(got, []queue.Job{first, delayed}), "Lane selects the pending jobs of a lane, delayed ones included", "%d jobs, want 2", len(got))
 }
 
 func inspectZero(k *jobKit) {
 	k.enqueue(k.posting())
-	k.must(len(k.jobs(acquirer.Filter{})) == 0, "the zero filter selects nothing", "it selects something")
-	k.must(len(k.jobs(acquirer.Filter{IDs: []uuid.UUID{}})) == 0, "an empty list of ids selects nothing", "it selects something")
+	k.must(len(k.jobs(queue.Filter{})) == 0, "the zero filter selects nothing", "it selects something")
+	k.must(len(k.jobs(queue.Filter{IDs: []uuid.UUID{}})) == 0, "an empty list of ids selects nothing", "it selects something")
 }
 
 func inspectLines(k *jobKit) {
 	job := k.running()
 	for _, text := range []string{"a", "b", "c", "d", "e"} {
-		k.renew(acquirer.Renewal{Lease: job.Lease(), Process: k.process, Lines: []acquirer.Line{{At: k.now, Text: text}}})
+		k.renew(queue.Renewal{Lease: job.Lease(), Process: k.process, Lines: []queue.Line{{At: k.now, Text: text}}})
 	}
 	var got string
 	after := int64(0)
@@ -94,11 +94,11 @@ func inspectAhead(k *jobKit) {
 	high := k.enqueue(k.postings(2, withPriority(1))...)
 	tagged := k.enqueue(k.posting(withTags(map[string]string{"a": "b"})))[0]
 	k.enqueue(k.posting(withPriority(-1)))
-	k.enqueue(k.posting(func(p *acquirer.Posting) { p.Organization = uuid.New() }))
+	k.enqueue(k.posting(func(p *queue.Posting) { p.Organization = uuid.New() }))
 	k.enqueue(k.posting(withPriority(1), notBefore(k.now.Add(time.Hour))))
 	last := jobs[3]
-	want := map[acquirer.Lane]int{last.Lane(): 3, high[0].Lane(): 2, tagged.Lane(): 1}
-	got := make(map[acquirer.Lane]int)
+	want := map[queue.Lane]int{last.Lane(): 3, high[0].Lane(): 2, tagged.Lane(): 1}
+	got := make(map[queue.Lane]int)
 	standings, err := k.store.Ahead(k.ctx, last.ID, 100)
 	k.noError(err, "Ahead")
 	for _, s := range standings {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // jobKit is a store under test, with one organization and one registered process, and short words for what
@@ -16,7 +16,7 @@ import (
 type jobKit struct {
 	t       *testing.T
 	ctx     context.Context
-	store   acquirer.Store
+	store   queue.Store
 	now     time.Time
 	org     uuid.UUID
 	process uuid.UUID
@@ -25,7 +25,7 @@ type jobKit struct {
 // jobEpoch is when every test begins: a moment with nothing special about it.
 var jobEpoch = time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC)
 
-func newJobKit(t *testing.T, store acquirer.Store) *jobKit {
+func newJobKit(t *testing.T, store queue.Store) *jobKit {
 	k := &jobKit{t: t, ctx: t.Context(), store: store, now: jobEpoch, org: uuid.New(), process: uuid.New()}
 	k.beat(k.process)
 	return k
@@ -47,8 +47,8 @@ func (k *jobKit) noError(err error, verb string) {
 }
 
 // posting asks for a job of type "build" without tags, for a tenant of its own.
-func (k *jobKit) posting(change ...func(*acquirer.Posting)) acquirer.Posting {
-	p := acquirer.Posting{ID: uuid.New(), Organization: k.org, Tenant: uuid.New(), Type: "build"}
+func (k *jobKit) posting(change ...func(*queue.Posting)) queue.Posting {
+	p := queue.Posting{ID: uuid.New(), Organization: k.org, Tenant: uuid.New(), Type: "build"}
 	for _, c := range change {
 		c(&p)
 	}
@@ -56,35 +56,35 @@ func (k *jobKit) posting(change ...func(*acquirer.Posting)) acquirer.Posting {
 }
 
 // postings asks for n jobs.
-func (k *jobKit) postings(n int, change ...func(*acquirer.Posting)) []acquirer.Posting {
-	list := make([]acquirer.Posting, n)
+func (k *jobKit) postings(n int, change ...func(*queue.Posting)) []queue.Posting {
+	list := make([]queue.Posting, n)
 	for i := range list {
 		list[i] = k.posting(change...)
 	}
 	return list
 }
 
-func ofTenant(id uuid.UUID) func(*acquirer.Posting) {
-	return func(p *acquirer.Posting) { p.Tenant = id }
+func ofTenant(id uuid.UUID) func(*queue.Posting) {
+	return func(p *queue.Posting) { p.Tenant = id }
 }
 
-func ofType(name string) func(*acquirer.Posting) {
-	return func(p *acquirer.Posting) { p.Type = name }
+func ofType(name string) func(*queue.Posting) {
+	return func(p *queue.Posting) { p.Type = name }
 }
 
-func withPriority(n int16) func(*acquirer.Posting) {
-	return func(p *acquirer.Posting) { p.Priority = n }
+func withPriority(n int16) func(*queue.Posting) {
+	return func(p *queue.Posting) { p.Priority = n }
 }
 
-func withTags(tags map[string]string) func(*acquirer.Posting) {
-	return func(p *acquirer.Posting) { p.Tags = tags }
+func withTags(tags map[string]string) func(*queue.Posting) {
+	return func(p *queue.Posting) { p.Tags = tags }
 }
 
-func notBefore(at time.Time) func(*acquirer.Posting) {
-	return func(p *acquirer.Posting) { p.NotBefore = at }
+func notBefore(at time.Time) func(*queue.Posting) {
+	return func(p *queue.Posting) { p.NotBefore = at }
 }
 
-func (k *jobKit) enqueue(postings ...acquirer.Posting) []acquirer.Job {
+func (k *jobKit) enqueue(postings ...queue.Posting) []queue.Job {
 	k.t.Helper()
 	jobs, err := k.store.Enqueue(k.ctx, k.now, postings)
 	k.noError(err, "Enqueue")
@@ -92,15 +92,15 @@ func (k *jobKit) enqueue(postings ...acquirer.Posting) []acquirer.Job {
 	return jobs
 }
 
-func (k *jobKit) ready(organizations ...uuid.UUID) acquirer.Listing {
+func (k *jobKit) ready(organizations ...uuid.UUID) queue.Listing {
 	k.t.Helper()
-	listing, err := k.store.Ready(k.ctx, k.now, acquirer.ReadyQuery{Organizations: organizations, CountTo: 1000})
+	listing, err := k.store.Ready(k.ctx, k.now, queue.ReadyQuery{Organizations: organizations, CountTo: 1000})
 	k.noError(err, "Ready")
 	return listing
 }
 
 // claim asks for n jobs of the lanes in which the given jobs stand.
-func (k *jobKit) claim(n int, of ...acquirer.Job) []acquirer.Job {
+func (k *jobKit) claim(n int, of ...queue.Job) []queue.Job {
 	k.t.Helper()
 	claimed, err := k.store.Claim(k.ctx, k.ask(n, of...))
 	k.noError(err, "Claim")
@@ -108,13 +108,13 @@ func (k *jobKit) claim(n int, of ...acquirer.Job) []acquirer.Job {
 }
 
 // ask builds a claim.
-func (k *jobKit) ask(n int, of ...acquirer.Job) acquirer.Claim {
-	c := acquirer.Claim{Token: uuid.New(), Process: k.process, Now: k.now}
-	seen := make(map[acquirer.Lane]bool)
+func (k *jobKit) ask(n int, of ...queue.Job) queue.Claim {
+	c := queue.Claim{Token: uuid.New(), Process: k.process, Now: k.now}
+	seen := make(map[queue.Lane]bool)
 	for _, j := range of {
 		if lane := j.Lane(); !seen[lane] {
 			seen[lane] = true
-			c.Probes = append(c.Probes, acquirer.Probe{Lane: lane})
+			c.Probes = append(c.Probes, queue.Probe{Lane: lane})
 		}
 	}
 	for range n {
@@ -124,7 +124,7 @@ func (k *jobKit) ask(n int, of ...acquirer.Job) acquirer.Claim {
 }
 
 // running posts and claims one job.
-func (k *jobKit) running(change ...func(*acquirer.Posting)) acquirer.Job {
+func (k *jobKit) running(change ...func(*queue.Posting)) queue.Job {
 	k.t.Helper()
 	posted := k.enqueue(k.posting(change...))
 	k.ready()
@@ -133,43 +133,43 @@ func (k *jobKit) running(change ...func(*acquirer.Posting)) acquirer.Job {
 	return jobs[0]
 }
 
-func (k *jobKit) end(e acquirer.End) acquirer.Ended {
+func (k *jobKit) end(e queue.End) queue.Ended {
 	k.t.Helper()
-	answers, err := k.store.End(k.ctx, k.now, []acquirer.End{e})
+	answers, err := k.store.End(k.ctx, k.now, []queue.End{e})
 	k.noError(err, "End")
 	k.must(len(answers) == 1, "End answers in the order of the ends", "%d answers for one end", len(answers))
 	return answers[0]
 }
 
-func (k *jobKit) renew(r acquirer.Renewal) acquirer.Renewed {
+func (k *jobKit) renew(r queue.Renewal) queue.Renewed {
 	k.t.Helper()
-	answers, err := k.store.Renew(k.ctx, k.now, []acquirer.Renewal{r})
+	answers, err := k.store.Renew(k.ctx, k.now, []queue.Renewal{r})
 	k.noError(err, "Renew")
 	k.must(len(answers) == 1, "Renew answers in the order of the renewals", "%d answers for one renewal", len(answers))
 	return answers[0]
 }
 
-func (k *jobKit) cancel(reason string, jobs ...acquirer.Job) []acquirer.Job {
+func (k *jobKit) cancel(reason string, jobs ...queue.Job) []queue.Job {
 	k.t.Helper()
-	c := acquirer.Cancellation{Now: k.now, IDs: idsOfJobs(jobs), Reason: reason}
+	c := queue.Cancellation{Now: k.now, IDs: idsOfJobs(jobs), Reason: reason}
 	changed, err := k.store.Cancel(k.ctx, c)
 	k.noError(err, "Cancel")
 	return changed
 }
 
-func (k *jobKit) beat(process uuid.UUID) acquirer.Pulse {
+func (k *jobKit) beat(process uuid.UUID) queue.Pulse {
 	k.t.Helper()
-	pulse, err := k.store.Beat(k.ctx, acquirer.Beat{Process: process, Name: "test", Now: k.now})
+	pulse, err := k.store.Beat(k.ctx, queue.Beat{Process: process, Name: "test", Now: k.now})
 	k.noError(err, "Beat")
 	return pulse
 }
 
 // bury declares the process lost, whatever its count of beats is.
-func (k *jobKit) bury(process uuid.UUID, limit int) []acquirer.Job {
+func (k *jobKit) bury(process uuid.UUID, limit int) []queue.Job {
 	k.t.Helper()
 	for _, p := range k.beat(k.process).Processes {
 		if p.ID == process {
-			jobs, err := k.store.Bury(k.ctx, acquirer.Burial{Now: k.now, Process: process, Beats: p.Beats, Limit: limit})
+			jobs, err := k.store.Bury(k.ctx, queue.Burial{Now: k.now, Process: process, Beats: p.Beats, Limit: limit})
 			k.noError(err, "Bury")
 			return jobs
 		}
@@ -179,14 +179,14 @@ func (k *jobKit) bury(process uuid.UUID, limit int) []acquirer.Job {
 }
 
 // get reads one job as it is stored.
-func (k *jobKit) get(id uuid.UUID) acquirer.Job {
+func (k *jobKit) get(id uuid.UUID) queue.Job {
 	k.t.Helper()
-	jobs := k.jobs(acquirer.Filter{IDs: []uuid.UUID{id}})
+	jobs := k.jobs(queue.Filter{IDs: []uuid.UUID{id}})
 	k.must(len(jobs) == 1, "Jobs returns the job of an id", "%d jobs for id %s", len(jobs), id)
 	return jobs[0]
 }
 
-func (k *jobKit) jobs(f acquirer.Filter) []acquirer.Job {
+func (k *jobKit) jobs(f queue.Filter) []queue.Job {
 	k.t.Helper()
 	jobs, err := k.store.Jobs(k.ctx, f)
 	k.noError(err, "Jobs")
@@ -195,7 +195,7 @@ func (k *jobKit) jobs(f acquirer.Filter) []acquirer.Job {
 
 func (k *jobKit) pass(d time.Duration) { k.now = k.now.Add(d) }
 
-func idsOfJobs(jobs []acquirer.Job) []uuid.UUID {
+func idsOfJobs(jobs []queue.Job) []uuid.UUID {
 	ids := make([]uuid.UUID, len(jobs))
 	for i, j := range jobs {
 		ids[i] = j.ID
@@ -203,7 +203,7 @@ func idsOfJobs(jobs []acquirer.Job) []uuid.UUID {
 	return ids
 }
 
-func sameJobs(a, b []acquirer.Job) bool {
+func sameJobs(a, b []queue.Job) bool {
 	if len(a) != len(b) {
 		return false
 	}
@@ -215,4 +215,4 @@ func sameJobs(a, b []acquirer.Job) bool {
 	return true
 }
 
-func lostLease(err error) bool { return errors.Is(err, acquirer.ErrLeaseLost) }
+func lostLease(err error) bool { return errors.Is(err, queue.ErrLeaseLost) }

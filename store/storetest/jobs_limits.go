@@ -3,7 +3,7 @@ package storetest
 import (
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 var jobLimitTests = []jobTest{
@@ -19,7 +19,7 @@ var jobLimitTests = []jobTest{
 }
 
 // claimWithin claims n jobs under limits.
-func (k *jobKit) claimWithin(limits acquirer.Limits, n int, of ...acquirer.Job) acquirer.Claimed {
+func (k *jobKit) claimWithin(limits queue.Limits, n int, of ...queue.Job) queue.Claimed {
 	k.t.Helper()
 	ask := k.ask(n, of...)
 	ask.Limits = limits
@@ -28,7 +28,7 @@ func (k *jobKit) claimWithin(limits acquirer.Limits, n int, of ...acquirer.Job) 
 	return claimed
 }
 
-func tenants(jobs []acquirer.Job) map[uuid.UUID]int {
+func tenants(jobs []queue.Job) map[uuid.UUID]int {
 	counts := make(map[uuid.UUID]int)
 	for _, j := range jobs {
 		counts[j.Tenant]++
@@ -39,7 +39,7 @@ func tenants(jobs []acquirer.Job) map[uuid.UUID]int {
 func limitPerTenant(k *jobKit) {
 	a, b := uuid.New(), uuid.New()
 	jobs := k.enqueue(append(k.postings(6, ofTenant(a)), k.postings(3, ofTenant(b))...)...)
-	claimed := k.claimWithin(acquirer.Limits{PerTenant: 2}, 9, jobs...)
+	claimed := k.claimWithin(queue.Limits{PerTenant: 2}, 9, jobs...)
 	got := tenants(claimed.Jobs)
 	k.must(got[a] == 2 && got[b] == 2, "no tenant runs more than PerTenant jobs, and a full one does not keep others waiting", "%d and %d, want 2 and 2", got[a], got[b])
 	k.must(claimed.Limited, "Limited says that a ready job was passed over because of a limit", "it does not")
@@ -47,11 +47,11 @@ func limitPerTenant(k *jobKit) {
 
 func limitNamedTenant(k *jobKit) {
 	a, b, c := uuid.New(), uuid.New(), uuid.New()
-	var postings []acquirer.Posting
+	var postings []queue.Posting
 	for _, tenant := range []uuid.UUID{a, b, c} {
 		postings = append(postings, k.postings(4, ofTenant(tenant))...)
 	}
-	limits := acquirer.Limits{PerTenant: 1, Tenants: map[uuid.UUID]int{a: 3, b: 0}}
+	limits := queue.Limits{PerTenant: 1, Tenants: map[uuid.UUID]int{a: 3, b: 0}}
 	claimed := k.claimWithin(limits, 12, k.enqueue(postings...)...)
 	got := tenants(claimed.Jobs)
 	k.must(got[a] == 3, "a named tenant has a limit of its own", "%d, want 3", got[a])
@@ -61,7 +61,7 @@ func limitNamedTenant(k *jobKit) {
 
 func limitType(k *jobKit) {
 	jobs := k.enqueue(append(k.postings(4), k.postings(4, ofType("scan"))...)...)
-	claimed := k.claimWithin(acquirer.Limits{Types: map[string]int{"scan": 1}}, 8, jobs...)
+	claimed := k.claimWithin(queue.Limits{Types: map[string]int{"scan": 1}}, 8, jobs...)
 	got := make(map[string]int)
 	for _, j := range claimed.Jobs {
 		got[j.Type]++
@@ -71,12 +71,12 @@ func limitType(k *jobKit) {
 }
 
 func limitClass(k *jobKit) {
-	var postings []acquirer.Posting
+	var postings []queue.Posting
 	for _, priority := range []int16{-1, 0, 1} {
 		postings = append(postings, k.postings(4, withPriority(priority))...)
 	}
 	jobs := k.enqueue(postings...)
-	limits := acquirer.Limits{Classes: []acquirer.Class{{Priority: 0, Max: 3}, {Priority: -1, Max: 1}}}
+	limits := queue.Limits{Classes: []queue.Class{{Priority: 0, Max: 3}, {Priority: -1, Max: 1}}}
 	claimed := k.claimWithin(limits, 12, jobs...)
 	got := make(map[int16]int)
 	for _, j := range claimed.Jobs {
@@ -93,7 +93,7 @@ func limitRunningCounts(k *jobKit) {
 	other := uuid.New()
 	k.beat(other)
 	jobs := k.enqueue(k.postings(5, ofTenant(tenant))...)
-	limits := acquirer.Limits{PerTenant: 3}
+	limits := queue.Limits{PerTenant: 3}
 	k.must(len(k.claimWithin(limits, 2, jobs...).Jobs) == 2, "a limit admits what is below it", "it does not")
 	ask := k.ask(5, jobs...)
 	ask.Process, ask.Limits = other, limits
@@ -105,14 +105,14 @@ func limitRunningCounts(k *jobKit) {
 func limitEndFrees(k *jobKit) {
 	tenant := uuid.New()
 	jobs := k.enqueue(k.postings(9, ofTenant(tenant))...)
-	limits := acquirer.Limits{PerTenant: 1}
-	for _, outcome := range []acquirer.Outcome{
-		acquirer.OutcomeSucceeded, acquirer.OutcomeFailed, acquirer.OutcomeCanceled, acquirer.OutcomeRequeued, acquirer.OutcomeReleased,
+	limits := queue.Limits{PerTenant: 1}
+	for _, outcome := range []queue.Outcome{
+		queue.OutcomeSucceeded, queue.OutcomeFailed, queue.OutcomeCanceled, queue.OutcomeRequeued, queue.OutcomeReleased,
 	} {
 		first := k.claimWithin(limits, 2, jobs...)
 		k.must(len(first.Jobs) == 1, "a limit is free again after an end", "%d claimed before %s", len(first.Jobs), outcome)
 		k.must(len(k.claimWithin(limits, 2, jobs...).Jobs) == 0, "a full limit admits nothing", "it did before %s", outcome)
-		k.end(acquirer.End{Lease: first.Jobs[0].Lease(), Outcome: outcome})
+		k.end(queue.End{Lease: first.Jobs[0].Lease(), Outcome: outcome})
 	}
 	k.must(len(k.claimWithin(limits, 9, jobs...).Jobs) == 1, "a limit is freed once for each end", "more or fewer than one claimed")
 }
@@ -120,9 +120,9 @@ func limitEndFrees(k *jobKit) {
 func limitOtherOrganization(k *jobKit) {
 	tenant := uuid.New()
 	mine := k.enqueue(k.posting(ofTenant(tenant)))
-	other := k.enqueue(k.posting(ofTenant(tenant), func(p *acquirer.Posting) { p.Organization = uuid.New() }))
-	limits := acquirer.Limits{
-		PerTenant: 1, Types: map[string]int{"build": 1}, Classes: []acquirer.Class{{Priority: 0, Max: 1}},
+	other := k.enqueue(k.posting(ofTenant(tenant), func(p *queue.Posting) { p.Organization = uuid.New() }))
+	limits := queue.Limits{
+		PerTenant: 1, Types: map[string]int{"build": 1}, Classes: []queue.Class{{Priority: 0, Max: 1}},
 	}
 	k.claimWithin(limits, 1, mine...)
 	k.must(len(k.claimWithin(limits, 1, other...).Jobs) == 1, "limits are of one organization", "a job of another was stopped")
@@ -130,18 +130,18 @@ func limitOtherOrganization(k *jobKit) {
 
 func limitNone(k *jobKit) {
 	jobs := k.enqueue(k.postings(5, ofTenant(uuid.New()))...)
-	claimed := k.claimWithin(acquirer.Limits{}, 5, jobs...)
+	claimed := k.claimWithin(queue.Limits{}, 5, jobs...)
 	k.must(len(claimed.Jobs) == 5 && !claimed.Limited, "zero limits limit nothing", "%d claimed, limited %v", len(claimed.Jobs), claimed.Limited)
 }
 
 func limitTogether(k *jobKit) {
 	a, b := uuid.New(), uuid.New()
-	var postings []acquirer.Posting
+	var postings []queue.Posting
 	for range 6 {
 		postings = append(postings, k.posting(ofTenant(a)), k.posting(ofTenant(b), ofType("scan")), k.posting(ofTenant(b)))
 	}
-	limits := acquirer.Limits{
-		PerTenant: 4, Types: map[string]int{"scan": 1}, Classes: []acquirer.Class{{Priority: 5, Max: 6}},
+	limits := queue.Limits{
+		PerTenant: 4, Types: map[string]int{"scan": 1}, Classes: []queue.Class{{Priority: 5, Max: 6}},
 	}
 	claimed := k.claimWithin(limits, 18, k.enqueue(postings...)...)
 	got := tenants(claimed.Jobs)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 var jobRaceTests = []jobTest{
@@ -57,7 +57,7 @@ func (k *jobKit) register() []uuid.UUID {
 
 // drain claims in batches until three claims in a row found nothing: a job that another claim is just taking
 // may be passed over.
-func (k *jobKit) drain(ctx context.Context, process uuid.UUID, batch int, of []acquirer.Job, took func(acquirer.Job) error) error {
+func (k *jobKit) drain(ctx context.Context, process uuid.UUID, batch int, of []queue.Job, took func(queue.Job) error) error {
 	for empty := 0; empty < 3; {
 		ask := k.ask(batch, of...)
 		ask.Process = process
@@ -82,7 +82,7 @@ func raceClaims(k *jobKit) {
 	var taken sync.Map
 	var total atomic.Int64
 	k.race(func(i int) error {
-		return k.drain(k.ctx, processes[i], 1+i, jobs, func(j acquirer.Job) error {
+		return k.drain(k.ctx, processes[i], 1+i, jobs, func(j queue.Job) error {
 			if _, twice := taken.LoadOrStore(j.ID, i); twice {
 				return errors.New("broken rule: a job was given to two claims")
 			}
@@ -95,13 +95,13 @@ func raceClaims(k *jobKit) {
 }
 
 // claimRest claims what the racers passed over while others had it in hand.
-func (k *jobKit) claimRest(total *atomic.Int64, jobs []acquirer.Job) {
+func (k *jobKit) claimRest(total *atomic.Int64, jobs []queue.Job) {
 	k.t.Helper()
 	total.Add(int64(len(k.claim(len(jobs), jobs...))))
 }
 
 func raceMixed(k *jobKit) {
-	var jobs []acquirer.Job
+	var jobs []queue.Job
 	for _, name := range []string{"a", "b", "c", "d"} {
 		jobs = append(jobs, k.enqueue(k.postings(40, ofType(name))...)...)
 	}
@@ -110,7 +110,7 @@ func raceMixed(k *jobKit) {
 	var total atomic.Int64
 	k.race(func(i int) error {
 		mine := append(jobs[i%4*40:], jobs[:(i+2)%4*40]...)[:80]
-		return k.drain(k.ctx, processes[i], 7, mine, func(j acquirer.Job) error {
+		return k.drain(k.ctx, processes[i], 7, mine, func(j queue.Job) error {
 			if _, twice := taken.LoadOrStore(j.ID, i); twice {
 				return errors.New("broken rule: a job was given to two claims with overlapping lanes")
 			}
@@ -124,12 +124,12 @@ func raceMixed(k *jobKit) {
 
 func raceLimits(k *jobKit) {
 	const perTenant, perType, perClass = 2, 5, 6
-	limits := acquirer.Limits{
+	limits := queue.Limits{
 		PerTenant: perTenant, Types: map[string]int{"scan": perType},
-		Classes: []acquirer.Class{{Priority: 0, Max: perClass}},
+		Classes: []queue.Class{{Priority: 0, Max: perClass}},
 	}
 	tenantIDs := []uuid.UUID{uuid.New(), uuid.New(), uuid.New(), uuid.New()}
-	var jobs []acquirer.Job
+	var jobs []queue.Job
 	for i := range 120 {
 		jobs = append(jobs, k.enqueue(k.posting(
 			ofTenant(tenantIDs[i%4]), ofType([]string{"build", "scan"}[i/4%2]), withPriority(int16(i/8%2)),
@@ -137,7 +137,7 @@ func raceLimits(k *jobKit) {
 	}
 	processes := k.register()
 	gauge := &limitGauge{counts: make(map[any]int)}
-	check := func(j acquirer.Job) error {
+	check := func(j queue.Job) error {
 		err := gauge.add(1, perTenant, j.Tenant)
 		if j.Type == "scan" {
 			err = errors.Join(err, gauge.add(1, perType, j.Type))
@@ -147,7 +147,7 @@ func raceLimits(k *jobKit) {
 		}
 		return err
 	}
-	release := func(j acquirer.Job) {
+	release := func(j queue.Job) {
 		_ = gauge.add(-1, 0, j.Tenant)
 		if j.Type == "scan" {
 			_ = gauge.add(-1, 0, j.Type)
@@ -174,7 +174,7 @@ func raceLimits(k *jobKit) {
 			}
 			for _, j := range claimed.Jobs {
 				release(j)
-				if _, err := k.store.End(deadline, k.now, []acquirer.End{{Lease: j.Lease(), Outcome: acquirer.OutcomeSucceeded}}); err != nil {
+				if _, err := k.store.End(deadline, k.now, []queue.End{{Lease: j.Lease(), Outcome: queue.OutcomeSucceeded}}); err != nil {
 					return err
 				}
 				done.Add(1)
@@ -206,8 +206,8 @@ func raceEnds(k *jobKit) {
 		job := k.running()
 		var first, again atomic.Int64
 		k.race(func(i int) error {
-			answers, err := k.store.End(k.ctx, k.now, []acquirer.End{{
-				Lease: job.Lease(), Outcome: []acquirer.Outcome{acquirer.OutcomeSucceeded, acquirer.OutcomeFailed}[i%2],
+			answers, err := k.store.End(k.ctx, k.now, []queue.End{{
+				Lease: job.Lease(), Outcome: []queue.Outcome{queue.OutcomeSucceeded, queue.OutcomeFailed}[i%2],
 			}})
 			switch {
 			case err != nil:
@@ -226,7 +226,7 @@ func raceEnds(k *jobKit) {
 func raceEnqueue(k *jobKit) {
 	p := k.posting()
 	k.race(func(int) error {
-		_, err := k.store.Enqueue(k.ctx, k.now, []acquirer.Posting{p, k.posting()})
+		_, err := k.store.Enqueue(k.ctx, k.now, []queue.Posting{p, k.posting()})
 		return err
 	})
 	jobs := k.claim(100, k.get(p.ID))
@@ -243,17 +243,17 @@ func raceCancel(k *jobKit) {
 				claimed.Add(int64(len(got.Jobs)))
 				return err
 			}
-			changed, err := k.store.Cancel(k.ctx, acquirer.Cancellation{Now: k.now, IDs: idsOfJobs(jobs[i-1 : i+1])})
+			changed, err := k.store.Cancel(k.ctx, queue.Cancellation{Now: k.now, IDs: idsOfJobs(jobs[i-1 : i+1])})
 			for _, j := range changed {
-				if j.State == acquirer.Canceled {
+				if j.State == queue.Canceled {
 					canceled.Add(1)
 				}
 			}
 			return err
 		})
 		k.must(claimed.Load()+canceled.Load() <= 8, "a job is claimed or canceled while pending, never both", "%d claimed, %d canceled, of 8", claimed.Load(), canceled.Load())
-		for _, j := range k.jobs(acquirer.Filter{IDs: idsOfJobs(jobs)}) {
-			k.must(j.State != acquirer.Canceled || j.Attempt == 0, "a job canceled while pending was never handed out", "%+v", j)
+		for _, j := range k.jobs(queue.Filter{IDs: idsOfJobs(jobs)}) {
+			k.must(j.State != queue.Canceled || j.Attempt == 0, "a job canceled while pending was never handed out", "%+v", j)
 		}
 		k.cancel("", jobs...)
 	}
@@ -265,14 +265,14 @@ func raceBury(k *jobKit) {
 		var beaten, buried atomic.Bool
 		k.race(func(i int) error {
 			if i%2 == 0 {
-				_, err := k.store.Beat(k.ctx, acquirer.Beat{Process: p.ID, Name: "test", Now: k.now})
+				_, err := k.store.Beat(k.ctx, queue.Beat{Process: p.ID, Name: "test", Now: k.now})
 				beaten.Store(beaten.Load() || err == nil)
-				if errors.Is(err, acquirer.ErrProcessLost) {
+				if errors.Is(err, queue.ErrProcessLost) {
 					err = nil
 				}
 				return err
 			}
-			jobs, err := k.store.Bury(k.ctx, acquirer.Burial{Now: k.now, Process: p.ID, Beats: p.Beats, Limit: 1})
+			jobs, err := k.store.Bury(k.ctx, queue.Burial{Now: k.now, Process: p.ID, Beats: p.Beats, Limit: 1})
 			if len(jobs) > 0 {
 				buried.Store(true)
 			}
@@ -298,8 +298,8 @@ func raceRequeue(k *jobKit) {
 				if _, twice := fences.LoadOrStore(j.Lease(), i); twice {
 					return errors.New("broken rule: a fence was given twice")
 				}
-				end := acquirer.End{Lease: j.Lease(), Outcome: acquirer.OutcomeRequeued, Process: processes[i]}
-				answers, err := k.store.End(k.ctx, k.now, []acquirer.End{end})
+				end := queue.End{Lease: j.Lease(), Outcome: queue.OutcomeRequeued, Process: processes[i]}
+				answers, err := k.store.End(k.ctx, k.now, []queue.End{end})
 				if err != nil || answers[0].Err != nil {
 					return errors.Join(err, answers[0].Err)
 				}

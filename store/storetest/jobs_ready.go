@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 var jobReadyTests = []jobTest{
@@ -26,15 +26,15 @@ func readyEmpty(k *jobKit) {
 
 func readyLanes(k *jobKit) {
 	tags := map[string]string{"gpu": "yes"}
-	want := make(map[acquirer.Lane]int)
-	for i, change := range [][]func(*acquirer.Posting){
+	want := make(map[queue.Lane]int)
+	for i, change := range [][]func(*queue.Posting){
 		{}, {ofType("scan")}, {withTags(tags)}, {withPriority(2)}, {ofType("scan"), withTags(tags), withPriority(-2)},
 	} {
 		for _, j := range k.enqueue(k.postings(i+1, change...)...) {
 			want[j.Lane()]++
 		}
 	}
-	got := make(map[acquirer.Lane]int)
+	got := make(map[queue.Lane]int)
 	for _, standing := range k.ready().Lanes {
 		_, twice := got[standing.Lane]
 		k.must(!twice, "a lane is listed once", "lane %+v twice", standing.Lane)
@@ -49,8 +49,8 @@ func readyLanes(k *jobKit) {
 func readyOrganizations(k *jobKit) {
 	other, third := uuid.New(), uuid.New()
 	k.enqueue(k.posting())
-	k.enqueue(k.posting(func(p *acquirer.Posting) { p.Organization = other }))
-	k.enqueue(k.posting(func(p *acquirer.Posting) { p.Organization = third }))
+	k.enqueue(k.posting(func(p *queue.Posting) { p.Organization = other }))
+	k.enqueue(k.posting(func(p *queue.Posting) { p.Organization = third }))
 	k.must(len(k.ready().Lanes) == 3, "without organizations Ready lists all", "%d lanes, want 3", len(k.ready().Lanes))
 	listing := k.ready(k.org, third, uuid.New())
 	k.must(len(listing.Lanes) == 2, "Ready lists the organizations asked for", "%d lanes, want 2", len(listing.Lanes))
@@ -62,7 +62,7 @@ func readyOrganizations(k *jobKit) {
 func readyCountTo(k *jobKit) {
 	k.enqueue(k.postings(7)...)
 	for bound, want := range map[int]int{1: 1, 3: 3, 7: 7, 100: 7} {
-		listing, err := k.store.Ready(k.ctx, k.now, acquirer.ReadyQuery{CountTo: bound})
+		listing, err := k.store.Ready(k.ctx, k.now, queue.ReadyQuery{CountTo: bound})
 		k.noError(err, "Ready")
 		k.must(len(listing.Lanes) == 1 && listing.Lanes[0].Count == want, "Ready counts up to CountTo", "CountTo %d: %+v, want %d", bound, listing.Lanes, want)
 	}
@@ -86,7 +86,7 @@ func readyOnlyReady(k *jobKit) {
 	running := k.claim(1, jobs...)[0]
 	k.cancel("", jobs[1], jobs[2])
 	k.must(len(k.ready().Lanes) == 0, "running and canceled jobs do not stand in a lane", "%+v", k.ready().Lanes)
-	k.end(acquirer.End{Lease: running.Lease(), Outcome: acquirer.OutcomeRequeued})
+	k.end(queue.End{Lease: running.Lease(), Outcome: queue.OutcomeRequeued})
 	k.must(len(k.ready().Lanes) == 1, "a requeued job stands in its lane again", "%+v", k.ready().Lanes)
 }
 
@@ -107,7 +107,7 @@ func readyNextOfOrganization(k *jobKit) {
 	other := uuid.New()
 	near, far := k.now.Add(time.Minute), k.now.Add(time.Hour)
 	k.enqueue(k.posting(notBefore(far)))
-	k.enqueue(k.posting(notBefore(near), func(p *acquirer.Posting) { p.Organization = other }))
+	k.enqueue(k.posting(notBefore(near), func(p *queue.Posting) { p.Organization = other }))
 	k.must(k.ready(k.org).Next.Equal(far), "Next is among the organizations asked for", "%s, want %s", k.ready(k.org).Next, far)
 	k.must(k.ready().Next.Equal(near), "Next is the earliest of all when all are asked for", "%s, want %s", k.ready().Next, near)
 }

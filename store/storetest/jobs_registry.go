@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 var jobRegistryTests = []jobTest{
@@ -25,13 +25,13 @@ var jobRegistryTests = []jobTest{
 }
 
 // find returns a process of a pulse.
-func (k *jobKit) find(pulse acquirer.Pulse, id uuid.UUID) (acquirer.Process, bool) {
+func (k *jobKit) find(pulse queue.Pulse, id uuid.UUID) (queue.Process, bool) {
 	for _, p := range pulse.Processes {
 		if p.ID == id {
 			return p, true
 		}
 	}
-	return acquirer.Process{}, false
+	return queue.Process{}, false
 }
 
 func beatCounts(k *jobKit) {
@@ -48,13 +48,13 @@ func beatCounts(k *jobKit) {
 }
 
 func beatCrews(k *jobKit) {
-	domain, err := acquirer.NewDomain(k.org, []string{"scan", "build"}, map[string]string{"gpu": "yes"})
+	domain, err := queue.NewDomain(k.org, []string{"scan", "build"}, map[string]string{"gpu": "yes"})
 	k.noError(err, "NewDomain")
-	plain, err := acquirer.NewDomain(uuid.New(), []string{"build"}, nil)
+	plain, err := queue.NewDomain(uuid.New(), []string{"build"}, nil)
 	k.noError(err, "NewDomain")
-	crews := []acquirer.Crew{{Domain: domain, Waiting: 3, Busy: 2}, {Domain: plain, Waiting: 1}}
-	say := func(crews []acquirer.Crew) []acquirer.Crew {
-		pulse, err := k.store.Beat(k.ctx, acquirer.Beat{Process: k.process, Name: "test", Now: k.now, Crews: crews})
+	crews := []queue.Crew{{Domain: domain, Waiting: 3, Busy: 2}, {Domain: plain, Waiting: 1}}
+	say := func(crews []queue.Crew) []queue.Crew {
+		pulse, err := k.store.Beat(k.ctx, queue.Beat{Process: k.process, Name: "test", Now: k.now, Crews: crews})
 		k.noError(err, "Beat")
 		p, _ := k.find(pulse, k.process)
 		return p.Crews
@@ -62,7 +62,7 @@ func beatCrews(k *jobKit) {
 	got := say(crews)
 	k.must(reflect.DeepEqual(got, crews), "a pulse tells the crews as they were given", "got  %+v\n\twant %+v", got, crews)
 	k.must(reflect.DeepEqual(say(nil), crews), "nil crews keep what was said before", "%+v", got)
-	got = say([]acquirer.Crew{})
+	got = say([]queue.Crew{})
 	k.must(len(got) == 0, "empty crews replace what was said before", "%+v", got)
 }
 
@@ -70,7 +70,7 @@ func beatPulse(k *jobKit) {
 	other := uuid.New()
 	k.beat(other)
 	jobs := k.enqueue(append(k.postings(3), k.postings(2, ofType("scan"))...)...)
-	foreign := k.enqueue(k.posting(func(p *acquirer.Posting) { p.Organization = uuid.New() }))[0]
+	foreign := k.enqueue(k.posting(func(p *queue.Posting) { p.Organization = uuid.New() }))[0]
 	k.claim(2, jobs[0])
 	k.claim(1, jobs[3])
 	ask := k.ask(1, foreign)
@@ -78,7 +78,7 @@ func beatPulse(k *jobKit) {
 	_, err := k.store.Claim(k.ctx, ask)
 	k.noError(err, "Claim")
 	pulse := k.beat(k.process)
-	want := map[acquirer.Kind]int{
+	want := map[queue.Kind]int{
 		{Organization: k.org, Type: "build"}: 2, {Organization: k.org, Type: "scan"}: 1,
 		{Organization: foreign.Organization, Type: "build"}: 1,
 	}
@@ -100,12 +100,12 @@ func beatCanceled(k *jobKit) {
 		k.must(len(got) == 1 && got[0] == job.Lease(), "a pulse tells the caller's leases whose cancellation was asked for, until they end", "%v", got)
 	}
 	k.must(len(k.beat(other).Canceled) == 0, "a pulse tells only of the caller's own leases", "it tells another's")
-	k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeCanceled})
+	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeCanceled})
 	k.must(len(k.beat(k.process).Canceled) == 0, "an ended job is not told any more", "it is")
 }
 
 // lose registers a process, lets it claim n jobs, and returns it with its beats.
-func (k *jobKit) lose(n int) (acquirer.Process, []acquirer.Job) {
+func (k *jobKit) lose(n int) (queue.Process, []queue.Job) {
 	k.t.Helper()
 	id := uuid.New()
 	k.beat(id)
@@ -118,9 +118,9 @@ func (k *jobKit) lose(n int) (acquirer.Process, []acquirer.Job) {
 	return p, claimed.Jobs
 }
 
-func (k *jobKit) tryBury(p acquirer.Process, limit int) []acquirer.Job {
+func (k *jobKit) tryBury(p queue.Process, limit int) []queue.Job {
 	k.t.Helper()
-	jobs, err := k.store.Bury(k.ctx, acquirer.Burial{Now: k.now, Process: p.ID, Beats: p.Beats, Limit: limit})
+	jobs, err := k.store.Bury(k.ctx, queue.Burial{Now: k.now, Process: p.ID, Beats: p.Beats, Limit: limit})
 	k.noError(err, "Bury")
 	return jobs
 }
@@ -129,11 +129,11 @@ func burySilent(k *jobKit) {
 	p, held := k.lose(3)
 	jobs := k.tryBury(p, 10)
 	k.must(len(jobs) == 3, "Bury returns the jobs that the process holds", "%d, want 3", len(jobs))
-	k.must(k.get(held[0].ID).State == acquirer.Running, "Bury decides nothing about the jobs", "state %s", k.get(held[0].ID).State)
+	k.must(k.get(held[0].ID).State == queue.Running, "Bury decides nothing about the jobs", "state %s", k.get(held[0].ID).State)
 	got, ok := k.find(k.beat(k.process), p.ID)
 	k.must(ok && got.Lost && got.Holding == 3, "a lost process that holds jobs stays in the pulse", "%+v", got)
 	for _, j := range jobs {
-		k.end(acquirer.End{Lease: j.Lease(), Outcome: acquirer.OutcomeRequeued, Process: p.ID})
+		k.end(queue.End{Lease: j.Lease(), Outcome: queue.OutcomeRequeued, Process: p.ID})
 	}
 	_, ok = k.find(k.beat(k.process), p.ID)
 	k.must(!ok, "a lost process that holds nothing leaves the pulse", "it is there")
@@ -149,7 +149,7 @@ func buryLiving(k *jobKit) {
 }
 
 func buryUnknown(k *jobKit) {
-	jobs := k.tryBury(acquirer.Process{ID: uuid.New(), Beats: 0}, 10)
+	jobs := k.tryBury(queue.Process{ID: uuid.New(), Beats: 0}, 10)
 	k.must(len(jobs) == 0, "burying an unknown process does nothing", "%d jobs", len(jobs))
 }
 
@@ -158,26 +158,26 @@ func buryInterrupted(k *jobKit) {
 	first := k.tryBury(p, 2)
 	k.must(len(first) == 2, "Bury returns up to Limit jobs", "%d, want 2", len(first))
 	for _, j := range first {
-		k.end(acquirer.End{Lease: j.Lease(), Outcome: acquirer.OutcomeFailed, Process: p.ID})
+		k.end(queue.End{Lease: j.Lease(), Outcome: queue.OutcomeFailed, Process: p.ID})
 	}
-	rest := k.tryBury(acquirer.Process{ID: p.ID, Beats: p.Beats + 7}, 10)
+	rest := k.tryBury(queue.Process{ID: p.ID, Beats: p.Beats + 7}, 10)
 	k.must(len(rest) == 3, "the jobs of a process lost before are returned, whatever the beats, so that a burial can be finished", "%d, want 3", len(rest))
 }
 
 func buryForEver(k *jobKit) {
 	p, _ := k.lose(1)
 	k.tryBury(p, 1)
-	_, err := k.store.Beat(k.ctx, acquirer.Beat{Process: p.ID, Name: "back", Now: k.now})
-	k.must(errors.Is(err, acquirer.ErrProcessLost), "a process that was declared lost stays lost", "error %v", err)
+	_, err := k.store.Beat(k.ctx, queue.Beat{Process: p.ID, Name: "back", Now: k.now})
+	k.must(errors.Is(err, queue.ErrProcessLost), "a process that was declared lost stays lost", "error %v", err)
 }
 
 func purgeEnded(k *jobKit) {
-	end := func() acquirer.Job {
+	end := func() queue.Job {
 		job := k.running()
-		k.renew(acquirer.Renewal{Lease: job.Lease(), Process: k.process, Lines: []acquirer.Line{{At: k.now, Text: "x"}}})
-		return k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded}).Job
+		k.renew(queue.Renewal{Lease: job.Lease(), Process: k.process, Lines: []queue.Line{{At: k.now, Text: "x"}}})
+		return k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}).Job
 	}
-	old := []acquirer.Job{end(), end(), end()}
+	old := []queue.Job{end(), end(), end()}
 	running, pending := k.running(), k.enqueue(k.posting(ofType("scan")))[0]
 	k.pass(time.Hour)
 	before := k.now
@@ -188,9 +188,9 @@ func purgeEnded(k *jobKit) {
 		return n
 	}
 	k.must(purge(2) == 2 && purge(9) == 1 && purge(9) == 0, "Purge deletes up to limit jobs that ended before the time, and says how many", "other numbers than 2, 1 and 0")
-	k.must(len(k.jobs(acquirer.Filter{IDs: idsOfJobs(old)})) == 0, "purged jobs are gone", "some are there")
+	k.must(len(k.jobs(queue.Filter{IDs: idsOfJobs(old)})) == 0, "purged jobs are gone", "some are there")
 	k.must(len(k.lines(old[0].ID, 0, 9)) == 0, "purged jobs take their lines along", "some are there")
-	kept := k.jobs(acquirer.Filter{IDs: []uuid.UUID{fresh.ID, running.ID, pending.ID}})
+	kept := k.jobs(queue.Filter{IDs: []uuid.UUID{fresh.ID, running.ID, pending.ID}})
 	k.must(len(kept) == 3, "Purge keeps what ended later or lives", "%d of 3 left", len(kept))
 }
 
@@ -206,5 +206,5 @@ func purgeProcesses(k *jobKit) {
 	k.must(ok, "a lost process that holds jobs is not purged", "it is gone")
 	_, ok = k.find(k.beat(k.process), k.process)
 	k.must(ok, "a live process is not purged", "it is gone")
-	k.end(acquirer.End{Lease: held[0].Lease(), Outcome: acquirer.OutcomeFailed})
+	k.end(queue.End{Lease: held[0].Lease(), Outcome: queue.OutcomeFailed})
 }

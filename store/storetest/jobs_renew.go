@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 var jobRenewTests = []jobTest{
@@ -24,16 +24,16 @@ func renewPasses(k *jobKit) {
 	job := k.running()
 	next, worker := uuid.New(), uuid.New()
 	k.beat(next)
-	answer := k.renew(acquirer.Renewal{Lease: job.Lease(), Process: next, Worker: worker})
+	answer := k.renew(queue.Renewal{Lease: job.Lease(), Process: next, Worker: worker})
 	k.must(answer.Err == nil && !answer.Canceled, "a renewal with the live lease is accepted", "%+v", answer)
 	stored := k.get(job.ID)
 	k.must(stored.Process == next && stored.Worker == worker, "the lease passes to the renewing process and worker", "held by %s, %s", stored.Process, stored.Worker)
 	k.must(stored.Fence == job.Fence && stored.Attempt == job.Attempt, "a renewal changes neither fence nor attempt", "%+v", stored)
-	k.must(len(k.jobs(acquirer.Filter{Process: k.process})) == 0, "the former process holds the job no more", "it does")
-	k.must(len(k.jobs(acquirer.Filter{Process: next})) == 1, "the renewing process holds the job", "it does not")
+	k.must(len(k.jobs(queue.Filter{Process: k.process})) == 0, "the former process holds the job no more", "it does")
+	k.must(len(k.jobs(queue.Filter{Process: next})) == 1, "the renewing process holds the job", "it does not")
 }
 
-func (k *jobKit) lines(id uuid.UUID, after int64, limit int) []acquirer.Line {
+func (k *jobKit) lines(id uuid.UUID, after int64, limit int) []queue.Line {
 	k.t.Helper()
 	lines, err := k.store.Lines(k.ctx, id, after, limit)
 	k.noError(err, "Lines")
@@ -42,16 +42,16 @@ func (k *jobKit) lines(id uuid.UUID, after int64, limit int) []acquirer.Line {
 
 func renewProgress(k *jobKit) {
 	job := k.running()
-	r := acquirer.Renewal{
+	r := queue.Renewal{
 		Lease: job.Lease(), Process: k.process, Worker: job.Worker,
-		Progress: &acquirer.Progress{Percent: 40, Message: "half way"},
-		Lines:    []acquirer.Line{{At: k.now, Text: "one"}, {At: k.now.Add(time.Microsecond), Text: "two\twith ü"}},
+		Progress: &queue.Progress{Percent: 40, Message: "half way"},
+		Lines:    []queue.Line{{At: k.now, Text: "one"}, {At: k.now.Add(time.Microsecond), Text: "two\twith ü"}},
 	}
 	k.renew(r)
-	r.Progress, r.Lines = nil, []acquirer.Line{{Seq: 99, At: k.now, Text: "three"}}
+	r.Progress, r.Lines = nil, []queue.Line{{Seq: 99, At: k.now, Text: "three"}}
 	k.renew(r)
 	stored := k.get(job.ID)
-	k.must(stored.Progress == acquirer.Progress{Percent: 40, Message: "half way"}, "progress is stored", "%+v", stored.Progress)
+	k.must(stored.Progress == queue.Progress{Percent: 40, Message: "half way"}, "progress is stored", "%+v", stored.Progress)
 	lines := k.lines(job.ID, 0, 10)
 	k.must(len(lines) == 3, "lines are appended", "%d lines, want 3", len(lines))
 	for i, text := range []string{"one", "two\twith ü", "three"} {
@@ -63,22 +63,22 @@ func renewProgress(k *jobKit) {
 
 func renewKeeps(k *jobKit) {
 	job := k.running()
-	r := acquirer.Renewal{Lease: job.Lease(), Process: k.process, Worker: job.Worker, Progress: &acquirer.Progress{Percent: 7}}
+	r := queue.Renewal{Lease: job.Lease(), Process: k.process, Worker: job.Worker, Progress: &queue.Progress{Percent: 7}}
 	k.renew(r)
 	r.Progress = nil
 	k.renew(r)
 	k.must(k.get(job.ID).Progress.Percent == 7, "a renewal without progress keeps the stored one", "%+v", k.get(job.ID).Progress)
-	k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeRequeued})
+	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued})
 	again := k.claim(1, job)[0]
-	k.must(again.Progress == acquirer.Progress{}, "a new attempt begins without progress", "%+v", again.Progress)
+	k.must(again.Progress == queue.Progress{}, "a new attempt begins without progress", "%+v", again.Progress)
 }
 
 func renewStale(k *jobKit) {
 	old := k.running()
-	k.end(acquirer.End{Lease: old.Lease(), Outcome: acquirer.OutcomeRequeued})
-	r := acquirer.Renewal{
+	k.end(queue.End{Lease: old.Lease(), Outcome: queue.OutcomeRequeued})
+	r := queue.Renewal{
 		Lease: old.Lease(), Process: k.process, Worker: uuid.New(),
-		Progress: &acquirer.Progress{Percent: 99}, Lines: []acquirer.Line{{At: k.now, Text: "ghost"}},
+		Progress: &queue.Progress{Percent: 99}, Lines: []queue.Line{{At: k.now, Text: "ghost"}},
 	}
 	k.must(lostLease(k.renew(r).Err), "a renewal of a requeued job is refused", "it was accepted")
 	current := k.claim(1, old)[0]
@@ -93,8 +93,8 @@ func renewStale(k *jobKit) {
 
 func renewEnded(k *jobKit) {
 	job := k.running()
-	k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded})
-	r := acquirer.Renewal{Lease: job.Lease(), Process: k.process, Lines: []acquirer.Line{{At: k.now, Text: "late"}}}
+	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
+	r := queue.Renewal{Lease: job.Lease(), Process: k.process, Lines: []queue.Line{{At: k.now, Text: "late"}}}
 	k.must(lostLease(k.renew(r).Err), "a renewal of an ended job is refused", "it was accepted")
 	k.must(len(k.lines(job.ID, 0, 9)) == 0, "a refused renewal appends no line", "it did")
 }
@@ -105,7 +105,7 @@ func renewLostProcess(k *jobKit) {
 	k.beat(lost)
 	k.bury(lost, 1)
 	for name, process := range map[string]uuid.UUID{"lost": lost, "unknown": uuid.New()} {
-		answer := k.renew(acquirer.Renewal{Lease: job.Lease(), Process: process})
+		answer := k.renew(queue.Renewal{Lease: job.Lease(), Process: process})
 		k.must(lostLease(answer.Err), "a lease does not pass to a process that is "+name, "it did")
 	}
 	k.must(k.get(job.ID).Process == k.process, "a refused renewal does not move the lease", "it did")
@@ -113,7 +113,7 @@ func renewLostProcess(k *jobKit) {
 
 func renewTells(k *jobKit) {
 	job := k.running()
-	r := acquirer.Renewal{Lease: job.Lease(), Process: k.process, Worker: job.Worker}
+	r := queue.Renewal{Lease: job.Lease(), Process: k.process, Worker: job.Worker}
 	k.must(!k.renew(r).Canceled, "a renewal tells of no cancellation that nobody asked for", "it did")
 	k.cancel("enough", job)
 	answer := k.renew(r)
@@ -123,11 +123,11 @@ func renewTells(k *jobKit) {
 func renewOrder(k *jobKit) {
 	a, b := k.running(), k.running()
 	k.cancel("", b)
-	answers, err := k.store.Renew(k.ctx, k.now, []acquirer.Renewal{
-		{Lease: acquirer.Lease{Job: uuid.New(), Fence: 1}, Process: k.process},
+	answers, err := k.store.Renew(k.ctx, k.now, []queue.Renewal{
+		{Lease: queue.Lease{Job: uuid.New(), Fence: 1}, Process: k.process},
 		{Lease: b.Lease(), Process: k.process},
 		{Lease: a.Lease(), Process: k.process},
 	})
 	k.noError(err, "Renew")
-	k.must(len(answers) == 3 && lostLease(answers[0].Err) && answers[1].Canceled && answers[1].Err == nil && answers[2] == acquirer.Renewed{}, "Renew answers in the order of the renewals, each for itself", "%+v", answers)
+	k.must(len(answers) == 3 && lostLease(answers[0].Err) && answers[1].Canceled && answers[1].Err == nil && answers[2] == queue.Renewed{}, "Renew answers in the order of the renewals, each for itself", "%+v", answers)
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 var jobValueTests = []jobTest{
@@ -28,7 +28,7 @@ func valuesIn(k *jobKit) {
 	k.must(string(job.Payload) == "payload", "values are copied on the way in", "payload became %q", job.Payload)
 
 	result := []byte("result")
-	k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded, Result: result})
+	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded, Result: result})
 	copy(result, "XXXXXX")
 	k.must(string(k.get(job.ID).Result) == "result", "values are copied on the way in", "result became %q", k.get(job.ID).Result)
 }
@@ -36,13 +36,13 @@ func valuesIn(k *jobKit) {
 func valuesOut(k *jobKit) {
 	p := k.posting()
 	p.Payload = []byte("payload")
-	spoil := func(j acquirer.Job) { copy(j.Payload, "XXXXXXX"); copy(j.Result, "XXXXXXX") }
+	spoil := func(j queue.Job) { copy(j.Payload, "XXXXXXX"); copy(j.Result, "XXXXXXX") }
 	spoil(k.enqueue(p)[0])
 	spoil(k.get(p.ID))
 	job := k.claim(1, k.get(p.ID))[0]
 	lease := job.Lease()
 	spoil(job)
-	spoil(k.end(acquirer.End{Lease: lease, Outcome: acquirer.OutcomeSucceeded, Result: []byte("result")}).Job)
+	spoil(k.end(queue.End{Lease: lease, Outcome: queue.OutcomeSucceeded, Result: []byte("result")}).Job)
 	stored := k.get(p.ID)
 	k.must(string(stored.Payload) == "payload" && string(stored.Result) == "result", "values are copied on the way out", "payload %q, result %q", stored.Payload, stored.Result)
 }
@@ -68,9 +68,9 @@ func valuesTags(k *jobKit) {
 		{"a": "", "1:b": "c"},
 		{"quote": `'"\`, "percent": "%_%", "json": `{"a":1}`},
 		{"ü": "日本", "emoji": "🐭"},
-		{"long": strings.Repeat("x", acquirer.MaxTagValue)},
+		{"long": strings.Repeat("x", queue.MaxTagValue)},
 	}
-	var posted []acquirer.Job
+	var posted []queue.Job
 	for _, tags := range sets {
 		posted = append(posted, k.enqueue(k.posting(withTags(tags)))...)
 	}
@@ -84,14 +84,14 @@ func valuesTags(k *jobKit) {
 
 func valuesBig(k *jobKit) {
 	p := k.posting()
-	p.Payload = []byte(strings.Repeat("0123456789abcdef", acquirer.MaxPayload/16))
+	p.Payload = []byte(strings.Repeat("0123456789abcdef", queue.MaxPayload/16))
 	k.enqueue(p)
 	k.must(reflect.DeepEqual(k.get(p.ID).Payload, p.Payload), "a payload of the largest size is kept", "it is not")
 }
 
 func valuesNil(k *jobKit) {
 	job := k.running()
-	ended := k.end(acquirer.End{Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded}).Job
+	ended := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}).Job
 	k.must(len(ended.Payload) == 0 && len(ended.Result) == 0 && ended.Trace == "" && ended.Error == "", "what was not given stays empty", "%+v", ended)
 	k.must(ended.Tenant == job.Tenant && ended.Tenant != uuid.Nil, "the tenant is kept", "%s", ended.Tenant)
 }

@@ -8,7 +8,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
 )
@@ -39,9 +40,9 @@ func (f *fixture) withJob(s lifecycle.Snapshot, tags map[string]string) lifecycl
 	return c
 }
 
-func stored(f *fixture, s store.Store, ids ...uuid.UUID) []acquirer.Job {
+func stored(f *fixture, s store.Store, ids ...uuid.UUID) []queue.Job {
 	f.Helper()
-	jobs, err := s.Jobs(f.ctx, acquirer.Filter{IDs: ids})
+	jobs, err := s.Jobs(f.ctx, queue.Filter{IDs: ids})
 	f.must(err)
 	return jobs
 }
@@ -54,10 +55,10 @@ func testJobWithBuild(f *fixture, s store.Store) {
 		f.Fatalf("broken rule: the job of a build is written in its commit: got %d", len(jobs))
 	}
 	j := jobs[0]
-	f.rule(j.Type == lifecycle.JobType && j.State == acquirer.Pending, "the job of a build is pending: got %+v", j)
+	f.rule(j.Type == lifecycle.JobType && j.State == queue.Pending, "the job of a build is pending: got %+v", j)
 	f.rule(j.Tenant == f.owner.ID && j.Organization == f.template.OrganizationID, "its tenant is the owner")
 	f.rule(j.Tags.Map()["os"] == "linux", "it has the tags of the builder")
-	b, err := store.BuildOf(j)
+	b, err := buildjobs.BuildOf(j)
 	f.must(err)
 	f.rule(b.WorkspaceID == c.Workspace.ID && b.BuildNumber == 1 && string(b.Payload) == "p", "its payload is the build: got %+v", b)
 }
@@ -85,15 +86,15 @@ func testJobCanBeAcquired(f *fixture, s store.Store) {
 	c := f.withJob(f.create(1)[0], nil)
 	f.commit(c)
 	process := uuid.New()
-	_, err := s.Beat(f.ctx, acquirer.Beat{Process: process, Now: epoch})
+	_, err := s.Beat(f.ctx, queue.Beat{Process: process, Now: epoch})
 	f.must(err)
-	listing, err := s.Ready(f.ctx, epoch, acquirer.ReadyQuery{CountTo: 10})
+	listing, err := s.Ready(f.ctx, epoch, queue.ReadyQuery{CountTo: 10})
 	f.must(err)
 	if len(listing.Lanes) != 1 {
 		f.Fatalf("broken rule: the job of a build is ready after its commit: got %d lanes", len(listing.Lanes))
 	}
-	claimed, err := s.Claim(context.WithoutCancel(f.ctx), acquirer.Claim{
-		Token: uuid.New(), Process: process, Now: epoch, Probes: []acquirer.Probe{{Lane: listing.Lanes[0].Lane}}, Workers: []uuid.UUID{uuid.New()},
+	claimed, err := s.Claim(context.WithoutCancel(f.ctx), queue.Claim{
+		Token: uuid.New(), Process: process, Now: epoch, Probes: []queue.Probe{{Lane: listing.Lanes[0].Lane}}, Workers: []uuid.UUID{uuid.New()},
 	})
 	f.must(err)
 	f.rule(len(claimed.Jobs) == 1 && claimed.Jobs[0].ID == c.Build.ID, "the job of a build can be claimed: got %+v", claimed.Jobs)

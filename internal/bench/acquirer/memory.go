@@ -11,6 +11,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
@@ -115,7 +116,7 @@ func (m inMemory) trial(ctx context.Context, a *acquirer.Acquirer, kind int) (bo
 	org := uuid.New()
 	x, both := map[string]string{"x": "1"}, map[string]string{"x": "1", "y": "1"}
 	wanted := make(chan error, 2)
-	wait := func(ctx context.Context, r acquirer.Request, out chan<- error) {
+	wait := func(ctx context.Context, r queue.Request, out chan<- error) {
 		go func() {
 			job, err := a.AcquireJob(ctx, r)
 			if err == nil {
@@ -176,7 +177,7 @@ func (m inMemory) trial(ctx context.Context, a *acquirer.Acquirer, kind int) (bo
 // emptyProbes is T16: what other replicas ask in vain when one job is posted.
 func (m inMemory) emptyProbes(ctx context.Context) error {
 	const replicas, postings = 5, 100
-	store, bus := acquirertest.Wrap(memory.NewJobs()), &acquirer.MemoryPubsub{}
+	store, bus := acquirertest.Wrap(memory.NewJobs()), &memory.Pubsub{}
 	cfg := acquirer.Config{Backup: never, Ask: never, Heartbeat: 100 * time.Millisecond, Lease: time.Minute}
 	org := uuid.New()
 	ctx, cancel := context.WithCancel(ctx)
@@ -226,7 +227,7 @@ func (m inMemory) requeue(ctx context.Context) error {
 		Lost: map[string]acquirer.LostPolicy{"": acquirer.RequeueLost(99, 0)},
 	}
 	org := uuid.New()
-	inner, bus := memory.NewJobs(), &acquirer.MemoryPubsub{}
+	inner, bus := memory.NewJobs(), &memory.Pubsub{}
 	survivor, stop, err := running(ctx, inner, bus, cfg)
 	if err != nil {
 		return err
@@ -265,7 +266,7 @@ func (m inMemory) requeue(ctx context.Context) error {
 
 // trailingEdge is T18: two postings 20 ms apart, to a worker of another process.
 func (m inMemory) trailingEdge(ctx context.Context) error {
-	store, bus := memory.NewJobs(), &acquirer.MemoryPubsub{}
+	store, bus := memory.NewJobs(), &memory.Pubsub{}
 	poster, stopPoster, err := running(ctx, store, bus, acquirer.Config{})
 	if err != nil {
 		return err

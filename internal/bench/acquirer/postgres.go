@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/postgres"
@@ -150,7 +150,7 @@ func (b *bench) begin(ctx context.Context) error {
 		return err
 	}
 	b.process = uuid.New()
-	_, err := b.store.Beat(ctx, acquirer.Beat{Process: b.process, Name: "bench", Now: now()})
+	_, err := b.store.Beat(ctx, queue.Beat{Process: b.process, Name: "bench", Now: now()})
 	return err
 }
 
@@ -205,10 +205,10 @@ func (b *bench) cpu() (time.Duration, error) {
 
 // fill puts n ready jobs of one lane into the store, and returns the lane. They are copies of one that went the regular
 // way, each with an order number of its own.
-func (b *bench) fill(ctx context.Context, org uuid.UUID, n int, tags map[string]string) (acquirer.Lane, error) {
-	jobs, err := b.store.Enqueue(ctx, now(), []acquirer.Posting{{Organization: org, Tenant: uuid.New(), Type: "build", Tags: tags, ID: uuid.New()}})
+func (b *bench) fill(ctx context.Context, org uuid.UUID, n int, tags map[string]string) (queue.Lane, error) {
+	jobs, err := b.store.Enqueue(ctx, now(), []queue.Posting{{Organization: org, Tenant: uuid.New(), Type: "build", Tags: tags, ID: uuid.New()}})
 	if err != nil {
-		return acquirer.Lane{}, err
+		return queue.Lane{}, err
 	}
 	return jobs[0].Lane(), b.copyJobs(ctx, "dormouse.jobs", jobs[0].ID, n-1)
 }
@@ -229,14 +229,14 @@ func (b *bench) copyJobs(ctx context.Context, table string, id uuid.UUID, n int)
 
 // fillRaw puts n jobs into the table of the barest statements.
 func (b *bench) fillRaw(ctx context.Context, org uuid.UUID, n int) error {
-	jobs, err := b.store.Enqueue(ctx, now(), []acquirer.Posting{{Organization: org, Tenant: uuid.New(), Type: "raw", ID: uuid.New()}})
+	jobs, err := b.store.Enqueue(ctx, now(), []queue.Posting{{Organization: org, Tenant: uuid.New(), Type: "raw", ID: uuid.New()}})
 	if err != nil {
 		return err
 	}
 	if err := b.copyJobs(ctx, "raw_jobs", jobs[0].ID, n); err != nil {
 		return err
 	}
-	_, err = b.store.Cancel(ctx, acquirer.Cancellation{Now: now(), IDs: []uuid.UUID{jobs[0].ID}})
+	_, err = b.store.Cancel(ctx, queue.Cancellation{Now: now(), IDs: []uuid.UUID{jobs[0].ID}})
 	return err
 }
 
@@ -272,9 +272,9 @@ func (b *bench) tagSet(ctx context.Context) (n int, err error) {
 }
 
 // claim is the store's own claim.
-func (b *bench) claim(ctx context.Context, lane acquirer.Lane, from int64, n int) ([]acquirer.Job, error) {
-	c := acquirer.Claim{
-		Token: uuid.New(), Process: b.process, Now: now(), Probes: []acquirer.Probe{{Lane: lane, From: from}}, Workers: make([]uuid.UUID, n),
+func (b *bench) claim(ctx context.Context, lane queue.Lane, from int64, n int) ([]queue.Job, error) {
+	c := queue.Claim{
+		Token: uuid.New(), Process: b.process, Now: now(), Probes: []queue.Probe{{Lane: lane, From: from}}, Workers: make([]uuid.UUID, n),
 	}
 	for i := range c.Workers {
 		c.Workers[i] = uuid.New()

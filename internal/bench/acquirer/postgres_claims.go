@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // quiet is an acquirer's configuration in which nothing but wake-ups hands out.
@@ -125,7 +126,7 @@ func (b *bench) burst(ctx context.Context) error {
 			return err
 		}
 		begun := time.Now()
-		a.Announce(acquirer.Job{State: acquirer.Pending, Organization: org, Type: lane.Type, Tags: lane.Tags, Priority: lane.Priority})
+		a.Announce(queue.Job{State: queue.Pending, Organization: org, Type: lane.Type, Tags: lane.Tags, Priority: lane.Priority})
 		for range n {
 			if s := <-line; s.err != nil {
 				return s.err
@@ -165,7 +166,7 @@ func (b *bench) burst(ctx context.Context) error {
 // probes is T6 and T7: a claim in a short and in a long line, and one that finds nothing beside many foreign jobs.
 func (b *bench) probes(ctx context.Context) error {
 	const rounds = 60
-	timeClaims := func(lane acquirer.Lane) (time.Duration, error) {
+	timeClaims := func(lane queue.Lane) (time.Duration, error) {
 		return timed(rounds, func() error {
 			jobs, err := b.claim(ctx, lane, 0, 1)
 			if err == nil && len(jobs) != 1 {
@@ -196,14 +197,14 @@ func (b *bench) probes(ctx context.Context) error {
 	}
 	b.r.AtMost(1.5, "acquirer/T6", ratio(inLong, inShort), "x", fmt.Sprintf("claim of one among %d pending %s, among 100 %s", b.backlog, inLong, inShort))
 
-	foreign, err := acquirer.NewTagSet(map[string]string{"gpu": "yes"})
+	foreign, err := queue.NewTagSet(map[string]string{"gpu": "yes"})
 	if err != nil {
 		return err
 	}
 	if _, err := b.fill(ctx, uuid.New(), 1, map[string]string{"gpu": "yes"}); err != nil {
 		return err
 	}
-	empty := acquirer.Lane{Organization: org, Type: "build", Tags: foreign}
+	empty := queue.Lane{Organization: org, Type: "build", Tags: foreign}
 	nothing, err := timed(rounds, func() error { _, err := b.claim(ctx, empty, 0, 1); return err })
 	if err != nil {
 		return err
@@ -301,9 +302,9 @@ func (b *bench) fairness(ctx context.Context) error {
 	flood := b.backlog / 4
 	org, plain := uuid.New(), uuid.New()
 	owner := uuid.New()
-	var postings []acquirer.Posting
+	var postings []queue.Posting
 	for range flood {
-		postings = append(postings, acquirer.Posting{ID: uuid.New(), Organization: org, Tenant: owner, Type: "build"})
+		postings = append(postings, queue.Posting{ID: uuid.New(), Organization: org, Tenant: owner, Type: "build"})
 	}
 	for range 99 {
 		for range 8 {

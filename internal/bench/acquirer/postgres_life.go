@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store/postgres"
 )
 
@@ -50,7 +51,7 @@ func (b *bench) latency(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			jobs, err := b.store.Enqueue(ctx, now(), []acquirer.Posting{{ID: uuid.New(), Organization: org, Tenant: uuid.New(), Type: "build"}})
+			jobs, err := b.store.Enqueue(ctx, now(), []queue.Posting{{ID: uuid.New(), Organization: org, Tenant: uuid.New(), Type: "build"}})
 			if err != nil {
 				return err
 			}
@@ -190,7 +191,7 @@ func (b *bench) announcing(ctx context.Context) error {
 	}
 	defer stop()
 	org := uuid.New()
-	rate := func(commit func(ctx context.Context, p acquirer.Posting) error) (float64, error) {
+	rate := func(commit func(ctx context.Context, p queue.Posting) error) (float64, error) {
 		ctx, cancel := context.WithTimeout(ctx, 700*time.Millisecond)
 		defer cancel()
 		var n atomic.Int64
@@ -209,12 +210,12 @@ func (b *bench) announcing(ctx context.Context) error {
 		group.Wait()
 		return float64(n.Load()) / 0.7, nil
 	}
-	store := func(ctx context.Context, p acquirer.Posting) error {
-		_, err := b.store.Enqueue(ctx, now(), []acquirer.Posting{p})
+	store := func(ctx context.Context, p queue.Posting) error {
+		_, err := b.store.Enqueue(ctx, now(), []queue.Posting{p})
 		return err
 	}
-	announce := func(ctx context.Context, p acquirer.Posting) error { _, err := a.Enqueue(ctx, p); return err }
-	inside := func(ctx context.Context, p acquirer.Posting) error {
+	announce := func(ctx context.Context, p queue.Posting) error { _, err := a.Enqueue(ctx, p); return err }
+	inside := func(ctx context.Context, p queue.Posting) error {
 		tx, err := b.pool.Begin(ctx)
 		if err != nil {
 			return err
@@ -228,13 +229,13 @@ func (b *bench) announcing(ctx context.Context) error {
 		}
 		return tx.Commit(ctx)
 	}
-	plain := func(ctx context.Context, p acquirer.Posting) error {
+	plain := func(ctx context.Context, p queue.Posting) error {
 		_, err := b.pool.Exec(ctx, `INSERT INTO ref_jobs VALUES ($1, $2, 'build', '{}', now())`, p.ID, org)
 		return err
 	}
 	rates := make([][]float64, 4)
 	for range 3 {
-		for i, commit := range []func(context.Context, acquirer.Posting) error{store, announce, plain, inside} {
+		for i, commit := range []func(context.Context, queue.Posting) error{store, announce, plain, inside} {
 			r, err := rate(commit)
 			if err != nil {
 				return err
@@ -264,7 +265,7 @@ func (b *bench) upkeep(ctx context.Context) error {
 	beats, rows := 0.0, 0.0
 	_, beats, err = b.cost(func() error {
 		for range heartbeats {
-			if _, err := b.store.Beat(ctx, acquirer.Beat{Process: b.process, Name: "bench", Now: now()}); err != nil {
+			if _, err := b.store.Beat(ctx, queue.Beat{Process: b.process, Name: "bench", Now: now()}); err != nil {
 				return err
 			}
 		}

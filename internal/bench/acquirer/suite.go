@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
 )
 
@@ -44,7 +45,7 @@ func runParts(ctx context.Context, r *figure.Recorder, parts []part) error {
 }
 
 // running starts an acquirer and returns it once it is registered.
-func running(ctx context.Context, store acquirer.Store, bus acquirer.Pubsub, cfg acquirer.Config) (*acquirer.Acquirer, func(), error) {
+func running(ctx context.Context, store queue.Store, bus queue.Pubsub, cfg acquirer.Config) (*acquirer.Acquirer, func(), error) {
 	a, err := acquirer.New(store, bus, cfg)
 	if err != nil {
 		return nil, nil, err
@@ -88,16 +89,16 @@ func timed(n int, f func() error) (time.Duration, error) {
 	return median(took), nil
 }
 
-func request(org uuid.UUID, tags map[string]string) acquirer.Request {
-	return acquirer.Request{Organization: org, Worker: uuid.New(), Types: []string{"build"}, Tags: tags}
+func request(org uuid.UUID, tags map[string]string) queue.Request {
+	return queue.Request{Organization: org, Worker: uuid.New(), Types: []string{"build"}, Tags: tags}
 }
 
-func posting(org uuid.UUID, tags map[string]string) acquirer.Posting {
-	return acquirer.Posting{Organization: org, Tenant: uuid.New(), Type: "build", Tags: tags}
+func posting(org uuid.UUID, tags map[string]string) queue.Posting {
+	return queue.Posting{Organization: org, Tenant: uuid.New(), Type: "build", Tags: tags}
 }
 
 // waiting starts n waiters and returns when they are in line. Each sends when it was served.
-func waiting(ctx context.Context, a *acquirer.Acquirer, n int, r acquirer.Request) (<-chan served, error) {
+func waiting(ctx context.Context, a *acquirer.Acquirer, n int, r queue.Request) (<-chan served, error) {
 	before := a.Stats().Waiting
 	out := make(chan served, n)
 	for range n {
@@ -116,7 +117,7 @@ func waiting(ctx context.Context, a *acquirer.Acquirer, n int, r acquirer.Reques
 }
 
 type served struct {
-	job acquirer.Job
+	job queue.Job
 	err error
 	at  time.Time
 }

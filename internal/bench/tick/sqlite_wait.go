@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store/sqlite"
 )
 
@@ -49,7 +49,7 @@ func (p *sqlitePoster) during(ctx context.Context, f func()) {
 
 func (p *sqlitePoster) post(ctx context.Context) {
 	begun := time.Now()
-	_, err := p.store.Enqueue(ctx, sqliteNow, []acquirer.Posting{
+	_, err := p.store.Enqueue(ctx, sqliteNow, []queue.Posting{
 		{ID: uuid.New(), Organization: p.owners[0], Tenant: p.owners[begun.Nanosecond()%len(p.owners)], Type: "other"},
 	})
 	p.mu.Lock()

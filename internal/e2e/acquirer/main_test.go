@@ -13,6 +13,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
@@ -27,7 +28,7 @@ type process struct {
 }
 
 // start runs an acquirer on a store it shares with others, over a connection of its own.
-func start(ctx context.Context, inner acquirer.Store, bus acquirer.Pubsub, cfg acquirer.Config) (*process, error) {
+func start(ctx context.Context, inner queue.Store, bus queue.Pubsub, cfg acquirer.Config) (*process, error) {
 	store := acquirertest.Wrap(inner)
 	a, err := acquirer.New(store, bus, cfg)
 	if err != nil {
@@ -44,16 +45,16 @@ func start(ctx context.Context, inner acquirer.Store, bus acquirer.Pubsub, cfg a
 
 // worker waits for one job.
 type worker struct {
-	request acquirer.Request
+	request queue.Request
 	cancel  context.CancelFunc
 
 	mu   sync.Mutex
 	over bool
-	job  acquirer.Job
+	job  queue.Job
 	err  error
 }
 
-func (p *process) join(ctx context.Context, r acquirer.Request, group *sync.WaitGroup) *worker {
+func (p *process) join(ctx context.Context, r queue.Request, group *sync.WaitGroup) *worker {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &worker{request: r, cancel: cancel}
 	group.Go(func() {
@@ -65,15 +66,15 @@ func (p *process) join(ctx context.Context, r acquirer.Request, group *sync.Wait
 	return w
 }
 
-func (w *worker) state() (over, got bool, job acquirer.Job) {
+func (w *worker) state() (over, got bool, job queue.Job) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.over, w.over && w.err == nil, w.job
 }
 
 // runs reports whether the worker could run a job.
-func (w *worker) runs(j acquirer.Job) bool {
-	d, err := acquirer.NewDomain(w.request.Organization, w.request.Types, w.request.Tags)
+func (w *worker) runs(j queue.Job) bool {
+	d, err := queue.NewDomain(w.request.Organization, w.request.Types, w.request.Tags)
 	return err == nil && d.Runs(j.Lane())
 }
 
@@ -82,11 +83,11 @@ func (w *worker) runs(j acquirer.Job) bool {
 const lately = time.Second
 
 // ready are the jobs among ids that could be claimed for a while.
-func ready(store *memory.Jobs, ids []uuid.UUID) []acquirer.Job {
-	jobs, _ := store.Jobs(context.Background(), acquirer.Filter{IDs: ids})
-	var list []acquirer.Job
+func ready(store *memory.Jobs, ids []uuid.UUID) []queue.Job {
+	jobs, _ := store.Jobs(context.Background(), queue.Filter{IDs: ids})
+	var list []queue.Job
 	for _, j := range jobs {
-		if j.State == acquirer.Pending && time.Since(j.ReadyAt) > lately {
+		if j.State == queue.Pending && time.Since(j.ReadyAt) > lately {
 			list = append(list, j)
 		}
 	}

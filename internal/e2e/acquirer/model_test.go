@@ -18,6 +18,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
@@ -87,7 +88,7 @@ type model struct {
 	seen   map[*worker]bool
 	// ended are the leases whose end was reported, or is being reported.
 	endedMu sync.Mutex
-	ended   map[acquirer.Lease]bool
+	ended   map[queue.Lease]bool
 }
 
 func newModel(ctx context.Context, t *rapid.T) *model {
@@ -97,10 +98,10 @@ func newModel(ctx context.Context, t *rapid.T) *model {
 		store: memory.NewJobs(), bus: &acquirertest.Pubsub{},
 		cfg:  acquirer.Config{Backup: never, Ask: never, Poll: never, Ping: time.Hour},
 		orgs: []uuid.UUID{uuid.New(), uuid.New()}, fences: make(map[uuid.UUID]int64),
-		seen: make(map[*worker]bool), ended: make(map[acquirer.Lease]bool),
+		seen: make(map[*worker]bool), ended: make(map[queue.Lease]bool),
 	}
 	if rapid.Bool().Draw(t, "limited") {
-		m.cfg.Limits = acquirer.Limits{Types: map[string]int{"build": 2}}
+		m.cfg.Limits = queue.Limits{Types: map[string]int{"build": 2}}
 	}
 	m.starts(t)
 	m.starts(t)
@@ -152,8 +153,8 @@ func (m *model) stops(t *rapid.T) {
 	p.calls.Wait()
 	p.stop()
 	// What is to turn ready later only it knew; the others learn it by a look.
-	m.crashed = m.crashed || slices.ContainsFunc(m.jobs(), func(j acquirer.Job) bool {
-		return j.State == acquirer.Pending && time.Until(j.ReadyAt) > -lately
+	m.crashed = m.crashed || slices.ContainsFunc(m.jobs(), func(j queue.Job) bool {
+		return j.State == queue.Pending && time.Until(j.ReadyAt) > -lately
 	})
 }
 
@@ -169,7 +170,7 @@ func (m *model) crashes(t *rapid.T) {
 var universe = []tags{nil, {"x": "1"}, {"y": "1"}, {"x": "1", "y": "1"}, {"x": "1", "y": "1", "z": "1"}}
 
 func (m *model) joins(t *rapid.T) {
-	r := acquirer.Request{
+	r := queue.Request{
 		Organization: rapid.SampledFrom(m.orgs).Draw(t, "organization"), Worker: uuid.New(),
 		Types: rapid.SampledFrom([][]string{{"build"}, {"scan"}, {"build", "scan"}}).Draw(t, "types"),
 		Tags:  rapid.SampledFrom(universe).Draw(t, "tags"),
@@ -193,13 +194,13 @@ func (m *model) leaves(t *rapid.T) {
 // posts enqueues in the background: it takes its time, and everything else goes on.
 func (m *model) posts(t *rapid.T) {
 	p := m.aProcess(t)
-	posting := acquirer.Posting{
+	posting := queue.Posting{
 		Organization: rapid.SampledFrom(m.orgs).Draw(t, "organization"), Tenant: uuid.New(),
 		Type:     rapid.SampledFrom([]string{"build", "scan"}).Draw(t, "type"),
 		Tags:     rapid.SampledFrom(universe).Draw(t, "tags"),
 		Priority: rapid.Int16Range(0, 1).Draw(t, "priority"),
 	}
-	var postings []acquirer.Posting
+	var postings []queue.Posting
 	for range rapid.IntRange(1, 3).Draw(t, "jobs") {
 		posting.ID = uuid.New()
 		postings = append(postings, posting)
@@ -208,20 +209,20 @@ func (m *model) posts(t *rapid.T) {
 	p.calls.Go(func() { _, _ = p.Enqueue(m.ctx, postings...) })
 }
 
-func (m *model) setEnded(lease acquirer.Lease, ended bool) {
+func (m *model) setEnded(lease queue.Lease, ended bool) {
 	m.endedMu.Lock()
 	defer m.endedMu.Unlock()
 	m.ended[lease] = ended
 }
 
-func (m *model) hasEnded(lease acquirer.Lease) bool {
+func (m *model) hasEnded(lease queue.Lease) bool {
 	m.endedMu.Lock()
 	defer m.endedMu.Unlock()
 	return m.ended[lease]
 }
 
 // held are the jobs that workers have and have not ended.
-func (m *model) held() (list []acquirer.Job) {
+func (m *model) held() (list []queue.Job) {
 	for _, w := range m.workers {
 		if _, got, job := w.state(); got && !m.hasEnded(job.Lease()) {
 			list = append(list, job)
@@ -237,10 +238,10 @@ func (m *model) ends(t *rapid.T) {
 	}
 	job := rapid.SampledFrom(held).Draw(t, "job")
 	m.setEnded(job.Lease(), true)
-	end := acquirer.End{
+	end := queue.End{
 		Lease: job.Lease(),
-		Outcome: rapid.SampledFrom([]acquirer.Outcome{
-			acquirer.OutcomeSucceeded, acquirer.OutcomeFailed, acquirer.OutcomeRequeued, acquirer.OutcomeReleased,
+		Outcome: rapid.SampledFrom([]queue.Outcome{
+			queue.OutcomeSucceeded, queue.OutcomeFailed, queue.OutcomeRequeued, queue.OutcomeReleased,
 		}).Draw(t, "outcome"),
 		Delay: time.Duration(rapid.IntRange(0, 2).Draw(t, "delay")) * 500 * time.Millisecond,
 	}
@@ -248,7 +249,7 @@ func (m *model) ends(t *rapid.T) {
 	p.calls.Go(func() {
 		ctx, cancel := context.WithTimeout(m.ctx, 30*time.Second) // of a crashed process no end returns
 		defer cancel()
-		if _, err := p.End(ctx, end); err != nil && !errors.Is(err, acquirer.ErrLeaseLost) {
+		if _, err := p.End(ctx, end); err != nil && !errors.Is(err, queue.ErrLeaseLost) {
 			m.setEnded(job.Lease(), false) // the worker still has it
 		}
 	})
@@ -348,30 +349,30 @@ func (m *model) noneSleeps(t *rapid.T) {
 	}
 }
 
-func (m *model) atLimit(j acquirer.Job) bool {
+func (m *model) atLimit(j queue.Job) bool {
 	limit, limited := m.cfg.Limits.Types[j.Type]
 	n := 0
 	for _, other := range m.jobs() {
-		if other.State == acquirer.Running && other.Type == j.Type && other.Organization == j.Organization {
+		if other.State == queue.Running && other.Type == j.Type && other.Organization == j.Organization {
 			n++
 		}
 	}
 	return limited && n >= limit
 }
 
-func (m *model) jobs() []acquirer.Job {
-	jobs, _ := m.store.Jobs(context.Background(), acquirer.Filter{IDs: m.posted})
+func (m *model) jobs() []queue.Job {
+	jobs, _ := m.store.Jobs(context.Background(), queue.Filter{IDs: m.posted})
 	return jobs
 }
 
 // allInHands: what runs is held by a worker.
 func (m *model) allInHands(t *rapid.T) {
-	held := make(map[acquirer.Lease]bool)
+	held := make(map[queue.Lease]bool)
 	for _, job := range m.held() {
 		held[job.Lease()] = true
 	}
 	for _, job := range m.jobs() {
-		if job.State == acquirer.Running && !held[job.Lease()] && time.Since(job.StartedAt) > lately {
+		if job.State == queue.Running && !held[job.Lease()] && time.Since(job.StartedAt) > lately {
 			t.Fatalf("job %s runs under fence %d and no worker has it", job.ID, job.Fence)
 		}
 	}
@@ -380,14 +381,14 @@ func (m *model) allInHands(t *rapid.T) {
 // check is made after every action: fences rise, and limits hold.
 func (m *model) check(t *rapid.T) {
 	synctest.Wait()
-	var fresh []acquirer.Job
+	var fresh []queue.Job
 	for _, w := range m.workers {
 		if _, got, job := w.state(); got && !m.seen[w] {
 			m.seen[w] = true
 			fresh = append(fresh, job)
 		}
 	}
-	slices.SortFunc(fresh, func(a, b acquirer.Job) int { return int(a.Fence - b.Fence) })
+	slices.SortFunc(fresh, func(a, b queue.Job) int { return int(a.Fence - b.Fence) })
 	for _, job := range fresh {
 		if last := m.fences[job.ID]; job.Fence <= last {
 			t.Fatalf("job %s was handed out with fence %d after %d", job.ID, job.Fence, last)
@@ -400,7 +401,7 @@ func (m *model) check(t *rapid.T) {
 func (m *model) limitsHold(t *rapid.T) {
 	running := make(map[string]int)
 	for _, job := range m.jobs() {
-		if job.State == acquirer.Running {
+		if job.State == queue.Running {
 			running[fmt.Sprint(job.Organization, " ", job.Type)]++
 		}
 	}

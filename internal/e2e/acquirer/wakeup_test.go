@@ -14,6 +14,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
@@ -153,7 +154,7 @@ func (r *trial) process() *process { return r.processes[r.rng.IntN(len(r.process
 func (r *trial) join(t tags) *worker { return r.joinOrg(r.org, t) }
 
 func (r *trial) joinOrg(org uuid.UUID, t tags) *worker {
-	w := r.process().join(r.ctx, acquirer.Request{Organization: org, Worker: uuid.New(), Types: []string{"build"}, Tags: t}, &r.group)
+	w := r.process().join(r.ctx, queue.Request{Organization: org, Worker: uuid.New(), Types: []string{"build"}, Tags: t}, &r.group)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.workers = append(r.workers, w)
@@ -165,7 +166,7 @@ func (r *trial) postTo(p *process, t tags) {
 	r.mu.Lock()
 	r.posted = append(r.posted, id)
 	r.mu.Unlock()
-	_, _ = p.Enqueue(r.ctx, acquirer.Posting{ID: id, Organization: r.org, Tenant: uuid.New(), Type: "build", Tags: t})
+	_, _ = p.Enqueue(r.ctx, queue.Posting{ID: id, Organization: r.org, Tenant: uuid.New(), Type: "build", Tags: t})
 }
 
 func taggedBeside(r *trial) {
@@ -220,7 +221,7 @@ func everything(r *trial) {
 		t := pick()
 		p := r.process()
 		r.soon(func() {
-			w := p.join(r.ctx, acquirer.Request{Organization: r.org, Worker: uuid.New(), Types: []string{"build"}, Tags: t}, &r.group)
+			w := p.join(r.ctx, queue.Request{Organization: r.org, Worker: uuid.New(), Types: []string{"build"}, Tags: t}, &r.group)
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.workers = append(r.workers, w)

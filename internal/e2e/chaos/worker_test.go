@@ -8,9 +8,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/postgres"
 )
 
@@ -39,8 +39,8 @@ func newWorker(o *world, s *postgres.Store, pool *pgxpool.Pool) *worker {
 
 func (w *worker) run(ctx context.Context) {
 	every(ctx, tickEvery, func() {
-		pulse, err := w.s.Beat(ctx, acquirer.Beat{Process: w.process, Now: time.Now()})
-		if errors.Is(err, acquirer.ErrProcessLost) {
+		pulse, err := w.s.Beat(ctx, queue.Beat{Process: w.process, Now: time.Now()})
+		if errors.Is(err, queue.ErrProcessLost) {
 			w.process = uuid.New()
 		}
 		if err != nil {
@@ -52,7 +52,7 @@ func (w *worker) run(ctx context.Context) {
 }
 
 // bury gives back the jobs of processes that stand still.
-func (w *worker) bury(ctx context.Context, pulse acquirer.Pulse) {
+func (w *worker) bury(ctx context.Context, pulse queue.Pulse) {
 	for _, p := range pulse.Processes {
 		last, known := w.seen[p.ID]
 		if !known || last.n != p.Beats {
@@ -62,10 +62,10 @@ func (w *worker) bury(ctx context.Context, pulse acquirer.Pulse) {
 		if p.ID == w.process || time.Since(last.at) < silence {
 			continue
 		}
-		jobs, err := w.s.Bury(ctx, acquirer.Burial{Now: time.Now(), Process: p.ID, Beats: p.Beats, Limit: 100})
-		var ends []acquirer.End
+		jobs, err := w.s.Bury(ctx, queue.Burial{Now: time.Now(), Process: p.ID, Beats: p.Beats, Limit: 100})
+		var ends []queue.End
 		for _, j := range jobs {
-			ends = append(ends, acquirer.End{Lease: j.Lease(), Outcome: acquirer.OutcomeRequeued, Process: p.ID})
+			ends = append(ends, queue.End{Lease: j.Lease(), Outcome: queue.OutcomeRequeued, Process: p.ID})
 		}
 		if err == nil {
 			_, _ = w.s.End(ctx, time.Now(), ends)
@@ -74,19 +74,19 @@ func (w *worker) bury(ctx context.Context, pulse acquirer.Pulse) {
 }
 
 func (w *worker) work(ctx context.Context) {
-	listing, err := w.s.Ready(ctx, time.Now(), acquirer.ReadyQuery{CountTo: 1})
+	listing, err := w.s.Ready(ctx, time.Now(), queue.ReadyQuery{CountTo: 1})
 	if err != nil {
 		return
 	}
 	for _, lane := range listing.Lanes {
-		c := acquirer.Claim{
-			Token: uuid.New(), Process: w.process, Now: time.Now(), Probes: []acquirer.Probe{{Lane: lane.Lane}},
+		c := queue.Claim{
+			Token: uuid.New(), Process: w.process, Now: time.Now(), Probes: []queue.Probe{{Lane: lane.Lane}},
 			Workers: []uuid.UUID{uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New()},
 		}
 		claimed, err := w.s.Claim(ctx, c)
 		jobs := claimed.Jobs
 		if err != nil { // the answer may be lost and the jobs ours
-			jobs, _ = w.s.Jobs(ctx, acquirer.Filter{Process: w.process, Token: c.Token})
+			jobs, _ = w.s.Jobs(ctx, queue.Filter{Process: w.process, Token: c.Token})
 		}
 		for _, j := range jobs {
 			w.do(ctx, j)
@@ -95,9 +95,9 @@ func (w *worker) work(ctx context.Context) {
 }
 
 // do runs one job, again and again until it is reported or the lease is lost. A process that lives keeps what it holds.
-func (w *worker) do(ctx context.Context, j acquirer.Job) {
+func (w *worker) do(ctx context.Context, j queue.Job) {
 	for ctx.Err() == nil {
-		if _, err := w.s.Beat(ctx, acquirer.Beat{Process: w.process, Now: time.Now()}); errors.Is(err, acquirer.ErrProcessLost) {
+		if _, err := w.s.Beat(ctx, queue.Beat{Process: w.process, Now: time.Now()}); errors.Is(err, queue.ErrProcessLost) {
 			return
 		}
 		if err := w.attempt(ctx, j); err == nil {
@@ -106,20 +106,20 @@ func (w *worker) do(ctx context.Context, j acquirer.Job) {
 	}
 }
 
-func (w *worker) attempt(ctx context.Context, j acquirer.Job) error {
+func (w *worker) attempt(ctx context.Context, j queue.Job) error {
 	_, err := w.pool.Exec(ctx, `INSERT INTO chaos.ran (job_id, fence, process_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 		j.ID.String(), j.Fence, w.process.String())
 	if err != nil {
 		return err
 	}
-	build, err := store.BuildOf(j)
+	build, err := buildjobs.BuildOf(j)
 	if err != nil {
 		return err
 	}
 	if err := w.report(ctx, build); err != nil {
 		return err
 	}
-	_, err = w.s.End(ctx, time.Now(), []acquirer.End{{Lease: j.Lease(), Outcome: acquirer.OutcomeSucceeded}})
+	_, err = w.s.End(ctx, time.Now(), []queue.End{{Lease: j.Lease(), Outcome: queue.OutcomeSucceeded}})
 	return err
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/e2e/internal/harm"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/postgres"
@@ -218,22 +218,22 @@ func (f *fleet) oneLife() {
 	s, err := postgres.New(f.pool, postgres.Config{})
 	must(err)
 	now, process, org := store.Instant(time.Now()), uuid.New(), uuid.New()
-	_, err = s.Beat(f.ctx, acquirer.Beat{Process: process, Name: "one", Now: now})
+	_, err = s.Beat(f.ctx, queue.Beat{Process: process, Name: "one", Now: now})
 	must(err)
-	posting := acquirer.Posting{Organization: org, Type: "scarce"}
-	stored, err := s.Enqueue(f.ctx, now, []acquirer.Posting{posting, posting, posting})
+	posting := queue.Posting{Organization: org, Type: "scarce"}
+	stored, err := s.Enqueue(f.ctx, now, []queue.Posting{posting, posting, posting})
 	must(err)
 	for range stored {
-		claimed, err := s.Claim(f.ctx, acquirer.Claim{
+		claimed, err := s.Claim(f.ctx, queue.Claim{
 			Token: uuid.New(), Process: process, Now: now, Workers: []uuid.UUID{uuid.New()},
-			Probes: []acquirer.Probe{{Lane: stored[0].Lane()}},
+			Probes: []queue.Probe{{Lane: stored[0].Lane()}},
 		})
 		must(err)
 		job := claimed.Jobs[0]
 		f.exec(`INSERT INTO handoff.work (job, fence, process) VALUES ($1, $2, $3)`, job.ID.String(), job.Fence, process.String())
 		f.exec(`INSERT INTO handoff.promised VALUES ($1)`, job.ID.String())
-		_, err = s.End(f.ctx, now, []acquirer.End{{
-			Lease: job.Lease(), Outcome: acquirer.OutcomeSucceeded, Result: fmt.Append(nil, job.Fence),
+		_, err = s.End(f.ctx, now, []queue.End{{
+			Lease: job.Lease(), Outcome: queue.OutcomeSucceeded, Result: fmt.Append(nil, job.Fence),
 		}})
 		must(err)
 	}

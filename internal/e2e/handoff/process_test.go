@@ -16,6 +16,8 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/acquirer/worker"
 	"github.com/dormouse-go/dormouse/internal/e2e/internal/harm"
 	"github.com/dormouse-go/dormouse/store/postgres"
 )
@@ -39,7 +41,7 @@ func config(name string) acquirer.Config {
 	return acquirer.Config{
 		Name: name, Heartbeat: heartbeat, Lease: lease, Timeout: 2 * heartbeat,
 		Backup: 2 * time.Second, Poll: 200 * time.Millisecond, Ping: 200 * time.Millisecond, BackoffMax: 200 * time.Millisecond,
-		StopTimeout: time.Second, Limits: acquirer.Limits{Types: map[string]int{"scarce": scarce}},
+		StopTimeout: time.Second, Limits: queue.Limits{Types: map[string]int{"scarce": scarce}},
 		Lost: map[string]acquirer.LostPolicy{"": acquirer.RequeueLost(1_000_000, time.Millisecond)},
 	}
 }
@@ -99,7 +101,7 @@ func (p *plane) run(ctx context.Context) (err error) {
 	var running, working sync.WaitGroup
 	running.Go(func() { _ = p.Run(late) })
 	for _, types := range [][]string{{"plain"}, {"plain", "scarce"}} {
-		w, err := acquirer.NewWorker(p, p.work, acquirer.WorkerConfig{
+		w, err := worker.New(p, p.work, worker.Config{
 			Organization: p.Org, Types: types, Slots: 4, Drain: 300 * time.Millisecond, Flush: 20 * time.Millisecond,
 		})
 		if err != nil {
@@ -133,12 +135,12 @@ func (p *plane) fault(acquirertest.Verb) acquirertest.Fault {
 }
 
 // work takes up to 40 milliseconds and leaves a trace in the database that is not of the library's making.
-func (p *plane) work(ctx context.Context, t *acquirer.Task) ([]byte, error) {
+func (p *plane) work(ctx context.Context, t *worker.Task) ([]byte, error) {
 	job := t.Job
 	_, err := p.pool.Exec(ctx, `INSERT INTO handoff.work (job, fence, process) VALUES ($1, $2, $3)`,
 		job.ID.String(), job.Fence, job.Process.String())
 	if err != nil {
-		return nil, acquirer.Retry(0, err)
+		return nil, worker.Retry(0, err)
 	}
 	t.Logf("attempt %d under fence %d", job.Attempt, job.Fence)
 	if !harm.Pause(ctx, time.Duration(p.upTo(40))*time.Millisecond) {
@@ -160,13 +162,13 @@ func (p *plane) sayCalm(ctx context.Context) {
 // post enqueues jobs; what was acknowledged to it is written down.
 func (p *plane) post(ctx context.Context) {
 	for harm.Pause(ctx, time.Duration(p.upTo(50))*time.Millisecond) && !p.calm.Load() {
-		var postings []acquirer.Posting
+		var postings []queue.Posting
 		for range 1 + p.upTo(4) {
 			kind := "plain"
 			if p.upTo(5) == 0 {
 				kind = "scarce"
 			}
-			postings = append(postings, acquirer.Posting{ID: uuid.New(), Organization: p.Org, Tenant: uuid.New(), Type: kind})
+			postings = append(postings, queue.Posting{ID: uuid.New(), Organization: p.Org, Tenant: uuid.New(), Type: kind})
 		}
 		jobs, err := p.Enqueue(ctx, postings...)
 		if err != nil {

@@ -1,4 +1,4 @@
-package store_test
+package buildjobs_test
 
 import (
 	"reflect"
@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 func build(tag string) lifecycle.Job {
@@ -22,7 +22,7 @@ func build(tag string) lifecycle.Job {
 // What a store enqueues in a commit is what the queue would make of the posting, and reads back as the build's job.
 func TestJobOf(t *testing.T) {
 	now := time.Date(2026, 3, 2, 8, 0, 0, 123456789, time.UTC)
-	posting, err := store.PostingOf(build("a"))
+	posting, err := buildjobs.PostingOf(build("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,11 +30,11 @@ func TestJobOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := store.JobOf(build("a"), now)
+	got, err := buildjobs.JobOf(build("a"), now)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("job %+v, error %v; want %+v", got, err, want)
 	}
-	if back, err := store.BuildOf(got); err != nil || !reflect.DeepEqual(back, build("a")) {
+	if back, err := buildjobs.BuildOf(got); err != nil || !reflect.DeepEqual(back, build("a")) {
 		t.Errorf("read back %+v, error %v", back, err)
 	}
 }
@@ -42,8 +42,8 @@ func TestJobOf(t *testing.T) {
 // What the queue would not accept is refused with the build's number and the rule.
 func TestJobThatCannotBePosted(t *testing.T) {
 	bad := build(strings.Repeat("x", 10_000))
-	_, posting := store.PostingOf(bad)
-	_, job := store.JobOf(bad, time.Time{})
+	_, posting := buildjobs.PostingOf(bad)
+	_, job := buildjobs.JobOf(bad, time.Time{})
 	for _, err := range []error{posting, job} {
 		if err == nil || !strings.Contains(err.Error(), "build 7") || !strings.Contains(err.Error(), "zone") {
 			t.Errorf("error %v", err)

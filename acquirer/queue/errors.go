@@ -1,7 +1,9 @@
-package acquirer
+package queue
 
 import (
 	"errors"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 var (
@@ -19,9 +21,11 @@ var (
 	// ErrStopped says that Run has returned, or is about to: nobody hands out jobs here any more.
 	ErrStopped = errors.New("acquirer stopped")
 
-	// ErrDraining is the cause of a job's context when its [Worker] stops and has waited long enough.
-	ErrDraining = errors.New("worker is stopping")
-
 	// ErrJobCanceled is the cause of a job's context when somebody asked for the job to be canceled.
 	ErrJobCanceled = errors.New("job canceled")
 )
+
+// IsAnswer reports whether an error is an answer of the store, not a failure of it.
+func IsAnswer(err error) bool {
+	return errors.Is(err, ErrProcessLost) || errors.Is(err, ErrLeaseLost) || errors.Is(err, invalid.Err) || errors.Is(err, ErrNotFound)
+}

@@ -1,4 +1,4 @@
-package acquirer
+package queue
 
 import (
 	"maps"
@@ -50,12 +50,12 @@ func (l Limits) None() bool {
 	return l.PerTenant == 0 && len(l.Tenants) == 0 && len(l.Types) == 0 && len(l.Classes) == 0
 }
 
-func (l Limits) clone() Limits {
+func (l Limits) Clone() Limits {
 	l.Tenants, l.Types, l.Classes = maps.Clone(l.Tenants), maps.Clone(l.Types), slices.Clone(l.Classes)
 	return l
 }
 
-func (l Limits) validate() error {
+func (l Limits) Validate() error {
 	if l.PerTenant < 0 {
 		return invalid.New("limits.per_tenant", l.PerTenant, "must not be negative")
 	}
@@ -78,7 +78,7 @@ func (l Limits) validate() error {
 }
 
 // withShares adds the classes that the shares come to when an organization has so many slots.
-func (l Limits) withShares(shares []Share, slots int) Limits {
+func (l Limits) WithShares(shares []Share, slots int) Limits {
 	if len(shares) == 0 {
 		return l
 	}

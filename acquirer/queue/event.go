@@ -1,4 +1,4 @@
-package acquirer
+package queue
 
 import (
 	"time"

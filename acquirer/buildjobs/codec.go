@@ -1,11 +1,11 @@
-package store
+package buildjobs
 
 import (
 	"encoding/json"
 	"fmt"
 	"time"
 
-	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -13,32 +13,32 @@ import (
 // tenant the owner of the workspace, and its payload the job itself as [BuildOf] reads it. The error is that of a posting
 // that cannot be accepted, such as tags that are too long; a store reports it as the [lifecycle.ChangeError] of its
 // workspace.
-func PostingOf(j lifecycle.Job) (acquirer.Posting, error) {
+func PostingOf(j lifecycle.Job) (queue.Posting, error) {
 	p, err := posting(j)
 	if err == nil {
 		err = p.Validate()
 	}
 	if err != nil {
-		return acquirer.Posting{}, refused(j, err)
+		return queue.Posting{}, refused(j, err)
 	}
 	return p, nil
 }
 
 // JobOf returns the row that [PostingOf] leads to when it is enqueued at an instant, for stores that write it in the commit of
 // the build. The error is the same.
-func JobOf(j lifecycle.Job, now time.Time) (acquirer.Job, error) {
+func JobOf(j lifecycle.Job, now time.Time) (queue.Job, error) {
 	p, err := posting(j)
 	if err != nil {
-		return acquirer.Job{}, refused(j, err)
+		return queue.Job{}, refused(j, err)
 	}
 	row, err := p.Job(now)
 	if err != nil {
-		return acquirer.Job{}, refused(j, err)
+		return queue.Job{}, refused(j, err)
 	}
 	return row, nil
 }
 
-func posting(j lifecycle.Job) (p acquirer.Posting, err error) {
+func posting(j lifecycle.Job) (p queue.Posting, err error) {
 	p = HeaderOf(j)
 	p.Payload, err = json.Marshal(j)
 	return p, err
@@ -49,15 +49,15 @@ func refused(j lifecycle.Job, err error) error {
 }
 
 // HeaderOf is [PostingOf] without the payload and unchecked, for stores that encode it only when it is read.
-func HeaderOf(j lifecycle.Job) acquirer.Posting {
-	return acquirer.Posting{
+func HeaderOf(j lifecycle.Job) queue.Posting {
+	return queue.Posting{
 		ID: j.ID, Organization: j.OrganizationID, Tenant: j.OwnerID, Type: lifecycle.JobType,
 		Tags: j.Tags, Priority: j.Priority,
 	}
 }
 
 // BuildOf returns the build's job from an acquired job.
-func BuildOf(j acquirer.Job) (lifecycle.Job, error) {
+func BuildOf(j queue.Job) (lifecycle.Job, error) {
 	if j.Type != lifecycle.JobType {
 		return lifecycle.Job{}, fmt.Errorf("job %s has type %q: must be %q", j.ID, j.Type, lifecycle.JobType)
 	}

@@ -1,16 +1,17 @@
-package acquirer
+package memory
 
 import (
 	"context"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"sync"
 )
 
 // memoryBacklog is how many messages a listener may lag behind before it loses them all and is told of a gap.
 const memoryBacklog = 1024
 
-// MemoryPubsub is a [Pubsub] for several acquirers of one process, in tests above all. Its zero value is ready.
+// Pubsub is a [queue.Pubsub] for several acquirers of one process, in tests above all. Its zero value is ready.
 // A listener that does not keep up loses messages and hears of it as a gap; a publisher never waits.
-type MemoryPubsub struct {
+type Pubsub struct {
 	mu        sync.Mutex
 	listeners map[*mailbox]struct{}
 }
@@ -22,8 +23,8 @@ type mailbox struct {
 	filled   chan struct{} // room for one
 }
 
-// Publish implements [Pubsub].
-func (m *MemoryPubsub) Publish(_ context.Context, message string) error {
+// Publish implements [queue.Pubsub].
+func (m *Pubsub) Publish(_ context.Context, message string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for box := range m.listeners {
@@ -32,8 +33,8 @@ func (m *MemoryPubsub) Publish(_ context.Context, message string) error {
 	return nil
 }
 
-// Listen implements [Pubsub].
-func (m *MemoryPubsub) Listen(ctx context.Context, l Listener) error {
+// Listen implements [queue.Pubsub].
+func (m *Pubsub) Listen(ctx context.Context, l queue.Listener) error {
 	box := &mailbox{gap: true, filled: make(chan struct{}, 1)}
 	box.filled <- struct{}{}
 	m.add(box)
@@ -54,7 +55,7 @@ func (m *MemoryPubsub) Listen(ctx context.Context, l Listener) error {
 	}
 }
 
-func (m *MemoryPubsub) add(box *mailbox) {
+func (m *Pubsub) add(box *mailbox) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.listeners == nil {
@@ -63,7 +64,7 @@ func (m *MemoryPubsub) add(box *mailbox) {
 	m.listeners[box] = struct{}{}
 }
 
-func (m *MemoryPubsub) remove(box *mailbox) {
+func (m *Pubsub) remove(box *mailbox) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.listeners, box)

@@ -1,10 +1,11 @@
-package acquirer
+package worker
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -17,7 +18,7 @@ type RetryError struct {
 }
 
 // Retry wraps an error so that the job goes back into line instead of failing, and may start again after a
-// pause. It is up to the handler to give up at some [Job.Attempt].
+// pause. It is up to the handler to give up at some [queue.Job.Attempt].
 func Retry(after time.Duration, err error) error { return &RetryError{Err: err, After: after} }
 
 // Error implements error.
@@ -35,23 +36,23 @@ const (
 // Task is a job in the hands of a [Handler]. Its methods are safe for concurrent use and never wait.
 type Task struct {
 	// Job as it was claimed.
-	Job Job
+	Job queue.Job
 
 	mu       sync.Mutex
-	progress *Progress
-	lines    []Line
+	progress *queue.Progress
+	lines    []queue.Line
 	partial  []byte
 	dropped  int
 	full     chan struct{} // room for one
 }
 
-func newTask(job Job) *Task { return &Task{Job: job, full: make(chan struct{}, 1)} }
+func newTask(job queue.Job) *Task { return &Task{Job: job, full: make(chan struct{}, 1)} }
 
 // Progress says how far the work is: a percentage, cut to 0..100, and a word about it.
 func (t *Task) Progress(percent int, message string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.progress = &Progress{Percent: min(max(percent, 0), 100), Message: message}
+	t.progress = &queue.Progress{Percent: min(max(percent, 0), 100), Message: message}
 }
 
 // Logf adds a line to the job's log.
@@ -75,7 +76,7 @@ func (t *Task) Write(p []byte) (int, error) {
 		t.add(string(bytes.TrimSuffix(line, []byte("\r"))))
 		t.partial = rest
 	}
-	if len(t.partial) > MaxLine {
+	if len(t.partial) > queue.MaxLine {
 		t.add(string(t.partial))
 		t.partial = nil
 	}
@@ -88,7 +89,7 @@ func (t *Task) add(text string) {
 		t.lines = t.lines[1:]
 		t.dropped++
 	}
-	t.lines = append(t.lines, Line{Text: text})
+	t.lines = append(t.lines, queue.Line{Text: text})
 	if len(t.lines) >= flushAt {
 		select {
 		case t.full <- struct{}{}:
@@ -98,7 +99,7 @@ func (t *Task) add(text string) {
 }
 
 // take empties the task into a report. Last also takes an unfinished line.
-func (t *Task) take(r *Report, last bool) (something bool) {
+func (t *Task) take(r *queue.Report, last bool) (something bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if last && len(t.partial) > 0 {
@@ -107,15 +108,15 @@ func (t *Task) take(r *Report, last bool) (something bool) {
 	}
 	r.Progress, r.Lines = t.progress, t.lines
 	if t.dropped > 0 {
-		note := Line{Text: fmt.Sprintf("%d lines could not be sent in time and were dropped", t.dropped)}
-		r.Lines = append([]Line{note}, r.Lines...)
+		note := queue.Line{Text: fmt.Sprintf("%d lines could not be sent in time and were dropped", t.dropped)}
+		r.Lines = append([]queue.Line{note}, r.Lines...)
 	}
 	t.progress, t.lines, t.dropped = nil, nil, 0
 	return r.Progress != nil || len(r.Lines) > 0
 }
 
 // putBack takes in again what could not be sent, in front of what came meanwhile.
-func (t *Task) putBack(r Report) {
+func (t *Task) putBack(r queue.Report) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.progress == nil {
@@ -181,7 +182,7 @@ func (r *reporter) fence() stopper {
 	if r.cfg.Silence <= 0 {
 		return noFence{}
 	}
-	return r.cfg.Clock.AfterFunc(r.left(), func() { r.cancel(ErrLeaseLost) }, "worker", "fence")
+	return r.cfg.Clock.AfterFunc(r.left(), func() { r.cancel(queue.ErrLeaseLost) }, "worker", "fence")
 }
 
 func (r *reporter) left() time.Duration {
@@ -196,7 +197,7 @@ func (noFence) Reset(time.Duration, ...string) bool { return true }
 // report sends one report if there is something to say, or if silence itself would say too much. It says
 // whether one arrived.
 func (r *reporter) report(ctx context.Context, last bool) bool {
-	report := Report{Lease: r.task.Job.Lease(), Worker: r.cfg.ID, Silence: r.cfg.Silence}
+	report := queue.Report{Lease: r.task.Job.Lease(), Worker: r.cfg.ID, Silence: r.cfg.Silence}
 	due := r.cfg.Silence > 0 && r.cfg.Clock.Since(r.saidAt) >= r.cfg.Silence/3
 	if !r.task.take(&report, last) && !due {
 		return false
@@ -206,8 +207,8 @@ func (r *reporter) report(ctx context.Context, last bool) bool {
 	defer cancel()
 	canceled, err := r.source.Renew(ctx, report)
 	switch {
-	case errors.Is(err, ErrLeaseLost):
-		r.cancel(ErrLeaseLost)
+	case errors.Is(err, queue.ErrLeaseLost):
+		r.cancel(queue.ErrLeaseLost)
 		return false
 	case err != nil:
 		r.task.putBack(report)
@@ -215,7 +216,7 @@ func (r *reporter) report(ctx context.Context, last bool) bool {
 		return false
 	}
 	if canceled {
-		r.cancel(ErrJobCanceled)
+		r.cancel(queue.ErrJobCanceled)
 	}
 	r.saidAt = begun
 	return true
@@ -237,7 +238,7 @@ func (r *reporter) bound(ctx context.Context) (context.Context, context.CancelFu
 
 // last sends what is left. What cannot be sent now is lost, which is said in the worker's own log.
 func (r *reporter) last(ctx context.Context) {
-	if !errors.Is(context.Cause(ctx), ErrLeaseLost) {
+	if !errors.Is(context.Cause(ctx), queue.ErrLeaseLost) {
 		r.report(ctx, true)
 	}
 }

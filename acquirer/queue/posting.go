@@ -1,4 +1,4 @@
-package acquirer
+package queue
 
 import (
 	"slices"
@@ -73,7 +73,7 @@ func (p Posting) Job(now time.Time) (Job, error) {
 }
 
 func (p Posting) check() (TagSet, error) {
-	if err := checkType(p.Type); err != nil {
+	if err := ValidateType(p.Type); err != nil {
 		return TagSet{}, err
 	}
 	switch {

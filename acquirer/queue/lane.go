@@ -1,4 +1,4 @@
-package acquirer
+package queue
 
 import (
 	"slices"
@@ -40,7 +40,7 @@ func NewDomain(organization uuid.UUID, types []string, tags map[string]string) (
 		return Domain{}, invalid.New("types", types, "between 1 and "+strconv.Itoa(MaxTypes)+" types")
 	}
 	for _, t := range types {
-		if err := checkType(t); err != nil {
+		if err := ValidateType(t); err != nil {
 			return Domain{}, err
 		}
 	}
@@ -52,7 +52,8 @@ func NewDomain(organization uuid.UUID, types []string, tags map[string]string) (
 	return Domain{Organization: organization, Types: sorted, Tags: set}, nil
 }
 
-func checkType(t string) error {
+// ValidateType says what is wrong with a job type, as an [*invalid.Error].
+func ValidateType(t string) error {
 	switch {
 	case t == "":
 		return invalid.New("type", t, "must not be empty")

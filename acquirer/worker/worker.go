@@ -1,6 +1,7 @@
-package acquirer
+package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,37 +12,41 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
+// ErrDraining is the cause of a job's context when its [Worker] stops and has waited long enough.
+var ErrDraining = errors.New("worker is stopping")
+
 // Source is where a [Worker] gets its jobs: an [Acquirer], or a client that speaks to one over a network. Its
-// errors are the acquirer's: [ErrLeaseLost], [ErrStopped] and [invalid.Err] are told apart, all others are
+// errors are the acquirer's: [queue.ErrLeaseLost], [queue.ErrStopped] and [invalid.Err] are told apart, all others are
 // taken for bad moments.
 type Source interface {
-	AcquireJob(ctx context.Context, r Request) (Job, error)
-	Renew(ctx context.Context, r Report) (canceled bool, err error)
-	End(ctx context.Context, e End) (Job, error)
+	AcquireJob(ctx context.Context, r queue.Request) (queue.Job, error)
+	Renew(ctx context.Context, r queue.Report) (canceled bool, err error)
+	End(ctx context.Context, e queue.End) (queue.Job, error)
 }
 
 // watching is what an acquirer can do beyond [Source]: tell at once that a lease is lost.
 type watching interface {
-	Watch(ctx context.Context, lease Lease) (context.Context, context.CancelFunc)
+	Watch(ctx context.Context, lease queue.Lease) (context.Context, context.CancelFunc)
 }
 
 // Handler does the work of one job. Its result is stored with the job.
 //
-// The context ends with the cause [ErrLeaseLost] when the job is not ours any more, [ErrJobCanceled] when
+// The context ends with the cause [queue.ErrLeaseLost] when the job is not ours any more, [queue.ErrJobCanceled] when
 // somebody asked for its cancellation, or [ErrDraining] when the worker must stop; return soon then, whatever
 // with. An error fails the job, unless it is of [Retry]; a panic fails it too.
 type Handler func(ctx context.Context, t *Task) (result []byte, err error)
 
-// WorkerConfig tunes a [Worker]. A type is required; all else has a usable zero value.
-type WorkerConfig struct {
+// Config tunes a [Worker]. A type is required; all else has a usable zero value.
+type Config struct {
 	Organization uuid.UUID
 	// ID of the worker. Defaults to a new one.
 	ID uuid.UUID
-	// Types of job that it runs, and its tags; see [Compare].
+	// Types of job that it runs, and its tags; see [queue.Compare].
 	Types []string
 	Tags  map[string]string
 	// Slots is how many jobs run at once. Defaults to 1.
@@ -67,26 +72,26 @@ type WorkerConfig struct {
 type Worker struct {
 	source  Source
 	handler Handler
-	cfg     WorkerConfig
-	request Request
+	cfg     Config
+	request queue.Request
 }
 
-// NewWorker returns a worker. Nothing is started; that is [Worker.Run]'s.
-func NewWorker(source Source, handler Handler, cfg WorkerConfig) (*Worker, error) {
+// New returns a worker. Nothing is started; that is [Worker.Run]'s.
+func New(source Source, handler Handler, cfg Config) (*Worker, error) {
 	switch {
 	case source == nil:
 		return nil, invalid.New("source", "nil", "a worker needs a source of jobs")
 	case handler == nil:
 		return nil, invalid.New("handler", "nil", "a worker needs a handler")
 	}
-	if _, err := NewDomain(cfg.Organization, cfg.Types, cfg.Tags); err != nil {
+	if _, err := queue.NewDomain(cfg.Organization, cfg.Types, cfg.Tags); err != nil {
 		return nil, err
 	}
-	setDefault(&cfg.ID, uuid.New())
-	setDefault(&cfg.Slots, 1)
-	setDefault(&cfg.Flush, time.Second)
-	setDefault(&cfg.Drain, time.Minute)
-	setDefault(&cfg.Deliver, time.Minute)
+	cfg.ID = cmp.Or(cfg.ID, uuid.New())
+	cfg.Slots = cmp.Or(cfg.Slots, 1)
+	cfg.Flush = cmp.Or(cfg.Flush, time.Second)
+	cfg.Drain = cmp.Or(cfg.Drain, time.Minute)
+	cfg.Deliver = cmp.Or(cfg.Deliver, time.Minute)
 	if cfg.Clock == nil {
 		cfg.Clock = quartz.NewReal()
 	}
@@ -100,12 +105,12 @@ func NewWorker(source Source, handler Handler, cfg WorkerConfig) (*Worker, error
 			return nil, invalid.New("worker."+name, int64(d), "must not be negative")
 		}
 	}
-	return &Worker{source: source, handler: handler, cfg: cfg, request: Request{
+	return &Worker{source: source, handler: handler, cfg: cfg, request: queue.Request{
 		Organization: cfg.Organization, Worker: cfg.ID, Types: cfg.Types, Tags: cfg.Tags, Silence: cfg.Silence,
 	}}, nil
 }
 
-// Run runs jobs until ctx ends, and then drains: it takes no new ones, gives those that run [WorkerConfig.Drain]
+// Run runs jobs until ctx ends, and then drains: it takes no new ones, gives those that run [Config.Drain]
 // to end by themselves, and returns when all have. It returns ctx's error, or earlier the source's if that has
 // stopped for good. A handler that does not heed its context holds up the return.
 func (w *Worker) Run(ctx context.Context) error {
@@ -127,14 +132,14 @@ func (w *Worker) slot(ctx, work context.Context) error {
 		job, err := w.source.AcquireJob(ctx, w.request)
 		switch {
 		case err == nil && ctx.Err() != nil: // won in the last moment
-			w.end(work, End{Lease: job.Lease(), Outcome: OutcomeReleased})
+			w.end(work, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeReleased})
 			return ctx.Err()
 		case err == nil:
 			failures = 0
 			w.work(work, job)
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrStopped) || errors.Is(err, invalid.Err):
+		case errors.Is(err, queue.ErrStopped) || errors.Is(err, invalid.Err):
 			return err
 		default:
 			w.cfg.Logger.Warn("worker got no job", "worker_id", w.cfg.ID, "error", err)
@@ -154,7 +159,7 @@ func (w *Worker) pause(ctx context.Context, d time.Duration) {
 }
 
 // work runs one job from its claim to its end.
-func (w *Worker) work(work context.Context, job Job) {
+func (w *Worker) work(work context.Context, job queue.Job) {
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
 	if source, ok := w.source.(watching); ok {
@@ -174,7 +179,7 @@ func (w *Worker) work(work context.Context, job Job) {
 	cause := context.Cause(ctx)
 	close(finished)
 	<-reporting
-	if errors.Is(cause, ErrLeaseLost) {
+	if errors.Is(cause, queue.ErrLeaseLost) {
 		w.cfg.Logger.Warn("job lost while it ran", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt)
 		return
 	}
@@ -200,27 +205,27 @@ func (w *Worker) call(ctx context.Context, t *Task) (result []byte, err error) {
 }
 
 // outcome is how a handler's return ends the attempt.
-func outcome(lease Lease, result []byte, err, cause error) End {
-	end := End{Lease: lease, Outcome: OutcomeSucceeded, Result: result}
+func outcome(lease queue.Lease, result []byte, err, cause error) queue.End {
+	end := queue.End{Lease: lease, Outcome: queue.OutcomeSucceeded, Result: result}
 	var retry *RetryError
 	switch {
 	case err == nil:
 		return end
-	case errors.Is(cause, ErrJobCanceled):
-		end.Outcome = OutcomeCanceled
+	case errors.Is(cause, queue.ErrJobCanceled):
+		end.Outcome = queue.OutcomeCanceled
 	case errors.As(err, &retry):
-		end.Outcome, end.Delay = OutcomeRequeued, max(0, retry.After)
-	case errors.Is(cause, ErrDraining) || errors.Is(cause, ErrStopped):
-		end.Outcome, err = OutcomeRequeued, cause
+		end.Outcome, end.Delay = queue.OutcomeRequeued, max(0, retry.After)
+	case errors.Is(cause, ErrDraining) || errors.Is(cause, queue.ErrStopped):
+		end.Outcome, err = queue.OutcomeRequeued, cause
 	default:
-		end.Outcome = OutcomeFailed
+		end.Outcome = queue.OutcomeFailed
 	}
 	end.Error = err.Error()
 	return end
 }
 
 // end reports the end of a job. It does not stop when the worker does: an unreported end is work done twice.
-func (w *Worker) end(work context.Context, e End) {
+func (w *Worker) end(work context.Context, e queue.End) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(work))
 	defer cancel(nil)
 	guard := w.cfg.Clock.AfterFunc(w.cfg.Deliver, func() { cancel(context.DeadlineExceeded) }, "worker", "deliver")
@@ -230,7 +235,7 @@ func (w *Worker) end(work context.Context, e End) {
 		switch {
 		case err == nil:
 			return
-		case known(err) || ctx.Err() != nil:
+		case queue.IsAnswer(err) || ctx.Err() != nil:
 			w.cfg.Logger.Warn("job's end not reported", "job_id", e.Lease.Job, "outcome", e.Outcome, "error", err)
 			return
 		}
