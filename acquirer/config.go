@@ -64,7 +64,7 @@ type Config struct {
 	// Limits bound how many jobs of an organization run at once. Defaults to none.
 	Limits queue.Limits
 	// Shares reserve slots for jobs of higher priority. Defaults to none.
-	Shares []queue.Share
+	Reserves []queue.Reserve
 	// Age lets a lane's priority count one more for each such time that its first job has waited. Defaults to
 	// no ageing.
 	Age time.Duration
@@ -166,7 +166,7 @@ func (c Config) validate() error {
 	case c.Lease < 3*c.Heartbeat:
 		return invalid.New("config.lease", c.Lease, "at least three heartbeats")
 	}
-	for _, share := range c.Shares {
+	for _, share := range c.Reserves {
 		if !(share.Of > 0 && share.Of <= 1) {
 			return invalid.New("config.shares", share.Of, "a share is above 0 and at most 1")
 		}

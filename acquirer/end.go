@@ -145,4 +145,4 @@ func (a *Acquirer) afterEnd(job queue.Job) {
 	a.Announce(job)
 }
 
-func (a *Acquirer) limited() bool { return !a.cfg.Limits.None() || len(a.cfg.Shares) > 0 }
+func (a *Acquirer) limited() bool { return !a.cfg.Limits.None() || len(a.cfg.Reserves) > 0 }

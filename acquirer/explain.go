@@ -21,7 +21,7 @@ type Explanation struct {
 	// run both. Up to 10,000 are counted in each lane.
 	Ahead int
 	// Able are the workers that could run it.
-	Able []AbleCrew
+	Able []AbleWorkers
 	// Waiting and Busy are their slots in all.
 	Waiting, Busy int
 	// Nearest is set if nobody is able.
@@ -32,18 +32,18 @@ type Explanation struct {
 	Text string
 }
 
-// AbleCrew is workers that could run a job, and their process.
-type AbleCrew struct {
+// AbleWorkers is workers that could run a job, and their process.
+type AbleWorkers struct {
 	Process uuid.UUID
 	Name    string
-	queue.Crew
+	queue.DomainWorkers
 }
 
 // Explain says why a job is still pending: what is ahead of it, who could run it and what they do, or what
 // keeps the nearest worker from it. [queue.ErrNotFound] if there is no such job.
 func (a *Acquirer) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
 	var x Explanation
-	var ahead []queue.Standing
+	var ahead []queue.ReadyLane
 	err := a.call(ctx, "explain", func(ctx context.Context) error {
 		jobs, err := a.store.Jobs(ctx, queue.Filter{IDs: []uuid.UUID{id}})
 		if err != nil {
@@ -66,7 +66,7 @@ func (a *Acquirer) Explain(ctx context.Context, id uuid.UUID) (Explanation, erro
 	return x, nil
 }
 
-func (a *Acquirer) explainPending(x *Explanation, ahead []queue.Standing) {
+func (a *Acquirer) explainPending(x *Explanation, ahead []queue.ReadyLane) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	lane := x.Job.Lane()
@@ -79,7 +79,7 @@ func (a *Acquirer) explainPending(x *Explanation, ahead []queue.Standing) {
 		x.Nearest = a.nearest(lane)
 	}
 	for _, s := range ahead {
-		if s.Lane == lane || slices.ContainsFunc(x.Able, func(c AbleCrew) bool { return c.Domain.Runs(s.Lane) }) {
+		if s.Lane == lane || slices.ContainsFunc(x.Able, func(c AbleWorkers) bool { return c.Domain.Runs(s.Lane) }) {
 			x.Ahead += s.Count
 		}
 	}
@@ -91,17 +91,17 @@ func (a *Acquirer) explainPending(x *Explanation, ahead []queue.Standing) {
 }
 
 // ableCrews are the able workers of all processes, our own as they are now. The caller holds the lock.
-func (a *Acquirer) ableCrews(l queue.Lane) []AbleCrew {
-	var able []AbleCrew
+func (a *Acquirer) ableCrews(l queue.Lane) []AbleWorkers {
+	var able []AbleWorkers
 	for _, crew := range a.crews() {
 		if crew.Domain.Runs(l) {
-			able = append(able, AbleCrew{a.process, a.cfg.Name, crew})
+			able = append(able, AbleWorkers{a.process, a.cfg.Name, crew})
 		}
 	}
 	for _, p := range a.fleet.processes {
-		for _, crew := range p.Crews {
+		for _, crew := range p.Workers {
 			if p.ID != a.process && crew.Domain.Runs(l) {
-				able = append(able, AbleCrew{p.ID, p.Name, crew})
+				able = append(able, AbleWorkers{p.ID, p.Name, crew})
 			}
 		}
 	}

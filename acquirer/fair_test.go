@@ -69,7 +69,7 @@ func TestLimits(t *testing.T) {
 func TestShares(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
-		a := f.start(func(c *acquirer.Config) { c.Shares = []queue.Share{{Priority: -1, Of: 0.75}} })
+		a := f.start(func(c *acquirer.Config) { c.Reserves = []queue.Reserve{{Priority: -1, Of: 0.75}} })
 		var waits []*wait
 		for range 8 {
 			waits = append(waits, f.joinPlain(a))

@@ -41,20 +41,20 @@ func (f *fleet) reporter(process uuid.UUID) bool {
 
 // take stores a pulse that came at now to a beat that began at begun, and returns the processes whose silence is over the lease, and those whose burial
 // somebody left unfinished.
-func (f *fleet) take(p queue.Pulse, self uuid.UUID, begun, now time.Time, lease time.Duration) (silent []queue.Process) {
+func (f *fleet) take(p queue.Fleet, self uuid.UUID, begun, now time.Time, lease time.Duration) (silent []queue.Process) {
 	f.epoch++
 	f.at, f.running = begun, p.Running
 	f.processes = f.processes[:0]
 	seen := make(map[uuid.UUID]sighting, len(p.Processes))
 	for _, process := range p.Processes {
 		s, ok := f.seen[process.ID]
-		if !ok || s.beats != process.Beats {
-			s = sighting{process.Beats, now}
+		if !ok || s.beats != process.Heartbeats {
+			s = sighting{process.Heartbeats, now}
 		}
 		seen[process.ID] = s
 		switch {
 		case process.ID == self:
-			f.beats = process.Beats
+			f.beats = process.Heartbeats
 			f.processes = append(f.processes, process)
 		case process.Lost || now.Sub(s.at) >= lease:
 			silent = append(silent, process)
@@ -76,7 +76,7 @@ func (f *fleet) slots(organization uuid.UUID) int {
 		}
 	}
 	for _, p := range f.processes {
-		for _, crew := range p.Crews {
+		for _, crew := range p.Workers {
 			if crew.Domain.Organization == organization {
 				n += crew.Waiting
 			}
@@ -87,18 +87,18 @@ func (f *fleet) slots(organization uuid.UUID) int {
 
 // limits are what a claim of an organization must keep to. The caller holds the lock.
 func (a *Acquirer) limits(org *orgState) queue.Limits {
-	if len(a.cfg.Shares) == 0 {
+	if len(a.cfg.Reserves) == 0 {
 		return a.cfg.Limits
 	}
 	here := 0
 	for _, d := range org.domains {
 		here += d.line.Len() + d.busy
 	}
-	return a.cfg.Limits.WithShares(a.cfg.Shares, max(here, a.fleet.slots(org.id)))
+	return a.cfg.Limits.WithReserves(a.cfg.Reserves, max(here, a.fleet.slots(org.id)))
 }
 
 // crews is what we say of our own workers. The caller holds the lock.
-func (a *Acquirer) crews() []queue.Crew {
+func (a *Acquirer) crews() []queue.DomainWorkers {
 	var domains []*domain
 	for _, org := range a.hall.orgs {
 		for _, d := range org.domains {
@@ -106,9 +106,9 @@ func (a *Acquirer) crews() []queue.Crew {
 		}
 	}
 	slices.SortFunc(domains, func(x, y *domain) int { return cmp.Compare(x.key, y.key) })
-	crews := make([]queue.Crew, len(domains))
+	crews := make([]queue.DomainWorkers, len(domains))
 	for i, d := range domains {
-		crews[i] = queue.Crew{Domain: d.Domain, Waiting: d.line.Len(), Busy: d.busy}
+		crews[i] = queue.DomainWorkers{Domain: d.Domain, Waiting: d.line.Len(), Busy: d.busy}
 	}
 	return crews
 }
@@ -133,7 +133,7 @@ func (a *Acquirer) rivalsOf(l *laneState) []rival {
 	l.rivals = rivals{epoch: a.fleet.epoch, known: true}
 	for _, p := range a.fleet.processes {
 		waiting := 0
-		for _, crew := range p.Crews {
+		for _, crew := range p.Workers {
 			if crew.Waiting > 0 && crew.Domain.Runs(l.Lane) {
 				waiting += crew.Waiting
 			}
@@ -225,12 +225,12 @@ func (a *Acquirer) beatUntilRegistered(ctx context.Context) {
 // beat reports whether the store knows us.
 func (a *Acquirer) beat(ctx context.Context) bool {
 	a.mu.Lock()
-	b := queue.Beat{Process: a.process, Name: a.cfg.Name, Now: a.now(), Crews: a.crews()}
+	b := queue.Heartbeat{Process: a.process, Name: a.cfg.Name, Now: a.now(), Workers: a.crews()}
 	begun := a.clock.Now()
 	a.mu.Unlock()
-	var pulse queue.Pulse
+	var pulse queue.Fleet
 	err := a.call(ctx, "beat", func(ctx context.Context) (err error) {
-		pulse, err = a.store.Beat(ctx, b)
+		pulse, err = a.store.Heartbeat(ctx, b)
 		return err
 	})
 	a.mu.Lock()
@@ -291,7 +291,7 @@ func (a *Acquirer) lost(process uuid.UUID) {
 }
 
 // beaten takes in a pulse. The caller holds the lock.
-func (a *Acquirer) beaten(p queue.Pulse, begun time.Time) {
+func (a *Acquirer) beaten(p queue.Fleet, begun time.Time) {
 	now := a.clock.Now()
 	silent := a.fleet.take(p, a.process, begun, now, a.cfg.Lease)
 	a.fenceAt(begun)

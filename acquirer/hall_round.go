@@ -209,7 +209,7 @@ func (h *hall) retry(d *domain) {
 // listed takes in a listing of organizations that began at the given mark; nil means all. Lanes that it names
 // are dirty, others are empty as far as they were posted before. Lanes that a limit stops are left alone
 // unless all is set: a limit whose end nobody announced is found by the backup.
-func (h *hall) listed(organizations []uuid.UUID, mark uint64, lanes []queue.Standing, all bool) {
+func (h *hall) listed(organizations []uuid.UUID, mark uint64, lanes []queue.ReadyLane, all bool) {
 	named := make(map[queue.Lane]bool, len(lanes))
 	for _, s := range lanes {
 		named[s.Lane] = true

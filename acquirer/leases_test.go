@@ -198,7 +198,7 @@ func TestDeclaredLost(t *testing.T) {
 		job := f.hand(a)
 		ctx, stop := a.Watch(f.ctx, job.Lease())
 		defer stop()
-		if _, err := f.inner.Bury(f.ctx, queue.Burial{Process: job.Process, Beats: 1, Limit: 1}); err != nil {
+		if _, err := f.inner.Reap(f.ctx, queue.ReapRequest{Process: job.Process, Heartbeats: 1, Limit: 1}); err != nil {
 			t.Fatal(err)
 		}
 		w := f.joinPlain(a)

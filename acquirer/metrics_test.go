@@ -64,7 +64,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"config.backup":      func(c *acquirer.Config) { c.Backup = -1 },
 		"config.lease":       func(c *acquirer.Config) { c.Lease = 1 },
 		"config.backoff_max": func(c *acquirer.Config) { c.Backoff, c.BackoffMax = 2, 1 },
-		"config.shares":      func(c *acquirer.Config) { c.Shares = []queue.Share{{Of: 2}} },
+		"config.shares":      func(c *acquirer.Config) { c.Reserves = []queue.Reserve{{Of: 2}} },
 		"limits.per_tenant":  func(c *acquirer.Config) { c.Limits.PerTenant = -1 },
 	} {
 		var cfg acquirer.Config

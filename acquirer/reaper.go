@@ -59,7 +59,7 @@ func (a *Acquirer) reapLoop(ctx, _ context.Context) {
 
 func (a *Acquirer) bury(ctx context.Context, process uuid.UUID, beats int64, limit int) (jobs []queue.Job, err error) {
 	err = a.call(ctx, "bury", func(ctx context.Context) error {
-		jobs, err = a.store.Bury(ctx, queue.Burial{Now: a.now(), Process: process, Beats: beats, Limit: limit})
+		jobs, err = a.store.Reap(ctx, queue.ReapRequest{Now: a.now(), Process: process, Heartbeats: beats, Limit: limit})
 		return err
 	})
 	return jobs, err
@@ -69,7 +69,7 @@ func (a *Acquirer) bury(ctx context.Context, process uuid.UUID, beats int64, lim
 // begins again with what is left.
 func (a *Acquirer) buryProcess(ctx context.Context, p queue.Process) {
 	for announced := p.Lost; ; announced = true {
-		jobs, err := a.bury(ctx, p.ID, p.Beats, a.cfg.Batch)
+		jobs, err := a.bury(ctx, p.ID, p.Heartbeats, a.cfg.Batch)
 		if err != nil {
 			a.cfg.Logger.Warn("process not buried", "process", p.ID, "error", err)
 			return
@@ -287,7 +287,7 @@ func (a *Acquirer) purge(ctx context.Context) {
 	for ctx.Err() == nil {
 		n := 0
 		err := a.call(ctx, "purge", func(ctx context.Context) (err error) {
-			n, err = a.store.Purge(ctx, before, purgeBatch)
+			n, err = a.store.PruneJobs(ctx, before, purgeBatch)
 			return err
 		})
 		if err != nil {

@@ -30,7 +30,7 @@ type watchedLane struct {
 }
 
 // observe takes in a listing of all lanes. The caller holds the lock.
-func (a *Acquirer) observe(lanes []queue.Standing) {
+func (a *Acquirer) observe(lanes []queue.ReadyLane) {
 	next := make(map[queue.Lane]*watchedLane, len(lanes))
 	for _, s := range lanes {
 		w, ok := a.watched.lanes[s.Lane]
@@ -121,7 +121,7 @@ func (a *Acquirer) ableNow(l queue.Lane) bool {
 		return true
 	}
 	for _, p := range a.fleet.processes {
-		for _, crew := range p.Crews {
+		for _, crew := range p.Workers {
 			if p.ID != a.process && crew.Domain.Runs(l) {
 				return true
 			}
@@ -172,7 +172,7 @@ func (a *Acquirer) nearest(l queue.Lane) Nearest {
 		}
 	}
 	for _, p := range a.fleet.processes {
-		for _, crew := range p.Crews {
+		for _, crew := range p.Workers {
 			better(crew.Domain)
 		}
 	}

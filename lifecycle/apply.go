@@ -31,13 +31,13 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 		// Whatever is now later than the bound is given up; an occurrence exactly at the bound is not.
 		w.AutostartAfter = e.now.Add(-s.Template.Policy.MaxLateness - jitter(&s) - micros.Tick)
 		w.Backoff = Backoff{}
-		e.tell(TopicNotice, Event{Kind: EventStartMissed, DueAt: d.DueAt})
-		e.tell(TopicAudit, Event{Kind: EventStartMissed, DueAt: d.DueAt})
+		e.emit(TopicNotice, Event{Kind: EventStartMissed, DueAt: d.DueAt})
+		e.emit(TopicAudit, Event{Kind: EventStartMissed, DueAt: d.DueAt})
 	case d.Rule == RuleExtend:
 		e.extendAtAutostart(d.DueAt)
 	case d.Rule == RuleReminder:
 		w.RemindedFor = s.Build.Deadline
-		e.tell(TopicNotice, Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&s).time()})
+		e.emit(TopicNotice, Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&s).time()})
 	}
 	return e.change()
 }
@@ -104,7 +104,7 @@ func (e *editor) lazily() {
 }
 
 // tell adds an event, filling in what all events have.
-func (e *editor) tell(topic Topic, ev Event) {
+func (e *editor) emit(topic Topic, ev Event) {
 	if !e.want.Has(topic) {
 		return
 	}
@@ -120,7 +120,7 @@ func (e *editor) queue(t Transition, why Reason, due time.Time) {
 	version := e.s.VersionFor(t)
 	e.queueVersion(t, why, version, due)
 	if t == TransitionStart && old.Number > 0 && version != old.TemplateVersionID {
-		e.tell(TopicNotice, Event{Kind: EventUpdated, Transition: t, Reason: why, BuildNumber: e.s.Build.Number})
+		e.emit(TopicNotice, Event{Kind: EventUpdated, Transition: t, Reason: why, BuildNumber: e.s.Build.Number})
 	}
 }
 
@@ -131,7 +131,7 @@ func (e *editor) queueVersion(t Transition, why Reason, version uuid.UUID, due t
 	}
 	e.newBuild = true
 	e.s.Workspace.Backoff = Backoff{}
-	e.tell(TopicAudit, Event{Kind: EventBuildQueued, Transition: t, Reason: why, BuildNumber: e.s.Build.Number, DueAt: due})
+	e.emit(TopicAudit, Event{Kind: EventBuildQueued, Transition: t, Reason: why, BuildNumber: e.s.Build.Number, DueAt: due})
 }
 
 // sleep marks the workspace dormant and promises when it is deleted.
@@ -141,8 +141,8 @@ func (e *editor) sleep() {
 	if d := e.s.Template.Policy.TimeTilAutodelete; d > 0 {
 		w.DeletingAt = e.now.Add(d)
 	}
-	e.tell(TopicAudit, Event{Kind: EventDormant, Until: w.DeletingAt})
-	e.tell(TopicNotice, Event{Kind: EventDormant, Until: w.DeletingAt})
+	e.emit(TopicAudit, Event{Kind: EventDormant, Until: w.DeletingAt})
+	e.emit(TopicNotice, Event{Kind: EventDormant, Until: w.DeletingAt})
 }
 
 // wake ends dormancy. Autostarts missed while it slept are not caught up.
@@ -151,7 +151,7 @@ func (e *editor) wake() {
 	w.DormantAt, w.DeletingAt = time.Time{}, time.Time{}
 	w.LastUsedAt = micros.Later(w.LastUsedAt, e.now)
 	w.AutostartAfter = e.now
-	e.tell(TopicAudit, Event{Kind: EventAwake})
+	e.emit(TopicAudit, Event{Kind: EventAwake})
 }
 
 // extendAtAutostart gives a running workspace the deadline it would have had if it had started at its latest autostart
@@ -173,7 +173,7 @@ func (e *editor) extendAtAutostart(due time.Time) {
 	b := &e.s.Build
 	old := b.Deadline
 	if b.Deadline = capped(micros.Later(old, latest.Add(d)), b.MaxDeadline); !b.Deadline.Equal(old) {
-		e.tell(TopicAudit, Event{Kind: EventExtended, DueAt: due, Until: b.Deadline})
+		e.emit(TopicAudit, Event{Kind: EventExtended, DueAt: due, Until: b.Deadline})
 	}
 }
 

@@ -24,7 +24,7 @@ func exampleWorkspace() lifecycle.Snapshot {
 	for _, verb := range []lifecycle.Verb{
 		lifecycle.SetAutostart(autostart),
 		lifecycle.SetTTL(9 * time.Hour),
-		lifecycle.Request(lifecycle.TransitionStart, uuid.Nil),
+		lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil),
 		lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 1, Status: lifecycle.JobSucceeded}),
 	} {
 		s = applied(s, verb, nine)

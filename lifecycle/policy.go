@@ -121,7 +121,7 @@ func PlanPolicy(s Snapshot, c PolicyChange) (change Change, moves []Move, ok boo
 	e := edit(&s, c.At)
 	e.s.Template = c.next()
 	if !s.Workspace.Deleted && !s.Workspace.Managed {
-		e.repolicy(&c, &before)
+		e.applyPolicy(&c, &before)
 	}
 	moves = movesBetween(&before, &e.s, e.now)
 	ok = e.s.Workspace != s.Workspace || e.s.Build != s.Build
@@ -129,7 +129,7 @@ func PlanPolicy(s Snapshot, c PolicyChange) (change Change, moves []Move, ok boo
 }
 
 // repolicy moves the stored values that depend on a changed one.
-func (e *editor) repolicy(c *PolicyChange, before *Snapshot) {
+func (e *editor) applyPolicy(c *PolicyChange, before *Snapshot) {
 	was, is, w := &before.Template.Policy, &e.s.Template.Policy, &e.s.Workspace
 	if !is.AllowUserTTL && (was.AllowUserTTL || was.DefaultTTL != is.DefaultTTL) {
 		w.TTL = is.DefaultTTL
@@ -138,15 +138,15 @@ func (e *editor) repolicy(c *PolicyChange, before *Snapshot) {
 		w.LastUsedAt = micros.Later(w.LastUsedAt, e.now)
 	}
 	if dormant(&e.s) && (was.TimeTilAutodelete != is.TimeTilAutodelete || c.ResetDormant) {
-		e.repromise(c)
+		e.moveDeletion(c)
 	}
 	if b := &e.s.Build; b.Transition == TransitionStart && b.Status == JobSucceeded {
-		e.redeadline(c, before)
+		e.moveDeadline(c, before)
 	}
 }
 
 // repromise moves the deletion of a dormant workspace.
-func (e *editor) repromise(c *PolicyChange) {
+func (e *editor) moveDeletion(c *PolicyChange) {
 	w := &e.s.Workspace
 	if c.ResetDormant {
 		w.DormantAt = micros.Later(w.DormantAt, e.now)
@@ -154,16 +154,16 @@ func (e *editor) repromise(c *PolicyChange) {
 	old := w.DeletingAt
 	w.DeletingAt = time.Time{}
 	if d := e.s.Template.Policy.TimeTilAutodelete; d > 0 {
-		w.DeletingAt = graceful(w.DormantAt.Add(d), old, e.now.Add(c.DeleteGrace))
+		w.DeletingAt = withGrace(w.DormantAt.Add(d), old, e.now.Add(c.DeleteGrace))
 	}
 	if !w.DeletingAt.Equal(old) {
-		e.tell(TopicNotice, Event{Kind: EventDeletionMoved, Until: w.DeletingAt})
-		e.tell(TopicAudit, Event{Kind: EventDeletionMoved, Until: w.DeletingAt})
+		e.emit(TopicNotice, Event{Kind: EventDeletionMoved, Until: w.DeletingAt})
+		e.emit(TopicAudit, Event{Kind: EventDeletionMoved, Until: w.DeletingAt})
 	}
 }
 
-// graceful returns an instant, but one that comes sooner than the old one not before the grace has passed.
-func graceful(at, old, grace time.Time) time.Time {
+// withGrace returns an instant, but one that comes sooner than the old one not before the grace has passed.
+func withGrace(at, old, grace time.Time) time.Time {
 	if sooner := old.IsZero() || at.Before(old); !sooner || !at.Before(grace) {
 		return at
 	}
@@ -171,10 +171,10 @@ func graceful(at, old, grace time.Time) time.Time {
 }
 
 // redeadline moves the deadlines of a running workspace.
-func (e *editor) redeadline(c *PolicyChange, before *Snapshot) {
+func (e *editor) moveDeadline(c *PolicyChange, before *Snapshot) {
 	b := &e.s.Build
 	if before.Template.Policy.Requirement != e.s.Template.Policy.Requirement {
-		e.recap(c)
+		e.moveCap(c)
 	}
 	if ttl(before) > 0 && ttl(&e.s) == 0 {
 		b.Deadline = b.MaxDeadline
@@ -185,7 +185,7 @@ func (e *editor) redeadline(c *PolicyChange, before *Snapshot) {
 	// A stop may come sooner for other reasons than its deadline: holidays that are gone no longer hold it.
 	was, _ := fires(RuleAutostop, before, e.now)
 	stop, why := fires(RuleAutostop, &e.s, e.now)
-	if act := graceful(stop, was, e.now.Add(c.StopGrace)); why == none && !act.Equal(stop) {
+	if act := withGrace(stop, was, e.now.Add(c.StopGrace)); why == none && !act.Equal(stop) {
 		b.Deadline = act.Add(-jitter(&e.s))
 		if !b.MaxDeadline.IsZero() {
 			b.MaxDeadline = micros.Later(b.MaxDeadline, b.Deadline)
@@ -194,7 +194,7 @@ func (e *editor) redeadline(c *PolicyChange, before *Snapshot) {
 }
 
 // recap computes the cap of the autostop requirement anew. A stop that is imminent anyway is left alone.
-func (e *editor) recap(c *PolicyChange) {
+func (e *editor) moveCap(c *PolicyChange) {
 	b := &e.s.Build
 	grace := micros.Of(e.now.Add(c.StopGrace))
 	if !b.MaxDeadline.IsZero() && b.MaxDeadline.Before(grace) {

@@ -144,7 +144,7 @@ func (r random) verb(s lifecycle.Snapshot) lifecycle.Verb {
 	return pick(r,
 		lifecycle.JobStarted(n), lifecycle.CancelBuild(n),
 		lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: n, Status: pick(r, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled)}),
-		lifecycle.Request(pick(r, lifecycle.TransitionStart, lifecycle.TransitionStop), uuid.Nil),
+		lifecycle.RequestBuild(pick(r, lifecycle.TransitionStart, lifecycle.TransitionStop), uuid.Nil),
 		lifecycle.SetAutostart(pick(r, nil, interner.Weekly(pick(r, specs...)))), lifecycle.SetTTL(r.span()), lifecycle.Extend(r.set()),
 		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.Wake(), lifecycle.Hold(r.instant()),
 		lifecycle.ClearAttention(), lifecycle.SetAutomaticUpdates(r.yes(50)),

@@ -59,7 +59,7 @@ func TestAutostartOverClockChanges(t *testing.T) {
 // A stop whose job runs across the scheduled minute does not lose the day.
 func TestAutostartAfterAStopThatStraddlesTheSchedule(t *testing.T) {
 	created, scheduled := at("2026-03-03 08:58"), at("2026-03-03 09:00")
-	s := do(t, running(autostart("0 9 * * *")), created, lifecycle.Request(lifecycle.TransitionStop, uuid.Nil))
+	s := do(t, running(autostart("0 9 * * *")), created, lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil))
 	expect(t, s, scheduled, "nothing") // the job runs
 	ended := at("2026-03-03 09:03")
 	s = finish(t, s, ended, lifecycle.JobSucceeded)
@@ -79,7 +79,7 @@ func TestAutostartFiresOnceHoweverLate(t *testing.T) {
 	expect(t, s, late, "autostart: start")
 	s = finish(t, after(t, s, late), late, lifecycle.JobSucceeded)
 	expect(t, s, late, "nothing")
-	s = finish(t, do(t, s, late, lifecycle.Request(lifecycle.TransitionStop, uuid.Nil)), late, lifecycle.JobSucceeded)
+	s = finish(t, do(t, s, late, lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil)), late, lifecycle.JobSucceeded)
 	ruleCase{s: s, from: late, want: "autostart: start", at: at("2026-04-12 09:00")}.check(t)
 }
 

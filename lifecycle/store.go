@@ -14,7 +14,7 @@ import (
 // called from several goroutines at once.
 type Store interface {
 	// Due returns, ordered by (WakeAt, ID), up to q.Limit snapshots with a WakeAt that is set and not after q.Now, after
-	// q.After, within q.Share. Reading page after page with the last row's cursor shows every row that stays due
+	// q.After, within q.Shard. Reading page after page with the last row's cursor shows every row that stays due
 	// exactly once, whatever is committed between the pages. No rows is not an error. Nor is a schedule or a policy that
 	// cannot be read: it is an error of its workspaces alone, and returned as a value that says so (see
 	// [schedule.Interner] and [schedule.UnusableDates]).
@@ -42,8 +42,8 @@ type DueQuery struct {
 	After Cursor
 	// Limit is the size of the page, at least 1.
 	Limit int
-	// Share restricts the page to a part of the workspaces. The zero value is all of them.
-	Share Share
+	// Shard restricts the page to a part of the workspaces. The zero value is all of them.
+	Shard Shard
 }
 
 // Cursor is a place in the order of the due index: behind the row with this wake and id. The zero value is the beginning.
@@ -55,15 +55,15 @@ type Cursor struct {
 // CursorOf returns the cursor behind a snapshot that Due returned.
 func CursorOf(s Snapshot) Cursor { return Cursor{WakeAt: s.Workspace.WakeAt, ID: s.Workspace.ID} }
 
-// Share is a part of all workspaces, the Index-th of Count equal parts by a hash of the workspace id, so that replicas
+// Shard is a part of all workspaces, the Index-th of Count equal parts by a hash of the workspace id, so that replicas
 // that tick at once need not evaluate the same rows. A Count of 0 or 1 means all.
-type Share struct {
+type Shard struct {
 	Index, Count int
 }
 
 // Holds reports whether the workspace belongs to the share. The hash is the last four bytes of the id, big endian, modulo
 // Count: random in version 4 and version 7 ids, and simple to write in SQL.
-func (s Share) Holds(id uuid.UUID) bool {
+func (s Shard) Holds(id uuid.UUID) bool {
 	if s.Count <= 1 {
 		return true
 	}
@@ -155,7 +155,7 @@ type Outbox interface {
 	// DropEvents removes events of the given topics whose At is before an instant, claimed or not and at most limit, and
 	// returns them by Seq. Of a workspace and topic it removes the first ones. It may look at the first limit events only,
 	// so that an old one behind younger ones stays until those are old. Fewer than limit mean that it is done for now.
-	DropEvents(ctx context.Context, before time.Time, topics []Topic, limit int) ([]Event, error)
+	PruneEvents(ctx context.Context, before time.Time, topics []Topic, limit int) ([]Event, error)
 }
 
 // Delivery is the end of one claim of an event.
@@ -169,7 +169,7 @@ type Delivery struct {
 // Waker lets the executor sleep until something is due.
 type Waker interface {
 	// NextWake returns the earliest WakeAt of the share, zero if there is none.
-	NextWake(ctx context.Context, share Share) (time.Time, error)
+	NextWake(ctx context.Context, share Shard) (time.Time, error)
 }
 
 // Watcher tells of changes made elsewhere: through the same value of the store, and by other processes as far as the
@@ -186,12 +186,12 @@ type Watcher interface {
 	WatchWakes(ctx context.Context, wake func()) error
 }
 
-// Sharer divides the workspaces among the replicas that tick, so that they need not evaluate the same rows.
-type Sharer interface {
+// Sharder divides the workspaces among the replicas that tick, so that they need not evaluate the same rows.
+type Sharder interface {
 	// Attend says that a replica ticks at now, and returns its share among those that did so within the time to live.
 	// Shares that overlap, or leave out a part for as long as a replica is missing, are harmless: what stays due for
 	// longer than an interval is looked at by everybody.
-	Attend(ctx context.Context, now time.Time, replica uuid.UUID, ttl time.Duration) (Share, error)
+	Shard(ctx context.Context, now time.Time, replica uuid.UUID, ttl time.Duration) (Shard, error)
 }
 
 // Batcher knows how many changes it commits best at a time. It matters for speed alone.
@@ -207,7 +207,7 @@ type Pruner interface {
 	// whose latest build ended before it. It returns how many it deleted, at most limit: a build counts as one, and so
 	// does a workspace, together with its latest build and with those others that have no end or a later one. Fewer than
 	// limit means that nothing is left but what others delete at the moment. Beside an error the count means nothing.
-	Prune(ctx context.Context, before time.Time, limit int) (int, error)
+	PruneBuilds(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Registry holds templates, owners and workspaces.

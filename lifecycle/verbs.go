@@ -98,17 +98,17 @@ func (e *editor) ended(r JobResult) error {
 	switch r.Status {
 	case JobSucceeded:
 		ev.Kind = EventBuildSucceeded
-		e.tell(TopicAudit, ev)
+		e.emit(TopicAudit, ev)
 		w.Failures, w.AttentionAt = 0, time.Time{}
 		return e.succeeded()
 	case JobCanceled:
 		ev.Kind = EventBuildCanceled
-		e.tell(TopicAudit, ev)
+		e.emit(TopicAudit, ev)
 	case JobFailed:
 		ev.Kind = EventBuildFailed
-		e.tell(TopicAudit, ev)
+		e.emit(TopicAudit, ev)
 		if b.Reason != ReasonManual {
-			e.tell(TopicNotice, ev)
+			e.emit(TopicNotice, ev)
 		}
 		e.failed(r.Message)
 	}
@@ -120,7 +120,7 @@ func (e *editor) succeeded() error {
 	switch b.Transition {
 	case TransitionDelete:
 		w.Deleted = true
-		e.tell(TopicAudit, Event{Kind: EventDeleted})
+		e.emit(TopicAudit, Event{Kind: EventDeleted})
 	case TransitionStart:
 		if w.Managed {
 			return nil // whoever it is handed to gets the deadlines
@@ -168,8 +168,8 @@ func (e *editor) failed(message string) {
 	}
 	w.AttentionAt = e.now
 	ev := Event{Kind: EventNeedsAttention, Transition: b.Transition, Reason: b.Reason, BuildNumber: b.Number, Message: message}
-	e.tell(TopicAudit, ev)
-	e.tell(TopicNotice, ev)
+	e.emit(TopicAudit, ev)
+	e.emit(TopicNotice, ev)
 }
 
 // CancelBuild asks for the latest build to be canceled: a pending one ends at once, a running one when its worker
@@ -190,9 +190,9 @@ func CancelBuild(buildNumber int64) Verb {
 	}
 }
 
-// Request asks for a build by hand. A start wakes a dormant workspace and counts as use. Version chooses the template
+// RequestBuild asks for a build by hand. A start wakes a dormant workspace and counts as use. Version chooses the template
 // version of a start; uuid.Nil leaves the choice to policy and workspace, as for autostarts.
-func Request(t Transition, version uuid.UUID) Verb {
+func RequestBuild(t Transition, version uuid.UUID) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := requestable(&s, t, version); err != nil {
 			return Change{}, err
@@ -241,7 +241,7 @@ func SetAutostart(c *schedule.Cron) Verb {
 		if c != nil {
 			text = c.String()
 		}
-		e.tell(TopicAudit, Event{Kind: EventChanged, Message: "autostart: " + text})
+		e.emit(TopicAudit, Event{Kind: EventChanged, Message: "autostart: " + text})
 		return e.change(), nil
 	}
 }
@@ -293,7 +293,7 @@ func SetTTL(d time.Duration) Verb {
 		if b := &e.s.Build; d == 0 && b.Transition == TransitionStart && b.Status == JobSucceeded {
 			b.Deadline = b.MaxDeadline
 		}
-		e.tell(TopicAudit, Event{Kind: EventChanged, Message: fmt.Sprintf("ttl: %v", d)})
+		e.emit(TopicAudit, Event{Kind: EventChanged, Message: fmt.Sprintf("ttl: %v", d)})
 		return e.change(), nil
 	}
 }
@@ -317,7 +317,7 @@ func Extend(deadline time.Time) Verb {
 		}
 		e := edit(&s, now)
 		e.s.Build.Deadline = micros.Of(deadline)
-		e.tell(TopicAudit, Event{Kind: EventExtended, Until: e.s.Build.Deadline})
+		e.emit(TopicAudit, Event{Kind: EventExtended, Until: e.s.Build.Deadline})
 		return e.change(), nil
 	}
 }
@@ -421,7 +421,7 @@ func Hold(until time.Time) Verb {
 			// What fell into the hold so far stays skipped.
 			e.s.Workspace.AutostartAfter = micros.Later(s.Workspace.AutostartAfter, e.now)
 		}
-		e.tell(TopicAudit, Event{Kind: EventChanged, Until: e.s.Workspace.HoldUntil, Message: "hold"})
+		e.emit(TopicAudit, Event{Kind: EventChanged, Until: e.s.Workspace.HoldUntil, Message: "hold"})
 		return e.change(), nil
 	}
 }
@@ -434,7 +434,7 @@ func ClearAttention() Verb {
 		}
 		e := edit(&s, now)
 		e.s.Workspace.AttentionAt, e.s.Workspace.Failures = time.Time{}, 0
-		e.tell(TopicAudit, Event{Kind: EventChanged, Message: "attention cleared"})
+		e.emit(TopicAudit, Event{Kind: EventChanged, Message: "attention cleared"})
 		return e.change(), nil
 	}
 }
@@ -450,7 +450,7 @@ func SetAutomaticUpdates(on bool) Verb {
 		}
 		e := edit(&s, now)
 		e.s.Workspace.AutomaticUpdates = on
-		e.tell(TopicAudit, Event{Kind: EventChanged, Message: fmt.Sprintf("automatic updates: %t", on)})
+		e.emit(TopicAudit, Event{Kind: EventChanged, Message: fmt.Sprintf("automatic updates: %t", on)})
 		return e.change(), nil
 	}
 }

@@ -142,7 +142,7 @@ func TestRequest(t *testing.T) {
 	for transition, s := range map[lifecycle.Transition]lifecycle.Snapshot{
 		lifecycle.TransitionStart: stopped(), lifecycle.TransitionStop: running(), lifecycle.TransitionDelete: running(),
 	} {
-		c, err := lifecycle.Request(transition, uuid.Nil)(s, now)
+		c, err := lifecycle.RequestBuild(transition, uuid.Nil)(s, now)
 		must(err)
 		want := lifecycle.Build{
 			Number: 4, TemplateVersionID: oldVersion, Transition: transition, Reason: lifecycle.ReasonManual,
@@ -155,10 +155,10 @@ func TestRequest(t *testing.T) {
 			t.Errorf("%s: last used %v", transition, c.Workspace.LastUsedAt)
 		}
 	}
-	if first := do(t, newWorkspace(), now, lifecycle.Request(lifecycle.TransitionStart, uuid.Nil)).Build; first.Number != 1 || first.TemplateVersionID != activeVersion {
+	if first := do(t, newWorkspace(), now, lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)).Build; first.Number != 1 || first.TemplateVersionID != activeVersion {
 		t.Errorf("first build %+v", first)
 	}
-	if chosen := do(t, stopped(), now, lifecycle.Request(lifecycle.TransitionStart, id(5))).Build; chosen.TemplateVersionID != id(5) {
+	if chosen := do(t, stopped(), now, lifecycle.RequestBuild(lifecycle.TransitionStart, id(5))).Build; chosen.TemplateVersionID != id(5) {
 		t.Errorf("chosen version: %+v", chosen)
 	}
 }
@@ -167,14 +167,14 @@ func TestRequestRefuses(t *testing.T) {
 	deleted := running(workspace(func(w *lifecycle.Workspace) { w.Deleted = true }))
 	required := stopped(policy(func(p *lifecycle.Policy) { p.RequireActiveVersion = true }))
 	start := lifecycle.TransitionStart
-	refuse(t, "no transition", running(), monday, lifecycle.Request(lifecycle.TransitionNone, uuid.Nil), nil)
-	refuse(t, "unknown transition", running(), monday, lifecycle.Request(9, uuid.Nil), nil)
-	refuse(t, "deleted", deleted, monday, lifecycle.Request(start, uuid.Nil), lifecycle.ErrDeleted)
-	refuse(t, "version of a stop", running(), monday, lifecycle.Request(lifecycle.TransitionStop, id(5)), nil)
-	refuse(t, "not the active version", required, monday, lifecycle.Request(start, id(5)), lifecycle.ErrForbidden)
-	do(t, required, monday, lifecycle.Request(start, activeVersion))
+	refuse(t, "no transition", running(), monday, lifecycle.RequestBuild(lifecycle.TransitionNone, uuid.Nil), nil)
+	refuse(t, "unknown transition", running(), monday, lifecycle.RequestBuild(9, uuid.Nil), nil)
+	refuse(t, "deleted", deleted, monday, lifecycle.RequestBuild(start, uuid.Nil), lifecycle.ErrDeleted)
+	refuse(t, "version of a stop", running(), monday, lifecycle.RequestBuild(lifecycle.TransitionStop, id(5)), nil)
+	refuse(t, "not the active version", required, monday, lifecycle.RequestBuild(start, id(5)), lifecycle.ErrForbidden)
+	do(t, required, monday, lifecycle.RequestBuild(start, activeVersion))
 	for _, status := range []lifecycle.JobStatus{lifecycle.JobPending, lifecycle.JobRunning, lifecycle.JobCanceling} {
-		refuse(t, status.String(), newWorkspace(built(start, status)), monday, lifecycle.Request(start, uuid.Nil), lifecycle.ErrBuildActive)
+		refuse(t, status.String(), newWorkspace(built(start, status)), monday, lifecycle.RequestBuild(start, uuid.Nil), lifecycle.ErrBuildActive)
 	}
 }
 
@@ -182,14 +182,14 @@ func TestRequestRefuses(t *testing.T) {
 func TestRequestAndDormancy(t *testing.T) {
 	now := monday.Add(3 * day)
 	sleeping := stopped(asleep(monday.Add(10*day)), autostart("0 9 * * *"), tilDeleted(day))
-	c, err := lifecycle.Request(lifecycle.TransitionStart, uuid.Nil)(sleeping, now)
+	c, err := lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)(sleeping, now)
 	must(err)
 	w := c.Workspace
 	if !w.DormantAt.IsZero() || !w.DeletingAt.IsZero() || !w.LastUsedAt.Equal(now) || told(c.Events) != "audit/workspace.awake audit/build.queued " {
 		t.Errorf("started: %+v, told %s", w, told(c.Events))
 	}
 	for _, transition := range []lifecycle.Transition{lifecycle.TransitionStop, lifecycle.TransitionDelete} {
-		if s := do(t, sleeping, now, lifecycle.Request(transition, uuid.Nil)); s.Workspace.DormantAt.IsZero() || s.Workspace.DeletingAt.IsZero() {
+		if s := do(t, sleeping, now, lifecycle.RequestBuild(transition, uuid.Nil)); s.Workspace.DormantAt.IsZero() || s.Workspace.DeletingAt.IsZero() {
 			t.Errorf("%s woke it", transition)
 		}
 	}

@@ -157,7 +157,7 @@ func TestVerbsArePure(t *testing.T) {
 	s := running(deadline(monday.Add(time.Hour)), tilDormant(day), autostart("0 9 * * *"))
 	before := s
 	for _, v := range append([]lifecycle.Verb{
-		lifecycle.Request(lifecycle.TransitionStop, uuid.Nil), lifecycle.Used(monday.Add(time.Hour)), lifecycle.SetAutomaticUpdates(true),
+		lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil), lifecycle.Used(monday.Add(time.Hour)), lifecycle.SetAutomaticUpdates(true),
 	}, lifecycle.SetTTL(0), lifecycle.Hold(monday.Add(day)), lifecycle.MarkDormant(true)) {
 		first, err1 := v(s, monday.Add(time.Minute))
 		again, err2 := v(s, monday.Add(time.Minute))

@@ -170,18 +170,18 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 }
 
 // Beat implements [queue.Registry].
-func (s *Store) Beat(ctx context.Context, b queue.Beat) (queue.Pulse, error) {
-	return through(ctx, s, Beat, func() (queue.Pulse, error) { return s.inner.Beat(ctx, b) })
+func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (queue.Fleet, error) {
+	return through(ctx, s, Beat, func() (queue.Fleet, error) { return s.inner.Heartbeat(ctx, b) })
 }
 
 // Bury implements [queue.Registry].
-func (s *Store) Bury(ctx context.Context, b queue.Burial) ([]queue.Job, error) {
-	return through(ctx, s, Bury, func() ([]queue.Job, error) { return s.inner.Bury(ctx, b) })
+func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) ([]queue.Job, error) {
+	return through(ctx, s, Bury, func() ([]queue.Job, error) { return s.inner.Reap(ctx, b) })
 }
 
 // Purge implements [queue.Registry].
-func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (int, error) {
-	return through(ctx, s, Purge, func() (int, error) { return s.inner.Purge(ctx, before, limit) })
+func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (int, error) {
+	return through(ctx, s, Purge, func() (int, error) { return s.inner.PruneJobs(ctx, before, limit) })
 }
 
 // Jobs implements [queue.Inspector].
@@ -195,6 +195,6 @@ func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int
 }
 
 // Ahead implements [queue.Inspector].
-func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]queue.Standing, error) {
-	return through(ctx, s, Ahead, func() ([]queue.Standing, error) { return s.inner.Ahead(ctx, job, countTo) })
+func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]queue.ReadyLane, error) {
+	return through(ctx, s, Ahead, func() ([]queue.ReadyLane, error) { return s.inner.Ahead(ctx, job, countTo) })
 }

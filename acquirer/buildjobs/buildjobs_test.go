@@ -81,7 +81,7 @@ func (p *plane) create() {
 
 func (p *plane) start() {
 	p.Helper()
-	_, err := p.engine.Update(p.ctx, p.ws, lifecycle.Request(lifecycle.TransitionStart, uuid.Nil))
+	_, err := p.engine.Update(p.ctx, p.ws, lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil))
 	p.must(err)
 }
 
@@ -208,7 +208,7 @@ func TestBuildThatIsOver(t *testing.T) {
 				return err
 			}
 			now := time.Now().UTC().Truncate(time.Microsecond)
-			c, err := lifecycle.Request(lifecycle.TransitionStart, uuid.Nil)(s, now)
+			c, err := lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)(s, now)
 			if err != nil {
 				return err
 			}

@@ -29,9 +29,9 @@ type Class struct {
 	Max      int
 }
 
-// Share reserves slots: jobs with at most this priority get no more than this part of the organization's slots
+// Reserve reserves slots: jobs with at most this priority get no more than this part of the organization's slots
 // (running jobs and waiting workers, of all processes), but at least one.
-type Share struct {
+type Reserve struct {
 	Priority int16
 	// Of is the part, above 0 and at most 1.
 	Of float64
@@ -78,7 +78,7 @@ func (l Limits) Validate() error {
 }
 
 // withShares adds the classes that the shares come to when an organization has so many slots.
-func (l Limits) WithShares(shares []Share, slots int) Limits {
+func (l Limits) WithReserves(shares []Reserve, slots int) Limits {
 	if len(shares) == 0 {
 		return l
 	}

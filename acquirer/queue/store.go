@@ -75,13 +75,13 @@ type ReadyQuery struct {
 
 // Listing is the answer of [Queue.Ready].
 type Listing struct {
-	Lanes []Standing
+	Lanes []ReadyLane
 	// Next is the earliest ReadyAt in the future among the organizations asked for; zero if there is none.
 	Next time.Time
 }
 
-// Standing says how many ready jobs stand in a lane.
-type Standing struct {
+// ReadyLane says how many ready jobs stand in a lane.
+type ReadyLane struct {
 	Lane Lane
 	// Count is at least 1, and counted up to the limit of the query.
 	Count int
@@ -226,40 +226,40 @@ type Cancellation struct {
 // Registry holds the verbs of processes. A process is one run of an acquirer; its leases live as long as it
 // beats. Ids are never used again, so there is no epoch beside them.
 type Registry interface {
-	// Beat registers the process or counts one more beat of it, and says how the fleet is. A process that was
+	// Heartbeat registers the process or counts one more beat of it, and says how the fleet is. A process that was
 	// declared lost stays lost: [ErrProcessLost]. Crews replaces what the process said about its workers; nil
 	// keeps it.
-	Beat(ctx context.Context, b Beat) (Pulse, error)
+	Heartbeat(ctx context.Context, b Heartbeat) (Fleet, error)
 
 	// Bury declares a process lost if its count of beats still is b.Beats, and returns up to b.Limit jobs
 	// that it holds. If the process beat in the meantime nothing happens and nothing is returned; if it was
 	// lost before, its jobs are returned all the same, so that a burial that was interrupted can be finished.
-	Bury(ctx context.Context, b Burial) ([]Job, error)
+	Reap(ctx context.Context, b ReapRequest) ([]Job, error)
 
 	// Purge deletes up to limit jobs that ended before the given time, with their lines, and the records of
 	// processes that were declared lost before it and hold nothing. It returns the number of jobs deleted.
-	Purge(ctx context.Context, before time.Time, limit int) (int, error)
+	PruneJobs(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
-// Beat is a process's sign of life.
-type Beat struct {
+// Heartbeat is a process's sign of life.
+type Heartbeat struct {
 	Process uuid.UUID
 	// Name is for people: the host and whatever tells two processes apart.
 	Name string
 	Now  time.Time
 	// Crews are the process's waiting and busy workers by domain; nil means unchanged.
-	Crews []Crew
+	Workers []DomainWorkers
 }
 
-// Crew is the workers of one domain in one process.
-type Crew struct {
+// DomainWorkers is the workers of one domain in one process.
+type DomainWorkers struct {
 	Domain Domain
 	// Waiting and Busy are numbers of slots.
 	Waiting, Busy int
 }
 
-// Pulse is the answer to a beat.
-type Pulse struct {
+// Fleet is the answer to a beat.
+type Fleet struct {
 	// Processes are all that are not lost, the caller included, and the lost ones that still hold jobs.
 	Processes []Process
 	// Canceled are leases of the caller whose job somebody asked to cancel.
@@ -279,21 +279,21 @@ type Process struct {
 	ID   uuid.UUID
 	Name string
 	// Beats is the number of beats so far: it rises while the process lives.
-	Beats  int64
-	BeatAt time.Time
-	Lost   bool
+	Heartbeats  int64
+	HeartbeatAt time.Time
+	Lost        bool
 	// Holding is the number of jobs whose lease the process has.
 	Holding int
-	Crews   []Crew
+	Workers []DomainWorkers
 }
 
-// Burial declares a process lost.
-type Burial struct {
+// ReapRequest declares a process lost.
+type ReapRequest struct {
 	Now     time.Time
 	Process uuid.UUID
 	// Beats is the count at which the process was seen to stand still.
-	Beats int64
-	Limit int
+	Heartbeats int64
+	Limit      int
 }
 
 // Inspector holds the questions of operators, and of an acquirer that looks for a claim.
@@ -306,7 +306,7 @@ type Inspector interface {
 
 	// Ahead says for each lane of the job's organization how many ready jobs go before this one by
 	// [Job.Before], counted up to countTo; lanes with none are absent. Nil if the job is not pending.
-	Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]Standing, error)
+	Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]ReadyLane, error)
 }
 
 // Filter selects jobs. At least one of IDs, Process and Lane must be set; the zero filter selects nothing.

@@ -50,7 +50,7 @@ func (d *Desks) Due(ctx context.Context, q lifecycle.DueQuery) ([]lifecycle.Snap
 		after = -1 << 63
 	}
 	return d.query(ctx, whereDue, q.Now.UnixMicro(), after, q.After.ID,
-		max(q.Share.Count, 1), q.Share.Index, q.Limit)
+		max(q.Shard.Count, 1), q.Shard.Index, q.Limit)
 }
 
 // Load implements [lifecycle.Store].
@@ -151,5 +151,5 @@ func enqueue(ctx context.Context, tx *sql.Tx, j *lifecycle.Job) error {
 	return err
 }
 
-// shard is what the desks are divided among replicas by, see [lifecycle.Share].
+// shard is what the desks are divided among replicas by, see [lifecycle.Shard].
 func shard(id uuid.UUID) int64 { return int64(binary.BigEndian.Uint32(id[12:])) }

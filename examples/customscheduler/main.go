@@ -124,7 +124,7 @@ func (h *host) furnish(ctx context.Context) error {
 			return err
 		}
 		// A desk begins its life stopped; what has never been built does not start by itself.
-		if _, err := h.exec.Update(ctx, w.ID, lifecycle.Request(lifecycle.TransitionStop, uuid.Nil)); err != nil {
+		if _, err := h.exec.Update(ctx, w.ID, lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil)); err != nil {
 			return err
 		}
 	}
@@ -213,7 +213,7 @@ func (h *host) visit(ctx context.Context, v visit) error {
 		h.exec.Activity(h.ids[v.desk], h.clock.Now())
 		return nil
 	}
-	_, err := h.exec.Update(ctx, h.ids[v.desk], lifecycle.Request(lifecycle.TransitionStart, uuid.Nil))
+	_, err := h.exec.Update(ctx, h.ids[v.desk], lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil))
 	return err
 }
 

@@ -113,7 +113,7 @@ func (r *replay) open(ctx context.Context, d *developer, s lifecycle.Snapshot, n
 			return err
 		}
 	}
-	_, err := r.exec.Update(ctx, d.workspace, lifecycle.Request(lifecycle.TransitionStart, uuid.Nil))
+	_, err := r.exec.Update(ctx, d.workspace, lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil))
 	if errors.Is(err, lifecycle.ErrBuildActive) {
 		return nil // it is starting, or about to be down; the end of that job decides
 	}

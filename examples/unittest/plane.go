@@ -88,7 +88,7 @@ func (p *Plane) Create(ctx context.Context, name, mornings string) (uuid.UUID, e
 	if err := p.store.CreateWorkspaces(ctx, w.CreatedAt, w); err != nil {
 		return uuid.Nil, err
 	}
-	_, err := p.Executor.Update(ctx, w.ID, lifecycle.Request(lifecycle.TransitionStart, uuid.Nil))
+	_, err := p.Executor.Update(ctx, w.ID, lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil))
 	return w.ID, err
 }
 

@@ -186,7 +186,7 @@ func TestUpdateWithABuilder(t *testing.T) {
 			return executor.BuildSpec{Payload: []byte("spec")}, nil
 		}),
 	}, nil)
-	start := lifecycle.Request(lifecycle.TransitionStart, uuid.Nil)
+	start := lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)
 	var refusal *executor.RefusalError
 	if _, err := e.Update(f.ctx, id(1), start); !errors.As(err, &refusal) || f.load(1).Build.Number != 1 {
 		t.Errorf("refused: %v, build %d", err, f.load(1).Build.Number)

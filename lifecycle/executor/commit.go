@@ -33,11 +33,11 @@ type writer struct {
 // verdict were then not applied, as far as can be known.
 func (w *writer) write(ctx context.Context, changes []lifecycle.Change) ([]verdict, error) {
 	verdicts := make([]verdict, len(changes))
-	return verdicts, w.isolate(ctx, changes, verdicts)
+	return verdicts, w.bisect(ctx, changes, verdicts)
 }
 
 // isolate commits the changes together. If that fails they are halved, until the guilty one stands alone.
-func (w *writer) isolate(ctx context.Context, changes []lifecycle.Change, verdicts []verdict) error {
+func (w *writer) bisect(ctx context.Context, changes []lifecycle.Change, verdicts []verdict) error {
 	if len(changes) == 0 {
 		return nil
 	}
@@ -52,7 +52,7 @@ func (w *writer) isolate(ctx context.Context, changes []lifecycle.Change, verdic
 		}
 		return nil
 	}
-	if cut, known := guilty(changes, err); known {
+	if cut, known := rejectedOne(changes, err); known {
 		verdicts[cut] = verdict{settled: true, err: err}
 		return w.both(ctx, changes, verdicts, cut, cut+1)
 	}
@@ -74,14 +74,14 @@ func (w *writer) isolate(ctx context.Context, changes []lifecycle.Change, verdic
 
 // both isolates what lies before one index and what lies from another on.
 func (w *writer) both(ctx context.Context, changes []lifecycle.Change, verdicts []verdict, end, begin int) error {
-	if err := w.isolate(ctx, changes[:end], verdicts[:end]); err != nil {
+	if err := w.bisect(ctx, changes[:end], verdicts[:end]); err != nil {
 		return err
 	}
-	return w.isolate(ctx, changes[begin:], verdicts[begin:])
+	return w.bisect(ctx, changes[begin:], verdicts[begin:])
 }
 
-// guilty finds the change that an error of the store blames.
-func guilty(changes []lifecycle.Change, err error) (int, bool) {
+// rejectedOne finds the change that an error of the store blames.
+func rejectedOne(changes []lifecycle.Change, err error) (int, bool) {
 	var blame *lifecycle.ChangeError
 	if !errors.As(err, &blame) {
 		return 0, false

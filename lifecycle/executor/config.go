@@ -41,7 +41,7 @@ type Config struct {
 	// Share, if set, is asked at each tick which part of the workspaces this replica looks at. Defaults to the store's
 	// division among the live replicas if it is a [Sharer], else to all. What stays due for longer than Interval is looked
 	// at whosever share it is, so a replica that dies delays its part by no more than that.
-	Share func() lifecycle.Share
+	Shard func() lifecycle.Shard
 
 	// MaxTransitions caps the builds of one tick, MaxPerTemplate those of one template. What a cap holds back keeps its
 	// place and goes first in the next tick. Stops for suspended owners go before other stops, these before deletions,

@@ -31,7 +31,7 @@ func exampleStore(ctx context.Context) (*memory.Store, uuid.UUID) {
 	_ = s.CreateWorkspaces(ctx, nine, w)
 	clock := quartz.NewReal()
 	e, _ := executor.New(s, executor.Config{Clock: clock})
-	_, _ = e.Update(ctx, w.ID, at9(lifecycle.Request(lifecycle.TransitionStart, uuid.Nil)))
+	_, _ = e.Update(ctx, w.ID, at9(lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)))
 	_, _ = e.Update(ctx, w.ID, at9(lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 1, Status: lifecycle.JobSucceeded})))
 	return s, w.ID
 }

@@ -164,13 +164,13 @@ func (e *Executor) sleep(ctx context.Context, s Stats) time.Duration {
 }
 
 // nextWake is when the next tick may find something: in its own share at once, in another's an interval later.
-func (e *Executor) nextWake(ctx context.Context, share lifecycle.Share) (time.Time, error) {
+func (e *Executor) nextWake(ctx context.Context, share lifecycle.Shard) (time.Time, error) {
 	w := e.store.(lifecycle.Waker)
 	own, err := w.NextWake(ctx, share)
 	if err != nil || share.Count <= 1 {
 		return own, err
 	}
-	others, err := w.NextWake(ctx, lifecycle.Share{})
+	others, err := w.NextWake(ctx, lifecycle.Shard{})
 	if err != nil || others.IsZero() {
 		return own, err
 	}

@@ -16,8 +16,8 @@ import (
 
 var errBroken = errors.New("broken")
 
-// guilty builds every workspace but one, for which it does something else.
-func guilty(n int, do func(ctx context.Context) error) executor.Builder {
+// rejectedOne builds every workspace but one, for which it does something else.
+func rejectedOne(n int, do func(ctx context.Context) error) executor.Builder {
 	return executor.BuilderFunc(func(ctx context.Context, r executor.BuildRequest) (executor.BuildSpec, error) {
 		if r.Snapshot.Workspace.ID == id(n) {
 			return executor.BuildSpec{}, do(ctx)
@@ -42,7 +42,7 @@ func TestOneBadWorkspace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
 			f.add(dueStops(10)...)
-			e := f.executor(executor.Config{Builder: guilty(4, c.do)}, nil)
+			e := f.executor(executor.Config{Builder: rejectedOne(4, c.do)}, nil)
 			s := e.Tick(f.ctx, monday)
 			wantStats(t, s, 9, 1, c.errs)
 			if s.Skipped[id(4)] != c.skip || f.queued(10) != 9 {
@@ -101,7 +101,7 @@ func TestOneSlowWorkspace(t *testing.T) {
 	store := &hooked{Store: f.store}
 	e := f.executor(executor.Config{
 		BatchSize: 100, Concurrency: 3, BuildTimeout: 7 * time.Second,
-		Builder: guilty(1, func(ctx context.Context) error {
+		Builder: rejectedOne(1, func(ctx context.Context) error {
 			<-others // all the others are committed before this one ends
 			f.clock.Advance(7 * time.Second)
 			<-ctx.Done()
@@ -249,7 +249,7 @@ func TestConflicts(t *testing.T) {
 			once = false
 			f.commit(lifecycle.Rearm(f.load(2), monday))
 			s := f.load(3)
-			c, err := lifecycle.Request(lifecycle.TransitionStop, uuid.Nil)(s, monday)
+			c, err := lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil)(s, monday)
 			f.must(err)
 			f.commit(c)
 		}

@@ -44,7 +44,7 @@ func (r *run) group(ctx context.Context, works []work) {
 	p, err := r.e.prepare(ctx, g)
 	if err != nil {
 		for _, w := range works {
-			r.obstruct(ctx, w, err)
+			r.postpone(ctx, w, err)
 		}
 		return
 	}
@@ -66,7 +66,7 @@ func (r *run) one(ctx context.Context, p Preparation, w work) {
 	c := lifecycle.ApplyFor(*w.s, w.d, r.now, r.e.topics)
 	spec, err := r.e.spec(ctx, p, BuildRequest{Snapshot: *w.s, Build: c.Build, Decision: w.d})
 	if err != nil {
-		r.obstruct(ctx, w, err)
+		r.postpone(ctx, w, err)
 		return
 	}
 	// A finished build does not wait for slower ones of its batch.
@@ -75,8 +75,8 @@ func (r *run) one(ctx context.Context, p Preparation, w work) {
 
 // queue hands the change of a due transition to the committer.
 func (r *run) queue(ctx context.Context, w work, c lifecycle.Change, spec BuildSpec, give func(context.Context, lifecycle.Change, origin)) {
-	if err := r.e.enlist(&c, spec); err != nil {
-		r.obstruct(ctx, w, err)
+	if err := r.e.attachJob(&c, spec); err != nil {
+		r.postpone(ctx, w, err)
 		return
 	}
 	give(ctx, c, origin{s: w.s, d: w.d})
@@ -84,7 +84,7 @@ func (r *run) queue(ctx context.Context, w work, c lifecycle.Change, spec BuildS
 
 // obstruct records why a due transition does not become a build, and tries again later. When the tick itself ended, the
 // workspace is not to blame: it just stays due.
-func (r *run) obstruct(ctx context.Context, w work, err error) {
+func (r *run) postpone(ctx context.Context, w work, err error) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -165,7 +165,7 @@ func (plain) Build(context.Context, BuildRequest) (BuildSpec, error) { return Bu
 func (plain) Close() error                                           { return nil }
 
 // enlist completes the change of a new build: its id, and the job that runs it, for the store's queue or for the poster.
-func (e *Executor) enlist(c *lifecycle.Change, spec BuildSpec) error {
+func (e *Executor) attachJob(c *lifecycle.Change, spec BuildSpec) error {
 	id, err := e.ids.next(c.Build.CreatedAt)
 	if err != nil {
 		return err

@@ -182,7 +182,7 @@ func TestTwoExecutorsWithCapsInEveryOrder(t *testing.T) {
 // A person who acts while an executor ticks: both happen, one after the other, on values that were current.
 func TestAVerbAgainstATickInEveryOrder(t *testing.T) {
 	for name, verb := range map[string]lifecycle.Verb{
-		"hold": lifecycle.Hold(monday.Add(day)), "stop": lifecycle.Request(lifecycle.TransitionStop, uuid.Nil), "updates": lifecycle.SetAutomaticUpdates(true),
+		"hold": lifecycle.Hold(monday.Add(day)), "stop": lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil), "updates": lifecycle.SetAutomaticUpdates(true),
 	} {
 		orders := explore(t, func(t *testing.T, g *gate, actors *sync.WaitGroup) func() {
 			f := smallFleet(t, dueStops(2)...)

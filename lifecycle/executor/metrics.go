@@ -89,8 +89,8 @@ func (m *metrics) zero() {
 			m.delivered.WithLabelValues(topic.String(), result)
 		}
 	}
-	for _, topic := range mortal.List() {
-		m.delivered.WithLabelValues(topic.String(), givenUp)
+	for _, topic := range prunable.List() {
+		m.delivered.WithLabelValues(topic.String(), pruned)
 	}
 	for t, reasons := range map[lifecycle.Transition][]lifecycle.Reason{
 		lifecycle.TransitionStart:  {lifecycle.ReasonAutostart},
@@ -156,10 +156,12 @@ func (m *metrics) delivery(t lifecycle.Topic, err error) {
 	m.delivered.WithLabelValues(t.String(), result).Inc()
 }
 
-// givenUp is the result of an event that nobody received in time.
-const givenUp = "given_up"
+// pruned is the result of an event that nobody received in time.
+const pruned = "given_up"
 
-func (m *metrics) givenUp(t lifecycle.Topic) { m.delivered.WithLabelValues(t.String(), givenUp).Inc() }
+func (m *metrics) prunedEvent(t lifecycle.Topic) {
+	m.delivered.WithLabelValues(t.String(), pruned).Inc()
+}
 
 func (m *metrics) tick(s Stats, ended time.Time) {
 	result := "ok"

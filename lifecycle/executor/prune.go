@@ -16,13 +16,13 @@ const (
 	prunePage = 500
 )
 
-// mortal are the events that may be given up. A job to post may not: its build waits for it.
-const mortal lifecycle.Topics = lifecycle.AllTopics &^ (1 << lifecycle.TopicPost)
+// prunable are the events that may be given up. A job to post may not: its build waits for it.
+const prunable lifecycle.Topics = lifecycle.AllTopics &^ (1 << lifecycle.TopicPost)
 
 // runPrune forgets what is older than the retentions until ctx ends.
 func (e *Executor) runPrune(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := errors.Join(e.prune(ctx), e.giveUp(ctx)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(e.pruneBuilds(ctx), e.pruneEvents(ctx)); err != nil && ctx.Err() == nil {
 			e.warn(ctx, "prune", err)
 		}
 		e.pause(ctx, pruneInterval)
@@ -30,14 +30,14 @@ func (e *Executor) runPrune(ctx context.Context) {
 }
 
 // prune forgets builds and workspaces.
-func (e *Executor) prune(ctx context.Context) error {
+func (e *Executor) pruneBuilds(ctx context.Context) error {
 	p, ok := e.store.(lifecycle.Pruner)
 	if !ok || e.cfg.Retention == 0 {
 		return nil
 	}
 	before := e.ago(e.cfg.Retention)
 	for {
-		n, err := p.Prune(ctx, before, prunePage)
+		n, err := p.PruneBuilds(ctx, before, prunePage)
 		if err != nil || n < prunePage {
 			return err
 		}
@@ -45,19 +45,19 @@ func (e *Executor) prune(ctx context.Context) error {
 }
 
 // giveUp forgets events that nobody received.
-func (e *Executor) giveUp(ctx context.Context) error {
+func (e *Executor) pruneEvents(ctx context.Context) error {
 	outbox, ok := e.store.(lifecycle.Outbox)
 	if !ok || e.cfg.EventRetention == 0 {
 		return nil
 	}
 	before := e.ago(e.cfg.EventRetention)
 	for {
-		events, err := outbox.DropEvents(ctx, before, mortal.List(), prunePage)
+		events, err := outbox.PruneEvents(ctx, before, prunable.List(), prunePage)
 		if err != nil {
 			return fmt.Errorf("give up events: %w", err)
 		}
 		for _, ev := range events {
-			e.metrics.givenUp(ev.Topic)
+			e.metrics.prunedEvent(ev.Topic)
 			e.cfg.Logger.WarnContext(ctx, "lifecycle: event given up", "event", ev.Key(), "at", ev.At, "attempts", ev.Attempt)
 		}
 		if len(events) < prunePage {

@@ -206,7 +206,7 @@ func TestCancelInTheMiddleOfATick(t *testing.T) {
 				}
 				return ctx.Err()
 			}
-			e, err := executor.New(store, executor.Config{Interval: time.Second, BatchSize: 4, CommitsInFlight: 1, Builder: guilty(0, nil)})
+			e, err := executor.New(store, executor.Config{Interval: time.Second, BatchSize: 4, CommitsInFlight: 1, Builder: rejectedOne(0, nil)})
 			f.must(err)
 			f.must(e.Run(ctx))
 			done := f.queued(20)

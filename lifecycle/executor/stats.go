@@ -38,7 +38,7 @@ type Stats struct {
 	// Elapsed is how long the tick took.
 	Elapsed time.Duration
 
-	share lifecycle.Share // of the replica, in this tick
+	share lifecycle.Shard // of the replica, in this tick
 }
 
 // Stats returns what the last tick that ended did, the zero value before the first. The maps are copies.

@@ -90,14 +90,14 @@ func (e *Executor) gauge(ctx context.Context) {
 	e.metrics.outbox.Set(float64(b.Events))
 }
 
-// attendance is how many intervals a replica may miss before its share is divided among the others.
-const attendance = 3
+// missedIntervals is how many intervals a replica may miss before its share is divided among the others.
+const missedIntervals = 3
 
 // run is one tick.
 type run struct {
 	e     *Executor
 	now   time.Time
-	share lifecycle.Share
+	share lifecycle.Shard
 	tally *tally
 	out   *committer
 	// building holds a token for each build that is being prepared, over all groups.
@@ -114,11 +114,11 @@ type work struct {
 // pages does all that is due. With caps it first looks at everything, because the first in line may be on the last page.
 func (r *run) pages(ctx context.Context) error {
 	if r.e.cfg.MaxTransitions == 0 && r.e.cfg.MaxPerTemplate == 0 {
-		return r.each(ctx, func(page []lifecycle.Snapshot) { r.build(ctx, r.sift(ctx, page)) })
+		return r.each(ctx, func(page []lifecycle.Snapshot) { r.build(ctx, r.evaluate(ctx, page)) })
 	}
 	var all []candidate
 	err := r.each(ctx, func(page []lifecycle.Snapshot) {
-		for _, w := range r.sift(ctx, page) {
+		for _, w := range r.evaluate(ctx, page) {
 			all = append(all, candidate{w.s.Workspace.ID, w.s.Workspace.TemplateID, classOf(w.s, w.d.Transition), w.d.DueAt})
 		}
 	})
@@ -135,19 +135,19 @@ func (r *run) pages(ctx context.Context) error {
 }
 
 // share is the part of the workspaces that this replica looks at.
-func (e *Executor) share(ctx context.Context, now time.Time) (lifecycle.Share, error) {
-	if e.cfg.Share != nil {
-		return e.cfg.Share(), nil
+func (e *Executor) share(ctx context.Context, now time.Time) (lifecycle.Shard, error) {
+	if e.cfg.Shard != nil {
+		return e.cfg.Shard(), nil
 	}
-	if s, ok := e.store.(lifecycle.Sharer); ok {
-		return s.Attend(ctx, now, e.replica, attendance*e.cfg.Interval)
+	if s, ok := e.store.(lifecycle.Sharder); ok {
+		return s.Shard(ctx, now, e.replica, missedIntervals*e.cfg.Interval)
 	}
-	return lifecycle.Share{}, nil
+	return lifecycle.Shard{}, nil
 }
 
 // each reads the due workspaces of this replica's share, and those of any share that nobody has looked at in time.
 func (r *run) each(ctx context.Context, do func([]lifecycle.Snapshot)) error {
-	err := r.read(ctx, lifecycle.DueQuery{Now: r.now, Limit: r.e.cfg.PageSize, Share: r.share}, do)
+	err := r.read(ctx, lifecycle.DueQuery{Now: r.now, Limit: r.e.cfg.PageSize, Shard: r.share}, do)
 	if err != nil || r.share.Count <= 1 {
 		return err
 	}
@@ -197,13 +197,13 @@ func (r *run) load(ctx context.Context, admitted []candidate) error {
 		if err != nil {
 			return fmt.Errorf("load admitted workspaces: %w", err)
 		}
-		r.build(ctx, r.sift(ctx, page))
+		r.build(ctx, r.evaluate(ctx, page))
 	}
 	return nil
 }
 
 // sift decides on each workspace of a page, commits what needs no build, and returns what does.
-func (r *run) sift(ctx context.Context, page []lifecycle.Snapshot) []work {
+func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 	var works []work
 	errs := map[uuid.UUID]error{}
 	for i := range page {

@@ -203,17 +203,17 @@ func TestTickOverABareStore(t *testing.T) {
 func TestTickOfAShare(t *testing.T) {
 	f := newFleet(t)
 	f.add(dueStops(8)...)
-	share := func(i int) func() lifecycle.Share {
-		return func() lifecycle.Share { return lifecycle.Share{Index: i, Count: 2} }
+	share := func(i int) func() lifecycle.Shard {
+		return func() lifecycle.Shard { return lifecycle.Shard{Index: i, Count: 2} }
 	}
 	now := monday.Add(30 * time.Second)
 	cfg := func(i int) executor.Config {
-		return executor.Config{Share: share(i), Granularity: time.Second}
+		return executor.Config{Shard: share(i), Granularity: time.Second}
 	}
 	first := f.executor(cfg(0), nil).Tick(f.ctx, now)
 	wantStats(t, first, 4, 0, 0)
 	for n := range first.Transitions {
-		if !(lifecycle.Share{Index: 0, Count: 2}).Holds(n) {
+		if !(lifecycle.Shard{Index: 0, Count: 2}).Holds(n) {
 			t.Errorf("workspace %v is not of this share", n)
 		}
 	}
@@ -223,7 +223,7 @@ func TestTickOfAShare(t *testing.T) {
 
 // No commit is larger than the host allows, also while the store is slow and much collects.
 func TestBatchSizeIsKept(t *testing.T) {
-	for name, b := range map[string]executor.Builder{"no builder": nil, "builder": guilty(0, nil)} {
+	for name, b := range map[string]executor.Builder{"no builder": nil, "builder": rejectedOne(0, nil)} {
 		for _, inFlight := range []int{1, 2} {
 			f := newFleet(t)
 			f.add(dueStops(60)...)

@@ -85,7 +85,7 @@ func (e *Executor) prepareOne(ctx context.Context, s lifecycle.Snapshot, c *life
 			return err
 		}
 	}
-	return e.enlist(c, spec)
+	return e.attachJob(c, spec)
 }
 
 // Load returns a workspace as the store has it, or [ErrNotFound].

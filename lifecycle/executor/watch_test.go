@@ -123,7 +123,7 @@ func TestLogs(t *testing.T) {
 	f.add(dueStops(2)...)
 	var out bytes.Buffer
 	log := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	e := f.executor(executor.Config{Logger: log, Builder: guilty(2, func(context.Context) error { return errors.New("disk is full") })}, nil)
+	e := f.executor(executor.Config{Logger: log, Builder: rejectedOne(2, func(context.Context) error { return errors.New("disk is full") })}, nil)
 	for n := range 4 {
 		e.Tick(f.ctx, monday.Add(time.Duration(n)*time.Hour))
 	}
@@ -198,8 +198,8 @@ type shared struct {
 	index, count int
 }
 
-func (s *shared) Attend(context.Context, time.Time, uuid.UUID, time.Duration) (lifecycle.Share, error) {
-	return lifecycle.Share{Index: s.index, Count: s.count}, nil
+func (s *shared) Shard(context.Context, time.Time, uuid.UUID, time.Duration) (lifecycle.Shard, error) {
+	return lifecycle.Shard{Index: s.index, Count: s.count}, nil
 }
 
 // A replica does its own share at once, and what a dead one leaves an interval later.
@@ -209,7 +209,7 @@ func TestADeadReplicasShare(t *testing.T) {
 	e := f.executor(executor.Config{Interval: time.Minute}, &shared{f.store, 0, 2})
 	own := 0
 	for n := 1; n <= 40; n++ {
-		if (lifecycle.Share{Index: 0, Count: 2}).Holds(id(n)) {
+		if (lifecycle.Shard{Index: 0, Count: 2}).Holds(id(n)) {
 			own++
 		}
 	}

@@ -88,7 +88,7 @@ func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 }
 
 // Prune implements [lifecycle.Pruner]. It looks at every workspace.
-func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
+func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, cut := 0, micros(before)

@@ -33,7 +33,7 @@ func (s *Store) due(q lifecycle.DueQuery) []uint32 {
 		if e.at > now || len(slots) == q.Limit {
 			return false
 		}
-		if q.Share.Count <= 1 || q.Share.Holds(s.fleet.rows.at(e.slot).id) {
+		if q.Shard.Count <= 1 || q.Shard.Holds(s.fleet.rows.at(e.slot).id) {
 			slots = append(slots, e.slot)
 		}
 		return true
@@ -78,10 +78,10 @@ func (s *Store) Load(ctx context.Context, ids ...uuid.UUID) ([]lifecycle.Snapsho
 }
 
 // NextWake implements [lifecycle.Waker].
-func (s *Store) NextWake(ctx context.Context, share lifecycle.Share) (time.Time, error) {
+func (s *Store) NextWake(ctx context.Context, share lifecycle.Shard) (time.Time, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	slots := s.due(lifecycle.DueQuery{Now: time.UnixMicro(math.MaxInt64), Limit: 1, Share: share})
+	slots := s.due(lifecycle.DueQuery{Now: time.UnixMicro(math.MaxInt64), Limit: 1, Shard: share})
 	if len(slots) == 0 {
 		return time.Time{}, ctx.Err()
 	}

@@ -47,7 +47,7 @@ func lived(t *testing.T) (*memory.Store, []uuid.UUID) {
 	e, err := executor.New(s, executor.Config{Notifier: discard(nobody), Auditor: discard(nobody)})
 	must(t, err)
 	for i, id := range ids {
-		_, err = e.Update(ctx, id, lifecycle.Request(lifecycle.TransitionStart, uuid.Nil))
+		_, err = e.Update(ctx, id, lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil))
 		must(t, err)
 		if i < 2 {
 			_, err = e.Update(ctx, id, lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 1, Status: lifecycle.JobSucceeded}))
@@ -55,7 +55,7 @@ func lived(t *testing.T) (*memory.Store, []uuid.UUID) {
 		}
 	}
 	p := uuid.New()
-	_, err = s.Beat(ctx, queue.Beat{Process: p, Now: monday, Name: "p"})
+	_, err = s.Heartbeat(ctx, queue.Heartbeat{Process: p, Now: monday, Name: "p"})
 	must(t, err)
 	l, err := s.Ready(ctx, time.Now().Add(time.Hour), queue.ReadyQuery{CountTo: 9})
 	must(t, err)

@@ -19,7 +19,7 @@ func (s *Jobs) Ready(_ context.Context, now time.Time, q queue.ReadyQuery) (queu
 	for id := range s.wantedOrgs(q.Organizations) {
 		for lane, line := range s.orgs[id].lanes {
 			first := line.first()
-			listing.Lanes = append(listing.Lanes, queue.Standing{
+			listing.Lanes = append(listing.Lanes, queue.ReadyLane{
 				Lane: lane, Count: min(line.size, max(q.CountTo, 1)), From: first.Order, Oldest: first.CreatedAt,
 			})
 		}

@@ -37,7 +37,7 @@ type processRow struct {
 	Name   string
 	Beats  int64
 	BeatAt time.Time
-	Crews  []queue.Crew
+	Crews  []queue.DomainWorkers
 	Lost   bool
 	LostAt time.Time
 }

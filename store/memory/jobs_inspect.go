@@ -92,18 +92,18 @@ func (s *Jobs) Lines(_ context.Context, id uuid.UUID, after int64, limit int) ([
 }
 
 // Ahead implements [queue.Inspector].
-func (s *Jobs) Ahead(_ context.Context, id uuid.UUID, countTo int) ([]queue.Standing, error) {
+func (s *Jobs) Ahead(_ context.Context, id uuid.UUID, countTo int) ([]queue.ReadyLane, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	j, ok := s.jobs[id]
 	if !ok || j.State != queue.Pending {
 		return nil, nil
 	}
-	var ahead []queue.Standing
+	var ahead []queue.ReadyLane
 	for key, lane := range s.orgs[j.Organization].lanes {
 		if n := lane.ahead(j); n > 0 {
 			first := lane.first()
-			ahead = append(ahead, queue.Standing{
+			ahead = append(ahead, queue.ReadyLane{
 				Lane: key, Count: min(n, countTo), From: first.Order, Oldest: first.CreatedAt,
 			})
 		}

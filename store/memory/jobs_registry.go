@@ -17,7 +17,7 @@ type process struct {
 	name   string
 	beats  int64
 	beatAt time.Time
-	crews  []queue.Crew
+	crews  []queue.DomainWorkers
 	lost   bool
 	lostAt time.Time
 	held   map[uuid.UUID]*job
@@ -25,12 +25,12 @@ type process struct {
 
 func (p *process) export() queue.Process {
 	return queue.Process{
-		ID: p.id, Name: p.name, Beats: p.beats, BeatAt: p.beatAt, Lost: p.lost,
-		Holding: len(p.held), Crews: cloneCrews(p.crews),
+		ID: p.id, Name: p.name, Heartbeats: p.beats, HeartbeatAt: p.beatAt, Lost: p.lost,
+		Holding: len(p.held), Workers: cloneCrews(p.crews),
 	}
 }
 
-func cloneCrews(crews []queue.Crew) []queue.Crew {
+func cloneCrews(crews []queue.DomainWorkers) []queue.DomainWorkers {
 	crews = slices.Clone(crews)
 	for i := range crews {
 		crews[i].Domain.Types = slices.Clone(crews[i].Domain.Types)
@@ -39,7 +39,7 @@ func cloneCrews(crews []queue.Crew) []queue.Crew {
 }
 
 // Beat implements [queue.Registry].
-func (s *Jobs) Beat(_ context.Context, b queue.Beat) (queue.Pulse, error) {
+func (s *Jobs) Heartbeat(_ context.Context, b queue.Heartbeat) (queue.Fleet, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, ok := s.processes[b.Process]
@@ -48,18 +48,18 @@ func (s *Jobs) Beat(_ context.Context, b queue.Beat) (queue.Pulse, error) {
 		s.processes[b.Process] = p
 	}
 	if p.lost {
-		return queue.Pulse{}, queue.ErrProcessLost
+		return queue.Fleet{}, queue.ErrProcessLost
 	}
 	p.name, p.beatAt = b.Name, b.Now
 	p.beats++
-	if b.Crews != nil {
-		p.crews = cloneCrews(b.Crews)
+	if b.Workers != nil {
+		p.crews = cloneCrews(b.Workers)
 	}
 	return s.pulse(p), nil
 }
 
-func (s *Jobs) pulse(caller *process) queue.Pulse {
-	pulse := queue.Pulse{Running: make(map[queue.Kind]int)}
+func (s *Jobs) pulse(caller *process) queue.Fleet {
+	pulse := queue.Fleet{Running: make(map[queue.Kind]int)}
 	for _, p := range s.processes {
 		if !p.lost || len(p.held) > 0 {
 			pulse.Processes = append(pulse.Processes, p.export())
@@ -79,11 +79,11 @@ func (s *Jobs) pulse(caller *process) queue.Pulse {
 }
 
 // Bury implements [queue.Registry].
-func (s *Jobs) Bury(_ context.Context, b queue.Burial) ([]queue.Job, error) {
+func (s *Jobs) Reap(_ context.Context, b queue.ReapRequest) ([]queue.Job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, ok := s.processes[b.Process]
-	if !ok || !p.lost && p.beats != b.Beats {
+	if !ok || !p.lost && p.beats != b.Heartbeats {
 		return nil, nil
 	}
 	if !p.lost {
@@ -100,7 +100,7 @@ func (s *Jobs) Bury(_ context.Context, b queue.Burial) ([]queue.Job, error) {
 }
 
 // Purge implements [queue.Registry].
-func (s *Jobs) Purge(_ context.Context, before time.Time, limit int) (int, error) {
+func (s *Jobs) PruneJobs(_ context.Context, before time.Time, limit int) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0

@@ -49,7 +49,7 @@ func testPlanOfClaims(t *testing.T, limits queue.Limits) {
 func newLine(t *testing.T, s *postgres.Store, n int) queue.Claim {
 	t.Helper()
 	process := uuid.New()
-	_, err := s.Beat(t.Context(), queue.Beat{Process: process, Name: "a", Now: epoch})
+	_, err := s.Heartbeat(t.Context(), queue.Heartbeat{Process: process, Name: "a", Now: epoch})
 	must(t, err)
 	postings := make([]queue.Posting, n)
 	organization := uuid.New()

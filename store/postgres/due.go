@@ -12,7 +12,7 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// inShare is [lifecycle.Share.Holds] in SQL: $1 is the index, $2 the count.
+// inShare is [lifecycle.Shard.Holds] in SQL: $1 is the index, $2 the count.
 const inShare = `($2::bigint <= 1 OR ('x' || right(w.id::text, 8))::bit(32)::bigint % $2::bigint = $1::bigint)`
 
 // dueSQL reads a page of the due index first and joins after: the limit must not depend on what is joined.
@@ -52,7 +52,7 @@ func (s *Store) dueFirst(ctx context.Context, q lifecycle.DueQuery) ([]lifecycle
 			page, err = s.duePage(ctx, q, beginning, uuid.Nil, nil)
 		}
 	}
-	if err != nil || q.Share.Count > 1 {
+	if err != nil || q.Shard.Count > 1 {
 		return page, err
 	}
 	var first time.Time
@@ -78,7 +78,7 @@ func (s *Store) duePage(ctx context.Context, q lifecycle.DueQuery, wake pgtype.T
 	}
 	err = s.retry(ctx, repeatable, func(ctx context.Context) error {
 		var b pgx.Batch
-		b.Queue(s.sql(dueSQL), q.Share.Index, q.Share.Count, q.Now, wake, key(id), q.Limit)
+		b.Queue(s.sql(dueSQL), q.Shard.Index, q.Shard.Count, q.Now, wake, key(id), q.Limit)
 		if marked != nil {
 			b.Queue(s.sql(marksSQL))
 		}
@@ -142,7 +142,7 @@ const nextWakeSQL = `
 	ORDER BY w.wake_at LIMIT 1`
 
 // NextWake implements [lifecycle.Waker].
-func (s *Store) NextWake(ctx context.Context, share lifecycle.Share) (wake time.Time, err error) {
+func (s *Store) NextWake(ctx context.Context, share lifecycle.Shard) (wake time.Time, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		wake = time.Time{}
 		rows, err := s.pool.Query(ctx, s.sql(nextWakeSQL), share.Index, share.Count, lowBound(s.low.known()))

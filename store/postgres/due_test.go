@@ -74,7 +74,7 @@ func TestLowWater(t *testing.T) {
 	due := func(now time.Time) int {
 		page, err := mine.Due(t.Context(), lifecycle.DueQuery{Now: now, Limit: 10})
 		must(t, err)
-		next, err := mine.NextWake(t.Context(), lifecycle.Share{})
+		next, err := mine.NextWake(t.Context(), lifecycle.Shard{})
 		must(t, err)
 		if len(page) > 0 && !next.Equal(page[0].Workspace.WakeAt) {
 			t.Errorf("the next wake is %v, the first due %v", next, page[0].Workspace.WakeAt)

@@ -82,7 +82,7 @@ func wakeAt(s lifecycle.Snapshot, at time.Time) lifecycle.Change {
 // started is the change that requests a start.
 func started(t testing.TB, s lifecycle.Snapshot) lifecycle.Change {
 	t.Helper()
-	c, err := lifecycle.Request(lifecycle.TransitionStart, uuid.Nil)(s, epoch)
+	c, err := lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)(s, epoch)
 	must(t, err)
 	c.Build.ID = uuid.Must(uuid.NewV7())
 	c.Job = &lifecycle.Job{

@@ -128,12 +128,12 @@ const aheadSQL = `
 	WHERE c.n > 0`
 
 // Ahead implements [queue.Inspector].
-func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]queue.Standing, error) {
+func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]queue.ReadyLane, error) {
 	var read standings
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		return read.collect(s.pool.Query(ctx, s.sql(aheadSQL), countTo, key(job)))
 	})
-	var ahead []queue.Standing
+	var ahead []queue.ReadyLane
 	if err == nil {
 		ahead, err = s.fillLanes(ctx, read)
 	}

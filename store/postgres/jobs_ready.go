@@ -119,7 +119,7 @@ func (s *Store) turnReady(ctx context.Context, now time.Time) error {
 
 // standings are lanes as they are read, with the numbers of their tag sets.
 type standings struct {
-	list    []queue.Standing
+	list    []queue.ReadyLane
 	tagSets []int32
 }
 
@@ -128,7 +128,7 @@ func (l *standings) collect(rows pgx.Rows, err error) error {
 	if err != nil {
 		return err
 	}
-	var st queue.Standing
+	var st queue.ReadyLane
 	var tagSet int32
 	targets := []any{
 		toID(&st.Lane.Organization), &st.Lane.Type, &tagSet, &st.Lane.Priority, &st.Count, &st.From, toTime(&st.Oldest),
@@ -141,7 +141,7 @@ func (l *standings) collect(rows pgx.Rows, err error) error {
 	return err
 }
 
-func (s *Store) fillLanes(ctx context.Context, read standings) ([]queue.Standing, error) {
+func (s *Store) fillLanes(ctx context.Context, read standings) ([]queue.ReadyLane, error) {
 	sets, err := s.setsOf(ctx, read.tagSets)
 	for i, n := range read.tagSets {
 		read.list[i].Lane.Tags = sets[n]

@@ -32,12 +32,12 @@ const (
 )
 
 // Beat implements [queue.Registry].
-func (s *Store) Beat(ctx context.Context, b queue.Beat) (pulse queue.Pulse, err error) {
+func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (pulse queue.Fleet, err error) {
 	var crews *string
-	if b.Crews != nil {
-		text, err := json.Marshal(b.Crews)
+	if b.Workers != nil {
+		text, err := json.Marshal(b.Workers)
 		if err != nil {
-			return queue.Pulse{}, fmt.Errorf("beat: %w", err)
+			return queue.Fleet{}, fmt.Errorf("beat: %w", err)
 		}
 		t := string(text)
 		crews = &t
@@ -54,16 +54,16 @@ func (s *Store) Beat(ctx context.Context, b queue.Beat) (pulse queue.Pulse, err 
 		})
 	})
 	if errors.Is(err, queue.ErrProcessLost) {
-		return queue.Pulse{}, err
+		return queue.Fleet{}, err
 	}
 	if err != nil {
-		return queue.Pulse{}, fmt.Errorf("beat: %w", err)
+		return queue.Fleet{}, fmt.Errorf("beat: %w", err)
 	}
 	return pulse, nil
 }
 
-func readPulse(results pgx.BatchResults) (queue.Pulse, error) {
-	pulse := queue.Pulse{Running: make(map[queue.Kind]int)}
+func readPulse(results pgx.BatchResults) (queue.Fleet, error) {
+	pulse := queue.Fleet{Running: make(map[queue.Kind]int)}
 	switch tag, err := results.Exec(); {
 	case err != nil:
 		return pulse, err
@@ -91,7 +91,7 @@ func readPulse(results pgx.BatchResults) (queue.Pulse, error) {
 }
 
 // readRunning reads the last answer of a beat into a pulse that has its processes.
-func readRunning(results pgx.BatchResults, pulse *queue.Pulse) error {
+func readRunning(results pgx.BatchResults, pulse *queue.Fleet) error {
 	holding := make(map[uuid.UUID]int)
 	var process uuid.UUID
 	var kind queue.Kind
@@ -111,11 +111,11 @@ func readRunning(results pgx.BatchResults, pulse *queue.Pulse) error {
 
 func scanProcess(row pgx.CollectableRow) (p queue.Process, err error) {
 	var crews []byte
-	if err := row.Scan(toID(&p.ID), &p.Name, &p.Beats, toTime(&p.BeatAt), &p.Lost, (*rawJSON)(&crews)); err != nil {
+	if err := row.Scan(toID(&p.ID), &p.Name, &p.Heartbeats, toTime(&p.HeartbeatAt), &p.Lost, (*rawJSON)(&crews)); err != nil {
 		return p, err
 	}
-	utc(&p.BeatAt)
-	if err := json.Unmarshal(crews, &p.Crews); err != nil {
+	utc(&p.HeartbeatAt)
+	if err := json.Unmarshal(crews, &p.Workers); err != nil {
 		return p, fmt.Errorf("crews of process %s: %w", p.ID, err)
 	}
 	return p, nil
@@ -136,12 +136,12 @@ const (
 )
 
 // Bury implements [queue.Registry].
-func (s *Store) Bury(ctx context.Context, b queue.Burial) ([]queue.Job, error) {
+func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) ([]queue.Job, error) {
 	var l jobList
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var batch pgx.Batch
 		batch.Queue(s.sql(buryLockSQL), key(b.Process))
-		batch.Queue(s.sql(burySQL), key(b.Process), b.Beats, b.Now)
+		batch.Queue(s.sql(burySQL), key(b.Process), b.Heartbeats, b.Now)
 		batch.Queue(s.sql(buriedSQL), key(b.Process), b.Limit)
 		return s.send(ctx, &batch, func(r pgx.BatchResults) error {
 			for range 2 {
@@ -185,7 +185,7 @@ const (
 )
 
 // Purge implements [queue.Registry].
-func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (n int, err error) {
+func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		tag, err := s.pool.Exec(ctx, s.sql(purgeJobsSQL), before, limit)
 		n += int(tag.RowsAffected())

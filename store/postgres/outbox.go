@@ -83,7 +83,7 @@ const dropEventsSQL = `
 
 // DropEvents implements [lifecycle.Outbox]. A call whose answer is lost is not repeated: what it dropped would be told to
 // nobody.
-func (s *Store) DropEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) (events []lifecycle.Event, err error) {
+func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) (events []lifecycle.Event, err error) {
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, s.sql(dropEventsSQL), topicNumbers(topics), before, limit)
 		if err != nil {

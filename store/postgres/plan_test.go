@@ -102,7 +102,7 @@ func tickAlone(t *testing.T, s *postgres.Store) {
 				t.Error("a commit without competition was not applied")
 			}
 		}
-		_, err = s.NextWake(t.Context(), lifecycle.Share{})
+		_, err = s.NextWake(t.Context(), lifecycle.Shard{})
 		must(t, err)
 	}
 }

@@ -54,7 +54,7 @@ type Store struct {
 
 var (
 	_ store.Store       = (*Store)(nil)
-	_ lifecycle.Sharer  = (*Store)(nil)
+	_ lifecycle.Sharder = (*Store)(nil)
 	_ lifecycle.Watcher = (*Store)(nil)
 	_ lifecycle.Batcher = (*Store)(nil)
 )

@@ -59,7 +59,7 @@ func TestUnreadableEvent(t *testing.T) {
 	if len(claimed) != 1 || claimed[0].WorkspaceID == uuid.Nil {
 		t.Errorf("claimed %+v, want the one that can be read", claimed)
 	}
-	dropped, err := s.DropEvents(t.Context(), epoch.Add(time.Hour), audit, 10)
+	dropped, err := s.PruneEvents(t.Context(), epoch.Add(time.Hour), audit, 10)
 	must(t, err)
 	if len(dropped) != 1 {
 		t.Errorf("dropped %+v, want the one that can be read", dropped)

@@ -29,19 +29,19 @@ func (s *Store) Due(ctx context.Context, q lifecycle.DueQuery) ([]lifecycle.Snap
 	}
 	args := append([]any{micros(q.Now)}, after...)
 	statement := dueAll
-	if q.Share.Count > 1 {
+	if q.Shard.Count > 1 {
 		statement = dueShared
-		args = append(args, q.Share.Count, q.Share.Index)
+		args = append(args, q.Shard.Count, q.Shard.Index)
 	}
 	found, err := s.snapshots(ctx, q.Limit, statement, append(args, q.Limit)...)
 	return found, unavailable(err, "read due workspaces")
 }
 
 // NextWake implements [lifecycle.Waker].
-func (s *Store) NextWake(ctx context.Context, share lifecycle.Share) (wake time.Time, err error) {
+func (s *Store) NextWake(ctx context.Context, share lifecycle.Shard) (wake time.Time, err error) {
 	if err = s.sweep(ctx); err == nil {
 		if share.Count <= 1 {
-			share = lifecycle.Share{Index: 0, Count: 1}
+			share = lifecycle.Shard{Index: 0, Count: 1}
 		}
 		_, err = s.queryRow(ctx, `
 			SELECT wake_at FROM {workspaces} INDEXED BY {workspaces_due}

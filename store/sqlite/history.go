@@ -37,7 +37,7 @@ func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 }
 
 // Prune implements [lifecycle.Pruner].
-func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (n int, err error) {
+func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		n, err = t.prune(before, limit)
 		return err

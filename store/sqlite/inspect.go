@@ -74,7 +74,7 @@ func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int
 }
 
 // Ahead implements [queue.Inspector].
-func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) (ahead []queue.Standing, err error) {
+func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) (ahead []queue.ReadyLane, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		ahead, err = t.ahead(job, countTo)
 		return err
@@ -85,7 +85,7 @@ func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) (ahead []
 	return ahead, nil
 }
 
-func (t *tx) ahead(id uuid.UUID, countTo int) ([]queue.Standing, error) {
+func (t *tx) ahead(id uuid.UUID, countTo int) ([]queue.ReadyLane, error) {
 	j, ok, err := t.job(id)
 	if err != nil || !ok || j.State != queue.Pending {
 		return nil, err

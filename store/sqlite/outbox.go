@@ -120,7 +120,7 @@ func ageOf(body []byte) time.Time {
 }
 
 // DropEvents implements [lifecycle.Outbox].
-func (s *Store) DropEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) (old []lifecycle.Event, err error) {
+func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) (old []lifecycle.Event, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		old, err = t.dropEvents(before, topicList(topics), limit)
 		return err

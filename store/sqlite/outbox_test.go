@@ -45,7 +45,7 @@ func TestStoredEventThatCannotBeReadIsDropped(t *testing.T) {
 		before time.Time
 		left   int
 	}{{killEpoch, 1}, {killEpoch.Add(time.Hour), 0}} {
-		dropped, err := s.DropEvents(t.Context(), want.before, []lifecycle.Topic{lifecycle.TopicAudit}, 10)
+		dropped, err := s.PruneEvents(t.Context(), want.before, []lifecycle.Topic{lifecycle.TopicAudit}, 10)
 		must(t, err)
 		b, err := s.Backlog(t.Context(), killEpoch)
 		must(t, err)

@@ -12,10 +12,10 @@ import (
 )
 
 // Beat implements [queue.Registry].
-func (s *Store) Beat(ctx context.Context, b queue.Beat) (pulse queue.Pulse, err error) {
+func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (pulse queue.Fleet, err error) {
 	var crews any
-	if b.Crews != nil {
-		text, err := json.Marshal(b.Crews)
+	if b.Workers != nil {
+		text, err := json.Marshal(b.Workers)
 		if err != nil {
 			return pulse, fmt.Errorf("crews of process %s: %w", b.Process, err)
 		}
@@ -29,12 +29,12 @@ func (s *Store) Beat(ctx context.Context, b queue.Beat) (pulse queue.Pulse, err 
 		return err
 	})
 	if err != nil {
-		return queue.Pulse{}, unavailable(err, "beat of process %s", b.Process)
+		return queue.Fleet{}, unavailable(err, "beat of process %s", b.Process)
 	}
 	return pulse, nil
 }
 
-func (t *tx) beat(b *queue.Beat, crews any) error {
+func (t *tx) beat(b *queue.Heartbeat, crews any) error {
 	n, err := t.exec(`
 		INSERT INTO {processes} (id, name, beats, beat_at, crews) VALUES (?1, ?2, 1, ?3, coalesce(?4, CAST('[]' AS BLOB)))
 		ON CONFLICT (id) DO UPDATE SET name = ?2, beats = beats + 1, beat_at = ?3, crews = coalesce(?4, crews)
@@ -46,7 +46,7 @@ func (t *tx) beat(b *queue.Beat, crews any) error {
 	return err
 }
 
-func (t *tx) pulse(caller uuid.UUID) (pulse queue.Pulse, err error) {
+func (t *tx) pulse(caller uuid.UUID) (pulse queue.Fleet, err error) {
 	if pulse.Processes, err = t.processes(); err != nil {
 		return pulse, err
 	}
@@ -81,10 +81,10 @@ func (t *tx) processes() (found []queue.Process, err error) {
 		FROM {processes} p WHERE NOT lost OR holding > 0`, func(r rows) error {
 		var p queue.Process
 		var crews []byte
-		if err := r.Scan(&p.ID, &p.Name, &p.Beats, into(&p.BeatAt), &p.Lost, &crews, &p.Holding); err != nil {
+		if err := r.Scan(&p.ID, &p.Name, &p.Heartbeats, into(&p.HeartbeatAt), &p.Lost, &crews, &p.Holding); err != nil {
 			return err
 		}
-		if err := json.Unmarshal(crews, &p.Crews); err != nil {
+		if err := json.Unmarshal(crews, &p.Workers); err != nil {
 			return fmt.Errorf("crews of process %s: %w", p.ID, err)
 		}
 		found = append(found, p)
@@ -94,7 +94,7 @@ func (t *tx) processes() (found []queue.Process, err error) {
 }
 
 // Bury implements [queue.Registry].
-func (s *Store) Bury(ctx context.Context, b queue.Burial) (held []queue.Job, err error) {
+func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (held []queue.Job, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		held, err = t.bury(&b)
 		return err
@@ -105,9 +105,9 @@ func (s *Store) Bury(ctx context.Context, b queue.Burial) (held []queue.Job, err
 	return held, nil
 }
 
-func (t *tx) bury(b *queue.Burial) ([]queue.Job, error) {
+func (t *tx) bury(b *queue.ReapRequest) ([]queue.Job, error) {
 	n, err := t.exec(`UPDATE {processes} SET lost_at = coalesce(lost_at, ?) WHERE id = ? AND (lost_at IS NOT NULL OR beats = ?)`,
-		micros(b.Now), blob(b.Process), b.Beats)
+		micros(b.Now), blob(b.Process), b.Heartbeats)
 	if err != nil || n == 0 {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (t *tx) bury(b *queue.Burial) ([]queue.Job, error) {
 }
 
 // Purge implements [queue.Registry].
-func (s *Store) Purge(ctx context.Context, before time.Time, limit int) (n int, err error) {
+func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		n, err = t.purge(before, limit)
 		return err

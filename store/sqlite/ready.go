@@ -87,15 +87,15 @@ func (t *tx) listing(q queue.ReadyQuery) (listing queue.Listing, err error) {
 	return listing, err
 }
 
-func (t *tx) standings(q queue.ReadyQuery) ([]queue.Standing, error) {
+func (t *tx) standings(q queue.ReadyQuery) ([]queue.ReadyLane, error) {
 	statement, args := headsOfAll+standings, []any{max(q.CountTo, 1)}
 	if len(q.Organizations) > 0 {
 		statement, args = headsOfSome+standings, append(args, hexList(q.Organizations))
 	}
-	var found []queue.Standing
+	var found []queue.ReadyLane
 	var lanes []int64
 	err := t.query(statement, func(r rows) error {
-		var st queue.Standing
+		var st queue.ReadyLane
 		var lane int64
 		err := r.Scan(&lane, &st.From, into(&st.Oldest), &st.Count)
 		found, lanes = append(found, st), append(lanes, lane)

@@ -27,7 +27,7 @@ func TestSweepIsCompleted(t *testing.T) {
 		_, err := db.ExecContext(t.Context(), statement, args...)
 		must(t, err)
 	}
-	wake, err := s.NextWake(t.Context(), lifecycle.Share{})
+	wake, err := s.NextWake(t.Context(), lifecycle.Shard{})
 	must(t, err)
 	found, err := s.Due(t.Context(), lifecycle.DueQuery{Now: later, Limit: 2 * n})
 	must(t, err)

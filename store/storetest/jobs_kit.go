@@ -157,9 +157,9 @@ func (k *jobKit) cancel(reason string, jobs ...queue.Job) []queue.Job {
 	return changed
 }
 
-func (k *jobKit) beat(process uuid.UUID) queue.Pulse {
+func (k *jobKit) beat(process uuid.UUID) queue.Fleet {
 	k.t.Helper()
-	pulse, err := k.store.Beat(k.ctx, queue.Beat{Process: process, Name: "test", Now: k.now})
+	pulse, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: process, Name: "test", Now: k.now})
 	k.noError(err, "Beat")
 	return pulse
 }
@@ -169,7 +169,7 @@ func (k *jobKit) bury(process uuid.UUID, limit int) []queue.Job {
 	k.t.Helper()
 	for _, p := range k.beat(k.process).Processes {
 		if p.ID == process {
-			jobs, err := k.store.Bury(k.ctx, queue.Burial{Now: k.now, Process: process, Beats: p.Beats, Limit: limit})
+			jobs, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: process, Heartbeats: p.Heartbeats, Limit: limit})
 			k.noError(err, "Bury")
 			return jobs
 		}

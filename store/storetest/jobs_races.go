@@ -265,14 +265,14 @@ func raceBury(k *jobKit) {
 		var beaten, buried atomic.Bool
 		k.race(func(i int) error {
 			if i%2 == 0 {
-				_, err := k.store.Beat(k.ctx, queue.Beat{Process: p.ID, Name: "test", Now: k.now})
+				_, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: p.ID, Name: "test", Now: k.now})
 				beaten.Store(beaten.Load() || err == nil)
 				if errors.Is(err, queue.ErrProcessLost) {
 					err = nil
 				}
 				return err
 			}
-			jobs, err := k.store.Bury(k.ctx, queue.Burial{Now: k.now, Process: p.ID, Beats: p.Beats, Limit: 1})
+			jobs, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: p.ID, Heartbeats: p.Heartbeats, Limit: 1})
 			if len(jobs) > 0 {
 				buried.Store(true)
 			}

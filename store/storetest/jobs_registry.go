@@ -25,7 +25,7 @@ var jobRegistryTests = []jobTest{
 }
 
 // find returns a process of a pulse.
-func (k *jobKit) find(pulse queue.Pulse, id uuid.UUID) (queue.Process, bool) {
+func (k *jobKit) find(pulse queue.Fleet, id uuid.UUID) (queue.Process, bool) {
 	for _, p := range pulse.Processes {
 		if p.ID == id {
 			return p, true
@@ -39,12 +39,12 @@ func beatCounts(k *jobKit) {
 	k.beat(other)
 	k.pass(time.Second)
 	first, ok := k.find(k.beat(other), other)
-	k.must(ok && first.Name == "test" && first.BeatAt.Equal(k.now) && !first.Lost, "a pulse holds the caller", "%+v", first)
+	k.must(ok && first.Name == "test" && first.HeartbeatAt.Equal(k.now) && !first.Lost, "a pulse holds the caller", "%+v", first)
 	pulse := k.beat(other)
 	second, _ := k.find(pulse, other)
-	k.must(second.Beats == first.Beats+1, "each beat counts one", "%d after %d", second.Beats, first.Beats)
+	k.must(second.Heartbeats == first.Heartbeats+1, "each beat counts one", "%d after %d", second.Heartbeats, first.Heartbeats)
 	mine, ok := k.find(pulse, k.process)
-	k.must(ok && mine.Beats == 1, "a pulse holds all processes, and a beat counts for its process only", "%+v", mine)
+	k.must(ok && mine.Heartbeats == 1, "a pulse holds all processes, and a beat counts for its process only", "%+v", mine)
 }
 
 func beatCrews(k *jobKit) {
@@ -52,17 +52,17 @@ func beatCrews(k *jobKit) {
 	k.noError(err, "NewDomain")
 	plain, err := queue.NewDomain(uuid.New(), []string{"build"}, nil)
 	k.noError(err, "NewDomain")
-	crews := []queue.Crew{{Domain: domain, Waiting: 3, Busy: 2}, {Domain: plain, Waiting: 1}}
-	say := func(crews []queue.Crew) []queue.Crew {
-		pulse, err := k.store.Beat(k.ctx, queue.Beat{Process: k.process, Name: "test", Now: k.now, Crews: crews})
+	crews := []queue.DomainWorkers{{Domain: domain, Waiting: 3, Busy: 2}, {Domain: plain, Waiting: 1}}
+	say := func(crews []queue.DomainWorkers) []queue.DomainWorkers {
+		pulse, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: k.process, Name: "test", Now: k.now, Workers: crews})
 		k.noError(err, "Beat")
 		p, _ := k.find(pulse, k.process)
-		return p.Crews
+		return p.Workers
 	}
 	got := say(crews)
 	k.must(reflect.DeepEqual(got, crews), "a pulse tells the crews as they were given", "got  %+v\n\twant %+v", got, crews)
 	k.must(reflect.DeepEqual(say(nil), crews), "nil crews keep what was said before", "%+v", got)
-	got = say([]queue.Crew{})
+	got = say([]queue.DomainWorkers{})
 	k.must(len(got) == 0, "empty crews replace what was said before", "%+v", got)
 }
 
@@ -120,7 +120,7 @@ func (k *jobKit) lose(n int) (queue.Process, []queue.Job) {
 
 func (k *jobKit) tryBury(p queue.Process, limit int) []queue.Job {
 	k.t.Helper()
-	jobs, err := k.store.Bury(k.ctx, queue.Burial{Now: k.now, Process: p.ID, Beats: p.Beats, Limit: limit})
+	jobs, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: p.ID, Heartbeats: p.Heartbeats, Limit: limit})
 	k.noError(err, "Bury")
 	return jobs
 }
@@ -149,7 +149,7 @@ func buryLiving(k *jobKit) {
 }
 
 func buryUnknown(k *jobKit) {
-	jobs := k.tryBury(queue.Process{ID: uuid.New(), Beats: 0}, 10)
+	jobs := k.tryBury(queue.Process{ID: uuid.New(), Heartbeats: 0}, 10)
 	k.must(len(jobs) == 0, "burying an unknown process does nothing", "%d jobs", len(jobs))
 }
 
@@ -160,14 +160,14 @@ func buryInterrupted(k *jobKit) {
 	for _, j := range first {
 		k.end(queue.End{Lease: j.Lease(), Outcome: queue.OutcomeFailed, Process: p.ID})
 	}
-	rest := k.tryBury(queue.Process{ID: p.ID, Beats: p.Beats + 7}, 10)
+	rest := k.tryBury(queue.Process{ID: p.ID, Heartbeats: p.Heartbeats + 7}, 10)
 	k.must(len(rest) == 3, "the jobs of a process lost before are returned, whatever the beats, so that a burial can be finished", "%d, want 3", len(rest))
 }
 
 func buryForEver(k *jobKit) {
 	p, _ := k.lose(1)
 	k.tryBury(p, 1)
-	_, err := k.store.Beat(k.ctx, queue.Beat{Process: p.ID, Name: "back", Now: k.now})
+	_, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: p.ID, Name: "back", Now: k.now})
 	k.must(errors.Is(err, queue.ErrProcessLost), "a process that was declared lost stays lost", "error %v", err)
 }
 
@@ -183,7 +183,7 @@ func purgeEnded(k *jobKit) {
 	before := k.now
 	fresh := end()
 	purge := func(limit int) int {
-		n, err := k.store.Purge(k.ctx, before, limit)
+		n, err := k.store.PruneJobs(k.ctx, before, limit)
 		k.noError(err, "Purge")
 		return n
 	}
@@ -200,7 +200,7 @@ func purgeProcesses(k *jobKit) {
 	k.tryBury(idle, 1)
 	k.tryBury(holder, 1)
 	k.pass(time.Hour)
-	_, err := k.store.Purge(k.ctx, k.now, 10)
+	_, err := k.store.PruneJobs(k.ctx, k.now, 10)
 	k.noError(err, "Purge")
 	_, ok := k.find(k.beat(k.process), holder.ID)
 	k.must(ok, "a lost process that holds jobs is not purged", "it is gone")

@@ -164,7 +164,7 @@ func wakeAt(s lifecycle.Snapshot, at time.Time) lifecycle.Change {
 // build is the change that makes a new build, with a job if asked for.
 func (f *fixture) build(s lifecycle.Snapshot, t lifecycle.Transition) lifecycle.Change {
 	f.Helper()
-	c, err := lifecycle.Request(t, uuid.Nil)(s, epoch)
+	c, err := lifecycle.RequestBuild(t, uuid.Nil)(s, epoch)
 	f.must(err)
 	c.Build.ID, err = uuid.NewV7()
 	f.must(err)
@@ -182,9 +182,9 @@ func (f *fixture) ended(s lifecycle.Snapshot, status lifecycle.JobStatus, at tim
 }
 
 // due reads all that is due, page by page.
-func (f *fixture) due(now time.Time, limit int, share lifecycle.Share) []lifecycle.Snapshot {
+func (f *fixture) due(now time.Time, limit int, share lifecycle.Shard) []lifecycle.Snapshot {
 	f.Helper()
-	q := lifecycle.DueQuery{Now: now, Limit: limit, Share: share}
+	q := lifecycle.DueQuery{Now: now, Limit: limit, Shard: share}
 	var all []lifecycle.Snapshot
 	for {
 		page, err := f.s.Due(f.ctx, q)

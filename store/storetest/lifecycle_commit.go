@@ -196,7 +196,7 @@ func testPrune(f *fixture) {
 func (f *fixture) prune(p lifecycle.Pruner, before time.Time, limit int) (total int) {
 	f.Helper()
 	for {
-		n, err := p.Prune(f.ctx, before, limit)
+		n, err := p.PruneBuilds(f.ctx, before, limit)
 		f.must(err)
 		f.rule(n <= limit, "Prune deletes at most its limit: got %d of %d", n, limit)
 		total += n

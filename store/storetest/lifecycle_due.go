@@ -19,14 +19,14 @@ func testDueOrder(f *fixture) {
 		}
 		f.commit(wakeAt(s, at))
 	}
-	due := f.due(epoch.Add(3*time.Minute), 100, lifecycle.Share{})
+	due := f.due(epoch.Add(3*time.Minute), 100, lifecycle.Shard{})
 	want := []uuid.UUID{all[3].Workspace.ID, all[1].Workspace.ID, all[2].Workspace.ID, all[0].Workspace.ID}
 	f.rule(slices.Equal(ids(due), want),
 		"Due returns what has a WakeAt not after now, ordered by WakeAt and id, and nothing else: got %v, want %v", ids(due), want)
-	before := f.due(epoch.Add(3*time.Minute-time.Microsecond), 100, lifecycle.Share{})
+	before := f.due(epoch.Add(3*time.Minute-time.Microsecond), 100, lifecycle.Shard{})
 	f.rule(slices.Equal(ids(before), want[:3]), "a workspace is due from its WakeAt on, not a microsecond sooner: got %v", ids(before))
 	for _, limit := range []int{1, 2, 3} {
-		paged := f.due(epoch.Add(3*time.Minute), limit, lifecycle.Share{})
+		paged := f.due(epoch.Add(3*time.Minute), limit, lifecycle.Shard{})
 		f.rule(slices.Equal(ids(paged), want), "paging by %d shows every due row once, in order: got %v", limit, ids(paged))
 	}
 }
@@ -60,7 +60,7 @@ func testDueShare(f *fixture) {
 	all := f.create(40)
 	seen := map[uuid.UUID]int{}
 	for i := range 3 {
-		share := lifecycle.Share{Index: i, Count: 3}
+		share := lifecycle.Shard{Index: i, Count: 3}
 		for _, s := range f.due(epoch, 7, share) {
 			f.rule(share.Holds(s.Workspace.ID), "Due returns only what its share holds: %s is not in %v", s.Workspace.ID, share)
 			seen[s.Workspace.ID]++
@@ -85,8 +85,8 @@ func testPolicyWakes(f *fixture) {
 	later := epoch.Add(time.Hour)
 	f.template.Policy.TimeTilDormant = 42 * time.Hour
 	f.must(f.s.PutTemplate(f.ctx, later, f.template))
-	f.rule(slices.Equal(ids(f.due(later, 100, lifecycle.Share{})), ids(all)),
-		"a new policy makes all workspaces of the template due, and no other: got %v", ids(f.due(later, 100, lifecycle.Share{})))
+	f.rule(slices.Equal(ids(f.due(later, 100, lifecycle.Shard{})), ids(all)),
+		"a new policy makes all workspaces of the template due, and no other: got %v", ids(f.due(later, 100, lifecycle.Shard{})))
 	s := f.load(all[0].Workspace.ID)
 	f.rule(s.Template.Policy.TimeTilDormant == 42*time.Hour, "a snapshot has the new policy")
 	f.rule(s.Workspace.WakeAt.Equal(later), "a new policy wakes at its instant: got %v", s.Workspace.WakeAt)
@@ -103,25 +103,25 @@ func testOwnerWakes(f *fixture) {
 	later := epoch.Add(time.Hour)
 	f.owner.Status = lifecycle.OwnerSuspended
 	f.must(f.s.PutOwner(f.ctx, later, f.owner))
-	f.rule(len(f.due(later, 100, lifecycle.Share{})) == 2, "a change of the owner makes all of their workspaces due")
+	f.rule(len(f.due(later, 100, lifecycle.Shard{})) == 2, "a change of the owner makes all of their workspaces due")
 	f.rule(f.load(all[0].Workspace.ID).Owner.Status == lifecycle.OwnerSuspended, "a snapshot has the new owner")
 	f.rule(f.commit(wakeAt(stale, epoch))[0] == lifecycle.Conflict, "what was decided on the old owner is a conflict")
 }
 
 func testNextWake(f *fixture) {
 	w := skipUnless[lifecycle.Waker](f)
-	at, err := w.NextWake(f.ctx, lifecycle.Share{})
+	at, err := w.NextWake(f.ctx, lifecycle.Shard{})
 	f.must(err)
 	f.rule(at.IsZero(), "without workspaces there is no next wake: got %v", at)
 	all := f.create(4)
 	for i, s := range all {
 		f.commit(wakeAt(s, epoch.Add(time.Duration(i+1)*time.Hour)))
 	}
-	at, err = w.NextWake(f.ctx, lifecycle.Share{})
+	at, err = w.NextWake(f.ctx, lifecycle.Shard{})
 	f.must(err)
 	f.rule(at.Equal(epoch.Add(time.Hour)), "NextWake is the earliest WakeAt: got %v", at)
 	for i := range 2 {
-		share, want := lifecycle.Share{Index: i, Count: 2}, time.Time{}
+		share, want := lifecycle.Shard{Index: i, Count: 2}, time.Time{}
 		for k, s := range all {
 			if want.IsZero() && share.Holds(s.Workspace.ID) {
 				want = epoch.Add(time.Duration(k+1) * time.Hour)

@@ -114,7 +114,7 @@ func testOutboxAge(f *fixture) {
 
 	drop := func(before time.Time, limit int) []lifecycle.Event {
 		f.Helper()
-		events, err := o.DropEvents(f.ctx, before, audit, limit)
+		events, err := o.PruneEvents(f.ctx, before, audit, limit)
 		f.must(err)
 		return events
 	}

@@ -206,9 +206,9 @@ func (f *fixture) drain(woken <-chan struct{}) {
 }
 
 func testShares(f *fixture) {
-	s := skipUnless[lifecycle.Sharer](f)
-	attend := func(replica uuid.UUID, at time.Time) lifecycle.Share {
-		share, err := s.Attend(f.ctx, at, replica, time.Minute)
+	s := skipUnless[lifecycle.Sharder](f)
+	attend := func(replica uuid.UUID, at time.Time) lifecycle.Shard {
+		share, err := s.Shard(f.ctx, at, replica, time.Minute)
 		f.must(err)
 		return share
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func testEmpty(f *fixture) {
-	f.rule(len(f.due(epoch.AddDate(100, 0, 0), 10, lifecycle.Share{})) == 0, "an empty store has nothing due")
+	f.rule(len(f.due(epoch.AddDate(100, 0, 0), 10, lifecycle.Shard{})) == 0, "an empty store has nothing due")
 	found, err := f.s.Load(f.ctx, uuid.New())
 	f.must(err)
 	f.rule(len(found) == 0, "Load leaves out unknown ids")
@@ -59,7 +59,7 @@ func testRoundTrip(f *fixture) {
 	want.Autostart = got.Workspace.Autostart
 	same(f, "workspace", got.Workspace, want)
 	same(f, "build", got.Build, c.Build)
-	due := f.due(c.Workspace.WakeAt, 5, lifecycle.Share{})
+	due := f.due(c.Workspace.WakeAt, 5, lifecycle.Shard{})
 	if len(due) != 1 {
 		f.Fatalf("broken rule: a workspace is due from its WakeAt on: got %d", len(due))
 	}
@@ -201,7 +201,7 @@ func testUnusableSchedule(f *fixture) {
 	f.commit(c)
 	got := f.load(all[0].Workspace.ID)
 	sameCron(f, "an unusable schedule", got.Workspace.Autostart, c.Workspace.Autostart)
-	f.rule(len(f.due(epoch, 10, lifecycle.Share{})) == 2, "an unusable schedule hides no workspace from Due")
+	f.rule(len(f.due(epoch, 10, lifecycle.Shard{})) == 2, "an unusable schedule hides no workspace from Due")
 	f.rule(f.load(all[1].Workspace.ID).Workspace.Autostart == nil, "no schedule comes back as nil")
 }
 
@@ -216,7 +216,7 @@ func testUnusableHolidays(f *fixture) {
 	w.TemplateID = bad.ID
 	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
 	f.create(1)
-	f.rule(len(f.due(epoch, 10, lifecycle.Share{})) == 2, "unusable holidays hide no workspace from Due")
+	f.rule(len(f.due(epoch, 10, lifecycle.Shard{})) == 2, "unusable holidays hide no workspace from Due")
 	for range 2 { // the second time it may come from a cache
 		got := f.load(w.ID).Template
 		f.rule(got.Policy.Holidays.Err() != nil && strings.Contains(got.Policy.Holidays.String(), text),

@@ -86,7 +86,7 @@ func testJobCanBeAcquired(f *fixture, s store.Store) {
 	c := f.withJob(f.create(1)[0], nil)
 	f.commit(c)
 	process := uuid.New()
-	_, err := s.Beat(f.ctx, queue.Beat{Process: process, Now: epoch})
+	_, err := s.Heartbeat(f.ctx, queue.Heartbeat{Process: process, Now: epoch})
 	f.must(err)
 	listing, err := s.Ready(f.ctx, epoch, queue.ReadyQuery{CountTo: 10})
 	f.must(err)

@@ -150,7 +150,7 @@ func (b *bench) begin(ctx context.Context) error {
 		return err
 	}
 	b.process = uuid.New()
-	_, err := b.store.Beat(ctx, queue.Beat{Process: b.process, Name: "bench", Now: now()})
+	_, err := b.store.Heartbeat(ctx, queue.Heartbeat{Process: b.process, Name: "bench", Now: now()})
 	return err
 }
 

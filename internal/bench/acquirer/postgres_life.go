@@ -265,7 +265,7 @@ func (b *bench) upkeep(ctx context.Context) error {
 	beats, rows := 0.0, 0.0
 	_, beats, err = b.cost(func() error {
 		for range heartbeats {
-			if _, err := b.store.Beat(ctx, queue.Beat{Process: b.process, Name: "bench", Now: now()}); err != nil {
+			if _, err := b.store.Heartbeat(ctx, queue.Heartbeat{Process: b.process, Name: "bench", Now: now()}); err != nil {
 				return err
 			}
 		}

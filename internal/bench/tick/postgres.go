@@ -156,7 +156,7 @@ func newReplica(pool *pgxpool.Pool, cfg executor.Config) (*executor.Executor, er
 // warm starts a replica and has it make a small tick: one that has run for a while has its connections and its plans.
 func (b *pgBench) warm(ctx context.Context) (err error) {
 	// It looks at everything, whoever attended before it.
-	if b.one, err = newReplica(b.pool, executor.Config{Share: func() lifecycle.Share { return lifecycle.Share{} }}); err != nil {
+	if b.one, err = newReplica(b.pool, executor.Config{Shard: func() lifecycle.Shard { return lifecycle.Shard{} }}); err != nil {
 		return err
 	}
 	return b.one.Tick(ctx, pgBegin.Add(30*time.Minute)).Err

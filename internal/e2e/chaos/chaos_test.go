@@ -106,7 +106,7 @@ func (c *chaos) workspace(s *postgres.Store, t lifecycle.Template, i int) lifecy
 	c.must(s.CreateWorkspaces(c.Context(), worldBegin, w))
 	found, err := s.Load(c.Context(), w.ID)
 	c.must(err)
-	change, err := lifecycle.Request(lifecycle.TransitionStop, uuid.Nil)(found[0], worldBegin)
+	change, err := lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil)(found[0], worldBegin)
 	c.must(err)
 	change.Build.ID = harm.ID(c.random)
 	change.Job = &lifecycle.Job{

@@ -128,7 +128,7 @@ func (k *skewTest) fill() {
 		w.Autostart = cron
 		k.must(k.s.CreateWorkspaces(ctx, worldBegin, w))
 		k.ids, k.minute[w.ID] = append(k.ids, w.ID), i
-		_, err = k.nodes[0].e.Update(ctx, w.ID, lifecycle.Request(lifecycle.TransitionStop, uuid.Nil))
+		_, err = k.nodes[0].e.Update(ctx, w.ID, lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil))
 		k.must(err)
 		k.end(k.nodes[0], w.ID, 1)
 	}

@@ -39,7 +39,7 @@ func newWorker(o *world, s *postgres.Store, pool *pgxpool.Pool) *worker {
 
 func (w *worker) run(ctx context.Context) {
 	every(ctx, tickEvery, func() {
-		pulse, err := w.s.Beat(ctx, queue.Beat{Process: w.process, Now: time.Now()})
+		pulse, err := w.s.Heartbeat(ctx, queue.Heartbeat{Process: w.process, Now: time.Now()})
 		if errors.Is(err, queue.ErrProcessLost) {
 			w.process = uuid.New()
 		}
@@ -52,17 +52,17 @@ func (w *worker) run(ctx context.Context) {
 }
 
 // bury gives back the jobs of processes that stand still.
-func (w *worker) bury(ctx context.Context, pulse queue.Pulse) {
+func (w *worker) bury(ctx context.Context, pulse queue.Fleet) {
 	for _, p := range pulse.Processes {
 		last, known := w.seen[p.ID]
-		if !known || last.n != p.Beats {
-			w.seen[p.ID] = beat{p.Beats, time.Now()}
+		if !known || last.n != p.Heartbeats {
+			w.seen[p.ID] = beat{p.Heartbeats, time.Now()}
 			continue
 		}
 		if p.ID == w.process || time.Since(last.at) < silence {
 			continue
 		}
-		jobs, err := w.s.Bury(ctx, queue.Burial{Now: time.Now(), Process: p.ID, Beats: p.Beats, Limit: 100})
+		jobs, err := w.s.Reap(ctx, queue.ReapRequest{Now: time.Now(), Process: p.ID, Heartbeats: p.Heartbeats, Limit: 100})
 		var ends []queue.End
 		for _, j := range jobs {
 			ends = append(ends, queue.End{Lease: j.Lease(), Outcome: queue.OutcomeRequeued, Process: p.ID})
@@ -97,7 +97,7 @@ func (w *worker) work(ctx context.Context) {
 // do runs one job, again and again until it is reported or the lease is lost. A process that lives keeps what it holds.
 func (w *worker) do(ctx context.Context, j queue.Job) {
 	for ctx.Err() == nil {
-		if _, err := w.s.Beat(ctx, queue.Beat{Process: w.process, Now: time.Now()}); errors.Is(err, queue.ErrProcessLost) {
+		if _, err := w.s.Heartbeat(ctx, queue.Heartbeat{Process: w.process, Now: time.Now()}); errors.Is(err, queue.ErrProcessLost) {
 			return
 		}
 		if err := w.attempt(ctx, j); err == nil {

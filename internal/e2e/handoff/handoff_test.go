@@ -218,7 +218,7 @@ func (f *fleet) oneLife() {
 	s, err := postgres.New(f.pool, postgres.Config{})
 	must(err)
 	now, process, org := store.Instant(time.Now()), uuid.New(), uuid.New()
-	_, err = s.Beat(f.ctx, queue.Beat{Process: process, Name: "one", Now: now})
+	_, err = s.Heartbeat(f.ctx, queue.Heartbeat{Process: process, Name: "one", Now: now})
 	must(err)
 	posting := queue.Posting{Organization: org, Type: "scarce"}
 	stored, err := s.Enqueue(f.ctx, now, []queue.Posting{posting, posting, posting})

@@ -107,8 +107,8 @@ func (m *machine) verb(t *testing.T) func(*rapid.T) {
 		s := m.load(t, r, n)
 		ahead := m.now.Add(drawSpan(r, "ahead"))
 		verbs := []lifecycle.Verb{
-			lifecycle.Request(lifecycle.TransitionStart, uuid.Nil), lifecycle.Request(lifecycle.TransitionStart, uuid.Nil),
-			lifecycle.Request(lifecycle.TransitionStop, uuid.Nil), lifecycle.SetTTL(drawSpan(r, "ttl")), lifecycle.SetAutostart(drawSchedule(r)),
+			lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil), lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil),
+			lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil), lifecycle.SetTTL(drawSpan(r, "ttl")), lifecycle.SetAutostart(drawSchedule(r)),
 			lifecycle.Extend(ahead), lifecycle.Hold(ahead), lifecycle.Hold(time.Time{}), lifecycle.MarkDormant(true), lifecycle.Wake(),
 			lifecycle.Used(m.now), lifecycle.ClearAttention(), lifecycle.CancelBuild(s.Build.Number),
 		}
