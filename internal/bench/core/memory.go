@@ -174,13 +174,16 @@ func due(ctx context.Context, r *figure.Recorder) error {
 		bare := per(5, func() {
 			for i := range page {
 				d := lifecycle.Decide(page[i], at)
-				change = lifecycle.Apply(page[i], d, at)
+				sinkChange = lifecycle.Apply(page[i], d, at)
 			}
 		})
 		var stats executor.Stats
 		tick := per(1, func() { stats = e.Tick(ctx, at) })
-		if len(stats.Transitions) != len(page) || stats.Err != nil {
-			return fmt.Errorf("tick made %d of %d transitions: %v", len(stats.Transitions), len(page), stats.Err)
+		if stats.Err != nil {
+			return stats.Err
+		}
+		if len(stats.Transitions) != len(page) {
+			return fmt.Errorf("tick made %d of %d transitions", len(stats.Transitions), len(page))
 		}
 		if minute >= 2 { // the first warm up
 			ticks, decisions, ratios = append(ticks, tick), append(decisions, bare), append(ratios, float64(tick)/float64(bare))
@@ -191,4 +194,4 @@ func due(ctx context.Context, r *figure.Recorder) error {
 	return nil
 }
 
-var change lifecycle.Change
+var sinkChange lifecycle.Change

@@ -185,8 +185,11 @@ func (h *host) tick(ctx context.Context, b executor.Builder) error {
 		return err
 	}
 	s := e.Tick(ctx, epoch.Add(time.Hour))
+	if s.Err != nil {
+		return s.Err
+	}
 	if len(s.Transitions) != versions*buildsEach {
-		return fmt.Errorf("%d of %d builds were queued: %v", len(s.Transitions), versions*buildsEach, s.Err)
+		return fmt.Errorf("%d of %d builds were queued: %v", len(s.Transitions), versions*buildsEach, s.Errors)
 	}
 	return nil
 }

@@ -32,8 +32,12 @@ var makers = []struct {
 	name string
 	make func(keys []rendercache.Key) (peer, error)
 }{
-	{"ours", makeOurs}, {"limit", makeLimit}, {"otter", makeOtter}, {"golang-lru", makeGolangLRU},
-	{"ristretto", makeRistretto}, {"phuslu", makePhuslu},
+	{"ours", makeOurs},
+	{"limit", makeLimit},
+	{"otter", makeOtter},
+	{"golang-lru", makeGolangLRU},
+	{"ristretto", makeRistretto},
+	{"phuslu", makePhuslu},
 }
 
 func makeOurs(keys []rendercache.Key) (peer, error) {

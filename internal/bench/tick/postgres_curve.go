@@ -63,8 +63,11 @@ func idleQuery(ctx context.Context, pool *pgxpool.Pool, n int) (time.Duration, e
 	for range n {
 		begun := time.Now()
 		ids, err := eligible(ctx, pool, pgBegin)
-		if err != nil || len(ids) != 0 {
-			return 0, fmt.Errorf("eligibility query: %d rows, error %v", len(ids), err)
+		if err != nil {
+			return 0, fmt.Errorf("eligibility query: %w", err)
+		}
+		if len(ids) != 0 {
+			return 0, fmt.Errorf("eligibility query: %d rows, none expected", len(ids))
 		}
 		took = append(took, time.Since(begun))
 	}

@@ -22,8 +22,11 @@ func idleTick(ctx context.Context, pool *pgxpool.Pool, n int) (time.Duration, er
 		begun := time.Now()
 		stats := e.Tick(ctx, pgBegin.Add(time.Duration(i)*time.Second))
 		took = append(took, time.Since(begun))
-		if stats.Err != nil || stats.Evaluated != 0 {
-			return 0, fmt.Errorf("idle tick: %d evaluated, error %v", stats.Evaluated, stats.Err)
+		if stats.Err != nil {
+			return 0, stats.Err
+		}
+		if stats.Evaluated != 0 {
+			return 0, fmt.Errorf("idle tick: %d evaluated", stats.Evaluated)
 		}
 	}
 	return median(took), nil
@@ -43,8 +46,11 @@ func (b *pgBench) idle(ctx context.Context) error {
 		begun := time.Now()
 		ids, err := eligible(ctx, b.pool, pgBegin)
 		took = append(took, time.Since(begun))
-		if err != nil || len(ids) != 0 {
-			return fmt.Errorf("eligibility query: %d rows, error %v", len(ids), err)
+		if err != nil {
+			return fmt.Errorf("eligibility query: %w", err)
+		}
+		if len(ids) != 0 {
+			return fmt.Errorf("eligibility query: %d rows, none expected", len(ids))
 		}
 	}
 	query := median(took)

@@ -1,0 +1,91 @@
+package main
+
+import "fmt"
+
+// direction says which packages of this repository a package may import. Both are paths in the repository; "x/..." is
+// x and all below it, "..." everything, "" the root package.
+type direction struct {
+	of  string
+	may []string
+}
+
+// directions are all of them: of a package, the first entry that matches counts, and a package without one is an
+// error. Arrows run down only: engines know neither stores nor each other, helpers know no engine, and what joins two
+// engines lives below the one whose interface it implements.
+var directions = []direction{
+	// Programs, and what nobody imports.
+	{"internal/check", nil},
+	{"internal/bench/...", anything},
+	{"internal/e2e/...", anything},
+	{"examples/...", anything},
+	{"dormousetest/...", anything},
+
+	// Below everything.
+	{"invalid", nil},
+	{"internal/...", []string{"internal/...", "invalid"}},
+
+	// The pure core.
+	{"schedule", []string{"invalid"}},
+	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff"}},
+	{"lifecycle/forecast", []string{"lifecycle", "schedule", "invalid"}},
+
+	// The engines.
+	{"lifecycle/executor", []string{"lifecycle", "schedule", "invalid", "internal/..."}},
+	{"lifecycle/templatebuilder", []string{"lifecycle", "lifecycle/executor", "rendercache", "invalid"}},
+	{"acquirer/queue", []string{"invalid", "internal/micros"}},
+	{"acquirer/worker", []string{"acquirer/queue", "invalid", "internal/..."}},
+	{"acquirer/buildjobs", []string{"lifecycle", "acquirer/queue", "acquirer/worker", "invalid"}},
+	{"acquirer", []string{"acquirer/queue", "acquirer/worker", "invalid", "internal/..."}},
+	{"rendercache", []string{"invalid", "internal/..."}},
+	{"rendercache/replay", []string{"rendercache", "invalid"}},
+	{"prewarm", []string{"schedule", "lifecycle", "invalid", "internal/..."}},
+	{"workerpool", []string{"schedule", "invalid", "internal/..."}},
+
+	// The stores.
+	{"store", []string{
+		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm", "workerpool", "schedule", "invalid", "internal/...",
+	}},
+	{"store/memory", belowStores},
+	{"store/storetest", append([]string{"lifecycle/executor"}, belowStores...)},
+	{"store/sqlite/...", belowStores},
+	{"store/postgres/...", belowStores},
+	{"acquirer/acquirertest", []string{"acquirer", "acquirer/queue", "acquirer/worker", "store/memory"}},
+
+	// The front door.
+	{"", []string{
+		"lifecycle/...", "acquirer/...", "rendercache", "prewarm", "workerpool", "schedule", "store", "invalid", "internal/...",
+	}},
+}
+
+var anything = []string{"..."}
+
+var belowStores = []string{
+	"store/...", "lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm", "workerpool", "schedule", "invalid", "internal/...",
+}
+
+func checkDirections(g graph, table []direction) []string {
+	var failures []string
+	for _, rel := range g.own() {
+		may, ok := allowed(rel, table)
+		if !ok {
+			failures = append(failures, display(absolute(rel))+": say in internal/check/directions.go what it may import")
+			continue
+		}
+		for _, path := range g.imports(absolute(rel)) {
+			if other, own := relative(path); own && !matchesAny(other, may) {
+				failures = append(failures, fmt.Sprintf("%s must not import %s (internal/check/directions.go)",
+					display(absolute(rel)), display(path)))
+			}
+		}
+	}
+	return failures
+}
+
+func allowed(rel string, table []direction) ([]string, bool) {
+	for _, d := range table {
+		if matches(rel, d.of) {
+			return d.may, true
+		}
+	}
+	return nil, false
+}
