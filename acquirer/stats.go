@@ -1,8 +1,9 @@
 package acquirer
 
 import (
-	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"maps"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // Stats is what an acquirer is doing, at one instant.

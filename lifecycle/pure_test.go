@@ -57,6 +57,7 @@ func TestTheCoreReadsNoClock(t *testing.T) {
 		})
 	}
 }
+
 func TestDecideDoesNotAllocate(t *testing.T) {
 	var all []lifecycle.Snapshot
 	for seed := range uint64(300) {

@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // RetryError is an error after which a job shall be tried again.

@@ -122,6 +122,7 @@ func must(err error) {
 		panic(err)
 	}
 }
+
 func tilDormant(d time.Duration) edit {
 	return policy(func(p *lifecycle.Policy) { p.TimeTilDormant = d })
 }

@@ -2,8 +2,9 @@ package memory
 
 import (
 	"context"
-	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"sync"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // memoryBacklog is how many messages a listener may lag behind before it loses them all and is told of a gap.
