@@ -17,9 +17,10 @@ var budgets = map[string]int{
 	"acquirer/queue":            95,
 	"acquirer/worker":           15,
 	"invalid":                   5,
-	"lifecycle":                 150,
+	"lifecycle":                 160,
 	"lifecycle/executor":        25,
 	"lifecycle/templatebuilder": 10,
+	"prewarm":                   125,
 	"rendercache":               60,
 	"schedule":                  40,
 	"store":                     5,
@@ -28,6 +29,7 @@ var budgets = map[string]int{
 	"store/postgres/pgtest":     15,
 	"store/sqlite":              10,
 	"store/storetest":           10,
+	"workerpool":                125,
 }
 
 const defaultBudget = 40

@@ -22,6 +22,7 @@ var directions = []direction{
 
 	// Below everything.
 	{"invalid", nil},
+	{"internal/dispatch", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/...", []string{"internal/...", "invalid"}},
 
 	// The pure core.
@@ -36,8 +37,9 @@ var directions = []direction{
 	{"acquirer/worker", []string{"acquirer/queue", "invalid", "internal/..."}},
 	{"acquirer/buildjobs", []string{"lifecycle", "acquirer/queue", "acquirer/worker", "invalid"}},
 	{"acquirer", []string{"acquirer/queue", "acquirer/worker", "invalid", "internal/..."}},
-	{"rendercache", []string{"invalid", "internal/..."}},
-	{"rendercache/replay", []string{"rendercache", "invalid"}},
+	{"rendercache/internal/...", []string{"rendercache/internal/...", "invalid", "internal/..."}},
+	{"rendercache", []string{"rendercache/internal/...", "invalid", "internal/..."}},
+	{"rendercache/replay", []string{"rendercache", "rendercache/internal/...", "invalid"}},
 	{"prewarm", []string{"schedule", "lifecycle", "invalid", "internal/..."}},
 	{"workerpool", []string{"schedule", "invalid", "internal/..."}},
 
@@ -45,6 +47,8 @@ var directions = []direction{
 	{"store", []string{
 		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm", "workerpool", "schedule", "invalid", "internal/...",
 	}},
+	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
+	{"store/wake", []string{"lifecycle", "acquirer/queue", "prewarm", "workerpool"}},
 	{"store/memory", belowStores},
 	{"store/storetest", append([]string{"lifecycle/executor"}, belowStores...)},
 	{"store/sqlite/...", belowStores},
