@@ -19,8 +19,9 @@ var budgets = map[string]int{
 	"invalid":                   5,
 	"lifecycle":                 160,
 	"lifecycle/executor":        25,
+	"lifecycle/forecast":        60,
 	"lifecycle/templatebuilder": 10,
-	"prewarm":                   125,
+	"prewarm":                   145,
 	"rendercache":               60,
 	"schedule":                  40,
 	"store":                     5,
@@ -29,7 +30,7 @@ var budgets = map[string]int{
 	"store/postgres/pgtest":     15,
 	"store/sqlite":              10,
 	"store/storetest":           10,
-	"workerpool":                125,
+	"workerpool":                165,
 }
 
 const defaultBudget = 40

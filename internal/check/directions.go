@@ -51,6 +51,7 @@ var directions = []direction{
 		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm", "workerpool", "schedule", "invalid", "internal/...",
 	}},
 	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
+	{"store/sqltext", nil},
 	{"store/wake", []string{"lifecycle", "acquirer/queue", "prewarm", "workerpool"}},
 	{"store/memory", belowStores},
 	{"store/storetest", append([]string{"lifecycle/executor"}, belowStores...)},
