@@ -103,7 +103,7 @@ func (e *editor) lazily() {
 	e.keepWake = !old.IsZero() && (wake.IsZero() || !old.After(wake))
 }
 
-// tell adds an event, filling in what all events have.
+// emit adds an event, filling in what all events have.
 func (e *editor) emit(topic Topic, ev Event) {
 	if !e.want.Has(topic) {
 		return

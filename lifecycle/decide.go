@@ -41,22 +41,22 @@ func Decide(s Snapshot, now time.Time) Decision {
 func decide(s *Snapshot, now time.Time) Decision {
 	v := look(s, now)
 	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
-		if at, why := v.fires(r, s); why == none && at <= v.now {
-			return act(r, s, now)
+		if a, acts := v.fires(r, s); acts <= v.now {
+			return act(r, a, s, now)
 		}
 	}
 	return Decision{Err: fault(s)}
 }
 
 // act describes what a rule that fires does.
-func act(r Rule, s *Snapshot, now time.Time) Decision {
-	d := Decision{Rule: r, DueAt: dueSince(r, s, now), Err: fault(s)}
+func act(r Rule, a armed, s *Snapshot, now time.Time) Decision {
+	d := Decision{Rule: r, DueAt: dueSince(r, a, s, now), Err: fault(s)}
 	switch r {
 	case RuleAutostop:
 		d.Transition, d.Reason = TransitionStop, ReasonAutostop
 	case RuleAutostart:
 		d.Reason = ReasonAutostart
-		if d.Missed = tooLate(s, arm(r, s).at, at(now)); !d.Missed {
+		if d.Missed = tooLate(s, a.at, at(now)); !d.Missed {
 			d.Transition = TransitionStart
 		}
 	case RuleFailedCleanup:
@@ -73,17 +73,16 @@ func act(r Rule, s *Snapshot, now time.Time) Decision {
 }
 
 // dueSince returns the instant from which the rule fired: where it was armed, or where what suspended it ended.
-func dueSince(r Rule, s *Snapshot, now time.Time) time.Time {
-	armed := arm(r, s).at
+func dueSince(r Rule, a armed, s *Snapshot, now time.Time) time.Time {
 	switch {
 	case r == RuleReminder:
-		return armed.time()
-	case armed == always && s.Workspace.WakeAt.IsZero():
+		return a.at.time()
+	case a.at == always && s.Workspace.WakeAt.IsZero():
 		return now
-	case armed == always:
+	case a.at == always:
 		return release(s, at(micros.Earlier(s.Workspace.WakeAt, now))).time()
 	}
-	return release(s, armed).time()
+	return release(s, a.at).time()
 }
 
 // NextWake returns the earliest instant, not before now, at which [Decide] could answer something else than "nothing",
@@ -97,9 +96,8 @@ func nextWake(s *Snapshot, now time.Time) time.Time {
 	wake := never
 	v := look(s, now)
 	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
-		if at, why := v.fires(r, s); why == none {
-			wake = min(wake, at)
-		}
+		_, acts := v.fires(r, s)
+		wake = min(wake, acts)
 	}
 	if fault(s) != nil {
 		wake = min(wake, at(scheduleRecheck(s, now)))

@@ -128,7 +128,7 @@ func PlanPolicy(s Snapshot, c PolicyChange) (change Change, moves []Move, ok boo
 	return e.change(), moves, ok
 }
 
-// repolicy moves the stored values that depend on a changed one.
+// applyPolicy moves the stored values that depend on a changed one.
 func (e *editor) applyPolicy(c *PolicyChange, before *Snapshot) {
 	was, is, w := &before.Template.Policy, &e.s.Template.Policy, &e.s.Workspace
 	if !is.AllowUserTTL && (was.AllowUserTTL || was.DefaultTTL != is.DefaultTTL) {
@@ -145,7 +145,7 @@ func (e *editor) applyPolicy(c *PolicyChange, before *Snapshot) {
 	}
 }
 
-// repromise moves the deletion of a dormant workspace.
+// moveDeletion moves the deletion of a dormant workspace.
 func (e *editor) moveDeletion(c *PolicyChange) {
 	w := &e.s.Workspace
 	if c.ResetDormant {
@@ -170,7 +170,7 @@ func withGrace(at, old, grace time.Time) time.Time {
 	return micros.Earlier(old, grace)
 }
 
-// redeadline moves the deadlines of a running workspace.
+// moveDeadline moves the deadlines of a running workspace.
 func (e *editor) moveDeadline(c *PolicyChange, before *Snapshot) {
 	b := &e.s.Build
 	if before.Template.Policy.Requirement != e.s.Template.Policy.Requirement {
@@ -183,9 +183,8 @@ func (e *editor) moveDeadline(c *PolicyChange, before *Snapshot) {
 		return
 	}
 	// A stop may come sooner for other reasons than its deadline: holidays that are gone no longer hold it.
-	was, _ := fires(RuleAutostop, before, e.now)
-	stop, why := fires(RuleAutostop, &e.s, e.now)
-	if act := withGrace(stop, was, e.now.Add(c.StopGrace)); why == none && !act.Equal(stop) {
+	was, stop := actsAt(RuleAutostop, before, e.now), actsAt(RuleAutostop, &e.s, e.now)
+	if act := withGrace(stop, was, e.now.Add(c.StopGrace)); !stop.IsZero() && !act.Equal(stop) {
 		b.Deadline = act.Add(-jitter(&e.s))
 		if !b.MaxDeadline.IsZero() {
 			b.MaxDeadline = micros.Later(b.MaxDeadline, b.Deadline)
@@ -193,7 +192,7 @@ func (e *editor) moveDeadline(c *PolicyChange, before *Snapshot) {
 	}
 }
 
-// recap computes the cap of the autostop requirement anew. A stop that is imminent anyway is left alone.
+// moveCap computes the cap of the autostop requirement anew. A stop that is imminent anyway is left alone.
 func (e *editor) moveCap(c *PolicyChange) {
 	b := &e.s.Build
 	grace := micros.Of(e.now.Add(c.StopGrace))
@@ -219,15 +218,9 @@ func (e *editor) moveCap(c *PolicyChange) {
 func movesBetween(before, after *Snapshot, now time.Time) []Move {
 	var moves []Move
 	for r := RuleNone + 1; r < ruleEnd; r++ {
-		m := Move{Rule: r}
-		if at, why := fires(r, before, now); why == none {
-			m.From = at.UTC()
-		}
-		if at, why := fires(r, after, now); why == none {
-			m.To = at.UTC()
-		}
-		if !m.From.Equal(m.To) {
-			moves = append(moves, m)
+		from, to := actsAt(r, before, now), actsAt(r, after, now)
+		if !from.Equal(to) {
+			moves = append(moves, Move{Rule: r, From: from, To: to})
 		}
 	}
 	return moves
