@@ -31,13 +31,12 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 		// Whatever is now later than the bound is given up; an occurrence exactly at the bound is not.
 		w.AutostartAfter = e.now.Add(-s.Template.Policy.MaxLateness - jitter(&s) - micros.Tick)
 		w.Backoff = Backoff{}
-		e.emit(TopicNotice, Event{Kind: EventStartMissed, DueAt: d.DueAt})
-		e.emit(TopicAudit, Event{Kind: EventStartMissed, DueAt: d.DueAt})
+		e.emit(Event{Kind: EventStartMissed, DueAt: d.DueAt}, TopicNotice, TopicAudit)
 	case d.Rule == RuleExtend:
 		e.extendAtAutostart(d.DueAt)
 	case d.Rule == RuleReminder:
 		w.RemindedFor = s.Build.Deadline
-		e.emit(TopicNotice, Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&s).time()})
+		e.emit(Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&s).time()}, TopicNotice)
 	}
 	return e.change()
 }
@@ -103,15 +102,13 @@ func (e *editor) lazily() {
 	e.keepWake = !old.IsZero() && (wake.IsZero() || !old.After(wake))
 }
 
-// emit adds an event, filling in what all events have.
-func (e *editor) emit(topic Topic, ev Event) {
-	if !e.want.Has(topic) {
-		return
+// emit adds an event for each of the topics that somebody wants.
+func (e *editor) emit(ev Event, topics ...Topic) {
+	for _, topic := range topics {
+		if e.want.Has(topic) {
+			e.events = append(e.events, ev.of(&e.s.Workspace, e.s.Workspace.Revision, topic, e.now))
+		}
 	}
-	w := &e.s.Workspace
-	ev.Topic, ev.At = topic, e.now
-	ev.WorkspaceID, ev.OwnerID, ev.TemplateID, ev.Revision = w.ID, w.OwnerID, w.TemplateID, w.Revision
-	e.events = append(e.events, ev)
 }
 
 // queue makes a new build the latest one.
@@ -120,7 +117,7 @@ func (e *editor) queue(t Transition, why Reason, due time.Time) {
 	version := e.s.VersionFor(t)
 	e.queueVersion(t, why, version, due)
 	if t == TransitionStart && old.Number > 0 && version != old.TemplateVersionID {
-		e.emit(TopicNotice, Event{Kind: EventUpdated, Transition: t, Reason: why, BuildNumber: e.s.Build.Number})
+		e.emit(buildEvent(EventUpdated, &e.s.Build), TopicNotice)
 	}
 }
 
@@ -131,7 +128,9 @@ func (e *editor) queueVersion(t Transition, why Reason, version uuid.UUID, due t
 	}
 	e.newBuild = true
 	e.s.Workspace.Backoff = Backoff{}
-	e.emit(TopicAudit, Event{Kind: EventBuildQueued, Transition: t, Reason: why, BuildNumber: e.s.Build.Number, DueAt: due})
+	ev := buildEvent(EventBuildQueued, &e.s.Build)
+	ev.DueAt = due
+	e.emit(ev, TopicAudit)
 }
 
 // sleep marks the workspace dormant and promises when it is deleted.
@@ -141,8 +140,7 @@ func (e *editor) sleep() {
 	if d := e.s.Template.Policy.TimeTilAutodelete; d > 0 {
 		w.DeletingAt = e.now.Add(d)
 	}
-	e.emit(TopicAudit, Event{Kind: EventDormant, Until: w.DeletingAt})
-	e.emit(TopicNotice, Event{Kind: EventDormant, Until: w.DeletingAt})
+	e.emit(Event{Kind: EventDormant, Until: w.DeletingAt}, TopicAudit, TopicNotice)
 }
 
 // wake ends dormancy. Autostarts missed while it slept are not caught up.
@@ -151,7 +149,7 @@ func (e *editor) wake() {
 	w.DormantAt, w.DeletingAt = time.Time{}, time.Time{}
 	w.LastUsedAt = micros.Later(w.LastUsedAt, e.now)
 	w.AutostartAfter = e.now
-	e.emit(TopicAudit, Event{Kind: EventAwake})
+	e.emit(Event{Kind: EventAwake}, TopicAudit)
 }
 
 // extendAtAutostart gives a running workspace the deadline it would have had if it had started at its latest autostart
@@ -173,7 +171,7 @@ func (e *editor) extendAtAutostart(due time.Time) {
 	b := &e.s.Build
 	old := b.Deadline
 	if b.Deadline = capped(micros.Later(old, latest.Add(d)), b.MaxDeadline); !b.Deadline.Equal(old) {
-		e.emit(TopicAudit, Event{Kind: EventExtended, DueAt: due, Until: b.Deadline})
+		e.emit(Event{Kind: EventExtended, DueAt: due, Until: b.Deadline}, TopicAudit)
 	}
 }
 

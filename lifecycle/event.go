@@ -44,6 +44,27 @@ func (e Event) Key() string {
 	return fmt.Sprintf("%s/%d/%s/%s", e.WorkspaceID, e.Revision, e.Topic, e.Kind)
 }
 
+// of completes an event: whom it is for, when it was decided, and of which workspace at which revision. Every event is
+// made here.
+func (e Event) of(w *Workspace, revision int64, topic Topic, at time.Time) Event {
+	e.Topic, e.At = topic, at
+	e.WorkspaceID, e.OwnerID, e.TemplateID, e.Revision = w.ID, w.OwnerID, w.TemplateID, revision
+	return e
+}
+
+// buildEvent begins an event about a build.
+func buildEvent(kind EventKind, b *Build) Event {
+	return Event{Kind: kind, Transition: b.Transition, Reason: b.Reason, BuildNumber: b.Number}
+}
+
+// Post adds the event that carries the job of a new build to whoever posts jobs. It is for an executor whose host posts
+// its jobs itself; a job for the queue of the store goes into Change.Job instead.
+func (c *Change) Post(job *Job) {
+	ev := buildEvent(EventBuildQueued, &c.Build)
+	ev.Job = job
+	c.Events = append(c.Events, ev.of(&c.Workspace, c.Revision, TopicPost, c.Build.CreatedAt))
+}
+
 // Topic is who an event is for. Each event has one receiver, so that a receiver that fails delays no other.
 type Topic uint8
 
@@ -63,10 +84,10 @@ var topicNames = names[Topic]{"audit", "notice", "post"}
 func (t Topic) String() string { return topicNames.name(t) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (t Topic) MarshalText() ([]byte, error) { return topicNames.marshal("topic", t) }
+func (t Topic) MarshalText() ([]byte, error) { return topicNames.marshal("Topic", t) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (t *Topic) UnmarshalText(b []byte) error { return topicNames.unmarshal("topic", t, b) }
+func (t *Topic) UnmarshalText(b []byte) error { return topicNames.unmarshal("Topic", t, b) }
 
 // EventKind is what happened.
 type EventKind string
@@ -106,15 +127,6 @@ type Topics uint8
 
 // AllTopics is the set of all topics.
 const AllTopics Topics = 1<<TopicAudit | 1<<TopicNotice | 1<<TopicPost
-
-// TopicsOf returns a set.
-func TopicsOf(topics ...Topic) Topics {
-	var set Topics
-	for _, t := range topics {
-		set |= 1 << t
-	}
-	return set
-}
 
 // Has reports whether a topic is in the set.
 func (t Topics) Has(topic Topic) bool { return t&(1<<topic) != 0 }

@@ -227,11 +227,11 @@ var transitionNames = names[Transition]{"none", "start", "stop", "delete"}
 func (t Transition) String() string { return transitionNames.name(t) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (t Transition) MarshalText() ([]byte, error) { return transitionNames.marshal("transition", t) }
+func (t Transition) MarshalText() ([]byte, error) { return transitionNames.marshal("Transition", t) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (t *Transition) UnmarshalText(b []byte) error {
-	return transitionNames.unmarshal("transition", t, b)
+	return transitionNames.unmarshal("Transition", t, b)
 }
 
 // JobStatus is how far the job of a build has come.
@@ -257,11 +257,11 @@ func (s JobStatus) Active() bool { return s >= JobPending && s <= JobCanceling }
 func (s JobStatus) String() string { return jobStatusNames.name(s) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (s JobStatus) MarshalText() ([]byte, error) { return jobStatusNames.marshal("job status", s) }
+func (s JobStatus) MarshalText() ([]byte, error) { return jobStatusNames.marshal("JobStatus", s) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *JobStatus) UnmarshalText(b []byte) error {
-	return jobStatusNames.unmarshal("job status", s, b)
+	return jobStatusNames.unmarshal("JobStatus", s, b)
 }
 
 // OwnerStatus is the standing of an owner.
@@ -282,12 +282,12 @@ func (s OwnerStatus) String() string { return ownerStatusNames.name(s) }
 
 // MarshalText implements encoding.TextMarshaler.
 func (s OwnerStatus) MarshalText() ([]byte, error) {
-	return ownerStatusNames.marshal("owner status", s)
+	return ownerStatusNames.marshal("OwnerStatus", s)
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *OwnerStatus) UnmarshalText(b []byte) error {
-	return ownerStatusNames.unmarshal("owner status", s, b)
+	return ownerStatusNames.unmarshal("OwnerStatus", s, b)
 }
 
 // Reason says why a build was made. A host that shows other labels maps them where it shows them.

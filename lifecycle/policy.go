@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
@@ -9,17 +8,18 @@ import (
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
-// Validate says what is wrong with a policy: the same for one that is created and one that replaces another. Thresholds
-// are off (0) or at least a minute.
+// Validate returns what is wrong with a policy as an [*invalid.Error], nil if nothing is. The rules are the same for a
+// policy that is created and one that replaces another: thresholds are off (0) or at least a minute, other durations are
+// not negative.
 func (p Policy) Validate() error {
 	for _, f := range []struct {
 		name  string
 		value time.Duration
 	}{
-		{"failure_ttl", p.FailureTTL},
-		{"time_til_dormant", p.TimeTilDormant},
-		{"time_til_autodelete", p.TimeTilAutodelete},
-		{"reminder_lead", p.ReminderLead},
+		{"Policy.FailureTTL", p.FailureTTL},
+		{"Policy.TimeTilDormant", p.TimeTilDormant},
+		{"Policy.TimeTilAutodelete", p.TimeTilAutodelete},
+		{"Policy.ReminderLead", p.ReminderLead},
 	} {
 		if err := schedule.ValidateThreshold(f.name, f.value); err != nil {
 			return err
@@ -29,25 +29,27 @@ func (p Policy) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"default_ttl", p.DefaultTTL},
-		{"activity_bump", p.ActivityBump},
-		{"max_lateness", p.MaxLateness},
-		{"jitter", p.Jitter},
-		{"retry.initial", p.Retry.Initial},
-		{"retry.max_interval", p.Retry.MaxInterval},
-		{"retry.max", time.Duration(p.Retry.Max)},
+		{"Policy.DefaultTTL", p.DefaultTTL},
+		{"Policy.ActivityBump", p.ActivityBump},
+		{"Policy.MaxLateness", p.MaxLateness},
+		{"Policy.Jitter", p.Jitter},
+		{"Policy.Retry.Initial", p.Retry.Initial},
+		{"Policy.Retry.MaxInterval", p.Retry.MaxInterval},
 	} {
 		if f.value < 0 {
 			return invalid.New(f.name, f.value, "must not be negative")
 		}
 	}
+	if p.Retry.Max < 0 {
+		return invalid.New("Policy.Retry.Max", p.Retry.Max, "must not be negative")
+	}
 	if r := p.Retry.withDefaults(); r.Initial > r.MaxInterval {
-		return invalid.New("retry.initial", r.Initial, fmt.Sprintf("must not be longer than max_interval, %v", r.MaxInterval))
+		return invalid.New("Policy.Retry.Initial", r.Initial, "must not be longer than Retry.MaxInterval, %v", r.MaxInterval)
 	}
 	if err := p.AutostartDays.Validate(); err != nil {
-		return fmt.Errorf("autostart_days: %w", err)
+		return invalid.As("Policy.AutostartDays", err)
 	}
-	return p.Requirement.Validate()
+	return invalid.Within("Policy", p.Requirement.Validate())
 }
 
 // PolicyChange is a new policy for a template, and how it treats the workspaces that exist.
@@ -157,8 +159,7 @@ func (e *editor) moveDeletion(c *PolicyChange) {
 		w.DeletingAt = withGrace(w.DormantAt.Add(d), old, e.now.Add(c.DeleteGrace))
 	}
 	if !w.DeletingAt.Equal(old) {
-		e.emit(TopicNotice, Event{Kind: EventDeletionMoved, Until: w.DeletingAt})
-		e.emit(TopicAudit, Event{Kind: EventDeletionMoved, Until: w.DeletingAt})
+		e.emit(Event{Kind: EventDeletionMoved, Until: w.DeletingAt}, TopicNotice, TopicAudit)
 	}
 }
 

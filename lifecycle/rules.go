@@ -40,10 +40,10 @@ var ruleNames = names[Rule]{
 func (r Rule) String() string { return ruleNames.name(r) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (r Rule) MarshalText() ([]byte, error) { return ruleNames.marshal("rule", r) }
+func (r Rule) MarshalText() ([]byte, error) { return ruleNames.marshal("Rule", r) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (r *Rule) UnmarshalText(b []byte) error { return ruleNames.unmarshal("rule", r, b) }
+func (r *Rule) UnmarshalText(b []byte) error { return ruleNames.unmarshal("Rule", r, b) }
 
 // Limits of the rules.
 const (

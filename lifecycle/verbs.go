@@ -65,8 +65,8 @@ func JobStarted(buildNumber int64) Verb {
 // counted and may need attention. Reporting the same end again changes nothing.
 func JobEnded(r JobResult) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
-		if r.Status != JobSucceeded && r.Status != JobFailed && r.Status != JobCanceled {
-			return Change{}, invalid.New("status", r.Status, "must be succeeded, failed or canceled")
+		if _, ended := jobEvents[r.Status]; !ended {
+			return Change{}, invalid.New("JobResult.Status", r.Status, "must be succeeded, failed or canceled")
 		}
 		e := edit(&s, now)
 		b := &e.s.Build
@@ -94,25 +94,25 @@ func stale(s *Snapshot, number int64) error {
 
 func (e *editor) ended(r JobResult) error {
 	b, w := &e.s.Build, &e.s.Workspace
-	ev := Event{Transition: b.Transition, Reason: b.Reason, BuildNumber: b.Number, Message: r.Message}
+	ev := buildEvent(jobEvents[r.Status], b)
+	ev.Message = r.Message
+	e.emit(ev, TopicAudit)
 	switch r.Status {
 	case JobSucceeded:
-		ev.Kind = EventBuildSucceeded
-		e.emit(TopicAudit, ev)
 		w.Failures, w.AttentionAt = 0, time.Time{}
 		return e.succeeded()
-	case JobCanceled:
-		ev.Kind = EventBuildCanceled
-		e.emit(TopicAudit, ev)
 	case JobFailed:
-		ev.Kind = EventBuildFailed
-		e.emit(TopicAudit, ev)
 		if b.Reason != ReasonManual {
-			e.emit(TopicNotice, ev)
+			e.emit(ev, TopicNotice)
 		}
 		e.failed(r.Message)
 	}
 	return nil
+}
+
+// jobEvents are the kinds of the events about the end of a job.
+var jobEvents = map[JobStatus]EventKind{
+	JobSucceeded: EventBuildSucceeded, JobFailed: EventBuildFailed, JobCanceled: EventBuildCanceled,
 }
 
 func (e *editor) succeeded() error {
@@ -120,7 +120,7 @@ func (e *editor) succeeded() error {
 	switch b.Transition {
 	case TransitionDelete:
 		w.Deleted = true
-		e.emit(TopicAudit, Event{Kind: EventDeleted})
+		e.emit(Event{Kind: EventDeleted}, TopicAudit)
 	case TransitionStart:
 		if w.Managed {
 			return nil // whoever it is handed to gets the deadlines
@@ -167,9 +167,9 @@ func (e *editor) failed(message string) {
 		return
 	}
 	w.AttentionAt = e.now
-	ev := Event{Kind: EventNeedsAttention, Transition: b.Transition, Reason: b.Reason, BuildNumber: b.Number, Message: message}
-	e.emit(TopicAudit, ev)
-	e.emit(TopicNotice, ev)
+	ev := buildEvent(EventNeedsAttention, b)
+	ev.Message = message
+	e.emit(ev, TopicAudit, TopicNotice)
 }
 
 // CancelBuild asks for the latest build to be canceled: a pending one ends at once, a running one when its worker
@@ -192,22 +192,22 @@ func CancelBuild(buildNumber int64) Verb {
 
 // RequestBuild asks for a build by hand. A start wakes a dormant workspace and counts as use. Version chooses the template
 // version of a start; uuid.Nil leaves the choice to policy and workspace, as for autostarts.
-func RequestBuild(t Transition, version uuid.UUID) Verb {
+func RequestBuild(transition Transition, version uuid.UUID) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
-		if err := requestable(&s, t, version); err != nil {
+		if err := requestable(&s, transition, version); err != nil {
 			return Change{}, err
 		}
 		e := edit(&s, now)
-		if t == TransitionStart {
+		if transition == TransitionStart {
 			if dormant(&s) {
 				e.wake()
 			}
 			e.s.Workspace.LastUsedAt = micros.Later(s.Workspace.LastUsedAt, e.now)
 		}
 		if version == uuid.Nil {
-			e.queue(t, ReasonManual, time.Time{})
+			e.queue(transition, ReasonManual, time.Time{})
 		} else {
-			e.queueVersion(t, ReasonManual, version, time.Time{})
+			e.queueVersion(transition, ReasonManual, version, time.Time{})
 		}
 		return e.change(), nil
 	}
@@ -230,18 +230,18 @@ func requestable(s *Snapshot, t Transition, version uuid.UUID) error {
 }
 
 // SetAutostart sets the schedule, nil for none. Occurrences up to now do not count.
-func SetAutostart(c *schedule.Cron) Verb {
+func SetAutostart(autostart *schedule.Cron) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
-		if err := autostartable(&s, c, now); err != nil {
+		if err := autostartable(&s, autostart, now); err != nil {
 			return Change{}, err
 		}
 		e := edit(&s, now)
-		e.s.Workspace.Autostart, e.s.Workspace.AutostartAfter = c, e.now
+		e.s.Workspace.Autostart, e.s.Workspace.AutostartAfter = autostart, e.now
 		text := "none"
-		if c != nil {
-			text = c.String()
+		if autostart != nil {
+			text = autostart.String()
 		}
-		e.emit(TopicAudit, Event{Kind: EventChanged, Message: "autostart: " + text})
+		e.emit(Event{Kind: EventChanged, Message: "autostart: " + text}, TopicAudit)
 		return e.change(), nil
 	}
 }
@@ -266,22 +266,22 @@ func autostartable(s *Snapshot, c *schedule.Cron, now time.Time) error {
 	case !s.Template.Policy.AllowUserAutostart:
 		return fmt.Errorf("autostart: %w", ErrForbidden)
 	case c.Err() != nil:
-		return invalid.New("autostart", c.Text(), c.Err().Error())
+		return invalid.As("autostart", c.Err())
 	}
 	if _, ok := c.NextAllowed(now, s.Template.Policy.AutostartDays); !ok {
-		return invalid.New("autostart", c.Text(), "has no time on a day the template allows ("+s.Template.Policy.AutostartDays.String()+")")
+		return invalid.New("autostart", c.Text(), "must fire on a day that the template allows (%s)", s.Template.Policy.AutostartDays)
 	}
 	return nil
 }
 
 // SetTTL sets the run time before autostop, 0 for none: whole minutes from 1 minute to 30 days. A running workspace keeps
 // its deadline, but removing the TTL leaves it only the cap of the autostop requirement.
-func SetTTL(d time.Duration) Verb {
+func SetTTL(ttl time.Duration) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := settable(&s); err != nil {
 			return Change{}, err
 		}
-		d, err := schedule.ValidateTTL(d)
+		d, err := schedule.ValidateTTL(ttl)
 		switch {
 		case !s.Template.Policy.AllowUserTTL:
 			return Change{}, fmt.Errorf("ttl: %w", ErrForbidden)
@@ -293,7 +293,7 @@ func SetTTL(d time.Duration) Verb {
 		if b := &e.s.Build; d == 0 && b.Transition == TransitionStart && b.Status == JobSucceeded {
 			b.Deadline = b.MaxDeadline
 		}
-		e.emit(TopicAudit, Event{Kind: EventChanged, Message: fmt.Sprintf("ttl: %v", d)})
+		e.emit(Event{Kind: EventChanged, Message: fmt.Sprintf("ttl: %v", d)}, TopicAudit)
 		return e.change(), nil
 	}
 }
@@ -307,17 +307,17 @@ func Extend(deadline time.Time) Verb {
 		}
 		b := &s.Build
 		if b.Transition != TransitionStart || b.Status != JobSucceeded || b.Deadline.IsZero() {
-			return Change{}, invalid.New("deadline", deadline, "can only be moved while the workspace runs with a deadline")
+			return Change{}, invalid.New("deadline", deadline.Format(time.RFC3339), "can only be moved while the workspace runs with a deadline")
 		}
 		err := schedule.ValidateExtend(schedule.ExtendInput{
 			Now: now, CompletedAt: b.CompletedAt, Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, NewDeadline: deadline,
 		})
 		if err != nil {
-			return Change{}, err
+			return Change{}, invalid.As("deadline", err)
 		}
 		e := edit(&s, now)
 		e.s.Build.Deadline = micros.Of(deadline)
-		e.emit(TopicAudit, Event{Kind: EventExtended, Until: e.s.Build.Deadline})
+		e.emit(Event{Kind: EventExtended, Until: e.s.Build.Deadline}, TopicAudit)
 		return e.change(), nil
 	}
 }
@@ -421,7 +421,7 @@ func Hold(until time.Time) Verb {
 			// What fell into the hold so far stays skipped.
 			e.s.Workspace.AutostartAfter = micros.Later(s.Workspace.AutostartAfter, e.now)
 		}
-		e.emit(TopicAudit, Event{Kind: EventChanged, Until: e.s.Workspace.HoldUntil, Message: "hold"})
+		e.emit(Event{Kind: EventChanged, Until: e.s.Workspace.HoldUntil, Message: "hold"}, TopicAudit)
 		return e.change(), nil
 	}
 }
@@ -434,7 +434,7 @@ func ClearAttention() Verb {
 		}
 		e := edit(&s, now)
 		e.s.Workspace.AttentionAt, e.s.Workspace.Failures = time.Time{}, 0
-		e.emit(TopicAudit, Event{Kind: EventChanged, Message: "attention cleared"})
+		e.emit(Event{Kind: EventChanged, Message: "attention cleared"}, TopicAudit)
 		return e.change(), nil
 	}
 }
@@ -450,7 +450,7 @@ func SetAutomaticUpdates(on bool) Verb {
 		}
 		e := edit(&s, now)
 		e.s.Workspace.AutomaticUpdates = on
-		e.emit(TopicAudit, Event{Kind: EventChanged, Message: fmt.Sprintf("automatic updates: %t", on)})
+		e.emit(Event{Kind: EventChanged, Message: fmt.Sprintf("automatic updates: %t", on)}, TopicAudit)
 		return e.change(), nil
 	}
 }

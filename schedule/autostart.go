@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // ErrNoAllowedAutostart is returned when a schedule never fires on an allowed day.
@@ -42,11 +44,7 @@ func NextAllowedAutostart(at time.Time, spec string, days Days) (time.Time, erro
 
 func autostartOf(spec string, days Days) (*Cron, error) {
 	if err := days.Validate(); err != nil {
-		return nil, fmt.Errorf("autostart days: %w", err)
+		return nil, invalid.As("days", err)
 	}
-	c, err := Weekly(spec)
-	if err != nil {
-		return nil, fmt.Errorf("parse autostart: %w", err)
-	}
-	return c, nil
+	return Weekly(spec)
 }

@@ -73,18 +73,18 @@ func Autostop(in AutostopInput) (Deadlines, error) {
 
 func (in AutostopInput) validate() error {
 	if in.CompletedAt.IsZero() {
-		return invalid.New("completed at", "", "must be set")
+		return invalid.New("AutostopInput.CompletedAt", in.CompletedAt, "must be set")
 	}
 	if !withinLimit(in.CompletedAt.Unix()) {
-		return invalid.New("completed at", in.CompletedAt.Format(time.RFC3339), "must be within a million years of 1970")
+		return invalid.New("AutostopInput.CompletedAt", in.CompletedAt.Format(time.RFC3339), "must be within a million years of 1970")
 	}
 	if in.TTL < 0 {
-		return invalid.New("ttl", in.TTL.String(), "must not be negative")
+		return invalid.New("AutostopInput.TTL", in.TTL, "must not be negative")
 	}
 	if err := in.AutostartDays.Validate(); err != nil {
-		return fmt.Errorf("autostart days: %w", err)
+		return invalid.As("AutostopInput.AutostartDays", err)
 	}
-	return in.Requirement.Validate()
+	return invalid.Within("AutostopInput", in.Requirement.Validate())
 }
 
 func (in AutostopInput) deadline() time.Time {
@@ -104,10 +104,10 @@ func (in AutostopInput) maxDeadline() (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if err := in.QuietHours.Err(); err != nil {
-		return time.Time{}, fmt.Errorf("quiet hours: %w", err)
+		return time.Time{}, invalid.As("AutostopInput.QuietHours", err)
 	}
 	if !in.QuietHours.fires() {
-		return time.Time{}, fmt.Errorf("quiet hours: %w", invalid.New("schedule", "", "never fires"))
+		return time.Time{}, invalid.New("AutostopInput.QuietHours", "", "must be a schedule that fires")
 	}
 	earliest := in.CompletedAt.Add(quietLeeway)
 	day, err := in.Requirement.firstDay(in.QuietHours.zone.day(earliest))

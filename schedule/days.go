@@ -39,7 +39,7 @@ func (d Days) Has(w time.Weekday) bool {
 // Validate refuses a set in which bit 7 is set.
 func (d Days) Validate() error {
 	if d&^AllDays != 0 {
-		return invalid.New("days", fmt.Sprintf("%#02x", uint8(d)), "only bits 0 (Monday) to 6 (Sunday) may be set")
+		return invalid.New("Days", fmt.Sprintf("%#02x", uint8(d)), "only bits 0 (Monday) to 6 (Sunday) may be set")
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func ParseDays(text string) (Days, error) {
 			last, ok = dayBit(to)
 		}
 		if !ok {
-			return 0, invalid.New("days", text, "%q is not a weekday or a range of weekdays", part)
+			return 0, invalid.New("text", text, "%q is not a weekday or a range of weekdays", part)
 		}
 		for d |= 1 << last; first != last; first = (first + 1) % 7 {
 			d |= 1 << first
