@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/dormouse-go/dormouse/rendercache/internal/rules"
 )
 
 // Memo is what callers of a cache need of it. [Cache] and [Noop] implement it.
@@ -22,7 +24,7 @@ type Memo[K comparable, V any] interface {
 // any goroutine at any time, also after Close; only Close must not be called from inside a render or a hook.
 type Cache[K comparable, V any] struct {
 	cfg          Config[K, V]
-	life         life
+	life         rules.Life
 	refreshAfter int64
 	start        time.Time
 	table        table[K, V]
@@ -48,7 +50,7 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 	cfg = cfg.withDefaults()
 	c := &Cache[K, V]{
 		cfg:          cfg,
-		life:         newLife(cfg.TTL, cfg.MaxAge),
+		life:         rules.NewLife(cfg.TTL, cfg.MaxAge),
 		refreshAfter: int64(cfg.RefreshAfter),
 		start:        cfg.Clock.Now(),
 	}
@@ -92,7 +94,7 @@ func (c *Cache[K, V]) Render(ctx context.Context, key K, render func(context.Con
 	return r.Value, err
 }
 
-// Do is [Cache.Render] with more to say: the result tells its age and source and why there was a miss.
+// Do is [Cache.Render] with more to say: the result tells its age and origin and why there was a miss.
 func (c *Cache[K, V]) Do(ctx context.Context, req Request[K, V]) (Result[V], error) {
 	now, hash := c.now(), c.table.hash(req.Key)
 	c.cfg.KeyLog.request(hash, now)
@@ -112,7 +114,7 @@ func (c *Cache[K, V]) Get(key K) (V, bool) {
 	return v.value, ok
 }
 
-// Lookup is [Cache.Get] with age and source.
+// Lookup is [Cache.Get] with age and origin.
 func (c *Cache[K, V]) Lookup(key K) (Result[V], bool) {
 	now := c.now()
 	v, ok := c.look(key, now)
@@ -225,15 +227,15 @@ func (c *Cache[K, V]) use(e *entry[K, V], now int64) (v view[V], ok bool) {
 	if !state.valued() || e.outlived(now, c.life) {
 		return v, false
 	}
-	e.stamp.touch(now, c.life.grain)
+	e.stamp.touch(now, c.life.Grain)
 	c.counters.hits.add()
 	return view[V]{value: e.value, born: e.born, refreshed: state == refreshed, due: c.due(e, now)}, true
 }
 
 func (c *Cache[K, V]) found(v view[V], now int64) Result[V] {
-	r := Result[V]{Value: v.value, Source: Hit, RenderedAt: c.start.Add(time.Duration(v.born)), Age: time.Duration(max(0, now-v.born))}
+	r := Result[V]{Value: v.value, Origin: Hit, RenderedAt: c.start.Add(time.Duration(v.born)), Age: time.Duration(max(0, now-v.born))}
 	if v.refreshed {
-		r.Source = Refreshed
+		r.Origin = Refreshed
 	}
 	return r
 }

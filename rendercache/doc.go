@@ -34,7 +34,7 @@
 //
 // [Cache.Render] and [Cache.Do] end their waiting with the caller's context. The render runs on its own goroutine with
 // the values of the first caller's context but without its deadline; it is told to stop when the last waiter has left
-// or the cache is closed, and nothing of it must still finish. [Leases.Acquire] is the same for shared values that live
+// or the cache is closed, and nothing of it must still finish. [Handles.Acquire] is the same for shared values that live
 // exactly as long as somebody holds them. Close waits for every goroutine that the cache started.
 //
 // # Testing with it

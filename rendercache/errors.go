@@ -12,7 +12,7 @@ var (
 	ErrNoStore = errors.New("rendercache: do not keep this value")
 
 	// ErrClosed is the cause of the cancellation that renders see when the cache is closed, and part of the error
-	// that callers get whose render failed because of it. Leases return it from Acquire once they are closed.
+	// that callers get whose render failed because of it. Handles return it from Acquire once they are closed.
 	ErrClosed = errors.New("rendercache: closed")
 
 	// ErrAbandoned is the cause of the cancellation that a render sees when nobody waits for it any more.

@@ -79,7 +79,7 @@ func (c *Cache[K, V]) board(ctx context.Context, req Request[K, V], hash uint64,
 	case e.state() == loading:
 		return c.join(ctx, e)
 	case !e.expired(now, c.life): // a failure
-		e.stamp.touch(now, c.life.grain) // for the eviction; a failure's life is its own
+		e.stamp.touch(now, c.life.Grain) // for the eviction; a failure's life is its own
 		return ticket[K, V]{role: failNow, flight: e.flight.Load()}
 	case e.refreshing() && !e.flight.Load().within(ctx):
 		waiting, gone := c.table.demote(s, e)
@@ -260,16 +260,16 @@ func (t *table[K, V]) renew(s *shard[K, V], old *entry[K, V], o outcome[V], now 
 }
 
 // await waits for a flight and gives it up when ctx ends first.
-func (c *Cache[K, V]) await(ctx context.Context, t ticket[K, V], hash uint64, source Source) (Result[V], error) {
+func (c *Cache[K, V]) await(ctx context.Context, t ticket[K, V], hash uint64, origin Origin) (Result[V], error) {
 	if !t.flight.wait(ctx) {
 		c.abandon(hash, t)
-		return c.fail(Result[V]{Source: source}, fmt.Errorf("rendercache: wait for render: %w", ctx.Err()))
+		return c.fail(Result[V]{Origin: origin}, fmt.Errorf("rendercache: wait for render: %w", ctx.Err()))
 	}
-	r := c.landed(t.flight, source, t.flight.ended)
+	r := c.landed(t.flight, origin, t.flight.ended)
 	if t.flight.err != nil {
 		return c.fail(r, t.flight.err)
 	}
-	if source == Shared {
+	if origin == Shared {
 		c.counters.shared.Add(1)
 	} else {
 		c.counters.misses.Add(1)
@@ -288,9 +288,9 @@ func (c *Cache[K, V]) abandon(hash uint64, t ticket[K, V]) {
 	}
 }
 
-func (c *Cache[K, V]) landed(f *flight[V], source Source, now int64) Result[V] {
+func (c *Cache[K, V]) landed(f *flight[V], origin Origin, now int64) Result[V] {
 	return Result[V]{
-		Value: f.value, Source: source,
+		Value: f.value, Origin: origin,
 		RenderedAt: c.start.Add(time.Duration(f.ended)), Age: time.Duration(max(0, now-f.ended)),
 	}
 }

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Source says where a result comes from.
-type Source uint8
+// Origin says where a result comes from.
+type Origin uint8
 
 const (
 	// Rendered: this call started the render.
-	Rendered Source = iota
+	Rendered Origin = iota
 	// Shared: this call joined a render that was running.
 	Shared
 	// Hit: the value was there.
@@ -22,8 +22,8 @@ const (
 	Remembered
 )
 
-// String returns the source in lower case.
-func (s Source) String() string {
+// String returns the origin in lower case.
+func (s Origin) String() string {
 	return name(s, "rendered", "shared", "hit", "refreshed", "remembered")
 }
 
@@ -42,22 +42,22 @@ type Request[K comparable, V any] struct {
 type Result[V any] struct {
 	// Value is what was rendered or found, the zero value beside an error.
 	Value V
-	// Source says how this call got it.
-	Source Source
+	// Origin says how this call got it.
+	Origin Origin
 	// RenderedAt is when its render ended, in the clock's location; zero when there was none.
 	RenderedAt time.Time
 	// Age is the time since then.
 	Age time.Duration
-	// Miss says why the key was not found, when Source is Rendered.
+	// Miss says why the key was not found, when Origin is Rendered.
 	Miss Miss
 }
 
-// String says age and source for people: "rendered 12 minutes ago, hit".
+// String says age and origin for people: "rendered 12 minutes ago, hit".
 func (r Result[V]) String() string {
-	if r.Source == Rendered {
+	if r.Origin == Rendered {
 		return "rendered " + ago(r.Age)
 	}
-	return fmt.Sprintf("rendered %s, %s", ago(r.Age), r.Source)
+	return fmt.Sprintf("rendered %s, %s", ago(r.Age), r.Origin)
 }
 
 func ago(d time.Duration) string {

@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// LeasesConfig says how [Leases] behave. The zero value works.
-type LeasesConfig[K comparable, V any] struct {
+// HandlesConfig says how [Handles] behave. The zero value works.
+type HandlesConfig[K comparable, V any] struct {
 	// Check is asked for every acquirer after the shared fetch, under the acquirer's own context, without locks: may
 	// this one have the value? Its error is the acquirer's alone. Defaults to nil: yes.
 	Check func(ctx context.Context, key K, value V) error
@@ -24,24 +24,25 @@ type LeasesConfig[K comparable, V any] struct {
 	// Weigh returns the size of a value for the metrics. Defaults to nil: not reported.
 	Weigh func(K, V) int64
 
-	// Clock times the fetches. Defaults to the real clock.
+	// Clock measures how long fetches take. Defaults to the real clock.
 	Clock quartz.Clock
 
-	// Logger gets panics of fetches at Error. Defaults to none.
+	// Logger receives panics of fetches and hooks at Error. Defaults to slog.Default().
 	Logger *slog.Logger
 
-	// Registerer gets the metrics; Close takes them away again. Two Leases on one registerer need different Names.
-	// Defaults to nil: not registered, Stats works all the same.
+	// Registerer receives the metrics in NewHandles, which fails if they cannot be registered; Close unregisters them.
+	// Handles that share a registerer need different Instances. Defaults to nil: no metrics. Stats works either way.
 	Registerer prometheus.Registerer
 
-	// Namespace is the first part of the metrics' names. Defaults to "dormouse".
+	// Namespace is the first part of the metrics' names: <Namespace>_render_handles_<name>. Defaults to "dormouse".
 	Namespace string
 
-	// Name identifies these leases in metrics (label "leases"). Defaults to "": no label.
-	Name string
+	// Instance tells these handles from others of the same process: it is the label "instance" of the metrics and an
+	// attribute of the log records. Defaults to "": no label and no attribute.
+	Instance string
 }
 
-func (c LeasesConfig[K, V]) withDefaults() LeasesConfig[K, V] {
+func (c HandlesConfig[K, V]) withDefaults() HandlesConfig[K, V] {
 	if c.Check == nil {
 		c.Check = func(context.Context, K, V) error { return nil }
 	}
@@ -55,7 +56,10 @@ func (c LeasesConfig[K, V]) withDefaults() LeasesConfig[K, V] {
 		c.Clock = quartz.NewReal()
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
+	}
+	if c.Instance != "" {
+		c.Logger = c.Logger.With(slog.String("instance", c.Instance))
 	}
 	if c.Namespace == "" {
 		c.Namespace = defaultNamespace
@@ -63,24 +67,24 @@ func (c LeasesConfig[K, V]) withDefaults() LeasesConfig[K, V] {
 	return c
 }
 
-// Leases share values for exactly as long as somebody holds them: fetched for the first holder, dropped with the last.
+// Handles share values for exactly as long as somebody holds them: fetched for the first holder, dropped with the last.
 // No life, no budget, no keep-warm. A group of jobs that needs one template's files acquires them once and releases
 // them at its end, and the files are fetched once however its jobs overlap.
 //
 // The loading is the cache's: any number of concurrent acquirers cause one fetch, each waits under its own context, a
 // failure is given to all of them and not kept, and different keys never wait for each other. All methods may be called
 // from any goroutine at any time.
-type Leases[K comparable, V any] struct {
-	cfg     LeasesConfig[K, V]
+type Handles[K comparable, V any] struct {
+	cfg     HandlesConfig[K, V]
 	start   time.Time
 	mu      sync.Mutex // the only lock; no callback runs under it
 	shared  map[K]*shared[K, V]
 	flights map[*flight[V]]struct{}
 	closed  bool
-	stats   LeaseStats
+	stats   HandleStats
 	work    sync.WaitGroup
 	closing sync.Once
-	metrics *leaseMetrics[K, V]
+	metrics *handleMetrics[K, V]
 }
 
 // shared is one value and the references to it. While it is being fetched, each reference is also one of the
@@ -92,8 +96,8 @@ type shared[K comparable, V any] struct {
 	size   int64
 }
 
-// LeaseStats is what Leases have done and hold.
-type LeaseStats struct {
+// HandleStats is what Handles have done and hold.
+type HandleStats struct {
 	// Values and References are the values held now and the references to them; Size is the sum of their sizes.
 	Values, References int
 	Size               int64
@@ -102,10 +106,10 @@ type LeaseStats struct {
 	Hits, Misses, Shared, Errors uint64
 }
 
-// NewLeases returns leases that hold nothing. It fails only when the metrics cannot be registered.
-func NewLeases[K comparable, V any](cfg LeasesConfig[K, V]) (*Leases[K, V], error) {
+// NewHandles returns handles that hold nothing. It fails only when the metrics cannot be registered.
+func NewHandles[K comparable, V any](cfg HandlesConfig[K, V]) (*Handles[K, V], error) {
 	cfg = cfg.withDefaults()
-	l := &Leases[K, V]{
+	l := &Handles[K, V]{
 		cfg:     cfg,
 		start:   cfg.Clock.Now(),
 		shared:  make(map[K]*shared[K, V]),
@@ -117,35 +121,35 @@ func NewLeases[K comparable, V any](cfg LeasesConfig[K, V]) (*Leases[K, V], erro
 	return l, nil
 }
 
-// Lease is one reference to a shared value.
-type Lease[V any] struct {
+// Handle is one reference to a shared value.
+type Handle[V any] struct {
 	value   V
 	once    sync.Once
 	release func()
 }
 
 // Value returns the shared value. It must not be used after Release.
-func (l *Lease[V]) Value() V { return l.value }
+func (l *Handle[V]) Value() V { return l.value }
 
 // Release gives the reference back. Releasing again, from any goroutine, does nothing.
-func (l *Lease[V]) Release() { l.once.Do(l.release) }
+func (l *Handle[V]) Release() { l.once.Do(l.release) }
 
-// Acquire returns a lease on the key's value, fetching it when nobody holds it. Release the lease.
+// Acquire returns a handle on the key's value, fetching it when nobody holds it. Release the handle.
 //
 // The waiting ends with ctx, with an error that wraps ctx.Err(). The fetch runs on its own goroutine with the values
 // of the first acquirer's ctx but neither its deadline nor its cancellation; it is told to stop when the last waiter
-// has left or the leases are closed. So a first acquirer who is canceled, or fails the check, spoils nothing for the
+// has left or the handles are closed. So a first acquirer who is canceled, or fails the check, spoils nothing for the
 // others. Nothing must still finish; a value that arrives when nobody wants it is handed to OnRelease.
 //
 // The fetch's error reaches every waiter as it is, a panic as a [*PanicError]; the next Acquire fetches again.
-func (l *Leases[K, V]) Acquire(ctx context.Context, key K, fetch func(context.Context) (V, error)) (*Lease[V], error) {
+func (l *Handles[K, V]) Acquire(ctx context.Context, key K, fetch func(context.Context) (V, error)) (*Handle[V], error) {
 	if err := ctx.Err(); err != nil {
-		return nil, l.fail(fmt.Errorf("rendercache: acquire lease: %w", err))
+		return nil, l.fail(fmt.Errorf("rendercache: acquire handle: %w", err))
 	}
 	if strange(key) {
-		return nil, l.fail(fmt.Errorf("rendercache: acquire lease: key %v differs from itself: it could never be found again", key))
+		return nil, l.fail(fmt.Errorf("rendercache: acquire handle: key %v differs from itself: it could never be found again", key))
 	}
-	s, source, err := l.reference(ctx, key, fetch)
+	s, origin, err := l.reference(ctx, key, fetch)
 	if err != nil {
 		return nil, l.fail(err)
 	}
@@ -159,12 +163,12 @@ func (l *Leases[K, V]) Acquire(ctx context.Context, key K, fetch func(context.Co
 	if err := l.check(ctx, s); err != nil {
 		return nil, l.fail(err)
 	}
-	l.count(source)
-	return &Lease[V]{value: s.flight.value, release: func() { l.dereference(s, false) }}, nil
+	l.count(origin)
+	return &Handle[V]{value: s.flight.value, release: func() { l.dereference(s, false) }}, nil
 }
 
 // check asks whether this acquirer may have the value, and gives the reference back if not, even by a panic.
-func (l *Leases[K, V]) check(ctx context.Context, s *shared[K, V]) error {
+func (l *Handles[K, V]) check(ctx context.Context, s *shared[K, V]) error {
 	allowed := false
 	defer func() {
 		if !allowed {
@@ -172,18 +176,18 @@ func (l *Leases[K, V]) check(ctx context.Context, s *shared[K, V]) error {
 		}
 	}()
 	if err := l.cfg.Check(ctx, s.key, s.flight.value); err != nil {
-		return fmt.Errorf("rendercache: check lease: %w", err)
+		return fmt.Errorf("rendercache: check handle: %w", err)
 	}
 	allowed = true
 	return nil
 }
 
 // reference finds or starts the key's fetch and counts the caller in.
-func (l *Leases[K, V]) reference(ctx context.Context, key K, fetch func(context.Context) (V, error)) (*shared[K, V], Source, error) {
+func (l *Handles[K, V]) reference(ctx context.Context, key K, fetch func(context.Context) (V, error)) (*shared[K, V], Origin, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return nil, 0, fmt.Errorf("rendercache: acquire lease: %w", ErrClosed)
+		return nil, 0, fmt.Errorf("rendercache: acquire handle: %w", ErrClosed)
 	}
 	s := l.shared[key]
 	switch {
@@ -208,7 +212,7 @@ func (l *Leases[K, V]) reference(ctx context.Context, key K, fetch func(context.
 }
 
 // launch starts the fetch. The lock is held.
-func (l *Leases[K, V]) launch(ctx context.Context, s *shared[K, V], fetch func(context.Context) (V, error)) {
+func (l *Handles[K, V]) launch(ctx context.Context, s *shared[K, V], fetch func(context.Context) (V, error)) {
 	f, ctx := newFlight[V](ctx)
 	s.flight = f
 	l.flights[f] = struct{}{}
@@ -219,7 +223,7 @@ func (l *Leases[K, V]) launch(ctx context.Context, s *shared[K, V], fetch func(c
 	})
 }
 
-func (l *Leases[K, V]) attempt(ctx context.Context, key K, fetch func(context.Context) (V, error)) (outcome[V], error) {
+func (l *Handles[K, V]) attempt(ctx context.Context, key K, fetch func(context.Context) (V, error)) (outcome[V], error) {
 	value, err := l.timed(ctx, fetch)
 	if err != nil {
 		return outcome[V]{}, blame(ctx, err)
@@ -229,7 +233,7 @@ func (l *Leases[K, V]) attempt(ctx context.Context, key K, fetch func(context.Co
 
 // land publishes a fetch. A failed one leaves at once, with all its references; one that nobody waited for has left
 // before.
-func (l *Leases[K, V]) land(s *shared[K, V], o outcome[V], err error) {
+func (l *Handles[K, V]) land(s *shared[K, V], o outcome[V], err error) {
 	f := s.flight
 	l.mu.Lock()
 	f.running = false
@@ -255,14 +259,14 @@ func (l *Leases[K, V]) land(s *shared[K, V], o outcome[V], err error) {
 }
 
 // dereference gives one reference back; waiting says that it was one of the fetch's waiters still.
-func (l *Leases[K, V]) dereference(s *shared[K, V], waiting bool) {
+func (l *Handles[K, V]) dereference(s *shared[K, V], waiting bool) {
 	if l.uncount(s, waiting) {
 		l.drop(s)
 	}
 }
 
 // uncount reports whether the last reference to a fetched value has gone.
-func (l *Leases[K, V]) uncount(s *shared[K, V], waiting bool) bool {
+func (l *Handles[K, V]) uncount(s *shared[K, V], waiting bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s.refs == 0 { // a failed fetch has dropped them all while this waiter was leaving
@@ -285,21 +289,21 @@ func (l *Leases[K, V]) uncount(s *shared[K, V], waiting bool) bool {
 	return true
 }
 
-func (l *Leases[K, V]) drop(s *shared[K, V]) {
+func (l *Handles[K, V]) drop(s *shared[K, V]) {
 	notify(l.cfg.Logger, func() { l.cfg.OnRelease(s.key, s.flight.value) })
 }
 
-func (l *Leases[K, V]) fail(err error) error {
+func (l *Handles[K, V]) fail(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stats.Errors++
 	return err
 }
 
-func (l *Leases[K, V]) count(source Source) {
+func (l *Handles[K, V]) count(origin Origin) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch source {
+	switch origin {
 	case Hit:
 		l.stats.Hits++
 	case Shared:
@@ -310,18 +314,18 @@ func (l *Leases[K, V]) count(source Source) {
 }
 
 // Stats returns a snapshot, taken at one instant.
-func (l *Leases[K, V]) Stats() LeaseStats {
+func (l *Handles[K, V]) Stats() HandleStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.stats
 }
 
 // Close refuses further acquisitions with [ErrClosed], cancels running fetches and returns when their goroutines have
-// ended. Leases that are held stay good and must still be released. It may be called many times and at once, but not by
+// ended. Handles that are held stay good and must still be released. It may be called many times and at once, but not by
 // a fetch or a hook.
-func (l *Leases[K, V]) Close() { l.closing.Do(l.shutdown) }
+func (l *Handles[K, V]) Close() { l.closing.Do(l.shutdown) }
 
-func (l *Leases[K, V]) shutdown() {
+func (l *Handles[K, V]) shutdown() {
 	l.mu.Lock()
 	l.closed = true
 	for f := range l.flights {
