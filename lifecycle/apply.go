@@ -26,7 +26,7 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 	}
 	switch {
 	case d.Dormant:
-		e.sleep()
+		e.goDormant()
 	case d.Missed:
 		// Whatever is now later than the bound is given up; an occurrence exactly at the bound is not.
 		w.AutostartAfter = e.now.Add(-s.Template.Policy.MaxLateness - jitter(&s) - micros.Tick)
@@ -134,7 +134,7 @@ func (e *editor) queueVersion(t Transition, why Reason, version uuid.UUID, due t
 }
 
 // sleep marks the workspace dormant and promises when it is deleted.
-func (e *editor) sleep() {
+func (e *editor) goDormant() {
 	w := &e.s.Workspace
 	w.DormantAt, w.DeletingAt = e.now, time.Time{}
 	if d := e.s.Template.Policy.TimeTilAutodelete; d > 0 {
@@ -144,7 +144,7 @@ func (e *editor) sleep() {
 }
 
 // wake ends dormancy. Autostarts missed while it slept are not caught up.
-func (e *editor) wake() {
+func (e *editor) endDormancy() {
 	w := &e.s.Workspace
 	w.DormantAt, w.DeletingAt = time.Time{}, time.Time{}
 	w.LastUsedAt = micros.Later(w.LastUsedAt, e.now)

@@ -63,7 +63,7 @@ func act(r Rule, a armed, s *Snapshot, now time.Time) Decision {
 		d.Transition, d.Reason = TransitionStop, ReasonFailedCleanup
 	case RuleDormancy:
 		d.Reason, d.Dormant = ReasonDormancy, true
-		if stopsBeforeSleep(&s.Build) {
+		if stopsBeforeDormancy(&s.Build) {
 			d.Transition = TransitionStop
 		}
 	case RuleAutodelete:

@@ -146,7 +146,7 @@ func (r random) verb(s lifecycle.Snapshot) lifecycle.Verb {
 		lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: n, Status: pick(r, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled)}),
 		lifecycle.RequestBuild(pick(r, lifecycle.TransitionStart, lifecycle.TransitionStop), uuid.Nil),
 		lifecycle.SetAutostart(pick(r, nil, interner.Weekly(pick(r, specs...)))), lifecycle.SetTTL(r.span()), lifecycle.Extend(r.set()),
-		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.Wake(), lifecycle.Hold(r.instant()),
+		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.EndDormancy(), lifecycle.Hold(r.instant()),
 		lifecycle.ClearAttention(), lifecycle.SetAutomaticUpdates(r.yes(50)),
 	)
 }

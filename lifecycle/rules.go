@@ -314,9 +314,9 @@ func armDormancy(s *Snapshot) armed {
 // lastUsed returns when the workspace was last used: its creation counts.
 func lastUsed(s *Snapshot) instant { return max(at(s.Workspace.CreatedAt), at(s.Workspace.LastUsedAt)) }
 
-// stopsBeforeSleep reports whether dormancy has to stop the workspace first: it is started, or the last stop did not
+// stopsBeforeDormancy reports whether dormancy has to stop the workspace first: it is started, or the last stop did not
 // succeed, so that compute may be running.
-func stopsBeforeSleep(b *Build) bool {
+func stopsBeforeDormancy(b *Build) bool {
 	return b.Transition == TransitionStart || b.Transition == TransitionStop && b.Status != JobSucceeded
 }
 

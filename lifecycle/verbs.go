@@ -200,7 +200,7 @@ func RequestBuild(transition Transition, version uuid.UUID) Verb {
 		e := edit(&s, now)
 		if transition == TransitionStart {
 			if dormant(&s) {
-				e.wake()
+				e.endDormancy()
 			}
 			e.s.Workspace.LastUsedAt = micros.Later(s.Workspace.LastUsedAt, e.now)
 		}
@@ -378,10 +378,10 @@ func MarkDormant(notify bool) Verb {
 			return Change{}, fmt.Errorf("build %d is %s: %w", s.Build.Number, s.Build.Status, ErrBuildActive)
 		}
 		e := edit(&s, now)
-		if stopsBeforeSleep(&s.Build) {
+		if stopsBeforeDormancy(&s.Build) {
 			e.queue(TransitionStop, ReasonManual, time.Time{})
 		}
-		e.sleep()
+		e.goDormant()
 		if !notify {
 			e.events = dropTopic(e.events, TopicNotice)
 		}
@@ -389,8 +389,8 @@ func MarkDormant(notify bool) Verb {
 	}
 }
 
-// Wake ends dormancy. Autostarts missed while the workspace slept are not caught up.
-func Wake() Verb {
+// EndDormancy ends dormancy. Autostarts missed while the workspace slept are not caught up.
+func EndDormancy() Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		switch err := settable(&s); {
 		case err != nil:
@@ -399,7 +399,7 @@ func Wake() Verb {
 			return Change{}, ErrUnchanged
 		}
 		e := edit(&s, now)
-		e.wake()
+		e.endDormancy()
 		return e.change(), nil
 	}
 }

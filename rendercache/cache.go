@@ -145,11 +145,11 @@ func (c *Cache[K, V]) Put(key K, value V) {
 
 	s := c.table.shard(hash)
 	s.mu.Lock()
-	if c.closed.Load() || strange(key) {
+	if c.closed.Load() || unfindable(key) {
 		s.mu.Unlock()
 		return
 	}
-	var gone departed[K, V]
+	var gone removal[K, V]
 	if old := s.index.find(hash, key); old != nil {
 		gone = c.table.remove(s, old, EvictReplaced)
 	}
@@ -159,10 +159,10 @@ func (c *Cache[K, V]) Put(key K, value V) {
 	}
 	s.mu.Unlock()
 
-	c.tell(gone)
+	c.report(gone)
 	if fits {
 		c.cfg.KeyLog.stored(hash, now, weight)
-		c.tell(c.shrink(now, e)...)
+		c.report(c.shrink(now, e)...)
 	}
 }
 
@@ -181,14 +181,14 @@ func (c *Cache[K, V]) shutdown() {
 	c.stopSweeping()
 	// Whoever adds to a shard looks at closed under the shard's lock first, so nothing follows this walk.
 	for i := range c.table.shards {
-		c.tell(c.empty(&c.table.shards[i], EvictClosed)...)
+		c.report(c.empty(&c.table.shards[i], EvictClosed)...)
 	}
 	c.work.Wait()
 	c.unregister()
 }
 
 // empty takes all entries out of a shard and, when the cache closes, cancels what is being rendered.
-func (c *Cache[K, V]) empty(s *shard[K, V], why EvictCause) []departed[K, V] {
+func (c *Cache[K, V]) empty(s *shard[K, V], why EvictCause) []removal[K, V] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if why == EvictClosed {

@@ -39,7 +39,7 @@ func (c EvictCause) String() string {
 	return name(c, "size", "ttl", "version", "owner", "key", "clear", "replaced", "closed")
 }
 
-// miss is what the next request for the key is told.
+// miss is the cause that the next request for the key reports.
 func (c EvictCause) miss() MissCause {
 	switch c {
 	case EvictSize:
@@ -55,9 +55,9 @@ func (c EvictCause) miss() MissCause {
 	}
 }
 
-// departed is an entry that has left the table; counted is false for keys that were only being rendered, valued for
+// removal is an entry that has left the table; counted is false for keys that were only being rendered, valued for
 // those without a value.
-type departed[K comparable, V any] struct {
+type removal[K comparable, V any] struct {
 	key             K
 	value           V
 	cause           EvictCause
@@ -71,7 +71,7 @@ func (c *Cache[K, V]) over() bool {
 }
 
 // shrink evicts until the limits hold again. The entry just stored is spared: it is the one thing known to be wanted.
-func (c *Cache[K, V]) shrink(now int64, spare *entry[K, V]) (gone []departed[K, V]) {
+func (c *Cache[K, V]) shrink(now int64, spare *entry[K, V]) (gone []removal[K, V]) {
 	if !c.over() {
 		return nil
 	}
@@ -135,13 +135,13 @@ func (c *Cache[K, V]) better(best candidate[K, V], s *shard[K, V], e, spare *ent
 	return best
 }
 
-// tell counts what has left and runs the hook, without locks.
-func (c *Cache[K, V]) tell(gone ...departed[K, V]) {
+// report counts what has left and runs the hook, without locks.
+func (c *Cache[K, V]) report(gone ...removal[K, V]) {
 	c.count(gone...)
 	c.notify(gone...)
 }
 
-func (c *Cache[K, V]) count(gone ...departed[K, V]) {
+func (c *Cache[K, V]) count(gone ...removal[K, V]) {
 	for i := range gone {
 		if gone[i].counted {
 			c.counters.evictions[gone[i].cause].Add(1)
@@ -149,7 +149,7 @@ func (c *Cache[K, V]) count(gone ...departed[K, V]) {
 	}
 }
 
-func (c *Cache[K, V]) notify(gone ...departed[K, V]) {
+func (c *Cache[K, V]) notify(gone ...removal[K, V]) {
 	if c.cfg.OnEvict == nil {
 		return
 	}

@@ -61,10 +61,10 @@ func (f *flight[V]) wait(ctx context.Context) bool {
 	}
 }
 
-// fly runs the work and hands its outcome to land, whatever the work does: a panic becomes an error, and should it
-// end the goroutine, land is still called with ErrGoexit. Either is logged here, where it happened, and so only once
+// run runs the work and passes its outcome to publish, whatever the work does: a panic becomes an error, and should it
+// end the goroutine, publish is still called with ErrGoexit. Either is logged here, where it happened, and so only once
 // however many renders and waiters the error passes through.
-func fly[T any](logger *slog.Logger, work func() (T, error), land func(T, error)) {
+func run[T any](logger *slog.Logger, work func() (T, error), publish func(T, error)) {
 	var (
 		out  T
 		err  = ErrGoexit
@@ -76,7 +76,7 @@ func fly[T any](logger *slog.Logger, work func() (T, error), land func(T, error)
 		} else if !done {
 			logger.Error("render ended its goroutine", slog.Any("error", err))
 		}
-		land(out, err)
+		publish(out, err)
 	}()
 	out, err = work()
 	done = true
@@ -142,8 +142,8 @@ func isContextError(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// blame says that it was the closing when it was: the waiters' own contexts have not ended.
-func blame(ctx context.Context, err error) error {
+// closedError says that it was the closing when it was: the waiters' own contexts have not ended.
+func closedError(ctx context.Context, err error) error {
 	if isContextError(err) && errors.Is(context.Cause(ctx), ErrClosed) {
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}

@@ -16,46 +16,46 @@ type handleMetrics[K comparable, V any] struct {
 	values, references, size, acquired *prometheus.Desc
 }
 
-func (l *Handles[K, V]) register() error {
-	if l.cfg.Registerer == nil {
+func (h *Handles[K, V]) register() error {
+	if h.cfg.Registerer == nil {
 		return nil
 	}
 	var constant prometheus.Labels
-	if l.cfg.Instance != "" {
-		constant = prometheus.Labels{"instance": l.cfg.Instance}
+	if h.cfg.Instance != "" {
+		constant = prometheus.Labels{"instance": h.cfg.Instance}
 	}
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(prometheus.BuildFQName(l.cfg.Namespace, "render_handles", name), help, labels, constant)
+		return prometheus.NewDesc(prometheus.BuildFQName(h.cfg.Namespace, "render_handles", name), help, labels, constant)
 	}
 	m := &handleMetrics[K, V]{
-		handles:    l,
+		handles:    h,
 		values:     desc("values", "Values that somebody holds."),
 		references: desc("references", "References to values, those waiting for a fetch included."),
 		size:       desc("size_bytes", "Sum of the values' sizes."),
 		acquired:   desc("acquired_total", "Acquisitions by how they were answered.", "result"),
 		duration: newDurations(prometheus.HistogramOpts{
-			Namespace: l.cfg.Namespace, Name: "render_handles_fetch_duration_seconds", ConstLabels: constant, Help: "Time that fetches took.",
+			Namespace: h.cfg.Namespace, Name: "render_handles_fetch_duration_seconds", ConstLabels: constant, Help: "Time that fetches took.",
 		}),
 	}
-	if err := l.cfg.Registerer.Register(m); err != nil {
-		return fmt.Errorf("rendercache: register metrics of handles %q: %w", l.cfg.Instance, err)
+	if err := h.cfg.Registerer.Register(m); err != nil {
+		return fmt.Errorf("rendercache: register metrics of handles %q: %w", h.cfg.Instance, err)
 	}
-	l.metrics = m
+	h.metrics = m
 	return nil
 }
 
-func (l *Handles[K, V]) unregister() {
-	if l.metrics != nil {
-		l.cfg.Registerer.Unregister(l.metrics)
+func (h *Handles[K, V]) unregister() {
+	if h.metrics != nil {
+		h.cfg.Registerer.Unregister(h.metrics)
 	}
 }
 
 // timed runs a fetch and observes how long it took, whatever it does.
-func (l *Handles[K, V]) timed(ctx context.Context, fetch func(context.Context) (V, error)) (value V, err error) {
-	began, ok := l.cfg.Clock.Since(l.start), false
+func (h *Handles[K, V]) timed(ctx context.Context, fetch func(context.Context) (V, error)) (value V, err error) {
+	began, ok := h.cfg.Clock.Since(h.start), false
 	defer func() {
-		if l.metrics != nil {
-			observe(l.metrics.duration, l.cfg.Clock.Since(l.start)-began, ok)
+		if h.metrics != nil {
+			observe(h.metrics.duration, h.cfg.Clock.Since(h.start)-began, ok)
 		}
 	}()
 	value, err = fetch(ctx)

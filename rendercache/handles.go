@@ -17,7 +17,7 @@ type HandlesConfig[K comparable, V any] struct {
 	// this one have the value? Its error is the acquirer's alone. Defaults to nil: yes.
 	Check func(ctx context.Context, key K, value V) error
 
-	// OnRelease is told of every value that nobody holds any more, once, without locks, by the goroutine that let go
+	// OnRelease is called once for every value that nobody holds any more, without locks, by the goroutine that let go
 	// last. Close what the value holds here. Defaults to nil.
 	OnRelease func(K, V)
 
@@ -109,16 +109,16 @@ type HandleStats struct {
 // NewHandles returns handles that hold nothing. It fails only when the metrics cannot be registered.
 func NewHandles[K comparable, V any](cfg HandlesConfig[K, V]) (*Handles[K, V], error) {
 	cfg = cfg.withDefaults()
-	l := &Handles[K, V]{
+	h := &Handles[K, V]{
 		cfg:     cfg,
 		start:   cfg.Clock.Now(),
 		shared:  make(map[K]*shared[K, V]),
 		flights: make(map[*flight[V]]struct{}),
 	}
-	if err := l.register(); err != nil {
+	if err := h.register(); err != nil {
 		return nil, err
 	}
-	return l, nil
+	return h, nil
 }
 
 // Handle is one reference to a shared value.
@@ -129,10 +129,10 @@ type Handle[V any] struct {
 }
 
 // Value returns the shared value. It must not be used after Release.
-func (l *Handle[V]) Value() V { return l.value }
+func (h *Handle[V]) Value() V { return h.value }
 
 // Release gives the reference back. Releasing again, from any goroutine, does nothing.
-func (l *Handle[V]) Release() { l.once.Do(l.release) }
+func (h *Handle[V]) Release() { h.once.Do(h.release) }
 
 // Acquire returns a handle on the key's value, fetching it when nobody holds it. Release the handle.
 //
@@ -142,40 +142,40 @@ func (l *Handle[V]) Release() { l.once.Do(l.release) }
 // others. Nothing must still finish; a value that arrives when nobody wants it is handed to OnRelease.
 //
 // The fetch's error reaches every waiter as it is, a panic as a [*PanicError]; the next Acquire fetches again.
-func (l *Handles[K, V]) Acquire(ctx context.Context, key K, fetch func(context.Context) (V, error)) (*Handle[V], error) {
+func (h *Handles[K, V]) Acquire(ctx context.Context, key K, fetch func(context.Context) (V, error)) (*Handle[V], error) {
 	if err := ctx.Err(); err != nil {
-		return nil, l.fail(fmt.Errorf("rendercache: acquire handle: %w", err))
+		return nil, h.fail(fmt.Errorf("rendercache: acquire handle: %w", err))
 	}
-	if strange(key) {
-		return nil, l.fail(fmt.Errorf("rendercache: acquire handle: key %v differs from itself: it could never be found again", key))
+	if unfindable(key) {
+		return nil, h.fail(fmt.Errorf("rendercache: acquire handle: key %v differs from itself: it could never be found again", key))
 	}
-	s, origin, err := l.reference(ctx, key, fetch)
+	s, origin, err := h.reference(ctx, key, fetch)
 	if err != nil {
-		return nil, l.fail(err)
+		return nil, h.fail(err)
 	}
 	if !s.flight.wait(ctx) {
-		l.dereference(s, true)
-		return nil, l.fail(fmt.Errorf("rendercache: wait for fetch: %w", ctx.Err()))
+		h.dereference(s, true)
+		return nil, h.fail(fmt.Errorf("rendercache: wait for fetch: %w", ctx.Err()))
 	}
-	if s.flight.err != nil { // land has removed the entry and its references
-		return nil, l.fail(s.flight.err)
+	if s.flight.err != nil { // publish has removed the entry and its references
+		return nil, h.fail(s.flight.err)
 	}
-	if err := l.check(ctx, s); err != nil {
-		return nil, l.fail(err)
+	if err := h.check(ctx, s); err != nil {
+		return nil, h.fail(err)
 	}
-	l.count(origin)
-	return &Handle[V]{value: s.flight.value, release: func() { l.dereference(s, false) }}, nil
+	h.count(origin)
+	return &Handle[V]{value: s.flight.value, release: func() { h.dereference(s, false) }}, nil
 }
 
 // check asks whether this acquirer may have the value, and gives the reference back if not, even by a panic.
-func (l *Handles[K, V]) check(ctx context.Context, s *shared[K, V]) error {
+func (h *Handles[K, V]) check(ctx context.Context, s *shared[K, V]) error {
 	allowed := false
 	defer func() {
 		if !allowed {
-			l.dereference(s, false)
+			h.dereference(s, false)
 		}
 	}()
-	if err := l.cfg.Check(ctx, s.key, s.flight.value); err != nil {
+	if err := h.cfg.Check(ctx, s.key, s.flight.value); err != nil {
 		return fmt.Errorf("rendercache: check handle: %w", err)
 	}
 	allowed = true
@@ -183,155 +183,155 @@ func (l *Handles[K, V]) check(ctx context.Context, s *shared[K, V]) error {
 }
 
 // reference finds or starts the key's fetch and counts the caller in.
-func (l *Handles[K, V]) reference(ctx context.Context, key K, fetch func(context.Context) (V, error)) (*shared[K, V], Origin, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
+func (h *Handles[K, V]) reference(ctx context.Context, key K, fetch func(context.Context) (V, error)) (*shared[K, V], Origin, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
 		return nil, 0, fmt.Errorf("rendercache: acquire handle: %w", ErrClosed)
 	}
-	s := l.shared[key]
+	s := h.shared[key]
 	switch {
 	case s == nil:
 		s = &shared[K, V]{key: key, refs: 1}
-		l.shared[key] = s
-		l.stats.References++
-		l.launch(ctx, s, fetch)
+		h.shared[key] = s
+		h.stats.References++
+		h.launch(ctx, s, fetch)
 		return s, Rendered, nil
 	case !s.flight.running:
 		s.refs++
-		l.stats.References++
+		h.stats.References++
 		return s, Hit, nil
 	case s.flight.within(ctx):
 		return nil, 0, ErrRecursive
 	default:
 		s.refs++
 		s.flight.waiters++
-		l.stats.References++
+		h.stats.References++
 		return s, Shared, nil
 	}
 }
 
 // launch starts the fetch. The lock is held.
-func (l *Handles[K, V]) launch(ctx context.Context, s *shared[K, V], fetch func(context.Context) (V, error)) {
+func (h *Handles[K, V]) launch(ctx context.Context, s *shared[K, V], fetch func(context.Context) (V, error)) {
 	f, ctx := newFlight[V](ctx)
 	s.flight = f
-	l.flights[f] = struct{}{}
-	l.work.Go(func() {
-		fly(l.cfg.Logger,
-			func() (outcome[V], error) { return l.attempt(ctx, s.key, fetch) },
-			func(o outcome[V], err error) { l.land(s, o, err) })
+	h.flights[f] = struct{}{}
+	h.work.Go(func() {
+		run(h.cfg.Logger,
+			func() (outcome[V], error) { return h.attempt(ctx, s.key, fetch) },
+			func(o outcome[V], err error) { h.publish(s, o, err) })
 	})
 }
 
-func (l *Handles[K, V]) attempt(ctx context.Context, key K, fetch func(context.Context) (V, error)) (outcome[V], error) {
-	value, err := l.timed(ctx, fetch)
+func (h *Handles[K, V]) attempt(ctx context.Context, key K, fetch func(context.Context) (V, error)) (outcome[V], error) {
+	value, err := h.timed(ctx, fetch)
 	if err != nil {
-		return outcome[V]{}, blame(ctx, err)
+		return outcome[V]{}, closedError(ctx, err)
 	}
-	return outcome[V]{value: value, weight: l.cfg.Weigh(key, value)}, nil
+	return outcome[V]{value: value, weight: h.cfg.Weigh(key, value)}, nil
 }
 
-// land publishes a fetch. A failed one leaves at once, with all its references; one that nobody waited for has left
+// publish ends a fetch. A failed one is removed at once, with all its references; one that nobody waited for has left
 // before.
-func (l *Handles[K, V]) land(s *shared[K, V], o outcome[V], err error) {
+func (h *Handles[K, V]) publish(s *shared[K, V], o outcome[V], err error) {
 	f := s.flight
-	l.mu.Lock()
+	h.mu.Lock()
 	f.running = false
 	f.value, f.err = o.value, err
-	delete(l.flights, f)
-	held := l.shared[s.key] == s
+	delete(h.flights, f)
+	held := h.shared[s.key] == s
 	switch {
 	case held && err == nil:
 		s.size = o.weight
-		l.stats.Values++
-		l.stats.Size += s.size
+		h.stats.Values++
+		h.stats.Size += s.size
 	case held:
-		l.stats.References -= s.refs
+		h.stats.References -= s.refs
 		s.refs = 0
-		delete(l.shared, s.key)
+		delete(h.shared, s.key)
 	}
-	l.mu.Unlock()
+	h.mu.Unlock()
 	f.cancel(nil)
 	close(f.done)
 	if !held && err == nil {
-		l.drop(s)
+		h.drop(s)
 	}
 }
 
 // dereference gives one reference back; waiting says that it was one of the fetch's waiters still.
-func (l *Handles[K, V]) dereference(s *shared[K, V], waiting bool) {
-	if l.uncount(s, waiting) {
-		l.drop(s)
+func (h *Handles[K, V]) dereference(s *shared[K, V], waiting bool) {
+	if h.uncount(s, waiting) {
+		h.drop(s)
 	}
 }
 
 // uncount reports whether the last reference to a fetched value has gone.
-func (l *Handles[K, V]) uncount(s *shared[K, V], waiting bool) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (h *Handles[K, V]) uncount(s *shared[K, V], waiting bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if s.refs == 0 { // a failed fetch has dropped them all while this waiter was leaving
 		return false
 	}
 	s.refs--
-	l.stats.References--
+	h.stats.References--
 	if waiting {
 		s.flight.leave()
 	}
 	if s.refs > 0 {
 		return false
 	}
-	delete(l.shared, s.key)
+	delete(h.shared, s.key)
 	if s.flight.running {
-		return false // land drops the value, if there will be one
+		return false // publish drops the value, if there will be one
 	}
-	l.stats.Values--
-	l.stats.Size -= s.size
+	h.stats.Values--
+	h.stats.Size -= s.size
 	return true
 }
 
-func (l *Handles[K, V]) drop(s *shared[K, V]) {
-	notify(l.cfg.Logger, func() { l.cfg.OnRelease(s.key, s.flight.value) })
+func (h *Handles[K, V]) drop(s *shared[K, V]) {
+	notify(h.cfg.Logger, func() { h.cfg.OnRelease(s.key, s.flight.value) })
 }
 
-func (l *Handles[K, V]) fail(err error) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stats.Errors++
+func (h *Handles[K, V]) fail(err error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stats.Errors++
 	return err
 }
 
-func (l *Handles[K, V]) count(origin Origin) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (h *Handles[K, V]) count(origin Origin) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	switch origin {
 	case Hit:
-		l.stats.Hits++
+		h.stats.Hits++
 	case Shared:
-		l.stats.Shared++
+		h.stats.Shared++
 	default:
-		l.stats.Misses++
+		h.stats.Misses++
 	}
 }
 
 // Stats returns a snapshot, taken at one instant.
-func (l *Handles[K, V]) Stats() HandleStats {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.stats
+func (h *Handles[K, V]) Stats() HandleStats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stats
 }
 
 // Close refuses further acquisitions with [ErrClosed], cancels running fetches and returns when their goroutines have
 // ended. Handles that are held stay good and must still be released. It may be called many times and at once, but not by
 // a fetch or a hook.
-func (l *Handles[K, V]) Close() { l.closing.Do(l.shutdown) }
+func (h *Handles[K, V]) Close() { h.closing.Do(h.shutdown) }
 
-func (l *Handles[K, V]) shutdown() {
-	l.mu.Lock()
-	l.closed = true
-	for f := range l.flights {
+func (h *Handles[K, V]) shutdown() {
+	h.mu.Lock()
+	h.closed = true
+	for f := range h.flights {
 		f.cancel(ErrClosed)
 	}
-	l.mu.Unlock()
-	l.work.Wait()
-	l.unregister()
+	h.mu.Unlock()
+	h.work.Wait()
+	h.unregister()
 }

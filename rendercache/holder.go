@@ -16,8 +16,8 @@ type Holder[K comparable, V any] struct {
 }
 
 // NewHolder returns a holder without handles. Close it.
-func (l *Handles[K, V]) NewHolder() *Holder[K, V] {
-	return &Holder[K, V]{handles: l, held: make(map[K]*Handle[V])}
+func (h *Handles[K, V]) NewHolder() *Holder[K, V] {
+	return &Holder[K, V]{handles: h, held: make(map[K]*Handle[V])}
 }
 
 // Acquire is [Handles.Acquire] with the handle kept by the holder: the value is good until Close. A key that is held

@@ -11,12 +11,12 @@ func (c *Cache[K, V]) Invalidate(key K) bool {
 	s := c.table.shard(hash)
 	s.mu.Lock()
 	e := s.index.find(hash, key)
-	var gone departed[K, V]
+	var gone removal[K, V]
 	if e != nil {
 		gone = c.table.remove(s, e, EvictKey)
 	}
 	s.mu.Unlock()
-	c.tell(gone)
+	c.report(gone)
 	return e != nil
 }
 
@@ -35,7 +35,7 @@ func (c *Cache[K, V]) InvalidateOwner(owner uuid.UUID) int {
 // Clear drops every key, those being rendered included.
 func (c *Cache[K, V]) Clear() {
 	for i := range c.table.shards {
-		c.tell(c.empty(&c.table.shards[i], EvictClear)...)
+		c.report(c.empty(&c.table.shards[i], EvictClear)...)
 	}
 }
 
@@ -46,15 +46,15 @@ func (c *Cache[K, V]) invalidateGroup(kind int, id uuid.UUID, why EvictCause) (n
 		gone := c.removeAll(s, c.table.group(s, kind, id), why)
 		s.mu.Unlock()
 		n += len(gone)
-		c.tell(gone...)
+		c.report(gone...)
 	}
 	return n
 }
 
 // removeAll takes entries out from the last to the first, which suits the residents themselves as well. The shard's
 // lock is held.
-func (c *Cache[K, V]) removeAll(s *shard[K, V], entries []*entry[K, V], why EvictCause) []departed[K, V] {
-	var gone []departed[K, V]
+func (c *Cache[K, V]) removeAll(s *shard[K, V], entries []*entry[K, V], why EvictCause) []removal[K, V] {
+	var gone []removal[K, V]
 	for i := len(entries) - 1; i >= 0; i-- {
 		gone = append(gone, c.table.remove(s, entries[i], why))
 	}

@@ -46,26 +46,26 @@ type Miss struct {
 	Names []string
 }
 
-// ghosts remembers why keys have left. It is a direct-mapped table of the key's hash with the cause in its lowest bits:
+// recentCauses remembers why keys have left. It is a direct-mapped table of the key's hash with the cause in its lowest bits:
 // a later key may overwrite an earlier, which then looks new. 16 KiB, no lock.
-type ghosts struct{ slots [2048]atomic.Uint64 }
+type recentCauses struct{ slots [2048]atomic.Uint64 }
 
-const ghostBits = 3
+const causeBits = 3
 
-func (g *ghosts) slot(hash uint64) *atomic.Uint64 {
-	return &g.slots[hash>>ghostBits%uint64(len(g.slots))]
+func (g *recentCauses) slot(hash uint64) *atomic.Uint64 {
+	return &g.slots[hash>>causeBits%uint64(len(g.slots))]
 }
 
-func (g *ghosts) remember(hash uint64, why MissCause) {
-	g.slot(hash).Store(hash>>ghostBits<<ghostBits | uint64(why))
+func (g *recentCauses) remember(hash uint64, why MissCause) {
+	g.slot(hash).Store(hash>>causeBits<<causeBits | uint64(why))
 }
 
-func (g *ghosts) recall(hash uint64) MissCause {
+func (g *recentCauses) recall(hash uint64) MissCause {
 	word := g.slot(hash).Load()
-	if word == 0 || word>>ghostBits != hash>>ghostBits {
+	if word == 0 || word>>causeBits != hash>>causeBits {
 		return MissNone
 	}
-	return MissCause(word & (1<<ghostBits - 1))
+	return MissCause(word & (1<<causeBits - 1))
 }
 
 const (

@@ -74,7 +74,7 @@ func TestCleanupLooksAgainBeforeItRemoves(t *testing.T) {
 		if e := s.index.find(c.table.hash("used"), "used"); e != nil {
 			e.stamp.touch(late, c.life.Grain)
 		}
-		c.bury(s, dead, late)
+		c.removeDead(s, dead, late)
 	}
 	if c.Len() != 1 || !c.Invalidate("used") {
 		t.Errorf("%d entries are left, want the one that was used", c.Len())

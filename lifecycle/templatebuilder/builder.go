@@ -49,9 +49,9 @@ type Memo[R any] = rendercache.Memo[rendercache.Key, R]
 
 // Builder implements lifecycle.Builder. Its methods may be called from any goroutine.
 type Builder[F, R any] struct {
-	cfg    Config[F, R]
+	cfg     Config[F, R]
 	handles *Handles[F]
-	memo   Memo[R]
+	memo    Memo[R]
 }
 
 // New returns a builder on handles and a cache that the host owns and closes after the executor has ended. A nil memo

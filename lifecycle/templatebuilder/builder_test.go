@@ -44,7 +44,7 @@ type (
 type host struct {
 	t                        *testing.T
 	store                    *memory.Store
-	handles                   *templatebuilder.Handles[*files]
+	handles                  *templatebuilder.Handles[*files]
 	cache                    *rendercache.Cache[rendercache.Key, string]
 	builder                  *templatebuilder.Builder[*files, string]
 	fetches, renders, closed atomic.Int64
@@ -405,7 +405,7 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	noFetch, noRender, noBuild := whole, whole, whole
 	noFetch.Fetch, noRender.Render, noBuild.Build = nil, nil, nil
 	for want, try := range map[string]func() error{
-		"handles are nil":       func() error { _, err := templatebuilder.New(nil, nil, whole); return err },
+		"handles are nil":      func() error { _, err := templatebuilder.New(nil, nil, whole); return err },
 		"Config.Fetch is nil":  func() error { _, err := templatebuilder.New(handles, nil, noFetch); return err },
 		"Config.Render is nil": func() error { _, err := templatebuilder.New(handles, nil, noRender); return err },
 		"Config.Build is nil":  func() error { _, err := templatebuilder.New(handles, nil, noBuild); return err },
