@@ -10,13 +10,13 @@ import (
 )
 
 // Apply turns a decision into the change that carries it out. The new build has no id and the change no job: whoever
-// queues the build adds both. Deciding again on the changed workspace at the same instant finds nothing that the same
-// rule would do twice.
+// queues the build adds both. Deciding again on the changed workspace at the same instant does not find the same thing
+// due again.
 func Apply(s Snapshot, d Decision, now time.Time) Change {
 	return ApplyFor(s, d, now, AllTopics)
 }
 
-// ApplyFor is [Apply] for a caller that keeps the events of some topics only: the others are not made.
+// ApplyFor is [Apply] for a caller that keeps the events of some topics only. It does not make the others.
 func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 	e := edit(&s, now)
 	e.want = want
@@ -41,8 +41,9 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 	return e.change()
 }
 
-// Rearm returns the change of a workspace that was looked at and had nothing due: it sets the next wake, and forgets a
-// back-off that is over, because what it waited for is not due any more.
+// Rearm returns the change of a workspace that was due to be looked at and has nothing to do: it sets the next wake and
+// clears a back-off that is over, because what it waited for is no longer due. It is for whoever runs ticks: the executor,
+// or a host with a scheduler of its own.
 func Rearm(s Snapshot, now time.Time) Change {
 	e := edit(&s, now)
 	if !s.Workspace.Backoff.Until.After(e.now) {
@@ -51,8 +52,9 @@ func Rearm(s Snapshot, now time.Time) Change {
 	return e.change()
 }
 
-// Postpone returns the change that tries again later, because a due transition could not become a build: pauses double
-// from a minute to an hour, spread by workspace and attempt. It is not a failure and is never given up.
+// Postpone returns the change that tries again later when a due transition could not become a build. The pauses double
+// from a minute to an hour, plus up to a quarter that is fixed for the workspace and the attempt. Postponing is not a
+// failure, and nothing ever gives up. Like [Rearm] it is for whoever runs ticks.
 func Postpone(s Snapshot, cause SkipReason, message string, now time.Time) Change {
 	const first, limit = time.Minute, time.Hour
 	e := edit(&s, now)
@@ -94,8 +96,8 @@ func (e *editor) change() Change {
 	}
 }
 
-// lazily leaves the wake as it is if that is not too late. What only postpones is frequent (activity), and an update that
-// moves no indexed column stays in place in PostgreSQL; the tick that comes too early finds nothing and re-arms.
+// lazily leaves the wake as it is if that is not too late. Activity is frequent and only postpones, and in PostgreSQL an
+// update that changes no indexed column is a cheap one. The tick that comes too early finds nothing and re-arms.
 func (e *editor) lazily() {
 	wake := nextWake(&e.s, e.now)
 	old := e.s.Workspace.WakeAt
@@ -133,7 +135,7 @@ func (e *editor) queueVersion(t Transition, why Reason, version uuid.UUID, due t
 	e.emit(ev, TopicAudit)
 }
 
-// sleep marks the workspace dormant and promises when it is deleted.
+// goDormant marks the workspace dormant and fixes when it is deleted.
 func (e *editor) goDormant() {
 	w := &e.s.Workspace
 	w.DormantAt, w.DeletingAt = e.now, time.Time{}
@@ -143,7 +145,7 @@ func (e *editor) goDormant() {
 	e.emit(Event{Kind: EventDormant, Until: w.DeletingAt}, TopicAudit, TopicNotice)
 }
 
-// wake ends dormancy. Autostarts missed while it slept are not caught up.
+// endDormancy ends dormancy. Autostarts missed during it are not caught up.
 func (e *editor) endDormancy() {
 	w := &e.s.Workspace
 	w.DormantAt, w.DeletingAt = time.Time{}, time.Time{}

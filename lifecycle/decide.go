@@ -18,11 +18,11 @@ type Decision struct {
 	Dormant bool
 	// Missed says that an autostart is given up because it is later than the policy allows.
 	Missed bool
-	// DueAt is the instant since which the rule fires: when it was met, or later, when a hold or a back-off released it. A
-	// suspended owner's workspace is due since its WakeAt, because no instant of the suspension is known.
+	// DueAt is when the rule became due: when its condition was met, or when the hold or back-off that delayed it ended.
+	// A suspended owner's workspace is due since its WakeAt, because the instant of the suspension is not known.
 	DueAt time.Time
-	// Err is what is wrong with the stored values of this workspace. It concerns the rule that needs them; the other
-	// rules act as usual.
+	// Err is what is wrong with the stored values of this workspace, nil if nothing is. It may be set beside any decision:
+	// rules that do not need the value act as usual.
 	Err error
 }
 
@@ -30,7 +30,7 @@ type Decision struct {
 func (d Decision) Acts() bool { return d.Rule != RuleNone }
 
 // Decide says what is due for the workspace at now. It reads nothing but its arguments: the same arguments give the same
-// answer, and a lost race costs no more than another call. It makes no allocation.
+// answer, so after a lost race one simply asks again. It does not allocate.
 //
 // The rules are asked in the order of their constants and the first that fires wins. The order is that of Coder's
 // lifecycle executor (coderd/autobuild), which users of this kind of system know.
@@ -85,9 +85,9 @@ func dueSince(r Rule, a armed, s *Snapshot, now time.Time) time.Time {
 	return release(s, a.at).time()
 }
 
-// NextWake returns the earliest instant, not before now, at which [Decide] could answer something else than "nothing",
-// if the snapshot stays as it is; zero if it never will. If something is due at now, that is now. The answer may be too
-// early, never too late: a tick that finds nothing asks again. It makes no allocation.
+// NextWake returns the earliest instant, not before now, at which [Decide] could find something due if the snapshot stays
+// as it is, and zero if it never will. If something is due at now, that is now. The answer may be too early but never too
+// late: a tick that finds nothing asks again. It does not allocate.
 func NextWake(s Snapshot, now time.Time) time.Time {
 	return nextWake(&s, now)
 }

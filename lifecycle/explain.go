@@ -172,7 +172,7 @@ func state(s *Snapshot) string {
 	case StatusNeedsAttention:
 		return "needs attention"
 	case StatusManaged:
-		return "is managed by something else"
+		return "is controlled by something else"
 	case StatusFailed, StatusCanceled:
 		return "has a " + status.String() + " " + s.Build.Transition.String()
 	default:

@@ -54,14 +54,14 @@ func (p Policy) Validate() error {
 
 // PolicyChange is a new policy for a template, and how it treats the workspaces that exist.
 type PolicyChange struct {
-	// At is the instant from which grace counts. [executor.Executor.Plan] sets it.
+	// At is the instant from which the graces count. [NewPolicyPlan] sets it.
 	At time.Time `json:"at"`
-	// Template is the template with the policy as it was. [executor.Executor.Plan] sets it.
+	// Template is the template with its old policy. [NewPolicyPlan] sets it.
 	Template Template `json:"template"`
-	// Policy is the policy as it shall be.
+	// Policy is the new policy.
 	Policy Policy `json:"policy"`
-	// ResetLastUsed makes all workspaces of the template count as used at At, so that a shorter dormancy threshold puts
-	// none of them to sleep at once.
+	// ResetLastUsed makes all workspaces of the template count as used at At, so that a shorter dormancy threshold makes
+	// none of them dormant at once.
 	ResetLastUsed bool `json:"reset_last_used,omitempty"`
 	// ResetDormant makes dormant workspaces count as dormant since At, so that their deletion counts from there.
 	ResetDormant bool `json:"reset_dormant,omitempty"`
@@ -102,16 +102,16 @@ func stricter(before, after time.Duration) bool {
 	return after > 0 && (before == 0 || after < before)
 }
 
-// Move is how a policy change moves one rule for one workspace. The zero instant is never.
+// Move is how a policy change moves the instant at which a rule acts on one workspace. The zero time is never.
 type Move struct {
 	Rule Rule      `json:"rule"`
 	From time.Time `json:"from,omitzero"`
 	To   time.Time `json:"to,omitzero"`
 }
 
-// PlanPolicy returns what a policy change does to one workspace: the change of its row (ok is false if there is none),
-// and the moves of its rules. It may be asked before and after the template itself has its new policy, and asking again
-// on its own result changes nothing more.
+// PlanPolicy returns what a policy change does to one workspace: the change of its row (ok is false if there is none) and
+// the moves of its rules. It gives the same answer before and after the template itself has the new policy, and no further
+// change when called on its own result.
 //
 // Only what depends on a changed value moves. A running workspace keeps its deadline unless a new autostop requirement
 // caps it sooner or a TTL that is gone leaves it none; the requirement is computed from the original completion, so that

@@ -20,13 +20,13 @@ const (
 	RuleAutostart
 	// RuleFailedCleanup stops what a failed start or stop, or a canceled start, may have left behind.
 	RuleFailedCleanup
-	// RuleDormancy puts an unused workspace to sleep, stopping it first if it may be running.
+	// RuleDormancy marks an unused workspace dormant, stopping it first if it may be running.
 	RuleDormancy
 	// RuleAutodelete deletes a dormant workspace.
 	RuleAutodelete
 	// RuleExtend moves the deadline of a workspace that runs at its own autostart time.
 	RuleExtend
-	// RuleReminder tells the owner that an autostop is near.
+	// RuleReminder notifies the owner of an autostop that is near.
 	RuleReminder
 
 	ruleEnd

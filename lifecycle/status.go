@@ -27,11 +27,11 @@ const (
 	StatusCanceled
 	// StatusFailed: the job of the latest build failed. What it was to change may be half done.
 	StatusFailed
-	// StatusDormant: the workspace was unused for long, or marked dormant by hand, and starts no more by itself.
+	// StatusDormant: the workspace was unused for too long, or marked dormant by hand, and no longer starts by itself.
 	StatusDormant
-	// StatusNeedsAttention: the automatic retries ended without success; a person has to look.
+	// StatusNeedsAttention: the automatic retries ran out without success; a person has to look.
 	StatusNeedsAttention
-	// StatusManaged: something else looks after the workspace, a warm pool for example, and no rule applies.
+	// StatusManaged: something else, such as a warm pool, controls the workspace, and no rule applies.
 	StatusManaged
 )
 

@@ -12,22 +12,22 @@ import (
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
-// Verb is everything that may happen to a workspace besides the rules, as a pure function from what is to what shall be.
-// [executor.Executor.Update] loads, calls and commits, again if somebody else was faster; so a verb may run several times. It
-// returns ErrUnchanged if there is nothing to do.
+// Verb is something that happens to a workspace besides the rules, as a pure function from a snapshot to a change. The
+// executor's Update loads, calls and commits, and starts over when another commit was faster, so a verb may run several
+// times. It returns [ErrUnchanged] if there is nothing to do, and an [*invalid.Error] that names the argument if one is bad.
 type Verb func(s Snapshot, now time.Time) (Change, error)
 
 // Errors of verbs.
 var (
 	// ErrUnchanged says that the workspace already is as the verb wants it.
 	ErrUnchanged = errors.New("nothing to change")
-	// ErrBuildActive says that a build is on its way and has to end first.
+	// ErrBuildActive says that a build is pending or running and has to end first.
 	ErrBuildActive = errors.New("a build is active")
-	// ErrStaleBuild says that the build is not the latest one, or has already ended otherwise.
+	// ErrStaleBuild says that the build is not the latest one, or has already ended in another way.
 	ErrStaleBuild = errors.New("not the latest active build")
 	// ErrDeleted says that the workspace is deleted.
 	ErrDeleted = errors.New("workspace is deleted")
-	// ErrManaged says that something else looks after the workspace; its lifecycle begins when it is handed out.
+	// ErrManaged says that something else controls the workspace; its lifecycle begins when it is handed out.
 	ErrManaged = errors.New("workspace is managed by something else")
 	// ErrForbidden says that the template's policy does not allow it.
 	ErrForbidden = errors.New("not allowed by the template's policy")
@@ -39,8 +39,8 @@ type JobResult struct {
 	BuildNumber int64
 	// Status is JobSucceeded, JobFailed or JobCanceled.
 	Status JobStatus
-	// CompletedAt is when the job ended. Defaults to the instant the verb is called with. Deadlines count from it, so that
-	// a report that is repeated or late moves nothing.
+	// CompletedAt is when the job ended. Defaults to the instant that the verb is called with. Deadlines count from it, so
+	// a repeated or late report moves nothing.
 	CompletedAt time.Time
 	// Message is what went wrong, for people.
 	Message string
@@ -172,8 +172,8 @@ func (e *editor) failed(message string) {
 	e.emit(ev, TopicAudit, TopicNotice)
 }
 
-// CancelBuild asks for the latest build to be canceled: a pending one ends at once, a running one when its worker
-// reports so.
+// CancelBuild asks for the latest build to be canceled. A pending one ends at once, a running one when its worker reports
+// the end.
 func CancelBuild(buildNumber int64) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		switch b := &s.Build; {
@@ -190,8 +190,8 @@ func CancelBuild(buildNumber int64) Verb {
 	}
 }
 
-// RequestBuild asks for a build by hand. A start wakes a dormant workspace and counts as use. Version chooses the template
-// version of a start; uuid.Nil leaves the choice to policy and workspace, as for autostarts.
+// RequestBuild makes a build by hand. A start ends dormancy and counts as use. Version is the template version of a start;
+// uuid.Nil leaves the choice to the policy and the workspace, as for autostarts.
 func RequestBuild(transition Transition, version uuid.UUID) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := requestable(&s, transition, version); err != nil {
@@ -274,8 +274,8 @@ func autostartable(s *Snapshot, c *schedule.Cron, now time.Time) error {
 	return nil
 }
 
-// SetTTL sets the run time before autostop, 0 for none: whole minutes from 1 minute to 30 days. A running workspace keeps
-// its deadline, but removing the TTL leaves it only the cap of the autostop requirement.
+// SetTTL sets the run time before autostop, 0 for none, else whole minutes from 1 minute to 30 days. A running workspace
+// keeps its deadline, except that without a TTL only the cap of the autostop requirement is left of it.
 func SetTTL(ttl time.Duration) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := settable(&s); err != nil {
@@ -298,8 +298,8 @@ func SetTTL(ttl time.Duration) Verb {
 	}
 }
 
-// Extend moves the deadline of a running workspace, to at least 29 minutes from now and at most its maximum. It may also
-// come closer. It is allowed even where owners may not choose their TTL.
+// Extend moves the deadline of a running workspace, to at least 29 minutes from now and at most its maximum. The new
+// deadline may be earlier than the old one. It is allowed even where owners may not choose their TTL.
 func Extend(deadline time.Time) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := settable(&s); err != nil {
@@ -322,10 +322,10 @@ func Extend(deadline time.Time) Verb {
 	}
 }
 
-// Used records activity at an instant: the workspace was last used then, and its deadline moves by the policy's bump. An
-// instant in the future counts as now. It leaves the wake alone unless that would be too late.
+// Used records activity at an instant: the workspace was last used then, and the policy's bump moves its deadline. An
+// instant in the future counts as now. WakeAt is left alone unless it would be too late.
 //
-// [executor.Executor.Activity] collects activity and applies it in batches.
+// The executor collects activity and applies it in batches.
 func Used(at time.Time) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if s.Workspace.Deleted || s.Workspace.Managed {
@@ -365,7 +365,7 @@ func bump(s *Snapshot, at time.Time) (time.Time, bool) {
 	return micros.Of(deadline), changed
 }
 
-// MarkDormant puts a workspace to sleep by hand, stopping it first if it may be running. With notify its owner gets the
+// MarkDormant marks a workspace dormant by hand, stopping it first if it may be running. With notify its owner gets the
 // notice that the rule would have sent.
 func MarkDormant(notify bool) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
@@ -404,9 +404,8 @@ func EndDormancy() Verb {
 	}
 }
 
-// Hold suspends every automatic start, stop, dormancy and deletion until an instant; the zero time, or one that has
-// passed, ends a hold.
-// Autostarts that fall into the hold are not caught up, the rest happens when it ends.
+// Hold suspends every automatic start, stop, dormancy and deletion until an instant; the zero time, or an instant that
+// has passed, ends a hold. Autostarts that fall into the hold are not caught up; everything else happens when it ends.
 func Hold(until time.Time) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := settable(&s); err != nil {
