@@ -205,9 +205,10 @@ type Batcher interface {
 // Pruner deletes what is no longer needed.
 type Pruner interface {
 	// PruneBuilds deletes builds that ended before an instant and are not the latest of their workspace, and deleted
-	// workspaces whose latest build ended before it. It returns how many rows it deleted, at most limit: a build counts as
-	// one, and so does a workspace together with all builds that it still has. Fewer than limit mean that nothing is left
-	// except what another call is deleting. With an error the count means nothing.
+	// workspaces whose latest build ended before it. It returns how many it deleted, at most limit: a build counts as one,
+	// and a workspace counts as one together with its latest build and those other builds that have no end or a later one.
+	// Fewer than limit mean that nothing is left except what another call is deleting. With an error the count means
+	// nothing.
 	PruneBuilds(ctx context.Context, before time.Time, limit int) (int, error)
 }
 

@@ -389,7 +389,7 @@ func MarkDormant(notify bool) Verb {
 	}
 }
 
-// EndDormancy ends dormancy. Autostarts missed while the workspace slept are not caught up.
+// EndDormancy makes a dormant workspace an ordinary one again. Autostarts missed meanwhile are not caught up.
 func EndDormancy() Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		switch err := settable(&s); {
