@@ -21,7 +21,7 @@ const (
 	largestMaxEntries = 1 << 30
 )
 
-// Config says how a [Cache] behaves. The zero value works.
+// Config configures a [Cache]. The zero value works.
 type Config[K comparable, V any] struct {
 	// TTL is how long an entry lives since its last use. A use is recorded when it is more than TTL/4096, at most
 	// 100 ms, later than the recorded one. Defaults to 1 hour.
@@ -41,23 +41,23 @@ type Config[K comparable, V any] struct {
 	// is returned but not kept. Defaults to 0: no limit.
 	MaxWeight int64
 
-	// Weigh returns the weight of a value, at least 1. It is called once per value, without locks.
+	// Weigh returns the weight of a value; less than 1 counts as 1. It is called once per value, without locks.
 	// Defaults to nil: every entry weighs 1.
 	Weigh func(K, V) int64
 
-	// ErrorTTL returns for how long a failure is remembered: callers get it instead of a new render until then. Uses
-	// do not prolong it. Return 0 for whatever may be better next time. Context errors, panics and Goexit are never
-	// remembered and never asked about. Defaults to nil: no failure is remembered.
+	// ErrorTTL returns how long a failure is remembered: until then callers get it instead of a new render. Uses do not
+	// prolong it. Return 0 for a failure that may not happen again. Context errors, panics and Goexit are never remembered,
+	// and ErrorTTL is not called for them. Defaults to nil: no failure is remembered.
 	ErrorTTL func(error) time.Duration
 
-	// RefreshAfter is the age above which a hit returns the value it found and has it rendered anew behind it. A failed
+	// RefreshAfter is the age above which a hit returns the value it found and starts a render in the background. A failed
 	// or incomplete refresh leaves the old value and is tried again no sooner than RefreshAfter later.
 	// Defaults to 0: never.
 	RefreshAfter time.Duration
 
-	// MaxConcurrentRenders limits the renders that run at once; the others wait for their turn under the same rules
-	// as if they ran. A render that renders through the same cache holds its place meanwhile, so such nesting needs
-	// a limit above its depth times the number of callers. Defaults to 0: no limit.
+	// MaxConcurrentRenders limits the renders that run at once; the others wait for their turn under the same rules as if
+	// they ran. A render that renders through the same cache keeps its place meanwhile, so such nesting needs a limit above
+	// its depth times the number of callers. Defaults to 0: no limit.
 	MaxConcurrentRenders int
 
 	// Groups returns the version and the owner that a key belongs to, for InvalidateVersion and InvalidateOwner;

@@ -11,9 +11,9 @@ import (
 type EvictCause uint8
 
 const (
-	// EvictSize: it made room for another.
+	// EvictSize: it was evicted to make room for another.
 	EvictSize EvictCause = iota
-	// EvictExpired: it was not used for TTL, or reached MaxAge, or was a failure remembered long enough.
+	// EvictExpired: it was not used for TTL, reached MaxAge, or was a remembered failure whose time was up.
 	EvictExpired
 	// EvictVersion: InvalidateVersion.
 	EvictVersion
@@ -23,7 +23,7 @@ const (
 	EvictKey
 	// EvictClear: Clear.
 	EvictClear
-	// EvictReplaced: Put or a refresh stored another in its place.
+	// EvictReplaced: Put or a refresh stored another value in its place.
 	EvictReplaced
 	// EvictClosed: Close.
 	EvictClosed

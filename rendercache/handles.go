@@ -11,14 +11,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// HandlesConfig says how [Handles] behave. The zero value works.
+// HandlesConfig configures [Handles]. The zero value works.
 type HandlesConfig[K comparable, V any] struct {
-	// Check is asked for every acquirer after the shared fetch, under the acquirer's own context, without locks: may
-	// this one have the value? Its error is the acquirer's alone. Defaults to nil: yes.
+	// Check decides for each acquirer, after the shared fetch, whether it may have the value. It runs under the acquirer's
+	// own context and without locks, and its error is the acquirer's alone. Defaults to nil: every acquirer may.
 	Check func(ctx context.Context, key K, value V) error
 
 	// OnRelease is called once for every value that nobody holds any more, without locks, by the goroutine that let go
-	// last. Close what the value holds here. Defaults to nil.
+	// last. Close what the value holds here. A panic in it is logged and goes no further. Defaults to nil.
 	OnRelease func(K, V)
 
 	// Weigh returns the size of a value for the metrics. Defaults to nil: not reported.
@@ -67,12 +67,13 @@ func (c HandlesConfig[K, V]) withDefaults() HandlesConfig[K, V] {
 	return c
 }
 
-// Handles share values for exactly as long as somebody holds them: fetched for the first holder, dropped with the last.
-// No life, no budget, no keep-warm. A group of jobs that needs one template's files acquires them once and releases
-// them at its end, and the files are fetched once however its jobs overlap.
+// Handles share values for exactly as long as somebody holds a handle on them: a value is fetched for the first holder
+// and dropped with the last. There is no expiry, no limit, and nothing is kept for later. A group of jobs that needs one
+// template's files acquires them once and releases them at its end, so the files are fetched once however its jobs
+// overlap.
 //
-// The loading is the cache's: any number of concurrent acquirers cause one fetch, each waits under its own context, a
-// failure is given to all of them and not kept, and different keys never wait for each other. All methods may be called
+// Loading works as in the cache: any number of concurrent acquirers cause one fetch, each waits under its own context, a
+// failure reaches all of them and is not kept, and different keys never wait for each other. All methods may be called
 // from any goroutine at any time.
 type Handles[K comparable, V any] struct {
 	cfg     HandlesConfig[K, V]
@@ -96,7 +97,7 @@ type shared[K comparable, V any] struct {
 	size   int64
 }
 
-// HandleStats is what Handles have done and hold.
+// HandleStats counts what Handles have done and what they hold.
 type HandleStats struct {
 	// Values and References are the values held now and the references to them; Size is the sum of their sizes.
 	Values, References int
@@ -106,7 +107,7 @@ type HandleStats struct {
 	Hits, Misses, Shared, Errors uint64
 }
 
-// NewHandles returns handles that hold nothing. It fails only when the metrics cannot be registered.
+// NewHandles returns Handles without values. It fails only if the metrics cannot be registered.
 func NewHandles[K comparable, V any](cfg HandlesConfig[K, V]) (*Handles[K, V], error) {
 	cfg = cfg.withDefaults()
 	h := &Handles[K, V]{
@@ -121,7 +122,7 @@ func NewHandles[K comparable, V any](cfg HandlesConfig[K, V]) (*Handles[K, V], e
 	return h, nil
 }
 
-// Handle is one reference to a shared value.
+// Handle is one reference to a shared value. Release it.
 type Handle[V any] struct {
 	value   V
 	once    sync.Once
@@ -134,12 +135,12 @@ func (h *Handle[V]) Value() V { return h.value }
 // Release gives the reference back. Releasing again, from any goroutine, does nothing.
 func (h *Handle[V]) Release() { h.once.Do(h.release) }
 
-// Acquire returns a handle on the key's value, fetching it when nobody holds it. Release the handle.
+// Acquire returns a handle on the key's value, and fetches the value if nobody holds it. Release the handle.
 //
-// The waiting ends with ctx, with an error that wraps ctx.Err(). The fetch runs on its own goroutine with the values
-// of the first acquirer's ctx but neither its deadline nor its cancellation; it is told to stop when the last waiter
-// has left or the handles are closed. So a first acquirer who is canceled, or fails the check, spoils nothing for the
-// others. Nothing must still finish; a value that arrives when nobody wants it is handed to OnRelease.
+// Waiting ends with ctx, with an error that wraps ctx.Err(). The fetch runs on its own goroutine with the values of the
+// first acquirer's ctx but neither its deadline nor its cancellation; its context is canceled when the last waiter has
+// left or the Handles are closed. A first acquirer that is canceled, or that fails the check, therefore does not affect
+// the others. A value that arrives when nobody waits for it any more is passed to OnRelease.
 //
 // The fetch's error reaches every waiter as it is, a panic as a [*PanicError]; the next Acquire fetches again.
 func (h *Handles[K, V]) Acquire(ctx context.Context, key K, fetch func(context.Context) (V, error)) (*Handle[V], error) {
@@ -321,8 +322,8 @@ func (h *Handles[K, V]) Stats() HandleStats {
 }
 
 // Close refuses further acquisitions with [ErrClosed], cancels running fetches and returns when their goroutines have
-// ended. Handles that are held stay good and must still be released. It may be called many times and at once, but not by
-// a fetch or a hook.
+// ended. Handles that are held stay valid and must still be released. It may be called more than once and concurrently,
+// but not by a fetch or a hook.
 func (h *Handles[K, V]) Close() { h.closing.Do(h.shutdown) }
 
 func (h *Handles[K, V]) shutdown() {

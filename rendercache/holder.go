@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Holder collects the handles of one task, so that they are released together on whatever path the task ends. Its
-// methods may be called from any goroutine. The zero value is not usable; see [Handles.NewHolder].
+// Holder collects the handles of one task, so that they are released together however the task ends. Its methods may be
+// called from any goroutine. The zero value is not usable; see [Handles.NewHolder].
 type Holder[K comparable, V any] struct {
 	handles *Handles[K, V]
 	mu      sync.Mutex
@@ -20,8 +20,8 @@ func (h *Handles[K, V]) NewHolder() *Holder[K, V] {
 	return &Holder[K, V]{handles: h, held: make(map[K]*Handle[V])}
 }
 
-// Acquire is [Handles.Acquire] with the handle kept by the holder: the value is good until Close. A key that is held
-// already costs nothing and is not checked again. After Close it returns [ErrClosed].
+// Acquire is [Handles.Acquire] with the handle kept by the holder: the value may be used until Close. A key that the
+// holder has already is neither fetched nor checked again. After Close it returns [ErrClosed].
 func (h *Holder[K, V]) Acquire(ctx context.Context, key K, fetch func(context.Context) (V, error)) (value V, err error) {
 	if value, ok, err := h.have(key); ok || err != nil {
 		return value, err
@@ -45,7 +45,7 @@ func (h *Holder[K, V]) have(key K) (value V, ok bool, err error) {
 	return value, false, nil
 }
 
-// keep takes a handle over; one that comes after Close, or second, goes back.
+// keep adds a handle, or releases it if the holder is closed or has one for the key.
 func (h *Holder[K, V]) keep(key K, handle *Handle[V]) (value V, err error) {
 	h.mu.Lock()
 	first, held := h.held[key]

@@ -14,19 +14,19 @@ import (
 type MissCause uint8
 
 const (
-	// MissNone: it was found, or nothing was asked.
+	// MissNone: there was no miss.
 	MissNone MissCause = iota
-	// MissFirst: the key was not seen before, or so long ago that nothing is remembered.
+	// MissFirst: the key is new, or was seen so long ago that nothing of it is remembered.
 	MissFirst
 	// MissExpired: its entry was not used for TTL or has reached MaxAge.
 	MissExpired
-	// MissEvicted: its entry made room for others.
+	// MissEvicted: its entry was evicted to make room for others.
 	MissEvicted
 	// MissInvalidated: its entry was invalidated, by key, version, owner or Clear.
 	MissInvalidated
-	// MissNotKept: its last render failed, was incomplete, canceled or too heavy, so nothing was kept.
+	// MissNotKept: nothing was kept of its last render, which failed, was incomplete, was canceled, or was too heavy.
 	MissNotKept
-	// MissParameters: the same version and owner was rendered lately with other parameters.
+	// MissParameters: the same version and owner was rendered recently with other parameters.
 	MissParameters
 
 	missCauses = iota
@@ -39,10 +39,10 @@ func (c MissCause) String() string {
 
 // Miss explains why a key was not found.
 type Miss struct {
-	// Cause is the kind of the miss.
+	// Cause is the kind of miss.
 	Cause MissCause
-	// Names are the parameters, sorted, whose values differed from the last key of the same version and owner, or
-	// that only one of the two has. Only with MissParameters, and only when both requests gave their Params.
+	// Names are the parameters, sorted, whose values differ from those of the last key of the same version and owner, or
+	// that only one of the two has. Set with MissParameters, if both requests had Params.
 	Names []string
 }
 
