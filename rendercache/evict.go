@@ -98,7 +98,7 @@ func (c *Cache[K, V]) shrink(now int64, spare *entry[K, V]) (gone []removal[K, V
 type candidate[K comparable, V any] struct {
 	shard *shard[K, V]
 	entry *entry[K, V]
-	worth float64
+	rank  float64
 	cause EvictCause
 }
 
@@ -126,11 +126,11 @@ func (c *Cache[K, V]) better(best candidate[K, V], s *shard[K, V], e, spare *ent
 		return best
 	}
 	if e.expired(now, c.life) {
-		return candidate[K, V]{shard: s, entry: e, cause: EvictExpired, worth: math.Inf(1)}
+		return candidate[K, V]{shard: s, entry: e, cause: EvictExpired, rank: math.Inf(1)}
 	}
 	at, hits := e.stamp.get()
-	if w := rules.Worth(max(0, now-at), hits); best.entry == nil || w > best.worth {
-		return candidate[K, V]{shard: s, entry: e, cause: EvictSize, worth: w}
+	if w := rules.Rank(max(0, now-at), hits); best.entry == nil || w > best.rank {
+		return candidate[K, V]{shard: s, entry: e, cause: EvictSize, rank: w}
 	}
 	return best
 }

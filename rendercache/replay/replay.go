@@ -179,7 +179,7 @@ func (r *run) victim(now int64, spare *replayed) *replayed {
 				i = r.random.IntN(len(r.residents))
 			}
 			e := r.residents[i]
-			switch w := rules.Worth(now-e.used, e.hits); {
+			switch w := rules.Rank(now-e.used, e.hits); {
 			case e == spare:
 			case r.life.Over(e.used, e.born, now):
 				return e

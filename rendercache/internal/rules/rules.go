@@ -32,11 +32,11 @@ const (
 	// MaxHits is where the count of an entry's hits stops.
 	MaxHits = 1<<HitBits - 1
 
-	// SampleSize is how many residents an eviction compares. With sixteen and the rule of Worth the hit ratio was at most
+	// SampleSize is how many residents an eviction compares. With sixteen and the rule of Rank the hit ratio was at most
 	// half a point below exact LRU's on 36 points of nine recorded traces, and nearly two above on the mean.
 	SampleSize = 16
 )
 
-// Worth is the eviction rule: of a sample, the entry with the largest idle time divided by one more than its hits goes.
-// It needs no list, and so no lock on a hit.
-func Worth(idle int64, hits uint64) float64 { return float64(idle+1) / float64(1+hits) }
+// Rank is the eviction rule: of a sample, the entry with the largest rank is evicted, which is its idle time divided by one
+// more than its hits. It needs no list, and so no lock on a hit.
+func Rank(idle int64, hits uint64) float64 { return float64(idle+1) / float64(1+hits) }
