@@ -111,7 +111,7 @@ func TestExtend(t *testing.T) {
 	}
 }
 
-func TestMarkDormantAndWake(t *testing.T) {
+func TestMarkAndEndDormancy(t *testing.T) {
 	now := monday.Add(3 * day)
 	c, err := lifecycle.MarkDormant(true)(running(tilDeleted(day)), now)
 	must(err)

@@ -117,7 +117,7 @@ func TestThousandFilesTenCallersEach(t *testing.T) {
 	wantHeld(t, l, 0, 0)
 }
 
-func TestFirstAcquirerCanceledOrRefusedSpoilsNothing(t *testing.T) {
+func TestFirstAcquirerCanceledOrRefusedDoesNotAffectOthers(t *testing.T) {
 	type tag struct{}
 	denied := errors.New("not yours")
 	cfg := HandlesConfig{Check: func(ctx context.Context, id string, f *file) error {

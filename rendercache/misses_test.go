@@ -118,7 +118,7 @@ func TestManyVersionsDoNotGrowTheSamples(t *testing.T) {
 	wantEqual(t, "first ones", c.Stats().Causes[rendercache.MissFirst], 2_000)
 }
 
-func TestResultTellsAgeAndSource(t *testing.T) {
+func TestResultHasAgeAndOrigin(t *testing.T) {
 	clock := mockClock(t)
 	c := newCache(t, Config{Clock: clock, ErrorTTL: func(error) time.Duration { return time.Hour }})
 	began := clock.Now()
