@@ -10,13 +10,13 @@ import (
 )
 
 // Apply turns a decision into the change that carries it out. The new build has no id and the change no job: whoever
-// queues the build adds both. Deciding again on the changed workspace at the same instant finds nothing that the same
-// rule would do twice.
+// queues the build adds both. Deciding again on the changed workspace at the same instant does not find the same thing
+// due again.
 func Apply(s Snapshot, d Decision, now time.Time) Change {
 	return ApplyFor(s, d, now, AllTopics)
 }
 
-// ApplyFor is [Apply] for a caller that keeps the events of some topics only: the others are not made.
+// ApplyFor is [Apply] for a caller that keeps the events of some topics only. It does not make the others.
 func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 	e := edit(&s, now)
 	e.want = want
@@ -26,24 +26,24 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 	}
 	switch {
 	case d.Dormant:
-		e.sleep()
+		e.goDormant()
 	case d.Missed:
 		// Whatever is now later than the bound is given up; an occurrence exactly at the bound is not.
 		w.AutostartAfter = e.now.Add(-s.Template.Policy.MaxLateness - jitter(&s) - micros.Tick)
 		w.Backoff = Backoff{}
-		e.emit(TopicNotice, Event{Kind: EventStartMissed, DueAt: d.DueAt})
-		e.emit(TopicAudit, Event{Kind: EventStartMissed, DueAt: d.DueAt})
+		e.emit(Event{Kind: EventStartMissed, DueAt: d.DueAt}, TopicNotice, TopicAudit)
 	case d.Rule == RuleExtend:
 		e.extendAtAutostart(d.DueAt)
 	case d.Rule == RuleReminder:
 		w.RemindedFor = s.Build.Deadline
-		e.emit(TopicNotice, Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&s).time()})
+		e.emit(Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&s).time()}, TopicNotice)
 	}
 	return e.change()
 }
 
-// Rearm returns the change of a workspace that was looked at and had nothing due: it sets the next wake, and forgets a
-// back-off that is over, because what it waited for is not due any more.
+// Rearm returns the change of a workspace that was due to be looked at and has nothing to do: it sets the next wake and
+// clears a back-off that is over, because what it waited for is no longer due. It is for whoever runs ticks: the executor,
+// or a host with a scheduler of its own.
 func Rearm(s Snapshot, now time.Time) Change {
 	e := edit(&s, now)
 	if !s.Workspace.Backoff.Until.After(e.now) {
@@ -52,8 +52,9 @@ func Rearm(s Snapshot, now time.Time) Change {
 	return e.change()
 }
 
-// Postpone returns the change that tries again later, because a due transition could not become a build: pauses double
-// from a minute to an hour, spread by workspace and attempt. It is not a failure and is never given up.
+// Postpone returns the change that tries again later when a due transition could not become a build. The pauses double
+// from a minute to an hour, plus up to a quarter that is fixed for the workspace and the attempt. Postponing is not a
+// failure, and nothing ever gives up. Like [Rearm] it is for whoever runs ticks.
 func Postpone(s Snapshot, cause SkipReason, message string, now time.Time) Change {
 	const first, limit = time.Minute, time.Hour
 	e := edit(&s, now)
@@ -95,23 +96,21 @@ func (e *editor) change() Change {
 	}
 }
 
-// lazily leaves the wake as it is if that is not too late. What only postpones is frequent (activity), and an update that
-// moves no indexed column stays in place in PostgreSQL; the tick that comes too early finds nothing and re-arms.
+// lazily leaves the wake as it is if that is not too late. Activity is frequent and only postpones, and in PostgreSQL an
+// update that changes no indexed column is a cheap one. The tick that comes too early finds nothing and re-arms.
 func (e *editor) lazily() {
 	wake := nextWake(&e.s, e.now)
 	old := e.s.Workspace.WakeAt
 	e.keepWake = !old.IsZero() && (wake.IsZero() || !old.After(wake))
 }
 
-// tell adds an event, filling in what all events have.
-func (e *editor) emit(topic Topic, ev Event) {
-	if !e.want.Has(topic) {
-		return
+// emit adds an event for each of the topics that somebody wants.
+func (e *editor) emit(ev Event, topics ...Topic) {
+	for _, topic := range topics {
+		if e.want.Has(topic) {
+			e.events = append(e.events, ev.of(&e.s.Workspace, e.s.Workspace.Revision, topic, e.now))
+		}
 	}
-	w := &e.s.Workspace
-	ev.Topic, ev.At = topic, e.now
-	ev.WorkspaceID, ev.OwnerID, ev.TemplateID, ev.Revision = w.ID, w.OwnerID, w.TemplateID, w.Revision
-	e.events = append(e.events, ev)
 }
 
 // queue makes a new build the latest one.
@@ -120,7 +119,7 @@ func (e *editor) queue(t Transition, why Reason, due time.Time) {
 	version := e.s.VersionFor(t)
 	e.queueVersion(t, why, version, due)
 	if t == TransitionStart && old.Number > 0 && version != old.TemplateVersionID {
-		e.emit(TopicNotice, Event{Kind: EventUpdated, Transition: t, Reason: why, BuildNumber: e.s.Build.Number})
+		e.emit(buildEvent(EventUpdated, &e.s.Build), TopicNotice)
 	}
 }
 
@@ -131,27 +130,28 @@ func (e *editor) queueVersion(t Transition, why Reason, version uuid.UUID, due t
 	}
 	e.newBuild = true
 	e.s.Workspace.Backoff = Backoff{}
-	e.emit(TopicAudit, Event{Kind: EventBuildQueued, Transition: t, Reason: why, BuildNumber: e.s.Build.Number, DueAt: due})
+	ev := buildEvent(EventBuildQueued, &e.s.Build)
+	ev.DueAt = due
+	e.emit(ev, TopicAudit)
 }
 
-// sleep marks the workspace dormant and promises when it is deleted.
-func (e *editor) sleep() {
+// goDormant marks the workspace dormant and fixes when it is deleted.
+func (e *editor) goDormant() {
 	w := &e.s.Workspace
 	w.DormantAt, w.DeletingAt = e.now, time.Time{}
 	if d := e.s.Template.Policy.TimeTilAutodelete; d > 0 {
 		w.DeletingAt = e.now.Add(d)
 	}
-	e.emit(TopicAudit, Event{Kind: EventDormant, Until: w.DeletingAt})
-	e.emit(TopicNotice, Event{Kind: EventDormant, Until: w.DeletingAt})
+	e.emit(Event{Kind: EventDormant, Until: w.DeletingAt}, TopicAudit, TopicNotice)
 }
 
-// wake ends dormancy. Autostarts missed while it slept are not caught up.
-func (e *editor) wake() {
+// endDormancy ends dormancy. Autostarts missed during it are not caught up.
+func (e *editor) endDormancy() {
 	w := &e.s.Workspace
 	w.DormantAt, w.DeletingAt = time.Time{}, time.Time{}
 	w.LastUsedAt = micros.Later(w.LastUsedAt, e.now)
 	w.AutostartAfter = e.now
-	e.emit(TopicAudit, Event{Kind: EventAwake})
+	e.emit(Event{Kind: EventAwake}, TopicAudit)
 }
 
 // extendAtAutostart gives a running workspace the deadline it would have had if it had started at its latest autostart
@@ -173,7 +173,7 @@ func (e *editor) extendAtAutostart(due time.Time) {
 	b := &e.s.Build
 	old := b.Deadline
 	if b.Deadline = capped(micros.Later(old, latest.Add(d)), b.MaxDeadline); !b.Deadline.Equal(old) {
-		e.emit(TopicAudit, Event{Kind: EventExtended, DueAt: due, Until: b.Deadline})
+		e.emit(Event{Kind: EventExtended, DueAt: due, Until: b.Deadline}, TopicAudit)
 	}
 }
 

@@ -18,11 +18,11 @@ type Decision struct {
 	Dormant bool
 	// Missed says that an autostart is given up because it is later than the policy allows.
 	Missed bool
-	// DueAt is the instant since which the rule fires: when it was met, or later, when a hold or a back-off released it. A
-	// suspended owner's workspace is due since its WakeAt, because no instant of the suspension is known.
+	// DueAt is when the rule became due: when its condition was met, or when the hold or back-off that delayed it ended.
+	// A suspended owner's workspace is due since its WakeAt, because the instant of the suspension is not known.
 	DueAt time.Time
-	// Err is what is wrong with the stored values of this workspace. It concerns the rule that needs them; the other
-	// rules act as usual.
+	// Err is what is wrong with the stored values of this workspace, nil if nothing is. It may be set beside any decision:
+	// rules that do not need the value act as usual.
 	Err error
 }
 
@@ -30,7 +30,7 @@ type Decision struct {
 func (d Decision) Acts() bool { return d.Rule != RuleNone }
 
 // Decide says what is due for the workspace at now. It reads nothing but its arguments: the same arguments give the same
-// answer, and a lost race costs no more than another call. It makes no allocation.
+// answer, so after a lost race one simply asks again. It does not allocate.
 //
 // The rules are asked in the order of their constants and the first that fires wins. The order is that of Coder's
 // lifecycle executor (coderd/autobuild), which users of this kind of system know.
@@ -41,29 +41,29 @@ func Decide(s Snapshot, now time.Time) Decision {
 func decide(s *Snapshot, now time.Time) Decision {
 	v := look(s, now)
 	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
-		if at, why := v.fires(r, s); why == none && at <= v.now {
-			return act(r, s, now)
+		if a, acts := v.fires(r, s); acts <= v.now {
+			return act(r, a, s, now)
 		}
 	}
 	return Decision{Err: fault(s)}
 }
 
 // act describes what a rule that fires does.
-func act(r Rule, s *Snapshot, now time.Time) Decision {
-	d := Decision{Rule: r, DueAt: dueSince(r, s, now), Err: fault(s)}
+func act(r Rule, a armed, s *Snapshot, now time.Time) Decision {
+	d := Decision{Rule: r, DueAt: dueSince(r, a, s, now), Err: fault(s)}
 	switch r {
 	case RuleAutostop:
 		d.Transition, d.Reason = TransitionStop, ReasonAutostop
 	case RuleAutostart:
 		d.Reason = ReasonAutostart
-		if d.Missed = tooLate(s, arm(r, s).at, at(now)); !d.Missed {
+		if d.Missed = tooLate(s, a.at, at(now)); !d.Missed {
 			d.Transition = TransitionStart
 		}
 	case RuleFailedCleanup:
 		d.Transition, d.Reason = TransitionStop, ReasonFailedCleanup
 	case RuleDormancy:
 		d.Reason, d.Dormant = ReasonDormancy, true
-		if stopsBeforeSleep(&s.Build) {
+		if stopsBeforeDormancy(&s.Build) {
 			d.Transition = TransitionStop
 		}
 	case RuleAutodelete:
@@ -73,22 +73,21 @@ func act(r Rule, s *Snapshot, now time.Time) Decision {
 }
 
 // dueSince returns the instant from which the rule fired: where it was armed, or where what suspended it ended.
-func dueSince(r Rule, s *Snapshot, now time.Time) time.Time {
-	armed := arm(r, s).at
+func dueSince(r Rule, a armed, s *Snapshot, now time.Time) time.Time {
 	switch {
 	case r == RuleReminder:
-		return armed.time()
-	case armed == always && s.Workspace.WakeAt.IsZero():
+		return a.at.time()
+	case a.at == always && s.Workspace.WakeAt.IsZero():
 		return now
-	case armed == always:
+	case a.at == always:
 		return release(s, at(micros.Earlier(s.Workspace.WakeAt, now))).time()
 	}
-	return release(s, armed).time()
+	return release(s, a.at).time()
 }
 
-// NextWake returns the earliest instant, not before now, at which [Decide] could answer something else than "nothing",
-// if the snapshot stays as it is; zero if it never will. If something is due at now, that is now. The answer may be too
-// early, never too late: a tick that finds nothing asks again. It makes no allocation.
+// NextWake returns the earliest instant, not before now, at which [Decide] could find something due if the snapshot stays
+// as it is, and zero if it never will. If something is due at now, that is now. The answer may be too early but never too
+// late: a tick that finds nothing asks again. It does not allocate.
 func NextWake(s Snapshot, now time.Time) time.Time {
 	return nextWake(&s, now)
 }
@@ -97,9 +96,8 @@ func nextWake(s *Snapshot, now time.Time) time.Time {
 	wake := never
 	v := look(s, now)
 	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
-		if at, why := v.fires(r, s); why == none {
-			wake = min(wake, at)
-		}
+		_, acts := v.fires(r, s)
+		wake = min(wake, acts)
 	}
 	if fault(s) != nil {
 		wake = min(wake, at(scheduleRecheck(s, now)))

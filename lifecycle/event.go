@@ -7,22 +7,22 @@ import (
 	"github.com/google/uuid"
 )
 
-// Event is something that a change has to tell: a job to post, a notice to a person, an entry of the audit log. It is
-// written in the commit of its change, never without it, and delivered at least once after it.
+// Event is a message that goes with a change: a job to post, a notice to a person, an entry of the audit log. It is
+// written in the same commit as its change, never without it, and delivered at least once after that commit.
 type Event struct {
-	// Seq is the place in the outbox, given by the store at commit, increasing.
+	// Seq is the place in the outbox. The store assigns it at commit, in increasing order.
 	Seq int64 `json:"seq"`
 	// Attempt counts deliveries from 1; the store sets it when the event is claimed.
 	Attempt int       `json:"attempt"`
 	Topic   Topic     `json:"topic"`
 	Kind    EventKind `json:"kind"`
-	// At is when the change was decided.
+	// At is the instant at which the change was decided.
 	At time.Time `json:"at"`
 
 	WorkspaceID uuid.UUID `json:"workspace_id"`
 	OwnerID     uuid.UUID `json:"owner_id"`
 	TemplateID  uuid.UUID `json:"template_id"`
-	// Revision is the revision the change was computed from. With topic and kind it makes [Event.Key].
+	// Revision is the revision of the workspace that the change was computed from; it is part of [Event.Key].
 	Revision int64 `json:"revision"`
 
 	// Transition, Reason and BuildNumber concern the build the event is about, if any.
@@ -31,20 +31,41 @@ type Event struct {
 	BuildNumber int64      `json:"build_number,omitempty"`
 	// DueAt is when the rule that acted became due, zero if no rule did.
 	DueAt time.Time `json:"due_at,omitzero"`
-	// Until is the instant the event warns of: the deadline, the deletion, the next attempt. Zero if there is none.
+	// Until is the instant the event announces: the deadline, the deletion, the end of a hold. Zero if there is none.
 	Until time.Time `json:"until,omitzero"`
 	// Message is a sentence for people, empty if the kind says all.
 	Message string `json:"message,omitempty"`
-	// Job is set for the topic TopicPost.
+	// Job is set for [TopicPost] only.
 	Job *Job `json:"job,omitempty"`
 }
 
-// Key identifies the event for receivers that must act once: repeated deliveries have the same key.
+// Key identifies the event to receivers that must act on it once: repeated deliveries have the same key.
 func (e Event) Key() string {
 	return fmt.Sprintf("%s/%d/%s/%s", e.WorkspaceID, e.Revision, e.Topic, e.Kind)
 }
 
-// Topic is who an event is for. Each event has one receiver, so that a receiver that fails delays no other.
+// of completes an event: whom it is for, when it was decided, and of which workspace at which revision. Every event is
+// made here.
+func (e Event) of(w *Workspace, revision int64, topic Topic, at time.Time) Event {
+	e.Topic, e.At = topic, at
+	e.WorkspaceID, e.OwnerID, e.TemplateID, e.Revision = w.ID, w.OwnerID, w.TemplateID, revision
+	return e
+}
+
+// buildEvent begins an event about a build.
+func buildEvent(kind EventKind, b *Build) Event {
+	return Event{Kind: kind, Transition: b.Transition, Reason: b.Reason, BuildNumber: b.Number}
+}
+
+// Post adds the event that carries the job of a new build to whoever posts jobs. It is for an executor whose host posts
+// its jobs itself; a job for the queue of the store goes into Change.Job instead.
+func (c *Change) Post(job *Job) {
+	ev := buildEvent(EventBuildQueued, &c.Build)
+	ev.Job = job
+	c.Events = append(c.Events, ev.of(&c.Workspace, c.Revision, TopicPost, c.Build.CreatedAt))
+}
+
+// Topic says which receiver an event is for. Each event has one receiver, so one that fails does not delay the others.
 type Topic uint8
 
 // The topics.
@@ -63,10 +84,10 @@ var topicNames = names[Topic]{"audit", "notice", "post"}
 func (t Topic) String() string { return topicNames.name(t) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (t Topic) MarshalText() ([]byte, error) { return topicNames.marshal("topic", t) }
+func (t Topic) MarshalText() ([]byte, error) { return topicNames.marshal("Topic", t) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (t *Topic) UnmarshalText(b []byte) error { return topicNames.unmarshal("topic", t, b) }
+func (t *Topic) UnmarshalText(b []byte) error { return topicNames.unmarshal("Topic", t, b) }
 
 // EventKind is what happened.
 type EventKind string
@@ -83,15 +104,15 @@ const (
 	EventUpdated EventKind = "workspace.updated"
 	// EventReminder: the workspace stops at Until.
 	EventReminder EventKind = "workspace.stop_upcoming"
-	// EventDormant: the workspace went to sleep; it is deleted at Until, if that is set.
+	// EventDormant: the workspace became dormant; it is deleted at Until, if that is set.
 	EventDormant EventKind = "workspace.dormant"
-	// EventAwake: the workspace woke from dormancy.
+	// EventAwake: the workspace is no longer dormant.
 	EventAwake EventKind = "workspace.awake"
 	// EventDeletionMoved: a policy change moved the deletion of a dormant workspace to Until.
 	EventDeletionMoved EventKind = "workspace.deletion_moved"
 	// EventDeleted: the workspace was deleted.
 	EventDeleted EventKind = "workspace.deleted"
-	// EventStartMissed: an autostart was later than the policy allows and is skipped.
+	// EventStartMissed: an autostart was later than the policy allows and was skipped.
 	EventStartMissed EventKind = "workspace.start_missed"
 	// EventExtended: the deadline moved to Until.
 	EventExtended EventKind = "workspace.extended"
@@ -101,20 +122,11 @@ const (
 	EventChanged EventKind = "workspace.changed"
 )
 
-// Topics is a set of topics; the zero value is empty. An event of a topic that nobody receives need not be written.
+// Topics is a set of topics; the zero value is empty. Events of a topic without a receiver need not be written.
 type Topics uint8
 
 // AllTopics is the set of all topics.
 const AllTopics Topics = 1<<TopicAudit | 1<<TopicNotice | 1<<TopicPost
-
-// TopicsOf returns a set.
-func TopicsOf(topics ...Topic) Topics {
-	var set Topics
-	for _, t := range topics {
-		set |= 1 << t
-	}
-	return set
-}
 
 // Has reports whether a topic is in the set.
 func (t Topics) Has(topic Topic) bool { return t&(1<<topic) != 0 }
@@ -130,7 +142,7 @@ func (t Topics) List() []Topic {
 	return topics
 }
 
-// Filter returns the events whose topic is in the set, in a new slice if any is not.
+// Filter returns the events whose topic is in the set: the same slice if all are, else a new one.
 func (t Topics) Filter(events []Event) []Event {
 	for i := range events {
 		if !t.Has(events[i].Topic) {

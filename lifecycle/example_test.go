@@ -85,7 +85,7 @@ func ExampleExtend() {
 	fmt.Println(err)
 	// Output:
 	// 20:00:00 <nil>
-	// new deadline "2026-03-02T09:10:00Z": must be at least 29m0s from now, 2026-03-02T09:29:00Z
+	// deadline "2026-03-02T09:10:00Z": must be at least 29m0s from now, 2026-03-02T09:29:00Z
 }
 
 // Nothing happens by itself while a workspace is held.

@@ -9,9 +9,9 @@ import (
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
-// Snapshot is everything the rules read about one workspace at one revision: the workspace, its latest build, its owner
-// and its template with the policy. It is a plain value: the pure functions of this package take it and never change it.
-// The pointers in it (parsed schedules and dates) lead to immutable values and may be shared between snapshots.
+// Snapshot is everything the rules read about one workspace at one revision: the workspace, its latest build, its owner,
+// and its template with the policy. It is a plain value: the functions of this package take it and never change it. Its
+// pointers (parsed schedules and dates) lead to immutable values and may be shared between snapshots.
 //
 // All instants are UTC with microsecond precision; the zero time means "not set".
 type Snapshot struct {
@@ -44,51 +44,50 @@ type Workspace struct {
 	// Revision counts the changes of this row. A [Change] names the revision it was computed from and is applied only if
 	// the row still has it.
 	Revision int64
-	// WakeAt is the instant at which a tick must look at the workspace again, zero for never. The store orders its due
-	// index by it; only [NextWake] says what it should be. Too early is harmless, too late is a bug.
+	// WakeAt is the instant at which a tick must look at the workspace again, zero for never. The store's due index is
+	// ordered by it; [NextWake] says what it should be. Too early is harmless, too late is a bug.
 	WakeAt time.Time
 
 	// Autostart is when the workspace starts by itself, nil for never. A stored text that cannot be used is kept as a
 	// schedule whose Err is set (see [schedule.Interner]): it is an error of this workspace alone.
 	Autostart *schedule.Cron
-	// AutostartAfter is an instant before which no occurrence of Autostart counts: when the schedule was set, when the
-	// workspace woke from dormancy, or the last occurrence that was given up as too late. Zero: only the latest build
-	// counts.
+	// AutostartAfter is the instant up to which occurrences of Autostart do not count: when the schedule was set, when
+	// dormancy ended, or the last occurrence that was skipped as too late. Zero: only the latest build counts.
 	AutostartAfter time.Time
 	// TTL is the run time before autostop, measured from the completion of the start build; zero for none.
 	TTL time.Duration
 	// LastUsedAt is the last activity seen. Zero counts as CreatedAt.
 	LastUsedAt time.Time
-	// DormantAt is when the workspace was put to sleep, zero if it is awake. A dormant workspace neither starts nor
-	// stops by schedule, and is deleted at DeletingAt.
+	// DormantAt is when the workspace became dormant, zero if it is not. A dormant workspace neither starts nor stops by
+	// schedule, and is deleted at DeletingAt.
 	DormantAt time.Time
-	// DeletingAt is the promise given to the owner of a dormant workspace: not deleted before it, zero for never. It is
-	// stored, not derived, so that a policy change moves it only where somebody decided so (see [PlanPolicy]).
+	// DeletingAt is the instant before which a dormant workspace is not deleted, zero for never. Its owner was told, so it
+	// is stored rather than derived: a policy change moves it only where the change says so (see [PlanPolicy]).
 	DeletingAt time.Time
 	// HoldUntil suspends every automatic start, stop, dormancy and deletion before that instant.
 	HoldUntil time.Time
-	// RemindedFor is the deadline for which a reminder was written; a different deadline arms the reminder again.
+	// RemindedFor is the deadline for which a reminder was sent; another deadline gets a reminder of its own.
 	RemindedFor time.Time
 
 	// AutomaticUpdates makes every start use the template's active version instead of the version of the last build.
 	AutomaticUpdates bool
-	// Managed marks a workspace that something else looks after (a warm pool that has not handed it out yet). No rule
-	// applies to it.
+	// Managed marks a workspace that is controlled by something else, such as a warm pool that has not handed it out yet.
+	// No rule applies to it.
 	Managed bool
 	// Deleted marks a workspace whose delete build succeeded. No rule applies to it.
 	Deleted bool
 
 	// Failures counts consecutive automatic cleanup and delete builds whose job failed.
 	Failures int
-	// AttentionAt is when the bounded retries ended: a person has to look, nothing happens automatically until a build
+	// AttentionAt is when the retries ran out: a person has to look, and nothing happens automatically until a build
 	// succeeds or [ClearAttention] is called. Zero if no attention is needed.
 	AttentionAt time.Time
 	// Backoff is set while due transitions could not be turned into builds.
 	Backoff Backoff
 }
 
-// NewWorkspace returns a workspace of a template as it is created: in the template's organization, with its default TTL,
-// last used now. The id should be of version 7, so that ids sort by time.
+// NewWorkspace returns a new workspace of a template: in the template's organization, with its default TTL, last used
+// now. The id should be of version 7, so that ids sort by time.
 func NewWorkspace(id uuid.UUID, t Template, owner uuid.UUID, name string, now time.Time) Workspace {
 	now = micros.Of(now)
 	return Workspace{
@@ -97,15 +96,15 @@ func NewWorkspace(id uuid.UUID, t Template, owner uuid.UUID, name string, now ti
 	}
 }
 
-// Backoff says why a due transition did not become a build and when it is tried again. It is not a failure of a build.
+// Backoff says why a due transition did not become a build, and when it is tried again. The zero value is no back-off.
 type Backoff struct {
 	// Until is the instant before which no automatic transition is tried, zero for no back-off.
 	Until time.Time
 	// Attempts counts consecutive evaluations that ended this way.
 	Attempts int
-	// Cause is the kind of obstacle.
+	// Cause is the kind of reason.
 	Cause SkipReason
-	// Message is the obstacle in words.
+	// Message is the reason in words.
 	Message string
 }
 
@@ -115,8 +114,8 @@ type Owner struct {
 	// Name is for people. No rule reads it.
 	Name   string
 	Status OwnerStatus
-	// QuietHours is the daily time at which a required stop may interrupt the owner, nil if there is none: then the
-	// template's autostop requirement does not apply. A host with a default for everybody fills it in here.
+	// QuietHours is the daily time at which a required stop may interrupt the owner. Nil: the template's autostop
+	// requirement does not apply. A host that has a default for all owners sets it here.
 	QuietHours *schedule.Cron
 }
 
@@ -128,11 +127,11 @@ type Template struct {
 	Name string
 	// ActiveVersionID is the version new starts use when the policy requires it or the workspace opted in.
 	ActiveVersionID uuid.UUID
-	// HoldUntil suspends all workspaces of the template, like [Workspace.HoldUntil] one of them.
+	// HoldUntil suspends all workspaces of the template, as Workspace.HoldUntil suspends one.
 	HoldUntil time.Time
 	Policy    Policy
-	// StopFloor and DeleteFloor are the grace given by the latest policy change: no dormancy or cleanup before the one,
-	// no deletion before the other, whatever the new thresholds say. Zero for none.
+	// StopFloor and DeleteFloor are the grace of the latest policy change: no dormancy or cleanup before StopFloor and no
+	// deletion before DeleteFloor, whatever the new thresholds say. Zero for none.
 	StopFloor   time.Time
 	DeleteFloor time.Time
 }
@@ -144,15 +143,16 @@ type Policy struct {
 	DefaultTTL time.Duration
 	// ActivityBump is how far activity moves a deadline, 0 for not at all.
 	ActivityBump time.Duration
-	// FailureTTL is how long a failed start or stop, or a canceled start, is left alone before a stop cleans up. 0 never.
+	// FailureTTL is how long a failed start or stop, or a canceled start, is left alone before a stop cleans up. 0 for
+	// never.
 	FailureTTL time.Duration
-	// TimeTilDormant is how long a workspace may be unused before it is stopped and marked dormant. 0 never.
+	// TimeTilDormant is how long a workspace may be unused before it is stopped and marked dormant. 0 for never.
 	TimeTilDormant time.Duration
-	// TimeTilAutodelete is how long after that it is deleted. 0 never.
+	// TimeTilAutodelete is how long after that it is deleted. 0 for never.
 	TimeTilAutodelete time.Duration
-	// ReminderLead is how long before an autostop the owner is reminded. 0 never.
+	// ReminderLead is how long before an autostop the owner is reminded. 0 for never.
 	ReminderLead time.Duration
-	// AutostartDays are the days on which workspaces may start by themselves, in the zone of each schedule. 0 none.
+	// AutostartDays are the days on which workspaces may start by themselves, in the zone of each schedule. 0 for none.
 	AutostartDays schedule.Days
 	// Requirement forces a stop in the owner's quiet hours on certain days. The zero value forces none.
 	Requirement schedule.Requirement
@@ -163,23 +163,23 @@ type Policy struct {
 	// RequireActiveVersion makes every start use the active version.
 	RequireActiveVersion bool
 
-	// MaxLateness is how late an autostart may still fire, 0 for however late. A later one is skipped and recorded, and
-	// the next occurrence is armed.
+	// MaxLateness is how late an autostart may still fire, 0 for no limit. A later one is skipped and recorded, and the
+	// workspace waits for the next occurrence.
 	MaxLateness time.Duration
 	// ExtendAtAutostart moves the deadline of a workspace that runs at its own autostart time as if it had started then.
 	ExtendAtAutostart bool
-	// Jitter spreads autostarts, autostops and deletions over this time, by a fixed offset for each workspace. It is added
-	// to every due instant, also to a stop at the max deadline, where whole fleets meet. 0 for none.
+	// Jitter spreads autostarts, autostops and deletions over this time by an offset that is fixed for each workspace. The
+	// offset is added to every due instant, even to a stop at the max deadline, which a whole fleet may share. 0 for none.
 	Jitter time.Duration
-	// Holidays are dates that suspend all workspaces of the template like a hold. nil for none. If a store could not read
-	// them ([schedule.Dates.Err]), nothing automatic happens, and the workspaces are looked at again after an hour, and
-	// then less and less often, down to once a day.
+	// Holidays are dates that suspend all workspaces of the template like a hold. Nil for none. If a store could not read
+	// them ([schedule.Dates.Err]), nothing happens automatically; the workspaces are looked at again after an hour, then
+	// less often, down to once a day.
 	Holidays *schedule.Dates
-	// Retry bounds how failed cleanups and deletions are tried again.
+	// Retry limits how failed cleanups and deletions are tried again.
 	Retry Retry
 }
 
-// Retry bounds automatic retries.
+// Retry limits automatic retries. The zero value is the defaults.
 type Retry struct {
 	// Max is how many automatic cleanup or delete builds may fail in a row before the workspace needs attention.
 	// Defaults to 5.
@@ -227,17 +227,17 @@ var transitionNames = names[Transition]{"none", "start", "stop", "delete"}
 func (t Transition) String() string { return transitionNames.name(t) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (t Transition) MarshalText() ([]byte, error) { return transitionNames.marshal("transition", t) }
+func (t Transition) MarshalText() ([]byte, error) { return transitionNames.marshal("Transition", t) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (t *Transition) UnmarshalText(b []byte) error {
-	return transitionNames.unmarshal("transition", t, b)
+	return transitionNames.unmarshal("Transition", t, b)
 }
 
-// JobStatus is how far the job of a build has come.
+// JobStatus is the state of a build's job.
 type JobStatus uint8
 
-// The job states. JobNone is the zero value, of a workspace that was never built.
+// The job states. JobNone is the zero value: the workspace was never built.
 const (
 	JobNone JobStatus = iota
 	JobPending
@@ -257,18 +257,18 @@ func (s JobStatus) Active() bool { return s >= JobPending && s <= JobCanceling }
 func (s JobStatus) String() string { return jobStatusNames.name(s) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (s JobStatus) MarshalText() ([]byte, error) { return jobStatusNames.marshal("job status", s) }
+func (s JobStatus) MarshalText() ([]byte, error) { return jobStatusNames.marshal("JobStatus", s) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *JobStatus) UnmarshalText(b []byte) error {
-	return jobStatusNames.unmarshal("job status", s, b)
+	return jobStatusNames.unmarshal("JobStatus", s, b)
 }
 
-// OwnerStatus is the standing of an owner.
+// OwnerStatus is the state of an owner's account.
 type OwnerStatus uint8
 
 // The owner states. OwnerActive is the zero value. Only an active owner's workspaces start by themselves; a suspended
-// owner's workspaces are stopped at once. A dormant owner has not logged in for long.
+// owner's workspaces are stopped at once. A dormant owner has not logged in for a long time.
 const (
 	OwnerActive OwnerStatus = iota
 	OwnerDormant
@@ -282,12 +282,12 @@ func (s OwnerStatus) String() string { return ownerStatusNames.name(s) }
 
 // MarshalText implements encoding.TextMarshaler.
 func (s OwnerStatus) MarshalText() ([]byte, error) {
-	return ownerStatusNames.marshal("owner status", s)
+	return ownerStatusNames.marshal("OwnerStatus", s)
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *OwnerStatus) UnmarshalText(b []byte) error {
-	return ownerStatusNames.unmarshal("owner status", s, b)
+	return ownerStatusNames.unmarshal("OwnerStatus", s, b)
 }
 
 // Reason says why a build was made. A host that shows other labels maps them where it shows them.

@@ -3,6 +3,8 @@ package lifecycle
 import (
 	"fmt"
 	"strings"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // names are the texts of an enumeration, indexed by value.
@@ -17,7 +19,7 @@ func (n names[E]) name(e E) string {
 
 func (n names[E]) marshal(field string, e E) ([]byte, error) {
 	if int(e) >= len(n) {
-		return nil, fmt.Errorf("%s %d is none of %s", field, uint8(e), strings.Join(n, ", "))
+		return nil, invalid.New(field, uint8(e), "must be one of %s", strings.Join(n, ", "))
 	}
 	return []byte(n[e]), nil
 }
@@ -29,5 +31,5 @@ func (n names[E]) unmarshal(field string, e *E, text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s %q is none of %s", field, text, strings.Join(n, ", "))
+	return invalid.New(field, string(text), "must be one of %s", strings.Join(n, ", "))
 }

@@ -16,6 +16,7 @@ func TestNames(t *testing.T) {
 		new(lifecycle.Transition):  "none start stop delete",
 		new(lifecycle.JobStatus):   "none pending running canceling succeeded failed canceled",
 		new(lifecycle.OwnerStatus): "active dormant suspended",
+		new(lifecycle.Status):      "new starting running stopping stopped deleting deleted canceling canceled failed dormant needs_attention managed",
 		new(lifecycle.Topic):       "audit notice post",
 		new(lifecycle.Rule):        "none autostop autostart failed_cleanup dormancy autodelete extend reminder",
 	} {

@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
@@ -9,17 +8,18 @@ import (
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
-// Validate says what is wrong with a policy: the same for one that is created and one that replaces another. Thresholds
-// are off (0) or at least a minute.
+// Validate returns what is wrong with a policy as an [*invalid.Error], nil if nothing is. The rules are the same for a
+// policy that is created and one that replaces another: thresholds are off (0) or at least a minute, other durations are
+// not negative.
 func (p Policy) Validate() error {
 	for _, f := range []struct {
 		name  string
 		value time.Duration
 	}{
-		{"failure_ttl", p.FailureTTL},
-		{"time_til_dormant", p.TimeTilDormant},
-		{"time_til_autodelete", p.TimeTilAutodelete},
-		{"reminder_lead", p.ReminderLead},
+		{"Policy.FailureTTL", p.FailureTTL},
+		{"Policy.TimeTilDormant", p.TimeTilDormant},
+		{"Policy.TimeTilAutodelete", p.TimeTilAutodelete},
+		{"Policy.ReminderLead", p.ReminderLead},
 	} {
 		if err := schedule.ValidateThreshold(f.name, f.value); err != nil {
 			return err
@@ -29,37 +29,39 @@ func (p Policy) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"default_ttl", p.DefaultTTL},
-		{"activity_bump", p.ActivityBump},
-		{"max_lateness", p.MaxLateness},
-		{"jitter", p.Jitter},
-		{"retry.initial", p.Retry.Initial},
-		{"retry.max_interval", p.Retry.MaxInterval},
-		{"retry.max", time.Duration(p.Retry.Max)},
+		{"Policy.DefaultTTL", p.DefaultTTL},
+		{"Policy.ActivityBump", p.ActivityBump},
+		{"Policy.MaxLateness", p.MaxLateness},
+		{"Policy.Jitter", p.Jitter},
+		{"Policy.Retry.Initial", p.Retry.Initial},
+		{"Policy.Retry.MaxInterval", p.Retry.MaxInterval},
 	} {
 		if f.value < 0 {
 			return invalid.New(f.name, f.value, "must not be negative")
 		}
 	}
+	if p.Retry.Max < 0 {
+		return invalid.New("Policy.Retry.Max", p.Retry.Max, "must not be negative")
+	}
 	if r := p.Retry.withDefaults(); r.Initial > r.MaxInterval {
-		return invalid.New("retry.initial", r.Initial, fmt.Sprintf("must not be longer than max_interval, %v", r.MaxInterval))
+		return invalid.New("Policy.Retry.Initial", r.Initial, "must not be longer than Retry.MaxInterval, %v", r.MaxInterval)
 	}
 	if err := p.AutostartDays.Validate(); err != nil {
-		return fmt.Errorf("autostart_days: %w", err)
+		return invalid.As("Policy.AutostartDays", err)
 	}
-	return p.Requirement.Validate()
+	return invalid.Within("Policy", p.Requirement.Validate())
 }
 
 // PolicyChange is a new policy for a template, and how it treats the workspaces that exist.
 type PolicyChange struct {
-	// At is the instant from which grace counts. [executor.Executor.Plan] sets it.
+	// At is the instant from which the graces count. [NewPolicyPlan] sets it.
 	At time.Time `json:"at"`
-	// Template is the template with the policy as it was. [executor.Executor.Plan] sets it.
+	// Template is the template with its old policy. [NewPolicyPlan] sets it.
 	Template Template `json:"template"`
-	// Policy is the policy as it shall be.
+	// Policy is the new policy.
 	Policy Policy `json:"policy"`
-	// ResetLastUsed makes all workspaces of the template count as used at At, so that a shorter dormancy threshold puts
-	// none of them to sleep at once.
+	// ResetLastUsed makes all workspaces of the template count as used at At, so that a shorter dormancy threshold makes
+	// none of them dormant at once.
 	ResetLastUsed bool `json:"reset_last_used,omitempty"`
 	// ResetDormant makes dormant workspaces count as dormant since At, so that their deletion counts from there.
 	ResetDormant bool `json:"reset_dormant,omitempty"`
@@ -100,16 +102,16 @@ func stricter(before, after time.Duration) bool {
 	return after > 0 && (before == 0 || after < before)
 }
 
-// Move is how a policy change moves one rule for one workspace. The zero instant is never.
+// Move is how a policy change moves the instant at which a rule acts on one workspace. The zero time is never.
 type Move struct {
 	Rule Rule      `json:"rule"`
 	From time.Time `json:"from,omitzero"`
 	To   time.Time `json:"to,omitzero"`
 }
 
-// PlanPolicy returns what a policy change does to one workspace: the change of its row (ok is false if there is none),
-// and the moves of its rules. It may be asked before and after the template itself has its new policy, and asking again
-// on its own result changes nothing more.
+// PlanPolicy returns what a policy change does to one workspace: the change of its row (ok is false if there is none) and
+// the moves of its rules. It gives the same answer before and after the template itself has the new policy, and no further
+// change when called on its own result.
 //
 // Only what depends on a changed value moves. A running workspace keeps its deadline unless a new autostop requirement
 // caps it sooner or a TTL that is gone leaves it none; the requirement is computed from the original completion, so that
@@ -128,7 +130,7 @@ func PlanPolicy(s Snapshot, c PolicyChange) (change Change, moves []Move, ok boo
 	return e.change(), moves, ok
 }
 
-// repolicy moves the stored values that depend on a changed one.
+// applyPolicy moves the stored values that depend on a changed one.
 func (e *editor) applyPolicy(c *PolicyChange, before *Snapshot) {
 	was, is, w := &before.Template.Policy, &e.s.Template.Policy, &e.s.Workspace
 	if !is.AllowUserTTL && (was.AllowUserTTL || was.DefaultTTL != is.DefaultTTL) {
@@ -145,7 +147,7 @@ func (e *editor) applyPolicy(c *PolicyChange, before *Snapshot) {
 	}
 }
 
-// repromise moves the deletion of a dormant workspace.
+// moveDeletion moves the deletion of a dormant workspace.
 func (e *editor) moveDeletion(c *PolicyChange) {
 	w := &e.s.Workspace
 	if c.ResetDormant {
@@ -157,8 +159,7 @@ func (e *editor) moveDeletion(c *PolicyChange) {
 		w.DeletingAt = withGrace(w.DormantAt.Add(d), old, e.now.Add(c.DeleteGrace))
 	}
 	if !w.DeletingAt.Equal(old) {
-		e.emit(TopicNotice, Event{Kind: EventDeletionMoved, Until: w.DeletingAt})
-		e.emit(TopicAudit, Event{Kind: EventDeletionMoved, Until: w.DeletingAt})
+		e.emit(Event{Kind: EventDeletionMoved, Until: w.DeletingAt}, TopicNotice, TopicAudit)
 	}
 }
 
@@ -170,7 +171,7 @@ func withGrace(at, old, grace time.Time) time.Time {
 	return micros.Earlier(old, grace)
 }
 
-// redeadline moves the deadlines of a running workspace.
+// moveDeadline moves the deadlines of a running workspace.
 func (e *editor) moveDeadline(c *PolicyChange, before *Snapshot) {
 	b := &e.s.Build
 	if before.Template.Policy.Requirement != e.s.Template.Policy.Requirement {
@@ -183,9 +184,8 @@ func (e *editor) moveDeadline(c *PolicyChange, before *Snapshot) {
 		return
 	}
 	// A stop may come sooner for other reasons than its deadline: holidays that are gone no longer hold it.
-	was, _ := fires(RuleAutostop, before, e.now)
-	stop, why := fires(RuleAutostop, &e.s, e.now)
-	if act := withGrace(stop, was, e.now.Add(c.StopGrace)); why == none && !act.Equal(stop) {
+	was, stop := actsAt(RuleAutostop, before, e.now), actsAt(RuleAutostop, &e.s, e.now)
+	if act := withGrace(stop, was, e.now.Add(c.StopGrace)); !stop.IsZero() && !act.Equal(stop) {
 		b.Deadline = act.Add(-jitter(&e.s))
 		if !b.MaxDeadline.IsZero() {
 			b.MaxDeadline = micros.Later(b.MaxDeadline, b.Deadline)
@@ -193,7 +193,7 @@ func (e *editor) moveDeadline(c *PolicyChange, before *Snapshot) {
 	}
 }
 
-// recap computes the cap of the autostop requirement anew. A stop that is imminent anyway is left alone.
+// moveCap computes the cap of the autostop requirement anew. A stop that is imminent anyway is left alone.
 func (e *editor) moveCap(c *PolicyChange) {
 	b := &e.s.Build
 	grace := micros.Of(e.now.Add(c.StopGrace))
@@ -219,15 +219,9 @@ func (e *editor) moveCap(c *PolicyChange) {
 func movesBetween(before, after *Snapshot, now time.Time) []Move {
 	var moves []Move
 	for r := RuleNone + 1; r < ruleEnd; r++ {
-		m := Move{Rule: r}
-		if at, why := fires(r, before, now); why == none {
-			m.From = at.UTC()
-		}
-		if at, why := fires(r, after, now); why == none {
-			m.To = at.UTC()
-		}
-		if !m.From.Equal(m.To) {
-			moves = append(moves, m)
+		from, to := actsAt(r, before, now), actsAt(r, after, now)
+		if !from.Equal(to) {
+			moves = append(moves, Move{Rule: r, From: from, To: to})
 		}
 	}
 	return moves

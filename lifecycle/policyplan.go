@@ -14,7 +14,7 @@ import (
 const maxEffects = 1000
 
 // PolicyPlan says what a policy change would do to the workspaces of a template, and how far it has been applied. It is a
-// plain value: a host may show it, store it as JSON, and apply it later or go on applying it after a crash.
+// plain value: a host may show it, store it as JSON, apply it later, and continue after a crash.
 type PolicyPlan struct {
 	Change PolicyChange `json:"change"`
 	// Workspaces counts the workspaces of the template, Changed those whose stored values change, Affected those for
@@ -27,16 +27,16 @@ type PolicyPlan struct {
 	// Effects lists the affected workspaces, at most 1,000.
 	Effects []PolicyEffect `json:"effects,omitempty"`
 
-	// Put says that the template has its new policy; Applied counts the workspaces whose change was committed, After is
-	// the last one that was looked at, and Done says that all are.
+	// Put says that the template has its new policy. Applied counts the workspaces whose change was committed, After is the
+	// last workspace that was looked at, and Done says that all were.
 	Put     bool      `json:"put"`
 	Applied int       `json:"applied"`
 	After   uuid.UUID `json:"after,omitzero"`
 	Done    bool      `json:"done"`
 }
 
-// Shift counts workspaces by what happens to one rule. Immediate counts those that act within an hour of the plan and
-// would not have; it shows a herd before it runs.
+// Shift counts workspaces by how the instant of one rule moves. Immediate counts those for which the rule would now act
+// within an hour of the plan and before would not have: the load to expect right after the change.
 type Shift struct {
 	Sooner    int `json:"sooner,omitempty"`
 	Later     int `json:"later,omitempty"`
@@ -53,8 +53,8 @@ type PolicyEffect struct {
 	Moves       []Move    `json:"moves"`
 }
 
-// NewPolicyPlan returns the plan of a policy change of a template, before any workspace was looked at: [PolicyPlan.Add]
-// them all. Of the change, Policy, the resets and the graces are read. The error is that of [Policy.Validate].
+// NewPolicyPlan returns the plan of a policy change of a template with no workspace counted yet: call [PolicyPlan.Add] for
+// each. It reads the policy, the resets and the graces of the change. The error is that of [Policy.Validate].
 func NewPolicyPlan(t Template, c PolicyChange, now time.Time) (PolicyPlan, error) {
 	if err := c.Policy.Validate(); err != nil {
 		return PolicyPlan{}, err
@@ -103,7 +103,7 @@ func (s Shift) plus(m Move, at time.Time) Shift {
 // before reports whether something happens before an instant; zero is never.
 func before(t, limit time.Time) bool { return !t.IsZero() && t.Before(limit) }
 
-// ErrPolicyChanged says that the template is not as it was planned for.
+// ErrPolicyChanged says that the template has changed since the plan was made.
 var ErrPolicyChanged = errors.New("template was changed since the plan")
 
 // Next returns the template as the plan writes it, or [ErrPolicyChanged] if the template as it is now is neither the one

@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,6 +57,31 @@ func TestTheCoreReadsNoClock(t *testing.T) {
 			return true
 		})
 	}
+}
+
+// What the core links beyond google/uuid reaches no network, and nothing of what the engines around it need.
+func TestTheCoreLinksNoShell(t *testing.T) {
+	byUUID := map[string]bool{}
+	for _, path := range deps(t, "github.com/google/uuid") {
+		byUUID[path] = true
+	}
+	for _, path := range deps(t, ".") {
+		shell := path == "net" || strings.HasPrefix(path, "net/") || strings.HasPrefix(path, "crypto/tls") || path == "log/slog" ||
+			strings.Contains(path, "prometheus") || strings.Contains(path, "quartz")
+		if shell && !byUUID[path] {
+			t.Errorf("the core links %s", path)
+		}
+	}
+}
+
+// deps returns what a package imports, directly or not.
+func deps(t *testing.T, pkg string) []string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-deps", pkg).Output()
+	if err != nil {
+		t.Fatalf("go list -deps %s: %v", pkg, err)
+	}
+	return strings.Fields(string(out))
 }
 
 func TestDecideDoesNotAllocate(t *testing.T) {

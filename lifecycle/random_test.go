@@ -146,7 +146,7 @@ func (r random) verb(s lifecycle.Snapshot) lifecycle.Verb {
 		lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: n, Status: pick(r, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled)}),
 		lifecycle.RequestBuild(pick(r, lifecycle.TransitionStart, lifecycle.TransitionStop), uuid.Nil),
 		lifecycle.SetAutostart(pick(r, nil, interner.Weekly(pick(r, specs...)))), lifecycle.SetTTL(r.span()), lifecycle.Extend(r.set()),
-		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.Wake(), lifecycle.Hold(r.instant()),
+		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.EndDormancy(), lifecycle.Hold(r.instant()),
 		lifecycle.ClearAttention(), lifecycle.SetAutomaticUpdates(r.yes(50)),
 	)
 }
@@ -160,7 +160,7 @@ func (r random) moments(s lifecycle.Snapshot, from, to time.Time) []time.Time {
 		b.Deadline, b.MaxDeadline, s.Template.HoldUntil, s.Template.StopFloor, s.Template.DeleteFloor, shift, from, to,
 		w.LastUsedAt.Add(15 * time.Minute), w.LastUsedAt.Add(p.TimeTilDormant), w.CreatedAt.Add(p.TimeTilDormant),
 		b.CompletedAt.Add(p.FailureTTL), b.CompletedAt.Add(day), b.Deadline.Add(-p.ReminderLead), b.MaxDeadline.Add(-p.ReminderLead),
-		p.Holidays.NextStart(from),
+		nextHoliday(p.Holidays, from),
 	}
 	for fire := range w.Autostart.Occurrences(from, from.Add(9*day)) {
 		if marks = append(marks, fire); len(marks) > 60 {
@@ -182,4 +182,18 @@ func (r random) moments(s lifecycle.Snapshot, from, to time.Time) []time.Time {
 		}
 	}
 	return all
+}
+
+// nextHoliday is the first instant in the next nine days at which a holiday begins, to the quarter of an hour: no zone
+// of today has its midnight in between.
+func nextHoliday(d *schedule.Dates, from time.Time) time.Time {
+	_, was := d.Covering(from)
+	for t := from.Truncate(15 * time.Minute).Add(15 * time.Minute); t.Before(from.Add(9 * day)); t = t.Add(15 * time.Minute) {
+		_, is := d.Covering(t)
+		if is && !was {
+			return t
+		}
+		was = is
+	}
+	return time.Time{}
 }

@@ -103,7 +103,7 @@ func TestUnusableQuietHours(t *testing.T) {
 }
 
 // A search for a start that never comes ends.
-func TestEndlessSearchesEnd(t *testing.T) {
+func TestSearchesAreBounded(t *testing.T) {
 	var dates strings.Builder
 	for d := monday; d.Year() < 2036; d = d.Add(7 * day) {
 		dates.WriteString(d.Format(time.DateOnly) + ",")
@@ -145,7 +145,7 @@ func TestPostpone(t *testing.T) {
 }
 
 // A back-off whose cause has gone is forgotten, so that the next obstacle starts with a short pause.
-func TestRearmForgetsABackoffThatIsOver(t *testing.T) {
+func TestRearmClearsABackoffThatIsOver(t *testing.T) {
 	s := running(deadline(monday.Add(time.Hour)))
 	s = apply(s, lifecycle.Postpone(s, lifecycle.SkipError, "down", monday))
 	until := s.Workspace.Backoff.Until

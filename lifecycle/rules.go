@@ -20,13 +20,13 @@ const (
 	RuleAutostart
 	// RuleFailedCleanup stops what a failed start or stop, or a canceled start, may have left behind.
 	RuleFailedCleanup
-	// RuleDormancy puts an unused workspace to sleep, stopping it first if it may be running.
+	// RuleDormancy marks an unused workspace dormant, stopping it first if it may be running.
 	RuleDormancy
 	// RuleAutodelete deletes a dormant workspace.
 	RuleAutodelete
 	// RuleExtend moves the deadline of a workspace that runs at its own autostart time.
 	RuleExtend
-	// RuleReminder tells the owner that an autostop is near.
+	// RuleReminder notifies the owner of an autostop that is near.
 	RuleReminder
 
 	ruleEnd
@@ -40,10 +40,10 @@ var ruleNames = names[Rule]{
 func (r Rule) String() string { return ruleNames.name(r) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (r Rule) MarshalText() ([]byte, error) { return ruleNames.marshal("rule", r) }
+func (r Rule) MarshalText() ([]byte, error) { return ruleNames.marshal("Rule", r) }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (r *Rule) UnmarshalText(b []byte) error { return ruleNames.unmarshal("rule", r, b) }
+func (r *Rule) UnmarshalText(b []byte) error { return ruleNames.unmarshal("Rule", r, b) }
 
 // Limits of the rules.
 const (
@@ -58,20 +58,37 @@ const (
 // always is before any clock: a rule that fires from then on is due whenever it is asked.
 const always instant = 0
 
-// armed is a rule's own answer about a workspace: the instant from which it fires, before anything that suspends all
-// rules is considered. An obstacle says why it does not fire at all.
+// armed is a rule's answer about a workspace: what it compares and the instant that follows from that, or the obstacle
+// that keeps it from firing whatever the time. It is all that [Decide], [NextWake] and [Explain] know of a rule. (Four
+// words and value receivers: the compiler keeps that in registers, and a tick does little else.)
 type armed struct {
+	// since is the instant the rule counts from, wait how long after it the rule is met.
+	since instant
+	wait  time.Duration
+	// at is the instant from which the rule fires, before anything that suspends all rules is considered. It is later
+	// than since and wait alone say if the rule also waits for something else (see floor).
 	at       instant
 	obstacle obstacle
 }
 
-func from(at instant) armed  { return armed{at: at} }
+// not is the answer of a rule that does not fire.
 func not(why obstacle) armed { return armed{obstacle: why} }
 
-// after is for thresholds that must be exceeded.
-func after(at instant) armed { return armed{at: at + 1} }
+// reached is for limits that are met when they are reached.
+func reached(since instant, wait time.Duration) armed {
+	return armed{since: since, wait: wait, at: since.plus(wait)}
+}
 
+// exceeded is for thresholds that must be exceeded, and which do not fire before a floor has been exceeded either.
+func exceeded(since instant, wait time.Duration, floor instant) armed {
+	return armed{since: since, wait: wait, at: max(since.plus(wait), floor) + 1}
+}
+
+// is reports whether the rule fires at some time.
 func (a armed) is() bool { return a.obstacle == none }
+
+// met is when what the rule compares is met, whatever else it waits for.
+func (a armed) met() instant { return a.since.plus(a.wait) }
 
 // view is what concerns all rules of a workspace at an instant, worked out once.
 type view struct {
@@ -87,31 +104,31 @@ func look(s *Snapshot, now time.Time) view {
 	return view{now: n, gate: max(n, holdsEnd(s)), why: suspended(s)}
 }
 
-// fires returns the first instant not before now at which the rule acts if nothing else changes. It is
+// fires returns a rule's answer and the first instant not before now at which it acts if nothing else changes. It is
 // the only place where the rules meet the clock: [Decide] acts on the first rule that fires now, [NextWake] is the
 // earliest instant of all of them, [Explain] shows each.
 //
 // The snapshot is passed by pointer for speed and never changed; being no part of the view, and with a switch in arm
 // instead of a table of functions, it stays on the caller's stack.
-func (v *view) fires(r Rule, s *Snapshot) (instant, obstacle) {
+func (v *view) fires(r Rule, s *Snapshot) (armed, instant) {
 	if v.why != none {
-		return never, v.why
+		return not(v.why), never
 	}
 	a := arm(r, s)
-	if !a.is() {
-		return never, a.obstacle
+	switch {
+	case !a.is():
+		return a, never
+	case r == RuleReminder:
+		return remindAt(a, v.now)
 	}
-	if r == RuleReminder {
-		return remindAt(s, a.at, v.now)
-	}
-	return outsideHolidays(s, max(a.at, v.gate)), none
+	return a, outsideHolidays(s, max(a.at, v.gate))
 }
 
-// fires asks one rule, zero for never; whoever asks several makes a view.
-func fires(r Rule, s *Snapshot, now time.Time) (time.Time, obstacle) {
+// actsAt asks one rule when it acts, zero for never; whoever asks several makes a view.
+func actsAt(r Rule, s *Snapshot, now time.Time) time.Time {
 	v := look(s, now)
-	t, why := v.fires(r, s)
-	return t.time(), why
+	_, acts := v.fires(r, s)
+	return acts.time()
 }
 
 // suspended says what keeps every rule from firing until something other than time changes.
@@ -188,11 +205,11 @@ func armAutostop(s *Snapshot) armed {
 	case dormant(s):
 		return not(isDormant)
 	case s.Owner.Status == OwnerSuspended:
-		return from(always)
+		return reached(always, 0)
 	case b.Deadline.IsZero():
 		return not(noDeadline)
 	default:
-		return from(at(b.Deadline).plus(jitter(s)))
+		return reached(at(b.Deadline), jitter(s))
 	}
 }
 
@@ -220,7 +237,7 @@ func armAutostart(s *Snapshot) armed {
 	if !ok {
 		return not(noAllowedDay)
 	}
-	return from(at(next).plus(spread))
+	return reached(at(next), spread)
 }
 
 // restedSince is when the workspace last came to rest on purpose: occurrences up to then are over.
@@ -265,7 +282,7 @@ func armFailedCleanup(s *Snapshot) armed {
 		return not(lastBuildClean)
 	default:
 		pause := max(ttl, retryPause(s, s.Workspace.Failures))
-		return after(max(at(b.CompletedAt).plus(pause), at(s.Template.StopFloor)))
+		return exceeded(at(b.CompletedAt), pause, at(s.Template.StopFloor))
 	}
 }
 
@@ -282,26 +299,24 @@ func unclean(b *Build) bool {
 }
 
 func armDormancy(s *Snapshot) armed {
-	threshold := s.Template.Policy.TimeTilDormant
-	used := max(at(s.Workspace.CreatedAt), at(s.Workspace.LastUsedAt))
-	switch {
+	switch threshold, used := s.Template.Policy.TimeTilDormant, lastUsed(s); {
 	case threshold <= 0:
 		return not(thresholdOff)
 	case dormant(s):
 		return not(isDormant)
 	case used == unset:
 		return not(useUnknown)
+	default:
+		return exceeded(used, threshold, at(s.Template.StopFloor))
 	}
-	return after(max(used.plus(threshold), at(s.Template.StopFloor)))
 }
 
-func lastUsed(s *Snapshot) time.Time {
-	return micros.Later(s.Workspace.CreatedAt, s.Workspace.LastUsedAt)
-}
+// lastUsed returns when the workspace was last used: its creation counts.
+func lastUsed(s *Snapshot) instant { return max(at(s.Workspace.CreatedAt), at(s.Workspace.LastUsedAt)) }
 
-// stopsBeforeSleep reports whether dormancy has to stop the workspace first: it is started, or the last stop did not
+// stopsBeforeDormancy reports whether dormancy has to stop the workspace first: it is started, or the last stop did not
 // succeed, so that compute may be running.
-func stopsBeforeSleep(b *Build) bool {
+func stopsBeforeDormancy(b *Build) bool {
 	return b.Transition == TransitionStart || b.Transition == TransitionStop && b.Status != JobSucceeded
 }
 
@@ -314,11 +329,11 @@ func armAutodelete(s *Snapshot) armed {
 	case s.Workspace.DeletingAt.IsZero():
 		return not(noDeletion)
 	}
-	due := max(at(s.Workspace.DeletingAt).plus(jitter(s)), at(s.Template.DeleteFloor))
+	floor := at(s.Template.DeleteFloor)
 	if b := &s.Build; b.Transition == TransitionDelete {
-		due = max(due, at(b.CompletedAt).plus(max(deleteRetryFloor, retryPause(s, s.Workspace.Failures))))
+		floor = max(floor, at(b.CompletedAt).plus(max(deleteRetryFloor, retryPause(s, s.Workspace.Failures))))
 	}
-	return after(due)
+	return exceeded(at(s.Workspace.DeletingAt), jitter(s), floor)
 }
 
 func armExtend(s *Snapshot) armed {
@@ -340,7 +355,7 @@ func armExtend(s *Snapshot) armed {
 	if !ok {
 		return not(noAllowedDay)
 	}
-	return from(at(next))
+	return reached(at(next), 0)
 }
 
 func armReminder(s *Snapshot) armed {
@@ -359,27 +374,29 @@ func armReminder(s *Snapshot) armed {
 		return not(alreadyReminded)
 	}
 	lead := s.Template.Policy.ReminderLead
-	remind := stopAt(s).plus(-lead)
+	a := reached(stopAt(s), -lead)
 	if s.Template.Policy.ActivityBump > 0 {
 		// Somebody who is active will see the deadline move; unless the cap is what stops them.
 		quiet := at(s.Workspace.LastUsedAt).plus(recentUse)
 		if !s.Build.MaxDeadline.IsZero() {
 			quiet = min(quiet, at(s.Build.MaxDeadline).plus(-lead))
 		}
-		remind = max(remind, quiet)
+		a.at = max(a.at, quiet)
 	}
-	return from(remind)
+	return a
 }
 
 // stopAt returns when the deadline will take effect, holds included.
 func stopAt(s *Snapshot) instant { return release(s, at(s.Build.Deadline).plus(jitter(s))) }
 
-// remindAt bounds the reminder by the stop it announces. A hold does not silence it: it warns of the stop that follows.
-func remindAt(s *Snapshot, remind, now instant) (instant, obstacle) {
-	if remind = max(remind, now); remind < stopAt(s) {
-		return remind, none
+// remindAt bounds the reminder by the stop that it counts back from. A hold does not silence it: it warns of the stop
+// that follows.
+func remindAt(a armed, now instant) (armed, instant) {
+	if remind := max(a.at, now); remind < a.since {
+		return a, remind
 	}
-	return never, tooLateToRemind
+	a.obstacle = tooLateToRemind
+	return a, never
 }
 
 func dormant(s *Snapshot) bool { return !s.Workspace.DormantAt.IsZero() }

@@ -10,8 +10,8 @@ import (
 )
 
 // Store is what the executor needs of a database: three methods. A host with tables of its own implements them and runs
-// storetest.Lifecycle on the result. Values cross this border as copies, instants as UTC microseconds. All methods are
-// called from several goroutines at once.
+// storetest.Lifecycle on the result. Values are passed as copies, instants as UTC microseconds. All methods are called from
+// several goroutines at once.
 type Store interface {
 	// Due returns, ordered by (WakeAt, ID), up to q.Limit snapshots with a WakeAt that is set and not after q.Now, after
 	// q.After, within q.Shard. Reading page after page with the last row's cursor shows every row that stays due
@@ -24,13 +24,13 @@ type Store interface {
 	// Commit applies the changes whose workspace still has the revision they name, and reports one outcome for each
 	// change in the order given. Applying a change writes the workspace (with the revision increased by one), the build,
 	// the job and the events together; the applied changes of one call become visible together or not at all. On error
-	// nothing was applied; an error that is due to one change is a [*ChangeError] if the store can tell. No two changes
-	// of a call concern the same workspace. The store keeps nothing of the changes when it has returned.
+	// nothing was applied; an error that one change caused is a [*ChangeError] if the store knows which. No two changes
+	// of a call concern the same workspace. After the call the store does not use the changes.
 	Commit(ctx context.Context, now time.Time, changes []Change) ([]Outcome, error)
 }
 
-// ErrUnavailable is wrapped by errors of a store that concern no single workspace: it cannot be reached. A tick that
-// meets it ends at once instead of looking for the change that is to blame.
+// ErrUnavailable is wrapped by errors that say that the store cannot be reached. A tick that meets it ends at once instead
+// of searching for the change that caused it.
 var ErrUnavailable = errors.New("store is unavailable")
 
 // ErrNotFound says that there is no such workspace.
@@ -46,13 +46,13 @@ type DueQuery struct {
 	Shard Shard
 }
 
-// Cursor is a place in the order of the due index: behind the row with this wake and id. The zero value is the beginning.
+// Cursor is a place in the order of the due index: after the row with this wake and id. The zero value is the beginning.
 type Cursor struct {
 	WakeAt time.Time
 	ID     uuid.UUID
 }
 
-// CursorOf returns the cursor behind a snapshot that Due returned.
+// CursorOf returns the cursor after a snapshot that Due returned.
 func CursorOf(s Snapshot) Cursor { return Cursor{WakeAt: s.Workspace.WakeAt, ID: s.Workspace.ID} }
 
 // Shard is a part of all workspaces, the Index-th of Count equal parts by a hash of the workspace id, so that replicas
@@ -61,7 +61,7 @@ type Shard struct {
 	Index, Count int
 }
 
-// Holds reports whether the workspace belongs to the share. The hash is the last four bytes of the id, big endian, modulo
+// Holds reports whether the workspace belongs to the shard. The hash is the last four bytes of the id, big endian, modulo
 // Count: random in version 4 and version 7 ids, and simple to write in SQL.
 func (s Shard) Holds(id uuid.UUID) bool {
 	if s.Count <= 1 {
@@ -71,25 +71,25 @@ func (s Shard) Holds(id uuid.UUID) bool {
 	return h%uint32(s.Count) == uint32(s.Index)
 }
 
-// Change is the outcome of a pure function: what one workspace shall look like, if it still is at Revision.
+// Change is the result of a decision or a verb: how one workspace shall look, provided that it is still at Revision.
 type Change struct {
 	// Revision is the revision the change was computed from.
 	Revision int64
-	// Workspace is the workspace as it shall be, WakeAt included. The store keeps ID, OrganizationID, OwnerID, TemplateID,
+	// Workspace is the new state of the workspace, WakeAt included. The store keeps ID, OrganizationID, OwnerID, TemplateID,
 	// Name and CreatedAt as they are, ignores Workspace.Revision, and writes Revision+1.
 	Workspace Workspace
-	// Build is the latest build as it shall be. With NewBuild it is inserted: its number must be one more than that of
+	// Build is the new state of the latest build. With NewBuild it is inserted: its number must be one more than that of
 	// the latest, 1 if there is none, and the latest must not be active. Without NewBuild, Status, CompletedAt, Deadline
 	// and MaxDeadline of the latest are updated: the number must be that of the latest, and the other fields are as they
-	// were. The zero Build, which has number 0, leaves the latest alone; that is also what a change of a workspace
-	// without builds has. Commit refuses any other number with an error, but only if the revision is still the right
-	// one: otherwise the change is a conflict, whatever build it names.
+	// were. The zero Build, with number 0, leaves the latest alone; it is also what a change of a workspace without builds
+	// has. Commit refuses any other number with an error if the revision matches; otherwise the change is a conflict,
+	// whatever build it names.
 	Build    Build
 	NewBuild bool
 	// Job is the job that runs a new build, for the job queue of the store. It is nil if the host posts its jobs through
 	// Config.Poster. A store without a job queue ignores it.
 	Job *Job
-	// Events are written with the change and delivered after it (see [Outbox]). A store that is no Outbox gets none.
+	// Events are written with the change and delivered after it (see [Outbox]). A store that is not an Outbox gets none.
 	Events []Event
 }
 
@@ -114,7 +114,7 @@ type Job struct {
 // JobType is the type under which stores enqueue the jobs of builds.
 const JobType = "workspace_build"
 
-// Outcome says what became of one change of a commit.
+// Outcome is the result of one change of a commit.
 type Outcome uint8
 
 // The outcomes.
@@ -125,7 +125,7 @@ const (
 	Conflict
 )
 
-// ChangeError is an error that one change of a batch is to blame for. Nothing of the batch was applied.
+// ChangeError is an error that one change of a batch caused. Nothing of the batch was applied.
 type ChangeError struct {
 	WorkspaceID uuid.UUID
 	Err         error
@@ -139,8 +139,8 @@ func (e *ChangeError) Error() string {
 // Unwrap returns the cause.
 func (e *ChangeError) Unwrap() error { return e.Err }
 
-// The interfaces below are abilities a store may have beyond [Store]. The executor finds them by assertion; what needs
-// one that is missing says so when it is configured or called.
+// The interfaces below are abilities that a store may have beyond [Store]. The executor finds them by type assertion; a
+// feature whose interface is missing returns an error when it is configured or called.
 
 // Outbox keeps events from their commit until they are delivered.
 type Outbox interface {
@@ -152,9 +152,10 @@ type Outbox interface {
 	// SettleEvents ends claims: an event delivered is removed, the others are claimable from RetryAt on. An event that is
 	// no longer there is ignored.
 	SettleEvents(ctx context.Context, now time.Time, deliveries []Delivery) error
-	// DropEvents removes events of the given topics whose At is before an instant, claimed or not and at most limit, and
-	// returns them by Seq. Of a workspace and topic it removes the first ones. It may look at the first limit events only,
-	// so that an old one behind younger ones stays until those are old. Fewer than limit mean that it is done for now.
+	// PruneEvents removes events of the given topics whose At is before an instant, claimed or not and at most limit, and
+	// returns them ordered by Seq. Of a workspace and topic it removes the first ones. It may look at the first limit
+	// events only, so an old event behind younger ones may stay until those are old too. Fewer than limit events mean that
+	// nothing is left to remove for now.
 	PruneEvents(ctx context.Context, before time.Time, topics []Topic, limit int) ([]Event, error)
 }
 
@@ -168,45 +169,46 @@ type Delivery struct {
 
 // Waker lets the executor sleep until something is due.
 type Waker interface {
-	// NextWake returns the earliest WakeAt of the share, zero if there is none.
-	NextWake(ctx context.Context, share Shard) (time.Time, error)
+	// NextWake returns the earliest WakeAt of the shard, zero if there is none.
+	NextWake(ctx context.Context, shard Shard) (time.Time, error)
 }
 
-// Watcher tells of changes made elsewhere: through the same value of the store, and by other processes as far as the
-// store reaches them.
+// Watcher reports changes made elsewhere: through the same store value, and by other processes if the store hears of
+// them.
 type Watcher interface {
 	// WatchWakes calls wake whenever a write (a commit, a change of a template or owner, a new workspace) may have made
-	// the earliest WakeAt earlier, until ctx ends, and returns ctx.Err(), or until it can hear no more, and returns why;
-	// its caller then calls again. Spurious calls are allowed; wake does not block.
+	// the earliest WakeAt earlier. It returns ctx.Err() when ctx ends, and another error when it can no longer watch; its
+	// caller then calls again. Spurious calls of wake are allowed; wake does not block.
 	//
-	// It is a shortcut and no promise. Who writes without watching tells nobody: a store may announce what is written
-	// through it only while it is watched itself. What was written before the watch began, or while it was interrupted,
-	// is not told afterwards, and an announcement to other processes may be lost. A caller therefore also looks by
-	// itself from time to time, as the executor does every Config.Interval.
+	// It saves time and guarantees nothing. A store may announce the writes made through it only while it is being watched
+	// itself; writes made before the watch began, or while it was interrupted, are not announced later; and an
+	// announcement to other processes may be lost. A caller must therefore also look by itself from time to time, as the
+	// executor does every Config.Interval.
 	WatchWakes(ctx context.Context, wake func()) error
 }
 
 // Sharder divides the workspaces among the replicas that tick, so that they need not evaluate the same rows.
 type Sharder interface {
-	// Attend says that a replica ticks at now, and returns its share among those that did so within the time to live.
-	// Shares that overlap, or leave out a part for as long as a replica is missing, are harmless: what stays due for
-	// longer than an interval is looked at by everybody.
+	// Shard records that a replica ticks at now, and returns its shard among the replicas that did so within ttl. Shards
+	// that overlap for a while, or leave a part out while a replica is missing, are harmless: what stays due for longer
+	// than an interval is evaluated by every replica.
 	Shard(ctx context.Context, now time.Time, replica uuid.UUID, ttl time.Duration) (Shard, error)
 }
 
-// Batcher knows how many changes it commits best at a time. It matters for speed alone.
+// Batcher knows how many changes the store commits best at a time. It matters for speed only.
 type Batcher interface {
-	// BatchSize returns where larger commits stop being worth the longer wait of other writers. It is asked once, when an
-	// executor is made; below 1 it says nothing.
+	// BatchSize returns the size beyond which a larger commit gains less than the longer wait costs other writers. It is
+	// asked once, when an executor is made; a result below 1 is ignored.
 	BatchSize() int
 }
 
-// Pruner forgets what is over.
+// Pruner deletes what is no longer needed.
 type Pruner interface {
-	// Prune deletes builds that ended before an instant and are not the latest of their workspace, and deleted workspaces
-	// whose latest build ended before it. It returns how many it deleted, at most limit: a build counts as one, and so
-	// does a workspace, together with its latest build and with those others that have no end or a later one. Fewer than
-	// limit means that nothing is left but what others delete at the moment. Beside an error the count means nothing.
+	// PruneBuilds deletes builds that ended before an instant and are not the latest of their workspace, and deleted
+	// workspaces whose latest build ended before it. It returns how many it deleted, at most limit: a build counts as one,
+	// and a workspace counts as one together with its latest build and those other builds that have no end or a later one.
+	// Fewer than limit mean that nothing is left except what another call is deleting. With an error the count means
+	// nothing.
 	PruneBuilds(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
@@ -244,13 +246,13 @@ type History interface {
 	Builds(ctx context.Context, workspace uuid.UUID, before int64, limit int) ([]Build, error)
 }
 
-// Gauges counts what waits.
+// Gauges counts the work that waits.
 type Gauges interface {
-	// Backlog counts due workspaces and undelivered events at now. It may be as costly as their number.
+	// Backlog counts due workspaces and undelivered events at now. Its cost may be linear in their number.
 	Backlog(ctx context.Context, now time.Time) (Backlog, error)
 }
 
-// Backlog is what waits in a store.
+// Backlog is the work that waits in a store.
 type Backlog struct {
 	// Due is the number of workspaces with a WakeAt not after the instant asked for.
 	Due int

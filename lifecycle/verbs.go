@@ -12,22 +12,22 @@ import (
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
-// Verb is everything that may happen to a workspace besides the rules, as a pure function from what is to what shall be.
-// [executor.Executor.Update] loads, calls and commits, again if somebody else was faster; so a verb may run several times. It
-// returns ErrUnchanged if there is nothing to do.
+// Verb is something that happens to a workspace besides the rules, as a pure function from a snapshot to a change. The
+// executor's Update loads, calls and commits, and starts over when another commit was faster, so a verb may run several
+// times. It returns [ErrUnchanged] if there is nothing to do, and an [*invalid.Error] that names the argument if one is bad.
 type Verb func(s Snapshot, now time.Time) (Change, error)
 
 // Errors of verbs.
 var (
 	// ErrUnchanged says that the workspace already is as the verb wants it.
 	ErrUnchanged = errors.New("nothing to change")
-	// ErrBuildActive says that a build is on its way and has to end first.
+	// ErrBuildActive says that a build is pending or running and has to end first.
 	ErrBuildActive = errors.New("a build is active")
-	// ErrStaleBuild says that the build is not the latest one, or has already ended otherwise.
+	// ErrStaleBuild says that the build is not the latest one, or has already ended in another way.
 	ErrStaleBuild = errors.New("not the latest active build")
 	// ErrDeleted says that the workspace is deleted.
 	ErrDeleted = errors.New("workspace is deleted")
-	// ErrManaged says that something else looks after the workspace; its lifecycle begins when it is handed out.
+	// ErrManaged says that something else controls the workspace; its lifecycle begins when it is handed out.
 	ErrManaged = errors.New("workspace is managed by something else")
 	// ErrForbidden says that the template's policy does not allow it.
 	ErrForbidden = errors.New("not allowed by the template's policy")
@@ -39,8 +39,8 @@ type JobResult struct {
 	BuildNumber int64
 	// Status is JobSucceeded, JobFailed or JobCanceled.
 	Status JobStatus
-	// CompletedAt is when the job ended. Defaults to the instant the verb is called with. Deadlines count from it, so that
-	// a report that is repeated or late moves nothing.
+	// CompletedAt is when the job ended. Defaults to the instant that the verb is called with. Deadlines count from it, so
+	// a repeated or late report moves nothing.
 	CompletedAt time.Time
 	// Message is what went wrong, for people.
 	Message string
@@ -65,8 +65,8 @@ func JobStarted(buildNumber int64) Verb {
 // counted and may need attention. Reporting the same end again changes nothing.
 func JobEnded(r JobResult) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
-		if r.Status != JobSucceeded && r.Status != JobFailed && r.Status != JobCanceled {
-			return Change{}, invalid.New("status", r.Status, "must be succeeded, failed or canceled")
+		if _, ended := jobEvents[r.Status]; !ended {
+			return Change{}, invalid.New("JobResult.Status", r.Status, "must be succeeded, failed or canceled")
 		}
 		e := edit(&s, now)
 		b := &e.s.Build
@@ -94,25 +94,25 @@ func stale(s *Snapshot, number int64) error {
 
 func (e *editor) ended(r JobResult) error {
 	b, w := &e.s.Build, &e.s.Workspace
-	ev := Event{Transition: b.Transition, Reason: b.Reason, BuildNumber: b.Number, Message: r.Message}
+	ev := buildEvent(jobEvents[r.Status], b)
+	ev.Message = r.Message
+	e.emit(ev, TopicAudit)
 	switch r.Status {
 	case JobSucceeded:
-		ev.Kind = EventBuildSucceeded
-		e.emit(TopicAudit, ev)
 		w.Failures, w.AttentionAt = 0, time.Time{}
 		return e.succeeded()
-	case JobCanceled:
-		ev.Kind = EventBuildCanceled
-		e.emit(TopicAudit, ev)
 	case JobFailed:
-		ev.Kind = EventBuildFailed
-		e.emit(TopicAudit, ev)
 		if b.Reason != ReasonManual {
-			e.emit(TopicNotice, ev)
+			e.emit(ev, TopicNotice)
 		}
 		e.failed(r.Message)
 	}
 	return nil
+}
+
+// jobEvents are the kinds of the events about the end of a job.
+var jobEvents = map[JobStatus]EventKind{
+	JobSucceeded: EventBuildSucceeded, JobFailed: EventBuildFailed, JobCanceled: EventBuildCanceled,
 }
 
 func (e *editor) succeeded() error {
@@ -120,7 +120,7 @@ func (e *editor) succeeded() error {
 	switch b.Transition {
 	case TransitionDelete:
 		w.Deleted = true
-		e.emit(TopicAudit, Event{Kind: EventDeleted})
+		e.emit(Event{Kind: EventDeleted}, TopicAudit)
 	case TransitionStart:
 		if w.Managed {
 			return nil // whoever it is handed to gets the deadlines
@@ -167,13 +167,13 @@ func (e *editor) failed(message string) {
 		return
 	}
 	w.AttentionAt = e.now
-	ev := Event{Kind: EventNeedsAttention, Transition: b.Transition, Reason: b.Reason, BuildNumber: b.Number, Message: message}
-	e.emit(TopicAudit, ev)
-	e.emit(TopicNotice, ev)
+	ev := buildEvent(EventNeedsAttention, b)
+	ev.Message = message
+	e.emit(ev, TopicAudit, TopicNotice)
 }
 
-// CancelBuild asks for the latest build to be canceled: a pending one ends at once, a running one when its worker
-// reports so.
+// CancelBuild asks for the latest build to be canceled. A pending one ends at once, a running one when its worker reports
+// the end.
 func CancelBuild(buildNumber int64) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		switch b := &s.Build; {
@@ -190,24 +190,24 @@ func CancelBuild(buildNumber int64) Verb {
 	}
 }
 
-// RequestBuild asks for a build by hand. A start wakes a dormant workspace and counts as use. Version chooses the template
-// version of a start; uuid.Nil leaves the choice to policy and workspace, as for autostarts.
-func RequestBuild(t Transition, version uuid.UUID) Verb {
+// RequestBuild makes a build by hand. A start ends dormancy and counts as use. Version is the template version of a start;
+// uuid.Nil leaves the choice to the policy and the workspace, as for autostarts.
+func RequestBuild(transition Transition, version uuid.UUID) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
-		if err := requestable(&s, t, version); err != nil {
+		if err := requestable(&s, transition, version); err != nil {
 			return Change{}, err
 		}
 		e := edit(&s, now)
-		if t == TransitionStart {
+		if transition == TransitionStart {
 			if dormant(&s) {
-				e.wake()
+				e.endDormancy()
 			}
 			e.s.Workspace.LastUsedAt = micros.Later(s.Workspace.LastUsedAt, e.now)
 		}
 		if version == uuid.Nil {
-			e.queue(t, ReasonManual, time.Time{})
+			e.queue(transition, ReasonManual, time.Time{})
 		} else {
-			e.queueVersion(t, ReasonManual, version, time.Time{})
+			e.queueVersion(transition, ReasonManual, version, time.Time{})
 		}
 		return e.change(), nil
 	}
@@ -230,18 +230,18 @@ func requestable(s *Snapshot, t Transition, version uuid.UUID) error {
 }
 
 // SetAutostart sets the schedule, nil for none. Occurrences up to now do not count.
-func SetAutostart(c *schedule.Cron) Verb {
+func SetAutostart(autostart *schedule.Cron) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
-		if err := autostartable(&s, c, now); err != nil {
+		if err := autostartable(&s, autostart, now); err != nil {
 			return Change{}, err
 		}
 		e := edit(&s, now)
-		e.s.Workspace.Autostart, e.s.Workspace.AutostartAfter = c, e.now
+		e.s.Workspace.Autostart, e.s.Workspace.AutostartAfter = autostart, e.now
 		text := "none"
-		if c != nil {
-			text = c.String()
+		if autostart != nil {
+			text = autostart.String()
 		}
-		e.emit(TopicAudit, Event{Kind: EventChanged, Message: "autostart: " + text})
+		e.emit(Event{Kind: EventChanged, Message: "autostart: " + text}, TopicAudit)
 		return e.change(), nil
 	}
 }
@@ -266,22 +266,22 @@ func autostartable(s *Snapshot, c *schedule.Cron, now time.Time) error {
 	case !s.Template.Policy.AllowUserAutostart:
 		return fmt.Errorf("autostart: %w", ErrForbidden)
 	case c.Err() != nil:
-		return invalid.New("autostart", c.Text(), c.Err().Error())
+		return invalid.As("autostart", c.Err())
 	}
 	if _, ok := c.NextAllowed(now, s.Template.Policy.AutostartDays); !ok {
-		return invalid.New("autostart", c.Text(), "has no time on a day the template allows ("+s.Template.Policy.AutostartDays.String()+")")
+		return invalid.New("autostart", c.Text(), "must fire on a day that the template allows (%s)", s.Template.Policy.AutostartDays)
 	}
 	return nil
 }
 
-// SetTTL sets the run time before autostop, 0 for none: whole minutes from 1 minute to 30 days. A running workspace keeps
-// its deadline, but removing the TTL leaves it only the cap of the autostop requirement.
-func SetTTL(d time.Duration) Verb {
+// SetTTL sets the run time before autostop, 0 for none, else whole minutes from 1 minute to 30 days. A running workspace
+// keeps its deadline, except that without a TTL only the cap of the autostop requirement is left of it.
+func SetTTL(ttl time.Duration) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := settable(&s); err != nil {
 			return Change{}, err
 		}
-		d, err := schedule.ValidateTTL(d)
+		d, err := schedule.ValidateTTL(ttl)
 		switch {
 		case !s.Template.Policy.AllowUserTTL:
 			return Change{}, fmt.Errorf("ttl: %w", ErrForbidden)
@@ -293,13 +293,13 @@ func SetTTL(d time.Duration) Verb {
 		if b := &e.s.Build; d == 0 && b.Transition == TransitionStart && b.Status == JobSucceeded {
 			b.Deadline = b.MaxDeadline
 		}
-		e.emit(TopicAudit, Event{Kind: EventChanged, Message: fmt.Sprintf("ttl: %v", d)})
+		e.emit(Event{Kind: EventChanged, Message: fmt.Sprintf("ttl: %v", d)}, TopicAudit)
 		return e.change(), nil
 	}
 }
 
-// Extend moves the deadline of a running workspace, to at least 29 minutes from now and at most its maximum. It may also
-// come closer. It is allowed even where owners may not choose their TTL.
+// Extend moves the deadline of a running workspace, to at least 29 minutes from now and at most its maximum. The new
+// deadline may be earlier than the old one. It is allowed even where owners may not choose their TTL.
 func Extend(deadline time.Time) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := settable(&s); err != nil {
@@ -307,25 +307,25 @@ func Extend(deadline time.Time) Verb {
 		}
 		b := &s.Build
 		if b.Transition != TransitionStart || b.Status != JobSucceeded || b.Deadline.IsZero() {
-			return Change{}, invalid.New("deadline", deadline, "can only be moved while the workspace runs with a deadline")
+			return Change{}, invalid.New("deadline", deadline.Format(time.RFC3339), "can only be moved while the workspace runs with a deadline")
 		}
 		err := schedule.ValidateExtend(schedule.ExtendInput{
 			Now: now, CompletedAt: b.CompletedAt, Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, NewDeadline: deadline,
 		})
 		if err != nil {
-			return Change{}, err
+			return Change{}, invalid.As("deadline", err)
 		}
 		e := edit(&s, now)
 		e.s.Build.Deadline = micros.Of(deadline)
-		e.emit(TopicAudit, Event{Kind: EventExtended, Until: e.s.Build.Deadline})
+		e.emit(Event{Kind: EventExtended, Until: e.s.Build.Deadline}, TopicAudit)
 		return e.change(), nil
 	}
 }
 
-// Used records activity at an instant: the workspace was last used then, and its deadline moves by the policy's bump. An
-// instant in the future counts as now. It leaves the wake alone unless that would be too late.
+// Used records activity at an instant: the workspace was last used then, and the policy's bump moves its deadline. An
+// instant in the future counts as now. WakeAt is left alone unless it would be too late.
 //
-// [executor.Executor.Activity] collects activity and applies it in batches.
+// The executor collects activity and applies it in batches.
 func Used(at time.Time) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if s.Workspace.Deleted || s.Workspace.Managed {
@@ -365,7 +365,7 @@ func bump(s *Snapshot, at time.Time) (time.Time, bool) {
 	return micros.Of(deadline), changed
 }
 
-// MarkDormant puts a workspace to sleep by hand, stopping it first if it may be running. With notify its owner gets the
+// MarkDormant marks a workspace dormant by hand, stopping it first if it may be running. With notify its owner gets the
 // notice that the rule would have sent.
 func MarkDormant(notify bool) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
@@ -378,10 +378,10 @@ func MarkDormant(notify bool) Verb {
 			return Change{}, fmt.Errorf("build %d is %s: %w", s.Build.Number, s.Build.Status, ErrBuildActive)
 		}
 		e := edit(&s, now)
-		if stopsBeforeSleep(&s.Build) {
+		if stopsBeforeDormancy(&s.Build) {
 			e.queue(TransitionStop, ReasonManual, time.Time{})
 		}
-		e.sleep()
+		e.goDormant()
 		if !notify {
 			e.events = dropTopic(e.events, TopicNotice)
 		}
@@ -389,8 +389,8 @@ func MarkDormant(notify bool) Verb {
 	}
 }
 
-// Wake ends dormancy. Autostarts missed while the workspace slept are not caught up.
-func Wake() Verb {
+// EndDormancy makes a dormant workspace an ordinary one again. Autostarts missed meanwhile are not caught up.
+func EndDormancy() Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		switch err := settable(&s); {
 		case err != nil:
@@ -399,14 +399,13 @@ func Wake() Verb {
 			return Change{}, ErrUnchanged
 		}
 		e := edit(&s, now)
-		e.wake()
+		e.endDormancy()
 		return e.change(), nil
 	}
 }
 
-// Hold suspends every automatic start, stop, dormancy and deletion until an instant; the zero time, or one that has
-// passed, ends a hold.
-// Autostarts that fall into the hold are not caught up, the rest happens when it ends.
+// Hold suspends every automatic start, stop, dormancy and deletion until an instant; the zero time, or an instant that
+// has passed, ends a hold. Autostarts that fall into the hold are not caught up; everything else happens when it ends.
 func Hold(until time.Time) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := settable(&s); err != nil {
@@ -421,7 +420,7 @@ func Hold(until time.Time) Verb {
 			// What fell into the hold so far stays skipped.
 			e.s.Workspace.AutostartAfter = micros.Later(s.Workspace.AutostartAfter, e.now)
 		}
-		e.emit(TopicAudit, Event{Kind: EventChanged, Until: e.s.Workspace.HoldUntil, Message: "hold"})
+		e.emit(Event{Kind: EventChanged, Until: e.s.Workspace.HoldUntil, Message: "hold"}, TopicAudit)
 		return e.change(), nil
 	}
 }
@@ -434,7 +433,7 @@ func ClearAttention() Verb {
 		}
 		e := edit(&s, now)
 		e.s.Workspace.AttentionAt, e.s.Workspace.Failures = time.Time{}, 0
-		e.emit(TopicAudit, Event{Kind: EventChanged, Message: "attention cleared"})
+		e.emit(Event{Kind: EventChanged, Message: "attention cleared"}, TopicAudit)
 		return e.change(), nil
 	}
 }
@@ -450,7 +449,7 @@ func SetAutomaticUpdates(on bool) Verb {
 		}
 		e := edit(&s, now)
 		e.s.Workspace.AutomaticUpdates = on
-		e.emit(TopicAudit, Event{Kind: EventChanged, Message: fmt.Sprintf("automatic updates: %t", on)})
+		e.emit(Event{Kind: EventChanged, Message: fmt.Sprintf("automatic updates: %t", on)}, TopicAudit)
 		return e.change(), nil
 	}
 }

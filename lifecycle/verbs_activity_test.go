@@ -71,7 +71,7 @@ func TestUsedAtOtherInstants(t *testing.T) {
 }
 
 // What only postpones leaves the wake alone; what brings something forward does not.
-func TestUsedIsLazyAboutTheWake(t *testing.T) {
+func TestUsedKeepsAnEarlyWake(t *testing.T) {
 	now, end := monday.Add(time.Hour), monday.Add(90*time.Minute)
 	s := running(bump(time.Hour), deadline(end))
 	s = apply(s, lifecycle.Rearm(s, monday))

@@ -96,7 +96,7 @@ func TestJobEndedComputesDeadlines(t *testing.T) {
 }
 
 // A job that fails or is canceled leaves the deadlines as they were, and by itself does nothing more.
-func TestJobEndedBadly(t *testing.T) {
+func TestJobEndedWithoutSuccess(t *testing.T) {
 	for status, want := range map[lifecycle.JobStatus]string{
 		lifecycle.JobFailed: "audit/build.failed ", lifecycle.JobCanceled: "audit/build.canceled ",
 	} {

@@ -13,7 +13,7 @@ import (
 // settings are the verbs that a deleted or managed workspace refuses.
 var settings = map[string]lifecycle.Verb{
 	"autostart": lifecycle.SetAutostart(nil), "ttl": lifecycle.SetTTL(time.Hour), "extend": lifecycle.Extend(monday.Add(time.Hour)),
-	"dormant": lifecycle.MarkDormant(true), "wake": lifecycle.Wake(), "hold": lifecycle.Hold(monday.Add(day)),
+	"dormant": lifecycle.MarkDormant(true), "wake": lifecycle.EndDormancy(), "hold": lifecycle.Hold(monday.Add(day)),
 }
 
 func TestSettingsOfDeletedAndManaged(t *testing.T) {
@@ -111,7 +111,7 @@ func TestExtend(t *testing.T) {
 	}
 }
 
-func TestMarkDormantAndWake(t *testing.T) {
+func TestMarkAndEndDormancy(t *testing.T) {
 	now := monday.Add(3 * day)
 	c, err := lifecycle.MarkDormant(true)(running(tilDeleted(day)), now)
 	must(err)
@@ -129,9 +129,9 @@ func TestMarkDormantAndWake(t *testing.T) {
 	refuse(t, "build active", newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobPending)), now, lifecycle.MarkDormant(true), lifecycle.ErrBuildActive)
 	sleeping := stopped(asleep(monday.Add(day)), autostart("0 9 * * *"))
 	refuse(t, "dormant already", sleeping, now, lifecycle.MarkDormant(true), lifecycle.ErrUnchanged)
-	refuse(t, "awake already", stopped(), now, lifecycle.Wake(), lifecycle.ErrUnchanged)
+	refuse(t, "awake already", stopped(), now, lifecycle.EndDormancy(), lifecycle.ErrUnchanged)
 
-	c, err = lifecycle.Wake()(sleeping, now)
+	c, err = lifecycle.EndDormancy()(sleeping, now)
 	must(err)
 	if w := c.Workspace; !w.DormantAt.IsZero() || !w.DeletingAt.IsZero() || !w.LastUsedAt.Equal(now) || told(c.Events) != "audit/workspace.awake " {
 		t.Errorf("woken: %+v, told %s", w, told(c.Events))

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/dormouse-go/dormouse/rendercache/internal/rules"
 )
 
-// Memo is what callers of a cache need of it. [Cache] and [Noop] implement it.
+// Memo is what callers need of a cache. [Cache] and [Noop] implement it.
 type Memo[K comparable, V any] interface {
 	Render(ctx context.Context, key K, render func(context.Context) (V, error)) (V, error)
 	Get(key K) (V, bool)
@@ -18,11 +20,11 @@ type Memo[K comparable, V any] interface {
 	Close()
 }
 
-// Cache remembers rendered values. See the package comment for what it guarantees. All methods may be called from
-// any goroutine at any time, also after Close; only Close must not be called from inside a render or a hook.
+// Cache stores rendered values. See the package comment for what it guarantees. All methods may be called from any
+// goroutine at any time, even after Close; but Close must not be called from inside a render or a hook.
 type Cache[K comparable, V any] struct {
 	cfg          Config[K, V]
-	life         life
+	life         rules.Life
 	refreshAfter int64
 	start        time.Time
 	table        table[K, V]
@@ -39,8 +41,8 @@ type Cache[K comparable, V any] struct {
 	metrics  *metrics[K, V] // nil: not registered
 }
 
-// New returns an empty cache. It fails when the configuration makes no sense or the metrics cannot be registered.
-// Close it: its timer and its metrics live until then.
+// New returns an empty cache. It returns an [*invalid.Error] for a bad configuration, and the registerer's error if the
+// metrics cannot be registered. Close the cache: its timer and its metrics live until then.
 func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -48,7 +50,7 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 	cfg = cfg.withDefaults()
 	c := &Cache[K, V]{
 		cfg:          cfg,
-		life:         newLife(cfg.TTL, cfg.MaxAge),
+		life:         rules.NewLife(cfg.TTL, cfg.MaxAge),
 		refreshAfter: int64(cfg.RefreshAfter),
 		start:        cfg.Clock.Now(),
 	}
@@ -70,14 +72,14 @@ func (c *Cache[K, V]) now() int64 { return max(0, int64(c.cfg.Clock.Since(c.star
 // Render returns the value of the key, calling render when there is none. Concurrent calls for one key share one
 // render; all get the same value or the same error.
 //
-// The waiting ends with ctx; the error then wraps ctx.Err(), except that a value which is there is returned all the
-// same. The work runs on its own goroutine with the values of ctx but neither its deadline nor its cancellation: it is
-// told to stop, through its context, when the last waiter has left or the cache is closed. A render that ignores that
-// runs on, and what it returns is dropped. Nothing must still finish.
+// Waiting ends with ctx, with an error that wraps ctx.Err(); a value that is in the cache is returned even then. The
+// render runs on its own goroutine with the values of ctx but neither its deadline nor its cancellation: its context is
+// canceled when the last waiter has left or the cache is closed. A render that ignores that runs on, and its result is
+// dropped.
 //
 // An error of render is returned as it is, with the zero value, and not kept unless Config.ErrorTTL says so. A value
 // returned with [ErrNoStore] reaches every waiter without an error and is not kept. A panic becomes a [*PanicError].
-// After Close, Render just calls render.
+// After Close, Render only calls render.
 func (c *Cache[K, V]) Render(ctx context.Context, key K, render func(context.Context) (V, error)) (V, error) {
 	now, hash := c.now(), c.table.hash(key)
 	c.cfg.KeyLog.request(hash, now)
@@ -92,7 +94,7 @@ func (c *Cache[K, V]) Render(ctx context.Context, key K, render func(context.Con
 	return r.Value, err
 }
 
-// Do is [Cache.Render] with more to say: the result tells its age and source and why there was a miss.
+// Do is [Cache.Render] with a result that includes its age, its origin, and the cause of a miss.
 func (c *Cache[K, V]) Do(ctx context.Context, req Request[K, V]) (Result[V], error) {
 	now, hash := c.now(), c.table.hash(req.Key)
 	c.cfg.KeyLog.request(hash, now)
@@ -105,14 +107,14 @@ func (c *Cache[K, V]) Do(ctx context.Context, req Request[K, V]) (Result[V], err
 	return c.obtain(ctx, req, hash, now)
 }
 
-// Get returns the value of the key if it is there. It counts a hit, and is a use, or counts a miss. A key that is being
-// rendered is a miss, and so is a remembered failure. It never removes anything.
+// Get returns the value of the key if it is in the cache. It counts as a use and a hit, or as a miss. A key that is being
+// rendered is a miss, and so is a remembered failure. Get never removes anything.
 func (c *Cache[K, V]) Get(key K) (V, bool) {
 	v, ok := c.look(key, c.now())
 	return v.value, ok
 }
 
-// Lookup is [Cache.Get] with age and source.
+// Lookup is [Cache.Get] with age and origin.
 func (c *Cache[K, V]) Lookup(key K) (Result[V], bool) {
 	now := c.now()
 	v, ok := c.look(key, now)
@@ -132,8 +134,8 @@ func (c *Cache[K, V]) look(key K, now int64) (view[V], bool) {
 	return v, ok
 }
 
-// Put stores a value as if it had been rendered now, replacing what was there. A render of the key that is running
-// goes on for those who wait for it and stores nothing.
+// Put stores a value as if it had been rendered now, and replaces what was there. If the key is being rendered, that
+// render goes on for those who wait for it, and its result is not stored.
 func (c *Cache[K, V]) Put(key K, value V) {
 	weight := c.weigh(key, value)
 	now, hash := c.now(), c.table.hash(key)
@@ -143,11 +145,11 @@ func (c *Cache[K, V]) Put(key K, value V) {
 
 	s := c.table.shard(hash)
 	s.mu.Lock()
-	if c.closed.Load() || strange(key) {
+	if c.closed.Load() || unfindable(key) {
 		s.mu.Unlock()
 		return
 	}
-	var gone departed[K, V]
+	var gone removal[K, V]
 	if old := s.index.find(hash, key); old != nil {
 		gone = c.table.remove(s, old, EvictReplaced)
 	}
@@ -157,21 +159,21 @@ func (c *Cache[K, V]) Put(key K, value V) {
 	}
 	s.mu.Unlock()
 
-	c.tell(gone)
+	c.report(gone)
 	if fits {
 		c.cfg.KeyLog.stored(hash, now, weight)
-		c.tell(c.shrink(now, e)...)
+		c.report(c.shrink(now, e)...)
 	}
 }
 
-// Len returns the number of entries: values and remembered failures, expired ones until the clean-up, without keys
-// that are being rendered.
+// Len returns the number of entries: values and remembered failures. Expired ones count until the clean-up; keys that
+// are being rendered do not.
 func (c *Cache[K, V]) Len() int { return int(c.table.entries.Load()) }
 
-// Close stops the clean-up, cancels running renders, drops every entry and returns when all goroutines of the cache
-// have ended. It may be called many times and at once; each call returns when all is done. A render or a hook must not
-// call it: it would wait for itself. Afterwards Render calls its function directly, Get finds nothing and Put drops its
-// value.
+// Close stops the clean-up, cancels running renders, drops every entry, unregisters the metrics, and returns when all
+// goroutines of the cache have ended. It may be called more than once and concurrently; each call returns when all is
+// done. A render or a hook must not call it: it would wait for itself. Afterwards Render calls its function directly, Get
+// finds nothing, and Put drops its value.
 func (c *Cache[K, V]) Close() { c.closing.Do(c.shutdown) }
 
 func (c *Cache[K, V]) shutdown() {
@@ -179,14 +181,14 @@ func (c *Cache[K, V]) shutdown() {
 	c.stopSweeping()
 	// Whoever adds to a shard looks at closed under the shard's lock first, so nothing follows this walk.
 	for i := range c.table.shards {
-		c.tell(c.empty(&c.table.shards[i], EvictClosed)...)
+		c.report(c.empty(&c.table.shards[i], EvictClosed)...)
 	}
 	c.work.Wait()
 	c.unregister()
 }
 
 // empty takes all entries out of a shard and, when the cache closes, cancels what is being rendered.
-func (c *Cache[K, V]) empty(s *shard[K, V], why EvictCause) []departed[K, V] {
+func (c *Cache[K, V]) empty(s *shard[K, V], why EvictCause) []removal[K, V] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if why == EvictClosed {
@@ -225,15 +227,15 @@ func (c *Cache[K, V]) use(e *entry[K, V], now int64) (v view[V], ok bool) {
 	if !state.valued() || e.outlived(now, c.life) {
 		return v, false
 	}
-	e.stamp.touch(now, c.life.grain)
+	e.stamp.touch(now, c.life.Grain)
 	c.counters.hits.add()
 	return view[V]{value: e.value, born: e.born, refreshed: state == refreshed, due: c.due(e, now)}, true
 }
 
 func (c *Cache[K, V]) found(v view[V], now int64) Result[V] {
-	r := Result[V]{Value: v.value, Source: Hit, RenderedAt: c.start.Add(time.Duration(v.born)), Age: time.Duration(max(0, now-v.born))}
+	r := Result[V]{Value: v.value, Origin: Hit, RenderedAt: c.start.Add(time.Duration(v.born)), Age: time.Duration(max(0, now-v.born))}
 	if v.refreshed {
-		r.Source = Refreshed
+		r.Origin = Refreshed
 	}
 	return r
 }

@@ -64,7 +64,7 @@ func (c *Cache[K, V]) removeExpired() {
 		s := &c.table.shards[i]
 		for next := -1; next != 0; {
 			dead, next = c.collect(s, next, now, dead[:0])
-			c.bury(s, dead, now)
+			c.removeDead(s, dead, now)
 		}
 	}
 }
@@ -85,11 +85,11 @@ func (c *Cache[K, V]) collect(s *shard[K, V], end int, now int64, dead []*entry[
 	return dead, next
 }
 
-// bury removes what collect found, after another look: a hit may have come between.
-func (c *Cache[K, V]) bury(s *shard[K, V], dead []*entry[K, V], now int64) {
+// removeDead removes what collect found, after another look: a hit may have come in between.
+func (c *Cache[K, V]) removeDead(s *shard[K, V], dead []*entry[K, V], now int64) {
 	for len(dead) > 0 {
 		n := min(deadSlice, len(dead))
-		gone := make([]departed[K, V], 0, n)
+		gone := make([]removal[K, V], 0, n)
 		s.mu.Lock()
 		for _, e := range dead[:n] {
 			if s.holds(e) && e.expired(now, c.life) {
@@ -97,7 +97,7 @@ func (c *Cache[K, V]) bury(s *shard[K, V], dead []*entry[K, V], now int64) {
 			}
 		}
 		s.mu.Unlock()
-		c.tell(gone...)
+		c.report(gone...)
 		dead = dead[n:]
 	}
 }

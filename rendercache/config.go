@@ -1,17 +1,18 @@
 package rendercache
 
 import (
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/rendercache/internal/rules"
 )
 
 const (
-	defaultTTL             = time.Hour
 	defaultCleanupInterval = 15 * time.Minute
 	defaultMaxEntries      = 10_000
 	defaultNamespace       = "dormouse"
@@ -20,14 +21,14 @@ const (
 	largestMaxEntries = 1 << 30
 )
 
-// Config says how a [Cache] behaves. The zero value works.
+// Config configures a [Cache]. The zero value works.
 type Config[K comparable, V any] struct {
 	// TTL is how long an entry lives since its last use. A use is recorded when it is more than TTL/4096, at most
 	// 100 ms, later than the recorded one. Defaults to 1 hour.
 	TTL time.Duration
 
 	// MaxAge is how long an entry lives since it was rendered, however often it is used. Set it when a render reads
-	// what its key does not hold; 12 hours suit owners that are people. Defaults to 0: no end.
+	// data that its key does not stand for; 12 hours suit owners that are people. Defaults to 0: no limit.
 	MaxAge time.Duration
 
 	// CleanupInterval is the time between two removals of everything expired. Defaults to 15 minutes.
@@ -40,23 +41,23 @@ type Config[K comparable, V any] struct {
 	// is returned but not kept. Defaults to 0: no limit.
 	MaxWeight int64
 
-	// Weigh returns the weight of a value, at least 1. It is called once per value, without locks.
+	// Weigh returns the weight of a value; less than 1 counts as 1. It is called once per value, without locks.
 	// Defaults to nil: every entry weighs 1.
 	Weigh func(K, V) int64
 
-	// ErrorTTL returns for how long a failure is remembered: callers get it instead of a new render until then. Uses
-	// do not prolong it. Return 0 for whatever may be better next time. Context errors, panics and Goexit are never
-	// remembered and never asked about. Defaults to nil: no failure is remembered.
+	// ErrorTTL returns how long a failure is remembered: until then callers get it instead of a new render. Uses do not
+	// prolong it. Return 0 for a failure that may not happen again. Context errors, panics and Goexit are never remembered,
+	// and ErrorTTL is not called for them. Defaults to nil: no failure is remembered.
 	ErrorTTL func(error) time.Duration
 
-	// RefreshAfter is the age above which a hit returns the value it found and has it rendered anew behind it. A failed
+	// RefreshAfter is the age above which a hit returns the value it found and starts a render in the background. A failed
 	// or incomplete refresh leaves the old value and is tried again no sooner than RefreshAfter later.
 	// Defaults to 0: never.
 	RefreshAfter time.Duration
 
-	// MaxConcurrentRenders limits the renders that run at once; the others wait for their turn under the same rules
-	// as if they ran. A render that renders through the same cache holds its place meanwhile, so such nesting needs
-	// a limit above its depth times the number of callers. Defaults to 0: no limit.
+	// MaxConcurrentRenders limits the renders that run at once; the others wait for their turn under the same rules as if
+	// they ran. A render that renders through the same cache keeps its place meanwhile, so such nesting needs a limit above
+	// its depth times the number of callers. Defaults to 0: no limit.
 	MaxConcurrentRenders int
 
 	// Groups returns the version and the owner that a key belongs to, for InvalidateVersion and InvalidateOwner;
@@ -64,29 +65,32 @@ type Config[K comparable, V any] struct {
 	// Defaults to the fields of Key when K is Key, else to nil: no groups.
 	Groups func(K) (version, owner uuid.UUID)
 
-	// OnEvict is told of every value that leaves the cache, without locks and from any goroutine. It may use the
+	// OnEvict is called with every value that leaves the cache, without locks and from any goroutine. It may use the
 	// cache but must not close it. A panic in it is logged and goes no further. Defaults to nil.
 	OnEvict func(K, V, EvictCause)
 
-	// KeyLog receives every request, for [Replay]. Defaults to nil.
+	// KeyLog records every request, for package [github.com/dormouse-go/dormouse/rendercache/replay].
+	// Defaults to nil: nothing is recorded.
 	KeyLog *KeyLog
 
-	// Clock tells the time and runs the clean-up. Defaults to the real clock.
+	// Clock gives the time and runs the clean-up. Defaults to the real clock.
 	Clock quartz.Clock
 
-	// Logger gets panics of renders and hooks at Error, and misses with their cause at Debug. It is given names of
-	// parameters, never values. Defaults to none.
+	// Logger receives panics of renders and hooks at Error, and misses with their cause at Debug: names of parameters,
+	// never their values. Defaults to slog.Default().
 	Logger *slog.Logger
 
-	// Registerer gets the metrics; Close takes them away again. Two caches on one registerer need different Names.
-	// Defaults to nil: not registered, Stats works all the same.
+	// Registerer receives the metrics in New, which fails if they cannot be registered; Close unregisters them, so that
+	// a later cache may take their place. Caches that share a registerer need different Instances.
+	// Defaults to nil: no metrics. Stats works either way.
 	Registerer prometheus.Registerer
 
-	// Namespace is the first part of the metrics' names. Defaults to "dormouse".
+	// Namespace is the first part of the metrics' names: <Namespace>_render_cache_<name>. Defaults to "dormouse".
 	Namespace string
 
-	// Name identifies the cache in metrics (label "cache") and logs. Defaults to "": no label.
-	Name string
+	// Instance tells this cache from others of the same process: it is the label "instance" of its metrics and an
+	// attribute of its log records. Defaults to "": no label and no attribute.
+	Instance string
 
 	// ClassicMetrics also exports hits_total, misses_total and size_entries, under the same prefix, for dashboards
 	// that were made for the render cache proposed to Coder (with Namespace "coderd_prebuilds"). Defaults to false.
@@ -95,7 +99,7 @@ type Config[K comparable, V any] struct {
 
 func (c Config[K, V]) withDefaults() Config[K, V] {
 	if c.TTL == 0 {
-		c.TTL = defaultTTL
+		c.TTL = rules.DefaultTTL
 	}
 	if c.CleanupInterval == 0 {
 		c.CleanupInterval = defaultCleanupInterval
@@ -110,10 +114,10 @@ func (c Config[K, V]) withDefaults() Config[K, V] {
 		c.Clock = quartz.NewReal()
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
-	if c.Name != "" {
-		c.Logger = c.Logger.With(slog.String("cache", c.Name))
+	if c.Instance != "" {
+		c.Logger = c.Logger.With(slog.String("instance", c.Instance))
 	}
 	if c.Namespace == "" {
 		c.Namespace = defaultNamespace
@@ -126,26 +130,27 @@ func (c Config[K, V]) validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"TTL", c.TTL},
-		{"MaxAge", c.MaxAge},
-		{"CleanupInterval", c.CleanupInterval},
-		{"RefreshAfter", c.RefreshAfter},
+		{"Config.TTL", c.TTL},
+		{"Config.MaxAge", c.MaxAge},
+		{"Config.CleanupInterval", c.CleanupInterval},
+		{"Config.RefreshAfter", c.RefreshAfter},
 	} {
 		if f.value < 0 {
-			return fmt.Errorf("rendercache: Config.%s is %s: it must not be negative", f.name, f.value)
+			return invalid.New(f.name, f.value, "must not be negative")
 		}
 	}
 	switch {
 	case c.MaxEntries < 0 || c.MaxEntries > largestMaxEntries:
-		return fmt.Errorf("rendercache: Config.MaxEntries is %d: it must be between 0 and %d", c.MaxEntries, largestMaxEntries)
+		return invalid.New("Config.MaxEntries", c.MaxEntries, "must be between 0 and %d", largestMaxEntries)
 	case c.MaxWeight < 0:
-		return fmt.Errorf("rendercache: Config.MaxWeight is %d: it must not be negative", c.MaxWeight)
+		return invalid.New("Config.MaxWeight", c.MaxWeight, "must not be negative")
 	case c.MaxWeight > 0 && c.Weigh == nil:
-		return fmt.Errorf("rendercache: Config.MaxWeight is %d but Config.Weigh is nil: a weight limit needs weights", c.MaxWeight)
+		return invalid.New("Config.MaxWeight", c.MaxWeight, "needs Config.Weigh")
 	case c.MaxConcurrentRenders < 0:
-		return fmt.Errorf("rendercache: Config.MaxConcurrentRenders is %d: it must not be negative", c.MaxConcurrentRenders)
+		return invalid.New("Config.MaxConcurrentRenders", c.MaxConcurrentRenders, "must not be negative")
 	case c.MaxAge > 0 && c.RefreshAfter >= c.MaxAge:
-		return fmt.Errorf("rendercache: Config.RefreshAfter is %s and Config.MaxAge %s: nothing lives long enough to be refreshed", c.RefreshAfter, c.MaxAge)
+		return invalid.New("Config.RefreshAfter", c.RefreshAfter,
+			"must be shorter than Config.MaxAge, %v: nothing lives long enough to be refreshed", c.MaxAge)
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/dormouse-go/dormouse/rendercache/internal/rules"
 )
 
 // state says what an entry of the table stands for.
@@ -41,20 +43,17 @@ func (e *entry[K, V]) state() state { return state(e.phase.Load()) }
 // turn changes the state. What hits read of the new state is written before.
 func (e *entry[K, V]) turn(s state) { e.phase.Store(uint32(s)) }
 
-const (
-	hitBits = 3
-	maxHits = 1<<hitBits - 1
-)
-
 // stamp is the time of the last use, in nanoseconds since the cache's start, above the number of hits, which stops
-// counting at maxHits. Packed, one atomic write records a hit, and 61 bits of nanoseconds last 36 years.
+// counting at rules.MaxHits. Packed, one atomic write records a hit, and 61 bits of nanoseconds last 36 years.
 type stamp struct{ word atomic.Uint64 }
 
-func (s *stamp) set(at int64, hits uint64) { s.word.Store(uint64(at)<<hitBits | hits) }
+func (s *stamp) set(at int64, hits uint64) { s.word.Store(uint64(at)<<rules.HitBits | hits) }
 
 func (s *stamp) get() (at int64, hits uint64) { return unpack(s.word.Load()) }
 
-func unpack(word uint64) (at int64, hits uint64) { return int64(word >> hitBits), word & maxHits }
+func unpack(word uint64) (at int64, hits uint64) {
+	return int64(word >> rules.HitBits), word & rules.MaxHits
+}
 
 // touch records a hit. A hot entry is not written on every hit: its hits are at their maximum, and the time is moved
 // only by more than grain, so that its cache line can stay shared among the cores.
@@ -62,22 +61,14 @@ func (s *stamp) touch(now, grain int64) {
 	for {
 		old := s.word.Load()
 		at, hits := unpack(old)
-		if hits == maxHits && now-at <= grain {
+		if hits == rules.MaxHits && now-at <= grain {
 			return
 		}
-		next := uint64(max(at, now))<<hitBits | min(hits+1, maxHits)
+		next := uint64(max(at, now))<<rules.HitBits | min(hits+1, rules.MaxHits)
 		if s.word.CompareAndSwap(old, next) {
 			return
 		}
 	}
-}
-
-// life is how long entries live, in nanoseconds; maxAge 0 means no end.
-type life struct{ ttl, maxAge, grain int64 }
-
-func newLife(ttl, maxAge time.Duration) life {
-	grain := min(ttl/4096, 100*time.Millisecond)
-	return life{ttl: int64(ttl), maxAge: int64(maxAge), grain: int64(grain)}
 }
 
 // after returns the instant that far after another, or the last one there is.
@@ -88,13 +79,8 @@ func after(at int64, d time.Duration) int64 {
 	return at + int64(d)
 }
 
-// over reports whether something used and born at these times has outlived its life. Age equal to the limit has not.
-func (l life) over(used, born, now int64) bool {
-	return now-used > l.ttl || l.maxAge > 0 && now-born > l.maxAge
-}
-
 // expired is the one comparison used by lookup, eviction and clean-up alike. The shard's lock is held; any will do.
-func (e *entry[K, V]) expired(now int64, l life) bool {
+func (e *entry[K, V]) expired(now int64, l rules.Life) bool {
 	switch s := e.state(); {
 	case s.valued():
 		return e.outlived(now, l)
@@ -106,9 +92,9 @@ func (e *entry[K, V]) expired(now int64, l life) bool {
 }
 
 // outlived is expired for an entry that had a value when its state was read: it may have left the table since.
-func (e *entry[K, V]) outlived(now int64, l life) bool {
+func (e *entry[K, V]) outlived(now int64, l rules.Life) bool {
 	at, _ := e.stamp.get()
-	return l.over(at, e.born, now)
+	return l.Over(at, e.born, now)
 }
 
 // refreshing reports whether the entry holds a value that is being rendered anew. The shard's lock is held.

@@ -3,15 +3,17 @@ package rendercache
 import (
 	"math"
 	"math/rand/v2"
+
+	"github.com/dormouse-go/dormouse/rendercache/internal/rules"
 )
 
 // EvictCause says why a value has left the cache.
 type EvictCause uint8
 
 const (
-	// EvictSize: it made room for another.
+	// EvictSize: it was evicted to make room for another.
 	EvictSize EvictCause = iota
-	// EvictExpired: it was not used for TTL, or reached MaxAge, or was a failure remembered long enough.
+	// EvictExpired: it was not used for TTL, reached MaxAge, or was a remembered failure whose time was up.
 	EvictExpired
 	// EvictVersion: InvalidateVersion.
 	EvictVersion
@@ -21,7 +23,7 @@ const (
 	EvictKey
 	// EvictClear: Clear.
 	EvictClear
-	// EvictReplaced: Put or a refresh stored another in its place.
+	// EvictReplaced: Put or a refresh stored another value in its place.
 	EvictReplaced
 	// EvictClosed: Close.
 	EvictClosed
@@ -37,7 +39,7 @@ func (c EvictCause) String() string {
 	return name(c, "size", "ttl", "version", "owner", "key", "clear", "replaced", "closed")
 }
 
-// miss is what the next request for the key is told.
+// miss is the cause that the next request for the key reports.
 func (c EvictCause) miss() MissCause {
 	switch c {
 	case EvictSize:
@@ -53,22 +55,14 @@ func (c EvictCause) miss() MissCause {
 	}
 }
 
-// departed is an entry that has left the table; counted is false for keys that were only being rendered, valued for
+// removal is an entry that has left the table; counted is false for keys that were only being rendered, valued for
 // those without a value.
-type departed[K comparable, V any] struct {
+type removal[K comparable, V any] struct {
 	key             K
 	value           V
 	cause           EvictCause
 	valued, counted bool
 }
-
-// sampleSize is how many residents an eviction compares. With sixteen and the rule of worth the hit ratio was at most
-// half a point below exact LRU's on 36 points of nine recorded traces, and nearly two above on the mean.
-const sampleSize = 16
-
-// worth is the eviction rule: of a sample, the largest idle time divided by one more than its hits goes. It needs no
-// list, and so no lock on a hit.
-func worth(idle int64, hits uint64) float64 { return float64(idle+1) / float64(1+hits) }
 
 // over reports whether a limit is passed.
 func (c *Cache[K, V]) over() bool {
@@ -77,14 +71,14 @@ func (c *Cache[K, V]) over() bool {
 }
 
 // shrink evicts until the limits hold again. The entry just stored is spared: it is the one thing known to be wanted.
-func (c *Cache[K, V]) shrink(now int64, spare *entry[K, V]) (gone []departed[K, V]) {
+func (c *Cache[K, V]) shrink(now int64, spare *entry[K, V]) (gone []removal[K, V]) {
 	if !c.over() {
 		return nil
 	}
 	c.evicting.Lock()
 	defer c.evicting.Unlock()
 	for c.over() {
-		v := c.victim(now, spare, sampleSize)
+		v := c.victim(now, spare, rules.SampleSize)
 		if v.entry == nil { // the sample met only keys being rendered
 			v = c.victim(now, spare, math.MaxInt)
 		}
@@ -104,7 +98,7 @@ func (c *Cache[K, V]) shrink(now int64, spare *entry[K, V]) (gone []departed[K, 
 type candidate[K comparable, V any] struct {
 	shard *shard[K, V]
 	entry *entry[K, V]
-	worth float64
+	rank  float64
 	cause EvictCause
 }
 
@@ -132,22 +126,22 @@ func (c *Cache[K, V]) better(best candidate[K, V], s *shard[K, V], e, spare *ent
 		return best
 	}
 	if e.expired(now, c.life) {
-		return candidate[K, V]{shard: s, entry: e, cause: EvictExpired, worth: math.Inf(1)}
+		return candidate[K, V]{shard: s, entry: e, cause: EvictExpired, rank: math.Inf(1)}
 	}
 	at, hits := e.stamp.get()
-	if w := worth(max(0, now-at), hits); best.entry == nil || w > best.worth {
-		return candidate[K, V]{shard: s, entry: e, cause: EvictSize, worth: w}
+	if w := rules.Rank(max(0, now-at), hits); best.entry == nil || w > best.rank {
+		return candidate[K, V]{shard: s, entry: e, cause: EvictSize, rank: w}
 	}
 	return best
 }
 
-// tell counts what has left and runs the hook, without locks.
-func (c *Cache[K, V]) tell(gone ...departed[K, V]) {
+// report counts what has left and runs the hook, without locks.
+func (c *Cache[K, V]) report(gone ...removal[K, V]) {
 	c.count(gone...)
 	c.notify(gone...)
 }
 
-func (c *Cache[K, V]) count(gone ...departed[K, V]) {
+func (c *Cache[K, V]) count(gone ...removal[K, V]) {
 	for i := range gone {
 		if gone[i].counted {
 			c.counters.evictions[gone[i].cause].Add(1)
@@ -155,7 +149,7 @@ func (c *Cache[K, V]) count(gone ...departed[K, V]) {
 	}
 }
 
-func (c *Cache[K, V]) notify(gone ...departed[K, V]) {
+func (c *Cache[K, V]) notify(gone ...removal[K, V]) {
 	if c.cfg.OnEvict == nil {
 		return
 	}

@@ -159,7 +159,7 @@ func TestRendersUnderWayAreNotEvicted(t *testing.T) {
 	})
 }
 
-func TestOnEvictIsToldOfEveryValue(t *testing.T) {
+func TestOnEvictGetsEveryValue(t *testing.T) {
 	clock := mockClock(t)
 	told := map[rendercache.EvictCause]int{}
 	var c *Cache

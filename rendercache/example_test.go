@@ -1,7 +1,6 @@
 package rendercache_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +53,7 @@ func ExampleCache_Do() {
 			Params: params,
 			Render: func(context.Context) (string, error) { return cpu + " cores", nil },
 		})
-		fmt.Println(result.Value, err, result.Source, result.Miss.Cause, result.Miss.Names)
+		fmt.Println(result.Value, err, result.Origin, result.Miss.Cause, result.Miss.Names)
 	}
 	// Output:
 	// 4 cores <nil> rendered first []
@@ -131,26 +130,26 @@ func ExampleConfig_clock() {
 }
 
 // A group of builds of one template version holds its files for as long as the group lasts.
-func ExampleLeases() {
-	leases, err := rendercache.NewLeases(rendercache.LeasesConfig[uuid.UUID, []string]{
+func ExampleHandles() {
+	handles, err := rendercache.NewHandles(rendercache.HandlesConfig[uuid.UUID, []string]{
 		OnRelease: func(_ uuid.UUID, files []string) { fmt.Println("closed", files) },
 	})
 	if err != nil {
 		panic(err)
 	}
-	defer leases.Close()
+	defer handles.Close()
 
 	version := uuid.New()
 	fetch := func(context.Context) ([]string, error) {
 		fmt.Println("fetching")
 		return []string{"main.tf"}, nil
 	}
-	group, err := leases.Acquire(context.Background(), version, fetch)
+	group, err := handles.Acquire(context.Background(), version, fetch)
 	if err != nil {
 		panic(err)
 	}
 	for range 3 { // its jobs; each may hold the files for itself as well
-		job, err := leases.Acquire(context.Background(), version, fetch)
+		job, err := handles.Acquire(context.Background(), version, fetch)
 		if err != nil {
 			panic(err)
 		}
@@ -164,36 +163,6 @@ func ExampleLeases() {
 	// using [main.tf]
 	// using [main.tf]
 	// closed [main.tf]
-}
-
-// The dry run of a budget: record the requests of a while, then ask what other limits would have brought.
-func ExampleReplay() {
-	var file bytes.Buffer
-	log := rendercache.NewKeyLog(&file)
-	cache, err := rendercache.New(rendercache.Config[int, string]{KeyLog: log})
-	if err != nil {
-		panic(err)
-	}
-	for i := range 1000 { // a loop over ten keys
-		if _, err := cache.Render(context.Background(), i%10, func(context.Context) (string, error) { return "", nil }); err != nil {
-			panic(err)
-		}
-	}
-	cache.Close()
-	if err := log.Flush(); err != nil {
-		panic(err)
-	}
-
-	records, err := rendercache.ReadKeyLog(&file)
-	if err != nil {
-		panic(err)
-	}
-	for _, p := range rendercache.Replay(records, rendercache.ReplayConfig{Entries: true}, 1, 10) {
-		fmt.Printf("%2d entries: %.0f %% hits\n", p.Capacity, 100*p.HitRatio())
-	}
-	// Output:
-	//  1 entries: 0 % hits
-	// 10 entries: 99 % hits
 }
 
 // A component that may run without a cache holds the interface.

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// flight is one running render (or fetch of a lease) and those who wait for it. The counts are guarded by the lock of
+// flight is one running render (or fetch of a handle) and those who wait for it. The counts are guarded by the lock of
 // whoever owns the flight; the outcome is written before done is closed and read after, or under that lock.
 type flight[V any] struct {
-	origin  origin
+	root    root
 	done    chan struct{}
 	cancel  context.CancelCauseFunc
 	waiters int // a refresh counts the cache itself as one
@@ -29,8 +29,8 @@ type flight[V any] struct {
 // newFlight returns a flight with one waiter, and the context for its work: values of the caller's, cancellation of
 // the flight's own. A caller that gives up does not stop what others wait for.
 func newFlight[V any](ctx context.Context) (*flight[V], context.Context) {
-	f := &flight[V]{origin: origin{caller: ctx}, done: make(chan struct{}), waiters: 1, running: true, again: math.MaxInt64}
-	work, cancel := context.WithCancelCause(&f.origin)
+	f := &flight[V]{root: root{caller: ctx}, done: make(chan struct{}), waiters: 1, running: true, again: math.MaxInt64}
+	work, cancel := context.WithCancelCause(&f.root)
 	f.cancel = cancel
 	return f, work
 }
@@ -61,10 +61,10 @@ func (f *flight[V]) wait(ctx context.Context) bool {
 	}
 }
 
-// fly runs the work and hands its outcome to land, whatever the work does: a panic becomes an error, and should it
-// end the goroutine, land is still called with ErrGoexit. Either is logged here, where it happened, and so only once
+// run runs the work and passes its outcome to publish, whatever the work does: a panic becomes an error, and should it
+// end the goroutine, publish is still called with ErrGoexit. Either is logged here, where it happened, and so only once
 // however many renders and waiters the error passes through.
-func fly[T any](logger *slog.Logger, work func() (T, error), land func(T, error)) {
+func run[T any](logger *slog.Logger, work func() (T, error), publish func(T, error)) {
 	var (
 		out  T
 		err  = ErrGoexit
@@ -76,7 +76,7 @@ func fly[T any](logger *slog.Logger, work func() (T, error), land func(T, error)
 		} else if !done {
 			logger.Error("render ended its goroutine", slog.Any("error", err))
 		}
-		land(out, err)
+		publish(out, err)
 	}()
 	out, err = work()
 	done = true
@@ -99,39 +99,39 @@ func notify(logger *slog.Logger, hook func()) {
 	hook()
 }
 
-// origin is the root of the context of a flight's work. It has the caller's values and nothing else of the caller's,
+// root is the root of the context of a flight's work. It has the caller's values and nothing else of the caller's,
 // and it is one of those values itself: along the origins of a context one finds every flight it belongs to, and so a
 // render that waits for itself. It is part of the flight, which saves each miss three allocations.
-type origin struct{ caller context.Context }
+type root struct{ caller context.Context }
 
-type originKey struct{}
+type rootKey struct{}
 
 // Deadline implements [context.Context]: there is none.
-func (*origin) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+func (*root) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
 
 // Done implements [context.Context]: never.
-func (*origin) Done() <-chan struct{} { return nil }
+func (*root) Done() <-chan struct{} { return nil }
 
 // Err implements [context.Context]: none.
-func (*origin) Err() error { return nil }
+func (*root) Err() error { return nil }
 
 // Value implements [context.Context].
-func (o *origin) Value(key any) any {
-	if key == (originKey{}) {
+func (o *root) Value(key any) any {
+	if key == (rootKey{}) {
 		return o
 	}
 	return o.caller.Value(key)
 }
 
-func originOf(ctx context.Context) *origin {
-	o, _ := ctx.Value(originKey{}).(*origin)
+func rootOf(ctx context.Context) *root {
+	o, _ := ctx.Value(rootKey{}).(*root)
 	return o
 }
 
 // within reports whether ctx belongs to the work of the flight.
 func (f *flight[V]) within(ctx context.Context) bool {
-	for o := originOf(ctx); o != nil; o = originOf(o.caller) {
-		if o == &f.origin {
+	for o := rootOf(ctx); o != nil; o = rootOf(o.caller) {
+		if o == &f.root {
 			return true
 		}
 	}
@@ -142,8 +142,8 @@ func isContextError(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// blame says that it was the closing when it was: the waiters' own contexts have not ended.
-func blame(ctx context.Context, err error) error {
+// closedError says that it was the closing when it was: the waiters' own contexts have not ended.
+func closedError(ctx context.Context, err error) error {
 	if isContextError(err) && errors.Is(context.Cause(ctx), ErrClosed) {
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}

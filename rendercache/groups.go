@@ -24,7 +24,7 @@ type link struct{ prev, next int32 }
 
 const noSlot = -1
 
-// residentsPerList bounds the lists' mean length, and so the strangers that an invalidation meets in a shard.
+// residentsPerList bounds the lists' mean length, and so the entries of other groups that an invalidation passes in a shard.
 const residentsPerList = 2
 
 // lists are the heads of one kind's lists. They are added one by one as the shard grows, each taking its share out of
@@ -114,7 +114,7 @@ func (t *table[K, V]) unlink(s *shard[K, V], e *entry[K, V]) {
 	}
 }
 
-// relink tells an entry's neighbours that it moves to another slot.
+// relink has an entry's neighbours point to the slot that it moves to.
 func (t *table[K, V]) relink(s *shard[K, V], e *entry[K, V], slot int32) {
 	for kind, id := range t.groupsOf(e.key) {
 		if id == uuid.Nil {

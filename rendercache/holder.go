@@ -6,31 +6,31 @@ import (
 	"sync"
 )
 
-// Holder collects the leases of one task, so that they are released together on whatever path the task ends. Its
-// methods may be called from any goroutine. The zero value is not usable; see [Leases.NewHolder].
+// Holder collects the handles of one task, so that they are released together however the task ends. Its methods may be
+// called from any goroutine. The zero value is not usable; see [Handles.NewHolder].
 type Holder[K comparable, V any] struct {
-	leases *Leases[K, V]
-	mu     sync.Mutex
-	held   map[K]*Lease[V]
-	closed bool
+	handles *Handles[K, V]
+	mu      sync.Mutex
+	held    map[K]*Handle[V]
+	closed  bool
 }
 
-// NewHolder returns a holder without leases. Close it.
-func (l *Leases[K, V]) NewHolder() *Holder[K, V] {
-	return &Holder[K, V]{leases: l, held: make(map[K]*Lease[V])}
+// NewHolder returns a holder without handles. Close it.
+func (h *Handles[K, V]) NewHolder() *Holder[K, V] {
+	return &Holder[K, V]{handles: h, held: make(map[K]*Handle[V])}
 }
 
-// Acquire is [Leases.Acquire] with the lease kept by the holder: the value is good until Close. A key that is held
-// already costs nothing and is not checked again. After Close it returns [ErrClosed].
+// Acquire is [Handles.Acquire] with the handle kept by the holder: the value may be used until Close. A key that the
+// holder has already is neither fetched nor checked again. After Close it returns [ErrClosed].
 func (h *Holder[K, V]) Acquire(ctx context.Context, key K, fetch func(context.Context) (V, error)) (value V, err error) {
 	if value, ok, err := h.have(key); ok || err != nil {
 		return value, err
 	}
-	lease, err := h.leases.Acquire(ctx, key, fetch)
+	handle, err := h.handles.Acquire(ctx, key, fetch)
 	if err != nil {
 		return value, err
 	}
-	return h.keep(key, lease)
+	return h.keep(key, handle)
 }
 
 func (h *Holder[K, V]) have(key K) (value V, ok bool, err error) {
@@ -39,23 +39,23 @@ func (h *Holder[K, V]) have(key K) (value V, ok bool, err error) {
 	if h.closed {
 		return value, false, errHolderClosed()
 	}
-	if lease, ok := h.held[key]; ok {
-		return lease.Value(), true, nil
+	if handle, ok := h.held[key]; ok {
+		return handle.Value(), true, nil
 	}
 	return value, false, nil
 }
 
-// keep takes a lease over; one that comes after Close, or second, goes back.
-func (h *Holder[K, V]) keep(key K, lease *Lease[V]) (value V, err error) {
+// keep adds a handle, or releases it if the holder is closed or has one for the key.
+func (h *Holder[K, V]) keep(key K, handle *Handle[V]) (value V, err error) {
 	h.mu.Lock()
 	first, held := h.held[key]
 	closed := h.closed
 	if !closed && !held {
-		h.held[key], first = lease, lease
+		h.held[key], first = handle, handle
 	}
 	h.mu.Unlock()
 	if closed || held {
-		lease.Release()
+		handle.Release()
 	}
 	if closed {
 		return value, errHolderClosed()
@@ -69,8 +69,8 @@ func (h *Holder[K, V]) Close() {
 	held := h.held
 	h.held, h.closed = nil, true
 	h.mu.Unlock()
-	for _, lease := range held {
-		lease.Release()
+	for _, handle := range held {
+		handle.Release()
 	}
 }
 

@@ -134,7 +134,7 @@ func TestPutDuringARenderWins(t *testing.T) {
 }
 
 // An invalidated render whose callers have all left must be told to stop although it is in no table.
-func TestInvalidatedRenderStopsWhenNobodyWaits(t *testing.T) {
+func TestInvalidatedRenderStopsWithoutWaiters(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, c *Cache) {
 		stopped := false
 		ctx, cancel := context.WithCancel(t.Context())

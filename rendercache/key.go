@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Key is what a render depends on.
+// Key identifies what a render depends on.
 type Key struct {
 	// Version is the template version. It is unique among all templates, so neither template nor name is part of
 	// the key.
@@ -21,7 +21,7 @@ type Key struct {
 	Params Digest
 }
 
-// KeyOf returns the key of a version, an owner and parameters. It does not allocate. The cost is that of [DigestOf]:
+// KeyOf returns the key of a version, an owner and parameters. It costs as much as [DigestOf] and does not allocate;
 // compute a key once where it is used often.
 func KeyOf(version, owner uuid.UUID, params map[string]string) Key {
 	return Key{Version: version, Owner: owner, Params: DigestOf(params)}
@@ -36,9 +36,9 @@ type Digest [sha256.Size]byte
 // String returns the digest in hexadecimal.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// DigestOf returns the digest of parameters; nil and empty are the same, and the order of a map does not matter.
-// Encoded are the count and then, sorted by name, each name and value behind its length: separators could be part of a
-// value, lengths cannot. O(n log n) comparisons and O(bytes) hashing, no allocation.
+// DigestOf returns the digest of parameters; nil and empty are the same, and the order of a map does not matter. The
+// encoding is the count and then, sorted by name, each name and value after its length: a separator could be part of a
+// value, a length cannot. O(n log n) comparisons and O(bytes) hashing, no allocation.
 func DigestOf(params map[string]string) Digest {
 	enc := encoders.Get().(*encoder)
 	defer enc.release()

@@ -24,7 +24,7 @@ func (c *Cache[K, V]) register() error {
 	}
 	m := newMetrics(c)
 	if err := c.cfg.Registerer.Register(m); err != nil {
-		return fmt.Errorf("rendercache: register metrics of cache %q: %w", c.cfg.Name, err)
+		return fmt.Errorf("rendercache: register metrics of cache %q: %w", c.cfg.Instance, err)
 	}
 	c.metrics = m
 	return nil
@@ -38,8 +38,8 @@ func (c *Cache[K, V]) unregister() {
 
 func newMetrics[K comparable, V any](c *Cache[K, V]) *metrics[K, V] {
 	var constant prometheus.Labels
-	if c.cfg.Name != "" {
-		constant = prometheus.Labels{"cache": c.cfg.Name}
+	if c.cfg.Instance != "" {
+		constant = prometheus.Labels{"instance": c.cfg.Instance}
 	}
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(c.cfg.Namespace, "render_cache", name), help, labels, constant)

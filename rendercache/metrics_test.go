@@ -136,12 +136,12 @@ coderd_prebuilds_render_cache_size_entries 2
 
 func TestTwoCachesOnOneRegisterer(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
-	newCache(t, Config{Registerer: r, Name: "forms"})
-	second := newCache(t, Config{Registerer: r, Name: "builds"})
+	newCache(t, Config{Registerer: r, Instance: "forms"})
+	second := newCache(t, Config{Registerer: r, Instance: "builds"})
 	if n, err := testutil.GatherAndCount(r, "dormouse_render_cache_entries"); err != nil || n != 2 {
 		t.Errorf("%d series, %v: want 2", n, err)
 	}
-	if c, err := rendercache.New(Config{Registerer: r, Name: "forms"}); err == nil || !strings.Contains(err.Error(), `"forms"`) {
+	if c, err := rendercache.New(Config{Registerer: r, Instance: "forms"}); err == nil || !strings.Contains(err.Error(), `"forms"`) {
 		c.Close()
 		t.Errorf("a second cache %q: %v", "forms", err)
 	}
@@ -149,40 +149,40 @@ func TestTwoCachesOnOneRegisterer(t *testing.T) {
 	if n, err := testutil.GatherAndCount(r, "dormouse_render_cache_entries"); err != nil || n != 1 {
 		t.Errorf("%d series after Close, %v: want 1", n, err)
 	}
-	newCache(t, Config{Registerer: r, Name: "builds"}) // the name is free again
+	newCache(t, Config{Registerer: r, Instance: "builds"}) // the label is free again
 }
 
-func TestLeaseMetrics(t *testing.T) {
+func TestHandleMetrics(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
-	l := newLeases(t, LeasesConfig{Registerer: r, Weigh: func(string, *file) int64 { return 100 }})
+	l := newHandles(t, HandlesConfig{Registerer: r, Weigh: func(string, *file) int64 { return 100 }})
 	one := mustAcquire(t, l, "a")
 	two := mustAcquire(t, l, "a")
 	defer one.Release()
 	defer two.Release()
 	_, _ = l.Acquire(t.Context(), "b", func(context.Context) (*file, error) { return nil, errBroken })
 	if err := testutil.GatherAndCompare(r, strings.NewReader(`
-# HELP dormouse_render_leases_acquired_total Acquisitions by how they were answered.
-# TYPE dormouse_render_leases_acquired_total counter
-dormouse_render_leases_acquired_total{result="error"} 1
-dormouse_render_leases_acquired_total{result="hit"} 1
-dormouse_render_leases_acquired_total{result="miss"} 1
-dormouse_render_leases_acquired_total{result="shared"} 0
-# HELP dormouse_render_leases_references References to values, those waiting for a fetch included.
-# TYPE dormouse_render_leases_references gauge
-dormouse_render_leases_references 2
-# HELP dormouse_render_leases_size_bytes Sum of the values' sizes.
-# TYPE dormouse_render_leases_size_bytes gauge
-dormouse_render_leases_size_bytes 100
-# HELP dormouse_render_leases_values Values that somebody holds.
-# TYPE dormouse_render_leases_values gauge
-dormouse_render_leases_values 1
-`), "dormouse_render_leases_acquired_total", "dormouse_render_leases_references", "dormouse_render_leases_size_bytes",
-		"dormouse_render_leases_values"); err != nil {
+# HELP dormouse_render_handles_acquired_total Acquisitions by how they were answered.
+# TYPE dormouse_render_handles_acquired_total counter
+dormouse_render_handles_acquired_total{result="error"} 1
+dormouse_render_handles_acquired_total{result="hit"} 1
+dormouse_render_handles_acquired_total{result="miss"} 1
+dormouse_render_handles_acquired_total{result="shared"} 0
+# HELP dormouse_render_handles_references References to values, those waiting for a fetch included.
+# TYPE dormouse_render_handles_references gauge
+dormouse_render_handles_references 2
+# HELP dormouse_render_handles_size_bytes Sum of the values' sizes.
+# TYPE dormouse_render_handles_size_bytes gauge
+dormouse_render_handles_size_bytes 100
+# HELP dormouse_render_handles_values Values that somebody holds.
+# TYPE dormouse_render_handles_values gauge
+dormouse_render_handles_values 1
+`), "dormouse_render_handles_acquired_total", "dormouse_render_handles_references", "dormouse_render_handles_size_bytes",
+		"dormouse_render_handles_values"); err != nil {
 		t.Error(err)
 	}
 	want := []string{
-		"dormouse_render_leases_acquired_total", "dormouse_render_leases_fetch_duration_seconds",
-		"dormouse_render_leases_references", "dormouse_render_leases_size_bytes", "dormouse_render_leases_values",
+		"dormouse_render_handles_acquired_total", "dormouse_render_handles_fetch_duration_seconds",
+		"dormouse_render_handles_references", "dormouse_render_handles_size_bytes", "dormouse_render_handles_values",
 	}
 	if got := families(t, r); !slices.Equal(got, want) {
 		t.Errorf("metrics %q, want %q", got, want)

@@ -14,19 +14,19 @@ import (
 type MissCause uint8
 
 const (
-	// MissNone: it was found, or nothing was asked.
+	// MissNone: there was no miss.
 	MissNone MissCause = iota
-	// MissFirst: the key was not seen before, or so long ago that nothing is remembered.
+	// MissFirst: the key is new, or was seen so long ago that nothing of it is remembered.
 	MissFirst
 	// MissExpired: its entry was not used for TTL or has reached MaxAge.
 	MissExpired
-	// MissEvicted: its entry made room for others.
+	// MissEvicted: its entry was evicted to make room for others.
 	MissEvicted
 	// MissInvalidated: its entry was invalidated, by key, version, owner or Clear.
 	MissInvalidated
-	// MissNotKept: its last render failed, was incomplete, canceled or too heavy, so nothing was kept.
+	// MissNotKept: nothing was kept of its last render, which failed, was incomplete, was canceled, or was too heavy.
 	MissNotKept
-	// MissParameters: the same version and owner was rendered lately with other parameters.
+	// MissParameters: the same version and owner was rendered recently with other parameters.
 	MissParameters
 
 	missCauses = iota
@@ -39,33 +39,33 @@ func (c MissCause) String() string {
 
 // Miss explains why a key was not found.
 type Miss struct {
-	// Cause is the kind of the miss.
+	// Cause is the kind of miss.
 	Cause MissCause
-	// Names are the parameters, sorted, whose values differed from the last key of the same version and owner, or
-	// that only one of the two has. Only with MissParameters, and only when both requests gave their Params.
+	// Names are the parameters, sorted, whose values differ from those of the last key of the same version and owner, or
+	// that only one of the two has. Set with MissParameters, if both requests had Params.
 	Names []string
 }
 
-// ghosts remembers why keys have left. It is a direct-mapped table of the key's hash with the cause in its lowest bits:
+// recentCauses remembers why keys have left. It is a direct-mapped table of the key's hash with the cause in its lowest bits:
 // a later key may overwrite an earlier, which then looks new. 16 KiB, no lock.
-type ghosts struct{ slots [2048]atomic.Uint64 }
+type recentCauses struct{ slots [2048]atomic.Uint64 }
 
-const ghostBits = 3
+const causeBits = 3
 
-func (g *ghosts) slot(hash uint64) *atomic.Uint64 {
-	return &g.slots[hash>>ghostBits%uint64(len(g.slots))]
+func (g *recentCauses) slot(hash uint64) *atomic.Uint64 {
+	return &g.slots[hash>>causeBits%uint64(len(g.slots))]
 }
 
-func (g *ghosts) remember(hash uint64, why MissCause) {
-	g.slot(hash).Store(hash>>ghostBits<<ghostBits | uint64(why))
+func (g *recentCauses) remember(hash uint64, why MissCause) {
+	g.slot(hash).Store(hash>>causeBits<<causeBits | uint64(why))
 }
 
-func (g *ghosts) recall(hash uint64) MissCause {
+func (g *recentCauses) recall(hash uint64) MissCause {
 	word := g.slot(hash).Load()
-	if word == 0 || word>>ghostBits != hash>>ghostBits {
+	if word == 0 || word>>causeBits != hash>>causeBits {
 		return MissNone
 	}
-	return MissCause(word & (1<<ghostBits - 1))
+	return MissCause(word & (1<<causeBits - 1))
 }
 
 const (

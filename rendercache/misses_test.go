@@ -118,19 +118,19 @@ func TestManyVersionsDoNotGrowTheSamples(t *testing.T) {
 	wantEqual(t, "first ones", c.Stats().Causes[rendercache.MissFirst], 2_000)
 }
 
-func TestResultTellsAgeAndSource(t *testing.T) {
+func TestResultHasAgeAndOrigin(t *testing.T) {
 	clock := mockClock(t)
 	c := newCache(t, Config{Clock: clock, ErrorTTL: func(error) time.Duration { return time.Hour }})
 	began := clock.Now()
 	req := Request{Key: keyN(1), Render: func(context.Context) (string, error) { return "v", nil }}
 	r, err := c.Do(t.Context(), req)
-	if err != nil || r.Source != rendercache.Rendered || !r.RenderedAt.Equal(began) || r.Age != 0 {
+	if err != nil || r.Origin != rendercache.Rendered || !r.RenderedAt.Equal(began) || r.Age != 0 {
 		t.Errorf("first: %+v, %v", r, err)
 	}
 	wantEqual(t, "text", r.String(), "rendered just now")
 	advance(t, clock, 12*time.Minute)
 	r, err = c.Do(t.Context(), req)
-	if err != nil || r.Source != rendercache.Hit || !r.RenderedAt.Equal(began) || r.Age != 12*time.Minute {
+	if err != nil || r.Origin != rendercache.Hit || !r.RenderedAt.Equal(began) || r.Age != 12*time.Minute {
 		t.Errorf("second: %+v, %v", r, err)
 	}
 	wantEqual(t, "text", r.String(), "rendered 12 minutes ago, hit")
@@ -142,7 +142,7 @@ func TestResultTellsAgeAndSource(t *testing.T) {
 	_, _ = c.Do(t.Context(), fails)
 	advance(t, clock, time.Minute)
 	r, err = c.Do(t.Context(), fails)
-	if !errors.Is(err, errBroken) || r.Source != rendercache.Remembered || r.Age != time.Minute {
+	if !errors.Is(err, errBroken) || r.Origin != rendercache.Remembered || r.Age != time.Minute {
 		t.Errorf("remembered: %+v, %v", r, err)
 	}
 }
@@ -152,12 +152,12 @@ func TestResultTextForAges(t *testing.T) {
 		0: "just now", time.Second: "1 second ago", 59 * time.Second: "59 seconds ago", time.Minute: "1 minute ago",
 		119 * time.Minute: "1 hour ago", 47 * time.Hour: "1 day ago", 72 * time.Hour: "3 days ago",
 	} {
-		wantEqual(t, fmt.Sprint(age), rendercache.Result[int]{Age: age, Source: rendercache.Shared}.String(), "rendered "+want+", shared")
+		wantEqual(t, fmt.Sprint(age), rendercache.Result[int]{Age: age, Origin: rendercache.Shared}.String(), "rendered "+want+", shared")
 	}
 }
 
 func TestEnumsOutOfRangeHaveAName(t *testing.T) {
-	wantEqual(t, "source", rendercache.Source(200).String(), "unknown(200)")
+	wantEqual(t, "origin", rendercache.Origin(200).String(), "unknown(200)")
 	wantEqual(t, "miss", rendercache.MissCause(200).String(), "unknown(200)")
 	wantEqual(t, "evict", rendercache.EvictCause(200).String(), "unknown(200)")
 }

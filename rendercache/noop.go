@@ -2,8 +2,7 @@ package rendercache
 
 import "context"
 
-// Noop is a [Memo] that remembers nothing, so that callers need no nil checks. The zero value works and costs
-// nothing.
+// Noop is a [Memo] that stores nothing, so that callers need no nil checks. The zero value works and costs nothing.
 type Noop[K comparable, V any] struct{}
 
 var (
@@ -11,8 +10,8 @@ var (
 	_ Memo[Key, int] = (*Cache[Key, int])(nil)
 )
 
-// Render calls render, on the caller's goroutine and under its context. A value with [ErrNoStore] is returned without
-// an error, as by a cache.
+// Render calls render on the caller's goroutine and under its context. A value with [ErrNoStore] is returned without an
+// error, as by a cache.
 func (Noop[K, V]) Render(ctx context.Context, _ K, render func(context.Context) (V, error)) (V, error) {
 	return around(ctx, render)
 }

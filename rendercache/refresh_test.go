@@ -44,7 +44,7 @@ func TestRefreshBehindAHit(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		r, err := c.Do(t.Context(), Request{Key: keyN(1), Render: render})
-		if err != nil || r.Value != "v2" || r.Source != rendercache.Refreshed || r.Age != 0 {
+		if err != nil || r.Value != "v2" || r.Origin != rendercache.Refreshed || r.Age != 0 {
 			t.Errorf("after: %+v, %v", r, err)
 		}
 		s := c.Stats()
@@ -153,7 +153,7 @@ func TestValueExpiresUnderItsRefresh(t *testing.T) {
 					t.Error("rendered twice at once")
 					return "", nil
 				}})
-				if err != nil || r.Value != "new" || r.Source != rendercache.Shared {
+				if err != nil || r.Value != "new" || r.Origin != rendercache.Shared {
 					t.Errorf("Do = %+v, %v", r, err)
 				}
 			})

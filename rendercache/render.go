@@ -20,14 +20,14 @@ const (
 	waitShared             // wait for the render another call started
 )
 
-// ticket is what board found or started.
-type ticket[K comparable, V any] struct {
+// resolution is what resolve found or started.
+type resolution[K comparable, V any] struct {
 	role   role
 	view   view[V]
 	entry  *entry[K, V]
 	flight *flight[V]
 	cause  MissCause
-	gone   departed[K, V]
+	gone   removal[K, V]
 }
 
 // obtain is Do after the first lookup has not simply hit.
@@ -38,14 +38,14 @@ func (c *Cache[K, V]) obtain(ctx context.Context, req Request[K, V], hash uint64
 		}
 		return c.fail(Result[V]{}, fmt.Errorf("rendercache: render: %w", err))
 	}
-	t := c.board(ctx, req, hash, now)
-	c.tell(t.gone)
+	t := c.resolve(ctx, req, hash, now)
+	c.report(t.gone)
 	switch t.role {
 	case hitNow:
 		return c.found(t.view, now), nil
 	case failNow:
 		c.counters.failureHits.Add(1)
-		return c.fail(c.landed(t.flight, Remembered, now), t.flight.err)
+		return c.fail(c.resultOf(t.flight, Remembered, now), t.flight.err)
 	case bypass:
 		return c.unkept(ctx, req.Render)
 	case recurse:
@@ -60,42 +60,42 @@ func (c *Cache[K, V]) obtain(ctx context.Context, req Request[K, V], hash uint64
 	}
 }
 
-// board looks again under the lock and takes the one way that is right: what is there, what is under way, or a new
+// resolve looks again under the lock and chooses: the value that is there, the render that is running, or a new
 // render. Nothing can come between the look and the start, which is why a key is never rendered twice at once.
-func (c *Cache[K, V]) board(ctx context.Context, req Request[K, V], hash uint64, now int64) ticket[K, V] {
+func (c *Cache[K, V]) resolve(ctx context.Context, req Request[K, V], hash uint64, now int64) resolution[K, V] {
 	s := c.table.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.closed.Load() || strange(req.Key) {
-		return ticket[K, V]{role: bypass}
+	if c.closed.Load() || unfindable(req.Key) {
+		return resolution[K, V]{role: bypass}
 	}
 	e := s.index.find(hash, req.Key)
 	if v, ok := c.use(e, now); ok {
-		return ticket[K, V]{role: hitNow, view: v}
+		return resolution[K, V]{role: hitNow, view: v}
 	}
 	switch {
 	case e == nil:
-		return c.depart(ctx, req, s, hash, c.table.ghosts.recall(hash))
+		return c.renderNew(ctx, req, s, hash, c.table.recent.recall(hash))
 	case e.state() == loading:
 		return c.join(ctx, e)
 	case !e.expired(now, c.life): // a failure
-		e.stamp.touch(now, c.life.grain) // for the eviction; a failure's life is its own
-		return ticket[K, V]{role: failNow, flight: e.flight.Load()}
+		e.stamp.touch(now, c.life.Grain) // for the eviction; a failure's life is its own
+		return resolution[K, V]{role: failNow, flight: e.flight.Load()}
 	case e.refreshing() && !e.flight.Load().within(ctx):
 		waiting, gone := c.table.demote(s, e)
 		t := c.join(ctx, waiting)
 		t.gone = gone
 		return t
 	case e.refreshing():
-		return ticket[K, V]{role: recurse}
+		return resolution[K, V]{role: recurse}
 	default:
-		return c.depart(ctx, req, s, hash, MissExpired)
+		return c.renderNew(ctx, req, s, hash, MissExpired)
 	}
 }
 
-// depart starts a render in place of whatever has this hash. The shard's lock is held.
-func (c *Cache[K, V]) depart(ctx context.Context, req Request[K, V], s *shard[K, V], hash uint64, cause MissCause) ticket[K, V] {
-	t := ticket[K, V]{role: waitOwn, cause: max(cause, MissFirst)}
+// renderNew starts a render in place of whatever entry the key has. The shard's lock is held.
+func (c *Cache[K, V]) renderNew(ctx context.Context, req Request[K, V], s *shard[K, V], hash uint64, cause MissCause) resolution[K, V] {
+	t := resolution[K, V]{role: waitOwn, cause: max(cause, MissFirst)}
 	if old := s.index.find(hash, req.Key); old != nil {
 		t.gone = c.table.remove(s, old, EvictExpired)
 	}
@@ -106,19 +106,19 @@ func (c *Cache[K, V]) depart(ctx context.Context, req Request[K, V], s *shard[K,
 }
 
 // join waits along, unless the caller is part of the very work. The shard's lock is held.
-func (c *Cache[K, V]) join(ctx context.Context, e *entry[K, V]) ticket[K, V] {
+func (c *Cache[K, V]) join(ctx context.Context, e *entry[K, V]) resolution[K, V] {
 	f := e.flight.Load()
 	if f.within(ctx) {
-		return ticket[K, V]{role: recurse}
+		return resolution[K, V]{role: recurse}
 	}
 	f.waiters++
-	return ticket[K, V]{role: waitShared, entry: e, flight: f}
+	return resolution[K, V]{role: waitShared, entry: e, flight: f}
 }
 
 // demote turns a value that expired under its refresh into a key being rendered: whoever comes waits for the render
 // that is under way. The cache's own place among the waiters is given up in the same moment in which the caller, who
 // holds the shard's lock, joins.
-func (t *table[K, V]) demote(s *shard[K, V], e *entry[K, V]) (waiting *entry[K, V], gone departed[K, V]) {
+func (t *table[K, V]) demote(s *shard[K, V], e *entry[K, V]) (waiting *entry[K, V], gone removal[K, V]) {
 	waiting = &entry[K, V]{key: e.key}
 	waiting.stamp.set(e.stamp.get())
 	waiting.flight.Store(e.flight.Load())
@@ -135,9 +135,9 @@ func (c *Cache[K, V]) launch(ctx context.Context, render func(context.Context) (
 	s.flights[f] = struct{}{}
 	c.counters.renders.Add(1)
 	c.work.Go(func() {
-		fly(c.cfg.Logger,
+		run(c.cfg.Logger,
 			func() (outcome[V], error) { return c.attempt(ctx, e.key, render) },
-			func(o outcome[V], err error) { c.land(s, e.key, f, o, err) })
+			func(o outcome[V], err error) { c.publish(s, e.key, f, o, err) })
 	})
 	return f
 }
@@ -154,7 +154,7 @@ type outcome[V any] struct {
 func (c *Cache[K, V]) attempt(ctx context.Context, key K, render func(context.Context) (V, error)) (o outcome[V], err error) {
 	if c.slots != nil {
 		if err := c.slots.Acquire(ctx, 1); err != nil {
-			return o, blame(ctx, err)
+			return o, closedError(ctx, err)
 		}
 		defer c.slots.Release(1)
 	}
@@ -168,7 +168,7 @@ func (c *Cache[K, V]) attempt(ctx context.Context, key K, render func(context.Co
 	case c.cfg.ErrorTTL != nil && !isContextError(err):
 		return outcome[V]{life: c.cfg.ErrorTTL(err)}, err
 	default:
-		return o, blame(ctx, err)
+		return o, closedError(ctx, err)
 	}
 }
 
@@ -186,9 +186,9 @@ func (c *Cache[K, V]) timed(ctx context.Context, render func(context.Context) (V
 	return value, err
 }
 
-// land publishes what a render brought. Waiters are released after the table is within its limits again and what left
+// publish stores what a render returned, as far as it is to be kept, and releases its waiters. They are released after the table is within its limits again and what left
 // it is counted, so that a caller who has its value sees no more than the limit; the hook does not keep them waiting.
-func (c *Cache[K, V]) land(s *shard[K, V], key K, f *flight[V], o outcome[V], err error) {
+func (c *Cache[K, V]) publish(s *shard[K, V], key K, f *flight[V], o outcome[V], err error) {
 	now, hash := c.now(), c.table.hash(key)
 	s.mu.Lock()
 	f.running = false
@@ -212,7 +212,7 @@ func (c *Cache[K, V]) land(s *shard[K, V], key K, f *flight[V], o outcome[V], er
 // settle writes the outcome into the key's entry, if the table has one still that belongs to this very render. What was
 // invalidated, replaced or abandoned meanwhile has not. It returns the entry with the value, if it is stored, and which
 // one it replaced. The shard's lock is held.
-func (c *Cache[K, V]) settle(s *shard[K, V], e *entry[K, V], f *flight[V], o outcome[V]) (stored *entry[K, V], gone departed[K, V]) {
+func (c *Cache[K, V]) settle(s *shard[K, V], e *entry[K, V], f *flight[V], o outcome[V]) (stored *entry[K, V], gone removal[K, V]) {
 	if e == nil || e.flight.Load() != f {
 		return nil, gone
 	}
@@ -250,7 +250,7 @@ func (t *table[K, V]) fill(e *entry[K, V], o outcome[V], now int64, as state) {
 
 // renew puts a new entry with the refreshed value in the place of the old one, and returns both. The old one leaves the
 // totals first: the two together could pass a limit, and somebody else would evict for it.
-func (t *table[K, V]) renew(s *shard[K, V], old *entry[K, V], o outcome[V], now int64) (e *entry[K, V], gone departed[K, V]) {
+func (t *table[K, V]) renew(s *shard[K, V], old *entry[K, V], o outcome[V], now int64) (e *entry[K, V], gone removal[K, V]) {
 	e = &entry[K, V]{key: old.key}
 	e.stamp.set(old.stamp.get())
 	gone = t.discount(old, EvictReplaced)
@@ -260,16 +260,16 @@ func (t *table[K, V]) renew(s *shard[K, V], old *entry[K, V], o outcome[V], now 
 }
 
 // await waits for a flight and gives it up when ctx ends first.
-func (c *Cache[K, V]) await(ctx context.Context, t ticket[K, V], hash uint64, source Source) (Result[V], error) {
+func (c *Cache[K, V]) await(ctx context.Context, t resolution[K, V], hash uint64, origin Origin) (Result[V], error) {
 	if !t.flight.wait(ctx) {
 		c.abandon(hash, t)
-		return c.fail(Result[V]{Source: source}, fmt.Errorf("rendercache: wait for render: %w", ctx.Err()))
+		return c.fail(Result[V]{Origin: origin}, fmt.Errorf("rendercache: wait for render: %w", ctx.Err()))
 	}
-	r := c.landed(t.flight, source, t.flight.ended)
+	r := c.resultOf(t.flight, origin, t.flight.ended)
 	if t.flight.err != nil {
 		return c.fail(r, t.flight.err)
 	}
-	if source == Shared {
+	if origin == Shared {
 		c.counters.shared.Add(1)
 	} else {
 		c.counters.misses.Add(1)
@@ -279,7 +279,7 @@ func (c *Cache[K, V]) await(ctx context.Context, t ticket[K, V], hash uint64, so
 
 // abandon takes a waiter away. The entry of a render that nobody wants leaves the table in the same step in which
 // the render is told to stop, so the next caller starts afresh instead of sharing the cancellation.
-func (c *Cache[K, V]) abandon(hash uint64, t ticket[K, V]) {
+func (c *Cache[K, V]) abandon(hash uint64, t resolution[K, V]) {
 	s := c.table.shard(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -288,9 +288,9 @@ func (c *Cache[K, V]) abandon(hash uint64, t ticket[K, V]) {
 	}
 }
 
-func (c *Cache[K, V]) landed(f *flight[V], source Source, now int64) Result[V] {
+func (c *Cache[K, V]) resultOf(f *flight[V], origin Origin, now int64) Result[V] {
 	return Result[V]{
-		Value: f.value, Source: source,
+		Value: f.value, Origin: origin,
 		RenderedAt: c.start.Add(time.Duration(f.ended)), Age: time.Duration(max(0, now-f.ended)),
 	}
 }

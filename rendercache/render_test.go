@@ -81,7 +81,7 @@ func TestStormRendersEachKeyOnce(t *testing.T) {
 	wantEqual(t, "renders", calls.Load(), keys)
 }
 
-func TestFirstCallerCanceledSpoilsNothing(t *testing.T) {
+func TestFirstCallerCanceledDoesNotAffectOthers(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, c *Cache) {
 		var calls atomic.Int32
 		render := func(ctx context.Context) (string, error) {
@@ -248,7 +248,7 @@ func TestGoexitReachesEveryWaiter(t *testing.T) {
 	})
 }
 
-func TestPanicOfACallbackHangsNobody(t *testing.T) {
+func TestPanicOfACallbackHangsNoWaiter(t *testing.T) {
 	cfg := Config{Weigh: func(Key, string) int64 { panic("no scales") }}
 	inBubble(t, cfg, func(t *testing.T, c *Cache) {
 		calls := 0

@@ -6,58 +6,58 @@ import (
 	"time"
 )
 
-// Source says where a result comes from.
-type Source uint8
+// Origin says how a call got its result.
+type Origin uint8
 
 const (
 	// Rendered: this call started the render.
-	Rendered Source = iota
+	Rendered Origin = iota
 	// Shared: this call joined a render that was running.
 	Shared
 	// Hit: the value was there.
 	Hit
-	// Refreshed: the value was there and had been rendered anew behind an earlier hit.
+	// Refreshed: the value was there, and a refresh in the background had rendered it.
 	Refreshed
 	// Remembered: the failure was there, kept by Config.ErrorTTL.
 	Remembered
 )
 
-// String returns the source in lower case.
-func (s Source) String() string {
+// String returns the origin in lower case.
+func (s Origin) String() string {
 	return name(s, "rendered", "shared", "hit", "refreshed", "remembered")
 }
 
-// Request is what [Cache.Do] needs.
+// Request is the argument of [Cache.Do].
 type Request[K comparable, V any] struct {
 	// Key is what the result is kept under.
 	Key K
 	// Render makes the value. See [Cache.Render].
 	Render func(context.Context) (V, error)
-	// Params are the parameters behind the key. Optional: with them a miss can name those that differed from the
-	// last similar key. They are read on a miss only; names are kept, values are not.
+	// Params are the parameters that the key stands for. With them a miss can name those that differ from the last similar
+	// key. They are read on a miss only, and names are kept but values are not. Optional.
 	Params map[string]string
 }
 
-// Result is a value and its history.
+// Result is a value and where it came from.
 type Result[V any] struct {
-	// Value is what was rendered or found, the zero value beside an error.
+	// Value is what was rendered or found, the zero value with an error.
 	Value V
-	// Source says how this call got it.
-	Source Source
+	// Origin says how this call got the value.
+	Origin Origin
 	// RenderedAt is when its render ended, in the clock's location; zero when there was none.
 	RenderedAt time.Time
-	// Age is the time since then.
+	// Age is the time since RenderedAt.
 	Age time.Duration
-	// Miss says why the key was not found, when Source is Rendered.
+	// Miss says why the key was not found, when Origin is Rendered.
 	Miss Miss
 }
 
-// String says age and source for people: "rendered 12 minutes ago, hit".
+// String returns age and origin for people: "rendered 12 minutes ago, hit".
 func (r Result[V]) String() string {
-	if r.Source == Rendered {
+	if r.Origin == Rendered {
 		return "rendered " + ago(r.Age)
 	}
-	return fmt.Sprintf("rendered %s, %s", ago(r.Age), r.Source)
+	return fmt.Sprintf("rendered %s, %s", ago(r.Age), r.Origin)
 }
 
 func ago(d time.Duration) string {

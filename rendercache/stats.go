@@ -2,23 +2,23 @@ package rendercache
 
 import "sync/atomic"
 
-// Stats is what a cache has done and holds. The four counts of requests add up to all of them, each counted when it
-// was answered; a cache that only knows hits and misses would call the last three misses.
+// Stats counts what a cache has done and what it holds. Hits, Misses, Shared and Errors add up to all requests, each
+// counted when it was answered; a cache that knows only hits and misses would call the last three misses.
 type Stats struct {
 	// Hits are requests whose value was there.
 	Hits uint64
-	// Misses are requests that rendered themselves, and Get or Lookup without a find.
+	// Misses are requests that started a render, and calls of Get or Lookup that found nothing.
 	Misses uint64
 	// Shared are requests that joined a running render.
 	Shared uint64
-	// Errors are requests that got an error, their own context's included.
+	// Errors are requests that got an error, including that of their own context.
 	Errors uint64
 
 	// FailureHits are those Errors that were remembered failures.
 	FailureHits uint64
 	// Renders are the renders started, refreshes included.
 	Renders uint64
-	// Refreshes are the renders started behind a hit.
+	// Refreshes are the renders started in the background by a hit.
 	Refreshes uint64
 	// Rejected are values heavier than MaxWeight.
 	Rejected uint64
@@ -30,7 +30,7 @@ type Stats struct {
 	// Weight is the sum of the entries' weights, 1 for each without a weigher.
 	Weight int64
 
-	// Evictions counts what has left, by cause.
+	// Evictions counts the entries that have left, by cause.
 	Evictions map[EvictCause]uint64
 	// Causes counts the misses that rendered, by cause.
 	Causes map[MissCause]uint64

@@ -22,7 +22,7 @@ type table[K comparable, V any] struct {
 
 	// What the shards hold together, loading entries apart.
 	entries, weight atomic.Int64
-	ghosts          ghosts
+	recent          recentCauses
 }
 
 // shard keeps what hits read and what others write on cache lines of their own.
@@ -50,8 +50,8 @@ func (t *table[K, V]) hash(key K) uint64 { return maphash.Comparable(t.seed, key
 
 func (t *table[K, V]) shard(hash uint64) *shard[K, V] { return &t.shards[hash>>(64-shardBits)] }
 
-// strange reports whether a key differs from itself, as one with a NaN in it does. It could be stored but never found.
-func strange[K comparable](key K) bool {
+// unfindable reports whether a key differs from itself, as one with a NaN in it does. It could be stored but never found.
+func unfindable[K comparable](key K) bool {
 	again := key
 	return key != again
 }
@@ -85,9 +85,9 @@ func (t *table[K, V]) count(weight int64) {
 	t.weight.Add(weight)
 }
 
-// remove takes an entry out and returns what the hook must be told. A refresh behind it is given up; a render that
+// remove takes an entry out and returns what the hook must see. A refresh of it is given up; a render that
 // callers wait for goes on, but can no longer be stored. The shard's lock is held.
-func (t *table[K, V]) remove(s *shard[K, V], e *entry[K, V], why EvictCause) departed[K, V] {
+func (t *table[K, V]) remove(s *shard[K, V], e *entry[K, V], why EvictCause) removal[K, V] {
 	if e.refreshing() {
 		e.flight.Load().leave()
 	}
@@ -97,19 +97,19 @@ func (t *table[K, V]) remove(s *shard[K, V], e *entry[K, V], why EvictCause) dep
 	s.index.drop(hash, e)
 	t.unlink(s, e)
 	t.vacate(s, e)
-	t.ghosts.remember(hash, why.miss())
+	t.recent.remember(hash, why.miss())
 	return gone
 }
 
-// discount takes an entry that is about to leave out of the totals and returns what the hook must be told: nothing of a
+// discount takes an entry that is about to leave out of the totals and returns what the hook must see: nothing of a
 // key that was only being rendered.
-func (t *table[K, V]) discount(e *entry[K, V], why EvictCause) departed[K, V] {
+func (t *table[K, V]) discount(e *entry[K, V], why EvictCause) removal[K, V] {
 	if e.state() == loading {
-		return departed[K, V]{}
+		return removal[K, V]{}
 	}
 	t.entries.Add(-1)
 	t.weight.Add(-e.weight)
-	return departed[K, V]{key: e.key, value: e.value, cause: why, valued: e.state().valued(), counted: true}
+	return removal[K, V]{key: e.key, value: e.value, cause: why, valued: e.state().valued(), counted: true}
 }
 
 // vacate fills the entry's slot with the last resident.

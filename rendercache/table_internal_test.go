@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/dormouse-go/dormouse/rendercache/internal/rules"
 )
 
 // Two keys with one 64-bit hash cannot be had from outside, so an entry is filed under the hash of another key.
@@ -42,8 +44,8 @@ func TestStampHoldsTimeAndHits(t *testing.T) {
 	for range 10 {
 		s.touch(2000, 500)
 	}
-	if at, hits := s.get(); at != 2000 || hits != maxHits {
-		t.Errorf("after ten hits: used at %d with %d hits, want 2000 and %d", at, hits, maxHits)
+	if at, hits := s.get(); at != 2000 || hits != rules.MaxHits {
+		t.Errorf("after ten hits: used at %d with %d hits, want 2000 and %d", at, hits, rules.MaxHits)
 	}
 	s.touch(2500, 500) // within the grain
 	s.touch(1500, 500) // a clock read before another's
@@ -70,9 +72,9 @@ func TestCleanupLooksAgainBeforeItRemoves(t *testing.T) {
 		s := &c.table.shards[i]
 		dead, _ := c.collect(s, -1, late, nil)
 		if e := s.index.find(c.table.hash("used"), "used"); e != nil {
-			e.stamp.touch(late, c.life.grain)
+			e.stamp.touch(late, c.life.Grain)
 		}
-		c.bury(s, dead, late)
+		c.removeDead(s, dead, late)
 	}
 	if c.Len() != 1 || !c.Invalidate("used") {
 		t.Errorf("%d entries are left, want the one that was used", c.Len())

@@ -17,18 +17,18 @@ type cell struct {
 	_ [56]byte
 }
 
-// seats are places in tallies. The pool gives a core what it has put back itself.
+// stripes are places in tallies. The pool gives a core what it has put back itself.
 var (
-	seats = sync.Pool{New: func() any { return &seat{int(taken.Add(1) % tallyCells)} }}
-	taken atomic.Uint32
+	stripes = sync.Pool{New: func() any { return &stripe{int(taken.Add(1) % tallyCells)} }}
+	taken   atomic.Uint32
 )
 
-type seat struct{ cell int }
+type stripe struct{ cell int }
 
 func (t *tally) add() {
-	s := seats.Get().(*seat)
+	s := stripes.Get().(*stripe)
 	t.cells[s.cell].n.Add(1)
-	seats.Put(s)
+	stripes.Put(s)
 }
 
 func (t *tally) sum() (n uint64) {

@@ -4,16 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // ErrNoAllowedAutostart is returned when a schedule never fires on an allowed day.
 var ErrNoAllowedAutostart = errors.New("no allowed autostart")
 
 // NextAutostart returns the first time after at that a weekly schedule fires, in
-// the schedule's zone, and whether its weekday in that zone is among days.
-//
-// The weekday is the schedule's, not the template's: 23:00 on a Friday in New
-// York is a Friday, whatever day it is elsewhere.
+// the schedule's zone, and whether its weekday in that zone is among days: 23:00
+// on a Friday in New York is a Friday, whatever day it is elsewhere.
 func NextAutostart(at time.Time, spec string, days Days) (next time.Time, allowed bool, err error) {
 	c, err := autostartOf(spec, days)
 	if err != nil {
@@ -27,7 +27,7 @@ func NextAutostart(at time.Time, spec string, days Days) (next time.Time, allowe
 // fires on one of days, in the schedule's zone; see [Cron.NextAllowed]. The error wraps
 // [ErrNoAllowedAutostart] when there is none.
 //
-// It parses the text each time; whoever asks often keeps a [Cron] or an [Interner].
+// It parses the text each time; keep a [Cron] or an [Interner] to ask often.
 func NextAllowedAutostart(at time.Time, spec string, days Days) (time.Time, error) {
 	c, err := autostartOf(spec, days)
 	if err != nil {
@@ -42,11 +42,7 @@ func NextAllowedAutostart(at time.Time, spec string, days Days) (time.Time, erro
 
 func autostartOf(spec string, days Days) (*Cron, error) {
 	if err := days.Validate(); err != nil {
-		return nil, fmt.Errorf("autostart days: %w", err)
+		return nil, invalid.As("days", err)
 	}
-	c, err := Weekly(spec)
-	if err != nil {
-		return nil, fmt.Errorf("parse autostart: %w", err)
-	}
-	return c, nil
+	return Weekly(spec)
 }

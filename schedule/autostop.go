@@ -11,7 +11,7 @@ import (
 // them on the same day: someone who starts to work late in the evening is not cut off.
 const quietLeeway = 2 * time.Hour
 
-// AutostopInput is all that the deadlines of a build depend on.
+// AutostopInput is everything that the deadlines of a build depend on.
 type AutostopInput struct {
 	// CompletedAt is when the build's job completed. Deadlines count from it and
 	// never from the current time, so computing them again later gives the same.
@@ -21,15 +21,15 @@ type AutostopInput struct {
 	// where users may not choose. Zero: no limit.
 	TTL time.Duration
 
-	// Autostart is the workspace's schedule, nil for none. One that is unusable counts as none.
+	// Autostart is the workspace's schedule, nil for none. An unusable one counts as none.
 	Autostart *Cron
 	// AutostartDays are the weekdays on which autostart is allowed.
 	AutostartDays Days
 
 	// Requirement is the template's. The zero value requires nothing.
 	Requirement Requirement
-	// QuietHours is the owner's daily schedule, or the default. Nil: the
-	// requirement has no effect. One that is unusable is an error.
+	// QuietHours is the owner's daily schedule, or the host's default. Nil: the
+	// requirement has no effect. An unusable one is an error.
 	QuietHours *Cron
 }
 
@@ -37,22 +37,22 @@ type AutostopInput struct {
 type Deadlines struct {
 	// Deadline is when the workspace is stopped. Activity and people move it.
 	Deadline time.Time
-	// MaxDeadline is what Deadline cannot be moved past.
+	// MaxDeadline is the instant past which Deadline cannot be moved.
 	MaxDeadline time.Time
 }
 
 // Autostop returns the deadlines of a build whose job has completed, in UTC.
 //
-// The deadline is completion plus TTL. If that lies past the next autostart, on an allowed day,
-// the workspace would be stopped in the middle of the day it was to be started for: the
-// deadline is then the autostart plus TTL.
+// The deadline is completion plus TTL. If that is later than the next autostart and
+// its day is allowed, the workspace would be stopped in the middle of the day that
+// the autostart is for; the deadline is then the autostart plus TTL.
 //
 // The max deadline is the owner's quiet time on the first required day, in the
-// zone of the quiet hours. A day whose quiet time is less than two hours after completion
-// does not count; exactly two hours do. With a requirement of every n weeks the
-// search begins on the Monday of the next such week, unless it is in one. The
-// weekday is that of the date on which the quiet time falls, also in the last
-// minutes before midnight.
+// zone of the quiet hours. A day whose quiet time is less than two hours after
+// completion does not count; exactly two hours do. With a requirement of every n
+// weeks the search begins on the Monday of the next such week, unless the day is
+// in one. The weekday is that of the date on which the quiet time falls, even in
+// the last minutes before midnight.
 //
 // The deadline is never after the max deadline.
 func Autostop(in AutostopInput) (Deadlines, error) {
@@ -73,18 +73,18 @@ func Autostop(in AutostopInput) (Deadlines, error) {
 
 func (in AutostopInput) validate() error {
 	if in.CompletedAt.IsZero() {
-		return invalid.New("completed at", "", "must be set")
+		return invalid.New("AutostopInput.CompletedAt", in.CompletedAt, "must be set")
 	}
 	if !withinLimit(in.CompletedAt.Unix()) {
-		return invalid.New("completed at", in.CompletedAt.Format(time.RFC3339), "must be within a million years of 1970")
+		return invalid.New("AutostopInput.CompletedAt", in.CompletedAt.Format(time.RFC3339), "must be within a million years of 1970")
 	}
 	if in.TTL < 0 {
-		return invalid.New("ttl", in.TTL.String(), "must not be negative")
+		return invalid.New("AutostopInput.TTL", in.TTL, "must not be negative")
 	}
 	if err := in.AutostartDays.Validate(); err != nil {
-		return fmt.Errorf("autostart days: %w", err)
+		return invalid.As("AutostopInput.AutostartDays", err)
 	}
-	return in.Requirement.Validate()
+	return invalid.Within("AutostopInput", in.Requirement.Validate())
 }
 
 func (in AutostopInput) deadline() time.Time {
@@ -104,10 +104,10 @@ func (in AutostopInput) maxDeadline() (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if err := in.QuietHours.Err(); err != nil {
-		return time.Time{}, fmt.Errorf("quiet hours: %w", err)
+		return time.Time{}, invalid.As("AutostopInput.QuietHours", err)
 	}
 	if !in.QuietHours.fires() {
-		return time.Time{}, fmt.Errorf("quiet hours: %w", invalid.New("schedule", "", "never fires"))
+		return time.Time{}, invalid.New("AutostopInput.QuietHours", "", "must be a schedule that fires")
 	}
 	earliest := in.CompletedAt.Add(quietLeeway)
 	day, err := in.Requirement.firstDay(in.QuietHours.zone.day(earliest))

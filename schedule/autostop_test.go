@@ -122,15 +122,15 @@ func TestAutostopRefusesBadInput(t *testing.T) {
 		QuietHours:  daily(t, "0 0 * * *"),
 	}
 	tests := map[string]func(*schedule.AutostopInput){
-		"completed at":               func(in *schedule.AutostopInput) { in.CompletedAt = time.Time{} },
-		"a million years":            func(in *schedule.AutostopInput) { in.CompletedAt = time.Unix(1<<60, 0) },
-		"ttl":                        func(in *schedule.AutostopInput) { in.TTL = -time.Minute },
-		"autostart days":             func(in *schedule.AutostopInput) { in.AutostartDays = 0xff },
-		"autostop requirement: days": func(in *schedule.AutostopInput) { in.Requirement.Days = 0x80 },
-		"weeks \"17\"":               func(in *schedule.AutostopInput) { in.Requirement.Weeks = 17 },
-		"weeks \"-1\"":               func(in *schedule.AutostopInput) { in.Requirement.Weeks = -1 },
-		"quiet hours: daily":         func(in *schedule.AutostopInput) { in.QuietHours = interner.Daily("0 0 * * 1") },
-		"never fires":                func(in *schedule.AutostopInput) { in.QuietHours = &schedule.Cron{} },
+		"CompletedAt 0001":         func(in *schedule.AutostopInput) { in.CompletedAt = time.Time{} },
+		"a million years":          func(in *schedule.AutostopInput) { in.CompletedAt = time.Unix(1<<60, 0) },
+		"TTL -1m":                  func(in *schedule.AutostopInput) { in.TTL = -time.Minute },
+		"AutostartDays":            func(in *schedule.AutostopInput) { in.AutostartDays = 0xff },
+		"Requirement.Days":         func(in *schedule.AutostopInput) { in.Requirement.Days = 0x80 },
+		"Requirement.Weeks 17":     func(in *schedule.AutostopInput) { in.Requirement.Weeks = 17 },
+		"Requirement.Weeks -1":     func(in *schedule.AutostopInput) { in.Requirement.Weeks = -1 },
+		"QuietHours \"0 0 * * 1\"": func(in *schedule.AutostopInput) { in.QuietHours = interner.Daily("0 0 * * 1") },
+		"a schedule that fires":    func(in *schedule.AutostopInput) { in.QuietHours = &schedule.Cron{} },
 		"2023-01-02": func(in *schedule.AutostopInput) {
 			in.CompletedAt, in.Requirement.Weeks = instant(t, "2022-12-31T00:00:00Z"), 2
 		},

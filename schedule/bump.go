@@ -2,7 +2,7 @@ package schedule
 
 import "time"
 
-// BumpInput is all that the effect of activity on a running workspace depends on.
+// BumpInput is everything that the effect of activity on a deadline depends on.
 type BumpInput struct {
 	// Now is when the activity was seen.
 	Now time.Time
@@ -12,17 +12,17 @@ type BumpInput struct {
 	Bump time.Duration
 	// TTL is the workspace's, or the template's where users may not choose. Zero is none.
 	TTL time.Duration
-	// NextAutostart is the next autostart if its day is allowed. Zero: none, or not to be looked at.
+	// NextAutostart is the next autostart if its day is allowed. Zero is none.
 	NextAutostart time.Time
 }
 
 // Bump returns the deadline after activity, and whether it moved.
 //
 // Activity moves the deadline to at least Bump from now, never past the max
-// deadline and never back, once 5 % of the extension have been used up; a deadline that has
-// passed still moves. When the extension would reach over the next autostart,
-// the workspace gets the TTL it would have been given by that start, and without
-// a TTL nothing. Bump and TTL are cut to whole seconds.
+// deadline and never back, and only once 5 % of the extension have been used up. A
+// deadline that has passed still moves. When the extension would reach past the
+// next autostart, the deadline is that autostart plus TTL, and without a TTL it
+// does not move. Bump and TTL are cut to whole seconds.
 func Bump(in BumpInput) (deadline time.Time, changed bool) {
 	extension := in.extension()
 	if in.Deadline.IsZero() || extension <= 0 {

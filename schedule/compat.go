@@ -8,7 +8,7 @@ const (
 	nearChange = 2 * secondsPerDay
 
 	// dayGap is the size of a gap, in seconds, from which the library may step
-	// from a day to the same day for ever.
+	// from a day to the same day without end.
 	dayGap = 11 * 60 * 60
 )
 

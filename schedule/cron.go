@@ -7,8 +7,8 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// DST says what becomes of local times that a change of the zone's clock skips
-// or repeats. See the package comment for both policies in full.
+// DST is the policy for local times that a change of the zone's clock skips or
+// repeats. See the package comment for both policies in full.
 type DST uint8
 
 const (
@@ -31,8 +31,8 @@ func (d DST) String() string {
 	return "unknown"
 }
 
-// Options are the choices a schedule leaves to the host. The zero value is the
-// library's policy.
+// Options are the choices that a schedule leaves to the host. The zero value is
+// the default policy.
 type Options struct {
 	// DST is the policy for skipped and repeated local times. Defaults to DSTOnce.
 	DST DST
@@ -40,8 +40,8 @@ type Options struct {
 
 // Cron is a parsed schedule. It is immutable and safe for concurrent use.
 //
-// A nil *Cron is "no schedule": it never fires, has no text and no error. So is
-// the zero value.
+// A nil *Cron and the zero value are "no schedule": they never fire, and have
+// neither text nor error.
 type Cron struct {
 	text string // as submitted
 	spec string // the five fields
@@ -59,9 +59,10 @@ type Cron struct {
 // Weekly parses an autostart schedule: five cron fields after an optional
 // CRON_TZ=<zone>, UTC without it. Day-of-month and month must be a literal "*".
 //
-// Lists, ranges, steps, names of weekdays in any case, and "?" are understood as
-// robfig/cron understands them; weekday 7, reversed ranges, seconds, descriptors such as
-// @daily, the prefix TZ= and the host's zone "Local" are refused, with an [*invalid.Error].
+// Lists, ranges, steps, names of weekdays in any case, and "?" have the meaning
+// that robfig/cron gives them. Weekday 7, reversed ranges, seconds, descriptors
+// such as @daily, the prefix TZ= and the host's zone "Local" are refused with an
+// [*invalid.Error].
 //
 // Zones come from the host's time zone database. A program that may run on a
 // host without one imports time/tzdata.
@@ -99,9 +100,9 @@ func unusable(text string, err error) *Cron { return &Cron{text: text, err: err,
 func (c *Cron) fires() bool { return c != nil && c.zone != nil }
 
 // Next returns the first time the schedule fires strictly after t, in the
-// schedule's own zone, or the zero time when it never does: for a nil or unusable schedule, and
-// more than a million years away from 1970. Fires are whole minutes of the
-// zone's clock, except those moved to the end of a gap that ends between two.
+// schedule's own zone. It returns the zero time for a nil or unusable schedule and
+// for a t more than a million years away from 1970. Schedules fire at whole
+// minutes of the zone's clock, except where a gap ends between two of them.
 //
 // It takes constant time, some tens of nanoseconds, and allocates only when it
 // meets a part of the zone's history for the first time.
@@ -156,8 +157,8 @@ func (c *Cron) onDay(day int64) time.Time {
 }
 
 // Matches reports whether the schedule fires in the minute that ends with t:
-// after t minus one minute and not after t. For fires on whole minutes that is
-// to say that t, cut to the minute, is one of them.
+// after t minus one minute and not after t. For a schedule that fires at whole
+// minutes, that is whether it fires at t cut to the minute.
 func (c *Cron) Matches(t time.Time) bool {
 	next := c.Next(t.Add(-time.Minute))
 	return !next.IsZero() && !next.After(t)
@@ -175,11 +176,11 @@ func (c *Cron) Occurrences(from, to time.Time) iter.Seq[time.Time] {
 	}
 }
 
-// NextAllowed returns the first fire after at whose weekday, in the schedule's
-// zone, is among days, and whether there is one.
+// NextAllowed returns the first time after at that the schedule fires on one of
+// days, in the schedule's zone, and whether there is one.
 //
-// The search goes on from a fire on a forbidden day only while that fire is less than seven
-// days (of 24 hours) after at. The fire returned may lie beyond.
+// The search goes on from a time on another day only while that time is less than
+// seven days of 24 hours after at. The time returned may lie beyond.
 func (c *Cron) NextAllowed(at time.Time, days Days) (time.Time, bool) {
 	limit := at.Add(7 * 24 * time.Hour)
 	for from := at; from.Before(limit); {
@@ -239,8 +240,8 @@ func (c *Cron) Spec() string {
 	return c.spec
 }
 
-// String returns the canonical text, CRON_TZ=<zone> and the five fields. Parsed
-// again it gives an equal schedule. Of an unusable schedule it returns the text.
+// String returns the canonical text: CRON_TZ=<zone> and the five fields. Parsed
+// again it gives an equal schedule. For an unusable schedule it returns Text.
 func (c *Cron) String() string {
 	if !c.fires() {
 		return c.Text()
@@ -256,9 +257,9 @@ func (c *Cron) Location() *time.Location {
 	return c.zone.loc
 }
 
-// Min returns the smallest gap between two consecutive fires in the week from
-// 1970-01-01T01:01:01Z, a week if there is only one, and zero for a schedule that
-// never fires. It is for display: no minimum is enforced.
+// Min returns the shortest time between two consecutive fires in the week from
+// 1970-01-01T01:01:01Z, a week if it fires once, and zero if it never fires. It is
+// for display: no minimum is enforced.
 func (c *Cron) Min() time.Duration {
 	const aWeek = 7 * 24 * time.Hour
 	if !c.fires() {

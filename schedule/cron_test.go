@@ -11,6 +11,18 @@ import (
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
+// The methods that hosts call on a schedule.
+var _ interface {
+	Next(time.Time) time.Time
+	String() string
+	Location() *time.Location
+	Spec() string
+	DaysOfWeek() string
+	Time() string
+	Min() time.Duration
+	Matches(time.Time) bool
+} = (*schedule.Cron)(nil)
+
 func TestNext(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, spec, at, want string }{

@@ -39,7 +39,7 @@ type run struct {
 // "" is the empty set. The host's own zone "Local" is refused.
 func ParseDates(text string) (*Dates, error) {
 	if len(text) > maxDates {
-		return nil, invalid.New("dates", text, "must not be longer than %d bytes", maxDates)
+		return nil, invalid.New("text", text, "must not be longer than %d bytes", maxDates)
 	}
 	fields := strings.Fields(text)
 	if len(fields) == 0 {
@@ -49,7 +49,7 @@ func ParseDates(text string) (*Dates, error) {
 	if first := fields[0]; first[0] < '0' || first[0] > '9' {
 		name, fields = first, fields[1:]
 	}
-	loc, err := loadZone("dates", text, name)
+	loc, err := loadZone("text", text, name)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func ParseDates(text string) (*Dates, error) {
 }
 
 // ReadDates is [ParseDates] for stores. It never fails: a text that cannot be read
-// becomes [UnusableDates]. An empty text is nil.
+// becomes [UnusableDates], and an empty one nil.
 func ReadDates(text string) *Dates {
 	if text == "" {
 		return nil
@@ -73,11 +73,11 @@ func ReadDates(text string) *Dates {
 	return d
 }
 
-// UnusableDates stands for a stored text that cannot be read because of err, and
-// is for stores: one bad row is then an error on that row alone. It covers every
-// instant until the end of the year 9999, because what some of the dates were to
-// hold back must not happen when nobody knows which. Err is err, and String the
-// text, so that writing it back changes nothing.
+// UnusableDates stands for a stored text that cannot be read because of err. It is
+// for stores: one bad row is then an error of that row alone. It covers every
+// instant until the end of the year 9999: as long as nobody knows which dates were
+// meant, any day may be one. Err is err, and String the text, so that writing the
+// value back changes nothing.
 func UnusableDates(text string, err error) *Dates {
 	return &Dates{loc: time.UTC, runs: []run{{start: math.MinInt64, end: endOfDates}}, text: text, err: err}
 }
@@ -104,9 +104,9 @@ func parseRuns(text, list string) ([]run, error) {
 		last, err2 := parseDate(to)
 		switch {
 		case err1 != nil || err2 != nil:
-			return nil, invalid.New("dates", text, "%q is not a date such as 2026-12-24, or a range such as 2026-12-24..2026-12-26", item)
+			return nil, invalid.New("text", text, "%q is not a date such as 2026-12-24, or a range such as 2026-12-24..2026-12-26", item)
 		case last < first:
-			return nil, invalid.New("dates", text, "the range %q ends before it begins", item)
+			return nil, invalid.New("text", text, "the range %q ends before it begins", item)
 		}
 		runs = append(runs, run{first: first, last: last})
 	}
@@ -150,34 +150,11 @@ func (d *Dates) Covering(t time.Time) (until time.Time, held bool) {
 	return d.at(d.runs[i].end), true
 }
 
-// NextStart returns the first instant of the first run of dates that begins
-// strictly after t, or the zero time.
-func (d *Dates) NextStart(t time.Time) time.Time {
-	if d == nil {
-		return time.Time{}
-	}
-	sec := t.Unix()
-	for _, r := range d.runs[d.firstEndingAfter(sec):] {
-		if r.start > sec && r.start < r.end {
-			return d.at(r.start)
-		}
-	}
-	return time.Time{}
-}
-
 func (d *Dates) firstEndingAfter(sec int64) int {
 	return sort.Search(len(d.runs), func(i int) bool { return d.runs[i].end > sec })
 }
 
 func (d *Dates) at(sec int64) time.Time { return time.Unix(sec, 0).In(d.loc) }
-
-// Location returns the zone of the dates, UTC for the empty set.
-func (d *Dates) Location() *time.Location {
-	if d == nil || d.loc == nil {
-		return time.UTC
-	}
-	return d.loc
-}
 
 // String returns the canonical text: the zone, then the dates in order, runs of
 // them as ranges. The empty set is "". Parsed again it gives an equal set, unless

@@ -89,15 +89,12 @@ func TestUnusableDates(t *testing.T) {
 	const text = "Mars/Olympus 2026-12-24"
 	_, err := schedule.ParseDates(text)
 	d := schedule.UnusableDates(text, err)
-	if d.Err() == nil || !errors.Is(d.Err(), err) || d.String() != text || d.Location() != time.UTC {
+	if d.Err() == nil || !errors.Is(d.Err(), err) || d.String() != text {
 		t.Errorf("dates %q, error %v", d, d.Err())
 	}
 	for _, at := range []time.Time{{}, time.Unix(0, 0), instant(t, "2026-07-01T12:00:00Z"), instant(t, "9999-12-31T23:59:58Z")} {
 		if until, held := d.Covering(at); !held || until.Year() != 9999 {
 			t.Errorf("%v: held %t until %v", at, held, until)
-		}
-		if next := d.NextStart(at); !next.IsZero() {
-			t.Errorf("after %v: the next dates begin at %v", at, next)
 		}
 	}
 	if err := dates(t, "2026-12-24").Err(); err != nil {
@@ -105,27 +102,11 @@ func TestUnusableDates(t *testing.T) {
 	}
 }
 
-func TestDatesNextStart(t *testing.T) {
-	t.Parallel()
-	d := dates(t, "2026-12-24..2026-12-26,2027-01-01")
-	for at, want := range map[string]string{
-		"2026-01-01T00:00:00Z": "2026-12-24T00:00:00Z", "2026-12-24T00:00:00Z": "2027-01-01T00:00:00Z",
-		"2026-12-23T23:59:59Z": "2026-12-24T00:00:00Z", "2027-01-01T00:00:00Z": "",
-	} {
-		if got := d.NextStart(instant(t, at)); got.IsZero() != (want == "") || want != "" && !got.Equal(instant(t, want)) {
-			t.Errorf("after %s: %v, want %q", at, got, want)
-		}
-	}
-}
-
 func TestNoDates(t *testing.T) {
 	t.Parallel()
 	for _, d := range []*schedule.Dates{nil, {}, dates(t, "")} {
-		if _, held := d.Covering(time.Now()); held || !d.NextStart(time.Now()).IsZero() || d.String() != "" || d.Location() != time.UTC {
+		if _, held := d.Covering(time.Now()); held || d.String() != "" {
 			t.Errorf("the empty set holds something: %v", d)
 		}
-	}
-	if loc := dates(t, "Asia/Tokyo 2026-01-01").Location().String(); loc != "Asia/Tokyo" {
-		t.Errorf("location %s", loc)
 	}
 }

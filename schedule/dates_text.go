@@ -3,7 +3,7 @@ package schedule
 // MarshalText implements encoding.TextMarshaler with [Dates.String].
 func (d *Dates) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler with [ParseDates]. It is for values that nobody shares yet.
+// UnmarshalText implements encoding.TextUnmarshaler with [ParseDates]. It must not be called on a value that is already shared.
 func (d *Dates) UnmarshalText(text []byte) error {
 	parsed, err := ParseDates(string(text))
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // Days is a set of weekdays: Monday is bit 0, Sunday bit 6. The zero value is
-// the empty set. Bit 7 has no meaning and is refused by [Days.Validate].
+// the empty set. Bit 7 has no meaning; [Days.Validate] refuses it.
 type Days uint8
 
 // AllDays is the set of all seven weekdays.
@@ -17,7 +17,7 @@ const AllDays Days = 0x7f
 
 var dayNames = [7]string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}
 
-// DaysOf returns the set of the given weekdays. Values that are no weekday are left out.
+// DaysOf returns the set of the given weekdays. Values that are not a weekday are left out.
 func DaysOf(weekdays ...time.Weekday) Days {
 	var d Days
 	for _, w := range weekdays {
@@ -39,7 +39,7 @@ func (d Days) Has(w time.Weekday) bool {
 // Validate refuses a set in which bit 7 is set.
 func (d Days) Validate() error {
 	if d&^AllDays != 0 {
-		return invalid.New("days", fmt.Sprintf("%#02x", uint8(d)), "only bits 0 (Monday) to 6 (Sunday) may be set")
+		return invalid.New("Days", fmt.Sprintf("%#02x", uint8(d)), "only bits 0 (Monday) to 6 (Sunday) may be set")
 	}
 	return nil
 }
@@ -75,8 +75,8 @@ func dayRun(first, end int) []string {
 }
 
 // ParseDays reads a set of weekdays: names separated by commas, in any case, in
-// full or cut to three letters ("Mon", "monday"), and ranges of them, which may go past Sunday
-// ("Fri-Mon"). "all" and "*" are all days; "none" and "" are no day.
+// full or cut to three letters ("Mon", "monday"), and ranges of them, which may go
+// past Sunday ("Fri-Mon"). "all" and "*" are all days; "none" and "" are none.
 func ParseDays(text string) (Days, error) {
 	switch strings.ToLower(strings.TrimSpace(text)) {
 	case "", "none":
@@ -93,7 +93,7 @@ func ParseDays(text string) (Days, error) {
 			last, ok = dayBit(to)
 		}
 		if !ok {
-			return 0, invalid.New("days", text, "%q is not a weekday or a range of weekdays", part)
+			return 0, invalid.New("text", text, "%q is not a weekday or a range of weekdays", part)
 		}
 		for d |= 1 << last; first != last; first = (first + 1) % 7 {
 			d |= 1 << first

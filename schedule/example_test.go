@@ -20,7 +20,7 @@ func ExampleWeekly() {
 	// Output:
 	// 2026-03-30 09:30:00 +0200 CEST
 	// 9:30AM Mon-Fri (Europe/Berlin)
-	// weekly schedule "30 9 * * 7": end of range (7) above maximum (6): 7
+	// spec "30 9 * * 7": end of range (7) above maximum (6): 7
 }
 
 // A time that a change of the clock leaves out fires right after the gap.

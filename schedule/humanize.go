@@ -21,9 +21,9 @@ func kitchen(minute int) string {
 	return time.Date(2000, 1, 1, 0, minute, 0, 0, time.UTC).Format(time.Kitchen)
 }
 
-// Time returns the time of day for people, such as "9:30AM". A schedule with
-// more than one time of day gives its minute and hour fields, such as
-// "cron(*/5 12-18)", and one that never fires "".
+// Time returns the time of day for people, such as "9:30AM". For a schedule with
+// more than one time of day it is the minute and hour fields, such as
+// "cron(*/5 12-18)", and for one that never fires "".
 func (c *Cron) Time() string {
 	if !c.fires() {
 		return ""
@@ -36,7 +36,7 @@ func (c *Cron) Time() string {
 }
 
 // DaysOfWeek returns the days for people: "daily", "Mon-Fri", "Sat,Sun", in the
-// order they were written. Of a schedule that never fires it returns "".
+// order in which they were written. For a schedule that never fires it is "".
 func (c *Cron) DaysOfWeek() string {
 	if !c.fires() {
 		return ""
@@ -94,8 +94,8 @@ func cronDay(name string) int {
 func shortDay(d int) string { return time.Weekday(d).String()[:3] }
 
 // Humanize returns the whole schedule for people, such as
-// "9:30AM Mon-Fri (Europe/Berlin)". Up to four times of day are listed. Of a
-// schedule that never fires it returns "".
+// "9:30AM Mon-Fri (Europe/Berlin)". Up to four times of day are listed. For a
+// schedule that never fires it is "".
 func (c *Cron) Humanize() string {
 	if !c.fires() {
 		return ""

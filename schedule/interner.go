@@ -1,34 +1,31 @@
 package schedule
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"time"
 )
 
-// DefaultInternerSize is how many schedules an [Interner] keeps unless told otherwise.
-const DefaultInternerSize = 4096
+// internerSize is how many schedules an [Interner] keeps, about 2 KB each. A fleet has few different ones.
+const internerSize = 4096
 
-// Interner parses each distinct text once and hands out the shared *Cron. It is
+// Interner parses each distinct text once and hands out one shared *Cron. It is
 // for stores, which read millions of rows with few different schedules. It keeps
-// a bounded number of schedules, those in use among them. The zero value is ready; it is safe for
-// concurrent use and must not be copied after first use.
+// the schedules that were asked for last, up to 4,096. The zero value is ready to
+// use. It is safe for concurrent use and must not be copied after first use.
 //
-// It never fails: "" gives nil, and a text that cannot be used gives a *Cron
-// whose Err is the reason, which never fires and whose Text is the text, so that one bad
-// stored row is an error on that row alone.
+// It never fails: "" gives nil, and a text that cannot be used gives a *Cron that
+// never fires, whose Err is the reason and whose Text is the text. One bad stored
+// row is then an error of that row alone.
 type Interner struct {
 	// Options are those of every schedule handed out. Set before first use.
-	// Defaults to the library's policy.
 	Options Options
 
-	// Size is how many schedules are kept, about 2 KB each. Set before first use.
-	// Defaults to DefaultInternerSize.
-	Size int
-
 	mu sync.RWMutex
-	// Two generations: what was asked for since the last turn, and what was
-	// before. A turn forgets the older, so nothing in use is lost for long and no order has to be kept.
+	// Two generations: what was asked for since the last turn, and what was asked
+	// for before it. A turn drops the older one, so what is in use stays and no
+	// order has to be kept.
 	young, old map[internKey]*Cron
 	zones      map[string]*zone
 }
@@ -74,7 +71,7 @@ func (i *Interner) remembered(key internKey) *Cron {
 func (i *Interner) parse(key internKey) *Cron {
 	c, err := parse(key.kind, key.text, i.Options, i.zone)
 	if err != nil {
-		return unusable(key.text, err)
+		return unusable(key.text, fmt.Errorf("stored %v: %w", key.kind, err))
 	}
 	return c
 }
@@ -101,17 +98,9 @@ func (i *Interner) keep(key internKey, c *Cron) *Cron {
 	if first, ok := i.young[key]; ok {
 		return first
 	}
-	if i.young == nil || len(i.young) >= i.generation() {
+	if i.young == nil || len(i.young) >= internerSize/2 {
 		i.old, i.young, i.zones = i.young, make(map[internKey]*Cron), nil
 	}
 	i.young[key] = c
 	return c
-}
-
-func (i *Interner) generation() int {
-	size := i.Size
-	if size <= 0 {
-		size = DefaultInternerSize
-	}
-	return max(1, size/2)
 }

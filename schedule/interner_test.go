@@ -39,11 +39,11 @@ func TestInternerKeepsWhatIsUnusable(t *testing.T) {
 // It keeps a bounded number, and those that are asked for again.
 func TestInternerIsBounded(t *testing.T) {
 	t.Parallel()
-	i := schedule.Interner{Size: 8}
+	var i schedule.Interner
 	used := i.Weekly("0 0 * * *")
 	first := i.Weekly("1 0 * * *")
-	for n := range 50 {
-		i.Weekly(fmt.Sprintf("%d 5 * * *", n))
+	for n := range 5_000 {
+		i.Weekly(fmt.Sprintf("%d %d * * %d", n%60, n/60%24, n/60/24))
 		if i.Weekly("0 0 * * *") != used {
 			t.Fatalf("after %d others a schedule in use was forgotten", n+1)
 		}
@@ -64,12 +64,12 @@ func TestInternerOptions(t *testing.T) {
 
 func TestInternerConcurrently(t *testing.T) {
 	t.Parallel()
-	i := schedule.Interner{Size: 4}
+	var i schedule.Interner
 	var g sync.WaitGroup
 	for w := range 8 {
 		g.Go(func() {
-			for n := range 200 {
-				text := fmt.Sprintf("%d 9 * * *", (n+w)%12)
+			for n := range 3_000 {
+				text := fmt.Sprintf("%d %d * * *", n%60, (n/60+w)%24)
 				if c := i.Weekly(text); c.Text() != text {
 					t.Errorf("asked for %q, got %q", text, c.Text())
 				}

@@ -15,7 +15,7 @@ const (
 	MinThreshold = time.Minute
 
 	// MinExtend is how far from now a new deadline has to be. Hosts document 30
-	// minutes; the one to spare is for the time the request takes.
+	// minutes; the spare minute is for the time that the request takes.
 	MinExtend = 29 * time.Minute
 )
 
@@ -27,16 +27,16 @@ func ValidateTTL(ttl time.Duration) (time.Duration, error) {
 	}
 	cut := ttl.Truncate(time.Minute)
 	if cut < MinTTL || cut > MaxTTL {
-		return 0, invalid.New("ttl", ttl.String(), "must be 0 (off) or, in whole minutes, between %v and %v", MinTTL, MaxTTL)
+		return 0, invalid.New("ttl", ttl, "must be 0 (off) or, in whole minutes, between %v and %v", MinTTL, MaxTTL)
 	}
 	return cut, nil
 }
 
 // ValidateThreshold refuses a policy threshold that is neither zero, which is
-// off, nor at least [MinThreshold]. The field is named in the error.
+// off, nor at least [MinThreshold]. The error names the field as given.
 func ValidateThreshold(field string, d time.Duration) error {
 	if d != 0 && d < MinThreshold {
-		return invalid.New(field, d.String(), "must be 0 (off) or at least %v", MinThreshold)
+		return invalid.New(field, d, "must be 0 (off) or at least %v", MinThreshold)
 	}
 	return nil
 }
@@ -53,22 +53,23 @@ type ExtendInput struct {
 }
 
 // ValidateExtend reports why the deadline of a running workspace may not be moved
-// to the new one: it needs a completed job and a deadline to move, and the new one must be
-// at least [MinExtend] from now, not before the job's completion, and not after the max deadline.
+// to the new one. The workspace needs a completed start and a deadline; the new
+// deadline must be at least [MinExtend] from now, not before the start completed,
+// and not after the max deadline.
 func ValidateExtend(in ExtendInput) error {
 	show := in.NewDeadline.Format(time.RFC3339)
 	earliest := in.Now.Add(MinExtend)
 	switch {
 	case in.CompletedAt.IsZero():
-		return invalid.New("new deadline", show, "the workspace's start has not completed")
+		return invalid.New("ExtendInput.NewDeadline", show, "needs a workspace whose start has completed")
 	case in.Deadline.IsZero():
-		return invalid.New("new deadline", show, "the workspace has no deadline to move")
+		return invalid.New("ExtendInput.NewDeadline", show, "needs a workspace that has a deadline")
 	case in.NewDeadline.Before(earliest):
-		return invalid.New("new deadline", show, "must be at least %v from now, %s", MinExtend, earliest.Format(time.RFC3339))
+		return invalid.New("ExtendInput.NewDeadline", show, "must be at least %v from now, %s", MinExtend, earliest.Format(time.RFC3339))
 	case in.NewDeadline.Before(in.CompletedAt):
-		return invalid.New("new deadline", show, "must not be before the start completed, %s", in.CompletedAt.Format(time.RFC3339))
+		return invalid.New("ExtendInput.NewDeadline", show, "must not be before the start completed, %s", in.CompletedAt.Format(time.RFC3339))
 	case !in.MaxDeadline.IsZero() && in.NewDeadline.After(in.MaxDeadline):
-		return invalid.New("new deadline", show, "must not be after the max deadline, %s", in.MaxDeadline.Format(time.RFC3339))
+		return invalid.New("ExtendInput.NewDeadline", show, "must not be after the max deadline, %s", in.MaxDeadline.Format(time.RFC3339))
 	}
 	return nil
 }

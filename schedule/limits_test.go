@@ -2,6 +2,7 @@ package schedule_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func TestValidateTTL(t *testing.T) {
 func checkField(t *testing.T, err error, field, value string) {
 	t.Helper()
 	var input *invalid.Error
-	if !errors.As(err, &input) || input.Field != field || input.Value != value || input.Rule == "" {
+	if !errors.As(err, &input) || input.Field != field || fmt.Sprint(input.Value) != value || input.Rule == "" {
 		t.Errorf("error %v, want one of %s %q", err, field, value)
 	}
 }
@@ -39,12 +40,12 @@ func checkField(t *testing.T, err error, field, value string) {
 func TestValidateThreshold(t *testing.T) {
 	t.Parallel()
 	for _, d := range []time.Duration{0, time.Minute, time.Hour, 1000 * time.Hour} {
-		if err := schedule.ValidateThreshold("failure_ttl", d); err != nil {
+		if err := schedule.ValidateThreshold("Policy.FailureTTL", d); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, d := range []time.Duration{-1, 1, time.Minute - 1} {
-		checkField(t, schedule.ValidateThreshold("failure_ttl", d), "failure_ttl", d.String())
+		checkField(t, schedule.ValidateThreshold("Policy.FailureTTL", d), "Policy.FailureTTL", d.String())
 	}
 }
 
@@ -67,8 +68,8 @@ func TestValidateExtend(t *testing.T) {
 		{"to the cap", func(in *schedule.ExtendInput) { in.NewDeadline = in.MaxDeadline }, ""},
 		{"past the cap", func(in *schedule.ExtendInput) { in.NewDeadline = in.MaxDeadline.Add(time.Microsecond) }, "after the max deadline"},
 		{"no cap", func(in *schedule.ExtendInput) { in.MaxDeadline, in.NewDeadline = time.Time{}, now.Add(9999*time.Hour) }, ""},
-		{"not completed", func(in *schedule.ExtendInput) { in.CompletedAt = time.Time{} }, "has not completed"},
-		{"no deadline", func(in *schedule.ExtendInput) { in.Deadline = time.Time{} }, "no deadline"},
+		{"not completed", func(in *schedule.ExtendInput) { in.CompletedAt = time.Time{} }, "start has completed"},
+		{"has a deadline", func(in *schedule.ExtendInput) { in.Deadline = time.Time{} }, "has a deadline"},
 		{"before the completion", func(in *schedule.ExtendInput) { in.CompletedAt = now.Add(3 * time.Hour) }, "before the start completed"},
 		{"at the completion", func(in *schedule.ExtendInput) { in.CompletedAt = in.NewDeadline }, ""},
 	} {

@@ -1,7 +1,6 @@
 package schedule
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -47,16 +46,16 @@ var fieldNames = [fieldCount]string{"minute", "hour", "day-of-month", "month", "
 // zone of a name, so that schedules of one zone share what was found out about it.
 func parse(k kind, text string, o Options, zones func(*time.Location) *zone) (*Cron, error) {
 	if o.DST > DSTCompat {
-		return nil, fmt.Errorf("options of the %v: %w", k, invalid.New("DST", o.DST.String(), "must be DSTOnce or DSTCompat"))
+		return nil, invalid.New("Options.DST", uint8(o.DST), "must be DSTOnce or DSTCompat")
 	}
-	zoneName, fields, err := split(k, text)
+	zoneName, fields, err := split(text)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkFields(k, text, fields); err != nil {
 		return nil, err
 	}
-	loc, err := loadZone(k.String(), text, zoneName)
+	loc, err := loadZone("spec", text, zoneName)
 	if err != nil {
 		return nil, err
 	}
@@ -72,16 +71,16 @@ func parse(k kind, text string, o Options, zones func(*time.Location) *zone) (*C
 }
 
 // split takes the zone, "UTC" when there is none, and the five fields from the text.
-func split(k kind, text string) (zoneName string, fields []string, err error) {
+func split(text string) (zoneName string, fields []string, err error) {
 	if len(text) > maxText {
-		return "", nil, invalid.New(k.String(), text, "must not be longer than %d bytes", maxText)
+		return "", nil, invalid.New("spec", text, "must not be longer than %d bytes", maxText)
 	}
 	fields, zoneName = strings.Fields(text), "UTC"
 	if strings.HasPrefix(text, zonePrefix) {
 		zoneName, fields = fields[0][len(zonePrefix):], fields[1:]
 	}
 	if len(fields) != fieldCount {
-		return "", nil, invalid.New(k.String(), text,
+		return "", nil, invalid.New("spec", text,
 			"must have five fields (minute, hour, day-of-month, month, day-of-week) after an optional %s<zone>, not %d",
 			zonePrefix, len(fields))
 	}
@@ -93,14 +92,14 @@ func split(k kind, text string) (zoneName string, fields []string, err error) {
 func checkFields(k kind, text string, fields []string) error {
 	for i, f := range fields {
 		if strings.ContainsAny(f, "=@") {
-			return invalid.New(k.String(), text, "%s %q is not a cron field; descriptors and zone prefixes other than %s are not accepted",
+			return invalid.New("spec", text, "%s %q is not a cron field; descriptors and zone prefixes other than %s are not accepted",
 				fieldNames[i], f, zonePrefix)
 		}
 		if literalStar(k, i) && f != "*" {
-			return invalid.New(k.String(), text, "%s must be \"*\", not %q", fieldNames[i], f)
+			return invalid.New("spec", text, "%s must be \"*\", not %q", fieldNames[i], f)
 		}
 		if k == daily && i <= fieldHour && !singleValue(f) {
-			return invalid.New(k.String(), text, "%s must be a single value, not %q", fieldNames[i], f)
+			return invalid.New("spec", text, "%s must be a single value, not %q", fieldNames[i], f)
 		}
 	}
 	return nil
@@ -137,15 +136,15 @@ func parseFields(k kind, text string, fields []string) (*cron.SpecSchedule, erro
 	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 	parsed, err := parser.Parse(strings.Join(fields, " "))
 	if err != nil {
-		return nil, invalid.New(k.String(), text, "%v", err)
+		return nil, invalid.New("spec", text, "%v", err)
 	}
 	spec, ok := parsed.(*cron.SpecSchedule)
 	if !ok {
-		return nil, invalid.New(k.String(), text, "is not made of cron fields")
+		return nil, invalid.New("spec", text, "is not made of cron fields")
 	}
 	for i, bits := range [...]uint64{fieldMinute: spec.Minute, fieldHour: spec.Hour, fieldDayOfWeek: spec.Dow} {
 		if i != fieldDayOfMonth && i != fieldMonth && bits&allBits == 0 {
-			return nil, invalid.New(k.String(), text, "%s %q selects nothing, so the schedule would never fire", fieldNames[i], fields[i])
+			return nil, invalid.New("spec", text, "%s %q selects nothing, so the schedule would never fire", fieldNames[i], fields[i])
 		}
 	}
 	return spec, nil

@@ -103,7 +103,7 @@ func checkRefused(t *testing.T, spec string, err error, rule string) {
 		t.Errorf("%q: error %v, want an invalid.Error about %q", spec, err, rule)
 		return
 	}
-	if !strings.Contains(input.Field, "schedule") || !strings.HasPrefix(spec, strings.TrimSuffix(fmt.Sprint(input.Value), "...")) {
+	if input.Field != "spec" || !strings.HasPrefix(spec, strings.TrimSuffix(fmt.Sprint(input.Value), "...")) {
 		t.Errorf("%q: error names field %q, value %q", spec, input.Field, input.Value)
 	}
 }

@@ -1,8 +1,6 @@
 package schedule
 
 import (
-	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/dormouse-go/dormouse/invalid"
@@ -11,24 +9,24 @@ import (
 // MaxRequirementWeeks is the longest period of an autostop requirement.
 const MaxRequirementWeeks = 16
 
-// Requirement is a template's autostop requirement: on which days, and in every
-// how manieth week, its workspaces must be stopped in the owner's quiet hours.
-// The zero value requires nothing.
+// Requirement is a template's autostop requirement: the weekdays, and how many
+// weeks apart, on which its workspaces must be stopped in their owner's quiet
+// hours. The zero value requires nothing.
 type Requirement struct {
 	// Days are the required weekdays. None: no requirement.
 	Days Days
 	// Weeks is the period: 1 is every week, 2 every other week, and so on up to
-	// 16, counted from Monday 2023-01-02. Defaults to 1.
+	// [MaxRequirementWeeks], counted from Monday 2023-01-02. Defaults to 1.
 	Weeks int
 }
 
 // Validate refuses weekdays that do not exist and periods out of range.
 func (r Requirement) Validate() error {
 	if err := r.Days.Validate(); err != nil {
-		return fmt.Errorf("autostop requirement: %w", err)
+		return invalid.As("Requirement.Days", err)
 	}
 	if r.Weeks < 0 || r.Weeks > MaxRequirementWeeks {
-		return invalid.New("autostop requirement weeks", strconv.Itoa(r.Weeks), "must be between 0 and %d", MaxRequirementWeeks)
+		return invalid.New("Requirement.Weeks", r.Weeks, "must be between 0 and %d", MaxRequirementWeeks)
 	}
 	return nil
 }
@@ -43,7 +41,7 @@ func (r Requirement) firstDay(day int64) (int64, error) {
 		return day, nil
 	}
 	if day < firstWeek {
-		return 0, fmt.Errorf("autostop requirement: weeks are counted from 2023-01-02, and %s is before", dateOf(day))
+		return 0, invalid.New("AutostopInput.CompletedAt", dateOf(day), "must not be before 2023-01-02, from which the weeks of a requirement are counted")
 	}
 	weeks := int64(r.Weeks)
 	week := (day - firstWeek) / 7
@@ -60,7 +58,7 @@ func (r Requirement) requiredDay(day int64) (int64, error) {
 			return d, nil
 		}
 	}
-	return 0, fmt.Errorf("autostop requirement: no day of the week is among days %v", r.Days)
+	return 0, invalid.New("Requirement.Days", r.Days.String(), "must have a day of the week")
 }
 
 func dateOf(day int64) string {

@@ -17,7 +17,7 @@ func TestBadPoliciesNameLineAndReason(t *testing.T) {
 		{"days", "a days=Mon-Xyz\n", "p.txt:1: days=Mon-Xyz: "},
 		{"time of day", "a autostart=25:00\n", "p.txt:1: autostart=25:00: must be a time of day"},
 		{"quiet hours missing", "a require=all\n", "p.txt:1: require: needs quiet hours"},
-		{"refused by the library", "a dormant=3s\n", "p.txt:1: time_til_dormant"},
+		{"refused by the library", "a dormant=3s\n", "p.txt:1: Policy.TimeTilDormant"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := loadPlans("p.txt", []byte(c.text))

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/rendercache"
+	"github.com/dormouse-go/dormouse/rendercache/replay"
 )
 
 // budget records the requests of a made-up day in a key log, replays them at several budgets and draws the curve.
@@ -29,11 +30,11 @@ func budget(ctx context.Context, out io.Writer, picture string) error {
 	if err := log.Flush(); err != nil {
 		return err
 	}
-	records, err := rendercache.ReadKeyLog(&file)
+	records, err := replay.ReadKeyLog(&file)
 	if err != nil {
 		return err
 	}
-	points := rendercache.Replay(records, rendercache.ReplayConfig{}, rendercache.Capacities(records, rendercache.ReplayConfig{}, 12)...)
+	points := replay.Replay(records, replay.Config{}, replay.Capacities(records, replay.Config{}, 12)...)
 
 	title := "What would a budget bring?"
 	fmt.Fprintf(out, "\n%s\n%s\n", title, strings.Repeat("-", len(title)))
@@ -45,7 +46,7 @@ func budget(ctx context.Context, out io.Writer, picture string) error {
 	if err != nil {
 		return err
 	}
-	if err := rendercache.PlotSVG(f, "Hit ratio over MaxWeight, one day replayed", points); err != nil {
+	if err := replay.PlotSVG(f, "Hit ratio over MaxWeight, one day replayed", points); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "\nThe curve is drawn in %s\n", picture)

@@ -10,7 +10,7 @@ import (
 )
 
 // template is the parsed form of one version: dear to make, the same for every owner and parameter, and large. It is
-// shared by a lease and never part of a result.
+// shared by a handle and never part of a result.
 type template struct {
 	file       *hcl.File
 	name       string

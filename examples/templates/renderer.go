@@ -22,7 +22,7 @@ type (
 // renderer is the two-level memo: parsed templates by version, for as long as somebody uses them, under results by
 // version, owner and parameters, for as long as they are asked for and the budget lasts.
 type renderer struct {
-	parsed  *rendercache.Leases[uuid.UUID, *template]
+	parsed  *rendercache.Handles[uuid.UUID, *template]
 	results *rendercache.Cache[key, *rendered]
 
 	mu      sync.Mutex // guards the "database"
@@ -37,7 +37,7 @@ type renderer struct {
 func newRenderer(budget int64, log *rendercache.KeyLog, logger *slog.Logger) (*renderer, error) {
 	r := &renderer{sources: map[uuid.UUID][]byte{}, users: map[uuid.UUID]user{}}
 	var err error
-	if r.parsed, err = rendercache.NewLeases(rendercache.LeasesConfig[uuid.UUID, *template]{Logger: logger}); err != nil {
+	if r.parsed, err = rendercache.NewHandles(rendercache.HandlesConfig[uuid.UUID, *template]{Logger: logger}); err != nil {
 		return nil, err
 	}
 	r.results, err = rendercache.New(rendercache.Config[key, *rendered]{
@@ -73,19 +73,19 @@ func (r *renderer) render(ctx context.Context, version, owner uuid.UUID, params 
 		Params: params,
 		Render: func(ctx context.Context) (*rendered, error) {
 			r.renders.Add(1)
-			lease, err := r.hold(ctx, version)
+			handle, err := r.hold(ctx, version)
 			if err != nil {
 				return nil, err
 			}
-			defer lease.Release()
-			return lease.Value().evaluate(r.user(owner), params)
+			defer handle.Release()
+			return handle.Value().evaluate(r.user(owner), params)
 		},
 	})
 }
 
 // hold keeps a version's parsed form. A form that somebody is typing into holds it for as long as it is open; a render
 // holds it for itself in any case.
-func (r *renderer) hold(ctx context.Context, version uuid.UUID) (*rendercache.Lease[*template], error) {
+func (r *renderer) hold(ctx context.Context, version uuid.UUID) (*rendercache.Handle[*template], error) {
 	return r.parsed.Acquire(ctx, version, func(context.Context) (*template, error) {
 		r.parses.Add(1)
 		time.Sleep(r.archive)

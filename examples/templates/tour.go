@@ -117,7 +117,7 @@ func (t *guide) warnings() error {
 			return err
 		}
 		t.say("%s, with %d warning", res, len(res.Value.Warnings))
-		if res.Source == rendercache.Hit {
+		if res.Origin == rendercache.Hit {
 			t.quote(res.Value.Warnings[0])
 		}
 	}

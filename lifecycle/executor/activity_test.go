@@ -166,7 +166,7 @@ func TestUpdate(t *testing.T) {
 	if _, err := e.Update(f.ctx, id(1), lifecycle.Hold(time.Time{})); !errors.Is(err, executor.ErrConflict) {
 		t.Errorf("a workspace that changes without end: %v", err)
 	}
-	if _, err := e.Update(f.ctx, id(9), lifecycle.Wake()); !errors.Is(err, lifecycle.ErrNotFound) {
+	if _, err := e.Update(f.ctx, id(9), lifecycle.EndDormancy()); !errors.Is(err, lifecycle.ErrNotFound) {
 		t.Errorf("an unknown workspace: %v", err)
 	}
 }

@@ -164,7 +164,7 @@ type plain struct{}
 func (plain) Build(context.Context, BuildRequest) (BuildSpec, error) { return BuildSpec{}, nil }
 func (plain) Close() error                                           { return nil }
 
-// enlist completes the change of a new build: its id, and the job that runs it, for the store's queue or for the poster.
+// attachJob completes the change of a new build: its id, and the job that runs it, for the store's queue or for the poster.
 func (e *Executor) attachJob(c *lifecycle.Change, spec BuildSpec) error {
 	id, err := e.ids.next(c.Build.CreatedAt)
 	if err != nil {
@@ -181,10 +181,6 @@ func (e *Executor) attachJob(c *lifecycle.Change, spec BuildSpec) error {
 		c.Job = job
 		return nil
 	}
-	c.Events = append(c.Events, lifecycle.Event{
-		Topic: lifecycle.TopicPost, Kind: lifecycle.EventBuildQueued, At: b.CreatedAt, WorkspaceID: w.ID, OwnerID: w.OwnerID,
-		TemplateID: w.TemplateID, Revision: c.Revision, Transition: b.Transition, Reason: b.Reason,
-		BuildNumber: b.Number, Job: job,
-	})
+	c.Post(job)
 	return nil
 }

@@ -41,25 +41,25 @@ type Input[F any] struct {
 	Params map[string]string
 }
 
-// Leases share what versions need, by version id.
-type Leases[F any] = rendercache.Leases[uuid.UUID, F]
+// Handles share what versions need, by version id.
+type Handles[F any] = rendercache.Handles[uuid.UUID, F]
 
 // Memo is the cache of results.
 type Memo[R any] = rendercache.Memo[rendercache.Key, R]
 
 // Builder implements lifecycle.Builder. Its methods may be called from any goroutine.
 type Builder[F, R any] struct {
-	cfg    Config[F, R]
-	leases *Leases[F]
-	memo   Memo[R]
+	cfg     Config[F, R]
+	handles *Handles[F]
+	memo    Memo[R]
 }
 
-// New returns a builder on leases and a cache that the host owns and closes after the executor has ended. A nil memo
+// New returns a builder on handles and a cache that the host owns and closes after the executor has ended. A nil memo
 // keeps nothing. It fails when something required is missing.
-func New[F, R any](leases *Leases[F], memo Memo[R], cfg Config[F, R]) (*Builder[F, R], error) {
+func New[F, R any](handles *Handles[F], memo Memo[R], cfg Config[F, R]) (*Builder[F, R], error) {
 	switch {
-	case leases == nil:
-		return nil, errors.New("templatebuilder: leases are nil: they are required, see rendercache.NewLeases")
+	case handles == nil:
+		return nil, errors.New("templatebuilder: handles are nil: they are required, see rendercache.NewHandles")
 	case cfg.Fetch == nil:
 		return nil, errors.New("templatebuilder: Config.Fetch is nil: it is required")
 	case cfg.Render == nil:
@@ -73,10 +73,10 @@ func New[F, R any](leases *Leases[F], memo Memo[R], cfg Config[F, R]) (*Builder[
 	if cfg.Owner == nil {
 		cfg.Owner = func(r executor.BuildRequest) uuid.UUID { return r.Snapshot.Workspace.OwnerID }
 	}
-	return &Builder[F, R]{cfg: cfg, leases: leases, memo: memo}, nil
+	return &Builder[F, R]{cfg: cfg, handles: handles, memo: memo}, nil
 }
 
 // Prepare implements lifecycle.Builder. It fetches nothing yet: a group whose results are all known needs nothing.
 func (b *Builder[F, R]) Prepare(_ context.Context, g executor.Group) (executor.Preparation, error) {
-	return &group[F, R]{Builder: b, version: g.TemplateVersionID, kept: b.leases.NewHolder()}, nil
+	return &group[F, R]{Builder: b, version: g.TemplateVersionID, kept: b.handles.NewHolder()}, nil
 }

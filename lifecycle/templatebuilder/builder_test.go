@@ -44,7 +44,7 @@ type (
 type host struct {
 	t                        *testing.T
 	store                    *memory.Store
-	leases                   *templatebuilder.Leases[*files]
+	handles                  *templatebuilder.Handles[*files]
 	cache                    *rendercache.Cache[rendercache.Key, string]
 	builder                  *templatebuilder.Builder[*files, string]
 	fetches, renders, closed atomic.Int64
@@ -56,16 +56,16 @@ func newHost(t *testing.T, cfg config) *host {
 	t.Helper()
 	h := &host{t: t, store: memory.New()}
 	var err error
-	h.leases, err = rendercache.NewLeases(rendercache.LeasesConfig[uuid.UUID, *files]{OnRelease: func(_ uuid.UUID, f *files) {
+	h.handles, err = rendercache.NewHandles(rendercache.HandlesConfig[uuid.UUID, *files]{OnRelease: func(_ uuid.UUID, f *files) {
 		f.closed.Store(true)
 		h.closed.Add(1)
 	}})
 	h.must(err)
 	h.cache, err = rendercache.New(rendercache.Config[rendercache.Key, string]{})
 	h.must(err)
-	h.builder, err = templatebuilder.New(h.leases, h.cache, h.complete(cfg))
+	h.builder, err = templatebuilder.New(h.handles, h.cache, h.complete(cfg))
 	h.must(err)
-	t.Cleanup(h.leases.Close)
+	t.Cleanup(h.handles.Close)
 	t.Cleanup(h.cache.Close)
 	return h
 }
@@ -166,7 +166,7 @@ func (h *host) want(fetches, renders int) {
 func (h *host) wantReleased() {
 	h.t.Helper()
 	h.cache.Close() // waits for renders that nobody waits for
-	if s := h.leases.Stats(); s.Values != 0 || s.References != 0 || h.closed.Load() != int64(s.Misses) {
+	if s := h.handles.Stats(); s.Values != 0 || s.References != 0 || h.closed.Load() != int64(s.Misses) {
 		h.t.Errorf("held after the tick: %+v with %d of the values closed", s, h.closed.Load())
 	}
 }
@@ -385,7 +385,7 @@ func TestLookGoesAroundTheCache(t *testing.T) {
 func TestWithoutACacheEveryBuildRenders(t *testing.T) {
 	h := newHost(t, config{})
 	var err error
-	h.builder, err = templatebuilder.New(h.leases, nil, h.complete(config{}))
+	h.builder, err = templatebuilder.New(h.handles, nil, h.complete(config{}))
 	h.must(err)
 	h.fill(2, 5, 1)
 	if s := h.tick(t.Context(), executor.Config{}); len(s.Transitions) != 10 {
@@ -396,19 +396,19 @@ func TestWithoutACacheEveryBuildRenders(t *testing.T) {
 }
 
 func TestNewNamesWhatIsMissing(t *testing.T) {
-	leases, err := rendercache.NewLeases(rendercache.LeasesConfig[uuid.UUID, *files]{})
+	handles, err := rendercache.NewHandles(rendercache.HandlesConfig[uuid.UUID, *files]{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer leases.Close()
+	defer handles.Close()
 	whole := (&host{t: t}).complete(config{})
 	noFetch, noRender, noBuild := whole, whole, whole
 	noFetch.Fetch, noRender.Render, noBuild.Build = nil, nil, nil
 	for want, try := range map[string]func() error{
-		"leases are nil":       func() error { _, err := templatebuilder.New(nil, nil, whole); return err },
-		"Config.Fetch is nil":  func() error { _, err := templatebuilder.New(leases, nil, noFetch); return err },
-		"Config.Render is nil": func() error { _, err := templatebuilder.New(leases, nil, noRender); return err },
-		"Config.Build is nil":  func() error { _, err := templatebuilder.New(leases, nil, noBuild); return err },
+		"handles are nil":      func() error { _, err := templatebuilder.New(nil, nil, whole); return err },
+		"Config.Fetch is nil":  func() error { _, err := templatebuilder.New(handles, nil, noFetch); return err },
+		"Config.Render is nil": func() error { _, err := templatebuilder.New(handles, nil, noRender); return err },
+		"Config.Build is nil":  func() error { _, err := templatebuilder.New(handles, nil, noBuild); return err },
 	} {
 		if err := try(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New: %v, want %q", err, want)

@@ -2,7 +2,7 @@
 // builds of one template version share what the version needs, and render once for each owner and set of parameters.
 //
 // Two levels are shared. What depends on the version alone (its files, better their parsed form) is a value of
-// rendercache.Leases: fetched when the first build of a group has to render, held until the group ends, given back on
+// rendercache.Handles: fetched when the first build of a group has to render, held until the group ends, given back on
 // every path, and not fetched at all when every build of the group finds its result. What depends on owner and
 // parameters as well is a value of the render cache, kept from tick to tick.
 //
@@ -17,6 +17,6 @@
 //
 // # What it does not do
 //
-// It neither makes nor closes the leases and the cache, and it tells the cache of no change: a host invalidates
+// It neither makes nor closes the handles and the cache, and it tells the cache of no change: a host invalidates
 // versions and owners where it learns that they changed. It does not know what a template is.
 package templatebuilder

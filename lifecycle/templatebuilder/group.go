@@ -49,23 +49,23 @@ type explainer[R any] interface {
 	Do(context.Context, rendercache.Request[rendercache.Key, R]) (rendercache.Result[R], error)
 }
 
-// around renders, with a lease of its own: it may outlive the group that started it.
+// around renders, with a handle of its own: it may outlive the group that started it.
 func (g *group[F, R]) around(ctx context.Context, owner uuid.UUID, params map[string]string) (result R, err error) {
-	lease, err := g.acquire(ctx)
+	handle, err := g.acquire(ctx)
 	if err != nil {
 		return result, err
 	}
-	defer lease.Release()
-	return g.cfg.Render(ctx, Input[F]{Shared: lease.Value(), Version: g.version, Owner: owner, Params: params})
+	defer handle.Release()
+	return g.cfg.Render(ctx, Input[F]{Shared: handle.Value(), Version: g.version, Owner: owner, Params: params})
 }
 
-// acquire returns a lease on what the version needs, and has the group keep it as well.
-func (g *group[F, R]) acquire(ctx context.Context) (*rendercache.Lease[F], error) {
+// acquire returns a handle on what the version needs, and has the group keep it as well.
+func (g *group[F, R]) acquire(ctx context.Context) (*rendercache.Handle[F], error) {
 	if err := g.failure(); err != nil {
 		return nil, err
 	}
 	fetch := func(ctx context.Context) (F, error) { return g.cfg.Fetch(ctx, g.version) }
-	lease, err := g.leases.Acquire(ctx, g.version, fetch)
+	handle, err := g.handles.Acquire(ctx, g.version, fetch)
 	if err != nil {
 		err = fmt.Errorf("fetch version %s: %w", g.version, err)
 		if ctx.Err() == nil {
@@ -74,9 +74,9 @@ func (g *group[F, R]) acquire(ctx context.Context) (*rendercache.Lease[F], error
 		return nil, err
 	}
 	// Held already, so this does not wait. It fails when the group has ended, which needs nothing kept, or when the
-	// leases' Check refuses; then there is no lease either.
+	// handles' Check refuses; then there is no handle either.
 	_, _ = g.kept.Acquire(ctx, g.version, fetch)
-	return lease, nil
+	return handle, nil
 }
 
 func (g *group[F, R]) failure() error {

@@ -23,7 +23,7 @@ const versions, buildsEach = 10, 20
 // A build uses its template's files for a tenth of its time.
 const whole, used = 2 * time.Millisecond, 200 * time.Microsecond
 
-// runGroups counts what the executor fetches and renders for each version, with the group's lease and without.
+// runGroups counts what the executor fetches and renders for each version, with the group's handle and without.
 func runGroups(ctx context.Context, r *figure.Recorder) error {
 	type outcome struct{ fetches, renders float64 }
 	measure := func(owners int, builder func(h *host) executor.Builder) (outcome, error) {
@@ -46,7 +46,7 @@ func runGroups(ctx context.Context, r *figure.Recorder) error {
 	if err != nil {
 		return err
 	}
-	r.AtMost(1, "rendercache/groups/fetches", differ.fetches, "per version", note+", no two renders alike, a lease for the group")
+	r.AtMost(1, "rendercache/groups/fetches", differ.fetches, "per version", note+", no two renders alike, a handle for the group")
 	loose, err := measure(buildsEach, (*host).loose)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func runGroups(ctx context.Context, r *figure.Recorder) error {
 // host is a control plane in memory.
 type host struct {
 	store            *memory.Store
-	leases           *templatebuilder.Leases[string]
+	handles          *templatebuilder.Handles[string]
 	cache            *rendercache.Cache[rendercache.Key, string]
 	fetches, renders atomic.Int64
 }
@@ -73,7 +73,7 @@ var epoch = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 func newHost() (*host, error) {
 	h := &host{store: memory.New()}
 	var err error
-	if h.leases, err = rendercache.NewLeases(rendercache.LeasesConfig[uuid.UUID, string]{}); err != nil {
+	if h.handles, err = rendercache.NewHandles(rendercache.HandlesConfig[uuid.UUID, string]{}); err != nil {
 		return nil, err
 	}
 	h.cache, err = rendercache.New(rendercache.Config[rendercache.Key, string]{})
@@ -82,7 +82,7 @@ func newHost() (*host, error) {
 
 func (h *host) close() {
 	h.cache.Close()
-	h.leases.Close()
+	h.handles.Close()
 }
 
 func (h *host) fetch(context.Context, uuid.UUID) (string, error) {
@@ -93,7 +93,7 @@ func (h *host) fetch(context.Context, uuid.UUID) (string, error) {
 
 // grouped is the builder that a host uses.
 func (h *host) grouped() executor.Builder {
-	b, err := templatebuilder.New(h.leases, templatebuilder.Memo[string](h.cache), templatebuilder.Config[string, string]{
+	b, err := templatebuilder.New(h.handles, templatebuilder.Memo[string](h.cache), templatebuilder.Config[string, string]{
 		Fetch: h.fetch,
 		Render: func(context.Context, templatebuilder.Input[string]) (string, error) {
 			h.renders.Add(1)
@@ -115,14 +115,14 @@ func (h *host) grouped() executor.Builder {
 // loose shares files among builds that overlap, as a cache with reference counts does, and nothing else.
 func (h *host) loose() executor.Builder {
 	return executor.BuilderFunc(func(ctx context.Context, r executor.BuildRequest) (executor.BuildSpec, error) {
-		lease, err := h.leases.Acquire(ctx, r.Build.TemplateVersionID, func(ctx context.Context) (string, error) {
+		handle, err := h.handles.Acquire(ctx, r.Build.TemplateVersionID, func(ctx context.Context) (string, error) {
 			return h.fetch(ctx, r.Build.TemplateVersionID)
 		})
 		if err != nil {
 			return executor.BuildSpec{}, err
 		}
 		time.Sleep(used)
-		lease.Release()
+		handle.Release()
 		time.Sleep(whole - used)
 		return executor.BuildSpec{}, nil
 	})

@@ -1,4 +1,4 @@
-// Package rendercache_test checks the render cache and its leases against simple sequential models: random actions, in
+// Package rendercache_test checks the render cache and its handles against simple sequential models: random actions, in
 // a bubble where after each of them everything that can happen has happened.
 package rendercache_test
 

@@ -8,7 +8,7 @@ import (
 
 // A waiter may leave in the very moment in which the fetch fails, which has dropped its reference already.
 func TestWaiterLeavesWhileTheFetchFails(t *testing.T) {
-	l, err := NewLeases(LeasesConfig[string, int]{OnRelease: func(string, int) { t.Error("released what was never there") }})
+	l, err := NewHandles(HandlesConfig[string, int]{OnRelease: func(string, int) { t.Error("released what was never there") }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,10 +14,10 @@ import (
 	"github.com/dormouse-go/dormouse/rendercache"
 )
 
-// leaseModel is what leases are: per key one value or one fetch, and who refers to it.
-type leaseModel struct {
+// handleModel is what handles are: per key one value or one fetch, and who refers to it.
+type handleModel struct {
 	t       *testing.T
-	leases  *rendercache.Leases[string, int]
+	handles *rendercache.Handles[string, int]
 	calls   int
 	current map[string]*share
 	fetches map[int]*share // under way, by the call that started them
@@ -29,8 +29,8 @@ type leaseModel struct {
 	cancels map[int]context.CancelFunc
 	tells   map[int]chan outcome
 	ctxs    map[int]context.Context
-	ended   chan leaseResult
-	lease   map[int]*rendercache.Lease[int]
+	ended   chan handleResult
+	handle  map[int]*rendercache.Handle[int]
 	errs    map[int]error
 }
 
@@ -47,21 +47,21 @@ type answerOf struct {
 	err   error
 }
 
-type leaseResult struct {
-	call  int
-	lease *rendercache.Lease[int]
-	err   error
+type handleResult struct {
+	call   int
+	handle *rendercache.Handle[int]
+	err    error
 }
 
-func TestLeasesBehaveLikeTheirModel(t *testing.T) {
+func TestHandlesBehaveLikeTheirModel(t *testing.T) {
 	check(t, func(t *testing.T, rt *rapid.T) {
-		m := &leaseModel{
+		m := &handleModel{
 			t: t, current: map[string]*share{}, fetches: map[int]*share{}, waiting: map[int]*share{}, held: map[int]*share{},
 			got: map[int]answerOf{}, handed: map[int]bool{}, dropped: map[int]bool{}, cancels: map[int]context.CancelFunc{}, tells: map[int]chan outcome{},
-			ctxs: map[int]context.Context{}, ended: make(chan leaseResult, 1000), lease: map[int]*rendercache.Lease[int]{}, errs: map[int]error{},
+			ctxs: map[int]context.Context{}, ended: make(chan handleResult, 1000), handle: map[int]*rendercache.Handle[int]{}, errs: map[int]error{},
 		}
 		var err error
-		m.leases, err = rendercache.NewLeases(rendercache.LeasesConfig[string, int]{OnRelease: func(_ string, number int) {
+		m.handles, err = rendercache.NewHandles(rendercache.HandlesConfig[string, int]{OnRelease: func(_ string, number int) {
 			if m.handed[number] {
 				t.Errorf("value %d was released twice", number)
 			}
@@ -78,7 +78,7 @@ func TestLeasesBehaveLikeTheirModel(t *testing.T) {
 	})
 }
 
-func (m *leaseModel) acquire(rt *rapid.T) {
+func (m *handleModel) acquire(rt *rapid.T) {
 	key := rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "key")
 	m.calls++
 	call := m.calls
@@ -97,7 +97,7 @@ func (m *leaseModel) acquire(rt *rapid.T) {
 	ctx, cancel := context.WithCancel(m.t.Context())
 	m.cancels[call] = cancel
 	go func() {
-		lease, err := m.leases.Acquire(ctx, key, func(ctx context.Context) (int, error) {
+		handle, err := m.handles.Acquire(ctx, key, func(ctx context.Context) (int, error) {
 			tell := make(chan outcome)
 			m.tells[call], m.ctxs[call] = tell, ctx
 			switch <-tell {
@@ -110,18 +110,18 @@ func (m *leaseModel) acquire(rt *rapid.T) {
 			}
 			return call, errPlain
 		})
-		m.ended <- leaseResult{call, lease, err}
+		m.ended <- handleResult{call, handle, err}
 	}()
 	synctest.Wait()
 }
 
-func (m *leaseModel) finish(rt *rapid.T) {
+func (m *handleModel) finish(rt *rapid.T) {
 	number := pick(rt, m.fetches)
 	o := rapid.SampledFrom([]outcome{succeeds, succeeds, succeeds, fails, panics, exits}).Draw(rt, "outcome")
 	m.end(number, o)
 }
 
-func (m *leaseModel) end(number int, o outcome) {
+func (m *handleModel) end(number int, o outcome) {
 	s := m.fetches[number]
 	delete(m.fetches, number)
 	for call := range s.refs {
@@ -144,7 +144,7 @@ func (m *leaseModel) end(number int, o outcome) {
 	synctest.Wait()
 }
 
-func (m *leaseModel) cancel(rt *rapid.T) {
+func (m *handleModel) cancel(rt *rapid.T) {
 	call := pick(rt, m.waiting)
 	s := m.waiting[call]
 	delete(m.waiting, call)
@@ -157,7 +157,7 @@ func (m *leaseModel) cancel(rt *rapid.T) {
 	synctest.Wait()
 }
 
-func (m *leaseModel) release(rt *rapid.T) {
+func (m *handleModel) release(rt *rapid.T) {
 	call := pick(rt, m.held)
 	s := m.held[call]
 	delete(m.held, call)
@@ -166,21 +166,21 @@ func (m *leaseModel) release(rt *rapid.T) {
 		m.drop(s)
 		m.dropped[s.number] = true
 	}
-	m.lease[call].Release()
-	m.lease[call].Release() // counts once
+	m.handle[call].Release()
+	m.handle[call].Release() // counts once
 }
 
-func (m *leaseModel) drop(s *share) {
+func (m *handleModel) drop(s *share) {
 	s.gone = true
 	if m.current[s.key] == s {
 		delete(m.current, s.key)
 	}
 }
 
-func (m *leaseModel) compare(rt *rapid.T) {
+func (m *handleModel) compare(rt *rapid.T) {
 	for len(m.ended) > 0 {
 		r := <-m.ended
-		m.lease[r.call], m.errs[r.call] = r.lease, r.err
+		m.handle[r.call], m.errs[r.call] = r.handle, r.err
 	}
 	want(rt, "number of calls that have ended", len(m.errs), len(m.got))
 	for call, a := range m.got {
@@ -194,7 +194,7 @@ func (m *leaseModel) compare(rt *rapid.T) {
 		case err != nil && errors.Is(a.err, errPlain) && !errors.Is(err, errPlain) && !errors.Is(err, rendercache.ErrGoexit) && !errors.As(err, &panicked):
 			rt.Fatalf("call %d got %v", call, err)
 		case err == nil:
-			want(rt, "value", m.lease[call].Value(), a.share.number)
+			want(rt, "value", m.handle[call].Value(), a.share.number)
 			want(rt, "released", m.handed[a.share.number], a.share.gone)
 		}
 	}
@@ -211,15 +211,15 @@ func (m *leaseModel) compare(rt *rapid.T) {
 			values++
 		}
 	}
-	st := m.leases.Stats()
+	st := m.handles.Stats()
 	want(rt, "values", st.Values, values)
 	want(rt, "references", st.References, references)
 }
 
-// close closes the leases: fetches are told to stop and waited for, held values stay good.
-func (m *leaseModel) close(rt *rapid.T) {
+// close closes the handles: fetches are told to stop and waited for, held values stay good.
+func (m *handleModel) close(rt *rapid.T) {
 	closed := make(chan struct{})
-	go func() { m.leases.Close(); close(closed) }()
+	go func() { m.handles.Close(); close(closed) }()
 	synctest.Wait()
 	for _, number := range slices.Sorted(maps.Keys(m.fetches)) {
 		if m.ctxs[number].Err() == nil {
@@ -238,17 +238,17 @@ func (m *leaseModel) close(rt *rapid.T) {
 		m.release(rt)
 	}
 	m.compare(rt)
-	want(rt, "values after the last release", m.leases.Stats().Values, 0)
+	want(rt, "values after the last release", m.handles.Stats().Values, 0)
 }
 
-func (m *leaseModel) leave() {
+func (m *handleModel) leave() {
 	for _, cancel := range m.cancels {
 		cancel()
 	}
 	for _, tell := range m.tells {
 		tell <- fails
 	}
-	m.leases.Close()
+	m.handles.Close()
 }
 
 func pick(rt *rapid.T, from map[int]*share) int {

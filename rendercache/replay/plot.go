@@ -1,4 +1,4 @@
-package rendercache
+package replay
 
 import (
 	"fmt"
@@ -31,7 +31,7 @@ func PlotSVG(w io.Writer, title string, points []Point) error {
 	plotCurve(&b, points)
 	b.WriteString("</svg>\n")
 	if _, err := io.WriteString(w, b.String()); err != nil {
-		return fmt.Errorf("rendercache: write plot: %w", err)
+		return fmt.Errorf("replay: write plot: %w", err)
 	}
 	return nil
 }

@@ -16,16 +16,16 @@ import (
 )
 
 type (
-	Leases       = rendercache.Leases[string, *file]
-	LeasesConfig = rendercache.LeasesConfig[string, *file]
+	Handles       = rendercache.Handles[string, *file]
+	HandlesConfig = rendercache.HandlesConfig[string, *file]
 )
 
 // file stands for the files of a template version.
 type file struct{ id string }
 
-func newLeases(t *testing.T, cfg LeasesConfig) *Leases {
+func newHandles(t *testing.T, cfg HandlesConfig) *Handles {
 	t.Helper()
-	l, err := rendercache.NewLeases(cfg)
+	l, err := rendercache.NewHandles(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,11 +33,11 @@ func newLeases(t *testing.T, cfg LeasesConfig) *Leases {
 	return l
 }
 
-// leasesInBubble is inBubble for leases.
-func leasesInBubble(t *testing.T, cfg LeasesConfig, f func(t *testing.T, l *Leases)) {
+// handlesInBubble is inBubble for handles.
+func handlesInBubble(t *testing.T, cfg HandlesConfig, f func(t *testing.T, l *Handles)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		l, err := rendercache.NewLeases(cfg)
+		l, err := rendercache.NewHandles(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,25 +50,25 @@ func fetches(id string) func(context.Context) (*file, error) {
 	return func(context.Context) (*file, error) { return &file{id}, nil }
 }
 
-func mustAcquire(t *testing.T, l *Leases, id string) *rendercache.Lease[*file] {
+func mustAcquire(t *testing.T, l *Handles, id string) *rendercache.Handle[*file] {
 	t.Helper()
-	lease, err := l.Acquire(t.Context(), id, fetches(id))
+	handle, err := l.Acquire(t.Context(), id, fetches(id))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return lease
+	return handle
 }
 
-func wantHeld(t *testing.T, l *Leases, values, references int) {
+func wantHeld(t *testing.T, l *Handles, values, references int) {
 	t.Helper()
 	if s := l.Stats(); s.Values != values || s.References != references {
 		t.Errorf("%d values and %d references held, want %d and %d", s.Values, s.References, values, references)
 	}
 }
 
-func TestLeaseLivesAsLongAsItIsHeld(t *testing.T) {
+func TestHandleLivesAsLongAsItIsHeld(t *testing.T) {
 	var released []string
-	l := newLeases(t, LeasesConfig{OnRelease: func(id string, f *file) { released = append(released, id+f.id) }})
+	l := newHandles(t, HandlesConfig{OnRelease: func(id string, f *file) { released = append(released, id+f.id) }})
 	one, two := mustAcquire(t, l, "a"), mustAcquire(t, l, "a")
 	if one.Value() != two.Value() {
 		t.Error("two holders have two objects")
@@ -93,21 +93,21 @@ func TestLeaseLivesAsLongAsItIsHeld(t *testing.T) {
 
 func TestThousandFilesTenCallersEach(t *testing.T) {
 	var calls, released atomic.Int32
-	l := newLeases(t, LeasesConfig{OnRelease: func(string, *file) { released.Add(1) }})
+	l := newHandles(t, HandlesConfig{OnRelease: func(string, *file) { released.Add(1) }})
 	var got, done sync.WaitGroup
 	got.Add(10_000)
 	for i := range 1_000 {
 		id := fmt.Sprint(i)
 		for range 10 {
 			done.Go(func() {
-				lease, err := l.Acquire(t.Context(), id, func(context.Context) (*file, error) { calls.Add(1); return &file{id}, nil })
+				handle, err := l.Acquire(t.Context(), id, func(context.Context) (*file, error) { calls.Add(1); return &file{id}, nil })
 				got.Done()
-				if err != nil || lease.Value().id != id {
+				if err != nil || handle.Value().id != id {
 					t.Errorf("Acquire(%s): %v", id, err)
 					return
 				}
 				got.Wait() // all are held at once
-				lease.Release()
+				handle.Release()
 			})
 		}
 	}
@@ -117,16 +117,16 @@ func TestThousandFilesTenCallersEach(t *testing.T) {
 	wantHeld(t, l, 0, 0)
 }
 
-func TestFirstAcquirerCanceledOrRefusedSpoilsNothing(t *testing.T) {
+func TestFirstAcquirerCanceledOrRefusedDoesNotAffectOthers(t *testing.T) {
 	type tag struct{}
 	denied := errors.New("not yours")
-	cfg := LeasesConfig{Check: func(ctx context.Context, id string, f *file) error {
+	cfg := HandlesConfig{Check: func(ctx context.Context, id string, f *file) error {
 		if ctx.Value(tag{}) != nil {
 			return denied
 		}
 		return nil
 	}}
-	leasesInBubble(t, cfg, func(t *testing.T, l *Leases) {
+	handlesInBubble(t, cfg, func(t *testing.T, l *Handles) {
 		var calls atomic.Int32
 		slow := func(context.Context) (*file, error) { calls.Add(1); time.Sleep(time.Second); return &file{"a"}, nil }
 		canceled, cancel := context.WithCancel(t.Context())
@@ -143,13 +143,13 @@ func TestFirstAcquirerCanceledOrRefusedSpoilsNothing(t *testing.T) {
 			}
 		})
 		wg.Go(func() {
-			lease, err := l.Acquire(t.Context(), "a", slow)
+			handle, err := l.Acquire(t.Context(), "a", slow)
 			if err != nil {
 				t.Errorf("third: %v", err)
 				return
 			}
-			wantEqual(t, "value", lease.Value().id, "a")
-			lease.Release()
+			wantEqual(t, "value", handle.Value().id, "a")
+			handle.Release()
 		})
 		synctest.Wait()
 		cancel()
@@ -166,19 +166,19 @@ func TestFailedFetchReachesAllAndIsNotKept(t *testing.T) {
 		"goexit": func() (*file, error) { runtime.Goexit(); return nil, nil },
 	} {
 		t.Run(what, func(t *testing.T) {
-			cfg := LeasesConfig{OnRelease: func(string, *file) { t.Error("released what was never held") }}
-			leasesInBubble(t, cfg, func(t *testing.T, l *Leases) {
+			cfg := HandlesConfig{OnRelease: func(string, *file) { t.Error("released what was never held") }}
+			handlesInBubble(t, cfg, func(t *testing.T, l *Handles) {
 				var calls atomic.Int32
 				var wg sync.WaitGroup
 				for range 5 {
 					wg.Go(func() {
-						lease, err := l.Acquire(t.Context(), "a", func(context.Context) (*file, error) {
+						handle, err := l.Acquire(t.Context(), "a", func(context.Context) (*file, error) {
 							calls.Add(1)
 							time.Sleep(time.Second)
 							return fetch()
 						})
-						if lease != nil || !errors.Is(err, errBroken) && !errors.Is(err, rendercache.ErrGoexit) {
-							t.Errorf("Acquire = %v, %v", lease, err)
+						if handle != nil || !errors.Is(err, errBroken) && !errors.Is(err, rendercache.ErrGoexit) {
+							t.Errorf("Acquire = %v, %v", handle, err)
 						}
 					})
 				}
@@ -191,7 +191,7 @@ func TestFailedFetchReachesAllAndIsNotKept(t *testing.T) {
 					t.Fatalf("after the failure: %v", err)
 				}
 				wantHeld(t, l, 1, 1)
-				_ = good // OnRelease is for the others; Close lets a held lease stay
+				_ = good // OnRelease is for the others; Close lets a held handle stay
 			})
 		})
 	}
@@ -201,8 +201,8 @@ func TestFailedFetchReachesAllAndIsNotKept(t *testing.T) {
 // something that must be closed.
 func TestAbandonedFetch(t *testing.T) {
 	released := 0
-	cfg := LeasesConfig{OnRelease: func(string, *file) { released++ }}
-	leasesInBubble(t, cfg, func(t *testing.T, l *Leases) {
+	cfg := HandlesConfig{OnRelease: func(string, *file) { released++ }}
+	handlesInBubble(t, cfg, func(t *testing.T, l *Handles) {
 		var cause error
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -214,25 +214,25 @@ func TestAbandonedFetch(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Acquire: %v", err)
 		}
-		lease := mustAcquire(t, l, "a") // starts afresh
-		wantEqual(t, "value", lease.Value().id, "a")
+		handle := mustAcquire(t, l, "a") // starts afresh
+		wantEqual(t, "value", handle.Value().id, "a")
 		synctest.Wait()
 		if !errors.Is(cause, rendercache.ErrAbandoned) {
 			t.Errorf("the fetch's cause is %v, want ErrAbandoned", cause)
 		}
 		wantEqual(t, "released", released, 1)
 		wantHeld(t, l, 1, 1)
-		lease.Release()
+		handle.Release()
 		wantEqual(t, "released", released, 2)
 	})
 }
 
 func TestFetchThatAsksForItself(t *testing.T) {
-	l := newLeases(t, LeasesConfig{})
+	l := newHandles(t, HandlesConfig{})
 	_, err := l.Acquire(t.Context(), "a", func(ctx context.Context) (*file, error) {
-		lease, err := l.Acquire(ctx, "a", fetches("a"))
+		handle, err := l.Acquire(ctx, "a", fetches("a"))
 		if err == nil {
-			lease.Release()
+			handle.Release()
 		}
 		return nil, err
 	})
@@ -242,7 +242,7 @@ func TestFetchThatAsksForItself(t *testing.T) {
 }
 
 func TestPanicOfACheckGivesTheReferenceBack(t *testing.T) {
-	l := newLeases(t, LeasesConfig{Check: func(context.Context, string, *file) error { panic("check") }})
+	l := newHandles(t, HandlesConfig{Check: func(context.Context, string, *file) error { panic("check") }})
 	func() {
 		defer func() { _ = recover() }()
 		_, _ = l.Acquire(t.Context(), "a", fetches("a"))
@@ -252,7 +252,7 @@ func TestPanicOfACheckGivesTheReferenceBack(t *testing.T) {
 }
 
 func TestKeyThatDiffersFromItself(t *testing.T) {
-	l, err := rendercache.NewLeases(rendercache.LeasesConfig[float64, int]{})
+	l, err := rendercache.NewHandles(rendercache.HandlesConfig[float64, int]{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,10 +272,10 @@ func TestKeyThatDiffersFromItself(t *testing.T) {
 	}
 }
 
-func TestLeasesClose(t *testing.T) {
+func TestHandlesClose(t *testing.T) {
 	released := 0
-	cfg := LeasesConfig{OnRelease: func(string, *file) { released++ }}
-	leasesInBubble(t, cfg, func(t *testing.T, l *Leases) {
+	cfg := HandlesConfig{OnRelease: func(string, *file) { released++ }}
+	handlesInBubble(t, cfg, func(t *testing.T, l *Handles) {
 		held := mustAcquire(t, l, "held")
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -299,7 +299,7 @@ func TestLeasesClose(t *testing.T) {
 }
 
 func TestHolderReleasesAllTogether(t *testing.T) {
-	l := newLeases(t, LeasesConfig{})
+	l := newHandles(t, HandlesConfig{})
 	h := l.NewHolder()
 	var wg sync.WaitGroup
 	for i := range 20 {
@@ -326,7 +326,7 @@ func TestHolderReleasesAllTogether(t *testing.T) {
 
 // A holder that is closed while a fetch runs must not keep what the fetch brings.
 func TestHolderClosedDuringAFetch(t *testing.T) {
-	leasesInBubble(t, LeasesConfig{}, func(t *testing.T, l *Leases) {
+	handlesInBubble(t, HandlesConfig{}, func(t *testing.T, l *Handles) {
 		h := l.NewHolder()
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -343,9 +343,9 @@ func TestHolderClosedDuringAFetch(t *testing.T) {
 }
 
 // Groups of jobs that overlap, fail, are canceled and panic: everything is given back.
-func TestLeasesUnderLoad(t *testing.T) {
+func TestHandlesUnderLoad(t *testing.T) {
 	var open atomic.Int64
-	l := newLeases(t, LeasesConfig{OnRelease: func(string, *file) { open.Add(-1) }})
+	l := newHandles(t, HandlesConfig{OnRelease: func(string, *file) { open.Add(-1) }})
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
@@ -354,7 +354,7 @@ func TestLeasesUnderLoad(t *testing.T) {
 				if i%7 == g%7 {
 					go cancel()
 				}
-				lease, err := l.Acquire(ctx, fmt.Sprint(i%3), func(context.Context) (*file, error) {
+				handle, err := l.Acquire(ctx, fmt.Sprint(i%3), func(context.Context) (*file, error) {
 					if i%11 == 0 {
 						return nil, errBroken
 					}
@@ -365,7 +365,7 @@ func TestLeasesUnderLoad(t *testing.T) {
 					if i%2 == 0 {
 						runtime.Gosched()
 					}
-					lease.Release()
+					handle.Release()
 				}
 				cancel()
 			}

@@ -1,16 +1,18 @@
-package rendercache
+package replay
 
 import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"github.com/dormouse-go/dormouse/rendercache/internal/rules"
 )
 
-// ReplayConfig is the cache to try a key log on. The zero value works.
-type ReplayConfig struct {
-	// TTL is as in Config. Defaults to 1 hour.
+// Config is the cache to try a key log on. The zero value works.
+type Config struct {
+	// TTL is as in rendercache.Config. Defaults to 1 hour.
 	TTL time.Duration
-	// MaxAge is as in Config. Defaults to 0: no end.
+	// MaxAge is as in rendercache.Config. Defaults to 0: no end.
 	MaxAge time.Duration
 	// Entries makes capacities numbers of entries instead of weights. Defaults to false.
 	Entries bool
@@ -42,15 +44,15 @@ func (p Point) HitRatio() float64 {
 // that misses rendered at once. The curve shows what a larger MaxWeight (or MaxEntries) would buy. A key whose weight
 // is not in the log weighs what the others weigh on the mean. O(records) per capacity, times the sample size where it
 // evicts.
-func Replay(records []Record, cfg ReplayConfig, capacities ...int64) []Point {
+func Replay(records []Record, cfg Config, capacities ...int64) []Point {
 	if cfg.TTL <= 0 {
-		cfg.TTL = defaultTTL
+		cfg.TTL = rules.DefaultTTL
 	}
 	weights := weightsOf(records, cfg.Entries)
 	points := make([]Point, 0, len(capacities))
 	for _, capacity := range capacities {
-		r := &replay{
-			life:    newLife(cfg.TTL, cfg.MaxAge),
+		r := &run{
+			life:    rules.NewLife(cfg.TTL, cfg.MaxAge),
 			random:  rand.New(rand.NewPCG(cfg.Seed, uint64(capacity))),
 			entries: make(map[uint64]*replayed),
 			point:   Point{Capacity: capacity},
@@ -67,7 +69,7 @@ func Replay(records []Record, cfg ReplayConfig, capacities ...int64) []Point {
 
 // Capacities returns n capacities for [Replay], in equal ratios up to what would hold all keys of the log at once
 // and from a thousandth of that.
-func Capacities(records []Record, cfg ReplayConfig, n int) []int64 {
+func Capacities(records []Record, cfg Config, n int) []int64 {
 	weights := weightsOf(records, cfg.Entries)
 	all, seen := 0.0, make(map[uint64]bool)
 	for _, rec := range records {
@@ -130,10 +132,10 @@ type replayed struct {
 	slot       int
 }
 
-// replay is the cache without values, locks and clean-up. What expired stays until it is sampled or asked for, which
+// run is the cache without values, locks and clean-up. What expired stays until it is sampled or asked for, which
 // is what a clean-up now and then comes to.
-type replay struct {
-	life      life
+type run struct {
+	life      rules.Life
 	random    *rand.Rand
 	entries   map[uint64]*replayed
 	residents []*replayed
@@ -141,12 +143,12 @@ type replay struct {
 	point     Point
 }
 
-func (r *replay) request(id uint64, now, weight int64) {
+func (r *run) request(id uint64, now, weight int64) {
 	r.point.Requests++
 	e := r.entries[id]
-	if e != nil && !r.life.over(e.used, e.born, now) {
+	if e != nil && !r.life.Over(e.used, e.born, now) {
 		r.point.Hits++
-		e.used, e.hits = now, min(e.hits+1, maxHits)
+		e.used, e.hits = now, min(e.hits+1, rules.MaxHits)
 		return
 	}
 	if e != nil {
@@ -167,19 +169,19 @@ func (r *replay) request(id uint64, now, weight int64) {
 }
 
 // victim chooses as the cache does. There is always another entry than the one to spare: that one fits alone.
-func (r *replay) victim(now int64, spare *replayed) *replayed {
+func (r *run) victim(now int64, spare *replayed) *replayed {
 	var best *replayed
 	var most float64
-	n := min(len(r.residents), sampleSize)
+	n := min(len(r.residents), rules.SampleSize)
 	for best == nil {
 		for i := range n {
 			if n < len(r.residents) {
 				i = r.random.IntN(len(r.residents))
 			}
 			e := r.residents[i]
-			switch w := worth(now-e.used, e.hits); {
+			switch w := rules.Rank(now-e.used, e.hits); {
 			case e == spare:
-			case r.life.over(e.used, e.born, now):
+			case r.life.Over(e.used, e.born, now):
 				return e
 			case best == nil || w > most:
 				best, most = e, w
@@ -189,7 +191,7 @@ func (r *replay) victim(now int64, spare *replayed) *replayed {
 	return best
 }
 
-func (r *replay) remove(e *replayed) {
+func (r *run) remove(e *replayed) {
 	last := len(r.residents) - 1
 	r.residents[e.slot] = r.residents[last]
 	r.residents[e.slot].slot = e.slot

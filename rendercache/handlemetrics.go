@@ -8,54 +8,54 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// leaseMetrics is the collector of Leases; as with the cache, counts are read when it is asked.
-type leaseMetrics[K comparable, V any] struct {
-	leases   *Leases[K, V]
+// handleMetrics is the collector of Handles; as with the cache, counts are read when it is asked.
+type handleMetrics[K comparable, V any] struct {
+	handles  *Handles[K, V]
 	duration *prometheus.HistogramVec
 
 	values, references, size, acquired *prometheus.Desc
 }
 
-func (l *Leases[K, V]) register() error {
-	if l.cfg.Registerer == nil {
+func (h *Handles[K, V]) register() error {
+	if h.cfg.Registerer == nil {
 		return nil
 	}
 	var constant prometheus.Labels
-	if l.cfg.Name != "" {
-		constant = prometheus.Labels{"leases": l.cfg.Name}
+	if h.cfg.Instance != "" {
+		constant = prometheus.Labels{"instance": h.cfg.Instance}
 	}
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(prometheus.BuildFQName(l.cfg.Namespace, "render_leases", name), help, labels, constant)
+		return prometheus.NewDesc(prometheus.BuildFQName(h.cfg.Namespace, "render_handles", name), help, labels, constant)
 	}
-	m := &leaseMetrics[K, V]{
-		leases:     l,
+	m := &handleMetrics[K, V]{
+		handles:    h,
 		values:     desc("values", "Values that somebody holds."),
 		references: desc("references", "References to values, those waiting for a fetch included."),
 		size:       desc("size_bytes", "Sum of the values' sizes."),
 		acquired:   desc("acquired_total", "Acquisitions by how they were answered.", "result"),
 		duration: newDurations(prometheus.HistogramOpts{
-			Namespace: l.cfg.Namespace, Name: "render_leases_fetch_duration_seconds", ConstLabels: constant, Help: "Time that fetches took.",
+			Namespace: h.cfg.Namespace, Name: "render_handles_fetch_duration_seconds", ConstLabels: constant, Help: "Time that fetches took.",
 		}),
 	}
-	if err := l.cfg.Registerer.Register(m); err != nil {
-		return fmt.Errorf("rendercache: register metrics of leases %q: %w", l.cfg.Name, err)
+	if err := h.cfg.Registerer.Register(m); err != nil {
+		return fmt.Errorf("rendercache: register metrics of handles %q: %w", h.cfg.Instance, err)
 	}
-	l.metrics = m
+	h.metrics = m
 	return nil
 }
 
-func (l *Leases[K, V]) unregister() {
-	if l.metrics != nil {
-		l.cfg.Registerer.Unregister(l.metrics)
+func (h *Handles[K, V]) unregister() {
+	if h.metrics != nil {
+		h.cfg.Registerer.Unregister(h.metrics)
 	}
 }
 
 // timed runs a fetch and observes how long it took, whatever it does.
-func (l *Leases[K, V]) timed(ctx context.Context, fetch func(context.Context) (V, error)) (value V, err error) {
-	began, ok := l.cfg.Clock.Since(l.start), false
+func (h *Handles[K, V]) timed(ctx context.Context, fetch func(context.Context) (V, error)) (value V, err error) {
+	began, ok := h.cfg.Clock.Since(h.start), false
 	defer func() {
-		if l.metrics != nil {
-			observe(l.metrics.duration, l.cfg.Clock.Since(l.start)-began, ok)
+		if h.metrics != nil {
+			observe(h.metrics.duration, h.cfg.Clock.Since(h.start)-began, ok)
 		}
 	}()
 	value, err = fetch(ctx)
@@ -82,7 +82,7 @@ func observe(h *prometheus.HistogramVec, took time.Duration, ok bool) {
 }
 
 // Describe implements prometheus.Collector.
-func (m *leaseMetrics[K, V]) Describe(ch chan<- *prometheus.Desc) {
+func (m *handleMetrics[K, V]) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.values, m.references, m.size, m.acquired} {
 		ch <- d
 	}
@@ -90,8 +90,8 @@ func (m *leaseMetrics[K, V]) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector.
-func (m *leaseMetrics[K, V]) Collect(ch chan<- prometheus.Metric) {
-	s := m.leases.Stats()
+func (m *handleMetrics[K, V]) Collect(ch chan<- prometheus.Metric) {
+	s := m.handles.Stats()
 	gauge := func(d *prometheus.Desc, value float64) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
 	}
