@@ -3,6 +3,8 @@ package executor
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +18,7 @@ import (
 type activity struct {
 	mu   sync.Mutex
 	last map[uuid.UUID]time.Time
-	// flushing is held by the flush that runs, so that nobody takes an empty collection for a written one.
+	// flushing is held by the flush that runs, so that no other one mistakes an empty collection for a written one.
 	flushing chan struct{}
 }
 
@@ -38,24 +40,30 @@ func (a *activity) take() map[uuid.UUID]time.Time {
 	return taken
 }
 
-// Activity records that a workspace was used at an instant. It only remembers it, so it may be called for every request;
-// what was seen is written every Config.ActivityFlush, before each tick, and when Run ends. A process that is killed loses
-// at most that much. Unknown workspaces are ignored. See [Used] for what it does.
-func (e *Executor) Activity(id uuid.UUID, at time.Time) { e.activity.add(id, at) }
+func (a *activity) size() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.last)
+}
 
-// FlushActivity writes the activity collected so far. What could not be written, because the store failed or ctx ended,
-// is kept for the next flush. Activity of a workspace whose change the store rejects is dropped, with a line in the log.
-func (e *Executor) FlushActivity(ctx context.Context) error {
+// Activity records that a workspace was used at an instant. It only notes it in memory, so a host may call it for every
+// request; the latest use of each workspace is written every ActivityFlush, before each tick, and when Run returns. A
+// process that is killed loses no more than that. Unknown workspaces are ignored. See [lifecycle.Used] for the effect.
+func (c *Client) Activity(id uuid.UUID, at time.Time) { c.activity.add(id, at) }
+
+// FlushActivity writes the activity recorded so far. What cannot be written, because the store fails or ctx ends, is kept
+// for the next flush. Activity of a workspace whose change the store rejects is dropped, with a line in the log.
+func (c *Client) FlushActivity(ctx context.Context) error {
 	select {
-	case e.activity.flushing <- struct{}{}:
-		defer func() { <-e.activity.flushing }()
+	case c.activity.flushing <- struct{}{}:
+		defer func() { <-c.activity.flushing }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	pending := e.activity.take()
-	err := e.writeActivity(ctx, pending)
+	pending := c.activity.take()
+	err := c.writeActivity(ctx, pending)
 	for id, at := range pending {
-		e.activity.add(id, at)
+		c.activity.add(id, at)
 	}
 	if err != nil {
 		return fmt.Errorf("flush activity: %w", err)
@@ -63,20 +71,14 @@ func (e *Executor) FlushActivity(ctx context.Context) error {
 	return nil
 }
 
-// writeActivity writes activity in batches and takes out of pending what is done. What lost against another change stays
-// in and is tried again at once, a few times: activity must not lose against the tick that follows.
-func (e *Executor) writeActivity(ctx context.Context, pending map[uuid.UUID]time.Time) error {
+// writeActivity writes activity in batches and removes from pending what is done. What was in conflict with another change
+// is tried again at once, a few times, so that activity does not lose against the tick that follows.
+func (c *Client) writeActivity(ctx context.Context, pending map[uuid.UUID]time.Time) error {
 	for range maxConflicts {
-		ids := make([]uuid.UUID, 0, len(pending))
-		for id := range pending {
-			ids = append(ids, id)
-		}
-		for len(ids) > 0 {
-			n := min(len(ids), e.cfg.BatchSize)
-			if err := e.writeUsed(ctx, ids[:n], pending); err != nil {
+		for ids := range slices.Chunk(slices.Collect(maps.Keys(pending)), c.cfg.BatchSize) {
+			if err := c.writeUsed(ctx, ids, pending); err != nil {
 				return err
 			}
-			ids = ids[n:]
 		}
 		if len(pending) == 0 {
 			return nil
@@ -85,54 +87,60 @@ func (e *Executor) writeActivity(ctx context.Context, pending map[uuid.UUID]time
 	return nil
 }
 
-func (e *Executor) writeUsed(ctx context.Context, ids []uuid.UUID, pending map[uuid.UUID]time.Time) error {
-	found, err := e.store.Load(ctx, ids...)
+func (c *Client) writeUsed(ctx context.Context, ids []uuid.UUID, pending map[uuid.UUID]time.Time) error {
+	found, err := c.store.Load(ctx, ids...)
 	if err != nil {
 		return err
 	}
-	now := micros.Of(e.clock.Now("executor", "activity"))
-	lost := map[uuid.UUID]time.Time{}
+	now := micros.Of(c.clock.Now("executor", "activity"))
+	retry := map[uuid.UUID]time.Time{}
 	var changes []lifecycle.Change
 	for _, s := range found {
 		id := s.Workspace.ID
-		if c, err := lifecycle.Used(pending[id])(s, now); err == nil {
-			c.Events = e.topics.Filter(c.Events)
-			changes = append(changes, c)
-			lost[id] = pending[id]
+		if change, err := lifecycle.Used(pending[id])(s, now); err == nil {
+			change.Events = c.topics.Filter(change.Events)
+			changes = append(changes, change)
+			retry[id] = pending[id]
 		}
 	}
-	w := writer{store: e.store, now: now}
-	verdicts, err := w.write(ctx, changes)
+	verdicts, err := c.write(ctx, now, changes)
 	if err != nil {
 		return err
 	}
 	for i, v := range verdicts {
 		id := changes[i].Workspace.ID
 		if v.err != nil {
-			e.cfg.Logger.WarnContext(ctx, "lifecycle: activity dropped", "workspace_id", id, "error", v.err)
+			c.logger.WarnContext(ctx, "executor: activity dropped", "workspace_id", id, "error", v.err)
 		}
-		if v.err != nil || v.outcome == lifecycle.Applied {
-			delete(lost, id)
+		if v.err != nil || v.applied() {
+			delete(retry, id)
 		}
 	}
 	for _, id := range ids {
 		delete(pending, id)
 	}
-	for id, at := range lost {
-		pending[id] = at
-	}
+	maps.Copy(pending, retry)
 	return nil
 }
 
 // runActivity flushes until ctx ends.
-func (e *Executor) runActivity(ctx context.Context) {
+func (c *Client) runActivity(ctx context.Context) {
 	for {
-		e.pause(ctx, e.cfg.ActivityFlush)
+		pause(ctx, c.clock, c.cfg.ActivityFlush)
 		if ctx.Err() != nil {
 			return
 		}
-		if err := e.FlushActivity(ctx); err != nil && ctx.Err() == nil {
-			e.warn(ctx, "flush activity", err)
+		if err := c.FlushActivity(ctx); err != nil && ctx.Err() == nil {
+			warn(ctx, c.logger, "flush activity", err)
 		}
+	}
+}
+
+// flushAtEnd writes what is left when ctx has ended.
+func (c *Client) flushAtEnd(ctx context.Context) {
+	ctx, cancel := afterwards(ctx, c.clock)
+	defer cancel()
+	if err := c.FlushActivity(ctx); err != nil {
+		c.logger.ErrorContext(ctx, "executor: activity lost", "workspaces", c.activity.size(), "error", err)
 	}
 }

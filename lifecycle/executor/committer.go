@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"sync"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -11,8 +10,16 @@ import (
 type origin struct {
 	s *lifecycle.Snapshot
 	d lifecycle.Decision
-	// postponed: the change only puts off what could not be done.
+	// postponed: the change only postpones what could not be done.
 	postponed bool
+}
+
+// entry is a change on its way to the store.
+type entry struct {
+	change lifecycle.Change
+	origin origin
+	// urgent: it waits for nothing but a free commit.
+	urgent bool
 }
 
 // batch is a number of changes that are committed together.
@@ -21,161 +28,134 @@ type batch struct {
 	origins []origin
 }
 
-// committer writes the changes of a tick in batches, a few at a time. A full batch leaves at once; what is offered
-// eagerly leaves as soon as a commit is free, together with whatever else has collected by then. So batches are full
-// under load, and a slow builder keeps no finished build waiting.
+// committer commits the changes of a tick in batches, a few at a time. One goroutine collects. A full batch leaves at
+// once; an urgent change leaves as soon as a commit is free, together with what else has collected by then. So batches
+// are full under load, and a slow builder keeps no finished build waiting.
 type committer struct {
-	r    *run
-	fail context.CancelCauseFunc
-	slot chan struct{} // a token for each commit in flight
-	wg   sync.WaitGroup
+	size, inFlight int
+	// write commits a batch and returns the changes that follow from its outcome.
+	write func(context.Context, batch) []entry
 
-	mu   sync.Mutex
-	next batch
-	// spare are batches that were written, to be filled again.
-	spare []batch
+	in      chan entry
+	written chan written
+	ended   chan struct{}
+
+	// The fields below belong to the collecting goroutine.
+
+	pending batch
+	urgent  bool // something pending is
+	running int  // commits in flight
+	spare   []batch
 }
 
-func newCommitter(r *run, fail context.CancelCauseFunc) *committer {
-	return &committer{r: r, fail: fail, slot: make(chan struct{}, r.e.cfg.CommitsInFlight)}
+// written is a batch whose commit has ended.
+type written struct {
+	batch
+	follow []entry
 }
 
-// add takes a change; a full batch is written. It waits while as many commits as allowed are in flight.
-func (c *committer) add(ctx context.Context, change lifecycle.Change, o origin) {
-	if c.put(change, o) >= c.r.e.cfg.BatchSize {
-		c.flush(ctx)
+// newCommitter starts a committer; the caller must finish it.
+func newCommitter(ctx context.Context, size, inFlight int, write func(context.Context, batch) []entry) *committer {
+	c := &committer{
+		size: size, inFlight: inFlight, write: write, in: make(chan entry, 8), written: make(chan written, inFlight),
+		ended: make(chan struct{}),
 	}
+	go c.collect(ctx)
+	return c
 }
 
-// offer takes a change that has nothing to wait for.
-func (c *committer) offer(ctx context.Context, change lifecycle.Change, o origin) {
-	full := c.put(change, o) >= c.r.e.cfg.BatchSize
-	select {
-	case c.slot <- struct{}{}:
-		c.start(ctx)
-	default:
-		if full {
-			c.flush(ctx)
+// add takes a change. It waits while a full batch waits for a commit to end.
+func (c *committer) add(e entry) { c.in <- e }
+
+// finish waits until all that was added, and all that followed from it, is committed. When ctx has ended, what is not in
+// flight is dropped. Nothing may be added afterwards.
+func (c *committer) finish() {
+	close(c.in)
+	<-c.ended
+}
+
+func (c *committer) collect(ctx context.Context) {
+	defer close(c.ended)
+	in := c.in
+	for {
+		c.start(ctx, in == nil)
+		if in == nil && c.running == 0 {
+			return
 		}
-		// Otherwise the commit that ends next takes it.
+		source := in
+		if len(c.pending.changes) >= c.size {
+			source = nil // as many commits as allowed are in flight
+		}
+		select {
+		case e, open := <-source:
+			if !open {
+				in = nil
+				continue
+			}
+			c.put(e)
+		case w := <-c.written:
+			c.running--
+			c.reuse(w.batch)
+			for _, e := range w.follow {
+				c.put(e)
+			}
+		}
 	}
 }
 
-func (c *committer) put(change lifecycle.Change, o origin) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.next.changes == nil {
-		c.next = c.empty()
+// start commits what is ready: full batches, urgent changes, and at the end everything.
+func (c *committer) start(ctx context.Context, end bool) {
+	for c.running < c.inFlight && c.ready(end) {
+		if ctx.Err() != nil {
+			c.pending = batch{}
+			return
+		}
+		b := c.take()
+		c.running++
+		go func() { c.written <- written{b, c.write(ctx, b)} }()
 	}
-	c.next.changes = append(c.next.changes, change)
-	c.next.origins = append(c.next.origins, o)
-	return len(c.next.changes)
 }
 
-// empty returns a batch to fill. The caller holds the lock.
+func (c *committer) ready(end bool) bool {
+	n := len(c.pending.changes)
+	return n >= c.size || n > 0 && (c.urgent || end)
+}
+
+func (c *committer) put(e entry) {
+	if c.pending.changes == nil {
+		c.pending = c.empty()
+	}
+	c.pending.changes = append(c.pending.changes, e.change)
+	c.pending.origins = append(c.pending.origins, e.origin)
+	c.urgent = c.urgent || e.urgent
+}
+
+// take returns the next batch. What follows from commits may have made more than one pending.
+func (c *committer) take() batch {
+	b := c.pending
+	c.pending, c.urgent = batch{}, c.urgent && len(b.changes) > c.size
+	if len(b.changes) > c.size {
+		c.pending = c.empty()
+		c.pending.changes = append(c.pending.changes, b.changes[c.size:]...)
+		c.pending.origins = append(c.pending.origins, b.origins[c.size:]...)
+		b = batch{b.changes[:c.size], b.origins[:c.size]}
+	}
+	return b
+}
+
+// empty returns a batch to fill.
 func (c *committer) empty() batch {
 	if n := len(c.spare); n > 0 {
 		b := c.spare[n-1]
 		c.spare = c.spare[:n-1]
 		return b
 	}
-	size := c.r.e.cfg.BatchSize
-	return batch{make([]lifecycle.Change, 0, size), make([]origin, 0, size)}
+	return batch{make([]lifecycle.Change, 0, c.size), make([]origin, 0, c.size)}
 }
 
-// reuse takes back a batch that was written; the store keeps nothing of it.
+// reuse keeps the memory of a batch that was written; the store keeps nothing of it.
 func (c *committer) reuse(b batch) {
 	clear(b.changes)
 	clear(b.origins)
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.spare = append(c.spare, batch{b.changes[:0], b.origins[:0]})
-}
-
-// take returns the next batch, which several offers at once may have filled beyond its size.
-func (c *committer) take() batch {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b := c.next
-	c.next = batch{}
-	if size := c.r.e.cfg.BatchSize; len(b.changes) > size {
-		c.next = c.empty()
-		c.next.changes = append(c.next.changes, b.changes[size:]...)
-		c.next.origins = append(c.next.origins, b.origins[size:]...)
-		b = batch{b.changes[:size], b.origins[:size]}
-	}
-	return b
-}
-
-// flush starts to write what has collected.
-func (c *committer) flush(ctx context.Context) {
-	select {
-	case c.slot <- struct{}{}:
-		c.start(ctx)
-	case <-ctx.Done():
-	}
-}
-
-// start writes what has collected, and what collects meanwhile. The caller has taken a slot.
-func (c *committer) start(ctx context.Context) {
-	// Taken here, not in the goroutine: whoever goes on collecting meanwhile must not make the batch larger.
-	first := c.take()
-	c.wg.Go(func() {
-		c.writeOne(ctx, first)
-		for {
-			c.writeAll(ctx)
-			<-c.slot
-			if ctx.Err() != nil || c.waiting() == 0 {
-				return
-			}
-			// What was offered between the last look and the return of the slot found no free one.
-			select {
-			case c.slot <- struct{}{}:
-			default:
-				return
-			}
-		}
-	})
-}
-
-func (c *committer) writeAll(ctx context.Context) {
-	for c.writeOne(ctx, c.take()) {
-	}
-}
-
-// writeOne writes a batch, and reports whether there was one.
-func (c *committer) writeOne(ctx context.Context, b batch) bool {
-	if len(b.changes) == 0 || ctx.Err() != nil {
-		return false
-	}
-	c.write(ctx, b)
-	c.reuse(b)
-	return true
-}
-
-func (c *committer) waiting() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.next.changes)
-}
-
-// drain writes everything and waits for all commits. A commit may postpone changes, which are written too.
-func (c *committer) drain(ctx context.Context) {
-	for {
-		c.flush(ctx)
-		c.wg.Wait()
-		if c.waiting() == 0 || ctx.Err() != nil {
-			return
-		}
-	}
-}
-
-// write commits one batch and accounts for it.
-func (c *committer) write(ctx context.Context, b batch) {
-	w := writer{store: c.r.e.store, now: c.r.now}
-	verdicts, err := w.write(ctx, b.changes)
-	c.r.settle(ctx, b, verdicts)
-	if err != nil {
-		c.fail(err)
-	}
 }

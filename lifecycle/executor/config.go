@@ -1,8 +1,6 @@
 package executor
 
 import (
-	"crypto/rand"
-	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -15,195 +13,182 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// Config says how an [Executor] works. The zero value is ready to use.
+// Config configures an [Executor]. The zero value works.
 type Config struct {
-	// Interval is the time between ticks of Run. Defaults to 1 minute, with Precise to 1 second.
+	// Interval is the time between two ticks of Run. Defaults to 1 minute, with Precise to 1 second.
 	Interval time.Duration
 	// Tick, if set, drives Run instead of Interval: one tick for each instant received. Run returns when it is closed.
 	Tick <-chan time.Time
-	// Precise makes Run sleep until the earliest WakeAt instead of a fixed interval. A change made through this executor,
-	// or announced by a store that is a [Watcher], is noticed at once, any other within Interval. It needs a store that
-	// is a [Waker].
+	// Precise makes Run sleep until the earliest WakeAt instead of a fixed interval. It notices a change at once if it
+	// was made through this executor or a store that is a [lifecycle.Watcher] announced it, any other change within
+	// Interval. It needs a store that is a [lifecycle.Waker].
 	Precise bool
-	// Granularity is what the instant of a tick is truncated to. Defaults to 1 minute or Interval, whichever is shorter;
-	// with Precise to 1 microsecond.
+	// Granularity is the unit to which Tick truncates its instant. Defaults to 1 minute or Interval, whichever is
+	// shorter; with Precise to 1 microsecond.
 	Granularity time.Duration
 
-	// Concurrency bounds the groups, and the builds, that are prepared at once. Defaults to 10.
+	// Concurrency limits the groups and the builds prepared at once, and the deliveries of one topic. Defaults to 10.
 	Concurrency int
-	// PageSize is how many due workspaces are read at a time. Defaults to 1000.
+	// PageSize is the number of due workspaces that one read returns. Defaults to 1000.
 	PageSize int
-	// BatchSize is how many changes are committed at a time. Defaults to what the store knows of itself if it is a
-	// [Batcher], else to 100: where rows are locked one by one, larger batches are hardly faster and keep others waiting.
+	// BatchSize is the number of changes in one commit. Defaults to the store's own choice if it is a
+	// [lifecycle.Batcher], otherwise to 100: where a store locks row by row, larger batches gain little and make others
+	// wait.
 	BatchSize int
-	// CommitsInFlight bounds the commits that run at once. Defaults to 2.
+	// CommitsInFlight limits the commits that run at once. Defaults to 2.
 	CommitsInFlight int
-	// Share, if set, is asked at each tick which part of the workspaces this replica looks at. Defaults to the store's
-	// division among the live replicas if it is a [Sharer], else to all. What stays due for longer than Interval is looked
-	// at whosever share it is, so a replica that dies delays its part by no more than that.
+	// Shard, if set, is called at each tick and returns the part of the workspaces that this replica evaluates. Defaults
+	// to the part that the store assigns if it is a [lifecycle.Sharder], otherwise to all. Every replica evaluates what
+	// has been due for longer than Interval, in whichever shard, so a replica that dies delays its part by no more than
+	// that.
 	Shard func() lifecycle.Shard
 
-	// MaxTransitions caps the builds of one tick, MaxPerTemplate those of one template. What a cap holds back keeps its
-	// place and goes first in the next tick. Stops for suspended owners go before other stops, these before deletions,
-	// these before starts. Default to no cap.
+	// MaxTransitions limits the builds of one tick, MaxPerTemplate those of one tick and template. What a limit holds
+	// back keeps its place and goes first in the next tick. Stops for suspended owners go before other stops, those
+	// before deletions, those before starts. Default to no limit.
 	MaxTransitions int
 	MaxPerTemplate int
 
 	// Builder prepares builds. Defaults to builds without tags or payload.
 	Builder Builder
-	// Available says whether anybody could run a build. Defaults to yes.
+	// Available reports whether a worker exists for a group of builds. Defaults to yes.
 	Available Availability
-	// BuildTimeout bounds each call of Builder and Available. Defaults to 30 seconds.
+	// BuildTimeout limits each call of Builder and Available. Defaults to 30 seconds.
 	BuildTimeout time.Duration
 
-	// Poster, Notifier and Auditor receive the events of their topics. Without a Poster the jobs of builds go to the job
-	// queue of the store, for package acquirer; with one they are delivered to it at least once, for a queue of the
-	// host's own. They need a store that is an [Outbox]. Default to nobody: nothing is written for them.
+	// Poster, Notifier and Auditor receive the events of their topics: jobs, notices to people, the audit log. Without a
+	// Poster the jobs of builds go to the store's queue, for package acquirer; with one it receives them at least once,
+	// for a queue of the host's own. They need a store that is a [lifecycle.Outbox]. Default to nil: no event of the
+	// topic is written.
 	Poster   Sink
 	Notifier Sink
 	Auditor  Sink
-	// Queued, if set, is told of the jobs that a commit of this executor put into the store's queue, after the commit, so
-	// that waiting workers can be woken at once (see Announce of package acquirer). It must not block. A lost call only
-	// costs time. Defaults to nobody.
+	// Topics are topics that executors of other processes receive. Their events are written too, and left to those
+	// processes. Defaults to none.
+	Topics lifecycle.Topics
+	// Queued is called with the jobs that a commit of this executor added to the store's queue, after the commit, so that
+	// waiting workers start at once. It must not block. A missed call costs time, not correctness. Defaults to nil: no
+	// call.
 	Queued func([]lifecycle.Job)
-	// RelayInterval is how often Run looks for events that nobody told it of. Defaults to 5 seconds.
+	// RelayInterval is how often Run looks for events that another process wrote. Defaults to 5 seconds.
 	RelayInterval time.Duration
-	// DeliveryTimeout bounds one delivery. A claimed event is leased for three times as long. Defaults to 20 seconds.
+	// DeliveryTimeout limits one delivery. The lease of a claimed event is three times as long. Defaults to 20 seconds.
 	DeliveryTimeout time.Duration
-	// EventRetention is how long an event may wait for its receiver. Run gives up older ones, once an hour, and says so in
-	// the log and in the metrics: a notice of last month helps nobody, and what follows it waits behind it. A job to post
-	// is never given up, because a build waits for it. Defaults to for ever.
+	// EventRetention is how long an event waits for its receiver. Once an hour Run removes older ones, and records each
+	// in the log and in the metrics. Jobs are never removed, because their builds wait for them. Defaults to 0: for ever.
 	EventRetention time.Duration
 
-	// Retention is how long ended builds and deleted workspaces are kept, if the store is a [Pruner]. Run prunes once an
-	// hour. Defaults to for ever.
+	// Retention is how long ended builds and deleted workspaces are kept. Run prunes once an hour. It needs a store that
+	// is a [lifecycle.Pruner]. Defaults to 0: for ever.
 	Retention time.Duration
 
-	// ActivityFlush is how long activity may wait in memory (see Executor.Activity). Defaults to 10 seconds.
+	// ActivityFlush is how long Run keeps activity in memory before it writes it. Defaults to 10 seconds.
 	ActivityFlush time.Duration
 
-	// StatsC, if set, receives the Stats of every tick of Run. Run waits for the receiver. Defaults to nobody.
+	// StatsC, if set, receives the Stats of every tick of Run, which waits for the receiver. Defaults to nil.
 	StatsC chan<- Stats
+
 	// Clock is the source of time. Defaults to the real clock.
 	Clock quartz.Clock
-	// Rand is the source of the random part of build ids, used by one goroutine at a time. Defaults to crypto/rand.
+	// Rand is the source of the random part of build ids. One goroutine at a time reads it. Defaults to crypto/rand.
 	Rand io.Reader
-	// Logger receives what happens. Defaults to nothing.
+	// Logger receives one line for each transition, and what only an operator can act on. Defaults to slog.Default().
 	Logger *slog.Logger
-	// Registerer receives the metrics, Namespace is the first part of their names. Default to no registration, and
-	// "dormouse".
+
+	// Registerer receives the metrics until Run returns or Close is called. Two clients or executors on one registerer
+	// need different Instances. Defaults to nil: no metrics are registered, and Stats works all the same.
 	Registerer prometheus.Registerer
-	Namespace  string
+	// Namespace is the first part of the metrics' names. Defaults to "dormouse".
+	Namespace string
+	// Instance identifies the executor in metrics and logs (label and attribute "instance"). Defaults to "".
+	Instance string
 }
 
-func (c Config) withDefaults(store lifecycle.Store) Config {
-	defaultTo(&c.Interval, time.Minute, c.Precise, time.Second)
-	defaultTo(&c.Granularity, min(time.Minute, c.Interval), c.Precise, micros.Tick)
-	defaultTo(&c.Concurrency, 10, false, 0)
-	defaultTo(&c.PageSize, 1000, false, 0)
-	defaultTo(&c.BatchSize, batchSize(store), false, 0)
-	defaultTo(&c.CommitsInFlight, 2, false, 0)
-	defaultTo(&c.BuildTimeout, 30*time.Second, false, 0)
-	defaultTo(&c.RelayInterval, 5*time.Second, false, 0)
-	defaultTo(&c.DeliveryTimeout, 20*time.Second, false, 0)
-	defaultTo(&c.ActivityFlush, 10*time.Second, false, 0)
-	defaultTo(&c.Namespace, "dormouse", false, "")
-	if c.Clock == nil {
-		c.Clock = quartz.NewReal()
+func (c Config) withDefaults() Config {
+	if c.Precise {
+		defaultTo(&c.Interval, time.Second)
+		defaultTo(&c.Granularity, micros.Tick)
 	}
-	if c.Rand == nil {
-		c.Rand = rand.Reader
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	defaultTo(&c.Interval, time.Minute)
+	defaultTo(&c.Granularity, min(time.Minute, c.Interval))
+	defaultTo(&c.Concurrency, 10)
+	defaultTo(&c.CommitsInFlight, 2)
+	defaultTo(&c.RelayInterval, 5*time.Second)
+	defaultTo(&c.DeliveryTimeout, 20*time.Second)
 	return c
 }
 
-// batchSize is the size of batch for a store when the host does not say.
-func batchSize(store lifecycle.Store) int {
-	const usual = 100
-	if b, ok := store.(lifecycle.Batcher); ok {
-		if n := b.BatchSize(); n > 0 {
-			return n
+// client is the part of the configuration that the executor's client reads.
+func (c Config) client() ClientConfig {
+	topics := c.Topics
+	for topic := range c.sinks() {
+		topics |= lifecycle.TopicsOf(topic)
+	}
+	return ClientConfig{
+		Builder: c.Builder, BuildTimeout: c.BuildTimeout, Topics: topics, Queued: c.Queued, ActivityFlush: c.ActivityFlush,
+		BatchSize: c.BatchSize, PageSize: c.PageSize, Clock: c.Clock, Rand: c.Rand, Logger: c.Logger,
+		Registerer: c.Registerer, Namespace: c.Namespace, Instance: c.Instance,
+	}
+}
+
+// sinks are the receivers that are set.
+func (c Config) sinks() map[lifecycle.Topic]Sink {
+	all := map[lifecycle.Topic]Sink{
+		lifecycle.TopicAudit: c.Auditor, lifecycle.TopicNotice: c.Notifier, lifecycle.TopicPost: c.Poster,
+	}
+	for topic, sink := range all {
+		if sink == nil {
+			delete(all, topic)
 		}
 	}
-	return usual
+	return all
 }
 
-// defaultTo sets a value that is zero: to other where when holds, else to usual.
-func defaultTo[T comparable](v *T, usual T, when bool, other T) {
-	var zero T
-	switch {
-	case *v != zero:
-	case when:
-		*v = other
-	default:
-		*v = usual
-	}
-}
-
+// validate checks the fields that the client does not read.
 func (c Config) validate(store lifecycle.Store) error {
-	for _, f := range []struct {
-		name  string
-		value int64
-	}{
+	for _, f := range []field{
 		{"Interval", int64(c.Interval)},
 		{"Granularity", int64(c.Granularity)},
 		{"Concurrency", int64(c.Concurrency)},
-		{"PageSize", int64(c.PageSize)},
-		{"BatchSize", int64(c.BatchSize)},
 		{"CommitsInFlight", int64(c.CommitsInFlight)},
-		{"BuildTimeout", int64(c.BuildTimeout)},
 		{"RelayInterval", int64(c.RelayInterval)},
 		{"DeliveryTimeout", int64(c.DeliveryTimeout)},
-		{"ActivityFlush", int64(c.ActivityFlush)},
 		{"Retention", int64(c.Retention)},
 		{"EventRetention", int64(c.EventRetention)},
 		{"MaxTransitions", int64(c.MaxTransitions)},
 		{"MaxPerTemplate", int64(c.MaxPerTemplate)},
 	} {
-		if f.value < 0 {
-			return invalid.New("Config."+f.name, f.value, "must not be negative")
+		if err := f.notNegative("Config"); err != nil {
+			return err
 		}
 	}
 	if c.Granularity < micros.Tick || c.Granularity > time.Hour {
 		return invalid.New("Config.Granularity", c.Granularity, "must be between 1 microsecond and 1 hour")
 	}
-	if _, ok := store.(lifecycle.Waker); c.Precise && !ok {
-		return invalid.New("Config.Precise", c.Precise, fmt.Sprintf("needs a store with NextWake (lifecycle.Waker); %T has none", store))
-	}
-	if _, ok := store.(lifecycle.Pruner); c.Retention > 0 && !ok {
-		return invalid.New("Config.Retention", c.Retention, fmt.Sprintf("needs a store that forgets (lifecycle.Pruner); %T does not", store))
-	}
-	if _, ok := store.(lifecycle.Outbox); c.EventRetention > 0 && !ok {
-		return invalid.New("Config.EventRetention", c.EventRetention, fmt.Sprintf("needs a store that keeps events (lifecycle.Outbox); %T does not", store))
-	}
-	if _, ok := store.(lifecycle.Outbox); c.topics() != 0 && !ok {
-		return invalid.New("Config.Poster, Notifier or Auditor", "set", fmt.Sprintf("needs a store that keeps events (lifecycle.Outbox); %T does not", store))
-	}
-	return nil
+	return c.validateAbilities(store)
 }
 
-// topics are the topics somebody receives.
-func (c Config) topics() lifecycle.Topics {
-	var t lifecycle.Topics
-	for topic := lifecycle.TopicAudit; topic <= lifecycle.TopicPost; topic++ {
-		if c.sink(topic) != nil {
-			t |= 1 << topic
+// validateAbilities checks that the store is able to do what the host asks for.
+func (c Config) validateAbilities(store lifecycle.Store) error {
+	_, outbox := store.(lifecycle.Outbox)
+	_, waker := store.(lifecycle.Waker)
+	_, pruner := store.(lifecycle.Pruner)
+	for _, f := range []struct {
+		name        string
+		set, able   bool
+		value       any
+		requirement string
+	}{
+		{"Precise", c.Precise, waker, c.Precise, "lifecycle.Waker"},
+		{"Retention", c.Retention > 0, pruner, c.Retention, "lifecycle.Pruner"},
+		{"EventRetention", c.EventRetention > 0, outbox, c.EventRetention, "lifecycle.Outbox"},
+		{"Poster", c.Poster != nil, outbox, "a function", "lifecycle.Outbox"},
+		{"Notifier", c.Notifier != nil, outbox, "a function", "lifecycle.Outbox"},
+		{"Auditor", c.Auditor != nil, outbox, "a function", "lifecycle.Outbox"},
+	} {
+		if f.set && !f.able {
+			return invalid.New("Config."+f.name, f.value, needs(store, f.requirement))
 		}
-	}
-	return t
-}
-
-func (c Config) sink(t lifecycle.Topic) Sink {
-	switch t {
-	case lifecycle.TopicAudit:
-		return c.Auditor
-	case lifecycle.TopicNotice:
-		return c.Notifier
-	case lifecycle.TopicPost:
-		return c.Poster
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package executor_test
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -85,6 +86,9 @@ func (f *fleet) executor(cfg executor.Config, over lifecycle.Store) *executor.Ex
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = f.clock
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = quiet
 	}
 	e, err := executor.New(over, cfg)
 	f.must(err)
@@ -179,6 +183,9 @@ func (h *hooked) Commit(ctx context.Context, now time.Time, changes []lifecycle.
 	}
 	return h.Store.Commit(ctx, now, changes)
 }
+
+// quiet keeps what tests provoke out of their output.
+var quiet = slog.New(slog.DiscardHandler)
 
 // bare hides every ability of a store beyond the three methods.
 type bare struct{ lifecycle.Store }

@@ -3,8 +3,10 @@ package executor
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
+	"github.com/coder/quartz"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
@@ -13,7 +15,7 @@ import (
 )
 
 const (
-	// relayPage is how many events are claimed at a time.
+	// relayPage is the number of events that one claim takes.
 	relayPage = 256
 	// leaseFactor is the lease of a claim in delivery timeouts.
 	leaseFactor = 3
@@ -22,55 +24,80 @@ const (
 	retryLimit = 10 * time.Minute
 )
 
-// Relay delivers the events that are waiting and returns how many were delivered. Run does it by itself; a host that
-// drives ticks calls it after them. Any number of relays may run on one store. The error is that of the store; a sink
-// that fails only delays its own event.
-func (e *Executor) Relay(ctx context.Context) (delivered int, err error) {
-	outbox, ok := e.store.(lifecycle.Outbox)
-	if !ok || e.topics == 0 {
-		return 0, nil
-	}
+// relay delivers the events of one topic to its sink. It claims no other topic's events, so a sink that hangs or fails
+// delays its own topic alone.
+type relay struct {
+	topic  lifecycle.Topic
+	sink   Sink
+	outbox lifecycle.Outbox
+	// wrote is signaled when this process wrote events of the topic; interval is how often the relay looks without it.
+	wrote       chan struct{}
+	interval    time.Duration
+	timeout     time.Duration
+	concurrency int
+	clock       quartz.Clock
+	logger      *slog.Logger
+	metrics     *eventMetrics
+}
+
+// run delivers until ctx ends.
+func (r *relay) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		now := micros.Of(e.clock.Now("executor", "relay"))
-		lease := leaseFactor * e.cfg.DeliveryTimeout
-		events, err := outbox.ClaimEvents(ctx, now, e.topics.List(), lease, relayPage)
+		if _, err := r.deliverWaiting(ctx); err != nil && ctx.Err() == nil {
+			warn(ctx, r.logger, "relay events of topic "+r.topic.String(), err)
+		}
+		again := r.clock.AfterFunc(r.interval, func() { signal(r.wrote) }, "executor", "relay")
+		select {
+		case <-ctx.Done():
+		case <-r.wrote:
+		}
+		again.Stop("executor", "relay")
+	}
+}
+
+// deliverWaiting delivers page after page until no event can be claimed. The error is the store's.
+func (r *relay) deliverWaiting(ctx context.Context) (delivered int, err error) {
+	for ctx.Err() == nil {
+		now := micros.Of(r.clock.Now("executor", "relay"))
+		lease := leaseFactor * r.timeout
+		events, err := r.outbox.ClaimEvents(ctx, now, []lifecycle.Topic{r.topic}, lease, relayPage)
 		if err != nil {
-			return delivered, fmt.Errorf("claim events: %w", err)
+			return delivered, fmt.Errorf("claim events of topic %s: %w", r.topic, err)
 		}
 		if len(events) == 0 {
 			return delivered, nil
 		}
-		deliveries := e.deliverAll(ctx, events, now.Add(lease))
+		deliveries := r.deliverAll(ctx, events, now.Add(lease))
 		for _, d := range deliveries {
 			if d.RetryAt.IsZero() {
 				delivered++
 			}
 		}
-		if err := e.settleEvents(ctx, outbox, deliveries); err != nil {
+		if err := r.settle(ctx, deliveries); err != nil {
 			return delivered, err
 		}
 	}
 	return delivered, ctx.Err()
 }
 
-// settleEvents ends claims. It is not cut short by the end of ctx: what was delivered would be delivered again.
-func (e *Executor) settleEvents(ctx context.Context, outbox lifecycle.Outbox, deliveries []lifecycle.Delivery) error {
-	ctx, cancel := e.timeout(context.WithoutCancel(ctx), shutdownGrace)
+// settle ends claims. The end of ctx does not stop it: what was delivered would be delivered again.
+func (r *relay) settle(ctx context.Context, deliveries []lifecycle.Delivery) error {
+	ctx, cancel := afterwards(ctx, r.clock)
 	defer cancel()
-	if err := outbox.SettleEvents(ctx, micros.Of(e.clock.Now("executor", "relay")), deliveries); err != nil {
-		return fmt.Errorf("settle %d events: %w", len(deliveries), err)
+	if err := r.outbox.SettleEvents(ctx, micros.Of(r.clock.Now("executor", "relay")), deliveries); err != nil {
+		return fmt.Errorf("settle %d events of topic %s: %w", len(deliveries), r.topic, err)
 	}
 	return nil
 }
 
-// deliverAll delivers claimed events, several at a time, and says for each how it went.
-func (e *Executor) deliverAll(ctx context.Context, events []lifecycle.Event, leaseEnds time.Time) []lifecycle.Delivery {
+// deliverAll delivers claimed events, several at a time, and returns how each claim ends.
+func (r *relay) deliverAll(ctx context.Context, events []lifecycle.Event, leaseEnds time.Time) []lifecycle.Delivery {
 	deliveries := make([]lifecycle.Delivery, len(events))
 	var g errgroup.Group
-	g.SetLimit(e.cfg.Concurrency)
-	for i, ev := range events {
+	g.SetLimit(r.concurrency)
+	for i, e := range events {
 		g.Go(func() error {
-			deliveries[i] = lifecycle.Delivery{Seq: ev.Seq, RetryAt: e.deliver(ctx, ev, leaseEnds)}
+			deliveries[i] = lifecycle.Delivery{Seq: e.Seq, RetryAt: r.deliver(ctx, e, leaseEnds)}
 			return nil
 		})
 	}
@@ -78,40 +105,22 @@ func (e *Executor) deliverAll(ctx context.Context, events []lifecycle.Event, lea
 	return deliveries
 }
 
-// deliver hands an event to its sink and returns when to try again, zero if it went well.
-func (e *Executor) deliver(ctx context.Context, ev lifecycle.Event, leaseEnds time.Time) time.Time {
-	now := micros.Of(e.clock.Now("executor", "deliver"))
-	// What would outlive its lease is given back untouched; somebody else would deliver it at the same time.
-	if ctx.Err() != nil || now.Add(e.cfg.DeliveryTimeout).After(leaseEnds) {
+// deliver hands an event to the sink and returns when to try again, zero if it was received.
+func (r *relay) deliver(ctx context.Context, e lifecycle.Event, leaseEnds time.Time) time.Time {
+	now := micros.Of(r.clock.Now("executor", "deliver"))
+	// An event that could outlive its lease is given back untouched: another relay would deliver it at the same time.
+	if ctx.Err() != nil || now.Add(r.timeout).After(leaseEnds) {
 		return now
 	}
-	sink, cancel := e.timeout(ctx, e.cfg.DeliveryTimeout)
+	sinkCtx, cancel := withTimeout(ctx, r.clock, r.timeout)
 	defer cancel()
-	err := guard(func() error { return e.cfg.sink(ev.Topic)(sink, ev) })
-	e.metrics.delivery(ev.Topic, err)
+	err := guard(func() error { return r.sink(sinkCtx, e) })
+	r.metrics.attempt(r.topic, err)
 	if err == nil {
 		return time.Time{}
 	}
-	e.cfg.Logger.WarnContext(ctx, "lifecycle: event not delivered", "event", ev.Key(), "attempt", ev.Attempt, "error", err)
-	pause := backoff.Doubled(retryFirst, max(ev.Attempt-1, 0), retryLimit)
-	spread := backoff.Spread(pause, ev.WorkspaceID, uint64(ev.Seq)+uint64(ev.Attempt))
-	return micros.Of(e.clock.Now("executor", "deliver").Add(pause + spread))
-}
-
-// runRelay delivers until ctx ends: when a commit of this process wrote events, and from time to time.
-func (e *Executor) runRelay(ctx context.Context) {
-	if e.topics == 0 {
-		return
-	}
-	for ctx.Err() == nil {
-		if _, err := e.Relay(ctx); err != nil && ctx.Err() == nil {
-			e.warn(ctx, "relay events", err)
-		}
-		wake := e.clock.AfterFunc(e.cfg.RelayInterval, func() { signal(e.relayC) }, "executor", "relay")
-		select {
-		case <-ctx.Done():
-		case <-e.relayC:
-		}
-		wake.Stop("executor", "relay")
-	}
+	r.logger.WarnContext(ctx, "executor: event not delivered", "event", e.Key(), "attempt", e.Attempt, "error", err)
+	pause := backoff.Doubled(retryFirst, max(e.Attempt-1, 0), retryLimit)
+	spread := backoff.Spread(pause, e.WorkspaceID, uint64(e.Seq)+uint64(e.Attempt))
+	return micros.Of(r.clock.Now("executor", "deliver").Add(pause + spread))
 }

@@ -28,6 +28,9 @@ func (f *fleet) run(cfg executor.Config, over lifecycle.Store) (e *executor.Exec
 	if over == nil {
 		over = f.store
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = quiet
+	}
 	e, err := executor.New(over, cfg)
 	f.must(err)
 	ctx, cancel := context.WithCancel(f.ctx)
@@ -239,16 +242,17 @@ func TestCancelWhileBuilding(t *testing.T) {
 	})
 }
 
+// Run works once: neither beside another one nor after it.
 func TestRunTwice(t *testing.T) {
 	bubble(t, func(f *fleet, _ time.Time) {
 		e, stop := f.run(executor.Config{}, nil)
-		if err := e.Run(f.ctx); !errors.Is(err, executor.ErrRunning) {
+		if err := e.Run(f.ctx); !errors.Is(err, executor.ErrAlreadyRun) {
 			t.Errorf("a second Run: %v", err)
 		}
 		f.must(stop())
-		ctx, cancel := context.WithCancel(f.ctx)
-		cancel()
-		f.must(e.Run(ctx)) // again, and ended at once
+		if err := e.Run(f.ctx); !errors.Is(err, executor.ErrAlreadyRun) {
+			t.Errorf("a Run after the first: %v", err)
+		}
 	})
 }
 

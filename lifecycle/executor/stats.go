@@ -11,34 +11,34 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// Stats says what one tick did. Only what was committed counts as done.
+// Stats reports what one tick did. Only what was committed counts as done.
 type Stats struct {
 	// At is the instant of the tick, truncated to the granularity.
 	At time.Time
 	// Transitions are the builds that were queued, by workspace.
 	Transitions map[uuid.UUID]lifecycle.Transition
-	// Errors are what went wrong, by workspace. The others were not affected, and the guilty one backs off.
+	// Errors are what went wrong, by workspace. No other workspace is affected, and the one at fault backs off.
 	Errors map[uuid.UUID]error
-	// Skipped are the workspaces for which something was due that did not happen, and why. It has those of Errors too,
-	// unless the error kept nothing from happening.
+	// Skipped are the workspaces for which something was due and not done, and why. It includes those of Errors, unless
+	// the error prevented nothing.
 	Skipped map[uuid.UUID]lifecycle.SkipReason
-	// Evaluated counts the workspaces that were looked at; Rearmed those where nothing was due yet.
+	// Evaluated counts the workspaces that were read and decided on; Rearmed those where nothing was due yet.
 	Evaluated, Rearmed int
 	// Marked counts the changes without a build: dormancy of a stopped workspace, reminders, extensions, missed starts.
 	Marked int
-	// Conflicts counts the changes that came too late because somebody else had changed the workspace. It is looked at
-	// again in the next tick.
+	// Conflicts counts the changes that came too late because something else had changed the workspace. The next tick
+	// evaluates it again.
 	Conflicts int
-	// Held counts the transitions that a cap held back.
+	// Held counts the transitions that MaxTransitions or MaxPerTemplate held back.
 	Held int
-	// Left counts the workspaces that stay due: held back, in conflict, or not to be written.
+	// Left counts the workspaces that stay due: held back, in conflict, or rejected by the store.
 	Left int
 	// Err is why the tick ended before its end, nil if it did not: the store failed or the context ended.
 	Err error
 	// Elapsed is how long the tick took.
 	Elapsed time.Duration
 
-	share lifecycle.Shard // of the replica, in this tick
+	shard lifecycle.Shard // of the replica, in this tick
 }
 
 // Stats returns what the last tick that ended did, the zero value before the first. The maps are copies.

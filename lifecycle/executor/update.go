@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -11,86 +12,82 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// maxConflicts bounds how often an update starts again because somebody else was faster. Losing so often against changes
-// of one workspace means that something changes it in a loop.
+// maxConflicts limits how often an update starts again because the workspace changed under it. Losing that often means
+// that something changes the workspace in a loop.
 const maxConflicts = 20
 
-// ErrConflict says that a workspace changed faster than it could be updated.
-var ErrConflict = errors.New("workspace keeps changing")
+// ErrConflict is returned when a workspace changed faster than it could be updated.
+var ErrConflict = errors.New("executor: workspace keeps changing")
 
-// Update applies a verb to a workspace: it loads the workspace, calls the verb, commits, and starts again if somebody else
-// changed it meanwhile. It returns the workspace as it then is. A verb that finds nothing to change ([ErrUnchanged]) is a
-// success. The error is that of the verb, [ErrNotFound], [ErrConflict], or that of the store; then nothing was changed.
+// Update applies a verb to a workspace: it loads the workspace, calls the verb, commits, and starts again if the workspace
+// changed in between. It returns the workspace as it is afterwards. A verb that has nothing to change
+// ([lifecycle.ErrUnchanged]) succeeds. The error is the verb's, [lifecycle.ErrNotFound], [ErrConflict], or the store's;
+// in each case nothing was changed.
 //
-// A build asked for by hand is prepared by Config.Builder, a group of one, within Config.BuildTimeout; its refusal is the
-// error. Whether a worker exists is not asked: the job waits for one.
-func (e *Executor) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb) (lifecycle.Snapshot, error) {
+// The configured Builder prepares a build that the verb asks for, as a group of one, within BuildTimeout; a refusal is
+// returned as the error. Update does not ask whether a worker exists: the job waits for one.
+func (c *Client) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb) (lifecycle.Snapshot, error) {
 	for range maxConflicts {
-		s, err := e.Load(ctx, id)
+		s, err := c.Load(ctx, id)
 		if err != nil {
 			return lifecycle.Snapshot{}, err
 		}
-		now := micros.Of(e.clock.Now("executor", "update"))
-		c, err := v(s, now)
+		now := micros.Of(c.clock.Now("executor", "update"))
+		change, err := v(s, now)
 		if errors.Is(err, lifecycle.ErrUnchanged) {
 			return s, nil
 		}
 		if err != nil {
 			return s, err
 		}
-		c.Events = e.topics.Filter(c.Events)
-		if c.NewBuild {
-			if err := e.prepareOne(ctx, s, &c); err != nil {
-				return s, err
-			}
-		}
-		outcomes, err := e.store.Commit(ctx, now, []lifecycle.Change{c})
+		applied, err := c.commit(ctx, now, s, &change)
 		if err != nil {
-			return s, fmt.Errorf("update workspace %s: %w", id, err)
+			return s, err
 		}
-		if outcomes[0] == lifecycle.Applied {
-			return e.updated(s, &c), nil
+		if applied {
+			return c.updated(s, &change), nil
 		}
 	}
 	return lifecycle.Snapshot{}, fmt.Errorf("update workspace %s: %w", id, ErrConflict)
 }
 
-// updated is the workspace after its change, and the signals that it was changed.
-func (e *Executor) updated(s lifecycle.Snapshot, c *lifecycle.Change) lifecycle.Snapshot {
-	s.Workspace, s.Build = c.Workspace, c.Build
-	s.Workspace.Revision++
-	var queued []lifecycle.Job
-	if c.NewBuild {
-		e.metrics.transition(c, 0)
-		if c.Job != nil {
-			queued = []lifecycle.Job{*c.Job}
+// commit writes the change of a verb, and reports whether the workspace was still the one it was computed from.
+func (c *Client) commit(ctx context.Context, now time.Time, s lifecycle.Snapshot, change *lifecycle.Change) (bool, error) {
+	change.Events = c.topics.Filter(change.Events)
+	if change.NewBuild {
+		if err := c.builds.one(ctx, s, change); err != nil {
+			return false, err
 		}
 	}
-	e.announce(len(c.Events) > 0, queued)
-	signal(e.wakeC)
+	outcomes, err := c.store.Commit(ctx, now, []lifecycle.Change{*change})
+	if err != nil {
+		return false, fmt.Errorf("update workspace %s: %w", s.Workspace.ID, err)
+	}
+	if len(outcomes) != 1 {
+		return false, fmt.Errorf("update workspace %s: store reported %d outcomes", s.Workspace.ID, len(outcomes))
+	}
+	return outcomes[0] == lifecycle.Applied, nil
+}
+
+// updated returns the workspace after its change, and announces the change.
+func (c *Client) updated(s lifecycle.Snapshot, change *lifecycle.Change) lifecycle.Snapshot {
+	s.Workspace, s.Build = change.Workspace, change.Build
+	s.Workspace.Revision++
+	var queued []lifecycle.Job
+	if change.NewBuild {
+		c.made.add(&change.Build)
+		if change.Job != nil {
+			queued = []lifecycle.Job{*change.Job}
+		}
+	}
+	c.committed(topicsOf(change.Events), queued)
+	c.signals.changed()
 	return s
 }
 
-// prepareOne asks the builder for a build that was requested by hand.
-func (e *Executor) prepareOne(ctx context.Context, s lifecycle.Snapshot, c *lifecycle.Change) error {
-	var spec BuildSpec
-	if e.cfg.Builder != nil {
-		g := Group{TemplateVersionID: c.Build.TemplateVersionID, Template: s.Template, Size: 1}
-		p, err := e.open(ctx, g)
-		if err != nil {
-			return err
-		}
-		defer e.release(ctx, g, p)
-		if spec, err = e.spec(ctx, p, BuildRequest{Snapshot: s, Build: c.Build}); err != nil {
-			return err
-		}
-	}
-	return e.attachJob(c, spec)
-}
-
-// Load returns a workspace as the store has it, or [ErrNotFound].
-func (e *Executor) Load(ctx context.Context, id uuid.UUID) (lifecycle.Snapshot, error) {
-	found, err := e.store.Load(ctx, id)
+// Load returns a workspace as the store has it, or [lifecycle.ErrNotFound].
+func (c *Client) Load(ctx context.Context, id uuid.UUID) (lifecycle.Snapshot, error) {
+	found, err := c.store.Load(ctx, id)
 	if err != nil {
 		return lifecycle.Snapshot{}, fmt.Errorf("load workspace %s: %w", id, err)
 	}
@@ -100,11 +97,11 @@ func (e *Executor) Load(ctx context.Context, id uuid.UUID) (lifecycle.Snapshot, 
 	return found[0], nil
 }
 
-// Explain loads a workspace and says for every rule where it stands now.
-func (e *Executor) Explain(ctx context.Context, id uuid.UUID) (lifecycle.Explanation, error) {
-	s, err := e.Load(ctx, id)
+// Explain loads a workspace and reports for every rule what it compares and when it fires.
+func (c *Client) Explain(ctx context.Context, id uuid.UUID) (lifecycle.Explanation, error) {
+	s, err := c.Load(ctx, id)
 	if err != nil {
 		return lifecycle.Explanation{}, err
 	}
-	return lifecycle.Explain(s, e.clock.Now("executor", "explain")), nil
+	return lifecycle.Explain(s, c.clock.Now("executor", "explain")), nil
 }

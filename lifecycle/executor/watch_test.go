@@ -30,8 +30,8 @@ func TestMetrics(t *testing.T) {
 	e := f.executor(executor.Config{Registerer: r}, nil)
 	zero := gathered(t, r)
 	for _, series := range []string{
-		`dormouse_transitions_total{reason="autostop",transition="stop"}`, `dormouse_ticks_total{result="error"}`,
-		`dormouse_transitions_skipped_total{skip_reason="no_worker"}`,
+		`dormouse_transitions_total{instance="",reason="autostop",transition="stop"}`, `dormouse_ticks_total{instance="",result="error"}`,
+		`dormouse_transitions_skipped_total{instance="",skip_reason="no_worker"}`,
 	} {
 		if v, ok := zero[series]; !ok || v != 0 {
 			t.Errorf("%s is %v, %v at the start; want 0", series, v, ok)
@@ -40,10 +40,10 @@ func TestMetrics(t *testing.T) {
 	e.Tick(f.ctx, monday.Add(5*time.Minute))
 	now := gathered(t, r)
 	for series, want := range map[string]float64{
-		`dormouse_transitions_total{reason="autostop",transition="stop"}`: 3,
-		`dormouse_ticks_total{result="ok"}`:                               1,
-		`dormouse_schedule_lag_seconds{transition="stop"}`:                3,
-		`dormouse_tick_duration_seconds`:                                  1,
+		`dormouse_transitions_total{instance="",reason="autostop",transition="stop"}`: 3,
+		`dormouse_ticks_total{instance="",result="ok"}`:                               1,
+		`dormouse_schedule_lag_seconds{instance="",transition="stop"}`:                3,
+		`dormouse_tick_duration_seconds{instance=""}`:                                 1,
 	} {
 		if now[series] != want {
 			t.Errorf("%s = %v, want %v", series, now[series], want)
@@ -58,13 +58,6 @@ func TestMetrics(t *testing.T) {
 	f.must(err)
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
-	}
-	_, err = executor.New(f.store, executor.Config{Registerer: r})
-	if err == nil || !strings.Contains(err.Error(), "give each executor its own") {
-		t.Errorf("a second executor on one registry: %v", err)
-	}
-	if _, err := executor.New(f.store, executor.Config{Registerer: r, Namespace: "other"}); err != nil {
-		t.Errorf("a second executor with a namespace of its own: %v", err)
 	}
 }
 
@@ -134,7 +127,7 @@ func TestLogs(t *testing.T) {
 		msg := m["msg"].(string)
 		lines[msg] = append(lines[msg], m)
 	}
-	done, skipped := lines["lifecycle: transition queued"], lines["lifecycle: transition skipped"]
+	done, skipped := lines["executor: transition queued"], lines["executor: transition skipped"]
 	if len(done) != 1 || len(skipped) != 1 {
 		t.Fatalf("%d lines of transitions, %d of skips; want 1 and 1\n%s", len(done), len(skipped), out.String())
 	}
@@ -166,23 +159,23 @@ func TestConfigErrors(t *testing.T) {
 		store lifecycle.Store
 		cfg   executor.Config
 	}{
-		"store":                              {nil, executor.Config{}},
-		"Config.Interval":                    {f.store, executor.Config{Interval: -1}},
-		"Config.Concurrency":                 {f.store, executor.Config{Concurrency: -1}},
-		"Config.PageSize":                    {f.store, executor.Config{PageSize: -1}},
-		"Config.BatchSize":                   {f.store, executor.Config{BatchSize: -1}},
-		"Config.CommitsInFlight":             {f.store, executor.Config{CommitsInFlight: -1}},
-		"Config.MaxTransitions":              {f.store, executor.Config{MaxTransitions: -1}},
-		"Config.MaxPerTemplate":              {f.store, executor.Config{MaxPerTemplate: -1}},
-		"Config.BuildTimeout":                {f.store, executor.Config{BuildTimeout: -1}},
-		"Config.RelayInterval":               {f.store, executor.Config{RelayInterval: -1}},
-		"Config.DeliveryTimeout":             {f.store, executor.Config{DeliveryTimeout: -1}},
-		"Config.ActivityFlush":               {f.store, executor.Config{ActivityFlush: -1}},
-		"Config.Granularity":                 {f.store, executor.Config{Granularity: 2 * time.Hour}},
-		"Config.Precise":                     {bare{f.store}, executor.Config{Precise: true}},
-		"Config.Retention":                   {bare{f.store}, executor.Config{Retention: time.Hour}},
-		"Config.EventRetention":              {bare{f.store}, executor.Config{EventRetention: time.Hour}},
-		"Config.Poster, Notifier or Auditor": {bare{f.store}, executor.Config{Notifier: sink}},
+		"store":                  {nil, executor.Config{}},
+		"Config.Interval":        {f.store, executor.Config{Interval: -1}},
+		"Config.Concurrency":     {f.store, executor.Config{Concurrency: -1}},
+		"Config.PageSize":        {f.store, executor.Config{PageSize: -1}},
+		"Config.BatchSize":       {f.store, executor.Config{BatchSize: -1}},
+		"Config.CommitsInFlight": {f.store, executor.Config{CommitsInFlight: -1}},
+		"Config.MaxTransitions":  {f.store, executor.Config{MaxTransitions: -1}},
+		"Config.MaxPerTemplate":  {f.store, executor.Config{MaxPerTemplate: -1}},
+		"Config.BuildTimeout":    {f.store, executor.Config{BuildTimeout: -1}},
+		"Config.RelayInterval":   {f.store, executor.Config{RelayInterval: -1}},
+		"Config.DeliveryTimeout": {f.store, executor.Config{DeliveryTimeout: -1}},
+		"Config.ActivityFlush":   {f.store, executor.Config{ActivityFlush: -1}},
+		"Config.Granularity":     {f.store, executor.Config{Granularity: 2 * time.Hour}},
+		"Config.Precise":         {bare{f.store}, executor.Config{Precise: true}},
+		"Config.Retention":       {bare{f.store}, executor.Config{Retention: time.Hour}},
+		"Config.EventRetention":  {bare{f.store}, executor.Config{EventRetention: time.Hour}},
+		"Config.Notifier":        {bare{f.store}, executor.Config{Notifier: sink}},
 	} {
 		_, err := executor.New(c.store, c.cfg)
 		var bad *invalid.Error
@@ -237,7 +230,7 @@ func TestRunGivesUpEvents(t *testing.T) {
 			Precise: true, EventRetention: 24 * time.Hour, Auditor: refuse, Poster: refuse, Registerer: registry,
 		}, nil)
 		f.stoppedAt(1, time.Minute)
-		const given = `dormouse_events_delivered_total{result="given_up",topic="audit"}`
+		const given = `dormouse_events_delivered_total{instance="",result="pruned",topic="audit"}`
 		time.Sleep(23 * time.Hour)
 		if n, m := f.undelivered(), gathered(t, registry)[given]; n != 2 || m != 0 {
 			t.Fatalf("%d events before the retention, %v given up; want an entry of the audit log and a job, and none", n, m)

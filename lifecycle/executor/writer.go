@@ -9,8 +9,8 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// maxFailures is how many commits in a row may fail before the store, and not a workspace, is held to be at fault. One
-// bad row of a batch of n fails about log2(n) commits before its neighbours succeed.
+// maxFailures is how many commits in a row may fail before the fault is the store's and not a workspace's. One bad row in
+// a batch of n fails about log2(n) commits before its neighbors succeed.
 const maxFailures = 40
 
 // verdict is what became of one change.
@@ -20,6 +20,25 @@ type verdict struct {
 	outcome lifecycle.Outcome
 	// err is why the store rejects the change itself.
 	err error
+}
+
+// applied reports whether the change is written.
+func (v verdict) applied() bool {
+	return v.settled && v.err == nil && v.outcome == lifecycle.Applied
+}
+
+// write commits changes made from the client's own reads, announces their events, and reports on each.
+func (c *Client) write(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]verdict, error) {
+	w := writer{store: c.store, now: now}
+	verdicts, err := w.write(ctx, changes)
+	var written lifecycle.Topics
+	for i, v := range verdicts {
+		if v.applied() {
+			written |= topicsOf(changes[i].Events)
+		}
+	}
+	c.committed(written, nil)
+	return verdicts, err
 }
 
 // writer commits changes so that one the store rejects keeps none of the others from being applied.
@@ -36,7 +55,7 @@ func (w *writer) write(ctx context.Context, changes []lifecycle.Change) ([]verdi
 	return verdicts, w.bisect(ctx, changes, verdicts)
 }
 
-// isolate commits the changes together. If that fails they are halved, until the guilty one stands alone.
+// bisect commits the changes together. If that fails it halves them, until the one at fault is alone.
 func (w *writer) bisect(ctx context.Context, changes []lifecycle.Change, verdicts []verdict) error {
 	if len(changes) == 0 {
 		return nil
@@ -52,9 +71,9 @@ func (w *writer) bisect(ctx context.Context, changes []lifecycle.Change, verdict
 		}
 		return nil
 	}
-	if cut, known := rejectedOne(changes, err); known {
-		verdicts[cut] = verdict{settled: true, err: err}
-		return w.both(ctx, changes, verdicts, cut, cut+1)
+	if at, known := rejectedOne(changes, err); known {
+		verdicts[at] = verdict{settled: true, err: err}
+		return w.both(ctx, changes, verdicts, at, at+1)
 	}
 	if w.failures++; ctx.Err() != nil || errors.Is(err, lifecycle.ErrUnavailable) {
 		return fmt.Errorf("commit of %d changes: %w", len(changes), err)
@@ -72,7 +91,7 @@ func (w *writer) bisect(ctx context.Context, changes []lifecycle.Change, verdict
 	return w.both(ctx, changes, verdicts, half, half)
 }
 
-// both isolates what lies before one index and what lies from another on.
+// both bisects the changes before one index and those from another one on.
 func (w *writer) both(ctx context.Context, changes []lifecycle.Change, verdicts []verdict, end, begin int) error {
 	if err := w.bisect(ctx, changes[:end], verdicts[:end]); err != nil {
 		return err
@@ -80,14 +99,14 @@ func (w *writer) both(ctx context.Context, changes []lifecycle.Change, verdicts 
 	return w.bisect(ctx, changes[begin:], verdicts[begin:])
 }
 
-// rejectedOne finds the change that an error of the store blames.
+// rejectedOne finds the change that an error of the store names.
 func rejectedOne(changes []lifecycle.Change, err error) (int, bool) {
-	var blame *lifecycle.ChangeError
-	if !errors.As(err, &blame) {
+	var named *lifecycle.ChangeError
+	if !errors.As(err, &named) {
 		return 0, false
 	}
 	for i := range changes {
-		if changes[i].Workspace.ID == blame.WorkspaceID {
+		if changes[i].Workspace.ID == named.WorkspaceID {
 			return i, true
 		}
 	}

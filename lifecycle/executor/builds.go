@@ -1,0 +1,108 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/coder/quartz"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// builds prepares builds with the host's builder: one that a person asks for, or the many of a tick.
+type builds struct {
+	builder Builder
+	timeout time.Duration
+	topics  lifecycle.Topics
+	ids     *ids
+	clock   quartz.Clock
+	logger  *slog.Logger
+}
+
+// open asks the builder for what a group of builds shares.
+func (b *builds) open(ctx context.Context, g Group) (p Preparation, err error) {
+	if b.builder == nil {
+		return plain{}, nil
+	}
+	err = b.call(ctx, func(ctx context.Context) (err error) {
+		p, err = b.builder.Prepare(ctx, g)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare version %s: %w", g.TemplateVersionID, err)
+	}
+	return p, nil
+}
+
+// spec asks the host for one build.
+func (b *builds) spec(ctx context.Context, p Preparation, r BuildRequest) (spec BuildSpec, err error) {
+	err = b.call(ctx, func(ctx context.Context) (err error) {
+		spec, err = p.Build(ctx, r)
+		return err
+	})
+	if err != nil {
+		return spec, fmt.Errorf("build %d: %w", r.Build.Number, err)
+	}
+	return spec, nil
+}
+
+// release gives back what a group shared. A failure concerns no workspace.
+func (b *builds) release(ctx context.Context, g Group, p Preparation) {
+	if err := guard(p.Close); err != nil {
+		b.logger.WarnContext(ctx, "executor: preparation not closed", "template_version_id", g.TemplateVersionID, "error", err)
+	}
+}
+
+// call calls a hook of the host under the build timeout.
+func (b *builds) call(ctx context.Context, hook func(context.Context) error) error {
+	ctx, cancel := withTimeout(ctx, b.clock, b.timeout)
+	defer cancel()
+	return guard(func() error { return hook(ctx) })
+}
+
+// one prepares a build that is a group of its own, and adds its job to the change.
+func (b *builds) one(ctx context.Context, s lifecycle.Snapshot, c *lifecycle.Change) error {
+	var spec BuildSpec
+	if b.builder != nil {
+		g := Group{TemplateVersionID: c.Build.TemplateVersionID, Template: s.Template, Size: 1}
+		p, err := b.open(ctx, g)
+		if err != nil {
+			return err
+		}
+		defer b.release(ctx, g, p)
+		if spec, err = b.spec(ctx, p, BuildRequest{Snapshot: s, Build: c.Build}); err != nil {
+			return err
+		}
+	}
+	return b.attachJob(c, spec)
+}
+
+// attachJob completes the change of a new build: its id, and the job that runs it, for the store's queue or in an event
+// for the poster.
+func (b *builds) attachJob(c *lifecycle.Change, spec BuildSpec) error {
+	id, err := b.ids.next(c.Build.CreatedAt)
+	if err != nil {
+		return err
+	}
+	c.Build.ID = id
+	w, build := &c.Workspace, &c.Build
+	job := &lifecycle.Job{
+		ID: id, OrganizationID: w.OrganizationID, OwnerID: w.OwnerID, WorkspaceID: w.ID, TemplateID: w.TemplateID,
+		TemplateVersionID: build.TemplateVersionID, BuildNumber: build.Number, Transition: build.Transition,
+		Reason: build.Reason, CreatedAt: build.CreatedAt, Tags: spec.Tags, Priority: spec.Priority, Payload: spec.Payload,
+	}
+	if !b.topics.Has(lifecycle.TopicPost) {
+		c.Job = job
+		return nil
+	}
+	c.Post(job)
+	return nil
+}
+
+// plain is the preparation of a host without a builder.
+type plain struct{}
+
+func (plain) Build(context.Context, BuildRequest) (BuildSpec, error) { return BuildSpec{}, nil }
+func (plain) Close() error                                           { return nil }

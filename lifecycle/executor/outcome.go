@@ -1,0 +1,117 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// write commits a batch, accounts for it, and returns the changes that follow from it.
+func (r *run) write(ctx context.Context, b batch) []entry {
+	w := writer{store: r.e.store, now: r.now}
+	verdicts, err := w.write(ctx, b.changes)
+	follow := r.settle(ctx, b, verdicts)
+	if err != nil {
+		r.fail(err)
+	}
+	return follow
+}
+
+// settle accounts for a batch: only what was committed is a transition. It returns the postponements of what the store
+// rejected.
+func (r *run) settle(ctx context.Context, b batch, verdicts []verdict) (follow []entry) {
+	r.tally.update(func(s *Stats) {
+		for i := range b.changes {
+			r.tally.count(&b.changes[i], &b.origins[i], &verdicts[i])
+		}
+	})
+	now := r.e.clock.Now("executor", "committed")
+	var queued []lifecycle.Job
+	var written lifecycle.Topics
+	for i := range b.changes {
+		c, o := &b.changes[i], &b.origins[i]
+		switch v := &verdicts[i]; {
+		case v.err != nil:
+			follow = r.rejected(ctx, follow, o, v.err)
+		case v.applied():
+			written |= topicsOf(c.Events)
+			r.committed(ctx, c, o, now)
+			if c.Job != nil && r.e.cfg.Queued != nil {
+				queued = append(queued, *c.Job)
+			}
+		}
+	}
+	r.e.committed(written, queued)
+	return follow
+}
+
+// committed reports a change that was applied to metrics and log.
+func (r *run) committed(ctx context.Context, c *lifecycle.Change, o *origin, now time.Time) {
+	switch {
+	case o.d.Missed:
+		r.e.logSkip(ctx, o.s, o.d, lifecycle.SkipMissedWindow, errMissed)
+	case c.NewBuild:
+		r.e.made.add(&c.Build)
+		r.e.ticks.committed(&c.Build, now.Sub(o.d.DueAt))
+		r.e.logTransition(ctx, c, o.d, now)
+	}
+}
+
+var errMissed = errors.New("later than the policy's max lateness")
+
+// rejected postpones a workspace whose change the store rejects. If it rejects the postponement too, the workspace stays
+// due, and visible in the Stats of each tick.
+func (r *run) rejected(ctx context.Context, follow []entry, o *origin, err error) []entry {
+	r.e.logSkip(ctx, o.s, o.d, lifecycle.SkipStore, err)
+	if o.postponed {
+		return follow
+	}
+	return append(follow, postponement(o.s, lifecycle.SkipStore, err, r.now))
+}
+
+func postponement(s *lifecycle.Snapshot, cause lifecycle.SkipReason, err error, now time.Time) entry {
+	return entry{change: lifecycle.Postpone(*s, cause, err.Error(), now), origin: origin{s: s, postponed: true}}
+}
+
+// count accounts for one change. The caller holds the lock.
+func (t *tally) count(c *lifecycle.Change, o *origin, v *verdict) {
+	switch s := &t.s; {
+	case !v.settled:
+		s.Left++
+	case v.err != nil:
+		s.rejected(o, v.err)
+	case v.outcome == lifecycle.Conflict:
+		s.Conflicts++
+		s.Left++
+	case c.NewBuild:
+		t.made = append(t.made, made{c.Workspace.ID, c.Build.Transition})
+	default:
+		s.applied(c, o)
+	}
+}
+
+// applied counts a change without a build that was committed.
+func (s *Stats) applied(c *lifecycle.Change, o *origin) {
+	switch {
+	case o.postponed:
+	case o.d.Missed:
+		s.Marked++
+		s.Skipped[c.Workspace.ID] = lifecycle.SkipMissedWindow
+	case o.d.Acts():
+		s.Marked++
+	default:
+		s.Rearmed++
+	}
+}
+
+// rejected counts a change that the store rejects.
+func (s *Stats) rejected(o *origin, err error) {
+	s.Errors[o.s.Workspace.ID] = err
+	if o.postponed {
+		s.Left++
+		return
+	}
+	s.Skipped[o.s.Workspace.ID] = lifecycle.SkipStore
+}

@@ -1,0 +1,156 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// Plan computes what a policy change would do, and writes nothing. The store must be a [lifecycle.Registry]. Of the change
+// it reads Policy, the resets and the graces. It reads every workspace of the template.
+func (c *Client) Plan(ctx context.Context, templateID uuid.UUID, change lifecycle.PolicyChange) (lifecycle.PolicyPlan, error) {
+	registry, err := c.registry()
+	if err != nil {
+		return lifecycle.PolicyPlan{}, err
+	}
+	t, ok, err := registry.Template(ctx, templateID)
+	switch {
+	case err != nil:
+		return lifecycle.PolicyPlan{}, fmt.Errorf("plan policy: %w", err)
+	case !ok:
+		return lifecycle.PolicyPlan{}, fmt.Errorf("plan policy: template %s: %w", templateID, lifecycle.ErrNotFound)
+	}
+	p, err := lifecycle.NewPolicyPlan(t, change, c.clock.Now("executor", "plan"))
+	if err != nil {
+		return lifecycle.PolicyPlan{}, fmt.Errorf("plan policy: %w", err)
+	}
+	err = c.members(ctx, registry, &p, func(page []lifecycle.Snapshot) error {
+		for _, s := range page {
+			p.Add(s)
+		}
+		return nil
+	})
+	p.After = uuid.Nil
+	return p, err
+}
+
+func (c *Client) registry() (lifecycle.Registry, error) {
+	r, ok := c.store.(lifecycle.Registry)
+	if !ok {
+		return nil, invalid.New("store", fmt.Sprintf("%T", c.store), needs(c.store, "lifecycle.Registry"))
+	}
+	return r, nil
+}
+
+// members reads the workspaces of the plan's template from its place on, page by page.
+func (c *Client) members(ctx context.Context, r lifecycle.Registry, p *lifecycle.PolicyPlan, do func([]lifecycle.Snapshot) error) error {
+	for {
+		page, err := r.List(ctx, lifecycle.ListQuery{TemplateID: p.Change.Template.ID, After: p.After, Limit: c.cfg.PageSize})
+		if err != nil {
+			return fmt.Errorf("list workspaces of template %s: %w", p.Change.Template.ID, err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		if err := do(page); err != nil {
+			return err
+		}
+		p.After = page[len(page)-1].Workspace.ID
+	}
+}
+
+// Apply carries out a plan: the template gets its new policy, then its workspaces get their changes, in batches, each
+// applied only to the revision it was computed from. It returns the plan with its progress, and calls report, if not nil,
+// with it after each page. After an error or a crash, call it again with the last plan seen: it continues there and applies
+// nothing twice. It returns [lifecycle.ErrPolicyChanged] if the template's policy has changed since it was planned.
+func (c *Client) Apply(ctx context.Context, p lifecycle.PolicyPlan, report func(lifecycle.PolicyPlan)) (lifecycle.PolicyPlan, error) {
+	registry, err := c.registry()
+	if err != nil {
+		return p, err
+	}
+	if !p.Put {
+		if err := c.putPolicy(ctx, registry, &p); err != nil {
+			return p, fmt.Errorf("apply policy: %w", err)
+		}
+		p.Put = true
+		c.signals.changed()
+	}
+	err = c.members(ctx, registry, &p, func(page []lifecycle.Snapshot) error {
+		n, err := c.applyPage(ctx, page, &p.Change)
+		if p.Applied += n; err == nil && report != nil {
+			report(p)
+		}
+		return err
+	})
+	if err != nil {
+		return p, fmt.Errorf("apply policy: %w", err)
+	}
+	p.Done = true
+	return p, nil
+}
+
+func (c *Client) putPolicy(ctx context.Context, r lifecycle.Registry, p *lifecycle.PolicyPlan) error {
+	id := p.Change.Template.ID
+	current, ok, err := r.Template(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return fmt.Errorf("template %s: %w", id, lifecycle.ErrNotFound)
+	}
+	next, err := p.Next(current)
+	if err != nil {
+		return err
+	}
+	return r.PutTemplate(ctx, micros.Of(c.clock.Now("executor", "apply")), next)
+}
+
+// applyPage commits the changes of a page. Those in conflict with another change are computed again.
+func (c *Client) applyPage(ctx context.Context, page []lifecycle.Snapshot, policy *lifecycle.PolicyChange) (applied int, err error) {
+	for range maxConflicts {
+		n, lost, err := c.applyOnce(ctx, page, policy)
+		applied += n
+		if err != nil || len(lost) == 0 {
+			return applied, err
+		}
+		if page, err = c.store.Load(ctx, lost...); err != nil {
+			return applied, err
+		}
+	}
+	return applied, ErrConflict
+}
+
+func (c *Client) applyOnce(ctx context.Context, page []lifecycle.Snapshot, policy *lifecycle.PolicyChange) (applied int, lost []uuid.UUID, err error) {
+	var changes []lifecycle.Change
+	for _, s := range page {
+		if change, _, ok := lifecycle.PlanPolicy(s, *policy); ok {
+			change.Events = c.topics.Filter(change.Events)
+			changes = append(changes, change)
+		}
+	}
+	now := micros.Of(c.clock.Now("executor", "apply"))
+	for batch := range slices.Chunk(changes, c.cfg.BatchSize) {
+		verdicts, err := c.write(ctx, now, batch)
+		for i, v := range verdicts {
+			id := batch[i].Workspace.ID
+			switch {
+			case v.err != nil:
+				c.logger.WarnContext(ctx, "executor: policy change rejected", "workspace_id", id, "error", v.err)
+			case v.applied():
+				applied++
+			case v.settled:
+				lost = append(lost, id)
+			}
+		}
+		if err != nil {
+			return applied, lost, err
+		}
+	}
+	return applied, lost, nil
+}
