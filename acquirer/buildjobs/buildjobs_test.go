@@ -3,6 +3,7 @@ package buildjobs_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -40,7 +41,7 @@ func run(t *testing.T, build buildjobs.Build, cfg acquirer.Config, test func(p *
 		var err error
 		p.queue, err = acquirer.New(p.store, nil, cfg)
 		p.must(err)
-		p.engine, err = executor.New(p.store, executor.Config{Queued: buildjobs.Announce(p.queue)})
+		p.engine, err = executor.New(p.store, executor.Config{Queued: buildjobs.Announce(p.queue), Logger: slog.New(slog.DiscardHandler)})
 		p.must(err)
 		p.create()
 		var wg sync.WaitGroup

@@ -13,6 +13,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -83,7 +84,7 @@ func newHost(desks *Desks, out io.Writer) (*host, error) {
 	h := &host{desks: desks, out: out, clock: simclock.New(monday), ids: map[string]uuid.UUID{}, told: map[string]bool{}}
 	var err error
 	h.exec, err = executor.New(desks, executor.Config{
-		Clock: h.clock,
+		Clock: h.clock, Logger: slog.New(slog.DiscardHandler),
 		// This loop ticks at the very instant of a wake. Were the tick truncated to the minute, it would come before the
 		// instant it was made for, find nothing, and be made again.
 		Granularity: time.Microsecond,

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -59,7 +60,7 @@ func newReplay(ctx context.Context, plans []plan, developers []*developer, o opt
 		seed[i] = byte(o.seed >> (8 * i))
 	}
 	r.exec, err = executor.New(f.store, executor.Config{
-		Interval: tickEvery, Clock: r.clock, Rand: rand.NewChaCha8(seed),
+		Interval: tickEvery, Clock: r.clock, Rand: rand.NewChaCha8(seed), Logger: slog.New(slog.DiscardHandler),
 		Builder: executor.BuilderFunc(r.build), Poster: r.post, Auditor: r.audit, Notifier: r.notify,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -149,7 +150,7 @@ func (h *host) create(t lifecycle.Template, owner, version uuid.UUID, at *schedu
 
 func (h *host) tick(ctx context.Context, cfg executor.Config) executor.Stats {
 	h.t.Helper()
-	cfg.Builder = h.builder
+	cfg.Builder, cfg.Logger = h.builder, slog.New(slog.DiscardHandler)
 	e, err := executor.New(h.store, cfg)
 	h.must(err)
 	return e.Tick(ctx, due)

@@ -3,6 +3,7 @@ package memory_test
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -44,7 +45,7 @@ func lived(t *testing.T) (*memory.Store, []uuid.UUID) {
 		ids = append(ids, w.ID)
 	}
 	nobody := func(lifecycle.Event) error { return nil }
-	e, err := executor.New(s, executor.Config{Notifier: discard(nobody), Auditor: discard(nobody)})
+	e, err := executor.New(s, executor.Config{Notifier: discard(nobody), Auditor: discard(nobody), Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	for i, id := range ids {
 		_, err = e.Update(ctx, id, lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil))

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -76,7 +77,7 @@ func TestOneBadRow(t *testing.T) {
 	f.template.Policy.TimeTilDormant = time.Hour
 	must(t, s.PutTemplate(t.Context(), epoch, f.template))
 	exec(t, pool, `ALTER TABLE dormouse.workspaces ADD CONSTRAINT evil CHECK (id <> '`+f.ids[17].String()+`' OR dormant_at IS NULL AND backoff_until IS NULL)`)
-	e, err := executor.New(s, executor.Config{})
+	e, err := executor.New(s, executor.Config{Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	stats := e.Tick(t.Context(), epoch.Add(2*time.Hour))
 	if stats.Err != nil || stats.Marked != len(f.ids)-1 || len(stats.Errors) != 1 || stats.Errors[f.ids[17]] == nil {
@@ -177,7 +178,7 @@ func TestUnreachable(t *testing.T) {
 	must(t, s.Migrate(t.Context()))
 	f := newFleet(t, s, 3)
 	must(t, server.Kill(t.Context()))
-	e, err := executor.New(s, executor.Config{})
+	e, err := executor.New(s, executor.Config{Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	begun := time.Now()
 	stats := e.Tick(t.Context(), epoch.Add(time.Hour))

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -143,7 +144,7 @@ func TestActivityStaysInPlace(t *testing.T) {
 	pool := alone(t, wide)
 	s := over(t, pool)
 	f := newFleet(t, s, 20)
-	e, err := executor.New(s, executor.Config{})
+	e, err := executor.New(s, executor.Config{Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	updates := func() (all, moved int) {
 		flushCounters(t, pool)

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestUnreadablePolicy(t *testing.T) {
 		commit(t, s, ended)
 	}
 	exec(t, pool, `UPDATE dormouse.templates SET policy = '{"default_ttl": "until tea"}' WHERE id = $1`, bad.template.ID.String())
-	e, err := executor.New(s, executor.Config{})
+	e, err := executor.New(s, executor.Config{Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 
 	now := epoch.Add(time.Hour)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,7 +31,7 @@ func ticker(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	e, err := executor.New(s, executor.Config{BatchSize: 15})
+	e, err := executor.New(s, executor.Config{BatchSize: 15, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -132,7 +133,7 @@ func TestStoredScheduleThatCannotBeRead(t *testing.T) {
 	ids := seed(t, s, 3)
 	_, err := db.ExecContext(t.Context(), `UPDATE dormouse_workspaces SET autostart = 'nonsense' WHERE id = ?`, ids[1][:])
 	must(t, err)
-	e, err := executor.New(s, executor.Config{})
+	e, err := executor.New(s, executor.Config{Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	stats := e.Tick(t.Context(), killEpoch.Add(time.Minute))
 	must(t, stats.Err)

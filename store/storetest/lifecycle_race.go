@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -100,7 +101,7 @@ func testTwoExecutors(f *fixture) {
 	var transitions atomic.Int64
 	var wg sync.WaitGroup
 	for range 2 {
-		e, err := executor.New(f.s, executor.Config{BatchSize: 7, PageSize: 20})
+		e, err := executor.New(f.s, executor.Config{BatchSize: 7, PageSize: 20, Logger: slog.New(slog.DiscardHandler)})
 		f.must(err)
 		wg.Go(func() {
 			for range 2 {

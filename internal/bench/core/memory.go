@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -147,7 +148,7 @@ func newExecutor(ctx context.Context, n int) (*executor.Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return executor.New(s, executor.Config{})
+	return executor.New(s, executor.Config{Logger: slog.New(slog.DiscardHandler)})
 }
 
 // due compares ticks, minute after minute with one in a hundred due, with the bare decisions on the same workspaces: what
@@ -159,7 +160,7 @@ func due(ctx context.Context, r *figure.Recorder) error {
 	if err != nil {
 		return err
 	}
-	e, err := executor.New(s, executor.Config{})
+	e, err := executor.New(s, executor.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

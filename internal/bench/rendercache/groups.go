@@ -3,6 +3,7 @@ package rendercache
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -180,7 +181,7 @@ func (h *host) create(ctx context.Context, t lifecycle.Template, owner, version 
 }
 
 func (h *host) tick(ctx context.Context, b executor.Builder) error {
-	e, err := executor.New(h.store, executor.Config{Builder: b})
+	e, err := executor.New(h.store, executor.Config{Builder: b, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -150,6 +151,7 @@ func newReplica(pool *pgxpool.Pool, cfg executor.Config) (*executor.Executor, er
 	if err != nil {
 		return nil, err
 	}
+	cfg.Logger = slog.New(slog.DiscardHandler)
 	return executor.New(s, cfg)
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"runtime"
 	"syscall"
@@ -32,7 +33,7 @@ func (b *sqliteBench) warm(ctx context.Context, path string) (w warmed, err erro
 		return w, err
 	}
 	if w.store, err = sqlite.New(w.db, sqlite.Config{}); err == nil {
-		w.executor, err = executor.New(w.store, executor.Config{BatchSize: b.batch})
+		w.executor, err = executor.New(w.store, executor.Config{BatchSize: b.batch, Logger: slog.New(slog.DiscardHandler)})
 	}
 	if err == nil {
 		err = all(w.executor.Tick(ctx, sqliteEarly), b.early)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -87,7 +88,7 @@ func runReplica(told order) error {
 
 func newExecutor(s *postgres.Store, pool *pgxpool.Pool, ticks <-chan time.Time) (*executor.Executor, error) {
 	return executor.New(s, executor.Config{
-		Tick: ticks, BatchSize: 8, PageSize: 40, CommitsInFlight: 3, RelayInterval: tickEvery, DeliveryTimeout: time.Second,
+		Tick: ticks, Logger: slog.New(slog.DiscardHandler), BatchSize: 8, PageSize: 40, CommitsInFlight: 3, RelayInterval: tickEvery, DeliveryTimeout: time.Second,
 		Auditor: func(ctx context.Context, e lifecycle.Event) error { return deliver(ctx, pool, e) },
 	})
 }

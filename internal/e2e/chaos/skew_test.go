@@ -3,6 +3,7 @@ package chaos_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -97,7 +98,7 @@ func (k *skewTest) node(i int, name string, now time.Time) {
 	n.clock.Set(now)
 	var err error
 	n.e, err = executor.New(k.s, executor.Config{
-		Clock: n.clock, Interval: step, BatchSize: 4, PageSize: 7, Auditor: k.deliver,
+		Clock: n.clock, Logger: slog.New(slog.DiscardHandler), Interval: step, BatchSize: 4, PageSize: 7, Auditor: k.deliver,
 	})
 	k.must(err)
 	k.nodes[i] = n

@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func TestRunOnTheRealClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	queued := make(chan time.Time, 1)
-	e, err := executor.New(store, executor.Config{Precise: true, Queued: func([]lifecycle.Job) { queued <- time.Now() }})
+	e, err := executor.New(store, executor.Config{Precise: true, Logger: slog.New(slog.DiscardHandler), Queued: func([]lifecycle.Job) { queued <- time.Now() }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ package lifecycle_test
 
 import (
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func newMachine(t *testing.T, r *rapid.T) *machine {
 		}))
 	}
 	for i := range m.executors {
-		e, err := executor.New(m.store, executor.Config{Clock: m.clock, Granularity: us})
+		e, err := executor.New(m.store, executor.Config{Clock: m.clock, Granularity: us, Logger: slog.New(slog.DiscardHandler)})
 		must(r, err)
 		m.executors[i] = e
 	}
