@@ -2,6 +2,8 @@ package executor_test
 
 import (
 	"context"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -12,8 +14,8 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 )
 
-// herd is one due workspace of each class and age: deletions, starts and stops, old and new, and two suspended owners.
-func herd() []lifecycle.Snapshot {
+// competing is one due workspace of each class and age: deletions, starts and stops, old and new, and two suspended owners.
+func competing() []lifecycle.Snapshot {
 	suspended := set(func(s *lifecycle.Snapshot) { s.Owner.ID, s.Owner.Status = id(0xe1), lifecycle.OwnerSuspended })
 	owned := workspace(func(w *lifecycle.Workspace) { w.OwnerID = id(0xe1) })
 	del := policy(func(p *lifecycle.Policy) { p.TimeTilAutodelete = day })
@@ -36,7 +38,7 @@ func TestCapsKeepTheOrder(t *testing.T) {
 	want := []int{8, 7, 6, 5, 4, 3, 1, 2}
 	for _, limit := range []int{1, 2, 3, 5, 8, 100} {
 		f := newFleet(t)
-		f.add(herd()...)
+		f.add(competing()...)
 		e := f.executor(executor.Config{MaxTransitions: limit, PageSize: 3}, nil)
 		left := want
 		for len(left) > 0 {
@@ -87,6 +89,42 @@ func TestCapPerTemplate(t *testing.T) {
 	}
 	both := f.executor(executor.Config{MaxPerTemplate: 2, MaxTransitions: 3}, nil)
 	wantStats(t, both.Tick(f.ctx, monday), 3, 0, 0)
+}
+
+// Caps admit the same transitions however the stream is cut into pages.
+func TestCapsDoNotDependOnPages(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	del := policy(func(p *lifecycle.Policy) { p.TimeTilAutodelete = day })
+	for range 40 {
+		var all []lifecycle.Snapshot
+		for n := 1; n <= 30; n++ {
+			template := id(0xf0 + random.IntN(3))
+			other := set(func(s *lifecycle.Snapshot) { s.Template.ID, s.Workspace.TemplateID = template, template })
+			due := monday.Add(-time.Duration(1+random.IntN(90)) * time.Minute)
+			if random.IntN(2) == 0 {
+				all = append(all, numbered(n, running(del, deadline(due), other)))
+			} else {
+				all = append(all, numbered(n, stopped(del, asleep(due), other)))
+			}
+		}
+		cfg := executor.Config{MaxTransitions: random.IntN(20), MaxPerTemplate: 1 + random.IntN(8)}
+		var want executor.Stats
+		for i, page := range []int{1000, 1, 2, 7, 30} {
+			f := newFleet(t)
+			f.add(all...)
+			cfg.PageSize = page
+			s := f.executor(cfg, nil).Tick(f.ctx, monday)
+			if i == 0 {
+				want = s
+			}
+			if !maps.Equal(s.Transitions, want.Transitions) || s.Held != want.Held || s.Evaluated != 30 {
+				t.Errorf("%+v: %d transitions, %d held, %d evaluated; in one page %d and %d", cfg, len(s.Transitions), s.Held, s.Evaluated, len(want.Transitions), want.Held)
+			}
+		}
+		if len(want.Transitions)+want.Held != 30 || len(want.Transitions) == 0 {
+			t.Errorf("%d transitions and %d held", len(want.Transitions), want.Held)
+		}
+	}
 }
 
 func pickEdit(first bool, a, b edit) edit {

@@ -207,7 +207,7 @@ func TestStoreErrors(t *testing.T) {
 	}
 }
 
-// An unavailable store is not searched for a guilty row.
+// An unavailable store is not searched for a bad row.
 func TestUnavailableFailsFast(t *testing.T) {
 	f := newFleet(t)
 	f.add(dueStops(100)...)

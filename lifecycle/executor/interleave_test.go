@@ -164,7 +164,7 @@ func TestExecutorsInEveryOrder(t *testing.T) {
 	}
 }
 
-// With caps an executor reads again before it builds.
+// With caps an executor builds from what it read, and a change in between is a conflict.
 func TestTwoExecutorsWithCapsInEveryOrder(t *testing.T) {
 	orders := explore(t, func(t *testing.T, g *gate, actors *sync.WaitGroup) func() {
 		f := smallFleet(t, dueStops(3)...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -241,4 +242,59 @@ func TestRunRelays(t *testing.T) {
 		}
 		f.must(stop())
 	})
+}
+
+// A receiver that hangs delays its own topic alone: the events of the others arrive meanwhile, soon after their commits.
+func TestRelayOfOneTopicHangs(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		for n := 1; n <= 5; n++ {
+			f.addDue(n, start.Add(time.Duration(n)*time.Second))
+		}
+		audit := &inbox{}
+		hanging := &counter{}
+		_, stop := f.run(executor.Config{
+			Precise: true, RelayInterval: time.Hour, DeliveryTimeout: time.Hour, Concurrency: 1,
+			Poster: func(ctx context.Context, _ lifecycle.Event) error {
+				hanging.add("call")
+				<-ctx.Done()
+				return ctx.Err()
+			},
+			Auditor: audit.receive,
+		}, nil)
+		for n := 1; n <= 5; n++ {
+			f.stoppedAt(n, 2*time.Second)
+			synctest.Wait()
+			if got := audit.take(); len(got) != 1 || got[0].WorkspaceID != id(n) {
+				t.Errorf("stop %d: the audit log received %+v", n, got)
+			}
+		}
+		if n := hanging.get("call"); n != 1 {
+			t.Errorf("the poster was called %d times, want once: it hangs", n)
+		}
+		f.must(stop())
+	})
+}
+
+// Relay serves all topics side by side, too, and counts what was received.
+func TestRelayServesTopicsSideBySide(t *testing.T) {
+	f := newFleet(t)
+	f.add(dueStops(3)...)
+	audited := make(chan struct{})
+	var once sync.Once
+	e := f.executor(executor.Config{
+		Auditor: func(context.Context, lifecycle.Event) error {
+			once.Do(func() { close(audited) })
+			return nil
+		},
+		Poster: func(ctx context.Context, _ lifecycle.Event) error {
+			select {
+			case <-audited: // would never come if the posts had to be delivered first
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		},
+	}, nil)
+	e.Tick(f.ctx, monday)
+	f.relay(e, 6)
 }

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/quartz"
+
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/store/memory"
@@ -253,6 +255,38 @@ func TestRunTwice(t *testing.T) {
 		if err := e.Run(f.ctx); !errors.Is(err, executor.ErrAlreadyRun) {
 			t.Errorf("a Run after the first: %v", err)
 		}
+	})
+}
+
+// Run ends without an error when its context does, whatever it is in the middle of, and leaves no goroutine: the bubble
+// fails the test if it does.
+func TestRunEndsWithItsContext(t *testing.T) {
+	receive := func(context.Context, lifecycle.Event) error { return nil }
+	for name, cfg := range map[string]executor.Config{
+		"interval": {Auditor: receive, Notifier: receive, Retention: time.Hour, EventRetention: time.Hour},
+		"precise":  {Precise: true, Poster: receive, Retention: time.Hour, EventRetention: time.Hour},
+		"channel":  {Auditor: receive},
+	} {
+		for _, after := range []time.Duration{0, time.Second, 61 * time.Minute} {
+			t.Run(name+" "+after.String(), func(t *testing.T) {
+				bubble(t, func(f *fleet, start time.Time) {
+					if name == "channel" {
+						cfg.Tick = make(chan time.Time)
+					}
+					f.addDue(1, start.Add(time.Second))
+					_, stop := f.run(cfg, nil)
+					time.Sleep(after)
+					f.must(stop())
+				})
+			})
+		}
+	}
+	t.Run("ended before", func(t *testing.T) {
+		bubble(t, func(f *fleet, start time.Time) {
+			ctx, cancel := context.WithCancel(f.ctx)
+			cancel()
+			f.must(f.executor(executor.Config{Auditor: receive, Clock: quartz.NewReal()}, nil).Run(ctx))
+		})
 	})
 }
 

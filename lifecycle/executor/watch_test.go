@@ -61,6 +61,39 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// Executors share a registry under different instances; one that has ended or was closed leaves it.
+func TestInstances(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		f.addDue(1, start)
+		r := prometheus.NewPedanticRegistry()
+		_, stop := f.run(executor.Config{Registerer: r, Instance: "a", Precise: true}, nil)
+		b, err := executor.New(f.store, executor.Config{Registerer: r, Logger: quiet})
+		f.must(err)
+		f.stoppedAt(1, time.Minute)
+		b.Tick(f.ctx, start)
+		series := func(instance string) string {
+			return `dormouse_transitions_total{instance="` + instance + `",reason="autostop",transition="stop"}`
+		}
+		now := gathered(t, r)
+		if now[series("a")] != 1 || now[series("")] != 0 {
+			t.Errorf("a made %v stops, the other one %v", now[series("a")], now[series("")])
+		}
+		_, err = executor.New(f.store, executor.Config{Registerer: r, Instance: "a"})
+		if err == nil || !strings.Contains(err.Error(), "need different Instances") {
+			t.Errorf("a second executor of one instance: %v", err)
+		}
+		f.must(stop())
+		b.Close()
+		b.Close()
+		if now := gathered(t, r); len(now) != 0 {
+			t.Errorf("left behind: %v", now)
+		}
+		again, err := executor.New(f.store, executor.Config{Registerer: r, Instance: "a"})
+		f.must(err)
+		again.Close()
+	})
+}
+
 // gathered is the value of every counter and gauge, and the count of every histogram, by name and labels.
 func gathered(t *testing.T, r prometheus.Gatherer) map[string]float64 {
 	t.Helper()
@@ -213,6 +246,41 @@ func TestADeadReplicasShare(t *testing.T) {
 	}
 }
 
+// What is overdue in the replica's own shard is read by both queries of a tick. It is evaluated once, though nothing is
+// committed yet when the second query reads.
+func TestOverdueInTheOwnShardIsEvaluatedOnce(t *testing.T) {
+	for _, page := range []int{3, 7, 1000} {
+		f := newFleet(t)
+		f.add(dueStops(40)...)
+		reads, asked := &counter{}, &counter{}
+		bothRead := make(chan struct{})
+		store := &hooked{Store: f.store}
+		store.due = func() error { // one call at a time
+			if reads.add("due"); reads.get("due") == 2 && page == 1000 {
+				close(bothRead)
+			}
+			return nil
+		}
+		if page == 1000 { // the first page is the whole shard: nothing is committed before the second read
+			store.commit = func([]lifecycle.Change) error { <-bothRead; return nil }
+		}
+		e := f.executor(executor.Config{PageSize: page, BatchSize: 4, Builder: executor.BuilderFunc(
+			func(_ context.Context, r executor.BuildRequest) (executor.BuildSpec, error) {
+				asked.add(r.Snapshot.Workspace.ID.String())
+				return executor.BuildSpec{}, nil
+			})}, &shared{store, 1, 3})
+		s := e.Tick(f.ctx, monday.Add(time.Hour))
+		if wantStats(t, s, 40, 0, 0); s.Evaluated != 40 || s.Conflicts != 0 || f.queued(40) != 40 {
+			t.Errorf("pages of %d: %d evaluated, %d conflicts", page, s.Evaluated, s.Conflicts)
+		}
+		for w, n := range asked.n {
+			if n != 1 {
+				t.Errorf("pages of %d: workspace %s was prepared %d times", page, w, n)
+			}
+		}
+	}
+}
+
 func (f *fleet) undelivered() int {
 	f.Helper()
 	b, err := f.store.Backlog(f.ctx, time.Now())
@@ -220,8 +288,8 @@ func (f *fleet) undelivered() int {
 	return b.Events
 }
 
-// Run gives up events that nobody received in time, but no job.
-func TestRunGivesUpEvents(t *testing.T) {
+// Run prunes events that nobody received in time, but no job.
+func TestRunPrunesEvents(t *testing.T) {
 	bubble(t, func(f *fleet, start time.Time) {
 		f.addDue(1, start)
 		refuse := func(context.Context, lifecycle.Event) error { return errors.New("not now") }
@@ -233,17 +301,17 @@ func TestRunGivesUpEvents(t *testing.T) {
 		const given = `dormouse_events_delivered_total{instance="",result="pruned",topic="audit"}`
 		time.Sleep(23 * time.Hour)
 		if n, m := f.undelivered(), gathered(t, registry)[given]; n != 2 || m != 0 {
-			t.Fatalf("%d events before the retention, %v given up; want an entry of the audit log and a job, and none", n, m)
+			t.Fatalf("%d events before the retention, %v pruned; want an entry of the audit log and a job, and none", n, m)
 		}
 		time.Sleep(3 * time.Hour)
 		if n, m := f.undelivered(), gathered(t, registry)[given]; n != 1 || m != 1 {
-			t.Errorf("%d events after the retention, %v given up; want the job, and one", n, m)
+			t.Errorf("%d events after the retention, %v pruned; want the job, and one", n, m)
 		}
 		f.must(stop())
 	})
 }
 
-// Run forgets what is older than the retention.
+// Run deletes what is older than the retention.
 func TestRunPrunes(t *testing.T) {
 	bubble(t, func(f *fleet, start time.Time) {
 		f.addDue(1, start)
