@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/coder/quartz"
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -29,8 +28,7 @@ func exampleStore(ctx context.Context) (*memory.Store, uuid.UUID) {
 	_ = s.PutTemplate(ctx, nine, template)
 	_ = s.PutOwner(ctx, nine, owner)
 	_ = s.CreateWorkspaces(ctx, nine, w)
-	clock := quartz.NewReal()
-	e, _ := executor.New(s, executor.Config{Clock: clock})
+	e, _ := executor.New(s, executor.Config{Logger: quiet})
 	_, _ = e.Update(ctx, w.ID, at9(lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)))
 	_, _ = e.Update(ctx, w.ID, at9(lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 1, Status: lifecycle.JobSucceeded})))
 	return s, w.ID
@@ -43,11 +41,52 @@ func at9(v lifecycle.Verb) lifecycle.Verb {
 	}
 }
 
-// An executor over the store in memory: one call for one tick, or Run for all of them.
-func Example() {
+// A process that answers people and never ticks.
+func ExampleClient() {
+	ctx := context.Background()
+	store, id := exampleStore(ctx)
+	client, err := executor.NewClient(store, executor.ClientConfig{Topics: lifecycle.TopicsOf(lifecycle.TopicAudit)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	s, err := client.Update(ctx, id, at9(lifecycle.Hold(time.Date(2026, 3, 6, 9, 0, 0, 0, time.UTC))))
+	fmt.Println("held until", s.Workspace.HoldUntil.Format(time.DateOnly), err)
+	// Output: held until 2026-03-06 <nil>
+}
+
+// A process that ticks. Run returns nil when its context ends; here the host ends it by closing its channel of ticks.
+func ExampleExecutor() {
 	ctx := context.Background()
 	store, _ := exampleStore(ctx)
-	engine, err := executor.New(store, executor.Config{})
+	ticks, stats := make(chan time.Time), make(chan executor.Stats, 1)
+	engine, err := executor.New(store, executor.Config{
+		Logger: quiet,
+		Tick:   ticks, StatsC: stats,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go func() {
+		defer close(ticks)
+		ticks <- time.Date(2026, 3, 2, 18, 0, 0, 0, time.UTC)
+	}()
+	err = engine.Run(ctx)
+	for _, transition := range (<-stats).Transitions {
+		fmt.Println("queued a", transition)
+	}
+	fmt.Println(err)
+	// Output:
+	// queued a stop
+	// <nil>
+}
+
+// A host that schedules its own ticks. Run would do them all.
+func ExampleExecutor_Tick() {
+	ctx := context.Background()
+	store, _ := exampleStore(ctx)
+	engine, err := executor.New(store, executor.Config{Logger: quiet})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -59,11 +98,12 @@ func Example() {
 	// Output: queued a stop
 }
 
-// A builder that prepares what all builds of a template version share, once for each tick.
+// A builder checks each build and describes its job.
 func ExampleBuilder() {
 	ctx := context.Background()
 	store, _ := exampleStore(ctx)
 	engine, _ := executor.New(store, executor.Config{
+		Logger: quiet,
 		Builder: executor.BuilderFunc(func(_ context.Context, r executor.BuildRequest) (executor.BuildSpec, error) {
 			if r.Build.Transition == lifecycle.TransitionStart {
 				return executor.BuildSpec{}, executor.Refuse("no quota left")
@@ -77,28 +117,29 @@ func ExampleBuilder() {
 }
 
 // A policy is planned before it is applied.
-func ExampleExecutor_Plan() {
+func ExampleClient_Plan() {
 	ctx := context.Background()
 	store, id := exampleStore(ctx)
-	engine, _ := executor.New(store, executor.Config{})
-	s, _ := engine.Load(ctx, id)
+	client, _ := executor.NewClient(store, executor.ClientConfig{})
+	s, _ := client.Load(ctx, id)
 	policy := s.Template.Policy
 	policy.TimeTilDormant = 7 * 24 * time.Hour
-	plan, err := engine.Plan(ctx, s.Template.ID, lifecycle.PolicyChange{Policy: policy, ResetLastUsed: true})
+	plan, err := client.Plan(ctx, s.Template.ID, lifecycle.PolicyChange{Policy: policy, ResetLastUsed: true})
 	fmt.Println(plan.Workspaces, "workspace,", plan.Shifts[lifecycle.RuleDormancy].Begins, "would go dormant some day,",
 		plan.Shifts[lifecycle.RuleDormancy].Immediate, "within the hour,", err)
-	plan, err = engine.Apply(ctx, plan, nil)
+	plan, err = client.Apply(ctx, plan, nil)
 	fmt.Println(plan.Done, err)
 	// Output:
 	// 1 workspace, 1 would go dormant some day, 0 within the hour, <nil>
 	// true <nil>
 }
 
-// Notices are written with the change they tell of and delivered after it.
+// Events are written with the change they report and delivered after its commit.
 func ExampleExecutor_Relay() {
 	ctx := context.Background()
 	store, _ := exampleStore(ctx)
 	engine, _ := executor.New(store, executor.Config{
+		Logger: quiet,
 		Auditor: func(_ context.Context, e lifecycle.Event) error {
 			fmt.Println(e.Kind, e.Transition, e.Reason, "due", e.DueAt.Format(time.TimeOnly))
 			return nil

@@ -12,20 +12,21 @@ import (
 )
 
 // Builder prepares builds, one template version at a time: what all builds of a version share (its files, its parsed
-// form) is fetched once, used by each of them, and given back.
+// form) is fetched once, used by each of them, and released. It is called from several goroutines at once.
 type Builder interface {
-	// Prepare is called once for each group of builds of one template version. An error concerns the whole group. The
-	// context ends with the tick, or after Config.BuildTimeout.
+	// Prepare is called once for each group of builds of one template version. An error postpones the whole group. The
+	// context ends with the tick, or after BuildTimeout.
 	Prepare(ctx context.Context, g Group) (Preparation, error)
 }
 
 // Preparation is what a group of builds shares.
 type Preparation interface {
-	// Build checks and describes one build; nothing happens until the change is committed, and it may never be. It is
-	// called from several goroutines at once, must end when its context does, and may be called again for the same
-	// workspace in a later tick; so it asks whether there is room, and reserves nothing. A [RefusalError] says "not now"; it is no failure.
+	// Build checks and describes one build. Nothing happens until the change is committed, which may be never, so Build
+	// asks whether there is room and reserves nothing. It is called from several goroutines at once, must return when its
+	// context ends, and may be called again for the same workspace in a later tick. A [RefusalError] means "not now" and
+	// does not count as a failure.
 	Build(ctx context.Context, r BuildRequest) (BuildSpec, error)
-	// Close gives back what Prepare took. It is called exactly once, after the last Build has returned, on every path.
+	// Close releases what Prepare acquired. It is called exactly once, after the last Build has returned, on every path.
 	Close() error
 }
 
@@ -34,7 +35,7 @@ type Group struct {
 	TemplateVersionID uuid.UUID
 	// Template is the template of the first workspace of the group, the same for all.
 	Template lifecycle.Template
-	// Size is the number of builds asked for.
+	// Size is the number of builds in the group.
 	Size int
 }
 
@@ -44,17 +45,17 @@ type BuildRequest struct {
 	Snapshot lifecycle.Snapshot
 	// Build is the build as it will be queued: transition, reason, number, version.
 	Build lifecycle.Build
-	// Decision is why; its zero value is a request by hand.
+	// Decision is the decision of a tick; it is zero for a build that a person asked for.
 	Decision lifecycle.Decision
 }
 
 // BuildSpec is what the job of a build carries besides the build itself.
 type BuildSpec struct {
-	// Tags say which workers are able to run it. nil for no tags.
+	// Tags are what a worker must have to run it. Defaults to nil: any worker.
 	Tags map[string]string
-	// Priority orders it among waiting jobs, higher first.
+	// Priority orders it among waiting jobs, higher first. Defaults to 0.
 	Priority int16
-	// Payload is for the worker; the engine does not look at it.
+	// Payload is for the worker; the executor does not read it.
 	Payload []byte
 }
 
@@ -70,18 +71,19 @@ func (f BuilderFunc) Build(ctx context.Context, r BuildRequest) (BuildSpec, erro
 // Close implements Preparation.
 func (f BuilderFunc) Close() error { return nil }
 
-// Availability reports whether a worker exists that is able to run the builds of a group. It is asked once for each group
-// that needs builds, before they are prepared. False postpones the group; so does an error.
+// Availability reports whether a worker exists that is able to run the builds of a group. A tick calls it once for each
+// group, before the group is prepared. False postpones the group; so does an error.
 type Availability func(ctx context.Context, g Group) (bool, error)
 
-// Sink receives the events of one topic. An event for which it returns an error, panics, or takes longer than
-// Config.DeliveryTimeout is delivered again, later and later; a repeated event has the same [Event.Key].
+// Sink receives the events of one topic, from several goroutines at once. If it returns an error, panics, or takes longer
+// than Config.DeliveryTimeout, the event is delivered again, after growing pauses; a repeated event has the same
+// [lifecycle.Event.Key]. It must return when its context ends.
 type Sink func(ctx context.Context, e lifecycle.Event) error
 
-// RefusalError is a builder's "not now": a quota is used up, a parameter is missing, something is busy. The workspace is
-// tried again with growing pauses, counted as skipped and not as an error.
+// RefusalError is a builder's "not now": a quota is used up, a parameter is missing, something is busy. The transition is
+// tried again after growing pauses, and counts as skipped, not as an error.
 type RefusalError struct {
-	// Message is the reason in words, shown by Explain.
+	// Message is the reason, which Explain shows.
 	Message string
 }
 
@@ -93,7 +95,7 @@ func Refuse(format string, args ...any) error {
 	return &RefusalError{Message: fmt.Sprintf(format, args...)}
 }
 
-// PanicError is a panic of a hook, turned into an error of the workspace or group it was called for.
+// PanicError is a panic in a hook of the host, as an error of the workspace, group or event that the hook was called for.
 type PanicError struct {
 	Value any
 	Stack []byte
@@ -112,7 +114,7 @@ func guard(call func() error) (err error) {
 	return call()
 }
 
-// skipCause says how an error of a hook is counted.
+// skipCause returns how an error of a hook is counted.
 func skipCause(err error) lifecycle.SkipReason {
 	var refusal *RefusalError
 	switch {

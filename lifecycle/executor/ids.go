@@ -11,8 +11,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// ids makes version 7 UUIDs (RFC 9562) whose time is that of the decision, not of another clock: they sort by it, which
-// saves index pages and write-ahead log, and a replay with a seeded source gives the same ids.
+// ids makes version 7 UUIDs (RFC 9562) from the instant of the decision, not from another clock: ids that sort by time
+// save index pages and write-ahead log, and a replay with a seeded source makes the same ids.
 type ids struct {
 	mu     sync.Mutex
 	random io.Reader
