@@ -246,7 +246,7 @@ func TestGroupOfTheVersionThatWillBeUsed(t *testing.T) {
 	}
 }
 
-// Close is called on every path, and what it says or panics is no error of a workspace.
+// Close is called on every path, and its error or panic is no error of a workspace.
 func TestGroupsAreClosedOnEveryPath(t *testing.T) {
 	for name, b := range map[string]*groups{
 		"build fails":  {building: func(executor.BuildRequest) (executor.BuildSpec, error) { return executor.BuildSpec{}, errBroken }},
@@ -292,7 +292,7 @@ func TestGroupThatCannotBePrepared(t *testing.T) {
 	}
 }
 
-// Workers are asked for once a group, only where a build is needed; without any the group waits and nobody is to blame.
+// Workers are asked for once a group, only where a build is needed; without any the group waits, and that is no error.
 func TestAvailability(t *testing.T) {
 	f := newFleet(t)
 	f.add(versions(6)...)
@@ -332,7 +332,7 @@ func TestAvailability(t *testing.T) {
 	wantStats(t, g.executor(executor.Config{Available: none}, nil).Tick(g.ctx, monday), 0, 2, 0)
 }
 
-// What the builder says goes into the job.
+// What the builder returns goes into the job.
 func TestBuildSpecReachesTheJob(t *testing.T) {
 	f := newFleet(t)
 	f.add(dueStops(1)...)

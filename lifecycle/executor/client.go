@@ -57,18 +57,18 @@ func newClient(store lifecycle.Store, cfg ClientConfig, in string, signals *sign
 		return nil, err
 	}
 	return &Client{
-		store: store, cfg: cfg, clock: cfg.Clock, logger: cfg.Logger, topics: cfg.Topics, signals: signals,
+		store: store, cfg: cfg, clock: cfg.Clock, logger: cfg.Logger, topics: setOf(cfg.Topics), signals: signals,
 		activity: newActivity(),
 		made:     newTransitionCounter(metricNames{cfg.Namespace, cfg.Instance}),
 		builds: &builds{
-			builder: cfg.Builder, timeout: cfg.BuildTimeout, topics: cfg.Topics, ids: newIDs(cfg.Rand),
+			builder: cfg.Builder, timeout: cfg.BuildTimeout, topics: setOf(cfg.Topics), ids: newIDs(cfg.Rand),
 			clock: cfg.Clock, logger: cfg.Logger,
 		},
 	}, nil
 }
 
 // Run writes the recorded activity every ClientConfig.ActivityFlush until ctx ends, and once more after that, for at most
-// 10 seconds. It returns nil, also when that last write failed: the log then says how many workspaces it concerns. Run may
+// 10 seconds. It returns nil, also when that last write failed: the log then has the number of workspaces concerned. Run may
 // be called once; another call returns [ErrAlreadyRun].
 func (c *Client) Run(ctx context.Context) error {
 	if !c.ran.CompareAndSwap(false, true) {
@@ -129,6 +129,14 @@ func signal(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
+}
+
+// setOf returns topics as a set.
+func setOf(topics []lifecycle.Topic) (set lifecycle.Topics) {
+	for _, t := range topics {
+		set |= 1 << t
+	}
+	return set
 }
 
 // topicsOf are the topics of events.

@@ -27,7 +27,7 @@ type ClientConfig struct {
 	// an executor of any process delivers them. With [lifecycle.TopicPost] among them, jobs go to that executor's Poster
 	// instead of the store's queue, so every process that works on one store should name the same topics. Topics need a
 	// store that is a [lifecycle.Outbox]. Defaults to none.
-	Topics lifecycle.Topics
+	Topics []lifecycle.Topic
 	// Queued is called with the jobs that a commit of the client added to the store's queue, after the commit, so that
 	// waiting workers start at once. It must not block. A missed call costs time, not correctness. Defaults to nil: no
 	// call.
@@ -86,11 +86,13 @@ func (c ClientConfig) validate(in string, store lifecycle.Store) error {
 			return err
 		}
 	}
-	if c.Topics&^lifecycle.AllTopics != 0 {
-		return invalid.New(in+".Topics", uint8(c.Topics), "must be a set of the known topics")
+	for _, t := range c.Topics {
+		if !lifecycle.AllTopics.Has(t) {
+			return invalid.New(in+".Topics", uint8(t), "must be a topic of package lifecycle")
+		}
 	}
-	if _, ok := store.(lifecycle.Outbox); c.Topics != 0 && !ok {
-		return invalid.New(in+".Topics", uint8(c.Topics), needs(store, "lifecycle.Outbox"))
+	if _, ok := store.(lifecycle.Outbox); len(c.Topics) > 0 && !ok {
+		return invalid.New(in+".Topics", c.Topics, needs(store, "lifecycle.Outbox"))
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package executor
 import (
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/coder/quartz"
@@ -65,7 +67,7 @@ type Config struct {
 	Auditor  Sink
 	// Topics are topics that executors of other processes receive. Their events are written too, and left to those
 	// processes. Defaults to none.
-	Topics lifecycle.Topics
+	Topics []lifecycle.Topic
 	// Queued is called with the jobs that a commit of this executor added to the store's queue, after the commit, so that
 	// waiting workers start at once. It must not block. A missed call costs time, not correctness. Defaults to nil: no
 	// call.
@@ -120,10 +122,7 @@ func (c Config) withDefaults() Config {
 
 // client is the part of the configuration that the executor's client reads.
 func (c Config) client() ClientConfig {
-	topics := c.Topics
-	for topic := range c.sinks() {
-		topics |= lifecycle.TopicsOf(topic)
-	}
+	topics := slices.Concat(c.Topics, slices.Collect(maps.Keys(c.sinks())))
 	return ClientConfig{
 		Builder: c.Builder, BuildTimeout: c.BuildTimeout, Topics: topics, Queued: c.Queued, ActivityFlush: c.ActivityFlush,
 		BatchSize: c.BatchSize, PageSize: c.PageSize, Clock: c.Clock, Rand: c.Rand, Logger: c.Logger,

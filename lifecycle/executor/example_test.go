@@ -45,7 +45,7 @@ func at9(v lifecycle.Verb) lifecycle.Verb {
 func ExampleClient() {
 	ctx := context.Background()
 	store, id := exampleStore(ctx)
-	client, err := executor.NewClient(store, executor.ClientConfig{Topics: lifecycle.TopicsOf(lifecycle.TopicAudit)})
+	client, err := executor.NewClient(store, executor.ClientConfig{Topics: []lifecycle.Topic{lifecycle.TopicAudit}})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -26,7 +26,7 @@ func rejectedOne(n int, do func(ctx context.Context) error) executor.Builder {
 	})
 }
 
-// One bad workspace stops no other; it backs off, and Stats and Explain say why.
+// One bad workspace stops no other; it backs off, and Stats and Explain show why.
 func TestOneBadWorkspace(t *testing.T) {
 	for name, c := range map[string]struct {
 		do     func(context.Context) error
@@ -123,7 +123,7 @@ func TestOneSlowWorkspace(t *testing.T) {
 
 // A row that the store does not take is found, whether the store names it or not, and all the others are applied.
 func TestBadRowsAreIsolated(t *testing.T) {
-	for name, blame := range map[string]bool{"named": true, "by halving": false} {
+	for name, named := range map[string]bool{"named": true, "by halving": false} {
 		for _, bad := range [][]int{{1}, {16}, {7, 8}, {1, 5, 11, 16}} {
 			t.Run(name, func(t *testing.T) {
 				f := newFleet(t)
@@ -136,7 +136,7 @@ func TestBadRowsAreIsolated(t *testing.T) {
 						if n < 0 || !c.NewBuild {
 							continue
 						}
-						if blame {
+						if named {
 							return &lifecycle.ChangeError{WorkspaceID: c.Workspace.ID, Err: errBroken}
 						}
 						return errBroken
@@ -238,7 +238,7 @@ func (l lying) Commit(context.Context, time.Time, []lifecycle.Change) ([]lifecyc
 	return []lifecycle.Outcome{lifecycle.Applied}, nil
 }
 
-// Somebody who was faster is a conflict: neither a transition nor an error, and looked at again.
+// A change by somebody else in between is a conflict: neither a transition nor an error, and evaluated again.
 func TestConflicts(t *testing.T) {
 	f := newFleet(t)
 	f.add(dueStops(5)...)

@@ -48,8 +48,8 @@ func (f *fleet) relay(e *executor.Executor, want int) {
 	}
 }
 
-// An event leaves after the commit of its change, to the receiver of its topic; a change that is not committed tells
-// nobody anything.
+// An event leaves after the commit of its change, to the receiver of its topic; a change that is not committed has
+// no events.
 func TestRelayAfterTheCommit(t *testing.T) {
 	f := newFleet(t)
 	f.add(dueStops(2)...)

@@ -112,13 +112,13 @@ func TestRunPrecisely(t *testing.T) {
 	})
 }
 
-// unwatched hides that the store tells of changes.
+// unwatched hides that the store announces changes.
 type unwatched struct {
 	lifecycle.Store
 	lifecycle.Waker
 }
 
-// A change made by another replica is noticed: at once if the store tells of it, else within the interval.
+// A change made by another replica is noticed: at once if the store announces it, else within the interval.
 func TestRunPreciselyWithOtherReplicas(t *testing.T) {
 	for name, c := range map[string]struct {
 		over func(*memory.Store) lifecycle.Store
@@ -228,7 +228,7 @@ func TestCancelInTheMiddleOfATick(t *testing.T) {
 	}
 }
 
-// A builder that waits is told when Run has to end; its workspaces are not to blame.
+// The context of a builder that waits ends with Run's; its workspaces are not at fault.
 func TestCancelWhileBuilding(t *testing.T) {
 	bubble(t, func(f *fleet, start time.Time) {
 		f.addDue(1, start)
@@ -308,7 +308,7 @@ func TestRunStress(t *testing.T) {
 	})
 }
 
-// Stats that nobody takes hold up the ticks, not the end of Run.
+// Stats that nobody receives hold up the ticks, not the end of Run.
 func TestStatsThatNobodyTakes(t *testing.T) {
 	bubble(t, func(f *fleet, _ time.Time) {
 		_, stop := f.run(executor.Config{StatsC: make(chan executor.Stats), Interval: time.Second}, nil)

@@ -47,7 +47,7 @@ func TestTickDoesWhatIsDue(t *testing.T) {
 	}
 }
 
-// The instant of a tick is truncated to the granularity: a minute, or as the host says.
+// The instant of a tick is truncated to the granularity: a minute, or as configured.
 func TestGranularity(t *testing.T) {
 	for _, c := range []struct {
 		granularity time.Duration
@@ -153,7 +153,7 @@ func TestElapsed(t *testing.T) {
 	}
 }
 
-// A tick whose context has ended does nothing and says so.
+// A tick whose context has ended does nothing and reports it.
 func TestTickWithAnEndedContext(t *testing.T) {
 	f := newFleet(t)
 	f.add(dueStops(3)...)
@@ -199,22 +199,22 @@ func TestTickOverABareStore(t *testing.T) {
 	wantStats(t, f.executor(executor.Config{}, bare{f.store}).Tick(f.ctx, monday), 2, 0, 0)
 }
 
-// Shares of replicas do each their part, and what stays due for an interval is done by whoever comes.
-func TestTickOfAShare(t *testing.T) {
+// Shards of replicas each do their part, and what stays due for an interval is done by whoever comes.
+func TestTickOfAShard(t *testing.T) {
 	f := newFleet(t)
 	f.add(dueStops(8)...)
-	share := func(i int) func() lifecycle.Shard {
+	shard := func(i int) func() lifecycle.Shard {
 		return func() lifecycle.Shard { return lifecycle.Shard{Index: i, Count: 2} }
 	}
 	now := monday.Add(30 * time.Second)
 	cfg := func(i int) executor.Config {
-		return executor.Config{Shard: share(i), Granularity: time.Second}
+		return executor.Config{Shard: shard(i), Granularity: time.Second}
 	}
 	first := f.executor(cfg(0), nil).Tick(f.ctx, now)
 	wantStats(t, first, 4, 0, 0)
 	for n := range first.Transitions {
 		if !(lifecycle.Shard{Index: 0, Count: 2}).Holds(n) {
-			t.Errorf("workspace %v is not of this share", n)
+			t.Errorf("workspace %v is not of this shard", n)
 		}
 	}
 	wantStats(t, f.executor(cfg(0), nil).Tick(f.ctx, now), 0, 0, 0)
@@ -243,7 +243,7 @@ func TestBatchSizeIsKept(t *testing.T) {
 	}
 }
 
-// batching is a store that says how many changes it commits best at a time.
+// batching is a store that knows how many changes it commits best at a time.
 type batching struct {
 	*hooked
 	size int
@@ -251,7 +251,7 @@ type batching struct {
 
 func (b batching) BatchSize() int { return b.size }
 
-// The batches are as large as the host says, else as the store knows, else usual. A wrapper that hides what the store
+// The batches are as large as configured, else as the store knows, else usual. A wrapper that hides what the store
 // knows costs speed alone.
 func TestBatchSizeOfTheStore(t *testing.T) {
 	for _, c := range []struct {

@@ -228,8 +228,8 @@ func (s *shared) Shard(context.Context, time.Time, uuid.UUID, time.Duration) (li
 	return lifecycle.Shard{Index: s.index, Count: s.count}, nil
 }
 
-// A replica does its own share at once, and what a dead one leaves an interval later.
-func TestADeadReplicasShare(t *testing.T) {
+// A replica does its own shard at once, and that of a dead one an interval later.
+func TestADeadReplicasShard(t *testing.T) {
 	f := newFleet(t)
 	f.add(dueStops(40)...)
 	e := f.executor(executor.Config{Interval: time.Minute}, &shared{f.store, 0, 2})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/lifecycle/templatebuilder"
@@ -52,7 +53,7 @@ type host struct {
 	workspaces               []uuid.UUID
 }
 
-// newHost fills in what a test does not want to say itself.
+// newHost fills in what a test leaves out.
 func newHost(t *testing.T, cfg config) *host {
 	t.Helper()
 	h := &host{t: t, store: memory.New()}
@@ -365,7 +366,7 @@ func TestGroupKeepsWhatItFetched(t *testing.T) {
 // The first pass only looks for something; it must neither fill the cache nor count.
 func TestLookGoesAroundTheCache(t *testing.T) {
 	h := newHost(t, config{Build: func(ctx context.Context, _ executor.BuildRequest, t asker) (executor.BuildSpec, error) {
-		if _, err := t.Look(ctx, map[string]string{"cpu": "previous"}); err != nil {
+		if _, err := t.RenderUncached(ctx, map[string]string{"cpu": "previous"}); err != nil {
 			return executor.BuildSpec{}, err
 		}
 		_, err := t.Render(ctx, map[string]string{"cpu": "4"})
@@ -406,13 +407,14 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	noFetch, noRender, noBuild := whole, whole, whole
 	noFetch.Fetch, noRender.Render, noBuild.Build = nil, nil, nil
 	for want, try := range map[string]func() error{
-		"handles are nil":      func() error { _, err := templatebuilder.New(nil, nil, whole); return err },
-		"Config.Fetch is nil":  func() error { _, err := templatebuilder.New(handles, nil, noFetch); return err },
-		"Config.Render is nil": func() error { _, err := templatebuilder.New(handles, nil, noRender); return err },
-		"Config.Build is nil":  func() error { _, err := templatebuilder.New(handles, nil, noBuild); return err },
+		"handles":       func() error { _, err := templatebuilder.New(nil, nil, whole); return err },
+		"Config.Fetch":  func() error { _, err := templatebuilder.New(handles, nil, noFetch); return err },
+		"Config.Render": func() error { _, err := templatebuilder.New(handles, nil, noRender); return err },
+		"Config.Build":  func() error { _, err := templatebuilder.New(handles, nil, noBuild); return err },
 	} {
-		if err := try(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("New: %v, want %q", err, want)
+		var bad *invalid.Error
+		if err := try(); !errors.As(err, &bad) || bad.Field != want {
+			t.Errorf("New: %v, want field %s", err, want)
 		}
 	}
 }

@@ -21,22 +21,22 @@ type group[F, R any] struct {
 	err error // of a fetch that failed: the version is not asked for again by this group
 }
 
-// Build implements lifecycle.Preparation.
+// Build implements [executor.Preparation].
 func (g *group[F, R]) Build(ctx context.Context, r executor.BuildRequest) (executor.BuildSpec, error) {
 	return g.cfg.Build(ctx, r, Template[R]{renderer: g, owner: g.cfg.Owner(r)})
 }
 
-// Close implements lifecycle.Preparation. A render that still runs, for another group that waits for it too, keeps what
-// it uses until it has ended.
+// Close implements [executor.Preparation]. A render that still runs because another group waits for it keeps what it uses
+// until it has ended.
 func (g *group[F, R]) Close() error {
 	g.kept.Close()
 	return nil
 }
 
-// through renders through the cache.
-func (g *group[F, R]) through(ctx context.Context, owner uuid.UUID, params map[string]string) (R, error) {
+// cached renders through the cache.
+func (g *group[F, R]) cached(ctx context.Context, owner uuid.UUID, params map[string]string) (R, error) {
 	key := rendercache.KeyOf(g.version, owner, params)
-	render := func(ctx context.Context) (R, error) { return g.around(ctx, owner, params) }
+	render := func(ctx context.Context) (R, error) { return g.uncached(ctx, owner, params) }
 	if m, ok := g.memo.(explainer[R]); ok {
 		res, err := m.Do(ctx, rendercache.Request[rendercache.Key, R]{Key: key, Render: render, Params: params})
 		return res.Value, err
@@ -44,13 +44,13 @@ func (g *group[F, R]) through(ctx context.Context, owner uuid.UUID, params map[s
 	return g.memo.Render(ctx, key, render)
 }
 
-// explainer is a memo that can say why it did not find something; rendercache.Cache is one.
+// explainer is a memo that reports why it did not find a result; [rendercache.Cache] is one.
 type explainer[R any] interface {
 	Do(context.Context, rendercache.Request[rendercache.Key, R]) (rendercache.Result[R], error)
 }
 
-// around renders, with a handle of its own: it may outlive the group that started it.
-func (g *group[F, R]) around(ctx context.Context, owner uuid.UUID, params map[string]string) (result R, err error) {
+// uncached renders, with a handle of its own: it may outlive the group that started it.
+func (g *group[F, R]) uncached(ctx context.Context, owner uuid.UUID, params map[string]string) (result R, err error) {
 	handle, err := g.acquire(ctx)
 	if err != nil {
 		return result, err
