@@ -57,7 +57,7 @@ type written struct {
 // newCommitter starts a committer; the caller must finish it.
 func newCommitter(ctx context.Context, size, inFlight int, write func(context.Context, batch) []entry) *committer {
 	c := &committer{
-		size: size, inFlight: inFlight, write: write, in: make(chan entry, 8), written: make(chan written, inFlight),
+		size: size, inFlight: inFlight, write: write, in: make(chan entry, 16), written: make(chan written, inFlight),
 		ended: make(chan struct{}),
 	}
 	go c.collect(ctx)
@@ -78,6 +78,7 @@ func (c *committer) collect(ctx context.Context) {
 	defer close(c.ended)
 	in := c.in
 	for {
+		in = c.gather(in)
 		c.start(ctx, in == nil)
 		if in == nil && c.running == 0 {
 			return
@@ -101,6 +102,23 @@ func (c *committer) collect(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// gather takes what waits already, as far as the batch has room, so that an urgent change does not leave without those
+// right behind it. It returns nil if nothing more will come.
+func (c *committer) gather(in chan entry) chan entry {
+	for len(c.pending.changes) < c.size {
+		select {
+		case e, open := <-in:
+			if !open {
+				return nil
+			}
+			c.put(e)
+		default:
+			return in
+		}
+	}
+	return in
 }
 
 // start commits what is ready: full batches, urgent changes, and at the end everything.
