@@ -104,10 +104,10 @@ func (c *committer) collect(ctx context.Context) {
 	}
 }
 
-// gather takes what waits already, as far as the batch has room, so that an urgent change does not leave without those
-// right behind it. It returns nil if nothing more will come.
+// gather takes what waits behind an urgent change, as far as the batch has room, so that it does not leave alone. It
+// returns nil if nothing more will come.
 func (c *committer) gather(in chan entry) chan entry {
-	for len(c.pending.changes) < c.size {
+	for c.urgent && len(c.pending.changes) < c.size {
 		select {
 		case e, open := <-in:
 			if !open {
