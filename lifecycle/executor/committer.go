@@ -54,10 +54,13 @@ type written struct {
 	follow []entry
 }
 
+// room is how many changes may wait for the collecting goroutine: enough that it is not woken for each of them.
+const room = 64
+
 // newCommitter starts a committer; the caller must finish it.
 func newCommitter(ctx context.Context, size, inFlight int, write func(context.Context, batch) []entry) *committer {
 	c := &committer{
-		size: size, inFlight: inFlight, write: write, in: make(chan entry, 16), written: make(chan written, inFlight),
+		size: size, inFlight: inFlight, write: write, in: make(chan entry, min(size, room)), written: make(chan written, inFlight),
 		ended: make(chan struct{}),
 	}
 	go c.collect(ctx)
