@@ -102,7 +102,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Namespace is the first part of the metrics' names. Defaults to "dormouse".
 	Namespace string
-	// Instance identifies the executor in metrics and logs (label and attribute "instance"). Defaults to "".
+	// Instance identifies the executor in metrics and logs (label and attribute "instance"). Defaults to "": no
+	// label. Those that share a registry all need one.
 	Instance string
 }
 

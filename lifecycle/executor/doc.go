@@ -41,7 +41,7 @@
 // # For operators
 //
 // Metrics are registered with Config.Registerer from New until Run returns or Close is called, as
-// <Namespace>_<name>{instance="<Instance>"}. A Client alone has only transitions_total.
+// <Namespace>_<name>, with the label instance where Config.Instance is set. A Client alone has only transitions_total.
 //
 //   - ticks_total by result, tick_duration_seconds, tick_last_success_timestamp_seconds: whether it is alive, and slow.
 //   - schedule_lag_seconds by transition: from the instant a transition was due to its commit.

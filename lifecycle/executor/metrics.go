@@ -16,10 +16,11 @@ type metricNames struct {
 }
 
 func (n metricNames) opts(name, help string) prometheus.Opts {
-	// The label is there even when it is empty: all collectors of one name on a registry must have the same labels.
-	return prometheus.Opts{
-		Namespace: n.namespace, Name: name, Help: help, ConstLabels: prometheus.Labels{"instance": n.instance},
+	o := prometheus.Opts{Namespace: n.namespace, Name: name, Help: help}
+	if n.instance != "" {
+		o.ConstLabels = prometheus.Labels{"instance": n.instance}
 	}
+	return o
 }
 
 func (n metricNames) counter(name, help string) prometheus.Counter {

@@ -30,8 +30,8 @@ func TestMetrics(t *testing.T) {
 	e := f.executor(executor.Config{Registerer: r}, nil)
 	zero := gathered(t, r)
 	for _, series := range []string{
-		`dormouse_transitions_total{instance="",reason="autostop",transition="stop"}`, `dormouse_ticks_total{instance="",result="error"}`,
-		`dormouse_transitions_skipped_total{instance="",skip_reason="no_worker"}`,
+		`dormouse_transitions_total{reason="autostop",transition="stop"}`, `dormouse_ticks_total{result="error"}`,
+		`dormouse_transitions_skipped_total{skip_reason="no_worker"}`,
 	} {
 		if v, ok := zero[series]; !ok || v != 0 {
 			t.Errorf("%s is %v, %v at the start; want 0", series, v, ok)
@@ -40,10 +40,10 @@ func TestMetrics(t *testing.T) {
 	e.Tick(f.ctx, monday.Add(5*time.Minute))
 	now := gathered(t, r)
 	for series, want := range map[string]float64{
-		`dormouse_transitions_total{instance="",reason="autostop",transition="stop"}`: 3,
-		`dormouse_ticks_total{instance="",result="ok"}`:                               1,
-		`dormouse_schedule_lag_seconds{instance="",transition="stop"}`:                3,
-		`dormouse_tick_duration_seconds{instance=""}`:                                 1,
+		`dormouse_transitions_total{reason="autostop",transition="stop"}`: 3,
+		`dormouse_ticks_total{result="ok"}`:                               1,
+		`dormouse_schedule_lag_seconds{transition="stop"}`:                3,
+		`dormouse_tick_duration_seconds`:                                  1,
 	} {
 		if now[series] != want {
 			t.Errorf("%s = %v, want %v", series, now[series], want)
@@ -67,7 +67,7 @@ func TestInstances(t *testing.T) {
 		f.addDue(1, start)
 		r := prometheus.NewPedanticRegistry()
 		_, stop := f.run(executor.Config{Registerer: r, Instance: "a", Precise: true}, nil)
-		b, err := executor.New(f.store, executor.Config{Registerer: r, Logger: quiet})
+		b, err := executor.New(f.store, executor.Config{Registerer: r, Logger: quiet, Instance: "b"})
 		f.must(err)
 		f.stoppedAt(1, time.Minute)
 		b.Tick(f.ctx, start)
@@ -75,8 +75,8 @@ func TestInstances(t *testing.T) {
 			return `dormouse_transitions_total{instance="` + instance + `",reason="autostop",transition="stop"}`
 		}
 		now := gathered(t, r)
-		if now[series("a")] != 1 || now[series("")] != 0 {
-			t.Errorf("a made %v stops, the other one %v", now[series("a")], now[series("")])
+		if now[series("a")] != 1 || now[series("b")] != 0 {
+			t.Errorf("a made %v stops, the other one %v", now[series("a")], now[series("b")])
 		}
 		_, err = executor.New(f.store, executor.Config{Registerer: r, Instance: "a"})
 		if err == nil || !strings.Contains(err.Error(), "need different Instances") {
@@ -298,7 +298,7 @@ func TestRunPrunesEvents(t *testing.T) {
 			Precise: true, EventRetention: 24 * time.Hour, Auditor: refuse, Poster: refuse, Registerer: registry,
 		}, nil)
 		f.stoppedAt(1, time.Minute)
-		const given = `dormouse_events_delivered_total{instance="",result="pruned",topic="audit"}`
+		const given = `dormouse_events_delivered_total{result="pruned",topic="audit"}`
 		time.Sleep(23 * time.Hour)
 		if n, m := f.undelivered(), gathered(t, registry)[given]; n != 2 || m != 0 {
 			t.Fatalf("%d events before the retention, %v pruned; want an entry of the audit log and a job, and none", n, m)
