@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // message is what processes tell each other. Every part is a hint: a message that is lost, repeated, late or
@@ -15,7 +16,7 @@ type message struct {
 	Process uuid.UUID `json:"p"`
 	// Seq is the number among the sender's messages.
 	Seq uint64 `json:"n"`
-	// Ping is the sender listening for its own voice.
+	// Ping: the sender listens for its own messages.
 	Ping bool `json:"ping,omitempty"`
 	// Jobs stand in these lanes.
 	Jobs []laneNote `json:"jobs,omitempty"`

@@ -279,7 +279,7 @@ func (m *model) latency(v acquirertest.Verb) acquirertest.Fault {
 	}
 	// An enqueue that fails has announced nothing, which is its caller's to repeat; and a beat that fails is
 	// another test's.
-	if m.trouble && v != acquirertest.Enqueue && v != acquirertest.Beat {
+	if m.trouble && v != acquirertest.Enqueue && v != acquirertest.Heartbeat {
 		n := m.rng.IntN(6)
 		fault.Down, fault.Lost = n == 0, n == 1
 	}
