@@ -62,7 +62,7 @@ func (a *Acquirer) lookSoon(id uuid.UUID) {
 		return
 	}
 	org.asked = true
-	wait := lookPause - a.clock.Since(org.lookedAt)
+	wait := lookPause - a.clock.Since(org.lookedAt, "look")
 	if org.lookedAt.IsZero() || wait <= 0 {
 		a.queueLook(id)
 		return

@@ -33,7 +33,7 @@ func (f *fleet) work(source worker.Source, handler worker.Handler, change ...fun
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := w.Run(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, queue.ErrStopped) {
+		if err := w.Run(ctx); err != nil && !errors.Is(err, queue.ErrStopped) {
 			f.t.Errorf("the worker ended with %v", err)
 		}
 	}()
@@ -304,8 +304,8 @@ func TestWorkerConfigIsChecked(t *testing.T) {
 		"handler": func() (*worker.Worker, error) {
 			return worker.New(source, nil, worker.Config{Types: []string{"a"}})
 		},
-		"types": func() (*worker.Worker, error) { return worker.New(source, handler, worker.Config{}) },
-		"worker.slots": func() (*worker.Worker, error) {
+		"Config.Types": func() (*worker.Worker, error) { return worker.New(source, handler, worker.Config{}) },
+		"Config.Slots": func() (*worker.Worker, error) {
 			return worker.New(source, handler, worker.Config{Types: []string{"a"}, Slots: -1})
 		},
 	} {

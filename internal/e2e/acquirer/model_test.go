@@ -96,7 +96,7 @@ func newModel(ctx context.Context, t *rapid.T) *model {
 	m := &model{
 		ctx: ctx, stop: stop, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "latencies"), 0)),
 		store: memory.NewJobs(), bus: &acquirertest.Pubsub{},
-		cfg:  acquirer.Config{Backup: never, Ask: never, Poll: never, Ping: time.Hour},
+		cfg:  wakeUpsOnly(),
 		orgs: []uuid.UUID{uuid.New(), uuid.New()}, fences: make(map[uuid.UUID]int64),
 		seen: make(map[*worker]bool), ended: make(map[queue.Lease]bool),
 	}
