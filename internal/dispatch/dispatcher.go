@@ -67,6 +67,12 @@ type Turn struct {
 // Theirs reports whether the lane is left to others.
 func (t Turn) Theirs() bool { return t.lane != nil }
 
+// Lane is the lane that was left.
+func (t Turn) Lane() queue.Lane { return t.lane.Lane }
+
+// Source is the message because of which it was left.
+func (t Turn) Source() Source { return t.source }
+
 // organization is kept while a worker of it waits here or did lately.
 type organization struct {
 	id      uuid.UUID
