@@ -176,6 +176,32 @@ func TestChosenDomainIsEmptyByItsTurn(t *testing.T) {
 	}
 }
 
+// While a domain pauses after a failure, others claim its lanes; then it settles before it claims again.
+func TestFailureLeavesTheLanesToOthers(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	first := d.join(x)
+	l := d.lane(x)
+	d.PostLocal(l, 1, 1)
+	failed := d.mustBegin()
+	other := d.join(xy)
+	d.Fail(failed)
+	if r := d.mustBegin(); r.Workers()[0] != other.Worker {
+		t.Error("the lane is not left to the other domain")
+	}
+	domain := first.Domain()
+	if domain.Failures() != 1 || domain.Unsettled() != failed {
+		t.Fatalf("%d failures, unsettled %v", domain.Failures(), domain.Unsettled())
+	}
+	d.Retry(domain)
+	d.SettleFailed(domain)
+	d.Retry(domain)
+	awards, rest := d.Settle(failed, []queue.Job{job(l, first.Worker, 1)})
+	if len(awards) != 1 || awards[0].Waiter != first || len(rest) != 0 || domain.Unsettled() != nil {
+		t.Errorf("settled: %+v, rest %+v", awards, rest)
+	}
+}
+
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	source := dispatch.Source{Process: uuid.New(), Seq: 4}

@@ -285,14 +285,8 @@ func (m *model) take(awards []dispatch.Award, rest []queue.Job) {
 
 func (m *model) release(j *modelJob) {
 	j.taken, j.owner, j.Token, j.Worker = false, nil, uuid.Nil, uuid.Nil
-	m.freed()
+	m.d.Freed(org)
 	m.d.PostLocal(j.Lane(), j.Order, 1)
-}
-
-func (m *model) freed() {
-	if m.d.Freed(org) {
-		m.look()
-	}
 }
 
 func (m *model) find(id uuid.UUID) *modelJob {
@@ -311,7 +305,7 @@ func (m *model) end() {
 			return
 		}
 		m.jobs = slices.Delete(m.jobs, i, i+1)
-		m.freed()
+		m.d.Freed(org)
 		return
 	}
 }
