@@ -237,8 +237,9 @@ func TestTurns(t *testing.T) {
 		t.Error("an older message cleared a newer one")
 	}
 
-	d, l, _ = left()
+	d, l, turn = left()
 	d.PostLocal(l, 2, 1)
+	d.EndTurn(turn)
 	if len(d.queued) != 1 {
 		t.Error("a job posted here waits for another process")
 	}
@@ -251,6 +252,18 @@ func TestTurns(t *testing.T) {
 	if again := d.PostRemote(l, 2, dispatch.Source{Process: source.Process, Seq: 5}, true); again.Theirs() || len(d.queued) != 1 {
 		t.Error("a lane that is dirty already was left to another")
 	}
+	d = newDesk(t)
+	d.join(x)
+	d.PostLocal(l, 1, 1)
+	d.Finish(d.mustBegin(), queue.Claimed{Limited: true})
+	turn = d.PostRemote(l, 2, source, true)
+	d.Freed(org)
+	d.Taken(l, source) // by a claim that may have met the limit too
+	d.EndTurn(turn)
+	if len(d.queued) != 1 {
+		t.Error("what the end of a limit let through was cleared with what another took")
+	}
+
 	if unknown := newDesk(t); unknown.PostRemote(l, 1, source, true).Theirs() {
 		t.Error("a lane that nobody here waits for was left to another")
 	}
@@ -297,6 +310,48 @@ func TestListing(t *testing.T) {
 	r := d.mustBegin()
 	if p := r.Probes(); len(p) != 1 || p[0] != (dispatch.Probe{Lane: l, From: 3, Oldest: now}) || r.Cause() != dispatch.Poll {
 		t.Errorf("probes %+v, cause %s", p, r.Cause())
+	}
+}
+
+// The bound of a probe never rises above what was posted while a claim or a listing was under way: a job put back into line
+// stands in front of those that were claimed after it.
+func TestBoundsFollowWhatIsPutBack(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	w := d.join(x)
+	d.join(x)
+	l := d.lane(x)
+	d.PostLocal(l, 5, 1)
+	r := d.mustBegin()
+	d.PostLocal(l, 1, 1)
+	d.Finish(r, queue.Claimed{Jobs: []queue.Job{job(l, w.Worker, 5)}})
+	if from := d.mustBegin().Probes()[0].From; from > 1 {
+		t.Errorf("after a claim: probes from %d, passing over 1", from)
+	}
+
+	d = newDesk(t)
+	d.join(x)
+	mark := d.Mark()
+	d.PostLocal(l, 1, 1)
+	d.Listed(nil, mark, []queue.ReadyLane{{Lane: l, Count: 1, From: 5}}, false)
+	if from := d.mustBegin().Probes()[0].From; from > 1 {
+		t.Errorf("after a listing: probes from %d, passing over 1", from)
+	}
+}
+
+// A listing that is older than what a limit stopped does not hide it from the end of the limit.
+func TestOldListingBesideALimit(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.join(x)
+	l := d.lane(x)
+	mark := d.Mark() // the listing begins, and finds nothing
+	d.PostLocal(l, 1, 1)
+	d.Finish(d.mustBegin(), queue.Claimed{Limited: true})
+	d.Listed([]uuid.UUID{org}, mark, nil, false)
+	d.Freed(org)
+	if d.begin() == nil {
+		t.Error("the job that the limit stopped is forgotten")
 	}
 }
 

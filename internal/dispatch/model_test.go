@@ -19,9 +19,9 @@ import (
 // job is ever given to two workers.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(2000) {
+	for seed := range uint64(4000) {
 		m := newModel(seed)
-		for range 150 {
+		for range 250 {
 			m.step()
 		}
 		m.settle()
@@ -37,15 +37,18 @@ type model struct {
 	d       *dispatch.Dispatcher
 	jobs    []*modelJob // the store
 	order   int64
-	limit   int // of running jobs; 0: none
+	limit   int // of running jobs of a tenant; 0: none
+	tags    []map[string]string
 	waiters []*dispatch.Waiter
 	queued  []*dispatch.Domain
 	retry   []*dispatch.Domain
 	claims  []*modelClaim
 	looks   []modelLook
-	turns   []dispatch.Turn
-	seq     uint64
-	problem string
+	// looksAgain: looks come at any time. They repair what they find, so half of the histories do without.
+	looksAgain bool
+	turns      []dispatch.Turn
+	seq        uint64
+	problem    string
 }
 
 type modelJob struct {
@@ -73,7 +76,8 @@ var modelTags = []map[string]string{nil, {"x": "1"}, {"y": "1"}, {"x": "1", "y":
 
 func newModel(seed uint64) *model {
 	m := &model{rng: rand.New(rand.NewPCG(seed, 1))}
-	m.limit = m.rng.IntN(4)
+	m.tags = modelTags[:1+m.rng.IntN(len(modelTags))]
+	m.limit, m.looksAgain = max(0, m.rng.IntN(6)-2), m.rng.IntN(2) == 0
 	m.d = dispatch.New(dispatch.Hooks{
 		Claim:    func(d *dispatch.Domain) { m.queued = append(m.queued, d) },
 		Announce: func(queue.Lane, int64, int) {},
@@ -84,7 +88,7 @@ func newModel(seed uint64) *model {
 func (m *model) step() {
 	steps := []func(){
 		m.join, m.join, m.leave, m.post, m.post, m.postRemote, m.begin, m.begin, m.carryOut, m.carryOut, m.answer, m.answer,
-		m.fail, m.retryOne, m.end, m.end, m.otherTakes, m.look, m.list, m.takeListing, m.endTurn, m.forget,
+		m.fail, m.retryOne, m.end, m.end, m.otherTakes, m.lookAgain, m.list, m.takeListing, m.endTurn, m.forget,
 	}
 	steps[m.rng.IntN(len(steps))]()
 }
@@ -101,7 +105,7 @@ func pick[T any](m *model, list *[]T) (item T, ok bool) {
 }
 
 func (m *model) join() {
-	domain, err := queue.NewDomain(org, []string{"build"}, modelTags[m.rng.IntN(len(modelTags))])
+	domain, err := queue.NewDomain(org, []string{"build"}, m.tags[m.rng.IntN(len(m.tags))])
 	if err != nil {
 		panic(err)
 	}
@@ -121,13 +125,15 @@ func (m *model) leave() {
 
 // store adds a job that nobody knows of yet.
 func (m *model) store() queue.Lane {
-	tags, err := queue.NewTagSet(modelTags[m.rng.IntN(len(modelTags))])
+	tags, err := queue.NewTagSet(m.tags[m.rng.IntN(len(m.tags))])
 	if err != nil {
 		panic(err)
 	}
 	l := queue.Lane{Organization: org, Type: "build", Tags: tags, Priority: int16(m.rng.IntN(2))}
 	m.order++
-	m.jobs = append(m.jobs, &modelJob{Job: job(l, uuid.Nil, m.order)})
+	j := &modelJob{Job: job(l, uuid.Nil, m.order)}
+	j.Tenant = uuid.UUID{byte(m.rng.IntN(2))}
+	m.jobs = append(m.jobs, j)
 	return l
 }
 
@@ -190,9 +196,9 @@ func (m *model) carryOut() {
 		if len(c.answer.Jobs) == len(workers) {
 			return
 		}
-		if m.limit > 0 && m.running() >= m.limit {
+		if m.limited(j) {
 			c.answer.Limited = true
-			return
+			continue
 		}
 		j.taken, j.Token, j.Worker = true, c.round.Token, workers[len(c.answer.Jobs)]
 		c.answer.Jobs = append(c.answer.Jobs, j.Job)
@@ -213,13 +219,15 @@ func (m *model) claimable(probes []dispatch.Probe) []*modelJob {
 	return list
 }
 
-func (m *model) running() (n int) {
-	for _, j := range m.jobs {
-		if j.taken {
-			n++
+// limited reports whether the limit of its tenant stops a job.
+func (m *model) limited(j *modelJob) bool {
+	running := 0
+	for _, other := range m.jobs {
+		if other.taken && other.Tenant == j.Tenant {
+			running++
 		}
 	}
-	return n
+	return m.limit > 0 && running >= m.limit
 }
 
 // carriedOut takes off a claim that was carried out.
@@ -329,6 +337,12 @@ func (m *model) endTurn() {
 	}
 }
 
+func (m *model) lookAgain() {
+	if m.looksAgain {
+		m.look()
+	}
+}
+
 func (m *model) look() { m.looks = append(m.looks, modelLook{mark: m.d.Mark()}) }
 
 // list lets the store answer a look.
@@ -381,12 +395,9 @@ func (m *model) check() string {
 	if m.problem != "" {
 		return m.problem
 	}
-	if m.limit > 0 && m.running() >= m.limit {
-		return ""
-	}
 	for _, w := range m.waiters {
 		for _, j := range m.jobs {
-			if !j.taken && w.Domain().Runs(j.Lane()) {
+			if !j.taken && !m.limited(j) && w.Domain().Runs(j.Lane()) {
 				return fmt.Sprintf("a worker with %q sleeps while a job with %q is ready", w.Domain().Tags, j.Tags)
 			}
 		}

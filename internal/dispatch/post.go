@@ -99,7 +99,7 @@ func (d *Dispatcher) Listed(organizations []uuid.UUID, mark uint64, lanes []queu
 	for _, org := range d.selected(organizations) {
 		for key, l := range org.lanes {
 			if !named[key] && !l.claimed {
-				l.limited = false
+				l.limited = l.limited && l.posted > mark // what a limit stopped may have come after the listing
 				l.clear(mark)
 			}
 		}
