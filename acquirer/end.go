@@ -38,8 +38,8 @@ func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 	}
 }
 
-// Cancel asks for jobs to be canceled. Pending ones are canceled at once, running ones are told, wherever they
-// run: their contexts end (see [Acquirer.Watch]) and reports answer so. It returns the jobs that changed.
+// Cancel asks for jobs to be canceled. Pending ones are canceled at once, running ones are asked to stop,
+// wherever they run: their contexts end (see [Acquirer.Watch]), and their reports are answered so. It returns the jobs that changed.
 func (a *Acquirer) Cancel(ctx context.Context, reason string, ids ...uuid.UUID) ([]Job, error) {
 	var changed []queue.Job
 	err := a.call(ctx, "cancel", func(ctx context.Context) (err error) {

@@ -93,7 +93,7 @@ func (a *Acquirer) publishLate() {
 	}
 }
 
-// announce is the dispatcher's hook: other processes shall hear of jobs posted here. The caller holds the lock.
+// announce is the dispatcher's hook: other processes have to hear of jobs posted here. The caller holds the lock.
 func (a *Acquirer) announce(l queue.Lane, from int64, jobs int) {
 	if a.pubsub != nil {
 		a.outgoing.jobs(l, from, jobs)

@@ -359,7 +359,7 @@ func TestAnswerLostAfterCommit(t *testing.T) {
 	})
 }
 
-// lateStore carries out its next claim only when it is told to, long after it answered with an error: a
+// lateStore carries out its next claim only when the test calls late, long after it answered with an error: a
 // statement that was still running when its connection broke.
 type lateStore struct {
 	queue.Store
@@ -649,7 +649,7 @@ func TestDomainsAreSetsAndCostNoGoroutine(t *testing.T) {
 	})
 }
 
-// Nothing lost among overlapping domains, whatever is dropped: the backup finds what no message told of.
+// Nothing lost among overlapping domains, whatever is dropped: the backup finds what no message announced.
 func TestBackupFindsWhatIsNotAnnounced(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {

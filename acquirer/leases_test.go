@@ -190,7 +190,7 @@ func TestFencedBeforeOthersTakeOver(t *testing.T) {
 	})
 }
 
-// A process that is told that it was declared lost stops its jobs and goes on under a new name.
+// A process that learns that it was declared lost stops its jobs and goes on under a new name.
 func TestDeclaredLost(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
@@ -304,7 +304,7 @@ func TestCancelRunningJob(t *testing.T) {
 	})
 }
 
-// A cancellation whose message was lost is told by the next heartbeat.
+// A cancellation whose message was lost arrives with the next heartbeat.
 func TestCancelWithoutMessage(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {

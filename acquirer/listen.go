@@ -106,7 +106,7 @@ func (l *listener) Message(text string) {
 	a := (*Acquirer)(l)
 	m, err := parseMessage(text)
 	if err != nil {
-		// Whatever it was, it may have stood for something that matters.
+		// Whatever it was, it may have announced something that matters.
 		a.cfg.Logger.Warn("announcement not understood", "error", err)
 		a.backupNow()
 		return

@@ -67,7 +67,7 @@ func (a *Acquirer) reports() bool {
 	return a.member.state == running && a.fleet.first() == a.member.process
 }
 
-// heartbeatLoop tells the store that we live, and learns how the others do.
+// heartbeatLoop reports to the store that we live, and learns how the others do.
 func (a *Acquirer) heartbeatLoop(ctx context.Context) {
 	a.heartbeatUntilRegistered(ctx)
 	if ctx.Err() != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/dispatch"
 )
 
-// outgoing collects what other processes shall hear until it is sent. What is said twice is sent once. It has a lock of its
+// outgoing collects the messages for other processes until they are sent. What is announced twice is sent once. It has a lock of its
 // own, which may be taken under Acquirer.mu.
 type outgoing struct {
 	mu     sync.Mutex

@@ -73,7 +73,7 @@ func (a *Acquirer) observe(lanes []queue.ReadyLane) {
 	}
 	for lane, w := range before {
 		if _, ok := a.unmatched.lanes[lane]; !ok {
-			a.matched(lane, w, "nothing stands in it any more")
+			a.matched(lane, w, "nothing is in it any more")
 		}
 	}
 	a.match(a.clock.Now())
@@ -86,7 +86,7 @@ func (a *Acquirer) consider(l queue.Lane, jobs int, now time.Time) {
 	}
 	_, known := a.unmatched.lanes[l]
 	if !known && a.able(l) {
-		return // the usual case: it will not stand there long
+		return // the usual case: it will not wait there long
 	}
 	w := a.unmatched.lane(l)
 	w.jobs += jobs

@@ -172,7 +172,7 @@ func (a *Acquirer) giveBack(d *dispatch.Domain, jobs []queue.Job) {
 	a.calls.Add(finish)
 }
 
-// reassign tells the store of jobs that went to another worker than they were claimed for.
+// reassign reports to the store the jobs that went to another worker than they were claimed for.
 func (a *Acquirer) reassign(ctx context.Context, awards []dispatch.Award) {
 	var renewals []queue.Renewal
 	for _, w := range awards {

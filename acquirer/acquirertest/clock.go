@@ -7,7 +7,7 @@ import (
 	"github.com/coder/quartz"
 )
 
-// WakeUpsOnly is a clock for an acquirer that shall not help itself: it looks into the store when the first worker of an
+// WakeUpsOnly is a clock for an acquirer that must not help itself: it looks into the store when the first worker of an
 // organization comes and never again for later ones, and it does not check whether its own messages come back. Together
 // with a Config.Backup and a Config.Poll that never come, whatever a lost wake-up leaves behind stays, and a test sees it.
 func WakeUpsOnly(c quartz.Clock) quartz.Clock { return wakeUpsOnly{c} }

@@ -3,7 +3,7 @@
 //
 // # For authors of stores
 //
-// Implement [Store]. Each method states what is atomic, what a repetition does, and which sentinel stands for which answer;
+// Implement [Store]. Each method states what is atomic, what a repetition does, and what each sentinel means;
 // every other error means that the outcome is unknown. Run storetest.Jobs on the result: it checks each sentence of the
 // contracts, also under concurrency.
 //

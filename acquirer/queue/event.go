@@ -13,7 +13,7 @@ const (
 	// EventUnmatched: no worker of any live process can run the ready jobs of a lane. Given once, when it
 	// becomes so.
 	EventUnmatched EventKind = "job.unmatched"
-	// EventMatched: a lane that was unmatched has an able worker again, or nothing stands in it any more.
+	// EventMatched: a lane that was unmatched has an able worker again, or it is empty.
 	EventMatched EventKind = "job.matched"
 	// EventReaped: a job's worker was lost, and the host's policy for lost jobs decided.
 	EventReaped EventKind = "job.reaped"

@@ -84,7 +84,7 @@ type Lease struct {
 // Lease returns the lease that the job's last claim gave.
 func (j Job) Lease() Lease { return Lease{Job: j.ID, Fence: j.Fence} }
 
-// Lane returns where the job stands while it is ready.
+// Lane returns where the job waits while it is ready.
 func (j Job) Lane() Lane {
 	return Lane{Organization: j.Organization, Type: j.Type, Tags: j.Tags, Priority: j.Priority}
 }

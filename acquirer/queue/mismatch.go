@@ -69,10 +69,10 @@ func (m *Mismatch) compareTag(tag Tag, worker []Tag) {
 	}
 }
 
-// None reports whether nothing stands in the way.
+// None reports whether nothing is in the way.
 func (m Mismatch) None() bool { return m.Distance() == 0 }
 
-// Distance is the number of tags that stand in the way, and [MaxTags] more if the type does.
+// Distance is the number of tags in the way, and [MaxTags] more if the type does.
 func (m Mismatch) Distance() int {
 	n := len(m.Missing) + len(m.Different)
 	if m.OtherTypes != nil {
@@ -84,7 +84,7 @@ func (m Mismatch) Distance() int {
 	return n
 }
 
-// String says in words what stands in the way.
+// String says in words what is in the way.
 func (m Mismatch) String() string {
 	var parts []string
 	if m.OtherTypes != nil {

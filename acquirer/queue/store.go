@@ -80,7 +80,7 @@ type Listing struct {
 	Next time.Time
 }
 
-// ReadyLane says how many ready jobs stand in a lane.
+// ReadyLane says how many ready jobs a lane holds.
 type ReadyLane struct {
 	Lane Lane
 	// Count is at least 1, and counted up to the limit of the query.
@@ -106,7 +106,7 @@ type Claim struct {
 // Probe is a lane to claim from.
 type Probe struct {
 	Lane Lane
-	// From: nothing ready stands below this order number.
+	// From: the lane holds nothing ready below this order number.
 	From int64
 	// Boost is added to the lane's priority when the lanes of a claim are merged: ageing.
 	Boost int16
@@ -244,7 +244,7 @@ type Registry interface {
 // Heartbeat is a process's sign of life.
 type Heartbeat struct {
 	Process uuid.UUID
-	// Name is for people: the host and whatever tells two processes apart.
+	// Name is for people: the host and whatever else distinguishes two processes.
 	Name string
 	Now  time.Time
 	// Workers are the process's waiting and busy workers by domain; nil means unchanged.
@@ -291,7 +291,7 @@ type Process struct {
 type ReapRequest struct {
 	Now     time.Time
 	Process uuid.UUID
-	// Heartbeats is the count at which the process was seen to stand still.
+	// Heartbeats is the count at which the process was seen not to rise.
 	Heartbeats int64
 	Limit      int
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// RetryError is an error after which a job shall be tried again.
+// RetryError is an error after which a job is to be tried again.
 type RetryError struct {
 	Err   error
 	After time.Duration

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/worker"
+	"github.com/dormouse-go/dormouse/examples/worker/httpsource"
 )
 
 // runWorker works until ctx ends, and then drains.
@@ -26,7 +27,7 @@ func runWorker(ctx context.Context, name, url string) error {
 		}
 		return []byte("done by " + name), nil
 	}
-	w, err := worker.New(client{url: url, http: http.DefaultClient}, handler, worker.Config{
+	w, err := worker.New(httpsource.New(url, http.DefaultClient), handler, worker.Config{
 		Types: []string{"render"}, Slots: 2, Silence: 3 * time.Second, Flush: 250 * time.Millisecond,
 	})
 	if err != nil {

@@ -314,7 +314,7 @@ func TestListing(t *testing.T) {
 }
 
 // The bound of a probe never rises above what was posted while a claim or a listing was under way: a job put back into line
-// stands in front of those that were claimed after it.
+// goes before those that were claimed after it.
 func TestBoundsFollowWhatIsPutBack(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -20,8 +20,8 @@ const maxLanes = 4096
 type Hooks struct {
 	// Claim asks for a claim of the domain: [Dispatcher.Begin] has to follow.
 	Claim func(*Domain)
-	// Announce reports jobs posted in this process that no worker of this process is about to claim. Nothing ready stands
-	// in the lane below the order number from.
+	// Announce reports jobs posted in this process that no worker of this process is about to claim. The lane
+	// holds nothing ready below the order number from.
 	Announce func(l queue.Lane, from int64, jobs int)
 }
 
@@ -280,5 +280,5 @@ func (d *Dispatcher) Lanes() (n int) {
 	return n
 }
 
-// Mark is the mark of whatever was posted last; a listing that begins now is told of it in [Dispatcher.Listed].
+// Mark is the mark of whatever was posted last; pass it to [Dispatcher.Listed] with a listing that begins now.
 func (d *Dispatcher) Mark() uint64 { return d.mark }

@@ -2,13 +2,13 @@
 // It is a state machine: it reads no clock, calls no store and takes no lock. Its caller serializes all calls and passes
 // the present in.
 //
-// Workers who could run exactly the same jobs wait in one line, a [Domain]. Ready jobs stand in lanes ([queue.Lane]). The
+// Workers who could run exactly the same jobs wait in one line, a [Domain]. Ready jobs wait in lanes ([queue.Lane]). The
 // machine keeps one rule:
 //
 //	A lane that is dirty while an able worker waits here is covered by a claim that is queued or in flight, or is left
 //	to another process for a bounded time.
 //
-// A lane is dirty when something may stand in it that no claim has seen. Marks are values of one rising counter: a lane
+// A lane is dirty when it may hold something that no claim has seen. Marks are values of one rising counter: a lane
 // is dirty while its last mark is above the one up to which it is known to be empty. A claim or a listing clears a lane
 // only up to the mark at which it began, so whatever was posted in the meantime stays marked. The mark belongs to the
 // lane, never to a worker, a domain or a claim; so none of them can lose it.

@@ -120,7 +120,7 @@ func (d *Domain) pushBack(w *Waiter) {
 	}
 }
 
-// remove takes a waiter out, wherever it stands.
+// remove takes a waiter out, wherever it is in the line.
 func (d *Domain) remove(w *Waiter) {
 	first := d.line.Front() == w.place
 	d.line.Remove(w.place)

@@ -8,7 +8,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// PostLocal takes in jobs that this process posted: something may stand in the lane at or above the given order number.
+// PostLocal takes in jobs that this process posted: the lane may hold something at or above the given order number.
 // Other processes hear of them only if nobody here is about to claim them. An organization for which nobody waits here is
 // not kept: the first to wait has to look for itself.
 func (d *Dispatcher) PostLocal(q queue.Lane, from int64, jobs int) {
@@ -23,7 +23,7 @@ func (d *Dispatcher) PostLocal(q queue.Lane, from int64, jobs int) {
 }
 
 // PostRemote takes in a lane that another process announced. With leave the lane is left to a third process, unless
-// something else stands in it already; then [Dispatcher.EndTurn] has to follow after a while.
+// it holds something else already; then [Dispatcher.EndTurn] has to follow after a while.
 func (d *Dispatcher) PostRemote(q queue.Lane, from int64, source Source, leave bool) Turn {
 	org, ok := d.orgs[q.Organization]
 	if !ok {
@@ -153,7 +153,7 @@ func (d *Dispatcher) markDirty(l *lane, cause Cause) {
 	d.wake(l)
 }
 
-// wake sees to the rule for one lane: it queues the domain that shall claim, unless that was done.
+// wake sees to the rule for one lane: it queues the domain that has to claim, unless that was done.
 func (d *Dispatcher) wake(l *lane) {
 	if d.closed {
 		d.announce(l)

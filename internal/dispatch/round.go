@@ -36,7 +36,7 @@ type covered struct {
 // Probe is a lane to claim from.
 type Probe struct {
 	Lane queue.Lane
-	// From: nothing ready stands below this order number.
+	// From: the lane holds nothing ready below this order number.
 	From int64
 	// Oldest is when the first job of the lane was created; zero if that is not known.
 	Oldest time.Time
@@ -152,7 +152,7 @@ func (d *Dispatcher) Finish(r *Round, answer queue.Claimed) (awards []Award, res
 	return awards, rest, drained
 }
 
-// clear notes that nothing stands in the lane that was posted up to a mark, but for what a limit stops.
+// clear notes that the lane holds nothing that was posted up to a mark, but for what a limit stops.
 func (l *lane) clear(seen uint64) {
 	l.empty = max(l.empty, seen)
 	if !l.dirty() && !l.limited {

@@ -69,7 +69,7 @@ func (q *Queue) take() Work {
 	q.items[0] = nil
 	q.items = q.items[1:]
 	if len(q.items) > 0 {
-		q.signal() // one signal may have stood for several items
+		q.signal() // one signal may have announced several items
 	}
 	return w
 }

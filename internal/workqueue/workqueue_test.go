@@ -45,7 +45,7 @@ func TestWorkGoesInOrderAndInParallel(t *testing.T) {
 	})
 }
 
-// One signal may stand for several items: no goroutine may sleep while there is work and another is busy.
+// One signal may announce several items: no goroutine may sleep while there is work and another is busy.
 func TestNobodySleepsWhileThereIsWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
