@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -94,6 +95,7 @@ func runControl(ctx context.Context, jobs int) error {
 	a, err := acquirer.New(memory.NewJobs(), nil, acquirer.Config{
 		Lost:   map[string]acquirer.LostPolicy{"": acquirer.RequeueLost(3, 0)},
 		Events: tally.event,
+		Logger: slog.New(slog.DiscardHandler), // the control plane prints what matters itself
 	})
 	if err != nil {
 		return err

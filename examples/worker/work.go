@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -29,6 +30,7 @@ func runWorker(ctx context.Context, name, url string) error {
 	}
 	w, err := worker.New(httpsource.New(url, http.DefaultClient), handler, worker.Config{
 		Types: []string{"render"}, Slots: 2, Silence: 3 * time.Second, Flush: 250 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler), // the worker prints what matters itself
 	})
 	if err != nil {
 		return err
