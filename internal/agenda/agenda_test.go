@@ -3,6 +3,7 @@ package agenda_test
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,10 +56,10 @@ func TestEntriesAddEntries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := agenda.New(quartz.NewReal())
-		n := 0
+		var n atomic.Int64
 		var again func()
 		again = func() {
-			if n++; n < 1000 {
+			if n.Add(1) < 1000 {
 				a.After(time.Millisecond, again)
 			}
 		}
@@ -66,8 +67,8 @@ func TestEntriesAddEntries(t *testing.T) {
 		defer run(t, a)()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if n != 1000 {
-			t.Errorf("%d of a chain of 1000", n)
+		if n.Load() != 1000 {
+			t.Errorf("%d of a chain of 1000", n.Load())
 		}
 	})
 }
@@ -107,18 +108,18 @@ func TestTestsShiftEntriesByTag(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := agenda.New(shifted{quartz.NewReal(), "slow", time.Hour})
-		var slow, fast bool
-		a.After(time.Second, func() { slow = true }, "slow")
-		a.After(time.Second, func() { fast = true }, "fast")
+		var slow, fast atomic.Bool
+		a.After(time.Second, func() { slow.Store(true) }, "slow")
+		a.After(time.Second, func() { fast.Store(true) }, "fast")
 		defer run(t, a)()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if slow || !fast {
-			t.Errorf("after a minute: slow %v, fast %v", slow, fast)
+		if slow.Load() || !fast.Load() {
+			t.Errorf("after a minute: slow %v, fast %v", slow.Load(), fast.Load())
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if !slow {
+		if !slow.Load() {
 			t.Error("the shifted entry never ran")
 		}
 	})
