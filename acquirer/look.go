@@ -45,10 +45,15 @@ func (l *looks) of(id uuid.UUID) *orgLooks {
 	return known
 }
 
-// forget drops what is known of organizations about which nothing is planned and that wanted does not name.
-func (l *looks) forget(wanted func(uuid.UUID) bool) {
+// forget drops the last looks at organizations for which nobody has waited lately: the dispatcher has forgotten what they
+// found, and the next to wait has to look at once.
+func (l *looks) forget(known func(uuid.UUID) bool) {
 	for id, org := range l.orgs {
-		if !org.asked && org.due.IsZero() && !wanted(id) {
+		switch {
+		case known(id):
+		case org.asked || !org.due.IsZero():
+			org.lookedAt = time.Time{}
+		default:
 			delete(l.orgs, id)
 		}
 	}
@@ -82,7 +87,10 @@ func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
 	}
 	a.mu.Lock()
 	org := a.looks.of(id)
-	org.asked, org.lookedAt = false, a.clock.Now()
+	org.asked, org.lookedAt = false, time.Time{}
+	if a.dispatch.Knows(id) {
+		org.lookedAt = a.clock.Now()
+	}
 	mark := a.dispatch.Mark()
 	a.mu.Unlock()
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: 1})
@@ -207,7 +215,6 @@ func (a *Acquirer) backup(ctx context.Context) {
 		return
 	}
 	a.dispatch.Listed(organizations, mark, listing.Lanes, true)
-	a.looks.forget(a.dispatch.Knows)
 	if all {
 		a.observe(listing.Lanes)
 	}

@@ -167,6 +167,7 @@ func (a *Acquirer) heartbeatAnswered(answer queue.Fleet, begun time.Time) {
 	a.losses.addProcesses(silent)
 	a.losses.compareHolding(own.Holding, len(a.leases.held))
 	a.dispatch.Forget(now.Add(-a.cfg.Lease))
+	a.looks.forget(a.dispatch.Knows)
 	a.match(now)
 }
 
