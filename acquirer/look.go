@@ -45,16 +45,16 @@ func (l *looks) of(id uuid.UUID) *orgLooks {
 	return known
 }
 
-// forget drops the last looks at organizations for which nobody has waited lately: the dispatcher has forgotten what they
-// found, and the next to wait has to look at once.
+// forget drops the looks at organizations for which nobody has waited lately: the dispatcher has forgotten what they found,
+// and the next to wait has to look at once. A look that is planned comes all the same and does no harm.
 func (l *looks) forget(known func(uuid.UUID) bool) {
 	for id, org := range l.orgs {
 		switch {
 		case known(id):
-		case org.asked || !org.due.IsZero():
-			org.lookedAt = time.Time{}
-		default:
+		case org.due.IsZero():
 			delete(l.orgs, id)
+		default:
+			org.asked, org.lookedAt = false, time.Time{}
 		}
 	}
 }
