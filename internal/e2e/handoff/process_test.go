@@ -62,8 +62,8 @@ type plane struct {
 
 // runProcess works until it is asked to stop, and then drains. A byte on its standard input ends its posting and its own
 // faults; when that ends, its parent is gone.
-func runProcess(told order) error {
-	p := &plane{order: told, rng: rand.New(rand.NewPCG(told.Seed, 0))}
+func runProcess(o order) error {
+	p := &plane{order: o, rng: rand.New(rand.NewPCG(o.Seed, 0))}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	go func() {
