@@ -43,9 +43,9 @@ var ErrRunTwice = errors.New("acquirer: Run was called before")
 
 // Acquirer hands jobs to the workers of one process. Make one for each process and store. All methods are safe
 // for concurrent use.
-//
-// Each of its parts says which lock guards it. Where one lock is taken under another, mu is the outer one.
 type Acquirer struct {
+	// Each part says which lock guards it. Where one lock is taken under another, mu is the outer one.
+
 	store   queue.Store
 	pubsub  queue.Pubsub // nil: none
 	cfg     Config

@@ -48,7 +48,7 @@ type Fault struct {
 	After func(ctx context.Context)
 }
 
-// Store is an [queue.Store] around another, that counts calls and lets the test choose their faults.
+// Store is a [queue.Store] around another, that counts calls and lets the test choose their faults.
 type Store struct {
 	inner queue.Store
 
