@@ -38,8 +38,8 @@ type (
 	Pubsub = queue.Pubsub
 )
 
-// ErrRunTwice says that [Acquirer.Run] was called before: an acquirer runs once.
-var ErrRunTwice = errors.New("acquirer: Run was called before")
+// ErrAlreadyRun says that [Acquirer.Run] was called before: an acquirer runs once.
+var ErrAlreadyRun = errors.New("acquirer: Run was called before")
 
 // Acquirer hands jobs to the workers of one process. Make one for each process and store. All methods are safe
 // for concurrent use.
@@ -101,7 +101,7 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 }
 
 // Run registers the process with the store, and then claims, listens, announces and keeps leases alive until ctx ends. It
-// returns nil once everything it started has ended. It may be called once; after that it returns [ErrRunTwice].
+// returns nil once everything it started has ended. It may be called once; after that it returns [ErrAlreadyRun].
 //
 // When ctx ends, waiting workers get [queue.ErrStopped]. Run awaits claims in flight and gives back jobs that
 // nobody got, within [Config.StopTimeout]. Jobs that are still held lose their contexts (see [Acquirer.Watch]);
@@ -137,7 +137,7 @@ func (a *Acquirer) begin() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.member.state != fresh {
-		return ErrRunTwice
+		return ErrAlreadyRun
 	}
 	a.member.state = joining
 	return nil

@@ -302,7 +302,7 @@ func TestStopEndsTheWaiting(t *testing.T) {
 		if _, err := a.AcquireJob(f.ctx, f.request(nil)); !errors.Is(err, queue.ErrStopped) {
 			t.Errorf("after the end: %v, want ErrStopped", err)
 		}
-		if err := a.Run(f.ctx); !errors.Is(err, acquirer.ErrRunTwice) {
+		if err := a.Run(f.ctx); !errors.Is(err, acquirer.ErrAlreadyRun) {
 			t.Errorf("a second Run: %v", err)
 		}
 	})

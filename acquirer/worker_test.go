@@ -306,7 +306,7 @@ func TestWorkerRunsOnce(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- w.Run(f.ctx) }()
 		synctest.Wait()
-		if err := w.Run(f.ctx); !errors.Is(err, worker.ErrRunTwice) {
+		if err := w.Run(f.ctx); !errors.Is(err, worker.ErrAlreadyRun) {
 			t.Errorf("a second Run: %v", err)
 		}
 		stop()

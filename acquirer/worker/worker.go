@@ -18,8 +18,8 @@ var (
 	// ErrDraining is the cause of a job's context when its [Worker] stops and has waited long enough.
 	ErrDraining = errors.New("worker: stopping")
 
-	// ErrRunTwice says that [Worker.Run] was called before: a worker runs once.
-	ErrRunTwice = errors.New("worker: Run was called before")
+	// ErrAlreadyRun says that [Worker.Run] was called before: a worker runs once.
+	ErrAlreadyRun = errors.New("worker: Run was called before")
 )
 
 // Source is where a [Worker] gets its jobs: an acquirer in the same process, or a client that speaks to one over a
@@ -74,10 +74,10 @@ func New(source Source, handler Handler, cfg Config) (*Worker, error) {
 // Run runs jobs until ctx ends, and then drains: it takes no new ones, gives those that run [Config.Drain]
 // to end by themselves, and returns nil when all have. If the source ends for good before ctx does, Run drains too and
 // returns the source's error: [queue.ErrStopped], or a [*invalid.Error]. A handler that ignores its context holds up the
-// return. Run may be called once; after that it returns [ErrRunTwice].
+// return. Run may be called once; after that it returns [ErrAlreadyRun].
 func (w *Worker) Run(ctx context.Context) error {
 	if w.started.Swap(true) {
-		return ErrRunTwice
+		return ErrAlreadyRun
 	}
 	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
