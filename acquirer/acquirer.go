@@ -13,63 +13,72 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/agenda"
+	"github.com/dormouse-go/dormouse/internal/batch"
+	"github.com/dormouse-go/dormouse/internal/breaker"
+	"github.com/dormouse-go/dormouse/internal/dispatch"
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/workqueue"
 	"github.com/dormouse-go/dormouse/invalid"
 )
+
+// The names under which a host meets the hand-off's values; package queue documents them.
+type (
+	// Request is what a worker waits for.
+	Request = queue.Request
+	// Posting asks for a job.
+	Posting = queue.Posting
+	// Job is one unit of work.
+	Job = queue.Job
+	// End ends one attempt at a job.
+	End = queue.End
+	// Event is something that happened and concerns people.
+	Event = queue.Event
+	// Pubsub carries announcements between the processes that share a store.
+	Pubsub = queue.Pubsub
+)
+
+// ErrAlreadyRun says that [Acquirer.Run] was called before: an acquirer runs once.
+var ErrAlreadyRun = errors.New("acquirer: Run was called before")
 
 // Acquirer hands jobs to the workers of one process. Make one for each process and store. All methods are safe
 // for concurrent use.
 type Acquirer struct {
-	store  queue.Store
-	pubsub queue.Pubsub // nil: none
-	cfg    Config
-	clock  quartz.Clock
+	// Each part says which lock guards it. Where one lock is taken under another, mu is the outer one.
 
-	agenda  *agenda
-	queue   *workQueue
-	post    *postbox
-	ends    *batcher[queue.End, queue.Ended]
-	renews  *batcher[queue.Renewal, queue.Renewed]
+	store   queue.Store
+	pubsub  queue.Pubsub // nil: none
+	cfg     Config
+	clock   quartz.Clock
 	metrics *metrics
-	events  sync.Mutex // one event at a time
 
-	mu    sync.Mutex
-	hall  *hall
-	state runState
-	// process is who we are to the store; a new one after we were declared lost. rejoin has room for one signal
-	// to register it.
-	process uuid.UUID
-	rejoin  chan struct{}
-	ticket  uint64 // the last waiter's number
-	held    map[queue.Lease]*held
-	// open are the tokens of claims whose jobs are not in held yet.
-	open    map[uuid.UUID]struct{}
-	breaker breaker
-	// parked are store calls that wait for the process to be registered.
-	parked []func()
-	// due is when the next job of an organization turns ready, as far as that is planned for.
-	due     map[uuid.UUID]time.Time
-	fleet   fleet
-	hearing hearing
-	graves  graves
-	watched watched
+	// These have locks of their own.
+	agenda   *agenda.Agenda
+	calls    *workqueue.Queue // store calls that wait; at most one for each domain and a few for each organization
+	ends     *batch.Batcher[queue.End, queue.Ended]
+	renewals *batch.Batcher[queue.Renewal, queue.Renewed]
+	outgoing *outgoing
+	events   emitter
+
+	// mu guards all that follows. One lock for all of it: that a job is with a waiter, in the book of leases or on its way
+	// back must change in one step.
+	mu        sync.Mutex
+	dispatch  *dispatch.Dispatcher
+	member    membership
+	fleet     fleet
+	leases    leases
+	listening listening
+	looks     looks
+	losses    losses
+	unmatched unmatched
+	breaker   breaker.Breaker
 }
 
-// runState is where Run is.
-type runState int
-
-const (
-	fresh   runState = iota // not called
-	joining                 // called, the process is not registered yet
-	running
-	ended
-)
-
 // New returns an acquirer over a store. The pubsub may be nil: then jobs posted by other processes are found
-// by looking, every [Config.Poll]. Nothing is started and the store is not asked; that is [Acquirer.Run]'s.
-func New(store queue.Store, pubsub queue.Pubsub, cfg Config) (*Acquirer, error) {
+// by looking, every [Config.Poll]. New starts nothing and does not call the store; [Acquirer.Run] does.
+func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	if store == nil {
-		return nil, invalid.New("store", "nil", "an acquirer needs a store")
+		return nil, invalid.New("store", nil, "must not be nil")
 	}
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -77,118 +86,102 @@ func New(store queue.Store, pubsub queue.Pubsub, cfg Config) (*Acquirer, error) 
 	}
 	a := &Acquirer{
 		store: store, pubsub: pubsub, cfg: cfg, clock: cfg.Clock,
-		agenda: newAgenda(cfg.Clock), queue: newWorkQueue(), post: newPostbox(),
-		process: uuid.New(), breaker: breaker{clock: cfg.Clock},
-		held: make(map[queue.Lease]*held), open: make(map[uuid.UUID]struct{}), due: make(map[uuid.UUID]time.Time), rejoin: make(chan struct{}, 1), graves: graves{filled: make(chan struct{}, 1)},
+		agenda: agenda.New(cfg.Clock), calls: workqueue.New(), outgoing: newOutgoing(),
+		events: emitter{receive: cfg.Events},
+		member: newMembership(), leases: newLeases(), looks: newLooks(), losses: newLosses(),
+		breaker: breaker.Breaker{First: firstPause, Max: maxPause},
 	}
-	a.hall = newHall(a.queueClaim, a.tell)
-	a.ends = newBatcher(cfg.Batch, func(e queue.End) any { return e.Lease }, a.storeEnds)
-	a.renews = newBatcher(cfg.Batch, func(r queue.Renewal) any { return r.Lease }, a.storeRenewals)
+	a.dispatch = dispatch.New(dispatch.Hooks{Claim: a.queueClaim, Announce: a.announce})
+	a.ends = batch.New(cfg.Batch, func(e queue.End) any { return e.Lease }, a.storeEnds)
+	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) any { return r.Lease }, a.storeRenewals)
 	if err := a.register(); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
-// errRunTwice is a programmer's mistake, not a condition to wait out.
-var errRunTwice = errors.New("acquirer: Run was called twice")
-
-// Run registers the process with the store and then claims, listens, announces and keeps leases alive, until
-// ctx ends; it returns ctx's error once everything it started has ended. An acquirer runs once.
+// Run registers the process with the store, and then claims, listens, announces and keeps leases alive until ctx ends. It
+// returns nil once everything it started has ended. It may be called once; after that it returns [ErrAlreadyRun].
 //
-// When it ends, waiting workers get [queue.ErrStopped]. Claims in flight are awaited and jobs that nobody got are
-// given back, within [Config.StopTimeout]. Jobs that are still held lose their contexts (see [Acquirer.Watch]);
-// after [Config.Lease] another process takes them over. So end the workers first.
+// When ctx ends, waiting workers get [queue.ErrStopped]. Run awaits claims in flight and gives back jobs that
+// nobody got, within [Config.StopTimeout]. Jobs that are still held lose their contexts (see [Acquirer.Watch]);
+// after [Config.Lease] another process takes them over. So stop the workers first.
 func (a *Acquirer) Run(ctx context.Context) error {
 	if err := a.begin(); err != nil {
 		return err
 	}
-	// The group's context ends first; what is being written then has a deadline of its own.
+	defer a.unregister()
+	// What is being written when ctx ends has a deadline of its own.
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(ctx, late context.Context){
-		func(ctx, _ context.Context) { a.agenda.run(ctx) },
-		a.beatLoop, a.announceLoop, a.listenLoop, a.reapLoop, a.janitorLoop,
+	for _, loop := range []func(ctx context.Context){
+		a.agenda.Run, a.heartbeatLoop, a.publishLoop, a.listenLoop, a.reapLoop, a.pruneLoop,
 	} {
-		group.Go(func() error { loop(ctx, late); return ctx.Err() })
+		group.Go(func() error { loop(ctx); return ctx.Err() })
 	}
-	for range a.cfg.Concurrency {
-		group.Go(func() error { a.queue.work(ctx, late); return ctx.Err() })
+	for range maxCalls {
+		group.Go(func() error { a.calls.Run(ctx, late); return ctx.Err() })
 	}
 	<-ctx.Done()
 	guard := a.clock.AfterFunc(a.cfg.StopTimeout, cancel, "stop")
 	defer guard.Stop()
 	a.close()
-	_ = group.Wait()
-	for item := a.queue.take(); item != nil; item = a.queue.take() {
-		item(late)
-	}
-	a.farewell(late)
-	return context.Cause(ctx)
+	_ = group.Wait() // ctx's error
+	a.calls.Drain(late)
+	a.leave(late)
+	return nil
 }
 
 func (a *Acquirer) begin() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.state != fresh {
-		return errRunTwice
+	if a.member.state != fresh {
+		return ErrAlreadyRun
 	}
-	a.state = joining
+	a.member.state = joining
 	return nil
 }
 
-// close tells everybody who waits that nothing comes any more.
+// close ends all waiting and interrupts all work.
 func (a *Acquirer) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.state = ended
-	now := a.clock.Now()
-	for _, org := range a.hall.orgs {
-		for _, d := range org.domains {
-			for d.line.Len() > 0 {
-				w := d.first()
-				w.leave(now)
-				w.call.fail(queue.ErrStopped)
-			}
-		}
+	a.member.state = ended
+	for _, w := range a.dispatch.Close(a.clock.Now()) {
+		callOf(w).fail(queue.ErrStopped)
 	}
-	a.hall.close()
-	for _, h := range a.held {
-		h.interrupt(queue.ErrStopped)
-	}
+	a.leases.interrupt(queue.ErrStopped)
 }
 
-// farewell settles what is unsettled and, if the process holds nothing, takes it off the register at once.
-func (a *Acquirer) farewell(ctx context.Context) {
+// leave settles what is unsettled and, if the process holds nothing, takes it off the register at once.
+func (a *Acquirer) leave(ctx context.Context) {
 	a.mu.Lock()
-	process, holds, beats := a.process, len(a.held) > 0, a.fleet.beats
-	var unsettled []*round
-	for _, org := range a.hall.orgs {
-		for _, d := range org.domains {
-			if d.unsettled != nil {
-				unsettled = append(unsettled, d.unsettled)
-			}
+	process, heartbeats, holds := a.member.process, a.member.heartbeats, len(a.leases.held) > 0
+	var unsettled []*dispatch.Round
+	for _, d := range a.dispatch.Domains() {
+		if r := d.Unsettled(); r != nil {
+			unsettled = append(unsettled, r)
 		}
 	}
 	a.mu.Unlock()
 	for _, r := range unsettled {
-		jobs, err := a.find(ctx, r.token)
+		jobs, err := a.find(ctx, r.Token)
 		if err != nil {
-			a.cfg.Logger.Warn("claim not settled before the stop", "token", r.token, "error", err)
+			a.cfg.Logger.Warn("claim not settled before the stop", "token", r.Token, "error", err)
 			return
 		}
 		a.release(ctx, jobs)
 	}
-	if err := a.flushPosts(ctx); err != nil {
+	if err := a.publish(ctx); err != nil {
 		a.cfg.Logger.Warn("last announcements not sent", "error", err) // the others look by themselves
 	}
-	if beats > 0 && !holds {
-		_, _ = a.bury(ctx, process, beats, 1) // else others do, after the lease
+	if heartbeats > 0 && !holds {
+		_, _ = a.reap(ctx, process, heartbeats, 1) // else others do, after the lease
 	}
 }
 
-// call runs one call of the store under its own time limit and counts it. It says what was attempted.
+// call runs one call of the store under its own time limit and counts it. Its error says what was attempted.
 func (a *Acquirer) call(ctx context.Context, operation string, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -201,6 +194,13 @@ func (a *Acquirer) call(ctx context.Context, operation string, f func(ctx contex
 		return nil
 	}
 	return fmt.Errorf("acquirer: %s: %w", operation, err)
+}
+
+// process is who we are to the store.
+func (a *Acquirer) process() uuid.UUID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.member.process
 }
 
 // now is the present as the store keeps it.

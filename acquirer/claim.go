@@ -9,16 +9,16 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
-	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/dispatch"
 )
 
-// queueClaim is the hall's start: the caller holds the lock.
-func (a *Acquirer) queueClaim(d *domain) {
-	a.queue.add(func(ctx context.Context) { a.serve(ctx, d) })
+// queueClaim is the dispatcher's hook. The caller holds the lock.
+func (a *Acquirer) queueClaim(d *dispatch.Domain) {
+	a.calls.Add(func(ctx context.Context) { a.serve(ctx, d) })
 }
 
 // serve makes one claim for a domain, after settling the one before if its answer was lost.
-func (a *Acquirer) serve(ctx context.Context, d *domain) {
+func (a *Acquirer) serve(ctx context.Context, d *dispatch.Domain) {
 	if !a.admit(func() { a.queueClaim(d) }) {
 		return
 	}
@@ -26,13 +26,13 @@ func (a *Acquirer) serve(ctx context.Context, d *domain) {
 		return
 	}
 	a.mu.Lock()
-	round := a.hall.begin(d, a.cfg.Batch)
+	round := a.dispatch.Begin(d, a.cfg.Batch)
 	if round == nil {
 		a.mu.Unlock()
 		return
 	}
-	claim := a.ask(round)
-	a.open[round.token] = struct{}{}
+	claim := a.claimOf(round)
+	a.leases.open[round.Token] = struct{}{}
 	a.mu.Unlock()
 
 	var answer queue.Claimed
@@ -52,30 +52,38 @@ func (a *Acquirer) serve(ctx context.Context, d *domain) {
 func (a *Acquirer) admit(again func()) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch a.state {
+	switch a.member.state {
 	case fresh, joining:
-		a.parked = append(a.parked, again)
+		a.member.parked = append(a.member.parked, again)
 		return false
 	case ended:
 		return false
 	}
-	if wait := a.breaker.wait(); wait > 0 {
-		a.agenda.after(wait, again)
+	if wait := a.breaker.Wait(a.clock.Now()); wait > 0 {
+		a.agenda.After(wait, again, "breaker")
 		return false
 	}
 	return true
 }
 
-// ask turns a round into the store's words. The caller holds the lock.
-func (a *Acquirer) ask(r *round) queue.Claim {
-	c := queue.Claim{Token: r.token, Process: a.process, Now: a.now(), Limits: a.limits(r.domain.org)}
-	for _, w := range r.waiters {
-		c.Workers = append(c.Workers, w.worker)
+// claimOf puts a round into the store's words. The caller holds the lock.
+func (a *Acquirer) claimOf(r *dispatch.Round) queue.Claim {
+	c := queue.Claim{
+		Token: r.Token, Process: a.member.process, Now: a.now(),
+		Workers: r.Workers(), Limits: a.limits(r.Domain()),
 	}
-	for _, lane := range r.lanes {
-		c.Probes = append(c.Probes, queue.Probe{Lane: lane.Lane, From: lane.from, Boost: a.boost(lane.oldest, c.Now)})
+	for _, p := range r.Probes() {
+		c.Probes = append(c.Probes, queue.Probe{Lane: p.Lane, From: p.From, Boost: a.boost(p.Oldest, c.Now)})
 	}
 	return c
+}
+
+// limits are what a claim of a domain must keep to. The caller holds the lock.
+func (a *Acquirer) limits(d *dispatch.Domain) queue.Limits {
+	if len(a.cfg.Reserves) == 0 {
+		return a.cfg.Limits
+	}
+	return a.cfg.Limits.WithReserves(a.cfg.Reserves, max(d.Slots(), a.fleet.slots(d.Organization)))
 }
 
 // boost is what a lane's age adds to its priority.
@@ -87,114 +95,91 @@ func (a *Acquirer) boost(oldest, now time.Time) int16 {
 }
 
 // claimed hands out what a claim got.
-func (a *Acquirer) claimed(ctx context.Context, r *round, process uuid.UUID, answer queue.Claimed) {
+func (a *Acquirer) claimed(ctx context.Context, r *dispatch.Round, process uuid.UUID, answer queue.Claimed) {
 	a.mu.Lock()
-	delete(a.open, r.token)
-	a.breaker.note(true, 0, 0)
-	if process != a.process { // declared lost meanwhile: these leases are nobody's, the jobs come back by themselves
-		a.hall.fail(r)
-		r.domain.unsettled = nil
-		a.hall.retry(r.domain)
+	delete(a.leases.open, r.Token)
+	a.breaker.Succeed()
+	if process != a.member.process { // declared lost meanwhile: these leases are nobody's, the jobs come back by themselves
+		a.dispatch.Void(r)
+		a.dispatch.Retry(r.Domain())
 		a.mu.Unlock()
 		return
 	}
-	awards, rest, drained := a.hall.finish(r, answer)
-	a.deliver(awards, cause(r))
-	a.tellTaken(drained)
+	awards, rest, drained := a.dispatch.Finish(r, answer)
+	a.deliver(awards, r.Cause())
+	a.announceTaken(drained)
 	a.mu.Unlock()
-	a.metrics.claim(len(answer.Jobs), len(r.waiters))
+	a.metrics.claim(len(answer.Jobs), len(r.Workers()))
 	a.reassign(ctx, awards)
 	a.release(ctx, rest)
 }
 
-// cause is how the process learned of what a claim was for.
-func cause(r *round) wakeCause {
-	found := wakePoll
-	for _, lane := range r.lanes {
-		switch lane.wake {
-		case wakeHandoff:
-			return wakeHandoff
-		case wakeNotify:
-			found = wakeNotify
-		}
-	}
-	return found
-}
-
 // deliver gives jobs to waiters and begins to keep their leases. The caller holds the lock.
-func (a *Acquirer) deliver(awards []award, wake wakeCause) {
+func (a *Acquirer) deliver(awards []dispatch.Award, cause dispatch.Cause) {
 	for _, w := range awards {
-		job := w.job
-		job.Worker = w.worker
-		a.hold(job, w.domain, w.call.request.Silence)
-		w.call.won <- prize{job: job}
-		if wake != "" {
-			a.metrics.acquired(job, wake)
+		job, call := w.Job, callOf(w.Waiter)
+		job.Worker = w.Worker
+		a.hold(job, w.Domain(), call.request.Silence)
+		call.answers <- answer{job: job}
+		if cause != "" {
+			a.metrics.acquired(job, cause)
 		}
 	}
 }
 
-// claimFailed keeps the waiters waiting, unless the host wants it otherwise, and tries again after a pause.
-func (a *Acquirer) claimFailed(r *round, process uuid.UUID, err error) {
+// claimFailed keeps the waiters waiting and tries again after a pause.
+func (a *Acquirer) claimFailed(r *dispatch.Round, process uuid.UUID, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	d := r.domain
+	d := r.Domain()
 	if errors.Is(err, queue.ErrProcessLost) {
-		delete(a.open, r.token)
+		delete(a.leases.open, r.Token)
 		a.lost(process)
-		a.hall.fail(r)
-		d.unsettled = nil
-		a.agenda.after(a.cfg.Backoff, func() { a.retry(d) })
+		a.dispatch.Void(r)
+		a.retryAfter(firstPause, d)
 		return
 	}
-	a.breaker.note(false, a.cfg.Backoff, a.cfg.BackoffMax)
-	a.hall.fail(r)
-	pause := backoff.Doubled(a.cfg.Backoff, d.failures-1, a.cfg.BackoffMax)
-	if a.state != ended {
-		a.cfg.Logger.Warn("claim failed", "organization", d.Organization, "waiting", d.line.Len(), "again_in", pause, "error", err)
+	a.breaker.Fail(a.clock.Now())
+	a.dispatch.Fail(r)
+	pause := growing(d.Failures() - 1)
+	if a.member.state != ended {
+		a.cfg.Logger.Warn("claim failed", "organization", d.Organization, "waiting", d.Waiting(), "again_in", pause, "error", err)
 	}
-	if a.cfg.FailWaiters {
-		now := a.clock.Now()
-		for _, w := range r.waiters {
-			if w.place != nil {
-				w.leave(now)
-				w.call.fail(&ClaimError{err})
-			}
-		}
-	}
-	a.agenda.after(pause, func() { a.retry(d) })
+	a.retryAfter(pause, d)
 }
 
-func (a *Acquirer) retry(d *domain) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.hall.retry(d)
+// retryAfter lets a domain claim again after a pause.
+func (a *Acquirer) retryAfter(pause time.Duration, d *dispatch.Domain) {
+	a.agenda.After(pause, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.dispatch.Retry(d)
+	}, "retry")
 }
 
 // settle looks up what the domain's last claim got, if its answer was lost. It reports whether the domain may
 // go on.
-func (a *Acquirer) settle(ctx context.Context, d *domain) bool {
+func (a *Acquirer) settle(ctx context.Context, d *dispatch.Domain) bool {
 	a.mu.Lock()
-	r := d.unsettled
+	r := d.Unsettled()
 	a.mu.Unlock()
 	if r == nil {
 		return true
 	}
-	jobs, err := a.find(ctx, r.token)
+	jobs, err := a.find(ctx, r.Token)
 	if err != nil {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.breaker.note(false, a.cfg.Backoff, a.cfg.BackoffMax)
-		d.turnTo(claiming)
-		d.failures++
-		a.agenda.after(backoff.Doubled(a.cfg.Backoff, d.failures-1, a.cfg.BackoffMax), func() { a.retry(d) })
+		a.breaker.Fail(a.clock.Now())
+		a.dispatch.SettleFailed(d)
+		a.retryAfter(growing(d.Failures()-1), d)
 		return false
 	}
 	a.mu.Lock()
-	delete(a.open, r.token)
-	a.breaker.note(true, 0, 0)
-	awards, rest := a.hall.settle(r, jobs)
-	a.deliver(awards, cause(r))
+	delete(a.leases.open, r.Token)
+	a.breaker.Succeed()
+	awards, rest := a.dispatch.Settle(r, jobs)
+	a.deliver(awards, r.Cause())
 	a.mu.Unlock()
 	if len(jobs) > 0 {
 		a.cfg.Logger.Info("claim whose answer was lost is settled", "jobs", len(jobs))
@@ -206,9 +191,7 @@ func (a *Acquirer) settle(ctx context.Context, d *domain) bool {
 
 // find looks a claim up by its token.
 func (a *Acquirer) find(ctx context.Context, token uuid.UUID) (jobs []queue.Job, err error) {
-	a.mu.Lock()
-	process := a.process
-	a.mu.Unlock()
+	process := a.process()
 	err = a.call(ctx, "find claim", func(ctx context.Context) error {
 		jobs, err = a.store.Jobs(ctx, queue.Filter{Process: process, Token: token})
 		return err

@@ -10,60 +10,71 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
+// What no host has a better value for. A test reaches them through its clock: each is asked for with the tag named here.
+const (
+	// maxCalls bounds the claims and listings in flight. A domain and a lane have at most one each in any case; more than
+	// a few at once wait for each other in the database, and each takes a connection of its pool.
+	maxCalls = 4
+
+	// lookPause is the least time between two looks that workers cause by coming to wait; tag "look". A thousand workers
+	// that come within it share one listing, and a worker whose job's announcement was lost waits no longer than a person
+	// notices.
+	lookPause = 250 * time.Millisecond
+
+	// firstPause is the pause after a store error, doubled with each further one up to maxPause. The first is about as long
+	// as a failover of a connection pool takes; the longest is what a recovered database may stay unused.
+	firstPause = 50 * time.Millisecond
+	maxPause   = 10 * time.Second
+
+	// turnPause is how long a job announced by another process is left to the process whose turn it is, so that idle
+	// replicas do not all ask for one job; tag "turn". A claim and its announcement take a few milliseconds.
+	turnPause = 20 * time.Millisecond
+
+	// publishPause is the least time between two messages to the other processes; what comes in between is sent together
+	// at its end. It bounds the messages to 200 a second and is lost in the time a claim takes.
+	publishPause = 5 * time.Millisecond
+
+	// pingPeriod is how often the process sends a message to itself, to find out whether messages arrive; tag "ping". They
+	// are missed after two and a half of them, so that a single lost one means nothing.
+	pingPeriod = 5 * time.Second
+)
+
+// growing is the pause after so many failures in a row, 0 being the first.
+func growing(failures int) time.Duration { return backoff.Doubled(firstPause, failures, maxPause) }
+
 // Config tunes an [Acquirer]. The zero value works.
 type Config struct {
-	// Name says to people which process this is, for example its host. Defaults to "acquirer".
-	Name string
+	// Instance names this acquirer to people, for example by its host: in the store's register of processes, in events,
+	// log lines and the label "instance" of its metrics. Acquirers that share a Registerer need different ones.
+	// Defaults to "acquirer".
+	Instance string
 
 	// Batch bounds the jobs of one claim. Defaults to 500.
 	Batch int
-	// Concurrency bounds the claims and listings in flight; a domain and a lane have at most one each in any
-	// case. Defaults to 4.
-	Concurrency int
 	// Backup is how often the process looks for ready lanes that nobody announced, give or take a tenth.
 	// Defaults to 30 seconds.
 	Backup time.Duration
 	// Poll replaces Backup while announcements do not come through, which includes hosts without a Pubsub.
 	// Defaults to 1.5 seconds.
 	Poll time.Duration
-	// Ask is the least time between two looks that workers cause by coming to wait; a worker who comes sooner
-	// causes a look at the end of it. Defaults to 250 milliseconds.
-	Ask time.Duration
-	// Backoff is the first pause after a store error; it doubles up to BackoffMax. Defaults to 50 milliseconds.
-	Backoff time.Duration
-	// BackoffMax bounds the pause after store errors. Defaults to 10 seconds.
-	BackoffMax time.Duration
-	// FailWaiters lets a store error fail the workers that wait for the claim, as [*ClaimError], instead of
-	// keeping them waiting while the claim is repeated.
-	FailWaiters bool
-
-	// Grace is how long a job announced by another process is left to the process whose turn it is, so that
-	// idle replicas do not all ask for one job. Defaults to 20 milliseconds; negative means not at all.
-	Grace time.Duration
 
 	// Timeout bounds one call of the store. Defaults to a heartbeat.
 	Timeout time.Duration
-	// Heartbeat is how often the process tells the store that it lives. Defaults to 10 seconds.
+	// Heartbeat is how often the process reports to the store that it lives. Defaults to 10 seconds.
 	Heartbeat time.Duration
 	// Lease is how long a process may be silent before others take its jobs, at least three heartbeats.
-	// One heartbeat before that, a process that cannot reach the store stops its own jobs. Defaults to 30
-	// seconds.
+	// One heartbeat before that, a process that cannot reach the store stops its own jobs. Defaults to three heartbeats.
 	Lease time.Duration
 	// StopTimeout bounds what must still be written when Run ends. Defaults to 5 seconds.
 	StopTimeout time.Duration
 
-	// Announce is the least time between two messages to the other processes; what comes in between is sent
-	// together at its end. Defaults to 5 milliseconds.
-	Announce time.Duration
-	// Ping is how often the process listens for its own voice. Defaults to 5 seconds.
-	Ping time.Duration
-
 	// Limits bound how many jobs of an organization run at once. Defaults to none.
 	Limits queue.Limits
-	// Shares reserve slots for jobs of higher priority. Defaults to none.
+	// Reserves keep slots for jobs of higher priority. Defaults to none.
 	Reserves []queue.Reserve
 	// Age lets a lane's priority count one more for each such time that its first job has waited. Defaults to
 	// no ageing.
@@ -72,7 +83,7 @@ type Config struct {
 	// Lost decides, by job type, what becomes of a job whose worker was lost; the entry "" is for all other
 	// types. Defaults to [RequeueLost] with 5 attempts and 10 seconds.
 	Lost map[string]LostPolicy
-	// Expire fails jobs that no worker seen in this time could run. A job that merely stands in a long queue
+	// Expire fails jobs that no worker seen in this time could run. A job that merely waits in a long queue
 	// never expires. Defaults to never.
 	Expire time.Duration
 	// Retention is how long ended jobs are kept; negative means for ever. Defaults to 7 days.
@@ -80,37 +91,30 @@ type Config struct {
 
 	// Events receives what happened that concerns people, one call at a time. It must not block. Defaults to
 	// nobody.
-	Events func(queue.Event)
-	// Types are the job types that get a metric label of their own; others count as "other". Defaults to the
-	// first 50 seen.
-	Types []string
-	// Namespace of the metrics. Defaults to "dormouse".
-	Namespace string
+	Events func(Event)
 
 	// Clock defaults to the real one.
 	Clock quartz.Clock
-	// Logger defaults to a discarding one.
+	// Logger defaults to slog.Default().
 	Logger *slog.Logger
-	// Registerer defaults to nil: metrics are not registered.
+	// Registerer gets the metrics, until Run ends. Defaults to nil: they are not registered.
 	Registerer prometheus.Registerer
+	// Namespace is the first part of the metrics' names. Defaults to "dormouse".
+	Namespace string
+	// Types are the job types with a metric label of their own; others count as "other". Defaults to the
+	// first 50 seen.
+	Types []string
 }
 
 func (c Config) withDefaults() Config {
-	c.Name = cmp.Or(c.Name, "acquirer")
+	c.Instance = cmp.Or(c.Instance, "acquirer")
 	c.Batch = cmp.Or(c.Batch, 500)
-	c.Concurrency = cmp.Or(c.Concurrency, 4)
 	c.Backup = cmp.Or(c.Backup, 30*time.Second)
 	c.Poll = cmp.Or(c.Poll, 1500*time.Millisecond)
-	c.Ask = cmp.Or(c.Ask, 250*time.Millisecond)
-	c.Backoff = cmp.Or(c.Backoff, 50*time.Millisecond)
-	c.BackoffMax = cmp.Or(c.BackoffMax, max(10*time.Second, c.Backoff))
 	c.Heartbeat = cmp.Or(c.Heartbeat, 10*time.Second)
 	c.Timeout = cmp.Or(c.Timeout, c.Heartbeat)
 	c.Lease = cmp.Or(c.Lease, 3*c.Heartbeat)
-	c.Grace = cmp.Or(c.Grace, 20*time.Millisecond)
 	c.StopTimeout = cmp.Or(c.StopTimeout, 5*time.Second)
-	c.Announce = cmp.Or(c.Announce, 5*time.Millisecond)
-	c.Ping = cmp.Or(c.Ping, 5*time.Second)
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
 	c.Namespace = cmp.Or(c.Namespace, "dormouse")
 	c.Limits = c.Limits.Clone()
@@ -122,14 +126,15 @@ func (c Config) withDefaults() Config {
 		c.Lost[""] = RequeueLost(5, 10*time.Second)
 	}
 	if c.Events == nil {
-		c.Events = func(queue.Event) {}
+		c.Events = func(Event) {}
 	}
 	if c.Clock == nil {
 		c.Clock = quartz.NewReal()
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
+	c.Logger = c.Logger.With("instance", c.Instance)
 	return c
 }
 
@@ -139,36 +144,27 @@ func (c Config) validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"backup", c.Backup},
-		{"poll", c.Poll},
-		{"ask", c.Ask},
-		{"backoff", c.Backoff},
-		{"backoff_max", c.BackoffMax},
-		{"heartbeat", c.Heartbeat},
-		{"stop_timeout", c.StopTimeout},
-		{"announce", c.Announce},
-		{"ping", c.Ping},
-		{"age", c.Age},
-		{"expire", c.Expire},
-		{"timeout", c.Timeout},
+		{"Backup", c.Backup},
+		{"Poll", c.Poll},
+		{"Timeout", c.Timeout},
+		{"Heartbeat", c.Heartbeat},
+		{"StopTimeout", c.StopTimeout},
+		{"Age", c.Age},
+		{"Expire", c.Expire},
 	} {
 		if field.value < 0 {
-			return invalid.New("config."+field.name, field.value, "must not be negative")
+			return invalid.New("Config."+field.name, field.value, "must not be negative")
 		}
 	}
 	switch {
 	case c.Batch < 1:
-		return invalid.New("config.batch", c.Batch, "at least 1")
-	case c.Concurrency < 1:
-		return invalid.New("config.concurrency", c.Concurrency, "at least 1")
-	case c.BackoffMax < c.Backoff:
-		return invalid.New("config.backoff_max", c.BackoffMax, "not less than the backoff")
+		return invalid.New("Config.Batch", c.Batch, "must be at least 1")
 	case c.Lease < 3*c.Heartbeat:
-		return invalid.New("config.lease", c.Lease, "at least three heartbeats")
+		return invalid.New("Config.Lease", c.Lease, "must be at least three heartbeats, %s", 3*c.Heartbeat)
 	}
-	for _, share := range c.Reserves {
-		if !(share.Of > 0 && share.Of <= 1) {
-			return invalid.New("config.shares", share.Of, "a share is above 0 and at most 1")
+	for _, r := range c.Reserves {
+		if !(r.Of > 0 && r.Of <= 1) {
+			return invalid.New("Config.Reserves", r.Of, "a part must be above 0 and at most 1")
 		}
 	}
 	return c.Limits.Validate()

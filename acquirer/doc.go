@@ -1,17 +1,18 @@
 // Package acquirer hands jobs to workers: each job to exactly one able worker, at once, fairly, and at the
 // cost of one batched statement.
 //
-// A worker blocks in [Acquirer.AcquireJob] until a job that it can run is its own. Workers who could run
-// exactly the same jobs form a [queue.Domain]; a domain asks the [queue.Store] with one claim at a time, for as many
-// jobs as it has workers waiting, and hands them out first come, first served. Idle workers ask nothing.
+// # For hosts
 //
-// # What it guarantees
+// Make one [Acquirer] for each process and store, and call [Acquirer.Run]. Post with [Acquirer.Enqueue], or store jobs in a
+// commit of your own and call [Acquirer.Announce] after it. A worker blocks in [Acquirer.AcquireJob] until a job that it can
+// run is its own, reports with [Acquirer.Renew] and ends it with [Acquirer.End]; package worker does all of that for a
+// handler. Idle workers ask the store nothing.
 //
-//   - No lost wake-up. Ready jobs stand in lanes ([queue.Lane]); a lane is dirty when something may stand in it
-//     that no claim has seen. While a lane is dirty and an able worker waits, a claim on that lane is in
-//     flight or queued. The mark belongs to the lane, never to a worker or a domain, and a claim clears it
-//     only as far as it had risen when the claim began. So a worker that leaves, a claim that fails, a race
-//     that is lost or a domain that vanishes has nothing to lose.
+// It guarantees:
+//
+//   - No lost wake-up. While a job is ready and an able worker waits, a claim for it is in flight or queued, in this process
+//     or, for some milliseconds, left to another one. A worker that leaves, a claim that fails, a race that is lost or a
+//     message that never arrives loses nothing. (The rule and its proof by test are in internal/dispatch.)
 //   - One rule. [queue.Compare] decides whether a worker's tags fit a job's; waking, claiming, the queue position
 //     and the explanation all use it.
 //   - One live lease per job. Every claim raises the job's fencing number, and whoever ends, renews or
@@ -22,15 +23,27 @@
 //   - Fairness. At one priority the tenants of an organization take turns; running limits cannot be
 //     exceeded by concurrent claims.
 //
-// # What it does not do
-//
-// It does not run anything by itself ([worker.Worker] does, for hosts that want it), does not know what a job
-// means, does not speak HTTP, and does not deliver exactly once beyond the fence: a worker that was
-// presumed dead may still be at work outside, and only its reports are refused.
-//
-// # Whose context is whose
+// It does not run anything by itself, does not know what a job means, does not speak HTTP, and does not deliver exactly
+// once beyond the fence: a worker that was presumed lost may still be at work outside, and only its reports are refused.
 //
 // The context of AcquireJob bounds the waiting and nothing else. Claims run on the context of [Acquirer.Run].
 // What must still be written while Run stops (jobs claimed but not handed out are given back) has a deadline
 // of its own.
+//
+// # For authors of stores
+//
+// Implement [queue.Store], and [queue.Pubsub] if the database can carry messages; package queue has the contracts.
+// Workers who could run exactly the same jobs form a [queue.Domain]; a domain asks the store with one claim at a time, for
+// as many jobs as it has workers waiting, and a process has four claims and listings in flight at most.
+//
+// # For operators
+//
+//   - A process that is killed keeps its jobs for [Config.Lease]; then a live one asks the [LostPolicy] about each. A
+//     process that stops in good order leaves the register at once.
+//   - [Acquirer.Explain] says why a job is not running: what is ahead of it, who could run it, or what the nearest worker
+//     lacks. [queue.EventUnmatched] says so unasked, once, when nobody can run a job.
+//   - The label "wake" of jobs_acquired_total says how jobs were found. Should "poll" be more than a rarity with a Pubsub,
+//     announcements do not arrive; [Stats].Hearing says whether they do now, notify_reconnects_total how often they stopped.
+//   - Errors of the store are logged at Warn and counted in job_store_errors_total; the pauses between attempts grow from
+//     50 milliseconds to 10 seconds. Leases lost are logged at Error.
 package acquirer

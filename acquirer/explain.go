@@ -7,8 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // aheadCount is how far the jobs ahead are counted in each lane.
@@ -16,27 +17,22 @@ const aheadCount = 10_000
 
 // Explanation says why a job is where it is. What it says of workers is as of the last heartbeat.
 type Explanation struct {
-	Job queue.Job
+	Job Job
 	// Ahead is the number of ready jobs that go before this one and compete with it: at least one worker could
 	// run both. Up to 10,000 are counted in each lane.
 	Ahead int
-	// Able are the workers that could run it.
-	Able []AbleWorkers
-	// Waiting and Busy are their slots in all.
+	// Able are the processes with workers that could run it, and of their workers only those.
+	Able []queue.Process
+	// Waiting and Busy are the slots of those workers.
 	Waiting, Busy int
-	// Nearest is set if nobody is able.
-	Nearest Nearest
+	// Nearest are the workers that come closest to being able, if none is, and Mismatch says what keeps them from it. Nil
+	// if the organization has no workers.
+	Nearest  *queue.Domain
+	Mismatch queue.Mismatch
 	// Limited: a limit kept jobs of its lane from being claimed when that was last tried in this process.
 	Limited bool
 	// Text says the essence in a sentence.
 	Text string
-}
-
-// AbleWorkers is workers that could run a job, and their process.
-type AbleWorkers struct {
-	Process uuid.UUID
-	Name    string
-	queue.DomainWorkers
 }
 
 // Explain says why a job is still pending: what is ahead of it, who could run it and what they do, or what
@@ -70,40 +66,34 @@ func (a *Acquirer) explainPending(x *Explanation, ahead []queue.ReadyLane) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	lane := x.Job.Lane()
-	x.Able = a.ableCrews(lane)
-	for _, crew := range x.Able {
-		x.Waiting += crew.Waiting
-		x.Busy += crew.Busy
+	x.Able = a.ableProcesses(lane)
+	for _, p := range x.Able {
+		for _, w := range p.Workers {
+			x.Waiting += w.Waiting
+			x.Busy += w.Busy
+		}
 	}
 	if len(x.Able) == 0 {
-		x.Nearest = a.nearest(lane)
+		x.Nearest, x.Mismatch = a.nearest(lane)
 	}
-	for _, s := range ahead {
-		if s.Lane == lane || slices.ContainsFunc(x.Able, func(c AbleWorkers) bool { return c.Domain.Runs(s.Lane) }) {
-			x.Ahead += s.Count
+	for _, l := range ahead {
+		if l.Lane == lane || x.competes(l.Lane) {
+			x.Ahead += l.Count
 		}
 	}
-	if org, ok := a.hall.orgs[lane.Organization]; ok {
-		if state, ok := org.lanes[lane]; ok {
-			x.Limited = state.limited
-		}
-	}
+	x.Limited = a.dispatch.Limited(lane)
 }
 
-// ableCrews are the able workers of all processes, our own as they are now. The caller holds the lock.
-func (a *Acquirer) ableCrews(l queue.Lane) []AbleWorkers {
-	var able []AbleWorkers
-	for _, crew := range a.crews() {
-		if crew.Domain.Runs(l) {
-			able = append(able, AbleWorkers{a.process, a.cfg.Name, crew})
-		}
-	}
-	for _, p := range a.fleet.processes {
-		for _, crew := range p.Workers {
-			if p.ID != a.process && crew.Domain.Runs(l) {
-				able = append(able, AbleWorkers{p.ID, p.Name, crew})
-			}
-		}
+// competes reports whether a worker that could run the job could also run those of a lane.
+func (x *Explanation) competes(l queue.Lane) bool {
+	return slices.ContainsFunc(x.Able, func(p queue.Process) bool { return len(ableWorkers(p.Workers, l)) > 0 })
+}
+
+// ableProcesses are all processes with able workers, our own as they are now. The caller holds the lock.
+func (a *Acquirer) ableProcesses(l queue.Lane) []queue.Process {
+	able := a.fleet.able(l, a.member.process)
+	if own := ableWorkers(a.workers(), l); len(own) > 0 {
+		able = append(able, queue.Process{ID: a.member.process, Name: a.cfg.Instance, Workers: own})
 	}
 	return able
 }
@@ -122,7 +112,7 @@ func (x Explanation) text(now time.Time) string {
 	case j.ReadyAt.After(now):
 		return fmt.Sprintf("It may not start before %s.%s", stamp(j.ReadyAt), lastError(j))
 	case len(x.Able) == 0:
-		return fmt.Sprintf("No live worker can run it: %s.", x.Nearest)
+		return fmt.Sprintf("No live worker can run it: %s.", unableText(x.Nearest, x.Mismatch))
 	}
 	return x.queueText()
 }

@@ -55,7 +55,7 @@ func TestLimits(t *testing.T) {
 			}
 			for _, w := range waits {
 				if w.got() && !f.stored(w.job.ID).State.Final() {
-					if _, err := b.Complete(f.ctx, w.job.Lease(), nil); err != nil {
+					if _, err := b.End(f.ctx, queue.End{Lease: w.job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -105,14 +105,14 @@ func TestExplain(t *testing.T) {
 			return x
 		}
 		gpu := f.enqueue(a, f.posting(map[string]string{"gpu": "yes", "zone": "eu"}))[0]
-		if x := explain(gpu.ID); len(x.Able) != 0 || x.Nearest.Found || !strings.Contains(x.Text, "no workers") {
+		if x := explain(gpu.ID); len(x.Able) != 0 || x.Nearest != nil || !strings.Contains(x.Text, "no workers") {
 			t.Errorf("%+v", x)
 		}
 		f.join(b, f.request(map[string]string{"zone": "us"}))
 		f.pass(21 * time.Second)
 		x := explain(gpu.ID)
-		if !x.Nearest.Found || len(x.Nearest.Mismatch.Missing) != 1 || len(x.Nearest.Mismatch.Different) != 1 {
-			t.Errorf("%+v", x.Nearest)
+		if x.Nearest == nil || len(x.Mismatch.Missing) != 1 || len(x.Mismatch.Different) != 1 {
+			t.Errorf("%+v: %+v", x.Nearest, x.Mismatch)
 		}
 		for _, want := range []string{"lacks gpu=yes", `zone is "us"`} {
 			if !strings.Contains(x.Text, want) {
@@ -135,7 +135,7 @@ func TestExplain(t *testing.T) {
 		if x := explain(running.ID); !strings.Contains(x.Text, "running since") {
 			t.Errorf("%q", x.Text)
 		}
-		if _, err := a.Fail(f.ctx, running.Lease(), "no disk"); err != nil {
+		if _, err := a.End(f.ctx, queue.End{Lease: running.Lease(), Outcome: queue.OutcomeFailed, Error: "no disk"}); err != nil {
 			t.Fatal(err)
 		}
 		if x := explain(running.ID); !strings.Contains(x.Text, "failed at") || !strings.Contains(x.Text, "no disk") {
@@ -169,7 +169,7 @@ func TestUnmatched(t *testing.T) {
 		if n := len(f.happened(queue.EventMatched)); n != 1 {
 			t.Errorf("%d events that a worker has come, want 1", n)
 		}
-		if _, err := b.Complete(f.ctx, w.job.Lease(), nil); err != nil {
+		if _, err := b.End(f.ctx, queue.End{Lease: w.job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			t.Fatal(err)
 		}
 		f.pass(time.Minute) // long enough for the domain to be forgotten
@@ -214,7 +214,7 @@ func TestRetention(t *testing.T) {
 	bubble(t, func(f *fleet) {
 		a := f.start(func(c *acquirer.Config) { c.Retention = time.Hour })
 		job := f.hand(a)
-		if _, err := a.Complete(f.ctx, job.Lease(), nil); err != nil {
+		if _, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			t.Fatal(err)
 		}
 		f.pass(59 * time.Minute)

@@ -29,7 +29,7 @@ func TestHandOff(t *testing.T) {
 		if w.took != 0 {
 			t.Errorf("the hand-off took %s of the clock", w.took)
 		}
-		done, err := a.Complete(f.ctx, got.Lease(), []byte("ok"))
+		done, err := a.End(f.ctx, queue.End{Lease: got.Lease(), Outcome: queue.OutcomeSucceeded, Result: []byte("ok")})
 		if err != nil || done.State != queue.Succeeded || string(done.Result) != "ok" {
 			t.Fatalf("Complete: %+v, %v", done, err)
 		}
@@ -86,7 +86,7 @@ func TestStream(t *testing.T) {
 			if last = err; err != nil {
 				break
 			}
-			if _, err := a.Complete(f.ctx, job.Lease(), nil); err != nil {
+			if _, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
 				t.Fatal(err)
 			}
 			if n++; n == 2 {
@@ -112,12 +112,12 @@ func TestBadRequests(t *testing.T) {
 		slots  int
 		field  string
 	}{
-		"no types":       {func(r *queue.Request) { r.Types = nil }, 1, "types"},
-		"empty type":     {func(r *queue.Request) { r.Types = []string{""} }, 1, "type"},
-		"bad tag":        {func(r *queue.Request) { r.Tags = map[string]string{"a": "\x00"} }, 1, "tags.a"},
-		"user, no owner": {func(r *queue.Request) { r.Tags = map[string]string{"scope": "user"} }, 1, "tags.owner"},
+		"no types":       {func(r *queue.Request) { r.Types = nil }, 1, "Request.Types"},
+		"empty type":     {func(r *queue.Request) { r.Types = []string{""} }, 1, "Request.Types"},
+		"bad tag":        {func(r *queue.Request) { r.Tags = map[string]string{"a": "\x00"} }, 1, "Request.Tags[a]"},
+		"user, no owner": {func(r *queue.Request) { r.Tags = map[string]string{"scope": "user"} }, 1, "Request.Tags[owner]"},
 		"no slots":       {func(*queue.Request) {}, 0, "slots"},
-		"silence":        {func(r *queue.Request) { r.Silence = -1 }, 1, "silence"},
+		"silence":        {func(r *queue.Request) { r.Silence = -1 }, 1, "Request.Silence"},
 	} {
 		r := good
 		test.change(&r)

@@ -228,7 +228,7 @@ func TestStoreErrorsDoNotReachTheWorkers(t *testing.T) {
 		}
 		f.settle()
 		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
-			return acquirertest.Fault{Down: v != acquirertest.Beat && v != acquirertest.Enqueue}
+			return acquirertest.Fault{Down: v != acquirertest.Heartbeat && v != acquirertest.Enqueue}
 		})
 		before := f.calls()
 		f.enqueue(a, f.posting(map[string]string{"x": "1"}))
@@ -252,25 +252,6 @@ func TestStoreErrorsDoNotReachTheWorkers(t *testing.T) {
 // calls is the number of claims and listings so far.
 func (f *fleet) calls() int {
 	return f.store.Calls(acquirertest.Claim) + f.store.Calls(acquirertest.Ready) + f.store.Calls(acquirertest.Jobs)
-}
-
-// A host that wants errors gets them, and only those who were part of the claim.
-func TestFailWaiters(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(f *fleet) {
-		a := f.start(func(c *acquirer.Config) { c.FailWaiters = true; c.Batch = 2 })
-		waits := []*wait{f.joinPlain(a), f.joinPlain(a), f.joinPlain(a)}
-		f.store.Once(acquirertest.Claim, acquirertest.Fault{Down: true})
-		f.enqueue(a, f.posting(nil))
-		var claimErr *acquirer.ClaimError
-		for i, w := range waits[:2] {
-			if !w.over() || !errors.As(w.err, &claimErr) || !errors.Is(w.err, acquirertest.ErrDown) {
-				t.Errorf("worker %d: %v, want a ClaimError", i, w.err)
-			}
-		}
-		f.settle()
-		f.mustGet(waits[2], "who was not part of the failed claim")
-	})
 }
 
 // A newcomer to a domain that exists never asks, even if a job's posting was lost.
@@ -321,7 +302,7 @@ func TestStopEndsTheWaiting(t *testing.T) {
 		if _, err := a.AcquireJob(f.ctx, f.request(nil)); !errors.Is(err, queue.ErrStopped) {
 			t.Errorf("after the end: %v, want ErrStopped", err)
 		}
-		if err := a.Run(f.ctx); err == nil || errors.Is(err, queue.ErrStopped) {
+		if err := a.Run(f.ctx); !errors.Is(err, acquirer.ErrAlreadyRun) {
 			t.Errorf("a second Run: %v", err)
 		}
 	})
@@ -378,7 +359,7 @@ func TestAnswerLostAfterCommit(t *testing.T) {
 	})
 }
 
-// lateStore carries out its next claim only when it is told to, long after it answered with an error: a
+// lateStore carries out its next claim only when the test calls late, long after it answered with an error: a
 // statement that was still running when its connection broke.
 type lateStore struct {
 	queue.Store
@@ -440,7 +421,7 @@ func TestClaimCarriedOutLateBesideAnEndElsewhere(t *testing.T) {
 		first := f.mustGet(w, "the repeated claim")
 		job := f.slip(f.posting(nil))[0]
 		late.late()
-		if _, err := f.start().Complete(f.ctx, first.Lease(), nil); err != nil {
+		if _, err := f.start().End(f.ctx, queue.End{Lease: first.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			t.Fatal(err)
 		}
 		second := f.joinPlain(a)
@@ -612,7 +593,7 @@ func (s skewed) Until(t time.Time, tags ...string) time.Duration {
 }
 
 // A process with a wrong clock is declared dead, or declares others dead.
-func TestWrongClocksBuryNobody(t *testing.T) {
+func TestWrongClocksReapNobody(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
 		for _, by := range []time.Duration{0, time.Hour, -time.Hour} {
@@ -668,7 +649,7 @@ func TestDomainsAreSetsAndCostNoGoroutine(t *testing.T) {
 	})
 }
 
-// Nothing lost among overlapping domains, whatever is dropped: the backup finds what no message told of.
+// Nothing lost among overlapping domains, whatever is dropped: the backup finds what no message announced.
 func TestBackupFindsWhatIsNotAnnounced(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {

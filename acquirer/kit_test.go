@@ -59,7 +59,9 @@ func (f *fleet) startStoppable(change ...func(*acquirer.Config)) (*acquirer.Acqu
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = a.Run(ctx)
+		if err := a.Run(ctx); err != nil {
+			f.t.Errorf("Run: %v", err)
+		}
 	}()
 	stop := sync.OnceFunc(func() {
 		cancel()

@@ -62,7 +62,7 @@ func TestKilledProcess(t *testing.T) {
 		if reaped := f.happened(queue.EventReaped); len(reaped) != 1 || reaped[0].Job.ID != job.ID {
 			t.Errorf("reaped events: %+v", reaped)
 		}
-		if _, err := b.Complete(f.ctx, job.Lease(), nil); !errors.Is(err, queue.ErrLeaseLost) {
+		if _, err := b.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); !errors.Is(err, queue.ErrLeaseLost) {
 			t.Errorf("the dead worker's result: %v, want ErrLeaseLost", err)
 		}
 	})
@@ -190,7 +190,7 @@ func TestFencedBeforeOthersTakeOver(t *testing.T) {
 	})
 }
 
-// A process that is told that it was declared lost stops its jobs and goes on under a new name.
+// A process that learns that it was declared lost stops its jobs and goes on under a new name.
 func TestDeclaredLost(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
@@ -272,7 +272,7 @@ func TestWorkerMovesToAnotherProcess(t *testing.T) {
 		if n := b.Stats().Holding; n != 1 {
 			t.Errorf("the new process keeps %d leases, want 1", n)
 		}
-		got, err := b.Complete(f.ctx, job.Lease(), nil)
+		got, err := b.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
 		if err != nil || got.Attempt != 1 || got.Progress.Percent != 50 {
 			t.Errorf("%+v, %v", got, err)
 		}
@@ -304,7 +304,7 @@ func TestCancelRunningJob(t *testing.T) {
 	})
 }
 
-// A cancellation whose message was lost is told by the next heartbeat.
+// A cancellation whose message was lost arrives with the next heartbeat.
 func TestCancelWithoutMessage(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
@@ -336,7 +336,7 @@ func TestEndIsRepeated(t *testing.T) {
 			fails--
 			return acquirertest.Fault{Down: fails > 0, Lost: fails == 0}
 		})
-		got, err := a.Complete(f.ctx, job.Lease(), []byte("dear"))
+		got, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded, Result: []byte("dear")})
 		if err != nil || got.State != queue.Succeeded || string(got.Result) != "dear" {
 			t.Fatalf("%+v, %v", got, err)
 		}
@@ -364,7 +364,7 @@ func TestEndsShareCalls(t *testing.T) {
 		errs := make(chan error, n)
 		for _, job := range jobs {
 			go func() {
-				_, err := a.Complete(f.ctx, job.Lease(), nil)
+				_, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
 				errs <- err
 			}()
 		}
@@ -387,7 +387,7 @@ func TestDelayedJobs(t *testing.T) {
 	bubble(t, func(f *fleet) {
 		a, b := f.start(), f.start()
 		job := f.hand(a)
-		if _, err := a.Requeue(f.ctx, job.Lease(), 7*time.Second, "try later"); err != nil {
+		if _, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued, Delay: 7 * time.Second, Error: "try later"}); err != nil {
 			t.Fatal(err)
 		}
 		w := f.joinPlain(b)

@@ -4,44 +4,60 @@ import (
 	"context"
 	"time"
 
-	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/dispatch"
 )
 
-// hearing is whether announcements come through, and when the next backup is.
-type hearing struct {
-	listening bool
-	// gapAt is when listening last began, and heardAt when we last heard ourselves.
-	gapAt, heardAt time.Time
-	// deaf: our own voice did not come back in time.
+// listening is whether announcements of other processes come through. Guarded by Acquirer.mu.
+type listening struct {
+	connected bool
+	// since is when listening last began or ended, and pingAt when a message of our own last came back.
+	since, pingAt time.Time
+	// deaf: our own messages did not come back in time.
 	deaf bool
-	// plan is the number of the backup that is planned; others are stale. behind: one is due because messages
-	// were lost.
-	plan   uint64
-	behind bool
 }
 
-func (h *hearing) well() bool { return h.listening && !h.deaf }
+func (l *listening) well() bool { return l.connected && !l.deaf }
+
+// set notes whether we listen from now on.
+func (l *listening) set(connected bool, now time.Time) {
+	l.connected, l.deaf, l.since = connected, false, now
+}
+
+// pinged notes that a message of our own came back.
+func (l *listening) pinged(now time.Time) { l.pingAt, l.deaf = now, false }
+
+// check notes whether our own messages come back: a connection that is dead in one direction gives no error. It reports
+// for how long none came back if that is news.
+func (l *listening) check(now time.Time) (silence time.Duration, news bool) {
+	last := l.pingAt
+	if l.since.After(last) {
+		last = l.since
+	}
+	silence = now.Sub(last)
+	was := l.deaf
+	l.deaf = l.connected && silence > 2*pingPeriod+pingPeriod/2
+	return silence, l.deaf && !was
+}
 
 // listenLoop keeps listening. Each time it begins anew, whatever was sent meanwhile is lost, and the backup
-// runs at once; until then, and until our own voice comes back, it runs every [Config.Poll].
-func (a *Acquirer) listenLoop(ctx, _ context.Context) {
+// runs at once; until then, and until our own messages come back, it runs every [Config.Poll].
+func (a *Acquirer) listenLoop(ctx context.Context) {
+	a.backupNow()
 	if a.pubsub == nil {
-		a.backupSoon()
 		return
 	}
-	a.backupSoon()
 	for failures := 0; ; failures++ {
 		begun := a.clock.Now()
-		err := a.pubsub.Listen(ctx, (*ear)(a))
+		err := a.pubsub.Listen(ctx, (*listener)(a))
 		if ctx.Err() != nil {
 			return
 		}
-		a.setHearing(false)
+		a.setListening(false)
 		a.metrics.reconnected()
-		if a.clock.Since(begun) > a.cfg.BackoffMax {
+		if a.clock.Since(begun) > maxPause {
 			failures = 0
 		}
-		pause := backoff.Doubled(a.cfg.Backoff, failures, a.cfg.BackoffMax)
+		pause := growing(failures)
 		a.cfg.Logger.Warn("listening ended", "again_in", pause, "error", err)
 		if !a.pause(ctx, pause, "listen") {
 			return
@@ -49,113 +65,98 @@ func (a *Acquirer) listenLoop(ctx, _ context.Context) {
 	}
 }
 
-// setHearing notes whether we listen; when that ends, the backup is not put off any longer than a poll.
-func (a *Acquirer) setHearing(listening bool) {
+// setListening notes whether we listen; when that ends, the backup is not put off any longer than a poll.
+func (a *Acquirer) setListening(connected bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	was := a.hearing.well()
-	a.hearing.listening = listening
-	a.hearing.deaf = false
-	a.hearing.gapAt = a.clock.Now()
-	if was && !listening {
-		a.scheduleBackup(jitter(a.cfg.Poll))
+	was := a.listening.well()
+	a.listening.set(connected, a.clock.Now())
+	if was && !connected {
+		a.backupIn(jitter(a.cfg.Poll), "poll")
 	}
 }
 
-// checkHearing is called once in a while by the ping: a connection that is dead in one direction gives no
-// error.
-func (a *Acquirer) checkHearing() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	h := &a.hearing
-	last := h.heardAt
-	if h.gapAt.After(last) {
-		last = h.gapAt
-	}
-	deaf := h.listening && a.clock.Since(last) > 2*a.cfg.Ping+a.cfg.Ping/2
-	if deaf && !h.deaf {
-		a.cfg.Logger.Warn("own announcements do not come back", "since", a.clock.Since(last))
-		a.scheduleBackup(0)
-	}
-	h.deaf = deaf
-}
-
-// ping says something to ourselves, again and again.
+// ping sends a message to ourselves, again and again.
 func (a *Acquirer) ping() {
 	if a.pubsub == nil {
 		return
 	}
-	a.checkHearing()
-	a.post.pinged()
-	a.agenda.after(jitter(a.cfg.Ping), a.ping)
+	a.mu.Lock()
+	if silence, news := a.listening.check(a.clock.Now()); news {
+		a.cfg.Logger.Warn("own announcements do not come back", "since", silence)
+		a.backupIn(0, "gap")
+	}
+	a.mu.Unlock()
+	a.outgoing.ping()
+	a.agenda.After(jitter(pingPeriod), a.ping, "ping")
 }
 
-// ear is the acquirer as a [queue.Listener].
-type ear Acquirer
+// listener is the acquirer as a [queue.Listener].
+type listener Acquirer
 
 // Gap implements [queue.Listener].
-func (e *ear) Gap() {
-	a := (*Acquirer)(e)
-	a.setHearing(true)
-	a.backupSoon()
+func (l *listener) Gap() {
+	a := (*Acquirer)(l)
+	a.setListening(true)
+	a.backupNow()
 }
 
 // Message implements [queue.Listener].
-func (e *ear) Message(text string) {
-	a := (*Acquirer)(e)
+func (l *listener) Message(text string) {
+	a := (*Acquirer)(l)
 	m, err := parseMessage(text)
 	if err != nil {
-		// Whatever it was, it may have stood for something that matters.
+		// Whatever it was, it may have announced something that matters.
 		a.cfg.Logger.Warn("announcement not understood", "error", err)
-		a.backupSoon()
+		a.backupNow()
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if m.Process == a.process {
-		if m.Ping {
-			a.hearing.heardAt = a.clock.Now()
-			a.hearing.deaf = false
-		}
+	now := a.clock.Now()
+	if m.Process != a.member.process {
+		a.receive(m, now)
 		return
 	}
-	a.hear(m)
+	if m.Ping {
+		a.listening.pinged(now)
+	}
 }
 
-// hear acts on another process's message. The caller holds the lock.
-func (a *Acquirer) hear(m message) {
-	now := a.clock.Now()
+// receive acts on another process's message. The caller holds the lock.
+func (a *Acquirer) receive(m message, now time.Time) {
 	for _, n := range m.Jobs {
-		a.hearJobs(n, source{m.Process, m.Seq}, now)
+		a.receiveJobs(n, dispatch.Source{Process: m.Process, Seq: m.Seq}, now)
 	}
 	for _, n := range m.Taken {
-		a.hall.taken(n.lane(), source{n.Process, n.Seq})
+		a.dispatch.Taken(n.lane(), dispatch.Source{Process: n.Process, Seq: n.Seq})
 	}
 	for _, id := range m.Freed {
-		a.hall.free(id)
-		if org, ok := a.hall.orgs[id]; ok && org.waits() {
+		if a.dispatch.Freed(id) {
 			a.lookSoon(id) // what the limit stopped may never have been announced to us
 		}
 	}
 	for _, lease := range m.Cancel {
-		a.canceled(lease)
+		a.leases.cancel(lease)
 	}
 }
 
-// hearJobs marks a lane. If enough others come before us in turn, it is left to them for a while; each further
-// place waits one [Config.Grace] longer.
-func (a *Acquirer) hearJobs(n laneNote, s source, now time.Time) {
+// receiveJobs marks a lane. If enough others come before us in turn, it is left to them for a while; each further
+// place waits one turnPause longer. The caller holds the lock.
+func (a *Acquirer) receiveJobs(n laneNote, s dispatch.Source, now time.Time) {
 	lane := n.lane()
 	a.consider(lane, n.Count, now)
-	turn := a.turnOf(lane, s, n.Count)
-	state := a.hall.postTheirs(lane, n.From, s, turn > 0)
-	if state == nil || !state.turn.theirs {
+	if !a.dispatch.Knows(lane.Organization) {
 		return
 	}
-	mark := state.turn.mark
-	a.agenda.after(time.Duration(turn)*jitter(a.cfg.Grace), func() {
+	before := a.fleet.turnOf(lane, s, n.Count, a.member.process)
+	turn := a.dispatch.PostRemote(lane, n.From, s, before > 0)
+	if !turn.Theirs() {
+		return
+	}
+	a.agenda.After(time.Duration(before)*jitter(turnPause), func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.hall.turnOver(state, mark)
-	})
+		a.dispatch.EndTurn(turn)
+	}, "turn")
 }

@@ -2,58 +2,117 @@ package acquirer
 
 import (
 	"context"
-	"slices"
 	"time"
 
-	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// backupCount is how far the backup counts the jobs of a lane.
-const backupCount = 1000
+const (
+	// backupCount is how far the backup counts the jobs of a lane.
+	backupCount = 1000
+	// dueCount is how far jobs are counted that turn ready: as many idle workers elsewhere are woken.
+	dueCount = 100
+)
+
+// looks is what is planned of the three ways in which a process looks into the store for ready lanes: at an organization
+// because a worker came to wait, at one because its next job turns ready, and at all of them for what nobody announced
+// (the backup). Guarded by Acquirer.mu.
+type looks struct {
+	orgs map[uuid.UUID]*orgLooks
+	// backup is the number of the backup that is planned; others are stale.
+	backup uint64
+}
+
+// orgLooks is about one organization.
+type orgLooks struct {
+	// lookedAt is when the last look began; asked says that one is queued or planned.
+	lookedAt time.Time
+	asked    bool
+	// due is when the next job turns ready, as far as that is planned for; zero: nothing is.
+	due time.Time
+}
+
+func newLooks() looks { return looks{orgs: make(map[uuid.UUID]*orgLooks)} }
+
+func (l *looks) of(id uuid.UUID) *orgLooks {
+	known, ok := l.orgs[id]
+	if !ok {
+		known = &orgLooks{}
+		l.orgs[id] = known
+	}
+	return known
+}
+
+// forget drops the looks at organizations for which nobody has waited lately: the dispatcher has forgotten what they found,
+// and the next to wait has to look at once. A look that is planned comes all the same and does no harm.
+func (l *looks) forget(known func(uuid.UUID) bool) {
+	for id, org := range l.orgs {
+		switch {
+		case known(id):
+		case org.due.IsZero():
+			delete(l.orgs, id)
+		default:
+			org.asked, org.lookedAt = false, time.Time{}
+		}
+	}
+}
 
 // lookSoon lets the process look for ready lanes of an organization: at once, or at the end of the least time
 // between two looks. The caller holds the lock.
 func (a *Acquirer) lookSoon(id uuid.UUID) {
-	org := a.hall.org(id)
+	org := a.looks.of(id)
 	if org.asked {
 		return
 	}
 	org.asked = true
-	wait := a.cfg.Ask - a.clock.Since(org.listedAt)
-	if org.listedAt.IsZero() || wait <= 0 {
+	wait := lookPause - a.clock.Since(org.lookedAt, "look")
+	if org.lookedAt.IsZero() || wait <= 0 {
 		a.queueLook(id)
 		return
 	}
-	a.agenda.after(wait, func() { a.queueLook(id) })
+	a.agenda.After(wait, func() { a.queueLook(id) }, "look")
 }
 
 func (a *Acquirer) queueLook(id uuid.UUID) {
-	a.queue.add(func(ctx context.Context) { a.look(ctx, id) })
+	a.calls.Add(func(ctx context.Context) { a.look(ctx, id) })
 }
 
 // look asks which lanes of an organization hold something.
 func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
-	if !a.admit(func() { a.queueLook(id) }) {
+	again := func() { a.queueLook(id) }
+	if !a.admit(again) {
 		return
 	}
 	a.mu.Lock()
-	org := a.hall.org(id)
-	org.asked, org.listedAt = false, a.clock.Now()
-	mark := a.hall.mark
+	org := a.looks.of(id)
+	org.asked, org.lookedAt = false, time.Time{}
+	if a.dispatch.Knows(id) {
+		org.lookedAt = a.clock.Now()
+	}
+	mark := a.dispatch.Mark()
 	a.mu.Unlock()
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: 1})
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.breaker.note(err == nil, a.cfg.Backoff, a.cfg.BackoffMax)
-	if err != nil {
-		a.hall.org(id).asked = true
-		a.agenda.after(a.breaker.wait(), func() { a.queueLook(id) })
+	if a.note(err, again) {
+		a.looks.of(id).asked = true
 		return
 	}
-	a.hall.listed([]uuid.UUID{id}, mark, listing.Lanes, false)
+	a.dispatch.Listed([]uuid.UUID{id}, mark, listing.Lanes, false)
 	a.dueAt(id, listing.Next)
+}
+
+// note counts a listing for the breaker; one that failed is repeated after the pause. The caller holds the lock.
+func (a *Acquirer) note(err error, again func()) (failed bool) {
+	now := a.clock.Now()
+	a.breaker.Note(err, now)
+	if err != nil {
+		a.agenda.After(a.breaker.Wait(now), again, "breaker")
+	}
+	return err != nil
 }
 
 func (a *Acquirer) ready(ctx context.Context, q queue.ReadyQuery) (listing queue.Listing, err error) {
@@ -64,39 +123,81 @@ func (a *Acquirer) ready(ctx context.Context, q queue.ReadyQuery) (listing queue
 	return listing, err
 }
 
-// backupSoon makes the backup due now: messages may have been lost. It is one query, and then one claim for
-// each domain that has something to claim.
-func (a *Acquirer) backupSoon() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.hearing.behind = true
-	a.scheduleBackup(0)
+// dueAt looks at an organization when its next job turns ready, here and for processes that have no reason to
+// look. One entry for each organization is enough: each look says when the next is due. The caller holds the
+// lock.
+func (a *Acquirer) dueAt(id uuid.UUID, at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	org := a.looks.of(id)
+	if !org.due.IsZero() && !at.Before(org.due) {
+		return
+	}
+	org.due = at
+	a.agenda.After(a.clock.Until(at)+time.Microsecond, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if org := a.looks.of(id); org.due.Equal(at) {
+			org.due = time.Time{}
+			a.queueDue(id)
+		}
+	}, "due")
 }
 
-// scheduleBackup plans the next backup, instead of what was planned. The caller holds the lock.
-func (a *Acquirer) scheduleBackup(in time.Duration) {
-	a.hearing.plan++
-	plan := a.hearing.plan
-	a.agenda.after(in, func() {
+func (a *Acquirer) queueDue(id uuid.UUID) {
+	a.calls.Add(func(ctx context.Context) { a.turnReady(ctx, id) })
+}
+
+// turnReady lets the store turn ready what is due, and announces the lanes that hold something.
+func (a *Acquirer) turnReady(ctx context.Context, id uuid.UUID) {
+	again := func() { a.queueDue(id) }
+	if !a.admit(again) {
+		return
+	}
+	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: dueCount})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.note(err, again) {
+		return
+	}
+	for _, l := range listing.Lanes {
+		a.dispatch.PostLocal(l.Lane, l.From, l.Count)
+	}
+	a.dueAt(id, listing.Next)
+}
+
+// backupNow makes the backup due: messages may have been lost. It is one query, and then one claim for each domain that
+// has something to claim.
+func (a *Acquirer) backupNow() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.backupIn(0, "gap")
+}
+
+// backupIn plans the next backup, instead of what was planned. The caller holds the lock.
+func (a *Acquirer) backupIn(d time.Duration, tag string) {
+	a.looks.backup++
+	plan := a.looks.backup
+	a.agenda.After(d, func() {
 		a.mu.Lock()
-		current := plan == a.hearing.plan
+		current := plan == a.looks.backup
 		a.mu.Unlock()
 		if current {
-			a.queue.add(a.backup)
+			a.calls.Add(a.backup)
 		}
-	})
+	}, tag)
 }
 
 // backup finds what nobody announced. It ignores the lower bounds, lists what waits without a worker for
-// whoever reports that, and says when the next one is due.
+// whoever reports that, and plans the next one.
 func (a *Acquirer) backup(ctx context.Context) {
-	if !a.admit(func() { a.queue.add(a.backup) }) {
+	if !a.admit(func() { a.calls.Add(a.backup) }) {
 		return
 	}
 	a.mu.Lock()
-	mark, all := a.hall.mark, a.fleet.reporter(a.process)
+	mark, all := a.dispatch.Mark(), a.fleet.first() == a.member.process
 	organizations := a.ownOrganizations(all)
-	a.hearing.behind = false
 	a.mu.Unlock()
 	var listing queue.Listing
 	var err error
@@ -106,43 +207,42 @@ func (a *Acquirer) backup(ctx context.Context) {
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.breaker.note(err == nil, a.cfg.Backoff, a.cfg.BackoffMax)
+	now := a.clock.Now()
+	a.breaker.Note(err, now)
 	if err != nil {
 		a.cfg.Logger.Warn("backup failed", "error", err)
-		a.scheduleBackup(max(a.breaker.wait(), a.cfg.Backoff))
+		a.backupIn(max(a.breaker.Wait(now), firstPause), "breaker")
 		return
 	}
-	a.hall.listed(organizations, mark, listing.Lanes, true)
+	a.dispatch.Listed(organizations, mark, listing.Lanes, true)
 	if all {
 		a.observe(listing.Lanes)
 	}
-	a.scheduleBackup(a.untilBackup(listing.Next))
+	a.planBackup(listing.Next)
 }
 
 // ownOrganizations are those somebody waits for here, or nil for all.
 func (a *Acquirer) ownOrganizations(all bool) []uuid.UUID {
 	const many = 100
-	if all || len(a.hall.orgs) > many {
+	ids := a.dispatch.Organizations()
+	if all || len(ids) > many {
 		return nil
 	}
-	ids := make([]uuid.UUID, 0, len(a.hall.orgs))
-	for id := range a.hall.orgs {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(x, y uuid.UUID) int { return slices.Compare(x[:], y[:]) })
-	return ids
+	return append([]uuid.UUID{}, ids...) // none is not all
 }
 
-// untilBackup is the pause before the next backup: short while announcements do not come through, and no
-// longer than until the next job turns ready.
-func (a *Acquirer) untilBackup(next time.Time) time.Duration {
-	period := a.cfg.Backup
-	if !a.hearing.well() {
-		period = a.cfg.Poll
+// planBackup plans the next backup: soon while announcements do not come through, and no later than when the next job
+// turns ready.
+func (a *Acquirer) planBackup(next time.Time) {
+	period, tag := a.cfg.Backup, "backup"
+	if !a.listening.well() {
+		period, tag = a.cfg.Poll, "poll"
 	}
 	period = jitter(period)
 	if !next.IsZero() {
-		period = min(period, max(a.clock.Until(next), a.cfg.Ask)+time.Microsecond)
+		if due := max(a.clock.Until(next), lookPause) + time.Microsecond; due < period {
+			period, tag = due, "due"
+		}
 	}
-	return period
+	a.backupIn(period, tag)
 }

@@ -1,6 +1,7 @@
 package acquirer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -10,16 +11,16 @@ import (
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
-// LostPolicy decides what becomes of a job whose worker was lost while it ran. It is called by whichever live
-// process finds the loss, perhaps by more than one and perhaps again after an error, and may take its time: an
-// infrastructure that must not be built twice is asked here. An error leaves the job as it is until the next
-// look, a heartbeat later.
-type LostPolicy func(ctx context.Context, lost queue.Job) (Verdict, error)
+// LostPolicy decides what becomes of a job whose worker was lost while it ran. Whichever live process finds the loss calls
+// it, perhaps more than one of them, and perhaps again after an error. It may take its time: a policy may ask an
+// infrastructure in which nothing must be built twice. An error leaves the job as it is until the next look, a heartbeat
+// later.
+type LostPolicy func(ctx context.Context, lost Job) (Verdict, error)
 
 // Verdict is what a [LostPolicy] decides.
 type Verdict struct {
-	// Outcome is [queue.OutcomeRequeued], [queue.OutcomeFailed], [queue.OutcomeCanceled] or, if the work turns out to be done,
-	// [queue.OutcomeSucceeded].
+	// Outcome is [queue.OutcomeRequeued], [queue.OutcomeFailed], [queue.OutcomeCanceled] or, if the work turns out to be
+	// done, [queue.OutcomeSucceeded].
 	Outcome queue.Outcome
 	// Delay is how long a requeued job waits before it may be claimed again.
 	Delay time.Duration
@@ -33,7 +34,7 @@ const maxLostDelay = time.Hour
 // RequeueLost puts a lost job back into line until it has been handed out so many times, and then fails it. The
 // first time it waits for the delay, then twice as long each time, at most an hour.
 func RequeueLost(attempts int, delay time.Duration) LostPolicy {
-	return func(_ context.Context, lost queue.Job) (Verdict, error) {
+	return func(_ context.Context, lost Job) (Verdict, error) {
 		if lost.Attempt >= attempts {
 			return Verdict{
 				Outcome: queue.OutcomeFailed,
@@ -46,13 +47,20 @@ func RequeueLost(attempts int, delay time.Duration) LostPolicy {
 
 // FailLost fails a lost job at once: for work that must not be begun twice without a person looking at it.
 func FailLost() LostPolicy {
-	return func(context.Context, queue.Job) (Verdict, error) { return Verdict{Outcome: queue.OutcomeFailed}, nil }
+	return func(context.Context, Job) (Verdict, error) { return Verdict{Outcome: queue.OutcomeFailed}, nil }
 }
 
-func (v Verdict) check() error {
+func (v Verdict) validate() error {
 	switch v.Outcome {
 	case queue.OutcomeRequeued, queue.OutcomeFailed, queue.OutcomeCanceled, queue.OutcomeSucceeded:
 		return nil
 	}
-	return invalid.New("verdict.outcome", v.Outcome, "must be requeued, failed, canceled or succeeded")
+	return invalid.New("Verdict.Outcome", v.Outcome, "must be requeued, failed, canceled or succeeded")
+}
+
+// end puts the verdict into the store's words. It counts only while the lost process still holds the lease.
+func (v Verdict) end(lost queue.Job, reason string, now time.Time) queue.End {
+	e := queue.End{Lease: lost.Lease(), Outcome: v.Outcome, Process: lost.Process, Error: cmp.Or(v.Error, reason)}
+	e.Delay = max(v.Delay, 0)
+	return e.Normalize(now)
 }

@@ -5,19 +5,20 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// message is what processes tell each other. Every part is a hint: a message that is lost, repeated, late or
+// message is what processes announce to each other. Every part is a hint: a message that is lost, repeated, late or
 // out of order costs a little work, never a job.
 type message struct {
 	Process uuid.UUID `json:"p"`
 	// Seq is the number among the sender's messages.
 	Seq uint64 `json:"n"`
-	// Ping is the sender listening for its own voice.
+	// Ping: the sender listens for its own messages.
 	Ping bool `json:"ping,omitempty"`
-	// Jobs stand in these lanes.
+	// Jobs are lanes that hold some.
 	Jobs []laneNote `json:"jobs,omitempty"`
 	// Taken were lanes left to the sender, and why.
 	Taken []laneNote `json:"taken,omitempty"`

@@ -5,8 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // A message that takes several is the same message in pieces: every part arrives, once.

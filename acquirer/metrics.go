@@ -5,8 +5,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/dispatch"
 )
 
 // maxKinds bounds the job types with a label of their own when the host does not name them.
@@ -55,7 +57,7 @@ func (k *kinds) label(t string) string {
 }
 
 func (a *Acquirer) register() error {
-	m := newMetrics(a, a.cfg.Namespace)
+	m := newMetrics(a, a.cfg.Namespace, a.cfg.Instance)
 	a.metrics = m
 	for _, t := range a.cfg.Types {
 		m.kinds.fixed = true
@@ -70,36 +72,47 @@ func (a *Acquirer) register() error {
 	return nil
 }
 
-func newMetrics(a *Acquirer, namespace string) *metrics {
+func (a *Acquirer) unregister() {
+	if a.cfg.Registerer != nil {
+		a.cfg.Registerer.Unregister(a.metrics)
+	}
+}
+
+func newMetrics(a *Acquirer, namespace, instance string) *metrics {
+	constant := prometheus.Labels{"instance": instance}
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: constant}, labels)
 	}
 	histograms := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Name: name, Help: help, Buckets: buckets,
+			Namespace: namespace, Name: name, Help: help, ConstLabels: constant, Buckets: buckets,
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}, labels)
 	}
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, constant)
 	}
 	m := &metrics{
 		acquirer: a, kinds: kinds{known: make(map[string]bool)},
 		enqueuedTotal: counters("jobs_enqueued_total", "Jobs enqueued through this process.", "kind"),
 		acquiredTotal: counters("jobs_acquired_total", "Jobs handed to workers, by how their lane was found.", "kind", "wake"),
-		finishedTotal: counters("jobs_finished_total", "Jobs that are over.", "kind", "result"),
-		reapedTotal:   counters("jobs_reaped_total", "Attempts and jobs given up.", "cause"),
-		claims:        counters("job_claims_total", "Claims by what they found.", "result"),
+		finishedTotal: counters("jobs_finished_total", "Jobs that reached a final state.", "kind", "result"),
+		reapedTotal:   counters("jobs_reaped_total", "Attempts of lost workers and jobs that expired.", "cause"),
+		claims:        counters("job_claims_total", "Claims, by whether they found as many jobs as workers waited.", "result"),
 		messages:      counters("job_announcements_total", "Messages sent to other processes.", "result"),
 		storeErrors:   counters("job_store_errors_total", "Failed calls of the store, by operation.", "operation"),
-		reconnects:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "notify_reconnects_total", Help: "Times that listening ended."}),
-		wait:          histograms("job_queue_wait_seconds", "From when a job could be claimed to when it was handed out.", waitBuckets, "kind"),
-		run:           histograms("job_run_seconds", "From when a job was handed out to its end.", runBuckets, "kind", "result"),
-		store:         histograms("job_store_operation_duration_seconds", "Calls of the store by operation.", storeBuckets, "operation", "result"),
-		unmatchedJobs: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "jobs_unmatched", Help: "Ready jobs that no live worker can run, as the reporting process sees it."}),
-		jobs:          desc("jobs", "Running jobs of all processes, as of the last heartbeat.", "kind", "status"),
-		slots:         desc("worker_slots", "Slots of this process's workers.", "state"),
-		processes:     desc("job_processes", "Live processes that hand out jobs, as of the last heartbeat."),
+		reconnects: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "notify_reconnects_total", Help: "Times that the connection for announcements ended.", ConstLabels: constant,
+		}),
+		wait:  histograms("job_queue_wait_seconds", "From when a job could be claimed to when it was handed out.", waitBuckets, "kind"),
+		run:   histograms("job_run_seconds", "From when a job was handed out to its end.", runBuckets, "kind", "result"),
+		store: histograms("job_store_operation_duration_seconds", "Calls of the store by operation.", storeBuckets, "operation", "result"),
+		unmatchedJobs: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "jobs_unmatched", Help: "Ready jobs that no live worker can run, as the reporting process sees it.", ConstLabels: constant,
+		}),
+		jobs:      desc("jobs", "Running jobs of all processes, as of the last heartbeat.", "kind", "status"),
+		slots:     desc("worker_slots", "Slots of this process's workers.", "state"),
+		processes: desc("job_processes", "Live processes that hand out jobs, as of the last heartbeat."),
 	}
 	m.zero()
 	return m
@@ -162,9 +175,9 @@ func (m *metrics) enqueued(jobs []queue.Job) {
 	}
 }
 
-func (m *metrics) acquired(job queue.Job, wake wakeCause) {
+func (m *metrics) acquired(job queue.Job, cause dispatch.Cause) {
 	kind := m.kinds.label(job.Type)
-	m.acquiredTotal.WithLabelValues(kind, string(wake)).Inc()
+	m.acquiredTotal.WithLabelValues(kind, string(cause)).Inc()
 	m.wait.WithLabelValues(kind).Observe(max(0, job.StartedAt.Sub(job.ReadyAt).Seconds()))
 }
 

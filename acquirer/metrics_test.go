@@ -17,7 +17,7 @@ func TestMetrics(t *testing.T) {
 		registry := prometheus.NewPedanticRegistry()
 		a := f.start(func(c *acquirer.Config) { c.Registerer, c.Types = registry, []string{"build"} })
 		job := f.hand(a)
-		if _, err := a.Complete(f.ctx, job.Lease(), nil); err != nil {
+		if _, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			t.Fatal(err)
 		}
 		w := f.join(a, f.request(nil, "scan"))
@@ -32,15 +32,15 @@ func TestMetrics(t *testing.T) {
 		want := `
 # HELP dormouse_jobs_acquired_total Jobs handed to workers, by how their lane was found.
 # TYPE dormouse_jobs_acquired_total counter
-dormouse_jobs_acquired_total{kind="build",wake="handoff"} 1
-dormouse_jobs_acquired_total{kind="other",wake="handoff"} 1
-# HELP dormouse_jobs_finished_total Jobs that are over.
+dormouse_jobs_acquired_total{instance="acquirer",kind="build",wake="handoff"} 1
+dormouse_jobs_acquired_total{instance="acquirer",kind="other",wake="handoff"} 1
+# HELP dormouse_jobs_finished_total Jobs that reached a final state.
 # TYPE dormouse_jobs_finished_total counter
-dormouse_jobs_finished_total{kind="build",result="ok"} 1
+dormouse_jobs_finished_total{instance="acquirer",kind="build",result="ok"} 1
 # HELP dormouse_worker_slots Slots of this process's workers.
 # TYPE dormouse_worker_slots gauge
-dormouse_worker_slots{state="busy"} 1
-dormouse_worker_slots{state="idle"} 0
+dormouse_worker_slots{instance="acquirer",state="busy"} 1
+dormouse_worker_slots{instance="acquirer",state="idle"} 0
 `
 		if err := testutil.GatherAndCompare(registry, strings.NewReader(want),
 			"dormouse_jobs_acquired_total", "dormouse_jobs_finished_total", "dormouse_worker_slots"); err != nil {
@@ -49,23 +49,36 @@ dormouse_worker_slots{state="idle"} 0
 		if _, err := acquirer.New(f.store, f.bus, acquirer.Config{Registerer: registry}); err == nil {
 			t.Error("a second acquirer on the same registry was not refused")
 		}
-		other := acquirer.Config{Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"instance": "2"}, prometheus.NewRegistry())}
-		if _, err := acquirer.New(f.store, f.bus, other); err != nil {
-			t.Errorf("two acquirers in one program: %v", err)
+		if _, err := acquirer.New(f.store, f.bus, acquirer.Config{Registerer: registry, Instance: "2"}); err != nil {
+			t.Errorf("two acquirers on one registry: %v", err)
 		}
+	})
+}
+
+func TestMetricsEndWithRun(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		registry := prometheus.NewPedanticRegistry()
+		_, stop := f.startStoppable(func(c *acquirer.Config) { c.Registerer = registry })
+		if n, err := testutil.GatherAndCount(registry); err != nil || n == 0 {
+			t.Fatalf("%d series while it runs, %v", n, err)
+		}
+		stop()
+		if n, err := testutil.GatherAndCount(registry); err != nil || n != 0 {
+			t.Errorf("%d series after Run, %v", n, err)
+		}
+		f.start(func(c *acquirer.Config) { c.Registerer = registry })
 	})
 }
 
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	for field, change := range map[string]func(*acquirer.Config){
-		"config.batch":       func(c *acquirer.Config) { c.Batch = -1 },
-		"config.concurrency": func(c *acquirer.Config) { c.Concurrency = -1 },
-		"config.backup":      func(c *acquirer.Config) { c.Backup = -1 },
-		"config.lease":       func(c *acquirer.Config) { c.Lease = 1 },
-		"config.backoff_max": func(c *acquirer.Config) { c.Backoff, c.BackoffMax = 2, 1 },
-		"config.shares":      func(c *acquirer.Config) { c.Reserves = []queue.Reserve{{Of: 2}} },
-		"limits.per_tenant":  func(c *acquirer.Config) { c.Limits.PerTenant = -1 },
+		"Config.Batch":     func(c *acquirer.Config) { c.Batch = -1 },
+		"Config.Backup":    func(c *acquirer.Config) { c.Backup = -1 },
+		"Config.Lease":     func(c *acquirer.Config) { c.Lease = 1 },
+		"Config.Reserves":  func(c *acquirer.Config) { c.Reserves = []queue.Reserve{{Of: 2}} },
+		"Limits.PerTenant": func(c *acquirer.Config) { c.Limits.PerTenant = -1 },
 	} {
 		var cfg acquirer.Config
 		change(&cfg)

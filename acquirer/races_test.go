@@ -61,8 +61,11 @@ func TestPostingOvertakesTheListing(t *testing.T) {
 func TestChosenCallerLeavesBeforeItsTurn(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
-		a := f.start(func(c *acquirer.Config) { c.Concurrency = 1 })
-		f.join(a, f.request(map[string]string{"z": "1"}))
+		a := f.start()
+		const calls = 4 // that a process has in flight
+		for i := range calls {
+			f.join(a, f.request(map[string]string{"z": fmt.Sprint(i)}))
+		}
 		special := f.join(a, f.request(map[string]string{"x": "1"}))
 		versatile := f.join(a, f.request(map[string]string{"x": "1", "y": "1"}))
 		f.enqueue(a, f.posting(map[string]string{"y": "1"}))
@@ -70,9 +73,20 @@ func TestChosenCallerLeavesBeforeItsTurn(t *testing.T) {
 		versatile = f.join(a, f.request(map[string]string{"x": "1", "y": "1"}))
 		f.settle()
 		goOn := make(chan struct{})
-		f.store.Once(acquirertest.Claim, acquirertest.Fault{Before: func(context.Context) { <-goOn }})
-		f.enqueue(a, f.posting(map[string]string{"z": "1"})) // the only hand is busy
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+			if v == acquirertest.Claim {
+				return acquirertest.Fault{Before: func(context.Context) { <-goOn }}
+			}
+			return acquirertest.Fault{}
+		})
+		claims := f.store.Calls(acquirertest.Claim)
+		for i := range calls {
+			f.enqueue(a, f.posting(map[string]string{"z": fmt.Sprint(i)})) // nothing more is called
+		}
 		f.enqueue(a, f.posting(map[string]string{"x": "1"})) // the specialist is queued
+		if n := f.store.Calls(acquirertest.Claim) - claims; n != calls {
+			t.Fatalf("%d claims in flight, want %d", n, calls)
+		}
 		special.cancel()
 		synctest.Wait()
 		close(goOn)

@@ -22,20 +22,18 @@ type Stats struct {
 	Failures int
 }
 
-// Stats returns the present state.
+// Stats returns the present state. It costs one step for each domain.
 func (a *Acquirer) Stats() Stats {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := Stats{
-		Holding: len(a.held), Processes: len(a.fleet.processes), Running: maps.Clone(a.fleet.running),
-		Registered: a.state == running, Hearing: a.hearing.well(), Failures: a.breaker.failures,
+		Holding: len(a.leases.held), Lanes: a.dispatch.Lanes(),
+		Processes: len(a.fleet.processes), Running: maps.Clone(a.fleet.running),
+		Registered: a.member.state == running, Hearing: a.listening.well(), Failures: a.breaker.Failures(),
 	}
-	for _, org := range a.hall.orgs {
-		s.Lanes += len(org.lanes)
-		s.Domains += len(org.domains)
-		for _, d := range org.domains {
-			s.Waiting += d.line.Len()
-		}
+	for _, d := range a.dispatch.Domains() {
+		s.Domains++
+		s.Waiting += d.Waiting()
 	}
 	return s
 }

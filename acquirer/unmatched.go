@@ -2,8 +2,6 @@ package acquirer
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,8 +10,9 @@ import (
 	"github.com/dormouse-go/dormouse/internal/micros"
 )
 
-// watched is what the reporting process knows of ready lanes and of who could run them.
-type watched struct {
+// unmatched is what the reporting process knows of ready lanes, and since when nobody could run them. It is empty in all
+// other processes. Guarded by Acquirer.mu.
+type unmatched struct {
 	lanes map[queue.Lane]*watchedLane
 	// since is when this process began to report. It says nothing in its first heartbeat: after a start of the
 	// whole fleet, workers come later than jobs.
@@ -22,169 +21,155 @@ type watched struct {
 
 type watchedLane struct {
 	jobs int
-	// unmatched is since when nobody could run it; zero while somebody can.
-	unmatched time.Time
-	reported  bool
-	// epoch is the pulse as of which that was found out.
+	// since is since when nobody could run it; zero while somebody can.
+	since    time.Time
+	reported bool
+	// epoch is the heartbeat as of which that was found out.
 	epoch uint64
+}
+
+// lane returns what is known of a lane, a new record if it is not watched yet.
+func (u *unmatched) lane(l queue.Lane) *watchedLane {
+	w, ok := u.lanes[l]
+	if !ok {
+		if u.lanes == nil {
+			u.lanes = make(map[queue.Lane]*watchedLane)
+		}
+		w = &watchedLane{}
+		u.lanes[l] = w
+	}
+	return w
+}
+
+// jobs is the number of jobs that nobody can run.
+func (u *unmatched) jobs() (n int) {
+	for _, w := range u.lanes {
+		if !w.since.IsZero() {
+			n += w.jobs
+		}
+	}
+	return n
+}
+
+// longerThan are the lanes that nobody could run for so long.
+func (u *unmatched) longerThan(d time.Duration, now time.Time) (lanes []queue.Lane) {
+	for lane, w := range u.lanes {
+		if !w.since.IsZero() && now.Sub(w.since) >= d {
+			lanes = append(lanes, lane)
+		}
+	}
+	return lanes
 }
 
 // observe takes in a listing of all lanes. The caller holds the lock.
 func (a *Acquirer) observe(lanes []queue.ReadyLane) {
-	next := make(map[queue.Lane]*watchedLane, len(lanes))
-	for _, s := range lanes {
-		w, ok := a.watched.lanes[s.Lane]
-		if !ok {
-			w = &watchedLane{}
+	before := a.unmatched.lanes
+	a.unmatched.lanes = make(map[queue.Lane]*watchedLane, len(lanes))
+	for _, l := range lanes {
+		if known, ok := before[l.Lane]; ok {
+			a.unmatched.lanes[l.Lane] = known
 		}
-		w.jobs = s.Count
-		next[s.Lane] = w
+		a.unmatched.lane(l.Lane).jobs = l.Count
 	}
-	for lane, w := range a.watched.lanes {
-		if _, ok := next[lane]; !ok {
-			a.matched(lane, w, "nothing stands in it any more")
+	for lane, w := range before {
+		if _, ok := a.unmatched.lanes[lane]; !ok {
+			a.matched(lane, w, "nothing is in it any more")
 		}
 	}
-	a.watched.lanes = next
 	a.match(a.clock.Now())
 }
 
 // consider takes in jobs just posted to a lane. The caller holds the lock.
 func (a *Acquirer) consider(l queue.Lane, jobs int, now time.Time) {
-	if a.state != running || !a.fleet.reporter(a.process) {
+	if !a.reports() {
 		return
 	}
-	w, ok := a.watched.lanes[l]
-	if !ok {
-		if a.ableNow(l) {
-			return // the usual case: it will not stand there long
-		}
-		w = &watchedLane{}
-		if a.watched.lanes == nil {
-			a.watched.lanes = make(map[queue.Lane]*watchedLane)
-		}
-		a.watched.lanes[l] = w
+	_, known := a.unmatched.lanes[l]
+	if !known && a.able(l) {
+		return // the usual case: it will not wait there long
 	}
+	w := a.unmatched.lane(l)
 	w.jobs += jobs
-	if !ok || w.epoch != a.fleet.epoch { // not for each posting anew
+	if !known || w.epoch != a.fleet.epoch { // not for each posting anew
 		a.matchLane(l, w, now)
 	}
 }
 
 // match sees for all known lanes whether somebody can run them. The caller holds the lock.
 func (a *Acquirer) match(now time.Time) {
-	if a.state != running || !a.fleet.reporter(a.process) {
-		a.watched = watched{}
+	if !a.reports() {
+		a.unmatched = unmatched{}
 		a.metrics.unmatched(0)
 		return
 	}
-	if a.watched.since.IsZero() {
-		a.watched.since = now
+	if a.unmatched.since.IsZero() {
+		a.unmatched.since = now
 	}
-	n := 0
-	for lane, w := range a.watched.lanes {
+	for lane, w := range a.unmatched.lanes {
 		a.matchLane(lane, w, now)
-		if !w.unmatched.IsZero() {
-			n += w.jobs
-		}
 	}
-	a.metrics.unmatched(n)
+	a.metrics.unmatched(a.unmatched.jobs())
 }
 
 func (a *Acquirer) matchLane(l queue.Lane, w *watchedLane, now time.Time) {
 	w.epoch = a.fleet.epoch
-	if a.ableNow(l) {
+	if a.able(l) {
 		a.matched(l, w, "a worker can run it")
 		return
 	}
-	if w.unmatched.IsZero() {
-		w.unmatched = now
+	if w.since.IsZero() {
+		w.since = now
 	}
-	if w.reported || a.watched.since.IsZero() || now.Sub(a.watched.since) < a.cfg.Heartbeat {
+	if w.reported || a.unmatched.since.IsZero() || now.Sub(a.unmatched.since) < a.cfg.Heartbeat {
 		return
 	}
 	w.reported = true
-	a.queueEvent(queue.Event{Kind: queue.EventUnmatched, At: micros.Of(now), Lane: l, Jobs: w.jobs, Reason: a.nearest(l).String()})
+	a.emitLater(queue.Event{Kind: queue.EventUnmatched, At: micros.Of(now), Lane: l, Jobs: w.jobs, Reason: a.whyUnable(l)})
 }
 
 func (a *Acquirer) matched(l queue.Lane, w *watchedLane, reason string) {
 	if w.reported {
-		a.queueEvent(queue.Event{Kind: queue.EventMatched, At: a.now(), Lane: l, Jobs: w.jobs, Reason: reason})
+		a.emitLater(queue.Event{Kind: queue.EventMatched, At: a.now(), Lane: l, Jobs: w.jobs, Reason: reason})
 	}
-	w.unmatched, w.reported = time.Time{}, false
+	w.since, w.reported = time.Time{}, false
 }
 
-// ableNow reports whether a worker anywhere could run the jobs of a lane, busy ones included. The caller holds
+// able reports whether a worker anywhere could run the jobs of a lane, busy ones included. The caller holds
 // the lock.
-func (a *Acquirer) ableNow(l queue.Lane) bool {
-	if org, ok := a.hall.orgs[l.Organization]; ok && len(org.lane(l).able) > 0 {
-		return true
-	}
-	for _, p := range a.fleet.processes {
-		for _, crew := range p.Workers {
-			if p.ID != a.process && crew.Domain.Runs(l) {
-				return true
-			}
-		}
-	}
-	return false
+func (a *Acquirer) able(l queue.Lane) bool {
+	return a.dispatch.Able(l) || a.fleet.anyAble(l, a.member.process)
 }
 
-// Nearest is the worker that comes closest to being able to run a job, and what keeps it from that.
-type Nearest struct {
-	// Found is false if the organization has no workers at all.
-	Found  bool
-	Domain queue.Domain
-	// WrongType: the worker does not run jobs of this type.
-	WrongType bool
-	Mismatch  queue.Mismatch
-}
-
-// String says it in words.
-func (n Nearest) String() string {
-	switch {
-	case !n.Found:
-		return "the organization has no workers"
-	case n.WrongType && n.Mismatch.None():
-		return fmt.Sprintf("the nearest worker runs jobs of other types: %q", n.Domain.Types)
-	case n.WrongType:
-		return fmt.Sprintf("the nearest worker runs jobs of other types, %q, and %s", n.Domain.Types, n.Mismatch)
-	}
-	return "the nearest worker cannot run it: " + n.Mismatch.String()
-}
-
-// nearest prefers a worker of the type, then the one with the fewest tags in the way. The caller holds the
-// lock.
-func (a *Acquirer) nearest(l queue.Lane) Nearest {
-	var best Nearest
-	better := func(d queue.Domain) {
+// nearest is the domain that comes closest to being able to run a lane's jobs, and what keeps it from that; nil if the
+// organization has no workers. The caller holds the lock.
+func (a *Acquirer) nearest(l queue.Lane) (nearest *queue.Domain, why queue.Mismatch) {
+	consider := func(d queue.Domain) {
 		if d.Organization != l.Organization {
 			return
 		}
-		n := Nearest{Found: true, Domain: d, WrongType: !slices.Contains(d.Types, l.Type), Mismatch: queue.Compare(d.Tags, l.Tags)}
-		if !best.Found || n.distance() < best.distance() {
-			best = n
+		if m := d.Mismatch(l); nearest == nil || m.Distance() < why.Distance() {
+			nearest, why = &d, m
 		}
 	}
-	if org, ok := a.hall.orgs[l.Organization]; ok {
-		for _, d := range org.domains {
-			better(d.Domain)
-		}
+	for d := range a.dispatch.DomainsOf(l.Organization) {
+		consider(d.Domain)
 	}
 	for _, p := range a.fleet.processes {
-		for _, crew := range p.Workers {
-			better(crew.Domain)
+		for _, w := range p.Workers {
+			consider(w.Domain)
 		}
 	}
-	return best
+	return nearest, why
 }
 
-func (n Nearest) distance() int {
-	d := n.Mismatch.Distance()
-	if n.WrongType {
-		d += queue.MaxTags
+// whyUnable says why nobody can run a lane's jobs. The caller holds the lock.
+func (a *Acquirer) whyUnable(l queue.Lane) string { return unableText(a.nearest(l)) }
+
+func unableText(nearest *queue.Domain, why queue.Mismatch) string {
+	if nearest == nil {
+		return "the organization has no workers"
 	}
-	return d
+	return "the nearest worker cannot run it: " + why.String()
 }
 
 // expire fails the jobs that nobody could run for [Config.Expire].
@@ -193,27 +178,23 @@ func (a *Acquirer) expire(ctx context.Context) {
 		return
 	}
 	now := a.now()
-	var lanes []queue.Lane
 	a.mu.Lock()
-	for lane, w := range a.watched.lanes {
-		if !w.unmatched.IsZero() && now.Sub(w.unmatched) >= a.cfg.Expire {
-			lanes = append(lanes, lane)
-		}
-	}
+	lanes := a.unmatched.longerThan(a.cfg.Expire, now)
 	a.mu.Unlock()
 	for _, lane := range lanes {
 		a.expireLane(ctx, lane, now.Add(-a.cfg.Expire))
 	}
 }
 
-// expireLane gives up those of a lane that are old enough, unless a worker has come meanwhile.
+// expireLane fails those of a lane that are old enough, unless a worker has come meanwhile.
 func (a *Acquirer) expireLane(ctx context.Context, l queue.Lane, before time.Time) {
 	a.mu.Lock()
-	able, reason := a.ableNow(l), "nobody could run it: "+a.nearest(l).String()
+	able, reason := a.able(l), "nobody could run it: "+a.whyUnable(l)
 	a.mu.Unlock()
 	if able {
 		return
 	}
+	reason = queue.CleanText(reason, queue.MaxErrorText)
 	var changed []queue.Job
 	err := a.call(ctx, "expire", func(ctx context.Context) error {
 		jobs, err := a.store.Jobs(ctx, queue.Filter{Lane: &l, CreatedBefore: before, Limit: a.cfg.Batch})
@@ -230,7 +211,7 @@ func (a *Acquirer) expireLane(ctx context.Context, l queue.Lane, before time.Tim
 	for _, job := range changed {
 		a.metrics.reaped("pending_too_long")
 		a.metrics.finished(job)
-		a.emit(queue.Event{Kind: queue.EventExpired, At: a.now(), Lane: l, Job: job, Jobs: 1, Reason: reason})
+		a.events.emit(queue.Event{Kind: queue.EventExpired, At: a.now(), Lane: l, Job: job, Jobs: 1, Reason: reason})
 	}
 }
 
@@ -240,16 +221,4 @@ func jobIDs(jobs []queue.Job) []uuid.UUID {
 		ids[i] = job.ID
 	}
 	return ids
-}
-
-// emit gives an event to the host, one at a time. The caller does not hold the lock.
-func (a *Acquirer) emit(e queue.Event) {
-	a.events.Lock()
-	defer a.events.Unlock()
-	a.cfg.Events(e)
-}
-
-// queueEvent is emit for a caller that holds the lock.
-func (a *Acquirer) queueEvent(e queue.Event) {
-	a.agenda.after(0, func() { a.emit(e) })
 }

@@ -2,78 +2,97 @@ package acquirer
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"slices"
-	"strconv"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/dispatch"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // MaxSlots bounds the jobs of one [Acquirer.AcquireJobs].
 const MaxSlots = 1000
 
-// ClaimError is what waiters get from a store error under [Config.FailWaiters]. The claim itself may have
-// succeeded; what it got goes to other waiters.
-type ClaimError struct{ Err error }
-
-// Error implements error.
-func (e *ClaimError) Error() string {
-	return fmt.Sprintf("acquirer: claim for waiting workers: %v", e.Err)
+// call is one AcquireJob or AcquireJobs: the waiters of one caller.
+type call struct {
+	request queue.Request
+	waiters []*dispatch.Waiter
+	// answers receives the jobs and at most one error. It has room for all, so that nobody who holds the lock waits.
+	answers chan answer
 }
 
-// Unwrap returns the store's error.
-func (e *ClaimError) Unwrap() error { return e.Err }
+// answer is what one waiter gets.
+type answer struct {
+	job queue.Job
+	err error
+}
 
-// AcquireJob waits until a job that the worker can run is its own and returns it. The job's lease lives until
+func callOf(w *dispatch.Waiter) *call { return w.Owner.(*call) }
+
+// fail gives the error to the caller, once.
+func (c *call) fail(err error) {
+	if len(c.answers) < cap(c.answers) {
+		c.answers <- answer{err: err}
+	}
+}
+
+// drain takes the answers that are there; nobody sends more.
+func (c *call) drain() (jobs []queue.Job) {
+	for {
+		select {
+		case got := <-c.answers:
+			if got.err == nil {
+				jobs = append(jobs, got.job)
+			}
+		default:
+			return jobs
+		}
+	}
+}
+
+// AcquireJob waits until a job that the worker can run is its own, and returns it. The job's lease lives until
 // [Acquirer.End], as long as this process lives and, if the request says so, the worker is not silent.
 //
-// Errors are ctx's, [queue.ErrStopped], a [*invalid.Error] for a bad request and, if asked for, a [*ClaimError]. With
-// an error nothing is left behind: a job that was on its way goes to somebody else. Before Run is called, it
-// waits.
-func (a *Acquirer) AcquireJob(ctx context.Context, r queue.Request) (queue.Job, error) {
+// The error is ctx's, [queue.ErrStopped], or a [*invalid.Error] for a bad request. With an error nothing is left behind: a
+// job that was on its way goes to somebody else. Errors of the store do not end the waiting. Before Run is called,
+// AcquireJob waits.
+func (a *Acquirer) AcquireJob(ctx context.Context, r Request) (Job, error) {
 	jobs, err := a.AcquireJobs(ctx, r, 1)
 	if err != nil {
-		return queue.Job{}, err
+		return Job{}, err
 	}
 	return jobs[0], nil
 }
 
 // AcquireJobs is [Acquirer.AcquireJob] for a worker with several free slots: it waits for the first job and
-// returns with all that came together, at least one and at most so many.
-func (a *Acquirer) AcquireJobs(ctx context.Context, r queue.Request, slots int) ([]queue.Job, error) {
-	domain, err := queue.NewDomain(r.Organization, r.Types, r.Tags)
-	if err != nil {
-		return nil, err
-	}
+// returns all that came together with it, at least one and at most slots, which is at most [MaxSlots].
+func (a *Acquirer) AcquireJobs(ctx context.Context, r Request, slots int) ([]Job, error) {
+	domain, err := r.Domain()
 	switch {
-	case slots < 1 || slots > MaxSlots:
-		return nil, invalid.New("slots", slots, "between 1 and "+strconv.Itoa(MaxSlots))
-	case r.Silence < 0:
-		return nil, invalid.New("silence", r.Silence, "must not be negative")
-	}
-	if err := ctx.Err(); err != nil {
+	case err != nil:
 		return nil, err
+	case slots < 1 || slots > MaxSlots:
+		return nil, invalid.New("slots", slots, "must be between 1 and %d", MaxSlots)
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	}
-	c := &call{request: r, won: make(chan prize, slots+1)}
-	waiters, err := a.join(c, domain, slots)
-	if err != nil {
+	c := &call{request: r, answers: make(chan answer, slots+1)}
+	if err := a.join(c, domain, slots); err != nil {
 		return nil, err
 	}
 	select {
-	case first := <-c.won:
-		return a.collect(c, waiters, first)
+	case first := <-c.answers:
+		return a.collect(c, first)
 	case <-ctx.Done():
-		a.abandon(c, waiters)
+		a.abandon(c)
 		return nil, ctx.Err()
 	}
 }
 
 // Jobs is a stream of jobs for one slot: each turn of the loop waits for a job. It ends with an error, which
 // is the last thing it yields; leaving the loop ends the waiting.
-func (a *Acquirer) Jobs(ctx context.Context, r queue.Request) iter.Seq2[queue.Job, error] {
-	return func(yield func(queue.Job, error) bool) {
+func (a *Acquirer) Jobs(ctx context.Context, r Request) iter.Seq2[Job, error] {
+	return func(yield func(Job, error) bool) {
 		for {
 			job, err := a.AcquireJob(ctx, r)
 			if !yield(job, err) || err != nil {
@@ -85,94 +104,62 @@ func (a *Acquirer) Jobs(ctx context.Context, r queue.Request) iter.Seq2[queue.Jo
 
 // join puts a call in line, and looks into the store if that was not done lately: the job may be there
 // already and its announcement lost.
-func (a *Acquirer) join(c *call, domain queue.Domain, slots int) ([]*waiter, error) {
+func (a *Acquirer) join(c *call, domain queue.Domain, slots int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.state == ended {
-		return nil, queue.ErrStopped
+	if a.member.state == ended {
+		return queue.ErrStopped
 	}
-	waiters := make([]*waiter, slots)
-	for i := range waiters {
-		a.ticket++
-		waiters[i] = &waiter{worker: c.request.Worker, since: a.ticket, call: c}
-		a.hall.join(waiters[i], domain)
+	c.waiters = make([]*dispatch.Waiter, slots)
+	for i := range c.waiters {
+		c.waiters[i] = &dispatch.Waiter{Worker: c.request.Worker, Owner: c}
+		a.dispatch.Join(c.waiters[i], domain)
 	}
 	a.lookSoon(domain.Organization)
-	return waiters, nil
+	return nil
 }
 
-// collect takes what came together with the first prize and leaves the line.
-func (a *Acquirer) collect(c *call, waiters []*waiter, first prize) ([]queue.Job, error) {
-	a.leave(waiters)
-	jobs := make([]queue.Job, 0, 1)
-	err := first.err
-	if err == nil {
+// collect takes what came together with the first answer and leaves the line.
+func (a *Acquirer) collect(c *call, first answer) ([]queue.Job, error) {
+	a.leaveLine(c)
+	var jobs []queue.Job
+	if first.err == nil {
 		jobs = append(jobs, first.job)
 	}
-	for _, p := range drain(c.won) {
-		if p.err == nil {
-			jobs = append(jobs, p.job)
-		}
-	}
-	if len(jobs) > 0 {
+	if jobs = append(jobs, c.drain()...); len(jobs) > 0 {
 		return jobs, nil
 	}
-	return nil, err
+	return nil, first.err
 }
 
 // abandon leaves the line; what was won in the same instant goes to somebody else.
-func (a *Acquirer) abandon(c *call, waiters []*waiter) {
-	a.leave(waiters)
-	var jobs []queue.Job
-	for _, p := range drain(c.won) {
-		if p.err == nil {
-			jobs = append(jobs, p.job)
-		}
-	}
-	if len(jobs) > 0 {
-		a.giveBack(waiters[0].domain, jobs)
+func (a *Acquirer) abandon(c *call) {
+	a.leaveLine(c)
+	if jobs := c.drain(); len(jobs) > 0 {
+		a.giveBack(c.waiters[0].Domain(), jobs)
 	}
 }
 
-func (a *Acquirer) leave(waiters []*waiter) {
+func (a *Acquirer) leaveLine(c *call) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()
-	for _, w := range waiters {
-		w.leave(now)
+	for _, w := range c.waiters {
+		w.Leave(now)
 	}
 }
 
-// drain takes what is in a channel that nobody sends to any more.
-func drain(won chan prize) []prize {
-	var prizes []prize
-	for {
-		select {
-		case p := <-won:
-			prizes = append(prizes, p)
-		default:
-			return prizes
-		}
-	}
-}
-
-// fail gives the error to the caller, once.
-func (c *call) fail(err error) {
-	if len(c.won) < cap(c.won) {
-		c.won <- prize{err: err}
-	}
-}
-
-// giveBack passes on jobs whose caller went in the instant in which they were won: to the next in line, else
+// giveBack passes on jobs whose caller left in the instant in which they were won: to the next in line, else
 // back into the store.
-func (a *Acquirer) giveBack(d *domain, jobs []queue.Job) {
+func (a *Acquirer) giveBack(d *dispatch.Domain, jobs []queue.Job) {
 	a.mu.Lock()
+	now := a.clock.Now()
 	for _, job := range jobs {
-		a.drop(job.Lease(), nil)
+		a.leases.drop(job.Lease(), nil, now)
 	}
-	awards, rest := d.next(jobs)
+	awards, rest := d.Next(jobs)
 	a.deliver(awards, "")
-	over := a.state == ended
+	over := a.member.state == ended
 	a.mu.Unlock()
 	finish := func(ctx context.Context) {
 		a.reassign(ctx, awards)
@@ -182,25 +169,21 @@ func (a *Acquirer) giveBack(d *domain, jobs []queue.Job) {
 		finish(context.Background())
 		return
 	}
-	a.queue.add(finish)
+	a.calls.Add(finish)
 }
 
-// reassign tells the store of jobs that went to another worker than they were claimed for.
-func (a *Acquirer) reassign(ctx context.Context, awards []award) {
+// reassign reports to the store the jobs that went to another worker than they were claimed for.
+func (a *Acquirer) reassign(ctx context.Context, awards []dispatch.Award) {
 	var renewals []queue.Renewal
 	for _, w := range awards {
-		if w.moved {
-			renewals = append(renewals, queue.Renewal{Lease: w.job.Lease(), Process: w.job.Process, Worker: w.worker})
+		if w.Moved {
+			renewals = append(renewals, queue.Renewal{Lease: w.Job.Lease(), Process: w.Job.Process, Worker: w.Worker})
 		}
 	}
-	if len(renewals) == 0 {
-		return
+	if len(renewals) > 0 {
+		// An error leaves a wrong name in the store until the worker's next report; it does not touch the lease.
+		_, _ = a.storeRenewalsIn(ctx, renewals)
 	}
-	// An error leaves a wrong name in the store until the worker's next report; the lease is not touched by it.
-	_ = a.call(ctx, "renew", func(ctx context.Context) error {
-		_, err := a.store.Renew(ctx, a.now(), renewals)
-		return err
-	})
 }
 
 // release gives claimed jobs back that nobody got. Whatever fails here is found again by the comparison of

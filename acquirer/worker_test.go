@@ -33,7 +33,7 @@ func (f *fleet) work(source worker.Source, handler worker.Handler, change ...fun
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := w.Run(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, queue.ErrStopped) {
+		if err := w.Run(ctx); err != nil {
 			f.t.Errorf("the worker ended with %v", err)
 		}
 	}()
@@ -293,6 +293,29 @@ func TestWorkerCutOff(t *testing.T) {
 	})
 }
 
+// A worker whose source has stopped for good says so; one whose context ended has nothing to say.
+func TestWorkerRunsOnce(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, stop := f.startStoppable()
+		w, err := worker.New(a, func(context.Context, *worker.Task) ([]byte, error) { return nil, nil },
+			worker.Config{Organization: f.org, Types: []string{"build"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- w.Run(f.ctx) }()
+		synctest.Wait()
+		if err := w.Run(f.ctx); !errors.Is(err, worker.ErrAlreadyRun) {
+			t.Errorf("a second Run: %v", err)
+		}
+		stop()
+		if err := <-ended; !errors.Is(err, queue.ErrStopped) {
+			t.Errorf("after the source stopped: %v, want ErrStopped", err)
+		}
+	})
+}
+
 func TestWorkerConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	handler := func(context.Context, *worker.Task) ([]byte, error) { return nil, nil }
@@ -304,8 +327,8 @@ func TestWorkerConfigIsChecked(t *testing.T) {
 		"handler": func() (*worker.Worker, error) {
 			return worker.New(source, nil, worker.Config{Types: []string{"a"}})
 		},
-		"types": func() (*worker.Worker, error) { return worker.New(source, handler, worker.Config{}) },
-		"worker.slots": func() (*worker.Worker, error) {
+		"Config.Types": func() (*worker.Worker, error) { return worker.New(source, handler, worker.Config{}) },
+		"Config.Slots": func() (*worker.Worker, error) {
 			return worker.New(source, handler, worker.Config{Types: []string{"a"}, Slots: -1})
 		},
 	} {

@@ -1,8 +1,8 @@
 // Package acquirertest holds doubles for tests of hosts and of the acquirer itself: a pubsub that misbehaves
-// in every way a real one may, and a store that loses answers. Both do so by the test's choice, never by
-// chance of their own.
+// in every way a real one may, a store that loses answers, and a clock on which an acquirer does not look into the store by
+// itself. They do so by the test's choice, never by chance of their own.
 //
-// The package imports nothing but the standard library and the acquirer.
+// The package links no test library, so a host's own tests may use it freely.
 package acquirertest
 
 import (
@@ -25,7 +25,7 @@ const (
 	Hold
 )
 
-// Pubsub is an [queue.Pubsub] whose messages meet the fate that the test chooses. Its zero value passes
+// Pubsub is a [queue.Pubsub] whose messages meet the fate that the test chooses. Its zero value passes
 // everything on.
 type Pubsub struct {
 	bus memory.Pubsub

@@ -22,18 +22,18 @@ type Verb string
 
 // The verbs.
 const (
-	Enqueue Verb = "enqueue"
-	Ready   Verb = "ready"
-	Claim   Verb = "claim"
-	Renew   Verb = "renew"
-	End     Verb = "end"
-	Cancel  Verb = "cancel"
-	Beat    Verb = "beat"
-	Bury    Verb = "bury"
-	Purge   Verb = "purge"
-	Jobs    Verb = "jobs"
-	Lines   Verb = "lines"
-	Ahead   Verb = "ahead"
+	Enqueue   Verb = "enqueue"
+	Ready     Verb = "ready"
+	Claim     Verb = "claim"
+	Renew     Verb = "renew"
+	End       Verb = "end"
+	Cancel    Verb = "cancel"
+	Heartbeat Verb = "heartbeat"
+	Reap      Verb = "reap"
+	Prune     Verb = "prune"
+	Jobs      Verb = "jobs"
+	Lines     Verb = "lines"
+	Ahead     Verb = "ahead"
 )
 
 // Fault is what happens to one call. The zero value lets it pass.
@@ -48,7 +48,7 @@ type Fault struct {
 	After func(ctx context.Context)
 }
 
-// Store is an [queue.Store] around another, that counts calls and lets the test choose their faults.
+// Store is a [queue.Store] around another, that counts calls and lets the test choose their faults.
 type Store struct {
 	inner queue.Store
 
@@ -65,7 +65,7 @@ type ClaimRecord struct {
 	Failed bool
 }
 
-// Wrap returns a store that passes everything on until told otherwise.
+// Wrap returns a store that passes everything on until a fault is chosen.
 func Wrap(inner queue.Store) *Store { return &Store{inner: inner, calls: make(map[Verb]int)} }
 
 // Choose sets the fault of every call from now on; nil lets all pass.
@@ -169,19 +169,19 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 	return through(ctx, s, Cancel, func() ([]queue.Job, error) { return s.inner.Cancel(ctx, c) })
 }
 
-// Beat implements [queue.Registry].
+// Heartbeat implements [queue.Registry].
 func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (queue.Fleet, error) {
-	return through(ctx, s, Beat, func() (queue.Fleet, error) { return s.inner.Heartbeat(ctx, b) })
+	return through(ctx, s, Heartbeat, func() (queue.Fleet, error) { return s.inner.Heartbeat(ctx, b) })
 }
 
-// Bury implements [queue.Registry].
+// Reap implements [queue.Registry].
 func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) ([]queue.Job, error) {
-	return through(ctx, s, Bury, func() ([]queue.Job, error) { return s.inner.Reap(ctx, b) })
+	return through(ctx, s, Reap, func() ([]queue.Job, error) { return s.inner.Reap(ctx, b) })
 }
 
-// Purge implements [queue.Registry].
+// PruneJobs implements [queue.Registry].
 func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (int, error) {
-	return through(ctx, s, Purge, func() (int, error) { return s.inner.PruneJobs(ctx, before, limit) })
+	return through(ctx, s, Prune, func() (int, error) { return s.inner.PruneJobs(ctx, before, limit) })
 }
 
 // Jobs implements [queue.Inspector].

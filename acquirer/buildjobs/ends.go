@@ -13,8 +13,8 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// Settle tells a workspace of a build whose job is over in the queue. A job that is not over, or not of a build, or whose
-// build has ended, is nothing to tell.
+// Settle ends the build of a workspace whose job is over in the queue. It does nothing for a job that is not over, or not of
+// a build, or whose build has ended.
 func Settle(ctx context.Context, u Updater, j queue.Job) error {
 	if !j.State.Final() || j.Type != lifecycle.JobType {
 		return nil
@@ -36,8 +36,8 @@ func Settle(ctx context.Context, u Updater, j queue.Job) error {
 	return nil
 }
 
-// Ends tells workspaces of builds whose jobs ended without a handler. Its zero value is ready; give its Event to
-// acquirer.Config.Events and run it.
+// Ends ends the builds whose jobs ended without a handler. Its zero value is ready; give its Event to acquirer.Config.Events
+// and run it.
 type Ends struct {
 	mu     sync.Mutex
 	jobs   []queue.Job
@@ -66,8 +66,8 @@ func (e *Ends) signal() chan struct{} {
 	return e.filled
 }
 
-// Run tells workspaces until ctx ends. What it cannot tell, because the store fails, is left to [Sweep]; the error is
-// given to failed, if that is not nil. It returns nil.
+// Run ends builds until ctx ends, and then returns nil. What it cannot end, because the store fails, is left to [Sweep]; the
+// error is given to failed, if that is not nil.
 func (e *Ends) Run(ctx context.Context, u Updater, failed func(error)) error {
 	e.mu.Lock()
 	filled := e.signal()

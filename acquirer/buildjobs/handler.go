@@ -14,29 +14,29 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// Updater applies verbs to workspaces. A [*executor.Executor] is one.
+// Updater applies verbs to workspaces. A *executor.Executor is one.
 type Updater interface {
 	Update(ctx context.Context, workspace uuid.UUID, v lifecycle.Verb) (lifecycle.Snapshot, error)
 }
 
-// Build carries out one build. Its error fails the build, unless it is of [worker.Retry]: then the job goes back into
+// Build carries out one build. Its error fails the build, unless it comes from [worker.Retry]: then the job goes back into
 // line and the build goes on when it is handed out again. See [worker.Handler] for the context's end.
 type Build func(ctx context.Context, t *worker.Task, b lifecycle.Job) error
 
 // Config tunes a [Handler]. The zero value works.
 type Config struct {
-	// Patience is how long a workspace is tried to be told of the end of its build while the store fails; after that only
-	// the queue knows, and [Sweep] tells it. Defaults to 1 minute.
+	// Patience is how long to try to write the end of a build while the store fails; after that only the queue knows it, and
+	// [Sweep] writes it. Defaults to 1 minute.
 	Patience time.Duration
 	// Clock defaults to the real one.
 	Clock quartz.Clock
 }
 
-// pause is the time between two attempts to tell a workspace, and before a job that could not begin is handed out again.
+// pause is the time between two attempts to write a build's end, and before a job that could not begin is handed out again.
 const pause = 2 * time.Second
 
-// Handler returns the handler for jobs of type [lifecycle.JobType]: it tells the workspace that its build began, runs it,
-// and tells how it ended. A job whose build is over already ends quietly.
+// Handler returns the handler for jobs of type [lifecycle.JobType]: it writes to the workspace that its build began, runs
+// it, and writes how it ended. A job whose build is over already ends quietly.
 func Handler(u Updater, build Build, cfg Config) worker.Handler {
 	if cfg.Patience == 0 {
 		cfg.Patience = time.Minute
@@ -72,13 +72,13 @@ func (h *handler) handle(ctx context.Context, t *worker.Task) ([]byte, error) {
 	if !ended {
 		return nil, err
 	}
-	if untold := h.tell(ctx, b, r); untold != nil {
-		t.Logf("%v; a sweep will", untold) // the queue keeps how it ended
+	if failed := h.end(ctx, b, r); failed != nil {
+		t.Logf("%v; left to a sweep", failed) // the queue keeps how it ended
 	}
 	return nil, err
 }
 
-// run turns a panic into an error, so that the workspace is told of it too.
+// run turns a panic into an error, so that it reaches the workspace too.
 func (h *handler) run(ctx context.Context, t *worker.Task, b lifecycle.Job) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -106,8 +106,8 @@ func result(ctx context.Context, b lifecycle.Job, err error) (r lifecycle.JobRes
 	return r, true
 }
 
-// tell reports the end of a build. The end of ctx does not cut it short: what was built has to be known.
-func (h *handler) tell(ctx context.Context, b lifecycle.Job, r lifecycle.JobResult) error {
+// end writes the end of a build. The end of ctx does not cut it short: what was built has to be known.
+func (h *handler) end(ctx context.Context, b lifecycle.Job, r lifecycle.JobResult) error {
 	ctx = context.WithoutCancel(ctx)
 	r.CompletedAt = h.cfg.Clock.Now("buildjobs", "ended")
 	for {
@@ -118,12 +118,12 @@ func (h *handler) tell(ctx context.Context, b lifecycle.Job, r lifecycle.JobResu
 		if h.cfg.Clock.Since(r.CompletedAt, "buildjobs", "patience") >= h.cfg.Patience {
 			return fmt.Errorf("end build %d: %w", b.BuildNumber, err)
 		}
-		timer := h.cfg.Clock.NewTimer(pause, "buildjobs", "tell")
+		timer := h.cfg.Clock.NewTimer(pause, "buildjobs", "end")
 		<-timer.C
 	}
 }
 
-// over reports whether an error of an update says that the build needs no more telling.
+// over reports whether an error of an update says that the build has ended already.
 func over(err error) bool {
 	return errors.Is(err, lifecycle.ErrStaleBuild) || errors.Is(err, lifecycle.ErrNotFound)
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// Announcer wakes waiting workers. An [*acquirer.Acquirer] is one.
+// Announcer wakes waiting workers. An *acquirer.Acquirer is one.
 type Announcer interface {
 	Announce(jobs ...queue.Job)
 }
 
-// Announce returns the function for lifecycle.Config.Queued: workers that wait are woken as soon as the commit is done,
+// Announce returns the function for executor.Config.Queued: workers that wait are woken as soon as the commit is done,
 // instead of by the acquirer's next look.
 func Announce(a Announcer) func([]lifecycle.Job) {
 	return func(builds []lifecycle.Job) {
@@ -30,7 +30,7 @@ func Announce(a Announcer) func([]lifecycle.Job) {
 	}
 }
 
-// Canceler cancels jobs. An [*acquirer.Acquirer] is one.
+// Canceler cancels jobs. An *acquirer.Acquirer is one.
 type Canceler interface {
 	Cancel(ctx context.Context, reason string, ids ...uuid.UUID) ([]queue.Job, error)
 }

@@ -13,13 +13,13 @@ const (
 	// EventUnmatched: no worker of any live process can run the ready jobs of a lane. Given once, when it
 	// becomes so.
 	EventUnmatched EventKind = "job.unmatched"
-	// EventMatched: a lane that was unmatched has an able worker again, or nothing stands in it any more.
+	// EventMatched: a lane that was unmatched has an able worker again, or it is empty.
 	EventMatched EventKind = "job.matched"
-	// EventReaped: a job's worker was lost, and its [LostPolicy] decided.
+	// EventReaped: a job's worker was lost, and the host's policy for lost jobs decided.
 	EventReaped EventKind = "job.reaped"
-	// EventExpired: a job that nobody could run for [Config.Expire] was failed.
+	// EventExpired: a job that nobody could run for as long as the host allows was failed.
 	EventExpired EventKind = "job.expired"
-	// EventProcessLost: a process was silent for [Config.Lease] and was declared lost.
+	// EventProcessLost: a process was silent for the length of a lease and was declared lost.
 	EventProcessLost EventKind = "process.lost"
 )
 

@@ -45,7 +45,7 @@ type Job struct {
 	Order int64
 	// ReadyAt is the earliest time at which the job may be claimed.
 	ReadyAt time.Time
-	// Attempt counts the times that the job was handed out, those that were given back undelivered excepted.
+	// Attempt counts how often the job was handed out, without the times that it was given back undelivered.
 	Attempt int
 	// Fence is raised by every claim and never falls.
 	Fence int64
@@ -84,7 +84,7 @@ type Lease struct {
 // Lease returns the lease that the job's last claim gave.
 func (j Job) Lease() Lease { return Lease{Job: j.ID, Fence: j.Fence} }
 
-// Lane returns where the job stands while it is ready.
+// Lane returns where the job waits while it is ready.
 func (j Job) Lane() Lane {
 	return Lane{Organization: j.Organization, Type: j.Type, Tags: j.Tags, Priority: j.Priority}
 }

@@ -16,7 +16,7 @@ const (
 	MaxTypes     = 64
 )
 
-// Lane is where a ready job stands: jobs of one lane differ in nothing that decides who may run them or which
+// Lane is where a ready job waits: jobs of one lane differ in nothing that decides who may run them or which
 // goes first, except their order number. A lane is a prefix of a store's ready index, and the unit of waking.
 type Lane struct {
 	Organization uuid.UUID
@@ -34,13 +34,13 @@ type Domain struct {
 	Tags  TagSet
 }
 
-// NewDomain validates its arguments and brings them into canonical form; the arguments are not kept.
+// NewDomain validates its arguments and brings them into canonical form; it does not keep them.
 func NewDomain(organization uuid.UUID, types []string, tags map[string]string) (Domain, error) {
 	if len(types) == 0 || len(types) > MaxTypes {
-		return Domain{}, invalid.New("types", types, "between 1 and "+strconv.Itoa(MaxTypes)+" types")
+		return Domain{}, invalid.New("types", len(types), "must be between 1 and %d types", MaxTypes)
 	}
 	for _, t := range types {
-		if err := ValidateType(t); err != nil {
+		if err := validateType("types", t); err != nil {
 			return Domain{}, err
 		}
 	}
@@ -52,15 +52,17 @@ func NewDomain(organization uuid.UUID, types []string, tags map[string]string) (
 	return Domain{Organization: organization, Types: sorted, Tags: set}, nil
 }
 
-// ValidateType says what is wrong with a job type, as an [*invalid.Error].
-func ValidateType(t string) error {
+// ValidateType says what is wrong with a job type, as a [*invalid.Error].
+func ValidateType(t string) error { return validateType("type", t) }
+
+func validateType(field, t string) error {
 	switch {
 	case t == "":
-		return invalid.New("type", t, "must not be empty")
+		return invalid.New(field, t, "must not be empty")
 	case len(t) > MaxTypeBytes:
-		return invalid.New("type", t, "at most "+strconv.Itoa(MaxTypeBytes)+" bytes")
+		return invalid.New(field, t, "must be at most %d bytes", MaxTypeBytes)
 	case !isText(t):
-		return invalid.New("type", t, "must be UTF-8 without control characters")
+		return invalid.New(field, t, "must be UTF-8 without control characters")
 	}
 	return nil
 }
@@ -82,6 +84,15 @@ func (d Domain) Key() string {
 // Runs reports whether a worker of the domain may run the jobs of a lane.
 func (d Domain) Runs(l Lane) bool {
 	return d.Organization == l.Organization && d.runsType(l.Type) && Compare(d.Tags, l.Tags).None()
+}
+
+// Mismatch says what keeps the domain's workers from the jobs of a lane of their organization.
+func (d Domain) Mismatch(l Lane) Mismatch {
+	m := Compare(d.Tags, l.Tags)
+	if !d.runsType(l.Type) {
+		m.OtherTypes = d.Types
+	}
+	return m
 }
 
 func (d Domain) runsType(t string) bool {

@@ -29,7 +29,7 @@ type Class struct {
 	Max      int
 }
 
-// Reserve reserves slots: jobs with at most this priority get no more than this part of the organization's slots
+// Reserve keeps slots for higher priorities: jobs with at most this priority get no more than this part of the organization's slots
 // (running jobs and waiting workers, of all processes), but at least one.
 type Reserve struct {
 	Priority int16
@@ -50,41 +50,43 @@ func (l Limits) None() bool {
 	return l.PerTenant == 0 && len(l.Tenants) == 0 && len(l.Types) == 0 && len(l.Classes) == 0
 }
 
+// Clone returns a copy that shares no memory with l.
 func (l Limits) Clone() Limits {
 	l.Tenants, l.Types, l.Classes = maps.Clone(l.Tenants), maps.Clone(l.Types), slices.Clone(l.Classes)
 	return l
 }
 
+// Validate says what is wrong with the limits, as a [*invalid.Error].
 func (l Limits) Validate() error {
 	if l.PerTenant < 0 {
-		return invalid.New("limits.per_tenant", l.PerTenant, "must not be negative")
+		return invalid.New("Limits.PerTenant", l.PerTenant, "must not be negative")
 	}
 	for id, n := range l.Tenants {
 		if n < 0 {
-			return invalid.New("limits.tenants."+id.String(), n, "must not be negative")
+			return invalid.New("Limits.Tenants["+id.String()+"]", n, "must not be negative")
 		}
 	}
 	for t, n := range l.Types {
 		if n < 0 {
-			return invalid.New("limits.types."+t, n, "must not be negative")
+			return invalid.New("Limits.Types["+t+"]", n, "must not be negative")
 		}
 	}
 	for i, c := range l.Classes {
 		if c.Max < 1 {
-			return invalid.New("limits.classes."+strconv.Itoa(i)+".max", c.Max, "at least 1")
+			return invalid.New("Limits.Classes["+strconv.Itoa(i)+"].Max", c.Max, "must be at least 1")
 		}
 	}
 	return nil
 }
 
-// withShares adds the classes that the shares come to when an organization has so many slots.
-func (l Limits) WithReserves(shares []Reserve, slots int) Limits {
-	if len(shares) == 0 {
+// WithReserves adds the classes that the reserves come to when an organization has so many slots.
+func (l Limits) WithReserves(reserves []Reserve, slots int) Limits {
+	if len(reserves) == 0 {
 		return l
 	}
 	classes := slices.Clone(l.Classes)
-	for _, share := range shares {
-		classes = append(classes, Class{Priority: share.Priority, Max: max(1, int(share.Of*float64(slots)))})
+	for _, r := range reserves {
+		classes = append(classes, Class{Priority: r.Priority, Max: max(1, int(r.Of*float64(slots)))})
 	}
 	l.Classes = classes
 	return l

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,7 +10,7 @@ import (
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
-// Limits of a posting.
+// Limits of a posting, in bytes but for the weight.
 const (
 	MaxPayload = 1 << 20
 	MaxTrace   = 512
@@ -51,7 +50,7 @@ func (p Posting) Validate() error {
 func (p Posting) Job(now time.Time) (Job, error) {
 	tags, err := p.check()
 	if err != nil {
-		return Job{}, err
+		return Job{}, in("Posting", err)
 	}
 	id := p.ID
 	if id == uuid.Nil {
@@ -78,11 +77,11 @@ func (p Posting) check() (TagSet, error) {
 	}
 	switch {
 	case p.Weight < 0 || p.Weight > MaxWeight:
-		return TagSet{}, invalid.New("weight", p.Weight, "between 1 and "+strconv.Itoa(MaxWeight)+", or 0 for 1")
+		return TagSet{}, invalid.New("weight", p.Weight, "must be between 0 and %d", MaxWeight)
 	case len(p.Payload) > MaxPayload:
-		return TagSet{}, invalid.New("payload", len(p.Payload), "at most "+strconv.Itoa(MaxPayload)+" bytes")
+		return TagSet{}, invalid.New("payload", len(p.Payload), "must be at most %d bytes", MaxPayload)
 	case len(p.Trace) > MaxTrace || !isText(p.Trace):
-		return TagSet{}, invalid.New("trace", p.Trace, "UTF-8 without control characters, at most "+strconv.Itoa(MaxTrace)+" bytes")
+		return TagSet{}, invalid.New("trace", p.Trace, "must be UTF-8 without control characters, at most %d bytes", MaxTrace)
 	}
 	return NewTagSet(p.Tags)
 }

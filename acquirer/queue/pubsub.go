@@ -6,8 +6,7 @@ import "context"
 const MaxMessage = 7900
 
 // Pubsub carries short messages between the processes that share a store. It may lose, repeat, delay and
-// reorder them: what is lost is found by looking into the store, within [Config.Backup], or within
-// [Config.Poll] once the loss is noticed. Hosts without one pass nil and live by looking.
+// reorder them: what is lost is found by looking into the store. Hosts without one pass nil and live by looking.
 //
 // The messages are coalesced already; an implementation sends each at once, outside of any transaction, and
 // uses one connection for all that it sends and one for all that it hears.

@@ -1,10 +1,11 @@
 package queue
 
 import (
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // Request is what a worker waits for.
@@ -16,12 +17,25 @@ type Request struct {
 	Types []string
 	// Tags of the worker; see [Compare] for the rule.
 	Tags map[string]string
-	// Silence is for workers outside this process: how long one may go without [Acquirer.Renew] before it
-	// counts as lost. Zero: the worker lives and dies with this process.
+	// Silence is for workers outside the acquirer's process: how long one may go without a [Report] before it
+	// counts as lost. Zero: the worker lives and dies with that process.
 	Silence time.Duration
 }
 
-// Report is what a worker says about a job it works on.
+// Domain returns the set of workers that the request belongs to, or says what is wrong with the request, as a
+// [*invalid.Error].
+func (r Request) Domain() (Domain, error) {
+	d, err := NewDomain(r.Organization, r.Types, r.Tags)
+	if err == nil && r.Silence < 0 {
+		err = invalid.New("silence", r.Silence, "must not be negative")
+	}
+	if err != nil {
+		return Domain{}, in("Request", err)
+	}
+	return d, nil
+}
+
+// Report is what a worker says about a job that it works on, and a sign that it lives.
 type Report struct {
 	Lease  Lease
 	Worker uuid.UUID
@@ -32,20 +46,3 @@ type Report struct {
 	// Silence is as in [Request]: how long until the next report. Zero keeps what was agreed.
 	Silence time.Duration
 }
-
-// Limits of a report. Longer texts are cut.
-const (
-	MaxLine        = 16 << 10
-	MaxMessageText = 1 << 10
-)
-
-// CleanText makes a text storable in every database: valid UTF-8, no zero byte, not too long.
-func CleanText(s string, limit int) string {
-	s = strings.ReplaceAll(s, "\x00", "")
-	if len(s) > limit {
-		s = s[:limit-len(cutMark)] + cutMark
-	}
-	return strings.ToValidUTF8(s, "\uFFFD")
-}
-
-const cutMark = "..."

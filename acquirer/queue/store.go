@@ -18,7 +18,7 @@ import (
 //   - An error means that the outcome is unknown, unless it is a sentinel of this package. Every call may
 //     be repeated after an error; the contracts say why that does no harm.
 //   - Times come from the caller, already UTC with whole microseconds; a store reads no clock. No rule
-//     compares times of two machines: whether a process lives is judged by its count of beats.
+//     compares times of two machines: whether a process lives is judged by its count of heartbeats.
 //   - Values are copied on the way in and on the way out.
 //   - Empty input is no error and has no effect. Unknown ids are absent from the answer. No id and no lease
 //     occurs twice in one call.
@@ -80,7 +80,7 @@ type Listing struct {
 	Next time.Time
 }
 
-// ReadyLane says how many ready jobs stand in a lane.
+// ReadyLane says how many ready jobs a lane holds.
 type ReadyLane struct {
 	Lane Lane
 	// Count is at least 1, and counted up to the limit of the query.
@@ -106,7 +106,7 @@ type Claim struct {
 // Probe is a lane to claim from.
 type Probe struct {
 	Lane Lane
-	// From: nothing ready stands below this order number.
+	// From: the lane holds nothing ready below this order number.
 	From int64
 	// Boost is added to the lane's priority when the lanes of a claim are merged: ageing.
 	Boost int16
@@ -199,7 +199,7 @@ type End struct {
 	Result  []byte
 	// ReadyAt is when a requeued or released job may be claimed again. Defaults to at once.
 	ReadyAt time.Time
-	// Delay counts from when [Acquirer.End] is called, and wins over ReadyAt: for workers whose clock is not
+	// Delay counts from when the acquirer gets the end, and wins over ReadyAt: for workers whose clock is not
 	// ours. Stores never see it.
 	Delay time.Duration
 }
@@ -226,17 +226,17 @@ type Cancellation struct {
 // Registry holds the verbs of processes. A process is one run of an acquirer; its leases live as long as it
 // beats. Ids are never used again, so there is no epoch beside them.
 type Registry interface {
-	// Heartbeat registers the process or counts one more beat of it, and says how the fleet is. A process that was
-	// declared lost stays lost: [ErrProcessLost]. Crews replaces what the process said about its workers; nil
+	// Heartbeat registers the process or counts one more of its heartbeats, and says how the fleet is. A process that was
+	// declared lost stays lost: [ErrProcessLost]. Workers replaces what the process said about its workers; nil
 	// keeps it.
-	Heartbeat(ctx context.Context, b Heartbeat) (Fleet, error)
+	Heartbeat(ctx context.Context, h Heartbeat) (Fleet, error)
 
-	// Bury declares a process lost if its count of beats still is b.Beats, and returns up to b.Limit jobs
-	// that it holds. If the process beat in the meantime nothing happens and nothing is returned; if it was
-	// lost before, its jobs are returned all the same, so that a burial that was interrupted can be finished.
-	Reap(ctx context.Context, b ReapRequest) ([]Job, error)
+	// Reap declares a process lost if its count of heartbeats still is r.Heartbeats, and returns up to r.Limit jobs
+	// that it holds. If the process has beaten in the meantime, nothing happens and nothing is returned; if it
+	// was lost before, its jobs are returned all the same, so that what was interrupted can be finished.
+	Reap(ctx context.Context, r ReapRequest) ([]Job, error)
 
-	// Purge deletes up to limit jobs that ended before the given time, with their lines, and the records of
+	// PruneJobs deletes up to limit jobs that ended before the given time, with their lines, and the records of
 	// processes that were declared lost before it and hold nothing. It returns the number of jobs deleted.
 	PruneJobs(ctx context.Context, before time.Time, limit int) (int, error)
 }
@@ -244,10 +244,10 @@ type Registry interface {
 // Heartbeat is a process's sign of life.
 type Heartbeat struct {
 	Process uuid.UUID
-	// Name is for people: the host and whatever tells two processes apart.
+	// Name is for people: the host and whatever else distinguishes two processes.
 	Name string
 	Now  time.Time
-	// Crews are the process's waiting and busy workers by domain; nil means unchanged.
+	// Workers are the process's waiting and busy workers by domain; nil means unchanged.
 	Workers []DomainWorkers
 }
 
@@ -258,7 +258,7 @@ type DomainWorkers struct {
 	Waiting, Busy int
 }
 
-// Fleet is the answer to a beat.
+// Fleet is the answer to a heartbeat.
 type Fleet struct {
 	// Processes are all that are not lost, the caller included, and the lost ones that still hold jobs.
 	Processes []Process
@@ -278,7 +278,7 @@ type Kind struct {
 type Process struct {
 	ID   uuid.UUID
 	Name string
-	// Beats is the number of beats so far: it rises while the process lives.
+	// Heartbeats is their number so far: it rises while the process lives.
 	Heartbeats  int64
 	HeartbeatAt time.Time
 	Lost        bool
@@ -291,7 +291,7 @@ type Process struct {
 type ReapRequest struct {
 	Now     time.Time
 	Process uuid.UUID
-	// Beats is the count at which the process was seen to stand still.
+	// Heartbeats is the count at which the process was seen not to rise.
 	Heartbeats int64
 	Limit      int
 }

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/dormouse-go/dormouse/invalid"
 )
@@ -46,7 +44,7 @@ func NewTagSet(tags map[string]string) (TagSet, error) {
 		return TagSet{}, nil
 	}
 	if len(tags) > MaxTags {
-		return TagSet{}, invalid.New("tags", len(tags), "at most "+strconv.Itoa(MaxTags)+" tags")
+		return TagSet{}, invalid.New("tags", len(tags), "must be at most %d tags", MaxTags)
 	}
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
 		if err := checkTag(key, tags[key]); err != nil {
@@ -58,7 +56,7 @@ func NewTagSet(tags map[string]string) (TagSet, error) {
 	}
 	set := TagSet{canon: encodeTags(tags)}
 	if len(set.canon) > MaxTagSetBytes {
-		return TagSet{}, invalid.New("tags", set.canon, "at most "+strconv.Itoa(MaxTagSetBytes)+" bytes in all")
+		return TagSet{}, invalid.New("tags", set.canon, "must be at most %d bytes in all", MaxTagSetBytes)
 	}
 	return set, nil
 }
@@ -68,13 +66,13 @@ func checkTag(key, value string) error {
 	case key == "":
 		return invalid.New("tags", key, "a tag's key must not be empty")
 	case len(key) > MaxTagKey:
-		return invalid.New("tags", key, "a tag's key has at most "+strconv.Itoa(MaxTagKey)+" bytes")
+		return invalid.New("tags", key, "a tag's key must be at most %d bytes", MaxTagKey)
 	case len(value) > MaxTagValue:
-		return invalid.New("tags."+key, value, "a tag's value has at most "+strconv.Itoa(MaxTagValue)+" bytes")
+		return invalid.New("tags["+key+"]", value, "must be at most %d bytes", MaxTagValue)
 	case !isText(key):
 		return invalid.New("tags", key, "a tag's key must be UTF-8 without control characters")
 	case !isText(value):
-		return invalid.New("tags."+key, value, "a tag's value must be UTF-8 without control characters")
+		return invalid.New("tags["+key+"]", value, "must be UTF-8 without control characters")
 	}
 	return nil
 }
@@ -82,18 +80,13 @@ func checkTag(key, value string) error {
 func checkScope(scope, owner string) error {
 	switch {
 	case scope != "" && scope != ScopeOrganization && scope != ScopeUser:
-		return invalid.New("tags.scope", scope, "must be organization or user")
+		return invalid.New("tags[scope]", scope, "must be organization or user")
 	case scope == ScopeUser && owner == "":
-		return invalid.New("tags.owner", owner, "must name the user when the scope is user")
+		return invalid.New("tags[owner]", owner, "must name the user when the scope is user")
 	case scope != ScopeUser && owner != "":
-		return invalid.New("tags.owner", owner, "must be empty unless the scope is user")
+		return invalid.New("tags[owner]", owner, "must be empty unless the scope is user")
 	}
 	return nil
-}
-
-// isText keeps out what a text column, a JSON message or a terminal cannot carry, the zero byte first of all.
-func isText(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // encodeTags leaves out scope and owner when they have their defaults, so that the untagged set is empty.
@@ -135,13 +128,13 @@ func ParseTagSet(canonical string) (TagSet, error) {
 		key, rest, okKey = readNetstring(rest)
 		value, rest, okValue = readNetstring(rest)
 		if !okKey || !okValue {
-			return TagSet{}, invalid.New("tag set", canonical, "not a canonical tag set")
+			return TagSet{}, invalid.New("canonical", canonical, "must be a canonical tag set")
 		}
 		tags[key] = value
 	}
 	set, err := NewTagSet(tags)
 	if err == nil && set.canon != canonical {
-		err = invalid.New("tag set", canonical, "not a canonical tag set")
+		err = invalid.New("canonical", canonical, "must be a canonical tag set")
 	}
 	if err != nil {
 		return TagSet{}, err

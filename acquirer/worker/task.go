@@ -12,7 +12,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// RetryError is an error after which a job shall be tried again.
+// RetryError is an error after which a job is to be tried again.
 type RetryError struct {
 	Err   error
 	After time.Duration
@@ -138,12 +138,12 @@ type reporter struct {
 	*Worker
 	task   *Task
 	cancel context.CancelCauseFunc
-	// saidAt is when the last report that arrived was begun.
-	saidAt time.Time
+	// reportedAt is when the last report that arrived was begun.
+	reportedAt time.Time
 }
 
 func (w *Worker) reporter(t *Task, cancel context.CancelCauseFunc) *reporter {
-	return &reporter{Worker: w, task: t, cancel: cancel, saidAt: w.cfg.Clock.Now()}
+	return &reporter{Worker: w, task: t, cancel: cancel, reportedAt: w.cfg.Clock.Now()}
 }
 
 // run reports until finished is closed, and then for the last time.
@@ -187,7 +187,7 @@ func (r *reporter) fence() stopper {
 }
 
 func (r *reporter) left() time.Duration {
-	return r.cfg.Silence*3/4 - r.cfg.Clock.Since(r.saidAt)
+	return r.cfg.Silence*3/4 - r.cfg.Clock.Since(r.reportedAt)
 }
 
 type noFence struct{}
@@ -199,7 +199,7 @@ func (noFence) Reset(time.Duration, ...string) bool { return true }
 // whether one arrived.
 func (r *reporter) report(ctx context.Context, last bool) bool {
 	report := queue.Report{Lease: r.task.Job.Lease(), Worker: r.cfg.ID, Silence: r.cfg.Silence}
-	due := r.cfg.Silence > 0 && r.cfg.Clock.Since(r.saidAt) >= r.cfg.Silence/3
+	due := r.cfg.Silence > 0 && r.cfg.Clock.Since(r.reportedAt) >= r.cfg.Silence/3
 	if !r.task.take(&report, last) && !due {
 		return false
 	}
@@ -219,7 +219,7 @@ func (r *reporter) report(ctx context.Context, last bool) bool {
 	if canceled {
 		r.cancel(queue.ErrJobCanceled)
 	}
-	r.saidAt = begun
+	r.reportedAt = begun
 	return true
 }
 
@@ -237,7 +237,7 @@ func (r *reporter) bound(ctx context.Context) (context.Context, context.CancelFu
 	}
 }
 
-// last sends what is left. What cannot be sent now is lost, which is said in the worker's own log.
+// last sends what is left. What cannot be sent now is lost; the worker logs that.
 func (r *reporter) last(ctx context.Context) {
 	if !errors.Is(context.Cause(ctx), queue.ErrLeaseLost) {
 		r.report(ctx, true)

@@ -1,15 +1,12 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"sync/atomic"
 	"time"
 
-	"github.com/coder/quartz"
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -17,56 +14,38 @@ import (
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
-// ErrDraining is the cause of a job's context when its [Worker] stops and has waited long enough.
-var ErrDraining = errors.New("worker is stopping")
+var (
+	// ErrDraining is the cause of a job's context when its [Worker] stops and has waited long enough.
+	ErrDraining = errors.New("worker: stopping")
 
-// Source is where a [Worker] gets its jobs: an [Acquirer], or a client that speaks to one over a network. Its
-// errors are the acquirer's: [queue.ErrLeaseLost], [queue.ErrStopped] and [invalid.Err] are told apart, all others are
-// taken for bad moments.
+	// ErrAlreadyRun says that [Worker.Run] was called before: a worker runs once.
+	ErrAlreadyRun = errors.New("worker: Run was called before")
+)
+
+// Source is where a [Worker] gets its jobs: an acquirer in the same process, or a client that speaks to one over a
+// network. Its errors carry meaning, so a client has to carry them too: [queue.ErrLeaseLost] ends the work on a job,
+// [queue.ErrStopped] and [invalid.Err] end the worker. Every other error is passing, and the worker tries again after a
+// growing pause.
 type Source interface {
+	// AcquireJob waits until a job is the worker's own.
 	AcquireJob(ctx context.Context, r queue.Request) (queue.Job, error)
+	// Renew takes a report and says whether somebody asked for the job's cancellation.
 	Renew(ctx context.Context, r queue.Report) (canceled bool, err error)
+	// End ends an attempt. It may be repeated.
 	End(ctx context.Context, e queue.End) (queue.Job, error)
 }
 
-// watching is what an acquirer can do beyond [Source]: tell at once that a lease is lost.
-type watching interface {
+// watcher is what a source in the same process can do beyond [Source]: end a context at once when a lease is lost.
+type watcher interface {
 	Watch(ctx context.Context, lease queue.Lease) (context.Context, context.CancelFunc)
 }
 
 // Handler does the work of one job. Its result is stored with the job.
 //
-// The context ends with the cause [queue.ErrLeaseLost] when the job is not ours any more, [queue.ErrJobCanceled] when
-// somebody asked for its cancellation, or [ErrDraining] when the worker must stop; return soon then, whatever
-// with. An error fails the job, unless it is of [Retry]; a panic fails it too.
+// The context ends with the cause [queue.ErrLeaseLost] when the job is no longer ours, [queue.ErrJobCanceled] when
+// somebody asked for its cancellation, or [ErrDraining] when the worker must stop. Return soon then; it does not matter
+// what. An error fails the job, unless it comes from [Retry]; a panic fails it too.
 type Handler func(ctx context.Context, t *Task) (result []byte, err error)
-
-// Config tunes a [Worker]. A type is required; all else has a usable zero value.
-type Config struct {
-	Organization uuid.UUID
-	// ID of the worker. Defaults to a new one.
-	ID uuid.UUID
-	// Types of job that it runs, and its tags; see [queue.Compare].
-	Types []string
-	Tags  map[string]string
-	// Slots is how many jobs run at once. Defaults to 1.
-	Slots int
-	// Silence is needed when the source is in another process: the worker reports three times in it, and when
-	// it cannot, it stops the job before its end. Defaults to none: the worker lives and dies with the acquirer.
-	Silence time.Duration
-	// Flush is how often progress and log lines are sent. Defaults to 1 second.
-	Flush time.Duration
-	// Drain is how long jobs may go on when Run's context has ended. After that their contexts end and the jobs
-	// go back into line. Defaults to 1 minute.
-	Drain time.Duration
-	// Deliver bounds the attempts to report a job's end. Defaults to 1 minute.
-	Deliver time.Duration
-
-	// Clock defaults to the real one.
-	Clock quartz.Clock
-	// Logger defaults to a discarding one.
-	Logger *slog.Logger
-}
 
 // Worker runs jobs: it waits for them, keeps their leases, sends what they report and ends them.
 type Worker struct {
@@ -74,46 +53,32 @@ type Worker struct {
 	handler Handler
 	cfg     Config
 	request queue.Request
+	started atomic.Bool
 }
 
-// New returns a worker. Nothing is started; that is [Worker.Run]'s.
+// New returns a worker. It starts nothing; [Worker.Run] does.
 func New(source Source, handler Handler, cfg Config) (*Worker, error) {
 	switch {
 	case source == nil:
-		return nil, invalid.New("source", "nil", "a worker needs a source of jobs")
+		return nil, invalid.New("source", nil, "must not be nil")
 	case handler == nil:
-		return nil, invalid.New("handler", "nil", "a worker needs a handler")
+		return nil, invalid.New("handler", nil, "must not be nil")
 	}
-	if _, err := queue.NewDomain(cfg.Organization, cfg.Types, cfg.Tags); err != nil {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	cfg.ID = cmp.Or(cfg.ID, uuid.New())
-	cfg.Slots = cmp.Or(cfg.Slots, 1)
-	cfg.Flush = cmp.Or(cfg.Flush, time.Second)
-	cfg.Drain = cmp.Or(cfg.Drain, time.Minute)
-	cfg.Deliver = cmp.Or(cfg.Deliver, time.Minute)
-	if cfg.Clock == nil {
-		cfg.Clock = quartz.NewReal()
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	for name, d := range map[string]time.Duration{
-		"silence": cfg.Silence, "flush": cfg.Flush, "drain": cfg.Drain, "deliver": cfg.Deliver, "slots": time.Duration(cfg.Slots),
-	} {
-		if d < 0 {
-			return nil, invalid.New("worker."+name, int64(d), "must not be negative")
-		}
-	}
-	return &Worker{source: source, handler: handler, cfg: cfg, request: queue.Request{
-		Organization: cfg.Organization, Worker: cfg.ID, Types: cfg.Types, Tags: cfg.Tags, Silence: cfg.Silence,
-	}}, nil
+	return &Worker{source: source, handler: handler, cfg: cfg, request: cfg.request()}, nil
 }
 
 // Run runs jobs until ctx ends, and then drains: it takes no new ones, gives those that run [Config.Drain]
-// to end by themselves, and returns when all have. It returns ctx's error, or earlier the source's if that has
-// stopped for good. A handler that does not heed its context holds up the return.
+// to end by themselves, and returns nil when all have. If the source ends for good before ctx does, Run drains too and
+// returns the source's error: [queue.ErrStopped], or a [*invalid.Error]. A handler that ignores its context holds up the
+// return. Run may be called once; after that it returns [ErrAlreadyRun].
 func (w *Worker) Run(ctx context.Context) error {
+	if w.started.Swap(true) {
+		return ErrAlreadyRun
+	}
 	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	group, ctx := errgroup.WithContext(ctx)
@@ -133,16 +98,16 @@ func (w *Worker) slot(ctx, work context.Context) error {
 		switch {
 		case err == nil && ctx.Err() != nil: // won in the last moment
 			w.end(work, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeReleased})
-			return ctx.Err()
+			return nil
 		case err == nil:
 			failures = 0
 			w.work(work, job)
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return nil
 		case errors.Is(err, queue.ErrStopped) || errors.Is(err, invalid.Err):
 			return err
 		default:
-			w.cfg.Logger.Warn("worker got no job", "worker_id", w.cfg.ID, "error", err)
+			w.cfg.Logger.Warn("worker got no job", "error", err)
 			w.pause(ctx, backoff.Doubled(100*time.Millisecond, failures, 10*time.Second))
 			failures++
 		}
@@ -162,7 +127,7 @@ func (w *Worker) pause(ctx context.Context, d time.Duration) {
 func (w *Worker) work(work context.Context, job queue.Job) {
 	ctx, cancel := context.WithCancelCause(work)
 	defer cancel(nil)
-	if source, ok := w.source.(watching); ok {
+	if source, ok := w.source.(watcher); ok {
 		watched, stop := source.Watch(ctx, job.Lease())
 		defer stop()
 		ctx = watched

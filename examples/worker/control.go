@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -73,7 +74,7 @@ func read[T any](w http.ResponseWriter, r *http.Request) (body T, ok bool) {
 	return body, err == nil
 }
 
-// answer tells the errors apart that a worker must tell apart; see the client for the way back.
+// answer distinguishes the errors that mean different things to a worker; see package httpsource for the way back.
 func answer(w http.ResponseWriter, body any, err error) {
 	switch {
 	case err == nil:
@@ -94,6 +95,7 @@ func runControl(ctx context.Context, jobs int) error {
 	a, err := acquirer.New(memory.NewJobs(), nil, acquirer.Config{
 		Lost:   map[string]acquirer.LostPolicy{"": acquirer.RequeueLost(3, 0)},
 		Events: tally.event,
+		Logger: slog.New(slog.DiscardHandler), // the control plane prints what matters itself
 	})
 	if err != nil {
 		return err
@@ -120,7 +122,7 @@ func runControl(ctx context.Context, jobs int) error {
 		return server.Shutdown(late)
 	})
 	err = group.Wait()
-	if errors.Is(err, context.Canceled) || errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return err

@@ -3,7 +3,7 @@
 //
 //	go run ./examples/worker
 //
-// starts one control plane and three workers as real processes and tells what happens: one worker is killed in the
+// starts one control plane and three workers as real processes and prints what happens: one worker is killed in the
 // middle of a job, another one is asked to stop and drains, and every job still ends, exactly once.
 package main
 

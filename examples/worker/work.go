@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/worker"
+	"github.com/dormouse-go/dormouse/examples/worker/httpsource"
 )
 
 // runWorker works until ctx ends, and then drains.
@@ -26,8 +28,9 @@ func runWorker(ctx context.Context, name, url string) error {
 		}
 		return []byte("done by " + name), nil
 	}
-	w, err := worker.New(client{url: url, http: http.DefaultClient}, handler, worker.Config{
+	w, err := worker.New(httpsource.New(url, http.DefaultClient), handler, worker.Config{
 		Types: []string{"render"}, Slots: 2, Silence: 3 * time.Second, Flush: 250 * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler), // the worker prints what matters itself
 	})
 	if err != nil {
 		return err

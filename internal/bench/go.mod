@@ -3,6 +3,7 @@ module github.com/dormouse-go/dormouse/internal/bench
 go 1.26.0
 
 require (
+	github.com/coder/quartz v0.3.1
 	github.com/dgraph-io/ristretto/v2 v2.4.2
 	github.com/dormouse-go/dormouse v0.1.0
 	github.com/dormouse-go/dormouse/store/postgres v0.1.0
@@ -43,7 +44,6 @@ require (
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0
-	github.com/coder/quartz v0.3.1
 	github.com/dormouse-go/dormouse/store/sqlite v0.1.0
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/prometheus/client_golang v1.25.0 // indirect

@@ -176,8 +176,8 @@ func claimUnknownProcess(k *jobKit) {
 func claimLostProcess(k *jobKit) {
 	job := k.enqueue(k.posting())[0]
 	lost := uuid.New()
-	k.beat(lost)
-	k.bury(lost, 1)
+	k.heartbeat(lost)
+	k.reap(lost, 1)
 	ask := k.ask(1, job)
 	ask.Process = lost
 	_, err := k.store.Claim(k.ctx, ask)

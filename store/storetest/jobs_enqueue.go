@@ -76,7 +76,7 @@ func enqueueRepeatedAfterEnd(k *jobKit) {
 	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
 	again := k.enqueue(p)[0]
 	k.must(again.State == queue.Succeeded, "a posting repeated after the job ended brings nothing back", "state %s", again.State)
-	k.must(len(k.ready().Lanes) == 0, "an ended job does not stand in a lane", "%d lanes", len(k.ready().Lanes))
+	k.must(len(k.ready().Lanes) == 0, "an ended job is in no lane", "%d lanes", len(k.ready().Lanes))
 }
 
 func enqueueInvalid(k *jobKit) {
@@ -84,7 +84,7 @@ func enqueueInvalid(k *jobKit) {
 	_, err := k.store.Enqueue(k.ctx, k.now, []queue.Posting{good, bad})
 	k.must(errors.Is(err, invalid.Err), "an invalid posting is refused with ErrInvalid", "error %v", err)
 	var field *invalid.Error
-	k.must(errors.As(err, &field) && strings.Contains(field.Field, "type"), "the refusal names the field", "error %v", err)
+	k.must(errors.As(err, &field) && strings.Contains(field.Field, "Posting.Type"), "the refusal names the field", "error %v", err)
 	k.must(len(k.jobs(queue.Filter{IDs: []uuid.UUID{good.ID}})) == 0, "if one posting is invalid, none is stored", "the valid one was stored")
 }
 

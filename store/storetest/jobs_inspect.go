@@ -99,12 +99,12 @@ func inspectAhead(k *jobKit) {
 	last := jobs[3]
 	want := map[queue.Lane]int{last.Lane(): 3, high[0].Lane(): 2, tagged.Lane(): 1}
 	got := make(map[queue.Lane]int)
-	standings, err := k.store.Ahead(k.ctx, last.ID, 100)
+	lanes, err := k.store.Ahead(k.ctx, last.ID, 100)
 	k.noError(err, "Ahead")
-	for _, s := range standings {
+	for _, s := range lanes {
 		got[s.Lane] = s.Count
 	}
-	k.must(len(got) == len(want), "Ahead lists the lanes of the organization with ready jobs that go before", "%d lanes, want %d: %+v", len(got), len(want), standings)
+	k.must(len(got) == len(want), "Ahead lists the lanes of the organization with ready jobs that go before", "%d lanes, want %d: %+v", len(got), len(want), lanes)
 	for lane, n := range want {
 		k.must(got[lane] == n, "Ahead counts the ready jobs that go before by Job.Before", "%d, want %d in %+v", got[lane], n, lane)
 	}
@@ -112,18 +112,18 @@ func inspectAhead(k *jobKit) {
 
 func inspectAheadCount(k *jobKit) {
 	jobs := k.enqueue(k.postings(9, ofTenant(uuid.New()))...)
-	standings, err := k.store.Ahead(k.ctx, jobs[8].ID, 5)
+	lanes, err := k.store.Ahead(k.ctx, jobs[8].ID, 5)
 	k.noError(err, "Ahead")
-	k.must(len(standings) == 1 && standings[0].Count == 5, "Ahead counts up to countTo", "%+v", standings)
+	k.must(len(lanes) == 1 && lanes[0].Count == 5, "Ahead counts up to countTo", "%+v", lanes)
 }
 
 func inspectAheadNothing(k *jobKit) {
 	running := k.running()
 	for name, id := range map[string]uuid.UUID{"running": running.ID, "unknown": uuid.New()} {
-		standings, err := k.store.Ahead(k.ctx, id, 5)
-		k.must(err == nil && len(standings) == 0, "nothing stands before a job that is "+name, "%+v, error %v", standings, err)
+		lanes, err := k.store.Ahead(k.ctx, id, 5)
+		k.must(err == nil && len(lanes) == 0, "nothing goes before a job that is "+name, "%+v, error %v", lanes, err)
 	}
 	first := k.enqueue(k.posting())[0]
-	standings, err := k.store.Ahead(k.ctx, first.ID, 5)
-	k.must(err == nil && len(standings) == 0, "nothing stands before the first job", "%+v, error %v", standings, err)
+	lanes, err := k.store.Ahead(k.ctx, first.ID, 5)
+	k.must(err == nil && len(lanes) == 0, "nothing goes before the first job", "%+v, error %v", lanes, err)
 }

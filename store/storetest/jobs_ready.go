@@ -35,10 +35,10 @@ func readyLanes(k *jobKit) {
 		}
 	}
 	got := make(map[queue.Lane]int)
-	for _, standing := range k.ready().Lanes {
-		_, twice := got[standing.Lane]
-		k.must(!twice, "a lane is listed once", "lane %+v twice", standing.Lane)
-		got[standing.Lane] = standing.Count
+	for _, ready := range k.ready().Lanes {
+		_, twice := got[ready.Lane]
+		k.must(!twice, "a lane is listed once", "lane %+v twice", ready.Lane)
+		got[ready.Lane] = ready.Count
 	}
 	k.must(len(got) == len(want), "Ready lists every lane that holds ready jobs", "%d lanes, want %d", len(got), len(want))
 	for lane, n := range want {
@@ -85,16 +85,16 @@ func readyOnlyReady(k *jobKit) {
 	jobs := k.enqueue(k.postings(3, ofTenant(uuid.New()))...)
 	running := k.claim(1, jobs...)[0]
 	k.cancel("", jobs[1], jobs[2])
-	k.must(len(k.ready().Lanes) == 0, "running and canceled jobs do not stand in a lane", "%+v", k.ready().Lanes)
+	k.must(len(k.ready().Lanes) == 0, "running and canceled jobs are in no lane", "%+v", k.ready().Lanes)
 	k.end(queue.End{Lease: running.Lease(), Outcome: queue.OutcomeRequeued})
-	k.must(len(k.ready().Lanes) == 1, "a requeued job stands in its lane again", "%+v", k.ready().Lanes)
+	k.must(len(k.ready().Lanes) == 1, "a requeued job is in its lane again", "%+v", k.ready().Lanes)
 }
 
 func readyDelayed(k *jobKit) {
 	at := k.now.Add(time.Minute)
 	job := k.enqueue(k.posting(notBefore(at)))[0]
 	listing := k.ready()
-	k.must(len(listing.Lanes) == 0, "a job does not stand in a lane before its ReadyAt", "%+v", listing.Lanes)
+	k.must(len(listing.Lanes) == 0, "a job is in no lane before its ReadyAt", "%+v", listing.Lanes)
 	k.must(listing.Next.Equal(at), "Next is the earliest ReadyAt in the future", "%s, want %s", listing.Next, at)
 	k.must(len(k.claim(1, job)) == 0, "a job is not claimed before its ReadyAt", "it was claimed")
 	k.pass(time.Minute)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/coder/quartz"
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
@@ -18,6 +19,8 @@ import (
 
 // never keeps the backup and the looks of joining workers out of a measurement.
 const never = 1000 * time.Hour
+
+var wakeUpsOnly = acquirertest.WakeUpsOnly(quartz.NewReal())
 
 type inMemory struct{ r *figure.Recorder }
 
@@ -51,7 +54,7 @@ func (m inMemory) lookup(ctx context.Context) error {
 
 func (m inMemory) lookupAmong(ctx context.Context, domains int) (time.Duration, error) {
 	store := acquirertest.Wrap(memory.NewJobs())
-	a, stop, err := running(ctx, store, nil, acquirer.Config{Backup: never, Ask: never, Poll: never, Timeout: never})
+	a, stop, err := running(ctx, store, nil, acquirer.Config{Backup: never, Poll: never, Timeout: never, Clock: wakeUpsOnly})
 	if err != nil {
 		return 0, err
 	}
@@ -90,7 +93,7 @@ func (m inMemory) lookupAmong(ctx context.Context, domains int) (time.Duration, 
 // lostWakeUps is T14: short histories in which a wake-up could get lost. Nothing but wake-ups hands out anything here.
 func (m inMemory) lostWakeUps(ctx context.Context) error {
 	const trials = 10_000
-	a, stop, err := running(ctx, memory.NewJobs(), nil, acquirer.Config{Backup: never, Ask: never, Poll: never})
+	a, stop, err := running(ctx, memory.NewJobs(), nil, acquirer.Config{Backup: never, Poll: never, Clock: wakeUpsOnly})
 	if err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (m inMemory) trial(ctx context.Context, a *acquirer.Acquirer, kind int) (bo
 		go func() {
 			job, err := a.AcquireJob(ctx, r)
 			if err == nil {
-				_, err = a.Complete(context.WithoutCancel(ctx), job.Lease(), nil)
+				_, err = a.End(context.WithoutCancel(ctx), queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
 			}
 			out <- err
 		}()
@@ -178,7 +181,7 @@ func (m inMemory) trial(ctx context.Context, a *acquirer.Acquirer, kind int) (bo
 func (m inMemory) emptyProbes(ctx context.Context) error {
 	const replicas, postings = 5, 100
 	store, bus := acquirertest.Wrap(memory.NewJobs()), &memory.Pubsub{}
-	cfg := acquirer.Config{Backup: never, Ask: never, Heartbeat: 100 * time.Millisecond, Lease: time.Minute}
+	cfg := acquirer.Config{Backup: never, Clock: wakeUpsOnly, Heartbeat: 100 * time.Millisecond, Lease: time.Minute}
 	org := uuid.New()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -255,7 +258,7 @@ func (m inMemory) requeue(ctx context.Context) error {
 			return err
 		}
 		took = append(took, time.Since(begun))
-		if _, err := survivor.Complete(ctx, job.Lease(), nil); err != nil {
+		if _, err := survivor.End(ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			return err
 		}
 	}

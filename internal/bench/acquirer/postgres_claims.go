@@ -14,7 +14,7 @@ import (
 
 // quiet is an acquirer's configuration in which nothing but wake-ups hands out.
 func quiet(batch int) acquirer.Config {
-	return acquirer.Config{Backup: never, Ask: never, Poll: never, Batch: batch}
+	return acquirer.Config{Backup: never, Poll: never, Batch: batch, Clock: wakeUpsOnly}
 }
 
 // throughput is T1 and T2: a long line of jobs handed to many waiters of one domain, against the barest batched claim.

@@ -96,7 +96,7 @@ func newModel(ctx context.Context, t *rapid.T) *model {
 	m := &model{
 		ctx: ctx, stop: stop, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "latencies"), 0)),
 		store: memory.NewJobs(), bus: &acquirertest.Pubsub{},
-		cfg:  acquirer.Config{Backup: never, Ask: never, Poll: never, Ping: time.Hour},
+		cfg:  wakeUpsOnly(),
 		orgs: []uuid.UUID{uuid.New(), uuid.New()}, fences: make(map[uuid.UUID]int64),
 		seen: make(map[*worker]bool), ended: make(map[queue.Lease]bool),
 	}
@@ -279,7 +279,7 @@ func (m *model) latency(v acquirertest.Verb) acquirertest.Fault {
 	}
 	// An enqueue that fails has announced nothing, which is its caller's to repeat; and a beat that fails is
 	// another test's.
-	if m.trouble && v != acquirertest.Enqueue && v != acquirertest.Beat {
+	if m.trouble && v != acquirertest.Enqueue && v != acquirertest.Heartbeat {
 		n := m.rng.IntN(6)
 		fault.Down, fault.Lost = n == 0, n == 1
 	}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/quartz"
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
@@ -23,6 +24,10 @@ var trials = flag.Int("trials", 1500, "histories in which a wake-up could get lo
 
 // never keeps the backup and the looks of joining workers from finding what a wake-up lost.
 const never = 1000 * time.Hour
+
+func wakeUpsOnly() acquirer.Config {
+	return acquirer.Config{Backup: never, Poll: never, Clock: acquirertest.WakeUpsOnly(quartz.NewReal())}
+}
 
 // trial is one short history of one organization.
 type trial struct {
@@ -68,7 +73,7 @@ func runTrials(t *testing.T, scenario func(*trial), faults bool) {
 	bus := &acquirertest.Pubsub{}
 	var processes []*process
 	for range 2 {
-		p, err := start(t.Context(), store, bus, acquirer.Config{Backup: never, Ask: never, Poll: never})
+		p, err := start(t.Context(), store, bus, wakeUpsOnly())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +137,7 @@ func (r *trial) end() {
 	r.group.Wait()
 	for _, w := range r.workers {
 		if _, got, job := w.state(); got {
-			_, _ = r.processes[0].Complete(r.ctx, job.Lease(), nil)
+			_, _ = r.processes[0].End(r.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
 		}
 	}
 	_, _ = r.processes[0].Cancel(r.ctx, "", r.posted...)

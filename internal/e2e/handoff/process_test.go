@@ -22,7 +22,7 @@ import (
 	"github.com/dormouse-go/dormouse/store/postgres"
 )
 
-// order is what a process is told.
+// order is what a process has to do.
 type order struct {
 	DSN  string
 	Name string
@@ -39,8 +39,8 @@ const (
 // config is that of a fleet in a hurry.
 func config(name string) acquirer.Config {
 	return acquirer.Config{
-		Name: name, Heartbeat: heartbeat, Lease: lease, Timeout: 2 * heartbeat,
-		Backup: 2 * time.Second, Poll: 200 * time.Millisecond, Ping: 200 * time.Millisecond, BackoffMax: 200 * time.Millisecond,
+		Instance: name, Heartbeat: heartbeat, Lease: lease, Timeout: 2 * heartbeat,
+		Backup: 2 * time.Second, Poll: 200 * time.Millisecond,
 		StopTimeout: time.Second, Limits: queue.Limits{Types: map[string]int{"scarce": scarce}},
 		Lost: map[string]acquirer.LostPolicy{"": acquirer.RequeueLost(1_000_000, time.Millisecond)},
 	}
@@ -62,8 +62,8 @@ type plane struct {
 
 // runProcess works until it is asked to stop, and then drains. A byte on its standard input ends its posting and its own
 // faults; when that ends, its parent is gone.
-func runProcess(told order) error {
-	p := &plane{order: told, rng: rand.New(rand.NewPCG(told.Seed, 0))}
+func runProcess(o order) error {
+	p := &plane{order: o, rng: rand.New(rand.NewPCG(o.Seed, 0))}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	go func() {

@@ -8,6 +8,8 @@ import (
 
 // Mismatch says what keeps a worker from running a job. The zero value says: nothing.
 type Mismatch struct {
+	// OtherTypes are the types of job that the worker runs, if the job's is not among them.
+	OtherTypes []string
 	// Missing are tags of the job that the worker does not have at all.
 	Missing []Tag
 	// Different are tags that both have, with different values.
@@ -22,7 +24,7 @@ type TagDifference struct{ Key, Job, Worker string }
 
 // Compare is the tag rule, the only one: a worker runs a job when it has every tag of the job with the same
 // value, except that an untagged job runs on untagged workers only. Waking, claiming, the place in line and
-// the explanation all ask this function. It allocates nothing when the worker fits and has up to 16 tags.
+// the explanation all use this function. It allocates nothing when the worker fits and has up to 16 tags.
 func Compare(worker, job TagSet) Mismatch {
 	if worker == job {
 		return Mismatch{}
@@ -67,24 +69,30 @@ func (m *Mismatch) compareTag(tag Tag, worker []Tag) {
 	}
 }
 
-// None reports whether nothing stands in the way.
+// None reports whether nothing is in the way.
 func (m Mismatch) None() bool { return m.Distance() == 0 }
 
-// Distance is the number of tags that stand in the way.
+// Distance is the number of tags in the way, and [MaxTags] more if the type does.
 func (m Mismatch) Distance() int {
 	n := len(m.Missing) + len(m.Different)
+	if m.OtherTypes != nil {
+		n += MaxTags // a worker of another type is further away than any of the right one
+	}
 	if m.Reserved {
 		n++
 	}
 	return n
 }
 
-// String says in words what stands in the way.
+// String says in words what is in the way.
 func (m Mismatch) String() string {
-	if m.Reserved {
-		return "the job has no tags and the worker is kept for tagged jobs"
-	}
 	var parts []string
+	if m.OtherTypes != nil {
+		parts = append(parts, fmt.Sprintf("the worker runs jobs of other types, %q", m.OtherTypes))
+	}
+	if m.Reserved {
+		parts = append(parts, "the job has no tags and the worker is kept for tagged jobs")
+	}
 	for _, tag := range m.Missing {
 		parts = append(parts, fmt.Sprintf("the worker lacks %s=%s", tag.Key, tag.Value))
 	}

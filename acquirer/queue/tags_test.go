@@ -1,4 +1,4 @@
-package acquirer_test
+package queue_test
 
 import (
 	"errors"

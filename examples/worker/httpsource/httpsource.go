@@ -1,4 +1,6 @@
-package main
+// Package httpsource is a [worker.Source] over plain HTTP with long polling. It links the worker's side of the hand-off only:
+// no engine, no store.
+package httpsource
 
 import (
 	"bytes"
@@ -10,20 +12,26 @@ import (
 	"strings"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/acquirer/worker"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
-// client is an [worker.Source] over HTTP.
-type client struct {
-	url  string
-	http *http.Client
+// Source gets jobs from a control plane.
+type Source struct {
+	url    string
+	client *http.Client
 }
 
+var _ worker.Source = Source{}
+
+// New returns a source for the control plane at a URL.
+func New(url string, client *http.Client) Source { return Source{url, client} }
+
 // AcquireJob asks until there is a job: the control plane answers each request within its long poll.
-func (c client) AcquireJob(ctx context.Context, r queue.Request) (queue.Job, error) {
+func (s Source) AcquireJob(ctx context.Context, r queue.Request) (queue.Job, error) {
 	for {
 		var job queue.Job
-		found, err := c.post(ctx, "/acquire", r, &job)
+		found, err := s.post(ctx, "/acquire", r, &job)
 		if err != nil || found {
 			return job, err
 		}
@@ -31,29 +39,29 @@ func (c client) AcquireJob(ctx context.Context, r queue.Request) (queue.Job, err
 }
 
 // Renew implements [worker.Source].
-func (c client) Renew(ctx context.Context, r queue.Report) (canceled bool, err error) {
-	_, err = c.post(ctx, "/renew", r, &canceled)
+func (s Source) Renew(ctx context.Context, r queue.Report) (canceled bool, err error) {
+	_, err = s.post(ctx, "/renew", r, &canceled)
 	return canceled, err
 }
 
 // End implements [worker.Source].
-func (c client) End(ctx context.Context, e queue.End) (job queue.Job, err error) {
-	_, err = c.post(ctx, "/end", e, &job)
+func (s Source) End(ctx context.Context, e queue.End) (job queue.Job, err error) {
+	_, err = s.post(ctx, "/end", e, &job)
 	return job, err
 }
 
 // post sends one request and turns the answer's status back into the acquirer's errors.
-func (c client) post(ctx context.Context, path string, body, into any) (found bool, err error) {
+func (s Source) post(ctx context.Context, path string, body, into any) (found bool, err error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return false, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+path, bytes.NewReader(text))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, bytes.NewReader(text))
 	if err != nil {
 		return false, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	response, err := c.http.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
 		return false, err
 	}

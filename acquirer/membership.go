@@ -1,0 +1,197 @@
+package acquirer
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// membership is this process among those that share the store: its name there, whether it is registered, and when it was
+// last heard. Guarded by Acquirer.mu.
+type membership struct {
+	state runState
+	// process is who we are to the store; a new one after we were declared lost.
+	process uuid.UUID
+	// heartbeats is the store's count of ours, and heartbeatAt when the last one that it answered began; zero before.
+	heartbeats  int64
+	heartbeatAt time.Time
+	// rejoin has room for one signal to register anew.
+	rejoin chan struct{}
+	// parked are store calls that wait for the process to be registered.
+	parked []func()
+}
+
+// runState is where Run is.
+type runState int
+
+const (
+	fresh   runState = iota // not called
+	joining                 // called, the process is not registered
+	running
+	ended
+)
+
+func newMembership() membership {
+	return membership{process: uuid.New(), rejoin: make(chan struct{}, 1)}
+}
+
+// registered notes a heartbeat that was answered, and returns the calls that have waited for the first one.
+func (m *membership) registered(begun time.Time) (parked []func()) {
+	m.heartbeatAt = begun
+	if m.state == joining {
+		m.state = running
+		parked, m.parked = m.parked, nil
+	}
+	return parked
+}
+
+// rename gives the process a new id, under which it has to register anew.
+func (m *membership) rename() {
+	m.process = uuid.New()
+	m.heartbeats, m.heartbeatAt = 0, time.Time{}
+	if m.state != running {
+		return
+	}
+	m.state = joining
+	select {
+	case m.rejoin <- struct{}{}:
+	default:
+	}
+}
+
+// reports reports whether the process is registered and speaks for all. The caller holds the lock.
+func (a *Acquirer) reports() bool {
+	return a.member.state == running && a.fleet.first() == a.member.process
+}
+
+// heartbeatLoop reports to the store that we live, and learns how the others do.
+func (a *Acquirer) heartbeatLoop(ctx context.Context) {
+	a.heartbeatUntilRegistered(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	a.ping()
+	for a.untilHeartbeat(ctx) {
+		a.heartbeat(ctx)
+		a.mu.Lock()
+		again := a.member.state == joining
+		a.mu.Unlock()
+		if again {
+			a.heartbeatUntilRegistered(ctx)
+		}
+	}
+}
+
+// untilHeartbeat waits for a heartbeat's time, or until we have to register again.
+func (a *Acquirer) untilHeartbeat(ctx context.Context) bool {
+	timer := a.clock.NewTimer(a.cfg.Heartbeat, "heartbeat")
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-a.member.rejoin:
+	case <-timer.C:
+	}
+	return true
+}
+
+func (a *Acquirer) heartbeatUntilRegistered(ctx context.Context) {
+	for failures := 0; ctx.Err() == nil && !a.heartbeat(ctx); failures++ {
+		if !a.pause(ctx, growing(failures), "register") {
+			return
+		}
+	}
+}
+
+// heartbeat reports whether the store knows us.
+func (a *Acquirer) heartbeat(ctx context.Context) bool {
+	a.mu.Lock()
+	h := queue.Heartbeat{Process: a.member.process, Name: a.cfg.Instance, Now: a.now(), Workers: a.workers()}
+	begun := a.clock.Now()
+	a.mu.Unlock()
+	var answer queue.Fleet
+	err := a.call(ctx, "heartbeat", func(ctx context.Context) (err error) {
+		answer, err = a.store.Heartbeat(ctx, h)
+		return err
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err != nil {
+		a.heartbeatFailed(h.Process, err)
+		return false
+	}
+	a.heartbeatAnswered(answer, begun)
+	return true
+}
+
+// workers is what we say of our own workers. The caller holds the lock.
+func (a *Acquirer) workers() []queue.DomainWorkers {
+	domains := a.dispatch.Domains()
+	workers := make([]queue.DomainWorkers, len(domains))
+	for i, d := range domains {
+		workers[i] = queue.DomainWorkers{Domain: d.Domain, Waiting: d.Waiting(), Busy: d.Running()}
+	}
+	return workers
+}
+
+// heartbeatFailed notes a heartbeat that failed. The caller holds the lock.
+func (a *Acquirer) heartbeatFailed(process uuid.UUID, err error) {
+	if a.member.state == ended {
+		return
+	}
+	a.cfg.Logger.Warn("heartbeat failed", "error", err)
+	if queue.IsAnswer(err) {
+		a.lost(process)
+	}
+}
+
+// heartbeatAnswered takes in how the fleet is. The caller holds the lock.
+func (a *Acquirer) heartbeatAnswered(answer queue.Fleet, begun time.Time) {
+	now := a.clock.Now()
+	silent := a.fleet.update(answer, a.member.process, now, a.cfg.Lease)
+	own, known := a.fleet.process(a.member.process)
+	if known {
+		a.member.heartbeats = own.Heartbeats
+	}
+	parked := a.member.registered(begun)
+	a.fenceAt(begun)
+	for _, lease := range answer.Canceled {
+		a.leases.cancel(lease)
+	}
+	for _, call := range parked {
+		call()
+	}
+	a.losses.addProcesses(silent)
+	a.losses.compareHolding(own.Holding, len(a.leases.held))
+	a.dispatch.Forget(now.Add(-a.cfg.Lease))
+	a.looks.forget(a.dispatch.Knows)
+	a.match(now)
+}
+
+// fenceAt gives the process up when no later heartbeat has succeeded one heartbeat before others may declare it lost. They
+// count from when they saw our heartbeat, which is after it began; so a clock may run a third faster than ours, and no
+// reading of it is ever compared with ours. The caller holds the lock.
+func (a *Acquirer) fenceAt(begun time.Time) {
+	process := a.member.process
+	a.agenda.After(a.clock.Until(begun.Add(a.cfg.Lease-a.cfg.Heartbeat)), func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if process == a.member.process && a.member.heartbeatAt.Equal(begun) {
+			a.lost(process)
+		}
+	}, "fence")
+}
+
+// lost gives up the process: the store has declared it lost, or others are about to. Its jobs must stop now,
+// before somebody else begins them; we go on under a new name. The caller holds the lock.
+func (a *Acquirer) lost(process uuid.UUID) {
+	if process != a.member.process || a.member.state == ended {
+		return
+	}
+	a.cfg.Logger.Error("process lost its leases", "process", process, "jobs", len(a.leases.held))
+	a.leases.dropAll(queue.ErrLeaseLost, a.clock.Now())
+	a.member.rename()
+}

@@ -1,0 +1,163 @@
+package acquirer
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/dispatch"
+)
+
+// outgoing collects the messages for other processes until they are sent. What is announced twice is sent once. It has a lock of its
+// own, which may be taken under Acquirer.mu.
+type outgoing struct {
+	mu     sync.Mutex
+	lanes  map[queue.Lane]*laneNote
+	drops  map[queue.Lane]dispatch.Source // lanes taken
+	orgs   map[uuid.UUID]struct{}         // freed
+	leases map[queue.Lease]struct{}       // canceled
+	pings  bool
+	seq    uint64
+	filled chan struct{} // room for one
+}
+
+func newOutgoing() *outgoing {
+	o := &outgoing{filled: make(chan struct{}, 1)}
+	o.reset()
+	return o
+}
+
+func (o *outgoing) reset() {
+	o.lanes, o.drops = make(map[queue.Lane]*laneNote), make(map[queue.Lane]dispatch.Source)
+	o.orgs, o.leases = make(map[uuid.UUID]struct{}), make(map[queue.Lease]struct{})
+	o.pings = false
+}
+
+// put changes the content and sees to its being sent. It never blocks.
+func (o *outgoing) put(change func()) {
+	o.mu.Lock()
+	change()
+	o.mu.Unlock()
+	select {
+	case o.filled <- struct{}{}:
+	default:
+	}
+}
+
+func (o *outgoing) jobs(l queue.Lane, from int64, n int) {
+	o.put(func() {
+		waiting, ok := o.lanes[l]
+		if !ok {
+			fresh := note(l)
+			fresh.From = from
+			waiting = &fresh
+			o.lanes[l] = waiting
+		}
+		waiting.From = min(waiting.From, from)
+		waiting.Count += n
+	})
+}
+
+func (o *outgoing) taken(l queue.Lane, s dispatch.Source) { o.put(func() { o.drops[l] = s }) }
+func (o *outgoing) freed(id uuid.UUID)                    { o.put(func() { o.orgs[id] = struct{}{} }) }
+func (o *outgoing) canceled(lease queue.Lease)            { o.put(func() { o.leases[lease] = struct{}{} }) }
+func (o *outgoing) ping()                                 { o.put(func() { o.pings = true }) }
+
+// take empties the content into one message; ok is false if there is nothing to say.
+func (o *outgoing) take(process uuid.UUID) (m message, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	m = message{Process: process, Ping: o.pings}
+	for _, n := range o.lanes {
+		m.Jobs = append(m.Jobs, *n)
+	}
+	// What waits longest goes first, if it takes several messages.
+	slices.SortFunc(m.Jobs, func(a, b laneNote) int {
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.From, b.From))
+	})
+	for lane, s := range o.drops {
+		n := note(lane)
+		n.Process, n.Seq = s.Process, s.Seq
+		m.Taken = append(m.Taken, n)
+	}
+	for id := range o.orgs {
+		m.Freed = append(m.Freed, id)
+	}
+	for lease := range o.leases {
+		m.Cancel = append(m.Cancel, lease)
+	}
+	if m.parts() == 0 && !m.Ping {
+		return message{}, false
+	}
+	o.seq++
+	m.Seq = o.seq
+	o.reset()
+	return m, true
+}
+
+// putBack takes in again what could not be sent, but for a ping: the next one says as much.
+func (o *outgoing) putBack(m message) {
+	for _, n := range m.Jobs {
+		o.jobs(n.lane(), n.From, n.Count)
+	}
+	for _, n := range m.Taken {
+		o.taken(n.lane(), dispatch.Source{Process: n.Process, Seq: n.Seq})
+	}
+	for _, id := range m.Freed {
+		o.freed(id)
+	}
+	for _, lease := range m.Cancel {
+		o.canceled(lease)
+	}
+}
+
+// publishLoop sends what is outgoing: at once after a quiet time, and what comes in within publishPause together at the
+// end of it. So nothing waits for a later message, and a flood of postings is a few messages.
+func (a *Acquirer) publishLoop(ctx context.Context) {
+	if a.pubsub == nil {
+		return
+	}
+	failures := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.outgoing.filled:
+		}
+		pause := publishPause
+		if err := a.publish(ctx); err != nil && ctx.Err() == nil {
+			a.cfg.Logger.Warn("announcement not sent", "error", err)
+			pause = growing(failures)
+			failures++
+		} else {
+			failures = 0
+		}
+		if !a.pause(ctx, pause, "publish") {
+			return
+		}
+	}
+}
+
+// publish sends what is outgoing; what could not be sent is outgoing again afterwards.
+func (a *Acquirer) publish(ctx context.Context) error {
+	if a.pubsub == nil {
+		return nil
+	}
+	m, ok := a.outgoing.take(a.process())
+	if !ok {
+		return nil
+	}
+	for _, text := range m.split() {
+		err := a.call(ctx, "publish", func(ctx context.Context) error { return a.pubsub.Publish(ctx, text) })
+		a.metrics.published(err)
+		if err != nil {
+			a.outgoing.putBack(m) // all of it: hearing something twice does no harm
+			return err
+		}
+	}
+	return nil
+}

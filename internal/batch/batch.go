@@ -1,0 +1,99 @@
+// Package batch joins concurrent calls into one, for callers that each have a single request and a callee that takes many.
+//
+// Nothing is held back to fill a batch: the first request goes at once, and whatever comes while a call is under way
+// shares the next one. So a lone caller pays nothing, and under load the size of a batch follows the speed of the callee.
+// One call is under way at a time, and requests go in the order in which they came, but for those with a key that the
+// batch has already: they wait for the next.
+package batch
+
+import (
+	"context"
+	"sync"
+)
+
+// Batcher joins calls of one function. All methods are safe for concurrent use. See [New].
+type Batcher[I, O any] struct {
+	limit int
+	key   func(I) any
+	do    func([]I) ([]O, error)
+
+	mu      sync.Mutex
+	waiting []*item[I, O]
+	busy    bool
+}
+
+type item[I, O any] struct {
+	in   I
+	out  O
+	err  error
+	done chan struct{}
+}
+
+// New returns a batcher that calls do with 1 to limit requests, no two of which have the same key (any comparable value).
+// do answers in the order of the requests; its error is the answer to all of them. It runs in a goroutine that ends when
+// nobody waits any more, and must not panic.
+func New[I, O any](limit int, key func(I) any, do func([]I) ([]O, error)) *Batcher[I, O] {
+	return &Batcher[I, O]{limit: limit, key: key, do: do}
+}
+
+// Do waits for the answer to a request, or for ctx. A request is not withdrawn when ctx ends: whether it takes effect is
+// unknown then.
+func (b *Batcher[I, O]) Do(ctx context.Context, in I) (O, error) {
+	it := &item[I, O]{in: in, done: make(chan struct{})}
+	b.mu.Lock()
+	b.waiting = append(b.waiting, it)
+	if !b.busy {
+		b.busy = true
+		go b.drain()
+	}
+	b.mu.Unlock()
+	select {
+	case <-it.done:
+		return it.out, it.err
+	case <-ctx.Done():
+		var none O
+		return none, ctx.Err()
+	}
+}
+
+// drain ends when nobody waits any more.
+func (b *Batcher[I, O]) drain() {
+	for {
+		items := b.take()
+		if items == nil {
+			return
+		}
+		in := make([]I, len(items))
+		for i, it := range items {
+			in[i] = it.in
+		}
+		out, err := b.do(in)
+		for i, it := range items {
+			if it.err = err; err == nil {
+				it.out = out[i]
+			}
+			close(it.done)
+		}
+	}
+}
+
+func (b *Batcher[I, O]) take() []*item[I, O] {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) == 0 {
+		b.busy = false
+		return nil
+	}
+	var batch, rest []*item[I, O]
+	seen := make(map[any]bool, len(b.waiting))
+	for _, it := range b.waiting {
+		if key := b.key(it.in); len(batch) < b.limit && !seen[key] {
+			seen[key] = true
+			batch = append(batch, it)
+		} else {
+			rest = append(rest, it)
+		}
+	}
+	b.waiting = rest
+	return batch
+}

@@ -1,0 +1,284 @@
+package dispatch
+
+import (
+	"cmp"
+	"iter"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// maxLanes bounds the lanes remembered for one organization; clean ones are forgotten beyond it.
+const maxLanes = 4096
+
+// Hooks are what the machine asks of its caller. They are called from within its methods and must not call it back.
+type Hooks struct {
+	// Claim asks for a claim of the domain: [Dispatcher.Begin] has to follow.
+	Claim func(*Domain)
+	// Announce reports jobs posted in this process that no worker of this process is about to claim. The lane
+	// holds nothing ready below the order number from.
+	Announce func(l queue.Lane, from int64, jobs int)
+}
+
+// Dispatcher is the machine. The zero value is not usable; see [New].
+type Dispatcher struct {
+	hooks Hooks
+	orgs  map[uuid.UUID]*organization
+	mark  uint64
+	// ticket is the number of the last waiter.
+	ticket uint64
+	// closed: nobody here claims any more.
+	closed bool
+}
+
+// New returns a machine without workers.
+func New(hooks Hooks) *Dispatcher {
+	return &Dispatcher{hooks: hooks, orgs: make(map[uuid.UUID]*organization)}
+}
+
+// Cause is how the process learned that a lane is not empty.
+type Cause string
+
+// The causes, as the metrics name them.
+const (
+	Handoff Cause = "handoff" // posted in this process
+	Notify  Cause = "notify"  // announced by another process
+	Poll    Cause = "poll"    // found by looking
+)
+
+// Source names a message: its sender and its number among the sender's.
+type Source struct {
+	Process uuid.UUID
+	Seq     uint64
+}
+
+// Turn is a lane that was left to other processes. Zero: it was not.
+type Turn struct {
+	lane   *lane
+	mark   uint64
+	source Source
+}
+
+// Theirs reports whether the lane is left to others.
+func (t Turn) Theirs() bool { return t.lane != nil }
+
+// Lane is the lane that was left.
+func (t Turn) Lane() queue.Lane { return t.lane.Lane }
+
+// Source is the message because of which it was left.
+func (t Turn) Source() Source { return t.source }
+
+// organization is kept while a worker of it waits here or did lately.
+type organization struct {
+	id      uuid.UUID
+	domains map[string]*Domain
+	lanes   map[queue.Lane]*lane
+	// freed counts the running jobs that ended, each of which may have lifted a limit.
+	freed uint64
+}
+
+// lane is a [queue.Lane] as seen from this process.
+type lane struct {
+	queue.Lane
+	posted, empty uint64 // marks
+	// claimed: a claim in flight covers the lane.
+	claimed bool
+	// limited: the last claim found jobs that a limit stopped.
+	limited bool
+	// from is a lower bound of the order numbers in the lane, and low the lowest that was posted since the claim in flight
+	// began.
+	from, low int64
+	// oldest is when the first job of the lane was created, if known.
+	oldest time.Time
+	cause  Cause
+	// able are the domains that can run the lane, idle those of them that could claim now, and claimer the one last queued
+	// for it.
+	able    []*Domain
+	idle    idleHeap
+	claimer *Domain
+	// unannounced is the number of jobs posted here that other processes have not heard of.
+	unannounced int
+	// source is the last message that announced the lane, and turn what is left to other processes.
+	source Source
+	turn   Turn
+}
+
+func (l *lane) dirty() bool { return l.posted > l.empty }
+
+func (l *lane) lower(from int64) {
+	l.from, l.low = min(l.from, from), min(l.low, from)
+}
+
+// organization returns the state of an organization, a new one if there is none.
+func (d *Dispatcher) organization(id uuid.UUID) *organization {
+	if org, ok := d.orgs[id]; ok {
+		return org
+	}
+	org := &organization{id: id, domains: make(map[string]*Domain), lanes: make(map[queue.Lane]*lane)}
+	d.orgs[id] = org
+	return org
+}
+
+func (o *organization) domain(q queue.Domain) *Domain {
+	key := q.Key()
+	if known, ok := o.domains[key]; ok {
+		return known
+	}
+	created := &Domain{Domain: q, key: key, org: o}
+	o.domains[key] = created
+	for _, l := range o.lanes {
+		if q.Runs(l.Lane) {
+			l.link(created)
+		}
+	}
+	return created
+}
+
+func (o *organization) lane(q queue.Lane) *lane {
+	if known, ok := o.lanes[q]; ok {
+		return known
+	}
+	if len(o.lanes) >= maxLanes {
+		o.forgetLanes()
+	}
+	created := &lane{Lane: q, low: math.MaxInt64}
+	o.lanes[q] = created
+	for _, domain := range o.domains {
+		if domain.Runs(q) {
+			created.link(domain)
+		}
+	}
+	return created
+}
+
+// forgetLanes drops lanes known to be empty.
+func (o *organization) forgetLanes() {
+	for key, l := range o.lanes {
+		if !l.dirty() && !l.claimed && !l.limited {
+			delete(o.lanes, key)
+			for _, domain := range l.able {
+				domain.able = without(domain.able, l)
+			}
+		}
+	}
+}
+
+func without[T comparable](list []T, item T) []T {
+	return slices.DeleteFunc(list, func(x T) bool { return x == item })
+}
+
+// Join puts a waiter at the end of its domain's line.
+func (d *Dispatcher) Join(w *Waiter, q queue.Domain) {
+	d.ticket++
+	w.ticket = d.ticket
+	w.domain = d.organization(q.Organization).domain(q)
+	w.domain.pushBack(w)
+	d.wakeAll(w.domain)
+}
+
+// Close ends all claiming and returns the workers who waited: they have left their lines. Jobs that other processes have
+// not heard of, and all that are posted from now on, are announced.
+func (d *Dispatcher) Close(now time.Time) []*Waiter {
+	var waiters []*Waiter
+	for domain := range d.all() {
+		for domain.line.Len() > 0 {
+			w := domain.first()
+			w.Leave(now)
+			waiters = append(waiters, w)
+		}
+	}
+	d.closed = true
+	for _, org := range d.orgs {
+		for _, l := range org.lanes {
+			d.announce(l)
+		}
+	}
+	return waiters
+}
+
+// Forget drops the domains in which nobody has waited or worked since before, and organizations without any.
+func (d *Dispatcher) Forget(before time.Time) {
+	for id, org := range d.orgs {
+		for key, domain := range org.domains {
+			if domain.line.Len() == 0 && domain.phase == idle && domain.running == 0 && domain.quietSince.Before(before) {
+				delete(org.domains, key)
+				for _, l := range domain.able {
+					l.able = without(l.able, domain)
+				}
+			}
+		}
+		if len(org.domains) == 0 {
+			delete(d.orgs, id)
+		}
+	}
+}
+
+// all yields the domains of all organizations, in no particular order.
+func (d *Dispatcher) all() iter.Seq[*Domain] {
+	return func(yield func(*Domain) bool) {
+		for _, org := range d.orgs {
+			for _, domain := range org.domains {
+				if !yield(domain) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Domains returns all domains, sorted by key.
+func (d *Dispatcher) Domains() []*Domain {
+	return slices.SortedFunc(d.all(), func(x, y *Domain) int { return cmp.Compare(x.key, y.key) })
+}
+
+// DomainsOf yields the domains of an organization, in no particular order.
+func (d *Dispatcher) DomainsOf(id uuid.UUID) iter.Seq[*Domain] {
+	org, ok := d.orgs[id]
+	if !ok {
+		return func(func(*Domain) bool) {}
+	}
+	return maps.Values(org.domains)
+}
+
+// Organizations returns the organizations in which somebody waits here or did lately, sorted by id.
+func (d *Dispatcher) Organizations() []uuid.UUID {
+	return slices.SortedFunc(maps.Keys(d.orgs), func(x, y uuid.UUID) int { return slices.Compare(x[:], y[:]) })
+}
+
+// Knows reports whether somebody of the organization waits here or did lately.
+func (d *Dispatcher) Knows(id uuid.UUID) bool {
+	_, ok := d.orgs[id]
+	return ok
+}
+
+// Able reports whether a domain here could run the lane, whether or not anybody waits in it.
+func (d *Dispatcher) Able(l queue.Lane) bool {
+	org, ok := d.orgs[l.Organization]
+	return ok && len(org.lane(l).able) > 0
+}
+
+// Limited reports whether the last claim of the lane found jobs that a limit stopped.
+func (d *Dispatcher) Limited(l queue.Lane) bool {
+	if org, ok := d.orgs[l.Organization]; ok {
+		if known, ok := org.lanes[l]; ok {
+			return known.limited
+		}
+	}
+	return false
+}
+
+// Lanes is the number of lanes remembered.
+func (d *Dispatcher) Lanes() (n int) {
+	for _, org := range d.orgs {
+		n += len(org.lanes)
+	}
+	return n
+}
+
+// Mark is the mark of whatever was posted last; pass it to [Dispatcher.Listed] with a listing that begins now.
+func (d *Dispatcher) Mark() uint64 { return d.mark }

@@ -1,0 +1,190 @@
+package dispatch
+
+import (
+	"math"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// PostLocal takes in jobs that this process posted: the lane may hold something at or above the given order number.
+// Other processes hear of them only if nobody here is about to claim them. An organization for which nobody waits here is
+// not kept: the first to wait has to look for itself.
+func (d *Dispatcher) PostLocal(q queue.Lane, from int64, jobs int) {
+	org, ok := d.orgs[q.Organization]
+	if !ok {
+		d.hooks.Announce(q, from, jobs)
+		return
+	}
+	l := org.lane(q)
+	l.unannounced += jobs
+	d.post(l, from, Handoff)
+}
+
+// PostRemote takes in a lane that another process announced. With leave the lane is left to a third process, unless
+// it holds something else already; then [Dispatcher.EndTurn] has to follow after a while.
+func (d *Dispatcher) PostRemote(q queue.Lane, from int64, source Source, leave bool) Turn {
+	org, ok := d.orgs[q.Organization]
+	if !ok {
+		return Turn{}
+	}
+	l := org.lane(q)
+	l.source = source
+	if !leave || l.dirty() {
+		d.post(l, from, Notify)
+		return l.turn
+	}
+	l.lower(from)
+	d.mark++
+	l.posted, l.cause = d.mark, Notify
+	l.turn = Turn{lane: l, mark: d.mark, source: source}
+	return l.turn
+}
+
+// EndTurn ends a turn of another process that was not used. A turn that was used, or replaced by a later one, changes
+// nothing.
+func (d *Dispatcher) EndTurn(t Turn) {
+	if l := t.lane; l != nil && l.turn.Theirs() && l.turn.mark == t.mark {
+		l.turn = Turn{}
+		d.wake(l)
+	}
+}
+
+// Taken clears what was left to another process because of a message, if nothing else was posted since: a claim that
+// began after the message had arrived drained the lane.
+func (d *Dispatcher) Taken(q queue.Lane, source Source) {
+	org, ok := d.orgs[q.Organization]
+	if !ok {
+		return
+	}
+	l, ok := org.lanes[q]
+	if ok && l.turn.Theirs() && l.turn.mark == l.posted && l.turn.source == source {
+		l.turn = Turn{}
+		l.empty = l.posted
+	}
+}
+
+// Freed marks the lanes that a limit may have stopped: a job of the organization ended. It reports whether anybody of the
+// organization waits here.
+func (d *Dispatcher) Freed(id uuid.UUID) (waits bool) {
+	org, ok := d.orgs[id]
+	if !ok {
+		return false
+	}
+	org.freed++
+	for _, l := range org.lanes {
+		if l.limited {
+			l.limited = false
+			d.markDirty(l, l.cause)
+		}
+	}
+	for _, domain := range org.domains {
+		waits = waits || domain.line.Len() > 0
+	}
+	return waits
+}
+
+// Listed takes in a listing of organizations that began at the given mark; nil means all. Lanes that it names are dirty,
+// others are empty as far as they were posted before. Lanes that a limit stops are left alone unless all is set: a limit
+// whose end nobody announced is found by the backup.
+func (d *Dispatcher) Listed(organizations []uuid.UUID, mark uint64, lanes []queue.ReadyLane, all bool) {
+	named := make(map[queue.Lane]bool, len(lanes))
+	for _, ready := range lanes {
+		named[ready.Lane] = true
+		if org, ok := d.orgs[ready.Lane.Organization]; ok {
+			d.found(org.lane(ready.Lane), ready, mark, all)
+		}
+	}
+	for _, org := range d.selected(organizations) {
+		for key, l := range org.lanes {
+			if !named[key] && !l.claimed {
+				l.limited = l.limited && l.posted > mark // what a limit stopped may have come after the listing
+				l.clear(mark)
+			}
+		}
+	}
+}
+
+func (d *Dispatcher) found(l *lane, ready queue.ReadyLane, mark uint64, all bool) {
+	l.oldest = ready.Oldest
+	if !l.claimed {
+		l.from = min(ready.From, l.lowSince(mark))
+	}
+	if !l.limited || all {
+		l.limited, l.turn = false, Turn{}
+		d.markDirty(l, Poll)
+	}
+}
+
+// lowSince is the lowest order number known to have been posted after a mark: none if nothing was.
+func (l *lane) lowSince(mark uint64) int64 {
+	if l.posted > mark {
+		return l.from
+	}
+	return math.MaxInt64
+}
+
+func (d *Dispatcher) selected(organizations []uuid.UUID) []*organization {
+	if organizations == nil {
+		organizations = d.Organizations()
+	}
+	orgs := make([]*organization, 0, len(organizations))
+	for _, id := range organizations {
+		if org, ok := d.orgs[id]; ok {
+			orgs = append(orgs, org)
+		}
+	}
+	return orgs
+}
+
+func (d *Dispatcher) post(l *lane, from int64, cause Cause) {
+	l.lower(from)
+	l.turn = Turn{}
+	d.markDirty(l, cause)
+}
+
+func (d *Dispatcher) markDirty(l *lane, cause Cause) {
+	d.mark++
+	if !l.dirty() || cause != Poll {
+		l.cause = cause
+	}
+	l.posted = d.mark
+	d.wake(l)
+}
+
+// wake sees to the rule for one lane: it queues the domain that has to claim, unless that was done.
+func (d *Dispatcher) wake(l *lane) {
+	if d.closed {
+		d.announce(l)
+		return
+	}
+	if !l.dirty() || l.turn.Theirs() || l.claimer != nil && l.claimer.phase == queued {
+		return
+	}
+	if best := l.best(); best != nil && !l.claimed {
+		l.claimer = best
+		d.enqueue(best)
+		return
+	}
+	d.announce(l)
+}
+
+func (d *Dispatcher) wakeAll(domain *Domain) {
+	for _, l := range domain.able {
+		d.wake(l)
+	}
+}
+
+func (d *Dispatcher) enqueue(domain *Domain) {
+	domain.turnTo(queued)
+	d.hooks.Claim(domain)
+}
+
+// announce reports jobs that nobody here is about to claim.
+func (d *Dispatcher) announce(l *lane) {
+	if l.unannounced > 0 {
+		d.hooks.Announce(l.Lane, l.from, l.unannounced)
+		l.unannounced = 0
+	}
+}
