@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -24,7 +25,7 @@ const putTemplateSQL = `
 // time. If the process dies before all are marked, the next tick of any replica marks the rest; an error means that the
 // template may be replaced already, and the call should be repeated.
 func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Template) error {
-	policy, err := encodePolicy(t.Policy)
+	policy, err := json.Marshal(t.Policy)
 	if err != nil {
 		return fmt.Errorf("put template %s: %w", t.ID, err)
 	}

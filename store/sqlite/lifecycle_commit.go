@@ -217,6 +217,7 @@ func (b *batch) missed(t *tx, i int, err error) error {
 	}
 	return fmt.Errorf("build number %d: must be %d, the latest: %w", c.Build.Number, number, errRefused)
 }
+
 // batchSize is where larger batches of changes stop being worth the wait of others: see the documentation of the package,
 // and docs/performance/tick-sqlite.md for what was measured.
 const batchSize = 500

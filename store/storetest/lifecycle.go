@@ -44,6 +44,8 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"owner wakes", testOwnerWakes},
 		{"unusable schedule", testUnusableSchedule},
 		{"unusable holidays", testUnusableHolidays},
+		{"policy of a later version", testLaterPolicy},
+		{"policy that cannot be read", testUnreadablePolicy},
 		{"canceled", testCanceled},
 		{"race on one", testRaceOnOne},
 		{"race of batches", testRaceOfBatches},

@@ -12,35 +12,17 @@ CREATE TABLE {migrations} (
 -- new policy or a suspension outdates every decision in one write, however many workspaces it concerns; their wakes are
 -- pulled to sweep_at afterwards, in batches, those up to sweep_after being done.
 CREATE TABLE {templates} (
-	id                     BLOB PRIMARY KEY CHECK (length(id) = 16),
-	revision               INTEGER NOT NULL,
-	sweep_at               INTEGER,
-	sweep_after            BLOB NOT NULL DEFAULT x'',
-	organization_id        BLOB NOT NULL,
-	name                   TEXT NOT NULL,
-	active_version_id      BLOB NOT NULL,
-	hold_until             INTEGER,
-	stop_floor             INTEGER,
-	delete_floor           INTEGER,
-	default_ttl            INTEGER NOT NULL,
-	activity_bump          INTEGER NOT NULL,
-	failure_ttl            INTEGER NOT NULL,
-	time_til_dormant       INTEGER NOT NULL,
-	time_til_autodelete    INTEGER NOT NULL,
-	reminder_lead          INTEGER NOT NULL,
-	autostart_days         INTEGER NOT NULL CHECK (autostart_days BETWEEN 0 AND 255),
-	requirement_days       INTEGER NOT NULL CHECK (requirement_days BETWEEN 0 AND 255),
-	requirement_weeks      INTEGER NOT NULL,
-	allow_user_autostart   INTEGER NOT NULL CHECK (allow_user_autostart IN (0, 1)),
-	allow_user_ttl         INTEGER NOT NULL CHECK (allow_user_ttl IN (0, 1)),
-	require_active_version INTEGER NOT NULL CHECK (require_active_version IN (0, 1)),
-	max_lateness           INTEGER NOT NULL,
-	extend_at_autostart    INTEGER NOT NULL CHECK (extend_at_autostart IN (0, 1)),
-	jitter                 INTEGER NOT NULL,
-	holidays               TEXT NOT NULL,
-	retry_max              INTEGER NOT NULL,
-	retry_initial          INTEGER NOT NULL,
-	retry_max_interval     INTEGER NOT NULL
+	id                BLOB PRIMARY KEY CHECK (length(id) = 16),
+	revision          INTEGER NOT NULL,
+	sweep_at          INTEGER,
+	sweep_after       BLOB NOT NULL DEFAULT x'',
+	organization_id   BLOB NOT NULL,
+	name              TEXT NOT NULL,
+	active_version_id BLOB NOT NULL,
+	hold_until        INTEGER,
+	stop_floor        INTEGER,
+	delete_floor      INTEGER,
+	policy            TEXT NOT NULL CHECK (json_valid(policy)) -- as lifecycle.Policy writes itself
 ) STRICT;
 
 CREATE INDEX {templates_sweep} ON {templates} (sweep_at) WHERE sweep_at IS NOT NULL;
