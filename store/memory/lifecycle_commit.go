@@ -87,7 +87,7 @@ func (s *Store) apply(now time.Time, changes []lifecycle.Change, jobs []*job) ([
 			continue
 		}
 		slots[i] = slot
-		if err := s.fleet.check(slot, c); err != nil {
+		if err := c.Validate(s.fleet.latest(slot)); err != nil {
 			return nil, &lifecycle.ChangeError{WorkspaceID: c.Workspace.ID, Err: err}
 		}
 	}
@@ -118,23 +118,10 @@ func (s *Store) applyOne(slot uint32, c *lifecycle.Change) {
 	}
 }
 
-// check holds what the tables of a database hold by their constraints.
-func (f *fleet) check(slot uint32, c *lifecycle.Change) error {
-	var number int64
-	active := false
+// latest is what a change is validated against.
+func (f *fleet) latest(slot uint32) (b lifecycle.Build) {
 	if latest := f.rows.at(slot).build; latest != none {
-		number, active = f.builds.at(latest).number, f.builds.at(latest).status.Active()
+		b.Number, b.Status = f.builds.at(latest).number, f.builds.at(latest).status
 	}
-	b := &c.Build
-	switch {
-	case c.NewBuild && b.Number != number+1:
-		return fmt.Errorf("build number %d: must be %d, one more than the latest", b.Number, number+1)
-	case c.NewBuild && active:
-		return fmt.Errorf("build number %d: build %d is still active", b.Number, number)
-	case !c.NewBuild && b.Number != 0 && b.Number != number:
-		return fmt.Errorf("build number %d: must be %d, the latest", b.Number, number)
-	case !b.MaxDeadline.IsZero() && (b.Deadline.IsZero() || b.Deadline.After(b.MaxDeadline)):
-		return fmt.Errorf("deadline %v: must be set and not after the max deadline %v", b.Deadline, b.MaxDeadline)
-	}
-	return nil
+	return b
 }

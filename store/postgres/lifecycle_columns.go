@@ -9,7 +9,6 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
-	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -50,9 +49,6 @@ func encode(now time.Time, changes []lifecycle.Change) (*encoded, error) {
 
 // add adds what a change, one of n, has beyond its workspace and build.
 func (e *encoded) add(now time.Time, c *lifecycle.Change, n int) error {
-	if err := acceptable(c); err != nil {
-		return err
-	}
 	e.builds = e.builds || c.NewBuild
 	for _, event := range c.Events {
 		body, err := json.Marshal(event)
@@ -74,19 +70,6 @@ func (e *encoded) add(now time.Time, c *lifecycle.Change, n int) error {
 		e.jobs, e.of = make([]queue.Job, 0, n), make([]key, 0, n)
 	}
 	e.jobs, e.of = append(e.jobs, j), append(e.of, key(c.Workspace.ID))
-	return nil
-}
-
-// acceptable checks what the tables would refuse without saying whose fault it is.
-func acceptable(c *lifecycle.Change) error {
-	switch b := &c.Build; {
-	case b.MaxDeadline.IsZero():
-		return nil
-	case b.Deadline.IsZero():
-		return invalid.New("build deadline", "none", "must be set if the maximum is")
-	case b.MaxDeadline.Before(b.Deadline):
-		return invalid.New("build deadline", b.Deadline, fmt.Sprintf("must not be after the maximum, %v", b.MaxDeadline))
-	}
 	return nil
 }
 

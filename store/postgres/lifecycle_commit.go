@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -72,7 +71,8 @@ func (s *Store) tryCommit(ctx context.Context, changes []lifecycle.Change, text 
 	}
 	defer rows.Close()
 	index := indexOf(changes)
-	var bad error
+	bad := &lifecycle.ChangeError{}
+	blamed := len(changes)
 	for rows.Next() {
 		var id uuid.UUID
 		var number *int64
@@ -81,27 +81,20 @@ func (s *Store) tryCommit(ctx context.Context, changes []lifecycle.Change, text 
 			return nil, err
 		}
 		i := index[id]
-		if number != nil {
-			bad = &lifecycle.ChangeError{WorkspaceID: id, Err: contradiction(&changes[i], *number, lifecycle.JobStatus(*status))}
-			continue
+		if number == nil {
+			outcomes[i] = lifecycle.Applied
+		} else if i < blamed { // the first in the order of the changes, like every store
+			blamed, bad.WorkspaceID = i, id
+			bad.Err = changes[i].Validate(lifecycle.Build{Number: *number, Status: lifecycle.JobStatus(*status)})
 		}
-		outcomes[i] = lifecycle.Applied
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	return outcomes, bad
-}
-
-// contradiction says why a change does not fit the build that is there.
-func contradiction(c *lifecycle.Change, number int64, status lifecycle.JobStatus) error {
-	switch {
-	case c.NewBuild && c.Build.Number != number+1:
-		return invalid.New("build number", c.Build.Number, fmt.Sprintf("must be %d, one more than the latest", number+1))
-	case c.NewBuild:
-		return fmt.Errorf("build %d is still %s: %w", number, status, lifecycle.ErrBuildActive)
+	if blamed < len(changes) {
+		return nil, bad
 	}
-	return invalid.New("build number", c.Build.Number, fmt.Sprintf("must be %d, the latest", number))
+	return outcomes, nil
 }
 
 // recognize finds among the conflicts of a repeated commit those changes that an earlier attempt has applied: the

@@ -4,7 +4,7 @@ package postgres
 //
 //   - held locks the workspaces, in the order of their ids and before anything is written, and sees their newest rows.
 //   - matched are the changes whose revision is still the right one; all others are conflicts.
-//   - bad are matched changes that contradict the build that is there. If there are any, nothing below writes.
+//   - bad are matched changes that lifecycle.Change.Validate refuses. If there are any, nothing below writes.
 //   - archived moves the builds that are replaced into their own table, done writes the workspaces, told the events.
 //   - The rest numbers the jobs and queues them (see turnAtOnceSQL).
 //
@@ -69,6 +69,8 @@ const matchSQL = `
 		FROM matched
 		WHERE new_build AND (build_number <> old_number + 1 OR old_status BETWEEN 1 AND 3)
 			OR NOT new_build AND build_number NOT IN (0, old_number)
+			OR build_number > 0 AND build_max_deadline IS NOT NULL
+				AND (build_deadline IS NULL OR build_deadline > build_max_deadline)
 	)`
 
 const doneSQL = `, done AS (

@@ -1,8 +1,8 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
@@ -194,28 +194,27 @@ func buildColumns(args []any, b *lifecycle.Build) []any {
 		micros(b.CreatedAt), micros(b.CompletedAt), micros(b.Deadline), micros(b.MaxDeadline))
 }
 
-// missed tells why a change was not written: the workspace moved on or is not there, which is a conflict, or the change
-// itself is wrong.
-func (b *batch) missed(t *tx, i int, err error) error {
+// missed finds out why a change was not written, or was refused by the table: the workspace moved on or is not there,
+// which is a conflict, or the change itself is wrong.
+func (b *batch) missed(t *tx, i int, refusal error) error {
+	if refusal != nil && !rejects(refusal) {
+		return refusal
+	}
+	c := &b.changes[i]
+	var revision int64
+	var latest lifecycle.Build
+	found, err := t.queryRow(`
+		SELECT w.revision + o.revision + t.revision, w.build_number, w.build_status
+		FROM {workspaces} w CROSS JOIN {owners} o ON o.id = w.owner_id CROSS JOIN {templates} t ON t.id = w.template_id
+		WHERE w.id = ?`, []any{blob(c.Workspace.ID)}, &revision, &latest.Number, &latest.Status)
 	if err != nil {
 		return err
 	}
-	c := &b.changes[i]
-	var revision, number int64
-	found, err := t.queryRow(`
-		SELECT w.revision + o.revision + t.revision, w.build_number
-		FROM {workspaces} w CROSS JOIN {owners} o ON o.id = w.owner_id CROSS JOIN {templates} t ON t.id = w.template_id
-		WHERE w.id = ?`, []any{blob(c.Workspace.ID)}, &revision, &number)
-	switch {
-	case err != nil:
-		return err
-	case !found || revision != c.Revision:
+	if !found || revision != c.Revision {
 		b.outcomes[i] = lifecycle.Conflict
 		return nil
-	case c.NewBuild:
-		return fmt.Errorf("build number %d: must be %d, one more than the latest: %w", c.Build.Number, number+1, errRefused)
 	}
-	return fmt.Errorf("build number %d: must be %d, the latest: %w", c.Build.Number, number, errRefused)
+	return cmp.Or(c.Validate(latest), refusal, errNotWritten)
 }
 
 // batchSize is where larger batches of changes stop being worth the wait of others: see the documentation of the package,
