@@ -88,7 +88,7 @@ func (s *Jobs) restoreJob(row *jobRow) {
 	case j.State.Final():
 		heap.Push(s.ended, j)
 	case j.State == queue.Running:
-		s.org(j.Organization).running.add(j, 1)
+		s.org(j.Organization).running.Add(j.Lane(), j.Tenant, 1)
 		if p, ok := s.processes[j.Process]; ok {
 			p.held[j.ID] = j
 		}

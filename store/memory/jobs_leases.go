@@ -94,7 +94,7 @@ func (s *Jobs) accept(end queue.End) (*job, bool) {
 
 func (s *Jobs) end(j *job, now time.Time, end queue.End) {
 	s.drop(j)
-	s.orgs[j.Organization].running.add(j, -1)
+	s.orgs[j.Organization].running.Add(j.Lane(), j.Tenant, -1)
 	if end.Outcome == queue.OutcomeReleased {
 		j.Attempt--
 	}

@@ -71,7 +71,7 @@ func (s *Jobs) pulse(caller *process) queue.Fleet {
 		}
 	}
 	for id, org := range s.orgs {
-		for jobType, n := range org.running.types {
+		for jobType, n := range org.running.Types() {
 			pulse.Running[queue.Kind{Organization: id, Type: jobType}] = n
 		}
 	}

@@ -98,7 +98,7 @@ func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*cho
 	case tag.RowsAffected() == 0:
 		return nil, queue.ErrProcessLost
 	}
-	ch := newChooser(c.Limits)
+	ch := &chooser{limits: c.Limits, full: []key{}}
 	rows, err := results.Query()
 	if err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*cho
 	var k contender
 	var n int
 	_, err = pgx.ForEachRow(rows, []any{&k.kind, &k.priority, toID(&k.tenant), &n}, func() error {
-		ch.count(k, n)
+		ch.room.Add(k.lane(), k.tenant, n)
 		return nil
 	})
 	return ch, err
@@ -169,72 +169,37 @@ type contender struct {
 	place      int64
 }
 
-// chooser keeps count of what runs against the limits.
+func (k *contender) lane() queue.Lane { return queue.Lane{Type: k.kind, Priority: k.priority} }
+
+// chooser admits contenders as long as the limits leave room.
 type chooser struct {
-	limits     queue.Limits
-	tenants    map[uuid.UUID]int
-	kinds      map[string]int
-	priorities map[int16]int
+	limits queue.Limits
+	room   queue.Room
 	// full are tenants that need not be looked at any more.
 	full    []key
 	limited bool
 }
 
-func newChooser(l queue.Limits) *chooser {
-	return &chooser{
-		limits: l, tenants: make(map[uuid.UUID]int), kinds: make(map[string]int), priorities: make(map[int16]int),
-		full: []key{},
-	}
-}
-
-func (c *chooser) count(k contender, n int) {
-	c.tenants[k.tenant] += n
-	c.kinds[k.kind] += n
-	c.priorities[k.priority] += n
-}
-
 // admit counts the job if no limit stops it.
 func (c *chooser) admit(k contender) bool {
-	switch limit := c.limits.Tenant(k.tenant); {
-	case c.laneFull(k):
+	switch {
+	case c.room.LaneFull(c.limits, k.lane()):
 		c.limited = true
 		return false
-	case limit > 0 && c.tenants[k.tenant] >= limit:
+	case c.room.TenantFull(c.limits, k.tenant):
 		c.limited = true
 		c.fill(k.tenant)
 		return false
 	}
-	c.count(k, 1)
+	c.room.Add(k.lane(), k.tenant, 1)
 	return true
-}
-
-// laneFull reports whether the limit of the job's type or of a class stops it.
-func (c *chooser) laneFull(k contender) bool {
-	if limit := c.limits.Types[k.kind]; limit > 0 && c.kinds[k.kind] >= limit {
-		return true
-	}
-	for _, class := range c.limits.Classes {
-		if k.priority > class.Priority {
-			continue
-		}
-		n := 0
-		for priority, running := range c.priorities {
-			if priority <= class.Priority {
-				n += running
-			}
-		}
-		if n >= class.Max {
-			return true
-		}
-	}
-	return false
 }
 
 // sort moves the probes of lanes that a limit stops from the open to the closed ones.
 func (c *chooser) sort(open, closed probeArgs) (probeArgs, probeArgs) {
 	var rest probeArgs
 	for i := range open.kind {
-		if c.laneFull(contender{kind: open.kind[i], priority: open.priority[i]}) {
+		if c.room.LaneFull(c.limits, queue.Lane{Type: open.kind[i], Priority: open.priority[i]}) {
 			closed.take(open, i)
 		} else {
 			rest.take(open, i)

@@ -105,7 +105,7 @@ type picker struct {
 	t       *tx
 	c       *queue.Claim
 	lanes   []*probedLane
-	running tally
+	running queue.Room
 	// full are the tenants whose jobs are passed over.
 	full    []uuid.UUID
 	limited bool
@@ -127,7 +127,7 @@ func (t *tx) newPicker(c *queue.Claim) (*picker, error) {
 	if c.Limits.None() {
 		return p, nil
 	}
-	return p, t.tally(c.Probes[0].Lane.Organization, &p.running)
+	return p, t.countRunning(c.Probes[0].Lane.Organization, &p.running)
 }
 
 // next returns the first job in line that no limit stops; ok is false if there is none.
@@ -139,16 +139,16 @@ func (p *picker) next() (pick candidate, ok bool, err error) {
 		}
 		pick = lane.page[0]
 		switch {
-		case p.running.laneFull(p.c.Limits, lane.Lane):
+		case p.running.LaneFull(p.c.Limits, lane.Lane):
 			p.limited, lane.page, lane.end = true, nil, true
 			continue
-		case p.running.tenantFull(p.c.Limits, pick.tenant):
+		case p.running.TenantFull(p.c.Limits, pick.tenant):
 			p.limited = true
 			p.pass(pick.tenant)
 			continue
 		}
 		lane.page = lane.page[1:]
-		p.running.add(lane.Lane, pick.tenant, 1)
+		p.running.Add(lane.Lane, pick.tenant, 1)
 		return pick, true, nil
 	}
 }
