@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // Renew implements [queue.Leases].
@@ -33,10 +34,11 @@ func (s *Jobs) renew(r queue.Renewal) queue.Renewed {
 	j.Process, j.Worker = r.Process, r.Worker
 	if r.Progress != nil {
 		j.Progress = *r.Progress
+		j.Progress.Message = store.Text(j.Progress.Message)
 	}
 	for _, line := range r.Lines {
 		j.seq++
-		line.Seq = j.seq
+		line.Seq, line.Text = j.seq, store.Text(line.Text)
 		j.lines = append(j.lines, line)
 	}
 	return queue.Renewed{Canceled: !j.CancelAt.IsZero()}
@@ -103,7 +105,7 @@ func (s *Jobs) end(j *job, now time.Time, end queue.End) {
 		state = queue.Canceled
 	}
 	if end.Error != "" || state != queue.Pending {
-		j.Error = end.Error
+		j.Error = store.Text(end.Error)
 	}
 	if state.Final() {
 		j.Result = slices.Clone(end.Result)
@@ -146,7 +148,7 @@ func (s *Jobs) cancel(j *job, c queue.Cancellation) bool {
 	switch {
 	case j.State == queue.Pending:
 		s.unline(j)
-		j.Error = c.Reason
+		j.Error = store.Text(c.Reason)
 		if c.Expire {
 			s.finish(j, queue.Failed, c.Now)
 			return true

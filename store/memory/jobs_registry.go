@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // process is a row of the registry.
@@ -50,7 +51,7 @@ func (s *Jobs) Heartbeat(_ context.Context, b queue.Heartbeat) (queue.Fleet, err
 	if p.lost {
 		return queue.Fleet{}, queue.ErrProcessLost
 	}
-	p.name, p.beatAt = b.Name, b.Now
+	p.name, p.beatAt = store.Text(b.Name), b.Now
 	p.beats++
 	if b.Workers != nil {
 		p.crews = cloneCrews(b.Workers)

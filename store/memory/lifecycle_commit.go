@@ -25,7 +25,7 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 	sooner := s.earliest() < earliest
 	s.mu.Unlock()
 	if sooner {
-		s.watchers.call()
+		s.watchers.Notify()
 	}
 	return outcomes, err
 }

@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -100,32 +99,7 @@ func (s *Store) Backlog(ctx context.Context, now time.Time) (lifecycle.Backlog, 
 	return b, ctx.Err()
 }
 
-// watchers are told when the earliest wake may have become earlier.
-type watchers struct {
-	mu    sync.Mutex
-	calls map[*func()]struct{}
-}
-
 // WatchWakes implements [lifecycle.Watcher].
 func (s *Store) WatchWakes(ctx context.Context, wake func()) error {
-	w := &s.watchers
-	w.mu.Lock()
-	if w.calls == nil {
-		w.calls = map[*func()]struct{}{}
-	}
-	w.calls[&wake] = struct{}{}
-	w.mu.Unlock()
-	<-ctx.Done()
-	w.mu.Lock()
-	delete(w.calls, &wake)
-	w.mu.Unlock()
-	return ctx.Err()
-}
-
-func (w *watchers) call() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for wake := range w.calls {
-		(*wake)()
-	}
+	return s.watchers.WatchWakes(ctx, wake)
 }

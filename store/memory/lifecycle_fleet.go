@@ -8,6 +8,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // none is the slot of nothing; slot 0 of each slab stays empty.
@@ -74,17 +75,17 @@ func (f *flags) set(bit flags, on bool) {
 const never = math.MinInt64
 
 func micros(t time.Time) int64 {
-	if t.IsZero() {
-		return never
+	if us, ok := store.Micros(t); ok {
+		return us
 	}
-	return t.UnixMicro()
+	return never
 }
 
 func instant(us int64) time.Time {
 	if us == never {
 		return time.Time{}
 	}
-	return time.UnixMicro(us).UTC()
+	return store.FromMicros(us)
 }
 
 // write stores what may change of a workspace.
@@ -105,7 +106,8 @@ func (f *fleet) write(slot uint32, w *lifecycle.Workspace) {
 func (f *fleet) writeBackoff(slot uint32, r *row, b lifecycle.Backoff) {
 	on := b != lifecycle.Backoff{}
 	if on {
-		b.Until = instant(micros(b.Until))
+		b.Until = store.Instant(b.Until)
+		b.Cause, b.Message = lifecycle.SkipReason(store.Text(string(b.Cause))), store.Text(b.Message)
 		f.backoffs[slot] = b
 	} else if r.flags&backingOff != 0 {
 		delete(f.backoffs, slot)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // outbox keeps events until they are delivered. The events of one workspace and topic form a line of which only the head
@@ -53,7 +54,7 @@ func (o *outbox) add(e lifecycle.Event) {
 	o.seq++
 	o.count++
 	e.Seq, e.Attempt = o.seq, 0
-	e.At, e.DueAt, e.Until = round(e.At), round(e.DueAt), round(e.Until)
+	e.At, e.DueAt, e.Until = store.Instant(e.At), store.Instant(e.DueAt), store.Instant(e.Until)
 	e.Job = cloneJob(e.Job)
 	key := lineKey{e.WorkspaceID, e.Topic}
 	if l, ok := o.lines[key]; ok {

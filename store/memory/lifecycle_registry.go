@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // PutTemplate implements [lifecycle.Registry].
@@ -16,12 +17,13 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 		return err
 	}
 	s.mu.Lock()
-	t.HoldUntil, t.StopFloor, t.DeleteFloor = round(t.HoldUntil), round(t.StopFloor), round(t.DeleteFloor)
+	t.HoldUntil, t.StopFloor, t.DeleteFloor = store.Instant(t.HoldUntil), store.Instant(t.StopFloor), store.Instant(t.DeleteFloor)
+	t.Name = store.Text(t.Name)
 	row := s.templates.put(t.ID)
 	row.Template = t
 	s.fleet.wakeAll(row.members, ofTemplate, now)
 	s.mu.Unlock()
-	s.watchers.call()
+	s.watchers.Notify()
 	return nil
 }
 
@@ -31,11 +33,12 @@ func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) 
 		return err
 	}
 	s.mu.Lock()
+	o.Name = store.Text(o.Name)
 	row := s.owners.put(o.ID)
 	row.Owner = o
 	s.fleet.wakeAll(row.members, ofOwner, now)
 	s.mu.Unlock()
-	s.watchers.call()
+	s.watchers.Notify()
 	return nil
 }
 
@@ -49,9 +52,6 @@ func (f *fleet) wakeAll(c chain, of linkOf, now time.Time) {
 		f.reindex(slot, r, micros(now), false)
 	})
 }
-
-// round brings an instant to the precision of the store.
-func round(t time.Time) time.Time { return instant(micros(t)) }
 
 // CreateWorkspaces implements [lifecycle.Registry].
 func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces ...lifecycle.Workspace) error {
@@ -68,7 +68,7 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 	}
 	s.mu.Unlock()
 	if len(workspaces) > 0 {
-		s.watchers.call()
+		s.watchers.Notify()
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (s *Store) create(now time.Time, w *lifecycle.Workspace) {
 	r := f.rows.at(slot)
 	r.id, r.organization = w.ID, w.OrganizationID
 	r.owner, r.template = s.owners.slots[w.OwnerID], s.templates.slots[w.TemplateID]
-	r.name, r.createdAt, r.revision = f.names.put(w.Name), micros(w.CreatedAt), 1
+	r.name, r.createdAt, r.revision = f.names.put(store.Text(w.Name)), micros(w.CreatedAt), 1
 	r.wakeAt = never
 	r.flags = deleted // until reindex puts it among those that are not
 	f.slots[w.ID] = slot

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // renewSQL writes only what changes: a heartbeat of a worker that reports nothing leaves its row alone. heir keeps the
@@ -87,14 +88,14 @@ func renewArgs(renewals []queue.Renewal) []any {
 		var percent *int32
 		var message *string
 		if r.Progress != nil {
-			n, text := count32(r.Progress.Percent), clean(r.Progress.Message)
+			n, text := count32(r.Progress.Percent), store.Text(r.Progress.Message)
 			percent, message = &n, &text
 		}
 		count := count32(len(r.Lines))
 		percents, messages, counts = append(percents, percent), append(messages, message), append(counts, &count)
 		for i, line := range r.Lines {
 			lineOf, seqs = append(lineOf, key(r.Lease.Job)), append(seqs, int64(i+1))
-			times, texts = append(times, stamp(line.At)), append(texts, clean(line.Text))
+			times, texts = append(times, stamp(line.At)), append(texts, store.Text(line.Text))
 		}
 	}
 	return []any{ids, fences, processes, workers, percents, messages, counts, lineOf, seqs, times, texts}
@@ -204,7 +205,7 @@ func endArgs(now time.Time, ends []queue.End) []any {
 		processes = append(processes, process)
 		targets = append(targets, stateNumber(e.Outcome.State()))
 		released = append(released, e.Outcome == queue.OutcomeReleased)
-		errors, results = append(errors, clean(e.Error)), append(results, e.Result)
+		errors, results = append(errors, store.Text(e.Error)), append(results, e.Result)
 		readyAt = append(readyAt, stamp(e.ReadyAt))
 	}
 	return []any{now, ids, fences, processes, targets, released, errors, results, readyAt}
@@ -233,7 +234,7 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}
-	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), clean(c.Reason), c.Expire)
+	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), store.Text(c.Reason), c.Expire)
 	if err != nil {
 		return nil, fmt.Errorf("cancel %d jobs: %w", len(c.IDs), err)
 	}

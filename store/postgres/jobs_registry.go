@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 const beatSQL = `
@@ -44,7 +45,7 @@ func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (pulse queue.F
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		var batch pgx.Batch
-		batch.Queue(s.sql(beatSQL), key(b.Process), clean(b.Name), b.Now, crews)
+		batch.Queue(s.sql(beatSQL), key(b.Process), store.Text(b.Name), b.Now, crews)
 		batch.Queue(s.sql(processesSQL))
 		batch.Queue(s.sql(canceledSQL), key(b.Process))
 		batch.Queue(s.sql(holdingsSQL))
@@ -114,7 +115,7 @@ func scanProcess(row pgx.CollectableRow) (p queue.Process, err error) {
 	if err := row.Scan(toID(&p.ID), &p.Name, &p.Heartbeats, toTime(&p.HeartbeatAt), &p.Lost, (*rawJSON)(&crews)); err != nil {
 		return p, err
 	}
-	utc(&p.HeartbeatAt)
+	normalize(&p.HeartbeatAt)
 	if err := json.Unmarshal(crews, &p.Workers); err != nil {
 		return p, fmt.Errorf("crews of process %s: %w", p.ID, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // encoded are the changes of a batch as columns.
@@ -97,7 +98,7 @@ func changeColumns(changes []lifecycle.Change) []any {
 		column(changes, func(c *change) int64 { return c.Build.Number }),
 		column(changes, func(c *change) key { return key(c.Build.TemplateVersionID) }),
 		column(changes, func(c *change) int16 { return int16(c.Build.Transition) }),
-		column(changes, func(c *change) string { return clean(string(c.Build.Reason)) }),
+		column(changes, func(c *change) string { return store.Text(string(c.Build.Reason)) }),
 		column(changes, func(c *change) int16 { return int16(c.Build.Status) }),
 		column(changes, func(c *change) stamp { return stamp(c.Build.CreatedAt) }),
 		column(changes, func(c *change) stamp { return stamp(c.Build.CompletedAt) }),
@@ -109,7 +110,7 @@ func changeColumns(changes []lifecycle.Change) []any {
 // stateColumns are the columns of workspaces that can change, but for the wake, in the order of all statements.
 func stateColumns[R any](rows []R, of func(*R) *lifecycle.Workspace) []any {
 	return []any{
-		column(rows, func(r *R) string { return clean(of(r).Autostart.Text()) }),
+		column(rows, func(r *R) string { return store.Text(of(r).Autostart.Text()) }),
 		column(rows, func(r *R) stamp { return stamp(of(r).AutostartAfter) }),
 		column(rows, func(r *R) int64 { return int64(of(r).TTL) }),
 		column(rows, func(r *R) stamp { return stamp(of(r).LastUsedAt) }),
@@ -124,8 +125,8 @@ func stateColumns[R any](rows []R, of func(*R) *lifecycle.Workspace) []any {
 		column(rows, func(r *R) stamp { return stamp(of(r).AttentionAt) }),
 		column(rows, func(r *R) stamp { return stamp(of(r).Backoff.Until) }),
 		column(rows, func(r *R) int32 { return count32(of(r).Backoff.Attempts) }),
-		column(rows, func(r *R) string { return clean(string(of(r).Backoff.Cause)) }),
-		column(rows, func(r *R) string { return clean(of(r).Backoff.Message) }),
+		column(rows, func(r *R) string { return store.Text(string(of(r).Backoff.Cause)) }),
+		column(rows, func(r *R) string { return store.Text(of(r).Backoff.Message) }),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // Commit implements [lifecycle.Store].
@@ -32,7 +33,7 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	if !wake.IsZero() {
-		s.wakes.tell()
+		s.wakes.Notify()
 	}
 	return outcomes, nil
 }
@@ -139,11 +140,13 @@ func wrote(c *lifecycle.Change, s *lifecycle.Snapshot) bool {
 		&want.WakeAt, &want.AutostartAfter, &want.LastUsedAt, &want.DormantAt, &want.DeletingAt, &want.HoldUntil,
 		&want.RemindedFor, &want.AttentionAt, &want.Backoff.Until,
 	} {
-		*t = stored(*t)
+		*t = store.Instant(*t)
 	}
+	want.Backoff.Cause, want.Backoff.Message = lifecycle.SkipReason(store.Text(string(want.Backoff.Cause))), store.Text(want.Backoff.Message)
 	build := c.Build
+	build.Reason = lifecycle.Reason(store.Text(string(build.Reason)))
 	for _, t := range []*time.Time{&build.CreatedAt, &build.CompletedAt, &build.Deadline, &build.MaxDeadline} {
-		*t = stored(*t)
+		*t = store.Instant(*t)
 	}
 	return want == have && (build.Number == 0 || build == s.Build)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // createSQL inserts workspaces if all of them can be, and returns those that cannot.
@@ -72,7 +73,7 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 	if err != nil {
 		return fmt.Errorf("create workspaces: %w", err)
 	}
-	s.wakes.tell()
+	s.wakes.Notify()
 	return nil
 }
 
@@ -83,7 +84,7 @@ func createColumns(workspaces []lifecycle.Workspace) []any {
 		column(workspaces, func(w *workspace) key { return key(w.OrganizationID) }),
 		column(workspaces, func(w *workspace) key { return key(w.OwnerID) }),
 		column(workspaces, func(w *workspace) key { return key(w.TemplateID) }),
-		column(workspaces, func(w *workspace) string { return clean(w.Name) }),
+		column(workspaces, func(w *workspace) string { return store.Text(w.Name) }),
 		column(workspaces, func(w *workspace) stamp { return stamp(w.CreatedAt) }),
 	}, stateColumns(workspaces, func(w *workspace) *workspace { return w })...)
 }

@@ -171,6 +171,6 @@ func (s *Store) Backlog(ctx context.Context, now time.Time) (b lifecycle.Backlog
 	if err != nil {
 		return lifecycle.Backlog{}, fmt.Errorf("count what waits: %w", err)
 	}
-	utc(&b.OldestDue)
+	normalize(&b.OldestDue)
 	return b, nil
 }

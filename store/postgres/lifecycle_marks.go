@@ -61,7 +61,7 @@ func (s *Store) workOff(ctx context.Context, m mark) error {
 			return err
 		}
 		if n > 0 {
-			s.wakes.tell()
+			s.wakes.Notify()
 		}
 		if after = last; n < 1 {
 			break

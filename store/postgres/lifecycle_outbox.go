@@ -60,7 +60,7 @@ func (s *Store) readEvents(ctx context.Context, rows pgx.Rows) ([]lifecycle.Even
 			return nil
 		}
 		e.Seq, e.Attempt = seq, attempt
-		utc(&e.At, &e.DueAt, &e.Until)
+		normalize(&e.At, &e.DueAt, &e.Until)
 		events = append(events, e)
 		return nil
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 const putTemplateSQL = `
@@ -30,7 +31,7 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 		return fmt.Errorf("put template %s: %w", t.ID, err)
 	}
 	err = s.put(ctx, mark{subject: t.ID, dueAt: now}, putTemplateSQL,
-		key(t.ID), key(t.OrganizationID), clean(t.Name), key(t.ActiveVersionID),
+		key(t.ID), key(t.OrganizationID), store.Text(t.Name), key(t.ActiveVersionID),
 		stamp(t.HoldUntil), stamp(t.StopFloor), stamp(t.DeleteFloor), string(policy))
 	if err != nil {
 		return fmt.Errorf("put template %s: %w", t.ID, err)
@@ -46,7 +47,7 @@ const putOwnerSQL = `
 // PutOwner implements [lifecycle.Registry]; see [Store.PutTemplate].
 func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) error {
 	err := s.put(ctx, mark{subject: o.ID, owner: true, dueAt: now}, putOwnerSQL,
-		key(o.ID), clean(o.Name), int16(o.Status), clean(o.QuietHours.Text()))
+		key(o.ID), store.Text(o.Name), int16(o.Status), store.Text(o.QuietHours.Text()))
 	if err != nil {
 		return fmt.Errorf("put owner %s: %w", o.ID, err)
 	}
@@ -84,7 +85,7 @@ func (s *Store) Template(ctx context.Context, id uuid.UUID) (t lifecycle.Templat
 	if err != nil || !ok {
 		return lifecycle.Template{}, false, wrap(err, "read template %s", id)
 	}
-	utc(&t.HoldUntil, &t.StopFloor, &t.DeleteFloor)
+	normalize(&t.HoldUntil, &t.StopFloor, &t.DeleteFloor)
 	t.Policy = s.policies.get(policy)
 	return t, true, nil
 }

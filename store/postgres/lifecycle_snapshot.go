@@ -41,7 +41,7 @@ type buildRow struct {
 
 func (r buildRow) into(b *lifecycle.Build) {
 	b.Transition, b.Status = lifecycle.Transition(r.transition), lifecycle.JobStatus(r.status)
-	utc(&b.CreatedAt, &b.CompletedAt, &b.Deadline, &b.MaxDeadline)
+	normalize(&b.CreatedAt, &b.CompletedAt, &b.Deadline, &b.MaxDeadline)
 }
 
 // buildTargets are the columns of a build behind its number.
@@ -76,13 +76,13 @@ func (s *Store) snapshot(r *snapshotRow) lifecycle.Snapshot {
 	w := &r.s.Workspace
 	w.Autostart = s.schedules.Weekly(r.autostart)
 	w.Failures, w.Backoff.Attempts = int(r.failures), int(r.backoffAttempts)
-	utc(&w.CreatedAt, &w.WakeAt, &w.AutostartAfter, &w.LastUsedAt, &w.DormantAt, &w.DeletingAt, &w.HoldUntil,
+	normalize(&w.CreatedAt, &w.WakeAt, &w.AutostartAfter, &w.LastUsedAt, &w.DormantAt, &w.DeletingAt, &w.HoldUntil,
 		&w.RemindedFor, &w.AttentionAt, &w.Backoff.Until)
 	r.buildRow.into(&r.s.Build)
 	o, t := &r.s.Owner, &r.s.Template
 	o.ID, o.Status, o.QuietHours = w.OwnerID, lifecycle.OwnerStatus(r.ownerStatus), s.schedules.Daily(r.quiet)
 	t.ID = w.TemplateID
-	utc(&t.HoldUntil, &t.StopFloor, &t.DeleteFloor)
+	normalize(&t.HoldUntil, &t.StopFloor, &t.DeleteFloor)
 	t.Policy = s.policies.get(r.policy)
 	return r.s
 }

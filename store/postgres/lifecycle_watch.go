@@ -10,40 +10,6 @@ import (
 // database at their commit, so they never ride on the commits that they tell of.
 const announcePause = 50 * time.Millisecond
 
-// announcer remembers that wakes were written, until somebody publishes it.
-type announcer struct {
-	mu    sync.Mutex
-	rings map[chan struct{}]struct{}
-}
-
-// tell rings every watcher of this process, which then publishes for all. Without one, nobody is told: other processes
-// find the row when they look by themselves.
-func (a *announcer) tell() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for ring := range a.rings {
-		select {
-		case ring <- struct{}{}:
-		default:
-		}
-	}
-}
-
-func (a *announcer) open() (ring chan struct{}, closed func()) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.rings == nil {
-		a.rings = make(map[chan struct{}]struct{})
-	}
-	ring = make(chan struct{}, 1)
-	a.rings[ring] = struct{}{}
-	return ring, func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		delete(a.rings, ring)
-	}
-}
-
 func (s *Store) wakeChannel() string { return s.cfg.Schema + "_wakes" }
 
 // WatchWakes implements [lifecycle.Watcher]. While it runs, it also announces what this process commits; a process that
@@ -57,8 +23,13 @@ func (s *Store) WatchWakes(ctx context.Context, wake func()) error {
 	var g sync.WaitGroup
 	defer g.Wait()
 	defer cancel()
-	ring, closed := s.wakes.open()
-	defer closed()
+	ring := make(chan struct{}, 1)
+	defer s.wakes.Subscribe(func() {
+		select {
+		case ring <- struct{}{}:
+		default:
+		}
+	})()
 	g.Go(func() { s.announce(ctx, ring) })
 	return listen(ctx, s.cfg.Direct, s.wakeChannel(), wake, func(string) { wake() })
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/store/wake"
 )
 
 // DefaultSchema is where the tables live unless told otherwise.
@@ -45,7 +46,7 @@ type Store struct {
 	policies  policies
 	tags      tagSets
 	low       lowWater
-	wakes     announcer
+	wakes     wake.Watchers
 	// usable is set once the schema was seen to have the right version.
 	usable atomic.Bool
 	// rendered holds each statement with the schema's name in it.

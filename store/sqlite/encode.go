@@ -5,14 +5,16 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/store"
 )
 
-// micros is the one encoder of stored instants: microseconds since 1970, rounded down, nil for the zero time.
+// micros is an instant as it is stored: [store.Micros], nil for the zero time.
 func micros(t time.Time) any {
-	if t.IsZero() {
-		return nil
+	if us, ok := store.Micros(t); ok {
+		return us
 	}
-	return t.UnixMicro()
+	return nil
 }
 
 // instant decodes a stored instant when it is read into a time.Time by Scan.
@@ -24,7 +26,7 @@ func (i *instant) Scan(stored any) error {
 	case nil:
 		*i = instant{}
 	case int64:
-		*i = instant(time.UnixMicro(us).UTC())
+		*i = instant(store.FromMicros(us))
 	default:
 		return fmt.Errorf("instant %v: must be a whole number of microseconds, is %T", stored, stored)
 	}

@@ -33,7 +33,7 @@ func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal
 func (t *tx) renew(r *queue.Renewal) (queue.Renewed, error) {
 	var percent, message any
 	if r.Progress != nil {
-		percent, message = int64(r.Progress.Percent), r.Progress.Message
+		percent, message = int64(r.Progress.Percent), store.Text(r.Progress.Message)
 	}
 	var canceled bool
 	live, err := t.queryRow(`
@@ -61,7 +61,7 @@ func (t *tx) appendLines(job uuid.UUID, lines []queue.Line) error {
 	for _, line := range lines {
 		seq++
 		if _, err := t.exec(`INSERT INTO {lines} (job_id, seq, at, text) VALUES (?, ?, ?, ?)`,
-			blob(job), seq, micros(line.At), line.Text); err != nil {
+			blob(job), seq, micros(line.At), store.Text(line.Text)); err != nil {
 			return err
 		}
 	}
@@ -106,7 +106,7 @@ func (t *tx) end(now time.Time, e *queue.End) (queue.Ended, error) {
 		j.Attempt--
 	}
 	if e.Error != "" || state != queue.Pending {
-		j.Error = e.Error
+		j.Error = store.Text(e.Error)
 	}
 	if state.Final() {
 		j, err = t.finish(&j, stored(state), now, e.Result)
@@ -184,10 +184,10 @@ func (t *tx) cancel(id uuid.UUID, c *queue.Cancellation) ([]queue.Job, error) {
 	if c.Expire {
 		return t.jobs(`
 			UPDATE {jobs} SET state = 4, error = ?, ended_at = ? WHERE id = ? AND state IN (0, 1) RETURNING`+jobColumns,
-			c.Reason, micros(c.Now), blob(id))
+			store.Text(c.Reason), micros(c.Now), blob(id))
 	}
 	return t.jobs(`
 		UPDATE {jobs} SET cancel_at = ?1, state = iif(state = 2, 2, 5), error = iif(state = 2, error, ?2), ended_at = iif(state = 2, NULL, ?1)
 		WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) RETURNING`+jobColumns,
-		micros(c.Now), c.Reason, blob(id))
+		micros(c.Now), store.Text(c.Reason), blob(id))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // Beat implements [queue.Registry].
@@ -39,7 +40,7 @@ func (t *tx) beat(b *queue.Heartbeat, crews any) error {
 		INSERT INTO {processes} (id, name, beats, beat_at, crews) VALUES (?1, ?2, 1, ?3, coalesce(?4, CAST('[]' AS BLOB)))
 		ON CONFLICT (id) DO UPDATE SET name = ?2, beats = beats + 1, beat_at = ?3, crews = coalesce(?4, crews)
 		WHERE lost_at IS NULL`,
-		blob(b.Process), b.Name, micros(b.Now), crews)
+		blob(b.Process), store.Text(b.Name), micros(b.Now), crews)
 	if err == nil && n == 0 {
 		err = queue.ErrProcessLost
 	}

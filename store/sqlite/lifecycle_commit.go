@@ -8,6 +8,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // current is the condition under which a change is applied: the workspace has the revision that it names, and the build
@@ -45,7 +46,7 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	batch := batch{now: now, changes: changes, outcomes: make([]lifecycle.Outcome, len(changes)), watched: s.watchers.any()}
+	batch := batch{now: now, changes: changes, outcomes: make([]lifecycle.Outcome, len(changes)), watched: s.watchers.Watched()}
 	err := batch.prepare()
 	if err == nil {
 		err = s.write(ctx, batch.apply)
@@ -54,7 +55,7 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 		return nil, unavailable(err, "commit %d changes", len(changes))
 	}
 	if batch.sooner {
-		s.watchers.call()
+		s.watchers.Notify()
 	}
 	return batch.outcomes, nil
 }
@@ -190,7 +191,7 @@ func (b *batch) applyOne(t *tx, i int) error {
 // buildColumns appends the columns of the latest build in the order of the statement.
 func buildColumns(args []any, b *lifecycle.Build) []any {
 	return append(args,
-		blob(b.ID), b.Number, blob(b.TemplateVersionID), int64(b.Transition), string(b.Reason), int64(b.Status),
+		blob(b.ID), b.Number, blob(b.TemplateVersionID), int64(b.Transition), store.Text(string(b.Reason)), int64(b.Status),
 		micros(b.CreatedAt), micros(b.CompletedAt), micros(b.Deadline), micros(b.MaxDeadline))
 }
 

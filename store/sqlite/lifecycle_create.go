@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // createWorkspace inserts nothing if the owner or the template is unknown. Its revision is such that the sum with theirs
@@ -35,13 +36,13 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 		return nil
 	})
 	if err == nil {
-		s.watchers.call()
+		s.watchers.Notify()
 	}
 	return unavailable(err, "create %d workspaces", len(workspaces))
 }
 
 func (t *tx) create(now time.Time, w *lifecycle.Workspace) error {
-	args := []any{blob(w.ID), share(w.ID), blob(w.OrganizationID), w.Name, micros(w.CreatedAt), micros(now)}
+	args := []any{blob(w.ID), share(w.ID), blob(w.OrganizationID), store.Text(w.Name), micros(w.CreatedAt), micros(now)}
 	args = append(mutable(args, w), blob(w.OwnerID), blob(w.TemplateID))
 	n, err := t.exec(createWorkspace, args...)
 	switch {
@@ -68,8 +69,8 @@ func (t *tx) exists(id uuid.UUID) bool {
 // mutable appends the columns of a workspace that changes write, in the order of their statements, the wake excepted.
 func mutable(args []any, w *lifecycle.Workspace) []any {
 	return append(args,
-		w.Autostart.Text(), micros(w.AutostartAfter), int64(w.TTL), micros(w.LastUsedAt), micros(w.DormantAt), micros(w.DeletingAt),
+		store.Text(w.Autostart.Text()), micros(w.AutostartAfter), int64(w.TTL), micros(w.LastUsedAt), micros(w.DormantAt), micros(w.DeletingAt),
 		micros(w.HoldUntil), micros(w.RemindedFor), flag(w.AutomaticUpdates), flag(w.Managed), flag(w.Deleted),
 		int64(w.Failures), micros(w.AttentionAt),
-		micros(w.Backoff.Until), int64(w.Backoff.Attempts), string(w.Backoff.Cause), w.Backoff.Message)
+		micros(w.Backoff.Until), int64(w.Backoff.Attempts), store.Text(string(w.Backoff.Cause)), store.Text(w.Backoff.Message))
 }

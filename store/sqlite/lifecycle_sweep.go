@@ -54,7 +54,7 @@ func (s *Store) sweep(ctx context.Context) error {
 		}
 	}
 	if moved {
-		s.watchers.call()
+		s.watchers.Notify()
 	}
 	return nil
 }

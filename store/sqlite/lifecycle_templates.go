@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // templateCache keeps the templates that were read, each at its latest known revision. What a template is at a revision
@@ -86,7 +87,7 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 		return fmt.Errorf("put template %s: %w", t.ID, err)
 	}
 	err = s.write(ctx, func(tx *tx) error {
-		_, err := tx.exec(putTemplate, blob(t.ID), micros(now), blob(t.OrganizationID), t.Name, blob(t.ActiveVersionID),
+		_, err := tx.exec(putTemplate, blob(t.ID), micros(now), blob(t.OrganizationID), store.Text(t.Name), blob(t.ActiveVersionID),
 			micros(t.HoldUntil), micros(t.StopFloor), micros(t.DeleteFloor), string(policy))
 		return err
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/store/wake"
 )
 
 // Store keeps workspaces, jobs and events in an SQLite database. It is safe for concurrent use, and several processes may
@@ -32,7 +33,7 @@ type Store struct {
 	schedules  schedule.Interner
 	templates  templateCache
 	lanes      laneCache
-	watchers   watchers
+	watchers   wake.Watchers
 }
 
 var (
