@@ -43,8 +43,6 @@
 // # Schema
 //
 // The tables carry Config.Prefix and may stand in a host's own database. [Store.Migrate] brings them to the version the
-// store needs. A host that runs migrations with a tool of its own finds the files in [Migrations], in the format of
-// goose, which most tools read; each records its own number, so Migrate and the tool agree. The migrator is our own
-// dozen of lines, not goose's: applying all that is missing in one transaction that holds the write lock is all the
-// locking that SQLite needs, and the prefix has to be put in before a tool sees the files.
+// store needs (see package migrate of this module's store). A host that runs migrations with a tool of its own finds the
+// files in [Migrations]; each records its own number, so Migrate and the tool agree.
 package sqlite

@@ -17,6 +17,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
+	"github.com/dormouse-go/dormouse/store/migrate"
 	"github.com/dormouse-go/dormouse/store/sqlite"
 )
 
@@ -39,9 +40,10 @@ func TestMigrateAtOnce(t *testing.T) {
 }
 
 func TestSchemaOfAnotherVersion(t *testing.T) {
+	const table = `CREATE TABLE dormouse_migrations (version INTEGER PRIMARY KEY, min_reader INTEGER NOT NULL); `
 	for _, c := range []struct{ name, prepare, want string }{
 		{"none", `SELECT 1`, "call Migrate"},
-		{"newer", `CREATE TABLE dormouse_migrations (version INTEGER PRIMARY KEY); INSERT INTO dormouse_migrations VALUES (99)`, "newer release"},
+		{"newer", table + `INSERT INTO dormouse_migrations VALUES (99, 98)`, "newer release"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			db := openFile(t, filepath.Join(t.TempDir(), "dormouse.db"))
@@ -50,14 +52,24 @@ func TestSchemaOfAnotherVersion(t *testing.T) {
 			s, err := sqlite.New(db, sqlite.Config{})
 			must(t, err)
 			_, err = s.Due(t.Context(), lifecycle.DueQuery{Now: killEpoch, Limit: 1})
-			if !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error %v: must be ErrUnavailable and say %q", err, c.want)
+			var version *migrate.VersionError
+			if !errors.As(err, &version) || !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v: must be a VersionError that says %q", err, c.want)
 			}
 			if c.name == "newer" && s.Migrate(t.Context()) == nil {
 				t.Error("Migrate of newer tables must be an error")
 			}
 		})
 	}
+}
+
+// A later release has migrated the tables in a way that this one can live with.
+func TestSchemaAheadOfTheCode(t *testing.T) {
+	db := openFile(t, filepath.Join(t.TempDir(), "dormouse.db"))
+	migrated(t, db)
+	_, err := db.ExecContext(t.Context(), `INSERT INTO dormouse_migrations (version, min_reader) VALUES (99, 2)`)
+	must(t, err)
+	seed(t, migrated(t, db), 1)
 }
 
 // A host's own tool applies the exported files, under a prefix of its own; the store finds its tables then.

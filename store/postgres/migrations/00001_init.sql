@@ -1,9 +1,10 @@
 -- +goose Up
 
--- Every migration ends by writing its number here, whoever runs it. The store reads nothing else to know what it met.
-CREATE TABLE dormouse.schema_version (
-    one     boolean PRIMARY KEY DEFAULT true CHECK (one),
-    version integer NOT NULL
+-- Each migration ends by recording its number here, and the lowest version of the library that still works on the tables
+-- after it, whoever runs it. The store reads nothing else to know what it met.
+CREATE TABLE dormouse.migrations (
+    version    integer PRIMARY KEY,
+    min_reader integer NOT NULL CHECK (min_reader BETWEEN 1 AND version)
 );
 
 CREATE TABLE dormouse.owners (
@@ -208,4 +209,4 @@ CREATE TABLE dormouse.processes (
     crews   json NOT NULL
 ) WITH (fillfactor = 50);
 
-INSERT INTO dormouse.schema_version (version) VALUES (1);
+INSERT INTO dormouse.migrations (version, min_reader) VALUES (1, 1);

@@ -4,8 +4,11 @@
 -- Every instant is a whole number of microseconds since 1970 in UTC, NULL for none. Every duration is in nanoseconds, as
 -- Go counts them. Every id is the 16 bytes of a UUID. Enumerations are the numbers of their Go constants.
 
+-- Each migration ends by recording its number here, and the lowest version of the library that still works on the tables
+-- after it.
 CREATE TABLE {migrations} (
-	version INTEGER PRIMARY KEY
+	version    INTEGER PRIMARY KEY,
+	min_reader INTEGER NOT NULL CHECK (min_reader BETWEEN 1 AND version)
 ) STRICT;
 
 -- A workspace's revision, as the engine sees it, is the sum of the revisions of its row, its owner and its template. So a
@@ -119,4 +122,4 @@ CREATE TABLE {events} (
 
 CREATE INDEX {events_line} ON {events} (workspace_id, topic, seq);
 
-INSERT INTO {migrations} (version) VALUES (1);
+INSERT INTO {migrations} (version, min_reader) VALUES (1, 1);

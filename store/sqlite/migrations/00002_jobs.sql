@@ -79,4 +79,4 @@ CREATE TABLE {processes} (
 	crews   BLOB NOT NULL
 ) STRICT;
 
-INSERT INTO {migrations} (version) VALUES (2);
+INSERT INTO {migrations} (version, min_reader) VALUES (2, 1);
