@@ -10,9 +10,10 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-const enqueueSQL = `
+// enqueueSQL has the parameters of enqueueColumns; testdata/enqueue.sql shows it as a whole.
+var enqueueSQL = `
 	WITH wanted AS (
-		SELECT j.* FROM ` + jobsFrom1 + `
+		SELECT j.* FROM ` + enqueueColumns.rows(1, "j", "n") + `
 		WHERE NOT EXISTS (SELECT FROM dormouse.jobs x WHERE x.id = j.id)
 	)` + turnSQL + insertJobsSQL + `
 	RETURNING` + jobColumns
@@ -25,7 +26,7 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Pos
 		return nil, ctx.Err()
 	}
 	rows := make([]queue.Job, len(postings))
-	var fresh []queue.Job
+	var fresh []jobToQueue
 	seen := make(map[uuid.UUID]bool, len(postings))
 	for i, p := range postings {
 		row, err := p.Job(now)
@@ -35,14 +36,13 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Pos
 		rows[i] = row
 		if !seen[row.ID] {
 			seen[row.ID] = true
-			fresh = append(fresh, row)
+			fresh = append(fresh, jobToQueue{Job: row})
 		}
 	}
-	tagSets, err := s.tagNumbers(ctx, fresh, true)
-	if err != nil {
+	if err := s.numberTags(ctx, fresh); err != nil {
 		return nil, fmt.Errorf("enqueue: %w", err)
 	}
-	jobs, err := s.queryJobs(ctx, repeatable, enqueueSQL, jobColumnsOf(fresh, tagSets)...)
+	jobs, err := s.queryJobs(ctx, repeatable, enqueueSQL, enqueueColumns.args(fresh)...)
 	if err != nil {
 		return nil, fmt.Errorf("enqueue %d jobs: %w", len(postings), err)
 	}

@@ -45,14 +45,18 @@ func (t *tagSets) keep(n int32, set queue.TagSet) {
 	t.number[set], t.set[n] = n, set
 }
 
-// tagNumbers returns the numbers of the jobs' tag sets; with create, sets that have none get one, in a statement of its own:
-// what is interned stays, whatever becomes of the job.
-func (s *Store) tagNumbers(ctx context.Context, jobs []queue.Job, create bool) (map[queue.TagSet]int32, error) {
+// numberTags gives jobs the numbers of their tag sets. Sets that have none get one, in a statement of its own: what is
+// interned stays, whatever becomes of the job.
+func (s *Store) numberTags(ctx context.Context, jobs []jobToQueue) error {
 	sets := make([]queue.TagSet, len(jobs))
 	for i := range jobs {
 		sets[i] = jobs[i].Tags
 	}
-	return s.numbersOf(ctx, sets, create)
+	numbers, err := s.numbersOf(ctx, sets, true)
+	for i := range jobs {
+		jobs[i].tagSet = numbers[jobs[i].Tags]
+	}
+	return err
 }
 
 // createTagSetsSQL inserts in order, so that two calls with the same new sets do not wait for each other in a circle.

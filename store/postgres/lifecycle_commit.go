@@ -20,11 +20,10 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	tagSets, err := s.tagNumbers(ctx, encoded.jobs, true)
-	if err != nil {
+	if err := s.numberTags(ctx, encoded.jobs); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	text, args := encoded.statement(tagSets)
+	text, args := encoded.statement()
 	wake := earliestWake(changes)
 	written := s.low.write(wake)
 	defer written()

@@ -10,25 +10,15 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
-// createSQL inserts workspaces if all of them can be, and returns those that cannot.
-const createSQL = `
+var createColumns = concat(fixedColumns, stateColumns)
+
+// createSQL inserts workspaces if all of them can be, and returns one of those that cannot. Its parameters are those of
+// createColumns, and now.
+var createSQL = `
 	WITH new AS (
-		SELECT * FROM unnest(
-			$1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[],
-			$7::text[], $8::timestamptz[], $9::bigint[], $10::timestamptz[],
-			$11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[],
-			$15::boolean[], $16::boolean[], $17::boolean[], $18::integer[], $19::timestamptz[],
-			$20::timestamptz[], $21::integer[], $22::text[], $23::text[]
-		) AS c (
-			id, organization_id, owner_id, template_id, name, created_at,
-			autostart, autostart_after, ttl_ns, last_used_at,
-			dormant_at, deleting_at, hold_until, reminded_for,
-			automatic_updates, managed, deleted, failures, attention_at,
-			backoff_until, backoff_attempts, backoff_cause, backoff_message
-		)
+		SELECT * FROM ` + createColumns.rows(1, "c", "") + `
 	), bad AS (
 		SELECT n.id,
 			NOT EXISTS (SELECT FROM dormouse.owners o WHERE o.id = n.owner_id) AS no_owner,
@@ -36,16 +26,9 @@ const createSQL = `
 			EXISTS (SELECT FROM dormouse.workspaces w WHERE w.id = n.id) AS exists
 		FROM new n
 	), created AS (
-		INSERT INTO dormouse.workspaces (
-			id, organization_id, owner_id, template_id, name, created_at,
-			autostart, autostart_after, ttl_ns, last_used_at,
-			dormant_at, deleting_at, hold_until, reminded_for,
-			automatic_updates, managed, deleted, failures, attention_at,
-			backoff_until, backoff_attempts, backoff_cause, backoff_message,
-			revision, wake_at,
-			build_id, build_number, build_version_id, build_transition, build_reason, build_status)
-		SELECT n.*, 1, $24::timestamptz,
-			'00000000-0000-0000-0000-000000000000', 0, '00000000-0000-0000-0000-000000000000', 0, '', 0
+		INSERT INTO dormouse.workspaces (wake_at,` + createColumns.names("", "") + `
+		)
+		SELECT ` + fmt.Sprintf("$%d", 1+len(createColumns)) + `::timestamptz, n.*
 		FROM new n
 		WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)
 		ORDER BY n.id
@@ -65,7 +48,7 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 		}
 		seen[workspaces[i].ID] = true
 	}
-	args := append(createColumns(workspaces), now)
+	args := append(createColumns.args(workspaces), now)
 	defer s.low.write(now)()
 	err := s.do(ctx, once, func(ctx context.Context) error {
 		return s.tryCreate(ctx, args...)
@@ -75,18 +58,6 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 	}
 	s.wakes.Notify()
 	return nil
-}
-
-func createColumns(workspaces []lifecycle.Workspace) []any {
-	type workspace = lifecycle.Workspace
-	return append([]any{
-		column(workspaces, func(w *workspace) key { return key(w.ID) }),
-		column(workspaces, func(w *workspace) key { return key(w.OrganizationID) }),
-		column(workspaces, func(w *workspace) key { return key(w.OwnerID) }),
-		column(workspaces, func(w *workspace) key { return key(w.TemplateID) }),
-		column(workspaces, func(w *workspace) string { return store.Text(w.Name) }),
-		column(workspaces, func(w *workspace) stamp { return stamp(w.CreatedAt) }),
-	}, stateColumns(workspaces, func(w *workspace) *workspace { return w })...)
 }
 
 func (s *Store) tryCreate(ctx context.Context, args ...any) error {
