@@ -52,33 +52,62 @@ func (c columns[R]) args(rows []R) []any {
 
 // rows are the parameters from $first on as rows of a FROM clause with a name. With a last name they are numbered by it.
 func (c columns[R]) rows(first int, name, number string) string {
-	parameters := c.list(func(i int) string { return "$" + strconv.Itoa(first+i) + "::" + c[i].kind + "[]" })
-	text := "unnest(" + parameters + "\n\t\t)"
+	text := "unnest" + list(len(c), func(i int) string { return "$" + strconv.Itoa(first+i) + "::" + c[i].kind + "[]" }).inParentheses()
 	names := c.names("", "")
 	if number != "" {
-		text, names = text+" WITH ORDINALITY", names+", "+number
+		text, names = text+" WITH ORDINALITY", names+", "+lines(number)
 	}
-	return text + " AS " + name + " (" + names + "\n\t\t)"
+	return text + " AS " + name + " " + names.inParentheses()
 }
 
 // names are the columns, each behind a qualifier ("c.") and prefixes of names.
-func (c columns[R]) names(qualifier, prefix string) string {
-	return c.list(func(i int) string { return qualifier + prefix + c[i].name })
+func (c columns[R]) names(qualifier, prefix string) lines {
+	return list(len(c), func(i int) string { return qualifier + prefix + c[i].name })
+}
+
+// as are the columns behind a qualifier, each under its name with a prefix.
+func (c columns[R]) as(qualifier, prefix string) lines {
+	return list(len(c), func(i int) string { return qualifier + c[i].name + " AS " + prefix + c[i].name })
 }
 
 // set assigns to each column an expression in which % stands for its name.
-func (c columns[R]) set(expression string) string {
-	return c.list(func(i int) string { return c[i].name + " = " + strings.ReplaceAll(expression, "%", c[i].name) })
+func (c columns[R]) set(expression string) lines {
+	return list(len(c), func(i int) string { return c[i].name + " = " + strings.ReplaceAll(expression, "%", c[i].name) })
 }
 
-// lineWidth is where lines of a list are broken, for those who read the statement in a log.
+// concat are columns one behind the other.
+func concat[R any](parts ...columns[R]) columns[R] { return slices.Concat(parts...) }
+
+// fields are the columns that a query returns, and where each is read into: the one place that knows their order.
+type fields[R any] []field[R]
+
+type field[R any] struct {
+	// name is the column, or an expression.
+	name string
+	into func(*R) any
+}
+
+func (f fields[R]) names() lines { return list(len(f), func(i int) string { return f[i].name }) }
+
+// targets are where a row is read into.
+func (f fields[R]) targets(row *R) []any {
+	targets := make([]any, len(f))
+	for i := range f {
+		targets[i] = f[i].into(row)
+	}
+	return targets
+}
+
+// lines are items separated by commas, on lines of their own that are broken for those who read a statement in a log.
+type lines string
+
 const lineWidth = 100
 
-// list joins what is said of each column.
-func (c columns[R]) list(of func(i int) string) string {
+// list joins n items.
+func list(n int, of func(i int) string) lines {
 	var b strings.Builder
 	width := lineWidth
-	for i := range c {
+	for i := range n {
 		item := of(i)
 		if i > 0 {
 			b.WriteString(",")
@@ -92,8 +121,12 @@ func (c columns[R]) list(of func(i int) string) string {
 		b.WriteString(item)
 		width += len(item) + 2
 	}
-	return b.String()
+	return lines(b.String())
 }
 
-// concat are columns one behind the other.
-func concat[R any](parts ...columns[R]) columns[R] { return slices.Concat(parts...) }
+func (l lines) inParentheses() string {
+	if strings.Count(string(l), "\n") == 1 {
+		return "(" + strings.TrimSpace(string(l)) + ")"
+	}
+	return "(" + string(l) + "\n\t\t)"
+}

@@ -4,6 +4,6 @@ package postgres
 func Statements() map[string]string {
 	return map[string]string{
 		"commit": commitSQL, "touch": touchSQL, "create": createSQL, "enqueue": enqueueSQL,
-		"claim": claimSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL,
+		"claim": claimSQL, "due": dueSQL, "builds": buildsSQL, "cancel": cancelSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL,
 	}
 }

@@ -18,7 +18,7 @@ var enqueueSQL = `
 	)` + turnSQL + insertJobsSQL + `
 	RETURNING` + jobColumns
 
-const jobsByIDSQL = `SELECT` + jobColumns + ` FROM dormouse.jobs j WHERE j.id = ANY ($1)`
+var jobsByIDSQL = `SELECT` + jobColumns + ` FROM dormouse.jobs j WHERE j.id = ANY ($1)`
 
 // Enqueue implements [queue.Queue].
 func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Posting) ([]queue.Job, error) {

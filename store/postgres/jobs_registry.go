@@ -124,7 +124,7 @@ func scanProcess(row pgx.CollectableRow) (p queue.Process, err error) {
 
 // buryLockSQL waits for claims and renewals that are just giving jobs to the process. What it holds is read in the next
 // statement, which sees what those have committed.
-const (
+var (
 	buryLockSQL = `SELECT id FROM dormouse.processes WHERE id = $1 FOR UPDATE`
 	burySQL     = `
 	UPDATE dormouse.processes SET lost_at = coalesce(lost_at, $3)

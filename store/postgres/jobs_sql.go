@@ -104,16 +104,10 @@ const turnAtOnceSQL = postedSQL + `, turn AS (
 // insertJobsSQL stores the numbered jobs, in the order of their ids, so that calls that repeat each other's postings do
 // not wait for each other in a circle. ready: its time has come.
 var insertJobsSQL = `
-		INSERT INTO dormouse.jobs AS j (ready, place,` + queuedColumns.names("", "") + `
-		)
+		INSERT INTO dormouse.jobs AS j (ready, place,` + string(queuedColumns.names("", "")) + `)
 		SELECT p.ready_at <= p.created_at,
 			(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,` +
-	queuedColumns.names("p.", "") + `
+	string(queuedColumns.names("p.", "")) + `
 		FROM posted p
 		ORDER BY p.id
 		ON CONFLICT (id) DO NOTHING`
-
-const jobColumns = `
-	j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace, j.created_at,
-	j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token, j.started_at, j.ended_at,
-	j.cancel_at, j.error, j.result, j.percent, j.message`

@@ -16,7 +16,7 @@ import (
 const inShare = `($2::bigint <= 1 OR ('x' || right(w.id::text, 8))::bit(32)::bigint % $2::bigint = $1::bigint)`
 
 // dueSQL reads a page of the due index first and joins after: the limit must not depend on what is joined.
-const dueSQL = `
+var dueSQL = `
 	SELECT` + snapshotColumns + `
 	FROM (
 		SELECT * FROM dormouse.workspaces w
@@ -92,7 +92,7 @@ func (s *Store) duePage(ctx context.Context, q lifecycle.DueQuery, wake pgtype.T
 	return page, err
 }
 
-const loadSQL = `
+var loadSQL = `
 	SELECT` + snapshotColumns + `
 	FROM dormouse.workspaces w` + snapshotJoins + `
 	WHERE w.id = ANY ($1)`

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,19 +12,34 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
+// builtRow is where a build is read into.
+type builtRow struct {
+	build
+	buildRow
+}
+
+var builtFields = slices.Concat(
+	fields[builtRow]{
+		{"id", func(r *builtRow) any { return toID(&r.ID) }},
+		{"number", func(r *builtRow) any { return &r.Number }},
+	},
+	buildFields("", func(r *builtRow) (*build, *buildRow) { return &r.build, &r.buildRow }),
+)
+
 // buildsSQL lists the latest build, which lives in the workspace's row, before those that it and others have replaced.
-const buildsSQL = `
-	SELECT * FROM (
-		SELECT build_id, build_number AS number, build_version_id, build_transition, build_reason, build_status,
-			build_created_at, build_completed_at, build_deadline, build_max_deadline
+var buildsSQL = `
+	SELECT` + string(builtFields.names()) + `
+	FROM (
+		SELECT` + string(buildColumns.names("", "build_")) + `
 		FROM dormouse.workspaces
 		WHERE id = $1 AND build_number > 0 AND ($2 <= 0 OR build_number < $2)
 		UNION ALL
-		(SELECT id, number, version_id, transition, reason, status, created_at, completed_at, deadline, max_deadline
+		(SELECT` + string(buildColumns.names("", "")) + `
 		FROM dormouse.builds
 		WHERE workspace_id = $1 AND ($2::bigint <= 0 OR number < $2)
 		ORDER BY number DESC LIMIT $3)
-	) b ORDER BY number DESC LIMIT $3`
+	) b (` + string(buildColumns.names("", "")) + `)
+	ORDER BY number DESC LIMIT $3`
 
 // Builds implements [lifecycle.History].
 func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, limit int) (builds []lifecycle.Build, err error) {
@@ -32,11 +48,11 @@ func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 		if err != nil {
 			return err
 		}
-		builds, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (b lifecycle.Build, err error) {
-			var r buildRow
-			err = row.Scan(append([]any{toID(&b.ID), &b.Number}, buildTargets(&b, &r)...)...)
-			r.into(&b)
-			return b, err
+		builds, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (_ lifecycle.Build, err error) {
+			var r builtRow
+			err = row.Scan(builtFields.targets(&r)...)
+			r.into(&r.build)
+			return r.build, err
 		})
 		return err
 	})

@@ -124,7 +124,7 @@ func wrap(err error, doing string, args ...any) error {
 	return fmt.Errorf(doing+": %w", append(args, err)...)
 }
 
-const listSQL = `
+var listSQL = `
 	SELECT` + snapshotColumns + `
 	FROM (
 		SELECT * FROM dormouse.workspaces w

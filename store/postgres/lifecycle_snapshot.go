@@ -8,16 +8,71 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// snapshotColumns are a snapshot, in the order of snapshotRow's targets; snapshotJoins bring what is not the workspace's.
-const snapshotColumns = `
-	w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.created_at, w.revision, w.wake_at,
-	w.autostart, w.autostart_after, w.ttl_ns, w.last_used_at, w.dormant_at, w.deleting_at, w.hold_until, w.reminded_for,
-	w.automatic_updates, w.managed, w.deleted, w.failures, w.attention_at,
-	w.backoff_until, w.backoff_attempts, w.backoff_cause, w.backoff_message,
-	w.build_id, w.build_number, w.build_version_id, w.build_transition, w.build_reason, w.build_status,
-	w.build_created_at, w.build_completed_at, w.build_deadline, w.build_max_deadline,
-	o.name, o.status, o.quiet_hours,
-	t.organization_id, t.name, t.active_version_id, t.hold_until, t.stop_floor, t.delete_floor, t.policy`
+// buildFields are a build without its id and number, as columns of a table with a prefix.
+func buildFields[R any](prefix string, of func(*R) (*lifecycle.Build, *buildRow)) fields[R] {
+	b := func(target func(*lifecycle.Build) any) func(*R) any {
+		return func(r *R) any { b, _ := of(r); return target(b) }
+	}
+	return fields[R]{
+		{prefix + "version_id", b(func(b *build) any { return toID(&b.TemplateVersionID) })},
+		{prefix + "transition", func(r *R) any { _, row := of(r); return &row.transition }},
+		{prefix + "reason", b(func(b *build) any { return toText((*string)(&b.Reason)) })},
+		{prefix + "status", func(r *R) any { _, row := of(r); return &row.status }},
+		{prefix + "created_at", b(func(b *build) any { return toTime(&b.CreatedAt) })},
+		{prefix + "completed_at", b(func(b *build) any { return toTime(&b.CompletedAt) })},
+		{prefix + "deadline", b(func(b *build) any { return toTime(&b.Deadline) })},
+		{prefix + "max_deadline", b(func(b *build) any { return toTime(&b.MaxDeadline) })},
+	}
+}
+
+// snapshotFields are a snapshot; snapshotJoins bring what is not the workspace's.
+var snapshotFields = slices.Concat(
+	fields[snapshotRow]{
+		{"w.id", func(r *snapshotRow) any { return toID(&r.s.Workspace.ID) }},
+		{"w.organization_id", func(r *snapshotRow) any { return toID(&r.s.Workspace.OrganizationID) }},
+		{"w.owner_id", func(r *snapshotRow) any { return toID(&r.s.Workspace.OwnerID) }},
+		{"w.template_id", func(r *snapshotRow) any { return toID(&r.s.Workspace.TemplateID) }},
+		{"w.name", func(r *snapshotRow) any { return &r.s.Workspace.Name }},
+		{"w.created_at", func(r *snapshotRow) any { return toTime(&r.s.Workspace.CreatedAt) }},
+		{"w.revision", func(r *snapshotRow) any { return &r.s.Workspace.Revision }},
+		{"w.wake_at", func(r *snapshotRow) any { return toTime(&r.s.Workspace.WakeAt) }},
+		{"w.autostart", func(r *snapshotRow) any { return &r.autostart }},
+		{"w.autostart_after", func(r *snapshotRow) any { return toTime(&r.s.Workspace.AutostartAfter) }},
+		{"w.ttl_ns", func(r *snapshotRow) any { return toInt8((*int64)(&r.s.Workspace.TTL)) }},
+		{"w.last_used_at", func(r *snapshotRow) any { return toTime(&r.s.Workspace.LastUsedAt) }},
+		{"w.dormant_at", func(r *snapshotRow) any { return toTime(&r.s.Workspace.DormantAt) }},
+		{"w.deleting_at", func(r *snapshotRow) any { return toTime(&r.s.Workspace.DeletingAt) }},
+		{"w.hold_until", func(r *snapshotRow) any { return toTime(&r.s.Workspace.HoldUntil) }},
+		{"w.reminded_for", func(r *snapshotRow) any { return toTime(&r.s.Workspace.RemindedFor) }},
+		{"w.automatic_updates", func(r *snapshotRow) any { return &r.s.Workspace.AutomaticUpdates }},
+		{"w.managed", func(r *snapshotRow) any { return &r.s.Workspace.Managed }},
+		{"w.deleted", func(r *snapshotRow) any { return &r.s.Workspace.Deleted }},
+		{"w.failures", func(r *snapshotRow) any { return &r.failures }},
+		{"w.attention_at", func(r *snapshotRow) any { return toTime(&r.s.Workspace.AttentionAt) }},
+		{"w.backoff_until", func(r *snapshotRow) any { return toTime(&r.s.Workspace.Backoff.Until) }},
+		{"w.backoff_attempts", func(r *snapshotRow) any { return &r.backoffAttempts }},
+		{"w.backoff_cause", func(r *snapshotRow) any { return toText((*string)(&r.s.Workspace.Backoff.Cause)) }},
+		{"w.backoff_message", func(r *snapshotRow) any { return &r.s.Workspace.Backoff.Message }},
+		{"w.build_id", func(r *snapshotRow) any { return toID(&r.s.Build.ID) }},
+		{"w.build_number", func(r *snapshotRow) any { return &r.s.Build.Number }},
+	},
+	buildFields("w.build_", func(r *snapshotRow) (*lifecycle.Build, *buildRow) { return &r.s.Build, &r.buildRow }),
+	fields[snapshotRow]{
+		{"o.name", func(r *snapshotRow) any { return &r.s.Owner.Name }},
+		{"o.status", func(r *snapshotRow) any { return &r.ownerStatus }},
+		{"o.quiet_hours", func(r *snapshotRow) any { return &r.quiet }},
+		{"t.organization_id", func(r *snapshotRow) any { return toID(&r.s.Template.OrganizationID) }},
+		{"t.name", func(r *snapshotRow) any { return &r.s.Template.Name }},
+		{"t.active_version_id", func(r *snapshotRow) any { return toID(&r.s.Template.ActiveVersionID) }},
+		{"t.hold_until", func(r *snapshotRow) any { return toTime(&r.s.Template.HoldUntil) }},
+		{"t.stop_floor", func(r *snapshotRow) any { return toTime(&r.s.Template.StopFloor) }},
+		{"t.delete_floor", func(r *snapshotRow) any { return toTime(&r.s.Template.DeleteFloor) }},
+		{"t.policy", func(r *snapshotRow) any { return (*rawJSON)(&r.policy) }},
+	},
+)
+
+// snapshotColumns are snapshotFields in a statement.
+var snapshotColumns = string(snapshotFields.names())
 
 const snapshotJoins = `
 	JOIN dormouse.owners o ON o.id = w.owner_id
@@ -42,33 +97,6 @@ type buildRow struct {
 func (r buildRow) into(b *lifecycle.Build) {
 	b.Transition, b.Status = lifecycle.Transition(r.transition), lifecycle.JobStatus(r.status)
 	normalize(&b.CreatedAt, &b.CompletedAt, &b.Deadline, &b.MaxDeadline)
-}
-
-// buildTargets are the columns of a build behind its number.
-func buildTargets(b *lifecycle.Build, r *buildRow) []any {
-	return []any{
-		toID(&b.TemplateVersionID), &r.transition, toText((*string)(&b.Reason)), &r.status,
-		toTime(&b.CreatedAt), toTime(&b.CompletedAt), toTime(&b.Deadline), toTime(&b.MaxDeadline),
-	}
-}
-
-func (r *snapshotRow) targets() []any {
-	w, b, o, t := &r.s.Workspace, &r.s.Build, &r.s.Owner, &r.s.Template
-	targets := []any{
-		toID(&w.ID), toID(&w.OrganizationID), toID(&w.OwnerID), toID(&w.TemplateID),
-		&w.Name, toTime(&w.CreatedAt), &w.Revision, toTime(&w.WakeAt),
-		&r.autostart, toTime(&w.AutostartAfter), toInt8((*int64)(&w.TTL)), toTime(&w.LastUsedAt),
-		toTime(&w.DormantAt), toTime(&w.DeletingAt), toTime(&w.HoldUntil), toTime(&w.RemindedFor),
-		&w.AutomaticUpdates, &w.Managed, &w.Deleted, &r.failures, toTime(&w.AttentionAt),
-		toTime(&w.Backoff.Until), &r.backoffAttempts, toText((*string)(&w.Backoff.Cause)), &w.Backoff.Message,
-		toID(&b.ID), &b.Number,
-	}
-	targets = append(targets, buildTargets(b, &r.buildRow)...)
-	return append(targets,
-		&o.Name, &r.ownerStatus, &r.quiet,
-		toID(&t.OrganizationID), &t.Name, toID(&t.ActiveVersionID),
-		toTime(&t.HoldUntil), toTime(&t.StopFloor), toTime(&t.DeleteFloor), (*rawJSON)(&r.policy),
-	)
 }
 
 // snapshot returns what was read into the row.
@@ -103,7 +131,7 @@ func (s *Store) snapshots(rows pgx.Rows, err error) ([]lifecycle.Snapshot, error
 	defer rows.Close()
 	var all []lifecycle.Snapshot
 	var row snapshotRow
-	targets := row.targets()
+	targets := snapshotFields.targets(&row)
 	for rows.Next() {
 		if err := rows.Scan(targets...); err != nil {
 			return nil, err

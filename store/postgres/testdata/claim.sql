@@ -1,17 +1,14 @@
-WITH probe AS (
-	SELECT * FROM unnest($6::text[], $7::integer[], $8::smallint[], $9::bigint[], $10::integer[])
-		AS p (type, tag_set, priority, bound, rank)
-), candidate AS (
+WITH candidate AS (
 	SELECT c.id, c.place, p.rank
-	FROM probe p CROSS JOIN LATERAL (
+	FROM unnest($7::text[], $8::integer[], $9::smallint[], $10::bigint[], $11::integer[]) AS p (type, tag_set, priority, bound, rank) CROSS JOIN LATERAL (
 		SELECT j.id, j.place FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $2 AND j.type = p.type AND j.tag_set = p.tag_set
 			AND j.priority = p.priority AND j.place >= p.bound AND j.ready_at <= $3
 		ORDER BY j.place, j.id
-		LIMIT $11
+		LIMIT $6
 	) c
 	ORDER BY p.rank DESC, c.place, c.id
-	LIMIT $11
+	LIMIT $6
 ), alive AS (
 	SELECT id FROM dormouse.processes
 	WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM candidate) FOR KEY SHARE
@@ -51,8 +48,8 @@ SELECT
 	CASE WHEN EXISTS (SELECT FROM candidate) THEN EXISTS (SELECT FROM alive)
 	ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
 	(SELECT count(*) FROM candidate), coalesce(j.n, 0),
-j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace, j.created_at,
-j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token, j.started_at, j.ended_at,
-j.cancel_at, j.error, j.result, j.percent, j.message
+		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
+		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
+		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message
 FROM (VALUES (1)) AS once LEFT JOIN started j ON true
 ORDER BY j.n

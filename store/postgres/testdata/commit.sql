@@ -38,8 +38,7 @@ WITH change AS (
 			AND (build_deadline IS NULL OR build_deadline > build_max_deadline)
 ), archived AS (
 	INSERT INTO dormouse.builds (workspace_id,
-		id, number, version_id, transition, reason, status, created_at, completed_at, deadline, max_deadline
-	)
+		id, number, version_id, transition, reason, status, created_at, completed_at, deadline, max_deadline)
 	SELECT id,
 		old_build_id, old_build_number, old_build_version_id, old_build_transition, old_build_reason,
 		old_build_status, old_build_created_at, old_build_completed_at, old_build_deadline,
@@ -71,11 +70,7 @@ WITH change AS (
 ), emitted AS (
 	INSERT INTO dormouse.events (workspace_id, topic, body)
 	SELECT d.id, e.topic, e.body::json
-	FROM unnest(
-		$32::uuid[], $33::smallint[], $34::text[]
-	) WITH ORDINALITY AS e (
-		workspace_id, topic, body, n
-	)
+	FROM unnest($32::uuid[], $33::smallint[], $34::text[]) WITH ORDINALITY AS e (workspace_id, topic, body, n)
 	JOIN done d ON d.id = e.workspace_id
 	ORDER BY e.n
 ), wanted AS (
@@ -129,8 +124,7 @@ WITH change AS (
 ), queued AS (
 	INSERT INTO dormouse.jobs AS j (ready, place,
 		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,
-		ready_at
-	)
+		ready_at)
 	SELECT p.ready_at <= p.created_at,
 		(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,
 		p.id, p.organization_id, p.tenant_id, p.type, p.tag_set, p.priority, p.weight, p.payload, p.trace,

@@ -19,8 +19,7 @@ WITH new AS (
 	INSERT INTO dormouse.workspaces (wake_at,
 		id, organization_id, owner_id, template_id, name, created_at, autostart, autostart_after, ttl_ns,
 		last_used_at, dormant_at, deleting_at, hold_until, reminded_for, automatic_updates, managed, deleted,
-		failures, attention_at, backoff_until, backoff_attempts, backoff_cause, backoff_message
-	)
+		failures, attention_at, backoff_until, backoff_attempts, backoff_cause, backoff_message)
 	SELECT $24::timestamptz, n.*
 	FROM new n
 	WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)

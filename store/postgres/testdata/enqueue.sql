@@ -32,8 +32,7 @@ WITH wanted AS (
 )
 	INSERT INTO dormouse.jobs AS j (ready, place,
 		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,
-		ready_at
-	)
+		ready_at)
 	SELECT p.ready_at <= p.created_at,
 		(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,
 		p.id, p.organization_id, p.tenant_id, p.type, p.tag_set, p.priority, p.weight, p.payload, p.trace,
@@ -42,6 +41,6 @@ WITH wanted AS (
 	ORDER BY p.id
 	ON CONFLICT (id) DO NOTHING
 RETURNING
-j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace, j.created_at,
-j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token, j.started_at, j.ended_at,
-j.cancel_at, j.error, j.result, j.percent, j.message
+		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
+		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
+		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message

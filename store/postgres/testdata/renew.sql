@@ -1,6 +1,8 @@
 WITH renewal AS (
-	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::integer[], $6::text[], $7::integer[])
-		WITH ORDINALITY AS r (id, fence, process_id, worker_id, percent, message, lines, n)
+	SELECT * FROM unnest(
+		$1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::boolean[], $6::integer[], $7::text[],
+		$8::integer[]
+	) WITH ORDINALITY AS r (id, fence, process_id, worker_id, reports, percent, message, lines, n)
 ), heir AS (
 	SELECT id FROM dormouse.processes
 	WHERE id = ANY ($3) AND lost_at IS NULL
@@ -12,18 +14,20 @@ WITH renewal AS (
 ), accepted AS (
 	SELECT r.*, h.cancel_at, h.lines AS before,
 		(h.process_id, h.worker_id) IS DISTINCT FROM (r.process_id, r.worker_id)
-			OR r.percent IS NOT NULL OR r.lines > 0 AS changes
+			OR r.reports OR r.lines > 0 AS changes
 	FROM renewal r
 	JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1
 	JOIN heir p ON p.id = r.process_id
 ), renewed AS (
 	UPDATE dormouse.jobs j SET process_id = a.process_id, worker_id = a.worker_id,
-		percent = coalesce(a.percent, j.percent), message = coalesce(a.message, j.message), lines = a.before + a.lines
+		percent = CASE WHEN a.reports THEN a.percent ELSE j.percent END,
+		message = CASE WHEN a.reports THEN a.message ELSE j.message END,
+		lines = a.before + a.lines
 	FROM accepted a WHERE j.id = a.id AND a.changes
 ), written AS (
 	INSERT INTO dormouse.job_lines (job_id, seq, at, text)
 	SELECT a.id, a.before + l.seq, l.at, l.text
-	FROM unnest($8::uuid[], $9::bigint[], $10::timestamptz[], $11::text[]) AS l (id, seq, at, text)
+	FROM unnest($9::uuid[], $10::bigint[], $11::timestamptz[], $12::text[]) AS l (id, seq, at, text)
 	JOIN accepted a ON a.id = l.id
 )
 SELECT n, cancel_at IS NOT NULL FROM accepted
