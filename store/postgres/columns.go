@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/dormouse-go/dormouse/store/sqltext"
 )
 
 // columns are how rows of a type in Go become rows of a statement: the one place that knows their names, their types and
@@ -52,27 +54,28 @@ func (c columns[R]) args(rows []R) []any {
 
 // rows are the parameters from $first on as rows of a FROM clause with a name. With a last name they are numbered by it.
 func (c columns[R]) rows(first int, name, number string) string {
-	text := "unnest" + list(len(c), func(i int) string { return "$" + strconv.Itoa(first+i) + "::" + c[i].kind + "[]" }).inParentheses()
-	names := c.names("", "")
+	parameters := sqltext.List(len(c), func(i int) string { return "$" + strconv.Itoa(first+i) + "::" + c[i].kind + "[]" })
+	text := "unnest" + sqltext.InParentheses(parameters)
+	names := c.names("")
 	if number != "" {
-		text, names = text+" WITH ORDINALITY", names+", "+lines(number)
+		text, names = text+" WITH ORDINALITY", names+", "+number
 	}
-	return text + " AS " + name + " " + names.inParentheses()
+	return text + " AS " + name + " " + sqltext.InParentheses(names)
 }
 
-// names are the columns, each behind a qualifier ("c.") and prefixes of names.
-func (c columns[R]) names(qualifier, prefix string) lines {
-	return list(len(c), func(i int) string { return qualifier + prefix + c[i].name })
+// names are the columns, each behind a qualifier ("c.") or the beginning of a name.
+func (c columns[R]) names(prefix string) string {
+	return sqltext.List(len(c), func(i int) string { return prefix + c[i].name })
 }
 
 // as are the columns behind a qualifier, each under its name with a prefix.
-func (c columns[R]) as(qualifier, prefix string) lines {
-	return list(len(c), func(i int) string { return qualifier + c[i].name + " AS " + prefix + c[i].name })
+func (c columns[R]) as(qualifier, prefix string) string {
+	return sqltext.List(len(c), func(i int) string { return qualifier + c[i].name + " AS " + prefix + c[i].name })
 }
 
 // set assigns to each column an expression in which % stands for its name.
-func (c columns[R]) set(expression string) lines {
-	return list(len(c), func(i int) string { return c[i].name + " = " + strings.ReplaceAll(expression, "%", c[i].name) })
+func (c columns[R]) set(expression string) string {
+	return sqltext.List(len(c), func(i int) string { return c[i].name + " = " + strings.ReplaceAll(expression, "%", c[i].name) })
 }
 
 // concat are columns one behind the other.
@@ -87,7 +90,9 @@ type field[R any] struct {
 	into func(*R) any
 }
 
-func (f fields[R]) names() lines { return list(len(f), func(i int) string { return f[i].name }) }
+func (f fields[R]) names() string {
+	return sqltext.List(len(f), func(i int) string { return f[i].name })
+}
 
 // targets are where a row is read into.
 func (f fields[R]) targets(row *R) []any {
@@ -96,37 +101,4 @@ func (f fields[R]) targets(row *R) []any {
 		targets[i] = f[i].into(row)
 	}
 	return targets
-}
-
-// lines are items separated by commas, on lines of their own that are broken for those who read a statement in a log.
-type lines string
-
-const lineWidth = 100
-
-// list joins n items.
-func list(n int, of func(i int) string) lines {
-	var b strings.Builder
-	width := lineWidth
-	for i := range n {
-		item := of(i)
-		if i > 0 {
-			b.WriteString(",")
-		}
-		if width+len(item) > lineWidth {
-			b.WriteString("\n\t\t\t")
-			width = 0
-		} else {
-			b.WriteString(" ")
-		}
-		b.WriteString(item)
-		width += len(item) + 2
-	}
-	return lines(b.String())
-}
-
-func (l lines) inParentheses() string {
-	if strings.Count(string(l), "\n") == 1 {
-		return "(" + strings.TrimSpace(string(l)) + ")"
-	}
-	return "(" + string(l) + "\n\t\t)"
 }

@@ -60,7 +60,7 @@ var jobFields = fields[jobRow]{
 }
 
 // jobColumns are jobFields in a statement.
-var jobColumns = string(jobFields.names())
+var jobColumns = jobFields.names()
 
 func (r *jobRow) targets() []any { return jobFields.targets(r) }
 

@@ -104,10 +104,10 @@ const turnAtOnceSQL = postedSQL + `, turn AS (
 // insertJobsSQL stores the numbered jobs, in the order of their ids, so that calls that repeat each other's postings do
 // not wait for each other in a circle. ready: its time has come.
 var insertJobsSQL = `
-		INSERT INTO dormouse.jobs AS j (ready, place,` + string(queuedColumns.names("", "")) + `)
+		INSERT INTO dormouse.jobs AS j (ready, place,` + queuedColumns.names("") + `)
 		SELECT p.ready_at <= p.created_at,
 			(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,` +
-	string(queuedColumns.names("p.", "")) + `
+	queuedColumns.names("p.") + `
 		FROM posted p
 		ORDER BY p.id
 		ON CONFLICT (id) DO NOTHING`

@@ -11,8 +11,8 @@ package postgres
 //
 // Its parameters are those of changeColumns, eventColumns and buildJobColumns.
 var commitSQL = matchSQL + `, archived AS (
-		INSERT INTO dormouse.builds (workspace_id,` + string(buildColumns.names("", "")) + `)
-		SELECT id,` + string(buildColumns.names("", "old_build_")) + `
+		INSERT INTO dormouse.builds (workspace_id,` + buildColumns.names("") + `)
+		SELECT id,` + buildColumns.names("old_build_") + `
 		FROM matched
 		WHERE new_build AND old_build_number > 0 AND NOT EXISTS (SELECT FROM bad)
 	)` + doneSQL + `, emitted AS (
@@ -35,13 +35,13 @@ var matchSQL = `
 	WITH change AS (
 		SELECT * FROM ` + changeColumns.rows(1, "c", "") + `
 	), held AS (
-		SELECT id, revision,` + string(latestColumns.names("", "")) + `
+		SELECT id, revision,` + latestColumns.names("") + `
 		FROM dormouse.workspaces
 		WHERE id = ANY ($1)
 		ORDER BY id
 		FOR NO KEY UPDATE
 	), matched AS (
-		SELECT c.*,` + string(latestColumns.as("h.", "old_")) + `
+		SELECT c.*,` + latestColumns.as("h.", "old_") + `
 		FROM change c JOIN held h ON h.id = c.id AND h.revision = c.revision
 	), bad AS (
 		SELECT id, old_build_number, old_build_status
@@ -55,8 +55,8 @@ var matchSQL = `
 var doneSQL = `, done AS (
 		UPDATE dormouse.workspaces w SET
 			revision = w.revision + 1, wake_at = m.wake_at,` +
-	string(stateColumns.set("m.%")) + `,` +
-	string(latestColumns.set("CASE m.build_number WHEN 0 THEN w.% ELSE m.% END")) + `
+	stateColumns.set("m.%") + `,` +
+	latestColumns.set("CASE m.build_number WHEN 0 THEN w.% ELSE m.% END") + `
 		FROM matched m
 		WHERE w.id = m.id AND w.revision = m.revision AND NOT EXISTS (SELECT FROM bad)
 		RETURNING w.id

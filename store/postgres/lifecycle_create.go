@@ -26,7 +26,7 @@ var createSQL = `
 			EXISTS (SELECT FROM dormouse.workspaces w WHERE w.id = n.id) AS exists
 		FROM new n
 	), created AS (
-		INSERT INTO dormouse.workspaces (wake_at,` + string(createColumns.names("", "")) + `)
+		INSERT INTO dormouse.workspaces (wake_at,` + createColumns.names("") + `)
 		SELECT ` + fmt.Sprintf("$%d", 1+len(createColumns)) + `::timestamptz, n.*
 		FROM new n
 		WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)

@@ -28,17 +28,17 @@ var builtFields = slices.Concat(
 
 // buildsSQL lists the latest build, which lives in the workspace's row, before those that it and others have replaced.
 var buildsSQL = `
-	SELECT` + string(builtFields.names()) + `
+	SELECT` + builtFields.names() + `
 	FROM (
-		SELECT` + string(buildColumns.names("", "build_")) + `
+		SELECT` + buildColumns.names("build_") + `
 		FROM dormouse.workspaces
 		WHERE id = $1 AND build_number > 0 AND ($2 <= 0 OR build_number < $2)
 		UNION ALL
-		(SELECT` + string(buildColumns.names("", "")) + `
+		(SELECT` + buildColumns.names("") + `
 		FROM dormouse.builds
 		WHERE workspace_id = $1 AND ($2::bigint <= 0 OR number < $2)
 		ORDER BY number DESC LIMIT $3)
-	) b (` + string(buildColumns.names("", "")) + `)
+	) b (` + buildColumns.names("") + `)
 	ORDER BY number DESC LIMIT $3`
 
 // Builds implements [lifecycle.History].

@@ -72,7 +72,7 @@ var snapshotFields = slices.Concat(
 )
 
 // snapshotColumns are snapshotFields in a statement.
-var snapshotColumns = string(snapshotFields.names())
+var snapshotColumns = snapshotFields.names()
 
 const snapshotJoins = `
 	JOIN dormouse.owners o ON o.id = w.owner_id
