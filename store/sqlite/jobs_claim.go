@@ -55,12 +55,14 @@ func (t *tx) claim(c *queue.Claim) (claimed queue.Claimed, err error) {
 	return claimed, t.raiseFloors(floors)
 }
 
+var startJob = `
+UPDATE {jobs} SET state = 2, started_at = ?, process_id = ?, worker_id = ?, token = ?,
+	attempt = attempt + 1, fence = fence + 1, percent = 0, message = ''
+WHERE id = ? RETURNING` + jobColumns
+
 // start turns a ready job into a running one.
 func (t *tx) start(c *queue.Claim, pick candidate, worker uuid.UUID) (queue.Job, error) {
-	jobs, err := t.jobs(`
-		UPDATE {jobs} SET state = 2, started_at = ?, process_id = ?, worker_id = ?, token = ?,
-			attempt = attempt + 1, fence = fence + 1, percent = 0, message = ''
-		WHERE id = ? RETURNING`+jobColumns,
+	jobs, err := t.jobs(startJob,
 		micros(c.Now), blob(c.Process), blob(worker), blob(c.Token), blob(pick.id))
 	if err != nil {
 		return queue.Job{}, err

@@ -49,14 +49,35 @@ func (t *tx) insertJobs(now time.Time, jobs []queue.Job) ([]queue.Job, error) {
 	return jobs, turns.save()
 }
 
+// newJob is a job on its way to the queue, with the number of its lane.
+type newJob struct {
+	*queue.Job
+	lane int64
+	now  time.Time
+}
+
+var newJobColumns = columns[newJob]{
+	{"id", func(j *newJob) any { return blob(j.ID) }},
+	{"state", func(j *newJob) any { return pendingState(j.ReadyAt, j.now) }},
+	{"organization_id", func(j *newJob) any { return blob(j.Organization) }},
+	{"lane", func(j *newJob) any { return j.lane }},
+	{"line", func(j *newJob) any { return j.Order }},
+	{"tenant_id", func(j *newJob) any { return blob(j.Tenant) }},
+	{"weight", func(j *newJob) any { return int64(j.Weight) }},
+	{"payload", func(j *newJob) any { return nullable(j.Payload) }},
+	{"trace", func(j *newJob) any { return j.Trace }},
+	{"created_at", func(j *newJob) any { return micros(j.CreatedAt) }},
+	{"ready_at", func(j *newJob) any { return micros(j.ReadyAt) }},
+}
+
 var insertJob = newMany(`
-INSERT INTO {jobs} (id, state, organization_id, lane, line, tenant_id, weight, payload, trace, created_at, ready_at) VALUES %s
-ON CONFLICT (id) DO NOTHING`, 11)
+INSERT INTO {jobs} (`+newJobColumns.names("")+`) VALUES %s
+ON CONFLICT (id) DO NOTHING`, len(newJobColumns))
 
 // insertTogether inserts jobs of which none is known. If one is, nothing is done.
 func (t *tx) insertTogether(now time.Time, turns *turns, statement string, jobs []queue.Job) (done bool, err error) {
 	undo := turns.clone()
-	args := make([]any, 0, 11*len(jobs))
+	args := make([]any, 0, len(newJobColumns)*len(jobs))
 	for i := range jobs {
 		j := &jobs[i]
 		// Made before the attempt: a lane stays, and is remembered, whatever becomes of the jobs.
@@ -66,7 +87,7 @@ func (t *tx) insertTogether(now time.Time, turns *turns, statement string, jobs 
 		}
 		j.Order = turns.order(j)
 		turns.took(j)
-		args = jobColumnsOf(args, now, j, lane)
+		args = newJobColumns.args(args, &newJob{j, lane, now})
 	}
 	done, err = t.attempt(func() (bool, error) {
 		n, err := t.exec(statement, args...)
@@ -87,7 +108,7 @@ func (t *tx) insertEach(now time.Time, turns *turns, jobs []queue.Job) error {
 			return err
 		}
 		j.Order = turns.order(j)
-		n, err := t.exec(insertJob[len(insertJob)-1], jobColumnsOf(nil, now, j, lane)...)
+		n, err := t.exec(insertJob[len(insertJob)-1], newJobColumns.args(nil, &newJob{j, lane, now})...)
 		switch {
 		case err != nil:
 			return err
@@ -100,13 +121,6 @@ func (t *tx) insertEach(now time.Time, turns *turns, jobs []queue.Job) error {
 		}
 	}
 	return nil
-}
-
-// jobColumnsOf appends the columns of a new job.
-func jobColumnsOf(args []any, now time.Time, j *queue.Job, lane int64) []any {
-	return append(args,
-		blob(j.ID), pendingState(j.ReadyAt, now), blob(j.Organization), lane, j.Order, blob(j.Tenant), int64(j.Weight),
-		nullable(j.Payload), j.Trace, micros(j.CreatedAt), micros(j.ReadyAt))
 }
 
 func pendingState(readyAt, now time.Time) int64 {

@@ -128,10 +128,15 @@ func accepts(j *queue.Job, e *queue.End) bool {
 	return j.State == target || target == queue.Pending && j.State == queue.Canceled
 }
 
+var (
+	finishJob = `
+UPDATE {jobs} SET state = ?, attempt = ?, error = ?, result = ?, ended_at = ? WHERE id = ? RETURNING` + jobColumns
+	requeueJob = `
+UPDATE {jobs} SET state = ?, attempt = ?, error = ?, line = ?, ready_at = ?, started_at = NULL WHERE id = ? RETURNING` + jobColumns
+)
+
 func (t *tx) finish(j *queue.Job, state int64, now time.Time, result []byte) (queue.Job, error) {
-	return t.changed(`
-		UPDATE {jobs} SET state = ?, attempt = ?, error = ?, result = ?, ended_at = ? WHERE id = ? RETURNING`+jobColumns,
-		state, int64(j.Attempt), j.Error, nullable(result), micros(now), blob(j.ID))
+	return t.changed(finishJob, state, int64(j.Attempt), j.Error, nullable(result), micros(now), blob(j.ID))
 }
 
 // requeue puts a job back in front: at the number claimed last, which is not above any number that waits.
@@ -144,8 +149,7 @@ func (t *tx) requeue(j *queue.Job, now, readyAt time.Time) (queue.Job, error) {
 	if readyAt.Before(now) {
 		readyAt = now
 	}
-	return t.changed(`
-		UPDATE {jobs} SET state = ?, attempt = ?, error = ?, line = ?, ready_at = ?, started_at = NULL WHERE id = ? RETURNING`+jobColumns,
+	return t.changed(requeueJob,
 		pendingState(readyAt, now), int64(j.Attempt), j.Error, front, micros(readyAt), blob(j.ID))
 }
 
@@ -179,15 +183,18 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) (changed []que
 	return changed, nil
 }
 
+var (
+	expireJob = `
+UPDATE {jobs} SET state = 4, error = ?, ended_at = ? WHERE id = ? AND state IN (0, 1) RETURNING` + jobColumns
+	cancelJob = `
+UPDATE {jobs} SET cancel_at = ?1, state = iif(state = 2, 2, 5), error = iif(state = 2, error, ?2), ended_at = iif(state = 2, NULL, ?1)
+WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) RETURNING` + jobColumns
+)
+
 // cancel returns the job if it changed.
 func (t *tx) cancel(id uuid.UUID, c *queue.Cancellation) ([]queue.Job, error) {
 	if c.Expire {
-		return t.jobs(`
-			UPDATE {jobs} SET state = 4, error = ?, ended_at = ? WHERE id = ? AND state IN (0, 1) RETURNING`+jobColumns,
-			store.Text(c.Reason), micros(c.Now), blob(id))
+		return t.jobs(expireJob, store.Text(c.Reason), micros(c.Now), blob(id))
 	}
-	return t.jobs(`
-		UPDATE {jobs} SET cancel_at = ?1, state = iif(state = 2, 2, 5), error = iif(state = 2, error, ?2), ended_at = iif(state = 2, NULL, ?1)
-		WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) RETURNING`+jobColumns,
-		micros(c.Now), store.Text(c.Reason), blob(id))
+	return t.jobs(cancelJob, micros(c.Now), store.Text(c.Reason), blob(id))
 }

@@ -106,14 +106,15 @@ func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (held []queue.Job
 	return held, nil
 }
 
+var heldJobs = `SELECT` + jobColumns + `FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = ? LIMIT ?`
+
 func (t *tx) bury(b *queue.ReapRequest) ([]queue.Job, error) {
 	n, err := t.exec(`UPDATE {processes} SET lost_at = coalesce(lost_at, ?) WHERE id = ? AND (lost_at IS NOT NULL OR beats = ?)`,
 		micros(b.Now), blob(b.Process), b.Heartbeats)
 	if err != nil || n == 0 {
 		return nil, err
 	}
-	return t.jobs(`SELECT`+jobColumns+`FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = ? LIMIT ?`,
-		blob(b.Process), b.Limit)
+	return t.jobs(heldJobs, blob(b.Process), b.Limit)
 }
 
 // Purge implements [queue.Registry].

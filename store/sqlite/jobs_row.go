@@ -34,9 +34,40 @@ func stored(final queue.State) int64 {
 	return stateCanceled
 }
 
-// jobColumns are what a job is read from, in a SELECT and behind RETURNING.
-const jobColumns = ` id, state, organization_id, lane, line, tenant_id, weight, payload, trace, created_at, ready_at,
-	attempt, fence, process_id, worker_id, token, started_at, ended_at, cancel_at, error, result, percent, message `
+// jobRow is where a job is read into.
+type jobRow struct {
+	queue.Job
+	state, lane int64
+}
+
+var jobFields = fields[jobRow]{
+	{"id", func(r *jobRow) any { return &r.ID }},
+	{"state", func(r *jobRow) any { return &r.state }},
+	{"organization_id", func(r *jobRow) any { return &r.Organization }},
+	{"lane", func(r *jobRow) any { return &r.lane }},
+	{"line", func(r *jobRow) any { return &r.Order }},
+	{"tenant_id", func(r *jobRow) any { return &r.Tenant }},
+	{"weight", func(r *jobRow) any { return &r.Weight }},
+	{"payload", func(r *jobRow) any { return &r.Payload }},
+	{"trace", func(r *jobRow) any { return &r.Trace }},
+	{"created_at", func(r *jobRow) any { return into(&r.CreatedAt) }},
+	{"ready_at", func(r *jobRow) any { return into(&r.ReadyAt) }},
+	{"attempt", func(r *jobRow) any { return &r.Attempt }},
+	{"fence", func(r *jobRow) any { return &r.Fence }},
+	{"process_id", func(r *jobRow) any { return &r.Process }},
+	{"worker_id", func(r *jobRow) any { return &r.Worker }},
+	{"token", func(r *jobRow) any { return &r.Token }},
+	{"started_at", func(r *jobRow) any { return into(&r.StartedAt) }},
+	{"ended_at", func(r *jobRow) any { return into(&r.EndedAt) }},
+	{"cancel_at", func(r *jobRow) any { return into(&r.CancelAt) }},
+	{"error", func(r *jobRow) any { return &r.Error }},
+	{"result", func(r *jobRow) any { return &r.Result }},
+	{"percent", func(r *jobRow) any { return &r.Progress.Percent }},
+	{"message", func(r *jobRow) any { return &r.Progress.Message }},
+}
+
+// jobColumns are jobFields in a SELECT and behind RETURNING.
+var jobColumns = jobFields.names() + "\n"
 
 // jobs runs a statement that returns jobColumns.
 func (t *tx) jobs(statement string, args ...any) ([]queue.Job, error) {
@@ -60,28 +91,27 @@ func (t *tx) jobs(statement string, args ...any) ([]queue.Job, error) {
 	return found, nil
 }
 
+var jobByID = `SELECT` + jobColumns + `FROM {jobs} WHERE id = ?`
+
 // job reads one job; ok is false if there is none.
 func (t *tx) job(id uuid.UUID) (j queue.Job, ok bool, err error) {
-	found, err := t.jobs(`SELECT`+jobColumns+`FROM {jobs} WHERE id = ?`, blob(id))
+	found, err := t.jobs(jobByID, blob(id))
 	if err != nil || len(found) == 0 {
 		return queue.Job{}, false, err
 	}
 	return found[0], true, nil
 }
 
-func scanJob(r rows) (j queue.Job, lane int64, err error) {
-	var state int64
-	err = r.Scan(&j.ID, &state, &j.Organization, &lane, &j.Order, &j.Tenant, &j.Weight, &j.Payload, &j.Trace,
-		into(&j.CreatedAt), into(&j.ReadyAt), &j.Attempt, &j.Fence, &j.Process, &j.Worker, &j.Token,
-		into(&j.StartedAt), into(&j.EndedAt), into(&j.CancelAt), &j.Error, &j.Result,
-		&j.Progress.Percent, &j.Progress.Message)
-	if err == nil && (state < 0 || int(state) >= len(states)) {
-		err = fmt.Errorf("job %s: state %d: must be between 0 and %d", j.ID, state, len(states)-1)
+func scanJob(from rows) (j queue.Job, lane int64, err error) {
+	var r jobRow
+	if err := from.Scan(jobFields.targets(&r)...); err != nil {
+		return queue.Job{}, 0, err
 	}
-	if err == nil {
-		j.State = states[state]
+	if r.state < 0 || int(r.state) >= len(states) {
+		return queue.Job{}, 0, fmt.Errorf("job %s: state %d: must be between 0 and %d", r.ID, r.state, len(states)-1)
 	}
-	return j, lane, err
+	r.State = states[r.state]
+	return r.Job, r.lane, nil
 }
 
 // nullable keeps nil bytes nil: an empty payload and none are told apart.

@@ -8,7 +8,6 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 // current is the condition under which a change is applied: the workspace has the revision that it names, and the build
@@ -18,25 +17,21 @@ const current = `id = ? AND build_number = ? AND ` + unchanged
 const unchanged = `
 	revision + (SELECT revision FROM {owners} o WHERE o.id = owner_id) + (SELECT revision FROM {templates} t WHERE t.id = template_id) = ?`
 
-const updateWorkspace = writeWorkspace + writeBuild + `WHERE ` + current
-
-// updateArchived is for a workspace whose build was just moved aside: that it is current need not be found out again.
-const updateArchived = writeWorkspace + writeBuild + `WHERE id = ?`
-
-// updateAlone leaves the build as it is.
-const updateAlone = writeWorkspace + `
+var (
+	// updateWorkspace writes a workspace and its latest build.
+	updateWorkspace = writeWorkspace + writeBuild + `
+WHERE ` + current
+	// updateArchived is for a workspace whose build was just moved aside: that it is current need not be found out again.
+	updateArchived = writeWorkspace + writeBuild + `
+WHERE id = ?`
+	// updateAlone leaves the build as it is.
+	updateAlone = writeWorkspace + `
 WHERE id = ? AND ` + unchanged
 
-const writeWorkspace = `
-UPDATE {workspaces} SET revision = revision + 1, wake_at = ?,
-	autostart = ?, autostart_after = ?, ttl = ?, last_used_at = ?, dormant_at = ?, deleting_at = ?,
-	hold_until = ?, reminded_for = ?, automatic_updates = ?, managed = ?, deleted = ?,
-	failures = ?, attention_at = ?, backoff_until = ?, backoff_attempts = ?, backoff_cause = ?, backoff_message = ?`
-
-const writeBuild = `,
-	build_id = ?, build_number = ?, build_version_id = ?, build_transition = ?, build_reason = ?, build_status = ?,
-	build_created_at = ?, build_completed_at = ?, build_deadline = ?, build_max_deadline = ?
-`
+	writeWorkspace = `
+UPDATE {workspaces} SET revision = revision + 1, wake_at = ?,` + stateColumns.set()
+	writeBuild = `,` + latestColumns.set()
+)
 
 // Commit implements [lifecycle.Store].
 func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
@@ -170,11 +165,11 @@ func (b *batch) applyOne(t *tx, i int) error {
 		}
 		update, guard = updateArchived, guard[:1]
 	}
-	args := mutable(append(b.args[:0], micros(c.Workspace.WakeAt)), &c.Workspace)
+	args := stateColumns.args(append(b.args[:0], micros(c.Workspace.WakeAt)), &c.Workspace)
 	if c.Build.Number == 0 && !c.NewBuild {
 		update, guard = updateAlone, []any{guard[0], c.Revision}
 	} else {
-		args = buildColumns(args, &c.Build)
+		args = latestColumns.args(args, &c.Build)
 	}
 	b.args = append(args, guard...)
 	if n, err := t.exec(update, b.args...); err != nil || n == 0 {
@@ -186,13 +181,6 @@ func (b *batch) applyOne(t *tx, i int) error {
 		}
 	}
 	return nil
-}
-
-// buildColumns appends the columns of the latest build in the order of the statement.
-func buildColumns(args []any, b *lifecycle.Build) []any {
-	return append(args,
-		blob(b.ID), b.Number, blob(b.TemplateVersionID), int64(b.Transition), store.Text(string(b.Reason)), int64(b.Status),
-		micros(b.CreatedAt), micros(b.CompletedAt), micros(b.Deadline), micros(b.MaxDeadline))
 }
 
 // missed finds out why a change was not written, or was refused by the table: the workspace moved on or is not there,

@@ -13,7 +13,7 @@ import (
 
 // fromDue names the due index: statistics of a day on which everything was due must not make SQLite read the whole table
 // on a day on which nothing is.
-const (
+var (
 	fromDue   = selectSnapshots + `INDEXED BY {workspaces_due}` + joinSnapshots
 	dueAll    = fromDue + `WHERE w.wake_at <= ? AND (w.wake_at, w.id) > (?, ?) ORDER BY w.wake_at, w.id LIMIT ?`
 	dueShared = fromDue + `WHERE w.wake_at <= ? AND (w.wake_at, w.id) > (?, ?) AND w.share % ? = ? ORDER BY w.wake_at, w.id LIMIT ?`
@@ -72,18 +72,6 @@ var loadBy = [...]struct {
 
 func loading(ids int) string {
 	return selectSnapshots + joinSnapshots + `WHERE w.id IN (` + placeholders(ids) + `)`
-}
-
-// placeholders returns n question marks.
-func placeholders(n int) string {
-	b := make([]byte, 0, 2*n)
-	for i := range n {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '?')
-	}
-	return string(b)
 }
 
 // Load implements [lifecycle.Store].

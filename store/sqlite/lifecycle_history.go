@@ -10,6 +10,19 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
+var builtFields = buildFields("", func(b *build) *build { return b })
+
+// selectBuilds lists the latest build, which lives in the workspace's row, before those that it and others have replaced.
+var selectBuilds = `
+SELECT` + builtFields.names() + ` FROM (
+	SELECT` + latestColumns.as(buildColumns) + `
+	FROM {workspaces} WHERE id = ?1 AND build_number > 0 AND build_number < ?2
+	UNION ALL
+	SELECT` + buildColumns.names("") + `
+	FROM {builds} WHERE workspace_id = ?1 AND number < ?2
+)
+ORDER BY number DESC LIMIT ?3`
+
 // Builds implements [lifecycle.History].
 func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, limit int) ([]lifecycle.Build, error) {
 	if before <= 0 {
@@ -18,17 +31,9 @@ func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 	var found []lifecycle.Build
 	err := s.ready(ctx)
 	if err == nil {
-		err = s.query(ctx, `
-			SELECT build_number AS number, build_id, build_version_id, build_transition, build_reason, build_status,
-				build_created_at, build_completed_at, build_deadline, build_max_deadline
-			FROM {workspaces} WHERE id = ?1 AND build_number > 0 AND build_number < ?2
-			UNION ALL
-			SELECT number, id, version_id, transition, reason, status, created_at, completed_at, deadline, max_deadline
-			FROM {builds} WHERE workspace_id = ?1 AND number < ?2
-			ORDER BY number DESC LIMIT ?3`, func(r rows) error {
-			var b lifecycle.Build
-			err := r.Scan(&b.Number, &b.ID, &b.TemplateVersionID, &b.Transition, &b.Reason, &b.Status,
-				into(&b.CreatedAt), into(&b.CompletedAt), into(&b.Deadline), into(&b.MaxDeadline))
+		err = s.query(ctx, selectBuilds, func(r rows) error {
+			var b build
+			err := r.Scan(builtFields.targets(&b)...)
 			found = append(found, b)
 			return err
 		}, blob(workspace), before, limit)

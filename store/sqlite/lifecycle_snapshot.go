@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -10,14 +11,8 @@ import (
 
 // selectSnapshots reads snapshots without their templates, which are few and kept in memory. Its joins are CROSS joins
 // because SQLite takes these in the order written: the workspaces decide, and statistics cannot make it start elsewhere.
-const selectSnapshots = `
-SELECT w.id, w.revision + o.revision + t.revision, w.organization_id, w.owner_id, w.template_id, w.name, w.created_at,
-	w.wake_at, w.autostart, w.autostart_after, w.ttl, w.last_used_at, w.dormant_at, w.deleting_at, w.hold_until,
-	w.reminded_for, w.automatic_updates, w.managed, w.deleted, w.failures, w.attention_at,
-	w.backoff_until, w.backoff_attempts, w.backoff_cause, w.backoff_message,
-	w.build_id, w.build_number, w.build_version_id, w.build_transition, w.build_reason, w.build_status,
-	w.build_created_at, w.build_completed_at, w.build_deadline, w.build_max_deadline,
-	o.name, o.status, o.quiet_hours, t.revision
+var selectSnapshots = `
+SELECT` + snapshotFields.names() + `
 FROM {workspaces} w `
 
 // joinSnapshots names the indexes of the keys (SQLite's own, so their names are SQLite's): statistics taken while there was
@@ -41,19 +36,46 @@ type snapshotReader struct {
 	revisions []int64
 }
 
+var snapshotFields = slices.Concat(
+	fields[snapshotReader]{
+		{"w.id", func(r *snapshotReader) any { return &r.row.Workspace.ID }},
+		{"w.revision + o.revision + t.revision", func(r *snapshotReader) any { return &r.row.Workspace.Revision }},
+		{"w.organization_id", func(r *snapshotReader) any { return &r.row.Workspace.OrganizationID }},
+		{"w.owner_id", func(r *snapshotReader) any { return &r.row.Workspace.OwnerID }},
+		{"w.template_id", func(r *snapshotReader) any { return &r.row.Workspace.TemplateID }},
+		{"w.name", func(r *snapshotReader) any { return &r.row.Workspace.Name }},
+		{"w.created_at", func(r *snapshotReader) any { return into(&r.row.Workspace.CreatedAt) }},
+		{"w.wake_at", func(r *snapshotReader) any { return into(&r.row.Workspace.WakeAt) }},
+		{"w.autostart", func(r *snapshotReader) any { return &r.autostart }},
+		{"w.autostart_after", func(r *snapshotReader) any { return into(&r.row.Workspace.AutostartAfter) }},
+		{"w.ttl", func(r *snapshotReader) any { return &r.ttl }},
+		{"w.last_used_at", func(r *snapshotReader) any { return into(&r.row.Workspace.LastUsedAt) }},
+		{"w.dormant_at", func(r *snapshotReader) any { return into(&r.row.Workspace.DormantAt) }},
+		{"w.deleting_at", func(r *snapshotReader) any { return into(&r.row.Workspace.DeletingAt) }},
+		{"w.hold_until", func(r *snapshotReader) any { return into(&r.row.Workspace.HoldUntil) }},
+		{"w.reminded_for", func(r *snapshotReader) any { return into(&r.row.Workspace.RemindedFor) }},
+		{"w.automatic_updates", func(r *snapshotReader) any { return &r.row.Workspace.AutomaticUpdates }},
+		{"w.managed", func(r *snapshotReader) any { return &r.row.Workspace.Managed }},
+		{"w.deleted", func(r *snapshotReader) any { return &r.row.Workspace.Deleted }},
+		{"w.failures", func(r *snapshotReader) any { return &r.row.Workspace.Failures }},
+		{"w.attention_at", func(r *snapshotReader) any { return into(&r.row.Workspace.AttentionAt) }},
+		{"w.backoff_until", func(r *snapshotReader) any { return into(&r.row.Workspace.Backoff.Until) }},
+		{"w.backoff_attempts", func(r *snapshotReader) any { return &r.row.Workspace.Backoff.Attempts }},
+		{"w.backoff_cause", func(r *snapshotReader) any { return &r.row.Workspace.Backoff.Cause }},
+		{"w.backoff_message", func(r *snapshotReader) any { return &r.row.Workspace.Backoff.Message }},
+	},
+	buildFields("w.build_", func(r *snapshotReader) *build { return &r.row.Build }),
+	fields[snapshotReader]{
+		{"o.name", func(r *snapshotReader) any { return &r.row.Owner.Name }},
+		{"o.status", func(r *snapshotReader) any { return &r.row.Owner.Status }},
+		{"o.quiet_hours", func(r *snapshotReader) any { return &r.quietHours }},
+		{"t.revision", func(r *snapshotReader) any { return &r.template }},
+	},
+)
+
 func (s *Store) newSnapshotReader(room int) *snapshotReader {
 	r := &snapshotReader{s: s, room: room}
-	w, b, o := &r.row.Workspace, &r.row.Build, &r.row.Owner
-	r.dest = []any{
-		&w.ID, &w.Revision, &w.OrganizationID, &w.OwnerID, &w.TemplateID, &w.Name, into(&w.CreatedAt),
-		into(&w.WakeAt), &r.autostart, into(&w.AutostartAfter), &r.ttl, into(&w.LastUsedAt), into(&w.DormantAt),
-		into(&w.DeletingAt), into(&w.HoldUntil),
-		into(&w.RemindedFor), &w.AutomaticUpdates, &w.Managed, &w.Deleted, &w.Failures, into(&w.AttentionAt),
-		into(&w.Backoff.Until), &w.Backoff.Attempts, &w.Backoff.Cause, &w.Backoff.Message,
-		&b.ID, &b.Number, &b.TemplateVersionID, &b.Transition, &b.Reason, &b.Status,
-		into(&b.CreatedAt), into(&b.CompletedAt), into(&b.Deadline), into(&b.MaxDeadline),
-		&o.Name, &o.Status, &r.quietHours, &r.template,
-	}
+	r.dest = snapshotFields.targets(r)
 	return r
 }
 
