@@ -35,9 +35,15 @@ type Store interface {
 	lifecycle.Gauges
 	lifecycle.Pruner
 	queue.Store
+	Migrator
+}
 
-	// Migrate brings the tables to the version this store needs and returns nil if they already are. Replicas may call
-	// it at the same time. A database that is newer than the store is an error that says so.
+// Migrator prepares a database for its store. Every store is one, also one that has nothing to prepare, so that a host
+// starts all of them alike.
+type Migrator interface {
+	// Migrate brings the tables to the version this store needs and returns nil if they already are. Replicas may call it
+	// at the same time. Tables that this version of the library cannot work with because they are newer are an error that
+	// says so; it is a [lifecycle.ErrUnavailable].
 	Migrate(ctx context.Context) error
 }
 

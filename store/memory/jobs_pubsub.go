@@ -7,11 +7,11 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// memoryBacklog is how many messages a listener may lag behind before it loses them all and is told of a gap.
+// memoryBacklog is how many messages a listener may lag behind before it loses them all and learns of a gap.
 const memoryBacklog = 1024
 
 // Pubsub is a [queue.Pubsub] for several acquirers of one process, in tests above all. Its zero value is ready.
-// A listener that does not keep up loses messages and hears of it as a gap; a publisher never waits.
+// A listener that does not keep up loses messages and learns of it as a gap; a publisher never waits.
 type Pubsub struct {
 	mu        sync.Mutex
 	listeners map[*mailbox]struct{}

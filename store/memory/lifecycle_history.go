@@ -88,7 +88,7 @@ func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 	return found, ctx.Err()
 }
 
-// Prune implements [lifecycle.Pruner]. It looks at every workspace.
+// PruneBuilds implements [lifecycle.Pruner]. It looks at every workspace.
 func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

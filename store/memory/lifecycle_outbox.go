@@ -158,7 +158,7 @@ func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []life
 	return nil
 }
 
-// DropEvents implements [lifecycle.Outbox]. O(limit + workspaces with events).
+// PruneEvents implements [lifecycle.Outbox]. O(limit + workspaces with events).
 func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) ([]lifecycle.Event, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 // claimSQL claims from several lanes in one statement:
 //
 //   - candidate reads the head of each lane, one probe of the ready index each, and merges them, without locking.
-//   - alive keeps the process from being declared lost until this commits; a burial locks the row against it. Where there
+//   - alive keeps the process from being declared lost until this commits; Reap locks the row against it. Where there
 //     is nothing to claim it locks nothing: a lock is written, and the answer would wait for the disk.
 //   - taken locks candidates in line order and stops at as many as are wanted. What it does not take it does not lock:
 //     another claim must not pass over a job that this one leaves where it is.

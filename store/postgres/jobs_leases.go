@@ -54,13 +54,13 @@ func linesOf(renewals []queue.Renewal) (lines []lineRow) {
 	return lines
 }
 
-// renewSQL writes only what changes: a heartbeat of a worker that reports nothing leaves its row alone. heir keeps the
+// renewSQL writes only what changes: a heartbeat of a worker that reports nothing leaves its row alone. taker keeps the
 // processes that take the leases from being declared lost until this commits. Its parameters are those of renewalColumns and
 // lineColumns.
 var renewSQL = `
 	WITH renewal AS (
 		SELECT * FROM ` + renewalColumns.rows(1, "r", "n") + `
-	), heir AS (
+	), taker AS (
 		SELECT id FROM dormouse.processes
 		WHERE id = ANY ($3) AND lost_at IS NULL
 		ORDER BY id FOR KEY SHARE
@@ -74,7 +74,7 @@ var renewSQL = `
 				OR r.reports OR r.lines > 0 AS changes
 		FROM renewal r
 		JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1
-		JOIN heir p ON p.id = r.process_id
+		JOIN taker p ON p.id = r.process_id
 	), renewed AS (
 		UPDATE dormouse.jobs j SET process_id = a.process_id, worker_id = a.worker_id,
 			percent = CASE WHEN a.reports THEN a.percent ELSE j.percent END,

@@ -85,7 +85,7 @@ func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*cho
 	b.Queue(s.sql(aliveSQL), key(c.Process))
 	b.Queue(s.sql(runningSQL), org)
 	results := tx.SendBatch(ctx, &b)
-	defer results.Close() // the transaction goes on; its own end tells whether it was committed
+	defer results.Close() // the transaction goes on; its own end says whether it was committed
 	for range 2 {
 		if _, err := results.Exec(); err != nil {
 			return nil, err

@@ -125,7 +125,7 @@ func (s *Store) do(ctx context.Context, again safety, f func(context.Context) er
 	return s.retry(ctx, again, f)
 }
 
-// send sends statements in one round trip, as one transaction, and reads their results. Only the end of the batch tells
+// send sends statements in one round trip, as one transaction, and reads their results. Only the end of the batch says
 // whether the transaction was committed.
 func (s *Store) send(ctx context.Context, b *pgx.Batch, read func(pgx.BatchResults) error) error {
 	results := s.pool.SendBatch(ctx, b)

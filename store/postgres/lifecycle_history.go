@@ -81,7 +81,7 @@ const pruneWorkspacesSQL = `
 	)
 	DELETE FROM dormouse.workspaces w USING old WHERE w.id = old.id`
 
-// Prune implements [lifecycle.Pruner]. The latest build of a workspace counts with the workspace.
+// PruneBuilds implements [lifecycle.Pruner]. The latest build of a workspace counts with the workspace.
 func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	for _, text := range []string{pruneBuildsSQL, pruneWorkspacesSQL} {
 		err = s.do(ctx, repeatable, func(ctx context.Context) error {

@@ -68,8 +68,8 @@ func (s *Store) readEvents(ctx context.Context, rows pgx.Rows) ([]lifecycle.Even
 	return events, err
 }
 
-// dropEventsSQL looks at the first events only: they are the oldest, up to the clocks of those who wrote them.
-const dropEventsSQL = `
+// pruneEventsSQL looks at the first events only: they are the oldest, up to the clocks of those who wrote them.
+const pruneEventsSQL = `
 	WITH first AS (
 		SELECT e.seq, e.body FROM dormouse.events e
 		WHERE e.topic = ANY ($1::smallint[])
@@ -81,11 +81,11 @@ const dropEventsSQL = `
 	WHERE e.seq = first.seq AND (first.body->>'at')::timestamptz < $2
 	RETURNING e.seq, e.attempt, e.body`
 
-// DropEvents implements [lifecycle.Outbox]. A call whose answer is lost is not repeated: what it dropped would be told to
+// PruneEvents implements [lifecycle.Outbox]. A call whose answer is lost is not repeated: what it deleted would be reported to
 // nobody.
 func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) (events []lifecycle.Event, err error) {
 	err = s.do(ctx, once, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, s.sql(dropEventsSQL), topicNumbers(topics), before, limit)
+		rows, err := s.pool.Query(ctx, s.sql(pruneEventsSQL), topicNumbers(topics), before, limit)
 		if err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []life
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("drop events: %w", err)
+		return nil, fmt.Errorf("prune events: %w", err)
 	}
 	return events, nil
 }

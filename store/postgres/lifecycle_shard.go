@@ -23,7 +23,7 @@ const attendSQL = `
 	SELECT count(*) FILTER (WHERE id < $1), count(*) + 1
 	FROM dormouse.replicas WHERE seen_at > $3 AND id <> $1`
 
-// Attend implements [lifecycle.Sharder].
+// Shard implements [lifecycle.Sharder].
 func (s *Store) Shard(ctx context.Context, now time.Time, replica uuid.UUID, ttl time.Duration) (share lifecycle.Shard, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		return s.pool.QueryRow(ctx, s.sql(attendSQL), key(replica), now, now.Add(-ttl), now.Add(-100*ttl)).

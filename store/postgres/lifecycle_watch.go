@@ -7,7 +7,7 @@ import (
 )
 
 // announcePause is the least time between two announcements of this process. Notifications take a lock of the whole
-// database at their commit, so they never ride on the commits that they tell of.
+// database at their commit, so they are never part of the commits that they announce.
 const announcePause = 50 * time.Millisecond
 
 func (s *Store) wakeChannel() string { return s.cfg.Schema + "_wakes" }
@@ -23,25 +23,25 @@ func (s *Store) WatchWakes(ctx context.Context, wake func()) error {
 	var g sync.WaitGroup
 	defer g.Wait()
 	defer cancel()
-	ring := make(chan struct{}, 1)
+	wakes := make(chan struct{}, 1)
 	defer s.wakes.Subscribe(func() {
 		select {
-		case ring <- struct{}{}:
+		case wakes <- struct{}{}:
 		default:
 		}
 	})()
-	g.Go(func() { s.announce(ctx, ring) })
+	g.Go(func() { s.announce(ctx, wakes) })
 	return listen(ctx, s.cfg.Direct, s.wakeChannel(), wake, func(string) { wake() })
 }
 
-// announce publishes each ring, those that come close together as one, the last of them for sure. An announcement that
+// announce publishes that wakes were written, those that come close together as one, the last of them for sure. An announcement that
 // fails is lost; the row is found all the same.
-func (s *Store) announce(ctx context.Context, ring <-chan struct{}) {
+func (s *Store) announce(ctx context.Context, wakes <-chan struct{}) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ring:
+		case <-wakes:
 		}
 		_, _ = s.pool.Exec(ctx, `SELECT pg_notify($1, 'wake')`, s.wakeChannel())
 		if sleep(ctx, announcePause) != nil {

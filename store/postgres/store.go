@@ -19,7 +19,7 @@ import (
 	"github.com/dormouse-go/dormouse/store/wake"
 )
 
-// DefaultSchema is where the tables live unless told otherwise.
+// DefaultSchema is where the tables live unless Config.Schema says otherwise.
 const DefaultSchema = "dormouse"
 
 // Config says how a [Store] works. The zero value is ready to use.
@@ -27,12 +27,12 @@ type Config struct {
 	// Schema is the PostgreSQL schema of the tables; Migrate creates it. Two stores with different schemas share nothing.
 	// Lower case letters, digits and underscores. Defaults to "dormouse".
 	Schema string
-	// Schedules are the options of every schedule that the store reads. Defaults to the library's policy.
+	// Schedules are the options of every schedule that the store reads. Default to the policy of package schedule.
 	Schedules schedule.Options
 	// Direct is a way past a pooler of transactions, for connections that WatchWakes and [Pubsub] make for themselves,
 	// because they listen. Only its configuration is used. Defaults to the store's own pool.
 	Direct *pgxpool.Pool
-	// Logger is told of stored events that cannot be read. Defaults to nobody.
+	// Logger gets stored events that cannot be read. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
@@ -84,7 +84,7 @@ func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 		cfg.Direct = pool
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+		cfg.Logger = slog.Default()
 	}
 	if err := validSchema(cfg.Schema); err != nil {
 		return nil, fmt.Errorf("new PostgreSQL store: %w", err)

@@ -17,9 +17,9 @@ type Config struct {
 	// BusyTimeout bounds the wait for other processes that write. The context of each call bounds it too. Defaults to 10
 	// seconds.
 	BusyTimeout time.Duration
-	// ScheduleOptions are those of every schedule read. Default to the policy of package schedule.
-	ScheduleOptions schedule.Options
-	// Logger is told of stored events that cannot be read. Defaults to nobody.
+	// Schedules are the options of every schedule that the store reads. Default to the policy of package schedule.
+	Schedules schedule.Options
+	// Logger gets stored events that cannot be read. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
@@ -31,7 +31,7 @@ func (c Config) withDefaults() Config {
 		c.BusyTimeout = 10 * time.Second
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
 	return c
 }

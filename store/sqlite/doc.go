@@ -19,13 +19,13 @@
 //     follow in short transactions, which the next reader of what is due completes should the writer die among them.
 //
 // What it does not do: it starts no goroutine, reads no clock for what it stores, divides nothing among replicas, and
-// tells watchers only of what its own process wrote. A file on a network share has no writer that is safe. The tag sets of
+// notifies watchers only of what its own process wrote. A file on a network share has no writer that is safe. The tag sets of
 // jobs are interned and kept for ever, at some hundred bytes each.
 //
 // # One writer at a time
 //
 // SQLite has one writer at a time, so whoever commits keeps all others waiting. Commits of few changes are slow together,
-// because each is synced and writes the pages that they have in common again; commits of many are long. The store tells
+// because each is synced and writes the pages that they have in common again; commits of many are long. The store asks
 // the executor to make them of 500 ([Store.BatchSize]), with which a tick of 10,000 transitions takes about half a second
 // and a worker of the same process that claims or ends a job meanwhile waits for some 30 milliseconds, seldom 60. A host
 // that wants it otherwise sets lifecycle.Config.BatchSize: with 100 a tick takes a third longer and others wait a third as

@@ -39,7 +39,7 @@ func into(t *time.Time) *instant { return (*instant)(t) }
 // blob is an id as it is stored. Passing the array itself would store its text.
 func blob(id uuid.UUID) []byte { return id[:] }
 
-// share is the number that shares are told apart by: see Holds of [lifecycle.Shard].
+// share is the number that shares are distinguished by: see Holds of [lifecycle.Shard].
 func share(id uuid.UUID) int64 {
 	return int64(id[12])<<24 | int64(id[13])<<16 | int64(id[14])<<8 | int64(id[15])
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// The errors of SQLite are told apart by the words of the library itself, which all drivers pass on: their types and codes
+// The errors of SQLite are distinguished by the words of the library itself, which all drivers pass on: their types and codes
 // cannot be asked for without importing a driver.
 
 // busy says that another connection holds a lock.

@@ -114,7 +114,7 @@ func scanJob(from rows) (j queue.Job, lane int64, err error) {
 	return r.Job, r.lane, nil
 }
 
-// nullable keeps nil bytes nil: an empty payload and none are told apart.
+// nullable keeps nil bytes nil: an empty payload and none are distinguished.
 func nullable(b []byte) any {
 	if b == nil {
 		return nil

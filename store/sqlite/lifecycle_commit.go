@@ -75,7 +75,7 @@ type batch struct {
 func (b *batch) prepare() error {
 	for i := range b.changes {
 		if err := b.prepareOne(i); err != nil {
-			return b.guilty(i, err)
+			return b.blame(i, err)
 		}
 	}
 	return nil
@@ -105,7 +105,7 @@ func (b *batch) prepareOne(i int) error {
 	return nil
 }
 
-func (b *batch) guilty(i int, err error) error {
+func (b *batch) blame(i int, err error) error {
 	return &lifecycle.ChangeError{WorkspaceID: b.changes[i].Workspace.ID, Err: err}
 }
 
@@ -122,7 +122,7 @@ func (b *batch) apply(t *tx) error {
 	for i := range b.changes {
 		if err := b.applyOne(t, i); err != nil {
 			if rejects(err) || known(err) {
-				return b.guilty(i, err)
+				return b.blame(i, err)
 			}
 			return err
 		}

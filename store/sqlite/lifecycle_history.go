@@ -41,7 +41,7 @@ func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 	return found, unavailable(err, "builds of workspace %s", workspace)
 }
 
-// Prune implements [lifecycle.Pruner].
+// PruneBuilds implements [lifecycle.Pruner].
 func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		n, err = t.prune(before, limit)

@@ -119,20 +119,20 @@ func ageOf(body []byte) time.Time {
 	return age.At
 }
 
-// DropEvents implements [lifecycle.Outbox].
+// PruneEvents implements [lifecycle.Outbox].
 func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) (old []lifecycle.Event, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		old, err = t.dropEvents(before, topicList(topics), limit)
+		old, err = t.pruneEvents(before, topicList(topics), limit)
 		return err
 	})
 	if err != nil {
-		return nil, unavailable(err, "drop events before %v", before)
+		return nil, unavailable(err, "prune events before %v", before)
 	}
 	return old, nil
 }
 
-// dropEvents looks at the first events only: they are the oldest, up to the clocks of those who wrote them.
-func (t *tx) dropEvents(before time.Time, topics string, limit int) ([]lifecycle.Event, error) {
+// pruneEvents looks at the first events only: they are the oldest, up to the clocks of those who wrote them.
+func (t *tx) pruneEvents(before time.Time, topics string, limit int) ([]lifecycle.Event, error) {
 	var old []lifecycle.Event
 	var dropped []int64
 	const first = `SELECT seq, attempt, body FROM {events} WHERE topic IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?`

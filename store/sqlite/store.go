@@ -61,7 +61,7 @@ func New(db *sql.DB, cfg Config) (*Store, error) {
 	}
 	return &Store{
 		db: db, cfg: cfg, naming: naming(cfg.Prefix), migrations: migrations, writing: make(chan struct{}, 1),
-		schedules: schedule.Interner{Options: cfg.ScheduleOptions},
+		schedules: schedule.Interner{Options: cfg.Schedules},
 	}, nil
 }
 

@@ -10,7 +10,7 @@ import (
 // must return an empty store of its own. A failure begins with the rule that was broken, in the words of the
 // contract.
 //
-// The suite runs claims, ends and beats from many goroutines at once and is meant to be run with -race too.
+// The suite runs claims, ends and heartbeats from many goroutines at once and is meant to be run with -race too.
 func Jobs(t *testing.T, open func(t *testing.T) queue.Store) {
 	groups := []struct {
 		name  string

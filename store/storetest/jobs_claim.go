@@ -170,14 +170,14 @@ func claimUnknownProcess(k *jobKit) {
 	ask := k.ask(1, k.enqueue(k.posting())...)
 	ask.Process = uuid.New()
 	_, err := k.store.Claim(k.ctx, ask)
-	k.must(errors.Is(err, queue.ErrProcessLost), "a process that never beat gets ErrProcessLost", "error %v", err)
+	k.must(errors.Is(err, queue.ErrProcessLost), "a process that never sent a heartbeat gets ErrProcessLost", "error %v", err)
 }
 
 func claimLostProcess(k *jobKit) {
 	job := k.enqueue(k.posting())[0]
 	lost := uuid.New()
-	k.beat(lost)
-	k.bury(lost, 1)
+	k.heartbeat(lost)
+	k.reap(lost, 1)
 	ask := k.ask(1, job)
 	ask.Process = lost
 	_, err := k.store.Claim(k.ctx, ask)

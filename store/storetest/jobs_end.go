@@ -132,7 +132,7 @@ func endStale(k *jobKit) {
 func endOfProcess(k *jobKit) {
 	job := k.running()
 	other := uuid.New()
-	k.beat(other)
+	k.heartbeat(other)
 	end := queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued, Process: other}
 	k.must(lostLease(k.end(end).Err), "an end that names a process counts only while that process holds the lease", "it was accepted")
 	k.renew(queue.Renewal{Lease: job.Lease(), Process: other})

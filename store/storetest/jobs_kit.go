@@ -27,7 +27,7 @@ var jobEpoch = time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC)
 
 func newJobKit(t *testing.T, store queue.Store) *jobKit {
 	k := &jobKit{t: t, ctx: t.Context(), store: store, now: jobEpoch, org: uuid.New(), process: uuid.New()}
-	k.beat(k.process)
+	k.heartbeat(k.process)
 	return k
 }
 
@@ -157,24 +157,24 @@ func (k *jobKit) cancel(reason string, jobs ...queue.Job) []queue.Job {
 	return changed
 }
 
-func (k *jobKit) beat(process uuid.UUID) queue.Fleet {
+func (k *jobKit) heartbeat(process uuid.UUID) queue.Fleet {
 	k.t.Helper()
-	pulse, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: process, Name: "test", Now: k.now})
-	k.noError(err, "Beat")
-	return pulse
+	fleet, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: process, Name: "test", Now: k.now})
+	k.noError(err, "Heartbeat")
+	return fleet
 }
 
-// bury declares the process lost, whatever its count of beats is.
-func (k *jobKit) bury(process uuid.UUID, limit int) []queue.Job {
+// reap declares the process lost, whatever its count of heartbeats is.
+func (k *jobKit) reap(process uuid.UUID, limit int) []queue.Job {
 	k.t.Helper()
-	for _, p := range k.beat(k.process).Processes {
+	for _, p := range k.heartbeat(k.process).Processes {
 		if p.ID == process {
 			jobs, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: process, Heartbeats: p.Heartbeats, Limit: limit})
-			k.noError(err, "Bury")
+			k.noError(err, "Reap")
 			return jobs
 		}
 	}
-	k.t.Fatalf("process %s is not in the pulse", process)
+	k.t.Fatalf("process %s is not in the fleet", process)
 	return nil
 }
 

@@ -95,7 +95,7 @@ func limitClass(k *jobKit) {
 func limitRunningCounts(k *jobKit) {
 	tenant := uuid.New()
 	other := uuid.New()
-	k.beat(other)
+	k.heartbeat(other)
 	jobs := k.enqueue(k.postings(5, ofTenant(tenant))...)
 	limits := queue.Limits{PerTenant: 3}
 	k.must(len(k.claimWithin(limits, 2, jobs...).Jobs) == 2, "a limit admits what is below it", "it does not")

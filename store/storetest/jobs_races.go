@@ -19,7 +19,7 @@ var jobRaceTests = []jobTest{
 	{"EndsOnce", raceEnds},
 	{"EnqueueOnce", raceEnqueue},
 	{"CancelOrClaim", raceCancel},
-	{"BeatOrBury", raceBury},
+	{"HeartbeatOrReap", raceReap},
 	{"RequeuedAndClaimed", raceRequeue},
 }
 
@@ -50,7 +50,7 @@ func (k *jobKit) register() []uuid.UUID {
 	processes := make([]uuid.UUID, racers)
 	for i := range processes {
 		processes[i] = uuid.New()
-		k.beat(processes[i])
+		k.heartbeat(processes[i])
 	}
 	return processes
 }
@@ -259,14 +259,14 @@ func raceCancel(k *jobKit) {
 	}
 }
 
-func raceBury(k *jobKit) {
+func raceReap(k *jobKit) {
 	for range 20 {
 		p, _ := k.lose(1)
-		var beaten, buried atomic.Bool
+		var alive, reaped atomic.Bool
 		k.race(func(i int) error {
 			if i%2 == 0 {
 				_, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: p.ID, Name: "test", Now: k.now})
-				beaten.Store(beaten.Load() || err == nil)
+				alive.Store(alive.Load() || err == nil)
 				if errors.Is(err, queue.ErrProcessLost) {
 					err = nil
 				}
@@ -274,11 +274,11 @@ func raceBury(k *jobKit) {
 			}
 			jobs, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: p.ID, Heartbeats: p.Heartbeats, Limit: 1})
 			if len(jobs) > 0 {
-				buried.Store(true)
+				reaped.Store(true)
 			}
 			return err
 		})
-		k.must(beaten.Load() != buried.Load(), "a process either beats in time or is lost, never both and never neither", "beat accepted %v, buried %v", beaten.Load(), buried.Load())
+		k.must(alive.Load() != reaped.Load(), "a process either sends its heartbeat in time or is lost, never both and never neither", "heartbeat accepted %v, reaped %v", alive.Load(), reaped.Load())
 	}
 }
 

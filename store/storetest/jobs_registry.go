@@ -11,22 +11,22 @@ import (
 )
 
 var jobRegistryTests = []jobTest{
-	{"BeatsCount", beatCounts},
-	{"Crews", beatCrews},
-	{"PulseCounts", beatPulse},
-	{"PulseTellsCancellations", beatCanceled},
-	{"Bury", burySilent},
-	{"BuryTheLiving", buryLiving},
-	{"BuryUnknown", buryUnknown},
-	{"BurialInterrupted", buryInterrupted},
-	{"LostStaysLost", buryForEver},
-	{"Purge", purgeEnded},
-	{"PurgeProcesses", purgeProcesses},
+	{"HeartbeatsCount", heartbeatCounts},
+	{"Workers", heartbeatWorkers},
+	{"FleetCounts", heartbeatFleet},
+	{"FleetNamesCancellations", heartbeatCanceled},
+	{"Reap", reapSilent},
+	{"ReapTheLiving", reapLiving},
+	{"ReapUnknown", reapUnknown},
+	{"ReapInterrupted", reapInterrupted},
+	{"LostStaysLost", reapForEver},
+	{"PruneJobs", pruneEnded},
+	{"PruneProcesses", pruneProcesses},
 }
 
-// find returns a process of a pulse.
-func (k *jobKit) find(pulse queue.Fleet, id uuid.UUID) (queue.Process, bool) {
-	for _, p := range pulse.Processes {
+// find returns a process of a fleet.
+func (k *jobKit) find(fleet queue.Fleet, id uuid.UUID) (queue.Process, bool) {
+	for _, p := range fleet.Processes {
 		if p.ID == id {
 			return p, true
 		}
@@ -34,41 +34,41 @@ func (k *jobKit) find(pulse queue.Fleet, id uuid.UUID) (queue.Process, bool) {
 	return queue.Process{}, false
 }
 
-func beatCounts(k *jobKit) {
+func heartbeatCounts(k *jobKit) {
 	other := uuid.New()
-	k.beat(other)
+	k.heartbeat(other)
 	k.pass(time.Second)
-	first, ok := k.find(k.beat(other), other)
-	k.must(ok && first.Name == "test" && first.HeartbeatAt.Equal(k.now) && !first.Lost, "a pulse holds the caller", "%+v", first)
-	pulse := k.beat(other)
-	second, _ := k.find(pulse, other)
-	k.must(second.Heartbeats == first.Heartbeats+1, "each beat counts one", "%d after %d", second.Heartbeats, first.Heartbeats)
-	mine, ok := k.find(pulse, k.process)
-	k.must(ok && mine.Heartbeats == 1, "a pulse holds all processes, and a beat counts for its process only", "%+v", mine)
+	first, ok := k.find(k.heartbeat(other), other)
+	k.must(ok && first.Name == "test" && first.HeartbeatAt.Equal(k.now) && !first.Lost, "a fleet holds the caller", "%+v", first)
+	fleet := k.heartbeat(other)
+	second, _ := k.find(fleet, other)
+	k.must(second.Heartbeats == first.Heartbeats+1, "each heartbeat counts one", "%d after %d", second.Heartbeats, first.Heartbeats)
+	mine, ok := k.find(fleet, k.process)
+	k.must(ok && mine.Heartbeats == 1, "a fleet holds all processes, and a heartbeat counts for its process only", "%+v", mine)
 }
 
-func beatCrews(k *jobKit) {
+func heartbeatWorkers(k *jobKit) {
 	domain, err := queue.NewDomain(k.org, []string{"scan", "build"}, map[string]string{"gpu": "yes"})
 	k.noError(err, "NewDomain")
 	plain, err := queue.NewDomain(uuid.New(), []string{"build"}, nil)
 	k.noError(err, "NewDomain")
-	crews := []queue.DomainWorkers{{Domain: domain, Waiting: 3, Busy: 2}, {Domain: plain, Waiting: 1}}
-	say := func(crews []queue.DomainWorkers) []queue.DomainWorkers {
-		pulse, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: k.process, Name: "test", Now: k.now, Workers: crews})
-		k.noError(err, "Beat")
-		p, _ := k.find(pulse, k.process)
+	workers := []queue.DomainWorkers{{Domain: domain, Waiting: 3, Busy: 2}, {Domain: plain, Waiting: 1}}
+	say := func(workers []queue.DomainWorkers) []queue.DomainWorkers {
+		fleet, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: k.process, Name: "test", Now: k.now, Workers: workers})
+		k.noError(err, "Heartbeat")
+		p, _ := k.find(fleet, k.process)
 		return p.Workers
 	}
-	got := say(crews)
-	k.must(reflect.DeepEqual(got, crews), "a pulse tells the crews as they were given", "got  %+v\n\twant %+v", got, crews)
-	k.must(reflect.DeepEqual(say(nil), crews), "nil crews keep what was said before", "%+v", got)
+	got := say(workers)
+	k.must(reflect.DeepEqual(got, workers), "a fleet tells the workers as they were given", "got  %+v\n\twant %+v", got, workers)
+	k.must(reflect.DeepEqual(say(nil), workers), "nil workers keep what was said before", "%+v", got)
 	got = say([]queue.DomainWorkers{})
-	k.must(len(got) == 0, "empty crews replace what was said before", "%+v", got)
+	k.must(len(got) == 0, "empty workers replace what was said before", "%+v", got)
 }
 
-func beatPulse(k *jobKit) {
+func heartbeatFleet(k *jobKit) {
 	other := uuid.New()
-	k.beat(other)
+	k.heartbeat(other)
 	jobs := k.enqueue(append(k.postings(3), k.postings(2, ofType("scan"))...)...)
 	foreign := k.enqueue(k.posting(func(p *queue.Posting) { p.Organization = uuid.New() }))[0]
 	k.claim(2, jobs[0])
@@ -77,101 +77,101 @@ func beatPulse(k *jobKit) {
 	ask.Process = other
 	_, err := k.store.Claim(k.ctx, ask)
 	k.noError(err, "Claim")
-	pulse := k.beat(k.process)
+	fleet := k.heartbeat(k.process)
 	want := map[queue.Kind]int{
 		{Organization: k.org, Type: "build"}: 2, {Organization: k.org, Type: "scan"}: 1,
 		{Organization: foreign.Organization, Type: "build"}: 1,
 	}
-	k.must(reflect.DeepEqual(pulse.Running, want), "a pulse counts the running jobs of each kind in all processes", "got  %v\n\twant %v", pulse.Running, want)
-	mine, _ := k.find(pulse, k.process)
-	theirs, _ := k.find(pulse, other)
-	k.must(mine.Holding == 3 && theirs.Holding == 1, "a pulse says how many jobs each process holds", "%d and %d, want 3 and 1", mine.Holding, theirs.Holding)
+	k.must(reflect.DeepEqual(fleet.Running, want), "a fleet counts the running jobs of each kind in all processes", "got  %v\n\twant %v", fleet.Running, want)
+	mine, _ := k.find(fleet, k.process)
+	theirs, _ := k.find(fleet, other)
+	k.must(mine.Holding == 3 && theirs.Holding == 1, "a fleet says how many jobs each process holds", "%d and %d, want 3 and 1", mine.Holding, theirs.Holding)
 }
 
-func beatCanceled(k *jobKit) {
+func heartbeatCanceled(k *jobKit) {
 	job := k.running()
 	k.running()
 	other := uuid.New()
-	k.beat(other)
-	k.must(len(k.beat(k.process).Canceled) == 0, "a pulse tells no cancellation that nobody asked for", "it does")
+	k.heartbeat(other)
+	k.must(len(k.heartbeat(k.process).Canceled) == 0, "a fleet names no cancellation that nobody asked for", "it does")
 	k.cancel("", job)
 	for range 2 {
-		got := k.beat(k.process).Canceled
-		k.must(len(got) == 1 && got[0] == job.Lease(), "a pulse tells the caller's leases whose cancellation was asked for, until they end", "%v", got)
+		got := k.heartbeat(k.process).Canceled
+		k.must(len(got) == 1 && got[0] == job.Lease(), "a fleet names the caller's leases whose cancellation was asked for, until they end", "%v", got)
 	}
-	k.must(len(k.beat(other).Canceled) == 0, "a pulse tells only of the caller's own leases", "it tells another's")
+	k.must(len(k.heartbeat(other).Canceled) == 0, "a fleet names only the caller's own leases", "it names another's")
 	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeCanceled})
-	k.must(len(k.beat(k.process).Canceled) == 0, "an ended job is not told any more", "it is")
+	k.must(len(k.heartbeat(k.process).Canceled) == 0, "an ended job is not named any more", "it is")
 }
 
-// lose registers a process, lets it claim n jobs, and returns it with its beats.
+// lose registers a process, lets it claim n jobs, and returns it with its heartbeats.
 func (k *jobKit) lose(n int) (queue.Process, []queue.Job) {
 	k.t.Helper()
 	id := uuid.New()
-	k.beat(id)
+	k.heartbeat(id)
 	ask := k.ask(n, k.enqueue(k.postings(n)...)...)
 	ask.Process = id
 	claimed, err := k.store.Claim(k.ctx, ask)
 	k.noError(err, "Claim")
 	k.must(len(claimed.Jobs) == n, "Claim takes ready jobs", "%d of %d", len(claimed.Jobs), n)
-	p, _ := k.find(k.beat(k.process), id)
+	p, _ := k.find(k.heartbeat(k.process), id)
 	return p, claimed.Jobs
 }
 
-func (k *jobKit) tryBury(p queue.Process, limit int) []queue.Job {
+func (k *jobKit) tryReap(p queue.Process, limit int) []queue.Job {
 	k.t.Helper()
 	jobs, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: p.ID, Heartbeats: p.Heartbeats, Limit: limit})
-	k.noError(err, "Bury")
+	k.noError(err, "Reap")
 	return jobs
 }
 
-func burySilent(k *jobKit) {
+func reapSilent(k *jobKit) {
 	p, held := k.lose(3)
-	jobs := k.tryBury(p, 10)
-	k.must(len(jobs) == 3, "Bury returns the jobs that the process holds", "%d, want 3", len(jobs))
-	k.must(k.get(held[0].ID).State == queue.Running, "Bury decides nothing about the jobs", "state %s", k.get(held[0].ID).State)
-	got, ok := k.find(k.beat(k.process), p.ID)
-	k.must(ok && got.Lost && got.Holding == 3, "a lost process that holds jobs stays in the pulse", "%+v", got)
+	jobs := k.tryReap(p, 10)
+	k.must(len(jobs) == 3, "Reap returns the jobs that the process holds", "%d, want 3", len(jobs))
+	k.must(k.get(held[0].ID).State == queue.Running, "Reap decides nothing about the jobs", "state %s", k.get(held[0].ID).State)
+	got, ok := k.find(k.heartbeat(k.process), p.ID)
+	k.must(ok && got.Lost && got.Holding == 3, "a lost process that holds jobs stays in the fleet", "%+v", got)
 	for _, j := range jobs {
 		k.end(queue.End{Lease: j.Lease(), Outcome: queue.OutcomeRequeued, Process: p.ID})
 	}
-	_, ok = k.find(k.beat(k.process), p.ID)
-	k.must(!ok, "a lost process that holds nothing leaves the pulse", "it is there")
+	_, ok = k.find(k.heartbeat(k.process), p.ID)
+	k.must(!ok, "a lost process that holds nothing leaves the fleet", "it is there")
 }
 
-func buryLiving(k *jobKit) {
+func reapLiving(k *jobKit) {
 	p, _ := k.lose(1)
-	k.beat(p.ID)
-	k.must(len(k.tryBury(p, 10)) == 0, "a process that beat in the meantime is not buried", "its jobs were returned")
-	k.beat(p.ID)
-	got, _ := k.find(k.beat(k.process), p.ID)
-	k.must(!got.Lost, "a process that beat in the meantime is not lost", "it is")
+	k.heartbeat(p.ID)
+	k.must(len(k.tryReap(p, 10)) == 0, "a process that sent a heartbeat in the meantime is not reaped", "its jobs were returned")
+	k.heartbeat(p.ID)
+	got, _ := k.find(k.heartbeat(k.process), p.ID)
+	k.must(!got.Lost, "a process that sent a heartbeat in the meantime is not lost", "it is")
 }
 
-func buryUnknown(k *jobKit) {
-	jobs := k.tryBury(queue.Process{ID: uuid.New(), Heartbeats: 0}, 10)
-	k.must(len(jobs) == 0, "burying an unknown process does nothing", "%d jobs", len(jobs))
+func reapUnknown(k *jobKit) {
+	jobs := k.tryReap(queue.Process{ID: uuid.New(), Heartbeats: 0}, 10)
+	k.must(len(jobs) == 0, "reaping an unknown process does nothing", "%d jobs", len(jobs))
 }
 
-func buryInterrupted(k *jobKit) {
+func reapInterrupted(k *jobKit) {
 	p, _ := k.lose(5)
-	first := k.tryBury(p, 2)
-	k.must(len(first) == 2, "Bury returns up to Limit jobs", "%d, want 2", len(first))
+	first := k.tryReap(p, 2)
+	k.must(len(first) == 2, "Reap returns up to Limit jobs", "%d, want 2", len(first))
 	for _, j := range first {
 		k.end(queue.End{Lease: j.Lease(), Outcome: queue.OutcomeFailed, Process: p.ID})
 	}
-	rest := k.tryBury(queue.Process{ID: p.ID, Heartbeats: p.Heartbeats + 7}, 10)
-	k.must(len(rest) == 3, "the jobs of a process lost before are returned, whatever the beats, so that a burial can be finished", "%d, want 3", len(rest))
+	rest := k.tryReap(queue.Process{ID: p.ID, Heartbeats: p.Heartbeats + 7}, 10)
+	k.must(len(rest) == 3, "the jobs of a process lost before are returned, whatever the heartbeats, so that a reaping can be finished", "%d, want 3", len(rest))
 }
 
-func buryForEver(k *jobKit) {
+func reapForEver(k *jobKit) {
 	p, _ := k.lose(1)
-	k.tryBury(p, 1)
+	k.tryReap(p, 1)
 	_, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: p.ID, Name: "back", Now: k.now})
 	k.must(errors.Is(err, queue.ErrProcessLost), "a process that was declared lost stays lost", "error %v", err)
 }
 
-func purgeEnded(k *jobKit) {
+func pruneEnded(k *jobKit) {
 	end := func() queue.Job {
 		job := k.running()
 		k.renew(queue.Renewal{Lease: job.Lease(), Process: k.process, Lines: []queue.Line{{At: k.now, Text: "x"}}})
@@ -182,29 +182,29 @@ func purgeEnded(k *jobKit) {
 	k.pass(time.Hour)
 	before := k.now
 	fresh := end()
-	purge := func(limit int) int {
+	pruneJobs := func(limit int) int {
 		n, err := k.store.PruneJobs(k.ctx, before, limit)
-		k.noError(err, "Purge")
+		k.noError(err, "PruneJobs")
 		return n
 	}
-	k.must(purge(2) == 2 && purge(9) == 1 && purge(9) == 0, "Purge deletes up to limit jobs that ended before the time, and says how many", "other numbers than 2, 1 and 0")
-	k.must(len(k.jobs(queue.Filter{IDs: idsOfJobs(old)})) == 0, "purged jobs are gone", "some are there")
-	k.must(len(k.lines(old[0].ID, 0, 9)) == 0, "purged jobs take their lines along", "some are there")
+	k.must(pruneJobs(2) == 2 && pruneJobs(9) == 1 && pruneJobs(9) == 0, "PruneJobs deletes up to limit jobs that ended before the time, and says how many", "other numbers than 2, 1 and 0")
+	k.must(len(k.jobs(queue.Filter{IDs: idsOfJobs(old)})) == 0, "pruned jobs are gone", "some are there")
+	k.must(len(k.lines(old[0].ID, 0, 9)) == 0, "pruned jobs take their lines along", "some are there")
 	kept := k.jobs(queue.Filter{IDs: []uuid.UUID{fresh.ID, running.ID, pending.ID}})
-	k.must(len(kept) == 3, "Purge keeps what ended later or lives", "%d of 3 left", len(kept))
+	k.must(len(kept) == 3, "PruneJobs keeps what ended later or lives", "%d of 3 left", len(kept))
 }
 
-func purgeProcesses(k *jobKit) {
+func pruneProcesses(k *jobKit) {
 	idle, _ := k.lose(0)
 	holder, held := k.lose(1)
-	k.tryBury(idle, 1)
-	k.tryBury(holder, 1)
+	k.tryReap(idle, 1)
+	k.tryReap(holder, 1)
 	k.pass(time.Hour)
 	_, err := k.store.PruneJobs(k.ctx, k.now, 10)
-	k.noError(err, "Purge")
-	_, ok := k.find(k.beat(k.process), holder.ID)
-	k.must(ok, "a lost process that holds jobs is not purged", "it is gone")
-	_, ok = k.find(k.beat(k.process), k.process)
-	k.must(ok, "a live process is not purged", "it is gone")
+	k.noError(err, "PruneJobs")
+	_, ok := k.find(k.heartbeat(k.process), holder.ID)
+	k.must(ok, "a lost process that holds jobs is not pruned", "it is gone")
+	_, ok = k.find(k.heartbeat(k.process), k.process)
+	k.must(ok, "a live process is not pruned", "it is gone")
 	k.end(queue.End{Lease: held[0].Lease(), Outcome: queue.OutcomeFailed})
 }

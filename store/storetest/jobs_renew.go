@@ -23,7 +23,7 @@ var jobRenewTests = []jobTest{
 func renewPasses(k *jobKit) {
 	job := k.running()
 	next, worker := uuid.New(), uuid.New()
-	k.beat(next)
+	k.heartbeat(next)
 	answer := k.renew(queue.Renewal{Lease: job.Lease(), Process: next, Worker: worker})
 	k.must(answer.Err == nil && !answer.Canceled, "a renewal with the live lease is accepted", "%+v", answer)
 	stored := k.get(job.ID)
@@ -102,8 +102,8 @@ func renewEnded(k *jobKit) {
 func renewLostProcess(k *jobKit) {
 	job := k.running()
 	lost := uuid.New()
-	k.beat(lost)
-	k.bury(lost, 1)
+	k.heartbeat(lost)
+	k.reap(lost, 1)
 	for name, process := range map[string]uuid.UUID{"lost": lost, "unknown": uuid.New()} {
 		answer := k.renew(queue.Renewal{Lease: job.Lease(), Process: process})
 		k.must(lostLease(answer.Err), "a lease does not pass to a process that is "+name, "it did")
@@ -114,10 +114,10 @@ func renewLostProcess(k *jobKit) {
 func renewTells(k *jobKit) {
 	job := k.running()
 	r := queue.Renewal{Lease: job.Lease(), Process: k.process, Worker: job.Worker}
-	k.must(!k.renew(r).Canceled, "a renewal tells of no cancellation that nobody asked for", "it did")
+	k.must(!k.renew(r).Canceled, "a renewal reports no cancellation that nobody asked for", "it did")
 	k.cancel("enough", job)
 	answer := k.renew(r)
-	k.must(answer.Err == nil && answer.Canceled, "a renewal tells that somebody asked for the cancellation", "%+v", answer)
+	k.must(answer.Err == nil && answer.Canceled, "a renewal says that somebody asked for the cancellation", "%+v", answer)
 }
 
 func renewOrder(k *jobKit) {

@@ -123,7 +123,7 @@ func testAllOrNothing(f *fixture) {
 		}
 		changes[1] = wakeAt(f.load(all[1].Workspace.ID), epoch.Add(time.Hour))
 		got := f.commit(changes...)
-		f.rule(!slices.Contains(got, lifecycle.Conflict), "the others are applied without the guilty change (%s): got %v", name, got)
+		f.rule(!slices.Contains(got, lifecycle.Conflict), "the others are applied without the bad change (%s): got %v", name, got)
 	}
 }
 

@@ -203,10 +203,10 @@ CREATE TABLE dormouse.claimed (
 CREATE TABLE dormouse.processes (
     id      uuid PRIMARY KEY,
     name    text NOT NULL,
-    beats   bigint NOT NULL,
-    beat_at timestamptz,
+    heartbeats   bigint NOT NULL,
+    heartbeat_at timestamptz,
     lost_at timestamptz,
-    crews   json NOT NULL
+    workers   json NOT NULL
 ) WITH (fillfactor = 50);
 
 INSERT INTO dormouse.migrations (version, min_reader) VALUES (1, 1);

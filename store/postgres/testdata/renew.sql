@@ -3,7 +3,7 @@ WITH renewal AS (
 		$1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::boolean[], $6::integer[], $7::text[],
 		$8::integer[]
 	) WITH ORDINALITY AS r (id, fence, process_id, worker_id, reports, percent, message, lines, n)
-), heir AS (
+), taker AS (
 	SELECT id FROM dormouse.processes
 	WHERE id = ANY ($3) AND lost_at IS NULL
 	ORDER BY id FOR KEY SHARE
@@ -17,7 +17,7 @@ WITH renewal AS (
 			OR r.reports OR r.lines > 0 AS changes
 	FROM renewal r
 	JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1
-	JOIN heir p ON p.id = r.process_id
+	JOIN taker p ON p.id = r.process_id
 ), renewed AS (
 	UPDATE dormouse.jobs j SET process_id = a.process_id, worker_id = a.worker_id,
 		percent = CASE WHEN a.reports THEN a.percent ELSE j.percent END,
