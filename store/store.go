@@ -16,9 +16,7 @@ package store
 
 import (
 	"context"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/micros"
@@ -50,24 +48,3 @@ type Migrator interface {
 // Instant brings an instant to the form that every store keeps and returns: UTC, whole microseconds, no monotonic
 // reading. The zero time, which stands for "not set", stays the zero time.
 func Instant(t time.Time) time.Time { return micros.Of(t) }
-
-// Micros returns an instant as a number, for stores without a type for it: microseconds since 1970, rounded down. ok is
-// false for the zero time; 0 is an instant like others.
-func Micros(t time.Time) (us int64, ok bool) {
-	if t.IsZero() {
-		return 0, false
-	}
-	return t.UnixMicro(), true
-}
-
-// FromMicros returns the instant of a number of microseconds since 1970, in UTC.
-func FromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
-
-// Text brings a text for people (a name, a message) to the form that every store keeps: UTF-8 without zero bytes. What is
-// not becomes U+FFFD, because an error message must not keep its row from being written, whatever it holds.
-func Text(s string) string {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}
-	return strings.ReplaceAll(s, "\x00", "\uFFFD")
-}

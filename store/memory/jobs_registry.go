@@ -6,10 +6,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 // process is a row of the registry.
@@ -51,7 +52,7 @@ func (s *Jobs) Heartbeat(_ context.Context, b queue.Heartbeat) (queue.Fleet, err
 	if p.lost {
 		return queue.Fleet{}, queue.ErrProcessLost
 	}
-	p.name, p.heartbeatAt = store.Text(b.Name), b.Now
+	p.name, p.heartbeatAt = form.Text(b.Name), b.Now
 	p.heartbeats++
 	if b.Workers != nil {
 		p.workers = cloneWorkers(b.Workers)

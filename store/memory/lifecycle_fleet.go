@@ -4,6 +4,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -75,7 +77,7 @@ func (f *flags) set(bit flags, on bool) {
 const never = math.MinInt64
 
 func micros(t time.Time) int64 {
-	if us, ok := store.Micros(t); ok {
+	if us, ok := form.Micros(t); ok {
 		return us
 	}
 	return never
@@ -85,7 +87,7 @@ func instant(us int64) time.Time {
 	if us == never {
 		return time.Time{}
 	}
-	return store.FromMicros(us)
+	return form.FromMicros(us)
 }
 
 // write stores what may change of a workspace.
@@ -107,7 +109,7 @@ func (f *fleet) writeBackoff(slot uint32, r *row, b lifecycle.Backoff) {
 	on := b != lifecycle.Backoff{}
 	if on {
 		b.Until = store.Instant(b.Until)
-		b.Cause, b.Message = lifecycle.SkipReason(store.Text(string(b.Cause))), store.Text(b.Message)
+		b.Cause, b.Message = lifecycle.SkipReason(form.Text(string(b.Cause))), form.Text(b.Message)
 		f.backoffs[slot] = b
 	} else if r.flags&backingOff != 0 {
 		delete(f.backoffs, slot)

@@ -4,10 +4,11 @@ import (
 	"context"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 // build is a build of a workspace and the slot of the one before it.
@@ -66,7 +67,7 @@ func (f *fleet) writeBuild(r *row, v *lifecycle.Build, isNew bool) {
 		f.builds.at(slot).previous = r.build
 		r.build = slot
 	}
-	f.builds.at(r.build).write(v, f.reasons.number(lifecycle.Reason(store.Text(string(v.Reason)))))
+	f.builds.at(r.build).write(v, f.reasons.number(lifecycle.Reason(form.Text(string(v.Reason)))))
 }
 
 // Builds implements [lifecycle.History].

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -18,7 +20,7 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 	}
 	s.mu.Lock()
 	t.HoldUntil, t.StopFloor, t.DeleteFloor = store.Instant(t.HoldUntil), store.Instant(t.StopFloor), store.Instant(t.DeleteFloor)
-	t.Name = store.Text(t.Name)
+	t.Name = form.Text(t.Name)
 	row := s.templates.put(t.ID)
 	row.Template = t
 	s.fleet.wakeAll(row.members, ofTemplate, now)
@@ -33,7 +35,7 @@ func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) 
 		return err
 	}
 	s.mu.Lock()
-	o.Name = store.Text(o.Name)
+	o.Name = form.Text(o.Name)
 	row := s.owners.put(o.ID)
 	row.Owner = o
 	s.fleet.wakeAll(row.members, ofOwner, now)
@@ -99,7 +101,7 @@ func (s *Store) create(now time.Time, w *lifecycle.Workspace) {
 	r := f.rows.at(slot)
 	r.id, r.organization = w.ID, w.OrganizationID
 	r.owner, r.template = s.owners.slots[w.OwnerID], s.templates.slots[w.TemplateID]
-	r.name, r.createdAt, r.revision = f.names.put(store.Text(w.Name)), micros(w.CreatedAt), 1
+	r.name, r.createdAt, r.revision = f.names.put(form.Text(w.Name)), micros(w.CreatedAt), 1
 	r.wakeAt = never
 	r.flags = deleted // until reindex puts it among those that are not
 	f.slots[w.ID] = slot

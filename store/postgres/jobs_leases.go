@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 var renewalColumns = columns[queue.Renewal]{
@@ -20,7 +21,7 @@ var renewalColumns = columns[queue.Renewal]{
 	col("worker_id", "uuid", func(r *queue.Renewal) key { return key(r.Worker) }),
 	col("reports", "boolean", func(r *queue.Renewal) bool { return r.Progress != nil }),
 	col("percent", "integer", func(r *queue.Renewal) int32 { return count32(progress(r).Percent) }),
-	col("message", "text", func(r *queue.Renewal) string { return store.Text(progress(r).Message) }),
+	col("message", "text", func(r *queue.Renewal) string { return form.Text(progress(r).Message) }),
 	col("lines", "integer", func(r *queue.Renewal) int32 { return count32(len(r.Lines)) }),
 }
 
@@ -42,7 +43,7 @@ var lineColumns = columns[lineRow]{
 	col("id", "uuid", func(l *lineRow) key { return l.job }),
 	col("seq", "bigint", func(l *lineRow) int64 { return l.seq }),
 	col("at", "timestamptz", func(l *lineRow) stamp { return stamp(l.At) }),
-	col("text", "text", func(l *lineRow) string { return store.Text(l.Text) }),
+	col("text", "text", func(l *lineRow) string { return form.Text(l.Text) }),
 }
 
 func linesOf(renewals []queue.Renewal) (lines []lineRow) {
@@ -126,7 +127,7 @@ var endColumns = columns[queue.End]{
 	col("process_id", "uuid", func(e *queue.End) zeronull.UUID { return zeronull.UUID(e.Process) }),
 	col("target", "smallint", func(e *queue.End) int16 { return stateNumber(e.Outcome.State()) }),
 	col("released", "boolean", func(e *queue.End) bool { return e.Outcome == queue.OutcomeReleased }),
-	col("error", "text", func(e *queue.End) string { return store.Text(e.Error) }),
+	col("error", "text", func(e *queue.End) string { return form.Text(e.Error) }),
 	col("result", "bytea", func(e *queue.End) []byte { return e.Result }),
 	col("ready_at", "timestamptz", func(e *queue.End) stamp { return stamp(e.ReadyAt) }),
 }
@@ -238,7 +239,7 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}
-	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), store.Text(c.Reason), c.Expire)
+	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire)
 	if err != nil {
 		return nil, fmt.Errorf("cancel %d jobs: %w", len(c.IDs), err)
 	}

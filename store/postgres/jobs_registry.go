@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 const heartbeatSQL = `
@@ -45,7 +46,7 @@ func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.F
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		var batch pgx.Batch
-		batch.Queue(s.sql(heartbeatSQL), key(b.Process), store.Text(b.Name), b.Now, workers)
+		batch.Queue(s.sql(heartbeatSQL), key(b.Process), form.Text(b.Name), b.Now, workers)
 		batch.Queue(s.sql(processesSQL))
 		batch.Queue(s.sql(canceledSQL), key(b.Process))
 		batch.Queue(s.sql(holdingsSQL))

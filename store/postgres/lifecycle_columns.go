@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 type (
@@ -24,13 +25,13 @@ var fixedColumns = columns[workspace]{
 	col("organization_id", "uuid", func(w *workspace) key { return key(w.OrganizationID) }),
 	col("owner_id", "uuid", func(w *workspace) key { return key(w.OwnerID) }),
 	col("template_id", "uuid", func(w *workspace) key { return key(w.TemplateID) }),
-	col("name", "text", func(w *workspace) string { return store.Text(w.Name) }),
+	col("name", "text", func(w *workspace) string { return form.Text(w.Name) }),
 	col("created_at", "timestamptz", func(w *workspace) stamp { return stamp(w.CreatedAt) }),
 }
 
 // stateColumns are what changes of a workspace write, but for the wake.
 var stateColumns = columns[workspace]{
-	col("autostart", "text", func(w *workspace) string { return store.Text(w.Autostart.Text()) }),
+	col("autostart", "text", func(w *workspace) string { return form.Text(w.Autostart.Text()) }),
 	col("autostart_after", "timestamptz", func(w *workspace) stamp { return stamp(w.AutostartAfter) }),
 	col("ttl_ns", "bigint", func(w *workspace) int64 { return int64(w.TTL) }),
 	col("last_used_at", "timestamptz", func(w *workspace) stamp { return stamp(w.LastUsedAt) }),
@@ -45,8 +46,8 @@ var stateColumns = columns[workspace]{
 	col("attention_at", "timestamptz", func(w *workspace) stamp { return stamp(w.AttentionAt) }),
 	col("backoff_until", "timestamptz", func(w *workspace) stamp { return stamp(w.Backoff.Until) }),
 	col("backoff_attempts", "integer", func(w *workspace) int32 { return count32(w.Backoff.Attempts) }),
-	col("backoff_cause", "text", func(w *workspace) string { return store.Text(string(w.Backoff.Cause)) }),
-	col("backoff_message", "text", func(w *workspace) string { return store.Text(w.Backoff.Message) }),
+	col("backoff_cause", "text", func(w *workspace) string { return form.Text(string(w.Backoff.Cause)) }),
+	col("backoff_message", "text", func(w *workspace) string { return form.Text(w.Backoff.Message) }),
 }
 
 // buildColumns are a build: as they stand in dormouse.builds, and with the prefix build_ in dormouse.workspaces.
@@ -55,7 +56,7 @@ var buildColumns = columns[build]{
 	col("number", "bigint", func(b *build) int64 { return b.Number }),
 	col("version_id", "uuid", func(b *build) key { return key(b.TemplateVersionID) }),
 	col("transition", "smallint", func(b *build) int16 { return int16(b.Transition) }),
-	col("reason", "text", func(b *build) string { return store.Text(string(b.Reason)) }),
+	col("reason", "text", func(b *build) string { return form.Text(string(b.Reason)) }),
 	col("status", "smallint", func(b *build) int16 { return int16(b.Status) }),
 	col("created_at", "timestamptz", func(b *build) stamp { return stamp(b.CreatedAt) }),
 	col("completed_at", "timestamptz", func(b *build) stamp { return stamp(b.CompletedAt) }),

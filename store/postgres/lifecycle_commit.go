@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -141,9 +143,9 @@ func wrote(c *lifecycle.Change, s *lifecycle.Snapshot) bool {
 	} {
 		*t = store.Instant(*t)
 	}
-	want.Backoff.Cause, want.Backoff.Message = lifecycle.SkipReason(store.Text(string(want.Backoff.Cause))), store.Text(want.Backoff.Message)
+	want.Backoff.Cause, want.Backoff.Message = lifecycle.SkipReason(form.Text(string(want.Backoff.Cause))), form.Text(want.Backoff.Message)
 	build := c.Build
-	build.Reason = lifecycle.Reason(store.Text(string(build.Reason)))
+	build.Reason = lifecycle.Reason(form.Text(string(build.Reason)))
 	for _, t := range []*time.Time{&build.CreatedAt, &build.CompletedAt, &build.Deadline, &build.MaxDeadline} {
 		*t = store.Instant(*t)
 	}

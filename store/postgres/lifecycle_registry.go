@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 const putTemplateSQL = `
@@ -31,7 +32,7 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 		return fmt.Errorf("put template %s: %w", t.ID, err)
 	}
 	err = s.put(ctx, mark{subject: t.ID, dueAt: now}, putTemplateSQL,
-		key(t.ID), key(t.OrganizationID), store.Text(t.Name), key(t.ActiveVersionID),
+		key(t.ID), key(t.OrganizationID), form.Text(t.Name), key(t.ActiveVersionID),
 		stamp(t.HoldUntil), stamp(t.StopFloor), stamp(t.DeleteFloor), string(policy))
 	if err != nil {
 		return fmt.Errorf("put template %s: %w", t.ID, err)
@@ -47,7 +48,7 @@ const putOwnerSQL = `
 // PutOwner implements [lifecycle.Registry]; see [Store.PutTemplate].
 func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) error {
 	err := s.put(ctx, mark{subject: o.ID, owner: true, dueAt: now}, putOwnerSQL,
-		key(o.ID), store.Text(o.Name), int16(o.Status), store.Text(o.QuietHours.Text()))
+		key(o.ID), form.Text(o.Name), int16(o.Status), form.Text(o.QuietHours.Text()))
 	if err != nil {
 		return fmt.Errorf("put owner %s: %w", o.ID, err)
 	}

@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
+	"github.com/dormouse-go/dormouse/store/form"
 
-	"github.com/dormouse-go/dormouse/store"
+	"github.com/google/uuid"
 )
 
-// micros is an instant as it is stored: [store.Micros], nil for the zero time.
+// micros is an instant as it is stored: [form.Micros], nil for the zero time.
 func micros(t time.Time) any {
-	if us, ok := store.Micros(t); ok {
+	if us, ok := form.Micros(t); ok {
 		return us
 	}
 	return nil
@@ -26,7 +26,7 @@ func (i *instant) Scan(stored any) error {
 	case nil:
 		*i = instant{}
 	case int64:
-		*i = instant(store.FromMicros(us))
+		*i = instant(form.FromMicros(us))
 	default:
 		return fmt.Errorf("instant %v: must be a whole number of microseconds, is %T", stored, stored)
 	}

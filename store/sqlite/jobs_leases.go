@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -33,7 +35,7 @@ func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal
 func (t *tx) renew(r *queue.Renewal) (queue.Renewed, error) {
 	var percent, message any
 	if r.Progress != nil {
-		percent, message = int64(r.Progress.Percent), store.Text(r.Progress.Message)
+		percent, message = int64(r.Progress.Percent), form.Text(r.Progress.Message)
 	}
 	var canceled bool
 	live, err := t.queryRow(`
@@ -61,7 +63,7 @@ func (t *tx) appendLines(job uuid.UUID, lines []queue.Line) error {
 	for _, line := range lines {
 		seq++
 		if _, err := t.exec(`INSERT INTO {lines} (job_id, seq, at, text) VALUES (?, ?, ?, ?)`,
-			blob(job), seq, micros(line.At), store.Text(line.Text)); err != nil {
+			blob(job), seq, micros(line.At), form.Text(line.Text)); err != nil {
 			return err
 		}
 	}
@@ -106,7 +108,7 @@ func (t *tx) end(now time.Time, e *queue.End) (queue.Ended, error) {
 		j.Attempt--
 	}
 	if e.Error != "" || state != queue.Pending {
-		j.Error = store.Text(e.Error)
+		j.Error = form.Text(e.Error)
 	}
 	if state.Final() {
 		j, err = t.finish(&j, stored(state), now, e.Result)
@@ -194,7 +196,7 @@ WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) RETURNING
 // cancel returns the job if it changed.
 func (t *tx) cancel(id uuid.UUID, c *queue.Cancellation) ([]queue.Job, error) {
 	if c.Expire {
-		return t.jobs(expireJob, store.Text(c.Reason), micros(c.Now), blob(id))
+		return t.jobs(expireJob, form.Text(c.Reason), micros(c.Now), blob(id))
 	}
-	return t.jobs(cancelJob, micros(c.Now), store.Text(c.Reason), blob(id))
+	return t.jobs(cancelJob, micros(c.Now), form.Text(c.Reason), blob(id))
 }

@@ -2,7 +2,7 @@ package sqlite
 
 import (
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/store/form"
 )
 
 type (
@@ -15,13 +15,13 @@ var fixedColumns = columns[workspace]{
 	{"id", func(w *workspace) any { return blob(w.ID) }},
 	{"share", func(w *workspace) any { return share(w.ID) }},
 	{"organization_id", func(w *workspace) any { return blob(w.OrganizationID) }},
-	{"name", func(w *workspace) any { return store.Text(w.Name) }},
+	{"name", func(w *workspace) any { return form.Text(w.Name) }},
 	{"created_at", func(w *workspace) any { return micros(w.CreatedAt) }},
 }
 
 // stateColumns are what changes of a workspace write, but for the wake.
 var stateColumns = columns[workspace]{
-	{"autostart", func(w *workspace) any { return store.Text(w.Autostart.Text()) }},
+	{"autostart", func(w *workspace) any { return form.Text(w.Autostart.Text()) }},
 	{"autostart_after", func(w *workspace) any { return micros(w.AutostartAfter) }},
 	{"ttl", func(w *workspace) any { return int64(w.TTL) }},
 	{"last_used_at", func(w *workspace) any { return micros(w.LastUsedAt) }},
@@ -36,8 +36,8 @@ var stateColumns = columns[workspace]{
 	{"attention_at", func(w *workspace) any { return micros(w.AttentionAt) }},
 	{"backoff_until", func(w *workspace) any { return micros(w.Backoff.Until) }},
 	{"backoff_attempts", func(w *workspace) any { return int64(w.Backoff.Attempts) }},
-	{"backoff_cause", func(w *workspace) any { return store.Text(string(w.Backoff.Cause)) }},
-	{"backoff_message", func(w *workspace) any { return store.Text(w.Backoff.Message) }},
+	{"backoff_cause", func(w *workspace) any { return form.Text(string(w.Backoff.Cause)) }},
+	{"backoff_message", func(w *workspace) any { return form.Text(w.Backoff.Message) }},
 }
 
 // buildColumns are a build: as they stand in {builds}, and with the prefix build_ in {workspaces}.
@@ -46,7 +46,7 @@ var buildColumns = columns[build]{
 	{"number", func(b *build) any { return b.Number }},
 	{"version_id", func(b *build) any { return blob(b.TemplateVersionID) }},
 	{"transition", func(b *build) any { return int64(b.Transition) }},
-	{"reason", func(b *build) any { return store.Text(string(b.Reason)) }},
+	{"reason", func(b *build) any { return form.Text(string(b.Reason)) }},
 	{"status", func(b *build) any { return int64(b.Status) }},
 	{"created_at", func(b *build) any { return micros(b.CreatedAt) }},
 	{"completed_at", func(b *build) any { return micros(b.CompletedAt) }},

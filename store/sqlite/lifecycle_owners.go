@@ -4,10 +4,11 @@ import (
 	"context"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 // PutOwner implements [lifecycle.Registry].
@@ -17,7 +18,7 @@ func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) 
 			INSERT INTO {owners} (id, revision, sweep_at, name, status, quiet_hours) VALUES (?, 0, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET revision = {owners}.revision + 1, sweep_at = excluded.sweep_at, sweep_after = x'',
 				name = excluded.name, status = excluded.status, quiet_hours = excluded.quiet_hours`,
-			blob(o.ID), micros(now), store.Text(o.Name), int64(o.Status), store.Text(o.QuietHours.Text()))
+			blob(o.ID), micros(now), form.Text(o.Name), int64(o.Status), form.Text(o.QuietHours.Text()))
 		return err
 	})
 	if err == nil {

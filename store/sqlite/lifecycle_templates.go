@@ -7,10 +7,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 // templateCache keeps the templates that were read, each at its latest known revision. What a template is at a revision
@@ -87,7 +88,7 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 		return fmt.Errorf("put template %s: %w", t.ID, err)
 	}
 	err = s.write(ctx, func(tx *tx) error {
-		_, err := tx.exec(putTemplate, blob(t.ID), micros(now), blob(t.OrganizationID), store.Text(t.Name), blob(t.ActiveVersionID),
+		_, err := tx.exec(putTemplate, blob(t.ID), micros(now), blob(t.OrganizationID), form.Text(t.Name), blob(t.ActiveVersionID),
 			micros(t.HoldUntil), micros(t.StopFloor), micros(t.DeleteFloor), string(policy))
 		return err
 	})

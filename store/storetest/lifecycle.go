@@ -30,7 +30,6 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"empty", testEmpty},
 		{"round trip", testRoundTrip},
 		{"precision", testPrecision},
-		{"texts", testTexts},
 		{"create", testCreate},
 		{"due order", testDueOrder},
 		{"due paging", testDuePaging},

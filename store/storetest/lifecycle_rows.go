@@ -143,26 +143,6 @@ func testPrecision(f *fixture) {
 	f.rule(w.DormantAt.IsZero(), "the zero instant stays zero: got %v", w.DormantAt)
 }
 
-// testTexts writes texts that a column of a database does not take as they are.
-func testTexts(f *fixture) {
-	const spoilt, want = "a\x00b\xff\u2713", "a\uFFFDb\uFFFD\u2713"
-	t, o, w := f.template, f.owner, f.workspace()
-	t.Name, o.Name, w.Name = spoilt, spoilt, spoilt
-	f.must(f.s.PutTemplate(f.ctx, epoch, t))
-	f.must(f.s.PutOwner(f.ctx, epoch, o))
-	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
-	c := f.build(f.load(w.ID), lifecycle.TransitionStart)
-	c.Build.Reason, c.Workspace.Backoff = spoilt, lifecycle.Backoff{Cause: spoilt, Message: spoilt}
-	f.commit(c)
-	got := f.load(w.ID)
-	for what, text := range map[string]string{
-		"template": got.Template.Name, "owner": got.Owner.Name, "workspace": got.Workspace.Name, "reason": string(got.Build.Reason),
-		"cause": string(got.Workspace.Backoff.Cause), "message": got.Workspace.Backoff.Message,
-	} {
-		f.rule(text == want, "what is no UTF-8 in a text, or a zero byte, comes back as U+FFFD: %s is %q, want %q", what, text, want)
-	}
-}
-
 func testCreate(f *fixture) {
 	s := f.create(1)[0]
 	f.rule(s.Workspace.Revision == 1, "a new workspace has revision 1: got %d", s.Workspace.Revision)
