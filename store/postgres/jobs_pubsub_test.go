@@ -14,22 +14,22 @@ import (
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
 )
 
-// recorder writes down what a listener hears; a gap is "GAP".
+// recorder writes down what a listener receives; a gap is "GAP".
 type recorder chan string
 
 func (r recorder) Message(m string) { r <- m }
 func (r recorder) Gap()             { r <- "GAP" }
 
-// expect waits for the next thing heard.
+// expect waits for the next thing received.
 func (r recorder) expect(t *testing.T, want string) {
 	t.Helper()
 	select {
 	case got := <-r:
 		if got != want {
-			t.Fatalf("heard %.40q, want %.40q", got, want)
+			t.Fatalf("received %.40q, want %.40q", got, want)
 		}
 	case <-time.After(30 * time.Second):
-		t.Fatalf("heard nothing, want %.40q", want)
+		t.Fatalf("received nothing, want %.40q", want)
 	}
 }
 
@@ -48,14 +48,14 @@ func newPubsub(t *testing.T, pool *pgxpool.Pool, cfg postgres.Config) *postgres.
 }
 
 // listening starts a listener and waits until it listens.
-func listening(t *testing.T, p *postgres.Pubsub) (heard recorder, ended chan error) {
+func listening(t *testing.T, p *postgres.Pubsub) (received recorder, ended chan error) {
 	t.Helper()
-	heard, ended = make(recorder, 100), make(chan error, 1)
+	received, ended = make(recorder, 100), make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { ended <- p.Listen(ctx, heard) }()
+	go func() { ended <- p.Listen(ctx, received) }()
 	t.Cleanup(cancel)
-	heard.expect(t, "GAP")
-	return heard, ended
+	received.expect(t, "GAP")
+	return received, ended
 }
 
 func TestPubsubDelivers(t *testing.T) {
@@ -82,11 +82,11 @@ func TestPubsubDelivers(t *testing.T) {
 func TestPubsubBreaksAndComesBack(t *testing.T) {
 	pool := pgtest.Empty(t)
 	p := newPubsub(t, pool, postgres.Config{})
-	heard, ended := listening(t, p)
+	received, ended := listening(t, p)
 	if err := p.Publish(t.Context(), "before"); err != nil {
 		t.Fatal(err)
 	}
-	heard.expect(t, "before")
+	received.expect(t, "before")
 	cutAll(t, pool)
 	select {
 	case err := <-ended:
@@ -96,11 +96,11 @@ func TestPubsubBreaksAndComesBack(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("a listener whose connection broke did not return")
 	}
-	heard, _ = listening(t, p) // tells of a gap first
+	received, _ = listening(t, p) // reports a gap first
 	if err := p.Publish(t.Context(), "after"); err != nil {
 		t.Fatalf("publish over a connection that was cut: %v", err)
 	}
-	heard.expect(t, "after")
+	received.expect(t, "after")
 }
 
 // cutAll ends every other connection to the database.
@@ -120,9 +120,9 @@ func TestPubsubEndsWithItsContext(t *testing.T) {
 	pool := pgtest.Empty(t)
 	p := newPubsub(t, pool, postgres.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
-	heard, ended := make(recorder, 1), make(chan error, 1)
-	go func() { ended <- p.Listen(ctx, heard) }()
-	heard.expect(t, "GAP")
+	received, ended := make(recorder, 1), make(chan error, 1)
+	go func() { ended <- p.Listen(ctx, received) }()
+	received.expect(t, "GAP")
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("Listen returned %v, want the error of its context", err)

@@ -60,7 +60,7 @@ func heartbeatWorkers(k *jobKit) {
 		return p.Workers
 	}
 	got := say(workers)
-	k.must(reflect.DeepEqual(got, workers), "a fleet tells the workers as they were given", "got  %+v\n\twant %+v", got, workers)
+	k.must(reflect.DeepEqual(got, workers), "a fleet lists the workers as they were given", "got  %+v\n\twant %+v", got, workers)
 	k.must(reflect.DeepEqual(say(nil), workers), "nil workers keep what was said before", "%+v", got)
 	got = say([]queue.DomainWorkers{})
 	k.must(len(got) == 0, "empty workers replace what was said before", "%+v", got)
