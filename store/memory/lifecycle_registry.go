@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/store/form"
 
 	"github.com/google/uuid"
@@ -84,11 +85,11 @@ func (s *Store) creatable(workspaces []lifecycle.Workspace) error {
 		_, template := s.templates.get(w.TemplateID)
 		switch {
 		case exists || seen[w.ID]:
-			return fmt.Errorf("create workspace %s: the id exists already", w.ID)
+			return fmt.Errorf("create workspace %s: %w", w.ID, invalid.New("Workspace.ID", w.ID, "exists already"))
 		case !owner:
-			return fmt.Errorf("create workspace %s: owner %s is unknown", w.ID, w.OwnerID)
+			return fmt.Errorf("create workspace %s: %w", w.ID, invalid.New("Workspace.OwnerID", w.OwnerID, "is unknown"))
 		case !template:
-			return fmt.Errorf("create workspace %s: template %s is unknown", w.ID, w.TemplateID)
+			return fmt.Errorf("create workspace %s: %w", w.ID, invalid.New("Workspace.TemplateID", w.TemplateID, "is unknown"))
 		}
 		seen[w.ID] = true
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -43,14 +45,14 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 	seen := make(map[uuid.UUID]bool, len(workspaces))
 	for i := range workspaces {
 		if id := workspaces[i].ID; seen[id] {
-			return fmt.Errorf("create workspaces: workspace %s is given twice", id)
+			return fmt.Errorf("create workspace %s: %w", id, invalid.New("Workspace.ID", id, "is given twice"))
 		}
 		seen[workspaces[i].ID] = true
 	}
 	args := append(createColumns.args(workspaces), now)
 	defer s.low.write(now)()
 	err := s.do(ctx, once, func(ctx context.Context) error {
-		return s.tryCreate(ctx, args...)
+		return s.tryCreate(ctx, workspaces, args)
 	})
 	if err != nil {
 		return fmt.Errorf("create workspaces: %w", err)
@@ -59,7 +61,7 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 	return nil
 }
 
-func (s *Store) tryCreate(ctx context.Context, args ...any) error {
+func (s *Store) tryCreate(ctx context.Context, workspaces []workspace, args []any) error {
 	var id uuid.UUID
 	var noOwner, noTemplate, exists bool
 	err := s.pool.QueryRow(ctx, s.sql(createSQL), args...).Scan(toID(&id), &noOwner, &noTemplate, &exists)
@@ -68,10 +70,15 @@ func (s *Store) tryCreate(ctx context.Context, args ...any) error {
 		return nil
 	case err != nil:
 		return err
-	case exists:
-		return fmt.Errorf("workspace %s exists already", id)
-	case noOwner:
-		return fmt.Errorf("the owner of workspace %s is unknown", id)
 	}
-	return fmt.Errorf("the template of workspace %s is unknown", id)
+	w := workspaces[slices.IndexFunc(workspaces, func(w workspace) bool { return w.ID == id })]
+	switch {
+	case exists:
+		err = invalid.New("Workspace.ID", id, "exists already")
+	case noOwner:
+		err = invalid.New("Workspace.OwnerID", w.OwnerID, "is unknown")
+	default:
+		err = invalid.New("Workspace.TemplateID", w.TemplateID, "is unknown")
+	}
+	return fmt.Errorf("workspace %s: %w", id, err)
 }

@@ -47,11 +47,8 @@ func known(err error) bool {
 	var field *invalid.Error
 	return errors.Is(err, lifecycle.ErrUnavailable) || errors.As(err, &change) || errors.As(err, &field) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, queue.ErrProcessLost) || errors.Is(err, lifecycle.ErrBuildActive) || errors.Is(err, errRefused) || rejects(err)
+		errors.Is(err, queue.ErrProcessLost) || errors.Is(err, lifecycle.ErrBuildActive) || rejects(err)
 }
-
-// errRefused is wrapped by refusals of input that this package words itself.
-var errRefused = errors.New("refused")
 
 // errNotWritten is a statement that wrote nothing where it should have.
 var errNotWritten = errors.New("the row was not written")

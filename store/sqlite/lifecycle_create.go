@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -45,7 +46,7 @@ func (t *tx) create(now time.Time, w *lifecycle.Workspace) error {
 	n, err := t.exec(createWorkspace, args...)
 	switch {
 	case err != nil && rejects(err) && t.exists(w.ID):
-		return fmt.Errorf("the id exists already: %w", errRefused)
+		return invalid.New("Workspace.ID", w.ID, "exists already")
 	case err != nil || n == 1:
 		return err
 	}
@@ -54,9 +55,9 @@ func (t *tx) create(now time.Time, w *lifecycle.Workspace) error {
 	case err != nil:
 		return err
 	case !known:
-		return fmt.Errorf("owner %s is unknown: %w", w.OwnerID, errRefused)
+		return invalid.New("Workspace.OwnerID", w.OwnerID, "is unknown")
 	}
-	return fmt.Errorf("template %s is unknown: %w", w.TemplateID, errRefused)
+	return invalid.New("Workspace.TemplateID", w.TemplateID, "is unknown")
 }
 
 func (t *tx) exists(id uuid.UUID) bool {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store"
@@ -49,7 +50,7 @@ var (
 // configuration that cannot be used.
 func New(db *sql.DB, cfg Config) (*Store, error) {
 	if db == nil {
-		return nil, errors.New("new SQLite store: db is nil: must be an open database")
+		return nil, fmt.Errorf("new SQLite store: %w", invalid.New("db", nil, "is required"))
 	}
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {

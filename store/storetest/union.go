@@ -22,6 +22,7 @@ func union(t *testing.T, open func(*testing.T) store.Store) {
 		"no job of a conflict": testNoJobOfConflict,
 		"unacceptable job":     testUnacceptableJob,
 		"job can be acquired":  testJobCanBeAcquired,
+		"refused workspaces":   func(f *fixture, _ store.Store) { testRefusedWorkspaces(f) },
 		"texts":                func(f *fixture, _ store.Store) { testTexts(f) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -118,5 +119,21 @@ func testTexts(f *fixture) {
 		"cause": string(got.Workspace.Backoff.Cause), "message": got.Workspace.Backoff.Message,
 	} {
 		f.rule(text == want, "what is no UTF-8 in a text, or a zero byte, comes back as U+FFFD: %s is %q, want %q", what, text, want)
+	}
+}
+
+// testRefusedWorkspaces sees that all stores refuse a workspace with the same errors.
+func testRefusedWorkspaces(f *fixture) {
+	good, exists, orphan, bare := f.workspace(), f.create(1)[0].Workspace, f.workspace(), f.workspace()
+	orphan.OwnerID, bare.TemplateID = uuid.New(), uuid.New()
+	for _, c := range []struct {
+		bad  lifecycle.Workspace
+		want string
+	}{
+		{exists, "Workspace.ID"}, {good, "Workspace.ID"}, {orphan, "Workspace.OwnerID"}, {bare, "Workspace.TemplateID"},
+	} {
+		err := f.s.CreateWorkspaces(f.ctx, epoch, good, c.bad)
+		f.rule(field(err) == c.want && strings.Contains(err.Error(), c.bad.ID.String()),
+			"a workspace that cannot be created is refused by name, for its %s: got %v", c.want, err)
 	}
 }
