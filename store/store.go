@@ -8,6 +8,7 @@
 //   - Values cross the border as copies; neither side sees the other's later writes.
 //   - Instants are UTC with microsecond precision, and the zero instant stays zero. A store reads no clock: now comes
 //     from the caller.
+//   - Texts for people are UTF-8 without zero bytes, whatever they were (package store/form).
 //   - A call has all of its effects or none, and is safe to make from several goroutines and processes at once.
 //
 // A store does not decide anything. When a workspace must be looked at, what a policy means and who may run a job is

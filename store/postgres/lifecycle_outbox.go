@@ -46,8 +46,8 @@ func (s *Store) ClaimEvents(ctx context.Context, now time.Time, topics []lifecyc
 	return events, nil
 }
 
-// readEvents returns the events of rows by number. One that cannot be read, because a later version wrote it, say, is in
-// nobody's way but that of its own workspace and topic: it is leased like the others, or dropped.
+// readEvents returns the events of rows by number. One that cannot be read, because a later version wrote it, say, holds up
+// only its own workspace and topic: it is leased like the others, or pruned.
 func (s *Store) readEvents(ctx context.Context, rows pgx.Rows) ([]lifecycle.Event, error) {
 	var events []lifecycle.Event
 	var seq int64
@@ -81,8 +81,8 @@ const pruneEventsSQL = `
 	WHERE e.seq = first.seq AND (first.body->>'at')::timestamptz < $2
 	RETURNING e.seq, e.attempt, e.body`
 
-// PruneEvents implements [lifecycle.Outbox]. A call whose answer is lost is not repeated: what it deleted would be reported to
-// nobody.
+// PruneEvents implements [lifecycle.Outbox]. A call whose answer is lost is not repeated: nobody would learn what it
+// deleted.
 func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) (events []lifecycle.Event, err error) {
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		rows, err := s.pool.Query(ctx, s.sql(pruneEventsSQL), topicNumbers(topics), before, limit)

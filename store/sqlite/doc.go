@@ -43,6 +43,6 @@
 // # Schema
 //
 // The tables carry Config.Prefix and may stand in a host's own database. [Store.Migrate] brings them to the version the
-// store needs (see package migrate of this module's store). A host that runs migrations with a tool of its own finds the
+// store needs (see package store/migrate). A host that runs migrations with a tool of its own finds the
 // files in [Migrations]; each records its own number, so Migrate and the tool agree.
 package sqlite

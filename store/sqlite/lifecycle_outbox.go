@@ -93,8 +93,7 @@ func (t *tx) claimEvents(now time.Time, topics string, lease time.Duration, limi
 }
 
 // scanEvent reads an event. One that cannot be read, because a later version wrote it, say, is not ok; it has its number
-// and its age all the same, so that it is leased and dropped like the others and is in nobody's way but that of its own
-// workspace and topic.
+// and its age all the same, so that it is leased and pruned like the others and holds up only its own workspace and topic.
 func (t *tx) scanEvent(r rows) (e lifecycle.Event, ok bool, err error) {
 	var seq, attempt int64
 	var body []byte
