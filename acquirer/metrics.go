@@ -79,7 +79,10 @@ func (a *Acquirer) unregister() {
 }
 
 func newMetrics(a *Acquirer, namespace, instance string) *metrics {
-	constant := prometheus.Labels{"instance": instance}
+	var constant prometheus.Labels
+	if instance != "" {
+		constant = prometheus.Labels{"instance": instance}
+	}
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: constant}, labels)
 	}

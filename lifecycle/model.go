@@ -177,6 +177,10 @@ type Policy struct {
 	Holidays *schedule.Dates
 	// Retry limits how failed cleanups and deletions are tried again.
 	Retry Retry
+
+	// unknown are the members of the stored policy that this version does not know, as a JSON object, so that writing the
+	// policy back loses nothing. It is a text because a policy is comparable.
+	unknown string
 }
 
 // Retry limits automatic retries. The zero value is the defaults.

@@ -8,6 +8,7 @@
 //   - Values cross the border as copies; neither side sees the other's later writes.
 //   - Instants are UTC with microsecond precision, and the zero instant stays zero. A store reads no clock: now comes
 //     from the caller.
+//   - Texts for people are UTF-8 without zero bytes, whatever they were (package store/form).
 //   - A call has all of its effects or none, and is safe to make from several goroutines and processes at once.
 //
 // A store does not decide anything. When a workspace must be looked at, what a policy means and who may run a job is
@@ -33,9 +34,15 @@ type Store interface {
 	lifecycle.Gauges
 	lifecycle.Pruner
 	queue.Store
+	Migrator
+}
 
-	// Migrate brings the tables to the version this store needs and returns nil if they already are. Replicas may call
-	// it at the same time. A database that is newer than the store is an error that says so.
+// Migrator prepares a database for its store. Every store is one, also one that has nothing to prepare, so that a host
+// starts all of them alike.
+type Migrator interface {
+	// Migrate brings the tables to the version this store needs and returns nil if they already are. Replicas may call it
+	// at the same time. Tables that this version of the library cannot work with because they are newer are an error that
+	// says so; it is a [lifecycle.ErrUnavailable].
 	Migrate(ctx context.Context) error
 }
 

@@ -213,8 +213,6 @@ func (r rules) Scan(v any) error {
 	if !ok {
 		return fmt.Errorf("rules: got %T", v)
 	}
-	if err := json.Unmarshal([]byte(s), r.p); err != nil {
-		*r.p = lifecycle.Policy{Holidays: schedule.UnusableDates(s, err)}
-	}
+	*r.p = lifecycle.ReadPolicy([]byte(s))
 	return nil
 }

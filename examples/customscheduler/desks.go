@@ -74,7 +74,6 @@ func (d *Desks) query(ctx context.Context, where string, args ...any) ([]lifecyc
 	var found []lifecycle.Snapshot
 	into := valuesOf(columns)
 	for rows.Next() {
-		s.Template.Policy = lifecycle.Policy{} // JSON leaves alone what it does not mention
 		if err := rows.Scan(into...); err != nil {
 			return nil, fmt.Errorf("read desks: %w", err)
 		}
@@ -103,15 +102,14 @@ func (d *Desks) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 }
 
 func (d *Desks) apply(ctx context.Context, tx *sql.Tx, c *lifecycle.Change) (lifecycle.Outcome, error) {
-	var latest int64
-	var state lifecycle.JobStatus
+	var latest lifecycle.Build
 	err := tx.QueryRowContext(ctx, `SELECT run_no, run_state FROM desks WHERE id = ? AND edition = ?`, c.Workspace.ID, c.Revision).
-		Scan(&latest, number[lifecycle.JobStatus]{&state})
+		Scan(&latest.Number, number[lifecycle.JobStatus]{&latest.Status})
 	if errors.Is(err, sql.ErrNoRows) {
 		return lifecycle.Conflict, nil
 	}
 	if err == nil {
-		err = allowed(c, latest, state)
+		err = c.Validate(latest)
 	}
 	if err != nil {
 		return 0, err
@@ -126,21 +124,6 @@ func (d *Desks) apply(ctx context.Context, tx *sql.Tx, c *lifecycle.Change) (lif
 		err = enqueue(ctx, tx, c.Job)
 	}
 	return lifecycle.Applied, err
-}
-
-// allowed holds what a table of builds would hold by its constraints. A change without a build leaves the latest alone.
-func allowed(c *lifecycle.Change, latest int64, state lifecycle.JobStatus) error {
-	want := latest
-	if c.NewBuild {
-		want++
-	}
-	switch {
-	case c.Build.Number != want && (c.NewBuild || c.Build.Number != 0):
-		return fmt.Errorf("build number %d: must be %d", c.Build.Number, want)
-	case c.NewBuild && state.Active():
-		return fmt.Errorf("build number %d: build %d is still active", want, latest)
-	}
-	return nil
 }
 
 // enqueue writes the job into the host's own queue, in the transaction of its build. The worker of this example takes a

@@ -13,7 +13,7 @@ var words = []string{"hall", "graves", "bury", "crew", "postbox", "farewell", "s
 
 // unrenamed are packages that still have some of them, and examples, whose subject is people.
 var unrenamed = []string{
-	"acquirer", "acquirer/acquirertest", "rendercache", "store/postgres", "store/sqlite", "store/storetest", "examples/...",
+	"acquirer", "acquirer/acquirertest", "rendercache", "examples/...",
 }
 
 // checkWords reports each such word once for each file.

@@ -28,16 +28,19 @@ type entryRow struct {
 	End int `json:"end,omitempty"`
 }
 
-// templateRow is a template with its holidays as text, which hides the embedded ones: dates that cannot be read here are
-// no reason to refuse the dump.
+// templateRow is a template whose policy is read like that of every store: one that cannot be read is no reason to refuse
+// the dump.
 type templateRow struct {
 	lifecycle.Template
-	Policy policyRow
+	Policy storedPolicy
 }
 
-type policyRow struct {
-	lifecycle.Policy
-	Holidays string
+type storedPolicy struct{ lifecycle.Policy }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *storedPolicy) UnmarshalJSON(text []byte) error {
+	p.Policy = lifecycle.ReadPolicy(text)
+	return nil
 }
 
 // ownerRow is an owner with its schedule as text, which hides the embedded one.
@@ -94,7 +97,7 @@ func (s *Store) collect(w io.Writer) error {
 	d.row(entryRow{Version: dumpVersion})
 	for i := range s.templates.rows {
 		t := s.templates.rows[i].Template
-		d.row(entryRow{Template: &templateRow{t, policyRow{t.Policy, t.Policy.Holidays.String()}}})
+		d.row(entryRow{Template: &templateRow{t, storedPolicy{t.Policy}}})
 	}
 	for i := range s.owners.rows {
 		o := s.owners.rows[i].Owner
@@ -161,7 +164,6 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 	case row.Template != nil:
 		t := row.Template.Template
 		t.Policy = row.Template.Policy.Policy
-		t.Policy.Holidays = schedule.ReadDates(row.Template.Policy.Holidays)
 		s.templates.put(t.ID).Template = t
 	case row.Owner != nil:
 		o := row.Owner.Owner

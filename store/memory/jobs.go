@@ -68,7 +68,7 @@ func (j *job) Clone() queue.Job {
 type jobOrg struct {
 	lanes   map[queue.Lane]*jobLane
 	turns   map[int16]*turns // by priority
-	running tally
+	running queue.Room
 }
 
 // turns is the state of fair ordering at one priority.
@@ -81,9 +81,8 @@ func (s *Jobs) org(id uuid.UUID) *jobOrg {
 	org, ok := s.orgs[id]
 	if !ok {
 		org = &jobOrg{
-			lanes:   make(map[queue.Lane]*jobLane),
-			turns:   make(map[int16]*turns),
-			running: newTally(),
+			lanes: make(map[queue.Lane]*jobLane),
+			turns: make(map[int16]*turns),
 		}
 		s.orgs[id] = org
 	}

@@ -92,7 +92,7 @@ func (s *Jobs) start(j *job, p *process, c queue.Claim, worker uuid.UUID) {
 	s.removeFromLane(j)
 	turn := org.turn(j.Priority)
 	turn.claimed = max(turn.claimed, j.Order)
-	org.running.add(j, 1)
+	org.running.Add(j.Lane(), j.Tenant, 1)
 	p.held[j.ID] = j
 	j.State, j.StartedAt = queue.Running, c.Now
 	j.Process, j.Worker, j.Token = c.Process, worker, c.Token
@@ -144,10 +144,10 @@ func (p *picker) next() *job {
 			return nil
 		}
 		switch running := &p.store.orgs[j.Organization].running; {
-		case running.laneFull(p.limits, key):
+		case running.LaneFull(p.limits, key):
 			p.limited = true
 			delete(p.lanes, key)
-		case running.tenantFull(p.limits, j.Tenant):
+		case running.TenantFull(p.limits, j.Tenant):
 			p.limited = true
 			p.aside = append(p.aside, setAside{p.lanes[key].jobLane, line})
 			p.lanes[key].setAside(line)
@@ -187,56 +187,4 @@ func (p *picker) restore() {
 	for _, a := range p.aside {
 		a.lane.putBack(a.line)
 	}
-}
-
-// tally counts the running jobs of an organization in the ways that limits ask for.
-type tally struct {
-	tenants    map[uuid.UUID]int
-	types      map[string]int
-	priorities map[int16]int
-}
-
-func newTally() tally {
-	return tally{tenants: make(map[uuid.UUID]int), types: make(map[string]int), priorities: make(map[int16]int)}
-}
-
-func (t *tally) add(j *job, n int) {
-	count(t.tenants, j.Tenant, n)
-	count(t.types, j.Type, n)
-	count(t.priorities, j.Priority, n)
-}
-
-// count adds n and keeps no zeros, so that the maps do not grow with everybody who ever ran a job.
-func count[K comparable](counts map[K]int, key K, n int) {
-	if counts[key] += n; counts[key] == 0 {
-		delete(counts, key)
-	}
-}
-
-func (t *tally) tenantFull(l queue.Limits, tenant uuid.UUID) bool {
-	limit := l.Tenant(tenant)
-	return limit > 0 && t.tenants[tenant] >= limit
-}
-
-// laneFull reports whether a limit stops every job of a lane: that of its type, or of its class.
-func (t *tally) laneFull(l queue.Limits, lane queue.Lane) bool {
-	if limit := l.Types[lane.Type]; limit > 0 && t.types[lane.Type] >= limit {
-		return true
-	}
-	for _, class := range l.Classes {
-		if lane.Priority <= class.Priority && t.upTo(class.Priority) >= class.Max {
-			return true
-		}
-	}
-	return false
-}
-
-func (t *tally) upTo(priority int16) int {
-	n := 0
-	for p, running := range t.priorities {
-		if p <= priority {
-			n += running
-		}
-	}
-	return n
 }

@@ -33,20 +33,20 @@ type turnRow struct {
 }
 
 type processRow struct {
-	ID     uuid.UUID
-	Name   string
-	Beats  int64
-	BeatAt time.Time
-	Crews  []queue.DomainWorkers
-	Lost   bool
-	LostAt time.Time
+	ID          uuid.UUID
+	Name        string
+	Heartbeats  int64
+	HeartbeatAt time.Time
+	Workers     []queue.DomainWorkers
+	Lost        bool
+	LostAt      time.Time
 }
 
 func (s *Jobs) dump(d *dumper) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, p := range s.processes {
-		d.row(entryRow{jobLines: jobLines{Process: &processRow{id, p.name, p.beats, p.beatAt, p.crews, p.lost, p.lostAt}}})
+		d.row(entryRow{jobLines: jobLines{Process: &processRow{id, p.name, p.heartbeats, p.heartbeatAt, p.workers, p.lost, p.lostAt}}})
 	}
 	for id, org := range s.orgs {
 		for priority, t := range org.turns {
@@ -66,7 +66,7 @@ func (s *Jobs) restore(rows *jobLines) error {
 	case rows.Process != nil:
 		p := rows.Process
 		s.processes[p.ID] = &process{
-			id: p.ID, name: p.Name, beats: p.Beats, beatAt: p.BeatAt, crews: p.Crews, lost: p.Lost, lostAt: p.LostAt,
+			id: p.ID, name: p.Name, heartbeats: p.Heartbeats, heartbeatAt: p.HeartbeatAt, workers: p.Workers, lost: p.Lost, lostAt: p.LostAt,
 			held: make(map[uuid.UUID]*job),
 		}
 	case rows.Turn != nil:
@@ -88,7 +88,7 @@ func (s *Jobs) restoreJob(row *jobRow) {
 	case j.State.Final():
 		heap.Push(s.ended, j)
 	case j.State == queue.Running:
-		s.org(j.Organization).running.add(j, 1)
+		s.org(j.Organization).running.Add(j.Lane(), j.Tenant, 1)
 		if p, ok := s.processes[j.Process]; ok {
 			p.held[j.ID] = j
 		}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -33,10 +35,11 @@ func (s *Jobs) renew(r queue.Renewal) queue.Renewed {
 	j.Process, j.Worker = r.Process, r.Worker
 	if r.Progress != nil {
 		j.Progress = *r.Progress
+		j.Progress.Message = form.Text(j.Progress.Message)
 	}
 	for _, line := range r.Lines {
 		j.seq++
-		line.Seq = j.seq
+		line.Seq, line.Text = j.seq, form.Text(line.Text)
 		j.lines = append(j.lines, line)
 	}
 	return queue.Renewed{Canceled: !j.CancelAt.IsZero()}
@@ -94,7 +97,7 @@ func (s *Jobs) accept(end queue.End) (*job, bool) {
 
 func (s *Jobs) end(j *job, now time.Time, end queue.End) {
 	s.drop(j)
-	s.orgs[j.Organization].running.add(j, -1)
+	s.orgs[j.Organization].running.Add(j.Lane(), j.Tenant, -1)
 	if end.Outcome == queue.OutcomeReleased {
 		j.Attempt--
 	}
@@ -103,7 +106,7 @@ func (s *Jobs) end(j *job, now time.Time, end queue.End) {
 		state = queue.Canceled
 	}
 	if end.Error != "" || state != queue.Pending {
-		j.Error = end.Error
+		j.Error = form.Text(end.Error)
 	}
 	if state.Final() {
 		j.Result = slices.Clone(end.Result)
@@ -146,7 +149,7 @@ func (s *Jobs) cancel(j *job, c queue.Cancellation) bool {
 	switch {
 	case j.State == queue.Pending:
 		s.unline(j)
-		j.Error = c.Reason
+		j.Error = form.Text(c.Reason)
 		if c.Expire {
 			s.finish(j, queue.Failed, c.Now)
 			return true

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -13,32 +15,32 @@ import (
 
 // process is a row of the registry.
 type process struct {
-	id     uuid.UUID
-	name   string
-	beats  int64
-	beatAt time.Time
-	crews  []queue.DomainWorkers
-	lost   bool
-	lostAt time.Time
-	held   map[uuid.UUID]*job
+	id          uuid.UUID
+	name        string
+	heartbeats  int64
+	heartbeatAt time.Time
+	workers     []queue.DomainWorkers
+	lost        bool
+	lostAt      time.Time
+	held        map[uuid.UUID]*job
 }
 
 func (p *process) export() queue.Process {
 	return queue.Process{
-		ID: p.id, Name: p.name, Heartbeats: p.beats, HeartbeatAt: p.beatAt, Lost: p.lost,
-		Holding: len(p.held), Workers: cloneCrews(p.crews),
+		ID: p.id, Name: p.name, Heartbeats: p.heartbeats, HeartbeatAt: p.heartbeatAt, Lost: p.lost,
+		Holding: len(p.held), Workers: cloneWorkers(p.workers),
 	}
 }
 
-func cloneCrews(crews []queue.DomainWorkers) []queue.DomainWorkers {
-	crews = slices.Clone(crews)
-	for i := range crews {
-		crews[i].Domain.Types = slices.Clone(crews[i].Domain.Types)
+func cloneWorkers(workers []queue.DomainWorkers) []queue.DomainWorkers {
+	workers = slices.Clone(workers)
+	for i := range workers {
+		workers[i].Domain.Types = slices.Clone(workers[i].Domain.Types)
 	}
-	return crews
+	return workers
 }
 
-// Beat implements [queue.Registry].
+// Heartbeat implements [queue.Registry].
 func (s *Jobs) Heartbeat(_ context.Context, b queue.Heartbeat) (queue.Fleet, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,40 +52,40 @@ func (s *Jobs) Heartbeat(_ context.Context, b queue.Heartbeat) (queue.Fleet, err
 	if p.lost {
 		return queue.Fleet{}, queue.ErrProcessLost
 	}
-	p.name, p.beatAt = b.Name, b.Now
-	p.beats++
+	p.name, p.heartbeatAt = form.Text(b.Name), b.Now
+	p.heartbeats++
 	if b.Workers != nil {
-		p.crews = cloneCrews(b.Workers)
+		p.workers = cloneWorkers(b.Workers)
 	}
-	return s.pulse(p), nil
+	return s.fleet(p), nil
 }
 
-func (s *Jobs) pulse(caller *process) queue.Fleet {
-	pulse := queue.Fleet{Running: make(map[queue.Kind]int)}
+func (s *Jobs) fleet(caller *process) queue.Fleet {
+	fleet := queue.Fleet{Running: make(map[queue.Kind]int)}
 	for _, p := range s.processes {
 		if !p.lost || len(p.held) > 0 {
-			pulse.Processes = append(pulse.Processes, p.export())
+			fleet.Processes = append(fleet.Processes, p.export())
 		}
 	}
 	for _, j := range caller.held {
 		if !j.CancelAt.IsZero() {
-			pulse.Canceled = append(pulse.Canceled, j.Lease())
+			fleet.Canceled = append(fleet.Canceled, j.Lease())
 		}
 	}
 	for id, org := range s.orgs {
-		for jobType, n := range org.running.types {
-			pulse.Running[queue.Kind{Organization: id, Type: jobType}] = n
+		for jobType, n := range org.running.Types() {
+			fleet.Running[queue.Kind{Organization: id, Type: jobType}] = n
 		}
 	}
-	return pulse
+	return fleet
 }
 
-// Bury implements [queue.Registry].
+// Reap implements [queue.Registry].
 func (s *Jobs) Reap(_ context.Context, b queue.ReapRequest) ([]queue.Job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, ok := s.processes[b.Process]
-	if !ok || !p.lost && p.beats != b.Heartbeats {
+	if !ok || !p.lost && p.heartbeats != b.Heartbeats {
 		return nil, nil
 	}
 	if !p.lost {
@@ -99,7 +101,7 @@ func (s *Jobs) Reap(_ context.Context, b queue.ReapRequest) ([]queue.Job, error)
 	return held, nil
 }
 
-// Purge implements [queue.Registry].
+// PruneJobs implements [queue.Registry].
 func (s *Jobs) PruneJobs(_ context.Context, before time.Time, limit int) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

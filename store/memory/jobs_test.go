@@ -9,5 +9,5 @@ import (
 )
 
 func TestJobs(t *testing.T) {
-	storetest.Jobs(t, func(*testing.T) queue.Store { return memory.NewJobs() })
+	storetest.Jobs(t, func(*testing.T) queue.Store { return memory.NewJobs() }, storetest.Options{})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/store/wake"
 )
 
 var (
@@ -27,7 +28,7 @@ type Store struct {
 	owners    table[owner]
 	fleet     fleet
 	outbox    outbox
-	watchers  watchers
+	watchers  wake.Watchers
 }
 
 // New returns an empty store.

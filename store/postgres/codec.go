@@ -2,13 +2,13 @@ package postgres
 
 import (
 	"math"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
+
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // The zero instant is NULL in the database, everything else is what it is in Go: ids are never NULL.
@@ -35,19 +35,11 @@ func toInt2(n *int16) any     { return (*zeronull.Int2)(n) }
 func toInt4(n *int32) any     { return (*zeronull.Int4)(n) }
 func toInt8(n *int64) any     { return (*zeronull.Int8)(n) }
 
-// utc brings instants that were read to the form in which every store returns them.
-func utc(times ...*time.Time) {
+// normalize brings instants that were read to the form in which every store returns them.
+func normalize(times ...*time.Time) {
 	for _, t := range times {
-		*t = t.UTC()
+		*t = store.Instant(*t)
 	}
-}
-
-// stored is an instant as the database will return it.
-func stored(t time.Time) time.Time {
-	if t.IsZero() {
-		return time.Time{}
-	}
-	return t.UTC().Truncate(time.Microsecond)
 }
 
 // beginning is before every instant in the database.
@@ -55,14 +47,6 @@ var beginning = pgtype.Timestamptz{InfinityModifier: pgtype.NegativeInfinity, Va
 
 // instant is the parameter for an instant that is never NULL.
 func instant(t time.Time) pgtype.Timestamptz { return pgtype.Timestamptz{Time: t, Valid: true} }
-
-// clean makes a text for people storable: whatever an error message holds, it must not keep its row from being written.
-func clean(s string) string {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}
-	return strings.ReplaceAll(s, "\x00", "\uFFFD")
-}
 
 // count32 fits a count into a column of four bytes.
 func count32(n int) int32 { return int32(min(max(n, math.MinInt32), math.MaxInt32)) }

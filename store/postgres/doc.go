@@ -24,6 +24,6 @@
 //
 // It starts no goroutine except inside calls that block (Listen, WatchWakes), needs no superuser and no extension, and
 // takes no advisory lock, apart from Migrate and from claims that have running limits. It works through a pooler of
-// transactions, except Migrate, WatchWakes and [Pubsub], which Config.Direct leads past it; behind one that knows no prepared
+// transactions, except WatchWakes and [Pubsub], which Config.Direct leads past it; behind one that knows no prepared
 // statements set DefaultQueryExecMode of the pool's connections to cache_describe.
 package postgres

@@ -13,7 +13,7 @@ import (
 // claimSQL claims from several lanes in one statement:
 //
 //   - candidate reads the head of each lane, one probe of the ready index each, and merges them, without locking.
-//   - alive keeps the process from being declared lost until this commits; a burial locks the row against it. Where there
+//   - alive keeps the process from being declared lost until this commits; Reap locks the row against it. Where there
 //     is nothing to claim it locks nothing: a lock is written, and the answer would wait for the disk.
 //   - taken locks candidates in line order and stops at as many as are wanted. What it does not take it does not lock:
 //     another claim must not pass over a job that this one leaves where it is.
@@ -21,21 +21,18 @@ import (
 //
 // It asks for a few more candidates than workers, since others may hold some of them; if there were as many candidates as
 // asked for and still too few could be taken, there may be more behind, and the caller asks again.
-const claimSQL = `
-	WITH probe AS (
-		SELECT * FROM unnest($6::text[], $7::integer[], $8::smallint[], $9::bigint[], $10::integer[])
-			AS p (type, tag_set, priority, bound, rank)
-	), candidate AS (
+var claimSQL = `
+	WITH candidate AS (
 		SELECT c.id, c.place, p.rank
-		FROM probe p CROSS JOIN LATERAL (
+		FROM ` + probeColumns.rows(7, "p", "") + ` CROSS JOIN LATERAL (
 			SELECT j.id, j.place FROM dormouse.jobs j
 			WHERE j.ready AND j.organization_id = $2 AND j.type = p.type AND j.tag_set = p.tag_set
 				AND j.priority = p.priority AND j.place >= p.bound AND j.ready_at <= $3
 			ORDER BY j.place, j.id
-			LIMIT $11
+			LIMIT $6
 		) c
 		ORDER BY p.rank DESC, c.place, c.id
-		LIMIT $11
+		LIMIT $6
 	), alive AS (
 		SELECT id FROM dormouse.processes
 		WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM candidate) FOR KEY SHARE
@@ -102,7 +99,7 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 	return claimed, nil
 }
 
-func (s *Store) claim(ctx context.Context, c queue.Claim, p probeArgs) (queue.Claimed, error) {
+func (s *Store) claim(ctx context.Context, c queue.Claim, p []probe) (queue.Claimed, error) {
 	if !c.Limits.None() {
 		return s.claimLimited(ctx, c, p)
 	}
@@ -121,7 +118,7 @@ func (s *Store) claim(ctx context.Context, c queue.Claim, p probeArgs) (queue.Cl
 
 // claimOnce makes one claim; more says that ready jobs beyond those it looked at may remain. Its answer is not repeated
 // when it is lost: the caller looks for its token.
-func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p probeArgs, workers []uuid.UUID, slack int) (jobs []queue.Job, more bool, err error) {
+func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, workers []uuid.UUID, slack int) (jobs []queue.Job, more bool, err error) {
 	var l jobList
 	var alive bool
 	var candidates int
@@ -130,8 +127,9 @@ func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p probeArgs, worke
 		l = jobList{}
 		args := []any{
 			key(c.Process), key(c.Probes[0].Lane.Organization), c.Now, key(c.Token), keys(workers),
-			p.kind, p.tagSet, p.priority, p.bound, p.rank, look,
+			look,
 		}
+		args = append(args, probeColumns.args(p)...)
 		return s.steady(ctx, claimSQL, args, func(rows pgx.Rows) error {
 			var n int
 			var r jobRow
@@ -154,41 +152,37 @@ func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p probeArgs, worke
 	return l.jobs, len(l.jobs) < len(workers) && candidates == look, s.fillTags(ctx, l.jobs, l.tagSets)
 }
 
-// probeArgs are the probes of a claim as columns. Lanes whose tag set was never stored hold nothing and are left out.
-type probeArgs struct {
-	kind     []string
-	tagSet   []int32
-	priority []int16
-	bound    []int64
-	rank     []int32
+// probe is a lane to claim from, with its number in place of its tags; rank is its priority as it counts in this claim.
+type probe struct {
+	kind     string
+	tagSet   int32
+	priority int16
+	bound    int64
+	rank     int32
 }
 
-func (s *Store) probes(ctx context.Context, c queue.Claim) (a probeArgs, err error) {
+var probeColumns = columns[probe]{
+	col("type", "text", func(p *probe) string { return p.kind }),
+	col("tag_set", "integer", func(p *probe) int32 { return p.tagSet }),
+	col("priority", "smallint", func(p *probe) int16 { return p.priority }),
+	col("bound", "bigint", func(p *probe) int64 { return p.bound }),
+	col("rank", "integer", func(p *probe) int32 { return p.rank }),
+}
+
+// probes leaves out lanes whose tag set was never stored: they hold nothing.
+func (s *Store) probes(ctx context.Context, c queue.Claim) (probes []probe, err error) {
 	sets := make([]queue.TagSet, len(c.Probes))
 	for i, p := range c.Probes {
 		sets[i] = p.Lane.Tags
 	}
 	numbers, err := s.numbersOf(ctx, sets, false)
 	if err != nil {
-		return a, err
+		return nil, err
 	}
 	for _, p := range c.Probes {
 		if n, known := numbers[p.Lane.Tags]; known {
-			a.add(p.Lane.Type, n, p.Lane.Priority, p.From, int32(p.Lane.Priority)+int32(p.Boost))
+			probes = append(probes, probe{p.Lane.Type, n, p.Lane.Priority, p.From, int32(p.Lane.Priority) + int32(p.Boost)})
 		}
 	}
-	return a, nil
-}
-
-func (a *probeArgs) add(kind string, tagSet int32, priority int16, bound int64, rank int32) {
-	a.kind = append(a.kind, kind)
-	a.tagSet = append(a.tagSet, tagSet)
-	a.priority = append(a.priority, priority)
-	a.bound = append(a.bound, bound)
-	a.rank = append(a.rank, rank)
-}
-
-// take adds the i-th of other probes.
-func (a *probeArgs) take(from probeArgs, i int) {
-	a.add(from.kind[i], from.tagSet[i], from.priority[i], from.bound[i], from.rank[i])
+	return probes, nil
 }

@@ -83,7 +83,7 @@ func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int
 		}
 		lines, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l queue.Line, err error) {
 			err = row.Scan(&l.Seq, toTime(&l.At), &l.Text)
-			utc(&l.At)
+			normalize(&l.At)
 			return l, err
 		})
 		return err

@@ -5,19 +5,63 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// renewSQL writes only what changes: a heartbeat of a worker that reports nothing leaves its row alone. heir keeps the
-// processes that take the leases from being declared lost until this commits.
-const renewSQL = `
+var renewalColumns = columns[queue.Renewal]{
+	col("id", "uuid", func(r *queue.Renewal) key { return key(r.Lease.Job) }),
+	col("fence", "bigint", func(r *queue.Renewal) int64 { return r.Lease.Fence }),
+	col("process_id", "uuid", func(r *queue.Renewal) key { return key(r.Process) }),
+	col("worker_id", "uuid", func(r *queue.Renewal) key { return key(r.Worker) }),
+	col("reports", "boolean", func(r *queue.Renewal) bool { return r.Progress != nil }),
+	col("percent", "integer", func(r *queue.Renewal) int32 { return count32(progress(r).Percent) }),
+	col("message", "text", func(r *queue.Renewal) string { return form.Text(progress(r).Message) }),
+	col("lines", "integer", func(r *queue.Renewal) int32 { return count32(len(r.Lines)) }),
+}
+
+func progress(r *queue.Renewal) (p queue.Progress) {
+	if r.Progress != nil {
+		p = *r.Progress
+	}
+	return p
+}
+
+// lineRow is a line of a job's log; seq counts from 1 within the renewal.
+type lineRow struct {
+	queue.Line
+	job key
+	seq int64
+}
+
+var lineColumns = columns[lineRow]{
+	col("id", "uuid", func(l *lineRow) key { return l.job }),
+	col("seq", "bigint", func(l *lineRow) int64 { return l.seq }),
+	col("at", "timestamptz", func(l *lineRow) stamp { return stamp(l.At) }),
+	col("text", "text", func(l *lineRow) string { return form.Text(l.Text) }),
+}
+
+func linesOf(renewals []queue.Renewal) (lines []lineRow) {
+	for _, r := range renewals {
+		for i, line := range r.Lines {
+			lines = append(lines, lineRow{line, key(r.Lease.Job), int64(i + 1)})
+		}
+	}
+	return lines
+}
+
+// renewSQL writes only what changes: a heartbeat of a worker that reports nothing leaves its row alone. taker keeps the
+// processes that take the leases from being declared lost until this commits. Its parameters are those of renewalColumns and
+// lineColumns.
+var renewSQL = `
 	WITH renewal AS (
-		SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::integer[], $6::text[], $7::integer[])
-			WITH ORDINALITY AS r (id, fence, process_id, worker_id, percent, message, lines, n)
-	), heir AS (
+		SELECT * FROM ` + renewalColumns.rows(1, "r", "n") + `
+	), taker AS (
 		SELECT id FROM dormouse.processes
 		WHERE id = ANY ($3) AND lost_at IS NULL
 		ORDER BY id FOR KEY SHARE
@@ -28,18 +72,20 @@ const renewSQL = `
 	), accepted AS (
 		SELECT r.*, h.cancel_at, h.lines AS before,
 			(h.process_id, h.worker_id) IS DISTINCT FROM (r.process_id, r.worker_id)
-				OR r.percent IS NOT NULL OR r.lines > 0 AS changes
+				OR r.reports OR r.lines > 0 AS changes
 		FROM renewal r
 		JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1
-		JOIN heir p ON p.id = r.process_id
+		JOIN taker p ON p.id = r.process_id
 	), renewed AS (
 		UPDATE dormouse.jobs j SET process_id = a.process_id, worker_id = a.worker_id,
-			percent = coalesce(a.percent, j.percent), message = coalesce(a.message, j.message), lines = a.before + a.lines
+			percent = CASE WHEN a.reports THEN a.percent ELSE j.percent END,
+			message = CASE WHEN a.reports THEN a.message ELSE j.message END,
+			lines = a.before + a.lines
 		FROM accepted a WHERE j.id = a.id AND a.changes
 	), written AS (
 		INSERT INTO dormouse.job_lines (job_id, seq, at, text)
 		SELECT a.id, a.before + l.seq, l.at, l.text
-		FROM unnest($8::uuid[], $9::bigint[], $10::timestamptz[], $11::text[]) AS l (id, seq, at, text)
+		FROM ` + lineColumns.rows(1+len(renewalColumns), "l", "") + `
 		JOIN accepted a ON a.id = l.id
 	)
 	SELECT n, cancel_at IS NOT NULL FROM accepted`
@@ -49,7 +95,7 @@ func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal
 	if len(renewals) == 0 {
 		return nil, ctx.Err()
 	}
-	args := renewArgs(renewals)
+	args := append(renewalColumns.args(renewals), lineColumns.args(linesOf(renewals))...)
 	var answers []queue.Renewed
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		answers = make([]queue.Renewed, len(renewals))
@@ -74,38 +120,23 @@ func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal
 	return answers, nil
 }
 
-func renewArgs(renewals []queue.Renewal) []any {
-	var ids, processes, workers, lineOf []key
-	var fences, seqs []int64
-	var percents, counts []*int32
-	var messages []*string
-	var times []stamp
-	var texts []string
-	for _, r := range renewals {
-		ids, fences = append(ids, key(r.Lease.Job)), append(fences, r.Lease.Fence)
-		processes, workers = append(processes, key(r.Process)), append(workers, key(r.Worker))
-		var percent *int32
-		var message *string
-		if r.Progress != nil {
-			n, text := count32(r.Progress.Percent), clean(r.Progress.Message)
-			percent, message = &n, &text
-		}
-		count := count32(len(r.Lines))
-		percents, messages, counts = append(percents, percent), append(messages, message), append(counts, &count)
-		for i, line := range r.Lines {
-			lineOf, seqs = append(lineOf, key(r.Lease.Job)), append(seqs, int64(i+1))
-			times, texts = append(times, stamp(line.At)), append(texts, clean(line.Text))
-		}
-	}
-	return []any{ids, fences, processes, workers, percents, messages, counts, lineOf, seqs, times, texts}
+// endColumns: target is the state that the outcome leads to, released says that the attempt is taken back.
+var endColumns = columns[queue.End]{
+	col("id", "uuid", func(e *queue.End) key { return key(e.Lease.Job) }),
+	col("fence", "bigint", func(e *queue.End) int64 { return e.Lease.Fence }),
+	col("process_id", "uuid", func(e *queue.End) zeronull.UUID { return zeronull.UUID(e.Process) }),
+	col("target", "smallint", func(e *queue.End) int16 { return stateNumber(e.Outcome.State()) }),
+	col("released", "boolean", func(e *queue.End) bool { return e.Outcome == queue.OutcomeReleased }),
+	col("error", "text", func(e *queue.End) string { return form.Text(e.Error) }),
+	col("result", "bytea", func(e *queue.End) []byte { return e.Result }),
+	col("ready_at", "timestamptz", func(e *queue.End) stamp { return stamp(e.ReadyAt) }),
 }
 
-// endSQL: an end is accepted while the attempt runs, or again after it took effect; live tells the two apart. $5 is the
-// state that the outcome leads to, $6 whether the attempt is taken back.
-const endSQL = `
+// endSQL: an end is accepted while the attempt runs, or again after it took effect; live distinguishes the two. Its
+// parameters are now and those of endColumns.
+var endSQL = `
 	WITH ending AS (
-		SELECT * FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::smallint[], $6::boolean[], $7::text[], $8::bytea[], $9::timestamptz[])
-			AS e (id, fence, process_id, target, released, error, result, ready_at)
+		SELECT * FROM ` + endColumns.rows(2, "e", "") + `
 	), held AS (
 		SELECT * FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
 	), accepted AS (
@@ -141,7 +172,7 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 	if len(ends) == 0 {
 		return nil, ctx.Err()
 	}
-	args := endArgs(now, ends)
+	args := append([]any{now}, endColumns.args(ends)...)
 	var l jobList
 	var agains []bool
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
@@ -185,33 +216,8 @@ func endAnswers(ends []queue.End, jobs []queue.Job, agains []bool) []queue.Ended
 	return answers
 }
 
-func endArgs(now time.Time, ends []queue.End) []any {
-	var ids []key
-	var fences []int64
-	var processes []*key
-	var targets []int16
-	var released []bool
-	var errors []string
-	var results [][]byte
-	var readyAt []stamp
-	for _, e := range ends {
-		ids, fences = append(ids, key(e.Lease.Job)), append(fences, e.Lease.Fence)
-		var process *key
-		if e.Process != uuid.Nil {
-			k := key(e.Process)
-			process = &k
-		}
-		processes = append(processes, process)
-		targets = append(targets, stateNumber(e.Outcome.State()))
-		released = append(released, e.Outcome == queue.OutcomeReleased)
-		errors, results = append(errors, clean(e.Error)), append(results, e.Result)
-		readyAt = append(readyAt, stamp(e.ReadyAt))
-	}
-	return []any{now, ids, fences, processes, targets, released, errors, results, readyAt}
-}
-
 // cancelSQL: $3 is the reason, $4 whether jobs are given up instead.
-const cancelSQL = `
+var cancelSQL = `
 	WITH held AS (
 		SELECT id, state, cancel_at FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
 	), canceled AS (
@@ -233,7 +239,7 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}
-	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), clean(c.Reason), c.Expire)
+	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire)
 	if err != nil {
 		return nil, fmt.Errorf("cancel %d jobs: %w", len(c.IDs), err)
 	}

@@ -23,24 +23,23 @@ const runningSQL = `
 	GROUP BY type, priority, tenant_id`
 
 // contendersSQL reads ready jobs of the probed lanes in line order behind a place in it, those of full tenants left out.
-const contendersSQL = `
+var contendersSQL = `
 	SELECT c.id, c.tenant_id, p.type, p.priority, p.rank, c.place
-	FROM unnest($1::text[], $2::integer[], $3::smallint[], $4::bigint[], $5::integer[])
-		AS p (type, tag_set, priority, bound, rank)
+	FROM ` + probeColumns.rows(8, "p", "") + `
 	CROSS JOIN LATERAL (
 		SELECT j.id, j.tenant_id, j.place FROM dormouse.jobs j
-		WHERE j.ready AND j.organization_id = $6 AND j.type = p.type AND j.tag_set = p.tag_set
-			AND j.priority = p.priority AND j.place >= p.bound AND j.ready_at <= $7
-			AND (p.rank < $8 OR p.rank = $8 AND (j.place, j.id) > ($9, $10))
-			AND j.tenant_id <> ALL ($11::uuid[])
+		WHERE j.ready AND j.organization_id = $1 AND j.type = p.type AND j.tag_set = p.tag_set
+			AND j.priority = p.priority AND j.place >= p.bound AND j.ready_at <= $2
+			AND (p.rank < $3 OR p.rank = $3 AND (j.place, j.id) > ($4, $5))
+			AND j.tenant_id <> ALL ($6::uuid[])
 		ORDER BY j.place, j.id
-		LIMIT $12
+		LIMIT $7
 	) c
 	ORDER BY p.rank DESC, c.place, c.id
-	LIMIT $12`
+	LIMIT $7`
 
 // startChosenSQL starts the jobs that the limits admit. A job that somebody cancels at this moment is passed over.
-const startChosenSQL = `
+var startChosenSQL = `
 	WITH taken AS (
 		SELECT j.id, c.n AS place, 0 AS rank
 		FROM unnest($6::uuid[]) WITH ORDINALITY AS c (id, n) JOIN dormouse.jobs j ON j.id = c.id
@@ -52,7 +51,7 @@ const startChosenSQL = `
 
 // claimLimited chooses in line order what no limit stops, in a transaction that no other limited claim of the
 // organization overlaps.
-func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p probeArgs) (claimed queue.Claimed, err error) {
+func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p []probe) (claimed queue.Claimed, err error) {
 	var l jobList
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		claimed, l = queue.Claimed{}, jobList{}
@@ -86,7 +85,7 @@ func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*cho
 	b.Queue(s.sql(aliveSQL), key(c.Process))
 	b.Queue(s.sql(runningSQL), org)
 	results := tx.SendBatch(ctx, &b)
-	defer results.Close() // the transaction goes on; its own end tells whether it was committed
+	defer results.Close() // the transaction goes on; its own end says whether it was committed
 	for range 2 {
 		if _, err := results.Exec(); err != nil {
 			return nil, err
@@ -98,7 +97,7 @@ func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*cho
 	case tag.RowsAffected() == 0:
 		return nil, queue.ErrProcessLost
 	}
-	ch := newChooser(c.Limits)
+	ch := &chooser{limits: c.Limits, full: []key{}}
 	rows, err := results.Query()
 	if err != nil {
 		return nil, err
@@ -106,17 +105,17 @@ func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*cho
 	var k contender
 	var n int
 	_, err = pgx.ForEachRow(rows, []any{&k.kind, &k.priority, toID(&k.tenant), &n}, func() error {
-		ch.count(k, n)
+		ch.room.Add(k.lane(), k.tenant, n)
 		return nil
 	})
 	return ch, err
 }
 
 // choose reads contenders page by page until the workers are served or nobody is left.
-func (s *Store) choose(ctx context.Context, tx pgx.Tx, c queue.Claim, p probeArgs, ch *chooser) (chosen []key, err error) {
+func (s *Store) choose(ctx context.Context, tx pgx.Tx, c queue.Claim, p []probe, ch *chooser) (chosen []key, err error) {
 	page := len(c.Workers) + claimSlack
 	last := contender{rank: math.MaxInt32}
-	var closed probeArgs
+	var closed []probe
 	for {
 		n := 0
 		err := s.contenders(ctx, tx, c, p, ch, last, page, func(k contender) {
@@ -137,17 +136,17 @@ func (s *Store) choose(ctx context.Context, tx pgx.Tx, c queue.Claim, p probeArg
 }
 
 // notice sees whether a limit keeps anybody waiting in lanes that were closed before anybody there was looked at.
-func (s *Store) notice(ctx context.Context, tx pgx.Tx, c queue.Claim, closed probeArgs, ch *chooser) error {
-	if ch.limited || len(closed.kind) == 0 {
+func (s *Store) notice(ctx context.Context, tx pgx.Tx, c queue.Claim, closed []probe, ch *chooser) error {
+	if ch.limited || len(closed) == 0 {
 		return nil
 	}
 	return s.contenders(ctx, tx, c, closed, ch, contender{rank: math.MaxInt32}, 1, func(contender) { ch.limited = true })
 }
 
 // contenders reads a page of contenders.
-func (s *Store) contenders(ctx context.Context, tx pgx.Tx, c queue.Claim, p probeArgs, ch *chooser, after contender, limit int, each func(contender)) error {
-	rows, err := tx.Query(ctx, s.sql(contendersSQL), p.kind, p.tagSet, p.priority, p.bound, p.rank,
-		key(c.Probes[0].Lane.Organization), c.Now, after.rank, after.place, key(after.id), ch.full, limit)
+func (s *Store) contenders(ctx context.Context, tx pgx.Tx, c queue.Claim, p []probe, ch *chooser, after contender, limit int, each func(contender)) error {
+	args := []any{key(c.Probes[0].Lane.Organization), c.Now, after.rank, after.place, key(after.id), ch.full, limit}
+	rows, err := tx.Query(ctx, s.sql(contendersSQL), append(args, probeColumns.args(p)...)...)
 	if err != nil {
 		return err
 	}
@@ -169,78 +168,42 @@ type contender struct {
 	place      int64
 }
 
-// chooser keeps count of what runs against the limits.
+func (k *contender) lane() queue.Lane { return queue.Lane{Type: k.kind, Priority: k.priority} }
+
+// chooser admits contenders as long as the limits leave room.
 type chooser struct {
-	limits     queue.Limits
-	tenants    map[uuid.UUID]int
-	kinds      map[string]int
-	priorities map[int16]int
+	limits queue.Limits
+	room   queue.Room
 	// full are tenants that need not be looked at any more.
 	full    []key
 	limited bool
 }
 
-func newChooser(l queue.Limits) *chooser {
-	return &chooser{
-		limits: l, tenants: make(map[uuid.UUID]int), kinds: make(map[string]int), priorities: make(map[int16]int),
-		full: []key{},
-	}
-}
-
-func (c *chooser) count(k contender, n int) {
-	c.tenants[k.tenant] += n
-	c.kinds[k.kind] += n
-	c.priorities[k.priority] += n
-}
-
 // admit counts the job if no limit stops it.
 func (c *chooser) admit(k contender) bool {
-	switch limit := c.limits.Tenant(k.tenant); {
-	case c.laneFull(k):
+	switch {
+	case c.room.LaneFull(c.limits, k.lane()):
 		c.limited = true
 		return false
-	case limit > 0 && c.tenants[k.tenant] >= limit:
+	case c.room.TenantFull(c.limits, k.tenant):
 		c.limited = true
 		c.fill(k.tenant)
 		return false
 	}
-	c.count(k, 1)
+	c.room.Add(k.lane(), k.tenant, 1)
 	return true
 }
 
-// laneFull reports whether the limit of the job's type or of a class stops it.
-func (c *chooser) laneFull(k contender) bool {
-	if limit := c.limits.Types[k.kind]; limit > 0 && c.kinds[k.kind] >= limit {
-		return true
-	}
-	for _, class := range c.limits.Classes {
-		if k.priority > class.Priority {
-			continue
-		}
-		n := 0
-		for priority, running := range c.priorities {
-			if priority <= class.Priority {
-				n += running
-			}
-		}
-		if n >= class.Max {
-			return true
-		}
-	}
-	return false
-}
-
 // sort moves the probes of lanes that a limit stops from the open to the closed ones.
-func (c *chooser) sort(open, closed probeArgs) (probeArgs, probeArgs) {
-	var rest probeArgs
-	for i := range open.kind {
-		if c.laneFull(contender{kind: open.kind[i], priority: open.priority[i]}) {
-			closed.take(open, i)
+func (c *chooser) sort(open, closed []probe) (still, full []probe) {
+	for _, p := range open {
+		if c.room.LaneFull(c.limits, queue.Lane{Type: p.kind, Priority: p.priority}) {
+			closed = append(closed, p)
 		} else {
-			rest.take(open, i)
+			still = append(still, p)
 		}
 	}
-	return rest, closed
+	return still, closed
 }
 
 func (c *chooser) fill(tenant uuid.UUID) {

@@ -98,7 +98,7 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (l
 	if err != nil {
 		return queue.Listing{}, fmt.Errorf("list lanes: %w", err)
 	}
-	utc(&listing.Next)
+	normalize(&listing.Next)
 	return listing, nil
 }
 
@@ -134,7 +134,7 @@ func (l *standings) collect(rows pgx.Rows, err error) error {
 		toID(&st.Lane.Organization), &st.Lane.Type, &tagSet, &st.Lane.Priority, &st.Count, &st.From, toTime(&st.Oldest),
 	}
 	_, err = pgx.ForEachRow(rows, targets, func() error {
-		utc(&st.Oldest)
+		normalize(&st.Oldest)
 		l.list, l.tagSets = append(l.list, st), append(l.tagSets, tagSet)
 		return nil
 	})

@@ -30,22 +30,44 @@ type jobRow struct {
 	percent         int32
 }
 
-// targets are those of jobColumns; all of them accept NULL, for outer joins.
-func (r *jobRow) targets() []any {
-	j := &r.j
-	return []any{
-		toID(&j.ID), toID(&j.Organization), toID(&j.Tenant), toText(&j.Type), toInt4(&r.tagSet), toInt2(&j.Priority),
-		toInt4(&r.weight), &j.Payload, toText(&j.Trace), toTime(&j.CreatedAt),
-		toInt2(&r.state), toInt8(&j.Order), toTime(&j.ReadyAt), toInt4(&r.attempt), toInt8(&j.Fence),
-		toID(&j.Process), toID(&j.Worker), toID(&j.Token), toTime(&j.StartedAt), toTime(&j.EndedAt),
-		toTime(&j.CancelAt), toText(&j.Error), &j.Result, toInt4(&r.percent), toText(&j.Progress.Message),
-	}
+// jobFields are a row j of dormouse.jobs. All of them accept NULL, for outer joins.
+var jobFields = fields[jobRow]{
+	{"j.id", func(r *jobRow) any { return toID(&r.j.ID) }},
+	{"j.organization_id", func(r *jobRow) any { return toID(&r.j.Organization) }},
+	{"j.tenant_id", func(r *jobRow) any { return toID(&r.j.Tenant) }},
+	{"j.type", func(r *jobRow) any { return toText(&r.j.Type) }},
+	{"j.tag_set", func(r *jobRow) any { return toInt4(&r.tagSet) }},
+	{"j.priority", func(r *jobRow) any { return toInt2(&r.j.Priority) }},
+	{"j.weight", func(r *jobRow) any { return toInt4(&r.weight) }},
+	{"j.payload", func(r *jobRow) any { return &r.j.Payload }},
+	{"j.trace", func(r *jobRow) any { return toText(&r.j.Trace) }},
+	{"j.created_at", func(r *jobRow) any { return toTime(&r.j.CreatedAt) }},
+	{"j.state", func(r *jobRow) any { return toInt2(&r.state) }},
+	{"j.place", func(r *jobRow) any { return toInt8(&r.j.Order) }},
+	{"j.ready_at", func(r *jobRow) any { return toTime(&r.j.ReadyAt) }},
+	{"j.attempt", func(r *jobRow) any { return toInt4(&r.attempt) }},
+	{"j.fence", func(r *jobRow) any { return toInt8(&r.j.Fence) }},
+	{"j.process_id", func(r *jobRow) any { return toID(&r.j.Process) }},
+	{"j.worker_id", func(r *jobRow) any { return toID(&r.j.Worker) }},
+	{"j.token", func(r *jobRow) any { return toID(&r.j.Token) }},
+	{"j.started_at", func(r *jobRow) any { return toTime(&r.j.StartedAt) }},
+	{"j.ended_at", func(r *jobRow) any { return toTime(&r.j.EndedAt) }},
+	{"j.cancel_at", func(r *jobRow) any { return toTime(&r.j.CancelAt) }},
+	{"j.error", func(r *jobRow) any { return toText(&r.j.Error) }},
+	{"j.result", func(r *jobRow) any { return &r.j.Result }},
+	{"j.percent", func(r *jobRow) any { return toInt4(&r.percent) }},
+	{"j.message", func(r *jobRow) any { return toText(&r.j.Progress.Message) }},
 }
+
+// jobColumns are jobFields in a statement.
+var jobColumns = jobFields.names()
+
+func (r *jobRow) targets() []any { return jobFields.targets(r) }
 
 func (r *jobRow) job() queue.Job {
 	j := r.j
 	j.State, j.Weight, j.Attempt, j.Progress.Percent = states[r.state], int(r.weight), int(r.attempt), int(r.percent)
-	utc(&j.CreatedAt, &j.ReadyAt, &j.StartedAt, &j.EndedAt, &j.CancelAt)
+	normalize(&j.CreatedAt, &j.ReadyAt, &j.StartedAt, &j.EndedAt, &j.CancelAt)
 	return j
 }
 

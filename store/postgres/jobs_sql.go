@@ -1,15 +1,37 @@
 package postgres
 
-// jobsFrom1 and jobsFrom35 are the jobs to queue as rows, from twelve parameters; jobsFrom35 has the workspace of each
-// besides, in front.
-const (
-	jobsFrom1 = `unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::smallint[],
-			$7::integer[], $8::bigint[], $9::bytea[], $10::text[], $11::timestamptz[], $12::timestamptz[])
-			WITH ORDINALITY AS j (` + jobParameters
-	jobsFrom35 = `unnest($35::uuid[], $36::uuid[], $37::uuid[], $38::uuid[], $39::text[], $40::integer[], $41::smallint[],
-			$42::integer[], $43::bigint[], $44::bytea[], $45::text[], $46::timestamptz[], $47::timestamptz[])
-			WITH ORDINALITY AS j (workspace_id, ` + jobParameters
-	jobParameters = `id, organization_id, tenant_id, type, tag_set, priority, weight, step, payload, trace, created_at, ready_at, n)`
+import "github.com/dormouse-go/dormouse/acquirer/queue"
+
+// jobToQueue is a job on its way to the queue, with the number of its tag set and the workspace that it is for, if any.
+type jobToQueue struct {
+	queue.Job
+	tagSet    int32
+	workspace key
+}
+
+// queuedColumns are what a job is queued with, as they stand in dormouse.jobs.
+var queuedColumns = columns[jobToQueue]{
+	col("id", "uuid", func(j *jobToQueue) key { return key(j.ID) }),
+	col("organization_id", "uuid", func(j *jobToQueue) key { return key(j.Organization) }),
+	col("tenant_id", "uuid", func(j *jobToQueue) key { return key(j.Tenant) }),
+	col("type", "text", func(j *jobToQueue) string { return j.Type }),
+	col("tag_set", "integer", func(j *jobToQueue) int32 { return j.tagSet }),
+	col("priority", "smallint", func(j *jobToQueue) int16 { return j.Priority }),
+	col("weight", "integer", func(j *jobToQueue) int32 { return count32(j.Weight) }),
+	col("payload", "bytea", func(j *jobToQueue) []byte { return j.Payload }),
+	col("trace", "text", func(j *jobToQueue) string { return j.Trace }),
+	col("created_at", "timestamptz", func(j *jobToQueue) stamp { return stamp(j.CreatedAt) }),
+	col("ready_at", "timestamptz", func(j *jobToQueue) stamp { return stamp(j.ReadyAt) }),
+}
+
+// enqueueColumns are those of a posting, buildJobColumns those of a build's job: step is how far the job moves its tenant.
+var (
+	enqueueColumns = concat(queuedColumns, columns[jobToQueue]{
+		col("step", "bigint", func(j *jobToQueue) int64 { return queue.FairOrder(0, 0, j.Weight) }),
+	})
+	buildJobColumns = concat(enqueueColumns, columns[jobToQueue]{
+		col("workspace_id", "uuid", func(j *jobToQueue) key { return j.workspace }),
+	})
 )
 
 // postedSQL adds up the steps of the wanted jobs, as acquirer.FairOrder numbers them: a tenant's next number is one step
@@ -81,17 +103,11 @@ const turnAtOnceSQL = postedSQL + `, turn AS (
 
 // insertJobsSQL stores the numbered jobs, in the order of their ids, so that calls that repeat each other's postings do
 // not wait for each other in a circle. ready: its time has come.
-const insertJobsSQL = `
-		INSERT INTO dormouse.jobs AS j (id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace,
-			created_at, ready_at, ready, place)
-		SELECT p.id, p.organization_id, p.tenant_id, p.type, p.tag_set, p.priority, p.weight, p.payload, p.trace,
-			p.created_at, p.ready_at, p.ready_at <= p.created_at,
-			(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto
+var insertJobsSQL = `
+		INSERT INTO dormouse.jobs AS j (ready, place,` + queuedColumns.names("") + `)
+		SELECT p.ready_at <= p.created_at,
+			(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,` +
+	queuedColumns.names("p.") + `
 		FROM posted p
 		ORDER BY p.id
 		ON CONFLICT (id) DO NOTHING`
-
-const jobColumns = `
-	j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace, j.created_at,
-	j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token, j.started_at, j.ended_at,
-	j.cancel_at, j.error, j.result, j.percent, j.message`

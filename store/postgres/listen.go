@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// closeTimeout bounds the goodbye to a server that may be gone.
+// closeTimeout bounds the wait for a server that may be gone.
 const closeTimeout = 2 * time.Second
 
 // connect opens a connection of its own, made like those of the pool.

@@ -2,45 +2,22 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"embed"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"io/fs"
 
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dormouse-go/dormouse/store/migrate"
 )
 
-// schemaVersion is the number of the last migration.
-const schemaVersion = 1
-
 //go:embed migrations/*.sql
-var migrations embed.FS
+var embedded embed.FS
 
-// SchemaError says that the tables are not the ones that this version of the library works with.
-type SchemaError struct {
-	Schema string
-	// Have is the version found, 0 if there are no tables, Want the one needed.
-	Have, Want int
-}
-
-// Error implements error.
-func (e *SchemaError) Error() string {
-	switch {
-	case e.Have == 0:
-		return fmt.Sprintf("schema %q has no tables of the store: call Migrate", e.Schema)
-	case e.Have < e.Want:
-		return fmt.Sprintf("schema %q is at version %d, this library needs %d: call Migrate", e.Schema, e.Have, e.Want)
-	}
-	return fmt.Sprintf("schema %q is at version %d, this library knows %d: use a newer version of the library", e.Schema, e.Have, e.Want)
-}
-
-// Migrations returns the numbered migrations as SQL files for a schema, for hosts that run their own tool. They expect
-// the schema to exist. A host that applies them does not call [Store.Migrate]; the files record their version where the
-// store looks for it.
+// Migrations returns the numbered migrations as SQL files for a schema, for hosts that run a tool of their own: each in
+// one transaction, in a schema that exists. A host that applies them does not call [Store.Migrate]; each file records
+// itself where the store looks for it.
 func Migrations(schema string) (fs.FS, error) {
 	if schema == "" {
 		schema = DefaultSchema
@@ -48,66 +25,71 @@ func Migrations(schema string) (fs.FS, error) {
 	if err := validSchema(schema); err != nil {
 		return nil, err
 	}
-	files, err := fs.Sub(migrations, "migrations")
+	set, err := migrationsOf(schema)
 	if err != nil {
 		return nil, err
 	}
-	return schemaFS{files, schema}, nil
+	return set.Files()
 }
 
-// Migrate creates the schema and brings its tables to the version this library needs, and returns nil if they already
-// are. It waits, bounded by ctx, for a replica that does the same. A database that is newer is a [*SchemaError].
-func (s *Store) Migrate(ctx context.Context) error {
-	have, err := s.version(ctx)
-	switch {
-	case err != nil:
-		return fmt.Errorf("migrate: %w", err)
-	case have == schemaVersion:
+func migrationsOf(schema string) (*migrate.Set, error) {
+	files, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return migrate.Load(files, fmt.Sprintf("schema %q", schema), func(text string) string { return inSchema(text, schema) })
+}
+
+// Migrate creates the schema and brings its tables to the version this library needs, in one transaction, and returns nil
+// if they already are. It waits, bounded by ctx, for a replica that does the same. Tables that this library cannot work
+// with because they are newer are a [*migrate.VersionError].
+func (s *Store) Migrate(ctx context.Context) error { return s.migrations.Migrate(ctx, tables{s}) }
+
+// check makes sure, once, that this code may work on the tables.
+func (s *Store) check(ctx context.Context) error {
+	if s.usable.Load() {
 		return nil
-	case have > schemaVersion:
-		return fmt.Errorf("migrate: %w", &SchemaError{Schema: s.cfg.Schema, Have: have, Want: schemaVersion})
 	}
-	if err := s.up(ctx); err != nil {
-		return fmt.Errorf("migrate schema %q: %w", s.cfg.Schema, err)
+	have, err := tables{s}.Applied(ctx)
+	if err == nil {
+		err = s.migrations.Check(have)
 	}
-	return s.check(ctx)
+	s.usable.Store(err == nil)
+	return err
 }
 
-// up migrates on connections of its own, one of which holds a lock meanwhile. The lock belongs to the session, so it ends
-// with a process that dies. goose's own lock is not used: it does not cover the creation of the schema and of its table.
-func (s *Store) up(ctx context.Context) error {
-	cfg := s.cfg.Direct.Config()
-	var options []stdlib.OptionOpenDB
-	if cfg.BeforeConnect != nil {
-		options = append(options, stdlib.OptionBeforeConnect(cfg.BeforeConnect))
-	}
-	db := stdlib.OpenDB(*cfg.ConnConfig, options...)
-	defer db.Close()
-	lock, err := db.Conn(ctx)
-	if err != nil {
+// tables implements [migrate.DB].
+type tables struct{ s *Store }
+
+func (t tables) Applied(ctx context.Context) (have migrate.Applied, err error) {
+	err = t.s.retry(ctx, repeatable, func(ctx context.Context) (err error) {
+		have, err = t.s.applied(ctx, t.s.pool)
 		return err
-	}
-	defer lock.Close()
-	if _, err := lock.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, lockKey(s.cfg.Schema)); err != nil {
-		return fmt.Errorf("wait for other migrations: %w", err)
-	}
-	if _, err := lock.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS `+s.cfg.Schema); err != nil {
-		return err
-	}
-	return s.apply(ctx, db)
+	})
+	return have, err
 }
 
-func (s *Store) apply(ctx context.Context, db *sql.DB) error {
-	files, err := Migrations(s.cfg.Schema)
-	if err != nil {
+// Exclusively takes a lock that ends with the transaction, so that it works behind a pooler too. It covers the creation
+// of the schema, which two sessions cannot do at once.
+func (t tables) Exclusively(ctx context.Context, f func(migrate.Tx) error) error {
+	return pgx.BeginFunc(ctx, t.s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, lockKey(t.s.cfg.Schema)); err != nil {
+			return fmt.Errorf("wait for other migrations: %w", err)
+		}
+		if err := createSchema(ctx, tx, t.s.cfg.Schema); err != nil {
+			return err
+		}
+		return f(migration{t.s, tx})
+	})
+}
+
+// createSchema asks first: where the schema exists, the right to create one is not needed.
+func createSchema(ctx context.Context, tx pgx.Tx, schema string) error {
+	var exists bool
+	if err := tx.QueryRow(ctx, `SELECT to_regnamespace($1::text) IS NOT NULL`, schema).Scan(&exists); err != nil || exists {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, files,
-		goose.WithTableName(s.cfg.Schema+".migrations"), goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	_, err = p.Up(ctx)
+	_, err := tx.Exec(ctx, `CREATE SCHEMA `+schema)
 	return err
 }
 
@@ -117,17 +99,36 @@ func lockKey(schema string) int64 {
 	return int64(h.Sum64())
 }
 
-// version reads which migrations were applied, by whatever tool; 0 if none was.
-func (s *Store) version(ctx context.Context) (version int, err error) {
-	err = s.retry(ctx, repeatable, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, s.sql(`SELECT version FROM dormouse.schema_version`)).Scan(&version)
-	})
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000") { // no such table, no such schema
-		return 0, nil
+// migration implements [migrate.Tx].
+type migration struct {
+	s  *Store
+	tx pgx.Tx
+}
+
+func (m migration) Applied(ctx context.Context) (migrate.Applied, error) {
+	return m.s.applied(ctx, m.tx)
+}
+
+// Exec uses the protocol that takes several statements in one text.
+func (m migration) Exec(ctx context.Context, text string) error {
+	_, err := m.tx.Conn().PgConn().Exec(ctx, text).ReadAll()
+	return err
+}
+
+type rowQuerier interface {
+	QueryRow(ctx context.Context, text string, args ...any) pgx.Row
+}
+
+// applied asks for the table first, because reading one that is not there would end the transaction.
+func (s *Store) applied(ctx context.Context, q rowQuerier) (have migrate.Applied, err error) {
+	var exists bool
+	err = q.QueryRow(ctx, `SELECT to_regclass($1::text) IS NOT NULL`, s.cfg.Schema+".migrations").Scan(&exists)
+	if err == nil && exists {
+		err = q.QueryRow(ctx, s.sql(`SELECT coalesce(max(version), 0), coalesce(max(min_reader), 0) FROM dormouse.migrations`)).
+			Scan(&have.Version, &have.MinReader)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read the version of schema %q: %w", s.cfg.Schema, err)
+		return migrate.Applied{}, fmt.Errorf("read the version of schema %q: %w", s.cfg.Schema, err)
 	}
-	return version, nil
+	return have, nil
 }

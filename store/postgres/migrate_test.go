@@ -11,6 +11,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store/migrate"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
 )
@@ -36,28 +37,44 @@ func TestMigrateAtOnce(t *testing.T) {
 func TestSchemaIsMissing(t *testing.T) {
 	s := over(t, pgtest.Empty(t))
 	_, err := s.Due(t.Context(), lifecycle.DueQuery{Now: epoch, Limit: 1})
-	var schema *postgres.SchemaError
-	if !errors.As(err, &schema) || schema.Have != 0 || !strings.Contains(err.Error(), "call Migrate") {
-		t.Errorf("without tables Due returned %v, want a SchemaError that says what to do", err)
-	}
-	if errors.Is(err, lifecycle.ErrUnavailable) {
-		t.Error("a missing schema is not an unreachable database")
+	var version *migrate.VersionError
+	if !errors.As(err, &version) || version.Have.Version != 0 || !strings.Contains(err.Error(), "call Migrate") {
+		t.Errorf("without tables Due returned %v, want a VersionError that says what to do", err)
 	}
 	must(t, s.Migrate(t.Context()))
 	newFleet(t, s, 1) // the store noticed
 }
 
+// TestSchemaIsNewer has tables that a later release has migrated, once in a way that this one can live with.
 func TestSchemaIsNewer(t *testing.T) {
 	_, pool := open(t)
-	exec(t, pool, `UPDATE dormouse.schema_version SET version = 1000`)
+	exec(t, pool, `INSERT INTO dormouse.migrations (version, min_reader) VALUES (1000, 1)`)
 	s := over(t, pool)
+	must(t, s.Migrate(t.Context()))
+	newFleet(t, s, 1)
+
+	exec(t, pool, `INSERT INTO dormouse.migrations (version, min_reader) VALUES (1001, 1001)`)
+	s = over(t, pool)
 	_, due := s.Due(t.Context(), lifecycle.DueQuery{Now: epoch, Limit: 1})
 	for name, err := range map[string]error{"Migrate": s.Migrate(t.Context()), "Due": due} {
-		var schema *postgres.SchemaError
-		if !errors.As(err, &schema) || schema.Have != 1000 || !strings.Contains(err.Error(), "newer version of the library") {
+		var version *migrate.VersionError
+		if !errors.As(err, &version) || version.Have.Version != 1001 || !errors.Is(err, lifecycle.ErrUnavailable) {
 			t.Errorf("on a newer schema %s returned %v", name, err)
 		}
 	}
+}
+
+// TestMigrateLeavesNothingBehind fails in the middle of the migration.
+func TestMigrateLeavesNothingBehind(t *testing.T) {
+	pool := pgtest.Empty(t)
+	exec(t, pool, `CREATE SCHEMA dormouse; CREATE TABLE dormouse.jobs (id integer)`)
+	s := over(t, pool)
+	if err := s.Migrate(t.Context()); err == nil {
+		t.Fatal("Migrate over a table of another kind is no error")
+	}
+	exec(t, pool, `DROP TABLE dormouse.jobs`)
+	must(t, s.Migrate(t.Context()))
+	newFleet(t, s, 1)
 }
 
 // TestSchemaOfOthers has two stores in one database, and the tables of one made by the host's own tool.

@@ -8,7 +8,7 @@ import (
 
 // steadySQL stands in front of statements that have one good plan whatever is in the tables: through the indexes, row by
 // row. The server then plans such a statement once for a connection, instead of at every call, which takes twice as long as
-// a small claim itself; and statistics that are old or missing, or its compiler for dear queries, cannot spoil the plan. The
+// a small claim itself; and statistics that are old or missing, or its compiler for costly queries, cannot spoil the plan. The
 // settings end with the transaction, so that the host's connections stay as they are.
 const steadySQL = `
 	SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true),

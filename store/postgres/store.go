@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -16,9 +15,11 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/store/migrate"
+	"github.com/dormouse-go/dormouse/store/wake"
 )
 
-// DefaultSchema is where the tables live unless told otherwise.
+// DefaultSchema is where the tables live unless Config.Schema says otherwise.
 const DefaultSchema = "dormouse"
 
 // Config says how a [Store] works. The zero value is ready to use.
@@ -26,26 +27,27 @@ type Config struct {
 	// Schema is the PostgreSQL schema of the tables; Migrate creates it. Two stores with different schemas share nothing.
 	// Lower case letters, digits and underscores. Defaults to "dormouse".
 	Schema string
-	// Schedules are the options of every schedule that the store reads. Defaults to the library's policy.
+	// Schedules are the options of every schedule that the store reads. Default to the policy of package schedule.
 	Schedules schedule.Options
-	// Direct is a way past a pooler of transactions, for connections that Migrate, WatchWakes and [Pubsub] make for
-	// themselves, because they listen or hold a lock. Only its configuration is used. Defaults to the store's own pool.
+	// Direct is a way past a pooler of transactions, for connections that WatchWakes and [Pubsub] make for themselves,
+	// because they listen. Only its configuration is used. Defaults to the store's own pool.
 	Direct *pgxpool.Pool
-	// Logger is told of stored events that cannot be read. Defaults to nobody.
+	// Logger gets stored events that cannot be read. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
 // Store implements [store.Store] on PostgreSQL. It is safe for concurrent use, and any number of them, in any number of
 // processes, may share a database.
 type Store struct {
-	pool *pgxpool.Pool
-	cfg  Config
+	pool       *pgxpool.Pool
+	cfg        Config
+	migrations *migrate.Set
 
 	schedules schedule.Interner
 	policies  policies
 	tags      tagSets
 	low       lowWater
-	wakes     announcer
+	wakes     wake.Watchers
 	// usable is set once the schema was seen to have the right version.
 	usable atomic.Bool
 	// rendered holds each statement with the schema's name in it.
@@ -82,12 +84,16 @@ func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 		cfg.Direct = pool
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+		cfg.Logger = slog.Default()
 	}
 	if err := validSchema(cfg.Schema); err != nil {
 		return nil, fmt.Errorf("new PostgreSQL store: %w", err)
 	}
-	return &Store{pool: pool, cfg: cfg, schedules: schedule.Interner{Options: cfg.Schedules}}, nil
+	migrations, err := migrationsOf(cfg.Schema)
+	if err != nil {
+		return nil, fmt.Errorf("new PostgreSQL store: %w", err)
+	}
+	return &Store{pool: pool, cfg: cfg, migrations: migrations, schedules: schedule.Interner{Options: cfg.Schedules}}, nil
 }
 
 // validMode refuses the modes in which pgx does not ask the server for the types of a statement: it cannot encode ids and
@@ -126,20 +132,4 @@ func (s *Store) sql(text string) string {
 
 func inSchema(text, schema string) string {
 	return strings.ReplaceAll(text, DefaultSchema+".", schema+".")
-}
-
-// check makes sure, once, that the schema has the version this code is written for.
-func (s *Store) check(ctx context.Context) error {
-	if s.usable.Load() {
-		return nil
-	}
-	have, err := s.version(ctx)
-	if err != nil {
-		return err
-	}
-	if have != schemaVersion {
-		return &SchemaError{Schema: s.cfg.Schema, Have: have, Want: schemaVersion}
-	}
-	s.usable.Store(true)
-	return nil
 }

@@ -1,11 +1,11 @@
 package sqlite
 
 import (
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -17,9 +17,9 @@ type Config struct {
 	// BusyTimeout bounds the wait for other processes that write. The context of each call bounds it too. Defaults to 10
 	// seconds.
 	BusyTimeout time.Duration
-	// ScheduleOptions are those of every schedule read. Default to the policy of package schedule.
-	ScheduleOptions schedule.Options
-	// Logger is told of stored events that cannot be read. Defaults to nobody.
+	// Schedules are the options of every schedule that the store reads. Default to the policy of package schedule.
+	Schedules schedule.Options
+	// Logger gets stored events that cannot be read. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
@@ -31,7 +31,7 @@ func (c Config) withDefaults() Config {
 		c.BusyTimeout = 10 * time.Second
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = slog.Default()
 	}
 	return c
 }
@@ -41,7 +41,7 @@ func (c Config) validate() error {
 		return err
 	}
 	if c.BusyTimeout < 0 {
-		return fmt.Errorf("Config.BusyTimeout %v: must not be negative", c.BusyTimeout)
+		return invalid.New("Config.BusyTimeout", c.BusyTimeout, "must not be negative")
 	}
 	return nil
 }
@@ -53,11 +53,11 @@ func checkPrefix(prefix string) error {
 	const letters, others = "abcdefghijklmnopqrstuvwxyz", "0123456789_"
 	switch {
 	case prefix == "" || !strings.Contains(letters, prefix[:1]) || strings.Trim(prefix, letters+others) != "":
-		return fmt.Errorf("Config.Prefix %q: must be lower-case letters, digits and underscores, a letter first", prefix)
+		return invalid.New("Config.Prefix", prefix, "must be lower-case letters, digits and underscores, a letter first")
 	case len(prefix) > maxPrefix:
-		return fmt.Errorf("Config.Prefix %q: must not be longer than %d bytes", prefix, maxPrefix)
+		return invalid.New("Config.Prefix", prefix, "must not be longer than %d bytes", maxPrefix)
 	case strings.HasPrefix(prefix, "sqlite_"):
-		return fmt.Errorf("Config.Prefix %q: names that begin with sqlite_ are reserved by SQLite", prefix)
+		return invalid.New("Config.Prefix", prefix, "must not begin with sqlite_, which SQLite reserves")
 	}
 	return nil
 }

@@ -19,13 +19,13 @@
 //     follow in short transactions, which the next reader of what is due completes should the writer die among them.
 //
 // What it does not do: it starts no goroutine, reads no clock for what it stores, divides nothing among replicas, and
-// tells watchers only of what its own process wrote. A file on a network share has no writer that is safe. The tag sets of
+// notifies watchers only of what its own process wrote. A file on a network share has no writer that is safe. The tag sets of
 // jobs are interned and kept for ever, at some hundred bytes each.
 //
 // # One writer at a time
 //
 // SQLite has one writer at a time, so whoever commits keeps all others waiting. Commits of few changes are slow together,
-// because each is synced and writes the pages that they have in common again; commits of many are long. The store tells
+// because each is synced and writes the pages that they have in common again; commits of many are long. The store asks
 // the executor to make them of 500 ([Store.BatchSize]), with which a tick of 10,000 transitions takes about half a second
 // and a worker of the same process that claims or ends a job meanwhile waits for some 30 milliseconds, seldom 60. A host
 // that wants it otherwise sets lifecycle.Config.BatchSize: with 100 a tick takes a third longer and others wait a third as
@@ -43,8 +43,6 @@
 // # Schema
 //
 // The tables carry Config.Prefix and may stand in a host's own database. [Store.Migrate] brings them to the version the
-// store needs. A host that runs migrations with a tool of its own finds the files in [Migrations], in the format of
-// goose, which most tools read; each records its own number, so Migrate and the tool agree. The migrator is our own
-// dozen of lines, not goose's: applying all that is missing in one transaction that holds the write lock is all the
-// locking that SQLite needs, and the prefix has to be put in before a tool sees the files.
+// store needs (see package store/migrate). A host that runs migrations with a tool of its own finds the
+// files in [Migrations]; each records its own number, so Migrate and the tool agree.
 package sqlite

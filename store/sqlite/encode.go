@@ -4,15 +4,17 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/store/form"
+
 	"github.com/google/uuid"
 )
 
-// micros is the one encoder of stored instants: microseconds since 1970, rounded down, nil for the zero time.
+// micros is an instant as it is stored: [form.Micros], nil for the zero time.
 func micros(t time.Time) any {
-	if t.IsZero() {
-		return nil
+	if us, ok := form.Micros(t); ok {
+		return us
 	}
-	return t.UnixMicro()
+	return nil
 }
 
 // instant decodes a stored instant when it is read into a time.Time by Scan.
@@ -24,7 +26,7 @@ func (i *instant) Scan(stored any) error {
 	case nil:
 		*i = instant{}
 	case int64:
-		*i = instant(time.UnixMicro(us).UTC())
+		*i = instant(form.FromMicros(us))
 	default:
 		return fmt.Errorf("instant %v: must be a whole number of microseconds, is %T", stored, stored)
 	}
@@ -37,7 +39,7 @@ func into(t *time.Time) *instant { return (*instant)(t) }
 // blob is an id as it is stored. Passing the array itself would store its text.
 func blob(id uuid.UUID) []byte { return id[:] }
 
-// share is the number that shares are told apart by: see Holds of [lifecycle.Shard].
+// share is the number that shares are distinguished by: see Holds of [lifecycle.Shard].
 func share(id uuid.UUID) int64 {
 	return int64(id[12])<<24 | int64(id[13])<<16 | int64(id[14])<<8 | int64(id[15])
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// The errors of SQLite are told apart by the words of the library itself, which all drivers pass on: their types and codes
+// The errors of SQLite are distinguished by the words of the library itself, which all drivers pass on: their types and codes
 // cannot be asked for without importing a driver.
 
 // busy says that another connection holds a lock.
@@ -47,8 +47,8 @@ func known(err error) bool {
 	var field *invalid.Error
 	return errors.Is(err, lifecycle.ErrUnavailable) || errors.As(err, &change) || errors.As(err, &field) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, queue.ErrProcessLost) || errors.Is(err, errRefused) || rejects(err)
+		errors.Is(err, queue.ErrProcessLost) || errors.Is(err, lifecycle.ErrBuildActive) || rejects(err)
 }
 
-// errRefused is wrapped by refusals of input that this package words itself.
-var errRefused = errors.New("refused")
+// errNotWritten is a statement that wrote nothing where it should have.
+var errNotWritten = errors.New("the row was not written")

@@ -2,3 +2,14 @@ package sqlite
 
 // DueStatements are the statements a tick reads with.
 func (s *Store) DueStatements() []string { return []string{s.text(dueAll), s.text(dueShared)} }
+
+// Statements are those that are put together from columns, by the name of their golden file; of those over many rows the
+// one for a single row.
+func Statements() map[string]string {
+	last := len(manySizes) - 1
+	return map[string]string{
+		"update_workspace": updateWorkspace, "update_archived": updateArchived, "update_alone": updateAlone,
+		"archive_build": archiveBuild[last], "create_workspace": createWorkspace, "builds": selectBuilds,
+		"due_all": dueAll, "due_shared": dueShared, "insert_job": insertJob[last],
+	}
+}

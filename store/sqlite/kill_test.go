@@ -20,7 +20,7 @@ import (
 
 var killFor = flag.Duration("kill", 4*time.Second, "how long to kill processes in the middle of commits")
 
-// The variables that tell the test binary to be a child, and which file to work on.
+// The variables that make the test binary a child, and which file to work on.
 const (
 	childFile  = "DORMOUSE_SQLITE_CHILD"
 	tickerFile = "DORMOUSE_SQLITE_TICKER"
@@ -102,7 +102,7 @@ func buildID(workspace uuid.UUID, n int64) uuid.UUID {
 	return uuid.NewSHA1(workspace, fmt.Append(nil, n))
 }
 
-// TestKill kills processes at random instants while they commit. Afterwards everything that one of them was told is
+// TestKill kills processes at random instants while they commit. Afterwards everything that was acknowledged to one of them is
 // there, and every build has its job and its event.
 func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dormouse.db")

@@ -75,7 +75,7 @@ func TestCommitManyIsCommitEach(t *testing.T) {
 }
 
 // One change of a large commit that cannot be is named, and nothing of the commit is written.
-func TestCommitManyNamesTheGuilty(t *testing.T) {
+func TestCommitManyNamesTheBadOne(t *testing.T) {
 	s := newStore(t)
 	ids := seed(t, s, 237)
 	build(t, s, ids[:137], lifecycle.JobSucceeded)

@@ -38,9 +38,9 @@ const connectTimeout = 10 * time.Second
 //	...
 //	db, err := sqlite.Open("sqlite", "/var/lib/app/dormouse.db")
 //
-// A host that opens the database itself should set the same; [New] accepts any pool. Nothing need be said about how
-// transactions begin: the store takes the write lock at the beginning of its own, whatever the driver does, and lets one
-// of its transactions write at a time. A database in memory belongs to its connection, so its pool must be limited to
+// A host that opens the database itself should set the same; [New] accepts any pool. How the driver begins
+// transactions does not matter: the store takes the write lock at the beginning of its own, and lets one of them write at a
+// time. A database in memory belongs to its connection, so its pool must be limited to
 // one with SetMaxOpenConns and never let it go.
 //
 // Nothing is opened before the first use.

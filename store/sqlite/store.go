@@ -9,17 +9,21 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/store/migrate"
+	"github.com/dormouse-go/dormouse/store/wake"
 )
 
 // Store keeps workspaces, jobs and events in an SQLite database. It is safe for concurrent use, and several processes may
 // have the same file open. It has nothing to close: the pool is the host's.
 type Store struct {
-	db     *sql.DB
-	cfg    Config
-	naming *strings.Replacer
+	db         *sql.DB
+	cfg        Config
+	naming     *strings.Replacer
+	migrations *migrate.Set
 
 	// checked: the schema was found to be the one this store needs.
 	checked atomic.Bool
@@ -32,7 +36,7 @@ type Store struct {
 	schedules  schedule.Interner
 	templates  templateCache
 	lanes      laneCache
-	watchers   watchers
+	watchers   wake.Watchers
 }
 
 var (
@@ -46,15 +50,19 @@ var (
 // configuration that cannot be used.
 func New(db *sql.DB, cfg Config) (*Store, error) {
 	if db == nil {
-		return nil, errors.New("new SQLite store: db is nil: must be an open database")
+		return nil, fmt.Errorf("new SQLite store: %w", invalid.New("db", nil, "is required"))
 	}
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("new SQLite store: %w", err)
 	}
+	migrations, err := migrationsOf(cfg.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("new SQLite store: %w", err)
+	}
 	return &Store{
-		db: db, cfg: cfg, naming: naming(cfg.Prefix), writing: make(chan struct{}, 1),
-		schedules: schedule.Interner{Options: cfg.ScheduleOptions},
+		db: db, cfg: cfg, naming: naming(cfg.Prefix), migrations: migrations, writing: make(chan struct{}, 1),
+		schedules: schedule.Interner{Options: cfg.Schedules},
 	}, nil
 }
 

@@ -17,11 +17,11 @@ import (
 	"github.com/dormouse-go/dormouse/store"
 )
 
-// Options declare in what a store differs. The zero value suits every store.
+// Options say how hard the races are. The zero value suits every store.
 type Options struct {
 	// Goroutines is how many write at once in the races. Defaults to 8.
 	Goroutines int
-	// Rounds is how often each of them does. Defaults to 25.
+	// Rounds is how often each of them does in the races of [Lifecycle]. Defaults to 25.
 	Rounds int
 }
 
@@ -41,7 +41,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store, o Options) {
 		Lifecycle(t, func(t *testing.T) LifecycleStore { return open(t) }, o)
 	})
 	t.Run("jobs", func(t *testing.T) {
-		Jobs(t, func(t *testing.T) queue.Store { return open(t) })
+		Jobs(t, func(t *testing.T) queue.Store { return open(t) }, o)
 	})
 	t.Run("union", func(t *testing.T) { union(t, open) })
 }

@@ -10,8 +10,10 @@ import (
 // must return an empty store of its own. A failure begins with the rule that was broken, in the words of the
 // contract.
 //
-// The suite runs claims, ends and heartbeats from many goroutines at once and is meant to be run with -race too.
-func Jobs(t *testing.T, open func(t *testing.T) queue.Store) {
+// The suite runs claims, ends and heartbeats from many goroutines at once and is meant to be run with -race too. Of the
+// options it uses Goroutines.
+func Jobs(t *testing.T, open func(t *testing.T) queue.Store, o Options) {
+	o = o.withDefaults()
 	groups := []struct {
 		name  string
 		tests []jobTest
@@ -32,7 +34,7 @@ func Jobs(t *testing.T, open func(t *testing.T) queue.Store) {
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
-				t.Run(test.name, func(t *testing.T) { test.run(newJobKit(t, open(t))) })
+				t.Run(test.name, func(t *testing.T) { test.run(newJobKit(t, open(t), o)) })
 			}
 		})
 	}

@@ -46,7 +46,7 @@ func cancelRunning(k *jobKit) {
 	k.pass(time.Second)
 	k.must(len(k.cancel("stop", job)) == 0 && k.get(job.ID).CancelAt.Equal(asked), "a second cancellation of a running job changes nothing", "%s", k.get(job.ID).CancelAt)
 	answer := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
-	k.must(answer.Job.State == queue.Succeeded, "a running job that ends before it hears of its cancellation has ended as it ended", "%s", answer.Job.State)
+	k.must(answer.Job.State == queue.Succeeded, "a running job that ends before it learns of its cancellation has ended as it ended", "%s", answer.Job.State)
 }
 
 func cancelFinal(k *jobKit) {

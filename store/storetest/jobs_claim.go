@@ -170,7 +170,7 @@ func claimUnknownProcess(k *jobKit) {
 	ask := k.ask(1, k.enqueue(k.posting())...)
 	ask.Process = uuid.New()
 	_, err := k.store.Claim(k.ctx, ask)
-	k.must(errors.Is(err, queue.ErrProcessLost), "a process that never beat gets ErrProcessLost", "error %v", err)
+	k.must(errors.Is(err, queue.ErrProcessLost), "a process that never sent a heartbeat gets ErrProcessLost", "error %v", err)
 }
 
 func claimLostProcess(k *jobKit) {

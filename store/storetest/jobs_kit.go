@@ -20,13 +20,18 @@ type jobKit struct {
 	now     time.Time
 	org     uuid.UUID
 	process uuid.UUID
+	// racers is how many goroutines race, an even number.
+	racers int
 }
 
 // jobEpoch is when every test begins: a moment with nothing special about it.
 var jobEpoch = time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC)
 
-func newJobKit(t *testing.T, store queue.Store) *jobKit {
-	k := &jobKit{t: t, ctx: t.Context(), store: store, now: jobEpoch, org: uuid.New(), process: uuid.New()}
+func newJobKit(t *testing.T, store queue.Store, o Options) *jobKit {
+	k := &jobKit{
+		t: t, ctx: t.Context(), store: store, now: jobEpoch, org: uuid.New(), process: uuid.New(),
+		racers: o.Goroutines + o.Goroutines%2,
+	}
 	k.heartbeat(k.process)
 	return k
 }
@@ -99,7 +104,7 @@ func (k *jobKit) ready(organizations ...uuid.UUID) queue.Listing {
 	return listing
 }
 
-// claim asks for n jobs of the lanes in which the given jobs are.
+// claim asks for n jobs of the lanes in which the given jobs stand.
 func (k *jobKit) claim(n int, of ...queue.Job) []queue.Job {
 	k.t.Helper()
 	claimed, err := k.store.Claim(k.ctx, k.ask(n, of...))

@@ -1,6 +1,9 @@
 package storetest
 
 import (
+	"math/rand/v2"
+	"slices"
+
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -16,6 +19,7 @@ var jobLimitTests = []jobTest{
 	{"OtherOrganization", limitOtherOrganization},
 	{"None", limitNone},
 	{"Together", limitTogether},
+	{"Random", limitRandom},
 }
 
 // claimWithin claims n jobs under limits.
@@ -153,4 +157,66 @@ func limitTogether(k *jobKit) {
 	}
 	k.must(len(claimed.Jobs) == 6, "all limits hold together, and what they admit is claimed", "%d claimed, want 6", len(claimed.Jobs))
 	k.must(got[a] <= 4 && got[b] <= 4 && scans == 1, "every limit holds", "tenants %v, %d scans", got, scans)
+}
+
+// limitRandom claims and ends at random under limits at random, and compares each claim with what [queue.Room] admits of
+// all that waits, in line order.
+func limitRandom(k *jobKit) {
+	random := rand.New(rand.NewPCG(3, 4))
+	tenants := []uuid.UUID{uuid.New(), uuid.New(), uuid.New(), uuid.New()}
+	var postings []queue.Posting
+	for range 120 {
+		postings = append(postings, k.posting(ofTenant(tenants[random.IntN(4)]),
+			ofType([]string{"build", "scan", "test"}[random.IntN(3)]), withPriority(int16(random.IntN(4)-1))))
+	}
+	waiting := k.enqueue(postings...)
+	slices.SortFunc(waiting, lineOrder)
+	var running []queue.Job
+	for round := range 40 {
+		limits, workers := randomLimits(random, tenants), 1+random.IntN(8)
+		want, limited := admitted(limits, running, waiting, workers)
+		claimed := k.claimWithin(limits, workers, waiting...)
+		k.must(sameJobs(claimed.Jobs, want), "Claim takes in line order what the limits leave room for beside all that runs",
+			"round %d, limits %+v: got %v, want %v", round, limits, orders(claimed.Jobs), orders(want))
+		k.must(claimed.Limited == limited, "Limited says whether a ready job was passed over because of a limit",
+			"round %d, limits %+v: got %v, want %v", round, limits, claimed.Limited, limited)
+		waiting = slices.DeleteFunc(waiting, func(j queue.Job) bool {
+			return slices.ContainsFunc(want, func(w queue.Job) bool { return w.ID == j.ID })
+		})
+		running = append(running, claimed.Jobs...)
+		for len(running) > 0 && random.IntN(3) > 0 {
+			i := random.IntN(len(running))
+			k.end(queue.End{Lease: running[i].Lease(), Outcome: queue.OutcomeSucceeded})
+			running = slices.Delete(running, i, i+1)
+		}
+	}
+}
+
+func randomLimits(random *rand.Rand, tenants []uuid.UUID) queue.Limits {
+	return queue.Limits{
+		PerTenant: random.IntN(5),
+		Tenants:   map[uuid.UUID]int{tenants[0]: random.IntN(4)},
+		Types:     map[string]int{"build": random.IntN(6), "scan": random.IntN(4)},
+		Classes:   []queue.Class{{Priority: 0, Max: 1 + random.IntN(8)}, {Priority: int16(random.IntN(4) - 1), Max: 1 + random.IntN(10)}},
+	}
+}
+
+// admitted are the first n of a line for which there is room, and whether any was passed over.
+func admitted(limits queue.Limits, running, line []queue.Job, n int) (jobs []queue.Job, passed bool) {
+	var room queue.Room
+	for _, j := range running {
+		room.Add(j.Lane(), j.Tenant, 1)
+	}
+	for _, j := range line {
+		switch {
+		case len(jobs) == n:
+			return jobs, passed
+		case room.LaneFull(limits, j.Lane()) || room.TenantFull(limits, j.Tenant):
+			passed = true
+		default:
+			room.Add(j.Lane(), j.Tenant, 1)
+			jobs = append(jobs, j)
+		}
+	}
+	return jobs, passed
 }

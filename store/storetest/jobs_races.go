@@ -23,16 +23,13 @@ var jobRaceTests = []jobTest{
 	{"RequeuedAndClaimed", raceRequeue},
 }
 
-// racers is how many goroutines race.
-const racers = 8
-
 // race runs f from many goroutines at once and ends the test on the first error.
 func (k *jobKit) race(f func(i int) error) {
 	k.t.Helper()
 	var group sync.WaitGroup
-	errs := make([]error, racers)
+	errs := make([]error, k.racers)
 	start := make(chan struct{})
-	for i := range racers {
+	for i := range k.racers {
 		group.Go(func() {
 			<-start
 			errs[i] = f(i)
@@ -47,7 +44,7 @@ func (k *jobKit) race(f func(i int) error) {
 
 // register gives every racer a process.
 func (k *jobKit) register() []uuid.UUID {
-	processes := make([]uuid.UUID, racers)
+	processes := make([]uuid.UUID, k.racers)
 	for i := range processes {
 		processes[i] = uuid.New()
 		k.heartbeat(processes[i])
@@ -219,7 +216,7 @@ func raceEnds(k *jobKit) {
 			}
 			return nil
 		})
-		k.must(first.Load() == 1 && again.Load() == racers/2-1, "of ends at the same time one takes effect, equal ones are repeats, others are refused", "%d took effect, %d repeats", first.Load(), again.Load())
+		k.must(first.Load() == 1 && again.Load() == int64(k.racers/2-1), "of ends at the same time one takes effect, equal ones are repeats, others are refused", "%d took effect, %d repeats", first.Load(), again.Load())
 	}
 }
 
@@ -230,7 +227,7 @@ func raceEnqueue(k *jobKit) {
 		return err
 	})
 	jobs := k.claim(100, k.get(p.ID))
-	k.must(len(jobs) == racers+1, "one posting sent at the same time many times makes one job", "%d jobs, want %d", len(jobs), racers+1)
+	k.must(len(jobs) == k.racers+1, "one posting sent at the same time many times makes one job", "%d jobs, want %d", len(jobs), k.racers+1)
 }
 
 func raceCancel(k *jobKit) {
@@ -262,11 +259,11 @@ func raceCancel(k *jobKit) {
 func raceReap(k *jobKit) {
 	for range 20 {
 		p, _ := k.lose(1)
-		var beaten, reaped atomic.Bool
+		var alive, reaped atomic.Bool
 		k.race(func(i int) error {
 			if i%2 == 0 {
 				_, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: p.ID, Name: "test", Now: k.now})
-				beaten.Store(beaten.Load() || err == nil)
+				alive.Store(alive.Load() || err == nil)
 				if errors.Is(err, queue.ErrProcessLost) {
 					err = nil
 				}
@@ -278,7 +275,7 @@ func raceReap(k *jobKit) {
 			}
 			return err
 		})
-		k.must(beaten.Load() != reaped.Load(), "a process either beats in time or is lost, never both and never neither", "beat accepted %v, reaped %v", beaten.Load(), reaped.Load())
+		k.must(alive.Load() != reaped.Load(), "a process either sends its heartbeat in time or is lost, never both and never neither", "heartbeat accepted %v, reaped %v", alive.Load(), reaped.Load())
 	}
 }
 

@@ -20,8 +20,8 @@ var jobRegistryTests = []jobTest{
 	{"ReapUnknown", reapUnknown},
 	{"ReapInterrupted", reapInterrupted},
 	{"LostStaysLost", reapForEver},
-	{"Purge", purgeEnded},
-	{"PurgeProcesses", purgeProcesses},
+	{"PruneJobs", pruneEnded},
+	{"PruneProcesses", pruneProcesses},
 }
 
 // find returns a process of a fleet.
@@ -60,7 +60,7 @@ func heartbeatWorkers(k *jobKit) {
 		return p.Workers
 	}
 	got := say(workers)
-	k.must(reflect.DeepEqual(got, workers), "a heartbeat answers with the workers as they were given", "got  %+v\n\twant %+v", got, workers)
+	k.must(reflect.DeepEqual(got, workers), "a fleet lists the workers as they were given", "got  %+v\n\twant %+v", got, workers)
 	k.must(reflect.DeepEqual(say(nil), workers), "nil workers keep what was said before", "%+v", got)
 	got = say([]queue.DomainWorkers{})
 	k.must(len(got) == 0, "empty workers replace what was said before", "%+v", got)
@@ -82,10 +82,10 @@ func heartbeatFleet(k *jobKit) {
 		{Organization: k.org, Type: "build"}: 2, {Organization: k.org, Type: "scan"}: 1,
 		{Organization: foreign.Organization, Type: "build"}: 1,
 	}
-	k.must(reflect.DeepEqual(fleet.Running, want), "a heartbeat counts the running jobs of each kind in all processes", "got  %v\n\twant %v", fleet.Running, want)
+	k.must(reflect.DeepEqual(fleet.Running, want), "a fleet counts the running jobs of each kind in all processes", "got  %v\n\twant %v", fleet.Running, want)
 	mine, _ := k.find(fleet, k.process)
 	theirs, _ := k.find(fleet, other)
-	k.must(mine.Holding == 3 && theirs.Holding == 1, "a heartbeat says how many jobs each process holds", "%d and %d, want 3 and 1", mine.Holding, theirs.Holding)
+	k.must(mine.Holding == 3 && theirs.Holding == 1, "a fleet says how many jobs each process holds", "%d and %d, want 3 and 1", mine.Holding, theirs.Holding)
 }
 
 func heartbeatCanceled(k *jobKit) {
@@ -93,18 +93,18 @@ func heartbeatCanceled(k *jobKit) {
 	k.running()
 	other := uuid.New()
 	k.heartbeat(other)
-	k.must(len(k.heartbeat(k.process).Canceled) == 0, "a heartbeat names no cancellation that nobody asked for", "it does")
+	k.must(len(k.heartbeat(k.process).Canceled) == 0, "a fleet names no cancellation that nobody asked for", "it does")
 	k.cancel("", job)
 	for range 2 {
 		got := k.heartbeat(k.process).Canceled
-		k.must(len(got) == 1 && got[0] == job.Lease(), "a heartbeat names the leases of the caller whose cancellation was asked for, until they end", "%v", got)
+		k.must(len(got) == 1 && got[0] == job.Lease(), "a fleet names the caller's leases whose cancellation was asked for, until they end", "%v", got)
 	}
-	k.must(len(k.heartbeat(other).Canceled) == 0, "a heartbeat names only the leases of the caller", "it names another's")
+	k.must(len(k.heartbeat(other).Canceled) == 0, "a fleet names only the caller's own leases", "it names another's")
 	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeCanceled})
 	k.must(len(k.heartbeat(k.process).Canceled) == 0, "an ended job is not named any more", "it is")
 }
 
-// lose registers a process, lets it claim n jobs, and returns it with its count of heartbeats.
+// lose registers a process, lets it claim n jobs, and returns it with its heartbeats.
 func (k *jobKit) lose(n int) (queue.Process, []queue.Job) {
 	k.t.Helper()
 	id := uuid.New()
@@ -142,10 +142,10 @@ func reapSilent(k *jobKit) {
 func reapLiving(k *jobKit) {
 	p, _ := k.lose(1)
 	k.heartbeat(p.ID)
-	k.must(len(k.tryReap(p, 10)) == 0, "a process that beat in the meantime is not lost", "its jobs were returned")
+	k.must(len(k.tryReap(p, 10)) == 0, "a process that sent a heartbeat in the meantime is not reaped", "its jobs were returned")
 	k.heartbeat(p.ID)
 	got, _ := k.find(k.heartbeat(k.process), p.ID)
-	k.must(!got.Lost, "a process that beat in the meantime is not lost", "it is")
+	k.must(!got.Lost, "a process that sent a heartbeat in the meantime is not lost", "it is")
 }
 
 func reapUnknown(k *jobKit) {
@@ -161,7 +161,7 @@ func reapInterrupted(k *jobKit) {
 		k.end(queue.End{Lease: j.Lease(), Outcome: queue.OutcomeFailed, Process: p.ID})
 	}
 	rest := k.tryReap(queue.Process{ID: p.ID, Heartbeats: p.Heartbeats + 7}, 10)
-	k.must(len(rest) == 3, "the jobs of a process lost before are returned, whatever the count, so that what was interrupted can be finished", "%d, want 3", len(rest))
+	k.must(len(rest) == 3, "the jobs of a process lost before are returned, whatever the heartbeats, so that a reaping can be finished", "%d, want 3", len(rest))
 }
 
 func reapForEver(k *jobKit) {
@@ -171,7 +171,7 @@ func reapForEver(k *jobKit) {
 	k.must(errors.Is(err, queue.ErrProcessLost), "a process that was declared lost stays lost", "error %v", err)
 }
 
-func purgeEnded(k *jobKit) {
+func pruneEnded(k *jobKit) {
 	end := func() queue.Job {
 		job := k.running()
 		k.renew(queue.Renewal{Lease: job.Lease(), Process: k.process, Lines: []queue.Line{{At: k.now, Text: "x"}}})
@@ -182,29 +182,29 @@ func purgeEnded(k *jobKit) {
 	k.pass(time.Hour)
 	before := k.now
 	fresh := end()
-	purge := func(limit int) int {
+	pruneJobs := func(limit int) int {
 		n, err := k.store.PruneJobs(k.ctx, before, limit)
-		k.noError(err, "Purge")
+		k.noError(err, "PruneJobs")
 		return n
 	}
-	k.must(purge(2) == 2 && purge(9) == 1 && purge(9) == 0, "Purge deletes up to limit jobs that ended before the time, and says how many", "other numbers than 2, 1 and 0")
-	k.must(len(k.jobs(queue.Filter{IDs: idsOfJobs(old)})) == 0, "purged jobs are gone", "some are there")
-	k.must(len(k.lines(old[0].ID, 0, 9)) == 0, "purged jobs take their lines along", "some are there")
+	k.must(pruneJobs(2) == 2 && pruneJobs(9) == 1 && pruneJobs(9) == 0, "PruneJobs deletes up to limit jobs that ended before the time, and says how many", "other numbers than 2, 1 and 0")
+	k.must(len(k.jobs(queue.Filter{IDs: idsOfJobs(old)})) == 0, "pruned jobs are gone", "some are there")
+	k.must(len(k.lines(old[0].ID, 0, 9)) == 0, "pruned jobs take their lines along", "some are there")
 	kept := k.jobs(queue.Filter{IDs: []uuid.UUID{fresh.ID, running.ID, pending.ID}})
-	k.must(len(kept) == 3, "Purge keeps what ended later or lives", "%d of 3 left", len(kept))
+	k.must(len(kept) == 3, "PruneJobs keeps what ended later or lives", "%d of 3 left", len(kept))
 }
 
-func purgeProcesses(k *jobKit) {
+func pruneProcesses(k *jobKit) {
 	idle, _ := k.lose(0)
 	holder, held := k.lose(1)
 	k.tryReap(idle, 1)
 	k.tryReap(holder, 1)
 	k.pass(time.Hour)
 	_, err := k.store.PruneJobs(k.ctx, k.now, 10)
-	k.noError(err, "Purge")
+	k.noError(err, "PruneJobs")
 	_, ok := k.find(k.heartbeat(k.process), holder.ID)
-	k.must(ok, "a lost process that holds jobs is not purged", "it is gone")
+	k.must(ok, "a lost process that holds jobs is not pruned", "it is gone")
 	_, ok = k.find(k.heartbeat(k.process), k.process)
-	k.must(ok, "a live process is not purged", "it is gone")
+	k.must(ok, "a live process is not pruned", "it is gone")
 	k.end(queue.End{Lease: held[0].Lease(), Outcome: queue.OutcomeFailed})
 }

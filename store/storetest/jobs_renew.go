@@ -117,7 +117,7 @@ func renewTells(k *jobKit) {
 	k.must(!k.renew(r).Canceled, "a renewal reports no cancellation that nobody asked for", "it did")
 	k.cancel("enough", job)
 	answer := k.renew(r)
-	k.must(answer.Err == nil && answer.Canceled, "a renewal reports that somebody asked for the cancellation", "%+v", answer)
+	k.must(answer.Err == nil && answer.Canceled, "a renewal says that somebody asked for the cancellation", "%+v", answer)
 }
 
 func renewOrder(k *jobKit) {

@@ -11,6 +11,7 @@ import (
 )
 
 var jobValueTests = []jobTest{
+	{"Texts", valuesTexts},
 	{"InputIsCopied", valuesIn},
 	{"OutputIsCopied", valuesOut},
 	{"TimesAreUTCMicroseconds", valuesTimes},
@@ -87,6 +88,21 @@ func valuesBig(k *jobKit) {
 	p.Payload = []byte(strings.Repeat("0123456789abcdef", queue.MaxPayload/16))
 	k.enqueue(p)
 	k.must(reflect.DeepEqual(k.get(p.ID).Payload, p.Payload), "a payload of the largest size is kept", "it is not")
+}
+
+func valuesTexts(k *jobKit) {
+	const spoilt, want = "a\x00b\xff", "a\uFFFDb\uFFFD"
+	job := k.running()
+	k.renew(queue.Renewal{Lease: job.Lease(), Process: k.process, Worker: job.Worker, Progress: &queue.Progress{Message: spoilt},
+		Lines: []queue.Line{{At: k.now, Text: spoilt}}})
+	lines, err := k.store.Lines(k.ctx, job.ID, 0, 1)
+	k.noError(err, "Lines")
+	message := k.get(job.ID).Progress.Message
+	ended := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeFailed, Error: spoilt}).Job
+	k.must(len(lines) == 1 && lines[0].Text == want && message == want && ended.Error == want,
+		"what is no UTF-8 in a text, or a zero byte, comes back as U+FFFD", "lines %q, message %q, error %q", lines, message, ended.Error)
+	pending := k.enqueue(k.posting())[0]
+	k.must(k.cancel(spoilt, pending)[0].Error == want, "the reason of a cancellation is a text", "%q", k.get(pending.ID).Error)
 }
 
 func valuesNil(k *jobKit) {

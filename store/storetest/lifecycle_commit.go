@@ -1,12 +1,14 @@
 package storetest
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -78,10 +80,7 @@ func testBuildNotLatest(f *fixture) {
 			}
 			c := wakeAt(s, epoch.Add(time.Hour))
 			c.Build.Number = number
-			_, err := f.s.Commit(f.ctx, epoch, []lifecycle.Change{c})
-			f.rule(err != nil, "a change of build %d is refused while %d is the latest", number, s.Build.Number)
-			var blame *lifecycle.ChangeError
-			f.rule(!errors.As(err, &blame) || blame.WorkspaceID == s.Workspace.ID, "a ChangeError blames the guilty change")
+			f.refused(c, s.Build, c)
 			f.rule(f.load(s.Workspace.ID) == s, "a change that is refused writes nothing")
 			c.Revision--
 			f.rule(f.commit(c)[0] == lifecycle.Conflict, "a change of another revision is a conflict, whatever build it names")
@@ -118,20 +117,55 @@ func testAllOrNothing(f *fixture) {
 		if spoil != nil {
 			spoil(&changes[1])
 		}
-		_, err := f.s.Commit(f.ctx, epoch, changes)
-		f.rule(err != nil, "%s is refused", name)
-		f.rule(!errors.Is(err, lifecycle.ErrUnavailable), "%s does not make the store unavailable: %v", name, err)
-		var blame *lifecycle.ChangeError
-		if errors.As(err, &blame) {
-			f.rule(blame.WorkspaceID == all[1].Workspace.ID, "a ChangeError blames the guilty change")
-		}
+		f.refused(changes[1], f.load(all[1].Workspace.ID).Build, changes...)
 		for _, s := range all {
 			f.rule(f.load(s.Workspace.ID).Build.Number == 1, "a commit that fails applies nothing (%s)", name)
 		}
 		changes[1] = wakeAt(f.load(all[1].Workspace.ID), epoch.Add(time.Hour))
 		got := f.commit(changes...)
-		f.rule(!slices.Contains(got, lifecycle.Conflict), "the others are applied without the guilty change (%s): got %v", name, got)
+		f.rule(!slices.Contains(got, lifecycle.Conflict), "the others are applied without the bad change (%s): got %v", name, got)
 	}
+}
+
+// refused commits a batch, of which one change contradicts the latest build of its workspace.
+func (f *fixture) refused(bad lifecycle.Change, latest lifecycle.Build, batch ...lifecycle.Change) {
+	f.Helper()
+	want := bad.Validate(latest)
+	_, err := f.s.Commit(f.ctx, epoch, batch)
+	var blame *lifecycle.ChangeError
+	if !errors.As(err, &blame) || blame.WorkspaceID != bad.Workspace.ID {
+		f.Fatalf("broken rule: a change that Change.Validate refuses is a ChangeError of its workspace: got %v, want %v", err, want)
+	}
+	f.rule(!errors.Is(err, lifecycle.ErrUnavailable), "a change that is refused does not make the store unavailable: %v", err)
+	f.rule(errors.Is(err, lifecycle.ErrBuildActive) == errors.Is(want, lifecycle.ErrBuildActive) && field(err) == field(want),
+		"what is refused is refused with the error of Change.Validate: got %v, want %v", err, want)
+}
+
+// field is the field that an error is about, "" if it is about none.
+func field(err error) string {
+	var refused *invalid.Error
+	if errors.As(err, &refused) {
+		return refused.Field
+	}
+	return ""
+}
+
+// testTwoBad commits a batch with two changes to blame, one of another revision that is bad as well, and one good one.
+func testTwoBad(f *fixture) {
+	all := f.create(4)
+	var changes []lifecycle.Change
+	for i, s := range all {
+		c := f.build(s, lifecycle.TransitionStart)
+		if i < 3 {
+			c.Build.Deadline, c.Build.MaxDeadline = epoch.Add(time.Hour), epoch
+		}
+		changes = append(changes, c)
+	}
+	changes[0].Revision += 7
+	slices.SortFunc(changes[1:3], func(a, b lifecycle.Change) int { return -cmp.Compare(a.Workspace.ID.String(), b.Workspace.ID.String()) })
+	f.refused(changes[1], lifecycle.Build{}, changes...)
+	got := f.commit(changes[0], changes[3])
+	f.rule(got[0] == lifecycle.Conflict && got[1] == lifecycle.Applied, "a change of another revision is a conflict, however wrong: got %v", got)
 }
 
 func testHistory(f *fixture) {

@@ -11,8 +11,8 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// tell commits a change with events for the given topics.
-func (f *fixture) tell(id uuid.UUID, messages ...string) {
+// emit commits a change with events for the given topics.
+func (f *fixture) emit(id uuid.UUID, messages ...string) {
 	f.Helper()
 	c := wakeAt(f.load(id), epoch)
 	for _, m := range messages {
@@ -44,9 +44,9 @@ func testOutboxOrder(f *fixture) {
 	o := skipUnless[lifecycle.Outbox](f)
 	all := f.create(2)
 	a, b := all[0].Workspace.ID, all[1].Workspace.ID
-	f.tell(a, "a1", "a2")
-	f.tell(b, "b1")
-	f.tell(a, "a3")
+	f.emit(a, "a1", "a2")
+	f.emit(b, "b1")
+	f.emit(a, "a3")
 	stale := wakeAt(all[0], epoch)
 	stale.Events = []lifecycle.Event{event(stale, lifecycle.TopicAudit, "never")}
 	f.rule(f.commit(stale)[0] == lifecycle.Conflict, "an old revision is a conflict")
@@ -78,7 +78,7 @@ func testOutboxOrder(f *fixture) {
 func testOutboxLease(f *fixture) {
 	o := skipUnless[lifecycle.Outbox](f)
 	id := f.create(1)[0].Workspace.ID
-	f.tell(id, "one", "two")
+	f.emit(id, "one", "two")
 	claim := func(now time.Time) []lifecycle.Event {
 		events, err := o.ClaimEvents(f.ctx, now, audit, time.Minute, 10)
 		f.must(err)
@@ -102,8 +102,8 @@ func testOutboxAge(f *fixture) {
 	o := skipUnless[lifecycle.Outbox](f)
 	all := f.create(2)
 	a, b := all[0].Workspace.ID, all[1].Workspace.ID
-	f.tell(a, "a1", "a2")
-	f.tell(b, "b1")
+	f.emit(a, "a1", "a2")
+	f.emit(b, "b1")
 	late := wakeAt(f.load(b), epoch)
 	late.Events = []lifecycle.Event{event(late, lifecycle.TopicNotice, "n1"), event(late, lifecycle.TopicAudit, "b2")}
 	late.Events[1].At = epoch.Add(time.Hour)
@@ -136,7 +136,7 @@ func testOutboxRace(f *fixture) {
 	o := skipUnless[lifecycle.Outbox](f)
 	all := f.create(10)
 	for _, s := range all {
-		f.tell(s.Workspace.ID, "1", "2", "3")
+		f.emit(s.Workspace.ID, "1", "2", "3")
 	}
 	var mu sync.Mutex
 	got := map[uuid.UUID]string{}

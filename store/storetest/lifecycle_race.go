@@ -195,7 +195,7 @@ func (f *fixture) wakes(woken <-chan struct{}, what string, do func()) {
 	}
 }
 
-// drain waits until what was told late, of what happened before, has arrived.
+// drain waits until late notifications of what happened before have arrived.
 func (f *fixture) drain(woken <-chan struct{}) {
 	for {
 		select {

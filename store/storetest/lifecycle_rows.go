@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"encoding/json"
 	"reflect"
 	"strings"
 	"time"
@@ -223,6 +224,37 @@ func testUnusableHolidays(f *fixture) {
 			"unusable holidays come back with their text and an error: got %q, error %v", got.Policy.Holidays, got.Policy.Holidays.Err())
 		f.rule(got.HoldUntil.IsZero(), "unusable holidays invent no hold: got %v", got.HoldUntil)
 	}
+}
+
+// testLaterPolicy reads and writes a policy with members that this version does not know.
+func testLaterPolicy(f *fixture) {
+	f.passesThrough(`{"default_ttl":"8h0m0s","later":{"a":[1,2.50]},"soon":"x"}`)
+}
+
+// testUnreadablePolicy has a policy of which this version cannot read what it knows.
+func testUnreadablePolicy(f *fixture) {
+	p := f.passesThrough(`{"default_ttl":"until tea","soon":true}`)
+	f.rule(p.Holidays.Err() != nil, "a policy that cannot be read says so: got %+v", p)
+	f.rule(f.create(1)[0].Template.Policy.Holidays.Err() == nil, "a policy that cannot be read spoils no other")
+}
+
+// passesThrough writes a policy as it was read, and sees that nothing is lost, for the first and for a second time.
+func (f *fixture) passesThrough(text string) (p lifecycle.Policy) {
+	f.Helper()
+	t := f.template
+	t.ID, t.Policy = uuid.New(), lifecycle.ReadPolicy([]byte(text))
+	w := f.workspace()
+	w.TemplateID = t.ID
+	f.must(f.s.PutTemplate(f.ctx, epoch, t))
+	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
+	for range 2 {
+		p = f.load(w.ID).Template.Policy
+		back, err := json.Marshal(p)
+		f.must(err)
+		f.rule(string(back) == text, "a policy is kept with all its members: got %s, want %s", back, text)
+		f.must(f.s.PutTemplate(f.ctx, epoch, f.load(w.ID).Template))
+	}
+	return p
 }
 
 func testCanceled(f *fixture) {

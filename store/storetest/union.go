@@ -22,6 +22,8 @@ func union(t *testing.T, open func(*testing.T) store.Store) {
 		"no job of a conflict": testNoJobOfConflict,
 		"unacceptable job":     testUnacceptableJob,
 		"job can be acquired":  testJobCanBeAcquired,
+		"refused workspaces":   func(f *fixture, _ store.Store) { testRefusedWorkspaces(f) },
+		"texts":                func(f *fixture, _ store.Store) { testTexts(f) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
@@ -98,4 +100,40 @@ func testJobCanBeAcquired(f *fixture, s store.Store) {
 	})
 	f.must(err)
 	f.rule(len(claimed.Jobs) == 1 && claimed.Jobs[0].ID == c.Build.ID, "the job of a build can be claimed: got %+v", claimed.Jobs)
+}
+
+// testTexts writes texts that a column of a database does not take as they are.
+func testTexts(f *fixture) {
+	const spoilt, want = "a\x00b\xff\u2713", "a\uFFFDb\uFFFD\u2713"
+	t, o, w := f.template, f.owner, f.workspace()
+	t.Name, o.Name, w.Name = spoilt, spoilt, spoilt
+	f.must(f.s.PutTemplate(f.ctx, epoch, t))
+	f.must(f.s.PutOwner(f.ctx, epoch, o))
+	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
+	c := f.build(f.load(w.ID), lifecycle.TransitionStart)
+	c.Build.Reason, c.Workspace.Backoff = spoilt, lifecycle.Backoff{Cause: spoilt, Message: spoilt}
+	f.commit(c)
+	got := f.load(w.ID)
+	for what, text := range map[string]string{
+		"template": got.Template.Name, "owner": got.Owner.Name, "workspace": got.Workspace.Name, "reason": string(got.Build.Reason),
+		"cause": string(got.Workspace.Backoff.Cause), "message": got.Workspace.Backoff.Message,
+	} {
+		f.rule(text == want, "what is no UTF-8 in a text, or a zero byte, comes back as U+FFFD: %s is %q, want %q", what, text, want)
+	}
+}
+
+// testRefusedWorkspaces sees that all stores refuse a workspace with the same errors.
+func testRefusedWorkspaces(f *fixture) {
+	good, exists, orphan, bare := f.workspace(), f.create(1)[0].Workspace, f.workspace(), f.workspace()
+	orphan.OwnerID, bare.TemplateID = uuid.New(), uuid.New()
+	for _, c := range []struct {
+		bad  lifecycle.Workspace
+		want string
+	}{
+		{exists, "Workspace.ID"}, {good, "Workspace.ID"}, {orphan, "Workspace.OwnerID"}, {bare, "Workspace.TemplateID"},
+	} {
+		err := f.s.CreateWorkspaces(f.ctx, epoch, good, c.bad)
+		f.rule(field(err) == c.want && strings.Contains(err.Error(), c.bad.ID.String()),
+			"a workspace that cannot be created is refused by name, for its %s: got %v", c.want, err)
+	}
 }

@@ -24,7 +24,7 @@ func fillFleet(ctx context.Context, pool *pgxpool.Pool, n, builds int) error {
 		{`INSERT INTO dormouse.owners SELECT gen_random_uuid(), 'owner-' || i, 0, '' FROM generate_series(1, 1000) i`, nil},
 		{`INSERT INTO dormouse.templates (id, organization_id, name, active_version_id, policy)
 			SELECT gen_random_uuid(), '6f72672d-0000-4000-8000-000000000000', 'template-' || i, gen_random_uuid(),
-				'{"allow_user_autostart":true,"allow_user_ttl":true,"autostart_days":127}' FROM generate_series(1, 20) i`, nil},
+				'{"allow_user_autostart":true,"allow_user_ttl":true,"autostart_days":"all"}' FROM generate_series(1, 20) i`, nil},
 		{`INSERT INTO dormouse.workspaces (
 				id, organization_id, owner_id, template_id, name, created_at, revision, wake_at, autostart, ttl_ns, last_used_at,
 				automatic_updates, managed, deleted, failures, backoff_attempts, backoff_cause, backoff_message,

@@ -1,9 +1,10 @@
 -- +goose Up
 
--- Every migration ends by writing its number here, whoever runs it. The store reads nothing else to know what it met.
-CREATE TABLE dormouse.schema_version (
-    one     boolean PRIMARY KEY DEFAULT true CHECK (one),
-    version integer NOT NULL
+-- Each migration ends by recording its number here, and the lowest version of the library that still works on the tables
+-- after it, whoever runs it. The store reads nothing else to know what it met.
+CREATE TABLE dormouse.migrations (
+    version    integer PRIMARY KEY,
+    min_reader integer NOT NULL CHECK (min_reader BETWEEN 1 AND version)
 );
 
 CREATE TABLE dormouse.owners (
@@ -47,7 +48,7 @@ CREATE TABLE dormouse.workspaces (
     template_id       uuid NOT NULL REFERENCES dormouse.templates,
     name              text NOT NULL,
     created_at        timestamptz,
-    revision          bigint NOT NULL CHECK (revision > 0),
+    revision          bigint NOT NULL DEFAULT 1 CHECK (revision > 0),
     wake_at           timestamptz, -- when a tick must look again, NULL for never
     autostart         text NOT NULL, -- a weekly schedule, '' for none
     autostart_after   timestamptz,
@@ -67,12 +68,12 @@ CREATE TABLE dormouse.workspaces (
     backoff_cause     text NOT NULL,
     backoff_message   text NOT NULL,
 
-    build_id           uuid NOT NULL,
-    build_number       bigint NOT NULL CHECK (build_number >= 0), -- 0: never built
-    build_version_id   uuid NOT NULL,
-    build_transition   smallint NOT NULL CHECK (build_transition BETWEEN 0 AND 3), -- none, start, stop, delete
-    build_reason       text NOT NULL,
-    build_status       smallint NOT NULL CHECK (build_status BETWEEN 0 AND 6), -- none, pending, running, canceling, succeeded, failed, canceled
+    build_id           uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+    build_number       bigint NOT NULL DEFAULT 0 CHECK (build_number >= 0), -- 0: never built
+    build_version_id   uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+    build_transition   smallint NOT NULL DEFAULT 0 CHECK (build_transition BETWEEN 0 AND 3), -- none, start, stop, delete
+    build_reason       text NOT NULL DEFAULT '',
+    build_status       smallint NOT NULL DEFAULT 0 CHECK (build_status BETWEEN 0 AND 6), -- none, pending, running, canceling, succeeded, failed, canceled
     build_created_at   timestamptz,
     build_completed_at timestamptz,
     build_deadline     timestamptz,
@@ -202,10 +203,10 @@ CREATE TABLE dormouse.claimed (
 CREATE TABLE dormouse.processes (
     id      uuid PRIMARY KEY,
     name    text NOT NULL,
-    beats   bigint NOT NULL,
-    beat_at timestamptz,
+    heartbeats   bigint NOT NULL,
+    heartbeat_at timestamptz,
     lost_at timestamptz,
-    crews   json NOT NULL
+    workers   json NOT NULL
 ) WITH (fillfactor = 50);
 
-INSERT INTO dormouse.schema_version (version) VALUES (1);
+INSERT INTO dormouse.migrations (version, min_reader) VALUES (1, 1);

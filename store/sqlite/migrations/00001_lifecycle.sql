@@ -4,43 +4,28 @@
 -- Every instant is a whole number of microseconds since 1970 in UTC, NULL for none. Every duration is in nanoseconds, as
 -- Go counts them. Every id is the 16 bytes of a UUID. Enumerations are the numbers of their Go constants.
 
+-- Each migration ends by recording its number here, and the lowest version of the library that still works on the tables
+-- after it.
 CREATE TABLE {migrations} (
-	version INTEGER PRIMARY KEY
+	version    INTEGER PRIMARY KEY,
+	min_reader INTEGER NOT NULL CHECK (min_reader BETWEEN 1 AND version)
 ) STRICT;
 
 -- A workspace's revision, as the engine sees it, is the sum of the revisions of its row, its owner and its template. So a
 -- new policy or a suspension outdates every decision in one write, however many workspaces it concerns; their wakes are
 -- pulled to sweep_at afterwards, in batches, those up to sweep_after being done.
 CREATE TABLE {templates} (
-	id                     BLOB PRIMARY KEY CHECK (length(id) = 16),
-	revision               INTEGER NOT NULL,
-	sweep_at               INTEGER,
-	sweep_after            BLOB NOT NULL DEFAULT x'',
-	organization_id        BLOB NOT NULL,
-	name                   TEXT NOT NULL,
-	active_version_id      BLOB NOT NULL,
-	hold_until             INTEGER,
-	stop_floor             INTEGER,
-	delete_floor           INTEGER,
-	default_ttl            INTEGER NOT NULL,
-	activity_bump          INTEGER NOT NULL,
-	failure_ttl            INTEGER NOT NULL,
-	time_til_dormant       INTEGER NOT NULL,
-	time_til_autodelete    INTEGER NOT NULL,
-	reminder_lead          INTEGER NOT NULL,
-	autostart_days         INTEGER NOT NULL CHECK (autostart_days BETWEEN 0 AND 255),
-	requirement_days       INTEGER NOT NULL CHECK (requirement_days BETWEEN 0 AND 255),
-	requirement_weeks      INTEGER NOT NULL,
-	allow_user_autostart   INTEGER NOT NULL CHECK (allow_user_autostart IN (0, 1)),
-	allow_user_ttl         INTEGER NOT NULL CHECK (allow_user_ttl IN (0, 1)),
-	require_active_version INTEGER NOT NULL CHECK (require_active_version IN (0, 1)),
-	max_lateness           INTEGER NOT NULL,
-	extend_at_autostart    INTEGER NOT NULL CHECK (extend_at_autostart IN (0, 1)),
-	jitter                 INTEGER NOT NULL,
-	holidays               TEXT NOT NULL,
-	retry_max              INTEGER NOT NULL,
-	retry_initial          INTEGER NOT NULL,
-	retry_max_interval     INTEGER NOT NULL
+	id                BLOB PRIMARY KEY CHECK (length(id) = 16),
+	revision          INTEGER NOT NULL,
+	sweep_at          INTEGER,
+	sweep_after       BLOB NOT NULL DEFAULT x'',
+	organization_id   BLOB NOT NULL,
+	name              TEXT NOT NULL,
+	active_version_id BLOB NOT NULL,
+	hold_until        INTEGER,
+	stop_floor        INTEGER,
+	delete_floor      INTEGER,
+	policy            TEXT NOT NULL CHECK (json_valid(policy)) -- as lifecycle.Policy writes itself
 ) STRICT;
 
 CREATE INDEX {templates_sweep} ON {templates} (sweep_at) WHERE sweep_at IS NOT NULL;
@@ -137,4 +122,4 @@ CREATE TABLE {events} (
 
 CREATE INDEX {events_line} ON {events} (workspace_id, topic, seq);
 
-INSERT INTO {migrations} (version) VALUES (1);
+INSERT INTO {migrations} (version, min_reader) VALUES (1, 1);

@@ -73,10 +73,10 @@ CREATE TABLE {lines} (
 CREATE TABLE {processes} (
 	id      BLOB PRIMARY KEY CHECK (length(id) = 16),
 	name    TEXT NOT NULL,
-	beats   INTEGER NOT NULL,
-	beat_at INTEGER,
+	heartbeats   INTEGER NOT NULL,
+	heartbeat_at INTEGER,
 	lost_at INTEGER,
-	crews   BLOB NOT NULL
+	workers   BLOB NOT NULL
 ) STRICT;
 
-INSERT INTO {migrations} (version) VALUES (2);
+INSERT INTO {migrations} (version, min_reader) VALUES (2, 1);

@@ -1,0 +1,147 @@
+package lifecycle
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// This file is the one place that knows how a policy is written down. Every store keeps this form, so a field that is
+// added to [Policy] is added to members and nowhere else.
+
+// member is one member of the JSON object of a policy.
+type member struct {
+	name string
+	// value points to something that encoding/json reads and writes.
+	value any
+	// zero values are not written.
+	zero bool
+}
+
+func memberOf[T comparable](name string, value *T) member {
+	return member{name, value, *value == *new(T)}
+}
+
+// members are all that this version knows, in the order in which they are written. Holidays are a text here, because a
+// text that cannot be read must not spoil the rest.
+func (p *Policy) members(holidays *string) []member {
+	return []member{
+		memberOf("default_ttl", (*durationText)(&p.DefaultTTL)),
+		memberOf("activity_bump", (*durationText)(&p.ActivityBump)),
+		memberOf("failure_ttl", (*durationText)(&p.FailureTTL)),
+		memberOf("time_til_dormant", (*durationText)(&p.TimeTilDormant)),
+		memberOf("time_til_autodelete", (*durationText)(&p.TimeTilAutodelete)),
+		memberOf("reminder_lead", (*durationText)(&p.ReminderLead)),
+		memberOf("autostart_days", &p.AutostartDays),
+		memberOf("requirement_days", &p.Requirement.Days),
+		memberOf("requirement_weeks", &p.Requirement.Weeks),
+		memberOf("allow_user_autostart", &p.AllowUserAutostart),
+		memberOf("allow_user_ttl", &p.AllowUserTTL),
+		memberOf("require_active_version", &p.RequireActiveVersion),
+		memberOf("max_lateness", (*durationText)(&p.MaxLateness)),
+		memberOf("extend_at_autostart", &p.ExtendAtAutostart),
+		memberOf("jitter", (*durationText)(&p.Jitter)),
+		memberOf("holidays", holidays),
+		memberOf("retry_max", &p.Retry.Max),
+		memberOf("retry_initial", (*durationText)(&p.Retry.Initial)),
+		memberOf("retry_max_interval", (*durationText)(&p.Retry.MaxInterval)),
+	}
+}
+
+// durationText is a duration as people write it: 8h0m0s.
+type durationText time.Duration
+
+// MarshalText implements encoding.TextMarshaler.
+func (d durationText) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *durationText) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = durationText(parsed)
+	return err
+}
+
+// errUnreadablePolicy marks the holidays of a policy that [ReadPolicy] could not read at all.
+var errUnreadablePolicy = errors.New("stored policy cannot be read")
+
+// MarshalJSON writes a policy as a JSON object: durations like "8h0m0s", days like "Mon-Fri", holidays as their text, and
+// nothing for what is zero. Members that were read and are not known to this version are written as they were read, and
+// so is a policy that [ReadPolicy] could not read. Days that do not exist are an error.
+func (p Policy) MarshalJSON() ([]byte, error) {
+	holidays := p.Holidays.String()
+	if errors.Is(p.Holidays.Err(), errUnreadablePolicy) {
+		return []byte(holidays), nil
+	}
+	var known []byte
+	for _, m := range p.members(&holidays) {
+		if m.zero {
+			continue
+		}
+		value, err := json.Marshal(m.value)
+		if err != nil {
+			return nil, fmt.Errorf("policy: %s: %w", m.name, err)
+		}
+		known = fmt.Appendf(known, ",%q:%s", m.name, value)
+	}
+	if p.unknown != "" {
+		known = append(append(known, ','), p.unknown[1:len(p.unknown)-1]...)
+	}
+	if len(known) == 0 {
+		return []byte("{}"), nil
+	}
+	known[0] = '{'
+	return append(known, '}'), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes and replaces the policy. Members that this version does not know are kept
+// for MarshalJSON. A value that cannot be read is an [*invalid.Error] named as in JSON; use [ReadPolicy] for stored policies.
+func (p *Policy) UnmarshalJSON(text []byte) error {
+	read, err := decodePolicy(text)
+	if err == nil {
+		err = read.Holidays.Err()
+	}
+	if err != nil {
+		return err
+	}
+	*p = read
+	return nil
+}
+
+// ReadPolicy reads a stored policy, and is for stores: it never fails, so that one policy that cannot be read is no error
+// of its neighbours. To act on such a policy would be wrong; its Holidays then have an Err, which keeps the workspaces of
+// the template as they are and says why. Written again, it is what it was.
+func ReadPolicy(text []byte) Policy {
+	p, err := decodePolicy(text)
+	if err != nil {
+		return Policy{Holidays: schedule.UnusableDates(string(text), fmt.Errorf("%w: %w", errUnreadablePolicy, err))}
+	}
+	return p
+}
+
+// decodePolicy fails for everything but holidays that cannot be read: those have an Err.
+func decodePolicy(text []byte) (p Policy, err error) {
+	var unread map[string]json.RawMessage
+	if err := json.Unmarshal(text, &unread); err != nil {
+		return Policy{}, invalid.New("policy", string(text), "must be a JSON object: %v", err)
+	}
+	var holidays string
+	for _, m := range p.members(&holidays) {
+		if value, ok := unread[m.name]; ok {
+			if err := json.Unmarshal(value, m.value); err != nil {
+				return Policy{}, invalid.New("policy."+m.name, string(value), "cannot be read: %v", err)
+			}
+			delete(unread, m.name)
+		}
+	}
+	p.Holidays = schedule.ReadDates(holidays)
+	if len(unread) > 0 {
+		var kept []byte
+		kept, err = json.Marshal(unread)
+		p.unknown = string(kept)
+	}
+	return p, err
+}

@@ -1,0 +1,186 @@
+package lifecycle_test
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+func TestPolicyAsJSON(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		policy lifecycle.Policy
+		want   string
+	}{
+		{"zero", lifecycle.Policy{}, `{}`},
+		{"readable", lifecycle.Policy{
+			DefaultTTL: 8 * time.Hour, AutostartDays: 0x1f, Requirement: schedule.Requirement{Days: 0x60, Weeks: 2},
+			AllowUserTTL: true, Retry: lifecycle.Retry{Max: 3, Initial: 90 * time.Second},
+		}, `{"default_ttl":"8h0m0s","autostart_days":"Mon-Fri","requirement_days":"Sat,Sun","requirement_weeks":2,` +
+			`"allow_user_ttl":true,"retry_max":3,"retry_initial":"1m30s"}`},
+		{"holidays", lifecycle.Policy{Holidays: schedule.ReadDates("Europe/Berlin 2026-12-24..2026-12-26")},
+			`{"holidays":"Europe/Berlin 2026-12-24..2026-12-26"}`},
+		{"holidays that cannot be read", lifecycle.Policy{Jitter: time.Minute, Holidays: schedule.ReadDates("Mars/Olympus 2026-12-24")},
+			`{"jitter":"1m0s","holidays":"Mars/Olympus 2026-12-24"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := marshal(t, c.policy)
+			if text != c.want {
+				t.Errorf("written as %s, want %s", text, c.want)
+			}
+			samePolicy(t, lifecycle.ReadPolicy([]byte(text)), c.policy)
+		})
+	}
+	if text, err := json.Marshal(lifecycle.Policy{AutostartDays: 0x80}); err == nil {
+		t.Errorf("a day that does not exist is written as %s", text)
+	}
+}
+
+// A policy of a later version passes through this one without a loss.
+func TestUnknownMembersAreKept(t *testing.T) {
+	const later = `{"zeta": {"b": [1, 2.50, null]}, "default_ttl": "1h0m0s", "Default_TTL": 1, "alpha": 12345678901234567890}`
+	p := lifecycle.ReadPolicy([]byte(later))
+	p.DefaultTTL = 2 * time.Hour
+	const want = `{"default_ttl":"2h0m0s","Default_TTL":1,"alpha":12345678901234567890,"zeta":{"b":[1,2.50,null]}}`
+	if text := marshal(t, p); text != want {
+		t.Errorf("written back as %s, want %s", text, want)
+	}
+	var again lifecycle.Policy
+	if err := json.Unmarshal([]byte(want), &again); err != nil || again != p {
+		t.Errorf("read again as %+v, error %v, want what was written: policies are compared with ==", again, err)
+	}
+	if err := json.Unmarshal([]byte(`{}`), &again); err != nil || again != (lifecycle.Policy{}) {
+		t.Errorf("reading replaces a policy: got %+v, error %v", again, err)
+	}
+}
+
+func TestPolicyThatCannotBeRead(t *testing.T) {
+	for _, text := range []string{`{"default_ttl":"until tea","later":1}`, `{"autostart_days":"Funday"}`, `[]`, `{"retry_max":1.5}`} {
+		p := lifecycle.ReadPolicy([]byte(text))
+		if p.Holidays.Err() == nil || p.Holidays.String() != text {
+			t.Errorf("%s is read as %+v, want holidays that say why they cannot be read", text, p)
+		}
+		if back := marshal(t, p); back != text {
+			t.Errorf("%s is written back as %s", text, back)
+		}
+		if err := json.Unmarshal([]byte(text), &p); !errors.Is(err, invalid.Err) {
+			t.Errorf("Unmarshal of %s: error %v, want invalid input", text, err)
+		}
+		p.Holidays, p.DefaultTTL = nil, time.Hour
+		if back := marshal(t, p); back != `{"default_ttl":"1h0m0s"}` {
+			t.Errorf("after its holidays were replaced, %s is written as %s", text, back)
+		}
+	}
+	var p lifecycle.Policy
+	if err := json.Unmarshal([]byte(`{"holidays":"Mars/Olympus 2026-12-24"}`), &p); err == nil {
+		t.Error("Unmarshal accepts holidays that cannot be read")
+	}
+	if p := lifecycle.ReadPolicy(nil); p.Holidays.Err() == nil {
+		t.Error("an empty text is read as a policy")
+	}
+}
+
+func marshal(t *testing.T, p lifecycle.Policy) string {
+	t.Helper()
+	text, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// samePolicy compares policies, dates by their text.
+func samePolicy(t *testing.T, got, want lifecycle.Policy) {
+	t.Helper()
+	if got.Holidays.String() != want.Holidays.String() || (got.Holidays.Err() == nil) != (want.Holidays.Err() == nil) {
+		t.Errorf("holidays %q (%v), want %q (%v)", got.Holidays, got.Holidays.Err(), want.Holidays, want.Holidays.Err())
+	}
+	got.Holidays, want.Holidays = nil, nil
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// FuzzPolicyFields writes and reads policies of any values.
+func FuzzPolicyFields(f *testing.F) {
+	f.Add(int64(8*time.Hour), int64(-1), int64(1), uint8(31), uint8(96), 2, true, false, "Europe/Berlin 2026-12-24", 5)
+	f.Fuzz(func(t *testing.T, a, b, c int64, days, required uint8, weeks int, on, off bool, holidays string, tries int) {
+		if !json.Valid([]byte(`"`+holidays+`"`)) || strings.ContainsRune(holidays, '\ufffd') {
+			t.Skip() // no text that JSON keeps as it is
+		}
+		want := lifecycle.Policy{
+			DefaultTTL: time.Duration(a), ActivityBump: time.Duration(b), FailureTTL: time.Duration(c),
+			TimeTilDormant: time.Duration(b), TimeTilAutodelete: time.Duration(c), ReminderLead: time.Duration(a),
+			AutostartDays:      schedule.Days(days) & schedule.AllDays,
+			Requirement:        schedule.Requirement{Days: schedule.Days(required) & schedule.AllDays, Weeks: weeks},
+			AllowUserAutostart: on, AllowUserTTL: off, RequireActiveVersion: on, ExtendAtAutostart: off,
+			MaxLateness: time.Duration(c), Jitter: time.Duration(a), Holidays: schedule.ReadDates(holidays),
+			Retry: lifecycle.Retry{Max: tries, Initial: time.Duration(b), MaxInterval: time.Duration(a)},
+		}
+		samePolicy(t, lifecycle.ReadPolicy([]byte(marshal(t, want))), want)
+	})
+}
+
+// FuzzPolicyText reads texts that anybody may have stored. What is read and written back is read as the same again.
+func FuzzPolicyText(f *testing.F) {
+	for _, text := range []string{`{"default_ttl":"8h0m0s","later":[1]}`, `{"holidays":"Mars/Olympus 2026-12-24"}`, `{"jitter":7}`, `null`, `{`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p := lifecycle.ReadPolicy([]byte(text))
+		if !json.Valid([]byte(text)) {
+			if p.Holidays.Err() == nil {
+				t.Fatal("a text that is no JSON is read without an error")
+			}
+			return
+		}
+		written := marshal(t, p)
+		again := lifecycle.ReadPolicy([]byte(written))
+		if twice := marshal(t, again); twice != written {
+			t.Errorf("%q is written as %s and then as %s", text, written, twice)
+		}
+		if p.Holidays.Err() == nil {
+			samePolicy(t, again, p)
+		}
+	})
+}
+
+// Each field of a policy is written and read, also one that is added later.
+func TestEveryFieldOfAPolicyIsStored(t *testing.T) {
+	var want lifecycle.Policy
+	fields := 0
+	fill(reflect.ValueOf(&want).Elem(), &fields)
+	want.Holidays = schedule.ReadDates("2026-12-24")
+	text := marshal(t, want)
+	samePolicy(t, lifecycle.ReadPolicy([]byte(text)), want)
+	if members := strings.Count(text, `":`); members != fields+1 {
+		t.Errorf("%d members for %d fields: %s", members, fields+1, text)
+	}
+}
+
+// fill gives each exported field that is no pointer a value of its own.
+func fill(v reflect.Value, n *int) {
+	for i := range v.NumField() {
+		switch f := v.Field(i); {
+		case !v.Type().Field(i).IsExported() || f.Kind() == reflect.Pointer:
+			continue
+		case f.Kind() == reflect.Struct:
+			fill(f, n)
+			continue
+		case f.Kind() == reflect.Bool:
+			f.SetBool(true)
+		case f.CanInt():
+			f.SetInt(int64(*n) + 1)
+		case f.CanUint():
+			f.SetUint(uint64(*n) + 1)
+		}
+		*n++
+	}
+}

@@ -1,0 +1,30 @@
+// Package form is for authors of stores: the forms in which every store keeps values that a database might take otherwise,
+// or not at all. Instants that a database has a type for have the form of [store.Instant].
+package form
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Micros returns an instant as a number, for stores without a type for it: microseconds since 1970, rounded down. ok is
+// false for the zero time; 0 is an instant like others.
+func Micros(t time.Time) (us int64, ok bool) {
+	if t.IsZero() {
+		return 0, false
+	}
+	return t.UnixMicro(), true
+}
+
+// FromMicros returns the instant of a number of microseconds since 1970, in UTC.
+func FromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+// Text brings a text for people (a name, a message) to the form that every store keeps: UTF-8 without zero bytes. What is
+// not becomes U+FFFD, because an error message must not keep its row from being written, whatever it holds.
+func Text(s string) string {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	return strings.ReplaceAll(s, "\x00", "\uFFFD")
+}

@@ -1,0 +1,188 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/store/form"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
+)
+
+// PutTemplate implements [lifecycle.Registry].
+func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Template) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	t.HoldUntil, t.StopFloor, t.DeleteFloor = store.Instant(t.HoldUntil), store.Instant(t.StopFloor), store.Instant(t.DeleteFloor)
+	t.Name = form.Text(t.Name)
+	row := s.templates.put(t.ID)
+	row.Template = t
+	s.fleet.wakeAll(row.members, ofTemplate, now)
+	s.mu.Unlock()
+	s.watchers.Notify()
+	return nil
+}
+
+// PutOwner implements [lifecycle.Registry].
+func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	o.Name = form.Text(o.Name)
+	row := s.owners.put(o.ID)
+	row.Owner = o
+	s.fleet.wakeAll(row.members, ofOwner, now)
+	s.mu.Unlock()
+	s.watchers.Notify()
+	return nil
+}
+
+// wakeAll makes the workspaces of a chain due at once, with a new revision.
+func (f *fleet) wakeAll(c chain, of linkOf, now time.Time) {
+	f.each(c, of, func(slot uint32, r *row) {
+		if r.flags&deleted != 0 {
+			return
+		}
+		r.revision++
+		f.reindex(slot, r, micros(now), false)
+	})
+}
+
+// CreateWorkspaces implements [lifecycle.Registry].
+func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces ...lifecycle.Workspace) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if err := s.creatable(workspaces); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	for i := range workspaces {
+		s.create(now, &workspaces[i])
+	}
+	s.mu.Unlock()
+	if len(workspaces) > 0 {
+		s.watchers.Notify()
+	}
+	return nil
+}
+
+func (s *Store) creatable(workspaces []lifecycle.Workspace) error {
+	seen := make(map[uuid.UUID]bool, len(workspaces))
+	for i := range workspaces {
+		w := &workspaces[i]
+		_, exists := s.fleet.slots[w.ID]
+		_, owner := s.owners.get(w.OwnerID)
+		_, template := s.templates.get(w.TemplateID)
+		switch {
+		case exists || seen[w.ID]:
+			return fmt.Errorf("create workspace %s: %w", w.ID, invalid.New("Workspace.ID", w.ID, "exists already"))
+		case !owner:
+			return fmt.Errorf("create workspace %s: %w", w.ID, invalid.New("Workspace.OwnerID", w.OwnerID, "is unknown"))
+		case !template:
+			return fmt.Errorf("create workspace %s: %w", w.ID, invalid.New("Workspace.TemplateID", w.TemplateID, "is unknown"))
+		}
+		seen[w.ID] = true
+	}
+	return nil
+}
+
+func (s *Store) create(now time.Time, w *lifecycle.Workspace) {
+	f := &s.fleet
+	slot := f.rows.add()
+	r := f.rows.at(slot)
+	r.id, r.organization = w.ID, w.OrganizationID
+	r.owner, r.template = s.owners.slots[w.OwnerID], s.templates.slots[w.TemplateID]
+	r.name, r.createdAt, r.revision = f.names.put(form.Text(w.Name)), micros(w.CreatedAt), 1
+	r.wakeAt = never
+	r.flags = deleted // until reindex puts it among those that are not
+	f.slots[w.ID] = slot
+	f.link(&s.owners.rows[r.owner].members, slot, ofOwner)
+	f.link(&s.templates.rows[r.template].members, slot, ofTemplate)
+	created := *w
+	created.WakeAt = now
+	f.write(slot, &created)
+}
+
+// Template implements [lifecycle.Registry].
+func (s *Store) Template(ctx context.Context, id uuid.UUID) (lifecycle.Template, bool, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if row, ok := s.templates.get(id); ok {
+		return row.Template, true, ctx.Err()
+	}
+	return lifecycle.Template{}, false, ctx.Err()
+}
+
+// Owner implements [lifecycle.Registry].
+func (s *Store) Owner(ctx context.Context, id uuid.UUID) (lifecycle.Owner, bool, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if row, ok := s.owners.get(id); ok {
+		return row.Owner, true, ctx.Err()
+	}
+	return lifecycle.Owner{}, false, ctx.Err()
+}
+
+// List implements [lifecycle.Registry]. A page of one owner costs the number of that owner's workspaces; one of a
+// template reads past those of other templates.
+func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Snapshot, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	slots, ok := s.selected(q)
+	if !ok {
+		return nil, ctx.Err()
+	}
+	found := make([]lifecycle.Snapshot, len(slots))
+	for i, slot := range slots {
+		s.read(slot, &found[i])
+	}
+	return found, ctx.Err()
+}
+
+func (s *Store) selected(q lifecycle.ListQuery) (slots []uint32, ok bool) {
+	ids := &s.fleet.byID
+	var owner, template uint32
+	if q.TemplateID != uuid.Nil {
+		if template, ok = s.templates.slots[q.TemplateID]; !ok {
+			return nil, false
+		}
+	}
+	if q.OwnerID != uuid.Nil {
+		if owner, ok = s.owners.slots[q.OwnerID]; !ok {
+			return nil, false
+		}
+		ids = s.ownedBy(owner)
+	}
+	from := beginning()
+	if q.After != uuid.Nil {
+		from = entryOf(0, q.After, none)
+	}
+	ids.after(from, func(e entry) bool {
+		if q.TemplateID == uuid.Nil || s.fleet.rows.at(e.slot).template == template {
+			slots = append(slots, e.slot)
+		}
+		return len(slots) < q.Limit
+	})
+	return slots, true
+}
+
+// ownedBy orders the workspaces of an owner.
+func (s *Store) ownedBy(owner uint32) *order {
+	var o order
+	s.fleet.each(s.owners.rows[owner].members, ofOwner, func(slot uint32, r *row) {
+		if r.flags&deleted == 0 {
+			o.insert(entryOf(0, r.id, slot))
+		}
+	})
+	return &o
+}

@@ -1,0 +1,104 @@
+package postgres
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dormouse-go/dormouse/store/sqltext"
+)
+
+// columns are how rows of a type in Go become rows of a statement: the one place that knows their names, their types and
+// their order. Each column is one parameter, an array with a value for each row; the statement turns them into rows with
+// [columns.rows], and names them everywhere else.
+type columns[R any] []column[R]
+
+type column[R any] struct {
+	name string
+	// kind is the type in the database.
+	kind string
+	// values are the values of n rows, as a slice.
+	values func(n int, row func(int) *R) any
+}
+
+// col is a column whose values are read by a function.
+func col[R, V any](name, kind string, of func(*R) V) column[R] {
+	return column[R]{name, kind, func(n int, row func(int) *R) any {
+		values := make([]V, n)
+		for i := range values {
+			values[i] = of(row(i))
+		}
+		return values
+	}}
+}
+
+// within are columns of a part of each row, with a prefix to their names.
+func within[R, Part any](prefix string, part columns[Part], of func(*R) *Part) columns[R] {
+	out := make(columns[R], len(part))
+	for i, c := range part {
+		out[i] = column[R]{prefix + c.name, c.kind, func(n int, row func(int) *R) any {
+			return c.values(n, func(i int) *Part { return of(row(i)) })
+		}}
+	}
+	return out
+}
+
+// args are the parameters for rows.
+func (c columns[R]) args(rows []R) []any {
+	args := make([]any, len(c))
+	for i := range c {
+		args[i] = c[i].values(len(rows), func(i int) *R { return &rows[i] })
+	}
+	return args
+}
+
+// rows are the parameters from $first on as rows of a FROM clause with a name. With a last name they are numbered by it.
+func (c columns[R]) rows(first int, name, number string) string {
+	parameters := sqltext.List(len(c), func(i int) string { return "$" + strconv.Itoa(first+i) + "::" + c[i].kind + "[]" })
+	text := "unnest" + sqltext.InParentheses(parameters)
+	names := c.names("")
+	if number != "" {
+		text, names = text+" WITH ORDINALITY", names+", "+number
+	}
+	return text + " AS " + name + " " + sqltext.InParentheses(names)
+}
+
+// names are the columns, each behind a qualifier ("c.") or the beginning of a name.
+func (c columns[R]) names(prefix string) string {
+	return sqltext.List(len(c), func(i int) string { return prefix + c[i].name })
+}
+
+// as are the columns behind a qualifier, each under its name with a prefix.
+func (c columns[R]) as(qualifier, prefix string) string {
+	return sqltext.List(len(c), func(i int) string { return qualifier + c[i].name + " AS " + prefix + c[i].name })
+}
+
+// set assigns to each column an expression in which % stands for its name.
+func (c columns[R]) set(expression string) string {
+	return sqltext.List(len(c), func(i int) string { return c[i].name + " = " + strings.ReplaceAll(expression, "%", c[i].name) })
+}
+
+// concat are columns one behind the other.
+func concat[R any](parts ...columns[R]) columns[R] { return slices.Concat(parts...) }
+
+// fields are the columns that a query returns, and where each is read into: the one place that knows their order.
+type fields[R any] []field[R]
+
+type field[R any] struct {
+	// name is the column, or an expression.
+	name string
+	into func(*R) any
+}
+
+func (f fields[R]) names() string {
+	return sqltext.List(len(f), func(i int) string { return f[i].name })
+}
+
+// targets are where a row is read into.
+func (f fields[R]) targets(row *R) []any {
+	targets := make([]any, len(f))
+	for i := range f {
+		targets[i] = f[i].into(row)
+	}
+	return targets
+}

@@ -1,0 +1,171 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// maxTagSets bounds how many tag sets are remembered; beyond it they are all forgotten and read again.
+const maxTagSets = 65536
+
+// tagSets remembers which number a tag set has. Numbers are given once and never change.
+type tagSets struct {
+	mu     sync.RWMutex
+	number map[queue.TagSet]int32
+	set    map[int32]queue.TagSet
+}
+
+func (t *tagSets) numberOf(set queue.TagSet) (int32, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	n, ok := t.number[set]
+	return n, ok
+}
+
+func (t *tagSets) setOf(n int32) (queue.TagSet, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	set, ok := t.set[n]
+	return set, ok
+}
+
+func (t *tagSets) keep(n int32, set queue.TagSet) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.number == nil || len(t.number) >= maxTagSets {
+		t.number, t.set = make(map[queue.TagSet]int32), make(map[int32]queue.TagSet)
+	}
+	t.number[set], t.set[n] = n, set
+}
+
+// numberTags gives jobs the numbers of their tag sets. Sets that have none get one, in a statement of its own: what is
+// interned stays, whatever becomes of the job.
+func (s *Store) numberTags(ctx context.Context, jobs []jobToQueue) error {
+	sets := make([]queue.TagSet, len(jobs))
+	for i := range jobs {
+		sets[i] = jobs[i].Tags
+	}
+	numbers, err := s.numbersOf(ctx, sets, true)
+	for i := range jobs {
+		jobs[i].tagSet = numbers[jobs[i].Tags]
+	}
+	return err
+}
+
+// createTagSetsSQL inserts in order, so that two calls with the same new sets do not wait for each other in a circle.
+const createTagSetsSQL = `
+	INSERT INTO dormouse.tag_sets (canon)
+	SELECT c.canon FROM unnest($1::text[]) AS c (canon)
+	WHERE NOT EXISTS (SELECT FROM dormouse.tag_sets t WHERE t.canon = c.canon)
+	ORDER BY c.canon
+	ON CONFLICT DO NOTHING`
+
+const tagSetsByTextSQL = `SELECT id, canon FROM dormouse.tag_sets WHERE canon = ANY ($1::text[])`
+
+func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool) (map[queue.TagSet]int32, error) {
+	numbers := make(map[queue.TagSet]int32)
+	var unknown []string
+	for _, set := range sets {
+		if _, seen := numbers[set]; seen {
+			continue
+		}
+		n, ok := s.tags.numberOf(set)
+		if numbers[set] = n; !ok {
+			unknown = append(unknown, set.String())
+		}
+	}
+	if len(unknown) == 0 {
+		return numbers, nil
+	}
+	var found map[int32]queue.TagSet
+	err := s.do(ctx, repeatable, func(ctx context.Context) error {
+		var b pgx.Batch
+		if create {
+			b.Queue(s.sql(createTagSetsSQL), unknown)
+		}
+		b.Queue(s.sql(tagSetsByTextSQL), unknown)
+		return s.send(ctx, &b, func(r pgx.BatchResults) (err error) {
+			if create {
+				if _, err := r.Exec(); err != nil {
+					return err
+				}
+			}
+			found, err = s.readTagSets(r.Query())
+			return err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("number tag sets: %w", err)
+	}
+	for n, set := range found {
+		numbers[set] = n
+	}
+	maps.DeleteFunc(numbers, func(_ queue.TagSet, n int32) bool { return n == 0 })
+	return numbers, nil
+}
+
+// readTagSets reads tag sets and remembers them.
+func (s *Store) readTagSets(rows pgx.Rows, err error) (map[int32]queue.TagSet, error) {
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[int32]queue.TagSet)
+	var n int32
+	var canon string
+	_, err = pgx.ForEachRow(rows, []any{&n, &canon}, func() error {
+		set, err := queue.ParseTagSet(canon)
+		if err == nil {
+			found[n] = set
+			s.tags.keep(n, set)
+		}
+		return err
+	})
+	return found, err
+}
+
+const tagSetsByNumberSQL = `SELECT id, canon FROM dormouse.tag_sets WHERE id = ANY ($1::integer[])`
+
+// fillTags sets the tags of jobs that were read with the numbers of their sets.
+func (s *Store) fillTags(ctx context.Context, jobs []queue.Job, numbers []int32) error {
+	sets, err := s.setsOf(ctx, numbers)
+	if err != nil {
+		return err
+	}
+	for i, n := range numbers {
+		jobs[i].Tags = sets[n]
+	}
+	return nil
+}
+
+// setsOf returns the tag sets with these numbers.
+func (s *Store) setsOf(ctx context.Context, numbers []int32) (map[int32]queue.TagSet, error) {
+	sets := make(map[int32]queue.TagSet)
+	var unknown []int32
+	for _, n := range numbers {
+		if set, ok := s.tags.setOf(n); ok {
+			sets[n] = set
+		} else if !slices.Contains(unknown, n) {
+			unknown = append(unknown, n)
+		}
+	}
+	if len(unknown) == 0 {
+		return sets, nil
+	}
+	var found map[int32]queue.TagSet
+	err := s.do(ctx, repeatable, func(ctx context.Context) (err error) {
+		found, err = s.readTagSets(s.pool.Query(ctx, s.sql(tagSetsByNumberSQL), unknown))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read tag sets: %w", err)
+	}
+	maps.Copy(sets, found)
+	return sets, nil
+}

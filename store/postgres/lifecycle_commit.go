@@ -1,0 +1,153 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dormouse-go/dormouse/store/form"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
+)
+
+// Commit implements [lifecycle.Store].
+func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
+	if len(changes) == 0 {
+		return nil, ctx.Err()
+	}
+	encoded, err := encode(now, changes)
+	if err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	if err := s.numberTags(ctx, encoded.jobs); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	text, args := encoded.statement()
+	wake := earliestWake(changes)
+	written := s.low.write(wake)
+	defer written()
+	outcomes, err := s.commit(ctx, changes, text, args)
+	if err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	if !wake.IsZero() {
+		s.wakes.Notify()
+	}
+	return outcomes, nil
+}
+
+func earliestWake(changes []lifecycle.Change) (wake time.Time) {
+	for i := range changes {
+		if w := changes[i].Workspace.WakeAt; !w.IsZero() && (wake.IsZero() || w.Before(wake)) {
+			wake = w
+		}
+	}
+	return wake
+}
+
+// commit makes attempts until one is answered. Whatever an attempt without an answer has done, the next one finds.
+func (s *Store) commit(ctx context.Context, changes []lifecycle.Change, text string, args []any) (outcomes []lifecycle.Outcome, err error) {
+	unanswered := false
+	err = s.do(ctx, repeatable, func(ctx context.Context) (err error) {
+		outcomes, err = s.tryCommit(ctx, changes, text, args)
+		unanswered = unanswered || err != nil && classify(err) == dropped
+		return err
+	})
+	if err == nil && unanswered {
+		err = s.recognize(ctx, changes, outcomes)
+	}
+	return outcomes, err
+}
+
+func (s *Store) tryCommit(ctx context.Context, changes []lifecycle.Change, text string, args []any) ([]lifecycle.Outcome, error) {
+	outcomes := make([]lifecycle.Outcome, len(changes))
+	for i := range outcomes {
+		outcomes[i] = lifecycle.Conflict
+	}
+	rows, err := s.pool.Query(ctx, s.sql(text), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	index := indexOf(changes)
+	bad := &lifecycle.ChangeError{}
+	blamed := len(changes)
+	for rows.Next() {
+		var id uuid.UUID
+		var number *int64
+		var status *int16
+		if err := rows.Scan(toID(&id), &number, &status); err != nil {
+			return nil, err
+		}
+		i := index[id]
+		if number == nil {
+			outcomes[i] = lifecycle.Applied
+		} else if i < blamed { // the first in the order of the changes, like every store
+			blamed, bad.WorkspaceID = i, id
+			bad.Err = changes[i].Validate(lifecycle.Build{Number: *number, Status: lifecycle.JobStatus(*status)})
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if blamed < len(changes) {
+		return nil, bad
+	}
+	return outcomes, nil
+}
+
+// recognize finds among the conflicts of a repeated commit those changes that an earlier attempt has applied: the
+// workspace is one revision further and looks exactly as the change wants it.
+func (s *Store) recognize(ctx context.Context, changes []lifecycle.Change, outcomes []lifecycle.Outcome) error {
+	var ids []uuid.UUID
+	for i, o := range outcomes {
+		if o == lifecycle.Conflict {
+			ids = append(ids, changes[i].Workspace.ID)
+		}
+	}
+	found, err := s.Load(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	index := indexOf(changes)
+	for i := range found {
+		at := index[found[i].Workspace.ID]
+		if wrote(&changes[at], &found[i]) {
+			outcomes[at] = lifecycle.Applied
+		}
+	}
+	return nil
+}
+
+// wrote reports whether the snapshot is what the change would have left.
+func wrote(c *lifecycle.Change, s *lifecycle.Snapshot) bool {
+	if s.Workspace.Revision != c.Revision+1 {
+		return false
+	}
+	if c.NewBuild {
+		return s.Build.ID == c.Build.ID && s.Build.Number == c.Build.Number
+	}
+	want, have := c.Workspace, s.Workspace
+	if want.Autostart.Text() != have.Autostart.Text() {
+		return false
+	}
+	want.Autostart, want.Revision = have.Autostart, have.Revision
+	want.OrganizationID, want.OwnerID, want.TemplateID = have.OrganizationID, have.OwnerID, have.TemplateID
+	want.Name, want.CreatedAt = have.Name, have.CreatedAt
+	for _, t := range []*time.Time{
+		&want.WakeAt, &want.AutostartAfter, &want.LastUsedAt, &want.DormantAt, &want.DeletingAt, &want.HoldUntil,
+		&want.RemindedFor, &want.AttentionAt, &want.Backoff.Until,
+	} {
+		*t = store.Instant(*t)
+	}
+	want.Backoff.Cause, want.Backoff.Message = lifecycle.SkipReason(form.Text(string(want.Backoff.Cause))), form.Text(want.Backoff.Message)
+	build := c.Build
+	build.Reason = lifecycle.Reason(form.Text(string(build.Reason)))
+	for _, t := range []*time.Time{&build.CreatedAt, &build.CompletedAt, &build.Deadline, &build.MaxDeadline} {
+		*t = store.Instant(*t)
+	}
+	return want == have && (build.Number == 0 || build == s.Build)
+}

@@ -1,0 +1,68 @@
+package postgres
+
+// commitSQL applies a batch of changes in one statement, which testdata/commit.sql shows as a whole. Its steps, each a
+// query of its own:
+//
+//   - held locks the workspaces, in the order of their ids and before anything is written, and sees their newest rows.
+//   - matched are the changes whose revision is still the right one; all others are conflicts.
+//   - bad are matched changes that lifecycle.Change.Validate refuses. If there are any, nothing below writes.
+//   - archived moves the builds that are replaced into their own table, done writes the workspaces, emitted the events.
+//   - The rest numbers the jobs and queues them (see turnAtOnceSQL).
+//
+// Its parameters are those of changeColumns, eventColumns and buildJobColumns.
+var commitSQL = matchSQL + `, archived AS (
+		INSERT INTO dormouse.builds (workspace_id,` + buildColumns.names("") + `)
+		SELECT id,` + buildColumns.names("old_build_") + `
+		FROM matched
+		WHERE new_build AND old_build_number > 0 AND NOT EXISTS (SELECT FROM bad)
+	)` + doneSQL + `, emitted AS (
+		INSERT INTO dormouse.events (workspace_id, topic, body)
+		SELECT d.id, e.topic, e.body::json
+		FROM ` + eventColumns.rows(1+len(changeColumns), "e", "n") + `
+		JOIN done d ON d.id = e.workspace_id
+		ORDER BY e.n
+	), wanted AS (
+		SELECT j.*
+		FROM ` + buildJobColumns.rows(1+len(changeColumns)+len(eventColumns), "j", "n") + `
+		JOIN done d ON d.id = j.workspace_id
+	)` + turnAtOnceSQL + `, queued AS (` + insertJobsSQL + `)` + appliedSQL
+
+// touchSQL is commitSQL for batches without new builds, events and jobs: re-arming, activity, a job that has started or
+// ended where nobody wants to know. Its parameters are those of changeColumns.
+var touchSQL = matchSQL + doneSQL + appliedSQL
+
+var matchSQL = `
+	WITH change AS (
+		SELECT * FROM ` + changeColumns.rows(1, "c", "") + `
+	), held AS (
+		SELECT id, revision,` + latestColumns.names("") + `
+		FROM dormouse.workspaces
+		WHERE id = ANY ($1)
+		ORDER BY id
+		FOR NO KEY UPDATE
+	), matched AS (
+		SELECT c.*,` + latestColumns.as("h.", "old_") + `
+		FROM change c JOIN held h ON h.id = c.id AND h.revision = c.revision
+	), bad AS (
+		SELECT id, old_build_number, old_build_status
+		FROM matched
+		WHERE new_build AND (build_number <> old_build_number + 1 OR old_build_status BETWEEN 1 AND 3)
+			OR NOT new_build AND build_number NOT IN (0, old_build_number)
+			OR build_number > 0 AND build_max_deadline IS NOT NULL
+				AND (build_deadline IS NULL OR build_deadline > build_max_deadline)
+	)`
+
+var doneSQL = `, done AS (
+		UPDATE dormouse.workspaces w SET
+			revision = w.revision + 1, wake_at = m.wake_at,` +
+	stateColumns.set("m.%") + `,` +
+	latestColumns.set("CASE m.build_number WHEN 0 THEN w.% ELSE m.% END") + `
+		FROM matched m
+		WHERE w.id = m.id AND w.revision = m.revision AND NOT EXISTS (SELECT FROM bad)
+		RETURNING w.id
+	)`
+
+const appliedSQL = `
+	SELECT id, NULL::bigint, NULL::smallint FROM done
+	UNION ALL
+	SELECT id, old_build_number, old_build_status FROM bad`

@@ -1,0 +1,84 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+var createColumns = concat(fixedColumns, stateColumns)
+
+// createSQL inserts workspaces if all of them can be, and returns one of those that cannot. Its parameters are those of
+// createColumns, and now.
+var createSQL = `
+	WITH new AS (
+		SELECT * FROM ` + createColumns.rows(1, "c", "") + `
+	), bad AS (
+		SELECT n.id,
+			NOT EXISTS (SELECT FROM dormouse.owners o WHERE o.id = n.owner_id) AS no_owner,
+			NOT EXISTS (SELECT FROM dormouse.templates t WHERE t.id = n.template_id) AS no_template,
+			EXISTS (SELECT FROM dormouse.workspaces w WHERE w.id = n.id) AS exists
+		FROM new n
+	), created AS (
+		INSERT INTO dormouse.workspaces (wake_at,` + createColumns.names("") + `)
+		SELECT ` + fmt.Sprintf("$%d", 1+len(createColumns)) + `::timestamptz, n.*
+		FROM new n
+		WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)
+		ORDER BY n.id
+	)
+	SELECT * FROM bad WHERE no_owner OR no_template OR exists LIMIT 1`
+
+// CreateWorkspaces implements [lifecycle.Registry]. After an error that is a [lifecycle.ErrUnavailable] the workspaces may
+// exist: the call is not repeated by itself when its answer is lost.
+func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces ...lifecycle.Workspace) error {
+	if len(workspaces) == 0 {
+		return ctx.Err()
+	}
+	seen := make(map[uuid.UUID]bool, len(workspaces))
+	for i := range workspaces {
+		if id := workspaces[i].ID; seen[id] {
+			return fmt.Errorf("create workspace %s: %w", id, invalid.New("Workspace.ID", id, "is given twice"))
+		}
+		seen[workspaces[i].ID] = true
+	}
+	args := append(createColumns.args(workspaces), now)
+	defer s.low.write(now)()
+	err := s.do(ctx, once, func(ctx context.Context) error {
+		return s.tryCreate(ctx, workspaces, args)
+	})
+	if err != nil {
+		return fmt.Errorf("create workspaces: %w", err)
+	}
+	s.wakes.Notify()
+	return nil
+}
+
+func (s *Store) tryCreate(ctx context.Context, workspaces []workspace, args []any) error {
+	var id uuid.UUID
+	var noOwner, noTemplate, exists bool
+	err := s.pool.QueryRow(ctx, s.sql(createSQL), args...).Scan(toID(&id), &noOwner, &noTemplate, &exists)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	}
+	w := workspaces[slices.IndexFunc(workspaces, func(w workspace) bool { return w.ID == id })]
+	switch {
+	case exists:
+		err = invalid.New("Workspace.ID", id, "exists already")
+	case noOwner:
+		err = invalid.New("Workspace.OwnerID", w.OwnerID, "is unknown")
+	default:
+		err = invalid.New("Workspace.TemplateID", w.TemplateID, "is unknown")
+	}
+	return fmt.Errorf("workspace %s: %w", id, err)
+}

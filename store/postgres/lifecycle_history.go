@@ -1,0 +1,100 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// builtRow is where a build is read into.
+type builtRow struct {
+	build
+	buildRow
+}
+
+var builtFields = slices.Concat(
+	fields[builtRow]{
+		{"id", func(r *builtRow) any { return toID(&r.ID) }},
+		{"number", func(r *builtRow) any { return &r.Number }},
+	},
+	buildFields("", func(r *builtRow) (*build, *buildRow) { return &r.build, &r.buildRow }),
+)
+
+// buildsSQL lists the latest build, which lives in the workspace's row, before those that it and others have replaced.
+var buildsSQL = `
+	SELECT` + builtFields.names() + `
+	FROM (
+		SELECT` + buildColumns.names("build_") + `
+		FROM dormouse.workspaces
+		WHERE id = $1 AND build_number > 0 AND ($2 <= 0 OR build_number < $2)
+		UNION ALL
+		(SELECT` + buildColumns.names("") + `
+		FROM dormouse.builds
+		WHERE workspace_id = $1 AND ($2::bigint <= 0 OR number < $2)
+		ORDER BY number DESC LIMIT $3)
+	) b (` + buildColumns.names("") + `)
+	ORDER BY number DESC LIMIT $3`
+
+// Builds implements [lifecycle.History].
+func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, limit int) (builds []lifecycle.Build, err error) {
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, s.sql(buildsSQL), key(workspace), before, limit)
+		if err != nil {
+			return err
+		}
+		builds, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (_ lifecycle.Build, err error) {
+			var r builtRow
+			err = row.Scan(builtFields.targets(&r)...)
+			r.into(&r.build)
+			return r.build, err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list builds of workspace %s: %w", workspace, err)
+	}
+	return builds, nil
+}
+
+const pruneBuildsSQL = `
+	WITH old AS (
+		SELECT workspace_id, number FROM dormouse.builds
+		WHERE completed_at < $1
+		ORDER BY completed_at LIMIT $2
+		FOR UPDATE SKIP LOCKED
+	)
+	DELETE FROM dormouse.builds b USING old WHERE b.workspace_id = old.workspace_id AND b.number = old.number`
+
+// pruneWorkspacesSQL runs when no old build is left, so a workspace takes few builds along, those without an end.
+const pruneWorkspacesSQL = `
+	WITH old AS (
+		SELECT id FROM dormouse.workspaces
+		WHERE deleted AND build_completed_at < $1
+		ORDER BY build_completed_at LIMIT $2
+		FOR UPDATE SKIP LOCKED
+	)
+	DELETE FROM dormouse.workspaces w USING old WHERE w.id = old.id`
+
+// PruneBuilds implements [lifecycle.Pruner]. The latest build of a workspace counts with the workspace.
+func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	for _, text := range []string{pruneBuildsSQL, pruneWorkspacesSQL} {
+		err = s.do(ctx, repeatable, func(ctx context.Context) error {
+			tag, err := s.pool.Exec(ctx, s.sql(text), before, limit-n)
+			n += int(tag.RowsAffected())
+			return err
+		})
+		if err != nil {
+			return n, fmt.Errorf("prune: %w", err)
+		}
+		if n >= limit {
+			return n, nil
+		}
+	}
+	return n, nil
+}

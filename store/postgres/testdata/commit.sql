@@ -1,0 +1,137 @@
+WITH change AS (
+	SELECT * FROM unnest(
+		$1::uuid[], $2::bigint[], $3::boolean[], $4::timestamptz[], $5::text[], $6::timestamptz[],
+		$7::bigint[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],
+		$12::timestamptz[], $13::boolean[], $14::boolean[], $15::boolean[], $16::integer[],
+		$17::timestamptz[], $18::timestamptz[], $19::integer[], $20::text[], $21::text[], $22::uuid[],
+		$23::bigint[], $24::uuid[], $25::smallint[], $26::text[], $27::smallint[], $28::timestamptz[],
+		$29::timestamptz[], $30::timestamptz[], $31::timestamptz[]
+	) AS c (
+		id, revision, new_build, wake_at, autostart, autostart_after, ttl_ns, last_used_at, dormant_at,
+		deleting_at, hold_until, reminded_for, automatic_updates, managed, deleted, failures, attention_at,
+		backoff_until, backoff_attempts, backoff_cause, backoff_message, build_id, build_number,
+		build_version_id, build_transition, build_reason, build_status, build_created_at, build_completed_at,
+		build_deadline, build_max_deadline
+	)
+), held AS (
+	SELECT id, revision,
+		build_id, build_number, build_version_id, build_transition, build_reason, build_status,
+		build_created_at, build_completed_at, build_deadline, build_max_deadline
+	FROM dormouse.workspaces
+	WHERE id = ANY ($1)
+	ORDER BY id
+	FOR NO KEY UPDATE
+), matched AS (
+	SELECT c.*,
+		h.build_id AS old_build_id, h.build_number AS old_build_number,
+		h.build_version_id AS old_build_version_id, h.build_transition AS old_build_transition,
+		h.build_reason AS old_build_reason, h.build_status AS old_build_status,
+		h.build_created_at AS old_build_created_at, h.build_completed_at AS old_build_completed_at,
+		h.build_deadline AS old_build_deadline, h.build_max_deadline AS old_build_max_deadline
+	FROM change c JOIN held h ON h.id = c.id AND h.revision = c.revision
+), bad AS (
+	SELECT id, old_build_number, old_build_status
+	FROM matched
+	WHERE new_build AND (build_number <> old_build_number + 1 OR old_build_status BETWEEN 1 AND 3)
+		OR NOT new_build AND build_number NOT IN (0, old_build_number)
+		OR build_number > 0 AND build_max_deadline IS NOT NULL
+			AND (build_deadline IS NULL OR build_deadline > build_max_deadline)
+), archived AS (
+	INSERT INTO dormouse.builds (workspace_id,
+		id, number, version_id, transition, reason, status, created_at, completed_at, deadline, max_deadline)
+	SELECT id,
+		old_build_id, old_build_number, old_build_version_id, old_build_transition, old_build_reason,
+		old_build_status, old_build_created_at, old_build_completed_at, old_build_deadline,
+		old_build_max_deadline
+	FROM matched
+	WHERE new_build AND old_build_number > 0 AND NOT EXISTS (SELECT FROM bad)
+), done AS (
+	UPDATE dormouse.workspaces w SET
+		revision = w.revision + 1, wake_at = m.wake_at,
+		autostart = m.autostart, autostart_after = m.autostart_after, ttl_ns = m.ttl_ns,
+		last_used_at = m.last_used_at, dormant_at = m.dormant_at, deleting_at = m.deleting_at,
+		hold_until = m.hold_until, reminded_for = m.reminded_for, automatic_updates = m.automatic_updates,
+		managed = m.managed, deleted = m.deleted, failures = m.failures, attention_at = m.attention_at,
+		backoff_until = m.backoff_until, backoff_attempts = m.backoff_attempts,
+		backoff_cause = m.backoff_cause, backoff_message = m.backoff_message,
+		build_id = CASE m.build_number WHEN 0 THEN w.build_id ELSE m.build_id END,
+		build_number = CASE m.build_number WHEN 0 THEN w.build_number ELSE m.build_number END,
+		build_version_id = CASE m.build_number WHEN 0 THEN w.build_version_id ELSE m.build_version_id END,
+		build_transition = CASE m.build_number WHEN 0 THEN w.build_transition ELSE m.build_transition END,
+		build_reason = CASE m.build_number WHEN 0 THEN w.build_reason ELSE m.build_reason END,
+		build_status = CASE m.build_number WHEN 0 THEN w.build_status ELSE m.build_status END,
+		build_created_at = CASE m.build_number WHEN 0 THEN w.build_created_at ELSE m.build_created_at END,
+		build_completed_at = CASE m.build_number WHEN 0 THEN w.build_completed_at ELSE m.build_completed_at END,
+		build_deadline = CASE m.build_number WHEN 0 THEN w.build_deadline ELSE m.build_deadline END,
+		build_max_deadline = CASE m.build_number WHEN 0 THEN w.build_max_deadline ELSE m.build_max_deadline END
+	FROM matched m
+	WHERE w.id = m.id AND w.revision = m.revision AND NOT EXISTS (SELECT FROM bad)
+	RETURNING w.id
+), emitted AS (
+	INSERT INTO dormouse.events (workspace_id, topic, body)
+	SELECT d.id, e.topic, e.body::json
+	FROM unnest($32::uuid[], $33::smallint[], $34::text[]) WITH ORDINALITY AS e (workspace_id, topic, body, n)
+	JOIN done d ON d.id = e.workspace_id
+	ORDER BY e.n
+), wanted AS (
+	SELECT j.*
+	FROM unnest(
+		$35::uuid[], $36::uuid[], $37::uuid[], $38::text[], $39::integer[], $40::smallint[], $41::integer[],
+		$42::bytea[], $43::text[], $44::timestamptz[], $45::timestamptz[], $46::bigint[], $47::uuid[]
+	) WITH ORDINALITY AS j (
+		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,
+		ready_at, step, workspace_id, n
+	)
+	JOIN done d ON d.id = j.workspace_id
+), posted AS (
+	SELECT w.*,
+		sum(step) OVER line AS upto,
+		first_value(step) OVER line AS first_step,
+		sum(step) OVER (PARTITION BY organization_id, priority, tenant_id) AS steps,
+		dense_rank() OVER (ORDER BY organization_id, priority, tenant_id) AS turn_no
+	FROM wanted w
+	WINDOW line AS (PARTITION BY organization_id, priority, tenant_id ORDER BY n)
+), tenant AS (
+	SELECT DISTINCT organization_id, priority, tenant_id, first_step, steps FROM posted
+), turn AS (
+	SELECT p.organization_id, p.priority, p.tenant_id, p.steps, f.place AS free, l.place AS last,
+		greatest(coalesce(f.place, l.place, 0) + p.steps,
+			greatest(p.first_step, (
+		SELECT c.place FROM dormouse.claimed c
+		WHERE c.organization_id = p.organization_id AND c.priority = p.priority
+		ORDER BY c.place DESC LIMIT 1)) + p.steps - p.first_step) AS place
+	FROM tenant p
+	LEFT JOIN LATERAL (
+		SELECT t.place FROM dormouse.turns t
+		WHERE t.organization_id = p.organization_id AND t.priority = p.priority AND t.tenant_id = p.tenant_id
+		FOR NO KEY UPDATE SKIP LOCKED
+	) f ON true
+	LEFT JOIN LATERAL (
+		SELECT t.place FROM dormouse.turns t
+		WHERE f.place IS NULL
+			AND t.organization_id = p.organization_id AND t.priority = p.priority AND t.tenant_id = p.tenant_id
+	) l ON true
+), moved AS (
+	UPDATE dormouse.turns t SET place = n.place, step = n.steps
+	FROM turn n
+	WHERE n.free IS NOT NULL AND t.organization_id = n.organization_id AND t.priority = n.priority AND t.tenant_id = n.tenant_id
+), added AS (
+	INSERT INTO dormouse.turns (organization_id, priority, tenant_id, place, step)
+	SELECT organization_id, priority, tenant_id, place, steps FROM turn
+	WHERE free IS NULL AND last IS NULL
+	ORDER BY organization_id, priority, tenant_id
+	ON CONFLICT DO NOTHING
+), queued AS (
+	INSERT INTO dormouse.jobs AS j (ready, place,
+		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,
+		ready_at)
+	SELECT p.ready_at <= p.created_at,
+		(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,
+		p.id, p.organization_id, p.tenant_id, p.type, p.tag_set, p.priority, p.weight, p.payload, p.trace,
+		p.created_at, p.ready_at
+	FROM posted p
+	ORDER BY p.id
+	ON CONFLICT (id) DO NOTHING)
+SELECT id, NULL::bigint, NULL::smallint FROM done
+UNION ALL
+SELECT id, old_build_number, old_build_status FROM bad

@@ -1,0 +1,40 @@
+WITH ending AS (
+	SELECT * FROM unnest(
+		$2::uuid[], $3::bigint[], $4::uuid[], $5::smallint[], $6::boolean[], $7::text[], $8::bytea[],
+		$9::timestamptz[]
+	) AS e (id, fence, process_id, target, released, error, result, ready_at)
+), held AS (
+	SELECT * FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
+), accepted AS (
+	SELECT e.*, h.state = 1 AS live,
+		CASE WHEN e.target = 0 AND h.cancel_at IS NOT NULL THEN 4::smallint ELSE e.target END AS final
+	FROM ending e JOIN held h ON h.id = e.id AND h.fence = e.fence
+	WHERE (e.process_id IS NULL OR e.process_id = h.process_id)
+		AND h.fence > 0
+		AND (h.state IN (1, e.target) OR e.target = 0 AND h.state = 4)
+), ended AS (
+	UPDATE dormouse.jobs j SET
+		state = a.final,
+		attempt = CASE WHEN a.released THEN j.attempt - 1 ELSE j.attempt END,
+		error = CASE WHEN a.error <> '' OR a.final <> 0 THEN a.error ELSE j.error END,
+		result = CASE WHEN a.final <> 0 THEN a.result ELSE j.result END,
+		ended_at = CASE WHEN a.final <> 0 THEN $1::timestamptz END,
+		started_at = CASE WHEN a.final <> 0 THEN j.started_at END,
+		ready_at = CASE WHEN a.final = 0 THEN greatest(a.ready_at, $1) ELSE j.ready_at END,
+		ready = a.final = 0 AND (a.ready_at IS NULL OR a.ready_at <= $1),
+		place = CASE WHEN a.final <> 0 THEN j.place ELSE coalesce((
+			SELECT c.place FROM dormouse.claimed c
+			WHERE c.organization_id = j.organization_id AND c.priority = j.priority
+			ORDER BY c.place DESC LIMIT 1), j.place) END
+	FROM accepted a WHERE j.id = a.id AND a.live
+	RETURNING j.*
+)
+SELECT false,
+		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
+		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
+		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message FROM ended j
+UNION ALL
+SELECT true,
+		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
+		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
+		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live

@@ -1,0 +1,46 @@
+WITH wanted AS (
+	SELECT j.* FROM unnest(
+		$1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::smallint[], $7::integer[],
+		$8::bytea[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bigint[]
+	) WITH ORDINALITY AS j (
+		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,
+		ready_at, step, n
+	)
+	WHERE NOT EXISTS (SELECT FROM dormouse.jobs x WHERE x.id = j.id)
+), posted AS (
+	SELECT w.*,
+		sum(step) OVER line AS upto,
+		first_value(step) OVER line AS first_step,
+		sum(step) OVER (PARTITION BY organization_id, priority, tenant_id) AS steps,
+		dense_rank() OVER (ORDER BY organization_id, priority, tenant_id) AS turn_no
+	FROM wanted w
+	WINDOW line AS (PARTITION BY organization_id, priority, tenant_id ORDER BY n)
+), tenant AS (
+	SELECT DISTINCT organization_id, priority, tenant_id, first_step, steps FROM posted
+), turn AS (
+	INSERT INTO dormouse.turns AS t (organization_id, priority, tenant_id, place, step)
+	SELECT p.organization_id, p.priority, p.tenant_id,
+		greatest(p.first_step, (
+		SELECT c.place FROM dormouse.claimed c
+		WHERE c.organization_id = p.organization_id AND c.priority = p.priority
+		ORDER BY c.place DESC LIMIT 1)) + p.steps - p.first_step, p.steps
+	FROM tenant p
+	ORDER BY p.organization_id, p.priority, p.tenant_id
+	ON CONFLICT (organization_id, priority, tenant_id) DO UPDATE
+	SET place = greatest(t.place + excluded.step, excluded.place), step = excluded.step
+	RETURNING organization_id, priority, tenant_id, place
+)
+	INSERT INTO dormouse.jobs AS j (ready, place,
+		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,
+		ready_at)
+	SELECT p.ready_at <= p.created_at,
+		(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,
+		p.id, p.organization_id, p.tenant_id, p.type, p.tag_set, p.priority, p.weight, p.payload, p.trace,
+		p.created_at, p.ready_at
+	FROM posted p
+	ORDER BY p.id
+	ON CONFLICT (id) DO NOTHING
+RETURNING
+		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
+		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
+		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message

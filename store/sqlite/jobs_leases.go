@@ -1,0 +1,202 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/dormouse-go/dormouse/store/form"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store"
+)
+
+// Renew implements [queue.Leases].
+func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
+	if len(renewals) == 0 {
+		return nil, ctx.Err()
+	}
+	answers := make([]queue.Renewed, len(renewals))
+	err := s.write(ctx, func(t *tx) (err error) {
+		for i := range renewals {
+			if answers[i], err = t.renew(&renewals[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(err, "renew %d leases", len(renewals))
+	}
+	return answers, nil
+}
+
+func (t *tx) renew(r *queue.Renewal) (queue.Renewed, error) {
+	var percent, message any
+	if r.Progress != nil {
+		percent, message = int64(r.Progress.Percent), form.Text(r.Progress.Message)
+	}
+	var canceled bool
+	live, err := t.queryRow(`
+		UPDATE {jobs} SET process_id = ?1, worker_id = ?2, percent = coalesce(?3, percent), message = coalesce(?4, message)
+		WHERE id = ?5 AND state = 2 AND fence = ?6 AND EXISTS (SELECT 1 FROM {processes} p WHERE p.id = ?1 AND p.lost_at IS NULL)
+		RETURNING cancel_at IS NOT NULL`,
+		[]any{blob(r.Process), blob(r.Worker), percent, message, blob(r.Lease.Job), r.Lease.Fence}, &canceled)
+	switch {
+	case err != nil:
+		return queue.Renewed{}, err
+	case !live:
+		return queue.Renewed{Err: queue.ErrLeaseLost}, nil
+	}
+	return queue.Renewed{Canceled: canceled}, t.appendLines(r.Lease.Job, r.Lines)
+}
+
+func (t *tx) appendLines(job uuid.UUID, lines []queue.Line) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	var seq int64
+	if _, err := t.queryRow(`SELECT coalesce(max(seq), 0) FROM {lines} WHERE job_id = ?`, []any{blob(job)}, &seq); err != nil {
+		return err
+	}
+	for _, line := range lines {
+		seq++
+		if _, err := t.exec(`INSERT INTO {lines} (job_id, seq, at, text) VALUES (?, ?, ?, ?)`,
+			blob(job), seq, micros(line.At), form.Text(line.Text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// End implements [queue.Leases].
+func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
+	if len(ends) == 0 {
+		return nil, ctx.Err()
+	}
+	answers := make([]queue.Ended, len(ends))
+	err := s.write(ctx, func(t *tx) (err error) {
+		for i := range ends {
+			if answers[i], err = t.end(now, &ends[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(err, "end %d attempts", len(ends))
+	}
+	return answers, nil
+}
+
+func (t *tx) end(now time.Time, e *queue.End) (queue.Ended, error) {
+	j, ok, err := t.job(e.Lease.Job)
+	switch {
+	case err != nil:
+		return queue.Ended{}, err
+	case !ok || !accepts(&j, e):
+		return queue.Ended{Err: queue.ErrLeaseLost}, nil
+	case j.State != queue.Running:
+		return queue.Ended{Job: j, Again: true}, nil
+	}
+	state := e.Outcome.State()
+	if state == queue.Pending && !j.CancelAt.IsZero() {
+		state = queue.Canceled
+	}
+	if e.Outcome == queue.OutcomeReleased {
+		j.Attempt--
+	}
+	if e.Error != "" || state != queue.Pending {
+		j.Error = form.Text(e.Error)
+	}
+	if state.Final() {
+		j, err = t.finish(&j, stored(state), now, e.Result)
+	} else {
+		j, err = t.requeue(&j, now, e.ReadyAt)
+	}
+	return queue.Ended{Job: j}, err
+}
+
+// accepts reports whether an end takes effect, or took effect before.
+func accepts(j *queue.Job, e *queue.End) bool {
+	switch {
+	case j.Fence != e.Lease.Fence, e.Process != uuid.Nil && e.Process != j.Process:
+		return false
+	case j.State == queue.Running:
+		return true
+	}
+	target := e.Outcome.State()
+	return j.State == target || target == queue.Pending && j.State == queue.Canceled
+}
+
+var (
+	finishJob = `
+UPDATE {jobs} SET state = ?, attempt = ?, error = ?, result = ?, ended_at = ? WHERE id = ? RETURNING` + jobColumns
+	requeueJob = `
+UPDATE {jobs} SET state = ?, attempt = ?, error = ?, line = ?, ready_at = ?, started_at = NULL WHERE id = ? RETURNING` + jobColumns
+)
+
+func (t *tx) finish(j *queue.Job, state int64, now time.Time, result []byte) (queue.Job, error) {
+	return t.changed(finishJob, state, int64(j.Attempt), j.Error, nullable(result), micros(now), blob(j.ID))
+}
+
+// requeue puts a job back in front: at the number claimed last, which is not above any number that waits.
+func (t *tx) requeue(j *queue.Job, now, readyAt time.Time) (queue.Job, error) {
+	front, err := t.floor(floorKey{j.Organization, j.Priority})
+	if err != nil {
+		return queue.Job{}, err
+	}
+	now, readyAt = store.Instant(now), store.Instant(readyAt)
+	if readyAt.Before(now) {
+		readyAt = now
+	}
+	return t.changed(requeueJob,
+		pendingState(readyAt, now), int64(j.Attempt), j.Error, front, micros(readyAt), blob(j.ID))
+}
+
+// changed runs an update of one job that is there and returns it.
+func (t *tx) changed(statement string, args ...any) (queue.Job, error) {
+	jobs, err := t.jobs(statement, args...)
+	if err != nil {
+		return queue.Job{}, err
+	}
+	return jobs[0], nil
+}
+
+// Cancel implements [queue.Leases].
+func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) (changed []queue.Job, err error) {
+	if len(c.IDs) == 0 {
+		return nil, ctx.Err()
+	}
+	err = s.write(ctx, func(t *tx) error {
+		for _, id := range c.IDs {
+			jobs, err := t.cancel(id, &c)
+			if err != nil {
+				return err
+			}
+			changed = append(changed, jobs...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(err, "cancel %d jobs", len(c.IDs))
+	}
+	return changed, nil
+}
+
+var (
+	expireJob = `
+UPDATE {jobs} SET state = 4, error = ?, ended_at = ? WHERE id = ? AND state IN (0, 1) RETURNING` + jobColumns
+	cancelJob = `
+UPDATE {jobs} SET cancel_at = ?1, state = iif(state = 2, 2, 5), error = iif(state = 2, error, ?2), ended_at = iif(state = 2, NULL, ?1)
+WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) RETURNING` + jobColumns
+)
+
+// cancel returns the job if it changed.
+func (t *tx) cancel(id uuid.UUID, c *queue.Cancellation) ([]queue.Job, error) {
+	if c.Expire {
+		return t.jobs(expireJob, form.Text(c.Reason), micros(c.Now), blob(id))
+	}
+	return t.jobs(cancelJob, micros(c.Now), form.Text(c.Reason), blob(id))
+}

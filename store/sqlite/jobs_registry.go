@@ -1,0 +1,157 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/dormouse-go/dormouse/store/form"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// Heartbeat implements [queue.Registry].
+func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.Fleet, err error) {
+	var workers any
+	if b.Workers != nil {
+		text, err := json.Marshal(b.Workers)
+		if err != nil {
+			return fleet, fmt.Errorf("workers of process %s: %w", b.Process, err)
+		}
+		workers = text
+	}
+	err = s.write(ctx, func(t *tx) error {
+		if err := t.heartbeat(&b, workers); err != nil {
+			return err
+		}
+		fleet, err = t.fleet(b.Process)
+		return err
+	})
+	if err != nil {
+		return queue.Fleet{}, unavailable(err, "heartbeat of process %s", b.Process)
+	}
+	return fleet, nil
+}
+
+func (t *tx) heartbeat(b *queue.Heartbeat, workers any) error {
+	n, err := t.exec(`
+		INSERT INTO {processes} (id, name, heartbeats, heartbeat_at, workers) VALUES (?1, ?2, 1, ?3, coalesce(?4, CAST('[]' AS BLOB)))
+		ON CONFLICT (id) DO UPDATE SET name = ?2, heartbeats = heartbeats + 1, heartbeat_at = ?3, workers = coalesce(?4, workers)
+		WHERE lost_at IS NULL`,
+		blob(b.Process), form.Text(b.Name), micros(b.Now), workers)
+	if err == nil && n == 0 {
+		err = queue.ErrProcessLost
+	}
+	return err
+}
+
+func (t *tx) fleet(caller uuid.UUID) (fleet queue.Fleet, err error) {
+	if fleet.Processes, err = t.processes(); err != nil {
+		return fleet, err
+	}
+	err = t.query(`SELECT id, fence FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = ? AND cancel_at IS NOT NULL`,
+		func(r rows) error {
+			var l queue.Lease
+			err := r.Scan(&l.Job, &l.Fence)
+			fleet.Canceled = append(fleet.Canceled, l)
+			return err
+		}, blob(caller))
+	if err != nil {
+		return fleet, err
+	}
+	fleet.Running = map[queue.Kind]int{}
+	err = t.query(`
+		SELECT j.organization_id, l.type, count(*) FROM {jobs} j INDEXED BY {jobs_running} CROSS JOIN {lanes} l ON l.id = j.lane
+		WHERE j.state = 2 GROUP BY j.organization_id, j.lane`, func(r rows) error {
+		var k queue.Kind
+		var n int
+		err := r.Scan(&k.Organization, &k.Type, &n)
+		fleet.Running[k] += n
+		return err
+	})
+	return fleet, err
+}
+
+// processes are those that live, and the lost ones that still hold jobs.
+func (t *tx) processes() (found []queue.Process, err error) {
+	err = t.query(`
+		SELECT id, name, heartbeats, heartbeat_at, lost_at IS NOT NULL AS lost, workers,
+			(SELECT count(*) FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = p.id) AS holding
+		FROM {processes} p WHERE NOT lost OR holding > 0`, func(r rows) error {
+		var p queue.Process
+		var workers []byte
+		if err := r.Scan(&p.ID, &p.Name, &p.Heartbeats, into(&p.HeartbeatAt), &p.Lost, &workers, &p.Holding); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(workers, &p.Workers); err != nil {
+			return fmt.Errorf("workers of process %s: %w", p.ID, err)
+		}
+		found = append(found, p)
+		return nil
+	})
+	return found, err
+}
+
+// Reap implements [queue.Registry].
+func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (held []queue.Job, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		held, err = t.reap(&b)
+		return err
+	})
+	if err != nil {
+		return nil, unavailable(err, "reap process %s", b.Process)
+	}
+	return held, nil
+}
+
+var heldJobs = `SELECT` + jobColumns + `FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = ? LIMIT ?`
+
+func (t *tx) reap(b *queue.ReapRequest) ([]queue.Job, error) {
+	n, err := t.exec(`UPDATE {processes} SET lost_at = coalesce(lost_at, ?) WHERE id = ? AND (lost_at IS NOT NULL OR heartbeats = ?)`,
+		micros(b.Now), blob(b.Process), b.Heartbeats)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	return t.jobs(heldJobs, blob(b.Process), b.Limit)
+}
+
+// PruneJobs implements [queue.Registry].
+func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		n, err = t.pruneJobs(before, limit)
+		return err
+	})
+	if err != nil {
+		return 0, unavailable(err, "prune jobs that ended before %v", before)
+	}
+	return n, nil
+}
+
+func (t *tx) pruneJobs(before time.Time, limit int) (int, error) {
+	const ended = `SELECT id FROM {jobs} INDEXED BY {jobs_ended} WHERE state >= 3 AND ended_at < ? ORDER BY ended_at LIMIT ?`
+	if _, err := t.exec(`DELETE FROM {lines} WHERE job_id IN (`+ended+`)`, micros(before), limit); err != nil {
+		return 0, err
+	}
+	n, err := t.exec(`DELETE FROM {jobs} WHERE id IN (`+ended+`)`, micros(before), limit)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := t.exec(`
+		DELETE FROM {processes} WHERE lost_at < ? AND NOT EXISTS (
+			SELECT 1 FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = {processes}.id)`, micros(before)); err != nil {
+		return 0, err
+	}
+	return int(n), t.forgetTurns()
+}
+
+// forgetTurns drops the last numbers that the floor has overtaken; they decide nothing any more.
+func (t *tx) forgetTurns() error {
+	_, err := t.exec(`
+		DELETE FROM {turns} WHERE last + ? <= (
+			SELECT claimed FROM {floors} f WHERE f.organization_id = {turns}.organization_id AND f.priority = {turns}.priority)`,
+		queue.FairOrder(0, 0, 1))
+	return err
+}

@@ -1,0 +1,74 @@
+package sqlite
+
+import (
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store/form"
+)
+
+type (
+	workspace = lifecycle.Workspace
+	build     = lifecycle.Build
+)
+
+// fixedColumns are what a workspace is created with and keeps, but for its owner and template.
+var fixedColumns = columns[workspace]{
+	{"id", func(w *workspace) any { return blob(w.ID) }},
+	{"share", func(w *workspace) any { return share(w.ID) }},
+	{"organization_id", func(w *workspace) any { return blob(w.OrganizationID) }},
+	{"name", func(w *workspace) any { return form.Text(w.Name) }},
+	{"created_at", func(w *workspace) any { return micros(w.CreatedAt) }},
+}
+
+// stateColumns are what changes of a workspace write, but for the wake.
+var stateColumns = columns[workspace]{
+	{"autostart", func(w *workspace) any { return form.Text(w.Autostart.Text()) }},
+	{"autostart_after", func(w *workspace) any { return micros(w.AutostartAfter) }},
+	{"ttl", func(w *workspace) any { return int64(w.TTL) }},
+	{"last_used_at", func(w *workspace) any { return micros(w.LastUsedAt) }},
+	{"dormant_at", func(w *workspace) any { return micros(w.DormantAt) }},
+	{"deleting_at", func(w *workspace) any { return micros(w.DeletingAt) }},
+	{"hold_until", func(w *workspace) any { return micros(w.HoldUntil) }},
+	{"reminded_for", func(w *workspace) any { return micros(w.RemindedFor) }},
+	{"automatic_updates", func(w *workspace) any { return flag(w.AutomaticUpdates) }},
+	{"managed", func(w *workspace) any { return flag(w.Managed) }},
+	{"deleted", func(w *workspace) any { return flag(w.Deleted) }},
+	{"failures", func(w *workspace) any { return int64(w.Failures) }},
+	{"attention_at", func(w *workspace) any { return micros(w.AttentionAt) }},
+	{"backoff_until", func(w *workspace) any { return micros(w.Backoff.Until) }},
+	{"backoff_attempts", func(w *workspace) any { return int64(w.Backoff.Attempts) }},
+	{"backoff_cause", func(w *workspace) any { return form.Text(string(w.Backoff.Cause)) }},
+	{"backoff_message", func(w *workspace) any { return form.Text(w.Backoff.Message) }},
+}
+
+// buildColumns are a build: as they stand in {builds}, and with the prefix build_ in {workspaces}.
+var buildColumns = columns[build]{
+	{"id", func(b *build) any { return blob(b.ID) }},
+	{"number", func(b *build) any { return b.Number }},
+	{"version_id", func(b *build) any { return blob(b.TemplateVersionID) }},
+	{"transition", func(b *build) any { return int64(b.Transition) }},
+	{"reason", func(b *build) any { return form.Text(string(b.Reason)) }},
+	{"status", func(b *build) any { return int64(b.Status) }},
+	{"created_at", func(b *build) any { return micros(b.CreatedAt) }},
+	{"completed_at", func(b *build) any { return micros(b.CompletedAt) }},
+	{"deadline", func(b *build) any { return micros(b.Deadline) }},
+	{"max_deadline", func(b *build) any { return micros(b.MaxDeadline) }},
+}
+
+// latestColumns are the latest build, as it stands in {workspaces}.
+var latestColumns = within("build_", buildColumns, func(b *build) *build { return b })
+
+// buildFields are a build as columns with a prefix.
+func buildFields[R any](prefix string, of func(*R) *build) fields[R] {
+	return fields[R]{
+		{prefix + "id", func(r *R) any { return &of(r).ID }},
+		{prefix + "number", func(r *R) any { return &of(r).Number }},
+		{prefix + "version_id", func(r *R) any { return &of(r).TemplateVersionID }},
+		{prefix + "transition", func(r *R) any { return &of(r).Transition }},
+		{prefix + "reason", func(r *R) any { return &of(r).Reason }},
+		{prefix + "status", func(r *R) any { return &of(r).Status }},
+		{prefix + "created_at", func(r *R) any { return into(&of(r).CreatedAt) }},
+		{prefix + "completed_at", func(r *R) any { return into(&of(r).CompletedAt) }},
+		{prefix + "deadline", func(r *R) any { return into(&of(r).Deadline) }},
+		{prefix + "max_deadline", func(r *R) any { return into(&of(r).MaxDeadline) }},
+	}
+}

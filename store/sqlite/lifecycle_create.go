@@ -1,0 +1,66 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// createWorkspace inserts nothing if the owner or the template is unknown. Its revision is such that the sum with theirs
+// is 1.
+var createWorkspace = `
+INSERT INTO {workspaces} (revision, owner_id, template_id, wake_at,` + createColumns.names("") + `)
+SELECT 1 - o.revision - t.revision, o.id, t.id, ?, ` + createColumns.marks() + `
+FROM {owners} o, {templates} t WHERE o.id = ? AND t.id = ?`
+
+var createColumns = slices.Concat(fixedColumns, stateColumns)
+
+// CreateWorkspaces implements [lifecycle.Registry]. Those of one call are created in one transaction, which nobody else
+// can write during: import a large fleet in calls of some thousand.
+func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces ...lifecycle.Workspace) error {
+	if len(workspaces) == 0 {
+		return ctx.Err()
+	}
+	err := s.write(ctx, func(t *tx) error {
+		for i := range workspaces {
+			if err := t.create(now, &workspaces[i]); err != nil {
+				return fmt.Errorf("workspace %s: %w", workspaces[i].ID, err)
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		s.watchers.Notify()
+	}
+	return unavailable(err, "create %d workspaces", len(workspaces))
+}
+
+func (t *tx) create(now time.Time, w *lifecycle.Workspace) error {
+	args := append(createColumns.args([]any{micros(now)}, w), blob(w.OwnerID), blob(w.TemplateID))
+	n, err := t.exec(createWorkspace, args...)
+	switch {
+	case err != nil && rejects(err) && t.exists(w.ID):
+		return invalid.New("Workspace.ID", w.ID, "exists already")
+	case err != nil || n == 1:
+		return err
+	}
+	known, err := t.queryRow(`SELECT 1 FROM {owners} WHERE id = ?`, []any{blob(w.OwnerID)}, new(int))
+	switch {
+	case err != nil:
+		return err
+	case !known:
+		return invalid.New("Workspace.OwnerID", w.OwnerID, "is unknown")
+	}
+	return invalid.New("Workspace.TemplateID", w.TemplateID, "is unknown")
+}
+
+func (t *tx) exists(id uuid.UUID) bool {
+	found, err := t.queryRow(`SELECT 1 FROM {workspaces} WHERE id = ?`, []any{blob(id)}, new(int))
+	return found && err == nil
+}
