@@ -11,9 +11,9 @@ import (
 // words are metaphors that the code once used where the field has a term: docs/architecture.md has the glossary.
 var words = []string{"hall", "graves", "bury", "crew", "postbox", "farewell", "soil", "ear"}
 
-// unrenamed are packages that still have some of them, and examples, whose subject is people.
+// unrenamed are packages whose subject is people, not the machine.
 var unrenamed = []string{
-	"acquirer", "acquirer/acquirertest", "rendercache", "examples/...",
+	"examples/...",
 }
 
 // checkWords reports each such word once for each file.
