@@ -44,13 +44,14 @@ type (
 
 // host is a control plane with a builder, counting what it does.
 type host struct {
-	t                        *testing.T
-	store                    *memory.Store
-	handles                  *templatebuilder.Handles[*files]
-	cache                    *rendercache.Cache[rendercache.Key, string]
-	builder                  *templatebuilder.Builder[*files, string]
-	fetches, renders, closed atomic.Int64
-	workspaces               []uuid.UUID
+	t                *testing.T
+	store            *memory.Store
+	handles          *templatebuilder.Handles[*files]
+	cache            *rendercache.Cache[rendercache.Key, string]
+	builder          *templatebuilder.Builder[*files, string]
+	fetches, renders atomic.Int64
+	opened, closed   atomic.Int64
+	workspaces       []uuid.UUID
 }
 
 // newHost fills in what a test leaves out.
@@ -76,10 +77,15 @@ func (h *host) complete(cfg config) config {
 	fetch, render := cfg.Fetch, cfg.Render
 	cfg.Fetch = func(ctx context.Context, version uuid.UUID) (*files, error) {
 		h.fetches.Add(1)
+		f := &files{version: version}
 		if fetch != nil {
-			return fetch(ctx, version)
+			var err error
+			if f, err = fetch(ctx, version); err != nil {
+				return nil, err
+			}
 		}
-		return &files{version: version}, nil
+		h.opened.Add(1)
+		return f, nil
 	}
 	cfg.Render = func(ctx context.Context, in input) (string, error) {
 		h.renders.Add(1)
@@ -167,9 +173,10 @@ func (h *host) want(fetches, renders int) {
 // wantReleased checks that nothing is held, however the tick has ended.
 func (h *host) wantReleased() {
 	h.t.Helper()
-	h.cache.Close() // waits for renders that nobody waits for
-	if s := h.handles.Stats(); s.Values != 0 || s.References != 0 || h.closed.Load() != int64(s.Misses) {
-		h.t.Errorf("held after the tick: %+v with %d of the values closed", s, h.closed.Load())
+	h.cache.Close()   // waits for renders that nobody waits for
+	h.handles.Close() // and for fetches
+	if s := h.handles.Stats(); s.Values != 0 || s.References != 0 || h.closed.Load() != h.opened.Load() {
+		h.t.Errorf("held after the tick: %+v with %d of %d values closed", s, h.closed.Load(), h.opened.Load())
 	}
 }
 
