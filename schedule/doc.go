@@ -2,8 +2,9 @@
 // starts by itself, when it has to stop, how far activity and people may move
 // that, and on which dates nothing happens.
 //
-//   - [Weekly] and [Daily] parse cron schedules with a time zone into a [Cron],
-//     whose Next takes some tens of nanoseconds. An [Interner] shares them.
+//   - [Weekly] and [Daily] parse cron schedules with a time zone, also of several
+//     lines, into a [Cron], whose Next takes some tens of nanoseconds. An [Interner]
+//     shares them.
 //   - [NextAutostart] and [NextAllowedAutostart] find the next start.
 //   - [Autostop] computes the deadlines of a build, [Bump] their change by activity.
 //   - [ValidateTTL], [ValidateThreshold] and [ValidateExtend] check limits.
@@ -34,7 +35,7 @@
 //     "*/15 * * * *") is an interval rather than a time of day. It fires in every
 //     real hour: nothing extra after a gap, and no hour left out when one is
 //     repeated. Vixie cron makes the same distinction. Steps ("0 */2 * * *") and
-//     ranges of hours name times of day.
+//     ranges of hours name times of day. Of several lines each is taken by itself.
 //
 // [DSTCompat] gives the answers of robfig/cron, for hosts whose users rely on
 // them: a time in a gap is left out, and one that is shown twice fires twice. Near

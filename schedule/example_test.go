@@ -15,12 +15,29 @@ func ExampleWeekly() {
 	}
 	fmt.Println(c.Next(time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC)))
 	fmt.Println(c.Humanize())
-	_, err = schedule.Weekly("30 9 * * 7")
+	_, err = schedule.Weekly("30 25 * * 7")
 	fmt.Println(err)
 	// Output:
 	// 2026-03-30 09:30:00 +0200 CEST
 	// 9:30AM Mon-Fri (Europe/Berlin)
-	// spec "30 9 * * 7": end of range (7) above maximum (6): 7
+	// spec "30 25 * * 7": end of range (25) above maximum (23): 25
+}
+
+// Other hours on Fridays: one schedule of two lines.
+func ExampleWeekly_severalLines() {
+	c, err := schedule.Weekly("CRON_TZ=Europe/Berlin\n0 9 * * Mon-Thu\n30 7 * * Fri")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(c)
+	fmt.Println(c.Humanize())
+	thursday := time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
+	fmt.Println(c.Next(thursday))
+	// Output:
+	// CRON_TZ=Europe/Berlin 0 9 * * Mon-Thu; 30 7 * * Fri
+	// 9:00AM Mon-Thu; 7:30AM Fri (Europe/Berlin)
+	// 2026-03-06 07:30:00 +0100 CET
 }
 
 // A time that a change of the clock leaves out fires right after the gap.

@@ -27,17 +27,15 @@ type week struct {
 	index [weekIndex]uint64
 }
 
-func newWeek(minutes, hours, days uint64) week {
-	var w week
-	for d := days; d != 0; d &= d - 1 { // clears the lowest bit
-		for h := hours; h != 0; h &= h - 1 {
+func (w *week) add(l *line) {
+	for d := l.sundayFirst(); d != 0; d &= d - 1 { // clears the lowest bit
+		for h := l.hours(); h != 0; h &= h - 1 {
 			start := bits.TrailingZeros64(d)*minutesPerDay + bits.TrailingZeros64(h)*minutesPerHour
-			for m := minutes; m != 0; m &= m - 1 {
+			for m := l.minutes(); m != 0; m &= m - 1 {
 				w.set(uint(start + bits.TrailingZeros64(m)))
 			}
 		}
 	}
-	return w
 }
 
 func (w *week) set(minute uint) {
