@@ -5,6 +5,8 @@
 //   - [Weekly] and [Daily] parse cron schedules with a time zone, also of several
 //     lines, into a [Cron], whose Next takes some tens of nanoseconds. An [Interner]
 //     shares them.
+//   - [ParseHours] reads working hours into [Hours], which give the schedules of the
+//     starts and of the stops; [HoursOf] recognises such a pair.
 //   - [NextAutostart] and [NextAllowedAutostart] find the next start.
 //   - [Autostop] computes the deadlines of a build, [Bump] their change by activity.
 //   - [ValidateTTL], [ValidateThreshold] and [ValidateExtend] check limits.

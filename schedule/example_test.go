@@ -91,3 +91,25 @@ func ExampleCron_Occurrences() {
 	// Fri 18:00
 	// Mon 09:00
 }
+
+// What people type, the two schedules that a workspace stores, and the way back.
+func ExampleParseHours() {
+	h, err := schedule.ParseHours("Mon-Thu 9:00 - 18:00, Fri 7:30 - 14:00", schedule.Options{Zone: "Europe/Berlin"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(h)
+	fmt.Println(h.Autostart())
+	fmt.Println(h.Autostop())
+	fmt.Println(h.Covers(time.Date(2026, 3, 6, 13, 30, 0, 0, time.UTC))) // Friday, half past two in Berlin
+
+	back, ok := schedule.HoursOf(h.Autostart(), h.Autostop())
+	fmt.Println(back.Humanize(), ok)
+	// Output:
+	// Europe/Berlin Mon-Thu 09:00-18:00, Fri 07:30-14:00
+	// CRON_TZ=Europe/Berlin 0 9 * * 1-4; 30 7 * * 5
+	// CRON_TZ=Europe/Berlin 0 18 * * 1-4; 0 14 * * 5
+	// false
+	// 9:00AM-6:00PM Mon-Thu; 7:30AM-2:00PM Fri (Europe/Berlin) true
+}

@@ -47,10 +47,7 @@ func (c *Cron) DaysOfWeek() string {
 	for i := range c.lines {
 		all |= c.lines[i].days()
 	}
-	if all == AllDays {
-		return "daily"
-	}
-	return all.String()
+	return all.human()
 }
 
 // Humanize returns the whole schedule for people, such as
