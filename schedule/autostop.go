@@ -50,8 +50,7 @@ type Deadlines struct {
 // The max deadline is the owner's quiet time on the first required day, in the
 // zone of the quiet hours. A day whose quiet time is less than two hours after
 // completion does not count; exactly two hours do. With a requirement of every n
-// weeks the search begins on the Monday of the next such week, unless the day is
-// in one. The weekday is that of the date on which the quiet time falls, even in
+// weeks only days of such weeks count. The weekday is that of the date on which the quiet time falls, even in
 // the last minutes before midnight.
 //
 // The deadline is never after the max deadline.
@@ -115,10 +114,9 @@ func (in AutostopInput) maxDeadline() (time.Time, error) {
 		return time.Time{}, err
 	}
 	if in.QuietHours.onDay(day).Before(earliest) {
-		day++
-	}
-	if day, err = in.Requirement.requiredDay(day); err != nil {
-		return time.Time{}, err
+		if day, err = in.Requirement.firstDay(day + 1); err != nil {
+			return time.Time{}, err
+		}
 	}
 	return in.QuietHours.onDay(day).UTC(), nil
 }
