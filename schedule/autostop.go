@@ -67,6 +67,10 @@ func Autostop(in AutostopInput) (Deadlines, error) {
 	if !limit.IsZero() && (d.Deadline.IsZero() || limit.Before(d.Deadline)) {
 		d.Deadline = limit
 	}
+	if !withinLimit(d.Deadline.Unix()) || !withinLimit(limit.Unix()) {
+		return Deadlines{}, fmt.Errorf("compute deadlines: %w", invalid.New("AutostopInput.CompletedAt",
+			in.CompletedAt.Format(time.RFC3339), "must leave room for deadlines until the year 9999"))
+	}
 	return d, nil
 }
 
@@ -74,8 +78,8 @@ func (in AutostopInput) validate() error {
 	if in.CompletedAt.IsZero() {
 		return invalid.New("AutostopInput.CompletedAt", in.CompletedAt, "must be set")
 	}
-	if !withinLimit(in.CompletedAt.Unix()) {
-		return invalid.New("AutostopInput.CompletedAt", in.CompletedAt.Format(time.RFC3339), "must be within a million years of 1970")
+	if err := ValidateInstant("AutostopInput.CompletedAt", in.CompletedAt); err != nil {
+		return err
 	}
 	if in.TTL < 0 {
 		return invalid.New("AutostopInput.TTL", in.TTL, "must not be negative")

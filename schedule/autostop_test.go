@@ -130,7 +130,12 @@ func TestAutostopRefusesBadInput(t *testing.T) {
 	}
 	tests := map[string]func(*schedule.AutostopInput){
 		"CompletedAt 0001":         func(in *schedule.AutostopInput) { in.CompletedAt = time.Time{} },
-		"a million years":          func(in *schedule.AutostopInput) { in.CompletedAt = time.Unix(1<<60, 0) },
+		"years 1 to 9999":          func(in *schedule.AutostopInput) { in.CompletedAt = time.Unix(1<<45, 0) },
+		"deadlines until the year": func(in *schedule.AutostopInput) { in.CompletedAt = instant(t, "9999-12-31T23:59:00Z") },
+		"deadlines until the yea": func(in *schedule.AutostopInput) {
+			in.Requirement.Days, in.TTL = 0, schedule.MaxThreshold
+			in.CompletedAt = instant(t, "9970-12-31T23:59:00Z")
+		},
 		"TTL -1m":                  func(in *schedule.AutostopInput) { in.TTL = -time.Minute },
 		"AutostartDays":            func(in *schedule.AutostopInput) { in.AutostartDays = 0xff },
 		"Requirement.Days":         func(in *schedule.AutostopInput) { in.Requirement.Days = 0x80 },

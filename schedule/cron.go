@@ -76,8 +76,8 @@ func unusable(text string, err error) *Cron { return &Cron{text: text, err: err}
 func (c *Cron) fires() bool { return c != nil && c.zone != nil }
 
 // Next returns the first time the schedule fires strictly after t, in the
-// schedule's own zone. It returns the zero time for a nil or unusable schedule and
-// for a t more than a million years away from 1970. Schedules fire at whole
+// schedule's own zone. It returns the zero time for a nil or unusable schedule, for
+// a t outside the years 1 to 9999 in UTC, and when it does not fire again within them. Schedules fire at whole
 // minutes of the zone's clock, except where a gap ends between two of them.
 //
 // It takes constant time, some tens of nanoseconds whatever the number of lines, and
@@ -90,10 +90,16 @@ func (c *Cron) Next(t time.Time) time.Time {
 	if !withinLimit(sec) {
 		return time.Time{}
 	}
+	var next time.Time
 	if c.dst == DSTCompat {
-		return c.nextCompat(t)
+		next = c.nextCompat(t)
+	} else {
+		next = c.at(c.next(sec))
 	}
-	return c.at(c.next(sec))
+	if !withinLimit(next.Unix()) {
+		return time.Time{}
+	}
+	return next
 }
 
 func (c *Cron) at(sec int64) time.Time { return time.Unix(sec, 0).In(c.zone.loc) }

@@ -9,7 +9,8 @@
 //     starts and of the stops; [HoursOf] recognises such a pair.
 //   - [NextAutostart] and [NextAllowedAutostart] find the next start.
 //   - [Autostop] computes the deadlines of a build, [Bump] their change by activity.
-//   - [ValidateTTL], [ValidateThreshold] and [ValidateExtend] check limits.
+//   - [ValidateTTL], [ValidateThreshold], [ValidateExtend] and [ValidateInstant]
+//     check limits.
 //   - [Days] is a set of weekdays, [Dates] a set of calendar dates.
 //
 // Everything is a pure function of its arguments or a method of an immutable
@@ -17,6 +18,9 @@
 // everything may be used concurrently. A day is a calendar day of the zone in
 // question, never 24 hours. Bad input is refused with an [*invalid.Error]. The
 // package does not run anything at the times it computes; its callers do.
+//
+// Instants lie in the years 1 to 9999 in UTC, which every store can keep. Functions
+// that return an error refuse others; a schedule does not fire outside them.
 //
 // # Clock changes
 //

@@ -13,8 +13,8 @@ const (
 
 // epochMinute is the minute of the week, counted from Sunday 00:00, at which
 // the count of local minutes starts: 1970-01-01 was a Thursday. The whole weeks
-// added to it keep the sum positive for every instant within [limitSec], so that
-// an unsigned remainder will do.
+// added to it keep the sum positive for every instant since the year 1 and long
+// before, so that an unsigned remainder will do.
 const epochMinute = 4*minutesPerDay + minutesPerWeek<<32
 
 // week is the set of minutes of a week at which a schedule is due, Sunday 00:00
