@@ -50,8 +50,7 @@ type Deadlines struct {
 // The max deadline is the owner's quiet time on the first required day, in the
 // zone of the quiet hours. A day whose quiet time is less than two hours after
 // completion does not count; exactly two hours do. With a requirement of every n
-// weeks the search begins on the Monday of the next such week, unless the day is
-// in one. The weekday is that of the date on which the quiet time falls, even in
+// weeks only days of such weeks count. The weekday is that of the date on which the quiet time falls, even in
 // the last minutes before midnight.
 //
 // The deadline is never after the max deadline.
@@ -68,6 +67,10 @@ func Autostop(in AutostopInput) (Deadlines, error) {
 	if !limit.IsZero() && (d.Deadline.IsZero() || limit.Before(d.Deadline)) {
 		d.Deadline = limit
 	}
+	if !withinLimit(d.Deadline.Unix()) || !withinLimit(limit.Unix()) {
+		return Deadlines{}, fmt.Errorf("compute deadlines: %w", invalid.New("AutostopInput.CompletedAt",
+			in.CompletedAt.Format(time.RFC3339), "must leave room for deadlines until the year 9999"))
+	}
 	return d, nil
 }
 
@@ -75,8 +78,8 @@ func (in AutostopInput) validate() error {
 	if in.CompletedAt.IsZero() {
 		return invalid.New("AutostopInput.CompletedAt", in.CompletedAt, "must be set")
 	}
-	if !withinLimit(in.CompletedAt.Unix()) {
-		return invalid.New("AutostopInput.CompletedAt", in.CompletedAt.Format(time.RFC3339), "must be within a million years of 1970")
+	if err := ValidateInstant("AutostopInput.CompletedAt", in.CompletedAt); err != nil {
+		return err
 	}
 	if in.TTL < 0 {
 		return invalid.New("AutostopInput.TTL", in.TTL, "must not be negative")
@@ -115,10 +118,9 @@ func (in AutostopInput) maxDeadline() (time.Time, error) {
 		return time.Time{}, err
 	}
 	if in.QuietHours.onDay(day).Before(earliest) {
-		day++
-	}
-	if day, err = in.Requirement.requiredDay(day); err != nil {
-		return time.Time{}, err
+		if day, err = in.Requirement.firstDay(day + 1); err != nil {
+			return time.Time{}, err
+		}
 	}
 	return in.QuietHours.onDay(day).UTC(), nil
 }

@@ -2,6 +2,7 @@ package schedule_test
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -83,6 +84,12 @@ func TestAutostop(t *testing.T) {
 		{name: "the first week", completed: "2023-01-02T00:00:00Z", days: saturday, weeks: 4, quiet: "0 3 * * *", deadline: "2023-01-07T03:00:00Z", max: "2023-01-07T03:00:00Z"},
 		{name: "a Monday reached by the leeway", completed: "2023-01-29T22:30:00Z", days: monday, weeks: 4, quiet: "0 6 * * *", deadline: "2023-01-30T06:00:00Z", max: "2023-01-30T06:00:00Z"},
 
+		// Sunday in an allowed week, but its quiet time is over: the week of the next day is not one.
+		{name: "second week, the day after is in another", completed: "2026-01-04T12:00:00Z", days: saturday, weeks: 2, quiet: "0 2 * * *", deadline: "2026-01-17T02:00:00Z", max: "2026-01-17T02:00:00Z"},
+		{name: "second week, its day is over", completed: "2026-01-10T12:00:00Z", days: saturday, weeks: 2, quiet: "0 2 * * *", deadline: "2026-01-17T02:00:00Z", max: "2026-01-17T02:00:00Z"},
+		{name: "second week, its day was the day before", completed: "2026-01-03T12:00:00Z", days: saturday, weeks: 2, quiet: "0 2 * * *", deadline: "2026-01-17T02:00:00Z", max: "2026-01-17T02:00:00Z"},
+		{name: "second week, its day is Monday and over", completed: "2026-01-12T12:00:00Z", days: monday, weeks: 2, quiet: "0 2 * * *", deadline: "2026-01-26T02:00:00Z", max: "2026-01-26T02:00:00Z"},
+
 		{name: "no midnight on the day", completed: "2018-11-01T12:00:00Z", days: schedule.DaysOf(time.Sunday), quiet: "CRON_TZ=America/Sao_Paulo 0 0 * * *", deadline: "2018-11-04T03:00:00Z", max: "2018-11-04T03:00:00Z"},
 		{name: "quiet hours in a gap", completed: "2026-03-26T12:00:00Z", days: schedule.DaysOf(time.Sunday), quiet: "CRON_TZ=Europe/Berlin 30 2 * * *", deadline: "2026-03-29T01:00:00Z", max: "2026-03-29T01:00:00Z"},
 		{name: "quiet hours twice", completed: "2026-10-22T12:00:00Z", days: schedule.DaysOf(time.Sunday), quiet: "CRON_TZ=Europe/Berlin 30 2 * * *", deadline: "2026-10-25T00:30:00Z", max: "2026-10-25T00:30:00Z"},
@@ -123,7 +130,12 @@ func TestAutostopRefusesBadInput(t *testing.T) {
 	}
 	tests := map[string]func(*schedule.AutostopInput){
 		"CompletedAt 0001":         func(in *schedule.AutostopInput) { in.CompletedAt = time.Time{} },
-		"a million years":          func(in *schedule.AutostopInput) { in.CompletedAt = time.Unix(1<<60, 0) },
+		"years 1 to 9999":          func(in *schedule.AutostopInput) { in.CompletedAt = time.Unix(1<<45, 0) },
+		"deadlines until the year": func(in *schedule.AutostopInput) { in.CompletedAt = instant(t, "9999-12-31T23:59:00Z") },
+		"deadlines until the yea": func(in *schedule.AutostopInput) {
+			in.Requirement.Days, in.TTL = 0, schedule.MaxThreshold
+			in.CompletedAt = instant(t, "9970-12-31T23:59:00Z")
+		},
 		"TTL -1m":                  func(in *schedule.AutostopInput) { in.TTL = -time.Minute },
 		"AutostartDays":            func(in *schedule.AutostopInput) { in.AutostartDays = 0xff },
 		"Requirement.Days":         func(in *schedule.AutostopInput) { in.Requirement.Days = 0x80 },
@@ -169,8 +181,8 @@ func TestRequirementValidate(t *testing.T) {
 }
 
 // stepsOf computes a max deadline step by step with calendar arithmetic of
-// package time, as the rule was first written down: by searching the quiet time
-// from a quarter of an hour before midnight. It holds for quiet times before 23:46 in zones that keep
+// package time, as the rule was first written down (except that its week is looked
+// for again whenever the day moves): by searching the quiet time from a quarter of an hour before midnight. It holds for quiet times before 23:46 in zones that keep
 // their midnights.
 func stepsOf(completed time.Time, days schedule.Days, weeks int, quiet *schedule.Cron) time.Time {
 	midnight := func(t time.Time, days int) time.Time {
@@ -179,28 +191,62 @@ func stepsOf(completed time.Time, days schedule.Days, weeks int, quiet *schedule
 	}
 	const buffer = 15 * time.Minute
 	c := completed.In(quiet.Location())
-	day := midnight(c.Add(2*time.Hour), 0)
-	if weeks > 1 {
+	inWeek := func(day time.Time) time.Time {
+		if weeks <= 1 {
+			return day
+		}
 		epoch := time.Date(2023, 1, 2, 0, 0, 0, 0, quiet.Location())
 		n := 0
 		for midnight(epoch, 7*(n+1)).Compare(day) <= 0 {
 			n++
 		}
 		if over := n % weeks; over != 0 {
-			day = midnight(epoch, 7*(n+weeks-over))
+			return midnight(epoch, 7*(n+weeks-over))
 		}
+		return day
 	}
+	day := inWeek(midnight(c.Add(2*time.Hour), 0))
 	if quiet.Next(day.Add(-buffer)).Before(c.Add(2 * time.Hour)) {
-		day = midnight(day, 1)
+		day = inWeek(midnight(day, 1))
 	}
 	for !days.Has(day.Weekday()) {
-		day = midnight(day, 1)
+		day = inWeek(midnight(day, 1))
 	}
 	from := day.Add(-buffer)
 	if day.Before(c.Add(time.Hour)) {
 		from = c.Add(time.Hour)
 	}
 	return quiet.Next(from)
+}
+
+// Every n-th week stops in such weeks only, on a required day, not less than two hours after the start, and at the
+// first such time: for starts all over four years.
+func TestAutostopStopsInRequiredWeeksOnly(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(13, 14))
+	from, to := instant(t, "2023-01-05T00:00:00Z"), instant(t, "2027-01-05T00:00:00Z")
+	for _, zone := range []string{"UTC", "Europe/Berlin", "America/Los_Angeles", "Pacific/Auckland", "Asia/Kolkata", "Pacific/Kiritimati"} {
+		for at := from; at.Before(to); at = at.Add(3*time.Hour + time.Duration(rnd.Int64N(int64(2*time.Hour)))) {
+			quiet := daily(t, fmt.Sprintf("CRON_TZ=%s %d %d * * *", zone, rnd.IntN(60), rnd.IntN(24)))
+			r := schedule.Requirement{Days: schedule.Days(1 + rnd.IntN(127)), Weeks: rnd.IntN(17)}
+			got, err := schedule.Autostop(schedule.AutostopInput{CompletedAt: at, Requirement: r, QuietHours: quiet})
+			if err != nil {
+				t.Fatal(err)
+			}
+			required := func(fire time.Time) bool {
+				y, m, d := fire.Date()
+				days := int(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Sub(time.Date(2023, 1, 2, 0, 0, 0, 0, time.UTC)).Hours()) / 24
+				return r.Days.Has(fire.Weekday()) && days/7%max(1, r.Weeks) == 0
+			}
+			want := quiet.Next(at.Add(2*time.Hour - 1))
+			for !required(want) {
+				want = quiet.Next(want)
+			}
+			if !got.MaxDeadline.Equal(want) {
+				t.Fatalf("completed %v, required %+v, quiet %v: %v, want %v", at.In(quiet.Location()), r, quiet, got.MaxDeadline, want)
+			}
+		}
+	}
 }
 
 func TestAutostopFollowsTheSteps(t *testing.T) {

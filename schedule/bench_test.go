@@ -35,6 +35,17 @@ func BenchmarkNext(b *testing.B) {
 			sink = c.Next(times[i%len(times)])
 		}
 	})
+	b.Run("lines", func(b *testing.B) {
+		// Both readings, and the largest number of lines.
+		c, err := schedule.Weekly("CRON_TZ=Europe/Berlin 0 * * * 1; " + manyLines(31))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			sink = c.Next(times[i%len(times)])
+		}
+	})
 	b.Run("compat", func(b *testing.B) {
 		c, err := schedule.WeeklyWith(benchSpec, schedule.Options{DST: schedule.DSTCompat})
 		if err != nil {

@@ -22,7 +22,7 @@ type BumpInput struct {
 // deadline and never back, and only once 5 % of the extension have been used up. A
 // deadline that has passed still moves. When the extension would reach past the
 // next autostart, the deadline is that autostart plus TTL, and without a TTL it
-// does not move. Bump and TTL are cut to whole seconds.
+// does not move. Nor does it move out of the years 1 to 9999. Bump and TTL are cut to whole seconds.
 func Bump(in BumpInput) (deadline time.Time, changed bool) {
 	extension := in.extension()
 	if in.Deadline.IsZero() || extension <= 0 {
@@ -37,7 +37,7 @@ func Bump(in BumpInput) (deadline time.Time, changed bool) {
 	if !in.MaxDeadline.IsZero() && in.MaxDeadline.Before(deadline) {
 		deadline = in.MaxDeadline
 	}
-	if !deadline.After(in.Deadline) {
+	if !deadline.After(in.Deadline) || !withinLimit(deadline.Unix()) {
 		return in.Deadline, false
 	}
 	return deadline, true

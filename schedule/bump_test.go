@@ -62,3 +62,16 @@ func orZero(t *testing.T, s string) time.Duration {
 	}
 	return duration(t, s)
 }
+
+func TestBumpStaysInTheYear9999(t *testing.T) {
+	t.Parallel()
+	now := instant(t, "9999-12-31T23:30:00Z")
+	in := schedule.BumpInput{Now: now, Deadline: now.Add(10 * time.Minute), Bump: time.Hour}
+	if got, moved := schedule.Bump(in); moved || !got.Equal(in.Deadline) {
+		t.Errorf("moved %t to %v", moved, got)
+	}
+	in.Bump = 20 * time.Minute
+	if got, moved := schedule.Bump(in); !moved || !got.Equal(now.Add(in.Bump)) {
+		t.Errorf("moved %t to %v", moved, got)
+	}
+}

@@ -12,7 +12,8 @@ const (
 	dayGap = 11 * 60 * 60
 )
 
-// nextCompat returns what robfig/cron's own Next returns.
+// nextCompat returns what robfig/cron's own Next returns, for several lines the
+// first of its answers.
 //
 // Away from changes of the offset the library fires whenever the zone's clock
 // shows a due minute, which is cheap to find. Near them its answers depend on
@@ -21,27 +22,50 @@ const (
 func (c *Cron) nextCompat(t time.Time) time.Time {
 	sec := t.Unix()
 	fire := c.next(sec)
-	if c.plain(sec, fire) || c.endless(sec, fire) {
+	if c.zone.plain(sec, fire) {
 		return c.at(fire)
 	}
-	return c.compat.Next(t.In(c.zone.loc))
+	first := c.lineCompat(&c.lines[0], t)
+	for i := range c.lines[1:] {
+		if next := c.lineCompat(&c.lines[i+1], t); next.Before(first) {
+			first = next
+		}
+	}
+	return first
+}
+
+func (c *Cron) lineCompat(l *line, t time.Time) time.Time {
+	if fire := c.nextOf(l, t.Unix()); c.zone.endless(l, t.Unix(), fire) {
+		return c.at(fire)
+	}
+	return l.fields.Next(t.In(c.zone.loc))
+}
+
+// nextOf is [Cron.next] of one line alone.
+func (c *Cron) nextOf(l *line, sec int64) int64 {
+	if len(c.lines) == 1 {
+		return c.next(sec)
+	}
+	p := part{reading: l.reading(c.dst)}
+	p.week.add(l)
+	return p.next(c.zone, sec)
 }
 
 // plain reports whether the offset is one of whole minutes and the same from well before sec to well after fire.
-func (c *Cron) plain(sec, fire int64) bool {
-	s := c.zone.span(sec)
+func (z *zone) plain(sec, fire int64) bool {
+	s := z.span(sec)
 	return s.offset%60 == 0 && sec-nearChange >= s.start && fire+nearChange < s.end
 }
 
 // endless reports whether the library, stepping from day to day between sec and
 // fire, may meet a date that does not exist.
-func (c *Cron) endless(sec, fire int64) bool {
-	if c.daily {
+func (z *zone) endless(l *line, sec, fire int64) bool {
+	if l.days() == AllDays {
 		return false // it steps by hours only
 	}
-	s := c.zone.span(sec - nearChange)
+	s := z.span(sec - nearChange)
 	for s.end <= fire+nearChange {
-		after := c.zone.span(s.end)
+		after := z.span(s.end)
 		if after.offset-s.offset >= dayGap {
 			return true
 		}

@@ -2,41 +2,9 @@ package schedule
 
 import (
 	"iter"
+	"strings"
 	"time"
-
-	"github.com/robfig/cron/v3"
 )
-
-// DST is the policy for local times that a change of the zone's clock skips or
-// repeats. See the package comment for both policies in full.
-type DST uint8
-
-const (
-	// DSTOnce fires every local time once: a skipped one at the first instant
-	// after the gap, a repeated one when it is first shown. It is the default.
-	DSTOnce DST = iota
-	// DSTCompat does what robfig/cron does: a skipped time is left out, a
-	// repeated one fires twice.
-	DSTCompat
-)
-
-// String returns the policy's name.
-func (d DST) String() string {
-	switch d {
-	case DSTOnce:
-		return "once"
-	case DSTCompat:
-		return "compat"
-	}
-	return "unknown"
-}
-
-// Options are the choices that a schedule leaves to the host. The zero value is
-// the default policy.
-type Options struct {
-	// DST is the policy for skipped and repeated local times. Defaults to DSTOnce.
-	DST DST
-}
 
 // Cron is a parsed schedule. It is immutable and safe for concurrent use.
 //
@@ -44,31 +12,40 @@ type Options struct {
 // neither text nor error.
 type Cron struct {
 	text string // as submitted
-	spec string // the five fields
 	err  error  // why text is unusable
 
-	zone    *zone // nil: never fires
+	zone   *zone // nil: never fires
+	dst    DST
+	lines  []line
+	due    part
+	others *part // of the other reading, if the lines differ in it
+}
+
+// part is all that is due by one reading. The lines that share a reading fire as
+// one, so a schedule has no more than two parts.
+type part struct {
 	week    week
 	reading reading
-	single  int // the minute of the day, when there is only one; else -1
-
-	compat *cron.SpecSchedule // the library's own, for DSTCompat
-	daily  bool               // fires on every day of the week
 }
 
 // Weekly parses an autostart schedule: five cron fields after an optional
 // CRON_TZ=<zone>, UTC without it. Day-of-month and month must be a literal "*".
 //
+// Several lines, or schedules separated by ";", are one schedule that fires at each
+// of them, up to 32. They have one zone, which is named before the first, also
+// on a line of its own; a later line may repeat it.
+//
 // Lists, ranges, steps, names of weekdays in any case, and "?" have the meaning
-// that robfig/cron gives them. Weekday 7, reversed ranges, seconds, descriptors
-// such as @daily, the prefix TZ= and the host's zone "Local" are refused with an
-// [*invalid.Error].
+// that robfig/cron gives them. Weekday 7 is Sunday, and ranges of weekdays may go
+// past it ("Fri-Mon", "6-1"), as [ParseDays] reads them. Other reversed ranges,
+// seconds, descriptors such as @daily, the prefix TZ= and the host's zone "Local"
+// are refused with an [*invalid.Error].
 //
 // Zones come from the host's time zone database. A program that may run on a
 // host without one imports time/tzdata.
 func Weekly(spec string) (*Cron, error) { return parse(weekly, spec, Options{}, nil) }
 
-// Daily parses a quiet-hours schedule: like [Weekly], and day-of-week must be "*"
+// Daily parses a quiet-hours schedule: like [Weekly], one line, day-of-week "*"
 // too, minute and hour single values.
 func Daily(spec string) (*Cron, error) { return parse(daily, spec, Options{}, nil) }
 
@@ -78,34 +55,33 @@ func WeeklyWith(spec string, o Options) (*Cron, error) { return parse(weekly, sp
 // DailyWith is [Daily] with options.
 func DailyWith(spec string, o Options) (*Cron, error) { return parse(daily, spec, o, nil) }
 
-func newCron(text, spec string, fields *cron.SpecSchedule, z *zone, o Options) *Cron {
-	minutes, hours, days := fields.Minute&allBits, fields.Hour&allBits, fields.Dow&allBits
-	c := &Cron{
-		text: text, spec: spec, zone: z,
-		week:   newWeek(minutes, hours, days),
-		single: singleMinute(minutes, hours),
-		daily:  days == 1<<7-1,
-	}
-	if everyHour := hours == 1<<24-1; everyHour || o.DST == DSTCompat {
-		c.reading = clock
-	}
-	if o.DST == DSTCompat {
-		c.compat = fields
+func newCron(text string, lines []line, z *zone, o Options) *Cron {
+	c := &Cron{text: text, zone: z, dst: o.DST, lines: lines}
+	c.due.reading = lines[0].reading(o.DST)
+	for i := range lines {
+		l, to := &lines[i], &c.due
+		if r := l.reading(o.DST); r != c.due.reading {
+			if c.others == nil {
+				c.others = &part{reading: r}
+			}
+			to = c.others
+		}
+		to.week.add(l)
 	}
 	return c
 }
 
-func unusable(text string, err error) *Cron { return &Cron{text: text, err: err, single: -1} }
+func unusable(text string, err error) *Cron { return &Cron{text: text, err: err} }
 
 func (c *Cron) fires() bool { return c != nil && c.zone != nil }
 
 // Next returns the first time the schedule fires strictly after t, in the
-// schedule's own zone. It returns the zero time for a nil or unusable schedule and
-// for a t more than a million years away from 1970. Schedules fire at whole
+// schedule's own zone. It returns the zero time for a nil or unusable schedule, for
+// a t outside the years 1 to 9999 in UTC, and when it does not fire again within them. Schedules fire at whole
 // minutes of the zone's clock, except where a gap ends between two of them.
 //
-// It takes constant time, some tens of nanoseconds, and allocates only when it
-// meets a part of the zone's history for the first time.
+// It takes constant time, some tens of nanoseconds whatever the number of lines, and
+// allocates only when it meets a part of the zone's history for the first time.
 func (c *Cron) Next(t time.Time) time.Time {
 	if !c.fires() {
 		return time.Time{}
@@ -114,30 +90,44 @@ func (c *Cron) Next(t time.Time) time.Time {
 	if !withinLimit(sec) {
 		return time.Time{}
 	}
-	if c.compat != nil {
-		return c.nextCompat(t)
+	var next time.Time
+	if c.dst == DSTCompat {
+		next = c.nextCompat(t)
+	} else {
+		next = c.at(c.next(sec))
 	}
-	return c.at(c.next(sec))
+	if !withinLimit(next.Unix()) {
+		return time.Time{}
+	}
+	return next
 }
 
 func (c *Cron) at(sec int64) time.Time { return time.Unix(sec, 0).In(c.zone.loc) }
 
-// next returns the first fire after sec, as the schedule's reading has it.
+// next returns the first fire after sec, as the readings of the lines have it.
 func (c *Cron) next(sec int64) int64 {
+	fire := c.due.next(c.zone, sec)
+	if c.others != nil {
+		fire = min(fire, c.others.next(c.zone, sec))
+	}
+	return fire
+}
+
+func (p *part) next(z *zone, sec int64) int64 {
 	at := sec
 	for {
-		p := c.zone.page(at)
-		for i := range p.spans {
-			s := &p.spans[i]
+		page := z.page(at)
+		for i := range page.spans {
+			s := &page.spans[i]
 			if s.end <= at {
 				continue
 			}
-			minute := s.first[c.reading]
+			minute := s.first[p.reading]
 			if sec >= s.start {
 				minute = max(minute, floorDiv(sec+s.offset, 60)+1)
 			}
 			// A minute before the span's start was skipped: it fires now.
-			if fire := max(c.week.next(minute)*60-s.offset, s.start); fire < s.end {
+			if fire := max(p.week.next(minute)*60-s.offset, s.start); fire < s.end {
 				return fire
 			}
 			// From here on the first candidate is the next span's first second.
@@ -150,8 +140,8 @@ func (c *Cron) next(sec int64) int64 {
 // 1970-01-01. Unlike a search from midnight it is not misled by a time of the day
 // before that a gap has moved past midnight.
 func (c *Cron) onDay(day int64) time.Time {
-	if c.compat == nil && c.reading == once {
-		return c.at(c.zone.reach(c.week.next(day * minutesPerDay)))
+	if c.due.reading == once && c.others == nil {
+		return c.at(c.zone.reach(c.due.week.next(day * minutesPerDay)))
 	}
 	return c.Next(c.at(c.zone.midnight(day) - 1))
 }
@@ -202,7 +192,7 @@ func (c *Cron) NextAllowed(at time.Time, days Days) (time.Time, bool) {
 // limit. The library's answers may depend on where a search begins, so in its
 // mode every fire is tried.
 func (c *Cron) skipDay(fire, limit time.Time) time.Time {
-	if c.compat != nil {
+	if c.dst == DSTCompat {
 		return fire
 	}
 	sec := fire.Unix()
@@ -232,21 +222,25 @@ func (c *Cron) Text() string {
 }
 
 // Spec returns the five fields without the zone, separated by single spaces, or
-// "" when the schedule is unusable.
+// "" when the schedule is unusable. Several lines are separated by "; ".
 func (c *Cron) Spec() string {
 	if c == nil {
 		return ""
 	}
-	return c.spec
+	specs := make([]string, len(c.lines))
+	for i := range c.lines {
+		specs[i] = c.lines[i].spec
+	}
+	return strings.Join(specs, "; ")
 }
 
-// String returns the canonical text: CRON_TZ=<zone> and the five fields. Parsed
+// String returns the canonical text: CRON_TZ=<zone> and [Cron.Spec]. Parsed
 // again it gives an equal schedule. For an unusable schedule it returns Text.
 func (c *Cron) String() string {
 	if !c.fires() {
 		return c.Text()
 	}
-	return zonePrefix + c.zone.loc.String() + " " + c.spec
+	return zonePrefix + c.zone.loc.String() + " " + c.Spec()
 }
 
 // Location returns the schedule's zone, UTC when the schedule is nil or unusable.

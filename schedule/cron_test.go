@@ -217,19 +217,25 @@ func checkNext(t *testing.T, c *schedule.Cron, at time.Time, rnd *rand.Rand) {
 	}
 }
 
+// Schedules answer for the years 1 to 9999 and within them: no other instant can be stored.
 func TestNextFarAway(t *testing.T) {
 	t.Parallel()
-	c := weekly(t, "CRON_TZ=Europe/Berlin 0 9 * * 1")
-	for _, sec := range []int64{math.MinInt64, -1 << 60, 1<<45 + 1, 1 << 60, math.MaxInt64} {
-		if got := c.Next(time.Unix(sec, 0)); !got.IsZero() {
-			t.Errorf("after second %d: %v, want never", sec, got)
+	first, last := instant(t, "0001-01-01T00:00:00Z"), instant(t, "9999-12-31T23:59:59.999999999Z")
+	for _, o := range []schedule.Options{{}, {DST: schedule.DSTCompat}} {
+		c := weeklyWith(t, "CRON_TZ=Europe/Berlin 0 9 * * 1", o)
+		for _, at := range []time.Time{
+			first.Add(-1), last.Add(1), time.Unix(math.MinInt64, 0), time.Unix(-1<<45, 0), time.Unix(1<<45, 0), time.Unix(math.MaxInt64, 0),
+			last, last.AddDate(0, 0, -4), // the last Monday was the 27th
+		} {
+			if got := c.Next(at); !got.IsZero() {
+				t.Errorf("%v: after %v: %v, want never", o.DST, at, got)
+			}
 		}
-	}
-	for _, sec := range []int64{-1 << 45, -1 << 40, 1 << 40, 1 << 45} {
-		at := time.Unix(sec, 0)
-		got := c.Next(at)
-		if !got.After(at) || got.Weekday() != time.Monday || got.Hour() != 9 || got.Sub(at) > 8*24*time.Hour {
-			t.Errorf("after second %d: %v", sec, got)
+		for _, at := range []time.Time{first, last.AddDate(0, 0, -5), last.AddDate(0, 0, -12)} {
+			got := c.Next(at)
+			if !got.After(at) || got.After(last) || got.Weekday() != time.Monday || got.Hour() != 9 || got.Sub(at) > 8*24*time.Hour {
+				t.Errorf("%v: after %v: %v", o.DST, at, got)
+			}
 		}
 	}
 }

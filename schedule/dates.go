@@ -25,7 +25,8 @@ type Dates struct {
 }
 
 // run is a stretch of dates without a break: as days since 1970-01-01, both
-// included, and as UTC seconds [start, end). A date that the zone left out has none.
+// included, and as UTC seconds [start, end). A date that the zone left out has none,
+// and end is that of the next run where nothing lies between the two.
 type run struct {
 	first, last int64
 	start, end  int64
@@ -36,7 +37,7 @@ type run struct {
 //
 //	Europe/Berlin 2026-12-24..2026-12-26,2027-01-01
 //
-// "" is the empty set. The host's own zone "Local" is refused.
+// "" is the empty set. The years are 1 to 9999. The host's own zone "Local" is refused.
 func ParseDates(text string) (*Dates, error) {
 	if len(text) > maxDates {
 		return nil, invalid.New("text", text, "must not be longer than %d bytes", maxDates)
@@ -79,11 +80,8 @@ func ReadDates(text string) *Dates {
 // meant, any day may be one. Err is err, and String the text, so that writing the
 // value back changes nothing.
 func UnusableDates(text string, err error) *Dates {
-	return &Dates{loc: time.UTC, runs: []run{{start: math.MinInt64, end: endOfDates}}, text: text, err: err}
+	return &Dates{loc: time.UTC, runs: []run{{start: math.MinInt64, end: lastSecond}}, text: text, err: err}
 }
-
-// endOfDates is the last second of the year 9999, which every format of time can still write.
-const endOfDates = 253402300799
 
 // Err returns nil, or why the dates cannot be read. Only [UnusableDates] have one.
 func (d *Dates) Err() error {
@@ -115,6 +113,9 @@ func parseRuns(text, list string) ([]run, error) {
 
 func parseDate(s string) (int64, error) {
 	t, err := time.Parse(time.DateOnly, s)
+	if err == nil {
+		err = ValidateInstant("date", t) // there was no year 0
+	}
 	return floorDiv(t.Unix(), secondsPerDay), err
 }
 
@@ -131,13 +132,20 @@ func newDates(loc *time.Location, runs []run) *Dates {
 	z := newZone(loc)
 	for i := range merged {
 		r := &merged[i]
-		r.start, r.end = z.midnight(r.first), z.midnight(r.last+1)
+		r.start, r.end = z.midnight(r.first), min(z.midnight(r.last+1), lastSecond)
+	}
+	// Where the zone left a date out, the dates on both sides of it follow each other.
+	for i := len(merged) - 2; i >= 0; i-- {
+		if merged[i].end == merged[i+1].start {
+			merged[i].end = merged[i+1].end
+		}
 	}
 	return &Dates{loc: loc, runs: merged}
 }
 
 // Covering reports whether t is on one of the dates, in their zone, and when the
-// run of dates it is in ends: the first instant of the day after the last.
+// run of dates it is in ends: the first instant of the day after the last, but no
+// later than the year 9999.
 func (d *Dates) Covering(t time.Time) (until time.Time, held bool) {
 	if d == nil {
 		return time.Time{}, false

@@ -2,6 +2,7 @@ package schedule_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +66,44 @@ func TestDatesCover(t *testing.T) {
 	}
 	if until, held := dates(t, "Pacific/Apia 2011-12-30").Covering(instant(t, "2011-12-30T10:00:00Z")); held {
 		t.Errorf("a date that never was is held until %v", until)
+	}
+}
+
+// Dates on both sides of one that the zone left out are one run: nothing lies between them.
+func TestDatesAroundOneThatNeverWas(t *testing.T) {
+	t.Parallel()
+	for text, end := range map[string]string{
+		"Pacific/Apia 2011-12-29,2011-12-31":                         "2012-01-01T00:00:00+14:00",
+		"Pacific/Apia 2011-12-28..2011-12-29,2011-12-31..2012-01-02": "2012-01-03T00:00:00+14:00",
+		"Pacific/Apia 2011-12-29..2011-12-30":                        "2011-12-31T00:00:00+14:00",
+		"Pacific/Kwajalein 1993-08-20,1993-08-22":                    "1993-08-23T00:00:00+12:00",
+	} {
+		d := dates(t, text)
+		first := d.String()[strings.Index(d.String(), " ")+1:][:10]
+		noon, err := time.ParseInLocation(time.DateTime, first+" 12:00:00", location(t, strings.Fields(text)[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		until, held := d.Covering(noon)
+		if !held || !until.Equal(instant(t, end)) || d.String() != text {
+			t.Errorf("%q: on %v held %t until %v, want %s; text %q", text, noon, held, until, end, d)
+		}
+	}
+}
+
+// An end that is after the year 9999 could not be written.
+func TestDatesEndInTheYear9999(t *testing.T) {
+	t.Parallel()
+	for _, zone := range []string{"UTC", "Pacific/Kiritimati", "America/Los_Angeles"} {
+		until, held := dates(t, zone+" 9999-12-30..9999-12-31").Covering(instant(t, "9999-12-30T20:00:00Z"))
+		if _, err := until.UTC().MarshalJSON(); !held || err != nil || until.UTC().Year() != 9999 {
+			t.Errorf("%s: held %t until %v (%v)", zone, held, until, err)
+		}
+	}
+	for _, text := range []string{"0000-01-01", "0000-12-31..0001-01-01"} {
+		if d, err := schedule.ParseDates(text); err == nil {
+			t.Errorf("%q is accepted as %v", text, d)
+		}
 	}
 }
 

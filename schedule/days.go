@@ -55,23 +55,36 @@ func (d Days) String() string {
 	case d == 0:
 		return "none"
 	}
+	return d.names()
+}
+
+// names returns the weekdays and runs of three and more of them.
+func (d Days) names() string { return d.list(func(day int) string { return dayNames[day] }) }
+
+// human is names for people.
+func (d Days) human() string {
+	if d == AllDays {
+		return "daily"
+	}
+	return d.names()
+}
+
+func (d Days) list(name func(day int) string) string {
 	var parts []string
 	for i := 0; i < 7; i++ {
 		first := i
 		for i < 7 && d>>i&1 != 0 {
 			i++
 		}
-		parts = append(parts, dayRun(first, i)...)
+		if i-first >= 3 {
+			parts = append(parts, name(first)+"-"+name(i-1))
+			continue
+		}
+		for ; first < i; first++ {
+			parts = append(parts, name(first))
+		}
 	}
 	return strings.Join(parts, ",")
-}
-
-// dayRun names the days [first, end).
-func dayRun(first, end int) []string {
-	if end-first >= 3 {
-		return []string{dayNames[first] + "-" + dayNames[end-1]}
-	}
-	return dayNames[first:end]
 }
 
 // ParseDays reads a set of weekdays: names separated by commas, in any case, in

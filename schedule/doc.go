@@ -2,11 +2,15 @@
 // starts by itself, when it has to stop, how far activity and people may move
 // that, and on which dates nothing happens.
 //
-//   - [Weekly] and [Daily] parse cron schedules with a time zone into a [Cron],
-//     whose Next takes some tens of nanoseconds. An [Interner] shares them.
+//   - [Weekly] and [Daily] parse cron schedules with a time zone, also of several
+//     lines, into a [Cron], whose Next takes some tens of nanoseconds. An [Interner]
+//     shares them.
+//   - [ParseHours] reads working hours into [Hours], which give the schedules of the
+//     starts and of the stops; [HoursOf] recognises such a pair.
 //   - [NextAutostart] and [NextAllowedAutostart] find the next start.
 //   - [Autostop] computes the deadlines of a build, [Bump] their change by activity.
-//   - [ValidateTTL], [ValidateThreshold] and [ValidateExtend] check limits.
+//   - [ValidateTTL], [ValidateThreshold], [ValidateExtend] and [ValidateInstant]
+//     check limits.
 //   - [Days] is a set of weekdays, [Dates] a set of calendar dates.
 //
 // Everything is a pure function of its arguments or a method of an immutable
@@ -14,6 +18,9 @@
 // everything may be used concurrently. A day is a calendar day of the zone in
 // question, never 24 hours. Bad input is refused with an [*invalid.Error]. The
 // package does not run anything at the times it computes; its callers do.
+//
+// Instants lie in the years 1 to 9999 in UTC, which every store can keep. Functions
+// that return an error refuse others; a schedule does not fire outside them.
 //
 // # Clock changes
 //
@@ -34,7 +41,7 @@
 //     "*/15 * * * *") is an interval rather than a time of day. It fires in every
 //     real hour: nothing extra after a gap, and no hour left out when one is
 //     repeated. Vixie cron makes the same distinction. Steps ("0 */2 * * *") and
-//     ranges of hours name times of day.
+//     ranges of hours name times of day. Of several lines each is taken by itself.
 //
 // [DSTCompat] gives the answers of robfig/cron, for hosts whose users rely on
 // them: a time in a gap is left out, and one that is shown twice fires twice. Near

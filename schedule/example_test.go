@@ -15,12 +15,29 @@ func ExampleWeekly() {
 	}
 	fmt.Println(c.Next(time.Date(2026, 3, 27, 12, 0, 0, 0, time.UTC)))
 	fmt.Println(c.Humanize())
-	_, err = schedule.Weekly("30 9 * * 7")
+	_, err = schedule.Weekly("30 25 * * 7")
 	fmt.Println(err)
 	// Output:
 	// 2026-03-30 09:30:00 +0200 CEST
 	// 9:30AM Mon-Fri (Europe/Berlin)
-	// spec "30 9 * * 7": end of range (7) above maximum (6): 7
+	// spec "30 25 * * 7": end of range (25) above maximum (23): 25
+}
+
+// Other hours on Fridays: one schedule of two lines.
+func ExampleWeekly_severalLines() {
+	c, err := schedule.Weekly("CRON_TZ=Europe/Berlin\n0 9 * * Mon-Thu\n30 7 * * Fri")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(c)
+	fmt.Println(c.Humanize())
+	thursday := time.Date(2026, 3, 5, 12, 0, 0, 0, time.UTC)
+	fmt.Println(c.Next(thursday))
+	// Output:
+	// CRON_TZ=Europe/Berlin 0 9 * * Mon-Thu; 30 7 * * Fri
+	// 9:00AM Mon-Thu; 7:30AM Fri (Europe/Berlin)
+	// 2026-03-06 07:30:00 +0100 CET
 }
 
 // A time that a change of the clock leaves out fires right after the gap.
@@ -73,4 +90,26 @@ func ExampleCron_Occurrences() {
 	// Output:
 	// Fri 18:00
 	// Mon 09:00
+}
+
+// What people type, the two schedules that a workspace stores, and the way back.
+func ExampleParseHours() {
+	h, err := schedule.ParseHours("Mon-Thu 9:00 - 18:00, Fri 7:30 - 14:00", schedule.Options{Zone: "Europe/Berlin"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(h)
+	fmt.Println(h.Autostart())
+	fmt.Println(h.Autostop())
+	fmt.Println(h.Covers(time.Date(2026, 3, 6, 13, 30, 0, 0, time.UTC))) // Friday, half past two in Berlin
+
+	back, ok := schedule.HoursOf(h.Autostart(), h.Autostop())
+	fmt.Println(back.Humanize(), ok)
+	// Output:
+	// Europe/Berlin Mon-Thu 09:00-18:00, Fri 07:30-14:00
+	// CRON_TZ=Europe/Berlin 0 9 * * 1-4; 30 7 * * 5
+	// CRON_TZ=Europe/Berlin 0 18 * * 1-4; 0 14 * * 5
+	// false
+	// 9:00AM-6:00PM Mon-Thu; 7:30AM-2:00PM Fri (Europe/Berlin) true
 }

@@ -14,6 +14,7 @@ var texts = []string{
 	"30 9 * * 1-5", "CRON_TZ=Europe/Berlin 30 9 * * 1-5", "CRON_TZ=", "CRON_TZ=UTC", "TZ=UTC 0 0 * * *", "@daily", "0 0 30 2 *",
 	"*/15 0-23/2 * * MON,wed", "60 0 * * *", "0 0 * * 7", "5-1 0 * * *", "? ? * * ?", "", "\x00", "CRON_TZ=Local 0 0 * * *",
 	"CRON_TZ=../../etc/passwd 0 0 * * *", "0 24 * * *", "*/0 * * * *", "1,2,3-5/2 * * * *",
+	"0 9 * * 1-4; 30 7 * * 5", "CRON_TZ=Asia/Tokyo\n0 9 * * 1-4\nCRON_TZ=Asia/Tokyo */5 * * * fri-mon", ";", "0 9 * * 6-1/2,7;", "CRON_TZ= 0 9 * * *",
 }
 
 // checkParsed checks what holds for every schedule that a parser takes, and that a refusal names itself.
@@ -89,7 +90,7 @@ func FuzzParseDays(f *testing.F) {
 func FuzzParseDates(f *testing.F) {
 	for _, text := range []string{
 		"", "2026-12-24", "Europe/Berlin 2026-12-24..2026-12-26,2027-01-01", "Pacific/Apia 2011-12-30", "2026-02-30", "2026-12-26..2026-12-24",
-		"Local 2026-01-01", "0000-01-01..9999-12-31", "2026-12-24,2026-12-24..2026-12-25", "2026-12-24..",
+		"Local 2026-01-01", "0001-01-01..9999-12-31", "2026-12-24,2026-12-24..2026-12-25", "2026-12-24..",
 	} {
 		f.Add(text)
 	}
@@ -114,6 +115,7 @@ func FuzzCompat(f *testing.F) {
 	for n, spec := range sweepSpecs {
 		f.Add(spec, uint16(n*37), int64(1774746000+n*600)) // around the night of 29 March 2026
 	}
+	f.Add("0 2 * * 7; 30 * * * fri-mon/2; 15 1-3 * * 6-1", uint16(99), int64(1774746000))
 	zones := allZones()
 	f.Fuzz(func(t *testing.T, spec string, zone uint16, at int64) {
 		name := zones[int(zone)%len(zones)]

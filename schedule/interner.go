@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// internerSize is how many schedules an [Interner] keeps, about 2 KB each. A fleet has few different ones.
+// internerSize is how many schedules an [Interner] keeps, 2 to 5 KB each. A fleet has few different ones.
 const internerSize = 4096
 
 // Interner parses each distinct text once and hands out one shared *Cron. It is

@@ -62,6 +62,39 @@ func TestInternerOptions(t *testing.T) {
 	}
 }
 
+func TestZoneOfTheHost(t *testing.T) {
+	t.Parallel()
+	o := schedule.Options{Zone: "Europe/Berlin"}
+	i := schedule.Interner{Options: o}
+	with, err := schedule.WeeklyWith("0 9 * * *", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet, err := schedule.DailyWith("0 9 * * *", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*schedule.Cron{with, quiet, i.Weekly("0 9 * * *"), i.Daily("0 9 * * *")} {
+		if c.String() != "CRON_TZ=Europe/Berlin 0 9 * * *" || c.Text() != "0 9 * * *" || c.Location().String() != o.Zone {
+			t.Errorf("String %q, Text %q, zone %v", c.String(), c.Text(), c.Location())
+		}
+	}
+	if named := i.Weekly("CRON_TZ=Asia/Tokyo 0 9 * * *"); named.Location().String() != "Asia/Tokyo" {
+		t.Errorf("a zone that is named is %v", named.Location())
+	}
+	for _, zone := range []string{"Local", "localtime", "Mars/Olympus"} {
+		o := schedule.Options{Zone: zone}
+		_, err := schedule.WeeklyWith("0 9 * * *", o)
+		checkField(t, err, "Options.Zone", zone)
+		checkField(t, o.Validate(), "Options.Zone", zone)
+		bad := schedule.Interner{Options: o}
+		checkField(t, bad.Weekly("0 9 * * *").Err(), "Options.Zone", zone)
+	}
+	if err := o.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestInternerConcurrently(t *testing.T) {
 	t.Parallel()
 	var i schedule.Interner

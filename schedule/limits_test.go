@@ -3,6 +3,7 @@ package schedule_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,29 @@ func TestValidateThreshold(t *testing.T) {
 	}
 }
 
+func TestValidateThresholdHasAnEnd(t *testing.T) {
+	t.Parallel()
+	if err := schedule.ValidateThreshold("Policy.FailureTTL", schedule.MaxThreshold); err != nil {
+		t.Error(err)
+	}
+	tooLong := schedule.MaxThreshold + 1
+	checkField(t, schedule.ValidateThreshold("Policy.FailureTTL", tooLong), "Policy.FailureTTL", tooLong.String())
+}
+
+func TestValidateInstant(t *testing.T) {
+	t.Parallel()
+	first, last := instant(t, "0001-01-01T00:00:00Z"), instant(t, "9999-12-31T23:59:59.999999999Z")
+	tokyo := location(t, "Asia/Tokyo")
+	for _, at := range []time.Time{{}, first, last, first.In(tokyo), last.In(tokyo), time.Now()} {
+		if err := schedule.ValidateInstant("until", at); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, at := range []time.Time{first.Add(-1), last.Add(1), last.AddDate(2000, 0, 0), time.Unix(math.MaxInt64>>8, 0)} {
+		checkField(t, schedule.ValidateInstant("until", at), "until", at.Format(time.RFC3339))
+	}
+}
+
 func TestValidateExtend(t *testing.T) {
 	t.Parallel()
 	now := instant(t, "2026-03-02T09:00:00Z")
@@ -67,7 +91,15 @@ func TestValidateExtend(t *testing.T) {
 		{"just less", func(in *schedule.ExtendInput) { in.NewDeadline = now.Add(29*time.Minute - time.Microsecond) }, "at least 29m0s from now"},
 		{"to the cap", func(in *schedule.ExtendInput) { in.NewDeadline = in.MaxDeadline }, ""},
 		{"past the cap", func(in *schedule.ExtendInput) { in.NewDeadline = in.MaxDeadline.Add(time.Microsecond) }, "after the max deadline"},
-		{"no cap", func(in *schedule.ExtendInput) { in.MaxDeadline, in.NewDeadline = time.Time{}, now.Add(9999*time.Hour) }, ""},
+		{"no cap", func(in *schedule.ExtendInput) { in.MaxDeadline, in.NewDeadline = time.Time{}, now.Add(schedule.MaxTTL) }, ""},
+		{"no cap, for ever", func(in *schedule.ExtendInput) {
+			in.MaxDeadline, in.NewDeadline = time.Time{}, now.Add(schedule.MaxTTL+time.Microsecond)
+		}, "not be more than 720h0m0s from now"},
+		{"a cap far away", func(in *schedule.ExtendInput) {
+			in.MaxDeadline = now.Add(2 * schedule.MaxTTL)
+			in.NewDeadline = in.MaxDeadline
+		}, ""},
+		{"the year 12000", func(in *schedule.ExtendInput) { in.MaxDeadline, in.NewDeadline = time.Time{}, now.AddDate(9974, 0, 0) }, "years 1 to 9999"},
 		{"not completed", func(in *schedule.ExtendInput) { in.CompletedAt = time.Time{} }, "start has completed"},
 		{"has a deadline", func(in *schedule.ExtendInput) { in.Deadline = time.Time{} }, "has a deadline"},
 		{"before the completion", func(in *schedule.ExtendInput) { in.CompletedAt = now.Add(3 * time.Hour) }, "before the start completed"},

@@ -1,10 +1,11 @@
 package schedule
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/robfig/cron/v3"
 
 	"github.com/dormouse-go/dormouse/invalid"
 )
@@ -45,83 +46,87 @@ var fieldNames = [fieldCount]string{"minute", "hour", "day-of-month", "month", "
 // parse reads a schedule's text. zones may be nil; otherwise it hands out the
 // zone of a name, so that schedules of one zone share what was found out about it.
 func parse(k kind, text string, o Options, zones func(*time.Location) *zone) (*Cron, error) {
-	if o.DST > DSTCompat {
-		return nil, invalid.New("Options.DST", uint8(o.DST), "must be DSTOnce or DSTCompat")
+	if err := o.validateDST(); err != nil {
+		return nil, err
 	}
-	zoneName, fields, err := split(text)
+	named, rows, err := split(k, text)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFields(k, text, fields); err != nil {
-		return nil, err
-	}
-	loc, err := loadZone("spec", text, zoneName)
+	loc, err := o.location("spec", text, named)
 	if err != nil {
 		return nil, err
 	}
-	spec, err := parseFields(k, text, fields)
-	if err != nil {
-		return nil, err
+	var lines []line
+	for i, fields := range rows {
+		l, err := parseLine(k, text, fields, loc)
+		if err != nil {
+			return nil, inLine(i, len(rows), err)
+		}
+		if !slices.ContainsFunc(lines, func(other line) bool { return other.spec == l.spec }) {
+			lines = append(lines, l)
+		}
 	}
-	spec.Location = loc
 	if zones == nil {
 		zones = newZone
 	}
-	return newCron(text, strings.Join(fields, " "), spec, zones(loc), o), nil
+	return newCron(text, lines, zones(loc), o), nil
 }
 
-// split takes the zone, "UTC" when there is none, and the five fields from the text.
-func split(text string) (zoneName string, fields []string, err error) {
+// split takes the zone, nil if none is named, and the fields of each line from the text.
+func split(k kind, text string) (zone *string, rows [][]string, err error) {
 	if len(text) > maxText {
-		return "", nil, invalid.New("spec", text, "must not be longer than %d bytes", maxText)
+		return nil, nil, invalid.New("spec", text, "must not be longer than %d bytes", maxText)
 	}
-	fields, zoneName = strings.Fields(text), "UTC"
-	if strings.HasPrefix(text, zonePrefix) {
-		zoneName, fields = fields[0][len(zonePrefix):], fields[1:]
+	first := true
+	for raw := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == ';' }) {
+		fields := strings.Fields(raw)
+		if len(fields) == 0 {
+			continue
+		}
+		name, prefixed := strings.CutPrefix(fields[0], zonePrefix)
+		switch {
+		case first && strings.HasPrefix(raw, zonePrefix):
+			zone, fields = &name, fields[1:]
+		case !first && prefixed && (zone == nil || *zone != name):
+			return nil, nil, invalid.New("spec", text, "must have one zone for all lines, named before the first")
+		case !first && prefixed:
+			fields = fields[1:]
+		}
+		if alone := first && zone != nil && len(fields) == 0; !alone {
+			rows = append(rows, fields)
+		}
+		first = false
 	}
-	if len(fields) != fieldCount {
-		return "", nil, invalid.New("spec", text,
-			"must have five fields (minute, hour, day-of-month, month, day-of-week) after an optional %s<zone>, not %d",
-			zonePrefix, len(fields))
+	switch {
+	case len(rows) == 0:
+		rows = [][]string{nil} // is refused for its number of fields
+	case len(rows) > maxLines:
+		return nil, nil, invalid.New("spec", text, "must not have more than %d lines", maxLines)
+	case k == daily && len(rows) > 1:
+		return nil, nil, invalid.New("spec", text, "must be one line: there is one time of day")
 	}
-	return zoneName, fields, nil
+	return zone, rows, nil
 }
 
-// checkFields holds the rules of ours that the parser does not know, and keeps
-// from it what it would take for a zone or a descriptor.
-func checkFields(k kind, text string, fields []string) error {
-	for i, f := range fields {
-		if strings.ContainsAny(f, "=@") {
-			return invalid.New("spec", text, "%s %q is not a cron field; descriptors and zone prefixes other than %s are not accepted",
-				fieldNames[i], f, zonePrefix)
-		}
-		if literalStar(k, i) && f != "*" {
-			return invalid.New("spec", text, "%s must be \"*\", not %q", fieldNames[i], f)
-		}
-		if k == daily && i <= fieldHour && !singleValue(f) {
-			return invalid.New("spec", text, "%s must be a single value, not %q", fieldNames[i], f)
-		}
+// inLine says in which of several lines a rule is broken.
+func inLine(i, lines int, err error) error {
+	var refusal *invalid.Error
+	if lines == 1 || !errors.As(err, &refusal) {
+		return err
 	}
-	return nil
-}
-
-func literalStar(k kind, field int) bool {
-	return field == fieldDayOfMonth || field == fieldMonth || (k == daily && field == fieldDayOfWeek)
-}
-
-func singleValue(field string) bool {
-	for _, r := range field {
-		if r < '0' || r > '9' {
-			return false
-		}
-	}
-	return len(field) <= 2
+	in := *refusal
+	in.Rule = fmt.Sprintf("line %d: %s", i+1, in.Rule)
+	return &in
 }
 
 // loadZone loads a zone by name. The host's own zone is refused under each of
 // its names: a stored schedule must mean the same on every host.
 func loadZone(field, text, name string) (*time.Location, error) {
-	if name == "Local" || name == "localtime" {
+	switch name {
+	case "":
+		return nil, invalid.New(field, text, "the zone must not be empty")
+	case "Local", "localtime":
 		return nil, invalid.New(field, text, "the zone must not be the host's own (%q)", name)
 	}
 	loc, err := time.LoadLocation(name)
@@ -130,25 +135,3 @@ func loadZone(field, text, name string) (*time.Location, error) {
 	}
 	return loc, nil
 }
-
-// parseFields leaves the fields themselves to the parser of robfig/cron.
-func parseFields(k kind, text string, fields []string) (*cron.SpecSchedule, error) {
-	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
-	parsed, err := parser.Parse(strings.Join(fields, " "))
-	if err != nil {
-		return nil, invalid.New("spec", text, "%v", err)
-	}
-	spec, ok := parsed.(*cron.SpecSchedule)
-	if !ok {
-		return nil, invalid.New("spec", text, "is not made of cron fields")
-	}
-	for i, bits := range [...]uint64{fieldMinute: spec.Minute, fieldHour: spec.Hour, fieldDayOfWeek: spec.Dow} {
-		if i != fieldDayOfMonth && i != fieldMonth && bits&allBits == 0 {
-			return nil, invalid.New("spec", text, "%s %q selects nothing, so the schedule would never fire", fieldNames[i], fields[i])
-		}
-	}
-	return spec, nil
-}
-
-// allBits masks the values of a parsed field; the top bit only says that it was written with a star.
-const allBits = 1<<63 - 1

@@ -34,31 +34,30 @@ func (r Requirement) Validate() error {
 // firstWeek is Monday 2023-01-02, from which weeks are counted, in days since 1970-01-01.
 const firstWeek = 19359
 
-// firstDay returns the first day, not before day, that lies in a week of the
-// requirement: day itself, or the Monday of the next such week.
+// firstDay returns the first day, not before day, that is a required weekday in a
+// week of the requirement.
 func (r Requirement) firstDay(day int64) (int64, error) {
-	if r.Weeks <= 1 {
-		return day, nil
+	if r.Days&AllDays == 0 {
+		return 0, invalid.New("Requirement.Days", r.Days.String(), "must have a day of the week")
 	}
-	if day < firstWeek {
+	if r.Weeks > 1 && day < firstWeek {
 		return 0, invalid.New("AutostopInput.CompletedAt", dateOf(day), "must not be before 2023-01-02, from which the weeks of a requirement are counted")
 	}
-	weeks := int64(r.Weeks)
-	week := (day - firstWeek) / 7
-	if week%weeks == 0 {
-		return day, nil
+	for !r.Days.Has(weekdayOf(day)) || r.inWeek(day) != day {
+		day = r.inWeek(day + 1)
 	}
-	return firstWeek + (week/weeks+1)*weeks*7, nil
+	return day, nil
 }
 
-// requiredDay returns the first required weekday that is not before day.
-func (r Requirement) requiredDay(day int64) (int64, error) {
-	for d := day; d < day+7; d++ {
-		if r.Days.Has(weekdayOf(d)) {
-			return d, nil
-		}
+// inWeek returns the first day, not before day, that lies in a week of the
+// requirement: day itself, or the Monday of the next such week.
+func (r Requirement) inWeek(day int64) int64 {
+	weeks := max(1, int64(r.Weeks))
+	week := (day - firstWeek) / 7
+	if week%weeks == 0 {
+		return day
 	}
-	return 0, invalid.New("Requirement.Days", r.Days.String(), "must have a day of the week")
+	return firstWeek + (week/weeks+1)*weeks*7
 }
 
 func dateOf(day int64) string {

@@ -13,8 +13,8 @@ const (
 
 // epochMinute is the minute of the week, counted from Sunday 00:00, at which
 // the count of local minutes starts: 1970-01-01 was a Thursday. The whole weeks
-// added to it keep the sum positive for every instant within [limitSec], so that
-// an unsigned remainder will do.
+// added to it keep the sum positive for every instant since the year 1 and long
+// before, so that an unsigned remainder will do.
 const epochMinute = 4*minutesPerDay + minutesPerWeek<<32
 
 // week is the set of minutes of a week at which a schedule is due, Sunday 00:00
@@ -27,17 +27,15 @@ type week struct {
 	index [weekIndex]uint64
 }
 
-func newWeek(minutes, hours, days uint64) week {
-	var w week
-	for d := days; d != 0; d &= d - 1 { // clears the lowest bit
-		for h := hours; h != 0; h &= h - 1 {
+func (w *week) add(l *line) {
+	for d := l.sundayFirst(); d != 0; d &= d - 1 { // clears the lowest bit
+		for h := l.hours(); h != 0; h &= h - 1 {
 			start := bits.TrailingZeros64(d)*minutesPerDay + bits.TrailingZeros64(h)*minutesPerHour
-			for m := minutes; m != 0; m &= m - 1 {
+			for m := l.minutes(); m != 0; m &= m - 1 {
 				w.set(uint(start + bits.TrailingZeros64(m)))
 			}
 		}
 	}
-	return w
 }
 
 func (w *week) set(minute uint) {

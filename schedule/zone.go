@@ -16,10 +16,6 @@ const (
 	// A page answers for 2^22 seconds, 48 days. 64 of them keep eight years at hand.
 	pageBits  = 22
 	pageCount = 64
-
-	// limitSec bounds the instants that a schedule answers for: a million years
-	// either way, far from any overflow.
-	limitSec = 1 << 45
 )
 
 // zone is a time zone cut into spans of one UTC offset each, found on demand
@@ -109,8 +105,6 @@ func (z *zone) build(id int64) *page {
 	}
 	return p
 }
-
-func withinLimit(sec int64) bool { return -limitSec <= sec && sec <= limitSec }
 
 func (z *zone) offset(sec int64) int64 {
 	_, offset := time.Unix(sec, 0).In(z.loc).Zone()
