@@ -23,7 +23,7 @@ var budgets = map[string]int{
 	"lifecycle/templatebuilder": 10,
 	"prewarm":                   145,
 	"rendercache":               60,
-	"schedule":                  40,
+	"schedule":                  45,
 	"store":                     5,
 	"store/memory":              10,
 	"store/postgres":            15,
