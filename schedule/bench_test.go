@@ -96,3 +96,41 @@ func BenchmarkInterner(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkZoneFingerprint(b *testing.B) {
+	b.Run("first", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			c, err := schedule.Weekly(benchSpec)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+			c.ZoneFingerprint()
+		}
+	})
+	b.Run("again", func(b *testing.B) {
+		c, err := schedule.Weekly(benchSpec)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			c.ZoneFingerprint()
+		}
+	})
+}
+
+func BenchmarkHours(b *testing.B) {
+	h := workingHours(b, "Europe/Berlin Mon-Thu 09:00-18:00, Fri 07:30-14:00")
+	times := benchTimes()
+	b.Run("Covers", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			h.Covers(times[i%len(times)])
+		}
+	})
+	b.Run("ParseHours", func(b *testing.B) {
+		for b.Loop() {
+			workingHours(b, "Europe/Berlin Mon-Thu 09:00-18:00, Fri 07:30-14:00")
+		}
+	})
+}

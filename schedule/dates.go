@@ -18,6 +18,7 @@ const maxDates = 16 << 10
 // immutable and safe for concurrent use. Nil and the zero value are the empty set.
 type Dates struct {
 	loc  *time.Location
+	zone *zone // nil if err is not nil
 	runs []run // in order, neither touching nor overlapping
 
 	text string // as submitted, if err is not nil
@@ -140,7 +141,7 @@ func newDates(loc *time.Location, runs []run) *Dates {
 			merged[i].end = merged[i+1].end
 		}
 	}
-	return &Dates{loc: loc, runs: merged}
+	return &Dates{loc: loc, zone: z, runs: merged}
 }
 
 // Covering reports whether t is on one of the dates, in their zone, and when the

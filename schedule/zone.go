@@ -24,6 +24,7 @@ const (
 type zone struct {
 	loc   *time.Location
 	pages [pageCount]atomic.Pointer[page]
+	sum   atomic.Int64 // the fingerprint, 0 as long as nobody has asked
 }
 
 // page holds the spans that touch the seconds [id<<pageBits, (id+1)<<pageBits),
