@@ -10,6 +10,9 @@ const (
 	// dayGap is the size of a gap, in seconds, from which the library may step
 	// from a day to the same day without end.
 	dayGap = 11 * 60 * 60
+
+	// A line fires at least every week, or every other where a gap leaves it out.
+	farthest = 15 * secondsPerDay
 )
 
 // nextCompat returns what robfig/cron's own Next returns, for several lines the
@@ -35,8 +38,11 @@ func (c *Cron) nextCompat(t time.Time) time.Time {
 }
 
 func (c *Cron) lineCompat(l *line, t time.Time) time.Time {
-	if fire := c.nextOf(l, t.Unix()); c.zone.endless(l, t.Unix(), fire) {
-		return c.at(fire)
+	sec := t.Unix()
+	if c.zone.endless(l, sec, sec+farthest) { // hardly ever: the line's own fire costs more to find
+		if fire := c.nextOf(l, sec); c.zone.endless(l, sec, fire) {
+			return c.at(fire)
+		}
 	}
 	return l.fields.Next(t.In(c.zone.loc))
 }

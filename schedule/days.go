@@ -124,22 +124,3 @@ func dayBit(name string) (int, bool) {
 	}
 	return 0, false
 }
-
-// MarshalText implements encoding.TextMarshaler with [Days.String]. It refuses
-// an invalid set.
-func (d Days) MarshalText() ([]byte, error) {
-	if err := d.Validate(); err != nil {
-		return nil, err
-	}
-	return []byte(d.String()), nil
-}
-
-// UnmarshalText implements encoding.TextUnmarshaler with [ParseDays].
-func (d *Days) UnmarshalText(text []byte) error {
-	parsed, err := ParseDays(string(text))
-	if err != nil {
-		return err
-	}
-	*d = parsed
-	return nil
-}

@@ -31,6 +31,11 @@ func checkParsed(t *testing.T, text string, c *schedule.Cron, err error, again f
 	if err != nil || second.String() != c.String() {
 		t.Fatalf("%q: the canonical text %q is not stable: %v, %v", text, c.String(), second, err)
 	}
+	written, err := c.MarshalText()
+	var read schedule.Cron
+	if err != nil || read.UnmarshalText(written) != nil || read.String() != c.String() {
+		t.Fatalf("%q: written as %q, read as %v (%v)", text, written, &read, err)
+	}
 	at := time.Date(2026, 3, 28, 0, 0, 0, 0, time.UTC)
 	for range 20 {
 		next := c.Next(at)

@@ -265,17 +265,3 @@ func (h Hours) Humanize() string {
 	}
 	return strings.Join(parts, "; ") + " (" + h.Location().String() + ")"
 }
-
-// MarshalText implements encoding.TextMarshaler with [Hours.String].
-func (h Hours) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler with [ParseHours] and the
-// default options.
-func (h *Hours) UnmarshalText(text []byte) error {
-	parsed, err := ParseHours(string(text), Options{})
-	if err != nil {
-		return err
-	}
-	*h = parsed
-	return nil
-}
