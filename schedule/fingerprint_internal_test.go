@@ -48,6 +48,7 @@ func TestFingerprintFollowsTheRules(t *testing.T) {
 		"CET-1CEST,M3.5.0,M10.4.0/3":   false, // ends a week earlier
 		"CET-1CEST,M3.5.0,M10.5.0/4":   false, // an hour later
 		"CET-1CEST,M3.5.0/3,M10.5.0/3": false, // begins an hour later
+		"CET-1CEST-3,M3.5.0,M10.5.0/4": false, // the same instants, by two hours
 		"CET-1":                        false, // no summer time
 		"XXT-1XXST,M3.5.0,M10.5.0/3":   true,  // other names only
 	} {

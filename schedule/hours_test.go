@@ -212,6 +212,15 @@ func TestHoursOnNightsOfChange(t *testing.T) {
 			}
 		}
 	}
+	// The hour that is shown twice does not begin or end anything twice.
+	second := instant(t, "2026-10-25T02:15:00+01:00")
+	if workingHours(t, "Europe/Berlin Sun 00:00-02:30").Covers(second) || !workingHours(t, "Europe/Berlin Sun 02:30-06:00").Covers(second) {
+		t.Error("the second time that the clock shows 02:15 counts as the first")
+	}
+	compat, err := schedule.ParseHours("Europe/Berlin Sun 00:00-02:30", schedule.Options{DST: schedule.DSTCompat})
+	if err != nil || !compat.Covers(second) || compat.Covers(second.Add(-45*time.Minute)) {
+		t.Errorf("compatibility mode does not go by what the clock shows (%v)", err)
+	}
 	// All in the gap: they begin and end in one instant.
 	h, at := workingHours(t, "Europe/Berlin Sun 02:15-02:45"), instant(t, "2026-03-29T03:00:00+02:00")
 	if !h.Autostart().Matches(at) || !h.Autostop().Matches(at) || h.Covers(at) || h.Covers(at.Add(-1)) {
@@ -293,6 +302,10 @@ func checkTurns(t *testing.T, h schedule.Hours, from, to time.Time) {
 		}
 		if stop.Before(start) || stop.After(next) {
 			t.Fatalf("%v: starts at %v and then at %v, but stops at %v", h, start, next, stop)
+		}
+		middle, after := stop.Add(-stop.Sub(start)/2), stop.Add(next.Sub(stop)/2)
+		if h.Covers(middle) != (middle.Before(stop) && !middle.Before(start)) || after.Before(next) && h.Covers(after) {
+			t.Fatalf("%v: from %v to %v, then from %v: covers the middle %t, the pause %t", h, start, stop, next, h.Covers(middle), h.Covers(after))
 		}
 		for at, want := range map[time.Time]bool{start: stop.After(start), stop.Add(-1): stop.After(start), stop: stop.Equal(next) && h.Covers(next)} {
 			if at.Equal(start) || !at.Before(start) {
