@@ -174,7 +174,9 @@ func (m Member) ready(spec Spec, now time.Time) Member {
 
 // destroyed returns the member on its way out; the deadline is the next attempt.
 func (m Member) destroyed(spec Spec, why Reason, now time.Time) Member {
-	if m.State != Deleting {
+	if m.State == Deleting {
+		why = m.Reason // what it goes for, not that it takes long
+	} else {
 		m.Attempts = 0
 	}
 	m = m.to(Deleting, why, now.Add(spec.DestroyTimeout))
