@@ -141,7 +141,7 @@ func (c chance) spec() prewarm.Spec {
 		s.Reserves = map[string]int{"a": c.IntN(s.Ceiling / 2), "b": c.IntN(s.Ceiling/2 + 1)}
 	}
 	s.MaxStarting = c.IntN(4)
-	s.Demand = prewarm.Demand{PerHour: float64(c.IntN(100)), Waiting: c.IntN(3), BuildTime: time.Duration(c.IntN(300)) * time.Second}
+	s.Demand = prewarm.Demand{PerHour: float64(c.IntN(100)), Waiting: c.IntN(3), Recent: max(0, c.IntN(6)-3), BuildTime: time.Duration(c.IntN(300)) * time.Second}
 	if c.IntN(2) == 0 {
 		s.IdleLife, s.MaxAge = time.Hour, 90*time.Minute
 	}

@@ -289,16 +289,16 @@ func (p *planner) removeOld() {
 	p.oldReady = p.oldReady[len(gone):]
 }
 
-// removeExcess removes what is more than the size, and reused members with an owner of their own where they would take
+// removeExcess removes what is more than what is kept, and reused members with an owner of their own where they would take
 // the room of what everybody may claim.
 func (p *planner) removeExcess() {
-	free := p.spec.Ceiling - p.d.Target.Size
+	free := p.spec.Ceiling - max(p.d.Target.Size, min(p.d.Target.Keep, len(p.ready)+len(p.pending)))
 	if len(p.oldReady) > 0 {
 		free -= p.surge()
 	}
 	p.affine = p.drop(p.affine, len(p.affine)-free)
-	p.pending = p.drop(p.pending, len(p.ready)+len(p.pending)-p.d.Target.Size)
-	p.ready = p.drop(p.ready, len(p.ready)+len(p.pending)-p.d.Target.Size)
+	p.pending = p.drop(p.pending, len(p.ready)+len(p.pending)-p.d.Target.Keep)
+	p.ready = p.drop(p.ready, len(p.ready)+len(p.pending)-p.d.Target.Keep)
 	p.pending = p.drop(p.pending, p.size()-p.spec.Ceiling)
 }
 

@@ -179,7 +179,9 @@ func TestBreakerHalfOpensByItself(t *testing.T) {
 	bubble(t, 3, knobs(func(k *prewarmtest.Knobs) { k.CreateErr = errors.New("no") }), func(r *rig) {
 		r.wait(time.Hour)
 		r.backend.Set(func(k *prewarmtest.Knobs) { k.CreateErr = nil })
-		r.wait(10*time.Minute + 15*time.Second)
+		for len(r.members(prewarm.Starting)) == 0 {
+			r.wait(time.Second)
+		}
 		if n := len(r.members(prewarm.Starting, prewarm.Ready)); n != 1 {
 			t.Errorf("%d are tried at once, want one", n)
 		}

@@ -39,10 +39,10 @@ func bubble(t *testing.T, size int, configure func(r *rig), test func(r *rig)) {
 			configure(r)
 		}
 		r.start()
+		defer func() { r.stop() }()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		test(r)
-		r.stop()
 	})
 }
 

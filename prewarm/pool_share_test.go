@@ -80,6 +80,7 @@ func TestFirstComeFirstServedWithinATenant(t *testing.T) {
 func TestReservesAreKeptForTheirTenant(t *testing.T) {
 	bubble(t, 3, func(r *rig) { r.cfg.Spec.Reserves = map[string]int{"vip": 2} }, func(r *rig) {
 		r.claim(prewarm.Request{Tenant: "crowd"})
+		r.wait(0)
 		_, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: "bob", Tenant: "crowd"})
 		if e := empty(err); e == nil || e.Why.Reason != prewarm.MissReserved {
 			t.Errorf("another tenant: %v", err)

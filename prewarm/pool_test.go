@@ -91,6 +91,7 @@ func TestEmptyPoolWaits(t *testing.T) {
 		if h.Missed.Reason == "" {
 			t.Error("nobody says why it had to wait")
 		}
+		r.wait(0)
 		r.claim(prewarm.Request{}) // what was built beside
 		_, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: "bob", IfEmpty: prewarm.Wait, MaxWait: 5 * time.Second})
 		if e := empty(err); e == nil || e.Waited != 5*time.Second {

@@ -15,7 +15,7 @@ import (
 // each runs a property on many random pools.
 func each(t *testing.T, property func(t *testing.T, c chance, spec prewarm.Spec, members []prewarm.Member, f prewarm.Failures)) {
 	t.Helper()
-	for seed := range uint64(4000) {
+	for seed := range uint64(1500) {
 		c := chance{rand.New(rand.NewPCG(seed, 1))}
 		spec, members, f := c.spec(), c.members(), c.failures()
 		if err := spec.Validate(); err != nil {
@@ -64,7 +64,7 @@ func TestPlanConvergesInOneStepWithoutFailures(t *testing.T) {
 				n++
 			}
 		}
-		if n != d.Target.Size {
+		if n < d.Target.Size || n > d.Target.Keep {
 			t.Errorf("%d members after the plan, %v", n, d.Target)
 		}
 	})

@@ -221,6 +221,7 @@ func (p *Pool) Explain(ctx context.Context) (Explanation, error) {
 	now := p.now()
 	spec := p.current(now)
 	spec.Paused = spec.Paused || state.Paused
+	spec.Demand.Recent = state.Recent(now)
 	e := Explain(spec, members, state.Failures, now)
 	if state.Paused {
 		e.say("paused by %s", state.PausedBy)

@@ -23,19 +23,22 @@ func (p *Pool) serveLoop(ctx context.Context) {
 			}
 			continue
 		}
+		answered := false
 		for batch := range slices.Chunk(waiters, p.cfg.Batch) {
-			p.round(ctx, batch)
+			answered = p.round(ctx, batch) || answered
 		}
 		p.plan.set()
-		if len(waiters) < all {
-			continue
+		if len(waiters) < all && answered {
+			continue // somebody else with the same key may find out now
 		}
 		p.pause(ctx, p.cfg.Poll, p.serve, "pool", "serve")
 	}
 }
 
-// round claims for some waiters, in their order, and answers those who got something or do not wait.
-func (p *Pool) round(ctx context.Context, left []*waiter) {
+// round claims for some waiters, in their order, and answers those who got something or do not wait. It reports whether
+// anybody got an answer.
+func (p *Pool) round(ctx context.Context, waiters []*waiter) (answered bool) {
+	left := waiters
 	for tier := range p.tiers() {
 		var unserved []*waiter
 		for _, group := range p.groups(left, tier) {
@@ -48,10 +51,11 @@ func (p *Pool) round(ctx context.Context, left []*waiter) {
 		}
 		slices.SortFunc(unserved, before)
 		if left = unserved; len(left) == 0 {
-			return
+			return true
 		}
 	}
 	p.missed(ctx, left)
+	return len(left) < len(waiters)
 }
 
 // group is some waiters who may have the same members.
@@ -179,6 +183,7 @@ func (p *Pool) answer(waiters []*waiter, grants []Grant) (unserved []*waiter) {
 		g := grants[i]
 		if g.Result == GrantNew {
 			p.traffic.Count(1, now)
+			p.taken[g.Member.ID] = true
 		}
 		if w.gone {
 			if g.Result == GrantNew {
@@ -267,7 +272,13 @@ func (p *Pool) diagnose(w *waiter) Diagnosis {
 		}
 	}
 	v := &p.view
-	return Diagnose(v.spec, v.members, v.failures, picks, p.line.ahead(w), now)
+	there := make([]Member, 0, len(v.members))
+	for _, m := range v.members {
+		if !p.taken[m.ID] {
+			there = append(there, m)
+		}
+	}
+	return Diagnose(v.spec, there, v.failures, picks, p.line.ahead(w), now)
 }
 
 // unserved counts a claim that goes away without a member as demand, once for each owner and window: whoever tries again

@@ -8,14 +8,22 @@ import (
 
 // Target is the size a pool shall have, and what asks for it.
 type Target struct {
-	// Size is the number of unclaimed members.
+	// Size is the number of unclaimed members: what is missing is created.
 	Size int
+	// Keep is the number above which members are too many. It is above Size for a while after demand asked for more,
+	// here or in another process: else replicas that see different claims would create and remove in turns.
+	Keep int
 	// Floor, Schedule, Demand and Reserves are what each of them asks for; Waiting are claims that wait and are added to
 	// the largest.
 	Floor, Schedule, Demand, Reserves, Waiting int
 	// Capped says that the ceiling is what keeps Size down.
 	Capped bool
 }
+
+// Extra is what demand and waiting claims ask for beyond the rest.
+func (t Target) Extra() int { return max(t.base(), t.Demand) + t.Waiting - t.base() }
+
+func (t Target) base() int { return max(t.Floor, t.Schedule, t.Reserves) }
 
 // Size returns the size that a pool shall have at an instant: the largest of floor, schedule, demand and reserves, and
 // one more for each claim that waits, within the ceiling. Schedule and forecast count from the time that a build takes
@@ -36,8 +44,9 @@ func (s Spec) target(now time.Time) Target {
 		rate = max(rate, s.Demand.Forecast.At(at))
 	}
 	t.Demand = SizeFor(rate, s.Demand.BuildTime, s.HitRate)
-	wanted := max(t.Floor, t.Schedule, t.Demand, t.Reserves) + t.Waiting
+	wanted := t.base() + t.Extra()
 	t.Size = min(wanted, s.Ceiling)
+	t.Keep = min(t.base()+max(t.Extra(), s.Demand.Recent), s.Ceiling)
 	t.Capped = wanted > s.Ceiling
 	return t
 }
@@ -46,6 +55,9 @@ func (s Spec) target(now time.Time) Target {
 func (t Target) String() string {
 	text := fmt.Sprintf("%d wanted: floor %d, schedule %d, demand %d, reserves %d, waiting %d",
 		t.Size, t.Floor, t.Schedule, t.Demand, t.Reserves, t.Waiting)
+	if t.Keep > t.Size {
+		text += fmt.Sprintf(", up to %d kept after recent demand", t.Keep)
+	}
 	if t.Capped {
 		text += ", capped by the ceiling"
 	}

@@ -111,6 +111,33 @@ func TestSizeForReachesItsHitRateAndIsSmallest(t *testing.T) {
 	}
 }
 
+func TestMembersAreKeptAfterDemand(t *testing.T) {
+	spec := pool(2)
+	spec.Demand.Recent = 3
+	if got := prewarm.Size(spec, t0); got.Size != 2 || got.Keep != 5 {
+		t.Errorf("%v", got)
+	}
+	if got := short(prewarm.Plan(spec, with(7, prewarm.Ready).members, prewarm.Failures{}, t0).Actions); got != "destroy excess x2" {
+		t.Errorf("planned %q", got)
+	}
+	var state prewarm.PoolState
+	state, ok := state.Ask(3, time.Minute, t0)
+	if !ok || state.Recent(t0.Add(59*time.Second)) != 3 || state.Recent(t0.Add(time.Minute)) != 0 {
+		t.Errorf("asked for 3: %+v", state)
+	}
+	for _, test := range []struct {
+		extra int
+		after time.Duration
+		write bool
+	}{
+		{0, 0, false}, {2, 0, false}, {3, 0, false}, {3, 31 * time.Second, true}, {2, 31 * time.Second, false}, {4, 0, true}, {1, time.Minute, true},
+	} {
+		if _, write := state.Ask(test.extra, time.Minute, t0.Add(test.after)); write != test.write {
+			t.Errorf("asking for %d after %v is written: %v", test.extra, test.after, write)
+		}
+	}
+}
+
 func TestTrafficHoldsForACoolDown(t *testing.T) {
 	traffic := prewarm.Traffic{Window: 10 * time.Minute}
 	traffic.Count(20, t0)

@@ -27,6 +27,8 @@ type Spec struct {
 	// HitRate is the share of claims that shall find a ready member, by which Demand is turned into a size. Defaults to
 	// 0.95; negative: demand does not change the size.
 	HitRate float64
+	// CoolDown is how long members are kept that demand asked for. Defaults to 1 minute.
+	CoolDown time.Duration
 	// MaxStarting bounds how many members start at once. Defaults to no bound but the ceiling.
 	MaxStarting int
 	// Reserves are ready members kept for a tenant's claims, by tenant. They are part of the size.
@@ -77,6 +79,9 @@ type Demand struct {
 	PerHour float64
 	// Waiting is the number of claims that wait for a member now.
 	Waiting int
+	// Recent is what demand asked for beyond floor, schedule and reserves within the cool-down, in any process. Members
+	// are not created for it, but kept.
+	Recent int
 	// BuildTime is how long a member takes to become ready, as measured.
 	BuildTime time.Duration
 	// Forecast is the expected rate by hour of the week, nil for none.
@@ -119,6 +124,7 @@ type Reuse struct {
 
 func (s Spec) withDefaults() Spec {
 	s.HitRate = cmp.Or(s.HitRate, 0.95)
+	s.CoolDown = cmp.Or(s.CoolDown, time.Minute)
 	s.ReadyTimeout = cmp.Or(s.ReadyTimeout, 10*time.Minute)
 	s.DestroyTimeout = cmp.Or(s.DestroyTimeout, time.Minute)
 	s.Remember = cmp.Or(s.Remember, time.Hour)
@@ -211,6 +217,8 @@ func (s Spec) validateDemand() error {
 		return invalid.New("Spec.Demand.PerHour", d.PerHour, "must be between 0 and %g", float64(maxPerHour))
 	case d.Waiting < 0:
 		return invalid.New("Spec.Demand.Waiting", d.Waiting, "must not be negative")
+	case d.Recent < 0:
+		return invalid.New("Spec.Demand.Recent", d.Recent, "must not be negative")
 	case d.BuildTime < 0:
 		return invalid.New("Spec.Demand.BuildTime", d.BuildTime, "must not be negative")
 	}
@@ -222,6 +230,7 @@ func (s Spec) validateTimes() error {
 		name  string
 		value time.Duration
 	}{
+		{"CoolDown", s.CoolDown},
 		{"ReadyTimeout", s.ReadyTimeout},
 		{"HeldTimeout", s.HeldTimeout},
 		{"IdleLife", s.IdleLife},

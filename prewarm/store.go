@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
 )
 
 // Store is what pools need of a database: four methods. A host with tables of its own implements them and runs
@@ -118,4 +120,26 @@ type PoolState struct {
 	Paused   bool
 	PausedBy string
 	Failures Failures
+	// Extra is what demand asks for in any process (see [Target.Extra]); it counts until ExtraUntil.
+	Extra      int
+	ExtraUntil time.Time
+}
+
+// Recent returns what demand asked for lately.
+func (s PoolState) Recent(now time.Time) int {
+	if !s.ExtraUntil.After(now) {
+		return 0
+	}
+	return s.Extra
+}
+
+// Ask returns the state in which all processes know what demand asks for here, and whether that has to be written: if
+// it is more than they know, or if they will forget it soon.
+func (s PoolState) Ask(extra int, coolDown time.Duration, now time.Time) (PoolState, bool) {
+	recent := s.Recent(now)
+	if extra < recent || extra == 0 || extra == recent && s.ExtraUntil.Sub(now) > coolDown/2 {
+		return s, false
+	}
+	s.Extra, s.ExtraUntil = extra, micros.Of(now.Add(coolDown))
+	return s, true
 }

@@ -58,6 +58,7 @@ func (p *Pool) tick(ctx context.Context) (next time.Time, err error) {
 	}
 	spec := p.current(now)
 	spec.Paused = spec.Paused || state.Paused
+	spec.Demand.Recent = state.Recent(now)
 	all := append(members, due...)
 	d := Plan(spec, all, state.Failures, now)
 	p.saw(view{spec: spec, members: members, failures: state.Failures, decision: d, at: now})
@@ -77,14 +78,19 @@ func (p *Pool) nextClaimEnd(ctx context.Context, next time.Time) time.Time {
 	return next
 }
 
-// carryOut writes a decision. Creations are written with the pool's state, so that of two replicas one creates.
+// carryOut writes a decision. Creations are written with the pool's state, so that of two replicas one creates; and
+// what demand asks for here is told to the others before they remove it.
 func (p *Pool) carryOut(ctx context.Context, spec Spec, state PoolState, members []Member, d Decision, now time.Time) error {
-	if len(d.Actions) == 0 {
+	state, asks := state.Ask(d.Target.Extra(), spec.withDefaults().CoolDown, now)
+	if len(d.Actions) == 0 && !asks {
 		return nil
 	}
 	changes := d.Apply(spec, members, now, newID)
 	before := make([]Member, len(changes))
 	var guard *PoolState
+	if asks {
+		guard = &state
+	}
 	for i, a := range d.Actions {
 		if a.Kind == ActionCreate {
 			guard = &state
@@ -109,6 +115,7 @@ func (p *Pool) saw(v view) {
 		p.stats.idle += time.Duration(idle) * max(0, v.at.Sub(last.at))
 	}
 	p.view = v
+	clear(p.taken)
 	if d, ok := BuildTime(v.members, v.spec.Version); ok {
 		p.buildTime = d
 	}

@@ -171,7 +171,7 @@ func (s *Members) PutMembers(ctx context.Context, state *prewarm.PoolState, chan
 		}
 		p.state = *state
 		p.state.Revision++
-		p.state.Failures.At = round(p.state.Failures.At)
+		p.state.Failures.At, p.state.ExtraUntil = round(p.state.Failures.At), round(p.state.ExtraUntil)
 	}
 	applied := make([]bool, len(changes))
 	for i := range changes {
