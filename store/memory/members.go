@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // Members keeps the members of pre-warmed pools in memory: a [prewarm.Store] for hosts of one process and for unit
@@ -77,7 +78,7 @@ func (r *memberRow) set(m *prewarm.Member) {
 		claim = nil
 	case claim == nil || *claim != m.Claim:
 		c := m.Claim
-		c.At, c.Until = round(c.At), round(c.Until)
+		c.At, c.Until = store.Instant(c.At), store.Instant(c.Until)
 		claim = &c
 	}
 	*r = memberRow{
@@ -112,48 +113,69 @@ func (s *Members) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	now = round(now)
+	now = store.Instant(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.pool(pick.Pool)
 	grants := make([]prewarm.Grant, len(claims))
-	var open []int
+	open := 0
 	for i := range claims {
-		slot, known := p.keys[claims[i].Key]
-		if !known {
-			open = append(open, i)
-			continue
+		if grants[i] = p.known(&claims[i]); grants[i].Result == prewarm.GrantNone {
+			open++
 		}
-		r := p.rows.at(slot)
-		if r.claim.Owner != claims[i].Owner {
-			grants[i].Result = prewarm.GrantKeyReused
-			continue
-		}
-		grants[i] = prewarm.Grant{Result: prewarm.GrantAgain, Member: r.member(pick.Pool)}
 	}
-	for n, slot := range p.first(pick, len(open)) {
-		i := open[n]
-		m := claims[i].Take(p.rows.at(slot).member(pick.Pool), now)
-		p.write(slot, &m)
-		grants[i] = prewarm.Grant{Result: prewarm.GrantNew, Member: m}
+	var few [8]uint32 // most claims come alone
+	slots := p.first(few[:0], pick, open)
+	for i := range claims {
+		if len(slots) == 0 {
+			break
+		}
+		if grants[i].Result == prewarm.GrantNone {
+			p.take(slots[0], &claims[i], now, &grants[i])
+			slots = slots[1:]
+		}
 	}
 	return grants, nil
 }
 
-// first returns the slots of up to n members that fit a pick, those that became ready first.
-func (p *memberPool) first(pick prewarm.Pick, n int) []uint32 {
+// known answers a claim whose key was used before.
+func (p *memberPool) known(c *prewarm.Claim) (g prewarm.Grant) {
+	slot, ok := p.keys[c.Key]
+	if !ok {
+		return g
+	}
+	r := p.rows.at(slot)
+	if r.claim.Owner != c.Owner {
+		g.Result = prewarm.GrantKeyReused
+		return g
+	}
+	g.Result, g.Member = prewarm.GrantAgain, r.member(p.state.Pool)
+	return g
+}
+
+func (p *memberPool) take(slot uint32, c *prewarm.Claim, now time.Time, g *prewarm.Grant) {
+	g.Result, g.Member = prewarm.GrantNew, c.Take(p.rows.at(slot).member(p.state.Pool), now)
+	p.write(slot, &g.Member)
+}
+
+// first appends the slots of up to n members that fit a pick, those that became ready first.
+func (p *memberPool) first(slots []uint32, pick prewarm.Pick, n int) []uint32 {
 	ready := p.lines[memberLine{pick.Version, pick.For}]
 	if ready == nil || n == 0 {
-		return nil
+		return slots
 	}
 	least := micros(pick.LivesUntil)
-	slots := make([]uint32, 0, min(n, 1024))
-	ready.after(entry{at: math.MinInt64}, func(e entry) bool {
-		if r := p.rows.at(e.slot); r.deadline == never || least == never || r.deadline >= least {
-			slots = append(slots, e.slot)
+	for _, block := range ready.blocks {
+		for i := range block {
+			r := p.rows.at(block[i].slot)
+			if r.deadline != never && least != never && r.deadline < least {
+				continue
+			}
+			if slots = append(slots, block[i].slot); len(slots) == n {
+				return slots
+			}
 		}
-		return len(slots) < n
-	})
+	}
 	return slots
 }
 
@@ -171,7 +193,7 @@ func (s *Members) PutMembers(ctx context.Context, state *prewarm.PoolState, chan
 		}
 		p.state = *state
 		p.state.Revision++
-		p.state.Failures.At, p.state.ExtraUntil = round(p.state.Failures.At), round(p.state.ExtraUntil)
+		p.state.Failures.At, p.state.ExtraUntil = store.Instant(p.state.Failures.At), store.Instant(p.state.ExtraUntil)
 	}
 	applied := make([]bool, len(changes))
 	for i := range changes {
