@@ -54,29 +54,60 @@ var claimMembersSQL = `
 	UNION ALL
 	SELECT c.n, ` + memberFields.names() + `, false FROM claim c JOIN dormouse.members m ON m.id = c.known`
 
+// claimMemberSQL is the same for one claim, which is the frequent number: it spares the server the lists. Its parameters
+// from $6 on are those of claimColumns, as single values.
+var claimMemberSQL = `
+	WITH known AS MATERIALIZED (
+		SELECT id FROM dormouse.members WHERE pool = $1 AND claim_key = $6
+	), free AS MATERIALIZED (
+		SELECT id FROM dormouse.members
+		WHERE state = 2 AND pool = $1 AND version = $2 AND reserved_for = $3
+			AND (deadline IS NULL OR $4::timestamptz IS NULL OR deadline >= $4) AND NOT EXISTS (SELECT FROM known)
+		ORDER BY ready_at, id LIMIT 1
+		FOR NO KEY UPDATE SKIP LOCKED
+	), taken AS (
+		UPDATE dormouse.members m SET
+			state = 3, revision = m.revision + 1, reason = 'claimed', claimed_at = $5, claim_key = $6, owner = $7,
+			tenant = $8, idle_timeout = $9, ends_at = $10, deadline = $11
+		FROM free f WHERE m.id = f.id
+		RETURNING ` + memberFields.names() + `
+	)
+	SELECT 1, taken.*, true FROM taken
+	UNION ALL
+	SELECT 1, ` + memberFields.names() + `, false FROM known k JOIN dormouse.members m ON m.id = k.id`
+
 // ClaimMembers implements [prewarm.Store].
 func (s *Store) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pick, claims []prewarm.Claim) ([]prewarm.Grant, error) {
 	if len(claims) == 0 {
 		return nil, ctx.Err()
 	}
 	now = store.Instant(now)
-	rows := make([]claimRow, len(claims))
-	for i, c := range claims {
-		rows[i] = claimRow{c, stamp(c.Deadline(now))}
-	}
-	args := append([]any{pick.Pool, pick.Version, pick.For, stamp(pick.LivesUntil), instant(now)}, claimColumns.args(rows)...)
+	text, args := claimStatement(now, pick, claims)
 	var grants []prewarm.Grant
 	// The same claims again do no harm: their keys are known by then.
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		return againIfTaken(func() error {
 			grants = make([]prewarm.Grant, len(claims))
-			return s.steady(ctx, claimMembersSQL, args, func(rows pgx.Rows) error { return readGrants(rows, claims, grants) })
+			return s.steady(ctx, text, args, func(rows pgx.Rows) error { return readGrants(rows, claims, grants) })
 		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim members of pool %q: %w", pick.Pool, err)
 	}
 	return grants, nil
+}
+
+func claimStatement(now time.Time, pick prewarm.Pick, claims []prewarm.Claim) (text string, args []any) {
+	args = []any{pick.Pool, pick.Version, pick.For, stamp(pick.LivesUntil), instant(now)}
+	if len(claims) == 1 {
+		c := &claims[0]
+		return claimMemberSQL, append(args, c.Key, c.Owner, c.Tenant, int64(c.IdleTimeout), stamp(c.Until), stamp(c.Deadline(now)))
+	}
+	rows := make([]claimRow, len(claims))
+	for i, c := range claims {
+		rows[i] = claimRow{c, stamp(c.Deadline(now))}
+	}
+	return claimMembersSQL, append(args, claimColumns.args(rows)...)
 }
 
 func readGrants(rows pgx.Rows, claims []prewarm.Claim, grants []prewarm.Grant) error {
