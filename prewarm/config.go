@@ -60,6 +60,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 }
 
+const defaultTrafficWindow = 10 * time.Minute
+
 func (c Config) withDefaults() Config {
 	c.Interval = cmp.Or(c.Interval, 10*time.Second)
 	c.Relist = cmp.Or(c.Relist, 5*time.Minute)
@@ -69,7 +71,7 @@ func (c Config) withDefaults() Config {
 	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
 	c.MaxWait = cmp.Or(c.MaxWait, 30*time.Second)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, time.Hour)
-	c.TrafficWindow = cmp.Or(c.TrafficWindow, 10*time.Minute)
+	c.TrafficWindow = cmp.Or(c.TrafficWindow, defaultTrafficWindow)
 	c.AlertAfter = cmp.Or(c.AlertAfter, 5*time.Minute)
 	c.Namespace = cmp.Or(c.Namespace, "dormouse")
 	if c.Clock == nil {

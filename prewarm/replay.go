@@ -1,6 +1,7 @@
 package prewarm
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"time"
@@ -19,6 +20,8 @@ type Trace struct {
 	Build time.Duration
 	// Step is how often the pool plans besides when something happens. Defaults to 1 minute.
 	Step time.Duration
+	// Window is over which the rate of claims is measured (see [Config]). Defaults to 10 minutes.
+	Window time.Duration
 	// Spec returns what the pool shall be at an instant. The replay fills in the measured rate of claims and the build
 	// time.
 	Spec func(now time.Time) Spec
@@ -55,11 +58,12 @@ func Replay(t Trace) (Outcome, error) {
 		return Outcome{}, invalid.New("Trace.Build", t.Build, "must not be negative")
 	case t.Step < 0:
 		return Outcome{}, invalid.New("Trace.Step", t.Step, "must not be negative")
+	case t.Window < 0:
+		return Outcome{}, invalid.New("Trace.Window", t.Window, "must not be negative")
 	}
-	if t.Step == 0 {
-		t.Step = time.Minute
-	}
-	r := replay{trace: t, now: t.From, traffic: Traffic{Window: 10 * time.Minute}}
+	t.Window = cmp.Or(t.Window, defaultTrafficWindow)
+	t.Step = cmp.Or(t.Step, time.Minute)
+	r := replay{trace: t, now: t.From, traffic: Traffic{Window: t.Window}}
 	for _, at := range t.Claims {
 		if !at.Before(t.From) && at.Before(t.To) {
 			r.claims = append(r.claims, at)

@@ -54,10 +54,11 @@ func TestReplayReachesTheHitRateItIsSizedFor(t *testing.T) {
 func TestReplayRefusesBadInput(t *testing.T) {
 	spec := func(time.Time) prewarm.Spec { return pool(1) }
 	for name, trace := range map[string]prewarm.Trace{
-		"Trace.Spec":  {From: t0, To: t0.Add(1)},
-		"Trace.To":    {From: t0, To: t0, Spec: spec},
-		"Trace.Build": {From: t0, To: t0.Add(1), Build: -1, Spec: spec},
-		"Trace.Step":  {From: t0, To: t0.Add(1), Step: -1, Spec: spec},
+		"Trace.Spec":   {From: t0, To: t0.Add(1)},
+		"Trace.To":     {From: t0, To: t0, Spec: spec},
+		"Trace.Build":  {From: t0, To: t0.Add(1), Build: -1, Spec: spec},
+		"Trace.Window": {From: t0, To: t0.Add(1), Window: -1, Spec: spec},
+		"Trace.Step":   {From: t0, To: t0.Add(1), Step: -1, Spec: spec},
 	} {
 		if _, err := prewarm.Replay(trace); field(err) != name {
 			t.Errorf("%s: %v", name, err)

@@ -107,7 +107,7 @@ func compare(starts []time.Time) ([]curve, error) {
 			return
 		}
 		var o prewarm.Outcome
-		o, err = prewarm.Replay(prewarm.Trace{Claims: starts, From: first, To: last, Build: build, Spec: spec, Step: 5 * time.Minute})
+		o, err = prewarm.Replay(prewarm.Trace{Claims: starts, From: first, To: last, Build: build, Spec: spec, Step: 5 * time.Minute, Window: time.Hour})
 		if len(curves) == 0 || curves[len(curves)-1].Name != name {
 			curves = append(curves, curve{Name: name})
 		}
