@@ -151,9 +151,14 @@ func (b *Backend) status(dir string, resource uuid.UUID) prewarm.Status {
 		return prewarm.StatusStopped
 	case err != nil:
 		return prewarm.StatusUnknown
-	case !alive(pid, resource):
+	}
+	switch look(pid, resource) {
+	case absent:
 		return prewarm.StatusStopped
-	case b.cfg.Ready(dir):
+	case unknown:
+		return prewarm.StatusUnknown
+	}
+	if b.cfg.Ready(dir) {
 		return prewarm.StatusReady
 	}
 	return prewarm.StatusStarting
@@ -171,17 +176,43 @@ func readPID(dir string) (int, error) {
 	return pid, err
 }
 
-// alive reports whether the process runs and is that of the resource: numbers are used again. Where the kernel does not
-// show the environment of a process, its number has to do.
-func alive(pid int, resource uuid.UUID) bool {
+// presence is what is known of a process.
+type presence uint8
+
+const (
+	absent presence = iota
+	present
+	unknown
+)
+
+// look says whether the process runs and is that of the resource: numbers are used again. For a moment in which a process
+// begins another program, the kernel shows no environment, and nothing is known; where it never shows one, the number has
+// to do.
+func look(pid int, resource uuid.UUID) presence {
 	if syscall.Kill(pid, 0) != nil {
-		return false
+		return absent
 	}
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	if err != nil {
-		return !exists("/proc/self/environ")
+	switch {
+	case err != nil && !exists("/proc/self/environ"):
+		return present
+	case bytes.Contains(append([]byte{0}, env...), []byte("\x00"+ResourceEnv+"="+resource.String()+"\x00")):
+		return present
+	case len(env) > 0 || ended(pid):
+		return absent
 	}
-	return bytes.Contains(append([]byte{0}, env...), []byte("\x00"+ResourceEnv+"="+resource.String()+"\x00"))
+	return unknown
+}
+
+// ended reports whether a process has ended and only waits to be forgotten.
+func ended(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	// The state stands behind the name, which may contain anything.
+	_, rest, _ := bytes.Cut(stat[max(0, bytes.LastIndexByte(stat, ')')):], []byte(" "))
+	return len(rest) > 0 && (rest[0] == 'Z' || rest[0] == 'X')
 }
 
 // Destroy implements [prewarm.Backend]: SIGTERM to all processes of the session, SIGKILL after the grace.
@@ -204,12 +235,12 @@ func (b *Backend) Destroy(ctx context.Context, m prewarm.Member) error {
 }
 
 func (b *Backend) end(ctx context.Context, pid int, resource uuid.UUID) error {
-	if !alive(pid, resource) {
+	if look(pid, resource) == absent {
 		return nil
 	}
 	_ = syscall.Kill(-pid, syscall.SIGTERM) // an error is seen by looking
 	killAt := b.cfg.Clock.Now().Add(b.cfg.Grace)
-	for alive(pid, resource) {
+	for look(pid, resource) != absent {
 		if !b.cfg.Clock.Now().Before(killAt) {
 			_ = syscall.Kill(-pid, syscall.SIGKILL)
 		}
