@@ -48,8 +48,8 @@ type Config struct {
 	// where the store may be lost or exchanged: everything would be an orphan. Defaults to false: they are counted.
 	DestroyOrphans bool
 
-	// Name identifies the process's view of the pool in metrics (label "instance"). Defaults to "": no label.
-	Name string
+	// Instance tells pools of one name apart in metrics (label "instance"). Defaults to "": no label.
+	Instance string
 	// Namespace is the first part of the metrics' names. Defaults to "dormouse".
 	Namespace string
 	// Clock defaults to the real one.

@@ -31,8 +31,8 @@ func (p *Pool) register() error {
 
 func newMetrics(p *Pool) *metrics {
 	constant := prometheus.Labels{"pool": p.cfg.Spec.Name}
-	if p.cfg.Name != "" {
-		constant["instance"] = p.cfg.Name
+	if p.cfg.Instance != "" {
+		constant["instance"] = p.cfg.Instance
 	}
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(p.cfg.Namespace, "prewarm", name), help, labels, constant)
@@ -118,10 +118,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, reason := range MissReasons() {
 		count(m.misses, float64(s.Misses[reason]), string(reason))
 	}
-	for d, byReason := range map[*prometheus.Desc]map[Reason]uint64{m.created: s.Created, m.destroyed: s.Destroyed, m.ended: s.Ended} {
-		for reason, n := range byReason {
-			count(d, float64(n), string(reason))
-		}
+	for _, reason := range createReasons {
+		count(m.created, float64(s.Created[reason]), string(reason))
+	}
+	for _, reason := range destroyReasons {
+		count(m.destroyed, float64(s.Destroyed[reason]), string(reason))
+	}
+	for _, reason := range endReasons {
+		count(m.ended, float64(s.Ended[reason]), string(reason))
 	}
 	count(m.failures, float64(s.Failures))
 	count(m.unknown, float64(s.Unknown))
@@ -129,6 +133,16 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	count(m.idle, s.IdleTime.Seconds())
 	m.duration.Collect(ch)
 }
+
+// The reasons that label metrics, so that every series begins at 0.
+var (
+	createReasons  = []Reason{ReasonBelowTarget, ReasonRollover, ReasonProbe, ReasonCold}
+	destroyReasons = []Reason{
+		ReasonRollover, ReasonExcess, ReasonIdle, ReasonAge, ReasonNotReady, ReasonHeldTooLong, ReasonInactive, ReasonClaimOver,
+		ReasonReturned, ReasonUnclean, ReasonDoubt, ReasonQuarantine, ReasonStopped, ReasonLost, ReasonCreateFailed,
+	}
+	endReasons = []Reason{ReasonInactive, ReasonClaimOver, ReasonReturned, ReasonStopped, ReasonLost, ReasonAbandoned}
+)
 
 // byState are the counts by a label for each.
 func (c Counts) byState() map[string]int {

@@ -66,6 +66,8 @@ type view struct {
 var (
 	// ErrNotRunning says that [Pool.Run] was not called, or has ended.
 	ErrNotRunning = errors.New("the pool is not running")
+	// ErrAlreadyRun says that Run was called before: a pool runs once.
+	ErrAlreadyRun = errors.New("prewarm: Run was called before")
 	// ErrEnded says that the claim has ended: it was returned, expired, or its member is lost.
 	ErrEnded = errors.New("the claim has ended")
 	// ErrNotFound says that there is no such member.
@@ -132,7 +134,7 @@ func (p *Pool) begin() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.state != fresh {
-		return errors.New("prewarm: Run was called twice")
+		return ErrAlreadyRun
 	}
 	p.state = running
 	return nil

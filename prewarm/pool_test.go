@@ -293,8 +293,8 @@ func TestNothingIsServedBeforeOrAfterRun(t *testing.T) {
 		if _, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: "ann"}); !errors.Is(err, prewarm.ErrNotRunning) {
 			t.Errorf("after: %v", err)
 		}
-		if err := r.pool.Run(context.Background()); err == nil {
-			t.Error("ran twice")
+		if err := r.pool.Run(context.Background()); !errors.Is(err, prewarm.ErrAlreadyRun) {
+			t.Errorf("ran twice: %v", err)
 		}
 	})
 }
@@ -352,11 +352,11 @@ func TestPoolRefusesBadInput(t *testing.T) {
 
 func TestMetricsAreExported(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	bubble(t, 2, func(r *rig) { r.cfg.Registerer, r.cfg.Name = registry, "one" }, func(r *rig) {
+	bubble(t, 2, func(r *rig) { r.cfg.Registerer, r.cfg.Instance = registry, "one" }, func(r *rig) {
 		r.claim(prewarm.Request{})
 		r.wait(time.Minute)
 		other := r.cfg
-		other.Name = "two"
+		other.Instance = "two"
 		if _, err := prewarm.New(r.store, r.backend, other); err != nil {
 			t.Errorf("a second instance: %v", err)
 		}
