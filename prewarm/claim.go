@@ -89,7 +89,8 @@ func (e *EmptyError) Error() string {
 
 // Claim hands out a member. The claim is stored, with its deadlines, before it returns; if it returns an error that
 // leaves open whether it was (the store's, ctx's), a repetition with the same key finds out. If ctx ends first, nothing
-// is taken along: a member that was claimed meanwhile is ready again, or is never handed out.
+// is taken along: a member that was claimed meanwhile is ready again, or is never handed out. A claim that comes before
+// [Pool.Run] waits for it.
 //
 // Errors: an [*EmptyError], [ErrKeyReused], [ErrEnded] for a key whose claim is over, [ErrNotRunning], a refusal of the
 // request ([invalid.Err]), ctx's, or what the store or the backend said.
@@ -134,7 +135,7 @@ func (p *Pool) join(ctx context.Context, r Request) (*waiter, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.state != running {
+	if p.state == ended {
 		return nil, ErrNotRunning
 	}
 	r = p.fill(r)
@@ -186,7 +187,7 @@ func (p *Pool) fill(r Request) Request {
 // somebody is there, else what it gave is given back.
 func (p *Pool) leave(ctx context.Context, w *waiter, cause error) (Handout, error) {
 	p.mu.Lock()
-	answered, missed, building := w.done, w.missed, w.cold != uuid.Nil
+	answered, missed, building, failure := w.done, w.missed, w.cold != uuid.Nil, w.failure
 	w.gone = true
 	p.line.remove(w, false)
 	p.mu.Unlock()
@@ -203,8 +204,11 @@ func (p *Pool) leave(ctx context.Context, w *waiter, cause error) (Handout, erro
 	if cause != nil {
 		return Handout{}, cause
 	}
+	if failure != nil {
+		return Handout{}, failure
+	}
 	if missed.Reason == "" {
-		missed.Reason = MissUnknown // the store did not answer in this time
+		missed.Reason = MissUnknown // nobody has looked in this time
 	}
 	return Handout{}, &EmptyError{Pool: p.cfg.Spec.Name, Why: missed, Waited: p.clock.Since(w.since)}
 }

@@ -31,6 +31,7 @@ type waiter struct {
 	parked  bool // it was told that there is no member, and waits for one
 	cold    uuid.UUID
 	missed  Diagnosis
+	failure error // what the store said last, while the claim waits for it
 	done    bool
 	answers chan answer // has room for the one answer
 }

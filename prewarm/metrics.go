@@ -141,7 +141,7 @@ var (
 		ReasonRollover, ReasonExcess, ReasonIdle, ReasonAge, ReasonNotReady, ReasonHeldTooLong, ReasonInactive, ReasonClaimOver,
 		ReasonReturned, ReasonUnclean, ReasonDoubt, ReasonQuarantine, ReasonStopped, ReasonLost, ReasonCreateFailed,
 	}
-	endReasons = []Reason{ReasonInactive, ReasonClaimOver, ReasonReturned, ReasonStopped, ReasonLost, ReasonAbandoned}
+	endReasons = []Reason{ReasonInactive, ReasonClaimOver, ReasonReturned, ReasonStopped, ReasonLost}
 )
 
 // byState are the counts by a label for each.

@@ -291,3 +291,19 @@ func TestEstimateIsThatOfThePlaceInTheLine(t *testing.T) {
 		t.Errorf("nobody knows when the fourth one is ready, but it is said: %v", d)
 	}
 }
+
+func TestCounts(t *testing.T) {
+	var f fleet
+	f.add(3, prewarm.Ready, nil).add(2, prewarm.Starting, nil).add(1, prewarm.Held, nil).add(1, prewarm.Cleaning, nil)
+	f.add(2, prewarm.Ready, old).add(1, prewarm.Starting, old).add(4, prewarm.Claimed, nil).add(1, prewarm.Quarantined, nil)
+	f.add(1, prewarm.Deleting, nil).add(1, prewarm.Deleting, func(m *prewarm.Member) { m.Deadline = t0 })
+	f.add(1, prewarm.Starting, func(m *prewarm.Member) { m.Claim.Key = "k" })
+	f.add(1, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForOwner("ann") })
+	f.add(1, prewarm.Gone, nil)
+	want := prewarm.Counts{
+		Ready: 3, Starting: 2, Held: 1, Cleaning: 1, Old: 3, OldReady: 2, Affine: 1, Claimed: 4, Cold: 1, Quarantined: 1, Deleting: 2,
+	}
+	if got := prewarm.Plan(pool(7), f.members, prewarm.Failures{}, t0).Counts; got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}

@@ -64,7 +64,7 @@ type view struct {
 
 // Errors of a pool.
 var (
-	// ErrNotRunning says that [Pool.Run] was not called, or has ended.
+	// ErrNotRunning says that [Pool.Run] has ended, or where nothing can wait for it, that it was not called.
 	ErrNotRunning = errors.New("the pool is not running")
 	// ErrAlreadyRun says that Run was called before: a pool runs once.
 	ErrAlreadyRun = errors.New("prewarm: Run was called before")

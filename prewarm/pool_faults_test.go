@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/prewarm/prewarmtest"
+	"github.com/dormouse-go/dormouse/store/memory"
 )
 
 func knobs(change func(k *prewarmtest.Knobs)) func(r *rig) {
@@ -383,5 +385,50 @@ func TestRolloverServesTheOldVersionMeanwhile(t *testing.T) {
 		if h := r.claim(prewarm.Request{}); h.Member.Version != "v2" {
 			t.Errorf("afterwards: %s", h.Member.Version)
 		}
+	})
+}
+
+// brokenStore fails when it is told to.
+type brokenStore struct {
+	prewarm.Store
+	broken atomic.Bool
+}
+
+var errBroken = errors.New("no route to the database")
+
+func (s *brokenStore) ClaimMembers(ctx context.Context, now time.Time, p prewarm.Pick, c []prewarm.Claim) ([]prewarm.Grant, error) {
+	if s.broken.Load() {
+		return nil, errBroken
+	}
+	return s.Store.ClaimMembers(ctx, now, p, c)
+}
+
+func (s *brokenStore) Members(ctx context.Context, q prewarm.Query) ([]prewarm.Member, error) {
+	if s.broken.Load() {
+		return nil, errBroken
+	}
+	return s.Store.Members(ctx, q)
+}
+
+func TestStoreThatFails(t *testing.T) {
+	store := &brokenStore{Store: memory.NewMembers()}
+	bubble(t, 2, func(r *rig) { r.store = store }, func(r *rig) {
+		store.broken.Store(true)
+		if _, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: "ann"}); !errors.Is(err, errBroken) {
+			t.Errorf("a claim that does not wait: %v", err)
+		}
+		_, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: "ann", IfEmpty: prewarm.Wait, MaxWait: time.Minute})
+		if !errors.Is(err, errBroken) {
+			t.Errorf("a claim whose time is over before the store is back: %v", err)
+		}
+		go func() {
+			time.Sleep(10 * time.Second)
+			store.broken.Store(false)
+		}()
+		if h := r.claim(prewarm.Request{IfEmpty: prewarm.Wait, MaxWait: time.Minute}); h.Waited < 9*time.Second {
+			t.Errorf("waited %v", h.Waited)
+		}
+		r.wait(time.Minute)
+		r.want(2, prewarm.Ready)
 	})
 }

@@ -91,7 +91,7 @@ func TestEmptyPoolWaits(t *testing.T) {
 		if h.Missed.Reason == "" {
 			t.Error("nobody says why it had to wait")
 		}
-		r.wait(0)
+		r.wait(time.Second)
 		r.claim(prewarm.Request{}) // what was built beside
 		_, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: "bob", IfEmpty: prewarm.Wait, MaxWait: 5 * time.Second})
 		if e := empty(err); e == nil || e.Waited != 5*time.Second {
@@ -276,9 +276,20 @@ func TestNothingIsServedBeforeOrAfterRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := fresh.Claim(context.Background(), prewarm.Request{Owner: "ann"}); !errors.Is(err, prewarm.ErrNotRunning) {
-			t.Errorf("before: %v", err)
+		early := make(chan error, 1)
+		go func() {
+			_, err := fresh.Claim(context.Background(), prewarm.Request{Owner: "ann"})
+			early <- err
+		}()
+		r.wait(time.Minute)
+		if len(early) != 0 {
+			t.Errorf("before: %v", <-early)
 		}
+		defer run(t, fresh)()
+		if err := <-early; err != nil {
+			t.Errorf("once it runs: %v", err)
+		}
+		r.wait(time.Minute)
 		r.claim(prewarm.Request{})
 		failed := make(chan error, 1)
 		go func() {

@@ -89,7 +89,7 @@ func (m Member) successor(spec Spec, now time.Time) Member {
 func (p *Pool) usable() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.state != running {
+	if p.state == ended {
 		return ErrNotRunning
 	}
 	return nil

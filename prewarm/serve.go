@@ -44,7 +44,7 @@ func (p *Pool) round(ctx context.Context, waiters []*waiter) (answered bool) {
 		for _, group := range p.groups(left, tier) {
 			grants, err := p.claims(ctx, group.pick, group.claims)
 			if err != nil {
-				p.answerAll(group.waiters, err)
+				p.failed(group.waiters, err)
 				continue
 			}
 			unserved = append(unserved, p.answer(group.waiters, grants)...)
@@ -162,10 +162,16 @@ func (p *Pool) claims(ctx context.Context, pick Pick, claims []Claim) (grants []
 	return grants, err
 }
 
-func (p *Pool) answerAll(waiters []*waiter, err error) {
+// failed tells those who do not wait that the store failed. The others stay: the next round asks again, until their time
+// is over.
+func (p *Pool) failed(waiters []*waiter, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range waiters {
+		if w.request.IfEmpty == Wait {
+			w.failure = err
+			continue
+		}
 		p.line.remove(w, false)
 		w.fail(err)
 	}
@@ -181,6 +187,7 @@ func (p *Pool) answer(waiters []*waiter, grants []Grant) (unserved []*waiter) {
 	now := p.now()
 	for i, w := range waiters {
 		g := grants[i]
+		w.failure = nil
 		if g.Result == GrantNew {
 			p.traffic.Count(1, now)
 			p.taken[g.Member.ID] = true
@@ -308,7 +315,7 @@ func (p *Pool) build(ctx context.Context, w *waiter) {
 	p.mu.Unlock()
 	applied, err := p.put(ctx, nil, []Change{{Member: m}})
 	if err != nil {
-		p.answerAll([]*waiter{w}, err)
+		p.failed([]*waiter{w}, err)
 		return
 	}
 	p.mu.Lock()

@@ -31,9 +31,14 @@ func (p *Pool) planLoop(ctx context.Context) {
 			p.pause(ctx, min(wait, time.Second), nil, "pool", "plan")
 			continue
 		}
-		p.pause(ctx, wait, p.plan, "pool", "plan")
+		if p.pause(ctx, min(wait, planGap), nil, "pool", "gap") {
+			p.pause(ctx, wait, p.plan, "pool", "plan")
+		}
 	}
 }
+
+// planGap is the least time between two plans: each reads the pool, and under load there is always a reason for another.
+const planGap = 20 * time.Millisecond
 
 // minWait keeps clocks that disagree by less from planning in a circle.
 const minWait = 10 * time.Millisecond

@@ -115,9 +115,6 @@ func (l *live) load(ctx context.Context, pool *prewarm.Pool, o options) error {
 // use claims a process, works with it for a while, and returns it.
 func (l *live) use(ctx context.Context, pool *prewarm.Pool, mean time.Duration) error {
 	h, err := pool.Claim(ctx, prewarm.Request{Owner: "somebody", IfEmpty: prewarm.Cold, IdleTimeout: time.Minute})
-	if errors.Is(err, prewarm.ErrNotRunning) {
-		return nil // it has not begun yet, or ends
-	}
 	if err != nil {
 		return err
 	}

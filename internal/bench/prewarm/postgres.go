@@ -102,10 +102,6 @@ func claimBatch(ctx context.Context, r *figure.Recorder, pool *pgxpool.Pool, sto
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(life) }()
 	defer func() { stop(); <-ended }()
-	for warm := false; !warm; { // Run has to begin first
-		_, err := p.Claim(ctx, prewarm.Request{Owner: "nobody"})
-		warm = !errors.Is(err, prewarm.ErrNotRunning)
-	}
 	var many, one []time.Duration
 	for range rounds {
 		if err := refill(ctx, pool, store, claimers); err != nil {
