@@ -65,7 +65,7 @@ type Counts struct {
 	Ready, Starting, Held, Cleaning int
 	// Old are unclaimed members of another version, OldReady those of them that are ready.
 	Old, OldReady int
-	// Affine are ready members that only the owner of their last use may claim. The size does not count them.
+	// Affine are members that only the owner of their last use may claim. The size does not count them.
 	Affine int
 	// Claimed have an owner. Cold are being built for one.
 	Claimed, Cold         int
@@ -202,7 +202,7 @@ func (p *planner) count(i int, m *Member) {
 	case m.State == Gone:
 	case m.Version != p.spec.Version:
 		p.countOld(i, m)
-	case forOwner(m) && m.State == Ready:
+	case forOwner(m):
 		p.affine = append(p.affine, i)
 		c.Affine++
 	case m.State == Ready:

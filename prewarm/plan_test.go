@@ -132,6 +132,10 @@ func TestPlan(t *testing.T) {
 			members: with(3, prewarm.Ready).add(2, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForOwner("ann") }), want: "",
 		},
 		{
+			name:    "while they are cleaned too",
+			members: with(3, prewarm.Ready).add(2, prewarm.Cleaning, func(m *prewarm.Member) { m.For = prewarm.ForOwner("ann") }), want: "",
+		},
+		{
 			name: "but not beside the ceiling", spec: func(s *prewarm.Spec) { s.Ceiling = 4 },
 			members: with(3, prewarm.Ready).add(2, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForOwner("ann") }),
 			want:    "destroy excess x1",
