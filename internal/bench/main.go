@@ -17,6 +17,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/bench/acquirer"
 	"github.com/dormouse-go/dormouse/internal/bench/core"
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/prewarm"
 	"github.com/dormouse-go/dormouse/internal/bench/rendercache"
 	"github.com/dormouse-go/dormouse/internal/bench/tick"
 )
@@ -28,6 +29,7 @@ var suites = []figure.Suite{
 	core.Memory,
 	core.MemoryTick,
 	acquirer.Suite,
+	prewarm.Suite,
 	rendercache.Suite,
 	tick.Suite,
 }

@@ -1,0 +1,102 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// Errors of claims.
+var (
+	// ErrClaimed says that the workspace was handed out to somebody else.
+	ErrClaimed = errors.New("workspace is claimed by somebody else")
+	// ErrNotClaimable says that the workspace does not run.
+	ErrNotClaimable = errors.New("workspace is not ready to be claimed")
+)
+
+// Handover is what a managed workspace gets when it is claimed.
+type Handover struct {
+	// Owner gets the workspace. Its quiet hours count for the deadlines. Required; it must not be suspended.
+	Owner Owner
+	// Name is the workspace's new name, "" to keep the old one.
+	Name string
+	// Autostart is its schedule, nil for none.
+	Autostart *schedule.Cron
+	// TTL is its run time before autostop, 0 for the template's default.
+	TTL time.Duration
+}
+
+// Claim hands a managed workspace that runs to its owner. From then on it is a workspace like any other: its lifecycle
+// begins at now, as if it had started then, whatever it was before. Claiming it again for the same owner changes nothing.
+//
+// The change carries another owner and name than the snapshot; a store must write both for it.
+func Claim(h Handover) Verb {
+	return func(s Snapshot, now time.Time) (Change, error) {
+		if err := claimable(&s, h); err != nil {
+			return Change{}, err
+		}
+		e := edit(&s, now)
+		e.handOver(h)
+		if err := autostartable(&e.s, h.Autostart, now); err != nil {
+			return Change{}, err
+		}
+		d, err := deadlines(startedAt(e.s, e.now))
+		if err != nil {
+			return Change{}, fmt.Errorf("deadlines of build %d: %w", s.Build.Number, err)
+		}
+		e.s.Build.Deadline, e.s.Build.MaxDeadline = d.Deadline, d.MaxDeadline
+		e.emit(Event{Kind: EventChanged, Until: d.Deadline, Message: "claimed by " + h.Owner.Name}, TopicAudit)
+		return e.change(), nil
+	}
+}
+
+func claimable(s *Snapshot, h Handover) error {
+	w := &s.Workspace
+	switch {
+	case h.Owner.ID == [16]byte{}:
+		return invalid.New("Handover.Owner", h.Owner.ID, "must be somebody")
+	case h.Owner.Status == OwnerSuspended:
+		return invalid.New("Handover.Owner", h.Owner.Status, "must not be suspended")
+	case w.Deleted:
+		return ErrDeleted
+	case !w.Managed && w.OwnerID == h.Owner.ID:
+		return ErrUnchanged
+	case !w.Managed:
+		return ErrClaimed
+	case s.Build.Transition != TransitionStart || s.Build.Status != JobSucceeded:
+		return fmt.Errorf("build %d, a %s, is %s: %w", s.Build.Number, s.Build.Transition, s.Build.Status, ErrNotClaimable)
+	case h.TTL != 0 && !s.Template.Policy.AllowUserTTL:
+		return fmt.Errorf("ttl: %w", ErrForbidden)
+	}
+	_, err := schedule.ValidateTTL(h.TTL)
+	return err
+}
+
+// handOver forgets all that was the pool's.
+func (e *editor) handOver(h Handover) {
+	w := &e.s.Workspace
+	e.s.Owner = h.Owner
+	w.Managed = false
+	w.OwnerID = h.Owner.ID
+	if h.Name != "" {
+		w.Name = h.Name
+	}
+	if w.TTL = h.TTL; h.TTL == 0 {
+		w.TTL = e.s.Template.Policy.DefaultTTL
+	}
+	w.Autostart, w.AutostartAfter = h.Autostart, e.now
+	w.LastUsedAt = micros.Later(w.LastUsedAt, e.now)
+	w.DormantAt, w.DeletingAt, w.HoldUntil, w.RemindedFor = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	w.Failures, w.AttentionAt, w.Backoff = 0, time.Time{}, Backoff{}
+}
+
+// startedAt returns the snapshot as if its latest start had succeeded at an instant: a claimed workspace was ready long
+// before, and its owner's time begins now.
+func startedAt(s Snapshot, at time.Time) *Snapshot {
+	s.Build.CompletedAt = at
+	return &s
+}

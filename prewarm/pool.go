@@ -1,0 +1,257 @@
+package prewarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
+)
+
+// Pool keeps one pool as its spec says, and serves claims. Make one for each pool and process; all methods are safe for
+// concurrent use.
+type Pool struct {
+	store   Store
+	backend Backend
+	cfg     Config
+	clock   quartz.Clock
+
+	work    *workQueue
+	plan    signal // something may have to be done
+	serve   signal // somebody waits, or a member is ready
+	list    signal // what the backend has should be listed
+	events  mailbox
+	metrics *metrics
+
+	mu      sync.Mutex
+	state   runState
+	holds   sync.WaitGroup // goroutines of Work
+	spec    Spec
+	line    line
+	traffic Traffic
+	missers map[string]time.Time // owners that were not served, and when
+	view    view
+	taken   map[uuid.UUID]bool // claimed since the view
+	// buildTime is the last one that was measured: a drained pool has no members to measure.
+	buildTime time.Duration
+	held      map[uuid.UUID]map[*hold]struct{}
+	stats     counters
+}
+
+type runState uint8
+
+const (
+	fresh runState = iota
+	running
+	ended
+)
+
+// view is what the last plan saw. It is replaced as a whole and never changed.
+type view struct {
+	spec     Spec
+	members  []Member
+	failures Failures
+	decision Decision
+	at       time.Time
+}
+
+// Errors of a pool.
+var (
+	// ErrNotRunning says that [Pool.Run] has ended, or where nothing can wait for it, that it was not called.
+	ErrNotRunning = errors.New("the pool is not running")
+	// ErrAlreadyRun says that Run was called before: a pool runs once.
+	ErrAlreadyRun = errors.New("prewarm: Run was called before")
+	// ErrEnded says that the claim has ended: it was returned, expired, or its member is lost.
+	ErrEnded = errors.New("the claim has ended")
+	// ErrNotFound says that there is no such member.
+	ErrNotFound = errors.New("member not found")
+	// ErrKeyReused says that a claim's key belongs to another owner.
+	ErrKeyReused = errors.New("the key belongs to another owner")
+)
+
+// New returns a pool over a store and a backend. Nothing is started and neither is asked; that is [Pool.Run]'s.
+func New(store Store, backend Backend, cfg Config) (*Pool, error) {
+	switch {
+	case store == nil:
+		return nil, invalid.New("store", "nil", "a pool needs a store")
+	case backend == nil:
+		return nil, invalid.New("backend", "nil", "a pool needs a backend")
+	}
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	p := &Pool{
+		store: store, backend: backend, cfg: cfg, clock: cfg.Clock, spec: cfg.Spec,
+		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), events: mailbox{wake: newSignal()},
+		line: newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
+		stats: newCounters(),
+	}
+	p.view = view{spec: cfg.Spec}
+	if err := p.register(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Run plans, creates, destroys, listens and serves claims until ctx ends; it returns nil once everything it started has
+// ended. A pool runs once. Claims that wait when it ends get [ErrNotRunning]; what they were given meanwhile is given
+// back, within Config.Timeout. Claimed members stay claimed: whoever runs the pool next finds them, with the time that
+// is left.
+func (p *Pool) Run(ctx context.Context) error {
+	if err := p.begin(); err != nil {
+		return err
+	}
+	var group errgroup.Group
+	// What must still be written when ctx has ended has a deadline of its own.
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	for _, loop := range []func(context.Context){p.planLoop, p.serveLoop, p.watchLoop, p.eventLoop, p.listLoop} {
+		group.Go(func() error { loop(ctx); return nil })
+	}
+	for range p.cfg.Concurrency {
+		group.Go(func() error { p.work.run(ctx, late); return nil })
+	}
+	p.list.set()
+	<-ctx.Done()
+	guard := p.clock.AfterFunc(p.cfg.Timeout, cancel, "pool", "stop")
+	defer guard.Stop()
+	_ = group.Wait()
+	p.end()
+	p.holds.Wait()
+	p.work.close(late)
+	return nil
+}
+
+func (p *Pool) begin() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state != fresh {
+		return ErrAlreadyRun
+	}
+	p.state = running
+	return nil
+}
+
+func (p *Pool) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state = ended
+	for _, w := range p.line.waiters {
+		w.fail(ErrNotRunning)
+	}
+	p.line = newLine()
+	for _, holds := range p.held {
+		for h := range holds {
+			h.cancel(ErrNotRunning)
+		}
+	}
+}
+
+// SetSpec replaces the spec. The next plan follows it, at once. An unreadable spec, one with Err, is accepted: the pool
+// then serves what it has.
+func (p *Pool) SetSpec(s Spec) error {
+	if s.Name != p.cfg.Spec.Name {
+		return invalid.New("Spec.Name", s.Name, "must be that of the pool, %q", p.cfg.Spec.Name)
+	}
+	if s.Err == nil {
+		if err := s.Validate(); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	if s.Err != nil { // what it says besides cannot be trusted
+		kept := p.spec
+		kept.Err = s.Err
+		s = kept
+	}
+	p.spec = s
+	p.mu.Unlock()
+	p.plan.set()
+	return nil
+}
+
+// current returns the spec with what is measured now.
+func (p *Pool) current(now time.Time) Spec {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.spec
+	s.Demand.PerHour = max(s.Demand.PerHour, p.traffic.PerHour(now))
+	s.Demand.Waiting = p.line.waiting()
+	if p.buildTime > 0 {
+		s.Demand.BuildTime = p.buildTime
+	}
+	return s
+}
+
+// now is the present as the store keeps it.
+func (p *Pool) now() time.Time { return micros.Of(p.clock.Now("pool", "now")) }
+
+// call bounds one call of the store or the backend, and says what was attempted.
+func (p *Pool) call(ctx context.Context, what string, limit time.Duration, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	guard := p.clock.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) }, "pool", "call")
+	defer guard.Stop()
+	if err := f(ctx); err != nil {
+		return fmt.Errorf("prewarm: %s: %w", what, err)
+	}
+	return nil
+}
+
+func (p *Pool) members(ctx context.Context, q Query) (found []Member, err error) {
+	q.Pool = p.cfg.Spec.Name
+	err = p.call(ctx, "read members", p.cfg.Timeout, func(ctx context.Context) error {
+		found, err = p.store.Members(ctx, q)
+		return err
+	})
+	return found, err
+}
+
+func (p *Pool) poolState(ctx context.Context) (state PoolState, err error) {
+	err = p.call(ctx, "read the pool's state", p.cfg.Timeout, func(ctx context.Context) error {
+		state, err = p.store.PoolState(ctx, p.cfg.Spec.Name)
+		return err
+	})
+	return state, err
+}
+
+func (p *Pool) put(ctx context.Context, state *PoolState, changes []Change) (applied []bool, err error) {
+	err = p.call(ctx, "write members", p.cfg.Timeout, func(ctx context.Context) error {
+		applied, err = p.store.PutMembers(ctx, state, changes)
+		return err
+	})
+	return applied, err
+}
+
+// pause waits for d, for a signal or for ctx, and reports whether ctx is alive.
+func (p *Pool) pause(ctx context.Context, d time.Duration, wake signal, tags ...string) bool {
+	timer := p.clock.NewTimer(d, tags...)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wake:
+	case <-timer.C:
+	}
+	return ctx.Err() == nil
+}
+
+// signal says that there is something to do. Signals that come before anybody looks are one.
+type signal chan struct{}
+
+func newSignal() signal { return make(signal, 1) }
+
+func (s signal) set() {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,195 @@
+package prewarm
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
+)
+
+// mailbox keeps events until they are looked at. It never blocks whoever tells.
+type mailbox struct {
+	mu     sync.Mutex
+	events []Event
+	wake   signal
+}
+
+func (b *mailbox) add(e Event) {
+	b.mu.Lock()
+	b.events = append(b.events, e)
+	b.mu.Unlock()
+	b.wake.set()
+}
+
+func (b *mailbox) take() []Event {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	events := b.events
+	b.events = nil
+	return events
+}
+
+// Pauses between attempts to watch and to list.
+const (
+	firstPause = time.Second
+	lastPause  = time.Minute
+)
+
+// watchLoop listens to the backend. Whenever it begins, a listing follows: what happened before nobody heard.
+func (p *Pool) watchLoop(ctx context.Context) {
+	for failures := 0; ctx.Err() == nil; failures++ {
+		begun := p.now()
+		p.list.set()
+		err := p.backend.Watch(ctx, p.cfg.Spec.Name, p.events.add)
+		if ctx.Err() != nil {
+			return
+		}
+		p.cfg.Logger.Warn("events ended", "error", err)
+		if p.now().Sub(begun) > lastPause {
+			failures = 0
+		}
+		p.pause(ctx, backoff.Doubled(firstPause, failures, lastPause), nil, "pool", "watch")
+	}
+}
+
+// eventLoop applies what the backend tells, in batches. What could not be written comes again.
+func (p *Pool) eventLoop(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.events.wake:
+		}
+		p.observe(ctx, p.events.take())
+	}
+}
+
+// observe applies events to the members they are about. If that cannot be done, a listing says the same later.
+func (p *Pool) observe(ctx context.Context, events []Event) {
+	for range maxTries {
+		again, err := p.observeOnce(ctx, events)
+		if err != nil {
+			if ctx.Err() == nil {
+				p.cfg.Logger.Warn("events not applied; a listing follows", "events", len(events), "error", err)
+				p.list.set()
+			}
+			return
+		}
+		if !again {
+			return
+		}
+	}
+	p.list.set()
+}
+
+// observeOnce reports whether somebody else changed a member meanwhile, so that the events should be looked at again.
+func (p *Pool) observeOnce(ctx context.Context, events []Event) (again bool, err error) {
+	resources := make([]uuid.UUID, 0, len(events))
+	for _, e := range events {
+		resources = append(resources, e.Resource)
+	}
+	members, err := p.members(ctx, Query{Resources: resources, States: living})
+	if err != nil {
+		return false, err
+	}
+	now := p.now()
+	spec := p.current(now)
+	var before, after []Member
+	for _, m := range members {
+		next := m
+		for _, e := range events {
+			if e.Resource == m.Resource {
+				next, _ = Observe(spec, next, e, now)
+			}
+		}
+		if next != m {
+			before, after = append(before, m), append(after, next)
+		}
+	}
+	all, err := p.write(ctx, before, after)
+	p.serve.set() // another replica may have been faster: then it is ready all the same
+	return !all, err
+}
+
+// living are the states of members that the backend may have a resource for.
+var living = []State{Starting, Held, Ready, Claimed, Cleaning, Quarantined, Deleting}
+
+// listLoop lists what the backend has: at the start, from time to time, and when somebody asks. One listing runs at a
+// time.
+func (p *Pool) listLoop(ctx context.Context) {
+	for failures := 0; ctx.Err() == nil; {
+		wait := p.cfg.Relist
+		if failures > 0 {
+			wait = min(wait, backoff.Doubled(firstPause, failures-1, lastPause))
+		}
+		wake := p.list
+		if failures > 0 {
+			wake = nil // asked for already
+		}
+		if !p.pause(ctx, wait, wake, "pool", "list") {
+			return
+		}
+		if err := p.reconcile(ctx); err != nil && ctx.Err() == nil {
+			failures++
+			p.count(func(c *counters) { c.unknown++ })
+			p.cfg.Logger.Warn("listing failed: what the backend has is unknown, nothing follows", "error", err)
+			continue
+		}
+		failures = 0
+	}
+}
+
+// reconcile compares what the backend has with what the store says. A failed listing changes nothing.
+func (p *Pool) reconcile(ctx context.Context) error {
+	listed := p.now()
+	var listing []Event
+	err := p.call(ctx, "list", p.cfg.Timeout, func(ctx context.Context) (err error) {
+		listing, err = p.backend.List(ctx, p.cfg.Spec.Name)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	members, err := p.members(ctx, Query{States: living})
+	if err != nil {
+		return err
+	}
+	now := p.now()
+	changed, orphans := Reconcile(p.current(now), members, listing, listed, now)
+	byID := make(map[uuid.UUID]Member, len(members))
+	claimed := 0
+	for _, m := range members {
+		byID[m.ID] = m
+		if m.State == Claimed {
+			claimed++
+		}
+	}
+	before := make([]Member, len(changed))
+	for i, m := range changed {
+		before[i] = byID[m.ID]
+	}
+	p.count(func(c *counters) { c.orphans, c.claimed = len(orphans), claimed })
+	p.strays(orphans)
+	_, err = p.write(ctx, before, changed)
+	return err
+}
+
+// strays deals with resources that the store does not know.
+func (p *Pool) strays(orphans []Event) {
+	for _, e := range orphans {
+		if !p.cfg.DestroyOrphans {
+			p.cfg.Logger.Warn("the backend has a resource that the store does not know", "resource", e.Resource, "status", e.Status)
+			continue
+		}
+		m := Member{ID: e.Resource, Resource: e.Resource, Pool: p.cfg.Spec.Name, Generation: e.Generation, State: Deleting, Reason: ReasonOrphan}
+		p.work.add(item{do: func(ctx context.Context) {
+			err := p.call(ctx, "destroy an orphan", p.cfg.Timeout, func(ctx context.Context) error { return p.backend.Destroy(ctx, m) })
+			if err != nil && ctx.Err() == nil {
+				p.cfg.Logger.Warn("orphan not destroyed", "resource", m.Resource, "error", err)
+			}
+		}})
+	}
+}

@@ -1,0 +1,310 @@
+package prewarm
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
+)
+
+// workQueue runs what takes time, in the order in which it comes, on as many goroutines as call run.
+type workQueue struct {
+	mu     sync.Mutex
+	items  []item
+	wake   signal
+	closed bool
+}
+
+// item is one piece of work.
+type item struct {
+	do func(ctx context.Context)
+	// mustFinish is done even when the pool stops, within a time of its own. The rest is found again by its deadline.
+	mustFinish bool
+}
+
+func newWorkQueue() *workQueue { return &workQueue{wake: newSignal()} }
+
+// add queues an item. After the end, what must be done is done at once.
+func (q *workQueue) add(i item) {
+	q.mu.Lock()
+	closed := q.closed
+	if !closed {
+		q.items = append(q.items, i)
+	}
+	q.mu.Unlock()
+	switch {
+	case !closed:
+		q.wake.set()
+	case i.mustFinish:
+		i.do(context.Background())
+	}
+}
+
+func (q *workQueue) take() (item, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.items) == 0 {
+		return item{}, false
+	}
+	i := q.items[0]
+	q.items[0] = item{}
+	if q.items = q.items[1:]; len(q.items) > 0 {
+		q.wake.set() // for the next one of those who run
+	}
+	return i, true
+}
+
+// run does items until ctx ends. What must be finished gets the context that lives longer.
+func (q *workQueue) run(ctx, late context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.wake:
+		}
+		for i, ok := q.take(); ok && ctx.Err() == nil; i, ok = q.take() {
+			if i.mustFinish {
+				i.do(late)
+			} else {
+				i.do(ctx)
+			}
+		}
+	}
+}
+
+// close does what must be finished and is left.
+func (q *workQueue) close(late context.Context) {
+	q.mu.Lock()
+	items := q.items
+	q.items, q.closed = nil, true
+	q.mu.Unlock()
+	for _, i := range items {
+		if i.mustFinish {
+			i.do(late)
+		}
+	}
+}
+
+// create has the backend build a member. The attempt counts, whatever it leaves behind.
+func (p *Pool) create(ctx context.Context, m Member) {
+	var status Status
+	err := p.call(ctx, "create", max(0, m.Deadline.Sub(p.now())), func(ctx context.Context) (err error) {
+		status, err = p.backend.Create(ctx, m)
+		return err
+	})
+	switch {
+	case ctx.Err() != nil:
+		// The readiness deadline decides: nobody knows how far it came.
+	case err != nil:
+		p.cfg.Logger.Warn("member not created", "member", m.ID, "error", err)
+		p.change(ctx, m, func(m Member, spec Spec, now time.Time) Member {
+			m.Message = err.Error()
+			return m.destroyed(spec, ReasonCreateFailed, now)
+		})
+	default:
+		p.observe(ctx, []Event{{Resource: m.Resource, Status: status}})
+	}
+}
+
+// destroy has the backend remove a member, and puts it off if that fails.
+func (p *Pool) destroy(ctx context.Context, m Member) {
+	p.mu.Lock()
+	limit := p.spec.withDefaults().DestroyTimeout
+	p.mu.Unlock()
+	err := p.call(ctx, "destroy", limit, func(ctx context.Context) error { return p.backend.Destroy(ctx, m) })
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		p.cfg.Logger.Warn("member not destroyed", "member", m.ID, "attempt", m.Attempts+1, "error", err)
+	}
+	p.change(ctx, m, func(m Member, spec Spec, now time.Time) Member {
+		if err == nil {
+			return m.gone(spec, m.Reason, now)
+		}
+		pause := backoff.Doubled(firstRetry, m.Attempts, lastRetry)
+		m.Deadline = now.Add(pause + backoff.Spread(pause, m.ID, uint64(m.Attempts)))
+		m.Attempts++
+		m.Message = err.Error()
+		return m
+	})
+}
+
+// Pauses between attempts to destroy.
+const (
+	firstRetry = 5 * time.Second
+	lastRetry  = 10 * time.Minute
+)
+
+// clean has the cleaner prepare a member for another use.
+func (p *Pool) clean(ctx context.Context, m Member) {
+	var verified bool
+	err := p.call(ctx, "clean", max(0, m.Deadline.Sub(p.now())), func(ctx context.Context) (err error) {
+		verified, err = p.cfg.Cleaner.Clean(ctx, m)
+		return err
+	})
+	if ctx.Err() != nil {
+		return // the deadline decides
+	}
+	p.change(ctx, m, func(m Member, spec Spec, now time.Time) Member {
+		switch {
+		case err != nil:
+			return m.quarantined(spec, ReasonDoubt, err.Error(), now)
+		case !verified:
+			return m.destroyed(spec, ReasonUnclean, now)
+		case m.Version != spec.Version:
+			return m.destroyed(spec, ReasonRollover, now)
+		}
+		m = m.ready(spec, now)
+		m.Reason = ReasonReused
+		return m
+	})
+}
+
+// change writes what becomes of a member, if it still is as it was read.
+func (p *Pool) change(ctx context.Context, m Member, f func(m Member, spec Spec, now time.Time) Member) {
+	p.mu.Lock()
+	spec := p.spec.withDefaults()
+	p.mu.Unlock()
+	next := f(m, spec, p.now())
+	if _, err := p.write(ctx, []Member{m}, []Member{next}); err != nil {
+		p.cfg.Logger.Warn("member not written; its deadline decides", "member", m.ID, "state", next.State, "error", err)
+	}
+}
+
+// write puts changed members and does what follows from those that are applied. It reports whether all were.
+func (p *Pool) write(ctx context.Context, before, after []Member) (all bool, err error) {
+	if len(after) == 0 {
+		return true, nil
+	}
+	changes := make([]Change, len(after))
+	for i, m := range after {
+		changes[i].Member = m
+	}
+	applied, err := p.put(ctx, nil, changes)
+	if err != nil {
+		return false, err
+	}
+	p.effects(ctx, before, changes, applied)
+	return !slices.Contains(applied, false), nil
+}
+
+func (p *Pool) effects(ctx context.Context, before []Member, changes []Change, applied []bool) {
+	var outcome attempts
+	for i := range changes {
+		if !applied[i] {
+			continue
+		}
+		m := changes[i].Member
+		m.Revision++
+		p.effect(before[i], m)
+		outcome.note(before[i], m)
+		if next := changes[i].Successor; next != nil {
+			s := *next
+			s.Revision = 1
+			p.effect(Member{}, s)
+		}
+	}
+	p.settle(ctx, outcome)
+}
+
+// effect does what follows from a member's new state. Whoever wrote the state does it; nobody else does.
+func (p *Pool) effect(old, m Member) {
+	fresh := old.Revision == 0
+	again := m.State == Deleting && m.Attempts == old.Attempts // the plan asks for another attempt
+	if !fresh && old.State == m.State && old.For == m.For && !again {
+		return
+	}
+	if old.State == Claimed {
+		p.release(m)
+	}
+	switch m.State {
+	case Deleting:
+		p.count(func(c *counters) { c.destroyed[m.Reason]++ })
+		p.work.add(item{do: func(ctx context.Context) { p.destroy(ctx, m) }})
+	case Starting:
+		if fresh {
+			p.count(func(c *counters) { c.created[m.Reason]++ })
+			p.work.add(item{do: func(ctx context.Context) { p.create(ctx, m) }})
+		}
+	case Cleaning:
+		p.work.add(item{do: func(ctx context.Context) { p.clean(ctx, m) }})
+	case Ready, Claimed:
+		p.serve.set()
+	}
+	p.plan.set()
+}
+
+// count changes the counters.
+func (p *Pool) count(f func(c *counters)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f(&p.stats)
+}
+
+// attempts is what some writes say about creations.
+type attempts struct {
+	failed    int
+	version   string
+	message   string
+	succeeded string // a version
+}
+
+func (a *attempts) note(old, m Member) {
+	began := old.Revision > 0 && (old.State == Starting || old.State == Held) && old.ReadyAt.IsZero()
+	switch {
+	case began && (m.State == Ready || m.State == Claimed):
+		a.succeeded = m.Version
+	case began && m.State == Deleting && (m.Reason == ReasonNotReady || m.Reason == ReasonCreateFailed || m.Reason == ReasonStopped):
+		a.failed++
+		a.version = m.Version
+		if a.message = m.Message; a.message == "" {
+			a.message = string(m.Reason)
+		}
+	}
+}
+
+// settle counts failures and successes in the pool's state, which all replicas share.
+func (p *Pool) settle(ctx context.Context, a attempts) {
+	if a.failed == 0 && a.succeeded == "" {
+		return
+	}
+	p.count(func(c *counters) { c.failures += uint64(a.failed) })
+	err := p.updateState(ctx, func(s *PoolState, now time.Time) bool {
+		before := s.Failures
+		if a.succeeded != "" {
+			s.Failures = s.Failures.Succeeded(a.succeeded)
+		}
+		for range a.failed {
+			s.Failures = s.Failures.Failed(a.version, a.message, now)
+		}
+		return s.Failures != before
+	})
+	if err != nil {
+		p.cfg.Logger.Warn("failed attempts not counted", "failed", a.failed, "error", err)
+	}
+}
+
+// maxTries bounds how often a change is computed anew because somebody else was faster.
+const maxTries = 20
+
+// updateState changes the pool's state by compare-and-swap. The change reports whether there is one.
+func (p *Pool) updateState(ctx context.Context, change func(s *PoolState, now time.Time) bool) error {
+	var err error
+	for range maxTries {
+		var state PoolState
+		if state, err = p.poolState(ctx); err != nil {
+			return err
+		}
+		if !change(&state, p.now()) {
+			return nil
+		}
+		if _, err = p.put(ctx, &state, nil); !isConflict(err) {
+			p.plan.set()
+			return err
+		}
+	}
+	return err
+}

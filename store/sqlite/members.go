@@ -1,0 +1,265 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/store"
+)
+
+var _ prewarm.Store = (*Store)(nil)
+
+// ClaimMembers implements [prewarm.Store]. It takes the write lock only if there is something to give.
+func (s *Store) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pick, claims []prewarm.Claim) ([]prewarm.Grant, error) {
+	if len(claims) == 0 {
+		return nil, ctx.Err()
+	}
+	var grants []prewarm.Grant
+	var open int
+	look := func(t *tx) (err error) {
+		grants, open, err = t.knownClaims(pick, claims)
+		return err
+	}
+	err := s.view(ctx, func(t *tx) error {
+		if err := look(t); err != nil || open == 0 {
+			return err
+		}
+		found, err := t.readyMembers(pick, 1)
+		open = len(found)
+		return err
+	})
+	if err == nil && open > 0 {
+		err = s.write(ctx, func(t *tx) error {
+			if err := look(t); err != nil {
+				return err
+			}
+			return t.claimMembers(store.Instant(now), pick, claims, grants, open)
+		})
+	}
+	if err != nil {
+		return nil, unavailable(err, "claim members of pool %q", pick.Pool)
+	}
+	return grants, nil
+}
+
+// knownClaims answers the claims whose key was used before, and counts the others.
+func (t *tx) knownClaims(pick prewarm.Pick, claims []prewarm.Claim) (grants []prewarm.Grant, open int, err error) {
+	grants = make([]prewarm.Grant, len(claims))
+	for i := range claims {
+		m, ok, err := t.member(selectMembers+`WHERE pool = ? AND claim_key = ?`, pick.Pool, claims[i].Key)
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case !ok:
+			open++
+		case m.Claim.Owner != claims[i].Owner:
+			grants[i].Result = prewarm.GrantKeyReused
+		default:
+			grants[i] = prewarm.Grant{Result: prewarm.GrantAgain, Member: m}
+		}
+	}
+	return grants, open, nil
+}
+
+func (t *tx) claimMembers(now time.Time, pick prewarm.Pick, claims []prewarm.Claim, grants []prewarm.Grant, open int) error {
+	found, err := t.readyMembers(pick, open)
+	if err != nil {
+		return err
+	}
+	for i := range claims {
+		if grants[i].Result != prewarm.GrantNone || len(found) == 0 {
+			continue
+		}
+		taken := claims[i].Take(found[0], now)
+		found = found[1:]
+		written := taken
+		written.Revision-- // the row's
+		if ok, err := t.updateMember(&written); err != nil || !ok {
+			return orNotWritten(err)
+		}
+		grants[i] = prewarm.Grant{Result: prewarm.GrantNew, Member: taken}
+	}
+	return nil
+}
+
+func orNotWritten(err error) error {
+	if err == nil {
+		return errNotWritten
+	}
+	return err
+}
+
+// readyMembers returns up to n members that fit a pick, those that became ready first.
+func (t *tx) readyMembers(pick prewarm.Pick, n int) ([]prewarm.Member, error) {
+	return t.members(selectMembers+`INDEXED BY {members_ready}
+		WHERE state = 2 AND pool = ?1 AND version = ?2 AND reserved_for = ?3 AND (deadline IS NULL OR ?4 IS NULL OR deadline >= ?4)
+		ORDER BY ready_at, id LIMIT ?5`, pick.Pool, pick.Version, pick.For, micros(pick.LivesUntil), n)
+}
+
+// member returns the only row of a query; ok is false if there is none.
+func (t *tx) member(query string, args ...any) (m prewarm.Member, ok bool, err error) {
+	found, err := t.members(query, args...)
+	if err != nil || len(found) == 0 {
+		return m, false, err
+	}
+	return found[0], true, nil
+}
+
+func (t *tx) members(query string, args ...any) (found []prewarm.Member, err error) {
+	err = t.query(query, func(r rows) error {
+		found = append(found, prewarm.Member{})
+		return r.Scan(memberFields.targets(&found[len(found)-1])...)
+	}, args...)
+	return found, err
+}
+
+// PutMembers implements [prewarm.Store].
+func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, changes []prewarm.Change) (applied []bool, err error) {
+	err = s.write(ctx, func(t *tx) error {
+		applied = make([]bool, len(changes))
+		if state != nil {
+			if err := t.putPool(state); err != nil {
+				return err
+			}
+		}
+		for i := range changes {
+			if applied[i], err = t.putChange(&changes[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, prewarm.ErrConflict) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, unavailable(err, "put %d members", len(changes))
+	}
+	return applied, nil
+}
+
+func (t *tx) putChange(c *prewarm.Change) (bool, error) {
+	applied, err := t.putMember(&c.Member)
+	if err != nil || !applied || c.Successor == nil {
+		return applied, err
+	}
+	_, err = t.putMember(c.Successor)
+	return true, err
+}
+
+func (t *tx) putMember(m *prewarm.Member) (bool, error) {
+	switch {
+	case m.State == prewarm.Gone && m.Deadline.IsZero():
+		n, err := t.exec(`DELETE FROM {members} WHERE pool = ? AND id = ? AND revision = ?`, m.Pool, blob(m.ID), m.Revision)
+		return n == 1, err
+	case m.Revision == 0:
+		// A known key is as much in the way as a known id.
+		n, err := t.exec(insertMember, memberColumns.args(nil, m)...)
+		return n == 1, err
+	}
+	return t.updateMember(m)
+}
+
+func (t *tx) updateMember(m *prewarm.Member) (bool, error) {
+	n, err := t.exec(updateMember, append(memberColumns.args(nil, m), m.Pool, blob(m.ID), m.Revision)...)
+	return n == 1, err
+}
+
+// Members implements [prewarm.Store].
+func (s *Store) Members(ctx context.Context, q prewarm.Query) (found []prewarm.Member, err error) {
+	if q.IDs != nil && len(q.IDs) == 0 || q.Resources != nil && len(q.Resources) == 0 || q.States != nil && len(q.States) == 0 {
+		return nil, ctx.Err()
+	}
+	err = s.view(ctx, func(t *tx) error {
+		if len(q.IDs)+len(q.Resources) == 0 {
+			text, args := queryMembers(&q)
+			found, err = t.members(text, args...)
+			return err
+		}
+		found, err = t.namedMembers(q)
+		return err
+	})
+	if err != nil {
+		return nil, unavailable(err, "read members of pool %q", q.Pool)
+	}
+	return found, nil
+}
+
+// namedMembers reads members by id or resource, in parts: a statement has a bounded number of parameters.
+func (t *tx) namedMembers(q prewarm.Query) (found []prewarm.Member, err error) {
+	const part = 500
+	named := q.IDs
+	if named == nil {
+		named = q.Resources
+	}
+	rest := q
+	rest.Limit = 0
+	for ids := range slices.Chunk(named, part) {
+		if q.IDs != nil {
+			rest.IDs = ids
+		} else {
+			rest.Resources = ids
+		}
+		text, args := queryMembers(&rest)
+		some, err := t.members(text, args...)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	slices.SortFunc(found, func(a, b prewarm.Member) int {
+		if c := a.Deadline.Compare(b.Deadline); c != 0 && !q.DueBy.IsZero() {
+			return c
+		}
+		return slices.Compare(a.ID[:], b.ID[:])
+	})
+	if q.Limit > 0 && len(found) > q.Limit {
+		found = found[:q.Limit]
+	}
+	return found, nil
+}
+
+// queryMembers writes the statement of a query.
+func queryMembers(q *prewarm.Query) (text string, args []any) {
+	where := []string{"pool = ?"}
+	args = []any{q.Pool}
+	in := func(column string, values []any) {
+		if values != nil {
+			where = append(where, column+" IN ("+placeholders(len(values))+")")
+			args = append(args, values...)
+		}
+	}
+	in("id", blobs(q.IDs))
+	in("resource", blobs(q.Resources))
+	in("state", numbers(q.States))
+	order := "id"
+	if !q.DueBy.IsZero() {
+		where, args = append(where, "deadline <= ?"), append(args, micros(q.DueBy))
+		order = "deadline, id"
+	}
+	text = selectMembers + "WHERE " + strings.Join(where, " AND ") + " ORDER BY " + order
+	if q.Limit > 0 {
+		text, args = text+" LIMIT ?", append(args, q.Limit)
+	}
+	return text, args
+}
+
+func blobs(ids []uuid.UUID) (values []any) {
+	for i := range ids {
+		values = append(values, blob(ids[i]))
+	}
+	return values
+}
+
+func numbers(states []prewarm.State) (values []any) {
+	for _, s := range states {
+		values = append(values, int64(s))
+	}
+	return values
+}

@@ -1,0 +1,204 @@
+package storetest
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/prewarm"
+)
+
+var memberPutTests = []memberTest{
+	{"EveryField", memberPutFields},
+	{"CompareAndSwap", memberPutSwap},
+	{"InsertOnce", memberPutOnce},
+	{"KnownKey", memberPutKnownKey},
+	{"GiveBack", memberPutGiveBack},
+	{"Delete", memberPutDelete},
+	{"Successor", memberPutSuccessor},
+	{"State", memberPutState},
+	{"StateConflict", memberPutStateConflict},
+	{"Precision", memberPutPrecision},
+}
+
+var memberQueryTests = []memberTest{
+	{"Restrictions", memberQueryRestrictions},
+	{"DueOrder", memberQueryDue},
+	{"NoPool", memberQueryNoPool},
+}
+
+func memberPutFields(k *memberKit) {
+	m := prewarm.Member{
+		ID: uuid.New(), Pool: memberPool, Version: "v7", State: prewarm.Cleaning, Resource: uuid.New(), Generation: 1 << 40,
+		Uses: 3, For: prewarm.ForOwner("ann"), CreatedAt: k.now.Add(-time.Hour), ReadyAt: k.now.Add(-time.Minute),
+		Deadline: k.now.Add(time.Minute), Attempts: 4, Misses: 1, Reason: prewarm.ReasonReturned, Message: "ünïcode \x00 \n" + strings.Repeat("x", 5000),
+		Claim: prewarm.Claim{Key: "k", Owner: "o", Tenant: "t", At: k.now, IdleTimeout: 90 * time.Second, Until: k.now.Add(time.Hour)},
+	}
+	m.Message = strings.ReplaceAll(m.Message, "\x00", "")
+	k.insert(m)
+	m.Revision = 1
+	k.must(k.get(m.ID) == m, "what is put is what is read", "%+v\n\twant %+v", k.get(m.ID), m)
+	empty := prewarm.Member{ID: uuid.New(), Pool: memberPool}
+	k.insert(empty)
+	empty.Revision = 1
+	k.must(k.get(empty.ID) == empty, "zero values are read as zero values", "%+v", k.get(empty.ID))
+}
+
+func memberPutSwap(k *memberKit) {
+	m := k.insert(k.ready(1))[0]
+	other := k.insert(k.ready(1))[0]
+	stale := m
+	m.Message = "first"
+	k.must(k.put(m)[0], "a change of the right revision is applied", "")
+	stale.Message = "second"
+	other.Message = "beside"
+	applied := k.put(stale, other)
+	k.must(!applied[0] && applied[1], "a stale change is not applied, the others are", "%v", applied)
+	got := k.get(m.ID)
+	k.must(got.Message == "first" && got.Revision == 2, "a stale change writes nothing, an applied one raises the revision by one", "%+v", got)
+}
+
+func memberPutOnce(k *memberKit) {
+	m := k.insert(k.ready(1))[0]
+	m.Revision = 0
+	k.must(!k.put(m)[0], "a new member whose id exists is not applied", "")
+	absent := k.ready(1)
+	absent.Revision = 5
+	k.must(!k.put(absent)[0] && k.get(absent.ID).ID == uuid.Nil, "a change of a member that does not exist is not applied", "")
+}
+
+func memberPutKnownKey(k *memberKit) {
+	cold := func() prewarm.Member {
+		return k.ready(0, inState(prewarm.Starting), func(m *prewarm.Member) { m.Claim = claimOf("cold") })
+	}
+	first, second := cold(), cold()
+	k.insert(first)
+	k.must(!k.put(second)[0], "of two new members for one key the second is not applied", "")
+	g := k.claim(k.pick(), claimOf("cold"))[0]
+	k.must(g.Result == prewarm.GrantAgain && g.Member.ID == first.ID, "a key gets the member that is built for it", "%+v", g)
+	other := k.insert(k.ready(1))[0]
+	other.Claim = claimOf("cold")
+	k.must(!k.put(other)[0], "a member does not get the key of another", "")
+}
+
+func memberPutGiveBack(k *memberKit) {
+	k.insert(k.ready(1))
+	m := k.claim(k.pick(), claimOf("left"))[0].Member
+	m.State, m.Claim, m.Deadline = prewarm.Ready, prewarm.Claim{}, time.Time{}
+	k.must(k.put(m)[0], "a member whose claimer has left can be given back", "")
+	g := k.claim(k.pick(), claimOf("next"))[0]
+	k.must(g.Result == prewarm.GrantNew && g.Member.ID == m.ID, "and be claimed by another", "%+v", g)
+	g = k.claim(k.pick(), claimOf("left"))[0]
+	k.must(g.Result == prewarm.GrantNone, "its old key is new again", "%+v", g)
+}
+
+func memberPutDelete(k *memberKit) {
+	m := k.insert(k.ready(1))[0]
+	m.State = prewarm.Gone
+	m.Revision = 7
+	k.must(!k.put(m)[0], "a member of another revision is not deleted", "")
+	m.Revision = 1
+	k.must(k.put(m)[0] && k.get(m.ID) == prewarm.Member{}, "a member that is Gone without a deadline is deleted", "%+v", k.get(m.ID))
+}
+
+func memberPutSuccessor(k *memberKit) {
+	k.insert(k.ready(1))
+	used := k.claim(k.pick(), claimOf("use"))[0].Member
+	next := k.ready(0, inState(prewarm.Cleaning), func(m *prewarm.Member) { m.Resource, m.Uses = used.Resource, 1 })
+	ended := used
+	ended.State, ended.Deadline = prewarm.Gone, k.now.Add(time.Hour)
+	stale := ended
+	stale.Revision--
+	put := func(m prewarm.Member) bool {
+		applied, err := k.store.PutMembers(k.ctx, nil, []prewarm.Change{{Member: m, Successor: &next}})
+		k.noError(err, "PutMembers")
+		return applied[0]
+	}
+	k.must(!put(stale) && k.get(next.ID) == prewarm.Member{}, "a successor is not inserted if the change is not applied", "")
+	k.must(put(ended), "a change with a successor is applied", "")
+	next.Revision = 1
+	k.must(k.get(next.ID) == next && k.get(used.ID).State == prewarm.Gone, "a successor is inserted with the change", "%+v", k.get(next.ID))
+	both := k.members(prewarm.Query{Resources: []uuid.UUID{used.Resource}})
+	k.must(len(both) == 2, "both are of the resource", "%d", len(both))
+}
+
+func memberPutState(k *memberKit) {
+	state, err := k.store.PoolState(k.ctx, memberPool)
+	k.noError(err, "PoolState")
+	k.must(state == prewarm.PoolState{Pool: memberPool}, "a pool without a state has revision 0", "%+v", state)
+	state.Paused, state.PausedBy = true, "ops: upgrade"
+	state.Failures = prewarm.Failures{}.Failed("v1", "image not found", k.now)
+	state.Extra, state.ExtraUntil = 3, k.now.Add(time.Minute)
+	m := k.ready(1)
+	applied, err := k.store.PutMembers(k.ctx, &state, []prewarm.Change{{Member: m}})
+	k.noError(err, "PutMembers")
+	got, err := k.store.PoolState(k.ctx, memberPool)
+	k.noError(err, "PoolState")
+	state.Revision = 1
+	k.must(got == state && applied[0] && k.get(m.ID).ID == m.ID, "state and changes are written together", "%+v, want %+v", got, state)
+}
+
+func memberPutStateConflict(k *memberKit) {
+	state := prewarm.PoolState{Pool: memberPool}
+	_, err := k.store.PutMembers(k.ctx, &state, nil)
+	k.noError(err, "PutMembers")
+	for _, revision := range []int64{0, 2} {
+		state.Revision = revision
+		m := k.ready(1)
+		_, err = k.store.PutMembers(k.ctx, &state, []prewarm.Change{{Member: m}})
+		k.must(errors.Is(err, prewarm.ErrConflict), "a state of another revision is ErrConflict", "%v", err)
+		k.must(k.get(m.ID) == prewarm.Member{}, "and nothing is applied", "")
+	}
+}
+
+func memberPutPrecision(k *memberKit) {
+	m := k.ready(1)
+	m.Deadline = k.now.Add(999 * time.Nanosecond).In(time.FixedZone("X", 3600))
+	k.insert(m)
+	got := k.get(m.ID).Deadline
+	k.must(got == k.now, "instants are kept in UTC, cut to microseconds", "%v, want %v", got, k.now)
+}
+
+func memberQueryRestrictions(k *memberKit) {
+	a, b := k.ready(1), k.ready(2, inState(prewarm.Starting))
+	c := k.ready(3, func(m *prewarm.Member) { m.Resource = a.ID })
+	d := k.ready(1, func(m *prewarm.Member) { m.Pool = "other" })
+	k.insert(a, b, c, d)
+	for _, test := range []struct {
+		rule string
+		q    prewarm.Query
+		want []uuid.UUID
+	}{
+		{"without restrictions, all of the pool by id", prewarm.Query{}, sortedIDs(a, b, c)},
+		{"by id", prewarm.Query{IDs: []uuid.UUID{b.ID, d.ID, uuid.New()}}, sortedIDs(b)},
+		{"no ids are no members", prewarm.Query{IDs: []uuid.UUID{}}, nil},
+		{"by resource", prewarm.Query{Resources: []uuid.UUID{a.ID}}, sortedIDs(a, c)},
+		{"by state", prewarm.Query{States: []prewarm.State{prewarm.Starting, prewarm.Held}}, sortedIDs(b)},
+		{"by both", prewarm.Query{IDs: []uuid.UUID{a.ID, b.ID}, States: []prewarm.State{prewarm.Ready}}, sortedIDs(a)},
+		{"bounded", prewarm.Query{Limit: 2}, sortedIDs(a, b, c)[:2]},
+	} {
+		got := idsOf(k.members(test.q))
+		k.must(len(got) == len(test.want), test.rule, "%d members, want %d", len(got), len(test.want))
+		for i := range got {
+			k.must(got[i] == test.want[i], test.rule, "%v, want %v", got, test.want)
+		}
+	}
+}
+
+func memberQueryDue(k *memberKit) {
+	due := func(d time.Duration) prewarm.Member {
+		return k.ready(1, func(m *prewarm.Member) { m.Deadline = k.now.Add(d) })
+	}
+	now, before, after, never := due(0), due(-time.Hour), due(time.Microsecond), k.ready(1)
+	k.insert(now, before, after, never)
+	got := idsOf(k.members(prewarm.Query{DueBy: k.now}))
+	k.must(len(got) == 2 && got[0] == before.ID && got[1] == now.ID, "due members are those with a deadline not after the instant, by deadline", "%v", got)
+	got = idsOf(k.members(prewarm.Query{DueBy: k.now, Limit: 1}))
+	k.must(len(got) == 1 && got[0] == before.ID, "a bound keeps the earliest", "%v", got)
+}
+
+func memberQueryNoPool(k *memberKit) {
+	k.must(len(k.members(prewarm.Query{Pool: "nowhere"})) == 0, "a pool that does not exist has no members", "")
+}
