@@ -44,6 +44,8 @@ var directions = []direction{
 	{"rendercache", []string{"rendercache/internal/...", "invalid", "internal/..."}},
 	{"rendercache/replay", []string{"rendercache", "rendercache/internal/...", "invalid"}},
 	{"prewarm", []string{"schedule", "lifecycle", "invalid", "internal/..."}},
+	{"prewarm/localprocess", []string{"prewarm", "invalid"}},
+	{"prewarm/prewarmtest", []string{"prewarm"}},
 	{"workerpool", []string{"schedule", "invalid", "internal/..."}},
 
 	// The stores.
