@@ -62,7 +62,8 @@ var directions = []direction{
 
 	// The front door.
 	{"", []string{
-		"lifecycle/...", "acquirer/...", "rendercache", "prewarm", "workerpool", "schedule", "store", "invalid", "internal/...",
+		"lifecycle/...", "acquirer/...", "rendercache", "prewarm", "workerpool", "schedule", "store", "store/migrate", "invalid",
+		"internal/...",
 	}},
 }
 
