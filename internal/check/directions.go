@@ -25,6 +25,7 @@ var directions = []direction{
 
 	// Below everything.
 	{"invalid", nil},
+	{"simclock", nil},
 	{"internal/dispatch", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/...", []string{"internal/...", "invalid"}},
 
