@@ -76,7 +76,7 @@ func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (
 	if err := p.store.CreateWorkspaces(ctx, p.now(), s.Workspace); err != nil {
 		return p.created(ctx, s, err)
 	}
-	p.cfg.Logger.InfoContext(ctx, "dormouse: workspace created", "workspace_id", s.Workspace.ID, requestOf(options).attrs())
+	requestOf(options).log(ctx, p.cfg.Logger, "workspace created", "workspace_id", s.Workspace.ID)
 	return p.Get(ctx, s.Workspace.ID)
 }
 

@@ -45,9 +45,15 @@ func (r request) sign(v lifecycle.Verb) lifecycle.Verb {
 	}
 }
 
-// attrs are the request in the log, for what has no event.
-func (r request) attrs() slog.Attr {
-	return slog.Group("request", slog.String("actor", r.actor), slog.String("note", r.note))
+// log writes a line about a request that has no event.
+func (r request) log(ctx context.Context, l *slog.Logger, message string, attrs ...any) {
+	if r.actor != "" {
+		attrs = append(attrs, "actor", r.actor)
+	}
+	if r.note != "" {
+		attrs = append(attrs, "note", r.note)
+	}
+	l.InfoContext(ctx, "dormouse: "+message, attrs...)
 }
 
 // signer is an updater that signs, for the verbs that another package applies.

@@ -42,7 +42,7 @@ func (p *Plane) PutTemplate(ctx context.Context, t Template, options ...Option) 
 		if err := p.store.PutTemplate(ctx, p.now(), next); err != nil {
 			return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
 		}
-		p.cfg.Logger.InfoContext(ctx, "dormouse: template put", "template_id", t.ID, requestOf(options).attrs())
+		requestOf(options).log(ctx, p.cfg.Logger, "template put", "template_id", t.ID)
 	}
 	if !samePolicy(next.Policy, t.Policy) {
 		if err := p.changePolicy(ctx, t, options); err != nil {
@@ -118,8 +118,7 @@ func (p *Plane) Plan(ctx context.Context, template uuid.UUID, change PolicyChang
 func (p *Plane) Apply(ctx context.Context, plan PolicyPlan, report func(PolicyPlan), options ...Option) (PolicyPlan, error) {
 	done, err := p.executor.Apply(ctx, plan, report)
 	if err == nil {
-		p.cfg.Logger.InfoContext(ctx, "dormouse: policy applied", "template_id", plan.Change.Template.ID,
-			"changed", done.Changed, requestOf(options).attrs())
+		requestOf(options).log(ctx, p.cfg.Logger, "policy applied", "template_id", plan.Change.Template.ID, "changed", done.Changed)
 	}
 	return done, err
 }
@@ -142,7 +141,7 @@ func (p *Plane) PutOwner(ctx context.Context, o Owner, options ...Option) (Owner
 	if err := p.store.PutOwner(ctx, p.now(), next); err != nil {
 		return Owner{}, fmt.Errorf("put owner %s: %w", o.Name, err)
 	}
-	p.cfg.Logger.InfoContext(ctx, "dormouse: owner put", "owner_id", o.ID, "status", o.Status.String(), requestOf(options).attrs())
+	requestOf(options).log(ctx, p.cfg.Logger, "owner put", "owner_id", o.ID, "status", o.Status.String())
 	return o, nil
 }
 
