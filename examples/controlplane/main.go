@@ -1,6 +1,6 @@
 // Command controlplane is a whole control plane in 250 lines: an HTTP API over package dormouse, SQLite, and
 // workspaces that are processes of this machine. It may be killed at any time: the workspaces go on, and the next one
-// carries on where it ended.
+// carries on.
 //
 //	go run ./examples/controlplane -data /tmp/plane
 //	curl -H 'X-User: ann' localhost:8080/workspaces -d '{"owner":"ann","name":"api"}'
@@ -56,13 +56,16 @@ func main() {
 	}
 }
 
+// policy is what applies to every workspace.
+var policy = dormouse.Policy{
+	DefaultTTL: 8 * time.Hour, ActivityBump: time.Hour, ReminderLead: 15 * time.Minute, FailureTTL: time.Hour,
+	TimeTilDormant: 14 * 24 * time.Hour, AllowUserTTL: true, AllowUserAutostart: true, AutostartDays: schedule.AllDays,
+}
+
 // serve runs the control plane until ctx ends.
 func serve(ctx context.Context, address, data string) error {
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return err
-	}
 	db, err := sqlite.Open("sqlite", filepath.Join(data, "plane.db"))
-	if err != nil {
+	if err := errors.Join(err, os.MkdirAll(data, 0o700)); err != nil {
 		return err
 	}
 	defer func() { _ = db.Close() }()
@@ -77,7 +80,7 @@ func serve(ctx context.Context, address, data string) error {
 			return err
 		},
 		TuneAcquirer: func(c *acquirer.Config) {
-			// This is the only process of its database, so it may find out soon that the one before was killed.
+			// It is the only process of its database, and soon knows that the one before was killed.
 			c.Heartbeat, c.Lease = 300*time.Millisecond, time.Second
 			c.Lost = map[string]acquirer.LostPolicy{lifecycle.JobType: acquirer.RequeueLost(5, 0)}
 		},
@@ -88,10 +91,7 @@ func serve(ctx context.Context, address, data string) error {
 	if err := plane.Migrate(ctx); err != nil {
 		return err
 	}
-	template, err := plane.PutTemplate(ctx, dormouse.Template{Name: "standard", Policy: dormouse.Policy{
-		DefaultTTL: 8 * time.Hour, ActivityBump: time.Hour, ReminderLead: 15 * time.Minute, FailureTTL: time.Hour,
-		TimeTilDormant: 14 * 24 * time.Hour, AllowUserTTL: true, AllowUserAutostart: true, AutostartDays: schedule.AllDays,
-	}})
+	template, err := plane.PutTemplate(ctx, dormouse.Template{Name: "standard", Policy: policy})
 	if err != nil {
 		return err
 	}
