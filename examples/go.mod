@@ -18,6 +18,7 @@ require (
 	github.com/apparentlymart/go-textseg/v17 v17.0.1 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/dormouse-go/dormouse/store/sqlite v0.1.0
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
@@ -41,3 +42,5 @@ require (
 )
 
 replace github.com/dormouse-go/dormouse => ../
+
+replace github.com/dormouse-go/dormouse/store/sqlite => ../store/sqlite

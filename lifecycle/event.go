@@ -35,6 +35,10 @@ type Event struct {
 	Until time.Time `json:"until,omitzero"`
 	// Message is a sentence for people, empty if the kind says all.
 	Message string `json:"message,omitempty"`
+	// Actor is who asked for the change and Note what they said about it, as the host names and words them; empty if it
+	// was a rule, or nobody said.
+	Actor string `json:"actor,omitempty"`
+	Note  string `json:"note,omitempty"`
 	// Job is set for [TopicPost] only.
 	Job *Job `json:"job,omitempty"`
 }

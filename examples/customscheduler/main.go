@@ -23,10 +23,10 @@ import (
 	"github.com/google/uuid"
 	_ "modernc.org/sqlite"
 
-	"github.com/dormouse-go/dormouse/examples/internal/simclock"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/schedule"
+	"github.com/dormouse-go/dormouse/simclock"
 )
 
 func main() {

@@ -11,9 +11,9 @@ import (
 
 	"github.com/coder/quartz"
 
-	"github.com/dormouse-go/dormouse/examples/internal/simclock"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
+	"github.com/dormouse-go/dormouse/simclock"
 )
 
 // tickEvery is the executor's interval.

@@ -25,6 +25,7 @@ var directions = []direction{
 
 	// Below everything.
 	{"invalid", nil},
+	{"simclock", nil},
 	{"internal/dispatch", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/...", []string{"internal/...", "invalid"}},
 
@@ -64,7 +65,8 @@ var directions = []direction{
 
 	// The front door.
 	{"", []string{
-		"lifecycle/...", "acquirer/...", "rendercache", "prewarm", "workerpool", "schedule", "store", "invalid", "internal/...",
+		"lifecycle/...", "acquirer/...", "rendercache", "prewarm", "workerpool", "schedule", "store", "store/migrate", "invalid",
+		"internal/...",
 	}},
 }
 

@@ -1,5 +1,11 @@
-// Package simclock is the clock of a simulation: one that stands still until the program sets it. A library that reads
-// the clock it is given, as this one does, runs at whatever speed the program likes.
+// Package simclock is the clock of a simulation outside of tests: one that stands still until the program sets it. Give it
+// to a Config and drive the engine yourself, with the executor's Tick and Relay for example; whatever is given the clock
+// runs at the speed at which the program sets it.
+//
+// It guarantees that nothing happens between two calls of its Set and Advance, and that a run can be repeated.
+//
+// It does not step over timers by itself: Advance beyond the next timer panics, and with loops running nobody knows where
+// that is. Tests of a plane that runs use package dormousetest instead, where time passes by itself.
 package simclock
 
 import (
@@ -9,7 +15,8 @@ import (
 	"github.com/coder/quartz"
 )
 
-// New returns a clock that shows start. Its methods panic where a test would fail.
+// New returns a clock that shows start, and moves only when its Set or Advance is called. It is a quartz.Mock whose
+// methods panic where a test would fail.
 func New(start time.Time) *quartz.Mock {
 	clock := quartz.NewMock(noTest{}).WithLogger(quartz.NoOpLogger)
 	clock.Set(start)

@@ -1,0 +1,106 @@
+package dormouse
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/worker"
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
+)
+
+// Config configures a [Plane]. The zero value works: it decides, and leaves the builds to workers of other processes.
+type Config struct {
+	// Build carries out one build: it starts, stops or deletes what a workspace is made of. It may be called again for the
+	// same build after a crash, so what is done already must be no error. Its error fails the build, unless it comes from
+	// [Retry]. A start of a workspace that runs, which is a restart, is two calls within one build: a stop, then the start.
+	// The context ends when the build is canceled, when it is no longer ours, and when the plane stops and
+	// worker.Config.Drain has passed. Defaults to nil: no workers here, others take the jobs through [Plane.Acquirer].
+	Build func(ctx context.Context, b *Build) error
+	// Workers is how many builds run at once in this process. Defaults to 10 with Build, and to none without.
+	Workers int
+	// Builder decides what the job of a build carries (tags, priority, payload), and may refuse a build for now. Defaults
+	// to none of these.
+	Builder executor.Builder
+
+	// Notify receives what an owner should know, Audit what happened, each at least once and in order for each workspace;
+	// a repeated one has the same [Event.Key]. An error repeats it later. Default to nil: such events are not written.
+	Notify func(ctx context.Context, n Notice) error
+	Audit  func(ctx context.Context, e Event) error
+
+	// Organization is the one whose templates, owners and workspaces this plane makes, and whose builds its workers run.
+	// Defaults to uuid.Nil: there is only one.
+	Organization uuid.UUID
+	// Pubsub tells other processes of new jobs at once. Defaults to nil: they look every 1.5 seconds.
+	Pubsub acquirer.Pubsub
+	// Retention is how long ended builds, their jobs and deleted workspaces are kept. Defaults to 0: jobs for 7 days,
+	// everything else for ever.
+	Retention time.Duration
+	// Sweep is the time between two searches for builds whose job ended unnoticed; each reads every workspace. Defaults to
+	// 1 hour.
+	Sweep time.Duration
+
+	// TuneExecutor, TuneAcquirer and TuneWorker change the configuration of an engine before it is made, for what this
+	// one has no field for. Default to nil: nothing to change.
+	TuneExecutor func(*executor.Config)
+	TuneAcquirer func(*acquirer.Config)
+	TuneWorker   func(*worker.Config)
+
+	// Clock is the source of time. Defaults to the real clock.
+	Clock quartz.Clock
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+	// Registerer receives the metrics of all engines until Run returns. Defaults to nil: no metrics are registered.
+	Registerer prometheus.Registerer
+	// Namespace is the first part of the metrics' names. Defaults to "dormouse".
+	Namespace string
+	// Instance names this process to people: in logs, in metrics, and in the store's register of processes. Planes that
+	// share a Registerer need different ones. Defaults to "".
+	Instance string
+}
+
+const defaultWorkers = 10
+
+func (c Config) withDefaults() Config {
+	if c.Workers == 0 && c.Build != nil {
+		c.Workers = defaultWorkers
+	}
+	if c.Sweep == 0 {
+		c.Sweep = time.Hour
+	}
+	if c.Clock == nil {
+		c.Clock = quartz.NewReal()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"Config.Retention", c.Retention}, {"Config.Sweep", c.Sweep},
+	} {
+		if d.value < 0 {
+			return invalid.New(d.field, d.value, "must not be negative")
+		}
+	}
+	switch {
+	case c.Workers < 0:
+		return invalid.New("Config.Workers", c.Workers, "must not be negative")
+	case c.Workers > acquirer.MaxSlots:
+		return invalid.New("Config.Workers", c.Workers, "must be at most %d", acquirer.MaxSlots)
+	case c.Workers > 0 && c.Build == nil:
+		return invalid.New("Config.Workers", c.Workers, "must be 0 without Config.Build")
+	}
+	return nil
+}

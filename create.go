@@ -1,0 +1,154 @@
+package dormouse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// NewWorkspace is what [Plane.Create] makes a workspace of.
+type NewWorkspace struct {
+	// ID defaults to a new one. A host that repeats requests chooses it, so that two make one workspace.
+	ID uuid.UUID `json:"id,omitzero"`
+	// Template is the id of its template.
+	Template uuid.UUID `json:"template"`
+	// Owner is a name, unique in the organization; an owner that is not known yet is made, active and without quiet hours.
+	Owner string `json:"owner"`
+	// Name is for people. It need not be unique.
+	Name string `json:"name"`
+	// Autostart is when it starts by itself, such as "CRON_TZ=Europe/Berlin 0 9 * * 1-5". Empty for never.
+	Autostart string `json:"autostart,omitempty"`
+	// TTL is how long it runs before it stops by itself, where the template leaves the choice to owners. Defaults to that of
+	// the template.
+	TTL time.Duration `json:"ttl,omitzero"`
+}
+
+// MarshalJSON writes the TTL as a text like "8h0m0s".
+func (n NewWorkspace) MarshalJSON() ([]byte, error) {
+	type plain NewWorkspace
+	return json.Marshal(struct {
+		plain
+		TTL span `json:"ttl,omitzero"`
+	}{plain(n), span(n.TTL)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (n *NewWorkspace) UnmarshalJSON(text []byte) error {
+	type plain NewWorkspace
+	v := struct {
+		*plain
+		TTL span `json:"ttl"`
+	}{plain: (*plain)(n)}
+	err := json.Unmarshal(text, &v)
+	n.TTL = time.Duration(v.TTL)
+	return err
+}
+
+// Create makes a workspace without any build: [Plane.Start] starts it. Creating the same workspace again returns it as it
+// is; an id that another one has is [ErrExists]. A template that is not there is a [*NotFoundError].
+func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (Workspace, error) {
+	if err := n.validate(); err != nil {
+		return Workspace{}, err
+	}
+	t, ok, err := p.store.Template(ctx, n.Template)
+	switch {
+	case err != nil:
+		return Workspace{}, fmt.Errorf("create workspace %s: %w", n.Name, err)
+	case !ok:
+		return Workspace{}, &NotFoundError{"template", n.Template}
+	}
+	s, err := p.newSnapshot(n, t)
+	if err != nil {
+		return Workspace{}, err
+	}
+	if err := p.ensureOwner(ctx, s.Owner); err != nil {
+		return Workspace{}, fmt.Errorf("create workspace %s: %w", n.Name, err)
+	}
+	if err := p.store.CreateWorkspaces(ctx, p.now(), s.Workspace); err != nil {
+		return p.created(ctx, s, err)
+	}
+	requestOf(options).log(ctx, p.cfg.Logger, "workspace created", "workspace_id", s.Workspace.ID)
+	return p.Get(ctx, s.Workspace.ID)
+}
+
+func (n NewWorkspace) validate() error {
+	switch {
+	case strings.TrimSpace(n.Name) == "":
+		return invalid.New("NewWorkspace.Name", n.Name, "must not be empty")
+	case strings.TrimSpace(n.Owner) == "":
+		return invalid.New("NewWorkspace.Owner", n.Owner, "must not be empty")
+	case n.TTL < 0:
+		return invalid.New("NewWorkspace.TTL", n.TTL, "must not be negative")
+	}
+	return nil
+}
+
+// newSnapshot is the workspace before it is stored. What the host chose goes through the verbs that change it later, so
+// that the same is allowed.
+func (p *Plane) newSnapshot(n NewWorkspace, t lifecycle.Template) (lifecycle.Snapshot, error) {
+	if n.ID == uuid.Nil {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return lifecycle.Snapshot{}, err
+		}
+		n.ID = id
+	}
+	now := p.now()
+	o := lifecycle.Owner{ID: named(p.cfg.Organization, "owner", n.Owner), Name: n.Owner}
+	s := lifecycle.Snapshot{Owner: o, Template: t, Workspace: lifecycle.NewWorkspace(n.ID, t, o.ID, n.Name, now)}
+	if n.Autostart != "" {
+		cron, err := parseAutostart(n.Autostart)
+		if err != nil {
+			return s, invalid.As("NewWorkspace.Autostart", err)
+		}
+		c, err := lifecycle.SetAutostart(cron)(s, now)
+		if err != nil {
+			return s, invalid.As("NewWorkspace.Autostart", err)
+		}
+		s.Workspace = c.Workspace
+	}
+	if n.TTL != 0 {
+		c, err := lifecycle.SetTTL(n.TTL)(s, now)
+		if err != nil {
+			return s, invalid.As("NewWorkspace.TTL", err)
+		}
+		s.Workspace = c.Workspace
+	}
+	return s, nil
+}
+
+func parseAutostart(text string) (*schedule.Cron, error) {
+	if text == "" {
+		return nil, nil
+	}
+	return schedule.Weekly(text)
+}
+
+func (p *Plane) ensureOwner(ctx context.Context, o lifecycle.Owner) error {
+	if _, exists, err := p.store.Owner(ctx, o.ID); err != nil || exists {
+		return err
+	}
+	return p.store.PutOwner(ctx, p.now(), o)
+}
+
+// created answers for a workspace that the store did not take: perhaps it has it already.
+func (p *Plane) created(ctx context.Context, s lifecycle.Snapshot, failed error) (Workspace, error) {
+	found, err := p.store.Load(ctx, s.Workspace.ID)
+	if err != nil || len(found) == 0 {
+		return Workspace{}, fmt.Errorf("create workspace %s: %w", s.Workspace.Name, errors.Join(failed, err))
+	}
+	w := &found[0].Workspace
+	if w.OwnerID != s.Owner.ID || w.TemplateID != s.Template.ID || w.Name != s.Workspace.Name {
+		return Workspace{}, fmt.Errorf("workspace %s: %w", w.ID, ErrExists)
+	}
+	return WorkspaceOf(found[0]), nil
+}

@@ -1,0 +1,179 @@
+package dormouse
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// Names of package lifecycle that a host meets in its first hour.
+type (
+	// Policy holds the lifecycle rules of a template.
+	Policy = lifecycle.Policy
+	// Transition is what a build does to a workspace.
+	Transition = lifecycle.Transition
+	// Event is a message about a change, as Config.Audit receives it.
+	Event = lifecycle.Event
+	// Explanation says what happens next to a workspace, when, and why.
+	Explanation = lifecycle.Explanation
+	// PolicyChange is a new policy for a template, and how it treats the workspaces that exist.
+	PolicyChange = lifecycle.PolicyChange
+	// PolicyPlan says what a policy change would do, and how far it has been applied.
+	PolicyPlan = lifecycle.PolicyPlan
+)
+
+// Workspace is a workspace as a page or an API shows it. It is made from a snapshot by [WorkspaceOf] and never stored. In
+// JSON durations are texts like "8h0m0s", and what is not set is left out.
+type Workspace struct {
+	ID       uuid.UUID        `json:"id"`
+	Name     string           `json:"name"`
+	Status   lifecycle.Status `json:"status"`
+	Revision int64            `json:"revision"`
+
+	Organization uuid.UUID `json:"organization,omitzero"`
+	TemplateID   uuid.UUID `json:"template_id"`
+	Template     string    `json:"template"`
+	OwnerID      uuid.UUID `json:"owner_id"`
+	Owner        string    `json:"owner"`
+
+	CreatedAt  time.Time `json:"created_at"`
+	LastUsedAt time.Time `json:"last_used_at,omitzero"`
+
+	// Autostart is the schedule as it was set, empty for none; TTL the run time before it stops, 0 for none.
+	Autostart string        `json:"autostart,omitempty"`
+	TTL       time.Duration `json:"ttl,omitzero"`
+	// Deadline is when it stops by itself and MaxDeadline what the deadline cannot be moved beyond, zero for never.
+	Deadline    time.Time `json:"deadline,omitzero"`
+	MaxDeadline time.Time `json:"max_deadline,omitzero"`
+	// HoldUntil is the end of its own hold, DormantAt when it became dormant, DeletingAt when it is deleted for that, and
+	// AttentionAt since when a person has to look. Zero for not.
+	HoldUntil   time.Time `json:"hold_until,omitzero"`
+	DormantAt   time.Time `json:"dormant_at,omitzero"`
+	DeletingAt  time.Time `json:"deleting_at,omitzero"`
+	AttentionAt time.Time `json:"attention_at,omitzero"`
+	// Problem is why something that was due did not happen, empty if nothing is wrong.
+	Problem string `json:"problem,omitempty"`
+
+	// BuildID and BuildNumber are those of the latest build, zero if there was none.
+	BuildID     uuid.UUID `json:"build_id,omitzero"`
+	BuildNumber int64     `json:"build_number,omitempty"`
+}
+
+// WorkspaceOf returns what a snapshot says.
+func WorkspaceOf(s lifecycle.Snapshot) Workspace {
+	w, b := &s.Workspace, &s.Build
+	v := Workspace{
+		ID: w.ID, Name: w.Name, Status: s.Status(), Revision: w.Revision,
+		Organization: w.OrganizationID, TemplateID: s.Template.ID, Template: s.Template.Name,
+		OwnerID: s.Owner.ID, Owner: s.Owner.Name,
+		CreatedAt: w.CreatedAt, LastUsedAt: w.LastUsedAt, TTL: w.TTL,
+		Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, HoldUntil: w.HoldUntil,
+		DormantAt: w.DormantAt, DeletingAt: w.DeletingAt, AttentionAt: w.AttentionAt,
+		Problem: w.Backoff.Message, BuildID: b.ID, BuildNumber: b.Number,
+	}
+	if w.Autostart != nil {
+		v.Autostart = w.Autostart.Text()
+	}
+	return v
+}
+
+// MarshalJSON writes the TTL as a text.
+func (w Workspace) MarshalJSON() ([]byte, error) {
+	type plain Workspace
+	return json.Marshal(struct {
+		plain
+		TTL span `json:"ttl,omitzero"`
+	}{plain(w), span(w.TTL)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (w *Workspace) UnmarshalJSON(text []byte) error {
+	type plain Workspace
+	v := struct {
+		*plain
+		TTL span `json:"ttl"`
+	}{plain: (*plain)(w)}
+	err := json.Unmarshal(text, &v)
+	w.TTL = time.Duration(v.TTL)
+	return err
+}
+
+// span is a duration that JSON shows as people write it.
+type span time.Duration
+
+func (d span) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+func (d *span) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		return invalid.New("duration", string(text), `must be like "8h" or "1h30m"`)
+	}
+	*d = span(parsed)
+	return nil
+}
+
+// Template is a kind of workspace, and what applies to all of that kind.
+type Template struct {
+	// ID defaults to one that is derived from the organization and the name, so that putting a template again replaces it.
+	ID uuid.UUID `json:"id"`
+	// Organization defaults to that of the plane.
+	Organization uuid.UUID `json:"organization,omitzero"`
+	Name         string    `json:"name"`
+	// ActiveVersion is the version that new workspaces start with. Defaults to the version it has, the ID for a new one.
+	ActiveVersion uuid.UUID `json:"active_version"`
+	Policy        Policy    `json:"policy"`
+}
+
+func templateOf(t lifecycle.Template) Template {
+	return Template{
+		ID: t.ID, Organization: t.OrganizationID, Name: t.Name, ActiveVersion: t.ActiveVersionID, Policy: t.Policy,
+	}
+}
+
+// Owner is somebody who has workspaces.
+type Owner struct {
+	// ID defaults to one that is derived from the organization and the name.
+	ID     uuid.UUID             `json:"id"`
+	Name   string                `json:"name"`
+	Status lifecycle.OwnerStatus `json:"status"`
+	// QuietHours is the daily time at which a required stop may interrupt the owner, such as "CRON_TZ=Europe/Berlin 0 3 * * *".
+	// Empty: the template's autostop requirement does not apply.
+	QuietHours string `json:"quiet_hours,omitempty"`
+}
+
+// BuildRecord is a build of the past or the present, with what its job says.
+type BuildRecord struct {
+	ID          uuid.UUID           `json:"id"`
+	Number      int64               `json:"number"`
+	Transition  Transition          `json:"transition"`
+	Reason      lifecycle.Reason    `json:"reason"`
+	Status      lifecycle.JobStatus `json:"status"`
+	Version     uuid.UUID           `json:"version,omitzero"`
+	CreatedAt   time.Time           `json:"created_at"`
+	CompletedAt time.Time           `json:"completed_at,omitzero"`
+	// What follows is known as long as the queue keeps the job. Attempt counts how often it was begun, Error is why it
+	// failed, and Result what [Build.SetResult] was given.
+	Attempt  int    `json:"attempt,omitempty"`
+	Percent  int    `json:"percent,omitempty"`
+	Progress string `json:"progress,omitempty"`
+	Error    string `json:"error,omitempty"`
+	Result   []byte `json:"result,omitempty"`
+}
+
+func recordOf(b lifecycle.Build) BuildRecord {
+	return BuildRecord{
+		ID: b.ID, Number: b.Number, Transition: b.Transition, Reason: b.Reason, Status: b.Status,
+		Version: b.TemplateVersionID, CreatedAt: b.CreatedAt, CompletedAt: b.CompletedAt,
+	}
+}
+
+// add adds what the job says.
+func (r *BuildRecord) add(j queue.Job) {
+	r.Attempt, r.Error, r.Result = j.Attempt, j.Error, j.Result
+	r.Percent, r.Progress = j.Progress.Percent, j.Progress.Message
+}

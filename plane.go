@@ -1,0 +1,133 @@
+package dormouse
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/acquirer/worker"
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
+	"github.com/dormouse-go/dormouse/store"
+)
+
+// ErrAlreadyRun is returned by the second call of [Plane.Run].
+var ErrAlreadyRun = errors.New("dormouse: Run was called before")
+
+// Plane is a control plane over one store: its engines, and the verbs for what people want. It is safe for concurrent use,
+// and any number of planes, in any number of processes, may work on one store.
+type Plane struct {
+	store    store.Store
+	cfg      Config
+	executor *executor.Executor
+	acquirer *acquirer.Acquirer
+	worker   *worker.Worker // nil if the workers are elsewhere
+	ends     buildjobs.Ends
+	ran      atomic.Bool
+}
+
+// New returns a plane over a store. It starts nothing and does not call the store; [Plane.Run] does. The error names the
+// field of the configuration that cannot be used.
+func New(s store.Store, cfg Config) (*Plane, error) {
+	if s == nil {
+		return nil, invalid.New("store", nil, "must not be nil")
+	}
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	p := &Plane{store: s, cfg: cfg}
+	if err := p.makeEngines(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// makeEngines makes the executor last: it registers its metrics at once.
+func (p *Plane) makeEngines() (err error) {
+	if p.acquirer, err = acquirer.New(p.store, p.cfg.Pubsub, p.acquirerConfig()); err != nil {
+		return err
+	}
+	if p.cfg.Build != nil {
+		if p.worker, err = worker.New(p.acquirer, p.handle, p.workerConfig()); err != nil {
+			return err
+		}
+	}
+	cfg, err := p.executorConfig()
+	if err != nil {
+		return err
+	}
+	p.executor, err = executor.New(p.store, cfg)
+	return err
+}
+
+func (p *Plane) acquirerConfig() acquirer.Config {
+	cfg := acquirer.Config{
+		Instance: p.cfg.Instance, Retention: p.cfg.Retention,
+		Clock: p.cfg.Clock, Logger: p.cfg.Logger, Registerer: p.cfg.Registerer, Namespace: p.cfg.Namespace,
+	}
+	if p.cfg.TuneAcquirer != nil {
+		p.cfg.TuneAcquirer(&cfg)
+	}
+	host := cfg.Events
+	cfg.Events = func(e queue.Event) {
+		p.ends.Event(e)
+		if host != nil {
+			host(e)
+		}
+	}
+	return cfg
+}
+
+func (p *Plane) workerConfig() worker.Config {
+	cfg := worker.Config{
+		Organization: p.cfg.Organization, Types: []string{lifecycle.JobType}, Slots: p.cfg.Workers,
+		Clock: p.cfg.Clock, Logger: p.cfg.Logger,
+	}
+	if p.cfg.TuneWorker != nil {
+		p.cfg.TuneWorker(&cfg)
+	}
+	return cfg
+}
+
+func (p *Plane) executorConfig() (executor.Config, error) {
+	cfg := executor.Config{
+		Precise: true, Builder: p.cfg.Builder, Retention: p.cfg.Retention,
+		Clock: p.cfg.Clock, Logger: p.cfg.Logger,
+		Registerer: p.cfg.Registerer, Namespace: p.cfg.Namespace, Instance: p.cfg.Instance,
+	}
+	if p.cfg.Notify != nil {
+		cfg.Notifier = p.notify
+	}
+	if p.cfg.Audit != nil {
+		cfg.Auditor = executor.Sink(p.cfg.Audit)
+	}
+	if p.cfg.TuneExecutor != nil {
+		p.cfg.TuneExecutor(&cfg)
+	}
+	if cfg.Poster != nil {
+		return cfg, invalid.New("Config.TuneExecutor", "Poster", "must not be set: the plane hands jobs out itself")
+	}
+	announce, host := buildjobs.Announce(p.acquirer), cfg.Queued
+	cfg.Queued = func(jobs []lifecycle.Job) {
+		announce(jobs)
+		if host != nil {
+			host(jobs)
+		}
+	}
+	return cfg, nil
+}
+
+// Migrate brings the tables of the store to the version that this library needs, and returns nil if they already are.
+func (p *Plane) Migrate(ctx context.Context) error { return p.store.Migrate(ctx) }
+
+// Executor returns the engine that decides, for what the plane has no verb for. Its Run belongs to the plane.
+func (p *Plane) Executor() *executor.Executor { return p.executor }
+
+// Acquirer returns the hand-off of jobs, for workers of other processes and for jobs of the host's own. Its Run belongs to
+// the plane.
+func (p *Plane) Acquirer() *acquirer.Acquirer { return p.acquirer }

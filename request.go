@@ -1,0 +1,69 @@
+package dormouse
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// Option says something about one request.
+type Option func(*request)
+
+// By names who asks: it becomes the Actor of the request's events. It is written down, not checked.
+func By(actor string) Option { return func(r *request) { r.actor = actor } }
+
+// Note adds a remark of whoever asks: it becomes the Note of the request's events.
+func Note(text string) Option { return func(r *request) { r.note = text } }
+
+// request is what the options of one call say.
+type request struct{ actor, note string }
+
+func requestOf(options []Option) request {
+	var r request
+	for _, o := range options {
+		o(&r)
+	}
+	return r
+}
+
+// sign returns the verb with the request's actor and note in each of its events. It stays pure.
+func (r request) sign(v lifecycle.Verb) lifecycle.Verb {
+	if r == (request{}) {
+		return v
+	}
+	return func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		c, err := v(s, now)
+		for i := range c.Events {
+			c.Events[i].Actor, c.Events[i].Note = r.actor, r.note
+		}
+		return c, err
+	}
+}
+
+// log writes a line about a request that has no event.
+func (r request) log(ctx context.Context, l *slog.Logger, message string, attrs ...any) {
+	if r.actor != "" {
+		attrs = append(attrs, "actor", r.actor)
+	}
+	if r.note != "" {
+		attrs = append(attrs, "note", r.note)
+	}
+	l.InfoContext(ctx, "dormouse: "+message, attrs...)
+}
+
+// signer is an updater that signs, for the verbs that another package applies.
+type signer struct {
+	p *Plane
+	r request
+}
+
+func (s signer) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb) (lifecycle.Snapshot, error) {
+	return s.p.executor.Update(ctx, id, s.r.sign(v))
+}
+
+func (p *Plane) now() time.Time { return micros.Of(p.cfg.Clock.Now("dormouse")) }

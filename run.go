@@ -1,0 +1,127 @@
+package dormouse
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store/migrate"
+)
+
+// Run runs the plane until ctx ends, and returns nil once everything it started has ended. It first asks the store: an
+// error that time cannot heal, such as tables that [Plane.Migrate] has not made, is returned at once; a store that cannot be
+// reached is asked again until it can. Later errors of the store are logged, and what failed is tried again.
+//
+// When ctx ends, the workers take no more builds and have worker.Config.Drain, a minute unless TuneWorker changes it, for
+// those they run. After that such a build goes back into line. Run may be called once; another call returns [ErrAlreadyRun].
+func (p *Plane) Run(ctx context.Context) error {
+	if !p.ran.CompareAndSwap(false, true) {
+		return ErrAlreadyRun
+	}
+	defer p.executor.Close()
+	if err := p.ready(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var failed error
+	var once sync.Once
+	fail := func(err error) { once.Do(func() { failed = err; cancel() }) }
+	// What is to end after something else hears of ctx's end from that, not from ctx.
+	lasting := context.WithoutCancel(ctx)
+	engine := begin(lasting, fail, p.executor.Run)
+	handOff := begin(lasting, fail, p.acquirer.Run, p.runEnds)
+	work := begin(ctx, fail, p.runWorker, p.runSweep)
+	<-ctx.Done()
+	for _, s := range []*stage{work, handOff, engine} {
+		s.end()
+	}
+	return failed
+}
+
+// stage is a part of a run that ends as a whole.
+type stage struct {
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// begin starts the parts of a stage. The error of one ends the whole run.
+func begin(ctx context.Context, fail func(error), parts ...func(context.Context) error) *stage {
+	s := &stage{}
+	ctx, s.cancel = context.WithCancel(ctx)
+	for _, part := range parts {
+		s.wg.Go(func() {
+			if err := part(ctx); err != nil {
+				fail(err)
+			}
+		})
+	}
+	return s
+}
+
+func (s *stage) end() {
+	s.cancel()
+	s.wg.Wait()
+}
+
+// ready waits until the store answers, or returns why it never will.
+func (p *Plane) ready(ctx context.Context) error {
+	for failures := 0; ; failures++ {
+		_, err := p.store.NextWake(ctx, lifecycle.Shard{})
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		var version *migrate.VersionError
+		if errors.As(err, &version) || !errors.Is(err, lifecycle.ErrUnavailable) {
+			return err
+		}
+		p.cfg.Logger.WarnContext(ctx, "dormouse: store does not answer yet", "error", err)
+		p.pause(ctx, backoff.Doubled(100*time.Millisecond, failures, 10*time.Second))
+	}
+}
+
+// pause waits, and reports whether ctx still lives.
+func (p *Plane) pause(ctx context.Context, d time.Duration) bool {
+	timer := p.cfg.Clock.NewTimer(d, "dormouse", "pause")
+	defer timer.Stop("dormouse", "pause")
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+func (p *Plane) runWorker(ctx context.Context) error {
+	if p.worker == nil {
+		return nil
+	}
+	return p.worker.Run(ctx)
+}
+
+func (p *Plane) runEnds(ctx context.Context) error {
+	return p.ends.Run(ctx, p.executor, func(err error) {
+		p.cfg.Logger.WarnContext(ctx, "dormouse: end of a build not written, left to a sweep", "error", err)
+	})
+}
+
+// young is the age below which a build is left alone by the sweep: its end may be on its way.
+const young = time.Minute
+
+// runSweep looks for builds whose job ended unnoticed, at once and then from time to time.
+func (p *Plane) runSweep(ctx context.Context) error {
+	for again := true; again; again = p.pause(ctx, p.cfg.Sweep) {
+		n, err := buildjobs.Sweep(ctx, p.executor, p.store, p.store, p.now().Add(-young))
+		if err != nil && ctx.Err() == nil {
+			p.cfg.Logger.WarnContext(ctx, "dormouse: sweep failed", "error", err)
+		}
+		if n > 0 {
+			p.cfg.Logger.InfoContext(ctx, "dormouse: sweep ended builds whose job was over", "builds", n)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package dormouse
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// PutTemplate creates a template, or brings an existing one to what is given, and returns it with its defaults. A program
+// may call it at each start: what is as it should be is left alone. A changed policy of an existing template is planned and
+// applied with the default graces, so that nobody's workspace stops or goes at once; to look first, use [Plane.Plan] and
+// [Plane.Apply]. Holds of the template stay as they are.
+//
+// The request is written to the log. It has no event.
+func (p *Plane) PutTemplate(ctx context.Context, t Template, options ...Option) (Template, error) {
+	if t.Organization == uuid.Nil {
+		t.Organization = p.cfg.Organization
+	}
+	if err := p.validateTemplate(t); err != nil {
+		return Template{}, err
+	}
+	if t.ID == uuid.Nil {
+		t.ID = named(t.Organization, "template", t.Name)
+	}
+	old, exists, err := p.store.Template(ctx, t.ID)
+	if err != nil {
+		return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
+	}
+	next := t.over(old)
+	if !exists {
+		next.Policy = t.Policy
+	}
+	if !exists || next.Name != old.Name || next.ActiveVersionID != old.ActiveVersionID || next.OrganizationID != old.OrganizationID {
+		if err := p.store.PutTemplate(ctx, p.now(), next); err != nil {
+			return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
+		}
+		requestOf(options).log(ctx, p.cfg.Logger, "template put", "template_id", t.ID)
+	}
+	if !samePolicy(next.Policy, t.Policy) {
+		if err := p.changePolicy(ctx, t, options); err != nil {
+			return Template{}, err
+		}
+	}
+	next.Policy = t.Policy
+	return templateOf(next), nil
+}
+
+func (p *Plane) validateTemplate(t Template) error {
+	switch {
+	case strings.TrimSpace(t.Name) == "":
+		return invalid.New("Template.Name", t.Name, "must not be empty")
+	case t.Organization != p.cfg.Organization:
+		return invalid.New("Template.Organization", t.Organization, "must be that of the plane, %s", p.cfg.Organization)
+	}
+	return invalid.Within("Template", t.Policy.Validate())
+}
+
+// over returns the template as it shall be but for its policy: what the host does not set stays as it is.
+func (t Template) over(old lifecycle.Template) lifecycle.Template {
+	next := old
+	next.ID, next.OrganizationID, next.Name = t.ID, t.Organization, t.Name
+	switch {
+	case t.ActiveVersion != uuid.Nil:
+		next.ActiveVersionID = t.ActiveVersion
+	case old.ActiveVersionID == uuid.Nil:
+		next.ActiveVersionID = t.ID
+	}
+	return next
+}
+
+func (p *Plane) changePolicy(ctx context.Context, t Template, options []Option) error {
+	plan, err := p.Plan(ctx, t.ID, PolicyChange{Policy: t.Policy})
+	if err == nil {
+		_, err = p.Apply(ctx, plan, nil, options...)
+	}
+	return err
+}
+
+// samePolicy compares what a store keeps of them.
+func samePolicy(a, b Policy) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// Template returns a template, or a [*NotFoundError].
+func (p *Plane) Template(ctx context.Context, id uuid.UUID) (Template, error) {
+	t, ok, err := p.store.Template(ctx, id)
+	switch {
+	case err != nil:
+		return Template{}, fmt.Errorf("template %s: %w", id, err)
+	case !ok:
+		return Template{}, &NotFoundError{"template", id}
+	}
+	return templateOf(t), nil
+}
+
+// Plan computes what a policy change would do to the workspaces of a template, and writes nothing. Of the change it reads
+// Policy, the resets and the graces.
+func (p *Plane) Plan(ctx context.Context, template uuid.UUID, change PolicyChange) (PolicyPlan, error) {
+	if _, err := p.Template(ctx, template); err != nil {
+		return PolicyPlan{}, err
+	}
+	return p.executor.Plan(ctx, template, change)
+}
+
+// Apply carries out a plan, and calls report, if not nil, with its progress after each page. After an error or a crash call
+// it again with the last plan seen. It returns lifecycle.ErrPolicyChanged if the policy has changed since the plan. The
+// request is written to the log; the events of the workspaces do not name it.
+func (p *Plane) Apply(ctx context.Context, plan PolicyPlan, report func(PolicyPlan), options ...Option) (PolicyPlan, error) {
+	done, err := p.executor.Apply(ctx, plan, report)
+	if err == nil {
+		requestOf(options).log(ctx, p.cfg.Logger, "policy applied", "template_id", plan.Change.Template.ID, "changed", done.Changed)
+	}
+	return done, err
+}
+
+// PutOwner creates or replaces an owner and returns it with its id. [Plane.Create] makes owners by itself; PutOwner is for
+// suspending one, and for quiet hours. An owner that is as given already is left alone. The request is written to the log;
+// it has no event.
+func (p *Plane) PutOwner(ctx context.Context, o Owner, options ...Option) (Owner, error) {
+	next, err := p.ownerOf(&o)
+	if err != nil {
+		return Owner{}, err
+	}
+	old, exists, err := p.store.Owner(ctx, o.ID)
+	switch {
+	case err != nil:
+		return Owner{}, fmt.Errorf("put owner %s: %w", o.Name, err)
+	case exists && sameOwner(old, next):
+		return o, nil
+	}
+	if err := p.store.PutOwner(ctx, p.now(), next); err != nil {
+		return Owner{}, fmt.Errorf("put owner %s: %w", o.Name, err)
+	}
+	requestOf(options).log(ctx, p.cfg.Logger, "owner put", "owner_id", o.ID, "status", o.Status.String())
+	return o, nil
+}
+
+// ownerOf checks an owner, completes it, and returns it as the store keeps it.
+func (p *Plane) ownerOf(o *Owner) (lifecycle.Owner, error) {
+	if strings.TrimSpace(o.Name) == "" {
+		return lifecycle.Owner{}, invalid.New("Owner.Name", o.Name, "must not be empty")
+	}
+	if _, err := o.Status.MarshalText(); err != nil {
+		return lifecycle.Owner{}, invalid.As("Owner.Status", err)
+	}
+	if o.ID == uuid.Nil {
+		o.ID = named(p.cfg.Organization, "owner", o.Name)
+	}
+	next := lifecycle.Owner{ID: o.ID, Name: o.Name, Status: o.Status}
+	if o.QuietHours != "" {
+		quiet, err := schedule.Daily(o.QuietHours)
+		if err != nil {
+			return lifecycle.Owner{}, invalid.As("Owner.QuietHours", err)
+		}
+		next.QuietHours = quiet
+	}
+	return next, nil
+}
+
+func sameOwner(a, b lifecycle.Owner) bool {
+	return a.Name == b.Name && a.Status == b.Status && textOf(a.QuietHours) == textOf(b.QuietHours)
+}
+
+func textOf(c *schedule.Cron) string {
+	if c == nil {
+		return ""
+	}
+	return c.Text()
+}
+
+// named derives the id of what a host knows by its name, so that every process finds it without asking the store for names.
+func named(organization uuid.UUID, kind, name string) uuid.UUID {
+	return uuid.NewSHA1(organization, []byte("dormouse "+kind+"\x00"+name))
+}
