@@ -12,6 +12,7 @@ import (
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
+	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -43,6 +44,7 @@ var kinds = []kind{
 	{lifecycle.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "the store cannot be reached"},
 	{queue.ErrStopped, http.StatusServiceUnavailable, "stopping", "the service is stopping"},
 	{worker.ErrDraining, http.StatusServiceUnavailable, "stopping", "the service is stopping"},
+	{prewarm.ErrNotRunning, http.StatusServiceUnavailable, "stopping", "the service is stopping"},
 	{queue.ErrProcessLost, http.StatusServiceUnavailable, "process_lost", "this process was declared lost and registers anew"},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout", "it took too long"},
 	{context.Canceled, statusClientClosed, "client_closed", "the client went away"},
@@ -60,6 +62,12 @@ var kinds = []kind{
 	{lifecycle.ErrUnchanged, http.StatusConflict, "unchanged", "there is nothing to change"},
 	{executor.ErrConflict, http.StatusConflict, "conflict", "it changed faster than it could be updated"},
 	{queue.ErrLeaseLost, http.StatusConflict, "lease_lost", "the job is no longer the caller's"},
+	{lifecycle.ErrClaimed, http.StatusConflict, "claimed", "somebody else has claimed it"},
+	{lifecycle.ErrNotClaimable, http.StatusConflict, "not_claimable", "it is not ready to be claimed"},
+	{prewarm.ErrNotFound, http.StatusNotFound, "not_found", "there is no such thing"},
+	{prewarm.ErrEnded, http.StatusGone, "claim_ended", "the claim has ended"},
+	{prewarm.ErrKeyReused, http.StatusConflict, "key_reused", "the key belongs to another owner"},
+	{prewarm.ErrConflict, http.StatusConflict, "conflict", "it changed faster than it could be updated"},
 	{queue.ErrJobCanceled, http.StatusConflict, "canceled", "the job was canceled"},
 
 	{schedule.ErrNoAllowedAutostart, http.StatusUnprocessableEntity, "invalid", "the input breaks a rule"},

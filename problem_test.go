@@ -23,6 +23,7 @@ import (
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
+	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/rendercache"
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store/migrate"
@@ -60,6 +61,14 @@ var problems = []struct {
 	{"queue.ErrProcessLost", queue.ErrProcessLost, 503, "process_lost"},
 	{"context.DeadlineExceeded", context.DeadlineExceeded, 504, "timeout"},
 	{"context.Canceled", context.Canceled, 499, "client_closed"},
+	{"lifecycle.ErrClaimed", lifecycle.ErrClaimed, 409, "claimed"},
+	{"lifecycle.ErrNotClaimable", lifecycle.ErrNotClaimable, 409, "not_claimable"},
+	{"prewarm.ErrNotFound", prewarm.ErrNotFound, 404, "not_found"},
+	{"prewarm.ErrEnded", prewarm.ErrEnded, 410, "claim_ended"},
+	{"prewarm.ErrKeyReused", prewarm.ErrKeyReused, 409, "key_reused"},
+	{"prewarm.ErrConflict", prewarm.ErrConflict, 409, "conflict"},
+	{"prewarm.ErrNotRunning", prewarm.ErrNotRunning, 503, "stopping"},
+	{"prewarm.ErrAlreadyRun", prewarm.ErrAlreadyRun, 500, "internal"},
 	{"dormouse.ErrAlreadyRun", dormouse.ErrAlreadyRun, 500, "internal"},
 	{"executor.ErrAlreadyRun", executor.ErrAlreadyRun, 500, "internal"},
 	{"acquirer.ErrAlreadyRun", acquirer.ErrAlreadyRun, 500, "internal"},
