@@ -64,8 +64,9 @@ func (o *outgoing) jobs(l queue.Lane, from int64, n int) {
 
 func (o *outgoing) taken(l queue.Lane, s dispatch.Source) { o.put(func() { o.drops[l] = s }) }
 func (o *outgoing) freed(id uuid.UUID)                    { o.put(func() { o.orgs[id] = struct{}{} }) }
-func (o *outgoing) canceled(lease queue.Lease)            { o.put(func() { o.leases[lease] = struct{}{} }) }
-func (o *outgoing) ping()                                 { o.put(func() { o.pings = true }) }
+
+func (o *outgoing) canceled(lease queue.Lease) { o.put(func() { o.leases[lease] = struct{}{} }) }
+func (o *outgoing) ping()                      { o.put(func() { o.pings = true }) }
 
 // take empties the content into one message; ok is false if there is nothing to say.
 func (o *outgoing) take(process uuid.UUID) (m message, ok bool) {

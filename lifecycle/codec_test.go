@@ -25,10 +25,16 @@ func TestPolicyAsJSON(t *testing.T) {
 			AllowUserTTL: true, Retry: lifecycle.Retry{Max: 3, Initial: 90 * time.Second},
 		}, `{"default_ttl":"8h0m0s","autostart_days":"Mon-Fri","requirement_days":"Sat,Sun","requirement_weeks":2,` +
 			`"allow_user_ttl":true,"retry_max":3,"retry_initial":"1m30s"}`},
-		{"holidays", lifecycle.Policy{Holidays: schedule.ReadDates("Europe/Berlin 2026-12-24..2026-12-26")},
-			`{"holidays":"Europe/Berlin 2026-12-24..2026-12-26"}`},
-		{"holidays that cannot be read", lifecycle.Policy{Jitter: time.Minute, Holidays: schedule.ReadDates("Mars/Olympus 2026-12-24")},
-			`{"jitter":"1m0s","holidays":"Mars/Olympus 2026-12-24"}`},
+		{
+			"holidays",
+			lifecycle.Policy{Holidays: schedule.ReadDates("Europe/Berlin 2026-12-24..2026-12-26")},
+			`{"holidays":"Europe/Berlin 2026-12-24..2026-12-26"}`,
+		},
+		{
+			"holidays that cannot be read",
+			lifecycle.Policy{Jitter: time.Minute, Holidays: schedule.ReadDates("Mars/Olympus 2026-12-24")},
+			`{"jitter":"1m0s","holidays":"Mars/Olympus 2026-12-24"}`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := marshal(t, c.policy)

@@ -224,7 +224,8 @@ func TestFaultNonsenseOfOneMember(t *testing.T) {
 	listing := []prewarm.Event{
 		{Resource: id(1), Status: prewarm.StatusReady},
 		{Resource: id(2), Status: prewarm.Status(99)},
-		{Resource: id(3), Status: prewarm.StatusReady}, {Resource: id(3), Status: prewarm.StatusStopped},
+		{Resource: id(3), Status: prewarm.StatusReady},
+		{Resource: id(3), Status: prewarm.StatusStopped},
 		{Resource: id(4), Status: prewarm.StatusReady, Generation: -7},
 	}
 	members := with(3, prewarm.Ready).add(1, prewarm.Claimed, nil).members

@@ -32,7 +32,8 @@ func TestObserve(t *testing.T) {
 		{"late, when it is gone", with(1, prewarm.Gone), prewarm.Event{Status: prewarm.StatusReady, Generation: 9}, prewarm.Gone, ""},
 		{
 			"cold", new(fleet).add(1, prewarm.Starting, func(m *prewarm.Member) { m.Claim.Key = "k" }),
-			prewarm.Event{Status: prewarm.StatusReady}, prewarm.Claimed, prewarm.ReasonCold,
+			prewarm.Event{Status: prewarm.StatusReady},
+			prewarm.Claimed, prewarm.ReasonCold,
 		},
 	}
 	for _, test := range tests {
@@ -54,9 +55,12 @@ func TestObserveForgivesDisorder(t *testing.T) {
 	for seed := range uint64(500) {
 		random := rand.New(rand.NewPCG(seed, 3))
 		events := []prewarm.Event{
-			{Status: prewarm.StatusStarting, Generation: 1}, {Status: prewarm.StatusReady, Generation: 1},
-			{Status: prewarm.StatusStopped, Generation: 1}, {Status: prewarm.StatusStarting, Generation: 2},
-			{Status: prewarm.StatusReady, Generation: 3}, {Status: prewarm.StatusReady, Generation: 3},
+			{Status: prewarm.StatusStarting, Generation: 1},
+			{Status: prewarm.StatusReady, Generation: 1},
+			{Status: prewarm.StatusStopped, Generation: 1},
+			{Status: prewarm.StatusStarting, Generation: 2},
+			{Status: prewarm.StatusReady, Generation: 3},
+			{Status: prewarm.StatusReady, Generation: 3},
 		}
 		// The first generation's end comes at any time after the second one has begun.
 		random.Shuffle(2, func(i, j int) { events[i], events[j] = events[j], events[i] })
@@ -111,8 +115,10 @@ func TestBuildTimeIsTheMeanOfFirstBuilds(t *testing.T) {
 
 func TestReconcileReportsOrphans(t *testing.T) {
 	listing := []prewarm.Event{
-		{Resource: id(1), Status: prewarm.StatusReady}, {Resource: id(2), Status: prewarm.StatusReady},
-		{Resource: id(3)}, {Resource: id(2), Status: prewarm.StatusReady, Generation: 1},
+		{Resource: id(1), Status: prewarm.StatusReady},
+		{Resource: id(2), Status: prewarm.StatusReady},
+		{Resource: id(3)},
+		{Resource: id(2), Status: prewarm.StatusReady, Generation: 1},
 	}
 	_, orphans := prewarm.Reconcile(pool(1), with(1, prewarm.Ready).members, listing, t0, t0)
 	if len(orphans) != 1 || orphans[0].Resource != id(2) {

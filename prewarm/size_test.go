@@ -30,22 +30,27 @@ func TestSizeIsTheLargestOfWhatAsksForIt(t *testing.T) {
 		{"until its end", prewarm.Spec{Windows: working}, at(17, 59), 6},
 		{"after", prewarm.Spec{Windows: working}, at(18, 0), 0},
 		{
-			"ready by the opening", prewarm.Spec{Windows: working, Demand: prewarm.Demand{BuildTime: 5 * time.Minute}},
+			"ready by the opening",
+			prewarm.Spec{Windows: working, Demand: prewarm.Demand{BuildTime: 5 * time.Minute}},
 			at(8, 25), 8,
 		},
 		{
-			"not earlier", prewarm.Spec{Windows: working, Demand: prewarm.Demand{BuildTime: 5 * time.Minute}},
+			"not earlier",
+			prewarm.Spec{Windows: working, Demand: prewarm.Demand{BuildTime: 5 * time.Minute}},
 			at(8, 24), 0,
 		},
 		{"waiting", prewarm.Spec{Floor: 2, Ceiling: 5, Demand: prewarm.Demand{Waiting: 2}}, t0, 4},
 		{"the ceiling", prewarm.Spec{Floor: 2, Ceiling: 5, Demand: prewarm.Demand{Waiting: 20}}, t0, 5},
 		{
-			"demand", prewarm.Spec{Ceiling: 50, Demand: prewarm.Demand{PerHour: 60, BuildTime: 2 * time.Minute}}, t0,
+			"demand",
+			prewarm.Spec{Ceiling: 50, Demand: prewarm.Demand{PerHour: 60, BuildTime: 2 * time.Minute}},
+			t0,
 			// Two claims while one is built: 0 to 4 of them are 94.7 % of the cases, 0 to 5 are 98.3 %.
 			6,
 		},
 		{
-			"demand does not count", prewarm.Spec{Ceiling: 50, HitRate: -1, Demand: prewarm.Demand{PerHour: 60, BuildTime: 2 * time.Minute}},
+			"demand does not count",
+			prewarm.Spec{Ceiling: 50, HitRate: -1, Demand: prewarm.Demand{PerHour: 60, BuildTime: 2 * time.Minute}},
 			t0, 0,
 		},
 	}

@@ -92,10 +92,6 @@ func (c *Client) committed(written lifecycle.Topics, queued []lifecycle.Job) {
 	}
 }
 
-func (c *Client) warn(ctx context.Context, doing string, err error) {
-	warn(ctx, c.logger, doing, err)
-}
-
 // signals wake the loops of an executor. Each is a channel with room for one: nobody waits to send, and several signals
 // become one. A client without an executor has none (nil), and its signals go nowhere.
 type signals struct {

@@ -11,7 +11,8 @@ import (
 // An instant as a number is the instant that stores with a type for it keep.
 func TestMicrosIsInstant(t *testing.T) {
 	for _, at := range []time.Time{
-		{}, time.Unix(0, 0), time.Unix(0, 1), time.Unix(-1, 999_999_999), time.Date(1, 1, 1, 0, 0, 1, 1500, time.UTC),
+		{},
+		time.Unix(0, 0), time.Unix(0, 1), time.Unix(-1, 999_999_999), time.Date(1, 1, 1, 0, 0, 1, 1500, time.UTC),
 		time.Date(2026, 3, 2, 8, 0, 0, 123_456_789, time.FixedZone("CET", 3600)), time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
 	} {
 		us, ok := form.Micros(at)

@@ -93,8 +93,10 @@ func valuesBig(k *jobKit) {
 func valuesTexts(k *jobKit) {
 	const spoilt, want = "a\x00b\xff", "a\uFFFDb\uFFFD"
 	job := k.running()
-	k.renew(queue.Renewal{Lease: job.Lease(), Process: k.process, Worker: job.Worker, Progress: &queue.Progress{Message: spoilt},
-		Lines: []queue.Line{{At: k.now, Text: spoilt}}})
+	k.renew(queue.Renewal{
+		Lease: job.Lease(), Process: k.process, Worker: job.Worker, Progress: &queue.Progress{Message: spoilt},
+		Lines: []queue.Line{{At: k.now, Text: spoilt}},
+	})
 	lines, err := k.store.Lines(k.ctx, job.ID, 0, 1)
 	k.noError(err, "Lines")
 	message := k.get(job.ID).Progress.Message
