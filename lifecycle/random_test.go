@@ -95,7 +95,8 @@ func (r random) build() lifecycle.Build {
 	if !b.Status.Active() {
 		b.CompletedAt = b.CreatedAt.Add(r.span())
 	}
-	if b.Transition == lifecycle.TransitionStart && b.Status == lifecycle.JobSucceeded {
+	if b.Transition == lifecycle.TransitionStart && b.Status == lifecycle.JobSucceeded || r.yes(30) {
+		b.RunSince = r.set()
 		b.Deadline = r.instant()
 		if !b.Deadline.IsZero() && r.yes(30) {
 			b.MaxDeadline = b.Deadline.Add(r.span())
@@ -119,7 +120,7 @@ func (r random) snapshot() lifecycle.Snapshot {
 		w.DormantAt, w.DeletingAt = r.set(), r.instant()
 	}
 	if r.yes(20) {
-		w.HoldUntil = r.instant()
+		w.Hold.Until = r.instant()
 	}
 	if r.yes(20) {
 		w.Backoff = lifecycle.Backoff{Until: r.set(), Attempts: r.IntN(5), Cause: lifecycle.SkipRefused, Message: "no"}
@@ -133,7 +134,7 @@ func (r random) snapshot() lifecycle.Snapshot {
 	s.Owner.QuietHours = pick(r, nil, interner.Daily("CRON_TZ=Europe/Berlin 30 2 * * *"), interner.Daily("50 23 * * *"))
 	s.Template.Policy = r.policy()
 	if r.yes(10) {
-		s.Template.HoldUntil, s.Template.StopFloor, s.Template.DeleteFloor = r.instant(), r.instant(), r.instant()
+		s.Template.Hold.Until, s.Template.Floors.Stop, s.Template.Floors.Delete = r.instant(), r.instant(), r.instant()
 	}
 	return s
 }
@@ -146,7 +147,7 @@ func (r random) verb(s lifecycle.Snapshot) lifecycle.Verb {
 		lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: n, Status: pick(r, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled)}),
 		lifecycle.RequestBuild(pick(r, lifecycle.TransitionStart, lifecycle.TransitionStop), uuid.Nil),
 		lifecycle.SetAutostart(pick(r, nil, interner.Weekly(pick(r, specs...)))), lifecycle.SetTTL(r.span()), lifecycle.Extend(r.set()),
-		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.EndDormancy(), lifecycle.Hold(r.instant()),
+		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.EndDormancy(), lifecycle.SetHold(lifecycle.Hold{Until: r.instant()}),
 		lifecycle.ClearAttention(), lifecycle.SetAutomaticUpdates(r.yes(50)),
 	)
 }
@@ -156,8 +157,8 @@ func (r random) verb(s lifecycle.Snapshot) lifecycle.Verb {
 func (r random) moments(s lifecycle.Snapshot, from, to time.Time) []time.Time {
 	w, b, p := &s.Workspace, &s.Build, &s.Template.Policy
 	marks := []time.Time{
-		w.AutostartAfter, w.LastUsedAt, w.DormantAt, w.DeletingAt, w.HoldUntil, w.Backoff.Until, b.CreatedAt, b.CompletedAt,
-		b.Deadline, b.MaxDeadline, s.Template.HoldUntil, s.Template.StopFloor, s.Template.DeleteFloor, shift, from, to,
+		w.AutostartAfter, w.LastUsedAt, w.DormantAt, w.DeletingAt, w.Hold.Until, w.Backoff.Until, b.CreatedAt, b.CompletedAt,
+		b.Deadline, b.MaxDeadline, s.Template.Hold.Until, s.Template.Floors.Stop, s.Template.Floors.Delete, shift, from, to,
 		w.LastUsedAt.Add(15 * time.Minute), w.LastUsedAt.Add(p.TimeTilDormant), w.CreatedAt.Add(p.TimeTilDormant),
 		b.CompletedAt.Add(p.FailureTTL), b.CompletedAt.Add(day), b.Deadline.Add(-p.ReminderLead), b.MaxDeadline.Add(-p.ReminderLead),
 		nextHoliday(p.Holidays, from),

@@ -89,9 +89,16 @@ func newFixture(t *testing.T, s LifecycleStore, o Options) *fixture {
 		Policy: lifecycle.Policy{AllowUserAutostart: true, AllowUserTTL: true, AutostartDays: schedule.AllDays},
 	}
 	f.owner = lifecycle.Owner{ID: uuid.New(), Name: "ann"}
-	f.must(s.PutTemplate(f.ctx, epoch, f.template))
+	f.put(epoch, &f.template)
 	f.must(s.PutOwner(f.ctx, epoch, f.owner))
 	return f
+}
+
+// put puts a template, and notes its new revision.
+func (f *fixture) put(now time.Time, t *lifecycle.Template) {
+	f.Helper()
+	f.must(f.s.PutTemplate(f.ctx, now, *t))
+	t.Revision++
 }
 
 func (f *fixture) must(err error) {
