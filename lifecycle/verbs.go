@@ -121,7 +121,7 @@ func (e *editor) succeeded() {
 	b, w := &e.s.Build, &e.s.Workspace
 	switch b.Transition {
 	case TransitionStart:
-		e.beginRun()
+		e.beginRun(b.CompletedAt)
 		w.StartFailures = 0
 	case TransitionDelete:
 		b.RunSince, b.Deadline, b.MaxDeadline = time.Time{}, time.Time{}, time.Time{}
@@ -136,10 +136,10 @@ func (e *editor) succeeded() {
 	}
 }
 
-// beginRun gives the run that a start has begun its deadlines. A managed workspace gets them when it is handed out.
-func (e *editor) beginRun() {
+// beginRun begins the run that a start has made, with its deadlines. A managed workspace gets them when it is handed out.
+func (e *editor) beginRun(at time.Time) {
 	b := &e.s.Build
-	b.RunSince, b.Deadline, b.MaxDeadline = b.CompletedAt, time.Time{}, time.Time{}
+	b.RunSince, b.Deadline, b.MaxDeadline = at, time.Time{}, time.Time{}
 	if !e.s.Workspace.Managed {
 		d := deadlines(&e.s)
 		b.Deadline, b.MaxDeadline = d.Deadline, d.MaxDeadline
