@@ -179,9 +179,9 @@ func (e *editor) leaveGraces(before *Snapshot, known bool) {
 func (e *editor) floorOf(before *Snapshot, known bool, kind HoldRules, floor time.Time, rules ...Rule) time.Time {
 	limit := at(e.grace(kind)).plus(jitter(&e.s))
 	for _, r := range rules {
-		was, is := never, acting(r, &e.s)
+		was, is := never, acting(r, &e.s, e.now)
 		if known {
-			was = acting(r, before)
+			was = acting(r, before, e.now)
 		}
 		if is < was && is < limit {
 			floor = micros.Later(floor, min(was, limit).time())
@@ -190,21 +190,21 @@ func (e *editor) floorOf(before *Snapshot, known bool, kind HoldRules, floor tim
 	return floor
 }
 
-// acting returns when a rule would act if only its own condition and holds counted; the stop of a suspended owner's
+// acting returns when a rule would act from now on if only its own condition and holds counted; the stop of a suspended owner's
 // workspace, which leaves no grace, counts as never.
-func acting(r Rule, s *Snapshot) instant {
+func acting(r Rule, s *Snapshot, now time.Time) instant {
 	a := arm(r, s)
 	if !a.is() || r == RuleAutostop && a.since == always {
 		return never
 	}
-	return actsAfter(r, a, s, a.at)
+	return actsAfter(r, a, s, at(now))
 }
 
 // startsNow reports whether a change makes a start due that was not: what counts as an occurrence has grown, and nobody
 // wants a fleet to start at the minute of the change.
 func (e *editor) startsNow(before *Snapshot, known bool, r Rule) bool {
 	now := at(e.now)
-	return acting(r, &e.s) <= now && !(known && acting(r, before) <= now)
+	return acting(r, &e.s, e.now) <= now && !(known && acting(r, before, e.now) <= now)
 }
 
 // deadlines computes what a run gets from workspace, policy and owner. It counts from the completion of the start, so that

@@ -162,7 +162,8 @@ const (
 
 // leave returns the floors, and the instant up to which starts do not count, after one hold took the place of another at
 // now: what the old one held and the new one does not, or not for as long, has ended.
-func (f Floors) leave(old, next *Hold, startAfter, now time.Time) (Floors, time.Time) {
+// The spread of the herd is added where it is known; the floors of templates get it when they are compared.
+func (f Floors) leave(old, next *Hold, startAfter, now time.Time, spread time.Duration) (Floors, time.Time) {
 	if old.Until.IsZero() || *old == *next {
 		return f, startAfter
 	}
@@ -173,11 +174,11 @@ func (f Floors) leave(old, next *Hold, startAfter, now time.Time) (Floors, time.
 	if kinds&HoldStarts != 0 {
 		startAfter = micros.Later(startAfter, ended.Add(-micros.Tick))
 	}
-	if kinds&HoldDormancy != 0 {
-		f.Dormancy = micros.Later(f.Dormancy, later(ended, dormancyGrace))
+	if kinds&(HoldDormancy|HoldStops) != 0 { // dormancy may have to stop a workspace first
+		f.Dormancy = micros.Later(f.Dormancy, later(ended, dormancyGrace+spread))
 	}
 	if kinds&HoldDeletion != 0 {
-		f.Delete = micros.Later(f.Delete, later(ended, deleteGrace))
+		f.Delete = micros.Later(f.Delete, later(ended, deleteGrace+spread))
 	}
 	return f, startAfter
 }

@@ -54,7 +54,10 @@ func actsAfter(r Rule, a armed, s *Snapshot, now instant) instant {
 
 // floor is the instant before which no rule of a kind acts.
 func floor(s *Snapshot, kind HoldRules) instant {
-	f := max(s.Workspace.Floors.of(kind), s.Template.Floors.of(kind), s.Engine.Floors.of(kind))
+	f := s.Workspace.Floors.of(kind)
+	if shared := max(s.Template.Floors.of(kind), s.Engine.Floors.of(kind)); shared != unset {
+		f = max(f, shared.plus(jitter(s)))
+	}
 	if kind&(HoldStops|HoldDormancy) != 0 {
 		f = max(f, at(s.Engine.SettleUntil))
 	}

@@ -33,7 +33,7 @@ func ReplaceTemplate(old, next Template, now time.Time) (Template, error) {
 	} else {
 		t = t.withPolicy(next.Policy, next.Terms)
 	}
-	t.Floors, t.AutostartAfter = old.Floors.leave(&old.Hold, &next.Hold, old.AutostartAfter, now)
+	t.Floors, t.AutostartAfter = old.Floors.leave(&old.Hold, &next.Hold, old.AutostartAfter, now, 0)
 	t.Hold = next.Hold
 	t.Revision++
 	return t, nil
@@ -102,7 +102,7 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 		return Engine{}, invalid.Within("Engine", err)
 	}
 	e := Engine{Hold: next.Hold.stored()}
-	e.Floors, e.AutostartAfter = old.Floors.leave(&old.Hold, &e.Hold, old.AutostartAfter, now)
+	e.Floors, e.AutostartAfter = old.Floors.leave(&old.Hold, &e.Hold, old.AutostartAfter, now, 0)
 	return e, nil
 }
 

@@ -44,7 +44,7 @@ func TestWhatMayBeRunningIsStopped(t *testing.T) {
 		},
 		{
 			name: "or for the bump", from: end,
-			s: ended(t, after(t, running(deadline(end), policy(func(p *lifecycle.Policy) { p.ActivityBump = 3 * time.Hour })), end), end, lifecycle.JobCanceled),
+			s:    ended(t, after(t, running(deadline(end), policy(func(p *lifecycle.Policy) { p.ActivityBump = 3 * time.Hour })), end), end, lifecycle.JobCanceled),
 			want: stop, at: end.Add(3 * time.Hour),
 		},
 		{
@@ -174,6 +174,7 @@ func TestNoOccurrenceAfterTheDueInstantIsLost(t *testing.T) {
 		s.Build.Number, s.Build.Reason = 3, lifecycle.ReasonManual
 		s.Workspace.DormantAt, s.Owner.Status = time.Time{}, lifecycle.OwnerActive
 		s.Workspace.AutostartAfter, s.Template.Policy.MaxLateness, s.Workspace.Hold = time.Time{}, 0, lifecycle.Hold{}
+		s.Engine, s.Template.AutostartAfter, s.Template.Policy.DormantWhenSuspended = lifecycle.Engine{}, time.Time{}, false
 		s.Template.Policy.TimeTilDormant, s.Template.Policy.Holidays, s.Template.Hold = 0, nil, lifecycle.Hold{}
 		now := s.Build.Deadline.Add(time.Duration(r.Int64N(int64(4 * day)))).Truncate(us)
 		d := lifecycle.Decide(s, now)

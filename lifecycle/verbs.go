@@ -567,7 +567,7 @@ func SetHold(h Hold) Verb {
 		if h == w.Hold {
 			return Change{}, ErrUnchanged
 		}
-		w.Floors, w.AutostartAfter = w.Floors.leave(&w.Hold, &h, w.AutostartAfter, e.now)
+		w.Floors, w.AutostartAfter = w.Floors.leave(&w.Hold, &h, w.AutostartAfter, e.now, jitter(&e.s))
 		w.Hold = h
 		text := "hold ended"
 		if !h.Until.IsZero() {
