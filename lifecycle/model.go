@@ -199,6 +199,8 @@ type Engine struct {
 	Hold           Hold      `json:"hold,omitzero"`
 	AutostartAfter time.Time `json:"autostart_after,omitzero"`
 	Floors         Floors    `json:"floors,omitzero"`
+	// DeletionsReleasedUntil releases the brake on mass deletions until then; see [Brake].
+	DeletionsReleasedUntil time.Time `json:"deletions_released_until,omitzero"`
 	// SettleUntil keeps autostops and dormancy until then, so that after an outage activity can be told first. A suspended
 	// owner's workspace is stopped all the same. Whoever ticks sets it.
 	SettleUntil time.Time `json:"-"`

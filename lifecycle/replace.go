@@ -101,7 +101,10 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	if err := next.Hold.Validate(); err != nil {
 		return Engine{}, invalid.Within("Engine", err)
 	}
-	e := Engine{Hold: next.Hold.stored()}
+	if err := validInstant("Engine.DeletionsReleasedUntil", next.DeletionsReleasedUntil); err != nil {
+		return Engine{}, err
+	}
+	e := Engine{Hold: next.Hold.stored(), DeletionsReleasedUntil: micros.Of(next.DeletionsReleasedUntil)}
 	e.Floors, e.AutostartAfter = old.Floors.leave(&old.Hold, &e.Hold, old.AutostartAfter, now, 0)
 	return e, nil
 }

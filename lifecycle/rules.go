@@ -87,7 +87,7 @@ func reached(since instant, wait time.Duration) armed {
 
 // exceeded is for thresholds that must be exceeded, and which do not fire before another instant was exceeded either.
 func exceeded(since instant, wait time.Duration, other instant) armed {
-	return armed{since: since, wait: wait, at: max(since.plus(wait), other) + 1}
+	return armed{since: since, wait: wait, at: max(since.plus(wait), other).plus(micros.Tick)}
 }
 
 // is reports whether the rule fires at some time.
