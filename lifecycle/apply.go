@@ -1,7 +1,9 @@
 package lifecycle
 
 import (
+	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -18,27 +20,52 @@ func Apply(s Snapshot, d Decision, now time.Time) Change {
 
 // ApplyFor is [Apply] for a caller that keeps the events of some topics only. It does not make the others.
 func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
-	e := edit(&s, now)
-	e.want = want
+	e := editFor(&s, now, want)
 	w := &e.s.Workspace
+	before := e.s
 	if d.Transition != TransitionNone {
-		e.queue(d.Transition, d.Reason, d.DueAt)
+		e.queueDue(d)
 	}
 	switch {
 	case d.Dormant:
 		e.goDormant()
 	case d.Missed:
 		// Whatever is now later than the bound is given up; an occurrence exactly at the bound is not.
-		w.AutostartAfter = e.now.Add(-s.Template.Policy.MaxLateness - jitter(&s) - micros.Tick)
-		w.Backoff = Backoff{}
+		w.AutostartAfter = micros.Later(w.AutostartAfter, e.now.Add(-lateness(&before)-jitter(&before)-micros.Tick))
+		w.Backoff, w.StartFailures = Backoff{}, 0
 		e.emit(Event{Kind: EventStartMissed, DueAt: d.DueAt}, TopicNotice, TopicAudit)
 	case d.Rule == RuleExtend:
 		e.extendAtAutostart(d.DueAt)
 	case d.Rule == RuleReminder:
-		w.RemindedFor = s.Build.Deadline
-		e.emit(Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&s).time()}, TopicNotice)
+		w.RemindedFor = before.Build.Deadline
+		e.emit(Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&before).time()}, TopicNotice)
+	case d.Rule == RuleDeleteReminder:
+		a := armAutodelete(&before)
+		w.RemindedFor = actsAfter(RuleAutodelete, a, &before, a.at).time()
+		e.emit(Event{Kind: EventDeleteReminder, DueAt: d.DueAt, Until: w.RemindedFor}, TopicNotice)
 	}
 	return e.change()
+}
+
+// queueDue makes the build of a decision.
+func (e *editor) queueDue(d Decision) {
+	due, failures := d.DueAt, e.s.Workspace.StartFailures
+	if d.Transition == TransitionStop {
+		due = dueFrom(&e.s, d.DueAt)
+		e.endRun()
+	}
+	e.queue(d.Transition, d.Reason, d.DueAt)
+	e.s.Build.DueAt = due
+	if d.Rule == RuleStartRetry || d.Rule == RuleFailedCleanup {
+		e.s.Workspace.StartFailures = failures
+	}
+}
+
+// endRun says that the run ends now: if the stop that follows fails, it is overdue.
+func (e *editor) endRun() {
+	if b := &e.s.Build; runs(&e.s) && (b.Deadline.IsZero() || b.Deadline.After(e.now)) {
+		b.Deadline = capped(e.now, b.MaxDeadline)
+	}
 }
 
 // Rearm returns the change of a workspace that was due to be looked at and has nothing to do: it sets the next wake and
@@ -53,17 +80,22 @@ func Rearm(s Snapshot, now time.Time) Change {
 }
 
 // Postpone returns the change that tries again later when a due transition could not become a build. The pauses double
-// from a minute to an hour, plus up to a quarter that is fixed for the workspace and the attempt. Postponing is not a
+// from a minute to an hour, to four minutes where only a worker is missing, plus up to a quarter that is fixed for the
+// workspace and the attempt. Postponing is not a
 // failure, and nothing ever gives up. Like [Rearm] it is for whoever runs ticks.
 func Postpone(s Snapshot, cause SkipReason, message string, now time.Time) Change {
-	const first, limit = time.Minute, time.Hour
+	const first = time.Minute
+	limit := time.Hour
+	if cause == SkipNoWorker {
+		limit = 4 * time.Minute // workers return at any time, and finding none costs little
+	}
 	e := edit(&s, now)
 	b := &e.s.Workspace.Backoff
 	pause := backoff.Doubled(first, b.Attempts, limit)
 	spread := backoff.Spread(pause, s.Workspace.ID, uint64(b.Attempts))
 	b.Attempts++
-	b.Until = now.Add(pause + spread).Truncate(micros.Tick)
-	b.Cause, b.Message = cause, message
+	b.Until = e.now.Add(pause + spread).Truncate(micros.Tick)
+	b.Cause, b.Message = cause, cutMessage(message)
 	return e.change()
 }
 
@@ -78,14 +110,21 @@ type editor struct {
 	events   []Event
 }
 
-func edit(s *Snapshot, now time.Time) editor {
-	return editor{s: *s, now: now.UTC().Truncate(micros.Tick), want: AllTopics}
+func edit(s *Snapshot, now time.Time) editor { return editFor(s, now, AllTopics) }
+
+// editFor begins an edit: whatever changes a workspace first brings it in line with its template and owner.
+func editFor(s *Snapshot, now time.Time, want Topics) editor {
+	e := editor{s: *s, now: now.UTC().Truncate(micros.Tick), want: want}
+	if !follows(s) {
+		e.follow()
+	}
+	return e
 }
 
 // change finishes the edit: the wake is what the rules say of the result.
 func (e *editor) change() Change {
 	if !e.keepWake {
-		e.s.Workspace.WakeAt = nextWake(&e.s, e.now)
+		_, e.s.Workspace.WakeAt = evaluate(&e.s, e.now)
 	}
 	return Change{
 		Revision:  e.s.Workspace.Revision,
@@ -99,7 +138,7 @@ func (e *editor) change() Change {
 // lazily leaves the wake as it is if that is not too late. Activity is frequent and only postpones, and in PostgreSQL an
 // update that changes no indexed column is a cheap one. The tick that comes too early finds nothing and re-arms.
 func (e *editor) lazily() {
-	wake := nextWake(&e.s, e.now)
+	_, wake := evaluate(&e.s, e.now)
 	old := e.s.Workspace.WakeAt
 	e.keepWake = !old.IsZero() && (wake.IsZero() || !old.After(wake))
 }
@@ -124,56 +163,73 @@ func (e *editor) queue(t Transition, why Reason, due time.Time) {
 }
 
 func (e *editor) queueVersion(t Transition, why Reason, version uuid.UUID, due time.Time) {
+	old := &e.s.Build
 	e.s.Build = Build{
-		Number: e.s.Build.Number + 1, TemplateVersionID: version,
+		Number: old.Number + 1, TemplateVersionID: version,
 		Transition: t, Reason: why, Status: JobPending, CreatedAt: e.now,
+		TTL: old.TTL, RunSince: old.runSince(), Deadline: old.Deadline, MaxDeadline: old.MaxDeadline,
 	}
 	e.newBuild = true
-	e.s.Workspace.Backoff = Backoff{}
+	w := &e.s.Workspace
+	w.Backoff, w.StartFailures = Backoff{}, 0
+	if t == TransitionStart {
+		e.s.Build.TTL = 0
+		if !dormant(&e.s) {
+			w.DeletingAt = time.Time{}
+		}
+	}
 	ev := buildEvent(EventBuildQueued, &e.s.Build)
 	ev.DueAt = due
 	e.emit(ev, TopicAudit)
 }
 
-// goDormant marks the workspace dormant and fixes when it is deleted.
+// goDormant marks the workspace dormant and fixes when it is deleted. A stop that it needs was queued before.
 func (e *editor) goDormant() {
 	w := &e.s.Workspace
-	w.DormantAt, w.DeletingAt = e.now, time.Time{}
-	if d := e.s.Template.Policy.TimeTilAutodelete; d > 0 {
-		w.DeletingAt = e.now.Add(d)
-	}
+	w.DormantAt = e.now
+	w.DeletingAt = micros.Earlier(w.DeletingAt, deletion(&e.s))
 	e.emit(Event{Kind: EventDormant, Until: w.DeletingAt}, TopicAudit, TopicNotice)
 }
 
-// endDormancy ends dormancy. Autostarts missed during it are not caught up.
+// endDormancy ends dormancy. Autostarts missed during it are not caught up, and a stopped workspace that is to be deleted
+// after a time counts as stopped now.
 func (e *editor) endDormancy() {
 	w := &e.s.Workspace
 	w.DormantAt, w.DeletingAt = time.Time{}, time.Time{}
 	w.LastUsedAt = micros.Later(w.LastUsedAt, e.now)
-	w.AutostartAfter = e.now
+	w.AutostartAfter = micros.Later(w.AutostartAfter, e.now)
+	if d := deletion(&e.s); !d.IsZero() {
+		w.DeletingAt = later(e.now, e.s.Template.Policy.DeleteStopped)
+	}
 	e.emit(Event{Kind: EventAwake}, TopicAudit)
 }
 
 // extendAtAutostart gives a running workspace the deadline it would have had if it had started at its latest autostart
 // time. Occurrences that passed while nobody looked count as one.
 func (e *editor) extendAtAutostart(due time.Time) {
-	latest := due
-	for {
-		next, ok := nextOccurrence(&e.s, latest, 0)
-		if !ok || next.After(e.now) {
+	b, old := &e.s.Build, e.s.Build.Deadline
+	latest := e.latestOccurrence(due)
+	if b.Deadline = capped(micros.Later(old, micros.Of(latest.Add(ttl(&e.s)))), b.MaxDeadline); !b.Deadline.Equal(old) {
+		e.emit(Event{Kind: EventExtended, DueAt: due, Until: b.Deadline}, TopicAudit)
+	}
+}
+
+// latestOccurrence returns the last occurrence up to now, given an earlier one. It looks back further and further until it
+// finds one, so that a schedule of every minute costs no more than one of every week.
+func (e *editor) latestOccurrence(latest time.Time) time.Time {
+	from := latest
+	for back := time.Minute; e.now.Add(-back).After(latest); back *= 2 {
+		if next, ok := nextOccurrence(&e.s, e.now.Add(-back), 0); ok && !next.After(e.now) {
+			from = e.now.Add(-back)
 			break
 		}
-		latest = next
 	}
-	e.s.Workspace.AutostartAfter = latest.UTC()
-	d := ttl(&e.s)
-	if d <= 0 {
-		return
-	}
-	b := &e.s.Build
-	old := b.Deadline
-	if b.Deadline = capped(micros.Later(old, latest.Add(d)), b.MaxDeadline); !b.Deadline.Equal(old) {
-		e.emit(Event{Kind: EventExtended, DueAt: due, Until: b.Deadline}, TopicAudit)
+	for {
+		next, ok := nextOccurrence(&e.s, from, 0)
+		if !ok || next.After(e.now) {
+			return latest
+		}
+		latest, from = next, next
 	}
 }
 
@@ -183,4 +239,19 @@ func capped(deadline, limit time.Time) time.Time {
 		return limit
 	}
 	return deadline
+}
+
+// maxMessage bounds what is kept of a message for people: it is part of every snapshot, or of an event.
+const maxMessage = 2000
+
+// cutMessage shortens a message and says so.
+func cutMessage(text string) string {
+	if len(text) <= maxMessage {
+		return text
+	}
+	end := maxMessage
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s... (cut, was %d bytes)", text[:end], len(text))
 }

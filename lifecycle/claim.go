@@ -44,12 +44,8 @@ func Claim(h Handover) Verb {
 		if err := autostartable(&e.s, h.Autostart, now); err != nil {
 			return Change{}, err
 		}
-		d, err := deadlines(startedAt(e.s, e.now))
-		if err != nil {
-			return Change{}, fmt.Errorf("deadlines of build %d: %w", s.Build.Number, err)
-		}
-		e.s.Build.Deadline, e.s.Build.MaxDeadline = d.Deadline, d.MaxDeadline
-		e.emit(Event{Kind: EventChanged, Until: d.Deadline, Message: "claimed by " + h.Owner.Name}, TopicAudit)
+		e.beginRun(e.now)
+		e.emit(Event{Kind: EventChanged, Until: e.s.Build.Deadline, Message: "claimed by " + h.Owner.Name}, TopicAudit)
 		return e.change(), nil
 	}
 }
@@ -90,13 +86,8 @@ func (e *editor) handOver(h Handover) {
 	}
 	w.Autostart, w.AutostartAfter = h.Autostart, e.now
 	w.LastUsedAt = micros.Later(w.LastUsedAt, e.now)
-	w.DormantAt, w.DeletingAt, w.HoldUntil, w.RemindedFor = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	w.Failures, w.AttentionAt, w.Backoff = 0, time.Time{}, Backoff{}
-}
-
-// startedAt returns the snapshot as if its latest start had succeeded at an instant: a claimed workspace was ready long
-// before, and its owner's time begins now.
-func startedAt(s Snapshot, at time.Time) *Snapshot {
-	s.Build.CompletedAt = at
-	return &s
+	w.DormantAt, w.DeletingAt, w.RemindedFor = time.Time{}, time.Time{}, time.Time{}
+	w.Hold, w.Floors, w.Autostop = Hold{}, Floors{}, nil
+	w.Failures, w.StartFailures, w.AttentionAt, w.Backoff = 0, 0, time.Time{}, Backoff{}
+	w.Seen.Owner = h.Owner.Rules
 }

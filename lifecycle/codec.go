@@ -42,10 +42,19 @@ func (p *Policy) members(holidays *string) []member {
 		memberOf("allow_user_autostart", &p.AllowUserAutostart),
 		memberOf("allow_user_ttl", &p.AllowUserTTL),
 		memberOf("require_active_version", &p.RequireActiveVersion),
+		memberOf("min_extend", (*durationText)(&p.MinExtend)),
+		memberOf("max_runtime", (*durationText)(&p.MaxRuntime)),
+		memberOf("delete_stopped", (*durationText)(&p.DeleteStopped)),
+		memberOf("delete_at_deadline", &p.DeleteAtDeadline),
+		memberOf("dormant_when_suspended", &p.DormantWhenSuspended),
+		memberOf("start_retry_max", &p.StartRetry.Max),
+		memberOf("start_retry_initial", (*durationText)(&p.StartRetry.Initial)),
+		memberOf("start_retry_max_interval", (*durationText)(&p.StartRetry.MaxInterval)),
 		memberOf("max_lateness", (*durationText)(&p.MaxLateness)),
 		memberOf("extend_at_autostart", &p.ExtendAtAutostart),
 		memberOf("jitter", (*durationText)(&p.Jitter)),
 		memberOf("holidays", holidays),
+		memberOf("holidays_hold", &p.HolidaysHold),
 		memberOf("retry_max", &p.Retry.Max),
 		memberOf("retry_initial", (*durationText)(&p.Retry.Initial)),
 		memberOf("retry_max_interval", (*durationText)(&p.Retry.MaxInterval)),
@@ -144,4 +153,60 @@ func decodePolicy(text []byte) (p Policy, err error) {
 		p.unknown = string(kept)
 	}
 	return p, err
+}
+
+// templateState is the part of a template that no rule of a policy is, as stores keep it.
+type templateState struct {
+	Hold           Hold             `json:"hold,omitzero"`
+	Terms          PolicyTerms      `json:"terms,omitzero"`
+	Previous       *supersededState `json:"previous,omitempty"`
+	AutostartAfter time.Time        `json:"autostart_after,omitzero"`
+	Floors         Floors           `json:"floors,omitzero"`
+}
+
+// supersededState keeps a policy that cannot be read.
+type supersededState struct {
+	Rules  int64           `json:"rules"`
+	Policy json.RawMessage `json:"policy"`
+}
+
+// MarshalState writes what a template is beyond its columns: Hold, Terms, Previous, AutostartAfter and Floors, as a JSON
+// object. It is for stores, which keep ID, OrganizationID, Name, Revision, ActiveVersionID, Rules and Policy by themselves.
+func (t *Template) MarshalState() ([]byte, error) {
+	state := templateState{Hold: t.Hold, Terms: t.Terms, AutostartAfter: t.AutostartAfter, Floors: t.Floors}
+	if t.Previous != nil {
+		policy, err := json.Marshal(t.Previous.Policy)
+		if err != nil {
+			return nil, err
+		}
+		state.Previous = &supersededState{t.Previous.Rules, policy}
+	}
+	return json.Marshal(state)
+}
+
+// ReadState replaces it with what MarshalState has written. It never fails: with a state that cannot be read nothing may happen, so the
+// template is held for good, and the hold says why.
+func (t *Template) ReadState(text []byte) {
+	var state templateState
+	if err := json.Unmarshal(text, &state); err != nil {
+		state = templateState{Hold: unreadableHold(err)}
+	}
+	t.Previous = nil
+	t.Hold, t.Terms, t.AutostartAfter, t.Floors = state.Hold, state.Terms, state.AutostartAfter, state.Floors
+	if p := state.Previous; p != nil {
+		t.Previous = &Superseded{Rules: p.Rules, Policy: ReadPolicy(p.Policy)}
+	}
+}
+
+// ReadEngine reads a stored Engine, and is for stores. With one that cannot be read nothing may happen.
+func ReadEngine(text []byte) Engine {
+	var e Engine
+	if err := json.Unmarshal(text, &e); err != nil && len(text) > 0 {
+		return Engine{Hold: unreadableHold(err)}
+	}
+	return e
+}
+
+func unreadableHold(err error) Hold {
+	return Hold{Until: lastInstant.time(), By: "store", Note: cutMessage("stored state cannot be read: " + err.Error())}
 }

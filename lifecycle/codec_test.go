@@ -180,6 +180,8 @@ func fill(v reflect.Value, n *int) {
 		case f.Kind() == reflect.Struct:
 			fill(f, n)
 			continue
+		case f.Type() == reflect.TypeFor[lifecycle.HoldRules]():
+			f.SetUint(uint64(lifecycle.HoldStops | lifecycle.HoldDormancy))
 		case f.Kind() == reflect.Bool:
 			f.SetBool(true)
 		case f.CanInt():

@@ -32,20 +32,44 @@ func (d Decision) Acts() bool { return d.Rule != RuleNone }
 // Decide says what is due for the workspace at now. It reads nothing but its arguments: the same arguments give the same
 // answer, so after a lost race one simply asks again. It does not allocate.
 //
-// The rules are asked in the order of their constants and the first that fires wins. The order is that of Coder's
-// lifecycle executor (coderd/autobuild), which users of this kind of system know.
+// The rules are asked in the order of their constants and the first that fires wins. But for the extension, which moves
+// the deadline that the next rule compares, the order is that of Coder's lifecycle executor (coderd/autobuild), which users
+// of this kind of system know.
 func Decide(s Snapshot, now time.Time) Decision {
-	return decide(&s, now)
+	d, _ := Evaluate(&s, now)
+	return d
 }
 
-func decide(s *Snapshot, now time.Time) Decision {
-	v := look(s, now)
-	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
-		if a, acts := v.fires(r, s); acts <= v.now {
-			return act(r, a, s, now)
-		}
+// Evaluate answers both questions at once, for callers that have many: what is due, as [Decide] does, and when to look
+// again if nothing is, as [NextWake] does; the wake is now if something is due. It does not change the snapshot.
+func Evaluate(s *Snapshot, now time.Time) (d Decision, wake time.Time) {
+	if !follows(s) {
+		return evaluateBehind(s, now)
 	}
-	return Decision{Err: fault(s)}
+	return evaluate(s, now)
+}
+
+// evaluateBehind evaluates a workspace whose template or owner has newer rules. It has to be looked at now in any case, so
+// that its instants follow them.
+func evaluateBehind(s *Snapshot, now time.Time) (Decision, time.Time) {
+	e := editFor(s, now, 0)
+	return evaluate(&e.s, now)
+}
+
+func evaluate(s *Snapshot, now time.Time) (Decision, time.Time) {
+	v, wake := look(s, now), never
+	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
+		a, acts := v.fires(r, s)
+		if acts <= v.now {
+			return act(r, a, s, now), now.UTC() // which may be between two instants
+		}
+		wake = min(wake, acts)
+	}
+	err := fault(s)
+	if err != nil {
+		wake = min(wake, at(scheduleRecheck(s, now)))
+	}
+	return Decision{Err: err}, wake.time()
 }
 
 // act describes what a rule that fires does.
@@ -56,14 +80,15 @@ func act(r Rule, a armed, s *Snapshot, now time.Time) Decision {
 		d.Transition, d.Reason = TransitionStop, ReasonAutostop
 	case RuleAutostart:
 		d.Reason = ReasonAutostart
-		if d.Missed = tooLate(s, a.at, at(now)); !d.Missed {
-			d.Transition = TransitionStart
-		}
+		d.start(s, a, now)
+	case RuleStartRetry:
+		d.Reason = ReasonStartRetry
+		d.start(s, a, now)
 	case RuleFailedCleanup:
 		d.Transition, d.Reason = TransitionStop, ReasonFailedCleanup
 	case RuleDormancy:
 		d.Reason, d.Dormant = ReasonDormancy, true
-		if stopsBeforeDormancy(&s.Build) {
+		if stopsBeforeDormancy(s) {
 			d.Transition = TransitionStop
 		}
 	case RuleAutodelete:
@@ -72,38 +97,46 @@ func act(r Rule, a armed, s *Snapshot, now time.Time) Decision {
 	return d
 }
 
+// start is the transition of an automatic start, unless it is too late for it.
+func (d *Decision) start(s *Snapshot, a armed, now time.Time) {
+	if d.Missed = tooLate(s, a.at, at(now)); !d.Missed {
+		d.Transition = TransitionStart
+	}
+}
+
 // dueSince returns the instant from which the rule fired: where it was armed, or where what suspended it ended.
 func dueSince(r Rule, a armed, s *Snapshot, now time.Time) time.Time {
+	from := a.at
 	switch {
-	case r == RuleReminder:
+	case r >= RuleReminder:
 		return a.at.time()
-	case a.at == always && s.Workspace.WakeAt.IsZero():
+	case a.since == always && s.Workspace.WakeAt.IsZero():
 		return now
-	case a.at == always:
-		return release(s, at(micros.Earlier(s.Workspace.WakeAt, now))).time()
+	case a.since == always:
+		from = at(micros.Earlier(s.Workspace.WakeAt, now))
 	}
-	return release(s, a.at).time()
+	a.at = max(a.at, from)
+	due := actsAfter(r, a, s, from)
+	if until := at(s.Workspace.Backoff.Until); until > due && until <= at(now) {
+		due = until
+	}
+	return due.time()
+}
+
+// dueFrom returns the instant that an automatic stop counts as due from, for the starts that follow it: the deadline, or the
+// end of what held it, but without what only delays it, the spread of the herd and pauses after failures.
+func dueFrom(s *Snapshot, due time.Time) time.Time {
+	if s.Owner.Status == OwnerSuspended || s.Build.Deadline.IsZero() {
+		return micros.Of(due)
+	}
+	end := max(at(s.Build.Deadline), holdsEnd(s, HoldStops))
+	return micros.Earlier(micros.Of(due), outsideHolidays(s, HoldStops, end, 0).time())
 }
 
 // NextWake returns the earliest instant, not before now, at which [Decide] could find something due if the snapshot stays
 // as it is, and zero if it never will. If something is due at now, that is now. The answer may be too early but never too
 // late: a tick that finds nothing asks again. It does not allocate.
 func NextWake(s Snapshot, now time.Time) time.Time {
-	return nextWake(&s, now)
-}
-
-func nextWake(s *Snapshot, now time.Time) time.Time {
-	wake := never
-	v := look(s, now)
-	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
-		_, acts := v.fires(r, s)
-		wake = min(wake, acts)
-	}
-	if fault(s) != nil {
-		wake = min(wake, at(scheduleRecheck(s, now)))
-	}
-	if wake == v.now {
-		return now.UTC() // which may be between two instants
-	}
-	return wake.time()
+	_, wake := Evaluate(&s, now)
+	return wake
 }

@@ -112,7 +112,13 @@ const (
 	EventDormant EventKind = "workspace.dormant"
 	// EventAwake: the workspace is no longer dormant.
 	EventAwake EventKind = "workspace.awake"
-	// EventDeletionMoved: a policy change moved the deletion of a dormant workspace to Until.
+	// EventDeletionSet: the workspace was stopped and is deleted at Until unless it starts again.
+	EventDeletionSet EventKind = "workspace.deletion_set"
+	// EventDeleteReminder: the workspace is deleted at Until, in about a day.
+	EventDeleteReminder EventKind = "workspace.deletion_upcoming"
+	// EventDeletionOff: a policy change took back the deletion of the workspace.
+	EventDeletionOff EventKind = "workspace.deletion_off"
+	// EventDeletionMoved: a policy change moved the deletion of the workspace to Until.
 	EventDeletionMoved EventKind = "workspace.deletion_moved"
 	// EventDeleted: the workspace was deleted.
 	EventDeleted EventKind = "workspace.deleted"

@@ -66,13 +66,15 @@ func ExampleExplain() {
 	fmt.Print(lifecycle.Explain(exampleWorkspace(), time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)))
 	// Output:
 	// dev is running. Next: it stops at its deadline, at Mon 2026-03-02 18:00:00 UTC (in 6h).
-	//   autostop       waits  now Mon 2026-03-02 12:00:00 UTC is 6h before the deadline Mon 2026-03-02 18:00:00 UTC;  acts at Mon 2026-03-02 18:00:00 UTC
-	//   autostart      off    8:30AM Mon-Fri (UTC);  the workspace is not stopped
-	//   failed_cleanup off    last build: start succeeded; failure ttl 0;  the policy does not ask for it
-	//   dormancy       off    unused for 3h (since Mon 2026-03-02 09:00:00 UTC);  the policy does not ask for it
-	//   autodelete     off    deletion not set;  the policy does not ask for it
-	//   extend         off    the policy does not ask for it
-	//   reminder       off    reminder lead 0;  the policy does not ask for it
+	//   extend          off    the policy does not ask for it
+	//   autostop        waits  now Mon 2026-03-02 12:00:00 UTC is 6h before the deadline Mon 2026-03-02 18:00:00 UTC;  acts at Mon 2026-03-02 18:00:00 UTC
+	//   autostart       off    8:30AM Mon-Fri (UTC);  the workspace is not stopped
+	//   start_retry     off    the policy does not ask for it
+	//   failed_cleanup  off    last build: start succeeded; failure ttl 0;  the policy does not ask for it
+	//   dormancy        off    unused for 3h (since Mon 2026-03-02 09:00:00 UTC);  the policy does not ask for it
+	//   autodelete      off    deletion not set;  the policy does not ask for it
+	//   reminder        off    reminder lead 0;  the policy does not ask for it
+	//   delete_reminder off    the policy does not ask for it
 }
 
 // Its owner wants more time.
@@ -88,10 +90,10 @@ func ExampleExtend() {
 	// deadline "2026-03-02T09:10:00Z": must be at least 29m0s from now, 2026-03-02T09:29:00Z
 }
 
-// Nothing happens by itself while a workspace is held.
-func ExampleHold() {
+// Nothing happens by itself while a workspace is held; it can also be held from some rules alone.
+func ExampleSetHold() {
 	nine := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	s := applied(exampleWorkspace(), lifecycle.Hold(nine.Add(7*24*time.Hour-9*time.Hour)), nine)
+	s := applied(exampleWorkspace(), lifecycle.SetHold(lifecycle.Hold{Until: nine.Add(7*24*time.Hour - 9*time.Hour), By: "ann", Note: "vacation"}), nine)
 	fmt.Println(lifecycle.Explain(s, time.Date(2026, 3, 3, 0, 0, 0, 0, time.UTC)).Summary)
-	// Output: dev is running. Next: it stops at its deadline, at Mon 2026-03-09 00:00:00 UTC (in 6d). Held until Mon 2026-03-09 00:00:00 UTC.
+	// Output: dev is running. Next: it stops at its deadline, at Mon 2026-03-09 00:00:00 UTC (in 6d). Held until Mon 2026-03-09 00:00:00 UTC: all, by ann: vacation.
 }

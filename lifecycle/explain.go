@@ -1,9 +1,13 @@
 package lifecycle
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/schedule"
 )
 
 // Explanation answers, for one workspace, what is due now and why, what happens next and when, and what prevents it. It
@@ -17,12 +21,17 @@ type Explanation struct {
 	// Next is the rule that acts next and NextAt the instant; RuleNone and zero if none ever will.
 	Next   Rule      `json:"next"`
 	NextAt time.Time `json:"next_at,omitzero"`
-	// HeldUntil is the end of the hold that covers At, zero if there is none.
+	// HeldUntil is the end of the hold that covers At, zero if there is none: the latest, if there are several.
 	HeldUntil time.Time `json:"held_until,omitzero"`
+	// Holds says for each hold that covers At what is held until when, by whom and why.
+	Holds []string `json:"holds,omitempty"`
 	// Error is what is wrong with the stored values, empty if nothing is.
 	Error string `json:"error,omitempty"`
 	// Rules has one entry for each rule, in the order in which they are asked.
 	Rules []RuleExplanation `json:"rules"`
+
+	// zone is that of the texts.
+	zone *time.Location
 }
 
 // RuleExplanation is one rule's answer.
@@ -55,32 +64,60 @@ const (
 )
 
 // Explain says for every rule what it sees and where it stands at now. It shows the very values that [Decide] and
-// [NextWake] compare, so it cannot disagree with them.
+// [NextWake] compare, so it cannot disagree with them. Its texts show instants in the zone of the workspace's schedule, else
+// of its owner's quiet hours, else in UTC.
 func Explain(s Snapshot, now time.Time) Explanation {
-	x := Explanation{Workspace: nameOf(&s), At: now.UTC(), Status: s.Status()}
-	v, d := look(&s, now), decide(&s, now)
-	if end, held := heldUntil(&s, now); held {
-		x.HeldUntil = end.UTC()
+	if !follows(&s) {
+		s = editFor(&s, now, 0).s
 	}
-	if d.Err != nil {
-		x.Error = d.Err.Error()
+	t := newTeller(&s, now)
+	return t.explain()
+}
+
+// teller puts one workspace at one instant into words.
+type teller struct {
+	s    *Snapshot
+	now  time.Time
+	zone *time.Location
+	d    Decision
+}
+
+func newTeller(s *Snapshot, now time.Time) *teller {
+	t := &teller{s: s, now: now.UTC(), zone: time.UTC}
+	t.d, _ = evaluate(s, now)
+	for _, c := range []*schedule.Cron{s.Workspace.Autostart, s.Workspace.Autostop, s.Owner.QuietHours} {
+		if c != nil && c.Err() == nil {
+			t.zone = c.Location()
+			break
+		}
 	}
+	return t
+}
+
+func (t *teller) explain() Explanation {
+	s := t.s
+	x := Explanation{Workspace: nameOf(s), At: t.now, Status: s.Status(), zone: t.zone}
+	x.HeldUntil, x.Holds = t.holds()
+	if t.d.Err != nil {
+		x.Error = t.d.Err.Error()
+	}
+	v := look(s, t.now)
 	var next armed
 	for r := RuleNone + 1; r < ruleEnd; r++ {
-		a, acts := v.fires(r, &s)
-		e := explainRule(r, a, acts, &s, d.Rule, now)
+		a, acts := v.fires(r, s)
+		e := t.rule(r, a, acts)
 		if at := e.ChangesAt; !at.IsZero() && (x.NextAt.IsZero() || at.Before(x.NextAt)) {
 			x.Next, x.NextAt, next = r, at, a
 		}
-		if r == d.Rule {
+		if r == t.d.Rule {
 			next = a
 		}
 		x.Rules = append(x.Rules, e)
 	}
-	if d.Acts() {
-		x.Next, x.NextAt = d.Rule, now.UTC()
+	if t.d.Acts() {
+		x.Next, x.NextAt = t.d.Rule, t.now
 	}
-	x.Summary = summary(&s, &x, next, d, now)
+	x.Summary = t.summary(&x, next)
 	return x
 }
 
@@ -91,22 +128,43 @@ func nameOf(s *Snapshot) string {
 	return s.Workspace.ID.String()
 }
 
-func explainRule(r Rule, a armed, acts instant, s *Snapshot, acting Rule, now time.Time) RuleExplanation {
-	e := RuleExplanation{Rule: r, Compared: compared(r, a, s, now)}
+// holds lists the holds that cover now, and the latest of their ends.
+func (t *teller) holds() (end time.Time, texts []string) {
+	s := t.s
+	for _, h := range []struct {
+		of string
+		*Hold
+	}{{"", &s.Workspace.Hold}, {"template ", &s.Template.Hold}, {"engine ", &s.Engine.Hold}} {
+		if h.Until.After(t.now) {
+			end = micros.Later(end, h.Until)
+			texts = append(texts, fmt.Sprintf("%sheld until %s: %s", h.of, t.stamp(h.Until), h.describe()))
+		}
+	}
+	p := &s.Template.Policy
+	if until, held := p.Holidays.Covering(t.now); held && p.Holidays.Err() == nil {
+		end = micros.Later(end, until.UTC())
+		texts = append(texts, fmt.Sprintf("holidays until %s: %s", t.stamp(until), p.holidaysHold()))
+	}
+	return end, texts
+}
+
+func (t *teller) rule(r Rule, a armed, acts instant) RuleExplanation {
+	now := at(t.now)
+	e := RuleExplanation{Rule: r, Compared: t.compared(r, a)}
 	switch {
 	case !a.is():
-		e.Verdict, e.Because = VerdictOff, because(a.obstacle, s)
-	case r == acting:
-		e.Verdict, e.ChangesAt = VerdictActs, now.UTC()
-	case acts <= at(now):
-		e.Verdict, e.ChangesAt = VerdictDue, now.UTC()
-		e.Because = acting.String() + " comes first"
+		e.Verdict, e.Because = VerdictOff, because(a.obstacle, t.s)
+	case r == t.d.Rule:
+		e.Verdict, e.ChangesAt = VerdictActs, t.now
+	case acts <= now:
+		e.Verdict, e.ChangesAt = VerdictDue, t.now
+		e.Because = t.d.Rule.String() + " comes first"
 	default:
 		e.Verdict, e.ChangesAt = VerdictWaits, acts.time()
-		if a.at <= at(now) || a.at < acts {
-			e.Because = heldBecause(s, max(a.at, at(now)).time())
+		if a.at < acts && r < RuleReminder {
+			e.Because = t.heldBecause(r, a)
 		}
-		if a.at <= at(now) {
+		if a.at <= now {
 			e.Verdict = VerdictHeld
 		}
 	}
@@ -124,41 +182,53 @@ func because(o obstacle, s *Snapshot) string {
 	return o.String()
 }
 
-// heldBecause names what suspends the rules at an instant.
-func heldBecause(s *Snapshot, t time.Time) string {
-	switch w, tm := &s.Workspace, &s.Template; {
-	case w.HoldUntil.After(t):
-		return "the workspace is held until " + stamp(w.HoldUntil)
-	case tm.HoldUntil.After(t):
-		return "the template is held until " + stamp(tm.HoldUntil)
-	case w.Backoff.Until.After(t):
-		b := &w.Backoff
-		return fmt.Sprintf("tried again at %s after attempt %d: %s: %s", stamp(b.Until), b.Attempts, b.Cause, b.Message)
+// heldBecause names what keeps a rule from acting when what it compares is met.
+func (t *teller) heldBecause(r Rule, a armed) string {
+	s, kind := t.s, kindOf(r, t.s)
+	met, b := max(a.at, at(t.now)), &s.Workspace.Backoff
+	for _, h := range []struct {
+		of string
+		*Hold
+	}{{"workspace", &s.Workspace.Hold}, {"template", &s.Template.Hold}, {"engine", &s.Engine.Hold}} {
+		switch end := h.end(kind); {
+		case a.at < end && met < end:
+			return fmt.Sprintf("the %s is held until %s: %s", h.of, t.stamp(h.Until), h.describe())
+		case end != unset && a.at < end.plus(graceOf(kind)):
+			return fmt.Sprintf("the hold of the %s ended at %s, and leaves %s", h.of, t.stamp(h.Until), span(graceOf(kind)))
+		}
+	}
+	switch f := floor(s, kind); {
+	case met < f && f == at(s.Engine.SettleUntil):
+		return "activity that was not told during an outage may come until " + t.stamp(f.time())
+	case met < f:
+		return "a change that made it sooner leaves time until " + t.stamp(f.time())
+	case b.release(met) > met:
+		return fmt.Sprintf("tried again at %s after attempt %d: %s: %s", t.stamp(b.Until), b.Attempts, b.Cause, b.Message)
 	}
 	return "holidays of the template: " + s.Template.Policy.Holidays.String()
 }
 
-func summary(s *Snapshot, x *Explanation, next armed, d Decision, now time.Time) string {
+func (t *teller) summary(x *Explanation, next armed) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s. ", x.Workspace, state(s))
-	if why := suspended(s); why != none {
+	fmt.Fprintf(&b, "%s %s. ", x.Workspace, state(t.s))
+	if why := suspended(t.s); why != none {
 		fmt.Fprintf(&b, "Nothing happens by itself: %s.", why)
 		return b.String()
 	}
 	switch {
-	case d.Acts():
-		fmt.Fprintf(&b, "Now: %s", sentence(d.Rule, next, s))
-		if d.Missed {
+	case t.d.Acts():
+		fmt.Fprintf(&b, "Now: %s", t.sentence(t.d.Rule, next))
+		if t.d.Missed {
 			b.WriteString(", but it is too late for that: this start is skipped")
 		}
 	case x.Next != RuleNone:
-		fmt.Fprintf(&b, "Next: %s, at %s (in %s)", sentence(x.Next, next, s), local(s, x.NextAt), span(x.NextAt.Sub(now)))
+		fmt.Fprintf(&b, "Next: %s, at %s (in %s)", t.sentence(x.Next, next), t.stamp(x.NextAt), span(x.NextAt.Sub(t.now)))
 	default:
 		b.WriteString("Nothing will happen by itself")
 	}
 	b.WriteString(".")
-	if !x.HeldUntil.IsZero() {
-		fmt.Fprintf(&b, " Held until %s.", stamp(x.HeldUntil))
+	for _, h := range x.Holds {
+		b.WriteString(" " + strings.ToUpper(h[:1]) + h[1:] + ".")
 	}
 	if x.Error != "" {
 		fmt.Fprintf(&b, " Error: %s.", x.Error)
@@ -181,25 +251,36 @@ func state(s *Snapshot) string {
 }
 
 // sentence says what a rule is about to do.
-func sentence(r Rule, a armed, s *Snapshot) string {
+func (t *teller) sentence(r Rule, a armed) string {
+	s := t.s
 	switch r {
 	case RuleAutostop:
-		if a.at == always {
+		if a.since == always {
 			return "it stops because its owner is suspended"
 		}
 		return "it stops at its deadline"
 	case RuleAutostart:
 		return "it starts by its schedule (" + s.Workspace.Autostart.Humanize() + ")"
+	case RuleStartRetry:
+		return "its start is tried again"
 	case RuleFailedCleanup:
 		return "a stop cleans up after the " + s.Build.Status.String() + " " + s.Build.Transition.String()
 	case RuleDormancy:
+		if a.since == always {
+			return "it goes dormant because its owner is suspended"
+		}
 		return "it goes dormant, unused for " + span(a.wait)
 	case RuleAutodelete:
-		return "it is deleted, dormant since " + stamp(s.Workspace.DormantAt)
+		if dormant(s) {
+			return "it is deleted, dormant since " + t.stamp(s.Workspace.DormantAt)
+		}
+		return "it is deleted, stopped since " + t.stamp(s.Build.CompletedAt)
 	case RuleExtend:
 		return "its deadline moves because it runs at its autostart time"
 	case RuleReminder:
-		return "its owner is reminded of the stop at " + stamp(a.since.time())
+		return "its owner is reminded of the stop at " + t.stamp(a.since.time())
+	case RuleDeleteReminder:
+		return "its owner is reminded of the deletion at " + t.stamp(a.since.time())
 	}
 	return "nothing"
 }
@@ -209,14 +290,14 @@ func (x Explanation) String() string {
 	var b strings.Builder
 	b.WriteString(x.Summary + "\n")
 	for _, r := range x.Rules {
-		fmt.Fprintf(&b, "  %-14s %-5s", r.Rule, r.Verdict)
+		fmt.Fprintf(&b, "  %-15s %-5s", r.Rule, r.Verdict)
 		for _, part := range []string{r.Compared, r.Because} {
 			if part != "" {
 				b.WriteString("  " + part + ";")
 			}
 		}
 		if r.Verdict == VerdictWaits || r.Verdict == VerdictHeld {
-			b.WriteString("  acts at " + stamp(r.ChangesAt))
+			b.WriteString("  acts at " + stamp(r.ChangesAt.In(cmp.Or(x.zone, time.UTC))))
 		}
 		b.WriteString("\n")
 	}

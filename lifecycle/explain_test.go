@@ -43,8 +43,8 @@ func TestExplainSummary(t *testing.T) {
 // Every rule says what it compared, and why it is off, in every state.
 func TestExplainListsAllRules(t *testing.T) {
 	rules := []lifecycle.Rule{
-		lifecycle.RuleAutostop, lifecycle.RuleAutostart, lifecycle.RuleFailedCleanup, lifecycle.RuleDormancy,
-		lifecycle.RuleAutodelete, lifecycle.RuleExtend, lifecycle.RuleReminder,
+		lifecycle.RuleExtend, lifecycle.RuleAutostop, lifecycle.RuleAutostart, lifecycle.RuleStartRetry, lifecycle.RuleFailedCleanup,
+		lifecycle.RuleDormancy, lifecycle.RuleAutodelete, lifecycle.RuleReminder, lifecycle.RuleDeleteReminder,
 	}
 	for _, s := range []lifecycle.Snapshot{newWorkspace(), running(deadline(monday)), stopped(), stopped(unusable("x")), stopped(asleep(monday)), {}} {
 		x := lifecycle.Explain(s, monday)
@@ -66,9 +66,6 @@ func TestExplainListsAllRules(t *testing.T) {
 func TestExplainCompared(t *testing.T) {
 	end := monday.Add(8 * time.Hour)
 	day2 := monday.Add(day)
-	floors := func(at time.Time) edit {
-		return func(s *lifecycle.Snapshot) { s.Template.StopFloor, s.Template.DeleteFloor = at, at }
-	}
 	extends := policy(func(p *lifecycle.Policy) { p.ExtendAtAutostart = true })
 	for _, c := range []struct {
 		rule lifecycle.Rule
@@ -84,15 +81,12 @@ func TestExplainCompared(t *testing.T) {
 		{lifecycle.RuleAutostart, stopped(autostart("0 9 * * *")), monday, "9:00AM daily (UTC); at rest since Mon 2026-03-02 09:00:00 UTC, next allowed start Tue 2026-03-03 09:00:00 UTC, in 1d"},
 		{lifecycle.RuleAutostart, stopped(autostart("0 9 * * *")), day2, "9:00AM daily (UTC); at rest since Mon 2026-03-02 09:00:00 UTC, next allowed start Tue 2026-03-03 09:00:00 UTC, now"},
 		{lifecycle.RuleFailedCleanup, newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), failureTTL(time.Hour)), monday.Add(31 * time.Minute), "start failed, ended Mon 2026-03-02 09:01:00 UTC, 30m ago; cleaned up after more than 1h; failed cleanups so far 0"},
-		{lifecycle.RuleFailedCleanup, newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), failureTTL(time.Hour), floors(day2)), end, "start failed, ended Mon 2026-03-02 09:01:00 UTC, 7h 59m ago; cleaned up after more than 1h; not before Tue 2026-03-03 09:00:00 UTC; failed cleanups so far 0"},
 		{lifecycle.RuleDormancy, stopped(tilDormant(7 * day)), day2, "unused for 1d (since Mon 2026-03-02 09:00:00 UTC), which is 6d short of 7d"},
 		{lifecycle.RuleDormancy, stopped(tilDormant(day)), day2, "unused for 1d (since Mon 2026-03-02 09:00:00 UTC), which has to be exceeded"},
 		{lifecycle.RuleDormancy, stopped(tilDormant(time.Hour)), day2, "unused for 1d (since Mon 2026-03-02 09:00:00 UTC), which is more than 1h"},
-		{lifecycle.RuleDormancy, stopped(tilDormant(time.Hour), floors(day2)), end, "unused for 8h (since Mon 2026-03-02 09:00:00 UTC), which is more than 1h; not before Tue 2026-03-03 09:00:00 UTC"},
 		{lifecycle.RuleDormancy, stopped(), day2, "unused for 1d (since Mon 2026-03-02 09:00:00 UTC)"},
 		{lifecycle.RuleAutodelete, stopped(asleep(day2), tilDeleted(day)), monday, "now Mon 2026-03-02 09:00:00 UTC is 1d before the deletion Tue 2026-03-03 09:00:00 UTC"},
-		{lifecycle.RuleAutodelete, stopped(asleep(end), tilDeleted(day), floors(day2)), end.Add(time.Hour), "now Mon 2026-03-02 18:00:00 UTC is 1h after the deletion Mon 2026-03-02 17:00:00 UTC; not before Tue 2026-03-03 09:00:00 UTC"},
-		{lifecycle.RuleExtend, running(deadline(end), autostart("0 9 * * *"), extends), end, "next autostart time Tue 2026-03-03 09:00:00 UTC, in 16h"},
+		{lifecycle.RuleExtend, running(deadline(day2), ttl(8*time.Hour), autostart("0 9 * * *"), extends), end, "next autostart time Tue 2026-03-03 09:00:00 UTC, in 16h"},
 		{lifecycle.RuleExtend, running(deadline(end)), end, ""},
 		{lifecycle.RuleReminder, running(deadline(end), lead(time.Hour)), monday, "stop at Mon 2026-03-02 17:00:00 UTC, in 8h; reminder from 1h before it"},
 		{lifecycle.RuleReminder, running(deadline(end)), monday, "reminder lead 0"},
@@ -107,10 +101,10 @@ func TestExplainVerdicts(t *testing.T) {
 	end := monday.Add(time.Hour)
 	s := running(deadline(end), tilDormant(30*time.Minute), lead(time.Minute))
 	for now, want := range map[time.Time]string{
-		monday:                     "waits off off waits off off waits",
-		end.Add(-20 * time.Minute): "waits off off acts off off waits",
-		end.Add(-30 * time.Second): "waits off off acts off off due",
-		end:                        "acts off off due off off off",
+		monday:                     "off waits off off off waits off waits off",
+		end.Add(-20 * time.Minute): "off waits off off off acts off waits off",
+		end.Add(-30 * time.Second): "off waits off off off acts off due off",
+		end:                        "off acts off off off due off off off",
 	} {
 		var got []string
 		for _, r := range lifecycle.Explain(s, now).Rules {

@@ -8,107 +8,115 @@ import (
 
 // compared says what a rule compares, in the values of this workspace, and which side is how far ahead: "now >= deadline"
 // with the values in it would read as if it were true. Of a rule that is off it shows what the rule would look at.
-func compared(r Rule, a armed, s *Snapshot, now time.Time) string {
+func (t *teller) compared(r Rule, a armed) string {
 	switch {
 	case r == RuleAutostart:
-		return comparedAutostart(a, s, now)
+		return t.comparedAutostart(a)
 	case !a.is() && a.obstacle != tooLateToRemind:
-		return facts(r, s, now)
+		return t.facts(r)
+	case a.since == always:
+		return "owner is suspended"
 	}
-	switch r {
+	switch s := t.s; r {
 	case RuleAutostop:
-		if a.at == always {
-			return "owner is suspended"
-		}
-		return comparison("deadline", a, now)
+		return t.comparison("deadline", a)
+	case RuleStartRetry:
+		return fmt.Sprintf("%s %s, ended %s; tried again after %s; failed starts so far %d of %d",
+			s.Build.Transition, s.Build.Status, t.when(a.since), span(a.wait), s.Workspace.StartFailures, s.Template.Policy.StartRetry.Max)
 	case RuleFailedCleanup:
 		return fmt.Sprintf("%s %s, ended %s; cleaned up after more than %s%s; failed cleanups so far %d",
-			s.Build.Transition, s.Build.Status, when(a.since.time(), now), span(a.wait), notBefore(a), s.Workspace.Failures)
+			s.Build.Transition, s.Build.Status, t.when(a.since), span(a.wait), t.notBefore(a), s.Workspace.Failures)
 	case RuleDormancy:
-		return unusedFor(a.since, now) + comparedDormancy(a, now) + notBefore(a)
+		return t.unusedFor(a.since) + t.comparedDormancy(a) + t.notBefore(a)
 	case RuleAutodelete:
-		return comparison("deletion", a, now)
+		return t.comparison("deletion", a)
 	case RuleExtend:
-		return "next autostart time " + when(a.at.time(), now)
+		return "next autostart time " + t.when(a.at)
 	case RuleReminder:
-		return fmt.Sprintf("stop at %s; reminder from %s before it", when(a.since.time(), now), span(-a.wait)) + notBefore(a)
+		return fmt.Sprintf("stop at %s; reminder from %s before it", t.when(a.since), span(-a.wait)) + t.notBefore(a)
+	case RuleDeleteReminder:
+		return fmt.Sprintf("deletion at %s; reminder from %s before it", t.when(a.since), span(-a.wait)) + t.notBefore(a)
 	}
 	return ""
 }
 
 // facts shows what a rule that is off would look at.
-func facts(r Rule, s *Snapshot, now time.Time) string {
+func (t *teller) facts(r Rule) string {
+	s := t.s
 	switch r {
 	case RuleAutostop:
-		return setTo("deadline", s.Build.Deadline)
+		return t.setTo("deadline", s.Build.Deadline)
 	case RuleFailedCleanup:
 		return fmt.Sprintf("last build: %s %s; failure ttl %s", s.Build.Transition, s.Build.Status, span(s.Template.Policy.FailureTTL))
 	case RuleDormancy:
-		return unusedFor(lastUsed(s), now)
+		return t.unusedFor(lastUsed(s))
 	case RuleAutodelete:
-		return setTo("deletion", s.Workspace.DeletingAt)
+		return t.setTo("deletion", s.Workspace.DeletingAt)
 	case RuleReminder:
 		return "reminder lead " + span(s.Template.Policy.ReminderLead)
 	}
 	return ""
 }
 
-func setTo(name string, t time.Time) string {
-	if t.IsZero() {
+func (t *teller) setTo(name string, at time.Time) string {
+	if at.IsZero() {
 		return name + " not set"
 	}
-	return name + " " + stamp(t)
+	return name + " " + t.stamp(at)
 }
 
 // comparison compares now with an instant that the rule waits for, and that the spread of the herd moves.
-func comparison(name string, a armed, now time.Time) string {
-	text := name + " " + stamp(a.since.time())
+func (t *teller) comparison(name string, a armed) string {
+	text := name + " " + t.stamp(a.since.time())
 	if a.wait > 0 {
 		text += fmt.Sprintf(" + %s (spread of the herd)", a.wait.Round(time.Second))
 	}
-	switch d := now.Sub(a.met().time()); {
+	switch d := t.now.Sub(a.met().time()); {
 	case d < 0:
-		text = fmt.Sprintf("now %s is %s before the %s", stamp(now), span(-d), text)
+		text = fmt.Sprintf("now %s is %s before the %s", t.stamp(t.now), span(-d), text)
 	case d > 0:
-		text = fmt.Sprintf("now %s is %s after the %s", stamp(now), span(d), text)
+		text = fmt.Sprintf("now %s is %s after the %s", t.stamp(t.now), span(d), text)
 	default:
 		text = "now is the " + text
 	}
-	return text + notBefore(a)
+	return text + t.notBefore(a)
 }
 
-// notBefore names what a rule waits for beyond what it compares: the grace of a policy change, the pause after a failed
-// attempt, somebody's activity.
-func notBefore(a armed) string {
+// notBefore names what a rule waits for beyond what it compares: the pause after a failed attempt, somebody's activity.
+func (t *teller) notBefore(a armed) string {
 	if a.at > a.met()+1 { // one more is that a threshold has to be exceeded
-		return "; not before " + stamp(a.at.time())
+		return "; not before " + t.stamp(a.at.time())
 	}
 	return ""
 }
 
-func comparedAutostart(a armed, s *Snapshot, now time.Time) string {
-	c := s.Workspace.Autostart
+func (t *teller) comparedAutostart(a armed) string {
+	c := t.s.Workspace.Autostart
 	switch {
 	case c == nil:
 		return ""
 	case c.Err() != nil:
 		return fmt.Sprintf("schedule %q", c.Text())
-	case !a.is():
-		return c.Humanize()
 	}
-	return fmt.Sprintf("%s; at rest since %s, next allowed start %s",
-		c.Humanize(), stamp(restedSince(s)), when(a.at.time().In(c.Location()), now))
+	text := c.Humanize()
+	if days := ForbiddenDays(c, t.s.Template.Policy.AutostartDays, t.now); days != 0 {
+		text += fmt.Sprintf("; the template forbids %s", days)
+	}
+	if !a.is() {
+		return text
+	}
+	return fmt.Sprintf("%s; at rest since %s, next allowed start %s", text, t.stamp(restedSince(t.s)), t.when(a.at))
 }
 
-func unusedFor(used instant, now time.Time) string {
+func (t *teller) unusedFor(used instant) string {
 	if used == unset {
 		return "never used"
 	}
-	return fmt.Sprintf("unused for %s (since %s)", span(now.Sub(used.time())), stamp(used.time()))
+	return fmt.Sprintf("unused for %s (since %s)", span(t.now.Sub(used.time())), t.stamp(used.time()))
 }
 
-func comparedDormancy(a armed, now time.Time) string {
-	switch left := a.met().time().Sub(now); {
+func (t *teller) comparedDormancy(a armed) string {
+	switch left := a.met().time().Sub(t.now); {
 	case left < 0:
 		return ", which is more than " + span(a.wait)
 	case left == 0:
@@ -119,25 +127,21 @@ func comparedDormancy(a armed, now time.Time) string {
 }
 
 // when shows an instant and how far it is from now.
-func when(t, now time.Time) string {
-	switch d := t.Sub(now); {
-	case t.IsZero():
-		return stamp(t)
+func (t *teller) when(i instant) string {
+	text := t.stamp(i.time())
+	switch d := i.time().Sub(t.now); {
+	case i.time().IsZero():
+		return text
 	case d > 0:
-		return stamp(t) + ", in " + span(d)
+		return text + ", in " + span(d)
 	case d < 0:
-		return stamp(t) + ", " + span(-d) + " ago"
+		return text + ", " + span(-d) + " ago"
 	}
-	return stamp(t) + ", now"
+	return text + ", now"
 }
 
-// local shows an instant in the zone of the workspace's schedule, if it has one.
-func local(s *Snapshot, t time.Time) string {
-	if c := usable(s.Workspace.Autostart); c != nil {
-		return stamp(t.In(c.Location()))
-	}
-	return stamp(t)
-}
+// stamp shows an instant in the zone of this workspace, without what a monotonic clock would add.
+func (t *teller) stamp(at time.Time) string { return stamp(at.In(t.zone)) }
 
 func stamp(t time.Time) string {
 	if t.IsZero() {

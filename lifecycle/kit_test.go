@@ -71,6 +71,9 @@ func built(t lifecycle.Transition, status lifecycle.JobStatus, edits ...edit) ed
 		if !status.Active() {
 			s.Build.CompletedAt = monday.Add(time.Minute)
 		}
+		if t == lifecycle.TransitionStart && status == lifecycle.JobSucceeded {
+			s.Build.RunSince = s.Build.CompletedAt
+		}
 		with(edits...)(s)
 	}
 }
@@ -137,7 +140,7 @@ func holidays(text string) edit {
 }
 
 func heldUntil(at time.Time) edit {
-	return workspace(func(w *lifecycle.Workspace) { w.HoldUntil = at })
+	return workspace(func(w *lifecycle.Workspace) { w.Hold.Until = at })
 }
 
 func weekly(spec string) *schedule.Cron {

@@ -19,6 +19,8 @@ type Snapshot struct {
 	Build     Build
 	Owner     Owner
 	Template  Template
+	// Engine is what concerns all workspaces. The zero value concerns none.
+	Engine Engine
 }
 
 // VersionFor returns the template version that a build will use: the active one for a start if the template or the
@@ -52,8 +54,11 @@ type Workspace struct {
 	// schedule whose Err is set (see [schedule.Interner]): it is an error of this workspace alone.
 	Autostart *schedule.Cron
 	// AutostartAfter is the instant up to which occurrences of Autostart do not count: when the schedule was set, when
-	// dormancy ended, or the last occurrence that was skipped as too late. Zero: only the latest build counts.
+	// dormancy or a hold ended, or the last occurrence that was skipped as too late. Zero: only the latest build counts.
 	AutostartAfter time.Time
+	// Autostop is when the workspace stops by itself at a time of day, nil for never. The first occurrence after a start is
+	// a deadline like that of the TTL: the earlier of the two counts, activity and people move it.
+	Autostop *schedule.Cron
 	// TTL is the run time before autostop, measured from the completion of the start build; zero for none.
 	TTL time.Duration
 	// LastUsedAt is the last activity seen. Zero counts as CreatedAt.
@@ -64,9 +69,14 @@ type Workspace struct {
 	// DeletingAt is the instant before which a dormant workspace is not deleted, zero for never. Its owner was told, so it
 	// is stored rather than derived: a policy change moves it only where the change says so (see [PlanPolicy]).
 	DeletingAt time.Time
-	// HoldUntil suspends every automatic start, stop, dormancy and deletion before that instant.
-	HoldUntil time.Time
-	// RemindedFor is the deadline for which a reminder was sent; another deadline gets a reminder of its own.
+	// Hold suspends rules for this workspace.
+	Hold Hold
+	// Floors are the graces of changes that concern this workspace. The engine sets them.
+	Floors Floors
+	// Seen says which rules of template and owner the stored instants follow. The engine sets it: whatever looks at a
+	// workspace whose template or owner has newer rules first brings its instants in line, leaving the graces.
+	Seen Seen
+	// RemindedFor is the deadline or deletion for which a reminder was sent; another one gets a reminder of its own.
 	RemindedFor time.Time
 
 	// AutomaticUpdates makes every start use the template's active version instead of the version of the last build.
@@ -77,8 +87,10 @@ type Workspace struct {
 	// Deleted marks a workspace whose delete build succeeded. No rule applies to it.
 	Deleted bool
 
-	// Failures counts consecutive automatic cleanup and delete builds whose job failed.
+	// Failures counts consecutive automatic stop and delete builds whose job failed.
 	Failures int
+	// StartFailures counts the failed attempts of the latest automatic start, until something else happens.
+	StartFailures int
 	// AttentionAt is when the retries ran out: a person has to look, and nothing happens automatically until a build
 	// succeeds or [ClearAttention] is called. Zero if no attention is needed.
 	AttentionAt time.Time
@@ -92,7 +104,7 @@ func NewWorkspace(id uuid.UUID, t Template, owner uuid.UUID, name string, now ti
 	now = micros.Of(now)
 	return Workspace{
 		ID: id, OrganizationID: t.OrganizationID, OwnerID: owner, TemplateID: t.ID, Name: name,
-		CreatedAt: now, LastUsedAt: now, TTL: t.Policy.DefaultTTL,
+		CreatedAt: now, LastUsedAt: now, TTL: t.Policy.DefaultTTL, Seen: Seen{Template: t.Rules},
 	}
 }
 
@@ -117,6 +129,12 @@ type Owner struct {
 	// QuietHours is the daily time at which a required stop may interrupt the owner. Nil: the template's autostop
 	// requirement does not apply. A host that has a default for all owners sets it here.
 	QuietHours *schedule.Cron
+
+	// Rules counts the changes of QuietHours; see Workspace.Seen. The store sets it (see [ReplaceOwner]).
+	Rules int64
+	// AutostartAfter is when the owner last became active again: what was missed until then is not caught up. The store
+	// sets it.
+	AutostartAfter time.Time
 }
 
 // Template is what the rules read of a workspace's template.
@@ -125,15 +143,70 @@ type Template struct {
 	OrganizationID uuid.UUID
 	// Name is for people. No rule reads it.
 	Name string
+	// Revision counts the writes of the template, from 1. A write names the revision that it expects, 0 for a template that
+	// does not exist yet.
+	Revision int64
 	// ActiveVersionID is the version new starts use when the policy requires it or the workspace opted in.
 	ActiveVersionID uuid.UUID
-	// HoldUntil suspends all workspaces of the template, as Workspace.HoldUntil suspends one.
-	HoldUntil time.Time
-	Policy    Policy
-	// StopFloor and DeleteFloor are the grace of the latest policy change: no dormancy or cleanup before StopFloor and no
-	// deletion before DeleteFloor, whatever the new thresholds say. Zero for none.
-	StopFloor   time.Time
-	DeleteFloor time.Time
+	// Hold suspends rules for all workspaces of the template.
+	Hold   Hold
+	Policy Policy
+	// Terms say how the latest change of Policy treats the workspaces that exist. A write that changes the policy and not
+	// the terms has the default ones.
+	Terms PolicyTerms
+
+	// What follows is the engine's own state. A store computes it with [ReplaceTemplate] and ignores what a host gives.
+
+	// Rules counts the changes of Policy; see Workspace.Seen.
+	Rules int64
+	// Previous is the policy before the latest change, nil if there was none. It is immutable.
+	Previous *Superseded
+	// AutostartAfter and Floors are what a hold that ended early leaves: occurrences up to AutostartAfter do not count.
+	AutostartAfter time.Time
+	Floors         Floors
+}
+
+// Superseded is a policy that another one replaced.
+type Superseded struct {
+	// Rules is Template.Rules while it applied.
+	Rules  int64  `json:"rules"`
+	Policy Policy `json:"policy"`
+}
+
+// PolicyTerms say how a change of a policy treats the workspaces that exist. The zero value is the defaults.
+type PolicyTerms struct {
+	// At tells one change from another; a [PolicyPlan] sets it.
+	At time.Time `json:"at,omitzero"`
+	// ResetLastUsed makes all workspaces of the template count as used when the change reaches them, so that a shorter
+	// dormancy threshold makes none of them dormant at once.
+	ResetLastUsed bool `json:"reset_last_used,omitempty"`
+	// ResetDormant makes dormant workspaces count as dormant since then, so that their deletion counts from there.
+	ResetDormant bool `json:"reset_dormant,omitempty"`
+	// StopGrace is the least time from then to a stop or dormancy that the change brings forward. Defaults to 2 hours.
+	StopGrace time.Duration `json:"stop_grace,omitempty"`
+	// DeleteGrace is the least time from then to a deletion that the change brings forward. Defaults to 24 hours.
+	DeleteGrace time.Duration `json:"delete_grace,omitempty"`
+}
+
+// Seen are the counts Template.Rules and Owner.Rules that the stored instants of a workspace follow.
+type Seen struct {
+	Template, Owner int64
+}
+
+// Engine is what concerns all workspaces of a store or a tick.
+type Engine struct {
+	// Hold suspends rules for all workspaces; AutostartAfter and Floors are what one that ended early leaves.
+	Hold           Hold      `json:"hold,omitzero"`
+	AutostartAfter time.Time `json:"autostart_after,omitzero"`
+	Floors         Floors    `json:"floors,omitzero"`
+	// DeletionsReleasedUntil releases the brake on mass deletions until then; see [Brake].
+	DeletionsReleasedUntil time.Time `json:"deletions_released_until,omitzero"`
+	// SettleUntil keeps autostops and dormancy until then, so that after an outage activity can be told first. A suspended
+	// owner's workspace is stopped all the same. Whoever ticks sets it.
+	SettleUntil time.Time `json:"-"`
+	// Interval is how far ticks are apart: a start that is no later than that is not too late, whatever MaxLateness says.
+	// Whoever ticks sets it.
+	Interval time.Duration `json:"-"`
 }
 
 // Policy holds the lifecycle rules of a template. The zero value starts, stops and deletes nothing by itself, except that
@@ -163,19 +236,38 @@ type Policy struct {
 	// RequireActiveVersion makes every start use the active version.
 	RequireActiveVersion bool
 
-	// MaxLateness is how late an autostart may still fire, 0 for no limit. A later one is skipped and recorded, and the
-	// workspace waits for the next occurrence.
+	// MinExtend is how far from now [Extend] has to move a deadline. Defaults to 29 minutes: hosts document 30, and the
+	// spare minute is for the time that the request takes.
+	MinExtend time.Duration
+	// MaxRuntime caps the deadline from the completion of the start on; neither activity nor people move it. 0 for no cap.
+	MaxRuntime time.Duration
+	// DeleteStopped is how long after it was stopped a workspace is deleted. 0 for never. Its owner is told when it stops,
+	// and again a day before.
+	DeleteStopped time.Duration
+	// DeleteAtDeadline deletes a workspace once it was stopped at its deadline, for workspaces to throw away.
+	DeleteAtDeadline bool
+	// DormantWhenSuspended makes the workspaces of a suspended owner dormant at once.
+	DormantWhenSuspended bool
+	// StartRetry tries an automatic start that failed again. The zero value does not. When its tries end, the next
+	// occurrence of the schedule stands.
+	StartRetry StartRetry
+
+	// MaxLateness is how late an autostart may still fire, 0 for no limit, else at least a minute. A later one is skipped and
+	// recorded, and the workspace waits for the next occurrence. What is no later than the tick after its due instant is
+	// never too late.
 	MaxLateness time.Duration
 	// ExtendAtAutostart moves the deadline of a workspace that runs at its own autostart time as if it had started then.
 	ExtendAtAutostart bool
 	// Jitter spreads autostarts, autostops and deletions over this time by an offset that is fixed for each workspace. The
 	// offset is added to every due instant, even to a stop at the max deadline, which a whole fleet may share. 0 for none.
 	Jitter time.Duration
-	// Holidays are dates that suspend all workspaces of the template like a hold. Nil for none. If a store could not read
-	// them ([schedule.Dates.Err]), nothing happens automatically; the workspaces are looked at again after an hour, then
+	// Holidays are dates that suspend rules for all workspaces of the template like a hold. Nil for none. If a store could
+	// not read them ([schedule.Dates.Err]), nothing happens automatically; the workspaces are looked at again after an hour, then
 	// less often, down to once a day.
 	Holidays *schedule.Dates
-	// Retry limits how failed cleanups and deletions are tried again.
+	// HolidaysHold are the rules that Holidays suspend. Defaults to HoldStarts.
+	HolidaysHold HoldRules
+	// Retry limits how automatic stops and deletions that failed are tried again.
 	Retry Retry
 
 	// unknown are the members of the stored policy that this version does not know, as a JSON object, so that writing the
@@ -185,13 +277,23 @@ type Policy struct {
 
 // Retry limits automatic retries. The zero value is the defaults.
 type Retry struct {
-	// Max is how many automatic cleanup or delete builds may fail in a row before the workspace needs attention.
+	// Max is how many automatic stop or delete builds may fail in a row before the workspace needs attention.
 	// Defaults to 5.
 	Max int
 	// Initial is the shortest pause after the first failure; it doubles with each further one. Defaults to 1 minute.
 	// For deletions no pause is shorter than 24 hours.
 	Initial time.Duration
 	// MaxInterval caps the doubling. Defaults to 24 hours.
+	MaxInterval time.Duration
+}
+
+// StartRetry limits how an automatic start that failed is tried again. The zero value never does.
+type StartRetry struct {
+	// Max is how often, 0 for never.
+	Max int
+	// Initial is the pause before the first retry; it doubles with each further one. Defaults to 1 minute.
+	Initial time.Duration
+	// MaxInterval caps the doubling. Defaults to 1 hour.
 	MaxInterval time.Duration
 }
 
@@ -208,7 +310,17 @@ type Build struct {
 	CreatedAt         time.Time
 	// CompletedAt is when the job ended, however it ended; zero while it has not.
 	CompletedAt time.Time
-	// Deadline is when autostop fires, zero for never. It is set when a start succeeds.
+	// DueAt is the instant at which the rule that made the build became due, whatever delayed the build after that: a late
+	// tick, the spread of a herd, a back-off. Zero if no rule made it. Autostarts count from that of an automatic stop.
+	DueAt time.Time
+	// TTL is the run time that was asked for with this start, 0 for that of the workspace.
+	TTL time.Duration
+
+	// RunSince is when the run of compute that this build is part of began, zero if nothing runs: the completion of a start
+	// that succeeded (of such a start itself zero will do). Builds that follow take it and its deadlines over, until a stop or a delete has succeeded: whatever
+	// may still be running keeps the deadlines that end it.
+	RunSince time.Time
+	// Deadline is when autostop ends the run, zero for never.
 	Deadline time.Time
 	// MaxDeadline caps Deadline, zero for no cap. If it is set, so is Deadline, and not after it.
 	MaxDeadline time.Time
@@ -301,6 +413,7 @@ type Reason string
 const (
 	ReasonManual        Reason = "manual"
 	ReasonAutostart     Reason = "autostart"
+	ReasonStartRetry    Reason = "start_retry"
 	ReasonAutostop      Reason = "autostop"
 	ReasonFailedCleanup Reason = "failed_cleanup"
 	ReasonDormancy      Reason = "dormancy"

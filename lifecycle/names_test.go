@@ -18,7 +18,7 @@ func TestNames(t *testing.T) {
 		new(lifecycle.OwnerStatus): "active dormant suspended",
 		new(lifecycle.Status):      "new starting running stopping stopped deleting deleted canceling canceled failed dormant needs_attention managed",
 		new(lifecycle.Topic):       "audit notice post",
-		new(lifecycle.Rule):        "none autostop autostart failed_cleanup dormancy autodelete extend reminder",
+		new(lifecycle.Rule):        "none extend autostop autostart start_retry failed_cleanup dormancy autodelete reminder delete_reminder",
 	} {
 		v := reflect.ValueOf(values).Elem()
 		for i, name := range strings.Fields(names) {

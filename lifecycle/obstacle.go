@@ -12,8 +12,9 @@ const (
 	needsAttention
 	badHolidays
 	thresholdOff
-	notStarted
+	notRunning
 	notStopped
+	notAtRest
 	neverBuilt
 	lastBuildFailed
 	lastBuildClean
@@ -28,7 +29,12 @@ const (
 	autostartForbidden
 	useUnknown
 	alreadyReminded
+	alreadyTold
 	tooLateToRemind
+	nothingToExtend
+	noFailedStart
+	retriesEnded
+	retryHeld
 )
 
 // String says the obstacle in words that complete "it does not apply:".
@@ -42,15 +48,16 @@ func (o obstacle) String() string {
 		needsAttention:     "automatic retries ended; a person has to look",
 		badHolidays:        "the holidays of the template cannot be read, so every day may be one",
 		thresholdOff:       "the policy does not ask for it",
-		notStarted:         "the workspace is not started",
+		notRunning:         "the workspace is not running",
 		notStopped:         "the workspace is not stopped",
+		notAtRest:          "the workspace is neither dormant nor stopped",
 		neverBuilt:         "the workspace was never built; the first start is by hand",
 		lastBuildFailed:    "the last build failed",
 		lastBuildClean:     "the last build left nothing behind",
 		isDormant:          "the workspace is dormant",
 		notDormant:         "the workspace is not dormant",
 		noDeadline:         "there is no deadline",
-		noDeletion:         "no deletion was set when it became dormant",
+		noDeletion:         "no deletion is set",
 		noSchedule:         "there is no autostart schedule",
 		badSchedule:        "the autostart schedule cannot be used",
 		noAllowedDay:       "the schedule never falls on a day that is allowed and not held",
@@ -58,6 +65,11 @@ func (o obstacle) String() string {
 		autostartForbidden: "the template does not allow autostarts",
 		useUnknown:         "it is not known when the workspace was last used",
 		alreadyReminded:    "the owner was reminded of this deadline",
-		tooLateToRemind:    "the stop comes first",
+		alreadyTold:        "the owner was told when it was set",
+		tooLateToRemind:    "what it warns of comes first",
+		nothingToExtend:    "there is no TTL, or the deadline is the latest that is allowed",
+		noFailedStart:      "no automatic start has failed",
+		retriesEnded:       "its tries ended; the next occurrence of the schedule stands",
+		retryHeld:          "it would fall into a hold of starts; the next occurrence of the schedule stands",
 	}[o]
 }

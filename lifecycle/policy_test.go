@@ -22,7 +22,7 @@ func TestPolicyValidateAccepts(t *testing.T) {
 // planned is the workspace after a policy change on monday.
 func planned(s lifecycle.Snapshot, c lifecycle.PolicyChange) lifecycle.Snapshot {
 	c.At, c.Template = monday, s.Template
-	change, _, _ := lifecycle.PlanPolicy(s, c)
+	change, _, _ := lifecycle.PlanPolicy(s, c, monday)
 	s.Workspace, s.Build = change.Workspace, change.Build
 	return s
 }
@@ -119,7 +119,8 @@ func TestPlanPolicyDeadlines(t *testing.T) {
 		},
 		{
 			"a requirement that is gone takes its cap along", capped,
-			changed(capped, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{} }), monday.Add(3 * time.Hour),
+			changed(capped, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{} }),
+			time.Time{},
 			time.Time{},
 		},
 		{
@@ -134,13 +135,15 @@ func TestPlanPolicyDeadlines(t *testing.T) {
 	}
 }
 
-// TestPlanPolicyRequirementLeavesGrace: a cap that would be past, or near, is two hours away.
+// A cap that would be past, or near, waits for the quiet hours after the grace.
 func TestPlanPolicyRequirementLeavesGrace(t *testing.T) {
-	s := running(deadline(monday.Add(8*time.Hour)), quietHours("30 9 * * *", 0, 0),
-		build(func(b *lifecycle.Build) { b.CreatedAt, b.CompletedAt = monday.Add(-2*day), monday.Add(-2*day) }))
+	s := running(deadline(monday.Add(30*time.Hour)), quietHours("30 9 * * *", 0, 0),
+		build(func(b *lifecycle.Build) {
+			b.CreatedAt, b.CompletedAt, b.RunSince = monday.Add(-2*day), monday.Add(-2*day), monday.Add(-2*day)
+		}))
 	s.Workspace.TTL = 8 * time.Hour
 	got := planned(s, changed(s, func(p *lifecycle.Policy) { p.Requirement.Days = schedule.AllDays })).Build
-	if want := monday.Add(2 * time.Hour); !got.Deadline.Equal(want) || !got.MaxDeadline.Equal(want) {
+	if want := at("2026-03-03 09:30"); !got.Deadline.Equal(want) || !got.MaxDeadline.Equal(want) {
 		t.Errorf("deadline %v, max %v; want %v", got.Deadline, got.MaxDeadline, want)
 	}
 }
@@ -173,9 +176,10 @@ func TestPlanPolicyLeavesGrace(t *testing.T) {
 			next.Holidays = other.Holidays
 		}
 		c := lifecycle.PolicyChange{
-			At: now, Template: s.Template, Policy: next, ResetLastUsed: r.yes(10), ResetDormant: r.yes(10),
+			At: now, Template: s.Template, Policy: next,
+			PolicyTerms: lifecycle.PolicyTerms{ResetLastUsed: r.yes(10), ResetDormant: r.yes(10)},
 		}
-		change, moves, _ := lifecycle.PlanPolicy(s, c)
+		change, moves, _ := lifecycle.PlanPolicy(s, c, now)
 		for _, m := range moves {
 			g, destructive := grace[m.Rule]
 			if !destructive || m.To.IsZero() {
@@ -191,7 +195,7 @@ func TestPlanPolicyLeavesGrace(t *testing.T) {
 		}
 		after := s
 		after.Workspace, after.Build = change.Workspace, change.Build
-		again, _, _ := lifecycle.PlanPolicy(after, c)
+		again, _, _ := lifecycle.PlanPolicy(after, c, now)
 		if again.Workspace.DeletingAt != change.Workspace.DeletingAt || again.Build != change.Build || again.Workspace.TTL != change.Workspace.TTL {
 			t.Errorf("planning again moves something: %+v, then %+v", change, again)
 		}

@@ -29,10 +29,13 @@ type PolicyPlan struct {
 
 	// Put says that the template has its new policy. Applied counts the workspaces whose change was committed, After is the
 	// last workspace that was looked at, and Done says that all were.
-	Put     bool      `json:"put"`
-	Applied int       `json:"applied"`
-	After   uuid.UUID `json:"after,omitzero"`
-	Done    bool      `json:"done"`
+	Put     bool `json:"put"`
+	Applied int  `json:"applied"`
+	// Rejected lists the workspaces whose change the store refused, at most 1,000. They are done at their next look, or
+	// when the plan is applied again.
+	Rejected []uuid.UUID `json:"rejected,omitempty"`
+	After    uuid.UUID   `json:"after,omitzero"`
+	Done     bool        `json:"done"`
 }
 
 // Shift counts workspaces by how the instant of one rule moves. Immediate counts those for which the rule would now act
@@ -59,13 +62,18 @@ func NewPolicyPlan(t Template, c PolicyChange, now time.Time) (PolicyPlan, error
 	if err := c.Policy.Validate(); err != nil {
 		return PolicyPlan{}, err
 	}
+	if err := c.PolicyTerms.Validate(); err != nil {
+		return PolicyPlan{}, err
+	}
 	c.At, c.Template = micros.Of(now), t
-	return PolicyPlan{Change: c.withDefaults(), Shifts: map[Rule]Shift{}}, nil
+	c.PolicyTerms = c.PolicyTerms.withDefaults()
+	c.PolicyTerms.At = c.At
+	return PolicyPlan{Change: c, Shifts: map[Rule]Shift{}}, nil
 }
 
 // Add counts what the change does to one workspace of the template.
 func (p *PolicyPlan) Add(s Snapshot) {
-	_, moves, changed := PlanPolicy(s, p.Change)
+	_, moves, changed := PlanPolicy(s, p.Change, p.Change.At)
 	p.Workspaces++
 	if changed {
 		p.Changed++
@@ -103,22 +111,31 @@ func (s Shift) plus(m Move, at time.Time) Shift {
 // before reports whether something happens before an instant; zero is never.
 func before(t, limit time.Time) bool { return !t.IsZero() && t.Before(limit) }
 
-// ErrPolicyChanged says that the template has changed since the plan was made.
-var ErrPolicyChanged = errors.New("template was changed since the plan")
+// ErrPolicyChanged says that the policy of the template has changed since the plan was made.
+var ErrPolicyChanged = errors.New("policy was changed since the plan")
 
-// Next returns the template as the plan writes it, or [ErrPolicyChanged] if the template as it is now is neither the one
-// that was planned for nor the result.
+// Next returns the template that writes the plan over the template as it is now, whose revision it names, so that no other
+// write in between is lost. The error is [ErrPolicyChanged] if the policy is neither the one that was planned for nor the
+// result.
 func (p *PolicyPlan) Next(current Template) (Template, error) {
-	next := p.Change.next()
-	if !sameTemplate(current, p.Change.Template) && !sameTemplate(current, next) {
-		return Template{}, fmt.Errorf("template %s: %w", current.ID, ErrPolicyChanged)
+	if current.Rules == p.Change.Template.Rules {
+		return p.Change.next(current), nil
 	}
-	return next, nil
+	return current, p.Check(current)
 }
 
-// sameTemplate compares what a plan depends on.
-func sameTemplate(a, b Template) bool {
-	sameDates := a.Policy.Holidays.String() == b.Policy.Holidays.String()
-	a.Policy.Holidays, b.Policy.Holidays = nil, nil
-	return sameDates && a == b
+// Check returns [ErrPolicyChanged] unless the template has the policy of the plan. Whoever applies a plan asks for each
+// workspace that it changes.
+func (p *PolicyPlan) Check(t Template) error {
+	if t.Rules != p.Change.Template.Rules+1 || !t.Terms.At.Equal(p.Change.At) {
+		return fmt.Errorf("template %s: %w", t.ID, ErrPolicyChanged)
+	}
+	return nil
+}
+
+// Reject notes a workspace whose change the store refused.
+func (p *PolicyPlan) Reject(id uuid.UUID) {
+	if len(p.Rejected) < maxEffects {
+		p.Rejected = append(p.Rejected, id)
+	}
 }

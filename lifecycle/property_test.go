@@ -111,7 +111,7 @@ func checkChange(t *testing.T, c lifecycle.Change, now time.Time) {
 	}
 	w := &c.Workspace
 	for _, at := range []time.Time{
-		w.WakeAt, w.AutostartAfter, w.LastUsedAt, w.DormantAt, w.DeletingAt, w.HoldUntil, w.RemindedFor, w.AttentionAt,
+		w.WakeAt, w.AutostartAfter, w.LastUsedAt, w.DormantAt, w.DeletingAt, w.Hold.Until, w.RemindedFor, w.AttentionAt,
 		w.Backoff.Until, b.CreatedAt, b.CompletedAt, b.Deadline, b.MaxDeadline,
 	} {
 		if !at.Equal(at.Truncate(us)) || at.Location() != time.UTC {

@@ -16,7 +16,7 @@ import (
 // mayImport is what the core is made of: no clock, no logger, no metrics, nothing that leaves the process.
 var mayImport = map[string]bool{
 	"bytes": true, "cmp": true, "context": true, "encoding/json": true, "errors": true, "fmt": true, "iter": true, "maps": true,
-	"math": true, "math/bits": true, "slices": true, "strconv": true, "strings": true, "time": true,
+	"math": true, "math/bits": true, "slices": true, "strconv": true, "strings": true, "time": true, "unicode/utf8": true,
 	"github.com/google/uuid":                           true,
 	"github.com/dormouse-go/dormouse/schedule":         true,
 	"github.com/dormouse-go/dormouse/invalid":          true,

@@ -77,8 +77,14 @@ func (r random) policy() lifecycle.Policy {
 	if r.yes(25) {
 		p.Holidays, _ = schedule.ParseDates(pick(r, holidayed...))
 	}
+	if r.yes(25) {
+		p.HolidaysHold = lifecycle.HoldRules(r.IntN(16))
+		p.DeleteStopped, p.DeleteAtDeadline = r.threshold(), r.yes(30)
+		p.MaxRuntime, p.DormantWhenSuspended = r.threshold(), r.yes(30)
+		p.StartRetry = lifecycle.StartRetry{Max: r.IntN(4), Initial: time.Minute, MaxInterval: pick(r, 0, time.Hour)}
+	}
 	if r.yes(50) {
-		p.Retry = lifecycle.Retry{Max: 1 + r.IntN(4), Initial: r.span(), MaxInterval: 2 * day}
+		p.Retry = lifecycle.Retry{Max: 1 + r.IntN(4), Initial: r.span(), MaxInterval: 3 * day}
 	}
 	return p
 }
@@ -86,7 +92,7 @@ func (r random) policy() lifecycle.Policy {
 func (r random) build() lifecycle.Build {
 	b := lifecycle.Build{
 		ID: id(0xb1), Number: 3, TemplateVersionID: oldVersion, Transition: pick(r, lifecycle.TransitionStart, lifecycle.TransitionStart, lifecycle.TransitionStop, lifecycle.TransitionDelete),
-		Reason: lifecycle.ReasonManual, Status: pick(r, lifecycle.JobSucceeded, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled, lifecycle.JobRunning),
+		Reason: pick(r, lifecycle.ReasonManual, lifecycle.ReasonAutostop, lifecycle.ReasonAutostart), Status: pick(r, lifecycle.JobSucceeded, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled, lifecycle.JobRunning),
 		CreatedAt: r.set(),
 	}
 	if b.Transition == lifecycle.TransitionDelete && b.Status == lifecycle.JobSucceeded {
@@ -95,7 +101,8 @@ func (r random) build() lifecycle.Build {
 	if !b.Status.Active() {
 		b.CompletedAt = b.CreatedAt.Add(r.span())
 	}
-	if b.Transition == lifecycle.TransitionStart && b.Status == lifecycle.JobSucceeded {
+	if b.Transition == lifecycle.TransitionStart && b.Status == lifecycle.JobSucceeded || r.yes(30) {
+		b.RunSince = r.set()
 		b.Deadline = r.instant()
 		if !b.Deadline.IsZero() && r.yes(30) {
 			b.MaxDeadline = b.Deadline.Add(r.span())
@@ -119,8 +126,15 @@ func (r random) snapshot() lifecycle.Snapshot {
 		w.DormantAt, w.DeletingAt = r.set(), r.instant()
 	}
 	if r.yes(20) {
-		w.HoldUntil = r.instant()
+		w.Hold = lifecycle.Hold{Until: r.instant(), Rules: lifecycle.HoldRules(r.IntN(16))}
 	}
+	if r.yes(10) {
+		w.Floors = lifecycle.Floors{Stop: r.instant(), Dormancy: r.instant(), Delete: r.instant()}
+	}
+	if r.yes(30) {
+		w.Autostop = interner.Weekly(pick(r, specs...))
+	}
+	w.StartFailures = max(0, r.IntN(6)-3)
 	if r.yes(20) {
 		w.Backoff = lifecycle.Backoff{Until: r.set(), Attempts: r.IntN(5), Cause: lifecycle.SkipRefused, Message: "no"}
 	}
@@ -133,7 +147,11 @@ func (r random) snapshot() lifecycle.Snapshot {
 	s.Owner.QuietHours = pick(r, nil, interner.Daily("CRON_TZ=Europe/Berlin 30 2 * * *"), interner.Daily("50 23 * * *"))
 	s.Template.Policy = r.policy()
 	if r.yes(10) {
-		s.Template.HoldUntil, s.Template.StopFloor, s.Template.DeleteFloor = r.instant(), r.instant(), r.instant()
+		s.Template.Hold = lifecycle.Hold{Until: r.instant(), Rules: lifecycle.HoldRules(r.IntN(16))}
+		s.Template.Floors, s.Template.AutostartAfter = lifecycle.Floors{Dormancy: r.instant(), Delete: r.instant()}, r.instant()
+	}
+	if r.yes(10) {
+		s.Engine = lifecycle.Engine{Hold: lifecycle.Hold{Until: r.instant(), Rules: lifecycle.HoldRules(r.IntN(16))}, SettleUntil: r.instant(), AutostartAfter: r.instant()}
 	}
 	return s
 }
@@ -146,7 +164,8 @@ func (r random) verb(s lifecycle.Snapshot) lifecycle.Verb {
 		lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: n, Status: pick(r, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled)}),
 		lifecycle.RequestBuild(pick(r, lifecycle.TransitionStart, lifecycle.TransitionStop), uuid.Nil),
 		lifecycle.SetAutostart(pick(r, nil, interner.Weekly(pick(r, specs...)))), lifecycle.SetTTL(r.span()), lifecycle.Extend(r.set()),
-		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.EndDormancy(), lifecycle.Hold(r.instant()),
+		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.EndDormancy(), lifecycle.SetHold(lifecycle.Hold{Until: r.instant(), Rules: lifecycle.HoldRules(r.IntN(16))}),
+		lifecycle.SetAutostop(pick(r, nil, interner.Weekly(pick(r, specs...)))), lifecycle.StartFor(time.Hour, uuid.Nil), lifecycle.SetDeadline(r.set()),
 		lifecycle.ClearAttention(), lifecycle.SetAutomaticUpdates(r.yes(50)),
 	)
 }
@@ -156,8 +175,9 @@ func (r random) verb(s lifecycle.Snapshot) lifecycle.Verb {
 func (r random) moments(s lifecycle.Snapshot, from, to time.Time) []time.Time {
 	w, b, p := &s.Workspace, &s.Build, &s.Template.Policy
 	marks := []time.Time{
-		w.AutostartAfter, w.LastUsedAt, w.DormantAt, w.DeletingAt, w.HoldUntil, w.Backoff.Until, b.CreatedAt, b.CompletedAt,
-		b.Deadline, b.MaxDeadline, s.Template.HoldUntil, s.Template.StopFloor, s.Template.DeleteFloor, shift, from, to,
+		w.AutostartAfter, w.LastUsedAt, w.DormantAt, w.DeletingAt, w.Hold.Until, w.Backoff.Until, b.CreatedAt, b.CompletedAt,
+		b.Deadline, b.MaxDeadline, s.Template.Hold.Until, s.Engine.Hold.Until, s.Engine.SettleUntil, w.Floors.Stop, w.Floors.Dormancy, w.Floors.Delete,
+		s.Template.Floors.Dormancy, w.Hold.Until.Add(2 * time.Hour), w.Hold.Until.Add(day), w.Backoff.Until.Add(-75 * time.Minute), s.Template.Floors.Stop, s.Template.Floors.Delete, shift, from, to,
 		w.LastUsedAt.Add(15 * time.Minute), w.LastUsedAt.Add(p.TimeTilDormant), w.CreatedAt.Add(p.TimeTilDormant),
 		b.CompletedAt.Add(p.FailureTTL), b.CompletedAt.Add(day), b.Deadline.Add(-p.ReminderLead), b.MaxDeadline.Add(-p.ReminderLead),
 		nextHoliday(p.Holidays, from),

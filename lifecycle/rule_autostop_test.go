@@ -20,7 +20,7 @@ func TestAutostop(t *testing.T) {
 		{name: "a start under way", s: newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning, deadline(end)))},
 		{name: "a start being canceled", s: newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobCanceling, deadline(end)))},
 		{name: "a canceled start has no deadline", s: newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobCanceled))},
-		{name: "dormant", s: running(deadline(end), asleep(time.Time{}))},
+		{name: "dormant", s: running(deadline(end), asleep(time.Time{})), want: "autostop: stop", at: end},
 		{name: "the owner is dormant", s: running(deadline(end), owner(lifecycle.OwnerDormant)), want: "autostop: stop", at: end},
 		{name: "only a cap", s: running(deadlines(end, end)), want: "autostop: stop", at: end},
 		{name: "the cap itself is never looked at", s: running(deadlines(end.Add(time.Hour), end)), want: "autostop: stop", at: end.Add(time.Hour)},
@@ -41,20 +41,16 @@ func TestAutostopOfASuspendedOwner(t *testing.T) {
 		{name: "a failed start", s: newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), suspended)},
 		{name: "a start under way ends first", s: newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobPending), suspended)},
 		{name: "stopped already", s: stopped(suspended)},
-		{name: "dormant", s: running(suspended, asleep(time.Time{}))},
-		{name: "held", s: running(suspended, heldUntil(monday.Add(time.Hour))), want: "autostop: stop", at: monday.Add(time.Hour)},
+		{name: "dormant", s: running(suspended, asleep(time.Time{})), want: "autostop: stop", at: monday},
+		{name: "held by nothing", s: running(suspended, heldUntil(monday.Add(time.Hour)), holidays("2026-03-02")), want: "autostop: stop", at: monday},
 	})
 }
 
-// A suspended owner's workspace is due since it was woken for that, or since a hold let it go.
+// A suspended owner's workspace is due since it was woken for that.
 func TestAutostopOfASuspendedOwnerIsDueSinceItsWake(t *testing.T) {
 	s := running(owner(lifecycle.OwnerSuspended), workspace(func(w *lifecycle.Workspace) { w.WakeAt = monday }))
 	if d := lifecycle.Decide(s, monday.Add(time.Hour)); !d.DueAt.Equal(monday) {
 		t.Errorf("due since %v, want %v", d.DueAt, monday)
-	}
-	heldUntil(monday.Add(30 * time.Minute))(&s)
-	if d := lifecycle.Decide(s, monday.Add(time.Hour)); !d.DueAt.Equal(monday.Add(30 * time.Minute)) {
-		t.Errorf("due since %v, want the end of the hold", d.DueAt)
 	}
 }
 
@@ -68,7 +64,7 @@ func TestAutostopMakesOneStop(t *testing.T) {
 	c := lifecycle.Apply(s, d, end)
 	want := lifecycle.Build{
 		Number: 4, TemplateVersionID: oldVersion, Transition: lifecycle.TransitionStop, Reason: lifecycle.ReasonAutostop,
-		Status: lifecycle.JobPending, CreatedAt: end,
+		Status: lifecycle.JobPending, CreatedAt: end, DueAt: end, RunSince: s.Build.RunSince, Deadline: end,
 	}
 	if c.Build != want || !c.NewBuild || c.Job != nil {
 		t.Errorf("build %+v, new %t, job %v\nwant %+v", c.Build, c.NewBuild, c.Job, want)
@@ -85,12 +81,13 @@ func TestAutostopMakesOneStop(t *testing.T) {
 	expect(t, apply(s, c), end.Add(day), "nothing")
 }
 
-// A stop that is done leaves nothing to stop; one that failed is for failed cleanup.
+// A stop that is done leaves nothing to stop.
 func TestAutostopIsNotRepeated(t *testing.T) {
 	end := monday.Add(8 * time.Hour)
-	for _, status := range []lifecycle.JobStatus{lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled} {
-		s := finish(t, after(t, running(deadline(end)), end), end.Add(time.Minute), status)
-		expect(t, s, end.Add(30*day), "nothing")
+	s := finish(t, after(t, running(deadline(end)), end), end.Add(time.Minute), lifecycle.JobSucceeded)
+	expect(t, s, end.Add(30*day), "nothing")
+	if b := s.Build; !b.RunSince.IsZero() || !b.Deadline.IsZero() {
+		t.Errorf("after the stop there is a run since %v with a deadline %v", b.RunSince, b.Deadline)
 	}
 }
 

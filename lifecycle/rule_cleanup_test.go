@@ -30,17 +30,19 @@ func TestFailedCleanup(t *testing.T) {
 		{name: "start that went well", s: of(lifecycle.TransitionStart, lifecycle.JobSucceeded)},
 		{name: "start under way", s: of(lifecycle.TransitionStart, lifecycle.JobRunning)},
 		{name: "off", s: of(lifecycle.TransitionStart, lifecycle.JobFailed, failureTTL(0))},
-		{name: "grace of a policy change", s: of(lifecycle.TransitionStart, lifecycle.JobFailed, set(func(s *lifecycle.Snapshot) { s.Template.StopFloor = monday.Add(2 * time.Hour) })), want: stop, at: monday.Add(2*time.Hour + us)},
+		{name: "grace of a policy change", s: of(lifecycle.TransitionStart, lifecycle.JobFailed, set(func(s *lifecycle.Snapshot) { s.Template.Floors.Stop = monday.Add(2 * time.Hour) })), want: stop, at: monday.Add(2 * time.Hour)},
 	})
 }
 
-// A failed start is never started again before a stop has succeeded.
-func TestFailedStartIsNotStartedAgain(t *testing.T) {
-	s := newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), autostart("0 * * * *"), failureTTL(3*time.Hour))
-	cleanup := monday.Add(time.Minute + 3*time.Hour + us)
+// A failed start does not cost the starts that follow: cleaned up or not, the next occurrence stands.
+func TestFailedStartLeavesTheNextOccurrence(t *testing.T) {
+	s := newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), autostart("0 * * * *"), failureTTL(30*time.Minute))
+	cleanup := monday.Add(time.Minute + 30*time.Minute + us)
 	ruleCase{s: s, want: "failed_cleanup: stop", at: cleanup}.check(t)
-	s = finish(t, after(t, s, cleanup), cleanup.Add(time.Minute), lifecycle.JobSucceeded)
-	ruleCase{s: s, from: cleanup.Add(time.Minute), want: "autostart: start", at: monday.Add(4 * time.Hour)}.check(t)
+	cleaned := finish(t, after(t, s, cleanup), cleanup.Add(time.Minute), lifecycle.JobSucceeded)
+	ruleCase{s: cleaned, from: cleanup.Add(time.Minute), want: "autostart: start", at: monday.Add(time.Hour)}.check(t)
+	failureTTL(3 * time.Hour)(&s)
+	ruleCase{s: s, want: "autostart: start", at: monday.Add(time.Hour)}.check(t)
 }
 
 // Failed cleanups are tried again with growing pauses, and not for ever.
@@ -74,7 +76,7 @@ func TestFailedCleanupRetries(t *testing.T) {
 	}
 	s = apply(s, c)
 	ruleCase{s: s, from: now}.checkNever(t)
-	if x := lifecycle.Explain(s, now); x.Rules[2].Because == "" {
+	if x := lifecycle.Explain(s, now); x.Rules[lifecycle.RuleFailedCleanup-1].Because == "" {
 		t.Errorf("Explain gives no reason:\n%v", x)
 	}
 	s = do(t, s, now.Add(time.Hour), lifecycle.ClearAttention())
@@ -112,8 +114,8 @@ func TestRetryDefaults(t *testing.T) {
 // Only builds nobody asked for count; success forgets all failures.
 func TestFailuresCounted(t *testing.T) {
 	for reason, want := range map[lifecycle.Reason]int{
-		lifecycle.ReasonFailedCleanup: 3, lifecycle.ReasonAutodelete: 3,
-		lifecycle.ReasonManual: 2, lifecycle.ReasonAutostart: 2, lifecycle.ReasonAutostop: 2, lifecycle.ReasonDormancy: 2,
+		lifecycle.ReasonFailedCleanup: 3, lifecycle.ReasonAutodelete: 3, lifecycle.ReasonAutostop: 3, lifecycle.ReasonDormancy: 3,
+		lifecycle.ReasonManual: 2,
 	} {
 		s := newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobRunning, build(func(b *lifecycle.Build) { b.Reason = reason })),
 			workspace(func(w *lifecycle.Workspace) { w.Failures = 2 }))

@@ -40,7 +40,7 @@ func TestDormancy(t *testing.T) {
 		{name: "dormant already", s: stopped(week, asleep(time.Time{}))},
 		{name: "off", s: stopped()},
 		{name: "use and creation unknown", s: stopped(week, workspace(func(w *lifecycle.Workspace) { w.LastUsedAt, w.CreatedAt = time.Time{}, time.Time{} }))},
-		{name: "grace of a policy change", s: stopped(week, set(func(s *lifecycle.Snapshot) { s.Template.StopFloor = monday.Add(8 * day) })), want: mark, at: monday.Add(8*day + us)},
+		{name: "grace of a policy change", s: stopped(week, set(func(s *lifecycle.Snapshot) { s.Template.Floors.Dormancy = monday.Add(8 * day) })), want: mark, at: monday.Add(8 * day)},
 	})
 }
 
@@ -91,13 +91,13 @@ func TestAutodelete(t *testing.T) {
 	ended := monday.Add(time.Minute)
 	runRules(t, []ruleCase{
 		{name: "after the promise", s: stopped(month, asleep(promised)), want: del, at: promised.Add(us)},
-		{name: "running and dormant", s: running(month, asleep(promised)), want: del, at: promised.Add(us)},
+		{name: "running and dormant is stopped first", s: running(month, asleep(promised)), want: "autostop: stop", at: monday},
 		{name: "owner suspended", s: stopped(month, asleep(promised), owner(lifecycle.OwnerSuspended)), want: del, at: promised.Add(us)},
 		{name: "awake", s: stopped(month, workspace(func(w *lifecycle.Workspace) { w.DeletingAt = promised }))},
 		{name: "no promise", s: stopped(month, asleep(time.Time{}))},
 		{name: "switched off since", s: stopped(asleep(promised))},
 		{name: "a build under way ends first", s: newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobPending), month, asleep(promised))},
-		{name: "grace of a policy change", s: stopped(month, asleep(promised), set(func(s *lifecycle.Snapshot) { s.Template.DeleteFloor = promised.Add(day) })), want: del, at: promised.Add(day + us)},
+		{name: "grace of a policy change", s: stopped(month, asleep(promised), reminded(promised.Add(day)), set(func(s *lifecycle.Snapshot) { s.Template.Floors.Delete = promised.Add(day) })), want: del, at: promised.Add(day)},
 		{name: "failed delete", s: newWorkspace(failedDelete, month, asleep(monday.Add(-day))), want: del, at: ended.Add(day + us)},
 		{name: "failed delete before the promise", s: newWorkspace(failedDelete, month, asleep(promised)), want: del, at: promised.Add(us)},
 		{name: "failed delete of one awake", s: newWorkspace(failedDelete, month)},

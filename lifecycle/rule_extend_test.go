@@ -21,9 +21,10 @@ func TestExtendAtAutostart(t *testing.T) {
 		{name: "off", s: running(nine, deadline(end), policy(func(p *lifecycle.Policy) { p.ExtendAtAutostart = false })), want: "autostop: stop", at: end},
 		{name: "no schedule", s: running(policy(extends), deadline(end)), want: "autostop: stop", at: end},
 		{name: "no deadline", s: running(nine)},
-		{name: "stops before", s: running(nine, deadline(tomorrow)), want: "autostop: stop", at: tomorrow},
+		{name: "stops before", s: running(nine, deadline(tomorrow.Add(-us))), want: "autostop: stop", at: tomorrow.Add(-us)},
+		{name: "at its deadline", s: running(nine, deadline(tomorrow)), want: "extend", at: tomorrow},
 		{name: "forbidden day", s: running(nine, deadline(end), policy(func(p *lifecycle.Policy) { p.AutostartDays = schedule.DaysOf(time.Wednesday) })), want: "autostop: stop", at: end},
-		{name: "dormant", s: running(nine, deadline(end), asleep(time.Time{}))},
+		{name: "dormant", s: running(nine, deadline(end), asleep(time.Time{})), want: "autostop: stop", at: end},
 		{name: "held", s: running(nine, deadline(end), heldUntil(monday.Add(24*time.Hour+us))), want: "autostop: stop", at: end},
 	})
 }

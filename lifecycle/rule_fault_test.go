@@ -20,7 +20,7 @@ func TestUnusableSchedule(t *testing.T) {
 	}
 	checkExplained(t, s, monday)
 	x := lifecycle.Explain(s, monday)
-	if r := x.Rules[1]; r.Verdict != lifecycle.VerdictOff || !strings.Contains(r.Because, "every morning") {
+	if r := x.Rules[lifecycle.RuleAutostart-1]; r.Verdict != lifecycle.VerdictOff || !strings.Contains(r.Because, "every morning") {
 		t.Errorf("autostart: %s because %q", r.Verdict, r.Because)
 	}
 	if !strings.Contains(x.Summary, "Error: ") || x.Error == "" {
@@ -111,7 +111,7 @@ func TestSearchesAreBounded(t *testing.T) {
 	s := stopped(autostart("0 9 * * 1"), holidays(strings.TrimSuffix(dates.String(), ",")))
 	ruleCase{s: s}.checkNever(t)
 	x := lifecycle.Explain(s, monday)
-	if r := x.Rules[1]; !strings.Contains(r.Because, "never falls on a day that is allowed and not held") {
+	if r := x.Rules[lifecycle.RuleAutostart-1]; !strings.Contains(r.Because, "never falls on a day that is allowed and not held") {
 		t.Errorf("autostart: %q", r.Because)
 	}
 }
@@ -132,7 +132,7 @@ func TestPostpone(t *testing.T) {
 		}
 		s = apply(s, c)
 		x := lifecycle.Explain(s, now)
-		if r := x.Rules[0]; r.Verdict != lifecycle.VerdictHeld || !strings.Contains(r.Because, "refused: quota used up") {
+		if r := x.Rules[lifecycle.RuleAutostop-1]; r.Verdict != lifecycle.VerdictHeld || !strings.Contains(r.Because, "refused: quota used up") {
 			t.Fatalf("explained: %s because %q", r.Verdict, r.Because)
 		}
 		s.Workspace.RemindedFor = end

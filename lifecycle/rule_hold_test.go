@@ -8,18 +8,28 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-func templateHeld(at time.Time) edit {
-	return func(s *lifecycle.Snapshot) { s.Template.HoldUntil = at }
+// reminded says that the owner was told of a deletion.
+func reminded(of time.Time) edit {
+	return workspace(func(w *lifecycle.Workspace) { w.RemindedFor = of })
 }
 
-// While held nothing happens; what was due happens when the hold ends, on that very instant.
+func holidaysHold(rules lifecycle.HoldRules) edit {
+	return policy(func(p *lifecycle.Policy) { p.HolidaysHold = rules })
+}
+
+func templateHeld(at time.Time) edit {
+	return func(s *lifecycle.Snapshot) { s.Template.Hold.Until = at }
+}
+
+// While held nothing happens. What was due happens when the hold ends: a stop on that very instant, dormancy and deletion
+// after a grace, and the stop of a suspended owner's workspace at once.
 func TestHold(t *testing.T) {
 	end := monday.Add(20 * day)
 	week, month := tilDormant(7*day), tilDeleted(day)
 	var cases []ruleCase
 	for name, hold := range map[string]edit{
 		"workspace": heldUntil(end), "template": templateHeld(end),
-		"both": with(heldUntil(end.Add(-day)), templateHeld(end)), "holidays": holidays("2026-03-02..2026-03-21,2026-03-22"),
+		"both": with(heldUntil(end.Add(-day)), templateHeld(end)), "holidays": with(holidays("2026-03-02..2026-03-21,2026-03-22"), holidaysHold(lifecycle.HoldAll)),
 	} {
 		until := end
 		if name == "holidays" {
@@ -27,16 +37,16 @@ func TestHold(t *testing.T) {
 		}
 		cases = append(cases,
 			ruleCase{name: name + "/autostop", s: running(deadline(monday.Add(time.Hour)), hold), want: "autostop: stop", at: until},
-			ruleCase{name: name + "/suspended", s: running(owner(lifecycle.OwnerSuspended), hold), want: "autostop: stop", at: until},
+			ruleCase{name: name + "/suspended", s: running(owner(lifecycle.OwnerSuspended), hold), want: "autostop: stop", at: monday},
 			ruleCase{name: name + "/cleanup", s: newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), failureTTL(time.Hour), hold), want: "failed_cleanup: stop", at: until},
-			ruleCase{name: name + "/dormancy", s: stopped(week, hold), want: "dormancy: dormant", at: until},
-			ruleCase{name: name + "/autodelete", s: stopped(month, asleep(monday), hold), want: "autodelete: delete", at: until},
+			ruleCase{name: name + "/dormancy", s: stopped(week, hold), want: "dormancy: dormant", at: until.Add(2 * time.Hour)},
+			ruleCase{name: name + "/autodelete", s: stopped(month, asleep(monday), hold, reminded(until.Add(day))), want: "autodelete: delete", at: until.Add(day)},
 		)
 	}
 	cases = append(cases,
 		ruleCase{name: "a hold that is over", s: running(deadline(monday.Add(time.Hour)), heldUntil(monday.Add(time.Hour))), want: "autostop: stop", at: monday.Add(time.Hour)},
-		ruleCase{name: "a hold that ends in a holiday", s: running(deadline(monday.Add(time.Hour)), heldUntil(at("2026-03-10 12:00")), holidays("2026-03-10..2026-03-11")), want: "autostop: stop", at: at("2026-03-12 00:00")},
-		ruleCase{name: "due in a holiday", s: running(deadline(at("2026-03-10 12:00")), holidays("Europe/Berlin 2026-03-10")), want: "autostop: stop", at: at("2026-03-10 23:00")},
+		ruleCase{name: "a hold that ends in a holiday", s: running(deadline(monday.Add(time.Hour)), heldUntil(at("2026-03-10 12:00")), holidays("2026-03-10..2026-03-11"), holidaysHold(lifecycle.HoldStops)), want: "autostop: stop", at: at("2026-03-12 00:00")},
+		ruleCase{name: "due in a holiday", s: running(deadline(at("2026-03-10 12:00")), holidays("Europe/Berlin 2026-03-10"), holidaysHold(lifecycle.HoldAll)), want: "autostop: stop", at: at("2026-03-10 23:00")},
 		ruleCase{name: "due before a holiday", s: running(deadline(at("2026-03-09 23:00").Add(-us)), holidays("Europe/Berlin 2026-03-10")), want: "autostop: stop", at: at("2026-03-09 23:00").Add(-us)},
 	)
 	runRules(t, cases)
@@ -83,19 +93,19 @@ func TestSpreadDoesNotCarryAStartOverAHoliday(t *testing.T) {
 func TestHoldVerb(t *testing.T) {
 	nine := autostart("0 9 * * *")
 	wednesday, friday := at("2026-03-04 12:00"), at("2026-03-06 08:00")
-	s := do(t, stopped(nine), monday, lifecycle.Hold(at("2026-03-20 00:00")))
+	s := do(t, stopped(nine), monday, lifecycle.SetHold(lifecycle.Hold{Until: at("2026-03-20 00:00")}))
 	if want := at("2026-03-20 09:00"); !s.Workspace.WakeAt.Equal(want) {
 		t.Errorf("held: wakes %v, want %v", s.Workspace.WakeAt, want)
 	}
 	// However a hold ends early, what fell into it so far stays skipped.
 	for name, until := range map[string]time.Time{"zero": {}, "now": wednesday, "the past": at("2026-03-03 08:00")} {
-		freed := do(t, s, wednesday, lifecycle.Hold(until))
+		freed := do(t, s, wednesday, lifecycle.SetHold(lifecycle.Hold{Until: until}))
 		ruleCase{name: name, s: freed, from: wednesday, want: "autostart: start", at: at("2026-03-05 09:00")}.check(t)
 	}
-	ruleCase{s: do(t, s, wednesday, lifecycle.Hold(friday)), from: wednesday, want: "autostart: start", at: at("2026-03-06 09:00")}.check(t)
+	ruleCase{s: do(t, s, wednesday, lifecycle.SetHold(lifecycle.Hold{Until: friday})), from: wednesday, want: "autostart: start", at: at("2026-03-06 09:00")}.check(t)
 	// A hold that was over had skipped nothing since.
-	over := do(t, stopped(nine), monday, lifecycle.Hold(monday.Add(time.Hour)))
-	ruleCase{s: do(t, over, wednesday, lifecycle.Hold(time.Time{})), from: at("2026-03-03 08:00"), want: "autostart: start", at: at("2026-03-03 09:00")}.check(t)
+	over := do(t, stopped(nine), monday, lifecycle.SetHold(lifecycle.Hold{Until: monday.Add(time.Hour)}))
+	ruleCase{s: do(t, over, wednesday, lifecycle.SetHold(lifecycle.Hold{Until: time.Time{}})), from: at("2026-03-03 08:00"), want: "autostart: start", at: at("2026-03-03 09:00")}.check(t)
 }
 
 func TestHoldShowsInExplain(t *testing.T) {
@@ -106,13 +116,13 @@ func TestHoldShowsInExplain(t *testing.T) {
 	}{
 		"workspace": {heldUntil(end), "the workspace is held until Mon 2026-03-02 10:00"},
 		"template":  {templateHeld(end), "the template is held until Mon 2026-03-02 10:00"},
-		"holidays":  {holidays("Africa/Abidjan 2026-03-02"), "holidays of the template: Africa/Abidjan 2026-03-02"},
+		"holidays":  {with(holidays("Africa/Abidjan 2026-03-02"), holidaysHold(lifecycle.HoldAll)), "holidays of the template: Africa/Abidjan 2026-03-02"},
 	} {
 		x := lifecycle.Explain(running(deadline(monday), c.hold), monday)
-		if r := x.Rules[0]; r.Verdict != lifecycle.VerdictHeld || !strings.Contains(r.Because, c.want) {
+		if r := x.Rules[lifecycle.RuleAutostop-1]; r.Verdict != lifecycle.VerdictHeld || !strings.Contains(r.Because, c.want) {
 			t.Errorf("%s: %s because %q", name, r.Verdict, r.Because)
 		}
-		if x.HeldUntil.IsZero() || !strings.Contains(x.Summary, "Held until") {
+		if x.HeldUntil.IsZero() || !strings.Contains(strings.ToLower(x.Summary), " until ") {
 			t.Errorf("%s: held until %v; %s", name, x.HeldUntil, x.Summary)
 		}
 	}

@@ -22,12 +22,14 @@ func TestRuleOrder(t *testing.T) {
 		s    lifecycle.Snapshot
 		want string
 	}{
-		{"autostop before dormancy", running(everything, deadline(now)), "autostop: stop"},
+		{"extension before autostop", running(everything, deadline(now)), "extend"},
+		{"autostop before dormancy", running(everything, ttl(0), deadline(now)), "autostop: stop"},
 		{"autostart before dormancy", stopped(everything), "autostart: start"},
-		{"cleanup before dormancy", newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), everything), "failed_cleanup: stop"},
+		{"autostart before cleanup", newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), everything), "autostart: start"},
+		{"cleanup before dormancy", newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), everything, owner(lifecycle.OwnerDormant)), "failed_cleanup: stop"},
 		{"cleanup before deletion", newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobFailed), everything, asleep(monday)), "failed_cleanup: stop"},
 		{"suspension before cleanup", newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobCanceled), everything, owner(lifecycle.OwnerSuspended)), "autostop: stop"},
-		{"dormancy before extension", running(everything, deadline(now.Add(time.Minute))), "dormancy: stop, dormant"},
+		{"dormancy before reminder", running(everything, ttl(0), deadline(now.Add(time.Minute))), "dormancy: stop, dormant"},
 		{"extension before reminder", running(everything, tilDormant(0), deadline(now.Add(time.Minute))), "extend"},
 		{"reminder last", running(everything, tilDormant(0), autostart("0 9 * * 0"), deadline(now.Add(time.Minute)), workspace(func(w *lifecycle.Workspace) { w.AutostartAfter = now })), "reminder"},
 	} {

@@ -28,7 +28,7 @@ func TestReminder(t *testing.T) {
 		{name: "done for another deadline", s: running(half, deadline(end), workspace(func(w *lifecycle.Workspace) { w.RemindedFor = end.Add(-us) })), want: remind, at: due},
 		{name: "off", s: running(deadline(end)), want: "autostop: stop", at: end},
 		{name: "no deadline", s: running(half)},
-		{name: "dormant", s: running(half, deadline(end), asleep(time.Time{}))},
+		{name: "dormant", s: running(half, deadline(end), asleep(time.Time{})), want: "autostop: stop", at: end},
 		{name: "a canceled start", s: newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobCanceled), half)},
 		{name: "stopped", s: stopped(half, deadline(end))},
 		// Who is active sees the deadline move, and is not disturbed for 15 minutes.

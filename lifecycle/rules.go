@@ -5,6 +5,8 @@ import (
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/schedule"
 )
 
 // Rule is one of the things the engine does by itself. The order of the constants is the order in which the rules are
@@ -14,26 +16,30 @@ type Rule uint8
 // The rules. RuleNone is the zero value.
 const (
 	RuleNone Rule = iota
+	// RuleExtend moves the deadline of a workspace that runs at its own autostart time.
+	RuleExtend
 	// RuleAutostop stops a workspace at its deadline, or at once if its owner is suspended.
 	RuleAutostop
 	// RuleAutostart starts a workspace by its schedule.
 	RuleAutostart
+	// RuleStartRetry tries an automatic start that failed again.
+	RuleStartRetry
 	// RuleFailedCleanup stops what a failed start or stop, or a canceled start, may have left behind.
 	RuleFailedCleanup
 	// RuleDormancy marks an unused workspace dormant, stopping it first if it may be running.
 	RuleDormancy
-	// RuleAutodelete deletes a dormant workspace.
+	// RuleAutodelete deletes a workspace that was dormant or stopped for long enough.
 	RuleAutodelete
-	// RuleExtend moves the deadline of a workspace that runs at its own autostart time.
-	RuleExtend
 	// RuleReminder notifies the owner of an autostop that is near.
 	RuleReminder
+	// RuleDeleteReminder notifies the owner of a deletion that is near, where nothing else did.
+	RuleDeleteReminder
 
 	ruleEnd
 )
 
 var ruleNames = names[Rule]{
-	"none", "autostop", "autostart", "failed_cleanup", "dormancy", "autodelete", "extend", "reminder",
+	"none", "extend", "autostop", "autostart", "start_retry", "failed_cleanup", "dormancy", "autodelete", "reminder", "delete_reminder",
 }
 
 // String returns the name in lower case.
@@ -65,8 +71,8 @@ type armed struct {
 	// since is the instant the rule counts from, wait how long after it the rule is met.
 	since instant
 	wait  time.Duration
-	// at is the instant from which the rule fires, before anything that suspends all rules is considered. It is later
-	// than since and wait alone say if the rule also waits for something else (see floor).
+	// at is the instant from which the rule fires, before anything that suspends it is considered. It is later than since
+	// and wait alone say if the rule also waits for something else, such as the pause after a failure.
 	at       instant
 	obstacle obstacle
 }
@@ -79,9 +85,9 @@ func reached(since instant, wait time.Duration) armed {
 	return armed{since: since, wait: wait, at: since.plus(wait)}
 }
 
-// exceeded is for thresholds that must be exceeded, and which do not fire before a floor has been exceeded either.
-func exceeded(since instant, wait time.Duration, floor instant) armed {
-	return armed{since: since, wait: wait, at: max(since.plus(wait), floor) + 1}
+// exceeded is for thresholds that must be exceeded, and which do not fire before another instant was exceeded either.
+func exceeded(since instant, wait time.Duration, other instant) armed {
+	return armed{since: since, wait: wait, at: max(since.plus(wait), other).plus(micros.Tick)}
 }
 
 // is reports whether the rule fires at some time.
@@ -93,15 +99,21 @@ func (a armed) met() instant { return a.since.plus(a.wait) }
 // view is what concerns all rules of a workspace at an instant, worked out once.
 type view struct {
 	now instant
-	// gate is now, or where the holds that are set end.
-	gate instant
 	// why is what keeps every rule from firing.
 	why obstacle
+	// free says that nothing is set that could suspend single rules.
+	free bool
 }
 
 func look(s *Snapshot, now time.Time) view {
-	n := at(now)
-	return view{now: n, gate: max(n, holdsEnd(s)), why: suspended(s)}
+	return view{now: at(now), why: suspended(s), free: free(s)}
+}
+
+// free reports whether there is no hold, holiday, floor or back-off, which is the usual state.
+func free(s *Snapshot) bool {
+	w, t, e := &s.Workspace, &s.Template, &s.Engine
+	return w.Hold.Until.IsZero() && t.Hold.Until.IsZero() && e.Hold.Until.IsZero() && t.Policy.Holidays == nil &&
+		w.Floors == (Floors{}) && t.Floors == (Floors{}) && e.Floors == (Floors{}) && e.SettleUntil.IsZero() && w.Backoff.Until.IsZero()
 }
 
 // fires returns a rule's answer and the first instant not before now at which it acts if nothing else changes. It is
@@ -118,10 +130,12 @@ func (v *view) fires(r Rule, s *Snapshot) (armed, instant) {
 	switch {
 	case !a.is():
 		return a, never
-	case r == RuleReminder:
+	case r >= RuleReminder:
 		return remindAt(a, v.now)
+	case v.free:
+		return a, max(a.at, v.now)
 	}
-	return a, outsideHolidays(s, max(a.at, v.gate))
+	return a, actsAfter(r, a, s, v.now)
 }
 
 // actsAt asks one rule when it acts, zero for never; whoever asks several makes a view.
@@ -148,89 +162,74 @@ func suspended(s *Snapshot) obstacle {
 	return none
 }
 
-// release returns the first instant not before t at which automatic transitions are neither held nor backing off.
-func release(s *Snapshot, t instant) instant { return outsideHolidays(s, max(t, holdsEnd(s))) }
-
-// holdsEnd returns where the holds and the back-off that are set end.
-func holdsEnd(s *Snapshot) instant {
-	return max(at(s.Workspace.HoldUntil), at(s.Template.HoldUntil), at(s.Workspace.Backoff.Until))
-}
-
-// outsideHolidays returns t, or the end of the holidays that cover it.
-func outsideHolidays(s *Snapshot, t instant) instant {
-	if s.Template.Policy.Holidays == nil {
-		return t
-	}
-	if end, held := s.Template.Policy.Holidays.Covering(t.time()); held {
-		return at(end)
-	}
-	return t
-}
-
-// heldUntil returns when the hold that covers t ends, and whether there is one.
-func heldUntil(s *Snapshot, t time.Time) (time.Time, bool) {
-	end := micros.Later(s.Workspace.HoldUntil, s.Template.HoldUntil)
-	if until, held := s.Template.Policy.Holidays.Covering(micros.Later(t, end)); held {
-		return until, true
-	}
-	return end, end.After(t)
-}
-
 func arm(r Rule, s *Snapshot) armed {
 	switch r {
+	case RuleExtend:
+		return armExtend(s)
 	case RuleAutostop:
 		return armAutostop(s)
 	case RuleAutostart:
 		return armAutostart(s)
+	case RuleStartRetry:
+		return armStartRetry(s)
 	case RuleFailedCleanup:
 		return armFailedCleanup(s)
 	case RuleDormancy:
 		return armDormancy(s)
 	case RuleAutodelete:
 		return armAutodelete(s)
-	case RuleExtend:
-		return armExtend(s)
 	case RuleReminder:
 		return armReminder(s)
+	case RuleDeleteReminder:
+		return armDeleteReminder(s)
 	}
 	return not(unknownRule)
 }
 
-func armAutostop(s *Snapshot) armed {
-	switch b := &s.Build; {
-	case b.Transition != TransitionStart:
-		return not(notStarted)
-	case b.Status == JobFailed:
-		return not(lastBuildFailed)
-	case dormant(s):
-		return not(isDormant)
-	case s.Owner.Status == OwnerSuspended:
-		return reached(always, 0)
-	case b.Deadline.IsZero():
-		return not(noDeadline)
-	default:
-		return reached(at(b.Deadline), jitter(s))
+// runs reports whether compute of the workspace may be running: a start succeeded, and no stop or delete has since.
+func runs(s *Snapshot) bool { return !s.Build.runSince().IsZero() }
+
+// runSince is when the run began. Of a start that succeeded it follows from the start alone.
+func (b *Build) runSince() time.Time {
+	if b.RunSince.IsZero() && b.Transition == TransitionStart && b.Status == JobSucceeded {
+		return micros.Later(b.CompletedAt, always.time())
 	}
+	return b.RunSince
+}
+
+// automatic reports whether a rule made the build.
+func automatic(b *Build) bool { return b.Reason != ReasonManual && b.Reason != "" }
+
+func armAutostop(s *Snapshot) armed {
+	b := &s.Build
+	var a armed
+	switch suspended := s.Owner.Status == OwnerSuspended; {
+	case !runs(s) && !(suspended && halfStarted(b)):
+		return not(notRunning)
+	case suspended:
+		a = reached(always, 0)
+	case !b.Deadline.IsZero():
+		a = reached(at(b.Deadline), jitter(s))
+	case dormant(s):
+		a = reached(at(s.Workspace.DormantAt), 0) // the stop that it was to be put to sleep with did not succeed
+	default:
+		return not(noDeadline)
+	}
+	if b.Transition == TransitionStop && b.Status == JobFailed && automatic(b) {
+		a.at = max(a.at, at(b.CompletedAt).plus(retryPause(s, s.Workspace.Failures)))
+	}
+	return a
+}
+
+// halfStarted reports whether a start that was canceled may have left something, and no stop after it has succeeded.
+func halfStarted(b *Build) bool {
+	return b.Transition == TransitionStart && b.Status == JobCanceled ||
+		b.Transition == TransitionStop && b.Status == JobFailed && b.Reason == ReasonAutostop
 }
 
 func armAutostart(s *Snapshot) armed {
-	switch {
-	case s.Workspace.Autostart == nil:
-		return not(noSchedule)
-	case s.Workspace.Autostart.Err() != nil:
-		return not(badSchedule)
-	case s.Build.Number == 0:
-		return not(neverBuilt)
-	case s.Build.Transition != TransitionStop:
-		return not(notStopped)
-	case s.Build.Status == JobFailed:
-		return not(lastBuildFailed)
-	case dormant(s):
-		return not(isDormant)
-	case s.Owner.Status != OwnerActive:
-		return not(ownerNotActive)
-	case !s.Template.Policy.AllowUserAutostart:
-		return not(autostartForbidden)
+	if why := startable(s); why != none {
+		return not(why)
 	}
 	spread := jitter(s)
 	next, ok := nextOccurrence(s, restedSince(s), spread)
@@ -240,9 +239,46 @@ func armAutostart(s *Snapshot) armed {
 	return reached(at(next), spread)
 }
 
-// restedSince is when the workspace last came to rest on purpose: occurrences up to then are over.
+// startable says what keeps a workspace from starting by itself. A start that failed or was canceled does not: the next
+// occurrence stands.
+func startable(s *Snapshot) obstacle {
+	switch b := &s.Build; {
+	case s.Workspace.Autostart == nil:
+		return noSchedule
+	case s.Workspace.Autostart.Err() != nil:
+		return badSchedule
+	case b.Number == 0:
+		return neverBuilt
+	case runs(s) || b.Transition == TransitionDelete:
+		return notStopped
+	case b.Transition == TransitionStop && b.Status == JobFailed:
+		return lastBuildFailed
+	case dormant(s):
+		return isDormant
+	case s.Owner.Status != OwnerActive:
+		return ownerNotActive
+	case !s.Template.Policy.AllowUserAutostart:
+		return autostartForbidden
+	}
+	return none
+}
+
+// restedSince is when the workspace last came to rest: occurrences up to then are over. A stop that somebody asked for
+// counts from the request; an automatic one from the instant at which it was due, so that however late it was made, an
+// occurrence at or after that instant is not lost.
 func restedSince(s *Snapshot) time.Time {
-	return micros.Later(s.Build.CreatedAt, s.Workspace.AutostartAfter)
+	b := &s.Build
+	rest := b.CreatedAt
+	if b.Transition == TransitionStop && automatic(b) && !b.DueAt.IsZero() && !b.DueAt.After(rest) {
+		rest = b.DueAt.Add(-micros.Tick)
+	}
+	return micros.Later(rest, missedUntil(s))
+}
+
+// missedUntil is the instant up to which occurrences do not count whatever the builds say.
+func missedUntil(s *Snapshot) time.Time {
+	after := micros.Later(s.Workspace.AutostartAfter, s.Owner.AutostartAfter)
+	return micros.Later(after, micros.Later(s.Template.AutostartAfter, s.Engine.AutostartAfter))
 }
 
 // nextOccurrence returns the first occurrence of the autostart schedule after rest, on an allowed day and outside every
@@ -251,12 +287,12 @@ func restedSince(s *Snapshot) time.Time {
 func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) (time.Time, bool) {
 	for range maxOccurrences {
 		next, ok := s.Workspace.Autostart.NextAllowed(rest, s.Template.Policy.AutostartDays)
-		if !ok {
-			return time.Time{}, false
+		if !ok || free(s) {
+			return next, ok
 		}
-		end, held := heldUntil(s, next)
+		end, held := heldUntil(s, HoldStarts, next)
 		if !held && spread > 0 {
-			end, held = heldUntil(s, next.Add(spread))
+			end, held = heldUntil(s, HoldStarts, next.Add(spread))
 		}
 		if !held {
 			return next, true
@@ -269,8 +305,32 @@ func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) (time.Tim
 // tooLate reports whether an autostart due at the given instant is past the policy's bound. It counts in ticks, as the
 // instant that gives the occurrence up is stored in ticks.
 func tooLate(s *Snapshot, due, now instant) bool {
-	bound := s.Template.Policy.MaxLateness
-	return bound > 0 && now > due.plus(bound)
+	return s.Template.Policy.MaxLateness > 0 && now > due.plus(lateness(s))
+}
+
+// lateness is how late an autostart may be. The first tick after its due instant is always in time.
+func lateness(s *Snapshot) time.Duration {
+	return max(s.Template.Policy.MaxLateness, schedule.MinThreshold, s.Engine.Interval)
+}
+
+// armStartRetry counts the pause from the end of the failed start, or of the stop that cleaned up after it.
+func armStartRetry(s *Snapshot) armed {
+	n, b := s.Workspace.StartFailures, &s.Build
+	switch why := startable(s); {
+	case s.Template.Policy.StartRetry.Max <= 0:
+		return not(thresholdOff)
+	case why != none:
+		return not(why)
+	case n <= 0 || b.Transition == TransitionStop && b.Status != JobSucceeded:
+		return not(noFailedStart)
+	case n > s.Template.Policy.StartRetry.Max:
+		return not(retriesEnded)
+	}
+	a := reached(at(b.CompletedAt), startPause(s, n))
+	if _, held := heldUntil(s, HoldStarts, a.at.time()); held {
+		return not(retryHeld)
+	}
+	return a
 }
 
 func armFailedCleanup(s *Snapshot) armed {
@@ -281,8 +341,7 @@ func armFailedCleanup(s *Snapshot) armed {
 	case !unclean(b):
 		return not(lastBuildClean)
 	default:
-		pause := max(ttl, retryPause(s, s.Workspace.Failures))
-		return exceeded(at(b.CompletedAt), pause, at(s.Template.StopFloor))
+		return exceeded(at(b.CompletedAt), max(ttl, retryPause(s, s.Workspace.Failures)), unset)
 	}
 }
 
@@ -299,59 +358,100 @@ func unclean(b *Build) bool {
 }
 
 func armDormancy(s *Snapshot) armed {
-	switch threshold, used := s.Template.Policy.TimeTilDormant, lastUsed(s); {
-	case threshold <= 0:
+	threshold, used := s.Template.Policy.TimeTilDormant, lastUsed(s)
+	atOnce := s.Template.Policy.DormantWhenSuspended && s.Owner.Status == OwnerSuspended
+	switch {
+	case threshold <= 0 && !atOnce:
 		return not(thresholdOff)
 	case dormant(s):
 		return not(isDormant)
+	case atOnce:
+		return reached(always, 0)
 	case used == unset:
 		return not(useUnknown)
 	default:
-		return exceeded(used, threshold, at(s.Template.StopFloor))
+		return exceeded(used, threshold, unset)
 	}
 }
 
 // lastUsed returns when the workspace was last used: its creation counts.
 func lastUsed(s *Snapshot) instant { return max(at(s.Workspace.CreatedAt), at(s.Workspace.LastUsedAt)) }
 
-// stopsBeforeDormancy reports whether dormancy has to stop the workspace first: it is started, or the last stop did not
-// succeed, so that compute may be running.
-func stopsBeforeDormancy(b *Build) bool {
-	return b.Transition == TransitionStart || b.Transition == TransitionStop && b.Status != JobSucceeded
+// stopsBeforeDormancy reports whether dormancy has to stop the workspace first: it runs, or the last start or stop may have
+// left something running.
+func stopsBeforeDormancy(s *Snapshot) bool {
+	b := &s.Build
+	return runs(s) || b.Transition == TransitionStart || b.Transition == TransitionStop && b.Status != JobSucceeded
 }
 
 func armAutodelete(s *Snapshot) armed {
+	b, p := &s.Build, &s.Template.Policy
+	ofStopped := p.DeleteStopped > 0 || p.DeleteAtDeadline
 	switch {
-	case s.Template.Policy.TimeTilAutodelete <= 0:
+	case !ofStopped && p.TimeTilAutodelete <= 0:
 		return not(thresholdOff)
-	case !dormant(s):
+	case !dormant(s) && !ofStopped:
 		return not(notDormant)
+	case !dormant(s) && (runs(s) || b.Transition == TransitionStart || b.Number == 0):
+		return not(notAtRest)
 	case s.Workspace.DeletingAt.IsZero():
 		return not(noDeletion)
 	}
-	floor := at(s.Template.DeleteFloor)
-	if b := &s.Build; b.Transition == TransitionDelete {
-		floor = max(floor, at(b.CompletedAt).plus(max(deleteRetryFloor, retryPause(s, s.Workspace.Failures))))
+	retry := unset
+	if b.Transition == TransitionDelete {
+		retry = at(b.CompletedAt).plus(max(deleteRetryFloor, retryPause(s, s.Workspace.Failures)))
 	}
-	return exceeded(at(s.Workspace.DeletingAt), jitter(s), floor)
+	return exceeded(at(s.Workspace.DeletingAt), jitter(s), retry)
+}
+
+// deletes reports whether a policy deletes anything.
+func deletes(p *Policy) bool {
+	return p.TimeTilAutodelete > 0 || p.DeleteStopped > 0 || p.DeleteAtDeadline
+}
+
+// deletion returns when a workspace is deleted as it is, before any grace: the earliest of what the policy says of dormant
+// and of stopped ones. Zero for never.
+func deletion(s *Snapshot) time.Time {
+	var when time.Time
+	p, b := &s.Template.Policy, &s.Build
+	if dormant(s) && p.TimeTilAutodelete > 0 {
+		when = later(s.Workspace.DormantAt, p.TimeTilAutodelete)
+	}
+	if b.Transition != TransitionStop || b.Status != JobSucceeded {
+		return when
+	}
+	if p.DeleteStopped > 0 {
+		when = micros.Earlier(when, later(b.CompletedAt, p.DeleteStopped))
+	}
+	if p.DeleteAtDeadline && b.Reason == ReasonAutostop {
+		when = micros.Earlier(when, b.CompletedAt)
+	}
+	return when
 }
 
 func armExtend(s *Snapshot) armed {
-	switch b := &s.Build; {
+	b, d := &s.Build, ttl(s)
+	switch {
 	case !s.Template.Policy.ExtendAtAutostart:
 		return not(thresholdOff)
-	case b.Transition != TransitionStart || b.Status != JobSucceeded:
-		return not(notStarted)
+	case !runs(s):
+		return not(notRunning)
 	case b.Deadline.IsZero():
 		return not(noDeadline)
 	case dormant(s):
 		return not(isDormant)
+	case s.Owner.Status == OwnerSuspended:
+		return not(ownerNotActive)
 	case s.Workspace.Autostart == nil:
 		return not(noSchedule)
 	case s.Workspace.Autostart.Err() != nil:
 		return not(badSchedule)
+	case d <= 0 || b.Deadline.Equal(b.MaxDeadline):
+		return not(nothingToExtend)
 	}
-	next, ok := nextOccurrence(s, micros.Later(s.Build.CompletedAt, s.Workspace.AutostartAfter), 0)
+	// Only an occurrence that moves the deadline counts.
+	rest := micros.Later(micros.Later(b.runSince(), missedUntil(s)), b.Deadline.Add(-d))
+	next, ok := nextOccurrence(s, rest, 0)
 	if !ok {
 		return not(noAllowedDay)
 	}
@@ -362,8 +462,8 @@ func armReminder(s *Snapshot) armed {
 	switch b := &s.Build; {
 	case s.Template.Policy.ReminderLead <= 0:
 		return not(thresholdOff)
-	case b.Transition != TransitionStart || b.Status != JobSucceeded:
-		return not(notStarted)
+	case !runs(s):
+		return not(notRunning)
 	case b.Deadline.IsZero():
 		return not(noDeadline)
 	case dormant(s):
@@ -387,10 +487,29 @@ func armReminder(s *Snapshot) armed {
 }
 
 // stopAt returns when the deadline will take effect, holds included.
-func stopAt(s *Snapshot) instant { return release(s, at(s.Build.Deadline).plus(jitter(s))) }
+func stopAt(s *Snapshot) instant {
+	a := armAutostop(s)
+	return actsAfter(RuleAutostop, a, s, a.at)
+}
 
-// remindAt bounds the reminder by the stop that it counts back from. A hold does not silence it: it warns of the stop
-// that follows.
+// armDeleteReminder is for deletions that nobody was told of when they were set for good: those of stopped workspaces, and
+// those that the end of a hold or another grace moved. The owner of a dormant one was told when it went dormant.
+func armDeleteReminder(s *Snapshot) armed {
+	a := armAutodelete(s)
+	if !a.is() {
+		return a
+	}
+	deleted := actsAfter(RuleAutodelete, a, s, a.at)
+	switch {
+	case s.Build.Transition == TransitionDelete || dormant(s) && deleted == a.at:
+		return not(alreadyTold)
+	case at(s.Workspace.RemindedFor) == deleted:
+		return not(alreadyReminded)
+	}
+	return reached(deleted, -deleteGrace)
+}
+
+// remindAt bounds a reminder by what it counts back from. A hold does not silence it: it warns of what follows.
 func remindAt(a armed, now instant) (armed, instant) {
 	if remind := max(a.at, now); remind < a.since {
 		return a, remind
@@ -401,12 +520,15 @@ func remindAt(a armed, now instant) (armed, instant) {
 
 func dormant(s *Snapshot) bool { return !s.Workspace.DormantAt.IsZero() }
 
-// ttl returns the run time that rules a workspace: its own, if the template lets owners choose.
+// ttl returns the run time that rules a workspace: that of this run, or its own, if the template lets owners choose.
 func ttl(s *Snapshot) time.Duration {
-	if s.Template.Policy.AllowUserTTL {
-		return s.Workspace.TTL
+	switch {
+	case !s.Template.Policy.AllowUserTTL:
+		return s.Template.Policy.DefaultTTL
+	case s.Build.TTL > 0:
+		return s.Build.TTL
 	}
-	return s.Template.Policy.DefaultTTL
+	return s.Workspace.TTL
 }
 
 // jitter returns the workspace's fixed part of the policy's jitter.
@@ -428,6 +550,23 @@ func retryPause(s *Snapshot, n int) time.Duration {
 	r := s.Template.Policy.Retry.withDefaults()
 	pause := backoff.Doubled(r.Initial, n-1, r.MaxInterval)
 	return (pause + backoff.Spread(pause, s.Workspace.ID, uint64(n))).Truncate(micros.Tick)
+}
+
+// startPause is how long after its n-th failure an automatic start is tried again.
+func startPause(s *Snapshot, n int) time.Duration {
+	r := s.Template.Policy.StartRetry.withDefaults()
+	pause := backoff.Doubled(r.Initial, n-1, r.MaxInterval)
+	return (pause + backoff.Spread(pause, s.Workspace.ID, uint64(n))).Truncate(micros.Tick)
+}
+
+func (r StartRetry) withDefaults() StartRetry {
+	if r.Initial == 0 {
+		r.Initial = time.Minute
+	}
+	if r.MaxInterval == 0 {
+		r.MaxInterval = max(time.Hour, r.Initial)
+	}
+	return r
 }
 
 func (r Retry) withDefaults() Retry {
@@ -466,11 +605,22 @@ func fault(s *Snapshot) error {
 	default:
 		return nil
 	}
-	if err := s.Workspace.Autostart.Err(); err != nil {
-		return err
-	}
-	if s.Template.Policy.Requirement.Days == 0 {
+	w, p := &s.Workspace, &s.Template.Policy
+	switch {
+	case w.Autostart.Err() != nil:
+		return w.Autostart.Err()
+	case w.Autostop.Err() != nil:
+		return w.Autostop.Err()
+	case p.AutostartDays > schedule.AllDays:
+		return invalid.As("Policy.AutostartDays", p.AutostartDays.Validate())
+	case w.TTL < 0 || w.TTL > maxSpan:
+		return invalid.New("Workspace.TTL", w.TTL, "must be 0 (off) or between %v and %v", schedule.MinTTL, schedule.MaxTTL)
+	case p.DefaultTTL < 0 || p.DefaultTTL > maxSpan:
+		return invalid.New("Policy.DefaultTTL", p.DefaultTTL, "must be 0 (off) or between %v and %v", schedule.MinTTL, schedule.MaxTTL)
+	case p.Requirement == (schedule.Requirement{}):
 		return nil
+	case p.Requirement.Days > schedule.AllDays || p.Requirement.Weeks < 0 || p.Requirement.Weeks > schedule.MaxRequirementWeeks:
+		return invalid.Within("Policy", p.Requirement.Validate())
 	}
 	return s.Owner.QuietHours.Err() // the required stop cannot be computed without them
 }

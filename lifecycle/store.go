@@ -79,8 +79,8 @@ type Change struct {
 	// Name and CreatedAt as they are, ignores Workspace.Revision, and writes Revision+1.
 	Workspace Workspace
 	// Build is the new state of the latest build. With NewBuild it is inserted: its number must be one more than that of
-	// the latest, 1 if there is none, and the latest must not be active. Without NewBuild, Status, CompletedAt, Deadline
-	// and MaxDeadline of the latest are updated: the number must be that of the latest, and the other fields are as they
+	// the latest, 1 if there is none, and the latest must not be active. Without NewBuild, Status, CompletedAt, TTL,
+	// RunSince, Deadline and MaxDeadline of the latest are updated: the number must be that of the latest, and the other fields are as they
 	// were. The zero Build, with number 0, leaves the latest alone; it is also what a change of a workspace without builds
 	// has. Commit refuses any other number with an error if the revision matches; otherwise the change is a conflict,
 	// whatever build it names.
@@ -215,12 +215,15 @@ type Pruner interface {
 // Registry holds templates, owners and workspaces.
 type Registry interface {
 	// PutTemplate creates or replaces a template and makes all its workspaces due now, with a new revision, so that no
-	// decision computed from the old policy can be committed and none is made too late.
+	// decision computed from the old policy can be committed and none is made too late. It writes what [ReplaceTemplate]
+	// makes of the stored template and t, and returns its error: [ErrStaleTemplate] if t.Revision is not that of the
+	// stored template (0 if there is none), and what [Policy.Validate] refuses.
 	PutTemplate(ctx context.Context, now time.Time, t Template) error
-	// PutOwner does the same for an owner.
+	// PutOwner does the same for an owner, who has no revision, with [ReplaceOwner].
 	PutOwner(ctx context.Context, now time.Time, o Owner) error
-	// CreateWorkspaces inserts workspaces without builds, with revision 1 and due now. All or none; the error names the
-	// workspace whose owner or template is unknown or whose id exists.
+	// CreateWorkspaces inserts workspaces without builds, with revision 1 and due now, which follow the rules of template
+	// and owner as they are (see [Workspace.Seen]). All or none; the error names the workspace whose owner or template is
+	// unknown or whose id exists, or is that of [Workspace.Validate].
 	CreateWorkspaces(ctx context.Context, now time.Time, workspaces ...Workspace) error
 	// Template returns a template; ok is false if there is none.
 	Template(ctx context.Context, id uuid.UUID) (t Template, ok bool, err error)
@@ -228,6 +231,15 @@ type Registry interface {
 	Owner(ctx context.Context, id uuid.UUID) (o Owner, ok bool, err error)
 	// List returns, ordered by id, up to q.Limit snapshots after q.After.
 	List(ctx context.Context, q ListQuery) ([]Snapshot, error)
+}
+
+// Holder keeps what concerns all workspaces.
+type Holder interface {
+	// PutEngine writes what [ReplaceEngine] makes of the stored Engine and e, and makes all workspaces due now, with a new
+	// revision. Every snapshot that the store returns has the stored Engine.
+	PutEngine(ctx context.Context, now time.Time, e Engine) error
+	// Engine returns the stored Engine, zero if none was put.
+	Engine(ctx context.Context) (Engine, error)
 }
 
 // ListQuery asks for a page of workspaces, deleted ones excluded.

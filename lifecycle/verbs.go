@@ -40,9 +40,10 @@ type JobResult struct {
 	// Status is JobSucceeded, JobFailed or JobCanceled.
 	Status JobStatus
 	// CompletedAt is when the job ended. Defaults to the instant that the verb is called with. Deadlines count from it, so
-	// a repeated or late report moves nothing.
+	// a repeated or late report moves nothing. A worker's clock is not believed beyond that: it counts as no earlier than
+	// the build and no later than the report.
 	CompletedAt time.Time
-	// Message is what went wrong, for people.
+	// Message is what went wrong, for people. Of a long one 2,000 bytes are kept.
 	Message string
 }
 
@@ -62,7 +63,8 @@ func JobStarted(buildNumber int64) Verb {
 }
 
 // JobEnded records the end of the latest build: a start gets its deadlines, a delete ends the workspace, a failure is
-// counted and may need attention. Reporting the same end again changes nothing.
+// counted and may need attention. Reporting the same end again changes nothing. The end of a job can always be recorded:
+// where a deadline cannot be computed the workspace has none, and [Decision.Err] says why.
 func JobEnded(r JobResult) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if _, ended := jobEvents[r.Status]; !ended {
@@ -77,13 +79,12 @@ func JobEnded(r JobResult) Verb {
 			return Change{}, stale(&s, r.BuildNumber)
 		}
 		b.Status = r.Status
-		if b.CompletedAt = r.CompletedAt.UTC().Truncate(micros.Tick); r.CompletedAt.IsZero() {
-			b.CompletedAt = e.now
+		if b.CompletedAt = e.now; !r.CompletedAt.IsZero() {
+			b.CompletedAt = micros.Later(micros.Earlier(micros.Of(r.CompletedAt), e.now), b.CreatedAt)
 		}
 		e.s.Workspace.Backoff = Backoff{}
-		if err := e.ended(r); err != nil {
-			return Change{}, err
-		}
+		r.Message = cutMessage(r.Message)
+		e.ended(r)
 		return e.change(), nil
 	}
 }
@@ -92,7 +93,7 @@ func stale(s *Snapshot, number int64) error {
 	return fmt.Errorf("build %d: %w: the latest is %d, %s", number, ErrStaleBuild, s.Build.Number, s.Build.Status)
 }
 
-func (e *editor) ended(r JobResult) error {
+func (e *editor) ended(r JobResult) {
 	b, w := &e.s.Build, &e.s.Workspace
 	ev := buildEvent(jobEvents[r.Status], b)
 	ev.Message = r.Message
@@ -100,14 +101,15 @@ func (e *editor) ended(r JobResult) error {
 	switch r.Status {
 	case JobSucceeded:
 		w.Failures, w.AttentionAt = 0, time.Time{}
-		return e.succeeded()
+		e.succeeded()
 	case JobFailed:
 		if b.Reason != ReasonManual {
 			e.emit(ev, TopicNotice)
 		}
 		e.failed(r.Message)
+	case JobCanceled:
+		e.canceled()
 	}
-	return nil
 }
 
 // jobEvents are the kinds of the events about the end of a job.
@@ -115,51 +117,43 @@ var jobEvents = map[JobStatus]EventKind{
 	JobSucceeded: EventBuildSucceeded, JobFailed: EventBuildFailed, JobCanceled: EventBuildCanceled,
 }
 
-func (e *editor) succeeded() error {
+func (e *editor) succeeded() {
 	b, w := &e.s.Build, &e.s.Workspace
 	switch b.Transition {
+	case TransitionStart:
+		e.beginRun(b.CompletedAt)
+		w.StartFailures = 0
 	case TransitionDelete:
+		b.RunSince, b.Deadline, b.MaxDeadline = time.Time{}, time.Time{}, time.Time{}
 		w.Deleted = true
 		e.emit(Event{Kind: EventDeleted}, TopicAudit)
-	case TransitionStart:
-		if w.Managed {
-			return nil // whoever it is handed to gets the deadlines
+	case TransitionStop:
+		b.RunSince, b.Deadline, b.MaxDeadline = time.Time{}, time.Time{}, time.Time{}
+		if d := deletion(&e.s); !d.IsZero() && !dormant(&e.s) {
+			w.DeletingAt = d
+			e.emit(Event{Kind: EventDeletionSet, Until: d}, TopicAudit, TopicNotice)
 		}
-		d, err := deadlines(&e.s)
-		if err != nil {
-			return fmt.Errorf("deadlines of build %d: %w", b.Number, err)
-		}
+	}
+}
+
+// beginRun begins the run that a start has made, with its deadlines. A managed workspace gets them when it is handed out.
+func (e *editor) beginRun(at time.Time) {
+	b := &e.s.Build
+	b.RunSince, b.Deadline, b.MaxDeadline = at, time.Time{}, time.Time{}
+	if !e.s.Workspace.Managed {
+		d := deadlines(&e.s)
 		b.Deadline, b.MaxDeadline = d.Deadline, d.MaxDeadline
 	}
-	return nil
-}
-
-// deadlines computes what the latest build, a completed start, gets from the policy. It counts from the completion, so
-// that computing again later moves nothing.
-func deadlines(s *Snapshot) (schedule.Deadlines, error) {
-	d, err := schedule.Autostop(schedule.AutostopInput{
-		CompletedAt:   s.Build.CompletedAt,
-		TTL:           ttl(s),
-		Autostart:     usable(s.Workspace.Autostart),
-		AutostartDays: s.Template.Policy.AutostartDays,
-		Requirement:   s.Template.Policy.Requirement,
-		QuietHours:    usable(s.Owner.QuietHours),
-	})
-	return schedule.Deadlines{Deadline: micros.Of(d.Deadline), MaxDeadline: micros.Of(d.MaxDeadline)}, err
-}
-
-// usable returns the schedule if it can be used: an unusable one counts as none for the deadlines.
-func usable(c *schedule.Cron) *schedule.Cron {
-	if c == nil || c.Err() != nil {
-		return nil
-	}
-	return c
 }
 
 // failed counts failures of what is retried without anybody asking, and ends the retries.
 func (e *editor) failed(message string) {
 	b, w := &e.s.Build, &e.s.Workspace
-	if b.Reason != ReasonFailedCleanup && b.Reason != ReasonAutodelete {
+	switch {
+	case !automatic(b):
+		return
+	case b.Transition == TransitionStart:
+		w.StartFailures++
 		return
 	}
 	w.Failures++
@@ -170,6 +164,19 @@ func (e *editor) failed(message string) {
 	ev := buildEvent(EventNeedsAttention, b)
 	ev.Message = message
 	e.emit(ev, TopicAudit, TopicNotice)
+}
+
+// minPostponed is how long at least a workspace goes on after its automatic stop was canceled.
+const minPostponed = time.Hour
+
+// canceled takes the end of an automatic stop for a wish to go on.
+func (e *editor) canceled() {
+	b := &e.s.Build
+	if b.Transition != TransitionStop || !automatic(b) || !runs(&e.s) {
+		return
+	}
+	b.Deadline = capped(later(e.now, max(e.s.Template.Policy.ActivityBump, minPostponed)), b.MaxDeadline)
+	e.emit(Event{Kind: EventExtended, Until: b.Deadline}, TopicAudit)
 }
 
 // CancelBuild asks for the latest build to be canceled. A pending one ends at once, a running one when its worker reports
@@ -190,26 +197,53 @@ func CancelBuild(buildNumber int64) Verb {
 	}
 }
 
-// RequestBuild makes a build by hand. A start ends dormancy and counts as use. Version is the template version of a start;
-// uuid.Nil leaves the choice to the policy and the workspace, as for autostarts.
+// RequestBuild makes a build by hand. A start ends dormancy and counts as use. Version is the template version of a start
+// or a delete; uuid.Nil leaves the choice to the policy and the workspace, as for automatic builds.
 func RequestBuild(transition Transition, version uuid.UUID) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := requestable(&s, transition, version); err != nil {
 			return Change{}, err
 		}
 		e := edit(&s, now)
-		if transition == TransitionStart {
-			if dormant(&s) {
-				e.endDormancy()
-			}
-			e.s.Workspace.LastUsedAt = micros.Later(s.Workspace.LastUsedAt, e.now)
-		}
-		if version == uuid.Nil {
-			e.queue(transition, ReasonManual, time.Time{})
-		} else {
-			e.queueVersion(transition, ReasonManual, version, time.Time{})
-		}
+		e.request(transition, version)
 		return e.change(), nil
+	}
+}
+
+// StartFor makes a start by hand, as [RequestBuild] does, whose run has a TTL of its own, in whole minutes from 1 minute to
+// 30 days. The template has to let owners choose their TTL.
+func StartFor(ttl time.Duration, version uuid.UUID) Verb {
+	return func(s Snapshot, now time.Time) (Change, error) {
+		if err := requestable(&s, TransitionStart, version); err != nil {
+			return Change{}, err
+		}
+		d, err := schedule.ValidateTTL(ttl)
+		switch {
+		case err != nil:
+			return Change{}, err
+		case d == 0:
+			return Change{}, invalid.New("ttl", ttl, "must be at least %v", schedule.MinTTL)
+		case !s.Template.Policy.AllowUserTTL:
+			return Change{}, fmt.Errorf("ttl: %w", ErrForbidden)
+		}
+		e := edit(&s, now)
+		e.request(TransitionStart, version)
+		e.s.Build.TTL = d
+		return e.change(), nil
+	}
+}
+
+func (e *editor) request(transition Transition, version uuid.UUID) {
+	if transition == TransitionStart {
+		if dormant(&e.s) {
+			e.endDormancy()
+		}
+		e.s.Workspace.LastUsedAt = micros.Later(e.s.Workspace.LastUsedAt, e.now)
+	}
+	if version == uuid.Nil {
+		e.queue(transition, ReasonManual, time.Time{})
+	} else {
+		e.queueVersion(transition, ReasonManual, version, time.Time{})
 	}
 }
 
@@ -221,15 +255,16 @@ func requestable(s *Snapshot, t Transition, version uuid.UUID) error {
 		return ErrDeleted
 	case s.Build.Status.Active():
 		return fmt.Errorf("build %d is %s: %w", s.Build.Number, s.Build.Status, ErrBuildActive)
-	case version != uuid.Nil && t != TransitionStart:
-		return invalid.New("version", version, "can only be chosen for a start")
-	case version != uuid.Nil && s.Template.Policy.RequireActiveVersion && version != s.Template.ActiveVersionID:
+	case version != uuid.Nil && t == TransitionStop:
+		return invalid.New("version", version, "can only be chosen for a start or a delete")
+	case version != uuid.Nil && t == TransitionStart && s.Template.Policy.RequireActiveVersion && version != s.Template.ActiveVersionID:
 		return fmt.Errorf("version %s is not the active version: %w", version, ErrForbidden)
 	}
 	return nil
 }
 
-// SetAutostart sets the schedule, nil for none. Occurrences up to now do not count.
+// SetAutostart sets the schedule, nil for none. Occurrences up to now do not count. The audit event, and Explain, name the
+// days of the schedule that the template forbids.
 func SetAutostart(autostart *schedule.Cron) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := autostartable(&s, autostart, now); err != nil {
@@ -241,9 +276,71 @@ func SetAutostart(autostart *schedule.Cron) Verb {
 		if autostart != nil {
 			text = autostart.String()
 		}
-		e.emit(Event{Kind: EventChanged, Message: "autostart: " + text}, TopicAudit)
+		if days := ForbiddenDays(autostart, s.Template.Policy.AutostartDays, now); days != 0 {
+			text += fmt.Sprintf("; the template forbids %s", days)
+		}
+		e.emit(Event{Kind: EventChanged, Message: cutMessage("autostart: " + text)}, TopicAudit)
 		return e.change(), nil
 	}
+}
+
+// ForbiddenDays returns the days on which a schedule fires, within a week from now, and which are not among the allowed
+// ones, so that a host can say so when a schedule is set.
+func ForbiddenDays(autostart *schedule.Cron, allowed schedule.Days, now time.Time) schedule.Days {
+	var days schedule.Days
+	for from, end := now, now.Add(7*24*time.Hour); ; {
+		next := autostart.Next(from)
+		if next.IsZero() || next.After(end) {
+			return days
+		}
+		if day := schedule.DaysOf(next.Weekday()); !allowed.Has(next.Weekday()) {
+			days |= day
+		}
+		from = time.Date(next.Year(), next.Month(), next.Day()+1, 0, 0, 0, -1, next.Location()) // one of each day will do
+	}
+}
+
+// SetAutostop sets the times of day at which the workspace stops by itself, nil for none. A workspace that runs gets the
+// next one as its deadline if that is sooner, but leaves at least two hours.
+func SetAutostop(autostop *schedule.Cron) Verb {
+	return func(s Snapshot, now time.Time) (Change, error) {
+		switch err := settable(&s); {
+		case err != nil:
+			return Change{}, err
+		case !s.Template.Policy.AllowUserTTL:
+			return Change{}, fmt.Errorf("autostop: %w", ErrForbidden)
+		case autostop.Err() != nil:
+			return Change{}, invalid.As("autostop", autostop.Err())
+		}
+		e := edit(&s, now)
+		before := deadlines(&s)
+		e.s.Workspace.Autostop = autostop
+		if runs(&s) {
+			e.moveAutostop(before.Deadline)
+		}
+		text := "none"
+		if autostop != nil {
+			text = autostop.String()
+		}
+		e.emit(Event{Kind: EventChanged, Message: cutMessage("autostop: " + text)}, TopicAudit)
+		return e.change(), nil
+	}
+}
+
+// moveAutostop moves the deadline of a run after its schedule of stops has changed: to the next one, or, if the deadline was
+// that of the schedule before, to what is left without it.
+func (e *editor) moveAutostop(before time.Time) {
+	b, grace := &e.s.Build, e.grace(HoldStops)
+	next := micros.Of(e.s.Workspace.Autostop.Next(e.now))
+	switch {
+	case !next.IsZero() && (b.Deadline.IsZero() || next.Before(b.Deadline)):
+		b.Deadline = withGrace(next, b.Deadline, grace)
+	case b.Deadline.Equal(before):
+		if b.Deadline = deadlines(&e.s).Deadline; !b.Deadline.IsZero() {
+			b.Deadline = micros.Later(b.Deadline, grace)
+		}
+	}
+	e.capDeadline()
 }
 
 // settable reports why the lifecycle of a workspace cannot be changed by hand.
@@ -275,7 +372,8 @@ func autostartable(s *Snapshot, c *schedule.Cron, now time.Time) error {
 }
 
 // SetTTL sets the run time before autostop, 0 for none, else whole minutes from 1 minute to 30 days. A running workspace
-// keeps its deadline, except that without a TTL only the cap of the autostop requirement is left of it.
+// keeps its deadline. Without one it gets it, at least two hours from now; and without a TTL only what the schedule of stops
+// and the cap ask for is left of it.
 func SetTTL(ttl time.Duration) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := settable(&s); err != nil {
@@ -290,36 +388,81 @@ func SetTTL(ttl time.Duration) Verb {
 		}
 		e := edit(&s, now)
 		e.s.Workspace.TTL = d
-		if b := &e.s.Build; d == 0 && b.Transition == TransitionStart && b.Status == JobSucceeded {
-			b.Deadline = b.MaxDeadline
+		if runs(&s) {
+			e.s.Build.TTL = 0
+			e.moveTTL(d)
 		}
 		e.emit(Event{Kind: EventChanged, Message: fmt.Sprintf("ttl: %v", d)}, TopicAudit)
 		return e.change(), nil
 	}
 }
 
-// Extend moves the deadline of a running workspace, to at least 29 minutes from now and at most its maximum. The new
-// deadline may be earlier than the old one. It is allowed even where owners may not choose their TTL.
+func (e *editor) moveTTL(ttl time.Duration) {
+	b := &e.s.Build
+	switch d := deadlines(&e.s).Deadline; {
+	case ttl > 0 && b.Deadline.IsZero():
+		b.Deadline = micros.Later(d, e.grace(HoldStops))
+	case ttl == 0 && !d.IsZero():
+		b.Deadline = micros.Later(d, b.Deadline)
+		if d.After(e.now) {
+			b.Deadline = d
+		}
+	case ttl == 0:
+		b.Deadline = time.Time{}
+	}
+	e.capDeadline()
+}
+
+// Extend moves the deadline of a running workspace to a later instant: at least as far from now as the policy says (29
+// minutes by default), at most its maximum, and at most the longest TTL from now. It never shortens the time that is left;
+// see [SetDeadline]. It is allowed even where owners may not choose their TTL.
 func Extend(deadline time.Time) Verb {
+	return moveDeadline(deadline, func(s *Snapshot) time.Time { return s.Build.Deadline })
+}
+
+// SetDeadline moves the deadline of a running workspace like [Extend], and may make it earlier.
+func SetDeadline(deadline time.Time) Verb {
+	return moveDeadline(deadline, func(*Snapshot) time.Time { return time.Time{} })
+}
+
+// moveDeadline moves the deadline, but not before the instant that least returns.
+func moveDeadline(deadline time.Time, least func(*Snapshot) time.Time) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := settable(&s); err != nil {
 			return Change{}, err
 		}
-		b := &s.Build
-		if b.Transition != TransitionStart || b.Status != JobSucceeded || b.Deadline.IsZero() {
-			return Change{}, invalid.New("deadline", deadline.Format(time.RFC3339), "can only be moved while the workspace runs with a deadline")
-		}
-		err := schedule.ValidateExtend(schedule.ExtendInput{
-			Now: now, CompletedAt: b.CompletedAt, Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, NewDeadline: deadline,
-		})
-		if err != nil {
-			return Change{}, invalid.As("deadline", err)
-		}
 		e := edit(&s, now)
+		if err := extendable(&e.s, deadline, e.now); err != nil {
+			return Change{}, err
+		}
+		if old := least(&e.s); deadline.Before(old) {
+			return Change{}, invalid.New("deadline", deadline.UTC().Format(time.RFC3339), "must not be before the deadline that it extends, %s", old.Format(time.RFC3339))
+		}
 		e.s.Build.Deadline = micros.Of(deadline)
 		e.emit(Event{Kind: EventExtended, Until: e.s.Build.Deadline}, TopicAudit)
 		return e.change(), nil
 	}
+}
+
+func extendable(s *Snapshot, deadline, now time.Time) error {
+	b, least := &s.Build, s.Template.Policy.MinExtend
+	if least <= 0 {
+		least = schedule.MinExtend
+	}
+	show := deadline.UTC().Format(time.RFC3339)
+	switch latest := now.Add(schedule.MaxTTL); {
+	case !runs(s) || b.Status.Active() || b.Deadline.IsZero():
+		return invalid.New("deadline", show, "can only be moved while the workspace runs with a deadline")
+	case deadline.Before(now.Add(least)):
+		return invalid.New("deadline", show, "must be at least %v from now, %s", least, now.Add(least).Format(time.RFC3339))
+	case deadline.Before(b.runSince()):
+		return invalid.New("deadline", show, "must not be before the start completed, %s", b.runSince().Format(time.RFC3339))
+	case !b.MaxDeadline.IsZero() && deadline.After(b.MaxDeadline):
+		return invalid.New("deadline", show, "must not be after the max deadline, %s", b.MaxDeadline.Format(time.RFC3339))
+	case deadline.After(latest):
+		return invalid.New("deadline", show, "must not be more than the longest TTL, %v, from now", schedule.MaxTTL)
+	}
+	return nil
 }
 
 // Used records activity at an instant: the workspace was last used then, and the policy's bump moves its deadline. An
@@ -335,7 +478,7 @@ func Used(at time.Time) Verb {
 		if at = micros.Of(at); at.After(e.now) {
 			at = e.now
 		}
-		deadline, bumped := bump(&s, at)
+		deadline, bumped := bump(&e.s, at)
 		if !bumped && !at.After(s.Workspace.LastUsedAt) {
 			return Change{}, ErrUnchanged
 		}
@@ -349,7 +492,7 @@ func Used(at time.Time) Verb {
 // bump returns the deadline after activity at an instant.
 func bump(s *Snapshot, at time.Time) (time.Time, bool) {
 	b := &s.Build
-	if b.Transition != TransitionStart || b.Status != JobSucceeded || b.Deadline.IsZero() {
+	if !runs(s) || b.Status.Active() || b.Deadline.IsZero() {
 		return b.Deadline, false
 	}
 	in := schedule.BumpInput{
@@ -378,7 +521,8 @@ func MarkDormant(notify bool) Verb {
 			return Change{}, fmt.Errorf("build %d is %s: %w", s.Build.Number, s.Build.Status, ErrBuildActive)
 		}
 		e := edit(&s, now)
-		if stopsBeforeDormancy(&s.Build) {
+		if stopsBeforeDormancy(&s) {
+			e.endRun()
 			e.queue(TransitionStop, ReasonManual, time.Time{})
 		}
 		e.goDormant()
@@ -404,23 +548,32 @@ func EndDormancy() Verb {
 	}
 }
 
-// Hold suspends every automatic start, stop, dormancy and deletion until an instant; the zero time, or an instant that
-// has passed, ends a hold. Autostarts that fall into the hold are not caught up; everything else happens when it ends.
-func Hold(until time.Time) Verb {
+// SetHold suspends rules for the workspace; the zero Hold, or one that has ended, ends what was held. Autostarts that fall
+// into a hold are not caught up, stops happen when it ends, dormancy waits for two more hours and deletion for a day.
+func SetHold(h Hold) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := settable(&s); err != nil {
 			return Change{}, err
 		}
-		if micros.Of(until).Equal(s.Workspace.HoldUntil) {
+		if err := h.Validate(); err != nil {
+			return Change{}, err
+		}
+		h := h.stored()
+		e := edit(&s, now)
+		if !h.Until.After(e.now) {
+			h = Hold{}
+		}
+		w := &e.s.Workspace
+		if h == w.Hold {
 			return Change{}, ErrUnchanged
 		}
-		e := edit(&s, now)
-		e.s.Workspace.HoldUntil = micros.Of(until)
-		if s.Workspace.HoldUntil.After(e.now) && !until.After(e.now) {
-			// What fell into the hold so far stays skipped.
-			e.s.Workspace.AutostartAfter = micros.Later(s.Workspace.AutostartAfter, e.now)
+		w.Floors, w.AutostartAfter = w.Floors.leave(&w.Hold, &h, w.AutostartAfter, e.now, jitter(&e.s))
+		w.Hold = h
+		text := "hold ended"
+		if !h.Until.IsZero() {
+			text = "hold: " + h.describe()
 		}
-		e.emit(Event{Kind: EventChanged, Until: e.s.Workspace.HoldUntil, Message: "hold"}, TopicAudit)
+		e.emit(Event{Kind: EventChanged, Until: h.Until, Message: text}, TopicAudit)
 		return e.change(), nil
 	}
 }

@@ -13,7 +13,7 @@ import (
 // settings are the verbs that a deleted or managed workspace refuses.
 var settings = map[string]lifecycle.Verb{
 	"autostart": lifecycle.SetAutostart(nil), "ttl": lifecycle.SetTTL(time.Hour), "extend": lifecycle.Extend(monday.Add(time.Hour)),
-	"dormant": lifecycle.MarkDormant(true), "wake": lifecycle.EndDormancy(), "hold": lifecycle.Hold(monday.Add(day)),
+	"dormant": lifecycle.MarkDormant(true), "wake": lifecycle.EndDormancy(), "hold": lifecycle.SetHold(lifecycle.Hold{Until: monday.Add(day)}),
 }
 
 func TestSettingsOfDeletedAndManaged(t *testing.T) {
@@ -72,7 +72,8 @@ func TestSetTTL(t *testing.T) {
 		{"shortest", stopped(), time.Minute, time.Minute, time.Time{}},
 		{"longest, cut", stopped(), 30*day + 59*time.Second, 30 * day, time.Time{}},
 		{"changed while running", running(deadline(end)), time.Hour, time.Hour, end},
-		{"added while running", running(), time.Hour, time.Hour, time.Time{}},
+		{"added while running leaves the grace", running(), time.Hour, time.Hour, monday.Add(2 * time.Hour)},
+		{"added while running, long", running(), 8 * time.Hour, 8 * time.Hour, monday.Add(8*time.Hour + time.Minute)},
 		{"removed while running", running(ttl(time.Hour), deadline(end)), 0, 0, time.Time{}},
 		{"removed while running under a cap", running(ttl(time.Hour), deadlines(end, limit)), 0, 0, limit},
 		{"removed while starting", newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning), ttl(time.Hour)), 0, 0, time.Time{}},
@@ -93,21 +94,25 @@ func TestExtend(t *testing.T) {
 	end, limit := monday.Add(8*time.Hour), monday.Add(20*time.Hour)
 	s := running(deadlines(end, limit), policy(func(p *lifecycle.Policy) { p.AllowUserTTL = false }))
 	for _, to := range []time.Time{now.Add(29 * time.Minute), end, end.Add(us), limit} {
-		c, err := lifecycle.Extend(to)(s, now)
+		c, err := lifecycle.SetDeadline(to)(s, now)
 		must(err)
 		if !c.Build.Deadline.Equal(to) || told(c.Events) != "audit/workspace.extended " || !c.Events[0].Until.Equal(to) || !c.Workspace.WakeAt.Equal(to) {
 			t.Errorf("to %v: deadline %v, wakes %v, told %s", to, c.Build.Deadline, c.Workspace.WakeAt, told(c.Events))
 		}
 	}
 	for _, to := range []time.Time{now.Add(29*time.Minute - us), now, monday.Add(-day), limit.Add(us), {}} {
-		refuse(t, to.String(), s, now, lifecycle.Extend(to), nil)
+		refuse(t, to.String(), s, now, lifecycle.SetDeadline(to), nil)
 	}
 	for name, s := range map[string]lifecycle.Snapshot{
 		"no deadline": running(), "stopped": stopped(deadline(end)), "starting": newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning)),
 		"failed":                                newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed, deadline(end))),
-		"not completed yet at the new deadline": running(deadline(end), build(func(b *lifecycle.Build) { b.CompletedAt = end.Add(day) })),
+		"not completed yet at the new deadline": running(deadline(end), build(func(b *lifecycle.Build) { b.RunSince = end.Add(day) })),
 	} {
-		refuse(t, name, s, now, lifecycle.Extend(end), nil)
+		refuse(t, name, s, now, lifecycle.SetDeadline(end), nil)
+	}
+	refuse(t, "shorten", s, now, lifecycle.Extend(end.Add(-us)), nil)
+	if got := do(t, s, now, lifecycle.Extend(end.Add(us))).Build.Deadline; !got.Equal(end.Add(us)) {
+		t.Errorf("extended to %v", got)
 	}
 }
 
@@ -147,9 +152,9 @@ func TestOtherSettings(t *testing.T) {
 	}
 	refuse(t, "updates, again", s, monday, lifecycle.SetAutomaticUpdates(true), lifecycle.ErrUnchanged)
 	refuse(t, "attention", s, monday, lifecycle.ClearAttention(), lifecycle.ErrUnchanged)
-	refuse(t, "no hold", s, monday, lifecycle.Hold(time.Time{}), lifecycle.ErrUnchanged)
-	s = do(t, s, monday, lifecycle.Hold(monday.Add(day)))
-	refuse(t, "the same hold", s, monday, lifecycle.Hold(monday.Add(day)), lifecycle.ErrUnchanged)
+	refuse(t, "no hold", s, monday, lifecycle.SetHold(lifecycle.Hold{Until: time.Time{}}), lifecycle.ErrUnchanged)
+	s = do(t, s, monday, lifecycle.SetHold(lifecycle.Hold{Until: monday.Add(day)}))
+	refuse(t, "the same hold", s, monday, lifecycle.SetHold(lifecycle.Hold{Until: monday.Add(day)}), lifecycle.ErrUnchanged)
 }
 
 // A verb may be called again after a lost race: it does not touch what it was given.
@@ -158,7 +163,7 @@ func TestVerbsArePure(t *testing.T) {
 	before := s
 	for _, v := range append([]lifecycle.Verb{
 		lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil), lifecycle.Used(monday.Add(time.Hour)), lifecycle.SetAutomaticUpdates(true),
-	}, lifecycle.SetTTL(0), lifecycle.Hold(monday.Add(day)), lifecycle.MarkDormant(true)) {
+	}, lifecycle.SetTTL(0), lifecycle.SetHold(lifecycle.Hold{Until: monday.Add(day)}), lifecycle.MarkDormant(true)) {
 		first, err1 := v(s, monday.Add(time.Minute))
 		again, err2 := v(s, monday.Add(time.Minute))
 		if s != before || first.Workspace != again.Workspace || first.Build != again.Build || err1 != nil || err2 != nil {

@@ -37,16 +37,26 @@ func (d *Desks) living(w *lifecycle.Workspace) []column {
 		{"look_at", instant{&w.WakeAt}},
 		{"mornings", cron{&w.Autostart, d.crons.Weekly}},
 		{"mornings_from", instant{&w.AutostartAfter}},
+		{"evenings", cron{&w.Autostop, d.crons.Weekly}},
 		{"life", number[time.Duration]{&w.TTL}},
 		{"seen", instant{&w.LastUsedAt}},
 		{"asleep", instant{&w.DormantAt}},
 		{"gone_after", instant{&w.DeletingAt}},
-		{"held_until", instant{&w.HoldUntil}},
+		{"held_until", instant{&w.Hold.Until}},
+		{"held", number[lifecycle.HoldRules]{&w.Hold.Rules}},
+		{"held_why", &w.Hold.Note},
+		{"held_by", &w.Hold.By},
+		{"stop_floor", instant{&w.Floors.Stop}},
+		{"sleep_floor", instant{&w.Floors.Dormancy}},
+		{"delete_floor", instant{&w.Floors.Delete}},
+		{"rules_seen", &w.Seen.Template},
+		{"nights_seen", &w.Seen.Owner},
 		{"warned_for", instant{&w.RemindedFor}},
 		{"follows", &w.AutomaticUpdates},
 		{"pooled", &w.Managed},
 		{"gone", &w.Deleted},
 		{"failures", &w.Failures},
+		{"false_starts", &w.StartFailures},
 		{"helpless_at", instant{&w.AttentionAt}},
 		{"again_at", instant{&w.Backoff.Until}},
 		{"again_tries", &w.Backoff.Attempts},
@@ -66,6 +76,9 @@ func running(b *lifecycle.Build) []column {
 		{"run_state", number[lifecycle.JobStatus]{&b.Status}},
 		{"run_asked", instant{&b.CreatedAt}},
 		{"run_over", instant{&b.CompletedAt}},
+		{"run_due", instant{&b.DueAt}},
+		{"run_life", number[time.Duration]{&b.TTL}},
+		{"up_since", instant{&b.RunSince}},
 		{"stop_by", instant{&b.Deadline}},
 		{"stop_latest", instant{&b.MaxDeadline}},
 	}
@@ -82,6 +95,8 @@ func (d *Desks) person(o *lifecycle.Owner) []column {
 		{"handle", &o.Name},
 		{"standing", number[lifecycle.OwnerStatus]{&o.Status}},
 		{"nights", cron{&o.QuietHours, d.crons.Daily}},
+		{"nights_no", &o.Rules},
+		{"back_since", instant{&o.AutostartAfter}},
 	}
 }
 
@@ -92,9 +107,9 @@ func blueprint(t *lifecycle.Template) []column {
 		{"title", &t.Name},
 		{"revision", &t.ActiveVersionID},
 		{"rules", rules{&t.Policy}},
-		{"frozen_until", instant{&t.HoldUntil}},
-		{"stop_floor", instant{&t.StopFloor}},
-		{"delete_floor", instant{&t.DeleteFloor}},
+		{"edition", &t.Revision},
+		{"rules_no", &t.Rules},
+		{"state", state{t}},
 	}
 }
 
@@ -214,5 +229,24 @@ func (r rules) Scan(v any) error {
 		return fmt.Errorf("rules: got %T", v)
 	}
 	*r.p = lifecycle.ReadPolicy([]byte(s))
+	return nil
+}
+
+// state keeps what else there is to a template as JSON.
+type state struct{ t *lifecycle.Template }
+
+// Value implements driver.Valuer.
+func (s state) Value() (driver.Value, error) {
+	b, err := s.t.MarshalState()
+	return string(b), err
+}
+
+// Scan implements sql.Scanner.
+func (s state) Scan(v any) error {
+	text, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("state: got %T", v)
+	}
+	s.t.ReadState([]byte(text))
 	return nil
 }

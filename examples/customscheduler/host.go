@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,31 +16,68 @@ import (
 // What follows is the host's own business with its tables. The engine asks one thing of it: whoever changes a person or a
 // blueprint makes their desks due at once, with a new edition, so that no decision made of the old values is committed.
 
+// What the engine keeps of both is computed by the engine: lifecycle.ReplaceOwner and lifecycle.ReplaceTemplate.
+
 func (d *Desks) savePerson(ctx context.Context, now time.Time, o lifecycle.Owner) error {
-	return d.save(ctx, now, "people", "person", o.ID, d.person(&o))
+	return d.inTx(ctx, func(tx *sql.Tx) error {
+		var old lifecycle.Owner
+		err := read(ctx, tx, "people", o.ID, d.person(&old))
+		if err == nil {
+			o, err = lifecycle.ReplaceOwner(old, o, now)
+		}
+		if err != nil {
+			return err
+		}
+		return save(ctx, tx, now, "people", "person", o.ID, d.person(&o))
+	})
 }
 
 func (d *Desks) saveBlueprint(ctx context.Context, now time.Time, t lifecycle.Template) error {
-	return d.save(ctx, now, "blueprints", "blueprint", t.ID, blueprint(&t))
+	return d.inTx(ctx, func(tx *sql.Tx) error {
+		var old lifecycle.Template
+		err := read(ctx, tx, "blueprints", t.ID, blueprint(&old))
+		if err == nil {
+			t, err = lifecycle.ReplaceTemplate(old, t, now)
+		}
+		if err != nil {
+			return err
+		}
+		return save(ctx, tx, now, "blueprints", "blueprint", t.ID, blueprint(&t))
+	})
+}
+
+// read reads a row of a table, if there is one.
+func read(ctx context.Context, tx *sql.Tx, table string, id uuid.UUID, columns []column) error {
+	row := tx.QueryRowContext(ctx, "SELECT "+namesOf(columns, "%s", ", ")+" FROM "+table+" WHERE id = ?", id)
+	if err := row.Scan(valuesOf(columns)...); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("read from %s: %w", table, err)
+	}
+	return nil
 }
 
 // save writes a row of a table, and wakes the desks that refer to it.
-func (d *Desks) save(ctx context.Context, now time.Time, table, reference string, id uuid.UUID, columns []column) error {
-	return d.inTx(ctx, func(tx *sql.Tx) error {
-		insert := insertion(table, columns) + " ON CONFLICT (id) DO UPDATE SET " + namesOf(columns, "%[1]s = excluded.%[1]s", ", ")
-		if _, err := tx.ExecContext(ctx, insert, valuesOf(columns)...); err != nil {
-			return fmt.Errorf("save into %s: %w", table, err)
-		}
-		_, err := tx.ExecContext(ctx, `UPDATE desks SET edition = edition + 1, look_at = ? WHERE gone = 0 AND `+reference+` = ?`, now.UnixMicro(), id)
-		return err
-	})
+func save(ctx context.Context, tx *sql.Tx, now time.Time, table, reference string, id uuid.UUID, columns []column) error {
+	insert := insertion(table, columns) + " ON CONFLICT (id) DO UPDATE SET " + namesOf(columns, "%[1]s = excluded.%[1]s", ", ")
+	if _, err := tx.ExecContext(ctx, insert, valuesOf(columns)...); err != nil {
+		return fmt.Errorf("save into %s: %w", table, err)
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE desks SET edition = edition + 1, look_at = ? WHERE gone = 0 AND `+reference+` = ?`, now.UnixMicro(), id)
+	return err
 }
 
 // addDesks makes new desks, all or none. They are due at once: only the engine knows when to look at them next.
 func (d *Desks) addDesks(ctx context.Context, now time.Time, desks ...lifecycle.Workspace) error {
 	return d.inTx(ctx, func(tx *sql.Tx) error {
 		for _, w := range desks {
+			if err := w.Validate(); err != nil {
+				return fmt.Errorf("add desk %s: %w", w.ID, err)
+			}
 			w.Revision, w.WakeAt = 1, now
+			err := tx.QueryRowContext(ctx, `SELECT b.rules_no, p.nights_no FROM blueprints b, people p WHERE b.id = ? AND p.id = ?`, w.TemplateID, w.OwnerID).
+				Scan(&w.Seen.Template, &w.Seen.Owner)
+			if err != nil {
+				return fmt.Errorf("add desk %s: %w", w.ID, err)
+			}
 			part := shard(w.ID)
 			columns := append(append(fixed(&w), d.living(&w)...), running(&lifecycle.Build{})...)
 			columns = append(columns, column{"shard", &part})

@@ -3,7 +3,10 @@ CREATE TABLE people (
 	id       TEXT PRIMARY KEY,
 	handle   TEXT NOT NULL,
 	standing INTEGER NOT NULL,
-	nights   TEXT NOT NULL -- quiet hours, empty for none
+	nights   TEXT NOT NULL, -- quiet hours, empty for none
+	-------------------------------------------------
+	nights_no  INTEGER NOT NULL,
+	back_since INTEGER
 );
 
 CREATE TABLE blueprints (
@@ -12,10 +15,10 @@ CREATE TABLE blueprints (
 	title    TEXT NOT NULL,
 	revision TEXT NOT NULL, -- the active version
 	-------------------------------------------------
-	rules        TEXT NOT NULL, -- the policy, as JSON
-	frozen_until INTEGER,       -- instants are microseconds since 1970, NULL for none
-	stop_floor   INTEGER,
-	delete_floor INTEGER
+	rules    TEXT NOT NULL,    -- the policy, as JSON
+	edition  INTEGER NOT NULL, -- counts the writes
+	rules_no INTEGER NOT NULL,
+	state    TEXT NOT NULL     -- a hold, and what the engine keeps, as JSON
 );
 
 CREATE TABLE desks (
@@ -30,17 +33,27 @@ CREATE TABLE desks (
 	look_at       INTEGER,          -- when the scheduler has to look at it
 	shard         INTEGER NOT NULL, -- the last four bytes of the id, to divide the desks among replicas
 	mornings      TEXT NOT NULL,    -- the autostart schedule as it was entered
-	mornings_from INTEGER,
+	mornings_from INTEGER,          -- instants are microseconds since 1970, NULL for none
+	evenings      TEXT NOT NULL,    -- the autostop schedule
 	life          INTEGER NOT NULL, -- the time to live, in nanoseconds
 	seen          INTEGER,
 	asleep        INTEGER,
 	gone_after    INTEGER,
 	held_until    INTEGER,
+	held          INTEGER NOT NULL, -- which rules
+	held_why      TEXT NOT NULL,
+	held_by       TEXT NOT NULL,
+	stop_floor    INTEGER,
+	sleep_floor   INTEGER,
+	delete_floor  INTEGER,
+	rules_seen    INTEGER NOT NULL,
+	nights_seen   INTEGER NOT NULL,
 	warned_for    INTEGER,
 	follows       INTEGER NOT NULL, -- automatic updates
 	pooled        INTEGER NOT NULL, -- looked after by something else
 	gone          INTEGER NOT NULL,
 	failures      INTEGER NOT NULL,
+	false_starts  INTEGER NOT NULL,
 	helpless_at   INTEGER,
 	again_at      INTEGER,
 	again_tries   INTEGER NOT NULL,
@@ -54,6 +67,9 @@ CREATE TABLE desks (
 	run_state     INTEGER NOT NULL,
 	run_asked     INTEGER,
 	run_over      INTEGER,
+	run_due       INTEGER,
+	run_life      INTEGER NOT NULL,
+	up_since      INTEGER,
 	stop_by       INTEGER,
 	stop_latest   INTEGER,
 	CHECK (stop_latest IS NULL OR stop_by IS NOT NULL AND stop_by <= stop_latest)

@@ -151,19 +151,19 @@ func TestUpdate(t *testing.T) {
 	calls := 0
 	hold := func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
 		calls++
-		return lifecycle.Hold(monday.Add(day))(s, now)
+		return lifecycle.SetHold(lifecycle.Hold{Until: monday.Add(day)})(s, now)
 	}
 	got, err := e.Update(f.ctx, id(1), hold)
 	f.must(err)
-	if calls != 4 || got.Workspace.Revision != f.load(1).Workspace.Revision || !f.load(1).Workspace.HoldUntil.Equal(monday.Add(day)) {
+	if calls != 4 || got.Workspace.Revision != f.load(1).Workspace.Revision || !f.load(1).Workspace.Hold.Until.Equal(monday.Add(day)) {
 		t.Errorf("%d calls of the verb after 3 conflicts; returned revision %d, stored %d", calls, got.Workspace.Revision, f.load(1).Workspace.Revision)
 	}
 	before := f.load(1).Workspace.Revision
-	if _, err := e.Update(f.ctx, id(1), lifecycle.Hold(monday.Add(day))); err != nil || f.load(1).Workspace.Revision != before {
+	if _, err := e.Update(f.ctx, id(1), lifecycle.SetHold(lifecycle.Hold{Until: monday.Add(day)})); err != nil || f.load(1).Workspace.Revision != before {
 		t.Errorf("a verb that finds nothing to change: %v, revision %d after %d", err, f.load(1).Workspace.Revision, before)
 	}
 	conflicts = 1 << 30
-	if _, err := e.Update(f.ctx, id(1), lifecycle.Hold(time.Time{})); !errors.Is(err, executor.ErrConflict) {
+	if _, err := e.Update(f.ctx, id(1), lifecycle.SetHold(lifecycle.Hold{Until: time.Time{}})); !errors.Is(err, executor.ErrConflict) {
 		t.Errorf("a workspace that changes without end: %v", err)
 	}
 	if _, err := e.Update(f.ctx, id(9), lifecycle.EndDormancy()); !errors.Is(err, lifecycle.ErrNotFound) {

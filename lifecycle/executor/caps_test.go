@@ -322,7 +322,7 @@ func TestAvailability(t *testing.T) {
 	}
 	x, err := e.Explain(f.ctx, id(2))
 	f.must(err)
-	if x.Rules[0].Verdict != lifecycle.VerdictHeld || x.Next != lifecycle.RuleAutostop {
+	if x.Rules[lifecycle.RuleAutostop-1].Verdict != lifecycle.VerdictHeld || x.Next != lifecycle.RuleAutostop {
 		t.Errorf("explained %v", x)
 	}
 	// Without a builder the question is asked too.

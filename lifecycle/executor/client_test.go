@@ -117,7 +117,7 @@ func TestClientOfAnExecutor(t *testing.T) {
 	bubble(t, func(f *fleet, start time.Time) {
 		f.addDue(1, start.Add(10*time.Hour))
 		e, stop := f.run(executor.Config{Precise: true, Interval: time.Hour}, unwatched{f.store, f.store})
-		_, err := e.Client.Update(f.ctx, id(1), lifecycle.Extend(start.Add(29*time.Minute)))
+		_, err := e.Client.Update(f.ctx, id(1), lifecycle.SetDeadline(start.Add(29*time.Minute)))
 		f.must(err)
 		time.Sleep(29*time.Minute - time.Second)
 		if at := f.stoppedAt(1, 2*time.Second); at.Sub(start) > 29*time.Minute+50*time.Millisecond {

@@ -50,8 +50,8 @@ func ExampleClient() {
 		fmt.Println(err)
 		return
 	}
-	s, err := client.Update(ctx, id, at9(lifecycle.Hold(time.Date(2026, 3, 6, 9, 0, 0, 0, time.UTC))))
-	fmt.Println("held until", s.Workspace.HoldUntil.Format(time.DateOnly), err)
+	s, err := client.Update(ctx, id, at9(lifecycle.SetHold(lifecycle.Hold{Until: time.Date(2026, 3, 6, 9, 0, 0, 0, time.UTC)})))
+	fmt.Println("held until", s.Workspace.Hold.Until.Format(time.DateOnly), err)
 	// Output: held until 2026-03-06 <nil>
 }
 
@@ -124,7 +124,7 @@ func ExampleClient_Plan() {
 	s, _ := client.Load(ctx, id)
 	policy := s.Template.Policy
 	policy.TimeTilDormant = 7 * 24 * time.Hour
-	plan, err := client.Plan(ctx, s.Template.ID, lifecycle.PolicyChange{Policy: policy, ResetLastUsed: true})
+	plan, err := client.Plan(ctx, s.Template.ID, lifecycle.PolicyChange{Policy: policy, PolicyTerms: lifecycle.PolicyTerms{ResetLastUsed: true}})
 	fmt.Println(plan.Workspaces, "workspace,", plan.Shifts[lifecycle.RuleDormancy].Begins, "would go dormant some day,",
 		plan.Shifts[lifecycle.RuleDormancy].Immediate, "within the hour,", err)
 	plan, err = client.Apply(ctx, plan, nil)

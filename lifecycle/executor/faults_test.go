@@ -58,7 +58,7 @@ func TestOneBadWorkspace(t *testing.T) {
 			}
 			x, err := e.Explain(f.ctx, id(4))
 			f.must(err)
-			if r := x.Rules[0]; r.Verdict != lifecycle.VerdictHeld || !strings.Contains(r.Because, c.reason) {
+			if r := x.Rules[lifecycle.RuleAutostop-1]; r.Verdict != lifecycle.VerdictHeld || !strings.Contains(r.Because, c.reason) {
 				t.Errorf("explained: %s because %s", r.Verdict, r.Because)
 			}
 			wantStats(t, e.Tick(f.ctx, monday), 0, 0, 0)

@@ -182,7 +182,7 @@ func TestTwoExecutorsWithCapsInEveryOrder(t *testing.T) {
 // A person who acts while an executor ticks: both happen, one after the other, on values that were current.
 func TestAVerbAgainstATickInEveryOrder(t *testing.T) {
 	for name, verb := range map[string]lifecycle.Verb{
-		"hold": lifecycle.Hold(monday.Add(day)), "stop": lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil), "updates": lifecycle.SetAutomaticUpdates(true),
+		"hold": lifecycle.SetHold(lifecycle.Hold{Until: monday.Add(day)}), "stop": lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil), "updates": lifecycle.SetAutomaticUpdates(true),
 	} {
 		orders := explore(t, func(t *testing.T, g *gate, actors *sync.WaitGroup) func() {
 			f := smallFleet(t, dueStops(2)...)
@@ -197,7 +197,7 @@ func TestAVerbAgainstATickInEveryOrder(t *testing.T) {
 				switch {
 				case f.load(2).Build.Number != 2:
 					t.Error("the other workspace was not stopped")
-				case name == "hold" && (failed != nil || s.Workspace.HoldUntil.IsZero()):
+				case name == "hold" && (failed != nil || s.Workspace.Hold.Until.IsZero()):
 					t.Errorf("the hold was lost: %v", failed)
 				case name == "stop" && (stops != 2 || (failed == nil) == ticked):
 					t.Errorf("%d stops; by the tick %t, by hand %v", stops, ticked, failed)

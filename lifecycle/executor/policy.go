@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -68,7 +69,8 @@ func (c *Client) members(ctx context.Context, r lifecycle.Registry, p *lifecycle
 // Apply carries out a plan: the template gets its new policy, then its workspaces get their changes, in batches, each
 // applied only to the revision it was computed from. It returns the plan with its progress, and calls report, if not nil,
 // with it after each page. After an error or a crash, call it again with the last plan seen: it continues there and applies
-// nothing twice. It returns [lifecycle.ErrPolicyChanged] if the template's policy has changed since it was planned.
+// nothing twice. It returns [lifecycle.ErrPolicyChanged] if the template's policy has changed since it was planned, at any
+// step: what holds then is the newer policy. Ticks bring workspaces in line too, so Applied may count fewer than change.
 func (c *Client) Apply(ctx context.Context, p lifecycle.PolicyPlan, report func(lifecycle.PolicyPlan)) (lifecycle.PolicyPlan, error) {
 	registry, err := c.registry()
 	if err != nil {
@@ -82,7 +84,7 @@ func (c *Client) Apply(ctx context.Context, p lifecycle.PolicyPlan, report func(
 		c.signals.changed()
 	}
 	err = c.members(ctx, registry, &p, func(page []lifecycle.Snapshot) error {
-		n, err := c.applyPage(ctx, page, &p.Change)
+		n, err := c.applyPage(ctx, page, &p)
 		if p.Applied += n; err == nil && report != nil {
 			report(p)
 		}
@@ -96,6 +98,18 @@ func (c *Client) Apply(ctx context.Context, p lifecycle.PolicyPlan, report func(
 }
 
 func (c *Client) putPolicy(ctx context.Context, r lifecycle.Registry, p *lifecycle.PolicyPlan) error {
+	for range maxConflicts {
+		err := c.tryPutPolicy(ctx, r, p)
+		if !errors.Is(err, lifecycle.ErrStaleTemplate) {
+			return err
+		}
+	}
+	return ErrConflict
+}
+
+// tryPutPolicy writes the policy over the template as it is. A new version or hold in between is not lost: the write then
+// is stale, and is made again.
+func (c *Client) tryPutPolicy(ctx context.Context, r lifecycle.Registry, p *lifecycle.PolicyPlan) error {
 	id := p.Change.Template.ID
 	current, ok, err := r.Template(ctx, id)
 	switch {
@@ -112,9 +126,9 @@ func (c *Client) putPolicy(ctx context.Context, r lifecycle.Registry, p *lifecyc
 }
 
 // applyPage commits the changes of a page. Those in conflict with another change are computed again.
-func (c *Client) applyPage(ctx context.Context, page []lifecycle.Snapshot, policy *lifecycle.PolicyChange) (applied int, err error) {
+func (c *Client) applyPage(ctx context.Context, page []lifecycle.Snapshot, p *lifecycle.PolicyPlan) (applied int, err error) {
 	for range maxConflicts {
-		n, lost, err := c.applyOnce(ctx, page, policy)
+		n, lost, err := c.applyOnce(ctx, page, p)
 		applied += n
 		if err != nil || len(lost) == 0 {
 			return applied, err
@@ -126,15 +140,18 @@ func (c *Client) applyPage(ctx context.Context, page []lifecycle.Snapshot, polic
 	return applied, ErrConflict
 }
 
-func (c *Client) applyOnce(ctx context.Context, page []lifecycle.Snapshot, policy *lifecycle.PolicyChange) (applied int, lost []uuid.UUID, err error) {
+func (c *Client) applyOnce(ctx context.Context, page []lifecycle.Snapshot, p *lifecycle.PolicyPlan) (applied int, lost []uuid.UUID, err error) {
 	var changes []lifecycle.Change
+	now := micros.Of(c.clock.Now("executor", "apply"))
 	for _, s := range page {
-		if change, _, ok := lifecycle.PlanPolicy(s, *policy); ok {
+		if err := p.Check(s.Template); err != nil {
+			return 0, nil, err
+		}
+		if change, ok := lifecycle.Adapt(s, now); ok {
 			change.Events = c.topics.Filter(change.Events)
 			changes = append(changes, change)
 		}
 	}
-	now := micros.Of(c.clock.Now("executor", "apply"))
 	for batch := range slices.Chunk(changes, c.cfg.BatchSize) {
 		verdicts, err := c.write(ctx, now, batch)
 		for i, v := range verdicts {
@@ -142,6 +159,7 @@ func (c *Client) applyOnce(ctx context.Context, page []lifecycle.Snapshot, polic
 			switch {
 			case v.err != nil:
 				c.logger.WarnContext(ctx, "executor: policy change rejected", "workspace_id", id, "error", v.err)
+				p.Reject(id)
 			case v.applied():
 				applied++
 			case v.settled:

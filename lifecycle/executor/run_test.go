@@ -149,7 +149,7 @@ func TestRunPreciselyAfterAnUpdate(t *testing.T) {
 		e, stop := f.run(executor.Config{Precise: true, Interval: time.Hour}, unwatched{f.store, f.store})
 		time.Sleep(time.Second)
 		end := time.Now().Add(29*time.Minute + time.Second)
-		_, err := e.Update(f.ctx, id(1), lifecycle.Extend(end))
+		_, err := e.Update(f.ctx, id(1), lifecycle.SetDeadline(end))
 		f.must(err)
 		time.Sleep(29 * time.Minute)
 		if late := f.stoppedAt(1, time.Minute).Sub(end); late < 0 || late > 50*time.Millisecond {

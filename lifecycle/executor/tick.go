@@ -146,6 +146,7 @@ func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 	errs := map[uuid.UUID]error{}
 	for i := range page {
 		s := &page[i]
+		s.Engine.Interval = r.e.cfg.Interval
 		d := lifecycle.Decide(*s, r.now)
 		if d.Err != nil {
 			errs[s.Workspace.ID] = d.Err

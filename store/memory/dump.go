@@ -17,12 +17,13 @@ const dumpVersion = 1
 
 // entryRow is one line of a dump; exactly one field is set.
 type entryRow struct {
-	Version   int           `json:"dormouse,omitempty"`
-	Template  *templateRow  `json:"template,omitempty"`
-	Owner     *ownerRow     `json:"owner,omitempty"`
-	Workspace *workspaceRow `json:"workspace,omitempty"`
-	Events    *eventsRow    `json:"events,omitempty"`
-	Seq       int64         `json:"seq,omitempty"`
+	Version   int               `json:"dormouse,omitempty"`
+	Engine    *lifecycle.Engine `json:"engine,omitempty"`
+	Template  *templateRow      `json:"template,omitempty"`
+	Owner     *ownerRow         `json:"owner,omitempty"`
+	Workspace *workspaceRow     `json:"workspace,omitempty"`
+	Events    *eventsRow        `json:"events,omitempty"`
+	Seq       int64             `json:"seq,omitempty"`
 	jobLines
 	// End counts the lines before it, so that a dump that was cut off is noticed.
 	End int `json:"end,omitempty"`
@@ -51,7 +52,7 @@ type ownerRow struct {
 
 type workspaceRow struct {
 	lifecycle.Workspace
-	Autostart string
+	Autostart, Autostop string
 	// Builds are oldest first.
 	Builds []lifecycle.Build
 }
@@ -95,6 +96,9 @@ func (s *Store) collect(w io.Writer) error {
 	defer s.mu.RUnlock()
 	d := &dumper{enc: json.NewEncoder(w)}
 	d.row(entryRow{Version: dumpVersion})
+	if s.engine != (lifecycle.Engine{}) {
+		d.row(entryRow{Engine: &s.engine})
+	}
 	for i := range s.templates.rows {
 		t := s.templates.rows[i].Template
 		d.row(entryRow{Template: &templateRow{t, storedPolicy{t.Policy}}})
@@ -119,7 +123,8 @@ func (s *Store) collect(w io.Writer) error {
 func (s *Store) workspaceRow(slot uint32) *workspaceRow {
 	var snapshot lifecycle.Snapshot
 	s.read(slot, &snapshot)
-	row := &workspaceRow{Workspace: snapshot.Workspace, Autostart: snapshot.Workspace.Autostart.Text()}
+	w := &snapshot.Workspace
+	row := &workspaceRow{Workspace: *w, Autostart: w.Autostart.Text(), Autostop: w.Autostop.Text()}
 	for b := s.fleet.rows.at(slot).build; b != none; b = s.fleet.builds.at(b).previous {
 		var v lifecycle.Build
 		s.fleet.builds.at(b).readInto(&v, &s.fleet.reasons)
@@ -161,6 +166,8 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 	switch {
 	case n == 1 && row.Version != dumpVersion:
 		return fmt.Errorf("version %d: this is no dump of version %d", row.Version, dumpVersion)
+	case row.Engine != nil:
+		s.engine = *row.Engine
 	case row.Template != nil:
 		t := row.Template.Template
 		t.Policy = row.Template.Policy.Policy
@@ -183,13 +190,13 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 
 func (s *Store) restoreWorkspace(row *workspaceRow, schedules *schedule.Interner) error {
 	w := row.Workspace
-	w.Autostart = schedules.Weekly(row.Autostart)
+	w.Autostart, w.Autostop = schedules.Weekly(row.Autostart), schedules.Weekly(row.Autostop)
 	if err := s.creatable([]lifecycle.Workspace{w}); err != nil {
 		return err
 	}
 	s.create(w.WakeAt, &w)
 	r := s.fleet.rows.at(s.fleet.slots[w.ID])
-	r.revision = w.Revision
+	r.revision, r.seen = w.Revision, w.Seen
 	for i := range row.Builds {
 		s.fleet.writeBuild(r, &row.Builds[i], true)
 	}

@@ -56,6 +56,7 @@ func (s *Store) read(slot uint32, into *lifecycle.Snapshot) {
 	r := s.fleet.rows.at(slot)
 	s.fleet.readInto(slot, r, &into.Workspace)
 	into.Owner, into.Template = s.owners.rows[r.owner].Owner, s.templates.rows[r.template].Template
+	into.Engine = s.engine
 	into.Workspace.OwnerID, into.Workspace.TemplateID = into.Owner.ID, into.Template.ID
 	if r.build != none {
 		s.fleet.builds.at(r.build).readInto(&into.Build, &s.fleet.reasons)

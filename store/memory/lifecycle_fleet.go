@@ -29,6 +29,8 @@ type fleet struct {
 	crons    shared
 	reasons  reasons
 	backoffs map[uint32]lifecycle.Backoff // of the few that have one, by slot
+	// restraints are holds and floors, of the few that have any, by slot.
+	restraints map[uint32]restraint
 }
 
 func newFleet() fleet {
@@ -38,24 +40,25 @@ func newFleet() fleet {
 		builds:   newSlab[build](),
 		crons:    newShared(),
 		reasons:  newReasons(),
-		backoffs: map[uint32]lifecycle.Backoff{},
+		backoffs: map[uint32]lifecycle.Backoff{}, restraints: map[uint32]restraint{},
 	}
 }
 
 // row is a workspace. It has no pointers: instants are microseconds, names and schedules are numbers of where they are.
 type row struct {
-	id, organization                         uuid.UUID
-	owner, template                          uint32 // slots
-	ofOwner, ofTemplate                      link
-	name                                     text
-	revision                                 int64
-	createdAt, wakeAt, autostartAfter        int64
-	lastUsedAt, dormantAt, deletingAt        int64
-	holdUntil, remindedFor, attentionAt, ttl int64
-	autostart                                uint32 // number of the schedule
-	failures                                 int32
-	build                                    uint32 // slot of the latest
-	flags                                    flags
+	id, organization                  uuid.UUID
+	owner, template                   uint32 // slots
+	ofOwner, ofTemplate               link
+	name                              text
+	revision                          int64
+	createdAt, wakeAt, autostartAfter int64
+	lastUsedAt, dormantAt, deletingAt int64
+	remindedFor, attentionAt, ttl     int64
+	seen                              lifecycle.Seen
+	autostart, autostop               uint32 // numbers of the schedules
+	failures, startFailures           int32
+	build                             uint32 // slot of the latest
+	flags                             flags
 }
 
 type flags uint8
@@ -65,6 +68,7 @@ const (
 	managed
 	deleted
 	backingOff
+	restrained
 )
 
 func (f *flags) set(bit flags, on bool) {
@@ -96,13 +100,34 @@ func (f *fleet) write(slot uint32, w *lifecycle.Workspace) {
 	f.reindex(slot, r, micros(w.WakeAt), w.Deleted)
 	r.autostartAfter, r.lastUsedAt = micros(w.AutostartAfter), micros(w.LastUsedAt)
 	r.dormantAt, r.deletingAt = micros(w.DormantAt), micros(w.DeletingAt)
-	r.holdUntil, r.remindedFor = micros(w.HoldUntil), micros(w.RemindedFor)
+	r.remindedFor, r.seen = micros(w.RemindedFor), w.Seen
 	r.attentionAt, r.ttl = micros(w.AttentionAt), int64(w.TTL)
-	r.failures = int32(w.Failures)
+	r.failures, r.startFailures = int32(w.Failures), int32(w.StartFailures)
 	r.autostart = f.crons.swap(r.autostart, w.Autostart)
+	r.autostop = f.crons.swap(r.autostop, w.Autostop)
 	r.flags.set(automaticUpdates, w.AutomaticUpdates)
 	r.flags.set(managed, w.Managed)
 	f.writeBackoff(slot, r, w.Backoff)
+	f.writeRestraint(slot, r, w)
+}
+
+// restraint is what keeps rules from acting on a workspace.
+type restraint struct {
+	hold   lifecycle.Hold
+	floors lifecycle.Floors
+}
+
+func (f *fleet) writeRestraint(slot uint32, r *row, w *lifecycle.Workspace) {
+	on := w.Hold != lifecycle.Hold{} || w.Floors != lifecycle.Floors{}
+	if on {
+		h, fl := w.Hold, w.Floors
+		h.Until, h.Note, h.By = store.Instant(h.Until), form.Text(h.Note), form.Text(h.By)
+		fl.Stop, fl.Dormancy, fl.Delete = store.Instant(fl.Stop), store.Instant(fl.Dormancy), store.Instant(fl.Delete)
+		f.restraints[slot] = restraint{h, fl}
+	} else if r.flags&restrained != 0 {
+		delete(f.restraints, slot)
+	}
+	r.flags.set(restrained, on)
 }
 
 func (f *fleet) writeBackoff(slot uint32, r *row, b lifecycle.Backoff) {
@@ -145,11 +170,15 @@ func (f *fleet) readInto(slot uint32, r *row, w *lifecycle.Workspace) {
 	w.Autostart, w.AutostartAfter = f.crons.get(r.autostart), instant(r.autostartAfter)
 	w.TTL, w.LastUsedAt = time.Duration(r.ttl), instant(r.lastUsedAt)
 	w.DormantAt, w.DeletingAt = instant(r.dormantAt), instant(r.deletingAt)
-	w.HoldUntil, w.RemindedFor = instant(r.holdUntil), instant(r.remindedFor)
-	w.AttentionAt, w.Failures = instant(r.attentionAt), int(r.failures)
+	w.RemindedFor, w.Seen, w.Autostop = instant(r.remindedFor), r.seen, f.crons.get(r.autostop)
+	w.AttentionAt, w.Failures, w.StartFailures = instant(r.attentionAt), int(r.failures), int(r.startFailures)
 	w.AutomaticUpdates, w.Managed, w.Deleted = r.flags&automaticUpdates != 0, r.flags&managed != 0, r.flags&deleted != 0
 	if r.flags&backingOff != 0 {
 		w.Backoff = f.backoffs[slot]
+	}
+	if r.flags&restrained != 0 {
+		kept := f.restraints[slot]
+		w.Hold, w.Floors = kept.hold, kept.floors
 	}
 }
 

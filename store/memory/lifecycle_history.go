@@ -17,6 +17,7 @@ type build struct {
 	number                int64
 	createdAt, endedAt    int64
 	deadline, maxDeadline int64
+	dueAt, runSince, ttl  int64
 	previous              uint32
 	transition            lifecycle.Transition
 	status                lifecycle.JobStatus
@@ -47,6 +48,7 @@ func (b *build) write(v *lifecycle.Build, reason uint32) {
 	b.id, b.version, b.number = v.ID, v.TemplateVersionID, v.Number
 	b.createdAt, b.endedAt = micros(v.CreatedAt), micros(v.CompletedAt)
 	b.deadline, b.maxDeadline = micros(v.Deadline), micros(v.MaxDeadline)
+	b.dueAt, b.runSince, b.ttl = micros(v.DueAt), micros(v.RunSince), int64(v.TTL)
 	b.transition, b.status, b.reason = v.Transition, v.Status, reason
 }
 
@@ -54,6 +56,7 @@ func (b *build) readInto(v *lifecycle.Build, reasons *reasons) {
 	v.ID, v.TemplateVersionID, v.Number = b.id, b.version, b.number
 	v.CreatedAt, v.CompletedAt = instant(b.createdAt), instant(b.endedAt)
 	v.Deadline, v.MaxDeadline = instant(b.deadline), instant(b.maxDeadline)
+	v.DueAt, v.RunSince, v.TTL = instant(b.dueAt), instant(b.runSince), time.Duration(b.ttl)
 	v.Transition, v.Status, v.Reason = b.transition, b.status, reasons.texts[b.reason]
 }
 
@@ -142,8 +145,10 @@ func (s *Store) forget(id uuid.UUID, slot uint32, r *row, before int64, limit in
 	f.unlink(&s.templates.rows[r.template].members, slot, ofTemplate)
 	f.names.forget(r.name)
 	f.crons.swap(r.autostart, nil)
+	f.crons.swap(r.autostop, nil)
 	f.reindex(slot, r, never, true)
 	delete(f.backoffs, slot)
+	delete(f.restraints, slot)
 	delete(f.slots, id)
 	f.rows.remove(slot)
 	return n + 1

@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/store"
 )
 
 // PutTemplate implements [lifecycle.Registry].
@@ -19,14 +18,28 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := s.putTemplate(now, t); err != nil {
+		return fmt.Errorf("put %w", err)
+	}
+	s.watchers.Notify()
+	return nil
+}
+
+func (s *Store) putTemplate(now time.Time, t lifecycle.Template) error {
 	s.mu.Lock()
-	t.HoldUntil, t.StopFloor, t.DeleteFloor = store.Instant(t.HoldUntil), store.Instant(t.StopFloor), store.Instant(t.DeleteFloor)
-	t.Name = form.Text(t.Name)
+	defer s.mu.Unlock()
+	var old lifecycle.Template
+	if row, ok := s.templates.get(t.ID); ok {
+		old = row.Template
+	}
+	t, err := lifecycle.ReplaceTemplate(old, t, now)
+	if err != nil {
+		return err
+	}
+	t.Name, t.Hold.Note, t.Hold.By = form.Text(t.Name), form.Text(t.Hold.Note), form.Text(t.Hold.By)
 	row := s.templates.put(t.ID)
 	row.Template = t
 	s.fleet.wakeAll(row.members, ofTemplate, now)
-	s.mu.Unlock()
-	s.watchers.Notify()
 	return nil
 }
 
@@ -35,14 +48,63 @@ func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := s.putOwner(now, o); err != nil {
+		return fmt.Errorf("put %w", err)
+	}
+	s.watchers.Notify()
+	return nil
+}
+
+func (s *Store) putOwner(now time.Time, o lifecycle.Owner) error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	var old lifecycle.Owner
+	if row, ok := s.owners.get(o.ID); ok {
+		old = row.Owner
+	}
+	o, err := lifecycle.ReplaceOwner(old, o, now)
+	if err != nil {
+		return err
+	}
 	o.Name = form.Text(o.Name)
 	row := s.owners.put(o.ID)
 	row.Owner = o
 	s.fleet.wakeAll(row.members, ofOwner, now)
-	s.mu.Unlock()
+	return nil
+}
+
+// PutEngine implements [lifecycle.Holder].
+func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.putEngine(now, e); err != nil {
+		return fmt.Errorf("put engine: %w", err)
+	}
 	s.watchers.Notify()
 	return nil
+}
+
+func (s *Store) putEngine(now time.Time, e lifecycle.Engine) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := lifecycle.ReplaceEngine(s.engine, e, now)
+	if err != nil {
+		return err
+	}
+	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
+	s.engine = e
+	for i := range s.templates.rows {
+		s.fleet.wakeAll(s.templates.rows[i].members, ofTemplate, now)
+	}
+	return nil
+}
+
+// Engine implements [lifecycle.Holder].
+func (s *Store) Engine(ctx context.Context) (lifecycle.Engine, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.engine, ctx.Err()
 }
 
 // wakeAll makes the workspaces of a chain due at once, with a new revision.
@@ -80,6 +142,9 @@ func (s *Store) creatable(workspaces []lifecycle.Workspace) error {
 	seen := make(map[uuid.UUID]bool, len(workspaces))
 	for i := range workspaces {
 		w := &workspaces[i]
+		if err := w.Validate(); err != nil {
+			return fmt.Errorf("create workspace %s: %w", w.ID, err)
+		}
 		_, exists := s.fleet.slots[w.ID]
 		_, owner := s.owners.get(w.OwnerID)
 		_, template := s.templates.get(w.TemplateID)
@@ -110,6 +175,7 @@ func (s *Store) create(now time.Time, w *lifecycle.Workspace) {
 	f.link(&s.templates.rows[r.template].members, slot, ofTemplate)
 	created := *w
 	created.WakeAt = now
+	created.Seen = lifecycle.Seen{Template: s.templates.rows[r.template].Rules, Owner: s.owners.rows[r.owner].Rules}
 	f.write(slot, &created)
 }
 

@@ -14,6 +14,7 @@ import (
 var (
 	_ store.Store       = (*Store)(nil)
 	_ lifecycle.Watcher = (*Store)(nil)
+	_ lifecycle.Holder  = (*Store)(nil)
 )
 
 // jobQueue is [Jobs] under a name that leaves its method Jobs visible when it is embedded.
@@ -24,6 +25,7 @@ type Store struct {
 	*jobQueue
 
 	mu        sync.RWMutex
+	engine    lifecycle.Engine
 	templates table[template]
 	owners    table[owner]
 	fleet     fleet

@@ -55,7 +55,7 @@ func TestLostAnswer(t *testing.T) {
 	late := wakeAt(all[0], epoch.Add(7*time.Hour))
 	commit(wakeAt(all[0], epoch), started(t, all[3])) // the first makes it late; both prepare all statements
 	plain := wakeAt(all[1], epoch.Add(time.Hour))
-	plain.Workspace.HoldUntil = epoch.Add(time.Nanosecond) // stored without the nanosecond
+	plain.Workspace.Hold.Until = epoch.Add(time.Nanosecond) // stored without the nanosecond
 	build := started(t, all[2])
 	build.Events = []lifecycle.Event{{WorkspaceID: build.Workspace.ID, Kind: lifecycle.EventBuildQueued}}
 

@@ -8,6 +8,7 @@ import (
 	"github.com/dormouse-go/dormouse/store/form"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -29,26 +30,43 @@ var fixedColumns = columns[workspace]{
 	col("created_at", "timestamptz", func(w *workspace) stamp { return stamp(w.CreatedAt) }),
 }
 
-// stateColumns are what changes of a workspace write, but for the wake.
+// stateColumns are what changes of a workspace write and new ones have.
 var stateColumns = columns[workspace]{
 	col("autostart", "text", func(w *workspace) string { return form.Text(w.Autostart.Text()) }),
 	col("autostart_after", "timestamptz", func(w *workspace) stamp { return stamp(w.AutostartAfter) }),
+	col("autostop", "text", func(w *workspace) zeronull.Text { return zeronull.Text(form.Text(w.Autostop.Text())) }),
 	col("ttl_ns", "bigint", func(w *workspace) int64 { return int64(w.TTL) }),
 	col("last_used_at", "timestamptz", func(w *workspace) stamp { return stamp(w.LastUsedAt) }),
 	col("dormant_at", "timestamptz", func(w *workspace) stamp { return stamp(w.DormantAt) }),
 	col("deleting_at", "timestamptz", func(w *workspace) stamp { return stamp(w.DeletingAt) }),
-	col("hold_until", "timestamptz", func(w *workspace) stamp { return stamp(w.HoldUntil) }),
+	col("hold_until", "timestamptz", func(w *workspace) stamp { return stamp(w.Hold.Until) }),
+	col("hold_rules", "smallint", func(w *workspace) zeronull.Int2 { return zeronull.Int2(w.Hold.Rules) }),
+	col("hold_note", "text", func(w *workspace) zeronull.Text { return zeronull.Text(form.Text(w.Hold.Note)) }),
+	col("hold_by", "text", func(w *workspace) zeronull.Text { return zeronull.Text(form.Text(w.Hold.By)) }),
+	col("stop_floor", "timestamptz", func(w *workspace) stamp { return stamp(w.Floors.Stop) }),
+	col("dormancy_floor", "timestamptz", func(w *workspace) stamp { return stamp(w.Floors.Dormancy) }),
+	col("delete_floor", "timestamptz", func(w *workspace) stamp { return stamp(w.Floors.Delete) }),
 	col("reminded_for", "timestamptz", func(w *workspace) stamp { return stamp(w.RemindedFor) }),
 	col("automatic_updates", "boolean", func(w *workspace) bool { return w.AutomaticUpdates }),
 	col("managed", "boolean", func(w *workspace) bool { return w.Managed }),
 	col("deleted", "boolean", func(w *workspace) bool { return w.Deleted }),
 	col("failures", "integer", func(w *workspace) int32 { return count32(w.Failures) }),
+	col("start_failures", "integer", func(w *workspace) zeronull.Int4 { return zeronull.Int4(count32(w.StartFailures)) }),
 	col("attention_at", "timestamptz", func(w *workspace) stamp { return stamp(w.AttentionAt) }),
 	col("backoff_until", "timestamptz", func(w *workspace) stamp { return stamp(w.Backoff.Until) }),
 	col("backoff_attempts", "integer", func(w *workspace) int32 { return count32(w.Backoff.Attempts) }),
 	col("backoff_cause", "text", func(w *workspace) string { return form.Text(string(w.Backoff.Cause)) }),
 	col("backoff_message", "text", func(w *workspace) string { return form.Text(w.Backoff.Message) }),
 }
+
+// seenColumns are the rules that a workspace follows: those of a new one are what they are.
+var seenColumns = columns[workspace]{
+	col("template_seen", "bigint", func(w *workspace) zeronull.Int8 { return zeronull.Int8(w.Seen.Template) }),
+	col("owner_seen", "bigint", func(w *workspace) zeronull.Int8 { return zeronull.Int8(w.Seen.Owner) }),
+}
+
+// writtenColumns are what changes of a workspace write, but for the wake.
+var writtenColumns = concat(stateColumns, seenColumns)
 
 // buildColumns are a build: as they stand in dormouse.builds, and with the prefix build_ in dormouse.workspaces.
 var buildColumns = columns[build]{
@@ -60,6 +78,9 @@ var buildColumns = columns[build]{
 	col("status", "smallint", func(b *build) int16 { return int16(b.Status) }),
 	col("created_at", "timestamptz", func(b *build) stamp { return stamp(b.CreatedAt) }),
 	col("completed_at", "timestamptz", func(b *build) stamp { return stamp(b.CompletedAt) }),
+	col("due_at", "timestamptz", func(b *build) stamp { return stamp(b.DueAt) }),
+	col("ttl_ns", "bigint", func(b *build) zeronull.Int8 { return zeronull.Int8(b.TTL) }),
+	col("run_since", "timestamptz", func(b *build) stamp { return stamp(b.RunSince) }),
 	col("deadline", "timestamptz", func(b *build) stamp { return stamp(b.Deadline) }),
 	col("max_deadline", "timestamptz", func(b *build) stamp { return stamp(b.MaxDeadline) }),
 }
@@ -75,7 +96,7 @@ var changeColumns = concat(
 		col("new_build", "boolean", func(c *change) bool { return c.NewBuild }),
 		col("wake_at", "timestamptz", func(c *change) stamp { return stamp(c.Workspace.WakeAt) }),
 	},
-	within("", stateColumns, func(c *change) *workspace { return &c.Workspace }),
+	within("", writtenColumns, func(c *change) *workspace { return &c.Workspace }),
 	latestColumns,
 )
 

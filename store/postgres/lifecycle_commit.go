@@ -131,22 +131,24 @@ func wrote(c *lifecycle.Change, s *lifecycle.Snapshot) bool {
 		return s.Build.ID == c.Build.ID && s.Build.Number == c.Build.Number
 	}
 	want, have := c.Workspace, s.Workspace
-	if want.Autostart.Text() != have.Autostart.Text() {
+	if want.Autostart.Text() != have.Autostart.Text() || want.Autostop.Text() != have.Autostop.Text() {
 		return false
 	}
-	want.Autostart, want.Revision = have.Autostart, have.Revision
+	want.Autostart, want.Autostop, want.Revision = have.Autostart, have.Autostop, have.Revision
 	want.OrganizationID, want.OwnerID, want.TemplateID = have.OrganizationID, have.OwnerID, have.TemplateID
 	want.Name, want.CreatedAt = have.Name, have.CreatedAt
 	for _, t := range []*time.Time{
-		&want.WakeAt, &want.AutostartAfter, &want.LastUsedAt, &want.DormantAt, &want.DeletingAt, &want.HoldUntil,
+		&want.WakeAt, &want.AutostartAfter, &want.LastUsedAt, &want.DormantAt, &want.DeletingAt, &want.Hold.Until,
+		&want.Floors.Stop, &want.Floors.Dormancy, &want.Floors.Delete,
 		&want.RemindedFor, &want.AttentionAt, &want.Backoff.Until,
 	} {
 		*t = store.Instant(*t)
 	}
+	want.Hold.Note, want.Hold.By = form.Text(want.Hold.Note), form.Text(want.Hold.By)
 	want.Backoff.Cause, want.Backoff.Message = lifecycle.SkipReason(form.Text(string(want.Backoff.Cause))), form.Text(want.Backoff.Message)
 	build := c.Build
 	build.Reason = lifecycle.Reason(form.Text(string(build.Reason)))
-	for _, t := range []*time.Time{&build.CreatedAt, &build.CompletedAt, &build.Deadline, &build.MaxDeadline} {
+	for _, t := range []*time.Time{&build.CreatedAt, &build.CompletedAt, &build.DueAt, &build.RunSince, &build.Deadline, &build.MaxDeadline} {
 		*t = store.Instant(*t)
 	}
 	return want == have && (build.Number == 0 || build == s.Build)

@@ -55,7 +55,7 @@ var matchSQL = `
 var doneSQL = `, done AS (
 		UPDATE dormouse.workspaces w SET
 			revision = w.revision + 1, wake_at = m.wake_at,` +
-	stateColumns.set("m.%") + `,` +
+	writtenColumns.set("m.%") + `,` +
 	latestColumns.set("CASE m.build_number WHEN 0 THEN w.% ELSE m.% END") + `
 		FROM matched m
 		WHERE w.id = m.id AND w.revision = m.revision AND NOT EXISTS (SELECT FROM bad)

@@ -75,11 +75,13 @@ func TestOneBadRow(t *testing.T) {
 	s, pool := open(t)
 	f := newFleet(t, s, 50)
 	f.template.Policy.TimeTilDormant = time.Hour
+	f.template.Revision = 1
 	must(t, s.PutTemplate(t.Context(), epoch, f.template))
 	exec(t, pool, `ALTER TABLE dormouse.workspaces ADD CONSTRAINT evil CHECK (id <> '`+f.ids[17].String()+`' OR dormant_at IS NULL AND backoff_until IS NULL)`)
 	e, err := executor.New(s, executor.Config{Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
-	stats := e.Tick(t.Context(), epoch.Add(2*time.Hour))
+	must(t, e.Tick(t.Context(), epoch).Err) // the new policy reaches the workspaces, and leaves a grace
+	stats := e.Tick(t.Context(), epoch.Add(3*time.Hour))
 	if stats.Err != nil || stats.Marked != len(f.ids)-1 || len(stats.Errors) != 1 || stats.Errors[f.ids[17]] == nil {
 		t.Errorf("marked %d, errors %v, tick error %v: want 49 marked and one error, of %s", stats.Marked, stats.Errors, stats.Err, f.ids[17])
 	}

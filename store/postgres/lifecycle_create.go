@@ -28,9 +28,11 @@ var createSQL = `
 			EXISTS (SELECT FROM dormouse.workspaces w WHERE w.id = n.id) AS exists
 		FROM new n
 	), created AS (
-		INSERT INTO dormouse.workspaces (wake_at,` + createColumns.names("") + `)
-		SELECT ` + fmt.Sprintf("$%d", 1+len(createColumns)) + `::timestamptz, n.*
+		INSERT INTO dormouse.workspaces (wake_at, template_seen, owner_seen,` + createColumns.names("") + `)
+		SELECT ` + fmt.Sprintf("$%d", 1+len(createColumns)) + `::timestamptz, nullif(t.rules, 0), nullif(o.rules, 0), n.*
 		FROM new n
+		JOIN dormouse.templates t ON t.id = n.template_id
+		JOIN dormouse.owners o ON o.id = n.owner_id
 		WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)
 		ORDER BY n.id
 	)
@@ -44,6 +46,9 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 	}
 	seen := make(map[uuid.UUID]bool, len(workspaces))
 	for i := range workspaces {
+		if err := workspaces[i].Validate(); err != nil {
+			return fmt.Errorf("create workspace %s: %w", workspaces[i].ID, err)
+		}
 		if id := workspaces[i].ID; seen[id] {
 			return fmt.Errorf("create workspace %s: %w", id, invalid.New("Workspace.ID", id, "is given twice"))
 		}

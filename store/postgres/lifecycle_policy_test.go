@@ -39,6 +39,7 @@ func TestUnreadablePolicy(t *testing.T) {
 	if wake := load(t, s, bad.ids[0])[0].Workspace.WakeAt; !wake.After(now) || wake.After(now.Add(24*time.Hour)) {
 		t.Errorf("looked at again at %v, want within a day", wake)
 	}
+	bad.template.Revision = 1
 	must(t, s.PutTemplate(t.Context(), now, bad.template))
 	if stats = e.Tick(t.Context(), now); stats.Transitions[bad.ids[0]] != lifecycle.TransitionStop {
 		t.Errorf("transitions %v, errors %v: want the stop that was held back", stats.Transitions, stats.Errors)

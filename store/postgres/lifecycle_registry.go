@@ -16,53 +16,87 @@ import (
 )
 
 const putTemplateSQL = `
-	INSERT INTO dormouse.templates AS t (id, organization_id, name, active_version_id, hold_until, stop_floor, delete_floor, policy)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::json)
+	INSERT INTO dormouse.templates AS t (id, organization_id, name, active_version_id, revision, rules, policy, state)
+	VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json)
 	ON CONFLICT (id) DO UPDATE SET
 		organization_id = excluded.organization_id, name = excluded.name, active_version_id = excluded.active_version_id,
-		hold_until = excluded.hold_until, stop_floor = excluded.stop_floor, delete_floor = excluded.delete_floor,
-		policy = excluded.policy`
+		revision = excluded.revision, rules = excluded.rules, policy = excluded.policy, state = excluded.state
+	WHERE t.revision = excluded.revision - 1`
 
 // PutTemplate implements [lifecycle.Registry]. The template is replaced at once, its workspaces follow a thousand at a
-// time. If the process dies before all are marked, the next tick of any replica marks the rest; an error means that the
-// template may be replaced already, and the call should be repeated.
+// time. If the process dies before all are marked, the next tick of any replica marks the rest; after an error that is a
+// [lifecycle.ErrUnavailable] the template may be replaced already: read it again.
 func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Template) error {
+	old, _, err := s.Template(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	t.Name, t.Hold.Note, t.Hold.By = form.Text(t.Name), form.Text(t.Hold.Note), form.Text(t.Hold.By)
+	if t, err = lifecycle.ReplaceTemplate(old, t, now); err != nil {
+		return fmt.Errorf("put %w", err)
+	}
 	policy, err := json.Marshal(t.Policy)
 	if err != nil {
 		return fmt.Errorf("put template %s: %w", t.ID, err)
 	}
-	err = s.put(ctx, mark{subject: t.ID, dueAt: now}, putTemplateSQL,
-		key(t.ID), key(t.OrganizationID), form.Text(t.Name), key(t.ActiveVersionID),
-		stamp(t.HoldUntil), stamp(t.StopFloor), stamp(t.DeleteFloor), string(policy))
+	state, err := t.MarshalState()
 	if err != nil {
 		return fmt.Errorf("put template %s: %w", t.ID, err)
 	}
-	return nil
+	return wrap(s.put(ctx, once, mark{subject: t.ID, dueAt: now}, lifecycle.ErrStaleTemplate, putTemplateSQL,
+		key(t.ID), key(t.OrganizationID), t.Name, key(t.ActiveVersionID), t.Revision, t.Rules, string(policy), string(state)),
+		"put template %s", t.ID)
 }
 
 const putOwnerSQL = `
-	INSERT INTO dormouse.owners AS o (id, name, status, quiet_hours)
-	VALUES ($1, $2, $3, $4)
-	ON CONFLICT (id) DO UPDATE SET name = excluded.name, status = excluded.status, quiet_hours = excluded.quiet_hours`
+	INSERT INTO dormouse.owners AS o (id, name, status, quiet_hours, rules, autostart_after)
+	VALUES ($1, $2, $3, $4, $5, $6)
+	ON CONFLICT (id) DO UPDATE SET
+		name = excluded.name, status = excluded.status, quiet_hours = excluded.quiet_hours,
+		rules = excluded.rules, autostart_after = excluded.autostart_after
+	WHERE o.rules = $7 AND o.status = $8 AND o.quiet_hours = $9`
+
+// errOwnerMoved says that somebody else has written the owner between reading and writing it.
+var errOwnerMoved = errors.New("owner keeps changing")
 
 // PutOwner implements [lifecycle.Registry]; see [Store.PutTemplate].
 func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) error {
-	err := s.put(ctx, mark{subject: o.ID, owner: true, dueAt: now}, putOwnerSQL,
-		key(o.ID), form.Text(o.Name), int16(o.Status), form.Text(o.QuietHours.Text()))
-	if err != nil {
-		return fmt.Errorf("put owner %s: %w", o.ID, err)
+	var err error
+	for range maxAttempts {
+		if err = s.tryPutOwner(ctx, now, o); !errors.Is(err, errOwnerMoved) {
+			break
+		}
 	}
-	return nil
+	return wrap(err, "put owner %s", o.ID)
 }
 
-// put replaces a template or owner together with the mark that its workspaces are to be woken, and wakes them.
-func (s *Store) put(ctx context.Context, m mark, text string, args ...any) error {
-	err := s.do(ctx, repeatable, func(ctx context.Context) error {
+func (s *Store) tryPutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) error {
+	old, _, err := s.Owner(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	next, err := lifecycle.ReplaceOwner(old, o, now)
+	if err != nil {
+		return err
+	}
+	return s.put(ctx, repeatable, mark{subject: o.ID, owner: true, dueAt: now}, errOwnerMoved, putOwnerSQL,
+		key(o.ID), form.Text(o.Name), int16(o.Status), form.Text(o.QuietHours.Text()), next.Rules, stamp(next.AutostartAfter),
+		old.Rules, int16(old.Status), form.Text(old.QuietHours.Text()))
+}
+
+// put replaces a template or owner together with the mark that its workspaces are to be woken, and wakes them. If the row is
+// not the expected one any more, the error is stale.
+func (s *Store) put(ctx context.Context, again safety, m mark, stale error, text string, args ...any) error {
+	err := s.do(ctx, again, func(ctx context.Context) error {
 		var b pgx.Batch // what is sent together is one transaction
 		b.Queue(s.sql(text), args...)
 		b.Queue(s.sql(setMarkSQL), key(m.subject), m.owner, m.dueAt)
 		return s.send(ctx, &b, func(r pgx.BatchResults) error {
-			if _, err := r.Exec(); err != nil {
+			tag, err := r.Exec()
+			if err == nil && tag.RowsAffected() == 0 {
+				err = stale
+			}
+			if err != nil {
 				return err
 			}
 			return r.QueryRow().Scan(&m.generation)
@@ -74,33 +108,90 @@ func (s *Store) put(ctx context.Context, m mark, text string, args ...any) error
 	return s.workOff(ctx, m)
 }
 
+const putEngineSQL = `
+	INSERT INTO dormouse.engine AS e (state) VALUES ($1::text::json)
+	ON CONFLICT (one) DO UPDATE SET state = excluded.state`
+
+// markAllSQL marks every template, so that all workspaces are woken.
+const markAllSQL = `
+	INSERT INTO dormouse.marks AS m (subject, owner, due_at, touched_at)
+	SELECT id, false, $1, '-infinity' FROM dormouse.templates
+	ON CONFLICT (subject) DO UPDATE SET
+		due_at = excluded.due_at, generation = m.generation + 1, touched_at = excluded.touched_at`
+
+// PutEngine implements [lifecycle.Holder]; its workspaces follow as in [Store.PutTemplate].
+func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
+	old, err := s.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
+	if e, err = lifecycle.ReplaceEngine(old, e, now); err != nil {
+		return fmt.Errorf("put engine: %w", err)
+	}
+	state, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("put engine: %w", err)
+	}
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		var b pgx.Batch
+		b.Queue(s.sql(putEngineSQL), string(state))
+		b.Queue(s.sql(markAllSQL), now)
+		return s.send(ctx, &b, func(r pgx.BatchResults) error {
+			if _, err := r.Exec(); err != nil {
+				return err
+			}
+			_, err := r.Exec()
+			return err
+		})
+	})
+	if err == nil {
+		err = s.resumeMarks(ctx)
+	}
+	return wrap(err, "put engine")
+}
+
+// Engine implements [lifecycle.Holder].
+func (s *Store) Engine(ctx context.Context) (e lifecycle.Engine, err error) {
+	var state []byte
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		err := s.pool.QueryRow(ctx, s.sql(`SELECT state FROM dormouse.engine`)).Scan((*rawJSON)(&state))
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	return s.engines.get(state), wrap(err, "read engine")
+}
+
 const templateSQL = `
-	SELECT id, organization_id, name, active_version_id, hold_until, stop_floor, delete_floor, policy
+	SELECT id, organization_id, name, active_version_id, revision, rules, policy, state
 	FROM dormouse.templates WHERE id = $1`
 
 // Template implements [lifecycle.Registry].
 func (s *Store) Template(ctx context.Context, id uuid.UUID) (t lifecycle.Template, ok bool, err error) {
-	var policy []byte
+	var policy, state []byte
 	ok, err = s.one(ctx, templateSQL, id, toID(&t.ID), toID(&t.OrganizationID), &t.Name, toID(&t.ActiveVersionID),
-		toTime(&t.HoldUntil), toTime(&t.StopFloor), toTime(&t.DeleteFloor), (*rawJSON)(&policy))
+		&t.Revision, &t.Rules, (*rawJSON)(&policy), (*rawJSON)(&state))
 	if err != nil || !ok {
 		return lifecycle.Template{}, false, wrap(err, "read template %s", id)
 	}
-	normalize(&t.HoldUntil, &t.StopFloor, &t.DeleteFloor)
 	t.Policy = s.policies.get(policy)
+	s.states.into(&t, state)
 	return t, true, nil
 }
 
-const ownerSQL = `SELECT id, name, status, quiet_hours FROM dormouse.owners WHERE id = $1`
+const ownerSQL = `SELECT id, name, status, quiet_hours, rules, autostart_after FROM dormouse.owners WHERE id = $1`
 
 // Owner implements [lifecycle.Registry].
 func (s *Store) Owner(ctx context.Context, id uuid.UUID) (o lifecycle.Owner, ok bool, err error) {
 	var status int16
 	var quiet string
-	ok, err = s.one(ctx, ownerSQL, id, toID(&o.ID), &o.Name, &status, &quiet)
+	ok, err = s.one(ctx, ownerSQL, id, toID(&o.ID), &o.Name, &status, &quiet, &o.Rules, toTime(&o.AutostartAfter))
 	if err != nil || !ok {
 		return lifecycle.Owner{}, false, wrap(err, "read owner %s", id)
 	}
+	normalize(&o.AutostartAfter)
 	o.Status, o.QuietHours = lifecycle.OwnerStatus(status), s.schedules.Daily(quiet)
 	return o, true, nil
 }

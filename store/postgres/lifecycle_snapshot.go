@@ -20,6 +20,9 @@ func buildFields[R any](prefix string, of func(*R) (*lifecycle.Build, *buildRow)
 		{prefix + "status", func(r *R) any { _, row := of(r); return &row.status }},
 		{prefix + "created_at", b(func(b *build) any { return toTime(&b.CreatedAt) })},
 		{prefix + "completed_at", b(func(b *build) any { return toTime(&b.CompletedAt) })},
+		{prefix + "due_at", b(func(b *build) any { return toTime(&b.DueAt) })},
+		{prefix + "ttl_ns", b(func(b *build) any { return toInt8((*int64)(&b.TTL)) })},
+		{prefix + "run_since", b(func(b *build) any { return toTime(&b.RunSince) })},
 		{prefix + "deadline", b(func(b *build) any { return toTime(&b.Deadline) })},
 		{prefix + "max_deadline", b(func(b *build) any { return toTime(&b.MaxDeadline) })},
 	}
@@ -38,16 +41,26 @@ var snapshotFields = slices.Concat(
 		{"w.wake_at", func(r *snapshotRow) any { return toTime(&r.s.Workspace.WakeAt) }},
 		{"w.autostart", func(r *snapshotRow) any { return &r.autostart }},
 		{"w.autostart_after", func(r *snapshotRow) any { return toTime(&r.s.Workspace.AutostartAfter) }},
+		{"w.autostop", func(r *snapshotRow) any { return toText(&r.autostop) }},
 		{"w.ttl_ns", func(r *snapshotRow) any { return toInt8((*int64)(&r.s.Workspace.TTL)) }},
 		{"w.last_used_at", func(r *snapshotRow) any { return toTime(&r.s.Workspace.LastUsedAt) }},
 		{"w.dormant_at", func(r *snapshotRow) any { return toTime(&r.s.Workspace.DormantAt) }},
 		{"w.deleting_at", func(r *snapshotRow) any { return toTime(&r.s.Workspace.DeletingAt) }},
-		{"w.hold_until", func(r *snapshotRow) any { return toTime(&r.s.Workspace.HoldUntil) }},
+		{"w.hold_until", func(r *snapshotRow) any { return toTime(&r.s.Workspace.Hold.Until) }},
+		{"w.hold_rules", func(r *snapshotRow) any { return toInt2(&r.holdRules) }},
+		{"w.hold_note", func(r *snapshotRow) any { return toText(&r.s.Workspace.Hold.Note) }},
+		{"w.hold_by", func(r *snapshotRow) any { return toText(&r.s.Workspace.Hold.By) }},
+		{"w.stop_floor", func(r *snapshotRow) any { return toTime(&r.s.Workspace.Floors.Stop) }},
+		{"w.dormancy_floor", func(r *snapshotRow) any { return toTime(&r.s.Workspace.Floors.Dormancy) }},
+		{"w.delete_floor", func(r *snapshotRow) any { return toTime(&r.s.Workspace.Floors.Delete) }},
+		{"w.template_seen", func(r *snapshotRow) any { return toInt8(&r.s.Workspace.Seen.Template) }},
+		{"w.owner_seen", func(r *snapshotRow) any { return toInt8(&r.s.Workspace.Seen.Owner) }},
 		{"w.reminded_for", func(r *snapshotRow) any { return toTime(&r.s.Workspace.RemindedFor) }},
 		{"w.automatic_updates", func(r *snapshotRow) any { return &r.s.Workspace.AutomaticUpdates }},
 		{"w.managed", func(r *snapshotRow) any { return &r.s.Workspace.Managed }},
 		{"w.deleted", func(r *snapshotRow) any { return &r.s.Workspace.Deleted }},
 		{"w.failures", func(r *snapshotRow) any { return &r.failures }},
+		{"w.start_failures", func(r *snapshotRow) any { return toInt4(&r.startFailures) }},
 		{"w.attention_at", func(r *snapshotRow) any { return toTime(&r.s.Workspace.AttentionAt) }},
 		{"w.backoff_until", func(r *snapshotRow) any { return toTime(&r.s.Workspace.Backoff.Until) }},
 		{"w.backoff_attempts", func(r *snapshotRow) any { return &r.backoffAttempts }},
@@ -61,13 +74,16 @@ var snapshotFields = slices.Concat(
 		{"o.name", func(r *snapshotRow) any { return &r.s.Owner.Name }},
 		{"o.status", func(r *snapshotRow) any { return &r.ownerStatus }},
 		{"o.quiet_hours", func(r *snapshotRow) any { return &r.quiet }},
+		{"o.rules", func(r *snapshotRow) any { return &r.s.Owner.Rules }},
+		{"o.autostart_after", func(r *snapshotRow) any { return toTime(&r.s.Owner.AutostartAfter) }},
 		{"t.organization_id", func(r *snapshotRow) any { return toID(&r.s.Template.OrganizationID) }},
 		{"t.name", func(r *snapshotRow) any { return &r.s.Template.Name }},
 		{"t.active_version_id", func(r *snapshotRow) any { return toID(&r.s.Template.ActiveVersionID) }},
-		{"t.hold_until", func(r *snapshotRow) any { return toTime(&r.s.Template.HoldUntil) }},
-		{"t.stop_floor", func(r *snapshotRow) any { return toTime(&r.s.Template.StopFloor) }},
-		{"t.delete_floor", func(r *snapshotRow) any { return toTime(&r.s.Template.DeleteFloor) }},
+		{"t.revision", func(r *snapshotRow) any { return &r.s.Template.Revision }},
+		{"t.rules", func(r *snapshotRow) any { return &r.s.Template.Rules }},
 		{"t.policy", func(r *snapshotRow) any { return (*rawJSON)(&r.policy) }},
+		{"t.state", func(r *snapshotRow) any { return (*rawJSON)(&r.state) }},
+		{"(SELECT state FROM dormouse.engine)", func(r *snapshotRow) any { return (*rawJSON)(&r.engine) }},
 	},
 )
 
@@ -83,10 +99,10 @@ type snapshotRow struct {
 	s lifecycle.Snapshot
 	buildRow
 
-	autostart, quiet          string
-	failures, backoffAttempts int32
-	ownerStatus               int16
-	policy                    []byte
+	autostart, autostop, quiet               string
+	failures, startFailures, backoffAttempts int32
+	ownerStatus, holdRules                   int16
+	policy, state, engine                    []byte
 }
 
 // buildRow holds the columns of a build whose type is another in Go.
@@ -96,22 +112,24 @@ type buildRow struct {
 
 func (r buildRow) into(b *lifecycle.Build) {
 	b.Transition, b.Status = lifecycle.Transition(r.transition), lifecycle.JobStatus(r.status)
-	normalize(&b.CreatedAt, &b.CompletedAt, &b.Deadline, &b.MaxDeadline)
+	normalize(&b.CreatedAt, &b.CompletedAt, &b.DueAt, &b.RunSince, &b.Deadline, &b.MaxDeadline)
 }
 
 // snapshot returns what was read into the row.
 func (s *Store) snapshot(r *snapshotRow) lifecycle.Snapshot {
 	w := &r.s.Workspace
-	w.Autostart = s.schedules.Weekly(r.autostart)
-	w.Failures, w.Backoff.Attempts = int(r.failures), int(r.backoffAttempts)
-	normalize(&w.CreatedAt, &w.WakeAt, &w.AutostartAfter, &w.LastUsedAt, &w.DormantAt, &w.DeletingAt, &w.HoldUntil,
-		&w.RemindedFor, &w.AttentionAt, &w.Backoff.Until)
+	w.Autostart, w.Autostop = s.schedules.Weekly(r.autostart), s.schedules.Weekly(r.autostop)
+	w.Failures, w.StartFailures, w.Backoff.Attempts = int(r.failures), int(r.startFailures), int(r.backoffAttempts)
+	w.Hold.Rules = lifecycle.HoldRules(r.holdRules)
+	normalize(&w.CreatedAt, &w.WakeAt, &w.AutostartAfter, &w.LastUsedAt, &w.DormantAt, &w.DeletingAt, &w.Hold.Until,
+		&w.Floors.Stop, &w.Floors.Dormancy, &w.Floors.Delete, &w.RemindedFor, &w.AttentionAt, &w.Backoff.Until)
 	r.buildRow.into(&r.s.Build)
 	o, t := &r.s.Owner, &r.s.Template
 	o.ID, o.Status, o.QuietHours = w.OwnerID, lifecycle.OwnerStatus(r.ownerStatus), s.schedules.Daily(r.quiet)
-	t.ID = w.TemplateID
-	normalize(&t.HoldUntil, &t.StopFloor, &t.DeleteFloor)
-	t.Policy = s.policies.get(r.policy)
+	normalize(&o.AutostartAfter)
+	t.ID, t.Policy = w.TemplateID, s.policies.get(r.policy)
+	s.states.into(t, r.state)
+	r.s.Engine = s.engines.get(r.engine)
 	return r.s
 }
 

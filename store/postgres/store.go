@@ -45,6 +45,8 @@ type Store struct {
 
 	schedules schedule.Interner
 	policies  policies
+	states    templateStates
+	engines   engines
 	tags      tagSets
 	low       lowWater
 	wakes     wake.Watchers
@@ -58,6 +60,7 @@ var (
 	_ store.Store       = (*Store)(nil)
 	_ lifecycle.Sharder = (*Store)(nil)
 	_ lifecycle.Watcher = (*Store)(nil)
+	_ lifecycle.Holder  = (*Store)(nil)
 	_ lifecycle.Batcher = (*Store)(nil)
 )
 

@@ -47,7 +47,8 @@ func known(err error) bool {
 	var field *invalid.Error
 	return errors.Is(err, lifecycle.ErrUnavailable) || errors.As(err, &change) || errors.As(err, &field) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, queue.ErrProcessLost) || errors.Is(err, lifecycle.ErrBuildActive) || rejects(err)
+		errors.Is(err, queue.ErrProcessLost) || errors.Is(err, lifecycle.ErrBuildActive) ||
+		errors.Is(err, lifecycle.ErrStaleTemplate) || rejects(err)
 }
 
 // errNotWritten is a statement that wrote nothing where it should have.

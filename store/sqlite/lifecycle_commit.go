@@ -29,7 +29,7 @@ WHERE id = ?`
 WHERE id = ? AND ` + unchanged
 
 	writeWorkspace = `
-UPDATE {workspaces} SET revision = revision + 1, wake_at = ?,` + stateColumns.set()
+UPDATE {workspaces} SET revision = revision + 1, wake_at = ?,` + writtenColumns.set()
 	writeBuild = `,` + latestColumns.set()
 )
 
@@ -165,7 +165,7 @@ func (b *batch) applyOne(t *tx, i int) error {
 		}
 		update, guard = updateArchived, guard[:1]
 	}
-	args := stateColumns.args(append(b.args[:0], micros(c.Workspace.WakeAt)), &c.Workspace)
+	args := writtenColumns.args(append(b.args[:0], micros(c.Workspace.WakeAt)), &c.Workspace)
 	if c.Build.Number == 0 && !c.NewBuild {
 		update, guard = updateAlone, []any{guard[0], c.Revision}
 	} else {

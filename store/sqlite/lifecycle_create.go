@@ -15,8 +15,8 @@ import (
 // createWorkspace inserts nothing if the owner or the template is unknown. Its revision is such that the sum with theirs
 // is 1.
 var createWorkspace = `
-INSERT INTO {workspaces} (revision, owner_id, template_id, wake_at,` + createColumns.names("") + `)
-SELECT 1 - o.revision - t.revision, o.id, t.id, ?, ` + createColumns.marks() + `
+INSERT INTO {workspaces} (revision, owner_id, template_id, template_seen, owner_seen, wake_at,` + createColumns.names("") + `)
+SELECT 1 - o.revision - t.revision, o.id, t.id, t.rules, o.rules, ?, ` + createColumns.marks() + `
 FROM {owners} o, {templates} t WHERE o.id = ? AND t.id = ?`
 
 var createColumns = slices.Concat(fixedColumns, stateColumns)
@@ -42,6 +42,9 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 }
 
 func (t *tx) create(now time.Time, w *lifecycle.Workspace) error {
+	if err := w.Validate(); err != nil {
+		return err
+	}
 	args := append(createColumns.args([]any{micros(now)}, w), blob(w.OwnerID), blob(w.TemplateID))
 	n, err := t.exec(createWorkspace, args...)
 	switch {

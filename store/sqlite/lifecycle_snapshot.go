@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -23,11 +24,13 @@ CROSS JOIN {templates} t INDEXED BY sqlite_autoindex_{templates}_1 ON t.id = w.t
 
 // snapshotReader reads rows of selectSnapshots. The destinations of a row are collected once and used for all.
 type snapshotReader struct {
-	s                     *Store
-	row                   lifecycle.Snapshot
-	ttl, template         int64
-	autostart, quietHours string
-	dest                  []any
+	s                   *Store
+	row                 lifecycle.Snapshot
+	ttl, template       int64
+	autostart, autostop string
+	quietHours          string
+	engine, decoded     []byte // what concerns all workspaces, and the last text that was decoded
+	dest                []any
 
 	// room is how many rows memory is taken for when there is one.
 	room  int
@@ -48,16 +51,26 @@ var snapshotFields = slices.Concat(
 		{"w.wake_at", func(r *snapshotReader) any { return into(&r.row.Workspace.WakeAt) }},
 		{"w.autostart", func(r *snapshotReader) any { return &r.autostart }},
 		{"w.autostart_after", func(r *snapshotReader) any { return into(&r.row.Workspace.AutostartAfter) }},
+		{"w.autostop", func(r *snapshotReader) any { return &r.autostop }},
 		{"w.ttl", func(r *snapshotReader) any { return &r.ttl }},
 		{"w.last_used_at", func(r *snapshotReader) any { return into(&r.row.Workspace.LastUsedAt) }},
 		{"w.dormant_at", func(r *snapshotReader) any { return into(&r.row.Workspace.DormantAt) }},
 		{"w.deleting_at", func(r *snapshotReader) any { return into(&r.row.Workspace.DeletingAt) }},
-		{"w.hold_until", func(r *snapshotReader) any { return into(&r.row.Workspace.HoldUntil) }},
+		{"w.hold_until", func(r *snapshotReader) any { return into(&r.row.Workspace.Hold.Until) }},
+		{"w.hold_rules", func(r *snapshotReader) any { return &r.row.Workspace.Hold.Rules }},
+		{"w.hold_note", func(r *snapshotReader) any { return &r.row.Workspace.Hold.Note }},
+		{"w.hold_by", func(r *snapshotReader) any { return &r.row.Workspace.Hold.By }},
+		{"w.stop_floor", func(r *snapshotReader) any { return into(&r.row.Workspace.Floors.Stop) }},
+		{"w.dormancy_floor", func(r *snapshotReader) any { return into(&r.row.Workspace.Floors.Dormancy) }},
+		{"w.delete_floor", func(r *snapshotReader) any { return into(&r.row.Workspace.Floors.Delete) }},
+		{"w.template_seen", func(r *snapshotReader) any { return &r.row.Workspace.Seen.Template }},
+		{"w.owner_seen", func(r *snapshotReader) any { return &r.row.Workspace.Seen.Owner }},
 		{"w.reminded_for", func(r *snapshotReader) any { return into(&r.row.Workspace.RemindedFor) }},
 		{"w.automatic_updates", func(r *snapshotReader) any { return &r.row.Workspace.AutomaticUpdates }},
 		{"w.managed", func(r *snapshotReader) any { return &r.row.Workspace.Managed }},
 		{"w.deleted", func(r *snapshotReader) any { return &r.row.Workspace.Deleted }},
 		{"w.failures", func(r *snapshotReader) any { return &r.row.Workspace.Failures }},
+		{"w.start_failures", func(r *snapshotReader) any { return &r.row.Workspace.StartFailures }},
 		{"w.attention_at", func(r *snapshotReader) any { return into(&r.row.Workspace.AttentionAt) }},
 		{"w.backoff_until", func(r *snapshotReader) any { return into(&r.row.Workspace.Backoff.Until) }},
 		{"w.backoff_attempts", func(r *snapshotReader) any { return &r.row.Workspace.Backoff.Attempts }},
@@ -69,6 +82,9 @@ var snapshotFields = slices.Concat(
 		{"o.name", func(r *snapshotReader) any { return &r.row.Owner.Name }},
 		{"o.status", func(r *snapshotReader) any { return &r.row.Owner.Status }},
 		{"o.quiet_hours", func(r *snapshotReader) any { return &r.quietHours }},
+		{"o.rules", func(r *snapshotReader) any { return &r.row.Owner.Rules }},
+		{"o.autostart_after", func(r *snapshotReader) any { return into(&r.row.Owner.AutostartAfter) }},
+		{"(SELECT state FROM {engine} WHERE one = 1)", func(r *snapshotReader) any { return &r.engine }},
 		{"t.revision", func(r *snapshotReader) any { return &r.template }},
 	},
 )
@@ -87,7 +103,10 @@ func (r *snapshotReader) read(from rows) error {
 		r.found, r.revisions = make([]lifecycle.Snapshot, 0, r.room), make([]int64, 0, r.room)
 	}
 	r.row.Workspace.TTL = time.Duration(r.ttl)
-	r.row.Workspace.Autostart = r.s.schedules.Weekly(r.autostart)
+	r.row.Workspace.Autostart, r.row.Workspace.Autostop = r.s.schedules.Weekly(r.autostart), r.s.schedules.Weekly(r.autostop)
+	if !bytes.Equal(r.engine, r.decoded) {
+		r.row.Engine, r.decoded = lifecycle.ReadEngine(r.engine), r.engine
+	}
 	r.row.Owner.ID = r.row.Workspace.OwnerID
 	r.row.Owner.QuietHours = r.s.schedules.Daily(r.quietHours)
 	r.found = append(r.found, r.row)

@@ -59,43 +59,96 @@ func (c *templateCache) put(k keptTemplate) {
 // template reads a template.
 func (s *Store) template(ctx context.Context, id uuid.UUID) (k keptTemplate, ok bool, err error) {
 	t := &k.Template
-	var policy []byte
-	ok, err = s.queryRow(ctx, `
-		SELECT id, revision, organization_id, name, active_version_id, hold_until, stop_floor, delete_floor, policy
-		FROM {templates} WHERE id = ?`, []any{blob(id)},
-		&t.ID, &k.revision, &t.OrganizationID, &t.Name, &t.ActiveVersionID,
-		into(&t.HoldUntil), into(&t.StopFloor), into(&t.DeleteFloor), &policy)
+	var policy, state []byte
+	ok, err = s.queryRow(ctx, selectTemplate, []any{blob(id)},
+		&t.ID, &k.revision, &t.OrganizationID, &t.Name, &t.ActiveVersionID, &t.Revision, &t.Rules, &policy, &state)
 	if ok {
 		t.Policy = lifecycle.ReadPolicy(policy)
+		t.ReadState(state)
 	}
 	return k, ok, err
 }
 
+const selectTemplate = `
+SELECT id, revision, organization_id, name, active_version_id, edition, rules, policy, state
+FROM {templates} WHERE id = ?`
+
 const putTemplate = `
-INSERT INTO {templates} (id, revision, sweep_at, organization_id, name, active_version_id,
-	hold_until, stop_floor, delete_floor, policy)
+INSERT INTO {templates} (id, revision, sweep_at, organization_id, name, active_version_id, edition, rules, policy, state)
 VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
 	revision = {templates}.revision + 1, sweep_at = excluded.sweep_at, sweep_after = x'',
 	organization_id = excluded.organization_id, name = excluded.name, active_version_id = excluded.active_version_id,
-	hold_until = excluded.hold_until, stop_floor = excluded.stop_floor, delete_floor = excluded.delete_floor,
-	policy = excluded.policy`
+	edition = excluded.edition, rules = excluded.rules, policy = excluded.policy, state = excluded.state
+WHERE {templates}.edition = excluded.edition - 1`
 
 // PutTemplate implements [lifecycle.Registry].
 func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Template) error {
+	old, _, err := s.Template(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	t.Name, t.Hold.Note, t.Hold.By = form.Text(t.Name), form.Text(t.Hold.Note), form.Text(t.Hold.By)
+	if t, err = lifecycle.ReplaceTemplate(old, t, now); err != nil {
+		return fmt.Errorf("put %w", err)
+	}
 	policy, err := json.Marshal(t.Policy)
 	if err != nil {
 		return fmt.Errorf("put template %s: %w", t.ID, err)
 	}
+	state, err := t.MarshalState()
+	if err != nil {
+		return fmt.Errorf("put template %s: %w", t.ID, err)
+	}
 	err = s.write(ctx, func(tx *tx) error {
-		_, err := tx.exec(putTemplate, blob(t.ID), micros(now), blob(t.OrganizationID), form.Text(t.Name), blob(t.ActiveVersionID),
-			micros(t.HoldUntil), micros(t.StopFloor), micros(t.DeleteFloor), string(policy))
+		n, err := tx.exec(putTemplate, blob(t.ID), micros(now), blob(t.OrganizationID), t.Name, blob(t.ActiveVersionID),
+			t.Revision, t.Rules, string(policy), string(state))
+		if err == nil && n == 0 {
+			err = lifecycle.ErrStaleTemplate // somebody else was faster since it was read
+		}
 		return err
 	})
 	if err == nil {
 		err = s.sweep(ctx)
 	}
 	return unavailable(err, "put template %s", t.ID)
+}
+
+// PutEngine implements [lifecycle.Holder].
+func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
+	old, err := s.Engine(ctx)
+	if err != nil {
+		return err
+	}
+	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
+	if e, err = lifecycle.ReplaceEngine(old, e, now); err != nil {
+		return fmt.Errorf("put engine: %w", err)
+	}
+	state, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("put engine: %w", err)
+	}
+	err = s.write(ctx, func(tx *tx) error {
+		if _, err := tx.exec(`INSERT INTO {engine} (one, state) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET state = excluded.state`, string(state)); err != nil {
+			return err
+		}
+		_, err := tx.exec(`UPDATE {templates} SET revision = revision + 1, sweep_at = ?, sweep_after = x''`, micros(now))
+		return err
+	})
+	if err == nil {
+		err = s.sweep(ctx)
+	}
+	return unavailable(err, "put engine")
+}
+
+// Engine implements [lifecycle.Holder].
+func (s *Store) Engine(ctx context.Context) (lifecycle.Engine, error) {
+	if err := s.ready(ctx); err != nil {
+		return lifecycle.Engine{}, unavailable(err, "engine")
+	}
+	var state []byte
+	_, err := s.queryRow(ctx, `SELECT state FROM {engine} WHERE one = 1`, nil, &state)
+	return lifecycle.ReadEngine(state), unavailable(err, "engine")
 }
 
 // Template implements [lifecycle.Registry].

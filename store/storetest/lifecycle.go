@@ -42,6 +42,11 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"build that is not the latest", testBuildNotLatest},
 		{"aliasing", testAliasing},
 		{"policy wakes", testPolicyWakes},
+		{"stale template", testStaleTemplate},
+		{"policy refused", testPolicyRefused},
+		{"policy followed", testPolicyFollowed},
+		{"owner returns", testOwnerReturns},
+		{"engine held", testEngineHeld},
 		{"owner wakes", testOwnerWakes},
 		{"unusable schedule", testUnusableSchedule},
 		{"unusable holidays", testUnusableHolidays},
@@ -89,9 +94,16 @@ func newFixture(t *testing.T, s LifecycleStore, o Options) *fixture {
 		Policy: lifecycle.Policy{AllowUserAutostart: true, AllowUserTTL: true, AutostartDays: schedule.AllDays},
 	}
 	f.owner = lifecycle.Owner{ID: uuid.New(), Name: "ann"}
-	f.must(s.PutTemplate(f.ctx, epoch, f.template))
+	f.put(epoch, &f.template)
 	f.must(s.PutOwner(f.ctx, epoch, f.owner))
 	return f
+}
+
+// put puts a template, and notes its new revision.
+func (f *fixture) put(now time.Time, t *lifecycle.Template) {
+	f.Helper()
+	f.must(f.s.PutTemplate(f.ctx, now, *t))
+	t.Revision++
 }
 
 func (f *fixture) must(err error) {

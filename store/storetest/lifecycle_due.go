@@ -74,8 +74,8 @@ func testDueShare(f *fixture) {
 func testPolicyWakes(f *fixture) {
 	all := f.create(3)
 	other := f.template
-	other.ID = uuid.New()
-	f.must(f.s.PutTemplate(f.ctx, epoch, other))
+	other.ID, other.Revision = uuid.New(), 0
+	f.put(epoch, &other)
 	elsewhere := f.workspace()
 	elsewhere.TemplateID = other.ID
 	f.must(f.s.CreateWorkspaces(f.ctx, epoch, elsewhere))
@@ -84,7 +84,7 @@ func testPolicyWakes(f *fixture) {
 	}
 	later := epoch.Add(time.Hour)
 	f.template.Policy.TimeTilDormant = 42 * time.Hour
-	f.must(f.s.PutTemplate(f.ctx, later, f.template))
+	f.put(later, &f.template)
 	f.rule(slices.Equal(ids(f.due(later, 100, lifecycle.Shard{})), ids(all)),
 		"a new policy makes all workspaces of the template due, and no other: got %v", ids(f.due(later, 100, lifecycle.Shard{})))
 	s := f.load(all[0].Workspace.ID)

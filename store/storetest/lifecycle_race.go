@@ -92,7 +92,7 @@ func testRaceOfBatches(f *fixture) {
 // testTwoExecutors has two executors tick at once over the same due workspaces.
 func testTwoExecutors(f *fixture) {
 	f.template.Policy.FailureTTL = time.Hour
-	f.must(f.s.PutTemplate(f.ctx, epoch, f.template))
+	f.put(epoch, &f.template)
 	all := f.create(60)
 	for _, s := range all {
 		f.commit(f.build(s, lifecycle.TransitionStart))
@@ -145,7 +145,7 @@ func testWatchEverything(f *fixture) {
 		wake = wake.Add(-time.Second)
 		return wake
 	}
-	f.wakes(woken, "a change of a template", func() { f.must(f.s.PutTemplate(f.ctx, sooner(), f.template)) })
+	f.wakes(woken, "a change of a template", func() { f.put(sooner(), &f.template) })
 	f.wakes(woken, "a change of an owner", func() { f.must(f.s.PutOwner(f.ctx, sooner(), f.owner)) })
 	f.wakes(woken, "a new workspace", func() { f.must(f.s.CreateWorkspaces(f.ctx, sooner(), f.workspace())) })
 	end()

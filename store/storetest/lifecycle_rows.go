@@ -35,16 +35,21 @@ func (f *fixture) full(s lifecycle.Snapshot) lifecycle.Change {
 	at := func(n int) time.Time { return epoch.Add(time.Duration(n)*time.Hour + 123456*time.Microsecond) }
 	cron, err := schedule.Weekly("CRON_TZ=Europe/Berlin 30 9 * * 1-5")
 	f.must(err)
+	stops, err := schedule.Weekly("CRON_TZ=Europe/Berlin 0 18 * * 1-5")
+	f.must(err)
 	c := lifecycle.Change{Revision: s.Workspace.Revision, Workspace: s.Workspace, NewBuild: true}
 	w := &c.Workspace
 	w.WakeAt, w.Autostart, w.AutostartAfter, w.TTL = at(1), cron, at(2), 8*time.Hour
-	w.LastUsedAt, w.DormantAt, w.DeletingAt, w.HoldUntil, w.RemindedFor = at(3), at(4), at(5), at(6), at(7)
+	w.LastUsedAt, w.DormantAt, w.DeletingAt, w.RemindedFor = at(3), at(4), at(5), at(7)
+	w.Autostop, w.StartFailures, w.Seen = stops, 4, lifecycle.Seen{Template: 5, Owner: 6}
+	w.Hold = lifecycle.Hold{Until: at(6), Rules: lifecycle.HoldStarts | lifecycle.HoldDeletion, Note: "vacation '26' \u2713", By: "ann"}
+	w.Floors = lifecycle.Floors{Stop: at(14), Dormancy: at(15), Delete: at(16)}
 	w.AutomaticUpdates, w.Managed, w.Failures, w.AttentionAt = true, true, 3, at(8)
 	w.Backoff = lifecycle.Backoff{Until: at(9), Attempts: 2, Cause: lifecycle.SkipRefused, Message: "quota: 3 of 3 'used' \u2713"}
 	c.Build = lifecycle.Build{
 		ID: uuid.New(), Number: 1, TemplateVersionID: uuid.New(), Transition: lifecycle.TransitionStart,
 		Reason: lifecycle.ReasonAutostart, Status: lifecycle.JobSucceeded, CreatedAt: at(10), CompletedAt: at(11),
-		Deadline: at(12), MaxDeadline: at(13),
+		DueAt: at(17), TTL: 3 * time.Hour, RunSince: at(18), Deadline: at(12), MaxDeadline: at(13),
 	}
 	return c
 }
@@ -57,7 +62,8 @@ func testRoundTrip(f *fixture) {
 	want := c.Workspace
 	want.Revision = before.Workspace.Revision + 1
 	sameCron(f, "Autostart", got.Workspace.Autostart, want.Autostart)
-	want.Autostart = got.Workspace.Autostart
+	sameCron(f, "Autostop", got.Workspace.Autostop, want.Autostop)
+	want.Autostart, want.Autostop = got.Workspace.Autostart, got.Workspace.Autostop
 	same(f, "workspace", got.Workspace, want)
 	same(f, "build", got.Build, c.Build)
 	due := f.due(c.Workspace.WakeAt, 5, lifecycle.Shard{})
@@ -65,12 +71,13 @@ func testRoundTrip(f *fixture) {
 		f.Fatalf("broken rule: a workspace is due from its WakeAt on: got %d", len(due))
 	}
 	sameCron(f, "Autostart in Due", due[0].Workspace.Autostart, want.Autostart)
-	due[0].Workspace.Autostart = want.Autostart
+	due[0].Workspace.Autostart, due[0].Workspace.Autostop = want.Autostart, want.Autostop
 	same(f, "workspace in Due", due[0].Workspace, want)
 
 	f.roundTripPolicy()
 	running := c.Build
-	running.Status, running.CompletedAt, running.Deadline, running.MaxDeadline = lifecycle.JobRunning, time.Time{}, time.Time{}, time.Time{}
+	running.Status, running.CompletedAt, running.RunSince, running.TTL = lifecycle.JobRunning, time.Time{}, time.Time{}, 0
+	running.Deadline, running.MaxDeadline = time.Time{}, time.Time{}
 	revision := f.load(before.Workspace.ID).Workspace.Revision
 	f.commit(lifecycle.Change{Revision: revision, Workspace: before.Workspace, Build: running})
 	after := f.load(before.Workspace.ID)
@@ -87,7 +94,8 @@ func (f *fixture) roundTripPolicy() {
 	f.must(err)
 	tm, o := f.template, f.owner
 	tm.Name, tm.ActiveVersionID = "renamed", uuid.New()
-	tm.HoldUntil, tm.StopFloor, tm.DeleteFloor = epoch.Add(time.Hour), epoch.Add(2*time.Hour), epoch.Add(3*time.Hour)
+	tm.Hold = lifecycle.Hold{Until: epoch.Add(time.Hour), Rules: lifecycle.HoldStops, Note: "move", By: "ops"}
+	tm.Terms = lifecycle.PolicyTerms{At: epoch, StopGrace: 3 * time.Hour, DeleteGrace: 48 * time.Hour, ResetDormant: true}
 	tm.Policy = lifecycle.Policy{
 		DefaultTTL: 1 * time.Hour, ActivityBump: 2 * time.Hour, FailureTTL: 3 * time.Hour, TimeTilDormant: 4 * time.Hour,
 		TimeTilAutodelete: 5 * time.Hour, ReminderLead: 6 * time.Minute, AutostartDays: 0x15,
@@ -97,14 +105,20 @@ func (f *fixture) roundTripPolicy() {
 		Retry: lifecycle.Retry{Max: 9, Initial: 10 * time.Minute, MaxInterval: 11 * time.Hour},
 	}
 	o.Name, o.Status, o.QuietHours = "bea", lifecycle.OwnerDormant, quiet
-	f.must(f.s.PutTemplate(f.ctx, epoch, tm))
+	was := f.template
+	f.put(epoch, &tm)
 	f.must(f.s.PutOwner(f.ctx, epoch, o))
 	got := f.load(f.create(1)[0].Workspace.ID)
 	sameCron(f, "QuietHours", got.Owner.QuietHours, quiet)
 	f.rule(got.Template.Policy.Holidays.String() == dates.String(), "Holidays come back as they were: got %v", got.Template.Policy.Holidays)
 	got.Owner.QuietHours, got.Template.Policy.Holidays = quiet, dates
+	o.Rules = 1
 	same(f, "owner", got.Owner, o)
+	p := got.Template.Previous
+	f.rule(p != nil && p.Rules == was.Rules && p.Policy == was.Policy, "Template.Previous is the policy before: got %+v", p)
+	got.Template.Previous, tm.Rules = nil, was.Rules+1
 	same(f, "template", got.Template, tm)
+	f.template.Revision = tm.Revision
 }
 
 // same compares what came back with what was written.
@@ -133,13 +147,13 @@ func testPrecision(f *fixture) {
 	berlin := time.FixedZone("CET", 3600)
 	c := wakeAt(s, epoch.In(berlin).Add(999*time.Nanosecond))
 	c.Workspace.LastUsedAt = epoch.Add(1500 * time.Nanosecond)
-	c.Workspace.HoldUntil = time.Unix(0, 0).UTC()
+	c.Workspace.Hold.Until = time.Unix(0, 0).UTC()
 	f.commit(c)
 	w := f.load(s.Workspace.ID).Workspace
 	f.rule(w.WakeAt.Equal(epoch), "instants are kept in whole microseconds, cut: got %v", w.WakeAt)
 	f.rule(w.WakeAt.Location() == time.UTC, "instants come back in UTC: got %v", w.WakeAt.Location())
 	f.rule(w.LastUsedAt.Equal(epoch.Add(time.Microsecond)), "instants are kept in whole microseconds: got %v", w.LastUsedAt)
-	f.rule(w.HoldUntil.Equal(time.Unix(0, 0)) && !w.HoldUntil.IsZero(), "the beginning of 1970 is an instant like others: got %v", w.HoldUntil)
+	f.rule(w.Hold.Until.Equal(time.Unix(0, 0)) && !w.Hold.Until.IsZero(), "the beginning of 1970 is an instant like others: got %v", w.Hold.Until)
 	f.rule(w.DormantAt.IsZero(), "the zero instant stays zero: got %v", w.DormantAt)
 }
 
@@ -211,8 +225,8 @@ func testUnusableHolidays(f *fixture) {
 	const text = "Mars/Olympus 2026-12-24"
 	_, err := schedule.ParseDates(text)
 	bad := f.template
-	bad.ID, bad.Policy.Holidays = uuid.New(), schedule.UnusableDates(text, err)
-	f.must(f.s.PutTemplate(f.ctx, epoch, bad))
+	bad.ID, bad.Revision, bad.Policy.Holidays = uuid.New(), 0, schedule.UnusableDates(text, err)
+	f.put(epoch, &bad)
 	w := f.workspace()
 	w.TemplateID = bad.ID
 	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
@@ -222,7 +236,7 @@ func testUnusableHolidays(f *fixture) {
 		got := f.load(w.ID).Template
 		f.rule(got.Policy.Holidays.Err() != nil && strings.Contains(got.Policy.Holidays.String(), text),
 			"unusable holidays come back with their text and an error: got %q, error %v", got.Policy.Holidays, got.Policy.Holidays.Err())
-		f.rule(got.HoldUntil.IsZero(), "unusable holidays invent no hold: got %v", got.HoldUntil)
+		f.rule(got.Hold.Until.IsZero(), "unusable holidays invent no hold: got %v", got.Hold.Until)
 	}
 }
 
@@ -242,10 +256,10 @@ func testUnreadablePolicy(f *fixture) {
 func (f *fixture) passesThrough(text string) (p lifecycle.Policy) {
 	f.Helper()
 	t := f.template
-	t.ID, t.Policy = uuid.New(), lifecycle.ReadPolicy([]byte(text))
+	t.ID, t.Revision, t.Policy = uuid.New(), 0, lifecycle.ReadPolicy([]byte(text))
 	w := f.workspace()
 	w.TemplateID = t.ID
-	f.must(f.s.PutTemplate(f.ctx, epoch, t))
+	f.put(epoch, &t)
 	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
 	for range 2 {
 		p = f.load(w.ID).Template.Policy

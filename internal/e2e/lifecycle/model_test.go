@@ -110,7 +110,7 @@ func (m *machine) verb(t *testing.T) func(*rapid.T) {
 		verbs := []lifecycle.Verb{
 			lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil), lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil),
 			lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil), lifecycle.SetTTL(drawSpan(r, "ttl")), lifecycle.SetAutostart(drawSchedule(r)),
-			lifecycle.Extend(ahead), lifecycle.Hold(ahead), lifecycle.Hold(time.Time{}), lifecycle.MarkDormant(true), lifecycle.EndDormancy(),
+			lifecycle.SetDeadline(ahead), lifecycle.SetHold(lifecycle.Hold{Until: ahead}), lifecycle.SetHold(lifecycle.Hold{Until: time.Time{}}), lifecycle.MarkDormant(true), lifecycle.EndDormancy(),
 			lifecycle.Used(m.now), lifecycle.ClearAttention(), lifecycle.CancelBuild(s.Build.Number),
 		}
 		_, _ = m.executors[0].Update(t.Context(), n, rapid.SampledFrom(verbs).Draw(r, "verb"))
@@ -135,6 +135,7 @@ func (m *machine) change(t *testing.T) func(*rapid.T) {
 			return
 		}
 		m.template.Policy = drawPolicy(r)
+		m.template.Revision++
 		must(r, m.store.PutTemplate(t.Context(), m.now, m.template))
 	}
 }

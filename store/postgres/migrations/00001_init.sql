@@ -11,7 +11,9 @@ CREATE TABLE dormouse.owners (
     id          uuid PRIMARY KEY,
     name        text NOT NULL,
     status      smallint NOT NULL CHECK (status BETWEEN 0 AND 2), -- active, dormant, suspended
-    quiet_hours text NOT NULL                                     -- a daily schedule, '' for none
+    quiet_hours text NOT NULL,                                    -- a daily schedule, '' for none
+    rules           bigint NOT NULL DEFAULT 0, -- counts the changes of quiet_hours
+    autostart_after timestamptz
 );
 
 CREATE TABLE dormouse.templates (
@@ -19,10 +21,16 @@ CREATE TABLE dormouse.templates (
     organization_id   uuid NOT NULL,
     name              text NOT NULL,
     active_version_id uuid NOT NULL,
-    hold_until        timestamptz,
-    stop_floor        timestamptz,
-    delete_floor      timestamptz,
-    policy            json NOT NULL -- json, not jsonb: equal texts are parsed once
+    revision          bigint NOT NULL DEFAULT 1 CHECK (revision > 0), -- writes of the template
+    rules             bigint NOT NULL DEFAULT 0, -- counts the changes of policy
+    policy            json NOT NULL, -- json, not jsonb: equal texts are parsed once
+    state             json NOT NULL DEFAULT '{}' -- the hold, and the engine's own state
+);
+
+-- What concerns all workspaces: no row, or one.
+CREATE TABLE dormouse.engine (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    state json NOT NULL
 );
 
 -- A template or owner whose change has not reached all of its workspaces yet. Whoever changes it works the mark off, and
@@ -39,6 +47,8 @@ CREATE TABLE dormouse.marks (
 -- an activity write is one row, and a second active build of a workspace cannot exist. Ended builds that were replaced
 -- are in dormouse.builds.
 --
+-- What few workspaces have is NULL in all others: it then takes no room, and rows stay short.
+--
 -- No index holds a column that activity writes (last_used_at, build_deadline, revision), and pages are left with room,
 -- so that these frequent updates stay in place.
 CREATE TABLE dormouse.workspaces (
@@ -52,16 +62,26 @@ CREATE TABLE dormouse.workspaces (
     wake_at           timestamptz, -- when a tick must look again, NULL for never
     autostart         text NOT NULL, -- a weekly schedule, '' for none
     autostart_after   timestamptz,
+    autostop          text,     -- a weekly schedule
     ttl_ns            bigint NOT NULL CHECK (ttl_ns >= 0),
     last_used_at      timestamptz,
     dormant_at        timestamptz,
     deleting_at       timestamptz,
     hold_until        timestamptz,
+    hold_rules        smallint, -- a set of starts (1), stops (2), dormancy (4), deletion (8), NULL for all
+    hold_note         text,
+    hold_by           text,
+    stop_floor        timestamptz,
+    dormancy_floor    timestamptz,
+    delete_floor      timestamptz,
+    template_seen     bigint,   -- the rules of template and owner that the instants follow, NULL for 0
+    owner_seen        bigint,
     reminded_for      timestamptz,
     automatic_updates boolean NOT NULL,
     managed           boolean NOT NULL,
     deleted           boolean NOT NULL,
     failures          integer NOT NULL CHECK (failures >= 0),
+    start_failures    integer CHECK (start_failures > 0),
     attention_at      timestamptz,
     backoff_until     timestamptz,
     backoff_attempts  integer NOT NULL CHECK (backoff_attempts >= 0),
@@ -76,6 +96,9 @@ CREATE TABLE dormouse.workspaces (
     build_status       smallint NOT NULL DEFAULT 0 CHECK (build_status BETWEEN 0 AND 6), -- none, pending, running, canceling, succeeded, failed, canceled
     build_created_at   timestamptz,
     build_completed_at timestamptz,
+    build_due_at       timestamptz,
+    build_ttl_ns       bigint CHECK (build_ttl_ns > 0),
+    build_run_since    timestamptz,
     build_deadline     timestamptz,
     build_max_deadline timestamptz,
 
@@ -101,6 +124,9 @@ CREATE TABLE dormouse.builds (
     status       smallint NOT NULL CHECK (status BETWEEN 4 AND 6), -- only what has ended can be replaced
     created_at   timestamptz,
     completed_at timestamptz,
+    due_at       timestamptz,
+    ttl_ns       bigint,
+    run_since    timestamptz,
     deadline     timestamptz,
     max_deadline timestamptz,
     PRIMARY KEY (workspace_id, number)

@@ -1,22 +1,27 @@
 WITH change AS (
 	SELECT * FROM unnest(
 		$1::uuid[], $2::bigint[], $3::boolean[], $4::timestamptz[], $5::text[], $6::timestamptz[],
-		$7::bigint[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],
-		$12::timestamptz[], $13::boolean[], $14::boolean[], $15::boolean[], $16::integer[],
-		$17::timestamptz[], $18::timestamptz[], $19::integer[], $20::text[], $21::text[], $22::uuid[],
-		$23::bigint[], $24::uuid[], $25::smallint[], $26::text[], $27::smallint[], $28::timestamptz[],
-		$29::timestamptz[], $30::timestamptz[], $31::timestamptz[]
+		$7::text[], $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],
+		$12::timestamptz[], $13::smallint[], $14::text[], $15::text[], $16::timestamptz[],
+		$17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::boolean[], $21::boolean[],
+		$22::boolean[], $23::integer[], $24::integer[], $25::timestamptz[], $26::timestamptz[],
+		$27::integer[], $28::text[], $29::text[], $30::bigint[], $31::bigint[], $32::uuid[], $33::bigint[],
+		$34::uuid[], $35::smallint[], $36::text[], $37::smallint[], $38::timestamptz[], $39::timestamptz[],
+		$40::timestamptz[], $41::bigint[], $42::timestamptz[], $43::timestamptz[], $44::timestamptz[]
 	) AS c (
-		id, revision, new_build, wake_at, autostart, autostart_after, ttl_ns, last_used_at, dormant_at,
-		deleting_at, hold_until, reminded_for, automatic_updates, managed, deleted, failures, attention_at,
-		backoff_until, backoff_attempts, backoff_cause, backoff_message, build_id, build_number,
-		build_version_id, build_transition, build_reason, build_status, build_created_at, build_completed_at,
-		build_deadline, build_max_deadline
+		id, revision, new_build, wake_at, autostart, autostart_after, autostop, ttl_ns, last_used_at,
+		dormant_at, deleting_at, hold_until, hold_rules, hold_note, hold_by, stop_floor, dormancy_floor,
+		delete_floor, reminded_for, automatic_updates, managed, deleted, failures, start_failures,
+		attention_at, backoff_until, backoff_attempts, backoff_cause, backoff_message, template_seen,
+		owner_seen, build_id, build_number, build_version_id, build_transition, build_reason, build_status,
+		build_created_at, build_completed_at, build_due_at, build_ttl_ns, build_run_since, build_deadline,
+		build_max_deadline
 	)
 ), held AS (
 	SELECT id, revision,
 		build_id, build_number, build_version_id, build_transition, build_reason, build_status,
-		build_created_at, build_completed_at, build_deadline, build_max_deadline
+		build_created_at, build_completed_at, build_due_at, build_ttl_ns, build_run_since, build_deadline,
+		build_max_deadline
 	FROM dormouse.workspaces
 	WHERE id = ANY ($1)
 	ORDER BY id
@@ -27,7 +32,9 @@ WITH change AS (
 		h.build_version_id AS old_build_version_id, h.build_transition AS old_build_transition,
 		h.build_reason AS old_build_reason, h.build_status AS old_build_status,
 		h.build_created_at AS old_build_created_at, h.build_completed_at AS old_build_completed_at,
-		h.build_deadline AS old_build_deadline, h.build_max_deadline AS old_build_max_deadline
+		h.build_due_at AS old_build_due_at, h.build_ttl_ns AS old_build_ttl_ns,
+		h.build_run_since AS old_build_run_since, h.build_deadline AS old_build_deadline,
+		h.build_max_deadline AS old_build_max_deadline
 	FROM change c JOIN held h ON h.id = c.id AND h.revision = c.revision
 ), bad AS (
 	SELECT id, old_build_number, old_build_status
@@ -38,22 +45,27 @@ WITH change AS (
 			AND (build_deadline IS NULL OR build_deadline > build_max_deadline)
 ), archived AS (
 	INSERT INTO dormouse.builds (workspace_id,
-		id, number, version_id, transition, reason, status, created_at, completed_at, deadline, max_deadline)
+		id, number, version_id, transition, reason, status, created_at, completed_at, due_at, ttl_ns,
+		run_since, deadline, max_deadline)
 	SELECT id,
 		old_build_id, old_build_number, old_build_version_id, old_build_transition, old_build_reason,
-		old_build_status, old_build_created_at, old_build_completed_at, old_build_deadline,
-		old_build_max_deadline
+		old_build_status, old_build_created_at, old_build_completed_at, old_build_due_at, old_build_ttl_ns,
+		old_build_run_since, old_build_deadline, old_build_max_deadline
 	FROM matched
 	WHERE new_build AND old_build_number > 0 AND NOT EXISTS (SELECT FROM bad)
 ), done AS (
 	UPDATE dormouse.workspaces w SET
 		revision = w.revision + 1, wake_at = m.wake_at,
-		autostart = m.autostart, autostart_after = m.autostart_after, ttl_ns = m.ttl_ns,
-		last_used_at = m.last_used_at, dormant_at = m.dormant_at, deleting_at = m.deleting_at,
-		hold_until = m.hold_until, reminded_for = m.reminded_for, automatic_updates = m.automatic_updates,
-		managed = m.managed, deleted = m.deleted, failures = m.failures, attention_at = m.attention_at,
+		autostart = m.autostart, autostart_after = m.autostart_after, autostop = m.autostop,
+		ttl_ns = m.ttl_ns, last_used_at = m.last_used_at, dormant_at = m.dormant_at,
+		deleting_at = m.deleting_at, hold_until = m.hold_until, hold_rules = m.hold_rules,
+		hold_note = m.hold_note, hold_by = m.hold_by, stop_floor = m.stop_floor,
+		dormancy_floor = m.dormancy_floor, delete_floor = m.delete_floor, reminded_for = m.reminded_for,
+		automatic_updates = m.automatic_updates, managed = m.managed, deleted = m.deleted,
+		failures = m.failures, start_failures = m.start_failures, attention_at = m.attention_at,
 		backoff_until = m.backoff_until, backoff_attempts = m.backoff_attempts,
 		backoff_cause = m.backoff_cause, backoff_message = m.backoff_message,
+		template_seen = m.template_seen, owner_seen = m.owner_seen,
 		build_id = CASE m.build_number WHEN 0 THEN w.build_id ELSE m.build_id END,
 		build_number = CASE m.build_number WHEN 0 THEN w.build_number ELSE m.build_number END,
 		build_version_id = CASE m.build_number WHEN 0 THEN w.build_version_id ELSE m.build_version_id END,
@@ -62,6 +74,9 @@ WITH change AS (
 		build_status = CASE m.build_number WHEN 0 THEN w.build_status ELSE m.build_status END,
 		build_created_at = CASE m.build_number WHEN 0 THEN w.build_created_at ELSE m.build_created_at END,
 		build_completed_at = CASE m.build_number WHEN 0 THEN w.build_completed_at ELSE m.build_completed_at END,
+		build_due_at = CASE m.build_number WHEN 0 THEN w.build_due_at ELSE m.build_due_at END,
+		build_ttl_ns = CASE m.build_number WHEN 0 THEN w.build_ttl_ns ELSE m.build_ttl_ns END,
+		build_run_since = CASE m.build_number WHEN 0 THEN w.build_run_since ELSE m.build_run_since END,
 		build_deadline = CASE m.build_number WHEN 0 THEN w.build_deadline ELSE m.build_deadline END,
 		build_max_deadline = CASE m.build_number WHEN 0 THEN w.build_max_deadline ELSE m.build_max_deadline END
 	FROM matched m
@@ -70,14 +85,14 @@ WITH change AS (
 ), emitted AS (
 	INSERT INTO dormouse.events (workspace_id, topic, body)
 	SELECT d.id, e.topic, e.body::json
-	FROM unnest($32::uuid[], $33::smallint[], $34::text[]) WITH ORDINALITY AS e (workspace_id, topic, body, n)
+	FROM unnest($45::uuid[], $46::smallint[], $47::text[]) WITH ORDINALITY AS e (workspace_id, topic, body, n)
 	JOIN done d ON d.id = e.workspace_id
 	ORDER BY e.n
 ), wanted AS (
 	SELECT j.*
 	FROM unnest(
-		$35::uuid[], $36::uuid[], $37::uuid[], $38::text[], $39::integer[], $40::smallint[], $41::integer[],
-		$42::bytea[], $43::text[], $44::timestamptz[], $45::timestamptz[], $46::bigint[], $47::uuid[]
+		$48::uuid[], $49::uuid[], $50::uuid[], $51::text[], $52::integer[], $53::smallint[], $54::integer[],
+		$55::bytea[], $56::text[], $57::timestamptz[], $58::timestamptz[], $59::bigint[], $60::uuid[]
 	) WITH ORDINALITY AS j (
 		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,
 		ready_at, step, workspace_id, n

@@ -22,10 +22,16 @@ CREATE TABLE {templates} (
 	organization_id   BLOB NOT NULL,
 	name              TEXT NOT NULL,
 	active_version_id BLOB NOT NULL,
-	hold_until        INTEGER,
-	stop_floor        INTEGER,
-	delete_floor      INTEGER,
-	policy            TEXT NOT NULL CHECK (json_valid(policy)) -- as lifecycle.Policy writes itself
+	edition           INTEGER NOT NULL, -- the revision that hosts see: writes of the template alone
+	rules             INTEGER NOT NULL, -- counts the changes of policy
+	policy            TEXT NOT NULL CHECK (json_valid(policy)), -- as lifecycle.Policy writes itself
+	state             TEXT NOT NULL CHECK (json_valid(state))   -- the hold, and the engine's own state
+) STRICT;
+
+-- What concerns all workspaces: no row, or one. Writing it raises the revision of every template.
+CREATE TABLE {engine} (
+	one   INTEGER PRIMARY KEY CHECK (one = 1),
+	state TEXT NOT NULL CHECK (json_valid(state))
 ) STRICT;
 
 CREATE INDEX {templates_sweep} ON {templates} (sweep_at) WHERE sweep_at IS NOT NULL;
@@ -37,7 +43,9 @@ CREATE TABLE {owners} (
 	sweep_after BLOB NOT NULL DEFAULT x'',
 	name        TEXT NOT NULL,
 	status      INTEGER NOT NULL,
-	quiet_hours TEXT NOT NULL
+	quiet_hours TEXT NOT NULL,
+	rules       INTEGER NOT NULL, -- counts the changes of quiet_hours
+	autostart_after INTEGER
 ) STRICT;
 
 CREATE INDEX {owners_sweep} ON {owners} (sweep_at) WHERE sweep_at IS NOT NULL;
@@ -56,16 +64,26 @@ CREATE TABLE {workspaces} (
 	wake_at            INTEGER,
 	autostart          TEXT NOT NULL,
 	autostart_after    INTEGER,
+	autostop           TEXT NOT NULL,
 	ttl                INTEGER NOT NULL,
 	last_used_at       INTEGER,
 	dormant_at         INTEGER,
 	deleting_at        INTEGER,
 	hold_until         INTEGER,
+	hold_rules         INTEGER NOT NULL,
+	hold_note          TEXT NOT NULL,
+	hold_by            TEXT NOT NULL,
+	stop_floor         INTEGER,
+	dormancy_floor     INTEGER,
+	delete_floor       INTEGER,
+	template_seen      INTEGER NOT NULL, -- the rules of template and owner that the instants follow
+	owner_seen         INTEGER NOT NULL,
 	reminded_for       INTEGER,
 	automatic_updates  INTEGER NOT NULL CHECK (automatic_updates IN (0, 1)),
 	managed            INTEGER NOT NULL CHECK (managed IN (0, 1)),
 	deleted            INTEGER NOT NULL CHECK (deleted IN (0, 1)),
 	failures           INTEGER NOT NULL,
+	start_failures     INTEGER NOT NULL,
 	attention_at       INTEGER,
 	backoff_until      INTEGER,
 	backoff_attempts   INTEGER NOT NULL,
@@ -79,6 +97,9 @@ CREATE TABLE {workspaces} (
 	build_status       INTEGER NOT NULL DEFAULT 0 CHECK (build_status BETWEEN 0 AND 6),
 	build_created_at   INTEGER,
 	build_completed_at INTEGER,
+	build_due_at       INTEGER,
+	build_ttl          INTEGER NOT NULL DEFAULT 0,
+	build_run_since    INTEGER,
 	build_deadline     INTEGER,
 	build_max_deadline INTEGER,
 	CONSTRAINT deadline_within_maximum
@@ -103,6 +124,9 @@ CREATE TABLE {builds} (
 	status       INTEGER NOT NULL CONSTRAINT only_the_latest_build_is_active CHECK (status NOT BETWEEN 1 AND 3),
 	created_at   INTEGER,
 	completed_at INTEGER,
+	due_at       INTEGER,
+	ttl          INTEGER NOT NULL DEFAULT 0,
+	run_since    INTEGER,
 	deadline     INTEGER,
 	max_deadline INTEGER,
 	PRIMARY KEY (workspace_id, number)

@@ -1,0 +1,394 @@
+package lifecycle_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// replaced is a workspace after its template was put with another policy.
+func replaced(t testing.TB, s lifecycle.Snapshot, now time.Time, change func(*lifecycle.Template)) lifecycle.Snapshot {
+	t.Helper()
+	if s.Template.Revision == 0 {
+		s.Template.Revision = 1
+	}
+	next := s.Template
+	change(&next)
+	tm, err := lifecycle.ReplaceTemplate(s.Template, next, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Template = tm
+	return s
+}
+
+func withPolicy(change func(*lifecycle.Policy)) func(*lifecycle.Template) {
+	return func(t *lifecycle.Template) { change(&t.Policy) }
+}
+
+// graces are the least times that a change leaves before it brings something closer.
+var graces = map[lifecycle.Rule]time.Duration{
+	lifecycle.RuleAutostop: 2 * time.Hour, lifecycle.RuleFailedCleanup: 2 * time.Hour,
+	lifecycle.RuleDormancy: 2 * time.Hour, lifecycle.RuleAutodelete: 24 * time.Hour,
+}
+
+// actsOf is when each destructive rule acts if nothing else changes.
+func actsOf(s lifecycle.Snapshot, now time.Time) map[lifecycle.Rule]time.Time {
+	acts := map[lifecycle.Rule]time.Time{}
+	for _, r := range lifecycle.Explain(s, now).Rules {
+		if _, destructive := graces[r.Rule]; destructive {
+			acts[r.Rule] = r.ChangesAt
+		}
+	}
+	return acts
+}
+
+// checkGrace checks that no destructive rule acts sooner than before without the grace that counts from the commit.
+func checkGrace(t *testing.T, what string, before, after map[lifecycle.Rule]time.Time, commit time.Time) {
+	t.Helper()
+	for rule, to := range after {
+		from := before[rule]
+		if sooner := !to.IsZero() && (from.IsZero() || to.Before(from)); sooner && to.Before(commit.Truncate(us).Add(graces[rule])) {
+			t.Errorf("%s: %v moves from %v to %v, %v after the commit", what, rule, from, to, to.Sub(commit))
+		}
+	}
+}
+
+// eachField calls do with the policy that has one field of another one, for every field there is.
+func eachField(a, b lifecycle.Policy, do func(name string, p lifecycle.Policy)) {
+	v := reflect.ValueOf(&a).Elem()
+	for i := range v.NumField() {
+		if !v.Type().Field(i).IsExported() {
+			continue
+		}
+		p := a
+		reflect.ValueOf(&p).Elem().Field(i).Set(reflect.ValueOf(b).Field(i))
+		do(v.Type().Field(i).Name, p)
+	}
+}
+
+// Every field of a policy, in both directions, leaves its grace: what makes a rule act sooner is compared, not guessed.
+func TestEveryFieldOfAPolicyLeavesGrace(t *testing.T) {
+	t.Parallel()
+	moved := map[string]int{}
+	eachRandom(t, 3_000, func(t *testing.T, r random, s lifecycle.Snapshot) {
+		if s.Owner.Status == lifecycle.OwnerSuspended {
+			s.Owner.Status = lifecycle.OwnerDormant
+		}
+		now, other := r.set(), r.policy()
+		before := actsOf(s, now)
+		eachField(s.Template.Policy, other, func(name string, p lifecycle.Policy) {
+			if p.Validate() != nil {
+				return
+			}
+			// The commit is some time after the change of the template, and the change of the template after a plan.
+			commit := now.Add(pick[time.Duration](r, 0, time.Minute, 30*time.Minute))
+			changed := replaced(t, s, now, withPolicy(func(old *lifecycle.Policy) { *old = p }))
+			was := actsOf(s, commit)
+			change := lifecycle.Rearm(changed, commit)
+			after := actsOf(apply(changed, change), commit)
+			checkGrace(t, name, was, after, commit)
+			if !reflect.DeepEqual(before, after) {
+				moved[name]++
+			}
+			if again, ok := lifecycle.Adapt(apply(changed, change), commit); ok {
+				t.Errorf("%s: following twice changes %+v", name, again)
+			}
+		})
+	})
+	for _, name := range []string{"DefaultTTL", "FailureTTL", "TimeTilDormant", "TimeTilAutodelete", "Requirement", "Jitter", "Holidays", "Retry", "MaxRuntime", "DeleteStopped"} {
+		if moved[name] == 0 {
+			t.Errorf("no random change of %s moves anything: the check says nothing about it", name)
+		}
+	}
+}
+
+// A tick at any moment of a change's way to the workspace stops and deletes nothing that the change brings closer.
+func TestATickBeforeTheWorkspaceFollows(t *testing.T) {
+	eachRandom(t, 5_000, func(t *testing.T, r random, s lifecycle.Snapshot) {
+		now := r.set()
+		if s.Owner.Status == lifecycle.OwnerSuspended || lifecycle.Decide(s, now).Acts() {
+			return
+		}
+		next := r.policy()
+		if next.Validate() != nil {
+			return
+		}
+		changed := replaced(t, s, now, withPolicy(func(p *lifecycle.Policy) { *p = next }))
+		for range 5 {
+			now = now.Add(pick[time.Duration](r, 0, time.Minute, 20*time.Minute))
+			was, is := lifecycle.Decide(s, now), lifecycle.Decide(changed, now)
+			if _, destructive := graces[is.Rule]; destructive && was.Rule != is.Rule && !was.Acts() {
+				t.Fatalf("at %v a tick decides %s, without the change %s\n%v", now, words(is), words(was), lifecycle.Explain(changed, now))
+			}
+		}
+	})
+}
+
+// The graces count from the commit that changes the workspace, not from the plan.
+func TestGraceCountsFromTheCommit(t *testing.T) {
+	s := stopped(asleep(monday.Add(50*day)), tilDeleted(60*day))
+	s.Workspace.DormantAt = monday.Add(-10 * day)
+	plan, err := lifecycle.NewPolicyPlan(s.Template, changed(s, func(p *lifecycle.Policy) { p.TimeTilAutodelete = day }), monday)
+	must(err)
+	plan.Add(s)
+	if plan.Shifts[lifecycle.RuleAutodelete].Sooner != 1 {
+		t.Errorf("plan %+v", plan)
+	}
+	wednesday := monday.Add(2 * day)
+	next, err := plan.Next(s.Template)
+	must(err)
+	s = replaced(t, s, wednesday, func(tm *lifecycle.Template) { *tm = next; tm.Revision = 1 })
+	must(plan.Check(s.Template))
+	friday := monday.Add(4 * day)
+	change, ok := lifecycle.Adapt(s, friday)
+	if !ok || !change.Workspace.DeletingAt.Equal(friday.Add(day)) || told(change.Events) != "notice/workspace.deletion_moved audit/workspace.deletion_moved " {
+		t.Errorf("changed %t, deleted at %v, told %s", ok, change.Workspace.DeletingAt, told(change.Events))
+	}
+}
+
+// Two plans over one template, in any interleaving: what holds at the end is what the newest policy says, and a plan that is
+// not the newest says so at every step.
+func TestTwoPlansInAnyInterleaving(t *testing.T) {
+	t.Parallel()
+	eachRandom(t, 2_000, func(t *testing.T, r random, one lifecycle.Snapshot) {
+		one.Template.Revision = 1
+		template, now := one.Template, r.set()
+		fleet := make([]lifecycle.Snapshot, 4)
+		for i := range fleet {
+			fleet[i] = r.snapshot()
+			fleet[i].Template, fleet[i].Workspace.ID = template, id(i)
+		}
+		newPlan := func() lifecycle.PolicyPlan {
+			p, err := lifecycle.NewPolicyPlan(template, lifecycle.PolicyChange{Policy: valid(r)}, now)
+			must(err)
+			now = now.Add(time.Second)
+			return p
+		}
+		put := func(p *lifecycle.PolicyPlan) error {
+			next, err := p.Next(template)
+			if err != nil {
+				return err
+			}
+			template, err = lifecycle.ReplaceTemplate(template, next, now)
+			return err
+		}
+		a := newPlan()
+		must(put(&a))
+		for i := range r.IntN(len(fleet)) { // A dies half-way
+			fleet[i].Template = template
+			fleet[i] = apply(fleet[i], lifecycle.Rearm(fleet[i], now))
+		}
+		b := newPlan()
+		now = now.Add(time.Hour)
+		must(put(&b))
+		if err := put(&a); !errors.Is(err, lifecycle.ErrPolicyChanged) {
+			t.Fatalf("the older plan is put again: %v", err)
+		}
+		if err := a.Check(template); !errors.Is(err, lifecycle.ErrPolicyChanged) {
+			t.Fatalf("the older plan goes on: %v", err)
+		}
+		must(b.Check(template))
+		for i := range fleet {
+			s := fleet[i]
+			s.Template = template
+			s = apply(s, lifecycle.Rearm(s, now))
+			if s.Template.Policy.TimeTilAutodelete == 0 && s.Template.Policy.DeleteStopped == 0 && !s.Template.Policy.DeleteAtDeadline && !s.Workspace.DeletingAt.IsZero() &&
+				!s.Workspace.Managed && fleet[i].Workspace.Seen != s.Workspace.Seen && s.Workspace.DormantAt != (time.Time{}) && fleet[i].Workspace.Seen.Template != b.Change.Template.Rules {
+				t.Fatalf("deleted at %v though the newest policy deletes nothing", s.Workspace.DeletingAt)
+			}
+			if s.Template.Policy != b.Change.Policy || s.Workspace.Seen.Template != template.Rules {
+				t.Fatalf("the workspace follows %d of %d", s.Workspace.Seen.Template, template.Rules)
+			}
+		}
+	})
+}
+
+// valid is a policy that nobody refuses.
+func valid(r random) lifecycle.Policy {
+	for {
+		if p := r.policy(); p.Validate() == nil {
+			return p
+		}
+	}
+}
+
+// A promotion, a hold or a name changes nothing of the policy's graces, and a stale write is refused.
+func TestReplaceTemplate(t *testing.T) {
+	s := stopped(tilDormant(7 * day))
+	s.Template.Revision = 4
+	tm := replaced(t, s, monday, withPolicy(func(p *lifecycle.Policy) { p.TimeTilDormant = time.Hour })).Template
+	if tm.Revision != 5 || tm.Rules != 1 || tm.Previous == nil || tm.Previous.Policy.TimeTilDormant != 7*day {
+		t.Errorf("template %+v", tm)
+	}
+	promoted := tm
+	promoted.ActiveVersionID, promoted.Previous, promoted.Rules, promoted.Floors = id(9), nil, 77, lifecycle.Floors{Stop: monday}
+	next, err := lifecycle.ReplaceTemplate(tm, promoted, monday)
+	must(err)
+	if next.Rules != tm.Rules || next.Previous != tm.Previous || next.Floors != tm.Floors || next.ActiveVersionID != id(9) || next.Revision != 6 {
+		t.Errorf("a host that promotes a version overwrites the engine's state: %+v", next)
+	}
+	promoted.Revision = 4
+	if _, err = lifecycle.ReplaceTemplate(tm, promoted, monday); !errors.Is(err, lifecycle.ErrStaleTemplate) {
+		t.Errorf("a stale write: %v", err)
+	}
+	days := tm
+	days.Policy.TimeTilDormant, days.Policy.TimeTilAutodelete = 14, 30
+	if _, err = lifecycle.ReplaceTemplate(tm, days, monday); !errors.Is(err, invalid.Err) {
+		t.Errorf("nanoseconds where days were meant: %v", err)
+	}
+	// A policy that cannot be read stands in nobody's way.
+	bad := tm
+	bad.Policy = lifecycle.ReadPolicy([]byte(`{"default_ttl":"until tea"}`))
+	bad.Policy.FailureTTL = 1
+	through := bad
+	through.ActiveVersionID = id(8)
+	if _, err = lifecycle.ReplaceTemplate(bad, through, monday); err != nil {
+		t.Errorf("a version is promoted over a stored policy: %v", err)
+	}
+}
+
+// What widens what counts as an occurrence arms the first one after it.
+func TestWideningStartsNothingAtOnce(t *testing.T) {
+	friday, sunday := at("2026-03-06 18:00"), at("2026-03-08 15:00")
+	weekdays := policy(func(p *lifecycle.Policy) {
+		p.AutostartDays = schedule.DaysOf(time.Monday, time.Tuesday, time.Wednesday, time.Thursday, time.Friday)
+	})
+	nine := with(autostart("0 9 * * *"), build(func(b *lifecycle.Build) { b.CreatedAt, b.CompletedAt = friday, friday }))
+	for name, c := range map[string]struct {
+		s      lifecycle.Snapshot
+		change func(*lifecycle.Template)
+	}{
+		"days":     {stopped(nine, weekdays), withPolicy(func(p *lifecycle.Policy) { p.AutostartDays = schedule.AllDays })},
+		"allowed":  {stopped(nine, policy(func(p *lifecycle.Policy) { p.AllowUserAutostart = false })), withPolicy(func(p *lifecycle.Policy) { p.AllowUserAutostart = true })},
+		"holidays": {stopped(nine, holidays("2026-03-07..2026-03-20")), withPolicy(func(p *lifecycle.Policy) { p.Holidays = nil })},
+		"a hold":   {stopped(nine, templateHeld(at("2026-03-20 00:00"))), func(tm *lifecycle.Template) { tm.Hold = lifecycle.Hold{} }},
+	} {
+		s := replaced(t, c.s, sunday, c.change)
+		s = apply(s, lifecycle.Rearm(s, sunday))
+		ruleCase{name: name, s: s, from: sunday, want: "autostart: start", at: at("2026-03-09 09:00")}.check(t)
+	}
+	s := stopped(nine, owner(lifecycle.OwnerSuspended))
+	o := s.Owner
+	o.Status = lifecycle.OwnerActive
+	var err error
+	s.Owner, err = lifecycle.ReplaceOwner(s.Owner, o, sunday)
+	must(err)
+	ruleCase{name: "owner", s: s, from: sunday, want: "autostart: start", at: at("2026-03-09 09:00")}.check(t)
+	// A policy that changes something else loses no start that is due.
+	s = replaced(t, stopped(nine), at("2026-03-07 09:00").Add(time.Second), withPolicy(func(p *lifecycle.Policy) { p.ReminderLead = time.Hour }))
+	expect(t, s, at("2026-03-07 09:01"), "autostart: start")
+}
+
+// New quiet hours reach the workspace that runs, with the grace.
+func TestNewQuietHoursReachTheRun(t *testing.T) {
+	s := running(deadlines(at("2026-03-03 03:00"), at("2026-03-03 03:00")), quietHours("0 3 * * *", schedule.AllDays, 1))
+	for spec, want := range map[string]time.Time{
+		"0 5 * * *": at("2026-03-03 05:00"), "0 2 * * *": at("2026-03-03 02:00"), "0 10 * * *": at("2026-03-03 10:00"),
+	} {
+		o := s.Owner
+		o.QuietHours = must1(schedule.Daily(spec))
+		var err error
+		moved := s
+		moved.Owner, err = lifecycle.ReplaceOwner(s.Owner, o, monday)
+		must(err)
+		moved = apply(moved, lifecycle.Rearm(moved, monday))
+		ruleCase{name: spec, s: moved, want: stop, at: want}.check(t)
+	}
+}
+
+// The end of a hold, natural or early, leaves two hours before dormancy and a day before deletion, with a notice.
+func TestTheEndOfAHoldLeavesGrace(t *testing.T) {
+	june := at("2026-06-01 00:00")
+	s := do(t, stopped(tilDeleted(day), asleep(monday.Add(7*day))), monday, lifecycle.SetHold(lifecycle.Hold{Until: june}))
+	ruleCase{name: "natural", s: s, want: "delete_reminder", at: june}.check(t)
+	c := lifecycle.Apply(s, lifecycle.Decide(s, june), june)
+	if told(c.Events) != "notice/workspace.deletion_upcoming " || !c.Events[0].Until.Equal(june.Add(day)) {
+		t.Errorf("told %s, until %v", told(c.Events), c.Events[0].Until)
+	}
+	ruleCase{name: "reminded", s: apply(s, c), from: june, want: "autodelete: delete", at: june.Add(day)}.check(t)
+
+	april := at("2026-04-01 12:00")
+	s = do(t, s, april, lifecycle.SetHold(lifecycle.Hold{}))
+	s = after(t, s, april) // the reminder
+	ruleCase{name: "by hand", s: s, from: april, want: "autodelete: delete", at: april.Add(day)}.check(t)
+
+	s = do(t, stopped(tilDormant(day)), monday, lifecycle.SetHold(lifecycle.Hold{Until: june}))
+	ruleCase{name: "dormancy, natural", s: s, want: "dormancy: dormant", at: june.Add(2 * time.Hour)}.check(t)
+	s = do(t, s, april, lifecycle.SetHold(lifecycle.Hold{Until: june, Rules: lifecycle.HoldStarts}))
+	ruleCase{name: "dormancy, freed by another hold", s: s, from: april, want: "dormancy: dormant", at: april.Add(2 * time.Hour)}.check(t)
+
+	s = replaced(t, stopped(tilDormant(day), templateHeld(june)), april, func(tm *lifecycle.Template) { tm.Hold = lifecycle.Hold{} })
+	ruleCase{name: "dormancy, template", s: s, from: april, want: "dormancy: dormant", at: april.Add(2 * time.Hour)}.check(t)
+	e, err := lifecycle.ReplaceEngine(lifecycle.Engine{Hold: lifecycle.Hold{Until: june}}, lifecycle.Engine{}, april)
+	must(err)
+	s = stopped(tilDormant(day))
+	s.Engine = e
+	ruleCase{name: "dormancy, engine", s: s, from: april, want: "dormancy: dormant", at: april.Add(2 * time.Hour)}.check(t)
+}
+
+// After every end of a hold, whoever set it and however it ends, the graces stand.
+func TestEveryEndOfAHoldLeavesGrace(t *testing.T) {
+	t.Parallel()
+	eachRandom(t, 5_000, func(t *testing.T, r random, s lifecycle.Snapshot) {
+		if s.Owner.Status == lifecycle.OwnerSuspended {
+			s.Owner.Status = lifecycle.OwnerDormant
+		}
+		now, until := r.set(), r.set()
+		h := lifecycle.Hold{Until: until, Rules: lifecycle.HoldRules(r.IntN(16))}
+		s.Workspace.Hold, s.Template.Hold, s.Engine = lifecycle.Hold{}, lifecycle.Hold{}, lifecycle.Engine{}
+		where := pick(r, "workspace", "template", "engine")
+		switch where {
+		case "workspace":
+			s.Workspace.Hold = h
+		case "template":
+			s.Template.Hold, s.Template.Revision = h, 1
+		case "engine":
+			s.Engine.Hold = h
+		}
+		freed := s
+		next := pick(r, lifecycle.Hold{}, lifecycle.Hold{Until: now.Add(time.Hour), Rules: lifecycle.HoldRules(r.IntN(16))})
+		var err error
+		switch where {
+		case "workspace":
+			c, verbErr := lifecycle.SetHold(next)(s, now)
+			if verbErr != nil {
+				return
+			}
+			freed = apply(s, c)
+		case "template":
+			freed = replaced(t, s, now, func(tm *lifecycle.Template) { tm.Hold = next })
+		case "engine":
+			freed.Engine, err = lifecycle.ReplaceEngine(s.Engine, lifecycle.Engine{Hold: next}, now)
+			must(err)
+		}
+		before, after := actsOf(s, now), actsOf(freed, now)
+		delete(before, lifecycle.RuleAutostop) // a stop that was held happens at the end
+		delete(after, lifecycle.RuleAutostop)
+		delete(after, lifecycle.RuleFailedCleanup)
+		checkGrace(t, fmt.Sprintf("%s: %+v instead of %+v", where, next, h), before, after, now)
+	})
+}
+
+func TestDeletionOffIsItsOwnEvent(t *testing.T) {
+	s := replaced(t, stopped(asleep(monday.Add(5*day)), tilDeleted(7*day)), monday, withPolicy(func(p *lifecycle.Policy) { p.TimeTilAutodelete = 0 }))
+	c := lifecycle.Rearm(s, monday)
+	if got := told(c.Events); got != "notice/workspace.deletion_off audit/workspace.deletion_off " || !c.Workspace.DeletingAt.IsZero() {
+		t.Errorf("told %s, deleted at %v", got, c.Workspace.DeletingAt)
+	}
+}
+
+func TestPlanRefusesBadTerms(t *testing.T) {
+	for _, terms := range []lifecycle.PolicyTerms{{StopGrace: -time.Hour}, {DeleteGrace: -1}} {
+		_, err := lifecycle.NewPolicyPlan(lifecycle.Template{}, lifecycle.PolicyChange{PolicyTerms: terms}, monday)
+		if !errors.Is(err, invalid.Err) {
+			t.Errorf("terms %+v: %v", terms, err)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
+)
+
+// ErrStaleTemplate says that a template was written by somebody else since it was read.
+var ErrStaleTemplate = errors.New("template was changed meanwhile")
+
+// ReplaceTemplate returns what a store writes when a host puts a template in the place of old, the zero Template if there is
+// none. It is for stores. The error is that of validation, or [ErrStaleTemplate] if next does not name old's revision.
+//
+// The engine's own state comes from old. A policy that differs in any way begins new rules, which each workspace follows
+// with the graces of the terms; see [PlanPolicy]. A hold that ends early leaves what the end of every hold leaves.
+func ReplaceTemplate(old, next Template, now time.Time) (Template, error) {
+	if next.Revision != old.Revision {
+		return Template{}, fmt.Errorf("template %s: revision %d, not %d: %w", next.ID, old.Revision, next.Revision, ErrStaleTemplate)
+	}
+	if err := next.validate(&old); err != nil {
+		return Template{}, fmt.Errorf("template %s: %w", next.ID, err)
+	}
+	next.Hold = next.Hold.stored()
+	next.Terms.At = micros.Of(next.Terms.At)
+	t := old
+	t.ID, t.OrganizationID, t.Name, t.ActiveVersionID = next.ID, next.OrganizationID, next.Name, next.ActiveVersionID
+	if old.Revision == 0 {
+		t.Policy, t.Terms = next.Policy, PolicyTerms{}
+	} else {
+		t = t.withPolicy(next.Policy, next.Terms)
+	}
+	t.Floors, t.AutostartAfter = old.Floors.leave(&old.Hold, &next.Hold, old.AutostartAfter, now, 0)
+	t.Hold = next.Hold
+	t.Revision++
+	return t, nil
+}
+
+// validate refuses what [Policy.Validate] and [Hold.Validate] refuse. A policy that is stored already, and that a host only
+// passes through, is not looked at again: it must not stand in the way of a new version or a hold.
+func (t *Template) validate(old *Template) error {
+	if err := t.Hold.Validate(); err != nil {
+		return err
+	}
+	if old.Revision > 0 && samePolicy(t.Policy, old.Policy) {
+		return t.Terms.Validate()
+	}
+	if err := t.Policy.Validate(); err != nil {
+		return err
+	}
+	return t.Terms.Validate()
+}
+
+// withPolicy is the template with another policy. Terms that were those of the change before are not meant for this one.
+func (t Template) withPolicy(p Policy, terms PolicyTerms) Template {
+	if samePolicy(t.Policy, p) && terms == t.Terms {
+		return t
+	}
+	if terms == t.Terms {
+		terms = PolicyTerms{}
+	}
+	t.Previous = &Superseded{Rules: t.Rules, Policy: t.Policy}
+	t.Policy, t.Terms = p, terms
+	t.Rules++
+	return t
+}
+
+// samePolicy compares policies; equal dates are equal whoever parsed them.
+func samePolicy(a, b Policy) bool {
+	same := a.Holidays.String() == b.Holidays.String()
+	a.Holidays, b.Holidays = nil, nil
+	return same && a == b
+}
+
+// ReplaceOwner returns what a store writes when a host puts an owner in the place of old, the zero Owner if there is none.
+// It is for stores. An owner who becomes active again starts with the next occurrence, and new quiet hours reach the
+// workspaces that run, with the grace of a policy change.
+func ReplaceOwner(old, next Owner, now time.Time) (Owner, error) {
+	if _, err := next.Status.MarshalText(); err != nil {
+		return Owner{}, fmt.Errorf("owner %s: %w", next.ID, err)
+	}
+	next.Rules, next.AutostartAfter = old.Rules, old.AutostartAfter
+	if old.ID != next.ID {
+		return next, nil // new
+	}
+	if old.QuietHours.Text() != next.QuietHours.Text() {
+		next.Rules++
+	}
+	if old.Status != OwnerActive && next.Status == OwnerActive {
+		next.AutostartAfter = micros.Of(now)
+	}
+	return next, nil
+}
+
+// ReplaceEngine returns what a store writes when a host puts an Engine in the place of old. It is for stores. A hold that
+// ends early leaves what the end of every hold leaves; SettleUntil and Interval are not stored.
+func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
+	if err := next.Hold.Validate(); err != nil {
+		return Engine{}, invalid.Within("Engine", err)
+	}
+	if err := validInstant("Engine.DeletionsReleasedUntil", next.DeletionsReleasedUntil); err != nil {
+		return Engine{}, err
+	}
+	e := Engine{Hold: next.Hold.stored(), DeletionsReleasedUntil: micros.Of(next.DeletionsReleasedUntil)}
+	e.Floors, e.AutostartAfter = old.Floors.leave(&old.Hold, &e.Hold, old.AutostartAfter, now, 0)
+	return e, nil
+}
+
+// Validate refuses a workspace that cannot be created: instants outside the years 1 to 9999, a TTL out of range, a hold that
+// is none.
+func (w *Workspace) Validate() error {
+	for _, f := range []struct {
+		name string
+		at   time.Time
+	}{
+		{"Workspace.CreatedAt", w.CreatedAt}, {"Workspace.WakeAt", w.WakeAt}, {"Workspace.AutostartAfter", w.AutostartAfter},
+		{"Workspace.LastUsedAt", w.LastUsedAt}, {"Workspace.DormantAt", w.DormantAt}, {"Workspace.DeletingAt", w.DeletingAt},
+		{"Workspace.RemindedFor", w.RemindedFor}, {"Workspace.AttentionAt", w.AttentionAt},
+		{"Workspace.Backoff.Until", w.Backoff.Until}, {"Workspace.Floors.Stop", w.Floors.Stop},
+		{"Workspace.Floors.Dormancy", w.Floors.Dormancy}, {"Workspace.Floors.Delete", w.Floors.Delete},
+	} {
+		if err := validInstant(f.name, f.at); err != nil {
+			return err
+		}
+	}
+	if err := w.Hold.Validate(); err != nil {
+		return invalid.Within("Workspace", err)
+	}
+	return validTTL("Workspace.TTL", w.TTL)
+}

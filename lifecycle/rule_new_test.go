@@ -1,0 +1,380 @@
+package lifecycle_test
+
+import (
+	"encoding/json"
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// A hold names its rules: the others go on.
+func TestHoldNamesItsRules(t *testing.T) {
+	end := monday.Add(20 * day)
+	hour := monday.Add(time.Hour)
+	month := with(tilDeleted(day), asleep(monday))
+	hold := func(rules lifecycle.HoldRules) edit {
+		return workspace(func(w *lifecycle.Workspace) { w.Hold = lifecycle.Hold{Until: end, Rules: rules} })
+	}
+	const start, mark, del = "autostart: start", "dormancy: dormant", "autodelete: delete"
+	nine, week := autostart("0 9 * * *"), tilDormant(7*day)
+	runRules(t, []ruleCase{
+		{name: "starts hold no stop", s: running(deadline(hour), hold(lifecycle.HoldStarts)), want: stop, at: hour},
+		{name: "starts hold starts", s: stopped(nine, hold(lifecycle.HoldStarts)), want: start, at: end},
+		{name: "stops hold no start", s: stopped(nine, hold(lifecycle.HoldStops)), want: start, at: monday.Add(day)},
+		{name: "stops hold stops", s: running(deadline(hour), hold(lifecycle.HoldStops)), want: stop, at: end},
+		{name: "stops hold the stop of dormancy", s: running(week, hold(lifecycle.HoldStops)), want: "dormancy: stop, dormant", at: end.Add(2 * time.Hour)},
+		{name: "stops hold no dormancy that needs none", s: stopped(week, hold(lifecycle.HoldStops)), want: mark, at: monday.Add(7*day + us)},
+		{name: "dormancy holds dormancy", s: stopped(week, hold(lifecycle.HoldDormancy)), want: mark, at: end.Add(2 * time.Hour)},
+		{name: "dormancy holds no deletion", s: stopped(month, hold(lifecycle.HoldDormancy)), want: del, at: monday.Add(us), from: monday.Add(us)},
+		{name: "deletion holds deletion", s: stopped(month, hold(lifecycle.HoldDeletion), reminded(end.Add(day))), want: del, at: end.Add(day)},
+		{name: "deletion holds no dormancy", s: stopped(week, hold(lifecycle.HoldDeletion)), want: mark, at: monday.Add(7*day + us)},
+		{name: "holidays hold starts only", s: running(deadline(hour), holidays("2026-03-02")), want: stop, at: hour},
+		{name: "the engine's hold", s: running(deadline(hour), set(func(s *lifecycle.Snapshot) { s.Engine.Hold.Until = end })), want: stop, at: end},
+	})
+}
+
+func TestHoldInExplain(t *testing.T) {
+	s := stopped(autostart("CRON_TZ=Europe/Berlin 0 9 * * *"), workspace(func(w *lifecycle.Workspace) {
+		w.Hold = lifecycle.Hold{Until: at("2026-03-08 23:00"), Rules: lifecycle.HoldStarts, By: "ann", Note: "vacation"}
+	}))
+	x := lifecycle.Explain(s, monday)
+	if want := "held until Mon 2026-03-09 00:00:00 CET: starts, by ann: vacation"; len(x.Holds) != 1 || x.Holds[0] != want {
+		t.Errorf("holds %q, want %q", x.Holds, want)
+	}
+	if !strings.Contains(x.Summary, "Held until Mon 2026-03-09 00:00:00 CET: starts, by ann: vacation.") {
+		t.Errorf("summary %q", x.Summary)
+	}
+	text, err := json.Marshal(s.Workspace.Hold)
+	must(err)
+	if want := `{"until":"2026-03-08T23:00:00Z","rules":"starts","note":"vacation","by":"ann"}`; string(text) != want {
+		t.Errorf("json %s, want %s", text, want)
+	}
+	var back lifecycle.Hold
+	must(json.Unmarshal(text, &back))
+	if back != s.Workspace.Hold {
+		t.Errorf("read back as %+v", back)
+	}
+}
+
+func TestRefusedHolds(t *testing.T) {
+	for field, h := range map[string]lifecycle.Hold{
+		"Hold.Until": {Until: time.Date(200000, 1, 1, 0, 0, 0, 0, time.UTC)}, "Hold.Rules": {Rules: 16},
+		"Hold.Note": {Note: strings.Repeat("x", 501)}, "Hold.By": {By: strings.Repeat("x", 501)},
+	} {
+		_, err := lifecycle.SetHold(h)(stopped(), monday)
+		var e *invalid.Error
+		if !errors.As(err, &e) || e.Field != field {
+			t.Errorf("%+v: %v", h, err)
+		}
+		if _, err := lifecycle.ReplaceTemplate(lifecycle.Template{}, lifecycle.Template{Hold: h}, monday); !errors.Is(err, invalid.Err) {
+			t.Errorf("template with %+v: %v", h, err)
+		}
+		if _, err := lifecycle.ReplaceEngine(lifecycle.Engine{}, lifecycle.Engine{Hold: h}, monday); !errors.Is(err, invalid.Err) {
+			t.Errorf("engine with %+v: %v", h, err)
+		}
+	}
+	if err := new(lifecycle.HoldRules).UnmarshalText([]byte("starts,naps")); !errors.Is(err, invalid.Err) {
+		t.Errorf("naps: %v", err)
+	}
+}
+
+// A failed automatic start is tried again with pauses and an end; the next occurrence stands all the same.
+func TestStartRetry(t *testing.T) {
+	nine := with(autostart("0 9 * * *"), policy(func(p *lifecycle.Policy) {
+		p.StartRetry = lifecycle.StartRetry{Max: 2, Initial: 10 * time.Minute}
+	}))
+	now := monday.Add(day)
+	s := after(t, stopped(nine), now)
+	for n, pause := range []time.Duration{10 * time.Minute, 20 * time.Minute} {
+		s = finish(t, s, now, lifecycle.JobFailed)
+		next := lifecycle.NextWake(s, now)
+		if waited := next.Sub(now); waited < pause || waited > pause+pause/4 {
+			t.Fatalf("after failure %d tried again after %v, want %v and up to a quarter more", n+1, waited, pause)
+		}
+		expect(t, s, next, "start_retry: start")
+		checkExplained(t, s, next)
+		if s, now = after(t, s, next), next; s.Build.Reason != lifecycle.ReasonStartRetry {
+			t.Errorf("build %+v", s.Build)
+		}
+	}
+	s = finish(t, s, now, lifecycle.JobFailed)
+	ruleCase{name: "the end", s: s, from: now, want: "autostart: start", at: monday.Add(2 * day)}.check(t)
+	tomorrow := finish(t, after(t, s, monday.Add(2*day)), monday.Add(2*day), lifecycle.JobFailed)
+	if tomorrow.Workspace.StartFailures != 1 {
+		t.Errorf("the next occurrence begins with %d failures", tomorrow.Workspace.StartFailures)
+	}
+	good := finish(t, after(t, s, monday.Add(2*day)), monday.Add(2*day), lifecycle.JobSucceeded)
+	if good.Workspace.StartFailures != 0 {
+		t.Errorf("after success %d failures", good.Workspace.StartFailures)
+	}
+}
+
+func TestStartRetryEnds(t *testing.T) {
+	retry := policy(func(p *lifecycle.Policy) { p.StartRetry = lifecycle.StartRetry{Max: 3, Initial: 10 * time.Minute} })
+	now, nextDay := monday.Add(day), monday.Add(2*day)
+	failed := finish(t, after(t, stopped(autostart("0 9 * * *"), retry), now), now, lifecycle.JobFailed)
+	with := func(e edit) lifecycle.Snapshot { s := failed; e(&s); return s }
+	canceled := finish(t, after(t, stopped(autostart("0 9 * * *"), retry), now), now, lifecycle.JobCanceled)
+	const start = "autostart: start"
+	runRules(t, []ruleCase{
+		{name: "off", s: with(policy(func(p *lifecycle.Policy) { p.StartRetry = lifecycle.StartRetry{} })), from: now, want: start, at: nextDay},
+		{name: "canceled: a wish not to start", s: canceled, from: now, want: start, at: nextDay},
+		{name: "held", s: with(heldUntil(now.Add(time.Hour))), from: now, want: start, at: nextDay},
+	})
+	cleaned := with(failureTTL(time.Minute))
+	cleaned = finish(t, after(t, cleaned, now.Add(2*time.Minute)), now.Add(3*time.Minute), lifecycle.JobSucceeded)
+	if d := lifecycle.Decide(cleaned, now.Add(20*time.Minute)); d.Rule != lifecycle.RuleStartRetry {
+		t.Errorf("after the cleanup: %s\n%v", words(d), lifecycle.Explain(cleaned, now))
+	}
+}
+
+// A stopped workspace is deleted after its time, with a promise when it stops and a notice a day before.
+func TestDeleteStopped(t *testing.T) {
+	week := policy(func(p *lifecycle.Policy) { p.DeleteStopped = 7 * day })
+	end := monday.Add(time.Hour)
+	s := after(t, running(deadline(end), week), end)
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: lifecycle.JobSucceeded})(s, end)
+	must(err)
+	promised := end.Add(7 * day)
+	if !c.Workspace.DeletingAt.Equal(promised) || told(c.Events) != "audit/build.succeeded audit/workspace.deletion_set notice/workspace.deletion_set " {
+		t.Errorf("deleted at %v, told %s", c.Workspace.DeletingAt, told(c.Events))
+	}
+	s = apply(s, c)
+	ruleCase{name: "reminder", s: s, from: end, want: "delete_reminder", at: promised.Add(us - day)}.check(t)
+	s = after(t, s, promised.Add(us-day))
+	ruleCase{name: "deletion", s: s, from: promised.Add(-day), want: "autodelete: delete", at: promised.Add(us)}.check(t)
+	started := do(t, s, promised, lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil))
+	if !started.Workspace.DeletingAt.IsZero() {
+		t.Errorf("started, deleted at %v", started.Workspace.DeletingAt)
+	}
+	held := do(t, s, promised, lifecycle.SetHold(lifecycle.Hold{Until: promised.Add(30 * day), Rules: lifecycle.HoldDeletion}))
+	ruleCase{name: "held", s: held, from: promised, want: "delete_reminder", at: promised.Add(30 * day)}.check(t)
+	// A new policy leaves the grace, also for one that was stopped long ago.
+	old := replaced(t, stopped(), monday.Add(30*day), withPolicy(func(p *lifecycle.Policy) { p.DeleteStopped = 7 * day }))
+	old = apply(old, lifecycle.Rearm(old, monday.Add(30*day)))
+	if want := monday.Add(31 * day); !old.Workspace.DeletingAt.Equal(want) {
+		t.Errorf("deleted at %v, want %v", old.Workspace.DeletingAt, want)
+	}
+}
+
+// A workspace to throw away is stopped at its deadline and deleted then; one that somebody stops is not.
+func TestDeleteAtDeadline(t *testing.T) {
+	away := policy(func(p *lifecycle.Policy) { p.DeleteAtDeadline = true })
+	end := monday.Add(time.Hour)
+	s := finish(t, after(t, running(deadline(end), away), end), end.Add(time.Minute), lifecycle.JobSucceeded)
+	expect(t, s, end.Add(time.Minute+us), "autodelete: delete")
+	byHand := finish(t, do(t, running(deadline(end), away), monday, lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil)), monday, lifecycle.JobSucceeded)
+	ruleCase{name: "by hand", s: byHand}.check(t)
+	// A policy that begins to throw away leaves a day to those that run.
+	s = replaced(t, running(deadline(end)), monday, withPolicy(func(p *lifecycle.Policy) { p.DeleteAtDeadline = true }))
+	s = apply(s, lifecycle.Rearm(s, monday))
+	s = finish(t, after(t, s, end), end, lifecycle.JobSucceeded)
+	if d := lifecycle.Decide(s, monday.Add(day-us)); d.Rule == lifecycle.RuleAutodelete {
+		t.Error("deleted within the grace")
+	}
+	expect(t, after(t, s, monday.Add(day-us)), monday.Add(day), "autodelete: delete")
+}
+
+func TestDormantWhenSuspended(t *testing.T) {
+	asks := policy(func(p *lifecycle.Policy) { p.DormantWhenSuspended = true })
+	runRules(t, []ruleCase{
+		{name: "stopped", s: stopped(asks, owner(lifecycle.OwnerSuspended)), want: "dormancy: dormant", at: monday},
+		{name: "running is stopped first", s: running(asks, owner(lifecycle.OwnerSuspended)), want: stop, at: monday},
+		{name: "active", s: stopped(asks)},
+		{name: "off", s: stopped(owner(lifecycle.OwnerSuspended))},
+	})
+}
+
+func TestMinExtend(t *testing.T) {
+	five := policy(func(p *lifecycle.Policy) { p.MinExtend = 5 * time.Minute })
+	s := running(deadline(monday.Add(time.Minute)), five)
+	do(t, s, monday, lifecycle.Extend(monday.Add(5*time.Minute)))
+	refuse(t, "less", s, monday, lifecycle.Extend(monday.Add(5*time.Minute-us)), nil)
+	refuse(t, "beyond the longest TTL", s, monday, lifecycle.Extend(monday.Add(schedule.MaxTTL+us)), nil)
+	refuse(t, "beyond the calendar", s, monday, lifecycle.Extend(time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)), nil)
+}
+
+func TestLatenessIsAtLeastATick(t *testing.T) {
+	if err := (lifecycle.Policy{MaxLateness: 10 * time.Second}).Validate(); !errors.Is(err, invalid.Err) {
+		t.Errorf("ten seconds: %v", err)
+	}
+	minute := policy(func(p *lifecycle.Policy) { p.MaxLateness = time.Minute })
+	s := stopped(autostart("0 9 * * *"), minute)
+	due := monday.Add(day)
+	expect(t, s, due.Add(2*time.Minute), "autostart: missed")
+	s.Engine.Interval = 5 * time.Minute
+	expect(t, s, due.Add(5*time.Minute), "autostart: start")
+	expect(t, s, due.Add(5*time.Minute+us), "autostart: missed")
+}
+
+func TestSettle(t *testing.T) {
+	for name, c := range map[string]struct {
+		gap  time.Duration
+		want time.Time
+	}{"usual": {3 * time.Minute, time.Time{}}, "outage": {3*time.Minute + 1, monday.Add(10 * time.Minute)}} {
+		if got := lifecycle.Settle(monday.Add(-c.gap), monday, time.Minute, 10*time.Minute); !got.Equal(c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	if got := lifecycle.Settle(time.Time{}, monday, time.Minute, time.Hour); !got.IsZero() {
+		t.Errorf("the first tick settles until %v", got)
+	}
+	until := monday.Add(10 * time.Minute)
+	settling := set(func(s *lifecycle.Snapshot) { s.Engine.SettleUntil = until })
+	runRules(t, []ruleCase{
+		{name: "autostop", s: running(deadline(monday), settling), want: stop, at: until},
+		{name: "dormancy", s: stopped(tilDormant(time.Minute), settling, workspace(func(w *lifecycle.Workspace) { w.CreatedAt, w.LastUsedAt = monday.Add(-day), monday.Add(-day) })), want: "dormancy: dormant", at: until},
+		{name: "suspended", s: running(owner(lifecycle.OwnerSuspended), settling), want: stop, at: monday},
+	})
+}
+
+func TestBrake(t *testing.T) {
+	var due []lifecycle.DueDeletion
+	for n := range 30 {
+		s := stopped(workspace(func(w *lifecycle.Workspace) { w.ID = id(30 - n) }))
+		due = append(due, lifecycle.DueDeletion{Snapshot: &s, Decision: lifecycle.Decision{DueAt: monday.Add(time.Duration(n%3) * time.Hour)}})
+	}
+	goes, waits := lifecycle.Brake{Workspaces: 50, Made: 2}.Admit(due, monday)
+	if len(goes) != 8 || len(waits) != 22 || goes[0].Snapshot.Workspace.ID != id(3) || !goes[7].Decision.DueAt.Equal(monday) {
+		t.Errorf("%d go, %d wait; the first is %v", len(goes), len(waits), goes[0].Snapshot.Workspace.ID)
+	}
+	if goes, waits = (lifecycle.Brake{Workspaces: 50, ReleasedUntil: monday.Add(time.Hour)}).Admit(due, monday); len(goes) != 30 || waits != nil {
+		t.Errorf("released: %d go", len(goes))
+	}
+	if goes, _ = (lifecycle.Brake{Max: 3, Made: 5}).Admit(due, monday); len(goes) != 0 {
+		t.Errorf("beyond the bound: %d go", len(goes))
+	}
+	if n := lifecycle.MaxDeletions(1000); n != 100 {
+		t.Errorf("of a thousand: %d", n)
+	}
+}
+
+func TestForbiddenDaysAreNamed(t *testing.T) {
+	weekdays := policy(func(p *lifecycle.Policy) { p.AutostartDays = 0x1f })
+	c, err := lifecycle.SetAutostart(weekly("0 9 * * *"))(stopped(weekdays), monday)
+	must(err)
+	if want := "the template forbids Sat,Sun"; !strings.HasSuffix(c.Events[0].Message, want) {
+		t.Errorf("event %q", c.Events[0].Message)
+	}
+	s := apply(stopped(weekdays), c)
+	if r := lifecycle.Explain(s, monday).Rules[lifecycle.RuleAutostart-1]; !strings.Contains(r.Compared, "the template forbids Sat,Sun") {
+		t.Errorf("explained %q", r.Compared)
+	}
+}
+
+func TestDeleteOfAVersion(t *testing.T) {
+	s := do(t, stopped(), monday, lifecycle.RequestBuild(lifecycle.TransitionDelete, id(9)))
+	if s.Build.TemplateVersionID != id(9) {
+		t.Errorf("build %+v", s.Build)
+	}
+}
+
+// What waits for a worker is tried again within minutes; a back-off that a clock ahead has set holds nothing.
+func TestBackOffsAreBounded(t *testing.T) {
+	end := monday.Add(time.Hour)
+	s := running(deadline(end))
+	now := end
+	for range 12 {
+		s = apply(s, lifecycle.Postpone(s, lifecycle.SkipNoWorker, "none", now))
+		if pause := s.Workspace.Backoff.Until.Sub(now); pause > 5*time.Minute {
+			t.Fatalf("a pause of %v", pause)
+		}
+		now = s.Workspace.Backoff.Until
+	}
+	s = running(deadline(end), workspace(func(w *lifecycle.Workspace) {
+		w.Backoff = lifecycle.Backoff{Until: end.AddDate(1, 0, 0), Attempts: 1, Cause: lifecycle.SkipRefused}
+	}))
+	expect(t, s, end, stop)
+}
+
+// What a holiday, a hold or a floor lets go is spread like a herd.
+func TestWhatIsLetGoIsSpread(t *testing.T) {
+	end := at("2026-03-03 00:00")
+	for name, hold := range map[string]edit{
+		"holidays": with(holidays("2026-03-02"), holidaysHold(lifecycle.HoldAll)), "hold": heldUntil(end),
+	} {
+		seen := map[time.Time]bool{}
+		for n := range 100 {
+			s := running(deadline(monday.Add(time.Hour)), hold, jitterOf(2*time.Hour), workspace(func(w *lifecycle.Workspace) { w.ID = id(n) }))
+			acts := lifecycle.NextWake(s, monday)
+			if acts.Before(end) || acts.After(end.Add(4*time.Hour)) {
+				t.Fatalf("%s: workspace %d stops at %v", name, n, acts)
+			}
+			seen[acts] = true
+		}
+		if len(seen) < 90 {
+			t.Errorf("%s: 100 workspaces stop at %d instants", name, len(seen))
+		}
+	}
+}
+
+// What is kept of a message is bounded, and says so.
+func TestLongMessagesAreCut(t *testing.T) {
+	long := strings.Repeat("ü", 1<<20)
+	s := running(deadline(monday))
+	if m := lifecycle.Postpone(s, lifecycle.SkipError, long, monday).Workspace.Backoff.Message; len(m) > 2100 || !strings.HasSuffix(m, "(cut, was 2097152 bytes)") {
+		t.Errorf("back-off with %d bytes: %q", len(m), m[len(m)-40:])
+	}
+	s = newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning))
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 3, Status: lifecycle.JobFailed, Message: long})(s, monday)
+	must(err)
+	if m := c.Events[0].Message; len(m) > 2100 {
+		t.Errorf("event with %d bytes", len(m))
+	}
+}
+
+// One text has one zone, and no text a monotonic clock.
+func TestOneSentenceHasOneZone(t *testing.T) {
+	t.Parallel()
+	zone := regexp.MustCompile(`\d\d:\d\d:\d\d ([A-Z]{3,5}|[+-]\d\d(?:\d\d)?)\b`)
+	summer := regexp.MustCompile("CEST|CET|EDT|EST")
+	eachRandom(t, 5_000, func(t *testing.T, r random, s lifecycle.Snapshot) {
+		x := lifecycle.Explain(s, r.set())
+		seen := map[string]bool{}
+		for _, m := range zone.FindAllStringSubmatch(x.String(), -1) {
+			name := m[1]
+			if summer.MatchString(name) {
+				name = strings.NewReplacer("CEST", "CET", "EDT", "EST").Replace(name)
+			}
+			seen[name] = true
+		}
+		if text := x.String(); len(seen) > 1 && !strings.Contains(text, "+1030") && !strings.Contains(text, "+11") || strings.Contains(text, "m=+") {
+			t.Errorf("zones %v in\n%s", seen, text)
+		}
+	})
+}
+
+// Instants at the ends of the calendar, and silly durations, move nothing over it.
+func TestTheCalendarHasEnds(t *testing.T) {
+	last := time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC)
+	s := stopped(tilDeleted(100*365*day), asleep(last), tilDormant(100*365*day), jitterOf(100*365*day), heldUntil(last),
+		workspace(func(w *lifecycle.Workspace) { w.LastUsedAt = last }))
+	for _, now := range []time.Time{time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), monday, last} {
+		if _, err := json.Marshal(lifecycle.Explain(s, now)); err != nil {
+			t.Error(err)
+		}
+		if wake := lifecycle.NextWake(s, now); wake.Year() > 9999 {
+			t.Errorf("wakes %v", wake)
+		}
+	}
+	for field, w := range map[string]lifecycle.Workspace{
+		"Workspace.TTL": {TTL: -time.Hour}, "Workspace.DormantAt": {DormantAt: time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"Workspace.Hold.Until": {Hold: lifecycle.Hold{Until: time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)}},
+	} {
+		var e *invalid.Error
+		if err := w.Validate(); !errors.As(err, &e) || e.Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	if w := (lifecycle.Workspace{TTL: 10 * 365 * day}); w.Validate() == nil {
+		t.Error("a TTL of ten years passes")
+	}
+}
