@@ -115,9 +115,9 @@ func (p *Plane) Extend(ctx context.Context, id uuid.UUID, deadline time.Time, op
 	}, options...)
 }
 
-// Hold suspends every automatic transition of the workspace until an instant; the zero time ends a hold.
-func (p *Plane) Hold(ctx context.Context, id uuid.UUID, until time.Time, options ...Option) (Workspace, error) {
-	return p.Update(ctx, id, lifecycle.Hold(until), options...)
+// Hold suspends rules of the workspace, all of them unless the hold names some; the zero Hold ends what was held.
+func (p *Plane) Hold(ctx context.Context, id uuid.UUID, hold lifecycle.Hold, options ...Option) (Workspace, error) {
+	return p.Update(ctx, id, lifecycle.SetHold(hold), options...)
 }
 
 // Wake ends the dormancy of a workspace without starting it.
