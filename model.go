@@ -72,7 +72,7 @@ func WorkspaceOf(s lifecycle.Snapshot) Workspace {
 		Organization: w.OrganizationID, TemplateID: s.Template.ID, Template: s.Template.Name,
 		OwnerID: s.Owner.ID, Owner: s.Owner.Name,
 		CreatedAt: w.CreatedAt, LastUsedAt: w.LastUsedAt, TTL: w.TTL,
-		Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, HoldUntil: w.HoldUntil,
+		Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, HoldUntil: w.Hold.Until,
 		DormantAt: w.DormantAt, DeletingAt: w.DeletingAt, AttentionAt: w.AttentionAt,
 		Problem: w.Backoff.Message, BuildID: b.ID, BuildNumber: b.Number,
 	}

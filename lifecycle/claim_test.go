@@ -15,7 +15,7 @@ func TestClaimBeginsTheLifecycle(t *testing.T) {
 	now := monday.Add(50 * time.Hour) // the member was ready for two days
 	pooled := running(workspace(managed), asleep(monday.Add(day)), policy(func(p *lifecycle.Policy) { p.DefaultTTL = 8 * time.Hour }),
 		workspace(func(w *lifecycle.Workspace) {
-			w.HoldUntil, w.RemindedFor, w.AttentionAt, w.Failures = now.Add(day), monday, monday, 3
+			w.Hold.Until, w.RemindedFor, w.AttentionAt, w.Failures = now.Add(day), monday, monday, 3
 			w.Backoff = lifecycle.Backoff{Until: now.Add(day), Attempts: 2}
 		}))
 	s := do(t, pooled, now, lifecycle.Claim(lifecycle.Handover{Owner: bob, Name: "api", Autostart: weekly("0 9 * * *")}))
@@ -26,7 +26,7 @@ func TestClaimBeginsTheLifecycle(t *testing.T) {
 	if !w.LastUsedAt.Equal(now) || !w.AutostartAfter.Equal(now) || !s.Build.Deadline.Equal(now.Add(8*time.Hour)) {
 		t.Errorf("used %v, starts after %v, stops at %v", w.LastUsedAt, w.AutostartAfter, s.Build.Deadline)
 	}
-	if !w.DormantAt.IsZero() || !w.DeletingAt.IsZero() || !w.HoldUntil.IsZero() || !w.RemindedFor.IsZero() || !w.AttentionAt.IsZero() ||
+	if !w.DormantAt.IsZero() || !w.DeletingAt.IsZero() || !w.Hold.Until.IsZero() || !w.RemindedFor.IsZero() || !w.AttentionAt.IsZero() ||
 		w.Failures != 0 || w.Backoff != (lifecycle.Backoff{}) {
 		t.Errorf("what was the pool's is left: %+v", w)
 	}
