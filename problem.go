@@ -59,7 +59,7 @@ var kinds = []kind{
 	{lifecycle.ErrBuildActive, http.StatusConflict, "build_active", "a build is active and has to end first"},
 	{lifecycle.ErrStaleBuild, http.StatusConflict, "stale_build", "another build is the latest, or it has ended"},
 	{lifecycle.ErrPolicyChanged, http.StatusConflict, "policy_changed", "the policy has changed since it was planned"},
-	{lifecycle.ErrStaleTemplate, http.StatusConflict, "stale_template", "the template has changed since it was read"},
+	{lifecycle.ErrStaleTemplate, http.StatusConflict, "stale_template", "the template was changed meanwhile"},
 	{lifecycle.ErrUnchanged, http.StatusConflict, "unchanged", "there is nothing to change"},
 	{executor.ErrConflict, http.StatusConflict, "conflict", "it changed faster than it could be updated"},
 	{queue.ErrLeaseLost, http.StatusConflict, "lease_lost", "the job is no longer the caller's"},
@@ -93,7 +93,7 @@ func ProblemOf(err error) Problem {
 		p.Detail = err.Error()
 	}
 	var refused *invalid.Error
-	if errors.Is(k.is, invalid.Err) && errors.As(err, &refused) {
+	if k.is == invalid.Err && errors.As(err, &refused) {
 		p.Field, p.Value, p.Rule = refused.Field, fmt.Sprint(refused.Value), refused.Rule
 	}
 	return p

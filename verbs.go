@@ -115,9 +115,11 @@ func (p *Plane) Extend(ctx context.Context, id uuid.UUID, deadline time.Time, op
 	}, options...)
 }
 
-// Hold suspends rules of the workspace, all of them unless the hold names some; the zero Hold ends what was held.
-func (p *Plane) Hold(ctx context.Context, id uuid.UUID, hold lifecycle.Hold, options ...Option) (Workspace, error) {
-	return p.Update(ctx, id, lifecycle.SetHold(hold), options...)
+// Hold suspends every automatic transition of the workspace until an instant; the zero time ends a hold. The hold says by
+// whom and why. To hold some rules only, pass [lifecycle.SetHold] to [Plane.Update].
+func (p *Plane) Hold(ctx context.Context, id uuid.UUID, until time.Time, options ...Option) (Workspace, error) {
+	r := requestOf(options)
+	return p.Update(ctx, id, lifecycle.SetHold(lifecycle.Hold{Until: until, By: r.actor, Note: r.note}), options...)
 }
 
 // Wake ends the dormancy of a workspace without starting it.

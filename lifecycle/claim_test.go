@@ -26,7 +26,7 @@ func TestClaimBeginsTheLifecycle(t *testing.T) {
 	if !w.LastUsedAt.Equal(now) || !w.AutostartAfter.Equal(now) || !s.Build.Deadline.Equal(now.Add(8*time.Hour)) {
 		t.Errorf("used %v, starts after %v, stops at %v", w.LastUsedAt, w.AutostartAfter, s.Build.Deadline)
 	}
-	if !w.DormantAt.IsZero() || !w.DeletingAt.IsZero() || w.Hold != (lifecycle.Hold{}) || !w.RemindedFor.IsZero() || !w.AttentionAt.IsZero() ||
+	if !w.DormantAt.IsZero() || !w.DeletingAt.IsZero() || !w.Hold.Until.IsZero() || !w.RemindedFor.IsZero() || !w.AttentionAt.IsZero() ||
 		w.Failures != 0 || w.Backoff != (lifecycle.Backoff{}) {
 		t.Errorf("what was the pool's is left: %+v", w)
 	}
