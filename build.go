@@ -34,7 +34,7 @@ type Build struct {
 	Log io.Writer
 
 	task   *worker.Task
-	result []byte
+	result string
 }
 
 // Logf adds a line to the build's log.
@@ -43,9 +43,9 @@ func (b *Build) Logf(format string, args ...any) { b.task.Logf(format, args...) 
 // Progress says how far the build is: a percentage, cut to 0..100, and a word about it.
 func (b *Build) Progress(percent int, message string) { b.task.Progress(percent, message) }
 
-// SetResult says what the build made, such as an address. It is kept with the build's job (see [BuildRecord]) if the build
-// succeeds. Call it before Config.Build returns, from one goroutine.
-func (b *Build) SetResult(result []byte) { b.result = result }
+// SetResult says what the build made, such as an address, as a text. It is kept with the build's job (see [BuildRecord]) if the
+// build succeeds. Call it before Config.Build returns, from one goroutine.
+func (b *Build) SetResult(result string) { b.result = result }
 
 // Retry wraps an error of Config.Build so that the build does not fail but goes on after a pause, as the same build with
 // another attempt. It is up to the host to give up at some [Build.Attempt].
@@ -56,7 +56,7 @@ const unreadable = 2 * time.Second
 
 // handle does the work of one job: the host's build within buildjobs.
 func (p *Plane) handle(ctx context.Context, t *worker.Task) ([]byte, error) {
-	var result []byte
+	var result string
 	build := func(ctx context.Context, t *worker.Task, j lifecycle.Job) error {
 		b, restarts, err := p.load(ctx, t, j)
 		if err != nil {
@@ -67,7 +67,7 @@ func (p *Plane) handle(ctx context.Context, t *worker.Task) ([]byte, error) {
 		return err
 	}
 	_, err := buildjobs.Handler(p.executor, build, buildjobs.Config{Clock: p.cfg.Clock})(ctx, t)
-	return result, err
+	return []byte(result), err
 }
 
 // load reads what a job is about. A start after a start that succeeded is a restart.

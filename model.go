@@ -2,6 +2,7 @@ package dormouse
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -162,7 +163,7 @@ type BuildRecord struct {
 	Percent  int    `json:"percent,omitempty"`
 	Progress string `json:"progress,omitempty"`
 	Error    string `json:"error,omitempty"`
-	Result   []byte `json:"result,omitempty"`
+	Result   string `json:"result,omitempty"`
 }
 
 func recordOf(b lifecycle.Build) BuildRecord {
@@ -174,6 +175,6 @@ func recordOf(b lifecycle.Build) BuildRecord {
 
 // add adds what the job says.
 func (r *BuildRecord) add(j queue.Job) {
-	r.Attempt, r.Error, r.Result = j.Attempt, j.Error, j.Result
+	r.Attempt, r.Error, r.Result = j.Attempt, j.Error, strings.ToValidUTF8(string(j.Result), "\uFFFD")
 	r.Percent, r.Progress = j.Progress.Percent, j.Progress.Message
 }

@@ -260,7 +260,7 @@ func TestBuildsAndTheirLog(t *testing.T) {
 			return dormouse.Retry(time.Minute, errors.New("no capacity"))
 		}
 		b.Progress(50, "half")
-		b.SetResult([]byte("10.0.0.7"))
+		b.SetResult("10.0.0.7")
 		return nil
 	}
 	bubble(t, func(c *dormouse.Config) { c.Build = report }, func(f *fixture) {
@@ -271,7 +271,7 @@ func TestBuildsAndTheirLog(t *testing.T) {
 		f.want(w.ID, lifecycle.StatusRunning, 1)
 		builds, err := f.Builds(f.t.Context(), w.ID, 0, 0)
 		f.must(err)
-		if len(builds) != 1 || string(builds[0].Result) != "10.0.0.7" || builds[0].Attempt != 2 || builds[0].Percent != 50 {
+		if len(builds) != 1 || builds[0].Result != "10.0.0.7" || builds[0].Attempt != 2 || builds[0].Percent != 50 {
 			t.Fatalf("builds %+v", builds)
 		}
 		lines, err := f.Log(f.t.Context(), builds[0].ID, 0, 0)

@@ -197,7 +197,7 @@ func (m boxes) apply(ctx context.Context, b *dormouse.Build) error {
 	socket := filepath.Join(m.folder, b.Workspace.ID.String())
 	b.Logf("%s, attempt %d", b.Transition, b.Attempt)
 	if b.Transition == lifecycle.TransitionStart {
-		b.SetResult([]byte(socket))
+		b.SetResult(socket)
 		return start(ctx, socket)
 	}
 	conn, err := net.Dial("unix", socket)
