@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -56,7 +55,11 @@ func (n *NewWorkspace) UnmarshalJSON(text []byte) error {
 // Create makes a workspace without any build: [Plane.Start] starts it. Creating the same workspace again returns it as it
 // is; an id that another one has is [ErrExists]. A template that is not there is a [*NotFoundError].
 func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (Workspace, error) {
-	if err := n.validate(); err != nil {
+	r, err := requestOf(options)
+	if err == nil {
+		err = n.validate()
+	}
+	if err != nil {
 		return Workspace{}, err
 	}
 	t, ok, err := p.store.Template(ctx, n.Template)
@@ -76,20 +79,15 @@ func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (
 	if err := p.store.CreateWorkspaces(ctx, p.now(), s.Workspace); err != nil {
 		return p.created(ctx, s, err)
 	}
-	requestOf(options).log(ctx, p.cfg.Logger, "workspace created", "workspace_id", s.Workspace.ID)
+	r.log(ctx, p.cfg.Logger, "workspace created", "workspace_id", s.Workspace.ID)
 	return p.Get(ctx, s.Workspace.ID)
 }
 
 func (n NewWorkspace) validate() error {
-	switch {
-	case strings.TrimSpace(n.Name) == "":
-		return invalid.New("NewWorkspace.Name", n.Name, "must not be empty")
-	case strings.TrimSpace(n.Owner) == "":
-		return invalid.New("NewWorkspace.Owner", n.Owner, "must not be empty")
-	case n.TTL < 0:
-		return invalid.New("NewWorkspace.TTL", n.TTL, "must not be negative")
+	if err := validName("NewWorkspace.Name", n.Name); err != nil {
+		return err
 	}
-	return nil
+	return validName("NewWorkspace.Owner", n.Owner)
 }
 
 // newSnapshot is the workspace before it is stored. What the host chose goes through the verbs that change it later, so

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -24,7 +23,11 @@ func (p *Plane) PutTemplate(ctx context.Context, t Template, options ...Option) 
 	if t.Organization == uuid.Nil {
 		t.Organization = p.cfg.Organization
 	}
-	if err := p.validateTemplate(t); err != nil {
+	r, err := requestOf(options)
+	if err == nil {
+		err = p.validateTemplate(t)
+	}
+	if err != nil {
 		return Template{}, err
 	}
 	if t.ID == uuid.Nil {
@@ -42,7 +45,7 @@ func (p *Plane) PutTemplate(ctx context.Context, t Template, options ...Option) 
 		if err := p.store.PutTemplate(ctx, p.now(), next); err != nil {
 			return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
 		}
-		requestOf(options).log(ctx, p.cfg.Logger, "template put", "template_id", t.ID)
+		r.log(ctx, p.cfg.Logger, "template put", "template_id", t.ID)
 	}
 	if !samePolicy(next.Policy, t.Policy) {
 		if err := p.changePolicy(ctx, t, options); err != nil {
@@ -54,10 +57,10 @@ func (p *Plane) PutTemplate(ctx context.Context, t Template, options ...Option) 
 }
 
 func (p *Plane) validateTemplate(t Template) error {
-	switch {
-	case strings.TrimSpace(t.Name) == "":
-		return invalid.New("Template.Name", t.Name, "must not be empty")
-	case t.Organization != p.cfg.Organization:
+	if err := validName("Template.Name", t.Name); err != nil {
+		return err
+	}
+	if t.Organization != p.cfg.Organization {
 		return invalid.New("Template.Organization", t.Organization, "must be that of the plane, %s", p.cfg.Organization)
 	}
 	return invalid.Within("Template", t.Policy.Validate())
@@ -116,9 +119,13 @@ func (p *Plane) Plan(ctx context.Context, template uuid.UUID, change PolicyChang
 // it again with the last plan seen. It returns lifecycle.ErrPolicyChanged if the policy has changed since the plan. The
 // request is written to the log; the events of the workspaces do not name it.
 func (p *Plane) Apply(ctx context.Context, plan PolicyPlan, report func(PolicyPlan), options ...Option) (PolicyPlan, error) {
+	r, err := requestOf(options)
+	if err != nil {
+		return plan, err
+	}
 	done, err := p.executor.Apply(ctx, plan, report)
 	if err == nil {
-		requestOf(options).log(ctx, p.cfg.Logger, "policy applied", "template_id", plan.Change.Template.ID, "changed", done.Changed)
+		r.log(ctx, p.cfg.Logger, "policy applied", "template_id", plan.Change.Template.ID, "changed", done.Changed)
 	}
 	return done, err
 }
@@ -127,6 +134,10 @@ func (p *Plane) Apply(ctx context.Context, plan PolicyPlan, report func(PolicyPl
 // suspending one, and for quiet hours. An owner that is as given already is left alone. The request is written to the log;
 // it has no event.
 func (p *Plane) PutOwner(ctx context.Context, o Owner, options ...Option) (Owner, error) {
+	r, err := requestOf(options)
+	if err != nil {
+		return Owner{}, err
+	}
 	next, err := p.ownerOf(&o)
 	if err != nil {
 		return Owner{}, err
@@ -141,14 +152,14 @@ func (p *Plane) PutOwner(ctx context.Context, o Owner, options ...Option) (Owner
 	if err := p.store.PutOwner(ctx, p.now(), next); err != nil {
 		return Owner{}, fmt.Errorf("put owner %s: %w", o.Name, err)
 	}
-	requestOf(options).log(ctx, p.cfg.Logger, "owner put", "owner_id", o.ID, "status", o.Status.String())
+	r.log(ctx, p.cfg.Logger, "owner put", "owner_id", o.ID, "status", o.Status.String())
 	return o, nil
 }
 
 // ownerOf checks an owner, completes it, and returns it as the store keeps it.
 func (p *Plane) ownerOf(o *Owner) (lifecycle.Owner, error) {
-	if strings.TrimSpace(o.Name) == "" {
-		return lifecycle.Owner{}, invalid.New("Owner.Name", o.Name, "must not be empty")
+	if err := validName("Owner.Name", o.Name); err != nil {
+		return lifecycle.Owner{}, err
 	}
 	if _, err := o.Status.MarshalText(); err != nil {
 		return lifecycle.Owner{}, invalid.As("Owner.Status", err)

@@ -20,7 +20,11 @@ func (p *Plane) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb, opti
 	if v == nil {
 		return Workspace{}, invalid.New("verb", nil, "must not be nil")
 	}
-	s, err := p.executor.Update(ctx, id, requestOf(options).sign(v))
+	r, err := requestOf(options)
+	if err != nil {
+		return Workspace{}, err
+	}
+	s, err := p.executor.Update(ctx, id, r.sign(v))
 	if err != nil {
 		return Workspace{}, err
 	}
@@ -72,6 +76,10 @@ func unless(t Transition, done ...lifecycle.Status) lifecycle.Verb {
 // Cancel asks for the build that is pending or running to be canceled: one that nobody has begun ends at once, one that
 // runs when its worker has stopped. If no build is active, nothing changes.
 func (p *Plane) Cancel(ctx context.Context, id uuid.UUID, options ...Option) (Workspace, error) {
+	r, err := requestOf(options)
+	if err != nil {
+		return Workspace{}, err
+	}
 	s, err := p.executor.Load(ctx, id)
 	if err != nil {
 		return Workspace{}, err
@@ -79,7 +87,6 @@ func (p *Plane) Cancel(ctx context.Context, id uuid.UUID, options ...Option) (Wo
 	if !s.Build.Status.Active() {
 		return WorkspaceOf(s), nil
 	}
-	r := requestOf(options)
 	reason := "canceled"
 	if r.actor != "" {
 		reason += " by " + r.actor
