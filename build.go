@@ -70,7 +70,7 @@ func (p *Plane) handle(ctx context.Context, t *worker.Task) ([]byte, error) {
 	return []byte(result), err
 }
 
-// load reads what a job is about. A start after a start that succeeded is a restart.
+// load reads what a job is about. A start of what may run is a restart.
 func (p *Plane) load(ctx context.Context, t *worker.Task, j lifecycle.Job) (b *Build, restarts bool, err error) {
 	s, err := p.executor.Load(ctx, j.WorkspaceID)
 	if err != nil {
@@ -81,7 +81,7 @@ func (p *Plane) load(ctx context.Context, t *worker.Task, j lifecycle.Job) (b *B
 		if err != nil {
 			return nil, false, passing(err)
 		}
-		restarts = len(before) == 1 && runs(&before[0])
+		restarts = len(before) == 1 && runsAfter(&before[0])
 	}
 	return &Build{
 		Workspace: WorkspaceOf(s), ID: j.ID, Number: j.BuildNumber, Transition: j.Transition, Reason: j.Reason,
@@ -97,9 +97,9 @@ func passing(err error) error {
 	return worker.Retry(unreadable, err)
 }
 
-// runs reports whether a workspace ran after a build.
-func runs(b *lifecycle.Build) bool {
-	return b.Transition == lifecycle.TransitionStart && b.Status == lifecycle.JobSucceeded
+// runsAfter reports whether a workspace may run after a build that has ended: after a start, and after a stop that failed.
+func runsAfter(b *lifecycle.Build) bool {
+	return b.Transition == lifecycle.TransitionStart && b.Status == lifecycle.JobSucceeded || !b.RunSince.IsZero()
 }
 
 // carryOut calls the host, for a restart first with the stop.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/schedule"
 )
 
 // NewWorkspace is what [Plane.Create] makes a workspace of.
@@ -24,8 +23,8 @@ type NewWorkspace struct {
 	Owner string `json:"owner"`
 	// Name is for people. It need not be unique.
 	Name string `json:"name"`
-	// Autostart is when it starts by itself, such as "CRON_TZ=Europe/Berlin 0 9 * * 1-5". Empty for never.
-	Autostart string `json:"autostart,omitempty"`
+	// Schedule is when it starts and stops by itself. Empty for never. Only what was started once starts by itself.
+	Schedule
 	// TTL is how long it runs before it stops by itself, where the template leaves the choice to owners. Defaults to that of
 	// the template.
 	TTL time.Duration `json:"ttl,omitzero"`
@@ -103,32 +102,31 @@ func (p *Plane) newSnapshot(n NewWorkspace, t lifecycle.Template) (lifecycle.Sna
 	now := p.now()
 	o := lifecycle.Owner{ID: named(p.cfg.Organization, "owner", n.Owner), Name: n.Owner}
 	s := lifecycle.Snapshot{Owner: o, Template: t, Workspace: lifecycle.NewWorkspace(n.ID, t, o.ID, n.Name, now)}
-	if n.Autostart != "" {
-		cron, err := parseAutostart(n.Autostart)
-		if err != nil {
-			return s, invalid.As("NewWorkspace.Autostart", err)
+	if n.Schedule != (Schedule{}) {
+		set, err := n.verb()
+		if err == nil {
+			s.Workspace, err = begun(s, set, now)
 		}
-		c, err := lifecycle.SetAutostart(cron)(s, now)
 		if err != nil {
-			return s, invalid.As("NewWorkspace.Autostart", err)
+			return s, invalid.Within("NewWorkspace", err)
 		}
-		s.Workspace = c.Workspace
 	}
 	if n.TTL != 0 {
-		c, err := lifecycle.SetTTL(n.TTL)(s, now)
-		if err != nil {
+		var err error
+		if s.Workspace, err = begun(s, lifecycle.SetTTL(n.TTL), now); err != nil {
 			return s, invalid.As("NewWorkspace.TTL", err)
 		}
-		s.Workspace = c.Workspace
 	}
 	return s, nil
 }
 
-func parseAutostart(text string) (*schedule.Cron, error) {
-	if text == "" {
-		return nil, nil
+// begun is a workspace that is not stored yet, after a verb.
+func begun(s lifecycle.Snapshot, v lifecycle.Verb, now time.Time) (lifecycle.Workspace, error) {
+	c, err := v(s, now)
+	if errors.Is(err, lifecycle.ErrUnchanged) {
+		return s.Workspace, nil
 	}
-	return schedule.Weekly(text)
+	return c.Workspace, err
 }
 
 func (p *Plane) ensureOwner(ctx context.Context, o lifecycle.Owner) error {

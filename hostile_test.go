@@ -218,17 +218,17 @@ func schedules(refused refusedFunc, accepted acceptedFunc) {
 		name := fmt.Sprintf("%.40q", text)
 		if text == "" {
 			accepted("an empty schedule is none", "schedule "+name, func(h *harmed) error {
-				_, err := h.SetSchedule(h, h.running.ID, text)
+				_, err := h.SetSchedule(h, h.running.ID, dormouse.Schedule{Autostart: text})
 				return err
 			})
 			continue
 		}
-		refused("autostart", "schedule "+name, func(h *harmed) error {
-			_, err := h.SetSchedule(h, h.running.ID, text)
+		refused("Schedule.Autostart", "schedule "+name, func(h *harmed) error {
+			_, err := h.SetSchedule(h, h.running.ID, dormouse.Schedule{Autostart: text})
 			return err
 		})
-		refused("NewWorkspace.Autostart", "created with schedule "+name, func(h *harmed) error {
-			_, err := h.Create(h, dormouse.NewWorkspace{Template: h.template.ID, Owner: "ann", Name: "x", Autostart: text})
+		refused("NewWorkspace.Schedule.Autostart", "created with schedule "+name, func(h *harmed) error {
+			_, err := h.Create(h, dormouse.NewWorkspace{Template: h.template.ID, Owner: "ann", Name: "x", Schedule: dormouse.Schedule{Autostart: text}})
 			return err
 		})
 		refused("Owner.QuietHours", "quiet hours "+name, func(h *harmed) error {
@@ -236,6 +236,23 @@ func schedules(refused refusedFunc, accepted acceptedFunc) {
 			return err
 		})
 	}
+	for _, text := range []string{
+		"always", "Mon-Fri", "09:00-18:00", "Mon 18:00-18:00", "Mon 25:00-26:00", "Mon 09:00-18:00, Mon 10:00-11:00", "Mars Mon 09:00-18:00",
+		"Europe/Berlin Moon 09:00-18:00", "Mon 09:00", "Mon -1:00-2:00", strings.Repeat("Mon 09:00-18:00, ", 10_000), "Mon 09:00-18:00\x00",
+	} {
+		refused("Schedule.Hours", fmt.Sprintf("hours %.40q", text), func(h *harmed) error {
+			_, err := h.SetSchedule(h, h.running.ID, dormouse.Schedule{Hours: text})
+			return err
+		})
+	}
+	accepted("blanks are no hours", "hours of blanks", func(h *harmed) error {
+		_, err := h.SetSchedule(h, h.running.ID, dormouse.Schedule{Hours: " "})
+		return err
+	})
+	refused("Schedule.Hours", "hours beside a schedule", func(h *harmed) error {
+		_, err := h.SetSchedule(h, h.running.ID, dormouse.Schedule{Hours: "Mon 09:00-18:00", Autostart: "0 9 * * 1"})
+		return err
+	})
 	refused("Owner.Status", "a status that does not exist", func(h *harmed) error {
 		_, err := h.PutOwner(h, dormouse.Owner{Name: "ann", Status: 200})
 		return err
@@ -291,9 +308,12 @@ func times(refused refusedFunc, fails failsFunc, accepted acceptedFunc) {
 		})
 	}
 	for name, at := range instant {
-		if at.Year() < 3000 {
-			refused("deadline", "extended to "+name, func(h *harmed) error { _, err := h.Extend(h, h.running.ID, at); return err })
-			accepted("a hold that has ended is none", "held until "+name, func(h *harmed) error { _, err := h.Hold(h, h.running.ID, at); return err })
+		refused("deadline", "extended to "+name, func(h *harmed) error { _, err := h.Extend(h, h.running.ID, at); return err })
+		hold := func(h *harmed) error { _, err := h.Hold(h, h.running.ID, dormouse.Hold{Until: at}); return err }
+		if at.Year() >= 1 && at.Year() <= 9999 {
+			accepted("a hold that has ended is none", "held until "+name, hold)
+		} else {
+			refused("Hold.Until", "held until "+name, hold)
 		}
 		accepted("activity of the past changes nothing, and of the future counts as now", "used at "+name, func(h *harmed) error {
 			h.Activity(h.running.ID, at)
@@ -303,7 +323,16 @@ func times(refused refusedFunc, fails failsFunc, accepted acceptedFunc) {
 	refused("deadline", "extended to the zero time", func(h *harmed) error { _, err := h.Extend(h, h.running.ID, time.Time{}); return err })
 	refused("deadline", "extended to now", func(h *harmed) error { _, err := h.Extend(h, h.running.ID, time.Now()); return err })
 	accepted("the zero time ends a hold", "held until the zero time", func(h *harmed) error {
-		_, err := h.Hold(h, h.running.ID, time.Time{})
+		_, err := h.Hold(h, h.running.ID, dormouse.Hold{})
+		return err
+	})
+	tomorrow := time.Now().Add(24 * time.Hour)
+	refused("Hold.Rules", "a hold of rules that do not exist", func(h *harmed) error {
+		_, err := h.Hold(h, h.running.ID, dormouse.Hold{Until: tomorrow, Rules: 0xff})
+		return err
+	})
+	refused("Hold.Note", "a hold with a megabyte of reasons", func(h *harmed) error {
+		_, err := h.Hold(h, h.running.ID, dormouse.Hold{Until: tomorrow, Note: long})
 		return err
 	})
 	fails(lifecycle.ErrBuildActive, "stopped while it starts again", func(h *harmed) error {

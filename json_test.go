@@ -18,7 +18,8 @@ import (
 // models are what package dormouse gives to an API, or takes from one.
 var models = []any{
 	dormouse.Workspace{}, dormouse.NewWorkspace{}, dormouse.Template{}, dormouse.Owner{}, dormouse.BuildRecord{},
-	dormouse.ListQuery{}, dormouse.Notice{}, dormouse.Event{}, dormouse.Problem{}, dormouse.NotFoundError{}, dormouse.Policy{},
+	dormouse.ListQuery{}, dormouse.Notice{}, dormouse.Event{}, dormouse.Problem{}, dormouse.NotFoundError{}, dormouse.Policy{}, dormouse.Schedule{},
+	dormouse.Hold{},
 	dormouse.Explanation{}, dormouse.PolicyChange{}, dormouse.PolicyPlan{},
 }
 
@@ -41,7 +42,7 @@ var holidays = func() *schedule.Dates {
 var enums = map[reflect.Type]int{
 	reflect.TypeFor[lifecycle.Status](): 13, reflect.TypeFor[lifecycle.Transition](): 4, reflect.TypeFor[lifecycle.JobStatus](): 7,
 	reflect.TypeFor[lifecycle.OwnerStatus](): 3, reflect.TypeFor[lifecycle.Topic](): 3, reflect.TypeFor[lifecycle.Rule](): 8,
-	reflect.TypeFor[schedule.Days](): 128,
+	reflect.TypeFor[schedule.Days](): 128, reflect.TypeFor[lifecycle.HoldRules](): 15,
 }
 
 // value makes one of a type; a zero value is as likely as all others.
@@ -77,6 +78,9 @@ func (f filler) fill(v reflect.Value) {
 			if v.Type().Field(i).IsExported() {
 				v.Field(i).Set(f.value(v.Field(i).Type()))
 			}
+		}
+		if c, ok := v.Addr().Interface().(*dormouse.PolicyChange); ok {
+			c.PolicyTerms.At = time.Time{} // the plan sets it from the change's own
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
@@ -150,11 +154,14 @@ func equal(a, b reflect.Value) bool {
 		x.Holidays, y.Holidays = nil, nil
 		return same && x == y
 	}
+	if a.Kind() == reflect.Pointer && !a.IsNil() && !b.IsNil() {
+		return equal(a.Elem(), b.Elem())
+	}
 	if a.Kind() != reflect.Struct || a.Type() == reflect.TypeFor[time.Time]() {
 		return reflect.DeepEqual(a.Interface(), b.Interface())
 	}
 	for i := range a.NumField() {
-		if !equal(a.Field(i), b.Field(i)) {
+		if a.Type().Field(i).IsExported() && !equal(a.Field(i), b.Field(i)) {
 			return false
 		}
 	}

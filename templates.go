@@ -4,19 +4,21 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
 // PutTemplate creates a template, or brings an existing one to what is given, and returns it with its defaults. A program
-// may call it at each start: what is as it should be is left alone. A changed policy of an existing template is planned and
-// applied with the default graces, so that nobody's workspace stops or goes at once; to look first, use [Plane.Plan] and
-// [Plane.Apply]. Holds of the template stay as they are.
+// may call it at each start: what is as it should be is left alone. A policy that changes leaves the default graces, so that
+// nobody's workspace stops or goes at once; to look first, or to choose other graces, use [Plane.Plan] and [Plane.Apply]. A
+// hold of the template stays as it is.
 //
 // The request is written to the log. It has no event.
 func (p *Plane) PutTemplate(ctx context.Context, t Template, options ...Option) (Template, error) {
@@ -33,26 +35,31 @@ func (p *Plane) PutTemplate(ctx context.Context, t Template, options ...Option) 
 	if t.ID == uuid.Nil {
 		t.ID = named(t.Organization, "template", t.Name)
 	}
+	for range maxStale {
+		put, err := p.putTemplate(ctx, t, r)
+		if !errors.Is(err, lifecycle.ErrStaleTemplate) {
+			return put, err
+		}
+	}
+	return Template{}, fmt.Errorf("put template %s: %w", t.Name, executor.ErrConflict)
+}
+
+// maxStale limits how often a template is put again because somebody else was faster.
+const maxStale = 20
+
+func (p *Plane) putTemplate(ctx context.Context, t Template, r request) (Template, error) {
 	old, exists, err := p.store.Template(ctx, t.ID)
 	if err != nil {
 		return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
 	}
 	next := t.over(old)
-	if !exists {
-		next.Policy = t.Policy
+	if exists && sameTemplate(old, next) {
+		return templateOf(old), nil
 	}
-	if !exists || next.Name != old.Name || next.ActiveVersionID != old.ActiveVersionID || next.OrganizationID != old.OrganizationID {
-		if err := p.store.PutTemplate(ctx, p.now(), next); err != nil {
-			return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
-		}
-		r.log(ctx, p.cfg.Logger, "template put", "template_id", t.ID)
+	if err := p.store.PutTemplate(ctx, p.now(), next); err != nil {
+		return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
 	}
-	if !samePolicy(next.Policy, t.Policy) {
-		if err := p.changePolicy(ctx, t, options); err != nil {
-			return Template{}, err
-		}
-	}
-	next.Policy = t.Policy
+	r.log(ctx, p.cfg.Logger, "template put", "template_id", t.ID)
 	return templateOf(next), nil
 }
 
@@ -66,10 +73,10 @@ func (p *Plane) validateTemplate(t Template) error {
 	return invalid.Within("Template", t.Policy.Validate())
 }
 
-// over returns the template as it shall be but for its policy: what the host does not set stays as it is.
+// over returns the template as it shall be: what the host does not set stays as it is, its revision included.
 func (t Template) over(old lifecycle.Template) lifecycle.Template {
 	next := old
-	next.ID, next.OrganizationID, next.Name = t.ID, t.Organization, t.Name
+	next.ID, next.OrganizationID, next.Name, next.Policy = t.ID, t.Organization, t.Name, t.Policy
 	switch {
 	case t.ActiveVersion != uuid.Nil:
 		next.ActiveVersionID = t.ActiveVersion
@@ -79,12 +86,9 @@ func (t Template) over(old lifecycle.Template) lifecycle.Template {
 	return next
 }
 
-func (p *Plane) changePolicy(ctx context.Context, t Template, options []Option) error {
-	plan, err := p.Plan(ctx, t.ID, PolicyChange{Policy: t.Policy})
-	if err == nil {
-		_, err = p.Apply(ctx, plan, nil, options...)
-	}
-	return err
+func sameTemplate(a, b lifecycle.Template) bool {
+	return a.Name == b.Name && a.OrganizationID == b.OrganizationID && a.ActiveVersionID == b.ActiveVersionID &&
+		samePolicy(a.Policy, b.Policy)
 }
 
 // samePolicy compares what a store keeps of them.

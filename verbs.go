@@ -1,6 +1,7 @@
 package dormouse
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -97,13 +98,13 @@ func (p *Plane) Cancel(ctx context.Context, id uuid.UUID, options ...Option) (Wo
 	return p.Get(ctx, id)
 }
 
-// SetSchedule sets when the workspace starts by itself, such as "CRON_TZ=Europe/Berlin 0 9 * * 1-5"; empty for never.
-func (p *Plane) SetSchedule(ctx context.Context, id uuid.UUID, autostart string, options ...Option) (Workspace, error) {
-	cron, err := parseAutostart(autostart)
+// SetSchedule sets when the workspace starts and stops by itself; the zero Schedule is never.
+func (p *Plane) SetSchedule(ctx context.Context, id uuid.UUID, s Schedule, options ...Option) (Workspace, error) {
+	v, err := s.verb()
 	if err != nil {
-		return Workspace{}, invalid.As("autostart", err)
+		return Workspace{}, err
 	}
-	return p.Update(ctx, id, lifecycle.SetAutostart(cron), options...)
+	return p.Update(ctx, id, v, options...)
 }
 
 // SetTTL sets how long the workspace runs before it stops by itself, 0 for no limit.
@@ -111,20 +112,28 @@ func (p *Plane) SetTTL(ctx context.Context, id uuid.UUID, ttl time.Duration, opt
 	return p.Update(ctx, id, lifecycle.SetTTL(ttl), options...)
 }
 
-// Extend moves the deadline of a workspace that runs; one that does not is [ErrNotRunning].
+// Extend moves the deadline of a workspace that runs to a later instant; one that does not run is [ErrNotRunning].
 func (p *Plane) Extend(ctx context.Context, id uuid.UUID, deadline time.Time, options ...Option) (Workspace, error) {
 	extend := lifecycle.Extend(deadline)
 	return p.Update(ctx, id, func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
-		if !s.Workspace.Deleted && !runs(&s.Build) {
+		if !s.Workspace.Deleted && !runsAfter(&s.Build) {
 			return lifecycle.Change{}, fmt.Errorf("it is %s: %w", s.Status(), ErrNotRunning)
 		}
 		return extend(s, now)
 	}, options...)
 }
 
-// Hold suspends rules of the workspace, all of them unless the hold names some; the zero Hold ends what was held.
-func (p *Plane) Hold(ctx context.Context, id uuid.UUID, hold lifecycle.Hold, options ...Option) (Workspace, error) {
-	return p.Update(ctx, id, lifecycle.SetHold(hold), options...)
+// Hold suspends rules for the workspace; the zero Hold ends a hold. Who asks and the note become part of the hold, unless it
+// has its own.
+func (p *Plane) Hold(ctx context.Context, id uuid.UUID, h Hold, options ...Option) (Workspace, error) {
+	r, err := requestOf(options)
+	if err != nil {
+		return Workspace{}, err
+	}
+	if !h.Until.IsZero() {
+		h.By, h.Note = cmp.Or(h.By, r.actor), cmp.Or(h.Note, r.note)
+	}
+	return p.Update(ctx, id, lifecycle.SetHold(h), options...)
 }
 
 // Wake ends the dormancy of a workspace without starting it.
