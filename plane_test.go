@@ -496,3 +496,32 @@ func TestStartAfterAStopThatFailed(t *testing.T) {
 		}
 	})
 }
+
+// A template or everything can be frozen, and PutTemplate at the next start of the program does not end it.
+func TestHoldTemplateAndAll(t *testing.T) {
+	bubble(t, nil, func(f *fixture) {
+		w := f.create("api")
+		_, err := f.Start(f.t.Context(), w.ID)
+		f.must(err)
+		f.wait(time.Hour)
+		freeze := dormouse.Hold{Until: time.Now().Add(20 * time.Hour)}
+		f.must(f.HoldTemplate(f.t.Context(), f.template.ID, freeze, dormouse.By("root"), dormouse.Note("incident")))
+		_, err = f.PutTemplate(f.t.Context(), dormouse.Template{Name: "go-dev", Policy: policy})
+		f.must(err)
+		f.wait(10 * time.Hour)
+		f.want(w.ID, lifecycle.StatusRunning, 1)
+		f.must(f.HoldAll(f.t.Context(), freeze))
+		f.must(f.HoldTemplate(f.t.Context(), f.template.ID, dormouse.Hold{}))
+		f.wait(5 * time.Hour)
+		f.want(w.ID, lifecycle.StatusRunning, 1)
+		why, err := f.Explain(f.t.Context(), w.ID)
+		f.must(err)
+		if !why.HeldUntil.Equal(freeze.Until) {
+			t.Errorf("held until %v, want %v", why.HeldUntil, freeze.Until)
+		}
+		f.must(f.HoldAll(f.t.Context(), dormouse.Hold{}))
+		f.wait(3 * time.Hour)
+		f.want(w.ID, lifecycle.StatusStopped, 2)
+		f.is(f.HoldTemplate(f.t.Context(), uuid.New(), freeze), lifecycle.ErrNotFound)
+	})
+}

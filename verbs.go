@@ -1,7 +1,6 @@
 package dormouse
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -121,19 +120,6 @@ func (p *Plane) Extend(ctx context.Context, id uuid.UUID, deadline time.Time, op
 		}
 		return extend(s, now)
 	}, options...)
-}
-
-// Hold suspends rules for the workspace; the zero Hold ends a hold. Who asks and the note become part of the hold, unless it
-// has its own.
-func (p *Plane) Hold(ctx context.Context, id uuid.UUID, h Hold, options ...Option) (Workspace, error) {
-	r, err := requestOf(options)
-	if err != nil {
-		return Workspace{}, err
-	}
-	if !h.Until.IsZero() {
-		h.By, h.Note = cmp.Or(h.By, r.actor), cmp.Or(h.Note, r.note)
-	}
-	return p.Update(ctx, id, lifecycle.SetHold(h), options...)
 }
 
 // Wake ends the dormancy of a workspace without starting it.
