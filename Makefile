@@ -1,6 +1,6 @@
 # Everything here is one command that also works without make.
 
-.PHONY: test bench check lint fuzz clean
+.PHONY: test bench check release-check lint fuzz clean
 
 test: ## all tests of all modules, with the race detector
 	scripts/test
@@ -11,6 +11,9 @@ bench: ## the ratios against peers and limits
 
 check: ## imports, exported names, clocks, formatting: some seconds
 	scripts/check
+
+release-check: ## the modules as others will get them
+	scripts/release-check
 
 lint: ## checks beyond go vet; the first run builds the linter
 	scripts/check

@@ -34,7 +34,7 @@ type Build struct {
 	Log io.Writer
 
 	task   *worker.Task
-	result []byte
+	result string
 }
 
 // Logf adds a line to the build's log.
@@ -43,9 +43,9 @@ func (b *Build) Logf(format string, args ...any) { b.task.Logf(format, args...) 
 // Progress says how far the build is: a percentage, cut to 0..100, and a word about it.
 func (b *Build) Progress(percent int, message string) { b.task.Progress(percent, message) }
 
-// SetResult says what the build made, such as an address. It is kept with the build's job (see [BuildRecord]) if the build
-// succeeds. Call it before Config.Build returns, from one goroutine.
-func (b *Build) SetResult(result []byte) { b.result = result }
+// SetResult says what the build made, such as an address, as a text. It is kept with the build's job (see [BuildRecord]) if the
+// build succeeds. Call it before Config.Build returns, from one goroutine.
+func (b *Build) SetResult(result string) { b.result = result }
 
 // Retry wraps an error of Config.Build so that the build does not fail but goes on after a pause, as the same build with
 // another attempt. It is up to the host to give up at some [Build.Attempt].
@@ -56,7 +56,7 @@ const unreadable = 2 * time.Second
 
 // handle does the work of one job: the host's build within buildjobs.
 func (p *Plane) handle(ctx context.Context, t *worker.Task) ([]byte, error) {
-	var result []byte
+	var result string
 	build := func(ctx context.Context, t *worker.Task, j lifecycle.Job) error {
 		b, restarts, err := p.load(ctx, t, j)
 		if err != nil {
@@ -67,10 +67,10 @@ func (p *Plane) handle(ctx context.Context, t *worker.Task) ([]byte, error) {
 		return err
 	}
 	_, err := buildjobs.Handler(p.executor, build, buildjobs.Config{Clock: p.cfg.Clock})(ctx, t)
-	return result, err
+	return []byte(result), err
 }
 
-// load reads what a job is about. A start after a start that succeeded is a restart.
+// load reads what a job is about. A start of what may run is a restart.
 func (p *Plane) load(ctx context.Context, t *worker.Task, j lifecycle.Job) (b *Build, restarts bool, err error) {
 	s, err := p.executor.Load(ctx, j.WorkspaceID)
 	if err != nil {
@@ -81,7 +81,7 @@ func (p *Plane) load(ctx context.Context, t *worker.Task, j lifecycle.Job) (b *B
 		if err != nil {
 			return nil, false, passing(err)
 		}
-		restarts = len(before) == 1 && runs(&before[0])
+		restarts = len(before) == 1 && runsAfter(&before[0])
 	}
 	return &Build{
 		Workspace: WorkspaceOf(s), ID: j.ID, Number: j.BuildNumber, Transition: j.Transition, Reason: j.Reason,
@@ -97,9 +97,9 @@ func passing(err error) error {
 	return worker.Retry(unreadable, err)
 }
 
-// runs reports whether a workspace ran after a build.
-func runs(b *lifecycle.Build) bool {
-	return b.Transition == lifecycle.TransitionStart && b.Status == lifecycle.JobSucceeded
+// runsAfter reports whether a workspace may run after a build that has ended: after a start, and after a stop that failed.
+func runsAfter(b *lifecycle.Build) bool {
+	return b.Transition == lifecycle.TransitionStart && b.Status == lifecycle.JobSucceeded || !b.RunSince.IsZero()
 }
 
 // carryOut calls the host, for a restart first with the stop.

@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
-	"github.com/dormouse-go/dormouse/schedule"
 )
 
 // NewWorkspace is what [Plane.Create] makes a workspace of.
@@ -25,8 +23,8 @@ type NewWorkspace struct {
 	Owner string `json:"owner"`
 	// Name is for people. It need not be unique.
 	Name string `json:"name"`
-	// Autostart is when it starts by itself, such as "CRON_TZ=Europe/Berlin 0 9 * * 1-5". Empty for never.
-	Autostart string `json:"autostart,omitempty"`
+	// Schedule is when it starts and stops by itself. Empty for never. Only what was started once starts by itself.
+	Schedule
 	// TTL is how long it runs before it stops by itself, where the template leaves the choice to owners. Defaults to that of
 	// the template.
 	TTL time.Duration `json:"ttl,omitzero"`
@@ -56,7 +54,11 @@ func (n *NewWorkspace) UnmarshalJSON(text []byte) error {
 // Create makes a workspace without any build: [Plane.Start] starts it. Creating the same workspace again returns it as it
 // is; an id that another one has is [ErrExists]. A template that is not there is a [*NotFoundError].
 func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (Workspace, error) {
-	if err := n.validate(); err != nil {
+	r, err := requestOf(options)
+	if err == nil {
+		err = n.validate()
+	}
+	if err != nil {
 		return Workspace{}, err
 	}
 	t, ok, err := p.store.Template(ctx, n.Template)
@@ -76,20 +78,15 @@ func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (
 	if err := p.store.CreateWorkspaces(ctx, p.now(), s.Workspace); err != nil {
 		return p.created(ctx, s, err)
 	}
-	requestOf(options).log(ctx, p.cfg.Logger, "workspace created", "workspace_id", s.Workspace.ID)
+	r.log(ctx, p.cfg.Logger, "workspace created", "workspace_id", s.Workspace.ID)
 	return p.Get(ctx, s.Workspace.ID)
 }
 
 func (n NewWorkspace) validate() error {
-	switch {
-	case strings.TrimSpace(n.Name) == "":
-		return invalid.New("NewWorkspace.Name", n.Name, "must not be empty")
-	case strings.TrimSpace(n.Owner) == "":
-		return invalid.New("NewWorkspace.Owner", n.Owner, "must not be empty")
-	case n.TTL < 0:
-		return invalid.New("NewWorkspace.TTL", n.TTL, "must not be negative")
+	if err := validName("NewWorkspace.Name", n.Name); err != nil {
+		return err
 	}
-	return nil
+	return validName("NewWorkspace.Owner", n.Owner)
 }
 
 // newSnapshot is the workspace before it is stored. What the host chose goes through the verbs that change it later, so
@@ -105,32 +102,31 @@ func (p *Plane) newSnapshot(n NewWorkspace, t lifecycle.Template) (lifecycle.Sna
 	now := p.now()
 	o := lifecycle.Owner{ID: named(p.cfg.Organization, "owner", n.Owner), Name: n.Owner}
 	s := lifecycle.Snapshot{Owner: o, Template: t, Workspace: lifecycle.NewWorkspace(n.ID, t, o.ID, n.Name, now)}
-	if n.Autostart != "" {
-		cron, err := parseAutostart(n.Autostart)
-		if err != nil {
-			return s, invalid.As("NewWorkspace.Autostart", err)
+	if n.Schedule != (Schedule{}) {
+		set, err := n.verb()
+		if err == nil {
+			s.Workspace, err = begun(s, set, now)
 		}
-		c, err := lifecycle.SetAutostart(cron)(s, now)
 		if err != nil {
-			return s, invalid.As("NewWorkspace.Autostart", err)
+			return s, invalid.Within("NewWorkspace", err)
 		}
-		s.Workspace = c.Workspace
 	}
 	if n.TTL != 0 {
-		c, err := lifecycle.SetTTL(n.TTL)(s, now)
-		if err != nil {
+		var err error
+		if s.Workspace, err = begun(s, lifecycle.SetTTL(n.TTL), now); err != nil {
 			return s, invalid.As("NewWorkspace.TTL", err)
 		}
-		s.Workspace = c.Workspace
 	}
 	return s, nil
 }
 
-func parseAutostart(text string) (*schedule.Cron, error) {
-	if text == "" {
-		return nil, nil
+// begun is a workspace that is not stored yet, after a verb.
+func begun(s lifecycle.Snapshot, v lifecycle.Verb, now time.Time) (lifecycle.Workspace, error) {
+	c, err := v(s, now)
+	if errors.Is(err, lifecycle.ErrUnchanged) {
+		return s.Workspace, nil
 	}
-	return schedule.Weekly(text)
+	return c.Workspace, err
 }
 
 func (p *Plane) ensureOwner(ctx context.Context, o lifecycle.Owner) error {

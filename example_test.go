@@ -31,13 +31,14 @@ func Example() {
 	go func() { ended <- plane.Run(ctx) }() // ticks, hands out, builds, delivers; returns when ctx ends
 
 	template, err := plane.PutTemplate(ctx, dormouse.Template{Name: "go-dev", Policy: dormouse.Policy{
-		DefaultTTL: 8 * time.Hour, AllowUserAutostart: true, AutostartDays: schedule.AllDays,
+		DefaultTTL: 8 * time.Hour, AllowUserAutostart: true, AllowUserTTL: true, AutostartDays: schedule.AllDays,
 	}})
 	if err != nil {
 		log.Fatal(err)
 	}
 	ws, err := plane.Create(ctx, dormouse.NewWorkspace{
-		Template: template.ID, Owner: "ann", Name: "api", Autostart: "CRON_TZ=Europe/Berlin 0 9 * * 1-5",
+		Template: template.ID, Owner: "ann", Name: "api",
+		Schedule: dormouse.Schedule{Hours: "Europe/Berlin Mon-Fri 09:00-18:00"},
 	})
 	if err != nil {
 		log.Fatal(err)

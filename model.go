@@ -2,6 +2,7 @@ package dormouse
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,6 +20,8 @@ type (
 	Transition = lifecycle.Transition
 	// Event is a message about a change, as Config.Audit receives it.
 	Event = lifecycle.Event
+	// Hold suspends rules until an instant; without Rules all of them.
+	Hold = lifecycle.Hold
 	// Explanation says what happens next to a workspace, when, and why.
 	Explanation = lifecycle.Explanation
 	// PolicyChange is a new policy for a template, and how it treats the workspaces that exist.
@@ -44,15 +47,15 @@ type Workspace struct {
 	CreatedAt  time.Time `json:"created_at"`
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
 
-	// Autostart is the schedule as it was set, empty for none; TTL the run time before it stops, 0 for none.
-	Autostart string        `json:"autostart,omitempty"`
-	TTL       time.Duration `json:"ttl,omitzero"`
+	// Schedule is when it starts and stops by itself, and TTL the run time before it stops, 0 for none.
+	Schedule
+	TTL time.Duration `json:"ttl,omitzero"`
 	// Deadline is when it stops by itself and MaxDeadline what the deadline cannot be moved beyond, zero for never.
 	Deadline    time.Time `json:"deadline,omitzero"`
 	MaxDeadline time.Time `json:"max_deadline,omitzero"`
-	// HoldUntil is the end of its own hold, DormantAt when it became dormant, DeletingAt when it is deleted for that, and
+	// Hold is its own hold, if it has one. DormantAt is when it became dormant, DeletingAt when it is deleted for that, and
 	// AttentionAt since when a person has to look. Zero for not.
-	HoldUntil   time.Time `json:"hold_until,omitzero"`
+	Hold        Hold      `json:"hold,omitzero"`
 	DormantAt   time.Time `json:"dormant_at,omitzero"`
 	DeletingAt  time.Time `json:"deleting_at,omitzero"`
 	AttentionAt time.Time `json:"attention_at,omitzero"`
@@ -67,19 +70,15 @@ type Workspace struct {
 // WorkspaceOf returns what a snapshot says.
 func WorkspaceOf(s lifecycle.Snapshot) Workspace {
 	w, b := &s.Workspace, &s.Build
-	v := Workspace{
+	return Workspace{
 		ID: w.ID, Name: w.Name, Status: s.Status(), Revision: w.Revision,
 		Organization: w.OrganizationID, TemplateID: s.Template.ID, Template: s.Template.Name,
 		OwnerID: s.Owner.ID, Owner: s.Owner.Name,
 		CreatedAt: w.CreatedAt, LastUsedAt: w.LastUsedAt, TTL: w.TTL,
-		Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, HoldUntil: w.Hold.Until,
+		Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, Hold: w.Hold, Schedule: scheduleOf(w.Autostart, w.Autostop),
 		DormantAt: w.DormantAt, DeletingAt: w.DeletingAt, AttentionAt: w.AttentionAt,
 		Problem: w.Backoff.Message, BuildID: b.ID, BuildNumber: b.Number,
 	}
-	if w.Autostart != nil {
-		v.Autostart = w.Autostart.Text()
-	}
-	return v
 }
 
 // MarshalJSON writes the TTL as a text.
@@ -162,7 +161,7 @@ type BuildRecord struct {
 	Percent  int    `json:"percent,omitempty"`
 	Progress string `json:"progress,omitempty"`
 	Error    string `json:"error,omitempty"`
-	Result   []byte `json:"result,omitempty"`
+	Result   string `json:"result,omitempty"`
 }
 
 func recordOf(b lifecycle.Build) BuildRecord {
@@ -174,6 +173,6 @@ func recordOf(b lifecycle.Build) BuildRecord {
 
 // add adds what the job says.
 func (r *BuildRecord) add(j queue.Job) {
-	r.Attempt, r.Error, r.Result = j.Attempt, j.Error, j.Result
+	r.Attempt, r.Error, r.Result = j.Attempt, j.Error, strings.ToValidUTF8(string(j.Result), "\uFFFD")
 	r.Percent, r.Progress = j.Progress.Percent, j.Progress.Message
 }

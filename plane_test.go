@@ -214,7 +214,7 @@ func (f *fixture) is(err, want error) {
 
 func TestCreateAgain(t *testing.T) {
 	bubble(t, nil, func(f *fixture) {
-		n := dormouse.NewWorkspace{ID: uuid.New(), Template: f.template.ID, Owner: "ann", Name: "api", TTL: 2 * time.Hour, Autostart: "0 9 * * 1-5"}
+		n := dormouse.NewWorkspace{ID: uuid.New(), Template: f.template.ID, Owner: "ann", Name: "api", TTL: 2 * time.Hour, Schedule: dormouse.Schedule{Autostart: "0 9 * * 1-5"}}
 		first, err := f.Create(f.t.Context(), n)
 		f.must(err)
 		if first.TTL != 2*time.Hour || first.Autostart != "0 9 * * 1-5" || first.Owner != "ann" {
@@ -260,7 +260,7 @@ func TestBuildsAndTheirLog(t *testing.T) {
 			return dormouse.Retry(time.Minute, errors.New("no capacity"))
 		}
 		b.Progress(50, "half")
-		b.SetResult([]byte("10.0.0.7"))
+		b.SetResult("10.0.0.7")
 		return nil
 	}
 	bubble(t, func(c *dormouse.Config) { c.Build = report }, func(f *fixture) {
@@ -271,7 +271,7 @@ func TestBuildsAndTheirLog(t *testing.T) {
 		f.want(w.ID, lifecycle.StatusRunning, 1)
 		builds, err := f.Builds(f.t.Context(), w.ID, 0, 0)
 		f.must(err)
-		if len(builds) != 1 || string(builds[0].Result) != "10.0.0.7" || builds[0].Attempt != 2 || builds[0].Percent != 50 {
+		if len(builds) != 1 || builds[0].Result != "10.0.0.7" || builds[0].Attempt != 2 || builds[0].Percent != 50 {
 			t.Fatalf("builds %+v", builds)
 		}
 		lines, err := f.Log(f.t.Context(), builds[0].ID, 0, 0)
@@ -414,4 +414,114 @@ func TestConfigThatCannotBeUsed(t *testing.T) {
 	if p, err := dormouse.New(memory.New(), dormouse.Config{}); err != nil || p == nil {
 		t.Errorf("the zero value: %v", err)
 	}
+}
+
+func TestWorkingHours(t *testing.T) {
+	bubble(t, nil, func(f *fixture) {
+		hours := dormouse.Schedule{Hours: "Europe/Berlin Mon-Fri 09:00-18:00"}
+		w, err := f.Create(f.t.Context(), dormouse.NewWorkspace{Template: f.template.ID, Owner: "ann", Name: "api", Schedule: hours})
+		f.must(err)
+		if w.Schedule != hours {
+			t.Errorf("schedule %+v, want %+v", w.Schedule, hours)
+		}
+		set := dormouse.Schedule{Autostart: "0 9 * * 1-5"}
+		for range 2 {
+			w, err = f.SetSchedule(f.t.Context(), w.ID, set, dormouse.By("ann"))
+			f.must(err)
+		}
+		if w.Schedule != set || w.Revision != 2 {
+			t.Errorf("schedule %+v at revision %d; want %+v set once", w.Schedule, w.Revision, set)
+		}
+		synctest.Wait()
+		if len(f.audit) != 2 || f.audit[0].Actor != "ann" || f.audit[1].Actor != "ann" {
+			t.Errorf("both halves of the change are told, and who asked: %+v", f.audit)
+		}
+		_, err = f.SetSchedule(f.t.Context(), w.ID, dormouse.Schedule{})
+		f.must(err)
+		w = f.want(w.ID, lifecycle.StatusNew, 0)
+		if w.Schedule != (dormouse.Schedule{}) {
+			t.Errorf("schedule %+v, want none", w.Schedule)
+		}
+	})
+}
+
+func TestHoldNamesWhoAndWhy(t *testing.T) {
+	bubble(t, nil, func(f *fixture) {
+		w := f.create("api")
+		until := time.Now().Add(24 * time.Hour).UTC()
+		held, err := f.Hold(f.t.Context(), w.ID, dormouse.Hold{Until: until, Rules: lifecycle.HoldStops}, dormouse.By("ann"), dormouse.Note("demo"))
+		f.must(err)
+		if want := (dormouse.Hold{Until: until, Rules: lifecycle.HoldStops, By: "ann", Note: "demo"}); held.Hold != want {
+			t.Errorf("hold %+v, want %+v", held.Hold, want)
+		}
+		_, err = f.Start(f.t.Context(), w.ID)
+		f.must(err)
+		f.wait(10 * time.Hour)
+		f.want(w.ID, lifecycle.StatusRunning, 1)
+		free, err := f.Hold(f.t.Context(), w.ID, dormouse.Hold{})
+		f.must(err)
+		if free.Hold != (dormouse.Hold{}) {
+			t.Errorf("hold %+v, want none", free.Hold)
+		}
+	})
+}
+
+// A start after a stop that failed is a restart: what the stop left may still run.
+func TestStartAfterAStopThatFailed(t *testing.T) {
+	var done []string
+	fail := false
+	bubble(t, func(c *dormouse.Config) {
+		c.Build = func(_ context.Context, b *dormouse.Build) error {
+			done = append(done, b.Transition.String())
+			if fail {
+				return errors.New("no answer")
+			}
+			return nil
+		}
+	}, func(f *fixture) {
+		w := f.create("api")
+		_, err := f.Start(f.t.Context(), w.ID)
+		f.must(err)
+		f.wait(time.Minute)
+		fail = true
+		_, err = f.Stop(f.t.Context(), w.ID)
+		f.must(err)
+		f.wait(time.Minute)
+		fail = false
+		_, err = f.Start(f.t.Context(), w.ID)
+		f.must(err)
+		f.wait(time.Minute)
+		if want := []string{"start", "stop", "stop", "start"}; !slices.Equal(done, want) {
+			t.Errorf("builds %q, want %q", done, want)
+		}
+	})
+}
+
+// A template or everything can be frozen, and PutTemplate at the next start of the program does not end it.
+func TestHoldTemplateAndAll(t *testing.T) {
+	bubble(t, nil, func(f *fixture) {
+		w := f.create("api")
+		_, err := f.Start(f.t.Context(), w.ID)
+		f.must(err)
+		f.wait(time.Hour)
+		freeze := dormouse.Hold{Until: time.Now().Add(20 * time.Hour)}
+		f.must(f.HoldTemplate(f.t.Context(), f.template.ID, freeze, dormouse.By("root"), dormouse.Note("incident")))
+		_, err = f.PutTemplate(f.t.Context(), dormouse.Template{Name: "go-dev", Policy: policy})
+		f.must(err)
+		f.wait(10 * time.Hour)
+		f.want(w.ID, lifecycle.StatusRunning, 1)
+		f.must(f.HoldAll(f.t.Context(), freeze))
+		f.must(f.HoldTemplate(f.t.Context(), f.template.ID, dormouse.Hold{}))
+		f.wait(5 * time.Hour)
+		f.want(w.ID, lifecycle.StatusRunning, 1)
+		why, err := f.Explain(f.t.Context(), w.ID)
+		f.must(err)
+		if !why.HeldUntil.Equal(freeze.Until) {
+			t.Errorf("held until %v, want %v", why.HeldUntil, freeze.Until)
+		}
+		f.must(f.HoldAll(f.t.Context(), dormouse.Hold{}))
+		f.wait(3 * time.Hour)
+		f.want(w.ID, lifecycle.StatusStopped, 2)
+		f.is(f.HoldTemplate(f.t.Context(), uuid.New(), freeze), lifecycle.ErrNotFound)
+	})
 }

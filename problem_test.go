@@ -62,7 +62,6 @@ var problems = []struct {
 	{"queue.ErrProcessLost", queue.ErrProcessLost, 503, "process_lost"},
 	{"context.DeadlineExceeded", context.DeadlineExceeded, 504, "timeout"},
 	{"context.Canceled", context.Canceled, 499, "client_closed"},
-	{"lifecycle.ErrStaleTemplate", lifecycle.ErrStaleTemplate, 409, "stale_template"},
 	{"lifecycle.ErrClaimed", lifecycle.ErrClaimed, 409, "claimed"},
 	{"lifecycle.ErrNotClaimable", lifecycle.ErrNotClaimable, 409, "not_claimable"},
 	{"prewarm.ErrNotFound", prewarm.ErrNotFound, 404, "not_found"},

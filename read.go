@@ -53,6 +53,11 @@ func (p *Plane) List(ctx context.Context, q ListQuery) ([]Workspace, error) {
 	if err != nil {
 		return nil, invalid.As("ListQuery.Limit", err)
 	}
+	if q.Owner != "" {
+		if err := validName("ListQuery.Owner", q.Owner); err != nil {
+			return nil, err
+		}
+	}
 	query := lifecycle.ListQuery{TemplateID: q.Template, After: q.After, Limit: limit}
 	if q.Owner != "" {
 		query.OwnerID = named(p.cfg.Organization, "owner", q.Owner)
@@ -111,8 +116,11 @@ func (p *Plane) records(ctx context.Context, builds []lifecycle.Build) ([]BuildR
 // build asks again with the last number it has.
 func (p *Plane) Log(ctx context.Context, build uuid.UUID, after int64, limit int) ([]queue.Line, error) {
 	limit, err := page(limit)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case after < 0:
+		return nil, invalid.New("after", after, "must not be negative")
 	}
 	return p.store.Lines(ctx, build, after, limit)
 }

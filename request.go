@@ -3,11 +3,15 @@ package dormouse
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -23,12 +27,44 @@ func Note(text string) Option { return func(r *request) { r.note = text } }
 // request is what the options of one call say.
 type request struct{ actor, note string }
 
-func requestOf(options []Option) request {
+// Limits of what a request says about itself.
+const (
+	maxActor = 200
+	maxNote  = 4000
+)
+
+func requestOf(options []Option) (request, error) {
 	var r request
 	for _, o := range options {
-		o(&r)
+		if o != nil {
+			o(&r)
+		}
 	}
-	return r
+	if err := validText("actor", r.actor, maxActor); err != nil {
+		return r, err
+	}
+	return r, validText("note", r.note, maxNote)
+}
+
+// validText refuses what cannot be shown as it was given.
+func validText(field, text string, limit int) error {
+	switch {
+	case len(text) > limit:
+		return invalid.New(field, text, "must not be longer than %d bytes", limit)
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
+		return invalid.New(field, text, "must be UTF-8 without control characters")
+	}
+	return nil
+}
+
+// maxName bounds the names of templates, owners and workspaces.
+const maxName = 200
+
+func validName(field, name string) error {
+	if strings.TrimSpace(name) == "" {
+		return invalid.New(field, name, "must not be empty")
+	}
+	return validText(field, name, maxName)
 }
 
 // sign returns the verb with the request's actor and note in each of its events. It stays pure.

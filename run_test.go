@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
@@ -83,6 +85,79 @@ func TestRunWaitsForTheStore(t *testing.T) {
 		defer cancel()
 		if err := p.Run(ctx); err != nil {
 			t.Errorf("Run that ends while it waits returned %v", err)
+		}
+	})
+}
+
+// Whenever Run is asked to end, it returns nil and leaves nothing behind; the bubble would tell.
+func TestRunEndsWhenever(t *testing.T) {
+	build := func(ctx context.Context, _ *dormouse.Build) error {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+		return ctx.Err()
+	}
+	for _, after := range []time.Duration{-1, 0, 1, time.Microsecond, time.Millisecond, 500 * time.Millisecond, time.Second, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			s := memory.New()
+			p, err := dormouse.New(s, dormouse.Config{Build: build, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			template, err := p.PutTemplate(t.Context(), dormouse.Template{Name: "go-dev"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := p.Create(t.Context(), dormouse.NewWorkspace{Template: template.ID, Owner: "ann", Name: "api"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Start(t.Context(), w.ID); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			defer cancel()
+			if err := p.Run(ctx); err != nil {
+				t.Errorf("ended after %v: %v", after, err)
+			}
+			// What was begun has ended, what was not is still in line.
+			if w, err = p.Get(t.Context(), w.ID); err != nil || w.Status != lifecycle.StatusRunning && after > time.Millisecond {
+				t.Errorf("ended after %v: %v, %v", after, w.Status, err)
+			}
+		})
+	}
+}
+
+// Two planes of one process share a store and a registry of metrics, and leave the registry as they found it.
+func TestTwoPlanesInOneProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, registry := memory.New(), prometheus.NewRegistry()
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan error, 2)
+		for _, instance := range []string{"a", "b"} {
+			p, err := dormouse.New(s, dormouse.Config{
+				Build: func(context.Context, *dormouse.Build) error { return nil }, Instance: instance, Registerer: registry,
+				Logger: slog.New(slog.DiscardHandler),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { ran <- p.Run(ctx) }()
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if families, err := registry.Gather(); err != nil || len(families) < 20 {
+			t.Errorf("%d families of metrics, error %v", len(families), err)
+		}
+		cancel()
+		for range 2 {
+			if err := <-ran; err != nil {
+				t.Error(err)
+			}
+		}
+		if families, err := registry.Gather(); err != nil || len(families) != 0 {
+			t.Errorf("%d families of metrics are left, error %v", len(families), err)
 		}
 	})
 }

@@ -6,81 +6,77 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
 // PutTemplate creates a template, or brings an existing one to what is given, and returns it with its defaults. A program
-// may call it at each start: what is as it should be is left alone. A changed policy of an existing template is planned and
-// applied with the default graces, so that nobody's workspace stops or goes at once; to look first, use [Plane.Plan] and
-// [Plane.Apply]. Holds of the template stay as they are.
+// may call it at each start: what is as it should be is left alone. A policy that changes leaves the default graces, so that
+// nobody's workspace stops or goes at once; to look first, or to choose other graces, use [Plane.Plan] and [Plane.Apply]. A
+// hold of the template stays as it is.
 //
 // The request is written to the log. It has no event.
 func (p *Plane) PutTemplate(ctx context.Context, t Template, options ...Option) (Template, error) {
-	for range maxStale {
-		put, err := p.tryPutTemplate(ctx, t, options)
-		if !errors.Is(err, lifecycle.ErrStaleTemplate) {
-			return put, err
-		}
-	}
-	return Template{}, fmt.Errorf("put template %s: %w", t.Name, lifecycle.ErrStaleTemplate)
-}
-
-// maxStale is how often a template is put again that another replica has put meanwhile.
-const maxStale = 5
-
-func (p *Plane) tryPutTemplate(ctx context.Context, t Template, options []Option) (Template, error) {
 	if t.Organization == uuid.Nil {
 		t.Organization = p.cfg.Organization
 	}
-	if err := p.validateTemplate(t); err != nil {
+	r, err := requestOf(options)
+	if err == nil {
+		err = p.validateTemplate(t)
+	}
+	if err != nil {
 		return Template{}, err
 	}
 	if t.ID == uuid.Nil {
 		t.ID = named(t.Organization, "template", t.Name)
 	}
+	for range maxStale {
+		put, err := p.putTemplate(ctx, t, r)
+		if !errors.Is(err, lifecycle.ErrStaleTemplate) {
+			return put, err
+		}
+	}
+	return Template{}, fmt.Errorf("put template %s: %w", t.Name, executor.ErrConflict)
+}
+
+// maxStale limits how often a template is put again because somebody else was faster.
+const maxStale = 20
+
+func (p *Plane) putTemplate(ctx context.Context, t Template, r request) (Template, error) {
 	old, exists, err := p.store.Template(ctx, t.ID)
 	if err != nil {
 		return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
 	}
 	next := t.over(old)
-	if !exists {
-		next.Policy = t.Policy
+	if exists && sameTemplate(old, next) {
+		return templateOf(old), nil
 	}
-	if !exists || next.Name != old.Name || next.ActiveVersionID != old.ActiveVersionID || next.OrganizationID != old.OrganizationID {
-		if err := p.store.PutTemplate(ctx, p.now(), next); err != nil {
-			return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
-		}
-		requestOf(options).log(ctx, p.cfg.Logger, "template put", "template_id", t.ID)
+	if err := p.store.PutTemplate(ctx, p.now(), next); err != nil {
+		return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
 	}
-	if !samePolicy(next.Policy, t.Policy) {
-		if err := p.changePolicy(ctx, t, options); err != nil {
-			return Template{}, err
-		}
-	}
-	next.Policy = t.Policy
+	r.log(ctx, p.cfg.Logger, "template put", "template_id", t.ID)
 	return templateOf(next), nil
 }
 
 func (p *Plane) validateTemplate(t Template) error {
-	switch {
-	case strings.TrimSpace(t.Name) == "":
-		return invalid.New("Template.Name", t.Name, "must not be empty")
-	case t.Organization != p.cfg.Organization:
+	if err := validName("Template.Name", t.Name); err != nil {
+		return err
+	}
+	if t.Organization != p.cfg.Organization {
 		return invalid.New("Template.Organization", t.Organization, "must be that of the plane, %s", p.cfg.Organization)
 	}
 	return invalid.Within("Template", t.Policy.Validate())
 }
 
-// over returns the template as it shall be but for its policy: what the host does not set stays as it is.
+// over returns the template as it shall be: what the host does not set stays as it is, its revision included.
 func (t Template) over(old lifecycle.Template) lifecycle.Template {
 	next := old
-	next.ID, next.OrganizationID, next.Name = t.ID, t.Organization, t.Name
+	next.ID, next.OrganizationID, next.Name, next.Policy = t.ID, t.Organization, t.Name, t.Policy
 	switch {
 	case t.ActiveVersion != uuid.Nil:
 		next.ActiveVersionID = t.ActiveVersion
@@ -90,12 +86,9 @@ func (t Template) over(old lifecycle.Template) lifecycle.Template {
 	return next
 }
 
-func (p *Plane) changePolicy(ctx context.Context, t Template, options []Option) error {
-	plan, err := p.Plan(ctx, t.ID, PolicyChange{Policy: t.Policy})
-	if err == nil {
-		_, err = p.Apply(ctx, plan, nil, options...)
-	}
-	return err
+func sameTemplate(a, b lifecycle.Template) bool {
+	return a.Name == b.Name && a.OrganizationID == b.OrganizationID && a.ActiveVersionID == b.ActiveVersionID &&
+		samePolicy(a.Policy, b.Policy)
 }
 
 // samePolicy compares what a store keeps of them.
@@ -130,9 +123,13 @@ func (p *Plane) Plan(ctx context.Context, template uuid.UUID, change PolicyChang
 // it again with the last plan seen. It returns lifecycle.ErrPolicyChanged if the policy has changed since the plan. The
 // request is written to the log; the events of the workspaces do not name it.
 func (p *Plane) Apply(ctx context.Context, plan PolicyPlan, report func(PolicyPlan), options ...Option) (PolicyPlan, error) {
+	r, err := requestOf(options)
+	if err != nil {
+		return plan, err
+	}
 	done, err := p.executor.Apply(ctx, plan, report)
 	if err == nil {
-		requestOf(options).log(ctx, p.cfg.Logger, "policy applied", "template_id", plan.Change.Template.ID, "changed", done.Changed)
+		r.log(ctx, p.cfg.Logger, "policy applied", "template_id", plan.Change.Template.ID, "changed", done.Changed)
 	}
 	return done, err
 }
@@ -141,6 +138,10 @@ func (p *Plane) Apply(ctx context.Context, plan PolicyPlan, report func(PolicyPl
 // suspending one, and for quiet hours. An owner that is as given already is left alone. The request is written to the log;
 // it has no event.
 func (p *Plane) PutOwner(ctx context.Context, o Owner, options ...Option) (Owner, error) {
+	r, err := requestOf(options)
+	if err != nil {
+		return Owner{}, err
+	}
 	next, err := p.ownerOf(&o)
 	if err != nil {
 		return Owner{}, err
@@ -155,14 +156,14 @@ func (p *Plane) PutOwner(ctx context.Context, o Owner, options ...Option) (Owner
 	if err := p.store.PutOwner(ctx, p.now(), next); err != nil {
 		return Owner{}, fmt.Errorf("put owner %s: %w", o.Name, err)
 	}
-	requestOf(options).log(ctx, p.cfg.Logger, "owner put", "owner_id", o.ID, "status", o.Status.String())
+	r.log(ctx, p.cfg.Logger, "owner put", "owner_id", o.ID, "status", o.Status.String())
 	return o, nil
 }
 
 // ownerOf checks an owner, completes it, and returns it as the store keeps it.
 func (p *Plane) ownerOf(o *Owner) (lifecycle.Owner, error) {
-	if strings.TrimSpace(o.Name) == "" {
-		return lifecycle.Owner{}, invalid.New("Owner.Name", o.Name, "must not be empty")
+	if err := validName("Owner.Name", o.Name); err != nil {
+		return lifecycle.Owner{}, err
 	}
 	if _, err := o.Status.MarshalText(); err != nil {
 		return lifecycle.Owner{}, invalid.As("Owner.Status", err)

@@ -20,7 +20,11 @@ func (p *Plane) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb, opti
 	if v == nil {
 		return Workspace{}, invalid.New("verb", nil, "must not be nil")
 	}
-	s, err := p.executor.Update(ctx, id, requestOf(options).sign(v))
+	r, err := requestOf(options)
+	if err != nil {
+		return Workspace{}, err
+	}
+	s, err := p.executor.Update(ctx, id, r.sign(v))
 	if err != nil {
 		return Workspace{}, err
 	}
@@ -72,6 +76,10 @@ func unless(t Transition, done ...lifecycle.Status) lifecycle.Verb {
 // Cancel asks for the build that is pending or running to be canceled: one that nobody has begun ends at once, one that
 // runs when its worker has stopped. If no build is active, nothing changes.
 func (p *Plane) Cancel(ctx context.Context, id uuid.UUID, options ...Option) (Workspace, error) {
+	r, err := requestOf(options)
+	if err != nil {
+		return Workspace{}, err
+	}
 	s, err := p.executor.Load(ctx, id)
 	if err != nil {
 		return Workspace{}, err
@@ -79,7 +87,6 @@ func (p *Plane) Cancel(ctx context.Context, id uuid.UUID, options ...Option) (Wo
 	if !s.Build.Status.Active() {
 		return WorkspaceOf(s), nil
 	}
-	r := requestOf(options)
 	reason := "canceled"
 	if r.actor != "" {
 		reason += " by " + r.actor
@@ -90,13 +97,13 @@ func (p *Plane) Cancel(ctx context.Context, id uuid.UUID, options ...Option) (Wo
 	return p.Get(ctx, id)
 }
 
-// SetSchedule sets when the workspace starts by itself, such as "CRON_TZ=Europe/Berlin 0 9 * * 1-5"; empty for never.
-func (p *Plane) SetSchedule(ctx context.Context, id uuid.UUID, autostart string, options ...Option) (Workspace, error) {
-	cron, err := parseAutostart(autostart)
+// SetSchedule sets when the workspace starts and stops by itself; the zero Schedule is never.
+func (p *Plane) SetSchedule(ctx context.Context, id uuid.UUID, s Schedule, options ...Option) (Workspace, error) {
+	v, err := s.verb()
 	if err != nil {
-		return Workspace{}, invalid.As("autostart", err)
+		return Workspace{}, err
 	}
-	return p.Update(ctx, id, lifecycle.SetAutostart(cron), options...)
+	return p.Update(ctx, id, v, options...)
 }
 
 // SetTTL sets how long the workspace runs before it stops by itself, 0 for no limit.
@@ -104,22 +111,15 @@ func (p *Plane) SetTTL(ctx context.Context, id uuid.UUID, ttl time.Duration, opt
 	return p.Update(ctx, id, lifecycle.SetTTL(ttl), options...)
 }
 
-// Extend moves the deadline of a workspace that runs; one that does not is [ErrNotRunning].
+// Extend moves the deadline of a workspace that runs to a later instant; one that does not run is [ErrNotRunning].
 func (p *Plane) Extend(ctx context.Context, id uuid.UUID, deadline time.Time, options ...Option) (Workspace, error) {
 	extend := lifecycle.Extend(deadline)
 	return p.Update(ctx, id, func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
-		if !s.Workspace.Deleted && !runs(&s.Build) {
+		if !s.Workspace.Deleted && !runsAfter(&s.Build) {
 			return lifecycle.Change{}, fmt.Errorf("it is %s: %w", s.Status(), ErrNotRunning)
 		}
 		return extend(s, now)
 	}, options...)
-}
-
-// Hold suspends every automatic transition of the workspace until an instant; the zero time ends a hold. The hold says by
-// whom and why. To hold some rules only, pass [lifecycle.SetHold] to [Plane.Update].
-func (p *Plane) Hold(ctx context.Context, id uuid.UUID, until time.Time, options ...Option) (Workspace, error) {
-	r := requestOf(options)
-	return p.Update(ctx, id, lifecycle.SetHold(lifecycle.Hold{Until: until, By: r.actor, Note: r.note}), options...)
 }
 
 // Wake ends the dormancy of a workspace without starting it.

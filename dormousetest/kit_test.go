@@ -29,7 +29,7 @@ func TestDay(t *testing.T) {
 		if !k.Runtime.Runs(ws.ID) || k.Runtime.Running() != 1 {
 			t.Error("what runs in the store runs outside")
 		}
-		_, err := k.SetSchedule(t.Context(), ws.ID, "0 8 * * *", dormouse.By("ann"), dormouse.Note("early bird"))
+		_, err := k.SetSchedule(t.Context(), ws.ID, dormouse.Schedule{Autostart: "0 8 * * *"}, dormouse.By("ann"), dormouse.Note("early bird"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestWeek(t *testing.T) {
 		}
 		for i := range people {
 			ws, err := k.Create(t.Context(), dormouse.NewWorkspace{
-				Template: template.ID, Owner: fmt.Sprint("owner ", i), Name: fmt.Sprint("ws-", i), Autostart: "0 9 * * 1-5",
+				Template: template.ID, Owner: fmt.Sprint("owner ", i), Name: fmt.Sprint("ws-", i), Schedule: dormouse.Schedule{Autostart: "0 9 * * 1-5"},
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -142,7 +142,7 @@ func (a api) routes() http.Handler {
 		"GET /workspaces/{id}/builds": func(r *http.Request, id uuid.UUID) (any, error) { return a.Builds(r.Context(), id, 0, 0) },
 		"GET /builds/{id}/log":        func(r *http.Request, id uuid.UUID) (any, error) { return a.Log(r.Context(), id, 0, 1000) },
 		"POST /workspaces/{id}/schedule": func(r *http.Request, id uuid.UUID) (any, error) {
-			return a.SetSchedule(r.Context(), id, r.FormValue("autostart"), said(r)...)
+			return a.SetSchedule(r.Context(), id, dormouse.Schedule{Hours: r.FormValue("hours")}, said(r)...)
 		},
 		"POST /workspaces/{id}/extend": func(r *http.Request, id uuid.UUID) (any, error) {
 			by, err := time.ParseDuration(r.FormValue("by"))
@@ -197,7 +197,7 @@ func (m boxes) apply(ctx context.Context, b *dormouse.Build) error {
 	socket := filepath.Join(m.folder, b.Workspace.ID.String())
 	b.Logf("%s, attempt %d", b.Transition, b.Attempt)
 	if b.Transition == lifecycle.TransitionStart {
-		b.SetResult([]byte(socket))
+		b.SetResult(socket)
 		return start(ctx, socket)
 	}
 	conn, err := net.Dial("unix", socket)

@@ -213,8 +213,8 @@ func TestAPI(t *testing.T) {
 	}
 	var problem dormouse.Problem
 	for path, want := range map[string]int{
-		"/workspaces/" + w.ID.String() + "/extend?by=soon":           422,
-		"/workspaces/" + w.ID.String() + "/schedule?autostart=never": 422,
+		"/workspaces/" + w.ID.String() + "/extend?by=soon":       422,
+		"/workspaces/" + w.ID.String() + "/schedule?hours=never": 422,
 		"/workspaces/7/start": 422,
 		"/workspaces/" + strings.Repeat("0", 8) + "-0000-0000-0000-000000000000" + "/start": 404,
 	} {

@@ -24,7 +24,7 @@ func TestTwoWeeksOnSQLite(t *testing.T) {
 	}
 	dormousetest.Run(t, dormousetest.Config{Store: store}, func(t *testing.T, k *dormousetest.Kit) {
 		ws := k.NewRunning("api", policy)
-		_, err := k.SetSchedule(t.Context(), ws.ID, "CRON_TZ=Europe/Berlin 0 9 * * 1-5", dormouse.By("ann"))
+		_, err := k.SetSchedule(t.Context(), ws.ID, dormouse.Schedule{Hours: "Europe/Berlin Mon-Fri 09:00-18:00"}, dormouse.By("ann"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,87 @@
+package dormouse
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
+)
+
+// Hold suspends rules for the workspace; the zero Hold ends a hold. Who asks and the note become part of the hold, unless it
+// has its own.
+func (p *Plane) Hold(ctx context.Context, id uuid.UUID, h Hold, options ...Option) (Workspace, error) {
+	r, err := requestOf(options)
+	if err != nil {
+		return Workspace{}, err
+	}
+	return p.Update(ctx, id, lifecycle.SetHold(r.hold(h)), options...)
+}
+
+// hold completes a hold by who asks for it.
+func (r request) hold(h Hold) Hold {
+	if !h.Until.IsZero() {
+		h.By, h.Note = cmp.Or(h.By, r.actor), cmp.Or(h.Note, r.note)
+	}
+	return h
+}
+
+// HoldTemplate suspends rules for all workspaces of a template, as [Plane.Hold] does for one. The request is written to the
+// log; it has no event.
+func (p *Plane) HoldTemplate(ctx context.Context, id uuid.UUID, h Hold, options ...Option) error {
+	r, err := requestOf(options)
+	if err != nil {
+		return err
+	}
+	for range maxStale {
+		err := p.holdTemplate(ctx, id, r.hold(h))
+		if errors.Is(err, lifecycle.ErrStaleTemplate) {
+			continue
+		}
+		if err == nil {
+			r.log(ctx, p.cfg.Logger, "template held", "template_id", id, "until", h.Until, "rules", h.Rules.String())
+		}
+		return err
+	}
+	return fmt.Errorf("hold template %s: %w", id, executor.ErrConflict)
+}
+
+func (p *Plane) holdTemplate(ctx context.Context, id uuid.UUID, h Hold) error {
+	t, ok, err := p.store.Template(ctx, id)
+	switch {
+	case err != nil:
+		return fmt.Errorf("hold template %s: %w", id, err)
+	case !ok:
+		return &NotFoundError{"template", id}
+	}
+	t.Hold = h
+	return p.store.PutTemplate(ctx, p.now(), t)
+}
+
+// HoldAll suspends rules for every workspace of the store, of all organizations: in an incident, say. It needs a store that is
+// a [lifecycle.Holder]. The request is written to the log; it has no event.
+func (p *Plane) HoldAll(ctx context.Context, h Hold, options ...Option) error {
+	r, err := requestOf(options)
+	if err != nil {
+		return err
+	}
+	s, ok := p.store.(lifecycle.Holder)
+	if !ok {
+		return invalid.New("store", fmt.Sprintf("%T", p.store), "must be a lifecycle.Holder")
+	}
+	e, err := s.Engine(ctx)
+	if err != nil {
+		return fmt.Errorf("hold everything: %w", err)
+	}
+	e.Hold = r.hold(h)
+	if err := s.PutEngine(ctx, p.now(), e); err != nil {
+		return fmt.Errorf("hold everything: %w", err)
+	}
+	r.log(ctx, p.cfg.Logger, "everything held", "until", h.Until, "rules", h.Rules.String())
+	return nil
+}

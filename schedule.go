@@ -1,0 +1,95 @@
+package dormouse
+
+import (
+	"time"
+
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// Schedule is when a workspace starts and stops by itself. Either Hours are set, or the schedules that they stand for, or
+// nothing for never.
+type Schedule struct {
+	// Hours are working hours, such as "Europe/Berlin Mon-Thu 09:00-18:00, Fri 07:30-14:00".
+	Hours string `json:"hours,omitempty"`
+	// Autostart and Autostop are cron schedules, such as "CRON_TZ=Europe/Berlin 0 9 * * 1-5".
+	Autostart string `json:"autostart,omitempty"`
+	Autostop  string `json:"autostop,omitempty"`
+}
+
+// scheduleOf returns the schedule as people write it: working hours where it is some.
+func scheduleOf(start, stop *schedule.Cron) Schedule {
+	if h, ok := schedule.HoursOf(start, stop); ok && !h.IsZero() {
+		return Schedule{Hours: h.String()}
+	}
+	return Schedule{Autostart: textOf(start), Autostop: textOf(stop)}
+}
+
+// parse returns the two schedules, nil for none. The error names the field.
+func (s Schedule) parse() (start, stop *schedule.Cron, err error) {
+	if s.Hours != "" {
+		if s.Autostart != "" || s.Autostop != "" {
+			return nil, nil, invalid.New("Schedule.Hours", s.Hours, "must not be set together with Autostart or Autostop")
+		}
+		h, err := schedule.ParseHours(s.Hours, schedule.Options{})
+		return h.Autostart(), h.Autostop(), invalid.As("Schedule.Hours", err)
+	}
+	if start, err = parseCron("Schedule.Autostart", s.Autostart); err == nil {
+		stop, err = parseCron("Schedule.Autostop", s.Autostop)
+	}
+	return start, stop, err
+}
+
+func parseCron(field, text string) (*schedule.Cron, error) {
+	if text == "" {
+		return nil, nil
+	}
+	c, err := schedule.Weekly(text)
+	return c, invalid.As(field, err)
+}
+
+// verb sets both schedules in one change.
+func (s Schedule) verb() (lifecycle.Verb, error) {
+	start, stop, err := s.parse()
+	if err != nil {
+		return nil, err
+	}
+	return func(old lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		var steps []lifecycle.Verb
+		if textOf(start) != textOf(old.Workspace.Autostart) {
+			steps = append(steps, s.naming("Schedule.Autostart", lifecycle.SetAutostart(start)))
+		}
+		if textOf(stop) != textOf(old.Workspace.Autostop) {
+			steps = append(steps, s.naming("Schedule.Autostop", lifecycle.SetAutostop(stop)))
+		}
+		return inOrder(steps)(old, now)
+	}, nil
+}
+
+// inOrder joins verbs that make no builds into one change.
+func inOrder(steps []lifecycle.Verb) lifecycle.Verb {
+	return func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		change, err := lifecycle.Change{}, lifecycle.ErrUnchanged
+		for _, v := range steps {
+			before := change.Events
+			if change, err = v(s, now); err != nil {
+				return change, err
+			}
+			change.Events = append(before, change.Events...)
+			s.Workspace, s.Build = change.Workspace, change.Build
+		}
+		return change, err
+	}
+}
+
+// naming lets a verb refuse the field that the host has set.
+func (s Schedule) naming(field string, v lifecycle.Verb) lifecycle.Verb {
+	if s.Hours != "" {
+		field = "Schedule.Hours"
+	}
+	return func(old lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		c, err := v(old, now)
+		return c, invalid.As(field, err)
+	}
+}
