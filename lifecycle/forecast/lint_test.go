@@ -362,3 +362,21 @@ func TestLintFleetCuresAHerd(t *testing.T) {
 		t.Errorf("60 builds a day do not fit one a minute within 5 minutes: %v", got)
 	}
 }
+
+// The place that a fleet has left in a minute is for one more, not for two; a minute later there is room.
+func TestLintBesideAFleet(t *testing.T) {
+	var fleet []lifecycle.Snapshot
+	for i := range 12 {
+		s := usual()
+		s.Workspace.ID, s.Build.CreatedAt = id(1000+i), monday
+		fleet = append(fleet, s)
+	}
+	until := monday.AddDate(0, 0, 7)
+	for n, want := range map[int]int{11: 0, 12: 1} {
+		config := forecast.LintConfig{Capacity: 12, Planned: forecast.Planned(slices.Values(fleet[:n]), monday, until, forecast.Assumptions{})}
+		got := forecast.Lint(usual(), monday, config)
+		if len(got) != want || want > 0 && (got[0].Code != forecast.Herd || !strings.Contains(got[0].Cure, "start at 09:01")) {
+			t.Errorf("beside %d: %v", n, got)
+		}
+	}
+}
