@@ -80,8 +80,9 @@ func history(members []forecast.Member, until time.Time) []lifecycle.Build {
 	return all
 }
 
-// foretell forecasts the last two months in stretches, each from the state and the past at its beginning.
-func foretell(devs []developer, members []forecast.Member, stretch time.Duration, draws int) ([]forecast.HourBand, error) {
+// foretell forecasts the last two months in stretches, each from the state at its beginning and from what was recorded up
+// to then or, where learning is frozen, in the first four months.
+func foretell(devs []developer, members []forecast.Member, stretch time.Duration, draws int, frozen bool) ([]forecast.HourBand, error) {
 	var all []forecast.HourBand
 	for from := learnt; from.Before(ends); from = from.Add(stretch) {
 		until := from.Add(stretch)
@@ -92,7 +93,11 @@ func foretell(devs []developer, members []forecast.Member, stretch time.Duration
 		if err != nil {
 			return nil, err
 		}
-		b := forecast.Learn(from, slices.Values(pasts(devs)), slices.Values(history(members, from)))
+		known := from
+		if frozen {
+			known = learnt
+		}
+		b := forecast.Learn(known, slices.Values(pasts(devs)), slices.Values(history(members, known)))
 		o, err := forecast.Forecast(slices.Values(fleet), b, from, until, forecast.ForecastConfig{Draws: draws})
 		if err != nil {
 			return nil, err

@@ -19,7 +19,7 @@ func Plots(dir string) error {
 	if err != nil {
 		return err
 	}
-	weekly, err := foretell(devs, members, 7*day, 30)
+	weekly, err := foretell(devs, members, 7*day, 30, false)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func accuracy(r *figure.Recorder, devs []developer) error {
 	if err != nil {
 		return err
 	}
-	weekly, err := foretell(devs, members, 7*day, draws)
+	weekly, err := foretell(devs, members, 7*day, draws, false)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,14 @@ func accuracy(r *figure.Recorder, devs []developer) error {
 	r.AtMost(1, "forecast/error/mean", d.forecast/d.mean, "x", fmt.Sprintf("against the mean of four months, which is %.2f %% off", 100*d.mean))
 	r.AtMost(1, "forecast/error/hour", d.forecast/d.weekday, "x", fmt.Sprintf("against the mean of the hour of the week, which is %.2f %% off", 100*d.weekday))
 	r.Plain("forecast/error/band", 100*d.within, "%", "of the hours within the band of 80 % of the draws")
-	months, err := foretell(devs, members, ends.Sub(learnt), draws)
+	frozen, err := foretell(devs, members, 7*day, draws, true)
+	if err != nil {
+		return err
+	}
+	d = measure(actual, frozen)
+	r.AtMost(5, "forecast/error/frozen", 100*d.forecast, "%", "a week ahead from the state of each week, nothing learned since the first of June")
+	r.AtMost(1, "forecast/error/frozen/lastweek", d.forecast/d.lastWeek, "x", "against the same hour of last week")
+	months, err := foretell(devs, members, ends.Sub(learnt), draws, true)
 	if err != nil {
 		return err
 	}
@@ -103,7 +110,7 @@ func alone(r *figure.Recorder, devs []developer, draws int) error {
 		if err != nil {
 			return err
 		}
-		weekly, err := foretell(devs, members, 7*day, draws)
+		weekly, err := foretell(devs, members, 7*day, draws, false)
 		if err != nil {
 			return err
 		}

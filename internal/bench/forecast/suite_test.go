@@ -15,7 +15,7 @@ func TestForetoldIsCloserThanLastWeek(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	weekly, err := foretell(devs, members, 7*day, 5)
+	weekly, err := foretell(devs, members, 7*day, 5, false)
 	if err != nil {
 		t.Fatal(err)
 	}
