@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -181,7 +182,7 @@ func (w *world) run() {
 	var err error
 	ignore := func(context.Context, lifecycle.Event) error { return nil } // the diary reads the events from the commit
 	w.exec, err = executor.New(&diary{Store: w.store, w: w}, executor.Config{
-		Clock: w.clock, Rand: rand.NewChaCha8([32]byte{}), Auditor: ignore, Notifier: ignore,
+		Clock: w.clock, Rand: rand.NewChaCha8([32]byte{}), Auditor: ignore, Notifier: ignore, Logger: slog.New(slog.DiscardHandler),
 	})
 	w.must(err)
 	for _, s := range w.all() {
@@ -348,7 +349,7 @@ const stamp = "01-02 15:04:05.999999"
 
 func tell(c *lifecycle.Change, e lifecycle.Event) string {
 	if e.Topic == lifecycle.TopicNotice {
-		if e.Kind == lifecycle.EventReminder {
+		if e.Kind == lifecycle.EventReminder || e.Kind == lifecycle.EventDeleteReminder {
 			return "reminder " + e.Until.Format(stamp)
 		}
 		return ""

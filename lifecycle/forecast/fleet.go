@@ -177,7 +177,7 @@ func twin(s *lifecycle.Snapshot, h *habit, at time.Time, week, n int) Member {
 	old := &s.Workspace
 	m := Member{Snapshot: *s}
 	w := lifecycle.NewWorkspace(uuid.NewSHA1(old.ID, fmt.Append(nil, week, n)), s.Template, old.OwnerID, old.Name, at)
-	w.Autostart, w.TTL, w.AutomaticUpdates = old.Autostart, old.TTL, old.AutomaticUpdates
+	w.Autostart, w.Autostop, w.TTL, w.AutomaticUpdates = old.Autostart, old.Autostop, old.TTL, old.AutomaticUpdates
 	m.Snapshot.Workspace, m.Snapshot.Build = w, lifecycle.Build{}
 	for _, past := range slices.Backward(h.weeks) {
 		for _, p := range past {

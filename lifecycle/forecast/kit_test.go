@@ -101,6 +101,12 @@ func (r random) policy() lifecycle.Policy {
 	if r.yes(25) {
 		p.Holidays = must(schedule.ParseDates(pick(r, "Europe/Berlin 2026-03-06..2026-03-09,2026-03-20", "2026-03-10")))
 	}
+	p.MaxRuntime, p.DeleteStopped = pick(r, 0, 0, 10*time.Hour, 2*day), pick(r, 0, 0, 0, 5*day, 12*day)
+	p.DeleteAtDeadline, p.DormantWhenSuspended = r.yes(5), r.yes(20)
+	if r.yes(30) {
+		p.StartRetry = lifecycle.StartRetry{Max: 1 + r.IntN(3)}
+	}
+	p.HolidaysHold = pick(r, 0, lifecycle.HoldAll, lifecycle.HoldStops)
 	if r.yes(50) {
 		p.Retry = lifecycle.Retry{Max: 1 + r.IntN(4), Initial: time.Hour, MaxInterval: 2 * day}
 	}
@@ -127,14 +133,17 @@ func (r random) snapshot(n int) lifecycle.Snapshot {
 	if r.yes(3) {
 		w.Autostart = interner.Weekly("never")
 	}
+	if r.yes(20) {
+		w.Autostop = interner.Weekly(pick(r, "0 17 * * *", "CRON_TZ=Europe/Berlin 0 18 * * 1-5"))
+	}
 	s.Owner.Status = pick(r, lifecycle.OwnerActive, lifecycle.OwnerActive, lifecycle.OwnerActive, lifecycle.OwnerActive, lifecycle.OwnerDormant, lifecycle.OwnerSuspended)
 	s.Owner.QuietHours = pick(r, nil, interner.Daily("CRON_TZ=Europe/Berlin 30 2 * * *"), interner.Daily("50 23 * * *"))
 	s.Template.Policy = r.policy()
 	if r.yes(10) {
-		s.Template.HoldUntil = monday.Add(pick(r, time.Hour, 3*day))
+		s.Template.Hold.Until = monday.Add(pick(r, time.Hour, 3*day))
 	}
 	if r.yes(10) {
-		w.HoldUntil = monday.Add(pick(r, 90*time.Minute, 5*day))
+		w.Hold = lifecycle.Hold{Until: monday.Add(pick(r, 90*time.Minute, 5*day)), Rules: pick(r, 0, lifecycle.HoldStops, lifecycle.HoldStarts|lifecycle.HoldDormancy)}
 	}
 	r.build(&s)
 	return s

@@ -39,7 +39,7 @@ type moment struct {
 	at   time.Time
 	what what
 	d    lifecycle.Decision // of a rule that acted
-	// until is the stop that a reminder tells of.
+	// until is the stop or the deletion that a reminder tells of.
 	until time.Time
 }
 
@@ -61,7 +61,10 @@ const (
 func newLife(s lifecycle.Snapshot, from time.Time, a Assumptions) *life {
 	l := &life{a: a, s: s, now: from.UTC()}
 	l.up = mayRun(&s.Build)
-	l.s.Workspace.WakeAt = lifecycle.NextWake(s, l.now)
+	if l.s.Engine.Interval == 0 {
+		l.s.Engine.Interval = a.Tick // as the executor's tick does
+	}
+	l.s.Workspace.WakeAt = lifecycle.NextWake(l.s, l.now)
 	if s.Build.Status.Active() {
 		l.queued()
 	}
@@ -158,9 +161,9 @@ func (l *life) look() moment {
 	return m
 }
 
-// told is what has to be known of a decision beyond the change: only a reminder's notice says which stop it announces.
+// told is what has to be known of a decision beyond the change: only a reminder's notice says what it announces.
 func told(d lifecycle.Decision) lifecycle.Topics {
-	if d.Rule == lifecycle.RuleReminder {
+	if d.Rule == lifecycle.RuleReminder || d.Rule == lifecycle.RuleDeleteReminder {
 		return 1 << lifecycle.TopicNotice
 	}
 	return 0

@@ -121,14 +121,15 @@ func atRest(s lifecycle.Snapshot, now time.Time) lifecycle.Snapshot {
 	w := &s.Workspace
 	s.Workspace = lifecycle.Workspace{
 		ID: w.ID, OwnerID: w.OwnerID, TemplateID: w.TemplateID, Name: w.Name, CreatedAt: now, LastUsedAt: now,
-		Autostart: w.Autostart, TTL: w.TTL, AutomaticUpdates: w.AutomaticUpdates,
+		Autostart: w.Autostart, Autostop: w.Autostop, TTL: w.TTL, AutomaticUpdates: w.AutomaticUpdates, Seen: w.Seen,
 	}
 	s.Build = lifecycle.Build{
 		Number: 1, TemplateVersionID: s.Build.TemplateVersionID, Transition: lifecycle.TransitionStop,
 		Status: lifecycle.JobSucceeded, CreatedAt: now, CompletedAt: now,
 	}
 	s.Owner.Status = lifecycle.OwnerActive
-	s.Template.HoldUntil, s.Template.StopFloor, s.Template.DeleteFloor = time.Time{}, time.Time{}, time.Time{}
+	s.Owner.AutostartAfter, s.Engine = time.Time{}, lifecycle.Engine{}
+	s.Template.Hold, s.Template.Floors, s.Template.AutostartAfter = lifecycle.Hold{}, lifecycle.Floors{}, time.Time{}
 	return s
 }
 

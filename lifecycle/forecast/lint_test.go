@@ -279,7 +279,7 @@ func goodSettings() []setting {
 		setting{name: "a full minute at another time", edit: none, config: planned(10, 10, "07:59", "08:01")},
 		setting{name: "no capacity known", edit: none, config: planned(0, 1000, "08:00")},
 		setting{name: "dormant at the moment", edit: func(s *lifecycle.Snapshot) { s.Workspace.DormantAt = monday }},
-		setting{name: "held at the moment", edit: func(s *lifecycle.Snapshot) { s.Workspace.HoldUntil = monday.Add(900 * day) }},
+		setting{name: "held at the moment", edit: func(s *lifecycle.Snapshot) { s.Workspace.Hold.Until = monday.Add(900 * day) }},
 		setting{name: "the owner is away", edit: func(s *lifecycle.Snapshot) { s.Owner.Status = lifecycle.OwnerDormant }},
 		setting{name: "needs attention", edit: func(s *lifecycle.Snapshot) { s.Workspace.AttentionAt, s.Workspace.Failures = monday, 9 }},
 		setting{name: "never built", edit: func(s *lifecycle.Snapshot) { s.Build = lifecycle.Build{} }},

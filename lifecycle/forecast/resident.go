@@ -92,7 +92,7 @@ func (r *resident) reborn(at time.Time) lifecycle.Snapshot {
 	s := r.s
 	old := &s.Workspace
 	w := lifecycle.NewWorkspace(old.ID, s.Template, old.OwnerID, old.Name, at)
-	w.Autostart, w.TTL, w.AutomaticUpdates = old.Autostart, old.TTL, old.AutomaticUpdates
+	w.Autostart, w.Autostop, w.TTL, w.AutomaticUpdates = old.Autostart, old.Autostop, old.TTL, old.AutomaticUpdates
 	s.Workspace, s.Build = w, lifecycle.Build{}
 	r.returns++
 	return s

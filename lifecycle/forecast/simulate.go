@@ -170,7 +170,7 @@ func setPolicy(s *lifecycle.Snapshot, p lifecycle.Policy, at time.Time) {
 	if err != nil {
 		return // it is planned for this very template
 	}
-	if change, _, ok := lifecycle.PlanPolicy(*s, plan.Change); ok {
+	if change, _, ok := lifecycle.PlanPolicy(*s, plan.Change, at); ok {
 		s.Workspace, s.Build = change.Workspace, change.Build
 	}
 	s.Template = next

@@ -68,7 +68,9 @@ func TestSimulateIsTheSumOfUpcoming(t *testing.T) {
 	minutes := map[time.Time]int{}
 	for n := range 150 {
 		m := forecast.Member{Snapshot: r.snapshot(n + 1)}
-		m.Snapshot.Workspace.DeletingAt, m.Snapshot.Template.Policy.TimeTilAutodelete = time.Time{}, 0 // who is deleted may come back
+		p := &m.Snapshot.Template.Policy
+		m.Snapshot.Workspace.DeletingAt, p.TimeTilAutodelete = time.Time{}, 0 // who is deleted may come back
+		p.DeleteStopped, p.DeleteAtDeadline = 0, false
 		for _, s := range r.sessions(3) {
 			m.Sessions = append(m.Sessions, forecast.Session{Begin: s[0], End: s[1]})
 		}

@@ -26,7 +26,7 @@ type Step struct {
 	// DueAt is since when the rule was due: a tick comes at At.
 	DueAt time.Time `json:"due_at,omitzero"`
 	// Until is what the step leads to: the deadline of a workspace that came up or was extended (a spread and holds may move
-	// the stop itself), the stop that a reminder tells of, the deletion of one that goes dormant. Zero if there is none.
+	// the stop itself), what a reminder tells of, the deletion of one that goes dormant. Zero if there is none.
 	Until time.Time `json:"until,omitzero"`
 	// Message is what went wrong, if anything did.
 	Message string `json:"message,omitempty"`
@@ -50,7 +50,7 @@ const (
 	KindMissed Kind = "missed"
 	// KindExtended: the deadline moves because the workspace runs at its autostart time.
 	KindExtended Kind = "extended"
-	// KindReminder: the owner is told of a stop.
+	// KindReminder: the owner is told of a stop or, by RuleDeleteReminder, of a deletion.
 	KindReminder Kind = "reminder"
 	// KindStuck: nothing can happen any more, Message says why. It is the last step.
 	KindStuck Kind = "stuck"

@@ -10,7 +10,6 @@ import (
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
-	"github.com/dormouse-go/dormouse/schedule"
 )
 
 func TestWordsTellTheNextDays(t *testing.T) {
@@ -59,12 +58,10 @@ func TestUpcomingEnds(t *testing.T) {
 // A job whose end cannot be recorded keeps its build active for ever; that is said, not left out.
 func TestUpcomingSaysWhereItIsStuck(t *testing.T) {
 	s := stopped(autostart("0 9 * * *"))
-	s.Template.Policy.Requirement = schedule.Requirement{Days: schedule.AllDays, Weeks: 2}
-	s.Owner.QuietHours = interner.Daily("0 3 * * *")
-	early := time.Date(2022, 3, 7, 0, 0, 0, 0, time.UTC) // weeks are counted from 2023 on
-	s.Workspace.CreatedAt, s.Build.CreatedAt, s.Build.CompletedAt = early.Add(-day), early.Add(-day), early.Add(-day)
-	steps := first(9, forecast.Upcoming(s, early, time.Time{}, forecast.Assumptions{}))
-	if n := len(steps); n != 2 || steps[1].Kind != forecast.KindStuck || !strings.Contains(steps[1].Message, "weeks of a requirement are counted") {
+	s.Build.CreatedAt = monday
+	never := forecast.Assumptions{Build: func(lifecycle.Snapshot) forecast.Outcome { return forecast.Outcome{Took: time.Minute} }}
+	steps := first(9, forecast.Upcoming(s, monday, time.Time{}, never))
+	if n := len(steps); n != 2 || steps[1].Kind != forecast.KindStuck || !strings.Contains(steps[1].Message, "succeeded, failed or canceled") {
 		t.Errorf("got %v", steps)
 	}
 	bad := first(9, forecast.Upcoming(s, monday, time.Time{}, forecast.Assumptions{Beat: -1}))

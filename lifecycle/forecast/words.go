@@ -48,6 +48,9 @@ func (s Step) verb() string {
 	case KindExtended:
 		return "runs at its autostart time and stays up"
 	case KindReminder:
+		if s.Rule == lifecycle.RuleDeleteReminder {
+			return "is about to be deleted: its owner is reminded"
+		}
 		return "is about to stop: its owner is reminded"
 	}
 	return "can go no further"
@@ -62,11 +65,16 @@ func (s Step) builds() string {
 			return "stops because its owner is suspended"
 		}
 		return "stops at its deadline"
+	case lifecycle.RuleStartRetry:
+		return "starts again after a start that failed"
 	case lifecycle.RuleFailedCleanup:
 		return "is stopped to clean up after a build that failed"
 	case lifecycle.RuleDormancy:
 		return "stops and goes dormant, unused for " + span(s.After.Template.Policy.TimeTilDormant)
 	case lifecycle.RuleAutodelete:
+		if s.After.Workspace.DormantAt.IsZero() {
+			return "is deleted"
+		}
 		return "is deleted, dormant since " + stamp(s.After.Workspace.DormantAt)
 	case lifecycle.RuleNone:
 		return fmt.Sprintf("has a %s by hand", s.Transition)
