@@ -17,6 +17,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/bench/acquirer"
 	"github.com/dormouse-go/dormouse/internal/bench/core"
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/forecast"
 	"github.com/dormouse-go/dormouse/internal/bench/prewarm"
 	"github.com/dormouse-go/dormouse/internal/bench/rendercache"
 	"github.com/dormouse-go/dormouse/internal/bench/tick"
@@ -30,6 +31,7 @@ var suites = []figure.Suite{
 	core.MemoryTick,
 	acquirer.Suite,
 	prewarm.Suite,
+	forecast.Suite,
 	rendercache.Suite,
 	tick.Suite,
 }

@@ -1,0 +1,327 @@
+package forecast
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// Warning is a setting that will not do what its author means. It is a value for plans, pages and pull requests; nothing
+// is refused because of it.
+type Warning struct {
+	Code Code `json:"code"`
+	// Setting is named as in Go: "Workspace.Autostart", "Policy.Jitter". Value is what it is.
+	Setting string `json:"setting"`
+	Value   string `json:"value,omitempty"`
+	// Problem says what will happen, Cure what to write instead.
+	Problem string `json:"problem"`
+	Cure    string `json:"cure"`
+	// At is when it happens first, zero if it has no instant.
+	At time.Time `json:"at,omitzero"`
+}
+
+// String returns the warning in one line.
+func (w Warning) String() string {
+	value := ""
+	if w.Value != "" {
+		value = fmt.Sprintf(" (%s)", w.Value)
+	}
+	return fmt.Sprintf("%s%s: %s; %s [%s]", w.Setting, value, w.Problem, w.Cure, w.Code)
+}
+
+// Code is the kind of a warning. The codes do not change from version to version, the texts may.
+type Code string
+
+// The codes.
+const (
+	// NeverFires: the setting has no effect.
+	NeverFires Code = "never_fires"
+	// ForbiddenDays: the schedule names days on which the template allows no start.
+	ForbiddenDays Code = "forbidden_days"
+	// ClockGap: a clock change skips the time, so the start moves or is left out.
+	ClockGap Code = "clock_gap"
+	// ClockRepeat: a clock change shows the time twice, and it fires twice.
+	ClockRepeat Code = "clock_repeat"
+	// StopsAfterStart: the workspace stops right after its autostart.
+	StopsAfterStart Code = "stops_after_start"
+	// ShorterThanBuild: it stops sooner than its start takes.
+	ShorterThanBuild Code = "shorter_than_build"
+	// DeletesUntold: it is deleted before its owner can have read the notice.
+	DeletesUntold Code = "deletes_untold"
+	// NoWorker: nobody is able to run its builds.
+	NoWorker Code = "no_worker"
+	// Herd: more builds begin in a minute than workers can take.
+	Herd Code = "herd"
+)
+
+// Limits of what passes without a warning.
+const (
+	// rightAfter is how short a run after an autostart is that nobody means.
+	rightAfter = 15 * time.Minute
+	// reading is how long an owner needs to read a notice.
+	reading = 24 * time.Hour
+	// ahead is how far ahead is looked. Each zone that changes its clock does so within, and what does not happen within
+	// counts as never.
+	ahead = 400 * 24 * time.Hour
+)
+
+// LintConfig is what [Lint] cannot see in a snapshot. The zero value checks what can be checked without it.
+type LintConfig struct {
+	// Build says how jobs go, as in [Assumptions]. Defaults to success after a minute.
+	Build func(lifecycle.Snapshot) Outcome
+	// Tags are the tags of the workspace's builds, and CanRun reports whether any worker is able to run builds with given
+	// tags. nil: not checked.
+	Tags   map[string]string
+	CanRun func(tags map[string]string) bool
+	// Capacity is how many builds workers can begin in a minute, Planned how many builds of others are due in the minute
+	// that begins at an instant (see [Planned]). 0 or nil: not checked.
+	Capacity int
+	Planned  func(minute time.Time) int
+}
+
+// Lint says what in the settings of a workspace, its template and its owner will not do what it seems to: the workspace
+// as a verb or a policy plan would leave it. The answer does not depend on what the workspace does at the moment. Deleted
+// workspaces and those that something else manages have no warnings.
+//
+// It runs the rules on the settings instead of reading them: what it names as the cause is what, changed, cures it.
+func Lint(s lifecycle.Snapshot, now time.Time, c LintConfig) []Warning {
+	if s.Workspace.Deleted || s.Workspace.Managed {
+		return nil
+	}
+	if c.Build == nil {
+		c.Build = succeedsInAMinute
+	}
+	l := linter{c: c, s: atRest(s, now), now: now.UTC()}
+	l.autostart()
+	l.clock()
+	l.requirement()
+	l.deletion()
+	l.window()
+	l.worker()
+	l.herd()
+	return l.warnings
+}
+
+type linter struct {
+	c        LintConfig
+	s        lifecycle.Snapshot
+	now      time.Time
+	warnings []Warning
+}
+
+func (l *linter) warn(w Warning) { l.warnings = append(l.warnings, w) }
+
+// atRest is the workspace with its settings alone: stopped at now, nobody's hold or failure in the way, nothing unused.
+func atRest(s lifecycle.Snapshot, now time.Time) lifecycle.Snapshot {
+	w := &s.Workspace
+	s.Workspace = lifecycle.Workspace{
+		ID: w.ID, OwnerID: w.OwnerID, TemplateID: w.TemplateID, Name: w.Name, CreatedAt: now, LastUsedAt: now,
+		Autostart: w.Autostart, Autostop: w.Autostop, TTL: w.TTL, AutomaticUpdates: w.AutomaticUpdates, Seen: w.Seen,
+	}
+	s.Build = lifecycle.Build{
+		Number: 1, TemplateVersionID: s.Build.TemplateVersionID, Transition: lifecycle.TransitionStop,
+		Status: lifecycle.JobSucceeded, CreatedAt: now, CompletedAt: now,
+	}
+	s.Owner.Status = lifecycle.OwnerActive
+	s.Owner.AutostartAfter, s.Engine = time.Time{}, lifecycle.Engine{}
+	s.Template.Hold, s.Template.Floors, s.Template.AutostartAfter = lifecycle.Hold{}, lifecycle.Floors{}, time.Time{}
+	return s
+}
+
+// awake is the workspace at rest that never goes dormant.
+func (l *linter) awake() lifecycle.Snapshot {
+	s := l.s
+	s.Template.Policy.TimeTilDormant = 0
+	return s
+}
+
+// cure is a change of one setting that may be what a workspace lacks.
+type cure struct {
+	setting, problem, advice string
+	value                    func(*lifecycle.Snapshot) string
+	apply                    func(*lifecycle.Snapshot)
+}
+
+var startCures = []cure{
+	{
+		setting: "Policy.AllowUserAutostart", problem: "the template lets no workspace start by itself, so the schedule never fires",
+		advice: "set it, or remove the schedule",
+		value:  func(*lifecycle.Snapshot) string { return "false" },
+		apply:  func(s *lifecycle.Snapshot) { s.Template.Policy.AllowUserAutostart = true },
+	},
+	{
+		setting: "Policy.AutostartDays", problem: "the schedule never falls on a day that the template allows, so it never fires",
+		advice: "allow a day of the schedule, or choose another day",
+		value:  func(s *lifecycle.Snapshot) string { return s.Template.Policy.AutostartDays.String() },
+		apply:  func(s *lifecycle.Snapshot) { s.Template.Policy.AutostartDays = schedule.AllDays },
+	},
+	{
+		setting: "Policy.Holidays", problem: "every time of the schedule is a holiday, so it never fires",
+		advice: "correct the dates",
+		value:  func(s *lifecycle.Snapshot) string { return shortened(s.Template.Policy.Holidays.String()) },
+		apply:  func(s *lifecycle.Snapshot) { s.Template.Policy.Holidays = nil },
+	},
+}
+
+// autostart warns of a schedule that never fires, or not on all of its days.
+func (l *linter) autostart() {
+	c := l.s.Workspace.Autostart
+	if c == nil {
+		return
+	}
+	if err := c.Err(); err != nil {
+		l.warn(Warning{
+			Code: NeverFires, Setting: "Workspace.Autostart", Value: shortened(c.Text()),
+			Problem: "it cannot be read, so it never fires: " + err.Error(), Cure: `write five cron fields, such as "CRON_TZ=Europe/Berlin 0 9 * * 1-5"`,
+		})
+		return
+	}
+	if l.starts(l.awake()) {
+		l.forbiddenDays(c)
+		return
+	}
+	all := l.awake()
+	for _, c := range startCures {
+		c.apply(&all)
+	}
+	for i, c := range startCures {
+		without := l.awake()
+		for j := range startCures {
+			if j != i {
+				startCures[j].apply(&without)
+			}
+		}
+		if l.starts(all) && !l.starts(without) {
+			l.warn(Warning{Code: NeverFires, Setting: c.setting, Value: c.value(&l.s), Problem: c.problem, Cure: c.advice})
+		}
+	}
+}
+
+// starts reports whether a workspace at rest starts by itself within what is ahead.
+func (l *linter) starts(s lifecycle.Snapshot) bool {
+	wake := lifecycle.NextWake(s, l.now)
+	return !wake.IsZero() && wake.Sub(l.now) < ahead && lifecycle.Decide(s, wake).Rule == lifecycle.RuleAutostart
+}
+
+// forbiddenDays warns of the days of a schedule that the template does not allow.
+func (l *linter) forbiddenDays(c *schedule.Cron) {
+	days := l.s.Template.Policy.AutostartDays
+	var lost schedule.Days
+	var first time.Time
+	for at := range c.Occurrences(l.now, l.now.AddDate(0, 0, 14)) {
+		if next, ok := c.NextAllowed(at.Add(-1), days); ok && next.Equal(at) {
+			continue
+		}
+		if lost |= schedule.DaysOf(at.Weekday()); first.IsZero() {
+			first = at
+		}
+	}
+	if lost == 0 {
+		return
+	}
+	l.warn(Warning{
+		Code: ForbiddenDays, Setting: "Workspace.Autostart", Value: c.String(), At: first.UTC(),
+		Problem: fmt.Sprintf("it does not fire on %s, because the template allows starts on %s only", lost, days),
+		Cure:    fmt.Sprintf("leave out %s, or allow %s in Policy.AutostartDays", lost, lost),
+	})
+}
+
+// requirement warns of required stops that never come.
+func (l *linter) requirement() {
+	p := &l.s.Template.Policy
+	if p.Requirement.Days == 0 || l.capped(l.s) {
+		return
+	}
+	w := Warning{
+		Code: NeverFires, Setting: "Owner.QuietHours", Value: l.s.Owner.QuietHours.Text(),
+		Problem: fmt.Sprintf("Policy.Requirement asks for a stop on %s in the owner's quiet hours, and the owner has none, so it never comes", p.Requirement.Days),
+		Cure:    `give the owner quiet hours, such as "CRON_TZ=Europe/Berlin 0 3 * * *", or a default for everybody`,
+	}
+	if err := l.s.Owner.QuietHours.Err(); err != nil {
+		w.Problem = "they cannot be read, so the required stop never comes: " + err.Error()
+	}
+	l.warn(w)
+}
+
+// capped reports whether a run that begins now has a cap.
+func (l *linter) capped(s lifecycle.Snapshot) bool {
+	for step := range l.run(startedByHand(s, l.now)) {
+		if step.Kind == KindEnded {
+			return !step.After.Build.MaxDeadline.IsZero()
+		}
+	}
+	return false
+}
+
+// deletion warns of deletions that come too soon after the notice of dormancy, and of those that never come.
+func (l *linter) deletion() {
+	p := &l.s.Template.Policy
+	if p.TimeTilAutodelete <= 0 {
+		return
+	}
+	w := Warning{Setting: "Policy.TimeTilAutodelete", Value: span(p.TimeTilAutodelete)}
+	if p.TimeTilDormant <= 0 {
+		w.Code, w.Problem = NeverFires, "only dormant workspaces are deleted, and none goes dormant by itself"
+		w.Cure = "set Policy.TimeTilDormant, or leave deletion off"
+		l.warn(w)
+		return
+	}
+	s := l.s
+	s.Workspace.Autostart = nil
+	until := l.now.Add(p.TimeTilDormant + p.TimeTilAutodelete + p.Jitter + 2*reading)
+	var told time.Time
+	for step := range Upcoming(s, l.now, until, Assumptions{Build: l.c.Build}) {
+		switch {
+		case step.Rule == lifecycle.RuleDormancy:
+			told = step.At
+		case step.Transition == lifecycle.TransitionDelete && step.At.Sub(told) < reading:
+			w.Code, w.At = DeletesUntold, step.At
+			w.Problem = fmt.Sprintf("it is deleted %s after its owner is told, who may not have read it yet", span(step.At.Sub(told)))
+			w.Cure = fmt.Sprintf("leave at least %s, better some days: people are away on weekends", span(reading))
+			l.warn(w)
+			return
+		}
+	}
+}
+
+// worker warns of builds that nobody is able to run.
+func (l *linter) worker() {
+	if l.c.CanRun == nil || l.c.CanRun(l.c.Tags) {
+		return
+	}
+	w := Warning{
+		Code: NoWorker, Setting: "Tags", Value: tagText(l.c.Tags),
+		Problem: "no worker is able to run builds with these tags, so none of them will ever begin",
+		Cure:    "start a worker with these tags, or correct them",
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.c.Tags)) {
+		without := maps.Clone(l.c.Tags)
+		delete(without, name)
+		if l.c.CanRun(without) {
+			w.Setting, w.Value = "Tags."+name, l.c.Tags[name]
+			w.Cure = fmt.Sprintf("start a worker with %s=%s, or leave the tag out: without it there are workers", name, l.c.Tags[name])
+			break
+		}
+	}
+	l.warn(w)
+}
+
+func tagText(tags map[string]string) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		parts = append(parts, name+"="+tags[name])
+	}
+	return shortened(strings.Join(parts, " "))
+}
+
+func shortened(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "..."
+	}
+	return s
+}

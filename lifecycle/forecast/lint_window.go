@@ -1,0 +1,203 @@
+package forecast
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// maxLintSteps bounds what is run to look for a short window: months of a usual schedule.
+const maxLintSteps = 2000
+
+// run is what happens to a workspace that nobody uses.
+func (l *linter) run(s lifecycle.Snapshot) iter.Seq[Step] {
+	return func(yield func(Step) bool) {
+		n := 0
+		for step := range Upcoming(s, l.now, l.now.AddDate(0, 0, 7*(schedule.MaxRequirementWeeks+1)), Assumptions{Build: l.c.Build}) {
+			if n++; n > maxLintSteps || !yield(step) {
+				return
+			}
+		}
+	}
+}
+
+// startedByHand is a workspace at rest whose start was asked for.
+func startedByHand(s lifecycle.Snapshot, now time.Time) lifecycle.Snapshot {
+	c, err := lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)(s, now)
+	if err != nil {
+		return s
+	}
+	s.Workspace, s.Build = c.Workspace, c.Build
+	return s
+}
+
+// window is how long a workspace runs between its start and its stop.
+type window struct {
+	at         time.Time
+	runs, took time.Duration
+	bySchedule bool
+}
+
+// short reports whether nobody can mean a window.
+func (w window) short() bool { return w.runs < w.took || w.bySchedule && w.runs < rightAfter }
+
+// shortest returns the first window that nobody can mean: of the autostarts, or of a start by hand.
+func (l *linter) shortest(s lifecycle.Snapshot) (window, bool) {
+	if w, ok := firstShort(l.run(s)); ok {
+		return w, true
+	}
+	s.Workspace.Autostart = nil
+	return firstShort(l.run(startedByHand(s, l.now)))
+}
+
+func firstShort(steps iter.Seq[Step]) (window, bool) {
+	var w window
+	var up time.Time
+	for step := range steps {
+		switch {
+		case step.Kind == KindEnded && step.Transition == lifecycle.TransitionStart && step.Status == lifecycle.JobSucceeded:
+			b := &step.After.Build
+			up = step.At
+			w = window{at: b.CreatedAt, took: b.CompletedAt.Sub(b.CreatedAt), bySchedule: step.Reason == lifecycle.ReasonAutostart}
+		case step.Kind == KindBuild && step.Transition == lifecycle.TransitionStop && !up.IsZero():
+			if w.runs = step.At.Sub(up); w.short() {
+				return w, true
+			}
+		}
+	}
+	return window{}, false
+}
+
+var windowCures = []cure{
+	{
+		setting: "Workspace.TTL", advice: "make it longer than the start takes and somebody needs, such as 8h",
+		value: func(s *lifecycle.Snapshot) string { return span(s.Workspace.TTL) },
+		apply: func(s *lifecycle.Snapshot) { s.Workspace.TTL = 8 * time.Hour },
+	},
+	{
+		setting: "Policy.DefaultTTL", advice: "make it longer than the start takes and somebody needs, such as 8h",
+		value: func(s *lifecycle.Snapshot) string { return span(s.Template.Policy.DefaultTTL) },
+		apply: func(s *lifecycle.Snapshot) { s.Template.Policy.DefaultTTL = 8 * time.Hour },
+	},
+	{
+		setting: "Owner.QuietHours", advice: "choose quiet hours further from the start, or start later",
+		value: func(s *lifecycle.Snapshot) string { return s.Owner.QuietHours.String() },
+		apply: func(s *lifecycle.Snapshot) { s.Owner.QuietHours = nil },
+	},
+}
+
+// window warns of runs that end as soon as they begin, and names the setting that, changed, cures it.
+func (l *linter) window() {
+	w, ok := l.shortest(l.awake())
+	if !ok {
+		return
+	}
+	code, how := StopsAfterStart, "right after its autostart"
+	if w.runs < w.took {
+		code, how = ShorterThanBuild, fmt.Sprintf("sooner than its start takes (%s)", span(w.took))
+	}
+	for _, c := range windowCures {
+		s := l.awake()
+		c.apply(&s)
+		if _, still := l.shortest(s); !still {
+			l.warn(Warning{
+				Code: code, Setting: c.setting, Value: c.value(&l.s), At: w.at, Cure: c.advice,
+				Problem: fmt.Sprintf("the workspace stops %s after it is up, %s", span(w.runs), how),
+			})
+			return
+		}
+	}
+	l.warn(Warning{
+		Code: code, Setting: "Workspace.Autostart", Value: l.s.Workspace.Autostart.String(), At: w.at,
+		Problem: fmt.Sprintf("the workspace stops %s after it is up, %s", span(w.runs), how), Cure: "choose another time, and let it run longer",
+	})
+}
+
+// clock warns of starts that a clock change moves, leaves out or repeats.
+func (l *linter) clock() {
+	c := l.s.Workspace.Autostart
+	if c == nil || c.Err() != nil || everyHour(c) {
+		return
+	}
+	wall, err := schedule.Weekly(c.Spec())
+	if err != nil {
+		return
+	}
+	for at := range changes(c.Location(), l.now, l.now.Add(ahead)) {
+		before, after := offsetAt(at.Add(-time.Second), c.Location()), offsetAt(at, c.Location())
+		w, found := clockGap(c, wall, at, onWall(at, before), onWall(at, after))
+		if before > after {
+			w, found = clockRepeat(c, wall, at, onWall(at, after), onWall(at, before))
+		}
+		if found { // one change says it all
+			w.Setting, w.Value, w.At = "Workspace.Autostart", c.String(), at
+			l.warn(w)
+			return
+		}
+	}
+}
+
+// everyHour reports whether a schedule is an interval rather than a time of day; such a one follows the clock as it runs.
+func everyHour(c *schedule.Cron) bool { return strings.Fields(c.Spec())[1] == "*" }
+
+// clockGap tells of a time that the clock never shows, between two readings of it.
+func clockGap(c, wall *schedule.Cron, at, from, to time.Time) (Warning, bool) {
+	lost := wall.Next(from.Add(-1))
+	if !lost.Before(to) {
+		return Warning{}, false
+	}
+	what := fmt.Sprintf("fires at %s instead", at.In(c.Location()).Format("15:04"))
+	if next := c.Next(at.Add(-1)); !next.Equal(at) {
+		what = "is left out"
+	}
+	return Warning{
+		Code: ClockGap,
+		Problem: fmt.Sprintf("on %s the clock goes from %s to %s, so %s does not exist and %s",
+			from.Format(time.DateOnly), from.Format("15:04"), to.Format("15:04"), lost.Format("15:04"), what),
+		Cure: "choose a time outside the hours in which clocks are changed, such as " + to.Add(time.Hour).Format("15:04"),
+	}, true
+}
+
+// clockRepeat tells of a time that the clock shows twice, if it fires twice: one of those from one reading up to another.
+func clockRepeat(c, wall *schedule.Cron, at, from, to time.Time) (Warning, bool) {
+	twice := wall.Next(from.Add(-1))
+	if !twice.Before(to) {
+		return Warning{}, false
+	}
+	first, second := at.Add(twice.Sub(to)), at.Add(twice.Sub(from))
+	if !c.Next(first.Add(-1)).Equal(first) || !c.Next(second.Add(-1)).Equal(second) {
+		return Warning{}, false
+	}
+	return Warning{
+		Code:    ClockRepeat,
+		Problem: fmt.Sprintf("on %s the clock shows %s twice, so it fires twice", to.Format(time.DateOnly), twice.Format("15:04")),
+		Cure:    "choose a time outside the hours in which clocks are changed, or parse with schedule.DSTOnce",
+	}, true
+}
+
+// changes yields the instants at which a zone changes its offset.
+func changes(loc *time.Location, from, to time.Time) iter.Seq[time.Time] {
+	return func(yield func(time.Time) bool) {
+		for at := from; ; {
+			_, end := at.In(loc).ZoneBounds()
+			if end.IsZero() || !end.Before(to) || !yield(end.UTC()) {
+				return
+			}
+			at = end
+		}
+	}
+}
+
+func offsetAt(t time.Time, loc *time.Location) time.Duration {
+	_, seconds := t.In(loc).Zone()
+	return time.Duration(seconds) * time.Second
+}
+
+// onWall is what a clock with an offset shows, as if it were UTC.
+func onWall(t time.Time, offset time.Duration) time.Time { return t.UTC().Add(offset) }
