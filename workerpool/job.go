@@ -2,6 +2,9 @@ package workerpool
 
 import (
 	"context"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dormouse-go/dormouse/invalid"
@@ -99,3 +102,16 @@ type Record struct {
 
 // ExitUnknown is the exit code of a job whose end nobody saw.
 const ExitUnknown = -1
+
+// requirement brings labels into one text, the same for the same labels.
+func requirement(labels map[string]string) string {
+	if len(labels) == 0 {
+		return ""
+	}
+	parts := make([]string, 0, len(labels))
+	for k, v := range labels {
+		parts = append(parts, strconv.Quote(k)+"="+strconv.Quote(v))
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ",")
+}

@@ -245,6 +245,16 @@ func (t Assigned) apply(w *Worker, r *Rules, now time.Time) Effects {
 	return w.settled(now)
 }
 
+// Reserved: a waiting job is planned for the worker, which is not ready yet.
+type Reserved struct{}
+
+func (Reserved) apply(w *Worker, _ *Rules, now time.Time) Effects {
+	if w.State < Idle {
+		w.IdleSince = now
+	}
+	return 0
+}
+
 // StartReturned: the command that starts a job has returned, well or not; a later probe tells whether the job runs.
 // Withdrawn says that it was not even begun, so that the job certainly does not run.
 type StartReturned struct {

@@ -273,7 +273,7 @@ const (
 	ReasonBroken  Reason = "broken"
 )
 
-// Why a job waits.
+// Why a job waits, and why nothing is created.
 const (
 	ReasonWorkerReady   Reason = "worker_ready"   // it is being started
 	ReasonWorkerBooting Reason = "worker_booting" // a worker boots for it
@@ -287,5 +287,6 @@ const (
 	ReasonCapacity      Reason = "capacity"       // the provider has run out of the type
 	ReasonRateLimit     Reason = "rate_limit"     // the provider asked for a pause
 	ReasonCreateFailed  Reason = "create_failed"  // creates fail, for another reason
+	ReasonNotListed     Reason = "not_listed"     // the pool does not know yet what exists
 	ReasonBootFailed    Reason = "boot_failed"    // workers of the type do not become ready
 )
