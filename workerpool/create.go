@@ -240,13 +240,18 @@ func (p *Pool) created(r *record, id InstanceID, address string) {
 
 // createFailed handles the provider's refusal. The caller holds the lock.
 func (p *Pool) createFailed(r *record, err error, begun time.Time) {
-	if r.State == Pending {
-		p.step(r, CreateFailed{})
-	}
 	if p.ctx.Err() != nil {
 		return // our own end is no fault of the provider
 	}
 	f := classify(err)
+	switch {
+	case r.State != Pending: // a listing has shown it
+	case f.reason == ReasonCreateFailed:
+		r.doubtful, r.knownAt = true, p.now()
+		p.syncSoon()
+	default:
+		p.step(r, CreateFailed{})
+	}
 	p.stats.CreateErrors[f.reason]++
 	p.emit(Event{Kind: EventCreateFailed, Type: r.Type, Reason: f.reason, Text: err.Error()})
 	key := pauseType + r.Type

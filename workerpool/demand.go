@@ -195,14 +195,7 @@ func (p *Pool) release(id JobID) {
 	if !p.recovered() {
 		return
 	}
-	record := Record{Job: id, Kind: Released, At: p.now(), ExitCode: ExitUnknown, Reason: "it is on no worker"}
-	p.once(task{job: id, kind: "lost"}, func(ctx context.Context) {
-		if p.tell(ctx, record) {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.view.settle(id, p.now())
-		}
-	})
+	p.giveBack(Record{Job: id, Kind: Released, ExitCode: ExitUnknown, Reason: "it is on no worker"})
 }
 
 // waiting are the jobs that may be placed. The caller holds the lock.

@@ -16,6 +16,8 @@ type Instance struct {
 	// ProviderType is the provider's name of its type.
 	ProviderType string
 	Tags         map[string]string
+	// Leaving: the provider is about to end it, whoever wanted that. It gets no more jobs, and is not destroyed again.
+	Leaving bool
 }
 
 // Clone returns a copy that shares no memory with i.

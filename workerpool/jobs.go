@@ -2,6 +2,7 @@ package workerpool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -71,27 +72,42 @@ func (p *Pool) mayStart(job *Job) error {
 func (p *Pool) startOn(r *record, job Job) {
 	p.jobs[job.ID] = r
 	p.step(r, Assigned{ID: job.ID, Needs: job.needs()})
-	p.run(func(ctx context.Context) { p.start(ctx, r, job) })
+	if p.run(func(ctx context.Context) { p.start(ctx, r, job) }) {
+		p.inFlight[task{r, job.ID, "claim"}] = true
+	}
 }
 
 func (p *Pool) start(ctx context.Context, r *record, job Job) {
 	p.mu.Lock()
 	target := r.target()
 	p.mu.Unlock()
-	if err := p.claim(ctx, target.ID, job.ID); err != nil {
+	err := p.claim(ctx, target.ID, job.ID)
+	p.mu.Lock()
+	delete(p.inFlight, task{r, job.ID, "claim"})
+	fit := p.jobs[job.ID] == r && (r.State == Idle || r.State == Running)
+	p.mu.Unlock()
+	switch {
+	case err != nil:
 		p.withdraw(ctx, r, job.ID, err)
 		return
+	case !fit: // the worker was lost or killed meanwhile, and the job is ours and nowhere
+		p.withdraw(ctx, r, job.ID, errors.New("the worker has gone"))
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.giveBack(Record{Job: job.ID, Kind: NotStarted, Worker: target.ID, ExitCode: ExitUnknown, Reason: "its worker went before it began"})
+		return
 	}
-	_, err := p.command(ctx, target, p.cfg.Runner+" start "+string(job.ID), job.Payload)
+	_, err = p.command(ctx, target, p.cfg.Runner+" start "+string(job.ID), job.Payload)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err != nil && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
 		p.stats.StartErrors++
 		p.cfg.Logger.Warn("start of a job failed; a probe tells whether it runs", "worker_id", target.ID, "job_id", job.ID, "error", err)
 	}
-	if ctx.Err() == nil {
-		p.step(r, StartReturned{ID: job.ID})
-	}
+	p.step(r, StartReturned{ID: job.ID})
 }
 
 // claim asks the queue for the right to start a job.
@@ -207,7 +223,7 @@ func (p *Pool) recordEnd(r *record, j WorkerJob) {
 	case !j.KillAt.IsZero():
 		record.Reason = "it was asked to end: " + j.KillReason
 	}
-	p.once(task{r, j.ID, "record"}, func(ctx context.Context) {
+	p.once(task{job: j.ID, kind: "record"}, func(ctx context.Context) {
 		if p.tell(ctx, record) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -224,16 +240,31 @@ func (p *Pool) lostWith(r *record, j *WorkerJob) {
 	}
 	delete(p.jobs, j.ID)
 	p.view.settle(j.ID, p.now())
-	record := Record{Job: j.ID, Kind: Lost, Worker: r.ID, At: p.now(), ExitCode: ExitUnknown, Cost: j.Cost, Reason: "its worker is gone"}
+	record := Record{Job: j.ID, Kind: Lost, Worker: r.ID, ExitCode: ExitUnknown, Cost: j.Cost, Reason: "its worker is gone"}
 	switch {
-	case j.Phase == Recorded:
-		return
+	case j.Phase == Recorded || p.inFlight[task{job: j.ID, kind: "record"}]:
+		return // the queue knows, or is being told
+	case p.inFlight[task{r, j.ID, "claim"}]:
+		return // the queue may not even know that we wanted it
 	case j.Phase == Over && j.Seen && j.ExitCode != ExitUnknown:
 		record.Kind, record.ExitCode, record.Reason = Ended, j.ExitCode, ""
 	case j.Phase == Over && !j.Seen:
 		record.Kind = NotStarted
 	}
-	p.once(task{job: j.ID, kind: "lost"}, func(ctx context.Context) { p.tell(ctx, record) })
+	p.giveBack(record)
+}
+
+// giveBack records what became of a job that is on no worker any more. One such record is under way at a time. The caller
+// holds the lock.
+func (p *Pool) giveBack(r Record) {
+	r.At = p.now()
+	p.once(task{job: r.Job, kind: "record"}, func(ctx context.Context) {
+		if p.tell(ctx, r) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.view.settle(r.Job, p.now())
+		}
+	})
 }
 
 // tell records something with the queue, however often it takes. It reports whether that was done before ctx ended.

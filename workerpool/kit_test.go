@@ -91,6 +91,9 @@ func (w *world) finish(s setup) {
 		}
 	}
 	if w.Failed() {
+		for _, r := range w.queue.Records() {
+			w.Logf("%s %s %s %s %s", r.At.Format("15:04:05.000"), r.Job, r.Kind, r.Worker, r.Reason)
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for _, e := range w.events[max(0, len(w.events)-60):] {

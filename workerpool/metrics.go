@@ -127,7 +127,7 @@ var (
 	createReasons   = []Reason{ReasonJob, ReasonFloor, ReasonSpare, ReasonRequest}
 	shutdownReasons = []Reason{
 		ReasonIdle, ReasonUnneeded, ReasonMakeRoom, ReasonTypeRemoved, ReasonDrained, ReasonUnkillable, ReasonBootTimeout,
-		ReasonProbeTimeout, ReasonKilled, ReasonRequest,
+		ReasonProbeTimeout, ReasonKilled, ReasonProvider, ReasonRequest,
 	}
 	errorClasses = []Reason{ReasonRateLimit, ReasonQuota, ReasonCapacity, ReasonCreateFailed}
 	recordKinds  = []RecordKind{Ended, NotStarted, Lost, Released}

@@ -13,8 +13,13 @@ type record struct {
 	listed uint32
 	// knownAt is when the pool knew its id. A listing that began before proves nothing about it.
 	knownAt time.Time
-	tags    tagState
-	use     use
+	// doubtful: its create failed at knownAt, and may have had an effect all the same. It counts until a listing shows it
+	// or shows that it does not exist.
+	doubtful bool
+	// missedAt is when the last listing began that lacked it and was not believed.
+	missedAt time.Time
+	tags     tagState
+	use      use
 	// since is from when the jobs' costs are not yet shared out.
 	since time.Time
 	place place

@@ -107,14 +107,19 @@ func (CreateFailed) apply(w *Worker, _ *Rules, _ time.Time) Effects {
 type Listed struct {
 	Address string
 	Begun   time.Time
+	Leaving bool
 }
 
-func (t Listed) apply(w *Worker, _ *Rules, _ time.Time) Effects {
+func (t Listed) apply(w *Worker, _ *Rules, now time.Time) Effects {
 	if w.State == Pending || w.State == Gone {
 		return 0
 	}
 	w.Address = t.Address
-	if w.State == Shutdown && t.Begun.After(w.DestroyedAt) && !w.DestroyedAt.IsZero() {
+	if t.Leaving && w.State < Shutdown {
+		w.shutdown(ReasonProvider, now)
+		return 0
+	}
+	if w.State == Shutdown && !t.Leaving && t.Begun.After(w.DestroyedAt) && !w.DestroyedAt.IsZero() {
 		w.DestroyAgain = true
 	}
 	return 0

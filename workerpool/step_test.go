@@ -172,6 +172,12 @@ func TestTransitions(t *testing.T) {
 			l.step(Listed{Begun: l.now})
 			return l.step(DeadlinePassed{})
 		}, Shutdown, DoDestroy},
+		{"15 a destroy takes its time", Shutdown, func(l *life) Effects {
+			l.wait(rules.ShutdownTimeout)
+			l.step(Listed{Begun: l.now, Leaving: true})
+			return l.step(DeadlinePassed{})
+		}, Shutdown, 0},
+		{"the provider ends it", Running, func(l *life) Effects { return l.step(Listed{Begun: l.now, Leaving: true}) }, Shutdown, 0},
 		{"15 a listing from before proves nothing", Shutdown, func(l *life) Effects {
 			l.wait(rules.ShutdownTimeout)
 			l.step(Listed{Begun: l.w.DestroyedAt})
@@ -403,7 +409,7 @@ func checkStep(before, after Worker, trigger Trigger, effects Effects) error {
 		if effects&DoDestroy == 0 {
 			return fmt.Errorf("shut down and not destroyed")
 		}
-		forced := after.Reason == ReasonKilled || after.Reason == ReasonProbeTimeout || after.Reason == ReasonBootTimeout || after.Reason == ReasonUnkillable
+		forced := after.Reason == ReasonKilled || after.Reason == ReasonProvider || after.Reason == ReasonProbeTimeout || after.Reason == ReasonBootTimeout || after.Reason == ReasonUnkillable
 		if before.Busy() && after.Busy() && !forced {
 			return fmt.Errorf("busy, and shut down for %s", after.Reason)
 		}

@@ -132,7 +132,9 @@ func (p *Pool) absorb(instances []Instance, begun time.Time) {
 	for from := 0; from < len(missing); from += syncSlice {
 		p.mu.Lock()
 		for _, r := range missing[from:min(from+syncSlice, len(missing))] {
-			if r.State != Gone {
+			if r.State == Pending {
+				p.step(r, CreateFailed{})
+			} else if r.State != Gone {
 				p.step(r, Vanished{})
 			}
 		}
@@ -163,9 +165,9 @@ func (p *Pool) listedOne(in *Instance, number uint32, begun time.Time) (problem 
 	case r.listed == number:
 		return "the id occurs twice; the first one counts"
 	}
-	r.listed = number
-	if r.State == Shutdown || r.Address != in.Address {
-		p.step(r, Listed{Address: in.Address, Begun: begun})
+	r.listed, r.missedAt = number, time.Time{}
+	if r.State == Shutdown || r.Address != in.Address || in.Leaving {
+		p.step(r, Listed{Address: in.Address, Begun: begun, Leaving: in.Leaving})
 	}
 	p.checkTags(r, in)
 	return ""
@@ -223,17 +225,17 @@ func (p *Pool) missing(number uint32, begun time.Time) []*record {
 			break // with the lock
 		}
 		for _, r := range p.all[from:min(from+syncSlice, len(p.all))] {
-			if r.ID == "" || r.knownAt.IsZero() || !r.knownAt.Before(begun) {
-				continue
-			}
-			switch absent := r.listed != number; {
+			switch {
+			case r.knownAt.IsZero() || !r.knownAt.Before(begun): // the listing cannot know
+			case r.State == Pending && r.doubtful:
+				gone = append(gone, r)
 			case r.State == Shutdown:
-				if absent && p.destroyedBefore(r, begun) {
+				if r.listed != number && p.destroyedBefore(r, begun) {
 					gone = append(gone, r)
 				}
 			case !p.tooFresh(r):
 				known++
-				if absent {
+				if r.listed != number {
 					lost = append(lost, r)
 				}
 			}
@@ -241,12 +243,44 @@ func (p *Pool) missing(number uint32, begun time.Time) []*record {
 		p.mu.Unlock()
 	}
 	defer p.mu.Unlock()
-	if p.brake.confirm(len(lost), known, p.now()) {
-		return append(gone, lost...)
+	if !p.brake.confirm(len(lost), known, p.now()) {
+		for _, r := range lost {
+			if r.missedAt.IsZero() {
+				r.missedAt = begun
+			}
+		}
+		p.stats.BrakedListings++
+		p.emit(Event{Kind: EventBrake, Text: fmt.Sprintf("a listing lacks %d of %d workers; %d more must agree before they are dropped", len(lost), known, missingListings-p.brake.missing)})
+		return gone
 	}
-	p.stats.BrakedListings++
-	p.emit(Event{Kind: EventBrake, Text: fmt.Sprintf("a listing lacks %d of %d workers; %d more must agree before they are dropped", len(lost), known, missingListings-p.brake.missing)})
+	doubted := 0
+	for _, r := range lost {
+		if p.believed(r, begun) {
+			gone = append(gone, r)
+		} else {
+			doubted++
+		}
+	}
+	if doubted > 0 {
+		p.emit(Event{Kind: EventListing, Text: fmt.Sprintf("%d workers are not listed, but have answered; they are probed again", doubted)})
+		p.syncSoon()
+	}
 	return gone
+}
+
+// believed reports whether a listing that lacks a worker is to be believed. A worker that answers a probe which began
+// after the listing before did exists, whatever is listed; so a worker that has ever answered is looked at once more,
+// by a probe and another listing, before its jobs are given up. The caller holds the lock.
+func (p *Pool) believed(r *record, begun time.Time) bool {
+	switch {
+	case r.GoodAt.IsZero() || p.now().Before(p.brake.releasedUntil):
+		return true
+	case !r.missedAt.IsZero() && !r.GoodAt.After(r.missedAt):
+		return true
+	}
+	r.missedAt = begun
+	p.queueProbe(r)
+	return false
 }
 
 // destroyedBefore reports whether a listing that began at an instant can tell that a worker's destruction is complete.

@@ -264,6 +264,7 @@ const (
 	ReasonBootTimeout  Reason = "boot_timeout"  // it did not become ready in time
 	ReasonProbeTimeout Reason = "probe_timeout" // it has not answered for too long
 	ReasonKilled       Reason = "killed"        // an operator asked for it
+	ReasonProvider     Reason = "provider"      // the provider ends it, unasked or for a pool that ran before
 )
 
 // Why a worker is drained by the pool itself.

@@ -305,7 +305,9 @@ func (p *Provider) List(ctx context.Context, tags map[string]string) ([]workerpo
 	for _, in := range p.living() {
 		hidden := k.ListOmit != nil && k.ListOmit(in.ID) || p.clock.Now().Sub(in.createdAt) < k.ListLag
 		if !hidden && matches(in.Tags, tags) {
-			list = append(list, in.Clone())
+			shown := in.Clone()
+			shown.Leaving = !in.leavesAt.IsZero()
+			list = append(list, shown)
 		}
 	}
 	if p.knobs.ListEmpty > 0 {

@@ -97,7 +97,7 @@ func (q *Queue) Count() (waiting, assigned, ended int) {
 			ended++
 		case j.State == workerpool.JobAssigned:
 			assigned++
-		default:
+		case j.State == workerpool.JobWaiting:
 			waiting++
 		}
 	}
