@@ -382,7 +382,7 @@ func TestFault21KillMarksAreSeenByAll(t *testing.T) {
 			})
 		}
 		callers.Wait()
-		if n := w.provider.Calls("kill"); n != 9 {
+		if n := w.provider.Calls("kill"); n < 8 || n > 9 {
 			t.Errorf("%d requests in 40 s, want one each 5 s", n)
 		}
 	})

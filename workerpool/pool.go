@@ -218,7 +218,7 @@ func (p *Pool) bounded(ctx context.Context, limit time.Duration, f func(ctx cont
 	p.tasks.Go(func() { done <- protect(func() error { return f(ctx) }) })
 	select {
 	case err := <-done:
-		if err != nil && context.Cause(ctx) == errTimeout { //nolint:errorlint // our own, never wrapped
+		if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
 			return errTimeout
 		}
 		return err

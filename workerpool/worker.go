@@ -15,6 +15,14 @@ type Secret [20]byte
 // String returns 40 hexadecimal digits.
 func (s Secret) String() string { return hex.EncodeToString(s[:]) }
 
+// MarshalText returns what String does, or nothing for the zero value.
+func (s Secret) MarshalText() ([]byte, error) {
+	if s == (Secret{}) {
+		return nil, nil
+	}
+	return []byte(s.String()), nil
+}
+
 func parseSecret(text string) (s Secret, ok bool) {
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != len(s) {
