@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -83,12 +84,16 @@ func serve() error {
 	if err != nil {
 		return err
 	}
+	// One pair of files for the life of the process: a file that is collected as garbage closes its descriptor, and
+	// with it the instance would seem to be dead.
+	files := inherited(os.NewFile(lockDescriptor, fileLock), os.NewFile(markDescriptor, fileMark))
+	defer runtime.KeepAlive(files)
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
 			return err
 		}
-		go handle(conn)
+		go handle(conn, files)
 	}
 }
 
@@ -116,7 +121,7 @@ func prepare() error {
 }
 
 // handle runs one command. If the other side hangs up, it is killed.
-func handle(conn net.Conn) {
+func handle(conn net.Conn, files []*os.File) {
 	defer conn.Close()
 	var r request
 	if err := json.NewDecoder(conn).Decode(&r); err != nil {
@@ -134,7 +139,7 @@ func handle(conn net.Conn) {
 	command.Stdout = writer(func(b []byte) error { return answers.Encode(answer{Output: b}) })
 	var stderr tail
 	command.Stderr = &stderr
-	command.ExtraFiles = inherited(os.NewFile(lockDescriptor, fileLock), os.NewFile(markDescriptor, fileMark))
+	command.ExtraFiles = files
 	command.WaitDelay = time.Second // what it started may keep its streams open
 	last := answer{Ended: true}
 	if err := command.Run(); err != nil {

@@ -170,6 +170,23 @@ func TestFirstProcessKilled(t *testing.T) {
 	}
 }
 
+// An instance stays alive however many commands it has run.
+func TestInstanceOutlivesItsGarbage(t *testing.T) {
+	p, _ := provider(t, localprocess.Config{Env: []string{"GOGC=1"}})
+	in, err := p.Create(t.Context(), order("one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		if _, err := run(t, p, in, "true", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, err := p.List(t.Context(), nil); err != nil || len(list) != 1 {
+		t.Errorf("list %v, %v", list, err)
+	}
+}
+
 func TestCommandEndsWithItsContextAndItsReader(t *testing.T) {
 	p, _ := provider(t, localprocess.Config{})
 	in, err := p.Create(t.Context(), order("one"))

@@ -217,6 +217,8 @@ func (r *runner) open(id string) (lock, mark *os.File, err error) {
 // supervise runs a job and notes its end. Its lock and mark are descriptors 3 and 4, as they are the job's.
 func (r *runner) supervise(id string) error {
 	lock, mark := os.NewFile(3, fileLock), os.NewFile(4, fileMark)
+	defer lock.Close() // not before: the lock says that the job lives, and garbage collection would close it
+	defer mark.Close()
 	if err := os.WriteFile(r.path(id, fileBegun), nil, 0o600); err != nil {
 		return err
 	}
