@@ -35,7 +35,7 @@ func (p *Pool) kindOf(name string) *kind {
 
 // enter adds a worker. The caller holds the lock.
 func (p *Pool) enter(w Worker) *record {
-	r := &record{Worker: w, kind: p.kindOf(w.Type), due: -1, all: int32(len(p.all)), since: p.now()}
+	r := &record{Worker: w, kind: p.kindOf(w.Type), due: -1, all: int32(len(p.all)), since: p.mark(p.now()), placed: Gone}
 	p.all = append(p.all, r)
 	if w.ID == "" {
 		p.bySecret[w.Secret] = r
@@ -47,7 +47,7 @@ func (p *Pool) enter(w Worker) *record {
 	p.count[r.State]++
 	r.kind.count[r.State]++
 	p.emit(Event{Kind: EventState, Worker: r.ID, Type: r.Type, From: Gone, To: r.State})
-	p.reindex(r, place{state: Gone})
+	p.reindex(r)
 	p.deadlines.set(r, r.Worker.due(r.kind.rules))
 	wake(p.due)
 	p.changed()
@@ -58,7 +58,7 @@ func (p *Pool) enter(w Worker) *record {
 func (p *Pool) identify(r *record) {
 	delete(p.bySecret, r.Secret)
 	p.byID[r.ID] = r
-	r.knownAt = p.now()
+	r.knownAt = p.mark(p.now())
 }
 
 // step lets something happen to a worker, brings the indexes up to date and begins what has to be done. The caller holds
@@ -66,14 +66,14 @@ func (p *Pool) identify(r *record) {
 func (p *Pool) step(r *record, t Trigger) Effects {
 	now := p.now()
 	if r.active() > 0 {
-		shareCost(&r.Worker, r.kind.Price, r.since, now)
+		shareCost(&r.Worker, r.kind.Price, p.timeOf(r.since), now)
 	}
-	r.since = now
-	before, jobs, behavior := r.place, r.Jobs, r.Behavior
+	r.since = p.mark(now)
+	before, jobs, behavior := r.State, r.Jobs, r.Behavior
 	effects := t.apply(&r.Worker, r.kind.rules, now)
-	p.reindex(r, before)
-	if r.State != before.state {
-		p.stateChanged(r, before.state)
+	p.reindex(r)
+	if r.State != before {
+		p.stateChanged(r, before)
 	}
 	if r.State != Gone {
 		p.jobsChanged(r, jobs)
@@ -99,47 +99,43 @@ func (p *Pool) arm(r *record) {
 	p.deadlines.set(r, at)
 }
 
-// placeOf is where a worker belongs.
-func placeOf(r *record) place {
-	pl := place{state: r.State}
-	if r.Takes() {
-		pl.free = r.Free(r.kind.Room)
-		pl.ready = r.State == Idle || r.State == Running
-	}
-	return pl
-}
-
-// reindex moves a worker to its place. The caller holds the lock.
-func (p *Pool) reindex(r *record, before place) {
+// reindex moves a worker to the lists in which it belongs now. The caller holds the lock.
+func (p *Pool) reindex(r *record) {
 	p.meterUse(r)
 	p.noteFailing(r)
-	after := placeOf(r)
-	if after == before {
-		return
-	}
-	r.place = after
-	p.changed()
 	k := r.kind
-	if after.state != before.state {
+	if r.State != r.placed {
+		r.placed = r.State
 		r.byState.drop(r)
-		switch after.state {
+		switch r.State {
 		case Booting:
 			k.booting.push(r)
 		case Idle:
 			k.idle.push(r)
 		}
+		p.changed()
 	}
-	if before.ready {
+	before, was := r.room()
+	var after Resources
+	is := r.Takes() && (r.State == Idle || r.State == Running)
+	if is {
+		after = r.Free(k.Room)
+	}
+	if is == was && after == before {
+		return
+	}
+	if was {
 		k.slots -= k.Room.Slots
-		k.used -= k.Room.Slots - before.free.Slots
+		k.used -= k.Room.Slots - before.Slots
 	}
 	r.byRoom.drop(r)
-	if after.ready {
+	if is {
 		k.slots += k.Room.Slots
-		k.used += k.Room.Slots - after.free.Slots
-		k.ready.add(r, after.free)
+		k.used += k.Room.Slots - after.Slots
+		k.ready.add(r, after)
 		k.ready.forget()
 	}
+	p.changed()
 }
 
 // meterUse accounts for what the worker's price is spent on. The caller holds the lock.
@@ -200,7 +196,7 @@ func (p *Pool) stateChanged(r *record, before State) {
 		}
 	case before == Booting && (r.State == Idle || r.State == Running):
 		p.stats.Boots++
-		p.metrics.booted(now.Sub(r.SeenAt))
+		p.metrics.booted(now.Sub(r.CreatedAt))
 		p.pauses.succeeded(pauseBoot+r.Type, r.CreatedAt)
 	case r.State == Gone:
 		p.leave(r, before)

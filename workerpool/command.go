@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 const (
@@ -195,12 +194,4 @@ func (p *Pool) probe(ctx context.Context, r *record) {
 	}
 	p.step(r, result)
 	p.setBrake()
-}
-
-// probeAge is how long ago the last good probe of a worker began.
-func (w *Worker) probeAge(now time.Time) time.Duration {
-	if w.GoodAt.IsZero() {
-		return now.Sub(w.SeenAt)
-	}
-	return now.Sub(w.GoodAt)
 }

@@ -247,7 +247,7 @@ func (p *Pool) createFailed(r *record, err error, begun time.Time) {
 	switch {
 	case r.State != Pending: // a listing has shown it
 	case f.reason == ReasonCreateFailed:
-		r.doubtful, r.knownAt = true, p.now()
+		r.doubtful, r.knownAt = true, p.mark(p.now())
 		p.syncSoon()
 	default:
 		p.step(r, CreateFailed{})

@@ -37,7 +37,7 @@ func (p *Pool) ExplainWorker(id InstanceID) (WorkerExplanation, error) {
 		for _, v := range list {
 			if records[v.Worker] == known {
 				x.Worker, x.Reason, x.Shutdown = workers[v.Worker], v.Reason, shutdown
-				settleCost(&x.Worker, known, now)
+				p.settleCost(&x.Worker, known, now)
 			}
 		}
 	}

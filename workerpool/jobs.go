@@ -50,7 +50,7 @@ func (p *Pool) StartJobOn(id InstanceID, job Job) error {
 	switch {
 	case r == nil:
 		return ErrUnknownWorker
-	case !r.place.ready || !job.needs().Fit(r.place.free):
+	case !r.fits(&job):
 		return ErrNoRoom
 	}
 	p.startOn(r, job)

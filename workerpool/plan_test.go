@@ -25,7 +25,7 @@ func limits(types ...InstanceType) Limits {
 
 // worker makes one that has been in a state since some time before start.
 func worker(id, typeName string, s State, since time.Duration, jobs ...JobID) Worker {
-	w := Worker{ID: InstanceID(id), Type: typeName, State: s, CreatedAt: start.Add(-since), SeenAt: start.Add(-since), IdleSince: start.Add(-since)}
+	w := Worker{ID: InstanceID(id), Type: typeName, State: s, CreatedAt: start.Add(-since), IdleSince: start.Add(-since)}
 	for _, j := range jobs {
 		w.Jobs = append(w.Jobs, WorkerJob{ID: j, Needs: oneSlot, Phase: Executing, AssignedAt: start, ReturnedAt: start})
 	}

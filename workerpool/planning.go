@@ -57,7 +57,9 @@ func (p *Pool) planLoop(ctx context.Context) {
 // pass makes a plan and carries it out. It returns when the next one is due if nothing changes.
 func (p *Pool) pass() time.Time {
 	records, workers := p.snapshot(p.plan.workers)
-	p.plan.workers = workers
+	if p.plan.workers = workers; cap(workers) > reusedWorkers {
+		p.plan.workers = nil
+	}
 	p.mu.Lock()
 	jobs, limits, now := p.waiting(), p.limits(), p.now()
 	p.mu.Unlock()
@@ -65,6 +67,9 @@ func (p *Pool) pass() time.Time {
 	p.carryOut(actions, jobs, records)
 	return actions.Next
 }
+
+// reusedWorkers bounds the memory that is kept from one plan to the next.
+const reusedWorkers = 16 << 10
 
 // snapshot copies all workers, in slices: a plan is checked again when it is carried out.
 func (p *Pool) snapshot(buffer []Worker) ([]*record, []Worker) {
@@ -103,7 +108,7 @@ func (p *Pool) limits() Limits {
 func (p *Pool) carryOut(a Actions, jobs []Job, records []*record) {
 	each(p, len(a.Starts), func(i int) {
 		s := a.Starts[i]
-		if r, j := records[s.Worker], jobs[s.Job]; p.jobs[j.ID] == nil && r.place.ready && j.needs().Fit(r.place.free) {
+		if r, j := records[s.Worker], jobs[s.Job]; p.jobs[j.ID] == nil && r.fits(&j) {
 			p.startOn(r, j)
 		}
 	})

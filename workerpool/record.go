@@ -12,19 +12,41 @@ type record struct {
 	// listed is the number of the last listing that showed it.
 	listed uint32
 	// knownAt is when the pool knew its id. A listing that began before proves nothing about it.
-	knownAt time.Time
+	knownAt mark
 	// doubtful: its create failed at knownAt, and may have had an effect all the same. It counts until a listing shows it
 	// or shows that it does not exist.
 	doubtful bool
 	// missedAt is when the last listing began that lacked it and was not believed.
-	missedAt time.Time
+	missedAt mark
 	tags     tagState
 	use      use
 	// since is from when the jobs' costs are not yet shared out.
-	since time.Time
-	place place
+	since mark
+	// listed in byState and byRoom of its kind as what it was then: see reindex.
+	placed State
 	// byState and byRoom are the lists of its kind that it is in.
 	byState, byRoom link
+}
+
+// mark is an instant in the time of the pool's run, zero for none. A time.Time has thrice its size.
+type mark int64
+
+func (p *Pool) mark(t time.Time) mark { return mark(t.Sub(p.started)) + 1 }
+
+func (p *Pool) timeOf(m mark) time.Time { return p.started.Add(time.Duration(m - 1)) }
+
+// room is what a worker that takes jobs now has left.
+func (r *record) room() (free Resources, ready bool) {
+	if r.byRoom.in == nil {
+		return Resources{}, false
+	}
+	return r.byRoom.in.free, true
+}
+
+// fits reports whether a worker takes a job now.
+func (r *record) fits(j *Job) bool {
+	free, ready := r.room()
+	return ready && j.needs().Fit(free)
 }
 
 // tagState says whether the provider has the tags that it should have.
@@ -32,13 +54,6 @@ type tagState struct {
 	saving, dirty, cut bool
 	// saved is the number of the first listing that must show them.
 	saved uint32
-}
-
-// place is what decides in which lists a worker is.
-type place struct {
-	state State
-	ready bool // takes jobs now
-	free  Resources
 }
 
 // kind is a type with its workers.
@@ -68,6 +83,8 @@ type list struct {
 	of          func(*record) *link
 	first, last *record
 	n           int
+	// free is what the workers of a list by room have left.
+	free Resources
 }
 
 func linkByState(r *record) *link { return &r.byState }
@@ -110,21 +127,16 @@ func (at *link) drop(r *record) {
 
 // lists are workers by what they have left, the tightest first. See [rooms] for the same in a plan.
 type lists struct {
-	order       []*roomList
-	byResources map[Resources]*roomList
-}
-
-type roomList struct {
-	list
-	free Resources
+	order       []*list
+	byResources map[Resources]*list
 }
 
 func (l *lists) add(r *record, free Resources) {
 	b, ok := l.byResources[free]
 	if !ok {
-		b = &roomList{list: list{of: linkByRoom}, free: free}
+		b = &list{of: linkByRoom, free: free}
 		if l.byResources == nil {
-			l.byResources = make(map[Resources]*roomList)
+			l.byResources = make(map[Resources]*list)
 		}
 		l.byResources[free] = b
 		l.order = insertRoom(l.order, b)

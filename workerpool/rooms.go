@@ -50,7 +50,7 @@ func (r *rooms) take(need Resources) (int, bool) {
 }
 
 // insertRoom keeps the order from the tightest to the widest.
-func insertRoom(order []*roomList, b *roomList) []*roomList {
-	i, _ := slices.BinarySearchFunc(order, b.free, func(b *roomList, f Resources) int { return b.free.compare(f) })
+func insertRoom(order []*list, b *list) []*list {
+	i, _ := slices.BinarySearchFunc(order, b.free, func(b *list, f Resources) int { return b.free.compare(f) })
 	return slices.Insert(order, i, b)
 }

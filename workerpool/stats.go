@@ -96,7 +96,7 @@ func (p *Pool) Workers() []Worker {
 	records, workers := p.snapshot(nil)
 	now := p.now()
 	for i := range workers {
-		settleCost(&workers[i], records[i], now)
+		p.settleCost(&workers[i], records[i], now)
 	}
 	slices.SortFunc(workers, func(a, b Worker) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), a.CreatedAt.Compare(b.CreatedAt))
@@ -113,9 +113,11 @@ func (p *Pool) Worker(id InstanceID) (Worker, error) {
 		return Worker{}, ErrUnknownWorker
 	}
 	w := r.Worker
-	settleCost(&w, r, p.now())
+	p.settleCost(&w, r, p.now())
 	return w, nil
 }
 
 // settleCost brings the costs of a copy's jobs up to date.
-func settleCost(w *Worker, r *record, now time.Time) { shareCost(w, r.kind.Price, r.since, now) }
+func (p *Pool) settleCost(w *Worker, r *record, now time.Time) {
+	shareCost(w, r.kind.Price, p.timeOf(r.since), now)
+}

@@ -64,14 +64,14 @@ func Step(w Worker, t Trigger, r Rules, now time.Time) (Worker, Effects) {
 
 // NewPending is a worker whose create call begins.
 func NewPending(typeName string, secret Secret, now time.Time) Worker {
-	return Worker{Type: typeName, Secret: secret, State: Pending, CreatedAt: now, SeenAt: now, IdleSince: now}
+	return Worker{Type: typeName, Secret: secret, State: Pending, CreatedAt: now, IdleSince: now}
 }
 
 // NewUnknown is a worker that a listing shows and nobody here has created.
 func NewUnknown(id InstanceID, address, typeName string, behavior Behavior, createdAt, now time.Time) Worker {
 	w := Worker{
 		ID: id, Address: address, Type: typeName, State: Unknown, Behavior: behavior,
-		CreatedAt: createdAt, SeenAt: now, IdleSince: now,
+		CreatedAt: createdAt, IdleSince: now,
 	}
 	if createdAt.IsZero() || createdAt.After(now) {
 		w.CreatedAt = now
@@ -244,7 +244,7 @@ func (t Assigned) apply(w *Worker, r *Rules, now time.Time) Effects {
 	}
 	w.Jobs = append(w.copyJobs(1), WorkerJob{ID: t.ID, Needs: t.Needs, AssignedAt: now})
 	w.Uses++
-	if r.MaxUses > 0 && w.Uses >= r.MaxUses {
+	if r.MaxUses > 0 && int(w.Uses) >= r.MaxUses {
 		return w.behave(Behavior{Idle: BehaviorDrain, Owner: byPool, Reason: string(ReasonMaxUses)}, now) | w.settled(now)
 	}
 	return w.settled(now)
@@ -458,7 +458,7 @@ func (w *Worker) probeDue(r *Rules) time.Time {
 	case w.Probing || w.State < Unknown || w.State > Running:
 		return time.Time{}
 	case w.ProbedAt.IsZero():
-		return w.SeenAt
+		return w.CreatedAt // long ago: at once
 	case w.State < Idle:
 		return w.ProbedAt.Add(r.BootInterval)
 	}
@@ -485,7 +485,7 @@ func (w *Worker) destroyDue(r *Rules) time.Time {
 	if w.State != Shutdown || !w.DestroyAgain {
 		return time.Time{}
 	}
-	return w.DestroyedAt.Add(backoff.Doubled(r.ShutdownTimeout, w.Destroys-1, longestShutdownTimeout))
+	return w.DestroyedAt.Add(backoff.Doubled(r.ShutdownTimeout, int(w.Destroys)-1, longestShutdownTimeout))
 }
 
 // ageLimit is when the worker is too old.

@@ -165,7 +165,7 @@ func (p *Pool) listedOne(in *Instance, number uint32, begun time.Time) (problem 
 	case r.listed == number:
 		return "the id occurs twice; the first one counts"
 	}
-	r.listed, r.missedAt = number, time.Time{}
+	r.listed, r.missedAt = number, 0
 	if r.State == Shutdown || r.Address != in.Address || in.Leaving {
 		p.step(r, Listed{Address: in.Address, Begun: begun, Leaving: in.Leaving})
 	}
@@ -226,7 +226,7 @@ func (p *Pool) missing(number uint32, begun time.Time) []*record {
 		}
 		for _, r := range p.all[from:min(from+syncSlice, len(p.all))] {
 			switch {
-			case r.knownAt.IsZero() || !r.knownAt.Before(begun): // the listing cannot know
+			case r.knownAt == 0 || r.knownAt >= p.mark(begun): // the listing cannot know
 			case r.State == Pending && r.doubtful:
 				gone = append(gone, r)
 			case r.State == Shutdown:
@@ -245,8 +245,8 @@ func (p *Pool) missing(number uint32, begun time.Time) []*record {
 	defer p.mu.Unlock()
 	if !p.brake.confirm(len(lost), known, p.now()) {
 		for _, r := range lost {
-			if r.missedAt.IsZero() {
-				r.missedAt = begun
+			if r.missedAt == 0 {
+				r.missedAt = p.mark(begun)
 			}
 		}
 		p.stats.BrakedListings++
@@ -275,10 +275,10 @@ func (p *Pool) believed(r *record, begun time.Time) bool {
 	switch {
 	case r.GoodAt.IsZero() || p.now().Before(p.brake.releasedUntil):
 		return true
-	case !r.missedAt.IsZero() && !r.GoodAt.After(r.missedAt):
+	case r.missedAt != 0 && p.mark(r.GoodAt) <= r.missedAt:
 		return true
 	}
-	r.missedAt = begun
+	r.missedAt = p.mark(begun)
 	p.queueProbe(r)
 	return false
 }
@@ -290,7 +290,7 @@ func (p *Pool) destroyedBefore(r *record, begun time.Time) bool {
 
 // tooFresh reports whether a listing may lack a worker because the provider's lists lag behind its answers.
 func (p *Pool) tooFresh(r *record) bool {
-	return r.listed == 0 && p.now().Sub(r.knownAt) < p.cfg.SyncInterval
+	return r.listed == 0 && p.now().Sub(p.timeOf(r.knownAt)) < p.cfg.SyncInterval
 }
 
 // syncSoon lists again before the interval is over. The caller holds the lock.

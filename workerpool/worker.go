@@ -165,8 +165,6 @@ type Worker struct {
 
 	// CreatedAt is when it was asked for, from its tags if another process did so.
 	CreatedAt time.Time
-	// SeenAt is when this process first knew it.
-	SeenAt time.Time
 	// GoodAt is when the last probe began that succeeded, and FailingSince when the first one began that failed since.
 	GoodAt, FailingSince time.Time
 	// ProbedAt is when the last probe began.
@@ -180,10 +178,10 @@ type Worker struct {
 	// ShutdownAt is when its destruction was first asked for, DestroyedAt when it was last asked for.
 	ShutdownAt, DestroyedAt time.Time
 	// Destroys counts the requests, DestroyAgain says that the last one had no effect.
-	Destroys     int
+	Destroys     int32
 	DestroyAgain bool
 	// Uses counts the jobs it was given.
-	Uses int
+	Uses int32
 	// Jobs are never changed in place: whoever has a copy of the worker may keep them.
 	Jobs []WorkerJob
 }
