@@ -20,7 +20,7 @@ type WorkerExplanation struct {
 
 // ExplainWorker says by which rule a worker is kept or shut down. It makes a plan, so that it looks at all workers.
 func (p *Pool) ExplainWorker(id InstanceID) (WorkerExplanation, error) {
-	records, workers := p.snapshot(nil)
+	records, workers := p.snapshot(nil, true)
 	p.mu.Lock()
 	jobs, limits, now := p.waiting(), p.limits(), p.now()
 	rules, known := Rules{}, p.byID[id]
@@ -37,7 +37,6 @@ func (p *Pool) ExplainWorker(id InstanceID) (WorkerExplanation, error) {
 		for _, v := range list {
 			if records[v.Worker] == known {
 				x.Worker, x.Reason, x.Shutdown = workers[v.Worker], v.Reason, shutdown
-				p.settleCost(&x.Worker, known, now)
 			}
 		}
 	}

@@ -20,8 +20,8 @@ import (
 // limit or know that a job still runs, and only the end is the same.
 func TestRandomOperations(t *testing.T) {
 	seeds := uint64(40)
-	if testing.Short() {
-		seeds = 10
+	if testing.Short() || raceDetector {
+		seeds = 6
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { randomOperations(t, rand.New(rand.NewPCG(seed, 4)), seed%2 == 1) })

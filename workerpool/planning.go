@@ -56,7 +56,7 @@ func (p *Pool) planLoop(ctx context.Context) {
 
 // pass makes a plan and carries it out. It returns when the next one is due if nothing changes.
 func (p *Pool) pass() time.Time {
-	records, workers := p.snapshot(p.plan.workers)
+	records, workers := p.snapshot(p.plan.workers, false)
 	if p.plan.workers = workers; cap(workers) > reusedWorkers {
 		p.plan.workers = nil
 	}
@@ -71,9 +71,11 @@ func (p *Pool) pass() time.Time {
 // reusedWorkers bounds the memory that is kept from one plan to the next.
 const reusedWorkers = 16 << 10
 
-// snapshot copies all workers, in slices: a plan is checked again when it is carried out.
-func (p *Pool) snapshot(buffer []Worker) ([]*record, []Worker) {
+// snapshot copies all workers, in slices: a plan is checked again when it is carried out. The costs of their jobs are as of
+// their last change, unless they are asked for.
+func (p *Pool) snapshot(buffer []Worker, withCosts bool) ([]*record, []Worker) {
 	workers := buffer[:0]
+	now := p.now()
 	var records []*record
 	for from := 0; ; from += syncSlice {
 		p.mu.Lock()
@@ -89,6 +91,9 @@ func (p *Pool) snapshot(buffer []Worker) ([]*record, []Worker) {
 		for _, r := range p.all[from:min(from+syncSlice, len(p.all))] {
 			records = append(records, r)
 			workers = append(workers, r.Worker)
+			if withCosts {
+				p.settleCost(&workers[len(workers)-1], r, now)
+			}
 		}
 		p.mu.Unlock()
 	}

@@ -93,11 +93,7 @@ func (p *Pool) Cost() Cost {
 
 // Workers returns all workers, by id; those without one come first.
 func (p *Pool) Workers() []Worker {
-	records, workers := p.snapshot(nil)
-	now := p.now()
-	for i := range workers {
-		p.settleCost(&workers[i], records[i], now)
-	}
+	_, workers := p.snapshot(nil, true)
 	slices.SortFunc(workers, func(a, b Worker) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), a.CreatedAt.Compare(b.CreatedAt))
 	})
@@ -117,7 +113,7 @@ func (p *Pool) Worker(id InstanceID) (Worker, error) {
 	return w, nil
 }
 
-// settleCost brings the costs of a copy's jobs up to date.
+// settleCost brings the costs of a copy's jobs up to date. The caller holds the lock.
 func (p *Pool) settleCost(w *Worker, r *record, now time.Time) {
 	shareCost(w, r.kind.Price, p.timeOf(r.since), now)
 }

@@ -21,7 +21,7 @@ type listing struct {
 
 const (
 	// syncSlice bounds how many workers are handled without a pause for others who want the lock.
-	syncSlice = 512
+	syncSlice = 128
 	// soonSync is how soon after a destroy it is listed again, instead of after a whole interval.
 	soonSync = 2 * time.Second
 	// maxReports bounds the events of one listing about single instances.

@@ -20,6 +20,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/bench/prewarm"
 	"github.com/dormouse-go/dormouse/internal/bench/rendercache"
 	"github.com/dormouse-go/dormouse/internal/bench/tick"
+	"github.com/dormouse-go/dormouse/internal/bench/workerpool"
 )
 
 // suites in the order in which they run.
@@ -31,6 +32,7 @@ var suites = []figure.Suite{
 	acquirer.Suite,
 	prewarm.Suite,
 	rendercache.Suite,
+	workerpool.Suite,
 	tick.Suite,
 }
 
