@@ -390,13 +390,13 @@ type Destroyed struct {
 	Absent bool
 }
 
-func (t Destroyed) apply(w *Worker, _ *Rules, _ time.Time) Effects {
+func (t Destroyed) apply(w *Worker, _ *Rules, now time.Time) Effects {
 	switch {
 	case w.State != Shutdown:
 	case t.Absent:
 		w.State = Gone
-	case t.Failed:
-		w.DestroyAgain = true
+	default: // only a listing that begins from now on tells whether it had an effect
+		w.DestroyedAt, w.DestroyAgain = now, t.Failed
 	}
 	return 0
 }

@@ -172,6 +172,13 @@ func TestTransitions(t *testing.T) {
 			l.step(Listed{Begun: l.now})
 			return l.step(DeadlinePassed{})
 		}, Shutdown, DoDestroy},
+		{"15 a listing while the destroy is under way proves nothing either", Shutdown, func(l *life) Effects {
+			l.step(Listed{Begun: l.now})
+			l.wait(time.Second)
+			l.step(Destroyed{})
+			l.wait(rules.ShutdownTimeout)
+			return l.step(DeadlinePassed{})
+		}, Shutdown, 0},
 		{"15 a destroy takes its time", Shutdown, func(l *life) Effects {
 			l.wait(rules.ShutdownTimeout)
 			l.step(Listed{Begun: l.now, Leaving: true})
@@ -336,7 +343,7 @@ func TestKillAnsweredProbesAtOnce(t *testing.T) {
 func TestDestroyRepeatsMoreAndMoreRarely(t *testing.T) {
 	l := at(Shutdown)
 	var gaps []time.Duration
-	last := l.w.DestroyedAt
+	last := l.now
 	for range 8 {
 		l.step(Destroyed{Failed: true})
 		l.now = Due(l.w, l.r)

@@ -285,7 +285,7 @@ func (p *Pool) believed(r *record, begun time.Time) bool {
 
 // destroyedBefore reports whether a listing that began at an instant can tell that a worker's destruction is complete.
 func (p *Pool) destroyedBefore(r *record, begun time.Time) bool {
-	return begun.After(r.DestroyedAt) && !r.DestroyAgain && !p.inFlight[task{worker: r, kind: "destroy"}]
+	return begun.After(r.DestroyedAt) && !p.inFlight[task{worker: r, kind: "destroy"}]
 }
 
 // tooFresh reports whether a listing may lack a worker because the provider's lists lag behind its answers.

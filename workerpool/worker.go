@@ -175,7 +175,7 @@ type Worker struct {
 	IdleSince time.Time
 	// ForgotAt is when a job last left the worker's list. A probe that began before may still name that job.
 	ForgotAt time.Time
-	// ShutdownAt is when its destruction was first asked for, DestroyedAt when it was last asked for.
+	// ShutdownAt is when its destruction was first asked for, DestroyedAt when the last request began, or ended if it has.
 	ShutdownAt, DestroyedAt time.Time
 	// Destroys counts the requests, DestroyAgain says that the last one had no effect.
 	Destroys     int32

@@ -105,6 +105,41 @@ func TestManagerKilledAtAnyTime(t *testing.T) {
 	}
 	_ = os.Remove(b.dir + "/ready")
 	m := b.manager()
+	b.finish()
+	b.end(m)
+	t.Logf("%d jobs, %d managers killed", jobs, kills)
+	b.check(jobs)
+}
+
+// Of two managers one acts and the other stands by. Whichever is killed, each job runs once: the one that takes over finds
+// the workers of the one before.
+func TestStandbyTakesOver(t *testing.T) {
+	t.Setenv(standbyEnv, "1")
+	b := newBed(t)
+	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
+	managers := []*exec.Cmd{b.manager(), b.manager()}
+	jobs, kills := 0, 0
+	for end := time.Now().Add(harm()); time.Now().Before(end); kills++ {
+		for range r.IntN(8) {
+			b.post(workerpool.JobID(fmt.Sprint("job-", jobs)), int64(1+r.IntN(2)), time.Duration(r.IntN(600))*time.Millisecond)
+			jobs++
+		}
+		time.Sleep(time.Duration(r.IntN(900)) * time.Millisecond)
+		i := r.IntN(2)
+		_ = managers[i].Process.Kill()
+		_ = managers[i].Wait()
+		_ = os.Remove(b.dir + "/ready")
+		managers[i] = b.manager()
+	}
+	b.finish()
+	b.end(managers...)
+	t.Logf("%d jobs, %d managers killed", jobs, kills)
+	b.check(jobs)
+}
+
+// finish waits until every job has ended and every instance has gone.
+func (b *bed) finish() {
+	t := b.T
 	provider, err := localprocess.New(b.dir+"/i", localprocess.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -123,12 +158,16 @@ func TestManagerKilledAtAnyTime(t *testing.T) {
 			t.Fatalf("%d jobs have not ended, %d instances are left", open, len(list))
 		}
 	}
-	_ = m.Process.Signal(syscall.SIGTERM)
-	if err := m.Wait(); err != nil {
-		t.Errorf("the last manager: %v", err)
+}
+
+// end tells managers to end, which they do well.
+func (b *bed) end(managers ...*exec.Cmd) {
+	for _, m := range managers {
+		_ = m.Process.Signal(syscall.SIGTERM)
+		if err := m.Wait(); err != nil {
+			b.Errorf("the last manager: %v", err)
+		}
 	}
-	t.Logf("%d jobs, %d managers killed", jobs, kills)
-	b.check(jobs)
 }
 
 func (b *bed) check(jobs int) {

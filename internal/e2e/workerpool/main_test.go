@@ -39,6 +39,13 @@ func manage(dir string) error {
 	if err := os.WriteFile(dir+"/ready", nil, 0o600); err != nil {
 		return err
 	}
+	if os.Getenv(standbyEnv) != "" {
+		release, err := lead(ctx, dir+"/leader")
+		if err != nil {
+			return nil //nolint:nilerr // told to end before it was its turn
+		}
+		defer release()
+	}
 	provider, err := localprocess.New(dir+"/i", localprocess.Config{})
 	if err != nil {
 		return err
@@ -48,6 +55,26 @@ func manage(dir string) error {
 		return err
 	}
 	return pool.Run(ctx)
+}
+
+// standbyEnv lets managers wait until no other one leads.
+const standbyEnv = "DORMOUSE_TEST_STANDBY"
+
+// lead waits until it alone has the lock. The kernel lets go of it when the process dies, whatever it dies of.
+func lead(ctx context.Context, path string) (release func(), err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return func() { f.Close() }, nil
 }
 
 // config has everything happen within seconds.
