@@ -24,8 +24,11 @@ type reservation struct {
 	worker   InstanceID
 }
 
-// planLoop plans when something has changed, or when a plan said so. A pass looks at every worker, so that passes are
-// never more than a tenth of the time.
+// longestPlanPause bounds the pause after a pass that took long because the machine was busy with something else.
+const longestPlanPause = time.Second
+
+// planLoop plans when something has changed, or when a plan said so. A pass looks at every worker, so that passes are about
+// a tenth of the time at most.
 func (p *Pool) planLoop(ctx context.Context) {
 	select {
 	case <-ctx.Done():
@@ -37,7 +40,7 @@ func (p *Pool) planLoop(ctx context.Context) {
 	for {
 		begun := p.now()
 		next := p.pass()
-		if took := p.now().Sub(begun); took > 0 && !p.pause(ctx, 9*took, "plan pace") {
+		if took := p.now().Sub(begun); took > 0 && !p.pause(ctx, min(9*took, longestPlanPause), "plan pace") {
 			return
 		}
 		d := p.cfg.SyncInterval
