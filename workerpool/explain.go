@@ -131,7 +131,6 @@ func (p *Pool) ExplainJob(id JobID) (JobExplanation, error) {
 	case j.State == JobCanceled:
 		x.Text = "It was canceled, and is on no worker."
 	default:
-		x.Reason = ReasonWorkerReady
 		x.Text = "It has not been planned yet."
 	}
 	return x, nil

@@ -73,10 +73,7 @@ func (h Hours) Contains(at time.Time) bool {
 	sinceMidnight := time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute + time.Duration(second)*time.Second
 	days := cmp.Or(h.Days, schedule.AllDays)
 	today, yesterday := days.Has(local.Weekday()), days.Has((local.Weekday()+6)%7)
-	switch {
-	case h.From == 0 && h.To == 0:
-		return today
-	case h.From < h.To:
+	if h.From < h.To {
 		return today && sinceMidnight >= h.From && sinceMidnight < h.To
 	}
 	return today && sinceMidnight >= h.From || yesterday && sinceMidnight < h.To

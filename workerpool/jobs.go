@@ -159,6 +159,9 @@ func (p *Pool) jobsChanged(r *record, before []WorkerJob) {
 	var twice []JobID
 	for i := range r.Jobs {
 		j := &r.Jobs[i]
+		if j.Unkillable && i < len(before) && before[i].ID == j.ID && !before[i].Unkillable {
+			p.emit(Event{Kind: EventUnkillable, Worker: r.ID, Type: r.Type, Job: j.ID, Text: "asked to end since " + stamp(j.KillAt)})
+		}
 		switch other := p.jobs[j.ID]; {
 		case other == r:
 		case other == nil || other.State == Gone:

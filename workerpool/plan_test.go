@@ -84,86 +84,239 @@ func TestPlan(t *testing.T) {
 		limits  Limits
 		want    []string
 	}{
-		{"an idle worker takes the job", []Job{job("a", 0)}, []Worker{worker("i", "small", Idle, 0)}, limits(small()),
-			[]string{"start a on i", "keep i for busy"}},
-		{"the worker used last is used again", []Job{job("a", 0)},
-			[]Worker{worker("old", "small", Idle, 50*time.Second), worker("new", "small", Idle, 10*time.Second)}, limits(small()),
-			[]string{"start a on new", "keep old for minimum_idle", "keep new for busy"}},
-		{"the tightest room first", []Job{job("a", 0)},
-			[]Worker{worker("idle", "large", Idle, 0), worker("half", "large", Running, 0, "x", "y"), worker("tight", "large", Running, 0, "p", "q", "r")}, limits(large()),
-			[]string{"start a on tight", "keep idle for minimum_idle", "keep half for busy", "keep tight for busy"}},
-		{"ready before booting, however tight", []Job{job("a", 0)},
-			[]Worker{worker("boots", "small", Booting, 0), worker("idle", "large", Idle, 0)}, limits(small(), large()),
-			[]string{"start a on idle", "keep boots for booting", "keep idle for busy"}},
-		{"booting before a new one", []Job{job("a", 0)}, []Worker{worker("boots", "small", Booting, 2*time.Minute)}, limits(small()),
-			[]string{"a waits for boots", "keep boots for reserved"}},
-		{"several jobs on one new worker", []Job{job("a", 0), job("b", 0), job("c", 0), job("d", 0), job("e", 0)}, nil, limits(large()),
-			[]string{"a waits for new 0", "b waits for new 0", "c waits for new 0", "d waits for new 0", "e waits for new 1", "create large for job", "create large for job"}},
-		{"the cheapest type that fits", []Job{job("a", 0), {ID: "big", Since: start, Needs: Resources{Slots: 1, CPU: 2000}}}, nil, limits(large(), small()),
-			[]string{"a waits for new 0", "big waits for new 1", "create small for job", "create large for job"}},
-		{"not one that is much dearer", []Job{job("a", 0)}, []Worker{worker("dear", "large", Idle, 0)},
+		{
+			"an idle worker takes the job",
+			[]Job{job("a", 0)},
+			[]Worker{worker("i", "small", Idle, 0)},
+			limits(small()),
+			[]string{"start a on i", "keep i for busy"},
+		},
+		{
+			"the worker used last is used again",
+			[]Job{job("a", 0)},
+			[]Worker{worker("old", "small", Idle, 50*time.Second), worker("new", "small", Idle, 10*time.Second)},
+			limits(small()),
+			[]string{"start a on new", "keep old for minimum_idle", "keep new for busy"},
+		},
+		{
+			"the tightest room first",
+			[]Job{job("a", 0)},
+			[]Worker{worker("idle", "large", Idle, 0), worker("half", "large", Running, 0, "x", "y"), worker("tight", "large", Running, 0, "p", "q", "r")},
+			limits(large()),
+			[]string{"start a on tight", "keep idle for minimum_idle", "keep half for busy", "keep tight for busy"},
+		},
+		{
+			"ready before booting, however tight",
+			[]Job{job("a", 0)},
+			[]Worker{worker("boots", "small", Booting, 0), worker("idle", "large", Idle, 0)},
+			limits(small(), large()),
+			[]string{"start a on idle", "keep boots for booting", "keep idle for busy"},
+		},
+		{
+			"booting before a new one",
+			[]Job{job("a", 0)},
+			[]Worker{worker("boots", "small", Booting, 2*time.Minute)},
+			limits(small()),
+			[]string{"a waits for boots", "keep boots for reserved"},
+		},
+		{
+			"several jobs on one new worker",
+			[]Job{job("a", 0), job("b", 0), job("c", 0), job("d", 0), job("e", 0)},
+			nil, limits(large()),
+			[]string{"a waits for new 0", "b waits for new 0", "c waits for new 0", "d waits for new 0", "e waits for new 1", "create large for job", "create large for job"},
+		},
+		{
+			"the cheapest type that fits",
+			[]Job{job("a", 0), {ID: "big", Since: start, Needs: Resources{Slots: 1, CPU: 2000}}},
+			nil, limits(large(), small()),
+			[]string{"a waits for new 0", "big waits for new 1", "create small for job", "create large for job"},
+		},
+		{
+			"not one that is much dearer",
+			[]Job{job("a", 0)},
+			[]Worker{worker("dear", "large", Idle, 0)},
 			with(func(l *Limits) { l.PriceFactor = 2; l.Types[0].Max = 1 }, small(), large()),
-			[]string{"a waits for new 0", "create small for job", "keep dear for minimum_idle"}},
-		{"labels", []Job{{ID: "a", Since: start, Requires: map[string]string{"disk": "ssd"}}}, []Worker{worker("i", "small", Idle, 0)}, limits(small(), large()),
-			[]string{"a waits for new 0", "create large for job", "keep i for minimum_idle"}},
+			[]string{"a waits for new 0", "create small for job", "keep dear for minimum_idle"},
+		},
+		{
+			"labels",
+			[]Job{{ID: "a", Since: start, Requires: map[string]string{"disk": "ssd"}}},
+			[]Worker{worker("i", "small", Idle, 0)},
+			limits(small(), large()),
+			[]string{"a waits for new 0", "create large for job", "keep i for minimum_idle"},
+		},
 		{"no type is large enough", []Job{{ID: "a", Needs: Resources{GPUs: 1}}}, nil, limits(small()), []string{"a waits because of no_type"}},
-		{"priority decides who gets the last worker", []Job{job("a", 1), job("b", 5)}, []Worker{worker("i", "small", Idle, 0)},
+		{
+			"priority decides who gets the last worker",
+			[]Job{job("a", 1), job("b", 5)},
+			[]Worker{worker("i", "small", Idle, 0)},
 			with(func(l *Limits) { l.MaxWorkers = 1 }, small()),
-			[]string{"start b on i", "keep i for busy", "a waits because of max_workers"}},
-		{"age decides at one priority", []Job{{ID: "a", Since: start}, {ID: "b", Since: start.Add(-time.Second)}}, []Worker{worker("i", "small", Idle, 0)},
+			[]string{"start b on i", "keep i for busy", "a waits because of max_workers"},
+		},
+		{
+			"age decides at one priority",
+			[]Job{{ID: "a", Since: start}, {ID: "b", Since: start.Add(-time.Second)}},
+			[]Worker{worker("i", "small", Idle, 0)},
 			with(func(l *Limits) { l.MaxWorkers = 1 }, small()),
-			[]string{"start b on i", "keep i for busy", "a waits because of max_workers"}},
-		{"a job limit", []Job{job("a", 0)}, []Worker{worker("i", "small", Idle, 0), worker("r", "small", Running, 0, "x")},
+			[]string{"start b on i", "keep i for busy", "a waits because of max_workers"},
+		},
+		{
+			"a job limit",
+			[]Job{job("a", 0)},
+			[]Worker{worker("i", "small", Idle, 0), worker("r", "small", Running, 0, "x")},
 			with(func(l *Limits) { l.MaxJobs = 1 }, small()),
-			[]string{"keep i for minimum_idle", "keep r for busy", "a waits because of job_limit"}},
-		{"held and drained workers get nothing", []Job{job("a", 0)}, []Worker{held(worker("h", "small", Idle, time.Hour))},
+			[]string{"keep i for minimum_idle", "keep r for busy", "a waits because of job_limit"},
+		},
+		{
+			"held and drained workers get nothing",
+			[]Job{job("a", 0)},
+			[]Worker{held(worker("h", "small", Idle, time.Hour))},
 			with(func(l *Limits) { l.MaxWorkers = 1 }, small()),
-			[]string{"keep h for held", "a waits because of max_workers"}},
-		{"a job of unknown needs leaves no room", []Job{job("a", 0)}, []Worker{func() Worker {
-			w := worker("r", "large", Running, 0, "x")
-			w.Jobs[0].Needs = Resources{}
-			return w
-		}()}, with(func(l *Limits) { l.MaxWorkers = 1 }, large()),
-			[]string{"keep r for busy", "a waits because of max_workers"}},
-		{"idle for long enough, the longest first", nil,
-			[]Worker{worker("a", "small", Idle, time.Minute), worker("b", "small", Idle, 2*time.Minute), worker("c", "small", Idle, 30*time.Second)}, limits(small()),
-			[]string{"shut down b for idle", "shut down a for idle", "keep c for minimum_idle"}},
-		{"one that boots for nobody, the youngest first", nil,
+			[]string{"keep h for held", "a waits because of max_workers"},
+		},
+		{
+			"a job of unknown needs leaves no room",
+			[]Job{job("a", 0)},
+			[]Worker{func() Worker {
+				w := worker("r", "large", Running, 0, "x")
+				w.Jobs[0].Needs = Resources{}
+				return w
+			}()},
+			with(func(l *Limits) { l.MaxWorkers = 1 }, large()),
+			[]string{"keep r for busy", "a waits because of max_workers"},
+		},
+		{
+			"idle for long enough, the longest first", nil,
+			[]Worker{worker("a", "small", Idle, time.Minute), worker("b", "small", Idle, 2*time.Minute), worker("c", "small", Idle, 30*time.Second)},
+			limits(small()),
+			[]string{"shut down b for idle", "shut down a for idle", "keep c for minimum_idle"},
+		},
+		{
+			"one that boots for nobody, the youngest first", nil,
 			[]Worker{worker("old", "small", Booting, 3*time.Minute), worker("young", "small", Booting, 2*time.Minute)},
 			limits(warm(Warm{Floor: 1})),
-			[]string{"shut down young for unneeded", "keep old for floor"}},
+			[]string{"shut down young for unneeded", "keep old for floor"},
+		},
 		{"an unknown one is waited for", nil, []Worker{worker("u", "small", Unknown, time.Hour)}, limits(small()), []string{"keep u for unknown"}},
-		{"a floor", nil, []Worker{worker("a", "small", Idle, time.Hour)}, limits(warm(Warm{Floor: 2})),
-			[]string{"create small for floor", "keep a for floor"}},
-		{"spare slots count what the waiting jobs take", []Job{job("a", 0)}, []Worker{worker("i", "small", Idle, time.Hour)}, limits(warm(Warm{Spare: 1})),
-			[]string{"start a on i", "create small for spare", "keep i for busy"}},
-		{"a floor outside its hours", nil, []Worker{worker("a", "small", Idle, time.Hour)},
-			limits(warm(Warm{Floor: 2, During: Hours{From: 10 * time.Hour, To: 18 * time.Hour}})), []string{"shut down a for idle"}},
+		{
+			"a floor", nil,
+			[]Worker{worker("a", "small", Idle, time.Hour)},
+			limits(warm(Warm{Floor: 2})),
+			[]string{"create small for floor", "keep a for floor"},
+		},
+		{
+			"spare slots count what the waiting jobs take",
+			[]Job{job("a", 0)},
+			[]Worker{worker("i", "small", Idle, time.Hour)},
+			limits(warm(Warm{Spare: 1})),
+			[]string{"start a on i", "create small for spare", "keep i for busy"},
+		},
+		{
+			"and what a new one gives",
+			[]Job{job("a", 0)},
+			nil, limits(warm(Warm{Spare: 1})),
+			[]string{"a waits for new 0", "create small for job", "create small for spare"},
+		},
+		{
+			"and what one that boots gives",
+			[]Job{job("a", 0)},
+			[]Worker{worker("i", "small", Booting, time.Hour)},
+			limits(warm(Warm{Spare: 1})),
+			[]string{"a waits for i", "create small for spare", "keep i for reserved"},
+		},
+		{
+			"a floor outside its hours", nil,
+			[]Worker{worker("a", "small", Idle, time.Hour)},
+			limits(warm(Warm{Floor: 2, During: Hours{From: 10 * time.Hour, To: 18 * time.Hour}})),
+			[]string{"shut down a for idle"},
+		},
 		{"a floor in its hours", nil, nil, limits(warm(Warm{Floor: 1, During: Hours{From: 9 * time.Hour, To: 18 * time.Hour}})), []string{"create small for floor"}},
-		{"a floor never takes a job's place", []Job{{ID: "a", Since: start, Needs: Resources{CPU: 3000}}}, nil,
-			with(func(l *Limits) { l.MaxWorkers = 1 }, warm(Warm{Floor: 1}), large()), []string{"a waits for new 0", "create large for job"}},
-		{"none is shut down just after one was created", nil, []Worker{worker("i", "small", Idle, 2*time.Minute), worker("r", "small", Running, 10*time.Second, "x")},
-			with(func(l *Limits) { l.ScaleInDelay = time.Minute }, small()), []string{"keep i for scale_in_delay", "keep r for busy"}},
+		{
+			"a floor never takes a job's place",
+			[]Job{{ID: "a", Since: start, Needs: Resources{CPU: 3000}}},
+			nil,
+			with(func(l *Limits) { l.MaxWorkers = 1 }, warm(Warm{Floor: 1}), large()),
+			[]string{"a waits for new 0", "create large for job"},
+		},
+		{
+			"none is shut down just after one was created", nil,
+			[]Worker{worker("i", "small", Idle, 2*time.Minute), worker("r", "small", Running, 10*time.Second, "x")},
+			with(func(l *Limits) { l.ScaleInDelay = time.Minute }, small()),
+			[]string{"keep i for scale_in_delay", "keep r for busy"},
+		},
 		{"a pause", []Job{job("a", 0)}, nil, with(pause(ReasonQuota, 0), small()), []string{"a waits because of quota"}},
 		{"another type instead", []Job{job("a", 0)}, nil, with(pause(ReasonCapacity, 0), small(), large()), []string{"a waits for new 0", "create large for job"}},
-		{"a trial", []Job{job("a", 0), job("b", 0)}, nil, with(pause(ReasonQuota, 1), small()),
-			[]string{"a waits for new 0", "create small for job", "b waits because of quota"}},
-		{"a budget", []Job{job("a", 0), job("b", 0)}, nil, with(func(l *Limits) { l.MaxPrice = 1.5 }, small()),
-			[]string{"a waits for new 0", "create small for job", "b waits because of max_price"}},
-		{"a limit of the type", []Job{job("a", 0)}, []Worker{worker("p", "small", Shutdown, 0)},
-			with(func(l *Limits) { l.Types[0].Max = 1 }, small()), []string{"keep p for ", "a waits because of type_max"}},
-		{"a limit of creates in flight", []Job{job("a", 0), job("b", 0)}, nil, with(func(l *Limits) { l.MaxCreating = 1 }, small()),
-			[]string{"a waits for new 0", "create small for job", "b waits because of max_creating"}},
-		{"room is made at the limit", []Job{{ID: "big", Since: start, Needs: Resources{CPU: 3000}}},
+		{
+			"a trial",
+			[]Job{job("a", 0), job("b", 0)},
+			nil, with(pause(ReasonQuota, 1), small()),
+			[]string{"a waits for new 0", "create small for job", "b waits because of quota"},
+		},
+		{
+			"a budget",
+			[]Job{job("a", 0), job("b", 0)},
+			nil, with(func(l *Limits) { l.MaxPrice = 1.5 }, small()),
+			[]string{"a waits for new 0", "create small for job", "b waits because of max_price"},
+		},
+		{
+			"a limit of the type",
+			[]Job{job("a", 0)},
+			[]Worker{worker("p", "small", Shutdown, 0)},
+			with(func(l *Limits) { l.Types[0].Max = 1 }, small()),
+			[]string{"keep p for ", "a waits because of type_max"},
+		},
+		{
+			"a limit of creates in flight",
+			[]Job{job("a", 0), job("b", 0)},
+			nil, with(func(l *Limits) { l.MaxCreating = 1 }, small()),
+			[]string{"a waits for new 0", "create small for job", "b waits because of max_creating"},
+		},
+		{
+			"room is made at the limit",
+			[]Job{{ID: "big", Since: start, Needs: Resources{CPU: 3000}}},
 			[]Worker{worker("i", "small", Idle, 0), worker("j", "small", Idle, time.Second)},
 			with(func(l *Limits) { l.MaxWorkers = 2 }, small(), large()),
-			[]string{"shut down j for make_room", "keep i for minimum_idle", "big waits because of max_workers"}},
-		{"and only once", []Job{{ID: "big", Since: start, Needs: Resources{CPU: 3000}}},
+			[]string{"shut down j for make_room", "keep i for minimum_idle", "big waits because of max_workers"},
+		},
+		{
+			"and only once",
+			[]Job{{ID: "big", Since: start, Needs: Resources{CPU: 3000}}},
 			[]Worker{worker("i", "small", Idle, 0), worker("j", "small", Shutdown, time.Second)},
 			with(func(l *Limits) { l.MaxWorkers = 2 }, small(), large()),
-			[]string{"keep i for minimum_idle", "keep j for ", "big waits because of max_workers"}},
-		{"a type that is configured no more", nil, []Worker{worker("x", "old", Idle, 0), worker("y", "old", Running, 0, "j")}, limits(small()),
-			[]string{"shut down x for type_removed", "keep y for busy"}},
+			[]string{"keep i for minimum_idle", "keep j for ", "big waits because of max_workers"},
+		},
+		{
+			"but for each job",
+			[]Job{{ID: "big", Since: start, Needs: Resources{CPU: 3000}}, {ID: "huge", Since: start, Needs: Resources{CPU: 4000}}},
+			[]Worker{worker("i", "small", Idle, 0), worker("k", "small", Idle, 0), worker("j", "small", Shutdown, time.Second)},
+			with(func(l *Limits) { l.MaxWorkers = 3 }, small(), large()),
+			[]string{"shut down i for make_room", "keep k for minimum_idle", "keep j for ", "big waits because of max_workers", "huge waits because of max_workers"},
+		},
+		{
+			"at a quota only of its own group",
+			[]Job{{ID: "big", Since: start, Needs: Resources{CPU: 3000}}},
+			[]Worker{worker("o", "other", Idle, time.Second), worker("i", "small", Idle, 0)},
+			with(func(l *Limits) {
+				l.Types[2].Name, l.Types[2].QuotaGroup = "other", "o"
+				l.Pauses = []Pause{{Reason: ReasonQuota, Types: []string{"small", "large"}, Until: start.Add(time.Hour)}}
+			}, small(), large(), small()),
+			[]string{"shut down i for make_room", "keep o for minimum_idle", "big waits because of quota"},
+		},
+		{
+			"at a quota only once",
+			[]Job{{ID: "big", Since: start, Needs: Resources{CPU: 3000}}},
+			[]Worker{worker("i", "small", Idle, 0), worker("j", "small", Shutdown, time.Second)},
+			with(func(l *Limits) {
+				l.Pauses = []Pause{{Reason: ReasonQuota, Types: []string{"small", "large"}, Until: start.Add(time.Hour)}}
+			}, small(), large()),
+			[]string{"keep i for minimum_idle", "keep j for ", "big waits because of quota"},
+		},
+		{
+			"a type that is configured no more", nil,
+			[]Worker{worker("x", "old", Idle, 0), worker("y", "old", Running, 0, "j")},
+			limits(small()),
+			[]string{"shut down x for type_removed", "keep y for busy"},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -207,6 +360,12 @@ func TestHours(t *testing.T) {
 		}
 		if got := night.Contains(instant); got != want {
 			t.Errorf("%s: %v", at, got)
+		}
+		if monday := (Hours{Days: 1 << 0}); monday.Contains(instant) != (instant.Weekday() == time.Monday) {
+			t.Errorf("%s: all of Monday", at)
+		}
+		if early := (Hours{To: 5 * time.Hour}); early.Contains(instant) != (instant.Hour() < 5) {
+			t.Errorf("%s: before five", at)
 		}
 	}
 }

@@ -87,6 +87,9 @@ func TestUnkillableJobDrainsItsWorker(t *testing.T) {
 		if n := w.provider.Calls("kill"); n != 24 {
 			t.Errorf("%d requests, want one each five seconds for two minutes", n)
 		}
+		if got := w.told(EventUnkillable); len(got) != 1 || got[0].Job != "a" {
+			t.Errorf("told %v", got)
+		}
 		if w.Stats().Records[Lost] != 1 || w.Stats().Shutdowns[ReasonUnkillable] != 1 {
 			t.Errorf("stats %+v", w.Stats())
 		}

@@ -66,7 +66,6 @@ type kind struct {
 	count [states + 1]int
 	// slots and used are those of the workers that take jobs.
 	slots, used int64
-	failing     int
 	booting     list // the youngest last
 	idle        list // the longest idle first
 	ready       lists

@@ -372,7 +372,7 @@ func TestRandomLives(t *testing.T) {
 
 func randomLife(r *rand.Rand) error {
 	l := at(State(r.IntN(int(Shutdown))))
-	l.r.MaxAge, l.r.MaxUses = time.Duration(r.IntN(3))*time.Hour, r.IntN(5)
+	l.r.MaxAge, l.r.MaxUses = time.Duration(r.IntN(3))*15*time.Minute, r.IntN(5)
 	for range 150 {
 		l.wait(time.Duration(r.IntN(40)) * time.Second)
 		l.r.Braked = r.IntN(20) == 0
@@ -445,12 +445,23 @@ func randomTrigger(r *rand.Rand, l *life) Trigger {
 		listed = append(listed, ListedJob{ID: id})
 	}
 	all := []Trigger{
-		Created{ID: "i-1"}, Listed{Begun: l.now}, ProbeBegun{},
+		Created{ID: "i-1"},
+		Listed{Begun: l.now},
+		ProbeBegun{},
 		Probed{Begun: l.now.Add(-time.Duration(r.IntN(30)) * time.Second), Boot: r.IntN(4) > 0, List: r.IntN(4) > 0, Broken: r.IntN(30) == 0, Jobs: listed},
-		Assigned{ID: JobID(fmt.Sprint("n", r.IntN(1000))), Needs: oneSlot}, StartReturned{ID: id, Withdrawn: r.IntN(4) == 0}, NeedsKnown{ID: id, Needs: oneSlot},
-		JobRecorded{ID: id}, JobForgotten{ID: id}, KillAsked{ID: id}, KillSent{ID: id}, KillAnswered{ID: id},
+		Assigned{ID: JobID(fmt.Sprint("n", r.IntN(1000))), Needs: oneSlot},
+		StartReturned{ID: id, Withdrawn: r.IntN(4) == 0},
+		NeedsKnown{ID: id, Needs: oneSlot},
+		JobRecorded{ID: id},
+		JobForgotten{ID: id},
+		KillAsked{ID: id},
+		KillSent{ID: id},
+		KillAnswered{ID: id},
 		BehaviorSet{Behavior{Idle: IdleBehavior(r.IntN(3)), Until: []time.Time{{}, l.now.Add(time.Minute)}[r.IntN(2)]}},
-		DeadlinePassed{}, DeadlinePassed{}, DeadlinePassed{}, Destroyed{Failed: r.IntN(2) == 0},
+		DeadlinePassed{},
+		DeadlinePassed{},
+		DeadlinePassed{},
+		Destroyed{Failed: r.IntN(2) == 0},
 	}
 	if r.IntN(12) == 0 {
 		all = []Trigger{ShutdownAsked{Reason: ReasonIdle}, Killed{}, Vanished{}, CreateFailed{}, Destroyed{Absent: true}}

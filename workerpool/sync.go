@@ -13,8 +13,6 @@ import (
 // listing is what the pool keeps between listings.
 type listing struct {
 	number uint32
-	// soon: something was destroyed, and its place is free when a listing lacks it.
-	soon bool
 	// failures in a row.
 	failures int
 }

@@ -282,7 +282,6 @@ const (
 
 // Why a job waits, and why nothing is created.
 const (
-	ReasonWorkerReady   Reason = "worker_ready"   // it is being started
 	ReasonWorkerBooting Reason = "worker_booting" // a worker boots for it
 	ReasonNoType        Reason = "no_type"        // no type is large enough and has its labels
 	ReasonJobLimit      Reason = "job_limit"      // as many jobs run as may

@@ -214,6 +214,8 @@ func (p *Provider) Create(ctx context.Context, order workerpool.Order) (workerpo
 	if err := p.wait(ctx, k.CreateDelay); err != nil {
 		return workerpool.Instance{}, err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if k.LoseAnswer != nil && k.LoseAnswer(order) {
 		return workerpool.Instance{}, errors.New("the answer is lost")
 	}
