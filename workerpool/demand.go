@@ -20,12 +20,11 @@ type view struct {
 	failures int
 }
 
-// settle notes that something became of a job.
+// settle notes that something became of a job. Without a queue there is no view that could be outdated.
 func (v *view) settle(id JobID, now time.Time) {
-	if v.settled == nil {
-		v.settled = make(map[JobID]time.Time)
+	if v.settled != nil {
+		v.settled[id] = now
 	}
-	v.settled[id] = now
 }
 
 // outdated reports whether the view may be wrong about a job.

@@ -323,7 +323,7 @@ func (p *Pool) Shutdown(id InstanceID) error {
 }
 
 // ShutdownOne shuts down one worker of a type: of those that boot the youngest, else of those that are idle the one that
-// has been idle longest. The cost does not depend on the number of workers. [ErrNotIdle] if there is none.
+// has been idle longest. The cost does not depend on the number of workers, those on hold excepted. [ErrNotIdle] if there is none.
 func (p *Pool) ShutdownOne(typeName string) (InstanceID, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -39,7 +39,7 @@ type Pool struct {
 	mu      sync.Mutex
 	running bool
 	ran     bool
-	ctx     context.Context // Run's; only to start tasks that end with it
+	ctx     context.Context // Run's: what a method begins in the background ends with Run, not with the method's caller
 	tasks   sync.WaitGroup
 	started time.Time
 
@@ -121,6 +121,9 @@ func New(set InstanceSet, executor Executor, queue Queue, cfg Config) (*Pool, er
 	}
 	for i := range cfg.Limits.Types {
 		p.addKind(cfg.Limits.Types[i], true)
+	}
+	if queue != nil {
+		p.view.settled = make(map[JobID]time.Time) // emptied by each view
 	}
 	return p, p.register()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -300,6 +301,31 @@ func TestRefusedInput(t *testing.T) {
 	if _, err := p.StartJob(Job{ID: "a;b"}); err == nil {
 		t.Error("a job id that a shell would take apart")
 	}
+}
+
+func TestNames(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"AZaz09-_.": true, "a": true, strings.Repeat("x", 60): true, "0": true, "Z": true, "z": true, "9": true, "_": true,
+		"": false, "-x": false, ".x": false, strings.Repeat("x", 61): false, "a/b": false, "a b": false, "ä": false,
+		"a@": false, "a[": false, "a`": false, "a{": false, "a:": false, "a$": false, "a\n": false, "a,": false,
+	} {
+		if err := (&Job{ID: JobID(name)}).Validate(); (err == nil) != ok {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// Types without a quota group have quotas of their own.
+func TestQuotaGroupDefaultsToTheType(t *testing.T) {
+	a, b := small(), large()
+	a.QuotaGroup, b.QuotaGroup = "", ""
+	inWorld(t, setup{cfg: Config{Limits: limits(a, b)}, knobs: workerpooltest.Knobs{Quota: map[string]int{"small": 0}}}, func(t *testing.T, w *world) {
+		w.post("a")
+		w.sleep(10 * time.Second)
+		if w.TypeCounts("large")[Running] != 1 || w.AtQuota() {
+			t.Errorf("large %v, at quota %v", w.TypeCounts("large"), w.AtQuota())
+		}
+	})
 }
 
 func TestLimitsOfCreate(t *testing.T) {

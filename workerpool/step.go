@@ -274,10 +274,19 @@ func (t StartReturned) apply(w *Worker, _ *Rules, now time.Time) Effects {
 	}
 	if t.Withdrawn {
 		w.removeJob(i, now)
-		return w.settled(now)
+		return w.unused(now) | w.settled(now)
 	}
 	w.changeJob(i).ReturnedAt = now
 	return w.settled(now)
+}
+
+// unused takes a use back, and with it the drain that it may have caused.
+func (w *Worker) unused(now time.Time) Effects {
+	w.Uses--
+	if b := w.Behavior; b.Owner == byPool && b.Reason == string(ReasonMaxUses) {
+		return w.behave(Behavior{}, now)
+	}
+	return 0
 }
 
 // NeedsKnown: the queue has told what a job takes that was found on the worker.

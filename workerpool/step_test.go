@@ -219,6 +219,15 @@ func TestTransitions(t *testing.T) {
 			l.r.MaxUses = 1
 			return l.step(Assigned{ID: "a", Needs: oneSlot})
 		}, Running, DoSaveTags},
+		{"a use that was none", Idle, func(l *life) Effects {
+			l.r.MaxUses = 1
+			l.step(Assigned{ID: "a", Needs: oneSlot})
+			e := l.step(StartReturned{ID: "a", Withdrawn: true})
+			if l.w.Uses != 0 {
+				t.Errorf("%d uses", l.w.Uses)
+			}
+			return e
+		}, Idle, DoSaveTags},
 		{"a hold ends", Idle, func(l *life) Effects {
 			l.step(BehaviorSet{Behavior{Idle: BehaviorHold, Until: l.now.Add(time.Minute)}})
 			l.wait(time.Minute)
@@ -281,6 +290,21 @@ func TestProbeJudgesOnlyWhatItCanKnow(t *testing.T) {
 	}
 	if l.w.IdleSince != idle {
 		t.Error("the idle clock moved")
+	}
+}
+
+func TestFoundJobThatVanishesHasRun(t *testing.T) {
+	l := at(Idle)
+	l.probe(running("found"))
+	l.wait(time.Second)
+	l.probe(passed)
+	if j := l.w.Jobs[0]; j.Phase != Over || !j.Seen || j.ExitCode != ExitUnknown {
+		t.Errorf("%+v", j)
+	}
+	l = at(Unknown)
+	l.probe(Probed{Boot: true, List: true, Jobs: []ListedJob{{ID: "ended", Ended: true, ExitCode: 2}}})
+	if j := l.w.Jobs[0]; j.Phase != Over || !j.Seen || j.ExitCode != 2 || l.w.State != Running {
+		t.Errorf("%+v on a worker that is %s", j, l.w.State)
 	}
 }
 
