@@ -308,6 +308,14 @@ func TestFoundJobThatVanishesHasRun(t *testing.T) {
 	}
 }
 
+func TestAddressesFollowTheListing(t *testing.T) {
+	l := at(Idle)
+	l.step(Listed{Address: "10.0.0.9", Begun: l.now})
+	if l.w.Address != "10.0.0.9" {
+		t.Errorf("address %s", l.w.Address)
+	}
+}
+
 func TestStartThatFails(t *testing.T) {
 	l := at(Running)
 	l.step(StartReturned{ID: "job"})
