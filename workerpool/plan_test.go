@@ -364,6 +364,9 @@ func TestHours(t *testing.T) {
 		if monday := (Hours{Days: 1 << 0}); monday.Contains(instant) != (instant.Weekday() == time.Monday) {
 			t.Errorf("%s: all of Monday", at)
 		}
+		if always := (Hours{From: 5 * time.Hour, To: 5 * time.Hour}); !always.Contains(instant) {
+			t.Errorf("%s: from five to five", at)
+		}
 		if early := (Hours{To: 5 * time.Hour}); early.Contains(instant) != (instant.Hour() < 5) {
 			t.Errorf("%s: before five", at)
 		}
