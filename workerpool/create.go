@@ -185,6 +185,11 @@ func (p *Pool) callCreate(ctx context.Context, r *record) {
 		return
 	}
 	p.mu.Lock()
+	if p.pausedFor(r.kind) {
+		p.step(r, CreateFailed{})
+		p.mu.Unlock()
+		return
+	}
 	tags := p.tagNames.ofIdentity(p.cfg.Name, &r.Worker)
 	maps.Copy(tags, p.tagNames.ofBehavior(r.Behavior))
 	order := Order{Type: r.kind.InstanceType, Tags: tags, Secret: r.Secret}
@@ -213,6 +218,18 @@ func (p *Pool) callCreate(ctx context.Context, r *record) {
 		}
 	}
 	p.created(r, instance.ID, instance.Address)
+}
+
+// pausedFor reports whether a pause has begun since a create of a type was allowed. It waited for its turn meanwhile, and
+// would only be refused as well. The caller holds the lock.
+func (p *Pool) pausedFor(k *kind) bool {
+	now := p.now()
+	for _, key := range k.keys {
+		if state := p.pauses.byKey[key]; state != nil && now.Before(state.until) {
+			return true
+		}
+	}
+	return false
 }
 
 // abandon drops a pending worker whose call was never made.

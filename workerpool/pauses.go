@@ -28,7 +28,7 @@ type pause struct {
 const enoughTrials = 16
 
 // failed notes that a create, or a boot, that began at begun has failed. One that began before the pause did says nothing
-// new, except that the longer of two pauses counts.
+// new, except that the longer of two pauses counts. A pause does not grow beyond what the provider itself has asked for.
 func (p *pauses) failed(key string, f failure, text string, begun, now time.Time) {
 	state, ok := p.byKey[key]
 	if !ok {
@@ -37,9 +37,11 @@ func (p *pauses) failed(key string, f failure, text string, begun, now time.Time
 	}
 	until := f.retryAt
 	if !ok || begun.After(state.since) {
-		state.failures++
 		state.since, state.trials = now, 1
-		until = micros.Later(until, now.Add(backoff.Doubled(p.firstOf(f.reason), state.failures-1, p.longest)))
+		if !until.After(now) {
+			state.failures++
+			until = now.Add(backoff.Doubled(p.firstOf(f.reason), state.failures-1, p.longest))
+		}
 	}
 	state.reason, state.text = f.reason, text
 	state.until = micros.Later(state.until, until)

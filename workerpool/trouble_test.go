@@ -175,6 +175,37 @@ func TestTryNow(t *testing.T) {
 	})
 }
 
+// A provider that throttles, has a low quota for ten minutes and then none: how long the queue takes against the ideal, in
+// which every create is asked for at the first instant at which it is granted.
+func TestThrottledProviderThatRecovers(t *testing.T) {
+	const jobs, perWindow, window, runs = 120, 10, time.Minute, 5 * time.Minute
+	cfg := Config{Limits: Limits{MaxWorkers: jobs, MaxCreating: jobs}, OperationsPerSecond: 100}
+	knobs := workerpooltest.Knobs{RateLimit: perWindow, RateWindow: window, Quota: map[string]int{"p": 15}, BootTime: 30 * time.Second, JobTime: runs}
+	inWorld(t, setup{cfg: cfg, knobs: knobs}, func(t *testing.T, w *world) {
+		w.post(names("j", jobs)...)
+		begun := time.Now()
+		w.sleep(10 * time.Minute)
+		w.provider.Configure(func(k *workerpooltest.Knobs) { k.Quota = nil })
+		for ended := 0; ended < jobs; _, _, ended = w.queue.Count() {
+			w.sleep(10 * time.Second)
+			if time.Since(begun) > 3*time.Hour {
+				t.Fatalf("%d jobs have ended after three hours", ended)
+			}
+		}
+		// 15 workers end 15 jobs in 5.5 minutes and 15 more in ten; the other 90 need 75 more workers, 10 a minute, of which
+		// the last runs 5.5 minutes.
+		ideal := 10*time.Minute + 75/perWindow*window + runs + 30*time.Second
+		took := time.Since(begun)
+		t.Logf("the queue was empty after %s; ideal about %s; %d refusals", took.Round(time.Second), ideal, w.Stats().CreateErrors[ReasonQuota]+w.Stats().CreateErrors[ReasonRateLimit])
+		if took > ideal*13/10 {
+			t.Errorf("it took %s, the ideal is about %s", took, ideal)
+		}
+		if n := w.Stats().CreateErrors[ReasonRateLimit]; n > 15 {
+			t.Errorf("%d creates while the provider wanted a pause", n)
+		}
+	})
+}
+
 func TestCapacityOfOneTypeFallsBackToAnother(t *testing.T) {
 	cfg := Config{Limits: limits(small(), large())}
 	inWorld(t, setup{cfg: cfg, knobs: workerpooltest.Knobs{Capacity: map[string]int{"p.small": 1}}}, func(t *testing.T, w *world) {
