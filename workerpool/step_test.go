@@ -308,6 +308,23 @@ func TestFoundJobThatVanishesHasRun(t *testing.T) {
 	}
 }
 
+// A worker that lists a recorded job no more has forgotten it, whatever became of the command; one that still lists it is
+// asked again.
+func TestForgettingThatFailedIsRepeated(t *testing.T) {
+	l := at(Running)
+	l.step(StartReturned{ID: "job"})
+	l.wait(time.Second)
+	ended := Probed{List: true, Jobs: []ListedJob{{ID: "job", Ended: true}}}
+	l.probe(ended)
+	l.step(JobRecorded{ID: "job"})
+	if e := l.probe(ended); e != DoForget || len(l.w.Jobs) != 1 {
+		t.Errorf("still listed: effects %06b, %+v", e, l.w.Jobs)
+	}
+	if e := l.probe(passed); e != 0 || len(l.w.Jobs) != 0 || l.w.ForgotAt != l.now {
+		t.Errorf("listed no more: effects %06b, %+v", e, l.w.Jobs)
+	}
+}
+
 func TestAddressesFollowTheListing(t *testing.T) {
 	l := at(Idle)
 	l.step(Listed{Address: "10.0.0.9", Begun: l.now})
