@@ -312,6 +312,22 @@ func TestPlan(t *testing.T) {
 			[]string{"keep i for minimum_idle", "keep j for ", "big waits because of quota"},
 		},
 		{
+			"at a quota for each job",
+			[]Job{{ID: "big", Since: start, Needs: Resources{CPU: 3000}}, {ID: "huge", Since: start, Needs: Resources{CPU: 4000}}},
+			[]Worker{worker("i", "small", Idle, 0), worker("k", "small", Idle, 0), worker("j", "small", Shutdown, time.Second)},
+			with(func(l *Limits) {
+				l.Pauses = []Pause{{Reason: ReasonQuota, Types: []string{"small", "large"}, Until: start.Add(time.Hour)}}
+			}, small(), large()),
+			[]string{"shut down i for make_room", "keep k for minimum_idle", "keep j for ", "big waits because of quota", "huge waits because of quota"},
+		},
+		{
+			"a price factor of one",
+			[]Job{job("a", 0)},
+			[]Worker{worker("i", "large", Idle, 0)},
+			with(func(l *Limits) { l.PriceFactor = 1 }, small(), large()),
+			[]string{"a waits for new 0", "create small for job", "keep i for minimum_idle"},
+		},
+		{
 			"a type that is configured no more", nil,
 			[]Worker{worker("x", "old", Idle, 0), worker("y", "old", Running, 0, "j")},
 			limits(small()),
