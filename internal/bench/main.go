@@ -21,6 +21,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/bench/prewarm"
 	"github.com/dormouse-go/dormouse/internal/bench/rendercache"
 	"github.com/dormouse-go/dormouse/internal/bench/tick"
+	"github.com/dormouse-go/dormouse/internal/bench/workerpool"
 )
 
 // suites in the order in which they run.
@@ -33,6 +34,7 @@ var suites = []figure.Suite{
 	prewarm.Suite,
 	forecast.Suite,
 	rendercache.Suite,
+	workerpool.Suite,
 	tick.Suite,
 }
 

@@ -48,6 +48,11 @@ var directions = []direction{
 	{"prewarm/localprocess", []string{"prewarm", "invalid"}},
 	{"prewarm/prewarmtest", []string{"prewarm"}},
 	{"workerpool", []string{"schedule", "invalid", "internal/..."}},
+	{"workerpool/runner/...", []string{"workerpool/runner"}},
+	{"workerpool/localprocess", []string{"workerpool", "workerpool/runner", "invalid"}},
+	{"workerpool/poolhttp", []string{"workerpool", "invalid"}},
+	{"workerpool/sshexec", []string{"workerpool", "invalid"}},
+	{"workerpool/workerpooltest", []string{"workerpool"}},
 
 	// The stores.
 	{"store", []string{

@@ -1,0 +1,57 @@
+//go:build linux
+
+// Command elastic shows a worker pool at work:
+//
+//	go run ./examples/elastic
+//
+// First, jobs are posted in two bursts, and real workers, processes of this machine, appear for them and disappear when
+// they idle. Then the same day is replayed under three policies (no floor, a floor, a floor by the clock), as fast as the
+// pure core can plan it, and what people wait is set against what the workers cost. The plots are in elastic.html.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/dormouse-go/dormouse/workerpool/localprocess"
+)
+
+func main() {
+	localprocess.Init()
+	out := flag.String("out", "elastic.html", "where the page is written")
+	jobs := flag.Int("jobs", 120, "how many jobs are posted")
+	workers := flag.Int("workers", 24, "how many workers there are at most")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := show(ctx, *out, *jobs, *workers); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "elastic:", err)
+		os.Exit(1)
+	}
+}
+
+func show(ctx context.Context, out string, jobs, workers int) error {
+	fmt.Printf("%d jobs in two bursts, at most %d real workers\n\n", jobs, workers)
+	ramp, err := realWorkers(ctx, jobs, workers, os.Stdout)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nthe same day under three policies\n\n")
+	var days []*replay
+	fmt.Printf("%-32s %10s %10s %10s %8s %9s\n", "policy", "wait mean", "wait p95", "cost", "idle", "workers")
+	for _, p := range policies() {
+		d := p.replay()
+		days = append(days, d)
+		fmt.Printf("%-32s %9.0fs %9.0fs %10.2f %7.0f%% %9d\n", p.name, d.meanWait().Seconds(), d.waitAt(.95).Seconds(), d.cost, 100*d.idleShare(), d.created)
+	}
+	if err := writePage(out, ramp, days); err != nil {
+		return err
+	}
+	fmt.Printf("\nplots: %s\n", out)
+	return ctx.Err()
+}

@@ -1,0 +1,94 @@
+//go:build linux
+
+// Package workerpool_test lets a manager of real local workers be killed again and again.
+package workerpool_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/workerpool"
+	"github.com/dormouse-go/dormouse/workerpool/localprocess"
+)
+
+// managerEnv names the directory of a manager: the test's program becomes one.
+const managerEnv = "DORMOUSE_TEST_WORKERPOOL"
+
+func TestMain(m *testing.M) {
+	localprocess.Init()
+	if dir := os.Getenv(managerEnv); dir != "" {
+		if err := manage(dir); err != nil {
+			fmt.Fprintln(os.Stderr, "manager:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// manage runs a pool until the process is told to end.
+func manage(dir string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := os.WriteFile(dir+"/ready", nil, 0o600); err != nil {
+		return err
+	}
+	if os.Getenv(standbyEnv) != "" {
+		release, err := lead(ctx, dir+"/leader")
+		if err != nil {
+			return nil //nolint:nilerr // told to end before it was its turn
+		}
+		defer release()
+	}
+	provider, err := localprocess.New(dir+"/i", localprocess.Config{})
+	if err != nil {
+		return err
+	}
+	pool, err := workerpool.New(provider, provider, fileQueue{dir + "/q"}, config())
+	if err != nil {
+		return err
+	}
+	return pool.Run(ctx)
+}
+
+// standbyEnv lets managers wait until no other one leads.
+const standbyEnv = "DORMOUSE_TEST_STANDBY"
+
+// lead waits until it alone has the lock. The kernel lets go of it when the process dies, whatever it dies of.
+func lead(ctx context.Context, path string) (release func(), err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return func() { f.Close() }, nil
+}
+
+// config has everything happen within seconds.
+func config() workerpool.Config {
+	return workerpool.Config{
+		Limits: workerpool.Limits{
+			Types: []workerpool.InstanceType{
+				{Name: "one", Price: 1, Room: workerpool.Resources{Slots: 1}},
+				{Name: "three", Price: 2, Room: workerpool.Resources{Slots: 3}},
+			},
+			MaxWorkers: 8, IdleTimeout: 300 * time.Millisecond, ScaleInDelay: 100 * time.Millisecond, PriceFactor: 3,
+		},
+		ProbeInterval: 150 * time.Millisecond, BootInterval: 50 * time.Millisecond, SyncInterval: 400 * time.Millisecond,
+		PollInterval: 200 * time.Millisecond, StaleTime: 200 * time.Millisecond, OperationsPerSecond: 200, ProbesPerSecond: 200,
+		Logger: slog.New(slog.DiscardHandler),
+	}
+}

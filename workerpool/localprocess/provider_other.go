@@ -1,0 +1,6 @@
+//go:build !linux
+
+package localprocess
+
+// Init does nothing: the package needs Linux.
+func Init() {}

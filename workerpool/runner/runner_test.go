@@ -1,0 +1,135 @@
+//go:build linux
+
+package runner_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/workerpool/runner"
+)
+
+func TestMain(m *testing.M) {
+	runner.Init(runner.Config{})
+	os.Exit(m.Run())
+}
+
+// call runs the runner as a process of its own, as an executor does.
+func call(t *testing.T, dir, stdin string, args ...string) (string, error) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, stderr bytes.Buffer
+	cmd := &exec.Cmd{
+		Path: exe, Args: append([]string{runner.Name}, args...), Env: append(os.Environ(), runner.DirEnv+"="+dir),
+		Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &stderr,
+	}
+	if err := cmd.Run(); err != nil {
+		t.Logf("%v: %s", args, stderr.String())
+		return out.String(), err
+	}
+	return out.String(), nil
+}
+
+// until calls list until it says what is wanted. The supervisor is another process: its end can only be waited for.
+func until(t *testing.T, dir, want string) {
+	t.Helper()
+	var got string
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		if got, _ = call(t, dir, "", "list"); got == want {
+			return
+		}
+	}
+	t.Fatalf("list says %q, want %q", got, want)
+}
+
+func TestJobsLife(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := call(t, dir, "exit 3", "start", "three"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, dir, "three exit 3\n")
+	if _, err := call(t, dir, "", "forget", "three"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, dir, "")
+	if _, err := call(t, dir, "echo hello; kill -9 $$", "start", "dies"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, dir, "dies exit 137\n")
+	if out, err := os.ReadFile(filepath.Join(dir, "dies", "output")); err != nil || string(out) != "hello\n" {
+		t.Errorf("output %q, %v", out, err)
+	}
+	for _, args := range [][]string{{}, {"start"}, {"start", "../x"}, {"start", ".x"}, {"fly", "x"}, {"list", "x"}} {
+		if _, err := call(t, dir, "", args...); err == nil {
+			t.Errorf("%v was not refused", args)
+		}
+	}
+}
+
+// A kill reaches the children of a script too, and a second start of a job that runs does nothing.
+func TestKillReachesTheWholeJob(t *testing.T) {
+	dir := t.TempDir()
+	script := `echo begun >> ` + filepath.Join(dir, "ledger") + `
+		trap 'exit 9' TERM
+		sleep 1000 & sh -c 'sleep 1000; true' & wait`
+	for range 2 {
+		if _, err := call(t, dir, script, "start", "long"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mark := filepath.Join(dir, "long", "mark")
+	for len(runner.Holders(mark)) < 5 { // the supervisor, the script, and what it started
+		until(t, dir, "long\n")
+	}
+	if _, err := call(t, dir, "", "forget", "long"); err == nil {
+		t.Error("a job that runs was forgotten")
+	}
+	if out, err := call(t, dir, "", "kill", "long"); err != nil || out != "long\n" {
+		t.Fatalf("kill: %q, %v", out, err)
+	}
+	until(t, dir, "long exit 9\n")
+	for len(runner.Holders(mark)) > 0 {
+		until(t, dir, "long exit 9\n")
+	}
+	if out, err := os.ReadFile(filepath.Join(dir, "ledger")); err != nil || string(out) != "begun\n" {
+		t.Errorf("ledger %q, %v", out, err)
+	}
+}
+
+// What a job leaves behind when its script ends is ended.
+func TestNothingOutlivesAJob(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := call(t, dir, "setsid sleep 1000 & exit 0", "start", "messy"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, dir, "messy exit 0\n")
+	for len(runner.Holders(filepath.Join(dir, "messy", "mark"))) > 0 {
+		until(t, dir, "messy exit 0\n")
+	}
+}
+
+// A supervisor that is killed leaves a job of which nobody saw the end.
+func TestSupervisorKilled(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := call(t, dir, "sleep 1000", "start", "orphan"); err != nil {
+		t.Fatal(err)
+	}
+	mark := filepath.Join(dir, "orphan", "mark")
+	for len(runner.Holders(mark)) < 2 {
+		until(t, dir, "orphan\n")
+	}
+	runner.Signal(mark, 9)
+	until(t, dir, "orphan stale\n")
+	if _, err := call(t, dir, "exit 0", "start", "orphan"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, dir, "orphan exit 0\n")
+}

@@ -1,0 +1,379 @@
+package workerpool
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/micros"
+)
+
+// listing is what the pool keeps between listings.
+type listing struct {
+	number uint32
+	// failures in a row.
+	failures int
+}
+
+const (
+	// syncSlice bounds how many workers are handled without a pause for others who want the lock.
+	syncSlice = 128
+	// soonSync is how soon after a destroy it is listed again, instead of after a whole interval.
+	soonSync = 2 * time.Second
+	// maxReports bounds the events of one listing about single instances.
+	maxReports = 20
+)
+
+// syncLoop lists the instances, first at once.
+func (p *Pool) syncLoop(ctx context.Context) {
+	for {
+		p.sync(ctx)
+		if !p.pauseUnless(ctx, p.untilSync(), p.listedNow) {
+			return
+		}
+	}
+}
+
+// pauseUnless waits, less when it is woken. False if ctx ended.
+func (p *Pool) pauseUnless(ctx context.Context, d time.Duration, sooner <-chan struct{}) bool {
+	timer := p.clock.NewTimer(d, "workerpool", "sync")
+	defer timer.Stop()
+	begun := p.now()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case <-sooner:
+			if soonSync < d-p.now().Sub(begun) {
+				timer.Reset(soonSync, "workerpool", "sync soon")
+			}
+			sooner = nil // a stream of wishes must not put the listing off
+		}
+	}
+}
+
+// untilSync is the pause before the next listing. A listing that failed is repeated after a growing part of the interval.
+func (p *Pool) untilSync() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := p.cfg.SyncInterval
+	if p.listing.failures > 0 {
+		d = backoff.Doubled(min(time.Second, d), p.listing.failures-1, d)
+	}
+	if until := p.pauses.byKey[pauseListing]; until != nil {
+		d = max(d, until.until.Sub(p.now()))
+	}
+	return d
+}
+
+// sync makes one listing and takes it in.
+func (p *Pool) sync(ctx context.Context) {
+	if p.opPace.wait(ctx) != nil {
+		return
+	}
+	begun := p.now()
+	var instances []Instance
+	err := p.bounded(ctx, p.cfg.OperationTimeout, func(ctx context.Context) (err error) {
+		instances, err = p.set.List(ctx, map[string]string{p.tagNames.pool: p.cfg.Name})
+		return err
+	})
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		p.listingFailed(err, begun)
+		return
+	}
+	p.metrics.called("list", nil)
+	p.absorb(instances, begun)
+}
+
+func (p *Pool) listingFailed(err error, begun time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.metrics.called("list", err)
+	p.listing.failures++
+	p.stats.ListingErrors++
+	if f := classify(err); f.reason == ReasonRateLimit {
+		p.pauses.failed(pauseListing, f, err.Error(), begun, p.now())
+	}
+	p.emit(Event{Kind: EventListing, Text: err.Error()})
+}
+
+// absorb takes a listing in, in slices, so that nobody waits long for the lock.
+func (p *Pool) absorb(instances []Instance, begun time.Time) {
+	p.mu.Lock()
+	p.listing.number++
+	p.listing.failures = 0
+	delete(p.pauses.byKey, pauseListing)
+	number := p.listing.number
+	p.mu.Unlock()
+
+	problems := 0
+	for from := 0; from < len(instances); from += syncSlice {
+		p.mu.Lock()
+		for i := from; i < min(from+syncSlice, len(instances)); i++ {
+			if problem := p.listedOne(&instances[i], number, begun); problem != "" {
+				if problems++; problems <= maxReports {
+					p.emit(Event{Kind: EventListing, Worker: instances[i].ID, Text: problem})
+				}
+				p.stats.ListingProblems++
+			}
+		}
+		p.mu.Unlock()
+	}
+	missing := p.missing(number, begun)
+	for from := 0; from < len(missing); from += syncSlice {
+		p.mu.Lock()
+		for _, r := range missing[from:min(from+syncSlice, len(missing))] {
+			if r.State == Pending {
+				p.step(r, CreateFailed{})
+			} else if r.State != Gone {
+				p.step(r, Vanished{})
+			}
+		}
+		p.mu.Unlock()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.listed:
+	default:
+		close(p.listed)
+	}
+	p.changed()
+}
+
+// listedOne takes in one instance of a listing and returns what is wrong with it. The caller holds the lock.
+func (p *Pool) listedOne(in *Instance, number uint32, begun time.Time) (problem string) {
+	if in.ID == "" {
+		return "an instance without an id"
+	}
+	r := p.byID[in.ID]
+	switch {
+	case r == nil:
+		if pool := in.Tags[p.tagNames.pool]; pool != p.cfg.Name {
+			return fmt.Sprintf("its pool is %q; it is left alone", pool)
+		}
+		r = p.meet(in)
+	case r.listed == number:
+		return "the id occurs twice; the first one counts"
+	}
+	r.listed, r.missedAt = number, 0
+	if r.State == Shutdown || r.Address != in.Address || in.Leaving {
+		p.step(r, Listed{Address: in.Address, Begun: begun, Leaving: in.Leaving})
+	}
+	p.checkTags(r, in)
+	return ""
+}
+
+// meet finds out which worker an instance is that is listed for the first time. The caller holds the lock.
+func (p *Pool) meet(in *Instance) *record {
+	id := p.tagNames.read(in.Tags)
+	if r := p.bySecret[id.secret]; id.hasSecret && r != nil {
+		p.step(r, Created{ID: in.ID, Address: in.Address})
+		p.identify(r)
+		return r
+	}
+	return p.adopt(in, id)
+}
+
+// adopt takes in an instance that nobody here has created: after a restart, or when a create's answer was lost. The
+// caller holds the lock.
+func (p *Pool) adopt(in *Instance, id identity) *record {
+	w := NewUnknown(in.ID, in.Address, id.typeName, id.behavior, id.createdAt, p.now())
+	w.Secret = id.secret
+	if id.damaged != "" {
+		p.emit(Event{Kind: EventTags, Worker: in.ID, Type: id.typeName, Text: "tag " + id.damaged + " cannot be read"})
+	}
+	r := p.enter(w)
+	if !r.kind.known && r.Behavior.Idle == BehaviorRun {
+		p.step(r, BehaviorSet{Behavior{Idle: BehaviorDrain, Owner: byPool, Reason: string(ReasonTypeRemoved)}})
+	}
+	return r
+}
+
+// checkTags saves a worker's tags again if a listing shows others. What the provider does not keep is not saved for ever.
+// The caller holds the lock.
+func (p *Pool) checkTags(r *record, in *Instance) {
+	if r.tags.saving || r.State == Shutdown || r.listed < r.tags.saved || p.tagNames.same(r.Behavior, in.Tags) {
+		return
+	}
+	if r.tags.saved != 0 && !r.tags.dirty {
+		if !r.tags.cut {
+			r.tags.cut = true
+			p.emit(Event{Kind: EventTags, Worker: r.ID, Type: r.Type, Text: "the provider does not keep the tags as they were set"})
+		}
+		return
+	}
+	p.saveTags(r)
+}
+
+// missing are the workers that a listing lacks and that may be dropped for it.
+func (p *Pool) missing(number uint32, begun time.Time) []*record {
+	var gone, lost []*record
+	known := 0
+	for from := 0; ; from += syncSlice {
+		p.mu.Lock()
+		if from >= len(p.all) {
+			break // with the lock
+		}
+		for _, r := range p.all[from:min(from+syncSlice, len(p.all))] {
+			switch {
+			case r.knownAt == 0 || r.knownAt >= p.mark(begun): // the listing cannot know
+			case r.State == Pending && r.doubtful:
+				gone = append(gone, r)
+			case r.State == Shutdown:
+				if r.listed != number && p.destroyedBefore(r, begun) {
+					gone = append(gone, r)
+				}
+			case !p.tooFresh(r):
+				known++
+				if r.listed != number {
+					lost = append(lost, r)
+				}
+			}
+		}
+		p.mu.Unlock()
+	}
+	defer p.mu.Unlock()
+	if !p.brake.confirm(len(lost), known, p.now()) {
+		for _, r := range lost {
+			if r.missedAt == 0 {
+				r.missedAt = p.mark(begun)
+			}
+		}
+		p.stats.BrakedListings++
+		p.emit(Event{Kind: EventBrake, Text: fmt.Sprintf("a listing lacks %d of %d workers; %d more must agree before they are dropped", len(lost), known, missingListings-p.brake.missing)})
+		return gone
+	}
+	doubted := 0
+	for _, r := range lost {
+		if p.believed(r, begun) {
+			gone = append(gone, r)
+		} else {
+			doubted++
+		}
+	}
+	if doubted > 0 {
+		p.emit(Event{Kind: EventListing, Text: fmt.Sprintf("%d workers are not listed, but have answered; they are probed again", doubted)})
+		p.syncSoon()
+	}
+	return gone
+}
+
+// believed reports whether a listing that lacks a worker is to be believed. A worker that answers a probe which began
+// after the listing before did exists, whatever is listed; so a worker that has ever answered is looked at once more,
+// by a probe and another listing, before its jobs are given up. The caller holds the lock.
+func (p *Pool) believed(r *record, begun time.Time) bool {
+	switch {
+	case r.GoodAt.IsZero() || p.now().Before(p.brake.releasedUntil):
+		return true
+	case r.missedAt != 0 && p.mark(r.GoodAt) <= r.missedAt:
+		return true
+	}
+	r.missedAt = p.mark(begun)
+	p.queueProbe(r)
+	return false
+}
+
+// destroyedBefore reports whether a listing that began at an instant can tell that a worker's destruction is complete.
+func (p *Pool) destroyedBefore(r *record, begun time.Time) bool {
+	return begun.After(r.DestroyedAt) && !p.inFlight[task{worker: r, kind: "destroy"}]
+}
+
+// tooFresh reports whether a listing may lack a worker because the provider's lists lag behind its answers.
+func (p *Pool) tooFresh(r *record) bool {
+	return r.listed == 0 && p.now().Sub(p.timeOf(r.knownAt)) < p.cfg.SyncInterval
+}
+
+// syncSoon lists again before the interval is over. The caller holds the lock.
+func (p *Pool) syncSoon() { wake(p.listedNow) }
+
+// ReleaseBrakes says that workers that fail or are missing really are lost, however many: for a time the brakes do not
+// act.
+func (p *Pool) ReleaseBrakes(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.brake.releasedUntil = micros.Later(p.brake.releasedUntil, p.now().Add(d))
+	p.setBrake()
+	wake(p.due)
+	wake(p.listedNow)
+}
+
+// destroy asks the provider to end an instance. The caller holds the lock.
+func (p *Pool) destroy(r *record) {
+	id := r.ID
+	p.once(task{worker: r, kind: "destroy"}, func(ctx context.Context) {
+		if p.opPace.wait(ctx) != nil {
+			return
+		}
+		err := p.bounded(ctx, p.cfg.OperationTimeout, func(ctx context.Context) error { return p.set.Destroy(ctx, id) })
+		if ctx.Err() != nil {
+			return
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.metrics.called("destroy", err)
+		if err != nil && !isAbsent(err) {
+			p.stats.DestroyErrors++
+			p.cfg.Logger.Warn("destroy failed", "worker_id", id, "error", err)
+		}
+		if r.State == Shutdown {
+			p.step(r, Destroyed{Failed: err != nil, Absent: isAbsent(err)})
+		}
+		p.syncSoon()
+	})
+}
+
+// saveTags writes a worker's behavior into its tags. The caller holds the lock.
+func (p *Pool) saveTags(r *record) {
+	r.tags.dirty, r.tags.cut = true, false
+	if r.ID == "" || r.tags.saving || r.State >= Shutdown || !p.running {
+		return // a pending worker's are saved when the next listing shows others
+	}
+	r.tags.saving = true
+	id := r.ID
+	if !p.run(func(ctx context.Context) {
+		for failures := 0; ; failures++ {
+			p.mu.Lock()
+			tags := p.tagNames.ofBehavior(r.Behavior)
+			r.tags.dirty = false
+			p.mu.Unlock()
+			err := p.opPace.wait(ctx)
+			if err == nil {
+				err = p.bounded(ctx, p.cfg.OperationTimeout, func(ctx context.Context) error {
+					return p.set.SetTags(ctx, id, maps.Clone(tags))
+				})
+			}
+			if p.tagsSaved(r, err) || !p.pause(ctx, backoff.Doubled(time.Second, failures, p.cfg.SyncInterval), "tags") {
+				return
+			}
+		}
+	}) {
+		r.tags.saving = false
+	}
+}
+
+// tagsSaved reports whether there is nothing more to save.
+func (p *Pool) tagsSaved(r *record, err error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() == nil {
+		p.metrics.called("set_tags", err)
+	}
+	r.tags.dirty = r.tags.dirty || err != nil
+	if r.tags.dirty && r.State < Shutdown {
+		if err != nil {
+			p.cfg.Logger.Warn("tags not saved", "worker_id", r.ID, "error", err)
+		}
+		return false
+	}
+	r.tags.saving = false
+	r.tags.saved = p.listing.number + 2 // the one under way may have begun before
+	return true
+}

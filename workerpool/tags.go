@@ -1,0 +1,113 @@
+package workerpool
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// tagNames are the names of the tags of an instance. They are what survives the pool's process.
+type tagNames struct {
+	pool, typeName, secret, created string
+	behavior, owner, reason, until  string
+}
+
+func newTagNames(prefix string) tagNames {
+	return tagNames{
+		pool: prefix + "pool", typeName: prefix + "type", secret: prefix + "secret", created: prefix + "created",
+		behavior: prefix + "behavior", owner: prefix + "owner", reason: prefix + "reason", until: prefix + "until",
+	}
+}
+
+// maxTag is the longest value that the pool writes; see [isName] for the providers with the shortest ones.
+const maxTag = maxName
+
+// ofIdentity are the tags that never change in an instance's life.
+func (n *tagNames) ofIdentity(pool string, w *Worker) map[string]string {
+	return map[string]string{
+		n.pool:     pool,
+		n.typeName: w.Type,
+		n.secret:   w.Secret.String(),
+		n.created:  strconv.FormatInt(w.CreatedAt.Unix(), 10),
+	}
+}
+
+// ofBehavior always has all keys: a tag that is left out would stay as it was.
+func (n *tagNames) ofBehavior(b Behavior) map[string]string {
+	return map[string]string{
+		n.behavior: b.Idle.String(),
+		n.owner:    cut(b.Owner),
+		n.reason:   cut(b.Reason),
+		n.until:    unixText(b.Until),
+	}
+}
+
+// same reports whether tags say a behavior.
+func (n *tagNames) same(b Behavior, tags map[string]string) bool {
+	idle := tags[n.behavior]
+	return (idle == b.Idle.String() || idle == "" && b.Idle == BehaviorRun) &&
+		tags[n.owner] == cut(b.Owner) && tags[n.reason] == cut(b.Reason) && tags[n.until] == unixText(b.Until)
+}
+
+func unixText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return strconv.FormatInt(t.Unix(), 10)
+}
+
+// cut shortens a text to what a tag holds, between two runes.
+func cut(s string) string {
+	if len(s) <= maxTag {
+		return s
+	}
+	s = s[:maxTag]
+	for len(s) > 0 && !utf8.ValidString(s[max(0, len(s)-utf8.UTFMax):]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// identity is what an instance's tags say of it. What cannot be read is zero.
+type identity struct {
+	pool, typeName string
+	secret         Secret
+	hasSecret      bool
+	createdAt      time.Time
+	behavior       Behavior
+	// damaged names a tag that is there and cannot be read.
+	damaged string
+}
+
+func (n *tagNames) read(tags map[string]string) identity {
+	id := identity{pool: tags[n.pool], typeName: tags[n.typeName]}
+	id.behavior.Owner, id.behavior.Reason = tags[n.owner], tags[n.reason]
+	var ok bool
+	if id.secret, id.hasSecret = parseSecret(tags[n.secret]); !id.hasSecret && tags[n.secret] != "" {
+		id.damaged = n.secret
+	}
+	if id.createdAt, ok = parseUnix(tags[n.created]); !ok {
+		id.damaged = n.created
+	}
+	if id.behavior.Idle, ok = parseBehavior(tags[n.behavior]); !ok && tags[n.behavior] != "" {
+		id.damaged = n.behavior
+	}
+	if id.behavior.Until, ok = parseUnix(tags[n.until]); !ok {
+		id.damaged = n.until
+	}
+	return id
+}
+
+// latestUnix is the end of the year 9999; a number beyond is no instant.
+const latestUnix = 253402300799
+
+func parseUnix(text string) (time.Time, bool) {
+	if text == "" {
+		return time.Time{}, true
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n <= 0 || n > latestUnix {
+		return time.Time{}, false
+	}
+	return time.Unix(n, 0).UTC(), true
+}
