@@ -298,5 +298,6 @@ func (p *Pool) giveBack(ctx context.Context, m Member) {
 		p.cfg.Logger.Warn("member of a claimer who left not given back; its claim ends by itself", "member", m.ID, "error", err)
 	}
 	p.serve.set()
+	p.ready.set()
 	p.plan.set()
 }

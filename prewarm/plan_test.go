@@ -14,7 +14,7 @@ func TestPlan(t *testing.T) {
 	failing := func(n int, at time.Time) prewarm.Failures {
 		var f prewarm.Failures
 		for range n {
-			f = f.Failed("v1", "image not found", at)
+			f = fails(f, "v1", "image not found", at)
 		}
 		return f
 	}
@@ -92,7 +92,7 @@ func TestPlan(t *testing.T) {
 		{name: "a failure ten seconds ago", members: with(0, prewarm.Ready), failures: failing(1, t0.Add(-10*time.Second)), want: "create below_target x3"},
 		{name: "an open breaker", members: with(0, prewarm.Ready), failures: failing(3, t0.Add(-time.Minute)), want: "create probe x1", blocked: prewarm.BlockedProbing},
 		{name: "a probe on its way", members: with(1, prewarm.Starting), failures: failing(3, t0.Add(-time.Minute)), blocked: prewarm.BlockedProbing},
-		{name: "failures of another version", members: with(0, prewarm.Ready), failures: prewarm.Failures{}.Failed("v0", "no", t0), want: "create below_target x3"},
+		{name: "failures of another version", members: with(0, prewarm.Ready), failures: fails(prewarm.Failures{}, "v0", "no", t0), want: "create below_target x3"},
 
 		{name: "rollover: surge", members: new(fleet).add(3, prewarm.Ready, old), want: "create rollover x1", blocked: prewarm.BlockedRollover},
 		{
@@ -223,7 +223,7 @@ func TestApplyWritesDeadlinesAndReasons(t *testing.T) {
 }
 
 func TestExplainSaysWhy(t *testing.T) {
-	failures := prewarm.Failures{}.Failed("v1", "image not found", t0.Add(-time.Second))
+	failures := fails(prewarm.Failures{}, "v1", "image not found", t0.Add(-time.Second))
 	spec := pool(3)
 	text := prewarm.Explain(spec, with(1, prewarm.Ready).members, failures, t0).String()
 	for _, want := range []string{"1 ready", "3 wanted", "9s", "1 attempts", "image not found"} {
@@ -249,7 +249,7 @@ func TestDiagnose(t *testing.T) {
 		{name: "size zero", spec: func(s *prewarm.Spec) { s.Floor = 0 }, members: with(0, prewarm.Ready), want: prewarm.MissZero},
 		{name: "drained", members: with(2, prewarm.Starting), want: prewarm.MissDrained},
 		{name: "all held", members: with(3, prewarm.Held), want: prewarm.MissHeld},
-		{name: "failing", failures: prewarm.Failures{}.Failed("v1", "no", t0), members: with(0, prewarm.Ready), want: prewarm.MissFailing},
+		{name: "failing", failures: fails(prewarm.Failures{}, "v1", "no", t0), members: with(0, prewarm.Ready), want: prewarm.MissFailing},
 		{name: "paused", spec: func(s *prewarm.Spec) { s.Paused = true }, members: with(0, prewarm.Ready), want: prewarm.MissPaused},
 		{
 			name: "reserved", members: new(fleet).add(3, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForTenant("a") }),

@@ -27,6 +27,7 @@ type Pool struct {
 	plan    signal // something may have to be done
 	serve   signal // somebody waits, or a member is ready
 	list    signal // what the backend has should be listed
+	ready   signal // other processes should be told of a member
 	events  mailbox
 	metrics *metrics
 
@@ -90,7 +91,7 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 	}
 	p := &Pool{
 		store: store, backend: backend, cfg: cfg, clock: cfg.Clock, spec: cfg.Spec,
-		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), events: mailbox{wake: newSignal()},
+		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), events: mailbox{wake: newSignal()},
 		line: newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
 		stats: newCounters(),
 	}
@@ -113,7 +114,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	// What must still be written when ctx has ended has a deadline of its own.
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	for _, loop := range []func(context.Context){p.planLoop, p.serveLoop, p.watchLoop, p.eventLoop, p.listLoop} {
+	for _, loop := range []func(context.Context){p.planLoop, p.serveLoop, p.watchLoop, p.eventLoop, p.listLoop, p.announceLoop, p.hearLoop} {
 		group.Go(func() error { loop(ctx); return nil })
 	}
 	for range p.cfg.Concurrency {

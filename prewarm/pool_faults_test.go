@@ -432,3 +432,16 @@ func TestStoreThatFails(t *testing.T) {
 		r.want(2, prewarm.Ready)
 	})
 }
+
+// A backend that is away for a moment fails all that is under way. That is one failure, not one for each.
+func TestShortOutageIsOneFailure(t *testing.T) {
+	bubble(t, 8, func(r *rig) {
+		r.backend.Set(func(k *prewarmtest.Knobs) { k.CreateTakes, k.CreateErr = time.Second, errors.New("no route") })
+		go func() {
+			time.Sleep(2 * time.Second)
+			r.backend.Set(func(k *prewarmtest.Knobs) { k.CreateErr = nil })
+		}()
+	}, func(r *rig) {
+		r.want(8, prewarm.Ready) // two minutes after the start
+	})
+}

@@ -343,3 +343,25 @@ func claimer(pools []*prewarm.Pool, l *ledger, random *rand.Rand, n int) {
 		}
 	}
 }
+
+// A member that another process made ready is announced: whoever waits does not wait for the next look.
+func TestReadyMembersAreAnnouncedToOtherProcesses(t *testing.T) {
+	bubble(t, 1, func(r *rig) { r.cfg.Poll = time.Hour }, func(r *rig) {
+		r.claim(prewarm.Request{})
+		deaf := prewarmtest.New(nil) // sees nothing of what the first one builds
+		cfg := r.cfg
+		cfg.Spec.Paused = true
+		other, err := prewarm.New(r.store, deaf, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer run(t, other)()
+		begun := time.Now()
+		if _, err := other.Claim(context.Background(), prewarm.Request{Owner: "bob", IfEmpty: prewarm.Wait, MaxWait: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took > 31*time.Second {
+			t.Errorf("waited %v for a member that is ready after 30 seconds", took)
+		}
+	})
+}

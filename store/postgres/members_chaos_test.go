@@ -90,7 +90,7 @@ func settle(t *testing.T, pool *pgxpool.Pool) {
 		SELECT count(*) FILTER (WHERE state = 2), count(*) FILTER (WHERE state NOT IN (2, 7)), (SELECT count(*) FROM resources)
 		FROM dormouse.members`
 	var ready, others, resources int
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		must(t, pool.QueryRow(t.Context(), restSQL).Scan(&ready, &others, &resources))
 		if ready == chaosSize && others == 0 && resources == chaosSize {
 			return
@@ -98,6 +98,9 @@ func settle(t *testing.T, pool *pgxpool.Pool) {
 		pauseFor(100 * time.Millisecond)
 	}
 	t.Errorf("not at rest: %d ready, %d others, %d resources; want %d ready", ready, others, resources, chaosSize)
+	var state string
+	must(t, pool.QueryRow(t.Context(), `SELECT row_to_json(p)::text FROM dormouse.pools p`).Scan(&state))
+	t.Logf("now %v, state %s", time.Now().UTC(), state)
 }
 
 func never(t *testing.T, pool *pgxpool.Pool, what, query string) {
@@ -179,7 +182,7 @@ func TestMembersChaosReplica(t *testing.T) {
 	store, err := postgres.New(pool, postgres.Config{})
 	must(t, err)
 	p, err := prewarm.New(store, tableBackend{pool}, prewarm.Config{
-		Spec:     prewarm.Spec{Name: "chaos", Version: "v1", Floor: chaosSize, Ceiling: 4 * chaosSize, HitRate: -1, ReadyTimeout: 5 * time.Second, CoolDown: time.Second, DestroyTimeout: 2 * time.Second},
+		Spec:     prewarm.Spec{Name: "chaos", Version: "v1", Floor: chaosSize, Ceiling: 4 * chaosSize, HitRate: -1, ReadyTimeout: 5 * time.Second, CoolDown: time.Second, DestroyTimeout: 2 * time.Second, Retry: prewarm.Retry{Initial: 100 * time.Millisecond, Max: time.Second}},
 		Interval: 500 * time.Millisecond, Relist: 2 * time.Second, Poll: 100 * time.Millisecond, Timeout: 5 * time.Second,
 		Logger: slog.New(slog.DiscardHandler),
 	})
