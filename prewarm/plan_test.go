@@ -89,6 +89,7 @@ func TestPlan(t *testing.T) {
 		},
 
 		{name: "a failure a moment ago", members: with(0, prewarm.Ready), failures: failing(1, t0.Add(-9*time.Second)), blocked: prewarm.BlockedBackoff},
+		{name: "a failure a moment ago, and nothing is missing", members: with(3, prewarm.Ready), failures: failing(1, t0)},
 		{name: "a failure ten seconds ago", members: with(0, prewarm.Ready), failures: failing(1, t0.Add(-10*time.Second)), want: "create below_target x3"},
 		{name: "an open breaker", members: with(0, prewarm.Ready), failures: failing(3, t0.Add(-time.Minute)), want: "create probe x1", blocked: prewarm.BlockedProbing},
 		{name: "a probe on its way", members: with(1, prewarm.Starting), failures: failing(3, t0.Add(-time.Minute)), blocked: prewarm.BlockedProbing},
@@ -130,6 +131,10 @@ func TestPlan(t *testing.T) {
 		{
 			name:    "reused members with an owner are beside the size",
 			members: with(3, prewarm.Ready).add(2, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForOwner("ann") }), want: "",
+		},
+		{
+			name: "what is kept after demand does not push them out", spec: func(s *prewarm.Spec) { s.Demand.Recent = 5 },
+			members: with(3, prewarm.Ready).add(4, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForOwner("ann") }), want: "",
 		},
 		{
 			name:    "while they are cleaned too",

@@ -111,6 +111,9 @@ func TestSizeForReachesItsHitRateAndIsSmallest(t *testing.T) {
 	if n := prewarm.SizeFor(0, time.Minute, 0.99); n != 0 {
 		t.Errorf("no claims need %d members", n)
 	}
+	if got := prewarm.HitRateOf(3, 0, time.Minute); got != 1 {
+		t.Errorf("of no claims %v are served, want all", got)
+	}
 	if n := prewarm.SizeFor(1e300, time.Hour, 1); n <= 0 {
 		t.Errorf("a rate without sense gives %d", n)
 	}
