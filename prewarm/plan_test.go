@@ -125,6 +125,10 @@ func TestPlan(t *testing.T) {
 			members: with(3, prewarm.Ready), want: "label reserve x2",
 		},
 		{
+			name: "one reserve", spec: func(s *prewarm.Spec) { s.Reserves = map[string]int{"a": 1} },
+			members: with(3, prewarm.Ready), want: "label reserve x1",
+		},
+		{
 			name:    "reserves no longer wanted",
 			members: new(fleet).add(3, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForTenant("a") }), want: "label release x3",
 		},
