@@ -31,15 +31,16 @@ type Pool struct {
 	events  mailbox
 	metrics *metrics
 
-	mu      sync.Mutex
-	state   runState
-	holds   sync.WaitGroup // goroutines of Work
-	spec    Spec
-	line    line
-	traffic Traffic
-	missers map[string]time.Time // owners that were not served, and when
-	view    view
-	taken   map[uuid.UUID]bool // claimed since the view
+	mu       sync.Mutex
+	state    runState
+	holds    sync.WaitGroup // goroutines of Work
+	spec     Spec
+	line     line
+	traffic  Traffic
+	creating map[uuid.UUID]bool   // members whose creation is queued or running here
+	missers  map[string]time.Time // owners that were not served, and when
+	view     view
+	taken    map[uuid.UUID]bool // claimed since the view
 	// buildTime is the last one that was measured: a drained pool has no members to measure.
 	buildTime time.Duration
 	held      map[uuid.UUID]map[*hold]struct{}
@@ -92,7 +93,7 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 	p := &Pool{
 		store: store, backend: backend, cfg: cfg, clock: cfg.Clock, spec: cfg.Spec,
 		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), events: mailbox{wake: newSignal()},
-		line: newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
+		line: newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
 		stats: newCounters(),
 	}
 	p.view = view{spec: cfg.Spec}

@@ -445,3 +445,34 @@ func TestShortOutageIsOneFailure(t *testing.T) {
 		r.want(8, prewarm.Ready) // two minutes after the start
 	})
 }
+
+// A process that died between the decision to create a member and the call: the next one makes the call.
+func TestCreationOfADeadProcessIsResumed(t *testing.T) {
+	bubble(t, 1, nil, func(r *rig) {
+		r.stop()
+		m := prewarm.NewMember(r.cfg.Spec, id(77), prewarm.ReasonBelowTarget, time.Now())
+		if _, err := r.store.PutMembers(context.Background(), nil, []prewarm.Change{{Member: m}}); err != nil {
+			t.Fatal(err)
+		}
+		r.cfg.Spec.Floor = 2
+		r.start()
+		r.wait(time.Minute) // far less than the readiness time-out
+		r.want(2, prewarm.Ready)
+		if got := r.member(m.ID); got.State != prewarm.Ready {
+			t.Errorf("the member is %s", got.State)
+		}
+	})
+}
+
+func TestExpiredClaimIsNotRevivedByItsKey(t *testing.T) {
+	bubble(t, 1, nil, func(r *rig) {
+		r.claim(prewarm.Request{Key: "k", IdleTimeout: time.Minute})
+		r.stop()
+		r.wait(2 * time.Minute) // nobody has looked yet
+		r.start()
+		_, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: "ann", Key: "k"})
+		if !errors.Is(err, prewarm.ErrEnded) || !strings.Contains(err.Error(), string(prewarm.ReasonInactive)) {
+			t.Errorf("claim: %v", err)
+		}
+	})
+}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
@@ -85,6 +87,25 @@ func (q *workQueue) close(late context.Context) {
 			i.do(late)
 		}
 	}
+}
+
+// startCreate queues the creation of a member, and remembers that this process is at it.
+func (p *Pool) startCreate(m Member) {
+	p.mu.Lock()
+	p.creating[m.ID] = true
+	p.mu.Unlock()
+	p.work.add(item{do: func(ctx context.Context) {
+		p.create(ctx, m)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.creating, m.ID)
+	}})
+}
+
+func (p *Pool) isCreating(id uuid.UUID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.creating[id]
 }
 
 // create has the backend build a member. The attempt counts, whatever it leaves behind.
@@ -227,7 +248,7 @@ func (p *Pool) effect(old, m Member) {
 	case Starting:
 		if fresh {
 			p.count(func(c *counters) { c.created[m.Reason]++ })
-			p.work.add(item{do: func(ctx context.Context) { p.create(ctx, m) }})
+			p.startCreate(m)
 		}
 	case Cleaning:
 		p.work.add(item{do: func(ctx context.Context) { p.clean(ctx, m) }})
