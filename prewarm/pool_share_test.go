@@ -266,6 +266,7 @@ func TestReuseBySameOwnerOnly(t *testing.T) {
 func TestNobodyHasWhatSomebodyElseHas(t *testing.T) {
 	for seed := range uint64(4) {
 		bubble(t, 4, func(r *rig) {
+			r.store = slowStore{r.store}
 			r.backend.Set(func(k *prewarmtest.Knobs) {
 				k.Build, k.DoubleEvents, k.Delay = 5*time.Second, true, 200*time.Millisecond
 				k.CreateTakes, k.DestroyTakes = 100*time.Millisecond, 300*time.Millisecond
@@ -295,6 +296,23 @@ func TestNobodyHasWhatSomebodyElseHas(t *testing.T) {
 			}
 		})
 	}
+}
+
+// slowStore takes a while before and after each write, so that much can happen in between.
+type slowStore struct{ prewarm.Store }
+
+func (s slowStore) while() { time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) }
+
+func (s slowStore) ClaimMembers(ctx context.Context, now time.Time, p prewarm.Pick, c []prewarm.Claim) ([]prewarm.Grant, error) {
+	s.while()
+	defer s.while()
+	return s.Store.ClaimMembers(ctx, now, p, c)
+}
+
+func (s slowStore) PutMembers(ctx context.Context, state *prewarm.PoolState, c []prewarm.Change) ([]bool, error) {
+	s.while()
+	defer s.while()
+	return s.Store.PutMembers(ctx, state, c)
 }
 
 // ledger knows who has what.
