@@ -59,6 +59,7 @@ const (
 type view struct {
 	spec     Spec
 	members  []Member
+	versions []string // of ready members
 	failures Failures
 	decision Decision
 	at       time.Time

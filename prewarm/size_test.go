@@ -114,8 +114,22 @@ func TestSizeForReachesItsHitRateAndIsSmallest(t *testing.T) {
 	if got := prewarm.HitRateOf(3, 0, time.Minute); got != 1 {
 		t.Errorf("of no claims %v are served, want all", got)
 	}
+	if n := prewarm.SizeFor(60, time.Minute, 0); n != 0 {
+		t.Errorf("a hit rate of zero needs %d members", n)
+	}
 	if n := prewarm.SizeFor(1e300, time.Hour, 1); n <= 0 {
 		t.Errorf("a rate without sense gives %d", n)
+	}
+}
+
+func TestCeilingThatIsReachedIsNoCap(t *testing.T) {
+	spec := prewarm.Spec{Floor: 2, Ceiling: 3, Demand: prewarm.Demand{Waiting: 1}}
+	if got := prewarm.Size(spec, t0); got.Capped {
+		t.Errorf("%v", got)
+	}
+	spec.Demand.Waiting = 2
+	if got := prewarm.Size(spec, t0); !got.Capped {
+		t.Errorf("%v", got)
 	}
 }
 
