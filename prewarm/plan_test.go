@@ -125,6 +125,19 @@ func TestPlan(t *testing.T) {
 			members: with(3, prewarm.Ready), want: "label reserve x2",
 		},
 		{
+			name: "a probe on its way, and no more may start", spec: func(s *prewarm.Spec) { s.MaxStarting = 1 },
+			members: with(1, prewarm.Starting), failures: failing(3, t0.Add(-time.Minute)), blocked: prewarm.BlockedConcurrency,
+		},
+		{
+			name: "an open breaker, one is missing", members: with(2, prewarm.Ready), failures: failing(3, t0.Add(-time.Minute)),
+			want: "create probe x1", blocked: prewarm.BlockedProbing,
+		},
+		{
+			name: "a rollover needs the room of reused members with an owner", spec: func(s *prewarm.Spec) { s.Floor, s.Ceiling = 1, 3 },
+			members: new(fleet).add(1, prewarm.Ready, old).add(2, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForOwner("ann") }),
+			want:    "destroy excess x1, create rollover x1",
+		},
+		{
 			name: "one reserve", spec: func(s *prewarm.Spec) { s.Reserves = map[string]int{"a": 1} },
 			members: with(3, prewarm.Ready), want: "label reserve x1",
 		},
