@@ -246,12 +246,12 @@ var errGivenBack = errors.New("the member was given back")
 // touch writes a member that its key had before. It counts as activity, and raises the revision: so a claimer who has
 // left, with this key and on another replica, cannot give back what is handed out here.
 func (p *Pool) touch(ctx context.Context, m Member) (Member, error) {
-	touched, err := p.update(ctx, m.ID, func(now Member, _ Spec, at time.Time) (Change, error) {
-		switch {
-		case now.Claim.Key != m.Claim.Key:
+	touched, err := p.update(ctx, m.ID, func(now Member, spec Spec, at time.Time) (Change, error) {
+		if now.Claim.Key != m.Claim.Key {
 			return Change{}, errGivenBack
-		case now.State != Claimed:
-			return Change{}, endOf(now)
+		}
+		if err := alive(&now, &spec, at); err != nil {
+			return Change{}, err
 		}
 		now.Deadline = now.Claim.Deadline(at)
 		return Change{Member: now}, nil
@@ -298,5 +298,6 @@ func (p *Pool) giveBack(ctx context.Context, m Member) {
 		p.cfg.Logger.Warn("member of a claimer who left not given back; its claim ends by itself", "member", m.ID, "error", err)
 	}
 	p.serve.set()
+	p.ready.set()
 	p.plan.set()
 }

@@ -56,10 +56,10 @@ func (d Decision) whyBlocked(f Failures, now time.Time) string {
 	case BlockedSpec:
 		return "nothing is created: the wanted size is unknown"
 	case BlockedBackoff:
-		return fmt.Sprintf("nothing is created for %s: %d attempts in a row failed, the last with %q",
+		return fmt.Sprintf("nothing is created for %s, after %d failures in a row, the last with %q",
 			d.Until.Sub(now).Round(time.Second), f.Count, f.Message)
 	case BlockedProbing:
-		return fmt.Sprintf("one member at a time is tried: %d attempts in a row failed, the last with %q", f.Count, f.Message)
+		return fmt.Sprintf("one member at a time is tried, after %d failures in a row, the last with %q", f.Count, f.Message)
 	case BlockedConcurrency:
 		return "more will be created when some of those that start are ready"
 	case BlockedRollover:

@@ -8,24 +8,29 @@ import (
 )
 
 // Failures counts the attempts to create a member of one version that failed in a row. The zero value is none. It counts
-// attempts, not records: an attempt that left nothing behind counts all the same.
+// attempts, not records: an attempt that left nothing behind counts all the same. Attempts that were under way together
+// are one: a backend that is away for a second fails all of them, and is no worse for that.
 type Failures struct {
 	// Version is the one that failed; failures of another than the wanted version do not count.
 	Version string
 	// Count is the number of failed attempts in a row.
 	Count int
-	// At is the latest failure, Message what it was.
+	// At is the failure that was counted last, Message what the latest was.
 	At      time.Time
 	Message string
 }
 
-// Failed returns the count after another failed attempt.
-func (f Failures) Failed(version, message string, now time.Time) Failures {
+// Failed returns the count after another failed attempt, which began at an instant.
+func (f Failures) Failed(version, message string, began, now time.Time) Failures {
 	if f.Version != version {
 		f = Failures{Version: version}
 	}
+	f.Message = message
+	if f.Count > 0 && !micros.Of(began).After(f.At) {
+		return f
+	}
 	f.Count++
-	f.At, f.Message = micros.Later(f.At, micros.Of(now)), message
+	f.At = micros.Later(f.At, micros.Of(now))
 	return f
 }
 

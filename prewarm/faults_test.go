@@ -56,7 +56,7 @@ func TestFaultTheReadyOneIsDeletedAndTheUnreadyOneStays(t *testing.T) {
 
 // In a back-off nothing was removed: five ran with one wanted.
 func TestFaultBackoffBlocksDeletion(t *testing.T) {
-	d := prewarm.Plan(pool(1), with(5, prewarm.Ready).members, prewarm.Failures{}.Failed("v1", "no", t0), t0)
+	d := prewarm.Plan(pool(1), with(5, prewarm.Ready).members, fails(prewarm.Failures{}, "v1", "no", t0), t0)
 	if short(d.Actions) != "destroy excess x4" {
 		t.Errorf("planned %q", short(d.Actions))
 	}
@@ -100,7 +100,7 @@ func TestFaultBrokenImageIsRetriedForEver(t *testing.T) {
 		n := count(prewarm.Plan(spec, nil, failures, now), prewarm.ActionCreate)
 		for range n {
 			attempts++
-			failures = failures.Failed("v1", "image not found", now)
+			failures = fails(failures, "v1", "image not found", now)
 		}
 		now = now.Add(time.Second)
 	}

@@ -171,7 +171,12 @@ func (c chance) members() []prewarm.Member {
 func (c chance) failures() prewarm.Failures {
 	var f prewarm.Failures
 	for range max(0, c.IntN(8)-3) {
-		f = f.Failed([]string{"v1", "v1", "v0"}[c.IntN(3)], "no", t0.Add(-time.Duration(c.IntN(100))*time.Second))
+		f = fails(f, []string{"v1", "v1", "v0"}[c.IntN(3)], "no", t0.Add(-time.Duration(c.IntN(100))*time.Second))
 	}
 	return f
+}
+
+// fails returns the failures after another attempt, which began after the failure before was known.
+func fails(f prewarm.Failures, version, message string, at time.Time) prewarm.Failures {
+	return f.Failed(version, message, at.Add(time.Microsecond), at)
 }

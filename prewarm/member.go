@@ -220,7 +220,6 @@ const (
 	ReasonDoubt        Reason = "doubt"             // nobody knows whether it is clean, or the backend says nonsense
 	ReasonQuarantine   Reason = "quarantine_over"   // long enough in quarantine, or too many there
 	ReasonUndestroyed  Reason = "destroy_again"     // an attempt to destroy did not end well
-	ReasonDestroyed    Reason = "destroyed"         // the backend has destroyed it
 	ReasonStopped      Reason = "stopped"           // the resource ended by itself
 	ReasonLost         Reason = "lost"              // the backend does not know it
 	ReasonReserve      Reason = "reserve"           // kept for a tenant

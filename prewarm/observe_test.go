@@ -30,6 +30,7 @@ func TestObserve(t *testing.T) {
 		{"unknown", with(1, prewarm.Ready), prewarm.Event{Generation: 9}, prewarm.Ready, ""},
 		{"late, when it is being destroyed", with(1, prewarm.Deleting), prewarm.Event{Status: prewarm.StatusReady, Generation: 9}, prewarm.Deleting, ""},
 		{"late, when it is gone", with(1, prewarm.Gone), prewarm.Event{Status: prewarm.StatusReady, Generation: 9}, prewarm.Gone, ""},
+		{"nonsense, without a quarantine", with(1, prewarm.Ready), prewarm.Event{Status: 99}, prewarm.Deleting, prewarm.ReasonDoubt},
 		{
 			"cold", new(fleet).add(1, prewarm.Starting, func(m *prewarm.Member) { m.Claim.Key = "k" }),
 			prewarm.Event{Status: prewarm.StatusReady},

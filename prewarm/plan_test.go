@@ -14,7 +14,7 @@ func TestPlan(t *testing.T) {
 	failing := func(n int, at time.Time) prewarm.Failures {
 		var f prewarm.Failures
 		for range n {
-			f = f.Failed("v1", "image not found", at)
+			f = fails(f, "v1", "image not found", at)
 		}
 		return f
 	}
@@ -89,10 +89,11 @@ func TestPlan(t *testing.T) {
 		},
 
 		{name: "a failure a moment ago", members: with(0, prewarm.Ready), failures: failing(1, t0.Add(-9*time.Second)), blocked: prewarm.BlockedBackoff},
+		{name: "a failure a moment ago, and nothing is missing", members: with(3, prewarm.Ready), failures: failing(1, t0)},
 		{name: "a failure ten seconds ago", members: with(0, prewarm.Ready), failures: failing(1, t0.Add(-10*time.Second)), want: "create below_target x3"},
 		{name: "an open breaker", members: with(0, prewarm.Ready), failures: failing(3, t0.Add(-time.Minute)), want: "create probe x1", blocked: prewarm.BlockedProbing},
 		{name: "a probe on its way", members: with(1, prewarm.Starting), failures: failing(3, t0.Add(-time.Minute)), blocked: prewarm.BlockedProbing},
-		{name: "failures of another version", members: with(0, prewarm.Ready), failures: prewarm.Failures{}.Failed("v0", "no", t0), want: "create below_target x3"},
+		{name: "failures of another version", members: with(0, prewarm.Ready), failures: fails(prewarm.Failures{}, "v0", "no", t0), want: "create below_target x3"},
 
 		{name: "rollover: surge", members: new(fleet).add(3, prewarm.Ready, old), want: "create rollover x1", blocked: prewarm.BlockedRollover},
 		{
@@ -124,12 +125,33 @@ func TestPlan(t *testing.T) {
 			members: with(3, prewarm.Ready), want: "label reserve x2",
 		},
 		{
+			name: "a probe on its way, and no more may start", spec: func(s *prewarm.Spec) { s.MaxStarting = 1 },
+			members: with(1, prewarm.Starting), failures: failing(3, t0.Add(-time.Minute)), blocked: prewarm.BlockedConcurrency,
+		},
+		{
+			name: "an open breaker, one is missing", members: with(2, prewarm.Ready), failures: failing(3, t0.Add(-time.Minute)),
+			want: "create probe x1", blocked: prewarm.BlockedProbing,
+		},
+		{
+			name: "a rollover needs the room of reused members with an owner", spec: func(s *prewarm.Spec) { s.Floor, s.Ceiling = 1, 3 },
+			members: new(fleet).add(1, prewarm.Ready, old).add(2, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForOwner("ann") }),
+			want:    "destroy excess x1, create rollover x1",
+		},
+		{
+			name: "one reserve", spec: func(s *prewarm.Spec) { s.Reserves = map[string]int{"a": 1} },
+			members: with(3, prewarm.Ready), want: "label reserve x1",
+		},
+		{
 			name:    "reserves no longer wanted",
 			members: new(fleet).add(3, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForTenant("a") }), want: "label release x3",
 		},
 		{
 			name:    "reused members with an owner are beside the size",
 			members: with(3, prewarm.Ready).add(2, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForOwner("ann") }), want: "",
+		},
+		{
+			name: "what is kept after demand does not push them out", spec: func(s *prewarm.Spec) { s.Demand.Recent = 5 },
+			members: with(3, prewarm.Ready).add(4, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForOwner("ann") }), want: "",
 		},
 		{
 			name:    "while they are cleaned too",
@@ -223,10 +245,10 @@ func TestApplyWritesDeadlinesAndReasons(t *testing.T) {
 }
 
 func TestExplainSaysWhy(t *testing.T) {
-	failures := prewarm.Failures{}.Failed("v1", "image not found", t0.Add(-time.Second))
+	failures := fails(prewarm.Failures{}, "v1", "image not found", t0.Add(-time.Second))
 	spec := pool(3)
 	text := prewarm.Explain(spec, with(1, prewarm.Ready).members, failures, t0).String()
-	for _, want := range []string{"1 ready", "3 wanted", "9s", "1 attempts", "image not found"} {
+	for _, want := range []string{"1 ready", "3 wanted", "9s", "1 failures", "image not found"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not said in\n%s", want, text)
 		}
@@ -249,7 +271,7 @@ func TestDiagnose(t *testing.T) {
 		{name: "size zero", spec: func(s *prewarm.Spec) { s.Floor = 0 }, members: with(0, prewarm.Ready), want: prewarm.MissZero},
 		{name: "drained", members: with(2, prewarm.Starting), want: prewarm.MissDrained},
 		{name: "all held", members: with(3, prewarm.Held), want: prewarm.MissHeld},
-		{name: "failing", failures: prewarm.Failures{}.Failed("v1", "no", t0), members: with(0, prewarm.Ready), want: prewarm.MissFailing},
+		{name: "failing", failures: fails(prewarm.Failures{}, "v1", "no", t0), members: with(0, prewarm.Ready), want: prewarm.MissFailing},
 		{name: "paused", spec: func(s *prewarm.Spec) { s.Paused = true }, members: with(0, prewarm.Ready), want: prewarm.MissPaused},
 		{
 			name: "reserved", members: new(fleet).add(3, prewarm.Ready, func(m *prewarm.Member) { m.For = prewarm.ForTenant("a") }),

@@ -27,18 +27,20 @@ type Pool struct {
 	plan    signal // something may have to be done
 	serve   signal // somebody waits, or a member is ready
 	list    signal // what the backend has should be listed
+	ready   signal // other processes should be told of a member
 	events  mailbox
 	metrics *metrics
 
-	mu      sync.Mutex
-	state   runState
-	holds   sync.WaitGroup // goroutines of Work
-	spec    Spec
-	line    line
-	traffic Traffic
-	missers map[string]time.Time // owners that were not served, and when
-	view    view
-	taken   map[uuid.UUID]bool // claimed since the view
+	mu       sync.Mutex
+	state    runState
+	holds    sync.WaitGroup // goroutines of Work
+	spec     Spec
+	line     line
+	traffic  Traffic
+	creating map[uuid.UUID]bool   // members whose creation is queued or running here
+	missers  map[string]time.Time // owners that were not served, and when
+	view     view
+	taken    map[uuid.UUID]bool // claimed since the view
 	// buildTime is the last one that was measured: a drained pool has no members to measure.
 	buildTime time.Duration
 	held      map[uuid.UUID]map[*hold]struct{}
@@ -57,6 +59,7 @@ const (
 type view struct {
 	spec     Spec
 	members  []Member
+	versions []string // of ready members
 	failures Failures
 	decision Decision
 	at       time.Time
@@ -90,8 +93,8 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 	}
 	p := &Pool{
 		store: store, backend: backend, cfg: cfg, clock: cfg.Clock, spec: cfg.Spec,
-		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), events: mailbox{wake: newSignal()},
-		line: newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
+		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), events: mailbox{wake: newSignal()},
+		line: newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
 		stats: newCounters(),
 	}
 	p.view = view{spec: cfg.Spec}
@@ -113,7 +116,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	// What must still be written when ctx has ended has a deadline of its own.
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	for _, loop := range []func(context.Context){p.planLoop, p.serveLoop, p.watchLoop, p.eventLoop, p.listLoop} {
+	for _, loop := range []func(context.Context){p.planLoop, p.serveLoop, p.watchLoop, p.eventLoop, p.listLoop, p.announceLoop, p.hearLoop} {
 		group.Go(func() error { loop(ctx); return nil })
 	}
 	for range p.cfg.Concurrency {

@@ -363,12 +363,15 @@ func TestRolloverServesTheOldVersionMeanwhile(t *testing.T) {
 		if err := r.pool.SetSpec(s); err != nil {
 			t.Fatal(err)
 		}
+		if h := r.claim(prewarm.Request{}); h.Member.Version != "v1" { // before anything is planned
+			t.Errorf("at once: %s", h.Member.Version)
+		}
 		r.wait(20 * time.Second)
-		if h := r.claim(prewarm.Request{}); h.Member.Version != "v1" {
+		if h := r.claim(prewarm.Request{}); h.Member.Version != "v1" { // while the first new one is built
 			t.Errorf("meanwhile: %s", h.Member.Version)
 		}
 		for range 20 { // at no time is there nothing to claim
-			if len(r.members(prewarm.Ready)) < 2 {
+			if len(r.members(prewarm.Ready)) < 1 {
 				t.Errorf("during the rollover: %s", r.census())
 			}
 			r.wait(10 * time.Second)
@@ -430,5 +433,49 @@ func TestStoreThatFails(t *testing.T) {
 		}
 		r.wait(time.Minute)
 		r.want(2, prewarm.Ready)
+	})
+}
+
+// A backend that is away for a moment fails all that is under way. That is one failure, not one for each.
+func TestShortOutageIsOneFailure(t *testing.T) {
+	bubble(t, 8, func(r *rig) {
+		r.backend.Set(func(k *prewarmtest.Knobs) { k.CreateTakes, k.CreateErr = time.Second, errors.New("no route") })
+		go func() {
+			time.Sleep(2 * time.Second)
+			r.backend.Set(func(k *prewarmtest.Knobs) { k.CreateErr = nil })
+		}()
+	}, func(r *rig) {
+		r.want(8, prewarm.Ready) // two minutes after the start
+	})
+}
+
+// A process that died between the decision to create a member and the call: the next one makes the call.
+func TestCreationOfADeadProcessIsResumed(t *testing.T) {
+	bubble(t, 1, nil, func(r *rig) {
+		r.stop()
+		m := prewarm.NewMember(r.cfg.Spec, id(77), prewarm.ReasonBelowTarget, time.Now())
+		if _, err := r.store.PutMembers(context.Background(), nil, []prewarm.Change{{Member: m}}); err != nil {
+			t.Fatal(err)
+		}
+		r.cfg.Spec.Floor = 2
+		r.start()
+		r.wait(time.Minute) // far less than the readiness time-out
+		r.want(2, prewarm.Ready)
+		if got := r.member(m.ID); got.State != prewarm.Ready {
+			t.Errorf("the member is %s", got.State)
+		}
+	})
+}
+
+func TestExpiredClaimIsNotRevivedByItsKey(t *testing.T) {
+	bubble(t, 1, nil, func(r *rig) {
+		r.claim(prewarm.Request{Key: "k", IdleTimeout: time.Minute})
+		r.stop()
+		r.wait(2 * time.Minute) // nobody has looked yet
+		r.start()
+		_, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: "ann", Key: "k"})
+		if !errors.Is(err, prewarm.ErrEnded) || !strings.Contains(err.Error(), string(prewarm.ReasonInactive)) {
+			t.Errorf("claim: %v", err)
+		}
 	})
 }

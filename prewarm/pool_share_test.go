@@ -266,6 +266,7 @@ func TestReuseBySameOwnerOnly(t *testing.T) {
 func TestNobodyHasWhatSomebodyElseHas(t *testing.T) {
 	for seed := range uint64(4) {
 		bubble(t, 4, func(r *rig) {
+			r.store = slowStore{r.store}
 			r.backend.Set(func(k *prewarmtest.Knobs) {
 				k.Build, k.DoubleEvents, k.Delay = 5*time.Second, true, 200*time.Millisecond
 				k.CreateTakes, k.DestroyTakes = 100*time.Millisecond, 300*time.Millisecond
@@ -295,6 +296,23 @@ func TestNobodyHasWhatSomebodyElseHas(t *testing.T) {
 			}
 		})
 	}
+}
+
+// slowStore takes a while before and after each write, so that much can happen in between.
+type slowStore struct{ prewarm.Store }
+
+func (s slowStore) while() { time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) }
+
+func (s slowStore) ClaimMembers(ctx context.Context, now time.Time, p prewarm.Pick, c []prewarm.Claim) ([]prewarm.Grant, error) {
+	s.while()
+	defer s.while()
+	return s.Store.ClaimMembers(ctx, now, p, c)
+}
+
+func (s slowStore) PutMembers(ctx context.Context, state *prewarm.PoolState, c []prewarm.Change) ([]bool, error) {
+	s.while()
+	defer s.while()
+	return s.Store.PutMembers(ctx, state, c)
 }
 
 // ledger knows who has what.
@@ -342,4 +360,26 @@ func claimer(pools []*prewarm.Pool, l *ledger, random *rand.Rand, n int) {
 			}
 		}
 	}
+}
+
+// A member that another process made ready is announced: whoever waits does not wait for the next look.
+func TestReadyMembersAreAnnouncedToOtherProcesses(t *testing.T) {
+	bubble(t, 1, func(r *rig) { r.cfg.Poll = time.Hour }, func(r *rig) {
+		r.claim(prewarm.Request{})
+		deaf := prewarmtest.New(nil) // sees nothing of what the first one builds
+		cfg := r.cfg
+		cfg.Spec.Paused = true
+		other, err := prewarm.New(r.store, deaf, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer run(t, other)()
+		begun := time.Now()
+		if _, err := other.Claim(context.Background(), prewarm.Request{Owner: "bob", IfEmpty: prewarm.Wait, MaxWait: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took > 31*time.Second {
+			t.Errorf("waited %v for a member that is ready after 30 seconds", took)
+		}
+	})
 }

@@ -74,7 +74,7 @@ func TestBackoffNeverBlocksRemovalOrExpiry(t *testing.T) {
 	each(t, func(t *testing.T, _ chance, spec prewarm.Spec, members []prewarm.Member, _ prewarm.Failures) {
 		var failing prewarm.Failures
 		for range 20 {
-			failing = failing.Failed("v1", "no", t0)
+			failing = fails(failing, "v1", "no", t0)
 		}
 		calm, hurt := prewarm.Plan(spec, members, prewarm.Failures{}, t0), prewarm.Plan(spec, members, failing, t0)
 		if count(hurt, prewarm.ActionCreate) != 0 {

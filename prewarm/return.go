@@ -98,9 +98,9 @@ func (p *Pool) usable() error {
 // KeepAlive records activity: the claim's idle timeout begins anew. A claim that has ended is [ErrEnded]; it is never
 // revived. It is written only if that moves the deadline by at least a tenth of the timeout.
 func (p *Pool) KeepAlive(ctx context.Context, id uuid.UUID) error {
-	_, err := p.update(ctx, id, func(m Member, _ Spec, now time.Time) (Change, error) {
-		if m.State != Claimed || m.due(now) {
-			return Change{}, endOf(m)
+	_, err := p.update(ctx, id, func(m Member, spec Spec, now time.Time) (Change, error) {
+		if err := alive(&m, &spec, now); err != nil {
+			return Change{}, err
 		}
 		deadline := m.Claim.Deadline(now)
 		if deadline.Sub(m.Deadline) < m.Claim.IdleTimeout/10 || deadline.Equal(m.Deadline) {
@@ -110,6 +110,17 @@ func (p *Pool) KeepAlive(ctx context.Context, id uuid.UUID) error {
 		return Change{Member: m}, nil
 	})
 	return err
+}
+
+// alive returns why a claim is over, nil if it is not. One whose time has passed is, whether or not somebody has looked.
+func alive(m *Member, spec *Spec, now time.Time) error {
+	switch {
+	case m.State != Claimed:
+		return endOf(*m)
+	case m.due(now):
+		return endOf(m.to(Claimed, spec.overdue(m), m.Deadline))
+	}
+	return nil
 }
 
 // hold is one piece of work that keeps a claim alive.

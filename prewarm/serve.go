@@ -23,22 +23,25 @@ func (p *Pool) serveLoop(ctx context.Context) {
 			}
 			continue
 		}
-		answered := false
 		for batch := range slices.Chunk(waiters, p.cfg.Batch) {
-			answered = p.round(ctx, batch) || answered
+			p.round(ctx, batch)
 		}
 		p.plan.set()
-		if len(waiters) < all && answered {
-			continue // somebody else with the same key may find out now
+		if len(waiters) < all && p.lineLength() < all {
+			continue // somebody else with the key of one who got an answer may find out now
 		}
 		p.pause(ctx, p.cfg.Poll, p.serve, "pool", "serve")
 	}
 }
 
-// round claims for some waiters, in their order, and answers those who got something or do not wait. It reports whether
-// anybody got an answer.
-func (p *Pool) round(ctx context.Context, waiters []*waiter) (answered bool) {
-	left := waiters
+func (p *Pool) lineLength() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.line.waiters)
+}
+
+// round claims for some waiters, in their order, and answers those who got something or do not wait.
+func (p *Pool) round(ctx context.Context, left []*waiter) {
 	for tier := range p.tiers() {
 		var unserved []*waiter
 		for _, group := range p.groups(left, tier) {
@@ -51,11 +54,10 @@ func (p *Pool) round(ctx context.Context, waiters []*waiter) (answered bool) {
 		}
 		slices.SortFunc(unserved, before)
 		if left = unserved; len(left) == 0 {
-			return true
+			return
 		}
 	}
 	p.missed(ctx, left)
-	return len(left) < len(waiters)
 }
 
 // group is some waiters who may have the same members.
@@ -77,17 +79,22 @@ const (
 func (p *Pool) tiers() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return tierOld + len(p.view.oldVersions())
+	return tierOld + len(p.oldVersions())
 }
 
-// oldVersions are the versions of ready members that a rollover still serves, by name.
-func (v *view) oldVersions() []string {
-	if v.spec.Rollover.AtOnce || v.decision.Counts.OldReady == 0 {
+// oldVersions are the versions of ready members that a rollover still serves, by name; the lock is held.
+func (p *Pool) oldVersions() []string {
+	if p.spec.Rollover.AtOnce {
 		return nil
 	}
+	return slices.DeleteFunc(slices.Clone(p.view.versions), func(v string) bool { return v == p.spec.Version })
+}
+
+// readyVersions are the versions of ready members, by name.
+func readyVersions(members []Member) []string {
 	var found []string
-	for i := range v.members {
-		if m := &v.members[i]; m.State == Ready && m.Version != v.spec.Version && !slices.Contains(found, m.Version) {
+	for i := range members {
+		if m := &members[i]; m.State == Ready && !slices.Contains(found, m.Version) {
 			found = append(found, m.Version)
 		}
 	}
@@ -140,7 +147,7 @@ func (p *Pool) pick(w *waiter, tier int, now time.Time) (Pick, bool) {
 	case tierAll:
 		return pick, true
 	}
-	old := p.view.oldVersions()
+	old := p.oldVersions()
 	if tier-tierOld >= len(old) {
 		return pick, false
 	}

@@ -111,8 +111,25 @@ func TestSizeForReachesItsHitRateAndIsSmallest(t *testing.T) {
 	if n := prewarm.SizeFor(0, time.Minute, 0.99); n != 0 {
 		t.Errorf("no claims need %d members", n)
 	}
+	if got := prewarm.HitRateOf(3, 0, time.Minute); got != 1 {
+		t.Errorf("of no claims %v are served, want all", got)
+	}
+	if n := prewarm.SizeFor(60, time.Minute, 0); n != 0 {
+		t.Errorf("a hit rate of zero needs %d members", n)
+	}
 	if n := prewarm.SizeFor(1e300, time.Hour, 1); n <= 0 {
 		t.Errorf("a rate without sense gives %d", n)
+	}
+}
+
+func TestCeilingThatIsReachedIsNoCap(t *testing.T) {
+	spec := prewarm.Spec{Floor: 2, Ceiling: 3, Demand: prewarm.Demand{Waiting: 1}}
+	if got := prewarm.Size(spec, t0); got.Capped {
+		t.Errorf("%v", got)
+	}
+	spec.Demand.Waiting = 2
+	if got := prewarm.Size(spec, t0); !got.Capped {
+		t.Errorf("%v", got)
 	}
 }
 
@@ -210,7 +227,7 @@ func TestFailuresPauseAndForget(t *testing.T) {
 		t.Error("no failure, and yet a pause")
 	}
 	for n, want := range []time.Duration{1, 2, 4, 5, 5} {
-		f = f.Failed("v1", "no", t0)
+		f = fails(f, "v1", "no", t0)
 		if got := f.Until(retry).Sub(t0); got != want*time.Second {
 			t.Errorf("after %d failures: %v", n+1, got)
 		}
@@ -218,10 +235,14 @@ func TestFailuresPauseAndForget(t *testing.T) {
 			t.Errorf("after %d failures the breaker is open: %v", n+1, f.Open(retry))
 		}
 	}
+	together := f.Failed("v1", "no answer", t0.Add(-time.Second), t0.Add(time.Second))
+	if together.Count != f.Count || !together.At.Equal(f.At) || together.Message != "no answer" {
+		t.Errorf("an attempt that was under way at the last failure counts: %+v", together)
+	}
 	if g := f.Succeeded("v0"); g != f {
 		t.Error("a success of another version counted")
 	}
-	if g := f.Failed("v2", "no", t0); g.Count != 1 {
+	if g := fails(f, "v2", "no", t0); g.Count != 1 {
 		t.Error("failures of another version counted")
 	}
 	if g := f.Succeeded("v1"); g != (prewarm.Failures{}) {

@@ -143,3 +143,13 @@ func (s PoolState) Ask(extra int, coolDown time.Duration, now time.Time) (PoolSt
 	s.Extra, s.ExtraUntil = extra, micros.Of(now.Add(coolDown))
 	return s, true
 }
+
+// Watcher is what a store may be able to do beyond [Store]: tell other processes that a member is ready. It is a shortcut
+// and no promise: what is not told is found by looking, every Config.Poll.
+type Watcher interface {
+	// AnnounceMembers tells everybody who watches the pool to look.
+	AnnounceMembers(ctx context.Context, pool string) error
+	// WatchMembers calls wake, which does not block, at every announcement for the pool and once when it has begun to
+	// hear them, until ctx ends, and returns ctx.Err(), or until it can hear no more, and returns why.
+	WatchMembers(ctx context.Context, pool string, wake func()) error
+}

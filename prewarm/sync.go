@@ -120,8 +120,12 @@ var living = []State{Starting, Held, Ready, Claimed, Cleaning, Quarantined, Dele
 // listLoop lists what the backend has: at the start, from time to time, and when somebody asks. One listing runs at a
 // time.
 func (p *Pool) listLoop(ctx context.Context) {
+	young := false
 	for failures := 0; ctx.Err() == nil; {
 		wait := p.cfg.Relist
+		if young {
+			wait = min(wait, p.cfg.Timeout)
+		}
 		if failures > 0 {
 			wait = min(wait, backoff.Doubled(firstPause, failures-1, lastPause))
 		}
@@ -132,7 +136,8 @@ func (p *Pool) listLoop(ctx context.Context) {
 		if !p.pause(ctx, wait, wake, "pool", "list") {
 			return
 		}
-		if err := p.reconcile(ctx); err != nil && ctx.Err() == nil {
+		var err error
+		if young, err = p.reconcile(ctx); err != nil && ctx.Err() == nil {
 			failures++
 			p.count(func(c *counters) { c.unknown++ })
 			p.cfg.Logger.Warn("listing failed: what the backend has is unknown, nothing follows", "error", err)
@@ -142,20 +147,21 @@ func (p *Pool) listLoop(ctx context.Context) {
 	}
 }
 
-// reconcile compares what the backend has with what the store says. A failed listing changes nothing.
-func (p *Pool) reconcile(ctx context.Context) error {
+// reconcile compares what the backend has with what the store says. A failed listing changes nothing. It reports whether
+// members are missing that may still be on their way.
+func (p *Pool) reconcile(ctx context.Context) (young bool, err error) {
 	listed := p.now()
 	var listing []Event
-	err := p.call(ctx, "list", p.cfg.Timeout, func(ctx context.Context) (err error) {
+	err = p.call(ctx, "list", p.cfg.Timeout, func(ctx context.Context) (err error) {
 		listing, err = p.backend.List(ctx, p.cfg.Spec.Name)
 		return err
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	members, err := p.members(ctx, Query{States: living})
 	if err != nil {
-		return err
+		return false, err
 	}
 	now := p.now()
 	changed, orphans := Reconcile(p.current(now), members, listing, listed, now)
@@ -173,8 +179,30 @@ func (p *Pool) reconcile(ctx context.Context) error {
 	}
 	p.count(func(c *counters) { c.orphans, c.claimed = len(orphans), claimed })
 	p.strays(orphans)
+	young = p.resume(members, listing, listed)
 	_, err = p.write(ctx, before, changed)
-	return err
+	return young, err
+}
+
+// resume has members created that a complete listing does not show though they were asked for: the process that would have
+// done it has died, or lost its answer. If it is only slow, both ask for the same resource, which is built once. Young ones
+// are left for the next listing.
+func (p *Pool) resume(members []Member, listing []Event, listed time.Time) (young bool) {
+	shown := make(map[uuid.UUID]bool, len(listing))
+	for _, e := range listing {
+		shown[e.Resource] = true
+	}
+	for _, m := range members {
+		if m.State != Starting || !m.ReadyAt.IsZero() || shown[m.Resource] || p.isCreating(m.ID) {
+			continue
+		}
+		if listed.Sub(m.CreatedAt) < p.cfg.Timeout {
+			young = true
+			continue
+		}
+		p.startCreate(m)
+	}
+	return young
 }
 
 // strays deals with resources that the store does not know.

@@ -66,7 +66,7 @@ func (p *Pool) tick(ctx context.Context) (next time.Time, err error) {
 	spec.Demand.Recent = state.Recent(now)
 	all := append(members, due...)
 	d := Plan(spec, all, state.Failures, now)
-	p.saw(view{spec: spec, members: members, failures: state.Failures, decision: d, at: now})
+	p.saw(view{spec: spec, members: members, versions: readyVersions(members), failures: state.Failures, decision: d, at: now})
 	return p.nextClaimEnd(ctx, d.Next), p.carryOut(ctx, spec, state, all, d, now)
 }
 

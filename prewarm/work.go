@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
@@ -85,6 +87,25 @@ func (q *workQueue) close(late context.Context) {
 			i.do(late)
 		}
 	}
+}
+
+// startCreate queues the creation of a member, and remembers that this process is at it.
+func (p *Pool) startCreate(m Member) {
+	p.mu.Lock()
+	p.creating[m.ID] = true
+	p.mu.Unlock()
+	p.work.add(item{do: func(ctx context.Context) {
+		p.create(ctx, m)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.creating, m.ID)
+	}})
+}
+
+func (p *Pool) isCreating(id uuid.UUID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.creating[id]
 }
 
 // create has the backend build a member. The attempt counts, whatever it leaves behind.
@@ -227,12 +248,13 @@ func (p *Pool) effect(old, m Member) {
 	case Starting:
 		if fresh {
 			p.count(func(c *counters) { c.created[m.Reason]++ })
-			p.work.add(item{do: func(ctx context.Context) { p.create(ctx, m) }})
+			p.startCreate(m)
 		}
 	case Cleaning:
 		p.work.add(item{do: func(ctx context.Context) { p.clean(ctx, m) }})
 	case Ready, Claimed:
 		p.serve.set()
+		p.ready.set()
 	}
 	p.plan.set()
 }
@@ -246,9 +268,7 @@ func (p *Pool) count(f func(c *counters)) {
 
 // attempts is what some writes say about creations.
 type attempts struct {
-	failed    int
-	version   string
-	message   string
+	failed    []Member
 	succeeded string // a version
 }
 
@@ -258,32 +278,31 @@ func (a *attempts) note(old, m Member) {
 	case began && (m.State == Ready || m.State == Claimed):
 		a.succeeded = m.Version
 	case began && m.State == Deleting && (m.Reason == ReasonNotReady || m.Reason == ReasonCreateFailed || m.Reason == ReasonStopped):
-		a.failed++
-		a.version = m.Version
-		if a.message = m.Message; a.message == "" {
-			a.message = string(m.Reason)
+		if m.Message == "" {
+			m.Message = string(m.Reason)
 		}
+		a.failed = append(a.failed, m)
 	}
 }
 
 // settle counts failures and successes in the pool's state, which all replicas share.
 func (p *Pool) settle(ctx context.Context, a attempts) {
-	if a.failed == 0 && a.succeeded == "" {
+	if len(a.failed) == 0 && a.succeeded == "" {
 		return
 	}
-	p.count(func(c *counters) { c.failures += uint64(a.failed) })
+	p.count(func(c *counters) { c.failures += uint64(len(a.failed)) })
 	err := p.updateState(ctx, func(s *PoolState, now time.Time) bool {
 		before := s.Failures
 		if a.succeeded != "" {
 			s.Failures = s.Failures.Succeeded(a.succeeded)
 		}
-		for range a.failed {
-			s.Failures = s.Failures.Failed(a.version, a.message, now)
+		for _, m := range a.failed {
+			s.Failures = s.Failures.Failed(m.Version, m.Message, m.CreatedAt, now)
 		}
 		return s.Failures != before
 	})
 	if err != nil {
-		p.cfg.Logger.Warn("failed attempts not counted", "failed", a.failed, "error", err)
+		p.cfg.Logger.Warn("failed attempts not counted", "failed", len(a.failed), "error", err)
 	}
 }
 

@@ -20,12 +20,20 @@ import (
 type Members struct {
 	mu    sync.RWMutex
 	pools map[string]*memberPool
+
+	watched sync.Mutex
+	wakes   map[*func()]string // and the pool that each is for
 }
 
-var _ prewarm.Store = (*Members)(nil)
+var (
+	_ prewarm.Store   = (*Members)(nil)
+	_ prewarm.Watcher = (*Members)(nil)
+)
 
 // NewMembers returns an empty store of members.
-func NewMembers() *Members { return &Members{pools: make(map[string]*memberPool)} }
+func NewMembers() *Members {
+	return &Members{pools: make(map[string]*memberPool), wakes: make(map[*func()]string)}
+}
 
 // memberPool is one pool with its indexes.
 type memberPool struct {
@@ -377,4 +385,29 @@ func (s *Members) PoolState(ctx context.Context, pool string) (prewarm.PoolState
 		return p.state, ctx.Err()
 	}
 	return prewarm.PoolState{Pool: pool}, ctx.Err()
+}
+
+// AnnounceMembers implements [prewarm.Watcher].
+func (s *Members) AnnounceMembers(ctx context.Context, pool string) error {
+	s.watched.Lock()
+	defer s.watched.Unlock()
+	for wake, of := range s.wakes {
+		if of == pool {
+			(*wake)()
+		}
+	}
+	return ctx.Err()
+}
+
+// WatchMembers implements [prewarm.Watcher].
+func (s *Members) WatchMembers(ctx context.Context, pool string, wake func()) error {
+	s.watched.Lock()
+	s.wakes[&wake] = pool
+	s.watched.Unlock()
+	wake()
+	<-ctx.Done()
+	s.watched.Lock()
+	defer s.watched.Unlock()
+	delete(s.wakes, &wake)
+	return ctx.Err()
 }

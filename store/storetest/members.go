@@ -18,6 +18,7 @@ func Members(t *testing.T, open func(t *testing.T) prewarm.Store) {
 		{"Claim", memberClaimTests},
 		{"Put", memberPutTests},
 		{"Query", memberQueryTests},
+		{"Watch", memberWatchTests},
 		{"Races", memberRaceTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {

@@ -129,7 +129,7 @@ func memberPutState(k *memberKit) {
 	k.noError(err, "PoolState")
 	k.must(state == prewarm.PoolState{Pool: memberPool}, "a pool without a state has revision 0", "%+v", state)
 	state.Paused, state.PausedBy = true, "ops: upgrade"
-	state.Failures = prewarm.Failures{}.Failed("v1", "image not found", k.now)
+	state.Failures = prewarm.Failures{}.Failed("v1", "image not found", k.now, k.now)
 	state.Extra, state.ExtraUntil = 3, k.now.Add(time.Minute)
 	m := k.ready(1)
 	applied, err := k.store.PutMembers(k.ctx, &state, []prewarm.Change{{Member: m}})

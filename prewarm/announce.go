@@ -1,0 +1,53 @@
+package prewarm
+
+import (
+	"context"
+	"time"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
+)
+
+// announcePause is the least time between two announcements: members that become ready together are one.
+const announcePause = 20 * time.Millisecond
+
+// announceLoop tells other processes that somebody who waits there may look.
+func (p *Pool) announceLoop(ctx context.Context) {
+	w, ok := p.store.(Watcher)
+	if !ok {
+		return
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.ready:
+		}
+		err := p.call(ctx, "announce", p.cfg.Timeout, func(ctx context.Context) error {
+			return w.AnnounceMembers(ctx, p.cfg.Spec.Name)
+		})
+		if err != nil && ctx.Err() == nil {
+			p.cfg.Logger.Warn("a ready member was not announced; others look by themselves", "error", err)
+		}
+		p.pause(ctx, announcePause, nil, "pool", "announce")
+	}
+}
+
+// hearLoop looks when other processes say so.
+func (p *Pool) hearLoop(ctx context.Context) {
+	w, ok := p.store.(Watcher)
+	if !ok {
+		return
+	}
+	for failures := 0; ctx.Err() == nil; failures++ {
+		begun := p.now()
+		err := w.WatchMembers(ctx, p.cfg.Spec.Name, p.serve.set)
+		if ctx.Err() != nil {
+			return
+		}
+		p.cfg.Logger.Warn("announcements ended", "error", err)
+		if p.now().Sub(begun) > lastPause {
+			failures = 0
+		}
+		p.pause(ctx, backoff.Doubled(firstPause, failures, lastPause), nil, "pool", "hear")
+	}
+}
