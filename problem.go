@@ -14,6 +14,7 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/schedule"
+	"github.com/dormouse-go/dormouse/workerpool"
 )
 
 // Problem is an error as an HTTP API answers it: a problem document (RFC 9457). It is an http.Handler that writes itself.
@@ -44,6 +45,7 @@ var kinds = []kind{
 	{lifecycle.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "the store cannot be reached"},
 	{queue.ErrStopped, http.StatusServiceUnavailable, "stopping", "the service is stopping"},
 	{worker.ErrDraining, http.StatusServiceUnavailable, "stopping", "the service is stopping"},
+	{workerpool.ErrNotRunning, http.StatusServiceUnavailable, "stopping", "the service is stopping"},
 	{prewarm.ErrNotRunning, http.StatusServiceUnavailable, "stopping", "the service is stopping"},
 	{queue.ErrProcessLost, http.StatusServiceUnavailable, "process_lost", "this process was declared lost and registers anew"},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout", "it took too long"},
@@ -65,6 +67,10 @@ var kinds = []kind{
 	{queue.ErrLeaseLost, http.StatusConflict, "lease_lost", "the job is no longer the caller's"},
 	{lifecycle.ErrClaimed, http.StatusConflict, "claimed", "somebody else has claimed it"},
 	{lifecycle.ErrNotClaimable, http.StatusConflict, "not_claimable", "it is not ready to be claimed"},
+	{workerpool.ErrUnknownWorker, http.StatusNotFound, "not_found", "there is no such thing"},
+	{workerpool.ErrUnknownJob, http.StatusNotFound, "not_found", "there is no such thing"},
+	{workerpool.ErrNotIdle, http.StatusConflict, "not_idle", "the worker is busy or held"},
+	{workerpool.ErrNoRoom, http.StatusConflict, "no_room", "no worker has room"},
 	{prewarm.ErrNotFound, http.StatusNotFound, "not_found", "there is no such thing"},
 	{prewarm.ErrEnded, http.StatusGone, "claim_ended", "the claim has ended"},
 	{prewarm.ErrKeyReused, http.StatusConflict, "key_reused", "the key belongs to another owner"},
