@@ -27,7 +27,7 @@
 // # For authors of stores
 //
 // [Store] is what the executor needs of a database: three methods. The further interfaces ([Outbox], [Waker], [Watcher],
-// [Sharder], [Batcher], [Pruner], [Registry], [History], [Gauges]) are abilities a store may have beyond it. Package
+// [Sharder], [Batcher], [Pruner], [Registry], [Holder], [History], [Gauges]) are abilities a store may have beyond it. Package
 // [github.com/dormouse-go/dormouse/store/storetest] checks an implementation against all of these contracts. Instants are
 // stored in UTC with microseconds, and the zero time as not set. A schedule or a list of dates that cannot be read is
 // returned as a value that says so, because it is an error of that row alone.
@@ -44,6 +44,10 @@
 //   - One workspace with values that cannot be used (a schedule, dates) affects no other. [Decision.Err] and Explain name
 //     the error; the rules that do not need the value act as usual.
 //   - What is overdue happens once: missed occurrences of a schedule are not caught up one by one.
+//   - Whatever may be running keeps the deadlines that end it, however builds fail or are canceled.
+//   - An allowed occurrence at or after the instant at which an automatic stop was due is not lost, however late the stop.
+//   - A change of a policy, and the end of a hold, bring no stop or dormancy closer than 2 hours after the commit that brings the
+//     workspace in line, and no deletion closer than 24 hours.
 //
 // # What it does not do
 //
