@@ -123,6 +123,7 @@ func editFor(s *Snapshot, now time.Time, want Topics) editor {
 
 // change finishes the edit: the wake is what the rules say of the result.
 func (e *editor) change() Change {
+	e.s.Workspace.Floors.forget(e.now)
 	if !e.keepWake {
 		_, e.s.Workspace.WakeAt = evaluate(&e.s, e.now)
 	}

@@ -24,6 +24,16 @@ func mix() []lifecycle.Snapshot {
 	}
 }
 
+// BenchmarkEvaluate answers both questions at once.
+func BenchmarkEvaluate(b *testing.B) {
+	all := mix()
+	now := monday.Add(time.Hour)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		decided, woken = lifecycle.Evaluate(&all[i%len(all)], now)
+	}
+}
+
 // BenchmarkDecide is one Decide and one NextWake.
 func BenchmarkDecide(b *testing.B) {
 	all := mix()

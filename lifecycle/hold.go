@@ -183,6 +183,17 @@ func (f Floors) leave(old, next *Hold, startAfter, now time.Time, spread time.Du
 	return f, startAfter
 }
 
+// forget drops floors that were passed long ago.
+func (f *Floors) forget(now time.Time) {
+	for _, at := range []*time.Time{&f.Stop, &f.Dormancy, &f.Delete} {
+		if !at.IsZero() && at.Before(now.Add(-deleteGrace)) {
+			*at = time.Time{}
+		}
+	}
+}
+
+func (f *Floors) none() bool { return f.Stop.IsZero() && f.Dormancy.IsZero() && f.Delete.IsZero() }
+
 // of returns the floor of one kind of rules.
 func (f *Floors) of(kind HoldRules) instant {
 	switch kind {

@@ -101,19 +101,19 @@ type view struct {
 	now instant
 	// why is what keeps every rule from firing.
 	why obstacle
-	// free says that nothing is set that could suspend single rules.
-	free bool
+	// free says that nothing is set that could suspend single rules, once it is known: it is asked for armed rules only.
+	known, free bool
 }
 
 func look(s *Snapshot, now time.Time) view {
-	return view{now: at(now), why: suspended(s), free: free(s)}
+	return view{now: at(now), why: suspended(s)}
 }
 
 // free reports whether there is no hold, holiday, floor or back-off, which is the usual state.
 func free(s *Snapshot) bool {
 	w, t, e := &s.Workspace, &s.Template, &s.Engine
 	return w.Hold.Until.IsZero() && t.Hold.Until.IsZero() && e.Hold.Until.IsZero() && t.Policy.Holidays == nil &&
-		w.Floors == (Floors{}) && t.Floors == (Floors{}) && e.Floors == (Floors{}) && e.SettleUntil.IsZero() && w.Backoff.Until.IsZero()
+		w.Backoff.Until.IsZero() && e.SettleUntil.IsZero() && w.Floors.none() && t.Floors.none() && e.Floors.none()
 }
 
 // fires returns a rule's answer and the first instant not before now at which it acts if nothing else changes. It is
@@ -132,7 +132,10 @@ func (v *view) fires(r Rule, s *Snapshot) (armed, instant) {
 		return a, never
 	case r >= RuleReminder:
 		return remindAt(a, v.now)
-	case v.free:
+	case !v.known:
+		v.known, v.free = true, free(s)
+	}
+	if v.free {
 		return a, max(a.at, v.now)
 	}
 	return a, actsAfter(r, a, s, v.now)

@@ -64,6 +64,11 @@ func (b *builds) call(ctx context.Context, hook func(context.Context) error) err
 
 // one prepares a build that is a group of its own, and adds its job to the change.
 func (b *builds) one(ctx context.Context, s lifecycle.Snapshot, c *lifecycle.Change) error {
+	if !c.Build.Status.Active() { // what a verb says is over needs no job
+		id, err := b.ids.next(c.Build.CreatedAt)
+		c.Build.ID = id
+		return err
+	}
 	var spec BuildSpec
 	if b.builder != nil {
 		g := Group{TemplateVersionID: c.Build.TemplateVersionID, Template: s.Template, Size: 1}

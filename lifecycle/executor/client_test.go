@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
@@ -167,5 +168,25 @@ func TestClientMetrics(t *testing.T) {
 	c.Close()
 	if _, ok := gathered(t, r)[`dormouse_transitions_total{instance="api",reason="manual",transition="start"}`]; ok {
 		t.Error("a closed client is still registered")
+	}
+}
+
+// A verb of a host that records a build which is over gets no job for it.
+func TestUpdateQueuesNoJobForWhatIsOver(t *testing.T) {
+	f := newFleet(t)
+	f.add(numbered(1, stopped()))
+	e := f.executor(executor.Config{}, nil)
+	over := func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		c, err := lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)(s, now)
+		c.Build.Status, c.Build.CompletedAt = lifecycle.JobSucceeded, now
+		return c, err
+	}
+	got, err := e.Update(f.ctx, id(1), over)
+	f.must(err)
+	if jobs, err := f.store.Jobs(f.ctx, queue.Filter{Limit: 10}); err != nil || len(jobs) != 0 {
+		t.Errorf("%d jobs, %v", len(jobs), err)
+	}
+	if stored := f.load(1); got.Build.ID == uuid.Nil || stored.Build != got.Build {
+		t.Errorf("returned %+v, stored %+v", got.Build, stored.Build)
 	}
 }

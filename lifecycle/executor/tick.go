@@ -147,7 +147,7 @@ func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 	for i := range page {
 		s := &page[i]
 		s.Engine.Interval = r.e.cfg.Interval
-		d := lifecycle.Decide(*s, r.now)
+		d, _ := lifecycle.Evaluate(s, r.now)
 		if d.Err != nil {
 			errs[s.Workspace.ID] = d.Err
 		}

@@ -24,16 +24,15 @@ func runDecide(_ context.Context, r *figure.Recorder) error {
 	}
 	pass := func() {
 		for i := range mix {
-			sink1 = lifecycle.Decide(mix[i], now)
-			sink2 = lifecycle.NextWake(mix[i], now)
+			sink1, sink2 = lifecycle.Evaluate(&mix[i], now)
 		}
 	}
 	var times []time.Duration
 	for range rounds {
 		times = append(times, each(per(50, pass), len(mix)))
 	}
-	r.AtMost(150, "decide", float64(median(times)), "ns", "Decide + NextWake, parsed schedules, a mix of states")
-	r.AtMost(0, "decide/allocations", testing.AllocsPerRun(10, pass)/float64(len(mix)), "", "per Decide + NextWake")
+	r.AtMost(150, "decide", float64(median(times)), "ns", "Evaluate (Decide and NextWake in one pass), parsed schedules, a mix of states")
+	r.AtMost(0, "decide/allocations", testing.AllocsPerRun(10, pass)/float64(len(mix)), "", "per Evaluate")
 	return nil
 }
 
