@@ -144,6 +144,7 @@ func (f *fleet) create(ctx context.Context, now time.Time, d *developer) error {
 	return f.store.CreateWorkspaces(ctx, now, lifecycle.Workspace{
 		ID: d.workspace, OrganizationID: t.OrganizationID, OwnerID: d.owner, TemplateID: t.ID, Name: d.name(), CreatedAt: now,
 		Autostart: f.cron(f.plans[d.plan].autostart, d.zone), TTL: t.Policy.DefaultTTL,
+		Autostop: f.cron(f.plans[d.plan].autostop, d.zone),
 	})
 }
 

@@ -11,11 +11,12 @@ import (
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
-// plan is a template: its policy, and the two times of day that stand in workspaces and owners.
+// plan is a template: its policy, and the times of day that stand in workspaces and owners.
 type plan struct {
 	name      string
 	policy    lifecycle.Policy
 	autostart *timeOfDay
+	autostop  *timeOfDay
 	quiet     *timeOfDay
 }
 
@@ -104,6 +105,10 @@ func (p *plan) set(key, value string) (err error) {
 		case "autostart":
 			p.autostart, err = parseTime(value)
 			o.AllowUserAutostart = p.autostart != nil
+		case "autostop":
+			p.autostop, err = parseTime(value)
+		case "retries":
+			o.StartRetry.Max, err = parseCount(value)
 		case "quiet":
 			p.quiet, err = parseTime(value)
 		case "days":
@@ -124,7 +129,7 @@ func (p *plan) durations() map[string]*time.Duration {
 	o := &p.policy
 	return map[string]*time.Duration{
 		"ttl": &o.DefaultTTL, "bump": &o.ActivityBump, "remind": &o.ReminderLead, "failure": &o.FailureTTL,
-		"dormant": &o.TimeTilDormant, "delete": &o.TimeTilAutodelete, "jitter": &o.Jitter, "lateness": &o.MaxLateness,
+		"dormant": &o.TimeTilDormant, "delete": &o.TimeTilAutodelete, "most": &o.MaxRuntime, "jitter": &o.Jitter, "lateness": &o.MaxLateness,
 	}
 }
 
@@ -143,6 +148,18 @@ func parseSpan(text string) (time.Duration, error) {
 		return 0, errors.New("must be a duration, such as 30m, 4h or 21d, or off")
 	}
 	return d, nil
+}
+
+// parseCount reads a number of times; off is 0.
+func parseCount(text string) (int, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > 100 {
+		return 0, errors.New("must be a number from 0 to 100, or off")
+	}
+	return n, nil
 }
 
 // parseTime reads a time of day; off is none.
@@ -164,11 +181,20 @@ func (p *plan) words() string {
 	if p.autostart != nil {
 		parts[0] = fmt.Sprintf("starts at %02d:%02d %s", p.autostart.hour, p.autostart.minute, o.AutostartDays)
 	}
+	if p.autostop != nil {
+		parts = append(parts, fmt.Sprintf("stops at %02d:%02d", p.autostop.hour, p.autostop.minute))
+	}
 	if o.DefaultTTL > 0 {
 		parts = append(parts, "stops after "+short(o.DefaultTTL))
 	}
 	if o.ActivityBump > 0 {
 		parts = append(parts, "activity adds "+short(o.ActivityBump))
+	}
+	if o.MaxRuntime > 0 {
+		parts = append(parts, "for at most "+short(o.MaxRuntime))
+	}
+	if o.StartRetry.Max > 0 {
+		parts = append(parts, fmt.Sprintf("failed starts are tried again %d times", o.StartRetry.Max))
 	}
 	if o.Requirement.Days != 0 {
 		parts = append(parts, fmt.Sprintf("must stop at %02d:%02d %s", p.quiet.hour, p.quiet.minute, o.Requirement.Days))

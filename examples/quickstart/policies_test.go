@@ -15,6 +15,7 @@ func TestBadPoliciesNameLineAndReason(t *testing.T) {
 		{"duration", "a ttl=soon\n", "p.txt:1: ttl=soon: must be a duration"},
 		{"negative", "a ttl=-1h\n", "p.txt:1: ttl=-1h: must be a duration"},
 		{"days", "a days=Mon-Xyz\n", "p.txt:1: days=Mon-Xyz: "},
+		{"count", "a retries=many\n", "p.txt:1: retries=many: must be a number"},
 		{"time of day", "a autostart=25:00\n", "p.txt:1: autostart=25:00: must be a time of day"},
 		{"quiet hours missing", "a require=all\n", "p.txt:1: require: needs quiet hours"},
 		{"refused by the library", "a dormant=3s\n", "p.txt:1: Policy.TimeTilDormant"},

@@ -97,7 +97,7 @@ func (r *run) postpone(ctx context.Context, w *work, err error) {
 		}
 	})
 	r.e.logSkip(ctx, w.s, w.d, cause, err)
-	r.out.add(postponement(w.s, cause, err, r.now))
+	r.out.add(r.postponement(w.s, cause, err, r.now))
 }
 
 // prepare asks whether a worker exists for a group and, if so, what its builds share.

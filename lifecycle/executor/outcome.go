@@ -68,11 +68,17 @@ func (r *run) rejected(ctx context.Context, follow []entry, o *origin, err error
 	if o.postponed {
 		return follow
 	}
-	return append(follow, postponement(o.s, lifecycle.SkipStore, err, r.now))
+	return append(follow, r.postponement(o.s, lifecycle.SkipStore, err, r.now))
 }
 
-func postponement(s *lifecycle.Snapshot, cause lifecycle.SkipReason, err error, now time.Time) entry {
-	return entry{change: lifecycle.Postpone(*s, cause, err.Error(), now), origin: origin{s: s, postponed: true}}
+func (r *run) postponement(s *lifecycle.Snapshot, cause lifecycle.SkipReason, err error, now time.Time) entry {
+	return entry{change: r.received(lifecycle.Postpone(*s, cause, err.Error(), now)), origin: origin{s: s, postponed: true}}
+}
+
+// received leaves out the events that nobody receives: a workspace that is brought in line with a new policy may have some.
+func (r *run) received(c lifecycle.Change) lifecycle.Change {
+	c.Events = r.e.topics.Filter(c.Events)
+	return c
 }
 
 // count accounts for one change. The caller holds the lock.

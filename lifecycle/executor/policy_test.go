@@ -72,3 +72,31 @@ func TestApplyRefusesAnotherTemplate(t *testing.T) {
 		t.Error("planning a policy that is invalid passes")
 	}
 }
+
+// A tick brings workspaces in line with a new policy that was simply put, with its graces, and writes no event that nobody
+// receives.
+func TestATickFollowsAPolicy(t *testing.T) {
+	for _, heard := range []bool{false, true} {
+		f := newFleet(t)
+		s := stopped(asleep(monday.Add(20*day)), policy(func(p *lifecycle.Policy) { p.TimeTilAutodelete = 20 * day }))
+		f.add(numbered(1, s))
+		cfg := executor.Config{}
+		if heard {
+			cfg.Topics = []lifecycle.Topic{lifecycle.TopicNotice}
+		}
+		e := f.executor(cfg, nil)
+		tm := f.load(1).Template
+		tm.Policy.TimeTilAutodelete = day
+		later := monday.Add(10 * day)
+		f.must(f.store.PutTemplate(f.ctx, later, tm))
+		f.must(e.Tick(f.ctx, later.Add(time.Hour)).Err)
+		if got := f.load(1).Workspace; !got.DeletingAt.Equal(later.Add(time.Hour + day)) {
+			t.Errorf("deleted at %v, want a day after the tick", got.DeletingAt)
+		}
+		backlog, err := f.store.Backlog(f.ctx, later)
+		f.must(err)
+		if (backlog.Events == 1) != heard {
+			t.Errorf("%d events, heard %t", backlog.Events, heard)
+		}
+	}
+}

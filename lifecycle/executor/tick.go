@@ -157,7 +157,7 @@ func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 		case d.Acts():
 			r.out.add(entry{change: lifecycle.ApplyFor(*s, d, r.now, r.e.topics), origin: origin{s: s, d: d}})
 		default:
-			r.out.add(entry{change: lifecycle.Rearm(*s, r.now), origin: origin{s: s, d: d}})
+			r.out.add(entry{change: r.received(lifecycle.Rearm(*s, r.now)), origin: origin{s: s, d: d}})
 		}
 	}
 	r.tally.update(func(st *Stats) {
