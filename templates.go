@@ -22,19 +22,6 @@ import (
 //
 // The request is written to the log. It has no event.
 func (p *Plane) PutTemplate(ctx context.Context, t Template, options ...Option) (Template, error) {
-	for range maxStale {
-		put, err := p.tryPutTemplate(ctx, t, options)
-		if !errors.Is(err, lifecycle.ErrStaleTemplate) {
-			return put, err
-		}
-	}
-	return Template{}, fmt.Errorf("put template %s: %w", t.Name, lifecycle.ErrStaleTemplate)
-}
-
-// maxStale is how often a template is put again that another replica has put meanwhile.
-const maxStale = 5
-
-func (p *Plane) tryPutTemplate(ctx context.Context, t Template, options []Option) (Template, error) {
 	if t.Organization == uuid.Nil {
 		t.Organization = p.cfg.Organization
 	}
