@@ -361,6 +361,9 @@ func TestRunDrains(t *testing.T) {
 		f.wait(30 * time.Second)
 		f.must(f.end())
 		f.want(w.ID, lifecycle.StatusRunning, 1)
+		if last := f.audit[len(f.audit)-1]; last.Kind != lifecycle.EventBuildSucceeded {
+			t.Errorf("the end of the last build is told before Run returns: got %v", last.Kind)
+		}
 		f.is(f.Run(f.t.Context()), dormouse.ErrAlreadyRun)
 	})
 }
