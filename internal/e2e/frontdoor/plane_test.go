@@ -81,7 +81,7 @@ func TestReplicasOnPostgreSQL(t *testing.T) {
 		must(t, err)
 		w, err := p.Create(ctx, dormouse.NewWorkspace{
 			Template: template.ID, Owner: "ann", Name: fmt.Sprint("ws-", i),
-			Schedule: dormouse.Schedule{Hours: "Europe/Berlin Mon-Fri 09:00-18:00"},
+			Hours: "Europe/Berlin Mon-Fri 09:00-18:00",
 		})
 		must(t, err)
 		all = append(all, w)
