@@ -23,8 +23,11 @@ type NewWorkspace struct {
 	Owner string `json:"owner"`
 	// Name is for people. It need not be unique.
 	Name string `json:"name"`
-	// Schedule is when it starts and stops by itself. Empty for never. Only what was started once starts by itself.
-	Schedule
+	// Hours are its working hours, or Autostart and Autostop the schedules by which it starts and stops by itself; see
+	// [Schedule]. Empty for never. Only what was started once starts by itself.
+	Hours     string `json:"hours,omitempty"`
+	Autostart string `json:"autostart,omitempty"`
+	Autostop  string `json:"autostop,omitempty"`
 	// TTL is how long it runs before it stops by itself, where the template leaves the choice to owners. Defaults to that of
 	// the template.
 	TTL time.Duration `json:"ttl,omitzero"`
@@ -102,17 +105,14 @@ func (p *Plane) newSnapshot(n NewWorkspace, t lifecycle.Template) (lifecycle.Sna
 	now := p.now()
 	o := lifecycle.Owner{ID: named(p.cfg.Organization, "owner", n.Owner), Name: n.Owner}
 	s := lifecycle.Snapshot{Owner: o, Template: t, Workspace: lifecycle.NewWorkspace(n.ID, t, o.ID, n.Name, now)}
-	if n.Schedule != (Schedule{}) {
-		set, err := n.verb()
-		if err == nil {
-			s.Workspace, err = begun(s, set, now)
-		}
-		if err != nil {
-			return s, invalid.Within("NewWorkspace", err)
-		}
+	set, err := Schedule{Hours: n.Hours, Autostart: n.Autostart, Autostop: n.Autostop}.verb("NewWorkspace")
+	if err == nil {
+		s.Workspace, err = begun(s, set, now)
+	}
+	if err != nil {
+		return s, err
 	}
 	if n.TTL != 0 {
-		var err error
 		if s.Workspace, err = begun(s, lifecycle.SetTTL(n.TTL), now); err != nil {
 			return s, invalid.As("NewWorkspace.TTL", err)
 		}

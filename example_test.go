@@ -37,8 +37,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	ws, err := plane.Create(ctx, dormouse.NewWorkspace{
-		Template: template.ID, Owner: "ann", Name: "api",
-		Schedule: dormouse.Schedule{Hours: "Europe/Berlin Mon-Fri 09:00-18:00"},
+		Template: template.ID, Owner: "ann", Name: "api", Hours: "Europe/Berlin Mon-Fri 09:00-18:00",
 	})
 	if err != nil {
 		log.Fatal(err)

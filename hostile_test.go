@@ -227,8 +227,8 @@ func schedules(refused refusedFunc, accepted acceptedFunc) {
 			_, err := h.SetSchedule(h, h.running.ID, dormouse.Schedule{Autostart: text})
 			return err
 		})
-		refused("NewWorkspace.Schedule.Autostart", "created with schedule "+name, func(h *harmed) error {
-			_, err := h.Create(h, dormouse.NewWorkspace{Template: h.template.ID, Owner: "ann", Name: "x", Schedule: dormouse.Schedule{Autostart: text}})
+		refused("NewWorkspace.Autostart", "created with schedule "+name, func(h *harmed) error {
+			_, err := h.Create(h, dormouse.NewWorkspace{Template: h.template.ID, Owner: "ann", Name: "x", Autostart: text})
 			return err
 		})
 		refused("Owner.QuietHours", "quiet hours "+name, func(h *harmed) error {

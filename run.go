@@ -17,7 +17,8 @@ import (
 // reached is asked again until it can. Later errors of the store are logged, and what failed is tried again.
 //
 // When ctx ends, the workers take no more builds and have worker.Config.Drain, a minute unless TuneWorker changes it, for
-// those they run. After that such a build goes back into line. Run may be called once; another call returns [ErrAlreadyRun].
+// those they run. After that such a build goes back into line. What they wrote is delivered, for 5 seconds more at most; what is
+// left is delivered at the next start, or by another process. Run may be called once; another call returns [ErrAlreadyRun].
 func (p *Plane) Run(ctx context.Context) error {
 	if !p.ran.CompareAndSwap(false, true) {
 		return ErrAlreadyRun
@@ -40,7 +41,21 @@ func (p *Plane) Run(ctx context.Context) error {
 	for _, s := range []*stage{work, handOff, engine} {
 		s.end()
 	}
+	p.tellLast(lasting)
 	return failed
+}
+
+// lastWords bounds the delivery of what the end of the run has written.
+const lastWords = 5 * time.Second
+
+// tellLast delivers what the drain has written: perhaps nobody else looks for it until the next start.
+func (p *Plane) tellLast(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer p.cfg.Clock.AfterFunc(lastWords, cancel, "dormouse", "last words").Stop()
+	if _, err := p.executor.Relay(ctx); err != nil {
+		p.cfg.Logger.WarnContext(ctx, "dormouse: last events left to the next start", "error", err)
+	}
 }
 
 // stage is a part of a run that ends as a whole.

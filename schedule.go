@@ -26,17 +26,17 @@ func scheduleOf(start, stop *schedule.Cron) Schedule {
 	return Schedule{Autostart: textOf(start), Autostop: textOf(stop)}
 }
 
-// parse returns the two schedules, nil for none. The error names the field.
-func (s Schedule) parse() (start, stop *schedule.Cron, err error) {
+// parse returns the two schedules, nil for none. The error names the field of the struct in which the host gave it.
+func (s Schedule) parse(in string) (start, stop *schedule.Cron, err error) {
 	if s.Hours != "" {
 		if s.Autostart != "" || s.Autostop != "" {
-			return nil, nil, invalid.New("Schedule.Hours", s.Hours, "must not be set together with Autostart or Autostop")
+			return nil, nil, invalid.New(in+".Hours", s.Hours, "must not be set together with Autostart or Autostop")
 		}
 		h, err := schedule.ParseHours(s.Hours, schedule.Options{})
-		return h.Autostart(), h.Autostop(), invalid.As("Schedule.Hours", err)
+		return h.Autostart(), h.Autostop(), invalid.As(in+".Hours", err)
 	}
-	if start, err = parseCron("Schedule.Autostart", s.Autostart); err == nil {
-		stop, err = parseCron("Schedule.Autostop", s.Autostop)
+	if start, err = parseCron(in+".Autostart", s.Autostart); err == nil {
+		stop, err = parseCron(in+".Autostop", s.Autostop)
 	}
 	return start, stop, err
 }
@@ -50,18 +50,18 @@ func parseCron(field, text string) (*schedule.Cron, error) {
 }
 
 // verb sets both schedules in one change.
-func (s Schedule) verb() (lifecycle.Verb, error) {
-	start, stop, err := s.parse()
+func (s Schedule) verb(in string) (lifecycle.Verb, error) {
+	start, stop, err := s.parse(in)
 	if err != nil {
 		return nil, err
 	}
 	return func(old lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
 		var steps []lifecycle.Verb
 		if textOf(start) != textOf(old.Workspace.Autostart) {
-			steps = append(steps, s.naming("Schedule.Autostart", lifecycle.SetAutostart(start)))
+			steps = append(steps, s.naming(in, "Autostart", lifecycle.SetAutostart(start)))
 		}
 		if textOf(stop) != textOf(old.Workspace.Autostop) {
-			steps = append(steps, s.naming("Schedule.Autostop", lifecycle.SetAutostop(stop)))
+			steps = append(steps, s.naming(in, "Autostop", lifecycle.SetAutostop(stop)))
 		}
 		return inOrder(steps)(old, now)
 	}, nil
@@ -84,12 +84,12 @@ func inOrder(steps []lifecycle.Verb) lifecycle.Verb {
 }
 
 // naming lets a verb refuse the field that the host has set.
-func (s Schedule) naming(field string, v lifecycle.Verb) lifecycle.Verb {
+func (s Schedule) naming(in, field string, v lifecycle.Verb) lifecycle.Verb {
 	if s.Hours != "" {
-		field = "Schedule.Hours"
+		field = "Hours"
 	}
 	return func(old lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
 		c, err := v(old, now)
-		return c, invalid.As(field, err)
+		return c, invalid.As(in+"."+field, err)
 	}
 }

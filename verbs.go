@@ -99,7 +99,7 @@ func (p *Plane) Cancel(ctx context.Context, id uuid.UUID, options ...Option) (Wo
 
 // SetSchedule sets when the workspace starts and stops by itself; the zero Schedule is never.
 func (p *Plane) SetSchedule(ctx context.Context, id uuid.UUID, s Schedule, options ...Option) (Workspace, error) {
-	v, err := s.verb()
+	v, err := s.verb("Schedule")
 	if err != nil {
 		return Workspace{}, err
 	}

@@ -147,7 +147,7 @@ func TestWeek(t *testing.T) {
 		}
 		for i := range people {
 			ws, err := k.Create(t.Context(), dormouse.NewWorkspace{
-				Template: template.ID, Owner: fmt.Sprint("owner ", i), Name: fmt.Sprint("ws-", i), Schedule: dormouse.Schedule{Autostart: "0 9 * * 1-5"},
+				Template: template.ID, Owner: fmt.Sprint("owner ", i), Name: fmt.Sprint("ws-", i), Autostart: "0 9 * * 1-5",
 			})
 			if err != nil {
 				t.Fatal(err)
