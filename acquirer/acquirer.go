@@ -17,6 +17,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/batch"
 	"github.com/dormouse-go/dormouse/internal/breaker"
 	"github.com/dormouse-go/dormouse/internal/dispatch"
+	"github.com/dormouse-go/dormouse/internal/leases"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/internal/workqueue"
 	"github.com/dormouse-go/dormouse/invalid"
@@ -58,15 +59,18 @@ type Acquirer struct {
 	ends     *batch.Batcher[queue.End, queue.Ended]
 	renewals *batch.Batcher[queue.Renewal, queue.Renewed]
 	outgoing *outgoing
-	events   emitter
+	teller   *teller
+	judges   *workqueue.Queue // verdicts about leases in doubt; at most one for each lease
 
 	// mu guards all that follows. One lock for all of it: that a job is with a waiter, in the book of leases or on its way
 	// back must change in one step.
-	mu        sync.Mutex
-	dispatch  *dispatch.Dispatcher
-	member    membership
-	fleet     fleet
-	leases    leases
+	mu       sync.Mutex
+	dispatch *dispatch.Dispatcher
+	member   membership
+	fleet    fleet
+	book     *leases.Book
+	// bookAt is when somebody looks into the book; zero: nobody is to.
+	bookAt    time.Time
 	listening listening
 	looks     looks
 	losses    losses
@@ -87,8 +91,8 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	a := &Acquirer{
 		store: store, pubsub: pubsub, cfg: cfg, clock: cfg.Clock,
 		agenda: agenda.New(cfg.Clock), calls: workqueue.New(), outgoing: newOutgoing(),
-		events: emitter{receive: cfg.Events},
-		member: newMembership(), leases: newLeases(), looks: newLooks(), losses: newLosses(),
+		teller: newTeller(), judges: workqueue.New(),
+		member: newMembership(), book: leases.New(), looks: newLooks(), losses: newLosses(),
 		breaker: breaker.Breaker{First: firstPause, Max: maxPause},
 	}
 	a.dispatch = dispatch.New(dispatch.Hooks{Claim: a.queueClaim, Announce: a.announce})
@@ -116,12 +120,15 @@ func (a *Acquirer) Run(ctx context.Context) error {
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, loop := range []func(ctx context.Context){
-		a.agenda.Run, a.heartbeatLoop, a.publishLoop, a.listenLoop, a.reapLoop, a.pruneLoop,
+		a.agenda.Run, a.heartbeatLoop, a.publishLoop, a.listenLoop, a.reapLoop, a.pruneLoop, a.tellLoop,
 	} {
 		group.Go(func() error { loop(ctx); return ctx.Err() })
 	}
 	for range maxCalls {
 		group.Go(func() error { a.calls.Run(ctx, late); return ctx.Err() })
+	}
+	for range maxJudges {
+		group.Go(func() error { a.judges.Run(ctx, ctx); return ctx.Err() })
 	}
 	<-ctx.Done()
 	guard := a.clock.AfterFunc(a.cfg.StopTimeout, cancel, "stop")
@@ -151,13 +158,14 @@ func (a *Acquirer) close() {
 	for _, w := range a.dispatch.Close(a.clock.Now()) {
 		callOf(w).fail(queue.ErrStopped)
 	}
-	a.leases.interrupt(queue.ErrStopped)
+	a.member.stopFence()
+	a.interruptAll(queue.ErrStopped)
 }
 
 // leave settles what is unsettled and, if the process holds nothing, takes it off the register at once.
 func (a *Acquirer) leave(ctx context.Context) {
 	a.mu.Lock()
-	process, heartbeats, holds := a.member.process, a.member.heartbeats, len(a.leases.held) > 0
+	process, heartbeats, holds := a.member.process, a.member.heartbeats, a.book.Len(a.member.process) > 0
 	var unsettled []*dispatch.Round
 	for _, d := range a.dispatch.Domains() {
 		if r := d.Unsettled(); r != nil {
@@ -171,7 +179,10 @@ func (a *Acquirer) leave(ctx context.Context) {
 			a.cfg.Logger.Warn("claim not settled before the stop", "token", r.Token, "error", err)
 			return
 		}
-		a.release(ctx, jobs)
+		a.mu.Lock()
+		doubts := a.returned(jobs)
+		a.mu.Unlock()
+		a.release(ctx, doubts)
 	}
 	if err := a.publish(ctx); err != nil {
 		a.cfg.Logger.Warn("last announcements not sent", "error", err) // the others look by themselves

@@ -89,8 +89,8 @@ type Config struct {
 	// Retention is how long ended jobs are kept; negative means for ever. Defaults to 7 days.
 	Retention time.Duration
 
-	// Events receives what happened that concerns people, one call at a time. It must not block. Defaults to
-	// nobody.
+	// Events receives what happened that concerns people, one call at a time, in a goroutine of its own. While it blocks,
+	// up to 1,000 events wait and further ones are dropped; Run returns after it. Defaults to nobody.
 	Events func(Event)
 
 	// Clock defaults to the real one.

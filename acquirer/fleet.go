@@ -46,6 +46,9 @@ func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease 
 			s = sighting{process.Heartbeats, now}
 		}
 		seen[process.ID] = s
+		if process.Heartbeats == 0 && now.Sub(s.at) < lease {
+			continue // it holds jobs and is not registered: nobody to count on, and nobody to bury before a lease is over
+		}
 		if process.ID != self && (process.Lost || now.Sub(s.at) >= lease) {
 			silent = append(silent, process)
 			continue
@@ -63,6 +66,12 @@ func (f *fleet) first() uuid.UUID {
 		return uuid.Nil
 	}
 	return f.processes[0].ID
+}
+
+// heard is how long ago a process was last heard of; ok is false if nothing is known of it.
+func (f *fleet) heard(id uuid.UUID, now time.Time) (ago time.Duration, ok bool) {
+	s, ok := f.seen[id]
+	return now.Sub(s.at), ok
 }
 
 func (f *fleet) process(id uuid.UUID) (queue.Process, bool) {

@@ -175,8 +175,8 @@ func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (queue.Fleet, 
 }
 
 // Reap implements [queue.Registry].
-func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) ([]queue.Job, error) {
-	return through(ctx, s, Reap, func() ([]queue.Job, error) { return s.inner.Reap(ctx, b) })
+func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, error) {
+	return through(ctx, s, Reap, func() (queue.Reaped, error) { return s.inner.Reap(ctx, b) })
 }
 
 // PruneJobs implements [queue.Registry].

@@ -124,7 +124,9 @@ type Leases interface {
 	// Renew is a sign of life for running jobs: the lease passes to the renewing process and worker, the
 	// progress is replaced if given, the lines are appended and numbered. It answers in the order of the
 	// renewals. A renewal whose lease is not the live one (see [Lease]) has no effect at all and the answer's
-	// Err is [ErrLeaseLost]. Repeating a renewal may append its lines twice.
+	// Err is [ErrLeaseLost]. If the lease is live and the renewing process is not registered or was declared lost, the
+	// renewal has no effect either and the answer's Err is [ErrProcessLost]: the worker has lost nothing. Repeating a
+	// renewal may append its lines twice.
 	Renew(ctx context.Context, now time.Time, renewals []Renewal) ([]Renewed, error)
 
 	// End ends attempts. It answers in the order of the ends.
@@ -160,7 +162,7 @@ type Renewal struct {
 type Renewed struct {
 	// Canceled: somebody asked for the job to be canceled.
 	Canceled bool
-	// Err is nil or [ErrLeaseLost].
+	// Err is nil, [ErrLeaseLost] or [ErrProcessLost].
 	Err error
 }
 
@@ -233,8 +235,9 @@ type Registry interface {
 
 	// Reap declares a process lost if its count of heartbeats still is r.Heartbeats, and returns up to r.Limit jobs
 	// that it holds. If the process has beaten in the meantime, nothing happens and nothing is returned; if it
-	// was lost before, its jobs are returned all the same, so that what was interrupted can be finished.
-	Reap(ctx context.Context, r ReapRequest) ([]Job, error)
+	// was lost before, its jobs are returned all the same, so that what was interrupted can be finished. A process that is
+	// not registered and holds running jobs counts as one without heartbeats: it gets a record as a lost one.
+	Reap(ctx context.Context, r ReapRequest) (Reaped, error)
 
 	// PruneJobs deletes up to limit jobs that ended before the given time, with their lines, and the records of
 	// processes that were declared lost before it and hold nothing. It returns the number of jobs deleted.
@@ -260,7 +263,8 @@ type DomainWorkers struct {
 
 // Fleet is the answer to a heartbeat.
 type Fleet struct {
-	// Processes are all that are not lost, the caller included, and the lost ones that still hold jobs.
+	// Processes are all that are not lost, the caller included, and the lost ones that still hold jobs. Those that hold
+	// running jobs and are not registered, as after a partial restore, are among them with no heartbeats.
 	Processes []Process
 	// Canceled are leases of the caller whose job somebody asked to cancel.
 	Canceled []Lease
@@ -294,6 +298,14 @@ type ReapRequest struct {
 	// Heartbeats is the count at which the process was seen not to rise.
 	Heartbeats int64
 	Limit      int
+}
+
+// Reaped is the answer of [Registry.Reap].
+type Reaped struct {
+	// Lost: the process is lost, from now on or before.
+	Lost bool
+	// Jobs are some that it holds.
+	Jobs []Job
 }
 
 // Inspector holds the questions of operators, and of an acquirer that looks for a claim.

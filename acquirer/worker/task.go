@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
 // RetryError is an error after which a job is to be tried again.
@@ -146,6 +147,23 @@ func (w *Worker) reporter(t *Task, cancel context.CancelCauseFunc) *reporter {
 	return &reporter{Worker: w, task: t, cancel: cancel, reportedAt: w.cfg.Clock.Now()}
 }
 
+// begin makes sure that the job is still ours before the work begins: with a source far away nobody knows how long its
+// answer took. It reports until a report has arrived; it is false if the lease is lost, or if none arrives in time.
+func (r *reporter) begin(ctx context.Context) bool {
+	if r.cfg.Silence <= 0 {
+		return true
+	}
+	fence := r.fence()
+	defer fence.Stop()
+	for failures := 0; ctx.Err() == nil; failures++ {
+		if r.send(ctx, queue.Report{Lease: r.task.Job.Lease(), Worker: r.cfg.ID, Silence: r.cfg.Silence}) {
+			return true
+		}
+		r.pause(ctx, backoff.Doubled(50*time.Millisecond, failures, r.cfg.Silence/3))
+	}
+	return !errors.Is(context.Cause(ctx), queue.ErrLeaseLost)
+}
+
 // run reports until finished is closed, and then for the last time.
 func (r *reporter) run(ctx context.Context, finished <-chan struct{}) {
 	period := r.cfg.Flush
@@ -203,6 +221,11 @@ func (r *reporter) report(ctx context.Context, last bool) bool {
 	if !r.task.take(&report, last) && !due {
 		return false
 	}
+	return r.send(ctx, report)
+}
+
+// send sends one report and says whether it arrived.
+func (r *reporter) send(ctx context.Context, report queue.Report) bool {
 	begun := r.cfg.Clock.Now()
 	ctx, cancel := r.bound(ctx)
 	defer cancel()

@@ -134,6 +134,10 @@ func (w *Worker) work(work context.Context, job queue.Job) {
 	}
 	t := newTask(job)
 	reports := w.reporter(t, cancel)
+	if !reports.begin(ctx) {
+		w.cfg.Logger.Warn("job lost before it began", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt)
+		return
+	}
 	reporting := make(chan struct{})
 	finished := make(chan struct{})
 	go func() {

@@ -27,8 +27,11 @@ func (s *Jobs) Renew(_ context.Context, _ time.Time, renewals []queue.Renewal) (
 func (s *Jobs) renew(r queue.Renewal) queue.Renewed {
 	j, live := s.live(r.Lease)
 	p, known := s.processes[r.Process]
-	if !live || !known || p.lost {
+	switch {
+	case !live:
 		return queue.Renewed{Err: queue.ErrLeaseLost}
+	case !known || !p.registered() || p.lost:
+		return queue.Renewed{Err: queue.ErrProcessLost}
 	}
 	s.drop(j)
 	p.held[j.ID] = j

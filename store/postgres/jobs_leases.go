@@ -88,7 +88,8 @@ var renewSQL = `
 		FROM ` + lineColumns.rows(1+len(renewalColumns), "l", "") + `
 		JOIN accepted a ON a.id = l.id
 	)
-	SELECT n, cancel_at IS NOT NULL FROM accepted`
+	SELECT r.n, p.id IS NOT NULL, h.cancel_at IS NOT NULL
+	FROM renewal r JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1 LEFT JOIN taker p ON p.id = r.process_id`
 
 // Renew implements [queue.Leases].
 func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
@@ -107,9 +108,12 @@ func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal
 			return err
 		}
 		var n int
-		var canceled bool
-		_, err = pgx.ForEachRow(rows, []any{&n, &canceled}, func() error {
-			answers[n-1] = queue.Renewed{Canceled: canceled}
+		var registered, canceled bool
+		_, err = pgx.ForEachRow(rows, []any{&n, &registered, &canceled}, func() error {
+			answers[n-1] = queue.Renewed{Err: queue.ErrProcessLost}
+			if registered {
+				answers[n-1] = queue.Renewed{Canceled: canceled}
+			}
 			return nil
 		})
 		return err

@@ -107,6 +107,10 @@ func readRunning(results pgx.BatchResults, fleet *queue.Fleet) error {
 	for i := range fleet.Processes {
 		p := &fleet.Processes[i]
 		p.Holding = holding[p.ID]
+		delete(holding, p.ID)
+	}
+	for id, n := range holding { // not registered
+		fleet.Processes = append(fleet.Processes, queue.Process{ID: id, Holding: n})
 	}
 	return err
 }
@@ -127,7 +131,12 @@ func scanProcess(row pgx.CollectableRow) (p queue.Process, err error) {
 // statement, which sees what those have committed.
 var (
 	reapLockSQL = `SELECT id FROM dormouse.processes WHERE id = $1 FOR UPDATE`
-	reapSQL     = `
+	// reapUnknownSQL gives a record to one that holds jobs and is not registered.
+	reapUnknownSQL = `
+	INSERT INTO dormouse.processes (id, name, heartbeats, lost_at, workers)
+	SELECT $1, '', 0, $2, '[]' WHERE EXISTS (SELECT FROM dormouse.jobs WHERE state = 1 AND process_id = $1)
+	ON CONFLICT (id) DO NOTHING`
+	reapSQL = `
 	UPDATE dormouse.processes SET lost_at = coalesce(lost_at, $3)
 	WHERE id = $1 AND (lost_at IS NOT NULL OR heartbeats = $2)`
 	reapedSQL = `
@@ -135,21 +144,28 @@ var (
 	WHERE j.state = 1 AND j.process_id = $1 AND EXISTS (
 		SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)
 	ORDER BY j.id LIMIT $2`
+	lostSQL = `SELECT EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)`
 )
 
 // Reap implements [queue.Registry].
-func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) ([]queue.Job, error) {
+func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, error) {
 	var l jobList
+	var lost bool
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var batch pgx.Batch
 		batch.Queue(s.sql(reapLockSQL), key(b.Process))
+		batch.Queue(s.sql(reapUnknownSQL), key(b.Process), b.Now)
 		batch.Queue(s.sql(reapSQL), key(b.Process), b.Heartbeats, b.Now)
+		batch.Queue(s.sql(lostSQL), key(b.Process))
 		batch.Queue(s.sql(reapedSQL), key(b.Process), b.Limit)
 		return s.send(ctx, &batch, func(r pgx.BatchResults) error {
-			for range 2 {
+			for range 3 {
 				if _, err := r.Exec(); err != nil {
 					return err
 				}
+			}
+			if err := r.QueryRow().Scan(&lost); err != nil {
+				return err
 			}
 			return l.collect(r.Query())
 		})
@@ -158,9 +174,9 @@ func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) ([]queue.Job, err
 		err = s.fillTags(ctx, l.jobs, l.tagSets)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reap process %s: %w", b.Process, err)
+		return queue.Reaped{}, fmt.Errorf("reap process %s: %w", b.Process, err)
 	}
-	return l.jobs, nil
+	return queue.Reaped{Lost: lost, Jobs: l.jobs}, nil
 }
 
 const (

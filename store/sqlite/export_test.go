@@ -1,5 +1,11 @@
 package sqlite
 
+import (
+	"context"
+
+	"github.com/google/uuid"
+)
+
 // DueStatements are the statements a tick reads with.
 func (s *Store) DueStatements() []string { return []string{s.text(dueAll), s.text(dueShared)} }
 
@@ -12,4 +18,12 @@ func Statements() map[string]string {
 		"archive_build": archiveBuild[last], "create_workspace": createWorkspace, "builds": selectBuilds,
 		"due_all": dueAll, "due_shared": dueShared, "insert_job": insertJob[last],
 	}
+}
+
+// Unregister deletes a process's record behind everybody's back.
+func (s *Store) Unregister(ctx context.Context, process uuid.UUID) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(`DELETE FROM {processes} WHERE id = ?`, blob(process))
+		return err
+	})
 }

@@ -20,6 +20,7 @@ var jobRegistryTests = []jobTest{
 	{"ReapUnknown", reapUnknown},
 	{"ReapInterrupted", reapInterrupted},
 	{"LostStaysLost", reapForEver},
+	{"ReapUnregistered", reapUnregistered},
 	{"PruneJobs", pruneEnded},
 	{"PruneProcesses", pruneProcesses},
 }
@@ -120,9 +121,12 @@ func (k *jobKit) lose(n int) (queue.Process, []queue.Job) {
 
 func (k *jobKit) tryReap(p queue.Process, limit int) []queue.Job {
 	k.t.Helper()
-	jobs, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: p.ID, Heartbeats: p.Heartbeats, Limit: limit})
+	reaped, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: p.ID, Heartbeats: p.Heartbeats, Limit: limit})
 	k.noError(err, "Reap")
-	return jobs
+	again, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: p.ID, Heartbeats: -1, Limit: 1})
+	k.noError(err, "Reap")
+	k.must(reaped.Lost == again.Lost, "Reap says whether the process is lost", "%v, and then %v", reaped.Lost, again.Lost)
+	return reaped.Jobs
 }
 
 func reapSilent(k *jobKit) {
@@ -169,6 +173,25 @@ func reapForEver(k *jobKit) {
 	k.tryReap(p, 1)
 	_, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: p.ID, Name: "back", Now: k.now})
 	k.must(errors.Is(err, queue.ErrProcessLost), "a process that was declared lost stays lost", "error %v", err)
+}
+
+func reapUnregistered(k *jobKit) {
+	if k.o.Unregister == nil {
+		k.t.Skip("no way to delete a record")
+	}
+	p, held := k.lose(2)
+	k.o.Unregister(k.t, k.store, p.ID)
+	got, ok := k.find(k.heartbeat(k.process), p.ID)
+	k.must(ok && got.Heartbeats == 0 && got.Holding == 2 && !got.Lost, "a process that holds jobs and is not registered is in the fleet, without heartbeats", "%v, %+v", ok, got)
+	k.must(len(k.tryReap(got, 10)) == 2, "a process that holds jobs and is not registered can be reaped", "its jobs were not returned")
+	answer := k.renew(queue.Renewal{Lease: held[0].Lease(), Process: p.ID})
+	k.must(errors.Is(answer.Err, queue.ErrProcessLost), "it is lost then", "error %v", answer.Err)
+	for _, j := range held {
+		answer := k.end(queue.End{Lease: j.Lease(), Outcome: queue.OutcomeRequeued, Process: p.ID})
+		k.must(answer.Err == nil, "its jobs can be taken back", "error %v", answer.Err)
+	}
+	_, ok = k.find(k.heartbeat(k.process), p.ID)
+	k.must(!ok, "a lost process that holds nothing leaves the fleet", "it is there")
 }
 
 func pruneEnded(k *jobKit) {
