@@ -32,6 +32,8 @@ func TestNoSilenceDuringACall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	second, _ := b.Report(j.Lease(), self, 0, after(50*time.Second))
+	b.Unknown(second, after(51*time.Second))
 	if due := b.Due(after(time.Hour)); len(due) != 0 {
 		t.Fatalf("doubted while it reports: %+v", due)
 	}
@@ -40,7 +42,7 @@ func TestNoSilenceDuringACall(t *testing.T) {
 		t.Fatalf("doubted before its silence was over: %+v", due)
 	}
 	if due := b.Due(after(time.Hour + time.Minute)); len(due) != 1 || !due[0].Handed || !due[0].Seen {
-		t.Fatalf("after its silence: %+v", due)
+		t.Fatalf("after its silence: %+v", due) // the answer of the last report says how the job is
 	}
 }
 
@@ -103,6 +105,7 @@ func TestUnknownIsLookedUp(t *testing.T) {
 	t.Parallel()
 	b := leases.New()
 	j := job(1, other)
+	b.Suspect(j, "process lost", noon, noon)
 	call, err := b.Report(j.Lease(), self, time.Minute, noon)
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +115,7 @@ func TestUnknownIsLookedUp(t *testing.T) {
 	if len(due) != 1 || due[0].Seen {
 		t.Fatalf("%+v, want one unseen", due)
 	}
+	j.Process = uuid.UUID{3}
 	if _, ok := b.See(due[0], j, self); ok || b.Find(j.Lease()) != nil {
 		t.Error("a lease that another process keeps stays in the book")
 	}
