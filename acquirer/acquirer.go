@@ -49,6 +49,7 @@ type Acquirer struct {
 
 	store   queue.Store
 	pubsub  queue.Pubsub // nil: none
+	beats   queue.Heartbeater
 	cfg     Config
 	clock   quartz.Clock
 	metrics *metrics
@@ -89,11 +90,14 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		return nil, err
 	}
 	a := &Acquirer{
-		store: store, pubsub: pubsub, cfg: cfg, clock: cfg.Clock,
+		store: store, pubsub: pubsub, beats: store, cfg: cfg, clock: cfg.Clock,
 		agenda: agenda.New(cfg.Clock), calls: workqueue.New(), outgoing: newOutgoing(),
 		teller: newTeller(), judges: workqueue.New(),
 		member: newMembership(), book: leases.New(), looks: newLooks(), losses: newLosses(),
 		breaker: breaker.Breaker{First: firstPause, Max: maxPause},
+	}
+	if own, ok := pubsub.(queue.Heartbeater); ok {
+		a.beats = own
 	}
 	a.dispatch = dispatch.New(dispatch.Hooks{Claim: a.queueClaim, Announce: a.announce})
 	a.ends = batch.New(cfg.Batch, func(e queue.End) any { return e.Lease }, a.storeEnds)

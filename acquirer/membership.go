@@ -150,7 +150,7 @@ func (a *Acquirer) heartbeat(ctx context.Context) bool {
 	a.mu.Unlock()
 	var answer queue.Fleet
 	err := a.call(ctx, "heartbeat", func(ctx context.Context) (err error) {
-		answer, err = a.store.Heartbeat(ctx, h)
+		answer, err = a.beats.Heartbeat(ctx, h)
 		return err
 	})
 	a.mu.Lock()

@@ -35,25 +35,9 @@ const (
 
 // Heartbeat implements [queue.Registry].
 func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.Fleet, err error) {
-	var workers *string
-	if b.Workers != nil {
-		text, err := json.Marshal(b.Workers)
-		if err != nil {
-			return queue.Fleet{}, fmt.Errorf("heartbeat: %w", err)
-		}
-		t := string(text)
-		workers = &t
-	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		var batch pgx.Batch
-		batch.Queue(s.sql(heartbeatSQL), key(b.Process), form.Text(b.Name), b.Now, workers)
-		batch.Queue(s.sql(processesSQL))
-		batch.Queue(s.sql(canceledSQL), key(b.Process))
-		batch.Queue(s.sql(holdingsSQL))
-		return s.send(ctx, &batch, func(r pgx.BatchResults) (err error) {
-			fleet, err = readFleet(r)
-			return err
-		})
+		fleet, err = s.heartbeatOn(ctx, s.pool, b)
+		return err
 	})
 	if errors.Is(err, queue.ErrProcessLost) {
 		return queue.Fleet{}, err
@@ -62,6 +46,29 @@ func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.F
 		return queue.Fleet{}, fmt.Errorf("heartbeat: %w", err)
 	}
 	return fleet, nil
+}
+
+// heartbeatOn sends a heartbeat through a pool or a connection.
+func (s *Store) heartbeatOn(ctx context.Context, conn sender, b queue.Heartbeat) (fleet queue.Fleet, err error) {
+	var workers *string
+	if b.Workers != nil {
+		text, err := json.Marshal(b.Workers)
+		if err != nil {
+			return queue.Fleet{}, err
+		}
+		t := string(text)
+		workers = &t
+	}
+	var batch pgx.Batch
+	batch.Queue(s.sql(heartbeatSQL), key(b.Process), form.Text(b.Name), b.Now, workers)
+	batch.Queue(s.sql(processesSQL))
+	batch.Queue(s.sql(canceledSQL), key(b.Process))
+	batch.Queue(s.sql(holdingsSQL))
+	err = send(ctx, conn, &batch, func(r pgx.BatchResults) (err error) {
+		fleet, err = readFleet(r)
+		return err
+	})
+	return fleet, err
 }
 
 func readFleet(results pgx.BatchResults) (queue.Fleet, error) {
