@@ -49,10 +49,10 @@ type Queue interface {
 	// the job turns running, with the claim's process, token and time of start, one attempt more, a fencing
 	// number one higher and no progress. It returns them in that order.
 	//
-	// A job is claimed only if it is pending, its ReadyAt is not after c.Now, nobody asked for its
-	// cancellation, and no limit of c.Limits would be exceeded by the job in addition to all that run; the
-	// last also when claims run at the same time. A job that another claim is just taking may be passed over.
-	// So may a job with a time to wait for that no [Queue.Ready] has turned ready yet.
+	// A job is claimed only if it is ready, nobody asked for its cancellation, and no limit of c.Limits would be exceeded by the job in addition to all that run; the
+	// last also when claims run at the same time. Ready is what was stored without a time to wait for, and what a
+	// [Queue.Ready] has turned ready since: no claim compares a job's times with its own clock, which may be behind the
+	// poster's. So what is listed can be claimed. A job that another claim is just taking may be passed over.
 	//
 	// All probes are lanes of one organization; no lane is named twice.
 	// A bound of a probe (From) is a promise of the caller that nothing ready lies below it; a store may use

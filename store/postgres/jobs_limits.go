@@ -25,18 +25,18 @@ const runningSQL = `
 // contendersSQL reads ready jobs of the probed lanes in line order behind a place in it, those of full tenants left out.
 var contendersSQL = `
 	SELECT c.id, c.tenant_id, p.type, p.priority, p.rank, c.place
-	FROM ` + probeColumns.rows(8, "p", "") + `
+	FROM ` + probeColumns.rows(7, "p", "") + `
 	CROSS JOIN LATERAL (
 		SELECT j.id, j.tenant_id, j.place FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $1 AND j.type = p.type AND j.tag_set = p.tag_set
-			AND j.priority = p.priority AND j.place >= p.bound AND j.ready_at <= $2
-			AND (p.rank < $3 OR p.rank = $3 AND (j.place, j.id) > ($4, $5))
-			AND j.tenant_id <> ALL ($6::uuid[])
+			AND j.priority = p.priority AND j.place >= p.bound
+			AND (p.rank < $2 OR p.rank = $2 AND (j.place, j.id) > ($3, $4))
+			AND j.tenant_id <> ALL ($5::uuid[])
 		ORDER BY j.place, j.id
-		LIMIT $7
+		LIMIT $6
 	) c
 	ORDER BY p.rank DESC, c.place, c.id
-	LIMIT $7`
+	LIMIT $6`
 
 // startChosenSQL starts the jobs that the limits admit. A job that somebody cancels at this moment is passed over.
 var startChosenSQL = `
@@ -145,7 +145,7 @@ func (s *Store) notice(ctx context.Context, tx pgx.Tx, c queue.Claim, closed []p
 
 // contenders reads a page of contenders.
 func (s *Store) contenders(ctx context.Context, tx pgx.Tx, c queue.Claim, p []probe, ch *chooser, after contender, limit int, each func(contender)) error {
-	args := []any{key(c.Probes[0].Lane.Organization), c.Now, after.rank, after.place, key(after.id), ch.full, limit}
+	args := []any{key(c.Probes[0].Lane.Organization), after.rank, after.place, key(after.id), ch.full, limit}
 	rows, err := tx.Query(ctx, s.sql(contendersSQL), append(args, probeColumns.args(p)...)...)
 	if err != nil {
 		return err
