@@ -10,8 +10,8 @@
 //     AcquireJob took, the job was still ours then.
 //   - A handler's context ends before somebody else may have its job: at once if the source is in the same process, and
 //     after three quarters of [Config.Silence] without a report that arrived if it is not.
-//   - Lines and progress that could not be sent are kept, in order, and sent later; beyond 10,000 lines of a job the oldest
-//     are dropped, and the log says how many.
+//   - Lines and progress that could not be sent are kept, in order, and sent later; beyond 10,000 lines or 4 MiB of a
+//     job the oldest are dropped, and the log says how many.
 //   - When the worker stops, jobs get [Config.Drain] to end by themselves; those that do not go back into line.
 //
 // # What it does not do
