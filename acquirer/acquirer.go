@@ -100,8 +100,8 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		a.beats = own
 	}
 	a.dispatch = dispatch.New(dispatch.Hooks{Claim: a.queueClaim, Announce: a.announce})
-	a.ends = batch.New(cfg.Batch, func(e queue.End) any { return e.Lease }, a.storeEnds)
-	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) any { return r.Lease }, a.storeRenewals)
+	a.ends = batch.New(cfg.Batch, func(e queue.End) any { return e.Lease.Job }, a.storeEnds)
+	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) any { return r.Lease.Job }, a.storeRenewals)
 	if err := a.register(); err != nil {
 		return nil, err
 	}

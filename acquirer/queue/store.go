@@ -21,7 +21,7 @@ import (
 //     compares times of two machines: whether a process lives is judged by its count of heartbeats.
 //   - Values are copied on the way in and on the way out.
 //   - Empty input is no error and has no effect. Unknown ids are absent from the answer. No id and no lease
-//     occurs twice in one call.
+//     occurs twice in one call; two leases of one job may.
 type Store interface {
 	Queue
 	Leases

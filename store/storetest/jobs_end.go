@@ -20,6 +20,7 @@ var jobEndTests = []jobTest{
 	{"RepeatedDifferently", endDifferently},
 	{"StaleFence", endStale},
 	{"OfProcess", endOfProcess},
+	{"StaleBesideLive", endStaleBesideLive},
 	{"AnswersInOrder", endOrder},
 }
 
@@ -142,6 +143,18 @@ func endOfProcess(k *jobKit) {
 	answer := k.end(end)
 	k.must(answer.Err == nil && !answer.Again, "the holder's end is accepted", "%+v", answer)
 	k.must(k.end(end).Again, "the holder's end is accepted again", "it was not")
+}
+
+func endStaleBesideLive(k *jobKit) {
+	job := k.running()
+	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued})
+	again := k.claim(1, job)[0]
+	answers, err := k.store.End(k.ctx, k.now, []queue.End{
+		{Lease: job.Lease(), Outcome: queue.OutcomeFailed}, {Lease: again.Lease(), Outcome: queue.OutcomeSucceeded},
+	})
+	k.noError(err, "End")
+	k.must(len(answers) == 2 && lostLease(answers[0].Err) && answers[1].Err == nil, "a stale end beside the live one of the same job is refused", "%+v", answers)
+	k.must(k.get(job.ID).State == queue.Succeeded, "the live end counts", "state %s", k.get(job.ID).State)
 }
 
 func endOrder(k *jobKit) {
