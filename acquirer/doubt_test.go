@@ -446,3 +446,39 @@ func TestExplainJobOfSilentProcess(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// listings counts those of all organizations.
+type listings struct {
+	queue.Store
+	ofAll atomic.Int64
+}
+
+func (l *listings) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (queue.Listing, error) {
+	if len(q.Organizations) == 0 {
+		l.ofAll.Add(1)
+	}
+	return l.Store.Ready(ctx, now, q)
+}
+
+// Delayed retries are looked for one organization at a time; the listing of all keeps its period.
+func TestDelayedRetriesDoNotHastenTheBackup(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		counted := &listings{Store: f.inner}
+		f.store = acquirertest.Wrap(counted)
+		a := f.start()
+		f.pass(time.Minute)
+		counted.ofAll.Store(0)
+		for range 5 * 60 * 5 {
+			p := f.posting(nil)
+			p.NotBefore = time.Now().Add(10 * time.Second)
+			f.enqueue(a, p)
+			f.pass(200 * time.Millisecond)
+		}
+		if n := counted.ofAll.Load(); n > 15 {
+			t.Errorf("%d listings of everything in 5 minutes", n)
+		}
+		w := f.joinPlain(a)
+		f.mustGet(w, "of the delayed jobs that turned ready")
+	})
+}
