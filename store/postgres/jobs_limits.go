@@ -15,6 +15,10 @@ import (
 // before the others, so that what they see includes everything that the claim before has started.
 const lockOrganizationSQL = `SELECT pg_advisory_xact_lock(hashtextextended($1 || $2::uuid::text, 0))`
 
+// readCommitted is for transactions whose later statements must see what was committed while an earlier one waited for a
+// lock, whatever the database's default is.
+var readCommitted = pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
+
 const aliveSQL = `SELECT id FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL FOR KEY SHARE`
 
 const runningSQL = `
@@ -55,7 +59,7 @@ func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p []probe) (cla
 	var l jobList
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		claimed, l = queue.Claimed{}, jobList{}
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		return pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error {
 			chooser, err := s.openChooser(ctx, tx, c)
 			if err != nil {
 				return err

@@ -165,7 +165,7 @@ func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, er
 		batch.Queue(s.sql(reapSQL), key(b.Process), b.Heartbeats, b.Now)
 		batch.Queue(s.sql(lostSQL), key(b.Process))
 		batch.Queue(s.sql(reapedSQL), key(b.Process), b.Limit)
-		return s.send(ctx, &batch, func(r pgx.BatchResults) error {
+		read := func(r pgx.BatchResults) error {
 			for range 3 {
 				if _, err := r.Exec(); err != nil {
 					return err
@@ -175,7 +175,8 @@ func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, er
 				return err
 			}
 			return l.collect(r.Query())
-		})
+		}
+		return pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error { return send(ctx, tx, &batch, read) })
 	})
 	if err == nil {
 		err = s.fillTags(ctx, l.jobs, l.tagSets)
