@@ -17,6 +17,8 @@ type fleet struct {
 	// processes that live, by id, ourselves included.
 	processes []queue.Process
 	running   map[queue.Kind]int
+	// unreadable is the number of processes whose workers cannot be read.
+	unreadable int
 	// seen is when, by our clock, each process's count of heartbeats was first seen as it is.
 	seen map[uuid.UUID]sighting
 	// rivals are the other processes with idle workers for a lane, looked up once for each epoch.
@@ -37,6 +39,7 @@ type rival struct {
 // lease, and those that were declared lost and still hold jobs.
 func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease time.Duration) (silent []queue.Process) {
 	f.epoch++
+	f.unreadable = answer.Unreadable
 	f.running, f.rivals = answer.Running, make(map[queue.Lane][]rival)
 	f.processes = f.processes[:0]
 	seen := make(map[uuid.UUID]sighting, len(answer.Processes))

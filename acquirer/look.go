@@ -23,6 +23,8 @@ type looks struct {
 	orgs map[uuid.UUID]*orgLooks
 	// backup is the number of the backup that is planned; others are stale.
 	backup uint64
+	// unreadable is the number of lanes that the last backup could not read.
+	unreadable int
 }
 
 // orgLooks is about one organization.
@@ -215,6 +217,7 @@ func (a *Acquirer) backup(ctx context.Context) {
 		return
 	}
 	a.dispatch.Listed(organizations, mark, listing.Lanes, true)
+	a.looks.unreadable = listing.Unreadable
 	if all {
 		a.observe(listing.Lanes)
 	}

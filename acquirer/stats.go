@@ -20,6 +20,9 @@ type Stats struct {
 	Registered, Hearing bool
 	// Failures is the number of store errors in a row, of claims and listings or of heartbeats, whichever is more.
 	Failures int
+	// Unreadable is the number of processes and lanes of which the store holds what this version cannot read, as of the last
+	// heartbeat and backup. They are left out.
+	Unreadable int
 }
 
 // Stats returns the present state. It costs one step for each domain.
@@ -30,7 +33,8 @@ func (a *Acquirer) Stats() Stats {
 		Holding: a.book.Len(a.member.process), Lanes: a.dispatch.Lanes(),
 		Processes: len(a.fleet.processes), Running: maps.Clone(a.fleet.running),
 		Registered: a.member.state == running, Hearing: a.listening.well(),
-		Failures: max(a.breaker.Failures(), a.member.failures),
+		Unreadable: a.fleet.unreadable + a.looks.unreadable,
+		Failures:   max(a.breaker.Failures(), a.member.failures),
 	}
 	for _, d := range a.dispatch.Domains() {
 		s.Domains++

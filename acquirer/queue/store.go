@@ -78,6 +78,8 @@ type Listing struct {
 	Lanes []ReadyLane
 	// Next is the earliest ReadyAt in the future among the organizations asked for; zero if there is none.
 	Next time.Time
+	// Unreadable is the number of ready lanes that were left out because their tags cannot be read: a later version's.
+	Unreadable int
 }
 
 // ReadyLane says how many ready jobs a lane holds.
@@ -270,6 +272,8 @@ type Fleet struct {
 	Canceled []Lease
 	// Running is the number of running jobs of each kind, in all processes; kinds without any are absent.
 	Running map[Kind]int
+	// Unreadable is the number of processes whose workers cannot be read; they are in Processes without them.
+	Unreadable int
 }
 
 // Kind is what jobs are counted by.

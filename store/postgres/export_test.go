@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // Statements are those that are put together from columns, by the name of their golden file.
@@ -18,4 +20,20 @@ func Statements() map[string]string {
 func (s *Store) Unregister(ctx context.Context, process uuid.UUID) error {
 	_, err := s.pool.Exec(ctx, s.sql(`DELETE FROM dormouse.processes WHERE id = $1`), key(process))
 	return err
+}
+
+// Garble makes a process's workers and a tag set unreadable.
+func (s *Store) Garble(ctx context.Context, process uuid.UUID, tags queue.TagSet) error {
+	s.tags.forget()
+	if _, err := s.pool.Exec(ctx, s.sql(`UPDATE dormouse.processes SET workers = '{"crews":[]}' WHERE id = $1`), key(process)); err != nil {
+		return err
+	}
+	_, err := s.pool.Exec(ctx, s.sql(`UPDATE dormouse.tag_sets SET canon = 'v2' || canon WHERE canon = $1`), tags.String())
+	return err
+}
+
+func (t *tagSets) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.number, t.set = nil, nil
 }

@@ -81,7 +81,13 @@ func readFleet(results pgx.BatchResults) (queue.Fleet, error) {
 	}
 	rows, err := results.Query()
 	if err == nil {
-		fleet.Processes, err = pgx.CollectRows(rows, scanProcess)
+		fleet.Processes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (queue.Process, error) {
+			p, readable, err := scanProcess(row)
+			if !readable {
+				fleet.Unreadable++
+			}
+			return p, err
+		})
 	}
 	if err != nil {
 		return fleet, err
@@ -122,16 +128,18 @@ func readRunning(results pgx.BatchResults, fleet *queue.Fleet) error {
 	return err
 }
 
-func scanProcess(row pgx.CollectableRow) (p queue.Process, err error) {
+// scanProcess reads a process. What it says of its workers may be a later version's; that is no reason to know nothing.
+func scanProcess(row pgx.CollectableRow) (p queue.Process, readable bool, err error) {
 	var workers []byte
 	if err := row.Scan(toID(&p.ID), &p.Name, &p.Heartbeats, toTime(&p.HeartbeatAt), &p.Lost, (*rawJSON)(&workers)); err != nil {
-		return p, err
+		return p, true, err
 	}
 	normalize(&p.HeartbeatAt)
-	if err := json.Unmarshal(workers, &p.Workers); err != nil {
-		return p, fmt.Errorf("workers of process %s: %w", p.ID, err)
+	readable = json.Unmarshal(workers, &p.Workers) == nil
+	if !readable {
+		p.Workers = nil
 	}
-	return p, nil
+	return p, readable, nil
 }
 
 // reapLockSQL waits for claims and renewals that are just giving jobs to the process. What it holds is read in the next

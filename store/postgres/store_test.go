@@ -98,11 +98,17 @@ func conform(t *testing.T, pool *pgxpool.Pool) {
 			}
 		})
 		return over(t, pool)
-	}, storetest.Options{Unregister: unregister})
+	}, storetest.Options{Unregister: unregister, Garble: garble})
 }
 
 func unregister(t *testing.T, s queue.Store, process uuid.UUID) {
 	if err := s.(*postgres.Store).Unregister(t.Context(), process); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func garble(t *testing.T, s queue.Store, process uuid.UUID, tags queue.TagSet) {
+	if err := s.(*postgres.Store).Garble(t.Context(), process, tags); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -49,7 +49,7 @@ func (t *tx) heartbeat(b *queue.Heartbeat, workers any) error {
 }
 
 func (t *tx) fleet(caller uuid.UUID) (fleet queue.Fleet, err error) {
-	if fleet.Processes, err = t.processes(); err != nil {
+	if fleet.Processes, fleet.Unreadable, err = t.processes(); err != nil {
 		return fleet, err
 	}
 	err = t.query(`SELECT id, fence FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = ? AND cancel_at IS NOT NULL`,
@@ -75,8 +75,9 @@ func (t *tx) fleet(caller uuid.UUID) (fleet queue.Fleet, err error) {
 	return fleet, err
 }
 
-// processes are those that live, and the lost ones that still hold jobs.
-func (t *tx) processes() (found []queue.Process, err error) {
+// processes are those that live, and the lost ones that still hold jobs. What one says of its workers may be a later
+// version's; it is left out and counted then.
+func (t *tx) processes() (found []queue.Process, unreadable int, err error) {
 	err = t.query(`
 		SELECT id, name, heartbeats, heartbeat_at, lost_at IS NOT NULL AS lost, workers,
 			(SELECT count(*) FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = p.id) AS holding
@@ -91,12 +92,13 @@ func (t *tx) processes() (found []queue.Process, err error) {
 			return err
 		}
 		if err := json.Unmarshal(workers, &p.Workers); err != nil {
-			return fmt.Errorf("workers of process %s: %w", p.ID, err)
+			p.Workers = nil
+			unreadable++
 		}
 		found = append(found, p)
 		return nil
 	})
-	return found, err
+	return found, unreadable, err
 }
 
 // Reap implements [queue.Registry].

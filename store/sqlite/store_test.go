@@ -49,7 +49,7 @@ func migrated(t *testing.T, db *sql.DB) *sqlite.Store {
 }
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return newStore(t) }, storetest.Options{Unregister: unregister})
+	storetest.Run(t, func(t *testing.T) store.Store { return newStore(t) }, storetest.Options{Unregister: unregister, Garble: garble})
 }
 
 func TestConformanceInMemory(t *testing.T) {
@@ -57,11 +57,17 @@ func TestConformanceInMemory(t *testing.T) {
 		db := openFile(t, ":memory:")
 		db.SetMaxOpenConns(1)
 		return migrated(t, db)
-	}, storetest.Options{Unregister: unregister})
+	}, storetest.Options{Unregister: unregister, Garble: garble})
 }
 
 func unregister(t *testing.T, s queue.Store, process uuid.UUID) {
 	if err := s.(*sqlite.Store).Unregister(t.Context(), process); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func garble(t *testing.T, s queue.Store, process uuid.UUID, tags queue.TagSet) {
+	if err := s.(*sqlite.Store).Garble(t.Context(), process, tags); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -21,6 +21,7 @@ var jobRegistryTests = []jobTest{
 	{"ReapInterrupted", reapInterrupted},
 	{"LostStaysLost", reapForEver},
 	{"ReapUnregistered", reapUnregistered},
+	{"Unreadable", readUnreadable},
 	{"PruneJobs", pruneEnded},
 	{"PruneProcesses", pruneProcesses},
 }
@@ -173,6 +174,23 @@ func reapForEver(k *jobKit) {
 	k.tryReap(p, 1)
 	_, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: p.ID, Name: "back", Now: k.now})
 	k.must(errors.Is(err, queue.ErrProcessLost), "a process that was declared lost stays lost", "error %v", err)
+}
+
+func readUnreadable(k *jobKit) {
+	if k.o.Garble == nil {
+		k.t.Skip("no way to make something unreadable")
+	}
+	p, held := k.lose(1)
+	good := k.enqueue(k.posting())[0]
+	garbled := k.enqueue(k.posting(withTags(map[string]string{"x": k.org.String()})))[0]
+	k.o.Garble(k.t, k.store, p.ID, garbled.Tags)
+	fleet := k.heartbeat(k.process)
+	got, ok := k.find(fleet, p.ID)
+	k.must(ok && got.Holding == 1 && len(got.Workers) == 0 && fleet.Unreadable == 1, "a process whose workers cannot be read is in the fleet without them, and counted", "%+v, %d counted", got, fleet.Unreadable)
+	listing := k.ready(k.org)
+	k.must(len(listing.Lanes) == 1 && listing.Lanes[0].Lane == good.Lane() && listing.Unreadable == 1, "a lane whose tags cannot be read is left out, and counted", "%+v", listing)
+	k.must(len(k.claim(2, good)) == 1, "what can be read is handed out", "it was not")
+	k.must(len(k.tryReap(got, 9)) == len(held), "such a process can be reaped", "its jobs were not returned")
 }
 
 func reapUnregistered(k *jobKit) {
