@@ -69,6 +69,10 @@ type Config struct {
 	// Lease is how long a process may be silent before others take its jobs, at least three heartbeats.
 	// One heartbeat before that, a process that cannot reach the store stops its own jobs. Defaults to three heartbeats.
 	Lease time.Duration
+	// Alone says that no other process uses the store: whoever is registered when this one starts is declared lost at once,
+	// and the [LostPolicy] asked, instead of after a lease. A process that was killed and is started again so goes on
+	// within the policy's delay. Do not set it where two processes may overlap, as in a rolling restart.
+	Alone bool
 	// StopTimeout bounds what must still be written when Run ends. Defaults to 5 seconds.
 	StopTimeout time.Duration
 

@@ -482,3 +482,26 @@ func TestDelayedRetriesDoNotHastenTheBackup(t *testing.T) {
 		f.mustGet(w, "of the delayed jobs that turned ready")
 	})
 }
+
+// A host that says it is the only process takes the jobs of its former life back at once.
+func TestOnlyProcessRecoversAtOnce(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, stop := f.startStoppable()
+		job := f.hand(a)
+		f.kill(stop)
+		begun := time.Now()
+		b := f.start(policy(acquirer.RequeueLost(9, 0)), func(c *acquirer.Config) { c.Alone = true })
+		got, err := b.AcquireJob(f.ctx, f.request(nil))
+		if err != nil || got.ID != job.ID || got.Attempt != 2 {
+			t.Fatalf("got %s in attempt %d, %v", got.ID, got.Attempt, err)
+		}
+		if took := time.Since(begun); took > 100*time.Millisecond {
+			t.Errorf("taken back after %s", took)
+		}
+		f.pass(time.Minute)
+		if n := b.Stats().Processes; n != 1 {
+			t.Errorf("%d processes", n)
+		}
+	})
+}

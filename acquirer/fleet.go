@@ -36,8 +36,8 @@ type rival struct {
 }
 
 // update takes in the answer to a heartbeat at now. It returns the processes that have been silent for the length of a
-// lease, and those that were declared lost and still hold jobs.
-func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease time.Duration) (silent []queue.Process) {
+// lease, and those that were declared lost and still hold jobs; all others if we are alone.
+func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease time.Duration, alone bool) (silent []queue.Process) {
 	f.epoch++
 	f.unreadable = answer.Unreadable
 	f.running, f.rivals = answer.Running, make(map[queue.Lane][]rival)
@@ -49,6 +49,10 @@ func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease 
 			s = sighting{process.Heartbeats, now}
 		}
 		seen[process.ID] = s
+		if process.ID != self && alone {
+			silent = append(silent, process)
+			continue
+		}
 		if process.Heartbeats == 0 && now.Sub(s.at) < lease {
 			continue // it holds jobs and is not registered: nobody to count on, and nobody to bury before a lease is over
 		}

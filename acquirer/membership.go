@@ -188,7 +188,7 @@ func (a *Acquirer) heartbeatFailed(process uuid.UUID, err error) {
 // heartbeatAnswered takes in how the fleet is. The caller holds the lock.
 func (a *Acquirer) heartbeatAnswered(answer queue.Fleet, begun time.Time) {
 	now := a.clock.Now()
-	silent := a.fleet.update(answer, a.member.process, now, a.cfg.Lease)
+	silent := a.fleet.update(answer, a.member.process, now, a.cfg.Lease, a.cfg.Alone)
 	own, known := a.fleet.process(a.member.process)
 	if known {
 		a.member.heartbeats = own.Heartbeats
