@@ -10,7 +10,6 @@ import (
 
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/agenda"
@@ -111,37 +110,48 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 // Run registers the process with the store, and then claims, listens, announces and keeps leases alive until ctx ends. It
 // returns nil once everything it started has ended. It may be called once; after that it returns [ErrAlreadyRun].
 //
-// When ctx ends, waiting workers get [queue.ErrStopped]. Run awaits claims in flight and gives back jobs that
-// nobody got, within [Config.StopTimeout]. Jobs that are still held lose their contexts (see [Acquirer.Watch]);
-// after [Config.Lease] another process takes them over. So stop the workers first.
+// When ctx ends, waiting workers get [queue.ErrStopped] and nothing more is handed out, but leases are kept while jobs are
+// held: their workers may go on, report and end them for up to [Config.StopTimeout]. So a worker and its acquirer may share
+// one context. Then what is still held loses its contexts (see [Acquirer.Watch]), and another process takes it over after
+// [Config.Lease]. What must still be written, such as jobs to give back that nobody got, has as much time again.
 func (a *Acquirer) Run(ctx context.Context) error {
 	if err := a.begin(); err != nil {
 		return err
 	}
 	defer a.unregister()
-	// What is being written when ctx ends has a deadline of its own.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	// What is being written when life ends has a deadline of its own.
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	group, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(ctx context.Context){
-		a.agenda.Run, a.heartbeatLoop, a.publishLoop, a.listenLoop, a.reapLoop, a.pruneLoop, a.tellLoop,
-	} {
-		group.Go(func() error { loop(ctx); return ctx.Err() })
-	}
-	for range maxCalls {
-		group.Go(func() error { a.calls.Run(ctx, late); return ctx.Err() })
-	}
-	for range maxJudges {
-		group.Go(func() error { a.judges.Run(ctx, ctx); return ctx.Err() })
-	}
+	group := a.startLoops(life, late)
 	<-ctx.Done()
+	a.drain()
 	guard := a.clock.AfterFunc(a.cfg.StopTimeout, cancel, "stop")
 	defer guard.Stop()
 	a.close()
-	_ = group.Wait() // ctx's error
+	end()
+	group.Wait()
 	a.calls.Drain(late)
 	a.leave(late)
+	a.tellAll()
 	return nil
+}
+
+func (a *Acquirer) startLoops(life, late context.Context) *sync.WaitGroup {
+	var group sync.WaitGroup
+	for _, loop := range []func(ctx context.Context){
+		a.agenda.Run, a.heartbeatLoop, a.publishLoop, a.listenLoop, a.reapLoop, a.pruneLoop, a.tellLoop,
+	} {
+		group.Go(func() { loop(life) })
+	}
+	for range maxCalls {
+		group.Go(func() { a.calls.Run(life, late) })
+	}
+	for range maxJudges {
+		group.Go(func() { a.judges.Run(life, life) })
+	}
+	return &group
 }
 
 func (a *Acquirer) begin() error {
@@ -154,14 +164,28 @@ func (a *Acquirer) begin() error {
 	return nil
 }
 
-// close ends all waiting and interrupts all work.
+// drain ends all waiting, and waits until no job is held or StopTimeout is over.
+func (a *Acquirer) drain() {
+	a.mu.Lock()
+	a.member.state = draining
+	for _, w := range a.dispatch.Close(a.clock.Now()) {
+		callOf(w).fail(queue.ErrStopped)
+	}
+	a.checkDrained()
+	a.mu.Unlock()
+	timer := a.clock.NewTimer(a.cfg.StopTimeout, "drain")
+	defer timer.Stop()
+	select {
+	case <-a.member.drained:
+	case <-timer.C:
+	}
+}
+
+// close interrupts all work.
 func (a *Acquirer) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.member.state = ended
-	for _, w := range a.dispatch.Close(a.clock.Now()) {
-		callOf(w).fail(queue.ErrStopped)
-	}
 	a.member.stopFence()
 	a.interruptAll(queue.ErrStopped)
 }

@@ -56,7 +56,7 @@ func (a *Acquirer) admit(again func()) bool {
 	case fresh, joining:
 		a.member.parked = append(a.member.parked, again)
 		return false
-	case ended:
+	case draining, ended:
 		return false
 	}
 	if wait := a.breaker.Wait(a.clock.Now()); wait > 0 {

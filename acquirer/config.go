@@ -73,7 +73,8 @@ type Config struct {
 	// and the [LostPolicy] asked, instead of after a lease. A process that was killed and is started again so goes on
 	// within the policy's delay. Do not set it where two processes may overlap, as in a rolling restart.
 	Alone bool
-	// StopTimeout bounds what must still be written when Run ends. Defaults to 5 seconds.
+	// StopTimeout bounds how long Run keeps the leases of jobs that are held when its context ends, and after that what
+	// must still be written. Defaults to 5 seconds.
 	StopTimeout time.Duration
 
 	// Limits bound how many jobs of an organization run at once. Defaults to none.

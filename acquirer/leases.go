@@ -78,6 +78,19 @@ func (a *Acquirer) left(cause error, entries ...*leases.Entry) {
 			h.interrupt(cause)
 		}
 	}
+	a.checkDrained()
+}
+
+// checkDrained lets Run end as soon as it may. The caller holds the lock.
+func (a *Acquirer) checkDrained() {
+	if a.member.state != draining || a.book.Len(a.member.process) > 0 {
+		return
+	}
+	select {
+	case <-a.member.drained:
+	default:
+		close(a.member.drained)
+	}
 }
 
 // interruptAll ends the contexts of all work; no lease leaves the book. The caller holds the lock.

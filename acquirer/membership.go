@@ -21,6 +21,8 @@ type membership struct {
 	heartbeatAt time.Time
 	// rejoin has room for one signal to register anew.
 	rejoin chan struct{}
+	// drained is closed when Run ends and no lease is held any more.
+	drained chan struct{}
 	// joined is closed while the process is registered.
 	joined chan struct{}
 	// failures counts the heartbeats that failed in a row.
@@ -38,11 +40,12 @@ const (
 	fresh   runState = iota // not called
 	joining                 // called, the process is not registered
 	running
+	draining // Run is asked to end and waits for the jobs that are held
 	ended
 )
 
 func newMembership() membership {
-	return membership{process: uuid.New(), rejoin: make(chan struct{}, 1), joined: make(chan struct{})}
+	return membership{process: uuid.New(), rejoin: make(chan struct{}, 1), joined: make(chan struct{}), drained: make(chan struct{})}
 }
 
 // registered notes a heartbeat that was answered, and returns the calls that have waited for the first one.
@@ -81,7 +84,7 @@ func (m *membership) stopFence() {
 // awaitRegistered waits until the process is registered. After Run it does not wait: the store says whether it still is.
 func (a *Acquirer) awaitRegistered(ctx context.Context) error {
 	a.mu.Lock()
-	joined, over := a.member.joined, a.member.state == ended
+	joined, over := a.member.joined, a.member.state >= draining
 	a.mu.Unlock()
 	if over {
 		return nil

@@ -106,7 +106,7 @@ func (a *Acquirer) Jobs(ctx context.Context, r Request) iter.Seq2[Job, error] {
 func (a *Acquirer) join(c *call, domain queue.Domain, slots int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.member.state == ended {
+	if a.member.state >= draining {
 		return queue.ErrStopped
 	}
 	c.waiters = make([]*dispatch.Waiter, slots)
