@@ -94,6 +94,11 @@ type Config struct {
 	// Retention is how long ended jobs are kept; negative means for ever. Defaults to 7 days.
 	Retention time.Duration
 
+	// MaxLog bounds the log of one attempt at a job, in bytes of text as one process takes them in; what a worker says
+	// beyond it is dropped, and a last line says so. A worker that moves to another process may say as much again there.
+	// Defaults to 16 MiB; negative means no bound.
+	MaxLog int
+
 	// Events receives what happened that concerns people, one call at a time, in a goroutine of its own. While it blocks,
 	// up to 1,000 events wait and further ones are dropped; Run returns after it. Defaults to nobody.
 	Events func(Event)
@@ -120,6 +125,7 @@ func (c Config) withDefaults() Config {
 	c.Timeout = cmp.Or(c.Timeout, c.Heartbeat)
 	c.Lease = cmp.Or(c.Lease, 3*c.Heartbeat)
 	c.StopTimeout = cmp.Or(c.StopTimeout, 5*time.Second)
+	c.MaxLog = cmp.Or(c.MaxLog, 16<<20)
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
 	c.Namespace = cmp.Or(c.Namespace, "dormouse")
 	c.Limits = c.Limits.Clone()

@@ -505,3 +505,28 @@ func TestOnlyProcessRecoversAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// One job's log does not fill the database: what comes beyond the cap is dropped, and the log says so once.
+func TestLogIsCapped(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start(func(c *acquirer.Config) { c.MaxLog = 100_000 })
+		job := f.hand(a)
+		for range 50 {
+			report := queue.Report{Lease: job.Lease(), Worker: job.Worker}
+			for range 10 {
+				report.Lines = append(report.Lines, queue.Line{Text: strings.Repeat("x", 1000)})
+			}
+			if _, err := a.Renew(f.ctx, report); err != nil {
+				t.Fatal(err)
+			}
+		}
+		lines, err := f.inner.Lines(f.ctx, job.ID, 0, 1000)
+		if err != nil || len(lines) != 101 {
+			t.Fatalf("%d lines, %v; want 100 and a note", len(lines), err)
+		}
+		if last := lines[100].Text; !strings.Contains(last, "100000 bytes") {
+			t.Errorf("the log ends with %.80q", last)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -14,6 +15,8 @@ type holding struct {
 	domain *dispatch.Domain // nil if the lease came by a report
 	// canceled: somebody asked for the job's cancellation.
 	canceled bool
+	// logged is how many bytes of text the worker's lines had here; -1: the log is full.
+	logged   int
 	watchers map[*watcher]struct{}
 }
 
@@ -33,6 +36,26 @@ func (h *holding) interrupt(cause error) {
 	for w := range h.watchers {
 		w.cancel(cause)
 	}
+}
+
+// admit returns the lines that the log still takes, at most limit bytes of them in all, and a note behind the last. A
+// negative limit is none.
+func (h *holding) admit(lines []queue.Line, limit int, now time.Time) []queue.Line {
+	if limit < 0 {
+		return lines
+	}
+	for i, line := range lines {
+		if h.logged < 0 { // since an earlier report
+			return lines[:i]
+		}
+		if h.logged += len(line.Text); h.logged > limit {
+			h.logged = -1
+			return append(lines[:i:i], queue.Line{
+				At: now, Text: fmt.Sprintf("The log ends here: it has reached %d bytes, and further lines are dropped.", limit),
+			})
+		}
+	}
+	return lines
 }
 
 // assign counts the job for a domain's workers, instead of those of the domain before.

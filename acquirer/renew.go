@@ -29,6 +29,9 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	a.mu.Lock()
 	renewal := r.Renewal(a.member.process, a.now())
 	call, err := a.book.Report(r.Lease, renewal.Process, r.Silence, a.clock.Now())
+	if err == nil && len(renewal.Lines) > 0 {
+		renewal.Lines = holdingOf(a.book.Find(r.Lease)).admit(renewal.Lines, a.cfg.MaxLog, a.now())
+	}
 	a.watchBook()
 	a.mu.Unlock()
 	if err != nil {
