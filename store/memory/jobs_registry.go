@@ -127,7 +127,7 @@ func (s *Jobs) forgetTurns() {
 	for _, org := range s.orgs {
 		for _, turn := range org.turns {
 			for tenant, last := range turn.last {
-				if queue.FairOrder(last, turn.claimed, 1) == turn.claimed {
+				if queue.FairOrder(last, turn.claimed, 1) == queue.FairOrder(0, turn.claimed, 1) {
 					delete(turn.last, tenant)
 				}
 			}
