@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
+	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
@@ -527,6 +528,38 @@ func TestLogIsCapped(t *testing.T) {
 		}
 		if last := lines[100].Text; !strings.Contains(last, "100000 bytes") {
 			t.Errorf("the log ends with %.80q", last)
+		}
+	})
+}
+
+// A job that turns ready while a claim is under way, with a number below what the claim takes, is handed out at once: no
+// claim promises that nothing lies where something has just come.
+func TestReadyBelowAClaim(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start(func(c *acquirer.Config) { c.Clock = acquirertest.WakeUpsOnly(quartz.NewReal()); c.Backup = 1000 * time.Hour })
+		delayed := f.posting(nil)
+		delayed.NotBefore = time.Now().Add(10 * time.Second)
+		low := f.enqueue(a, delayed)[0]
+		p := f.posting(nil)
+		q, r := p, p
+		q.ID, r.ID = uuid.New(), uuid.New()
+		f.enqueue(a, p, q, r)
+		if jobs, err := a.AcquireJobs(f.ctx, f.request(nil), 2); err != nil || len(jobs) != 2 {
+			t.Fatalf("%d jobs, %v", len(jobs), err)
+		}
+		f.pass(9 * time.Second)
+		goOn := make(chan struct{})
+		f.store.Once(acquirertest.Claim, acquirertest.Fault{After: func(context.Context) { <-goOn }})
+		first, second := f.joinPlain(a), f.joinPlain(a)
+		f.pass(2 * time.Second)
+		close(goOn)
+		f.pass(time.Second)
+		if high := f.mustGet(first, "of the claim under way"); high.Order <= low.Order {
+			t.Fatalf("numbers %d and %d: the test proves nothing", high.Order, low.Order)
+		}
+		if got := f.mustGet(second, "turned ready meanwhile"); got.ID != low.ID {
+			t.Errorf("got %s", got.ID)
 		}
 	})
 }
