@@ -139,6 +139,8 @@ type Leases interface {
 	// claimed last at its priority, which is in front of what waits; released also takes back the attempt.
 	// But a job whose cancellation was asked for turns canceled instead of pending.
 	//
+	// A job that was never handed out has no lease: a fence below 1 is none.
+	//
 	// An end repeated after it took effect is accepted again: the fencing number is still the lease's and the
 	// state the one it led to. Everything else is [ErrLeaseLost] in the answer's Err and has no effect.
 	End(ctx context.Context, now time.Time, ends []End) ([]Ended, error)

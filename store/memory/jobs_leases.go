@@ -87,7 +87,7 @@ func (s *Jobs) End(_ context.Context, now time.Time, ends []queue.End) ([]queue.
 func (s *Jobs) accept(end queue.End) (*job, bool) {
 	j, ok := s.jobs[end.Lease.Job]
 	switch {
-	case !ok || j.Fence != end.Lease.Fence:
+	case !ok || j.Fence < 1 || j.Fence != end.Lease.Fence: // below 1 it was never handed out
 		return nil, false
 	case end.Process != uuid.Nil && end.Process != j.Process:
 		return nil, false

@@ -131,7 +131,7 @@ func (t *tx) end(now time.Time, e *queue.End) (queue.Ended, error) {
 // accepts reports whether an end takes effect, or took effect before.
 func accepts(j *queue.Job, e *queue.End) bool {
 	switch {
-	case j.Fence != e.Lease.Fence, e.Process != uuid.Nil && e.Process != j.Process:
+	case j.Fence < 1 || j.Fence != e.Lease.Fence, e.Process != uuid.Nil && e.Process != j.Process:
 		return false
 	case j.State == queue.Running:
 		return true

@@ -21,6 +21,7 @@ var jobEndTests = []jobTest{
 	{"StaleFence", endStale},
 	{"OfProcess", endOfProcess},
 	{"StaleBesideLive", endStaleBesideLive},
+	{"NeverHandedOut", endNeverHandedOut},
 	{"AnswersInOrder", endOrder},
 }
 
@@ -143,6 +144,18 @@ func endOfProcess(k *jobKit) {
 	answer := k.end(end)
 	k.must(answer.Err == nil && !answer.Again, "the holder's end is accepted", "%+v", answer)
 	k.must(k.end(end).Again, "the holder's end is accepted again", "it was not")
+}
+
+func endNeverHandedOut(k *jobKit) {
+	secret := func(p *queue.Posting) { p.Payload = []byte("secret") }
+	pending, canceled := k.enqueue(k.posting(secret))[0], k.enqueue(k.posting(secret))[0]
+	k.cancel("", canceled)
+	for _, job := range []queue.Job{pending, canceled} {
+		for _, o := range []queue.Outcome{queue.OutcomeReleased, queue.OutcomeRequeued, queue.OutcomeCanceled} {
+			answer := k.end(queue.End{Lease: queue.Lease{Job: job.ID}, Outcome: o})
+			k.must(lostLease(answer.Err) && answer.Job.ID == uuid.Nil, "there is no lease of a job that was never handed out", "%s of a %s job: %+v", o, k.get(job.ID).State, answer)
+		}
+	}
 }
 
 func endStaleBesideLive(k *jobKit) {
