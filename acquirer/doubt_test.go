@@ -537,7 +537,10 @@ func TestLogIsCapped(t *testing.T) {
 func TestReadyBelowAClaim(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
-		a := f.start(func(c *acquirer.Config) { c.Clock = acquirertest.WakeUpsOnly(quartz.NewReal()); c.Backup = 1000 * time.Hour })
+		a := f.start(func(c *acquirer.Config) {
+			c.Clock = acquirertest.WakeUpsOnly(quartz.NewReal())
+			c.Backup = 1000 * time.Hour
+		})
 		delayed := f.posting(nil)
 		delayed.NotBefore = time.Now().Add(10 * time.Second)
 		low := f.enqueue(a, delayed)[0]
