@@ -10,13 +10,13 @@ import (
 
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/agenda"
 	"github.com/dormouse-go/dormouse/internal/batch"
 	"github.com/dormouse-go/dormouse/internal/breaker"
 	"github.com/dormouse-go/dormouse/internal/dispatch"
+	"github.com/dormouse-go/dormouse/internal/leases"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/internal/workqueue"
 	"github.com/dormouse-go/dormouse/invalid"
@@ -48,6 +48,7 @@ type Acquirer struct {
 
 	store   queue.Store
 	pubsub  queue.Pubsub // nil: none
+	beats   queue.Heartbeater
 	cfg     Config
 	clock   quartz.Clock
 	metrics *metrics
@@ -58,15 +59,18 @@ type Acquirer struct {
 	ends     *batch.Batcher[queue.End, queue.Ended]
 	renewals *batch.Batcher[queue.Renewal, queue.Renewed]
 	outgoing *outgoing
-	events   emitter
+	teller   *teller
+	judges   *workqueue.Queue // verdicts about leases in doubt; at most one for each lease
 
 	// mu guards all that follows. One lock for all of it: that a job is with a waiter, in the book of leases or on its way
 	// back must change in one step.
-	mu        sync.Mutex
-	dispatch  *dispatch.Dispatcher
-	member    membership
-	fleet     fleet
-	leases    leases
+	mu       sync.Mutex
+	dispatch *dispatch.Dispatcher
+	member   membership
+	fleet    fleet
+	book     *leases.Book
+	// bookAt is when somebody looks into the book; zero: nobody is to.
+	bookAt    time.Time
 	listening listening
 	looks     looks
 	losses    losses
@@ -85,15 +89,18 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		return nil, err
 	}
 	a := &Acquirer{
-		store: store, pubsub: pubsub, cfg: cfg, clock: cfg.Clock,
+		store: store, pubsub: pubsub, beats: store, cfg: cfg, clock: cfg.Clock,
 		agenda: agenda.New(cfg.Clock), calls: workqueue.New(), outgoing: newOutgoing(),
-		events: emitter{receive: cfg.Events},
-		member: newMembership(), leases: newLeases(), looks: newLooks(), losses: newLosses(),
+		teller: newTeller(), judges: workqueue.New(),
+		member: newMembership(), book: leases.New(), looks: newLooks(), losses: newLosses(),
 		breaker: breaker.Breaker{First: firstPause, Max: maxPause},
 	}
+	if own, ok := pubsub.(queue.Heartbeater); ok {
+		a.beats = own
+	}
 	a.dispatch = dispatch.New(dispatch.Hooks{Claim: a.queueClaim, Announce: a.announce})
-	a.ends = batch.New(cfg.Batch, func(e queue.End) any { return e.Lease }, a.storeEnds)
-	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) any { return r.Lease }, a.storeRenewals)
+	a.ends = batch.New(cfg.Batch, func(e queue.End) any { return e.Lease.Job }, a.storeEnds)
+	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) any { return r.Lease.Job }, a.storeRenewals)
 	if err := a.register(); err != nil {
 		return nil, err
 	}
@@ -103,34 +110,48 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 // Run registers the process with the store, and then claims, listens, announces and keeps leases alive until ctx ends. It
 // returns nil once everything it started has ended. It may be called once; after that it returns [ErrAlreadyRun].
 //
-// When ctx ends, waiting workers get [queue.ErrStopped]. Run awaits claims in flight and gives back jobs that
-// nobody got, within [Config.StopTimeout]. Jobs that are still held lose their contexts (see [Acquirer.Watch]);
-// after [Config.Lease] another process takes them over. So stop the workers first.
+// When ctx ends, waiting workers get [queue.ErrStopped] and nothing more is handed out, but leases are kept while jobs are
+// held: their workers may go on, report and end them for up to [Config.StopTimeout]. So a worker and its acquirer may share
+// one context. Then what is still held loses its contexts (see [Acquirer.Watch]), and another process takes it over after
+// [Config.Lease]. What must still be written, such as jobs to give back that nobody got, has as much time again.
 func (a *Acquirer) Run(ctx context.Context) error {
 	if err := a.begin(); err != nil {
 		return err
 	}
 	defer a.unregister()
-	// What is being written when ctx ends has a deadline of its own.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	// What is being written when life ends has a deadline of its own.
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	group, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(ctx context.Context){
-		a.agenda.Run, a.heartbeatLoop, a.publishLoop, a.listenLoop, a.reapLoop, a.pruneLoop,
-	} {
-		group.Go(func() error { loop(ctx); return ctx.Err() })
-	}
-	for range maxCalls {
-		group.Go(func() error { a.calls.Run(ctx, late); return ctx.Err() })
-	}
+	group := a.startLoops(life, late)
 	<-ctx.Done()
+	a.drain()
 	guard := a.clock.AfterFunc(a.cfg.StopTimeout, cancel, "stop")
 	defer guard.Stop()
 	a.close()
-	_ = group.Wait() // ctx's error
+	end()
+	group.Wait()
 	a.calls.Drain(late)
 	a.leave(late)
+	a.tellAll()
 	return nil
+}
+
+func (a *Acquirer) startLoops(life, late context.Context) *sync.WaitGroup {
+	var group sync.WaitGroup
+	for _, loop := range []func(ctx context.Context){
+		a.agenda.Run, a.heartbeatLoop, a.publishLoop, a.listenLoop, a.reapLoop, a.pruneLoop, a.tellLoop,
+	} {
+		group.Go(func() { loop(life) })
+	}
+	for range maxCalls {
+		group.Go(func() { a.calls.Run(life, late) })
+	}
+	for range maxJudges {
+		group.Go(func() { a.judges.Run(life, life) })
+	}
+	return &group
 }
 
 func (a *Acquirer) begin() error {
@@ -143,21 +164,36 @@ func (a *Acquirer) begin() error {
 	return nil
 }
 
-// close ends all waiting and interrupts all work.
+// drain ends all waiting, and waits until no job is held or StopTimeout is over.
+func (a *Acquirer) drain() {
+	a.mu.Lock()
+	a.member.state = draining
+	for _, w := range a.dispatch.Close(a.clock.Now()) {
+		callOf(w).fail(queue.ErrStopped)
+	}
+	a.checkDrained()
+	a.mu.Unlock()
+	timer := a.clock.NewTimer(a.cfg.StopTimeout, "drain")
+	defer timer.Stop()
+	select {
+	case <-a.member.drained:
+	case <-timer.C:
+	}
+}
+
+// close interrupts all work.
 func (a *Acquirer) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.member.state = ended
-	for _, w := range a.dispatch.Close(a.clock.Now()) {
-		callOf(w).fail(queue.ErrStopped)
-	}
-	a.leases.interrupt(queue.ErrStopped)
+	a.member.stopFence()
+	a.interruptAll(queue.ErrStopped)
 }
 
 // leave settles what is unsettled and, if the process holds nothing, takes it off the register at once.
 func (a *Acquirer) leave(ctx context.Context) {
 	a.mu.Lock()
-	process, heartbeats, holds := a.member.process, a.member.heartbeats, len(a.leases.held) > 0
+	process, heartbeats, holds := a.member.process, a.member.heartbeats, a.book.Len(a.member.process) > 0
 	var unsettled []*dispatch.Round
 	for _, d := range a.dispatch.Domains() {
 		if r := d.Unsettled(); r != nil {
@@ -171,7 +207,10 @@ func (a *Acquirer) leave(ctx context.Context) {
 			a.cfg.Logger.Warn("claim not settled before the stop", "token", r.Token, "error", err)
 			return
 		}
-		a.release(ctx, jobs)
+		a.mu.Lock()
+		doubts := a.returned(jobs)
+		a.mu.Unlock()
+		a.release(ctx, doubts)
 	}
 	if err := a.publish(ctx); err != nil {
 		a.cfg.Logger.Warn("last announcements not sent", "error", err) // the others look by themselves

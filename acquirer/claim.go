@@ -32,7 +32,7 @@ func (a *Acquirer) serve(ctx context.Context, d *dispatch.Domain) {
 		return
 	}
 	claim := a.claimOf(round)
-	a.leases.open[round.Token] = struct{}{}
+	a.book.Open(round.Token)
 	a.mu.Unlock()
 
 	var answer queue.Claimed
@@ -56,7 +56,7 @@ func (a *Acquirer) admit(again func()) bool {
 	case fresh, joining:
 		a.member.parked = append(a.member.parked, again)
 		return false
-	case ended:
+	case draining, ended:
 		return false
 	}
 	if wait := a.breaker.Wait(a.clock.Now()); wait > 0 {
@@ -97,7 +97,7 @@ func (a *Acquirer) boost(oldest, now time.Time) int16 {
 // claimed hands out what a claim got.
 func (a *Acquirer) claimed(ctx context.Context, r *dispatch.Round, process uuid.UUID, answer queue.Claimed) {
 	a.mu.Lock()
-	delete(a.leases.open, r.Token)
+	a.book.Close(r.Token)
 	a.breaker.Succeed()
 	if process != a.member.process { // declared lost meanwhile: these leases are nobody's, the jobs come back by themselves
 		a.dispatch.Void(r)
@@ -108,10 +108,11 @@ func (a *Acquirer) claimed(ctx context.Context, r *dispatch.Round, process uuid.
 	awards, rest, drained := a.dispatch.Finish(r, answer)
 	a.deliver(awards, r.Cause())
 	a.announceTaken(drained)
+	doubts := a.returned(rest)
 	a.mu.Unlock()
 	a.metrics.claim(len(answer.Jobs), len(r.Workers()))
 	a.reassign(ctx, awards)
-	a.release(ctx, rest)
+	a.release(ctx, doubts)
 }
 
 // deliver gives jobs to waiters and begins to keep their leases. The caller holds the lock.
@@ -133,7 +134,7 @@ func (a *Acquirer) claimFailed(r *dispatch.Round, process uuid.UUID, err error) 
 	defer a.mu.Unlock()
 	d := r.Domain()
 	if errors.Is(err, queue.ErrProcessLost) {
-		delete(a.leases.open, r.Token)
+		a.book.Close(r.Token)
 		a.lost(process)
 		a.dispatch.Void(r)
 		a.retryAfter(firstPause, d)
@@ -143,7 +144,10 @@ func (a *Acquirer) claimFailed(r *dispatch.Round, process uuid.UUID, err error) 
 	a.dispatch.Fail(r)
 	pause := growing(d.Failures() - 1)
 	if a.member.state != ended {
-		a.cfg.Logger.Warn("claim failed", "organization", d.Organization, "waiting", d.Waiting(), "again_in", pause, "error", err)
+		waiting := d.Waiting()
+		a.teller.tell(func() {
+			a.cfg.Logger.Warn("claim failed", "organization", d.Organization, "waiting", waiting, "again_in", pause, "error", err)
+		})
 	}
 	a.retryAfter(pause, d)
 }
@@ -176,16 +180,17 @@ func (a *Acquirer) settle(ctx context.Context, d *dispatch.Domain) bool {
 		return false
 	}
 	a.mu.Lock()
-	delete(a.leases.open, r.Token)
+	a.book.CloseLate(r.Token, a.clock.Now())
 	a.breaker.Succeed()
 	awards, rest := a.dispatch.Settle(r, jobs)
 	a.deliver(awards, r.Cause())
+	doubts := a.returned(rest)
 	a.mu.Unlock()
 	if len(jobs) > 0 {
 		a.cfg.Logger.Info("claim whose answer was lost is settled", "jobs", len(jobs))
 	}
 	a.reassign(ctx, awards)
-	a.release(ctx, rest)
+	a.release(ctx, doubts)
 	return false // settling woke the domain again if there is more to claim
 }
 

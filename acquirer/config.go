@@ -69,7 +69,12 @@ type Config struct {
 	// Lease is how long a process may be silent before others take its jobs, at least three heartbeats.
 	// One heartbeat before that, a process that cannot reach the store stops its own jobs. Defaults to three heartbeats.
 	Lease time.Duration
-	// StopTimeout bounds what must still be written when Run ends. Defaults to 5 seconds.
+	// Alone says that no other process uses the store: whoever is registered when this one starts is declared lost at once,
+	// and the [LostPolicy] asked, instead of after a lease. A process that was killed and is started again so goes on
+	// within the policy's delay. Do not set it where two processes may overlap, as in a rolling restart.
+	Alone bool
+	// StopTimeout bounds how long Run keeps the leases of jobs that are held when its context ends, and after that what
+	// must still be written. Defaults to 5 seconds.
 	StopTimeout time.Duration
 
 	// Limits bound how many jobs of an organization run at once. Defaults to none.
@@ -89,8 +94,13 @@ type Config struct {
 	// Retention is how long ended jobs are kept; negative means for ever. Defaults to 7 days.
 	Retention time.Duration
 
-	// Events receives what happened that concerns people, one call at a time. It must not block. Defaults to
-	// nobody.
+	// MaxLog bounds the log of one attempt at a job, in bytes of text as one process takes them in; what a worker says
+	// beyond it is dropped, and a last line says so. A worker that moves to another process may say as much again there.
+	// Defaults to 16 MiB; negative means no bound.
+	MaxLog int
+
+	// Events receives what happened that concerns people, one call at a time, in a goroutine of its own. While it blocks,
+	// up to 1,000 events wait and further ones are dropped; Run returns after it. Defaults to nobody.
 	Events func(Event)
 
 	// Clock defaults to the real one.
@@ -115,6 +125,7 @@ func (c Config) withDefaults() Config {
 	c.Timeout = cmp.Or(c.Timeout, c.Heartbeat)
 	c.Lease = cmp.Or(c.Lease, 3*c.Heartbeat)
 	c.StopTimeout = cmp.Or(c.StopTimeout, 5*time.Second)
+	c.MaxLog = cmp.Or(c.MaxLog, 16<<20)
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
 	c.Namespace = cmp.Or(c.Namespace, "dormouse")
 	c.Limits = c.Limits.Clone()

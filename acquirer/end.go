@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/leases"
 )
 
 // End ends an attempt and returns the job as it is then. While the store fails, End tries again until ctx
@@ -20,6 +21,10 @@ func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 		return Job{}, err
 	}
 	e = e.Normalize(a.clock.Now())
+	call, err := a.beginEnd(ctx, e.Lease)
+	if err != nil {
+		return Job{}, err
+	}
 	for failures := 0; ; failures++ {
 		answer, err := a.ends.Do(ctx, e)
 		if err == nil {
@@ -27,13 +32,35 @@ func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 		}
 		switch {
 		case err == nil:
-			a.endedHere(e, answer)
+			a.endedHere(call, answer)
 			return answer.Job, nil
 		case queue.IsAnswer(err):
-			a.drop(e.Lease, queue.ErrLeaseLost)
+			a.mu.Lock()
+			a.left(queue.ErrLeaseLost, a.book.Over(call))
+			a.mu.Unlock()
 			return Job{}, err
 		case ctx.Err() != nil || !a.pause(ctx, growing(failures), "end"):
+			a.mu.Lock()
+			a.book.GiveUp(call, "its end could not be stored", a.clock.Now())
+			a.watchBook()
+			a.mu.Unlock()
 			return Job{}, errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+// beginEnd enters an end in the book: as long as it is under way nobody doubts its worker. While a verdict is being stored
+// it waits; the store's answer to the verdict decides.
+func (a *Acquirer) beginEnd(ctx context.Context, lease queue.Lease) (leases.Call, error) {
+	for failures := 0; ; failures++ {
+		a.mu.Lock()
+		call, err := a.book.End(lease, a.clock.Now())
+		a.mu.Unlock()
+		if err == nil {
+			return call, nil
+		}
+		if !a.pause(ctx, growing(failures), "end") {
+			return leases.Call{}, errors.Join(err, ctx.Err())
 		}
 	}
 }
@@ -58,7 +85,7 @@ func (a *Acquirer) Cancel(ctx context.Context, reason string, ids ...uuid.UUID) 
 			a.metrics.finished(job)
 			continue
 		}
-		a.leases.cancel(job.Lease())
+		a.canceled(job.Lease())
 		if a.pubsub != nil && job.Process != a.member.process {
 			a.outgoing.canceled(job.Lease())
 		}
@@ -92,11 +119,14 @@ func (a *Acquirer) storeEndsIn(ctx context.Context, ends []queue.End) (answers [
 }
 
 // endedHere counts an end of this process's and does what follows from it.
-func (a *Acquirer) endedHere(e queue.End, answer queue.Ended) {
+func (a *Acquirer) endedHere(call leases.Call, answer queue.Ended) {
 	started := time.Time{}
-	if h := a.drop(e.Lease, nil); h != nil {
-		started = h.job.StartedAt
+	a.mu.Lock()
+	if e := a.book.Over(call); e != nil {
+		started = e.Job.StartedAt
+		a.left(nil, e)
 	}
+	a.mu.Unlock()
 	if answer.Job.State.Final() {
 		a.metrics.ran(answer.Job, started)
 	}

@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -46,6 +47,12 @@ func validatePostings(postings []queue.Posting) error {
 	return nil
 }
 
+// waits reports whether a job has a time to wait for that has not come. One that was stored for at once is ready, also if
+// that was by a clock ahead of ours.
+func waits(job queue.Job, now time.Time) bool {
+	return job.ReadyAt.After(now) && job.ReadyAt.After(job.CreatedAt)
+}
+
 // posted is what one call announces of a lane.
 type posted struct {
 	from int64
@@ -65,7 +72,7 @@ func (a *Acquirer) Announce(jobs ...Job) {
 	for _, job := range jobs {
 		switch {
 		case job.State != queue.Pending:
-		case job.ReadyAt.After(now):
+		case waits(job, now):
 			a.dueAt(job.Organization, job.ReadyAt)
 		default:
 			p, known := lanes[job.Lane()]

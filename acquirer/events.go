@@ -1,25 +1,74 @@
 package acquirer
 
 import (
+	"context"
 	"sync"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// emitter gives events to the host, one at a time. It has a lock of its own, held while the host's function runs: emit must
-// not be called under any other lock.
-type emitter struct {
+// maxTold bounds what waits for the host's functions; what comes beyond it is dropped and counted.
+const maxTold = 1000
+
+// teller calls the host's functions that are told something, in a goroutine of its own and in order: events, and log lines
+// that are written where a lock is held. So neither an event handler nor a log that blocks holds up a heartbeat or the
+// fence. It has a lock of its own, which may be taken under Acquirer.mu.
+type teller struct {
 	mu      sync.Mutex
-	receive func(queue.Event)
+	waiting []func()
+	dropped int
+	filled  chan struct{} // room for one
 }
 
-func (e *emitter) emit(event queue.Event) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.receive(event)
+func newTeller() *teller { return &teller{filled: make(chan struct{}, 1)} }
+
+// tell has f called later. It never blocks.
+func (t *teller) tell(f func()) {
+	t.mu.Lock()
+	if len(t.waiting) < maxTold {
+		t.waiting = append(t.waiting, f)
+	} else {
+		t.dropped++
+	}
+	t.mu.Unlock()
+	select {
+	case t.filled <- struct{}{}:
+	default:
+	}
 }
 
-// emitLater is emit for a caller that holds the lock.
-func (a *Acquirer) emitLater(event queue.Event) {
-	a.agenda.After(0, func() { a.events.emit(event) }, "event")
+func (t *teller) take() (all []func(), dropped int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all, dropped = t.waiting, t.dropped
+	t.waiting, t.dropped = nil, 0
+	return all, dropped
+}
+
+// tellLoop tells until ctx ends, and then what is left.
+func (a *Acquirer) tellLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			a.tellAll()
+			return
+		case <-a.teller.filled:
+			a.tellAll()
+		}
+	}
+}
+
+func (a *Acquirer) tellAll() {
+	all, dropped := a.teller.take()
+	for _, f := range all {
+		f()
+	}
+	if dropped > 0 {
+		a.cfg.Logger.Warn("events dropped, because Config.Events was too slow", "events", dropped)
+	}
+}
+
+// emit gives an event to the host, later.
+func (a *Acquirer) emit(event queue.Event) {
+	a.teller.tell(func() { a.cfg.Events(event) })
 }

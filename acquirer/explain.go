@@ -31,6 +31,10 @@ type Explanation struct {
 	Mismatch queue.Mismatch
 	// Limited: a limit kept jobs of its lane from being claimed when that was last tried in this process.
 	Limited bool
+	// Silent is for how long the process of a running job has not been heard of, if that is longer than a heartbeat should
+	// take, and TakenBackAt when the job is taken from it unless it is heard of until then.
+	Silent      time.Duration
+	TakenBackAt time.Time
 	// Text says the essence in a sentence.
 	Text string
 }
@@ -55,8 +59,11 @@ func (a *Acquirer) Explain(ctx context.Context, id uuid.UUID) (Explanation, erro
 	if err != nil {
 		return Explanation{}, err
 	}
-	if x.Job.State == queue.Pending {
+	switch x.Job.State {
+	case queue.Pending:
 		a.explainPending(&x, ahead)
+	case queue.Running:
+		a.explainRunning(&x)
 	}
 	x.Text = x.text(a.clock.Now())
 	return x, nil
@@ -84,6 +91,18 @@ func (a *Acquirer) explainPending(x *Explanation, ahead []queue.ReadyLane) {
 	x.Limited = a.dispatch.Limited(lane)
 }
 
+// explainRunning says what is known of the process that has the job: for how long it has been silent.
+func (a *Acquirer) explainRunning(x *Explanation) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.clock.Now()
+	ago, known := a.fleet.heard(x.Job.Process, now)
+	if !known || x.Job.Process == a.member.process || ago <= 2*a.cfg.Heartbeat {
+		return
+	}
+	x.Silent, x.TakenBackAt = ago, now.Add(a.cfg.Lease-ago)
+}
+
 // competes reports whether a worker that could run the job could also run those of a lane.
 func (x *Explanation) competes(l queue.Lane) bool {
 	return slices.ContainsFunc(x.Able, func(p queue.Process) bool { return len(ableWorkers(p.Workers, l)) > 0 })
@@ -101,6 +120,9 @@ func (a *Acquirer) ableProcesses(l queue.Lane) []queue.Process {
 func (x Explanation) text(now time.Time) string {
 	j := x.Job
 	switch {
+	case j.State == queue.Running && x.Silent > 0:
+		return fmt.Sprintf("It was handed out at %s, attempt %d. The process that has it was last heard of %s ago; unless it is heard of, the job is taken back at %s.",
+			stamp(j.StartedAt), j.Attempt, x.Silent.Round(time.Second), stamp(x.TakenBackAt))
 	case j.State == queue.Running && !j.CancelAt.IsZero():
 		return fmt.Sprintf("It is running since %s (attempt %d) and was asked to stop at %s.", stamp(j.StartedAt), j.Attempt, stamp(j.CancelAt))
 	case j.State == queue.Running:
@@ -109,7 +131,7 @@ func (x Explanation) text(now time.Time) string {
 		return fmt.Sprintf("It %s at %s: %s.", verb(j.State), stamp(j.EndedAt), j.Error)
 	case j.State.Final():
 		return fmt.Sprintf("It %s at %s.", verb(j.State), stamp(j.EndedAt))
-	case j.ReadyAt.After(now):
+	case waits(j, now):
 		return fmt.Sprintf("It may not start before %s.%s", stamp(j.ReadyAt), lastError(j))
 	case len(x.Able) == 0:
 		return fmt.Sprintf("No live worker can run it: %s.", unableText(x.Nearest, x.Mismatch))

@@ -17,6 +17,8 @@ type fleet struct {
 	// processes that live, by id, ourselves included.
 	processes []queue.Process
 	running   map[queue.Kind]int
+	// unreadable is the number of processes whose workers cannot be read.
+	unreadable int
 	// seen is when, by our clock, each process's count of heartbeats was first seen as it is.
 	seen map[uuid.UUID]sighting
 	// rivals are the other processes with idle workers for a lane, looked up once for each epoch.
@@ -34,9 +36,10 @@ type rival struct {
 }
 
 // update takes in the answer to a heartbeat at now. It returns the processes that have been silent for the length of a
-// lease, and those that were declared lost and still hold jobs.
-func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease time.Duration) (silent []queue.Process) {
+// lease, and those that were declared lost and still hold jobs; all others if we are alone.
+func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease time.Duration, alone bool) (silent []queue.Process) {
 	f.epoch++
+	f.unreadable = answer.Unreadable
 	f.running, f.rivals = answer.Running, make(map[queue.Lane][]rival)
 	f.processes = f.processes[:0]
 	seen := make(map[uuid.UUID]sighting, len(answer.Processes))
@@ -46,6 +49,13 @@ func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease 
 			s = sighting{process.Heartbeats, now}
 		}
 		seen[process.ID] = s
+		if process.ID != self && alone {
+			silent = append(silent, process)
+			continue
+		}
+		if process.Heartbeats == 0 && now.Sub(s.at) < lease {
+			continue // it holds jobs and is not registered: nobody to count on, and nobody to bury before a lease is over
+		}
 		if process.ID != self && (process.Lost || now.Sub(s.at) >= lease) {
 			silent = append(silent, process)
 			continue
@@ -63,6 +73,12 @@ func (f *fleet) first() uuid.UUID {
 		return uuid.Nil
 	}
 	return f.processes[0].ID
+}
+
+// heard is how long ago a process was last heard of; ok is false if nothing is known of it.
+func (f *fleet) heard(id uuid.UUID, now time.Time) (ago time.Duration, ok bool) {
+	s, ok := f.seen[id]
+	return now.Sub(s.at), ok
 }
 
 func (f *fleet) process(id uuid.UUID) (queue.Process, bool) {

@@ -74,7 +74,7 @@ func (f *fleet) startStoppable(change ...func(*acquirer.Config)) (*acquirer.Acqu
 
 func (f *fleet) make(bus queue.Pubsub, change ...func(*acquirer.Config)) *acquirer.Acquirer {
 	f.t.Helper()
-	cfg := acquirer.Config{Events: f.event}
+	cfg := acquirer.Config{Events: f.event, StopTimeout: 100 * time.Millisecond} // a killed process has no time
 	for _, c := range change {
 		c(&cfg)
 	}

@@ -2,166 +2,157 @@ package acquirer
 
 import (
 	"context"
+	"fmt"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/dispatch"
+	"github.com/dormouse-go/dormouse/internal/leases"
 )
 
-// leases is the book of the leases that this process keeps: who may still be heard of, who watches them, and which claims
-// may have taken jobs that are not in it yet. Guarded by Acquirer.mu.
-type leases struct {
-	held map[queue.Lease]*held
-	// open are the tokens of claims whose jobs are not in held yet.
-	open map[uuid.UUID]struct{}
-}
-
-// held is a job whose lease this process keeps.
-type held struct {
-	job    queue.Job
-	domain *dispatch.Domain // nil if the lease came by a renewal
-	// silence is how long the worker may go unheard; zero: for ever. heardAt is when it was last heard.
-	silence time.Duration
-	heardAt time.Time
+// holding is what we keep beside a lease in the book.
+type holding struct {
+	domain *dispatch.Domain // nil if the lease came by a report
 	// canceled: somebody asked for the job's cancellation.
 	canceled bool
+	// logged is how many bytes of text the worker's lines had here; -1: the log is full.
+	logged   int
 	watchers map[*watcher]struct{}
 }
 
 // watcher is a context that ends with the lease.
 type watcher struct{ cancel context.CancelCauseFunc }
 
-func newLeases() leases {
-	return leases{held: make(map[queue.Lease]*held), open: make(map[uuid.UUID]struct{})}
+func holdingOf(e *leases.Entry) *holding {
+	h, ok := e.Owner.(*holding)
+	if !ok {
+		h = &holding{watchers: make(map[*watcher]struct{})}
+		e.Owner = h
+	}
+	return h
 }
 
-func (h *held) interrupt(cause error) {
+func (h *holding) interrupt(cause error) {
 	for w := range h.watchers {
 		w.cancel(cause)
 	}
 }
 
-// hold begins to keep a lease.
-func (b *leases) hold(job queue.Job, d *dispatch.Domain, silence time.Duration, now time.Time) *held {
-	h := &held{job: job, domain: d, silence: silence, heardAt: now, watchers: make(map[*watcher]struct{})}
-	b.held[job.Lease()] = h
-	if d != nil {
-		d.Started()
+// admit returns the lines that the log still takes, at most limit bytes of them in all, and a note behind the last. A
+// negative limit is none.
+func (h *holding) admit(lines []queue.Line, limit int, now time.Time) []queue.Line {
+	if limit < 0 {
+		return lines
 	}
-	return h
+	for i, line := range lines {
+		if h.logged < 0 { // since an earlier report
+			return lines[:i]
+		}
+		if h.logged += len(line.Text); h.logged > limit {
+			h.logged = -1
+			return append(lines[:i:i], queue.Line{
+				At: now, Text: fmt.Sprintf("The log ends here: it has reached %d bytes, and further lines are dropped.", limit),
+			})
+		}
+	}
+	return lines
 }
 
-// drop ends the keeping of a lease and returns what was known of it, or nil. Whoever watches it is interrupted if there is
-// a cause.
-func (b *leases) drop(lease queue.Lease, cause error, now time.Time) *held {
-	h, ok := b.held[lease]
-	if !ok {
-		return nil
+// assign counts the job for a domain's workers, instead of those of the domain before.
+func (h *holding) assign(d *dispatch.Domain, now time.Time) {
+	if h.domain == d {
+		return
 	}
-	delete(b.held, lease)
 	if h.domain != nil {
 		h.domain.Ended(now)
 	}
-	if cause != nil {
-		h.interrupt(cause)
-	}
-	return h
-}
-
-// dropAll empties the book.
-func (b *leases) dropAll(cause error, now time.Time) {
-	for lease := range b.held {
-		b.drop(lease, cause, now)
-	}
-	clear(b.open)
-}
-
-// interrupt ends the contexts of all work, without dropping a lease.
-func (b *leases) interrupt(cause error) {
-	for _, h := range b.held {
-		h.interrupt(cause)
+	if h.domain = d; d != nil {
+		d.Started()
 	}
 }
 
-// cancel notes that somebody asked for a job's cancellation.
-func (b *leases) cancel(lease queue.Lease) {
-	if h, ok := b.held[lease]; ok && !h.canceled {
-		h.canceled = true
-		h.interrupt(queue.ErrJobCanceled)
-	}
-}
-
-// heard notes a sign of life and returns what is known of the lease, or nil if it is not kept here. A silence above zero
-// replaces what was agreed.
-func (b *leases) heard(lease queue.Lease, silence time.Duration, now time.Time) *held {
-	h, ok := b.held[lease]
-	if !ok {
-		return nil
-	}
-	h.heardAt = now
-	if silence > 0 {
-		h.silence = silence
-	}
-	return h
-}
-
-// compare drops the leases that the store did not name, unless they are younger than the question, and returns the jobs
-// that it named and nobody has.
-func (b *leases) compare(jobs []queue.Job, asked, now time.Time) (strays []queue.Job) {
-	named := make(map[queue.Lease]bool, len(jobs))
-	for _, job := range jobs {
-		named[job.Lease()] = true
-		_, isHeld := b.held[job.Lease()]
-		_, isOpen := b.open[job.Token]
-		if !isHeld && !isOpen {
-			strays = append(strays, job)
-		}
-	}
-	for lease, h := range b.held {
-		if !named[lease] && h.heardAt.Before(asked) {
-			b.drop(lease, queue.ErrLeaseLost, now)
-		}
-	}
-	return strays
-}
-
-// hold begins to keep a lease. The caller holds the lock.
+// hold puts a job into a worker's hands. The caller holds the lock.
 func (a *Acquirer) hold(job queue.Job, d *dispatch.Domain, silence time.Duration) {
-	a.watchSilence(a.leases.hold(job, d, silence, a.clock.Now()))
+	now := a.clock.Now()
+	holdingOf(a.book.Hold(job, silence, now)).assign(d, now)
+	a.watchBook()
 }
 
-// drop ends the keeping of a lease. The caller does not hold the lock.
-func (a *Acquirer) drop(lease queue.Lease, cause error) *held {
+// returned begins to give back jobs that no worker got: [Acquirer.release] has to follow. The caller holds the lock.
+func (a *Acquirer) returned(jobs []queue.Job) []leases.Doubt {
+	doubts := make([]leases.Doubt, len(jobs))
+	for i, job := range jobs {
+		doubts[i] = a.book.Return(job)
+		holdingOf(a.book.Find(job.Lease())).assign(nil, a.clock.Now())
+	}
+	return doubts
+}
+
+// left does what follows when leases have left the book. Whoever watches them is interrupted if there is a cause. The
+// caller holds the lock.
+func (a *Acquirer) left(cause error, entries ...*leases.Entry) {
+	for _, e := range entries {
+		if e == nil {
+			continue
+		}
+		h := holdingOf(e)
+		h.assign(nil, a.clock.Now())
+		if cause != nil {
+			h.interrupt(cause)
+		}
+	}
+	a.checkDrained()
+}
+
+// checkDrained lets Run end as soon as it may. The caller holds the lock.
+func (a *Acquirer) checkDrained() {
+	if a.member.state != draining || a.book.Len(a.member.process) > 0 {
+		return
+	}
+	select {
+	case <-a.member.drained:
+	default:
+		close(a.member.drained)
+	}
+}
+
+// interruptAll ends the contexts of all work; no lease leaves the book. The caller holds the lock.
+func (a *Acquirer) interruptAll(cause error) {
+	for e := range a.book.All {
+		holdingOf(e).interrupt(cause)
+	}
+}
+
+// canceled notes that somebody asked for a job's cancellation. The caller holds the lock.
+func (a *Acquirer) canceled(lease queue.Lease) {
+	if e := a.book.Find(lease); e != nil && !holdingOf(e).canceled {
+		holdingOf(e).canceled = true
+		holdingOf(e).interrupt(queue.ErrJobCanceled)
+	}
+}
+
+// watchBook sees to it that somebody looks when the next thing happens in the book by itself. One look is planned at a
+// time, unless something comes sooner: a report moves an instant, no more. The caller holds the lock.
+func (a *Acquirer) watchBook() {
+	next, ok := a.book.Next()
+	if !ok || !a.bookAt.IsZero() && !next.Before(a.bookAt) {
+		return
+	}
+	a.bookAt = next
+	a.agenda.After(a.clock.Until(next), func() { a.lookIntoBook(next) }, "silence")
+}
+
+func (a *Acquirer) lookIntoBook(planned time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.leases.drop(lease, cause, a.clock.Now())
-}
-
-// watchSilence sees to it that a worker's silence is noticed. The caller holds the lock.
-func (a *Acquirer) watchSilence(h *held) {
-	if h.silence <= 0 {
-		return
+	if !a.bookAt.Equal(planned) || a.member.state == ended {
+		return // another look was planned before this one, and has seen to the rest
 	}
-	a.agenda.After(a.clock.Until(h.heardAt.Add(h.silence)), func() { a.checkSilence(h) }, "silence")
-}
-
-func (a *Acquirer) checkSilence(h *held) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	lease := h.job.Lease()
-	if a.leases.held[lease] != h || a.member.state == ended {
-		return
+	a.bookAt = time.Time{}
+	for _, d := range a.book.Due(a.clock.Now()) {
+		a.judges.Add(func(ctx context.Context) { a.decide(ctx, d) })
 	}
-	if a.clock.Since(h.heardAt) < h.silence {
-		a.watchSilence(h)
-		return
-	}
-	a.leases.drop(lease, queue.ErrLeaseLost, a.clock.Now())
-	job := h.job
-	job.Process = a.member.process
-	a.losses.addSilent(job)
+	a.watchBook()
 }
 
 // Watch returns a context for the work on a job. It ends with ctx, with [queue.ErrLeaseLost] as its cause when the
@@ -172,11 +163,13 @@ func (a *Acquirer) Watch(ctx context.Context, lease queue.Lease) (context.Contex
 	ctx, cancel := context.WithCancelCause(ctx)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	h, ok := a.leases.held[lease]
-	switch {
-	case !ok:
+	e := a.book.Find(lease)
+	if e == nil || e.State() == leases.Judged {
 		cancel(queue.ErrLeaseLost)
 		return ctx, func() {}
+	}
+	h := holdingOf(e)
+	switch {
 	case a.member.state == ended:
 		cancel(queue.ErrStopped)
 	case h.canceled:

@@ -50,6 +50,7 @@ func TestKilledProcess(t *testing.T) {
 		begun := time.Now()
 		<-w.done
 		took := time.Since(begun)
+		synctest.Wait() // events are given later
 		if got := f.mustGet(w, "after a kill"); got.ID != job.ID || got.Attempt != 2 || got.Fence <= job.Fence {
 			t.Fatalf("got %s, attempt %d, fence %d after %d", got.ID, got.Attempt, got.Fence, job.Fence)
 		}

@@ -83,7 +83,7 @@ func (a *Acquirer) ping() {
 	}
 	a.mu.Lock()
 	if silence, news := a.listening.check(a.clock.Now()); news {
-		a.cfg.Logger.Warn("own announcements do not come back", "since", silence)
+		a.teller.tell(func() { a.cfg.Logger.Warn("own announcements do not come back", "since", silence) })
 		a.backupIn(0, "gap")
 	}
 	a.mu.Unlock()
@@ -137,7 +137,7 @@ func (a *Acquirer) receive(m message, now time.Time) {
 		}
 	}
 	for _, lease := range m.Cancel {
-		a.leases.cancel(lease)
+		a.canceled(lease)
 	}
 }
 

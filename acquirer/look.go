@@ -23,6 +23,8 @@ type looks struct {
 	orgs map[uuid.UUID]*orgLooks
 	// backup is the number of the backup that is planned; others are stale.
 	backup uint64
+	// unreadable is the number of lanes that the last backup could not read.
+	unreadable int
 }
 
 // orgLooks is about one organization.
@@ -215,10 +217,11 @@ func (a *Acquirer) backup(ctx context.Context) {
 		return
 	}
 	a.dispatch.Listed(organizations, mark, listing.Lanes, true)
+	a.looks.unreadable = listing.Unreadable
 	if all {
 		a.observe(listing.Lanes)
 	}
-	a.planBackup(listing.Next)
+	a.planBackup()
 }
 
 // ownOrganizations are those somebody waits for here, or nil for all.
@@ -231,18 +234,13 @@ func (a *Acquirer) ownOrganizations(all bool) []uuid.UUID {
 	return append([]uuid.UUID{}, ids...) // none is not all
 }
 
-// planBackup plans the next backup: soon while announcements do not come through, and no later than when the next job
-// turns ready.
-func (a *Acquirer) planBackup(next time.Time) {
+// planBackup plans the next backup: soon while announcements do not come through. It does not come sooner because a job
+// turns ready: whoever delayed the job looks at its organization then, and a process that has looked there since. The jobs
+// that a dead process delayed wait for the period.
+func (a *Acquirer) planBackup() {
 	period, tag := a.cfg.Backup, "backup"
 	if !a.listening.well() {
 		period, tag = a.cfg.Poll, "poll"
 	}
-	period = jitter(period)
-	if !next.IsZero() {
-		if due := max(a.clock.Until(next), lookPause) + time.Microsecond; due < period {
-			period, tag = due, "due"
-		}
-	}
-	a.backupIn(period, tag)
+	a.backupIn(jitter(period), tag)
 }

@@ -13,8 +13,8 @@ import (
 
 // LostPolicy decides what becomes of a job whose worker was lost while it ran. Whichever live process finds the loss calls
 // it, perhaps more than one of them, and perhaps again after an error. It may take its time: a policy may ask an
-// infrastructure in which nothing must be built twice. An error leaves the job as it is until the next look, a heartbeat
-// later.
+// infrastructure in which nothing must be built twice. An error leaves the job as it is, and it asks again a heartbeat
+// later. Should the worker report while it thinks, its verdict is void. Up to 16 calls run at once.
 type LostPolicy func(ctx context.Context, lost Job) (Verdict, error)
 
 // Verdict is what a [LostPolicy] decides.

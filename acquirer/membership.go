@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/coder/quartz"
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -20,6 +21,14 @@ type membership struct {
 	heartbeatAt time.Time
 	// rejoin has room for one signal to register anew.
 	rejoin chan struct{}
+	// drained is closed when Run ends and no lease is held any more.
+	drained chan struct{}
+	// joined is closed while the process is registered.
+	joined chan struct{}
+	// failures counts the heartbeats that failed in a row.
+	failures int
+	// fence gives the process up; nil before the first heartbeat was answered.
+	fence *quartz.Timer
 	// parked are store calls that wait for the process to be registered.
 	parked []func()
 }
@@ -31,18 +40,21 @@ const (
 	fresh   runState = iota // not called
 	joining                 // called, the process is not registered
 	running
+	draining // Run is asked to end and waits for the jobs that are held
 	ended
 )
 
 func newMembership() membership {
-	return membership{process: uuid.New(), rejoin: make(chan struct{}, 1)}
+	return membership{process: uuid.New(), rejoin: make(chan struct{}, 1), joined: make(chan struct{}), drained: make(chan struct{})}
 }
 
 // registered notes a heartbeat that was answered, and returns the calls that have waited for the first one.
 func (m *membership) registered(begun time.Time) (parked []func()) {
 	m.heartbeatAt = begun
+	m.failures = 0
 	if m.state == joining {
 		m.state = running
+		close(m.joined)
 		parked, m.parked = m.parked, nil
 	}
 	return parked
@@ -56,9 +68,32 @@ func (m *membership) rename() {
 		return
 	}
 	m.state = joining
+	m.joined = make(chan struct{})
 	select {
 	case m.rejoin <- struct{}{}:
 	default:
+	}
+}
+
+func (m *membership) stopFence() {
+	if m.fence != nil {
+		m.fence.Stop()
+	}
+}
+
+// awaitRegistered waits until the process is registered. After Run it does not wait: the store says whether it still is.
+func (a *Acquirer) awaitRegistered(ctx context.Context) error {
+	a.mu.Lock()
+	joined, over := a.member.joined, a.member.state >= draining
+	a.mu.Unlock()
+	if over {
+		return nil
+	}
+	select {
+	case <-joined:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -74,20 +109,24 @@ func (a *Acquirer) heartbeatLoop(ctx context.Context) {
 		return
 	}
 	a.ping()
-	for a.untilHeartbeat(ctx) {
+	begun := a.clock.Now()
+	for a.untilHeartbeat(ctx, begun) {
+		begun = a.clock.Now()
 		a.heartbeat(ctx)
 		a.mu.Lock()
 		again := a.member.state == joining
 		a.mu.Unlock()
 		if again {
 			a.heartbeatUntilRegistered(ctx)
+			begun = a.clock.Now()
 		}
 	}
 }
 
-// untilHeartbeat waits for a heartbeat's time, or until we have to register again.
-func (a *Acquirer) untilHeartbeat(ctx context.Context) bool {
-	timer := a.clock.NewTimer(a.cfg.Heartbeat, "heartbeat")
+// untilHeartbeat waits for the next heartbeat's time, or until we have to register again. The pause counts from the last
+// one's begin, like the lease: however slow the store, no time of the lease is spent on waiting.
+func (a *Acquirer) untilHeartbeat(ctx context.Context, last time.Time) bool {
+	timer := a.clock.NewTimer(max(a.cfg.Heartbeat-a.clock.Since(last), 0), "heartbeat")
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -114,7 +153,7 @@ func (a *Acquirer) heartbeat(ctx context.Context) bool {
 	a.mu.Unlock()
 	var answer queue.Fleet
 	err := a.call(ctx, "heartbeat", func(ctx context.Context) (err error) {
-		answer, err = a.store.Heartbeat(ctx, h)
+		answer, err = a.beats.Heartbeat(ctx, h)
 		return err
 	})
 	a.mu.Lock()
@@ -142,7 +181,8 @@ func (a *Acquirer) heartbeatFailed(process uuid.UUID, err error) {
 	if a.member.state == ended {
 		return
 	}
-	a.cfg.Logger.Warn("heartbeat failed", "error", err)
+	a.member.failures++
+	a.teller.tell(func() { a.cfg.Logger.Warn("heartbeat failed", "error", err) })
 	if queue.IsAnswer(err) {
 		a.lost(process)
 	}
@@ -151,38 +191,45 @@ func (a *Acquirer) heartbeatFailed(process uuid.UUID, err error) {
 // heartbeatAnswered takes in how the fleet is. The caller holds the lock.
 func (a *Acquirer) heartbeatAnswered(answer queue.Fleet, begun time.Time) {
 	now := a.clock.Now()
-	silent := a.fleet.update(answer, a.member.process, now, a.cfg.Lease)
+	silent := a.fleet.update(answer, a.member.process, now, a.cfg.Lease, a.cfg.Alone)
 	own, known := a.fleet.process(a.member.process)
 	if known {
 		a.member.heartbeats = own.Heartbeats
 	}
 	parked := a.member.registered(begun)
-	a.fenceAt(begun)
+	a.fenceFrom(begun)
 	for _, lease := range answer.Canceled {
-		a.leases.cancel(lease)
+		a.canceled(lease)
 	}
 	for _, call := range parked {
 		call()
 	}
 	a.losses.addProcesses(silent)
-	a.losses.compareHolding(own.Holding, len(a.leases.held))
+	a.losses.compareHolding(own.Holding, a.book.Len(a.member.process))
 	a.dispatch.Forget(now.Add(-a.cfg.Lease))
 	a.looks.forget(a.dispatch.Knows)
 	a.match(now)
 }
 
-// fenceAt gives the process up when no later heartbeat has succeeded one heartbeat before others may declare it lost. They
+// fenceFrom gives the process up when no later heartbeat has succeeded one heartbeat before others may declare it lost. They
 // count from when they saw our heartbeat, which is after it began; so a clock may run a third faster than ours, and no
-// reading of it is ever compared with ours. The caller holds the lock.
-func (a *Acquirer) fenceAt(begun time.Time) {
-	process := a.member.process
-	a.agenda.After(a.clock.Until(begun.Add(a.cfg.Lease-a.cfg.Heartbeat)), func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if process == a.member.process && a.member.heartbeatAt.Equal(begun) {
-			a.lost(process)
-		}
-	}, "fence")
+// reading of it is ever compared with ours. Its timer is its own: nothing that waits for the host or the store is before it
+// in any queue. The caller holds the lock.
+func (a *Acquirer) fenceFrom(begun time.Time) {
+	left := a.clock.Until(begun.Add(a.cfg.Lease - a.cfg.Heartbeat))
+	if a.member.fence == nil {
+		a.member.fence = a.clock.AfterFunc(left, a.checkFence, "fence")
+		return
+	}
+	a.member.fence.Reset(left, "fence")
+}
+
+func (a *Acquirer) checkFence() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if at := a.member.heartbeatAt; !at.IsZero() && a.clock.Since(at) >= a.cfg.Lease-a.cfg.Heartbeat {
+		a.lost(a.member.process)
+	}
 }
 
 // lost gives up the process: the store has declared it lost, or others are about to. Its jobs must stop now,
@@ -191,7 +238,8 @@ func (a *Acquirer) lost(process uuid.UUID) {
 	if process != a.member.process || a.member.state == ended {
 		return
 	}
-	a.cfg.Logger.Error("process lost its leases", "process", process, "jobs", len(a.leases.held))
-	a.leases.dropAll(queue.ErrLeaseLost, a.clock.Now())
+	gone := a.book.Drop(process)
+	a.left(queue.ErrLeaseLost, gone...)
 	a.member.rename()
+	a.teller.tell(func() { a.cfg.Logger.Error("process lost its leases", "process", process, "jobs", len(gone)) })
 }

@@ -3,15 +3,18 @@ package acquirer
 import (
 	"context"
 	"errors"
-
-	"github.com/google/uuid"
+	"fmt"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/leases"
 )
+
+// errUnregistered is passing: the process has to register anew before it can take over a lease.
+var errUnregistered = errors.New("acquirer: the process is not registered; report again")
 
 // Renew takes a report: the worker lives, and this is how far it is. It says whether somebody asked for the job's
 // cancellation. A worker may report to any process that shares the store, for example when the one that gave
-// it the job is gone; that process keeps the lease from then on.
+// it the job is gone; that process keeps the lease from then on. A process that is not registered yet lets the report wait.
 //
 // [queue.ErrLeaseLost] means that the worker must stop at once, a [*invalid.Error] that the report is bad and had no
 // effect. Any other error leaves open whether the report arrived; repeating it may write its lines twice. Reports of many
@@ -20,59 +23,69 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	if err := r.Validate(); err != nil {
 		return false, err
 	}
-	answer, err := a.renewals.Do(ctx, r.Renewal(a.process(), a.now()))
+	if err := a.awaitRegistered(ctx); err != nil {
+		return false, err
+	}
+	a.mu.Lock()
+	renewal := r.Renewal(a.member.process, a.now())
+	call, err := a.book.Report(r.Lease, renewal.Process, r.Silence, a.clock.Now())
+	if err == nil && len(renewal.Lines) > 0 {
+		renewal.Lines = holdingOf(a.book.Find(r.Lease)).admit(renewal.Lines, a.cfg.MaxLog, a.now())
+	}
+	a.watchBook()
+	a.mu.Unlock()
+	if err != nil {
+		return false, fmt.Errorf("acquirer: renew: %w", err)
+	}
+	answer, err := a.renewals.Do(ctx, renewal)
 	if err == nil {
 		err = answer.Err
 	}
-	if errors.Is(err, queue.ErrLeaseLost) {
-		a.drop(r.Lease, queue.ErrLeaseLost)
-	}
+	lookUp, err := a.renewed(call, renewal, answer.Canceled, err)
 	if err != nil {
 		return false, err
 	}
-	if !a.heard(r, answer.Canceled) {
-		err = a.adopt(ctx, r, answer.Canceled)
+	if lookUp {
+		a.lookUp(ctx, r.Lease)
 	}
-	return answer.Canceled, err
+	return answer.Canceled, nil
 }
 
-// heard notes a sign of life; it is false if the lease is not kept here yet.
-func (a *Acquirer) heard(r queue.Report, canceled bool) bool {
+// renewed takes in the answer to a report. It says whether the job has to be looked up.
+func (a *Acquirer) renewed(call leases.Call, r queue.Renewal, canceled bool, err error) (lookUp bool, _ error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	h := a.leases.heard(r.Lease, r.Silence, a.clock.Now())
-	if h == nil {
-		return false
+	defer a.watchBook()
+	now := a.clock.Now()
+	switch {
+	case errors.Is(err, queue.ErrLeaseLost):
+		a.left(queue.ErrLeaseLost, a.book.Over(call))
+		return false, err
+	case errors.Is(err, queue.ErrProcessLost):
+		a.book.Refused(call, now)
+		a.lost(r.Process)
+		return false, errUnregistered
+	case err != nil:
+		a.book.Unknown(call, now)
+		return false, err
 	}
-	if r.Silence > 0 {
-		a.watchSilence(h)
-	}
+	_, lookUp = a.book.Renewed(call, r.Process, now)
 	if canceled {
-		a.leases.cancel(r.Lease)
+		a.canceled(r.Lease)
 	}
-	return true
+	return lookUp, nil
 }
 
-// adopt begins to keep a lease that a worker brought along from another process.
-func (a *Acquirer) adopt(ctx context.Context, r queue.Report, canceled bool) error {
-	var jobs []queue.Job
-	err := a.call(ctx, "find job", func(ctx context.Context) (err error) {
-		jobs, err = a.store.Jobs(ctx, queue.Filter{IDs: []uuid.UUID{r.Lease.Job}})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if len(jobs) == 0 || jobs[0].Lease() != r.Lease || jobs[0].State != queue.Running {
-		return queue.ErrLeaseLost
+// lookUp completes a lease that a worker brought along from another process. If that fails, it is looked up when there is
+// a doubt about it.
+func (a *Acquirer) lookUp(ctx context.Context, lease queue.Lease) {
+	job, err := a.findJob(ctx, lease.Job)
+	if err != nil || job.Lease() != lease {
+		return
 	}
 	a.mu.Lock()
-	if _, ok := a.leases.held[r.Lease]; !ok && a.member.state != ended {
-		a.hold(jobs[0], nil, r.Silence)
-	}
-	a.mu.Unlock()
-	a.heard(r, canceled)
-	return nil
+	defer a.mu.Unlock()
+	a.book.Name(job)
 }
 
 // storeRenewals is what the batcher calls.

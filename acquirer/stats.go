@@ -18,8 +18,11 @@ type Stats struct {
 	Running   map[queue.Kind]int
 	// Registered: the store knows this process. Hearing: announcements of other processes come through.
 	Registered, Hearing bool
-	// Failures is the number of store errors in a row.
+	// Failures is the number of store errors in a row, of claims and listings or of heartbeats, whichever is more.
 	Failures int
+	// Unreadable is the number of processes and lanes of which the store holds what this version cannot read, as of the last
+	// heartbeat and backup. They are left out.
+	Unreadable int
 }
 
 // Stats returns the present state. It costs one step for each domain.
@@ -27,9 +30,11 @@ func (a *Acquirer) Stats() Stats {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := Stats{
-		Holding: len(a.leases.held), Lanes: a.dispatch.Lanes(),
+		Holding: a.book.Len(a.member.process), Lanes: a.dispatch.Lanes(),
 		Processes: len(a.fleet.processes), Running: maps.Clone(a.fleet.running),
-		Registered: a.member.state == running, Hearing: a.listening.well(), Failures: a.breaker.Failures(),
+		Registered: a.member.state == running, Hearing: a.listening.well(),
+		Unreadable: a.fleet.unreadable + a.looks.unreadable,
+		Failures:   max(a.breaker.Failures(), a.member.failures),
 	}
 	for _, d := range a.dispatch.Domains() {
 		s.Domains++

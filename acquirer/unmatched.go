@@ -124,12 +124,12 @@ func (a *Acquirer) matchLane(l queue.Lane, w *watchedLane, now time.Time) {
 		return
 	}
 	w.reported = true
-	a.emitLater(queue.Event{Kind: queue.EventUnmatched, At: micros.Of(now), Lane: l, Jobs: w.jobs, Reason: a.whyUnable(l)})
+	a.emit(queue.Event{Kind: queue.EventUnmatched, At: micros.Of(now), Lane: l, Jobs: w.jobs, Reason: a.whyUnable(l)})
 }
 
 func (a *Acquirer) matched(l queue.Lane, w *watchedLane, reason string) {
 	if w.reported {
-		a.emitLater(queue.Event{Kind: queue.EventMatched, At: a.now(), Lane: l, Jobs: w.jobs, Reason: reason})
+		a.emit(queue.Event{Kind: queue.EventMatched, At: a.now(), Lane: l, Jobs: w.jobs, Reason: reason})
 	}
 	w.since, w.reported = time.Time{}, false
 }
@@ -211,7 +211,7 @@ func (a *Acquirer) expireLane(ctx context.Context, l queue.Lane, before time.Tim
 	for _, job := range changed {
 		a.metrics.reaped("pending_too_long")
 		a.metrics.finished(job)
-		a.events.emit(queue.Event{Kind: queue.EventExpired, At: a.now(), Lane: l, Job: job, Jobs: 1, Reason: reason})
+		a.emit(queue.Event{Kind: queue.EventExpired, At: a.now(), Lane: l, Job: job, Jobs: 1, Reason: reason})
 	}
 }
 

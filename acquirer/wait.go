@@ -3,7 +3,6 @@ package acquirer
 import (
 	"context"
 	"iter"
-	"slices"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/dispatch"
@@ -107,7 +106,7 @@ func (a *Acquirer) Jobs(ctx context.Context, r Request) iter.Seq2[Job, error] {
 func (a *Acquirer) join(c *call, domain queue.Domain, slots int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.member.state == ended {
+	if a.member.state >= draining {
 		return queue.ErrStopped
 	}
 	c.waiters = make([]*dispatch.Waiter, slots)
@@ -153,17 +152,14 @@ func (a *Acquirer) leaveLine(c *call) {
 // back into the store.
 func (a *Acquirer) giveBack(d *dispatch.Domain, jobs []queue.Job) {
 	a.mu.Lock()
-	now := a.clock.Now()
-	for _, job := range jobs {
-		a.leases.drop(job.Lease(), nil, now)
-	}
 	awards, rest := d.Next(jobs)
 	a.deliver(awards, "")
+	doubts := a.returned(rest)
 	over := a.member.state == ended
 	a.mu.Unlock()
 	finish := func(ctx context.Context) {
 		a.reassign(ctx, awards)
-		a.release(ctx, rest)
+		a.release(ctx, doubts)
 	}
 	if over { // nobody serves the queue any more
 		finish(context.Background())
@@ -183,26 +179,5 @@ func (a *Acquirer) reassign(ctx context.Context, awards []dispatch.Award) {
 	if len(renewals) > 0 {
 		// An error leaves a wrong name in the store until the worker's next report; it does not touch the lease.
 		_, _ = a.storeRenewalsIn(ctx, renewals)
-	}
-}
-
-// release gives claimed jobs back that nobody got. Whatever fails here is found again by the comparison of
-// what the store says we hold with what we know.
-func (a *Acquirer) release(ctx context.Context, jobs []queue.Job) {
-	for batch := range slices.Chunk(jobs, a.cfg.Batch) {
-		ends := make([]queue.End, len(batch))
-		for i, job := range batch {
-			ends[i] = queue.End{Lease: job.Lease(), Outcome: queue.OutcomeReleased, Process: job.Process}
-		}
-		answers, err := a.storeEndsIn(ctx, ends)
-		if err != nil {
-			a.cfg.Logger.Warn("jobs not given back", "jobs", len(batch), "error", err)
-			continue
-		}
-		for _, answer := range answers {
-			if answer.Err == nil {
-				a.afterEnd(answer.Job)
-			}
-		}
 	}
 }

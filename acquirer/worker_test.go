@@ -339,3 +339,107 @@ func TestWorkerConfigIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// A result that may not be stored fails the job at once and says why; nothing is kept for it.
+func TestResultTooLarge(t *testing.T) {
+	t.Parallel()
+	for name, source := range map[string]func(*acquirer.Acquirer) worker.Source{
+		"here":     func(a *acquirer.Acquirer) worker.Source { return a },
+		"far away": func(a *acquirer.Acquirer) worker.Source { return farSource{a, 0} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				a := f.start()
+				f.work(source(a), func(context.Context, *worker.Task) ([]byte, error) {
+					return make([]byte, queue.MaxResult+1), nil
+				}, func(c *worker.Config) { c.Silence = time.Minute })
+				job := f.enqueue(a, f.posting(nil))[0]
+				f.pass(time.Second)
+				if got := f.stored(job.ID); got.State != queue.Failed || !strings.Contains(got.Error, "Result") {
+					t.Errorf("the job is %s: %q", got.State, got.Error)
+				}
+				if n := a.Stats().Holding; n != 0 {
+					t.Errorf("%d leases are kept", n)
+				}
+			})
+		})
+	}
+}
+
+type nilError struct{ text string }
+
+func (e *nilError) Error() string { return e.text }
+
+type badError struct{}
+
+func (badError) Error() string { panic("no text") }
+
+// An error whose own methods panic fails the job, not the process.
+func TestErrorsThatPanic(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		err  error
+		text string
+	}{
+		"typed nil":    {(*nilError)(nil), "panicked"},
+		"panics":       {badError{}, "no text"},
+		"retry of one": {worker.Retry(time.Hour, badError{}), "no text"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				a := f.start()
+				f.work(a, func(context.Context, *worker.Task) ([]byte, error) { return nil, test.err })
+				job := f.enqueue(a, f.posting(nil))[0]
+				f.pass(time.Second)
+				if got := f.stored(job.ID); got.State != queue.Failed || !strings.Contains(got.Error, test.text) {
+					t.Errorf("the job is %s: %q", got.State, got.Error)
+				}
+			})
+		})
+	}
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		f.work(a, func(context.Context, *worker.Task) ([]byte, error) { return nil, worker.Retry(time.Hour, nil) })
+		job := f.enqueue(a, f.posting(nil))[0]
+		f.pass(time.Second)
+		if got := f.stored(job.ID); got.State != queue.Pending || got.Error == "" {
+			t.Errorf("retried for no reason the job is %s: %q", got.State, got.Error)
+		}
+	})
+}
+
+// A job with much to say does not storm a store that is down, and keeps a bounded part of it.
+func TestReportStorm(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		line := strings.Repeat("x", 8<<10)
+		f.work(a, func(ctx context.Context, task *worker.Task) ([]byte, error) {
+			for range 900 {
+				for range 20 {
+					task.Logf("%s", line)
+				}
+				time.Sleep(10 * time.Millisecond) // in a bubble
+			}
+			return nil, nil
+		})
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault { return acquirertest.Fault{Down: v == acquirertest.Renew} })
+		job := f.enqueue(a, f.posting(nil))[0]
+		f.pass(8 * time.Second)
+		if n := f.store.Calls(acquirertest.Renew); n == 0 || n > 20 {
+			t.Errorf("%d reports in 8 s to a store that is down", n)
+		}
+		f.store.Choose(nil)
+		f.pass(time.Minute)
+		lines, err := f.inner.Lines(f.ctx, job.ID, 0, 20_000)
+		size := 0
+		for _, l := range lines {
+			size += len(l.Text)
+		}
+		if err != nil || size < 1<<20 || size > 5<<20 || !strings.Contains(lines[0].Text, "dropped") {
+			t.Errorf("%d lines of %d bytes, the first %.60q, %v", len(lines), size, lines[0].Text, err)
+		}
+	})
+}

@@ -48,7 +48,9 @@ type Fault struct {
 	After func(ctx context.Context)
 }
 
-// Store is a [queue.Store] around another, that counts calls and lets the test choose their faults.
+// Store is a [queue.Store] around another, that counts calls and lets the test choose their faults. It takes claims at their
+// word: a job below the bound of its probe is not handed out, as in a database that skips its dead index entries there. So an
+// acquirer that promises too much leaves a job lying, and a test sees it.
 type Store struct {
 	inner queue.Store
 
@@ -56,6 +58,8 @@ type Store struct {
 	choose func(Verb) Fault
 	calls  map[Verb]int
 	claims []ClaimRecord
+	// withheld counts the jobs below the bounds of their probes.
+	withheld int
 }
 
 // ClaimRecord is one claim that reached the store.
@@ -144,6 +148,9 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 	record := ClaimRecord{Claim: c}
 	claimed, err := through(ctx, s, Claim, func() (queue.Claimed, error) {
 		claimed, err := s.inner.Claim(ctx, c)
+		if err == nil {
+			claimed.Jobs, err = s.withhold(ctx, c, claimed.Jobs)
+		}
 		record.Got = len(claimed.Jobs)
 		return claimed, err
 	})
@@ -152,6 +159,36 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 	s.claims = append(s.claims, record)
 	s.mu.Unlock()
 	return claimed, err
+}
+
+// withhold gives back what lies below the bounds of a claim.
+func (s *Store) withhold(ctx context.Context, c queue.Claim, jobs []queue.Job) (kept []queue.Job, err error) {
+	bounds := make(map[queue.Lane]int64, len(c.Probes))
+	for _, p := range c.Probes {
+		bounds[p.Lane] = p.From
+	}
+	var below []queue.End
+	for _, job := range jobs {
+		if job.Order >= bounds[job.Lane()] {
+			kept = append(kept, job)
+			continue
+		}
+		below = append(below, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeReleased, Process: c.Process})
+	}
+	if len(below) > 0 {
+		_, err = s.inner.End(ctx, c.Now, below)
+	}
+	s.mu.Lock()
+	s.withheld += len(below)
+	s.mu.Unlock()
+	return kept, err
+}
+
+// Withheld is the number of jobs that claims did not get because of their own bounds.
+func (s *Store) Withheld() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.withheld
 }
 
 // Renew implements [queue.Leases].
@@ -175,8 +212,8 @@ func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (queue.Fleet, 
 }
 
 // Reap implements [queue.Registry].
-func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) ([]queue.Job, error) {
-	return through(ctx, s, Reap, func() ([]queue.Job, error) { return s.inner.Reap(ctx, b) })
+func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, error) {
+	return through(ctx, s, Reap, func() (queue.Reaped, error) { return s.inner.Reap(ctx, b) })
 }
 
 // PruneJobs implements [queue.Registry].

@@ -6,8 +6,13 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
+
+// MaxPayload bounds the payload of a build's job ([lifecycle.Job].Payload), in bytes as the host hands them in. A job of the
+// queue holds [queue.MaxPayload], and the encoding of a build's job takes a third more than its payload and some tags.
+const MaxPayload = 700 << 10
 
 // PostingOf returns the posting under which every store enqueues the job of a build: its type is [lifecycle.JobType], its
 // tenant the owner of the workspace, and its payload the job itself as [BuildOf] reads it. The error is that of a posting
@@ -39,6 +44,9 @@ func JobOf(j lifecycle.Job, now time.Time) (queue.Job, error) {
 }
 
 func posting(j lifecycle.Job) (p queue.Posting, err error) {
+	if len(j.Payload) > MaxPayload {
+		return p, invalid.New("Job.Payload", len(j.Payload), "must be at most %d bytes", MaxPayload)
+	}
 	p = HeaderOf(j)
 	p.Payload, err = json.Marshal(j)
 	return p, err

@@ -1,6 +1,7 @@
 package buildjobs_test
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -51,5 +53,20 @@ func TestJobThatCannotBePosted(t *testing.T) {
 	}
 	if posting.Error() != job.Error() {
 		t.Errorf("two errors for one fault: %v and %v", posting, job)
+	}
+}
+
+// The limit of a payload is in the bytes that the host hands in, not in those of the encoding.
+func TestPayloadLimit(t *testing.T) {
+	j := build("a")
+	j.Payload = make([]byte, buildjobs.MaxPayload)
+	if _, err := buildjobs.PostingOf(j); err != nil {
+		t.Errorf("at the limit: %v", err)
+	}
+	j.Payload = make([]byte, buildjobs.MaxPayload+1)
+	_, err := buildjobs.PostingOf(j)
+	var refused *invalid.Error
+	if !errors.As(err, &refused) || refused.Field != "Job.Payload" || !strings.Contains(err.Error(), "716801") || !strings.Contains(err.Error(), "716800") {
+		t.Errorf("beyond the limit: %v", err)
 	}
 }

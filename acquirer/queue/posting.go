@@ -89,12 +89,19 @@ func (p Posting) check() (TagSet, error) {
 // orderStep is the distance between two jobs of a tenant of weight one.
 const orderStep = 1 << 20
 
-// FairOrder is the order number of a new job: one step of its tenant behind the tenant's last job, but not
-// before the number claimed last. Both arguments are of the job's organization and priority; zero means none.
+// FairLead is how far behind the number claimed last a new job stands at least. It is the smallest step there is. Without
+// it those who come would stand beside those who wait, and go first or not by their ids, for ever.
+const FairLead = orderStep / MaxWeight
+
+// FairOrder is the order number of a new job: one step of its tenant behind the tenant's last job, but at least
+// [FairLead] behind the number claimed last. Both arguments are of the job's organization and priority; zero means none.
 //
 // Claiming by this number lets tenants take turns at no cost in the claim (start-time fair queueing: Goyal,
 // Vin and Cheng, 1996). The floor sees to it that a tenant is neither punished for what it had long ago nor
 // rewarded for having waited with nothing to do. The floor may lag a little; then a turn comes early, no more.
 func FairOrder(tenantLast, floor int64, weight int) int64 {
+	if floor > 0 {
+		floor += FairLead
+	}
 	return max(tenantLast+orderStep/int64(max(weight, 1)), floor)
 }

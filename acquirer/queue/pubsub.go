@@ -28,3 +28,9 @@ type Listener interface {
 	// Gap says that messages before this call may have been lost.
 	Gap()
 }
+
+// Heartbeater is what a [Pubsub] may be able to do beside: carry heartbeats on a connection of its own, so that they wait
+// neither for the host's pool nor for its statements. Its contract is that of [Registry]. An acquirer uses it if it is there.
+type Heartbeater interface {
+	Heartbeat(ctx context.Context, h Heartbeat) (Fleet, error)
+}

@@ -21,7 +21,7 @@ import (
 //     compares times of two machines: whether a process lives is judged by its count of heartbeats.
 //   - Values are copied on the way in and on the way out.
 //   - Empty input is no error and has no effect. Unknown ids are absent from the answer. No id and no lease
-//     occurs twice in one call.
+//     occurs twice in one call; two leases of one job may.
 type Store interface {
 	Queue
 	Leases
@@ -49,10 +49,10 @@ type Queue interface {
 	// the job turns running, with the claim's process, token and time of start, one attempt more, a fencing
 	// number one higher and no progress. It returns them in that order.
 	//
-	// A job is claimed only if it is pending, its ReadyAt is not after c.Now, nobody asked for its
-	// cancellation, and no limit of c.Limits would be exceeded by the job in addition to all that run; the
-	// last also when claims run at the same time. A job that another claim is just taking may be passed over.
-	// So may a job with a time to wait for that no [Queue.Ready] has turned ready yet.
+	// A job is claimed only if it is ready, nobody asked for its cancellation, and no limit of c.Limits would be exceeded by the job in addition to all that run; the
+	// last also when claims run at the same time. Ready is what was stored without a time to wait for, and what a
+	// [Queue.Ready] has turned ready since: no claim compares a job's times with its own clock, which may be behind the
+	// poster's. So what is listed can be claimed. A job that another claim is just taking may be passed over.
 	//
 	// All probes are lanes of one organization; no lane is named twice.
 	// A bound of a probe (From) is a promise of the caller that nothing ready lies below it; a store may use
@@ -78,6 +78,8 @@ type Listing struct {
 	Lanes []ReadyLane
 	// Next is the earliest ReadyAt in the future among the organizations asked for; zero if there is none.
 	Next time.Time
+	// Unreadable is the number of ready lanes that were left out because their tags cannot be read: a later version's.
+	Unreadable int
 }
 
 // ReadyLane says how many ready jobs a lane holds.
@@ -124,7 +126,9 @@ type Leases interface {
 	// Renew is a sign of life for running jobs: the lease passes to the renewing process and worker, the
 	// progress is replaced if given, the lines are appended and numbered. It answers in the order of the
 	// renewals. A renewal whose lease is not the live one (see [Lease]) has no effect at all and the answer's
-	// Err is [ErrLeaseLost]. Repeating a renewal may append its lines twice.
+	// Err is [ErrLeaseLost]. If the lease is live and the renewing process is not registered or was declared lost, the
+	// renewal has no effect either and the answer's Err is [ErrProcessLost]: the worker has lost nothing. Repeating a
+	// renewal may append its lines twice.
 	Renew(ctx context.Context, now time.Time, renewals []Renewal) ([]Renewed, error)
 
 	// End ends attempts. It answers in the order of the ends.
@@ -134,6 +138,8 @@ type Leases interface {
 	// Result are kept. Requeued and released make the job pending again, from ReadyAt on, at the order number
 	// claimed last at its priority, which is in front of what waits; released also takes back the attempt.
 	// But a job whose cancellation was asked for turns canceled instead of pending.
+	//
+	// A job that was never handed out has no lease: a fence below 1 is none.
 	//
 	// An end repeated after it took effect is accepted again: the fencing number is still the lease's and the
 	// state the one it led to. Everything else is [ErrLeaseLost] in the answer's Err and has no effect.
@@ -160,7 +166,7 @@ type Renewal struct {
 type Renewed struct {
 	// Canceled: somebody asked for the job to be canceled.
 	Canceled bool
-	// Err is nil or [ErrLeaseLost].
+	// Err is nil, [ErrLeaseLost] or [ErrProcessLost].
 	Err error
 }
 
@@ -233,8 +239,9 @@ type Registry interface {
 
 	// Reap declares a process lost if its count of heartbeats still is r.Heartbeats, and returns up to r.Limit jobs
 	// that it holds. If the process has beaten in the meantime, nothing happens and nothing is returned; if it
-	// was lost before, its jobs are returned all the same, so that what was interrupted can be finished.
-	Reap(ctx context.Context, r ReapRequest) ([]Job, error)
+	// was lost before, its jobs are returned all the same, so that what was interrupted can be finished. A process that is
+	// not registered and holds running jobs counts as one without heartbeats: it gets a record as a lost one.
+	Reap(ctx context.Context, r ReapRequest) (Reaped, error)
 
 	// PruneJobs deletes up to limit jobs that ended before the given time, with their lines, and the records of
 	// processes that were declared lost before it and hold nothing. It returns the number of jobs deleted.
@@ -260,12 +267,15 @@ type DomainWorkers struct {
 
 // Fleet is the answer to a heartbeat.
 type Fleet struct {
-	// Processes are all that are not lost, the caller included, and the lost ones that still hold jobs.
+	// Processes are all that are not lost, the caller included, and the lost ones that still hold jobs. Those that hold
+	// running jobs and are not registered, as after a partial restore, are among them with no heartbeats.
 	Processes []Process
 	// Canceled are leases of the caller whose job somebody asked to cancel.
 	Canceled []Lease
 	// Running is the number of running jobs of each kind, in all processes; kinds without any are absent.
 	Running map[Kind]int
+	// Unreadable is the number of processes whose workers cannot be read; they are in Processes without them.
+	Unreadable int
 }
 
 // Kind is what jobs are counted by.
@@ -294,6 +304,14 @@ type ReapRequest struct {
 	// Heartbeats is the count at which the process was seen not to rise.
 	Heartbeats int64
 	Limit      int
+}
+
+// Reaped is the answer of [Registry.Reap].
+type Reaped struct {
+	// Lost: the process is lost, from now on or before.
+	Lost bool
+	// Jobs are some that it holds.
+	Jobs []Job
 }
 
 // Inspector holds the questions of operators, and of an acquirer that looks for a claim.

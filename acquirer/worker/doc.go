@@ -6,17 +6,16 @@
 //
 //   - A job runs in at most [Config.Slots] handlers at once, and each in a goroutine of its own: an error, a panic or
 //     runtime.Goexit ends the job, never the worker.
+//   - With a source in another process, a handler is called when a first report has arrived: however long the answer of
+//     AcquireJob took, the job was still ours then.
 //   - A handler's context ends before somebody else may have its job: at once if the source is in the same process, and
 //     after three quarters of [Config.Silence] without a report that arrived if it is not.
-//   - Lines and progress that could not be sent are kept, in order, and sent later; beyond 10,000 lines of a job the oldest
-//     are dropped, and the log says how many.
+//   - Lines and progress that could not be sent are kept, in order, and sent later; beyond 10,000 lines or 4 MiB of a
+//     job the oldest are dropped, and the log says how many.
 //   - When the worker stops, jobs get [Config.Drain] to end by themselves; those that do not go back into line.
 //
 // # What it does not do
 //
 // It does not make work repeatable. A worker that was presumed lost may still be at work while another has the job; only
 // its reports are refused. It does not limit what a handler uses, and it cannot stop one that ignores its context.
-//
-// Known gap: with a source in another process, the silence counts from the moment the answer of AcquireJob arrives. When
-// that answer took longer than the silence, the job may have gone to another worker already; the first report ends it.
 package worker

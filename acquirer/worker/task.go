@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
 // RetryError is an error after which a job is to be tried again.
@@ -18,20 +19,27 @@ type RetryError struct {
 	After time.Duration
 }
 
-// Retry wraps an error so that the job goes back into line instead of failing, and may start again after a
+// Retry wraps an error, or nil, so that the job goes back into line instead of failing, and may start again after a
 // pause. It is up to the handler to give up at some [queue.Job.Attempt].
 func Retry(after time.Duration, err error) error { return &RetryError{Err: err, After: after} }
 
 // Error implements error.
-func (e *RetryError) Error() string { return e.Err.Error() }
+func (e *RetryError) Error() string {
+	if e.Err == nil {
+		return "to be tried again"
+	}
+	return e.Err.Error()
+}
 
 // Unwrap returns the wrapped error.
 func (e *RetryError) Unwrap() error { return e.Err }
 
-// maxPending bounds the lines kept while they cannot be sent, and flushAt is how many are sent without waiting.
+// maxPending and maxPendingBytes bound the lines kept while they cannot be sent, and flushAt is how many are sent without
+// waiting.
 const (
-	maxPending = 10_000
-	flushAt    = 200
+	maxPending      = 10_000
+	maxPendingBytes = 4 << 20
+	flushAt         = 200
 )
 
 // Task is a job in the hands of a [Handler]. Its methods are safe for concurrent use and never wait.
@@ -42,8 +50,10 @@ type Task struct {
 	mu       sync.Mutex
 	progress *queue.Progress
 	lines    []queue.Line
+	size     int // of the lines, in bytes
 	partial  []byte
 	dropped  int
+	noted    int           // dropped, as the report on its way says in its first line
 	full     chan struct{} // room for one
 }
 
@@ -86,16 +96,23 @@ func (t *Task) Write(p []byte) (int, error) {
 
 // add keeps the newest lines when there are too many. The caller holds the lock.
 func (t *Task) add(text string) {
-	if len(t.lines) == maxPending {
-		t.lines = t.lines[1:]
-		t.dropped++
-	}
 	t.lines = append(t.lines, queue.Line{Text: text})
+	t.size += len(text)
+	t.bound()
 	if len(t.lines) >= flushAt {
 		select {
 		case t.full <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// bound drops the oldest lines while there are too many. The caller holds the lock.
+func (t *Task) bound() {
+	for len(t.lines) > maxPending || t.size > maxPendingBytes && len(t.lines) > 1 {
+		t.size -= len(t.lines[0].Text)
+		t.lines = t.lines[1:]
+		t.dropped++
 	}
 }
 
@@ -108,11 +125,11 @@ func (t *Task) take(r *queue.Report, last bool) (something bool) {
 		t.partial = nil
 	}
 	r.Progress, r.Lines = t.progress, t.lines
-	if t.dropped > 0 {
+	if t.noted = t.dropped; t.noted > 0 {
 		note := queue.Line{Text: fmt.Sprintf("%d lines could not be sent in time and were dropped", t.dropped)}
 		r.Lines = append([]queue.Line{note}, r.Lines...)
 	}
-	t.progress, t.lines, t.dropped = nil, nil, 0
+	t.progress, t.lines, t.size, t.dropped = nil, nil, 0, 0
 	return r.Progress != nil || len(r.Lines) > 0
 }
 
@@ -123,11 +140,16 @@ func (t *Task) putBack(r queue.Report) {
 	if t.progress == nil {
 		t.progress = r.Progress
 	}
-	t.lines = append(r.Lines, t.lines...)
-	if n := len(t.lines) - maxPending; n > 0 {
-		t.lines = t.lines[n:]
-		t.dropped += n
+	lines := r.Lines
+	if note := r.Lines; len(note) > 0 && t.noted > 0 { // it is said anew, with the lines dropped since
+		lines, t.dropped = note[1:], t.dropped+t.noted
 	}
+	t.noted = 0
+	for _, line := range lines {
+		t.size += len(line.Text)
+	}
+	t.lines = append(lines, t.lines...)
+	t.bound()
 }
 
 // stack is that of a panic, without ours above it.
@@ -146,6 +168,23 @@ func (w *Worker) reporter(t *Task, cancel context.CancelCauseFunc) *reporter {
 	return &reporter{Worker: w, task: t, cancel: cancel, reportedAt: w.cfg.Clock.Now()}
 }
 
+// begin makes sure that the job is still ours before the work begins: with a source far away nobody knows how long its
+// answer took. It reports until a report has arrived; it is false if the lease is lost, or if none arrives in time.
+func (r *reporter) begin(ctx context.Context) bool {
+	if r.cfg.Silence <= 0 {
+		return true
+	}
+	fence := r.fence()
+	defer fence.Stop()
+	for failures := 0; ctx.Err() == nil; failures++ {
+		if r.send(ctx, queue.Report{Lease: r.task.Job.Lease(), Worker: r.cfg.ID, Silence: r.cfg.Silence}) {
+			return true
+		}
+		r.pause(ctx, backoff.Doubled(50*time.Millisecond, failures, r.cfg.Silence/3))
+	}
+	return !errors.Is(context.Cause(ctx), queue.ErrLeaseLost)
+}
+
 // run reports until finished is closed, and then for the last time.
 func (r *reporter) run(ctx context.Context, finished <-chan struct{}) {
 	period := r.cfg.Flush
@@ -156,20 +195,46 @@ func (r *reporter) run(ctx context.Context, finished <-chan struct{}) {
 	defer fence.Stop()
 	timer := r.cfg.Clock.NewTimer(period, "worker", "report")
 	defer timer.Stop()
-	for {
+	full := r.task.full
+	for failures := 0; ; {
 		select {
 		case <-finished:
 			r.last(ctx)
 			return
-		case <-r.task.full:
+		case <-full:
 		case <-timer.C:
-			timer.Reset(period, "worker", "report")
 		}
-		if r.report(ctx, false) {
+		switch r.report(ctx, false) {
+		case sent:
 			fence.Reset(r.left(), "worker", "fence")
+			failures, full = 0, r.task.full
+		case failed: // however much there is to say
+			failures, full = failures+1, nil
 		}
+		timer.Reset(r.pauseAfter(failures, period), "worker", "report")
 	}
 }
+
+// pauseAfter is the pause before the next report: longer with each failure, but three fit into the silence agreed.
+func (r *reporter) pauseAfter(failures int, period time.Duration) time.Duration {
+	if failures == 0 {
+		return period
+	}
+	longest := 30 * period
+	if r.cfg.Silence > 0 {
+		longest = period
+	}
+	return backoff.Doubled(period, failures-1, longest)
+}
+
+// sending is how it went with a report.
+type sending int
+
+const (
+	nothing sending = iota // there was nothing to say
+	sent
+	failed
+)
 
 // stopper is a timer that ends the work.
 type stopper interface {
@@ -195,14 +260,21 @@ type noFence struct{}
 func (noFence) Stop(...string) bool                 { return true }
 func (noFence) Reset(time.Duration, ...string) bool { return true }
 
-// report sends one report if there is something to say, or if silence itself would say too much. It says
-// whether one arrived.
-func (r *reporter) report(ctx context.Context, last bool) bool {
+// report sends one report if there is something to say, or if silence itself would say too much.
+func (r *reporter) report(ctx context.Context, last bool) sending {
 	report := queue.Report{Lease: r.task.Job.Lease(), Worker: r.cfg.ID, Silence: r.cfg.Silence}
 	due := r.cfg.Silence > 0 && r.cfg.Clock.Since(r.reportedAt) >= r.cfg.Silence/3
 	if !r.task.take(&report, last) && !due {
-		return false
+		return nothing
 	}
+	if r.send(ctx, report) {
+		return sent
+	}
+	return failed
+}
+
+// send sends one report and says whether it arrived.
+func (r *reporter) send(ctx context.Context, report queue.Report) bool {
 	begun := r.cfg.Clock.Now()
 	ctx, cancel := r.bound(ctx)
 	defer cancel()

@@ -134,6 +134,10 @@ func (w *Worker) work(work context.Context, job queue.Job) {
 	}
 	t := newTask(job)
 	reports := w.reporter(t, cancel)
+	if !reports.begin(ctx) {
+		w.cfg.Logger.Warn("job lost before it began", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt)
+		return
+	}
 	reporting := make(chan struct{})
 	finished := make(chan struct{})
 	go func() {
@@ -169,9 +173,14 @@ func (w *Worker) call(ctx context.Context, t *Task) (result []byte, err error) {
 	return result, err
 }
 
-// outcome is how a handler's return ends the attempt.
-func outcome(lease queue.Lease, result []byte, err, cause error) queue.End {
-	end := queue.End{Lease: lease, Outcome: queue.OutcomeSucceeded, Result: result}
+// outcome is how a handler's return ends the attempt. The error is the host's code too: its methods may panic.
+func outcome(lease queue.Lease, result []byte, err, cause error) (end queue.End) {
+	defer func() {
+		if p := recover(); p != nil {
+			end = queue.End{Lease: lease, Outcome: queue.OutcomeFailed, Error: fmt.Sprintf("the error's own method panicked: %v", p)}
+		}
+	}()
+	end = queue.End{Lease: lease, Outcome: queue.OutcomeSucceeded, Result: result}
 	var retry *RetryError
 	switch {
 	case err == nil:
@@ -189,7 +198,8 @@ func outcome(lease queue.Lease, result []byte, err, cause error) queue.End {
 	return end
 }
 
-// end reports the end of a job. It does not stop when the worker does: an unreported end is work done twice.
+// end reports the end of a job. It does not stop when the worker does: an unreported end is work done twice. An end that
+// breaks a rule can never be accepted; the job fails then, and the error names the rule.
 func (w *Worker) end(work context.Context, e queue.End) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(work))
 	defer cancel(nil)
@@ -200,6 +210,9 @@ func (w *Worker) end(work context.Context, e queue.End) {
 		switch {
 		case err == nil:
 			return
+		case errors.Is(err, invalid.Err) && e.Outcome != queue.OutcomeFailed:
+			e = queue.End{Lease: e.Lease, Outcome: queue.OutcomeFailed, Error: err.Error()}
+			continue
 		case queue.IsAnswer(err) || ctx.Err() != nil:
 			w.cfg.Logger.Warn("job's end not reported", "job_id", e.Lease.Job, "outcome", e.Outcome, "error", err)
 			return

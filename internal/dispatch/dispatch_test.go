@@ -435,3 +435,19 @@ func TestForget(t *testing.T) {
 		t.Error("the organization is still known")
 	}
 }
+
+// A listing that finds something below the bound of a lane lowers it also while a claim of the lane is under way.
+func TestListingLowersTheBoundOfABusyLane(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	lane := d.lane(nil)
+	d.join(nil)
+	d.join(nil)
+	d.PostLocal(lane, 100, 1)
+	r := d.mustBegin()
+	d.Listed([]uuid.UUID{org}, d.Mark(), []queue.ReadyLane{{Lane: lane, Count: 2, From: 7}}, false)
+	d.Finish(r, queue.Claimed{Jobs: []queue.Job{{Organization: org, Type: "build", Order: 100, Worker: r.Workers()[0]}}})
+	if probes := d.mustBegin().Probes(); len(probes) != 1 || probes[0].From > 7 {
+		t.Errorf("the next claim asks from %+v, want 7 at most", probes)
+	}
+}

@@ -108,7 +108,9 @@ func (d *Dispatcher) Listed(organizations []uuid.UUID, mark uint64, lanes []queu
 
 func (d *Dispatcher) found(l *lane, ready queue.ReadyLane, mark uint64, all bool) {
 	l.oldest = ready.Oldest
-	if !l.claimed {
+	if l.claimed {
+		l.lower(ready.From) // the claim under way may raise the bound no further
+	} else {
 		l.from = min(ready.From, l.lowSince(mark))
 	}
 	if !l.limited || all {

@@ -67,7 +67,7 @@ func (s *Jobs) Claim(_ context.Context, c queue.Claim) (queue.Claimed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, ok := s.processes[c.Process]
-	if !ok || p.lost {
+	if !ok || !p.registered() || p.lost {
 		return queue.Claimed{}, queue.ErrProcessLost
 	}
 	s.wakeDelayed(c.Now)

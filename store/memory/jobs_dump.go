@@ -46,6 +46,9 @@ func (s *Jobs) dump(d *dumper) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, p := range s.processes {
+		if !p.registered() {
+			continue
+		}
 		d.row(entryRow{jobLines: jobLines{Process: &processRow{id, p.name, p.heartbeats, p.heartbeatAt, p.workers, p.lost, p.lostAt}}})
 	}
 	for id, org := range s.orgs {
@@ -89,9 +92,12 @@ func (s *Jobs) restoreJob(row *jobRow) {
 		heap.Push(s.ended, j)
 	case j.State == queue.Running:
 		s.org(j.Organization).running.Add(j.Lane(), j.Tenant, 1)
-		if p, ok := s.processes[j.Process]; ok {
-			p.held[j.ID] = j
+		p, ok := s.processes[j.Process]
+		if !ok {
+			p = &process{id: j.Process, held: make(map[uuid.UUID]*job)}
+			s.processes[j.Process] = p
 		}
+		p.held[j.ID] = j
 	case row.Delayed:
 		heap.Push(s.delayed, j)
 	default:

@@ -27,8 +27,11 @@ func (s *Jobs) Renew(_ context.Context, _ time.Time, renewals []queue.Renewal) (
 func (s *Jobs) renew(r queue.Renewal) queue.Renewed {
 	j, live := s.live(r.Lease)
 	p, known := s.processes[r.Process]
-	if !live || !known || p.lost {
+	switch {
+	case !live:
 		return queue.Renewed{Err: queue.ErrLeaseLost}
+	case !known || !p.registered() || p.lost:
+		return queue.Renewed{Err: queue.ErrProcessLost}
 	}
 	s.drop(j)
 	p.held[j.ID] = j
@@ -84,7 +87,7 @@ func (s *Jobs) End(_ context.Context, now time.Time, ends []queue.End) ([]queue.
 func (s *Jobs) accept(end queue.End) (*job, bool) {
 	j, ok := s.jobs[end.Lease.Job]
 	switch {
-	case !ok || j.Fence != end.Lease.Fence:
+	case !ok || j.Fence < 1 || j.Fence != end.Lease.Fence: // below 1 it was never handed out
 		return nil, false
 	case end.Process != uuid.Nil && end.Process != j.Process:
 		return nil, false

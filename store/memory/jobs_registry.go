@@ -25,6 +25,9 @@ type process struct {
 	held        map[uuid.UUID]*job
 }
 
+// registered reports whether the process has sent a heartbeat: one that has not is known for the jobs it holds only.
+func (p *process) registered() bool { return p.heartbeats > 0 }
+
 func (p *process) export() queue.Process {
 	return queue.Process{
 		ID: p.id, Name: p.name, Heartbeats: p.heartbeats, HeartbeatAt: p.heartbeatAt, Lost: p.lost,
@@ -81,12 +84,12 @@ func (s *Jobs) fleet(caller *process) queue.Fleet {
 }
 
 // Reap implements [queue.Registry].
-func (s *Jobs) Reap(_ context.Context, b queue.ReapRequest) ([]queue.Job, error) {
+func (s *Jobs) Reap(_ context.Context, b queue.ReapRequest) (queue.Reaped, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, ok := s.processes[b.Process]
 	if !ok || !p.lost && p.heartbeats != b.Heartbeats {
-		return nil, nil
+		return queue.Reaped{}, nil
 	}
 	if !p.lost {
 		p.lost, p.lostAt = true, b.Now
@@ -98,7 +101,7 @@ func (s *Jobs) Reap(_ context.Context, b queue.ReapRequest) ([]queue.Job, error)
 		}
 		held = append(held, j.Clone())
 	}
-	return held, nil
+	return queue.Reaped{Lost: true, Jobs: held}, nil
 }
 
 // PruneJobs implements [queue.Registry].
@@ -124,7 +127,7 @@ func (s *Jobs) forgetTurns() {
 	for _, org := range s.orgs {
 		for _, turn := range org.turns {
 			for tenant, last := range turn.last {
-				if queue.FairOrder(last, turn.claimed, 1) == turn.claimed {
+				if queue.FairOrder(last, turn.claimed, 1) == queue.FairOrder(0, turn.claimed, 1) {
 					delete(turn.last, tenant)
 				}
 			}

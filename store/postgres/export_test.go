@@ -1,9 +1,39 @@
 package postgres
 
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
 // Statements are those that are put together from columns, by the name of their golden file.
 func Statements() map[string]string {
 	return map[string]string{
 		"commit": commitSQL, "touch": touchSQL, "create": createSQL, "enqueue": enqueueSQL,
 		"claim": claimSQL, "due": dueSQL, "builds": buildsSQL, "cancel": cancelSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL,
 	}
+}
+
+// Unregister deletes a process's record behind everybody's back.
+func (s *Store) Unregister(ctx context.Context, process uuid.UUID) error {
+	_, err := s.pool.Exec(ctx, s.sql(`DELETE FROM dormouse.processes WHERE id = $1`), key(process))
+	return err
+}
+
+// Garble makes a process's workers and a tag set unreadable.
+func (s *Store) Garble(ctx context.Context, process uuid.UUID, tags queue.TagSet) error {
+	s.tags.forget()
+	if _, err := s.pool.Exec(ctx, s.sql(`UPDATE dormouse.processes SET workers = '{"crews":[]}' WHERE id = $1`), key(process)); err != nil {
+		return err
+	}
+	_, err := s.pool.Exec(ctx, s.sql(`UPDATE dormouse.tag_sets SET canon = 'v2' || canon WHERE canon = $1`), tags.String())
+	return err
+}
+
+func (t *tagSets) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.number, t.set = nil, nil
 }

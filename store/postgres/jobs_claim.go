@@ -12,7 +12,8 @@ import (
 
 // claimSQL claims from several lanes in one statement:
 //
-//   - candidate reads the head of each lane, one probe of the ready index each, and merges them, without locking.
+//   - candidate reads the head of each lane, one probe of the ready index each, and merges them, without locking. What stands
+//     in the index is ready, whatever anybody's clock says: it was posted without a time to wait for, or that has come.
 //   - alive keeps the process from being declared lost until this commits; Reap locks the row against it. Where there
 //     is nothing to claim it locks nothing: a lock is written, and the answer would wait for the disk.
 //   - taken locks candidates in line order and stops at as many as are wanted. What it does not take it does not lock:
@@ -27,7 +28,7 @@ var claimSQL = `
 		FROM ` + probeColumns.rows(7, "p", "") + ` CROSS JOIN LATERAL (
 			SELECT j.id, j.place FROM dormouse.jobs j
 			WHERE j.ready AND j.organization_id = $2 AND j.type = p.type AND j.tag_set = p.tag_set
-				AND j.priority = p.priority AND j.place >= p.bound AND j.ready_at <= $3
+				AND j.priority = p.priority AND j.place >= p.bound
 			ORDER BY j.place, j.id
 			LIMIT $6
 		) c

@@ -1,6 +1,9 @@
 package postgres_test
 
 import (
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,5 +94,51 @@ func wantOnePlan(t *testing.T, pool *pgxpool.Pool) {
 		FROM pg_prepared_statements WHERE statement LIKE '%FOR NO KEY UPDATE OF j SKIP LOCKED%'`).Scan(&generic, &custom))
 	if generic < 12 || custom > 0 {
 		t.Errorf("claims used the plan made once %d times and one of their own %d times", generic, custom)
+	}
+}
+
+// Limits hold whatever isolation the host's database defaults to.
+func TestLimitsUnderRepeatableRead(t *testing.T) {
+	_, first := open(t)
+	cfg := first.Config()
+	cfg.ConnConfig.RuntimeParams["default_transaction_isolation"] = "repeatable read"
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	s := over(t, pool)
+	org, process := uuid.New(), uuid.New()
+	if _, err := s.Heartbeat(t.Context(), queue.Heartbeat{Process: process, Now: epoch}); err != nil {
+		t.Fatal(err)
+	}
+	postings := make([]queue.Posting, 40)
+	tenant := uuid.New()
+	for i := range postings {
+		postings[i] = queue.Posting{ID: uuid.New(), Organization: org, Tenant: tenant, Type: fmt.Sprintf("build %d", i%8)}
+	}
+	jobs, err := s.Enqueue(t.Context(), epoch, postings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got atomic.Int64
+	var group sync.WaitGroup
+	for i := range 8 { // no two of them want the same jobs
+		group.Go(func() {
+			for range 3 {
+				c, err := s.Claim(t.Context(), queue.Claim{
+					Token: uuid.New(), Process: process, Now: epoch, Workers: []uuid.UUID{uuid.New()},
+					Probes: []queue.Probe{{Lane: jobs[i].Lane()}}, Limits: queue.Limits{PerTenant: 2},
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				got.Add(int64(len(c.Jobs)))
+			}
+		})
+	}
+	group.Wait()
+	if got.Load() != 2 {
+		t.Errorf("%d jobs of a tenant run, want 2", got.Load())
 	}
 }

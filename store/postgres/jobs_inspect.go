@@ -135,7 +135,7 @@ func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]queue.
 	})
 	var ahead []queue.ReadyLane
 	if err == nil {
-		ahead, err = s.fillLanes(ctx, read)
+		ahead, _, err = s.fillLanes(ctx, read)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read what is ahead of job %s: %w", job, err)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/dormouse-go/dormouse/store/form"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
@@ -88,7 +87,8 @@ var renewSQL = `
 		FROM ` + lineColumns.rows(1+len(renewalColumns), "l", "") + `
 		JOIN accepted a ON a.id = l.id
 	)
-	SELECT n, cancel_at IS NOT NULL FROM accepted`
+	SELECT r.n, p.id IS NOT NULL, h.cancel_at IS NOT NULL
+	FROM renewal r JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1 LEFT JOIN taker p ON p.id = r.process_id`
 
 // Renew implements [queue.Leases].
 func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
@@ -107,9 +107,12 @@ func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal
 			return err
 		}
 		var n int
-		var canceled bool
-		_, err = pgx.ForEachRow(rows, []any{&n, &canceled}, func() error {
-			answers[n-1] = queue.Renewed{Canceled: canceled}
+		var registered, canceled bool
+		_, err = pgx.ForEachRow(rows, []any{&n, &registered, &canceled}, func() error {
+			answers[n-1] = queue.Renewed{Err: queue.ErrProcessLost}
+			if registered {
+				answers[n-1] = queue.Renewed{Canceled: canceled}
+			}
 			return nil
 		})
 		return err
@@ -136,7 +139,7 @@ var endColumns = columns[queue.End]{
 // parameters are now and those of endColumns.
 var endSQL = `
 	WITH ending AS (
-		SELECT * FROM ` + endColumns.rows(2, "e", "") + `
+		SELECT * FROM ` + endColumns.rows(2, "e", "n") + `
 	), held AS (
 		SELECT * FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
 	), accepted AS (
@@ -161,11 +164,11 @@ var endSQL = `
 				WHERE c.organization_id = j.organization_id AND c.priority = j.priority
 				ORDER BY c.place DESC LIMIT 1), j.place) END
 		FROM accepted a WHERE j.id = a.id AND a.live
-		RETURNING j.*
+		RETURNING j.*, a.n
 	)
-	SELECT false,` + jobColumns + ` FROM ended j
+	SELECT j.n, false,` + jobColumns + ` FROM ended j
 	UNION ALL
-	SELECT true,` + jobColumns + ` FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live`
+	SELECT a.n, true,` + jobColumns + ` FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live`
 
 // End implements [queue.Leases].
 func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
@@ -174,18 +177,20 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 	}
 	args := append([]any{now}, endColumns.args(ends)...)
 	var l jobList
+	var places []int
 	var agains []bool
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		l, agains = jobList{}, nil
+		l, places, agains = jobList{}, nil, nil
 		rows, err := s.pool.Query(ctx, s.sql(endSQL), args...)
 		if err != nil {
 			return err
 		}
+		var n int
 		var again bool
 		var r jobRow
-		_, err = pgx.ForEachRow(rows, append([]any{&again}, r.targets()...), func() error {
+		_, err = pgx.ForEachRow(rows, append([]any{&n, &again}, r.targets()...), func() error {
 			l.add(&r)
-			agains = append(agains, again)
+			places, agains = append(places, n-1), append(agains, again)
 			r = jobRow{}
 			return nil
 		})
@@ -197,21 +202,17 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 	if err != nil {
 		return nil, fmt.Errorf("end %d jobs: %w", len(ends), err)
 	}
-	return endAnswers(ends, l.jobs, agains), nil
+	return endAnswers(len(ends), l.jobs, places, agains), nil
 }
 
-func endAnswers(ends []queue.End, jobs []queue.Job, agains []bool) []queue.Ended {
-	found := make(map[uuid.UUID]queue.Ended, len(jobs))
-	for i, j := range jobs {
-		found[j.ID] = queue.Ended{Job: j, Again: agains[i]}
+// endAnswers puts the jobs of the accepted ends in their places.
+func endAnswers(n int, jobs []queue.Job, places []int, agains []bool) []queue.Ended {
+	answers := make([]queue.Ended, n)
+	for i := range answers {
+		answers[i].Err = queue.ErrLeaseLost
 	}
-	answers := make([]queue.Ended, len(ends))
-	for i, e := range ends {
-		answer, ok := found[e.Lease.Job]
-		if !ok {
-			answer.Err = queue.ErrLeaseLost
-		}
-		answers[i] = answer
+	for i, j := range jobs {
+		answers[places[i]] = queue.Ended{Job: j, Again: agains[i]}
 	}
 	return answers
 }

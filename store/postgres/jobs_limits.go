@@ -15,6 +15,10 @@ import (
 // before the others, so that what they see includes everything that the claim before has started.
 const lockOrganizationSQL = `SELECT pg_advisory_xact_lock(hashtextextended($1 || $2::uuid::text, 0))`
 
+// readCommitted is for transactions whose later statements must see what was committed while an earlier one waited for a
+// lock, whatever the database's default is.
+var readCommitted = pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
+
 const aliveSQL = `SELECT id FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL FOR KEY SHARE`
 
 const runningSQL = `
@@ -25,18 +29,18 @@ const runningSQL = `
 // contendersSQL reads ready jobs of the probed lanes in line order behind a place in it, those of full tenants left out.
 var contendersSQL = `
 	SELECT c.id, c.tenant_id, p.type, p.priority, p.rank, c.place
-	FROM ` + probeColumns.rows(8, "p", "") + `
+	FROM ` + probeColumns.rows(7, "p", "") + `
 	CROSS JOIN LATERAL (
 		SELECT j.id, j.tenant_id, j.place FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $1 AND j.type = p.type AND j.tag_set = p.tag_set
-			AND j.priority = p.priority AND j.place >= p.bound AND j.ready_at <= $2
-			AND (p.rank < $3 OR p.rank = $3 AND (j.place, j.id) > ($4, $5))
-			AND j.tenant_id <> ALL ($6::uuid[])
+			AND j.priority = p.priority AND j.place >= p.bound
+			AND (p.rank < $2 OR p.rank = $2 AND (j.place, j.id) > ($3, $4))
+			AND j.tenant_id <> ALL ($5::uuid[])
 		ORDER BY j.place, j.id
-		LIMIT $7
+		LIMIT $6
 	) c
 	ORDER BY p.rank DESC, c.place, c.id
-	LIMIT $7`
+	LIMIT $6`
 
 // startChosenSQL starts the jobs that the limits admit. A job that somebody cancels at this moment is passed over.
 var startChosenSQL = `
@@ -55,7 +59,7 @@ func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p []probe) (cla
 	var l jobList
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		claimed, l = queue.Claimed{}, jobList{}
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		return pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error {
 			chooser, err := s.openChooser(ctx, tx, c)
 			if err != nil {
 				return err
@@ -145,7 +149,7 @@ func (s *Store) notice(ctx context.Context, tx pgx.Tx, c queue.Claim, closed []p
 
 // contenders reads a page of contenders.
 func (s *Store) contenders(ctx context.Context, tx pgx.Tx, c queue.Claim, p []probe, ch *chooser, after contender, limit int, each func(contender)) error {
-	args := []any{key(c.Probes[0].Lane.Organization), c.Now, after.rank, after.place, key(after.id), ch.full, limit}
+	args := []any{key(c.Probes[0].Lane.Organization), after.rank, after.place, key(after.id), ch.full, limit}
 	rows, err := tx.Query(ctx, s.sql(contendersSQL), append(args, probeColumns.args(p)...)...)
 	if err != nil {
 		return err

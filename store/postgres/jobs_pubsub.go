@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -11,9 +12,11 @@ import (
 )
 
 // Pubsub is an [queue.Pubsub] over LISTEN and NOTIFY. It sends on a connection of its own and outside of any
-// transaction, because a transaction that notifies takes a lock of the whole database at its commit. It is safe for
-// concurrent use; what is published at once is sent one after the other.
+// transaction, because a transaction that notifies takes a lock of the whole database at its commit. Heartbeats go over the
+// same connection, so that an exhausted pool costs nobody a lease. It is safe for concurrent use; what is sent at once is
+// sent one after the other.
 type Pubsub struct {
+	store   *Store
 	pool    *pgxpool.Pool
 	channel string
 	// sending is held by whoever uses conn.
@@ -21,7 +24,10 @@ type Pubsub struct {
 	conn    *pgx.Conn
 }
 
-var _ queue.Pubsub = (*Pubsub)(nil)
+var (
+	_ queue.Pubsub      = (*Pubsub)(nil)
+	_ queue.Heartbeater = (*Pubsub)(nil)
+)
 
 // NewPubsub returns a pubsub between all processes that name the same schema in a database. Its connections are made like
 // those of Config.Direct, or else of the pool, but are not of it. It connects when it is used; call [Pubsub.Close] at the end.
@@ -30,11 +36,40 @@ func NewPubsub(pool *pgxpool.Pool, cfg Config) (*Pubsub, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pubsub{pool: s.cfg.Direct, channel: s.cfg.Schema + "_jobs", sending: make(chan struct{}, 1)}, nil
+	return &Pubsub{store: s, pool: s.cfg.Direct, channel: s.cfg.Schema + "_jobs", sending: make(chan struct{}, 1)}, nil
 }
 
 // Publish implements [queue.Pubsub]. A connection that turns out to be broken is replaced once.
 func (p *Pubsub) Publish(ctx context.Context, message string) error {
+	err := p.use(ctx, func() error {
+		_, err := p.conn.Exec(ctx, `SELECT pg_notify($1, $2)`, p.channel, message)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("notify %s: %w", p.channel, err)
+	}
+	return nil
+}
+
+// Heartbeat implements [queue.Heartbeater].
+func (p *Pubsub) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.Fleet, err error) {
+	if err = p.store.check(ctx); err == nil {
+		err = p.use(ctx, func() error {
+			fleet, err = p.store.heartbeatOn(ctx, p.conn, b)
+			return err
+		})
+	}
+	switch {
+	case errors.Is(err, queue.ErrProcessLost):
+		return queue.Fleet{}, err
+	case err != nil:
+		return queue.Fleet{}, fmt.Errorf("heartbeat: %w", err)
+	}
+	return fleet, nil
+}
+
+// use calls f with the connection, one caller at a time. A connection that turns out to be broken is replaced once.
+func (p *Pubsub) use(ctx context.Context, f func() error) error {
 	select {
 	case p.sending <- struct{}{}:
 		defer func() { <-p.sending }()
@@ -42,23 +77,20 @@ func (p *Pubsub) Publish(ctx context.Context, message string) error {
 		return ctx.Err()
 	}
 	fresh := p.conn == nil
-	err := p.send(ctx, message)
-	if err != nil && !fresh && ctx.Err() == nil {
-		err = p.send(ctx, message)
+	err := p.try(ctx, f)
+	if err != nil && !fresh && p.conn == nil && ctx.Err() == nil {
+		err = p.try(ctx, f)
 	}
-	if err != nil {
-		return fmt.Errorf("notify %s: %w", p.channel, err)
-	}
-	return nil
+	return err
 }
 
-func (p *Pubsub) send(ctx context.Context, message string) (err error) {
+func (p *Pubsub) try(ctx context.Context, f func() error) (err error) {
 	if p.conn == nil {
 		if p.conn, err = connect(ctx, p.pool); err != nil {
 			return err
 		}
 	}
-	if _, err = p.conn.Exec(ctx, `SELECT pg_notify($1, $2)`, p.channel, message); err != nil {
+	if err = f(); err != nil && !queue.IsAnswer(err) {
 		disconnect(p.conn)
 		p.conn = nil
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -158,4 +159,30 @@ func TestDirect(t *testing.T) {
 	}
 	cancel()
 	<-ended
+}
+
+// Heartbeats do not wait for the host's pool.
+func TestHeartbeatNeedsNoPool(t *testing.T) {
+	s, pool := open(t)
+	pubsub := newPubsub(t, pool, postgres.Config{})
+	h := queue.Heartbeat{Process: uuid.New(), Name: "test", Now: time.Now().UTC().Truncate(time.Microsecond)}
+	if _, err := pubsub.Heartbeat(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	for range pool.Config().MaxConns {
+		conn, err := pool.Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Release()
+	}
+	fleet, err := pubsub.Heartbeat(t.Context(), h)
+	if err != nil || len(fleet.Processes) != 1 || fleet.Processes[0].Heartbeats != 2 {
+		t.Errorf("with a pool that is exhausted: %+v, %v", fleet, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := s.Heartbeat(ctx, h); err == nil {
+		t.Error("the pool is not exhausted")
+	}
 }

@@ -93,7 +93,7 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (l
 		})
 	})
 	if err == nil {
-		listing.Lanes, err = s.fillLanes(ctx, read)
+		listing.Lanes, listing.Unreadable, err = s.fillLanes(ctx, read)
 	}
 	if err != nil {
 		return queue.Listing{}, fmt.Errorf("list lanes: %w", err)
@@ -141,10 +141,17 @@ func (l *standings) collect(rows pgx.Rows, err error) error {
 	return err
 }
 
-func (s *Store) fillLanes(ctx context.Context, read standings) ([]queue.ReadyLane, error) {
+// fillLanes sets the tags of lanes, and leaves out and counts those whose tags cannot be read.
+func (s *Store) fillLanes(ctx context.Context, read standings) (lanes []queue.ReadyLane, unreadable int, err error) {
 	sets, err := s.setsOf(ctx, read.tagSets)
 	for i, n := range read.tagSets {
-		read.list[i].Lane.Tags = sets[n]
+		set, ok := sets[n]
+		if !ok {
+			unreadable++
+			continue
+		}
+		read.list[i].Lane.Tags = set
+		lanes = append(lanes, read.list[i])
 	}
-	return read.list, err
+	return lanes, unreadable, err
 }

@@ -35,25 +35,9 @@ const (
 
 // Heartbeat implements [queue.Registry].
 func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.Fleet, err error) {
-	var workers *string
-	if b.Workers != nil {
-		text, err := json.Marshal(b.Workers)
-		if err != nil {
-			return queue.Fleet{}, fmt.Errorf("heartbeat: %w", err)
-		}
-		t := string(text)
-		workers = &t
-	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		var batch pgx.Batch
-		batch.Queue(s.sql(heartbeatSQL), key(b.Process), form.Text(b.Name), b.Now, workers)
-		batch.Queue(s.sql(processesSQL))
-		batch.Queue(s.sql(canceledSQL), key(b.Process))
-		batch.Queue(s.sql(holdingsSQL))
-		return s.send(ctx, &batch, func(r pgx.BatchResults) (err error) {
-			fleet, err = readFleet(r)
-			return err
-		})
+		fleet, err = s.heartbeatOn(ctx, s.pool, b)
+		return err
 	})
 	if errors.Is(err, queue.ErrProcessLost) {
 		return queue.Fleet{}, err
@@ -62,6 +46,29 @@ func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.F
 		return queue.Fleet{}, fmt.Errorf("heartbeat: %w", err)
 	}
 	return fleet, nil
+}
+
+// heartbeatOn sends a heartbeat through a pool or a connection.
+func (s *Store) heartbeatOn(ctx context.Context, conn sender, b queue.Heartbeat) (fleet queue.Fleet, err error) {
+	var workers *string
+	if b.Workers != nil {
+		text, err := json.Marshal(b.Workers)
+		if err != nil {
+			return queue.Fleet{}, err
+		}
+		t := string(text)
+		workers = &t
+	}
+	var batch pgx.Batch
+	batch.Queue(s.sql(heartbeatSQL), key(b.Process), form.Text(b.Name), b.Now, workers)
+	batch.Queue(s.sql(processesSQL))
+	batch.Queue(s.sql(canceledSQL), key(b.Process))
+	batch.Queue(s.sql(holdingsSQL))
+	err = send(ctx, conn, &batch, func(r pgx.BatchResults) (err error) {
+		fleet, err = readFleet(r)
+		return err
+	})
+	return fleet, err
 }
 
 func readFleet(results pgx.BatchResults) (queue.Fleet, error) {
@@ -74,7 +81,13 @@ func readFleet(results pgx.BatchResults) (queue.Fleet, error) {
 	}
 	rows, err := results.Query()
 	if err == nil {
-		fleet.Processes, err = pgx.CollectRows(rows, scanProcess)
+		fleet.Processes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (queue.Process, error) {
+			p, readable, err := scanProcess(row)
+			if !readable {
+				fleet.Unreadable++
+			}
+			return p, err
+		})
 	}
 	if err != nil {
 		return fleet, err
@@ -107,27 +120,38 @@ func readRunning(results pgx.BatchResults, fleet *queue.Fleet) error {
 	for i := range fleet.Processes {
 		p := &fleet.Processes[i]
 		p.Holding = holding[p.ID]
+		delete(holding, p.ID)
+	}
+	for id, n := range holding { // not registered
+		fleet.Processes = append(fleet.Processes, queue.Process{ID: id, Holding: n})
 	}
 	return err
 }
 
-func scanProcess(row pgx.CollectableRow) (p queue.Process, err error) {
+// scanProcess reads a process. What it says of its workers may be a later version's; that is no reason to know nothing.
+func scanProcess(row pgx.CollectableRow) (p queue.Process, readable bool, err error) {
 	var workers []byte
 	if err := row.Scan(toID(&p.ID), &p.Name, &p.Heartbeats, toTime(&p.HeartbeatAt), &p.Lost, (*rawJSON)(&workers)); err != nil {
-		return p, err
+		return p, true, err
 	}
 	normalize(&p.HeartbeatAt)
-	if err := json.Unmarshal(workers, &p.Workers); err != nil {
-		return p, fmt.Errorf("workers of process %s: %w", p.ID, err)
+	readable = json.Unmarshal(workers, &p.Workers) == nil
+	if !readable {
+		p.Workers = nil
 	}
-	return p, nil
+	return p, readable, nil
 }
 
 // reapLockSQL waits for claims and renewals that are just giving jobs to the process. What it holds is read in the next
 // statement, which sees what those have committed.
 var (
 	reapLockSQL = `SELECT id FROM dormouse.processes WHERE id = $1 FOR UPDATE`
-	reapSQL     = `
+	// reapUnknownSQL gives a record to one that holds jobs and is not registered.
+	reapUnknownSQL = `
+	INSERT INTO dormouse.processes (id, name, heartbeats, lost_at, workers)
+	SELECT $1, '', 0, $2, '[]' WHERE EXISTS (SELECT FROM dormouse.jobs WHERE state = 1 AND process_id = $1)
+	ON CONFLICT (id) DO NOTHING`
+	reapSQL = `
 	UPDATE dormouse.processes SET lost_at = coalesce(lost_at, $3)
 	WHERE id = $1 AND (lost_at IS NOT NULL OR heartbeats = $2)`
 	reapedSQL = `
@@ -135,32 +159,40 @@ var (
 	WHERE j.state = 1 AND j.process_id = $1 AND EXISTS (
 		SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)
 	ORDER BY j.id LIMIT $2`
+	lostSQL = `SELECT EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)`
 )
 
 // Reap implements [queue.Registry].
-func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) ([]queue.Job, error) {
+func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, error) {
 	var l jobList
+	var lost bool
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var batch pgx.Batch
 		batch.Queue(s.sql(reapLockSQL), key(b.Process))
+		batch.Queue(s.sql(reapUnknownSQL), key(b.Process), b.Now)
 		batch.Queue(s.sql(reapSQL), key(b.Process), b.Heartbeats, b.Now)
+		batch.Queue(s.sql(lostSQL), key(b.Process))
 		batch.Queue(s.sql(reapedSQL), key(b.Process), b.Limit)
-		return s.send(ctx, &batch, func(r pgx.BatchResults) error {
-			for range 2 {
+		read := func(r pgx.BatchResults) error {
+			for range 3 {
 				if _, err := r.Exec(); err != nil {
 					return err
 				}
 			}
+			if err := r.QueryRow().Scan(&lost); err != nil {
+				return err
+			}
 			return l.collect(r.Query())
-		})
+		}
+		return pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error { return send(ctx, tx, &batch, read) })
 	})
 	if err == nil {
 		err = s.fillTags(ctx, l.jobs, l.tagSets)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reap process %s: %w", b.Process, err)
+		return queue.Reaped{}, fmt.Errorf("reap process %s: %w", b.Process, err)
 	}
-	return l.jobs, nil
+	return queue.Reaped{Lost: lost, Jobs: l.jobs}, nil
 }
 
 const (

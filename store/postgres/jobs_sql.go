@@ -1,6 +1,10 @@
 package postgres
 
-import "github.com/dormouse-go/dormouse/acquirer/queue"
+import (
+	"strconv"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
 
 // jobToQueue is a job on its way to the queue, with the number of its tag set and the workspace that it is for, if any.
 type jobToQueue struct {
@@ -52,15 +56,15 @@ const postedSQL = `, posted AS (
 		SELECT DISTINCT organization_id, priority, tenant_id, first_step, steps FROM posted
 	)`
 
-// floorSQL is the number claimed last, at a tenant's organization and priority.
-const floorSQL = `(
-			SELECT c.place FROM dormouse.claimed c
+// floorSQL is the least number of a new job, behind the number claimed last, at a tenant's organization and priority.
+var floorSQL = `(
+			SELECT c.place + ` + strconv.Itoa(queue.FairLead) + ` FROM dormouse.claimed c
 			WHERE c.organization_id = p.organization_id AND c.priority = p.priority
 			ORDER BY c.place DESC LIMIT 1)`
 
 // turnSQL takes the numbers of the wanted jobs, one tenant after the other: calls at the same time that post for the same
 // tenant wait for each other.
-const turnSQL = postedSQL + `, turn AS (
+var turnSQL = postedSQL + `, turn AS (
 		INSERT INTO dormouse.turns AS t (organization_id, priority, tenant_id, place, step)
 		SELECT p.organization_id, p.priority, p.tenant_id,
 			greatest(p.first_step, ` + floorSQL + `) + p.steps - p.first_step, p.steps
@@ -74,7 +78,7 @@ const turnSQL = postedSQL + `, turn AS (
 // turnAtOnceSQL does the same without waiting: where another call has a tenant's number in hand, it numbers behind the last
 // one it can see, so that jobs of one tenant from batches at the same moment may share their turns. A tick would pay for
 // more exactness with half of its speed, because any two batches of a herd have an owner in common.
-const turnAtOnceSQL = postedSQL + `, turn AS (
+var turnAtOnceSQL = postedSQL + `, turn AS (
 		SELECT p.organization_id, p.priority, p.tenant_id, p.steps, f.place AS free, l.place AS last,
 			greatest(coalesce(f.place, l.place, 0) + p.steps,
 				greatest(p.first_step, ` + floorSQL + `) + p.steps - p.first_step) AS place

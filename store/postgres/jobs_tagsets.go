@@ -111,7 +111,7 @@ func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool)
 	return numbers, nil
 }
 
-// readTagSets reads tag sets and remembers them.
+// readTagSets reads tag sets and remembers them. One that cannot be read is left out.
 func (s *Store) readTagSets(rows pgx.Rows, err error) (map[int32]queue.TagSet, error) {
 	if err != nil {
 		return nil, err
@@ -120,12 +120,11 @@ func (s *Store) readTagSets(rows pgx.Rows, err error) (map[int32]queue.TagSet, e
 	var n int32
 	var canon string
 	_, err = pgx.ForEachRow(rows, []any{&n, &canon}, func() error {
-		set, err := queue.ParseTagSet(canon)
-		if err == nil {
+		if set, err := queue.ParseTagSet(canon); err == nil {
 			found[n] = set
 			s.tags.keep(n, set)
 		}
-		return err
+		return nil
 	})
 	return found, err
 }

@@ -128,7 +128,16 @@ func (s *Store) do(ctx context.Context, again safety, f func(context.Context) er
 // send sends statements in one round trip, as one transaction, and reads their results. Only the end of the batch says
 // whether the transaction was committed.
 func (s *Store) send(ctx context.Context, b *pgx.Batch, read func(pgx.BatchResults) error) error {
-	results := s.pool.SendBatch(ctx, b)
+	return send(ctx, s.pool, b, read)
+}
+
+// sender is a pool, or a connection.
+type sender interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+func send(ctx context.Context, conn sender, b *pgx.Batch, read func(pgx.BatchResults) error) error {
+	results := conn.SendBatch(ctx, b)
 	err := read(results)
 	if closed := results.Close(); err == nil {
 		err = closed

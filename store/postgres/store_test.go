@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/postgres"
@@ -97,5 +98,17 @@ func conform(t *testing.T, pool *pgxpool.Pool) {
 			}
 		})
 		return over(t, pool)
-	}, storetest.Options{})
+	}, storetest.Options{Unregister: unregister, Garble: garble})
+}
+
+func unregister(t *testing.T, s queue.Store, process uuid.UUID) {
+	if err := s.(*postgres.Store).Unregister(t.Context(), process); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func garble(t *testing.T, s queue.Store, process uuid.UUID, tags queue.TagSet) {
+	if err := s.(*postgres.Store).Garble(t.Context(), process, tags); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -1,5 +1,13 @@
 package sqlite
 
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
 // DueStatements are the statements a tick reads with.
 func (s *Store) DueStatements() []string { return []string{s.text(dueAll), s.text(dueShared)} }
 
@@ -12,4 +20,30 @@ func Statements() map[string]string {
 		"archive_build": archiveBuild[last], "create_workspace": createWorkspace, "builds": selectBuilds,
 		"due_all": dueAll, "due_shared": dueShared, "insert_job": insertJob[last],
 	}
+}
+
+// Unregister deletes a process's record behind everybody's back.
+func (s *Store) Unregister(ctx context.Context, process uuid.UUID) error {
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(`DELETE FROM {processes} WHERE id = ?`, blob(process))
+		return err
+	})
+}
+
+// Garble makes a process's workers and a tag set unreadable.
+func (s *Store) Garble(ctx context.Context, process uuid.UUID, tags queue.TagSet) error {
+	s.lanes.forget()
+	return s.write(ctx, func(t *tx) error {
+		if _, err := t.exec(`UPDATE {processes} SET workers = CAST('{"crews":[]}' AS BLOB) WHERE id = ?`, blob(process)); err != nil {
+			return err
+		}
+		_, err := t.exec(`UPDATE {lanes} SET tags = 'v2' || tags WHERE tags = ?`, tags.String())
+		return err
+	})
+}
+
+func (c *laneCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.numbers, c.lanes = nil, nil
 }

@@ -205,7 +205,7 @@ func (p *picker) read(lane *probedLane) error {
 	n := 0
 	err := p.t.query(`
 		SELECT id, line, tenant_id FROM {jobs} INDEXED BY {jobs_ready}
-		WHERE state = 0 AND organization_id = ? AND lane = ? AND (line, id) > (?, ?) AND ready_at <= ?
+		WHERE state = 0 AND organization_id = ? AND lane = ? AND (line, id) > (?, ?)
 			AND tenant_id NOT IN (SELECT unhex(value) FROM json_each(?))
 		ORDER BY line, id LIMIT ?`, func(r rows) error {
 		var c candidate
@@ -213,7 +213,7 @@ func (p *picker) read(lane *probedLane) error {
 		lane.page, lane.last = append(lane.page, c), &c
 		n++
 		return err
-	}, blob(lane.Organization), lane.number, from, id, micros(p.c.Now), hexList(p.full), limit)
+	}, blob(lane.Organization), lane.number, from, id, hexList(p.full), limit)
 	lane.end = n < limit
 	return err
 }

@@ -90,7 +90,7 @@ func (t *tx) ahead(id uuid.UUID, countTo int) ([]queue.ReadyLane, error) {
 	if err != nil || !ok || j.State != queue.Pending {
 		return nil, err
 	}
-	all, err := t.standings(queue.ReadyQuery{Organizations: []uuid.UUID{j.Organization}, CountTo: countTo})
+	all, _, err := t.standings(queue.ReadyQuery{Organizations: []uuid.UUID{j.Organization}, CountTo: countTo})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -91,6 +92,9 @@ func (t *tx) note(l queue.Lane, n int64) {
 	t.lanes[l] = n
 }
 
+// errUnreadable says that the tags of a lane are a later version's.
+var errUnreadable = errors.New("lane cannot be read")
+
 // lane returns the lane of a number.
 func (t *tx) lane(n int64) (queue.Lane, error) {
 	if l, ok := t.s.lanes.lane(n); ok {
@@ -113,8 +117,9 @@ func (t *tx) lane(n int64) (queue.Lane, error) {
 		return queue.Lane{}, err
 	}
 	l.Organization = organization
-	if l.Tags, err = queue.ParseTagSet(tags); err == nil {
-		t.note(l, n)
+	if l.Tags, err = queue.ParseTagSet(tags); err != nil {
+		return l, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
-	return l, err
+	t.note(l, n)
+	return l, nil
 }

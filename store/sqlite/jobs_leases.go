@@ -47,9 +47,19 @@ func (t *tx) renew(r *queue.Renewal) (queue.Renewed, error) {
 	case err != nil:
 		return queue.Renewed{}, err
 	case !live:
-		return queue.Renewed{Err: queue.ErrLeaseLost}, nil
+		return t.notRenewed(r)
 	}
 	return queue.Renewed{Canceled: canceled}, t.appendLines(r.Lease.Job, r.Lines)
+}
+
+// notRenewed tells a lease that is over from a process that may not take it.
+func (t *tx) notRenewed(r *queue.Renewal) (queue.Renewed, error) {
+	live, err := t.queryRow(`SELECT 1 FROM {jobs} WHERE id = ? AND state = 2 AND fence = ?`,
+		[]any{blob(r.Lease.Job), r.Lease.Fence}, new(int))
+	if live {
+		return queue.Renewed{Err: queue.ErrProcessLost}, err
+	}
+	return queue.Renewed{Err: queue.ErrLeaseLost}, err
 }
 
 func (t *tx) appendLines(job uuid.UUID, lines []queue.Line) error {
@@ -121,7 +131,7 @@ func (t *tx) end(now time.Time, e *queue.End) (queue.Ended, error) {
 // accepts reports whether an end takes effect, or took effect before.
 func accepts(j *queue.Job, e *queue.End) bool {
 	switch {
-	case j.Fence != e.Lease.Fence, e.Process != uuid.Nil && e.Process != j.Process:
+	case j.Fence < 1 || j.Fence != e.Lease.Fence, e.Process != uuid.Nil && e.Process != j.Process:
 		return false
 	case j.State == queue.Running:
 		return true

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -83,18 +84,19 @@ func (t *tx) listing(q queue.ReadyQuery) (listing queue.Listing, err error) {
 	if _, err = t.queryRow(next, args, into(&listing.Next)); err != nil {
 		return listing, err
 	}
-	listing.Lanes, err = t.standings(q)
+	listing.Lanes, listing.Unreadable, err = t.standings(q)
 	return listing, err
 }
 
-func (t *tx) standings(q queue.ReadyQuery) ([]queue.ReadyLane, error) {
+// standings leaves out and counts the lanes that cannot be read.
+func (t *tx) standings(q queue.ReadyQuery) (readable []queue.ReadyLane, unreadable int, err error) {
 	statement, args := headsOfAll+standings, []any{max(q.CountTo, 1)}
 	if len(q.Organizations) > 0 {
 		statement, args = headsOfSome+standings, append(args, hexList(q.Organizations))
 	}
 	var found []queue.ReadyLane
 	var lanes []int64
-	err := t.query(statement, func(r rows) error {
+	err = t.query(statement, func(r rows) error {
 		var st queue.ReadyLane
 		var lane int64
 		err := r.Scan(&lane, &st.From, into(&st.Oldest), &st.Count)
@@ -102,14 +104,19 @@ func (t *tx) standings(q queue.ReadyQuery) ([]queue.ReadyLane, error) {
 		return err
 	}, args...)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for i, n := range lanes {
-		if found[i].Lane, err = t.lane(n); err != nil {
-			return nil, fmt.Errorf("ready lane: %w", err)
+		switch found[i].Lane, err = t.lane(n); {
+		case errors.Is(err, errUnreadable):
+			unreadable++
+		case err != nil:
+			return nil, 0, fmt.Errorf("ready lane: %w", err)
+		default:
+			readable = append(readable, found[i])
 		}
 	}
-	return found, nil
+	return readable, unreadable, nil
 }
 
 // hexList is a list of ids for json_each and unhex: JSON has no bytes.

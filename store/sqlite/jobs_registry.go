@@ -49,7 +49,7 @@ func (t *tx) heartbeat(b *queue.Heartbeat, workers any) error {
 }
 
 func (t *tx) fleet(caller uuid.UUID) (fleet queue.Fleet, err error) {
-	if fleet.Processes, err = t.processes(); err != nil {
+	if fleet.Processes, fleet.Unreadable, err = t.processes(); err != nil {
 		return fleet, err
 	}
 	err = t.query(`SELECT id, fence FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = ? AND cancel_at IS NOT NULL`,
@@ -75,47 +75,62 @@ func (t *tx) fleet(caller uuid.UUID) (fleet queue.Fleet, err error) {
 	return fleet, err
 }
 
-// processes are those that live, and the lost ones that still hold jobs.
-func (t *tx) processes() (found []queue.Process, err error) {
+// processes are those that live, and the lost ones that still hold jobs. What one says of its workers may be a later
+// version's; it is left out and counted then.
+func (t *tx) processes() (found []queue.Process, unreadable int, err error) {
 	err = t.query(`
 		SELECT id, name, heartbeats, heartbeat_at, lost_at IS NOT NULL AS lost, workers,
 			(SELECT count(*) FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = p.id) AS holding
-		FROM {processes} p WHERE NOT lost OR holding > 0`, func(r rows) error {
+		FROM {processes} p WHERE NOT lost OR holding > 0
+		UNION ALL
+		SELECT process_id, '', 0, NULL, 0, CAST('[]' AS BLOB), count(*) FROM {jobs} j INDEXED BY {jobs_held}
+		WHERE state = 2 AND NOT EXISTS (SELECT 1 FROM {processes} WHERE id = j.process_id)
+		GROUP BY process_id`, func(r rows) error {
 		var p queue.Process
 		var workers []byte
 		if err := r.Scan(&p.ID, &p.Name, &p.Heartbeats, into(&p.HeartbeatAt), &p.Lost, &workers, &p.Holding); err != nil {
 			return err
 		}
 		if err := json.Unmarshal(workers, &p.Workers); err != nil {
-			return fmt.Errorf("workers of process %s: %w", p.ID, err)
+			p.Workers = nil
+			unreadable++
 		}
 		found = append(found, p)
 		return nil
 	})
-	return found, err
+	return found, unreadable, err
 }
 
 // Reap implements [queue.Registry].
-func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (held []queue.Job, err error) {
+func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (reaped queue.Reaped, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		held, err = t.reap(&b)
+		reaped, err = t.reap(&b)
 		return err
 	})
 	if err != nil {
-		return nil, unavailable(err, "reap process %s", b.Process)
+		return queue.Reaped{}, unavailable(err, "reap process %s", b.Process)
 	}
-	return held, nil
+	return reaped, nil
 }
 
 var heldJobs = `SELECT` + jobColumns + `FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = ? LIMIT ?`
 
-func (t *tx) reap(b *queue.ReapRequest) ([]queue.Job, error) {
+func (t *tx) reap(b *queue.ReapRequest) (queue.Reaped, error) {
+	// One that holds jobs and is not registered gets a record.
+	if _, err := t.exec(`
+		INSERT INTO {processes} (id, name, heartbeats, heartbeat_at, workers)
+		SELECT ?1, '', 0, NULL, CAST('[]' AS BLOB)
+		WHERE EXISTS (SELECT 1 FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = ?1)
+		ON CONFLICT (id) DO NOTHING`, blob(b.Process)); err != nil {
+		return queue.Reaped{}, err
+	}
 	n, err := t.exec(`UPDATE {processes} SET lost_at = coalesce(lost_at, ?) WHERE id = ? AND (lost_at IS NOT NULL OR heartbeats = ?)`,
 		micros(b.Now), blob(b.Process), b.Heartbeats)
 	if err != nil || n == 0 {
-		return nil, err
+		return queue.Reaped{}, err
 	}
-	return t.jobs(heldJobs, blob(b.Process), b.Limit)
+	jobs, err := t.jobs(heldJobs, blob(b.Process), b.Limit)
+	return queue.Reaped{Lost: true, Jobs: jobs}, err
 }
 
 // PruneJobs implements [queue.Registry].

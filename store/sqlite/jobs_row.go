@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -83,7 +84,7 @@ func (t *tx) jobs(statement string, args ...any) ([]queue.Job, error) {
 	}
 	for i := range found {
 		lane, err := t.lane(lanes[i])
-		if err != nil {
+		if err != nil && !errors.Is(err, errUnreadable) {
 			return nil, fmt.Errorf("job %s: %w", found[i].ID, err)
 		}
 		found[i].Type, found[i].Tags, found[i].Priority = lane.Type, lane.Tags, lane.Priority

@@ -7,6 +7,9 @@ import (
 
 	_ "modernc.org/sqlite"
 
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/sqlite"
 	"github.com/dormouse-go/dormouse/store/storetest"
@@ -46,7 +49,7 @@ func migrated(t *testing.T, db *sql.DB) *sqlite.Store {
 }
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return newStore(t) }, storetest.Options{})
+	storetest.Run(t, func(t *testing.T) store.Store { return newStore(t) }, storetest.Options{Unregister: unregister, Garble: garble})
 }
 
 func TestConformanceInMemory(t *testing.T) {
@@ -54,5 +57,17 @@ func TestConformanceInMemory(t *testing.T) {
 		db := openFile(t, ":memory:")
 		db.SetMaxOpenConns(1)
 		return migrated(t, db)
-	}, storetest.Options{})
+	}, storetest.Options{Unregister: unregister, Garble: garble})
+}
+
+func unregister(t *testing.T, s queue.Store, process uuid.UUID) {
+	if err := s.(*sqlite.Store).Unregister(t.Context(), process); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func garble(t *testing.T, s queue.Store, process uuid.UUID, tags queue.TagSet) {
+	if err := s.(*sqlite.Store).Garble(t.Context(), process, tags); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -13,6 +13,8 @@ package storetest
 import (
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store"
 )
@@ -21,6 +23,12 @@ import (
 type Options struct {
 	// Goroutines is how many write at once in the races. Defaults to 8.
 	Goroutines int
+	// Unregister deletes the record of a process of the job queue behind the store's back, as a partial restore leaves it.
+	// Nil: the suite does not test that.
+	Unregister func(t *testing.T, s queue.Store, process uuid.UUID)
+	// Garble makes unreadable what a process has said of its workers, and the tags of one tag set, as a later version might
+	// write them. Nil: the suite does not test that.
+	Garble func(t *testing.T, s queue.Store, process uuid.UUID, tags queue.TagSet)
 	// Rounds is how often each of them does in the races of [Lifecycle]. Defaults to 25.
 	Rounds int
 }

@@ -11,7 +11,7 @@ import (
 // contract.
 //
 // The suite runs claims, ends and heartbeats from many goroutines at once and is meant to be run with -race too. Of the
-// options it uses Goroutines.
+// options it uses Goroutines, Unregister and Garble.
 func Jobs(t *testing.T, open func(t *testing.T) queue.Store, o Options) {
 	o = o.withDefaults()
 	groups := []struct {

@@ -19,6 +19,7 @@ var jobClaimTests = []jobTest{
 	{"BoostIsNotStored", claimBoostNotStored},
 	{"BoostBeyondPriorities", claimBoostBeyond},
 	{"Bound", claimBound},
+	{"WhatIsListed", claimListed},
 	{"FewerThanAsked", claimFewer},
 	{"NobodyAsks", claimNobody},
 	{"NeverCanceled", claimNeverCanceled},
@@ -141,6 +142,22 @@ func claimBound(k *jobKit) {
 	claimed, err := k.store.Claim(k.ctx, ask)
 	k.noError(err, "Claim")
 	k.must(sameJobs(claimed.Jobs, jobs[2:]), "a probe's bound excludes nothing at or above it", "%d jobs, want 3", len(claimed.Jobs))
+}
+
+func claimListed(k *jobKit) {
+	limits := queue.Limits{PerTenant: 10}
+	for _, limits := range []queue.Limits{{}, limits} {
+		for _, skew := range []time.Duration{0, 20 * time.Millisecond, time.Second, 5 * time.Minute} {
+			posted, err := k.store.Enqueue(k.ctx, k.now.Add(skew), k.postings(1)) // by a host whose clock is ahead
+			k.noError(err, "Enqueue")
+			k.must(len(k.ready().Lanes) == 1, "a job that is stored ready is listed, whatever the clock of who asks", "not with a clock %s behind", skew)
+			ask := k.ask(1, posted...)
+			ask.Limits = limits
+			claimed, err := k.store.Claim(k.ctx, ask)
+			k.noError(err, "Claim")
+			k.must(sameJobs(claimed.Jobs, posted), "what is listed can be claimed, whatever the clock of who claims", "not with a clock %s behind", skew)
+		}
+	}
 }
 
 func claimFewer(k *jobKit) {

@@ -20,6 +20,8 @@ var jobEndTests = []jobTest{
 	{"RepeatedDifferently", endDifferently},
 	{"StaleFence", endStale},
 	{"OfProcess", endOfProcess},
+	{"StaleBesideLive", endStaleBesideLive},
+	{"NeverHandedOut", endNeverHandedOut},
 	{"AnswersInOrder", endOrder},
 }
 
@@ -142,6 +144,30 @@ func endOfProcess(k *jobKit) {
 	answer := k.end(end)
 	k.must(answer.Err == nil && !answer.Again, "the holder's end is accepted", "%+v", answer)
 	k.must(k.end(end).Again, "the holder's end is accepted again", "it was not")
+}
+
+func endNeverHandedOut(k *jobKit) {
+	secret := func(p *queue.Posting) { p.Payload = []byte("secret") }
+	pending, canceled := k.enqueue(k.posting(secret))[0], k.enqueue(k.posting(secret))[0]
+	k.cancel("", canceled)
+	for _, job := range []queue.Job{pending, canceled} {
+		for _, o := range []queue.Outcome{queue.OutcomeReleased, queue.OutcomeRequeued, queue.OutcomeCanceled} {
+			answer := k.end(queue.End{Lease: queue.Lease{Job: job.ID}, Outcome: o})
+			k.must(lostLease(answer.Err) && answer.Job.ID == uuid.Nil, "there is no lease of a job that was never handed out", "%s of a %s job: %+v", o, k.get(job.ID).State, answer)
+		}
+	}
+}
+
+func endStaleBesideLive(k *jobKit) {
+	job := k.running()
+	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued})
+	again := k.claim(1, job)[0]
+	answers, err := k.store.End(k.ctx, k.now, []queue.End{
+		{Lease: job.Lease(), Outcome: queue.OutcomeFailed}, {Lease: again.Lease(), Outcome: queue.OutcomeSucceeded},
+	})
+	k.noError(err, "End")
+	k.must(len(answers) == 2 && lostLease(answers[0].Err) && answers[1].Err == nil, "a stale end beside the live one of the same job is refused", "%+v", answers)
+	k.must(k.get(job.ID).State == queue.Succeeded, "the live end counts", "state %s", k.get(job.ID).State)
 }
 
 func endOrder(k *jobKit) {

@@ -13,6 +13,7 @@ var jobFairTests = []jobTest{
 	{"LateComer", fairLateComer},
 	{"RequeuedGoesFirst", fairRequeued},
 	{"ReleasedKeepsItsPlace", fairReleased},
+	{"OldestIsServed", fairOldest},
 }
 
 func fairTurns(k *jobKit) {
@@ -52,6 +53,21 @@ func fairLateComer(k *jobKit) {
 	late := k.enqueue(k.postings(10, ofTenant(fresh))...)
 	got := tenants(k.claim(10, append(jobs, late...)...))
 	k.must(got[fresh] >= 4 && got[fresh] <= 6, "a tenant who comes late shares from now on; it neither waits nor makes up for the past", "%d of 10, want about 5", got[fresh])
+}
+
+func fairOldest(k *jobKit) {
+	k.end(queue.End{Lease: k.running().Lease(), Outcome: queue.OutcomeSucceeded})
+	withID := func(first byte, n int) func(*queue.Posting) {
+		return func(p *queue.Posting) { p.ID[0], p.ID[1], p.ID[2] = first, byte(n>>8), byte(n) }
+	}
+	old := k.enqueue(k.posting(withID(0xff, 0)))[0]
+	for n := range 100 {
+		k.enqueue(k.posting(withID(0, n)))
+		if jobs := k.claim(1, old); jobs[0].ID == old.ID {
+			return
+		}
+	}
+	k.must(false, "the job that has waited longest is served, whatever the ids of those who come", "not in 100 claims")
 }
 
 func fairRequeued(k *jobKit) {

@@ -22,6 +22,7 @@ type jobKit struct {
 	process uuid.UUID
 	// racers is how many goroutines race, an even number.
 	racers int
+	o      Options
 }
 
 // jobEpoch is when every test begins: a moment with nothing special about it.
@@ -30,7 +31,7 @@ var jobEpoch = time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC)
 func newJobKit(t *testing.T, store queue.Store, o Options) *jobKit {
 	k := &jobKit{
 		t: t, ctx: t.Context(), store: store, now: jobEpoch, org: uuid.New(), process: uuid.New(),
-		racers: o.Goroutines + o.Goroutines%2,
+		racers: o.Goroutines + o.Goroutines%2, o: o,
 	}
 	k.heartbeat(k.process)
 	return k
@@ -174,9 +175,9 @@ func (k *jobKit) reap(process uuid.UUID, limit int) []queue.Job {
 	k.t.Helper()
 	for _, p := range k.heartbeat(k.process).Processes {
 		if p.ID == process {
-			jobs, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: process, Heartbeats: p.Heartbeats, Limit: limit})
+			reaped, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: process, Heartbeats: p.Heartbeats, Limit: limit})
 			k.noError(err, "Reap")
-			return jobs
+			return reaped.Jobs
 		}
 	}
 	k.t.Fatalf("process %s is not in the fleet", process)

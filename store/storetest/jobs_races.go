@@ -269,8 +269,8 @@ func raceReap(k *jobKit) {
 				}
 				return err
 			}
-			jobs, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: p.ID, Heartbeats: p.Heartbeats, Limit: 1})
-			if len(jobs) > 0 {
+			answer, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: p.ID, Heartbeats: p.Heartbeats, Limit: 1})
+			if len(answer.Jobs) > 0 {
 				reaped.Store(true)
 			}
 			return err

@@ -20,6 +20,8 @@ var jobRegistryTests = []jobTest{
 	{"ReapUnknown", reapUnknown},
 	{"ReapInterrupted", reapInterrupted},
 	{"LostStaysLost", reapForEver},
+	{"ReapUnregistered", reapUnregistered},
+	{"Unreadable", readUnreadable},
 	{"PruneJobs", pruneEnded},
 	{"PruneProcesses", pruneProcesses},
 }
@@ -120,9 +122,12 @@ func (k *jobKit) lose(n int) (queue.Process, []queue.Job) {
 
 func (k *jobKit) tryReap(p queue.Process, limit int) []queue.Job {
 	k.t.Helper()
-	jobs, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: p.ID, Heartbeats: p.Heartbeats, Limit: limit})
+	reaped, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: p.ID, Heartbeats: p.Heartbeats, Limit: limit})
 	k.noError(err, "Reap")
-	return jobs
+	again, err := k.store.Reap(k.ctx, queue.ReapRequest{Now: k.now, Process: p.ID, Heartbeats: -1, Limit: 1})
+	k.noError(err, "Reap")
+	k.must(reaped.Lost == again.Lost, "Reap says whether the process is lost", "%v, and then %v", reaped.Lost, again.Lost)
+	return reaped.Jobs
 }
 
 func reapSilent(k *jobKit) {
@@ -169,6 +174,42 @@ func reapForEver(k *jobKit) {
 	k.tryReap(p, 1)
 	_, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: p.ID, Name: "back", Now: k.now})
 	k.must(errors.Is(err, queue.ErrProcessLost), "a process that was declared lost stays lost", "error %v", err)
+}
+
+func readUnreadable(k *jobKit) {
+	if k.o.Garble == nil {
+		k.t.Skip("no way to make something unreadable")
+	}
+	p, held := k.lose(1)
+	good := k.enqueue(k.posting())[0]
+	garbled := k.enqueue(k.posting(withTags(map[string]string{"x": k.org.String()})))[0]
+	k.o.Garble(k.t, k.store, p.ID, garbled.Tags)
+	fleet := k.heartbeat(k.process)
+	got, ok := k.find(fleet, p.ID)
+	k.must(ok && got.Holding == 1 && len(got.Workers) == 0 && fleet.Unreadable == 1, "a process whose workers cannot be read is in the fleet without them, and counted", "%+v, %d counted", got, fleet.Unreadable)
+	listing := k.ready(k.org)
+	k.must(len(listing.Lanes) == 1 && listing.Lanes[0].Lane == good.Lane() && listing.Unreadable == 1, "a lane whose tags cannot be read is left out, and counted", "%+v", listing)
+	k.must(len(k.claim(2, good)) == 1, "what can be read is handed out", "it was not")
+	k.must(len(k.tryReap(got, 9)) == len(held), "such a process can be reaped", "its jobs were not returned")
+}
+
+func reapUnregistered(k *jobKit) {
+	if k.o.Unregister == nil {
+		k.t.Skip("no way to delete a record")
+	}
+	p, held := k.lose(2)
+	k.o.Unregister(k.t, k.store, p.ID)
+	got, ok := k.find(k.heartbeat(k.process), p.ID)
+	k.must(ok && got.Heartbeats == 0 && got.Holding == 2 && !got.Lost, "a process that holds jobs and is not registered is in the fleet, without heartbeats", "%v, %+v", ok, got)
+	k.must(len(k.tryReap(got, 10)) == 2, "a process that holds jobs and is not registered can be reaped", "its jobs were not returned")
+	answer := k.renew(queue.Renewal{Lease: held[0].Lease(), Process: p.ID})
+	k.must(errors.Is(answer.Err, queue.ErrProcessLost), "it is lost then", "error %v", answer.Err)
+	for _, j := range held {
+		answer := k.end(queue.End{Lease: j.Lease(), Outcome: queue.OutcomeRequeued, Process: p.ID})
+		k.must(answer.Err == nil, "its jobs can be taken back", "error %v", answer.Err)
+	}
+	_, ok = k.find(k.heartbeat(k.process), p.ID)
+	k.must(!ok, "a lost process that holds nothing leaves the fleet", "it is there")
 }
 
 func pruneEnded(k *jobKit) {

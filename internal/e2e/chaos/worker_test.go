@@ -62,9 +62,9 @@ func (w *worker) bury(ctx context.Context, pulse queue.Fleet) {
 		if p.ID == w.process || time.Since(last.at) < silence {
 			continue
 		}
-		jobs, err := w.s.Reap(ctx, queue.ReapRequest{Now: time.Now(), Process: p.ID, Heartbeats: p.Heartbeats, Limit: 100})
+		reaped, err := w.s.Reap(ctx, queue.ReapRequest{Now: time.Now(), Process: p.ID, Heartbeats: p.Heartbeats, Limit: 100})
 		var ends []queue.End
-		for _, j := range jobs {
+		for _, j := range reaped.Jobs {
 			ends = append(ends, queue.End{Lease: j.Lease(), Outcome: queue.OutcomeRequeued, Process: p.ID})
 		}
 		if err == nil {

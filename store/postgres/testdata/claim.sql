@@ -3,7 +3,7 @@ WITH candidate AS (
 	FROM unnest($7::text[], $8::integer[], $9::smallint[], $10::bigint[], $11::integer[]) AS p (type, tag_set, priority, bound, rank) CROSS JOIN LATERAL (
 		SELECT j.id, j.place FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $2 AND j.type = p.type AND j.tag_set = p.tag_set
-			AND j.priority = p.priority AND j.place >= p.bound AND j.ready_at <= $3
+			AND j.priority = p.priority AND j.place >= p.bound
 		ORDER BY j.place, j.id
 		LIMIT $6
 	) c

@@ -112,7 +112,7 @@ WITH change AS (
 	SELECT p.organization_id, p.priority, p.tenant_id, p.steps, f.place AS free, l.place AS last,
 		greatest(coalesce(f.place, l.place, 0) + p.steps,
 			greatest(p.first_step, (
-		SELECT c.place FROM dormouse.claimed c
+		SELECT c.place + 1048 FROM dormouse.claimed c
 		WHERE c.organization_id = p.organization_id AND c.priority = p.priority
 		ORDER BY c.place DESC LIMIT 1)) + p.steps - p.first_step) AS place
 	FROM tenant p

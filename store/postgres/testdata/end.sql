@@ -2,7 +2,7 @@ WITH ending AS (
 	SELECT * FROM unnest(
 		$2::uuid[], $3::bigint[], $4::uuid[], $5::smallint[], $6::boolean[], $7::text[], $8::bytea[],
 		$9::timestamptz[]
-	) AS e (id, fence, process_id, target, released, error, result, ready_at)
+	) WITH ORDINALITY AS e (id, fence, process_id, target, released, error, result, ready_at, n)
 ), held AS (
 	SELECT * FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
 ), accepted AS (
@@ -27,14 +27,14 @@ WITH ending AS (
 			WHERE c.organization_id = j.organization_id AND c.priority = j.priority
 			ORDER BY c.place DESC LIMIT 1), j.place) END
 	FROM accepted a WHERE j.id = a.id AND a.live
-	RETURNING j.*
+	RETURNING j.*, a.n
 )
-SELECT false,
+SELECT j.n, false,
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
 		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
 		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message FROM ended j
 UNION ALL
-SELECT true,
+SELECT a.n, true,
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
 		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
 		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live

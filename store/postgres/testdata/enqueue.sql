@@ -21,7 +21,7 @@ WITH wanted AS (
 	INSERT INTO dormouse.turns AS t (organization_id, priority, tenant_id, place, step)
 	SELECT p.organization_id, p.priority, p.tenant_id,
 		greatest(p.first_step, (
-		SELECT c.place FROM dormouse.claimed c
+		SELECT c.place + 1048 FROM dormouse.claimed c
 		WHERE c.organization_id = p.organization_id AND c.priority = p.priority
 		ORDER BY c.place DESC LIMIT 1)) + p.steps - p.first_step, p.steps
 	FROM tenant p

@@ -30,4 +30,5 @@ WITH renewal AS (
 	FROM unnest($9::uuid[], $10::bigint[], $11::timestamptz[], $12::text[]) AS l (id, seq, at, text)
 	JOIN accepted a ON a.id = l.id
 )
-SELECT n, cancel_at IS NOT NULL FROM accepted
+SELECT r.n, p.id IS NOT NULL, h.cancel_at IS NOT NULL
+FROM renewal r JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1 LEFT JOIN taker p ON p.id = r.process_id

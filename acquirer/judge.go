@@ -1,0 +1,183 @@
+package acquirer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/leases"
+)
+
+// maxJudges bounds the [LostPolicy] calls at once. A policy that hangs holds up one of them, and nothing else: heartbeats
+// and the fence are not theirs.
+const maxJudges = 16
+
+// decide seeks a verdict about a lease in doubt and stores it.
+func (a *Acquirer) decide(ctx context.Context, d leases.Doubt) {
+	if !d.Seen {
+		var ok bool
+		if d, ok = a.see(ctx, d); !ok {
+			return
+		}
+	}
+	end, err := a.verdict(ctx, d)
+	if err != nil {
+		a.cfg.Logger.Warn("no decision about a lost job", "job_id", d.Job.ID, "job_kind", d.Job.Type, "error", err)
+		a.postpone(d, a.cfg.Heartbeat)
+		return
+	}
+	if !a.judge(d) {
+		a.cfg.Logger.Info("worker came back", "job_id", d.Job.ID, "job_kind", d.Job.Type, "attempt", d.Job.Attempt)
+		return
+	}
+	a.storeVerdict(ctx, d, end)
+}
+
+// see looks up the job that a doubt is about. It reports whether the doubt stands.
+func (a *Acquirer) see(ctx context.Context, d leases.Doubt) (leases.Doubt, bool) {
+	job, err := a.findJob(ctx, d.Lease.Job)
+	if err != nil {
+		a.postpone(d, a.cfg.Heartbeat)
+		return d, false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.book.Find(d.Lease)
+	d, ok := a.book.See(d, job, a.member.process)
+	if !ok && a.book.Find(d.Lease) == nil {
+		a.left(queue.ErrLeaseLost, e)
+	}
+	return d, ok
+}
+
+// findJob returns the zero job if there is none.
+func (a *Acquirer) findJob(ctx context.Context, id uuid.UUID) (job queue.Job, err error) {
+	err = a.call(ctx, "find job", func(ctx context.Context) error {
+		jobs, err := a.store.Jobs(ctx, queue.Filter{IDs: []uuid.UUID{id}})
+		if len(jobs) > 0 {
+			job = jobs[0]
+		}
+		return err
+	})
+	return job, err
+}
+
+// verdict is the end that shall be stored: what the policy says, or a release if no worker was ever given the job.
+func (a *Acquirer) verdict(ctx context.Context, d leases.Doubt) (queue.End, error) {
+	if !d.Handed {
+		return releaseOf(d), nil
+	}
+	v, err := a.askPolicy(ctx, d.Job)
+	if err != nil {
+		return queue.End{}, err
+	}
+	return v.end(d.Job, d.Why, a.now()), nil
+}
+
+func releaseOf(d leases.Doubt) queue.End {
+	return queue.End{Lease: d.Lease, Outcome: queue.OutcomeReleased, Process: d.Job.Process}
+}
+
+// askPolicy asks the host; a policy that panics has made no decision.
+func (a *Acquirer) askPolicy(ctx context.Context, job queue.Job) (v Verdict, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("policy panicked: %v", p)
+		}
+	}()
+	policy := a.cfg.Lost[job.Type]
+	if policy == nil {
+		policy = a.cfg.Lost[""]
+	}
+	if v, err = policy(ctx, job); err == nil {
+		err = v.validate()
+	}
+	return v, err
+}
+
+// judge reports whether a verdict may be stored: not if the worker came back. Whoever is at work on the job in this process
+// is interrupted before somebody else can begin.
+func (a *Acquirer) judge(d leases.Doubt) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.book.Judge(d)
+	if e == nil {
+		return false
+	}
+	holdingOf(e).interrupt(queue.ErrLeaseLost)
+	return true
+}
+
+// storeVerdict stores the end of a verdict, however long the store fails: nobody is asked twice because of it.
+func (a *Acquirer) storeVerdict(ctx context.Context, d leases.Doubt, end queue.End) {
+	for failures := 0; ; failures++ {
+		answer, err := a.ends.Do(ctx, end)
+		if err == nil {
+			a.verdictAnswered(d, answer)
+			return
+		}
+		a.cfg.Logger.Warn("lost job not ended", "job_id", d.Job.ID, "job_kind", d.Job.Type, "error", err)
+		if !a.pause(ctx, growing(failures), "verdict") {
+			a.postpone(d, 0)
+			return
+		}
+	}
+}
+
+// verdictAnswered takes in the store's answer to a verdict. A refusal says that the lease is not as it was seen, and no
+// more: it is looked at again.
+func (a *Acquirer) verdictAnswered(d leases.Doubt, answer queue.Ended) {
+	if answer.Err != nil {
+		a.postpone(d, firstPause)
+		return
+	}
+	a.mu.Lock()
+	a.left(queue.ErrLeaseLost, a.book.Judged(d))
+	a.mu.Unlock()
+	if d.Handed && !answer.Again {
+		a.reaped(answer.Job, d.Why)
+	}
+	a.afterEnd(answer.Job)
+}
+
+func (a *Acquirer) postpone(d leases.Doubt, pause time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.book.Postpone(d, a.clock.Now().Add(pause))
+	a.watchBook()
+}
+
+func (a *Acquirer) reaped(job queue.Job, reason string) {
+	a.metrics.reaped("heartbeat_lost")
+	if job.State.Final() {
+		a.metrics.finished(job)
+	}
+	a.cfg.Logger.Warn("job of a lost worker", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt, "now", job.State)
+	a.emit(queue.Event{Kind: queue.EventReaped, At: a.now(), Lane: job.Lane(), Job: job, Process: job.Process, Reason: reason})
+}
+
+// release gives claimed jobs back that no worker got, many in one call. What fails here is tried again one by one.
+func (a *Acquirer) release(ctx context.Context, doubts []leases.Doubt) {
+	for len(doubts) > 0 {
+		some := doubts[:min(len(doubts), a.cfg.Batch)]
+		doubts = doubts[len(some):]
+		ends := make([]queue.End, len(some))
+		for i, d := range some {
+			ends[i] = releaseOf(d)
+		}
+		answers, err := a.storeEndsIn(ctx, ends)
+		if err != nil {
+			a.cfg.Logger.Warn("jobs not given back", "jobs", len(some), "error", err)
+		}
+		for i, d := range some {
+			if err != nil {
+				a.postpone(d, firstPause)
+				continue
+			}
+			a.verdictAnswered(d, answers[i])
+		}
+	}
+}
