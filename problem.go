@@ -99,7 +99,7 @@ func ProblemOf(err error) Problem {
 		p.Detail = err.Error()
 	}
 	var refused *invalid.Error
-	if k.is == invalid.Err && errors.As(err, &refused) {
+	if errors.Is(k.is, invalid.Err) && errors.As(err, &refused) {
 		p.Field, p.Value, p.Rule = refused.Field, fmt.Sprint(refused.Value), refused.Rule
 	}
 	return p

@@ -116,11 +116,18 @@ func (w *Workspace) Validate() error {
 		name string
 		at   time.Time
 	}{
-		{"Workspace.CreatedAt", w.CreatedAt}, {"Workspace.WakeAt", w.WakeAt}, {"Workspace.AutostartAfter", w.AutostartAfter},
-		{"Workspace.LastUsedAt", w.LastUsedAt}, {"Workspace.DormantAt", w.DormantAt}, {"Workspace.DeletingAt", w.DeletingAt},
-		{"Workspace.RemindedFor", w.RemindedFor}, {"Workspace.AttentionAt", w.AttentionAt},
-		{"Workspace.Backoff.Until", w.Backoff.Until}, {"Workspace.Floors.Stop", w.Floors.Stop},
-		{"Workspace.Floors.Dormancy", w.Floors.Dormancy}, {"Workspace.Floors.Delete", w.Floors.Delete},
+		{"Workspace.CreatedAt", w.CreatedAt},
+		{"Workspace.WakeAt", w.WakeAt},
+		{"Workspace.AutostartAfter", w.AutostartAfter},
+		{"Workspace.LastUsedAt", w.LastUsedAt},
+		{"Workspace.DormantAt", w.DormantAt},
+		{"Workspace.DeletingAt", w.DeletingAt},
+		{"Workspace.RemindedFor", w.RemindedFor},
+		{"Workspace.AttentionAt", w.AttentionAt},
+		{"Workspace.Backoff.Until", w.Backoff.Until},
+		{"Workspace.Floors.Stop", w.Floors.Stop},
+		{"Workspace.Floors.Dormancy", w.Floors.Dormancy},
+		{"Workspace.Floors.Delete", w.Floors.Delete},
 	} {
 		if err := validInstant(f.name, f.at); err != nil {
 			return err

@@ -407,11 +407,6 @@ func armAutodelete(s *Snapshot) armed {
 	return exceeded(at(s.Workspace.DeletingAt), jitter(s), retry)
 }
 
-// deletes reports whether a policy deletes anything.
-func deletes(p *Policy) bool {
-	return p.TimeTilAutodelete > 0 || p.DeleteStopped > 0 || p.DeleteAtDeadline
-}
-
 // deletion returns when a workspace is deleted as it is, before any grace: the earliest of what the policy says of dormant
 // and of stopped ones. Zero for never.
 func deletion(s *Snapshot) time.Time {

@@ -138,9 +138,6 @@ func (m *Member) cold() bool { return m.Claim.Key != "" && m.State != Claimed &&
 // pooled reports whether the state is one of those that the pool's size counts.
 func (m *Member) pooled() bool { return m.State <= Ready || m.State == Cleaning }
 
-// exists reports whether the backend may have a resource for the member.
-func (m *Member) exists() bool { return m.State != Gone }
-
 // due reports whether the state has ended by itself.
 func (m *Member) due(now time.Time) bool { return !m.Deadline.IsZero() && !m.Deadline.After(now) }
 

@@ -165,12 +165,12 @@ func TestTheLastReadyMemberOutlivesThoseThatAreNot(t *testing.T) {
 }
 
 func TestRolloverEndsAndKeepsItsBounds(t *testing.T) {
-	each(t, func(t *testing.T, _ chance, spec prewarm.Spec, members []prewarm.Member, _ prewarm.Failures) {
+	each(t, func(t *testing.T, _ chance, spec prewarm.Spec, _ []prewarm.Member, _ prewarm.Failures) {
 		spec.Rollover.AtOnce, spec.Demand, spec.IdleLife, spec.MaxAge = false, prewarm.Demand{}, 0, 0
 		spec.Reserves, spec.MaxStarting = nil, 0
 		var f fleet
 		f.add(spec.Floor, prewarm.Ready, old)
-		members = f.members
+		members := f.members
 		newID, now := ids(1000), t0
 		least := max(0, spec.Floor-max(spec.Rollover.MaxUnavailable, 1))
 		for range 100 {

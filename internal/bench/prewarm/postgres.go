@@ -101,7 +101,10 @@ func claimBatch(ctx context.Context, r *figure.Recorder, pool *pgxpool.Pool, sto
 	life, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(life) }()
-	defer func() { stop(); <-ended }()
+	defer func() {
+		stop()
+		_ = <-ended // nil: nothing ends Run but its context
+	}()
 	var many, one []time.Duration
 	for range rounds {
 		if err := refill(ctx, pool, store, claimers); err != nil {
