@@ -21,6 +21,9 @@ func TestFaultPoolOfSizeZeroAlertsForEver(t *testing.T) {
 	if full := prewarm.Plan(pool(4), with(2, prewarm.Ready).members, prewarm.Failures{}, t0); full.Alerts(0.5) {
 		t.Error("half full is not below a half")
 	}
+	if rolling := prewarm.Plan(pool(4), new(fleet).add(3, prewarm.Ready, old).members, prewarm.Failures{}, t0); rolling.Alerts(0.5) {
+		t.Error("what a rollover still serves counts")
+	}
 	if low := prewarm.Plan(pool(4), with(1, prewarm.Ready).add(3, prewarm.Starting, nil).members, prewarm.Failures{}, t0); !low.Alerts(0.5) {
 		t.Error("a quarter full is below a half")
 	}
