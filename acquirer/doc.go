@@ -38,8 +38,9 @@
 //
 // # For operators
 //
-//   - A process that is killed keeps its jobs for [Config.Lease]; then a live one asks the [LostPolicy] about each. A
-//     process that stops in good order leaves the register at once.
+//   - A process that is killed keeps its jobs for [Config.Lease]; then a live one asks the [LostPolicy] about each. A host
+//     of a single process can say so ([Config.Alone]) and need not wait. A process that stops in good order leaves the
+//     register at once.
 //   - [Acquirer.Explain] says why a job is not running: what is ahead of it, who could run it, or what the nearest worker
 //     lacks. [queue.EventUnmatched] says so unasked, once, when nobody can run a job.
 //   - The label "wake" of jobs_acquired_total says how jobs were found. Should "poll" be more than a rarity with a Pubsub,
