@@ -99,8 +99,11 @@ func claimBatch(ctx context.Context, r *figure.Recorder, pool *pgxpool.Pool, sto
 		return err
 	}
 	life, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- p.Run(life) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = p.Run(life) // only its context ends it
+	}()
 	defer func() {
 		stop()
 		<-ended
