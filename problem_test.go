@@ -18,6 +18,7 @@ import (
 
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/acquirer/worker"
 	"github.com/dormouse-go/dormouse/invalid"
@@ -79,6 +80,7 @@ var problems = []struct {
 	{"dormouse.ErrAlreadyRun", dormouse.ErrAlreadyRun, 500, "internal"},
 	{"executor.ErrAlreadyRun", executor.ErrAlreadyRun, 500, "internal"},
 	{"acquirer.ErrAlreadyRun", acquirer.ErrAlreadyRun, 500, "internal"},
+	{"buildjobs.ErrAlreadyRun", buildjobs.ErrAlreadyRun, 500, "internal"},
 	{"worker.ErrAlreadyRun", worker.ErrAlreadyRun, 500, "internal"},
 	{"executor.PanicError", &executor.PanicError{Value: "boom"}, 500, "internal"},
 	{"rendercache.ErrNoStore", rendercache.ErrNoStore, 500, "internal"},

@@ -269,3 +269,15 @@ func TestSweep(t *testing.T) {
 type none struct{}
 
 func (none) Jobs(context.Context, queue.Filter) ([]queue.Job, error) { return nil, nil }
+
+func TestEndsRunOnce(t *testing.T) {
+	var ends buildjobs.Ends
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := ends.Run(ctx, nil, nil); err != nil {
+		t.Errorf("the first run ended with %v", err)
+	}
+	if err := ends.Run(ctx, nil, nil); !errors.Is(err, buildjobs.ErrAlreadyRun) {
+		t.Errorf("a second run: %v", err)
+	}
+}

@@ -42,7 +42,11 @@ type Ends struct {
 	mu     sync.Mutex
 	jobs   []queue.Job
 	filled chan struct{}
+	ran    bool
 }
+
+// ErrAlreadyRun is returned by the second call of [Ends.Run].
+var ErrAlreadyRun = errors.New("buildjobs: Run was called before")
 
 // Event takes an event of the acquirer. It does not block.
 func (e *Ends) Event(ev queue.Event) {
@@ -67,11 +71,12 @@ func (e *Ends) signal() chan struct{} {
 }
 
 // Run ends builds until ctx ends, and then returns nil. What it cannot end, because the store fails, is left to [Sweep]; the
-// error is given to failed, if that is not nil.
+// error is given to failed, if that is not nil. It may be called once; another call returns [ErrAlreadyRun].
 func (e *Ends) Run(ctx context.Context, u Updater, failed func(error)) error {
-	e.mu.Lock()
-	filled := e.signal()
-	e.mu.Unlock()
+	filled, err := e.begin()
+	if err != nil {
+		return err
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -88,6 +93,16 @@ func (e *Ends) Run(ctx context.Context, u Updater, failed func(error)) error {
 			}
 		}
 	}
+}
+
+func (e *Ends) begin() (filled chan struct{}, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ran {
+		return nil, ErrAlreadyRun
+	}
+	e.ran = true
+	return e.signal(), nil
 }
 
 // Workspaces lists the workspaces of a store, as [lifecycle.Registry] does.
