@@ -18,10 +18,16 @@ const checkSchema = `
 	CREATE TABLE chaos.ran (
 		n bigint GENERATED ALWAYS AS IDENTITY, job_id uuid NOT NULL, fence bigint NOT NULL, process_id uuid NOT NULL, PRIMARY KEY (job_id, fence));
 	CREATE VIEW chaos.every_build AS
-		SELECT workspace_id, number, id, transition, reason, status, created_at, completed_at, deadline FROM dormouse.builds
+		SELECT workspace_id, number, id, transition, reason, status, created_at, completed_at, deadline, due_at FROM dormouse.builds
 		UNION ALL
-		SELECT id, build_number, build_id, build_transition, build_reason, build_status, build_created_at, build_completed_at, build_deadline
+		SELECT id, build_number, build_id, build_transition, build_reason, build_status, build_created_at, build_completed_at, build_deadline,
+			build_due_at
 		FROM dormouse.workspaces;
+	-- After a stop by hand occurrences count from its making. After an automatic one they count from the instant at which it was
+	-- due, that instant included, however late it was made.
+	CREATE FUNCTION chaos.rested(created_at timestamptz, due_at timestamptz) RETURNS timestamptz LANGUAGE sql AS $$
+		SELECT coalesce(due_at - interval '1 microsecond', created_at)
+	$$;
 	CREATE FUNCTION chaos.occurrence(name text, after timestamptz) RETURNS timestamptz LANGUAGE sql AS $$
 		SELECT to_timestamp((floor((extract(epoch FROM after) - m) / 1200) + 1) * 1200 + m)
 		FROM (SELECT 60 * substring(name FROM 3)::numeric AS m) AS minute
@@ -29,7 +35,7 @@ const checkSchema = `
 	CREATE VIEW chaos.steps AS
 		SELECT b.*, w.name,
 			lag(b.number) OVER o AS before, lag(b.transition) OVER o AS was,
-			lag(b.created_at) OVER o AS was_created, lag(b.completed_at) OVER o AS was_completed, lag(b.deadline) OVER o AS was_deadline,
+			chaos.rested(lag(b.created_at) OVER o, lag(b.due_at) OVER o) AS was_rested, lag(b.completed_at) OVER o AS was_completed, lag(b.deadline) OVER o AS was_deadline,
 			lead(b.number) OVER o AS after
 		FROM chaos.every_build b JOIN dormouse.workspaces w ON w.id = b.workspace_id
 		WINDOW o AS (PARTITION BY b.workspace_id ORDER BY b.number);
@@ -53,10 +59,10 @@ var laws = map[string]string{
 	"a transition for another instant than the next at which one was due": `
 		SELECT count(*) FROM chaos.steps s JOIN chaos.told t ON t.workspace_id = s.workspace_id AND t.build = s.number
 		WHERE t.kind = 'build.queued'
-		AND t.due_at IS DISTINCT FROM CASE WHEN s.transition = 1 THEN chaos.occurrence(s.name, s.was_created) ELSE s.was_deadline END`,
+		AND t.due_at IS DISTINCT FROM CASE WHEN s.transition = 1 THEN chaos.occurrence(s.name, s.was_rested) ELSE s.was_deadline END`,
 	"a start before its time, or while the stop before it was on its way": `
 		SELECT count(*) FROM chaos.steps WHERE transition = 1
-		AND (created_at < chaos.occurrence(name, was_created) OR created_at < was_completed - interval '1 minute')`,
+		AND (created_at < chaos.occurrence(name, was_rested) OR created_at < was_completed - interval '1 minute')`,
 	"a stop before the deadline": `
 		SELECT count(*) FROM chaos.steps WHERE transition = 2 AND number > 1 AND (created_at < was_deadline OR was_deadline IS NULL)`,
 	// A workspace that runs at its next time of start runs as if it had been started then.
@@ -65,7 +71,7 @@ var laws = map[string]string{
 			CASE WHEN chaos.occurrence(name, completed_at) < completed_at + interval '5 minutes'
 				THEN chaos.occurrence(name, completed_at) ELSE completed_at END`,
 	"a start that was due at the end and is missing": `
-		SELECT count(*) FROM chaos.steps WHERE after IS NULL AND transition = 2 AND status = 4 AND chaos.occurrence(name, created_at) <= $1`,
+		SELECT count(*) FROM chaos.steps WHERE after IS NULL AND transition = 2 AND status = 4 AND chaos.occurrence(name, chaos.rested(created_at, due_at)) <= $1`,
 	"a stop that was due at the end and is missing": `
 		SELECT count(*) FROM chaos.steps WHERE after IS NULL AND transition = 1 AND status = 4 AND deadline <= $1`,
 	"a build that never ended": `SELECT count(*) FROM chaos.every_build WHERE status <> 4`,

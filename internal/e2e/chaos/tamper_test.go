@@ -18,17 +18,18 @@ const honest = `
 		VALUES (gen_random_uuid(), gen_random_uuid(), '', gen_random_uuid(), '{}');
 	INSERT INTO dormouse.workspaces (id, organization_id, owner_id, template_id, name, revision, wake_at, autostart, ttl_ns,
 			automatic_updates, managed, deleted, failures, backoff_attempts, backoff_cause, backoff_message,
-			build_id, build_number, build_version_id, build_transition, build_reason, build_status, build_created_at, build_completed_at)
+			build_id, build_number, build_version_id, build_transition, build_reason, build_status, build_created_at, build_completed_at, build_due_at)
 		SELECT gen_random_uuid(), gen_random_uuid(), o.id, t.id, 'a=5', 6, '2026-03-02 00:25Z', '', 0,
 			false, false, false, 0, 0, '', '',
-			gen_random_uuid(), 3, t.active_version_id, 2, '', 4, '2026-03-02 00:11Z', '2026-03-02 00:11:10Z'
+			gen_random_uuid(), 3, t.active_version_id, 2, '', 4, '2026-03-02 00:11Z', '2026-03-02 00:11:10Z', '2026-03-02 00:10:10Z'
 		FROM dormouse.owners o, dormouse.templates t;
-	INSERT INTO dormouse.builds
+	INSERT INTO dormouse.builds (workspace_id, number, id, version_id, transition, reason, status, created_at, completed_at, deadline, due_at)
 		SELECT w.id, b.number, gen_random_uuid(), w.build_version_id, b.transition, '', 4, b.created_at::timestamptz, b.completed_at::timestamptz,
-			b.deadline::timestamptz, NULL
+			b.deadline::timestamptz, b.due_at::timestamptz
 		FROM dormouse.workspaces w, (VALUES
-			(1, 2, '2026-03-02 00:00Z', '2026-03-02 00:00:10Z', NULL),
-			(2, 1, '2026-03-02 00:05Z', '2026-03-02 00:05:10Z', '2026-03-02 00:10:10Z')) AS b (number, transition, created_at, completed_at, deadline);
+			(1, 2, '2026-03-02 00:00Z', '2026-03-02 00:00:10Z', NULL, NULL),
+			(2, 1, '2026-03-02 00:05Z', '2026-03-02 00:05:10Z', '2026-03-02 00:10:10Z', '2026-03-02 00:05Z'))
+			AS b (number, transition, created_at, completed_at, deadline, due_at);
 	INSERT INTO dormouse.jobs (id, organization_id, tenant_id, type, tag_set, priority, weight, trace, place, ready_at, ready, state, ended_at, fence)
 		SELECT id, workspace_id, workspace_id, '', 1, 0, 1, '', 1, created_at, false, 2, completed_at, 1 FROM chaos.every_build;
 	INSERT INTO chaos.ran (job_id, fence, process_id) SELECT id, 1, id FROM dormouse.jobs;
@@ -52,7 +53,7 @@ var tampers = map[string]string{
 	"a start before its time, or while the stop before it was on its way": `UPDATE dormouse.builds SET created_at = '2026-03-02 00:04:59Z' WHERE number = 2`,
 	"a stop before the deadline":                                          `UPDATE dormouse.builds SET deadline = '2026-03-02 00:11:01Z' WHERE number = 2`,
 	"a deadline that is not five minutes after the start":                 `UPDATE dormouse.builds SET deadline = '2026-03-02 00:10:11Z' WHERE number = 2`,
-	"a start that was due at the end and is missing":                      `UPDATE dormouse.workspaces SET build_created_at = '2026-03-02 00:04Z'`,
+	"a start that was due at the end and is missing":                      `UPDATE dormouse.workspaces SET build_due_at = '2026-03-02 00:04Z'`,
 	"a stop that was due at the end and is missing":                       `UPDATE dormouse.workspaces SET build_transition = 1, build_deadline = '2026-03-02 00:16:10Z'`,
 	"a build that never ended":                                            `UPDATE dormouse.workspaces SET build_status = 1`,
 	"a build without its job":                                             `DELETE FROM dormouse.jobs WHERE id = (SELECT id FROM dormouse.builds WHERE number = 2)`,
