@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -46,6 +47,7 @@ func runParts(ctx context.Context, r *figure.Recorder, parts []part) error {
 
 // running starts an acquirer and returns it once it is registered.
 func running(ctx context.Context, store queue.Store, bus queue.Pubsub, cfg acquirer.Config) (*acquirer.Acquirer, func(), error) {
+	cfg.Logger = slog.New(slog.DiscardHandler) // a store that fails on purpose is no news
 	a, err := acquirer.New(store, bus, cfg)
 	if err != nil {
 		return nil, nil, err

@@ -40,9 +40,9 @@ func fillFleet(ctx context.Context, pool *pgxpool.Pool, n, builds int) error {
 			JOIN (SELECT id, organization_id, active_version_id, row_number() OVER () AS k FROM dormouse.templates) t ON t.k = 1 + (i / 10) % 20
 			CROSS JOIN LATERAL (SELECT ` + groupSQL + ` AS at FROM (SELECT $2::timestamptz AS base) b) d
 			ORDER BY random()`, []any{n, pgBegin, builds}},
-		{`INSERT INTO dormouse.builds
+		{`INSERT INTO dormouse.builds (workspace_id, number, id, version_id, transition, reason, status, created_at, completed_at)
 			SELECT w.id, b, gen_random_uuid(), w.build_version_id, 1 + b % 2, 'autostart', 4,
-				w.created_at + b * interval '1 day', w.created_at + b * interval '1 day', NULL, NULL
+				w.created_at + b * interval '1 day', w.created_at + b * interval '1 day'
 			FROM dormouse.workspaces w CROSS JOIN generate_series(1, $1 - 1) b`, []any{builds}},
 		{`VACUUM ANALYZE`, nil},
 		{`CHECKPOINT`, nil},

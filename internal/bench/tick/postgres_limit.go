@@ -18,14 +18,15 @@ const limitSQL = `
 			row_number() OVER (PARTITION BY owner_id ORDER BY id) AS n, count(*) OVER (PARTITION BY owner_id) AS of
 		FROM due d
 	), archived AS (
-		INSERT INTO dormouse.builds
+		INSERT INTO dormouse.builds (workspace_id, number, id, version_id, transition, reason, status,
+			created_at, completed_at, due_at, ttl_ns, run_since, deadline, max_deadline)
 		SELECT id, build_number, build_id, build_version_id, build_transition, build_reason, build_status,
-			build_created_at, build_completed_at, build_deadline, build_max_deadline
+			build_created_at, build_completed_at, build_due_at, build_ttl_ns, build_run_since, build_deadline, build_max_deadline
 		FROM fresh
 	), done AS (
 		UPDATE dormouse.workspaces w SET revision = w.revision + 1, wake_at = NULL,
 			build_id = f.next_id, build_number = w.build_number + 1, build_transition = 2, build_reason = 'autostop', build_status = 1,
-			build_created_at = $1, build_completed_at = NULL, build_deadline = NULL, build_max_deadline = NULL
+			build_created_at = $1, build_completed_at = NULL, build_due_at = w.build_deadline, build_run_since = coalesce(w.build_run_since, w.build_completed_at)
 		FROM fresh f WHERE w.id = f.id
 	), turn AS (
 		INSERT INTO dormouse.turns AS t (organization_id, priority, tenant_id, place, step)
