@@ -103,7 +103,8 @@ func (p *plane) until(w dormouse.Workspace, want lifecycle.Status) {
 		if w.Status == want {
 			return
 		}
-		if time.Since(begun) > 30*time.Second {
+		// A job that nobody was told of is found by the hand-off's own look, at most half a minute later.
+		if time.Since(begun) > 2*time.Minute {
 			var why dormouse.Explanation
 			p.call("GET", "/workspaces/"+w.ID.String()+"/why", "", &why)
 			p.Fatalf("%s is %v, want %v: %s", w.Name, w.Status, want, why.Summary)
