@@ -417,7 +417,7 @@ func pages(refused refusedFunc, accepted acceptedFunc) {
 			return err
 		})
 	}
-	accepted("instants of the list are not stored", "what is due in the year 10000", func(h *harmed) error {
+	refused("ListQuery.DueBy", "what is due in the year 10000", func(h *harmed) error {
 		_, err := h.List(h, dormouse.ListQuery{Order: lifecycle.ListByWake, DueBy: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)})
 		return err
 	})

@@ -134,6 +134,12 @@ func (q *ListQuery) Validate() error {
 	case !storable(q.AfterName):
 		return invalid.New("ListQuery.AfterName", q.AfterName, "must be UTF-8 without zero bytes")
 	}
+	if err := validInstant("ListQuery.DueBy", q.DueBy); err != nil {
+		return err
+	}
+	if err := validInstant("ListQuery.AfterWake", q.AfterWake); err != nil {
+		return err
+	}
 	return validQuery("ListQuery", q.Organizations, q.Limit)
 }
 

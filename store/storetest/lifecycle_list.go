@@ -244,6 +244,8 @@ func testListRefusals(f *fixture) {
 		{"ListQuery.AfterName", lifecycle.ListQuery{Limit: 1, Order: lifecycle.ListByName, AfterName: "\xff"}},
 		{"ListQuery.AfterName", lifecycle.ListQuery{Limit: 1, AfterName: "a"}},
 		{"ListQuery.DueBy", lifecycle.ListQuery{Limit: 1, DueBy: epoch}},
+		{"ListQuery.DueBy", lifecycle.ListQuery{Limit: 1, Order: lifecycle.ListByWake, DueBy: time.Unix(1<<60, 0)}},
+		{"ListQuery.AfterWake", lifecycle.ListQuery{Limit: 1, Order: lifecycle.ListByWake, AfterWake: time.Unix(-1<<60, 0)}},
 		{"ListQuery.AfterWake", lifecycle.ListQuery{Limit: 1, AfterWake: epoch}},
 		{"ListQuery.AfterWake", lifecycle.ListQuery{Limit: 1, Order: lifecycle.ListByWake, After: uuid.New()}},
 		{"ListQuery.Organizations", lifecycle.ListQuery{Limit: 1, Organizations: many}},
