@@ -60,7 +60,7 @@ func (t *target) rewrite(mutants []*Mutant) ([]*Mutant, error) {
 			t.blame(fault, places, guilty)
 		}
 		if len(guilty) == 0 {
-			return nil, fmt.Errorf("mutants of %s do not compile: %v", t.path, faults[0])
+			return nil, fmt.Errorf("mutants of %s do not compile: %w", t.path, faults[0])
 		}
 		mutants = slices.DeleteFunc(mutants, func(m *Mutant) bool { return guilty[m] || guilty[m.host] })
 	}
