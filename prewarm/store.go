@@ -108,6 +108,10 @@ type Query struct {
 	// DueBy restricts to members with a deadline that is not after it; zero is no restriction. With it the answer is
 	// ordered by deadline, then id.
 	DueBy time.Time
+	// Pick restricts to the members that it describes, of which Pool must be that of the query; nil is no restriction. With
+	// it the answer is ordered as claims get members: those that became ready first, then by id. It is not combined with
+	// DueBy.
+	Pick *Pick
 	// Limit bounds the answer, 0 for no bound.
 	Limit int
 }
