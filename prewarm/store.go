@@ -73,6 +73,8 @@ type Grant struct {
 	Result GrantResult
 	// Member is the one given, the zero value if there is none.
 	Member Member
+	// Err is why the claim is refused, with GrantRefused.
+	Err error
 }
 
 // GrantResult says how a claim was answered.
@@ -88,6 +90,9 @@ const (
 	GrantAgain
 	// GrantKeyReused: the key belongs to another owner.
 	GrantKeyReused
+	// GrantRefused: no member can be this claim's, for a reason of the store's own. The stores of this library refuse none;
+	// [github.com/dormouse-go/dormouse/prewarm/workspaces] does.
+	GrantRefused
 )
 
 // Change is one member as it shall be.

@@ -238,16 +238,22 @@ func (s *Members) put(m prewarm.Member) bool {
 		return true
 	}
 	if !exists {
-		slot = p.rows.add()
-		p.slots[m.ID] = slot
-		p.byID.insert(entryOf(0, m.ID, slot))
-		if m.Resource != m.ID {
-			p.later[m.Resource] = append(p.later[m.Resource], slot)
-		}
+		slot = p.add(&m)
 	}
 	m.Revision++
 	p.write(slot, &m)
 	return true
+}
+
+// add makes room for a new member, which is still to be written.
+func (p *memberPool) add(m *prewarm.Member) uint32 {
+	slot := p.rows.add()
+	p.slots[m.ID] = slot
+	p.byID.insert(entryOf(0, m.ID, slot))
+	if m.Resource != m.ID {
+		p.later[m.Resource] = append(p.later[m.Resource], slot)
+	}
+	return slot
 }
 
 // write stores a member and moves it in the indexes.
