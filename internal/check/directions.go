@@ -33,7 +33,7 @@ var directions = []direction{
 	// The pure core.
 	{"schedule", []string{"invalid"}},
 	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff"}},
-	{"lifecycle/forecast", []string{"lifecycle", "schedule", "invalid"}},
+	{"lifecycle/forecast/...", []string{"lifecycle", "lifecycle/forecast/...", "schedule", "invalid"}},
 
 	// The engines.
 	{"lifecycle/executor", []string{"lifecycle", "schedule", "invalid", "internal/..."}},
