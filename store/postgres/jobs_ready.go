@@ -107,7 +107,7 @@ func (s *Store) turnReady(ctx context.Context, now time.Time) error {
 	for {
 		var n int64
 		err := s.do(ctx, repeatable, func(ctx context.Context) error {
-			tag, err := s.pool.Exec(ctx, s.sql(turnReadySQL), now, readyPage)
+			tag, err := s.db.Exec(ctx, s.sql(turnReadySQL), now, readyPage)
 			n = tag.RowsAffected()
 			return err
 		})

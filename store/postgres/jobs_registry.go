@@ -36,7 +36,7 @@ const (
 // Heartbeat implements [queue.Registry].
 func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.Fleet, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		fleet, err = s.heartbeatOn(ctx, s.pool, b)
+		fleet, err = s.heartbeatOn(ctx, s.db, b)
 		return err
 	})
 	if errors.Is(err, queue.ErrProcessLost) {
@@ -223,7 +223,7 @@ const (
 // PruneJobs implements [queue.Registry].
 func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		tag, err := s.pool.Exec(ctx, s.sql(pruneJobsSQL), before, limit)
+		tag, err := s.db.Exec(ctx, s.sql(pruneJobsSQL), before, limit)
 		n += int(tag.RowsAffected())
 		return err
 	})
@@ -238,12 +238,12 @@ func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n i
 
 // tidy deletes records of processes and of turns that mean nothing any more, each in a transaction of its own.
 func (s *Store) tidy(ctx context.Context, before time.Time) error {
-	if _, err := s.pool.Exec(ctx, s.sql(pruneProcessesSQL), before); err != nil {
+	if _, err := s.db.Exec(ctx, s.sql(pruneProcessesSQL), before); err != nil {
 		return err
 	}
-	if _, err := s.pool.Exec(ctx, s.sql(pruneClaimedSQL)); err != nil {
+	if _, err := s.db.Exec(ctx, s.sql(pruneClaimedSQL)); err != nil {
 		return err
 	}
-	_, err := s.pool.Exec(ctx, s.sql(pruneTurnsSQL), queue.FairOrder(0, 0, 1))
+	_, err := s.db.Exec(ctx, s.sql(pruneTurnsSQL), queue.FairOrder(0, 0, 1))
 	return err
 }

@@ -155,7 +155,7 @@ func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine
 func (s *Store) Engine(ctx context.Context) (e lifecycle.Engine, err error) {
 	var state []byte
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		err := s.pool.QueryRow(ctx, s.sql(`SELECT state FROM dormouse.engine`)).Scan((*rawJSON)(&state))
+		err := s.db.QueryRow(ctx, s.sql(`SELECT state FROM dormouse.engine`)).Scan((*rawJSON)(&state))
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -242,7 +242,7 @@ func (s *Store) Owner(ctx context.Context, id uuid.UUID) (o lifecycle.Owner, ok 
 // one reads the row of an id; ok is false if there is none.
 func (s *Store) one(ctx context.Context, text string, id uuid.UUID, targets ...any) (ok bool, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		err := s.pool.QueryRow(ctx, s.sql(text), key(id)).Scan(targets...)
+		err := s.db.QueryRow(ctx, s.sql(text), key(id)).Scan(targets...)
 		if ok = err == nil; errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
