@@ -13,4 +13,4 @@ CREATE TABLE dormouse.deletions (
 CREATE INDEX deletions_at ON dormouse.deletions (at);
 CREATE INDEX deletions_template ON dormouse.deletions (template_id);
 
-INSERT INTO dormouse.migrations (version, min_reader) VALUES (3, 1);
+INSERT INTO dormouse.migrations (version, min_reader) VALUES (5, 1);

@@ -15,4 +15,4 @@ CREATE TABLE {deletions} (
 CREATE INDEX {deletions_at} ON {deletions} (at);
 CREATE INDEX {deletions_template} ON {deletions} (template_id);
 
-INSERT INTO {migrations} (version, min_reader) VALUES (4, 1);
+INSERT INTO {migrations} (version, min_reader) VALUES (6, 1);
