@@ -30,6 +30,7 @@ type Store struct {
 
 	mu        sync.RWMutex
 	engine    lifecycle.Engine
+	ticking   ticking
 	templates table[template]
 	owners    table[owner]
 	fleet     fleet
