@@ -13,7 +13,7 @@ var budgets = map[string]int{
 	"":                          60,
 	"acquirer":                  25,
 	"acquirer/acquirertest":     30,
-	"acquirer/buildjobs":        20,
+	"acquirer/buildjobs":        24,
 	"acquirer/queue":            115,
 	"acquirer/worker":           15,
 	"invalid":                   5,
