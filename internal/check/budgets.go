@@ -17,7 +17,7 @@ var budgets = map[string]int{
 	"acquirer/queue":            115,
 	"acquirer/worker":           15,
 	"invalid":                   5,
-	"lifecycle":                 210,
+	"lifecycle":                 230,
 	"lifecycle/executor":        25,
 	"lifecycle/forecast":        60,
 	"lifecycle/templatebuilder": 10,
