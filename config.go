@@ -34,6 +34,10 @@ type Config struct {
 	Notify func(ctx context.Context, n Notice) error
 	Audit  func(ctx context.Context, e Event) error
 
+	// Pools are pools of workspaces that run before somebody asks for them, see [Plane.Claim]. Their builds wait behind all
+	// that people ask for, and hold at most half of the slots. Defaults to none.
+	Pools []Pool
+
 	// Organization is the one whose templates, owners and workspaces this plane makes, and whose builds its workers run.
 	// Defaults to uuid.Nil: there is only one.
 	Organization uuid.UUID

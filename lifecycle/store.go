@@ -251,6 +251,26 @@ type Holder interface {
 	Engine(ctx context.Context) (Engine, error)
 }
 
+// Braker counts the deletions that rules make, so that [Brake] bounds them whoever ticks.
+type Braker interface {
+	// AdmitDeletions returns which of the due deletions may be made at now: those that [Brake.Admit] lets go. It counts them
+	// as made, in one step with the comparison, so that calls at once, of any replica, share one bound. A workspace that was
+	// admitted since [Brake.Since] keeps its place and takes no other: its deletion was not committed, or has failed.
+	// While [Engine.DeletionsReleasedUntil] lies after now, all are admitted and none is counted. No workspace comes twice.
+	//
+	// Its cost is proportional to the deletions that are due and were made, not to the workspaces there are.
+	AdmitDeletions(ctx context.Context, now time.Time, b Brake, due []DueDeletion) ([]uuid.UUID, error)
+}
+
+// Settler knows when the fleet has ticked, so that a gap is noticed by whoever ticks next.
+type Settler interface {
+	// Ticked records a tick of any replica at now. If [Engine.Settle] finds a gap between the tick recorded before and
+	// now, it stores what that sets, in one step, and returns it; otherwise it returns zero. Every snapshot has
+	// the stored instant from then on. It wakes nothing, because it only postpones. An instant before the one recorded
+	// changes nothing.
+	Ticked(ctx context.Context, now time.Time, interval, settle time.Duration) (until time.Time, err error)
+}
+
 // History keeps the builds of a workspace.
 type History interface {
 	// Builds returns up to limit builds with a number below before, newest first; before 0 means from the newest.

@@ -29,6 +29,7 @@ type Store struct {
 
 	mu        sync.RWMutex
 	engine    lifecycle.Engine
+	ticking   ticking
 	templates table[template]
 	owners    table[owner]
 	fleet     fleet

@@ -108,10 +108,6 @@ func (s *Store) put(ctx context.Context, again safety, m mark, stale error, text
 	return s.workOff(ctx, m)
 }
 
-const putEngineSQL = `
-	INSERT INTO dormouse.engine AS e (state) VALUES ($1::text::json)
-	ON CONFLICT (one) DO UPDATE SET state = excluded.state`
-
 // markAllSQL marks every template, so that all workspaces are woken.
 const markAllSQL = `
 	INSERT INTO dormouse.marks AS m (subject, owner, due_at, touched_at)
@@ -121,27 +117,21 @@ const markAllSQL = `
 
 // PutEngine implements [lifecycle.Holder]; its workspaces follow as in [Store.PutTemplate].
 func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
-	old, err := s.Engine(ctx)
-	if err != nil {
-		return err
-	}
 	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
-	if e, err = lifecycle.ReplaceEngine(old, e, now); err != nil {
-		return fmt.Errorf("put engine: %w", err)
-	}
-	state, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("put engine: %w", err)
-	}
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		var b pgx.Batch
-		b.Queue(s.sql(putEngineSQL), string(state))
-		b.Queue(s.sql(markAllSQL), now)
-		return s.send(ctx, &b, func(r pgx.BatchResults) error {
-			if _, err := r.Exec(); err != nil {
+	err := s.do(ctx, repeatable, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+			old, err := s.lockEngine(ctx, tx)
+			if err != nil {
 				return err
 			}
-			_, err := r.Exec()
+			next, err := lifecycle.ReplaceEngine(old, e, now)
+			if err != nil {
+				return err
+			}
+			if err := s.writeEngine(ctx, tx, next); err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, s.sql(markAllSQL), now)
 			return err
 		})
 	})
@@ -153,15 +143,11 @@ func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine
 
 // Engine implements [lifecycle.Holder].
 func (s *Store) Engine(ctx context.Context) (e lifecycle.Engine, err error) {
-	var state []byte
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		err := s.db.QueryRow(ctx, s.sql(`SELECT state FROM dormouse.engine`)).Scan((*rawJSON)(&state))
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
+	err = s.do(ctx, repeatable, func(ctx context.Context) (err error) {
+		e, err = s.engineOf(ctx, s.db, engineSQL)
 		return err
 	})
-	return s.engines.get(state), wrap(err, "read engine")
+	return e, wrap(err, "read engine")
 }
 
 // templateRow is where a template is read into.

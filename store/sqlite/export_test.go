@@ -35,6 +35,7 @@ func Statements() map[string]string {
 	return map[string]string{
 		"update_workspace": updateWorkspace, "update_archived": updateArchived, "update_alone": updateAlone,
 		"archive_build": archiveBuild[last], "create_workspace": createWorkspace, "builds": selectBuilds,
+		"members_insert": insertMember, "members_update": updateMember, "hand_over": handOver,
 		"due_all": dueAll, "due_shared": dueShared, "insert_job": insertJob[last],
 		"list_all": listAll, "list_by_status": listByStatus, "list_by_name": listByName,
 	}

@@ -147,23 +147,20 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 
 // PutEngine implements [lifecycle.Holder].
 func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
-	old, err := s.Engine(ctx)
-	if err != nil {
-		return err
-	}
 	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
-	if e, err = lifecycle.ReplaceEngine(old, e, now); err != nil {
-		return fmt.Errorf("put engine: %w", err)
-	}
-	state, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("put engine: %w", err)
-	}
-	err = s.write(ctx, func(tx *tx) error {
-		if _, err := tx.exec(`INSERT INTO {engine} (one, state) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET state = excluded.state`, string(state)); err != nil {
+	err := s.write(ctx, func(tx *tx) error {
+		old, err := tx.engine()
+		if err != nil {
 			return err
 		}
-		_, err := tx.exec(`UPDATE {templates} SET revision = revision + 1, sweep_at = ?, sweep_after = x''`, micros(now))
+		next, err := lifecycle.ReplaceEngine(old, e, now)
+		if err != nil {
+			return err
+		}
+		if err := tx.putEngine(next); err != nil {
+			return err
+		}
+		_, err = tx.exec(`UPDATE {templates} SET revision = revision + 1, sweep_at = ?, sweep_after = x''`, micros(now))
 		return err
 	})
 	if err == nil {

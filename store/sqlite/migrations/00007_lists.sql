@@ -18,4 +18,4 @@ ALTER TABLE {workspaces} ADD COLUMN status INTEGER NOT NULL GENERATED ALWAYS AS 
 CREATE INDEX {workspaces_status} ON {workspaces} (organization_id, status, id);
 CREATE INDEX {workspaces_name} ON {workspaces} (organization_id, name, id);
 
-INSERT INTO {migrations} (version, min_reader) VALUES (6, 1);
+INSERT INTO {migrations} (version, min_reader) VALUES (7, 1);

@@ -19,4 +19,4 @@ CREATE INDEX workspaces_status ON dormouse.workspaces (organization_id, status, 
 -- In the order of bytes, whatever the database sorts by. An entry must not become too large; new names cannot be that long.
 CREATE INDEX workspaces_name ON dormouse.workspaces (organization_id, name COLLATE "C", id) WHERE octet_length(name) <= 2000;
 
-INSERT INTO dormouse.migrations (version, min_reader) VALUES (5, 1);
+INSERT INTO dormouse.migrations (version, min_reader) VALUES (6, 1);
