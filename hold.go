@@ -51,7 +51,7 @@ func (p *Plane) HoldTemplate(ctx context.Context, id uuid.UUID, h Hold, options 
 }
 
 func (p *Plane) holdTemplate(ctx context.Context, id uuid.UUID, h Hold) error {
-	t, ok, err := p.store.Template(ctx, id)
+	t, ok, err := p.bound.Template(ctx, id)
 	switch {
 	case err != nil:
 		return fmt.Errorf("hold template %s: %w", id, err)
@@ -59,7 +59,7 @@ func (p *Plane) holdTemplate(ctx context.Context, id uuid.UUID, h Hold) error {
 		return &NotFoundError{"template", id}
 	}
 	t.Hold = h
-	return p.store.PutTemplate(ctx, p.now(), t)
+	return p.bound.PutTemplate(ctx, p.now(), t)
 }
 
 // HoldAll suspends rules for every workspace of the store, of all organizations: in an incident, say. The request is written to the log; it has no event.

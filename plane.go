@@ -21,7 +21,11 @@ var ErrAlreadyRun = errors.New("dormouse: Run was called before")
 // Plane is a control plane over one store: its engines, and the verbs for what people want. It is safe for concurrent use,
 // and any number of planes, in any number of processes, may work on one store.
 type Plane struct {
-	store    store.Store
+	store store.Store
+	// bound and client are what the verbs work with: the store and the executor's client, or within a transaction of the
+	// host those of the transaction.
+	bound    records
+	client   *executor.Client
 	cfg      Config
 	executor *executor.Executor
 	acquirer *acquirer.Acquirer
@@ -29,6 +33,12 @@ type Plane struct {
 	ends     buildjobs.Ends
 	pools    pools
 	ran      atomic.Bool
+}
+
+// records is the part of a store that verbs write through.
+type records interface {
+	lifecycle.Store
+	lifecycle.Registry
 }
 
 // New returns a plane over a store. It starts nothing and does not call the store; [Plane.Run] does. The error names the
@@ -41,7 +51,7 @@ func New(s store.Store, cfg Config) (*Plane, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	p := &Plane{store: s, cfg: cfg}
+	p := &Plane{store: s, bound: s, cfg: cfg}
 	if err := p.makeEngines(); err != nil {
 		return nil, err
 	}
@@ -65,6 +75,7 @@ func (p *Plane) makeEngines() (err error) {
 	if p.executor, err = executor.New(p.store, cfg); err != nil {
 		return err
 	}
+	p.client = p.executor.Client
 	if err = p.makePools(); err != nil {
 		p.executor.Close()
 	}

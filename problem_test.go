@@ -65,6 +65,7 @@ var problems = []struct {
 	{"context.DeadlineExceeded", context.DeadlineExceeded, 504, "timeout"},
 	{"context.Canceled", context.Canceled, 499, "client_closed"},
 	{"lifecycle.ErrClaimed", lifecycle.ErrClaimed, 409, "claimed"},
+	{"lifecycle.ErrNameTaken", lifecycle.ErrNameTaken, 409, "name_taken"},
 	{"lifecycle.ErrNotClaimable", lifecycle.ErrNotClaimable, 409, "not_claimable"},
 	{"workerpool.ErrUnknownWorker", workerpool.ErrUnknownWorker, 404, "not_found"},
 	{"workerpool.ErrUnknownJob", workerpool.ErrUnknownJob, 404, "not_found"},

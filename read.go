@@ -13,7 +13,7 @@ import (
 
 // Get returns a workspace.
 func (p *Plane) Get(ctx context.Context, id uuid.UUID) (Workspace, error) {
-	s, err := p.executor.Load(ctx, id)
+	s, err := p.client.Load(ctx, id)
 	if err != nil {
 		return Workspace{}, err
 	}
@@ -35,7 +35,7 @@ func (p *Plane) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 		return nil, fmt.Errorf("builds of workspace %s: %w", workspace, err)
 	}
 	if len(builds) == 0 {
-		_, err := p.executor.Load(ctx, workspace)
+		_, err := p.client.Load(ctx, workspace)
 		return nil, err
 	}
 	return p.records(ctx, builds)
@@ -74,5 +74,5 @@ func (p *Plane) Log(ctx context.Context, build uuid.UUID, after int64, limit int
 
 // Explain says what happens to a workspace next, when and why, for every rule.
 func (p *Plane) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
-	return p.executor.Explain(ctx, id)
+	return p.client.Explain(ctx, id)
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"maps"
+	"strings"
 
+	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
 )
 
@@ -22,9 +25,10 @@ var _ store.Tx = (*Tx)(nil)
 // goroutine at a time, like the transaction, and of no use after its end. Call [Tx.Committed] after the commit.
 //
 // The host ends the transaction, and should do so soon: SQLite has one writer, so ticks and workers wait meanwhile, for
-// Config.BusyTimeout at most, and a call of the store itself from within the transaction waits for it in vain. Where the
-// driver can, let the transaction begin with BEGIN IMMEDIATE, or write first: one that has read, and writes after somebody else
-// has written, is refused by SQLite, a lifecycle.ErrUnavailable, and has to be begun anew.
+// Config.BusyTimeout at most, and a call of the store itself from within the transaction waits for it in vain. The first call
+// of a method takes the write lock. If the host has read before in the same transaction, and somebody else has written since,
+// SQLite refuses it, a lifecycle.ErrUnavailable, and the transaction has to be begun anew: write first, or begin with BEGIN
+// IMMEDIATE where the driver can.
 //
 // A call that fails has no effect, and the transaction may go on.
 func (s *Store) WithTx(hosts *sql.Tx) *Tx {
@@ -63,8 +67,8 @@ func (h *hostTx) write(ctx context.Context, do func(*tx) error) error {
 	if err := h.s.ready(ctx); err != nil {
 		return err
 	}
-	t := h.within(ctx)
-	if err := h.lock(ctx, t); err != nil {
+	t, err := h.locking(ctx)
+	if err != nil {
 		return err
 	}
 	lanes := maps.Clone(t.lanes)
@@ -77,22 +81,33 @@ func (h *hostTx) write(ctx context.Context, do func(*tx) error) error {
 		_, released := t.exec(`RELEASE dormouse`)
 		return errors.Join(err, undone, released)
 	}
-	_, err := t.exec(`RELEASE dormouse`)
+	_, err = t.exec(`RELEASE dormouse`)
 	return err
 }
 
-// lock waits for the write lock, once.
-func (h *hostTx) lock(ctx context.Context, t *tx) error {
+// locking is the transaction for one call, with the write lock. It waits for the lock before it reads anything, since who has
+// read before somebody else writes gets it no more.
+func (h *hostTx) locking(ctx context.Context) (*tx, error) {
+	t := h.within(ctx)
 	if h.locked {
-		return nil
+		return t, nil
 	}
 	err := h.s.patiently(ctx, func() error {
 		_, err := t.exec(lockStatement)
+		if stale(err) {
+			return fmt.Errorf("the transaction has read before somebody else wrote: %w: %w", lifecycle.ErrUnavailable, errStale)
+		}
 		return err
 	})
 	h.locked = err == nil
-	return err
+	return t, err
 }
+
+// errStale does not read as if waiting would help.
+var errStale = errors.New("it has to be begun anew")
+
+// stale reports whether SQLite refuses the lock for good: SQLITE_BUSY_SNAPSHOT, where a driver tells it apart.
+func stale(err error) bool { return busy(err) && strings.Contains(err.Error(), "517") }
 
 // notify makes known that the earliest wake may have moved: now, or when the host has committed.
 func (s *Store) notify() {

@@ -106,7 +106,11 @@ type rows interface{ Scan(dest ...any) error }
 // query runs a reading statement of its own and calls each for every row.
 func (s *Store) query(ctx context.Context, statement string, each func(rows) error, args ...any) error {
 	if s.host != nil {
-		return s.host.within(ctx).query(statement, each, args...)
+		t, err := s.host.locking(ctx)
+		if err != nil {
+			return err
+		}
+		return t.query(statement, each, args...)
 	}
 	st, err := s.prepared(ctx, statement)
 	if err != nil {

@@ -54,7 +54,11 @@ func (s *Store) view(ctx context.Context, do func(*tx) error) error {
 		return err
 	}
 	if s.host != nil {
-		return do(s.host.within(ctx))
+		t, err := s.host.locking(ctx)
+		if err != nil {
+			return err
+		}
+		return do(t)
 	}
 	t := s.transaction(ctx)
 	if err := s.within(ctx, t, nil, do); err != nil {
