@@ -28,6 +28,11 @@ func Jobs(t *testing.T, open func(t *testing.T) queue.Store, o Options) {
 		{"Cancel", jobCancelTests},
 		{"Registry", jobRegistryTests},
 		{"Inspect", jobInspectTests},
+		{"Unique", jobUniqueTests},
+		{"Log", jobLogTests},
+		{"List", jobListTests},
+		{"Retry", jobRetryTests},
+		{"Pause", jobPauseTests},
 		{"Values", jobValueTests},
 		{"Races", jobRaceTests},
 	}
