@@ -20,10 +20,12 @@ type jobLines struct {
 
 type jobRow struct {
 	queue.Job
-	Lines   []queue.Line    `json:",omitempty"`
-	LastSeq int64           `json:",omitempty"`
-	Logged  int64           `json:",omitempty"`
-	History []queue.Attempt `json:",omitempty"`
+	// SecretHash is what the job's own field of that name holds, which is no part of its JSON form.
+	SecretHash []byte          `json:",omitempty"`
+	Lines      []queue.Line    `json:",omitempty"`
+	LastSeq    int64           `json:",omitempty"`
+	Logged     int64           `json:",omitempty"`
+	History    []queue.Attempt `json:",omitempty"`
 	// Delayed: it waits for its ReadyAt.
 	Delayed bool `json:",omitempty"`
 }
@@ -65,8 +67,17 @@ func (s *Jobs) dump(d *dumper) {
 	for _, j := range s.jobs {
 		j.Job = j.Clone() // with its payload
 		delayed := j.State == queue.Pending && j.index >= 0
-		d.row(entryRow{jobLines: jobLines{Job: &jobRow{j.Job, j.lines, j.seq, j.logged, j.history, delayed}}})
+		d.row(entryRow{jobLines: jobLines{Job: &jobRow{
+			Job: j.Job, SecretHash: dumped(j.Job.SecretHash), Lines: j.lines, LastSeq: j.seq, Logged: j.logged, History: j.history, Delayed: delayed,
+		}}})
 	}
+}
+
+func dumped(h queue.SecretHash) []byte {
+	if h == (queue.SecretHash{}) {
+		return nil
+	}
+	return h[:]
 }
 
 // restore reads one line. Processes and turns come before jobs.
@@ -95,6 +106,7 @@ func (s *Jobs) restore(rows *jobLines) error {
 func (s *Jobs) restoreJob(row *jobRow) {
 	j := newJobRow(row.Job)
 	j.lines, j.seq, j.logged, j.history = slices.Clone(row.Lines), row.LastSeq, row.Logged, slices.Clone(row.History)
+	copy(j.Job.SecretHash[:], row.SecretHash)
 	s.jobs[j.ID] = j
 	if !j.State.Final() {
 		s.reserve(j)

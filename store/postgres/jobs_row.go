@@ -30,6 +30,7 @@ type jobRow struct {
 	state           int16
 	percent, round  int32
 	runLimit        int64
+	secret          []byte
 }
 
 // jobFields are a row j of dormouse.jobs. All of them accept NULL, for outer joins.
@@ -55,6 +56,7 @@ var jobFields = fields[jobRow]{
 	{"j.process_id", func(r *jobRow) any { return toID(&r.j.Process) }},
 	{"j.worker_id", func(r *jobRow) any { return toID(&r.j.Worker) }},
 	{"j.token", func(r *jobRow) any { return toID(&r.j.Token) }},
+	{"j.secret", func(r *jobRow) any { return &r.secret }},
 	{"j.started_at", func(r *jobRow) any { return toTime(&r.j.StartedAt) }},
 	{"j.ended_at", func(r *jobRow) any { return toTime(&r.j.EndedAt) }},
 	{"j.cancel_at", func(r *jobRow) any { return toTime(&r.j.CancelAt) }},
@@ -73,6 +75,7 @@ func (r *jobRow) job() queue.Job {
 	j := r.j
 	j.State, j.Weight, j.Attempt, j.Progress.Percent = states[r.state], int(r.weight), int(r.attempt), int(r.percent)
 	j.Round, j.RunLimit = int(r.round), time.Duration(r.runLimit)
+	copy(j.SecretHash[:], r.secret)
 	normalize(&j.CreatedAt, &j.ReadyAt, &j.StartedAt, &j.EndedAt, &j.CancelAt)
 	return j
 }

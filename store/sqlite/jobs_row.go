@@ -43,6 +43,7 @@ type jobRow struct {
 	queue.Job
 	state, lane, runLimit int64
 	unique                *string
+	secret                []byte
 }
 
 var jobFields = fields[jobRow]{
@@ -65,6 +66,7 @@ var jobFields = fields[jobRow]{
 	{"process_id", func(r *jobRow) any { return &r.Process }},
 	{"worker_id", func(r *jobRow) any { return &r.Worker }},
 	{"token", func(r *jobRow) any { return &r.Token }},
+	{"secret", func(r *jobRow) any { return &r.secret }},
 	{"started_at", func(r *jobRow) any { return into(&r.StartedAt) }},
 	{"ended_at", func(r *jobRow) any { return into(&r.EndedAt) }},
 	{"cancel_at", func(r *jobRow) any { return into(&r.CancelAt) }},
@@ -123,6 +125,7 @@ func scanJob(from rows) (j queue.Job, lane int64, err error) {
 	if r.unique != nil {
 		r.Unique = *r.unique // with the type in front, which is known when the lane is
 	}
+	copy(r.SecretHash[:], r.secret)
 	return r.Job, r.lane, nil
 }
 

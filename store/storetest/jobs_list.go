@@ -66,7 +66,7 @@ func listRefused(k *jobKit) {
 
 func listWithoutPayload(k *jobKit) {
 	job := k.running(func(p *queue.Posting) { p.Payload = []byte("payload") })
-	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded, Result: []byte("result")})
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded, Result: []byte("result")})
 	want := k.get(job.ID)
 	want.Payload, want.Result = nil, nil
 	page := k.list(queue.JobQuery{Organization: k.org})
@@ -90,7 +90,7 @@ func listRandom(k *jobKit) {
 			k.cancel("", job)
 		case 1:
 			claimed := k.claim(1, job)[0]
-			k.end(queue.End{Lease: claimed.Lease(), Outcome: []queue.Outcome{queue.OutcomeSucceeded, queue.OutcomeFailed}[random.IntN(2)]})
+			k.end(queue.End{Handout: k.handout(claimed), Outcome: []queue.Outcome{queue.OutcomeSucceeded, queue.OutcomeFailed}[random.IntN(2)]})
 		case 2:
 			k.claim(1, job)
 		}

@@ -24,7 +24,7 @@ func (k *jobKit) texts(j queue.Job) (texts []string) {
 
 func (k *jobKit) say(j queue.Job, bound int64, texts ...string) {
 	k.t.Helper()
-	r := queue.Renewal{Lease: j.Lease(), Process: k.process, Worker: j.Worker, MaxLog: bound}
+	r := queue.Renewal{Handout: k.handout(j), Process: k.process, MaxLog: bound}
 	for _, text := range texts {
 		r.Lines = append(r.Lines, queue.Line{At: k.now, Text: text})
 	}
@@ -49,7 +49,7 @@ func logOverAttempts(k *jobKit) {
 	job := k.running()
 	bound := queue.LogSize("a") + queue.LogSize("b")
 	k.say(job, bound, "a")
-	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued})
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeRequeued})
 	job = k.claim(1, job)[0]
 	k.say(job, bound, "b", "c")
 	got := k.texts(job)
@@ -71,10 +71,10 @@ func logPruneLong(k *jobKit) {
 	job := k.running()
 	k.say(job, 0, make([]string, n)...)
 	k.must(len(k.texts(job)) == n, "a log without a bound takes everything", "%d lines of %d", len(k.texts(job)), n)
-	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded})
 	short := k.running()
 	k.say(short, 0, "a")
-	k.end(queue.End{Lease: short.Lease(), Outcome: queue.OutcomeSucceeded})
+	k.end(queue.End{Handout: k.handout(short), Outcome: queue.OutcomeSucceeded})
 	k.pass(time.Hour)
 	pruned, err := k.store.PruneJobs(k.ctx, k.now, 10)
 	k.noError(err, "PruneJobs")

@@ -93,8 +93,8 @@ func pauseUntil(k *jobKit) {
 func pauseEnds(k *jobKit) {
 	job := k.running()
 	k.pause(queue.Pause{Scope: queue.Scope{Organization: k.org}})
-	k.must(k.renew(queue.Renewal{Lease: job.Lease(), Process: k.process}).Err == nil, "what runs goes on while it is paused", "its report was refused")
-	k.must(k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}).Err == nil, "what runs ends while it is paused", "its end was refused")
+	k.must(k.renew(queue.Renewal{Handout: k.handout(job), Process: k.process}).Err == nil, "what runs goes on while it is paused", "its report was refused")
+	k.must(k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded}).Err == nil, "what runs ends while it is paused", "its end was refused")
 	k.must(len(k.enqueue(k.posting())) == 1, "jobs are posted while they are paused", "they are not")
 }
 

@@ -38,9 +38,9 @@ func (k *jobKit) history(j queue.Job) []queue.Attempt {
 func retryEnded(k *jobKit) {
 	for _, outcome := range []queue.Outcome{queue.OutcomeSucceeded, queue.OutcomeFailed, queue.OutcomeCanceled} {
 		job := k.running()
-		k.renew(queue.Renewal{Lease: job.Lease(), Process: k.process, Worker: job.Worker, Progress: &queue.Progress{Percent: 9}, Lines: []queue.Line{{At: k.now, Text: "kept"}}})
+		k.renew(queue.Renewal{Handout: k.handout(job), Process: k.process, Progress: &queue.Progress{Percent: 9}, Lines: []queue.Line{{At: k.now, Text: "kept"}}})
 		k.cancel("stop", job)
-		ended := k.end(queue.End{Lease: job.Lease(), Outcome: outcome, Error: "why", Result: []byte{1}}).Job
+		ended := k.end(queue.End{Handout: k.handout(job), Outcome: outcome, Error: "why", Result: []byte{1}}).Job
 		k.pass(time.Minute)
 		changed := k.retry("ann", "once more", job)
 		k.must(len(changed) == 1, "a job that is over can be retried", "not after %s", outcome)
@@ -48,12 +48,12 @@ func retryEnded(k *jobKit) {
 		k.must(j.State == queue.Pending && j.Round == 1 && j.Attempt == 0 && j.Fence == ended.Fence && j.Error == "why", "a retried job is pending, in a new round, with its fence and error", "%+v", j)
 		k.must(j.EndedAt.IsZero() && j.StartedAt.IsZero() && j.CancelAt.IsZero() && len(j.Result) == 0 && j.Progress == queue.Progress{}, "end, cancellation, result and progress of the round before are gone", "%+v", j)
 		k.must(j.ReadyAt.Equal(k.now) && reflect.DeepEqual(k.get(j.ID), j), "RetryJobs returns the job as it is now", "%+v", j)
-		late := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
+		late := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded})
 		k.must(lostLease(late.Err), "an end of the round before is refused", "%+v", late)
 		again := k.claim(1, j)
 		k.must(len(again) == 1 && again[0].Attempt == 1 && again[0].Fence == ended.Fence+1, "a retried job can be claimed, with a new fence", "%+v", again)
 		k.must(len(k.lines(j.ID, 0, 9)) == 1, "a retried job keeps its log", "%d lines", len(k.lines(j.ID, 0, 9)))
-		k.end(queue.End{Lease: again[0].Lease(), Outcome: queue.OutcomeSucceeded})
+		k.end(queue.End{Handout: k.handout(again[0]), Outcome: queue.OutcomeSucceeded})
 	}
 }
 
@@ -71,7 +71,7 @@ func retryGoesFirst(k *jobKit) {
 	tenant := uuid.New()
 	jobs := k.enqueue(k.postings(5, ofTenant(tenant))...)
 	first := k.claim(1, jobs...)[0]
-	k.end(queue.End{Lease: first.Lease(), Outcome: queue.OutcomeFailed})
+	k.end(queue.End{Handout: k.handout(first), Outcome: queue.OutcomeFailed})
 	k.retry("", "", first)
 	k.must(sameJobs(k.claim(1, jobs...), []queue.Job{first}), "a retried job stands in front", "another went first")
 }
@@ -79,14 +79,14 @@ func retryGoesFirst(k *jobKit) {
 func retryUnique(k *jobKit) {
 	fail := func() queue.Job {
 		job := k.running(withUnique("a"))
-		return k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeFailed}).Job
+		return k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeFailed}).Job
 	}
 	first, second := fail(), fail()
 	third := k.enqueue(k.posting(withUnique("a")))[0]
 	k.must(len(k.retry("", "", first)) == 0, "a job whose unique key is taken is not retried", "it was")
 	k.cancel("", third)
 	other := k.running()
-	k.end(queue.End{Lease: other.Lease(), Outcome: queue.OutcomeFailed})
+	k.end(queue.End{Handout: k.handout(other), Outcome: queue.OutcomeFailed})
 	changed := k.retry("", "", first, second, other)
 	k.must(len(changed) == 2, "of two retried jobs of a key one changes, and others are not held up", "%d changed", len(changed))
 }
@@ -96,32 +96,32 @@ func retryHistory(k *jobKit) {
 	k.must(len(k.history(job)) == 0, "a job without an ended attempt has no history", "%+v", k.history(job))
 	started := k.now
 	k.pass(time.Second)
-	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued, Error: "first ü\x00"})
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeRequeued, Error: "first ü\x00"})
 	want := []queue.Attempt{{
 		Attempt: 1, Outcome: queue.OutcomeRequeued, StartedAt: started, EndedAt: k.now, Error: k.history(job)[0].Error,
 		Process: k.process, Worker: job.Worker,
 	}}
 	k.must(strings.HasPrefix(want[0].Error, "first ü") && reflect.DeepEqual(k.history(job), want), "an attempt that was requeued is in the history", "got  %+v\n\twant %+v", k.history(job), want)
 	released := k.claim(1, job)[0]
-	k.end(queue.End{Lease: released.Lease(), Outcome: queue.OutcomeReleased, Error: "nobody"})
+	k.end(queue.End{Handout: k.handout(released), Outcome: queue.OutcomeReleased, Error: "nobody"})
 	k.must(len(k.history(job)) == 1, "what was given back is not in the history", "%+v", k.history(job))
 	second := k.claim(1, job)[0]
-	k.end(queue.End{Lease: second.Lease(), Outcome: queue.OutcomeFailed, Error: strings.Repeat("x", 2*queue.MaxAttemptError)})
+	k.end(queue.End{Handout: k.handout(second), Outcome: queue.OutcomeFailed, Error: strings.Repeat("x", 2*queue.MaxAttemptError)})
 	k.pass(time.Second)
 	k.retry("ann", "the disk is fixed", job)
-	k.end(queue.End{Lease: k.claim(1, job)[0].Lease(), Outcome: queue.OutcomeSucceeded})
+	k.end(queue.End{Handout: k.handout(k.claim(1, job)[0]), Outcome: queue.OutcomeSucceeded})
 	got := k.history(job)
 	k.must(len(got) == 3 && got[1].Attempt == 2 && len(got[1].Error) <= queue.MaxAttemptError, "the errors of attempts are kept, cut", "%+v", got)
 	k.must(reflect.DeepEqual(got[2], queue.Attempt{Round: 1, Outcome: queue.OutcomeRetried, StartedAt: k.now, EndedAt: k.now, Error: "the disk is fixed", By: "ann"}),
 		"a retry is in the history, with who and why; an attempt that succeeded is not", "%+v", got[2:])
-	end := k.end(queue.End{Lease: second.Lease(), Outcome: queue.OutcomeFailed})
+	end := k.end(queue.End{Handout: k.handout(second), Outcome: queue.OutcomeFailed})
 	k.must(lostLease(end.Err) && len(k.history(job)) == 3, "a refused end adds nothing", "%+v", end)
 }
 
 func retryBounded(k *jobKit) {
 	job := k.running()
 	for i := range queue.MaxHistory + 5 {
-		k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued, Error: fmt.Sprint(i)})
+		k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeRequeued, Error: fmt.Sprint(i)})
 		job = k.claim(1, job)[0]
 	}
 	got := k.history(job)
@@ -130,7 +130,7 @@ func retryBounded(k *jobKit) {
 
 func retryNotPruned(k *jobKit) {
 	job := k.running()
-	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeFailed})
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeFailed})
 	k.retry("", "", job)
 	k.pass(time.Hour)
 	n, err := k.store.PruneJobs(k.ctx, k.now, 10)

@@ -37,7 +37,7 @@ func uniqueRunning(k *jobKit) {
 	first := k.running(withUnique("a"))
 	again := k.enqueue(k.posting(withUnique("a")))[0]
 	k.must(again.ID == first.ID && again.Duplicate && again.State == queue.Running, "a running job keeps its key", "%+v", again)
-	k.end(queue.End{Lease: first.Lease(), Outcome: queue.OutcomeRequeued})
+	k.end(queue.End{Handout: k.handout(first), Outcome: queue.OutcomeRequeued})
 	again = k.enqueue(k.posting(withUnique("a")))[0]
 	k.must(again.ID == first.ID && again.Duplicate, "a requeued job keeps its key", "%+v", again)
 }
@@ -45,7 +45,7 @@ func uniqueRunning(k *jobKit) {
 func uniqueEnd(k *jobKit) {
 	for _, outcome := range []queue.Outcome{queue.OutcomeSucceeded, queue.OutcomeFailed, queue.OutcomeCanceled} {
 		first := k.running(withUnique("a"))
-		k.end(queue.End{Lease: first.Lease(), Outcome: outcome})
+		k.end(queue.End{Handout: k.handout(first), Outcome: outcome})
 		next := k.enqueue(k.posting(withUnique("a")))[0]
 		k.must(next.ID != first.ID && !next.Duplicate, "a job that is over gives its key back", "not after %s", outcome)
 		k.cancel("", next)

@@ -1,29 +1,33 @@
 WITH renewal AS (
 	SELECT * FROM unnest(
-		$2::uuid[], $3::bigint[], $4::uuid[], $5::uuid[], $6::boolean[], $7::integer[], $8::text[],
-		$9::integer[], $10::bigint[], $11::bigint[], $12::text[]
-	) WITH ORDINALITY AS r (id, fence, process_id, worker_id, reports, percent, message, lines, size, bound, log_end, n)
+		$2::uuid[], $3::bigint[], $4::uuid[], $5::boolean[], $6::integer[], $7::text[], $8::integer[],
+		$9::bigint[], $10::bigint[], $11::text[], $12::uuid[], $13::uuid[], $14::bytea[]
+	) WITH ORDINALITY AS r (
+		id, fence, process_id, reports, percent, message, lines, size, bound, log_end, organization_id,
+		worker_id, secret, n
+	)
 ), line AS (
-	SELECT * FROM unnest($13::uuid[], $14::bigint[], $15::timestamptz[], $16::text[], $17::bigint[]) AS l (id, seq, at, text, upto)
+	SELECT * FROM unnest($15::uuid[], $16::bigint[], $17::timestamptz[], $18::text[], $19::bigint[]) AS l (id, seq, at, text, upto)
 ), taker AS (
 	SELECT id FROM dormouse.processes
 	WHERE id = ANY ($4) AND lost_at IS NULL
 	ORDER BY id FOR KEY SHARE
 ), held AS (
-	SELECT id, fence, state, process_id, worker_id, cancel_at, lines, log_size FROM dormouse.jobs
+	SELECT id, fence, state, process_id, organization_id, worker_id, secret, cancel_at, lines, log_size FROM dormouse.jobs
 	WHERE id = ANY ($2)
 	ORDER BY id FOR NO KEY UPDATE
 ), accepted AS (
 	SELECT r.*, h.cancel_at, h.lines AS before, h.log_size,
-		(h.process_id, h.worker_id) IS DISTINCT FROM (r.process_id, r.worker_id) OR r.reports AS changes,
+		h.process_id IS DISTINCT FROM r.process_id OR r.reports AS changes,
 		h.log_size <= r.bound AS open,
 		h.log_size <= r.bound AND h.log_size + r.size > r.bound AS closing,
 		(SELECT count(*) FROM line l WHERE l.id = r.id AND h.log_size + l.upto <= r.bound) AS kept
 	FROM renewal r
-	JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1
+	JOIN held h ON h.state = 1 AND h.id = r.id AND h.fence = r.fence AND h.organization_id = r.organization_id
+		AND h.worker_id = r.worker_id AND h.secret = r.secret
 	JOIN taker p ON p.id = r.process_id
 ), renewed AS (
-	UPDATE dormouse.jobs j SET process_id = a.process_id, worker_id = a.worker_id,
+	UPDATE dormouse.jobs j SET process_id = a.process_id,
 		percent = CASE WHEN a.reports THEN a.percent ELSE j.percent END,
 		message = CASE WHEN a.reports THEN a.message ELSE j.message END,
 		lines = a.before + a.kept + a.closing::integer,
@@ -37,4 +41,5 @@ WITH renewal AS (
 	SELECT a.id, a.before + a.kept + 1, $1, a.log_end FROM accepted a WHERE a.closing
 )
 SELECT r.n, p.id IS NOT NULL, h.cancel_at IS NOT NULL
-FROM renewal r JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1 LEFT JOIN taker p ON p.id = r.process_id
+FROM renewal r JOIN held h ON h.state = 1 AND h.id = r.id AND h.fence = r.fence AND h.organization_id = r.organization_id
+		AND h.worker_id = r.worker_id AND h.secret = r.secret LEFT JOIN taker p ON p.id = r.process_id
