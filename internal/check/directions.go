@@ -18,6 +18,7 @@ type direction struct {
 var directions = []direction{
 	// Programs, and what nobody imports.
 	{"internal/check", nil},
+	{"internal/mutants/...", nil},
 	{"internal/bench/...", anything},
 	{"internal/e2e/...", anything},
 	{"examples/...", anything},
@@ -33,7 +34,7 @@ var directions = []direction{
 	// The pure core.
 	{"schedule", []string{"invalid"}},
 	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff"}},
-	{"lifecycle/forecast", []string{"lifecycle", "schedule", "invalid"}},
+	{"lifecycle/forecast/...", []string{"lifecycle", "lifecycle/forecast/...", "schedule", "invalid"}},
 
 	// The engines.
 	{"lifecycle/executor", []string{"lifecycle", "schedule", "invalid", "internal/..."}},

@@ -43,15 +43,15 @@ func compare(t *testing.T, seed uint64) int {
 	r := seeded(seed)
 	w := &world{
 		t: t, ctx: t.Context(), store: memory.New(), clock: quartz.NewMock(t).WithLogger(quartz.NoOpLogger),
-		builds: r.builds(pick(r, 0, 10, 30)), people: map[uuid.UUID]*person{}, done: map[uuid.UUID][]string{},
+		builds: r.Builds(pick(r, 0, 10, 30)), people: map[uuid.UUID]*person{}, done: map[uuid.UUID][]string{},
 		ends: map[uuid.UUID]end{},
 	}
 	w.clock.Set(monday)
 	for n := range 25 {
-		s := r.snapshot(n + 1)
+		s := r.Snapshot(n + 1)
 		w.add(s)
-		if r.yes(70) {
-			w.people[s.Workspace.ID] = &person{sessions: r.sessions(weeks)}
+		if r.Yes(70) {
+			w.people[s.Workspace.ID] = &person{sessions: r.Sessions(weeks)}
 		}
 	}
 	told := w.foretell()

@@ -57,7 +57,7 @@ func (c ForecastConfig) validate() error {
 	case c.Band < 0 || c.Band > 1:
 		return invalid.New("ForecastConfig.Band", c.Band, "must be between 0 and 1")
 	}
-	return c.Assumptions.validate()
+	return c.Assumptions.Validate()
 }
 
 // Band is a number that is not known yet: its mean, and where most of the draws lie.

@@ -118,7 +118,7 @@ func (r Result) waits() int { return r.Cold - (r.Hits - r.FirstHits) }
 // a job, tick that finds something, and report of activity. The memory is 16 bytes for each minute and candidate, plus 16
 // for each claim where a candidate has a pool. The error names what in the arguments cannot be used.
 func Simulate(fleet iter.Seq[Member], from, until time.Time, candidates []Candidate, c SimulateConfig) (Simulation, error) {
-	if err := c.validate(); err != nil {
+	if err := c.Assumptions.Validate(); err != nil {
 		return Simulation{}, err
 	}
 	if !until.After(from) {

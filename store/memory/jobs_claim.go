@@ -70,7 +70,6 @@ func (s *Jobs) Claim(_ context.Context, c queue.Claim) (queue.Claimed, error) {
 	if !ok || !p.registered() || p.lost {
 		return queue.Claimed{}, queue.ErrProcessLost
 	}
-	s.wakeDelayed(c.Now)
 	picker := newPicker(s, c)
 	defer picker.restore()
 	var claimed queue.Claimed

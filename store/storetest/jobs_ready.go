@@ -98,6 +98,7 @@ func readyDelayed(k *jobKit) {
 	k.must(listing.Next.Equal(at), "Next is the earliest ReadyAt in the future", "%s, want %s", listing.Next, at)
 	k.must(len(k.claim(1, job)) == 0, "a job is not claimed before its ReadyAt", "it was claimed")
 	k.pass(time.Minute)
+	k.must(len(k.claim(1, job)) == 0, "a job whose ReadyAt has come is not claimed before a Ready", "it was claimed")
 	listing = k.ready()
 	k.must(len(listing.Lanes) == 1 && listing.Next.IsZero(), "jobs whose ReadyAt has come turn ready in the same call", "%+v", listing)
 	k.must(len(k.claim(1, job)) == 1, "a job that turned ready can be claimed", "it was not claimed")

@@ -1,4 +1,4 @@
-package forecast
+package lint
 
 import (
 	"cmp"
@@ -10,22 +10,24 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/internal/text"
 )
 
 // Planned runs every workspace of a fleet from one instant up to another and counts the builds that the rules will make.
-// The function that it returns says how many there are in the minute of an instant; it is for [LintConfig.Planned].
-func Planned(fleet iter.Seq[lifecycle.Snapshot], from, until time.Time, a Assumptions) func(time.Time) int {
+// The function that it returns says how many there are in the minute of an instant; it is for [Config.Planned].
+func Planned(fleet iter.Seq[lifecycle.Snapshot], from, until time.Time, a forecast.Assumptions) func(time.Time) int {
 	return loadsOf(fleet, from, until, a).at
 }
 
 // loads counts builds by minute.
 type loads struct{ minutes map[int64]int }
 
-func loadsOf(fleet iter.Seq[lifecycle.Snapshot], from, until time.Time, a Assumptions) loads {
+func loadsOf(fleet iter.Seq[lifecycle.Snapshot], from, until time.Time, a forecast.Assumptions) loads {
 	l := loads{map[int64]int{}}
 	for s := range fleet {
-		for step := range Upcoming(s, from, until, a) {
-			if step.Kind == KindBuild {
+		for step := range forecast.Upcoming(s, from, until, a) {
+			if step.Kind == forecast.KindBuild {
 				l.minutes[minuteOf(step.At)]++
 			}
 		}
@@ -55,11 +57,11 @@ func (l *linter) herd() {
 	if l.c.Capacity <= 0 || l.c.Planned == nil {
 		return
 	}
-	var full Step
+	var full forecast.Step
 	most := 0
 	var starts []time.Time
-	for step := range Upcoming(l.awake(), l.now, l.now.Add(herdAhead), Assumptions{Build: l.c.Build}) {
-		if step.Kind != KindBuild {
+	for step := range forecast.Upcoming(l.awake(), l.now, l.now.Add(herdAhead), forecast.Assumptions{Build: l.c.Build}) {
+		if step.Kind != forecast.KindBuild {
 			continue
 		}
 		if step.Rule == lifecycle.RuleAutostart {
@@ -73,8 +75,8 @@ func (l *linter) herd() {
 		return
 	}
 	w := Warning{
-		Code: Herd, Setting: "Policy.Jitter", Value: span(l.s.Template.Policy.Jitter), At: full.At,
-		Problem: fmt.Sprintf("it is one of %d builds in the minute of %s, and workers can begin %d", most, stamp(full.At), l.c.Capacity),
+		Code: Herd, Setting: "Policy.Jitter", Value: text.Span(l.s.Template.Policy.Jitter), At: full.At,
+		Problem: fmt.Sprintf("it is one of %d builds in the minute of %s, and workers can begin %d", most, text.Stamp(full.At), l.c.Capacity),
 		Cure:    fmt.Sprintf("spread them over %s or more", spread(most, l.c.Capacity)),
 	}
 	if free, ok := l.otherMinute(starts); ok && full.Rule == lifecycle.RuleAutostart {
@@ -87,7 +89,7 @@ func (l *linter) herd() {
 
 // spread is over how long n builds have to be spread so that no minute has more than the capacity.
 func spread(n, capacity int) string {
-	return span(time.Duration((n+capacity-1)/capacity) * time.Minute)
+	return text.Span(time.Duration((n+capacity-1)/capacity) * time.Minute)
 }
 
 // otherMinute returns the start nearest to the first one, within half an hour, at which all starts find room.
@@ -110,24 +112,24 @@ var jitters = []time.Duration{
 	5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour,
 }
 
-// LintFleet warns of herds within the week from now on: minutes in which the rules will make more builds than
+// Fleet warns of herds within the week from now on: minutes in which the rules will make more builds than
 // c.Capacity, one warning for each template that takes part. The cure was tried: with it, no minute of the week is above
-// capacity. Of the configuration Build and Capacity are read. It costs a week of [Upcoming] for each workspace, and where
+// capacity. Of the configuration Build and Capacity are read. It costs a week of [forecast.Upcoming] for each workspace, and where
 // there is a herd up to nine.
-func LintFleet(fleet []lifecycle.Snapshot, now time.Time, c LintConfig) []Warning {
-	a := Assumptions{Build: c.Build}
+func Fleet(fleet []lifecycle.Snapshot, now time.Time, c Config) Warnings {
+	a := forecast.Assumptions{Build: c.Build}
 	loads := loadsOf(slices.Values(fleet), now, now.Add(herdAhead), a)
 	if c.Capacity <= 0 || loads.worst() <= c.Capacity {
 		return nil
 	}
 	over := crowded(fleet, now, a, func(at time.Time) bool { return loads.at(at) > c.Capacity })
 	cure := tried(fleet, now, a, c.Capacity, over)
-	var all []Warning
+	var all Warnings
 	for _, t := range over {
 		all = append(all, Warning{
-			Code: Herd, Setting: "Policy.Jitter", Value: span(t.template.Policy.Jitter), At: t.at, Cure: cure,
+			Code: Herd, Setting: "Policy.Jitter", Value: text.Span(t.template.Policy.Jitter), At: t.at, Cure: cure,
 			Problem: fmt.Sprintf("template %s: %d of its builds are due in the minute of %s, %d in all, and workers can begin %d",
-				cmp.Or(t.template.Name, t.template.ID.String()), t.most, stamp(t.at), loads.at(t.at), c.Capacity),
+				cmp.Or(t.template.Name, t.template.ID.String()), t.most, text.Stamp(t.at), loads.at(t.at), c.Capacity),
 		})
 	}
 	return all
@@ -141,7 +143,7 @@ type crowd struct {
 }
 
 // crowded returns the templates that have builds in minutes that are full, the largest crowd first.
-func crowded(fleet []lifecycle.Snapshot, now time.Time, a Assumptions, full func(time.Time) bool) []crowd {
+func crowded(fleet []lifecycle.Snapshot, now time.Time, a forecast.Assumptions, full func(time.Time) bool) []crowd {
 	byTemplate := map[uuid.UUID][]lifecycle.Snapshot{}
 	for _, s := range fleet {
 		byTemplate[s.Template.ID] = append(byTemplate[s.Template.ID], s)
@@ -167,19 +169,19 @@ func crowded(fleet []lifecycle.Snapshot, now time.Time, a Assumptions, full func
 }
 
 // tried returns the smallest spread of the crowded templates that keeps every minute of the week within capacity.
-func tried(fleet []lifecycle.Snapshot, now time.Time, a Assumptions, capacity int, over []crowd) string {
+func tried(fleet []lifecycle.Snapshot, now time.Time, a forecast.Assumptions, capacity int, over []crowd) string {
 	best := 0
 	for _, jitter := range jitters {
 		most := loadsOf(jittered(fleet, over, jitter), now, now.Add(herdAhead), a).worst()
 		if most <= capacity {
-			return fmt.Sprintf("set it to %s: then no minute has more than %d builds", span(jitter), most)
+			return fmt.Sprintf("set it to %s: then no minute has more than %d builds", text.Span(jitter), most)
 		}
 		if best == 0 || most < best {
 			best = most
 		}
 	}
 	return fmt.Sprintf("no spread up to %s is enough: make room for %d builds a minute, or move schedules to other hours",
-		span(jitters[len(jitters)-1]), best)
+		text.Span(jitters[len(jitters)-1]), best)
 }
 
 // jittered is the fleet with at least a jitter in the policies of some templates.

@@ -1,4 +1,4 @@
-package forecast
+package lint
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/internal/text"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -16,10 +18,10 @@ import (
 const maxLintSteps = 2000
 
 // run is what happens to a workspace that nobody uses.
-func (l *linter) run(s lifecycle.Snapshot) iter.Seq[Step] {
-	return func(yield func(Step) bool) {
+func (l *linter) run(s lifecycle.Snapshot) iter.Seq[forecast.Step] {
+	return func(yield func(forecast.Step) bool) {
 		n := 0
-		for step := range Upcoming(s, l.now, l.now.AddDate(0, 0, 7*(schedule.MaxRequirementWeeks+1)), Assumptions{Build: l.c.Build}) {
+		for step := range forecast.Upcoming(s, l.now, l.now.AddDate(0, 0, 7*(schedule.MaxRequirementWeeks+1)), forecast.Assumptions{Build: l.c.Build}) {
 			if n++; n > maxLintSteps || !yield(step) {
 				return
 			}
@@ -56,16 +58,16 @@ func (l *linter) shortest(s lifecycle.Snapshot) (window, bool) {
 	return firstShort(l.run(startedByHand(s, l.now)))
 }
 
-func firstShort(steps iter.Seq[Step]) (window, bool) {
+func firstShort(steps iter.Seq[forecast.Step]) (window, bool) {
 	var w window
 	var up time.Time
 	for step := range steps {
 		switch {
-		case step.Kind == KindEnded && step.Transition == lifecycle.TransitionStart && step.Status == lifecycle.JobSucceeded:
+		case step.Kind == forecast.KindEnded && step.Transition == lifecycle.TransitionStart && step.Status == lifecycle.JobSucceeded:
 			b := &step.After.Build
 			up = step.At
 			w = window{at: b.CreatedAt, took: b.CompletedAt.Sub(b.CreatedAt), bySchedule: step.Reason == lifecycle.ReasonAutostart}
-		case step.Kind == KindBuild && step.Transition == lifecycle.TransitionStop && !up.IsZero():
+		case step.Kind == forecast.KindBuild && step.Transition == lifecycle.TransitionStop && !up.IsZero():
 			if w.runs = step.At.Sub(up); w.short() {
 				return w, true
 			}
@@ -77,12 +79,12 @@ func firstShort(steps iter.Seq[Step]) (window, bool) {
 var windowCures = []cure{
 	{
 		setting: "Workspace.TTL", advice: "make it longer than the start takes and somebody needs, such as 8h",
-		value: func(s *lifecycle.Snapshot) string { return span(s.Workspace.TTL) },
+		value: func(s *lifecycle.Snapshot) string { return text.Span(s.Workspace.TTL) },
 		apply: func(s *lifecycle.Snapshot) { s.Workspace.TTL = 8 * time.Hour },
 	},
 	{
 		setting: "Policy.DefaultTTL", advice: "make it longer than the start takes and somebody needs, such as 8h",
-		value: func(s *lifecycle.Snapshot) string { return span(s.Template.Policy.DefaultTTL) },
+		value: func(s *lifecycle.Snapshot) string { return text.Span(s.Template.Policy.DefaultTTL) },
 		apply: func(s *lifecycle.Snapshot) { s.Template.Policy.DefaultTTL = 8 * time.Hour },
 	},
 	{
@@ -100,7 +102,7 @@ func (l *linter) window() {
 	}
 	code, how := StopsAfterStart, "right after its autostart"
 	if w.runs < w.took {
-		code, how = ShorterThanBuild, fmt.Sprintf("sooner than its start takes (%s)", span(w.took))
+		code, how = ShorterThanBuild, fmt.Sprintf("sooner than its start takes (%s)", text.Span(w.took))
 	}
 	for _, c := range windowCures {
 		s := l.awake()
@@ -108,14 +110,14 @@ func (l *linter) window() {
 		if _, still := l.shortest(s); !still {
 			l.warn(Warning{
 				Code: code, Setting: c.setting, Value: c.value(&l.s), At: w.at, Cure: c.advice,
-				Problem: fmt.Sprintf("the workspace stops %s after it is up, %s", span(w.runs), how),
+				Problem: fmt.Sprintf("the workspace stops %s after it is up, %s", text.Span(w.runs), how),
 			})
 			return
 		}
 	}
 	l.warn(Warning{
 		Code: code, Setting: "Workspace.Autostart", Value: l.s.Workspace.Autostart.String(), At: w.at,
-		Problem: fmt.Sprintf("the workspace stops %s after it is up, %s", span(w.runs), how), Cure: "choose another time, and let it run longer",
+		Problem: fmt.Sprintf("the workspace stops %s after it is up, %s", text.Span(w.runs), how), Cure: "choose another time, and let it run longer",
 	})
 }
 

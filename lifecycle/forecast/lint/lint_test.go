@@ -1,4 +1,4 @@
-package forecast_test
+package lint_test
 
 import (
 	"fmt"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/internal/kit"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/lint"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -17,7 +19,7 @@ import (
 type setting struct {
 	name   string
 	edit   edit
-	config forecast.LintConfig
+	config lint.Config
 	now    time.Time
 	want   []string
 }
@@ -35,7 +37,7 @@ func usual(edits ...edit) lifecycle.Snapshot {
 }
 
 func stored(spec string) edit {
-	return func(s *lifecycle.Snapshot) { s.Workspace.Autostart = interner.Weekly(spec) }
+	return func(s *lifecycle.Snapshot) { s.Workspace.Autostart = kit.Interner.Weekly(spec) }
 }
 
 func compat(spec string) edit {
@@ -55,7 +57,7 @@ func dates(text string) edit {
 func require(days string, weeks int, quiet string) edit {
 	return func(s *lifecycle.Snapshot) {
 		s.Template.Policy.Requirement = schedule.Requirement{Days: must(schedule.ParseDays(days)), Weeks: weeks}
-		s.Owner.QuietHours = interner.Daily(quiet)
+		s.Owner.QuietHours = kit.Interner.Daily(quiet)
 	}
 }
 
@@ -71,15 +73,15 @@ func both(edits ...edit) edit {
 	}
 }
 
-func takes(d time.Duration) forecast.LintConfig {
-	return forecast.LintConfig{Build: func(lifecycle.Snapshot) forecast.Outcome {
+func takes(d time.Duration) lint.Config {
+	return lint.Config{Build: func(lifecycle.Snapshot) forecast.Outcome {
 		return forecast.Outcome{Took: d, Status: lifecycle.JobSucceeded}
 	}}
 }
 
 // workers are able to run builds whose tags are among theirs.
-func workers(tags map[string]string, have ...map[string]string) forecast.LintConfig {
-	return forecast.LintConfig{Tags: tags, CanRun: func(want map[string]string) bool {
+func workers(tags map[string]string, have ...map[string]string) lint.Config {
+	return lint.Config{Tags: tags, CanRun: func(want map[string]string) bool {
 		return slices.ContainsFunc(have, func(h map[string]string) bool {
 			for k, v := range want {
 				if h[k] != v {
@@ -92,8 +94,8 @@ func workers(tags map[string]string, have ...map[string]string) forecast.LintCon
 }
 
 // planned says that so many builds of others are due in the given minutes of the day, in UTC.
-func planned(capacity, n int, minutes ...string) forecast.LintConfig {
-	return forecast.LintConfig{Capacity: capacity, Planned: func(m time.Time) int {
+func planned(capacity, n int, minutes ...string) lint.Config {
+	return lint.Config{Capacity: capacity, Planned: func(m time.Time) int {
 		if slices.Contains(minutes, m.UTC().Format("15:04")) {
 			return n
 		}
@@ -310,7 +312,7 @@ func (c setting) check(t *testing.T) {
 	s := usual(c.edit)
 	before := s
 	var got []string
-	for _, w := range forecast.Lint(s, c.now, c.config) {
+	for _, w := range lint.Workspace(s, c.now, c.config) {
 		got = append(got, fmt.Sprint(w.Code, " ", w.Setting))
 		if w.Cure == "" || w.Problem == "" || !strings.Contains(w.String(), w.Setting) {
 			t.Errorf("%+v", w)
@@ -339,9 +341,9 @@ func TestLintFleetCuresAHerd(t *testing.T) {
 		}
 		return all
 	}
-	config := forecast.LintConfig{Capacity: 12}
-	got := forecast.LintFleet(fleet(0, 60), monday, config)
-	if len(got) != 1 || got[0].Code != forecast.Herd || got[0].Setting != "Policy.Jitter" || !got[0].At.Equal(monday.Add(2*time.Hour)) {
+	config := lint.Config{Capacity: 12}
+	got := lint.Fleet(fleet(0, 60), monday, config)
+	if len(got) != 1 || got[0].Code != lint.Herd || got[0].Setting != "Policy.Jitter" || !got[0].At.Equal(monday.Add(2*time.Hour)) {
 		t.Fatalf("got %v", got)
 	}
 	var jitter time.Duration
@@ -352,13 +354,13 @@ func TestLintFleetCuresAHerd(t *testing.T) {
 	if jitter == 0 {
 		t.Fatalf("no spread in %q", got[0].Cure)
 	}
-	if got := forecast.LintFleet(fleet(jitter, 60), monday, config); len(got) != 0 {
+	if got := lint.Fleet(fleet(jitter, 60), monday, config); len(got) != 0 {
 		t.Errorf("after the cure: %v", got)
 	}
-	if got := forecast.LintFleet(fleet(0, 12), monday, config); len(got) != 0 {
+	if got := lint.Fleet(fleet(0, 12), monday, config); len(got) != 0 {
 		t.Errorf("within capacity: %v", got)
 	}
-	if got := forecast.LintFleet(fleet(0, 60), monday, forecast.LintConfig{Capacity: 1}); len(got) != 1 || strings.Contains(got[0].Cure, "set it to") {
+	if got := lint.Fleet(fleet(0, 60), monday, lint.Config{Capacity: 1}); len(got) != 1 || strings.Contains(got[0].Cure, "set it to") {
 		t.Errorf("60 builds a day do not fit one a minute within 5 minutes: %v", got)
 	}
 }
@@ -373,9 +375,9 @@ func TestLintBesideAFleet(t *testing.T) {
 	}
 	until := monday.AddDate(0, 0, 7)
 	for n, want := range map[int]int{11: 0, 12: 1} {
-		config := forecast.LintConfig{Capacity: 12, Planned: forecast.Planned(slices.Values(fleet[:n]), monday, until, forecast.Assumptions{})}
-		got := forecast.Lint(usual(), monday, config)
-		if len(got) != want || want > 0 && (got[0].Code != forecast.Herd || !strings.Contains(got[0].Cure, "start at 09:01")) {
+		config := lint.Config{Capacity: 12, Planned: lint.Planned(slices.Values(fleet[:n]), monday, until, forecast.Assumptions{})}
+		got := lint.Workspace(usual(), monday, config)
+		if len(got) != want || want > 0 && (got[0].Code != lint.Herd || !strings.Contains(got[0].Cure, "start at 09:01")) {
 			t.Errorf("beside %d: %v", n, got)
 		}
 	}

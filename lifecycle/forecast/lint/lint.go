@@ -1,4 +1,10 @@
-package forecast
+// Package lint warns of settings that will not do what their author means: schedules that never fire or fire in a gap of the
+// clock, stops right after starts, deletions that nobody is told of, herds. It is for the moment at which a setting is written:
+// [Change] says what a verb adds, [Plan] what a policy plan does, [Workspace] and [Fleet] what there is.
+//
+// It runs the rules on the settings instead of reading them, so it knows no rule of its own, and it refuses nothing. Like
+// package forecast it is pure.
+package lint
 
 import (
 	"fmt"
@@ -8,6 +14,8 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/internal/text"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -32,6 +40,18 @@ func (w Warning) String() string {
 		value = fmt.Sprintf(" (%s)", w.Value)
 	}
 	return fmt.Sprintf("%s%s: %s; %s [%s]", w.Setting, value, w.Problem, w.Cure, w.Code)
+}
+
+// Warnings are values for JSON, in the order in which they were found; empty is good.
+type Warnings []Warning
+
+// Text is one line for each.
+func (all Warnings) Text() string {
+	var b strings.Builder
+	for _, w := range all {
+		b.WriteString(w.String() + "\n")
+	}
+	return b.String()
 }
 
 // Code is the kind of a warning. The codes do not change from version to version, the texts may.
@@ -70,10 +90,10 @@ const (
 	ahead = 400 * 24 * time.Hour
 )
 
-// LintConfig is what [Lint] cannot see in a snapshot. The zero value checks what can be checked without it.
-type LintConfig struct {
-	// Build says how jobs go, as in [Assumptions]. Defaults to success after a minute.
-	Build func(lifecycle.Snapshot) Outcome
+// Config is what [Workspace] cannot see in a snapshot. The zero value checks what can be checked without it.
+type Config struct {
+	// Build says how jobs go, as in [forecast.Assumptions]. Defaults to success after a minute.
+	Build func(lifecycle.Snapshot) forecast.Outcome
 	// Tags are the tags of the workspace's builds, and CanRun reports whether any worker is able to run builds with given
 	// tags. nil: not checked.
 	Tags   map[string]string
@@ -84,17 +104,14 @@ type LintConfig struct {
 	Planned  func(minute time.Time) int
 }
 
-// Lint says what in the settings of a workspace, its template and its owner will not do what it seems to: the workspace
+// Workspace says what in the settings of a workspace, its template and its owner will not do what it seems to: the workspace
 // as a verb or a policy plan would leave it. The answer does not depend on what the workspace does at the moment. Deleted
 // workspaces and those that something else manages have no warnings.
 //
 // It runs the rules on the settings instead of reading them: what it names as the cause is what, changed, cures it.
-func Lint(s lifecycle.Snapshot, now time.Time, c LintConfig) []Warning {
+func Workspace(s lifecycle.Snapshot, now time.Time, c Config) Warnings {
 	if s.Workspace.Deleted || s.Workspace.Managed {
 		return nil
-	}
-	if c.Build == nil {
-		c.Build = succeedsInAMinute
 	}
 	l := linter{c: c, s: atRest(s, now), now: now.UTC()}
 	l.autostart()
@@ -108,10 +125,10 @@ func Lint(s lifecycle.Snapshot, now time.Time, c LintConfig) []Warning {
 }
 
 type linter struct {
-	c        LintConfig
+	c        Config
 	s        lifecycle.Snapshot
 	now      time.Time
-	warnings []Warning
+	warnings Warnings
 }
 
 func (l *linter) warn(w Warning) { l.warnings = append(l.warnings, w) }
@@ -163,7 +180,7 @@ var startCures = []cure{
 	{
 		setting: "Policy.Holidays", problem: "every time of the schedule is a holiday, so it never fires",
 		advice: "correct the dates",
-		value:  func(s *lifecycle.Snapshot) string { return shortened(s.Template.Policy.Holidays.String()) },
+		value:  func(s *lifecycle.Snapshot) string { return text.Shortened(s.Template.Policy.Holidays.String()) },
 		apply:  func(s *lifecycle.Snapshot) { s.Template.Policy.Holidays = nil },
 	},
 }
@@ -176,7 +193,7 @@ func (l *linter) autostart() {
 	}
 	if err := c.Err(); err != nil {
 		l.warn(Warning{
-			Code: NeverFires, Setting: "Workspace.Autostart", Value: shortened(c.Text()),
+			Code: NeverFires, Setting: "Workspace.Autostart", Value: text.Shortened(c.Text()),
 			Problem: "it cannot be read, so it never fires: " + err.Error(), Cure: `write five cron fields, such as "CRON_TZ=Europe/Berlin 0 9 * * 1-5"`,
 		})
 		return
@@ -251,7 +268,7 @@ func (l *linter) requirement() {
 // capped reports whether a run that begins now has a cap.
 func (l *linter) capped(s lifecycle.Snapshot) bool {
 	for step := range l.run(startedByHand(s, l.now)) {
-		if step.Kind == KindEnded {
+		if step.Kind == forecast.KindEnded {
 			return !step.After.Build.MaxDeadline.IsZero()
 		}
 	}
@@ -264,7 +281,7 @@ func (l *linter) deletion() {
 	if p.TimeTilAutodelete <= 0 {
 		return
 	}
-	w := Warning{Setting: "Policy.TimeTilAutodelete", Value: span(p.TimeTilAutodelete)}
+	w := Warning{Setting: "Policy.TimeTilAutodelete", Value: text.Span(p.TimeTilAutodelete)}
 	if p.TimeTilDormant <= 0 {
 		w.Code, w.Problem = NeverFires, "only dormant workspaces are deleted, and none goes dormant by itself"
 		w.Cure = "set Policy.TimeTilDormant, or leave deletion off"
@@ -275,14 +292,14 @@ func (l *linter) deletion() {
 	s.Workspace.Autostart = nil
 	until := l.now.Add(p.TimeTilDormant + p.TimeTilAutodelete + p.Jitter + 2*reading)
 	var told time.Time
-	for step := range Upcoming(s, l.now, until, Assumptions{Build: l.c.Build}) {
+	for step := range forecast.Upcoming(s, l.now, until, forecast.Assumptions{Build: l.c.Build}) {
 		switch {
 		case step.Rule == lifecycle.RuleDormancy:
 			told = step.At
 		case step.Transition == lifecycle.TransitionDelete && step.At.Sub(told) < reading:
 			w.Code, w.At = DeletesUntold, step.At
-			w.Problem = fmt.Sprintf("it is deleted %s after its owner is told, who may not have read it yet", span(step.At.Sub(told)))
-			w.Cure = fmt.Sprintf("leave at least %s, better some days: people are away on weekends", span(reading))
+			w.Problem = fmt.Sprintf("it is deleted %s after its owner is told, who may not have read it yet", text.Span(step.At.Sub(told)))
+			w.Cure = fmt.Sprintf("leave at least %s, better some days: people are away on weekends", text.Span(reading))
 			l.warn(w)
 			return
 		}
@@ -316,12 +333,5 @@ func tagText(tags map[string]string) string {
 	for _, name := range slices.Sorted(maps.Keys(tags)) {
 		parts = append(parts, name+"="+tags[name])
 	}
-	return shortened(strings.Join(parts, " "))
-}
-
-func shortened(s string) string {
-	if len(s) > 80 {
-		return s[:80] + "..."
-	}
-	return s
+	return text.Shortened(strings.Join(parts, " "))
 }
