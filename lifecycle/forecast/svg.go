@@ -154,7 +154,7 @@ func (c *chart) days(hours []HourBand) {
 func (c *chart) legend(band float64, actual bool) {
 	y := float64(svgHeight - 8)
 	fmt.Fprintf(&c.b, `<line class="f" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, svgLeft, svgLeft+20, y-4, y-4)
-	c.text(svgLeft+26, y, "start", fmt.Sprintf("foretold, with %.0f %% of the draws", band*100))
+	c.text(svgLeft+26, y, "start", fmt.Sprintf("foretold, with a band of %.0f %%", band*100))
 	if actual {
 		fmt.Fprintf(&c.b, `<line class="a" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, svgLeft+240, svgLeft+260, y-4, y-4)
 		c.text(svgLeft+266, y, "start", "what then happened")
