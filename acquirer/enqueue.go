@@ -2,7 +2,6 @@ package acquirer
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -47,11 +46,9 @@ func validatePostings(postings []queue.Posting) error {
 	return nil
 }
 
-// waits reports whether a job has a time to wait for that has not come. One that was stored for at once is ready, also if
-// that was by a clock ahead of ours.
-func waits(job queue.Job, now time.Time) bool {
-	return job.ReadyAt.After(now) && job.ReadyAt.After(job.CreatedAt)
-}
+// waits reports whether a job may have been stored with a time to wait for, come or not: it is ready once a look has turned
+// it ready, and no earlier. One that was stored for at once is ready, also if that was by a clock ahead of ours.
+func waits(job queue.Job) bool { return job.ReadyAt.After(job.CreatedAt) }
 
 // posted is what one call announces of a lane.
 type posted struct {
@@ -70,18 +67,22 @@ func (a *Acquirer) Announce(jobs ...Job) {
 	now := a.clock.Now()
 	lanes := make(map[queue.Lane]posted, 1)
 	for _, job := range jobs {
-		switch {
-		case job.State != queue.Pending:
-		case waits(job, now):
-			a.dueAt(job.Organization, job.ReadyAt)
-		default:
-			p, known := lanes[job.Lane()]
-			if !known || job.Order < p.from {
-				p.from = job.Order
-			}
-			p.jobs++
-			lanes[job.Lane()] = p
+		if job.State != queue.Pending {
+			continue
 		}
+		if waits(job) {
+			a.dueAt(job.Organization, job.ReadyAt)
+			if job.ReadyAt.After(now) {
+				continue
+			}
+			// Back in line at once, as a rule; or its time came while the store was answering, and the look finds it.
+		}
+		p, known := lanes[job.Lane()]
+		if !known || job.Order < p.from {
+			p.from = job.Order
+		}
+		p.jobs++
+		lanes[job.Lane()] = p
 	}
 	for lane, p := range lanes {
 		a.dispatch.PostLocal(lane, p.from, p.jobs)

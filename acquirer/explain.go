@@ -131,7 +131,7 @@ func (x Explanation) text(now time.Time) string {
 		return fmt.Sprintf("It %s at %s: %s.", verb(j.State), stamp(j.EndedAt), j.Error)
 	case j.State.Final():
 		return fmt.Sprintf("It %s at %s.", verb(j.State), stamp(j.EndedAt))
-	case waits(j, now):
+	case waits(j) && j.ReadyAt.After(now):
 		return fmt.Sprintf("It may not start before %s.%s", stamp(j.ReadyAt), lastError(j))
 	case len(x.Able) == 0:
 		return fmt.Sprintf("No live worker can run it: %s.", unableText(x.Nearest, x.Mismatch))

@@ -128,6 +128,8 @@ const (
 	EventExtended EventKind = "workspace.extended"
 	// EventNeedsAttention: automatic retries ended without success.
 	EventNeedsAttention EventKind = "workspace.needs_attention"
+	// EventClaimed: the workspace has another owner; Message says who.
+	EventClaimed EventKind = "workspace.claimed"
 	// EventChanged: a setting of the workspace was changed by hand; Message says which.
 	EventChanged EventKind = "workspace.changed"
 )

@@ -76,8 +76,14 @@ type Change struct {
 	// Revision is the revision the change was computed from.
 	Revision int64
 	// Workspace is the new state of the workspace, WakeAt included. The store keeps ID, OrganizationID, OwnerID, TemplateID,
-	// Name and CreatedAt as they are, ignores Workspace.Revision, and writes Revision+1.
+	// Name and CreatedAt as they are (but see Claims), ignores Workspace.Revision, and writes Revision+1.
 	Workspace Workspace
+	// Claims says that the workspace changes hands: the store writes OwnerID and Name too. It looks at the new owner in the
+	// same commit: one that is unknown is a [*ChangeError] about Workspace.OwnerID, one that is suspended, or whose Rules
+	// are no longer Workspace.Seen.Owner, is a conflict, and one who has another workspace of that name, deleted ones aside,
+	// is [NameTaken]. Of claims of one name at the same time, one gets it; in a batch, the first. The store of a host that
+	// never hands anything over may refuse such a change with [errors.ErrUnsupported].
+	Claims bool
 	// Build is the new state of the latest build. With NewBuild it is inserted: its number must be one more than that of
 	// the latest, 1 if there is none, and the latest must not be active. Without NewBuild, Status, CompletedAt, TTL,
 	// RunSince, Deadline and MaxDeadline of the latest are updated: the number must be that of the latest, and the other fields are as they
@@ -123,6 +129,8 @@ const (
 	Applied Outcome = iota
 	// Conflict: the workspace has another revision, or does not exist; nothing was written for it.
 	Conflict
+	// NameTaken: the new owner has another workspace of that name (see [Change.Claims]); nothing was written for it.
+	NameTaken
 )
 
 // ChangeError is an error that one change of a batch caused. Nothing of the batch was applied.

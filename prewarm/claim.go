@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -32,6 +34,8 @@ type Request struct {
 	IdleTimeout time.Duration
 	// Until ends the claim whatever its activity. The zero value is never.
 	Until time.Time
+	// Details are stored with the claim, for the backend; see [Claim].
+	Details string
 }
 
 // IfEmpty says what a claim does that finds no ready member.
@@ -141,12 +145,15 @@ func (p *Pool) join(ctx context.Context, r Request) (*waiter, error) {
 	r = p.fill(r)
 	w := &waiter{
 		request: r, since: now, answers: make(chan answer, 1),
-		claim: Claim{Key: r.Key, Owner: r.Owner, Tenant: r.Tenant, IdleTimeout: max(r.IdleTimeout, 0), Until: micros.Of(r.Until)},
+		claim: Claim{Key: r.Key, Owner: r.Owner, Tenant: r.Tenant, IdleTimeout: max(r.IdleTimeout, 0), Until: micros.Of(r.Until), Details: r.Details},
 	}
 	p.line.add(w)
 	p.serve.set()
 	return w, nil
 }
+
+// maxDetails keeps rows of members short.
+const maxDetails = 4096
 
 func (r *Request) validate(now time.Time) error {
 	switch {
@@ -156,6 +163,8 @@ func (r *Request) validate(now time.Time) error {
 		return invalid.New("Request.Tenant", r.Tenant, "must have at most %d bytes", maxName)
 	case len(r.Key) > maxName:
 		return invalid.New("Request.Key", r.Key, "must have at most %d bytes", maxName)
+	case len(r.Details) > maxDetails || !utf8.ValidString(r.Details) || strings.ContainsRune(r.Details, 0):
+		return invalid.New("Request.Details", len(r.Details), "must be at most %d bytes of UTF-8 without zero bytes", maxDetails)
 	case r.IfEmpty > Wait:
 		return invalid.New("Request.IfEmpty", r.IfEmpty, "must be Fail, Cold or Wait")
 	case r.MaxWait < 0:

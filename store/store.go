@@ -22,6 +22,8 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/prewarm/workspaces"
 )
 
 // Store is everything the engines use. The job of a new build is enqueued in the commit of its change.
@@ -34,6 +36,8 @@ type Store interface {
 	lifecycle.Gauges
 	lifecycle.Pruner
 	queue.Store
+	prewarm.Store
+	workspaces.Committer
 	Migrator
 }
 

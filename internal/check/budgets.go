@@ -14,7 +14,7 @@ var budgets = map[string]int{
 	"acquirer":                  25,
 	"acquirer/acquirertest":     30,
 	"acquirer/buildjobs":        20,
-	"acquirer/queue":            95,
+	"acquirer/queue":            115,
 	"acquirer/worker":           15,
 	"invalid":                   5,
 	"lifecycle":                 200,

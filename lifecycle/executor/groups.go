@@ -39,8 +39,12 @@ func (r *run) build(ctx context.Context, works []work) {
 	_ = g.Wait() // the tasks report to the tally
 }
 
-// group prepares the builds of one template version.
+// group prepares the builds of one template version. When the tick ends it asks the host for nothing more: what is left
+// stays due.
 func (r *run) group(ctx context.Context, works []work) {
+	if ctx.Err() != nil {
+		return
+	}
 	g := Group{TemplateVersionID: works[0].version, Template: works[0].s.Template, Size: len(works)}
 	p, err := r.e.prepare(ctx, g)
 	if err != nil {
@@ -53,6 +57,10 @@ func (r *run) group(ctx context.Context, works []work) {
 	var builds errgroup.Group
 	for i := range works {
 		r.building <- struct{}{}
+		if ctx.Err() != nil {
+			<-r.building
+			break
+		}
 		builds.Go(func() error {
 			defer func() { <-r.building }()
 			r.one(ctx, p, &works[i])

@@ -66,6 +66,9 @@ func (c *Client) commit(ctx context.Context, now time.Time, s lifecycle.Snapshot
 	if len(outcomes) != 1 {
 		return false, fmt.Errorf("update workspace %s: store reported %d outcomes", s.Workspace.ID, len(outcomes))
 	}
+	if outcomes[0] == lifecycle.NameTaken {
+		return false, fmt.Errorf("workspace %s: name %q: %w", s.Workspace.ID, change.Workspace.Name, lifecycle.ErrNameTaken)
+	}
 	return outcomes[0] == lifecycle.Applied, nil
 }
 

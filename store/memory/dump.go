@@ -25,6 +25,7 @@ type entryRow struct {
 	Events    *eventsRow        `json:"events,omitempty"`
 	Seq       int64             `json:"seq,omitempty"`
 	jobLines
+	memberLines
 	// End counts the lines before it, so that a dump that was cut off is noticed.
 	End int `json:"end,omitempty"`
 }
@@ -92,6 +93,8 @@ func (d *dumper) row(r entryRow) {
 }
 
 func (s *Store) collect(w io.Writer) error {
+	s.memberStore.mu.RLock()
+	defer s.memberStore.mu.RUnlock()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	d := &dumper{enc: json.NewEncoder(w)}
@@ -115,7 +118,8 @@ func (s *Store) collect(w io.Writer) error {
 		d.row(entryRow{Events: &eventsRow{l.events, l.until, waiting}})
 	}
 	d.row(entryRow{Seq: s.outbox.seq})
-	s.dump(d)
+	s.jobQueue.dump(d)
+	s.memberStore.dump(d)
 	d.row(entryRow{End: d.rows})
 	return d.err
 }
@@ -184,6 +188,9 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 		s.outbox.seq = row.Seq
 	case row.End > 0 && row.End != n-1:
 		return fmt.Errorf("the dump has %d lines before its end, and should have %d", n-1, row.End)
+	}
+	if err := s.memberStore.restore(&row.memberLines); err != nil {
+		return err
 	}
 	return s.jobQueue.restore(&row.jobLines)
 }

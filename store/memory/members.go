@@ -213,15 +213,22 @@ func (s *Members) PutMembers(ctx context.Context, state *prewarm.PoolState, chan
 	return applied, nil
 }
 
-func (s *Members) put(m prewarm.Member) bool {
-	p := s.pool(m.Pool)
-	slot, exists := p.slots[m.ID]
+// writable returns where a member is, if it may be written: it has the revision that it names, and no other one has its
+// claim's key.
+func (p *memberPool) writable(m *prewarm.Member) (slot uint32, exists, ok bool) {
+	slot, exists = p.slots[m.ID]
 	revision := int64(0)
 	if exists {
 		revision = p.rows.at(slot).revision
 	}
 	holder, known := p.keys[m.Claim.Key]
-	if revision != m.Revision || known && (!exists || holder != slot) {
+	return slot, exists, revision == m.Revision && (!known || exists && holder == slot)
+}
+
+func (s *Members) put(m prewarm.Member) bool {
+	p := s.pool(m.Pool)
+	slot, exists, ok := p.writable(&m)
+	if !ok {
 		return false
 	}
 	if m.State == prewarm.Gone && m.Deadline.IsZero() {
@@ -231,16 +238,22 @@ func (s *Members) put(m prewarm.Member) bool {
 		return true
 	}
 	if !exists {
-		slot = p.rows.add()
-		p.slots[m.ID] = slot
-		p.byID.insert(entryOf(0, m.ID, slot))
-		if m.Resource != m.ID {
-			p.later[m.Resource] = append(p.later[m.Resource], slot)
-		}
+		slot = p.add(&m)
 	}
 	m.Revision++
 	p.write(slot, &m)
 	return true
+}
+
+// add makes room for a new member, which is still to be written.
+func (p *memberPool) add(m *prewarm.Member) uint32 {
+	slot := p.rows.add()
+	p.slots[m.ID] = slot
+	p.byID.insert(entryOf(0, m.ID, slot))
+	if m.Resource != m.ID {
+		p.later[m.Resource] = append(p.later[m.Resource], slot)
+	}
+	return slot
 }
 
 // write stores a member and moves it in the indexes.
@@ -331,6 +344,12 @@ func (s *Members) Members(ctx context.Context, q prewarm.Query) ([]prewarm.Membe
 // candidates yields the slots that a query may mean, in the order of its answer.
 func (p *memberPool) candidates(q *prewarm.Query, yield func(slot uint32) bool) {
 	switch {
+	case q.Pick != nil:
+		for _, slot := range p.first(nil, *q.Pick, len(p.slots)) {
+			if !yield(slot) {
+				return
+			}
+		}
 	case q.IDs != nil || q.Resources != nil:
 		slots := p.named(q)
 		slices.SortFunc(slots, func(a, b uint32) int { return p.compare(q, a, b) })

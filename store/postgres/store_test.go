@@ -37,6 +37,8 @@ func over(t testing.TB, pool *pgxpool.Pool) *postgres.Store {
 // emptySQL leaves the schema as a migration left it, but for the interned tag sets, in a fraction of the time of a new
 // database.
 const emptySQL = `
+	DELETE FROM dormouse.members;
+	DELETE FROM dormouse.pools;
 	DELETE FROM dormouse.workspaces; DELETE FROM dormouse.templates; DELETE FROM dormouse.owners; DELETE FROM dormouse.marks;
 	DELETE FROM dormouse.events; DELETE FROM dormouse.replicas; DELETE FROM dormouse.jobs; DELETE FROM dormouse.turns;
 	DELETE FROM dormouse.claimed; DELETE FROM dormouse.processes`

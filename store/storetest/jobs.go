@@ -25,6 +25,7 @@ func Jobs(t *testing.T, open func(t *testing.T) queue.Store, o Options) {
 		{"Fairness", jobFairTests},
 		{"Renew", jobRenewTests},
 		{"End", jobEndTests},
+		{"Handouts", jobHandoutTests},
 		{"Cancel", jobCancelTests},
 		{"Registry", jobRegistryTests},
 		{"Inspect", jobInspectTests},
