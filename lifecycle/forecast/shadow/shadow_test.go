@@ -51,7 +51,8 @@ func TestShadowVerdicts(t *testing.T) {
 		{"deleted by the scheduler alone", stopped(), nil, lifecycle.TransitionDelete, 1, "Mon 2026-03-02 07:00 UTC  api: delete by the scheduler alone", 0},
 		{
 			"put to sleep later", stopped(policy(func(p *lifecycle.Policy) { p.TimeTilDormant = 12 * time.Hour })),
-			[]float64{0, 1}, lifecycle.TransitionNone, 2, "Mon 2026-03-02 06:00 UTC  api: dormancy by the rules (dormancy), 2h before the scheduler", 0,
+			[]float64{0, 1},
+			lifecycle.TransitionNone, 2, "Mon 2026-03-02 06:00 UTC  api: dormancy by the rules (dormancy), 2h before the scheduler", 0,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
