@@ -176,8 +176,8 @@ func (c PlanComparison) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s to %s: something else happens to %d of %d workspaces\n", text.Stamp(c.From), text.Stamp(c.Until), c.Affected, c.Present.Workspaces)
 	b.WriteString(Simulation{Results: []Result{c.Present, c.Planned}}.Text())
-	const shown = 10
-	for _, d := range c.Differences[:min(shown, len(c.Differences))] {
+	shown := min(10, len(c.Differences))
+	for _, d := range c.Differences[:shown] {
 		fmt.Fprintf(&b, "%s\n  now      %s\n  planned  %s\n", d.Workspace, cmp.Or(d.Present, "nothing more"), cmp.Or(d.Planned, "nothing more"))
 	}
 	if more := c.Affected - shown; more > 0 {

@@ -64,6 +64,9 @@ func TestComparePlanAgreesWithSimulate(t *testing.T) {
 	for n := range 60 {
 		s := r.Snapshot(n + 1)
 		s.Template, s.Workspace.TemplateID = template, template.ID
+		if s.Build.Transition == lifecycle.TransitionStart && s.Build.Deadline.IsZero() {
+			s.Build.Deadline = monday.Add(5 * time.Hour) // any plan would give one to a run that lacks it
+		}
 		fleet, members = append(fleet, s), append(members, forecast.Member{Snapshot: s})
 	}
 	until := monday.Add(21 * day)

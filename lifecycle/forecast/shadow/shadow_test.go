@@ -141,7 +141,7 @@ func TestShadowListsSoManyAndCountsAll(t *testing.T) {
 	if len(before.Differences) != 3 || before.Omitted != 27 || before.Stop.OnlyRules != 30 || before.Workspaces != 30 {
 		t.Errorf("%+v", before.Stop)
 	}
-	if !strings.Contains(before.Text(), "and 10 more") {
+	if !strings.Contains(before.Text(), "and 27 more") {
 		t.Errorf("%s", before.Text())
 	}
 	text := must(json.Marshal(before))
