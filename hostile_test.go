@@ -57,7 +57,9 @@ func newHarmed(t *testing.T) *harmed {
 	if _, err = p.Start(h, w.ID); err != nil {
 		t.Fatal(err)
 	}
-	ended := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 1, Status: lifecycle.JobSucceeded})
+	ended := func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		return lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobSucceeded})(s, now)
+	}
 	if h.running, err = p.Update(h, w.ID, ended); err != nil {
 		t.Fatal(err)
 	}

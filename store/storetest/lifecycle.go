@@ -207,7 +207,7 @@ func (f *fixture) build(s lifecycle.Snapshot, t lifecycle.Transition) lifecycle.
 // ended is the change that ends the active build.
 func (f *fixture) ended(s lifecycle.Snapshot, status lifecycle.JobStatus, at time.Time) lifecycle.Change {
 	f.Helper()
-	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: status, CompletedAt: at})(s, at)
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: status, CompletedAt: at})(s, at)
 	f.must(err)
 	c.Events = nil
 	return c
