@@ -119,10 +119,13 @@ func (a *Acquirer) explainRunning(x *Explanation) {
 func (a *Acquirer) explainLimit(x *Explanation) {
 	if limit := a.runLimit(x.Job); limit > 0 {
 		x.LimitAt = x.Job.StartedAt.Add(limit)
-		x.GivenUpAt = a.graceFrom(x.LimitAt)
 	}
-	if asked := a.graceFrom(x.Job.CancelAt); !x.Job.CancelAt.IsZero() && !asked.IsZero() && (x.GivenUpAt.IsZero() || asked.Before(x.GivenUpAt)) {
-		x.GivenUpAt = asked
+	stop := x.LimitAt
+	if asked := x.Job.CancelAt; !asked.IsZero() && (stop.IsZero() || asked.Before(stop)) {
+		stop = asked
+	}
+	if !stop.IsZero() && a.cfg.Grace >= 0 {
+		x.GivenUpAt = stop.Add(a.cfg.Grace)
 	}
 }
 
@@ -152,6 +155,8 @@ func (x Explanation) text(now time.Time) string {
 		return fmt.Sprintf("It %s at %s: %s.", verb(j.State), stamp(j.EndedAt), j.Error)
 	case j.State.Final():
 		return fmt.Sprintf("It %s at %s.", verb(j.State), stamp(j.EndedAt))
+	case x.Pause != nil:
+		return x.pauseText()
 	case waits(j) && j.ReadyAt.After(now):
 		return fmt.Sprintf("It may not start before %s.%s", stamp(j.ReadyAt), lastError(j))
 	case len(x.Able) == 0:

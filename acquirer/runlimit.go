@@ -23,10 +23,10 @@ func (a *Acquirer) runLimit(job queue.Job) time.Duration {
 	return a.cfg.RunLimits[""]
 }
 
-// timeout tells a worker that its run has reached the limit. The caller holds the lock.
+// timeout tells a worker that its run has reached the limit. The caller holds the lock, and plans the next look into the book.
 func (a *Acquirer) timeout(e *leases.Entry) {
-	now, limit := a.clock.Now(), a.runLimit(e.Job)
-	a.book.Stop(e, fmt.Sprintf("it did not stop within %s after the limit of its run, %s", a.cfg.Grace, limit), a.graceFrom(now))
+	limit := a.runLimit(e.Job)
+	a.book.Stop(e, fmt.Sprintf("it did not stop within %s after the limit of its run, %s", a.cfg.Grace, limit), a.graceFrom(e.LimitAt()))
 	h := holdingOf(e)
 	h.timedOut = true
 	h.interrupt(queue.ErrTimeout)
@@ -47,12 +47,17 @@ func (a *Acquirer) giveUpAfterCancel(e *leases.Entry) {
 	a.watchBook()
 }
 
-// graceFrom is the end of a grace; zero if there is none.
+// graceFrom is the end of a grace; zero if there is none. A worker that comes from another process late in it, or after it,
+// still has the time of a lease to hear of it.
 func (a *Acquirer) graceFrom(at time.Time) time.Time {
 	if a.cfg.Grace < 0 {
 		return time.Time{}
 	}
-	return at.Add(a.cfg.Grace)
+	end, least := at.Add(a.cfg.Grace), a.clock.Now().Add(min(a.cfg.Grace, a.cfg.Lease))
+	if end.Before(least) {
+		return least
+	}
+	return end
 }
 
 // timedOut reports whether a lease's run has reached its limit, and nothing else is to be said to its worker.
@@ -60,7 +65,14 @@ func (a *Acquirer) timedOut(lease queue.Lease) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.book.Find(lease)
-	return e != nil && holdingOf(e).timedOut && !holdingOf(e).canceled
+	if e == nil || !e.PastLimit(a.clock.Now()) {
+		return false
+	}
+	if !holdingOf(e).timedOut { // the report came first
+		a.timeout(e)
+		a.watchBook()
+	}
+	return !holdingOf(e).canceled
 }
 
 // oldestRuns are the ages of the oldest attempts that this process keeps, by type. The caller holds the lock.

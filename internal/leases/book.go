@@ -233,7 +233,7 @@ func (b *Book) Due(now time.Time) (doubts []Doubt, stops []*Entry) {
 		case e.run.given(now) && e.calls == 0:
 			e.run.overdue = true
 			b.raise(e, e.run.why, time.Time{})
-		case e.run.reached(now):
+		case !e.run.stopped && e.PastLimit(now):
 			e.run.stopped = true
 			stops = append(stops, e)
 			b.plan(e)

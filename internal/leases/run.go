@@ -27,12 +27,16 @@ func (r *run) next(busy bool) time.Time {
 	return r.givenAt
 }
 
-func (r *run) reached(now time.Time) bool {
-	return !r.stopped && !r.limitAt.IsZero() && !r.limitAt.After(now)
-}
-
 func (r *run) given(now time.Time) bool {
 	return r.stopped && !r.givenAt.IsZero() && !r.givenAt.After(now)
+}
+
+// LimitAt is when the entry's run reaches its limit; zero: never.
+func (e *Entry) LimitAt() time.Time { return e.run.limitAt }
+
+// PastLimit reports whether the entry's run has reached its limit.
+func (e *Entry) PastLimit(now time.Time) bool {
+	return !e.run.limitAt.IsZero() && !e.run.limitAt.After(now)
 }
 
 // limitRun sets when an entry's run reaches its limit, counted from when the attempt began.
