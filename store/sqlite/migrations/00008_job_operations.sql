@@ -22,4 +22,4 @@ CREATE TABLE {pauses} (
 	PRIMARY KEY (organization_id, type)
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO {migrations} (version, min_reader) VALUES (6, 1);
+INSERT INTO {migrations} (version, min_reader) VALUES (8, 1);

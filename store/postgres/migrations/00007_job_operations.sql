@@ -23,4 +23,4 @@ CREATE TABLE dormouse.pauses (
     PRIMARY KEY (organization_id, type)
 );
 
-INSERT INTO dormouse.migrations (version, min_reader) VALUES (5, 1);
+INSERT INTO dormouse.migrations (version, min_reader) VALUES (7, 1);
