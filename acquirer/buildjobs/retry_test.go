@@ -27,7 +27,7 @@ func TestRetryOfABuildsJob(t *testing.T) {
 		active.State = queue.Failed // as it is when a handler's end has reached the queue and not the workspace
 		p.must(buildjobs.MayRetry(store)(p.ctx, active))
 		p.must(buildjobs.MayRetry(store)(p.ctx, queue.Job{Type: "other"}))
-		_, err := p.engine.Update(p.ctx, p.ws, lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: p.build().Number, Status: lifecycle.JobFailed}))
+		_, err := p.engine.Update(p.ctx, p.ws, lifecycle.JobEnded(lifecycle.JobResult{BuildID: p.build().ID, Status: lifecycle.JobFailed}))
 		p.must(err)
 		_, err = p.queue.Cancel(p.ctx, "over", job.ID)
 		p.must(err)
