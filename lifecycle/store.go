@@ -254,6 +254,8 @@ type Holder interface {
 type ListQuery struct {
 	// TemplateID and OwnerID restrict the list; uuid.Nil is no restriction.
 	TemplateID, OwnerID uuid.UUID
+	// OrganizationID restricts the list to one organization, for whoever asks on its behalf; nil is no restriction.
+	OrganizationID *uuid.UUID
 	// After is the id of the last row of the page before, uuid.Nil for the first page.
 	After uuid.UUID
 	// Limit is the size of the page, at least 1.

@@ -234,7 +234,8 @@ func (s *Store) selected(q lifecycle.ListQuery) (slots []uint32, ok bool) {
 		from = entryOf(0, q.After, none)
 	}
 	ids.after(from, func(e entry) bool {
-		if q.TemplateID == uuid.Nil || s.fleet.rows.at(e.slot).template == template {
+		r := s.fleet.rows.at(e.slot)
+		if (q.TemplateID == uuid.Nil || r.template == template) && (q.OrganizationID == nil || r.organization == *q.OrganizationID) {
 			slots = append(slots, e.slot)
 		}
 		return len(slots) < q.Limit

@@ -237,5 +237,9 @@ func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Sn
 		args = append(args, key(q.OwnerID))
 		where += fmt.Sprintf(" AND w.owner_id = $%d", len(args))
 	}
+	if q.OrganizationID != nil {
+		args = append(args, key(*q.OrganizationID))
+		where += fmt.Sprintf(" AND w.organization_id = $%d", len(args))
+	}
 	return s.read(ctx, "list workspaces", fmt.Sprintf(listSQL, where), args...)
 }

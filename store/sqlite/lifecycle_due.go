@@ -120,6 +120,9 @@ func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Sn
 	if q.TemplateID != uuid.Nil {
 		statement, args = statement+` AND w.template_id = ?`, append(args, blob(q.TemplateID))
 	}
+	if q.OrganizationID != nil {
+		statement, args = statement+` AND w.organization_id = ?`, append(args, blob(*q.OrganizationID))
+	}
 	found, err := s.snapshots(ctx, q.Limit, statement+` ORDER BY w.id LIMIT ?`, append(args, q.Limit)...)
 	return found, unavailable(err, "list workspaces")
 }
