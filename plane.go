@@ -30,6 +30,7 @@ type Plane struct {
 	acquirer *acquirer.Acquirer
 	worker   *worker.Worker // nil if the workers are elsewhere
 	ends     buildjobs.Ends
+	pools    pools
 	ran      atomic.Bool
 }
 
@@ -50,7 +51,7 @@ func New(s store.Store, cfg Config) (*Plane, error) {
 	return p, nil
 }
 
-// makeEngines makes the executor last: it registers its metrics at once.
+// makeEngines makes last what registers its metrics at once.
 func (p *Plane) makeEngines() (err error) {
 	if p.acquirer, err = acquirer.New(p.store, p.cfg.Pubsub, p.acquirerConfig()); err != nil {
 		return err
@@ -64,13 +65,18 @@ func (p *Plane) makeEngines() (err error) {
 	if err != nil {
 		return err
 	}
-	p.executor, err = executor.New(p.store, cfg)
+	if p.executor, err = executor.New(p.store, cfg); err != nil {
+		return err
+	}
+	if err = p.makePools(); err != nil {
+		p.executor.Close()
+	}
 	return err
 }
 
 func (p *Plane) acquirerConfig() acquirer.Config {
 	cfg := acquirer.Config{
-		Instance: p.cfg.Instance, Retention: p.cfg.Retention,
+		Instance: p.cfg.Instance, Retention: p.cfg.Retention, Reserves: p.reserve(),
 		Clock: p.cfg.Clock, Logger: p.cfg.Logger, Registerer: p.cfg.Registerer, Namespace: p.cfg.Namespace,
 	}
 	if p.cfg.TuneAcquirer != nil {
@@ -114,6 +120,9 @@ func (p *Plane) executorConfig() (executor.Config, error) {
 	}
 	if cfg.Poster != nil {
 		return cfg, invalid.New("Config.TuneExecutor", "Poster", "must not be set: the plane hands jobs out itself")
+	}
+	if len(p.cfg.Pools) > 0 {
+		cfg.Builder = behindPeople{cfg.Builder}
 	}
 	announce, host := buildjobs.Announce(p.acquirer), cfg.Queued
 	cfg.Queued = func(jobs []lifecycle.Job) {
