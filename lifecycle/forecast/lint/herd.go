@@ -35,7 +35,7 @@ func loadsOf(fleet iter.Seq[lifecycle.Snapshot], from, until time.Time, a foreca
 				l.minutes[minuteOf(step.At)]++
 			}
 			if step.Rule == lifecycle.RuleAutodelete {
-				l.deletions = append(l.deletions, deletion{step.At, step.After.Template})
+				l.deletions = append(l.deletions, deletion{step.At, step.WorkspaceID, step.After.Template})
 			}
 		}
 	}
@@ -122,15 +122,15 @@ var jitters = []time.Duration{
 // Fleet warns of what the workspaces do together within the week from now on.
 //
 // Of herds, minutes in which the rules will make more builds than c.Capacity, there is one warning for each template that
-// takes part. The cure was tried: with it, no minute of the week is above capacity. Of an hour with more deletions than the
-// brake lets through (c.MaxDeletions) there is one. Of the configuration Build is read as well.
+// takes part. The cure was tried: with it, no minute of the week is above capacity. Of an hour with more deletions than
+// c.Brake lets through there is one. Of the configuration Build is read as well.
 //
 // It costs a week of [forecast.Upcoming] for each workspace, and where
 // there is a herd up to nine.
 func Fleet(fleet []lifecycle.Snapshot, now time.Time, c Config) Warnings {
 	a := forecast.Assumptions{Build: c.Build}
 	loads := loadsOf(slices.Values(fleet), now, now.Add(herdAhead), a)
-	all := braked(loads.deletions, cmp.Or(c.MaxDeletions, lifecycle.MaxDeletions(len(fleet))))
+	all := braked(loads.deletions, fleet, c.Brake)
 	if c.Capacity <= 0 || loads.worst() <= c.Capacity {
 		return all
 	}

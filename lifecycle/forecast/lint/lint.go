@@ -112,9 +112,8 @@ type Config struct {
 	// that begins at an instant (see [Planned]). 0 or nil: not checked.
 	Capacity int
 	Planned  func(minute time.Time) int
-	// MaxDeletions is how many deletions the brake lets through within an hour, for [Fleet]. Defaults to
-	// [lifecycle.MaxDeletions] of the fleet.
-	MaxDeletions int
+	// Brake is the bound on deletions within an hour that the executor has, for [Fleet].
+	Brake lifecycle.Brake
 }
 
 // Workspace says what in the settings of a workspace, its template and its owner will not do what it seems to: the workspace

@@ -384,12 +384,13 @@ func TestLintFleetTellsOfTheBrake(t *testing.T) {
 	}
 	got := lint.Fleet(fleet(0), monday, lint.Config{})
 	if len(got) != 1 || got[0].Code != lint.Braked || got[0].Setting != "Policy.TimeTilAutodelete" || got[0].At.Sub(monday) < 2*day ||
-		!strings.Contains(got[0].Problem, "40 deletions") || !strings.Contains(got[0].Problem, "lets 10 through") || !strings.Contains(got[0].Cure, "4h") {
+		!strings.Contains(got[0].Problem, "40 deletions") || !strings.Contains(got[0].Problem, "makes 30 wait") || !strings.Contains(got[0].Cure, "4h") {
 		t.Errorf("got %v", got)
 	}
 	for name, got := range map[string]lint.Warnings{
 		"spread":         lint.Fleet(fleet(day), monday, lint.Config{}),
-		"a looser brake": lint.Fleet(fleet(0), monday, lint.Config{MaxDeletions: 40}),
+		"a few":          lint.Fleet(fleet(0)[30:], monday, lint.Config{}),
+		"a looser brake": lint.Fleet(fleet(0), monday, lint.Config{Brake: lifecycle.Brake{Max: 40, MaxPerTemplate: 40}}),
 	} {
 		if len(got) != 0 {
 			t.Errorf("%s: %v", name, got)
