@@ -46,7 +46,7 @@ type Config struct {
 	// Retention is how long ended builds, their jobs and deleted workspaces are kept. Defaults to 0: jobs for 7 days,
 	// everything else for ever.
 	Retention time.Duration
-	// Sweep is the time between two searches for builds whose job ended unnoticed; each reads every workspace. Defaults to
+	// Sweep is the time between two searches for builds whose job ended unnoticed; each reads what is being built. Defaults to
 	// 1 hour.
 	Sweep time.Duration
 

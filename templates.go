@@ -142,7 +142,7 @@ func (p *Plane) PutOwner(ctx context.Context, o Owner, options ...Option) (Owner
 	if err != nil {
 		return Owner{}, err
 	}
-	next, err := p.ownerOf(&o)
+	next, err := p.newOwner(&o)
 	if err != nil {
 		return Owner{}, err
 	}
@@ -160,8 +160,8 @@ func (p *Plane) PutOwner(ctx context.Context, o Owner, options ...Option) (Owner
 	return o, nil
 }
 
-// ownerOf checks an owner, completes it, and returns it as the store keeps it.
-func (p *Plane) ownerOf(o *Owner) (lifecycle.Owner, error) {
+// newOwner checks an owner, completes it, and returns it as the store keeps it.
+func (p *Plane) newOwner(o *Owner) (lifecycle.Owner, error) {
 	if err := validName("Owner.Name", o.Name); err != nil {
 		return lifecycle.Owner{}, err
 	}

@@ -133,6 +133,6 @@ func TestLostWorkers(t *testing.T) {
 		if got := f.happened(queue.EventReaped); len(got) != 2 {
 			t.Errorf("%d events", len(got))
 		}
-		_, _ = a.End(f.ctx, queue.End{Lease: kept.Lease(), Outcome: queue.OutcomeSucceeded})
+		_, _ = a.End(f.ctx, queue.End{Handout: kept.Handout(), Outcome: queue.OutcomeSucceeded})
 	})
 }

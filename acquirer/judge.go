@@ -78,7 +78,7 @@ func (a *Acquirer) verdict(ctx context.Context, d leases.Doubt) (queue.End, erro
 }
 
 func releaseOf(d leases.Doubt) queue.End {
-	return queue.End{Lease: d.Lease, Outcome: queue.OutcomeReleased, Process: d.Job.Process}
+	return queue.End{Handout: queue.Handout{Lease: d.Lease}, Outcome: queue.OutcomeReleased, Process: d.Job.Process}
 }
 
 // askPolicy asks the host; a policy that panics has made no decision.

@@ -74,6 +74,7 @@ func (h *holding) assign(d *dispatch.Domain, now time.Time) {
 // hold puts a job into a worker's hands. The caller holds the lock.
 func (a *Acquirer) hold(job queue.Job, d *dispatch.Domain, silence time.Duration) {
 	now := a.clock.Now()
+	job.Secret = queue.Secret{} // it is the worker's alone
 	holdingOf(a.book.Hold(job, silence, now)).assign(d, now)
 	a.watchBook()
 }
@@ -82,6 +83,7 @@ func (a *Acquirer) hold(job queue.Job, d *dispatch.Domain, silence time.Duration
 func (a *Acquirer) returned(jobs []queue.Job) []leases.Doubt {
 	doubts := make([]leases.Doubt, len(jobs))
 	for i, job := range jobs {
+		job.Secret = queue.Secret{}
 		doubts[i] = a.book.Return(job)
 		holdingOf(a.book.Find(job.Lease())).assign(nil, a.clock.Now())
 	}

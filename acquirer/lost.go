@@ -60,7 +60,7 @@ func (v Verdict) validate() error {
 
 // end puts the verdict into the store's words. It counts only while the lost process still holds the lease.
 func (v Verdict) end(lost queue.Job, reason string, now time.Time) queue.End {
-	e := queue.End{Lease: lost.Lease(), Outcome: v.Outcome, Process: lost.Process, Error: cmp.Or(v.Error, reason)}
+	e := queue.End{Handout: queue.Handout{Lease: lost.Lease()}, Outcome: v.Outcome, Process: lost.Process, Error: cmp.Or(v.Error, reason)}
 	e.Delay = max(v.Delay, 0)
 	return e.Normalize(now)
 }

@@ -162,6 +162,7 @@ type templateState struct {
 	Previous       *supersededState `json:"previous,omitempty"`
 	AutostartAfter time.Time        `json:"autostart_after,omitzero"`
 	Floors         Floors           `json:"floors,omitzero"`
+	VersionSince   time.Time        `json:"version_since,omitzero"`
 }
 
 // supersededState keeps a policy that cannot be read.
@@ -170,10 +171,10 @@ type supersededState struct {
 	Policy json.RawMessage `json:"policy"`
 }
 
-// MarshalState writes what a template is beyond its columns: Hold, Terms, Previous, AutostartAfter and Floors, as a JSON
-// object. It is for stores, which keep ID, OrganizationID, Name, Revision, ActiveVersionID, Rules and Policy by themselves.
+// MarshalState writes what a template is beyond its columns: Hold, Terms, Previous, AutostartAfter, Floors and VersionSince,
+// as a JSON object. It is for stores, which keep ID, OrganizationID, Name, Revision, ActiveVersionID, Rules and Policy by themselves.
 func (t *Template) MarshalState() ([]byte, error) {
-	state := templateState{Hold: t.Hold, Terms: t.Terms, AutostartAfter: t.AutostartAfter, Floors: t.Floors}
+	state := templateState{Hold: t.Hold, Terms: t.Terms, AutostartAfter: t.AutostartAfter, Floors: t.Floors, VersionSince: t.VersionSince}
 	if t.Previous != nil {
 		policy, err := json.Marshal(t.Previous.Policy)
 		if err != nil {
@@ -193,6 +194,7 @@ func (t *Template) ReadState(text []byte) {
 	}
 	t.Previous = nil
 	t.Hold, t.Terms, t.AutostartAfter, t.Floors = state.Hold, state.Terms, state.AutostartAfter, state.Floors
+	t.VersionSince = state.VersionSince
 	if p := state.Previous; p != nil {
 		t.Previous = &Superseded{Rules: p.Rules, Policy: ReadPolicy(p.Policy)}
 	}

@@ -27,6 +27,9 @@ func ReplaceTemplate(old, next Template, now time.Time) (Template, error) {
 	next.Hold = next.Hold.stored()
 	next.Terms.At = micros.Of(next.Terms.At)
 	t := old
+	if old.Revision > 0 && next.ActiveVersionID != old.ActiveVersionID {
+		t.VersionSince = micros.Of(now)
+	}
 	t.ID, t.OrganizationID, t.Name, t.ActiveVersionID = next.ID, next.OrganizationID, next.Name, next.ActiveVersionID
 	if old.Revision == 0 {
 		t.Policy, t.Terms = next.Policy, PolicyTerms{}
@@ -96,7 +99,7 @@ func ReplaceOwner(old, next Owner, now time.Time) (Owner, error) {
 }
 
 // ReplaceEngine returns what a store writes when a host puts an Engine in the place of old. It is for stores. A hold that
-// ends early leaves what the end of every hold leaves; SettleUntil and Interval are not stored.
+// ends early leaves what the end of every hold leaves; SettleUntil stays as it is, and Interval is not stored.
 func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	if err := next.Hold.Validate(); err != nil {
 		return Engine{}, invalid.Within("Engine", err)
@@ -104,14 +107,20 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	if err := validInstant("Engine.DeletionsReleasedUntil", next.DeletionsReleasedUntil); err != nil {
 		return Engine{}, err
 	}
-	e := Engine{Hold: next.Hold.stored(), DeletionsReleasedUntil: micros.Of(next.DeletionsReleasedUntil)}
+	e := Engine{Hold: next.Hold.stored(), DeletionsReleasedUntil: micros.Of(next.DeletionsReleasedUntil), SettleUntil: old.SettleUntil}
 	e.Floors, e.AutostartAfter = old.Floors.leave(&old.Hold, &e.Hold, old.AutostartAfter, now, 0)
 	return e, nil
 }
 
-// Validate refuses a workspace that cannot be created: instants outside the years 1 to 9999, a TTL out of range, a hold that
+// maxName bounds the names that stores keep in an index.
+const maxName = 500
+
+// Validate refuses a workspace that cannot be created: a name of more than 500 bytes, instants outside the years 1 to 9999, a TTL out of range, a hold that
 // is none.
 func (w *Workspace) Validate() error {
+	if len(w.Name) > maxName {
+		return invalid.New("Workspace.Name", w.Name, "must not be longer than %d bytes", maxName)
+	}
 	for _, f := range []struct {
 		name string
 		at   time.Time

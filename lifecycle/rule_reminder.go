@@ -41,7 +41,7 @@ func armDeleteReminder(s *Snapshot) armed {
 	if !a.is() {
 		return a
 	}
-	deleted := actsAfter(RuleAutodelete, a, s, a.at)
+	deleted := released(s, HoldDeletion, a.at)
 	switch {
 	case s.Build.Transition == TransitionDelete || dormant(s) && deleted == a.at:
 		return not(alreadyTold)

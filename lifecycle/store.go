@@ -237,7 +237,8 @@ type Registry interface {
 	Template(ctx context.Context, id uuid.UUID) (t Template, ok bool, err error)
 	// Owner returns an owner; ok is false if there is none.
 	Owner(ctx context.Context, id uuid.UUID) (o Owner, ok bool, err error)
-	// List returns, ordered by id, up to q.Limit snapshots after q.After.
+	// List returns, in the order of the query, up to q.Limit of the snapshots that [ListQuery.Matches] and that follow the
+	// page before. Every workspace whose place does not change is on exactly one page.
 	List(ctx context.Context, q ListQuery) ([]Snapshot, error)
 }
 
@@ -250,14 +251,24 @@ type Holder interface {
 	Engine(ctx context.Context) (Engine, error)
 }
 
-// ListQuery asks for a page of workspaces, deleted ones excluded.
-type ListQuery struct {
-	// TemplateID and OwnerID restrict the list; uuid.Nil is no restriction.
-	TemplateID, OwnerID uuid.UUID
-	// After is the id of the last row of the page before, uuid.Nil for the first page.
-	After uuid.UUID
-	// Limit is the size of the page, at least 1.
-	Limit int
+// Braker counts the deletions that rules make, so that [Brake] bounds them whoever ticks.
+type Braker interface {
+	// AdmitDeletions returns which of the due deletions may be made at now: those that [Brake.Admit] lets go. It counts them
+	// as made, in one step with the comparison, so that calls at once, of any replica, share one bound. A workspace that was
+	// admitted since [Brake.Since] keeps its place and takes no other: its deletion was not committed, or has failed.
+	// While [Engine.DeletionsReleasedUntil] lies after now, all are admitted and none is counted. No workspace comes twice.
+	//
+	// Its cost is proportional to the deletions that are due and were made, not to the workspaces there are.
+	AdmitDeletions(ctx context.Context, now time.Time, b Brake, due []DueDeletion) ([]uuid.UUID, error)
+}
+
+// Settler knows when the fleet has ticked, so that a gap is noticed by whoever ticks next.
+type Settler interface {
+	// Ticked records a tick of any replica at now. If [Engine.Settle] finds a gap between the tick recorded before and
+	// now, it stores what that sets, in one step, and returns it; otherwise it returns zero. Every snapshot has
+	// the stored instant from then on. It wakes nothing, because it only postpones. An instant before the one recorded
+	// changes nothing.
+	Ticked(ctx context.Context, now time.Time, interval, settle time.Duration) (until time.Time, err error)
 }
 
 // History keeps the builds of a workspace.

@@ -119,10 +119,10 @@ type Jobs interface {
 const sweepPage = 1000
 
 // Sweep looks for builds that were made before an instant and are still active although their jobs are over or gone, and
-// ends them. It reads every workspace, so it is for once an hour or so. It returns how many builds it ended; what could not
-// be ended is in the error, and kept nothing else from it.
+// ends them. It reads the workspaces that are being built, and their jobs. It returns how many builds it ended; what could
+// not be ended is in the error, and kept nothing else from it.
 func Sweep(ctx context.Context, u Updater, w Workspaces, j Jobs, before time.Time) (int, error) {
-	q := lifecycle.ListQuery{Limit: sweepPage}
+	q := lifecycle.ListQuery{Building: true, Limit: sweepPage}
 	ended := 0
 	var failed []error
 	for {
@@ -133,7 +133,7 @@ func Sweep(ctx context.Context, u Updater, w Workspaces, j Jobs, before time.Tim
 		if len(page) == 0 {
 			return ended, errors.Join(failed...)
 		}
-		q.After = page[len(page)-1].Workspace.ID
+		q = q.Following(&page[len(page)-1])
 		n, err := sweep(ctx, u, j, page, before)
 		if ended += n; err != nil {
 			failed = append(failed, err)

@@ -51,7 +51,11 @@ type Job struct {
 	Fence int64
 	// Process, Worker and Token name who holds the job (or held it last) and the claim that took it.
 	Process, Worker, Token uuid.UUID
-	StartedAt, EndedAt     time.Time
+	// SecretHash is what is kept of the secret that was handed out with the job; zero: none was.
+	SecretHash SecretHash `json:"-"`
+	// Secret is set in the job that a worker gets, and nowhere else: no store has it.
+	Secret             Secret `json:",omitzero"`
+	StartedAt, EndedAt time.Time
 	// CancelAt is when somebody asked for the job to be canceled.
 	CancelAt time.Time
 	// Error says why the job failed or was canceled, or what went wrong with the last attempt.
@@ -75,7 +79,7 @@ type Line struct {
 	Text string
 }
 
-// Lease is the right to work on a job: whoever ends, renews or reports presents it.
+// Lease names one claim of a job. It is an order and no right: the right is a [Handout].
 type Lease struct {
 	Job   uuid.UUID
 	Fence int64
@@ -87,6 +91,13 @@ func (j Job) Lease() Lease { return Lease{Job: j.ID, Fence: j.Fence} }
 // Lane returns where the job waits while it is ready.
 func (j Job) Lane() Lane {
 	return Lane{Organization: j.Organization, Type: j.Type, Tags: j.Tags, Priority: j.Priority}
+}
+
+// Outline returns the job without what was said about it: no payload, texts, result and secret.
+func (j Job) Outline() Job {
+	j.Payload, j.Trace, j.Error, j.Result, j.Progress = nil, "", "", nil, Progress{}
+	j.Secret, j.SecretHash = Secret{}, SecretHash{}
+	return j
 }
 
 // Clone returns a copy that shares no memory with j.

@@ -46,8 +46,8 @@ type Queue interface {
 
 	// Claim takes up to len(c.Workers) ready jobs from the lanes of c.Probes, those first that are first by
 	// [Job.Before] (a lane's priority counted with its probe's boost), and gives the i-th to the i-th worker:
-	// the job turns running, with the claim's process, token and time of start, one attempt more, a fencing
-	// number one higher and no progress. It returns them in that order.
+	// the job turns running, with the claim's process, token and time of start, the worker's secret, one attempt more, a
+	// fencing number one higher and no progress. It returns them in that order.
 	//
 	// A job is claimed only if it is ready, nobody asked for its cancellation, and no limit of c.Limits would be exceeded by the job in addition to all that run; the
 	// last also when claims run at the same time. Ready is what was stored without a time to wait for, and what a
@@ -102,6 +102,9 @@ type Claim struct {
 	Probes  []Probe
 	// Workers, one for each job wanted, in the order in which they are to be served.
 	Workers []uuid.UUID
+	// Secrets are the hashes of what is handed out with the jobs, one for each worker. A job claimed without one is ended by
+	// its process only.
+	Secrets []SecretHash
 	Limits  Limits
 }
 
@@ -123,27 +126,33 @@ type Claimed struct {
 
 // Leases holds the verbs of a job's life after the claim.
 type Leases interface {
-	// Renew is a sign of life for running jobs: the lease passes to the renewing process and worker, the
-	// progress is replaced if given, the lines are appended and numbered. It answers in the order of the
-	// renewals. A renewal whose lease is not the live one (see [Lease]) has no effect at all and the answer's
-	// Err is [ErrLeaseLost]. If the lease is live and the renewing process is not registered or was declared lost, the
-	// renewal has no effect either and the answer's Err is [ErrProcessLost]: the worker has lost nothing. Repeating a
-	// renewal may append its lines twice.
+	// Renew is a sign of life for running jobs: the lease passes to the renewing process, the progress is replaced if given, the
+	// lines are appended and numbered. It answers in the order of the renewals. A renewal whose handout is not that of the
+	// running claim, in any of its parts, has no effect at all and the answer's Err is [ErrLeaseLost]: lost, foreign and unknown
+	// are one answer. If the handout is right and the renewing process is not registered or was declared lost, the renewal has no
+	// effect either and the answer's Err is [ErrProcessLost]: the worker has lost nothing. Repeating a renewal may append its
+	// lines twice.
 	Renew(ctx context.Context, now time.Time, renewals []Renewal) ([]Renewed, error)
 
 	// End ends attempts. It answers in the order of the ends.
 	//
-	// An end is accepted if the job is running, its fencing number is the lease's, and, when the end names a
-	// process, it is held by that process. Succeeded, failed and canceled are final; the end's Error and
+	// An end is accepted if the job is running and, when the end names a process, its fencing number is the lease's and it is
+	// held by that process; when the end names none, its handout is that of the running claim, in all of its parts. See
+	// [End.Accepts]. Succeeded, failed and canceled are final; the end's Error and
 	// Result are kept. Requeued and released make the job pending again, from ReadyAt on, at the order number
 	// claimed last at its priority, which is in front of what waits; released also takes back the attempt.
 	// But a job whose cancellation was asked for turns canceled instead of pending.
 	//
 	// A job that was never handed out has no lease: a fence below 1 is none.
 	//
-	// An end repeated after it took effect is accepted again: the fencing number is still the lease's and the
-	// state the one it led to. Everything else is [ErrLeaseLost] in the answer's Err and has no effect.
+	// An end repeated after it took effect is accepted again: the lease or handout is still that of the last claim, and the
+	// state the one it led to. The answer is the job's [Job.Outline] then. Everything else is [ErrLeaseLost] in the answer's
+	// Err and has no effect.
 	End(ctx context.Context, now time.Time, ends []End) ([]Ended, error)
+
+	// Reassign names another worker for running jobs, which from then on is the only one whose renewals and ends are accepted;
+	// the secret stays. It reports in the order of the reassignments which were accepted: those whose process holds the lease.
+	Reassign(ctx context.Context, moves []Reassignment) (accepted []bool, err error)
 
 	// Cancel asks for jobs to be canceled. Pending ones turn canceled at once (failed, if c.Expire), running
 	// ones only get their CancelAt set if it was not (left alone, if c.Expire), final ones stay. The reason
@@ -153,9 +162,8 @@ type Leases interface {
 
 // Renewal is a sign of life for one job.
 type Renewal struct {
-	Lease   Lease
+	Handout
 	Process uuid.UUID
-	Worker  uuid.UUID
 	// Progress replaces the stored one; nil keeps it.
 	Progress *Progress
 	// Lines are appended to the job's log. Their Seq is ignored.
@@ -197,10 +205,12 @@ func (o Outcome) State() State {
 
 // End ends one attempt.
 type End struct {
-	Lease   Lease
+	// Handout is the worker's right to end the attempt. Of a verdict only the lease counts.
+	Handout
 	Outcome Outcome
-	// Process, when set, makes the end conditional: it counts only while this process holds the lease.
-	Process uuid.UUID
+	// Process, when set, makes the end a verdict of the control plane: it counts only while this process holds the lease,
+	// and needs no secret. No worker may set it; it is no part of the JSON form.
+	Process uuid.UUID `json:"-"`
 	Error   string
 	Result  []byte
 	// ReadyAt is when a requeued or released job may be claimed again. Defaults to at once.
@@ -212,12 +222,19 @@ type End struct {
 
 // Ended is the answer to one end.
 type Ended struct {
-	// Job is the job as it is now; zero if Err is set.
+	// Job is the job as it is now, its outline if Again is set, zero if Err is set.
 	Job Job
 	// Again: the end had taken effect before, this time it changed nothing.
 	Again bool
 	// Err is nil or [ErrLeaseLost].
 	Err error
+}
+
+// Reassignment gives a running job to another worker of its process.
+type Reassignment struct {
+	Lease   Lease
+	Process uuid.UUID
+	Worker  uuid.UUID
 }
 
 // Cancellation asks for jobs to be canceled.

@@ -97,7 +97,7 @@ func (w *Worker) slot(ctx, work context.Context) error {
 		job, err := w.source.AcquireJob(ctx, w.request)
 		switch {
 		case err == nil && ctx.Err() != nil: // won in the last moment
-			w.end(work, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeReleased})
+			w.end(work, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeReleased})
 			return nil
 		case err == nil:
 			failures = 0
@@ -152,7 +152,7 @@ func (w *Worker) work(work context.Context, job queue.Job) {
 		w.cfg.Logger.Warn("job lost while it ran", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt)
 		return
 	}
-	w.end(work, outcome(job.Lease(), result, err, cause))
+	w.end(work, outcome(job.Handout(), result, err, cause))
 }
 
 // call runs the handler in a goroutine of its own, so that not even its Goexit takes the slot along.
@@ -174,13 +174,13 @@ func (w *Worker) call(ctx context.Context, t *Task) (result []byte, err error) {
 }
 
 // outcome is how a handler's return ends the attempt. The error is the host's code too: its methods may panic.
-func outcome(lease queue.Lease, result []byte, err, cause error) (end queue.End) {
+func outcome(right queue.Handout, result []byte, err, cause error) (end queue.End) {
 	defer func() {
 		if p := recover(); p != nil {
-			end = queue.End{Lease: lease, Outcome: queue.OutcomeFailed, Error: fmt.Sprintf("the error's own method panicked: %v", p)}
+			end = queue.End{Handout: right, Outcome: queue.OutcomeFailed, Error: fmt.Sprintf("the error's own method panicked: %v", p)}
 		}
 	}()
-	end = queue.End{Lease: lease, Outcome: queue.OutcomeSucceeded, Result: result}
+	end = queue.End{Handout: right, Outcome: queue.OutcomeSucceeded, Result: result}
 	var retry *RetryError
 	switch {
 	case err == nil:
@@ -211,7 +211,7 @@ func (w *Worker) end(work context.Context, e queue.End) {
 		case err == nil:
 			return
 		case errors.Is(err, invalid.Err) && e.Outcome != queue.OutcomeFailed:
-			e = queue.End{Lease: e.Lease, Outcome: queue.OutcomeFailed, Error: err.Error()}
+			e = queue.End{Handout: e.Handout, Outcome: queue.OutcomeFailed, Error: err.Error()}
 			continue
 		case queue.IsAnswer(err) || ctx.Err() != nil:
 			w.cfg.Logger.Warn("job's end not reported", "job_id", e.Lease.Job, "outcome", e.Outcome, "error", err)

@@ -18,6 +18,7 @@ type direction struct {
 var directions = []direction{
 	// Programs, and what nobody imports.
 	{"internal/check", nil},
+	{"internal/mutants/...", nil},
 	{"internal/bench/...", anything},
 	{"internal/e2e/...", anything},
 	{"examples/...", anything},

@@ -28,11 +28,11 @@ func TestNoSilenceDuringACall(t *testing.T) {
 	b := leases.New()
 	j := job(1, self)
 	b.Hold(j, time.Minute, noon)
-	call, err := b.Report(j.Lease(), self, 0, after(50*time.Second))
+	call, err := b.Report(j, self, 0, after(50*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, _ := b.Report(j.Lease(), self, 0, after(50*time.Second))
+	second, _ := b.Report(j, self, 0, after(50*time.Second))
 	b.Unknown(second, after(51*time.Second))
 	if due := b.Due(after(time.Hour)); len(due) != 0 {
 		t.Fatalf("doubted while it reports: %+v", due)
@@ -106,7 +106,7 @@ func TestUnknownIsLookedUp(t *testing.T) {
 	b := leases.New()
 	j := job(1, other)
 	b.Suspect(j, "process lost", noon, noon)
-	call, err := b.Report(j.Lease(), self, time.Minute, noon)
+	call, err := b.Report(j, self, time.Minute, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,14 +131,14 @@ func TestCallsWhileJudged(t *testing.T) {
 	if b.Judge(d) == nil {
 		t.Fatal("the verdict is void")
 	}
-	if _, err := b.Report(j.Lease(), self, 0, after(time.Minute)); !errors.Is(err, leases.ErrJudged) {
+	if _, err := b.Report(j, self, 0, after(time.Minute)); !errors.Is(err, leases.ErrJudged) {
 		t.Errorf("a report: %v", err)
 	}
 	if _, err := b.End(j.Lease(), after(time.Minute)); !errors.Is(err, leases.ErrJudged) {
 		t.Errorf("an end: %v", err)
 	}
 	b.Postpone(d, after(2*time.Minute)) // the store refused it
-	if _, err := b.Report(j.Lease(), self, 0, after(time.Minute)); err != nil {
+	if _, err := b.Report(j, self, 0, after(time.Minute)); err != nil {
 		t.Errorf("a report after the refusal: %v", err)
 	}
 	if b.Judge(d) != nil {
@@ -166,7 +166,7 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	b := leases.New()
 	j := job(1, other)
-	call, _ := b.Report(j.Lease(), self, time.Minute, noon)
+	call, _ := b.Report(j, self, time.Minute, noon)
 	b.Refused(call, noon)
 	if b.Find(j.Lease()) != nil || b.Len(self) != 0 {
 		t.Error("the lease is in the book")

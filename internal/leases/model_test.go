@@ -406,7 +406,16 @@ func (p *process) work(l queue.Lease, silence time.Duration) {
 // report answers whether the worker goes on; after an error it does.
 func (p *process) report(l queue.Lease, silence time.Duration, answer func(goOn bool)) {
 	self := p.self
-	call, err := p.book.Report(l, self, silence, p.now)
+	job := queue.Job{ID: l.Job, Fence: l.Fence}
+	if p.book.Find(l) == nil { // it is looked up before it is entered
+		j, ok := p.running(l)
+		if !ok {
+			answer(false)
+			return
+		}
+		job = j.Job
+	}
+	call, err := p.book.Report(job, self, silence, p.now)
 	if err != nil {
 		answer(true)
 		return
@@ -436,11 +445,7 @@ func (p *process) report(l queue.Lease, silence time.Duration, answer func(goOn 
 		case err != nil:
 			p.book.Unknown(call, p.now)
 		default:
-			if _, lookUp := p.book.Renewed(call, self, p.now); lookUp && !p.chance(30) {
-				if j, ok := p.running(l); ok {
-					p.book.Name(j.Job)
-				}
-			}
+			p.book.Renewed(call, self, p.now)
 			p.toldAt[l] = applied
 		}
 		answer(!errors.Is(err, queue.ErrLeaseLost))

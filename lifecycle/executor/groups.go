@@ -14,6 +14,7 @@ import (
 // build turns due transitions into builds, one group for each template version, so that what the builds of a version
 // share is fetched once and held only while the group lasts.
 func (r *run) build(ctx context.Context, works []work) {
+	works = r.brake(ctx, works)
 	if r.e.cfg.Builder == nil && r.e.cfg.Available == nil {
 		for i := range works {
 			w := &works[i]

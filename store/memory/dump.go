@@ -19,6 +19,7 @@ const dumpVersion = 1
 type entryRow struct {
 	Version   int               `json:"dormouse,omitempty"`
 	Engine    *lifecycle.Engine `json:"engine,omitempty"`
+	Ticking   *ticking          `json:"ticking,omitempty"`
 	Template  *templateRow      `json:"template,omitempty"`
 	Owner     *ownerRow         `json:"owner,omitempty"`
 	Workspace *workspaceRow     `json:"workspace,omitempty"`
@@ -102,6 +103,9 @@ func (s *Store) collect(w io.Writer) error {
 	if s.engine != (lifecycle.Engine{}) {
 		d.row(entryRow{Engine: &s.engine})
 	}
+	if !s.ticking.At.IsZero() || len(s.ticking.Deletions) > 0 {
+		d.row(entryRow{Ticking: &s.ticking})
+	}
 	for i := range s.templates.rows {
 		t := s.templates.rows[i].Template
 		d.row(entryRow{Template: &templateRow{t, storedPolicy{t.Policy}}})
@@ -172,6 +176,8 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 		return fmt.Errorf("version %d: this is no dump of version %d", row.Version, dumpVersion)
 	case row.Engine != nil:
 		s.engine = *row.Engine
+	case row.Ticking != nil:
+		s.ticking = *row.Ticking
 	case row.Template != nil:
 		t := row.Template.Template
 		t.Policy = row.Template.Policy.Policy

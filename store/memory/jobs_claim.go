@@ -73,20 +73,20 @@ func (s *Jobs) Claim(_ context.Context, c queue.Claim) (queue.Claimed, error) {
 	picker := newPicker(s, c)
 	defer picker.restore()
 	var claimed queue.Claimed
-	for _, worker := range c.Workers {
+	for i := range c.Workers {
 		j := picker.next()
 		if j == nil {
 			break
 		}
-		s.start(j, p, c, worker)
+		s.start(j, p, c, i)
 		claimed.Jobs = append(claimed.Jobs, j.Clone())
 	}
 	claimed.Limited = picker.limited
 	return claimed, nil
 }
 
-// start turns a ready job into a running one.
-func (s *Jobs) start(j *job, p *process, c queue.Claim, worker uuid.UUID) {
+// start turns a ready job into a running one, for the i-th worker.
+func (s *Jobs) start(j *job, p *process, c queue.Claim, i int) {
 	org := s.orgs[j.Organization]
 	s.removeFromLane(j)
 	turn := org.turn(j.Priority)
@@ -94,7 +94,7 @@ func (s *Jobs) start(j *job, p *process, c queue.Claim, worker uuid.UUID) {
 	org.running.Add(j.Lane(), j.Tenant, 1)
 	p.held[j.ID] = j
 	j.State, j.StartedAt = queue.Running, c.Now
-	j.Process, j.Worker, j.Token = c.Process, worker, c.Token
+	j.Process, j.Worker, j.Token, j.SecretHash = c.Process, c.Workers[i], c.Token, c.SecretFor(i)
 	j.Attempt++
 	j.Fence++
 	j.Progress = queue.Progress{}

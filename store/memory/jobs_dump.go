@@ -19,8 +19,10 @@ type jobLines struct {
 
 type jobRow struct {
 	queue.Job
-	Lines   []queue.Line `json:",omitempty"`
-	LastSeq int64        `json:",omitempty"`
+	// SecretHash is what the job's own field of that name holds, which is no part of its JSON form.
+	SecretHash []byte       `json:",omitempty"`
+	Lines      []queue.Line `json:",omitempty"`
+	LastSeq    int64        `json:",omitempty"`
 	// Delayed: it waits for its ReadyAt.
 	Delayed bool `json:",omitempty"`
 }
@@ -59,8 +61,15 @@ func (s *Jobs) dump(d *dumper) {
 	for _, j := range s.jobs {
 		j.Job = j.Clone() // with its payload
 		delayed := j.State == queue.Pending && j.index >= 0
-		d.row(entryRow{jobLines: jobLines{Job: &jobRow{j.Job, j.lines, j.seq, delayed}}})
+		d.row(entryRow{jobLines: jobLines{Job: &jobRow{Job: j.Job, SecretHash: dumped(j.Job.SecretHash), Lines: j.lines, LastSeq: j.seq, Delayed: delayed}}})
 	}
+}
+
+func dumped(h queue.SecretHash) []byte {
+	if h == (queue.SecretHash{}) {
+		return nil
+	}
+	return h[:]
 }
 
 // restore reads one line. Processes and turns come before jobs.
@@ -86,6 +95,7 @@ func (s *Jobs) restore(rows *jobLines) error {
 
 func (s *Jobs) restoreJob(row *jobRow) {
 	j := &job{Job: row.Job, lines: slices.Clone(row.Lines), seq: row.LastSeq, index: -1}
+	copy(j.Job.SecretHash[:], row.SecretHash)
 	s.jobs[j.ID] = j
 	switch {
 	case j.State.Final():

@@ -8,8 +8,6 @@ import (
 
 	"github.com/dormouse-go/dormouse/store/form"
 
-	"github.com/google/uuid"
-
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
@@ -25,7 +23,7 @@ func (s *Jobs) Renew(_ context.Context, _ time.Time, renewals []queue.Renewal) (
 }
 
 func (s *Jobs) renew(r queue.Renewal) queue.Renewed {
-	j, live := s.live(r.Lease)
+	j, live := s.live(r.Handout)
 	p, known := s.processes[r.Process]
 	switch {
 	case !live:
@@ -35,7 +33,7 @@ func (s *Jobs) renew(r queue.Renewal) queue.Renewed {
 	}
 	s.drop(j)
 	p.held[j.ID] = j
-	j.Process, j.Worker = r.Process, r.Worker
+	j.Process = r.Process
 	if r.Progress != nil {
 		j.Progress = *r.Progress
 		j.Progress.Message = form.Text(j.Progress.Message)
@@ -48,13 +46,28 @@ func (s *Jobs) renew(r queue.Renewal) queue.Renewed {
 	return queue.Renewed{Canceled: !j.CancelAt.IsZero()}
 }
 
-// live finds the running job of a lease.
-func (s *Jobs) live(lease queue.Lease) (*job, bool) {
-	j, ok := s.jobs[lease.Job]
-	if !ok || j.State != queue.Running || j.Fence != lease.Fence {
+// live finds the running job of a handout.
+func (s *Jobs) live(h queue.Handout) (*job, bool) {
+	j, ok := s.jobs[h.Lease.Job]
+	if !ok || j.State != queue.Running || !h.Of(&j.Job) {
 		return nil, false
 	}
 	return j, true
+}
+
+// Reassign implements [queue.Leases].
+func (s *Jobs) Reassign(_ context.Context, moves []queue.Reassignment) ([]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	accepted := make([]bool, len(moves))
+	for i, m := range moves {
+		j, ok := s.jobs[m.Lease.Job]
+		if !ok || j.State != queue.Running || j.Lease() != m.Lease || j.Process != m.Process {
+			continue
+		}
+		j.Worker, accepted[i] = m.Worker, true
+	}
+	return accepted, nil
 }
 
 // drop takes a job's lease from its process.
@@ -70,32 +83,18 @@ func (s *Jobs) End(_ context.Context, now time.Time, ends []queue.End) ([]queue.
 	defer s.mu.Unlock()
 	answers := make([]queue.Ended, len(ends))
 	for i, end := range ends {
-		j, ok := s.accept(end)
-		if !ok {
+		j, ok := s.jobs[end.Lease.Job]
+		switch {
+		case !ok || !end.Accepts(&j.Job):
 			answers[i].Err = queue.ErrLeaseLost
-			continue
-		}
-		if answers[i].Again = j.State != queue.Running; !answers[i].Again {
+		case j.State != queue.Running:
+			answers[i] = queue.Ended{Job: j.Outline(), Again: true}
+		default:
 			s.end(j, now, end)
+			answers[i].Job = j.Clone()
 		}
-		answers[i].Job = j.Clone()
 	}
 	return answers, nil
-}
-
-// accept finds the job of an end that takes effect, or that took effect before.
-func (s *Jobs) accept(end queue.End) (*job, bool) {
-	j, ok := s.jobs[end.Lease.Job]
-	switch {
-	case !ok || j.Fence < 1 || j.Fence != end.Lease.Fence: // below 1 it was never handed out
-		return nil, false
-	case end.Process != uuid.Nil && end.Process != j.Process:
-		return nil, false
-	case j.State == queue.Running:
-		return j, true
-	}
-	target := end.Outcome.State()
-	return j, j.State == target || target == queue.Pending && j.State == queue.Canceled
 }
 
 func (s *Jobs) end(j *job, now time.Time, end queue.End) {

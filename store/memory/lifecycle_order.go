@@ -111,3 +111,11 @@ func (o *order) after(e entry, yield func(entry) bool) {
 		}
 	}
 }
+
+// size is the number of entries.
+func (o *order) size() (n int) {
+	for _, b := range o.blocks {
+		n += len(b)
+	}
+	return n
+}

@@ -14,7 +14,6 @@ import (
 var (
 	_ store.Store       = (*Store)(nil)
 	_ lifecycle.Watcher = (*Store)(nil)
-	_ lifecycle.Holder  = (*Store)(nil)
 )
 
 // jobQueue is [Jobs] under a name that leaves its method Jobs visible when it is embedded.
@@ -30,6 +29,7 @@ type Store struct {
 
 	mu        sync.RWMutex
 	engine    lifecycle.Engine
+	ticking   ticking
 	templates table[template]
 	owners    table[owner]
 	fleet     fleet

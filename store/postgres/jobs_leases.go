@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dormouse-go/dormouse/store/form"
@@ -17,11 +18,20 @@ var renewalColumns = columns[queue.Renewal]{
 	col("id", "uuid", func(r *queue.Renewal) key { return key(r.Lease.Job) }),
 	col("fence", "bigint", func(r *queue.Renewal) int64 { return r.Lease.Fence }),
 	col("process_id", "uuid", func(r *queue.Renewal) key { return key(r.Process) }),
-	col("worker_id", "uuid", func(r *queue.Renewal) key { return key(r.Worker) }),
 	col("reports", "boolean", func(r *queue.Renewal) bool { return r.Progress != nil }),
 	col("percent", "integer", func(r *queue.Renewal) int32 { return count32(progress(r).Percent) }),
 	col("message", "text", func(r *queue.Renewal) string { return form.Text(progress(r).Message) }),
 	col("lines", "integer", func(r *queue.Renewal) int32 { return count32(len(r.Lines)) }),
+	col("organization_id", "uuid", func(r *queue.Renewal) key { return key(r.Organization) }),
+	col("worker_id", "uuid", func(r *queue.Renewal) key { return key(r.Worker) }),
+	col("secret", "bytea", func(r *queue.Renewal) []byte { return storedSecret(r.Secret.Hash()) }),
+}
+
+// sameHandout compares a running job h with what is presented: all of it.
+func sameHandout(presented string) string {
+	return strings.ReplaceAll(`h.id = %.id AND h.fence = %.fence AND h.organization_id = %.organization_id
+			AND h.worker_id = %.worker_id AND h.secret = %.secret`,
+		"%", presented)
 }
 
 func progress(r *queue.Renewal) (p queue.Progress) {
@@ -65,18 +75,17 @@ var renewSQL = `
 		WHERE id = ANY ($3) AND lost_at IS NULL
 		ORDER BY id FOR KEY SHARE
 	), held AS (
-		SELECT id, fence, state, process_id, worker_id, cancel_at, lines FROM dormouse.jobs
+		SELECT id, fence, state, process_id, organization_id, worker_id, secret, cancel_at, lines FROM dormouse.jobs
 		WHERE id = ANY ($1)
 		ORDER BY id FOR NO KEY UPDATE
 	), accepted AS (
 		SELECT r.*, h.cancel_at, h.lines AS before,
-			(h.process_id, h.worker_id) IS DISTINCT FROM (r.process_id, r.worker_id)
-				OR r.reports OR r.lines > 0 AS changes
+			h.process_id IS DISTINCT FROM r.process_id OR r.reports OR r.lines > 0 AS changes
 		FROM renewal r
-		JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1
+		JOIN held h ON h.state = 1 AND ` + sameHandout("r") + `
 		JOIN taker p ON p.id = r.process_id
 	), renewed AS (
-		UPDATE dormouse.jobs j SET process_id = a.process_id, worker_id = a.worker_id,
+		UPDATE dormouse.jobs j SET process_id = a.process_id,
 			percent = CASE WHEN a.reports THEN a.percent ELSE j.percent END,
 			message = CASE WHEN a.reports THEN a.message ELSE j.message END,
 			lines = a.before + a.lines
@@ -88,7 +97,7 @@ var renewSQL = `
 		JOIN accepted a ON a.id = l.id
 	)
 	SELECT r.n, p.id IS NOT NULL, h.cancel_at IS NOT NULL
-	FROM renewal r JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1 LEFT JOIN taker p ON p.id = r.process_id`
+	FROM renewal r JOIN held h ON h.state = 1 AND ` + sameHandout("r") + ` LEFT JOIN taker p ON p.id = r.process_id`
 
 // Renew implements [queue.Leases].
 func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
@@ -133,6 +142,9 @@ var endColumns = columns[queue.End]{
 	col("error", "text", func(e *queue.End) string { return form.Text(e.Error) }),
 	col("result", "bytea", func(e *queue.End) []byte { return e.Result }),
 	col("ready_at", "timestamptz", func(e *queue.End) stamp { return stamp(e.ReadyAt) }),
+	col("organization_id", "uuid", func(e *queue.End) key { return key(e.Organization) }),
+	col("worker_id", "uuid", func(e *queue.End) key { return key(e.Worker) }),
+	col("secret", "bytea", func(e *queue.End) []byte { return storedSecret(e.Secret.Hash()) }),
 }
 
 // endSQL: an end is accepted while the attempt runs, or again after it took effect; live distinguishes the two. Its
@@ -146,7 +158,7 @@ var endSQL = `
 		SELECT e.*, h.state = 1 AS live,
 			CASE WHEN e.target = 0 AND h.cancel_at IS NOT NULL THEN 4::smallint ELSE e.target END AS final
 		FROM ending e JOIN held h ON h.id = e.id AND h.fence = e.fence
-		WHERE (e.process_id IS NULL OR e.process_id = h.process_id)
+		WHERE CASE WHEN e.process_id IS NOT NULL THEN e.process_id = h.process_id ELSE ` + sameHandout("e") + ` END
 			AND h.fence > 0
 			AND (h.state IN (1, e.target) OR e.target = 0 AND h.state = 4)
 	), ended AS (
@@ -212,9 +224,55 @@ func endAnswers(n int, jobs []queue.Job, places []int, agains []bool) []queue.En
 		answers[i].Err = queue.ErrLeaseLost
 	}
 	for i, j := range jobs {
+		if agains[i] {
+			j = j.Outline()
+		}
 		answers[places[i]] = queue.Ended{Job: j, Again: agains[i]}
 	}
 	return answers
+}
+
+// reassignColumns are those of a change of worker.
+var reassignColumns = columns[queue.Reassignment]{
+	col("id", "uuid", func(m *queue.Reassignment) key { return key(m.Lease.Job) }),
+	col("fence", "bigint", func(m *queue.Reassignment) int64 { return m.Lease.Fence }),
+	col("process_id", "uuid", func(m *queue.Reassignment) key { return key(m.Process) }),
+	col("worker_id", "uuid", func(m *queue.Reassignment) key { return key(m.Worker) }),
+}
+
+var reassignSQL = `
+	WITH move AS (
+		SELECT * FROM ` + reassignColumns.rows(1, "m", "n") + `
+	), held AS (
+		SELECT id FROM dormouse.jobs WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE
+	)
+	UPDATE dormouse.jobs j SET worker_id = m.worker_id
+	FROM move m JOIN held h ON h.id = m.id
+	WHERE j.id = m.id AND j.state = 1 AND j.fence = m.fence AND j.process_id = m.process_id
+	RETURNING m.n`
+
+// Reassign implements [queue.Leases].
+func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accepted []bool, err error) {
+	if len(moves) == 0 {
+		return nil, ctx.Err()
+	}
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		accepted = make([]bool, len(moves))
+		rows, err := s.pool.Query(ctx, s.sql(reassignSQL), reassignColumns.args(moves)...)
+		if err != nil {
+			return err
+		}
+		var n int
+		_, err = pgx.ForEachRow(rows, []any{&n}, func() error {
+			accepted[n-1] = true
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reassign %d jobs: %w", len(moves), err)
+	}
+	return accepted, nil
 }
 
 // cancelSQL: $3 is the reason, $4 whether jobs are given up instead.

@@ -46,7 +46,7 @@ var contendersSQL = `
 var startChosenSQL = `
 	WITH taken AS (
 		SELECT j.id, c.n AS place, 0 AS rank
-		FROM unnest($6::uuid[]) WITH ORDINALITY AS c (id, n) JOIN dormouse.jobs j ON j.id = c.id
+		FROM unnest($7::uuid[]) WITH ORDINALITY AS c (id, n) JOIN dormouse.jobs j ON j.id = c.id
 		WHERE j.ready
 		ORDER BY c.n
 		FOR NO KEY UPDATE OF j SKIP LOCKED
@@ -70,7 +70,7 @@ func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p []probe) (cla
 				return err
 			}
 			return l.collect(tx.Query(ctx, s.sql(startChosenSQL), key(c.Process), key(c.Probes[0].Lane.Organization), c.Now,
-				key(c.Token), keys(c.Workers), chosen))
+				key(c.Token), keys(c.Workers), secretsFor(&c, 0), chosen))
 		})
 	})
 	if err != nil {

@@ -128,10 +128,12 @@ func readRunning(results pgx.BatchResults, fleet *queue.Fleet) error {
 	return err
 }
 
-// scanProcess reads a process. What it says of its workers may be a later version's; that is no reason to know nothing.
-func scanProcess(row pgx.CollectableRow) (p queue.Process, readable bool, err error) {
+// scanProcess reads a process, and whatever else is in its row. What it says of its workers may be a later version's; that is
+// no reason to know nothing.
+func scanProcess(row pgx.CollectableRow, more ...any) (p queue.Process, readable bool, err error) {
 	var workers []byte
-	if err := row.Scan(toID(&p.ID), &p.Name, &p.Heartbeats, toTime(&p.HeartbeatAt), &p.Lost, (*rawJSON)(&workers)); err != nil {
+	targets := append([]any{toID(&p.ID), &p.Name, &p.Heartbeats, toTime(&p.HeartbeatAt), &p.Lost, (*rawJSON)(&workers)}, more...)
+	if err := row.Scan(targets...); err != nil {
 		return p, true, err
 	}
 	normalize(&p.HeartbeatAt)

@@ -28,6 +28,7 @@ type jobRow struct {
 	weight, attempt int32
 	state           int16
 	percent         int32
+	secret          []byte
 }
 
 // jobFields are a row j of dormouse.jobs. All of them accept NULL, for outer joins.
@@ -50,6 +51,7 @@ var jobFields = fields[jobRow]{
 	{"j.process_id", func(r *jobRow) any { return toID(&r.j.Process) }},
 	{"j.worker_id", func(r *jobRow) any { return toID(&r.j.Worker) }},
 	{"j.token", func(r *jobRow) any { return toID(&r.j.Token) }},
+	{"j.secret", func(r *jobRow) any { return &r.secret }},
 	{"j.started_at", func(r *jobRow) any { return toTime(&r.j.StartedAt) }},
 	{"j.ended_at", func(r *jobRow) any { return toTime(&r.j.EndedAt) }},
 	{"j.cancel_at", func(r *jobRow) any { return toTime(&r.j.CancelAt) }},
@@ -67,6 +69,7 @@ func (r *jobRow) targets() []any { return jobFields.targets(r) }
 func (r *jobRow) job() queue.Job {
 	j := r.j
 	j.State, j.Weight, j.Attempt, j.Progress.Percent = states[r.state], int(r.weight), int(r.attempt), int(r.percent)
+	copy(j.SecretHash[:], r.secret)
 	normalize(&j.CreatedAt, &j.ReadyAt, &j.StartedAt, &j.EndedAt, &j.CancelAt)
 	return j
 }

@@ -60,7 +60,6 @@ var (
 	_ store.Store       = (*Store)(nil)
 	_ lifecycle.Sharder = (*Store)(nil)
 	_ lifecycle.Watcher = (*Store)(nil)
-	_ lifecycle.Holder  = (*Store)(nil)
 	_ lifecycle.Batcher = (*Store)(nil)
 )
 

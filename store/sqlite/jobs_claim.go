@@ -35,7 +35,7 @@ func (t *tx) claim(c *queue.Claim) (claimed queue.Claimed, err error) {
 		return claimed, err
 	}
 	floors := map[floorKey]int64{}
-	for _, worker := range c.Workers {
+	for i := range c.Workers {
 		pick, ok, err := p.next()
 		if err != nil {
 			return claimed, err
@@ -43,7 +43,7 @@ func (t *tx) claim(c *queue.Claim) (claimed queue.Claimed, err error) {
 		if !ok {
 			break
 		}
-		job, err := t.start(c, pick, worker)
+		job, err := t.start(c, pick, i)
 		if err != nil {
 			return claimed, err
 		}
@@ -56,14 +56,14 @@ func (t *tx) claim(c *queue.Claim) (claimed queue.Claimed, err error) {
 }
 
 var startJob = `
-UPDATE {jobs} SET state = 2, started_at = ?, process_id = ?, worker_id = ?, token = ?,
+UPDATE {jobs} SET state = 2, started_at = ?, process_id = ?, worker_id = ?, token = ?, secret = ?,
 	attempt = attempt + 1, fence = fence + 1, percent = 0, message = ''
 WHERE id = ? RETURNING` + jobColumns
 
-// start turns a ready job into a running one.
-func (t *tx) start(c *queue.Claim, pick candidate, worker uuid.UUID) (queue.Job, error) {
+// start turns a ready job into a running one, for the i-th worker.
+func (t *tx) start(c *queue.Claim, pick candidate, i int) (queue.Job, error) {
 	jobs, err := t.jobs(startJob,
-		micros(c.Now), blob(c.Process), blob(worker), blob(c.Token), blob(pick.id))
+		micros(c.Now), blob(c.Process), blob(c.Workers[i]), blob(c.Token), secretBlob(c.SecretFor(i)), blob(pick.id))
 	if err != nil {
 		return queue.Job{}, err
 	}

@@ -39,10 +39,11 @@ func (t *tx) renew(r *queue.Renewal) (queue.Renewed, error) {
 	}
 	var canceled bool
 	live, err := t.queryRow(`
-		UPDATE {jobs} SET process_id = ?1, worker_id = ?2, percent = coalesce(?3, percent), message = coalesce(?4, message)
-		WHERE id = ?5 AND state = 2 AND fence = ?6 AND EXISTS (SELECT 1 FROM {processes} p WHERE p.id = ?1 AND p.lost_at IS NULL)
+		UPDATE {jobs} SET process_id = ?1, percent = coalesce(?2, percent), message = coalesce(?3, message)
+		WHERE id = ?4 AND state = 2 AND fence = ?5 AND organization_id = ?6 AND worker_id = ?7 AND secret = ?8
+			AND EXISTS (SELECT 1 FROM {processes} p WHERE p.id = ?1 AND p.lost_at IS NULL)
 		RETURNING cancel_at IS NOT NULL`,
-		[]any{blob(r.Process), blob(r.Worker), percent, message, blob(r.Lease.Job), r.Lease.Fence}, &canceled)
+		append([]any{blob(r.Process), percent, message}, handoutArgs(&r.Handout)...), &canceled)
 	switch {
 	case err != nil:
 		return queue.Renewed{}, err
@@ -54,12 +55,49 @@ func (t *tx) renew(r *queue.Renewal) (queue.Renewed, error) {
 
 // notRenewed tells a lease that is over from a process that may not take it.
 func (t *tx) notRenewed(r *queue.Renewal) (queue.Renewed, error) {
-	live, err := t.queryRow(`SELECT 1 FROM {jobs} WHERE id = ? AND state = 2 AND fence = ?`,
-		[]any{blob(r.Lease.Job), r.Lease.Fence}, new(int))
+	live, err := t.queryRow(`
+		SELECT 1 FROM {jobs} WHERE id = ? AND state = 2 AND fence = ? AND organization_id = ? AND worker_id = ? AND secret = ?`,
+		handoutArgs(&r.Handout), new(int))
 	if live {
 		return queue.Renewed{Err: queue.ErrProcessLost}, err
 	}
 	return queue.Renewed{Err: queue.ErrLeaseLost}, err
+}
+
+// handoutArgs are what a running job is compared with: id, fence, organization, worker and secret.
+func handoutArgs(h *queue.Handout) []any {
+	return []any{blob(h.Lease.Job), h.Lease.Fence, blob(h.Organization), blob(h.Worker), secretBlob(h.Secret.Hash())}
+}
+
+// secretBlob is a secret's hash as it is stored: empty if there is none, which no handout has.
+func secretBlob(h queue.SecretHash) []byte {
+	if h == (queue.SecretHash{}) {
+		return []byte{}
+	}
+	return h[:]
+}
+
+// Reassign implements [queue.Leases].
+func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accepted []bool, err error) {
+	if len(moves) == 0 {
+		return nil, ctx.Err()
+	}
+	accepted = make([]bool, len(moves))
+	err = s.write(ctx, func(t *tx) error {
+		for i, m := range moves {
+			n, err := t.exec(`UPDATE {jobs} SET worker_id = ? WHERE id = ? AND state = 2 AND fence = ? AND process_id = ?`,
+				blob(m.Worker), blob(m.Lease.Job), m.Lease.Fence, blob(m.Process))
+			if err != nil {
+				return err
+			}
+			accepted[i] = n > 0
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(err, "reassign %d jobs", len(moves))
+	}
+	return accepted, nil
 }
 
 func (t *tx) appendLines(job uuid.UUID, lines []queue.Line) error {
@@ -105,10 +143,10 @@ func (t *tx) end(now time.Time, e *queue.End) (queue.Ended, error) {
 	switch {
 	case err != nil:
 		return queue.Ended{}, err
-	case !ok || !accepts(&j, e):
+	case !ok || !e.Accepts(&j):
 		return queue.Ended{Err: queue.ErrLeaseLost}, nil
 	case j.State != queue.Running:
-		return queue.Ended{Job: j, Again: true}, nil
+		return queue.Ended{Job: j.Outline(), Again: true}, nil
 	}
 	state := e.Outcome.State()
 	if state == queue.Pending && !j.CancelAt.IsZero() {
@@ -126,18 +164,6 @@ func (t *tx) end(now time.Time, e *queue.End) (queue.Ended, error) {
 		j, err = t.requeue(&j, now, e.ReadyAt)
 	}
 	return queue.Ended{Job: j}, err
-}
-
-// accepts reports whether an end takes effect, or took effect before.
-func accepts(j *queue.Job, e *queue.End) bool {
-	switch {
-	case j.Fence < 1 || j.Fence != e.Lease.Fence, e.Process != uuid.Nil && e.Process != j.Process:
-		return false
-	case j.State == queue.Running:
-		return true
-	}
-	target := e.Outcome.State()
-	return j.State == target || target == queue.Pending && j.State == queue.Canceled
 }
 
 var (

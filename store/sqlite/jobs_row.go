@@ -39,6 +39,7 @@ func stored(final queue.State) int64 {
 type jobRow struct {
 	queue.Job
 	state, lane int64
+	secret      []byte
 }
 
 var jobFields = fields[jobRow]{
@@ -58,6 +59,7 @@ var jobFields = fields[jobRow]{
 	{"process_id", func(r *jobRow) any { return &r.Process }},
 	{"worker_id", func(r *jobRow) any { return &r.Worker }},
 	{"token", func(r *jobRow) any { return &r.Token }},
+	{"secret", func(r *jobRow) any { return &r.secret }},
 	{"started_at", func(r *jobRow) any { return into(&r.StartedAt) }},
 	{"ended_at", func(r *jobRow) any { return into(&r.EndedAt) }},
 	{"cancel_at", func(r *jobRow) any { return into(&r.CancelAt) }},
@@ -112,6 +114,7 @@ func scanJob(from rows) (j queue.Job, lane int64, err error) {
 		return queue.Job{}, 0, fmt.Errorf("job %s: state %d: must be between 0 and %d", r.ID, r.state, len(states)-1)
 	}
 	r.State = states[r.state]
+	copy(r.SecretHash[:], r.secret)
 	return r.Job, r.lane, nil
 }
 

@@ -42,7 +42,6 @@ type Store struct {
 var (
 	_ store.Store       = (*Store)(nil)
 	_ lifecycle.Watcher = (*Store)(nil)
-	_ lifecycle.Holder  = (*Store)(nil)
 	_ lifecycle.Batcher = (*Store)(nil)
 )
 

@@ -25,9 +25,11 @@ func Jobs(t *testing.T, open func(t *testing.T) queue.Store, o Options) {
 		{"Fairness", jobFairTests},
 		{"Renew", jobRenewTests},
 		{"End", jobEndTests},
+		{"Handouts", jobHandoutTests},
 		{"Cancel", jobCancelTests},
 		{"Registry", jobRegistryTests},
 		{"Inspect", jobInspectTests},
+		{"Directory", jobDirectoryTests},
 		{"Values", jobValueTests},
 		{"Races", jobRaceTests},
 	}

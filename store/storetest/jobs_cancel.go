@@ -45,13 +45,13 @@ func cancelRunning(k *jobKit) {
 	k.must(len(changed) == 1 && changed[0].State == queue.Running && changed[0].CancelAt.Equal(asked), "a running job only gets its CancelAt set", "%+v", changed)
 	k.pass(time.Second)
 	k.must(len(k.cancel("stop", job)) == 0 && k.get(job.ID).CancelAt.Equal(asked), "a second cancellation of a running job changes nothing", "%s", k.get(job.ID).CancelAt)
-	answer := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
+	answer := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded})
 	k.must(answer.Job.State == queue.Succeeded, "a running job that ends before it learns of its cancellation has ended as it ended", "%s", answer.Job.State)
 }
 
 func cancelFinal(k *jobKit) {
 	job := k.running()
-	ended := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}).Job
+	ended := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded}).Job
 	k.must(len(k.cancel("late", job)) == 0 && reflect.DeepEqual(k.get(job.ID), ended), "final jobs stay as they are", "%+v", k.get(job.ID))
 }
 

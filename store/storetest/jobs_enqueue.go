@@ -73,7 +73,7 @@ func enqueueRepeatedAfterEnd(k *jobKit) {
 	p := k.posting()
 	k.enqueue(p)
 	job := k.claim(1, k.get(p.ID))[0]
-	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded})
 	again := k.enqueue(p)[0]
 	k.must(again.State == queue.Succeeded, "a posting repeated after the job ended brings nothing back", "state %s", again.State)
 	k.must(len(k.ready().Lanes) == 0, "an ended job is in no lane", "%d lanes", len(k.ready().Lanes))

@@ -1,15 +1,16 @@
 WITH ending AS (
 	SELECT * FROM unnest(
 		$2::uuid[], $3::bigint[], $4::uuid[], $5::smallint[], $6::boolean[], $7::text[], $8::bytea[],
-		$9::timestamptz[]
-	) WITH ORDINALITY AS e (id, fence, process_id, target, released, error, result, ready_at, n)
+		$9::timestamptz[], $10::uuid[], $11::uuid[], $12::bytea[]
+	) WITH ORDINALITY AS e (id, fence, process_id, target, released, error, result, ready_at, organization_id, worker_id, secret, n)
 ), held AS (
 	SELECT * FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
 ), accepted AS (
 	SELECT e.*, h.state = 1 AS live,
 		CASE WHEN e.target = 0 AND h.cancel_at IS NOT NULL THEN 4::smallint ELSE e.target END AS final
 	FROM ending e JOIN held h ON h.id = e.id AND h.fence = e.fence
-	WHERE (e.process_id IS NULL OR e.process_id = h.process_id)
+	WHERE CASE WHEN e.process_id IS NOT NULL THEN e.process_id = h.process_id ELSE h.id = e.id AND h.fence = e.fence AND h.organization_id = e.organization_id
+		AND h.worker_id = e.worker_id AND h.secret = e.secret END
 		AND h.fence > 0
 		AND (h.state IN (1, e.target) OR e.target = 0 AND h.state = 4)
 ), ended AS (
@@ -32,9 +33,9 @@ WITH ending AS (
 SELECT j.n, false,
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
 		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
-		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message FROM ended j
+		j.secret, j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message FROM ended j
 UNION ALL
 SELECT a.n, true,
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
 		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
-		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live
+		j.secret, j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live
