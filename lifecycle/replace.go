@@ -157,8 +157,8 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	return e, nil
 }
 
-// Validate refuses a workspace that cannot be created: instants outside the years 1 to 9999, a TTL out of range, a hold that
-// is none.
+// Validate refuses a workspace that cannot be created: instants outside the years 1 to 9999, a TTL out of range, negative
+// counts, a hold that is none.
 func (w *Workspace) Validate() error {
 	for _, f := range []struct {
 		name string
@@ -179,6 +179,18 @@ func (w *Workspace) Validate() error {
 	} {
 		if err := validInstant(f.name, f.at); err != nil {
 			return err
+		}
+	}
+	for _, f := range []struct {
+		name string
+		n    int
+	}{
+		{"Workspace.Failures", w.Failures},
+		{"Workspace.StartFailures", w.StartFailures},
+		{"Workspace.Backoff.Attempts", w.Backoff.Attempts},
+	} {
+		if f.n < 0 {
+			return invalid.New(f.name, f.n, "must not be negative")
 		}
 	}
 	if err := w.Hold.Validate(); err != nil {

@@ -66,6 +66,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"claim names", testClaimNames},
 		{"claim owners", testClaimOwners},
 		{"claim race", testClaimRace},
+		{"corrupt rows", testCorruptRows},
 		{"canceled", testCanceled},
 		{"race on one", testRaceOnOne},
 		{"race of batches", testRaceOfBatches},
