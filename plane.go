@@ -21,13 +21,24 @@ var ErrAlreadyRun = errors.New("dormouse: Run was called before")
 // Plane is a control plane over one store: its engines, and the verbs for what people want. It is safe for concurrent use,
 // and any number of planes, in any number of processes, may work on one store.
 type Plane struct {
-	store    store.Store
+	store store.Store
+	// bound and client are what the verbs work with: the store and the executor's client, or within a transaction of the
+	// host those of the transaction.
+	bound    records
+	client   *executor.Client
 	cfg      Config
 	executor *executor.Executor
 	acquirer *acquirer.Acquirer
 	worker   *worker.Worker // nil if the workers are elsewhere
 	ends     buildjobs.Ends
+	pools    pools
 	ran      atomic.Bool
+}
+
+// records is the part of a store that verbs write through.
+type records interface {
+	lifecycle.Store
+	lifecycle.Registry
 }
 
 // New returns a plane over a store. It starts nothing and does not call the store; [Plane.Run] does. The error names the
@@ -40,14 +51,14 @@ func New(s store.Store, cfg Config) (*Plane, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	p := &Plane{store: s, cfg: cfg}
+	p := &Plane{store: s, bound: s, cfg: cfg}
 	if err := p.makeEngines(); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// makeEngines makes the executor last: it registers its metrics at once.
+// makeEngines makes last what registers its metrics at once.
 func (p *Plane) makeEngines() (err error) {
 	if p.acquirer, err = acquirer.New(p.store, p.cfg.Pubsub, p.acquirerConfig()); err != nil {
 		return err
@@ -61,13 +72,19 @@ func (p *Plane) makeEngines() (err error) {
 	if err != nil {
 		return err
 	}
-	p.executor, err = executor.New(p.store, cfg)
+	if p.executor, err = executor.New(p.store, cfg); err != nil {
+		return err
+	}
+	p.client = p.executor.Client
+	if err = p.makePools(); err != nil {
+		p.executor.Close()
+	}
 	return err
 }
 
 func (p *Plane) acquirerConfig() acquirer.Config {
 	cfg := acquirer.Config{
-		Instance: p.cfg.Instance, Retention: p.cfg.Retention,
+		Instance: p.cfg.Instance, Retention: p.cfg.Retention, Reserves: p.reserve(),
 		Clock: p.cfg.Clock, Logger: p.cfg.Logger, Registerer: p.cfg.Registerer, Namespace: p.cfg.Namespace,
 	}
 	if p.cfg.TuneAcquirer != nil {
@@ -111,6 +128,9 @@ func (p *Plane) executorConfig() (executor.Config, error) {
 	}
 	if cfg.Poster != nil {
 		return cfg, invalid.New("Config.TuneExecutor", "Poster", "must not be set: the plane hands jobs out itself")
+	}
+	if len(p.cfg.Pools) > 0 {
+		cfg.Builder = behindPeople{cfg.Builder}
 	}
 	announce, host := buildjobs.Announce(p.acquirer), cfg.Queued
 	cfg.Queued = func(jobs []lifecycle.Job) {

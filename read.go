@@ -11,66 +11,13 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// Limits of one page.
-const (
-	defaultPage = 100
-	maxPage     = 1000
-)
-
-func page(limit int) (int, error) {
-	switch {
-	case limit == 0:
-		return defaultPage, nil
-	case limit < 0 || limit > maxPage:
-		return 0, invalid.New("limit", limit, "must be 0 (for %d) to %d", defaultPage, maxPage)
-	}
-	return limit, nil
-}
-
 // Get returns a workspace.
 func (p *Plane) Get(ctx context.Context, id uuid.UUID) (Workspace, error) {
-	s, err := p.executor.Load(ctx, id)
+	s, err := p.client.Load(ctx, id)
 	if err != nil {
 		return Workspace{}, err
 	}
 	return WorkspaceOf(s), nil
-}
-
-// ListQuery asks for a page of workspaces, deleted ones excluded.
-type ListQuery struct {
-	// Template and Owner (a name) restrict the list; zero values do not.
-	Template uuid.UUID `json:"template,omitzero"`
-	Owner    string    `json:"owner,omitempty"`
-	// After is the id of the last workspace of the page before.
-	After uuid.UUID `json:"after,omitzero"`
-	// Limit is at most 1000. Defaults to 100.
-	Limit int `json:"limit,omitempty"`
-}
-
-// List returns a page of workspaces, ordered by id.
-func (p *Plane) List(ctx context.Context, q ListQuery) ([]Workspace, error) {
-	limit, err := page(q.Limit)
-	if err != nil {
-		return nil, invalid.As("ListQuery.Limit", err)
-	}
-	if q.Owner != "" {
-		if err := validName("ListQuery.Owner", q.Owner); err != nil {
-			return nil, err
-		}
-	}
-	query := lifecycle.ListQuery{TemplateID: q.Template, After: q.After, Limit: limit}
-	if q.Owner != "" {
-		query.OwnerID = named(p.cfg.Organization, "owner", q.Owner)
-	}
-	found, err := p.store.List(ctx, query)
-	if err != nil {
-		return nil, fmt.Errorf("list workspaces: %w", err)
-	}
-	list := make([]Workspace, len(found))
-	for i := range found {
-		list[i] = WorkspaceOf(found[i])
-	}
-	return list, nil
 }
 
 // Builds returns up to limit builds of a workspace with a number below before, newest first; 0 means from the newest, and
@@ -88,7 +35,7 @@ func (p *Plane) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 		return nil, fmt.Errorf("builds of workspace %s: %w", workspace, err)
 	}
 	if len(builds) == 0 {
-		_, err := p.executor.Load(ctx, workspace)
+		_, err := p.client.Load(ctx, workspace)
 		return nil, err
 	}
 	return p.records(ctx, builds)
@@ -127,5 +74,5 @@ func (p *Plane) Log(ctx context.Context, build uuid.UUID, after int64, limit int
 
 // Explain says what happens to a workspace next, when and why, for every rule.
 func (p *Plane) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
-	return p.executor.Explain(ctx, id)
+	return p.client.Explain(ctx, id)
 }

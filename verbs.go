@@ -24,7 +24,7 @@ func (p *Plane) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb, opti
 	if err != nil {
 		return Workspace{}, err
 	}
-	s, err := p.executor.Update(ctx, id, r.sign(v))
+	s, err := p.client.Update(ctx, id, r.sign(v))
 	if err != nil {
 		return Workspace{}, err
 	}
@@ -80,7 +80,7 @@ func (p *Plane) Cancel(ctx context.Context, id uuid.UUID, options ...Option) (Wo
 	if err != nil {
 		return Workspace{}, err
 	}
-	s, err := p.executor.Load(ctx, id)
+	s, err := p.client.Load(ctx, id)
 	if err != nil {
 		return Workspace{}, err
 	}

@@ -12,7 +12,9 @@ import (
 
 // Enqueue stores jobs and announces them. It returns the jobs as stored, in the order of the postings.
 //
-// The error is a [*invalid.Error] if a posting is invalid, and none is stored then; any other error leaves the
+// The error is a [*invalid.Error] if a posting is invalid, and none is stored then. Types that are the library's own
+// ([queue.Reserved]) are invalid here: who makes a build posts its job in the build's commit. A posting whose ID is that of
+// another organization's, tenant's or type's job is invalid too; the others are stored then. Any other error leaves the
 // outcome open: repeat the call with the same IDs. A job must be announced after its commit; to enqueue in a
 // transaction of your own, let the store write [queue.Posting.Job] there and call [Acquirer.Announce] afterwards.
 func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, error) {
@@ -24,6 +26,9 @@ func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, err
 		jobs, err = a.store.Enqueue(ctx, a.now(), postings)
 		return err
 	})
+	if err == nil {
+		err = ownJobs(postings, jobs)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -38,10 +43,23 @@ func validatePostings(postings []queue.Posting) error {
 		if err := p.Validate(); err != nil {
 			return err
 		}
+		if queue.Reserved(p.Type) {
+			return invalid.New("Posting.Type", p.Type, "must not be one of the library's own")
+		}
 		if seen[p.ID] && p.ID != uuid.Nil {
 			return invalid.New("Posting.ID", p.ID, "must not occur twice in one call")
 		}
 		seen[p.ID] = true
+	}
+	return nil
+}
+
+// ownJobs sees to it that nobody reads somebody else's job by posting one of its id.
+func ownJobs(postings []queue.Posting, jobs []queue.Job) error {
+	for i, j := range jobs {
+		if p := postings[i]; j.Organization != p.Organization || j.Tenant != p.Tenant || j.Type != p.Type {
+			return invalid.New("Posting.ID", p.ID, "must not be that of another job")
+		}
 	}
 	return nil
 }

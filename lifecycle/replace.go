@@ -157,9 +157,15 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	return e, nil
 }
 
-// Validate refuses a workspace that cannot be created: instants outside the years 1 to 9999, a TTL out of range, negative
-// counts, a hold that is none.
+// maxName bounds the names that stores keep in an index.
+const maxName = 500
+
+// Validate refuses a workspace that cannot be created: a name of more than 500 bytes, instants outside the years 1 to 9999, a
+// TTL out of range, negative counts, a hold that is none.
 func (w *Workspace) Validate() error {
+	if len(w.Name) > maxName {
+		return invalid.New("Workspace.Name", w.Name, "must not be longer than %d bytes", maxName)
+	}
 	for _, f := range []struct {
 		name string
 		at   time.Time

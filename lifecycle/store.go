@@ -237,7 +237,8 @@ type Registry interface {
 	Template(ctx context.Context, id uuid.UUID) (t Template, ok bool, err error)
 	// Owner returns an owner; ok is false if there is none.
 	Owner(ctx context.Context, id uuid.UUID) (o Owner, ok bool, err error)
-	// List returns, ordered by id, up to q.Limit snapshots after q.After.
+	// List returns, in the order of the query, up to q.Limit of the snapshots that [ListQuery.Matches] and that follow the
+	// page before. Every workspace whose place does not change is on exactly one page.
 	List(ctx context.Context, q ListQuery) ([]Snapshot, error)
 }
 
@@ -268,16 +269,6 @@ type Settler interface {
 	// the stored instant from then on. It wakes nothing, because it only postpones. An instant before the one recorded
 	// changes nothing.
 	Ticked(ctx context.Context, now time.Time, interval, settle time.Duration) (until time.Time, err error)
-}
-
-// ListQuery asks for a page of workspaces, deleted ones excluded.
-type ListQuery struct {
-	// TemplateID and OwnerID restrict the list; uuid.Nil is no restriction.
-	TemplateID, OwnerID uuid.UUID
-	// After is the id of the last row of the page before, uuid.Nil for the first page.
-	After uuid.UUID
-	// Limit is the size of the page, at least 1.
-	Limit int
 }
 
 // History keeps the builds of a workspace.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -50,6 +51,34 @@ const (
 	// Wait: wait for a member of the pool, in the line.
 	Wait
 )
+
+var ifEmptyNames = [...]string{"fail", "cold", "wait"}
+
+// String returns the name in lower case.
+func (e IfEmpty) String() string {
+	if int(e) < len(ifEmptyNames) {
+		return ifEmptyNames[e]
+	}
+	return fmt.Sprintf("ifempty(%d)", uint8(e))
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (e IfEmpty) MarshalText() ([]byte, error) {
+	if int(e) >= len(ifEmptyNames) {
+		return nil, invalid.New("IfEmpty", uint8(e), "must be fail, cold or wait")
+	}
+	return []byte(ifEmptyNames[e]), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (e *IfEmpty) UnmarshalText(text []byte) error {
+	i := slices.Index(ifEmptyNames[:], string(text))
+	if i < 0 {
+		return invalid.New("IfEmpty", string(text), "must be fail, cold or wait")
+	}
+	*e = IfEmpty(i)
+	return nil
+}
 
 // Handout is a member that was handed out.
 type Handout struct {

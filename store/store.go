@@ -32,10 +32,13 @@ type Store interface {
 	lifecycle.Outbox
 	lifecycle.Waker
 	lifecycle.Registry
+	lifecycle.Holder
+	lifecycle.Catalog
 	lifecycle.History
 	lifecycle.Gauges
 	lifecycle.Pruner
 	queue.Store
+	queue.Directory
 	prewarm.Store
 	workspaces.Committer
 	Migrator

@@ -47,6 +47,7 @@ var directions = []direction{
 	{"rendercache", []string{"rendercache/internal/...", "invalid", "internal/..."}},
 	{"rendercache/replay", []string{"rendercache", "rendercache/internal/...", "invalid"}},
 	{"prewarm", []string{"schedule", "lifecycle", "invalid", "internal/..."}},
+	{"prewarm/workspaces", []string{"prewarm", "lifecycle", "invalid", "internal/..."}},
 	{"prewarm/localprocess", []string{"prewarm", "invalid"}},
 	{"prewarm/prewarmtest", []string{"prewarm"}},
 	{"workerpool", []string{"schedule", "invalid", "internal/..."}},
@@ -58,7 +59,7 @@ var directions = []direction{
 
 	// The stores.
 	{"store", []string{
-		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm", "workerpool", "schedule", "invalid", "internal/...",
+		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm/...", "workerpool", "schedule", "invalid", "internal/...",
 	}},
 	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
 	{"store/form", nil},
@@ -72,7 +73,7 @@ var directions = []direction{
 
 	// The front door.
 	{"", []string{
-		"lifecycle/...", "acquirer/...", "rendercache", "prewarm", "workerpool", "schedule", "store", "store/migrate", "invalid",
+		"lifecycle/...", "acquirer/...", "rendercache", "prewarm/...", "workerpool/...", "schedule", "store", "store/migrate", "invalid",
 		"internal/...",
 	}},
 }
@@ -80,7 +81,8 @@ var directions = []direction{
 var anything = []string{"..."}
 
 var belowStores = []string{
-	"store/...", "lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm", "workerpool", "schedule", "invalid", "internal/...",
+	"store/...", "lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm/...", "workerpool", "schedule", "invalid",
+	"internal/...",
 }
 
 func checkDirections(g graph, table []direction) []string {

@@ -60,8 +60,10 @@ func (s *Jobs) candidates(f queue.Filter) []*job {
 					jobs = append(jobs, line.jobs...)
 				}
 			}
+			for _, d := range org.delayed.items {
+				jobs = append(jobs, d.job)
+			}
 		}
-		jobs = append(jobs, s.delayed.items...)
 	}
 	return jobs
 }

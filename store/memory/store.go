@@ -14,7 +14,6 @@ import (
 var (
 	_ store.Store       = (*Store)(nil)
 	_ lifecycle.Watcher = (*Store)(nil)
-	_ lifecycle.Holder  = (*Store)(nil)
 )
 
 // jobQueue is [Jobs] under a name that leaves its method Jobs visible when it is embedded.

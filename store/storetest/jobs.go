@@ -29,6 +29,12 @@ func Jobs(t *testing.T, open func(t *testing.T) queue.Store, o Options) {
 		{"Cancel", jobCancelTests},
 		{"Registry", jobRegistryTests},
 		{"Inspect", jobInspectTests},
+		{"Directory", jobDirectoryTests},
+		{"Unique", jobUniqueTests},
+		{"Log", jobLogTests},
+		{"List", jobListTests},
+		{"Retry", jobRetryTests},
+		{"Pause", jobPauseTests},
 		{"Values", jobValueTests},
 		{"Races", jobRaceTests},
 	}

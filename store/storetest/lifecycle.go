@@ -57,6 +57,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"ticked by many", testTickedRace},
 		{"brake on executors", testBrakeTicks},
 		{"executors after an outage", testSettleTicks},
+		{"update returns what is stored", testUpdateReturns},
 		{"unusable schedule", testUnusableSchedule},
 		{"unusable holidays", testUnusableHolidays},
 		{"policy of a later version", testLaterPolicy},
@@ -77,6 +78,10 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"next wake", testNextWake},
 		{"history", testHistory},
 		{"list", testList},
+		{"lists", testLists},
+		{"list meanwhile", testListMeanwhile},
+		{"list refusals", testListRefusals},
+		{"list templates and owners", testListTemplatesAndOwners},
 		{"backlog", testBacklog},
 		{"prune", testPrune},
 		{"prune what has no end", testPruneEndless},
@@ -205,7 +210,7 @@ func (f *fixture) build(s lifecycle.Snapshot, t lifecycle.Transition) lifecycle.
 // ended is the change that ends the active build.
 func (f *fixture) ended(s lifecycle.Snapshot, status lifecycle.JobStatus, at time.Time) lifecycle.Change {
 	f.Helper()
-	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: status, CompletedAt: at})(s, at)
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: status, CompletedAt: at})(s, at)
 	f.must(err)
 	c.Events = nil
 	return c

@@ -1,0 +1,88 @@
+package acquirer
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// Lost says that the workers who hold these leases are gone for good: their machine has ended, say. Each job that is still
+// held under its lease, here or in another process, is decided about at once by the policy for lost jobs (see
+// [Config.Lost]), without waiting for silence. Leases that are no longer live are left alone. The reason is for people.
+//
+// It returns when the verdicts are sought, not when they are stored; the error is the store's, with which nothing was done,
+// and the call may be repeated. A worker that is not gone after all loses its job: it hears so at its next report.
+func (a *Acquirer) Lost(ctx context.Context, reason string, leases ...queue.Lease) error {
+	held := make(map[queue.Lease]bool, len(leases))
+	ids := make([]uuid.UUID, 0, len(leases))
+	for _, l := range leases {
+		if !held[l] {
+			held[l] = true
+			ids = append(ids, l.Job)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	asked := a.clock.Now()
+	var jobs []queue.Job
+	err := a.call(ctx, "find jobs of lost workers", func(ctx context.Context) (err error) {
+		jobs, err = a.store.Jobs(ctx, queue.Filter{IDs: ids})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, job := range jobs {
+		if job.State == queue.Running && held[job.Lease()] {
+			// What was heard up to now is no sign of life: the caller knows better.
+			a.book.Suspect(job, reason, asked.Add(time.Nanosecond), a.clock.Now())
+		}
+	}
+	a.watchBook()
+	return nil
+}
+
+// JobsOf returns the running jobs of workers, whichever live or lost process holds them, in no particular order. It asks
+// the store once for each process that was there at the last heartbeat.
+func (a *Acquirer) JobsOf(ctx context.Context, workers ...uuid.UUID) ([]Job, error) {
+	wanted := make(map[uuid.UUID]bool, len(workers))
+	for _, w := range workers {
+		wanted[w] = true
+	}
+	var found []Job
+	for _, process := range a.holders() {
+		var jobs []queue.Job
+		err := a.call(ctx, "find jobs of workers", func(ctx context.Context) (err error) {
+			jobs, err = a.store.Jobs(ctx, queue.Filter{Process: process})
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, job := range jobs {
+			if wanted[job.Worker] {
+				found = append(found, job)
+			}
+		}
+	}
+	return found, nil
+}
+
+// holders are the processes that may hold jobs: all that the last heartbeat has named, and ourselves.
+func (a *Acquirer) holders() []uuid.UUID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ids := []uuid.UUID{a.member.process}
+	for id := range a.fleet.seen {
+		if id != a.member.process {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
