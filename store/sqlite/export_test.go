@@ -74,7 +74,7 @@ func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value st
 		"quiet hours": `UPDATE {owners} SET quiet_hours = ? WHERE id = ?`,
 		"autostart":   `UPDATE {workspaces} SET autostart = ? WHERE id = ?`,
 		"autostop":    `UPDATE {workspaces} SET autostop = ? WHERE id = ?`,
-		"ttl":         `UPDATE {workspaces} SET ttl_ns = CAST(? AS INTEGER) WHERE id = ?`,
+		"ttl":         `UPDATE {workspaces} SET ttl = CAST(? AS INTEGER) WHERE id = ?`,
 	}[what]
 	return s.write(ctx, func(t *tx) error {
 		_, err := t.exec(statement, value, blob(id))
