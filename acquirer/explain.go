@@ -3,6 +3,7 @@ package acquirer
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -92,7 +93,7 @@ func (a *Acquirer) explainPending(x *Explanation, ahead []queue.ReadyLane) {
 		}
 	}
 	if len(x.Able) == 0 {
-		x.Nearest, x.Mismatch = a.nearest(lane)
+		x.Nearest, x.Mismatch = a.nearest(lane, math.MaxInt)
 	}
 	for _, l := range ahead {
 		if l.Lane == lane || x.competes(l.Lane) {
