@@ -78,6 +78,8 @@ type organization struct {
 	id      uuid.UUID
 	domains map[string]*Domain
 	lanes   map[queue.Lane]*lane
+	// byDigest are the same lanes, as messages call them.
+	byDigest map[uint64]*lane
 	// freed counts the running jobs that ended, each of which may have lifted a limit.
 	freed uint64
 }
@@ -119,7 +121,7 @@ func (d *Dispatcher) organization(id uuid.UUID) *organization {
 	if org, ok := d.orgs[id]; ok {
 		return org
 	}
-	org := &organization{id: id, domains: make(map[string]*Domain), lanes: make(map[queue.Lane]*lane)}
+	org := &organization{id: id, domains: make(map[string]*Domain), lanes: make(map[queue.Lane]*lane), byDigest: make(map[uint64]*lane)}
 	d.orgs[id] = org
 	return org
 }
@@ -148,6 +150,7 @@ func (o *organization) lane(q queue.Lane) *lane {
 	}
 	created := &lane{Lane: q, low: math.MaxInt64}
 	o.lanes[q] = created
+	o.byDigest[q.Digest()] = created
 	for _, domain := range o.domains {
 		if domain.Runs(q) {
 			created.link(domain)
@@ -161,6 +164,7 @@ func (o *organization) forgetLanes() {
 	for key, l := range o.lanes {
 		if !l.dirty() && !l.claimed && !l.limited {
 			delete(o.lanes, key)
+			delete(o.byDigest, key.Digest())
 			for _, domain := range l.able {
 				domain.able = without(domain.able, l)
 			}
@@ -270,6 +274,16 @@ func (d *Dispatcher) Limited(l queue.Lane) bool {
 		}
 	}
 	return false
+}
+
+// Lane returns the lane that a message calls by its digest, if it is one that was posted here or listed by the store.
+func (d *Dispatcher) Lane(organization uuid.UUID, digest uint64) (l queue.Lane, known bool) {
+	if org, ok := d.orgs[organization]; ok {
+		if found, ok := org.byDigest[digest]; ok {
+			return found.Lane, true
+		}
+	}
+	return queue.Lane{}, false
 }
 
 // Lanes is the number of lanes remembered.
