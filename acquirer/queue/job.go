@@ -35,9 +35,15 @@ type Job struct {
 	// Weight is the tenant's share against others, 1 being usual.
 	Weight  int
 	Payload []byte
+	// Unique is [Posting.Unique].
+	Unique string
+	// RunLimit is [Posting.RunLimit].
+	RunLimit time.Duration
 	// Trace is the W3C trace context of whoever posted the job.
 	Trace     string
 	CreatedAt time.Time
+	// Duplicate is set in the answer to an enqueue alone: the posting made no job, and this is the one that was there.
+	Duplicate bool
 
 	State State
 	// Order is the job's number in line at its priority in its organization; smaller goes first. It belongs to
@@ -45,8 +51,10 @@ type Job struct {
 	Order int64
 	// ReadyAt is the earliest time at which the job may be claimed.
 	ReadyAt time.Time
-	// Attempt counts how often the job was handed out, without the times that it was given back undelivered.
+	// Attempt counts how often the job was handed out in this round, without the times that it was given back undelivered.
 	Attempt int
+	// Round counts how often the job was retried by hand after its end; each round begins with no attempts.
+	Round int
 	// Fence is raised by every claim and never falls.
 	Fence int64
 	// Process, Worker and Token name who holds the job (or held it last) and the claim that took it.

@@ -14,7 +14,7 @@ var budgets = map[string]int{
 	"acquirer":                  25,
 	"acquirer/acquirertest":     30,
 	"acquirer/buildjobs":        24,
-	"acquirer/queue":            115,
+	"acquirer/queue":            140,
 	"acquirer/worker":           15,
 	"invalid":                   5,
 	"lifecycle":                 230,

@@ -4,6 +4,7 @@
 //     calendars.
 //   - [Learn] learns from history when owners work and how builds go; [Forecast] says what a fleet will do with it.
 //   - [Simulate] says what policies, schedules, pool sizes and holidays would have saved and whom they would have hurt.
+//   - [ComparePlan] says what follows from a policy plan.
 //   - [Suggest], [SuggestPolicy] and [SuggestPool] propose what nobody should have to set by hand, with the figures that
 //     argue for it.
 //

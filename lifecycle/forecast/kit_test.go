@@ -5,17 +5,14 @@ import (
 )
 
 // What the tests of forecasts have in common.
-type edit = kit.Edit
 
 const day = kit.Day
 
 var (
 	monday, id, stopped, policy, autostart, ttl = kit.Monday, kit.ID, kit.Stopped, kit.Policy, kit.Autostart, kit.TTL
-	weekly, seeded, first                       = kit.Weekly, kit.Seeded, kit.First
+	seeded, first                               = kit.Seeded, kit.First
 )
 
 func must[T any](v T, err error) T { return kit.Must(v, err) }
 
 func pick[T any](r kit.Random, all ...T) T { return kit.Pick(r, all...) }
-
-type random = kit.Random

@@ -166,11 +166,17 @@ func setPolicy(s *lifecycle.Snapshot, p lifecycle.Policy, at time.Time) {
 	if err != nil {
 		return // it was validated
 	}
-	next, err := plan.Next(s.Template)
-	if err != nil {
-		return // it is planned for this very template
+	apply(&plan, s)
+}
+
+// apply is what a policy plan makes of a workspace when it is applied, at the instant at which it was made. It leaves alone
+// what is not of the plan's template, or of another revision of its policy.
+func apply(p *lifecycle.PolicyPlan, s *lifecycle.Snapshot) {
+	next, err := p.Next(s.Template)
+	if err != nil || next.ID != p.Change.Template.ID {
+		return
 	}
-	if change, _, ok := lifecycle.PlanPolicy(*s, plan.Change, at); ok {
+	if change, _, ok := lifecycle.PlanPolicy(*s, p.Change, p.Change.At); ok {
 		s.Workspace, s.Build = change.Workspace, change.Build
 	}
 	s.Template = next

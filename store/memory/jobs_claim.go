@@ -18,13 +18,16 @@ func (s *Jobs) Ready(_ context.Context, now time.Time, q queue.ReadyQuery) (queu
 	var listing queue.Listing
 	for id := range s.wantedOrgs(q.Organizations) {
 		for lane, line := range s.orgs[id].lanes {
+			if s.paused(lane, now) {
+				continue
+			}
 			first := line.first()
 			listing.Lanes = append(listing.Lanes, queue.ReadyLane{
 				Lane: lane, Count: min(line.size, max(q.CountTo, 1)), From: first.Order, Oldest: first.CreatedAt,
 			})
 		}
 	}
-	listing.Next = s.nextDelayed(q.Organizations)
+	listing.Next = s.nextResumed(q.Organizations, now, s.nextDelayed(q.Organizations))
 	return listing, nil
 }
 
@@ -52,11 +55,10 @@ func (s *Jobs) nextDelayed(ids []uuid.UUID) time.Time {
 	if len(ids) == 0 {
 		return s.delayed.items[0].ReadyAt
 	}
-	wanted := s.wantedOrgs(ids)
 	var next time.Time
-	for _, j := range s.delayed.items {
-		if wanted[j.Organization] && (next.IsZero() || j.ReadyAt.Before(next)) {
-			next = j.ReadyAt
+	for id := range s.wantedOrgs(ids) {
+		if d := s.orgs[id].delayed; d.Len() > 0 {
+			next = earlier(next, d.items[0].ReadyAt)
 		}
 	}
 	return next
@@ -125,7 +127,7 @@ func newPicker(s *Jobs, c queue.Claim) *picker {
 	p := &picker{store: s, limits: c.Limits, lanes: make(map[queue.Lane]pick, len(c.Probes))}
 	for _, probe := range c.Probes {
 		org, ok := s.orgs[probe.Lane.Organization]
-		if !ok {
+		if !ok || s.paused(probe.Lane, c.Now) {
 			continue
 		}
 		if lane, ok := org.lanes[probe.Lane]; ok {

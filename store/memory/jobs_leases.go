@@ -12,17 +12,17 @@ import (
 )
 
 // Renew implements [queue.Leases].
-func (s *Jobs) Renew(_ context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
+func (s *Jobs) Renew(_ context.Context, now time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	answers := make([]queue.Renewed, len(renewals))
 	for i, r := range renewals {
-		answers[i] = s.renew(r)
+		answers[i] = s.renew(now, r)
 	}
 	return answers, nil
 }
 
-func (s *Jobs) renew(r queue.Renewal) queue.Renewed {
+func (s *Jobs) renew(now time.Time, r queue.Renewal) queue.Renewed {
 	j, live := s.live(r.Handout)
 	p, known := s.processes[r.Process]
 	switch {
@@ -38,12 +38,23 @@ func (s *Jobs) renew(r queue.Renewal) queue.Renewed {
 		j.Progress = *r.Progress
 		j.Progress.Message = form.Text(j.Progress.Message)
 	}
-	for _, line := range r.Lines {
+	s.log(j, r, now)
+	return queue.Renewed{Canceled: !j.CancelAt.IsZero()}
+}
+
+// log appends the lines of a renewal, as far as the log takes them.
+func (s *Jobs) log(j *job, r queue.Renewal, now time.Time) {
+	r.Lines = slices.Clone(r.Lines)
+	for i := range r.Lines {
+		r.Lines[i].Text = form.Text(r.Lines[i].Text)
+	}
+	admitted, size := queue.AdmitLines(j.logged, r, now)
+	for _, line := range admitted {
 		j.seq++
-		line.Seq, line.Text = j.seq, form.Text(line.Text)
+		line.Seq = j.seq
 		j.lines = append(j.lines, line)
 	}
-	return queue.Renewed{Canceled: !j.CancelAt.IsZero()}
+	j.logged = size
 }
 
 // live finds the running job of a handout.
@@ -100,6 +111,11 @@ func (s *Jobs) End(_ context.Context, now time.Time, ends []queue.End) ([]queue.
 func (s *Jobs) end(j *job, now time.Time, end queue.End) {
 	s.drop(j)
 	s.orgs[j.Organization].running.Add(j.Lane(), j.Tenant, -1)
+	if end.Recorded() {
+		end := end
+		end.Error = form.Text(end.Error)
+		j.history = queue.AddAttempt(j.history, queue.AttemptOf(j.Job, end, now))
+	}
 	if end.Outcome == queue.OutcomeReleased {
 		j.Attempt--
 	}
@@ -120,6 +136,9 @@ func (s *Jobs) end(j *job, now time.Time, end queue.End) {
 
 func (s *Jobs) finish(j *job, state queue.State, now time.Time) {
 	j.State, j.EndedAt = state, now
+	if s.unique[uniqueOf(j.Job)] == j {
+		delete(s.unique, uniqueOf(j.Job))
+	}
 	heap.Push(s.ended, j)
 }
 
@@ -140,7 +159,7 @@ func (s *Jobs) Cancel(_ context.Context, c queue.Cancellation) ([]queue.Job, err
 	defer s.mu.Unlock()
 	var changed []queue.Job
 	for _, id := range c.IDs {
-		if j, ok := s.jobs[id]; ok && s.cancel(j, c) {
+		if j, ok := s.jobs[id]; ok && (c.Organization == nil || *c.Organization == j.Organization) && s.cancel(j, c) {
 			changed = append(changed, j.Clone())
 		}
 	}

@@ -84,13 +84,15 @@ func jobsOf(now time.Time, changes []lifecycle.Change) ([]*job, error) {
 func buildJob(now time.Time, b *lifecycle.Job) (*job, error) {
 	if !encodable(b) {
 		row, err := buildjobs.JobOf(*b, now)
-		return &job{Job: row, index: -1}, err
+		return newJobRow(row), err
 	}
 	row, err := buildjobs.HeaderOf(*b).Job(now)
 	if err != nil {
 		return nil, fmt.Errorf("job of build %d: %w", b.BuildNumber, err)
 	}
-	return &job{Job: row, build: cloneJob(b), index: -1}, nil
+	j := newJobRow(row)
+	j.build = cloneJob(b)
+	return j, nil
 }
 
 // encodable reports whether encoding the payload later cannot fail.

@@ -31,6 +31,7 @@ var claimSQL = `
 			ORDER BY j.place, j.id
 			LIMIT $7
 		) c
+		WHERE NOT EXISTS (` + pausedSQL("$2", "$3") + `)
 		ORDER BY p.rank DESC, c.place, c.id
 		LIMIT $7
 	), alive AS (
@@ -50,6 +51,13 @@ var claimSQL = `
 		(SELECT count(*) FROM candidate), coalesce(j.n, 0),` + jobColumns + `
 	FROM (VALUES (1)) AS once LEFT JOIN started j ON true
 	ORDER BY j.n`
+
+// pausedSQL selects something if the lane of a probe p is paused.
+func pausedSQL(organization, now string) string {
+	return `SELECT FROM dormouse.pauses x
+			WHERE x.organization_id IN (` + organization + `, '00000000-0000-0000-0000-000000000000') AND x.type IN (p.type, '')
+				AND (x.ends_at IS NULL OR x.ends_at > ` + now + `)`
+}
 
 // startSQL turns the taken jobs into running ones, the i-th in line for the i-th worker. $1 is the process, $2 the
 // organization, $3 the instant, $4 the token, $5 the workers, $6 the hashes of their secrets.

@@ -22,6 +22,14 @@ var renewalColumns = columns[queue.Renewal]{
 	col("percent", "integer", func(r *queue.Renewal) int32 { return count32(progress(r).Percent) }),
 	col("message", "text", func(r *queue.Renewal) string { return form.Text(progress(r).Message) }),
 	col("lines", "integer", func(r *queue.Renewal) int32 { return count32(len(r.Lines)) }),
+	col("size", "bigint", func(r *queue.Renewal) (size int64) {
+		for _, line := range r.Lines {
+			size += queue.LogSize(form.Text(line.Text))
+		}
+		return size
+	}),
+	col("bound", "bigint", func(r *queue.Renewal) int64 { return r.LogBound() }),
+	col("log_end", "text", func(r *queue.Renewal) string { return r.LogEnd() }),
 	col("organization_id", "uuid", func(r *queue.Renewal) key { return key(r.Organization) }),
 	col("worker_id", "uuid", func(r *queue.Renewal) key { return key(r.Worker) }),
 	col("secret", "bytea", func(r *queue.Renewal) []byte { return storedSecret(r.Secret.Hash()) }),
@@ -41,11 +49,12 @@ func progress(r *queue.Renewal) (p queue.Progress) {
 	return p
 }
 
-// lineRow is a line of a job's log; seq counts from 1 within the renewal.
+// lineRow is a line of a job's log; seq counts from 1 within the renewal, and upto its size with this line.
 type lineRow struct {
 	queue.Line
-	job key
-	seq int64
+	job  key
+	seq  int64
+	upto int64
 }
 
 var lineColumns = columns[lineRow]{
@@ -53,34 +62,43 @@ var lineColumns = columns[lineRow]{
 	col("seq", "bigint", func(l *lineRow) int64 { return l.seq }),
 	col("at", "timestamptz", func(l *lineRow) stamp { return stamp(l.At) }),
 	col("text", "text", func(l *lineRow) string { return form.Text(l.Text) }),
+	col("upto", "bigint", func(l *lineRow) int64 { return l.upto }),
 }
 
 func linesOf(renewals []queue.Renewal) (lines []lineRow) {
 	for _, r := range renewals {
+		var upto int64
 		for i, line := range r.Lines {
-			lines = append(lines, lineRow{line, key(r.Lease.Job), int64(i + 1)})
+			upto += queue.LogSize(form.Text(line.Text))
+			lines = append(lines, lineRow{line, key(r.Lease.Job), int64(i + 1), upto})
 		}
 	}
 	return lines
 }
 
 // renewSQL writes only what changes: a heartbeat of a worker that reports nothing leaves its row alone. taker keeps the
-// processes that take the leases from being declared lost until this commits. Its parameters are those of renewalColumns and
-// lineColumns.
+// processes that take the leases from being declared lost until this commits. A log takes lines as queue.AdmitLines says:
+// kept are those within the bound, and closing says that one exceeds it, so that a last line takes its place. Its parameters
+// are now and those of renewalColumns and lineColumns.
 var renewSQL = `
 	WITH renewal AS (
-		SELECT * FROM ` + renewalColumns.rows(1, "r", "n") + `
+		SELECT * FROM ` + renewalColumns.rows(2, "r", "n") + `
+	), line AS (
+		SELECT * FROM ` + lineColumns.rows(2+len(renewalColumns), "l", "") + `
 	), taker AS (
 		SELECT id FROM dormouse.processes
-		WHERE id = ANY ($3) AND lost_at IS NULL
+		WHERE id = ANY ($4) AND lost_at IS NULL
 		ORDER BY id FOR KEY SHARE
 	), held AS (
-		SELECT id, fence, state, process_id, organization_id, worker_id, secret, cancel_at, lines FROM dormouse.jobs
-		WHERE id = ANY ($1)
+		SELECT id, fence, state, process_id, organization_id, worker_id, secret, cancel_at, lines, log_size FROM dormouse.jobs
+		WHERE id = ANY ($2)
 		ORDER BY id FOR NO KEY UPDATE
 	), accepted AS (
-		SELECT r.*, h.cancel_at, h.lines AS before,
-			h.process_id IS DISTINCT FROM r.process_id OR r.reports OR r.lines > 0 AS changes
+		SELECT r.*, h.cancel_at, h.lines AS before, h.log_size,
+			h.process_id IS DISTINCT FROM r.process_id OR r.reports AS changes,
+			h.log_size <= r.bound AS open,
+			h.log_size <= r.bound AND h.log_size + r.size > r.bound AS closing,
+			(SELECT count(*) FROM line l WHERE l.id = r.id AND h.log_size + l.upto <= r.bound) AS kept
 		FROM renewal r
 		JOIN held h ON h.state = 1 AND ` + sameHandout("r") + `
 		JOIN taker p ON p.id = r.process_id
@@ -88,30 +106,33 @@ var renewSQL = `
 		UPDATE dormouse.jobs j SET process_id = a.process_id,
 			percent = CASE WHEN a.reports THEN a.percent ELSE j.percent END,
 			message = CASE WHEN a.reports THEN a.message ELSE j.message END,
-			lines = a.before + a.lines
-		FROM accepted a WHERE j.id = a.id AND a.changes
+			lines = a.before + a.kept + a.closing::integer,
+			log_size = CASE WHEN a.open THEN a.log_size + a.size ELSE a.log_size END
+		FROM accepted a WHERE j.id = a.id AND (a.changes OR a.open AND a.lines > 0)
 	), written AS (
 		INSERT INTO dormouse.job_lines (job_id, seq, at, text)
-		SELECT a.id, a.before + l.seq, l.at, l.text
-		FROM ` + lineColumns.rows(1+len(renewalColumns), "l", "") + `
-		JOIN accepted a ON a.id = l.id
+		SELECT a.id, a.before + l.seq, l.at, l.text FROM line l JOIN accepted a ON a.id = l.id
+		WHERE a.log_size + l.upto <= a.bound
+		UNION ALL
+		SELECT a.id, a.before + a.kept + 1, $1, a.log_end FROM accepted a WHERE a.closing
 	)
 	SELECT r.n, p.id IS NOT NULL, h.cancel_at IS NOT NULL
 	FROM renewal r JOIN held h ON h.state = 1 AND ` + sameHandout("r") + ` LEFT JOIN taker p ON p.id = r.process_id`
 
 // Renew implements [queue.Leases].
-func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
+func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
 	if len(renewals) == 0 {
 		return nil, ctx.Err()
 	}
-	args := append(renewalColumns.args(renewals), lineColumns.args(linesOf(renewals))...)
+	args := append([]any{now}, renewalColumns.args(renewals)...)
+	args = append(args, lineColumns.args(linesOf(renewals))...)
 	var answers []queue.Renewed
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		answers = make([]queue.Renewed, len(renewals))
 		for i := range answers {
 			answers[i].Err = queue.ErrLeaseLost
 		}
-		rows, err := s.pool.Query(ctx, s.sql(renewSQL), args...)
+		rows, err := s.db.Query(ctx, s.sql(renewSQL), args...)
 		if err != nil {
 			return err
 		}
@@ -140,6 +161,13 @@ var endColumns = columns[queue.End]{
 	col("target", "smallint", func(e *queue.End) int16 { return stateNumber(e.Outcome.State()) }),
 	col("released", "boolean", func(e *queue.End) bool { return e.Outcome == queue.OutcomeReleased }),
 	col("error", "text", func(e *queue.End) string { return form.Text(e.Error) }),
+	col("recorded", "text", func(e *queue.End) zeronull.Text {
+		if !e.Recorded() {
+			return ""
+		}
+		return zeronull.Text(e.Outcome)
+	}),
+	col("brief", "text", func(e *queue.End) string { return queue.CleanText(form.Text(e.Error), queue.MaxAttemptError) }),
 	col("result", "bytea", func(e *queue.End) []byte { return e.Result }),
 	col("ready_at", "timestamptz", func(e *queue.End) stamp { return stamp(e.ReadyAt) }),
 	col("organization_id", "uuid", func(e *queue.End) key { return key(e.Organization) }),
@@ -163,6 +191,9 @@ var endSQL = `
 			AND (h.state IN (1, e.target) OR e.target = 0 AND h.state = 4)
 	), ended AS (
 		UPDATE dormouse.jobs j SET
+			history = CASE WHEN a.recorded IS NULL THEN j.history ELSE ` + historySQL + ` || jsonb_build_object(
+				'Round', j.round, 'Attempt', j.attempt, 'Outcome', a.recorded, 'StartedAt', j.started_at, 'EndedAt', $1::timestamptz,
+				'Error', a.brief, 'Process', j.process_id, 'Worker', j.worker_id) END,
 			state = a.final,
 			attempt = CASE WHEN a.released THEN j.attempt - 1 ELSE j.attempt END,
 			error = CASE WHEN a.error <> '' OR a.final <> 0 THEN a.error ELSE j.error END,
@@ -193,7 +224,7 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 	var agains []bool
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		l, places, agains = jobList{}, nil, nil
-		rows, err := s.pool.Query(ctx, s.sql(endSQL), args...)
+		rows, err := s.db.Query(ctx, s.sql(endSQL), args...)
 		if err != nil {
 			return err
 		}
@@ -258,7 +289,7 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accep
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		accepted = make([]bool, len(moves))
-		rows, err := s.pool.Query(ctx, s.sql(reassignSQL), reassignColumns.args(moves)...)
+		rows, err := s.db.Query(ctx, s.sql(reassignSQL), reassignColumns.args(moves)...)
 		if err != nil {
 			return err
 		}
@@ -275,10 +306,12 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accep
 	return accepted, nil
 }
 
-// cancelSQL: $3 is the reason, $4 whether jobs are given up instead.
+// cancelSQL: $3 is the reason, $4 whether jobs are given up instead, $5 the only organization whose jobs are meant, or NULL.
 var cancelSQL = `
 	WITH held AS (
-		SELECT id, state, cancel_at FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
+		SELECT id, state, cancel_at FROM dormouse.jobs
+		WHERE id = ANY ($2) AND ($5::uuid IS NULL OR organization_id = $5)
+		ORDER BY id FOR NO KEY UPDATE
 	), canceled AS (
 		UPDATE dormouse.jobs j SET
 			state = CASE WHEN j.state = 1 THEN 1 WHEN $4 THEN 3 ELSE 4 END,
@@ -298,7 +331,11 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}
-	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire)
+	var organization *key
+	if c.Organization != nil {
+		organization = (*key)(c.Organization)
+	}
+	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire, organization)
 	if err != nil {
 		return nil, fmt.Errorf("cancel %d jobs: %w", len(c.IDs), err)
 	}

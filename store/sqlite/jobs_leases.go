@@ -13,14 +13,14 @@ import (
 )
 
 // Renew implements [queue.Leases].
-func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
+func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
 	if len(renewals) == 0 {
 		return nil, ctx.Err()
 	}
 	answers := make([]queue.Renewed, len(renewals))
 	err := s.write(ctx, func(t *tx) (err error) {
 		for i := range renewals {
-			if answers[i], err = t.renew(&renewals[i]); err != nil {
+			if answers[i], err = t.renew(now, &renewals[i]); err != nil {
 				return err
 			}
 		}
@@ -32,25 +32,46 @@ func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal
 	return answers, nil
 }
 
-func (t *tx) renew(r *queue.Renewal) (queue.Renewed, error) {
+func (t *tx) renew(now time.Time, r *queue.Renewal) (queue.Renewed, error) {
 	var percent, message any
 	if r.Progress != nil {
 		percent, message = int64(r.Progress.Percent), form.Text(r.Progress.Message)
 	}
 	var canceled bool
+	var logged int64
 	live, err := t.queryRow(`
 		UPDATE {jobs} SET process_id = ?1, percent = coalesce(?2, percent), message = coalesce(?3, message)
 		WHERE id = ?4 AND state = 2 AND fence = ?5 AND organization_id = ?6 AND worker_id = ?7 AND secret = ?8
 			AND EXISTS (SELECT 1 FROM {processes} p WHERE p.id = ?1 AND p.lost_at IS NULL)
-		RETURNING cancel_at IS NOT NULL`,
-		append([]any{blob(r.Process), percent, message}, handoutArgs(&r.Handout)...), &canceled)
+		RETURNING cancel_at IS NOT NULL, logged`,
+		append([]any{blob(r.Process), percent, message}, handoutArgs(&r.Handout)...), &canceled, &logged)
 	switch {
 	case err != nil:
 		return queue.Renewed{}, err
 	case !live:
 		return t.notRenewed(r)
 	}
-	return queue.Renewed{Canceled: canceled}, t.appendLines(r.Lease.Job, r.Lines)
+	return queue.Renewed{Canceled: canceled}, t.log(r, logged, now)
+}
+
+// log appends the lines of a renewal, as far as the log takes them.
+func (t *tx) log(r *queue.Renewal, logged int64, now time.Time) error {
+	if len(r.Lines) == 0 {
+		return nil
+	}
+	clean := *r
+	clean.Lines = make([]queue.Line, len(r.Lines))
+	for i, line := range r.Lines {
+		clean.Lines[i] = queue.Line{At: line.At, Text: form.Text(line.Text)}
+	}
+	lines, size := queue.AdmitLines(logged, clean, now)
+	if len(lines) == 0 {
+		return nil
+	}
+	if _, err := t.exec(`UPDATE {jobs} SET logged = ? WHERE id = ?`, size, blob(r.Lease.Job)); err != nil {
+		return err
+	}
+	return t.appendLines(r.Lease.Job, lines)
 }
 
 // notRenewed tells a lease that is over from a process that may not take it.
@@ -101,9 +122,6 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accep
 }
 
 func (t *tx) appendLines(job uuid.UUID, lines []queue.Line) error {
-	if len(lines) == 0 {
-		return nil
-	}
 	var seq int64
 	if _, err := t.queryRow(`SELECT coalesce(max(seq), 0) FROM {lines} WHERE job_id = ?`, []any{blob(job)}, &seq); err != nil {
 		return err
@@ -111,7 +129,7 @@ func (t *tx) appendLines(job uuid.UUID, lines []queue.Line) error {
 	for _, line := range lines {
 		seq++
 		if _, err := t.exec(`INSERT INTO {lines} (job_id, seq, at, text) VALUES (?, ?, ?, ?)`,
-			blob(job), seq, micros(line.At), form.Text(line.Text)); err != nil {
+			blob(job), seq, micros(line.At), line.Text); err != nil {
 			return err
 		}
 	}
@@ -147,6 +165,13 @@ func (t *tx) end(now time.Time, e *queue.End) (queue.Ended, error) {
 		return queue.Ended{Err: queue.ErrLeaseLost}, nil
 	case j.State != queue.Running:
 		return queue.Ended{Job: j.Outline(), Again: true}, nil
+	}
+	if e.Recorded() {
+		clean := *e
+		clean.Error = form.Text(e.Error)
+		if err := t.record(j.ID, queue.AttemptOf(j, clean, store.Instant(now))); err != nil {
+			return queue.Ended{}, err
+		}
 	}
 	state := e.Outcome.State()
 	if state == queue.Pending && !j.CancelAt.IsZero() {
@@ -223,16 +248,20 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) (changed []que
 
 var (
 	expireJob = `
-UPDATE {jobs} SET state = 4, error = ?, ended_at = ? WHERE id = ? AND state IN (0, 1) RETURNING` + jobColumns
+UPDATE {jobs} SET state = 4, error = ?1, ended_at = ?2 WHERE id = ?3 AND state IN (0, 1) AND (?4 IS NULL OR organization_id = ?4) RETURNING` + jobColumns
 	cancelJob = `
 UPDATE {jobs} SET cancel_at = ?1, state = iif(state = 2, 2, 5), error = iif(state = 2, error, ?2), ended_at = iif(state = 2, NULL, ?1)
-WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) RETURNING` + jobColumns
+WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) AND (?4 IS NULL OR organization_id = ?4) RETURNING` + jobColumns
 )
 
 // cancel returns the job if it changed.
 func (t *tx) cancel(id uuid.UUID, c *queue.Cancellation) ([]queue.Job, error) {
-	if c.Expire {
-		return t.jobs(expireJob, form.Text(c.Reason), micros(c.Now), blob(id))
+	var organization any
+	if c.Organization != nil {
+		organization = blob(*c.Organization)
 	}
-	return t.jobs(cancelJob, micros(c.Now), form.Text(c.Reason), blob(id))
+	if c.Expire {
+		return t.jobs(expireJob, form.Text(c.Reason), micros(c.Now), blob(id), organization)
+	}
+	return t.jobs(cancelJob, micros(c.Now), form.Text(c.Reason), blob(id), organization)
 }

@@ -30,6 +30,11 @@ func Jobs(t *testing.T, open func(t *testing.T) queue.Store, o Options) {
 		{"Registry", jobRegistryTests},
 		{"Inspect", jobInspectTests},
 		{"Directory", jobDirectoryTests},
+		{"Unique", jobUniqueTests},
+		{"Log", jobLogTests},
+		{"List", jobListTests},
+		{"Retry", jobRetryTests},
+		{"Pause", jobPauseTests},
 		{"Values", jobValueTests},
 		{"Races", jobRaceTests},
 	}

@@ -18,7 +18,23 @@ import (
 // Change returns the warnings of a workspace as a verb has left it that it did not deserve before: whoever changes one
 // setting is told of that one.
 func Change(before, after lifecycle.Snapshot, now time.Time, c Config) Warnings {
-	return added(Workspace(before, now, c), Workspace(after, now, c))
+	all := added(Workspace(before, now, c), Workspace(after, now, c))
+	for _, h := range [...]struct {
+		setting  string
+		old, new lifecycle.Hold
+	}{
+		{"Workspace.Hold", before.Workspace.Hold, after.Workspace.Hold},
+		{"Template.Hold", before.Template.Hold, after.Template.Hold},
+		{"Engine.Hold", before.Engine.Hold, after.Engine.Hold},
+	} {
+		if h.old != h.new && !h.new.Until.IsZero() && !h.new.Until.After(now) {
+			all = append(all, Warning{
+				Code: NeverFires, Setting: h.setting, Value: h.new.Until.UTC().Format(time.RFC3339), At: h.new.Until,
+				Problem: "it ended before it was set, so it holds nothing", Cure: "choose an end that is to come",
+			})
+		}
+	}
+	return all
 }
 
 // added returns the warnings that are new, by code and setting.

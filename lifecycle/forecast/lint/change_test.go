@@ -67,3 +67,28 @@ func TestPlanOfAnEmptyTemplate(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestChangeTellsOfHoldsThatAreOver(t *testing.T) {
+	hold := func(until time.Time) lifecycle.Snapshot {
+		return usual(func(s *lifecycle.Snapshot) {
+			s.Workspace.Hold.Until, s.Template.Hold.Until, s.Engine.Hold.Until = until, until, until
+		})
+	}
+	var got []string
+	for _, w := range lint.Change(usual(), hold(monday), monday, lint.Config{}) {
+		got = append(got, w.Setting)
+	}
+	if want := []string{"Workspace.Hold", "Template.Hold", "Engine.Hold"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for name, c := range map[string][2]lifecycle.Snapshot{
+		"an end to come":     {usual(), hold(monday.Add(1))},
+		"set long ago":       {hold(monday.Add(-day)), hold(monday.Add(-day))},
+		"taken off":          {hold(monday.Add(-day)), usual()},
+		"over since it held": {hold(monday.Add(day)), usual()},
+	} {
+		if got := lint.Change(c[0], c[1], monday, lint.Config{}); len(got) != 0 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -21,14 +21,21 @@ func Planned(fleet iter.Seq[lifecycle.Snapshot], from, until time.Time, a foreca
 }
 
 // loads counts builds by minute.
-type loads struct{ minutes map[int64]int }
+type loads struct {
+	minutes map[int64]int
+	// deletions are those that rules make.
+	deletions []deletion
+}
 
 func loadsOf(fleet iter.Seq[lifecycle.Snapshot], from, until time.Time, a forecast.Assumptions) loads {
-	l := loads{map[int64]int{}}
+	l := loads{minutes: map[int64]int{}}
 	for s := range fleet {
 		for step := range forecast.Upcoming(s, from, until, a) {
 			if step.Kind == forecast.KindBuild {
 				l.minutes[minuteOf(step.At)]++
+			}
+			if step.Rule == lifecycle.RuleAutodelete {
+				l.deletions = append(l.deletions, deletion{step.At, step.WorkspaceID, step.After.Template})
 			}
 		}
 	}
@@ -112,19 +119,23 @@ var jitters = []time.Duration{
 	5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour,
 }
 
-// Fleet warns of herds within the week from now on: minutes in which the rules will make more builds than
-// c.Capacity, one warning for each template that takes part. The cure was tried: with it, no minute of the week is above
-// capacity. Of the configuration Build and Capacity are read. It costs a week of [forecast.Upcoming] for each workspace, and where
+// Fleet warns of what the workspaces do together within the week from now on.
+//
+// Of herds, minutes in which the rules will make more builds than c.Capacity, there is one warning for each template that
+// takes part. The cure was tried: with it, no minute of the week is above capacity. Of an hour with more deletions than
+// c.Brake lets through there is one. Of the configuration Build is read as well.
+//
+// It costs a week of [forecast.Upcoming] for each workspace, and where
 // there is a herd up to nine.
 func Fleet(fleet []lifecycle.Snapshot, now time.Time, c Config) Warnings {
 	a := forecast.Assumptions{Build: c.Build}
 	loads := loadsOf(slices.Values(fleet), now, now.Add(herdAhead), a)
+	all := braked(loads.deletions, fleet, c.Brake)
 	if c.Capacity <= 0 || loads.worst() <= c.Capacity {
-		return nil
+		return all
 	}
 	over := crowded(fleet, now, a, func(at time.Time) bool { return loads.at(at) > c.Capacity })
 	cure := tried(fleet, now, a, c.Capacity, over)
-	var all Warnings
 	for _, t := range over {
 		all = append(all, Warning{
 			Code: Herd, Setting: "Policy.Jitter", Value: text.Span(t.template.Policy.Jitter), At: t.at, Cure: cure,

@@ -9,8 +9,6 @@ type edit = kit.Edit
 
 const day = kit.Day
 
-var (
-	monday, id, stopped, policy, autostart, ttl = kit.Monday, kit.ID, kit.Stopped, kit.Policy, kit.Autostart, kit.TTL
-)
+var monday, id, stopped, policy, autostart, ttl = kit.Monday, kit.ID, kit.Stopped, kit.Policy, kit.Autostart, kit.TTL
 
 func must[T any](v T, err error) T { return kit.Must(v, err) }

@@ -77,6 +77,16 @@ const (
 	NoWorker Code = "no_worker"
 	// Herd: more builds begin in a minute than workers can take.
 	Herd Code = "herd"
+	// StopsEarly: a run that the schedule starts ends before the time of day at which it is to stop.
+	StopsEarly Code = "stops_early"
+	// RemindsAtOnce: the owner is reminded of the stop as soon as the workspace is up.
+	RemindsAtOnce Code = "reminds_at_once"
+	// DormantBeforeStart: it goes dormant between two of its starts, though it is used in each run.
+	DormantBeforeStart Code = "dormant_before_start"
+	// DeletesBeforeStart: it is deleted between two of its starts.
+	DeletesBeforeStart Code = "deletes_before_start"
+	// Braked: more deletions are due within an hour than the brake lets through.
+	Braked Code = "braked"
 )
 
 // Limits of what passes without a warning.
@@ -102,6 +112,8 @@ type Config struct {
 	// that begins at an instant (see [Planned]). 0 or nil: not checked.
 	Capacity int
 	Planned  func(minute time.Time) int
+	// Brake is the bound on deletions within an hour that the executor has, for [Fleet].
+	Brake lifecycle.Brake
 }
 
 // Workspace says what in the settings of a workspace, its template and its owner will not do what it seems to: the workspace
@@ -113,14 +125,14 @@ func Workspace(s lifecycle.Snapshot, now time.Time, c Config) Warnings {
 	if s.Workspace.Deleted || s.Workspace.Managed {
 		return nil
 	}
-	l := linter{c: c, s: atRest(s, now), now: now.UTC()}
-	l.autostart()
-	l.clock()
-	l.requirement()
-	l.deletion()
-	l.window()
-	l.worker()
-	l.herd()
+	l := &linter{c: c, s: atRest(s, now), now: now.UTC()}
+	for _, check := range [...]func(*linter){
+		(*linter).autostart, (*linter).autostop, (*linter).clock, (*linter).retry, (*linter).requirement, (*linter).holidays,
+		(*linter).deletion, (*linter).deletesStopped, (*linter).deletesAtDeadline, (*linter).pauses,
+		(*linter).window, (*linter).early, (*linter).uncapped, (*linter).reminder, (*linter).extension, (*linter).worker, (*linter).herd,
+	} {
+		check(l)
+	}
 	return l.warnings
 }
 
@@ -129,6 +141,8 @@ type linter struct {
 	s        lifecycle.Snapshot
 	now      time.Time
 	warnings Warnings
+	// short says that runs end as soon as they begin.
+	short bool
 }
 
 func (l *linter) warn(w Warning) { l.warnings = append(l.warnings, w) }
@@ -246,64 +260,6 @@ func (l *linter) forbiddenDays(c *schedule.Cron) {
 		Problem: fmt.Sprintf("it does not fire on %s, because the template allows starts on %s only", lost, days),
 		Cure:    fmt.Sprintf("leave out %s, or allow %s in Policy.AutostartDays", lost, lost),
 	})
-}
-
-// requirement warns of required stops that never come.
-func (l *linter) requirement() {
-	p := &l.s.Template.Policy
-	if p.Requirement.Days == 0 || l.capped(l.s) {
-		return
-	}
-	w := Warning{
-		Code: NeverFires, Setting: "Owner.QuietHours", Value: l.s.Owner.QuietHours.Text(),
-		Problem: fmt.Sprintf("Policy.Requirement asks for a stop on %s in the owner's quiet hours, and the owner has none, so it never comes", p.Requirement.Days),
-		Cure:    `give the owner quiet hours, such as "CRON_TZ=Europe/Berlin 0 3 * * *", or a default for everybody`,
-	}
-	if err := l.s.Owner.QuietHours.Err(); err != nil {
-		w.Problem = "they cannot be read, so the required stop never comes: " + err.Error()
-	}
-	l.warn(w)
-}
-
-// capped reports whether a run that begins now has a cap.
-func (l *linter) capped(s lifecycle.Snapshot) bool {
-	for step := range l.run(startedByHand(s, l.now)) {
-		if step.Kind == forecast.KindEnded {
-			return !step.After.Build.MaxDeadline.IsZero()
-		}
-	}
-	return false
-}
-
-// deletion warns of deletions that come too soon after the notice of dormancy, and of those that never come.
-func (l *linter) deletion() {
-	p := &l.s.Template.Policy
-	if p.TimeTilAutodelete <= 0 {
-		return
-	}
-	w := Warning{Setting: "Policy.TimeTilAutodelete", Value: text.Span(p.TimeTilAutodelete)}
-	if p.TimeTilDormant <= 0 {
-		w.Code, w.Problem = NeverFires, "only dormant workspaces are deleted, and none goes dormant by itself"
-		w.Cure = "set Policy.TimeTilDormant, or leave deletion off"
-		l.warn(w)
-		return
-	}
-	s := l.s
-	s.Workspace.Autostart = nil
-	until := l.now.Add(p.TimeTilDormant + p.TimeTilAutodelete + p.Jitter + 2*reading)
-	var told time.Time
-	for step := range forecast.Upcoming(s, l.now, until, forecast.Assumptions{Build: l.c.Build}) {
-		switch {
-		case step.Rule == lifecycle.RuleDormancy:
-			told = step.At
-		case step.Transition == lifecycle.TransitionDelete && step.At.Sub(told) < reading:
-			w.Code, w.At = DeletesUntold, step.At
-			w.Problem = fmt.Sprintf("it is deleted %s after its owner is told, who may not have read it yet", text.Span(step.At.Sub(told)))
-			w.Cure = fmt.Sprintf("leave at least %s, better some days: people are away on weekends", text.Span(reading))
-			l.warn(w)
-			return
-		}
-	}
 }
 
 // worker warns of builds that nobody is able to run.

@@ -205,7 +205,7 @@ func badSettings() []setting {
 	add("deletes_untold Policy.TimeTilAutodelete",
 		setting{name: "deleted after a minute", edit: thresholds(7*day, time.Minute)},
 		setting{name: "after an hour", edit: thresholds(30*day, time.Hour)},
-		setting{name: "after half a day", edit: thresholds(day, 12*time.Hour)},
+		setting{name: "after half a day", edit: thresholds(4*day, 12*time.Hour)},
 		setting{name: "after 23 hours", edit: thresholds(90*day, 23*time.Hour)},
 	)
 	add("no_worker Tags.gpu",
@@ -224,6 +224,7 @@ func badSettings() []setting {
 	add("herd Policy.Jitter",
 		setting{name: "everybody stops at once", edit: none, config: planned(20, 50, "16:01")},
 	)
+	newerBadSettings(add)
 	return all
 }
 
@@ -261,7 +262,7 @@ func goodSettings() []setting {
 		setting{name: "quiet hours two hours after the start", edit: require("all", 1, "CRON_TZ=Europe/Berlin 0 12 * * *")},
 		setting{name: "no TTL", edit: ttl(0)},
 		setting{name: "an hour", edit: ttl(time.Hour)},
-		setting{name: "sixteen minutes", edit: ttl(16 * time.Minute)},
+		setting{name: "sixteen minutes", edit: both(ttl(16*time.Minute), lead(5*time.Minute))},
 		setting{name: "the longest TTL", edit: ttl(30 * day)},
 		setting{name: "by hand and short", edit: both(ttl(2*time.Minute), func(s *lifecycle.Snapshot) { s.Workspace.Autostart = nil })},
 		setting{name: "the template's TTL", edit: policy(func(p *lifecycle.Policy) { p.AllowUserTTL = false })},
@@ -288,11 +289,13 @@ func goodSettings() []setting {
 		setting{name: "in a warm pool", edit: both(stored("never"), func(s *lifecycle.Snapshot) { s.Workspace.Managed = true })},
 		setting{name: "deleted", edit: both(stored("never"), func(s *lifecycle.Snapshot) { s.Workspace.Deleted = true })},
 	)
+	newerGoodSettings(add)
 	return all
 }
 
 func TestLint(t *testing.T) {
 	bad, good := badSettings(), goodSettings()
+	t.Logf("%d bad and %d good settings", len(bad), len(good))
 	if len(bad) < 60 || len(good) < 60 {
 		t.Errorf("the tables have %d bad and %d good settings, 60 each are promised", len(bad), len(good))
 	}
@@ -362,6 +365,36 @@ func TestLintFleetCuresAHerd(t *testing.T) {
 	}
 	if got := lint.Fleet(fleet(0, 60), monday, lint.Config{Capacity: 1}); len(got) != 1 || strings.Contains(got[0].Cure, "set it to") {
 		t.Errorf("60 builds a day do not fit one a minute within 5 minutes: %v", got)
+	}
+}
+
+// Forty deletions in an hour are more than the brake lets through in a fleet of sixty; spread over a day they are not.
+func TestLintFleetTellsOfTheBrake(t *testing.T) {
+	fleet := func(jitter time.Duration) []lifecycle.Snapshot {
+		var all []lifecycle.Snapshot
+		for i := range 60 {
+			s := usual(thresholds(30*day, 10*day), policy(func(p *lifecycle.Policy) { p.Jitter = jitter }))
+			s.Workspace.ID = id(1000 + i*7919)
+			if i < 40 {
+				s.Workspace.DormantAt, s.Workspace.DeletingAt = monday.Add(-8*day), monday.Add(2*day)
+			}
+			all = append(all, s)
+		}
+		return all
+	}
+	got := lint.Fleet(fleet(0), monday, lint.Config{})
+	if len(got) != 1 || got[0].Code != lint.Braked || got[0].Setting != "Policy.TimeTilAutodelete" || got[0].At.Sub(monday) < 2*day ||
+		!strings.Contains(got[0].Problem, "40 deletions") || !strings.Contains(got[0].Problem, "makes 30 wait") || !strings.Contains(got[0].Cure, "4h") {
+		t.Errorf("got %v", got)
+	}
+	for name, got := range map[string]lint.Warnings{
+		"spread":         lint.Fleet(fleet(day), monday, lint.Config{}),
+		"a few":          lint.Fleet(fleet(0)[30:], monday, lint.Config{}),
+		"a looser brake": lint.Fleet(fleet(0), monday, lint.Config{Brake: lifecycle.Brake{Max: 40, MaxPerTemplate: 40}}),
+	} {
+		if len(got) != 0 {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 

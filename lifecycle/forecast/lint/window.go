@@ -3,7 +3,6 @@ package lint
 import (
 	"fmt"
 	"iter"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -88,6 +87,16 @@ var windowCures = []cure{
 		apply: func(s *lifecycle.Snapshot) { s.Template.Policy.DefaultTTL = 8 * time.Hour },
 	},
 	{
+		setting: "Workspace.Autostop", advice: "let it stop later after it starts",
+		value: func(s *lifecycle.Snapshot) string { return s.Workspace.Autostop.String() },
+		apply: func(s *lifecycle.Snapshot) { s.Workspace.Autostop = nil },
+	},
+	{
+		setting: "Policy.MaxRuntime", advice: "make it longer than the start takes and somebody needs, such as 10h",
+		value: func(s *lifecycle.Snapshot) string { return text.Span(s.Template.Policy.MaxRuntime) },
+		apply: func(s *lifecycle.Snapshot) { s.Template.Policy.MaxRuntime = 0 },
+	},
+	{
 		setting: "Owner.QuietHours", advice: "choose quiet hours further from the start, or start later",
 		value: func(s *lifecycle.Snapshot) string { return s.Owner.QuietHours.String() },
 		apply: func(s *lifecycle.Snapshot) { s.Owner.QuietHours = nil },
@@ -100,6 +109,7 @@ func (l *linter) window() {
 	if !ok {
 		return
 	}
+	l.short = true
 	code, how := StopsAfterStart, "right after its autostart"
 	if w.runs < w.took {
 		code, how = ShorterThanBuild, fmt.Sprintf("sooner than its start takes (%s)", text.Span(w.took))
@@ -120,86 +130,3 @@ func (l *linter) window() {
 		Problem: fmt.Sprintf("the workspace stops %s after it is up, %s", text.Span(w.runs), how), Cure: "choose another time, and let it run longer",
 	})
 }
-
-// clock warns of starts that a clock change moves, leaves out or repeats.
-func (l *linter) clock() {
-	c := l.s.Workspace.Autostart
-	if c == nil || c.Err() != nil || everyHour(c) {
-		return
-	}
-	wall, err := schedule.Weekly(c.Spec())
-	if err != nil {
-		return
-	}
-	for at := range changes(c.Location(), l.now, l.now.Add(ahead)) {
-		before, after := offsetAt(at.Add(-time.Second), c.Location()), offsetAt(at, c.Location())
-		w, found := clockGap(c, wall, at, onWall(at, before), onWall(at, after))
-		if before > after {
-			w, found = clockRepeat(c, wall, at, onWall(at, after), onWall(at, before))
-		}
-		if found { // one change says it all
-			w.Setting, w.Value, w.At = "Workspace.Autostart", c.String(), at
-			l.warn(w)
-			return
-		}
-	}
-}
-
-// everyHour reports whether a schedule is an interval rather than a time of day; such a one follows the clock as it runs.
-func everyHour(c *schedule.Cron) bool { return strings.Fields(c.Spec())[1] == "*" }
-
-// clockGap tells of a time that the clock never shows, between two readings of it.
-func clockGap(c, wall *schedule.Cron, at, from, to time.Time) (Warning, bool) {
-	lost := wall.Next(from.Add(-1))
-	if !lost.Before(to) {
-		return Warning{}, false
-	}
-	what := fmt.Sprintf("fires at %s instead", at.In(c.Location()).Format("15:04"))
-	if next := c.Next(at.Add(-1)); !next.Equal(at) {
-		what = "is left out"
-	}
-	return Warning{
-		Code: ClockGap,
-		Problem: fmt.Sprintf("on %s the clock goes from %s to %s, so %s does not exist and %s",
-			from.Format(time.DateOnly), from.Format("15:04"), to.Format("15:04"), lost.Format("15:04"), what),
-		Cure: "choose a time outside the hours in which clocks are changed, such as " + to.Add(time.Hour).Format("15:04"),
-	}, true
-}
-
-// clockRepeat tells of a time that the clock shows twice, if it fires twice: one of those from one reading up to another.
-func clockRepeat(c, wall *schedule.Cron, at, from, to time.Time) (Warning, bool) {
-	twice := wall.Next(from.Add(-1))
-	if !twice.Before(to) {
-		return Warning{}, false
-	}
-	first, second := at.Add(twice.Sub(to)), at.Add(twice.Sub(from))
-	if !c.Next(first.Add(-1)).Equal(first) || !c.Next(second.Add(-1)).Equal(second) {
-		return Warning{}, false
-	}
-	return Warning{
-		Code:    ClockRepeat,
-		Problem: fmt.Sprintf("on %s the clock shows %s twice, so it fires twice", to.Format(time.DateOnly), twice.Format("15:04")),
-		Cure:    "choose a time outside the hours in which clocks are changed, or parse with schedule.DSTOnce",
-	}, true
-}
-
-// changes yields the instants at which a zone changes its offset.
-func changes(loc *time.Location, from, to time.Time) iter.Seq[time.Time] {
-	return func(yield func(time.Time) bool) {
-		for at := from; ; {
-			_, end := at.In(loc).ZoneBounds()
-			if end.IsZero() || !end.Before(to) || !yield(end.UTC()) {
-				return
-			}
-			at = end
-		}
-	}
-}
-
-func offsetAt(t time.Time, loc *time.Location) time.Duration {
-	_, seconds := t.In(loc).Zone()
-	return time.Duration(seconds) * time.Second
-}
-
-// onWall is what a clock with an offset shows, as if it were UTC.
-func onWall(t time.Time, offset time.Duration) time.Time { return t.UTC().Add(offset) }

@@ -182,8 +182,8 @@ func (r Report) Text() string {
 	}
 	fmt.Fprintf(&b, "Workspaces ran %.1f h longer than with the rules' stops, and %.1f h longer than with their starts.\n", r.StopHours, r.StartHours)
 	fmt.Fprintf(&b, "Somebody still worked after %d of the stops, dormancies and deletions that the rules would have made.\n", r.InUse)
-	const shown = 20
-	for _, d := range r.Differences[:min(shown, len(r.Differences))] {
+	shown := min(20, len(r.Differences))
+	for _, d := range r.Differences[:shown] {
 		b.WriteString(d.String() + "\n")
 	}
 	if more := len(r.Differences) + r.Omitted - shown; more > 0 {

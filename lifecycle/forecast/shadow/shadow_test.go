@@ -51,7 +51,8 @@ func TestShadowVerdicts(t *testing.T) {
 		{"deleted by the scheduler alone", stopped(), nil, lifecycle.TransitionDelete, 1, "Mon 2026-03-02 07:00 UTC  api: delete by the scheduler alone", 0},
 		{
 			"put to sleep later", stopped(policy(func(p *lifecycle.Policy) { p.TimeTilDormant = 12 * time.Hour })),
-			[]float64{0, 1}, lifecycle.TransitionNone, 2, "Mon 2026-03-02 06:00 UTC  api: dormancy by the rules (dormancy), 2h before the scheduler", 0,
+			[]float64{0, 1},
+			lifecycle.TransitionNone, 2, "Mon 2026-03-02 06:00 UTC  api: dormancy by the rules (dormancy), 2h before the scheduler", 0,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -140,7 +141,7 @@ func TestShadowListsSoManyAndCountsAll(t *testing.T) {
 	if len(before.Differences) != 3 || before.Omitted != 27 || before.Stop.OnlyRules != 30 || before.Workspaces != 30 {
 		t.Errorf("%+v", before.Stop)
 	}
-	if !strings.Contains(before.Text(), "and 10 more") {
+	if !strings.Contains(before.Text(), "and 27 more") {
 		t.Errorf("%s", before.Text())
 	}
 	text := must(json.Marshal(before))

@@ -7,6 +7,9 @@ WITH candidate AS (
 		ORDER BY j.place, j.id
 		LIMIT $7
 	) c
+	WHERE NOT EXISTS (SELECT FROM dormouse.pauses x
+		WHERE x.organization_id IN ($2, '00000000-0000-0000-0000-000000000000') AND x.type IN (p.type, '')
+			AND (x.ends_at IS NULL OR x.ends_at > $3))
 	ORDER BY p.rank DESC, c.place, c.id
 	LIMIT $7
 ), alive AS (
@@ -49,7 +52,8 @@ SELECT
 	ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
 	(SELECT count(*) FROM candidate), coalesce(j.n, 0),
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
-		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
-		j.secret, j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message
+		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
+		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
+		j.result, j.percent, j.message
 FROM (VALUES (1)) AS once LEFT JOIN started j ON true
 ORDER BY j.n
