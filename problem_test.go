@@ -52,6 +52,7 @@ var problems = []struct {
 	{"lifecycle.ErrStaleTemplate", lifecycle.ErrStaleTemplate, 409, "stale_template"},
 	{"lifecycle.ErrUnchanged", lifecycle.ErrUnchanged, 409, "unchanged"},
 	{"dormouse.ErrExists", dormouse.ErrExists, 409, "exists"},
+	{"dormouse.ErrShadow", dormouse.ErrShadow, 409, "shadow"},
 	{"dormouse.ErrNotRunning", dormouse.ErrNotRunning, 409, "not_running"},
 	{"executor.ErrConflict", executor.ErrConflict, 409, "conflict"},
 	{"executor.RefusalError", executor.Refuse("the quota of ann is used up"), 409, "refused"},
