@@ -57,7 +57,7 @@ var problems = []struct {
 	{"executor.ErrConflict", executor.ErrConflict, 409, "conflict"},
 	{"executor.RefusalError", executor.Refuse("the quota of ann is used up"), 409, "refused"},
 	{"queue.ErrLeaseLost", queue.ErrLeaseLost, 409, "lease_lost"},
-	{"queue.ErrTimeout", queue.ErrTimeout, 409, "timed_out"},
+	{"queue.ErrTimeout", queue.ErrTimeout, 409, "run_limit"},
 	{"queue.ErrJobCanceled", queue.ErrJobCanceled, 409, "canceled"},
 	{"lifecycle.ErrUnavailable", lifecycle.ErrUnavailable, 503, "unavailable"},
 	{"migrate.VersionError", &migrate.VersionError{}, 503, "unavailable"},

@@ -91,7 +91,7 @@ func (p *Plane) Acted(ctx context.Context, id uuid.UUID, t Transition, at time.T
 	if p.onlooker == nil {
 		return Workspace{}, invalid.New("Config.Shadow", nil, "must be set")
 	}
-	before, err := p.client.Load(ctx, id)
+	before, err := p.workspaces().Load(ctx, id)
 	if err != nil {
 		return Workspace{}, err
 	}

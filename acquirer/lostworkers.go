@@ -48,17 +48,17 @@ func (a *Acquirer) Lost(ctx context.Context, reason string, leases ...queue.Leas
 	return nil
 }
 
-// JobsOf returns the running jobs of workers, whichever live or lost process holds them, in no particular order. It asks
-// the store once for each process that was there at the last heartbeat.
-func (a *Acquirer) JobsOf(ctx context.Context, workers ...uuid.UUID) ([]Job, error) {
-	wanted := make(map[uuid.UUID]bool, len(workers))
-	for _, w := range workers {
-		wanted[w] = true
+// RunningJobs returns the running jobs that a function wants, whichever process holds them, in no particular order: those
+// of some workers, or of a type. It waits for the first heartbeat, and asks the store once for each process that the last
+// one has named.
+func (a *Acquirer) RunningJobs(ctx context.Context, want func(Job) bool) ([]Job, error) {
+	if err := a.awaitRegistered(ctx); err != nil {
+		return nil, err
 	}
 	var found []Job
 	for _, process := range a.holders() {
 		var jobs []queue.Job
-		err := a.call(ctx, "find jobs of workers", func(ctx context.Context) (err error) {
+		err := a.call(ctx, "find running jobs", func(ctx context.Context) (err error) {
 			jobs, err = a.store.Jobs(ctx, queue.Filter{Process: process})
 			return err
 		})
@@ -66,7 +66,7 @@ func (a *Acquirer) JobsOf(ctx context.Context, workers ...uuid.UUID) ([]Job, err
 			return nil, err
 		}
 		for _, job := range jobs {
-			if wanted[job.Worker] {
+			if want(job) {
 				found = append(found, job)
 			}
 		}
@@ -85,4 +85,42 @@ func (a *Acquirer) holders() []uuid.UUID {
 		}
 	}
 	return ids
+}
+
+// Process is who this acquirer is to the store. It changes if it was declared lost.
+func (a *Acquirer) Process() uuid.UUID { return a.process() }
+
+// Judge ends an attempt by the word of somebody who knows what became of its worker and has no handout for it: whoever runs
+// the machines, after a restart. It counts whichever process holds the lease, and may be repeated. [queue.ErrLeaseLost] if
+// the lease is not the live one.
+func (a *Acquirer) Judge(ctx context.Context, lease queue.Lease, v Verdict) error {
+	if err := v.validate(); err != nil {
+		return err
+	}
+	job, err := a.findJob(ctx, lease.Job)
+	switch {
+	case err != nil:
+		return err
+	case job.Lease() != lease:
+		return queue.ErrLeaseLost
+	}
+	end := v.end(job, "", a.now())
+	answer, err := a.ends.Do(ctx, end)
+	if err == nil {
+		err = answer.Err
+	}
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	if a.book.Find(lease) != nil { // somebody here is to hear of it
+		a.losses.compare = true
+		a.losses.signal()
+	}
+	a.mu.Unlock()
+	if !answer.Again && answer.Job.State.Final() {
+		a.metrics.finished(answer.Job)
+	}
+	a.afterEnd(answer.Job)
+	return nil
 }

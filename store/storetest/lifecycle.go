@@ -45,6 +45,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"stale template", testStaleTemplate},
 		{"policy refused", testPolicyRefused},
 		{"policy followed", testPolicyFollowed},
+		{"policies skipped", testPolicySkipped},
 		{"owner returns", testOwnerReturns},
 		{"engine held", testEngineHeld},
 		{"owner wakes", testOwnerWakes},
