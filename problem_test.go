@@ -29,6 +29,7 @@ import (
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store/migrate"
 	"github.com/dormouse-go/dormouse/workerpool"
+	"github.com/dormouse-go/dormouse/workerpool/jobqueue"
 )
 
 // problems are the errors of the library, by the name under which a host finds them.
@@ -84,6 +85,7 @@ var problems = []struct {
 	{"executor.ErrAlreadyRun", executor.ErrAlreadyRun, 500, "internal"},
 	{"acquirer.ErrAlreadyRun", acquirer.ErrAlreadyRun, 500, "internal"},
 	{"buildjobs.ErrAlreadyRun", buildjobs.ErrAlreadyRun, 500, "internal"},
+	{"jobqueue.ErrAlreadyRun", jobqueue.ErrAlreadyRun, 500, "internal"},
 	{"worker.ErrAlreadyRun", worker.ErrAlreadyRun, 500, "internal"},
 	{"executor.PanicError", &executor.PanicError{Value: "boom"}, 500, "internal"},
 	{"rendercache.ErrNoStore", rendercache.ErrNoStore, 500, "internal"},

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/leases"
 )
 
 // Lost says that the workers who hold these leases are gone for good: their machine has ended, say. Each job that is still
@@ -15,10 +16,10 @@ import (
 //
 // It returns when the verdicts are sought, not when they are stored; the error is the store's, with which nothing was done,
 // and the call may be repeated. A worker that is not gone after all loses its job: it hears so at its next report.
-func (a *Acquirer) Lost(ctx context.Context, reason string, leases ...queue.Lease) error {
-	held := make(map[queue.Lease]bool, len(leases))
-	ids := make([]uuid.UUID, 0, len(leases))
-	for _, l := range leases {
+func (a *Acquirer) Lost(ctx context.Context, reason string, gone ...queue.Lease) error {
+	held := make(map[queue.Lease]bool, len(gone))
+	ids := make([]uuid.UUID, 0, len(gone))
+	for _, l := range gone {
 		if !held[l] {
 			held[l] = true
 			ids = append(ids, l.Job)
@@ -104,7 +105,7 @@ func (a *Acquirer) Judge(ctx context.Context, lease queue.Lease, v Verdict) erro
 	case job.Lease() != lease:
 		return queue.ErrLeaseLost
 	}
-	end := v.end(job, "", a.now())
+	end := v.end(leases.Doubt{Job: job}, a.now())
 	answer, err := a.ends.Do(ctx, end)
 	if err == nil {
 		err = answer.Err
