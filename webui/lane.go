@@ -40,6 +40,7 @@ type piece struct {
 	Kind        string // run, stop, sleep, build, late; plan, nap, rest: planned to run, to be stopped, to be dormant
 	From, Until time.Time
 	X, Width    string
+	X2          string // where it ends
 	Title       string
 }
 
@@ -58,6 +59,7 @@ type lane struct {
 	Template, Owner string
 	Status          lifecycle.Status
 	Overdue         bool
+	overdue         time.Time
 	Held            bool
 	Pieces          []piece
 	Marks           []mark
@@ -111,7 +113,7 @@ func (m *laneMaker) lane(ctx context.Context, r *row) (lane, error) {
 	}
 	l := lane{
 		ID: r.Workspace.ID, Name: nameOf(&r.Snapshot), Template: r.Template.Name, Owner: r.Owner.Name,
-		Status: r.status, Overdue: !r.overdue.IsZero(), Now: m.frame.X(m.clock.now),
+		Status: r.status, Overdue: !r.overdue.IsZero(), overdue: r.overdue, Now: m.frame.X(m.clock.now),
 	}
 	l.Pieces = append(past(builds, &r.Snapshot, m.clock.now), late(r, m.clock.now)...)
 	l.Marks = append(buildMarks(builds), marksOf(told)...)
@@ -284,7 +286,7 @@ func (m *laneMaker) happens(l *lane, step forecast.Step) bool {
 		return false
 	}
 	if l.Overdue {
-		l.Next = "Due since " + m.clock.stamp(step.DueAt)
+		l.Next = fmt.Sprintf("%s due since %s, for %s", dueWords[step.Transition], m.clock.stamp(l.overdue), span(m.clock.now.Sub(l.overdue)))
 		return true
 	}
 	l.Next = fmt.Sprintf("%s %s, %s", what, m.clock.stamp(step.At), m.clock.from(step.At))
@@ -310,6 +312,11 @@ func stepWords(step forecast.Step) string {
 		return "Is deleted"
 	}
 	return ""
+}
+
+var dueWords = map[lifecycle.Transition]string{
+	lifecycle.TransitionNone: "Dormancy", lifecycle.TransitionStart: "Start", lifecycle.TransitionStop: "Stop",
+	lifecycle.TransitionDelete: "Deletion",
 }
 
 // quiet says why nothing comes next.
@@ -358,7 +365,7 @@ func (m *laneMaker) place(l *lane) {
 	slices.SortStableFunc(l.Marks, func(a, b mark) int { return a.At.Compare(b.At) })
 	for i := range l.Pieces {
 		p := &l.Pieces[i]
-		p.X, p.Width = m.frame.X(p.From), m.frame.Width(p.From, p.Until)
+		p.X, p.Width, p.X2 = m.frame.X(p.From), m.frame.Width(p.From, p.Until), m.frame.X(p.Until)
 		p.Title = m.title(p)
 	}
 	for i := range l.Marks {
@@ -399,6 +406,7 @@ func (m *laneMaker) label(l *lane) string {
 type tickMark struct {
 	X, Text string
 	Day     bool
+	at      float64
 }
 
 // axis are the hours or days of a frame.
@@ -420,7 +428,17 @@ func axis(f frame, zone *time.Location) []tickMark {
 			if day && step < 24 {
 				text = t.Format("Mon 2")
 			}
-			marks = append(marks, tickMark{percent(x), text, day})
+			marks = append(marks, tickMark{percent(x), text, day, x})
+		}
+	}
+	return marks
+}
+
+// unlabeled takes the text of lines that the label of now would cover.
+func unlabeled(marks []tickMark) []tickMark {
+	for i := range marks {
+		if x := marks[i].at; x > 0.43 && x < 0.53 {
+			marks[i].Text = ""
 		}
 	}
 	return marks

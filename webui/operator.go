@@ -198,7 +198,7 @@ func (h *Handler) timeline(ctx context.Context, s *survey, q query, c clock, unm
 	page := min(q.Page, last)
 	m := laneMaker{h: h, frame: around(c.now, q.width()), clock: c, unmatched: unmatched}
 	v := timelineView{
-		Axis: axis(m.frame, c.zone), NowX: m.frame.X(c.now), Found: len(found), Width: span(q.width() / 2),
+		Axis: unlabeled(axis(m.frame, c.zone)), NowX: m.frame.X(c.now), Found: len(found), Width: span(q.width() / 2),
 		From: page*pageSize + 1, To: min(len(found), (page+1)*pageSize),
 	}
 	if len(found) == 0 {

@@ -129,7 +129,7 @@ type advice struct {
 
 var spreads = []time.Duration{10 * time.Minute, 20 * time.Minute, 40 * time.Minute, time.Hour}
 
-// advise tries to spread the starts of the template that starts most in the highest hour.
+// advise tries to spread the starts of the template that starts most in the hours up to the highest one.
 func (h *Handler) advise(s *survey, o *outlook, from, until time.Time) (*advice, error) {
 	peak := highest(o.hours)
 	if h.cfg.Capacity == 0 || peak == nil || peak.Most <= h.cfg.Capacity {
@@ -182,12 +182,15 @@ func highest(list []forecast.Hour) *forecast.Hour {
 	return &list[i]
 }
 
-// mostStarts returns the template with the most starts in an hour, and their number.
+// climb is how long before a peak the starts are counted that lead to it.
+const climb = 3 * time.Hour
+
+// mostStarts returns the template with the most starts in the hours up to the end of one, and their number.
 func mostStarts(rows []row, from, hour time.Time) (best uuid.UUID, n int) {
 	starts := make(map[uuid.UUID]int)
 	for i := range rows {
 		for step := range forecast.Upcoming(rows[i].Snapshot, from, hour.Add(time.Hour), forecast.Assumptions{}) {
-			if step.Kind == forecast.KindBuild && step.Transition == lifecycle.TransitionStart && !step.At.Before(hour) {
+			if step.Kind == forecast.KindBuild && step.Transition == lifecycle.TransitionStart && !step.At.Before(hour.Add(time.Hour-climb)) {
 				starts[rows[i].Template.ID]++
 			}
 		}
@@ -301,7 +304,11 @@ func grid(top int) (lines []gridLine) {
 
 // days are the midnights of the strip, with the days that they begin.
 func days(from time.Time, zone *time.Location) []tickMark {
-	return slices.DeleteFunc(axis(frame{from, from.Add(week)}, zone), func(m tickMark) bool { return !m.Day })
+	marks := slices.DeleteFunc(axis(frame{from, from.Add(week)}, zone), func(m tickMark) bool { return !m.Day })
+	if n := len(marks); n > 0 && marks[n-1].at > 0.92 {
+		marks[n-1].Text = "" // it would stand beside the picture
+	}
+	return marks
 }
 
 func (o *outlook) bar(i, top, capacity int, c clock) bar {
@@ -384,11 +391,11 @@ func (a *advice) words(capacity int, peak *forecast.Hour, c clock) (text string,
 	text = fmt.Sprintf("%s: %s, %s over the capacity.", c.in(a.At).Format("Monday 15:04"), count(a.Most), count(a.Most-capacity))
 	switch {
 	case a.Template == "":
-		return text + " No start falls into this hour: what runs then was started before. Deadlines that end sooner, or more capacity, are what helps.", false
+		return text + fmt.Sprintf(" Nothing starts in the %s up to it: what runs then was started before. Runs that end sooner, or more capacity, are what helps.", span(climb)), false
 	case a.Spread > 0:
-		return text + fmt.Sprintf(" Spread the %s of %s over %s (Policy.Jitter) and the most in the week is %s; the last of them starts up to %s late.",
+		return text + fmt.Sprintf(" Spread the %s of %s up to it over %s (Policy.Jitter) and the most in the week is %s; the last of them starts up to %s late.",
 			plural(a.Starts, "start", "starts"), a.Template, span(a.Spread), count(a.Then), span(a.Spread)), false
 	}
-	return text + fmt.Sprintf(" %s of %s fall into this hour. To spread them over up to %s does not suffice: the most is then %s.",
+	return text + fmt.Sprintf(" %s of %s lead up to it. Spread over %s, the most in the week is still %s: their runs overlap whenever they start. Runs that end sooner, or more capacity, are what helps.",
 		plural(a.Starts, "start", "starts"), a.Template, span(a.Tried), count(a.Then)), false
 }

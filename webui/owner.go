@@ -96,7 +96,7 @@ func summary(rows []row, cards []card) (text, title string) {
 	}
 	text = strings.Join(parts, ", ") + "."
 	if len(cards) > 0 && !cards[0].next.IsZero() {
-		text += " Next: " + cards[0].Name + ". " + cards[0].Say
+		text += " Next: " + cards[0].Name + " " + lower(cards[0].Say)
 	}
 	return text, title
 }
@@ -166,7 +166,7 @@ type warning struct{ Problem, Cure string }
 
 func warningsOf(s lifecycle.Snapshot, now time.Time) (list []warning) {
 	for _, w := range forecast.Lint(s, now, forecast.LintConfig{}) {
-		list = append(list, warning{w.Problem, w.Cure})
+		list = append(list, warning{sentence(w.Problem), sentence(w.Cure)})
 	}
 	return list
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -117,6 +119,21 @@ func sum(parts ...counted) string {
 type counted struct {
 	n         int
 	one, many string
+}
+
+// sentence makes a sentence of a phrase.
+func sentence(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(s[size:], ".") + "."
+}
+
+// lower puts a sentence after its subject.
+func lower(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToLower(first)) + s[size:]
 }
 
 // word writes a name of the engine as people do.

@@ -116,7 +116,7 @@ func withHours(s lifecycle.Snapshot, text string, now time.Time) (lifecycle.Snap
 
 func (h *Handler) weekView(s lifecycle.Snapshot, c clock, typed typedHours) weekView {
 	v := weekView{Allowed: s.Template.Policy.AllowUserAutostart}
-	hours, isHours := schedule.HoursOf(s.Workspace.Autostart, s.Workspace.Autostop)
+	hours, isHours := hoursIn(&s)
 	if isHours && !hours.IsZero() {
 		v.Text = hours.String()
 	} else if s.Workspace.Autostart != nil {
@@ -130,13 +130,21 @@ func (h *Handler) weekView(s lifecycle.Snapshot, c clock, typed typedHours) week
 			return v
 		}
 		s = next
-		hours, isHours = schedule.HoursOf(s.Workspace.Autostart, s.Workspace.Autostop)
+		hours, isHours = hoursIn(&s)
 	}
 	v.Warnings, v.Next = warningsOf(s, c.now), nextStarts(s, c)
 	if v.Note == "" && isHours {
 		v.Days = week7(hours, c)
 	}
 	return v
+}
+
+// hoursIn returns the working hours of a workspace, and false if its schedules are none. No schedule is no hours.
+func hoursIn(s *lifecycle.Snapshot) (schedule.Hours, bool) {
+	if s.Workspace.Autostart == nil && s.Workspace.Autostop == nil {
+		return schedule.Hours{}, true
+	}
+	return schedule.HoursOf(s.Workspace.Autostart, s.Workspace.Autostop)
 }
 
 // nextStarts lists the next three starts that the rules will make.

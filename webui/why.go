@@ -66,7 +66,7 @@ func (h *Handler) whyView(ctx context.Context, id uuid.UUID, q queueView, c cloc
 		if len(v.Steps) == shownSteps {
 			break
 		}
-		v.Steps = append(v.Steps, c.in(step.At).Format("Mon 2 Jan 15:04")+"  "+step.String())
+		v.Steps = append(v.Steps, step.String())
 	}
 	v.Buttons = h.buttons(&s, c, who)
 	return v

@@ -20,7 +20,7 @@ import (
 )
 
 // Capacity is how many workspaces the hosts of the fleet can run at once; tell webui.Config of it.
-const Capacity = 120
+const Capacity = 108
 
 // past is how far back the script goes.
 const past = 21 * 24 * time.Hour

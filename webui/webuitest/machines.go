@@ -110,7 +110,7 @@ func (f *Fleet) Act(_ context.Context, who webui.Viewer, a webui.Action) error {
 func verbsOf(who webui.Viewer, a webui.Action) ([]lifecycle.Verb, error) {
 	switch a.Kind {
 	case webui.ActStart:
-		return []lifecycle.Verb{lifecycle.StartFor(0, [16]byte{})}, nil
+		return []lifecycle.Verb{lifecycle.RequestBuild(lifecycle.TransitionStart, [16]byte{})}, nil
 	case webui.ActStop:
 		return []lifecycle.Verb{lifecycle.RequestBuild(lifecycle.TransitionStop, [16]byte{})}, nil
 	case webui.ActExtend:

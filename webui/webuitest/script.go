@@ -38,7 +38,7 @@ func (s *script) from() time.Time { return s.now.Add(-past) }
 var (
 	first  = strings.Fields("amber birch cedar delta ember fern glade heron iris jade kelp linden maple nova opal pine quartz reed sage thorn umber vale willow xenon yarrow zephyr")
 	second = strings.Fields("api web sim lab run map ops dev")
-	names  = strings.Fields("juno mika odo tarn sol vesna rune kestrel fenn pax ilse bram cleo dario edda finn greta hugo ines jonas kira lars mona nils olga paul rosa sven tess ulf vera wim")
+	names  = strings.Fields("mika odo tarn sol vesna rune kestrel fenn pax ilse bram cleo dario edda finn greta hugo ines jonas kira lars mona nils olga paul rosa sven tess ulf vera wim")
 )
 
 const hour, day = time.Hour, 24 * time.Hour
@@ -58,13 +58,13 @@ func template(name string, p lifecycle.Policy) lifecycle.Template {
 func (s *script) people() {
 	goDev := template("go-dev", lifecycle.Policy{
 		DefaultTTL: 9 * hour, ActivityBump: hour, TimeTilDormant: 12 * day, TimeTilAutodelete: 30 * day,
-		ReminderLead: 30 * time.Minute, StartRetry: lifecycle.StartRetry{Max: 2},
+		ReminderLead: 30 * time.Minute,
 	})
 	docs := template("docs", lifecycle.Policy{
 		DefaultTTL: 4 * hour, ActivityBump: hour, TimeTilDormant: 8 * day, TimeTilAutodelete: 30 * day, ReminderLead: 30 * time.Minute,
 		Retry: lifecycle.Retry{Max: 3},
 	})
-	gpu := template("ml-gpu", lifecycle.Policy{DefaultTTL: 12 * hour, MaxRuntime: 48 * hour, TimeTilDormant: 30 * day})
+	gpu := template("ml-gpu", lifecycle.Policy{DefaultTTL: 12 * hour, MaxRuntime: 48 * hour, TimeTilDormant: 30 * day, AutostartDays: everyDay})
 	workshop := template("workshop", lifecycle.Policy{DefaultTTL: 8 * hour, TimeTilDormant: 90 * day})
 	workshop.Hold = lifecycle.Hold{Until: s.at(1, 8, 0), Rules: lifecycle.HoldStarts, Note: "the room is being rewired", By: "kestrel"}
 	sandbox := template("sandbox", lifecycle.Policy{DefaultTTL: 3 * hour, DeleteStopped: 12 * hour})
@@ -150,14 +150,14 @@ func (s *script) add(t lifecycle.Template, name, hours string, sessions []foreca
 
 // special are the workspaces with a story.
 func (s *script) special(goDev, docs, gpu lifecycle.Template) {
-	s.failing(goDev, docs)
+	s.failing(docs)
 	s.unmatched(gpu)
 	s.held(gpu, docs)
 	s.building(docs)
 
 	juno := s.add(goDev, "lyra", "Europe/Berlin Mon-Thu 09:00-18:00, Fri 07:30-14:00, Sat 10:00-14:00", s.works(1, 9, 12))
 	s.own(juno, "juno")
-	s.own(s.add(docs, "quill", "", []forecast.Session{{Begin: s.now.Add(-3 * hour), End: s.now.Add(-37 * time.Minute)}}), "juno")
+	s.own(s.add(docs, "quill", "", []forecast.Session{{Begin: s.now.Add(-3*hour - 40*time.Minute), End: s.now.Add(-37 * time.Minute)}}), "juno")
 	s.own(s.add(gpu, "pixel", "", nil), "juno")
 	s.own(s.add(docs, "fjord", "", nil), "juno")
 }
@@ -168,10 +168,11 @@ func (s *script) own(m *member, owner string) {
 }
 
 // failing has a start whose retries ended, stops that fail, and a stop that is put off.
-func (s *script) failing(goDev, docs lifecycle.Template) {
-	t := goDev
-	t.Policy.AutostartDays = everyDay
-	atlas := s.member(t, "atlas", s.hoursFrom(102*time.Minute, 6*hour), []forecast.Session{{Begin: s.at(-3, 9, 0), End: s.at(-3, 16, 0)}})
+func (s *script) failing(docs lifecycle.Template) {
+	ci := template("ci", lifecycle.Policy{
+		DefaultTTL: 9 * hour, TimeTilDormant: 12 * day, AutostartDays: everyDay, StartRetry: lifecycle.StartRetry{Max: 2},
+	})
+	atlas := s.member(ci, "atlas", s.hoursFrom(102*time.Minute, 6*hour), []forecast.Session{{Begin: s.at(-3, 9, 0), End: s.at(-3, 16, 0)}})
 	atlas.build = func(w lifecycle.Snapshot) forecast.Outcome {
 		if w.Build.Transition == lifecycle.TransitionStart && w.Build.CreatedAt.After(s.now.Add(-2*hour)) {
 			return forecast.Outcome{Took: 40 * time.Second, Status: lifecycle.JobFailed}
@@ -207,9 +208,7 @@ func (s *script) hoursFrom(ago, length time.Duration) string {
 // unmatched has starts that no worker can take.
 func (s *script) unmatched(gpu lifecycle.Template) {
 	for i, name := range []string{"night-42", "fft-bench"} {
-		t := gpu
-		t.Policy.AutostartDays = everyDay
-		m := s.member(t, name, s.hoursFrom(time.Duration(27-15*i)*time.Minute, 4*hour), nil)
+		m := s.member(gpu, name, s.hoursFrom(time.Duration(27-15*i)*time.Minute, 4*hour), nil)
 		m.missing = "gpu=a100"
 		m.build = func(w lifecycle.Snapshot) forecast.Outcome {
 			if w.Build.CreatedAt.After(s.now.Add(-40 * time.Minute)) {

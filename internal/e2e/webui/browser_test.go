@@ -61,6 +61,17 @@ func newSite(t *testing.T, tune ...func(*webui.Config)) *site {
 	return s
 }
 
+// template returns the id of a template of the fleet.
+func (s *site) template(t *testing.T, name string) string {
+	for w, err := range s.fleet.Workspaces(t.Context()) {
+		if err == nil && w.Template.Name == name {
+			return w.Template.ID.String()
+		}
+	}
+	t.Fatalf("no template %s", name)
+	return ""
+}
+
 // browser is one tab, and what went wrong in it.
 type browser struct {
 	t    *testing.T
