@@ -202,3 +202,17 @@ func (b *browser) keep(name string) {
 	path := filepath.Join(b.t.ArtifactDir(), name+".png")
 	b.must(os.WriteFile(path, picture, 0o644))
 }
+
+// openAll opens what is folded, so that all of it is looked at.
+func openAll(ctx context.Context, _ *chromedp.Target) error {
+	_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(() => { document.querySelectorAll("details").forEach((d) => { d.open = true; }); return true; })()`))
+	return err
+}
+
+// press clicks what an expression finds.
+func press(expression string) func(context.Context, *chromedp.Target) error {
+	return func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(() => { `+expression+`.click(); return true; })()`))
+		return err
+	}
+}
