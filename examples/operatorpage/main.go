@@ -96,7 +96,7 @@ func tell(address string) {
 Things to try:
   - press a name in the timeline, and read why it does what it does
   - filter by state, zoom to 6 h or 14 d, follow a number at the top
-  - compare: give go-dev a run time of 6h, and look at the next seven days
+  - compare: let go-dev run 6h at most, and look at the next seven days
   - on juno's page: +1 h for quill, or type working hours and check them before you save
   - switch JavaScript off: everything is still there
 
