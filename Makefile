@@ -1,6 +1,6 @@
 # Everything here is one command that also works without make.
 
-.PHONY: test bench check release-check lint fuzz clean
+.PHONY: test bench check release-check lint fuzz mutants clean
 
 test: ## all tests of all modules, with the race detector
 	scripts/test
@@ -21,6 +21,11 @@ lint: ## checks beyond go vet; the first run builds the linter
 
 fuzz: ## every fuzz target for FUZZTIME, a minute each by default
 	scripts/fuzz $(or $(FUZZTIME),1m)
+
+# make mutants ONLY="lifecycle lifecycle/executor" TESTS=store/memory SAMPLE=200 SEED=1 MATCH=relay JSON=out.json
+mutants: ## what no test would notice if it were wrong: see docs/mutation.md
+	go run ./internal/mutants -only '$(ONLY)' -tests '$(TESTS)' -sample $(or $(SAMPLE),0) -seed $(or $(SEED),1) \
+		-match '$(MATCH)' $(if $(JSON),-json $(JSON)) $(if $(AT_LEAST),-at-least $(AT_LEAST))
 
 clean:
 	rm -rf bin examples/quickstart/report.html

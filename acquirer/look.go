@@ -97,6 +97,7 @@ func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
 	a.mu.Unlock()
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: 1})
 
+	a.learn(listing.Lanes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.note(err, again) {
@@ -158,6 +159,7 @@ func (a *Acquirer) turnReady(ctx context.Context, id uuid.UUID) {
 		return
 	}
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: dueCount})
+	a.learn(listing.Lanes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.note(err, again) {
@@ -207,6 +209,7 @@ func (a *Acquirer) backup(ctx context.Context) {
 		listing, err = a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: backupCount})
 	}
 
+	a.learn(listing.Lanes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()

@@ -46,7 +46,7 @@ func TestPauseIsOverBeforeTheAnswer(t *testing.T) {
 			f.pass(time.Second)
 			begun = time.Now()
 			f.slowly(acquirertest.End, slow)
-			if _, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued, Delay: pause, Error: "try later"}); err != nil {
+			if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeRequeued, Delay: pause, Error: "try later"}); err != nil {
 				f.t.Fatal(err)
 			}
 			<-w.done

@@ -18,6 +18,7 @@ type direction struct {
 var directions = []direction{
 	// Programs, and what nobody imports.
 	{"internal/check", nil},
+	{"internal/mutants/...", nil},
 	{"internal/bench/...", anything},
 	{"internal/e2e/...", anything},
 	{"examples/...", anything},
@@ -33,7 +34,7 @@ var directions = []direction{
 	// The pure core.
 	{"schedule", []string{"invalid"}},
 	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff"}},
-	{"lifecycle/forecast", []string{"lifecycle", "schedule", "invalid"}},
+	{"lifecycle/forecast/...", []string{"lifecycle", "lifecycle/forecast/...", "schedule", "invalid"}},
 
 	// The engines.
 	{"lifecycle/executor", []string{"lifecycle", "schedule", "invalid", "internal/..."}},
@@ -46,10 +47,12 @@ var directions = []direction{
 	{"rendercache", []string{"rendercache/internal/...", "invalid", "internal/..."}},
 	{"rendercache/replay", []string{"rendercache", "rendercache/internal/...", "invalid"}},
 	{"prewarm", []string{"schedule", "lifecycle", "invalid", "internal/..."}},
+	{"prewarm/workspaces", []string{"prewarm", "lifecycle", "invalid", "internal/..."}},
 	{"prewarm/localprocess", []string{"prewarm", "invalid"}},
 	{"prewarm/prewarmtest", []string{"prewarm"}},
 	{"workerpool", []string{"schedule", "invalid", "internal/..."}},
 	{"workerpool/runner/...", []string{"workerpool/runner"}},
+	{"workerpool/jobqueue", []string{"workerpool", "acquirer", "acquirer/queue", "invalid"}},
 	{"workerpool/localprocess", []string{"workerpool", "workerpool/runner", "invalid"}},
 	{"workerpool/poolhttp", []string{"workerpool", "invalid"}},
 	{"workerpool/sshexec", []string{"workerpool", "invalid"}},
@@ -57,7 +60,7 @@ var directions = []direction{
 
 	// The stores.
 	{"store", []string{
-		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm", "workerpool", "schedule", "invalid", "internal/...",
+		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm/...", "workerpool", "schedule", "invalid", "internal/...",
 	}},
 	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
 	{"store/form", nil},
@@ -75,7 +78,7 @@ var directions = []direction{
 
 	// The front door.
 	{"", []string{
-		"lifecycle/...", "acquirer/...", "rendercache", "prewarm", "workerpool", "schedule", "store", "store/migrate", "invalid",
+		"lifecycle/...", "acquirer/...", "rendercache", "prewarm/...", "workerpool/...", "schedule", "store", "store/migrate", "invalid",
 		"internal/...",
 	}},
 }
@@ -83,7 +86,8 @@ var directions = []direction{
 var anything = []string{"..."}
 
 var belowStores = []string{
-	"store/...", "lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm", "workerpool", "schedule", "invalid", "internal/...",
+	"store/...", "lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm/...", "workerpool", "schedule", "invalid",
+	"internal/...",
 }
 
 func checkDirections(g graph, table []direction) []string {

@@ -14,6 +14,7 @@ import (
 // build turns due transitions into builds, one group for each template version, so that what the builds of a version
 // share is fetched once and held only while the group lasts.
 func (r *run) build(ctx context.Context, works []work) {
+	works = r.brake(ctx, works)
 	if r.e.cfg.Builder == nil && r.e.cfg.Available == nil {
 		for i := range works {
 			w := &works[i]
@@ -39,8 +40,12 @@ func (r *run) build(ctx context.Context, works []work) {
 	_ = g.Wait() // the tasks report to the tally
 }
 
-// group prepares the builds of one template version.
+// group prepares the builds of one template version. When the tick ends it asks the host for nothing more: what is left
+// stays due.
 func (r *run) group(ctx context.Context, works []work) {
+	if ctx.Err() != nil {
+		return
+	}
 	g := Group{TemplateVersionID: works[0].version, Template: works[0].s.Template, Size: len(works)}
 	p, err := r.e.prepare(ctx, g)
 	if err != nil {
@@ -53,6 +58,10 @@ func (r *run) group(ctx context.Context, works []work) {
 	var builds errgroup.Group
 	for i := range works {
 		r.building <- struct{}{}
+		if ctx.Err() != nil {
+			<-r.building
+			break
+		}
 		builds.Go(func() error {
 			defer func() { <-r.building }()
 			r.one(ctx, p, &works[i])

@@ -42,6 +42,11 @@ func (e *Executor) tick(ctx context.Context, t *tally) error {
 	if err := e.FlushActivity(ctx); err != nil {
 		return fmt.Errorf("flush activity before the tick: %w", err)
 	}
+	leave, err := e.attend(ctx, t.s.At)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	shard, err := e.shard(ctx, t.s.At)
 	if err != nil {
 		return fmt.Errorf("find the shard of this replica: %w", err)

@@ -66,13 +66,15 @@ func (c *Client) commit(ctx context.Context, now time.Time, s lifecycle.Snapshot
 	if len(outcomes) != 1 {
 		return false, fmt.Errorf("update workspace %s: store reported %d outcomes", s.Workspace.ID, len(outcomes))
 	}
+	if outcomes[0] == lifecycle.NameTaken {
+		return false, fmt.Errorf("workspace %s: name %q: %w", s.Workspace.ID, change.Workspace.Name, lifecycle.ErrNameTaken)
+	}
 	return outcomes[0] == lifecycle.Applied, nil
 }
 
 // updated returns the workspace after its change, and announces the change.
 func (c *Client) updated(s lifecycle.Snapshot, change *lifecycle.Change) lifecycle.Snapshot {
-	s.Workspace, s.Build = change.Workspace, change.Build
-	s.Workspace.Revision++
+	s = change.Result(s)
 	var queued []lifecycle.Job
 	if change.NewBuild {
 		c.made.add(&change.Build)

@@ -11,6 +11,23 @@ import (
 // DueStatements are the statements a tick reads with.
 func (s *Store) DueStatements() []string { return []string{s.text(dueAll), s.text(dueShared)} }
 
+// ListStatements are the statements of lists and counts, and the index that each reads the workspaces by.
+func (s *Store) ListStatements() map[string]string {
+	of := map[string]string{
+		listAll: "sqlite_autoindex_dormouse_workspaces_1", listOfTemplate: "dormouse_workspaces_template", listByWake: "dormouse_workspaces_due",
+		listByName: "dormouse_workspaces_name", listByStatus: "dormouse_workspaces_status", nextOrganization: "dormouse_workspaces_status",
+		countOfOrganization: "dormouse_workspaces_status", countOfOwner: "dormouse_workspaces_owner", countOfTemplate: "dormouse_workspaces_template",
+	}
+	for _, text := range listOfOwner {
+		of[text] = "dormouse_workspaces_owner"
+	}
+	indexes := map[string]string{}
+	for text, index := range of {
+		indexes[s.text(text)] = index
+	}
+	return indexes
+}
+
 // Statements are those that are put together from columns, by the name of their golden file; of those over many rows the
 // one for a single row.
 func Statements() map[string]string {
@@ -18,8 +35,32 @@ func Statements() map[string]string {
 	return map[string]string{
 		"update_workspace": updateWorkspace, "update_archived": updateArchived, "update_alone": updateAlone,
 		"archive_build": archiveBuild[last], "create_workspace": createWorkspace, "builds": selectBuilds,
+		"members_insert": insertMember, "members_update": updateMember, "hand_over": handOver,
 		"due_all": dueAll, "due_shared": dueShared, "insert_job": insertJob[last],
+		"list_all": listAll, "list_by_status": listByStatus, "list_by_name": listByName,
 	}
+}
+
+// JobStatement is a statement that looks at jobs, with the number of its parameters and the index that it has to use.
+type JobStatement struct {
+	Text  string
+	Args  int
+	Index string
+}
+
+// JobStatements are those whose cost has a bound, by what they are for.
+func (s *Store) JobStatements() map[string]JobStatement {
+	all := map[string]JobStatement{
+		"list": {listScanned, 9, "jobs_listed"}, "cut": {cutOfScanned, 8, "jobs_listed"}, "count": {countScanned, 8, "jobs_listed"},
+		"line": {nextInLine, 5, "jobs_ready"}, "tenants": {nextOfTenants, 6, "jobs_tenants"},
+		"next of some": {nextOfSome, 1, "jobs_delayed_of"},
+		"unique":       {jobByUnique, 2, "jobs_unique"},
+	}
+	for name, st := range all {
+		st.Text = s.text(st.Text)
+		all[name] = st
+	}
+	return all
 }
 
 // Unregister deletes a process's record behind everybody's back.
@@ -46,4 +87,19 @@ func (c *laneCache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.numbers, c.lanes = nil, nil
+}
+
+// Corrupt writes what no method lets in, as somebody might who has the file.
+func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value string) error {
+	statement := map[string]string{
+		"policy":      `UPDATE {templates} SET policy = ?, revision = revision + 1 WHERE id = ?`,
+		"quiet hours": `UPDATE {owners} SET quiet_hours = ? WHERE id = ?`,
+		"autostart":   `UPDATE {workspaces} SET autostart = ? WHERE id = ?`,
+		"autostop":    `UPDATE {workspaces} SET autostop = ? WHERE id = ?`,
+		"ttl":         `UPDATE {workspaces} SET ttl = CAST(? AS INTEGER) WHERE id = ?`,
+	}[what]
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(statement, value, blob(id))
+		return err
+	})
 }

@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite of the stores: what the contracts in packages lifecycle and acquirer say,
-// checked. [Run] checks a whole [store.Store], [Lifecycle] and [Jobs] what one engine needs, which is what a host runs on
+// Package storetest is the conformance suite of the stores: what the contracts of the engines say,
+// checked. [Run] checks a whole [store.Store], [Lifecycle], [Jobs] and [Members] what one engine needs, which is what a host runs on
 // tables of its own:
 //
 //	func TestConformance(t *testing.T) {
@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store"
 )
 
@@ -29,6 +30,9 @@ type Options struct {
 	// Garble makes unreadable what a process has said of its workers, and the tags of one tag set, as a later version might
 	// write them. Nil: the suite does not test that.
 	Garble func(t *testing.T, s queue.Store, process uuid.UUID, tags queue.TagSet)
+	// Corrupt writes a value behind the store's back, as somebody might in SQL: the "policy" of a template, or the "autostart",
+	// "autostop" or "ttl" (in nanoseconds) of a workspace, or the "quiet hours" of an owner. Nil: the suite does not test that.
+	Corrupt func(t *testing.T, s LifecycleStore, what string, id uuid.UUID, value string)
 	// Rounds is how often each of them does in the races of [Lifecycle]. Defaults to 25.
 	Rounds int
 }
@@ -50,6 +54,9 @@ func Run(t *testing.T, open func(*testing.T) store.Store, o Options) {
 	})
 	t.Run("jobs", func(t *testing.T) {
 		Jobs(t, func(t *testing.T) queue.Store { return open(t) }, o)
+	})
+	t.Run("members", func(t *testing.T) {
+		Members(t, func(t *testing.T) prewarm.Store { return open(t) })
 	})
 	t.Run("union", func(t *testing.T) { union(t, open) })
 }

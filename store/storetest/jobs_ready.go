@@ -86,7 +86,7 @@ func readyOnlyReady(k *jobKit) {
 	running := k.claim(1, jobs...)[0]
 	k.cancel("", jobs[1], jobs[2])
 	k.must(len(k.ready().Lanes) == 0, "running and canceled jobs are in no lane", "%+v", k.ready().Lanes)
-	k.end(queue.End{Lease: running.Lease(), Outcome: queue.OutcomeRequeued})
+	k.end(queue.End{Handout: k.handout(running), Outcome: queue.OutcomeRequeued})
 	k.must(len(k.ready().Lanes) == 1, "a requeued job is in its lane again", "%+v", k.ready().Lanes)
 }
 

@@ -45,13 +45,29 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"stale template", testStaleTemplate},
 		{"policy refused", testPolicyRefused},
 		{"policy followed", testPolicyFollowed},
+		{"policies skipped", testPolicySkipped},
 		{"owner returns", testOwnerReturns},
 		{"engine held", testEngineHeld},
 		{"owner wakes", testOwnerWakes},
+		{"brake", testBrake},
+		{"brake per template", testBrakePerTemplate},
+		{"brake released", testBrakeReleased},
+		{"brake of many", testBrakeRace},
+		{"ticked", testTicked},
+		{"ticked by many", testTickedRace},
+		{"brake on executors", testBrakeTicks},
+		{"executors after an outage", testSettleTicks},
+		{"update returns what is stored", testUpdateReturns},
 		{"unusable schedule", testUnusableSchedule},
 		{"unusable holidays", testUnusableHolidays},
 		{"policy of a later version", testLaterPolicy},
 		{"policy that cannot be read", testUnreadablePolicy},
+		{"claim", testClaim},
+		{"claim lists", testClaimLists},
+		{"claim names", testClaimNames},
+		{"claim owners", testClaimOwners},
+		{"claim race", testClaimRace},
+		{"corrupt rows", testCorruptRows},
 		{"canceled", testCanceled},
 		{"race on one", testRaceOnOne},
 		{"race of batches", testRaceOfBatches},
@@ -62,6 +78,10 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"next wake", testNextWake},
 		{"history", testHistory},
 		{"list", testList},
+		{"lists", testLists},
+		{"list meanwhile", testListMeanwhile},
+		{"list refusals", testListRefusals},
+		{"list templates and owners", testListTemplatesAndOwners},
 		{"backlog", testBacklog},
 		{"prune", testPrune},
 		{"prune what has no end", testPruneEndless},
@@ -190,7 +210,7 @@ func (f *fixture) build(s lifecycle.Snapshot, t lifecycle.Transition) lifecycle.
 // ended is the change that ends the active build.
 func (f *fixture) ended(s lifecycle.Snapshot, status lifecycle.JobStatus, at time.Time) lifecycle.Change {
 	f.Helper()
-	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: status, CompletedAt: at})(s, at)
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: status, CompletedAt: at})(s, at)
 	f.must(err)
 	c.Events = nil
 	return c

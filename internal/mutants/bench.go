@@ -1,0 +1,315 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// choose returns the mutants to try.
+func choose(all []*Mutant, o options) ([]*Mutant, error) {
+	if o.match != "" {
+		re, err := regexp.Compile(o.match)
+		if err != nil {
+			return nil, err
+		}
+		all = slices.DeleteFunc(slices.Clone(all), func(m *Mutant) bool { return !re.MatchString(m.String()) })
+	}
+	if o.sample <= 0 || o.sample >= len(all) {
+		return all, nil
+	}
+	chosen := slices.Clone(all)
+	random := rand.New(rand.NewPCG(o.seed, 0))
+	random.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
+	chosen = chosen[:o.sample]
+	slices.SortFunc(chosen, func(a, b *Mutant) int { return a.ID - b.ID })
+	return chosen, nil
+}
+
+// suite is the compiled tests of one package, with the switch inside.
+type suite struct {
+	path, dir, binary string
+	tests             []test
+}
+
+type test struct {
+	name    string
+	took    time.Duration
+	reaches map[int]bool
+}
+
+// bench runs suites with one mutant switched on.
+type bench struct {
+	work, overlay string
+	suites        []*suite
+	slack         time.Duration
+}
+
+// prepare builds the tests and runs each alone, to learn which mutants it reaches.
+func prepare(ctx context.Context, work string, targets []*target, o options) (*bench, error) {
+	b := &bench{work: work, overlay: filepath.Join(work, "overlay.json"), slack: o.slack}
+	if err := b.writeOverlay(targets); err != nil {
+		return nil, err
+	}
+	paths := map[string]bool{}
+	patterns := o.only
+	if len(o.tests) > 0 {
+		patterns = append(slices.Clone(o.only), o.tests...)
+	}
+	out, err := goTool(ctx, append([]string{"list", "-json=ImportPath,Dir"}, dotted(patterns)...)...)
+	if err != nil {
+		return nil, err
+	}
+	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
+		var l listed
+		if err := d.Decode(&l); err != nil {
+			return nil, err
+		}
+		if paths[l.ImportPath] {
+			continue
+		}
+		paths[l.ImportPath] = true
+		s := &suite{path: l.ImportPath, dir: l.Dir, binary: filepath.Join(work, fmt.Sprintf("suite%d.test", len(paths)))}
+		if err := b.build(ctx, s); err != nil {
+			return nil, err
+		}
+		if len(s.tests) > 0 {
+			b.suites = append(b.suites, s)
+		}
+	}
+	if len(b.suites) == 0 {
+		return nil, errors.New("there is no test to run")
+	}
+	return b, b.survey(ctx, o.jobs)
+}
+
+func (b *bench) writeOverlay(targets []*target) error {
+	replace := map[string]string{}
+	for i, t := range targets {
+		dir := filepath.Join(b.work, strconv.Itoa(i))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		put := func(path string, text []byte) error {
+			to := filepath.Join(dir, filepath.Base(path))
+			replace[path] = to
+			return os.WriteFile(to, text, 0o600)
+		}
+		for _, s := range t.files {
+			if err := put(s.path, s.out); err != nil {
+				return err
+			}
+		}
+		if err := put(filepath.Join(t.dir, switchFile), t.switchText()); err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(b.overlay, text, 0o600)
+}
+
+func (b *bench) build(ctx context.Context, s *suite) error {
+	progress("build the tests of %s", s.path)
+	if _, err := goTool(ctx, "test", "-c", "-overlay", b.overlay, "-o", s.binary, s.path); err != nil {
+		return err
+	}
+	if _, err := os.Stat(s.binary); err != nil {
+		return nil // no tests
+	}
+	cmd := exec.CommandContext(ctx, s.binary, "-test.list", ".")
+	cmd.Dir = s.dir
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("list the tests of %s: %w", s.path, err)
+	}
+	for name := range strings.FieldsSeq(string(out)) {
+		if !strings.HasPrefix(name, "Benchmark") {
+			s.tests = append(s.tests, test{name: name})
+		}
+	}
+	return nil
+}
+
+// survey runs every test alone. One that fails without any mutant proves nothing and is left out.
+func (b *bench) survey(ctx context.Context, jobs int) error {
+	var g group
+	for _, s := range b.suites {
+		for i := range s.tests {
+			g.run(jobs, func() {
+				t := &s.tests[i]
+				hits := filepath.Join(b.work, filepath.Base(s.binary)+"."+t.name+".hits")
+				start := time.Now()
+				out, err := b.start(ctx, s, []string{t.name}, 10*time.Minute, "MUTANT_HITS="+hits)
+				t.took, t.reaches = time.Since(start), readHits(hits)
+				if err != nil && ctx.Err() == nil {
+					progress("%s fails without a mutant and is left out: %v\n%s", t.name, err, tail(out))
+					t.reaches = nil
+				}
+			})
+		}
+	}
+	g.wait()
+	var took time.Duration
+	for _, s := range b.suites {
+		for _, t := range s.tests {
+			took += t.took
+		}
+	}
+	progress("the tests take %s one by one", took.Round(100*time.Millisecond))
+	return ctx.Err()
+}
+
+func readHits(path string) map[int]bool {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	hits := map[int]bool{}
+	for line := range strings.FieldsSeq(string(text)) {
+		if n, err := strconv.Atoi(line); err == nil {
+			hits[n] = true
+		}
+	}
+	return hits
+}
+
+// try runs the tests that reach each mutant.
+func (b *bench) try(ctx context.Context, mutants []*Mutant, o options) {
+	var g group
+	var mu sync.Mutex
+	done, alive, told := 0, 0, time.Now()
+	for _, m := range mutants {
+		g.run(o.jobs, func() {
+			if ctx.Err() != nil {
+				return
+			}
+			b.judge(ctx, m)
+			mu.Lock()
+			defer mu.Unlock()
+			done++
+			if m.alive() {
+				alive++
+				progress("%s: %s", m.Fate, m)
+			}
+			if time.Since(told) > 10*time.Second {
+				told = time.Now()
+				progress("%d of %d tried, %d alive", done, len(mutants), alive)
+			}
+		})
+	}
+	g.wait()
+}
+
+func (b *bench) judge(ctx context.Context, m *Mutant) {
+	fate := Missed
+	for _, s := range b.suites {
+		names, took := s.reaching(m.ID)
+		if len(names) == 0 {
+			continue
+		}
+		fate = Survived
+		out, err := b.start(ctx, s, names, 4*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errTooLong) || bytes.Contains(out, []byte("panic: test timed out after")):
+			m.Fate, m.By = TimedOut, strings.Join(names, " ")
+			return
+		case err != nil:
+			m.Fate, m.By = Killed, killer(out)
+			return
+		}
+	}
+	m.Fate = fate
+}
+
+// reaching returns the tests that reach a mutant, the quick ones first as far as the testing package lets one order them.
+func (s *suite) reaching(id int) (names []string, took time.Duration) {
+	for _, t := range s.tests {
+		if t.reaches[id] {
+			names = append(names, t.name)
+			took += t.took
+		}
+	}
+	return names, took
+}
+
+var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
+
+func killer(out []byte) string {
+	last := ""
+	for _, found := range failed.FindAllSubmatch(out, -1) {
+		last = string(found[1])
+	}
+	return last
+}
+
+var errTooLong = errors.New("took too long")
+
+// start runs some tests of a suite in a group of processes of their own, which ends with them.
+func (b *bench) start(ctx context.Context, s *suite, names []string, limit time.Duration, env ...string) ([]byte, error) {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = regexp.QuoteMeta(n)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit+10*time.Second, errTooLong)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.binary, "-test.run=^("+strings.Join(quoted, "|")+")$", "-test.failfast", "-test.timeout="+limit.String())
+	cmd.Dir = s.dir
+	cmd.Env = append(append(os.Environ(), "GOFLAGS=-overlay="+b.overlay), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.CombinedOutput()
+	if cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what a killed test left behind
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, errTooLong) {
+		return out, errTooLong
+	}
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil
+	}
+	return out, err
+}
+
+func tail(out []byte) []byte { return out[max(0, len(out)-2000):] }
+
+func progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
+}
+
+// group runs functions, some at a time.
+type group struct {
+	wg    sync.WaitGroup
+	slots chan struct{}
+}
+
+func (g *group) run(limit int, f func()) {
+	if g.slots == nil {
+		g.slots = make(chan struct{}, limit)
+	}
+	g.slots <- struct{}{}
+	g.wg.Go(func() {
+		defer func() { <-g.slots }()
+		f()
+	})
+}
+
+func (g *group) wait() { g.wg.Wait() }

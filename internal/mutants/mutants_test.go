@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFates mutates a small package whose tests are known to be good in one place and bad in others.
+func TestFates(t *testing.T) {
+	t.Chdir("../..")
+	before := stateOf(t)
+	o := options{
+		only: []string{"internal/mutants/testdata/sample"}, jobs: 2, slack: time.Second,
+		jsonTo: filepath.Join(t.TempDir(), "all.json"), accept: filepath.Join(t.TempDir(), "none"),
+	}
+	if err := run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []struct{ key, fate string }{
+		{"Grade: points < 0  =>  points <= 0", "killed"},
+		{"Grade: points > 100  =>  points >= 100", "killed"},
+		{"Grade: points < 0 of points < 0 || points > 100  =>  false", "killed"},
+		{"Grade: points >= 50  =>  points > 50", "killed"},
+		{"Grade: 50  =>  50 and one", "killed"},
+		{`Grade: return "", errBad  =>  left out`, "killed"},
+		{`Grade: return "", errBad  =>  return of zero`, "killed"},
+		{"Late: due.Before(now)  =>  due is at most now", "survived"},
+		{"Late: due.Before(now)  =>  !(due.Before(now))", "killed"},
+		{"Loop: n--  =>  left out", "timed out"},
+		{"Loop: sum += n  =>  left out", "killed"},
+		{"Loop: n > 0  =>  n >= 0", "survived"},
+		{"Forgotten: max(a, b)  =>  min(a, b)", "not reached"},
+		{"query: SELECT id FROM rows WHERE at <= 5 AND NOT gone  =>  SELECT id FROM rows WHERE at < 5 AND NOT gone", "survived"},
+		{"query: SELECT id FROM rows WHERE at <= 5 AND NOT gone  =>  SELECT id FROM rows WHERE at <= 5 OR NOT gone", "survived"},
+	} {
+		if got := fateOf(t, o.jsonTo, want.key); got != want.fate {
+			t.Errorf("%s: %q, want %q", want.key, got, want.fate)
+		}
+	}
+	if after := stateOf(t); !bytes.Equal(before, after) {
+		t.Fatal("the tree has changed")
+	}
+}
+
+func stateOf(t *testing.T) (all []byte) {
+	t.Helper()
+	files, _ := filepath.Glob("internal/mutants/testdata/sample/*")
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(append(all, f...), text...)
+	}
+	return all
+}
+
+func fateOf(t *testing.T, path, key string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*Mutant
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(all, func(m *Mutant) bool { return m.key() == key })
+	if i < 0 {
+		return "no such mutant"
+	}
+	return string(all[i].Fate)
+}
+
+// TestAccepted: what is accepted counts neither as killed nor as alive, needs a reason, and is told when it is out of date.
+func TestAccepted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "accepted.txt")
+	put := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("# a comment\na.go F: x < 1  =>  x <= 1\n\tno x is 1,\n\tsee G\nb.go G: y  =>  left out\n\tnothing\n")
+	accepted, err := readAccepted(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := &target{path: "p"}
+	r := report{all: 3, whole: true, accepted: accepted, tried: []*Mutant{
+		{File: "a.go", In: "F", Was: "x < 1", Is: "x <= 1", Fate: Survived, target: of},
+		{File: "a.go", In: "F", Was: "z", Is: "left out", Fate: Missed, target: of},
+		{File: "b.go", In: "G", Was: "y", Is: "left out", Fate: Killed, target: of},
+	}}
+	if r.score() != 50 || r.reason(r.tried[0]) != "no x is 1, see G" {
+		t.Fatal(r.score(), accepted)
+	}
+	var out strings.Builder
+	r.print(&out)
+	for _, want := range []string{"a.go:0 F (not reached)", "accepted, and not alive: b.go G: y  =>  left out", "score 50.0 %", "as alive 33.3 %"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	put("a.go F: x < 1  =>  x <= 1\n")
+	if _, err := readAccepted(path); err == nil {
+		t.Error("accepted without a reason")
+	}
+}
+
+// TestSample: the same seed chooses the same mutants.
+func TestSample(t *testing.T) {
+	var all []*Mutant
+	for i := range 100 {
+		all = append(all, &Mutant{ID: i})
+	}
+	one, _ := choose(all, options{sample: 10, seed: 7})
+	two, _ := choose(all, options{sample: 10, seed: 7})
+	other, _ := choose(all, options{sample: 10, seed: 8})
+	if len(one) != 10 || !slices.Equal(one, two) || slices.Equal(one, other) {
+		t.Fatal(one, two, other)
+	}
+}
