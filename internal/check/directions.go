@@ -73,6 +73,10 @@ var directions = []direction{
 	{"store/postgres/...", belowStores},
 	{"acquirer/acquirertest", []string{"acquirer", "acquirer/queue", "acquirer/worker", "store/memory"}},
 
+	// The pages.
+	{"webui", []string{"lifecycle", "lifecycle/forecast", "schedule", "invalid", "internal/..."}},
+	{"webui/webuitest", []string{"webui", "lifecycle", "lifecycle/forecast", "schedule"}},
+
 	// The front door.
 	{"", []string{
 		"lifecycle/...", "acquirer/...", "rendercache", "prewarm/...", "workerpool/...", "schedule", "store", "store/migrate", "invalid",
