@@ -35,7 +35,7 @@ func number(t *testing.T, text, what string) int {
 func TestNumbersAgreeWithTheEngine(t *testing.T) {
 	fleet := scripted()
 	text := page(t, newPages(t, fleet, webui.Config{Capacity: webuitest.Capacity}), "/")
-	running, due, overdue, attention := 0, 0, 0, 1 // the brake
+	running, due, overdue, attention := 0, 0, 0, 1 // the brake, which the fleet has
 	for _, s := range all(t, fleet) {
 		switch s.Status() {
 		case lifecycle.StatusRunning:
@@ -84,8 +84,12 @@ func late(s lifecycle.Snapshot) bool {
 	if s.Build.Status == lifecycle.JobPending && !s.Build.DueAt.IsZero() {
 		return morning.Sub(s.Build.DueAt) > 2*time.Minute
 	}
+	braked := s.Workspace.Backoff.Cause == lifecycle.SkipBrake
 	s.Workspace.Backoff = lifecycle.Backoff{}
 	d := lifecycle.Decide(s, morning)
+	if braked && d.Transition == lifecycle.TransitionDelete {
+		return false
+	}
 	return d.Acts() && d.Rule < lifecycle.RuleReminder && morning.Sub(d.DueAt) > 2*time.Minute
 }
 
@@ -223,6 +227,15 @@ func TestOverdue(t *testing.T) {
 			start(s)
 			s.Build.Deadline = ago(time.Hour)
 			s.Workspace.Backoff.Until = ago(-time.Hour)
+		}, true},
+		"a deletion behind the brake": {func(s *lifecycle.Snapshot) {
+			s.Template.Policy.TimeTilAutodelete = time.Hour
+			s.Workspace.DormantAt, s.Workspace.DeletingAt = ago(2*time.Hour), ago(time.Hour)
+			s.Workspace.Backoff = lifecycle.Backoff{Until: ago(-time.Hour), Cause: lifecycle.SkipBrake}
+		}, false},
+		"a deletion that no tick saw": {func(s *lifecycle.Snapshot) {
+			s.Template.Policy.TimeTilAutodelete = time.Hour
+			s.Workspace.DormantAt, s.Workspace.DeletingAt = ago(2*time.Hour), ago(time.Hour)
 		}, true},
 		"a stop that is held": {func(s *lifecycle.Snapshot) {
 			start(s)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/lint"
 )
 
 // ownerView is everything on an owner's page.
@@ -165,7 +166,7 @@ func quarters(f frame, c clock) (marks []tickMark) {
 type warning struct{ Problem, Cure string }
 
 func warningsOf(s lifecycle.Snapshot, now time.Time) (list []warning) {
-	for _, w := range forecast.Lint(s, now, forecast.LintConfig{}) {
+	for _, w := range lint.Workspace(s, now, lint.Config{}) {
 		list = append(list, warning{sentence(w.Problem), sentence(w.Cure)})
 	}
 	return list

@@ -174,8 +174,8 @@ func (h *Handler) workersView(ctx context.Context) workersView {
 		}
 	}
 	if source, ok := h.source.(Pools); ok {
-		v.HasPools = true
 		list, err := source.Pools(ctx)
+		v.HasPools = len(list) > 0 || err != nil
 		if err != nil {
 			v.PoolsMissing = h.unread(ctx, "the warm pools", err)
 		}
@@ -340,11 +340,21 @@ func (s *survey) attention(state EngineState, c clock) (items []attentionItem) {
 		}
 	}
 	slices.SortStableFunc(items, func(a, b attentionItem) int { return strings.Compare(a.Name, b.Name) })
-	if b := state.Brake; b != nil && b.Waiting > 0 {
-		items = append(items, attentionItem{Icon: "s-held", Name: plural(b.Waiting, "deletion", "deletions"),
-			Text: fmt.Sprintf("behind the brake, which lets %s an hour through. They are not counted as overdue.", count(b.Max))})
+	if n := s.braked(); n > 0 {
+		items = append(items, attentionItem{Icon: "s-held", Name: plural(n, "deletion", "deletions"),
+			Text: "wait behind the brake, until there is room within an hour or somebody releases them. They are not counted as overdue."})
 	}
 	return items
+}
+
+// braked counts the deletions behind the brake.
+func (s *survey) braked() (n int) {
+	for i := range s.rows {
+		if r := &s.rows[i]; braked(&r.Snapshot) && !r.Build.Status.Active() {
+			n++
+		}
+	}
+	return n
 }
 
 // trouble says why a person has to look at a workspace, "" if nobody has to.

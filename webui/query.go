@@ -131,7 +131,7 @@ func (q query) inState(r *row) bool {
 }
 
 // reasons are what the timeline can be filtered by: why a workspace is as it is.
-var reasons = []string{"schedule", "by hand", "dormancy", "held", "put off"}
+var reasons = []string{"schedule", "by hand", "dormancy", "held", "put off", "brake"}
 
 func (q query) hasReason(r *row, now time.Time) bool {
 	switch q.Reason {
@@ -143,6 +143,8 @@ func (q query) hasReason(r *row, now time.Time) bool {
 		return r.Build.Reason == lifecycle.ReasonDormancy || r.Build.Reason == lifecycle.ReasonAutodelete
 	case "held":
 		return heldNow(r, now)
+	case "brake":
+		return braked(&r.Snapshot)
 	case "put off":
 		return r.Workspace.Backoff.Until.After(now)
 	}

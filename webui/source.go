@@ -35,16 +35,6 @@ type EngineState struct {
 	Err      string
 	// Hold is the hold on everything.
 	Hold lifecycle.Hold
-	// Brake says how deletions are bounded; nil where nothing bounds them.
-	Brake *BrakeState
-}
-
-// BrakeState is the brake on mass deletions.
-type BrakeState struct {
-	// Waiting is how many deletions it keeps back, Max how many it lets through in an hour, and Since when the first that
-	// waits was due.
-	Waiting, Max int
-	Since        time.Time
 }
 
 // Queue is the ability of a source to list the jobs that wait.

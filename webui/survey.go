@@ -84,7 +84,7 @@ func (h *Handler) rowOf(s lifecycle.Snapshot, now time.Time) row {
 
 // overdueSince returns since when a rule of the workspace is due whose transition is not done, if that is longer than a
 // tolerance: a rule that acts and was not acted on, one whose build could not be made, and a build of a rule that no
-// worker has begun. What a hold keeps back is not due.
+// worker has begun. What a hold or the brake on deletions keeps back is not.
 func overdueSince(s *lifecycle.Snapshot, now time.Time, tolerance time.Duration) time.Time {
 	since := dueAt(s, now)
 	if since.IsZero() || now.Sub(since) <= tolerance {
@@ -100,11 +100,14 @@ func dueAt(s *lifecycle.Snapshot, now time.Time) time.Time {
 	bare := *s
 	bare.Workspace.Backoff = lifecycle.Backoff{}
 	d, _ := lifecycle.Evaluate(&bare, now)
-	if !d.Acts() || d.Rule >= lifecycle.RuleReminder {
+	if !d.Acts() || d.Rule >= lifecycle.RuleReminder || d.Transition == lifecycle.TransitionDelete && braked(s) {
 		return time.Time{}
 	}
 	return d.DueAt
 }
+
+// braked reports whether the brake on mass deletions keeps a workspace.
+func braked(s *lifecycle.Snapshot) bool { return s.Workspace.Backoff.Cause == lifecycle.SkipBrake }
 
 // of returns the rows of one owner.
 func (s *survey) of(owner uuid.UUID) []row {

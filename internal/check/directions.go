@@ -74,8 +74,9 @@ var directions = []direction{
 	{"acquirer/acquirertest", []string{"acquirer", "acquirer/queue", "acquirer/worker", "store/memory"}},
 
 	// The pages.
-	{"webui", []string{"lifecycle", "lifecycle/forecast", "schedule", "invalid", "internal/..."}},
+	{"webui", []string{"lifecycle", "lifecycle/forecast", "lifecycle/forecast/lint", "schedule", "invalid", "internal/..."}},
 	{"webui/webuitest", []string{"webui", "lifecycle", "lifecycle/forecast", "schedule"}},
+	{"webui/planesource", []string{"", "webui", "store", "lifecycle", "acquirer/queue", "invalid"}},
 
 	// The front door.
 	{"", []string{

@@ -19,7 +19,6 @@ func (f *Fleet) Engine(context.Context) (webui.EngineState, error) {
 	defer f.mu.Unlock()
 	return webui.EngineState{
 		LastTick: f.now.Add(-2 * time.Second),
-		Brake:    &webui.BrakeState{Waiting: 14, Max: 10, Since: f.now.Add(-4 * time.Hour)},
 	}, nil
 }
 

@@ -70,6 +70,7 @@ func (s *script) people() {
 	sandbox := template("sandbox", lifecycle.Policy{DefaultTTL: 3 * hour, DeleteStopped: 12 * hour})
 
 	s.special(goDev, docs, gpu)
+	s.braked(sandbox)
 	for i := range 98 {
 		s.add(goDev, s.name(i), "Europe/Berlin Mon-Thu 09:00-18:00, Fri 07:30-14:00", s.works(0.8, 9, 18))
 	}
@@ -230,6 +231,19 @@ func (s *script) held(gpu, docs lifecycle.Template) {
 	legal.must(legal.apply(lifecycle.SetHold(lifecycle.Hold{Until: s.at(210, 9, 0), Rules: lifecycle.HoldAll, Note: "legal hold, case 7", By: "rune"}), s.now))
 }
 
+// braked has more deletions than the brake lets pass within an hour.
+func (s *script) braked(sandbox lifecycle.Template) {
+	for i := range 14 {
+		m := s.member(sandbox, fmt.Sprintf("sb-%d", 201+i), "", []forecast.Session{{Begin: s.now.Add(-20 * hour), End: s.now.Add(-19 * hour)}})
+		m.Template.Policy.DeleteStopped = 0 // it was set an hour ago: that is the mistake that the brake is for
+		m.run(s.from(), s.now)
+		m.Template = sandbox
+		for range 8 {
+			m.take(lifecycle.Postpone(m.Snapshot, lifecycle.SkipBrake, "more deletions within an hour than the brake lets pass", s.now.Add(-time.Minute)))
+		}
+	}
+}
+
 // building has builds that somebody asked for just now.
 func (s *script) building(docs lifecycle.Template) {
 	for i, name := range []string{"pebble", "tundra", "kiln"} {
@@ -237,7 +251,7 @@ func (s *script) building(docs lifecycle.Template) {
 		at := s.now.Add(-time.Duration(3+14*i) * time.Second)
 		m.must(m.apply(lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil), at))
 		if i > 0 {
-			m.must(m.apply(lifecycle.JobStarted(m.Build.Number), at.Add(time.Second)))
+			m.must(m.apply(lifecycle.JobStarted(m.Build.ID), at.Add(time.Second)))
 		}
 	}
 }
