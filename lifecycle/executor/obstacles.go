@@ -19,6 +19,8 @@ type obstacle struct {
 	revision int64
 	err      error
 	attempts int
+	// suspected: it was met once, which may have been a commit of somebody else on its way.
+	suspected bool
 	// until is when it is tried again; zero is at once.
 	until time.Time
 }
@@ -30,31 +32,44 @@ type obstacles struct {
 	of map[uuid.UUID]obstacle
 }
 
-// note remembers an obstacle. With a pause it is not tried again for a while, which grows.
-func (o *obstacles) note(s *lifecycle.Snapshot, err error, now time.Time, pause bool) {
+// refused remembers that the store does not take a workspace. It is not tried again for a while, which grows.
+func (o *obstacles) refused(s *lifecycle.Snapshot, err error, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	id := s.Workspace.ID
-	next := obstacle{revision: s.Workspace.Revision, err: err, attempts: 1}
-	if was, ok := o.of[id]; ok && was.revision == next.revision {
-		next.attempts += was.attempts
-	}
-	if pause {
-		wait := backoff.Doubled(time.Minute, next.attempts-1, time.Hour)
-		next.until = now.Add(wait + backoff.Spread(wait, id, uint64(next.attempts)))
-	}
+	next := o.next(s, err)
+	wait := backoff.Doubled(time.Minute, next.attempts-1, time.Hour)
+	next.until = now.Add(wait + backoff.Spread(wait, s.Workspace.ID, uint64(next.attempts)))
+	o.of[s.Workspace.ID] = next
+}
+
+// locked remembers that somebody holds a workspace's row, and returns how often in a row that was met.
+func (o *obstacles) locked(s *lifecycle.Snapshot) (times int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next := o.next(s, errLocked)
+	next.suspected = next.attempts == 1
+	o.of[s.Workspace.ID] = next
+	return next.attempts
+}
+
+// next is what a workspace's obstacle becomes when it is met once more. The caller holds the lock.
+func (o *obstacles) next(s *lifecycle.Snapshot, err error) obstacle {
 	if o.of == nil {
 		o.of = map[uuid.UUID]obstacle{}
 	}
-	o.of[id] = next
+	next := obstacle{revision: s.Workspace.Revision, err: err, attempts: 1}
+	if was, ok := o.of[s.Workspace.ID]; ok && was.revision == next.revision {
+		next.attempts += was.attempts
+	}
+	return next
 }
 
-// find returns the obstacle of a workspace. One that has changed since has none.
+// find returns the obstacle of a workspace. One that has changed since has none, and a suspicion is none.
 func (o *obstacles) find(s *lifecycle.Snapshot) (obstacle, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	found, ok := o.of[s.Workspace.ID]
-	return found, ok && found.revision == s.Workspace.Revision
+	return found, ok && found.revision == s.Workspace.Revision && !found.suspected
 }
 
 // clear forgets the obstacles of workspaces.

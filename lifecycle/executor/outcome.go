@@ -71,7 +71,7 @@ var errMissed = errors.New("later than the policy's max lateness")
 func (r *run) rejected(ctx context.Context, follow []entry, o *origin, err error) []entry {
 	r.e.logSkip(ctx, o.s, o.d, lifecycle.SkipStore, err)
 	if o.postponed {
-		r.e.obstacles.note(o.s, err, r.now, true)
+		r.e.obstacles.refused(o.s, err, r.now)
 		return follow
 	}
 	return append(follow, r.postponement(o.s, lifecycle.SkipStore, err, r.now))

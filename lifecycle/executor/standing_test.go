@@ -138,8 +138,9 @@ func TestALockedRow(t *testing.T) {
 	store := &lockedRow{Store: f.store, id: id(7)}
 	logs := &logs{}
 	e := f.executor(executor.Config{Logger: logs.logger()}, store)
+	wantStats(t, e.Tick(f.ctx, monday), 299, 0, 0) // once it may be a commit of somebody else
 	s := e.Tick(f.ctx, monday)
-	wantStats(t, s, 299, 1, 1)
+	wantStats(t, s, 0, 1, 1)
 	if err := s.Errors[id(7)]; err == nil || !strings.Contains(err.Error(), "locked") || s.Skipped[id(7)] != lifecycle.SkipStore {
 		t.Errorf("error %v, skipped %v", err, s.Skipped)
 	}

@@ -197,10 +197,11 @@ func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, er
 
 const (
 	pruneJobsSQL = `
-	DELETE FROM dormouse.jobs WHERE id IN (
+	WITH old AS (
 		SELECT id FROM dormouse.jobs WHERE state >= 2 AND ended_at < $1
 		ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
-	)`
+	)
+	DELETE FROM dormouse.jobs j USING old WHERE j.id = old.id`
 	pruneProcessesSQL = `
 	DELETE FROM dormouse.processes p WHERE p.lost_at < $1
 		AND NOT EXISTS (SELECT FROM dormouse.jobs j WHERE j.state = 1 AND j.process_id = p.id)`

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dormouse-go/dormouse/store/form"
@@ -52,6 +53,10 @@ func earliestWake(changes []lifecycle.Change) (wake time.Time) {
 func (s *Store) commit(ctx context.Context, changes []lifecycle.Change, text string, args []any) (outcomes []lifecycle.Outcome, err error) {
 	unanswered := false
 	err = s.do(ctx, repeatable, func(ctx context.Context) (err error) {
+		if unanswered {
+			// The attempt that was not answered may still hold the rows: its outcome is waited for.
+			text = strings.Replace(text, "FOR NO KEY UPDATE SKIP LOCKED", "FOR NO KEY UPDATE", 1)
+		}
 		outcomes, err = s.tryCommit(ctx, changes, text, args)
 		unanswered = unanswered || err != nil && classify(err) == dropped
 		return err
