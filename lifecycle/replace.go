@@ -109,7 +109,7 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	return e, nil
 }
 
-// Validate refuses a workspace that cannot be created: instants outside the years 1 to 9999, a TTL out of range, a hold that
+// Validate refuses a workspace that cannot be created: without an id, instants outside the years 1 to 9999, a TTL out of range, a hold that
 // is none.
 func (w *Workspace) Validate() error {
 	for _, f := range []struct {
@@ -136,5 +136,11 @@ func (w *Workspace) Validate() error {
 	if err := w.Hold.Validate(); err != nil {
 		return invalid.Within("Workspace", err)
 	}
-	return validTTL("Workspace.TTL", w.TTL)
+	if err := validTTL("Workspace.TTL", w.TTL); err != nil {
+		return err
+	}
+	if w.ID == [16]byte{} { // before every page of a list
+		return invalid.New("Workspace.ID", w.ID, "must be set")
+	}
+	return nil
 }

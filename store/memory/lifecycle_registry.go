@@ -210,7 +210,7 @@ func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Sn
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	slots, ok := s.selected(q)
-	if !ok {
+	if !ok || q.Limit <= 0 {
 		return nil, ctx.Err()
 	}
 	found := make([]lifecycle.Snapshot, len(slots))

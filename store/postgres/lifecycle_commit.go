@@ -19,6 +19,9 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 	if len(changes) == 0 {
 		return nil, ctx.Err()
 	}
+	if err := lifecycle.ValidateBatch(changes); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
 	encoded, err := encode(now, changes)
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)

@@ -228,6 +228,9 @@ var listSQL = `
 
 // List implements [lifecycle.Registry].
 func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Snapshot, error) {
+	if q.Limit <= 0 {
+		return nil, ctx.Err()
+	}
 	where, args := "", []any{key(q.After), q.Limit}
 	if q.TemplateID != uuid.Nil {
 		args = append(args, key(q.TemplateID))

@@ -42,7 +42,10 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 		return nil, err
 	}
 	batch := batch{now: now, changes: changes, outcomes: make([]lifecycle.Outcome, len(changes)), watched: s.watchers.Watched()}
-	err := batch.prepare()
+	err := lifecycle.ValidateBatch(changes)
+	if err == nil {
+		err = batch.prepare()
+	}
 	if err == nil {
 		err = s.write(ctx, batch.apply)
 	}

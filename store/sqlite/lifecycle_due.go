@@ -21,6 +21,9 @@ var (
 
 // Due implements [lifecycle.Store].
 func (s *Store) Due(ctx context.Context, q lifecycle.DueQuery) ([]lifecycle.Snapshot, error) {
+	if q.Limit <= 0 {
+		return nil, ctx.Err()
+	}
 	after := []any{int64(math.MinInt64), []byte{}}
 	if !q.After.WakeAt.IsZero() {
 		after = []any{micros(q.After.WakeAt), blob(q.After.ID)}
@@ -110,6 +113,9 @@ func padded(ids []uuid.UUID, n int) []any {
 
 // List implements [lifecycle.Registry].
 func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Snapshot, error) {
+	if q.Limit <= 0 {
+		return nil, ctx.Err()
+	}
 	statement, args := selectSnapshots+joinSnapshots+`WHERE w.deleted = 0 AND w.id > ?`, []any{blob(q.After)}
 	if q.After == uuid.Nil {
 		args[0] = []byte{}
