@@ -67,6 +67,7 @@ func (p *Plane) handle(ctx context.Context, t *worker.Task) ([]byte, error) {
 		return err
 	}
 	_, err := buildjobs.Handler(p.executor, build, buildjobs.Config{Clock: p.cfg.Clock})(ctx, t)
+	p.pools.changed()
 	return []byte(result), err
 }
 

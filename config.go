@@ -34,6 +34,10 @@ type Config struct {
 	Notify func(ctx context.Context, n Notice) error
 	Audit  func(ctx context.Context, e Event) error
 
+	// Pools are pools of workspaces that run before somebody asks for them, see [Plane.Claim]. Their builds wait behind all
+	// that people ask for, and hold at most half of the slots. Defaults to none.
+	Pools []Pool
+
 	// Organization is the one whose templates, owners and workspaces this plane makes, and whose builds its workers run.
 	// Defaults to uuid.Nil: there is only one.
 	Organization uuid.UUID
@@ -42,7 +46,7 @@ type Config struct {
 	// Retention is how long ended builds, their jobs and deleted workspaces are kept. Defaults to 0: jobs for 7 days,
 	// everything else for ever.
 	Retention time.Duration
-	// Sweep is the time between two searches for builds whose job ended unnoticed; each reads every workspace. Defaults to
+	// Sweep is the time between two searches for builds whose job ended unnoticed; each reads what is being built. Defaults to
 	// 1 hour.
 	Sweep time.Duration
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 )
@@ -52,34 +51,26 @@ func (p *Plane) HoldTemplate(ctx context.Context, id uuid.UUID, h Hold, options 
 }
 
 func (p *Plane) holdTemplate(ctx context.Context, id uuid.UUID, h Hold) error {
-	t, ok, err := p.store.Template(ctx, id)
-	switch {
-	case err != nil:
-		return fmt.Errorf("hold template %s: %w", id, err)
-	case !ok:
-		return &NotFoundError{"template", id}
+	t, err := p.template(ctx, id)
+	if err != nil {
+		return fmt.Errorf("hold: %w", err)
 	}
 	t.Hold = h
-	return p.store.PutTemplate(ctx, p.now(), t)
+	return p.bound.PutTemplate(ctx, p.now(), t)
 }
 
-// HoldAll suspends rules for every workspace of the store, of all organizations: in an incident, say. It needs a store that is
-// a [lifecycle.Holder]. The request is written to the log; it has no event.
+// HoldAll suspends rules for every workspace of the store, of all organizations: in an incident, say. The request is written to the log; it has no event.
 func (p *Plane) HoldAll(ctx context.Context, h Hold, options ...Option) error {
 	r, err := requestOf(options)
 	if err != nil {
 		return err
 	}
-	s, ok := p.store.(lifecycle.Holder)
-	if !ok {
-		return invalid.New("store", fmt.Sprintf("%T", p.store), "must be a lifecycle.Holder")
-	}
-	e, err := s.Engine(ctx)
+	e, err := p.store.Engine(ctx)
 	if err != nil {
 		return fmt.Errorf("hold everything: %w", err)
 	}
 	e.Hold = r.hold(h)
-	if err := s.PutEngine(ctx, p.now(), e); err != nil {
+	if err := p.store.PutEngine(ctx, p.now(), e); err != nil {
 		return fmt.Errorf("hold everything: %w", err)
 	}
 	r.log(ctx, p.cfg.Logger, "everything held", "until", h.Until, "rules", h.Rules.String())

@@ -57,7 +57,9 @@ func newHarmed(t *testing.T) *harmed {
 	if _, err = p.Start(h, w.ID); err != nil {
 		t.Fatal(err)
 	}
-	ended := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 1, Status: lifecycle.JobSucceeded})
+	ended := func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		return lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobSucceeded})(s, now)
+	}
 	if h.running, err = p.Update(h, w.ID, ended); err != nil {
 		t.Fatal(err)
 	}
@@ -391,9 +393,39 @@ func pages(refused refusedFunc, accepted acceptedFunc) {
 			return err
 		})
 		refused("limit", fmt.Sprint("log of ", limit), func(h *harmed) error { _, err := h.Log(h, uuid.New(), 0, limit); return err })
+		refused("limit", fmt.Sprint("templates of ", limit), func(h *harmed) error { _, err := h.Templates(h, uuid.Nil, limit); return err })
+		refused("limit", fmt.Sprint("owners of ", limit), func(h *harmed) error { _, err := h.Owners(h, uuid.Nil, limit); return err })
+		refused("limit", fmt.Sprint("processes of ", limit), func(h *harmed) error { _, err := h.Processes(h, uuid.Nil, limit); return err })
 	}
+	for name, text := range texts {
+		refused("CountQuery.Owner", "count of owner "+name, func(h *harmed) error {
+			_, err := h.Count(h, dormouse.CountQuery{Owner: text})
+			return err
+		})
+	}
+	for field, q := range map[string]dormouse.ListQuery{
+		"ListQuery.Statuses":   {Statuses: []lifecycle.Status{99}},
+		"ListQuery.Order":      {Order: 9},
+		"ListQuery.NamePrefix": {NamePrefix: "a"},
+		"ListQuery.AfterName":  {AfterName: "a"},
+		"ListQuery.DueBy":      {DueBy: time.Unix(0, 0)},
+		"ListQuery.AfterWake":  {Order: lifecycle.ListByWake, After: uuid.Max},
+	} {
+		refused(field, "a list without sense in "+field, func(h *harmed) error { _, err := h.List(h, q); return err })
+	}
+	for name, text := range map[string]string{"a NUL": "a\x00", "no UTF-8": "\xff"} {
+		refused("ListQuery.NamePrefix", "names that begin with "+name, func(h *harmed) error {
+			_, err := h.List(h, dormouse.ListQuery{Order: lifecycle.ListByName, NamePrefix: text})
+			return err
+		})
+	}
+	refused("ListQuery.DueBy", "what is due in the year 10000", func(h *harmed) error {
+		_, err := h.List(h, dormouse.ListQuery{Order: lifecycle.ListByWake, DueBy: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)})
+		return err
+	})
 	refused("before", "builds before -1", func(h *harmed) error { _, err := h.Builds(h, h.running.ID, -1, 0); return err })
 	refused("after", "log after -1", func(h *harmed) error { _, err := h.Log(h, uuid.New(), -1, 0); return err })
+	refused("store", "a transaction of no store", func(h *harmed) error { _, err := h.WithTx(nil); return err })
 	refused("verb", "no verb", func(h *harmed) error { _, err := h.Update(h, h.running.ID, nil); return err })
 	accepted("an option that is nil says nothing", "a nil option", func(h *harmed) error {
 		_, err := h.Start(h, h.running.ID, nil)

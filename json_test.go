@@ -23,6 +23,8 @@ var models = []any{
 	dormouse.Owner{},
 	dormouse.BuildRecord{},
 	dormouse.ListQuery{},
+	dormouse.CountQuery{},
+	dormouse.Process{},
 	dormouse.Notice{},
 	dormouse.Event{},
 	dormouse.Problem{},
@@ -55,6 +57,7 @@ var enums = map[reflect.Type]int{
 	reflect.TypeFor[lifecycle.Status](): 13, reflect.TypeFor[lifecycle.Transition](): 4, reflect.TypeFor[lifecycle.JobStatus](): 7,
 	reflect.TypeFor[lifecycle.OwnerStatus](): 3, reflect.TypeFor[lifecycle.Topic](): 3, reflect.TypeFor[lifecycle.Rule](): 8,
 	reflect.TypeFor[schedule.Days](): 128, reflect.TypeFor[lifecycle.HoldRules](): 15,
+	reflect.TypeFor[lifecycle.ListOrder](): 3,
 }
 
 // value makes one of a type; a zero value is as likely as all others.

@@ -62,6 +62,9 @@ type Workspace struct {
 	// Problem is why something that was due did not happen, empty if nothing is wrong.
 	Problem string `json:"problem,omitempty"`
 
+	// WakeAt is when the engine will look at it again, zero for not before something changes.
+	WakeAt time.Time `json:"wake_at,omitzero"`
+
 	// BuildID and BuildNumber are those of the latest build, zero if there was none.
 	BuildID     uuid.UUID `json:"build_id,omitzero"`
 	BuildNumber int64     `json:"build_number,omitempty"`
@@ -77,7 +80,7 @@ func WorkspaceOf(s lifecycle.Snapshot) Workspace {
 		CreatedAt: w.CreatedAt, LastUsedAt: w.LastUsedAt, TTL: w.TTL,
 		Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, Hold: w.Hold, Schedule: scheduleOf(w.Autostart, w.Autostop),
 		DormantAt: w.DormantAt, DeletingAt: w.DeletingAt, AttentionAt: w.AttentionAt,
-		Problem: w.Backoff.Message, BuildID: b.ID, BuildNumber: b.Number,
+		Problem: w.Backoff.Message, WakeAt: w.WakeAt, BuildID: b.ID, BuildNumber: b.Number,
 	}
 }
 
@@ -143,6 +146,42 @@ type Owner struct {
 	// QuietHours is the daily time at which a required stop may interrupt the owner, such as "CRON_TZ=Europe/Berlin 0 3 * * *".
 	// Empty: the template's autostop requirement does not apply.
 	QuietHours string `json:"quiet_hours,omitempty"`
+}
+
+func ownerOf(o lifecycle.Owner) Owner {
+	return Owner{ID: o.ID, Name: o.Name, Status: o.Status, QuietHours: textOf(o.QuietHours)}
+}
+
+// Process is a process that hands out jobs, and the workers that it serves.
+type Process struct {
+	ID   uuid.UUID `json:"id"`
+	Name string    `json:"name,omitempty"`
+	// SeenAt is its last sign of life. Lost: the others have given it up.
+	SeenAt time.Time `json:"seen_at,omitzero"`
+	Lost   bool      `json:"lost,omitempty"`
+	// Holding is the number of jobs that its workers have.
+	Holding int       `json:"holding"`
+	Workers []Workers `json:"workers,omitempty"`
+}
+
+// Workers are the workers of one process that can run the same jobs.
+type Workers struct {
+	Organization uuid.UUID         `json:"organization,omitzero"`
+	Types        []string          `json:"types"`
+	Tags         map[string]string `json:"tags,omitempty"`
+	// Waiting and Busy are numbers of builds: that they could run besides, and that they run.
+	Waiting int `json:"waiting"`
+	Busy    int `json:"busy"`
+}
+
+func processOf(p queue.Process) Process {
+	process := Process{ID: p.ID, Name: p.Name, SeenAt: p.HeartbeatAt, Lost: p.Lost, Holding: p.Holding}
+	for _, w := range p.Workers {
+		process.Workers = append(process.Workers, Workers{
+			Organization: w.Domain.Organization, Types: w.Domain.Types, Tags: w.Domain.Tags.Map(), Waiting: w.Waiting, Busy: w.Busy,
+		})
+	}
+	return process
 }
 
 // BuildRecord is a build of the past or the present, with what its job says.

@@ -56,6 +56,8 @@ func sentence(n Notice, zone *time.Location) string {
 			return name + " is dormant and will no longer be deleted."
 		}
 		return name + " is dormant and will be deleted at " + until + "."
+	case lifecycle.EventDeletionHeld:
+		return name + " was to be deleted, and is not yet: too many are deleted at once."
 	case lifecycle.EventStartMissed:
 		return name + " was not started at " + n.DueAt.In(zone).Format("Mon 2 Jan 15:04 MST") + ", since it would have been too late."
 	case lifecycle.EventUpdated:

@@ -66,6 +66,7 @@ var kinds = []kind{
 	{executor.ErrConflict, http.StatusConflict, "conflict", "it changed faster than it could be updated"},
 	{queue.ErrLeaseLost, http.StatusConflict, "lease_lost", "the job is no longer the caller's"},
 	{lifecycle.ErrClaimed, http.StatusConflict, "claimed", "somebody else has claimed it"},
+	{lifecycle.ErrNameTaken, http.StatusConflict, "name_taken", "the owner has another workspace of that name"},
 	{lifecycle.ErrNotClaimable, http.StatusConflict, "not_claimable", "it is not ready to be claimed"},
 	{workerpool.ErrUnknownWorker, http.StatusNotFound, "not_found", "there is no such thing"},
 	{workerpool.ErrUnknownJob, http.StatusNotFound, "not_found", "there is no such thing"},
@@ -75,6 +76,7 @@ var kinds = []kind{
 	{prewarm.ErrEnded, http.StatusGone, "claim_ended", "the claim has ended"},
 	{prewarm.ErrKeyReused, http.StatusConflict, "key_reused", "the key belongs to another owner"},
 	{prewarm.ErrConflict, http.StatusConflict, "conflict", "it changed faster than it could be updated"},
+	{queue.ErrTimeout, http.StatusConflict, "run_limit", "the job has run longer than its limit"},
 	{queue.ErrJobCanceled, http.StatusConflict, "canceled", "the job was canceled"},
 
 	{schedule.ErrNoAllowedAutostart, http.StatusUnprocessableEntity, "invalid", "the input breaks a rule"},

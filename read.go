@@ -2,6 +2,7 @@ package dormouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -11,66 +12,13 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// Limits of one page.
-const (
-	defaultPage = 100
-	maxPage     = 1000
-)
-
-func page(limit int) (int, error) {
-	switch {
-	case limit == 0:
-		return defaultPage, nil
-	case limit < 0 || limit > maxPage:
-		return 0, invalid.New("limit", limit, "must be 0 (for %d) to %d", defaultPage, maxPage)
-	}
-	return limit, nil
-}
-
 // Get returns a workspace.
 func (p *Plane) Get(ctx context.Context, id uuid.UUID) (Workspace, error) {
-	s, err := p.executor.Load(ctx, id)
+	s, err := p.workspaces().Load(ctx, id)
 	if err != nil {
 		return Workspace{}, err
 	}
 	return WorkspaceOf(s), nil
-}
-
-// ListQuery asks for a page of workspaces, deleted ones excluded.
-type ListQuery struct {
-	// Template and Owner (a name) restrict the list; zero values do not.
-	Template uuid.UUID `json:"template,omitzero"`
-	Owner    string    `json:"owner,omitempty"`
-	// After is the id of the last workspace of the page before.
-	After uuid.UUID `json:"after,omitzero"`
-	// Limit is at most 1000. Defaults to 100.
-	Limit int `json:"limit,omitempty"`
-}
-
-// List returns a page of workspaces, ordered by id.
-func (p *Plane) List(ctx context.Context, q ListQuery) ([]Workspace, error) {
-	limit, err := page(q.Limit)
-	if err != nil {
-		return nil, invalid.As("ListQuery.Limit", err)
-	}
-	if q.Owner != "" {
-		if err := validName("ListQuery.Owner", q.Owner); err != nil {
-			return nil, err
-		}
-	}
-	query := lifecycle.ListQuery{TemplateID: q.Template, After: q.After, Limit: limit}
-	if q.Owner != "" {
-		query.OwnerID = named(p.cfg.Organization, "owner", q.Owner)
-	}
-	found, err := p.store.List(ctx, query)
-	if err != nil {
-		return nil, fmt.Errorf("list workspaces: %w", err)
-	}
-	list := make([]Workspace, len(found))
-	for i := range found {
-		list[i] = WorkspaceOf(found[i])
-	}
-	return list, nil
 }
 
 // Builds returns up to limit builds of a workspace with a number below before, newest first; 0 means from the newest, and
@@ -83,13 +31,15 @@ func (p *Plane) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 	case before < 0:
 		return nil, invalid.New("before", before, "must not be negative")
 	}
+	if _, err := p.workspaces().Load(ctx, workspace); err != nil {
+		return nil, err
+	}
 	builds, err := p.store.Builds(ctx, workspace, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("builds of workspace %s: %w", workspace, err)
 	}
 	if len(builds) == 0 {
-		_, err := p.executor.Load(ctx, workspace)
-		return nil, err
+		return nil, nil
 	}
 	return p.records(ctx, builds)
 }
@@ -102,7 +52,7 @@ func (p *Plane) records(ctx context.Context, builds []lifecycle.Build) ([]BuildR
 	for i, b := range builds {
 		records[i], places[b.ID], ids[i] = recordOf(b), i, b.ID
 	}
-	jobs, err := p.store.Jobs(ctx, queue.Filter{IDs: ids})
+	jobs, err := p.store.Jobs(ctx, queue.Filter{IDs: ids, Organization: &p.cfg.Organization})
 	if err != nil {
 		return nil, fmt.Errorf("jobs of builds: %w", err)
 	}
@@ -122,10 +72,14 @@ func (p *Plane) Log(ctx context.Context, build uuid.UUID, after int64, limit int
 	case after < 0:
 		return nil, invalid.New("after", after, "must not be negative")
 	}
-	return p.store.Lines(ctx, build, after, limit)
+	lines, err := p.jobs().Lines(ctx, build, after, limit)
+	if errors.Is(err, queue.ErrNotFound) {
+		return nil, nil // not kept any more, or somebody else's: it looks as if nothing had been said
+	}
+	return lines, err
 }
 
 // Explain says what happens to a workspace next, when and why, for every rule.
 func (p *Plane) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
-	return p.executor.Explain(ctx, id)
+	return p.workspaces().Explain(ctx, id)
 }

@@ -24,6 +24,7 @@ func (p *Plane) Run(ctx context.Context) error {
 		return ErrAlreadyRun
 	}
 	defer p.executor.Close()
+	defer p.pools.close()
 	if err := p.ready(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
@@ -36,7 +37,7 @@ func (p *Plane) Run(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	engine := begin(lasting, fail, p.executor.Run)
 	handOff := begin(lasting, fail, p.acquirer.Run, p.runEnds)
-	work := begin(ctx, fail, p.runWorker, p.runSweep)
+	work := begin(ctx, fail, p.runWorker, p.runSweep, p.runPools)
 	<-ctx.Done()
 	for _, s := range []*stage{work, handOff, engine} {
 		s.end()

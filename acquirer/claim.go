@@ -70,7 +70,7 @@ func (a *Acquirer) admit(again func()) bool {
 func (a *Acquirer) claimOf(r *dispatch.Round) queue.Claim {
 	c := queue.Claim{
 		Token: r.Token, Process: a.member.process, Now: a.now(),
-		Workers: r.Workers(), Limits: a.limits(r.Domain()),
+		Workers: r.Workers(), Secrets: r.Secrets(), Limits: a.limits(r.Domain()),
 	}
 	for _, p := range r.Probes() {
 		c.Probes = append(c.Probes, queue.Probe{Lane: p.Lane, From: p.From, Boost: a.boost(p.Oldest, c.Now)})
@@ -106,26 +106,13 @@ func (a *Acquirer) claimed(ctx context.Context, r *dispatch.Round, process uuid.
 		return
 	}
 	awards, rest, drained := a.dispatch.Finish(r, answer)
-	a.deliver(awards, r.Cause())
+	moved := a.deliver(awards, r.Cause())
 	a.announceTaken(drained)
 	doubts := a.returned(rest)
 	a.mu.Unlock()
 	a.metrics.claim(len(answer.Jobs), len(r.Workers()))
-	a.reassign(ctx, awards)
+	a.reassign(ctx, moved, r.Cause())
 	a.release(ctx, doubts)
-}
-
-// deliver gives jobs to waiters and begins to keep their leases. The caller holds the lock.
-func (a *Acquirer) deliver(awards []dispatch.Award, cause dispatch.Cause) {
-	for _, w := range awards {
-		job, call := w.Job, callOf(w.Waiter)
-		job.Worker = w.Worker
-		a.hold(job, w.Domain(), call.request.Silence)
-		call.answers <- answer{job: job}
-		if cause != "" {
-			a.metrics.acquired(job, cause)
-		}
-	}
 }
 
 // claimFailed keeps the waiters waiting and tries again after a pause.
@@ -183,13 +170,13 @@ func (a *Acquirer) settle(ctx context.Context, d *dispatch.Domain) bool {
 	a.book.CloseLate(r.Token, a.clock.Now())
 	a.breaker.Succeed()
 	awards, rest := a.dispatch.Settle(r, jobs)
-	a.deliver(awards, r.Cause())
+	moved := a.deliver(awards, r.Cause())
 	doubts := a.returned(rest)
 	a.mu.Unlock()
 	if len(jobs) > 0 {
 		a.cfg.Logger.Info("claim whose answer was lost is settled", "jobs", len(jobs))
 	}
-	a.reassign(ctx, awards)
+	a.reassign(ctx, moved, r.Cause())
 	a.release(ctx, doubts)
 	return false // settling woke the domain again if there is more to claim
 }

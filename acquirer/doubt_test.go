@@ -98,7 +98,7 @@ func TestWorkerComesBackWhileThePolicyIsAsked(t *testing.T) {
 		w := f.joinPlain(a)
 		f.pass(35 * time.Second)
 		for range 30 {
-			if _, err := a.Renew(f.ctx, queue.Report{Lease: job.Lease(), Worker: job.Worker}); err != nil {
+			if _, err := a.Renew(f.ctx, queue.Report{Handout: job.Handout()}); err != nil {
 				t.Fatalf("the worker came back and heard: %v", err)
 			}
 			f.pass(5 * time.Second)
@@ -124,7 +124,7 @@ func TestReportWhileTheVerdictIsWritten(t *testing.T) {
 			}
 		}})
 		f.pass(32 * time.Second)
-		report := queue.Report{Lease: job.Lease(), Worker: job.Worker}
+		report := queue.Report{Handout: job.Handout()}
 		if _, err := a.Renew(f.ctx, report); err == nil || errors.Is(err, queue.ErrLeaseLost) {
 			t.Fatalf("while the verdict is written: %v, want a passing error", err)
 		}
@@ -146,7 +146,7 @@ func TestEndGivenUp(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(f.ctx, 5*time.Second)
 		defer cancel()
-		if _, err := a.End(ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); err == nil {
+		if _, err := a.End(ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err == nil {
 			t.Fatal("an end that nobody stored is reported as one")
 		}
 		f.store.Choose(nil)
@@ -167,7 +167,7 @@ func TestReportToAYoungProcess(t *testing.T) {
 			return acquirertest.Fault{Down: v == acquirertest.Heartbeat}
 		})
 		b := f.start()
-		report := queue.Report{Lease: job.Lease(), Worker: job.Worker, Silence: time.Minute}
+		report := queue.Report{Handout: job.Handout(), Silence: time.Minute}
 		ctx, cancel := context.WithTimeout(f.ctx, time.Second)
 		defer cancel()
 		if _, err := b.Renew(ctx, report); err == nil || errors.Is(err, queue.ErrLeaseLost) {
@@ -200,7 +200,7 @@ func TestReportToALostProcess(t *testing.T) {
 		if _, err := f.inner.Reap(f.ctx, queue.ReapRequest{Now: time.Now(), Process: lost, Heartbeats: 1, Limit: 1}); err != nil {
 			t.Fatal(err)
 		}
-		report := queue.Report{Lease: job.Lease(), Worker: job.Worker, Silence: time.Minute}
+		report := queue.Report{Handout: job.Handout(), Silence: time.Minute}
 		if _, err := b.Renew(f.ctx, report); errors.Is(err, queue.ErrLeaseLost) {
 			t.Fatal("a live lease was called lost by a process that is")
 		}
@@ -233,7 +233,7 @@ func TestReportsArmNoTimers(t *testing.T) {
 		a := f.start(func(c *acquirer.Config) { c.Clock = countingClock{quartz.NewReal(), "silence", &planned} })
 		job := f.hand(a, silence(20*time.Second))
 		for range 14_400 {
-			if _, err := a.Renew(f.ctx, queue.Report{Lease: job.Lease(), Worker: job.Worker, Silence: 20 * time.Second}); err != nil {
+			if _, err := a.Renew(f.ctx, queue.Report{Handout: job.Handout(), Silence: 20 * time.Second}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -507,26 +507,38 @@ func TestOnlyProcessRecoversAtOnce(t *testing.T) {
 	})
 }
 
-// One job's log does not fill the database: what comes beyond the cap is dropped, and the log says so once.
+// One job's log does not fill the database: what comes beyond the cap is dropped, and the log says so once, also when the
+// worker moves to another process and when the job is handed out again.
 func TestLogIsCapped(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
-		a := f.start(func(c *acquirer.Config) { c.MaxLog = 100_000 })
+		bound := func(c *acquirer.Config) { c.MaxLog = 100_000 }
+		a, b := f.start(bound), f.start(bound)
 		job := f.hand(a)
-		for range 50 {
-			report := queue.Report{Lease: job.Lease(), Worker: job.Worker}
+		for i := range 50 {
+			if i == 20 {
+				if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeRequeued}); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				if job, err = a.AcquireJob(f.ctx, f.request(nil)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			report := queue.Report{Handout: job.Handout()}
 			for range 10 {
 				report.Lines = append(report.Lines, queue.Line{Text: strings.Repeat("x", 1000)})
 			}
-			if _, err := a.Renew(f.ctx, report); err != nil {
+			if _, err := []*acquirer.Acquirer{a, b}[i%2].Renew(f.ctx, report); err != nil {
 				t.Fatal(err)
 			}
 		}
 		lines, err := f.inner.Lines(f.ctx, job.ID, 0, 1000)
-		if err != nil || len(lines) != 101 {
-			t.Fatalf("%d lines, %v; want 100 and a note", len(lines), err)
+		want := int(100_000 / queue.LogSize(strings.Repeat("x", 1000)))
+		if err != nil || len(lines) != want+1 {
+			t.Fatalf("%d lines, %v; want %d and a note", len(lines), err, want)
 		}
-		if last := lines[100].Text; !strings.Contains(last, "100000 bytes") {
+		if last := lines[want].Text; !strings.Contains(last, "100000 bytes") {
 			t.Errorf("the log ends with %.80q", last)
 		}
 	})

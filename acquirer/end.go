@@ -3,25 +3,31 @@ package acquirer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/leases"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // End ends an attempt and returns the job as it is then. While the store fails, End tries again until ctx
-// ends: a result is too dear to be lost to a bad moment. [queue.ErrLeaseLost] means that the attempt was over
-// already and this end has no effect; a [*invalid.Error] that the end breaks a rule, so that no repetition helps.
+// ends: a result is too dear to be lost to a bad moment. The job is an outline: whoever ends it has its payload.
+// [queue.ErrLeaseLost] means that the attempt was over already, or never that of the one who asks, and this end has no
+// effect; a [*invalid.Error] that the end breaks a rule, so that no repetition helps.
 //
 // Ends from many workers at once share their calls of the store.
 func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 	if err := e.Validate(); err != nil {
 		return Job{}, err
 	}
+	if e.Process != uuid.Nil {
+		return Job{}, invalid.New("End.Process", e.Process, "must not be set: only this process judges by the lease alone")
+	}
 	e = e.Normalize(a.clock.Now())
-	call, err := a.beginEnd(ctx, e.Lease)
+	call, err := a.beginEnd(ctx, e.Handout)
 	if err != nil {
 		return Job{}, err
 	}
@@ -33,7 +39,7 @@ func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 		switch {
 		case err == nil:
 			a.endedHere(call, answer)
-			return answer.Job, nil
+			return answer.Job.Outline(), nil
 		case queue.IsAnswer(err):
 			a.mu.Lock()
 			a.left(queue.ErrLeaseLost, a.book.Over(call))
@@ -51,10 +57,14 @@ func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 
 // beginEnd enters an end in the book: as long as it is under way nobody doubts its worker. While a verdict is being stored
 // it waits; the store's answer to the verdict decides.
-func (a *Acquirer) beginEnd(ctx context.Context, lease queue.Lease) (leases.Call, error) {
+func (a *Acquirer) beginEnd(ctx context.Context, h queue.Handout) (leases.Call, error) {
 	for failures := 0; ; failures++ {
 		a.mu.Lock()
-		call, err := a.book.End(lease, a.clock.Now())
+		if e := a.book.Find(h.Lease); e != nil && !h.Of(&e.Job) {
+			a.mu.Unlock()
+			return leases.Call{}, fmt.Errorf("acquirer: end: %w", queue.ErrLeaseLost)
+		}
+		call, err := a.book.End(h.Lease, a.clock.Now())
 		a.mu.Unlock()
 		if err == nil {
 			return call, nil
@@ -68,10 +78,14 @@ func (a *Acquirer) beginEnd(ctx context.Context, lease queue.Lease) (leases.Call
 // Cancel asks for jobs to be canceled. Pending ones are canceled at once, running ones are asked to stop,
 // wherever they run: their contexts end (see [Acquirer.Watch]), and their reports are answered so. It returns the jobs that changed.
 func (a *Acquirer) Cancel(ctx context.Context, reason string, ids ...uuid.UUID) ([]Job, error) {
+	return a.cancel(ctx, reason, nil, ids)
+}
+
+func (a *Acquirer) cancel(ctx context.Context, reason string, organization *uuid.UUID, ids []uuid.UUID) ([]Job, error) {
 	var changed []queue.Job
 	err := a.call(ctx, "cancel", func(ctx context.Context) (err error) {
 		changed, err = a.store.Cancel(ctx, queue.Cancellation{
-			Now: a.now(), IDs: distinct(ids), Reason: queue.CleanText(reason, queue.MaxErrorText),
+			Now: a.now(), IDs: distinct(ids), Reason: queue.CleanText(reason, queue.MaxErrorText), Organization: organization,
 		})
 		return err
 	})

@@ -2,7 +2,6 @@ package acquirer
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -13,7 +12,9 @@ import (
 
 // Enqueue stores jobs and announces them. It returns the jobs as stored, in the order of the postings.
 //
-// The error is a [*invalid.Error] if a posting is invalid, and none is stored then; any other error leaves the
+// The error is a [*invalid.Error] if a posting is invalid, and none is stored then. Types that are the library's own
+// ([queue.Reserved]) are invalid here: who makes a build posts its job in the build's commit. A posting whose ID is that of
+// another organization's, tenant's or type's job is invalid too; the others are stored then. Any other error leaves the
 // outcome open: repeat the call with the same IDs. A job must be announced after its commit; to enqueue in a
 // transaction of your own, let the store write [queue.Posting.Job] there and call [Acquirer.Announce] afterwards.
 func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, error) {
@@ -25,6 +26,9 @@ func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, err
 		jobs, err = a.store.Enqueue(ctx, a.now(), postings)
 		return err
 	})
+	if err == nil {
+		err = ownJobs(postings, jobs)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +43,9 @@ func validatePostings(postings []queue.Posting) error {
 		if err := p.Validate(); err != nil {
 			return err
 		}
+		if queue.Reserved(p.Type) {
+			return invalid.New("Posting.Type", p.Type, "must not be one of the library's own")
+		}
 		if seen[p.ID] && p.ID != uuid.Nil {
 			return invalid.New("Posting.ID", p.ID, "must not occur twice in one call")
 		}
@@ -47,11 +54,19 @@ func validatePostings(postings []queue.Posting) error {
 	return nil
 }
 
-// waits reports whether a job has a time to wait for that has not come. One that was stored for at once is ready, also if
-// that was by a clock ahead of ours.
-func waits(job queue.Job, now time.Time) bool {
-	return job.ReadyAt.After(now) && job.ReadyAt.After(job.CreatedAt)
+// ownJobs sees to it that nobody reads somebody else's job by posting one of its id.
+func ownJobs(postings []queue.Posting, jobs []queue.Job) error {
+	for i, j := range jobs {
+		if p := postings[i]; j.Organization != p.Organization || j.Tenant != p.Tenant || j.Type != p.Type {
+			return invalid.New("Posting.ID", p.ID, "must not be that of another job")
+		}
+	}
+	return nil
 }
+
+// waits reports whether a job may have been stored with a time to wait for, come or not: it is ready once a look has turned
+// it ready, and no earlier. One that was stored for at once is ready, also if that was by a clock ahead of ours.
+func waits(job queue.Job) bool { return job.ReadyAt.After(job.CreatedAt) }
 
 // posted is what one call announces of a lane.
 type posted struct {
@@ -70,18 +85,22 @@ func (a *Acquirer) Announce(jobs ...Job) {
 	now := a.clock.Now()
 	lanes := make(map[queue.Lane]posted, 1)
 	for _, job := range jobs {
-		switch {
-		case job.State != queue.Pending:
-		case waits(job, now):
-			a.dueAt(job.Organization, job.ReadyAt)
-		default:
-			p, known := lanes[job.Lane()]
-			if !known || job.Order < p.from {
-				p.from = job.Order
-			}
-			p.jobs++
-			lanes[job.Lane()] = p
+		if job.State != queue.Pending {
+			continue
 		}
+		if waits(job) {
+			a.dueAt(job.Organization, job.ReadyAt)
+			if job.ReadyAt.After(now) {
+				continue
+			}
+			// Back in line at once, as a rule; or its time came while the store was answering, and the look finds it.
+		}
+		p, known := lanes[job.Lane()]
+		if !known || job.Order < p.from {
+			p.from = job.Order
+		}
+		p.jobs++
+		lanes[job.Lane()] = p
 	}
 	for lane, p := range lanes {
 		a.dispatch.PostLocal(lane, p.from, p.jobs)

@@ -39,7 +39,7 @@ func ExampleAcquirer() {
 	}
 	fmt.Println(job.ID == jobs[0].ID, job.State, string(job.Payload))
 
-	ended, err := a.End(ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded, Result: []byte("done")})
+	ended, err := a.End(ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded, Result: []byte("done")})
 	if err != nil {
 		panic(err)
 	}

@@ -55,7 +55,7 @@ func TestLimits(t *testing.T) {
 			}
 			for _, w := range waits {
 				if w.got() && !f.stored(w.job.ID).State.Final() {
-					if _, err := b.End(f.ctx, queue.End{Lease: w.job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
+					if _, err := b.End(f.ctx, queue.End{Handout: w.job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -135,7 +135,7 @@ func TestExplain(t *testing.T) {
 		if x := explain(running.ID); !strings.Contains(x.Text, "running since") {
 			t.Errorf("%q", x.Text)
 		}
-		if _, err := a.End(f.ctx, queue.End{Lease: running.Lease(), Outcome: queue.OutcomeFailed, Error: "no disk"}); err != nil {
+		if _, err := a.End(f.ctx, queue.End{Handout: running.Handout(), Outcome: queue.OutcomeFailed, Error: "no disk"}); err != nil {
 			t.Fatal(err)
 		}
 		if x := explain(running.ID); !strings.Contains(x.Text, "failed at") || !strings.Contains(x.Text, "no disk") {
@@ -169,7 +169,7 @@ func TestUnmatched(t *testing.T) {
 		if n := len(f.happened(queue.EventMatched)); n != 1 {
 			t.Errorf("%d events that a worker has come, want 1", n)
 		}
-		if _, err := b.End(f.ctx, queue.End{Lease: w.job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
+		if _, err := b.End(f.ctx, queue.End{Handout: w.job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			t.Fatal(err)
 		}
 		f.pass(time.Minute) // long enough for the domain to be forgotten
@@ -192,7 +192,7 @@ func TestExpire(t *testing.T) {
 		f.pass(8 * time.Minute)
 		young := f.enqueue(a, f.posting(map[string]string{"gpu": "yes"}))[0]
 		f.pass(6 * time.Minute)
-		if got := f.stored(orphan.ID); got.State != queue.Failed || !strings.Contains(got.Error, "lacks gpu=yes") {
+		if got := f.stored(orphan.ID); got.State != queue.Failed || !strings.Contains(got.Error, "of 1 workers 1 lack gpu=yes") {
 			t.Errorf("what nobody can run is %s: %s", got.State, got.Error)
 		}
 		for name, id := range map[string]uuid.UUID{"queued": queued.ID, "young": young.ID} {
@@ -214,7 +214,7 @@ func TestRetention(t *testing.T) {
 	bubble(t, func(f *fleet) {
 		a := f.start(func(c *acquirer.Config) { c.Retention = time.Hour })
 		job := f.hand(a)
-		if _, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
+		if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			t.Fatal(err)
 		}
 		f.pass(59 * time.Minute)

@@ -29,8 +29,8 @@ func TestHandOff(t *testing.T) {
 		if w.took != 0 {
 			t.Errorf("the hand-off took %s of the clock", w.took)
 		}
-		done, err := a.End(f.ctx, queue.End{Lease: got.Lease(), Outcome: queue.OutcomeSucceeded, Result: []byte("ok")})
-		if err != nil || done.State != queue.Succeeded || string(done.Result) != "ok" {
+		done, err := a.End(f.ctx, queue.End{Handout: got.Handout(), Outcome: queue.OutcomeSucceeded, Result: []byte("ok")})
+		if err != nil || done.State != queue.Succeeded || string(f.stored(got.ID).Result) != "ok" {
 			t.Fatalf("Complete: %+v, %v", done, err)
 		}
 	})
@@ -86,7 +86,7 @@ func TestStream(t *testing.T) {
 			if last = err; err != nil {
 				break
 			}
-			if _, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
+			if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
 				t.Fatal(err)
 			}
 			if n++; n == 2 {

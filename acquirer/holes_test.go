@@ -421,7 +421,7 @@ func TestClaimCarriedOutLateBesideAnEndElsewhere(t *testing.T) {
 		first := f.mustGet(w, "the repeated claim")
 		job := f.slip(f.posting(nil))[0]
 		late.late()
-		if _, err := f.start().End(f.ctx, queue.End{Lease: first.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
+		if _, err := f.start().End(f.ctx, queue.End{Handout: first.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			t.Fatal(err)
 		}
 		second := f.joinPlain(a)

@@ -74,11 +74,11 @@ func (a *Acquirer) verdict(ctx context.Context, d leases.Doubt) (queue.End, erro
 	if err != nil {
 		return queue.End{}, err
 	}
-	return v.end(d.Job, d.Why, a.now()), nil
+	return v.end(d, a.now()), nil
 }
 
 func releaseOf(d leases.Doubt) queue.End {
-	return queue.End{Lease: d.Lease, Outcome: queue.OutcomeReleased, Process: d.Job.Process}
+	return queue.End{Handout: queue.Handout{Lease: d.Lease}, Outcome: queue.OutcomeReleased, Process: d.Job.Process}
 }
 
 // askPolicy asks the host; a policy that panics has made no decision.

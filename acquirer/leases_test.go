@@ -63,7 +63,7 @@ func TestKilledProcess(t *testing.T) {
 		if reaped := f.happened(queue.EventReaped); len(reaped) != 1 || reaped[0].Job.ID != job.ID {
 			t.Errorf("reaped events: %+v", reaped)
 		}
-		if _, err := b.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); !errors.Is(err, queue.ErrLeaseLost) {
+		if _, err := b.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); !errors.Is(err, queue.ErrLeaseLost) {
 			t.Errorf("the dead worker's result: %v, want ErrLeaseLost", err)
 		}
 	})
@@ -234,7 +234,7 @@ func TestSilentWorker(t *testing.T) {
 		w := f.joinPlain(a)
 		for range 5 {
 			f.pass(15 * time.Second)
-			if _, err := a.Renew(f.ctx, queue.Report{Lease: job.Lease(), Worker: job.Worker}); err != nil {
+			if _, err := a.Renew(f.ctx, queue.Report{Handout: job.Handout()}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -245,7 +245,7 @@ func TestSilentWorker(t *testing.T) {
 		if got := f.mustGet(w, "after the silence"); got.ID != job.ID || got.Attempt != 2 {
 			t.Errorf("got %s in attempt %d", got.ID, got.Attempt)
 		}
-		_, err := a.Renew(f.ctx, queue.Report{Lease: job.Lease(), Worker: job.Worker})
+		_, err := a.Renew(f.ctx, queue.Report{Handout: job.Handout()})
 		if !errors.Is(err, queue.ErrLeaseLost) {
 			t.Errorf("the silent worker's report: %v", err)
 		}
@@ -261,7 +261,7 @@ func TestWorkerMovesToAnotherProcess(t *testing.T) {
 		job := f.hand(a, func(r *queue.Request) { r.Silence = time.Minute })
 		f.kill(stop)
 		report := queue.Report{
-			Lease: job.Lease(), Worker: job.Worker, Silence: time.Minute,
+			Handout: job.Handout(), Silence: time.Minute,
 			Progress: &queue.Progress{Percent: 50}, Lines: []queue.Line{{Text: "still here\x00"}},
 		}
 		for range 10 {
@@ -273,8 +273,8 @@ func TestWorkerMovesToAnotherProcess(t *testing.T) {
 		if n := b.Stats().Holding; n != 1 {
 			t.Errorf("the new process keeps %d leases, want 1", n)
 		}
-		got, err := b.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
-		if err != nil || got.Attempt != 1 || got.Progress.Percent != 50 {
+		got, err := b.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded})
+		if err != nil || got.Attempt != 1 || f.stored(job.ID).Progress.Percent != 50 {
 			t.Errorf("%+v, %v", got, err)
 		}
 		lines, err := f.inner.Lines(f.ctx, job.ID, 0, 1)
@@ -298,7 +298,7 @@ func TestCancelRunningJob(t *testing.T) {
 		if !errors.Is(context.Cause(ctx), queue.ErrJobCanceled) {
 			t.Fatalf("the job's context: %v", context.Cause(ctx))
 		}
-		canceled, err := a.Renew(f.ctx, queue.Report{Lease: job.Lease(), Worker: job.Worker})
+		canceled, err := a.Renew(f.ctx, queue.Report{Handout: job.Handout()})
 		if err != nil || !canceled {
 			t.Errorf("a report is answered %v, %v", canceled, err)
 		}
@@ -337,8 +337,8 @@ func TestEndIsRepeated(t *testing.T) {
 			fails--
 			return acquirertest.Fault{Down: fails > 0, Lost: fails == 0}
 		})
-		got, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded, Result: []byte("dear")})
-		if err != nil || got.State != queue.Succeeded || string(got.Result) != "dear" {
+		got, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded, Result: []byte("dear")})
+		if err != nil || got.State != queue.Succeeded || string(f.stored(job.ID).Result) != "dear" {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		if n := f.store.Calls(acquirertest.End); n != 4 {
@@ -365,7 +365,7 @@ func TestEndsShareCalls(t *testing.T) {
 		errs := make(chan error, n)
 		for _, job := range jobs {
 			go func() {
-				_, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
+				_, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded})
 				errs <- err
 			}()
 		}
@@ -388,7 +388,7 @@ func TestDelayedJobs(t *testing.T) {
 	bubble(t, func(f *fleet) {
 		a, b := f.start(), f.start()
 		job := f.hand(a)
-		if _, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued, Delay: 7 * time.Second, Error: "try later"}); err != nil {
+		if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeRequeued, Delay: 7 * time.Second, Error: "try later"}); err != nil {
 			t.Fatal(err)
 		}
 		w := f.joinPlain(b)

@@ -132,9 +132,7 @@ func (a *Acquirer) receive(m message, now time.Time) {
 		a.dispatch.Taken(n.lane(), dispatch.Source{Process: n.Process, Seq: n.Seq})
 	}
 	for _, id := range m.Freed {
-		if a.dispatch.Freed(id) {
-			a.lookSoon(id) // what the limit stopped may never have been announced to us
-		}
+		a.lookAgain(id)
 	}
 	for _, lease := range m.Cancel {
 		a.canceled(lease)

@@ -162,6 +162,9 @@ func (a *Acquirer) heartbeat(ctx context.Context) bool {
 		a.heartbeatFailed(h.Process, err)
 		return false
 	}
+	if h.Process != a.member.process { // given up meanwhile: the store has yet to hear of the name that follows
+		return false
+	}
 	a.heartbeatAnswered(answer, begun)
 	return true
 }

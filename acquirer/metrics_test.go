@@ -17,7 +17,7 @@ func TestMetrics(t *testing.T) {
 		registry := prometheus.NewPedanticRegistry()
 		a := f.start(func(c *acquirer.Config) { c.Registerer, c.Types = registry, []string{"build"} })
 		job := f.hand(a)
-		if _, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
+		if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			t.Fatal(err)
 		}
 		w := f.join(a, f.request(nil, "scan"))

@@ -16,7 +16,8 @@ var errUnregistered = errors.New("acquirer: the process is not registered; repor
 // cancellation. A worker may report to any process that shares the store, for example when the one that gave
 // it the job is gone; that process keeps the lease from then on. A process that is not registered yet lets the report wait.
 //
-// [queue.ErrLeaseLost] means that the worker must stop at once, a [*invalid.Error] that the report is bad and had no
+// [queue.ErrTimeout] means that the report has arrived, and that the run has reached its limit: the worker is to stop and to
+// end the job. [queue.ErrLeaseLost] means that the worker must stop at once, a [*invalid.Error] that the report is bad and had no
 // effect. Any other error leaves open whether the report arrived; repeating it may write its lines twice. Reports of many
 // workers at once share their calls of the store.
 func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, err error) {
@@ -26,12 +27,14 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	if err := a.awaitRegistered(ctx); err != nil {
 		return false, err
 	}
+	job, err := a.prove(ctx, r.Handout)
+	if err != nil {
+		return false, fmt.Errorf("acquirer: renew: %w", err)
+	}
 	a.mu.Lock()
 	renewal := r.Renewal(a.member.process, a.now())
-	call, err := a.book.Report(r.Lease, renewal.Process, r.Silence, a.clock.Now())
-	if err == nil && len(renewal.Lines) > 0 {
-		renewal.Lines = holdingOf(a.book.Find(r.Lease)).admit(renewal.Lines, a.cfg.MaxLog, a.now())
-	}
+	renewal.MaxLog = int64(max(a.cfg.MaxLog, 0))
+	call, err := a.book.Report(job, renewal.Process, r.Silence, a.clock.Now())
 	a.watchBook()
 	a.mu.Unlock()
 	if err != nil {
@@ -41,18 +44,15 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	if err == nil {
 		err = answer.Err
 	}
-	lookUp, err := a.renewed(call, renewal, answer.Canceled, err)
-	if err != nil {
-		return false, err
+	err = a.renewed(call, renewal, answer.Canceled, err)
+	if err == nil && a.timedOut(r.Lease) {
+		return false, queue.ErrTimeout
 	}
-	if lookUp {
-		a.lookUp(ctx, r.Lease)
-	}
-	return answer.Canceled, nil
+	return answer.Canceled && err == nil, err
 }
 
-// renewed takes in the answer to a report. It says whether the job has to be looked up.
-func (a *Acquirer) renewed(call leases.Call, r queue.Renewal, canceled bool, err error) (lookUp bool, _ error) {
+// renewed takes in the answer to a report.
+func (a *Acquirer) renewed(call leases.Call, r queue.Renewal, canceled bool, err error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	defer a.watchBook()
@@ -60,32 +60,43 @@ func (a *Acquirer) renewed(call leases.Call, r queue.Renewal, canceled bool, err
 	switch {
 	case errors.Is(err, queue.ErrLeaseLost):
 		a.left(queue.ErrLeaseLost, a.book.Over(call))
-		return false, err
+		return err
 	case errors.Is(err, queue.ErrProcessLost):
 		a.book.Refused(call, now)
 		a.lost(r.Process)
-		return false, errUnregistered
+		return errUnregistered
 	case err != nil:
 		a.book.Unknown(call, now)
-		return false, err
+		return err
 	}
-	_, lookUp = a.book.Renewed(call, r.Process, now)
+	a.book.Renewed(call, r.Process, now)
 	if canceled {
 		a.canceled(r.Lease)
 	}
-	return lookUp, nil
+	return nil
 }
 
-// lookUp completes a lease that a worker brought along from another process. If that fails, it is looked up when there is
-// a doubt about it.
-func (a *Acquirer) lookUp(ctx context.Context, lease queue.Lease) {
-	job, err := a.findJob(ctx, lease.Job)
-	if err != nil || job.Lease() != lease {
-		return
-	}
+// prove compares a handout with the job that it is for, before it has any effect here: the store would refuse a wrong one, but
+// the book of leases hears of a report before the store does, and what is in the book was handed out. A lease that is not
+// in it is looked up. [queue.ErrLeaseLost] says no more than that it is not the right one.
+func (a *Acquirer) prove(ctx context.Context, h queue.Handout) (queue.Job, error) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.book.Name(job)
+	e := a.book.Find(h.Lease)
+	var job queue.Job
+	if e != nil {
+		job = e.Job
+	}
+	a.mu.Unlock()
+	if e == nil {
+		var err error
+		if job, err = a.findJob(ctx, h.Lease.Job); err != nil {
+			return queue.Job{}, err
+		}
+	}
+	if !h.Of(&job) || job.State != queue.Running {
+		return queue.Job{}, queue.ErrLeaseLost
+	}
+	return job, nil
 }
 
 // storeRenewals is what the batcher calls.

@@ -31,7 +31,7 @@ func TestRunKeepsLeasesWhileWorkIsHeld(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Fatalf("the work was interrupted: %v", context.Cause(ctx))
 		}
-		if _, err := a.End(f.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
+		if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			t.Fatal(err)
 		}
 		select {
@@ -39,7 +39,7 @@ func TestRunKeepsLeasesWhileWorkIsHeld(t *testing.T) {
 			t.Fatal("Run has returned while a job is held")
 		default:
 		}
-		if _, err := a.End(f.ctx, queue.End{Lease: other.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
+		if _, err := a.End(f.ctx, queue.End{Handout: other.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

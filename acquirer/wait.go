@@ -18,6 +18,8 @@ type call struct {
 	waiters []*dispatch.Waiter
 	// answers receives the jobs and at most one error. It has room for all, so that nobody who holds the lock waits.
 	answers chan answer
+	// gone: the caller has left and takes no further answer. Guarded by Acquirer.mu.
+	gone bool
 }
 
 // answer is what one waiter gets.
@@ -142,42 +144,9 @@ func (a *Acquirer) abandon(c *call) {
 func (a *Acquirer) leaveLine(c *call) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	c.gone = true
 	now := a.clock.Now()
 	for _, w := range c.waiters {
 		w.Leave(now)
-	}
-}
-
-// giveBack passes on jobs whose caller left in the instant in which they were won: to the next in line, else
-// back into the store.
-func (a *Acquirer) giveBack(d *dispatch.Domain, jobs []queue.Job) {
-	a.mu.Lock()
-	awards, rest := d.Next(jobs)
-	a.deliver(awards, "")
-	doubts := a.returned(rest)
-	over := a.member.state == ended
-	a.mu.Unlock()
-	finish := func(ctx context.Context) {
-		a.reassign(ctx, awards)
-		a.release(ctx, doubts)
-	}
-	if over { // nobody serves the queue any more
-		finish(context.Background())
-		return
-	}
-	a.calls.Add(finish)
-}
-
-// reassign reports to the store the jobs that went to another worker than they were claimed for.
-func (a *Acquirer) reassign(ctx context.Context, awards []dispatch.Award) {
-	var renewals []queue.Renewal
-	for _, w := range awards {
-		if w.Moved {
-			renewals = append(renewals, queue.Renewal{Lease: w.Job.Lease(), Process: w.Job.Process, Worker: w.Worker})
-		}
-	}
-	if len(renewals) > 0 {
-		// An error leaves a wrong name in the store until the worker's next report; it does not touch the lease.
-		_, _ = a.storeRenewalsIn(ctx, renewals)
 	}
 }

@@ -19,15 +19,10 @@ type Store struct {
 	failure error
 }
 
-// wrap returns the store as the plane gets it, with the abilities of the wrapped one that it looks for, and its knobs.
+// wrap returns the store as the plane gets it, with the ability of the wrapped one that it looks for, and its knobs.
 func wrap(inner store.Store) (store.Store, *Store) {
 	s := &Store{Store: inner, changed: make(chan struct{})}
-	w, watches := inner.(lifecycle.Watcher)
-	h, holds := inner.(lifecycle.Holder)
-	switch {
-	case watches && holds:
-		return able{watched{s, w}, h}, s
-	case watches:
+	if w, ok := inner.(lifecycle.Watcher); ok {
 		return watched{s, w}, s
 	}
 	return s, s
@@ -36,11 +31,6 @@ func wrap(inner store.Store) (store.Store, *Store) {
 type watched struct {
 	*Store
 	lifecycle.Watcher
-}
-
-type able struct {
-	watched
-	lifecycle.Holder
 }
 
 // Fail makes the calls by which the engine decides, commits and delivers fail, as if the database could not be reached,

@@ -41,7 +41,7 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 		e.emit(Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&before).time()}, TopicNotice)
 	case d.Rule == RuleDeleteReminder:
 		a := armAutodelete(&before)
-		w.RemindedFor = actsAfter(RuleAutodelete, a, &before, a.at).time()
+		w.RemindedFor = released(&before, HoldDeletion, a.at).time()
 		e.emit(Event{Kind: EventDeleteReminder, DueAt: d.DueAt, Until: w.RemindedFor}, TopicNotice)
 	}
 	return e.change()
@@ -81,22 +81,41 @@ func Rearm(s Snapshot, now time.Time) Change {
 
 // Postpone returns the change that tries again later when a due transition could not become a build. The pauses double
 // from a minute to an hour, to four minutes where only a worker is missing, plus up to a quarter that is fixed for the
-// workspace and the attempt. Postponing is not a
-// failure, and nothing ever gives up. Like [Rearm] it is for whoever runs ticks.
+// workspace and the attempt. What the brake on deletions holds asks again at the next full ten minutes, all together. A new
+// version of the template ends a back-off. Postponing is not a failure, and nothing ever gives up. Like [Rearm] it is for
+// whoever runs ticks.
 func Postpone(s Snapshot, cause SkipReason, message string, now time.Time) Change {
+	e := edit(&s, now)
+	b := &e.s.Workspace.Backoff
+	if cause == SkipBrake && b.Cause != SkipBrake {
+		e.emit(Event{Kind: EventDeletionHeld, Message: message}, TopicAudit, TopicNotice)
+	}
+	if outdated(&e.s) || (cause == SkipBrake) != (b.Cause == SkipBrake) {
+		*b = Backoff{}
+	}
+	if cause == SkipBrake {
+		b.Until = e.now.Truncate(brakePause).Add(brakePause)
+	} else {
+		b.Until = e.now.Add(postponement(&e.s, cause, b.Attempts))
+	}
+	b.Attempts++
+	b.Cause, b.Message = cause, cutMessage(message)
+	return e.change()
+}
+
+// brakePause is how far the instants are apart at which deletions ask again that the brake holds. They ask together, so
+// that what has been due for longest goes first.
+const brakePause = 10 * time.Minute
+
+// postponement is the pause after a number of attempts before.
+func postponement(s *Snapshot, cause SkipReason, attempts int) time.Duration {
 	const first = time.Minute
 	limit := time.Hour
 	if cause == SkipNoWorker {
 		limit = 4 * time.Minute // workers return at any time, and finding none costs little
 	}
-	e := edit(&s, now)
-	b := &e.s.Workspace.Backoff
-	pause := backoff.Doubled(first, b.Attempts, limit)
-	spread := backoff.Spread(pause, s.Workspace.ID, uint64(b.Attempts))
-	b.Attempts++
-	b.Until = e.now.Add(pause + spread).Truncate(micros.Tick)
-	b.Cause, b.Message = cause, cutMessage(message)
-	return e.change()
+	pause := backoff.Doubled(first, attempts, limit)
+	return (pause + backoff.Spread(pause, s.Workspace.ID, uint64(attempts))).Truncate(micros.Tick)
 }
 
 // editor collects what a pure function changes about one workspace.

@@ -5,62 +5,94 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
 )
 
 // Brake bounds how many deletions rules make within an hour, so that a mistake in a policy, or a clock that jumped, does not
-// take the work of many people before anybody looks. It is for whoever runs ticks, who also counts.
+// take the work of many people before anybody looks. It bounds those of all workspaces, and those of each template.
 type Brake struct {
-	// Max is how many deletions may be made within an hour, 0 for [MaxDeletions] of the workspaces.
+	// Max is how many deletions may be made within an hour, 0 for a tenth of the workspaces, and at least 10.
 	Max int
-	// Workspaces is how many there are.
-	Workspaces int
-	// Made is how many were made in the hour before now.
-	Made int
-	// ReleasedUntil is [Engine.DeletionsReleasedUntil]: until then the brake is off.
-	ReleasedUntil time.Time
+	// MaxPerTemplate is how many of them may be of one template, 0 for a tenth of its workspaces, and at least 10.
+	MaxPerTemplate int
 }
 
-// MaxDeletions is how many deletions an hour are usual for a number of workspaces: a tenth of them, and at least 10.
-func MaxDeletions(workspaces int) int { return max(10, workspaces/10) }
+const (
+	brakeWindow = time.Hour
+	// usualShare is the part of the workspaces that may usually be deleted within the window: one of so many.
+	usualShare = 10
+	// usualLeast is how many may be in any case.
+	usualLeast = 10
+)
 
-// Room returns how many more deletions may be made at now, and whether there is a bound at all.
-func (b Brake) Room(now time.Time) (n int, bounded bool) {
-	if now.Before(b.ReleasedUntil) {
-		return 0, false
-	}
-	limit := b.Max
-	if limit <= 0 {
-		limit = MaxDeletions(b.Workspaces)
-	}
-	return max(0, limit-b.Made), true
-}
+// Since returns from when on deletions count at now: those that were admitted after it do.
+func (Brake) Since(now time.Time) time.Time { return now.Add(-brakeWindow) }
 
 // DueDeletion is a deletion that a rule asks for.
 type DueDeletion struct {
-	Snapshot *Snapshot
-	Decision Decision
+	WorkspaceID, TemplateID uuid.UUID
+	// DueAt is [Decision.DueAt].
+	DueAt time.Time
 }
 
-// Admit returns the deletions that go at now, and those that wait: what has been due for longest goes first, so that the
-// same ones wait whoever asks. It orders the slice in place.
-func (b Brake) Admit(due []DueDeletion, now time.Time) (goes, waits []DueDeletion) {
+// Deletions are the counts that a store keeps for [Brake.Admit]: of all workspaces, and of each template that a deletion is
+// asked for.
+type Deletions struct {
+	// Workspaces is how many there are that are not deleted. [Brake.CountTo] says how far a store has to count.
+	Workspaces int
+	// Made is how many deletions were admitted after [Brake.Since].
+	Made int
+	// Templates are the counts by template, which have no Templates themselves.
+	Templates map[uuid.UUID]Deletions
+}
+
+// CountTo returns how far workspaces have to be counted to know whether n deletions may be made: beyond that, more of them
+// change nothing.
+func (Brake) CountTo(n int) int { return usualShare * max(n, 1) }
+
+// Admit returns the deletions that go, and those that wait: what has been due for longest goes first, so that the same ones
+// wait whoever asks. It orders the slice in place.
+func (b Brake) Admit(counts Deletions, due []DueDeletion) (goes, waits []DueDeletion) {
 	slices.SortFunc(due, func(a, b DueDeletion) int {
-		return cmp.Or(a.Decision.DueAt.Compare(b.Decision.DueAt), bytes.Compare(a.Snapshot.Workspace.ID[:], b.Snapshot.Workspace.ID[:]))
+		return cmp.Or(a.DueAt.Compare(b.DueAt), bytes.Compare(a.WorkspaceID[:], b.WorkspaceID[:]))
 	})
-	n, bounded := b.Room(now)
-	if !bounded || n >= len(due) {
-		return due, nil
+	room, rooms := counts.room(b.Max), map[uuid.UUID]int{}
+	for id, c := range counts.Templates {
+		rooms[id] = c.room(b.MaxPerTemplate)
 	}
-	return due[:n], due[n:]
+	for _, d := range due {
+		if room == 0 || rooms[d.TemplateID] == 0 {
+			waits = append(waits, d)
+			continue
+		}
+		room--
+		rooms[d.TemplateID]--
+		goes = append(goes, d)
+	}
+	return goes, waits
 }
 
-// Settle returns when autostops and dormancy may act again after a gap in ticks: a gap longer than three intervals keeps
-// them for a time, so that activity that could not be told during an outage is told first. Zero if nothing is to settle. Its
-// result is for [Engine.SettleUntil].
-func Settle(last, now time.Time, interval, settle time.Duration) time.Time {
-	const missed = 3
-	if settle <= 0 || interval <= 0 || last.IsZero() || now.Sub(last) <= missed*interval {
+// room is how many more deletions there is room for under a limit, 0 for the usual one.
+func (c *Deletions) room(limit int) int {
+	if limit <= 0 {
+		limit = max(usualLeast, c.Workspaces/usualShare)
+	}
+	return max(0, limit-c.Made)
+}
+
+// Settle sets SettleUntil after a gap between two ticks, and returns it: a gap longer than three intervals keeps autostops and
+// dormancy for a time, so that activity that could not be told during an outage is told first. Without a gap, or a time to
+// settle, it changes nothing and returns zero. It is for stores; see [Settler].
+func (e *Engine) Settle(last, now time.Time, interval, settle time.Duration) time.Time {
+	if settle <= 0 || interval <= 0 || last.IsZero() || now.Sub(last) <= missedIntervals*interval {
 		return time.Time{}
 	}
-	return later(now, settle)
+	e.SettleUntil = later(micros.Of(now), settle)
+	return e.SettleUntil
 }
+
+// missedIntervals is how many intervals without a tick are none yet: a tick may be late now and then.
+const missedIntervals = 3

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -16,6 +18,8 @@ var (
 	ErrClaimed = errors.New("workspace is claimed by somebody else")
 	// ErrNotClaimable says that the workspace does not run.
 	ErrNotClaimable = errors.New("workspace is not ready to be claimed")
+	// ErrNameTaken says that its new owner has another workspace of that name.
+	ErrNameTaken = errors.New("the owner has another workspace of that name")
 )
 
 // Handover is what a managed workspace gets when it is claimed.
@@ -33,7 +37,8 @@ type Handover struct {
 // Claim hands a managed workspace that runs to its owner. From then on it is a workspace like any other: its lifecycle
 // begins at now, as if it had started then, whatever it was before. Claiming it again for the same owner changes nothing.
 //
-// The change carries another owner and name than the snapshot; a store must write both for it.
+// The change says that it [Change.Claims]. A name that the owner has given to another workspace is refused by the commit,
+// with [NameTaken].
 func Claim(h Handover) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		if err := claimable(&s, h); err != nil {
@@ -45,15 +50,46 @@ func Claim(h Handover) Verb {
 			return Change{}, err
 		}
 		e.beginRun(e.now)
-		e.emit(Event{Kind: EventChanged, Until: e.s.Build.Deadline, Message: "claimed by " + h.Owner.Name}, TopicAudit)
-		return e.change(), nil
+		e.emit(Event{Kind: EventClaimed, Until: e.s.Build.Deadline, Message: "claimed by " + h.Owner.Name}, TopicAudit)
+		c := e.change()
+		c.Claims = true
+		if h.Owner.Status != OwnerActive {
+			c.Workspace.WakeAt = e.now // who may be active again by the commit; then the rules say something else
+		}
+		return c, nil
+	}
+}
+
+// GiveBack makes a workspace managed again, under an owner who stands for whatever manages it, as if it had never been
+// claimed: nobody used it meanwhile. It is for a claim whose claimer left before the workspace was handed out. One that is
+// managed by that owner already is [ErrUnchanged].
+func GiveBack(manager Owner, name string) Verb {
+	return func(s Snapshot, now time.Time) (Change, error) {
+		switch w := &s.Workspace; {
+		case manager.ID == uuid.Nil:
+			return Change{}, invalid.New("manager", manager.ID, "must be somebody")
+		case w.Deleted:
+			return Change{}, ErrDeleted
+		case w.Managed && w.OwnerID == manager.ID:
+			return Change{}, ErrUnchanged
+		}
+		e := edit(&s, now)
+		e.handOver(Handover{Owner: manager, Name: name})
+		e.s.Workspace.Managed = true
+		if runs(&e.s) {
+			e.beginRun(e.now)
+		}
+		e.emit(Event{Kind: EventClaimed, Message: "given back to " + manager.Name}, TopicAudit)
+		c := e.change()
+		c.Claims = true
+		return c, nil
 	}
 }
 
 func claimable(s *Snapshot, h Handover) error {
 	w := &s.Workspace
 	switch {
-	case h.Owner.ID == [16]byte{}:
+	case h.Owner.ID == uuid.Nil:
 		return invalid.New("Handover.Owner", h.Owner.ID, "must be somebody")
 	case h.Owner.Status == OwnerSuspended:
 		return invalid.New("Handover.Owner", h.Owner.Status, "must not be suspended")

@@ -157,31 +157,31 @@ func decodePolicy(text []byte) (p Policy, err error) {
 
 // templateState is the part of a template that no rule of a policy is, as stores keep it.
 type templateState struct {
-	Hold           Hold             `json:"hold,omitzero"`
-	Terms          PolicyTerms      `json:"terms,omitzero"`
-	Previous       *supersededState `json:"previous,omitempty"`
-	AutostartAfter time.Time        `json:"autostart_after,omitzero"`
-	Floors         Floors           `json:"floors,omitzero"`
+	Hold           Hold        `json:"hold,omitzero"`
+	Terms          PolicyTerms `json:"terms,omitzero"`
+	Previous       *Superseded `json:"previous,omitempty"`
+	AutostartAfter time.Time   `json:"autostart_after,omitzero"`
+	Floors         Floors      `json:"floors,omitzero"`
+	VersionSince   time.Time   `json:"version_since,omitzero"`
 }
 
-// supersededState keeps a policy that cannot be read.
-type supersededState struct {
-	Rules  int64           `json:"rules"`
-	Policy json.RawMessage `json:"policy"`
-}
-
-// MarshalState writes what a template is beyond its columns: Hold, Terms, Previous, AutostartAfter and Floors, as a JSON
-// object. It is for stores, which keep ID, OrganizationID, Name, Revision, ActiveVersionID, Rules and Policy by themselves.
-func (t *Template) MarshalState() ([]byte, error) {
-	state := templateState{Hold: t.Hold, Terms: t.Terms, AutostartAfter: t.AutostartAfter, Floors: t.Floors}
-	if t.Previous != nil {
-		policy, err := json.Marshal(t.Previous.Policy)
-		if err != nil {
-			return nil, err
-		}
-		state.Previous = &supersededState{t.Previous.Rules, policy}
+// UnmarshalJSON reads a superseded policy as [ReadPolicy] does: one that cannot be read is no error of the template.
+func (p *Superseded) UnmarshalJSON(text []byte) error {
+	var state struct {
+		Rules    int64           `json:"rules"`
+		Policy   json.RawMessage `json:"policy"`
+		Terms    PolicyTerms     `json:"terms"`
+		Previous *Superseded     `json:"previous"`
 	}
-	return json.Marshal(state)
+	err := json.Unmarshal(text, &state)
+	*p = Superseded{state.Rules, ReadPolicy(state.Policy), state.Terms, state.Previous}
+	return err
+}
+
+// MarshalState writes what a template is beyond its columns: Hold, Terms, Previous, AutostartAfter, Floors and VersionSince,
+// as a JSON object. It is for stores, which keep ID, OrganizationID, Name, Revision, ActiveVersionID, Rules and Policy by themselves.
+func (t *Template) MarshalState() ([]byte, error) {
+	return json.Marshal(templateState{t.Hold, t.Terms, t.Previous, t.AutostartAfter, t.Floors, t.VersionSince})
 }
 
 // ReadState replaces it with what MarshalState has written. It never fails: with a state that cannot be read nothing may happen, so the
@@ -191,11 +191,8 @@ func (t *Template) ReadState(text []byte) {
 	if err := json.Unmarshal(text, &state); err != nil {
 		state = templateState{Hold: unreadableHold(err)}
 	}
-	t.Previous = nil
-	t.Hold, t.Terms, t.AutostartAfter, t.Floors = state.Hold, state.Terms, state.AutostartAfter, state.Floors
-	if p := state.Previous; p != nil {
-		t.Previous = &Superseded{Rules: p.Rules, Policy: ReadPolicy(p.Policy)}
-	}
+	t.Hold, t.Terms, t.Previous = state.Hold, state.Terms, state.Previous
+	t.AutostartAfter, t.Floors, t.VersionSince = state.AutostartAfter, state.Floors, state.VersionSince
 }
 
 // ReadEngine reads a stored Engine, and is for stores. With one that cannot be read nothing may happen.

@@ -120,6 +120,9 @@ const (
 	EventDeletionOff EventKind = "workspace.deletion_off"
 	// EventDeletionMoved: a policy change moved the deletion of the workspace to Until.
 	EventDeletionMoved EventKind = "workspace.deletion_moved"
+	// EventDeletionHeld: the workspace is due to be deleted, and the brake on deletions holds it. It is told once, however
+	// long that lasts.
+	EventDeletionHeld EventKind = "workspace.deletion_held"
 	// EventDeleted: the workspace was deleted.
 	EventDeleted EventKind = "workspace.deleted"
 	// EventStartMissed: an autostart was later than the policy allows and was skipped.
@@ -128,6 +131,8 @@ const (
 	EventExtended EventKind = "workspace.extended"
 	// EventNeedsAttention: automatic retries ended without success.
 	EventNeedsAttention EventKind = "workspace.needs_attention"
+	// EventClaimed: the workspace has another owner; Message says who.
+	EventClaimed EventKind = "workspace.claimed"
 	// EventChanged: a setting of the workspace was changed by hand; Message says which.
 	EventChanged EventKind = "workspace.changed"
 )

@@ -202,7 +202,7 @@ func (t *teller) heldBecause(r Rule, a armed) string {
 		return "activity that was not told during an outage may come until " + t.stamp(f.time())
 	case met < f:
 		return "a change that made it sooner leaves time until " + t.stamp(f.time())
-	case b.release(met) > met:
+	case postponed(s, kind, met) > met:
 		return fmt.Sprintf("tried again at %s after attempt %d: %s: %s", t.stamp(b.Until), b.Attempts, b.Cause, b.Message)
 	}
 	return "holidays of the template: " + s.Template.Policy.Holidays.String()

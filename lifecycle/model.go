@@ -110,7 +110,8 @@ func NewWorkspace(id uuid.UUID, t Template, owner uuid.UUID, name string, now ti
 
 // Backoff says why a due transition did not become a build, and when it is tried again. The zero value is no back-off.
 type Backoff struct {
-	// Until is the instant before which no automatic transition is tried, zero for no back-off.
+	// Until is the instant before which no automatic transition is tried, zero for no back-off. With SkipBrake that is so
+	// for deletions only, and ends when they are released.
 	Until time.Time
 	// Attempts counts consecutive evaluations that ended this way.
 	Attempts int
@@ -157,9 +158,11 @@ type Template struct {
 
 	// What follows is the engine's own state. A store computes it with [ReplaceTemplate] and ignores what a host gives.
 
+	// VersionSince is when ActiveVersionID got its value, zero for since ever. What was postponed before is tried again.
+	VersionSince time.Time
 	// Rules counts the changes of Policy; see Workspace.Seen.
 	Rules int64
-	// Previous is the policy before the latest change, nil if there was none. It is immutable.
+	// Previous is the policy before the latest change, nil if there was none. It is immutable, and leads to those before it.
 	Previous *Superseded
 	// AutostartAfter and Floors are what a hold that ended early leaves: occurrences up to AutostartAfter do not count.
 	AutostartAfter time.Time
@@ -171,6 +174,10 @@ type Superseded struct {
 	// Rules is Template.Rules while it applied.
 	Rules  int64  `json:"rules"`
 	Policy Policy `json:"policy"`
+	// Terms are those of the change that began it.
+	Terms PolicyTerms `json:"terms,omitzero"`
+	// Previous is the policy before it, nil if there was none or nobody remembers it.
+	Previous *Superseded `json:"previous,omitempty"`
 }
 
 // PolicyTerms say how a change of a policy treats the workspaces that exist. The zero value is the defaults.
@@ -202,8 +209,8 @@ type Engine struct {
 	// DeletionsReleasedUntil releases the brake on mass deletions until then; see [Brake].
 	DeletionsReleasedUntil time.Time `json:"deletions_released_until,omitzero"`
 	// SettleUntil keeps autostops and dormancy until then, so that after an outage activity can be told first. A suspended
-	// owner's workspace is stopped all the same. Whoever ticks sets it.
-	SettleUntil time.Time `json:"-"`
+	// owner's workspace is stopped all the same. A [Settler] sets it.
+	SettleUntil time.Time `json:"settle_until,omitzero"`
 	// Interval is how far ticks are apart: a start that is no later than that is not too late, whatever MaxLateness says.
 	// Whoever ticks sets it.
 	Interval time.Duration `json:"-"`
@@ -437,9 +444,11 @@ const (
 	SkipStore SkipReason = "store"
 	// SkipCap: a cap on transitions held it back; it goes first in the next tick.
 	SkipCap SkipReason = "cap"
+	// SkipBrake: rules ask for more deletions within an hour than [Brake] lets pass. It holds nothing but the deletion.
+	SkipBrake SkipReason = "brake"
 )
 
 // SkipReasons lists every skip reason.
 func SkipReasons() []SkipReason {
-	return []SkipReason{SkipMissedWindow, SkipRefused, SkipNoWorker, SkipError, SkipStore, SkipCap}
+	return []SkipReason{SkipMissedWindow, SkipRefused, SkipNoWorker, SkipError, SkipStore, SkipCap, SkipBrake}
 }

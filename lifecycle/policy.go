@@ -118,6 +118,14 @@ func (t PolicyTerms) withDefaults() PolicyTerms {
 	return t
 }
 
+// and are the terms of two changes at once.
+func (t PolicyTerms) and(o PolicyTerms) PolicyTerms {
+	t, o = t.withDefaults(), o.withDefaults()
+	t.ResetLastUsed, t.ResetDormant = t.ResetLastUsed || o.ResetLastUsed, t.ResetDormant || o.ResetDormant
+	t.StopGrace, t.DeleteGrace = max(t.StopGrace, o.StopGrace), max(t.DeleteGrace, o.DeleteGrace)
+	return t
+}
+
 // Move is how a policy change moves the instant at which a rule acts on one workspace. The zero time is never.
 type Move struct {
 	Rule Rule      `json:"rule"`

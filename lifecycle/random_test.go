@@ -136,7 +136,8 @@ func (r random) snapshot() lifecycle.Snapshot {
 	}
 	w.StartFailures = max(0, r.IntN(6)-3)
 	if r.yes(20) {
-		w.Backoff = lifecycle.Backoff{Until: r.set(), Attempts: r.IntN(5), Cause: lifecycle.SkipRefused, Message: "no"}
+		w.Backoff = lifecycle.Backoff{Until: r.set(), Attempts: r.IntN(5), Cause: pick(r, lifecycle.SkipRefused, lifecycle.SkipNoWorker, lifecycle.SkipBrake), Message: "no"}
+		s.Template.VersionSince, s.Engine.DeletionsReleasedUntil = r.instant(), r.instant()
 	}
 	w.Failures, w.AutomaticUpdates = max(0, r.IntN(6)-3), r.yes(20)
 	if r.yes(90) {
@@ -151,17 +152,18 @@ func (r random) snapshot() lifecycle.Snapshot {
 		s.Template.Floors, s.Template.AutostartAfter = lifecycle.Floors{Dormancy: r.instant(), Delete: r.instant()}, r.instant()
 	}
 	if r.yes(10) {
-		s.Engine = lifecycle.Engine{Hold: lifecycle.Hold{Until: r.instant(), Rules: lifecycle.HoldRules(r.IntN(16))}, SettleUntil: r.instant(), AutostartAfter: r.instant()}
+		s.Engine.Hold = lifecycle.Hold{Until: r.instant(), Rules: lifecycle.HoldRules(r.IntN(16))}
+		s.Engine.SettleUntil, s.Engine.AutostartAfter = r.instant(), r.instant()
 	}
 	return s
 }
 
 // verb is anything that may happen to a workspace, valid or not.
 func (r random) verb(s lifecycle.Snapshot) lifecycle.Verb {
-	n := s.Build.Number
+	n, b := s.Build.Number, s.Build.ID
 	return pick(r,
-		lifecycle.JobStarted(n), lifecycle.CancelBuild(n),
-		lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: n, Status: pick(r, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled)}),
+		lifecycle.JobStarted(b), lifecycle.CancelBuild(n),
+		lifecycle.JobEnded(lifecycle.JobResult{BuildID: b, Status: pick(r, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled)}),
 		lifecycle.RequestBuild(pick(r, lifecycle.TransitionStart, lifecycle.TransitionStop), uuid.Nil),
 		lifecycle.SetAutostart(pick(r, nil, interner.Weekly(pick(r, specs...)))), lifecycle.SetTTL(r.span()), lifecycle.Extend(r.set()),
 		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.EndDormancy(), lifecycle.SetHold(lifecycle.Hold{Until: r.instant(), Rules: lifecycle.HoldRules(r.IntN(16))}),
@@ -177,7 +179,7 @@ func (r random) moments(s lifecycle.Snapshot, from, to time.Time) []time.Time {
 	marks := []time.Time{
 		w.AutostartAfter, w.LastUsedAt, w.DormantAt, w.DeletingAt, w.Hold.Until, w.Backoff.Until, b.CreatedAt, b.CompletedAt,
 		b.Deadline, b.MaxDeadline, s.Template.Hold.Until, s.Engine.Hold.Until, s.Engine.SettleUntil, w.Floors.Stop, w.Floors.Dormancy, w.Floors.Delete,
-		s.Template.Floors.Dormancy, w.Hold.Until.Add(2 * time.Hour), w.Hold.Until.Add(day), w.Backoff.Until.Add(-75 * time.Minute), s.Template.Floors.Stop, s.Template.Floors.Delete, shift, from, to,
+		s.Template.Floors.Dormancy, w.Hold.Until.Add(2 * time.Hour), w.Hold.Until.Add(day), w.Backoff.Until.Add(-75 * time.Minute), s.Engine.DeletionsReleasedUntil, s.Template.Floors.Stop, s.Template.Floors.Delete, shift, from, to,
 		w.LastUsedAt.Add(15 * time.Minute), w.LastUsedAt.Add(p.TimeTilDormant), w.CreatedAt.Add(p.TimeTilDormant),
 		b.CompletedAt.Add(p.FailureTTL), b.CompletedAt.Add(day), b.Deadline.Add(-p.ReminderLead), b.MaxDeadline.Add(-p.ReminderLead),
 		nextHoliday(p.Holidays, from),

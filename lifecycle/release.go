@@ -38,18 +38,23 @@ func graceOf(kind HoldRules) time.Duration {
 // alone; then come now, and holidays and back-offs that it falls into.
 func actsAfter(r Rule, a armed, s *Snapshot, now instant) instant {
 	if r == RuleAutostop && a.since == always {
-		return s.Workspace.Backoff.release(max(a.at, now)) // a suspended owner: nothing holds it
+		return postponed(s, HoldStops, max(a.at, now)) // a suspended owner: nothing holds it
 	}
 	kind := kindOf(r, s)
-	t := max(a.at, floor(s, kind))
-	t = max(moved(s, kind, t), now)
+	t := max(released(s, kind, a.at), now)
 	for {
-		u := outsideHolidays(s, kind, s.Workspace.Backoff.release(t), 0)
+		u := outsideHolidays(s, kind, postponed(s, kind, t), 0)
 		if u == t {
 			return t
 		}
 		t = u
 	}
+}
+
+// released returns t, or where all that holds rules of a kind has let go: what can be known beforehand, and told to people. A
+// back-off is no part of it.
+func released(s *Snapshot, kind HoldRules, t instant) instant {
+	return moved(s, kind, max(t, floor(s, kind)))
 }
 
 // floor is the instant before which no rule of a kind acts.
@@ -102,15 +107,35 @@ func (p *Policy) holidaysHold() HoldRules {
 	return p.HolidaysHold
 }
 
-// release returns t, or the end of the back-off that covers it.
-func (b *Backoff) release(t instant) instant {
+// postponed returns t, or the end of the back-off that covers it. A new version of the template ends one that was set before:
+// what could not be built may be possible now.
+func postponed(s *Snapshot, kind HoldRules, t instant) instant {
+	b := &s.Workspace.Backoff
 	if b.Until.IsZero() {
 		return t
 	}
-	if until := at(b.Until); t < until && t >= until.plus(-maxPostpone) {
-		return until
+	until := at(b.Until)
+	if t >= until || t < until.plus(-maxPostpone) {
+		return t
 	}
-	return t
+	if b.Cause == SkipBrake {
+		if kind&HoldDeletion == 0 || t < at(s.Engine.DeletionsReleasedUntil) {
+			return t
+		}
+	} else if outdated(s) {
+		return t
+	}
+	return until
+}
+
+// outdated reports whether the back-off was set before the template got its active version.
+func outdated(s *Snapshot) bool {
+	b := &s.Workspace.Backoff
+	if s.Template.VersionSince.IsZero() || b.Attempts == 0 {
+		return false
+	}
+	set := at(b.Until).plus(-postponement(s, b.Cause, b.Attempts-1))
+	return set < at(s.Template.VersionSince)
 }
 
 // heldUntil returns when the hold of a kind of rules that covers t ends, and whether there is one.

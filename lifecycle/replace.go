@@ -27,6 +27,9 @@ func ReplaceTemplate(old, next Template, now time.Time) (Template, error) {
 	next.Hold = next.Hold.stored()
 	next.Terms.At = micros.Of(next.Terms.At)
 	t := old
+	if old.Revision > 0 && next.ActiveVersionID != old.ActiveVersionID {
+		t.VersionSince = micros.Of(now)
+	}
 	t.ID, t.OrganizationID, t.Name, t.ActiveVersionID = next.ID, next.OrganizationID, next.Name, next.ActiveVersionID
 	if old.Revision == 0 {
 		t.Policy, t.Terms = next.Policy, PolicyTerms{}
@@ -62,10 +65,55 @@ func (t Template) withPolicy(p Policy, terms PolicyTerms) Template {
 	if terms == t.Terms {
 		terms = PolicyTerms{}
 	}
-	t.Previous = &Superseded{Rules: t.Rules, Policy: t.Policy}
+	t.Previous = (&Superseded{t.Rules, t.Policy, t.Terms, t.Previous}).cut(maxSuperseded)
 	t.Policy, t.Terms = p, terms
 	t.Rules++
 	return t
+}
+
+// maxSuperseded is how many policies a template remembers. A workspace that follows an older one still is treated as if nobody
+// knew it, which leaves the graces of every change.
+const maxSuperseded = 4
+
+// cut returns the latest n policies. The terms of those that are forgotten go on with the oldest that is not: a workspace that
+// has skipped them keeps what they gave it, and one that has not gets it once more.
+func (p *Superseded) cut(n int) *Superseded {
+	if p == nil {
+		return nil
+	}
+	kept := *p
+	if n > 1 {
+		kept.Previous = p.Previous.cut(n - 1)
+		return &kept
+	}
+	for old := p.Previous; old != nil; old = old.Previous {
+		kept.Terms = kept.Terms.and(old.Terms)
+	}
+	kept.Previous = nil
+	return &kept
+}
+
+// policyAt returns the policy that applied at a count of rules, if anybody remembers it.
+func (t *Template) policyAt(rules int64) (Policy, bool) {
+	if rules == t.Rules {
+		return t.Policy, true
+	}
+	for p := t.Previous; p != nil; p = p.Previous {
+		if p.Rules == rules {
+			return p.Policy, p.Policy.Holidays.Err() == nil
+		}
+	}
+	return Policy{}, false
+}
+
+// termsSince are the terms for a workspace that follows the rules of a count: those of every change that it has skipped, of
+// resets each, of graces the longest.
+func (t *Template) termsSince(rules int64) PolicyTerms {
+	terms := t.Terms.withDefaults()
+	for p := t.Previous; p != nil && p.Rules > rules; p = p.Previous {
+		terms = terms.and(p.Terms)
+	}
+	return terms
 }
 
 // samePolicy compares policies; equal dates are equal whoever parsed them.
@@ -96,7 +144,7 @@ func ReplaceOwner(old, next Owner, now time.Time) (Owner, error) {
 }
 
 // ReplaceEngine returns what a store writes when a host puts an Engine in the place of old. It is for stores. A hold that
-// ends early leaves what the end of every hold leaves; SettleUntil and Interval are not stored.
+// ends early leaves what the end of every hold leaves; SettleUntil stays as it is, and Interval is not stored.
 func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	if err := next.Hold.Validate(); err != nil {
 		return Engine{}, invalid.Within("Engine", err)
@@ -104,14 +152,20 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	if err := validInstant("Engine.DeletionsReleasedUntil", next.DeletionsReleasedUntil); err != nil {
 		return Engine{}, err
 	}
-	e := Engine{Hold: next.Hold.stored(), DeletionsReleasedUntil: micros.Of(next.DeletionsReleasedUntil)}
+	e := Engine{Hold: next.Hold.stored(), DeletionsReleasedUntil: micros.Of(next.DeletionsReleasedUntil), SettleUntil: old.SettleUntil}
 	e.Floors, e.AutostartAfter = old.Floors.leave(&old.Hold, &e.Hold, old.AutostartAfter, now, 0)
 	return e, nil
 }
 
-// Validate refuses a workspace that cannot be created: without an id, instants outside the years 1 to 9999, a TTL out of range, a hold that
+// maxName bounds the names that stores keep in an index.
+const maxName = 500
+
+// Validate refuses a workspace that cannot be created: without an id, a name of more than 500 bytes, instants outside the years 1 to 9999, a TTL out of range, a hold that
 // is none.
 func (w *Workspace) Validate() error {
+	if len(w.Name) > maxName {
+		return invalid.New("Workspace.Name", w.Name, "must not be longer than %d bytes", maxName)
+	}
 	for _, f := range []struct {
 		name string
 		at   time.Time

@@ -141,7 +141,7 @@ func TestDeleteStopped(t *testing.T) {
 	week := policy(func(p *lifecycle.Policy) { p.DeleteStopped = 7 * day })
 	end := monday.Add(time.Hour)
 	s := after(t, running(deadline(end), week), end)
-	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: lifecycle.JobSucceeded})(s, end)
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobSucceeded})(s, end)
 	must(err)
 	promised := end.Add(7 * day)
 	if !c.Workspace.DeletingAt.Equal(promised) || told(c.Events) != "audit/build.succeeded audit/workspace.deletion_set notice/workspace.deletion_set " {
@@ -220,11 +220,12 @@ func TestSettle(t *testing.T) {
 		gap  time.Duration
 		want time.Time
 	}{"usual": {3 * time.Minute, time.Time{}}, "outage": {3*time.Minute + 1, monday.Add(10 * time.Minute)}} {
-		if got := lifecycle.Settle(monday.Add(-c.gap), monday, time.Minute, 10*time.Minute); !got.Equal(c.want) {
+		var e lifecycle.Engine
+		if got := e.Settle(monday.Add(-c.gap), monday, time.Minute, 10*time.Minute); !got.Equal(c.want) || e.SettleUntil != got {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
-	if got := lifecycle.Settle(time.Time{}, monday, time.Minute, time.Hour); !got.IsZero() {
+	if got := new(lifecycle.Engine).Settle(time.Time{}, monday, time.Minute, time.Hour); !got.IsZero() {
 		t.Errorf("the first tick settles until %v", got)
 	}
 	until := monday.Add(10 * time.Minute)
@@ -234,27 +235,6 @@ func TestSettle(t *testing.T) {
 		{name: "dormancy", s: stopped(tilDormant(time.Minute), settling, workspace(func(w *lifecycle.Workspace) { w.CreatedAt, w.LastUsedAt = monday.Add(-day), monday.Add(-day) })), want: "dormancy: dormant", at: until},
 		{name: "suspended", s: running(owner(lifecycle.OwnerSuspended), settling), want: stop, at: monday},
 	})
-}
-
-func TestBrake(t *testing.T) {
-	var due []lifecycle.DueDeletion
-	for n := range 30 {
-		s := stopped(workspace(func(w *lifecycle.Workspace) { w.ID = id(30 - n) }))
-		due = append(due, lifecycle.DueDeletion{Snapshot: &s, Decision: lifecycle.Decision{DueAt: monday.Add(time.Duration(n%3) * time.Hour)}})
-	}
-	goes, waits := lifecycle.Brake{Workspaces: 50, Made: 2}.Admit(due, monday)
-	if len(goes) != 8 || len(waits) != 22 || goes[0].Snapshot.Workspace.ID != id(3) || !goes[7].Decision.DueAt.Equal(monday) {
-		t.Errorf("%d go, %d wait; the first is %v", len(goes), len(waits), goes[0].Snapshot.Workspace.ID)
-	}
-	if goes, waits = (lifecycle.Brake{Workspaces: 50, ReleasedUntil: monday.Add(time.Hour)}).Admit(due, monday); len(goes) != 30 || waits != nil {
-		t.Errorf("released: %d go", len(goes))
-	}
-	if goes, _ = (lifecycle.Brake{Max: 3, Made: 5}).Admit(due, monday); len(goes) != 0 {
-		t.Errorf("beyond the bound: %d go", len(goes))
-	}
-	if n := lifecycle.MaxDeletions(1000); n != 100 {
-		t.Errorf("of a thousand: %d", n)
-	}
 }
 
 func TestForbiddenDaysAreNamed(t *testing.T) {
@@ -324,7 +304,7 @@ func TestLongMessagesAreCut(t *testing.T) {
 		t.Errorf("back-off with %d bytes: %q", len(m), m[len(m)-40:])
 	}
 	s = newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning))
-	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 3, Status: lifecycle.JobFailed, Message: long})(s, monday)
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: id(0xb1), Status: lifecycle.JobFailed, Message: long})(s, monday)
 	must(err)
 	if m := c.Events[0].Message; len(m) > 2100 {
 		t.Errorf("event with %d bytes", len(m))

@@ -78,8 +78,14 @@ type Change struct {
 	// Revision is the revision the change was computed from.
 	Revision int64
 	// Workspace is the new state of the workspace, WakeAt included. The store keeps ID, OrganizationID, OwnerID, TemplateID,
-	// Name and CreatedAt as they are, ignores Workspace.Revision, and writes Revision+1.
+	// Name and CreatedAt as they are (but see Claims), ignores Workspace.Revision, and writes Revision+1.
 	Workspace Workspace
+	// Claims says that the workspace changes hands: the store writes OwnerID and Name too. It looks at the new owner in the
+	// same commit: one that is unknown is a [*ChangeError] about Workspace.OwnerID, one that is suspended, or whose Rules
+	// are no longer Workspace.Seen.Owner, is a conflict, and one who has another workspace of that name, deleted ones aside,
+	// is [NameTaken]. Of claims of one name at the same time, one gets it; in a batch, the first. The store of a host that
+	// never hands anything over may refuse such a change with [errors.ErrUnsupported].
+	Claims bool
 	// Build is the new state of the latest build. With NewBuild it is inserted: its number must be one more than that of
 	// the latest, 1 if there is none, and the latest must not be active. Without NewBuild, Status, CompletedAt, TTL,
 	// RunSince, Deadline and MaxDeadline of the latest are updated: the number must be that of the latest, and the other fields are as they
@@ -126,6 +132,8 @@ const (
 	// Conflict: the workspace has another revision, or does not exist, or somebody else holds its row; nothing was written
 	// for it.
 	Conflict
+	// NameTaken: the new owner has another workspace of that name (see [Change.Claims]); nothing was written for it.
+	NameTaken
 )
 
 // ChangeError is an error that one change of a batch caused. Nothing of the batch was applied.
@@ -233,7 +241,8 @@ type Registry interface {
 	Template(ctx context.Context, id uuid.UUID) (t Template, ok bool, err error)
 	// Owner returns an owner; ok is false if there is none.
 	Owner(ctx context.Context, id uuid.UUID) (o Owner, ok bool, err error)
-	// List returns, ordered by id, up to q.Limit snapshots after q.After.
+	// List returns, in the order of the query, up to q.Limit of the snapshots that [ListQuery.Matches] and that follow the
+	// page before. Every workspace whose place does not change is on exactly one page.
 	List(ctx context.Context, q ListQuery) ([]Snapshot, error)
 }
 
@@ -246,14 +255,24 @@ type Holder interface {
 	Engine(ctx context.Context) (Engine, error)
 }
 
-// ListQuery asks for a page of workspaces, deleted ones excluded.
-type ListQuery struct {
-	// TemplateID and OwnerID restrict the list; uuid.Nil is no restriction.
-	TemplateID, OwnerID uuid.UUID
-	// After is the id of the last row of the page before, uuid.Nil for the first page.
-	After uuid.UUID
-	// Limit is the size of the page. Below 1 there is nothing on it.
-	Limit int
+// Braker counts the deletions that rules make, so that [Brake] bounds them whoever ticks.
+type Braker interface {
+	// AdmitDeletions returns which of the due deletions may be made at now: those that [Brake.Admit] lets go. It counts them
+	// as made, in one step with the comparison, so that calls at once, of any replica, share one bound. A workspace that was
+	// admitted since [Brake.Since] keeps its place and takes no other: its deletion was not committed, or has failed.
+	// While [Engine.DeletionsReleasedUntil] lies after now, all are admitted and none is counted. No workspace comes twice.
+	//
+	// Its cost is proportional to the deletions that are due and were made, not to the workspaces there are.
+	AdmitDeletions(ctx context.Context, now time.Time, b Brake, due []DueDeletion) ([]uuid.UUID, error)
+}
+
+// Settler knows when the fleet has ticked, so that a gap is noticed by whoever ticks next.
+type Settler interface {
+	// Ticked records a tick of any replica at now. If [Engine.Settle] finds a gap between the tick recorded before and
+	// now, it stores what that sets, in one step, and returns it; otherwise it returns zero. Every snapshot has
+	// the stored instant from then on. It wakes nothing, because it only postpones. An instant before the one recorded
+	// changes nothing.
+	Ticked(ctx context.Context, now time.Time, interval, settle time.Duration) (until time.Time, err error)
 }
 
 // History keeps the builds of a workspace.

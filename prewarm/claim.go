@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -32,6 +35,8 @@ type Request struct {
 	IdleTimeout time.Duration
 	// Until ends the claim whatever its activity. The zero value is never.
 	Until time.Time
+	// Details are stored with the claim, for the backend; see [Claim].
+	Details string
 }
 
 // IfEmpty says what a claim does that finds no ready member.
@@ -46,6 +51,34 @@ const (
 	// Wait: wait for a member of the pool, in the line.
 	Wait
 )
+
+var ifEmptyNames = [...]string{"fail", "cold", "wait"}
+
+// String returns the name in lower case.
+func (e IfEmpty) String() string {
+	if int(e) < len(ifEmptyNames) {
+		return ifEmptyNames[e]
+	}
+	return fmt.Sprintf("ifempty(%d)", uint8(e))
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (e IfEmpty) MarshalText() ([]byte, error) {
+	if int(e) >= len(ifEmptyNames) {
+		return nil, invalid.New("IfEmpty", uint8(e), "must be fail, cold or wait")
+	}
+	return []byte(ifEmptyNames[e]), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (e *IfEmpty) UnmarshalText(text []byte) error {
+	i := slices.Index(ifEmptyNames[:], string(text))
+	if i < 0 {
+		return invalid.New("IfEmpty", string(text), "must be fail, cold or wait")
+	}
+	*e = IfEmpty(i)
+	return nil
+}
 
 // Handout is a member that was handed out.
 type Handout struct {
@@ -141,12 +174,15 @@ func (p *Pool) join(ctx context.Context, r Request) (*waiter, error) {
 	r = p.fill(r)
 	w := &waiter{
 		request: r, since: now, answers: make(chan answer, 1),
-		claim: Claim{Key: r.Key, Owner: r.Owner, Tenant: r.Tenant, IdleTimeout: max(r.IdleTimeout, 0), Until: micros.Of(r.Until)},
+		claim: Claim{Key: r.Key, Owner: r.Owner, Tenant: r.Tenant, IdleTimeout: max(r.IdleTimeout, 0), Until: micros.Of(r.Until), Details: r.Details},
 	}
 	p.line.add(w)
 	p.serve.set()
 	return w, nil
 }
+
+// maxDetails keeps rows of members short.
+const maxDetails = 4096
 
 func (r *Request) validate(now time.Time) error {
 	switch {
@@ -156,6 +192,8 @@ func (r *Request) validate(now time.Time) error {
 		return invalid.New("Request.Tenant", r.Tenant, "must have at most %d bytes", maxName)
 	case len(r.Key) > maxName:
 		return invalid.New("Request.Key", r.Key, "must have at most %d bytes", maxName)
+	case len(r.Details) > maxDetails || !utf8.ValidString(r.Details) || strings.ContainsRune(r.Details, 0):
+		return invalid.New("Request.Details", len(r.Details), "must be at most %d bytes of UTF-8 without zero bytes", maxDetails)
 	case r.IfEmpty > Wait:
 		return invalid.New("Request.IfEmpty", r.IfEmpty, "must be Fail, Cold or Wait")
 	case r.MaxWait < 0:

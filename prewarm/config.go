@@ -34,7 +34,8 @@ type Config struct {
 	Timeout time.Duration
 	// MaxWait bounds how long a claim waits, unless it says otherwise. Defaults to 30 seconds.
 	MaxWait time.Duration
-	// IdleTimeout is how long a claim lasts without activity, unless it says otherwise. Defaults to 1 hour.
+	// IdleTimeout is how long a claim lasts without activity, unless it says otherwise. Defaults to 1 hour; negative: for
+	// ever.
 	IdleTimeout time.Duration
 	// TrafficWindow is over which the rate of claims is measured, and how long it holds at least. Defaults to 10
 	// minutes.
@@ -95,7 +96,6 @@ func (c Config) validate() error {
 		{"Poll", c.Poll},
 		{"Timeout", c.Timeout},
 		{"MaxWait", c.MaxWait},
-		{"IdleTimeout", c.IdleTimeout},
 		{"TrafficWindow", c.TrafficWindow},
 		{"AlertAfter", c.AlertAfter},
 	} {

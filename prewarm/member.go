@@ -51,6 +51,8 @@ type Claim struct {
 	Key string
 	// Owner has the member, Tenant is the group that fairness and reserves count. No rule reads more into them.
 	Owner, Tenant string
+	// Details are what the backend needs to hand the member over, in its own words; at most 4096 bytes. No rule reads them.
+	Details string
 	// At is when the claim was made.
 	At time.Time
 	// IdleTimeout is how long the claim lasts without activity, 0 for as long as Until says.

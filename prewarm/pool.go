@@ -130,7 +130,16 @@ func (p *Pool) Run(ctx context.Context) error {
 	p.end()
 	p.holds.Wait()
 	p.work.close(late)
+	p.Close()
 	return nil
+}
+
+// Close takes the metrics out of the registry. Run does it when it returns; only a pool that never runs needs Close. It may
+// be called again.
+func (p *Pool) Close() {
+	if p.cfg.Registerer != nil {
+		p.cfg.Registerer.Unregister(p.metrics)
+	}
 }
 
 func (p *Pool) begin() error {

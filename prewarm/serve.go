@@ -224,6 +224,8 @@ func (p *Pool) reply(w *waiter, g Grant) (answer, bool) {
 		return answer{}, false
 	case g.Result == GrantKeyReused:
 		return answer{err: ErrKeyReused}, true
+	case g.Result == GrantRefused:
+		return answer{err: g.Err}, true
 	case g.Member.cold():
 		w.cold = g.Member.ID // another request with this key had it built
 		return answer{}, false

@@ -37,7 +37,7 @@ func (s Spec) target(now time.Time) Target {
 	rate := s.Demand.PerHour
 	for _, at := range [...]time.Time{now, now.Add(s.Demand.BuildTime)} {
 		for _, w := range s.Windows {
-			if w.Start.Err() == nil && w.open(at) {
+			if w.open(at) {
 				t.Schedule = max(t.Schedule, w.Size)
 			}
 		}

@@ -64,6 +64,8 @@ type Spec struct {
 
 // Window asks for a size during a part of the week.
 type Window struct {
+	// Hours are when it is open, if they are set; then Start and Length are not.
+	Hours schedule.Hours
 	// Start is when the window opens; parse it with [schedule.Weekly].
 	Start *schedule.Cron
 	// Length is how long it stays open, at most a week.
@@ -255,12 +257,17 @@ func (s Spec) validateTimes() error {
 func (s Spec) validateWindows() error {
 	d := s.withDefaults()
 	for _, w := range s.Windows {
+		hours := !w.Hours.IsZero()
 		switch {
+		case hours && (w.Start != nil || w.Length != 0):
+			return invalid.New("Window.Hours", w.Hours, "must not be set together with Start or Length")
+		case hours:
 		case w.Start == nil || w.Start.Err() != nil:
 			return invalid.New("Window.Start", w.Start.Text(), "must be a schedule that can be used")
 		case w.Length <= 0 || w.Length > week:
 			return invalid.New("Window.Length", w.Length, "must be above 0 and at most a week")
-		case w.Size < 0 || w.Size > d.Ceiling:
+		}
+		if w.Size < 0 || w.Size > d.Ceiling {
 			return invalid.New("Window.Size", w.Size, "must be between 0 and the ceiling, %d", d.Ceiling)
 		}
 	}
@@ -274,6 +281,12 @@ const week = 7 * 24 * time.Hour
 
 // open reports whether the window is open at an instant.
 func (w Window) open(at time.Time) bool {
+	switch {
+	case !w.Hours.IsZero():
+		return w.Hours.Covers(at)
+	case w.Start.Err() != nil:
+		return false
+	}
 	opened := w.Start.Next(at.Add(-w.Length))
 	return !opened.IsZero() && !opened.After(at)
 }

@@ -73,6 +73,8 @@ type Grant struct {
 	Result GrantResult
 	// Member is the one given, the zero value if there is none.
 	Member Member
+	// Err is why the claim is refused, with GrantRefused.
+	Err error
 }
 
 // GrantResult says how a claim was answered.
@@ -88,6 +90,9 @@ const (
 	GrantAgain
 	// GrantKeyReused: the key belongs to another owner.
 	GrantKeyReused
+	// GrantRefused: no member can be this claim's, for a reason of the store's own. The stores of this library refuse none;
+	// [github.com/dormouse-go/dormouse/prewarm/workspaces] does.
+	GrantRefused
 )
 
 // Change is one member as it shall be.
@@ -108,6 +113,10 @@ type Query struct {
 	// DueBy restricts to members with a deadline that is not after it; zero is no restriction. With it the answer is
 	// ordered by deadline, then id.
 	DueBy time.Time
+	// Pick restricts to the members that it describes, of which Pool must be that of the query; nil is no restriction. With
+	// it the answer is ordered as claims get members: those that became ready first, then by id. It is not combined with
+	// DueBy.
+	Pick *Pick
 	// Limit bounds the answer, 0 for no bound.
 	Limit int
 }

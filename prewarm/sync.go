@@ -213,11 +213,6 @@ func (p *Pool) strays(orphans []Event) {
 			continue
 		}
 		m := Member{ID: e.Resource, Resource: e.Resource, Pool: p.cfg.Spec.Name, Generation: e.Generation, State: Deleting, Reason: ReasonOrphan}
-		p.work.add(item{do: func(ctx context.Context) {
-			err := p.call(ctx, "destroy an orphan", p.cfg.Timeout, func(ctx context.Context) error { return p.backend.Destroy(ctx, m) })
-			if err != nil && ctx.Err() == nil {
-				p.cfg.Logger.Warn("orphan not destroyed", "resource", m.Resource, "error", err)
-			}
-		}})
+		p.work.add(item{do: func(ctx context.Context) { p.destroyQuietly(ctx, m) }})
 	}
 }

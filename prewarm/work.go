@@ -110,6 +110,9 @@ func (p *Pool) isCreating(id uuid.UUID) bool {
 
 // create has the backend build a member. The attempt counts, whatever it leaves behind.
 func (p *Pool) create(ctx context.Context, m Member) {
+	if m.due(p.now()) {
+		return // its time passed in the queue: the next plan destroys it
+	}
 	var status Status
 	err := p.call(ctx, "create", max(0, m.Deadline.Sub(p.now())), func(ctx context.Context) (err error) {
 		status, err = p.backend.Create(ctx, m)
@@ -126,6 +129,26 @@ func (p *Pool) create(ctx context.Context, m Member) {
 		})
 	default:
 		p.observe(ctx, []Event{{Resource: m.Resource, Status: status}})
+		p.removeLate(ctx, m)
+	}
+}
+
+// removeLate removes what was created after the member had been given up: whoever destroyed it then found nothing. A
+// process that stood still in the middle of a creation comes here.
+func (p *Pool) removeLate(ctx context.Context, m Member) {
+	found, err := p.members(ctx, Query{Resources: []uuid.UUID{m.Resource}, States: living})
+	if err != nil || slices.ContainsFunc(found, func(now Member) bool { return now.State != Deleting }) {
+		return // a listing shows what belongs to nobody
+	}
+	p.cfg.Logger.Warn("created after it was given up; removing it", "member", m.ID)
+	p.destroyQuietly(ctx, m)
+}
+
+// destroyQuietly has the backend remove a resource that no member stands for.
+func (p *Pool) destroyQuietly(ctx context.Context, m Member) {
+	err := p.call(ctx, "destroy an orphan", p.cfg.Timeout, func(ctx context.Context) error { return p.backend.Destroy(ctx, m) })
+	if err != nil && ctx.Err() == nil {
+		p.cfg.Logger.Warn("orphan not destroyed", "resource", m.Resource, "error", err)
 	}
 }
 

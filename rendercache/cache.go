@@ -3,6 +3,7 @@ package rendercache
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ type Cache[K comparable, V any] struct {
 	cfg          Config[K, V]
 	life         rules.Life
 	refreshAfter int64
+	heaviest     int64 // what one value counts at most
 	start        time.Time
 	table        table[K, V]
 	samples      samples
@@ -52,6 +54,7 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 		cfg:          cfg,
 		life:         rules.NewLife(cfg.TTL, cfg.MaxAge),
 		refreshAfter: int64(cfg.RefreshAfter),
+		heaviest:     math.MaxInt64 / (int64(cfg.MaxEntries) + atOnce),
 		start:        cfg.Clock.Now(),
 	}
 	c.table.init(cfg.Groups)
@@ -138,6 +141,7 @@ func (c *Cache[K, V]) look(key K, now int64) (view[V], bool) {
 // render goes on for those who wait for it, and its result is not stored.
 func (c *Cache[K, V]) Put(key K, value V) {
 	weight := c.weigh(key, value)
+	c.table.groupsOf(key) // host code: if it panics, then before a lock is held and anything is changed
 	now, hash := c.now(), c.table.hash(key)
 	e := &entry[K, V]{key: key, value: value, born: now, weight: weight}
 	e.stamp.set(now, 0)
@@ -240,12 +244,12 @@ func (c *Cache[K, V]) found(v view[V], now int64) Result[V] {
 	return r
 }
 
-// weigh returns a value's weight, at least 1.
+// weigh returns a value's weight, at least 1, and at most what any number of entries can be summed up of.
 func (c *Cache[K, V]) weigh(key K, value V) int64 {
 	if c.cfg.Weigh == nil {
 		return 1
 	}
-	return max(1, c.cfg.Weigh(key, value))
+	return min(max(1, c.cfg.Weigh(key, value)), c.heaviest)
 }
 
 // fits reports whether a value may be kept at all, and counts it when not.

@@ -19,6 +19,8 @@ const (
 
 	// largestMaxEntries keeps positions inside a shard well within their 32 bits.
 	largestMaxEntries = 1 << 30
+	// atOnce is more than are ever stored at the same moment, beyond the limit.
+	atOnce = 1 << 16
 )
 
 // Config configures a [Cache]. The zero value works.
@@ -34,14 +36,17 @@ type Config[K comparable, V any] struct {
 	// CleanupInterval is the time between two removals of everything expired. Defaults to 15 minutes.
 	CleanupInterval time.Duration
 
-	// MaxEntries limits the number of entries. Defaults to 10,000.
+	// MaxEntries limits the number of entries. Defaults to 10,000. Room is made after a value is stored and before the call
+	// that stored it returns, so both limits can be passed for a moment by what is being stored just then: one value for each
+	// Put and each render that is ending.
 	MaxEntries int
 
 	// MaxWeight limits the sum of the weights, in the unit of Weigh (bytes, usually). A value heavier than all of it
 	// is returned but not kept. Defaults to 0: no limit.
 	MaxWeight int64
 
-	// Weigh returns the weight of a value; less than 1 counts as 1. It is called once per value, without locks.
+	// Weigh returns the weight of a value; less than 1 counts as 1, and more than MaxInt64/(MaxEntries+65,536) as that, so
+	// that no sum of weights overflows. It is called once per value, without locks.
 	// Defaults to nil: every entry weighs 1.
 	Weigh func(K, V) int64
 
@@ -61,7 +66,8 @@ type Config[K comparable, V any] struct {
 	MaxConcurrentRenders int
 
 	// Groups returns the version and the owner that a key belongs to, for InvalidateVersion and InvalidateOwner;
-	// uuid.Nil belongs to no group. It must be pure and is called with a lock held.
+	// uuid.Nil belongs to no group. It must be pure. For a new key it is called without locks first, so that a panic reaches
+	// the caller and leaves the cache as it was; later calls for that key have a lock held.
 	// Defaults to the fields of Key when K is Key, else to nil: no groups.
 	Groups func(K) (version, owner uuid.UUID)
 

@@ -79,6 +79,9 @@ type samples struct {
 	mu       sync.Mutex
 	seed     maphash.Seed
 	versions map[uuid.UUID]*versionSamples
+	// ids of versions, in the order in which they came: the oldest gives way.
+	ids  [sampledVersions]uuid.UUID
+	next int
 }
 
 type versionSamples struct {
@@ -113,19 +116,18 @@ func (s *samples) record(version, owner uuid.UUID, hash uint64, params map[strin
 	return true, differences(last.values, now.values)
 }
 
-// version returns the samples of a version; when there are too many versions, any other is forgotten.
+// version returns the samples of a version; when there are too many versions, the one that came first is forgotten.
 func (s *samples) version(id uuid.UUID) *versionSamples {
 	if v, ok := s.versions[id]; ok {
 		return v
 	}
-	for other := range s.versions {
-		if len(s.versions) < sampledVersions {
-			break
-		}
-		delete(s.versions, other)
+	place := &s.ids[s.next%sampledVersions]
+	if s.next >= sampledVersions {
+		delete(s.versions, *place)
 	}
+	s.next++
 	v := new(versionSamples)
-	s.versions[id] = v
+	s.versions[id], *place = v, id
 	return v
 }
 

@@ -38,6 +38,7 @@ func (c *Cache[K, V]) obtain(ctx context.Context, req Request[K, V], hash uint64
 		}
 		return c.fail(Result[V]{}, fmt.Errorf("rendercache: render: %w", err))
 	}
+	c.table.groupsOf(req.Key) // host code: if it panics, then before a lock is held and anything is changed
 	t := c.resolve(ctx, req, hash, now)
 	c.report(t.gone)
 	switch t.role {

@@ -22,6 +22,8 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/prewarm/workspaces"
 )
 
 // Store is everything the engines use. The job of a new build is enqueued in the commit of its change.
@@ -30,10 +32,15 @@ type Store interface {
 	lifecycle.Outbox
 	lifecycle.Waker
 	lifecycle.Registry
+	lifecycle.Holder
+	lifecycle.Catalog
 	lifecycle.History
 	lifecycle.Gauges
 	lifecycle.Pruner
 	queue.Store
+	queue.Directory
+	prewarm.Store
+	workspaces.Committer
 	Migrator
 }
 

@@ -26,6 +26,7 @@ const (
 	Ready     Verb = "ready"
 	Claim     Verb = "claim"
 	Renew     Verb = "renew"
+	Reassign  Verb = "reassign"
 	End       Verb = "end"
 	Cancel    Verb = "cancel"
 	Heartbeat Verb = "heartbeat"
@@ -173,7 +174,7 @@ func (s *Store) withhold(ctx context.Context, c queue.Claim, jobs []queue.Job) (
 			kept = append(kept, job)
 			continue
 		}
-		below = append(below, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeReleased, Process: c.Process})
+		below = append(below, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeReleased, Process: c.Process})
 	}
 	if len(below) > 0 {
 		_, err = s.inner.End(ctx, c.Now, below)
@@ -194,6 +195,11 @@ func (s *Store) Withheld() int {
 // Renew implements [queue.Leases].
 func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
 	return through(ctx, s, Renew, func() ([]queue.Renewed, error) { return s.inner.Renew(ctx, now, renewals) })
+}
+
+// Reassign implements [queue.Leases].
+func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) ([]bool, error) {
+	return through(ctx, s, Reassign, func() ([]bool, error) { return s.inner.Reassign(ctx, moves) })
 }
 
 // End implements [queue.Leases].

@@ -23,15 +23,20 @@ func Settle(ctx context.Context, u Updater, j queue.Job) error {
 	if err != nil {
 		return err
 	}
-	r := lifecycle.JobResult{BuildNumber: b.BuildNumber, Status: lifecycle.JobFailed, CompletedAt: j.EndedAt, Message: j.Error}
+	return settle(ctx, u, b.WorkspaceID, j)
+}
+
+// settle ends the build of a job that is over.
+func settle(ctx context.Context, u Updater, workspace uuid.UUID, j queue.Job) error {
+	r := lifecycle.JobResult{BuildID: j.ID, Status: lifecycle.JobFailed, CompletedAt: j.EndedAt, Message: j.Error}
 	switch j.State {
 	case queue.Succeeded:
 		r.Status = lifecycle.JobSucceeded
 	case queue.Canceled:
 		r.Status = lifecycle.JobCanceled
 	}
-	if _, err := u.Update(ctx, b.WorkspaceID, lifecycle.JobEnded(r)); err != nil && !over(err) {
-		return fmt.Errorf("end build %d of workspace %s: %w", b.BuildNumber, b.WorkspaceID, err)
+	if _, err := u.Update(ctx, workspace, own(j, lifecycle.JobEnded(r))); err != nil && !over(err) {
+		return fmt.Errorf("end build %s of workspace %s: %w", j.ID, workspace, err)
 	}
 	return nil
 }
@@ -119,10 +124,10 @@ type Jobs interface {
 const sweepPage = 1000
 
 // Sweep looks for builds that were made before an instant and are still active although their jobs are over or gone, and
-// ends them. It reads every workspace, so it is for once an hour or so. It returns how many builds it ended; what could not
-// be ended is in the error, and kept nothing else from it.
+// ends them. It reads the workspaces that are being built, and their jobs. It returns how many builds it ended; what could
+// not be ended is in the error, and kept nothing else from it.
 func Sweep(ctx context.Context, u Updater, w Workspaces, j Jobs, before time.Time) (int, error) {
-	q := lifecycle.ListQuery{Limit: sweepPage}
+	q := lifecycle.ListQuery{Building: true, Limit: sweepPage}
 	ended := 0
 	var failed []error
 	for {
@@ -133,7 +138,7 @@ func Sweep(ctx context.Context, u Updater, w Workspaces, j Jobs, before time.Tim
 		if len(page) == 0 {
 			return ended, errors.Join(failed...)
 		}
-		q.After = page[len(page)-1].Workspace.ID
+		q = q.Following(&page[len(page)-1])
 		n, err := sweep(ctx, u, j, page, before)
 		if ended += n; err != nil {
 			failed = append(failed, err)
@@ -167,13 +172,13 @@ func sweep(ctx context.Context, u Updater, source Jobs, page []lifecycle.Snapsho
 		ended++
 	}
 	for _, j := range jobs {
-		delete(active, j.ID)
 		if j.State.Final() {
-			count(Settle(ctx, u, j))
+			count(settle(ctx, u, active[j.ID].Workspace.ID, j))
 		}
+		delete(active, j.ID)
 	}
 	for _, s := range active {
-		r := lifecycle.JobResult{BuildNumber: s.Build.Number, Status: lifecycle.JobFailed, Message: "its job is gone"}
+		r := lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobFailed, Message: "its job is gone"}
 		_, err := u.Update(ctx, s.Workspace.ID, lifecycle.JobEnded(r))
 		count(err)
 	}

@@ -22,6 +22,10 @@ var (
 	// ErrStopped says that the acquirer's Run has returned, or is about to: it hands out no more jobs.
 	ErrStopped = errors.New("queue: acquirer stopped")
 
+	// ErrTimeout is the cause of a job's context when the attempt has taken longer than the limit of its run. As the error of
+	// a report it says that the report arrived and the worker is to stop for that reason.
+	ErrTimeout = errors.New("queue: job ran longer than its limit")
+
 	// ErrJobCanceled is the cause of a job's context when somebody asked for the job to be canceled.
 	ErrJobCanceled = errors.New("queue: job canceled")
 )

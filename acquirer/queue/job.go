@@ -35,9 +35,15 @@ type Job struct {
 	// Weight is the tenant's share against others, 1 being usual.
 	Weight  int
 	Payload []byte
+	// Unique is [Posting.Unique].
+	Unique string
+	// RunLimit is [Posting.RunLimit].
+	RunLimit time.Duration
 	// Trace is the W3C trace context of whoever posted the job.
 	Trace     string
 	CreatedAt time.Time
+	// Duplicate is set in the answer to an enqueue alone: the posting made no job, and this is the one that was there.
+	Duplicate bool
 
 	State State
 	// Order is the job's number in line at its priority in its organization; smaller goes first. It belongs to
@@ -45,13 +51,19 @@ type Job struct {
 	Order int64
 	// ReadyAt is the earliest time at which the job may be claimed.
 	ReadyAt time.Time
-	// Attempt counts how often the job was handed out, without the times that it was given back undelivered.
+	// Attempt counts how often the job was handed out in this round, without the times that it was given back undelivered.
 	Attempt int
+	// Round counts how often the job was retried by hand after its end; each round begins with no attempts.
+	Round int
 	// Fence is raised by every claim and never falls.
 	Fence int64
 	// Process, Worker and Token name who holds the job (or held it last) and the claim that took it.
 	Process, Worker, Token uuid.UUID
-	StartedAt, EndedAt     time.Time
+	// SecretHash is what is kept of the secret that was handed out with the job; zero: none was.
+	SecretHash SecretHash `json:"-"`
+	// Secret is set in the job that a worker gets, and nowhere else: no store has it.
+	Secret             Secret `json:",omitzero"`
+	StartedAt, EndedAt time.Time
 	// CancelAt is when somebody asked for the job to be canceled.
 	CancelAt time.Time
 	// Error says why the job failed or was canceled, or what went wrong with the last attempt.
@@ -75,7 +87,7 @@ type Line struct {
 	Text string
 }
 
-// Lease is the right to work on a job: whoever ends, renews or reports presents it.
+// Lease names one claim of a job. It is an order and no right: the right is a [Handout].
 type Lease struct {
 	Job   uuid.UUID
 	Fence int64
@@ -87,6 +99,13 @@ func (j Job) Lease() Lease { return Lease{Job: j.ID, Fence: j.Fence} }
 // Lane returns where the job waits while it is ready.
 func (j Job) Lane() Lane {
 	return Lane{Organization: j.Organization, Type: j.Type, Tags: j.Tags, Priority: j.Priority}
+}
+
+// Outline returns the job without what was said about it: no payload, texts, result and secret.
+func (j Job) Outline() Job {
+	j.Payload, j.Trace, j.Error, j.Result, j.Progress = nil, "", "", nil, Progress{}
+	j.Secret, j.SecretHash = Secret{}, SecretHash{}
+	return j
 }
 
 // Clone returns a copy that shares no memory with j.

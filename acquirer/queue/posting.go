@@ -14,8 +14,13 @@ import (
 const (
 	MaxPayload = 1 << 20
 	MaxTrace   = 512
+	MaxUnique  = 256
 	MaxWeight  = 1000
 )
+
+// Reserved reports whether a type of job is the library's own. Jobs of such a type act on what the library keeps, so they are
+// posted by the part of it that keeps it, together with what they are for, and by nobody else.
+func Reserved(jobType string) bool { return jobType == "workspace_build" }
 
 // Posting asks for a job. Its zero value is not usable: a type is required.
 type Posting struct {
@@ -34,6 +39,12 @@ type Posting struct {
 	Payload []byte
 	// NotBefore is the earliest time at which the job may be claimed. Defaults to at once.
 	NotBefore time.Time
+	// Unique, if set, keeps jobs from being there twice: while a job of the same organization and type with the same key is
+	// pending or running, a posting makes none, and the answer is the one that is there, with [Job].Duplicate set.
+	Unique string
+	// RunLimit bounds one attempt, from when it is handed out. Then the worker is told to stop, with [ErrTimeout] as the
+	// cause. Defaults to what the acquirer is configured with for the type.
+	RunLimit time.Duration
 	// Trace is the W3C trace context to carry to the worker.
 	Trace string
 }
@@ -66,7 +77,7 @@ func (p Posting) Job(now time.Time) (Job, error) {
 	return Job{
 		ID: id, Organization: p.Organization, Tenant: p.Tenant,
 		Type: p.Type, Tags: tags, Priority: p.Priority, Weight: max(p.Weight, 1),
-		Payload: slices.Clone(p.Payload), Trace: p.Trace,
+		Payload: slices.Clone(p.Payload), Trace: p.Trace, Unique: p.Unique, RunLimit: p.RunLimit,
 		CreatedAt: now, ReadyAt: ready, State: Pending,
 	}, nil
 }
@@ -80,6 +91,10 @@ func (p Posting) check() (TagSet, error) {
 		return TagSet{}, invalid.New("weight", p.Weight, "must be between 0 and %d", MaxWeight)
 	case len(p.Payload) > MaxPayload:
 		return TagSet{}, invalid.New("payload", len(p.Payload), "must be at most %d bytes", MaxPayload)
+	case len(p.Unique) > MaxUnique || !isText(p.Unique):
+		return TagSet{}, invalid.New("unique", p.Unique, "must be UTF-8 without control characters, at most %d bytes", MaxUnique)
+	case p.RunLimit < 0:
+		return TagSet{}, invalid.New("runLimit", p.RunLimit, "must not be negative")
 	case len(p.Trace) > MaxTrace || !isText(p.Trace):
 		return TagSet{}, invalid.New("trace", p.Trace, "must be UTF-8 without control characters, at most %d bytes", MaxTrace)
 	}

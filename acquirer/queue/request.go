@@ -37,8 +37,7 @@ func (r Request) Domain() (Domain, error) {
 
 // Report is what a worker says about a job that it works on, and a sign that it lives.
 type Report struct {
-	Lease  Lease
-	Worker uuid.UUID
+	Handout
 	// Progress replaces what was said before; nil keeps it.
 	Progress *Progress
 	// Lines are appended to the job's log. Their Seq is ignored; a zero At is now.

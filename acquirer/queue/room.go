@@ -63,5 +63,15 @@ func (r *Room) TenantFull(limits Limits, tenant uuid.UUID) bool {
 	return most > 0 && r.tenants[tenant] >= most
 }
 
+// FullTenants are the tenants with running jobs of which [Room.TenantFull] is true, in no particular order.
+func (r *Room) FullTenants(limits Limits) (full []uuid.UUID) {
+	for tenant := range r.tenants {
+		if r.TenantFull(limits, tenant) {
+			full = append(full, tenant)
+		}
+	}
+	return full
+}
+
 // Types are the numbers of running jobs by type, without zeros.
 func (r *Room) Types() iter.Seq2[string, int] { return maps.All(r.types) }

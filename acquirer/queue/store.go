@@ -27,30 +27,34 @@ type Store interface {
 	Leases
 	Registry
 	Inspector
+	Operations
 }
 
 // Queue holds the verbs of claiming.
 type Queue interface {
 	// Enqueue stores one pending job for each posting, made by [Posting.Job] and numbered by [FairOrder] with
 	// the tenant's last number and the number claimed last, both of the posting's organization and priority.
-	// It returns the jobs as stored, in the order of the postings. A posting whose ID is stored already
-	// changes nothing and the stored job is returned. If one posting is invalid, none is stored.
+	// It returns the jobs as stored, in the order of the postings. A posting whose ID is stored already, or whose
+	// [Posting.Unique] a job of its organization and type has that is pending or running, changes nothing, and the job that
+	// is there is returned as a duplicate. If one posting is invalid, none is stored.
 	//
 	// The number claimed last may lag behind claims that are just running; so may the one that End uses.
 	Enqueue(ctx context.Context, now time.Time, postings []Posting) ([]Job, error)
 
 	// Ready lists the lanes that hold ready jobs, in no particular order. Jobs whose ReadyAt has come turn
-	// ready first, in the same call; Next says when the next one will. Its cost must grow with the number of
-	// such lanes, not with the number of jobs: in SQL a skip through the ready index.
+	// ready first, in the same call; Next says when the next one will. Lanes that are paused are left out (see [Pause]), and
+	// Next is not after the end of a pause that concerns an organization asked for. Its cost must grow with the number of
+	// such lanes, not with the number of jobs: in SQL a skip through the ready index. It must not grow with the delayed jobs
+	// of organizations that are not asked for.
 	Ready(ctx context.Context, now time.Time, q ReadyQuery) (Listing, error)
 
 	// Claim takes up to len(c.Workers) ready jobs from the lanes of c.Probes, those first that are first by
 	// [Job.Before] (a lane's priority counted with its probe's boost), and gives the i-th to the i-th worker:
-	// the job turns running, with the claim's process, token and time of start, one attempt more, a fencing
-	// number one higher and no progress. It returns them in that order.
+	// the job turns running, with the claim's process, token and time of start, the worker's secret, one attempt more, a
+	// fencing number one higher and no progress. It returns them in that order.
 	//
-	// A job is claimed only if it is ready, nobody asked for its cancellation, and no limit of c.Limits would be exceeded by the job in addition to all that run; the
-	// last also when claims run at the same time. Ready is what was stored without a time to wait for, and what a
+	// A job is claimed only if it is ready, its lane is not paused, nobody asked for its cancellation, and no limit of
+	// c.Limits would be exceeded by the job in addition to all that run; the last also when claims run at the same time. Ready is what was stored without a time to wait for, and what a
 	// [Queue.Ready] has turned ready since: no claim compares a job's times with its own clock, which may be behind the
 	// poster's. So what is listed can be claimed. A job that another claim is just taking may be passed over.
 	//
@@ -61,7 +65,8 @@ type Queue interface {
 	// Fewer jobs than workers means that the probed lanes held no other claimable job, but for such passed
 	// over. [ErrProcessLost] if the process is not registered or was declared lost.
 	//
-	// In SQL: one statement, one index probe for each lane, merged and limited, locked with skip locked.
+	// In SQL: one statement, one index probe for each lane, merged and limited, locked with skip locked. With limits the cost
+	// may grow with the number of tenants that wait in the lanes, but not with the number of their jobs.
 	Claim(ctx context.Context, c Claim) (Claimed, error)
 }
 
@@ -102,6 +107,9 @@ type Claim struct {
 	Probes  []Probe
 	// Workers, one for each job wanted, in the order in which they are to be served.
 	Workers []uuid.UUID
+	// Secrets are the hashes of what is handed out with the jobs, one for each worker. A job claimed without one is ended by
+	// its process only.
+	Secrets []SecretHash
 	Limits  Limits
 }
 
@@ -123,27 +131,36 @@ type Claimed struct {
 
 // Leases holds the verbs of a job's life after the claim.
 type Leases interface {
-	// Renew is a sign of life for running jobs: the lease passes to the renewing process and worker, the
-	// progress is replaced if given, the lines are appended and numbered. It answers in the order of the
-	// renewals. A renewal whose lease is not the live one (see [Lease]) has no effect at all and the answer's
-	// Err is [ErrLeaseLost]. If the lease is live and the renewing process is not registered or was declared lost, the
-	// renewal has no effect either and the answer's Err is [ErrProcessLost]: the worker has lost nothing. Repeating a
-	// renewal may append its lines twice.
+	// Renew is a sign of life for running jobs: the lease passes to the renewing process, the progress is replaced if given, the
+	// lines are appended and numbered. It answers in the order of the renewals. A renewal whose handout is not that of the
+	// running claim, in any of its parts, has no effect at all and the answer's Err is [ErrLeaseLost]: lost, foreign and unknown
+	// are one answer. If the handout is right and the renewing process is not registered or was declared lost, the renewal has no
+	// effect either and the answer's Err is [ErrProcessLost]: the worker has lost nothing. Repeating a renewal may append its
+	// lines twice.
+	//
+	// A job's log takes what [AdmitLines] admits, over all its attempts.
 	Renew(ctx context.Context, now time.Time, renewals []Renewal) ([]Renewed, error)
 
-	// End ends attempts. It answers in the order of the ends.
+	// End ends attempts. It answers in the order of the ends. An attempt that was requeued, failed or canceled is added to
+	// the job's history (see [Operations]).
 	//
-	// An end is accepted if the job is running, its fencing number is the lease's, and, when the end names a
-	// process, it is held by that process. Succeeded, failed and canceled are final; the end's Error and
+	// An end is accepted if the job is running and, when the end names a process, its fencing number is the lease's and it is
+	// held by that process; when the end names none, its handout is that of the running claim, in all of its parts. See
+	// [End.Accepts]. Succeeded, failed and canceled are final; the end's Error and
 	// Result are kept. Requeued and released make the job pending again, from ReadyAt on, at the order number
 	// claimed last at its priority, which is in front of what waits; released also takes back the attempt.
 	// But a job whose cancellation was asked for turns canceled instead of pending.
 	//
 	// A job that was never handed out has no lease: a fence below 1 is none.
 	//
-	// An end repeated after it took effect is accepted again: the fencing number is still the lease's and the
-	// state the one it led to. Everything else is [ErrLeaseLost] in the answer's Err and has no effect.
+	// An end repeated after it took effect is accepted again: the lease or handout is still that of the last claim, and the
+	// state the one it led to. The answer is the job's [Job.Outline] then. Everything else is [ErrLeaseLost] in the answer's
+	// Err and has no effect.
 	End(ctx context.Context, now time.Time, ends []End) ([]Ended, error)
+
+	// Reassign names another worker for running jobs, which from then on is the only one whose renewals and ends are accepted;
+	// the secret stays. It reports in the order of the reassignments which were accepted: those whose process holds the lease.
+	Reassign(ctx context.Context, moves []Reassignment) (accepted []bool, err error)
 
 	// Cancel asks for jobs to be canceled. Pending ones turn canceled at once (failed, if c.Expire), running
 	// ones only get their CancelAt set if it was not (left alone, if c.Expire), final ones stay. The reason
@@ -153,13 +170,14 @@ type Leases interface {
 
 // Renewal is a sign of life for one job.
 type Renewal struct {
-	Lease   Lease
+	Handout
 	Process uuid.UUID
-	Worker  uuid.UUID
 	// Progress replaces the stored one; nil keeps it.
 	Progress *Progress
 	// Lines are appended to the job's log. Their Seq is ignored.
 	Lines []Line
+	// MaxLog bounds the job's log, as [AdmitLines] counts it; 0 means no bound.
+	MaxLog int64
 }
 
 // Renewed is the answer to one renewal.
@@ -197,10 +215,12 @@ func (o Outcome) State() State {
 
 // End ends one attempt.
 type End struct {
-	Lease   Lease
+	// Handout is the worker's right to end the attempt. Of a verdict only the lease counts.
+	Handout
 	Outcome Outcome
-	// Process, when set, makes the end conditional: it counts only while this process holds the lease.
-	Process uuid.UUID
+	// Process, when set, makes the end a verdict of the control plane: it counts only while this process holds the lease,
+	// and needs no secret. No worker may set it; it is no part of the JSON form.
+	Process uuid.UUID `json:"-"`
 	Error   string
 	Result  []byte
 	// ReadyAt is when a requeued or released job may be claimed again. Defaults to at once.
@@ -212,7 +232,7 @@ type End struct {
 
 // Ended is the answer to one end.
 type Ended struct {
-	// Job is the job as it is now; zero if Err is set.
+	// Job is the job as it is now, its outline if Again is set, zero if Err is set.
 	Job Job
 	// Again: the end had taken effect before, this time it changed nothing.
 	Again bool
@@ -220,11 +240,20 @@ type Ended struct {
 	Err error
 }
 
+// Reassignment gives a running job to another worker of its process.
+type Reassignment struct {
+	Lease   Lease
+	Process uuid.UUID
+	Worker  uuid.UUID
+}
+
 // Cancellation asks for jobs to be canceled.
 type Cancellation struct {
 	Now    time.Time
 	IDs    []uuid.UUID
 	Reason string
+	// Organization leaves the jobs of all others alone, for whoever asks on its behalf; nil is no restriction.
+	Organization *uuid.UUID
 	// Expire gives up jobs that nobody can run: only pending ones, and they fail.
 	Expire bool
 }
@@ -244,7 +273,8 @@ type Registry interface {
 	Reap(ctx context.Context, r ReapRequest) (Reaped, error)
 
 	// PruneJobs deletes up to limit jobs that ended before the given time, with their lines, and the records of
-	// processes that were declared lost before it and hold nothing. It returns the number of jobs deleted.
+	// processes that were declared lost before it and hold nothing. It returns the number of jobs deleted. However long their
+	// logs are, no transaction deletes more than some ten thousand lines; an error may come after some jobs are deleted.
 	PruneJobs(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
@@ -336,6 +366,8 @@ type Filter struct {
 	Token uuid.UUID
 	// Lane selects the pending jobs of a lane, delayed ones included.
 	Lane *Lane
+	// Organization keeps jobs of this organization, for whoever asks on its behalf; nil keeps all.
+	Organization *uuid.UUID
 	// CreatedBefore keeps jobs created before this time; zero keeps all.
 	CreatedBefore time.Time
 	// Limit on the number of jobs; 0 means none.

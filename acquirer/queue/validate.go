@@ -58,7 +58,7 @@ func (r Report) Validate() error {
 
 // Renewal returns the report as a store gets it from a process: its texts clean, its lines dated.
 func (r Report) Renewal(process uuid.UUID, now time.Time) Renewal {
-	renewal := Renewal{Lease: r.Lease, Process: process, Worker: r.Worker}
+	renewal := Renewal{Handout: r.Handout, Process: process}
 	if r.Progress != nil {
 		renewal.Progress = &Progress{Percent: r.Progress.Percent, Message: CleanText(r.Progress.Message, MaxMessageText)}
 	}

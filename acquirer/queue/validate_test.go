@@ -87,12 +87,13 @@ func TestNormalize(t *testing.T) {
 	}
 	process := uuid.New()
 	r := queue.Report{
-		Lease: queue.Lease{Job: uuid.New(), Fence: 3}, Worker: uuid.New(), Progress: &queue.Progress{Percent: 5, Message: "\xff"},
-		Lines: []queue.Line{{Text: "x\x00"}, {At: now.Add(time.Hour), Text: "y"}},
+		Handout:  queue.Handout{Lease: queue.Lease{Job: uuid.New(), Fence: 3}, Worker: uuid.New(), Secret: queue.NewSecret()},
+		Progress: &queue.Progress{Percent: 5, Message: "\xff"},
+		Lines:    []queue.Line{{Text: "x\x00"}, {At: now.Add(time.Hour), Text: "y"}},
 	}
 	at := time.Date(2026, 3, 29, 0, 0, 0, 1000, time.UTC)
 	want := queue.Renewal{
-		Lease: r.Lease, Process: process, Worker: r.Worker, Progress: &queue.Progress{Percent: 5, Message: "\uFFFD"},
+		Handout: r.Handout, Process: process, Progress: &queue.Progress{Percent: 5, Message: "\uFFFD"},
 		Lines: []queue.Line{{At: at, Text: "x"}, {At: at.Add(time.Hour), Text: "y"}},
 	}
 	if got := r.Renewal(process, now); !reflect.DeepEqual(got, want) {
@@ -130,9 +131,9 @@ func TestValuesSurviveJSON(t *testing.T) {
 	at := time.Date(2026, 3, 29, 1, 0, 0, 1000, time.UTC)
 	for _, value := range []any{
 		queue.Request{Organization: uuid.New(), Worker: uuid.New(), Types: []string{"a"}, Tags: map[string]string{"x": "1"}, Silence: time.Second},
-		queue.Report{Lease: queue.Lease{Job: uuid.New(), Fence: 1 << 60}, Progress: &queue.Progress{Percent: 1}, Lines: []queue.Line{{At: at, Text: "<&>"}}},
-		queue.End{Lease: queue.Lease{Job: uuid.New(), Fence: 2}, Outcome: queue.OutcomeFailed, Error: "x", Result: []byte{0, 1}, ReadyAt: at, Delay: time.Minute},
-		queue.Job{ID: uuid.New(), Type: "a", Tags: set(t, map[string]string{"x": "1"}), Payload: []byte{255}, CreatedAt: at, State: queue.Running, Fence: 1 << 60},
+		queue.Report{Handout: queue.Handout{Lease: queue.Lease{Job: uuid.New(), Fence: 1 << 60}, Secret: queue.NewSecret(), Organization: uuid.New(), Worker: uuid.New()}, Progress: &queue.Progress{Percent: 1}, Lines: []queue.Line{{At: at, Text: "<&>"}}},
+		queue.End{Handout: queue.Handout{Lease: queue.Lease{Job: uuid.New(), Fence: 2}, Secret: queue.NewSecret()}, Outcome: queue.OutcomeFailed, Error: "x", Result: []byte{0, 1}, ReadyAt: at, Delay: time.Minute},
+		queue.Job{ID: uuid.New(), Type: "a", Tags: set(t, map[string]string{"x": "1"}), Payload: []byte{255}, CreatedAt: at, State: queue.Running, Fence: 1 << 60, Secret: queue.NewSecret()},
 	} {
 		text, err := json.Marshal(value)
 		if err != nil {

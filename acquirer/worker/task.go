@@ -177,7 +177,7 @@ func (r *reporter) begin(ctx context.Context) bool {
 	fence := r.fence()
 	defer fence.Stop()
 	for failures := 0; ctx.Err() == nil; failures++ {
-		if r.send(ctx, queue.Report{Lease: r.task.Job.Lease(), Worker: r.cfg.ID, Silence: r.cfg.Silence}) {
+		if r.send(ctx, queue.Report{Handout: r.task.Job.Handout(), Silence: r.cfg.Silence}) {
 			return true
 		}
 		r.pause(ctx, backoff.Doubled(50*time.Millisecond, failures, r.cfg.Silence/3))
@@ -262,7 +262,7 @@ func (noFence) Reset(time.Duration, ...string) bool { return true }
 
 // report sends one report if there is something to say, or if silence itself would say too much.
 func (r *reporter) report(ctx context.Context, last bool) sending {
-	report := queue.Report{Lease: r.task.Job.Lease(), Worker: r.cfg.ID, Silence: r.cfg.Silence}
+	report := queue.Report{Handout: r.task.Job.Handout(), Silence: r.cfg.Silence}
 	due := r.cfg.Silence > 0 && r.cfg.Clock.Since(r.reportedAt) >= r.cfg.Silence/3
 	if !r.task.take(&report, last) && !due {
 		return nothing
@@ -283,6 +283,8 @@ func (r *reporter) send(ctx context.Context, report queue.Report) bool {
 	case errors.Is(err, queue.ErrLeaseLost):
 		r.cancel(queue.ErrLeaseLost)
 		return false
+	case errors.Is(err, queue.ErrTimeout): // it has arrived all the same
+		r.cancel(queue.ErrTimeout)
 	case err != nil:
 		r.task.putBack(report)
 		r.cfg.Logger.Warn("report not sent", "job_id", report.Lease.Job, "error", err)

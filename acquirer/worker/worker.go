@@ -23,7 +23,8 @@ var (
 )
 
 // Source is where a [Worker] gets its jobs: an acquirer in the same process, or a client that speaks to one over a
-// network. Its errors carry meaning, so a client has to carry them too: [queue.ErrLeaseLost] ends the work on a job,
+// network. Its errors carry meaning, so a client has to carry them too: [queue.ErrLeaseLost] ends the work on a job, as the
+// error of a report [queue.ErrTimeout] does when the report has arrived,
 // [queue.ErrStopped] and [invalid.Err] end the worker. Every other error is passing, and the worker tries again after a
 // growing pause.
 type Source interface {
@@ -43,7 +44,7 @@ type watcher interface {
 // Handler does the work of one job. Its result is stored with the job.
 //
 // The context ends with the cause [queue.ErrLeaseLost] when the job is no longer ours, [queue.ErrJobCanceled] when
-// somebody asked for its cancellation, or [ErrDraining] when the worker must stop. Return soon then; it does not matter
+// somebody asked for its cancellation, [queue.ErrTimeout] when the run has reached its limit, or [ErrDraining] when the worker must stop. Return soon then; it does not matter
 // what. An error fails the job, unless it comes from [Retry]; a panic fails it too.
 type Handler func(ctx context.Context, t *Task) (result []byte, err error)
 
@@ -97,7 +98,7 @@ func (w *Worker) slot(ctx, work context.Context) error {
 		job, err := w.source.AcquireJob(ctx, w.request)
 		switch {
 		case err == nil && ctx.Err() != nil: // won in the last moment
-			w.end(work, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeReleased})
+			w.end(work, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeReleased})
 			return nil
 		case err == nil:
 			failures = 0
@@ -152,7 +153,7 @@ func (w *Worker) work(work context.Context, job queue.Job) {
 		w.cfg.Logger.Warn("job lost while it ran", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt)
 		return
 	}
-	w.end(work, outcome(job.Lease(), result, err, cause))
+	w.end(work, outcome(job.Handout(), result, err, cause))
 }
 
 // call runs the handler in a goroutine of its own, so that not even its Goexit takes the slot along.
@@ -174,13 +175,13 @@ func (w *Worker) call(ctx context.Context, t *Task) (result []byte, err error) {
 }
 
 // outcome is how a handler's return ends the attempt. The error is the host's code too: its methods may panic.
-func outcome(lease queue.Lease, result []byte, err, cause error) (end queue.End) {
+func outcome(right queue.Handout, result []byte, err, cause error) (end queue.End) {
 	defer func() {
 		if p := recover(); p != nil {
-			end = queue.End{Lease: lease, Outcome: queue.OutcomeFailed, Error: fmt.Sprintf("the error's own method panicked: %v", p)}
+			end = queue.End{Handout: right, Outcome: queue.OutcomeFailed, Error: fmt.Sprintf("the error's own method panicked: %v", p)}
 		}
 	}()
-	end = queue.End{Lease: lease, Outcome: queue.OutcomeSucceeded, Result: result}
+	end = queue.End{Handout: right, Outcome: queue.OutcomeSucceeded, Result: result}
 	var retry *RetryError
 	switch {
 	case err == nil:
@@ -189,6 +190,8 @@ func outcome(lease queue.Lease, result []byte, err, cause error) (end queue.End)
 		end.Outcome = queue.OutcomeCanceled
 	case errors.As(err, &retry):
 		end.Outcome, end.Delay = queue.OutcomeRequeued, max(0, retry.After)
+	case errors.Is(cause, queue.ErrTimeout):
+		end.Outcome, err = queue.OutcomeFailed, fmt.Errorf("%w: %w", cause, err)
 	case errors.Is(cause, ErrDraining) || errors.Is(cause, queue.ErrStopped):
 		end.Outcome, err = queue.OutcomeRequeued, cause
 	default:
@@ -211,7 +214,7 @@ func (w *Worker) end(work context.Context, e queue.End) {
 		case err == nil:
 			return
 		case errors.Is(err, invalid.Err) && e.Outcome != queue.OutcomeFailed:
-			e = queue.End{Lease: e.Lease, Outcome: queue.OutcomeFailed, Error: err.Error()}
+			e = queue.End{Handout: e.Handout, Outcome: queue.OutcomeFailed, Error: err.Error()}
 			continue
 		case queue.IsAnswer(err) || ctx.Err() != nil:
 			w.cfg.Logger.Warn("job's end not reported", "job_id", e.Lease.Job, "outcome", e.Outcome, "error", err)

@@ -103,8 +103,8 @@ func (p *plane) until(w dormouse.Workspace, want lifecycle.Status) {
 		if w.Status == want {
 			return
 		}
-		// A job that nobody was told of is found by the hand-off's own look, at most half a minute later.
-		if time.Since(begun) > 2*time.Minute {
+		// Shorter than the hand-off's own look, which finds what nobody was told of: nothing may need it here.
+		if time.Since(begun) > 25*time.Second {
 			var why dormouse.Explanation
 			p.call("GET", "/workspaces/"+w.ID.String()+"/why", "", &why)
 			p.Fatalf("%s is %v, want %v: %s", w.Name, w.Status, want, why.Summary)

@@ -102,6 +102,9 @@ func (d *Desks) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 }
 
 func (d *Desks) apply(ctx context.Context, tx *sql.Tx, c *lifecycle.Change) (lifecycle.Outcome, error) {
+	if c.Claims {
+		return 0, errors.ErrUnsupported // a desk stays its owner's
+	}
 	var latest lifecycle.Build
 	err := tx.QueryRowContext(ctx, `SELECT run_no, run_state FROM desks WHERE id = ? AND edition = ?`, c.Workspace.ID, c.Revision).
 		Scan(&latest.Number, number[lifecycle.JobStatus]{&latest.Status})

@@ -11,14 +11,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 )
 
 //go:embed box.hcl
 var source []byte
 
 func main() {
-	out := flag.String("out", filepath.Join(os.TempDir(), "dormouse-budget.svg"), "where the budget's picture goes")
+	out := flag.String("out", "budget.svg", "where the budget's picture is written")
 	flag.Parse()
 	if err := run(context.Background(), *out); err != nil {
 		fmt.Fprintln(os.Stderr, "templates:", err)

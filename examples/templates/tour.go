@@ -39,8 +39,8 @@ func tour(ctx context.Context, out io.Writer) error {
 	}
 	s := r.results.Stats()
 	t.title("In the end")
-	t.say("%d hits, %d renders of its own, %d shared, %d errors (%d remembered): hit ratio %.0f %%; %d entries of %d bytes",
-		s.Hits, s.Misses, s.Shared, s.Errors, s.FailureHits, 100*s.HitRatio(), s.Entries, s.Weight)
+	t.say("%d of %d requests needed no render of their own: %d hits, %d shared a render, %d got a remembered failure; %d entries of %d bytes",
+		s.Hits+s.Shared+s.FailureHits, s.Hits+s.Misses+s.Shared+s.Errors, s.Hits, s.Shared, s.FailureHits, s.Entries, s.Weight)
 	return nil
 }
 

@@ -62,7 +62,7 @@ func TestOverHTTP(t *testing.T) {
 	if err != nil || len(lines) != 1 || lines[0].Text != "over the wire" {
 		t.Errorf("lines %+v, %v", lines, err)
 	}
-	if _, err := source.Renew(ctx, queue.Report{Lease: job.Lease()}); !errors.Is(err, queue.ErrLeaseLost) {
+	if _, err := source.Renew(ctx, queue.Report{Handout: job.Handout()}); !errors.Is(err, queue.ErrLeaseLost) {
 		t.Errorf("a report after the end: %v", err)
 	}
 	if _, err := source.AcquireJob(ctx, queue.Request{}); !errors.Is(err, invalid.Err) {

@@ -18,6 +18,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/bench/core"
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
 	"github.com/dormouse-go/dormouse/internal/bench/forecast"
+	"github.com/dormouse-go/dormouse/internal/bench/jobs"
 	"github.com/dormouse-go/dormouse/internal/bench/prewarm"
 	"github.com/dormouse-go/dormouse/internal/bench/rendercache"
 	"github.com/dormouse-go/dormouse/internal/bench/tick"
@@ -31,6 +32,7 @@ var suites = []figure.Suite{
 	core.Memory,
 	core.MemoryTick,
 	acquirer.Suite,
+	jobs.Suite,
 	prewarm.Suite,
 	forecast.Suite,
 	rendercache.Suite,

@@ -13,11 +13,11 @@ var budgets = map[string]int{
 	"":                          60,
 	"acquirer":                  25,
 	"acquirer/acquirertest":     30,
-	"acquirer/buildjobs":        20,
-	"acquirer/queue":            95,
+	"acquirer/buildjobs":        24,
+	"acquirer/queue":            140,
 	"acquirer/worker":           15,
 	"invalid":                   5,
-	"lifecycle":                 200,
+	"lifecycle":                 230,
 	"lifecycle/executor":        25,
 	"lifecycle/forecast":        60,
 	"lifecycle/templatebuilder": 10,
@@ -30,7 +30,7 @@ var budgets = map[string]int{
 	"store/postgres/pgtest":     15,
 	"store/sqlite":              10,
 	"store/storetest":           10,
-	"workerpool":                165,
+	"workerpool":                170,
 }
 
 const defaultBudget = 40

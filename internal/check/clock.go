@@ -10,7 +10,7 @@ import (
 
 // core are the packages that decide: functions of values and an instant, which may be called again at any time with
 // the same answer.
-var core = []string{"schedule", "lifecycle", "lifecycle/forecast"}
+var core = []string{"schedule", "lifecycle", "lifecycle/forecast", "lifecycle/forecast/lint", "lifecycle/forecast/shadow"}
 
 // timeless are files that must not read a clock although their package may, beside those of the core and its helpers.
 var timeless = []string{"acquirer/queue/*.go", "invalid/*.go", "internal/micros/*.go", "internal/backoff/*.go", "prewarm/plan*.go", "workerpool/plan*.go"}

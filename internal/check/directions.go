@@ -34,7 +34,7 @@ var directions = []direction{
 	// The pure core.
 	{"schedule", []string{"invalid"}},
 	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff"}},
-	{"lifecycle/forecast", []string{"lifecycle", "schedule", "invalid"}},
+	{"lifecycle/forecast/...", []string{"lifecycle", "lifecycle/forecast/...", "schedule", "invalid"}},
 
 	// The engines.
 	{"lifecycle/executor", []string{"lifecycle", "schedule", "invalid", "internal/..."}},
@@ -47,10 +47,12 @@ var directions = []direction{
 	{"rendercache", []string{"rendercache/internal/...", "invalid", "internal/..."}},
 	{"rendercache/replay", []string{"rendercache", "rendercache/internal/...", "invalid"}},
 	{"prewarm", []string{"schedule", "lifecycle", "invalid", "internal/..."}},
+	{"prewarm/workspaces", []string{"prewarm", "lifecycle", "invalid", "internal/..."}},
 	{"prewarm/localprocess", []string{"prewarm", "invalid"}},
 	{"prewarm/prewarmtest", []string{"prewarm"}},
 	{"workerpool", []string{"schedule", "invalid", "internal/..."}},
 	{"workerpool/runner/...", []string{"workerpool/runner"}},
+	{"workerpool/jobqueue", []string{"workerpool", "acquirer", "acquirer/queue", "invalid"}},
 	{"workerpool/localprocess", []string{"workerpool", "workerpool/runner", "invalid"}},
 	{"workerpool/poolhttp", []string{"workerpool", "invalid"}},
 	{"workerpool/sshexec", []string{"workerpool", "invalid"}},
@@ -58,7 +60,7 @@ var directions = []direction{
 
 	// The stores.
 	{"store", []string{
-		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm", "workerpool", "schedule", "invalid", "internal/...",
+		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm/...", "workerpool", "schedule", "invalid", "internal/...",
 	}},
 	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
 	{"store/form", []string{"internal/micros"}},
@@ -72,7 +74,7 @@ var directions = []direction{
 
 	// The front door.
 	{"", []string{
-		"lifecycle/...", "acquirer/...", "rendercache", "prewarm", "workerpool", "schedule", "store", "store/migrate", "invalid",
+		"lifecycle/...", "acquirer/...", "rendercache", "prewarm/...", "workerpool/...", "schedule", "store", "store/migrate", "invalid",
 		"internal/...",
 	}},
 }
@@ -80,7 +82,8 @@ var directions = []direction{
 var anything = []string{"..."}
 
 var belowStores = []string{
-	"store/...", "lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm", "workerpool", "schedule", "invalid", "internal/...",
+	"store/...", "lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm/...", "workerpool", "schedule", "invalid",
+	"internal/...",
 }
 
 func checkDirections(g graph, table []direction) []string {

@@ -21,6 +21,8 @@ type Round struct {
 
 	domain  *Domain
 	waiters []*Waiter
+	// secrets are what is handed out with the jobs, one for each waiter.
+	secrets []queue.Secret
 	lanes   []covered
 	freed   uint64 // of the organization, at the beginning
 }
@@ -53,7 +55,7 @@ type Drained struct {
 type Award struct {
 	*Waiter
 	Job queue.Job
-	// Moved: the claim was made for a worker that has left, so the store still names that one.
+	// Moved: the claim was made for a worker that has left, so the store still names that one, and would refuse the new one.
 	Moved bool
 }
 
@@ -67,6 +69,27 @@ func (r *Round) Workers() []uuid.UUID {
 		ids[i] = w.Worker
 	}
 	return ids
+}
+
+// Secrets are the hashes of what is handed out with the jobs, one for each worker.
+func (r *Round) Secrets() []queue.SecretHash {
+	hashes := make([]queue.SecretHash, len(r.secrets))
+	for i, s := range r.secrets {
+		hashes[i] = s.Hash()
+	}
+	return hashes
+}
+
+// disclose puts into each job the secret that the store has the hash of.
+func (r *Round) disclose(jobs []queue.Job) []queue.Job {
+	secrets := make(map[queue.SecretHash]queue.Secret, len(r.secrets))
+	for _, s := range r.secrets {
+		secrets[s.Hash()] = s
+	}
+	for i := range jobs {
+		jobs[i].Secret = secrets[jobs[i].SecretHash]
+	}
+	return jobs
 }
 
 // Probes are the lanes to claim from, as of now.
@@ -105,6 +128,7 @@ func (d *Dispatcher) Begin(domain *Domain, jobs int) *Round {
 	r := &Round{domain: domain, Token: uuid.New(), freed: domain.org.freed}
 	for place := domain.line.Front(); place != nil && len(r.waiters) < jobs; place = place.Next() {
 		r.waiters = append(r.waiters, place.Value.(*Waiter))
+		r.secrets = append(r.secrets, queue.NewSecret())
 	}
 	for _, l := range lanes {
 		l.claimed, l.low = true, math.MaxInt64
@@ -134,7 +158,7 @@ func (d *Domain) claimable() []*lane {
 // and the lanes that are now known to be drained.
 func (d *Dispatcher) Finish(r *Round, answer queue.Claimed) (awards []Award, rest []queue.Job, drained []Drained) {
 	r.domain.failures = 0
-	awards, rest = r.award(answer.Jobs)
+	awards, rest = r.award(r.disclose(answer.Jobs))
 	counts := r.advance(answer)
 	for _, l := range r.lanes {
 		l.claimed = false
@@ -238,7 +262,7 @@ func (d *Dispatcher) SettleFailed(domain *Domain) {
 
 // Settle takes in what a claim turned out to have got, whose answer was lost. Its lanes stay dirty.
 func (d *Dispatcher) Settle(r *Round, jobs []queue.Job) (awards []Award, rest []queue.Job) {
-	awards, rest = r.match(jobs)
+	awards, rest = r.match(r.disclose(jobs))
 	r.domain.unsettled = nil
 	d.resume(r)
 	return awards, rest

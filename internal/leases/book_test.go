@@ -25,23 +25,23 @@ func after(d time.Duration) time.Time { return noon.Add(d) }
 // A worker whose call is under way is not silent, however long the store takes.
 func TestNoSilenceDuringACall(t *testing.T) {
 	t.Parallel()
-	b := leases.New()
+	b := leases.New(nil)
 	j := job(1, self)
 	b.Hold(j, time.Minute, noon)
-	call, err := b.Report(j.Lease(), self, 0, after(50*time.Second))
+	call, err := b.Report(j, self, 0, after(50*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, _ := b.Report(j.Lease(), self, 0, after(50*time.Second))
+	second, _ := b.Report(j, self, 0, after(50*time.Second))
 	b.Unknown(second, after(51*time.Second))
-	if due := b.Due(after(time.Hour)); len(due) != 0 {
+	if due, _ := b.Due(after(time.Hour)); len(due) != 0 {
 		t.Fatalf("doubted while it reports: %+v", due)
 	}
 	b.Renewed(call, self, after(time.Hour))
-	if due := b.Due(after(time.Hour + 59*time.Second)); len(due) != 0 {
+	if due, _ := b.Due(after(time.Hour + 59*time.Second)); len(due) != 0 {
 		t.Fatalf("doubted before its silence was over: %+v", due)
 	}
-	if due := b.Due(after(time.Hour + time.Minute)); len(due) != 1 || !due[0].Handed || !due[0].Seen {
+	if due, _ := b.Due(after(time.Hour + time.Minute)); len(due) != 1 || !due[0].Handed || !due[0].Seen {
 		t.Fatalf("after its silence: %+v", due) // the answer of the last report says how the job is
 	}
 }
@@ -49,7 +49,7 @@ func TestNoSilenceDuringACall(t *testing.T) {
 // A comparison says nothing about leases that are younger than its question, are being talked about, or are decided.
 func TestCompareLeavesWhatIsYounger(t *testing.T) {
 	t.Parallel()
-	b := leases.New()
+	b := leases.New(nil)
 	old, young, talking, foreign := job(1, self), job(2, self), job(3, self), job(4, other)
 	b.Hold(old, 0, noon)
 	b.Hold(talking, 0, noon)
@@ -76,7 +76,7 @@ func TestCompareLeavesWhatIsYounger(t *testing.T) {
 // What nobody has was given to no worker only if a claim without an answer brought it.
 func TestStrays(t *testing.T) {
 	t.Parallel()
-	b := leases.New()
+	b := leases.New(nil)
 	token, unknown, open := uuid.UUID{7}, uuid.UUID{8}, uuid.UUID{9}
 	late, moved, claimed := job(1, self), job(2, self), job(3, self)
 	late.Token, moved.Token, claimed.Token = token, unknown, open
@@ -87,7 +87,7 @@ func TestStrays(t *testing.T) {
 	if len(strays) != 1 || strays[0].Job.ID != late.ID || strays[0].Handed {
 		t.Fatalf("to give back: %+v", strays)
 	}
-	due := b.Due(after(time.Second))
+	due, _ := b.Due(after(time.Second))
 	if len(due) != 1 || due[0].Job.ID != moved.ID || !due[0].Handed {
 		t.Fatalf("in doubt: %+v", due)
 	}
@@ -103,15 +103,15 @@ func TestStrays(t *testing.T) {
 // After a report without an answer nobody knows under which process the job stands: it is looked up before a verdict.
 func TestUnknownIsLookedUp(t *testing.T) {
 	t.Parallel()
-	b := leases.New()
+	b := leases.New(nil)
 	j := job(1, other)
 	b.Suspect(j, "process lost", noon, noon)
-	call, err := b.Report(j.Lease(), self, time.Minute, noon)
+	call, err := b.Report(j, self, time.Minute, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.Unknown(call, noon)
-	due := b.Due(after(time.Minute))
+	due, _ := b.Due(after(time.Minute))
 	if len(due) != 1 || due[0].Seen {
 		t.Fatalf("%+v, want one unseen", due)
 	}
@@ -124,21 +124,22 @@ func TestUnknownIsLookedUp(t *testing.T) {
 // A call that the worker makes while an end is being stored is turned away; afterwards the store's answer counts.
 func TestCallsWhileJudged(t *testing.T) {
 	t.Parallel()
-	b := leases.New()
+	b := leases.New(nil)
 	j := job(1, self)
 	b.Hold(j, time.Minute, noon)
-	d := b.Due(after(time.Minute))[0]
+	doubts, _ := b.Due(after(time.Minute))
+	d := doubts[0]
 	if b.Judge(d) == nil {
 		t.Fatal("the verdict is void")
 	}
-	if _, err := b.Report(j.Lease(), self, 0, after(time.Minute)); !errors.Is(err, leases.ErrJudged) {
+	if _, err := b.Report(j, self, 0, after(time.Minute)); !errors.Is(err, leases.ErrJudged) {
 		t.Errorf("a report: %v", err)
 	}
 	if _, err := b.End(j.Lease(), after(time.Minute)); !errors.Is(err, leases.ErrJudged) {
 		t.Errorf("an end: %v", err)
 	}
 	b.Postpone(d, after(2*time.Minute)) // the store refused it
-	if _, err := b.Report(j.Lease(), self, 0, after(time.Minute)); err != nil {
+	if _, err := b.Report(j, self, 0, after(time.Minute)); err != nil {
 		t.Errorf("a report after the refusal: %v", err)
 	}
 	if b.Judge(d) != nil {
@@ -150,12 +151,12 @@ func TestCallsWhileJudged(t *testing.T) {
 func TestGiveUp(t *testing.T) {
 	t.Parallel()
 	for silence, want := range map[time.Duration]int{0: 1, time.Minute: 0} {
-		b := leases.New()
+		b := leases.New(nil)
 		j := job(1, self)
 		b.Hold(j, silence, noon)
 		call, _ := b.End(j.Lease(), noon)
 		b.GiveUp(call, "end given up", after(time.Second))
-		if due := b.Due(after(2 * time.Second)); len(due) != want {
+		if due, _ := b.Due(after(2 * time.Second)); len(due) != want {
 			t.Errorf("silence %s: %d doubts, want %d", silence, len(due), want)
 		}
 	}
@@ -164,9 +165,9 @@ func TestGiveUp(t *testing.T) {
 // A report that was refused because the process is not registered leaves no trace of a lease that it brought.
 func TestRefused(t *testing.T) {
 	t.Parallel()
-	b := leases.New()
+	b := leases.New(nil)
 	j := job(1, other)
-	call, _ := b.Report(j.Lease(), self, time.Minute, noon)
+	call, _ := b.Report(j, self, time.Minute, noon)
 	b.Refused(call, noon)
 	if b.Find(j.Lease()) != nil || b.Len(self) != 0 {
 		t.Error("the lease is in the book")

@@ -19,23 +19,24 @@ type Call struct {
 	adopted bool
 }
 
-// Report begins a worker's report. A doubt is void from now on. A lease that is not in the book is entered for the process
-// that takes it over, before the store is asked: should the answer be lost, it is no stray. [ErrJudged] if an end is being
-// stored. A silence above zero replaces what was agreed.
-func (b *Book) Report(l queue.Lease, process uuid.UUID, silence time.Duration, now time.Time) (Call, error) {
-	e, known := b.entries[l]
+// Report begins a worker's report about a job. A doubt is void from now on. A lease that is not in the book is entered for the
+// process that takes it over, before the store is asked: should the answer be lost, it is no stray. [ErrJudged] if an end is
+// being stored. A silence above zero replaces what was agreed.
+func (b *Book) Report(job queue.Job, process uuid.UUID, silence time.Duration, now time.Time) (Call, error) {
+	e, known := b.entries[job.Lease()]
 	if !known {
-		e = b.enter(queue.Job{ID: l.Job, Fence: l.Fence, Process: process})
+		job.Process = process
+		e = b.enter(job)
 		e.handed, e.seen = true, false
 	}
-	if err := b.begin(e, now); err != nil {
+	if err := b.begin(e, e.run.overdue, now); err != nil {
 		return Call{}, err
 	}
 	e.handed = true
 	if silence > 0 {
 		e.silence = silence
 	}
-	return Call{lease: l, entry: e, adopted: !known}, nil
+	return Call{lease: job.Lease(), entry: e, adopted: !known}, nil
 }
 
 // End begins a worker's end, like [Book.Report], but enters nothing.
@@ -44,16 +45,20 @@ func (b *Book) End(l queue.Lease, now time.Time) (Call, error) {
 	if !known {
 		return Call{lease: l}, nil
 	}
-	return Call{lease: l, entry: e}, b.begin(e, now)
+	return Call{lease: l, entry: e}, b.begin(e, false, now)
 }
 
-func (b *Book) begin(e *Entry, now time.Time) error {
+// begin notes a call. It makes a doubt void, unless the doubt is one that a report does not touch.
+func (b *Book) begin(e *Entry, doubted bool, now time.Time) error {
 	if e.state == Judged {
 		return ErrJudged
 	}
-	b.turn(e, Held)
 	e.calls++
 	e.heardAt = now
+	if e.state == Held || !doubted {
+		b.turn(e, Held)
+		b.plan(e)
+	}
 	return nil
 }
 
@@ -68,16 +73,16 @@ func (b *Book) finish(c Call, now time.Time) {
 	}
 }
 
-// Renewed notes that the store took a report for the process: the lease is its own now. It returns the entry, and whether
-// its job is to be looked up and given to [Book.Name]. Nil: the process was given up meanwhile.
-func (b *Book) Renewed(c Call, process uuid.UUID, now time.Time) (e *Entry, lookUp bool) {
+// Renewed notes that the store took a report for the process: the lease is its own now. It returns the entry, or nil if the
+// process was given up meanwhile.
+func (b *Book) Renewed(c Call, process uuid.UUID, now time.Time) *Entry {
 	if !b.here(c) {
-		return nil, false
+		return nil
 	}
 	b.move(c.entry, process)
-	c.entry.seen = c.entry.Job.Type != ""
+	c.entry.seen = true
 	b.finish(c, now)
-	return c.entry, !c.entry.seen
+	return c.entry
 }
 
 // Name notes how the store names a job that is in the book.

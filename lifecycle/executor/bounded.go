@@ -26,6 +26,8 @@ type bounded struct {
 	pruner   lifecycle.Pruner
 	registry lifecycle.Registry
 	gauges   lifecycle.Gauges
+	braker   lifecycle.Braker
+	settler  lifecycle.Settler
 }
 
 var (
@@ -43,6 +45,8 @@ func newBounded(inner lifecycle.Store, limit time.Duration, c *caller) *bounded 
 	b.pruner, _ = lifecycle.Ability[lifecycle.Pruner](inner)
 	b.registry, _ = lifecycle.Ability[lifecycle.Registry](inner)
 	b.gauges, _ = lifecycle.Ability[lifecycle.Gauges](inner)
+	b.braker, _ = lifecycle.Ability[lifecycle.Braker](inner)
+	b.settler, _ = lifecycle.Ability[lifecycle.Settler](inner)
 	return b
 }
 
@@ -111,4 +115,14 @@ func (b *bounded) Shard(ctx context.Context, now time.Time, replica uuid.UUID, t
 // Backlog implements lifecycle.Gauges.
 func (b *bounded) Backlog(ctx context.Context, now time.Time) (lifecycle.Backlog, error) {
 	return ask(ctx, b, "store: backlog", func(ctx context.Context) (lifecycle.Backlog, error) { return b.gauges.Backlog(ctx, now) })
+}
+
+// AdmitDeletions implements lifecycle.Braker.
+func (b *bounded) AdmitDeletions(ctx context.Context, now time.Time, limits lifecycle.Brake, due []lifecycle.DueDeletion) ([]uuid.UUID, error) {
+	return ask(ctx, b, "store: admit deletions", func(ctx context.Context) ([]uuid.UUID, error) { return b.braker.AdmitDeletions(ctx, now, limits, due) })
+}
+
+// Ticked implements lifecycle.Settler.
+func (b *bounded) Ticked(ctx context.Context, now time.Time, interval, settle time.Duration) (time.Time, error) {
+	return ask(ctx, b, "store: record the tick", func(ctx context.Context) (time.Time, error) { return b.settler.Ticked(ctx, now, interval, settle) })
 }

@@ -34,6 +34,7 @@ type Client struct {
 	dropped   prometheus.Counter // activity
 	metrics   *registration
 	ran       atomic.Bool
+	later     *later // what a client within a transaction has to announce
 }
 
 // NewClient returns a client of a store. It starts nothing; call [Client.Run] if the process records activity. The error
@@ -94,6 +95,10 @@ func (c *Client) Close() { c.metrics.close() }
 
 // committed announces what a commit has written. What goes wrong costs time alone: everybody looks by himself as well.
 func (c *Client) committed(ctx context.Context, written lifecycle.Topics, queued []lifecycle.Job) {
+	if c.later != nil {
+		c.later.add(written, queued)
+		return
+	}
 	c.signals.wrote(written)
 	if len(queued) == 0 || c.cfg.Queued == nil {
 		return

@@ -52,6 +52,17 @@ type Config struct {
 	MaxTransitions int
 	MaxPerTemplate int
 
+	// MaxDeletions limits the deletions that rules make within an hour, by all replicas together, MaxDeletionsPerTemplate
+	// those of one template: see [lifecycle.Brake]. What is due beyond waits, and its owner is told once, until there is room
+	// or [lifecycle.Engine.DeletionsReleasedUntil] is put. They need a store that is a [lifecycle.Braker]; over any other,
+	// nothing limits deletions. Default to a tenth of the workspaces, and at least 10.
+	MaxDeletions            int
+	MaxDeletionsPerTemplate int
+	// Settle is how long autostops and dormancy wait after a gap in the ticks of all replicas that is longer than three
+	// Intervals, so that activity which nobody could report meanwhile is reported first. The stops of suspended owners do
+	// not wait. It needs a store that is a [lifecycle.Settler]. Defaults to 0: nothing waits.
+	Settle time.Duration
+
 	// Builder prepares builds. Defaults to builds without tags or payload.
 	Builder Builder
 	// Available reports whether a worker exists for a group of builds. Defaults to yes.
@@ -161,6 +172,9 @@ func (c Config) validate(store lifecycle.Store) error {
 		{"EventRetention", int64(c.EventRetention)},
 		{"MaxTransitions", int64(c.MaxTransitions)},
 		{"MaxPerTemplate", int64(c.MaxPerTemplate)},
+		{"MaxDeletions", int64(c.MaxDeletions)},
+		{"MaxDeletionsPerTemplate", int64(c.MaxDeletionsPerTemplate)},
+		{"Settle", int64(c.Settle)},
 	} {
 		if err := f.notNegative("Config"); err != nil {
 			return err
@@ -180,6 +194,8 @@ func (c Config) validateAbilities(store lifecycle.Store) error {
 	_, outbox := lifecycle.Ability[lifecycle.Outbox](store)
 	_, waker := lifecycle.Ability[lifecycle.Waker](store)
 	_, pruner := lifecycle.Ability[lifecycle.Pruner](store)
+	_, braker := lifecycle.Ability[lifecycle.Braker](store)
+	_, settler := lifecycle.Ability[lifecycle.Settler](store)
 	for _, f := range []struct {
 		name        string
 		set, able   bool
@@ -187,6 +203,9 @@ func (c Config) validateAbilities(store lifecycle.Store) error {
 		requirement string
 	}{
 		{"Precise", c.Precise, waker, c.Precise, "lifecycle.Waker"},
+		{"MaxDeletions", c.MaxDeletions > 0, braker, c.MaxDeletions, "lifecycle.Braker"},
+		{"MaxDeletionsPerTemplate", c.MaxDeletionsPerTemplate > 0, braker, c.MaxDeletionsPerTemplate, "lifecycle.Braker"},
+		{"Settle", c.Settle > 0, settler, c.Settle, "lifecycle.Settler"},
 		{"Retention", c.Retention > 0, pruner, c.Retention, "lifecycle.Pruner"},
 		{"EventRetention", c.EventRetention > 0, outbox, c.EventRetention, "lifecycle.Outbox"},
 		{"Poster", c.Poster != nil, outbox, "a function", "lifecycle.Outbox"},

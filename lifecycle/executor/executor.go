@@ -26,9 +26,10 @@ type Executor struct {
 	// replica identifies this executor among those that tick on the store.
 	replica uuid.UUID
 	// ticking is held by the tick that runs: ticks of one executor do not overlap.
-	ticking chan struct{}
-	ran     atomic.Bool
-	last    atomic.Pointer[Stats]
+	ticking  chan struct{}
+	settling settling
+	ran      atomic.Bool
+	last     atomic.Pointer[Stats]
 }
 
 // New returns an executor over a store. It starts nothing: call [Executor.Run], or [Executor.Tick] from a scheduler of

@@ -52,6 +52,7 @@ const queuedPages = 10
 
 // build takes due transitions. It waits while too many are queued.
 func (g *groups) build(ctx context.Context, works []work) {
+	works = g.r.brake(ctx, works)
 	if g.r.e.cfg.Builder == nil && g.r.e.cfg.Available == nil {
 		for i := range works {
 			w := &works[i]
@@ -150,6 +151,9 @@ func (g *groups) leave(ctx context.Context) {
 
 // prepared builds the transitions of a group with what they share. The error is why there is none.
 func (g *groups) prepared(ctx context.Context, one *group) error {
+	if ctx.Err() != nil { // the host is asked for nothing more
+		return nil
+	}
 	g.mu.Lock()
 	err, size, template := g.failed[one.version], len(one.works), one.works[0].s.Template
 	g.mu.Unlock()
@@ -174,6 +178,10 @@ func (g *groups) prepared(ctx context.Context, one *group) error {
 			continue
 		}
 		g.r.building <- struct{}{}
+		if ctx.Err() != nil {
+			<-g.r.building
+			return nil
+		}
 		builds.Go(func() {
 			defer func() { <-g.r.building }()
 			g.count(one, g.r.one(ctx, p, &w))

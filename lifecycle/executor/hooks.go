@@ -124,6 +124,8 @@ func skipCause(err error) lifecycle.SkipReason {
 		return lifecycle.SkipRefused
 	case errors.Is(err, errNoWorker):
 		return lifecycle.SkipNoWorker
+	case errors.Is(err, errBraked):
+		return lifecycle.SkipBrake
 	}
 	return lifecycle.SkipError
 }

@@ -44,6 +44,11 @@ func (e *Executor) Tick(ctx context.Context, now time.Time) Stats {
 }
 
 func (e *Executor) tick(ctx context.Context, t *tally) error {
+	leave, err := e.attend(ctx, t.s.At)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	shard, err := e.shard(ctx, t.s.At)
 	if err != nil {
 		return fmt.Errorf("find the shard of this replica: %w", err)

@@ -102,6 +102,9 @@ func (c *Client) commit(ctx context.Context, now time.Time, s lifecycle.Snapshot
 	if len(outcomes) != 1 {
 		return false, fmt.Errorf("update workspace %s: store reported %d outcomes", s.Workspace.ID, len(outcomes))
 	}
+	if outcomes[0] == lifecycle.NameTaken {
+		return false, fmt.Errorf("workspace %s: name %q: %w", s.Workspace.ID, change.Workspace.Name, lifecycle.ErrNameTaken)
+	}
 	return outcomes[0] == lifecycle.Applied, nil
 }
 
@@ -141,7 +144,12 @@ func (c *Client) Explain(ctx context.Context, id uuid.UUID) (lifecycle.Explanati
 	if err != nil {
 		return lifecycle.Explanation{}, err
 	}
+	return c.explain(&s), nil
+}
+
+// explain explains what was loaded, together with what this process knows to be in its way.
+func (c *Client) explain(s *lifecycle.Snapshot) lifecycle.Explanation {
 	now := c.clock.Now("executor", "explain")
-	c.obstacles.show(&s, now, time.Minute)
-	return lifecycle.Explain(s, now), nil
+	c.obstacles.show(s, now, time.Minute)
+	return lifecycle.Explain(*s, now)
 }

@@ -192,23 +192,26 @@ func TestConfigErrors(t *testing.T) {
 		store lifecycle.Store
 		cfg   executor.Config
 	}{
-		"store":                  {nil, executor.Config{}},
-		"Config.Interval":        {f.store, executor.Config{Interval: -1}},
-		"Config.Concurrency":     {f.store, executor.Config{Concurrency: -1}},
-		"Config.PageSize":        {f.store, executor.Config{PageSize: -1}},
-		"Config.BatchSize":       {f.store, executor.Config{BatchSize: -1}},
-		"Config.CommitsInFlight": {f.store, executor.Config{CommitsInFlight: -1}},
-		"Config.MaxTransitions":  {f.store, executor.Config{MaxTransitions: -1}},
-		"Config.MaxPerTemplate":  {f.store, executor.Config{MaxPerTemplate: -1}},
-		"Config.BuildTimeout":    {f.store, executor.Config{BuildTimeout: -1}},
-		"Config.RelayInterval":   {f.store, executor.Config{RelayInterval: -1}},
-		"Config.DeliveryTimeout": {f.store, executor.Config{DeliveryTimeout: -1}},
-		"Config.ActivityFlush":   {f.store, executor.Config{ActivityFlush: -1}},
-		"Config.Granularity":     {f.store, executor.Config{Granularity: 2 * time.Hour}},
-		"Config.Precise":         {bare{f.store}, executor.Config{Precise: true}},
-		"Config.Retention":       {bare{f.store}, executor.Config{Retention: time.Hour}},
-		"Config.EventRetention":  {bare{f.store}, executor.Config{EventRetention: time.Hour}},
-		"Config.Notifier":        {bare{f.store}, executor.Config{Notifier: sink}},
+		"store":                          {nil, executor.Config{}},
+		"Config.Interval":                {f.store, executor.Config{Interval: -1}},
+		"Config.Concurrency":             {f.store, executor.Config{Concurrency: -1}},
+		"Config.PageSize":                {f.store, executor.Config{PageSize: -1}},
+		"Config.BatchSize":               {f.store, executor.Config{BatchSize: -1}},
+		"Config.CommitsInFlight":         {f.store, executor.Config{CommitsInFlight: -1}},
+		"Config.MaxTransitions":          {f.store, executor.Config{MaxTransitions: -1}},
+		"Config.MaxPerTemplate":          {f.store, executor.Config{MaxPerTemplate: -1}},
+		"Config.BuildTimeout":            {f.store, executor.Config{BuildTimeout: -1}},
+		"Config.RelayInterval":           {f.store, executor.Config{RelayInterval: -1}},
+		"Config.DeliveryTimeout":         {f.store, executor.Config{DeliveryTimeout: -1}},
+		"Config.ActivityFlush":           {f.store, executor.Config{ActivityFlush: -1}},
+		"Config.Granularity":             {f.store, executor.Config{Granularity: 2 * time.Hour}},
+		"Config.Precise":                 {bare{f.store}, executor.Config{Precise: true}},
+		"Config.Retention":               {bare{f.store}, executor.Config{Retention: time.Hour}},
+		"Config.MaxDeletions":            {bare{f.store}, executor.Config{MaxDeletions: 5}},
+		"Config.MaxDeletionsPerTemplate": {bare{f.store}, executor.Config{MaxDeletionsPerTemplate: 5}},
+		"Config.Settle":                  {bare{f.store}, executor.Config{Settle: time.Minute}},
+		"Config.EventRetention":          {bare{f.store}, executor.Config{EventRetention: time.Hour}},
+		"Config.Notifier":                {bare{f.store}, executor.Config{Notifier: sink}},
 	} {
 		_, err := executor.New(c.store, c.cfg)
 		var bad *invalid.Error
@@ -317,7 +320,9 @@ func TestRunPrunes(t *testing.T) {
 		f.addDue(1, start)
 		e, stop := f.run(executor.Config{Precise: true, Retention: 24 * time.Hour}, nil)
 		f.stoppedAt(1, time.Minute)
-		_, err := e.Update(f.ctx, id(1), lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 2, Status: lifecycle.JobSucceeded}))
+		s, err := e.Load(f.ctx, id(1))
+		f.must(err)
+		_, err = e.Update(f.ctx, id(1), lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobSucceeded}))
 		f.must(err)
 		builds, err := f.store.Builds(f.ctx, id(1), 0, 10)
 		f.must(err)

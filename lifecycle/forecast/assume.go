@@ -60,7 +60,8 @@ func (a Assumptions) withDefaults() Assumptions {
 	return a
 }
 
-func (a Assumptions) validate() error {
+// Validate refuses what cannot be assumed.
+func (a Assumptions) Validate() error {
 	switch {
 	case a.Tick < 0 || a.Tick > time.Hour:
 		return invalid.New("Assumptions.Tick", a.Tick, "must be between 1 microsecond and 1 hour, 0 for a minute")

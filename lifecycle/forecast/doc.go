@@ -1,12 +1,15 @@
-// Package forecast says what will happen, what would happen, and what should not be written.
+// Package forecast says what will happen and what would happen.
 //
 //   - [Upcoming] is what will happen to one workspace, step by step; [Words] says it to people, [Calendar] to their
 //     calendars.
-//   - [Lint] warns of settings that will not do what their author means, [LintFleet] of herds.
 //   - [Learn] learns from history when owners work and how builds go; [Forecast] says what a fleet will do with it.
 //   - [Simulate] says what policies, schedules, pool sizes and holidays would have saved and whom they would have hurt.
+//   - [ComparePlan] says what follows from a policy plan.
 //   - [Suggest], [SuggestPolicy] and [SuggestPool] propose what nobody should have to set by hand, with the figures that
 //     argue for it.
+//
+// Package lint warns of settings that will not do what their author means, package shadow compares another scheduler with what
+// the rules would have done.
 //
 // # Guarantees
 //

@@ -60,19 +60,6 @@ func ExampleCalendar() {
 	// Output: 10 events
 }
 
-// What is wrong with these settings, before they are saved?
-func ExampleLint() {
-	s := exampleWorkspace()
-	s.Workspace.Autostart, _ = schedule.Weekly("CRON_TZ=Europe/Berlin 30 2 * * 6,0")
-	s.Template.Policy.AutostartDays = schedule.DaysOf(time.Sunday)
-	for _, w := range forecast.Lint(s, time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC), forecast.LintConfig{}) {
-		fmt.Println(w.Code, w.Setting+":", w.Cure)
-	}
-	// Output:
-	// forbidden_days Workspace.Autostart: leave out Sat, or allow Sat in Policy.AutostartDays
-	// clock_gap Workspace.Autostart: choose a time outside the hours in which clocks are changed, such as 04:00
-}
-
 // exampleMember is a workspace with what was recorded of its owner, who comes at twenty past nine.
 func exampleMember() forecast.Member {
 	sessions := workdays(time.Date(2026, 3, 30, 0, 0, 0, 0, time.UTC), 12)

@@ -43,15 +43,15 @@ func compare(t *testing.T, seed uint64) int {
 	r := seeded(seed)
 	w := &world{
 		t: t, ctx: t.Context(), store: memory.New(), clock: quartz.NewMock(t).WithLogger(quartz.NoOpLogger),
-		builds: r.builds(pick(r, 0, 10, 30)), people: map[uuid.UUID]*person{}, done: map[uuid.UUID][]string{},
+		builds: r.Builds(pick(r, 0, 10, 30)), people: map[uuid.UUID]*person{}, done: map[uuid.UUID][]string{},
 		ends: map[uuid.UUID]end{},
 	}
 	w.clock.Set(monday)
 	for n := range 25 {
-		s := r.snapshot(n + 1)
+		s := r.Snapshot(n + 1)
 		w.add(s)
-		if r.yes(70) {
-			w.people[s.Workspace.ID] = &person{sessions: r.sessions(weeks)}
+		if r.Yes(70) {
+			w.people[s.Workspace.ID] = &person{sessions: r.Sessions(weeks)}
 		}
 	}
 	told := w.foretell()
@@ -234,7 +234,12 @@ func (w *world) happen(until time.Time) {
 func (w *world) end(id uuid.UUID) {
 	e := w.ends[id]
 	delete(w.ends, id)
-	s, err := w.exec.Update(w.ctx, id, lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: e.number, Status: e.status}))
+	s, err := w.exec.Update(w.ctx, id, func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		if s.Build.Number != e.number {
+			return lifecycle.Change{}, lifecycle.ErrStaleBuild
+		}
+		return lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: e.status})(s, now)
+	})
 	w.must(err)
 	p := w.people[id]
 	if p == nil || e.status != lifecycle.JobSucceeded || s.Workspace.Deleted || !p.present(w.clock.Now()) {

@@ -21,7 +21,7 @@ type ForecastConfig struct {
 	Assumptions
 	// Draws is how many times the future is drawn. Defaults to 30. The time is linear in it.
 	Draws int
-	// Band is the part of the draws that lies between Low and High, from 0 to 1. Defaults to 0.8.
+	// Band is how likely what happens lies between Low and High, from 0 to 1. Defaults to 0.8.
 	Band float64
 	// Seed chooses the draws. The same seed gives the same forecast.
 	Seed uint64
@@ -57,10 +57,10 @@ func (c ForecastConfig) validate() error {
 	case c.Band < 0 || c.Band > 1:
 		return invalid.New("ForecastConfig.Band", c.Band, "must be between 0 and 1")
 	}
-	return c.Assumptions.validate()
+	return c.Assumptions.Validate()
 }
 
-// Band is a number that is not known yet: its mean, and where most of the draws lie.
+// Band is a number that is not known yet: its mean, and between what it lies with the probability that was asked for.
 type Band struct {
 	Low  float64 `json:"low"`
 	Mean float64 `json:"mean"`
@@ -94,7 +94,10 @@ type HourBand struct {
 // workspaces then do is decided by the rules. Workspaces of whom no behavior is known do what their schedules say.
 //
 // Behavior should have been learned up to from. If it was learned up to an earlier instant it is carried on from there, which
-// is less exact. The time is linear in workspaces, draws, and what happens; the memory is 16 bytes for each minute and draw.
+// is less exact. The bands are as far apart as the draws, times what was learned by foretelling the last eight weeks of people's
+// work from the weeks before them.
+//
+// The time is linear in workspaces, draws, and what happens; the memory is 16 bytes for each minute and draw.
 func Forecast(fleet iter.Seq[lifecycle.Snapshot], b *Behavior, from, until time.Time, c ForecastConfig) (Outlook, error) {
 	c = c.withDefaults()
 	if err := c.validate(); err != nil {
@@ -118,7 +121,7 @@ func Forecast(fleet iter.Seq[lifecycle.Snapshot], b *Behavior, from, until time.
 		}
 	})
 	o := Outlook{From: from, Until: until, Draws: c.Draws, Band: c.Band}
-	o.sum(trials)
+	o.sum(trials, b.widening(c.Seed))
 	return o, nil
 }
 
@@ -197,7 +200,7 @@ func poisson(r *rand.Rand, mean float64) int {
 }
 
 // sum turns the draws into bands.
-func (o *Outlook) sum(trials []*trial) {
+func (o *Outlook) sum(trials []*trial, wider float64) {
 	draws := make([][]Hour, len(trials))
 	for i, t := range trials {
 		draws[i] = t.series.hours()
@@ -207,7 +210,7 @@ func (o *Outlook) sum(trials []*trial) {
 		for i := range draws {
 			values[i] = of(&draws[i][hour])
 		}
-		return bandOf(values, o.Band)
+		return bandOf(values, o.Band).wider(wider)
 	}
 	for hour := range draws[0] {
 		o.Hours = append(o.Hours, HourBand{
@@ -233,10 +236,18 @@ func bandOf(values []float64, part float64) Band {
 	return Band{Low: quantile(values, out), Mean: total / float64(len(values)), High: quantile(values, 1-out)}
 }
 
-// quantile reads a value of sorted ones, between two where it lies between.
+// wider widens a band on both sides of the mean. What is counted is never below zero.
+func (b Band) wider(by float64) Band {
+	b.Low = max(b.Mean-by*(b.Mean-b.Low), min(b.Low, 0))
+	b.High = b.Mean + by*(b.High-b.Mean)
+	return b
+}
+
+// quantile reads the value below which another draw lies with a probability, between two draws where it lies between: n draws
+// cut what is possible into n+1 parts that are equally likely.
 func quantile(sorted []float64, q float64) float64 {
-	at := q * float64(len(sorted)-1)
-	i := min(int(at), len(sorted)-1)
+	at := min(max(q*float64(len(sorted)+1)-1, 0), float64(len(sorted)-1))
+	i := int(at)
 	next := min(i+1, len(sorted)-1)
 	return sorted[i] + (at-float64(i))*(sorted[next]-sorted[i])
 }

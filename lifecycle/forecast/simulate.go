@@ -118,7 +118,7 @@ func (r Result) waits() int { return r.Cold - (r.Hits - r.FirstHits) }
 // a job, tick that finds something, and report of activity. The memory is 16 bytes for each minute and candidate, plus 16
 // for each claim where a candidate has a pool. The error names what in the arguments cannot be used.
 func Simulate(fleet iter.Seq[Member], from, until time.Time, candidates []Candidate, c SimulateConfig) (Simulation, error) {
-	if err := c.validate(); err != nil {
+	if err := c.Assumptions.Validate(); err != nil {
 		return Simulation{}, err
 	}
 	if !until.After(from) {
@@ -166,11 +166,17 @@ func setPolicy(s *lifecycle.Snapshot, p lifecycle.Policy, at time.Time) {
 	if err != nil {
 		return // it was validated
 	}
-	next, err := plan.Next(s.Template)
-	if err != nil {
-		return // it is planned for this very template
+	apply(&plan, s)
+}
+
+// apply is what a policy plan makes of a workspace when it is applied, at the instant at which it was made. It leaves alone
+// what is not of the plan's template, or of another revision of its policy.
+func apply(p *lifecycle.PolicyPlan, s *lifecycle.Snapshot) {
+	next, err := p.Next(s.Template)
+	if err != nil || next.ID != p.Change.Template.ID {
+		return
 	}
-	if change, _, ok := lifecycle.PlanPolicy(*s, plan.Change, at); ok {
+	if change, _, ok := lifecycle.PlanPolicy(*s, p.Change, p.Change.At); ok {
 		s.Workspace, s.Build = change.Workspace, change.Build
 	}
 	s.Template = next

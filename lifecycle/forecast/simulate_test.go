@@ -64,14 +64,14 @@ func TestSimulateIsTheSumOfUpcoming(t *testing.T) {
 	until := monday.AddDate(0, 0, 21)
 	var members []forecast.Member
 	builds, dormancies, deletions, reminders, failed := 0, 0, 0, 0, 0
-	outcome := outcomes(r.builds(10))
+	outcome := outcomes(r.Builds(10))
 	minutes := map[time.Time]int{}
 	for n := range 150 {
-		m := forecast.Member{Snapshot: r.snapshot(n + 1)}
+		m := forecast.Member{Snapshot: r.Snapshot(n + 1)}
 		p := &m.Snapshot.Template.Policy
 		m.Snapshot.Workspace.DeletingAt, p.TimeTilAutodelete = time.Time{}, 0 // who is deleted may come back
 		p.DeleteStopped, p.DeleteAtDeadline = 0, false
-		for _, s := range r.sessions(3) {
+		for _, s := range r.Sessions(3) {
 			m.Sessions = append(m.Sessions, forecast.Session{Begin: s[0], End: s[1]})
 		}
 		members = append(members, m)
@@ -123,8 +123,8 @@ func fleetOf(seed uint64, n, weeks int) []forecast.Member {
 	r := seeded(seed)
 	var members []forecast.Member
 	for i := range n {
-		m := forecast.Member{Snapshot: r.snapshot(i + 1)}
-		for _, s := range r.sessions(weeks) {
+		m := forecast.Member{Snapshot: r.Snapshot(i + 1)}
+		for _, s := range r.Sessions(weeks) {
 			m.Sessions = append(m.Sessions, forecast.Session{Begin: s[0], End: s[1]})
 		}
 		members = append(members, m)
@@ -134,7 +134,7 @@ func fleetOf(seed uint64, n, weeks int) []forecast.Member {
 
 func TestSimulateDoesNotDependOnProcessors(t *testing.T) {
 	members := fleetOf(5, 300, 2)
-	c := forecast.SimulateConfig{Assumptions: forecast.Assumptions{Build: outcomes(seeded(1).builds(5))}}
+	c := forecast.SimulateConfig{Assumptions: forecast.Assumptions{Build: outcomes(seeded(1).Builds(5))}}
 	pool := forecast.Candidate{Name: "pool", Pool: evenPool(2)}
 	var texts []string
 	for _, n := range []int{1, 2, 7} {

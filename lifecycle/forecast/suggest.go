@@ -12,6 +12,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/internal/text"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -59,24 +60,12 @@ func (s Suggestion) String() string {
 	if saved < 0 {
 		saved, verb = -saved, "adds"
 	}
-	text := fmt.Sprintf("%s: %s: %s %.1f h a day and would have kept you waiting %s of %d in %.0f days (as it is: %s)",
-		s.Workspace, s.Hours, verb, saved, times(s.Then.Waits), s.Then.Sessions, s.Days, times(s.Now.Waits))
+	line := fmt.Sprintf("%s: %s: %s %.1f h a day and would have kept you waiting %s of %d in %.0f days (as it is: %s)",
+		s.Workspace, s.Hours, verb, saved, text.Times(s.Then.Waits), s.Then.Sessions, s.Days, text.Times(s.Now.Waits))
 	if len(s.Needs) > 0 {
-		text += "; needs " + strings.Join(s.Needs, ", ")
+		line += "; needs " + strings.Join(s.Needs, ", ")
 	}
-	return text
-}
-
-func times(n int) string {
-	switch n {
-	case 0:
-		return "never"
-	case 1:
-		return "once"
-	case 2:
-		return "twice"
-	}
-	return fmt.Sprintf("%d times", n)
+	return line
 }
 
 // Suggest proposes working hours for each workspace of a fleet, learned from behavior, and says what they would have done
@@ -115,7 +104,7 @@ func (c SuggestConfig) validate(from, until time.Time) error {
 	case !until.After(from):
 		return invalid.New("until", until, "must be after from, %v", from)
 	}
-	return c.SimulateConfig.validate()
+	return c.SimulateConfig.Assumptions.Validate()
 }
 
 // painOf is the share of sessions that would wait under the suggestions.
@@ -192,7 +181,7 @@ func suggest(p *planners, m Member, now, then *trial, price float64) (Suggestion
 	hours := p.of(&m.Snapshot.Template.Policy).hours(h, price)
 	hours.Who = w.ID
 	s := Suggestion{
-		WorkspaceID: w.ID, Workspace: nameOf(&m.Snapshot), Hours: hours, Autostart: hours.Spec(), TTL: hours.TTL(),
+		WorkspaceID: w.ID, Workspace: text.Name(&m.Snapshot), Hours: hours, Autostart: hours.Spec(), TTL: hours.TTL(),
 		Needs: needs(&m.Snapshot.Template.Policy, hours), Days: now.until.Sub(now.from).Hours() / 24, Now: now.usage(m),
 	}
 	if err := hours.set(&m.Snapshot); err != nil {

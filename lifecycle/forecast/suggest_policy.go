@@ -8,6 +8,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/internal/text"
 )
 
 // PolicySuggestion is a policy for a template at a stated pain, with the figures that argue for it. Nothing is applied:
@@ -44,7 +45,7 @@ func SuggestPolicy(fleet iter.Seq[Member], current lifecycle.Policy, pain float6
 			for _, dormant := range append([]time.Duration{current.TimeTilDormant}, triedDormant...) {
 				p := current
 				p.DefaultTTL, p.ActivityBump, p.TimeTilDormant = ttl, bump, dormant
-				k, err := WithPolicy(fmt.Sprintf("ttl %s, bump %s, dormant %s", span(ttl), span(bump), span(dormant)), p, from)
+				k, err := WithPolicy(fmt.Sprintf("ttl %s, bump %s, dormant %s", text.Span(ttl), text.Span(bump), text.Span(dormant)), p, from)
 				if err != nil {
 					return PolicySuggestion{}, err
 				}
@@ -78,10 +79,10 @@ func SuggestPolicy(fleet iter.Seq[Member], current lifecycle.Policy, pain float6
 // String argues for the policy in a sentence.
 func (s PolicySuggestion) String() string {
 	p := &s.Policy
-	text := fmt.Sprintf("TTL %s, bump %s, dormant after %s: %.0f h instead of %.0f h; %.1f %% of sessions wait or are cut off instead of %.1f %%",
-		span(p.DefaultTTL), span(p.ActivityBump), span(p.TimeTilDormant), s.Then.Hours, s.Now.Hours, 100*s.Then.Pain(), 100*s.Now.Pain())
+	line := fmt.Sprintf("TTL %s, bump %s, dormant after %s: %.0f h instead of %.0f h; %.1f %% of sessions wait or are cut off instead of %.1f %%",
+		text.Span(p.DefaultTTL), text.Span(p.ActivityBump), text.Span(p.TimeTilDormant), s.Then.Hours, s.Now.Hours, 100*s.Then.Pain(), 100*s.Now.Pain())
 	if !s.Met {
-		text += "; no policy that was tried keeps to what was asked for"
+		line += "; no policy that was tried keeps to what was asked for"
 	}
-	return text
+	return line
 }

@@ -37,7 +37,7 @@ func SuggestPool(fleet iter.Seq[Member], misses float64, from, until time.Time, 
 	if misses <= 0 || misses >= 1 {
 		return PoolSuggestion{}, invalid.New("misses", misses, "must be between 0 and 1")
 	}
-	if err := c.validate(); err != nil {
+	if err := c.Assumptions.Validate(); err != nil {
 		return PoolSuggestion{}, err
 	}
 	if !until.After(from) {

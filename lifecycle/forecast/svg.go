@@ -5,6 +5,7 @@ import (
 	"html"
 	"math"
 	"strings"
+	"time"
 )
 
 // The measures of a picture, in pixels.
@@ -115,15 +116,15 @@ func (o Outlook) SVG(title string, actual []float64, capacity int) string {
 		}
 	}
 	c := newChart(0, float64(max(len(o.Hours)-1, 1)), top)
-	c.days(o.Hours)
+	c.days(o.From, len(o.Hours))
 	c.band(low, high)
 	c.line("f", mean)
+	lines := 1
 	if n := min(len(actual), len(o.Hours)); n > 0 {
 		c.line("a", actual[:n])
-		c.legend(o.Band, true)
-	} else {
-		c.legend(o.Band, false)
+		lines = 2
 	}
+	c.legend([]string{"f", "a"}[:lines], []string{fmt.Sprintf("foretold, with a band of %.0f %%", o.Band*100), "what then happened"}[:lines])
 	if capacity > 0 {
 		y := c.y(float64(capacity))
 		fmt.Fprintf(&c.b, `<line class="c" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, svgLeft, svgWidth-svgRight, y, y)
@@ -133,31 +134,32 @@ func (o Outlook) SVG(title string, actual []float64, capacity int) string {
 }
 
 // days writes the days below, at most ten of them.
-func (c *chart) days(hours []HourBand) {
-	every := max(len(hours)/24/10, 1)
+func (c *chart) days(from time.Time, hours int) {
+	every := max(hours/24/10, 1)
 	n := 0
-	for i, h := range hours {
-		if h.At.Hour() != 0 {
+	for i := range hours {
+		at := from.Add(time.Duration(i) * time.Hour)
+		if at.Hour() != 0 {
 			continue
 		}
 		if n%every == 0 {
 			x := c.x(float64(i))
 			fmt.Fprintf(&c.b, `<line class="g" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>`, x, x, svgTop, svgHeight-svgBottom)
 			if x < svgWidth-svgRight-60 { // the text has to fit
-				c.text(x+3, svgHeight-svgBottom+16, "start", h.At.Format("Mon 2 Jan"))
+				c.text(x+3, svgHeight-svgBottom+16, "start", at.Format("Mon 2 Jan"))
 			}
 		}
 		n++
 	}
 }
 
-func (c *chart) legend(band float64, actual bool) {
+// legend says below what the lines of some classes are, from left to right.
+func (c *chart) legend(classes, texts []string) {
 	y := float64(svgHeight - 8)
-	fmt.Fprintf(&c.b, `<line class="f" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, svgLeft, svgLeft+20, y-4, y-4)
-	c.text(svgLeft+26, y, "start", fmt.Sprintf("foretold, with %.0f %% of the draws", band*100))
-	if actual {
-		fmt.Fprintf(&c.b, `<line class="a" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, svgLeft+240, svgLeft+260, y-4, y-4)
-		c.text(svgLeft+266, y, "start", "what then happened")
+	for i, class := range classes {
+		x := svgLeft + 240*i
+		fmt.Fprintf(&c.b, `<line class="%s" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, class, x, x+20, y-4, y-4)
+		c.text(float64(x+26), y, "start", texts[i])
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/internal/text"
 )
 
 // Step is one thing that will happen to a workspace.
@@ -71,7 +72,7 @@ func Upcoming(s lifecycle.Snapshot, from, until time.Time, a Assumptions) iter.S
 		until = from.AddDate(0, 0, 28)
 	}
 	return func(yield func(Step) bool) {
-		if err := a.validate(); err != nil {
+		if err := a.Validate(); err != nil {
 			yield(stuck(&life{s: s, now: from.UTC(), err: err}))
 			return
 		}
@@ -90,7 +91,7 @@ func Upcoming(s lifecycle.Snapshot, from, until time.Time, a Assumptions) iter.S
 // Project returns a workspace as it will be just before an instant, under the same assumptions as [Upcoming]. The error
 // says why it could not be followed so far; the workspace is then as far as it was.
 func Project(s lifecycle.Snapshot, from, until time.Time, a Assumptions) (lifecycle.Snapshot, error) {
-	if err := a.validate(); err != nil {
+	if err := a.Validate(); err != nil {
 		return s, err
 	}
 	l := newLife(s, from, a.withDefaults())
@@ -117,22 +118,15 @@ func first(n int, steps iter.Seq[Step]) []Step {
 
 func stuck(l *life) Step {
 	return Step{
-		At: l.now, Kind: KindStuck, WorkspaceID: l.s.Workspace.ID, Workspace: nameOf(&l.s), Message: l.err.Error(), After: l.s,
+		At: l.now, Kind: KindStuck, WorkspaceID: l.s.Workspace.ID, Workspace: text.Name(&l.s), Message: l.err.Error(), After: l.s,
 	}
-}
-
-func nameOf(s *lifecycle.Snapshot) string {
-	if s.Workspace.Name != "" {
-		return s.Workspace.Name
-	}
-	return s.Workspace.ID.String()
 }
 
 // stepOf tells a moment.
 func stepOf(l *life, m moment) Step {
 	w, b := &l.s.Workspace, &l.s.Build
 	s := Step{
-		At: m.at, Kind: kindOf(m), WorkspaceID: w.ID, Workspace: nameOf(&l.s),
+		At: m.at, Kind: kindOf(m), WorkspaceID: w.ID, Workspace: text.Name(&l.s),
 		Rule: m.d.Rule, DueAt: m.d.DueAt, After: l.s,
 	}
 	if s.Kind == KindBuild || s.Kind == KindEnded {

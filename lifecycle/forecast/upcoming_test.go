@@ -24,7 +24,7 @@ Mon 2026-03-02 16:31 CET  api is about to stop: its owner is reminded, at 17:01
 Mon 2026-03-02 17:01 CET  api stops at its deadline
 Mon 2026-03-02 17:02 CET  api is down
 Tue 2026-03-03 07:01 CET  api goes dormant, unused for 1d 12h, to be deleted Tue 2026-03-10 07:01 CET
-Tue 2026-03-10 07:02 CET  api is deleted, dormant since Tue 2026-03-03 06:01 UTC
+Tue 2026-03-10 07:02 CET  api is deleted, dormant since Tue 2026-03-03 07:01 CET
 Tue 2026-03-10 07:03 CET  api is gone
 `, "\n")
 	if got != want {

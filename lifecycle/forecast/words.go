@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"iter"
 	"strings"
-	"time"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/internal/text"
 )
 
-// Words returns the first n steps for people, one a line, in the zone of the workspace's schedule:
+// Words returns the first n steps for people, one a line, in one zone: that of the workspace's schedules, else of its
+// owner's quiet hours, else UTC.
 //
 //	Mon 2026-03-02 09:00 CET  api starts by its schedule
 //	Mon 2026-03-02 09:01 CET  api is up, until 17:01
@@ -23,15 +24,15 @@ func Words(n int, steps iter.Seq[Step]) string {
 
 // String returns the step in words.
 func (s Step) String() string {
-	zone := s.After.Workspace.Autostart.Location()
-	text := fmt.Sprintf("%s  %s %s", stamp(s.At.In(zone)), s.Workspace, s.verb())
+	zone := text.Zone(&s.After)
+	line := fmt.Sprintf("%s  %s %s", text.Stamp(s.At.In(zone)), s.Workspace, s.verb())
 	if !s.Until.IsZero() {
-		text += ", " + s.outlook() + " " + sameDay(s.Until.In(zone), s.At.In(zone))
+		line += ", " + s.outlook() + " " + text.SameDay(s.Until.In(zone), s.At.In(zone))
 	}
 	if s.Message != "" {
-		text += ": " + s.Message
+		line += ": " + s.Message
 	}
-	return text
+	return line
 }
 
 // verb says what the workspace does.
@@ -42,7 +43,7 @@ func (s Step) verb() string {
 	case KindEnded:
 		return s.ends()
 	case KindDormant:
-		return "goes dormant, unused for " + span(s.After.Template.Policy.TimeTilDormant)
+		return "goes dormant, unused for " + text.Span(s.After.Template.Policy.TimeTilDormant)
 	case KindMissed:
 		return "misses its start, which is too late"
 	case KindExtended:
@@ -70,12 +71,12 @@ func (s Step) builds() string {
 	case lifecycle.RuleFailedCleanup:
 		return "is stopped to clean up after a build that failed"
 	case lifecycle.RuleDormancy:
-		return "stops and goes dormant, unused for " + span(s.After.Template.Policy.TimeTilDormant)
+		return "stops and goes dormant, unused for " + text.Span(s.After.Template.Policy.TimeTilDormant)
 	case lifecycle.RuleAutodelete:
 		if s.After.Workspace.DormantAt.IsZero() {
 			return "is deleted"
 		}
-		return "is deleted, dormant since " + stamp(s.After.Workspace.DormantAt)
+		return "is deleted, dormant since " + text.Stamp(s.After.Workspace.DormantAt.In(text.Zone(&s.After)))
 	case lifecycle.RuleNone:
 		return fmt.Sprintf("has a %s by hand", s.Transition)
 	}
@@ -103,32 +104,4 @@ func (s Step) outlook() string {
 		return "at"
 	}
 	return "until"
-}
-
-func stamp(t time.Time) string { return t.Format("Mon 2006-01-02 15:04 MST") }
-
-// sameDay leaves out the date where it is that of another instant.
-func sameDay(t, other time.Time) string {
-	if t.Format(time.DateOnly) == other.Format(time.DateOnly) {
-		return t.Format("15:04")
-	}
-	return stamp(t)
-}
-
-// span shows a duration in its two largest units.
-func span(d time.Duration) string {
-	var parts []string
-	for _, u := range []struct {
-		name string
-		size time.Duration
-	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
-		if n := d / u.size; n > 0 && len(parts) < 2 {
-			parts = append(parts, fmt.Sprintf("%d%s", n, u.name))
-			d -= n * u.size
-		}
-	}
-	if len(parts) == 0 {
-		return "0"
-	}
-	return strings.Join(parts, " ")
 }

@@ -30,3 +30,19 @@ func Text(s string) string {
 	}
 	return strings.ReplaceAll(s, "\x00", "\uFFFD")
 }
+
+// PrefixEnd returns the first text, byte by byte, after all texts that begin with a prefix, which must be UTF-8; "" if there
+// is none. With it a search for a prefix is a range of an index.
+func PrefixEnd(prefix string) string {
+	for prefix != "" {
+		last, size := utf8.DecodeLastRuneInString(prefix)
+		prefix = prefix[:len(prefix)-size]
+		if last == 0xD7FF {
+			last = 0xDFFF // what follows it is no text
+		}
+		if last < utf8.MaxRune {
+			return prefix + string(last+1)
+		}
+	}
+	return ""
+}

@@ -1,6 +1,7 @@
 package form_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -31,4 +32,25 @@ func TestText(t *testing.T) {
 			t.Errorf("%q is kept as %q, want %q", text, got, want)
 		}
 	}
+}
+
+// What begins with a prefix lies between the prefix and its end, and nothing else does.
+func FuzzPrefixEnd(f *testing.F) {
+	for _, prefix := range []string{"a", "é", "\u007f", "\uD7FF", "a\U0010FFFF", "\U0010FFFF\U0010FFFF", ""} {
+		f.Add(prefix, "\U0010FFFFz", "b")
+	}
+	f.Fuzz(func(t *testing.T, prefix, rest, other string) {
+		prefix, rest, other = form.Text(prefix), form.Text(rest), form.Text(other)
+		end := form.PrefixEnd(prefix)
+		if form.Text(end) != end {
+			t.Fatalf("the end of %q is %q, which cannot be stored", prefix, end)
+		}
+		within := func(s string) bool { return s >= prefix && (end == "" || s < end) }
+		if !within(prefix + rest) {
+			t.Errorf("%q is not between %q and %q", prefix+rest, prefix, end)
+		}
+		if within(other) != strings.HasPrefix(other, prefix) {
+			t.Errorf("%q between %q and %q: %v", other, prefix, end, within(other))
+		}
+	})
 }

@@ -19,12 +19,14 @@ const dumpVersion = 1
 type entryRow struct {
 	Version   int               `json:"dormouse,omitempty"`
 	Engine    *lifecycle.Engine `json:"engine,omitempty"`
+	Ticking   *ticking          `json:"ticking,omitempty"`
 	Template  *templateRow      `json:"template,omitempty"`
 	Owner     *ownerRow         `json:"owner,omitempty"`
 	Workspace *workspaceRow     `json:"workspace,omitempty"`
 	Events    *eventsRow        `json:"events,omitempty"`
 	Seq       int64             `json:"seq,omitempty"`
 	jobLines
+	memberLines
 	// End counts the lines before it, so that a dump that was cut off is noticed.
 	End int `json:"end,omitempty"`
 }
@@ -92,12 +94,17 @@ func (d *dumper) row(r entryRow) {
 }
 
 func (s *Store) collect(w io.Writer) error {
+	s.memberStore.mu.RLock()
+	defer s.memberStore.mu.RUnlock()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	d := &dumper{enc: json.NewEncoder(w)}
 	d.row(entryRow{Version: dumpVersion})
 	if s.engine != (lifecycle.Engine{}) {
 		d.row(entryRow{Engine: &s.engine})
+	}
+	if !s.ticking.At.IsZero() || len(s.ticking.Deletions) > 0 {
+		d.row(entryRow{Ticking: &s.ticking})
 	}
 	for i := range s.templates.rows {
 		t := s.templates.rows[i].Template
@@ -115,7 +122,8 @@ func (s *Store) collect(w io.Writer) error {
 		d.row(entryRow{Events: &eventsRow{l.events, l.until, waiting}})
 	}
 	d.row(entryRow{Seq: s.outbox.seq})
-	s.dump(d)
+	s.jobQueue.dump(d)
+	s.memberStore.dump(d)
 	d.row(entryRow{End: d.rows})
 	return d.err
 }
@@ -168,6 +176,8 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 		return fmt.Errorf("version %d: this is no dump of version %d", row.Version, dumpVersion)
 	case row.Engine != nil:
 		s.engine = *row.Engine
+	case row.Ticking != nil:
+		s.ticking = *row.Ticking
 	case row.Template != nil:
 		t := row.Template.Template
 		t.Policy = row.Template.Policy.Policy
@@ -184,6 +194,9 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 		s.outbox.seq = row.Seq
 	case row.End > 0 && row.End != n-1:
 		return fmt.Errorf("the dump has %d lines before its end, and should have %d", n-1, row.End)
+	}
+	if err := s.memberStore.restore(&row.memberLines); err != nil {
+		return err
 	}
 	return s.jobQueue.restore(&row.jobLines)
 }

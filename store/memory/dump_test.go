@@ -48,10 +48,10 @@ func lived(t *testing.T) (*memory.Store, []uuid.UUID) {
 	e, err := executor.New(s, executor.Config{Notifier: discard(nobody), Auditor: discard(nobody), Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	for i, id := range ids {
-		_, err = e.Update(ctx, id, lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil))
+		made, err := e.Update(ctx, id, lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil))
 		must(t, err)
 		if i < 2 {
-			_, err = e.Update(ctx, id, lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 1, Status: lifecycle.JobSucceeded}))
+			_, err = e.Update(ctx, id, lifecycle.JobEnded(lifecycle.JobResult{BuildID: made.Build.ID, Status: lifecycle.JobSucceeded}))
 			must(t, err)
 		}
 	}

@@ -24,7 +24,9 @@ type Jobs struct {
 	jobs      map[uuid.UUID]*job
 	orgs      map[uuid.UUID]*jobOrg
 	processes map[uuid.UUID]*process
-	delayed   *minHeap[*job] // pending jobs whose ReadyAt is to come, earliest first
+	delayed   *minHeap[*job]     // pending jobs whose ReadyAt is to come, earliest first
+	unique    map[uniqueKey]*job // jobs that are not over, by their unique keys
+	pauses    map[queue.Scope]queue.Pause
 	ended     *minHeap[*job] // jobs that are over, longest first
 }
 
@@ -36,6 +38,8 @@ func NewJobs() *Jobs {
 		jobs:      make(map[uuid.UUID]*job),
 		orgs:      make(map[uuid.UUID]*jobOrg),
 		processes: make(map[uuid.UUID]*process),
+		unique:    make(map[uniqueKey]*job),
+		pauses:    make(map[queue.Scope]queue.Pause),
 		delayed:   newHeap(func(a, b *job) bool { return a.ReadyAt.Before(b.ReadyAt) }),
 		ended:     newHeap(func(a, b *job) bool { return a.EndedAt.Before(b.EndedAt) }),
 	}
@@ -48,6 +52,11 @@ type job struct {
 	build *lifecycle.Job
 	lines []queue.Line
 	seq   int64
+	// logged is the size of the log (see [queue.AdmitLines]), and history that of [queue.Operations].
+	logged  int64
+	history []queue.Attempt
+	// ofOrg is the place in the organization's heap of delayed jobs; -1 outside.
+	ofOrg int
 	// index in the heap of delayed or of ended jobs; -1 outside.
 	index int
 }
@@ -69,7 +78,22 @@ type jobOrg struct {
 	lanes   map[queue.Lane]*jobLane
 	turns   map[int16]*turns // by priority
 	running queue.Room
+	// delayed are the delayed jobs of the organization: a look must not walk those of others.
+	delayed *minHeap[delayedOfOrg]
 }
+
+// delayedOfOrg is a job in the heap of its organization.
+type delayedOfOrg struct{ *job }
+
+func (d delayedOfOrg) setPlace(i int) { d.ofOrg = i }
+
+// uniqueKey is what keeps a job from being there twice.
+type uniqueKey struct {
+	organization uuid.UUID
+	kind, key    string
+}
+
+func uniqueOf(j queue.Job) uniqueKey { return uniqueKey{j.Organization, j.Type, j.Unique} }
 
 // turns is the state of fair ordering at one priority.
 type turns struct {
@@ -81,8 +105,9 @@ func (s *Jobs) org(id uuid.UUID) *jobOrg {
 	org, ok := s.orgs[id]
 	if !ok {
 		org = &jobOrg{
-			lanes: make(map[queue.Lane]*jobLane),
-			turns: make(map[int16]*turns),
+			lanes:   make(map[queue.Lane]*jobLane),
+			turns:   make(map[int16]*turns),
+			delayed: newHeap(func(a, b delayedOfOrg) bool { return a.ReadyAt.Before(b.ReadyAt) }),
 		}
 		s.orgs[id] = org
 	}
@@ -135,37 +160,58 @@ func jobRows(now time.Time, postings []queue.Posting) ([]queue.Job, error) {
 func (s *Jobs) insertJobs(now time.Time, rows []queue.Job) []queue.Job {
 	stored := make([]queue.Job, len(rows))
 	for i, row := range rows {
-		stored[i] = s.insertJob(now, &job{Job: row, index: -1}).Clone()
+		j, inserted := s.insertJob(now, newJobRow(row))
+		stored[i] = j.Clone()
+		stored[i].Duplicate = !inserted
 	}
 	return stored
 }
 
-// insertJob stores a job unless its id is stored already, and returns the one that is.
-func (s *Jobs) insertJob(now time.Time, j *job) *job {
+// insertJob stores a job unless its id or its unique key is there already, and returns the one that is there then.
+func (s *Jobs) insertJob(now time.Time, j *job) (there *job, inserted bool) {
 	if known, ok := s.jobs[j.ID]; ok {
-		return known
+		return known, false
+	}
+	if known, ok := s.unique[uniqueOf(j.Job)]; ok && j.Unique != "" {
+		return known, false
 	}
 	turn := s.org(j.Organization).turn(j.Priority)
 	j.Order = queue.FairOrder(turn.last[j.Tenant], turn.claimed, j.Weight)
 	turn.last[j.Tenant] = j.Order
 	s.jobs[j.ID] = j
+	s.reserve(j)
 	s.line(j, now)
-	return j
+	return j, true
+}
+
+func newJobRow(row queue.Job) *job { return &job{Job: row, index: -1, ofOrg: -1} }
+
+// reserve takes a job's unique key for it.
+func (s *Jobs) reserve(j *job) {
+	if j.Unique != "" {
+		s.unique[uniqueOf(j.Job)] = j
+	}
 }
 
 // line puts a pending job where it waits.
 func (s *Jobs) line(j *job, now time.Time) {
 	if j.ReadyAt.After(now) {
-		heap.Push(s.delayed, j)
+		s.delay(j)
 		return
 	}
 	s.org(j.Organization).lane(j.Lane()).add(j)
+}
+
+func (s *Jobs) delay(j *job) {
+	heap.Push(s.delayed, j)
+	heap.Push(s.org(j.Organization).delayed, delayedOfOrg{j})
 }
 
 // unline takes a pending job out of where it waits.
 func (s *Jobs) unline(j *job) {
 	if j.index >= 0 {
 		heap.Remove(s.delayed, j.index)
+		heap.Remove(s.orgs[j.Organization].delayed, j.ofOrg)
 		return
 	}
 	s.removeFromLane(j)
@@ -184,7 +230,9 @@ func (s *Jobs) removeFromLane(j *job) {
 func (s *Jobs) wakeDelayed(now time.Time) {
 	for s.delayed.Len() > 0 && !s.delayed.items[0].ReadyAt.After(now) {
 		j := heap.Pop(s.delayed).(*job)
-		s.org(j.Organization).lane(j.Lane()).add(j)
+		org := s.org(j.Organization)
+		heap.Remove(org.delayed, j.ofOrg)
+		org.lane(j.Lane()).add(j)
 	}
 }
 

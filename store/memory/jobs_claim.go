@@ -18,13 +18,16 @@ func (s *Jobs) Ready(_ context.Context, now time.Time, q queue.ReadyQuery) (queu
 	var listing queue.Listing
 	for id := range s.wantedOrgs(q.Organizations) {
 		for lane, line := range s.orgs[id].lanes {
+			if s.paused(lane, now) {
+				continue
+			}
 			first := line.first()
 			listing.Lanes = append(listing.Lanes, queue.ReadyLane{
 				Lane: lane, Count: min(line.size, max(q.CountTo, 1)), From: first.Order, Oldest: first.CreatedAt,
 			})
 		}
 	}
-	listing.Next = s.nextDelayed(q.Organizations)
+	listing.Next = s.nextResumed(q.Organizations, now, s.nextDelayed(q.Organizations))
 	return listing, nil
 }
 
@@ -52,11 +55,10 @@ func (s *Jobs) nextDelayed(ids []uuid.UUID) time.Time {
 	if len(ids) == 0 {
 		return s.delayed.items[0].ReadyAt
 	}
-	wanted := s.wantedOrgs(ids)
 	var next time.Time
-	for _, j := range s.delayed.items {
-		if wanted[j.Organization] && (next.IsZero() || j.ReadyAt.Before(next)) {
-			next = j.ReadyAt
+	for id := range s.wantedOrgs(ids) {
+		if d := s.orgs[id].delayed; d.Len() > 0 {
+			next = earlier(next, d.items[0].ReadyAt)
 		}
 	}
 	return next
@@ -70,24 +72,23 @@ func (s *Jobs) Claim(_ context.Context, c queue.Claim) (queue.Claimed, error) {
 	if !ok || !p.registered() || p.lost {
 		return queue.Claimed{}, queue.ErrProcessLost
 	}
-	s.wakeDelayed(c.Now)
 	picker := newPicker(s, c)
 	defer picker.restore()
 	var claimed queue.Claimed
-	for _, worker := range c.Workers {
+	for i := range c.Workers {
 		j := picker.next()
 		if j == nil {
 			break
 		}
-		s.start(j, p, c, worker)
+		s.start(j, p, c, i)
 		claimed.Jobs = append(claimed.Jobs, j.Clone())
 	}
 	claimed.Limited = picker.limited
 	return claimed, nil
 }
 
-// start turns a ready job into a running one.
-func (s *Jobs) start(j *job, p *process, c queue.Claim, worker uuid.UUID) {
+// start turns a ready job into a running one, for the i-th worker.
+func (s *Jobs) start(j *job, p *process, c queue.Claim, i int) {
 	org := s.orgs[j.Organization]
 	s.removeFromLane(j)
 	turn := org.turn(j.Priority)
@@ -95,7 +96,7 @@ func (s *Jobs) start(j *job, p *process, c queue.Claim, worker uuid.UUID) {
 	org.running.Add(j.Lane(), j.Tenant, 1)
 	p.held[j.ID] = j
 	j.State, j.StartedAt = queue.Running, c.Now
-	j.Process, j.Worker, j.Token = c.Process, worker, c.Token
+	j.Process, j.Worker, j.Token, j.SecretHash = c.Process, c.Workers[i], c.Token, c.SecretFor(i)
 	j.Attempt++
 	j.Fence++
 	j.Progress = queue.Progress{}
@@ -126,7 +127,7 @@ func newPicker(s *Jobs, c queue.Claim) *picker {
 	p := &picker{store: s, limits: c.Limits, lanes: make(map[queue.Lane]pick, len(c.Probes))}
 	for _, probe := range c.Probes {
 		org, ok := s.orgs[probe.Lane.Organization]
-		if !ok {
+		if !ok || s.paused(probe.Lane, c.Now) {
 			continue
 		}
 		if lane, ok := org.lanes[probe.Lane]; ok {

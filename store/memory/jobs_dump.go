@@ -12,15 +12,20 @@ import (
 
 // jobLines are the lines of a dump that are about jobs.
 type jobLines struct {
-	Job     *jobRow     `json:"job,omitempty"`
-	Turn    *turnRow    `json:"turn,omitempty"`
-	Process *processRow `json:"process,omitempty"`
+	Job     *jobRow      `json:"job,omitempty"`
+	Turn    *turnRow     `json:"turn,omitempty"`
+	Process *processRow  `json:"process,omitempty"`
+	Pause   *queue.Pause `json:"pause,omitempty"`
 }
 
 type jobRow struct {
 	queue.Job
-	Lines   []queue.Line `json:",omitempty"`
-	LastSeq int64        `json:",omitempty"`
+	// SecretHash is what the job's own field of that name holds, which is no part of its JSON form.
+	SecretHash []byte          `json:",omitempty"`
+	Lines      []queue.Line    `json:",omitempty"`
+	LastSeq    int64           `json:",omitempty"`
+	Logged     int64           `json:",omitempty"`
+	History    []queue.Attempt `json:",omitempty"`
 	// Delayed: it waits for its ReadyAt.
 	Delayed bool `json:",omitempty"`
 }
@@ -56,11 +61,23 @@ func (s *Jobs) dump(d *dumper) {
 			d.row(entryRow{jobLines: jobLines{Turn: &turnRow{id, priority, t.claimed, t.last}}})
 		}
 	}
+	for _, p := range s.pauses {
+		d.row(entryRow{jobLines: jobLines{Pause: &p}})
+	}
 	for _, j := range s.jobs {
 		j.Job = j.Clone() // with its payload
 		delayed := j.State == queue.Pending && j.index >= 0
-		d.row(entryRow{jobLines: jobLines{Job: &jobRow{j.Job, j.lines, j.seq, delayed}}})
+		d.row(entryRow{jobLines: jobLines{Job: &jobRow{
+			Job: j.Job, SecretHash: dumped(j.Job.SecretHash), Lines: j.lines, LastSeq: j.seq, Logged: j.logged, History: j.history, Delayed: delayed,
+		}}})
 	}
+}
+
+func dumped(h queue.SecretHash) []byte {
+	if h == (queue.SecretHash{}) {
+		return nil
+	}
+	return h[:]
 }
 
 // restore reads one line. Processes and turns come before jobs.
@@ -78,6 +95,8 @@ func (s *Jobs) restore(rows *jobLines) error {
 		for tenant, last := range rows.Turn.Last {
 			t.last[tenant] = last
 		}
+	case rows.Pause != nil:
+		s.pauses[rows.Pause.Scope] = *rows.Pause
 	case rows.Job != nil:
 		s.restoreJob(rows.Job)
 	}
@@ -85,8 +104,13 @@ func (s *Jobs) restore(rows *jobLines) error {
 }
 
 func (s *Jobs) restoreJob(row *jobRow) {
-	j := &job{Job: row.Job, lines: slices.Clone(row.Lines), seq: row.LastSeq, index: -1}
+	j := newJobRow(row.Job)
+	j.lines, j.seq, j.logged, j.history = slices.Clone(row.Lines), row.LastSeq, row.Logged, slices.Clone(row.History)
+	copy(j.Job.SecretHash[:], row.SecretHash)
 	s.jobs[j.ID] = j
+	if !j.State.Final() {
+		s.reserve(j)
+	}
 	switch {
 	case j.State.Final():
 		heap.Push(s.ended, j)
@@ -99,7 +123,7 @@ func (s *Jobs) restoreJob(row *jobRow) {
 		}
 		p.held[j.ID] = j
 	case row.Delayed:
-		heap.Push(s.delayed, j)
+		s.delay(j)
 	default:
 		s.org(j.Organization).lane(j.Lane()).add(j)
 	}

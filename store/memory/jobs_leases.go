@@ -8,24 +8,22 @@ import (
 
 	"github.com/dormouse-go/dormouse/store/form"
 
-	"github.com/google/uuid"
-
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // Renew implements [queue.Leases].
-func (s *Jobs) Renew(_ context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
+func (s *Jobs) Renew(_ context.Context, now time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	answers := make([]queue.Renewed, len(renewals))
 	for i, r := range renewals {
-		answers[i] = s.renew(r)
+		answers[i] = s.renew(now, r)
 	}
 	return answers, nil
 }
 
-func (s *Jobs) renew(r queue.Renewal) queue.Renewed {
-	j, live := s.live(r.Lease)
+func (s *Jobs) renew(now time.Time, r queue.Renewal) queue.Renewed {
+	j, live := s.live(r.Handout)
 	p, known := s.processes[r.Process]
 	switch {
 	case !live:
@@ -35,26 +33,52 @@ func (s *Jobs) renew(r queue.Renewal) queue.Renewed {
 	}
 	s.drop(j)
 	p.held[j.ID] = j
-	j.Process, j.Worker = r.Process, r.Worker
+	j.Process = r.Process
 	if r.Progress != nil {
 		j.Progress = *r.Progress
 		j.Progress.Message = form.Text(j.Progress.Message)
 	}
-	for _, line := range r.Lines {
-		j.seq++
-		line.Seq, line.Text = j.seq, form.Text(line.Text)
-		j.lines = append(j.lines, line)
-	}
+	s.log(j, r, now)
 	return queue.Renewed{Canceled: !j.CancelAt.IsZero()}
 }
 
-// live finds the running job of a lease.
-func (s *Jobs) live(lease queue.Lease) (*job, bool) {
-	j, ok := s.jobs[lease.Job]
-	if !ok || j.State != queue.Running || j.Fence != lease.Fence {
+// log appends the lines of a renewal, as far as the log takes them.
+func (s *Jobs) log(j *job, r queue.Renewal, now time.Time) {
+	r.Lines = slices.Clone(r.Lines)
+	for i := range r.Lines {
+		r.Lines[i].Text = form.Text(r.Lines[i].Text)
+	}
+	admitted, size := queue.AdmitLines(j.logged, r, now)
+	for _, line := range admitted {
+		j.seq++
+		line.Seq = j.seq
+		j.lines = append(j.lines, line)
+	}
+	j.logged = size
+}
+
+// live finds the running job of a handout.
+func (s *Jobs) live(h queue.Handout) (*job, bool) {
+	j, ok := s.jobs[h.Lease.Job]
+	if !ok || j.State != queue.Running || !h.Of(&j.Job) {
 		return nil, false
 	}
 	return j, true
+}
+
+// Reassign implements [queue.Leases].
+func (s *Jobs) Reassign(_ context.Context, moves []queue.Reassignment) ([]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	accepted := make([]bool, len(moves))
+	for i, m := range moves {
+		j, ok := s.jobs[m.Lease.Job]
+		if !ok || j.State != queue.Running || j.Lease() != m.Lease || j.Process != m.Process {
+			continue
+		}
+		j.Worker, accepted[i] = m.Worker, true
+	}
+	return accepted, nil
 }
 
 // drop takes a job's lease from its process.
@@ -70,37 +94,28 @@ func (s *Jobs) End(_ context.Context, now time.Time, ends []queue.End) ([]queue.
 	defer s.mu.Unlock()
 	answers := make([]queue.Ended, len(ends))
 	for i, end := range ends {
-		j, ok := s.accept(end)
-		if !ok {
+		j, ok := s.jobs[end.Lease.Job]
+		switch {
+		case !ok || !end.Accepts(&j.Job):
 			answers[i].Err = queue.ErrLeaseLost
-			continue
-		}
-		if answers[i].Again = j.State != queue.Running; !answers[i].Again {
+		case j.State != queue.Running:
+			answers[i] = queue.Ended{Job: j.Outline(), Again: true}
+		default:
 			s.end(j, now, end)
+			answers[i].Job = j.Clone()
 		}
-		answers[i].Job = j.Clone()
 	}
 	return answers, nil
-}
-
-// accept finds the job of an end that takes effect, or that took effect before.
-func (s *Jobs) accept(end queue.End) (*job, bool) {
-	j, ok := s.jobs[end.Lease.Job]
-	switch {
-	case !ok || j.Fence < 1 || j.Fence != end.Lease.Fence: // below 1 it was never handed out
-		return nil, false
-	case end.Process != uuid.Nil && end.Process != j.Process:
-		return nil, false
-	case j.State == queue.Running:
-		return j, true
-	}
-	target := end.Outcome.State()
-	return j, j.State == target || target == queue.Pending && j.State == queue.Canceled
 }
 
 func (s *Jobs) end(j *job, now time.Time, end queue.End) {
 	s.drop(j)
 	s.orgs[j.Organization].running.Add(j.Lane(), j.Tenant, -1)
+	if end.Recorded() {
+		end := end
+		end.Error = form.Text(end.Error)
+		j.history = queue.AddAttempt(j.history, queue.AttemptOf(j.Job, end, now))
+	}
 	if end.Outcome == queue.OutcomeReleased {
 		j.Attempt--
 	}
@@ -121,6 +136,9 @@ func (s *Jobs) end(j *job, now time.Time, end queue.End) {
 
 func (s *Jobs) finish(j *job, state queue.State, now time.Time) {
 	j.State, j.EndedAt = state, now
+	if s.unique[uniqueOf(j.Job)] == j {
+		delete(s.unique, uniqueOf(j.Job))
+	}
 	heap.Push(s.ended, j)
 }
 
@@ -141,7 +159,7 @@ func (s *Jobs) Cancel(_ context.Context, c queue.Cancellation) ([]queue.Job, err
 	defer s.mu.Unlock()
 	var changed []queue.Job
 	for _, id := range c.IDs {
-		if j, ok := s.jobs[id]; ok && s.cancel(j, c) {
+		if j, ok := s.jobs[id]; ok && (c.Organization == nil || *c.Organization == j.Organization) && s.cancel(j, c) {
 			changed = append(changed, j.Clone())
 		}
 	}

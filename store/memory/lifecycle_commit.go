@@ -8,10 +8,33 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/prewarm/workspaces"
 )
 
 // Commit implements [lifecycle.Store]. Everything that can be wrong is checked before anything is written.
 func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
+	return s.commit(ctx, now, changes, nil)
+}
+
+// CommitMembers implements [workspaces.Committer].
+func (s *Store) CommitMembers(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) ([]lifecycle.Outcome, error) {
+	if err := workspaces.Paired(changes, members); err != nil {
+		return nil, err
+	}
+	s.memberStore.mu.Lock()
+	defer s.memberStore.mu.Unlock()
+	outcomes, err := s.commit(ctx, now, changes, members)
+	for i := range outcomes {
+		if outcomes[i] == lifecycle.Applied {
+			s.put(members[i])
+		}
+	}
+	return outcomes, err
+}
+
+// commit applies the changes that are current, and whose member, if there are any, can be written.
+func (s *Store) commit(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) ([]lifecycle.Outcome, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -24,7 +47,7 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 	}
 	s.mu.Lock()
 	earliest := s.earliest()
-	outcomes, err := s.apply(now, changes, jobs)
+	outcomes, err := s.apply(now, changes, jobs, members)
 	sooner := s.earliest() < earliest
 	s.mu.Unlock()
 	if sooner {
@@ -64,13 +87,15 @@ func jobsOf(now time.Time, changes []lifecycle.Change) ([]*job, error) {
 func buildJob(now time.Time, b *lifecycle.Job) (*job, error) {
 	if !encodable(b) {
 		row, err := buildjobs.JobOf(*b, now)
-		return &job{Job: row, index: -1}, err
+		return newJobRow(row), err
 	}
 	row, err := buildjobs.HeaderOf(*b).Job(now)
 	if err != nil {
 		return nil, fmt.Errorf("job of build %d: %w", b.BuildNumber, err)
 	}
-	return &job{Job: row, build: cloneJob(b), index: -1}, nil
+	j := newJobRow(row)
+	j.build = cloneJob(b)
+	return j, nil
 }
 
 // encodable reports whether encoding the payload later cannot fail.
@@ -80,16 +105,33 @@ func encodable(b *lifecycle.Job) bool {
 }
 
 // apply writes the changes that are current. The caller holds the lock.
-func (s *Store) apply(now time.Time, changes []lifecycle.Change, jobs []*job) ([]lifecycle.Outcome, error) {
+func (s *Store) apply(now time.Time, changes []lifecycle.Change, jobs []*job, members []prewarm.Member) ([]lifecycle.Outcome, error) {
 	outcomes, slots := make([]lifecycle.Outcome, len(changes)), make([]uint32, len(changes))
+	var names map[ownedName]bool // that claims of this batch have taken
 	for i := range changes {
 		c := &changes[i]
 		slot, ok := s.fleet.slots[c.Workspace.ID]
+		if ok && members != nil {
+			_, _, ok = s.memberStore.pool(members[i].Pool).writable(&members[i])
+		}
 		if !ok || s.fleet.rows.at(slot).revision != c.Revision {
 			outcomes[i] = lifecycle.Conflict
 			continue
 		}
 		slots[i] = slot
+		if c.Claims {
+			var err error
+			if outcomes[i], err = s.claimable(slot, c, names); err != nil {
+				return nil, &lifecycle.ChangeError{WorkspaceID: c.Workspace.ID, Err: err}
+			}
+			if outcomes[i] != lifecycle.Applied {
+				continue
+			}
+			if names == nil {
+				names = make(map[ownedName]bool)
+			}
+			names[nameOf(&c.Workspace)] = true
+		}
 		if err := c.Validate(s.fleet.latest(slot)); err != nil {
 			return nil, &lifecycle.ChangeError{WorkspaceID: c.Workspace.ID, Err: err}
 		}
@@ -113,6 +155,9 @@ func (s *Store) apply(now time.Time, changes []lifecycle.Change, jobs []*job) ([
 func (s *Store) applyOne(slot uint32, c *lifecycle.Change) {
 	f := &s.fleet
 	r := f.rows.at(slot)
+	if c.Claims {
+		s.handOver(slot, r, &c.Workspace)
+	}
 	f.write(slot, &c.Workspace)
 	f.writeBuild(r, &c.Build, c.NewBuild)
 	r.revision++

@@ -83,7 +83,11 @@ func (o *order) remove(e entry) {
 	if !found {
 		return
 	}
-	o.blocks[i] = slices.Delete(o.blocks[i], at, at+1)
+	if at == 0 {
+		o.blocks[i] = o.blocks[i][1:] // what is taken in order moves nothing
+	} else {
+		o.blocks[i] = slices.Delete(o.blocks[i], at, at+1)
+	}
 	if len(o.blocks[i]) == 0 {
 		o.blocks = slices.Delete(o.blocks, i, i+1)
 	}
@@ -106,4 +110,12 @@ func (o *order) after(e entry, yield func(entry) bool) {
 			}
 		}
 	}
+}
+
+// size is the number of entries.
+func (o *order) size() (n int) {
+	for _, b := range o.blocks {
+		n += len(b)
+	}
+	return n
 }

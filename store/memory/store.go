@@ -14,18 +14,22 @@ import (
 var (
 	_ store.Store       = (*Store)(nil)
 	_ lifecycle.Watcher = (*Store)(nil)
-	_ lifecycle.Holder  = (*Store)(nil)
 )
 
 // jobQueue is [Jobs] under a name that leaves its method Jobs visible when it is embedded.
 type jobQueue = Jobs
 
+// memberStore is [Members] likewise.
+type memberStore = Members
+
 // Store keeps workspaces, builds, events and jobs in memory. Use [New]. It is safe for concurrent use.
 type Store struct {
 	*jobQueue
+	*memberStore
 
 	mu        sync.RWMutex
 	engine    lifecycle.Engine
+	ticking   ticking
 	templates table[template]
 	owners    table[owner]
 	fleet     fleet
@@ -36,7 +40,7 @@ type Store struct {
 // New returns an empty store.
 func New() *Store {
 	return &Store{
-		jobQueue:  NewJobs(),
+		jobQueue: NewJobs(), memberStore: NewMembers(),
 		templates: newTable[template](),
 		owners:    newTable[owner](),
 		fleet:     newFleet(),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -25,15 +24,16 @@ import (
 var claimSQL = `
 	WITH candidate AS (
 		SELECT c.id, c.place, p.rank
-		FROM ` + probeColumns.rows(7, "p", "") + ` CROSS JOIN LATERAL (
+		FROM ` + probeColumns.rows(8, "p", "") + ` CROSS JOIN LATERAL (
 			SELECT j.id, j.place FROM dormouse.jobs j
 			WHERE j.ready AND j.organization_id = $2 AND j.type = p.type AND j.tag_set = p.tag_set
 				AND j.priority = p.priority AND j.place >= p.bound
 			ORDER BY j.place, j.id
-			LIMIT $6
+			LIMIT $7
 		) c
+		WHERE NOT EXISTS (` + pausedSQL("$2", "$3") + `)
 		ORDER BY p.rank DESC, c.place, c.id
-		LIMIT $6
+		LIMIT $7
 	), alive AS (
 		SELECT id FROM dormouse.processes
 		WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM candidate) FOR KEY SHARE
@@ -52,13 +52,20 @@ var claimSQL = `
 	FROM (VALUES (1)) AS once LEFT JOIN started j ON true
 	ORDER BY j.n`
 
+// pausedSQL selects something if the lane of a probe p is paused.
+func pausedSQL(organization, now string) string {
+	return `SELECT FROM dormouse.pauses x
+			WHERE x.organization_id IN (` + organization + `, '00000000-0000-0000-0000-000000000000') AND x.type IN (p.type, '')
+				AND (x.ends_at IS NULL OR x.ends_at > ` + now + `)`
+}
+
 // startSQL turns the taken jobs into running ones, the i-th in line for the i-th worker. $1 is the process, $2 the
-// organization, $3 the instant, $4 the token, $5 the workers.
+// organization, $3 the instant, $4 the token, $5 the workers, $6 the hashes of their secrets.
 const startSQL = `, numbered AS (
 		SELECT id, row_number() OVER (ORDER BY rank DESC, place, id) AS n FROM taken
 	), started AS (
 		UPDATE dormouse.jobs j SET state = 1, ready = false, started_at = $3, process_id = $1, token = $4,
-			worker_id = ($5::uuid[])[t.n], attempt = j.attempt + 1, fence = j.fence + 1, percent = 0, message = ''
+			worker_id = ($5::uuid[])[t.n], secret = ($6::bytea[])[t.n], attempt = j.attempt + 1, fence = j.fence + 1, percent = 0, message = ''
 		FROM numbered t WHERE j.id = t.id
 		RETURNING j.*, t.n
 	), highest AS (
@@ -106,7 +113,7 @@ func (s *Store) claim(ctx context.Context, c queue.Claim, p []probe) (queue.Clai
 	}
 	var claimed queue.Claimed
 	for slack := claimSlack; ; slack *= 4 {
-		jobs, more, err := s.claimOnce(ctx, c, p, c.Workers[len(claimed.Jobs):], slack)
+		jobs, more, err := s.claimOnce(ctx, c, p, len(claimed.Jobs), slack)
 		if err != nil {
 			return claimed, err
 		}
@@ -117,9 +124,10 @@ func (s *Store) claim(ctx context.Context, c queue.Claim, p []probe) (queue.Clai
 	}
 }
 
-// claimOnce makes one claim; more says that ready jobs beyond those it looked at may remain. Its answer is not repeated
+// claimOnce makes one claim for the workers behind those that are served; more says that ready jobs beyond those it looked at may remain. Its answer is not repeated
 // when it is lost: the caller looks for its token.
-func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, workers []uuid.UUID, slack int) (jobs []queue.Job, more bool, err error) {
+func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, from, slack int) (jobs []queue.Job, more bool, err error) {
+	workers := c.Workers[from:]
 	var l jobList
 	var alive bool
 	var candidates int
@@ -128,7 +136,7 @@ func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, workers
 		l = jobList{}
 		args := []any{
 			key(c.Process), key(c.Probes[0].Lane.Organization), c.Now, key(c.Token), keys(workers),
-			look,
+			secretsFor(&c, from), look,
 		}
 		args = append(args, probeColumns.args(p)...)
 		return s.steady(ctx, claimSQL, args, func(rows pgx.Rows) error {
@@ -151,6 +159,23 @@ func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, workers
 		return nil, false, queue.ErrProcessLost
 	}
 	return l.jobs, len(l.jobs) < len(workers) && candidates == look, s.fillTags(ctx, l.jobs, l.tagSets)
+}
+
+// secretsFor are the hashes of the secrets for the workers from one on, as they are stored.
+func secretsFor(c *queue.Claim, from int) [][]byte {
+	secrets := make([][]byte, len(c.Workers)-from)
+	for i := range secrets {
+		secrets[i] = storedSecret(c.SecretFor(from + i))
+	}
+	return secrets
+}
+
+// storedSecret is a secret's hash as it is stored: empty if there is none, which no handout has.
+func storedSecret(h queue.SecretHash) []byte {
+	if h == (queue.SecretHash{}) {
+		return []byte{}
+	}
+	return h[:]
 }
 
 // probe is a lane to claim from, with its number in place of its tags; rank is its priority as it counts in this claim.

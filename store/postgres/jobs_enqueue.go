@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,10 +16,32 @@ var enqueueSQL = `
 	WITH wanted AS (
 		SELECT j.* FROM ` + enqueueColumns.rows(1, "j", "n") + `
 		WHERE NOT EXISTS (SELECT FROM dormouse.jobs x WHERE x.id = j.id)
-	)` + turnSQL + insertJobsSQL + `
+			AND NOT EXISTS (SELECT FROM dormouse.jobs x
+				WHERE x.organization_id = j.organization_id AND x.type = j.type AND x.unique_key = j.unique_key AND x.state < 2)
+	)` + turnSQL + insertJobsSQL(postedColumns) + `
 	RETURNING` + jobColumns
 
 var jobsByIDSQL = `SELECT` + jobColumns + ` FROM dormouse.jobs j WHERE j.id = ANY ($1)`
+
+// jobsByUniqueSQL finds the jobs that have unique keys now.
+var jobsByUniqueSQL = `
+	SELECT` + jobColumns + `
+	FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (organization_id, type, unique_key)
+	JOIN dormouse.jobs j ON j.organization_id = u.organization_id AND j.type = u.type AND j.unique_key = u.unique_key AND j.state < 2`
+
+// uniqueKey is what keeps a job from being there twice.
+type uniqueKey struct {
+	organization uuid.UUID
+	kind, key    string
+}
+
+// uniqueOf is the key of a job; of one without it is its id, of which there is one anyway.
+func uniqueOf(j *queue.Job) uniqueKey {
+	if j.Unique == "" {
+		return uniqueKey{organization: j.ID}
+	}
+	return uniqueKey{j.Organization, j.Type, j.Unique}
+}
 
 // Enqueue implements [queue.Queue].
 func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Posting) ([]queue.Job, error) {
@@ -26,49 +49,114 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Pos
 		return nil, ctx.Err()
 	}
 	rows := make([]queue.Job, len(postings))
-	var fresh []jobToQueue
-	seen := make(map[uuid.UUID]bool, len(postings))
 	for i, p := range postings {
 		row, err := p.Job(now)
 		if err != nil {
 			return nil, fmt.Errorf("enqueue: posting %d: %w", i, err)
 		}
 		rows[i] = row
-		if !seen[row.ID] {
-			seen[row.ID] = true
-			fresh = append(fresh, jobToQueue{Job: row})
+	}
+	// A job that had a unique key may end before it is read; then the key is free, and the posting is made after all.
+	for done := 0; done < len(rows); {
+		n, err := s.enqueueSome(ctx, rows)
+		if err != nil {
+			return nil, fmt.Errorf("enqueue %d jobs: %w", len(postings), err)
+		}
+		done += n
+	}
+	return rows, nil
+}
+
+// enqueueSome stores the jobs that have no place in line yet, and says how many have one now: their own, or that of the job
+// that was there instead.
+func (s *Store) enqueueSome(ctx context.Context, rows []queue.Job) (n int, err error) {
+	var fresh []jobToQueue
+	seen := make(map[uniqueKey]bool, len(rows))
+	ids := make(map[uuid.UUID]bool, len(rows))
+	for i := range rows {
+		row := &rows[i]
+		if key := uniqueOf(row); row.Order == 0 && !seen[key] && !ids[row.ID] {
+			seen[key], ids[row.ID] = true, true
+			fresh = append(fresh, jobToQueue{Job: *row})
 		}
 	}
 	if err := s.numberTags(ctx, fresh); err != nil {
-		return nil, fmt.Errorf("enqueue: %w", err)
+		return 0, err
 	}
 	jobs, err := s.queryJobs(ctx, repeatable, enqueueSQL, enqueueColumns.args(fresh)...)
 	if err != nil {
-		return nil, fmt.Errorf("enqueue %d jobs: %w", len(postings), err)
+		return 0, err
 	}
 	return s.enqueued(ctx, rows, byID(jobs))
 }
 
-// enqueued returns the jobs in the order of the postings; those that were stored before are read.
-func (s *Store) enqueued(ctx context.Context, rows []queue.Job, inserted map[uuid.UUID]queue.Job) ([]queue.Job, error) {
-	var old []key
+// enqueued replaces the jobs that were inserted by what is stored, and the others by what was there.
+func (s *Store) enqueued(ctx context.Context, rows []queue.Job, inserted map[uuid.UUID]queue.Job) (n int, err error) {
+	unique := make(map[uniqueKey]queue.Job, len(inserted))
+	for _, j := range inserted {
+		unique[uniqueOf(&j)] = j
+	}
+	taken := make(map[uuid.UUID]bool, len(inserted))
+	var left []*queue.Job
 	for i := range rows {
-		if _, ok := inserted[rows[i].ID]; !ok {
-			old = append(old, key(rows[i].ID))
+		row := &rows[i]
+		if row.Order != 0 {
+			continue
+		}
+		if j, ok := inserted[row.ID]; ok && !taken[row.ID] {
+			*row, taken[row.ID] = j.Clone(), true
+			n++
+			continue
+		}
+		left = append(left, row)
+	}
+	known, err := s.known(ctx, left, inserted, unique)
+	if err != nil {
+		return n, fmt.Errorf("read jobs that were enqueued before: %w", err)
+	}
+	for _, row := range left {
+		if j, ok := known(row); ok {
+			*row = j.Clone()
+			row.Duplicate = true
+			n++
 		}
 	}
-	if len(old) > 0 {
-		found, err := s.queryJobs(ctx, repeatable, jobsByIDSQL, old)
+	return n, nil
+}
+
+// known returns a function that finds the job which is there instead of another: by its id, or by its unique key.
+func (s *Store) known(ctx context.Context, left []*queue.Job, ids map[uuid.UUID]queue.Job, unique map[uniqueKey]queue.Job) (func(*queue.Job) (queue.Job, bool), error) {
+	var wanted, organizations []key
+	var kinds, uniques []string
+	for _, row := range left {
+		if _, ok := ids[row.ID]; !ok {
+			wanted = append(wanted, key(row.ID))
+		}
+		if _, ok := unique[uniqueOf(row)]; !ok && row.Unique != "" {
+			organizations, kinds, uniques = append(organizations, key(row.Organization)), append(kinds, row.Type), append(uniques, row.Unique)
+		}
+	}
+	if len(wanted) > 0 {
+		found, err := s.queryJobs(ctx, repeatable, jobsByIDSQL, wanted)
 		if err != nil {
-			return nil, fmt.Errorf("read jobs that were enqueued before: %w", err)
+			return nil, err
+		}
+		maps.Copy(ids, byID(found))
+	}
+	if len(uniques) > 0 {
+		found, err := s.queryJobs(ctx, repeatable, jobsByUniqueSQL, organizations, kinds, uniques)
+		if err != nil {
+			return nil, err
 		}
 		for _, j := range found {
-			inserted[j.ID] = j
+			unique[uniqueOf(&j)] = j
 		}
 	}
-	out := make([]queue.Job, len(rows))
-	for i := range rows {
-		out[i] = inserted[rows[i].ID].Clone()
-	}
-	return out, nil
+	return func(row *queue.Job) (queue.Job, bool) {
+		if j, ok := ids[row.ID]; ok {
+			return j, true
+		}
+		j, ok := unique[uniqueOf(row)]
+		return j, ok && row.Unique != ""
+	}, nil
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dormouse-go/dormouse/store/form"
@@ -17,11 +18,28 @@ var renewalColumns = columns[queue.Renewal]{
 	col("id", "uuid", func(r *queue.Renewal) key { return key(r.Lease.Job) }),
 	col("fence", "bigint", func(r *queue.Renewal) int64 { return r.Lease.Fence }),
 	col("process_id", "uuid", func(r *queue.Renewal) key { return key(r.Process) }),
-	col("worker_id", "uuid", func(r *queue.Renewal) key { return key(r.Worker) }),
 	col("reports", "boolean", func(r *queue.Renewal) bool { return r.Progress != nil }),
 	col("percent", "integer", func(r *queue.Renewal) int32 { return count32(progress(r).Percent) }),
 	col("message", "text", func(r *queue.Renewal) string { return form.Text(progress(r).Message) }),
 	col("lines", "integer", func(r *queue.Renewal) int32 { return count32(len(r.Lines)) }),
+	col("size", "bigint", func(r *queue.Renewal) (size int64) {
+		for _, line := range r.Lines {
+			size += queue.LogSize(form.Text(line.Text))
+		}
+		return size
+	}),
+	col("bound", "bigint", func(r *queue.Renewal) int64 { return r.LogBound() }),
+	col("log_end", "text", func(r *queue.Renewal) string { return r.LogEnd() }),
+	col("organization_id", "uuid", func(r *queue.Renewal) key { return key(r.Organization) }),
+	col("worker_id", "uuid", func(r *queue.Renewal) key { return key(r.Worker) }),
+	col("secret", "bytea", func(r *queue.Renewal) []byte { return storedSecret(r.Secret.Hash()) }),
+}
+
+// sameHandout compares a running job h with what is presented: all of it.
+func sameHandout(presented string) string {
+	return strings.ReplaceAll(`h.id = %.id AND h.fence = %.fence AND h.organization_id = %.organization_id
+			AND h.worker_id = %.worker_id AND h.secret = %.secret`,
+		"%", presented)
 }
 
 func progress(r *queue.Renewal) (p queue.Progress) {
@@ -31,11 +49,12 @@ func progress(r *queue.Renewal) (p queue.Progress) {
 	return p
 }
 
-// lineRow is a line of a job's log; seq counts from 1 within the renewal.
+// lineRow is a line of a job's log; seq counts from 1 within the renewal, and upto its size with this line.
 type lineRow struct {
 	queue.Line
-	job key
-	seq int64
+	job  key
+	seq  int64
+	upto int64
 }
 
 var lineColumns = columns[lineRow]{
@@ -43,66 +62,77 @@ var lineColumns = columns[lineRow]{
 	col("seq", "bigint", func(l *lineRow) int64 { return l.seq }),
 	col("at", "timestamptz", func(l *lineRow) stamp { return stamp(l.At) }),
 	col("text", "text", func(l *lineRow) string { return form.Text(l.Text) }),
+	col("upto", "bigint", func(l *lineRow) int64 { return l.upto }),
 }
 
 func linesOf(renewals []queue.Renewal) (lines []lineRow) {
 	for _, r := range renewals {
+		var upto int64
 		for i, line := range r.Lines {
-			lines = append(lines, lineRow{line, key(r.Lease.Job), int64(i + 1)})
+			upto += queue.LogSize(form.Text(line.Text))
+			lines = append(lines, lineRow{line, key(r.Lease.Job), int64(i + 1), upto})
 		}
 	}
 	return lines
 }
 
 // renewSQL writes only what changes: a heartbeat of a worker that reports nothing leaves its row alone. taker keeps the
-// processes that take the leases from being declared lost until this commits. Its parameters are those of renewalColumns and
-// lineColumns.
+// processes that take the leases from being declared lost until this commits. A log takes lines as queue.AdmitLines says:
+// kept are those within the bound, and closing says that one exceeds it, so that a last line takes its place. Its parameters
+// are now and those of renewalColumns and lineColumns.
 var renewSQL = `
 	WITH renewal AS (
-		SELECT * FROM ` + renewalColumns.rows(1, "r", "n") + `
+		SELECT * FROM ` + renewalColumns.rows(2, "r", "n") + `
+	), line AS (
+		SELECT * FROM ` + lineColumns.rows(2+len(renewalColumns), "l", "") + `
 	), taker AS (
 		SELECT id FROM dormouse.processes
-		WHERE id = ANY ($3) AND lost_at IS NULL
+		WHERE id = ANY ($4) AND lost_at IS NULL
 		ORDER BY id FOR KEY SHARE
 	), held AS (
-		SELECT id, fence, state, process_id, worker_id, cancel_at, lines FROM dormouse.jobs
-		WHERE id = ANY ($1)
+		SELECT id, fence, state, process_id, organization_id, worker_id, secret, cancel_at, lines, log_size FROM dormouse.jobs
+		WHERE id = ANY ($2)
 		ORDER BY id FOR NO KEY UPDATE
 	), accepted AS (
-		SELECT r.*, h.cancel_at, h.lines AS before,
-			(h.process_id, h.worker_id) IS DISTINCT FROM (r.process_id, r.worker_id)
-				OR r.reports OR r.lines > 0 AS changes
+		SELECT r.*, h.cancel_at, h.lines AS before, h.log_size,
+			h.process_id IS DISTINCT FROM r.process_id OR r.reports AS changes,
+			h.log_size <= r.bound AS open,
+			h.log_size <= r.bound AND h.log_size + r.size > r.bound AS closing,
+			(SELECT count(*) FROM line l WHERE l.id = r.id AND h.log_size + l.upto <= r.bound) AS kept
 		FROM renewal r
-		JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1
+		JOIN held h ON h.state = 1 AND ` + sameHandout("r") + `
 		JOIN taker p ON p.id = r.process_id
 	), renewed AS (
-		UPDATE dormouse.jobs j SET process_id = a.process_id, worker_id = a.worker_id,
+		UPDATE dormouse.jobs j SET process_id = a.process_id,
 			percent = CASE WHEN a.reports THEN a.percent ELSE j.percent END,
 			message = CASE WHEN a.reports THEN a.message ELSE j.message END,
-			lines = a.before + a.lines
-		FROM accepted a WHERE j.id = a.id AND a.changes
+			lines = a.before + a.kept + a.closing::integer,
+			log_size = CASE WHEN a.open THEN a.log_size + a.size ELSE a.log_size END
+		FROM accepted a WHERE j.id = a.id AND (a.changes OR a.open AND a.lines > 0)
 	), written AS (
 		INSERT INTO dormouse.job_lines (job_id, seq, at, text)
-		SELECT a.id, a.before + l.seq, l.at, l.text
-		FROM ` + lineColumns.rows(1+len(renewalColumns), "l", "") + `
-		JOIN accepted a ON a.id = l.id
+		SELECT a.id, a.before + l.seq, l.at, l.text FROM line l JOIN accepted a ON a.id = l.id
+		WHERE a.log_size + l.upto <= a.bound
+		UNION ALL
+		SELECT a.id, a.before + a.kept + 1, $1, a.log_end FROM accepted a WHERE a.closing
 	)
 	SELECT r.n, p.id IS NOT NULL, h.cancel_at IS NOT NULL
-	FROM renewal r JOIN held h ON h.id = r.id AND h.fence = r.fence AND h.state = 1 LEFT JOIN taker p ON p.id = r.process_id`
+	FROM renewal r JOIN held h ON h.state = 1 AND ` + sameHandout("r") + ` LEFT JOIN taker p ON p.id = r.process_id`
 
 // Renew implements [queue.Leases].
-func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
+func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
 	if len(renewals) == 0 {
 		return nil, ctx.Err()
 	}
-	args := append(renewalColumns.args(renewals), lineColumns.args(linesOf(renewals))...)
+	args := append([]any{now}, renewalColumns.args(renewals)...)
+	args = append(args, lineColumns.args(linesOf(renewals))...)
 	var answers []queue.Renewed
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		answers = make([]queue.Renewed, len(renewals))
 		for i := range answers {
 			answers[i].Err = queue.ErrLeaseLost
 		}
-		rows, err := s.pool.Query(ctx, s.sql(renewSQL), args...)
+		rows, err := s.db.Query(ctx, s.sql(renewSQL), args...)
 		if err != nil {
 			return err
 		}
@@ -131,8 +161,18 @@ var endColumns = columns[queue.End]{
 	col("target", "smallint", func(e *queue.End) int16 { return stateNumber(e.Outcome.State()) }),
 	col("released", "boolean", func(e *queue.End) bool { return e.Outcome == queue.OutcomeReleased }),
 	col("error", "text", func(e *queue.End) string { return form.Text(e.Error) }),
+	col("recorded", "text", func(e *queue.End) zeronull.Text {
+		if !e.Recorded() {
+			return ""
+		}
+		return zeronull.Text(e.Outcome)
+	}),
+	col("brief", "text", func(e *queue.End) string { return queue.CleanText(form.Text(e.Error), queue.MaxAttemptError) }),
 	col("result", "bytea", func(e *queue.End) []byte { return e.Result }),
 	col("ready_at", "timestamptz", func(e *queue.End) stamp { return stamp(e.ReadyAt) }),
+	col("organization_id", "uuid", func(e *queue.End) key { return key(e.Organization) }),
+	col("worker_id", "uuid", func(e *queue.End) key { return key(e.Worker) }),
+	col("secret", "bytea", func(e *queue.End) []byte { return storedSecret(e.Secret.Hash()) }),
 }
 
 // endSQL: an end is accepted while the attempt runs, or again after it took effect; live distinguishes the two. Its
@@ -146,11 +186,14 @@ var endSQL = `
 		SELECT e.*, h.state = 1 AS live,
 			CASE WHEN e.target = 0 AND h.cancel_at IS NOT NULL THEN 4::smallint ELSE e.target END AS final
 		FROM ending e JOIN held h ON h.id = e.id AND h.fence = e.fence
-		WHERE (e.process_id IS NULL OR e.process_id = h.process_id)
+		WHERE CASE WHEN e.process_id IS NOT NULL THEN e.process_id = h.process_id ELSE ` + sameHandout("e") + ` END
 			AND h.fence > 0
 			AND (h.state IN (1, e.target) OR e.target = 0 AND h.state = 4)
 	), ended AS (
 		UPDATE dormouse.jobs j SET
+			history = CASE WHEN a.recorded IS NULL THEN j.history ELSE ` + historySQL + ` || jsonb_build_object(
+				'Round', j.round, 'Attempt', j.attempt, 'Outcome', a.recorded, 'StartedAt', j.started_at, 'EndedAt', $1::timestamptz,
+				'Error', a.brief, 'Process', j.process_id, 'Worker', j.worker_id) END,
 			state = a.final,
 			attempt = CASE WHEN a.released THEN j.attempt - 1 ELSE j.attempt END,
 			error = CASE WHEN a.error <> '' OR a.final <> 0 THEN a.error ELSE j.error END,
@@ -181,7 +224,7 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 	var agains []bool
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		l, places, agains = jobList{}, nil, nil
-		rows, err := s.pool.Query(ctx, s.sql(endSQL), args...)
+		rows, err := s.db.Query(ctx, s.sql(endSQL), args...)
 		if err != nil {
 			return err
 		}
@@ -212,15 +255,63 @@ func endAnswers(n int, jobs []queue.Job, places []int, agains []bool) []queue.En
 		answers[i].Err = queue.ErrLeaseLost
 	}
 	for i, j := range jobs {
+		if agains[i] {
+			j = j.Outline()
+		}
 		answers[places[i]] = queue.Ended{Job: j, Again: agains[i]}
 	}
 	return answers
 }
 
-// cancelSQL: $3 is the reason, $4 whether jobs are given up instead.
+// reassignColumns are those of a change of worker.
+var reassignColumns = columns[queue.Reassignment]{
+	col("id", "uuid", func(m *queue.Reassignment) key { return key(m.Lease.Job) }),
+	col("fence", "bigint", func(m *queue.Reassignment) int64 { return m.Lease.Fence }),
+	col("process_id", "uuid", func(m *queue.Reassignment) key { return key(m.Process) }),
+	col("worker_id", "uuid", func(m *queue.Reassignment) key { return key(m.Worker) }),
+}
+
+var reassignSQL = `
+	WITH move AS (
+		SELECT * FROM ` + reassignColumns.rows(1, "m", "n") + `
+	), held AS (
+		SELECT id FROM dormouse.jobs WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE
+	)
+	UPDATE dormouse.jobs j SET worker_id = m.worker_id
+	FROM move m JOIN held h ON h.id = m.id
+	WHERE j.id = m.id AND j.state = 1 AND j.fence = m.fence AND j.process_id = m.process_id
+	RETURNING m.n`
+
+// Reassign implements [queue.Leases].
+func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accepted []bool, err error) {
+	if len(moves) == 0 {
+		return nil, ctx.Err()
+	}
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		accepted = make([]bool, len(moves))
+		rows, err := s.db.Query(ctx, s.sql(reassignSQL), reassignColumns.args(moves)...)
+		if err != nil {
+			return err
+		}
+		var n int
+		_, err = pgx.ForEachRow(rows, []any{&n}, func() error {
+			accepted[n-1] = true
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reassign %d jobs: %w", len(moves), err)
+	}
+	return accepted, nil
+}
+
+// cancelSQL: $3 is the reason, $4 whether jobs are given up instead, $5 the only organization whose jobs are meant, or NULL.
 var cancelSQL = `
 	WITH held AS (
-		SELECT id, state, cancel_at FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
+		SELECT id, state, cancel_at FROM dormouse.jobs
+		WHERE id = ANY ($2) AND ($5::uuid IS NULL OR organization_id = $5)
+		ORDER BY id FOR NO KEY UPDATE
 	), canceled AS (
 		UPDATE dormouse.jobs j SET
 			state = CASE WHEN j.state = 1 THEN 1 WHEN $4 THEN 3 ELSE 4 END,
@@ -240,7 +331,11 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}
-	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire)
+	var organization *key
+	if c.Organization != nil {
+		organization = (*key)(c.Organization)
+	}
+	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire, organization)
 	if err != nil {
 		return nil, fmt.Errorf("cancel %d jobs: %w", len(c.IDs), err)
 	}

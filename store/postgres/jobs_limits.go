@@ -26,27 +26,61 @@ const runningSQL = `
 	WHERE state = 1 AND organization_id = $1
 	GROUP BY type, priority, tenant_id`
 
-// contendersSQL reads ready jobs of the probed lanes in line order behind a place in it, those of full tenants left out.
+// contendersSQL reads ready jobs of the probed lanes in line order, whosever they are. $1 is the organization, $2 the
+// instant, $3 the limit.
 var contendersSQL = `
 	SELECT c.id, c.tenant_id, p.type, p.priority, p.rank, c.place
-	FROM ` + probeColumns.rows(7, "p", "") + `
+	FROM ` + probeColumns.rows(4, "p", "") + `
 	CROSS JOIN LATERAL (
 		SELECT j.id, j.tenant_id, j.place FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $1 AND j.type = p.type AND j.tag_set = p.tag_set
 			AND j.priority = p.priority AND j.place >= p.bound
-			AND (p.rank < $2 OR p.rank = $2 AND (j.place, j.id) > ($3, $4))
-			AND j.tenant_id <> ALL ($5::uuid[])
 		ORDER BY j.place, j.id
-		LIMIT $6
+		LIMIT $3
 	) c
+	WHERE NOT EXISTS (` + pausedSQL("$1", "$2") + `)
 	ORDER BY p.rank DESC, c.place, c.id
-	LIMIT $6`
+	LIMIT $3`
+
+// byTenantSQL reads them behind a place in line ($4 to $6), those of full tenants ($7) left out. It goes from tenant to
+// tenant, so a long line of one that is full costs one step; each other gives up to $8 jobs.
+var byTenantSQL = `
+	WITH RECURSIVE probe AS (
+		SELECT p.* FROM ` + probeColumns.rows(9, "p", "") + ` WHERE NOT EXISTS (` + pausedSQL("$1", "$2") + `)
+	), tenant AS (
+		SELECT p.type, p.tag_set, p.priority, p.bound, p.rank, f.tenant_id
+		FROM probe p CROSS JOIN LATERAL (
+			SELECT j.tenant_id FROM dormouse.jobs j
+			WHERE j.ready AND j.organization_id = $1 AND j.type = p.type AND j.tag_set = p.tag_set AND j.priority = p.priority
+			ORDER BY j.tenant_id LIMIT 1
+		) f
+		UNION ALL
+		SELECT t.type, t.tag_set, t.priority, t.bound, t.rank, n.tenant_id
+		FROM tenant t CROSS JOIN LATERAL (
+			SELECT j.tenant_id FROM dormouse.jobs j
+			WHERE j.ready AND j.organization_id = $1 AND j.type = t.type AND j.tag_set = t.tag_set AND j.priority = t.priority
+				AND j.tenant_id > t.tenant_id
+			ORDER BY j.tenant_id LIMIT 1
+		) n
+	)
+	SELECT c.id, t.tenant_id, t.type, t.priority, t.rank, c.place
+	FROM tenant t CROSS JOIN LATERAL (
+		SELECT j.id, j.place FROM dormouse.jobs j
+		WHERE j.ready AND j.organization_id = $1 AND j.type = t.type AND j.tag_set = t.tag_set AND j.priority = t.priority
+			AND j.tenant_id = t.tenant_id AND j.place >= t.bound
+			AND (t.rank < $4 OR t.rank = $4 AND (j.place, j.id) > ($5, $6))
+		ORDER BY j.place, j.id
+		LIMIT $8
+	) c
+	WHERE t.tenant_id <> ALL ($7::uuid[])
+	ORDER BY t.rank DESC, c.place, c.id
+	LIMIT $3`
 
 // startChosenSQL starts the jobs that the limits admit. A job that somebody cancels at this moment is passed over.
 var startChosenSQL = `
 	WITH taken AS (
 		SELECT j.id, c.n AS place, 0 AS rank
-		FROM unnest($6::uuid[]) WITH ORDINALITY AS c (id, n) JOIN dormouse.jobs j ON j.id = c.id
+		FROM unnest($7::uuid[]) WITH ORDINALITY AS c (id, n) JOIN dormouse.jobs j ON j.id = c.id
 		WHERE j.ready
 		ORDER BY c.n
 		FOR NO KEY UPDATE OF j SKIP LOCKED
@@ -70,7 +104,7 @@ func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p []probe) (cla
 				return err
 			}
 			return l.collect(tx.Query(ctx, s.sql(startChosenSQL), key(c.Process), key(c.Probes[0].Lane.Organization), c.Now,
-				key(c.Token), keys(c.Workers), chosen))
+				key(c.Token), keys(c.Workers), secretsFor(&c, 0), chosen))
 		})
 	})
 	if err != nil {
@@ -115,14 +149,20 @@ func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*cho
 	return ch, err
 }
 
-// choose reads contenders page by page until the workers are served or nobody is left.
+// choose reads contenders page by page until the workers are served or nobody is left. The first page is the line as it is;
+// what it holds is usually enough. Where it is not, limits have stopped jobs, and from then on the line is read from tenant to
+// tenant.
 func (s *Store) choose(ctx context.Context, tx pgx.Tx, c queue.Claim, p []probe, ch *chooser) (chosen []key, err error) {
 	page := len(c.Workers) + claimSlack
 	last := contender{rank: math.MaxInt32}
 	var closed []probe
-	for {
+	for first := true; ; first = false {
+		statement, args := contendersSQL, []any{key(c.Probes[0].Lane.Organization), c.Now, page}
+		if !first {
+			statement, args = byTenantSQL, append(args, last.rank, last.place, key(last.id), ch.full, len(c.Workers))
+		}
 		n := 0
-		err := s.contenders(ctx, tx, c, p, ch, last, page, func(k contender) {
+		err := s.contenders(ctx, tx, statement, args, p, func(k contender) {
 			n, last = n+1, k
 			if len(chosen) < len(c.Workers) && ch.admit(k) {
 				chosen = append(chosen, key(k.id))
@@ -144,13 +184,13 @@ func (s *Store) notice(ctx context.Context, tx pgx.Tx, c queue.Claim, closed []p
 	if ch.limited || len(closed) == 0 {
 		return nil
 	}
-	return s.contenders(ctx, tx, c, closed, ch, contender{rank: math.MaxInt32}, 1, func(contender) { ch.limited = true })
+	args := []any{key(c.Probes[0].Lane.Organization), c.Now, 1}
+	return s.contenders(ctx, tx, contendersSQL, args, closed, func(contender) { ch.limited = true })
 }
 
-// contenders reads a page of contenders.
-func (s *Store) contenders(ctx context.Context, tx pgx.Tx, c queue.Claim, p []probe, ch *chooser, after contender, limit int, each func(contender)) error {
-	args := []any{key(c.Probes[0].Lane.Organization), after.rank, after.place, key(after.id), ch.full, limit}
-	rows, err := tx.Query(ctx, s.sql(contendersSQL), append(args, probeColumns.args(p)...)...)
+// contenders reads contenders of some lanes.
+func (s *Store) contenders(ctx context.Context, tx pgx.Tx, statement string, args []any, p []probe, each func(contender)) error {
+	rows, err := tx.Query(ctx, s.sql(statement), append(args, probeColumns.args(p)...)...)
 	if err != nil {
 		return err
 	}
@@ -210,7 +250,12 @@ func (c *chooser) sort(open, closed []probe) (still, full []probe) {
 	return still, closed
 }
 
+// fill notes that a limit stopped a job of a tenant. With the first one all other tenants at their limits need not be looked
+// at any more either: that a limit stopped something is known then.
 func (c *chooser) fill(tenant uuid.UUID) {
+	if len(c.full) == 0 {
+		c.full = keys(c.room.FullTenants(c.limits))
+	}
 	if !slices.Contains(c.full, key(tenant)) {
 		c.full = append(c.full, key(tenant))
 	}

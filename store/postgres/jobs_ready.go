@@ -39,7 +39,7 @@ const (
 
 	readyOfSomeSQL = `
 	WITH RECURSIVE lane AS (
-		SELECT f.* FROM unnest($2::uuid[]) AS o (id) CROSS JOIN LATERAL (
+		SELECT f.* FROM unnest($3::uuid[]) AS o (id) CROSS JOIN LATERAL (
 			SELECT organization_id, type, tag_set, priority FROM dormouse.jobs
 			WHERE ready AND organization_id = o.id ORDER BY type, tag_set, priority LIMIT 1
 		) f
@@ -64,10 +64,25 @@ const (
 			WHERE ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set AND priority = l.priority
 			LIMIT $1
 		) counted
-	) c`
+	) c
+	WHERE NOT EXISTS (
+		SELECT FROM dormouse.pauses x
+		WHERE x.organization_id IN (l.organization_id, '00000000-0000-0000-0000-000000000000') AND x.type IN (l.type, '')
+			AND (x.ends_at IS NULL OR x.ends_at > $2))`
 
-	nextOfAllSQL  = `SELECT min(ready_at) FROM dormouse.jobs WHERE state = 0 AND NOT ready AND ready_at > $1`
-	nextOfSomeSQL = nextOfAllSQL + ` AND organization_id = ANY ($2::uuid[])`
+	// The next job of an organization is found in its own index, so that those of others cost nothing.
+	nextOfAllSQL = `
+	SELECT least(
+		(SELECT min(ready_at) FROM dormouse.jobs WHERE state = 0 AND NOT ready AND ready_at > $1),
+		(SELECT min(ends_at) FROM dormouse.pauses WHERE ends_at > $1))`
+	nextOfSomeSQL = `
+	SELECT least(
+		(SELECT min(f.ready_at) FROM unnest($2::uuid[]) AS o (id) CROSS JOIN LATERAL (
+			SELECT ready_at FROM dormouse.jobs
+			WHERE state = 0 AND NOT ready AND organization_id = o.id AND ready_at > $1 ORDER BY ready_at LIMIT 1
+		) f),
+		(SELECT min(ends_at) FROM dormouse.pauses
+		WHERE ends_at > $1 AND (organization_id = ANY ($2) OR organization_id = '00000000-0000-0000-0000-000000000000')))`
 )
 
 // Ready implements [queue.Queue].
@@ -83,7 +98,7 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (l
 	var read standings
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		var b pgx.Batch
-		b.Queue(s.sql(lanes), append([]any{max(q.CountTo, 1)}, some...)...)
+		b.Queue(s.sql(lanes), append([]any{max(q.CountTo, 1), now}, some...)...)
 		b.Queue(s.sql(next), append([]any{now}, some...)...)
 		return s.send(ctx, &b, func(r pgx.BatchResults) error {
 			if err := read.collect(r.Query()); err != nil {
@@ -107,7 +122,7 @@ func (s *Store) turnReady(ctx context.Context, now time.Time) error {
 	for {
 		var n int64
 		err := s.do(ctx, repeatable, func(ctx context.Context) error {
-			tag, err := s.pool.Exec(ctx, s.sql(turnReadySQL), now, readyPage)
+			tag, err := s.db.Exec(ctx, s.sql(turnReadySQL), now, readyPage)
 			n = tag.RowsAffected()
 			return err
 		})

@@ -36,7 +36,7 @@ const (
 // Heartbeat implements [queue.Registry].
 func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.Fleet, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		fleet, err = s.heartbeatOn(ctx, s.pool, b)
+		fleet, err = s.heartbeatOn(ctx, s.db, b)
 		return err
 	})
 	if errors.Is(err, queue.ErrProcessLost) {
@@ -128,10 +128,12 @@ func readRunning(results pgx.BatchResults, fleet *queue.Fleet) error {
 	return err
 }
 
-// scanProcess reads a process. What it says of its workers may be a later version's; that is no reason to know nothing.
-func scanProcess(row pgx.CollectableRow) (p queue.Process, readable bool, err error) {
+// scanProcess reads a process, and whatever else is in its row. What it says of its workers may be a later version's; that is
+// no reason to know nothing.
+func scanProcess(row pgx.CollectableRow, more ...any) (p queue.Process, readable bool, err error) {
 	var workers []byte
-	if err := row.Scan(toID(&p.ID), &p.Name, &p.Heartbeats, toTime(&p.HeartbeatAt), &p.Lost, (*rawJSON)(&workers)); err != nil {
+	targets := append([]any{toID(&p.ID), &p.Name, &p.Heartbeats, toTime(&p.HeartbeatAt), &p.Lost, (*rawJSON)(&workers)}, more...)
+	if err := row.Scan(targets...); err != nil {
 		return p, true, err
 	}
 	normalize(&p.HeartbeatAt)
@@ -195,13 +197,28 @@ func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, er
 	return queue.Reaped{Lost: lost, Jobs: l.jobs}, nil
 }
 
+// pruneLines bounds the lines that one transaction deletes.
+const pruneLines = 10_000
+
 const (
+	// pruneJobsSQL deletes the jobs that ended first, as many as have so few lines ($3) together.
 	pruneJobsSQL = `
-	WITH old AS (
-		SELECT id FROM dormouse.jobs WHERE state >= 2 AND ended_at < $1
+	WITH ended AS (
+		SELECT id, ended_at, lines FROM dormouse.jobs WHERE state >= 2 AND ended_at < $1
 		ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED
+	), summed AS (
+		SELECT id, sum(lines) OVER (ORDER BY ended_at, id) AS upto FROM ended
 	)
-	DELETE FROM dormouse.jobs j USING old WHERE j.id = old.id`
+	DELETE FROM dormouse.jobs WHERE id IN (SELECT id FROM summed WHERE upto <= $3)`
+	// longestSQL finds a job that has too many lines for that.
+	longestSQL = `SELECT id FROM dormouse.jobs WHERE state >= 2 AND ended_at < $1 ORDER BY ended_at LIMIT 1`
+	// pruneLinesSQL empties a log from its beginning.
+	pruneLinesSQL = `
+	DELETE FROM dormouse.job_lines WHERE job_id = $1 AND seq IN (
+		SELECT l.seq FROM dormouse.job_lines l WHERE l.job_id = $1
+			AND EXISTS (SELECT FROM dormouse.jobs j WHERE j.id = $1 AND j.state >= 2 AND j.ended_at < $2)
+		ORDER BY l.seq LIMIT $3)`
+	pruneJobSQL       = `DELETE FROM dormouse.jobs WHERE id = $1 AND state >= 2 AND ended_at < $2`
 	pruneProcessesSQL = `
 	DELETE FROM dormouse.processes p WHERE p.lost_at < $1
 		AND NOT EXISTS (SELECT FROM dormouse.jobs j WHERE j.state = 1 AND j.process_id = p.id)`
@@ -219,30 +236,68 @@ const (
 		FOR UPDATE OF t SKIP LOCKED)`
 )
 
-// PruneJobs implements [queue.Registry].
+// PruneJobs implements [queue.Registry]. It makes as many transactions as the logs of the jobs need.
 func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		tag, err := s.pool.Exec(ctx, s.sql(pruneJobsSQL), before, limit)
-		n += int(tag.RowsAffected())
-		return err
-	})
-	if err == nil {
-		err = s.do(ctx, repeatable, func(ctx context.Context) error { return s.tidy(ctx, before) })
+	for n < limit {
+		some, err := s.change(ctx, pruneJobsSQL, before, limit-n, pruneLines)
+		if err == nil && some == 0 {
+			some, err = s.pruneLong(ctx, before)
+		}
+		n += some
+		if err != nil {
+			return n, fmt.Errorf("prune jobs: %w", err)
+		}
+		if some == 0 {
+			break
+		}
 	}
-	if err != nil {
+	if err := s.do(ctx, repeatable, func(ctx context.Context) error { return s.tidy(ctx, before) }); err != nil {
 		return n, fmt.Errorf("prune jobs: %w", err)
 	}
 	return n, nil
 }
 
+// pruneLong deletes the job that ended first if it has many lines, part by part.
+func (s *Store) pruneLong(ctx context.Context, before time.Time) (n int, err error) {
+	var id uuid.UUID
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		return s.db.QueryRow(ctx, s.sql(longestSQL), before).Scan(toID(&id))
+	})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	}
+	for {
+		lines, err := s.change(ctx, pruneLinesSQL, key(id), before, pruneLines)
+		if err != nil {
+			return 0, err
+		}
+		if lines < pruneLines {
+			return s.change(ctx, pruneJobSQL, key(id), before)
+		}
+	}
+}
+
+// change runs a statement that may be repeated, and returns how many rows it changed.
+func (s *Store) change(ctx context.Context, text string, args ...any) (n int, err error) {
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		tag, err := s.db.Exec(ctx, s.sql(text), args...)
+		n = int(tag.RowsAffected())
+		return err
+	})
+	return n, err
+}
+
 // tidy deletes records of processes and of turns that mean nothing any more, each in a transaction of its own.
 func (s *Store) tidy(ctx context.Context, before time.Time) error {
-	if _, err := s.pool.Exec(ctx, s.sql(pruneProcessesSQL), before); err != nil {
+	if _, err := s.db.Exec(ctx, s.sql(pruneProcessesSQL), before); err != nil {
 		return err
 	}
-	if _, err := s.pool.Exec(ctx, s.sql(pruneClaimedSQL)); err != nil {
+	if _, err := s.db.Exec(ctx, s.sql(pruneClaimedSQL)); err != nil {
 		return err
 	}
-	_, err := s.pool.Exec(ctx, s.sql(pruneTurnsSQL), queue.FairOrder(0, 0, 1))
+	_, err := s.db.Exec(ctx, s.sql(pruneTurnsSQL), queue.FairOrder(0, 0, 1))
 	return err
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -27,7 +28,9 @@ type jobRow struct {
 	tagSet          int32
 	weight, attempt int32
 	state           int16
-	percent         int32
+	percent, round  int32
+	runLimit        int64
+	secret          []byte
 }
 
 // jobFields are a row j of dormouse.jobs. All of them accept NULL, for outer joins.
@@ -41,6 +44,9 @@ var jobFields = fields[jobRow]{
 	{"j.weight", func(r *jobRow) any { return toInt4(&r.weight) }},
 	{"j.payload", func(r *jobRow) any { return &r.j.Payload }},
 	{"j.trace", func(r *jobRow) any { return toText(&r.j.Trace) }},
+	{"j.unique_key", func(r *jobRow) any { return toText(&r.j.Unique) }},
+	{"j.run_limit", func(r *jobRow) any { return toInt8(&r.runLimit) }},
+	{"j.round", func(r *jobRow) any { return toInt4(&r.round) }},
 	{"j.created_at", func(r *jobRow) any { return toTime(&r.j.CreatedAt) }},
 	{"j.state", func(r *jobRow) any { return toInt2(&r.state) }},
 	{"j.place", func(r *jobRow) any { return toInt8(&r.j.Order) }},
@@ -50,6 +56,7 @@ var jobFields = fields[jobRow]{
 	{"j.process_id", func(r *jobRow) any { return toID(&r.j.Process) }},
 	{"j.worker_id", func(r *jobRow) any { return toID(&r.j.Worker) }},
 	{"j.token", func(r *jobRow) any { return toID(&r.j.Token) }},
+	{"j.secret", func(r *jobRow) any { return &r.secret }},
 	{"j.started_at", func(r *jobRow) any { return toTime(&r.j.StartedAt) }},
 	{"j.ended_at", func(r *jobRow) any { return toTime(&r.j.EndedAt) }},
 	{"j.cancel_at", func(r *jobRow) any { return toTime(&r.j.CancelAt) }},
@@ -67,6 +74,8 @@ func (r *jobRow) targets() []any { return jobFields.targets(r) }
 func (r *jobRow) job() queue.Job {
 	j := r.j
 	j.State, j.Weight, j.Attempt, j.Progress.Percent = states[r.state], int(r.weight), int(r.attempt), int(r.percent)
+	j.Round, j.RunLimit = int(r.round), time.Duration(r.runLimit)
+	copy(j.SecretHash[:], r.secret)
 	normalize(&j.CreatedAt, &j.ReadyAt, &j.StartedAt, &j.EndedAt, &j.CancelAt)
 	return j
 }
@@ -101,7 +110,7 @@ func (l *jobList) collect(rows pgx.Rows, err error) error {
 func (s *Store) queryJobs(ctx context.Context, again safety, text string, args ...any) ([]queue.Job, error) {
 	var l jobList
 	err := s.do(ctx, again, func(ctx context.Context) error {
-		return l.collect(s.pool.Query(ctx, s.sql(text), args...))
+		return l.collect(s.db.Query(ctx, s.sql(text), args...))
 	})
 	if err != nil {
 		return nil, err

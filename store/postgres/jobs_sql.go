@@ -3,6 +3,8 @@ package postgres
 import (
 	"strconv"
 
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
+
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
@@ -28,12 +30,21 @@ var queuedColumns = columns[jobToQueue]{
 	col("ready_at", "timestamptz", func(j *jobToQueue) stamp { return stamp(j.ReadyAt) }),
 }
 
-// enqueueColumns are those of a posting, buildJobColumns those of a build's job: step is how far the job moves its tenant.
+// postedColumns are those of a job that was posted; a build's job has no more than queuedColumns.
+var postedColumns = concat(queuedColumns, columns[jobToQueue]{
+	col("unique_key", "text", func(j *jobToQueue) zeronull.Text { return zeronull.Text(j.Unique) }),
+	col("run_limit", "bigint", func(j *jobToQueue) zeronull.Int8 { return zeronull.Int8(j.RunLimit) }),
+})
+
+// stepColumns say how far a job moves its tenant.
+var stepColumns = columns[jobToQueue]{
+	col("step", "bigint", func(j *jobToQueue) int64 { return queue.FairOrder(0, 0, j.Weight) }),
+}
+
+// enqueueColumns are those of a posting, buildJobColumns those of a build's job.
 var (
-	enqueueColumns = concat(queuedColumns, columns[jobToQueue]{
-		col("step", "bigint", func(j *jobToQueue) int64 { return queue.FairOrder(0, 0, j.Weight) }),
-	})
-	buildJobColumns = concat(enqueueColumns, columns[jobToQueue]{
+	enqueueColumns  = concat(postedColumns, stepColumns)
+	buildJobColumns = concat(queuedColumns, stepColumns, columns[jobToQueue]{
 		col("workspace_id", "uuid", func(j *jobToQueue) key { return j.workspace }),
 	})
 )
@@ -107,11 +118,13 @@ var turnAtOnceSQL = postedSQL + `, turn AS (
 
 // insertJobsSQL stores the numbered jobs, in the order of their ids, so that calls that repeat each other's postings do
 // not wait for each other in a circle. ready: its time has come.
-var insertJobsSQL = `
-		INSERT INTO dormouse.jobs AS j (ready, place,` + queuedColumns.names("") + `)
+func insertJobsSQL(c columns[jobToQueue]) string {
+	return `
+		INSERT INTO dormouse.jobs AS j (ready, place,` + c.names("") + `)
 		SELECT p.ready_at <= p.created_at,
 			(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,` +
-	queuedColumns.names("p.") + `
+		c.names("p.") + `
 		FROM posted p
 		ORDER BY p.id
-		ON CONFLICT (id) DO NOTHING`
+		ON CONFLICT DO NOTHING`
+}

@@ -9,38 +9,73 @@ import (
 	"github.com/dormouse-go/dormouse/store/form"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store"
 )
 
 // Commit implements [lifecycle.Store].
 func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
+	return s.commit(ctx, now, changes, nil)
+}
+
+func (s *Store) commit(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) ([]lifecycle.Outcome, error) {
 	if len(changes) == 0 {
 		return nil, ctx.Err()
 	}
 	if err := lifecycle.ValidateBatch(changes); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	encoded, err := encode(now, changes)
+	try, err := s.attempt(ctx, now, changes, members)
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	if err := s.numberTags(ctx, encoded.jobs); err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
-	}
-	text, args := encoded.statement()
 	wake := earliestWake(changes)
 	written := s.low.write(wake)
 	defer written()
-	outcomes, err := s.commit(ctx, changes, text, args)
+	outcomes, err := s.untilAnswered(ctx, changes, try)
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	if !wake.IsZero() {
-		s.wakes.Notify()
+		s.notify()
 	}
 	return outcomes, nil
+}
+
+// attempt makes one attempt at a batch. If an earlier one was not answered it may still hold the rows, and its outcome is
+// waited for.
+type attempt func(ctx context.Context, unanswered bool) ([]lifecycle.Outcome, error)
+
+// attempt returns what one attempt at a batch does: a statement, or a transaction if workspaces change hands or come with
+// members.
+func (s *Store) attempt(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) (attempt, error) {
+	if members != nil || claims(changes) {
+		return func(ctx context.Context, _ bool) (outcomes []lifecycle.Outcome, err error) {
+			err = againIfTaken(func() error {
+				outcomes, err = s.tryClaims(ctx, now, changes, members)
+				return err
+			})
+			return outcomes, err
+		}, nil
+	}
+	encoded, err := encode(now, changes)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.numberTags(ctx, encoded.jobs); err != nil {
+		return nil, err
+	}
+	text, args := encoded.statement()
+	return func(ctx context.Context, unanswered bool) ([]lifecycle.Outcome, error) {
+		text := text
+		if unanswered {
+			text = strings.Replace(text, "FOR NO KEY UPDATE SKIP LOCKED", "FOR NO KEY UPDATE", 1)
+		}
+		return s.tryCommit(ctx, s.db, changes, text, args)
+	}, nil
 }
 
 func earliestWake(changes []lifecycle.Change) (wake time.Time) {
@@ -52,15 +87,13 @@ func earliestWake(changes []lifecycle.Change) (wake time.Time) {
 	return wake
 }
 
-// commit makes attempts until one is answered. Whatever an attempt without an answer has done, the next one finds.
-func (s *Store) commit(ctx context.Context, changes []lifecycle.Change, text string, args []any) (outcomes []lifecycle.Outcome, err error) {
+// untilAnswered makes attempts until one is answered. Whatever an attempt without an answer has done, the next one finds.
+func (s *Store) untilAnswered(
+	ctx context.Context, changes []lifecycle.Change, try attempt,
+) (outcomes []lifecycle.Outcome, err error) {
 	unanswered := false
 	err = s.do(ctx, repeatable, func(ctx context.Context) (err error) {
-		if unanswered {
-			// The attempt that was not answered may still hold the rows: its outcome is waited for.
-			text = strings.Replace(text, "FOR NO KEY UPDATE SKIP LOCKED", "FOR NO KEY UPDATE", 1)
-		}
-		outcomes, err = s.tryCommit(ctx, changes, text, args)
+		outcomes, err = try(ctx, unanswered)
 		unanswered = unanswered || err != nil && classify(err) == dropped
 		return err
 	})
@@ -70,12 +103,17 @@ func (s *Store) commit(ctx context.Context, changes []lifecycle.Change, text str
 	return outcomes, err
 }
 
-func (s *Store) tryCommit(ctx context.Context, changes []lifecycle.Change, text string, args []any) ([]lifecycle.Outcome, error) {
+// querier is the pool, or a transaction.
+type querier interface {
+	Query(ctx context.Context, text string, args ...any) (pgx.Rows, error)
+}
+
+func (s *Store) tryCommit(ctx context.Context, on querier, changes []lifecycle.Change, text string, args []any) ([]lifecycle.Outcome, error) {
 	outcomes := make([]lifecycle.Outcome, len(changes))
 	for i := range outcomes {
 		outcomes[i] = lifecycle.Conflict
 	}
-	rows, err := s.pool.Query(ctx, s.sql(text), args...)
+	rows, err := on.Query(ctx, s.sql(text), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +181,11 @@ func wrote(c *lifecycle.Change, s *lifecycle.Snapshot) bool {
 		return false
 	}
 	want.Autostart, want.Autostop, want.Revision = have.Autostart, have.Autostop, have.Revision
-	want.OrganizationID, want.OwnerID, want.TemplateID = have.OrganizationID, have.OwnerID, have.TemplateID
-	want.Name, want.CreatedAt = have.Name, have.CreatedAt
+	if !c.Claims {
+		want.OwnerID, want.Name = have.OwnerID, have.Name
+	}
+	want.Name = form.Text(want.Name)
+	want.OrganizationID, want.TemplateID, want.CreatedAt = have.OrganizationID, have.TemplateID, have.CreatedAt
 	for _, t := range []*time.Time{
 		&want.WakeAt, &want.AutostartAfter, &want.LastUsedAt, &want.DormantAt, &want.DeletingAt, &want.Hold.Until,
 		&want.Floors.Stop, &want.Floors.Dormancy, &want.Floors.Delete,

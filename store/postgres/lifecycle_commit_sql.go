@@ -27,7 +27,7 @@ var commitSQL = matchSQL + `, archived AS (
 		SELECT j.*
 		FROM ` + buildJobColumns.rows(1+len(changeColumns)+len(eventColumns), "j", "n") + `
 		JOIN done d ON d.id = j.workspace_id
-	)` + turnAtOnceSQL + `, queued AS (` + insertJobsSQL + `)` + appliedSQL
+	)` + turnAtOnceSQL + `, queued AS (` + insertJobsSQL(queuedColumns) + `)` + appliedSQL
 
 // touchSQL is commitSQL for batches without new builds, events and jobs: re-arming, activity, a job that has started or
 // ended where nobody wants to know. Its parameters are those of changeColumns.

@@ -124,7 +124,7 @@ func (s *Store) wakeAll(ctx context.Context, m mark, text string) (held []key, e
 		if len(page) == 0 {
 			return held, nil
 		}
-		s.wakes.Notify()
+		s.notify()
 		for _, w := range page {
 			if w.held {
 				held = append(held, key(w.id))
@@ -145,7 +145,7 @@ func (s *Store) passOver(ctx context.Context, text string, m mark, after uuid.UU
 	}
 	var id uuid.UUID
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, s.sql(`SELECT id FROM dormouse.workspaces WHERE `+column+` = $1 AND id > $2 AND NOT deleted ORDER BY id LIMIT 1`),
+		return s.db.QueryRow(ctx, s.sql(`SELECT id FROM dormouse.workspaces WHERE `+column+` = $1 AND id > $2 AND NOT deleted ORDER BY id LIMIT 1`),
 			key(m.subject), key(after)).Scan(toID(&id))
 	})
 	if err != nil {
@@ -165,7 +165,7 @@ type wokenRow struct {
 func (s *Store) wakePage(ctx context.Context, text string, m mark, after uuid.UUID, limit int) (page []wokenRow, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		page = nil
-		rows, err := s.pool.Query(ctx, s.sql(text), key(m.subject), key(after), m.dueAt, limit)
+		rows, err := s.db.Query(ctx, s.sql(text), key(m.subject), key(after), m.dueAt, limit)
 		if err != nil {
 			return err
 		}
@@ -192,7 +192,7 @@ func (s *Store) resumeMarks(ctx context.Context) error {
 		m := mark{found: true}
 		found := false
 		err := s.do(ctx, repeatable, func(ctx context.Context) error {
-			rows, err := s.pool.Query(ctx, s.sql(takeMarkSQL))
+			rows, err := s.db.Query(ctx, s.sql(takeMarkSQL))
 			if err != nil {
 				return err
 			}

@@ -57,6 +57,7 @@ func (c *templateStates) into(t *lifecycle.Template, text []byte) {
 		return state, true
 	})
 	t.Hold, t.Terms, t.Previous, t.AutostartAfter, t.Floors = state.Hold, state.Terms, state.Previous, state.AutostartAfter, state.Floors
+	t.VersionSince = state.VersionSince
 }
 
 // engines decodes what concerns all workspaces; there is one at a time.

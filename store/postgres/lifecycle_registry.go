@@ -108,10 +108,6 @@ func (s *Store) put(ctx context.Context, again safety, m mark, stale error, text
 	return s.workOff(ctx, m)
 }
 
-const putEngineSQL = `
-	INSERT INTO dormouse.engine AS e (state) VALUES ($1::text::json)
-	ON CONFLICT (one) DO UPDATE SET state = excluded.state`
-
 // markAllSQL marks every template, so that all workspaces are woken.
 const markAllSQL = `
 	INSERT INTO dormouse.marks AS m (subject, owner, due_at, touched_at)
@@ -121,27 +117,21 @@ const markAllSQL = `
 
 // PutEngine implements [lifecycle.Holder]; its workspaces follow as in [Store.PutTemplate].
 func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
-	old, err := s.Engine(ctx)
-	if err != nil {
-		return err
-	}
 	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
-	if e, err = lifecycle.ReplaceEngine(old, e, now); err != nil {
-		return fmt.Errorf("put engine: %w", err)
-	}
-	state, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("put engine: %w", err)
-	}
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		var b pgx.Batch
-		b.Queue(s.sql(putEngineSQL), string(state))
-		b.Queue(s.sql(markAllSQL), now)
-		return s.send(ctx, &b, func(r pgx.BatchResults) error {
-			if _, err := r.Exec(); err != nil {
+	err := s.do(ctx, repeatable, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+			old, err := s.lockEngine(ctx, tx)
+			if err != nil {
 				return err
 			}
-			_, err := r.Exec()
+			next, err := lifecycle.ReplaceEngine(old, e, now)
+			if err != nil {
+				return err
+			}
+			if err := s.writeEngine(ctx, tx, next); err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, s.sql(markAllSQL), now)
 			return err
 		})
 	})
@@ -153,53 +143,92 @@ func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine
 
 // Engine implements [lifecycle.Holder].
 func (s *Store) Engine(ctx context.Context) (e lifecycle.Engine, err error) {
-	var state []byte
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		err := s.pool.QueryRow(ctx, s.sql(`SELECT state FROM dormouse.engine`)).Scan((*rawJSON)(&state))
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
+	err = s.do(ctx, repeatable, func(ctx context.Context) (err error) {
+		e, err = s.engineOf(ctx, s.db, engineSQL)
 		return err
 	})
-	return s.engines.get(state), wrap(err, "read engine")
+	return e, wrap(err, "read engine")
 }
 
-const templateSQL = `
-	SELECT id, organization_id, name, active_version_id, revision, rules, policy, state
+// templateRow is where a template is read into.
+type templateRow struct {
+	t             lifecycle.Template
+	policy, state []byte
+}
+
+var templateFields = fields[templateRow]{
+	{"id", func(r *templateRow) any { return toID(&r.t.ID) }},
+	{"organization_id", func(r *templateRow) any { return toID(&r.t.OrganizationID) }},
+	{"name", func(r *templateRow) any { return &r.t.Name }},
+	{"active_version_id", func(r *templateRow) any { return toID(&r.t.ActiveVersionID) }},
+	{"revision", func(r *templateRow) any { return &r.t.Revision }},
+	{"rules", func(r *templateRow) any { return &r.t.Rules }},
+	{"policy", func(r *templateRow) any { return (*rawJSON)(&r.policy) }},
+	{"state", func(r *templateRow) any { return (*rawJSON)(&r.state) }},
+}
+
+var templateSQL = `
+	SELECT` + templateFields.names() + `
 	FROM dormouse.templates WHERE id = $1`
+
+// template returns what was read into the row.
+func (s *Store) template(r *templateRow) lifecycle.Template {
+	r.t.Policy = s.policies.get(r.policy)
+	s.states.into(&r.t, r.state)
+	return r.t
+}
 
 // Template implements [lifecycle.Registry].
 func (s *Store) Template(ctx context.Context, id uuid.UUID) (t lifecycle.Template, ok bool, err error) {
-	var policy, state []byte
-	ok, err = s.one(ctx, templateSQL, id, toID(&t.ID), toID(&t.OrganizationID), &t.Name, toID(&t.ActiveVersionID),
-		&t.Revision, &t.Rules, (*rawJSON)(&policy), (*rawJSON)(&state))
+	var r templateRow
+	ok, err = s.one(ctx, templateSQL, id, templateFields.targets(&r)...)
 	if err != nil || !ok {
 		return lifecycle.Template{}, false, wrap(err, "read template %s", id)
 	}
-	t.Policy = s.policies.get(policy)
-	s.states.into(&t, state)
-	return t, true, nil
+	return s.template(&r), true, nil
 }
 
-const ownerSQL = `SELECT id, name, status, quiet_hours, rules, autostart_after FROM dormouse.owners WHERE id = $1`
+// ownerRow is where an owner is read into.
+type ownerRow struct {
+	o      lifecycle.Owner
+	status int16
+	quiet  string
+}
+
+var ownerFields = fields[ownerRow]{
+	{"id", func(r *ownerRow) any { return toID(&r.o.ID) }},
+	{"name", func(r *ownerRow) any { return &r.o.Name }},
+	{"status", func(r *ownerRow) any { return &r.status }},
+	{"quiet_hours", func(r *ownerRow) any { return &r.quiet }},
+	{"rules", func(r *ownerRow) any { return &r.o.Rules }},
+	{"autostart_after", func(r *ownerRow) any { return toTime(&r.o.AutostartAfter) }},
+}
+
+var ownerSQL = `
+	SELECT` + ownerFields.names() + `
+	FROM dormouse.owners WHERE id = $1`
+
+// owner returns what was read into the row.
+func (s *Store) owner(r *ownerRow) lifecycle.Owner {
+	normalize(&r.o.AutostartAfter)
+	r.o.Status, r.o.QuietHours = lifecycle.OwnerStatus(r.status), s.schedules.Daily(r.quiet)
+	return r.o
+}
 
 // Owner implements [lifecycle.Registry].
 func (s *Store) Owner(ctx context.Context, id uuid.UUID) (o lifecycle.Owner, ok bool, err error) {
-	var status int16
-	var quiet string
-	ok, err = s.one(ctx, ownerSQL, id, toID(&o.ID), &o.Name, &status, &quiet, &o.Rules, toTime(&o.AutostartAfter))
+	var r ownerRow
+	ok, err = s.one(ctx, ownerSQL, id, ownerFields.targets(&r)...)
 	if err != nil || !ok {
 		return lifecycle.Owner{}, false, wrap(err, "read owner %s", id)
 	}
-	normalize(&o.AutostartAfter)
-	o.Status, o.QuietHours = lifecycle.OwnerStatus(status), s.schedules.Daily(quiet)
-	return o, true, nil
+	return s.owner(&r), true, nil
 }
 
 // one reads the row of an id; ok is false if there is none.
 func (s *Store) one(ctx context.Context, text string, id uuid.UUID, targets ...any) (ok bool, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		err := s.pool.QueryRow(ctx, s.sql(text), key(id)).Scan(targets...)
+		err := s.db.QueryRow(ctx, s.sql(text), key(id)).Scan(targets...)
 		if ok = err == nil; errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -214,31 +243,4 @@ func wrap(err error, doing string, args ...any) error {
 		return nil
 	}
 	return fmt.Errorf(doing+": %w", append(args, err)...)
-}
-
-var listSQL = `
-	SELECT` + snapshotColumns + `
-	FROM (
-		SELECT * FROM dormouse.workspaces w
-		WHERE w.id > $1 AND NOT w.deleted %s
-		ORDER BY w.id
-		LIMIT $2
-	) w` + snapshotJoins + `
-	ORDER BY w.id`
-
-// List implements [lifecycle.Registry].
-func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Snapshot, error) {
-	if q.Limit <= 0 {
-		return nil, ctx.Err()
-	}
-	where, args := "", []any{key(q.After), q.Limit}
-	if q.TemplateID != uuid.Nil {
-		args = append(args, key(q.TemplateID))
-		where += fmt.Sprintf(" AND w.template_id = $%d", len(args))
-	}
-	if q.OwnerID != uuid.Nil {
-		args = append(args, key(q.OwnerID))
-		where += fmt.Sprintf(" AND w.owner_id = $%d", len(args))
-	}
-	return s.read(ctx, "list workspaces", fmt.Sprintf(listSQL, where), args...)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store"
@@ -32,7 +33,7 @@ var claimMembersSQL = `
 		SELECT count(*) AS total, array_agg(n ORDER BY n) AS n, array_agg(claim_key ORDER BY n) AS claim_key,
 			array_agg(owner ORDER BY n) AS owner, array_agg(tenant ORDER BY n) AS tenant,
 			array_agg(idle_timeout ORDER BY n) AS idle_timeout, array_agg(ends_at ORDER BY n) AS ends_at,
-			array_agg(deadline ORDER BY n) AS deadline
+			array_agg(deadline ORDER BY n) AS deadline, array_agg(claim_details ORDER BY n) AS claim_details
 		FROM claim WHERE known IS NULL
 	), free AS MATERIALIZED (
 		SELECT id FROM dormouse.members
@@ -46,7 +47,7 @@ var claimMembersSQL = `
 		UPDATE dormouse.members m SET
 			state = 3, revision = m.revision + 1, reason = 'claimed', claimed_at = $5, claim_key = o.claim_key[f.turn],
 			owner = o.owner[f.turn], tenant = o.tenant[f.turn], idle_timeout = o.idle_timeout[f.turn],
-			ends_at = o.ends_at[f.turn], deadline = o.deadline[f.turn]
+			ends_at = o.ends_at[f.turn], deadline = o.deadline[f.turn], claim_details = o.claim_details[f.turn]
 		FROM numbered f CROSS JOIN open o WHERE m.id = f.id
 		RETURNING o.n[f.turn] AS n, ` + memberFields.names() + `
 	)
@@ -68,7 +69,7 @@ var claimMemberSQL = `
 	), taken AS (
 		UPDATE dormouse.members m SET
 			state = 3, revision = m.revision + 1, reason = 'claimed', claimed_at = $5, claim_key = $6, owner = $7,
-			tenant = $8, idle_timeout = $9, ends_at = $10, deadline = $11
+			tenant = $8, idle_timeout = $9, ends_at = $10, deadline = $11, claim_details = $12
 		FROM free f WHERE m.id = f.id
 		RETURNING ` + memberFields.names() + `
 	)
@@ -101,7 +102,7 @@ func claimStatement(now time.Time, pick prewarm.Pick, claims []prewarm.Claim) (t
 	args = []any{pick.Pool, pick.Version, pick.For, stamp(pick.LivesUntil), instant(now)}
 	if len(claims) == 1 {
 		c := &claims[0]
-		return claimMemberSQL, append(args, c.Key, c.Owner, c.Tenant, int64(c.IdleTimeout), stamp(c.Until), stamp(c.Deadline(now)))
+		return claimMemberSQL, append(args, c.Key, c.Owner, c.Tenant, int64(c.IdleTimeout), stamp(c.Until), stamp(c.Deadline(now)), zeronull.Text(c.Details))
 	}
 	rows := make([]claimRow, len(claims))
 	for i, c := range claims {
@@ -174,7 +175,7 @@ var putMembersSQL = `
 func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, changes []prewarm.Change) (applied []bool, err error) {
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		return againIfTaken(func() error {
-			return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 				if state != nil {
 					if err := s.putPool(ctx, tx, state); err != nil {
 						return err
@@ -258,7 +259,7 @@ func (s *Store) putPool(ctx context.Context, tx pgx.Tx, p *prewarm.PoolState) er
 func (s *Store) PoolState(ctx context.Context, pool string) (p prewarm.PoolState, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		p = prewarm.PoolState{Pool: pool}
-		rows, err := s.pool.Query(ctx, s.sql(selectPoolSQL), pool)
+		rows, err := s.db.Query(ctx, s.sql(selectPoolSQL), pool)
 		if err != nil {
 			return err
 		}
@@ -280,7 +281,7 @@ func (s *Store) Members(ctx context.Context, q prewarm.Query) (found []prewarm.M
 	text, args := membersSQL(&q)
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		found = nil
-		rows, err := s.pool.Query(ctx, s.sql(text), args...)
+		rows, err := s.db.Query(ctx, s.sql(text), args...)
 		if err != nil {
 			return err
 		}
@@ -314,6 +315,15 @@ func membersSQL(q *prewarm.Query) (text string, args []any) {
 		add("m.state = ANY (%)", stateNumbers(q.States))
 	}
 	order := "m.id"
+	if p := q.Pick; p != nil {
+		where = append(where, "m.state = 2")
+		add("m.version = %", p.Version)
+		add("m.reserved_for = %", p.For)
+		if !p.LivesUntil.IsZero() {
+			add("(m.deadline IS NULL OR m.deadline >= %)", stamp(p.LivesUntil))
+		}
+		order = "m.ready_at, m.id"
+	}
 	if !q.DueBy.IsZero() {
 		add("m.deadline <= %", instant(q.DueBy))
 		order = "m.deadline, m.id"

@@ -101,7 +101,13 @@ func settle(t *testing.T, pool *pgxpool.Pool) {
 	t.Errorf("not at rest: %d ready, %d others, %d resources; want %d ready", ready, others, resources, chaosSize)
 	var state string
 	must(t, pool.QueryRow(t.Context(), `SELECT row_to_json(p)::text FROM dormouse.pools p`).Scan(&state))
-	t.Logf("now %v, state %s", time.Now().UTC(), state)
+	var left []string
+	rows, err := pool.Query(t.Context(), `SELECT row_to_json(m)::text FROM dormouse.members m WHERE state NOT IN (2, 7)
+		UNION ALL SELECT row_to_json(r)::text FROM resources r WHERE NOT EXISTS (SELECT FROM dormouse.members m WHERE m.resource = r.id AND m.state = 2)`)
+	must(t, err)
+	left, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	must(t, err)
+	t.Logf("now %v, state %s, not at rest: %v", time.Now().UTC(), state, left)
 }
 
 func never(t *testing.T, pool *pgxpool.Pool, what, query string) {

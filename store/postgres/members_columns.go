@@ -31,6 +31,7 @@ var memberColumns = columns[member]{
 	col("claim_key", "text", func(m *member) zeronull.Text { return zeronull.Text(m.Claim.Key) }),
 	col("owner", "text", func(m *member) string { return m.Claim.Owner }),
 	col("tenant", "text", func(m *member) string { return m.Claim.Tenant }),
+	col("claim_details", "text", func(m *member) zeronull.Text { return zeronull.Text(m.Claim.Details) }),
 	col("claimed_at", "timestamptz", func(m *member) stamp { return stamp(m.Claim.At) }),
 	col("idle_timeout", "bigint", func(m *member) int64 { return int64(m.Claim.IdleTimeout) }),
 	col("ends_at", "timestamptz", func(m *member) stamp { return stamp(m.Claim.Until) }),
@@ -56,6 +57,7 @@ var claimColumns = columns[claimRow]{
 	col("idle_timeout", "bigint", func(c *claimRow) int64 { return int64(c.IdleTimeout) }),
 	col("ends_at", "timestamptz", func(c *claimRow) stamp { return stamp(c.Until) }),
 	col("deadline", "timestamptz", func(c *claimRow) stamp { return c.deadline }),
+	col("claim_details", "text", func(c *claimRow) zeronull.Text { return zeronull.Text(c.Details) }),
 }
 
 // memberRow is where one member is read into.
@@ -85,6 +87,7 @@ var memberFields = fields[memberRow]{
 	{"m.claim_key", func(r *memberRow) any { return toText(&r.m.Claim.Key) }},
 	{"m.owner", func(r *memberRow) any { return &r.m.Claim.Owner }},
 	{"m.tenant", func(r *memberRow) any { return &r.m.Claim.Tenant }},
+	{"m.claim_details", func(r *memberRow) any { return toText(&r.m.Claim.Details) }},
 	{"m.claimed_at", func(r *memberRow) any { return toTime(&r.m.Claim.At) }},
 	{"m.idle_timeout", func(r *memberRow) any { return (*int64)(&r.m.Claim.IdleTimeout) }},
 	{"m.ends_at", func(r *memberRow) any { return toTime(&r.m.Claim.Until) }},

@@ -15,10 +15,26 @@ const steadySQL = `
 		set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
 		set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
 
+// orderedSQL is steadySQL for statements that read pages in the order of an index, and are to sort no more than that.
+const orderedSQL = steadySQL + `,
+		set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)`
+
 // steady runs a statement behind steadySQL, in one round trip and one transaction, and has its rows read.
 func (s *Store) steady(ctx context.Context, text string, args []any, read func(pgx.Rows) error) error {
+	return s.behind(ctx, steadySQL, text, args, read)
+}
+
+func (s *Store) behind(ctx context.Context, settings, text string, args []any, read func(pgx.Rows) error) error {
+	if s.host != nil { // the settings would stay for what the host does after it
+		rows, err := s.db.Query(ctx, s.sql(text), args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		return read(rows)
+	}
 	var b pgx.Batch
-	b.Queue(steadySQL)
+	b.Queue(settings)
 	b.Queue(s.sql(text), args...)
 	return s.send(ctx, &b, func(r pgx.BatchResults) error {
 		if _, err := r.Exec(); err != nil {

@@ -37,9 +37,12 @@ func over(t testing.TB, pool *pgxpool.Pool) *postgres.Store {
 // emptySQL leaves the schema as a migration left it, but for the interned tag sets, in a fraction of the time of a new
 // database.
 const emptySQL = `
+	DELETE FROM dormouse.members;
+	DELETE FROM dormouse.pools;
 	DELETE FROM dormouse.workspaces; DELETE FROM dormouse.templates; DELETE FROM dormouse.owners; DELETE FROM dormouse.marks;
 	DELETE FROM dormouse.events; DELETE FROM dormouse.replicas; DELETE FROM dormouse.jobs; DELETE FROM dormouse.turns;
-	DELETE FROM dormouse.claimed; DELETE FROM dormouse.processes`
+	DELETE FROM dormouse.claimed; DELETE FROM dormouse.processes; DELETE FROM dormouse.pauses;
+	DELETE FROM dormouse.engine; DELETE FROM dormouse.ticks; DELETE FROM dormouse.deletions`
 
 // An event that cannot be read is in the way of its own workspace only, and is dropped when it is old.
 func TestUnreadableEvent(t *testing.T) {

@@ -11,6 +11,23 @@ import (
 // DueStatements are the statements a tick reads with.
 func (s *Store) DueStatements() []string { return []string{s.text(dueAll), s.text(dueShared)} }
 
+// ListStatements are the statements of lists and counts, and the index that each reads the workspaces by.
+func (s *Store) ListStatements() map[string]string {
+	of := map[string]string{
+		listAll: "sqlite_autoindex_dormouse_workspaces_1", listOfTemplate: "dormouse_workspaces_template", listByWake: "dormouse_workspaces_due",
+		listByName: "dormouse_workspaces_name", listByStatus: "dormouse_workspaces_status", nextOrganization: "dormouse_workspaces_status",
+		countOfOrganization: "dormouse_workspaces_status", countOfOwner: "dormouse_workspaces_owner", countOfTemplate: "dormouse_workspaces_template",
+	}
+	for _, text := range listOfOwner {
+		of[text] = "dormouse_workspaces_owner"
+	}
+	indexes := map[string]string{}
+	for text, index := range of {
+		indexes[s.text(text)] = index
+	}
+	return indexes
+}
+
 // Statements are those that are put together from columns, by the name of their golden file; of those over many rows the
 // one for a single row.
 func Statements() map[string]string {
@@ -18,7 +35,9 @@ func Statements() map[string]string {
 	return map[string]string{
 		"update_workspace": updateWorkspace, "update_archived": updateArchived, "update_alone": updateAlone,
 		"archive_build": archiveBuild[last], "create_workspace": createWorkspace, "builds": selectBuilds,
+		"members_insert": insertMember, "members_update": updateMember, "hand_over": handOver,
 		"due_all": dueAll, "due_shared": dueShared, "insert_job": insertJob[last],
+		"list_all": listAll, "list_by_status": listByStatus, "list_by_name": listByName,
 	}
 }
 

@@ -66,13 +66,15 @@ var newJobColumns = columns[newJob]{
 	{"weight", func(j *newJob) any { return int64(j.Weight) }},
 	{"payload", func(j *newJob) any { return nullable(j.Payload) }},
 	{"trace", func(j *newJob) any { return j.Trace }},
+	{"unique_key", func(j *newJob) any { return uniqueKey(j.Job) }},
+	{"run_limit", func(j *newJob) any { return int64(j.RunLimit) }},
 	{"created_at", func(j *newJob) any { return micros(j.CreatedAt) }},
 	{"ready_at", func(j *newJob) any { return micros(j.ReadyAt) }},
 }
 
 var insertJob = newMany(`
 INSERT INTO {jobs} (`+newJobColumns.names("")+`) VALUES %s
-ON CONFLICT (id) DO NOTHING`, len(newJobColumns))
+ON CONFLICT DO NOTHING`, len(newJobColumns))
 
 // insertTogether inserts jobs of which none is known. If one is, nothing is done.
 func (t *tx) insertTogether(now time.Time, turns *turns, statement string, jobs []queue.Job) (done bool, err error) {
@@ -115,12 +117,29 @@ func (t *tx) insertEach(now time.Time, turns *turns, jobs []queue.Job) error {
 		case n == 1:
 			turns.took(j)
 		default:
-			if *j, _, err = t.job(j.ID); err != nil {
+			if *j, err = t.duplicated(j); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+var jobByUnique = `SELECT` + jobColumns + `FROM {jobs} WHERE organization_id = ? AND unique_key = ? AND state < 3`
+
+// duplicated is the job that is there instead of a new one: that of its id, or of its unique key.
+func (t *tx) duplicated(j *queue.Job) (queue.Job, error) {
+	known, ok, err := t.job(j.ID)
+	if err != nil || ok {
+		known.Duplicate = true
+		return known, err
+	}
+	found, err := t.jobs(jobByUnique, blob(j.Organization), uniqueKey(j))
+	if err != nil {
+		return queue.Job{}, err
+	}
+	found[0].Duplicate = true
+	return found[0], nil
 }
 
 func pendingState(readyAt, now time.Time) int64 {

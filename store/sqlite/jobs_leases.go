@@ -13,14 +13,14 @@ import (
 )
 
 // Renew implements [queue.Leases].
-func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
+func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
 	if len(renewals) == 0 {
 		return nil, ctx.Err()
 	}
 	answers := make([]queue.Renewed, len(renewals))
 	err := s.write(ctx, func(t *tx) (err error) {
 		for i := range renewals {
-			if answers[i], err = t.renew(&renewals[i]); err != nil {
+			if answers[i], err = t.renew(now, &renewals[i]); err != nil {
 				return err
 			}
 		}
@@ -32,40 +32,96 @@ func (s *Store) Renew(ctx context.Context, _ time.Time, renewals []queue.Renewal
 	return answers, nil
 }
 
-func (t *tx) renew(r *queue.Renewal) (queue.Renewed, error) {
+func (t *tx) renew(now time.Time, r *queue.Renewal) (queue.Renewed, error) {
 	var percent, message any
 	if r.Progress != nil {
 		percent, message = int64(r.Progress.Percent), form.Text(r.Progress.Message)
 	}
 	var canceled bool
+	var logged int64
 	live, err := t.queryRow(`
-		UPDATE {jobs} SET process_id = ?1, worker_id = ?2, percent = coalesce(?3, percent), message = coalesce(?4, message)
-		WHERE id = ?5 AND state = 2 AND fence = ?6 AND EXISTS (SELECT 1 FROM {processes} p WHERE p.id = ?1 AND p.lost_at IS NULL)
-		RETURNING cancel_at IS NOT NULL`,
-		[]any{blob(r.Process), blob(r.Worker), percent, message, blob(r.Lease.Job), r.Lease.Fence}, &canceled)
+		UPDATE {jobs} SET process_id = ?1, percent = coalesce(?2, percent), message = coalesce(?3, message)
+		WHERE id = ?4 AND state = 2 AND fence = ?5 AND organization_id = ?6 AND worker_id = ?7 AND secret = ?8
+			AND EXISTS (SELECT 1 FROM {processes} p WHERE p.id = ?1 AND p.lost_at IS NULL)
+		RETURNING cancel_at IS NOT NULL, logged`,
+		append([]any{blob(r.Process), percent, message}, handoutArgs(&r.Handout)...), &canceled, &logged)
 	switch {
 	case err != nil:
 		return queue.Renewed{}, err
 	case !live:
 		return t.notRenewed(r)
 	}
-	return queue.Renewed{Canceled: canceled}, t.appendLines(r.Lease.Job, r.Lines)
+	return queue.Renewed{Canceled: canceled}, t.log(r, logged, now)
+}
+
+// log appends the lines of a renewal, as far as the log takes them.
+func (t *tx) log(r *queue.Renewal, logged int64, now time.Time) error {
+	if len(r.Lines) == 0 {
+		return nil
+	}
+	clean := *r
+	clean.Lines = make([]queue.Line, len(r.Lines))
+	for i, line := range r.Lines {
+		clean.Lines[i] = queue.Line{At: line.At, Text: form.Text(line.Text)}
+	}
+	lines, size := queue.AdmitLines(logged, clean, now)
+	if len(lines) == 0 {
+		return nil
+	}
+	if _, err := t.exec(`UPDATE {jobs} SET logged = ? WHERE id = ?`, size, blob(r.Lease.Job)); err != nil {
+		return err
+	}
+	return t.appendLines(r.Lease.Job, lines)
 }
 
 // notRenewed tells a lease that is over from a process that may not take it.
 func (t *tx) notRenewed(r *queue.Renewal) (queue.Renewed, error) {
-	live, err := t.queryRow(`SELECT 1 FROM {jobs} WHERE id = ? AND state = 2 AND fence = ?`,
-		[]any{blob(r.Lease.Job), r.Lease.Fence}, new(int))
+	live, err := t.queryRow(`
+		SELECT 1 FROM {jobs} WHERE id = ? AND state = 2 AND fence = ? AND organization_id = ? AND worker_id = ? AND secret = ?`,
+		handoutArgs(&r.Handout), new(int))
 	if live {
 		return queue.Renewed{Err: queue.ErrProcessLost}, err
 	}
 	return queue.Renewed{Err: queue.ErrLeaseLost}, err
 }
 
-func (t *tx) appendLines(job uuid.UUID, lines []queue.Line) error {
-	if len(lines) == 0 {
-		return nil
+// handoutArgs are what a running job is compared with: id, fence, organization, worker and secret.
+func handoutArgs(h *queue.Handout) []any {
+	return []any{blob(h.Lease.Job), h.Lease.Fence, blob(h.Organization), blob(h.Worker), secretBlob(h.Secret.Hash())}
+}
+
+// secretBlob is a secret's hash as it is stored: empty if there is none, which no handout has.
+func secretBlob(h queue.SecretHash) []byte {
+	if h == (queue.SecretHash{}) {
+		return []byte{}
 	}
+	return h[:]
+}
+
+// Reassign implements [queue.Leases].
+func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accepted []bool, err error) {
+	if len(moves) == 0 {
+		return nil, ctx.Err()
+	}
+	accepted = make([]bool, len(moves))
+	err = s.write(ctx, func(t *tx) error {
+		for i, m := range moves {
+			n, err := t.exec(`UPDATE {jobs} SET worker_id = ? WHERE id = ? AND state = 2 AND fence = ? AND process_id = ?`,
+				blob(m.Worker), blob(m.Lease.Job), m.Lease.Fence, blob(m.Process))
+			if err != nil {
+				return err
+			}
+			accepted[i] = n > 0
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(err, "reassign %d jobs", len(moves))
+	}
+	return accepted, nil
+}
+
+func (t *tx) appendLines(job uuid.UUID, lines []queue.Line) error {
 	var seq int64
 	if _, err := t.queryRow(`SELECT coalesce(max(seq), 0) FROM {lines} WHERE job_id = ?`, []any{blob(job)}, &seq); err != nil {
 		return err
@@ -73,7 +129,7 @@ func (t *tx) appendLines(job uuid.UUID, lines []queue.Line) error {
 	for _, line := range lines {
 		seq++
 		if _, err := t.exec(`INSERT INTO {lines} (job_id, seq, at, text) VALUES (?, ?, ?, ?)`,
-			blob(job), seq, micros(line.At), form.Text(line.Text)); err != nil {
+			blob(job), seq, micros(line.At), line.Text); err != nil {
 			return err
 		}
 	}
@@ -105,10 +161,17 @@ func (t *tx) end(now time.Time, e *queue.End) (queue.Ended, error) {
 	switch {
 	case err != nil:
 		return queue.Ended{}, err
-	case !ok || !accepts(&j, e):
+	case !ok || !e.Accepts(&j):
 		return queue.Ended{Err: queue.ErrLeaseLost}, nil
 	case j.State != queue.Running:
-		return queue.Ended{Job: j, Again: true}, nil
+		return queue.Ended{Job: j.Outline(), Again: true}, nil
+	}
+	if e.Recorded() {
+		clean := *e
+		clean.Error = form.Text(e.Error)
+		if err := t.record(j.ID, queue.AttemptOf(j, clean, store.Instant(now))); err != nil {
+			return queue.Ended{}, err
+		}
 	}
 	state := e.Outcome.State()
 	if state == queue.Pending && !j.CancelAt.IsZero() {
@@ -126,18 +189,6 @@ func (t *tx) end(now time.Time, e *queue.End) (queue.Ended, error) {
 		j, err = t.requeue(&j, now, e.ReadyAt)
 	}
 	return queue.Ended{Job: j}, err
-}
-
-// accepts reports whether an end takes effect, or took effect before.
-func accepts(j *queue.Job, e *queue.End) bool {
-	switch {
-	case j.Fence < 1 || j.Fence != e.Lease.Fence, e.Process != uuid.Nil && e.Process != j.Process:
-		return false
-	case j.State == queue.Running:
-		return true
-	}
-	target := e.Outcome.State()
-	return j.State == target || target == queue.Pending && j.State == queue.Canceled
 }
 
 var (
@@ -198,16 +249,20 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) (changed []que
 
 var (
 	expireJob = `
-UPDATE {jobs} SET state = 4, error = ?, ended_at = ? WHERE id = ? AND state IN (0, 1) RETURNING` + jobColumns
+UPDATE {jobs} SET state = 4, error = ?1, ended_at = ?2 WHERE id = ?3 AND state IN (0, 1) AND (?4 IS NULL OR organization_id = ?4) RETURNING` + jobColumns
 	cancelJob = `
 UPDATE {jobs} SET cancel_at = ?1, state = iif(state = 2, 2, 5), error = iif(state = 2, error, ?2), ended_at = iif(state = 2, NULL, ?1)
-WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) RETURNING` + jobColumns
+WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) AND (?4 IS NULL OR organization_id = ?4) RETURNING` + jobColumns
 )
 
 // cancel returns the job if it changed.
 func (t *tx) cancel(id uuid.UUID, c *queue.Cancellation) ([]queue.Job, error) {
-	if c.Expire {
-		return t.jobs(expireJob, form.Text(c.Reason), micros(c.Now), blob(id))
+	var organization any
+	if c.Organization != nil {
+		organization = blob(*c.Organization)
 	}
-	return t.jobs(cancelJob, micros(c.Now), form.Text(c.Reason), blob(id))
+	if c.Expire {
+		return t.jobs(expireJob, form.Text(c.Reason), micros(c.Now), blob(id), organization)
+	}
+	return t.jobs(cancelJob, micros(c.Now), form.Text(c.Reason), blob(id), organization)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,15 +43,15 @@ SELECT h.lane, h.line, h.created_at, (SELECT count(*) FROM (
 FROM heads CROSS JOIN {jobs} h ON h.rowid = heads.job`
 
 	nextOfAll  = `SELECT ready_at FROM {jobs} INDEXED BY {jobs_delayed} WHERE state = 1 ORDER BY ready_at LIMIT 1`
-	nextOfSome = `SELECT ready_at FROM {jobs} INDEXED BY {jobs_delayed}
-		WHERE state = 1 AND organization_id IN (SELECT unhex(value) FROM json_each(?)) ORDER BY ready_at LIMIT 1`
+	nextOfSome = `SELECT min((SELECT n.ready_at FROM {jobs} n INDEXED BY {jobs_delayed_of}
+		WHERE n.state = 1 AND n.organization_id = unhex(o.value) ORDER BY n.ready_at LIMIT 1)) FROM json_each(?) o`
 )
 
 // Ready implements [queue.Queue].
 func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (listing queue.Listing, err error) {
 	if err = s.wakeDelayed(ctx, now); err == nil {
 		err = s.view(ctx, func(t *tx) error {
-			listing, err = t.listing(q)
+			listing, err = t.listing(now, q)
 			return err
 		})
 	}
@@ -76,7 +77,7 @@ func (s *Store) wakeDelayed(ctx context.Context, now time.Time) error {
 	})
 }
 
-func (t *tx) listing(q queue.ReadyQuery) (listing queue.Listing, err error) {
+func (t *tx) listing(now time.Time, q queue.ReadyQuery) (listing queue.Listing, err error) {
 	next, args := nextOfAll, []any(nil)
 	if len(q.Organizations) > 0 {
 		next, args = nextOfSome, []any{hexList(q.Organizations)}
@@ -84,7 +85,13 @@ func (t *tx) listing(q queue.ReadyQuery) (listing queue.Listing, err error) {
 	if _, err = t.queryRow(next, args, into(&listing.Next)); err != nil {
 		return listing, err
 	}
+	pauses, err := t.pauses(now)
+	if err != nil {
+		return listing, err
+	}
 	listing.Lanes, listing.Unreadable, err = t.standings(q)
+	listing.Lanes = slices.DeleteFunc(listing.Lanes, func(l queue.ReadyLane) bool { return paused(pauses, l.Lane) })
+	listing.Next = resumed(pauses, q.Organizations, listing.Next)
 	return listing, err
 }
 

@@ -133,33 +133,63 @@ func (t *tx) reap(b *queue.ReapRequest) (queue.Reaped, error) {
 	return queue.Reaped{Lost: true, Jobs: jobs}, err
 }
 
-// PruneJobs implements [queue.Registry].
+// pruneLines bounds the lines that one transaction deletes.
+const pruneLines = 10_000
+
+// PruneJobs implements [queue.Registry]. It makes as many transactions as the logs of the jobs need.
 func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	err = s.write(ctx, func(t *tx) error {
-		n, err = t.pruneJobs(before, limit)
-		return err
-	})
+	for more := true; more && err == nil; {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		err = s.write(ctx, func(t *tx) error {
+			some, rest, err := t.pruneJobs(before, limit-n)
+			if err == nil && !rest {
+				err = t.tidy(before)
+			}
+			if err == nil {
+				n, more = n+some, rest
+			}
+			return err
+		})
+	}
 	if err != nil {
-		return 0, unavailable(err, "prune jobs that ended before %v", before)
+		return n, unavailable(err, "prune jobs that ended before %v", before)
 	}
 	return n, nil
 }
 
-func (t *tx) pruneJobs(before time.Time, limit int) (int, error) {
-	const ended = `SELECT id FROM {jobs} INDEXED BY {jobs_ended} WHERE state >= 3 AND ended_at < ? ORDER BY ended_at LIMIT ?`
-	if _, err := t.exec(`DELETE FROM {lines} WHERE job_id IN (`+ended+`)`, micros(before), limit); err != nil {
-		return 0, err
+// pruneJobs deletes up to limit jobs and pruneLines lines. More says that it stopped because of the lines.
+func (t *tx) pruneJobs(before time.Time, limit int) (n int, more bool, err error) {
+	var ended []uuid.UUID
+	err = t.query(`SELECT id FROM {jobs} INDEXED BY {jobs_ended} WHERE state >= 3 AND ended_at < ? ORDER BY ended_at LIMIT ?`,
+		func(r rows) error {
+			var id uuid.UUID
+			err := r.Scan(&id)
+			ended = append(ended, id)
+			return err
+		}, micros(before), max(limit, 0))
+	for left := int64(pruneLines); err == nil && n < len(ended); n++ {
+		var deleted int64
+		deleted, err = t.exec(`
+			DELETE FROM {lines} WHERE job_id = ?1 AND seq IN (SELECT seq FROM {lines} WHERE job_id = ?1 ORDER BY seq LIMIT ?2)`,
+			blob(ended[n]), left)
+		if left -= deleted; err != nil || left == 0 {
+			return n, true, err
+		}
+		_, err = t.exec(`DELETE FROM {jobs} WHERE id = ?`, blob(ended[n]))
 	}
-	n, err := t.exec(`DELETE FROM {jobs} WHERE id IN (`+ended+`)`, micros(before), limit)
-	if err != nil {
-		return 0, err
-	}
+	return n, false, err
+}
+
+// tidy deletes records of processes and of turns that mean nothing any more.
+func (t *tx) tidy(before time.Time) error {
 	if _, err := t.exec(`
 		DELETE FROM {processes} WHERE lost_at < ? AND NOT EXISTS (
 			SELECT 1 FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = {processes}.id)`, micros(before)); err != nil {
-		return 0, err
+		return err
 	}
-	return int(n), t.forgetTurns()
+	return t.forgetTurns()
 }
 
 // forgetTurns drops the last numbers that the floor has overtaken; they decide nothing any more.

@@ -3,6 +3,9 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -38,7 +41,9 @@ func stored(final queue.State) int64 {
 // jobRow is where a job is read into.
 type jobRow struct {
 	queue.Job
-	state, lane int64
+	state, lane, runLimit int64
+	unique                *string
+	secret                []byte
 }
 
 var jobFields = fields[jobRow]{
@@ -51,6 +56,9 @@ var jobFields = fields[jobRow]{
 	{"weight", func(r *jobRow) any { return &r.Weight }},
 	{"payload", func(r *jobRow) any { return &r.Payload }},
 	{"trace", func(r *jobRow) any { return &r.Trace }},
+	{"unique_key", func(r *jobRow) any { return &r.unique }},
+	{"run_limit", func(r *jobRow) any { return &r.runLimit }},
+	{"round", func(r *jobRow) any { return &r.Round }},
 	{"created_at", func(r *jobRow) any { return into(&r.CreatedAt) }},
 	{"ready_at", func(r *jobRow) any { return into(&r.ReadyAt) }},
 	{"attempt", func(r *jobRow) any { return &r.Attempt }},
@@ -58,6 +66,7 @@ var jobFields = fields[jobRow]{
 	{"process_id", func(r *jobRow) any { return &r.Process }},
 	{"worker_id", func(r *jobRow) any { return &r.Worker }},
 	{"token", func(r *jobRow) any { return &r.Token }},
+	{"secret", func(r *jobRow) any { return &r.secret }},
 	{"started_at", func(r *jobRow) any { return into(&r.StartedAt) }},
 	{"ended_at", func(r *jobRow) any { return into(&r.EndedAt) }},
 	{"cancel_at", func(r *jobRow) any { return into(&r.CancelAt) }},
@@ -88,6 +97,7 @@ func (t *tx) jobs(statement string, args ...any) ([]queue.Job, error) {
 			return nil, fmt.Errorf("job %s: %w", found[i].ID, err)
 		}
 		found[i].Type, found[i].Tags, found[i].Priority = lane.Type, lane.Tags, lane.Priority
+		found[i].Unique = strings.TrimPrefix(found[i].Unique, uniquePrefix(lane.Type))
 	}
 	return found, nil
 }
@@ -111,9 +121,23 @@ func scanJob(from rows) (j queue.Job, lane int64, err error) {
 	if r.state < 0 || int(r.state) >= len(states) {
 		return queue.Job{}, 0, fmt.Errorf("job %s: state %d: must be between 0 and %d", r.ID, r.state, len(states)-1)
 	}
-	r.State = states[r.state]
+	r.State, r.RunLimit = states[r.state], time.Duration(r.runLimit)
+	if r.unique != nil {
+		r.Unique = *r.unique // with the type in front, which is known when the lane is
+	}
+	copy(r.SecretHash[:], r.secret)
 	return r.Job, r.lane, nil
 }
+
+// uniqueKey is a job's unique key as it is stored: the type stands in front, because jobs of several lanes share it.
+func uniqueKey(j *queue.Job) any {
+	if j.Unique == "" {
+		return nil
+	}
+	return uniquePrefix(j.Type) + j.Unique
+}
+
+func uniquePrefix(kind string) string { return strconv.Itoa(len(kind)) + ":" + kind }
 
 // nullable keeps nil bytes nil: an empty payload and none are distinguished.
 func nullable(b []byte) any {

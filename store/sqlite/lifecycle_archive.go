@@ -11,12 +11,12 @@ FROM k CROSS JOIN {workspaces} w ON w.id = k.workspace_id AND w.build_number = k
 		+ (SELECT revision FROM {templates} t WHERE t.id = w.template_id) = k.revision`, 3)
 
 // archive moves builds aside for many changes at once, where all of them are current. The others are left to be looked at
-// one by one, to know which is not.
+// one by one, to know which is not; claims are too.
 func (b *batch) archive(t *tx) error {
 	b.archived = make([]bool, len(b.changes))
 	var from []int
 	for i := range b.changes {
-		if c := &b.changes[i]; c.NewBuild && c.Build.Number > 1 {
+		if c := &b.changes[i]; c.NewBuild && c.Build.Number > 1 && !c.Claims && b.members == nil {
 			from = append(from, i)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/prewarm"
 )
 
 // current is the condition under which a change is applied: the workspace has the revision that it names, and the build
@@ -35,13 +36,17 @@ UPDATE {workspaces} SET revision = revision + 1, wake_at = ?,` + writtenColumns.
 
 // Commit implements [lifecycle.Store].
 func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
+	return s.commitBatch(ctx, now, changes, nil)
+}
+
+func (s *Store) commitBatch(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) ([]lifecycle.Outcome, error) {
 	if len(changes) == 0 {
 		return nil, ctx.Err()
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	batch := batch{now: now, changes: changes, outcomes: make([]lifecycle.Outcome, len(changes)), watched: s.watchers.Watched()}
+	batch := batch{now: now, changes: changes, members: members, outcomes: make([]lifecycle.Outcome, len(changes)), watched: s.watchers.Watched()}
 	err := lifecycle.ValidateBatch(changes)
 	if err == nil {
 		err = batch.prepare()
@@ -53,7 +58,7 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 		return nil, unavailable(err, "commit %d changes", len(changes))
 	}
 	if batch.sooner {
-		s.watchers.Notify()
+		s.notify()
 	}
 	return batch.outcomes, nil
 }
@@ -62,6 +67,7 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 type batch struct {
 	now      time.Time
 	changes  []lifecycle.Change
+	members  []prewarm.Member // one for each change, or nil
 	outcomes []lifecycle.Outcome
 	// jobs and events of each change, made before the write lock is taken; nil if no change has any.
 	jobs   []queue.Job
@@ -155,6 +161,9 @@ func (b *batch) earliest(t *tx) (wake time.Time, err error) {
 
 func (b *batch) applyOne(t *tx, i int) error {
 	c := &b.changes[i]
+	if err := b.claim(t, i); err != nil || b.outcomes[i] != lifecycle.Applied {
+		return err
+	}
 	from := c.Build.Number
 	if c.NewBuild {
 		from--
@@ -177,6 +186,11 @@ func (b *batch) applyOne(t *tx, i int) error {
 	b.args = append(args, guard...)
 	if n, err := t.exec(update, b.args...); err != nil || n == 0 {
 		return b.missed(t, i, err)
+	}
+	if c.Claims {
+		if err := t.handOver(&c.Workspace); err != nil {
+			return err
+		}
 	}
 	for k := range c.Events {
 		if err := t.insertEvent(&c.Events[k], b.events[i][k]); err != nil {

@@ -110,22 +110,3 @@ func padded(ids []uuid.UUID, n int) []any {
 	}
 	return args
 }
-
-// List implements [lifecycle.Registry].
-func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Snapshot, error) {
-	if q.Limit <= 0 {
-		return nil, ctx.Err()
-	}
-	statement, args := selectSnapshots+joinSnapshots+`WHERE w.deleted = 0 AND w.id > ?`, []any{blob(q.After)}
-	if q.After == uuid.Nil {
-		args[0] = []byte{}
-	}
-	if q.OwnerID != uuid.Nil {
-		statement, args = statement+` AND w.owner_id = ?`, append(args, blob(q.OwnerID))
-	}
-	if q.TemplateID != uuid.Nil {
-		statement, args = statement+` AND w.template_id = ?`, append(args, blob(q.TemplateID))
-	}
-	found, err := s.snapshots(ctx, q.Limit, statement+` ORDER BY w.id LIMIT ?`, append(args, q.Limit)...)
-	return found, unavailable(err, "list workspaces")
-}

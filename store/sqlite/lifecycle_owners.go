@@ -17,7 +17,7 @@ func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) 
 		return unavailable(err, "put owner %s", o.ID)
 	}
 	err := s.write(ctx, func(t *tx) error {
-		old, _, err := s.ownerOf(o.ID, t.queryRow)
+		old, _, err := s.ownerOf(o.ID, t.query)
 		if err != nil {
 			return err
 		}
@@ -42,19 +42,49 @@ func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) 
 // Owner implements [lifecycle.Registry].
 func (s *Store) Owner(ctx context.Context, id uuid.UUID) (o lifecycle.Owner, ok bool, err error) {
 	if err = s.ready(ctx); err == nil {
-		o, ok, err = s.ownerOf(id, func(text string, args []any, dest ...any) (bool, error) { return s.queryRow(ctx, text, args, dest...) })
+		o, ok, err = s.ownerOf(id, func(text string, each func(rows) error, args ...any) error { return s.query(ctx, text, each, args...) })
 	}
 	return o, ok, unavailable(err, "owner %s", id)
 }
 
+const (
+	ownerColumns = `id, name, status, quiet_hours, rules, autostart_after`
+
+	selectOwner = `SELECT ` + ownerColumns + ` FROM {owners} WHERE id = ?`
+	listOwners  = `SELECT ` + ownerColumns + ` FROM {owners} WHERE id > ? ORDER BY id LIMIT ?`
+)
+
 // ownerOf reads an owner, within a transaction or outside.
-func (s *Store) ownerOf(id uuid.UUID, queryRow func(string, []any, ...any) (bool, error)) (o lifecycle.Owner, ok bool, err error) {
+func (s *Store) ownerOf(id uuid.UUID, query func(string, func(rows) error, ...any) error) (o lifecycle.Owner, ok bool, err error) {
+	err = query(selectOwner, func(r rows) error {
+		ok = true
+		return s.readOwner(r, &o)
+	}, blob(id))
+	return o, ok, err
+}
+
+// readOwner reads a row of ownerColumns.
+func (s *Store) readOwner(r rows, o *lifecycle.Owner) error {
 	var quietHours string
-	ok, err = queryRow(`SELECT id, name, status, quiet_hours, rules, autostart_after FROM {owners} WHERE id = ?`, []any{blob(id)},
-		&o.ID, &o.Name, &o.Status, &quietHours, &o.Rules, into(&o.AutostartAfter))
-	if err != nil || !ok {
-		return lifecycle.Owner{}, false, err
+	err := r.Scan(&o.ID, &o.Name, &o.Status, &quietHours, &o.Rules, into(&o.AutostartAfter))
+	if err == nil {
+		o.QuietHours = s.schedules.Daily(quietHours)
 	}
-	o.QuietHours = s.schedules.Daily(quietHours)
-	return o, true, nil
+	return err
+}
+
+// Owners implements [lifecycle.Catalog].
+func (s *Store) Owners(ctx context.Context, q lifecycle.OwnerQuery) (found []lifecycle.Owner, err error) {
+	if err := q.Validate(); err != nil {
+		return nil, err
+	}
+	if err = s.ready(ctx); err == nil {
+		err = s.query(ctx, listOwners, func(r rows) error {
+			var o lifecycle.Owner
+			err := s.readOwner(r, &o)
+			found = append(found, o)
+			return err
+		}, afterID(q.After), q.Limit)
+	}
+	return found, unavailable(err, "list owners")
 }

@@ -39,7 +39,8 @@ func (c *templateCache) get(ctx context.Context, s *Store, id uuid.UUID, revisio
 		return lifecycle.Template{}, false, err
 	}
 	// What cannot be read is tried again: it may name a time zone that this machine is about to learn.
-	if k.Policy.Holidays.Err() == nil {
+	// In a transaction of the host it may be what never will have been.
+	if k.Policy.Holidays.Err() == nil && s.host == nil {
 		c.put(k)
 	}
 	return k.Template, k.revision == revision, nil
@@ -58,20 +59,50 @@ func (c *templateCache) put(k keptTemplate) {
 
 // template reads a template.
 func (s *Store) template(ctx context.Context, id uuid.UUID) (k keptTemplate, ok bool, err error) {
-	t := &k.Template
-	var policy, state []byte
-	ok, err = s.queryRow(ctx, selectTemplate, []any{blob(id)},
-		&t.ID, &k.revision, &t.OrganizationID, &t.Name, &t.ActiveVersionID, &t.Revision, &t.Rules, &policy, &state)
-	if ok {
-		t.Policy = lifecycle.ReadPolicy(policy)
-		t.ReadState(state)
-	}
+	err = s.query(ctx, selectTemplate, func(r rows) error {
+		ok = true
+		return k.read(r)
+	}, blob(id))
 	return k, ok, err
 }
 
-const selectTemplate = `
-SELECT id, revision, organization_id, name, active_version_id, edition, rules, policy, state
-FROM {templates} WHERE id = ?`
+// read reads a row of templateColumns.
+func (k *keptTemplate) read(r rows) error {
+	t := &k.Template
+	var policy, state []byte
+	err := r.Scan(&t.ID, &k.revision, &t.OrganizationID, &t.Name, &t.ActiveVersionID, &t.Revision, &t.Rules, &policy, &state)
+	if err == nil {
+		t.Policy = lifecycle.ReadPolicy(policy)
+		t.ReadState(state)
+	}
+	return err
+}
+
+const (
+	templateColumns = `id, revision, organization_id, name, active_version_id, edition, rules, policy, state`
+
+	selectTemplate = `SELECT ` + templateColumns + ` FROM {templates} WHERE id = ?`
+	// listTemplates reads past those of other organizations: templates are few.
+	listTemplates = `
+SELECT ` + templateColumns + ` FROM {templates}
+WHERE id > ?1 AND (?2 IS NULL OR organization_id IN (SELECT unhex(value) FROM json_each(?2))) ORDER BY id LIMIT ?3`
+)
+
+// Templates implements [lifecycle.Catalog].
+func (s *Store) Templates(ctx context.Context, q lifecycle.TemplateQuery) (found []lifecycle.Template, err error) {
+	if err := q.Validate(); err != nil {
+		return nil, err
+	}
+	if err = s.ready(ctx); err == nil {
+		err = s.query(ctx, listTemplates, func(r rows) error {
+			var k keptTemplate
+			err := k.read(r)
+			found = append(found, k.Template)
+			return err
+		}, afterID(q.After), anyOf(q.Organizations), q.Limit)
+	}
+	return found, unavailable(err, "list templates")
+}
 
 const putTemplate = `
 INSERT INTO {templates} (id, revision, sweep_at, organization_id, name, active_version_id, edition, rules, policy, state)
@@ -116,23 +147,20 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 
 // PutEngine implements [lifecycle.Holder].
 func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
-	old, err := s.Engine(ctx)
-	if err != nil {
-		return err
-	}
 	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
-	if e, err = lifecycle.ReplaceEngine(old, e, now); err != nil {
-		return fmt.Errorf("put engine: %w", err)
-	}
-	state, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("put engine: %w", err)
-	}
-	err = s.write(ctx, func(tx *tx) error {
-		if _, err := tx.exec(`INSERT INTO {engine} (one, state) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET state = excluded.state`, string(state)); err != nil {
+	err := s.write(ctx, func(tx *tx) error {
+		old, err := tx.engine()
+		if err != nil {
 			return err
 		}
-		_, err := tx.exec(`UPDATE {templates} SET revision = revision + 1, sweep_at = ?, sweep_after = x''`, micros(now))
+		next, err := lifecycle.ReplaceEngine(old, e, now)
+		if err != nil {
+			return err
+		}
+		if err := tx.putEngine(next); err != nil {
+			return err
+		}
+		_, err = tx.exec(`UPDATE {templates} SET revision = revision + 1, sweep_at = ?, sweep_after = x''`, micros(now))
 		return err
 	})
 	if err == nil {

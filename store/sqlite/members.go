@@ -98,8 +98,15 @@ func orNotWritten(err error) error {
 // readyMembers returns up to n members that fit a pick, those that became ready first.
 func (t *tx) readyMembers(pick prewarm.Pick, n int) ([]prewarm.Member, error) {
 	return t.members(selectMembers+`INDEXED BY {members_ready}
-		WHERE state = 2 AND pool = ?1 AND version = ?2 AND reserved_for = ?3 AND (deadline IS NULL OR ?4 IS NULL OR deadline >= ?4)
-		ORDER BY ready_at, id LIMIT ?5`, pick.Pool, pick.Version, pick.For, micros(pick.LivesUntil), n)
+		WHERE state = 2 AND `+picked+`
+		ORDER BY ready_at, id LIMIT ?5`, append(pickArgs(pick), n)...)
+}
+
+// picked are the ready members of a pick.
+const picked = `pool = ?1 AND version = ?2 AND reserved_for = ?3 AND (deadline IS NULL OR ?4 IS NULL OR deadline >= ?4)`
+
+func pickArgs(pick prewarm.Pick) []any {
+	return []any{pick.Pool, pick.Version, pick.For, micros(pick.LivesUntil)}
 }
 
 // member returns the only row of a query; ok is false if there is none.
@@ -229,6 +236,10 @@ func (t *tx) namedMembers(q prewarm.Query) (found []prewarm.Member, err error) {
 func queryMembers(q *prewarm.Query) (text string, args []any) {
 	where := []string{"pool = ?"}
 	args = []any{q.Pool}
+	order := "id"
+	if q.Pick != nil {
+		where, args, order = []string{"state = 2", picked}, pickArgs(*q.Pick), "ready_at, id"
+	}
 	in := func(column string, values []any) {
 		if values != nil {
 			where = append(where, column+" IN ("+placeholders(len(values))+")")
@@ -238,7 +249,6 @@ func queryMembers(q *prewarm.Query) (text string, args []any) {
 	in("id", blobs(q.IDs))
 	in("resource", blobs(q.Resources))
 	in("state", numbers(q.States))
-	order := "id"
 	if !q.DueBy.IsZero() {
 		where, args = append(where, "deadline <= ?"), append(args, micros(q.DueBy))
 		order = "deadline, id"

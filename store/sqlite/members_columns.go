@@ -35,6 +35,12 @@ var memberColumns = columns[member]{
 	}},
 	{"owner", func(m *member) any { return m.Claim.Owner }},
 	{"tenant", func(m *member) any { return m.Claim.Tenant }},
+	{"claim_details", func(m *member) any {
+		if m.Claim.Details == "" {
+			return nil
+		}
+		return m.Claim.Details
+	}},
 	{"claimed_at", func(m *member) any { return micros(m.Claim.At) }},
 	{"idle_timeout", func(m *member) any { return int64(m.Claim.IdleTimeout) }},
 	{"ends_at", func(m *member) any { return micros(m.Claim.Until) }},
@@ -61,6 +67,7 @@ var memberFields = fields[member]{
 	{"coalesce(claim_key, '')", func(m *member) any { return &m.Claim.Key }},
 	{"owner", func(m *member) any { return &m.Claim.Owner }},
 	{"tenant", func(m *member) any { return &m.Claim.Tenant }},
+	{"coalesce(claim_details, '')", func(m *member) any { return &m.Claim.Details }},
 	{"claimed_at", func(m *member) any { return into(&m.Claim.At) }},
 	{"idle_timeout", func(m *member) any { return (*int64)(&m.Claim.IdleTimeout) }},
 	{"ends_at", func(m *member) any { return into(&m.Claim.Until) }},

@@ -32,6 +32,9 @@ type tx struct {
 // the way after all, which without a write-ahead log may be at any point, the whole transaction is made again: the function
 // may be called several times, and what it hands out must be what the last call made.
 func (s *Store) write(ctx context.Context, do func(*tx) error) error {
+	if s.host != nil {
+		return s.host.write(ctx, do)
+	}
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
@@ -57,6 +60,13 @@ func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 func (s *Store) view(ctx context.Context, do func(*tx) error) error {
 	if err := s.ready(ctx); err != nil {
 		return err
+	}
+	if s.host != nil {
+		t, err := s.host.locking(ctx)
+		if err != nil {
+			return err
+		}
+		return do(t)
 	}
 	var t *tx
 	err := s.patiently(ctx, func() error {

@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite of the stores: what the contracts in packages lifecycle and acquirer say,
-// checked. [Run] checks a whole [store.Store], [Lifecycle] and [Jobs] what one engine needs, which is what a host runs on
+// Package storetest is the conformance suite of the stores: what the contracts of the engines say,
+// checked. [Run] checks a whole [store.Store], [Lifecycle], [Jobs] and [Members] what one engine needs, which is what a host runs on
 // tables of its own:
 //
 //	func TestConformance(t *testing.T) {
@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store"
 )
 
@@ -50,6 +51,9 @@ func Run(t *testing.T, open func(*testing.T) store.Store, o Options) {
 	})
 	t.Run("jobs", func(t *testing.T) {
 		Jobs(t, func(t *testing.T) queue.Store { return open(t) }, o)
+	})
+	t.Run("members", func(t *testing.T) {
+		Members(t, func(t *testing.T) prewarm.Store { return open(t) })
 	})
 	t.Run("union", func(t *testing.T) { union(t, open) })
 }

@@ -16,6 +16,7 @@ var jobCancelTests = []jobTest{
 	{"Final", cancelFinal},
 	{"Expire", cancelExpire},
 	{"Unknown", cancelUnknown},
+	{"OfAnotherOrganization", cancelForeign},
 }
 
 func cancelPending(k *jobKit) {
@@ -45,13 +46,13 @@ func cancelRunning(k *jobKit) {
 	k.must(len(changed) == 1 && changed[0].State == queue.Running && changed[0].CancelAt.Equal(asked), "a running job only gets its CancelAt set", "%+v", changed)
 	k.pass(time.Second)
 	k.must(len(k.cancel("stop", job)) == 0 && k.get(job.ID).CancelAt.Equal(asked), "a second cancellation of a running job changes nothing", "%s", k.get(job.ID).CancelAt)
-	answer := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
+	answer := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded})
 	k.must(answer.Job.State == queue.Succeeded, "a running job that ends before it learns of its cancellation has ended as it ended", "%s", answer.Job.State)
 }
 
 func cancelFinal(k *jobKit) {
 	job := k.running()
-	ended := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}).Job
+	ended := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded}).Job
 	k.must(len(k.cancel("late", job)) == 0 && reflect.DeepEqual(k.get(job.ID), ended), "final jobs stay as they are", "%+v", k.get(job.ID))
 }
 
@@ -65,6 +66,22 @@ func cancelExpire(k *jobKit) {
 	k.must(sameJobs(changed, []queue.Job{pending}), "expiry changes pending jobs only", "%d changed", len(changed))
 	k.must(changed[0].State == queue.Failed && changed[0].Error == "nobody can run it" && changed[0].EndedAt.Equal(k.now), "an expired job fails", "%+v", changed[0])
 	k.must(k.get(running.ID).CancelAt.IsZero(), "expiry leaves running jobs alone", "CancelAt is set")
+}
+
+func cancelForeign(k *jobKit) {
+	mine, theirs := k.enqueue(k.posting())[0], k.foreign()
+	waiting := k.enqueue(k.posting(func(p *queue.Posting) { p.Organization = theirs.Organization }))[0]
+	for _, expire := range []bool{false, true} {
+		changed, err := k.store.Cancel(k.ctx, queue.Cancellation{
+			Now: k.now, IDs: []uuid.UUID{theirs.ID, waiting.ID}, Reason: "forged", Organization: &k.org, Expire: expire,
+		})
+		k.noError(err, "Cancel")
+		k.must(len(changed) == 0, "jobs of another organization are not there for whoever asks on behalf of one", "%+v", changed)
+	}
+	k.must(reflect.DeepEqual(k.get(theirs.ID), theirs) && reflect.DeepEqual(k.get(waiting.ID), waiting), "and stay as they are", "%+v", k.get(theirs.ID))
+	changed, err := k.store.Cancel(k.ctx, queue.Cancellation{Now: k.now, IDs: []uuid.UUID{theirs.ID, mine.ID}, Organization: &k.org})
+	k.noError(err, "Cancel")
+	k.must(len(changed) == 1 && changed[0].ID == mine.ID, "its own are canceled beside them", "%+v", changed)
 }
 
 func cancelUnknown(k *jobKit) {

@@ -206,7 +206,7 @@ func claimFence(k *jobKit) {
 	job := k.running()
 	fence, attempt := job.Fence, job.Attempt
 	for range 3 {
-		k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued})
+		k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeRequeued})
 		job = k.claim(1, job)[0]
 		k.must(job.Fence == fence+1, "every claim raises the fence by one, and it never falls", "from %d to %d", fence, job.Fence)
 		k.must(job.Attempt == attempt+1, "every claim adds one attempt", "from %d to %d", attempt, job.Attempt)

@@ -30,7 +30,7 @@ func enqueueStoredAsMade(k *jobKit) {
 		ID: uuid.New(), Organization: k.org, Tenant: uuid.New(), Type: "build",
 		Tags:     map[string]string{"zone": "ü", "scope": "user", "owner": "me"},
 		Priority: -3, Weight: 7, Payload: []byte{0, 1, 255}, Trace: "00-abc-def-01",
-		NotBefore: k.now.Add(time.Hour),
+		NotBefore: k.now.Add(time.Hour), Unique: "once ü", RunLimit: 90 * time.Minute,
 	}
 	want, err := p.Job(k.now)
 	k.noError(err, "Posting.Job")
@@ -54,6 +54,8 @@ func enqueueRepeated(k *jobKit) {
 	k.pass(time.Minute)
 	p.Priority, p.Payload = 5, []byte("other")
 	second := k.enqueue(p)[0]
+	k.must(second.Duplicate && !first.Duplicate, "the answer says that a posting made no job", "%v, then %v", first.Duplicate, second.Duplicate)
+	second.Duplicate = false
 	k.must(reflect.DeepEqual(first, second), "a posting whose ID is stored already changes nothing", "first  %+v\n\tsecond %+v", first, second)
 	k.must(len(k.claim(2, first)) == 1, "a repeated posting makes no second job", "two jobs were claimed")
 }
@@ -73,7 +75,7 @@ func enqueueRepeatedAfterEnd(k *jobKit) {
 	p := k.posting()
 	k.enqueue(p)
 	job := k.claim(1, k.get(p.ID))[0]
-	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded})
 	again := k.enqueue(p)[0]
 	k.must(again.State == queue.Succeeded, "a posting repeated after the job ended brings nothing back", "state %s", again.State)
 	k.must(len(k.ready().Lanes) == 0, "an ended job is in no lane", "%d lanes", len(k.ready().Lanes))

@@ -56,7 +56,7 @@ func fairLateComer(k *jobKit) {
 }
 
 func fairOldest(k *jobKit) {
-	k.end(queue.End{Lease: k.running().Lease(), Outcome: queue.OutcomeSucceeded})
+	k.end(queue.End{Handout: k.handout(k.running()), Outcome: queue.OutcomeSucceeded})
 	withID := func(first byte, n int) func(*queue.Posting) {
 		return func(p *queue.Posting) { p.ID[0], p.ID[1], p.ID[2] = first, byte(n>>8), byte(n) }
 	}
@@ -73,7 +73,7 @@ func fairOldest(k *jobKit) {
 func fairRequeued(k *jobKit) {
 	jobs := k.enqueue(k.postings(10, ofTenant(uuid.New()))...)
 	first := k.claim(4, jobs...)[1]
-	k.end(queue.End{Lease: first.Lease(), Outcome: queue.OutcomeRequeued})
+	k.end(queue.End{Handout: k.handout(first), Outcome: queue.OutcomeRequeued})
 	next := k.claim(1, jobs...)
 	k.must(sameJobs(next, []queue.Job{first}), "a requeued job goes in front of what waits", "another job went first")
 }
@@ -81,7 +81,7 @@ func fairRequeued(k *jobKit) {
 func fairReleased(k *jobKit) {
 	jobs := k.enqueue(k.postings(10, ofTenant(uuid.New()))...)
 	claimed := k.claim(4, jobs...)
-	k.end(queue.End{Lease: claimed[3].Lease(), Outcome: queue.OutcomeReleased})
+	k.end(queue.End{Handout: k.handout(claimed[3]), Outcome: queue.OutcomeReleased})
 	next := k.claim(2, jobs...)
 	k.must(sameJobs(next, []queue.Job{claimed[3], jobs[4]}), "a released job goes in front of what waits", "another job went first")
 }

@@ -39,7 +39,7 @@ func inspectIDs(k *jobKit) {
 func inspectProcess(k *jobKit) {
 	job := k.running()
 	ended := k.running()
-	k.end(queue.End{Lease: ended.Lease(), Outcome: queue.OutcomeSucceeded})
+	k.end(queue.End{Handout: k.handout(ended), Outcome: queue.OutcomeSucceeded})
 	k.enqueue(k.posting())
 	got := k.jobs(queue.Filter{Process: k.process})
 	k.must(sameJobs(got, []queue.Job{job}), "Process selects the running jobs that it holds", "%d jobs, want 1", len(got))
@@ -69,7 +69,7 @@ func inspectZero(k *jobKit) {
 func inspectLines(k *jobKit) {
 	job := k.running()
 	for _, text := range []string{"a", "b", "c", "d", "e"} {
-		k.renew(queue.Renewal{Lease: job.Lease(), Process: k.process, Lines: []queue.Line{{At: k.now, Text: text}}})
+		k.renew(queue.Renewal{Handout: k.handout(job), Process: k.process, Lines: []queue.Line{{At: k.now, Text: text}}})
 	}
 	var got string
 	after := int64(0)

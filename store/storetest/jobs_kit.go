@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,8 @@ type jobKit struct {
 	// racers is how many goroutines race, an even number.
 	racers int
 	o      Options
+	// secrets are those of all claims, by hash.
+	secrets sync.Map
 }
 
 // jobEpoch is when every test begins: a moment with nothing special about it.
@@ -125,8 +128,24 @@ func (k *jobKit) ask(n int, of ...queue.Job) queue.Claim {
 	}
 	for range n {
 		c.Workers = append(c.Workers, uuid.New())
+		c.Secrets = append(c.Secrets, k.secret().Hash())
 	}
 	return c
+}
+
+// secret makes a new secret, which [jobKit.handout] finds again by its hash.
+func (k *jobKit) secret() queue.Secret {
+	s := queue.NewSecret()
+	k.secrets.Store(s.Hash(), s)
+	return s
+}
+
+// handout is what the worker of a job got with it.
+func (k *jobKit) handout(j queue.Job) queue.Handout {
+	if s, ok := k.secrets.Load(j.SecretHash); ok {
+		j.Secret = s.(queue.Secret)
+	}
+	return j.Handout()
 }
 
 // running posts and claims one job.

@@ -116,7 +116,7 @@ func limitEndFrees(k *jobKit) {
 		first := k.claimWithin(limits, 2, jobs...)
 		k.must(len(first.Jobs) == 1, "a limit is free again after an end", "%d claimed before %s", len(first.Jobs), outcome)
 		k.must(len(k.claimWithin(limits, 2, jobs...).Jobs) == 0, "a full limit admits nothing", "it did before %s", outcome)
-		k.end(queue.End{Lease: first.Jobs[0].Lease(), Outcome: outcome})
+		k.end(queue.End{Handout: k.handout(first.Jobs[0]), Outcome: outcome})
 	}
 	k.must(len(k.claimWithin(limits, 9, jobs...).Jobs) == 1, "a limit is freed once for each end", "more or fewer than one claimed")
 }
@@ -186,7 +186,7 @@ func limitRandom(k *jobKit) {
 		running = append(running, claimed.Jobs...)
 		for len(running) > 0 && random.IntN(3) > 0 {
 			i := random.IntN(len(running))
-			k.end(queue.End{Lease: running[i].Lease(), Outcome: queue.OutcomeSucceeded})
+			k.end(queue.End{Handout: k.handout(running[i]), Outcome: queue.OutcomeSucceeded})
 			running = slices.Delete(running, i, i+1)
 		}
 	}

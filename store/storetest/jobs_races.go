@@ -171,7 +171,7 @@ func raceLimits(k *jobKit) {
 			}
 			for _, j := range claimed.Jobs {
 				release(j)
-				if _, err := k.store.End(deadline, k.now, []queue.End{{Lease: j.Lease(), Outcome: queue.OutcomeSucceeded}}); err != nil {
+				if _, err := k.store.End(deadline, k.now, []queue.End{{Handout: k.handout(j), Outcome: queue.OutcomeSucceeded}}); err != nil {
 					return err
 				}
 				done.Add(1)
@@ -204,7 +204,7 @@ func raceEnds(k *jobKit) {
 		var first, again atomic.Int64
 		k.race(func(i int) error {
 			answers, err := k.store.End(k.ctx, k.now, []queue.End{{
-				Lease: job.Lease(), Outcome: []queue.Outcome{queue.OutcomeSucceeded, queue.OutcomeFailed}[i%2],
+				Handout: k.handout(job), Outcome: []queue.Outcome{queue.OutcomeSucceeded, queue.OutcomeFailed}[i%2],
 			}})
 			switch {
 			case err != nil:
@@ -295,7 +295,7 @@ func raceRequeue(k *jobKit) {
 				if _, twice := fences.LoadOrStore(j.Lease(), i); twice {
 					return errors.New("broken rule: a fence was given twice")
 				}
-				end := queue.End{Lease: j.Lease(), Outcome: queue.OutcomeRequeued, Process: processes[i]}
+				end := queue.End{Handout: k.handout(j), Outcome: queue.OutcomeRequeued, Process: processes[i]}
 				answers, err := k.store.End(k.ctx, k.now, []queue.End{end})
 				if err != nil || answers[0].Err != nil {
 					return errors.Join(err, answers[0].Err)

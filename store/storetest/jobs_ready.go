@@ -86,7 +86,7 @@ func readyOnlyReady(k *jobKit) {
 	running := k.claim(1, jobs...)[0]
 	k.cancel("", jobs[1], jobs[2])
 	k.must(len(k.ready().Lanes) == 0, "running and canceled jobs are in no lane", "%+v", k.ready().Lanes)
-	k.end(queue.End{Lease: running.Lease(), Outcome: queue.OutcomeRequeued})
+	k.end(queue.End{Handout: k.handout(running), Outcome: queue.OutcomeRequeued})
 	k.must(len(k.ready().Lanes) == 1, "a requeued job is in its lane again", "%+v", k.ready().Lanes)
 }
 
@@ -98,6 +98,7 @@ func readyDelayed(k *jobKit) {
 	k.must(listing.Next.Equal(at), "Next is the earliest ReadyAt in the future", "%s, want %s", listing.Next, at)
 	k.must(len(k.claim(1, job)) == 0, "a job is not claimed before its ReadyAt", "it was claimed")
 	k.pass(time.Minute)
+	k.must(len(k.claim(1, job)) == 0, "a job whose ReadyAt has come is not claimed before a Ready", "it was claimed")
 	listing = k.ready()
 	k.must(len(listing.Lanes) == 1 && listing.Next.IsZero(), "jobs whose ReadyAt has come turn ready in the same call", "%+v", listing)
 	k.must(len(k.claim(1, job)) == 1, "a job that turned ready can be claimed", "it was not claimed")

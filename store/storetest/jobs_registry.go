@@ -102,7 +102,7 @@ func heartbeatCanceled(k *jobKit) {
 		k.must(len(got) == 1 && got[0] == job.Lease(), "a fleet names the caller's leases whose cancellation was asked for, until they end", "%v", got)
 	}
 	k.must(len(k.heartbeat(other).Canceled) == 0, "a fleet names only the caller's own leases", "it names another's")
-	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeCanceled})
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeCanceled})
 	k.must(len(k.heartbeat(k.process).Canceled) == 0, "an ended job is not named any more", "it is")
 }
 
@@ -138,7 +138,7 @@ func reapSilent(k *jobKit) {
 	got, ok := k.find(k.heartbeat(k.process), p.ID)
 	k.must(ok && got.Lost && got.Holding == 3, "a lost process that holds jobs stays in the fleet", "%+v", got)
 	for _, j := range jobs {
-		k.end(queue.End{Lease: j.Lease(), Outcome: queue.OutcomeRequeued, Process: p.ID})
+		k.end(queue.End{Handout: k.handout(j), Outcome: queue.OutcomeRequeued, Process: p.ID})
 	}
 	_, ok = k.find(k.heartbeat(k.process), p.ID)
 	k.must(!ok, "a lost process that holds nothing leaves the fleet", "it is there")
@@ -163,7 +163,7 @@ func reapInterrupted(k *jobKit) {
 	first := k.tryReap(p, 2)
 	k.must(len(first) == 2, "Reap returns up to Limit jobs", "%d, want 2", len(first))
 	for _, j := range first {
-		k.end(queue.End{Lease: j.Lease(), Outcome: queue.OutcomeFailed, Process: p.ID})
+		k.end(queue.End{Handout: k.handout(j), Outcome: queue.OutcomeFailed, Process: p.ID})
 	}
 	rest := k.tryReap(queue.Process{ID: p.ID, Heartbeats: p.Heartbeats + 7}, 10)
 	k.must(len(rest) == 3, "the jobs of a process lost before are returned, whatever the heartbeats, so that a reaping can be finished", "%d, want 3", len(rest))
@@ -202,10 +202,10 @@ func reapUnregistered(k *jobKit) {
 	got, ok := k.find(k.heartbeat(k.process), p.ID)
 	k.must(ok && got.Heartbeats == 0 && got.Holding == 2 && !got.Lost, "a process that holds jobs and is not registered is in the fleet, without heartbeats", "%v, %+v", ok, got)
 	k.must(len(k.tryReap(got, 10)) == 2, "a process that holds jobs and is not registered can be reaped", "its jobs were not returned")
-	answer := k.renew(queue.Renewal{Lease: held[0].Lease(), Process: p.ID})
+	answer := k.renew(queue.Renewal{Handout: k.handout(held[0]), Process: p.ID})
 	k.must(errors.Is(answer.Err, queue.ErrProcessLost), "it is lost then", "error %v", answer.Err)
 	for _, j := range held {
-		answer := k.end(queue.End{Lease: j.Lease(), Outcome: queue.OutcomeRequeued, Process: p.ID})
+		answer := k.end(queue.End{Handout: k.handout(j), Outcome: queue.OutcomeRequeued, Process: p.ID})
 		k.must(answer.Err == nil, "its jobs can be taken back", "error %v", answer.Err)
 	}
 	_, ok = k.find(k.heartbeat(k.process), p.ID)
@@ -215,8 +215,8 @@ func reapUnregistered(k *jobKit) {
 func pruneEnded(k *jobKit) {
 	end := func() queue.Job {
 		job := k.running()
-		k.renew(queue.Renewal{Lease: job.Lease(), Process: k.process, Lines: []queue.Line{{At: k.now, Text: "x"}}})
-		return k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}).Job
+		k.renew(queue.Renewal{Handout: k.handout(job), Process: k.process, Lines: []queue.Line{{At: k.now, Text: "x"}}})
+		return k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded}).Job
 	}
 	old := []queue.Job{end(), end(), end()}
 	running, pending := k.running(), k.enqueue(k.posting(ofType("scan")))[0]
@@ -247,5 +247,5 @@ func pruneProcesses(k *jobKit) {
 	k.must(ok, "a lost process that holds jobs is not pruned", "it is gone")
 	_, ok = k.find(k.heartbeat(k.process), k.process)
 	k.must(ok, "a live process is not pruned", "it is gone")
-	k.end(queue.End{Lease: held[0].Lease(), Outcome: queue.OutcomeFailed})
+	k.end(queue.End{Handout: k.handout(held[0]), Outcome: queue.OutcomeFailed})
 }

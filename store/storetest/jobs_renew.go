@@ -23,12 +23,12 @@ var jobRenewTests = []jobTest{
 
 func renewPasses(k *jobKit) {
 	job := k.running()
-	next, worker := uuid.New(), uuid.New()
+	next := uuid.New()
 	k.heartbeat(next)
-	answer := k.renew(queue.Renewal{Lease: job.Lease(), Process: next, Worker: worker})
+	answer := k.renew(queue.Renewal{Handout: k.handout(job), Process: next})
 	k.must(answer.Err == nil && !answer.Canceled, "a renewal with the live lease is accepted", "%+v", answer)
 	stored := k.get(job.ID)
-	k.must(stored.Process == next && stored.Worker == worker, "the lease passes to the renewing process and worker", "held by %s, %s", stored.Process, stored.Worker)
+	k.must(stored.Process == next && stored.Worker == job.Worker, "the lease passes to the renewing process and stays with its worker", "held by %s, %s", stored.Process, stored.Worker)
 	k.must(stored.Fence == job.Fence && stored.Attempt == job.Attempt, "a renewal changes neither fence nor attempt", "%+v", stored)
 	k.must(len(k.jobs(queue.Filter{Process: k.process})) == 0, "the former process holds the job no more", "it does")
 	k.must(len(k.jobs(queue.Filter{Process: next})) == 1, "the renewing process holds the job", "it does not")
@@ -44,7 +44,7 @@ func (k *jobKit) lines(id uuid.UUID, after int64, limit int) []queue.Line {
 func renewProgress(k *jobKit) {
 	job := k.running()
 	r := queue.Renewal{
-		Lease: job.Lease(), Process: k.process, Worker: job.Worker,
+		Handout: k.handout(job), Process: k.process,
 		Progress: &queue.Progress{Percent: 40, Message: "half way"},
 		Lines:    []queue.Line{{At: k.now, Text: "one"}, {At: k.now.Add(time.Microsecond), Text: "two\twith ü"}},
 	}
@@ -64,21 +64,21 @@ func renewProgress(k *jobKit) {
 
 func renewKeeps(k *jobKit) {
 	job := k.running()
-	r := queue.Renewal{Lease: job.Lease(), Process: k.process, Worker: job.Worker, Progress: &queue.Progress{Percent: 7}}
+	r := queue.Renewal{Handout: k.handout(job), Process: k.process, Progress: &queue.Progress{Percent: 7}}
 	k.renew(r)
 	r.Progress = nil
 	k.renew(r)
 	k.must(k.get(job.ID).Progress.Percent == 7, "a renewal without progress keeps the stored one", "%+v", k.get(job.ID).Progress)
-	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeRequeued})
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeRequeued})
 	again := k.claim(1, job)[0]
 	k.must(again.Progress == queue.Progress{}, "a new attempt begins without progress", "%+v", again.Progress)
 }
 
 func renewStale(k *jobKit) {
 	old := k.running()
-	k.end(queue.End{Lease: old.Lease(), Outcome: queue.OutcomeRequeued})
+	k.end(queue.End{Handout: k.handout(old), Outcome: queue.OutcomeRequeued})
 	r := queue.Renewal{
-		Lease: old.Lease(), Process: k.process, Worker: uuid.New(),
+		Handout: k.handout(old), Process: k.process,
 		Progress: &queue.Progress{Percent: 99}, Lines: []queue.Line{{At: k.now, Text: "ghost"}},
 	}
 	k.must(lostLease(k.renew(r).Err), "a renewal of a requeued job is refused", "it was accepted")
@@ -94,8 +94,8 @@ func renewStale(k *jobKit) {
 
 func renewEnded(k *jobKit) {
 	job := k.running()
-	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
-	r := queue.Renewal{Lease: job.Lease(), Process: k.process, Lines: []queue.Line{{At: k.now, Text: "late"}}}
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded})
+	r := queue.Renewal{Handout: k.handout(job), Process: k.process, Lines: []queue.Line{{At: k.now, Text: "late"}}}
 	k.must(lostLease(k.renew(r).Err), "a renewal of an ended job is refused", "it was accepted")
 	k.must(len(k.lines(job.ID, 0, 9)) == 0, "a refused renewal appends no line", "it did")
 }
@@ -106,7 +106,7 @@ func renewLostProcess(k *jobKit) {
 	k.heartbeat(lost)
 	k.reap(lost, 1)
 	for name, process := range map[string]uuid.UUID{"lost": lost, "unknown": uuid.New()} {
-		answer := k.renew(queue.Renewal{Lease: job.Lease(), Process: process})
+		answer := k.renew(queue.Renewal{Handout: k.handout(job), Process: process})
 		k.must(errors.Is(answer.Err, queue.ErrProcessLost), "a live lease does not pass to a process that is "+name+", and is not called lost", "error %v", answer.Err)
 	}
 	k.must(k.get(job.ID).Process == k.process, "a refused renewal does not move the lease", "it did")
@@ -114,7 +114,7 @@ func renewLostProcess(k *jobKit) {
 
 func renewTells(k *jobKit) {
 	job := k.running()
-	r := queue.Renewal{Lease: job.Lease(), Process: k.process, Worker: job.Worker}
+	r := queue.Renewal{Handout: k.handout(job), Process: k.process}
 	k.must(!k.renew(r).Canceled, "a renewal reports no cancellation that nobody asked for", "it did")
 	k.cancel("enough", job)
 	answer := k.renew(r)
@@ -125,9 +125,9 @@ func renewOrder(k *jobKit) {
 	a, b := k.running(), k.running()
 	k.cancel("", b)
 	answers, err := k.store.Renew(k.ctx, k.now, []queue.Renewal{
-		{Lease: queue.Lease{Job: uuid.New(), Fence: 1}, Process: k.process},
-		{Lease: b.Lease(), Process: k.process},
-		{Lease: a.Lease(), Process: k.process},
+		{Handout: queue.Handout{Lease: queue.Lease{Job: uuid.New(), Fence: 1}}, Process: k.process},
+		{Handout: k.handout(b), Process: k.process},
+		{Handout: k.handout(a), Process: k.process},
 	})
 	k.noError(err, "Renew")
 	k.must(len(answers) == 3 && lostLease(answers[0].Err) && answers[1].Canceled && answers[1].Err == nil && answers[2] == queue.Renewed{}, "Renew answers in the order of the renewals, each for itself", "%+v", answers)

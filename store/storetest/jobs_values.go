@@ -29,7 +29,7 @@ func valuesIn(k *jobKit) {
 	k.must(string(job.Payload) == "payload", "values are copied on the way in", "payload became %q", job.Payload)
 
 	result := []byte("result")
-	k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded, Result: result})
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded, Result: result})
 	copy(result, "XXXXXX")
 	k.must(string(k.get(job.ID).Result) == "result", "values are copied on the way in", "result became %q", k.get(job.ID).Result)
 }
@@ -41,9 +41,9 @@ func valuesOut(k *jobKit) {
 	spoil(k.enqueue(p)[0])
 	spoil(k.get(p.ID))
 	job := k.claim(1, k.get(p.ID))[0]
-	lease := job.Lease()
+	right := k.handout(job)
 	spoil(job)
-	spoil(k.end(queue.End{Lease: lease, Outcome: queue.OutcomeSucceeded, Result: []byte("result")}).Job)
+	spoil(k.end(queue.End{Handout: right, Outcome: queue.OutcomeSucceeded, Result: []byte("result")}).Job)
 	stored := k.get(p.ID)
 	k.must(string(stored.Payload) == "payload" && string(stored.Result) == "result", "values are copied on the way out", "payload %q, result %q", stored.Payload, stored.Result)
 }
@@ -94,13 +94,13 @@ func valuesTexts(k *jobKit) {
 	const spoilt, want = "a\x00b\xff", "a\uFFFDb\uFFFD"
 	job := k.running()
 	k.renew(queue.Renewal{
-		Lease: job.Lease(), Process: k.process, Worker: job.Worker, Progress: &queue.Progress{Message: spoilt},
+		Handout: k.handout(job), Process: k.process, Progress: &queue.Progress{Message: spoilt},
 		Lines: []queue.Line{{At: k.now, Text: spoilt}},
 	})
 	lines, err := k.store.Lines(k.ctx, job.ID, 0, 1)
 	k.noError(err, "Lines")
 	message := k.get(job.ID).Progress.Message
-	ended := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeFailed, Error: spoilt}).Job
+	ended := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeFailed, Error: spoilt}).Job
 	k.must(len(lines) == 1 && lines[0].Text == want && message == want && ended.Error == want,
 		"what is no UTF-8 in a text, or a zero byte, comes back as U+FFFD", "lines %q, message %q, error %q", lines, message, ended.Error)
 	pending := k.enqueue(k.posting())[0]
@@ -109,7 +109,7 @@ func valuesTexts(k *jobKit) {
 
 func valuesNil(k *jobKit) {
 	job := k.running()
-	ended := k.end(queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}).Job
+	ended := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded}).Job
 	k.must(len(ended.Payload) == 0 && len(ended.Result) == 0 && ended.Trace == "" && ended.Error == "", "what was not given stays empty", "%+v", ended)
 	k.must(ended.Tenant == job.Tenant && ended.Tenant != uuid.Nil, "the tenant is kept", "%s", ended.Tenant)
 }

@@ -45,13 +45,27 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"stale template", testStaleTemplate},
 		{"policy refused", testPolicyRefused},
 		{"policy followed", testPolicyFollowed},
+		{"policies skipped", testPolicySkipped},
 		{"owner returns", testOwnerReturns},
 		{"engine held", testEngineHeld},
 		{"owner wakes", testOwnerWakes},
+		{"brake", testBrake},
+		{"brake per template", testBrakePerTemplate},
+		{"brake released", testBrakeReleased},
+		{"brake of many", testBrakeRace},
+		{"ticked", testTicked},
+		{"ticked by many", testTickedRace},
+		{"brake on executors", testBrakeTicks},
+		{"executors after an outage", testSettleTicks},
 		{"unusable schedule", testUnusableSchedule},
 		{"unusable holidays", testUnusableHolidays},
 		{"policy of a later version", testLaterPolicy},
 		{"policy that cannot be read", testUnreadablePolicy},
+		{"claim", testClaim},
+		{"claim lists", testClaimLists},
+		{"claim names", testClaimNames},
+		{"claim owners", testClaimOwners},
+		{"claim race", testClaimRace},
 		{"canceled", testCanceled},
 		{"race on one", testRaceOnOne},
 		{"race of batches", testRaceOfBatches},
@@ -62,6 +76,10 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"next wake", testNextWake},
 		{"history", testHistory},
 		{"list", testList},
+		{"lists", testLists},
+		{"list meanwhile", testListMeanwhile},
+		{"list refusals", testListRefusals},
+		{"list templates and owners", testListTemplatesAndOwners},
 		{"backlog", testBacklog},
 		{"prune", testPrune},
 		{"prune what has no end", testPruneEndless},
@@ -73,7 +91,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"two changes of one", testTwoChangesOfOne},
 		{"wake only sooner", testWakeOnlySooner},
 		{"far instants", testFarInstants},
-		{"list limit", testListLimit},
+		{"due limit", testDueLimit},
 		{"nil workspace", testNilWorkspace},
 		{"two executors", testTwoExecutors},
 	} {
@@ -197,7 +215,7 @@ func (f *fixture) build(s lifecycle.Snapshot, t lifecycle.Transition) lifecycle.
 // ended is the change that ends the active build.
 func (f *fixture) ended(s lifecycle.Snapshot, status lifecycle.JobStatus, at time.Time) lifecycle.Change {
 	f.Helper()
-	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: status, CompletedAt: at})(s, at)
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: status, CompletedAt: at})(s, at)
 	f.must(err)
 	c.Events = nil
 	return c

@@ -116,7 +116,7 @@ func (f *fixture) roundTripPolicy() {
 	same(f, "owner", got.Owner, o)
 	p := got.Template.Previous
 	f.rule(p != nil && p.Rules == was.Rules && p.Policy == was.Policy, "Template.Previous is the policy before: got %+v", p)
-	got.Template.Previous, tm.Rules = nil, was.Rules+1
+	got.Template.Previous, tm.Rules, tm.VersionSince = nil, was.Rules+1, epoch
 	same(f, "template", got.Template, tm)
 	f.template.Revision = tm.Revision
 }

@@ -55,14 +55,10 @@ func testFarInstants(f *fixture) {
 	f.rule(len(f.due(epoch, 10, lifecycle.Shard{})) == 0, "it is not due before")
 }
 
-func testListLimit(f *fixture) {
+func testDueLimit(f *fixture) {
 	f.create(2)
-	r := skipUnless[lifecycle.Registry](f)
 	for _, limit := range []int{0, -1} {
-		page, err := r.List(f.ctx, lifecycle.ListQuery{Limit: limit})
-		f.must(err)
-		f.rule(len(page) == 0, "List returns at most Limit rows: got %d of %d", len(page), limit)
-		page, err = f.s.Due(f.ctx, lifecycle.DueQuery{Now: epoch, Limit: limit})
+		page, err := f.s.Due(f.ctx, lifecycle.DueQuery{Now: epoch, Limit: limit})
 		f.must(err)
 		f.rule(len(page) == 0, "Due returns at most Limit rows: got %d of %d", len(page), limit)
 	}

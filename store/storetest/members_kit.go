@@ -85,7 +85,7 @@ func (k *memberKit) pick() prewarm.Pick {
 }
 
 func claimOf(key string) prewarm.Claim {
-	return prewarm.Claim{Key: key, Owner: "ann", Tenant: "a", IdleTimeout: time.Hour}
+	return prewarm.Claim{Key: key, Owner: "ann", Tenant: "a", IdleTimeout: time.Hour, Details: "of " + key}
 }
 
 func (k *memberKit) claim(p prewarm.Pick, claims ...prewarm.Claim) []prewarm.Grant {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ var memberPutTests = []memberTest{
 var memberQueryTests = []memberTest{
 	{"Restrictions", memberQueryRestrictions},
 	{"DueOrder", memberQueryDue},
+	{"Pick", memberQueryPick},
 	{"NoPool", memberQueryNoPool},
 }
 
@@ -34,7 +36,7 @@ func memberPutFields(k *memberKit) {
 		ID: uuid.New(), Pool: memberPool, Version: "v7", State: prewarm.Cleaning, Resource: uuid.New(), Generation: 1 << 40,
 		Uses: 3, For: prewarm.ForOwner("ann"), CreatedAt: k.now.Add(-time.Hour), ReadyAt: k.now.Add(-time.Minute),
 		Deadline: k.now.Add(time.Minute), Attempts: 4, Misses: 1, Reason: prewarm.ReasonReturned, Message: "ünïcode \x00 \n" + strings.Repeat("x", 5000),
-		Claim: prewarm.Claim{Key: "k", Owner: "o", Tenant: "t", At: k.now, IdleTimeout: 90 * time.Second, Until: k.now.Add(time.Hour)},
+		Claim: prewarm.Claim{Key: "k", Owner: "o", Tenant: "t", Details: "{\"name\":\"ü\"}", At: k.now, IdleTimeout: 90 * time.Second, Until: k.now.Add(time.Hour)},
 	}
 	m.Message = strings.ReplaceAll(m.Message, "\x00", "")
 	k.insert(m)
@@ -197,6 +199,23 @@ func memberQueryDue(k *memberKit) {
 	k.must(len(got) == 2 && got[0] == before.ID && got[1] == now.ID, "due members are those with a deadline not after the instant, by deadline", "%v", got)
 	got = idsOf(k.members(prewarm.Query{DueBy: k.now, Limit: 1}))
 	k.must(len(got) == 1 && got[0] == before.ID, "a bound keeps the earliest", "%v", got)
+}
+
+func memberQueryPick(k *memberKit) {
+	ending := func(d time.Duration) func(*prewarm.Member) {
+		return func(m *prewarm.Member) { m.Deadline = k.now.Add(d) }
+	}
+	young, old, ending1, other := k.ready(1), k.ready(9, ending(time.Hour)), k.ready(20, ending(time.Second)), k.ready(30)
+	other.For = prewarm.ForTenant("a")
+	k.insert(young, old, ending1, other, k.ready(40, inState(prewarm.Claimed)), k.ready(50, func(m *prewarm.Member) { m.Version = "v2" }))
+	pick := k.pick()
+	got := idsOf(k.members(prewarm.Query{Pick: &pick}))
+	k.must(slices.Equal(got, idsOf([]prewarm.Member{old, young})), "a pick restricts to what a claim may have, in the order of claims", "%v", got)
+	got = idsOf(k.members(prewarm.Query{Pick: &pick, Limit: 1}))
+	k.must(slices.Equal(got, idsOf([]prewarm.Member{old})), "a bound keeps those that claims get first", "%v", got)
+	pick.LivesUntil = time.Time{}
+	got = idsOf(k.members(prewarm.Query{Pick: &pick, Limit: 1}))
+	k.must(slices.Equal(got, idsOf([]prewarm.Member{ending1})), "without an instant, any life is enough", "%v", got)
 }
 
 func memberQueryNoPool(k *memberKit) {

@@ -123,7 +123,7 @@ func (m inMemory) trial(ctx context.Context, a *acquirer.Acquirer, kind int) (bo
 		go func() {
 			job, err := a.AcquireJob(ctx, r)
 			if err == nil {
-				_, err = a.End(context.WithoutCancel(ctx), queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
+				_, err = a.End(context.WithoutCancel(ctx), queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded})
 			}
 			out <- err
 		}()
@@ -258,7 +258,7 @@ func (m inMemory) requeue(ctx context.Context) error {
 			return err
 		}
 		took = append(took, time.Since(begun))
-		if _, err := survivor.End(ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
+		if _, err := survivor.End(ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			return err
 		}
 	}

@@ -3,10 +3,6 @@ package acquirer
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,6 +10,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
@@ -139,7 +136,7 @@ func (b *bench) prepare(ctx context.Context) error {
 		return err
 	}
 	defer conn.Release()
-	b.pid, err = parent(int(conn.Conn().PgConn().PID()))
+	b.pid, err = meter.Parent(int(conn.Conn().PgConn().PID()))
 	return err
 }
 
@@ -156,52 +153,8 @@ func (b *bench) begin(ctx context.Context) error {
 
 func now() time.Time { return store.Instant(time.Now()) }
 
-// parent reads the parent of a process.
-func parent(pid int) (int, error) {
-	fields, err := stat(pid)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(fields[1])
-}
-
-// stat returns the fields of a process after its name: state, parent and so on.
-func stat(pid int) ([]string, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return nil, err
-	}
-	return strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:])), nil
-}
-
-// cpu is the time that all processes of the server have used so far, ended ones included. The kernel counts it in
-// hundredths of a second.
-func (b *bench) cpu() (time.Duration, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return 0, err
-	}
-	ticks := 0
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		fields, err := stat(pid)
-		if err != nil || pid != b.pid && fields[1] != strconv.Itoa(b.pid) {
-			continue
-		}
-		last := 13 // user and system time
-		if pid == b.pid {
-			last = 15 // and that of children that have ended
-		}
-		for _, field := range fields[11:last] {
-			n, _ := strconv.Atoi(field)
-			ticks += n
-		}
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond, nil
-}
+// cpu is the time that all processes of the server have used so far.
+func (b *bench) cpu() (time.Duration, error) { return meter.Server(b.pid) }
 
 // fill puts n ready jobs of one lane into the store, and returns the lane. They are copies of one that went the regular
 // way, each with an order number of its own.

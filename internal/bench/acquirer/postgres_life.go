@@ -363,7 +363,7 @@ func ourPipeline(ctx context.Context, a *acquirer.Acquirer, org uuid.UUID, n, ba
 		got += len(jobs)
 		for _, job := range jobs {
 			group.Go(func() {
-				if _, err := a.End(ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded}); err != nil {
+				if _, err := a.End(ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
 					failed.Store(&err)
 				}
 			})

@@ -111,6 +111,9 @@ func foretell(devs []developer, members []forecast.Member, stretch time.Duration
 type deviations struct {
 	peak                                    float64
 	forecast, lastWeek, mean, weekday, bias float64
+	// afterwards is the error of whoever knew the mean of each hour of the week of the tested months themselves: what is
+	// left is how single weeks differ.
+	afterwards float64
 	// within is the part of the hours that lie in the band.
 	within float64
 }
@@ -139,10 +142,27 @@ func measure(actual []float64, foretold []forecast.HourBand) deviations {
 			d.within++
 		}
 	}
+	d.afterwards = afterwards(test)
 	n := float64(len(test))
-	for _, v := range []*float64{&d.forecast, &d.lastWeek, &d.mean, &d.weekday, &d.bias} {
+	for _, v := range []*float64{&d.forecast, &d.lastWeek, &d.mean, &d.weekday, &d.bias, &d.afterwards} {
 		*v /= n * d.peak
 	}
 	d.within /= n
 	return d
+}
+
+// afterwards sums up how far the hours are off the mean of the same hours of all weeks.
+func afterwards(test []float64) float64 {
+	const week = 7 * 24
+	off := 0.0
+	for hour := range min(week, len(test)) {
+		total, n := 0.0, 0.0
+		for i := hour; i < len(test); i += week {
+			total, n = total+test[i], n+1
+		}
+		for i := hour; i < len(test); i += week {
+			off += math.Abs(test[i] - total/n)
+		}
+	}
+	return off
 }

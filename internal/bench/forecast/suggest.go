@@ -214,6 +214,9 @@ func compare(r *figure.Recorder, devs []developer, prefix string, t split, g *gr
 				100*pain, l.Hours, l.Name, f.Hours, len(fixed.Results), f.Name))
 		if f, l := mixed(fixed, pain), mixed(learned, pain); f > 0 && l > 0 {
 			r.Plain(name+"/mixed", 100*(1-l/f), "%", "the same, where fixed policies and learned ones may be mixed")
+			hand := fixed.Frontier()[0].Hours
+			r.Plain(name+"/mixed/beyond", 100*(1-(l-hand)/(f-hand)), "%",
+				fmt.Sprintf("the same, of what runs beyond the %.0f h that people start by hand and use, which no schedule saves", hand))
 		}
 	}
 	return nil

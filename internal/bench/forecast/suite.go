@@ -79,7 +79,7 @@ func accuracy(r *figure.Recorder, devs []developer) error {
 	r.AtMost(1, "forecast/error/lastweek", d.forecast/d.lastWeek, "x", fmt.Sprintf("against the same hour of last week, which is %.2f %% off", 100*d.lastWeek))
 	r.AtMost(1, "forecast/error/mean", d.forecast/d.mean, "x", fmt.Sprintf("against the mean of four months, which is %.2f %% off", 100*d.mean))
 	r.AtMost(1, "forecast/error/hour", d.forecast/d.weekday, "x", fmt.Sprintf("against the mean of the hour of the week, which is %.2f %% off", 100*d.weekday))
-	r.Plain("forecast/error/band", 100*d.within, "%", "of the hours within the band of 80 % of the draws")
+	r.Plain("forecast/error/band", 100*d.within, "%", "of the hours within the band of 80 %")
 	frozen, err := foretell(devs, members, 7*day, draws, true)
 	if err != nil {
 		return err
@@ -118,6 +118,9 @@ func alone(r *figure.Recorder, devs []developer, draws int) error {
 		r.Plain("forecast/error/"+plans[i].name, 100*d.forecast, "%",
 			fmt.Sprintf("everybody under this policy, a week ahead; peak %.0f, last week %.2f %% off, hour of the week %.2f %%, mean %.2f %%",
 				d.peak, 100*d.lastWeek, 100*d.weekday, 100*d.mean))
+		r.Plain("forecast/error/"+plans[i].name+"/afterwards", 100*d.afterwards, "%",
+			"of whoever knew the mean of each hour of the week of June and July in advance: the rest is chance")
+		r.Plain("forecast/error/"+plans[i].name+"/band", 100*d.within, "%", "of the hours within the band of 80 %")
 	}
 	return nil
 }

@@ -8,11 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
-	"syscall"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
 
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/store/sqlite"
 )
@@ -90,16 +90,7 @@ type cost struct{ wall, cpu time.Duration }
 // measured begins with the heap of a small program, whatever was done before: what a side allocates is its own to collect.
 func measured(f func()) cost {
 	runtime.GC()
-	before, start := cpuTime(), time.Now()
+	before, start := meter.Process(), time.Now()
 	f()
-	return cost{time.Since(start), cpuTime() - before}
-}
-
-// cpuTime is what this process has computed so far, in all its threads.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err) // cannot happen: the arguments are constants
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return cost{time.Since(start), meter.Process() - before}
 }

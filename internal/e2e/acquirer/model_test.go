@@ -239,7 +239,7 @@ func (m *model) ends(t *rapid.T) {
 	job := rapid.SampledFrom(held).Draw(t, "job")
 	m.setEnded(job.Lease(), true)
 	end := queue.End{
-		Lease: job.Lease(),
+		Handout: job.Handout(),
 		Outcome: rapid.SampledFrom([]queue.Outcome{
 			queue.OutcomeSucceeded, queue.OutcomeFailed, queue.OutcomeRequeued, queue.OutcomeReleased,
 		}).Draw(t, "outcome"),

@@ -137,7 +137,7 @@ func (r *trial) end() {
 	r.group.Wait()
 	for _, w := range r.workers {
 		if _, got, job := w.state(); got {
-			_, _ = r.processes[0].End(r.ctx, queue.End{Lease: job.Lease(), Outcome: queue.OutcomeSucceeded})
+			_, _ = r.processes[0].End(r.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded})
 		}
 	}
 	_, _ = r.processes[0].Cancel(r.ctx, "", r.posted...)

@@ -65,7 +65,7 @@ func (w *worker) bury(ctx context.Context, pulse queue.Fleet) {
 		reaped, err := w.s.Reap(ctx, queue.ReapRequest{Now: time.Now(), Process: p.ID, Heartbeats: p.Heartbeats, Limit: 100})
 		var ends []queue.End
 		for _, j := range reaped.Jobs {
-			ends = append(ends, queue.End{Lease: j.Lease(), Outcome: queue.OutcomeRequeued, Process: p.ID})
+			ends = append(ends, queue.End{Handout: j.Handout(), Outcome: queue.OutcomeRequeued, Process: p.ID})
 		}
 		if err == nil {
 			_, _ = w.s.End(ctx, time.Now(), ends)
@@ -119,7 +119,7 @@ func (w *worker) attempt(ctx context.Context, j queue.Job) error {
 	if err := w.report(ctx, build); err != nil {
 		return err
 	}
-	_, err = w.s.End(ctx, time.Now(), []queue.End{{Lease: j.Lease(), Outcome: queue.OutcomeSucceeded}})
+	_, err = w.s.End(ctx, time.Now(), []queue.End{{Handout: j.Handout(), Process: w.process, Outcome: queue.OutcomeSucceeded}})
 	return err
 }
 
@@ -131,7 +131,7 @@ func (w *worker) report(ctx context.Context, build lifecycle.Job) error {
 			return err
 		}
 		now := w.o.now()
-		c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: build.BuildNumber, Status: lifecycle.JobSucceeded})(found[0], now)
+		c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: build.ID, Status: lifecycle.JobSucceeded})(found[0], now)
 		if errors.Is(err, lifecycle.ErrUnchanged) || errors.Is(err, lifecycle.ErrStaleBuild) {
 			return nil // reported before, by whoever held the job then
 		}

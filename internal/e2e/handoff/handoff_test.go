@@ -233,7 +233,7 @@ func (f *fleet) oneLife() {
 		f.exec(`INSERT INTO handoff.work (job, fence, process) VALUES ($1, $2, $3)`, job.ID.String(), job.Fence, process.String())
 		f.exec(`INSERT INTO handoff.promised VALUES ($1)`, job.ID.String())
 		_, err = s.End(f.ctx, now, []queue.End{{
-			Lease: job.Lease(), Outcome: queue.OutcomeSucceeded, Result: fmt.Append(nil, job.Fence),
+			Handout: job.Handout(), Process: process, Outcome: queue.OutcomeSucceeded, Result: fmt.Append(nil, job.Fence),
 		}})
 		must(err)
 	}

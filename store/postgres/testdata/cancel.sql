@@ -1,5 +1,7 @@
 WITH held AS (
-	SELECT id, state, cancel_at FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
+	SELECT id, state, cancel_at FROM dormouse.jobs
+	WHERE id = ANY ($2) AND ($5::uuid IS NULL OR organization_id = $5)
+	ORDER BY id FOR NO KEY UPDATE
 ), canceled AS (
 	UPDATE dormouse.jobs j SET
 		state = CASE WHEN j.state = 1 THEN 1 WHEN $4 THEN 3 ELSE 4 END,
@@ -13,5 +15,6 @@ WITH held AS (
 )
 SELECT
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
-		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
-		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message FROM canceled j
+		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
+		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
+		j.result, j.percent, j.message FROM canceled j

@@ -1,14 +1,17 @@
 WITH candidate AS (
 	SELECT c.id, c.place, p.rank
-	FROM unnest($7::text[], $8::integer[], $9::smallint[], $10::bigint[], $11::integer[]) AS p (type, tag_set, priority, bound, rank) CROSS JOIN LATERAL (
+	FROM unnest($8::text[], $9::integer[], $10::smallint[], $11::bigint[], $12::integer[]) AS p (type, tag_set, priority, bound, rank) CROSS JOIN LATERAL (
 		SELECT j.id, j.place FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $2 AND j.type = p.type AND j.tag_set = p.tag_set
 			AND j.priority = p.priority AND j.place >= p.bound
 		ORDER BY j.place, j.id
-		LIMIT $6
+		LIMIT $7
 	) c
+	WHERE NOT EXISTS (SELECT FROM dormouse.pauses x
+		WHERE x.organization_id IN ($2, '00000000-0000-0000-0000-000000000000') AND x.type IN (p.type, '')
+			AND (x.ends_at IS NULL OR x.ends_at > $3))
 	ORDER BY p.rank DESC, c.place, c.id
-	LIMIT $6
+	LIMIT $7
 ), alive AS (
 	SELECT id FROM dormouse.processes
 	WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM candidate) FOR KEY SHARE
@@ -23,7 +26,7 @@ WITH candidate AS (
 	SELECT id, row_number() OVER (ORDER BY rank DESC, place, id) AS n FROM taken
 ), started AS (
 	UPDATE dormouse.jobs j SET state = 1, ready = false, started_at = $3, process_id = $1, token = $4,
-		worker_id = ($5::uuid[])[t.n], attempt = j.attempt + 1, fence = j.fence + 1, percent = 0, message = ''
+		worker_id = ($5::uuid[])[t.n], secret = ($6::bytea[])[t.n], attempt = j.attempt + 1, fence = j.fence + 1, percent = 0, message = ''
 	FROM numbered t WHERE j.id = t.id
 	RETURNING j.*, t.n
 ), highest AS (
@@ -49,7 +52,8 @@ SELECT
 	ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
 	(SELECT count(*) FROM candidate), coalesce(j.n, 0),
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
-		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
-		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message
+		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
+		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
+		j.result, j.percent, j.message
 FROM (VALUES (1)) AS once LEFT JOIN started j ON true
 ORDER BY j.n

@@ -146,7 +146,7 @@ WITH change AS (
 		p.created_at, p.ready_at
 	FROM posted p
 	ORDER BY p.id
-	ON CONFLICT (id) DO NOTHING)
+	ON CONFLICT DO NOTHING)
 SELECT id, NULL::bigint, NULL::smallint FROM done
 UNION ALL
 SELECT id, old_build_number, old_build_status FROM bad

@@ -1,19 +1,27 @@
 WITH ending AS (
 	SELECT * FROM unnest(
-		$2::uuid[], $3::bigint[], $4::uuid[], $5::smallint[], $6::boolean[], $7::text[], $8::bytea[],
-		$9::timestamptz[]
-	) WITH ORDINALITY AS e (id, fence, process_id, target, released, error, result, ready_at, n)
+		$2::uuid[], $3::bigint[], $4::uuid[], $5::smallint[], $6::boolean[], $7::text[], $8::text[],
+		$9::text[], $10::bytea[], $11::timestamptz[], $12::uuid[], $13::uuid[], $14::bytea[]
+	) WITH ORDINALITY AS e (
+		id, fence, process_id, target, released, error, recorded, brief, result, ready_at, organization_id,
+		worker_id, secret, n
+	)
 ), held AS (
 	SELECT * FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
 ), accepted AS (
 	SELECT e.*, h.state = 1 AS live,
 		CASE WHEN e.target = 0 AND h.cancel_at IS NOT NULL THEN 4::smallint ELSE e.target END AS final
 	FROM ending e JOIN held h ON h.id = e.id AND h.fence = e.fence
-	WHERE (e.process_id IS NULL OR e.process_id = h.process_id)
+	WHERE CASE WHEN e.process_id IS NOT NULL THEN e.process_id = h.process_id ELSE h.id = e.id AND h.fence = e.fence AND h.organization_id = e.organization_id
+		AND h.worker_id = e.worker_id AND h.secret = e.secret END
 		AND h.fence > 0
 		AND (h.state IN (1, e.target) OR e.target = 0 AND h.state = 4)
 ), ended AS (
 	UPDATE dormouse.jobs j SET
+		history = CASE WHEN a.recorded IS NULL THEN j.history ELSE CASE WHEN jsonb_array_length(j.history) >= 20 THEN j.history - 0
+			ELSE coalesce(j.history, '[]') END || jsonb_build_object(
+			'Round', j.round, 'Attempt', j.attempt, 'Outcome', a.recorded, 'StartedAt', j.started_at, 'EndedAt', $1::timestamptz,
+			'Error', a.brief, 'Process', j.process_id, 'Worker', j.worker_id) END,
 		state = a.final,
 		attempt = CASE WHEN a.released THEN j.attempt - 1 ELSE j.attempt END,
 		error = CASE WHEN a.error <> '' OR a.final <> 0 THEN a.error ELSE j.error END,
@@ -31,10 +39,12 @@ WITH ending AS (
 )
 SELECT j.n, false,
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
-		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
-		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message FROM ended j
+		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
+		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
+		j.result, j.percent, j.message FROM ended j
 UNION ALL
 SELECT a.n, true,
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
-		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
-		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live
+		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
+		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
+		j.result, j.percent, j.message FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live

@@ -1,12 +1,15 @@
 WITH wanted AS (
 	SELECT j.* FROM unnest(
 		$1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::smallint[], $7::integer[],
-		$8::bytea[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bigint[]
+		$8::bytea[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bigint[],
+		$14::bigint[]
 	) WITH ORDINALITY AS j (
 		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,
-		ready_at, step, n
+		ready_at, unique_key, run_limit, step, n
 	)
 	WHERE NOT EXISTS (SELECT FROM dormouse.jobs x WHERE x.id = j.id)
+		AND NOT EXISTS (SELECT FROM dormouse.jobs x
+			WHERE x.organization_id = j.organization_id AND x.type = j.type AND x.unique_key = j.unique_key AND x.state < 2)
 ), posted AS (
 	SELECT w.*,
 		sum(step) OVER line AS upto,
@@ -32,15 +35,16 @@ WITH wanted AS (
 )
 	INSERT INTO dormouse.jobs AS j (ready, place,
 		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,
-		ready_at)
+		ready_at, unique_key, run_limit)
 	SELECT p.ready_at <= p.created_at,
 		(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,
 		p.id, p.organization_id, p.tenant_id, p.type, p.tag_set, p.priority, p.weight, p.payload, p.trace,
-		p.created_at, p.ready_at
+		p.created_at, p.ready_at, p.unique_key, p.run_limit
 	FROM posted p
 	ORDER BY p.id
-	ON CONFLICT (id) DO NOTHING
+	ON CONFLICT DO NOTHING
 RETURNING
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
-		j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id, j.worker_id, j.token,
-		j.started_at, j.ended_at, j.cancel_at, j.error, j.result, j.percent, j.message
+		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
+		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
+		j.result, j.percent, j.message

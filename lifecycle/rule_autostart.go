@@ -1,0 +1,132 @@
+package lifecycle
+
+import (
+	"time"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+func armAutostart(s *Snapshot) armed {
+	if why := startable(s); why != none {
+		return not(why)
+	}
+	spread := jitter(s)
+	next, ok := nextOccurrence(s, restedSince(s), spread)
+	if !ok {
+		return not(noAllowedDay)
+	}
+	return reached(at(next), spread)
+}
+
+// startable says what keeps a workspace from starting by itself. A start that failed or was canceled does not: the next
+// occurrence stands.
+func startable(s *Snapshot) obstacle {
+	switch b := &s.Build; {
+	case s.Workspace.Autostart == nil:
+		return noSchedule
+	case s.Workspace.Autostart.Err() != nil:
+		return badSchedule
+	case b.Number == 0:
+		return neverBuilt
+	case runs(s) || b.Transition == TransitionDelete:
+		return notStopped
+	case b.Transition == TransitionStop && b.Status == JobFailed:
+		return lastBuildFailed
+	case dormant(s):
+		return isDormant
+	case s.Owner.Status != OwnerActive:
+		return ownerNotActive
+	case !s.Template.Policy.AllowUserAutostart:
+		return autostartForbidden
+	}
+	return none
+}
+
+// restedSince is when the workspace last came to rest: occurrences up to then are over. A stop that somebody asked for
+// counts from the request; an automatic one from the instant at which it was due, so that however late it was made, an
+// occurrence at or after that instant is not lost.
+func restedSince(s *Snapshot) time.Time {
+	b := &s.Build
+	rest := b.CreatedAt
+	if b.Transition == TransitionStop && automatic(b) && !b.DueAt.IsZero() && !b.DueAt.After(rest) {
+		rest = b.DueAt.Add(-micros.Tick)
+	}
+	return micros.Later(rest, missedUntil(s))
+}
+
+// missedUntil is the instant up to which occurrences do not count whatever the builds say.
+func missedUntil(s *Snapshot) time.Time {
+	after := micros.Later(s.Workspace.AutostartAfter, s.Owner.AutostartAfter)
+	return micros.Later(after, micros.Later(s.Template.AutostartAfter, s.Engine.AutostartAfter))
+}
+
+// nextOccurrence returns the first occurrence of the autostart schedule after rest, on an allowed day and outside every
+// hold, as it is and as far as the spread of the herd moves it: what falls into a hold is not caught up when the hold
+// ends, because nobody wants a fleet to start at the midnight that ends a holiday.
+func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) (time.Time, bool) {
+	for range maxOccurrences {
+		next, ok := s.Workspace.Autostart.NextAllowed(rest, s.Template.Policy.AutostartDays)
+		if !ok || free(s) {
+			return next, ok
+		}
+		end, held := heldUntil(s, HoldStarts, next)
+		if !held && spread > 0 {
+			end, held = heldUntil(s, HoldStarts, next.Add(spread))
+		}
+		if !held {
+			return next, true
+		}
+		rest = end.Add(-micros.Tick)
+	}
+	return time.Time{}, false
+}
+
+// tooLate reports whether an autostart due at the given instant is past the policy's bound. It counts in ticks, as the
+// instant that gives the occurrence up is stored in ticks.
+func tooLate(s *Snapshot, due, now instant) bool {
+	return s.Template.Policy.MaxLateness > 0 && now > due.plus(lateness(s))
+}
+
+// lateness is how late an autostart may be. The first tick after its due instant is always in time.
+func lateness(s *Snapshot) time.Duration {
+	return max(s.Template.Policy.MaxLateness, schedule.MinThreshold, s.Engine.Interval)
+}
+
+// armStartRetry counts the pause from the end of the failed start, or of the stop that cleaned up after it.
+func armStartRetry(s *Snapshot) armed {
+	n, b := s.Workspace.StartFailures, &s.Build
+	switch why := startable(s); {
+	case s.Template.Policy.StartRetry.Max <= 0:
+		return not(thresholdOff)
+	case why != none:
+		return not(why)
+	case n <= 0 || b.Transition == TransitionStop && b.Status != JobSucceeded:
+		return not(noFailedStart)
+	case n > s.Template.Policy.StartRetry.Max:
+		return not(retriesEnded)
+	}
+	a := reached(at(b.CompletedAt), startPause(s, n))
+	if _, held := heldUntil(s, HoldStarts, a.at.time()); held {
+		return not(retryHeld)
+	}
+	return a
+}
+
+// startPause is how long after its n-th failure an automatic start is tried again.
+func startPause(s *Snapshot, n int) time.Duration {
+	r := s.Template.Policy.StartRetry.withDefaults()
+	pause := backoff.Doubled(r.Initial, n-1, r.MaxInterval)
+	return (pause + backoff.Spread(pause, s.Workspace.ID, uint64(n))).Truncate(micros.Tick)
+}
+
+func (r StartRetry) withDefaults() StartRetry {
+	if r.Initial == 0 {
+		r.Initial = time.Minute
+	}
+	if r.MaxInterval == 0 {
+		r.MaxInterval = max(time.Hour, r.Initial)
+	}
+	return r
+}

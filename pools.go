@@ -1,0 +1,401 @@
+package dormouse
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
+	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/prewarm/workspaces"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// Pool is a pool of workspaces that run before somebody asks for them; see [Plane.Claim]. Every plane of a store should
+// have the same pools.
+type Pool struct {
+	// Name identifies the pool in the store. Required.
+	Name string
+	// Template is the id of what its workspaces are made from, TemplateName its name, if [Plane.PutTemplate] has chosen the id.
+	// One of them is required. The workspaces follow the active version: those of an older one are replaced, and served
+	// until the new ones run.
+	Template     uuid.UUID
+	TemplateName string
+	// Size is how many are kept ready at any time, Busy asks for more at times. Defaults to 0: claims are cold then.
+	Size int
+	Busy []PoolHours
+	// Ceiling bounds how many are kept ready when claims ask for more. Defaults to the largest size.
+	Ceiling int
+	// Claimed tells a workspace whom it belongs to, before it is handed out. It may be called again for the same one; an
+	// error keeps it from being handed out, and the next claim with its key calls it again. Defaults to nil.
+	Claimed func(ctx context.Context, w Workspace) error
+	// Tune changes the configuration of the engine before it is made, for what this one has no field for. Defaults to nil.
+	Tune func(*prewarm.Config)
+}
+
+// PoolHours asks for a size during a part of the week.
+type PoolHours struct {
+	// Hours are as in [Schedule]: "Europe/Berlin Mon-Fri 09:00-18:00". The workspaces run by the time they begin.
+	Hours string
+	Size  int
+}
+
+// Builds of pools wait behind all that people ask for, and hold no more than half of the slots that there are.
+const (
+	poolPriority = -1000
+	poolShare    = 0.5
+)
+
+// pools are the pools of a plane, by name.
+type pools map[string]*pool
+
+type pool struct {
+	Pool
+	engine  *prewarm.Pool
+	members *workspaces.Workspaces
+	spec    prewarm.Spec // but for its version
+}
+
+// makePools makes the pools of the configuration. They need the executor.
+func (p *Plane) makePools() error {
+	p.pools = make(pools, len(p.cfg.Pools))
+	for i, cfg := range p.cfg.Pools {
+		made, err := p.makePool(cfg)
+		if err != nil {
+			p.pools.close()
+			return invalid.Within(fmt.Sprintf("Config.Pools[%d]", i), err)
+		}
+		p.pools[cfg.Name] = made
+	}
+	return nil
+}
+
+// close takes the metrics of the pools out of the registry.
+func (p pools) close() {
+	for _, one := range p {
+		one.engine.Close()
+	}
+}
+
+func (p *Plane) makePool(cfg Pool) (*pool, error) {
+	if _, twice := p.pools[cfg.Name]; twice {
+		return nil, invalid.New("Name", cfg.Name, "must be another pool's")
+	}
+	switch {
+	case cfg.Template == uuid.Nil && cfg.TemplateName == "":
+		return nil, invalid.New("Template", cfg.Template, "must be the id of a template, or TemplateName be set")
+	case cfg.Template != uuid.Nil && cfg.TemplateName != "":
+		return nil, invalid.New("TemplateName", cfg.TemplateName, "must not be set together with Template")
+	case cfg.TemplateName != "":
+		cfg.Template = named(p.cfg.Organization, "template", cfg.TemplateName)
+	}
+	made := &pool{Pool: cfg}
+	spec, err := cfg.spec()
+	if err != nil {
+		return nil, err
+	}
+	made.members, err = workspaces.New(p.store, p.executor, workspaces.Config{
+		Template: cfg.Template, Manager: p.manager(cfg.Name), Hand: p.hand, Claimed: cfg.told(), Cancel: p.cancelMember,
+		Clock: p.cfg.Clock, Logger: p.cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Members and workspaces are rows of one store: what is the pool's and no member's was left by a process that died.
+	engine := prewarm.Config{
+		Spec: spec, IdleTimeout: -1, DestroyOrphans: true,
+		Clock: p.cfg.Clock, Logger: p.cfg.Logger, Registerer: p.cfg.Registerer, Namespace: p.cfg.Namespace, Instance: p.cfg.Instance,
+	}
+	if cfg.Tune != nil {
+		cfg.Tune(&engine)
+	}
+	engine.Spec.Name, made.spec = spec.Name, engine.Spec
+	made.engine, err = prewarm.New(made.members, made.members, engine)
+	return made, err
+}
+
+// manager is the owner of a pool's workspaces that nobody has claimed.
+func (p *Plane) manager(name string) lifecycle.Owner {
+	return lifecycle.Owner{ID: named(p.cfg.Organization, "pool", name), Name: "pool " + name}
+}
+
+// errUnread is why a pool keeps still until its template was read.
+var errUnread = errors.New("its template was not read yet")
+
+// spec is what the pool shall be, before its template is known.
+func (c Pool) spec() (prewarm.Spec, error) {
+	s := prewarm.Spec{Name: c.Name, Version: uuid.Nil.String(), Floor: c.Size, Ceiling: c.Ceiling, Err: errUnread}
+	for i, b := range c.Busy {
+		window, err := b.window()
+		if err != nil {
+			return s, invalid.Within(fmt.Sprintf("Busy[%d]", i), err)
+		}
+		s.Windows = append(s.Windows, window)
+	}
+	return s, s.Validate()
+}
+
+func (b PoolHours) window() (prewarm.Window, error) {
+	h, err := schedule.ParseHours(b.Hours, schedule.Options{})
+	if err != nil {
+		return prewarm.Window{}, invalid.As("Hours", err)
+	}
+	return prewarm.Window{Hours: h, Size: b.Size}, nil
+}
+
+func (c Pool) told() func(context.Context, lifecycle.Snapshot) error {
+	if c.Claimed == nil {
+		return nil
+	}
+	return func(ctx context.Context, s lifecycle.Snapshot) error { return c.Claimed(ctx, WorkspaceOf(s)) }
+}
+
+func (p *Plane) cancelMember(ctx context.Context, id uuid.UUID, build int64) error {
+	return buildjobs.Cancel(ctx, p.executor, p.acquirer, id, build, "no longer wanted by its pool")
+}
+
+// reserve keeps slots free of the builds of pools.
+func (p *Plane) reserve() []queue.Reserve {
+	if len(p.cfg.Pools) == 0 {
+		return nil
+	}
+	return []queue.Reserve{{Priority: poolPriority, Of: poolShare}}
+}
+
+// behindPeople gives the builds of workspaces that nobody has claimed their priority.
+type behindPeople struct{ executor.Builder }
+
+func (b behindPeople) Prepare(ctx context.Context, g executor.Group) (executor.Preparation, error) {
+	if b.Builder == nil {
+		return patient{}, nil
+	}
+	p, err := b.Builder.Prepare(ctx, g)
+	return patient{p}, err
+}
+
+type patient struct{ executor.Preparation }
+
+func (p patient) Build(ctx context.Context, r executor.BuildRequest) (spec executor.BuildSpec, err error) {
+	if p.Preparation != nil {
+		spec, err = p.Preparation.Build(ctx, r)
+	}
+	if r.Snapshot.Workspace.Managed {
+		spec.Priority = poolPriority
+	}
+	return spec, err
+}
+
+func (p patient) Close() error {
+	if p.Preparation == nil {
+		return nil
+	}
+	return p.Preparation.Close()
+}
+
+// follow is how often a pool looks whether its template has another version.
+const follow = 10 * time.Second
+
+// runPools runs all pools until ctx ends.
+func (p *Plane) runPools(ctx context.Context) error {
+	var parts []func(context.Context) error
+	for _, one := range p.pools {
+		parts = append(parts, one.engine.Run, func(ctx context.Context) error { return p.followTemplate(ctx, one) })
+	}
+	var failed error
+	all := begin(ctx, func(err error) { failed = cmp.Or(failed, err) }, parts...)
+	<-ctx.Done()
+	all.end()
+	return failed
+}
+
+func (p *Plane) followTemplate(ctx context.Context, one *pool) error {
+	for again := true; again; again = p.pause(ctx, follow) {
+		t, ok, err := p.store.Template(ctx, one.Template)
+		spec := one.spec
+		switch {
+		case err != nil:
+			continue // the store is away: the pool notices that itself
+		case !ok:
+			spec.Err = &NotFoundError{"template", one.Template}
+		case t.ActiveVersionID == uuid.Nil:
+			spec.Err = errors.New("its template has no active version")
+		default:
+			spec.Version, spec.Err = t.ActiveVersionID.String(), nil
+		}
+		if err := one.engine.SetSpec(spec); err != nil {
+			p.cfg.Logger.WarnContext(ctx, "dormouse: pool does not follow its template", "pool", one.Name, "error", err)
+		}
+	}
+	return nil
+}
+
+// changed tells the pools that a build has ended.
+func (p pools) changed() {
+	for _, one := range p {
+		one.members.Changed()
+	}
+}
+
+// Pool returns the engine of a pool of the configuration, for what the plane has no verb for: its Pause, Resume, Explain
+// and Stats. Its Run belongs to the plane. A workspace that was claimed is given back by [Plane.Delete], like any other.
+func (p *Plane) Pool(name string) (*prewarm.Pool, bool) {
+	one, ok := p.pools[name]
+	if !ok {
+		return nil, false
+	}
+	return one.engine, true
+}
+
+// Claim asks a pool for a workspace that runs.
+type Claim struct {
+	// Pool is the name of the pool.
+	Pool string `json:"pool"`
+	// Workspace is what its new owner gets: Owner is required, Name, schedule and TTL are set if they are given. ID and
+	// Template are the pool's choice. The owner must not have another workspace of that name.
+	Workspace NewWorkspace `json:"workspace"`
+	// Key makes a request repeatable: the same key gets the same workspace. Defaults to a new one.
+	Key string `json:"key,omitempty"`
+	// Tenant is the group among which waiting claims are served in turn. Defaults to the owner.
+	Tenant string `json:"tenant,omitempty"`
+	// IfEmpty says what happens if none is ready: fail with a [prewarm.EmptyError], build one for this claim (cold), or
+	// wait, for MaxWait. Defaults to failing.
+	IfEmpty prewarm.IfEmpty `json:"if_empty,omitempty"`
+	// MaxWait defaults to half a minute for waiting, and to as long as builds may take for cold claims.
+	MaxWait time.Duration `json:"-"`
+}
+
+// Claimed is a workspace that was handed out.
+type Claimed struct {
+	Workspace Workspace
+	// Source says where it comes from: warm, waited, cold or repeated.
+	Source prewarm.Source
+	// Waited is the time from the request to the answer.
+	Waited time.Duration
+	// Missed says why none was ready when the request came; its Reason is "" if one was.
+	Missed prewarm.Diagnosis
+}
+
+// details are what a claim's row says of the handover: another process may be the one to do it.
+type details struct {
+	Workspace NewWorkspace `json:"workspace"`
+	Actor     string       `json:"actor,omitempty"`
+	Note      string       `json:"note,omitempty"`
+}
+
+// Claim hands out a workspace of a pool, in the time of a commit if one is ready: it has its owner, name and schedule, and
+// its lifecycle begins. What was done is done for the key: whoever repeats a request, after a crash or a lost answer, gets
+// the same workspace. Whoever gives up waiting takes nothing along.
+//
+// The errors are those of [prewarm.Pool.Claim], of [lifecycle.Claim], lifecycle.ErrNameTaken, and a [*NotFoundError] for a
+// pool that this plane does not have.
+func (p *Plane) Claim(ctx context.Context, c Claim, options ...Option) (Claimed, error) {
+	one, ok := p.pools[c.Pool]
+	if !ok {
+		return Claimed{}, invalid.New("Claim.Pool", c.Pool, "must be one of Config.Pools")
+	}
+	r, err := requestOf(options)
+	if err != nil {
+		return Claimed{}, err
+	}
+	text, err := p.checkClaim(ctx, one, c, details{c.Workspace, r.actor, r.note})
+	if err != nil {
+		return Claimed{}, err
+	}
+	h, err := one.engine.Claim(ctx, prewarm.Request{
+		Owner: c.Workspace.Owner, Tenant: cmp.Or(c.Tenant, c.Workspace.Owner), Key: c.Key, IfEmpty: c.IfEmpty, MaxWait: c.MaxWait, Details: text,
+	})
+	if err != nil {
+		return Claimed{}, err
+	}
+	w, err := p.Get(ctx, h.Member.Resource)
+	return Claimed{w, h.Source, h.Waited, h.Missed}, err
+}
+
+// checkClaim refuses what no workspace of the pool could be handed over as, and makes the owner known. It returns the
+// claim's details.
+func (p *Plane) checkClaim(ctx context.Context, one *pool, c Claim, d details) (string, error) {
+	n := &c.Workspace
+	if err := validName("Claim.Workspace.Owner", n.Owner); err != nil {
+		return "", err
+	}
+	if err := validText("Claim.Workspace.Name", n.Name, maxName); err != nil {
+		return "", err
+	}
+	switch {
+	case n.ID != uuid.Nil:
+		return "", invalid.New("Claim.Workspace.ID", n.ID, "must not be set: it is the pool's choice")
+	case n.Template != uuid.Nil && n.Template != one.Template:
+		return "", invalid.New("Claim.Workspace.Template", n.Template, "must be the pool's, %s", one.Template)
+	}
+	t, ok, err := p.store.Template(ctx, one.Template)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("claim of pool %s: %w", c.Pool, err)
+	case !ok:
+		return "", &NotFoundError{"template", one.Template}
+	}
+	o := lifecycle.Owner{ID: named(p.cfg.Organization, "owner", n.Owner), Name: n.Owner}
+	if err := p.ensureOwner(ctx, o); err != nil {
+		return "", fmt.Errorf("claim of pool %s: %w", c.Pool, err)
+	}
+	text, err := json.Marshal(d)
+	if err == nil {
+		err = p.tryHand(ctx, prewarm.Claim{Owner: n.Owner, Details: string(text)}, t)
+	}
+	return string(text), err
+}
+
+// tryHand hands over a workspace that does not exist.
+func (p *Plane) tryHand(ctx context.Context, c prewarm.Claim, t lifecycle.Template) error {
+	verb, err := p.hand(ctx, c)
+	if err != nil {
+		return err
+	}
+	now := p.now()
+	s := lifecycle.Snapshot{Template: t, Workspace: lifecycle.NewWorkspace(uuid.New(), t, uuid.Nil, "", now)}
+	s.Workspace.Managed = true
+	s.Build = lifecycle.Build{Number: 1, Transition: lifecycle.TransitionStart, Status: lifecycle.JobSucceeded, CreatedAt: now, CompletedAt: now}
+	_, err = verb(s, now)
+	return err
+}
+
+// hand is the verb that hands a workspace to a claim: its owner, its name and its schedule in one change.
+func (p *Plane) hand(ctx context.Context, c prewarm.Claim) (lifecycle.Verb, error) {
+	var d details
+	if err := json.Unmarshal([]byte(c.Details), &d); err != nil {
+		return nil, fmt.Errorf("details of claim %q: %w", c.Key, err)
+	}
+	n := d.Workspace
+	start, stop, err := Schedule{Hours: n.Hours, Autostart: n.Autostart, Autostop: n.Autostop}.parse("Claim.Workspace")
+	if err != nil {
+		return nil, err
+	}
+	o, ok, err := p.store.Owner(ctx, named(p.cfg.Organization, "owner", c.Owner))
+	if err == nil && !ok {
+		err = fmt.Errorf("owner %s: %w", c.Owner, lifecycle.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	claim := lifecycle.Claim(lifecycle.Handover{Owner: o, Name: n.Name, Autostart: start, TTL: n.TTL})
+	return request{d.Actor, d.Note}.sign(func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		change, err := claim(s, now)
+		if err != nil || stop == nil {
+			return change, err
+		}
+		s.Workspace, s.Build = change.Workspace, change.Build
+		stops, err := lifecycle.SetAutostop(stop)(s, now)
+		stops.Claims, stops.Events = true, slices.Concat(change.Events, stops.Events)
+		return stops, invalid.As("Claim.Workspace.Autostop", err)
+	}), nil
+}

@@ -1,0 +1,272 @@
+package workspaces
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/prewarm"
+)
+
+// rounds bounds how often a call looks for other members because somebody else was faster.
+const rounds = 8
+
+// spare is how many members more than are wanted a round looks at: some may not run any more.
+const spare = 8
+
+// noVersion is no version that members have: a claim with it only asks what is known of its key.
+const noVersion = "\x01"
+
+// ClaimMembers implements [prewarm.Store]: the store of the members is asked what is known of the keys; the others get the
+// members that wait longest and whose workspace can be handed over, both in one commit. Where several processes claim at
+// once, those who come late look again.
+func (w *Workspaces) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pick, claims []prewarm.Claim) ([]prewarm.Grant, error) {
+	b := &claimBatch{w: w, now: now, pick: pick, claims: claims, grants: make([]prewarm.Grant, len(claims)), open: make([]int, len(claims))}
+	for i := range claims {
+		b.open[i] = i
+	}
+	for range rounds {
+		if err := b.known(ctx); err != nil {
+			return nil, err
+		}
+		more, err := b.round(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+	}
+	return b.grants, nil
+}
+
+// claimBatch is one call of ClaimMembers.
+type claimBatch struct {
+	w      *Workspaces
+	now    time.Time
+	pick   prewarm.Pick
+	claims []prewarm.Claim
+	grants []prewarm.Grant
+	open   []int // claims without an answer, in their order
+}
+
+// known answers the claims whose key was used before.
+func (b *claimBatch) known(ctx context.Context) error {
+	if len(b.open) == 0 {
+		return nil
+	}
+	claims := make([]prewarm.Claim, len(b.open))
+	for k, i := range b.open {
+		claims[k] = b.claims[i]
+	}
+	grants, err := b.w.store.ClaimMembers(ctx, b.now, prewarm.Pick{Pool: b.pick.Pool, Version: noVersion}, claims)
+	if err != nil {
+		return err
+	}
+	var left []int
+	for k, i := range b.open {
+		if b.grants[i] = grants[k]; grants[k].Result == prewarm.GrantNone {
+			left = append(left, i)
+		}
+	}
+	b.open = left
+	return nil
+}
+
+// pair is a member for a claim.
+type pair struct {
+	claim  int
+	change lifecycle.Change
+	member prewarm.Member // as it is written: at the revision that it was read with
+}
+
+// round gives members to the claims that are open. It reports whether another round may find more.
+func (b *claimBatch) round(ctx context.Context) (more bool, err error) {
+	if len(b.open) == 0 {
+		return false, nil
+	}
+	members, err := b.w.store.Members(ctx, prewarm.Query{Pool: b.pick.Pool, Pick: &b.pick, Limit: len(b.open) + spare})
+	if err != nil || len(members) == 0 {
+		return false, err
+	}
+	found, err := b.w.snapshots(ctx, members)
+	if err != nil {
+		return false, err
+	}
+	pairs := b.pair(ctx, members, found)
+	if len(pairs) == 0 {
+		return false, nil
+	}
+	return b.commit(ctx, pairs)
+}
+
+// snapshots are the workspaces of members, by id.
+func (w *Workspaces) snapshots(ctx context.Context, members []prewarm.Member) (map[uuid.UUID]lifecycle.Snapshot, error) {
+	ids := make([]uuid.UUID, len(members))
+	for i := range members {
+		ids[i] = members[i].Resource
+	}
+	found := make(map[uuid.UUID]lifecycle.Snapshot, len(ids))
+	for len(ids) > 0 {
+		n := min(len(ids), loadAtOnce)
+		some, err := w.store.Load(ctx, ids[:n]...)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range some {
+			found[s.Workspace.ID] = s
+		}
+		ids = ids[n:]
+	}
+	return found, nil
+}
+
+// loadAtOnce is how many workspaces are read at a time.
+const loadAtOnce = 1000
+
+// pair finds a member for each open claim. A member whose workspace cannot be handed over is reported to the pool; a claim
+// that no workspace can be handed to is refused.
+func (b *claimBatch) pair(ctx context.Context, members []prewarm.Member, found map[uuid.UUID]lifecycle.Snapshot) (pairs []pair) {
+	var left []int
+	for _, i := range b.open {
+		c := b.claims[i]
+		answered := false
+		for !answered && len(members) > 0 {
+			m := members[0]
+			s, ok := found[m.Resource]
+			change, err := lifecycle.Change{}, error(lifecycle.ErrDeleted)
+			if ok {
+				change, err = b.w.hand(ctx, c, s, b.now)
+			}
+			switch {
+			case err == nil:
+				pairs = append(pairs, pair{i, change, taken(c, m, b.now)})
+				members, answered = members[1:], true
+			case unfit(err):
+				members = members[1:]
+				b.w.report(m, err)
+			default:
+				b.grants[i] = prewarm.Grant{Result: prewarm.GrantRefused, Err: err}
+				answered = true
+			}
+		}
+		if b.grants[i].Result == prewarm.GrantNone {
+			left = append(left, i)
+		}
+	}
+	b.open = left
+	return pairs
+}
+
+// taken is a member as a claim has it, at the revision that it was read with.
+func taken(c prewarm.Claim, m prewarm.Member, now time.Time) prewarm.Member {
+	m = c.Take(m, now)
+	m.Revision--
+	return m
+}
+
+// report tells the pool of a member that is not what it seems, so that it is replaced.
+func (w *Workspaces) report(m prewarm.Member, why error) {
+	w.mu.Lock()
+	tell := w.tell
+	w.mu.Unlock()
+	tell(prewarm.Event{Resource: m.Resource, Generation: m.Generation, Status: prewarm.StatusStopped, Message: why.Error()})
+}
+
+// commit writes pairs and answers their claims. What is a conflict is open again.
+func (b *claimBatch) commit(ctx context.Context, pairs []pair) (more bool, err error) {
+	outcomes, err := b.w.commit(ctx, b.now, pairs)
+	if err != nil {
+		return b.refuse(pairs, err)
+	}
+	var again []int
+	for k, p := range pairs {
+		switch outcomes[k] {
+		case lifecycle.Applied:
+			p.member.Revision++
+			b.grants[p.claim] = prewarm.Grant{Result: prewarm.GrantNew, Member: p.member}
+		case lifecycle.NameTaken:
+			b.grants[p.claim] = prewarm.Grant{Result: prewarm.GrantRefused, Err: lifecycle.ErrNameTaken}
+		default:
+			again = append(again, p.claim)
+		}
+	}
+	b.reopen(again)
+	return len(again) > 0, nil
+}
+
+// refuse refuses the claim that an error of the batch blames; the others are open again.
+func (b *claimBatch) refuse(pairs []pair, err error) (more bool, _ error) {
+	var blame *lifecycle.ChangeError
+	if !errors.As(err, &blame) {
+		return false, err
+	}
+	var again []int
+	for _, p := range pairs {
+		if p.change.Workspace.ID == blame.WorkspaceID {
+			b.grants[p.claim] = prewarm.Grant{Result: prewarm.GrantRefused, Err: blame.Err}
+		} else {
+			again = append(again, p.claim)
+		}
+	}
+	if len(again) == len(pairs) {
+		return false, err
+	}
+	b.reopen(again)
+	return len(again) > 0, nil
+}
+
+// reopen puts claims back before those that found no member: all of them came earlier.
+func (b *claimBatch) reopen(claims []int) {
+	left := make(map[int]bool, len(b.open))
+	for _, i := range append(b.open, claims...) {
+		left[i] = true
+	}
+	b.open = b.open[:0]
+	for i := range b.claims {
+		if left[i] {
+			b.open = append(b.open, i)
+		}
+	}
+}
+
+// commit writes changes together with their members.
+func (w *Workspaces) commit(ctx context.Context, now time.Time, pairs []pair) ([]lifecycle.Outcome, error) {
+	changes, members := make([]lifecycle.Change, len(pairs)), make([]prewarm.Member, len(pairs))
+	for i, p := range pairs {
+		changes[i], members[i] = p.change, p.member
+	}
+	return w.engine.CommitWith(ctx, now, changes, func(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
+		return w.store.CommitMembers(ctx, now, changes, members)
+	})
+}
+
+// Members implements [prewarm.Store].
+func (w *Workspaces) Members(ctx context.Context, q prewarm.Query) ([]prewarm.Member, error) {
+	return w.store.Members(ctx, q)
+}
+
+// PoolState implements [prewarm.Store].
+func (w *Workspaces) PoolState(ctx context.Context, pool string) (prewarm.PoolState, error) {
+	return w.store.PoolState(ctx, pool)
+}
+
+// AnnounceMembers implements [prewarm.Watcher], where the store is one.
+func (w *Workspaces) AnnounceMembers(ctx context.Context, pool string) error {
+	if s, ok := w.store.(prewarm.Watcher); ok {
+		return s.AnnounceMembers(ctx, pool)
+	}
+	return nil
+}
+
+// WatchMembers implements [prewarm.Watcher], where the store is one.
+func (w *Workspaces) WatchMembers(ctx context.Context, pool string, wake func()) error {
+	if s, ok := w.store.(prewarm.Watcher); ok {
+		return s.WatchMembers(ctx, pool, wake)
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}

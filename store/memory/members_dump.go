@@ -1,0 +1,40 @@
+package memory
+
+import (
+	"fmt"
+
+	"github.com/dormouse-go/dormouse/prewarm"
+)
+
+// memberLines are the lines of a dump that are about pools.
+type memberLines struct {
+	Pool   *prewarm.PoolState `json:"pool,omitempty"`
+	Member *prewarm.Member    `json:"member,omitempty"`
+}
+
+func (s *Members) dump(d *dumper) {
+	for _, p := range s.pools {
+		if p.state.Revision > 0 {
+			d.row(entryRow{memberLines: memberLines{Pool: &p.state}})
+		}
+		for _, slot := range p.slots {
+			m := p.rows.at(slot).member(p.state.Pool)
+			d.row(entryRow{memberLines: memberLines{Member: &m}})
+		}
+	}
+}
+
+// restore reads one line.
+func (s *Members) restore(rows *memberLines) error {
+	if rows.Pool != nil {
+		s.pool(rows.Pool.Pool).state = *rows.Pool
+	}
+	if m := rows.Member; m != nil {
+		p := s.pool(m.Pool)
+		if _, exists, ok := p.writable(&prewarm.Member{ID: m.ID, Claim: m.Claim}); exists || !ok {
+			return fmt.Errorf("member %s: its id or the key of its claim is there already", m.ID)
+		}
+		p.write(p.add(m), m)
+	}
+	return nil
+}

@@ -1,0 +1,224 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+var (
+	_ lifecycle.Braker  = (*Store)(nil)
+	_ lifecycle.Settler = (*Store)(nil)
+)
+
+// lockDeletionsSQL has those that ask for deletions do it one after another. Reading and other writes go on.
+const lockDeletionsSQL = `LOCK TABLE dormouse.deletions IN SHARE ROW EXCLUSIVE MODE`
+
+const forgetDeletionsSQL = `DELETE FROM dormouse.deletions WHERE at <= $1`
+
+// placedSQL finds the deletions that have their place.
+const placedSQL = `SELECT workspace_id FROM dormouse.deletions WHERE workspace_id = ANY ($1)`
+
+// countDeletionsSQL counts for each template what was made, and as many workspaces as the brake has to know; the nil template
+// stands for all of them. $2 is how many deletions are due, $3 the workspaces to count for each that is due or made.
+const countDeletionsSQL = `
+	SELECT c.template_id, c.made, CASE WHEN c.template_id = '00000000-0000-0000-0000-000000000000'
+		THEN (SELECT count(*) FROM (SELECT FROM dormouse.workspaces w WHERE NOT w.deleted LIMIT $3 * (c.made + $2)) few)
+		ELSE (SELECT count(*) FROM (SELECT FROM dormouse.workspaces w WHERE w.template_id = c.template_id AND NOT w.deleted LIMIT $3 * (c.made + $2)) few)
+	END
+	FROM (
+		SELECT t.template_id, (SELECT count(*) FROM dormouse.deletions d WHERE d.template_id = t.template_id) AS made
+		FROM unnest($1::uuid[]) AS t (template_id)
+		UNION ALL
+		SELECT '00000000-0000-0000-0000-000000000000', count(*) FROM dormouse.deletions
+	) c`
+
+const admitSQL = `
+	INSERT INTO dormouse.deletions (workspace_id, template_id, at)
+	SELECT workspace_id, template_id, $3 FROM unnest($1::uuid[], $2::uuid[]) AS a (workspace_id, template_id)`
+
+// AdmitDeletions implements [lifecycle.Braker].
+func (s *Store) AdmitDeletions(ctx context.Context, now time.Time, b lifecycle.Brake, due []lifecycle.DueDeletion) (admitted []uuid.UUID, err error) {
+	if len(due) == 0 {
+		return nil, ctx.Err()
+	}
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) (err error) {
+			admitted, err = s.admit(ctx, tx, now, b, due)
+			return err
+		})
+	})
+	return admitted, wrap(err, "admit deletions")
+}
+
+func (s *Store) admit(ctx context.Context, tx pgx.Tx, now time.Time, b lifecycle.Brake, due []lifecycle.DueDeletion) ([]uuid.UUID, error) {
+	if _, err := tx.Exec(ctx, s.sql(lockDeletionsSQL)); err != nil {
+		return nil, err
+	}
+	if _, err := tx.Exec(ctx, s.sql(forgetDeletionsSQL), b.Since(now)); err != nil {
+		return nil, err
+	}
+	admitted, asking, err := s.placed(ctx, tx, now, due)
+	if err != nil || len(asking) == 0 {
+		return admitted, err
+	}
+	counts, err := s.deletions(ctx, tx, b, asking)
+	if err != nil {
+		return nil, err
+	}
+	goes, _ := b.Admit(counts, asking)
+	var workspaces, templates []key
+	for _, d := range goes {
+		workspaces, templates = append(workspaces, key(d.WorkspaceID)), append(templates, key(d.TemplateID))
+		admitted = append(admitted, d.WorkspaceID)
+	}
+	_, err = tx.Exec(ctx, s.sql(admitSQL), workspaces, templates, now)
+	return admitted, err
+}
+
+// placed returns the deletions that go without asking the brake, and the others.
+func (s *Store) placed(ctx context.Context, tx pgx.Tx, now time.Time, due []lifecycle.DueDeletion) (admitted []uuid.UUID, asking []lifecycle.DueDeletion, err error) {
+	e, err := s.engineOf(ctx, tx, engineSQL)
+	if err != nil {
+		return nil, nil, err
+	}
+	var ids []uuid.UUID
+	for _, d := range due {
+		ids = append(ids, d.WorkspaceID)
+	}
+	if now.Before(e.DeletionsReleasedUntil) {
+		return ids, nil, nil
+	}
+	rows, err := tx.Query(ctx, s.sql(placedSQL), keys(ids))
+	if err != nil {
+		return nil, nil, err
+	}
+	placed := map[uuid.UUID]bool{}
+	var id uuid.UUID
+	if _, err := pgx.ForEachRow(rows, []any{toID(&id)}, func() error { placed[id] = true; return nil }); err != nil {
+		return nil, nil, err
+	}
+	for _, d := range due {
+		if placed[d.WorkspaceID] {
+			admitted = append(admitted, d.WorkspaceID)
+		} else {
+			asking = append(asking, d)
+		}
+	}
+	return admitted, asking, nil
+}
+
+// deletions counts what the brake compares.
+func (s *Store) deletions(ctx context.Context, tx pgx.Tx, b lifecycle.Brake, due []lifecycle.DueDeletion) (counts lifecycle.Deletions, err error) {
+	counts.Templates = map[uuid.UUID]lifecycle.Deletions{}
+	var templates []key
+	for _, d := range due {
+		if _, known := counts.Templates[d.TemplateID]; !known {
+			counts.Templates[d.TemplateID] = lifecycle.Deletions{}
+			templates = append(templates, key(d.TemplateID))
+		}
+	}
+	rows, err := tx.Query(ctx, s.sql(countDeletionsSQL), templates, len(due), b.CountTo(1))
+	if err != nil {
+		return counts, err
+	}
+	var template uuid.UUID
+	var c lifecycle.Deletions
+	_, err = pgx.ForEachRow(rows, []any{toID(&template), &c.Made, &c.Workspaces}, func() error {
+		if template == uuid.Nil {
+			counts.Workspaces, counts.Made = c.Workspaces, c.Made
+		} else {
+			counts.Templates[template] = c
+		}
+		return nil
+	})
+	return counts, err
+}
+
+// tickedSQL records a tick where there is no gap before it, and in a store that has seen none: then it is all there is to do.
+const tickedSQL = `
+	INSERT INTO dormouse.ticks AS t (at) VALUES ($1)
+	ON CONFLICT (one) DO UPDATE SET at = greatest(t.at, excluded.at)
+	WHERE t.at >= $2`
+
+const (
+	lastTickSQL = `SELECT at FROM dormouse.ticks FOR UPDATE`
+	setTickSQL  = `UPDATE dormouse.ticks SET at = greatest(at, $1)`
+)
+
+// Ticked implements [lifecycle.Settler].
+func (s *Store) Ticked(ctx context.Context, now time.Time, interval, settle time.Duration) (until time.Time, err error) {
+	gap := false
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		// No tick of the last interval is missed, whatever Settle allows beyond it.
+		tag, err := s.db.Exec(ctx, s.sql(tickedSQL), now, now.Add(-interval))
+		gap = err == nil && tag.RowsAffected() == 0
+		return err
+	})
+	if err == nil && gap {
+		err = s.do(ctx, repeatable, func(ctx context.Context) error {
+			return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) (err error) {
+				until, err = s.settle(ctx, tx, now, interval, settle)
+				return err
+			})
+		})
+	}
+	return until, wrap(err, "record a tick")
+}
+
+func (s *Store) settle(ctx context.Context, tx pgx.Tx, now time.Time, interval, settle time.Duration) (until time.Time, err error) {
+	e, err := s.lockEngine(ctx, tx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var last time.Time
+	if err := tx.QueryRow(ctx, s.sql(lastTickSQL)).Scan(&last); err != nil {
+		return time.Time{}, err
+	}
+	if _, err := tx.Exec(ctx, s.sql(setTickSQL), now); err != nil {
+		return time.Time{}, err
+	}
+	if until = e.Settle(last, now, interval, settle); until.IsZero() {
+		return until, nil
+	}
+	return until, s.writeEngine(ctx, tx, e)
+}
+
+const (
+	engineSQL = `SELECT state FROM dormouse.engine`
+	// ensureEngineSQL makes the row that lockEngineSQL locks.
+	ensureEngineSQL = `INSERT INTO dormouse.engine (state) VALUES ('{}') ON CONFLICT (one) DO NOTHING`
+	lockEngineSQL   = engineSQL + ` FOR UPDATE`
+	putEngineSQL    = `UPDATE dormouse.engine SET state = $1::text::json`
+)
+
+// lockEngine reads what concerns all workspaces, so that nobody else writes it before the transaction ends.
+func (s *Store) lockEngine(ctx context.Context, tx pgx.Tx) (lifecycle.Engine, error) {
+	if _, err := tx.Exec(ctx, s.sql(ensureEngineSQL)); err != nil {
+		return lifecycle.Engine{}, err
+	}
+	return s.engineOf(ctx, tx, lockEngineSQL)
+}
+
+func (s *Store) engineOf(ctx context.Context, q rowQuerier, text string) (lifecycle.Engine, error) {
+	var state []byte
+	err := q.QueryRow(ctx, s.sql(text)).Scan((*rawJSON)(&state))
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return s.engines.get(state), err
+}
+
+func (s *Store) writeEngine(ctx context.Context, tx pgx.Tx, e lifecycle.Engine) error {
+	state, err := json.Marshal(e)
+	if err == nil {
+		_, err = tx.Exec(ctx, s.sql(putEngineSQL), string(state))
+	}
+	return err
+}

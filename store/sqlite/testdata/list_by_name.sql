@@ -1,0 +1,19 @@
+SELECT
+		w.id, w.revision + o.revision + t.revision, w.organization_id, w.owner_id, w.template_id, w.name,
+		w.created_at, w.wake_at, w.autostart, w.autostart_after, w.autostop, w.ttl, w.last_used_at,
+		w.dormant_at, w.deleting_at, w.hold_until, w.hold_rules, w.hold_note, w.hold_by, w.stop_floor,
+		w.dormancy_floor, w.delete_floor, w.template_seen, w.owner_seen, w.reminded_for, w.automatic_updates,
+		w.managed, w.deleted, w.failures, w.start_failures, w.attention_at, w.backoff_until,
+		w.backoff_attempts, w.backoff_cause, w.backoff_message, w.build_id, w.build_number,
+		w.build_version_id, w.build_transition, w.build_reason, w.build_status, w.build_created_at,
+		w.build_completed_at, w.build_due_at, w.build_ttl, w.build_run_since, w.build_deadline,
+		w.build_max_deadline, o.name, o.status, o.quiet_hours, o.rules, o.autostart_after,
+		(SELECT state FROM {engine} WHERE one = 1), t.revision
+FROM {workspaces} w INDEXED BY {workspaces_name}
+CROSS JOIN {owners} o INDEXED BY sqlite_autoindex_{owners}_1 ON o.id = w.owner_id
+CROSS JOIN {templates} t INDEXED BY sqlite_autoindex_{templates}_1 ON t.id = w.template_id 
+WHERE w.organization_id = ?12 AND (w.name, w.id) > (?9, ?8) AND w.name < coalesce(?6, x'') AND
+(?1 IS NULL OR w.organization_id IN (SELECT unhex(value) FROM json_each(?1)))
+AND (?2 IS NULL OR w.template_id = ?2) AND (?3 IS NULL OR w.owner_id = ?3)
+AND (?4 >> w.status & 1) AND (NOT ?5 OR w.build_status BETWEEN 1 AND 3)
+ORDER BY w.name, w.id LIMIT ?11

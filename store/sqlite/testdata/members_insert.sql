@@ -1,0 +1,4 @@
+INSERT OR IGNORE INTO {members} (
+		id, pool, version, revision, state, resource, generation, uses, reserved_for, created_at, ready_at,
+		deadline, attempts, misses, reason, message, claim_key, owner, tenant, claim_details, claimed_at,
+		idle_timeout, ends_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -1,0 +1,155 @@
+package storetest
+
+import (
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
+)
+
+// executor is a replica that ticks.
+func (f *fixture) executor(cfg executor.Config) *executor.Executor {
+	f.Helper()
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	e, err := executor.New(f.s, cfg)
+	f.must(err)
+	return e
+}
+
+// ticks has executors tick at once, and returns what they did together.
+func (f *fixture) ticks(at time.Time, all ...*executor.Executor) (made map[uuid.UUID]lifecycle.Transition, skipped map[uuid.UUID]lifecycle.SkipReason) {
+	f.Helper()
+	made, skipped = map[uuid.UUID]lifecycle.Transition{}, map[uuid.UUID]lifecycle.SkipReason{}
+	var wg sync.WaitGroup
+	stats := make([]executor.Stats, len(all))
+	for i, e := range all {
+		wg.Go(func() { stats[i] = e.Tick(f.ctx, at) })
+	}
+	wg.Wait()
+	for _, s := range stats {
+		f.rule(s.Err == nil && len(s.Errors) == 0, "a tick succeeds: %v, errors %v", s.Err, s.Errors)
+		for id, t := range s.Transitions {
+			made[id] = t
+		}
+		for id, why := range s.Skipped {
+			skipped[id] = why
+		}
+	}
+	return made, skipped
+}
+
+// testBrakeTicks has two executors that find too many deletions due, one that comes later, and a person who releases them.
+func testBrakeTicks(f *fixture) {
+	skipUnless[lifecycle.Braker](f)
+	h, outbox := skipUnless[lifecycle.Holder](f), skipUnless[lifecycle.Outbox](f)
+	f.template.Policy.TimeTilAutodelete = time.Hour
+	f.put(epoch, &f.template)
+	all := f.create(40)
+	for i, s := range all {
+		c := wakeAt(s, epoch)
+		c.Workspace.DormantAt, c.Workspace.DeletingAt = epoch.Add(-2*time.Hour), epoch.Add(-time.Hour+time.Duration(i)*time.Second)
+		f.commit(c)
+	}
+	cfg := executor.Config{PageSize: 7, BatchSize: 3, Topics: []lifecycle.Topic{lifecycle.TopicAudit}}
+	a, b := f.executor(cfg), f.executor(cfg)
+	made, skipped := f.ticks(epoch, a, b)
+	for range 3 { // what was in conflict is looked at again
+		again, more := f.ticks(epoch, a, b)
+		for id, t := range again {
+			made[id] = t
+		}
+		for id, why := range more {
+			skipped[id] = why
+		}
+	}
+	f.rule(len(made) == 10 && len(skipped) == 30, "of 40 deletions two executors together make 10, and hold 30: made %d, held %d", len(made), len(skipped))
+	held := 0
+	for _, s := range all {
+		got := f.load(s.Workspace.ID)
+		if got.Build.Number > 0 {
+			continue
+		}
+		held++
+		f.rule(skipped[got.Workspace.ID] == lifecycle.SkipBrake, "what is held is skipped because of the brake: %s", skipped[got.Workspace.ID])
+		x := lifecycle.Explain(got, epoch)
+		f.rule(strings.Contains(x.String(), "deletions within an hour"), "what is held explains it: %v", x)
+		f.rule(got.Workspace.WakeAt.Equal(epoch.Add(10*time.Minute)), "it asks again with all others: %v", got.Workspace.WakeAt)
+	}
+	f.rule(held == 30, "the others are held: %d", held)
+
+	restarted := f.executor(cfg)
+	if made, _ = f.ticks(epoch.Add(50*time.Minute), restarted); len(made) != 0 {
+		f.Errorf("broken rule: a new process knows what was deleted before it: it made %d", len(made))
+	}
+	if made, _ = f.ticks(epoch.Add(time.Hour), restarted); len(made) != 10 {
+		f.Errorf("broken rule: after an hour there is room again: made %d", len(made))
+	}
+	f.must(h.PutEngine(f.ctx, epoch.Add(time.Hour), lifecycle.Engine{DeletionsReleasedUntil: epoch.Add(2 * time.Hour)}))
+	if made, _ = f.ticks(epoch.Add(61*time.Minute), restarted); len(made) != 20 {
+		f.Errorf("broken rule: what was held goes when deletions are released: made %d of 20", len(made))
+	}
+	told := f.claimAll(outbox, lifecycle.EventDeletionHeld)
+	f.rule(len(told) == 30, "each that was held is told: %d of 30", len(told))
+	for id, n := range told {
+		f.rule(n == 1, "and once: %s %d times", id, n)
+	}
+}
+
+// claimAll counts the events of a kind by workspace.
+func (f *fixture) claimAll(o lifecycle.Outbox, kind lifecycle.EventKind) map[uuid.UUID]int {
+	f.Helper()
+	found := map[uuid.UUID]int{}
+	for at := epoch.Add(3 * time.Hour); ; {
+		events, err := o.ClaimEvents(f.ctx, at, []lifecycle.Topic{lifecycle.TopicAudit}, time.Minute, 100)
+		f.must(err)
+		if len(events) == 0 {
+			return found
+		}
+		var done []lifecycle.Delivery
+		for _, e := range events {
+			done = append(done, lifecycle.Delivery{Seq: e.Seq})
+			if e.Kind == kind {
+				found[e.WorkspaceID]++
+			}
+		}
+		f.must(o.SettleEvents(f.ctx, at, done))
+	}
+}
+
+// testSettleTicks has an outage: the deadline of a workspace that is used passes while no process could be told.
+func testSettleTicks(f *fixture) {
+	skipUnless[lifecycle.Settler](f)
+	f.template.Policy.DefaultTTL, f.template.Policy.ActivityBump = time.Hour, time.Hour
+	f.put(epoch, &f.template)
+	var ids []uuid.UUID
+	for range 2 {
+		w := f.workspace()
+		w.TTL = time.Hour
+		f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
+		f.commit(f.build(f.load(w.ID), lifecycle.TransitionStart))
+		f.commit(f.ended(f.load(w.ID), lifecycle.JobSucceeded, epoch))
+		ids = append(ids, w.ID)
+	}
+	cfg := executor.Config{Interval: time.Minute, Settle: 10 * time.Minute}
+	f.ticks(epoch.Add(time.Minute), f.executor(cfg))
+	back := epoch.Add(2 * time.Hour)
+	a, b := f.executor(cfg), f.executor(cfg)
+	for minute := range 10 {
+		made, _ := f.ticks(back.Add(time.Duration(minute)*time.Minute), a, b)
+		f.rule(len(made) == 0, "nothing is stopped for ten minutes after an outage: in minute %d, %v", minute, made)
+		if minute == 5 {
+			s := f.load(ids[0])
+			f.rule(strings.Contains(lifecycle.Explain(s, back.Add(5*time.Minute)).String(), "outage"), "Explain says what it waits for: %v", lifecycle.Explain(s, back.Add(5*time.Minute)))
+			c, err := lifecycle.Used(back.Add(5*time.Minute))(s, back.Add(5*time.Minute))
+			f.must(err)
+			f.commit(c)
+		}
+	}
+	made, _ := f.ticks(back.Add(10*time.Minute), a, b)
+	f.rule(len(made) == 1 && made[ids[1]] == lifecycle.TransitionStop, "then what was not used is stopped, and what was is not: %v", made)
+}
