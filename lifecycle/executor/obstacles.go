@@ -19,7 +19,8 @@ type obstacle struct {
 	revision int64
 	err      error
 	attempts int
-	// suspected: it was met once, which may have been a commit of somebody else on its way.
+	// since is when it was met first. For a while it is only suspected: it may be a commit of somebody else on its way.
+	since     time.Time
 	suspected bool
 	// until is when it is tried again; zero is at once.
 	until time.Time
@@ -42,14 +43,22 @@ func (o *obstacles) refused(s *lifecycle.Snapshot, err error, now time.Time) {
 	o.of[s.Workspace.ID] = next
 }
 
-// locked remembers that somebody holds a workspace's row, and returns how often in a row that was met.
-func (o *obstacles) locked(s *lifecycle.Snapshot) (times int) {
+// lockedFor is how long a row may be held by a commit on its way.
+const lockedFor = time.Second
+
+// locked remembers that somebody holds a workspace's row at an instant of the clock, and returns whether for too long, and
+// whether that is news.
+func (o *obstacles) locked(s *lifecycle.Snapshot, at time.Time) (held, news bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	next := o.next(s, errLocked)
-	next.suspected = next.attempts == 1
+	was := next.attempts == 1 || next.suspected
+	if next.since.IsZero() {
+		next.since = at
+	}
+	next.suspected = at.Sub(next.since) < lockedFor
 	o.of[s.Workspace.ID] = next
-	return next.attempts
+	return !next.suspected, was && !next.suspected
 }
 
 // next is what a workspace's obstacle becomes when it is met once more. The caller holds the lock.
@@ -60,6 +69,7 @@ func (o *obstacles) next(s *lifecycle.Snapshot, err error) obstacle {
 	next := obstacle{revision: s.Workspace.Revision, err: err, attempts: 1}
 	if was, ok := o.of[s.Workspace.ID]; ok && was.revision == next.revision {
 		next.attempts += was.attempts
+		next.since, next.suspected = was.since, was.suspected
 	}
 	return next
 }

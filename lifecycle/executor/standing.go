@@ -66,17 +66,17 @@ func (r *run) findLocked(ctx context.Context) {
 	}
 }
 
-// locked reports a workspace whose row somebody holds, from the second time on: once it may be another replica's commit that
-// was on its way. It stays due, and the next tick tries again.
+// locked reports a workspace whose row somebody holds for longer than a commit takes. It stays due, and the next tick tries
+// again.
 func (r *run) locked(ctx context.Context, s *lifecycle.Snapshot) {
-	times := r.e.obstacles.locked(s)
-	if times < 2 {
+	held, news := r.e.obstacles.locked(s, r.e.clock.Now("executor", "locked"))
+	if !held {
 		return
 	}
 	r.tally.update(func(st *Stats) {
 		st.Errors[s.Workspace.ID], st.Skipped[s.Workspace.ID] = errLocked, lifecycle.SkipStore
 	})
-	if times == 2 {
+	if news {
 		r.e.logger.LogAttrs(ctx, slog.LevelWarn, "executor: workspace is locked",
 			slog.String("workspace_id", s.Workspace.ID.String()), slog.String("workspace", s.Workspace.Name), slog.Any("error", errLocked))
 	}
