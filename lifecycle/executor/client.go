@@ -28,6 +28,7 @@ type Client struct {
 	topics   lifecycle.Topics // those that somebody receives
 	builds   *builds
 	activity *activity
+	zones    *zones
 	signals  *signals
 	made     *transitionCounter
 	metrics  *registration
@@ -60,6 +61,7 @@ func newClient(store lifecycle.Store, cfg ClientConfig, in string, signals *sign
 	return &Client{
 		store: store, cfg: cfg, clock: cfg.Clock, logger: cfg.Logger, topics: setOf(cfg.Topics), signals: signals,
 		activity: newActivity(),
+		zones:    newZones(store),
 		made:     newTransitionCounter(metricNames{cfg.Namespace, cfg.Instance}),
 		builds: &builds{
 			builder: cfg.Builder, timeout: cfg.BuildTimeout, topics: setOf(cfg.Topics), ids: newIDs(cfg.Rand),

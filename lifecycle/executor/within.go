@@ -13,7 +13,7 @@ import (
 func (c *Client) Within(store lifecycle.Store) (within *Client, committed func()) {
 	within = &Client{
 		store: store, cfg: c.cfg, clock: c.clock, logger: c.logger, topics: c.topics, builds: c.builds,
-		activity: newActivity(), made: c.made, later: &later{},
+		activity: newActivity(), zones: newZones(nil), made: c.made, later: &later{},
 	}
 	within.ran.Store(true)
 	return within, func() {
