@@ -20,16 +20,27 @@ type activity struct {
 	last map[uuid.UUID]time.Time
 	// flushing is held by the flush that runs, so that no other one mistakes an empty collection for a written one.
 	flushing chan struct{}
+	urgency
 }
 
 func newActivity() *activity {
-	return &activity{last: map[uuid.UUID]time.Time{}, flushing: make(chan struct{}, 1)}
+	return &activity{last: map[uuid.UUID]time.Time{}, flushing: make(chan struct{}, 1), urgency: newUrgency()}
 }
 
 func (a *activity) add(id uuid.UUID, at time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.last[id] = micros.Later(a.last[id], at)
+	a.used(id, at)
+}
+
+// putBack keeps what could not be written for the next flush.
+func (a *activity) putBack(pending map[uuid.UUID]time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, at := range pending {
+		a.last[id] = micros.Later(a.last[id], at)
+	}
 }
 
 func (a *activity) take() map[uuid.UUID]time.Time {
@@ -47,8 +58,10 @@ func (a *activity) size() int {
 }
 
 // Activity records that a workspace was used at an instant. It only notes it in memory, so a host may call it for every
-// request; the latest use of each workspace is written every ActivityFlush, before each tick, and when Run returns. A
-// process that is killed loses no more than that. Unknown workspaces are ignored. See [lifecycle.Used] for the effect.
+// request; the latest use of each workspace is written every ActivityFlush, before each tick, and when Run returns. Run writes
+// it at once if the deadline that it moves is near, or not known here, because another replica that ticks knows nothing of
+// it. A process that is killed loses no more than ActivityFlush. Unknown workspaces are ignored. See [lifecycle.Used] for the
+// effect.
 func (c *Client) Activity(id uuid.UUID, at time.Time) { c.activity.add(id, at) }
 
 // FlushActivity writes the activity recorded so far. What cannot be written, because the store fails or ctx ends, is kept
@@ -62,9 +75,7 @@ func (c *Client) FlushActivity(ctx context.Context) error {
 	}
 	pending := c.activity.take()
 	err := c.writeActivity(ctx, pending)
-	for id, at := range pending {
-		c.activity.add(id, at)
-	}
+	c.activity.putBack(pending)
 	if err != nil {
 		return fmt.Errorf("flush activity: %w", err)
 	}
@@ -97,10 +108,12 @@ func (c *Client) writeUsed(ctx context.Context, ids []uuid.UUID, pending map[uui
 	var changes []lifecycle.Change
 	for _, s := range found {
 		id := s.Workspace.ID
+		c.activity.learn(&s.Build, id, now)
 		if change, err := lifecycle.Used(pending[id])(s, now); err == nil {
 			change.Events = c.topics.Filter(change.Events)
 			changes = append(changes, change)
 			retry[id] = pending[id]
+			c.activity.learn(&change.Build, id, now)
 		}
 	}
 	verdicts, err := c.write(ctx, now, changes)
@@ -125,12 +138,18 @@ func (c *Client) writeUsed(ctx context.Context, ids []uuid.UUID, pending map[uui
 
 // runActivity flushes until ctx ends.
 func (c *Client) runActivity(ctx context.Context) {
+	failed := false
 	for {
-		pause(ctx, c.clock, c.cfg.ActivityFlush)
+		if failed {
+			pause(ctx, c.clock, c.cfg.ActivityFlush) // a store that fails is not asked for each activity
+		} else {
+			c.activity.wait(ctx, c.clock, c.cfg.ActivityFlush)
+		}
 		if ctx.Err() != nil {
 			return
 		}
-		if err := c.FlushActivity(ctx); err != nil && ctx.Err() == nil {
+		err := c.FlushActivity(ctx)
+		if failed = err != nil; failed && ctx.Err() == nil {
 			warn(ctx, c.logger, "flush activity", err)
 		}
 	}
