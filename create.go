@@ -64,12 +64,9 @@ func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (
 	if err != nil {
 		return Workspace{}, err
 	}
-	t, ok, err := p.bound.Template(ctx, n.Template)
-	switch {
-	case err != nil:
-		return Workspace{}, fmt.Errorf("create workspace %s: %w", n.Name, err)
-	case !ok:
-		return Workspace{}, &NotFoundError{"template", n.Template}
+	t, err := p.template(ctx, n.Template)
+	if err != nil {
+		return Workspace{}, fmt.Errorf("create workspace: %w", err)
 	}
 	s, err := p.newSnapshot(n, t)
 	if err != nil {

@@ -51,12 +51,9 @@ func (p *Plane) HoldTemplate(ctx context.Context, id uuid.UUID, h Hold, options 
 }
 
 func (p *Plane) holdTemplate(ctx context.Context, id uuid.UUID, h Hold) error {
-	t, ok, err := p.bound.Template(ctx, id)
-	switch {
-	case err != nil:
-		return fmt.Errorf("hold template %s: %w", id, err)
-	case !ok:
-		return &NotFoundError{"template", id}
+	t, err := p.template(ctx, id)
+	if err != nil {
+		return fmt.Errorf("hold: %w", err)
 	}
 	t.Hold = h
 	return p.bound.PutTemplate(ctx, p.now(), t)

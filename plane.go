@@ -3,7 +3,10 @@ package dormouse
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
+
+	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
@@ -140,6 +143,22 @@ func (p *Plane) executorConfig() (executor.Config, error) {
 		}
 	}
 	return cfg, nil
+}
+
+// workspaces and jobs are what the plane's own organization may ask for.
+func (p *Plane) workspaces() executor.View { return p.client.Within(p.cfg.Organization) }
+func (p *Plane) jobs() acquirer.View       { return p.acquirer.Within(p.cfg.Organization) }
+
+// template reads a template of the plane's own organization.
+func (p *Plane) template(ctx context.Context, id uuid.UUID) (t lifecycle.Template, err error) {
+	t, ok, err := p.bound.Template(ctx, id)
+	switch {
+	case err != nil:
+		return lifecycle.Template{}, fmt.Errorf("template %s: %w", id, err)
+	case !ok || t.OrganizationID != p.cfg.Organization:
+		return lifecycle.Template{}, &NotFoundError{"template", id}
+	}
+	return t, nil
 }
 
 // Migrate brings the tables of the store to the version that this library needs, and returns nil if they already are.

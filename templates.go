@@ -52,6 +52,9 @@ func (p *Plane) putTemplate(ctx context.Context, t Template, r request) (Templat
 	if err != nil {
 		return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
 	}
+	if exists && old.OrganizationID != p.cfg.Organization {
+		return Template{}, &NotFoundError{"template", t.ID}
+	}
 	next := t.over(old)
 	if exists && sameTemplate(old, next) {
 		return templateOf(old), nil
@@ -100,12 +103,9 @@ func samePolicy(a, b Policy) bool {
 
 // Template returns a template, or a [*NotFoundError].
 func (p *Plane) Template(ctx context.Context, id uuid.UUID) (Template, error) {
-	t, ok, err := p.bound.Template(ctx, id)
-	switch {
-	case err != nil:
-		return Template{}, fmt.Errorf("template %s: %w", id, err)
-	case !ok:
-		return Template{}, &NotFoundError{"template", id}
+	t, err := p.template(ctx, id)
+	if err != nil {
+		return Template{}, err
 	}
 	return templateOf(t), nil
 }
@@ -125,6 +125,9 @@ func (p *Plane) Plan(ctx context.Context, template uuid.UUID, change PolicyChang
 func (p *Plane) Apply(ctx context.Context, plan PolicyPlan, report func(PolicyPlan), options ...Option) (PolicyPlan, error) {
 	r, err := requestOf(options)
 	if err != nil {
+		return plan, err
+	}
+	if _, err := p.template(ctx, plan.Change.Template.ID); err != nil {
 		return plan, err
 	}
 	done, err := p.executor.Apply(ctx, plan, report)

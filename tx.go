@@ -39,7 +39,7 @@ func (p *Plane) WithTx(s store.Tx) (*Tx, error) {
 	}
 	t := &Tx{store: s}
 	t.p = &Plane{store: p.store, bound: s, cfg: p.cfg, executor: p.executor, acquirer: p.acquirer}
-	t.p.client, t.committed = p.client.Within(s)
+	t.p.client, t.committed = p.client.Over(s)
 	return t, nil
 }
 

@@ -28,6 +28,9 @@ func (s *Store) Jobs(ctx context.Context, f queue.Filter) ([]queue.Job, error) {
 	if w.text == "" {
 		return nil, ctx.Err()
 	}
+	if f.Organization != nil {
+		w.and("j.organization_id = %s", key(*f.Organization))
+	}
 	if f.Token != uuid.Nil {
 		w.and("j.token = %s", key(f.Token))
 	}

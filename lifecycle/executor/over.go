@@ -4,20 +4,20 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// Within returns a client that reads and writes through a store within a transaction of the host, such as the SQL stores have.
+// Over returns a client that reads and writes through a store within a transaction of the host, such as the SQL stores have.
 // What the client does becomes real with the commit of the transaction; the host then calls committed, once, which announces it
 // as this client announces what it commits itself. Without that call, it is found when somebody looks.
 //
 // The transaction stays open while ClientConfig.Builder prepares a build. The client is for one goroutine at a time, as the
 // transaction is; it has no Run, and records no activity.
-func (c *Client) Within(store lifecycle.Store) (within *Client, committed func()) {
-	within = &Client{
+func (c *Client) Over(store lifecycle.Store) (over *Client, committed func()) {
+	over = &Client{
 		store: store, cfg: c.cfg, clock: c.clock, logger: c.logger, topics: c.topics, builds: c.builds,
 		activity: newActivity(), zones: newZones(nil), made: c.made, later: &later{},
 	}
-	within.ran.Store(true)
-	return within, func() {
-		c.committed(within.later.written, within.later.queued)
+	over.ran.Store(true)
+	return over, func() {
+		c.committed(over.later.written, over.later.queued)
 		c.signals.changed()
 	}
 }
