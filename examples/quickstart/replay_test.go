@@ -29,7 +29,7 @@ func prepared(t *testing.T, args ...string) *replay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := prepare(t.Context(), s)
+	r, err := prepare(t.Context(), &s)
 	if err != nil {
 		t.Fatal(err)
 	}
