@@ -20,7 +20,7 @@ func writePage(file string, a *answers) error {
 	err := page.Execute(&b, map[string]any{
 		"Next": a.Next, "Week": svg(a.Outlook.SVG("Running workspaces", nil, 0)), "Table": a.Outlook.Text(),
 		"Policies": svg(a.Policies.SVG("Hours against people kept waiting")), "Results": a.Policies.Text(),
-		"Hours": a.Hours, "Policy": a.Policy.String(),
+		"Hours": a.Hours[:min(10, len(a.Hours))], "People": len(a.Hours), "Policy": a.Policy.String(),
 		"Plan": svg(a.Plan.SVG("Running workspaces, four weeks ahead")), "PlanText": a.Plan.Text(),
 		"Adds": a.Adds, "Warnings": a.Warnings,
 	})
