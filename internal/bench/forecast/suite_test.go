@@ -27,7 +27,7 @@ func TestForetoldIsCloserThanLastWeek(t *testing.T) {
 	}
 }
 
-// testGrid has the fixed policies that are best at the tested pains, of the 444, and a learned one for each.
+// testGrid has fixed policies that are best at the tested pains, or nearly so, of all 444, and a learned one for each.
 var testGrid = grid{
 	dormant: []time.Duration{3 * day}, bump: []time.Duration{time.Hour, 4 * time.Hour}, days: []string{"1-5"},
 	starts: []int{8, 10}, ttls: []int{2, 4, 8}, prices: []float64{20, 40, 70},
