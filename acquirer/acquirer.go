@@ -75,6 +75,7 @@ type Acquirer struct {
 	looks     looks
 	losses    losses
 	unmatched unmatched
+	hinted    hinted
 	breaker   breaker.Breaker
 }
 
@@ -92,15 +93,23 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		store: store, pubsub: pubsub, beats: store, cfg: cfg, clock: cfg.Clock,
 		agenda: agenda.New(cfg.Clock), calls: workqueue.New(), outgoing: newOutgoing(),
 		teller: newTeller(), judges: workqueue.New(),
-		member: newMembership(), book: leases.New(), looks: newLooks(), losses: newLosses(),
+		member: newMembership(), looks: newLooks(), losses: newLosses(),
 		breaker: breaker.Breaker{First: firstPause, Max: maxPause},
 	}
+	a.book = leases.New(a.runLimit)
 	if own, ok := pubsub.(queue.Heartbeater); ok {
 		a.beats = own
 	}
 	a.dispatch = dispatch.New(dispatch.Hooks{Claim: a.queueClaim, Announce: a.announce})
 	a.ends = batch.New(cfg.Batch, func(e queue.End) any { return e.Lease.Job }, a.storeEnds)
 	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) any { return r.Lease.Job }, a.storeRenewals)
+	a.ends.Weigh(maxBytes, func(e queue.End) int { return len(e.Result) })
+	a.renewals.Weigh(maxBytes, func(r queue.Renewal) (n int) {
+		for _, line := range r.Lines {
+			n += len(line.Text)
+		}
+		return n
+	})
 	if err := a.register(); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -12,7 +13,9 @@ import (
 
 // Enqueue stores jobs and announces them. It returns the jobs as stored, in the order of the postings.
 //
-// The error is a [*invalid.Error] if a posting is invalid, and none is stored then; any other error leaves the
+// The error is a [*invalid.Error] if a posting is invalid, and none is stored then. Types that are the library's own
+// ([queue.Reserved]) are invalid here: who makes a build posts its job in the build's commit. A posting whose ID is that of
+// another organization's, tenant's or type's job is invalid too; the others are stored then. Any other error leaves the
 // outcome open: repeat the call with the same IDs. A job must be announced after its commit; to enqueue in a
 // transaction of your own, let the store write [queue.Posting.Job] there and call [Acquirer.Announce] afterwards.
 func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, error) {
@@ -24,6 +27,9 @@ func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, err
 		jobs, err = a.store.Enqueue(ctx, a.now(), postings)
 		return err
 	})
+	if err == nil {
+		err = ownJobs(postings, jobs)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -38,10 +44,23 @@ func validatePostings(postings []queue.Posting) error {
 		if err := p.Validate(); err != nil {
 			return err
 		}
+		if queue.Reserved(p.Type) {
+			return invalid.New("Posting.Type", p.Type, "must not be one of the library's own")
+		}
 		if seen[p.ID] && p.ID != uuid.Nil {
 			return invalid.New("Posting.ID", p.ID, "must not occur twice in one call")
 		}
 		seen[p.ID] = true
+	}
+	return nil
+}
+
+// ownJobs sees to it that nobody reads somebody else's job by posting one of its id.
+func ownJobs(postings []queue.Posting, jobs []queue.Job) error {
+	for i, j := range jobs {
+		if p := postings[i]; j.Organization != p.Organization || j.Tenant != p.Tenant || j.Type != p.Type {
+			return invalid.New("Posting.ID", p.ID, "must not be that of another job")
+		}
 	}
 	return nil
 }
@@ -52,6 +71,7 @@ func waits(job queue.Job) bool { return job.ReadyAt.After(job.CreatedAt) }
 
 // posted is what one call announces of a lane.
 type posted struct {
+	lane queue.Lane
 	from int64
 	jobs int
 }
@@ -62,31 +82,59 @@ type posted struct {
 // Whatever is never announced is found by the backup, within [Config.Backup].
 func (a *Acquirer) Announce(jobs ...Job) {
 	defer a.publishLate()
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	lanes := a.readyLanes(jobs)
+	for chunk := range slices.Chunk(lanes, lanesAtOnce) {
+		a.announceLanes(chunk)
+	}
+}
+
+// readyLanes are the lanes of jobs that can be claimed, each once.
+func (a *Acquirer) readyLanes(jobs []Job) []posted {
 	now := a.clock.Now()
-	lanes := make(map[queue.Lane]posted, 1)
+	var lanes []posted
+	places := make(map[queue.Lane]int, 1)
 	for _, job := range jobs {
 		if job.State != queue.Pending {
 			continue
 		}
 		if waits(job) {
+			a.mu.Lock()
 			a.dueAt(job.Organization, job.ReadyAt)
+			a.mu.Unlock()
 			if job.ReadyAt.After(now) {
 				continue
 			}
 			// Back in line at once, as a rule; or its time came while the store was answering, and the look finds it.
 		}
-		p, known := lanes[job.Lane()]
-		if !known || job.Order < p.from {
-			p.from = job.Order
+		i, known := places[job.Lane()]
+		if !known {
+			i = len(lanes)
+			places[job.Lane()], lanes = i, append(lanes, posted{lane: job.Lane(), from: job.Order})
 		}
-		p.jobs++
-		lanes[job.Lane()] = p
+		lanes[i].from = min(lanes[i].from, job.Order)
+		lanes[i].jobs++
 	}
-	for lane, p := range lanes {
-		a.dispatch.PostLocal(lane, p.from, p.jobs)
-		a.consider(lane, p.jobs, now)
+	return lanes
+}
+
+// announceLanes announces as many lanes as are done at once under the lock.
+func (a *Acquirer) announceLanes(lanes []posted) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.clock.Now()
+	for _, p := range lanes {
+		a.dispatch.PostLocal(p.lane, p.from, p.jobs)
+		a.consider(p.lane, p.jobs, now)
+	}
+}
+
+// learn makes the lanes of a listing known, part by part: those that are new cost the most, and the lock is held for all that
+// follows.
+func (a *Acquirer) learn(lanes []queue.ReadyLane) {
+	for chunk := range slices.Chunk(lanes, lanesAtOnce) {
+		a.mu.Lock()
+		a.dispatch.Learn(chunk)
+		a.mu.Unlock()
 	}
 }
 

@@ -16,7 +16,8 @@ var errUnregistered = errors.New("acquirer: the process is not registered; repor
 // cancellation. A worker may report to any process that shares the store, for example when the one that gave
 // it the job is gone; that process keeps the lease from then on. A process that is not registered yet lets the report wait.
 //
-// [queue.ErrLeaseLost] means that the worker must stop at once, a [*invalid.Error] that the report is bad and had no
+// [queue.ErrTimeout] means that the report has arrived, and that the run has reached its limit: the worker is to stop and to
+// end the job. [queue.ErrLeaseLost] means that the worker must stop at once, a [*invalid.Error] that the report is bad and had no
 // effect. Any other error leaves open whether the report arrived; repeating it may write its lines twice. Reports of many
 // workers at once share their calls of the store.
 func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, err error) {
@@ -32,10 +33,8 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	}
 	a.mu.Lock()
 	renewal := r.Renewal(a.member.process, a.now())
+	renewal.MaxLog = int64(max(a.cfg.MaxLog, 0))
 	call, err := a.book.Report(job, renewal.Process, r.Silence, a.clock.Now())
-	if err == nil && len(renewal.Lines) > 0 {
-		renewal.Lines = holdingOf(a.book.Find(r.Lease)).admit(renewal.Lines, a.cfg.MaxLog, a.now())
-	}
 	a.watchBook()
 	a.mu.Unlock()
 	if err != nil {
@@ -45,7 +44,11 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	if err == nil {
 		err = answer.Err
 	}
-	return answer.Canceled && err == nil, a.renewed(call, renewal, answer.Canceled, err)
+	err = a.renewed(call, renewal, answer.Canceled, err)
+	if err == nil && a.timedOut(r.Lease) {
+		return false, queue.ErrTimeout
+	}
+	return answer.Canceled && err == nil, err
 }
 
 // renewed takes in the answer to a report.

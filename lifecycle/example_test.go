@@ -25,11 +25,16 @@ func exampleWorkspace() lifecycle.Snapshot {
 		lifecycle.SetAutostart(autostart),
 		lifecycle.SetTTL(9 * time.Hour),
 		lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil),
-		lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 1, Status: lifecycle.JobSucceeded}),
+		jobSucceeded,
 	} {
 		s = applied(s, verb, nine)
 	}
 	return s
+}
+
+// jobSucceeded is the end of the latest build's job.
+func jobSucceeded(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+	return lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobSucceeded})(s, now)
 }
 
 // applied is the workspace after a verb, as a store would keep it.

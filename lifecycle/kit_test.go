@@ -296,15 +296,13 @@ func do(t testing.TB, s lifecycle.Snapshot, now time.Time, v lifecycle.Verb) lif
 
 // apply is what a store does.
 func apply(s lifecycle.Snapshot, c lifecycle.Change) lifecycle.Snapshot {
-	s.Workspace, s.Build = c.Workspace, c.Build
-	s.Workspace.Revision = c.Revision + 1
-	return s
+	return c.Result(s)
 }
 
 // finish ends the job of the latest build at an instant.
 func finish(t testing.TB, s lifecycle.Snapshot, now time.Time, status lifecycle.JobStatus) lifecycle.Snapshot {
 	t.Helper()
-	return do(t, s, now, lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: status, CompletedAt: now}))
+	return do(t, s, now, lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: status, CompletedAt: now}))
 }
 
 // told lists events as "topic/kind", in order.

@@ -160,10 +160,10 @@ func (r random) snapshot() lifecycle.Snapshot {
 
 // verb is anything that may happen to a workspace, valid or not.
 func (r random) verb(s lifecycle.Snapshot) lifecycle.Verb {
-	n := s.Build.Number
+	n, b := s.Build.Number, s.Build.ID
 	return pick(r,
-		lifecycle.JobStarted(n), lifecycle.CancelBuild(n),
-		lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: n, Status: pick(r, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled)}),
+		lifecycle.JobStarted(b), lifecycle.CancelBuild(n),
+		lifecycle.JobEnded(lifecycle.JobResult{BuildID: b, Status: pick(r, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled)}),
 		lifecycle.RequestBuild(pick(r, lifecycle.TransitionStart, lifecycle.TransitionStop), uuid.Nil),
 		lifecycle.SetAutostart(pick(r, nil, interner.Weekly(pick(r, specs...)))), lifecycle.SetTTL(r.span()), lifecycle.Extend(r.set()),
 		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.EndDormancy(), lifecycle.SetHold(lifecycle.Hold{Until: r.instant(), Rules: lifecycle.HoldRules(r.IntN(16))}),

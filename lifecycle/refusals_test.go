@@ -151,7 +151,7 @@ func refusedVerbs() []refusal {
 	weekend := policy(func(p *lifecycle.Policy) { p.AutostartDays = schedule.DaysOf(time.Sunday) })
 	end := monday.Add(time.Hour)
 	return []refusal{
-		{"JobResult.Status", "running", do(lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 1, Status: lifecycle.JobRunning}), running())},
+		{"JobResult.Status", "running", do(lifecycle.JobEnded(lifecycle.JobResult{BuildID: id(0xb1), Status: lifecycle.JobRunning}), running())},
 		{"transition", "none", do(lifecycle.RequestBuild(lifecycle.TransitionNone, uuid.Nil), stopped())},
 		{"version", id(9).String(), do(lifecycle.RequestBuild(lifecycle.TransitionStop, id(9)), running())},
 		{"autostart", "x", do(lifecycle.SetAutostart(new(schedule.Interner).Weekly("x")), stopped(free))},

@@ -66,7 +66,7 @@ func TestFailedCleanupRetries(t *testing.T) {
 		now = next
 	}
 	s = after(t, s, now)
-	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: lifecycle.JobFailed, Message: "no disk"})(s, now)
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobFailed, Message: "no disk"})(s, now)
 	must(err)
 	if got := told(c.Events); got != "audit/build.failed notice/build.failed audit/workspace.needs_attention notice/workspace.needs_attention " {
 		t.Errorf("told %s", got)

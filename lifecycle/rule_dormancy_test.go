@@ -111,7 +111,7 @@ func TestAutodeleteEndsTheWorkspace(t *testing.T) {
 	if s.Build.Reason != lifecycle.ReasonAutodelete || s.Workspace.Deleted {
 		t.Fatalf("build %+v, deleted %t", s.Build, s.Workspace.Deleted)
 	}
-	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: lifecycle.JobSucceeded})(s, now)
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobSucceeded})(s, now)
 	must(err)
 	if got := told(c.Events); got != "audit/build.succeeded audit/workspace.deleted " || !c.Workspace.Deleted || !c.Workspace.WakeAt.IsZero() {
 		t.Errorf("told %s; deleted %t, wake %v", got, c.Workspace.Deleted, c.Workspace.WakeAt)

@@ -141,7 +141,7 @@ func TestDeleteStopped(t *testing.T) {
 	week := policy(func(p *lifecycle.Policy) { p.DeleteStopped = 7 * day })
 	end := monday.Add(time.Hour)
 	s := after(t, running(deadline(end), week), end)
-	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: lifecycle.JobSucceeded})(s, end)
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobSucceeded})(s, end)
 	must(err)
 	promised := end.Add(7 * day)
 	if !c.Workspace.DeletingAt.Equal(promised) || told(c.Events) != "audit/build.succeeded audit/workspace.deletion_set notice/workspace.deletion_set " {
@@ -304,7 +304,7 @@ func TestLongMessagesAreCut(t *testing.T) {
 		t.Errorf("back-off with %d bytes: %q", len(m), m[len(m)-40:])
 	}
 	s = newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning))
-	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 3, Status: lifecycle.JobFailed, Message: long})(s, monday)
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: id(0xb1), Status: lifecycle.JobFailed, Message: long})(s, monday)
 	must(err)
 	if m := c.Events[0].Message; len(m) > 2100 {
 		t.Errorf("event with %d bytes", len(m))

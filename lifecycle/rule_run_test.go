@@ -277,7 +277,7 @@ func TestCompletionIsClamped(t *testing.T) {
 		"not told":     {time.Time{}, monday.Add(time.Hour)},
 	} {
 		s := newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning), ttl(8*time.Hour))
-		s = do(t, s, monday.Add(time.Hour), lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 3, Status: lifecycle.JobSucceeded, CompletedAt: c.told}))
+		s = do(t, s, monday.Add(time.Hour), lifecycle.JobEnded(lifecycle.JobResult{BuildID: id(0xb1), Status: lifecycle.JobSucceeded, CompletedAt: c.told}))
 		if !s.Build.CompletedAt.Equal(c.want) || !s.Build.Deadline.Equal(c.want.Add(8*time.Hour)) {
 			t.Errorf("%s: completed %v, deadline %v; want %v", name, s.Build.CompletedAt, s.Build.Deadline, c.want)
 		}

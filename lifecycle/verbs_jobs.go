@@ -4,14 +4,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // JobResult is how the job of a build ended.
 type JobResult struct {
-	// BuildNumber is the build the job was for.
-	BuildNumber int64
+	// BuildID is the build the job was for; it is the id of the job.
+	BuildID uuid.UUID
 	// Status is JobSucceeded, JobFailed or JobCanceled.
 	Status JobStatus
 	// CompletedAt is when the job ended. Defaults to the instant that the verb is called with. Deadlines count from it, so
@@ -22,13 +24,14 @@ type JobResult struct {
 	Message string
 }
 
-// JobStarted records that a worker has begun the latest build.
-func JobStarted(buildNumber int64) Verb {
+// JobStarted records that a worker has begun the latest build, which has to be the one of this id. A build is known by its id: a
+// number can be guessed, and says nothing about the workspace.
+func JobStarted(build uuid.UUID) Verb {
 	return func(s Snapshot, now time.Time) (Change, error) {
 		e := edit(&s, now)
 		switch b := &e.s.Build; {
-		case b.Number != buildNumber || !b.Status.Active():
-			return Change{}, stale(&s, buildNumber)
+		case b.ID != build || !b.Status.Active():
+			return Change{}, staleID(&s, build)
 		case b.Status != JobPending:
 			return Change{}, ErrUnchanged
 		}
@@ -48,10 +51,12 @@ func JobEnded(r JobResult) Verb {
 		e := edit(&s, now)
 		b := &e.s.Build
 		switch {
-		case b.Number == r.BuildNumber && b.Status == r.Status:
+		case b.ID != r.BuildID:
+			return Change{}, staleID(&s, r.BuildID)
+		case b.Status == r.Status:
 			return Change{}, ErrUnchanged
-		case b.Number != r.BuildNumber || !b.Status.Active():
-			return Change{}, stale(&s, r.BuildNumber)
+		case !b.Status.Active():
+			return Change{}, staleID(&s, r.BuildID)
 		}
 		b.Status = r.Status
 		if b.CompletedAt = e.now; !r.CompletedAt.IsZero() {
@@ -66,6 +71,10 @@ func JobEnded(r JobResult) Verb {
 
 func stale(s *Snapshot, number int64) error {
 	return fmt.Errorf("build %d: %w: the latest is %d, %s", number, ErrStaleBuild, s.Build.Number, s.Build.Status)
+}
+
+func staleID(s *Snapshot, id uuid.UUID) error {
+	return fmt.Errorf("build %s: %w: the latest is %d, %s", id, ErrStaleBuild, s.Build.Number, s.Build.Status)
 }
 
 func (e *editor) ended(r JobResult) {
@@ -162,7 +171,7 @@ func CancelBuild(buildNumber int64) Verb {
 		case b.Number != buildNumber || !b.Status.Active():
 			return Change{}, stale(&s, buildNumber)
 		case b.Status == JobPending:
-			return JobEnded(JobResult{BuildNumber: buildNumber, Status: JobCanceled})(s, now)
+			return JobEnded(JobResult{BuildID: s.Build.ID, Status: JobCanceled})(s, now)
 		case b.Status == JobCanceling:
 			return Change{}, ErrUnchanged
 		}

@@ -26,29 +26,29 @@ func refuse(t *testing.T, name string, s lifecycle.Snapshot, now time.Time, v li
 	}
 }
 
-func job(number int64, status lifecycle.JobStatus) lifecycle.Verb {
-	return lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: number, Status: status})
+func job(build int, status lifecycle.JobStatus) lifecycle.Verb {
+	return lifecycle.JobEnded(lifecycle.JobResult{BuildID: id(build), Status: status})
 }
 
 func TestJobStarted(t *testing.T) {
 	s := newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobPending))
-	s = do(t, s, monday, lifecycle.JobStarted(3))
+	s = do(t, s, monday, lifecycle.JobStarted(id(0xb1)))
 	if s.Build.Status != lifecycle.JobRunning || !s.Build.CompletedAt.IsZero() {
 		t.Errorf("build %+v", s.Build)
 	}
-	refuse(t, "again", s, monday, lifecycle.JobStarted(3), lifecycle.ErrUnchanged)
-	refuse(t, "another build", s, monday, lifecycle.JobStarted(2), lifecycle.ErrStaleBuild)
-	refuse(t, "ended", running(), monday, lifecycle.JobStarted(3), lifecycle.ErrStaleBuild)
+	refuse(t, "again", s, monday, lifecycle.JobStarted(id(0xb1)), lifecycle.ErrUnchanged)
+	refuse(t, "another build", s, monday, lifecycle.JobStarted(id(0xb2)), lifecycle.ErrStaleBuild)
+	refuse(t, "ended", running(), monday, lifecycle.JobStarted(id(0xb1)), lifecycle.ErrStaleBuild)
 }
 
 func TestJobEndedRefuses(t *testing.T) {
 	s := newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning))
 	for _, status := range []lifecycle.JobStatus{lifecycle.JobNone, lifecycle.JobPending, lifecycle.JobRunning, lifecycle.JobCanceling} {
-		refuse(t, status.String(), s, monday, job(3, status), nil)
+		refuse(t, status.String(), s, monday, job(0xb1, status), nil)
 	}
-	refuse(t, "another build", s, monday, job(4, lifecycle.JobSucceeded), lifecycle.ErrStaleBuild)
-	refuse(t, "told again", running(), monday, job(3, lifecycle.JobSucceeded), lifecycle.ErrUnchanged)
-	refuse(t, "ended otherwise", running(), monday, job(3, lifecycle.JobFailed), lifecycle.ErrStaleBuild)
+	refuse(t, "another build", s, monday, job(0xb2, lifecycle.JobSucceeded), lifecycle.ErrStaleBuild)
+	refuse(t, "told again", running(), monday, job(0xb1, lifecycle.JobSucceeded), lifecycle.ErrUnchanged)
+	refuse(t, "ended otherwise", running(), monday, job(0xb1, lifecycle.JobFailed), lifecycle.ErrStaleBuild)
 }
 
 // errAny is any error at all.
@@ -84,7 +84,7 @@ func TestJobEndedComputesDeadlines(t *testing.T) {
 		{"a stop", newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobRunning), ttl(time.Hour)), time.Time{}, time.Time{}},
 		{"managed", newWorkspace(start, ttl(time.Hour), workspace(func(w *lifecycle.Workspace) { w.Managed = true })), time.Time{}, time.Time{}},
 	} {
-		c.s = do(t, c.s, told, lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 3, Status: lifecycle.JobSucceeded, CompletedAt: done.Add(999)}))
+		c.s = do(t, c.s, told, lifecycle.JobEnded(lifecycle.JobResult{BuildID: id(0xb1), Status: lifecycle.JobSucceeded, CompletedAt: done.Add(999)}))
 		if b := c.s.Build; !b.Deadline.Equal(c.deadline) || !b.MaxDeadline.Equal(c.limit) || !b.CompletedAt.Equal(done) {
 			t.Errorf("%s: deadline %v, max %v, completed %v\nwant %v, %v, %v", c.name, b.Deadline, b.MaxDeadline, b.CompletedAt, c.deadline, c.limit, done)
 		}
@@ -97,7 +97,7 @@ func TestJobEndedWithoutSuccess(t *testing.T) {
 		lifecycle.JobFailed: "audit/build.failed ", lifecycle.JobCanceled: "audit/build.canceled ",
 	} {
 		s := newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobCanceling), ttl(time.Hour))
-		c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 3, Status: status, Message: "out of disk"})(s, monday)
+		c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: id(0xb1), Status: status, Message: "out of disk"})(s, monday)
 		must(err)
 		if b := c.Build; !b.Deadline.IsZero() || b.Status != status || !b.CompletedAt.Equal(monday) {
 			t.Errorf("%s: build %+v", status, b)
@@ -108,7 +108,7 @@ func TestJobEndedWithoutSuccess(t *testing.T) {
 	}
 	// The owner is told of a build nobody asked for.
 	s := newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning, build(func(b *lifecycle.Build) { b.Reason = lifecycle.ReasonAutostart })))
-	c, err := job(3, lifecycle.JobFailed)(s, monday)
+	c, err := job(0xb1, lifecycle.JobFailed)(s, monday)
 	must(err)
 	if got := told(c.Events); got != "audit/build.failed notice/build.failed " {
 		t.Errorf("told %s", got)

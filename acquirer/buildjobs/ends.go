@@ -23,15 +23,20 @@ func Settle(ctx context.Context, u Updater, j queue.Job) error {
 	if err != nil {
 		return err
 	}
-	r := lifecycle.JobResult{BuildNumber: b.BuildNumber, Status: lifecycle.JobFailed, CompletedAt: j.EndedAt, Message: j.Error}
+	return settle(ctx, u, b.WorkspaceID, j)
+}
+
+// settle ends the build of a job that is over.
+func settle(ctx context.Context, u Updater, workspace uuid.UUID, j queue.Job) error {
+	r := lifecycle.JobResult{BuildID: j.ID, Status: lifecycle.JobFailed, CompletedAt: j.EndedAt, Message: j.Error}
 	switch j.State {
 	case queue.Succeeded:
 		r.Status = lifecycle.JobSucceeded
 	case queue.Canceled:
 		r.Status = lifecycle.JobCanceled
 	}
-	if _, err := u.Update(ctx, b.WorkspaceID, lifecycle.JobEnded(r)); err != nil && !over(err) {
-		return fmt.Errorf("end build %d of workspace %s: %w", b.BuildNumber, b.WorkspaceID, err)
+	if _, err := u.Update(ctx, workspace, own(j, lifecycle.JobEnded(r))); err != nil && !over(err) {
+		return fmt.Errorf("end build %s of workspace %s: %w", j.ID, workspace, err)
 	}
 	return nil
 }
@@ -167,13 +172,13 @@ func sweep(ctx context.Context, u Updater, source Jobs, page []lifecycle.Snapsho
 		ended++
 	}
 	for _, j := range jobs {
-		delete(active, j.ID)
 		if j.State.Final() {
-			count(Settle(ctx, u, j))
+			count(settle(ctx, u, active[j.ID].Workspace.ID, j))
 		}
+		delete(active, j.ID)
 	}
 	for _, s := range active {
-		r := lifecycle.JobResult{BuildNumber: s.Build.Number, Status: lifecycle.JobFailed, Message: "its job is gone"}
+		r := lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobFailed, Message: "its job is gone"}
 		_, err := u.Update(ctx, s.Workspace.ID, lifecycle.JobEnded(r))
 		count(err)
 	}

@@ -59,20 +59,21 @@ func (h *handler) handle(ctx context.Context, t *worker.Task) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = h.u.Update(ctx, b.WorkspaceID, lifecycle.JobStarted(b.BuildNumber))
+	s, err := h.u.Update(ctx, b.WorkspaceID, own(t.Job, lifecycle.JobStarted(t.Job.ID)))
 	switch {
 	case over(err):
-		t.Logf("build %d is over: %v", b.BuildNumber, err)
+		t.Logf("build %s is over: %v", t.Job.ID, err)
 		return nil, nil
 	case err != nil:
-		return nil, worker.Retry(pause, fmt.Errorf("begin build %d: %w", b.BuildNumber, err))
+		return nil, worker.Retry(pause, fmt.Errorf("begin build %s: %w", t.Job.ID, err))
 	}
+	b = believed(t.Job, b, &s)
 	err = h.run(ctx, t, b)
 	r, ended := result(ctx, b, err)
 	if !ended {
 		return nil, err
 	}
-	if failed := h.end(ctx, b, r); failed != nil {
+	if failed := h.end(ctx, t.Job, b, r); failed != nil {
 		t.Logf("%v; left to a sweep", failed) // the queue keeps how it ended
 	}
 	return nil, err
@@ -90,7 +91,7 @@ func (h *handler) run(ctx context.Context, t *worker.Task, b lifecycle.Job) (err
 
 // result says how a build ended; ended is false if it is to go on elsewhere.
 func result(ctx context.Context, b lifecycle.Job, err error) (r lifecycle.JobResult, ended bool) {
-	r = lifecycle.JobResult{BuildNumber: b.BuildNumber, Status: lifecycle.JobSucceeded}
+	r = lifecycle.JobResult{BuildID: b.ID, Status: lifecycle.JobSucceeded}
 	if err == nil {
 		return r, true
 	}
@@ -100,6 +101,8 @@ func result(ctx context.Context, b lifecycle.Job, err error) (r lifecycle.JobRes
 	switch {
 	case errors.Is(cause, queue.ErrJobCanceled):
 		r.Status = lifecycle.JobCanceled
+	case errors.Is(cause, queue.ErrTimeout) && !errors.As(err, &again):
+		r.Message = fmt.Sprintf("%v: %v", cause, err)
 	case ctx.Err() != nil, errors.As(err, &again):
 		return r, false
 	}
@@ -107,11 +110,11 @@ func result(ctx context.Context, b lifecycle.Job, err error) (r lifecycle.JobRes
 }
 
 // end writes the end of a build. The end of ctx does not cut it short: what was built has to be known.
-func (h *handler) end(ctx context.Context, b lifecycle.Job, r lifecycle.JobResult) error {
+func (h *handler) end(ctx context.Context, j queue.Job, b lifecycle.Job, r lifecycle.JobResult) error {
 	ctx = context.WithoutCancel(ctx)
 	r.CompletedAt = h.cfg.Clock.Now("buildjobs", "ended")
 	for {
-		_, err := h.u.Update(ctx, b.WorkspaceID, lifecycle.JobEnded(r))
+		_, err := h.u.Update(ctx, b.WorkspaceID, own(j, lifecycle.JobEnded(r)))
 		if err == nil || over(err) {
 			return nil
 		}

@@ -18,6 +18,10 @@ const (
 	MaxWeight  = 1000
 )
 
+// Reserved reports whether a type of job is the library's own. Jobs of such a type act on what the library keeps, so they are
+// posted by the part of it that keeps it, together with what they are for, and by nobody else.
+func Reserved(jobType string) bool { return jobType == "workspace_build" }
+
 // Posting asks for a job. Its zero value is not usable: a type is required.
 type Posting struct {
 	// ID of the job. A posting whose ID is stored already changes nothing, so that an enqueue whose answer was

@@ -108,16 +108,15 @@ func (d *Desks) inTx(ctx context.Context, do func(*sql.Tx) error) error {
 
 // task is a row of the host's queue.
 type task struct {
-	desk      uuid.UUID
+	run, desk uuid.UUID
 	label     string
-	number    int64
 	what, why string
 	ready     time.Time
 }
 
 // tasks returns those that are waiting or under way, the one that is ready first.
 func (d *Desks) tasks(ctx context.Context) ([]task, error) {
-	rows, err := d.db.QueryContext(ctx, `SELECT t.desk, d.label, t.run_no, t.what, t.why, t.ready
+	rows, err := d.db.QueryContext(ctx, `SELECT t.run, t.desk, d.label, t.what, t.why, t.ready
 		FROM tasks t JOIN desks d ON d.id = t.desk ORDER BY t.ready, d.label`)
 	if err != nil {
 		return nil, err
@@ -126,7 +125,7 @@ func (d *Desks) tasks(ctx context.Context) ([]task, error) {
 	var all []task
 	for rows.Next() {
 		var t task
-		if err := rows.Scan(&t.desk, &t.label, &t.number, &t.what, &t.why, instant{&t.ready}); err != nil {
+		if err := rows.Scan(&t.run, &t.desk, &t.label, &t.what, &t.why, instant{&t.ready}); err != nil {
 			return nil, err
 		}
 		all = append(all, t)
@@ -135,7 +134,7 @@ func (d *Desks) tasks(ctx context.Context) ([]task, error) {
 }
 
 func (d *Desks) forget(ctx context.Context, t task) error {
-	_, err := d.db.ExecContext(ctx, `DELETE FROM tasks WHERE desk = ? AND run_no = ?`, t.desk, t.number)
+	_, err := d.db.ExecContext(ctx, `DELETE FROM tasks WHERE run = ?`, t.run)
 	return err
 }
 

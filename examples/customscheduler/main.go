@@ -228,7 +228,7 @@ func (h *host) work(ctx context.Context) error {
 		if t.ready.After(h.clock.Now()) {
 			break
 		}
-		ended := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: t.number, Status: lifecycle.JobSucceeded, CompletedAt: t.ready})
+		ended := lifecycle.JobEnded(lifecycle.JobResult{BuildID: t.run, Status: lifecycle.JobSucceeded, CompletedAt: t.ready})
 		if _, err := h.exec.Update(ctx, t.desk, ended); err != nil {
 			return err
 		}
@@ -243,7 +243,7 @@ func (h *host) work(ctx context.Context) error {
 func (h *host) tell(ctx context.Context) error {
 	tasks, err := h.desks.tasks(ctx)
 	for _, t := range tasks {
-		if key := fmt.Sprint(t.desk, t.number); !h.told[key] {
+		if key := t.run.String(); !h.told[key] {
 			h.told[key] = true
 			fmt.Fprintf(h.out, "%s  %-7s %-12s %s\n", h.clock.Now().Format("Mon 15:04"), t.what, t.label, t.why)
 		}

@@ -16,7 +16,7 @@ type happening struct {
 	kind  kind
 	who   *developer
 	id    uuid.UUID // of the workspace a job is for
-	build int64
+	build uuid.UUID
 	ends  outcome
 }
 

@@ -190,7 +190,7 @@ func (r *replay) happens(ctx context.Context, h happening) error {
 // jobEnds reports the end of a job, and lets a developer who waits for the workspace try again.
 func (r *replay) jobEnds(ctx context.Context, h happening) error {
 	s, err := r.exec.Update(ctx, h.id, lifecycle.JobEnded(lifecycle.JobResult{
-		BuildNumber: h.build, Status: h.ends.status, Message: h.ends.message,
+		BuildID: h.build, Status: h.ends.status, Message: h.ends.message,
 	}))
 	if err != nil {
 		return err
@@ -230,7 +230,7 @@ func (r *replay) post(_ context.Context, e lifecycle.Event) error {
 	begins, ends, o := r.workers.take(e.Job)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := happening{at: begins, kind: jobBegins, who: r.byID[e.WorkspaceID], id: e.WorkspaceID, build: e.BuildNumber}
+	h := happening{at: begins, kind: jobBegins, who: r.byID[e.WorkspaceID], id: e.WorkspaceID, build: e.Job.ID}
 	heap.Push(&r.agenda, h)
 	h.at, h.kind, h.ends = ends, jobEnds, o
 	heap.Push(&r.agenda, h)

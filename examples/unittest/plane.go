@@ -98,7 +98,7 @@ func (p *Plane) Finished(ctx context.Context, id uuid.UUID) (lifecycle.Snapshot,
 	if err != nil {
 		return s, err
 	}
-	return p.Executor.Update(ctx, id, lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: lifecycle.JobSucceeded}))
+	return p.Executor.Update(ctx, id, lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobSucceeded}))
 }
 
 // build lets a build pass, or refuses it for now. It only asks: a build that passes here may still never be committed.

@@ -14,7 +14,7 @@ var budgets = map[string]int{
 	"acquirer":                  25,
 	"acquirer/acquirertest":     30,
 	"acquirer/buildjobs":        24,
-	"acquirer/queue":            115,
+	"acquirer/queue":            140,
 	"acquirer/worker":           15,
 	"invalid":                   5,
 	"lifecycle":                 230,
@@ -30,7 +30,7 @@ var budgets = map[string]int{
 	"store/postgres/pgtest":     15,
 	"store/sqlite":              10,
 	"store/storetest":           10,
-	"workerpool":                165,
+	"workerpool":                170,
 }
 
 const defaultBudget = 40

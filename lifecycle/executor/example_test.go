@@ -29,8 +29,8 @@ func exampleStore(ctx context.Context) (*memory.Store, uuid.UUID) {
 	_ = s.PutOwner(ctx, nine, owner)
 	_ = s.CreateWorkspaces(ctx, nine, w)
 	e, _ := executor.New(s, executor.Config{Logger: quiet})
-	_, _ = e.Update(ctx, w.ID, at9(lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)))
-	_, _ = e.Update(ctx, w.ID, at9(lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 1, Status: lifecycle.JobSucceeded})))
+	started, _ := e.Update(ctx, w.ID, at9(lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)))
+	_, _ = e.Update(ctx, w.ID, at9(lifecycle.JobEnded(lifecycle.JobResult{BuildID: started.Build.ID, Status: lifecycle.JobSucceeded})))
 	return s, w.ID
 }
 

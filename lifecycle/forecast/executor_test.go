@@ -234,7 +234,12 @@ func (w *world) happen(until time.Time) {
 func (w *world) end(id uuid.UUID) {
 	e := w.ends[id]
 	delete(w.ends, id)
-	s, err := w.exec.Update(w.ctx, id, lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: e.number, Status: e.status}))
+	s, err := w.exec.Update(w.ctx, id, func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		if s.Build.Number != e.number {
+			return lifecycle.Change{}, lifecycle.ErrStaleBuild
+		}
+		return lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: e.status})(s, now)
+	})
 	w.must(err)
 	p := w.people[id]
 	if p == nil || e.status != lifecycle.JobSucceeded || s.Workspace.Deleted || !p.present(w.clock.Now()) {

@@ -195,7 +195,7 @@ func (l *life) queued() {
 // end is the end of a job. Somebody who waits for the workspace then tries again.
 func (l *life) end() moment {
 	l.ends = time.Time{}
-	l.err = l.do(lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: l.s.Build.Number, Status: l.how}))
+	l.err = l.do(lifecycle.JobEnded(lifecycle.JobResult{BuildID: l.s.Build.ID, Status: l.how}))
 	if l.err == nil && l.how == lifecycle.JobSucceeded {
 		l.up = l.s.Build.Transition == lifecycle.TransitionStart
 		l.wait()

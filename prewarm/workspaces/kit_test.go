@@ -100,7 +100,7 @@ func (r *rig) queued(jobs []lifecycle.Job) {
 			build, status := r.build, r.status
 			r.mu.Unlock()
 			time.Sleep(build)
-			_, err := r.engine.Update(context.Background(), j.WorkspaceID, lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: j.BuildNumber, Status: status}))
+			_, err := r.engine.Update(context.Background(), j.WorkspaceID, lifecycle.JobEnded(lifecycle.JobResult{BuildID: j.ID, Status: status}))
 			if err != nil && !errors.Is(err, lifecycle.ErrStaleBuild) {
 				r.t.Errorf("end build: %v", err)
 			}

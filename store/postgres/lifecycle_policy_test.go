@@ -18,7 +18,7 @@ func TestUnreadablePolicy(t *testing.T) {
 		id := f.ids[0]
 		c := started(t, load(t, s, id)[0])
 		commit(t, s, c)
-		ended, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: 1, Status: lifecycle.JobSucceeded})(load(t, s, id)[0], epoch)
+		ended, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: c.Build.ID, Status: lifecycle.JobSucceeded})(load(t, s, id)[0], epoch)
 		must(t, err)
 		ended.Build.Deadline, ended.Workspace.WakeAt = epoch.Add(time.Hour), epoch.Add(time.Hour)
 		commit(t, s, ended)

@@ -45,6 +45,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"stale template", testStaleTemplate},
 		{"policy refused", testPolicyRefused},
 		{"policy followed", testPolicyFollowed},
+		{"policies skipped", testPolicySkipped},
 		{"owner returns", testOwnerReturns},
 		{"engine held", testEngineHeld},
 		{"owner wakes", testOwnerWakes},
@@ -56,6 +57,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"ticked by many", testTickedRace},
 		{"brake on executors", testBrakeTicks},
 		{"executors after an outage", testSettleTicks},
+		{"update returns what is stored", testUpdateReturns},
 		{"unusable schedule", testUnusableSchedule},
 		{"unusable holidays", testUnusableHolidays},
 		{"policy of a later version", testLaterPolicy},
@@ -65,6 +67,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"claim names", testClaimNames},
 		{"claim owners", testClaimOwners},
 		{"claim race", testClaimRace},
+		{"corrupt rows", testCorruptRows},
 		{"canceled", testCanceled},
 		{"race on one", testRaceOnOne},
 		{"race of batches", testRaceOfBatches},
@@ -207,7 +210,7 @@ func (f *fixture) build(s lifecycle.Snapshot, t lifecycle.Transition) lifecycle.
 // ended is the change that ends the active build.
 func (f *fixture) ended(s lifecycle.Snapshot, status lifecycle.JobStatus, at time.Time) lifecycle.Change {
 	f.Helper()
-	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: status, CompletedAt: at})(s, at)
+	c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: status, CompletedAt: at})(s, at)
 	f.must(err)
 	c.Events = nil
 	return c

@@ -131,7 +131,7 @@ func (k *skewTest) fill() {
 		k.ids, k.minute[w.ID] = append(k.ids, w.ID), i
 		_, err = k.nodes[0].e.Update(ctx, w.ID, lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil))
 		k.must(err)
-		k.end(k.nodes[0], w.ID, 1)
+		k.end(k.nodes[0], w.ID, k.load(w.ID).Build.ID)
 	}
 }
 
@@ -183,7 +183,7 @@ func (k *skewTest) tick(ticking []*node) {
 			}
 			seen[id] = n.name
 			k.checkDue(n, id)
-			k.end(k.nodes[k.random.IntN(2)], id, k.load(id).Build.Number)
+			k.end(k.nodes[k.random.IntN(2)], id, k.load(id).Build.ID)
 		}
 	}
 	for _, n := range ticking {
@@ -192,8 +192,8 @@ func (k *skewTest) tick(ticking []*node) {
 	}
 }
 
-func (k *skewTest) end(n *node, id uuid.UUID, number int64) {
-	_, err := n.e.Update(k.Context(), id, lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: number, Status: lifecycle.JobSucceeded}))
+func (k *skewTest) end(n *node, id, build uuid.UUID) {
+	_, err := n.e.Update(k.Context(), id, lifecycle.JobEnded(lifecycle.JobResult{BuildID: build, Status: lifecycle.JobSucceeded}))
 	k.must(err)
 }
 

@@ -131,7 +131,7 @@ func (w *worker) report(ctx context.Context, build lifecycle.Job) error {
 			return err
 		}
 		now := w.o.now()
-		c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: build.BuildNumber, Status: lifecycle.JobSucceeded})(found[0], now)
+		c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: build.ID, Status: lifecycle.JobSucceeded})(found[0], now)
 		if errors.Is(err, lifecycle.ErrUnchanged) || errors.Is(err, lifecycle.ErrStaleBuild) {
 			return nil // reported before, by whoever held the job then
 		}

@@ -122,7 +122,7 @@ func (m *machine) end(t *testing.T) func(*rapid.T) {
 	return func(r *rapid.T) {
 		s := m.load(t, r, id(rapid.IntRange(1, fleet).Draw(r, "workspace")))
 		status := rapid.SampledFrom([]lifecycle.JobStatus{lifecycle.JobSucceeded, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled}).Draw(r, "status")
-		_, _ = m.executors[1].Update(t.Context(), s.Workspace.ID, lifecycle.JobEnded(lifecycle.JobResult{BuildNumber: s.Build.Number, Status: status}))
+		_, _ = m.executors[1].Update(t.Context(), s.Workspace.ID, lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: status}))
 	}
 }
 
