@@ -116,7 +116,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	p := newReport(r)
-	p.Command, p.Policies = strings.Join(append([]string{"go run ./examples/quickstart"}, args...), " "), s.templates
+	p.Command, p.Policies = command(args), s.templates
 	fmt.Fprintf(stderr, "done in %.1f s\n\n", clock.Since(began).Seconds())
 	if err := p.text(stdout); err != nil {
 		return err
@@ -153,6 +153,21 @@ func prepare(ctx context.Context, s *settings) (*replay, error) {
 		return nil, err
 	}
 	return newReplay(ctx, plans, developers, s.options)
+}
+
+// command is the command line that makes the same page, wherever it is written.
+func command(args []string) string {
+	parts := []string{"go run ./examples/quickstart"}
+	for i := 0; i < len(args); i++ {
+		switch name := strings.TrimLeft(args[i], "-"); {
+		case name == "html":
+			i++ // and its file
+		case strings.HasPrefix(name, "html="):
+		default:
+			parts = append(parts, args[i])
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 // templatesOf is the text of the policies without its comments, and what was changed.

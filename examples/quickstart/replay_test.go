@@ -247,3 +247,16 @@ func TestForetoldAndTried(t *testing.T) {
 		t.Errorf("%d templates among the points, %d of %d on the line", own, best, len(r.points))
 	}
 }
+
+// The page shows the command that makes the same page, without the file into which it was written.
+func TestCommandLeavesOutTheFile(t *testing.T) {
+	for want, args := range map[string][]string{
+		"go run ./examples/quickstart":                            {"-html", "out.html"},
+		"go run ./examples/quickstart -seed 7":                    {"--html=out.html", "-seed", "7"},
+		"go run ./examples/quickstart -days 3 -set frugal.ttl=4h": {"-days", "3", "-html", "", "-set", "frugal.ttl=4h"},
+	} {
+		if got := command(args); got != want {
+			t.Errorf("%v: %s", args, got)
+		}
+	}
+}
