@@ -314,7 +314,12 @@ type Build struct {
 	Transition        Transition
 	Reason            Reason
 	Status            JobStatus
-	CreatedAt         time.Time
+	// Initiator is who asked for the build, as the host names them; empty if a rule made it, or nobody said.
+	Initiator string
+	// Error is why the build failed or was canceled, and Result what it made, such as an address, in the words of whoever
+	// carried it out. Both are set when the job ends, and cut to 1,000 bytes.
+	Error, Result string
+	CreatedAt     time.Time
 	// CompletedAt is when the job ended, however it ended; zero while it has not.
 	CompletedAt time.Time
 	// DueAt is the instant at which the rule that made the build became due, whatever delayed the build after that: a late
