@@ -114,6 +114,10 @@ func kindOf(err error) kind {
 			return k
 		}
 	}
+	var empty *prewarm.EmptyError
+	if errors.As(err, &empty) {
+		return kind{empty, http.StatusConflict, "pool_empty", "nothing is ready in the pool"}
+	}
 	var refusal *executor.RefusalError
 	if errors.As(err, &refusal) {
 		return kind{refusal, http.StatusConflict, "refused", "it is refused for now"}

@@ -56,6 +56,8 @@ var problems = []struct {
 	{"dormouse.ErrShadow", dormouse.ErrShadow, 409, "shadow"},
 	{"dormouse.ErrNotRunning", dormouse.ErrNotRunning, 409, "not_running"},
 	{"executor.ErrConflict", executor.ErrConflict, 409, "conflict"},
+	{"lifecycle.ErrNameTaken", lifecycle.ErrNameTaken, 409, "name_taken"},
+	{"prewarm.EmptyError", &prewarm.EmptyError{Pool: "go"}, 409, "pool_empty"},
 	{"executor.RefusalError", executor.Refuse("the quota of ann is used up"), 409, "refused"},
 	{"queue.ErrLeaseLost", queue.ErrLeaseLost, 409, "lease_lost"},
 	{"queue.ErrTimeout", queue.ErrTimeout, 409, "run_limit"},
