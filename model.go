@@ -53,6 +53,8 @@ type Workspace struct {
 	// Deadline is when it stops by itself and MaxDeadline what the deadline cannot be moved beyond, zero for never.
 	Deadline    time.Time `json:"deadline,omitzero"`
 	MaxDeadline time.Time `json:"max_deadline,omitzero"`
+	// DeadlineFrom says where the deadline comes from, such as lifecycle.DeadlineTTL.
+	DeadlineFrom lifecycle.DeadlineSource `json:"deadline_from,omitempty"`
 	// Hold is its own hold, if it has one. DormantAt is when it became dormant, DeletingAt when it is deleted for that, and
 	// AttentionAt since when a person has to look. Zero for not.
 	Hold        Hold      `json:"hold,omitzero"`
@@ -81,7 +83,7 @@ func WorkspaceOf(s lifecycle.Snapshot) Workspace {
 		Organization: w.OrganizationID, TemplateID: s.Template.ID, Template: s.Template.Name,
 		OwnerID: s.Owner.ID, Owner: s.Owner.Name,
 		CreatedAt: w.CreatedAt, LastUsedAt: w.LastUsedAt, TTL: w.TTL,
-		Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, Hold: w.Hold, Schedule: scheduleOf(w.Autostart, w.Autostop),
+		Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, DeadlineFrom: s.DeadlineFrom(), Hold: w.Hold, Schedule: scheduleOf(w.Autostart, w.Autostop),
 		DormantAt: w.DormantAt, DeletingAt: w.DeletingAt, AttentionAt: w.AttentionAt,
 		Problem: w.Backoff.Message, WakeAt: w.WakeAt, Result: b.Result, BuildID: b.ID, BuildNumber: b.Number,
 	}
