@@ -38,7 +38,7 @@ type entryRow struct {
 // the dump.
 type templateRow struct {
 	lifecycle.Template
-	Policy storedPolicy
+	Policy storedPolicy `json:"policy"`
 }
 
 type storedPolicy struct{ lifecycle.Policy }
