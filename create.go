@@ -64,12 +64,9 @@ func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (
 	if err != nil {
 		return Workspace{}, err
 	}
-	t, ok, err := p.store.Template(ctx, n.Template)
-	switch {
-	case err != nil:
-		return Workspace{}, fmt.Errorf("create workspace %s: %w", n.Name, err)
-	case !ok:
-		return Workspace{}, &NotFoundError{"template", n.Template}
+	t, err := p.template(ctx, n.Template)
+	if err != nil {
+		return Workspace{}, fmt.Errorf("create workspace: %w", err)
 	}
 	s, err := p.newSnapshot(n, t)
 	if err != nil {
@@ -78,7 +75,7 @@ func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (
 	if err := p.ensureOwner(ctx, s.Owner); err != nil {
 		return Workspace{}, fmt.Errorf("create workspace %s: %w", n.Name, err)
 	}
-	if err := p.store.CreateWorkspaces(ctx, p.now(), s.Workspace); err != nil {
+	if err := p.bound.CreateWorkspaces(ctx, p.now(), s.Workspace); err != nil {
 		return p.created(ctx, s, err)
 	}
 	r.log(ctx, p.cfg.Logger, "workspace created", "workspace_id", s.Workspace.ID)
@@ -130,15 +127,15 @@ func begun(s lifecycle.Snapshot, v lifecycle.Verb, now time.Time) (lifecycle.Wor
 }
 
 func (p *Plane) ensureOwner(ctx context.Context, o lifecycle.Owner) error {
-	if _, exists, err := p.store.Owner(ctx, o.ID); err != nil || exists {
+	if _, exists, err := p.bound.Owner(ctx, o.ID); err != nil || exists {
 		return err
 	}
-	return p.store.PutOwner(ctx, p.now(), o)
+	return p.bound.PutOwner(ctx, p.now(), o)
 }
 
 // created answers for a workspace that the store did not take: perhaps it has it already.
 func (p *Plane) created(ctx context.Context, s lifecycle.Snapshot, failed error) (Workspace, error) {
-	found, err := p.store.Load(ctx, s.Workspace.ID)
+	found, err := p.bound.Load(ctx, s.Workspace.ID)
 	if err != nil || len(found) == 0 {
 		return Workspace{}, fmt.Errorf("create workspace %s: %w", s.Workspace.Name, errors.Join(failed, err))
 	}

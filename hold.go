@@ -51,15 +51,12 @@ func (p *Plane) HoldTemplate(ctx context.Context, id uuid.UUID, h Hold, options 
 }
 
 func (p *Plane) holdTemplate(ctx context.Context, id uuid.UUID, h Hold) error {
-	t, ok, err := p.store.Template(ctx, id)
-	switch {
-	case err != nil:
-		return fmt.Errorf("hold template %s: %w", id, err)
-	case !ok:
-		return &NotFoundError{"template", id}
+	t, err := p.template(ctx, id)
+	if err != nil {
+		return fmt.Errorf("hold: %w", err)
 	}
 	t.Hold = h
-	return p.store.PutTemplate(ctx, p.now(), t)
+	return p.bound.PutTemplate(ctx, p.now(), t)
 }
 
 // HoldAll suspends rules for every workspace of the store, of all organizations: in an incident, say. The request is written to the log; it has no event.

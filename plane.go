@@ -3,7 +3,10 @@ package dormouse
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
+
+	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
@@ -21,7 +24,11 @@ var ErrAlreadyRun = errors.New("dormouse: Run was called before")
 // Plane is a control plane over one store: its engines, and the verbs for what people want. It is safe for concurrent use,
 // and any number of planes, in any number of processes, may work on one store.
 type Plane struct {
-	store    store.Store
+	store store.Store
+	// bound and client are what the verbs work with: the store and the executor's client, or within a transaction of the
+	// host those of the transaction.
+	bound    records
+	client   *executor.Client
 	cfg      Config
 	executor *executor.Executor
 	acquirer *acquirer.Acquirer
@@ -29,6 +36,12 @@ type Plane struct {
 	ends     buildjobs.Ends
 	pools    pools
 	ran      atomic.Bool
+}
+
+// records is the part of a store that verbs write through.
+type records interface {
+	lifecycle.Store
+	lifecycle.Registry
 }
 
 // New returns a plane over a store. It starts nothing and does not call the store; [Plane.Run] does. The error names the
@@ -41,7 +54,7 @@ func New(s store.Store, cfg Config) (*Plane, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	p := &Plane{store: s, cfg: cfg}
+	p := &Plane{store: s, bound: s, cfg: cfg}
 	if err := p.makeEngines(); err != nil {
 		return nil, err
 	}
@@ -65,6 +78,7 @@ func (p *Plane) makeEngines() (err error) {
 	if p.executor, err = executor.New(p.store, cfg); err != nil {
 		return err
 	}
+	p.client = p.executor.Client
 	if err = p.makePools(); err != nil {
 		p.executor.Close()
 	}
@@ -130,6 +144,22 @@ func (p *Plane) executorConfig() (executor.Config, error) {
 		}
 	}
 	return cfg, nil
+}
+
+// workspaces and jobs are what the plane's own organization may ask for.
+func (p *Plane) workspaces() executor.View { return p.client.Within(p.cfg.Organization) }
+func (p *Plane) jobs() acquirer.View       { return p.acquirer.Within(p.cfg.Organization) }
+
+// template reads a template of the plane's own organization.
+func (p *Plane) template(ctx context.Context, id uuid.UUID) (t lifecycle.Template, err error) {
+	t, ok, err := p.bound.Template(ctx, id)
+	switch {
+	case err != nil:
+		return lifecycle.Template{}, fmt.Errorf("template %s: %w", id, err)
+	case !ok || t.OrganizationID != p.cfg.Organization:
+		return lifecycle.Template{}, &NotFoundError{"template", id}
+	}
+	return t, nil
 }
 
 // Migrate brings the tables of the store to the version that this library needs, and returns nil if they already are.

@@ -2,6 +2,7 @@ package dormouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -13,7 +14,7 @@ import (
 
 // Get returns a workspace.
 func (p *Plane) Get(ctx context.Context, id uuid.UUID) (Workspace, error) {
-	s, err := p.executor.Load(ctx, id)
+	s, err := p.workspaces().Load(ctx, id)
 	if err != nil {
 		return Workspace{}, err
 	}
@@ -30,13 +31,15 @@ func (p *Plane) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 	case before < 0:
 		return nil, invalid.New("before", before, "must not be negative")
 	}
+	if _, err := p.workspaces().Load(ctx, workspace); err != nil {
+		return nil, err
+	}
 	builds, err := p.store.Builds(ctx, workspace, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("builds of workspace %s: %w", workspace, err)
 	}
 	if len(builds) == 0 {
-		_, err := p.executor.Load(ctx, workspace)
-		return nil, err
+		return nil, nil
 	}
 	return p.records(ctx, builds)
 }
@@ -49,7 +52,7 @@ func (p *Plane) records(ctx context.Context, builds []lifecycle.Build) ([]BuildR
 	for i, b := range builds {
 		records[i], places[b.ID], ids[i] = recordOf(b), i, b.ID
 	}
-	jobs, err := p.store.Jobs(ctx, queue.Filter{IDs: ids})
+	jobs, err := p.store.Jobs(ctx, queue.Filter{IDs: ids, Organization: &p.cfg.Organization})
 	if err != nil {
 		return nil, fmt.Errorf("jobs of builds: %w", err)
 	}
@@ -69,10 +72,14 @@ func (p *Plane) Log(ctx context.Context, build uuid.UUID, after int64, limit int
 	case after < 0:
 		return nil, invalid.New("after", after, "must not be negative")
 	}
-	return p.store.Lines(ctx, build, after, limit)
+	lines, err := p.jobs().Lines(ctx, build, after, limit)
+	if errors.Is(err, queue.ErrNotFound) {
+		return nil, nil // not kept any more, or somebody else's: it looks as if nothing had been said
+	}
+	return lines, err
 }
 
 // Explain says what happens to a workspace next, when and why, for every rule.
 func (p *Plane) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
-	return p.executor.Explain(ctx, id)
+	return p.workspaces().Explain(ctx, id)
 }

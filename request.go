@@ -99,7 +99,7 @@ type signer struct {
 }
 
 func (s signer) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb) (lifecycle.Snapshot, error) {
-	return s.p.executor.Update(ctx, id, s.r.sign(v))
+	return s.p.workspaces().Update(ctx, id, s.r.sign(v))
 }
 
 func (p *Plane) now() time.Time { return micros.Of(p.cfg.Clock.Now("dormouse")) }

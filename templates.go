@@ -48,15 +48,18 @@ func (p *Plane) PutTemplate(ctx context.Context, t Template, options ...Option) 
 const maxStale = 20
 
 func (p *Plane) putTemplate(ctx context.Context, t Template, r request) (Template, error) {
-	old, exists, err := p.store.Template(ctx, t.ID)
+	old, exists, err := p.bound.Template(ctx, t.ID)
 	if err != nil {
 		return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
+	}
+	if exists && old.OrganizationID != p.cfg.Organization {
+		return Template{}, &NotFoundError{"template", t.ID}
 	}
 	next := t.over(old)
 	if exists && sameTemplate(old, next) {
 		return templateOf(old), nil
 	}
-	if err := p.store.PutTemplate(ctx, p.now(), next); err != nil {
+	if err := p.bound.PutTemplate(ctx, p.now(), next); err != nil {
 		return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
 	}
 	r.log(ctx, p.cfg.Logger, "template put", "template_id", t.ID)
@@ -100,12 +103,9 @@ func samePolicy(a, b Policy) bool {
 
 // Template returns a template, or a [*NotFoundError].
 func (p *Plane) Template(ctx context.Context, id uuid.UUID) (Template, error) {
-	t, ok, err := p.store.Template(ctx, id)
-	switch {
-	case err != nil:
-		return Template{}, fmt.Errorf("template %s: %w", id, err)
-	case !ok:
-		return Template{}, &NotFoundError{"template", id}
+	t, err := p.template(ctx, id)
+	if err != nil {
+		return Template{}, err
 	}
 	return templateOf(t), nil
 }
@@ -127,6 +127,9 @@ func (p *Plane) Apply(ctx context.Context, plan PolicyPlan, report func(PolicyPl
 	if err != nil {
 		return plan, err
 	}
+	if _, err := p.template(ctx, plan.Change.Template.ID); err != nil {
+		return plan, err
+	}
 	done, err := p.executor.Apply(ctx, plan, report)
 	if err == nil {
 		r.log(ctx, p.cfg.Logger, "policy applied", "template_id", plan.Change.Template.ID, "changed", done.Changed)
@@ -146,14 +149,14 @@ func (p *Plane) PutOwner(ctx context.Context, o Owner, options ...Option) (Owner
 	if err != nil {
 		return Owner{}, err
 	}
-	old, exists, err := p.store.Owner(ctx, o.ID)
+	old, exists, err := p.bound.Owner(ctx, o.ID)
 	switch {
 	case err != nil:
 		return Owner{}, fmt.Errorf("put owner %s: %w", o.Name, err)
 	case exists && sameOwner(old, next):
 		return o, nil
 	}
-	if err := p.store.PutOwner(ctx, p.now(), next); err != nil {
+	if err := p.bound.PutOwner(ctx, p.now(), next); err != nil {
 		return Owner{}, fmt.Errorf("put owner %s: %w", o.Name, err)
 	}
 	r.log(ctx, p.cfg.Logger, "owner put", "owner_id", o.ID, "status", o.Status.String())

@@ -24,7 +24,7 @@ func (p *Plane) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb, opti
 	if err != nil {
 		return Workspace{}, err
 	}
-	s, err := p.executor.Update(ctx, id, r.sign(v))
+	s, err := p.workspaces().Update(ctx, id, r.sign(v))
 	if err != nil {
 		return Workspace{}, err
 	}
@@ -80,7 +80,7 @@ func (p *Plane) Cancel(ctx context.Context, id uuid.UUID, options ...Option) (Wo
 	if err != nil {
 		return Workspace{}, err
 	}
-	s, err := p.executor.Load(ctx, id)
+	s, err := p.workspaces().Load(ctx, id)
 	if err != nil {
 		return Workspace{}, err
 	}
@@ -91,7 +91,7 @@ func (p *Plane) Cancel(ctx context.Context, id uuid.UUID, options ...Option) (Wo
 	if r.actor != "" {
 		reason += " by " + r.actor
 	}
-	if err := buildjobs.Cancel(ctx, signer{p, r}, p.acquirer, id, s.Build.Number, reason+because(r.note)); err != nil {
+	if err := buildjobs.Cancel(ctx, signer{p, r}, p.jobs(), id, s.Build.Number, reason+because(r.note)); err != nil {
 		return Workspace{}, err
 	}
 	return p.Get(ctx, id)

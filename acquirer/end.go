@@ -78,10 +78,14 @@ func (a *Acquirer) beginEnd(ctx context.Context, h queue.Handout) (leases.Call, 
 // Cancel asks for jobs to be canceled. Pending ones are canceled at once, running ones are asked to stop,
 // wherever they run: their contexts end (see [Acquirer.Watch]), and their reports are answered so. It returns the jobs that changed.
 func (a *Acquirer) Cancel(ctx context.Context, reason string, ids ...uuid.UUID) ([]Job, error) {
+	return a.cancel(ctx, reason, nil, ids)
+}
+
+func (a *Acquirer) cancel(ctx context.Context, reason string, organization *uuid.UUID, ids []uuid.UUID) ([]Job, error) {
 	var changed []queue.Job
 	err := a.call(ctx, "cancel", func(ctx context.Context) (err error) {
 		changed, err = a.store.Cancel(ctx, queue.Cancellation{
-			Now: a.now(), IDs: distinct(ids), Reason: queue.CleanText(reason, queue.MaxErrorText),
+			Now: a.now(), IDs: distinct(ids), Reason: queue.CleanText(reason, queue.MaxErrorText), Organization: organization,
 		})
 		return err
 	})

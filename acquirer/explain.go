@@ -41,24 +41,30 @@ type Explanation struct {
 	LimitAt, GivenUpAt time.Time
 	// Pause is why jobs like it are not handed out; nil: they are not paused.
 	Pause *queue.Pause
-	// Text says the essence in a sentence.
+	// Text says the essence in a sentence. Stored text in it is quoted.
 	Text string
+
+	shortage shortage
 }
 
 // Explain says why a job is still pending: what is ahead of it, who could run it and what they do, or what
 // keeps the nearest worker from it. [queue.ErrNotFound] if there is no such job.
+//
+// It names other people's workers and is for operators; what a tenant may read says [View.Explain].
 func (a *Acquirer) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
-	var x Explanation
+	x, err := a.explain(ctx, id, nil)
+	if err == nil {
+		x.Text = x.text(a.clock.Now(), unableText(x.Nearest, x.Mismatch))
+	}
+	return x, err
+}
+
+func (a *Acquirer) explain(ctx context.Context, id uuid.UUID, organization *uuid.UUID) (x Explanation, err error) {
 	var ahead []queue.ReadyLane
-	err := a.call(ctx, "explain", func(ctx context.Context) error {
-		jobs, err := a.store.Jobs(ctx, queue.Filter{IDs: []uuid.UUID{id}})
-		if err != nil {
-			return err
-		}
-		if len(jobs) == 0 {
-			return queue.ErrNotFound
-		}
-		x.Job = jobs[0]
+	if x.Job, err = a.jobWithin(ctx, id, organization); err != nil {
+		return Explanation{}, err
+	}
+	err = a.call(ctx, "explain", func(ctx context.Context) error {
 		if x.Job.State != queue.Pending {
 			return nil
 		}
@@ -77,7 +83,6 @@ func (a *Acquirer) Explain(ctx context.Context, id uuid.UUID) (Explanation, erro
 	case queue.Running:
 		a.explainRunning(&x)
 	}
-	x.Text = x.text(a.clock.Now())
 	return x, nil
 }
 
@@ -94,6 +99,7 @@ func (a *Acquirer) explainPending(x *Explanation, ahead []queue.ReadyLane) {
 	}
 	if len(x.Able) == 0 {
 		x.Nearest, x.Mismatch = a.nearest(lane, math.MaxInt)
+		x.shortage = a.shortageOf(lane)
 	}
 	for _, l := range ahead {
 		if l.Lane == lane || x.competes(l.Lane) {
@@ -144,7 +150,8 @@ func (a *Acquirer) ableProcesses(l queue.Lane) []queue.Process {
 	return able
 }
 
-func (x Explanation) text(now time.Time) string {
+// text is the essence; unable says why no worker can run the job.
+func (x Explanation) text(now time.Time, unable string) string {
 	j := x.Job
 	switch {
 	case j.State == queue.Running && x.Silent > 0:
@@ -153,7 +160,7 @@ func (x Explanation) text(now time.Time) string {
 	case j.State == queue.Running:
 		return x.runText(now)
 	case j.State.Final() && j.Error != "":
-		return fmt.Sprintf("It %s at %s: %s.", verb(j.State), stamp(j.EndedAt), j.Error)
+		return fmt.Sprintf("It %s at %s: %q.", verb(j.State), stamp(j.EndedAt), j.Error)
 	case j.State.Final():
 		return fmt.Sprintf("It %s at %s.", verb(j.State), stamp(j.EndedAt))
 	case x.Pause != nil:
@@ -161,7 +168,7 @@ func (x Explanation) text(now time.Time) string {
 	case waits(j) && j.ReadyAt.After(now):
 		return fmt.Sprintf("It may not start before %s.%s", stamp(j.ReadyAt), lastError(j))
 	case len(x.Able) == 0:
-		return fmt.Sprintf("No live worker can run it: %s.", unableText(x.Nearest, x.Mismatch))
+		return fmt.Sprintf("No live worker can run it: %s.", unable)
 	}
 	return x.queueText()
 }
@@ -212,7 +219,7 @@ func lastError(j queue.Job) string {
 	if j.Error == "" {
 		return ""
 	}
-	return fmt.Sprintf(" The last attempt ended with: %s.", j.Error)
+	return fmt.Sprintf(" The last attempt ended with %q.", j.Error)
 }
 
 func verb(s queue.State) string {

@@ -204,7 +204,7 @@ func (a *Acquirer) expire(ctx context.Context) {
 // expireLane fails those of a lane that are old enough, unless a worker has come meanwhile.
 func (a *Acquirer) expireLane(ctx context.Context, l queue.Lane, before time.Time) {
 	a.mu.Lock()
-	able, reason := a.able(l), "nobody could run it: "+a.whyUnable(l)
+	able, reason := a.able(l), "nobody could run it: "+a.shortageOf(l).String() // it becomes the job's error, which its tenant reads
 	a.mu.Unlock()
 	if able {
 		return

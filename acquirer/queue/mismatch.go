@@ -94,10 +94,10 @@ func (m Mismatch) String() string {
 		parts = append(parts, "the job has no tags and the worker is kept for tagged jobs")
 	}
 	for _, tag := range m.Missing {
-		parts = append(parts, fmt.Sprintf("the worker lacks %s=%s", tag.Key, tag.Value))
+		parts = append(parts, fmt.Sprintf("the worker lacks %s=%s", Quoted(tag.Key), Quoted(tag.Value)))
 	}
 	for _, d := range m.Different {
-		parts = append(parts, fmt.Sprintf("%s is %q, the job wants %q", d.Key, d.Worker, d.Job))
+		parts = append(parts, fmt.Sprintf("%s is %q, the job wants %q", Quoted(d.Key), d.Worker, d.Job))
 	}
 	return strings.Join(parts, "; ")
 }

@@ -252,6 +252,8 @@ type Cancellation struct {
 	Now    time.Time
 	IDs    []uuid.UUID
 	Reason string
+	// Organization leaves the jobs of all others alone, for whoever asks on its behalf; nil is no restriction.
+	Organization *uuid.UUID
 	// Expire gives up jobs that nobody can run: only pending ones, and they fail.
 	Expire bool
 }
@@ -364,6 +366,8 @@ type Filter struct {
 	Token uuid.UUID
 	// Lane selects the pending jobs of a lane, delayed ones included.
 	Lane *Lane
+	// Organization keeps jobs of this organization, for whoever asks on its behalf; nil keeps all.
+	Organization *uuid.UUID
 	// CreatedBefore keeps jobs created before this time; zero keeps all.
 	CreatedBefore time.Time
 	// Limit on the number of jobs; 0 means none.

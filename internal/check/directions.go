@@ -52,6 +52,7 @@ var directions = []direction{
 	{"prewarm/prewarmtest", []string{"prewarm"}},
 	{"workerpool", []string{"schedule", "invalid", "internal/..."}},
 	{"workerpool/runner/...", []string{"workerpool/runner"}},
+	{"workerpool/jobqueue", []string{"workerpool", "acquirer", "acquirer/queue", "invalid"}},
 	{"workerpool/localprocess", []string{"workerpool", "workerpool/runner", "invalid"}},
 	{"workerpool/poolhttp", []string{"workerpool", "invalid"}},
 	{"workerpool/sshexec", []string{"workerpool", "invalid"}},

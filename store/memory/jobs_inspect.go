@@ -73,6 +73,7 @@ func selects(f queue.Filter, j *job) bool {
 	case f.IDs != nil && !slices.Contains(f.IDs, j.ID):
 	case f.Process != uuid.Nil && (j.State != queue.Running || j.Process != f.Process):
 	case f.Token != uuid.Nil && j.Token != f.Token:
+	case f.Organization != nil && j.Organization != *f.Organization:
 	case f.Lane != nil && (j.State != queue.Pending || j.Lane() != *f.Lane):
 	case !f.CreatedBefore.IsZero() && !j.CreatedAt.Before(f.CreatedBefore):
 	default:

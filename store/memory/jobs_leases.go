@@ -159,7 +159,7 @@ func (s *Jobs) Cancel(_ context.Context, c queue.Cancellation) ([]queue.Job, err
 	defer s.mu.Unlock()
 	var changed []queue.Job
 	for _, id := range c.IDs {
-		if j, ok := s.jobs[id]; ok && s.cancel(j, c) {
+		if j, ok := s.jobs[id]; ok && (c.Organization == nil || *c.Organization == j.Organization) && s.cancel(j, c) {
 			changed = append(changed, j.Clone())
 		}
 	}

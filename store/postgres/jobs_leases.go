@@ -132,7 +132,7 @@ func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renew
 		for i := range answers {
 			answers[i].Err = queue.ErrLeaseLost
 		}
-		rows, err := s.pool.Query(ctx, s.sql(renewSQL), args...)
+		rows, err := s.db.Query(ctx, s.sql(renewSQL), args...)
 		if err != nil {
 			return err
 		}
@@ -224,7 +224,7 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 	var agains []bool
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		l, places, agains = jobList{}, nil, nil
-		rows, err := s.pool.Query(ctx, s.sql(endSQL), args...)
+		rows, err := s.db.Query(ctx, s.sql(endSQL), args...)
 		if err != nil {
 			return err
 		}
@@ -289,7 +289,7 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accep
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		accepted = make([]bool, len(moves))
-		rows, err := s.pool.Query(ctx, s.sql(reassignSQL), reassignColumns.args(moves)...)
+		rows, err := s.db.Query(ctx, s.sql(reassignSQL), reassignColumns.args(moves)...)
 		if err != nil {
 			return err
 		}
@@ -306,10 +306,12 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accep
 	return accepted, nil
 }
 
-// cancelSQL: $3 is the reason, $4 whether jobs are given up instead.
+// cancelSQL: $3 is the reason, $4 whether jobs are given up instead, $5 the only organization whose jobs are meant, or NULL.
 var cancelSQL = `
 	WITH held AS (
-		SELECT id, state, cancel_at FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
+		SELECT id, state, cancel_at FROM dormouse.jobs
+		WHERE id = ANY ($2) AND ($5::uuid IS NULL OR organization_id = $5)
+		ORDER BY id FOR NO KEY UPDATE
 	), canceled AS (
 		UPDATE dormouse.jobs j SET
 			state = CASE WHEN j.state = 1 THEN 1 WHEN $4 THEN 3 ELSE 4 END,
@@ -329,7 +331,11 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}
-	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire)
+	var organization *key
+	if c.Organization != nil {
+		organization = (*key)(c.Organization)
+	}
+	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire, organization)
 	if err != nil {
 		return nil, fmt.Errorf("cancel %d jobs: %w", len(c.IDs), err)
 	}

@@ -88,3 +88,18 @@ func (c *laneCache) forget() {
 	defer c.mu.Unlock()
 	c.numbers, c.lanes = nil, nil
 }
+
+// Corrupt writes what no method lets in, as somebody might who has the file.
+func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value string) error {
+	statement := map[string]string{
+		"policy":      `UPDATE {templates} SET policy = ?, revision = revision + 1 WHERE id = ?`,
+		"quiet hours": `UPDATE {owners} SET quiet_hours = ? WHERE id = ?`,
+		"autostart":   `UPDATE {workspaces} SET autostart = ? WHERE id = ?`,
+		"autostop":    `UPDATE {workspaces} SET autostop = ? WHERE id = ?`,
+		"ttl":         `UPDATE {workspaces} SET ttl = CAST(? AS INTEGER) WHERE id = ?`,
+	}[what]
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(statement, value, blob(id))
+		return err
+	})
+}

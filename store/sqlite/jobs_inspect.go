@@ -34,6 +34,9 @@ func (t *tx) filtered(f *queue.Filter) ([]queue.Job, error) {
 	if f.Process != uuid.Nil {
 		where(`state = 2 AND process_id = ?`, blob(f.Process))
 	}
+	if f.Organization != nil {
+		where(`organization_id = ?`, blob(*f.Organization))
+	}
 	if f.Token != uuid.Nil {
 		where(`token = ?`, blob(f.Token))
 	}

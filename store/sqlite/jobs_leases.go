@@ -248,16 +248,20 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) (changed []que
 
 var (
 	expireJob = `
-UPDATE {jobs} SET state = 4, error = ?, ended_at = ? WHERE id = ? AND state IN (0, 1) RETURNING` + jobColumns
+UPDATE {jobs} SET state = 4, error = ?1, ended_at = ?2 WHERE id = ?3 AND state IN (0, 1) AND (?4 IS NULL OR organization_id = ?4) RETURNING` + jobColumns
 	cancelJob = `
 UPDATE {jobs} SET cancel_at = ?1, state = iif(state = 2, 2, 5), error = iif(state = 2, error, ?2), ended_at = iif(state = 2, NULL, ?1)
-WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) RETURNING` + jobColumns
+WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) AND (?4 IS NULL OR organization_id = ?4) RETURNING` + jobColumns
 )
 
 // cancel returns the job if it changed.
 func (t *tx) cancel(id uuid.UUID, c *queue.Cancellation) ([]queue.Job, error) {
-	if c.Expire {
-		return t.jobs(expireJob, form.Text(c.Reason), micros(c.Now), blob(id))
+	var organization any
+	if c.Organization != nil {
+		organization = blob(*c.Organization)
 	}
-	return t.jobs(cancelJob, micros(c.Now), form.Text(c.Reason), blob(id))
+	if c.Expire {
+		return t.jobs(expireJob, form.Text(c.Reason), micros(c.Now), blob(id), organization)
+	}
+	return t.jobs(cancelJob, micros(c.Now), form.Text(c.Reason), blob(id), organization)
 }

@@ -16,6 +16,7 @@ var jobCancelTests = []jobTest{
 	{"Final", cancelFinal},
 	{"Expire", cancelExpire},
 	{"Unknown", cancelUnknown},
+	{"OfAnotherOrganization", cancelForeign},
 }
 
 func cancelPending(k *jobKit) {
@@ -65,6 +66,22 @@ func cancelExpire(k *jobKit) {
 	k.must(sameJobs(changed, []queue.Job{pending}), "expiry changes pending jobs only", "%d changed", len(changed))
 	k.must(changed[0].State == queue.Failed && changed[0].Error == "nobody can run it" && changed[0].EndedAt.Equal(k.now), "an expired job fails", "%+v", changed[0])
 	k.must(k.get(running.ID).CancelAt.IsZero(), "expiry leaves running jobs alone", "CancelAt is set")
+}
+
+func cancelForeign(k *jobKit) {
+	mine, theirs := k.enqueue(k.posting())[0], k.foreign()
+	waiting := k.enqueue(k.posting(func(p *queue.Posting) { p.Organization = theirs.Organization }))[0]
+	for _, expire := range []bool{false, true} {
+		changed, err := k.store.Cancel(k.ctx, queue.Cancellation{
+			Now: k.now, IDs: []uuid.UUID{theirs.ID, waiting.ID}, Reason: "forged", Organization: &k.org, Expire: expire,
+		})
+		k.noError(err, "Cancel")
+		k.must(len(changed) == 0, "jobs of another organization are not there for whoever asks on behalf of one", "%+v", changed)
+	}
+	k.must(reflect.DeepEqual(k.get(theirs.ID), theirs) && reflect.DeepEqual(k.get(waiting.ID), waiting), "and stay as they are", "%+v", k.get(theirs.ID))
+	changed, err := k.store.Cancel(k.ctx, queue.Cancellation{Now: k.now, IDs: []uuid.UUID{theirs.ID, mine.ID}, Organization: &k.org})
+	k.noError(err, "Cancel")
+	k.must(len(changed) == 1 && changed[0].ID == mine.ID, "its own are canceled beside them", "%+v", changed)
 }
 
 func cancelUnknown(k *jobKit) {

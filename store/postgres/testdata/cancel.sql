@@ -1,5 +1,7 @@
 WITH held AS (
-	SELECT id, state, cancel_at FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
+	SELECT id, state, cancel_at FROM dormouse.jobs
+	WHERE id = ANY ($2) AND ($5::uuid IS NULL OR organization_id = $5)
+	ORDER BY id FOR NO KEY UPDATE
 ), canceled AS (
 	UPDATE dormouse.jobs j SET
 		state = CASE WHEN j.state = 1 THEN 1 WHEN $4 THEN 3 ELSE 4 END,

@@ -1,0 +1,70 @@
+package acquirer
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// View is what one organization may ask of an [Acquirer]: the jobs of all others do not exist in it, whatever their ids. The
+// store compares. A host that answers people uses a view; the methods of the acquirer itself are the operator's.
+type View struct {
+	a            *Acquirer
+	organization uuid.UUID
+}
+
+// Within returns the view of an organization. It costs nothing and may be made for each request.
+func (a *Acquirer) Within(organization uuid.UUID) View { return View{a, organization} }
+
+// Job returns a job, or [queue.ErrNotFound].
+func (v View) Job(ctx context.Context, id uuid.UUID) (Job, error) {
+	return v.a.jobWithin(ctx, id, &v.organization)
+}
+
+// Lines returns up to limit lines of a job's log with a number above after, in order, or [queue.ErrNotFound].
+func (v View) Lines(ctx context.Context, id uuid.UUID, after int64, limit int) ([]queue.Line, error) {
+	if _, err := v.Job(ctx, id); err != nil {
+		return nil, err
+	}
+	var lines []queue.Line
+	err := v.a.call(ctx, "lines", func(ctx context.Context) (err error) {
+		lines, err = v.a.store.Lines(ctx, id, after, limit)
+		return err
+	})
+	return lines, err
+}
+
+// Explain is [Acquirer.Explain] for the job's own tenant: of workers it says how many there are and which of the job's own tags
+// they lack, and names none of them, their tags or their processes. Able, Nearest and Mismatch stay empty.
+func (v View) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
+	x, err := v.a.explain(ctx, id, &v.organization)
+	if err != nil {
+		return Explanation{}, err
+	}
+	x.Text = x.text(v.a.clock.Now(), x.shortage.String())
+	x.Able, x.Nearest, x.Mismatch = nil, nil, queue.Mismatch{}
+	return x, nil
+}
+
+// Cancel is [Acquirer.Cancel] for jobs of the organization.
+func (v View) Cancel(ctx context.Context, reason string, ids ...uuid.UUID) ([]Job, error) {
+	return v.a.cancel(ctx, reason, &v.organization, ids)
+}
+
+// jobWithin reads a job, of any organization if that is nil.
+func (a *Acquirer) jobWithin(ctx context.Context, id uuid.UUID, organization *uuid.UUID) (job queue.Job, err error) {
+	err = a.call(ctx, "job", func(ctx context.Context) error {
+		jobs, err := a.store.Jobs(ctx, queue.Filter{IDs: []uuid.UUID{id}, Organization: organization})
+		switch {
+		case err != nil:
+			return err
+		case len(jobs) == 0:
+			return queue.ErrNotFound
+		}
+		job = jobs[0]
+		return nil
+	})
+	return job, err
+}
