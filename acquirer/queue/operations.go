@@ -57,7 +57,7 @@ const (
 
 // JobQuery selects jobs of one organization. All fields that are set have to be met.
 type JobQuery struct {
-	// Organization is required.
+	// Organization whose jobs are meant; zero is the organization of that id, of hosts that have one only.
 	Organization uuid.UUID
 	// States to list; empty means all.
 	States []State
@@ -110,9 +110,6 @@ var allStates = []State{Pending, Running, Succeeded, Failed, Canceled}
 // Normalize returns the query with its defaults, states sorted and without doubles, or says what is wrong with it, as a
 // [*invalid.Error]. Every store calls it.
 func (q JobQuery) Normalize() (JobQuery, error) {
-	if q.Organization == uuid.Nil {
-		return q, invalid.New("JobQuery.Organization", q.Organization, "must be set")
-	}
 	for _, s := range q.States {
 		if !slices.Contains(allStates, s) {
 			return q, invalid.New("JobQuery.States", s, "must be pending, running, succeeded, failed or canceled")
@@ -205,7 +202,7 @@ func (r Retry) Clean() Retry {
 	return r
 }
 
-// Scope is what a pause concerns: the jobs of an organization, of a type, or of both. At least one has to be set.
+// Scope is what a pause concerns: the jobs of an organization, of a type, or of a type in an organization. Zero are all jobs.
 type Scope struct {
 	Organization uuid.UUID
 	Type         string
@@ -213,9 +210,6 @@ type Scope struct {
 
 // Validate says what is wrong with the scope, as a [*invalid.Error].
 func (s Scope) Validate() error {
-	if s == (Scope{}) {
-		return invalid.New("Scope", s, "must name an organization or a type")
-	}
 	if s.Type != "" {
 		return in("Scope", ValidateType(s.Type))
 	}

@@ -29,6 +29,7 @@ var directions = []direction{
 	{"simclock", nil},
 	{"internal/dispatch", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/leases", []string{"acquirer/queue", "internal/...", "invalid"}},
+	{"internal/tagindex", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/...", []string{"internal/...", "invalid"}},
 
 	// The pure core.

@@ -15,6 +15,7 @@ import (
 
 var jobListTests = []jobTest{
 	{"Empty", listEmpty},
+	{"OneOrganizationOnly", listNil},
 	{"Refused", listRefused},
 	{"WithoutPayload", listWithoutPayload},
 	{"Random", listRandom},
@@ -53,9 +54,16 @@ func listEmpty(k *jobKit) {
 	k.must(len(counts.States) == 0 && !counts.Partial, "an organization without jobs has no counts", "%+v", counts)
 }
 
+// listNil: a host with a single organization may give it no id.
+func listNil(k *jobKit) {
+	job := k.enqueue(k.posting(func(p *queue.Posting) { p.Organization = uuid.Nil }))[0]
+	k.enqueue(k.posting())
+	k.must(sameJobs(k.list(queue.JobQuery{}).Jobs, []queue.Job{job}), "the zero organization is one like others", "%+v", k.list(queue.JobQuery{}))
+}
+
 func listRefused(k *jobKit) {
 	for name, q := range map[string]queue.JobQuery{
-		"no organization": {}, "an unknown state": {Organization: k.org, States: []queue.State{"gone"}},
+		"an unknown state": {Organization: k.org, States: []queue.State{"gone"}},
 		"a limit too high": {Organization: k.org, Limit: queue.MaxPage + 1}, "a negative limit": {Organization: k.org, Limit: -1},
 	} {
 		_, err := k.store.ListJobs(k.ctx, q)
