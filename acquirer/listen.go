@@ -132,7 +132,9 @@ func (a *Acquirer) receive(m message, now time.Time) {
 		a.dispatch.Taken(n.lane(), dispatch.Source{Process: n.Process, Seq: n.Seq})
 	}
 	for _, id := range m.Freed {
-		a.lookAgain(id)
+		if a.dispatch.Freed(id) {
+			a.lookSoon(id) // what the limit stopped may never have been announced to us
+		}
 	}
 	for _, lease := range m.Cancel {
 		a.canceled(lease)
