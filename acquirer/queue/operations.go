@@ -57,7 +57,7 @@ const (
 
 // JobQuery selects jobs of one organization. All fields that are set have to be met.
 type JobQuery struct {
-	// Organization whose jobs are meant; zero is the organization of that id, of hosts that have one only.
+	// Organization is that of the jobs. The zero value is one like any other: that of a host which has only one.
 	Organization uuid.UUID
 	// States to list; empty means all.
 	States []State
