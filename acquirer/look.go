@@ -109,6 +109,7 @@ func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
 		return
 	}
 	a.dispatch.Listed([]uuid.UUID{id}, mark, listing.Lanes, false)
+	a.considerListed(listing.Lanes)
 	a.dueAt(id, listing.Next)
 }
 
