@@ -24,6 +24,8 @@ var models = []any{
 	dormouse.BuildRecord{},
 	dormouse.ListQuery{},
 	dormouse.CountQuery{},
+	dormouse.Adopted{},
+	dormouse.ShadowReport{},
 	dormouse.Process{},
 	dormouse.Notice{},
 	dormouse.Event{},
@@ -35,6 +37,11 @@ var models = []any{
 	dormouse.Explanation{},
 	dormouse.PolicyChange{},
 	dormouse.PolicyPlan{},
+	dormouse.Observation{},
+	lifecycle.Template{},
+	lifecycle.PolicyTerms{},
+	lifecycle.Engine{},
+	lifecycle.Job{},
 }
 
 // filler makes values of any model, all of whose fields may be set.
@@ -90,12 +97,9 @@ func (f filler) fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
+			if field := v.Type().Field(i); field.IsExported() && field.Tag.Get("json") != "-" {
 				v.Field(i).Set(f.value(v.Field(i).Type()))
 			}
-		}
-		if c, ok := v.Addr().Interface().(*dormouse.PolicyChange); ok {
-			c.PolicyTerms.At = time.Time{} // the plan sets it from the change's own
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
@@ -115,6 +119,8 @@ func (f filler) fill(v reflect.Value) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64, reflect.Int16:
 		v.SetInt(int64(f.Uint64()) >> (64 - v.Type().Bits()))
+	case reflect.Float64:
+		v.SetFloat(float64(f.Int64N(1e9)) / 8)
 	case reflect.Uint8:
 		v.SetUint(uint64(f.IntN(256)))
 	default:
