@@ -26,11 +26,11 @@ type fleet struct {
 	// rivals are the other processes with idle workers for a lane, looked up once for each epoch.
 	rivals map[queue.Lane][]rival
 	// workers finds the workers of all processes that can run a lane.
-	workers tagindex.Domains[crew]
+	workers tagindex.Domains[placed]
 }
 
-// crew is one entry of a process's workers, by their places in processes.
-type crew struct{ process, workers int }
+// placed is one entry of a process's workers, by their places in processes.
+type placed struct{ process, workers int }
 
 type sighting struct {
 	heartbeats int64
@@ -71,10 +71,10 @@ func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease 
 	}
 	f.seen = seen
 	slices.SortFunc(f.processes, func(a, b queue.Process) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	f.workers = tagindex.Domains[crew]{}
+	f.workers = tagindex.Domains[placed]{}
 	for i, p := range f.processes {
 		for k, w := range p.Workers {
-			f.workers.Add(w.Domain, crew{i, k})
+			f.workers.Add(w.Domain, placed{i, k})
 		}
 	}
 	return silent
@@ -122,13 +122,13 @@ func (f *fleet) slots(organization uuid.UUID) int {
 
 // able are the processes other than self with workers that can run a lane, and those workers.
 func (f *fleet) able(l queue.Lane, self uuid.UUID) []queue.Process {
-	var found []crew
+	var found []placed
 	for c := range f.workers.Candidates(l) {
 		if p := f.processes[c.process]; p.ID != self && p.Workers[c.workers].Domain.Runs(l) {
 			found = append(found, c)
 		}
 	}
-	slices.SortFunc(found, func(a, b crew) int {
+	slices.SortFunc(found, func(a, b placed) int {
 		return cmp.Or(cmp.Compare(a.process, b.process), cmp.Compare(a.workers, b.workers))
 	})
 	var able []queue.Process

@@ -34,6 +34,10 @@ type orgLooks struct {
 	asked    bool
 	// due is when the next job turns ready, as far as that is planned for; zero: nothing is.
 	due time.Time
+	// later says that a look is planned to check what a message said; freedAt is when a message last said that a job ended,
+	// and freed that one more will be heeded soon.
+	later, freed bool
+	freedAt      time.Time
 }
 
 func newLooks() looks { return looks{orgs: make(map[uuid.UUID]*orgLooks)} }
@@ -52,7 +56,7 @@ func (l *looks) of(id uuid.UUID) *orgLooks {
 func (l *looks) forget(known func(uuid.UUID) bool) {
 	for id, org := range l.orgs {
 		switch {
-		case known(id):
+		case known(id), id == uuid.Nil: // all of them
 		case org.due.IsZero():
 			delete(l.orgs, id)
 		default:
@@ -200,6 +204,7 @@ func (a *Acquirer) backup(ctx context.Context) {
 		return
 	}
 	a.mu.Lock()
+	a.hinted.early, a.hinted.backupAt = false, a.clock.Now()
 	mark, all := a.dispatch.Mark(), a.fleet.first() == a.member.process
 	organizations := a.ownOrganizations(all)
 	a.mu.Unlock()

@@ -22,6 +22,8 @@ type unmatched struct {
 
 type watchedLane struct {
 	jobs int
+	// digest is what messages call it.
+	digest uint64
 	// since is since when nobody could run it; zero while somebody can.
 	since    time.Time
 	reported bool
@@ -36,10 +38,20 @@ func (u *unmatched) lane(l queue.Lane) *watchedLane {
 		if u.lanes == nil {
 			u.lanes = make(map[queue.Lane]*watchedLane)
 		}
-		w = &watchedLane{}
+		w = &watchedLane{digest: l.Digest()}
 		u.lanes[l] = w
 	}
 	return w
+}
+
+// knows reports whether a lane of this digest is watched.
+func (u *unmatched) knows(organization uuid.UUID, digest uint64) bool {
+	for l, w := range u.lanes {
+		if w.digest == digest && l.Organization == organization {
+			return true
+		}
+	}
+	return false
 }
 
 // jobs is the number of jobs that nobody can run.

@@ -28,6 +28,7 @@ var directions = []direction{
 	{"invalid", nil},
 	{"simclock", nil},
 	{"internal/dispatch", []string{"acquirer/queue", "internal/...", "invalid"}},
+	{"internal/tagindex", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/leases", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/...", []string{"internal/...", "invalid"}},
 

@@ -84,6 +84,8 @@ type organization struct {
 	byLane   tagindex.Lanes[*lane]
 	// forgetAt is at how many lanes the clean ones are forgotten.
 	forgetAt int
+	// byDigest are the same lanes, as messages call them.
+	byDigest map[uint64]*lane
 	// freed counts the running jobs that ended, each of which may have lifted a limit.
 	freed uint64
 }
@@ -125,7 +127,7 @@ func (d *Dispatcher) organization(id uuid.UUID) *organization {
 	if org, ok := d.orgs[id]; ok {
 		return org
 	}
-	org := &organization{id: id, domains: make(map[string]*Domain), lanes: make(map[queue.Lane]*lane)}
+	org := &organization{id: id, domains: make(map[string]*Domain), lanes: make(map[queue.Lane]*lane), byDigest: make(map[uint64]*lane)}
 	d.orgs[id] = org
 	return org
 }
@@ -156,6 +158,7 @@ func (o *organization) lane(q queue.Lane) *lane {
 	created := &lane{Lane: q, low: math.MaxInt64}
 	o.lanes[q] = created
 	o.byLane.Add(q, created)
+	o.byDigest[q.Digest()] = created
 	for domain := range o.byDomain.Candidates(q) {
 		if domain.Runs(q) {
 			created.link(domain)
@@ -170,6 +173,7 @@ func (o *organization) forgetLanes() {
 		if !l.dirty() && !l.claimed && !l.limited {
 			delete(o.lanes, key)
 			o.byLane.Remove(l)
+			delete(o.byDigest, key.Digest())
 			for _, domain := range l.able {
 				domain.able = without(domain.able, l)
 			}
@@ -291,6 +295,16 @@ func (d *Dispatcher) Limited(l queue.Lane) bool {
 		}
 	}
 	return false
+}
+
+// Lane returns the lane that a message calls by its digest, if it is one that was posted here or listed by the store.
+func (d *Dispatcher) Lane(organization uuid.UUID, digest uint64) (l queue.Lane, known bool) {
+	if org, ok := d.orgs[organization]; ok {
+		if found, ok := org.byDigest[digest]; ok {
+			return found.Lane, true
+		}
+	}
+	return queue.Lane{}, false
 }
 
 // Lanes is the number of lanes remembered.
