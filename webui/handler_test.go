@@ -341,13 +341,17 @@ type failingParts struct{ *webuitest.Fleet }
 func (failingParts) WaitingJobs(context.Context, int) ([]webui.Job, int, error) {
 	return nil, 0, errors.New("no queue")
 }
+
 func (failingParts) Workers(context.Context) ([]webui.Worker, error) {
 	return nil, errors.New("no workers")
 }
+
 func (failingParts) Pools(context.Context) ([]webui.Pool, error) { return nil, errors.New("no pools") }
+
 func (failingParts) Engine(context.Context) (webui.EngineState, error) {
 	return webui.EngineState{}, errors.New("no engine")
 }
+
 func (failingParts) Ran(context.Context, time.Time, int) ([]int, error) {
 	return nil, errors.New("no history")
 }
@@ -365,7 +369,7 @@ func TestPartsFail(t *testing.T) {
 // The stream tells of a change, with nothing about it, and ends when the handler is closed.
 func TestLive(t *testing.T) {
 	fleet := webuitest.New(morning)
-	clock := quartz.NewMock(t)
+	clock := quartz.NewMock(t).WithLogger(quartz.NoOpLogger)
 	clock.Set(morning).MustWait(t.Context())
 	h := newPages(t, fleet, webui.Config{Clock: clock, Refresh: time.Second})
 	server := httptest.NewServer(h)

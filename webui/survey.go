@@ -18,7 +18,7 @@ import (
 // survey is the fleet as it was read at one instant.
 type survey struct {
 	at   time.Time
-	rows []row
+	rows []*row
 }
 
 // row is a workspace and what is asked of all of them.
@@ -27,6 +27,8 @@ type row struct {
 	status lifecycle.Status
 	// overdue is since when something is due that was not done, zero if nothing is; wake is when something may happen next.
 	overdue, wake time.Time
+	// key is the name in lower case, to search and sort by.
+	key string
 }
 
 func (r *row) attention() bool { return r.status == lifecycle.StatusNeedsAttention }
@@ -70,14 +72,15 @@ func (h *Handler) read(ctx context.Context, now time.Time) (*survey, error) {
 			return nil, fmt.Errorf("read workspaces: %w", err)
 		}
 		if !snapshot.Workspace.Deleted {
-			s.rows = append(s.rows, h.rowOf(snapshot, now))
+			r := h.rowOf(snapshot, now)
+			s.rows = append(s.rows, &r)
 		}
 	}
 	return s, nil
 }
 
 func (h *Handler) rowOf(s lifecycle.Snapshot, now time.Time) row {
-	r := row{Snapshot: s, status: s.Status(), overdue: overdueSince(&s, now, h.cfg.OverdueAfter)}
+	r := row{Snapshot: s, status: s.Status(), overdue: overdueSince(&s, now, h.cfg.OverdueAfter), key: strings.ToLower(nameOf(&s))}
 	_, r.wake = lifecycle.Evaluate(&s, now)
 	return r
 }
@@ -110,8 +113,8 @@ func dueAt(s *lifecycle.Snapshot, now time.Time) time.Time {
 func braked(s *lifecycle.Snapshot) bool { return s.Workspace.Backoff.Cause == lifecycle.SkipBrake }
 
 // of returns the rows of one owner.
-func (s *survey) of(owner uuid.UUID) []row {
-	var own []row
+func (s *survey) of(owner uuid.UUID) []*row {
+	var own []*row
 	for i := range s.rows {
 		if s.rows[i].Owner.ID == owner || s.rows[i].Workspace.OwnerID == owner {
 			own = append(own, s.rows[i])
@@ -144,11 +147,11 @@ func (s *survey) templates() (list []lifecycle.Template, n map[uuid.UUID]int) {
 }
 
 // digest changes when a page made of the rows would: with every change of a workspace, and every minute.
-func digest(rows []row, at time.Time) uint64 {
+func digest(rows []*row, at time.Time) uint64 {
 	f := fnv.New64a()
 	var sum uint64
 	for i := range rows {
-		r := &rows[i]
+		r := rows[i]
 		f.Reset()
 		fmt.Fprint(f, r.Workspace.ID, r.Workspace.Revision, r.status, r.overdue.IsZero(), r.Workspace.LastUsedAt.Unix())
 		sum += f.Sum64() // in any order

@@ -90,8 +90,10 @@ func wants(x lifecycle.Explanation, c clock) (list []want) {
 		rule lifecycle.Rule
 		what string
 	}{
-		{lifecycle.RuleAutostart, "to start"}, {lifecycle.RuleAutostop, "to stop"},
-		{lifecycle.RuleDormancy, "to go dormant"}, {lifecycle.RuleAutodelete, "to be deleted"},
+		{lifecycle.RuleAutostart, "to start"},
+		{lifecycle.RuleAutostop, "to stop"},
+		{lifecycle.RuleDormancy, "to go dormant"},
+		{lifecycle.RuleAutodelete, "to be deleted"},
 	} {
 		for _, r := range x.Rules {
 			if r.Rule == ask.rule {

@@ -39,7 +39,7 @@ func newSite(t *testing.T, tune ...func(*webui.Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{fleet: webuitest.New(morning), clock: quartz.NewMock(t), berlin: berlin}
+	s := &site{fleet: webuitest.New(morning), clock: quartz.NewMock(t).WithLogger(quartz.NoOpLogger), berlin: berlin}
 	s.clock.Set(morning).MustWait(t.Context())
 	juno := s.fleet.Owner("juno")
 	cfg := webui.Config{
