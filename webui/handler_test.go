@@ -235,6 +235,12 @@ func TestActions(t *testing.T) {
 	if s := act("lyra", url.Values{"do": {"hold"}, "until": {until.Format(time.RFC3339)}, "note": {"demo"}}); !s.Workspace.Hold.Until.Equal(until) || s.Workspace.Hold.By != "ops" || s.Workspace.Hold.Note != "demo" {
 		t.Errorf("hold: %+v", s.Workspace.Hold)
 	}
+	if text := page(t, h, "/?why="+named(t, fleet, "lyra").Workspace.ID.String()); !strings.Contains(text, "End its hold") {
+		t.Error("the page does not offer to end the hold")
+	}
+	if s := act("lyra", url.Values{"do": {"hold"}, "until": {""}}); s.Workspace.Hold.Until.After(morning) {
+		t.Errorf("end of the hold: %+v", s.Workspace.Hold)
+	}
 	if w := post(h, "/act", url.Values{"do": {"wake"}, "workspace": {named(t, fleet, "pixel").Workspace.ID.String()}}); w.Code != http.StatusConflict {
 		t.Errorf("to wake what is awake: %d %s", w.Code, w.Body)
 	}

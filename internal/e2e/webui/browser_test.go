@@ -216,3 +216,15 @@ func press(expression string) func(context.Context, *chromedp.Target) error {
 		return err
 	}
 }
+
+// workspace returns the id of a workspace of the fleet.
+func (s *site) workspace(t *testing.T, name string) string {
+	t.Helper()
+	for _, w := range s.workspaces(t) {
+		if w.Workspace.Name == name {
+			return w.Workspace.ID.String()
+		}
+	}
+	t.Fatalf("no workspace %s", name)
+	return ""
+}
