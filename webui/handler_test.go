@@ -80,6 +80,13 @@ func TestViewers(t *testing.T) {
 		t.Errorf("act: %d", w.Code)
 	}
 
+	var ownerless lifecycle.Snapshot
+	ownerless.Workspace.ID, ownerless.Workspace.Name = uuid.New(), "stray"
+	without := newPages(t, &static{list: []lifecycle.Snapshot{ownerless}}, webui.Config{Viewer: owning(uuid.Nil)})
+	if strings.Contains(page(t, without, "/mine"), "stray") {
+		t.Error("a viewer without an id sees what has no owner")
+	}
+
 	juno := newPages(t, fleet, webui.Config{Viewer: owning(fleet.Owner("juno"))})
 	if w := get(juno, "/"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/mine" {
 		t.Errorf("the operator's page for an owner: %d %v", w.Code, w.Header())

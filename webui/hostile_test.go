@@ -22,6 +22,9 @@ type texts struct {
 	of func() string
 }
 
+// everybody is the owner of all workspaces with hostile texts.
+var everybody = uuid.MustParse("018f0000-0000-7000-8000-000000000001")
+
 // shown is how many workspaces have hostile texts; the others are left out, so that every text counted is on a page.
 const shown = 50
 
@@ -86,7 +89,7 @@ func (f texts) apply() {
 		}
 		// The pages sort by name, and shall show them in the same order whatever the texts are.
 		s.Workspace.Name, s.Owner.Name, s.Template.Name = fmt.Sprintf("%03d%s", n, f.of()), owner, template
-		s.Owner.ID, s.Workspace.OwnerID = uuid.Nil, uuid.Nil
+		s.Owner.ID, s.Workspace.OwnerID = everybody, everybody
 		if !s.Workspace.Hold.Until.IsZero() {
 			s.Workspace.Hold.Note, s.Workspace.Hold.By = f.of(), f.of()
 		}
@@ -121,7 +124,7 @@ func TestHostileTexts(t *testing.T) {
 		f := texts{fleet, func() string { inputs++; return of() }}
 		f.apply()
 		h := newPages(t, f, webui.Config{Zone: berlin, Actions: true, Capacity: 50})
-		owners := newPages(t, f, webui.Config{Zone: berlin, Actions: true, Viewer: owning(uuid.Nil)})
+		owners := newPages(t, f, webui.Config{Zone: berlin, Actions: true, Viewer: owning(everybody)})
 		return page(t, h, "/?sort=next&why="+heldOne(t, f).String()), page(t, owners, "/mine")
 	}
 	plainOperator, plainOwner := render(func() string { return "x" })

@@ -112,12 +112,17 @@ func dueAt(s *lifecycle.Snapshot, now time.Time) time.Time {
 // braked reports whether the brake on mass deletions keeps a workspace.
 func braked(s *lifecycle.Snapshot) bool { return s.Workspace.Backoff.Cause == lifecycle.SkipBrake }
 
-// of returns the rows of one owner.
-func (s *survey) of(owner uuid.UUID) []*row {
+// owns reports whether a workspace is the viewer's own. Nobody owns what has no owner.
+func (v Viewer) owns(s *lifecycle.Snapshot) bool {
+	return v.Owner != uuid.Nil && v.Owner == s.Workspace.OwnerID
+}
+
+// of returns the rows of an owner.
+func (s *survey) of(who Viewer) []*row {
 	var own []*row
-	for i := range s.rows {
-		if s.rows[i].Owner.ID == owner || s.rows[i].Workspace.OwnerID == owner {
-			own = append(own, s.rows[i])
+	for _, r := range s.rows {
+		if who.owns(&r.Snapshot) {
+			own = append(own, r)
 		}
 	}
 	return own
