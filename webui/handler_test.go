@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -460,5 +461,38 @@ func TestAssets(t *testing.T) {
 		if w := get(h, path); w.Code == http.StatusOK {
 			t.Errorf("%s is served", path)
 		}
+	}
+}
+
+// slow answers only when the test lets it.
+type slow struct {
+	static
+	asked, answer chan struct{}
+}
+
+func (s *slow) Workspaces(ctx context.Context) iter.Seq2[lifecycle.Snapshot, error] {
+	s.asked <- struct{}{}
+	<-s.answer
+	return s.static.Workspaces(ctx)
+}
+
+// Whoever gives up waiting for a slow source leaves, and those who wait are served by one reading.
+func TestSlowSource(t *testing.T) {
+	source := &slow{asked: make(chan struct{}, 10), answer: make(chan struct{})}
+	h := newPages(t, source, webui.Config{})
+	first := make(chan int)
+	go func() { first <- get(h, "/").Code }()
+	<-source.asked
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
+	second := make(chan int)
+	go func() { second <- get(h, "/").Code }()
+	close(source.answer)
+	if a, b := <-first, <-second; a != http.StatusOK || b != http.StatusOK {
+		t.Errorf("%d and %d", a, b)
+	}
+	if n := len(source.asked); n != 0 {
+		t.Errorf("the source was asked %d times more", n)
 	}
 }

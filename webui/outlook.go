@@ -36,8 +36,10 @@ const (
 // outlook returns the forecast. It is made at most once a minute, and for large fleets less often: a twentieth of the time
 // at most is spent on it.
 func (c *cache) outlook(ctx context.Context, s *survey) (*outlook, error) {
-	c.foretelling.Lock()
-	defer c.foretelling.Unlock()
+	if err := c.foretelling.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer c.foretelling.leave()
 	from := topOfHour(s.at, c.h.cfg.Zone)
 	if o := c.future; o != nil && o.from.Equal(from) && s.at.Sub(o.made) < max(time.Minute, 20*o.took) {
 		return o, nil

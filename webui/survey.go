@@ -7,7 +7,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,37 +33,53 @@ type row struct {
 
 func (r *row) attention() bool { return r.status == lifecycle.StatusNeedsAttention }
 
-// cache keeps the last survey for Config.Refresh. Whoever comes while one is being made waits for it.
+// cache keeps the last survey for Config.Refresh, and the last outlook. Whoever comes while one is being made waits for it,
+// as long as they like.
 type cache struct {
-	h    *Handler
-	mu   sync.Mutex
-	last *survey
+	h      *Handler
+	asking gate // guards last
+	last   *survey
+	stale  atomic.Bool
 
-	foretelling sync.Mutex
+	foretelling gate // guards future
 	future      *outlook
 }
 
+// gate lets one at a time through.
+type gate chan struct{}
+
+func (g gate) enter(ctx context.Context) error {
+	select {
+	case g <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (g gate) leave() { <-g }
+
 // survey returns the fleet, read no longer than Config.Refresh ago.
 func (c *cache) survey(ctx context.Context) (*survey, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.h.now()
-	if s := c.last; s != nil && !now.Before(s.at) && now.Sub(s.at) < c.h.cfg.Refresh {
+	if err := c.asking.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer c.asking.leave()
+	now, stale := c.h.now(), c.stale.Swap(false)
+	if s := c.last; s != nil && !stale && !now.Before(s.at) && now.Sub(s.at) < c.h.cfg.Refresh {
 		return s, nil
 	}
 	s, err := c.h.read(ctx, now)
-	if err == nil {
-		c.last = s
+	if err != nil {
+		c.stale.Store(stale)
+		return nil, err
 	}
-	return s, err
+	c.last = s
+	return s, nil
 }
 
 // forget makes the next page read the fleet anew, for whoever has just changed it.
-func (c *cache) forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last = nil
-}
+func (c *cache) forget() { c.stale.Store(true) }
 
 func (h *Handler) read(ctx context.Context, now time.Time) (*survey, error) {
 	s := &survey{at: now}
