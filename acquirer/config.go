@@ -129,8 +129,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Namespace is the first part of the metrics' names. Defaults to "dormouse".
 	Namespace string
-	// Types are the job types with a metric label of their own; others count as "other". Defaults to the
-	// first 50 seen.
+	// Types are the job types with a metric label of their own, beside the library's; others count as "other". Name them where
+	// tenants choose types: by default it is the first 50 seen, whoever posts them.
 	Types []string
 }
 
