@@ -57,6 +57,11 @@ func (n *NewWorkspace) UnmarshalJSON(text []byte) error {
 // Create makes a workspace without any build: [Plane.Start] starts it. Creating the same workspace again returns it as it
 // is; an id that another one has is [ErrExists]. A template that is not there is a [*NotFoundError].
 func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (Workspace, error) {
+	return p.create(ctx, n, func(*lifecycle.Workspace) {}, options)
+}
+
+// create makes a workspace that a function may change before it is stored.
+func (p *Plane) create(ctx context.Context, n NewWorkspace, change func(*lifecycle.Workspace), options []Option) (Workspace, error) {
 	r, err := requestOf(options)
 	if err == nil {
 		err = n.validate()
@@ -72,10 +77,11 @@ func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (
 	if err != nil {
 		return Workspace{}, err
 	}
+	change(&s.Workspace)
 	if err := p.ensureOwner(ctx, s.Owner); err != nil {
 		return Workspace{}, fmt.Errorf("create workspace %s: %w", n.Name, err)
 	}
-	if err := p.store.CreateWorkspaces(ctx, p.now(), s.Workspace); err != nil {
+	if err := p.bound.CreateWorkspaces(ctx, p.now(), s.Workspace); err != nil {
 		return p.created(ctx, s, err)
 	}
 	r.log(ctx, p.cfg.Logger, "workspace created", "workspace_id", s.Workspace.ID)
@@ -127,15 +133,15 @@ func begun(s lifecycle.Snapshot, v lifecycle.Verb, now time.Time) (lifecycle.Wor
 }
 
 func (p *Plane) ensureOwner(ctx context.Context, o lifecycle.Owner) error {
-	if _, exists, err := p.store.Owner(ctx, o.ID); err != nil || exists {
+	if _, exists, err := p.bound.Owner(ctx, o.ID); err != nil || exists {
 		return err
 	}
-	return p.store.PutOwner(ctx, p.now(), o)
+	return p.bound.PutOwner(ctx, p.now(), o)
 }
 
 // created answers for a workspace that the store did not take: perhaps it has it already.
 func (p *Plane) created(ctx context.Context, s lifecycle.Snapshot, failed error) (Workspace, error) {
-	found, err := p.store.Load(ctx, s.Workspace.ID)
+	found, err := p.bound.Load(ctx, s.Workspace.ID)
 	if err != nil || len(found) == 0 {
 		return Workspace{}, fmt.Errorf("create workspace %s: %w", s.Workspace.Name, errors.Join(failed, err))
 	}

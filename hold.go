@@ -56,7 +56,7 @@ func (p *Plane) holdTemplate(ctx context.Context, id uuid.UUID, h Hold) error {
 		return fmt.Errorf("hold: %w", err)
 	}
 	t.Hold = h
-	return p.store.PutTemplate(ctx, p.now(), t)
+	return p.bound.PutTemplate(ctx, p.now(), t)
 }
 
 // HoldAll suspends rules for every workspace of the store, of all organizations: in an incident, say. The request is written to the log; it has no event.

@@ -425,6 +425,7 @@ func pages(refused refusedFunc, accepted acceptedFunc) {
 	})
 	refused("before", "builds before -1", func(h *harmed) error { _, err := h.Builds(h, h.running.ID, -1, 0); return err })
 	refused("after", "log after -1", func(h *harmed) error { _, err := h.Log(h, uuid.New(), -1, 0); return err })
+	refused("store", "a transaction of no store", func(h *harmed) error { _, err := h.WithTx(nil); return err })
 	refused("verb", "no verb", func(h *harmed) error { _, err := h.Update(h, h.running.ID, nil); return err })
 	accepted("an option that is nil says nothing", "a nil option", func(h *harmed) error {
 		_, err := h.Start(h, h.running.ID, nil)

@@ -24,14 +24,25 @@ var ErrAlreadyRun = errors.New("dormouse: Run was called before")
 // Plane is a control plane over one store: its engines, and the verbs for what people want. It is safe for concurrent use,
 // and any number of planes, in any number of processes, may work on one store.
 type Plane struct {
-	store    store.Store
+	store store.Store
+	// bound and client are what the verbs work with: the store and the executor's client, or within a transaction of the
+	// host those of the transaction.
+	bound    records
+	client   *executor.Client
 	cfg      Config
 	executor *executor.Executor
 	acquirer *acquirer.Acquirer
 	worker   *worker.Worker // nil if the workers are elsewhere
 	ends     buildjobs.Ends
 	pools    pools
+	onlooker *onlooker // nil if the plane acts
 	ran      atomic.Bool
+}
+
+// records is the part of a store that verbs write through.
+type records interface {
+	lifecycle.Store
+	lifecycle.Registry
 }
 
 // New returns a plane over a store. It starts nothing and does not call the store; [Plane.Run] does. The error names the
@@ -44,7 +55,10 @@ func New(s store.Store, cfg Config) (*Plane, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	p := &Plane{store: s, cfg: cfg}
+	p := &Plane{store: s, bound: s, cfg: cfg}
+	if err := p.makeOnlooker(); err != nil {
+		return nil, err
+	}
 	if err := p.makeEngines(); err != nil {
 		return nil, err
 	}
@@ -68,6 +82,7 @@ func (p *Plane) makeEngines() (err error) {
 	if p.executor, err = executor.New(p.store, cfg); err != nil {
 		return err
 	}
+	p.client = p.executor.Client
 	if err = p.makePools(); err != nil {
 		p.executor.Close()
 	}
@@ -109,10 +124,10 @@ func (p *Plane) executorConfig() (executor.Config, error) {
 		Clock: p.cfg.Clock, Logger: p.cfg.Logger,
 		Registerer: p.cfg.Registerer, Namespace: p.cfg.Namespace, Instance: p.cfg.Instance,
 	}
-	if p.cfg.Notify != nil {
+	if p.cfg.Notify != nil && p.cfg.Shadow == nil {
 		cfg.Notifier = p.notify
 	}
-	if p.cfg.Audit != nil {
+	if p.cfg.Audit != nil && p.cfg.Shadow == nil {
 		cfg.Auditor = executor.Sink(p.cfg.Audit)
 	}
 	if p.cfg.TuneExecutor != nil {
@@ -135,12 +150,12 @@ func (p *Plane) executorConfig() (executor.Config, error) {
 }
 
 // workspaces and jobs are what the plane's own organization may ask for.
-func (p *Plane) workspaces() executor.View { return p.executor.Within(p.cfg.Organization) }
+func (p *Plane) workspaces() executor.View { return p.client.Within(p.cfg.Organization) }
 func (p *Plane) jobs() acquirer.View       { return p.acquirer.Within(p.cfg.Organization) }
 
 // template reads a template of the plane's own organization.
 func (p *Plane) template(ctx context.Context, id uuid.UUID) (t lifecycle.Template, err error) {
-	t, ok, err := p.store.Template(ctx, id)
+	t, ok, err := p.bound.Template(ctx, id)
 	switch {
 	case err != nil:
 		return lifecycle.Template{}, fmt.Errorf("template %s: %w", id, err)

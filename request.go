@@ -58,7 +58,9 @@ func validText(field, text string, limit int) error {
 }
 
 // hidden reports whether a character does not show or turns those around it: only the joiners of scripts and emoji may.
-func hidden(r rune) bool { return unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' && r != '\u00ad' }
+func hidden(r rune) bool {
+	return unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' && r != '\u00ad'
+}
 
 // maxName bounds the names of templates, owners and workspaces.
 const maxName = 128

@@ -48,7 +48,7 @@ func (p *Plane) PutTemplate(ctx context.Context, t Template, options ...Option) 
 const maxStale = 20
 
 func (p *Plane) putTemplate(ctx context.Context, t Template, r request) (Template, error) {
-	old, exists, err := p.store.Template(ctx, t.ID)
+	old, exists, err := p.bound.Template(ctx, t.ID)
 	if err != nil {
 		return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
 	}
@@ -59,7 +59,7 @@ func (p *Plane) putTemplate(ctx context.Context, t Template, r request) (Templat
 	if exists && sameTemplate(old, next) {
 		return templateOf(old), nil
 	}
-	if err := p.store.PutTemplate(ctx, p.now(), next); err != nil {
+	if err := p.bound.PutTemplate(ctx, p.now(), next); err != nil {
 		return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
 	}
 	r.log(ctx, p.cfg.Logger, "template put", "template_id", t.ID)
@@ -149,14 +149,14 @@ func (p *Plane) PutOwner(ctx context.Context, o Owner, options ...Option) (Owner
 	if err != nil {
 		return Owner{}, err
 	}
-	old, exists, err := p.store.Owner(ctx, o.ID)
+	old, exists, err := p.bound.Owner(ctx, o.ID)
 	switch {
 	case err != nil:
 		return Owner{}, fmt.Errorf("put owner %s: %w", o.Name, err)
 	case exists && sameOwner(old, next):
 		return o, nil
 	}
-	if err := p.store.PutOwner(ctx, p.now(), next); err != nil {
+	if err := p.bound.PutOwner(ctx, p.now(), next); err != nil {
 		return Owner{}, fmt.Errorf("put owner %s: %w", o.Name, err)
 	}
 	r.log(ctx, p.cfg.Logger, "owner put", "owner_id", o.ID, "status", o.Status.String())

@@ -96,9 +96,10 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		store: store, pubsub: pubsub, beats: store, cfg: cfg, clock: cfg.Clock,
 		agenda: agenda.New(cfg.Clock), calls: workqueue.New(), outgoing: newOutgoing(),
 		teller: newTeller(), judges: workqueue.New(),
-		member: newMembership(), book: leases.New(), waits: make(map[workerKey]int), held: make(map[workerKey]int), looks: newLooks(), losses: newLosses(),
+		member: newMembership(), waits: make(map[workerKey]int), held: make(map[workerKey]int), looks: newLooks(), losses: newLosses(),
 		breaker: breaker.Breaker{First: firstPause, Max: maxPause},
 	}
+	a.book = leases.New(a.runLimit)
 	if own, ok := pubsub.(queue.Heartbeater); ok {
 		a.beats = own
 	}
@@ -106,6 +107,13 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	a.ends = batch.New(cfg.Batch, func(e queue.End) any { return e.Lease.Job }, a.storeEnds)
 	a.logs = batch.New(logBatch, func(r queue.Renewal) any { return r.Lease.Job }, a.storeRenewals)
 	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) any { return r.Lease.Job }, a.storeRenewals)
+	a.ends.Weigh(maxBytes, func(e queue.End) int { return len(e.Result) })
+	a.renewals.Weigh(maxBytes, func(r queue.Renewal) (n int) {
+		for _, line := range r.Lines {
+			n += len(line.Text)
+		}
+		return n
+	})
 	if err := a.register(); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"maps"
 	"time"
@@ -20,10 +21,18 @@ const (
 	// a few at once wait for each other in the database, and each takes a connection of its pool.
 	maxCalls = 4
 
+	// lanesAtOnce bounds the lanes of one announcement or listing that are made known in one hold of the lock: some
+	// milliseconds.
+	lanesAtOnce = 256
+
 	// lookPause is the least time between two looks that workers cause by coming to wait; tag "look". A thousand workers
 	// that come within it share one listing, and a worker whose job's announcement was lost waits no longer than a person
 	// notices.
 	lookPause = 250 * time.Millisecond
+
+	// maxBytes bounds what one call of the store carries for several workers, apart from how many they are: their results and
+	// log lines.
+	maxBytes = 8 << 20
 
 	// firstPause is the pause after a store error, doubled with each further one up to maxPause. The first is about as long
 	// as a failover of a connection pool takes; the longest is what a recovered database may stay unused.
@@ -103,6 +112,17 @@ type Config struct {
 	// Lost decides, by job type, what becomes of a job whose worker was lost; the entry "" is for all other
 	// types. Defaults to [RequeueLost] with 5 attempts and 10 seconds.
 	Lost map[string]LostPolicy
+	// Retry is asked before a job is retried by hand, and refuses that with an error. Defaults to nil: every job may be. For
+	// jobs of builds, use buildjobs.MayRetry.
+	Retry func(ctx context.Context, over Job) error
+	// RunLimits bound one attempt, by job type; the entry "" is for all other types, and a posting's own limit goes before
+	// ([queue.Posting].RunLimit). When it is reached, the job's context ends with the cause [queue.ErrTimeout], a worker
+	// elsewhere hears of it in the answer to its next report, and the event is told. Defaults to none.
+	RunLimits map[string]time.Duration
+	// Grace is how long a worker may go on after it was told to stop, because its run has reached the limit or somebody asked
+	// for the job's cancellation. Then its lease is given up, and Lost decides: it may still be at work when another begins.
+	// Defaults to 10 minutes; negative means for ever.
+	Grace time.Duration
 	// Expire fails jobs that no worker seen in this time could run. A job that merely waits in a long queue
 	// never expires. Defaults to never.
 	Expire time.Duration
@@ -112,9 +132,8 @@ type Config struct {
 	// Remote bounds what workers of other processes may ask for; see [Acquirer.Remote].
 	Remote RemoteConfig
 
-	// MaxLog bounds the log of one attempt at a job, in bytes of text as one process takes them in; what a worker says
-	// beyond it is dropped, and a last line says so. A worker that moves to another process may say as much again there.
-	// Defaults to 16 MiB; negative means no bound.
+	// MaxLog bounds the log of a job, over all its attempts, in bytes of text and some more for each line; what a worker says
+	// beyond it is dropped, and a last line says so. Defaults to 16 MiB; negative means no bound.
 	MaxLog int
 
 	// Events receives what happened that concerns people, one call at a time, in a goroutine of its own. While it blocks,
@@ -142,6 +161,8 @@ func (c Config) withDefaults() Config {
 	c.Heartbeat = cmp.Or(c.Heartbeat, 10*time.Second)
 	c.Timeout = cmp.Or(c.Timeout, c.Heartbeat)
 	c.Lease = cmp.Or(c.Lease, 3*c.Heartbeat)
+	c.Grace = cmp.Or(c.Grace, defaultGrace)
+	c.RunLimits = maps.Clone(c.RunLimits)
 	c.StopTimeout = cmp.Or(c.StopTimeout, 5*time.Second)
 	c.MaxLog = cmp.Or(c.MaxLog, 16<<20)
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
@@ -191,6 +212,11 @@ func (c Config) validate() error {
 		return invalid.New("Config.Batch", c.Batch, "must be at least 1")
 	case c.Lease < 3*c.Heartbeat:
 		return invalid.New("Config.Lease", c.Lease, "must be at least three heartbeats, %s", 3*c.Heartbeat)
+	}
+	for kind, limit := range c.RunLimits {
+		if limit < 0 {
+			return invalid.New("Config.RunLimits["+kind+"]", limit, "must not be negative")
+		}
 	}
 	for _, r := range c.Reserves {
 		if !(r.Of > 0 && r.Of <= 1) {

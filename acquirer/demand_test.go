@@ -105,7 +105,7 @@ func TestLostWorkers(t *testing.T) {
 		f.pass(time.Minute)
 		work, done := a.Watch(f.ctx, mine.Lease())
 		defer done()
-		jobs, err := a.JobsOf(f.ctx, mine.Worker, theirs.Worker)
+		jobs, err := a.RunningJobs(f.ctx, func(j queue.Job) bool { return j.Worker == mine.Worker || j.Worker == theirs.Worker })
 		if err != nil || len(jobs) != 2 {
 			t.Errorf("jobs of the two: %+v, error %v", jobs, err)
 		}

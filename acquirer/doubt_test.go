@@ -507,26 +507,38 @@ func TestOnlyProcessRecoversAtOnce(t *testing.T) {
 	})
 }
 
-// One job's log does not fill the database: what comes beyond the cap is dropped, and the log says so once.
+// One job's log does not fill the database: what comes beyond the cap is dropped, and the log says so once, also when the
+// worker moves to another process and when the job is handed out again.
 func TestLogIsCapped(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
-		a := f.start(func(c *acquirer.Config) { c.MaxLog = 100_000 })
+		bound := func(c *acquirer.Config) { c.MaxLog = 100_000 }
+		a, b := f.start(bound), f.start(bound)
 		job := f.hand(a)
-		for range 50 {
+		for i := range 50 {
+			if i == 20 {
+				if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeRequeued}); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				if job, err = a.AcquireJob(f.ctx, f.request(nil)); err != nil {
+					t.Fatal(err)
+				}
+			}
 			report := queue.Report{Handout: job.Handout()}
 			for range 10 {
 				report.Lines = append(report.Lines, queue.Line{Text: strings.Repeat("x", 1000)})
 			}
-			if _, err := a.Renew(f.ctx, report); err != nil {
+			if _, err := []*acquirer.Acquirer{a, b}[i%2].Renew(f.ctx, report); err != nil {
 				t.Fatal(err)
 			}
 		}
 		lines, err := f.inner.Lines(f.ctx, job.ID, 0, 1000)
-		if err != nil || len(lines) != 101 {
-			t.Fatalf("%d lines, %v; want 100 and a note", len(lines), err)
+		want := int(100_000 / queue.LogSize(strings.Repeat("x", 1000)))
+		if err != nil || len(lines) != want+1 {
+			t.Fatalf("%d lines, %v; want %d and a note", len(lines), err, want)
 		}
-		if last := lines[100].Text; !strings.Contains(last, "100000 bytes") {
+		if last := lines[want].Text; !strings.Contains(last, "100000 bytes") {
 			t.Errorf("the log ends with %.80q", last)
 		}
 	})

@@ -3,6 +3,7 @@ package acquirer
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,11 @@ type Explanation struct {
 	// take, and TakenBackAt when the job is taken from it unless it is heard of until then.
 	Silent      time.Duration
 	TakenBackAt time.Time
+	// LimitAt is when the run of a running job reaches its limit, and GivenUpAt when its lease is given up unless it has
+	// stopped by then: it was told to stop, or will be at LimitAt. Zero: never.
+	LimitAt, GivenUpAt time.Time
+	// Pause is why jobs like it are not handed out; nil: they are not paused.
+	Pause *queue.Pause
 	// Text says the essence in a sentence. Stored text in it is quoted.
 	Text string
 
@@ -59,7 +65,13 @@ func (a *Acquirer) explain(ctx context.Context, id uuid.UUID, organization *uuid
 		return Explanation{}, err
 	}
 	err = a.call(ctx, "explain", func(ctx context.Context) error {
-		ahead, err = a.store.Ahead(ctx, id, aheadCount)
+		if x.Job.State != queue.Pending {
+			return nil
+		}
+		if ahead, err = a.store.Ahead(ctx, id, aheadCount); err != nil {
+			return err
+		}
+		x.Pause, err = a.pauseOf(ctx, x.Job.Lane())
 		return err
 	})
 	if err != nil {
@@ -86,7 +98,7 @@ func (a *Acquirer) explainPending(x *Explanation, ahead []queue.ReadyLane) {
 		}
 	}
 	if len(x.Able) == 0 {
-		x.Nearest, x.Mismatch = a.nearest(lane)
+		x.Nearest, x.Mismatch = a.nearest(lane, math.MaxInt)
 		x.shortage = a.shortageOf(lane)
 	}
 	for _, l := range ahead {
@@ -102,11 +114,26 @@ func (a *Acquirer) explainRunning(x *Explanation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()
+	a.explainLimit(x)
 	ago, known := a.fleet.heard(x.Job.Process, now)
 	if !known || x.Job.Process == a.member.process || ago <= 2*a.cfg.Heartbeat {
 		return
 	}
 	x.Silent, x.TakenBackAt = ago, now.Add(a.cfg.Lease-ago)
+}
+
+// explainLimit says when a run is told to stop, and given up.
+func (a *Acquirer) explainLimit(x *Explanation) {
+	if limit := a.runLimit(x.Job); limit > 0 {
+		x.LimitAt = x.Job.StartedAt.Add(limit)
+	}
+	stop := x.LimitAt
+	if asked := x.Job.CancelAt; !asked.IsZero() && (stop.IsZero() || asked.Before(stop)) {
+		stop = asked
+	}
+	if !stop.IsZero() && a.cfg.Grace >= 0 {
+		x.GivenUpAt = stop.Add(a.cfg.Grace)
+	}
 }
 
 // competes reports whether a worker that could run the job could also run those of a lane.
@@ -130,20 +157,54 @@ func (x Explanation) text(now time.Time, unable string) string {
 	case j.State == queue.Running && x.Silent > 0:
 		return fmt.Sprintf("It was handed out at %s, attempt %d. The process that has it was last heard of %s ago; unless it is heard of, the job is taken back at %s.",
 			stamp(j.StartedAt), j.Attempt, x.Silent.Round(time.Second), stamp(x.TakenBackAt))
-	case j.State == queue.Running && !j.CancelAt.IsZero():
-		return fmt.Sprintf("It is running since %s (attempt %d) and was asked to stop at %s.", stamp(j.StartedAt), j.Attempt, stamp(j.CancelAt))
 	case j.State == queue.Running:
-		return fmt.Sprintf("It is running since %s, attempt %d.", stamp(j.StartedAt), j.Attempt)
+		return x.runText(now)
 	case j.State.Final() && j.Error != "":
 		return fmt.Sprintf("It %s at %s: %q.", verb(j.State), stamp(j.EndedAt), j.Error)
 	case j.State.Final():
 		return fmt.Sprintf("It %s at %s.", verb(j.State), stamp(j.EndedAt))
+	case x.Pause != nil:
+		return x.pauseText()
 	case waits(j) && j.ReadyAt.After(now):
 		return fmt.Sprintf("It may not start before %s.%s", stamp(j.ReadyAt), lastError(j))
 	case len(x.Able) == 0:
 		return fmt.Sprintf("No live worker can run it: %s.", unable)
 	}
 	return x.queueText()
+}
+
+func (x Explanation) runText(now time.Time) string {
+	j := x.Job
+	text := fmt.Sprintf("It is running since %s, attempt %d.", stamp(j.StartedAt), j.Attempt)
+	switch {
+	case !j.CancelAt.IsZero():
+		text += fmt.Sprintf(" It was asked to stop at %s.", stamp(j.CancelAt))
+	case x.LimitAt.IsZero():
+		return text
+	case now.Before(x.LimitAt):
+		return text + fmt.Sprintf(" Its run reaches its limit at %s.", stamp(x.LimitAt))
+	default:
+		text += fmt.Sprintf(" Its run reached its limit at %s, and it was told to stop.", stamp(x.LimitAt))
+	}
+	if !x.GivenUpAt.IsZero() {
+		text += fmt.Sprintf(" Unless it has stopped by then, it is given up at %s.", stamp(x.GivenUpAt))
+	}
+	return text
+}
+
+func (x Explanation) pauseText() string {
+	p := x.Pause
+	text := "Jobs like it are paused since " + stamp(p.At)
+	if p.By != "" {
+		text += " by " + p.By
+	}
+	if !p.Until.IsZero() {
+		text += ", until " + stamp(p.Until)
+	}
+	if p.Note != "" {
+		text += ": " + p.Note
+	}
+	return text + "." + lastError(x.Job)
 }
 
 func (x Explanation) queueText() string {

@@ -104,9 +104,10 @@ func (a *Acquirer) lookLater(id uuid.UUID) {
 	}, "hint")
 }
 
-// freedElsewhere takes in that a running job of an organization may have ended in another process. The caller holds the lock.
+// freedElsewhere takes in that a running job of an organization may have ended in another process, or a pause; zero for all
+// organizations. The caller holds the lock.
 func (a *Acquirer) freedElsewhere(id uuid.UUID, now time.Time) {
-	if !a.dispatch.Knows(id) {
+	if id != uuid.Nil && !a.dispatch.Knows(id) {
 		return
 	}
 	org := a.looks.of(id)
@@ -118,18 +119,12 @@ func (a *Acquirer) freedElsewhere(id uuid.UUID, now time.Time) {
 				defer a.mu.Unlock()
 				if org, known := a.looks.orgs[id]; known {
 					org.freed, org.freedAt = false, a.clock.Now()
-					a.freedNow(id)
+					a.lookAgain(id)
 				}
 			}, "hint")
 		}
 		return
 	}
 	org.freedAt = now
-	a.freedNow(id)
-}
-
-func (a *Acquirer) freedNow(id uuid.UUID) {
-	if a.dispatch.Freed(id) {
-		a.lookSoon(id) // what the limit stopped may never have been announced to us
-	}
+	a.lookAgain(id)
 }

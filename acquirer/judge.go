@@ -74,7 +74,7 @@ func (a *Acquirer) verdict(ctx context.Context, d leases.Doubt) (queue.End, erro
 	if err != nil {
 		return queue.End{}, err
 	}
-	return v.end(d.Job, d.Why, a.now()), nil
+	return v.end(d, a.now()), nil
 }
 
 func releaseOf(d leases.Doubt) queue.End {

@@ -2,7 +2,6 @@ package acquirer
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -15,9 +14,9 @@ type holding struct {
 	domain *dispatch.Domain // nil if the lease came by a report
 	// canceled: somebody asked for the job's cancellation.
 	canceled bool
-	// logged is how many bytes of text the worker's lines had here; -1: the log is full.
-	logged int
-	pace   throttle
+	// timedOut: the run has reached its limit.
+	timedOut bool
+	pace     throttle
 	// worker is who is counted for the job; the zero key: nobody.
 	worker   workerKey
 	watchers map[*watcher]struct{}
@@ -39,26 +38,6 @@ func (h *holding) interrupt(cause error) {
 	for w := range h.watchers {
 		w.cancel(cause)
 	}
-}
-
-// admit returns the lines that the log still takes, at most limit bytes of them in all, and a note behind the last. A
-// negative limit is none.
-func (h *holding) admit(lines []queue.Line, limit int, now time.Time) []queue.Line {
-	if limit < 0 {
-		return lines
-	}
-	for i, line := range lines {
-		if h.logged < 0 { // since an earlier report
-			return lines[:i]
-		}
-		if h.logged += len(line.Text); h.logged > limit {
-			h.logged = -1
-			return append(lines[:i:i], queue.Line{
-				At: now, Text: fmt.Sprintf("The log ends here: it has reached %d bytes, and further lines are dropped.", limit),
-			})
-		}
-	}
-	return lines
 }
 
 // assign counts the job for a domain's workers, instead of those of the domain before.
@@ -148,6 +127,7 @@ func (a *Acquirer) canceled(lease queue.Lease) {
 	if e := a.book.Find(lease); e != nil && !holdingOf(e).canceled {
 		holdingOf(e).canceled = true
 		holdingOf(e).interrupt(queue.ErrJobCanceled)
+		a.giveUpAfterCancel(e)
 	}
 }
 
@@ -169,7 +149,11 @@ func (a *Acquirer) lookIntoBook(planned time.Time) {
 		return // another look was planned before this one, and has seen to the rest
 	}
 	a.bookAt = time.Time{}
-	for _, d := range a.book.Due(a.clock.Now()) {
+	doubts, stops := a.book.Due(a.clock.Now())
+	for _, e := range stops {
+		a.timeout(e)
+	}
+	for _, d := range doubts {
 		a.judges.Add(func(ctx context.Context) { a.decide(ctx, d) })
 	}
 	a.watchBook()
@@ -177,7 +161,7 @@ func (a *Acquirer) lookIntoBook(planned time.Time) {
 
 // Watch returns a context for the work on a job. It ends with ctx, with [queue.ErrLeaseLost] as its cause when the
 // lease is lost, with [queue.ErrJobCanceled] when somebody asks for the job's cancellation, with [queue.ErrStopped] when
-// Run ends, and when the returned function is called, which must be done in the end. If this process does not
+// Run ends, with [queue.ErrTimeout] when the run reaches its limit, and when the returned function is called, which must be done in the end. If this process does not
 // keep the lease, the context has ended already.
 func (a *Acquirer) Watch(ctx context.Context, lease queue.Lease) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -194,6 +178,8 @@ func (a *Acquirer) Watch(ctx context.Context, lease queue.Lease) (context.Contex
 		cancel(queue.ErrStopped)
 	case h.canceled:
 		cancel(queue.ErrJobCanceled)
+	case h.timedOut:
+		cancel(queue.ErrTimeout)
 	}
 	w := &watcher{cancel}
 	h.watchers[w] = struct{}{}

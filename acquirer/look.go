@@ -56,7 +56,7 @@ func (l *looks) of(id uuid.UUID) *orgLooks {
 func (l *looks) forget(known func(uuid.UUID) bool) {
 	for id, org := range l.orgs {
 		switch {
-		case known(id):
+		case known(id), id == uuid.Nil: // all of them
 		case org.due.IsZero():
 			delete(l.orgs, id)
 		default:
@@ -104,6 +104,7 @@ func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
 	a.mu.Unlock()
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: countTo})
 
+	a.learn(listing.Lanes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.note(err, again) {
@@ -166,6 +167,7 @@ func (a *Acquirer) turnReady(ctx context.Context, id uuid.UUID) {
 		return
 	}
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: dueCount})
+	a.learn(listing.Lanes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.note(err, again) {
@@ -216,6 +218,7 @@ func (a *Acquirer) backup(ctx context.Context) {
 		listing, err = a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: backupCount})
 	}
 
+	a.learn(listing.Lanes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()

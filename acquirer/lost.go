@@ -8,6 +8,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/leases"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -58,9 +59,14 @@ func (v Verdict) validate() error {
 	return invalid.New("Verdict.Outcome", v.Outcome, "must be requeued, failed, canceled or succeeded")
 }
 
-// end puts the verdict into the store's words. It counts only while the lost process still holds the lease.
-func (v Verdict) end(lost queue.Job, reason string, now time.Time) queue.End {
-	e := queue.End{Handout: queue.Handout{Lease: lost.Lease()}, Outcome: v.Outcome, Process: lost.Process, Error: cmp.Or(v.Error, reason)}
+// end puts the verdict into the store's words. It counts only while the lost process still holds the lease. Of a worker that
+// lives and does not stop the job's error says so, whatever the policy says.
+func (v Verdict) end(d leases.Doubt, now time.Time) queue.End {
+	text := cmp.Or(v.Error, d.Why)
+	if d.Overdue && v.Error != "" {
+		text = v.Error + ": " + d.Why
+	}
+	e := queue.End{Handout: queue.Handout{Lease: d.Job.Lease()}, Outcome: v.Outcome, Process: d.Job.Process, Error: text}
 	e.Delay = max(v.Delay, 0)
 	return e.Normalize(now)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/leases"
 )
 
 // Lost says that the workers who hold these leases are gone for good: their machine has ended, say. Each job that is still
@@ -15,10 +16,10 @@ import (
 //
 // It returns when the verdicts are sought, not when they are stored; the error is the store's, with which nothing was done,
 // and the call may be repeated. A worker that is not gone after all loses its job: it hears so at its next report.
-func (a *Acquirer) Lost(ctx context.Context, reason string, leases ...queue.Lease) error {
-	held := make(map[queue.Lease]bool, len(leases))
-	ids := make([]uuid.UUID, 0, len(leases))
-	for _, l := range leases {
+func (a *Acquirer) Lost(ctx context.Context, reason string, gone ...queue.Lease) error {
+	held := make(map[queue.Lease]bool, len(gone))
+	ids := make([]uuid.UUID, 0, len(gone))
+	for _, l := range gone {
 		if !held[l] {
 			held[l] = true
 			ids = append(ids, l.Job)
@@ -48,17 +49,17 @@ func (a *Acquirer) Lost(ctx context.Context, reason string, leases ...queue.Leas
 	return nil
 }
 
-// JobsOf returns the running jobs of workers, whichever live or lost process holds them, in no particular order. It asks
-// the store once for each process that was there at the last heartbeat.
-func (a *Acquirer) JobsOf(ctx context.Context, workers ...uuid.UUID) ([]Job, error) {
-	wanted := make(map[uuid.UUID]bool, len(workers))
-	for _, w := range workers {
-		wanted[w] = true
+// RunningJobs returns the running jobs that a function wants, whichever process holds them, in no particular order: those
+// of some workers, or of a type. It waits for the first heartbeat, and asks the store once for each process that the last
+// one has named.
+func (a *Acquirer) RunningJobs(ctx context.Context, want func(Job) bool) ([]Job, error) {
+	if err := a.awaitRegistered(ctx); err != nil {
+		return nil, err
 	}
 	var found []Job
 	for _, process := range a.holders() {
 		var jobs []queue.Job
-		err := a.call(ctx, "find jobs of workers", func(ctx context.Context) (err error) {
+		err := a.call(ctx, "find running jobs", func(ctx context.Context) (err error) {
 			jobs, err = a.store.Jobs(ctx, queue.Filter{Process: process})
 			return err
 		})
@@ -66,7 +67,7 @@ func (a *Acquirer) JobsOf(ctx context.Context, workers ...uuid.UUID) ([]Job, err
 			return nil, err
 		}
 		for _, job := range jobs {
-			if wanted[job.Worker] {
+			if want(job) {
 				found = append(found, job)
 			}
 		}
@@ -85,4 +86,42 @@ func (a *Acquirer) holders() []uuid.UUID {
 		}
 	}
 	return ids
+}
+
+// Process is who this acquirer is to the store. It changes if it was declared lost.
+func (a *Acquirer) Process() uuid.UUID { return a.process() }
+
+// Judge ends an attempt by the word of somebody who knows what became of its worker and has no handout for it: whoever runs
+// the machines, after a restart. It counts whichever process holds the lease, and may be repeated. [queue.ErrLeaseLost] if
+// the lease is not the live one.
+func (a *Acquirer) Judge(ctx context.Context, lease queue.Lease, v Verdict) error {
+	if err := v.validate(); err != nil {
+		return err
+	}
+	job, err := a.findJob(ctx, lease.Job)
+	switch {
+	case err != nil:
+		return err
+	case job.Lease() != lease:
+		return queue.ErrLeaseLost
+	}
+	end := v.end(leases.Doubt{Job: job}, a.now())
+	answer, err := a.ends.Do(ctx, end)
+	if err == nil {
+		err = answer.Err
+	}
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	if a.book.Find(lease) != nil { // somebody here is to hear of it
+		a.losses.compare = true
+		a.losses.signal()
+	}
+	a.mu.Unlock()
+	if !answer.Again && answer.Job.State.Final() {
+		a.metrics.finished(answer.Job)
+	}
+	a.afterEnd(answer.Job)
+	return nil
 }

@@ -28,12 +28,12 @@ type metrics struct {
 	acquirer *Acquirer
 	kinds    kinds
 
-	enqueuedTotal, acquiredTotal, finishedTotal, reapedTotal *prometheus.CounterVec
-	claims, messages, storeErrors                            *prometheus.CounterVec
-	reconnects                                               prometheus.Counter
-	wait, run, store                                         *prometheus.HistogramVec
-	unmatchedJobs                                            prometheus.Gauge
-	jobs, slots, processes                                   *prometheus.Desc
+	enqueuedTotal, acquiredTotal, finishedTotal, reapedTotal, timeouts *prometheus.CounterVec
+	claims, messages, storeErrors                                      *prometheus.CounterVec
+	reconnects                                                         prometheus.Counter
+	wait, run, store                                                   *prometheus.HistogramVec
+	unmatchedJobs                                                      prometheus.Gauge
+	jobs, slots, processes, oldest                                     *prometheus.Desc
 }
 
 // kinds decides which types have a label of their own.
@@ -101,6 +101,7 @@ func newMetrics(a *Acquirer, namespace, instance string) *metrics {
 		acquiredTotal: counters("jobs_acquired_total", "Jobs handed to workers, by how their lane was found.", "kind", "wake"),
 		finishedTotal: counters("jobs_finished_total", "Jobs that reached a final state.", "kind", "result"),
 		reapedTotal:   counters("jobs_reaped_total", "Attempts of lost workers and jobs that expired.", "cause"),
+		timeouts:      counters("job_timeouts_total", "Runs that reached their limit.", "kind"),
 		claims:        counters("job_claims_total", "Claims, by whether they found as many jobs as workers waited.", "result"),
 		messages:      counters("job_announcements_total", "Messages sent to other processes.", "result"),
 		storeErrors:   counters("job_store_errors_total", "Failed calls of the store, by operation.", "operation"),
@@ -115,6 +116,7 @@ func newMetrics(a *Acquirer, namespace, instance string) *metrics {
 		}),
 		jobs:      desc("jobs", "Running jobs of all processes, as of the last heartbeat.", "kind", "status"),
 		slots:     desc("worker_slots", "Slots of this process's workers.", "state"),
+		oldest:    desc("job_oldest_run_seconds", "Age of the oldest run whose lease this process keeps.", "kind"),
 		processes: desc("job_processes", "Live processes that hand out jobs, as of the last heartbeat."),
 	}
 	m.zero()
@@ -136,7 +138,7 @@ func (m *metrics) zero() {
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.enqueuedTotal, m.acquiredTotal, m.finishedTotal, m.reapedTotal, m.claims, m.messages, m.storeErrors,
+		m.enqueuedTotal, m.acquiredTotal, m.finishedTotal, m.reapedTotal, m.timeouts, m.claims, m.messages, m.storeErrors,
 		m.reconnects, m.wait, m.run, m.store, m.unmatchedJobs,
 	}
 }
@@ -149,6 +151,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.jobs
 	ch <- m.slots
 	ch <- m.processes
+	ch <- m.oldest
 }
 
 // Collect implements prometheus.Collector.
@@ -159,6 +162,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	s := m.acquirer.Stats()
 	gauge := func(d *prometheus.Desc, value int, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(value), labels...)
+	}
+	oldest := make(map[string]time.Duration)
+	for kind, age := range s.Oldest {
+		label := m.kinds.label(kind)
+		oldest[label] = max(oldest[label], age)
+	}
+	for kind, age := range oldest {
+		ch <- prometheus.MustNewConstMetric(m.oldest, prometheus.GaugeValue, age.Seconds(), kind)
 	}
 	gauge(m.slots, s.Waiting, "idle")
 	gauge(m.slots, s.Holding, "busy")
@@ -216,6 +227,8 @@ func (m *metrics) ran(job queue.Job, started time.Time) {
 		m.run.WithLabelValues(m.kinds.label(job.Type), result(job.State)).Observe(max(0, job.EndedAt.Sub(started).Seconds()))
 	}
 }
+
+func (m *metrics) timedOut(job queue.Job) { m.timeouts.WithLabelValues(m.kinds.label(job.Type)).Inc() }
 
 func (m *metrics) reaped(cause string) { m.reapedTotal.WithLabelValues(cause).Inc() }
 

@@ -16,7 +16,8 @@ var errUnregistered = errors.New("acquirer: the process is not registered; repor
 // cancellation. A worker may report to any process that shares the store, for example when the one that gave
 // it the job is gone; that process keeps the lease from then on. A process that is not registered yet lets the report wait.
 //
-// [queue.ErrLeaseLost] means that the worker must stop at once, a [*invalid.Error] that the report is bad and had no
+// [queue.ErrTimeout] means that the report has arrived, and that the run has reached its limit: the worker is to stop and to
+// end the job. [queue.ErrLeaseLost] means that the worker must stop at once, a [*invalid.Error] that the report is bad and had no
 // effect. Any other error leaves open whether the report arrived; repeating it may write its lines twice. Reports of many
 // workers at once share their calls of the store.
 func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, err error) {
@@ -32,6 +33,7 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	}
 	a.mu.Lock()
 	renewal := r.Renewal(a.member.process, a.now())
+	renewal.MaxLog = int64(max(a.cfg.MaxLog, 0))
 	call, err := a.book.Report(job, renewal.Process, r.Silence, a.clock.Now())
 	var lines []queue.Line
 	if err == nil {
@@ -40,7 +42,7 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 			a.countHeld(h, workerKey{r.Organization, r.Worker})
 		}
 		if len(renewal.Lines) > 0 {
-			lines = h.admit(h.pace.admit(renewal.Lines, a.now()), a.cfg.MaxLog, a.now())
+			lines = h.pace.admit(renewal.Lines, a.now())
 		}
 	}
 	renewal.Lines = nil // they go by themselves: no sign of life waits for anybody's log
@@ -61,6 +63,9 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 		if err := a.log(ctx, renewal); err != nil {
 			return false, err
 		}
+	}
+	if a.timedOut(r.Lease) {
+		return false, queue.ErrTimeout
 	}
 	return answer.Canceled, nil
 }

@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"maps"
+	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
@@ -16,6 +17,8 @@ type Stats struct {
 	// kind, both as of the last heartbeat.
 	Processes int
 	Running   map[queue.Kind]int
+	// Oldest is the age of the oldest run of each type whose lease this process keeps.
+	Oldest map[string]time.Duration
 	// Registered: the store knows this process. Hearing: announcements of other processes come through.
 	Registered, Hearing bool
 	// Failures is the number of store errors in a row, of claims and listings or of heartbeats, whichever is more.
@@ -25,14 +28,14 @@ type Stats struct {
 	Unreadable int
 }
 
-// Stats returns the present state. It costs one step for each domain.
+// Stats returns the present state. It costs one step for each domain and lease.
 func (a *Acquirer) Stats() Stats {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := Stats{
 		Holding: a.book.Len(a.member.process), Lanes: a.dispatch.Lanes(),
 		Processes: len(a.fleet.processes), Running: maps.Clone(a.fleet.running),
-		Registered: a.member.state == running, Hearing: a.listening.well(),
+		Oldest: a.oldestRuns(), Registered: a.member.state == running, Hearing: a.listening.well(),
 		Unreadable: a.fleet.unreadable + a.looks.unreadable,
 		Failures:   max(a.breaker.Failures(), a.member.failures),
 	}

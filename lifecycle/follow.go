@@ -20,41 +20,37 @@ func follows(s *Snapshot) bool {
 // follow makes them do so.
 func (e *editor) follow() {
 	w := &e.s.Workspace
-	before, known := e.before()
-	w.Seen = Seen{Template: e.s.Template.Rules, Owner: e.s.Owner.Rules}
-	if w.Deleted || w.Managed {
-		return
+	if !w.Deleted && !w.Managed {
+		before, known := e.before()
+		e.moveStored(before, known)
+		e.leaveGraces(before, known)
 	}
-	e.moveStored(before, known)
-	e.leaveGraces(before, known)
+	w.Seen = Seen{Template: e.s.Template.Rules, Owner: e.s.Owner.Rules} // last: the terms depend on it
 }
 
 // before returns the workspace under the policy that it follows; known is false if nobody remembers that one, because the
-// policy has changed more than once since.
+// policy has changed too often since.
 func (e *editor) before() (s *Snapshot, known bool) {
 	before := e.s
-	t := &before.Template
-	if e.s.Workspace.Seen.Template == t.Rules {
-		return &before, true
+	policy, known := before.Template.policyAt(before.Workspace.Seen.Template)
+	if known {
+		before.Template.Policy = policy
 	}
-	if p := t.Previous; p != nil && p.Rules == e.s.Workspace.Seen.Template {
-		t.Policy = p.Policy
-		return &before, true
-	}
-	return &before, false
+	return &before, known
 }
 
 // moveStored moves the stored values that depend on a changed one.
 func (e *editor) moveStored(before *Snapshot, known bool) {
 	w, t := &e.s.Workspace, &e.s.Template
-	if before.Workspace.Seen.Template != t.Rules {
+	if w.Seen.Template != t.Rules {
 		if !t.Policy.AllowUserTTL {
 			w.TTL = t.Policy.DefaultTTL
 		}
-		if t.Terms.ResetLastUsed {
+		terms := t.termsSince(w.Seen.Template)
+		if terms.ResetLastUsed {
 			w.LastUsedAt = micros.Later(w.LastUsedAt, e.now)
 		}
-		if t.Terms.ResetDormant && dormant(&e.s) {
+		if terms.ResetDormant && dormant(&e.s) {
 			w.DormantAt = micros.Later(w.DormantAt, e.now)
 		}
 		e.moveDeletion(before, known)
@@ -85,7 +81,7 @@ func (e *editor) moveDeletion(before *Snapshot, known bool) {
 
 // grace is the instant before which a change brings no rule of a kind closer.
 func (e *editor) grace(kind HoldRules) time.Time {
-	terms := e.s.Template.Terms.withDefaults()
+	terms := e.s.Template.termsSince(e.s.Workspace.Seen.Template)
 	if kind == HoldDeletion {
 		return e.now.Add(terms.DeleteGrace)
 	}

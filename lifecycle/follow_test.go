@@ -153,61 +153,140 @@ func TestGraceCountsFromTheCommit(t *testing.T) {
 	}
 }
 
-// Two plans over one template, in any interleaving: what holds at the end is what the newest policy says, and a plan that is
-// not the newest says so at every step.
-func TestTwoPlansInAnyInterleaving(t *testing.T) {
+// checkGraceOf is checkGrace with the graces of terms.
+func checkGraceOf(t *testing.T, terms lifecycle.PolicyTerms, before, after map[lifecycle.Rule]time.Time, commit time.Time) {
+	t.Helper()
+	for rule, to := range after {
+		grace, from := terms.StopGrace, before[rule]
+		if rule == lifecycle.RuleAutodelete {
+			grace = terms.DeleteGrace
+		}
+		if sooner := !to.IsZero() && (from.IsZero() || to.Before(from)); sooner && to.Before(commit.Add(grace)) {
+			t.Errorf("%v moves from %v to %v, %v after the commit, with a grace of %v", rule, from, to, to.Sub(commit), grace)
+		}
+	}
+}
+
+// putPlan is a plan that was put, and when.
+type putPlan struct {
+	lifecycle.PolicyPlan
+	at time.Time
+}
+
+// changes is a template whose policy is changed by several plans, and its workspaces, which follow now and then.
+type changes struct {
+	t        *testing.T
+	r        random
+	now      time.Time
+	template lifecycle.Template
+	fleet    []lifecycle.Snapshot
+	plans    []lifecycle.PolicyPlan
+	put      []putPlan
+}
+
+func (c *changes) plan() {
+	terms := lifecycle.PolicyTerms{
+		ResetLastUsed: c.r.yes(30), ResetDormant: c.r.yes(30),
+		StopGrace: pick[time.Duration](c.r, 0, time.Hour, 10*time.Hour), DeleteGrace: pick[time.Duration](c.r, 0, 2*time.Hour, 50*time.Hour),
+	}
+	p, err := lifecycle.NewPolicyPlan(c.template, lifecycle.PolicyChange{Policy: valid(c.r), PolicyTerms: terms}, c.now)
+	must(err)
+	c.plans = append(c.plans, p)
+}
+
+// apply puts a plan that was made, or resumes it. One that is not the newest any more says so at every step.
+func (c *changes) apply(p lifecycle.PolicyPlan) {
+	newest := len(c.put) > 0 && c.put[len(c.put)-1].Change.At.Equal(p.Change.At)
+	next, err := p.Next(c.template)
+	switch fresh := c.template.Rules == p.Change.Template.Rules; {
+	case newest || fresh:
+		must(err)
+	case !errors.Is(err, lifecycle.ErrPolicyChanged) || !errors.Is(p.Check(c.template), lifecycle.ErrPolicyChanged):
+		c.t.Fatalf("an older plan goes on: %v, %v", err, p.Check(c.template))
+	}
+	if err != nil {
+		return
+	}
+	c.template, err = lifecycle.ReplaceTemplate(c.template, next, c.now)
+	must(err)
+	must(p.Check(c.template))
+	if !newest {
+		c.put = append(c.put, putPlan{p, c.now})
+	}
+}
+
+// follow has one workspace follow: a tick, a verb, or a plan that has come to it.
+func (c *changes) follow(i int) {
+	was := c.fleet[i]
+	s := was
+	s.Template = c.template
+	change, behind := lifecycle.Adapt(s, c.now)
+	if !behind {
+		return
+	}
+	s = apply(s, change)
+	c.fleet[i] = s
+	if again, ok := lifecycle.Adapt(s, c.now); ok {
+		c.t.Fatalf("following twice changes %+v", again)
+	}
+	if s.Workspace.Deleted || s.Workspace.Managed {
+		return
+	}
+	if s.Template.Policy != c.put[len(c.put)-1].Change.Policy || s.Workspace.Seen.Template != c.template.Rules {
+		c.t.Fatalf("the workspace follows %d of %d", s.Workspace.Seen.Template, c.template.Rules)
+	}
+	checkGraceOf(c.t, c.put[len(c.put)-1].Change.PolicyTerms, actsOf(was, c.now), actsOf(s, c.now), c.now)
+	for _, p := range c.put {
+		if followed := was.Workspace.Seen.Template > p.Change.Template.Rules; followed {
+			continue
+		}
+		if p.Change.ResetLastUsed && s.Workspace.LastUsedAt.Before(p.at) {
+			c.t.Fatalf("last used at %v: the reset at %v is lost", s.Workspace.LastUsedAt, p.at)
+		}
+		if p.Change.ResetDormant && !s.Workspace.DormantAt.IsZero() && s.Workspace.DormantAt.Before(p.at) {
+			c.t.Fatalf("dormant since %v: the reset at %v is lost", s.Workspace.DormantAt, p.at)
+		}
+	}
+}
+
+// Plans over one template, put in any interleaving, resumed at any point, with workspaces that follow at any moment and so
+// may skip some: what holds at the end is what the newest policy and its graces say, no reset of any of them is lost, and a
+// plan that is not the newest says so at every step.
+func TestPlansInAnyInterleaving(t *testing.T) {
 	t.Parallel()
-	eachRandom(t, 2_000, func(t *testing.T, r random, one lifecycle.Snapshot) {
-		one.Template.Revision = 1
-		template, now := one.Template, r.set()
-		fleet := make([]lifecycle.Snapshot, 4)
-		for i := range fleet {
-			fleet[i] = r.snapshot()
-			fleet[i].Template, fleet[i].Workspace.ID = template, id(i)
-		}
-		newPlan := func() lifecycle.PolicyPlan {
-			p, err := lifecycle.NewPolicyPlan(template, lifecycle.PolicyChange{Policy: valid(r)}, now)
-			must(err)
-			now = now.Add(time.Second)
-			return p
-		}
-		put := func(p *lifecycle.PolicyPlan) error {
-			next, err := p.Next(template)
-			if err != nil {
-				return err
+	skipped := 0
+	eachRandom(t, 3_000, func(t *testing.T, r random, one lifecycle.Snapshot) {
+		c := &changes{t: t, r: r, now: r.set(), template: one.Template}
+		c.template.Revision = 1
+		for n := range 4 {
+			s := r.snapshot()
+			s.Template, s.Workspace.ID = c.template, id(n)
+			if s.Owner.Status == lifecycle.OwnerSuspended {
+				s.Owner.Status = lifecycle.OwnerDormant
 			}
-			template, err = lifecycle.ReplaceTemplate(template, next, now)
-			return err
+			c.fleet = append(c.fleet, s)
 		}
-		a := newPlan()
-		must(put(&a))
-		for i := range r.IntN(len(fleet)) { // A dies half-way
-			fleet[i].Template = template
-			fleet[i] = apply(fleet[i], lifecycle.Rearm(fleet[i], now))
-		}
-		b := newPlan()
-		now = now.Add(time.Hour)
-		must(put(&b))
-		if err := put(&a); !errors.Is(err, lifecycle.ErrPolicyChanged) {
-			t.Fatalf("the older plan is put again: %v", err)
-		}
-		if err := a.Check(template); !errors.Is(err, lifecycle.ErrPolicyChanged) {
-			t.Fatalf("the older plan goes on: %v", err)
-		}
-		must(b.Check(template))
-		for i := range fleet {
-			s := fleet[i]
-			s.Template = template
-			s = apply(s, lifecycle.Rearm(s, now))
-			if s.Template.Policy.TimeTilAutodelete == 0 && s.Template.Policy.DeleteStopped == 0 && !s.Template.Policy.DeleteAtDeadline && !s.Workspace.DeletingAt.IsZero() &&
-				!s.Workspace.Managed && fleet[i].Workspace.Seen != s.Workspace.Seen && s.Workspace.DormantAt != (time.Time{}) && fleet[i].Workspace.Seen.Template != b.Change.Template.Rules {
-				t.Fatalf("deleted at %v though the newest policy deletes nothing", s.Workspace.DeletingAt)
+		for range 2 + r.IntN(12) {
+			c.now = c.now.Add(pick[time.Duration](r, us, time.Minute, 30*time.Minute)).Truncate(us)
+			switch {
+			case len(c.plans) == 0 || r.yes(30):
+				c.plan()
+			case r.yes(50):
+				c.apply(c.plans[r.IntN(len(c.plans))])
+			case len(c.put) > 0:
+				c.follow(r.IntN(len(c.fleet)))
 			}
-			if s.Template.Policy != b.Change.Policy || s.Workspace.Seen.Template != template.Rules {
-				t.Fatalf("the workspace follows %d of %d", s.Workspace.Seen.Template, template.Rules)
+		}
+		for i := range c.fleet {
+			if c.template.Rules > c.fleet[i].Workspace.Seen.Template+1 {
+				skipped++
 			}
+			c.follow(i)
 		}
 	})
+	if skipped < 500 {
+		t.Errorf("only %d workspaces have skipped a policy: the check says little", skipped)
+	}
 }
 
 // valid is a policy that nobody refuses.

@@ -162,7 +162,7 @@ type Template struct {
 	VersionSince time.Time
 	// Rules counts the changes of Policy; see Workspace.Seen.
 	Rules int64
-	// Previous is the policy before the latest change, nil if there was none. It is immutable.
+	// Previous is the policy before the latest change, nil if there was none. It is immutable, and leads to those before it.
 	Previous *Superseded
 	// AutostartAfter and Floors are what a hold that ended early leaves: occurrences up to AutostartAfter do not count.
 	AutostartAfter time.Time
@@ -174,6 +174,10 @@ type Superseded struct {
 	// Rules is Template.Rules while it applied.
 	Rules  int64  `json:"rules"`
 	Policy Policy `json:"policy"`
+	// Terms are those of the change that began it.
+	Terms PolicyTerms `json:"terms,omitzero"`
+	// Previous is the policy before it, nil if there was none or nobody remembers it.
+	Previous *Superseded `json:"previous,omitempty"`
 }
 
 // PolicyTerms say how a change of a policy treats the workspaces that exist. The zero value is the defaults.

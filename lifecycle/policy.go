@@ -76,6 +76,9 @@ func (p *Policy) validateRest() error {
 	if err := p.AutostartDays.Validate(); err != nil {
 		return invalid.As("Policy.AutostartDays", err)
 	}
+	if err := p.Holidays.Err(); err != nil {
+		return invalid.New("Policy.Holidays", p.Holidays.String(), "must be readable: %v", err)
+	}
 	return invalid.Within("Policy", p.Requirement.Validate())
 }
 
@@ -115,6 +118,14 @@ func (t PolicyTerms) withDefaults() PolicyTerms {
 	if t.DeleteGrace == 0 {
 		t.DeleteGrace = deleteGrace
 	}
+	return t
+}
+
+// and are the terms of two changes at once.
+func (t PolicyTerms) and(o PolicyTerms) PolicyTerms {
+	t, o = t.withDefaults(), o.withDefaults()
+	t.ResetLastUsed, t.ResetDormant = t.ResetLastUsed || o.ResetLastUsed, t.ResetDormant || o.ResetDormant
+	t.StopGrace, t.DeleteGrace = max(t.StopGrace, o.StopGrace), max(t.DeleteGrace, o.DeleteGrace)
 	return t
 }
 

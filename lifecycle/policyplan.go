@@ -28,11 +28,11 @@ type PolicyPlan struct {
 	Effects []PolicyEffect `json:"effects,omitempty"`
 
 	// Put says that the template has its new policy. Applied counts the workspaces whose change was committed, After is the
-	// last workspace that was looked at, and Done says that all were.
+	// last workspace that was looked at, and Done says that all were, and none was rejected.
 	Put     bool `json:"put"`
 	Applied int  `json:"applied"`
-	// Rejected lists the workspaces whose change the store refused, at most 1,000. They are done at their next look, or
-	// when the plan is applied again.
+	// Rejected lists the workspaces whose change the store refused, at most 1,000. Each is tried again when something looks at
+	// it, and when the plan is applied again.
 	Rejected []uuid.UUID `json:"rejected,omitempty"`
 	After    uuid.UUID   `json:"after,omitzero"`
 	Done     bool        `json:"done"`

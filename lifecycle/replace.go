@@ -68,10 +68,55 @@ func (t Template) withPolicy(p Policy, terms PolicyTerms) Template {
 	if terms == t.Terms {
 		terms = PolicyTerms{}
 	}
-	t.Previous = &Superseded{Rules: t.Rules, Policy: t.Policy}
+	t.Previous = (&Superseded{t.Rules, t.Policy, t.Terms, t.Previous}).cut(maxSuperseded)
 	t.Policy, t.Terms = p, terms
 	t.Rules++
 	return t
+}
+
+// maxSuperseded is how many policies a template remembers. A workspace that follows an older one still is treated as if nobody
+// knew it, which leaves the graces of every change.
+const maxSuperseded = 4
+
+// cut returns the latest n policies. The terms of those that are forgotten go on with the oldest that is not: a workspace that
+// has skipped them keeps what they gave it, and one that has not gets it once more.
+func (p *Superseded) cut(n int) *Superseded {
+	if p == nil {
+		return nil
+	}
+	kept := *p
+	if n > 1 {
+		kept.Previous = p.Previous.cut(n - 1)
+		return &kept
+	}
+	for old := p.Previous; old != nil; old = old.Previous {
+		kept.Terms = kept.Terms.and(old.Terms)
+	}
+	kept.Previous = nil
+	return &kept
+}
+
+// policyAt returns the policy that applied at a count of rules, if anybody remembers it.
+func (t *Template) policyAt(rules int64) (Policy, bool) {
+	if rules == t.Rules {
+		return t.Policy, true
+	}
+	for p := t.Previous; p != nil; p = p.Previous {
+		if p.Rules == rules {
+			return p.Policy, p.Policy.Holidays.Err() == nil
+		}
+	}
+	return Policy{}, false
+}
+
+// termsSince are the terms for a workspace that follows the rules of a count: those of every change that it has skipped, of
+// resets each, of graces the longest.
+func (t *Template) termsSince(rules int64) PolicyTerms {
+	terms := t.Terms.withDefaults()
+	for p := t.Previous; p != nil && p.Rules > rules; p = p.Previous {
+		terms = terms.and(p.Terms)
+	}
+	return terms
 }
 
 // samePolicy compares policies; equal dates are equal whoever parsed them.
@@ -122,8 +167,8 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 // maxName bounds the names that stores keep in an index.
 const maxName = 128
 
-// Validate refuses a workspace that cannot be created: a name of more than 500 bytes, instants outside the years 1 to 9999, a TTL out of range, a hold that
-// is none.
+// Validate refuses a workspace that cannot be created: a name of more than 500 bytes, instants outside the years 1 to 9999, a
+// TTL out of range, negative counts, a hold that is none.
 func (w *Workspace) Validate() error {
 	if err := validName("Workspace.Name", w.Name); err != nil {
 		return err
@@ -147,6 +192,18 @@ func (w *Workspace) Validate() error {
 	} {
 		if err := validInstant(f.name, f.at); err != nil {
 			return err
+		}
+	}
+	for _, f := range []struct {
+		name string
+		n    int
+	}{
+		{"Workspace.Failures", w.Failures},
+		{"Workspace.StartFailures", w.StartFailures},
+		{"Workspace.Backoff.Attempts", w.Backoff.Attempts},
+	} {
+		if f.n < 0 {
+			return invalid.New(f.name, f.n, "must not be negative")
 		}
 	}
 	if err := w.Hold.Validate(); err != nil {

@@ -26,7 +26,7 @@ func (f Failures) Failed(version, message string, began, now time.Time) Failures
 		f = Failures{Version: version}
 	}
 	f.Message = message
-	if f.Count > 0 && !micros.Of(began).After(f.At) {
+	if !micros.Of(began).After(f.At) {
 		return f
 	}
 	f.Count++

@@ -28,7 +28,7 @@ type Action struct {
 	Kind ActionKind
 	// Member is the one to act on, uuid.Nil for a creation.
 	Member uuid.UUID
-	// index is where Member was in the list.
+	// index is where Member was in the list; a creation has none.
 	index  int
 	Reason Reason
 	// For is the restriction of a member that is created or labelled.

@@ -41,7 +41,7 @@ func (p *planner) removeExcess() {
 	}
 	p.affine = p.drop(p.affine, len(p.affine)-free)
 	p.pending = p.drop(p.pending, len(p.ready)+len(p.pending)-p.d.Target.Keep)
-	p.ready = p.drop(p.ready, len(p.ready)+len(p.pending)-p.d.Target.Keep)
+	p.ready = p.drop(p.ready, len(p.ready)-p.d.Target.Keep) // while some are pending, none is too many
 	p.pending = p.drop(p.pending, p.size()-p.spec.Ceiling)
 }
 
@@ -145,7 +145,7 @@ func (p *planner) create(failures Failures) {
 		why = ReasonRollover
 	}
 	for range allowed {
-		p.d.Actions = append(p.d.Actions, Action{Kind: ActionCreate, Reason: why, For: p.nextLabel(), index: -1})
+		p.d.Actions = append(p.d.Actions, Action{Kind: ActionCreate, Reason: why, For: p.nextLabel()})
 	}
 }
 
@@ -158,9 +158,7 @@ func (p *planner) allowed(missing int, failures Failures) int {
 		}
 	}
 	bound(p.spec.Ceiling-p.size(), BlockedCeiling)
-	if len(p.oldReady) > 0 {
-		bound(p.d.Target.Size+p.surge()+len(p.affine)-p.size(), BlockedRollover)
-	}
+	bound(p.d.Target.Size+p.surge()+len(p.affine)-p.size(), BlockedRollover) // met only while old ones are there
 	bound(p.spec.MaxStarting-len(p.pending), BlockedConcurrency)
 	if failures.Open(p.spec.Retry) {
 		if n > 0 {

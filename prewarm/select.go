@@ -5,7 +5,7 @@ package prewarm
 // median of three: lists that are sorted already, as they come from a store, are not its worst case.
 func selectFirst(list []int, n int, less func(a, b int) bool) {
 	lo, hi := 0, len(list)-1
-	for lo < hi && n > lo && n <= hi {
+	for n > lo && n <= hi {
 		pivot := median(list[lo], list[lo+(hi-lo)/2], list[hi], less)
 		i, j := lo, hi
 		for i <= j {

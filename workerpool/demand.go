@@ -189,6 +189,47 @@ func (p *Pool) recovered() bool {
 	}
 }
 
+// Recovered reports whether every worker that may run a job unknown to the pool has answered or is gone, so that a job which
+// is on no worker runs nowhere.
+func (p *Pool) Recovered() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running && p.recovered()
+}
+
+// WorkerOf returns the worker that a job is on, as far as the pool knows; ok is false if it is on none.
+func (p *Pool) WorkerOf(id JobID) (worker InstanceID, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.jobs[id]
+	if r == nil {
+		return "", false
+	}
+	return r.ID, true
+}
+
+// Offer is a ready worker that takes jobs, with what it has left.
+type Offer struct {
+	Worker InstanceID
+	Free   Resources
+	// Labels are those of its type. They must not be changed.
+	Labels map[string]string
+}
+
+// Offers returns the ready workers that have a slot left, in no particular order: for whoever starts jobs by itself.
+func (p *Pool) Offers() (offers []Offer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, k := range p.kinds {
+		for _, l := range k.ready.order {
+			for r := l.first; r != nil && l.free.Slots > 0; r = r.byRoom.next {
+				offers = append(offers, Offer{r.ID, l.free, k.Labels})
+			}
+		}
+	}
+	return offers
+}
+
 // release gives a job back that the queue believes to be on a worker and that is on none. The caller holds the lock.
 func (p *Pool) release(id JobID) {
 	if !p.recovered() {
@@ -202,7 +243,7 @@ func (p *Pool) waiting() []Job {
 	var list []Job
 	for i := range p.view.jobs {
 		j := &p.view.jobs[i]
-		if j.State == JobWaiting && p.jobs[j.ID] == nil && !p.view.outdated(j.ID) {
+		if (j.State == JobWaiting || j.State == JobExpected) && p.jobs[j.ID] == nil && !p.view.outdated(j.ID) {
 			list = append(list, *j)
 		}
 	}

@@ -24,6 +24,9 @@ const (
 	JobAssigned
 	// JobCanceled: it must end where it runs.
 	JobCanceled
+	// JobExpected: something else will start it, by [Pool.StartJob]. It counts for the plan, which keeps or creates room
+	// for it, and is never started by one.
+	JobExpected
 )
 
 // Job is one unit of work.

@@ -116,7 +116,7 @@ func (p *Pool) limits() Limits {
 func (p *Pool) carryOut(a Actions, jobs []Job, records []*record) {
 	each(p, len(a.Starts), func(i int) {
 		s := a.Starts[i]
-		if r, j := records[s.Worker], jobs[s.Job]; p.jobs[j.ID] == nil && r.fits(&j) {
+		if r, j := records[s.Worker], jobs[s.Job]; j.State == JobWaiting && p.jobs[j.ID] == nil && r.fits(&j) {
 			p.startOn(r, j)
 		}
 	})

@@ -101,6 +101,8 @@ func result(ctx context.Context, b lifecycle.Job, err error) (r lifecycle.JobRes
 	switch {
 	case errors.Is(cause, queue.ErrJobCanceled):
 		r.Status = lifecycle.JobCanceled
+	case errors.Is(cause, queue.ErrTimeout) && !errors.As(err, &again):
+		r.Message = fmt.Sprintf("%v: %v", cause, err)
 	case ctx.Err() != nil, errors.As(err, &again):
 		return r, false
 	}

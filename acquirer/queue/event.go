@@ -19,6 +19,8 @@ const (
 	EventReaped EventKind = "job.reaped"
 	// EventExpired: a job that nobody could run for as long as the host allows was failed.
 	EventExpired EventKind = "job.expired"
+	// EventTimeout: a job's run has reached its limit, and its worker was told to stop.
+	EventTimeout EventKind = "job.timeout"
 	// EventProcessLost: a process was silent for the length of a lease and was declared lost.
 	EventProcessLost EventKind = "process.lost"
 )
@@ -34,7 +36,7 @@ type Event struct {
 	Lanes int
 	// Jobs is the number of ready jobs in the lanes, counted up to 1,000 in each.
 	Jobs int
-	// Job, of a reaped or expired event, as it is now.
+	// Job, of a reaped, expired or timeout event, as it is now.
 	Job Job
 	// Process that was lost, of a reaped or process event.
 	Process uuid.UUID

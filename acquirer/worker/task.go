@@ -321,6 +321,8 @@ func (r *reporter) send(ctx context.Context, report queue.Report) bool {
 	case errors.Is(err, queue.ErrLeaseLost):
 		r.cancel(queue.ErrLeaseLost)
 		return false
+	case errors.Is(err, queue.ErrTimeout): // it has arrived all the same
+		r.cancel(queue.ErrTimeout)
 	case err != nil:
 		r.task.putBack(report)
 		r.cfg.Logger.Warn("report not sent", "job_id", report.Lease.Job, "error", err)

@@ -23,7 +23,8 @@ var (
 )
 
 // Source is where a [Worker] gets its jobs: an acquirer in the same process, or a client that speaks to one over a
-// network. Its errors carry meaning, so a client has to carry them too: [queue.ErrLeaseLost] ends the work on a job,
+// network. Its errors carry meaning, so a client has to carry them too: [queue.ErrLeaseLost] ends the work on a job, as the
+// error of a report [queue.ErrTimeout] does when the report has arrived,
 // [queue.ErrStopped] and [invalid.Err] end the worker. Every other error is passing, and the worker tries again after a
 // growing pause.
 type Source interface {
@@ -43,7 +44,7 @@ type watcher interface {
 // Handler does the work of one job. Its result is stored with the job.
 //
 // The context ends with the cause [queue.ErrLeaseLost] when the job is no longer ours, [queue.ErrJobCanceled] when
-// somebody asked for its cancellation, or [ErrDraining] when the worker must stop. Return soon then; it does not matter
+// somebody asked for its cancellation, [queue.ErrTimeout] when the run has reached its limit, or [ErrDraining] when the worker must stop. Return soon then; it does not matter
 // what. An error fails the job, unless it comes from [Retry]; a panic fails it too.
 type Handler func(ctx context.Context, t *Task) (result []byte, err error)
 
@@ -189,6 +190,8 @@ func outcome(right queue.Handout, result []byte, err, cause error) (end queue.En
 		end.Outcome = queue.OutcomeCanceled
 	case errors.As(err, &retry):
 		end.Outcome, end.Delay = queue.OutcomeRequeued, max(0, retry.After)
+	case errors.Is(cause, queue.ErrTimeout):
+		end.Outcome, err = queue.OutcomeFailed, fmt.Errorf("%w: %w", cause, err)
 	case errors.Is(cause, ErrDraining) || errors.Is(cause, queue.ErrStopped):
 		end.Outcome, err = queue.OutcomeRequeued, cause
 	default:

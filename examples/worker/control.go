@@ -82,6 +82,8 @@ func answer(w http.ResponseWriter, body any, err error) {
 		_ = json.NewEncoder(w).Encode(body)
 	case errors.Is(err, queue.ErrLeaseLost):
 		http.Error(w, err.Error(), http.StatusConflict)
+	case errors.Is(err, queue.ErrTimeout):
+		http.Error(w, err.Error(), http.StatusGone)
 	case errors.Is(err, invalid.Err):
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 	default:

@@ -16,6 +16,9 @@ type Batcher[I, O any] struct {
 	limit int
 	key   func(I) any
 	do    func([]I) ([]O, error)
+	// most bounds the weight of a batch of more than one; nil weight: nothing does.
+	most   int
+	weight func(I) int
 
 	mu      sync.Mutex
 	waiting []*item[I, O]
@@ -35,6 +38,10 @@ type item[I, O any] struct {
 func New[I, O any](limit int, key func(I) any, do func([]I) ([]O, error)) *Batcher[I, O] {
 	return &Batcher[I, O]{limit: limit, key: key, do: do}
 }
+
+// Weigh bounds the weight of each batch, such as its bytes; a request that weighs more goes alone. It must be called before
+// the first request.
+func (b *Batcher[I, O]) Weigh(most int, weight func(I) int) { b.most, b.weight = most, weight }
 
 // Do waits for the answer to a request, or for ctx. A request is not withdrawn when ctx ends: whether it takes effect is
 // unknown then.
@@ -77,6 +84,19 @@ func (b *Batcher[I, O]) drain() {
 	}
 }
 
+// fits adds a request's weight if there is room for it behind n others.
+func (b *Batcher[I, O]) fits(n int, weight *int, in I) bool {
+	if b.weight == nil {
+		return true
+	}
+	w := b.weight(in)
+	if n > 0 && *weight+w > b.most {
+		return false
+	}
+	*weight += w
+	return true
+}
+
 func (b *Batcher[I, O]) take() []*item[I, O] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -86,13 +106,15 @@ func (b *Batcher[I, O]) take() []*item[I, O] {
 	}
 	var batch, rest []*item[I, O]
 	seen := make(map[any]bool, len(b.waiting))
+	weight := 0
 	for _, it := range b.waiting {
-		if key := b.key(it.in); len(batch) < b.limit && !seen[key] {
-			seen[key] = true
+		key := b.key(it.in)
+		if len(batch) < b.limit && !seen[key] && b.fits(len(batch), &weight, it.in) {
 			batch = append(batch, it)
 		} else {
 			rest = append(rest, it)
 		}
+		seen[key] = true // of one key, the first goes first
 	}
 	b.waiting = rest
 	return batch

@@ -30,7 +30,7 @@ var budgets = map[string]int{
 	"store/postgres/pgtest":     15,
 	"store/sqlite":              10,
 	"store/storetest":           10,
-	"workerpool":                165,
+	"workerpool":                170,
 }
 
 const defaultBudget = 40

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/tagindex"
 )
 
 // MaxDomains bounds the domains of one organization that somebody waits or works in, and maxQuiet those beside them that are kept
@@ -85,6 +86,11 @@ type organization struct {
 	id      uuid.UUID
 	domains map[string]*Domain
 	lanes   map[queue.Lane]*lane
+	// byDomain and byLane find who can run what, without comparing each domain with each lane.
+	byDomain tagindex.Domains[*Domain]
+	byLane   tagindex.Lanes[*lane]
+	// forgetAt is at how many lanes the clean ones are forgotten.
+	forgetAt int
 	// byDigest are the same lanes, as messages call them.
 	byDigest map[uint64]*lane
 	// freed counts the running jobs that ended, each of which may have lifted a limit.
@@ -140,7 +146,8 @@ func (o *organization) domain(q queue.Domain) *Domain {
 	}
 	created := &Domain{Domain: q, key: key, org: o}
 	o.domains[key] = created
-	for _, l := range o.lanes {
+	o.byDomain.Add(q, created)
+	for l := range o.byLane.Candidates(q) {
 		if q.Runs(l.Lane) {
 			l.link(created)
 		}
@@ -152,13 +159,14 @@ func (o *organization) lane(q queue.Lane) *lane {
 	if known, ok := o.lanes[q]; ok {
 		return known
 	}
-	if len(o.lanes) >= maxLanes {
+	if len(o.lanes) >= max(o.forgetAt, maxLanes) {
 		o.forgetLanes()
 	}
 	created := &lane{Lane: q, low: math.MaxInt64}
 	o.lanes[q] = created
+	o.byLane.Add(q, created)
 	o.byDigest[q.Digest()] = created
-	for _, domain := range o.domains {
+	for domain := range o.byDomain.Candidates(q) {
 		if domain.Runs(q) {
 			created.link(domain)
 		}
@@ -166,17 +174,19 @@ func (o *organization) lane(q queue.Lane) *lane {
 	return created
 }
 
-// forgetLanes drops lanes known to be empty.
+// forgetLanes drops lanes known to be empty. Where few are, it comes again only when there are half as many more.
 func (o *organization) forgetLanes() {
 	for key, l := range o.lanes {
 		if !l.dirty() && !l.claimed && !l.limited {
 			delete(o.lanes, key)
+			o.byLane.Remove(l)
 			delete(o.byDigest, key.Digest())
 			for _, domain := range l.able {
 				domain.able = without(domain.able, l)
 			}
 		}
 	}
+	o.forgetAt = len(o.lanes) + len(o.lanes)/2
 }
 
 func without[T comparable](list []T, item T) []T {
@@ -254,6 +264,7 @@ func (o *organization) trim() {
 
 func (o *organization) drop(d *Domain) {
 	delete(o.domains, d.key)
+	o.byDomain.Remove(d.Domain, d)
 	for _, l := range d.able {
 		l.able = without(l.able, d)
 		if l.claimer == d {
@@ -314,6 +325,16 @@ func (d *Dispatcher) Knows(id uuid.UUID) bool {
 func (d *Dispatcher) Able(l queue.Lane) bool {
 	org, ok := d.orgs[l.Organization]
 	return ok && len(org.lane(l).able) > 0
+}
+
+// Learn makes lanes known that a listing or a posting is about to name, as far as somebody waits for their organization. It
+// is what costs most about a lane that is new, and a caller who holds a lock may do it in parts before.
+func (d *Dispatcher) Learn(lanes []queue.ReadyLane) {
+	for _, l := range lanes {
+		if org, ok := d.orgs[l.Lane.Organization]; ok {
+			org.lane(l.Lane)
+		}
+	}
 }
 
 // Limited reports whether the last claim of the lane found jobs that a limit stopped.

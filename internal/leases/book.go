@@ -37,6 +37,8 @@ type Book struct {
 	doubts uint64
 	// own counts the entries of each process.
 	own map[uuid.UUID]int
+	// limit is how long an attempt at a job may take, 0 for ever; nil: no attempt has a limit.
+	limit func(queue.Job) time.Duration
 }
 
 // Entry is one lease. Callers read its exported fields and may change Owner.
@@ -60,6 +62,7 @@ type Entry struct {
 	doubt  uint64
 	why    string
 	asking bool
+	run    run
 
 	dueAt time.Time
 	index int // in the heap; -1 outside
@@ -82,14 +85,16 @@ type Doubt struct {
 	Handed bool
 	// Seen: Job is as the store named it. Otherwise it has to be looked up first, see [Book.See].
 	Seen bool
+	// Overdue: the worker lives, and does not stop although it was told to.
+	Overdue bool
 
 	number uint64
 }
 
-// New returns an empty book.
-func New() *Book {
+// New returns an empty book. The function says how long an attempt at a job may take, 0 meaning for ever; nil limits none.
+func New(limit func(queue.Job) time.Duration) *Book {
 	return &Book{
-		entries: make(map[queue.Lease]*Entry), own: make(map[uuid.UUID]int),
+		limit: limit, entries: make(map[queue.Lease]*Entry), own: make(map[uuid.UUID]int),
 		open: make(map[uuid.UUID]struct{}), late: make(map[uuid.UUID]time.Time),
 	}
 }
@@ -121,11 +126,12 @@ func (b *Book) All(yield func(*Entry) bool) {
 	}
 }
 
-// Hold puts a claimed job into a worker's hands, or into another worker's if the first never got it.
+// Hold puts a claimed job into a worker's hands, or into another worker's if the first never got it. Its run begins now.
 func (b *Book) Hold(job queue.Job, silence time.Duration, now time.Time) *Entry {
 	e := b.enter(job)
 	b.turn(e, Held)
-	e.handed, e.silence, e.heardAt = true, silence, now
+	e.handed, e.silence, e.heardAt, e.run = true, silence, now, run{}
+	b.limitRun(e, now)
 	b.plan(e)
 	return e
 }
@@ -169,6 +175,7 @@ func (b *Book) enter(job queue.Job) *Entry {
 func (b *Book) name(e *Entry, job queue.Job) {
 	b.move(e, job.Process)
 	e.Job, e.seen = job, true
+	b.limitRun(e, job.StartedAt)
 }
 
 func (b *Book) move(e *Entry, process uuid.UUID) {
@@ -194,7 +201,7 @@ func (b *Book) turn(e *Entry, s State) {
 }
 
 func (e *Entry) asDoubt() Doubt {
-	return Doubt{Lease: e.Job.Lease(), Job: e.Job, Why: e.why, Handed: e.handed, Seen: e.seen, number: e.doubt}
+	return Doubt{Lease: e.Job.Lease(), Job: e.Job, Why: e.why, Handed: e.handed, Seen: e.seen, Overdue: e.run.overdue, number: e.doubt}
 }
 
 // leave takes an entry out.
@@ -215,28 +222,42 @@ func (b *Book) Next() (at time.Time, ok bool) {
 	return b.due[0].dueAt, true
 }
 
-// Due returns the doubts for which a verdict is to be sought now: new ones, of workers that have been silent for too long,
-// and those whose verdict could not be had before. Each has to be followed by [Book.Judge] or [Book.Postpone].
-func (b *Book) Due(now time.Time) (doubts []Doubt) {
+// Due returns the doubts for which a verdict is to be sought now: new ones, of workers that have been silent for too long or
+// do not stop, and those whose verdict could not be had before. Each has to be followed by [Book.Judge] or [Book.Postpone].
+// It also returns the entries whose run has just reached its limit: [Book.Stop] has to follow.
+func (b *Book) Due(now time.Time) (doubts []Doubt, stops []*Entry) {
 	for len(b.due) > 0 && !b.due[0].dueAt.After(now) {
 		e := b.due[0]
-		if e.state == Held {
+		switch {
+		case e.state != Held:
+		case e.run.given(now) && e.calls == 0:
+			e.run.overdue = true
+			b.raise(e, e.run.why, time.Time{})
+		case !e.run.stopped && e.PastLimit(now):
+			e.run.stopped = true
+			stops = append(stops, e)
+			b.plan(e)
+			continue
+		default:
 			b.raise(e, "worker went silent", time.Time{})
 		}
 		b.at(e, time.Time{})
 		e.asking = true
 		doubts = append(doubts, e.asDoubt())
 	}
-	return doubts
+	return doubts, stops
 }
 
-// plan sets when an entry that is held turns doubtful.
+// plan sets when something happens to an entry that is held. A worker whose call is under way is not silent, and is heard out
+// before its lease is given up.
 func (b *Book) plan(e *Entry) {
-	if e.silence <= 0 || e.calls > 0 {
-		b.at(e, time.Time{})
-		return
+	next := e.run.next(e.calls > 0)
+	if e.silence > 0 && e.calls == 0 {
+		if silent := e.heardAt.Add(e.silence); next.IsZero() || silent.Before(next) {
+			next = silent
+		}
 	}
-	b.at(e, e.heardAt.Add(e.silence))
+	b.at(e, next)
 }
 
 // at sets when something happens to an entry; the zero time is never.

@@ -25,7 +25,7 @@ func after(d time.Duration) time.Time { return noon.Add(d) }
 // A worker whose call is under way is not silent, however long the store takes.
 func TestNoSilenceDuringACall(t *testing.T) {
 	t.Parallel()
-	b := leases.New()
+	b := leases.New(nil)
 	j := job(1, self)
 	b.Hold(j, time.Minute, noon)
 	call, err := b.Report(j, self, 0, after(50*time.Second))
@@ -34,14 +34,14 @@ func TestNoSilenceDuringACall(t *testing.T) {
 	}
 	second, _ := b.Report(j, self, 0, after(50*time.Second))
 	b.Unknown(second, after(51*time.Second))
-	if due := b.Due(after(time.Hour)); len(due) != 0 {
+	if due, _ := b.Due(after(time.Hour)); len(due) != 0 {
 		t.Fatalf("doubted while it reports: %+v", due)
 	}
 	b.Renewed(call, self, after(time.Hour))
-	if due := b.Due(after(time.Hour + 59*time.Second)); len(due) != 0 {
+	if due, _ := b.Due(after(time.Hour + 59*time.Second)); len(due) != 0 {
 		t.Fatalf("doubted before its silence was over: %+v", due)
 	}
-	if due := b.Due(after(time.Hour + time.Minute)); len(due) != 1 || !due[0].Handed || !due[0].Seen {
+	if due, _ := b.Due(after(time.Hour + time.Minute)); len(due) != 1 || !due[0].Handed || !due[0].Seen {
 		t.Fatalf("after its silence: %+v", due) // the answer of the last report says how the job is
 	}
 }
@@ -49,7 +49,7 @@ func TestNoSilenceDuringACall(t *testing.T) {
 // A comparison says nothing about leases that are younger than its question, are being talked about, or are decided.
 func TestCompareLeavesWhatIsYounger(t *testing.T) {
 	t.Parallel()
-	b := leases.New()
+	b := leases.New(nil)
 	old, young, talking, foreign := job(1, self), job(2, self), job(3, self), job(4, other)
 	b.Hold(old, 0, noon)
 	b.Hold(talking, 0, noon)
@@ -76,7 +76,7 @@ func TestCompareLeavesWhatIsYounger(t *testing.T) {
 // What nobody has was given to no worker only if a claim without an answer brought it.
 func TestStrays(t *testing.T) {
 	t.Parallel()
-	b := leases.New()
+	b := leases.New(nil)
 	token, unknown, open := uuid.UUID{7}, uuid.UUID{8}, uuid.UUID{9}
 	late, moved, claimed := job(1, self), job(2, self), job(3, self)
 	late.Token, moved.Token, claimed.Token = token, unknown, open
@@ -87,7 +87,7 @@ func TestStrays(t *testing.T) {
 	if len(strays) != 1 || strays[0].Job.ID != late.ID || strays[0].Handed {
 		t.Fatalf("to give back: %+v", strays)
 	}
-	due := b.Due(after(time.Second))
+	due, _ := b.Due(after(time.Second))
 	if len(due) != 1 || due[0].Job.ID != moved.ID || !due[0].Handed {
 		t.Fatalf("in doubt: %+v", due)
 	}
@@ -103,7 +103,7 @@ func TestStrays(t *testing.T) {
 // After a report without an answer nobody knows under which process the job stands: it is looked up before a verdict.
 func TestUnknownIsLookedUp(t *testing.T) {
 	t.Parallel()
-	b := leases.New()
+	b := leases.New(nil)
 	j := job(1, other)
 	b.Suspect(j, "process lost", noon, noon)
 	call, err := b.Report(j, self, time.Minute, noon)
@@ -111,7 +111,7 @@ func TestUnknownIsLookedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Unknown(call, noon)
-	due := b.Due(after(time.Minute))
+	due, _ := b.Due(after(time.Minute))
 	if len(due) != 1 || due[0].Seen {
 		t.Fatalf("%+v, want one unseen", due)
 	}
@@ -124,10 +124,11 @@ func TestUnknownIsLookedUp(t *testing.T) {
 // A call that the worker makes while an end is being stored is turned away; afterwards the store's answer counts.
 func TestCallsWhileJudged(t *testing.T) {
 	t.Parallel()
-	b := leases.New()
+	b := leases.New(nil)
 	j := job(1, self)
 	b.Hold(j, time.Minute, noon)
-	d := b.Due(after(time.Minute))[0]
+	doubts, _ := b.Due(after(time.Minute))
+	d := doubts[0]
 	if b.Judge(d) == nil {
 		t.Fatal("the verdict is void")
 	}
@@ -150,12 +151,12 @@ func TestCallsWhileJudged(t *testing.T) {
 func TestGiveUp(t *testing.T) {
 	t.Parallel()
 	for silence, want := range map[time.Duration]int{0: 1, time.Minute: 0} {
-		b := leases.New()
+		b := leases.New(nil)
 		j := job(1, self)
 		b.Hold(j, silence, noon)
 		call, _ := b.End(j.Lease(), noon)
 		b.GiveUp(call, "end given up", after(time.Second))
-		if due := b.Due(after(2 * time.Second)); len(due) != want {
+		if due, _ := b.Due(after(2 * time.Second)); len(due) != want {
 			t.Errorf("silence %s: %d doubts, want %d", silence, len(due), want)
 		}
 	}
@@ -164,7 +165,7 @@ func TestGiveUp(t *testing.T) {
 // A report that was refused because the process is not registered leaves no trace of a lease that it brought.
 func TestRefused(t *testing.T) {
 	t.Parallel()
-	b := leases.New()
+	b := leases.New(nil)
 	j := job(1, other)
 	call, _ := b.Report(j, self, time.Minute, noon)
 	b.Refused(call, noon)

@@ -29,7 +29,7 @@ func (b *Book) Report(job queue.Job, process uuid.UUID, silence time.Duration, n
 		e = b.enter(job)
 		e.handed, e.seen = true, false
 	}
-	if err := b.begin(e, now); err != nil {
+	if err := b.begin(e, e.run.overdue, now); err != nil {
 		return Call{}, err
 	}
 	e.handed = true
@@ -45,16 +45,20 @@ func (b *Book) End(l queue.Lease, now time.Time) (Call, error) {
 	if !known {
 		return Call{lease: l}, nil
 	}
-	return Call{lease: l, entry: e}, b.begin(e, now)
+	return Call{lease: l, entry: e}, b.begin(e, false, now)
 }
 
-func (b *Book) begin(e *Entry, now time.Time) error {
+// begin notes a call. It makes a doubt void, unless the doubt is one that a report does not touch.
+func (b *Book) begin(e *Entry, doubted bool, now time.Time) error {
 	if e.state == Judged {
 		return ErrJudged
 	}
-	b.turn(e, Held)
 	e.calls++
 	e.heardAt = now
+	if e.state == Held || !doubted {
+		b.turn(e, Held)
+		b.plan(e)
+	}
 	return nil
 }
 

@@ -13,6 +13,7 @@
 //	  - held: the job is in a worker's hands.
 //	  - doubtful: nobody knows of a worker that has it. It was silent for too long, its process was lost, its end was
 //	    given up, or the store names a job that nobody here was given.
+//	    Or its worker lives and does not stop although it was told to; then no report makes the doubt void.
 //	  - judged: an end is being stored, after a verdict, or because no worker was ever given the job.
 //	  - held again: the worker reported while the verdict was sought, which is void then; or the store did not take the end.
 //

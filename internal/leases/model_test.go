@@ -23,15 +23,23 @@ var histories = flag.Int("histories", 500, "how many histories the model plays")
 //
 //   - No job changes hands without a verdict: a running job turns pending or failed only by its worker's end, by a policy's
 //     verdict, or by a release of a job that no worker was ever given.
-//   - No verdict is stored about a worker that has been told to go on since it was doubted.
+//   - No verdict is stored about a worker that has been told to go on since it was doubted, but for one that was told to stop,
+//     because its run had reached its limit or its job was canceled, and has not for the length of a grace.
+//   - A worker that hangs loses its job all the same.
 //   - When the faults are over, no job is left with a worker that is gone, and the books agree with the store.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	var all totals
 	for seed := range *histories {
 		w := newWorld(uint64(seed))
 		if err := w.play(); err != nil {
 			t.Fatalf("history %d: %v", seed, err)
 		}
+		all.verdicts += w.verdicts
+		all.overdue += w.overdue
+	}
+	if all.verdicts < *histories || all.overdue < *histories/20 {
+		t.Errorf("%d histories came to %+v: the model plays too little", *histories, all)
 	}
 }
 
@@ -50,7 +58,9 @@ type world struct {
 	processes []*process
 	given     map[queue.Lease]bool
 	toldAt    map[queue.Lease]time.Time // when the last report was stored whose worker was told to go on
+	stopAt    map[queue.Lease]time.Time // when the worker was first told to stop
 	verdicts  int
+	overdue   int // of them, about workers that did not stop
 }
 
 type modelJob struct {
@@ -60,17 +70,25 @@ type modelJob struct {
 const (
 	patience = 30 * time.Second // how long a worker may be silent
 	lease    = 30 * time.Second
+	grace    = time.Minute
 )
+
+// totals are what all histories came to, so that a model which plays nothing of a kind is found out.
+type totals struct{ verdicts, overdue int }
 
 func newWorld(seed uint64) *world {
 	w := &world{
 		Rand: rand.New(rand.NewPCG(seed, 7)), now: time.Unix(1_000_000, 0), faults: true,
 		jobs: make(map[uuid.UUID]*modelJob), lost: make(map[uuid.UUID]bool),
 		given: make(map[queue.Lease]bool), toldAt: make(map[queue.Lease]time.Time),
+		stopAt: make(map[queue.Lease]time.Time),
 	}
 	for range 6 {
 		id := w.id()
 		w.jobs[id] = &modelJob{queue.Job{ID: id, Type: "build", State: queue.Pending}}
+		if w.IntN(2) == 0 {
+			w.jobs[id].RunLimit = time.Minute + w.delay(2*time.Minute)
+		}
 	}
 	return w
 }
@@ -99,7 +117,7 @@ func (w *world) play() error {
 	}
 	w.in(10*time.Minute, func() { w.faults = false })
 	end := w.now.Add(30 * time.Minute)
-	for w.err == nil && !w.over() && w.events[0].at.Before(end) {
+	for n := 0; w.err == nil && (n%32 != 0 || !w.over()) && w.events[0].at.Before(end); n++ {
 		e := heap.Pop(&w.events).(event)
 		w.now = e.at
 		e.do()
@@ -174,7 +192,7 @@ func (w *world) running(l queue.Lease) (*modelJob, bool) {
 }
 
 // end is the store's verb. Why says who ends.
-func (w *world) end(l queue.Lease, process uuid.UUID, o queue.Outcome, why string, seen time.Time) error {
+func (w *world) end(l queue.Lease, process uuid.UUID, o queue.Outcome, why string, overdue bool, seen time.Time) error {
 	j, ok := w.running(l)
 	if !ok || process != uuid.Nil && j.Process != process {
 		if j.Fence == l.Fence && j.State == o.State() {
@@ -185,10 +203,17 @@ func (w *world) end(l queue.Lease, process uuid.UUID, o queue.Outcome, why strin
 	switch {
 	case o == queue.OutcomeReleased && w.given[l]:
 		w.fail("%v was released though a worker was given it (%s)", l, why)
+	case overdue:
+		if told, ok := w.stopAt[l]; !ok || w.now.Sub(told) < grace {
+			w.fail("%v was given up %s after its worker was told to stop", l, w.now.Sub(told))
+		}
+		w.overdue++
 	case why != "worker" && o != queue.OutcomeReleased && w.toldAt[l].After(seen):
 		w.fail("%v was taken from a worker that was told to go on after it was doubted", l)
 	}
-	j.State = o.State()
+	if j.State = o.State(); j.State == queue.Pending && !j.CancelAt.IsZero() {
+		j.State = queue.Canceled
+	}
 	return nil
 }
 
@@ -222,13 +247,14 @@ type process struct {
 }
 
 func (p *process) start() {
-	p.self, p.book = p.id(), leases.New()
+	p.self, p.book = p.id(), leases.New(func(j queue.Job) time.Duration { return j.RunLimit })
 	p.life++
 	p.every(time.Second, p.claim)
 	p.every(time.Second, p.look)
 	p.every(20*time.Second, p.compare)
 	p.every(10*time.Second, p.heartbeat)
 	p.every(10*time.Second, p.mishap)
+	p.every(time.Minute, p.cancel)
 }
 
 // mine is f, if the process has not died since.
@@ -324,7 +350,7 @@ func (p *process) claim() {
 	p.call(func() error {
 		for _, j := range p.sorted() {
 			if j.State == queue.Pending && !p.lost[self] && p.faults {
-				j.State, j.Process, j.Token = queue.Running, self, token
+				j.State, j.Process, j.Token, j.StartedAt = queue.Running, self, token, p.now
 				j.Fence++
 				job := j.Job
 				got = &job
@@ -367,12 +393,41 @@ func (p *process) claimed(token, self uuid.UUID, got *queue.Job, late bool) {
 		}
 		p.book.Hold(*got, silence, p.now)
 		p.given[got.Lease()] = true
-		p.work(got.Lease(), silence)
+		p.work(got.Lease(), silence, got.RunLimit > 0 && p.IntN(4) == 0)
+	}
+}
+
+// stop tells the worker of an entry to stop.
+func (p *process) stop(e *leases.Entry, give time.Time) {
+	if l := e.Job.Lease(); p.stopAt[l].IsZero() {
+		p.stopAt[l] = give.Add(-grace)
+	}
+	p.book.Stop(e, "it did not stop", give)
+}
+
+// cancel asks for a job's cancellation; whoever keeps it hears of it after a while.
+func (p *process) cancel() {
+	jobs := p.sorted()
+	j := jobs[p.IntN(len(jobs))]
+	if !p.chance(10) || j.State != queue.Running || !j.CancelAt.IsZero() {
+		return
+	}
+	j.CancelAt = p.now
+	l := j.Lease()
+	for _, other := range p.processes {
+		other.in(other.delay(20*time.Second), other.mine(func() { other.canceled(l) }))
+	}
+}
+
+func (p *process) canceled(l queue.Lease) {
+	if e := p.book.Find(l); e != nil {
+		p.stop(e, p.now.Add(grace))
 	}
 }
 
 // work is a worker's life with a job: far away it reports to any process, here to its own.
-func (p *process) work(l queue.Lease, silence time.Duration) {
+// One that hangs reports as long as it is told to go on, and stops for nothing else.
+func (p *process) work(l queue.Lease, silence time.Duration, hangs bool) {
 	reports := p.IntN(20)
 	at := p
 	var step func()
@@ -381,16 +436,20 @@ func (p *process) work(l queue.Lease, silence time.Duration) {
 			at = p.processes[p.IntN(len(p.processes))]
 		}
 		switch {
+		case hangs:
+		case !p.stopAt[l].IsZero() && p.IntN(3) == 0:
+			reports = 0
 		case silence > 0 && p.chance(5):
 			return // gone for good
 		case silence > 0 && p.chance(10):
 			p.in(p.delay(3*patience), step) // silent for a while
 			return
-		case reports == 0:
+		}
+		if reports == 0 && !hangs {
 			at.endBy(l, silence, step)
 			return
 		}
-		reports--
+		reports = max(reports-1, 0)
 		at.report(l, silence, func(goOn bool) {
 			if goOn {
 				p.in(p.delay(10*time.Second), step)
@@ -447,6 +506,9 @@ func (p *process) report(l queue.Lease, silence time.Duration, answer func(goOn 
 		default:
 			p.book.Renewed(call, self, p.now)
 			p.toldAt[l] = applied
+			if j, ok := p.running(l); ok && !j.CancelAt.IsZero() {
+				p.canceled(l)
+			}
 		}
 		answer(!errors.Is(err, queue.ErrLeaseLost))
 	})
@@ -460,7 +522,7 @@ func (p *process) endBy(l queue.Lease, silence time.Duration, again func()) {
 		return
 	}
 	life := p.life
-	p.call(func() error { return p.end(l, uuid.Nil, queue.OutcomeSucceeded, "worker", p.now) }, func(err error) {
+	p.call(func() error { return p.end(l, uuid.Nil, queue.OutcomeSucceeded, "worker", false, p.now) }, func(err error) {
 		switch {
 		case p.life != life:
 		case err == nil || errors.Is(err, queue.ErrLeaseLost):
@@ -494,7 +556,11 @@ func (p *process) compare() {
 
 // look takes what is due in the book to the judges.
 func (p *process) look() {
-	for _, d := range p.book.Due(p.now) {
+	doubts, stops := p.book.Due(p.now)
+	for _, e := range stops {
+		p.stop(e, p.now.Add(grace))
+	}
+	for _, d := range doubts {
 		p.judge(d)
 	}
 }
@@ -533,7 +599,7 @@ func (p *process) store(d leases.Doubt, o queue.Outcome, seen time.Time) {
 	if p.book.Judge(d) == nil {
 		return
 	}
-	p.call(func() error { return p.end(d.Lease, d.Job.Process, o, d.Why, seen) }, p.alive(func(err error) {
+	p.call(func() error { return p.end(d.Lease, d.Job.Process, o, d.Why, d.Overdue, seen) }, p.alive(func(err error) {
 		switch {
 		case err == nil:
 			p.book.Judged(d)

@@ -32,6 +32,7 @@ type Client struct {
 	made     *transitionCounter
 	metrics  *registration
 	ran      atomic.Bool
+	later    *later // what a client within a transaction has to announce
 }
 
 // NewClient returns a client of a store. It starts nothing; call [Client.Run] if the process records activity. The error
@@ -86,6 +87,10 @@ func (c *Client) Close() { c.metrics.close() }
 
 // committed announces what a commit has written.
 func (c *Client) committed(written lifecycle.Topics, queued []lifecycle.Job) {
+	if c.later != nil {
+		c.later.add(written, queued)
+		return
+	}
 	c.signals.wrote(written)
 	if len(queued) > 0 && c.cfg.Queued != nil {
 		c.cfg.Queued(queued)

@@ -71,6 +71,8 @@ func (c *Client) members(ctx context.Context, r lifecycle.Registry, p *lifecycle
 // with it after each page. After an error or a crash, call it again with the last plan seen: it continues there and applies
 // nothing twice. It returns [lifecycle.ErrPolicyChanged] if the template's policy has changed since it was planned, at any
 // step: what holds then is the newer policy. Ticks bring workspaces in line too, so Applied may count fewer than change.
+// Workspaces whose change the store refuses are no error; the plan lists them and is not Done, and applying it again tries
+// them again.
 func (c *Client) Apply(ctx context.Context, p lifecycle.PolicyPlan, report func(lifecycle.PolicyPlan)) (lifecycle.PolicyPlan, error) {
 	registry, err := c.registry()
 	if err != nil {
@@ -83,6 +85,9 @@ func (c *Client) Apply(ctx context.Context, p lifecycle.PolicyPlan, report func(
 		p.Put = true
 		c.signals.changed()
 	}
+	if len(p.Rejected) > 0 { // those that follow already cost a look
+		p.Rejected, p.After = nil, uuid.Nil
+	}
 	err = c.members(ctx, registry, &p, func(page []lifecycle.Snapshot) error {
 		n, err := c.applyPage(ctx, page, &p)
 		if p.Applied += n; err == nil && report != nil {
@@ -93,7 +98,7 @@ func (c *Client) Apply(ctx context.Context, p lifecycle.PolicyPlan, report func(
 	if err != nil {
 		return p, fmt.Errorf("apply policy: %w", err)
 	}
-	p.Done = true
+	p.Done = len(p.Rejected) == 0
 	return p, nil
 }
 

@@ -3,8 +3,11 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
@@ -98,5 +101,43 @@ func TestATickFollowsAPolicy(t *testing.T) {
 		if (backlog.Events == 1) != heard {
 			t.Errorf("%d events, heard %t", backlog.Events, heard)
 		}
+	}
+}
+
+// A workspace whose change the store refuses stops no other, is listed, and is tried again.
+func TestApplyListsWhatIsRejected(t *testing.T) {
+	f := newFleet(t)
+	for n := 1; n <= 9; n++ {
+		f.add(numbered(n, stopped(asleep(monday.Add(20*day)), policy(func(p *lifecycle.Policy) { p.TimeTilAutodelete = 20 * day }))))
+	}
+	refusal := errors.New("no space left on row")
+	bad := map[uuid.UUID]bool{id(3): true, id(8): true}
+	store := &hooked{Store: f.store, commit: func(changes []lifecycle.Change) error {
+		for i := range changes {
+			if bad[changes[i].Workspace.ID] {
+				return &lifecycle.ChangeError{WorkspaceID: changes[i].Workspace.ID, Err: refusal}
+			}
+		}
+		return nil
+	}}
+	e := f.executor(executor.Config{PageSize: 4}, store)
+	plan, err := e.Plan(f.ctx, id(0xff), lifecycle.PolicyChange{Policy: lifecycle.Policy{TimeTilAutodelete: 3 * day}})
+	f.must(err)
+	plan, err = e.Apply(f.ctx, plan, nil)
+	f.must(err)
+	if plan.Done || plan.Applied != 7 || !slices.Equal(plan.Rejected, []uuid.UUID{id(3), id(8)}) {
+		t.Errorf("done %t, applied %d, rejected %v", plan.Done, plan.Applied, plan.Rejected)
+	}
+	delete(bad, id(3))
+	plan, err = e.Apply(f.ctx, plan, nil)
+	f.must(err)
+	if plan.Done || plan.Applied != 8 || !slices.Equal(plan.Rejected, []uuid.UUID{id(8)}) {
+		t.Errorf("again: done %t, applied %d, rejected %v", plan.Done, plan.Applied, plan.Rejected)
+	}
+	delete(bad, id(8))
+	plan, err = e.Apply(f.ctx, plan, nil)
+	f.must(err)
+	if !plan.Done || plan.Applied != 9 || len(plan.Rejected) > 0 || !f.load(8).Workspace.DeletingAt.Equal(monday.Add(3*day)) {
+		t.Errorf("at last: done %t, applied %d, rejected %v", plan.Done, plan.Applied, plan.Rejected)
 	}
 }

@@ -74,8 +74,7 @@ func (c *Client) commit(ctx context.Context, now time.Time, s lifecycle.Snapshot
 
 // updated returns the workspace after its change, and announces the change.
 func (c *Client) updated(s lifecycle.Snapshot, change *lifecycle.Change) lifecycle.Snapshot {
-	s.Workspace, s.Build = change.Workspace, change.Build
-	s.Workspace.Revision++
+	s = change.Result(s)
 	var queued []lifecycle.Job
 	if change.NewBuild {
 		c.made.add(&change.Build)

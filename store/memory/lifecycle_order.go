@@ -83,7 +83,11 @@ func (o *order) remove(e entry) {
 	if !found {
 		return
 	}
-	o.blocks[i] = slices.Delete(o.blocks[i], at, at+1)
+	if at == 0 {
+		o.blocks[i] = o.blocks[i][1:] // what is taken in order moves nothing
+	} else {
+		o.blocks[i] = slices.Delete(o.blocks[i], at, at+1)
+	}
 	if len(o.blocks[i]) == 0 {
 		o.blocks = slices.Delete(o.blocks, i, i+1)
 	}

@@ -19,7 +19,7 @@ func (s *Store) Processes(ctx context.Context, q queue.ProcessQuery) (found []qu
 		return nil, err
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, s.sql(directorySQL), key(q.After), q.Limit)
+		rows, err := s.db.Query(ctx, s.sql(directorySQL), key(q.After), q.Limit)
 		if err != nil {
 			return err
 		}

@@ -80,7 +80,7 @@ const linesSQL = `SELECT seq, at, text FROM dormouse.job_lines WHERE job_id = $1
 // Lines implements [queue.Inspector].
 func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int) (lines []queue.Line, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, s.sql(linesSQL), key(job), after, max(limit, 0))
+		rows, err := s.db.Query(ctx, s.sql(linesSQL), key(job), after, max(limit, 0))
 		if err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ const aheadSQL = `
 func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]queue.ReadyLane, error) {
 	var read standings
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		return read.collect(s.pool.Query(ctx, s.sql(aheadSQL), countTo, key(job)))
+		return read.collect(s.db.Query(ctx, s.sql(aheadSQL), countTo, key(job)))
 	})
 	var ahead []queue.ReadyLane
 	if err == nil {

@@ -132,7 +132,7 @@ func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renew
 		for i := range answers {
 			answers[i].Err = queue.ErrLeaseLost
 		}
-		rows, err := s.pool.Query(ctx, s.sql(renewSQL), args...)
+		rows, err := s.db.Query(ctx, s.sql(renewSQL), args...)
 		if err != nil {
 			return err
 		}
@@ -224,7 +224,7 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 	var agains []bool
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		l, places, agains = jobList{}, nil, nil
-		rows, err := s.pool.Query(ctx, s.sql(endSQL), args...)
+		rows, err := s.db.Query(ctx, s.sql(endSQL), args...)
 		if err != nil {
 			return err
 		}
@@ -289,7 +289,7 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accep
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		accepted = make([]bool, len(moves))
-		rows, err := s.pool.Query(ctx, s.sql(reassignSQL), reassignColumns.args(moves)...)
+		rows, err := s.db.Query(ctx, s.sql(reassignSQL), reassignColumns.args(moves)...)
 		if err != nil {
 			return err
 		}

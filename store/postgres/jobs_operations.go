@@ -135,7 +135,7 @@ func (s *Store) scanArgs(ctx context.Context, q queue.JobQuery, examine int) (fu
 func (s *Store) setsWith(ctx context.Context, q queue.JobQuery) (numbers []int32, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		numbers = []int32{}
-		rows, err := s.pool.Query(ctx, s.sql(`SELECT id, canon FROM dormouse.tag_sets`))
+		rows, err := s.db.Query(ctx, s.sql(`SELECT id, canon FROM dormouse.tag_sets`))
 		if err != nil {
 			return err
 		}
@@ -249,7 +249,7 @@ func violatesUnique(err error) bool {
 func (s *Store) Attempts(ctx context.Context, job uuid.UUID) (history []queue.Attempt, err error) {
 	var text []byte
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		err := s.pool.QueryRow(ctx, s.sql(`SELECT history::text FROM dormouse.jobs WHERE id = $1`), key(job)).Scan((*rawJSON)(&text))
+		err := s.db.QueryRow(ctx, s.sql(`SELECT history::text FROM dormouse.jobs WHERE id = $1`), key(job)).Scan((*rawJSON)(&text))
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -297,7 +297,7 @@ func (s *Store) ResumeJobs(ctx context.Context, scope queue.Scope) (bool, error)
 func (s *Store) Pauses(ctx context.Context, now time.Time) (pauses []queue.Pause, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		pauses = nil
-		rows, err := s.pool.Query(ctx, s.sql(`
+		rows, err := s.db.Query(ctx, s.sql(`
 			SELECT organization_id, type, paused_at, paused_by, note, ends_at FROM dormouse.pauses
 			WHERE ends_at IS NULL OR ends_at > $1 ORDER BY organization_id, type COLLATE "C"`), now)
 		if err != nil {

@@ -36,7 +36,7 @@ const (
 // Heartbeat implements [queue.Registry].
 func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.Fleet, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		fleet, err = s.heartbeatOn(ctx, s.pool, b)
+		fleet, err = s.heartbeatOn(ctx, s.db, b)
 		return err
 	})
 	if errors.Is(err, queue.ErrProcessLost) {
@@ -261,7 +261,7 @@ func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n i
 func (s *Store) pruneLong(ctx context.Context, before time.Time) (n int, err error) {
 	var id uuid.UUID
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, s.sql(longestSQL), before).Scan(toID(&id))
+		return s.db.QueryRow(ctx, s.sql(longestSQL), before).Scan(toID(&id))
 	})
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -283,7 +283,7 @@ func (s *Store) pruneLong(ctx context.Context, before time.Time) (n int, err err
 // change runs a statement that may be repeated, and returns how many rows it changed.
 func (s *Store) change(ctx context.Context, text string, args ...any) (n int, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		tag, err := s.pool.Exec(ctx, s.sql(text), args...)
+		tag, err := s.db.Exec(ctx, s.sql(text), args...)
 		n = int(tag.RowsAffected())
 		return err
 	})
@@ -292,12 +292,12 @@ func (s *Store) change(ctx context.Context, text string, args ...any) (n int, er
 
 // tidy deletes records of processes and of turns that mean nothing any more, each in a transaction of its own.
 func (s *Store) tidy(ctx context.Context, before time.Time) error {
-	if _, err := s.pool.Exec(ctx, s.sql(pruneProcessesSQL), before); err != nil {
+	if _, err := s.db.Exec(ctx, s.sql(pruneProcessesSQL), before); err != nil {
 		return err
 	}
-	if _, err := s.pool.Exec(ctx, s.sql(pruneClaimedSQL)); err != nil {
+	if _, err := s.db.Exec(ctx, s.sql(pruneClaimedSQL)); err != nil {
 		return err
 	}
-	_, err := s.pool.Exec(ctx, s.sql(pruneTurnsSQL), queue.FairOrder(0, 0, 1))
+	_, err := s.db.Exec(ctx, s.sql(pruneTurnsSQL), queue.FairOrder(0, 0, 1))
 	return err
 }

@@ -110,7 +110,7 @@ func (l *jobList) collect(rows pgx.Rows, err error) error {
 func (s *Store) queryJobs(ctx context.Context, again safety, text string, args ...any) ([]queue.Job, error) {
 	var l jobList
 	err := s.do(ctx, again, func(ctx context.Context) error {
-		return l.collect(s.pool.Query(ctx, s.sql(text), args...))
+		return l.collect(s.db.Query(ctx, s.sql(text), args...))
 	})
 	if err != nil {
 		return nil, err

@@ -122,11 +122,18 @@ func (s *Store) readTagSets(rows pgx.Rows, err error) (map[int32]queue.TagSet, e
 	_, err = pgx.ForEachRow(rows, []any{&n, &canon}, func() error {
 		if set, err := queue.ParseTagSet(canon); err == nil {
 			found[n] = set
-			s.tags.keep(n, set)
+			s.keepTags(n, set)
 		}
 		return nil
 	})
 	return found, err
+}
+
+// keepTags remembers a tag set, once it is sure to stay.
+func (s *Store) keepTags(n int32, set queue.TagSet) {
+	if s.host == nil {
+		s.tags.keep(n, set)
+	}
 }
 
 const tagSetsByNumberSQL = `SELECT id, canon FROM dormouse.tag_sets WHERE id = ANY ($1::integer[])`
@@ -159,7 +166,7 @@ func (s *Store) setsOf(ctx context.Context, numbers []int32) (map[int32]queue.Ta
 	}
 	var found map[int32]queue.TagSet
 	err := s.do(ctx, repeatable, func(ctx context.Context) (err error) {
-		found, err = s.readTagSets(s.pool.Query(ctx, s.sql(tagSetsByNumberSQL), unknown))
+		found, err = s.readTagSets(s.db.Query(ctx, s.sql(tagSetsByNumberSQL), unknown))
 		return err
 	})
 	if err != nil {

@@ -49,7 +49,7 @@ func (s *Store) AdmitDeletions(ctx context.Context, now time.Time, b lifecycle.B
 		return nil, ctx.Err()
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) (err error) {
 			admitted, err = s.admit(ctx, tx, now, b, due)
 			return err
 		})
@@ -157,13 +157,13 @@ func (s *Store) Ticked(ctx context.Context, now time.Time, interval, settle time
 	gap := false
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		// No tick of the last interval is missed, whatever Settle allows beyond it.
-		tag, err := s.pool.Exec(ctx, s.sql(tickedSQL), now, now.Add(-interval))
+		tag, err := s.db.Exec(ctx, s.sql(tickedSQL), now, now.Add(-interval))
 		gap = err == nil && tag.RowsAffected() == 0
 		return err
 	})
 	if err == nil && gap {
 		err = s.do(ctx, repeatable, func(ctx context.Context) error {
-			return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+			return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) (err error) {
 				until, err = s.settle(ctx, tx, now, interval, settle)
 				return err
 			})

@@ -33,7 +33,7 @@ func claims(changes []lifecycle.Change) bool {
 // rest with the statement of every batch. The locks on owners make claims of one owner follow each other, so that no two
 // get one name, and keep the owner as the claim saw it.
 func (s *Store) tryClaims(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) (outcomes []lifecycle.Outcome, err error) {
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		c := claimBatch{s: s, tx: tx, changes: changes, members: members, outcomes: make([]lifecycle.Outcome, len(changes))}
 		if err := c.lock(ctx); err != nil {
 			return err

@@ -36,7 +36,7 @@ func (s *Store) commit(ctx context.Context, now time.Time, changes []lifecycle.C
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	if !wake.IsZero() {
-		s.wakes.Notify()
+		s.notify()
 	}
 	return outcomes, nil
 }
@@ -62,7 +62,7 @@ func (s *Store) attempt(ctx context.Context, now time.Time, changes []lifecycle.
 	}
 	text, args := encoded.statement()
 	return func(ctx context.Context) ([]lifecycle.Outcome, error) {
-		return s.tryCommit(ctx, s.pool, changes, text, args)
+		return s.tryCommit(ctx, s.db, changes, text, args)
 	}, nil
 }
 

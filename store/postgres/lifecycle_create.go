@@ -62,14 +62,14 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 	if err != nil {
 		return fmt.Errorf("create workspaces: %w", err)
 	}
-	s.wakes.Notify()
+	s.notify()
 	return nil
 }
 
 func (s *Store) tryCreate(ctx context.Context, workspaces []workspace, args []any) error {
 	var id uuid.UUID
 	var noOwner, noTemplate, exists bool
-	err := s.pool.QueryRow(ctx, s.sql(createSQL), args...).Scan(toID(&id), &noOwner, &noTemplate, &exists)
+	err := s.db.QueryRow(ctx, s.sql(createSQL), args...).Scan(toID(&id), &noOwner, &noTemplate, &exists)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil

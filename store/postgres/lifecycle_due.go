@@ -108,7 +108,7 @@ func (s *Store) Load(ctx context.Context, ids ...uuid.UUID) (found []lifecycle.S
 // read runs a query for snapshots.
 func (s *Store) read(ctx context.Context, doing, text string, args ...any) (found []lifecycle.Snapshot, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) (err error) {
-		found, err = s.snapshots(s.pool.Query(ctx, s.sql(text), args...))
+		found, err = s.snapshots(s.db.Query(ctx, s.sql(text), args...))
 		return err
 	})
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *Store) do(ctx context.Context, again safety, f func(context.Context) er
 // send sends statements in one round trip, as one transaction, and reads their results. Only the end of the batch says
 // whether the transaction was committed.
 func (s *Store) send(ctx context.Context, b *pgx.Batch, read func(pgx.BatchResults) error) error {
-	return send(ctx, s.pool, b, read)
+	return send(ctx, s.db, b, read)
 }
 
 // sender is a pool, or a connection.
@@ -154,7 +154,7 @@ const nextWakeSQL = `
 func (s *Store) NextWake(ctx context.Context, share lifecycle.Shard) (wake time.Time, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		wake = time.Time{}
-		rows, err := s.pool.Query(ctx, s.sql(nextWakeSQL), share.Index, share.Count, lowBound(s.low.known()))
+		rows, err := s.db.Query(ctx, s.sql(nextWakeSQL), share.Index, share.Count, lowBound(s.low.known()))
 		if err != nil {
 			return err
 		}
@@ -175,7 +175,7 @@ const backlogSQL = `
 // Backlog implements [lifecycle.Gauges].
 func (s *Store) Backlog(ctx context.Context, now time.Time) (b lifecycle.Backlog, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, s.sql(backlogSQL), now).Scan(&b.Due, toTime(&b.OldestDue), &b.Events)
+		return s.db.QueryRow(ctx, s.sql(backlogSQL), now).Scan(&b.Due, toTime(&b.OldestDue), &b.Events)
 	})
 	if err != nil {
 		return lifecycle.Backlog{}, fmt.Errorf("count what waits: %w", err)

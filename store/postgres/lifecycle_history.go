@@ -44,7 +44,7 @@ var buildsSQL = `
 // Builds implements [lifecycle.History].
 func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, limit int) (builds []lifecycle.Build, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, s.sql(buildsSQL), key(workspace), before, limit)
+		rows, err := s.db.Query(ctx, s.sql(buildsSQL), key(workspace), before, limit)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ const pruneWorkspacesSQL = `
 func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	for _, text := range []string{pruneBuildsSQL, pruneWorkspacesSQL} {
 		err = s.do(ctx, repeatable, func(ctx context.Context) error {
-			tag, err := s.pool.Exec(ctx, s.sql(text), before, limit-n)
+			tag, err := s.db.Exec(ctx, s.sql(text), before, limit-n)
 			n += int(tag.RowsAffected())
 			return err
 		})

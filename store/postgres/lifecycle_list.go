@@ -213,7 +213,7 @@ func (s *Store) CountStatuses(ctx context.Context, q lifecycle.CountQuery) (coun
 	text := `SELECT w.status, count(*) FROM dormouse.workspaces w WHERE true` + w.text + ` GROUP BY w.status`
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		counts = map[lifecycle.Status]int{}
-		rows, err := s.pool.Query(ctx, s.sql(text), w.args...)
+		rows, err := s.db.Query(ctx, s.sql(text), w.args...)
 		if err != nil {
 			return err
 		}
@@ -240,7 +240,7 @@ func (s *Store) Templates(ctx context.Context, q lifecycle.TemplateQuery) (found
 		return nil, err
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, s.sql(templatesSQL), key(q.After), distinct(q.Organizations), q.Limit)
+		rows, err := s.db.Query(ctx, s.sql(templatesSQL), key(q.After), distinct(q.Organizations), q.Limit)
 		if err != nil {
 			return err
 		}
@@ -260,7 +260,7 @@ func (s *Store) Owners(ctx context.Context, q lifecycle.OwnerQuery) (found []lif
 		return nil, err
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, s.sql(ownersSQL), key(q.After), q.Limit)
+		rows, err := s.db.Query(ctx, s.sql(ownersSQL), key(q.After), q.Limit)
 		if err != nil {
 			return err
 		}

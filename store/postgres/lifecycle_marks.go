@@ -61,14 +61,14 @@ func (s *Store) workOff(ctx context.Context, m mark) error {
 			return err
 		}
 		if n > 0 {
-			s.wakes.Notify()
+			s.notify()
 		}
 		if after = last; n < 1 {
 			break
 		}
 	}
 	return s.do(ctx, repeatable, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, s.sql(deleteMarkSQL), key(m.subject), m.generation)
+		_, err := s.db.Exec(ctx, s.sql(deleteMarkSQL), key(m.subject), m.generation)
 		return err
 	})
 }
@@ -81,7 +81,7 @@ func (s *Store) wakePage(ctx context.Context, m mark, after uuid.UUID) (n int, l
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		n = 0
-		rows, err := s.pool.Query(ctx, s.sql(text), key(m.subject), key(after), m.dueAt, markPage)
+		rows, err := s.db.Query(ctx, s.sql(text), key(m.subject), key(after), m.dueAt, markPage)
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (s *Store) resumeMarks(ctx context.Context) error {
 		var m mark
 		found := false
 		err := s.do(ctx, repeatable, func(ctx context.Context) error {
-			rows, err := s.pool.Query(ctx, s.sql(takeMarkSQL))
+			rows, err := s.db.Query(ctx, s.sql(takeMarkSQL))
 			if err != nil {
 				return err
 			}

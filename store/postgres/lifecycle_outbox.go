@@ -33,7 +33,7 @@ const claimEventsSQL = `
 // ClaimEvents implements [lifecycle.Outbox]. If the answer is lost the events wait for the end of their lease.
 func (s *Store) ClaimEvents(ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) (events []lifecycle.Event, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, s.sql(claimEventsSQL), topicNumbers(topics), now, now.Add(lease), limit)
+		rows, err := s.db.Query(ctx, s.sql(claimEventsSQL), topicNumbers(topics), now, now.Add(lease), limit)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ const pruneEventsSQL = `
 // deleted.
 func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) (events []lifecycle.Event, err error) {
 	err = s.do(ctx, once, func(ctx context.Context) error {
-		rows, err := s.pool.Query(ctx, s.sql(pruneEventsSQL), topicNumbers(topics), before, limit)
+		rows, err := s.db.Query(ctx, s.sql(pruneEventsSQL), topicNumbers(topics), before, limit)
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []life
 		seqs, retries = append(seqs, d.Seq), append(retries, stamp(d.RetryAt))
 	}
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, s.sql(settleEventsSQL), seqs, retries)
+		_, err := s.db.Exec(ctx, s.sql(settleEventsSQL), seqs, retries)
 		return err
 	})
 	return wrap(err, "settle %d events", len(deliveries))

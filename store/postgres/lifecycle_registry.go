@@ -119,7 +119,7 @@ const markAllSQL = `
 func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
 	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 			old, err := s.lockEngine(ctx, tx)
 			if err != nil {
 				return err
@@ -144,7 +144,7 @@ func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine
 // Engine implements [lifecycle.Holder].
 func (s *Store) Engine(ctx context.Context) (e lifecycle.Engine, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) (err error) {
-		e, err = s.engineOf(ctx, s.pool, engineSQL)
+		e, err = s.engineOf(ctx, s.db, engineSQL)
 		return err
 	})
 	return e, wrap(err, "read engine")
@@ -228,7 +228,7 @@ func (s *Store) Owner(ctx context.Context, id uuid.UUID) (o lifecycle.Owner, ok 
 // one reads the row of an id; ok is false if there is none.
 func (s *Store) one(ctx context.Context, text string, id uuid.UUID, targets ...any) (ok bool, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		err := s.pool.QueryRow(ctx, s.sql(text), key(id)).Scan(targets...)
+		err := s.db.QueryRow(ctx, s.sql(text), key(id)).Scan(targets...)
 		if ok = err == nil; errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}

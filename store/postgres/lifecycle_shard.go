@@ -26,7 +26,7 @@ const attendSQL = `
 // Shard implements [lifecycle.Sharder].
 func (s *Store) Shard(ctx context.Context, now time.Time, replica uuid.UUID, ttl time.Duration) (share lifecycle.Shard, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, s.sql(attendSQL), key(replica), now, now.Add(-ttl), now.Add(-100*ttl)).
+		return s.db.QueryRow(ctx, s.sql(attendSQL), key(replica), now, now.Add(-ttl), now.Add(-100*ttl)).
 			Scan(&share.Index, &share.Count)
 	})
 	if err != nil {

@@ -43,7 +43,7 @@ func (s *Store) announce(ctx context.Context, wakes <-chan struct{}) {
 			return
 		case <-wakes:
 		}
-		_, _ = s.pool.Exec(ctx, `SELECT pg_notify($1, 'wake')`, s.wakeChannel())
+		_, _ = s.db.Exec(ctx, `SELECT pg_notify($1, 'wake')`, s.wakeChannel())
 		if sleep(ctx, announcePause) != nil {
 			return
 		}

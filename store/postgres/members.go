@@ -175,7 +175,7 @@ var putMembersSQL = `
 func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, changes []prewarm.Change) (applied []bool, err error) {
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		return againIfTaken(func() error {
-			return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 				if state != nil {
 					if err := s.putPool(ctx, tx, state); err != nil {
 						return err
@@ -259,7 +259,7 @@ func (s *Store) putPool(ctx context.Context, tx pgx.Tx, p *prewarm.PoolState) er
 func (s *Store) PoolState(ctx context.Context, pool string) (p prewarm.PoolState, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		p = prewarm.PoolState{Pool: pool}
-		rows, err := s.pool.Query(ctx, s.sql(selectPoolSQL), pool)
+		rows, err := s.db.Query(ctx, s.sql(selectPoolSQL), pool)
 		if err != nil {
 			return err
 		}
@@ -281,7 +281,7 @@ func (s *Store) Members(ctx context.Context, q prewarm.Query) (found []prewarm.M
 	text, args := membersSQL(&q)
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		found = nil
-		rows, err := s.pool.Query(ctx, s.sql(text), args...)
+		rows, err := s.db.Query(ctx, s.sql(text), args...)
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ func (s *Store) memberChannel() string { return s.cfg.Schema + "_members" }
 // database at their commit.
 func (s *Store) AnnounceMembers(ctx context.Context, pool string) error {
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, `SELECT pg_notify($1, $2)`, s.memberChannel(), pool)
+		_, err := s.db.Exec(ctx, `SELECT pg_notify($1, $2)`, s.memberChannel(), pool)
 		return err
 	})
 	if err != nil {

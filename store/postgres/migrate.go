@@ -54,7 +54,8 @@ func (s *Store) check(ctx context.Context) error {
 	if err == nil {
 		err = s.migrations.Check(have)
 	}
-	s.usable.Store(err == nil)
+	// What a transaction of the host sees may never have been.
+	s.usable.Store(err == nil && s.host == nil)
 	return err
 }
 
@@ -63,7 +64,7 @@ type tables struct{ s *Store }
 
 func (t tables) Applied(ctx context.Context) (have migrate.Applied, err error) {
 	err = t.s.retry(ctx, repeatable, func(ctx context.Context) (err error) {
-		have, err = t.s.applied(ctx, t.s.pool)
+		have, err = t.s.applied(ctx, t.s.db)
 		return err
 	})
 	return have, err

@@ -25,6 +25,14 @@ func (s *Store) steady(ctx context.Context, text string, args []any, read func(p
 }
 
 func (s *Store) behind(ctx context.Context, settings, text string, args []any, read func(pgx.Rows) error) error {
+	if s.host != nil { // the settings would stay for what the host does after it
+		rows, err := s.db.Query(ctx, s.sql(text), args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		return read(rows)
+	}
 	var b pgx.Batch
 	b.Queue(settings)
 	b.Queue(s.sql(text), args...)

@@ -35,6 +35,9 @@ const (
 
 // retry calls f until it succeeds, fails for a reason that another attempt will not change, or attempts or ctx end.
 func (s *Store) retry(ctx context.Context, again safety, f func(context.Context) error) error {
+	if s.host != nil {
+		return s.host.try(ctx, f)
+	}
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
 		err := f(ctx)

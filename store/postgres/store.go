@@ -40,6 +40,15 @@ type Config struct {
 // Store implements [store.Store] on PostgreSQL. It is safe for concurrent use, and any number of them, in any number of
 // processes, may share a database.
 type Store struct {
+	*core
+	// db is what statements go to: the pool, or within a transaction of the host that.
+	db database
+	// host is that transaction, nil for the store itself. See [Store.WithTx].
+	host *hostTx
+}
+
+// core is what a store shares with those that work in transactions of the host.
+type core struct {
 	pool       *pgxpool.Pool
 	cfg        Config
 	migrations *migrate.Set
@@ -92,11 +101,15 @@ func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 	if err := validSchema(cfg.Schema); err != nil {
 		return nil, fmt.Errorf("new PostgreSQL store: %w", err)
 	}
+	if err := cfg.Schedules.Validate(); err != nil {
+		return nil, fmt.Errorf("new PostgreSQL store: %w", err)
+	}
 	migrations, err := migrationsOf(cfg.Schema)
 	if err != nil {
 		return nil, fmt.Errorf("new PostgreSQL store: %w", err)
 	}
-	return &Store{pool: pool, cfg: cfg, migrations: migrations, schedules: schedule.Interner{Options: cfg.Schedules}}, nil
+	c := &core{pool: pool, cfg: cfg, migrations: migrations, schedules: schedule.Interner{Options: cfg.Schedules}}
+	return &Store{core: c, db: pool}, nil
 }
 
 // validMode refuses the modes in which pgx does not ask the server for the types of a statement: it cannot encode ids and

@@ -101,7 +101,13 @@ func conform(t *testing.T, pool *pgxpool.Pool) {
 			}
 		})
 		return over(t, pool)
-	}, storetest.Options{Unregister: unregister, Garble: garble})
+	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt})
+}
+
+func corrupt(t *testing.T, s storetest.LifecycleStore, what string, id uuid.UUID, value string) {
+	if err := s.(*postgres.Store).Corrupt(t.Context(), what, id, value); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func unregister(t *testing.T, s queue.Store, process uuid.UUID) {

@@ -55,7 +55,7 @@ func (s *Store) commitBatch(ctx context.Context, now time.Time, changes []lifecy
 		return nil, unavailable(err, "commit %d changes", len(changes))
 	}
 	if batch.sooner {
-		s.watchers.Notify()
+		s.notify()
 	}
 	return batch.outcomes, nil
 }

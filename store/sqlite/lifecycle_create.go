@@ -36,7 +36,7 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 		return nil
 	})
 	if err == nil {
-		s.watchers.Notify()
+		s.notify()
 	}
 	return unavailable(err, "create %d workspaces", len(workspaces))
 }

@@ -33,8 +33,8 @@ var sweeps = [...]sweeping{
 // what is due calls it first, in case the process that began it did not finish: then there is something to be found, and
 // else it costs two look-ups in empty indexes.
 func (s *Store) sweep(ctx context.Context) error {
-	if err := s.ready(ctx); err != nil {
-		return err
+	if err := s.ready(ctx); err != nil || s.host != nil {
+		return err // the host's transaction leaves it to whoever asks what is due after it
 	}
 	moved := false
 	for i := range sweeps {
@@ -54,7 +54,7 @@ func (s *Store) sweep(ctx context.Context) error {
 		}
 	}
 	if moved {
-		s.watchers.Notify()
+		s.notify()
 	}
 	return nil
 }

@@ -51,7 +51,8 @@ func (s *Store) ready(ctx context.Context) error {
 	if err == nil {
 		err = s.migrations.Check(have)
 	}
-	s.checked.Store(err == nil)
+	// What a transaction of the host sees may never have been.
+	s.checked.Store(err == nil && s.host == nil)
 	return err
 }
 
@@ -59,6 +60,9 @@ func (s *Store) ready(ctx context.Context) error {
 type tables struct{ s *Store }
 
 func (t tables) Applied(ctx context.Context) (have migrate.Applied, err error) {
+	if h := t.s.host; h != nil {
+		return t.s.applied(ctx, h.tx.tx)
+	}
 	err = t.s.patiently(ctx, func() error {
 		have, err = t.s.applied(ctx, t.s.db)
 		return err

@@ -20,6 +20,13 @@ import (
 // Store keeps workspaces, jobs and events in an SQLite database. It is safe for concurrent use, and several processes may
 // have the same file open. It has nothing to close: the pool is the host's.
 type Store struct {
+	*core
+	// host is the transaction of the host that everything happens in, nil for the store itself. See [Store.WithTx].
+	host *hostTx
+}
+
+// core is what a store shares with those that work in transactions of the host.
+type core struct {
 	db         *sql.DB
 	cfg        Config
 	naming     *strings.Replacer
@@ -60,10 +67,10 @@ func New(db *sql.DB, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new SQLite store: %w", err)
 	}
-	return &Store{
+	return &Store{core: &core{
 		db: db, cfg: cfg, naming: naming(cfg.Prefix), migrations: migrations, writing: make(chan struct{}, 1),
 		schedules: schedule.Interner{Options: cfg.Schedules},
-	}, nil
+	}}, nil
 }
 
 // naming puts the names of tables and indexes in: {jobs} becomes dormouse_jobs.
@@ -98,6 +105,13 @@ type rows interface{ Scan(dest ...any) error }
 
 // query runs a reading statement of its own and calls each for every row.
 func (s *Store) query(ctx context.Context, statement string, each func(rows) error, args ...any) error {
+	if s.host != nil {
+		t, err := s.host.locking(ctx)
+		if err != nil {
+			return err
+		}
+		return t.query(statement, each, args...)
+	}
 	st, err := s.prepared(ctx, statement)
 	if err != nil {
 		return err

@@ -29,6 +29,9 @@ type tx struct {
 // write runs a function in a transaction that holds the write lock from its beginning. All of it is committed, or, if the
 // function fails, nothing. The context ends the waiting for the lock, and after that nothing.
 func (s *Store) write(ctx context.Context, do func(*tx) error) error {
+	if s.host != nil {
+		return s.host.write(ctx, do)
+	}
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
@@ -49,6 +52,13 @@ func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 func (s *Store) view(ctx context.Context, do func(*tx) error) error {
 	if err := s.ready(ctx); err != nil {
 		return err
+	}
+	if s.host != nil {
+		t, err := s.host.locking(ctx)
+		if err != nil {
+			return err
+		}
+		return do(t)
 	}
 	t := s.transaction(ctx)
 	if err := s.within(ctx, t, nil, do); err != nil {

@@ -85,6 +85,30 @@ func testPolicyFollowed(f *fixture) {
 	f.rule(got.Template.Rules == old.Template.Rules && got.Template.Previous != nil, "a promotion leaves the policy's state alone")
 }
 
+// testPolicySkipped has a workspace that sleeps through three changes of its policy.
+func testPolicySkipped(f *fixture) {
+	s := f.create(1)[0]
+	change := func(dormant time.Duration, terms lifecycle.PolicyTerms) {
+		f.template.Policy.TimeTilDormant, f.template.Terms = dormant, terms
+		f.put(epoch, &f.template)
+	}
+	change(time.Hour, lifecycle.PolicyTerms{At: epoch, ResetLastUsed: true, StopGrace: 30 * time.Hour})
+	change(2*time.Hour, lifecycle.PolicyTerms{At: epoch.Add(time.Second)})
+	change(3*time.Hour, lifecycle.PolicyTerms{At: epoch.Add(2 * time.Second)})
+	got := f.load(s.Workspace.ID)
+	var known []time.Duration
+	for p := got.Template.Previous; p != nil; p = p.Previous {
+		known = append(known, p.Policy.TimeTilDormant)
+	}
+	f.rule(len(known) == 3 && known[0] == 2*time.Hour && known[1] == time.Hour && known[2] == 0,
+		"a template remembers several policies before its own, the latest first: got %v", known)
+	later := epoch.Add(4 * time.Hour)
+	f.commit(lifecycle.Rearm(got, later))
+	got = f.load(s.Workspace.ID)
+	f.rule(got.Workspace.LastUsedAt.Equal(later), "a reset of a policy that was skipped is not lost: last used %v", got.Workspace.LastUsedAt)
+	f.rule(got.Template.Previous.Previous.Terms.StopGrace == 30*time.Hour, "nor are its graces: %+v", got.Template.Previous.Previous.Terms)
+}
+
 // testOwnerReturns has an owner who was suspended, and new quiet hours.
 func testOwnerReturns(f *fixture) {
 	f.owner.Status = lifecycle.OwnerSuspended

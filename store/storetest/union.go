@@ -125,7 +125,7 @@ func testTexts(f *fixture) {
 	got := f.load(w.ID)
 	for what, text := range map[string]string{
 		"reason": string(got.Build.Reason),
-		"cause": string(got.Workspace.Backoff.Cause), "message": got.Workspace.Backoff.Message,
+		"cause":  string(got.Workspace.Backoff.Cause), "message": got.Workspace.Backoff.Message,
 	} {
 		f.rule(text == want, "what is no UTF-8 in a text, or a zero byte, comes back as U+FFFD: %s is %q, want %q", what, text, want)
 	}

@@ -77,6 +77,8 @@ func (s Source) post(ctx context.Context, path string, body, into any) (found bo
 	switch response.StatusCode {
 	case http.StatusConflict:
 		err = fmt.Errorf("%w (%w)", queue.ErrLeaseLost, err)
+	case http.StatusGone:
+		err = fmt.Errorf("%w (%w)", queue.ErrTimeout, err)
 	case http.StatusUnprocessableEntity:
 		err = fmt.Errorf("%w (%w)", invalid.Err, err)
 	}

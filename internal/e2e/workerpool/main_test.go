@@ -50,6 +50,9 @@ func manage(dir string) error {
 	if err != nil {
 		return err
 	}
+	if os.Getenv(handOffEnv) != "" {
+		return manageHandOff(ctx, dir, provider)
+	}
 	pool, err := workerpool.New(provider, provider, fileQueue{dir + "/q"}, config())
 	if err != nil {
 		return err

@@ -1,0 +1,29 @@
+package acquirer
+
+import (
+	"context"
+	"time"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// Enqueuer stores jobs. A store within a transaction of the host is one.
+type Enqueuer interface {
+	Enqueue(ctx context.Context, now time.Time, postings []queue.Posting) ([]queue.Job, error)
+}
+
+// EnqueueTx stores jobs through a store within a transaction of the host, so that they are there if and only if the
+// transaction commits. Announce the jobs that it returns after the commit; without that they are found by the backup, within
+// [Config.Backup].
+//
+// A job has its place in line from this call on. While the transaction is open, other jobs of its tenant may wait to be stored.
+func (a *Acquirer) EnqueueTx(ctx context.Context, tx Enqueuer, postings ...Posting) ([]Job, error) {
+	if err := validatePostings(postings); err != nil {
+		return nil, err
+	}
+	jobs, err := tx.Enqueue(ctx, a.now(), postings)
+	if err == nil {
+		a.metrics.enqueued(jobs)
+	}
+	return jobs, err
+}

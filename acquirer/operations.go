@@ -1,0 +1,162 @@
+package acquirer
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// List returns jobs of one organization, the latest first, page by page, without their payloads and results. The error is a
+// [*invalid.Error] if the query is bad. See [queue.Operations] for what a page costs.
+func (a *Acquirer) List(ctx context.Context, q queue.JobQuery) (page queue.JobPage, err error) {
+	err = a.call(ctx, "list", func(ctx context.Context) (err error) {
+		page, err = a.store.ListJobs(ctx, q)
+		return err
+	})
+	return page, err
+}
+
+// maxCount bounds the jobs of each state that [Acquirer.Count] looks at.
+const maxCount = 10_000
+
+// Count counts the jobs that a query selects, by state. Of each state at most the latest 10,000 are looked at.
+func (a *Acquirer) Count(ctx context.Context, q queue.JobQuery) (counts queue.JobCounts, err error) {
+	err = a.call(ctx, "count", func(ctx context.Context) (err error) {
+		counts, err = a.store.CountJobs(ctx, q, maxCount)
+		return err
+	})
+	return counts, err
+}
+
+// Attempts returns the attempts at a job that did not succeed, the oldest first, and retries by hand among them.
+func (a *Acquirer) Attempts(ctx context.Context, id uuid.UUID) (attempts []queue.Attempt, err error) {
+	err = a.call(ctx, "attempts", func(ctx context.Context) (err error) {
+		attempts, err = a.store.Attempts(ctx, id)
+		return err
+	})
+	return attempts, err
+}
+
+// Retry puts jobs that are over back into line, for a new round of attempts; who and why is kept in the job's history. It
+// returns the jobs that changed: not those that are not over, or whose unique key another job has meanwhile. Where
+// [Config.Retry] refuses one of them, none changes and its error is returned.
+func (a *Acquirer) Retry(ctx context.Context, by, note string, ids ...uuid.UUID) ([]Job, error) {
+	if err := a.mayRetry(ctx, ids); err != nil {
+		return nil, err
+	}
+	var changed []queue.Job
+	err := a.call(ctx, "retry", func(ctx context.Context) (err error) {
+		changed, err = a.store.RetryJobs(ctx, queue.Retry{Now: a.now(), IDs: distinct(ids), By: by, Note: note})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.Announce(changed...)
+	return changed, nil
+}
+
+func (a *Acquirer) mayRetry(ctx context.Context, ids []uuid.UUID) error {
+	if a.cfg.Retry == nil || len(ids) == 0 {
+		return nil
+	}
+	var jobs []queue.Job
+	err := a.call(ctx, "find jobs", func(ctx context.Context) (err error) {
+		jobs, err = a.store.Jobs(ctx, queue.Filter{IDs: distinct(ids)})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, job := range jobs {
+		if err := a.cfg.Retry(ctx, job); err != nil {
+			return fmt.Errorf("acquirer: retry job %s: %w", job.ID, err)
+		}
+	}
+	return nil
+}
+
+// Pause keeps the jobs of an organization, of a type or of both from being handed out, in all processes, until it is resumed
+// or the pause ends by itself. What runs goes on and ends as it would. A claim that is under way when it returns may still
+// take some. A pause replaces the one of the same scope. The error is a [*invalid.Error] if the scope is bad.
+func (a *Acquirer) Pause(ctx context.Context, p queue.Pause) error {
+	p.At = a.now()
+	err := a.call(ctx, "pause", func(ctx context.Context) error { return a.store.PauseJobs(ctx, p) })
+	if err != nil {
+		return err
+	}
+	if !p.Until.IsZero() {
+		a.agenda.After(a.clock.Until(p.Until)+time.Microsecond, func() { a.resumed(p.Organization) }, "resume")
+	}
+	return nil
+}
+
+// Resume lifts the pause of a scope, and reports whether there was one.
+func (a *Acquirer) Resume(ctx context.Context, s queue.Scope) (was bool, err error) {
+	err = a.call(ctx, "resume", func(ctx context.Context) (err error) {
+		was, err = a.store.ResumeJobs(ctx, s)
+		return err
+	})
+	if err == nil {
+		a.resumed(s.Organization)
+	}
+	return was, err
+}
+
+// Pauses returns the pauses in force, by organization and type.
+func (a *Acquirer) Pauses(ctx context.Context) (pauses []queue.Pause, err error) {
+	err = a.call(ctx, "pauses", func(ctx context.Context) (err error) {
+		pauses, err = a.store.Pauses(ctx, a.now())
+		return err
+	})
+	return pauses, err
+}
+
+// resumed looks for the jobs of an organization that may be handed out again, zero for those of all, here and in the other
+// processes.
+func (a *Acquirer) resumed(organization uuid.UUID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lookAgain(organization)
+	if a.pubsub != nil {
+		a.outgoing.freed(organization)
+	}
+}
+
+// lookAgain looks for what may be handed out anew in an organization, zero for all. The caller holds the lock.
+func (a *Acquirer) lookAgain(organization uuid.UUID) {
+	if organization == uuid.Nil {
+		a.backupIn(0, "gap")
+		return
+	}
+	if a.dispatch.Freed(organization) {
+		a.lookSoon(organization) // what a limit or a pause stopped may never have been announced to us
+	}
+}
+
+// pauseOf is the pause that concerns a lane, the one of the longest duration if there are several; nil: none does.
+func (a *Acquirer) pauseOf(ctx context.Context, l queue.Lane) (*queue.Pause, error) {
+	pauses, err := a.store.Pauses(ctx, a.now())
+	if err != nil {
+		return nil, err
+	}
+	var longest *queue.Pause
+	for _, p := range pauses {
+		if p.Concerns(l) && (longest == nil || endsAfter(p, *longest)) {
+			longest = &p
+		}
+	}
+	return longest, nil
+}
+
+func endsAfter(a, b queue.Pause) bool {
+	if a.Until.IsZero() || b.Until.IsZero() {
+		return a.Until.IsZero() && !b.Until.IsZero()
+	}
+	return cmp.Compare(a.Until.UnixMicro(), b.Until.UnixMicro()) > 0
+}
