@@ -134,6 +134,8 @@ func (c control) refuse(w http.ResponseWriter, id string, err error) {
 	case errors.Is(err, queue.ErrTooMany):
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "too many at once", http.StatusTooManyRequests)
+	case errors.Is(err, queue.ErrStopped):
+		http.Error(w, "stopping", http.StatusServiceUnavailable)
 	case errors.As(err, &bad):
 		http.Error(w, bad.Error(), http.StatusUnprocessableEntity)
 	default:
