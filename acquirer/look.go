@@ -97,9 +97,12 @@ func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
 	if a.dispatch.Knows(id) {
 		org.lookedAt = a.clock.Now()
 	}
-	mark := a.dispatch.Mark()
+	mark, countTo := a.dispatch.Mark(), 1
+	if a.reports() {
+		countTo = backupCount // it tells people how many there are
+	}
 	a.mu.Unlock()
-	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: 1})
+	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: countTo})
 
 	a.learn(listing.Lanes)
 	a.mu.Lock()

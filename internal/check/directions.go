@@ -37,13 +37,13 @@ var directions = []direction{
 
 	// The pure core.
 	{"schedule", []string{"invalid"}},
-	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff"}},
+	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff", "internal/text"}},
 	{"lifecycle/forecast/...", []string{"lifecycle", "lifecycle/forecast/...", "schedule", "invalid"}},
 
 	// The engines.
 	{"lifecycle/executor", []string{"lifecycle", "schedule", "invalid", "internal/..."}},
 	{"lifecycle/templatebuilder", []string{"lifecycle", "lifecycle/executor", "rendercache", "invalid"}},
-	{"acquirer/queue", []string{"invalid", "internal/micros"}},
+	{"acquirer/queue", []string{"invalid", "internal/micros", "internal/text"}},
 	{"acquirer/worker", []string{"acquirer/queue", "invalid", "internal/..."}},
 	{"acquirer/buildjobs", []string{"lifecycle", "acquirer/queue", "acquirer/worker", "invalid"}},
 	{"acquirer", []string{"acquirer/queue", "acquirer/worker", "invalid", "internal/..."}},

@@ -159,13 +159,17 @@ func Restore(r io.Reader, schedules *schedule.Interner) (*Store, error) {
 	s := New()
 	lines := bufio.NewReader(r)
 	for n := 1; ; n++ {
-		line, err := lines.ReadBytes('\n')
+		limit := maxDumpLine
+		if n == 1 {
+			limit = maxDumpHead
+		}
+		line, err := readLine(lines, limit)
 		if errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("restore store: line %d: the dump ends early", n)
 		}
 		var row entryRow
 		if err == nil {
-			err = json.Unmarshal(line, &row)
+			err = decodeRow(line, &row)
 		}
 		if err == nil {
 			err = s.restore(&row, schedules, n)
@@ -193,15 +197,24 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 	case row.Template != nil:
 		t := row.Template.Template
 		t.Policy = row.Template.Policy.Policy
+		if _, twice := s.templates.get(t.ID); twice {
+			return invalid.New("Template.ID", t.ID, "must not occur twice")
+		}
 		s.templates.put(t.ID).Template = t
 		return cmp.Or(t.Hold.Validate(), t.Terms.Validate())
 	case row.Owner != nil:
 		o := row.Owner.Owner
 		o.QuietHours = schedules.Daily(row.Owner.QuietHours)
+		if _, twice := s.owners.get(o.ID); twice {
+			return invalid.New("Owner.ID", o.ID, "must not occur twice")
+		}
 		s.owners.put(o.ID).Owner = o
 	case row.Workspace != nil:
 		return s.restoreWorkspace(row.Workspace, schedules)
 	case row.Events != nil && len(row.Events.Events) > 0:
+		if err := row.Events.check(&s.outbox); err != nil {
+			return err
+		}
 		s.outbox.restore(row.Events)
 	case row.Seq > 0:
 		s.outbox.seq = row.Seq
