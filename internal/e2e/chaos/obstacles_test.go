@@ -35,7 +35,7 @@ func (c *chaos) obstruct() {
 		c.lockRows(d)
 	case n < 75:
 		c.refuseRows(d)
-	case n < 97:
+	case n < 90:
 		c.freeze(d)
 	default:
 		c.readOnly(d)
