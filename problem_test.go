@@ -29,6 +29,7 @@ import (
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store/migrate"
 	"github.com/dormouse-go/dormouse/workerpool"
+	"github.com/dormouse-go/dormouse/workerpool/jobqueue"
 )
 
 // problems are the errors of the library, by the name under which a host finds them.
@@ -53,8 +54,11 @@ var problems = []struct {
 	{"lifecycle.ErrStaleTemplate", lifecycle.ErrStaleTemplate, 409, "stale_template"},
 	{"lifecycle.ErrUnchanged", lifecycle.ErrUnchanged, 409, "unchanged"},
 	{"dormouse.ErrExists", dormouse.ErrExists, 409, "exists"},
+	{"dormouse.ErrShadow", dormouse.ErrShadow, 409, "shadow"},
 	{"dormouse.ErrNotRunning", dormouse.ErrNotRunning, 409, "not_running"},
 	{"executor.ErrConflict", executor.ErrConflict, 409, "conflict"},
+	{"lifecycle.ErrNameTaken", lifecycle.ErrNameTaken, 409, "name_taken"},
+	{"prewarm.EmptyError", &prewarm.EmptyError{Pool: "go"}, 409, "pool_empty"},
 	{"executor.RefusalError", executor.Refuse("the quota of ann is used up"), 409, "refused"},
 	{"queue.ErrLeaseLost", queue.ErrLeaseLost, 409, "lease_lost"},
 	{"queue.ErrTimeout", queue.ErrTimeout, 409, "run_limit"},
@@ -84,6 +88,7 @@ var problems = []struct {
 	{"executor.ErrAlreadyRun", executor.ErrAlreadyRun, 500, "internal"},
 	{"acquirer.ErrAlreadyRun", acquirer.ErrAlreadyRun, 500, "internal"},
 	{"buildjobs.ErrAlreadyRun", buildjobs.ErrAlreadyRun, 500, "internal"},
+	{"jobqueue.ErrAlreadyRun", jobqueue.ErrAlreadyRun, 500, "internal"},
 	{"worker.ErrAlreadyRun", worker.ErrAlreadyRun, 500, "internal"},
 	{"executor.PanicError", &executor.PanicError{Value: "boom"}, 500, "internal"},
 	{"rendercache.ErrNoStore", rendercache.ErrNoStore, 500, "internal"},

@@ -75,6 +75,7 @@ type Acquirer struct {
 	looks     looks
 	losses    losses
 	unmatched unmatched
+	hinted    hinted
 	breaker   breaker.Breaker
 }
 

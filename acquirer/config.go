@@ -21,6 +21,10 @@ const (
 	// a few at once wait for each other in the database, and each takes a connection of its pool.
 	maxCalls = 4
 
+	// lanesAtOnce bounds the lanes of one announcement or listing that are made known in one hold of the lock: some
+	// milliseconds.
+	lanesAtOnce = 256
+
 	// lookPause is the least time between two looks that workers cause by coming to wait; tag "look". A thousand workers
 	// that come within it share one listing, and a worker whose job's announcement was lost waits no longer than a person
 	// notices.

@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -70,6 +71,7 @@ func waits(job queue.Job) bool { return job.ReadyAt.After(job.CreatedAt) }
 
 // posted is what one call announces of a lane.
 type posted struct {
+	lane queue.Lane
 	from int64
 	jobs int
 }
@@ -80,31 +82,59 @@ type posted struct {
 // Whatever is never announced is found by the backup, within [Config.Backup].
 func (a *Acquirer) Announce(jobs ...Job) {
 	defer a.publishLate()
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	lanes := a.readyLanes(jobs)
+	for chunk := range slices.Chunk(lanes, lanesAtOnce) {
+		a.announceLanes(chunk)
+	}
+}
+
+// readyLanes are the lanes of jobs that can be claimed, each once.
+func (a *Acquirer) readyLanes(jobs []Job) []posted {
 	now := a.clock.Now()
-	lanes := make(map[queue.Lane]posted, 1)
+	var lanes []posted
+	places := make(map[queue.Lane]int, 1)
 	for _, job := range jobs {
 		if job.State != queue.Pending {
 			continue
 		}
 		if waits(job) {
+			a.mu.Lock()
 			a.dueAt(job.Organization, job.ReadyAt)
+			a.mu.Unlock()
 			if job.ReadyAt.After(now) {
 				continue
 			}
 			// Back in line at once, as a rule; or its time came while the store was answering, and the look finds it.
 		}
-		p, known := lanes[job.Lane()]
-		if !known || job.Order < p.from {
-			p.from = job.Order
+		i, known := places[job.Lane()]
+		if !known {
+			i = len(lanes)
+			places[job.Lane()], lanes = i, append(lanes, posted{lane: job.Lane(), from: job.Order})
 		}
-		p.jobs++
-		lanes[job.Lane()] = p
+		lanes[i].from = min(lanes[i].from, job.Order)
+		lanes[i].jobs++
 	}
-	for lane, p := range lanes {
-		a.dispatch.PostLocal(lane, p.from, p.jobs)
-		a.consider(lane, p.jobs, now)
+	return lanes
+}
+
+// announceLanes announces as many lanes as are done at once under the lock.
+func (a *Acquirer) announceLanes(lanes []posted) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.clock.Now()
+	for _, p := range lanes {
+		a.dispatch.PostLocal(p.lane, p.from, p.jobs)
+		a.consider(p.lane, p.jobs, now)
+	}
+}
+
+// learn makes the lanes of a listing known, part by part: those that are new cost the most, and the lock is held for all that
+// follows.
+func (a *Acquirer) learn(lanes []queue.ReadyLane) {
+	for chunk := range slices.Chunk(lanes, lanesAtOnce) {
+		a.mu.Lock()
+		a.dispatch.Learn(chunk)
+		a.mu.Unlock()
 	}
 }
 

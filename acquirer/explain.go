@@ -3,6 +3,7 @@ package acquirer
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -97,7 +98,7 @@ func (a *Acquirer) explainPending(x *Explanation, ahead []queue.ReadyLane) {
 		}
 	}
 	if len(x.Able) == 0 {
-		x.Nearest, x.Mismatch = a.nearest(lane)
+		x.Nearest, x.Mismatch = a.nearest(lane, math.MaxInt)
 		x.shortage = a.shortageOf(lane)
 	}
 	for _, l := range ahead {

@@ -1,6 +1,7 @@
 package acquirer
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/dispatch"
+	"github.com/dormouse-go/dormouse/internal/tagindex"
 )
 
 // fleet is what the last heartbeat said of all processes and their workers. Guarded by Acquirer.mu.
@@ -23,7 +25,12 @@ type fleet struct {
 	seen map[uuid.UUID]sighting
 	// rivals are the other processes with idle workers for a lane, looked up once for each epoch.
 	rivals map[queue.Lane][]rival
+	// workers finds the workers of all processes that can run a lane.
+	workers tagindex.Domains[placed]
 }
+
+// placed is one entry of a process's workers, by their places in processes.
+type placed struct{ process, workers int }
 
 type sighting struct {
 	heartbeats int64
@@ -64,6 +71,12 @@ func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease 
 	}
 	f.seen = seen
 	slices.SortFunc(f.processes, func(a, b queue.Process) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	f.workers = tagindex.Domains[placed]{}
+	for i, p := range f.processes {
+		for k, w := range p.Workers {
+			f.workers.Add(w.Domain, placed{i, k})
+		}
+	}
 	return silent
 }
 
@@ -109,28 +122,33 @@ func (f *fleet) slots(organization uuid.UUID) int {
 
 // able are the processes other than self with workers that can run a lane, and those workers.
 func (f *fleet) able(l queue.Lane, self uuid.UUID) []queue.Process {
+	var found []placed
+	for c := range f.workers.Candidates(l) {
+		if p := f.processes[c.process]; p.ID != self && p.Workers[c.workers].Domain.Runs(l) {
+			found = append(found, c)
+		}
+	}
+	slices.SortFunc(found, func(a, b placed) int {
+		return cmp.Or(cmp.Compare(a.process, b.process), cmp.Compare(a.workers, b.workers))
+	})
 	var able []queue.Process
-	for _, p := range f.processes {
-		if p.ID == self {
-			continue
-		}
-		if p.Workers = ableWorkers(p.Workers, l); len(p.Workers) > 0 {
+	for _, c := range found {
+		p := f.processes[c.process]
+		if n := len(able); n == 0 || able[n-1].ID != p.ID {
 			able = append(able, p)
+			able[n].Workers = nil
 		}
+		last := &able[len(able)-1]
+		last.Workers = append(last.Workers, p.Workers[c.workers])
 	}
 	return able
 }
 
 // anyAble reports whether a worker of a process other than self can run a lane.
 func (f *fleet) anyAble(l queue.Lane, self uuid.UUID) bool {
-	for _, p := range f.processes {
-		if p.ID == self {
-			continue
-		}
-		for _, w := range p.Workers {
-			if w.Domain.Runs(l) {
-				return true
-			}
+	for c := range f.workers.Candidates(l) {
+		if p := f.processes[c.process]; p.ID != self && p.Workers[c.workers].Domain.Runs(l) {
+			return true
 		}
 	}
 	return false

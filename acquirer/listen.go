@@ -107,8 +107,11 @@ func (l *listener) Message(text string) {
 	m, err := parseMessage(text)
 	if err != nil {
 		// Whatever it was, it may have announced something that matters.
-		a.cfg.Logger.Warn("announcement not understood", "error", err)
-		a.backupNow()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.earlyBackup() {
+			a.teller.tell(func() { a.cfg.Logger.Warn("announcement not understood", "error", err) })
+		}
 		return
 	}
 	a.mu.Lock()
@@ -129,22 +132,32 @@ func (a *Acquirer) receive(m message, now time.Time) {
 		a.receiveJobs(n, dispatch.Source{Process: m.Process, Seq: m.Seq}, now)
 	}
 	for _, n := range m.Taken {
-		a.dispatch.Taken(n.lane(), dispatch.Source{Process: n.Process, Seq: n.Seq})
+		lane, known := a.dispatch.Lane(n.Organization, n.Lane)
+		if known && a.dispatch.Taken(lane, dispatch.Source{Process: n.Process, Seq: n.Seq}) {
+			a.lookLater(n.Organization) // who took it may not have been who says so
+		}
 	}
 	for _, id := range m.Freed {
-		a.lookAgain(id)
+		a.freedElsewhere(id, now)
 	}
 	for _, lease := range m.Cancel {
-		a.canceled(lease)
+		a.askCanceled(lease)
 	}
 }
 
 // receiveJobs marks a lane. If enough others come before us in turn, it is left to them for a while; each further
 // place waits one turnPause longer. The caller holds the lock.
 func (a *Acquirer) receiveJobs(n laneNote, s dispatch.Source, now time.Time) {
-	lane := n.lane()
-	a.consider(lane, n.Count, now)
-	if !a.dispatch.Knows(lane.Organization) {
+	lane, known := a.dispatch.Lane(n.Organization, n.Lane)
+	switch {
+	case known:
+	case a.dispatch.Knows(n.Organization):
+		a.lookSoon(n.Organization) // the store says what it is
+		return
+	case a.reports() && !a.unmatched.knows(n.Organization, n.Lane):
+		a.earlyBackup()
+		return
+	default:
 		return
 	}
 	before := a.fleet.turnOf(lane, s, n.Count, a.member.process)

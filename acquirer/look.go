@@ -34,6 +34,10 @@ type orgLooks struct {
 	asked    bool
 	// due is when the next job turns ready, as far as that is planned for; zero: nothing is.
 	due time.Time
+	// later says that a look is planned to check what a message said; freedAt is when a message last said that a job ended,
+	// and freed that one more will be heeded soon.
+	later, freed bool
+	freedAt      time.Time
 }
 
 func newLooks() looks { return looks{orgs: make(map[uuid.UUID]*orgLooks)} }
@@ -52,7 +56,7 @@ func (l *looks) of(id uuid.UUID) *orgLooks {
 func (l *looks) forget(known func(uuid.UUID) bool) {
 	for id, org := range l.orgs {
 		switch {
-		case known(id):
+		case known(id), id == uuid.Nil: // all of them
 		case org.due.IsZero():
 			delete(l.orgs, id)
 		default:
@@ -97,6 +101,7 @@ func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
 	a.mu.Unlock()
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: 1})
 
+	a.learn(listing.Lanes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.note(err, again) {
@@ -158,6 +163,7 @@ func (a *Acquirer) turnReady(ctx context.Context, id uuid.UUID) {
 		return
 	}
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: dueCount})
+	a.learn(listing.Lanes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.note(err, again) {
@@ -198,6 +204,7 @@ func (a *Acquirer) backup(ctx context.Context) {
 		return
 	}
 	a.mu.Lock()
+	a.hinted.early, a.hinted.backupAt = false, a.clock.Now()
 	mark, all := a.dispatch.Mark(), a.fleet.first() == a.member.process
 	organizations := a.ownOrganizations(all)
 	a.mu.Unlock()
@@ -207,6 +214,7 @@ func (a *Acquirer) backup(ctx context.Context) {
 		listing, err = a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: backupCount})
 	}
 
+	a.learn(listing.Lanes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()

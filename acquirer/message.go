@@ -10,8 +10,9 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// message is what processes announce to each other. Every part is a hint: a message that is lost, repeated, late or
-// out of order costs a little work, never a job.
+// message is what processes announce to each other. Every part is a hint: a message that is lost, repeated, late, out of
+// order or forged costs a little work, never a job. In a database that others may use anybody can send one and read all of
+// them. So nothing in it is believed that the store has not said, and it names no type and no tag.
 type message struct {
 	Process uuid.UUID `json:"p"`
 	// Seq is the number among the sender's messages.
@@ -30,25 +31,25 @@ type message struct {
 
 // laneNote is a lane in a message, in short names: thousands of them may travel in a second.
 type laneNote struct {
-	Organization uuid.UUID    `json:"o"`
-	Type         string       `json:"t"`
-	Tags         queue.TagSet `json:"g,omitzero"`
-	Priority     int16        `json:"r,omitempty"`
+	Organization uuid.UUID `json:"o"`
+	// Lane is its [queue.Lane.Digest].
+	Lane uint64 `json:"l"`
 	// From is a lower bound of the order numbers and Count the number of jobs, of a lane that holds some.
 	From  int64 `json:"f,omitempty"`
 	Count int   `json:"c,omitempty"`
 	// Process and Seq name the message that left the lane to its taker.
 	Process uuid.UUID `json:"p,omitzero"`
 	Seq     uint64    `json:"n,omitempty"`
+
+	lane queue.Lane // of those that are to be sent
 }
 
 func note(l queue.Lane) laneNote {
-	return laneNote{Organization: l.Organization, Type: l.Type, Tags: l.Tags, Priority: l.Priority}
+	return laneNote{Organization: l.Organization, Lane: l.Digest(), lane: l}
 }
 
-func (n laneNote) lane() queue.Lane {
-	return queue.Lane{Organization: n.Organization, Type: n.Type, Tags: n.Tags, Priority: n.Priority}
-}
+// maxNoted bounds what a message says of a lane's jobs.
+const maxNoted = 1 << 20
 
 // split cuts a message into as many as it takes for each to be short enough. A part too long by itself is
 // dropped: a lane never is, by the limits of types and tag sets.
@@ -102,8 +103,8 @@ func parseMessage(text string) (message, error) {
 		return message{}, fmt.Errorf("message of another kind: %w", err)
 	}
 	for _, n := range m.Jobs {
-		if err := queue.ValidateType(n.Type); err != nil {
-			return message{}, err
+		if n.Count < 0 || n.Count > maxNoted || n.From < 0 {
+			return message{}, fmt.Errorf("message of another kind: %d jobs from %d", n.Count, n.From)
 		}
 	}
 	return m, nil

@@ -22,6 +22,7 @@ func TestMessageSplit(t *testing.T) {
 	m := message{Process: uuid.New(), Seq: 7, Ping: true}
 	for i := range 50 {
 		n := note(queue.Lane{Organization: uuid.New(), Type: strings.Repeat("t", queue.MaxTypeBytes), Tags: quotes, Priority: int16(i)})
+		n.lane = queue.Lane{} // it does not travel
 		m.Jobs = append(m.Jobs, n)
 		m.Taken = append(m.Taken, n)
 		m.Freed = append(m.Freed, uuid.New())
@@ -55,16 +56,16 @@ func TestMessageSplit(t *testing.T) {
 }
 
 func FuzzParseMessage(f *testing.F) {
-	f.Add(`{"p":"00000000-0000-0000-0000-000000000001","n":1,"jobs":[{"o":"00000000-0000-0000-0000-000000000002","t":"build","g":"1:a1:b","f":3,"c":1}]}`)
-	f.Add(`{"jobs":[{"t":"x","g":"1:b1:a1:a1:a"}]}`)
+	f.Add(`{"p":"00000000-0000-0000-0000-000000000001","n":1,"jobs":[{"o":"00000000-0000-0000-0000-000000000002","l":18446744073709551615,"f":3,"c":1}]}`)
+	f.Add(`{"jobs":[{"l":1,"c":-1}]}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		m, err := parseMessage(text)
 		if err != nil {
 			return
 		}
 		for _, n := range m.Jobs {
-			if _, err := queue.NewTagSet(n.Tags.Map()); err != nil {
-				t.Fatalf("a lane that may not be: %v", err)
+			if n.Count < 0 || n.Count > maxNoted || n.From < 0 {
+				t.Fatalf("a count that may not be: %+v", n)
 			}
 		}
 		for _, part := range m.split() {

@@ -58,7 +58,7 @@ func (o *outgoing) jobs(l queue.Lane, from int64, n int) {
 			o.lanes[l] = waiting
 		}
 		waiting.From = min(waiting.From, from)
-		waiting.Count += n
+		waiting.Count = min(waiting.Count+n, maxNoted)
 	})
 }
 
@@ -78,7 +78,7 @@ func (o *outgoing) take(process uuid.UUID) (m message, ok bool) {
 	}
 	// What waits longest goes first, if it takes several messages.
 	slices.SortFunc(m.Jobs, func(a, b laneNote) int {
-		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.From, b.From))
+		return cmp.Or(cmp.Compare(b.lane.Priority, a.lane.Priority), cmp.Compare(a.From, b.From))
 	})
 	for lane, s := range o.drops {
 		n := note(lane)
@@ -103,10 +103,10 @@ func (o *outgoing) take(process uuid.UUID) (m message, ok bool) {
 // putBack takes in again what could not be sent, but for a ping: the next one says as much.
 func (o *outgoing) putBack(m message) {
 	for _, n := range m.Jobs {
-		o.jobs(n.lane(), n.From, n.Count)
+		o.jobs(n.lane, n.From, n.Count)
 	}
 	for _, n := range m.Taken {
-		o.taken(n.lane(), dispatch.Source{Process: n.Process, Seq: n.Seq})
+		o.taken(n.lane, dispatch.Source{Process: n.Process, Seq: n.Seq})
 	}
 	for _, id := range m.Freed {
 		o.freed(id)

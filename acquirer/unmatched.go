@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +22,8 @@ type unmatched struct {
 
 type watchedLane struct {
 	jobs int
+	// digest is what messages call it.
+	digest uint64
 	// since is since when nobody could run it; zero while somebody can.
 	since    time.Time
 	reported bool
@@ -35,10 +38,20 @@ func (u *unmatched) lane(l queue.Lane) *watchedLane {
 		if u.lanes == nil {
 			u.lanes = make(map[queue.Lane]*watchedLane)
 		}
-		w = &watchedLane{}
+		w = &watchedLane{digest: l.Digest()}
 		u.lanes[l] = w
 	}
 	return w
+}
+
+// knows reports whether a lane of this digest is watched.
+func (u *unmatched) knows(organization uuid.UUID, digest uint64) bool {
+	for l, w := range u.lanes {
+		if w.digest == digest && l.Organization == organization {
+			return true
+		}
+	}
+	return false
 }
 
 // jobs is the number of jobs that nobody can run.
@@ -140,30 +153,44 @@ func (a *Acquirer) able(l queue.Lane) bool {
 	return a.dispatch.Able(l) || a.fleet.anyAble(l, a.member.process)
 }
 
-// nearest is the domain that comes closest to being able to run a lane's jobs, and what keeps it from that; nil if the
-// organization has no workers. The caller holds the lock.
-func (a *Acquirer) nearest(l queue.Lane) (nearest *queue.Domain, why queue.Mismatch) {
-	consider := func(d queue.Domain) {
-		if d.Organization != l.Organization {
-			return
-		}
+// nearEnough is how many domains are looked at for the reason why nobody can run a lane, where that is told for many lanes at
+// a time.
+const nearEnough = 100
+
+// nearest is the domain that comes closest to being able to run a lane's jobs, of as many as are looked at, and what keeps it
+// from that; nil if the organization has no workers. The caller holds the lock.
+func (a *Acquirer) nearest(l queue.Lane, atMost int) (nearest *queue.Domain, why queue.Mismatch) {
+	for d := range a.domainsOf(l.Organization) {
 		if m := d.Mismatch(l); nearest == nil || m.Distance() < why.Distance() {
 			nearest, why = &d, m
 		}
-	}
-	for d := range a.dispatch.DomainsOf(l.Organization) {
-		consider(d.Domain)
-	}
-	for _, p := range a.fleet.processes {
-		for _, w := range p.Workers {
-			consider(w.Domain)
+		if atMost--; atMost == 0 {
+			break
 		}
 	}
 	return nearest, why
 }
 
+// domainsOf yields the domains of an organization, here and in the other processes. The caller holds the lock.
+func (a *Acquirer) domainsOf(organization uuid.UUID) iter.Seq[queue.Domain] {
+	return func(yield func(queue.Domain) bool) {
+		for d := range a.dispatch.DomainsOf(organization) {
+			if !yield(d.Domain) {
+				return
+			}
+		}
+		for _, p := range a.fleet.processes {
+			for _, w := range p.Workers {
+				if w.Domain.Organization == organization && !yield(w.Domain) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // whyUnable says why nobody can run a lane's jobs. The caller holds the lock.
-func (a *Acquirer) whyUnable(l queue.Lane) string { return unableText(a.nearest(l)) }
+func (a *Acquirer) whyUnable(l queue.Lane) string { return unableText(a.nearest(l, nearEnough)) }
 
 func unableText(nearest *queue.Domain, why queue.Mismatch) string {
 	if nearest == nil {

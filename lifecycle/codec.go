@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -74,15 +75,15 @@ func (d *durationText) UnmarshalText(text []byte) error {
 	return err
 }
 
-// errUnreadablePolicy marks the holidays of a policy that [ReadPolicy] could not read at all.
-var errUnreadablePolicy = errors.New("stored policy cannot be read")
+// errUnreadablePolicy marks the holidays of a policy that [ReadPolicy] could not use at all.
+var errUnreadablePolicy = errors.New("stored policy cannot be used")
 
 // MarshalJSON writes a policy as a JSON object: durations like "8h0m0s", days like "Mon-Fri", holidays as their text, and
 // nothing for what is zero. Members that were read and are not known to this version are written as they were read, and
 // so is a policy that [ReadPolicy] could not read. Days that do not exist are an error.
 func (p Policy) MarshalJSON() ([]byte, error) {
 	holidays := p.Holidays.String()
-	if errors.Is(p.Holidays.Err(), errUnreadablePolicy) {
+	if errors.Is(p.Holidays.Err(), errUnreadablePolicy) { // the whole policy is there
 		return []byte(holidays), nil
 	}
 	var known []byte
@@ -120,11 +121,15 @@ func (p *Policy) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// ReadPolicy reads a stored policy, and is for stores: it never fails, so that one policy that cannot be read is no error
-// of its neighbours. To act on such a policy would be wrong; its Holidays then have an Err, which keeps the workspaces of
-// the template as they are and says why. Written again, it is what it was.
+// ReadPolicy reads a stored policy, and is for stores: it never fails, so that one policy that cannot be read, or that
+// [Policy.Validate] refuses, is no error of its neighbours. To act on such a policy would be wrong, whoever wrote it; its
+// Holidays then have an Err, which keeps the workspaces of the template as they are and says why. Written again, it is what it
+// was.
 func ReadPolicy(text []byte) Policy {
 	p, err := decodePolicy(text)
+	if err == nil && p.Holidays.Err() == nil {
+		err = p.Validate()
+	}
 	if err != nil {
 		return Policy{Holidays: schedule.UnusableDates(string(text), fmt.Errorf("%w: %w", errUnreadablePolicy, err))}
 	}
@@ -184,11 +189,15 @@ func (t *Template) MarshalState() ([]byte, error) {
 	return json.Marshal(templateState{t.Hold, t.Terms, t.Previous, t.AutostartAfter, t.Floors, t.VersionSince})
 }
 
-// ReadState replaces it with what MarshalState has written. It never fails: with a state that cannot be read nothing may happen, so the
+// ReadState replaces it with what MarshalState has written. It never fails: with a state that cannot be used nothing may happen, so the
 // template is held for good, and the hold says why.
 func (t *Template) ReadState(text []byte) {
 	var state templateState
-	if err := json.Unmarshal(text, &state); err != nil {
+	err := json.Unmarshal(text, &state)
+	if err == nil {
+		err = cmp.Or(state.Hold.Validate(), state.Terms.Validate())
+	}
+	if err != nil {
 		state = templateState{Hold: unreadableHold(err)}
 	}
 	t.Hold, t.Terms, t.Previous = state.Hold, state.Terms, state.Previous
@@ -197,13 +206,20 @@ func (t *Template) ReadState(text []byte) {
 
 // ReadEngine reads a stored Engine, and is for stores. With one that cannot be read nothing may happen.
 func ReadEngine(text []byte) Engine {
+	if len(text) == 0 {
+		return Engine{}
+	}
 	var e Engine
-	if err := json.Unmarshal(text, &e); err != nil && len(text) > 0 {
+	err := json.Unmarshal(text, &e)
+	if err == nil {
+		err = e.Hold.Validate()
+	}
+	if err != nil {
 		return Engine{Hold: unreadableHold(err)}
 	}
 	return e
 }
 
 func unreadableHold(err error) Hold {
-	return Hold{Until: lastInstant.time(), By: "store", Note: cutMessage("stored state cannot be read: " + err.Error())}
+	return Hold{Until: lastInstant.time(), By: "store", Note: cutMessage("stored state cannot be used: " + err.Error())}
 }

@@ -40,10 +40,10 @@ func fault(s *Snapshot) error {
 		return w.Autostop.Err()
 	case p.AutostartDays > schedule.AllDays:
 		return invalid.As("Policy.AutostartDays", p.AutostartDays.Validate())
-	case w.TTL < 0 || w.TTL > maxSpan:
-		return invalid.New("Workspace.TTL", w.TTL, "must be 0 (off) or between %v and %v", schedule.MinTTL, schedule.MaxTTL)
-	case p.DefaultTTL < 0 || p.DefaultTTL > maxSpan:
-		return invalid.New("Policy.DefaultTTL", p.DefaultTTL, "must be 0 (off) or between %v and %v", schedule.MinTTL, schedule.MaxTTL)
+	case validTTL("", w.TTL) != nil:
+		return validTTL("Workspace.TTL", w.TTL)
+	case validTTL("", p.DefaultTTL) != nil:
+		return validTTL("Policy.DefaultTTL", p.DefaultTTL)
 	case p.Requirement == (schedule.Requirement{}):
 		return nil
 	case p.Requirement.Days > schedule.AllDays || p.Requirement.Weeks < 0 || p.Requirement.Weeks > schedule.MaxRequirementWeeks:

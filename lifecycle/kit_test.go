@@ -296,9 +296,7 @@ func do(t testing.TB, s lifecycle.Snapshot, now time.Time, v lifecycle.Verb) lif
 
 // apply is what a store does.
 func apply(s lifecycle.Snapshot, c lifecycle.Change) lifecycle.Snapshot {
-	s.Workspace, s.Build = c.Workspace, c.Build
-	s.Workspace.Revision = c.Revision + 1
-	return s
+	return c.Result(s)
 }
 
 // finish ends the job of the latest build at an instant.

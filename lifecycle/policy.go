@@ -76,6 +76,9 @@ func (p *Policy) validateRest() error {
 	if err := p.AutostartDays.Validate(); err != nil {
 		return invalid.As("Policy.AutostartDays", err)
 	}
+	if err := p.Holidays.Err(); err != nil {
+		return invalid.New("Policy.Holidays", p.Holidays.String(), "must be readable: %v", err)
+	}
 	return invalid.Within("Policy", p.Requirement.Validate())
 }
 

@@ -160,8 +160,8 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 // maxName bounds the names that stores keep in an index.
 const maxName = 500
 
-// Validate refuses a workspace that cannot be created: without an id, a name of more than 500 bytes, instants outside the years 1 to 9999, a TTL out of range, a hold that
-// is none.
+// Validate refuses a workspace that cannot be created: without an id, a name of more than 500 bytes, instants outside the
+// years 1 to 9999, a TTL out of range, negative counts, a hold that is none.
 func (w *Workspace) Validate() error {
 	if len(w.Name) > maxName {
 		return invalid.New("Workspace.Name", w.Name, "must not be longer than %d bytes", maxName)
@@ -185,6 +185,18 @@ func (w *Workspace) Validate() error {
 	} {
 		if err := validInstant(f.name, f.at); err != nil {
 			return err
+		}
+	}
+	for _, f := range []struct {
+		name string
+		n    int
+	}{
+		{"Workspace.Failures", w.Failures},
+		{"Workspace.StartFailures", w.StartFailures},
+		{"Workspace.Backoff.Attempts", w.Backoff.Attempts},
+	} {
+		if f.n < 0 {
+			return invalid.New(f.name, f.n, "must not be negative")
 		}
 	}
 	if err := w.Hold.Validate(); err != nil {

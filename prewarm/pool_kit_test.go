@@ -31,10 +31,7 @@ type rig struct {
 func bubble(t *testing.T, size int, configure func(r *rig), test func(r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, store: memory.NewMembers(), backend: prewarmtest.New(nil)}
-		r.backend.Set(func(k *prewarmtest.Knobs) { k.Build = 30 * time.Second })
-		r.cfg = prewarm.Config{Spec: pool(size), TrafficWindow: 10 * time.Minute, Logger: slog.New(slog.DiscardHandler)}
-		r.cfg.Spec.HitRate = -1 // what a test claims does not change the size
+		r := newRig(t, size)
 		if configure != nil {
 			configure(r)
 		}
@@ -44,6 +41,24 @@ func bubble(t *testing.T, size int, configure func(r *rig), test func(r *rig)) {
 		synctest.Wait()
 		test(r)
 	})
+}
+
+func newRig(t *testing.T, size int) *rig {
+	r := &rig{t: t, store: memory.NewMembers(), backend: prewarmtest.New(nil)}
+	r.backend.Set(func(k *prewarmtest.Knobs) { k.Build = 30 * time.Second })
+	r.cfg = prewarm.Config{Spec: pool(size), TrafficWindow: 10 * time.Minute, Logger: slog.New(slog.DiscardHandler)}
+	r.cfg.Spec.HitRate = -1 // what a test claims does not change the size
+	return r
+}
+
+// another returns a further replica of the pool.
+func (r *rig) another() *prewarm.Pool {
+	r.t.Helper()
+	p, err := prewarm.New(r.store, r.backend, r.cfg)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return p
 }
 
 // start runs a pool; stop ends it, and may be called twice.

@@ -69,7 +69,7 @@ func (p *Pool) step(r *record, t Trigger) Effects {
 		shareCost(&r.Worker, r.kind.Price, p.timeOf(r.since), now)
 	}
 	r.since = p.mark(now)
-	before, jobs, behavior := r.State, r.Jobs, r.Behavior
+	before, jobs, behavior, uses := r.State, r.Jobs, r.Behavior, r.Uses
 	effects := t.apply(&r.Worker, r.kind.rules, now)
 	p.reindex(r)
 	if r.State != before {
@@ -84,6 +84,9 @@ func (p *Pool) step(r *record, t Trigger) Effects {
 	}
 	if r.State == Gone {
 		return effects
+	}
+	if r.Uses != uses && r.kind.MaxUses > 0 && effects&DoSaveTags == 0 {
+		p.saveTags(r)
 	}
 	p.arm(r)
 	p.do(r, effects)

@@ -70,6 +70,10 @@ type Config struct {
 	// verbs. Defaults to "dormouse-runner".
 	Runner string
 
+	// Spent is what earlier runs of the pool have cost, to which [Pool.Cost] adds: the one that a host has kept. Of a job its
+	// [Record] says the cost, and of a living worker its tags the beginning, so no more than the time since the last note is
+	// lost with a process. Defaults to nothing.
+	Spent Cost
 	// Events is told what concerns people, one at a time and in order. It must not block for long: events beyond 10,000
 	// in waiting are dropped. Defaults to nil.
 	Events func(Event)
@@ -182,6 +186,8 @@ func (c Config) validate() error {
 		}
 	}
 	switch {
+	case !c.Spent.valid():
+		return invalid.New("Config.Spent", c.Spent, "must not be negative")
 	case !(c.OperationsPerSecond > 0):
 		return invalid.New("Config.OperationsPerSecond", c.OperationsPerSecond, "must be above zero")
 	case !(c.ProbesPerSecond > 0):

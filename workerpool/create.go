@@ -191,7 +191,7 @@ func (p *Pool) callCreate(ctx context.Context, r *record) {
 		return
 	}
 	tags := p.tagNames.ofIdentity(p.cfg.Name, &r.Worker)
-	maps.Copy(tags, p.tagNames.ofBehavior(r.Behavior))
+	maps.Copy(tags, p.tagNames.ofState(r))
 	order := Order{Type: r.kind.InstanceType, Tags: tags, Secret: r.Secret}
 	begun := p.now()
 	p.mu.Unlock()

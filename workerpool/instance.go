@@ -33,7 +33,7 @@ func (p *Pool) destroy(r *record) {
 	})
 }
 
-// saveTags writes a worker's behavior into its tags. The caller holds the lock.
+// saveTags writes what changes of a worker into its tags. The caller holds the lock.
 func (p *Pool) saveTags(r *record) {
 	r.tags.dirty, r.tags.cut = true, false
 	if r.ID == "" || r.tags.saving || r.State >= Shutdown || !p.running {
@@ -44,7 +44,7 @@ func (p *Pool) saveTags(r *record) {
 	if !p.run(func(ctx context.Context) {
 		for failures := 0; ; failures++ {
 			p.mu.Lock()
-			tags := p.tagNames.ofBehavior(r.Behavior)
+			tags := p.tagNames.ofState(r)
 			r.tags.dirty = false
 			p.mu.Unlock()
 			err := p.opPace.wait(ctx)

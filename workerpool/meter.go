@@ -2,8 +2,8 @@ package workerpool
 
 import "time"
 
-// Cost is what the pool's workers have cost since Run began, by what they did, in the currency of the prices. The parts
-// add up to Total; Busy is the sum of what all jobs cost.
+// Cost is what the pool's workers have cost since Run began, beyond Config.Spent, by what they did, in the currency of the
+// prices. The parts add up to Total; Busy is the sum of what all jobs cost.
 type Cost struct {
 	Total float64
 	// Booting is the time before a worker is ready, Idle the time without a job, Busy that with one, and Leaving that
@@ -45,6 +45,15 @@ func useOf(w *Worker) use {
 type meter struct {
 	rate, spent [uses]float64
 	at          time.Time
+}
+
+// valid reports whether a sum of earlier runs can be one.
+func (c Cost) valid() bool { return c.Booting >= 0 && c.Idle >= 0 && c.Busy >= 0 && c.Leaving >= 0 }
+
+// begin takes over what was spent before.
+func (m *meter) begin(c Cost, now time.Time) {
+	m.at = now
+	m.spent[useBooting], m.spent[useIdle], m.spent[useBusy], m.spent[useLeaving] = c.Booting, c.Idle, c.Busy, c.Leaving
 }
 
 func (m *meter) advance(now time.Time) {

@@ -143,7 +143,8 @@ func (p *Pool) Run(ctx context.Context) error {
 	}
 	p.ran, p.running, p.ctx = true, true, ctx
 	p.started = p.now()
-	p.deadlines.origin, p.meter.at = p.started, p.started
+	p.deadlines.origin = p.started
+	p.meter.begin(p.cfg.Spent, p.started)
 	p.mu.Unlock()
 
 	telling, stopTelling := context.WithCancel(context.WithoutCancel(ctx))

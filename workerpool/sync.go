@@ -184,7 +184,7 @@ func (p *Pool) meet(in *Instance) *record {
 // caller holds the lock.
 func (p *Pool) adopt(in *Instance, id identity) *record {
 	w := NewUnknown(in.ID, in.Address, id.typeName, id.behavior, id.createdAt, p.now())
-	w.Secret = id.secret
+	w.Secret, w.Uses = id.secret, id.uses
 	if id.damaged != "" {
 		p.emit(Event{Kind: EventTags, Worker: in.ID, Type: id.typeName, Text: "tag " + id.damaged + " cannot be read"})
 	}
@@ -198,7 +198,7 @@ func (p *Pool) adopt(in *Instance, id identity) *record {
 // checkTags saves a worker's tags again if a listing shows others. What the provider does not keep is not saved for ever.
 // The caller holds the lock.
 func (p *Pool) checkTags(r *record, in *Instance) {
-	if r.tags.saving || r.State == Shutdown || r.listed < r.tags.saved || p.tagNames.same(r.Behavior, in.Tags) {
+	if r.tags.saving || r.State == Shutdown || r.listed < r.tags.saved || p.tagNames.same(r, in.Tags) {
 		return
 	}
 	if r.tags.saved != 0 && !r.tags.dirty {

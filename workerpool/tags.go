@@ -10,12 +10,14 @@ import (
 type tagNames struct {
 	pool, typeName, secret, created string
 	behavior, owner, reason, until  string
+	uses                            string
 }
 
 func newTagNames(prefix string) tagNames {
 	return tagNames{
 		pool: prefix + "pool", typeName: prefix + "type", secret: prefix + "secret", created: prefix + "created",
 		behavior: prefix + "behavior", owner: prefix + "owner", reason: prefix + "reason", until: prefix + "until",
+		uses: prefix + "uses",
 	}
 }
 
@@ -32,21 +34,35 @@ func (n *tagNames) ofIdentity(pool string, w *Worker) map[string]string {
 	}
 }
 
-// ofBehavior always has all keys: a tag that is left out would stay as it was.
-func (n *tagNames) ofBehavior(b Behavior) map[string]string {
-	return map[string]string{
+// ofState are the tags that change. It always has all keys: a tag that is left out would stay as it was. Uses are kept of a
+// type that bounds them, since each one is another call of the provider.
+func (n *tagNames) ofState(r *record) map[string]string {
+	b := r.Behavior
+	tags := map[string]string{
 		n.behavior: b.Idle.String(),
 		n.owner:    cut(b.Owner),
 		n.reason:   cut(b.Reason),
 		n.until:    unixText(b.Until),
 	}
+	if r.kind.MaxUses > 0 {
+		tags[n.uses] = usesText(r)
+	}
+	return tags
 }
 
-// same reports whether tags say a behavior.
-func (n *tagNames) same(b Behavior, tags map[string]string) bool {
-	idle := tags[n.behavior]
+func usesText(r *record) string {
+	if r.Uses <= 0 {
+		return ""
+	}
+	return strconv.Itoa(int(r.Uses))
+}
+
+// same reports whether tags say what they should.
+func (n *tagNames) same(r *record, tags map[string]string) bool {
+	b, idle := r.Behavior, tags[n.behavior]
 	return (idle == b.Idle.String() || idle == "" && b.Idle == BehaviorRun) &&
-		tags[n.owner] == cut(b.Owner) && tags[n.reason] == cut(b.Reason) && tags[n.until] == unixText(b.Until)
+		tags[n.owner] == cut(b.Owner) && tags[n.reason] == cut(b.Reason) && tags[n.until] == unixText(b.Until) &&
+		(r.kind.MaxUses == 0 || tags[n.uses] == usesText(r))
 }
 
 func unixText(t time.Time) string {
@@ -75,6 +91,7 @@ type identity struct {
 	hasSecret      bool
 	createdAt      time.Time
 	behavior       Behavior
+	uses           int32
 	// damaged names a tag that is there and cannot be read.
 	damaged string
 }
@@ -94,6 +111,12 @@ func (n *tagNames) read(tags map[string]string) identity {
 	}
 	if id.behavior.Until, ok = parseUnix(tags[n.until]); !ok {
 		id.damaged = n.until
+	}
+	if text := tags[n.uses]; text != "" {
+		uses, err := strconv.ParseInt(text, 10, 32)
+		if id.uses = int32(uses); err != nil || uses < 0 {
+			id.uses, id.damaged = 0, n.uses
+		}
 	}
 	return id
 }

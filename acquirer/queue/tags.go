@@ -160,6 +160,9 @@ func (t TagSet) Untagged() bool { return t.canon == "" }
 // Tag is one tag of a set.
 type Tag struct{ Key, Value string }
 
+// Tags returns the tags that are written out, sorted by key: all but a scope and an owner that have their defaults.
+func (t TagSet) Tags() []Tag { return t.list(nil) }
+
 // list appends the tags that are written out, sorted by key; it allocates only if buf is too small.
 func (t TagSet) list(buf []Tag) []Tag {
 	for rest := t.canon; rest != ""; {

@@ -28,6 +28,7 @@ var directions = []direction{
 	{"invalid", nil},
 	{"simclock", nil},
 	{"internal/dispatch", []string{"acquirer/queue", "internal/...", "invalid"}},
+	{"internal/tagindex", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/leases", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/...", []string{"internal/...", "invalid"}},
 
@@ -71,6 +72,11 @@ var directions = []direction{
 	{"store/sqlite/...", belowStores},
 	{"store/postgres/...", belowStores},
 	{"acquirer/acquirertest", []string{"acquirer", "acquirer/queue", "acquirer/worker", "store/memory"}},
+
+	// The pages.
+	{"webui", []string{"lifecycle", "lifecycle/forecast", "lifecycle/forecast/lint", "schedule", "invalid", "internal/..."}},
+	{"webui/webuitest", []string{"webui", "lifecycle", "lifecycle/forecast", "schedule"}},
+	{"webui/planesource", []string{"", "webui", "store", "lifecycle", "acquirer/queue", "invalid"}},
 
 	// The front door.
 	{"", []string{

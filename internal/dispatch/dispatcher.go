@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/tagindex"
 )
 
 // maxLanes bounds the lanes remembered for one organization; clean ones are forgotten beyond it.
@@ -78,6 +79,13 @@ type organization struct {
 	id      uuid.UUID
 	domains map[string]*Domain
 	lanes   map[queue.Lane]*lane
+	// byDomain and byLane find who can run what, without comparing each domain with each lane.
+	byDomain tagindex.Domains[*Domain]
+	byLane   tagindex.Lanes[*lane]
+	// forgetAt is at how many lanes the clean ones are forgotten.
+	forgetAt int
+	// byDigest are the same lanes, as messages call them.
+	byDigest map[uint64]*lane
 	// freed counts the running jobs that ended, each of which may have lifted a limit.
 	freed uint64
 }
@@ -119,7 +127,7 @@ func (d *Dispatcher) organization(id uuid.UUID) *organization {
 	if org, ok := d.orgs[id]; ok {
 		return org
 	}
-	org := &organization{id: id, domains: make(map[string]*Domain), lanes: make(map[queue.Lane]*lane)}
+	org := &organization{id: id, domains: make(map[string]*Domain), lanes: make(map[queue.Lane]*lane), byDigest: make(map[uint64]*lane)}
 	d.orgs[id] = org
 	return org
 }
@@ -131,7 +139,8 @@ func (o *organization) domain(q queue.Domain) *Domain {
 	}
 	created := &Domain{Domain: q, key: key, org: o}
 	o.domains[key] = created
-	for _, l := range o.lanes {
+	o.byDomain.Add(q, created)
+	for l := range o.byLane.Candidates(q) {
 		if q.Runs(l.Lane) {
 			l.link(created)
 		}
@@ -143,12 +152,14 @@ func (o *organization) lane(q queue.Lane) *lane {
 	if known, ok := o.lanes[q]; ok {
 		return known
 	}
-	if len(o.lanes) >= maxLanes {
+	if len(o.lanes) >= max(o.forgetAt, maxLanes) {
 		o.forgetLanes()
 	}
 	created := &lane{Lane: q, low: math.MaxInt64}
 	o.lanes[q] = created
-	for _, domain := range o.domains {
+	o.byLane.Add(q, created)
+	o.byDigest[q.Digest()] = created
+	for domain := range o.byDomain.Candidates(q) {
 		if domain.Runs(q) {
 			created.link(domain)
 		}
@@ -156,16 +167,19 @@ func (o *organization) lane(q queue.Lane) *lane {
 	return created
 }
 
-// forgetLanes drops lanes known to be empty.
+// forgetLanes drops lanes known to be empty. Where few are, it comes again only when there are half as many more.
 func (o *organization) forgetLanes() {
 	for key, l := range o.lanes {
 		if !l.dirty() && !l.claimed && !l.limited {
 			delete(o.lanes, key)
+			o.byLane.Remove(l)
+			delete(o.byDigest, key.Digest())
 			for _, domain := range l.able {
 				domain.able = without(domain.able, l)
 			}
 		}
 	}
+	o.forgetAt = len(o.lanes) + len(o.lanes)/2
 }
 
 func without[T comparable](list []T, item T) []T {
@@ -207,6 +221,7 @@ func (d *Dispatcher) Forget(before time.Time) {
 		for key, domain := range org.domains {
 			if domain.line.Len() == 0 && domain.phase == idle && domain.running == 0 && domain.quietSince.Before(before) {
 				delete(org.domains, key)
+				org.byDomain.Remove(domain.Domain, domain)
 				for _, l := range domain.able {
 					l.able = without(l.able, domain)
 				}
@@ -262,6 +277,16 @@ func (d *Dispatcher) Able(l queue.Lane) bool {
 	return ok && len(org.lane(l).able) > 0
 }
 
+// Learn makes lanes known that a listing or a posting is about to name, as far as somebody waits for their organization. It
+// is what costs most about a lane that is new, and a caller who holds a lock may do it in parts before.
+func (d *Dispatcher) Learn(lanes []queue.ReadyLane) {
+	for _, l := range lanes {
+		if org, ok := d.orgs[l.Lane.Organization]; ok {
+			org.lane(l.Lane)
+		}
+	}
+}
+
 // Limited reports whether the last claim of the lane found jobs that a limit stopped.
 func (d *Dispatcher) Limited(l queue.Lane) bool {
 	if org, ok := d.orgs[l.Organization]; ok {
@@ -270,6 +295,16 @@ func (d *Dispatcher) Limited(l queue.Lane) bool {
 		}
 	}
 	return false
+}
+
+// Lane returns the lane that a message calls by its digest, if it is one that was posted here or listed by the store.
+func (d *Dispatcher) Lane(organization uuid.UUID, digest uint64) (l queue.Lane, known bool) {
+	if org, ok := d.orgs[organization]; ok {
+		if found, ok := org.byDigest[digest]; ok {
+			return found.Lane, true
+		}
+	}
+	return queue.Lane{}, false
 }
 
 // Lanes is the number of lanes remembered.

@@ -18,5 +18,5 @@
 // [Dispatcher.Void]. Jobs come back as values ([Award]); delivering them is the caller's.
 //
 // Posting to a known lane costs a look-up and, at worst, one step in a heap of idle domains; posting to a new lane, or
-// joining with a new domain, costs one comparison for each domain or lane of the organization.
+// joining with a new domain, costs one comparison for each domain or lane of the organization that shares its rarest tag.
 package dispatch

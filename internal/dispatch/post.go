@@ -52,17 +52,19 @@ func (d *Dispatcher) EndTurn(t Turn) {
 }
 
 // Taken clears what was left to another process because of a message, if nothing else was posted since: a claim that
-// began after the message had arrived drained the lane.
-func (d *Dispatcher) Taken(q queue.Lane, source Source) {
+// began after the message had arrived drained the lane. It reports whether there was anything to clear.
+func (d *Dispatcher) Taken(q queue.Lane, source Source) bool {
 	org, ok := d.orgs[q.Organization]
 	if !ok {
-		return
+		return false
 	}
 	l, ok := org.lanes[q]
 	if ok && l.turn.Theirs() && l.turn.mark == l.posted && l.turn.source == source {
 		l.turn = Turn{}
 		l.empty = l.posted
+		return true
 	}
+	return false
 }
 
 // Freed marks the lanes that a limit may have stopped: a job of the organization ended. It reports whether anybody of the

@@ -126,8 +126,9 @@ func (e *Executor) nextWake(ctx context.Context, shard lifecycle.Shard) (time.Ti
 }
 
 func (e *Executor) runWatch(ctx context.Context, w lifecycle.Watcher) {
+	h := &hints{clock: e.clock, pass: e.signals.changed}
 	for ctx.Err() == nil {
-		if err := w.WatchWakes(ctx, e.signals.changed); err != nil && ctx.Err() == nil {
+		if err := w.WatchWakes(ctx, h.hint); err != nil && ctx.Err() == nil {
 			warn(ctx, e.logger, "watch wakes", err)
 			pause(ctx, e.clock, e.cfg.Interval)
 		}

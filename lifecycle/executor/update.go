@@ -110,8 +110,7 @@ func (c *Client) commit(ctx context.Context, now time.Time, s lifecycle.Snapshot
 
 // updated returns the workspace after its change, and announces the change.
 func (c *Client) updated(ctx context.Context, s lifecycle.Snapshot, change *lifecycle.Change) lifecycle.Snapshot {
-	s.Workspace, s.Build = change.Workspace, change.Build
-	s.Workspace.Revision++
+	s = change.Result(s)
 	c.obstacles.clear(s.Workspace.ID)
 	var queued []lifecycle.Job
 	if change.NewBuild {

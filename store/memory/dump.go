@@ -3,6 +3,7 @@ package memory
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 )
@@ -155,6 +157,9 @@ func Restore(r io.Reader, schedules *schedule.Interner) (*Store, error) {
 	if schedules == nil {
 		schedules = new(schedule.Interner)
 	}
+	if err := schedules.Options.Validate(); err != nil {
+		return nil, fmt.Errorf("restore store: %w", err)
+	}
 	s := New()
 	lines := bufio.NewReader(r)
 	for n := 1; ; n++ {
@@ -184,12 +189,14 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 		return fmt.Errorf("version %d: this is no dump of version %d", row.Version, dumpVersion)
 	case row.Engine != nil:
 		s.engine = *row.Engine
+		return invalid.Within("Engine", s.engine.Hold.Validate())
 	case row.Ticking != nil:
 		s.ticking = *row.Ticking
 	case row.Template != nil:
 		t := row.Template.Template
 		t.Policy = row.Template.Policy.Policy
 		s.templates.put(t.ID).Template = t
+		return cmp.Or(t.Hold.Validate(), t.Terms.Validate())
 	case row.Owner != nil:
 		o := row.Owner.Owner
 		o.QuietHours = schedules.Daily(row.Owner.QuietHours)
@@ -219,6 +226,10 @@ func (s *Store) restoreWorkspace(row *workspaceRow, schedules *schedule.Interner
 	r := s.fleet.rows.at(s.fleet.slots[w.ID])
 	r.revision, r.seen = w.Revision, w.Seen
 	for i := range row.Builds {
+		c := lifecycle.Change{Build: row.Builds[i], NewBuild: true}
+		if err := c.Validate(s.fleet.latest(s.fleet.slots[w.ID])); err != nil {
+			return fmt.Errorf("workspace %s: %w", w.ID, err)
+		}
 		s.fleet.writeBuild(r, &row.Builds[i], true)
 	}
 	return nil

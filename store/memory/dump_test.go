@@ -3,6 +3,7 @@ package memory_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -109,7 +111,8 @@ func TestRestoreOfUnusableHolidays(t *testing.T) {
 	const text = "Mars/Olympus 2026-12-24"
 	s, _ := lived(t)
 	id := uuid.New()
-	must(t, s.PutTemplate(t.Context(), monday, lifecycle.Template{ID: id, Policy: lifecycle.Policy{Holidays: schedule.ReadDates(text)}}))
+	must(t, s.PutTemplate(t.Context(), monday, lifecycle.Template{ID: id}))
+	memory.Corrupt(t, s, "policy", id, `{"holidays":"`+text+`"}`)
 	r := restored(t, s)
 	w := lifecycle.Workspace{ID: uuid.New(), TemplateID: id, CreatedAt: monday}
 	must(t, r.PutOwner(t.Context(), monday, lifecycle.Owner{}))
@@ -143,6 +146,33 @@ func TestDumpAndRestore(t *testing.T) {
 	must(t, err)
 	if len(due) != len(want) {
 		t.Errorf("restored store has %d due, want %d", len(due), len(want))
+	}
+}
+
+// A dump is a text that somebody may have edited: what nobody can mean is refused, or keeps its template from acting.
+func TestRestoreChecksValues(t *testing.T) {
+	s, _ := lived(t)
+	var b bytes.Buffer
+	must(t, s.Dump(&b))
+	whole := b.String()
+	for name, c := range map[string]struct{ old, new, want string }{
+		"a TTL":             {`"TTL":0,"LastUsedAt"`, `"TTL":-1,"LastUsedAt"`, "Workspace.TTL"},
+		"a hold":            {`"Hold":{}`, `"Hold":{"note":"` + strings.Repeat("x", 900) + `"}`, "Hold.Note"},
+		"a grace":           {`"Terms":{}`, `"Terms":{"stop_grace":-1}`, "PolicyTerms.StopGrace"},
+		"a build too many":  {`"Number":1,`, `"Number":7,`, "Change.Build.Number"},
+		"a count of failed": {`"Failures":0`, `"Failures":-3`, "Workspace.Failures"},
+	} {
+		if !strings.Contains(whole, c.old) {
+			t.Errorf("%s: the dump has no %s", name, c.old)
+			continue
+		}
+		_, err := memory.Restore(strings.NewReader(strings.Replace(whole, c.old, c.new, 1)), nil)
+		if !errors.Is(err, invalid.Err) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := memory.Restore(strings.NewReader(whole), &schedule.Interner{Options: schedule.Options{Zone: "Local"}}); !errors.Is(err, invalid.Err) {
+		t.Errorf("options that no schedule can be read with: %v", err)
 	}
 }
 

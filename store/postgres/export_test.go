@@ -35,6 +35,19 @@ func (s *Store) Garble(ctx context.Context, process uuid.UUID, tags queue.TagSet
 	return err
 }
 
+// Corrupt writes what no method lets in, as somebody might in SQL.
+func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value string) error {
+	statement := map[string]string{
+		"policy":      `UPDATE dormouse.templates SET policy = $2::text::json WHERE id = $1`,
+		"quiet hours": `UPDATE dormouse.owners SET quiet_hours = $2 WHERE id = $1`,
+		"autostart":   `UPDATE dormouse.workspaces SET autostart = $2 WHERE id = $1`,
+		"autostop":    `UPDATE dormouse.workspaces SET autostop = $2 WHERE id = $1`,
+		"ttl":         `UPDATE dormouse.workspaces SET ttl_ns = $2::text::bigint WHERE id = $1`,
+	}[what]
+	_, err := s.pool.Exec(ctx, s.sql(statement), key(id), value)
+	return err
+}
+
 func (t *tagSets) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

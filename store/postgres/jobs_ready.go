@@ -70,7 +70,8 @@ const (
 		WHERE x.organization_id IN (l.organization_id, '00000000-0000-0000-0000-000000000000') AND x.type IN (l.type, '')
 			AND (x.ends_at IS NULL OR x.ends_at > $2))`
 
-	// The next job of an organization is found in its own index, so that those of others cost nothing.
+	// The next job of an organization is found in an index of its own, so that those of others cost nothing. The comparison of
+	// rows leaves the server no other: with an equality it may walk the index by time, past the jobs of all others.
 	nextOfAllSQL = `
 	SELECT least(
 		(SELECT min(ready_at) FROM dormouse.jobs WHERE state = 0 AND NOT ready AND ready_at > $1),
@@ -78,9 +79,10 @@ const (
 	nextOfSomeSQL = `
 	SELECT least(
 		(SELECT min(f.ready_at) FROM unnest($2::uuid[]) AS o (id) CROSS JOIN LATERAL (
-			SELECT ready_at FROM dormouse.jobs
-			WHERE state = 0 AND NOT ready AND organization_id = o.id AND ready_at > $1 ORDER BY ready_at LIMIT 1
-		) f),
+			SELECT organization_id, ready_at FROM dormouse.jobs
+			WHERE state = 0 AND NOT ready AND (organization_id, ready_at) > (o.id, $1)
+			ORDER BY organization_id, ready_at LIMIT 1
+		) f WHERE f.organization_id = o.id),
 		(SELECT min(ends_at) FROM dormouse.pauses
 		WHERE ends_at > $1 AND (organization_id = ANY ($2) OR organization_id = '00000000-0000-0000-0000-000000000000')))`
 )
@@ -98,9 +100,13 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (l
 	var read standings
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		var b pgx.Batch
+		b.Queue(steadySQL)
 		b.Queue(s.sql(lanes), append([]any{max(q.CountTo, 1), now}, some...)...)
 		b.Queue(s.sql(next), append([]any{now}, some...)...)
 		return s.send(ctx, &b, func(r pgx.BatchResults) error {
+			if _, err := r.Exec(); err != nil {
+				return err
+			}
 			if err := read.collect(r.Query()); err != nil {
 				return err
 			}
@@ -122,9 +128,17 @@ func (s *Store) turnReady(ctx context.Context, now time.Time) error {
 	for {
 		var n int64
 		err := s.do(ctx, repeatable, func(ctx context.Context) error {
-			tag, err := s.db.Exec(ctx, s.sql(turnReadySQL), now, readyPage)
-			n = tag.RowsAffected()
-			return err
+			var b pgx.Batch
+			b.Queue(steadySQL)
+			b.Queue(s.sql(turnReadySQL), now, readyPage)
+			return s.send(ctx, &b, func(r pgx.BatchResults) error {
+				if _, err := r.Exec(); err != nil {
+					return err
+				}
+				tag, err := r.Exec()
+				n = tag.RowsAffected()
+				return err
+			})
 		})
 		if err != nil || n < readyPage {
 			return err

@@ -101,6 +101,9 @@ func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 	if err := validSchema(cfg.Schema); err != nil {
 		return nil, fmt.Errorf("new PostgreSQL store: %w", err)
 	}
+	if err := cfg.Schedules.Validate(); err != nil {
+		return nil, fmt.Errorf("new PostgreSQL store: %w", err)
+	}
 	migrations, err := migrationsOf(cfg.Schema)
 	if err != nil {
 		return nil, fmt.Errorf("new PostgreSQL store: %w", err)

@@ -105,7 +105,13 @@ func conformWith(t *testing.T, pool *pgxpool.Pool, cfg postgres.Config) {
 		s, err := postgres.New(pool, cfg)
 		must(t, err)
 		return s
-	}, storetest.Options{Unregister: unregister, Garble: garble})
+	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt})
+}
+
+func corrupt(t *testing.T, s storetest.LifecycleStore, what string, id uuid.UUID, value string) {
+	if err := s.(*postgres.Store).Corrupt(t.Context(), what, id, value); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func unregister(t *testing.T, s queue.Store, process uuid.UUID) {

@@ -40,6 +40,9 @@ func (c Config) validate() error {
 	if err := checkPrefix(c.Prefix); err != nil {
 		return err
 	}
+	if err := c.Schedules.Validate(); err != nil {
+		return err
+	}
 	if c.BusyTimeout < 0 {
 		return invalid.New("Config.BusyTimeout", c.BusyTimeout, "must not be negative")
 	}

@@ -41,6 +41,28 @@ func Statements() map[string]string {
 	}
 }
 
+// JobStatement is a statement that looks at jobs, with the number of its parameters and the index that it has to use.
+type JobStatement struct {
+	Text  string
+	Args  int
+	Index string
+}
+
+// JobStatements are those whose cost has a bound, by what they are for.
+func (s *Store) JobStatements() map[string]JobStatement {
+	all := map[string]JobStatement{
+		"list": {listScanned, 9, "jobs_listed"}, "cut": {cutOfScanned, 8, "jobs_listed"}, "count": {countScanned, 8, "jobs_listed"},
+		"line": {nextInLine, 5, "jobs_ready"}, "tenants": {nextOfTenants, 6, "jobs_tenants"},
+		"next of some": {nextOfSome, 1, "jobs_delayed_of"},
+		"unique":       {jobByUnique, 2, "jobs_unique"},
+	}
+	for name, st := range all {
+		st.Text = s.text(st.Text)
+		all[name] = st
+	}
+	return all
+}
+
 // Unregister deletes a process's record behind everybody's back.
 func (s *Store) Unregister(ctx context.Context, process uuid.UUID) error {
 	return s.write(ctx, func(t *tx) error {
@@ -65,4 +87,19 @@ func (c *laneCache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.numbers, c.lanes = nil, nil
+}
+
+// Corrupt writes what no method lets in, as somebody might who has the file.
+func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value string) error {
+	statement := map[string]string{
+		"policy":      `UPDATE {templates} SET policy = ?, revision = revision + 1 WHERE id = ?`,
+		"quiet hours": `UPDATE {owners} SET quiet_hours = ? WHERE id = ?`,
+		"autostart":   `UPDATE {workspaces} SET autostart = ? WHERE id = ?`,
+		"autostop":    `UPDATE {workspaces} SET autostop = ? WHERE id = ?`,
+		"ttl":         `UPDATE {workspaces} SET ttl = CAST(? AS INTEGER) WHERE id = ?`,
+	}[what]
+	return s.write(ctx, func(t *tx) error {
+		_, err := t.exec(statement, value, blob(id))
+		return err
+	})
 }

@@ -49,7 +49,7 @@ func migrated(t *testing.T, db *sql.DB) *sqlite.Store {
 }
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return newStore(t) }, storetest.Options{Unregister: unregister, Garble: garble})
+	storetest.Run(t, func(t *testing.T) store.Store { return newStore(t) }, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt})
 }
 
 func TestConformanceInMemory(t *testing.T) {
@@ -57,7 +57,13 @@ func TestConformanceInMemory(t *testing.T) {
 		db := openFile(t, ":memory:")
 		db.SetMaxOpenConns(1)
 		return migrated(t, db)
-	}, storetest.Options{Unregister: unregister, Garble: garble})
+	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt})
+}
+
+func corrupt(t *testing.T, s storetest.LifecycleStore, what string, id uuid.UUID, value string) {
+	if err := s.(*sqlite.Store).Corrupt(t.Context(), what, id, value); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func unregister(t *testing.T, s queue.Store, process uuid.UUID) {

@@ -30,6 +30,9 @@ type Options struct {
 	// Garble makes unreadable what a process has said of its workers, and the tags of one tag set, as a later version might
 	// write them. Nil: the suite does not test that.
 	Garble func(t *testing.T, s queue.Store, process uuid.UUID, tags queue.TagSet)
+	// Corrupt writes a value behind the store's back, as somebody might in SQL: the "policy" of a template, or the "autostart",
+	// "autostop" or "ttl" (in nanoseconds) of a workspace, or the "quiet hours" of an owner. Nil: the suite does not test that.
+	Corrupt func(t *testing.T, s LifecycleStore, what string, id uuid.UUID, value string)
 	// Rounds is how often each of them does in the races of [Lifecycle]. Defaults to 25.
 	Rounds int
 }

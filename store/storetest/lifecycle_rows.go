@@ -2,9 +2,7 @@ package storetest
 
 import (
 	"context"
-	"encoding/json"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -218,57 +216,6 @@ func testUnusableSchedule(f *fixture) {
 	sameCron(f, "an unusable schedule", got.Workspace.Autostart, c.Workspace.Autostart)
 	f.rule(len(f.due(epoch, 10, lifecycle.Shard{})) == 2, "an unusable schedule hides no workspace from Due")
 	f.rule(f.load(all[1].Workspace.ID).Workspace.Autostart == nil, "no schedule comes back as nil")
-}
-
-// testUnusableHolidays has dates that somebody could read once, and this machine cannot.
-func testUnusableHolidays(f *fixture) {
-	const text = "Mars/Olympus 2026-12-24"
-	_, err := schedule.ParseDates(text)
-	bad := f.template
-	bad.ID, bad.Revision, bad.Policy.Holidays = uuid.New(), 0, schedule.UnusableDates(text, err)
-	f.put(epoch, &bad)
-	w := f.workspace()
-	w.TemplateID = bad.ID
-	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
-	f.create(1)
-	f.rule(len(f.due(epoch, 10, lifecycle.Shard{})) == 2, "unusable holidays hide no workspace from Due")
-	for range 2 { // the second time it may come from a cache
-		got := f.load(w.ID).Template
-		f.rule(got.Policy.Holidays.Err() != nil && strings.Contains(got.Policy.Holidays.String(), text),
-			"unusable holidays come back with their text and an error: got %q, error %v", got.Policy.Holidays, got.Policy.Holidays.Err())
-		f.rule(got.Hold.Until.IsZero(), "unusable holidays invent no hold: got %v", got.Hold.Until)
-	}
-}
-
-// testLaterPolicy reads and writes a policy with members that this version does not know.
-func testLaterPolicy(f *fixture) {
-	f.passesThrough(`{"default_ttl":"8h0m0s","later":{"a":[1,2.50]},"soon":"x"}`)
-}
-
-// testUnreadablePolicy has a policy of which this version cannot read what it knows.
-func testUnreadablePolicy(f *fixture) {
-	p := f.passesThrough(`{"default_ttl":"until tea","soon":true}`)
-	f.rule(p.Holidays.Err() != nil, "a policy that cannot be read says so: got %+v", p)
-	f.rule(f.create(1)[0].Template.Policy.Holidays.Err() == nil, "a policy that cannot be read spoils no other")
-}
-
-// passesThrough writes a policy as it was read, and sees that nothing is lost, for the first and for a second time.
-func (f *fixture) passesThrough(text string) (p lifecycle.Policy) {
-	f.Helper()
-	t := f.template
-	t.ID, t.Revision, t.Policy = uuid.New(), 0, lifecycle.ReadPolicy([]byte(text))
-	w := f.workspace()
-	w.TemplateID = t.ID
-	f.put(epoch, &t)
-	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
-	for range 2 {
-		p = f.load(w.ID).Template.Policy
-		back, err := json.Marshal(p)
-		f.must(err)
-		f.rule(string(back) == text, "a policy is kept with all its members: got %s, want %s", back, text)
-		f.must(f.s.PutTemplate(f.ctx, epoch, f.load(w.ID).Template))
-	}
-	return p
 }
 
 func testCanceled(f *fixture) {

@@ -153,3 +153,49 @@ func testSettleTicks(f *fixture) {
 	made, _ := f.ticks(back.Add(10*time.Minute), a, b)
 	f.rule(len(made) == 1 && made[ids[1]] == lifecycle.TransitionStop, "then what was not used is stopped, and what was is not: %v", made)
 }
+
+// testUpdateReturns has verbs of a host, which care little for the form of what they make: what Update returns is what the
+// store has.
+func testUpdateReturns(f *fixture) {
+	id := f.create(1)[0].Workspace.ID
+	e := f.executor(executor.Config{})
+	odd := time.Date(2026, 3, 2, 9, 30, 0, 123_456_789, time.FixedZone("odd", 3*3600+1))
+	touch := func(c *lifecycle.Change) {
+		w := &c.Workspace
+		for _, t := range []*time.Time{
+			&w.WakeAt, &w.AutostartAfter, &w.LastUsedAt, &w.DormantAt, &w.DeletingAt, &w.RemindedFor, &w.AttentionAt,
+			&w.Backoff.Until, &w.Floors.Stop, &w.Floors.Dormancy, &w.Floors.Delete, &w.Hold.Until,
+			&c.Build.CreatedAt, &c.Build.CompletedAt, &c.Build.DueAt, &c.Build.RunSince, &c.Build.Deadline, &c.Build.MaxDeadline,
+		} {
+			*t = odd
+		}
+		w.Hold.Rules, w.Backoff.Attempts = lifecycle.HoldAll, 1
+		// What a change does not write stays as it was.
+		w.ID, w.OwnerID, w.TemplateID, w.Name, w.CreatedAt, w.Revision = uuid.New(), uuid.New(), uuid.New(), "another", odd, 99
+	}
+	for name, verb := range map[string]lifecycle.Verb{
+		"a build that is over": func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+			c, err := lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)(s, now)
+			touch(&c)
+			c.Workspace.ID, c.Build.Status = s.Workspace.ID, lifecycle.JobSucceeded
+			return c, err
+		},
+		"the latest build": func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+			c := lifecycle.Rearm(s, now)
+			touch(&c)
+			c.Workspace.ID = s.Workspace.ID
+			return c, nil
+		},
+		"no build": func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+			c := lifecycle.Rearm(s, now)
+			touch(&c)
+			c.Workspace.ID, c.Build = s.Workspace.ID, lifecycle.Build{}
+			return c, nil
+		},
+	} {
+		got, err := e.Update(f.ctx, id, verb)
+		f.must(err)
+		same(f, name+": what Update returns is what the store has: workspace", got.Workspace, f.load(id).Workspace)
+		same(f, name+": what Update returns is what the store has: build", got.Build, f.load(id).Build)
+	}
+}

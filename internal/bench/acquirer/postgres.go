@@ -44,6 +44,9 @@ func postgresFigures(ctx context.Context, r *figure.Recorder) error {
 		{[]string{"T12"}, b.upkeep},
 		{[]string{"T13"}, b.fairness},
 		{[]string{"T15"}, b.pipeline},
+		{[]string{"limited"}, b.limited},
+		{[]string{"delayed"}, b.delayed},
+		{[]string{"snapshot"}, b.snapshot},
 	}
 	wanted := false
 	for _, p := range parts {

@@ -35,18 +35,20 @@ type fleet struct {
 type process struct {
 	*harm.Process
 	name   string
+	remote bool
 	frozen bool
 }
 
-const size = 3
+// size is the number of processes that hand out, and remotes that of workers elsewhere.
+const size, remotes = 3, 2
 
 func TestNoJobLostNoneRunTwice(t *testing.T) {
 	pool := pgtest.Pool(t)
 	f := &fleet{t: t, ctx: t.Context(), pool: pool, rng: harm.Random(t), org: uuid.New(), done: make(map[string]int)}
 	f.exec(books)
 	defer f.killAll()
-	for range size {
-		f.start()
+	for i := range size + remotes {
+		f.start(i >= size)
 	}
 	for end := time.Now().Add(*harm.Duration); time.Now().Before(end); {
 		harm.Pause(f.ctx, time.Duration(50+f.rng.IntN(250))*time.Millisecond)
@@ -64,12 +66,12 @@ func (f *fleet) exec(sql string, args ...any) {
 	}
 }
 
-func (f *fleet) start() {
+func (f *fleet) start(remote bool) {
 	f.t.Helper()
 	f.names++
 	name := fmt.Sprintf("process %d", f.names)
-	p := harm.Start(f.t, order{DSN: f.pool.Config().ConnString(), Name: name, Org: f.org, Seed: f.rng.Uint64()})
-	f.processes = append(f.processes, &process{Process: p, name: name})
+	p := harm.Start(f.t, order{DSN: f.pool.Config().ConnString(), Name: name, Org: f.org, Seed: f.rng.Uint64(), Remote: remote})
+	f.processes = append(f.processes, &process{Process: p, name: name, remote: remote})
 }
 
 // end ends the i-th process by a signal and waits for its end.
@@ -96,10 +98,10 @@ func (f *fleet) harm() {
 	switch kind {
 	case "kill":
 		f.end(i, syscall.SIGKILL)
-		f.start()
+		f.start(p.remote)
 	case "drain":
 		f.end(i, syscall.SIGTERM)
-		f.start()
+		f.start(p.remote)
 	case "freeze": // long enough, as it may happen, for its jobs to go to others
 		f.setFrozen(p, !p.frozen)
 	case "cut":
@@ -132,7 +134,9 @@ func (f *fleet) settle() {
 	defer cancel()
 	var names []string
 	for _, p := range f.processes {
-		names = append(names, p.name)
+		if !p.remote {
+			names = append(names, p.name)
+		}
 	}
 	// What is left counts only once everybody has stopped posting.
 	for left, calm := 1, 0; left > 0 || calm < len(names); {
@@ -153,15 +157,18 @@ func (f *fleet) settle() {
 // worth says what happened, and fails if that was too little to prove anything.
 func (f *fleet) worth() {
 	f.t.Helper()
-	var jobs, again, lost int
-	err := f.pool.QueryRow(f.ctx, `SELECT count(*), count(*) FILTER (WHERE fence > 1),
-		(SELECT count(*) FROM dormouse.processes WHERE lost_at IS NOT NULL) FROM dormouse.jobs`).Scan(&jobs, &again, &lost)
+	var jobs, again, lost, far, silent, verdicts int
+	err := f.pool.QueryRow(f.ctx, `SELECT count(*), count(*) FILTER (WHERE fence > 1), count(*) FILTER (WHERE type = 'far'),
+		(SELECT count(*) FROM dormouse.processes WHERE lost_at IS NOT NULL),
+		(SELECT count(*) FROM handoff.log WHERE error LIKE '%went silent%' AND after = 0), (SELECT count(*) FROM handoff.verdicts)
+		FROM dormouse.jobs`).Scan(&jobs, &again, &far, &lost, &silent, &verdicts)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.t.Logf("%d jobs, %d of them handed out more than once, %d processes gone, harm %v", jobs, again, lost, f.done)
+	f.t.Logf("%d jobs, %d of them handed out more than once, %d by workers elsewhere alone, %d processes gone, %d silent workers, %d verdicts, harm %v",
+		jobs, again, far, lost, silent, verdicts, f.done)
 	f.unwell()
-	if jobs < 100 || again == 0 || lost == 0 {
+	if jobs < 100 || again == 0 || lost == 0 || far == 0 || verdicts == 0 {
 		f.t.Errorf("too little happened to prove anything")
 	}
 }
@@ -223,13 +230,21 @@ func (f *fleet) oneLife() {
 	posting := queue.Posting{Organization: org, Type: "scarce"}
 	stored, err := s.Enqueue(f.ctx, now, []queue.Posting{posting, posting, posting})
 	must(err)
-	for range stored {
+	for i := range 1 + len(stored) {
 		claimed, err := s.Claim(f.ctx, queue.Claim{
 			Token: uuid.New(), Process: process, Now: now, Workers: []uuid.UUID{uuid.New()},
 			Probes: []queue.Probe{{Lane: stored[0].Lane()}},
 		})
 		must(err)
 		job := claimed.Jobs[0]
+		if i == 0 { // taken back, by a verdict
+			f.exec(`INSERT INTO handoff.verdicts VALUES ($1, $2)`, job.ID.String(), job.Fence)
+			_, err = s.End(f.ctx, now, []queue.End{{
+				Handout: job.Handout(), Process: process, Outcome: queue.OutcomeRequeued, Error: "worker went silent",
+			}})
+			must(err)
+			continue
+		}
 		f.exec(`INSERT INTO handoff.work (job, fence, process) VALUES ($1, $2, $3)`, job.ID.String(), job.Fence, process.String())
 		f.exec(`INSERT INTO handoff.promised VALUES ($1)`, job.ID.String())
 		_, err = s.End(f.ctx, now, []queue.End{{

@@ -15,18 +15,21 @@ const books = `
 	CREATE TABLE handoff.log (
 		seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, job uuid NOT NULL,
 		before smallint NOT NULL, after smallint NOT NULL, fence_before bigint NOT NULL, fence bigint NOT NULL,
-		process uuid, lost boolean NOT NULL
+		process uuid, lost boolean NOT NULL, released boolean NOT NULL, error text NOT NULL
 	);
 	CREATE INDEX ON handoff.log (job, seq);
 	CREATE TABLE handoff.work (
 		job uuid NOT NULL, fence bigint NOT NULL, process uuid NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
+	CREATE TABLE handoff.planes (address text PRIMARY KEY);
+	CREATE TABLE handoff.verdicts (job uuid NOT NULL, fence bigint NOT NULL);
 	CREATE TABLE handoff.promised (job uuid NOT NULL);
 	CREATE TABLE handoff.calm (process text PRIMARY KEY);
 	CREATE FUNCTION handoff.note() RETURNS trigger LANGUAGE plpgsql AS $$
 	BEGIN
-		INSERT INTO handoff.log (job, before, after, fence_before, fence, process, lost)
+		INSERT INTO handoff.log (job, before, after, fence_before, fence, process, lost, released, error)
 		VALUES (NEW.id, OLD.state, NEW.state, OLD.fence, NEW.fence, NEW.process_id,
-			EXISTS (SELECT FROM dormouse.processes p WHERE p.id = NEW.process_id AND p.lost_at IS NOT NULL));
+			EXISTS (SELECT FROM dormouse.processes p WHERE p.id = NEW.process_id AND p.lost_at IS NOT NULL),
+			NEW.attempt < OLD.attempt, NEW.error);
 		RETURN NULL;
 	END $$;
 	CREATE TRIGGER note AFTER UPDATE ON dormouse.jobs FOR EACH ROW
@@ -84,6 +87,12 @@ var laws = []law{
 		`SELECT job FROM handoff.work w WHERE NOT EXISTS (
 			SELECT FROM handoff.log l WHERE l.job = w.job AND l.fence = w.fence AND l.process = w.process AND l.after = 1)`,
 		`UPDATE handoff.work SET process = gen_random_uuid()`,
+	}, {
+		"no attempt is taken from its worker without a verdict",
+		`SELECT job FROM handoff.log l WHERE before = 1 AND after = 0 AND NOT released
+			AND error ~ '(was lost|went silent|could not be stored|was given it|did not stop)'
+			AND NOT EXISTS (SELECT FROM handoff.verdicts v WHERE v.job = l.job AND v.fence = l.fence)`,
+		`DELETE FROM handoff.verdicts`,
 	}, {
 		"a result is of the last lease, which did the work",
 		`SELECT id FROM dormouse.jobs j WHERE convert_from(result, 'UTF8') IS DISTINCT FROM fence::text

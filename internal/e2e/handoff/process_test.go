@@ -28,6 +28,8 @@ type order struct {
 	Name string
 	Org  uuid.UUID
 	Seed uint64
+	// Remote: it is a worker that asks the others.
+	Remote bool
 }
 
 // What a lease lasts: long enough for a loaded machine, short enough for many losses in a run.
@@ -42,7 +44,6 @@ func config(name string) acquirer.Config {
 		Instance: name, Heartbeat: heartbeat, Lease: lease, Timeout: 2 * heartbeat,
 		Backup: 2 * time.Second, Poll: 200 * time.Millisecond,
 		StopTimeout: time.Second, Limits: queue.Limits{Types: map[string]int{"scarce": scarce}},
-		Lost: map[string]acquirer.LostPolicy{"": acquirer.RequeueLost(1_000_000, time.Millisecond)},
 	}
 }
 
@@ -63,6 +64,9 @@ type plane struct {
 // runProcess works until it is asked to stop, and then drains. A byte on its standard input ends its posting and its own
 // faults; when that ends, its parent is gone.
 func runProcess(o order) error {
+	if o.Remote {
+		return runRemote(o)
+	}
 	p := &plane{order: o, rng: rand.New(rand.NewPCG(o.Seed, 0))}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -92,7 +96,9 @@ func (p *plane) run(ctx context.Context) (err error) {
 	defer func() { _ = bus.Close(context.WithoutCancel(ctx)) }()
 	faulty := acquirertest.Wrap(db)
 	faulty.Choose(p.fault)
-	if p.Acquirer, err = acquirer.New(faulty, bus, config(p.Name)); err != nil {
+	cfg := config(p.Name)
+	cfg.Lost = map[string]acquirer.LostPolicy{"": p.verdict}
+	if p.Acquirer, err = acquirer.New(faulty, bus, cfg); err != nil {
 		return err
 	}
 	// The workers end first, then the acquirer.
@@ -100,6 +106,9 @@ func (p *plane) run(ctx context.Context) (err error) {
 	defer end()
 	var running, working sync.WaitGroup
 	running.Go(func() { _ = p.Run(late) })
+	if err := p.serve(late); err != nil {
+		return err
+	}
 	for _, types := range [][]string{{"plain"}, {"plain", "scarce"}} {
 		w, err := worker.New(p, p.work, worker.Config{
 			Organization: p.Org, Types: types, Slots: 4, Drain: 300 * time.Millisecond, Flush: 20 * time.Millisecond,
@@ -165,8 +174,11 @@ func (p *plane) post(ctx context.Context) {
 		var postings []queue.Posting
 		for range 1 + p.upTo(4) {
 			kind := "plain"
-			if p.upTo(5) == 0 {
+			switch p.upTo(5) {
+			case 0:
 				kind = "scarce"
+			case 1, 2:
+				kind = "far" // only workers elsewhere run it
 			}
 			postings = append(postings, queue.Posting{ID: uuid.New(), Organization: p.Org, Tenant: uuid.New(), Type: kind})
 		}

@@ -1,0 +1,89 @@
+package dispatch_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// many lets n workers of their own kind wait, and posts as many kinds of jobs, each of which one of them can run. It returns
+// how long that took.
+func many(t *testing.T, n int) time.Duration {
+	d := newDesk(t)
+	tags := func(i int) map[string]string { return map[string]string{"os": "linux", "kind": fmt.Sprint(i)} }
+	begun := time.Now()
+	for i := range n {
+		d.join(tags(i))
+	}
+	for i := range n {
+		d.PostLocal(d.lane(tags(i)), 0, 1)
+	}
+	took := time.Since(begun)
+	if len(d.queued) != n {
+		t.Errorf("%d claims for %d jobs", len(d.queued), n)
+	}
+	return took
+}
+
+// New tag sets beside many domains cost a comparison with those that share their rarest tag, not one with each. With a
+// comparison for each pair this took 15 seconds.
+func TestManyKinds(t *testing.T) {
+	t.Parallel()
+	if took := many(t, 4000); took > 3*time.Second {
+		t.Errorf("4,000 kinds of jobs beside 4,000 kinds of workers took %s", took)
+	}
+}
+
+// An organization with more lanes that hold something than are remembered of clean ones does not look through all of them
+// for each new one; and those learned beforehand are the ones that a posting finds.
+func TestMoreLanesThanAreRemembered(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.join(map[string]string{"os": "windows"})
+	begun := time.Now()
+	const n = 20_000
+	var listed []queue.ReadyLane
+	for i := range n {
+		listed = append(listed, queue.ReadyLane{Lane: d.lane(map[string]string{"kind": fmt.Sprint(i)}), Count: 1})
+	}
+	d.Learn(listed)
+	d.Listed(nil, d.Mark(), listed, true)
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("%d lanes took %s", n, took)
+	}
+	if got := d.Lanes(); got != n {
+		t.Errorf("%d lanes of %d are known", got, n)
+	}
+	d.Listed(nil, d.Mark(), nil, true) // all are empty
+	d.PostLocal(d.lane(map[string]string{"kind": "one more"}), 0, 1)
+	d.PostLocal(d.lane(map[string]string{"kind": "and one"}), 0, 1)
+	for i := range n {
+		d.PostLocal(d.lane(map[string]string{"later": fmt.Sprint(i)}), 0, 1)
+	}
+	if got := d.Lanes(); got > 2*n {
+		t.Errorf("%d lanes are known: those that are clean are never forgotten", got)
+	}
+}
+
+// Who leaves is not found any more, and who comes back is.
+func TestForgottenDomainIsFoundAgain(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	gpu := map[string]string{"gpu": "yes"}
+	d.join(gpu).Leave(now)
+	d.join(nil)
+	d.Forget(now.Add(time.Hour))
+	if d.Able(d.lane(gpu)) {
+		t.Error("a domain that was forgotten can run a lane")
+	}
+	d.join(gpu)
+	if !d.Able(d.lane(gpu)) {
+		t.Error("a domain that came back cannot run its lane")
+	}
+	d.PostLocal(d.lane(gpu), 0, 1)
+	if len(d.queued) != 1 {
+		t.Errorf("%d claims, want 1", len(d.queued))
+	}
+}
