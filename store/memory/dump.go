@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -114,10 +116,16 @@ func (s *Store) collect(w io.Writer) error {
 	}
 	for i := range s.templates.rows {
 		t := s.templates.rows[i].Template
+		if t.ID == uuid.Nil {
+			continue // deleted
+		}
 		d.row(entryRow{Template: &templateRow{t, storedPolicy{t.Policy}}})
 	}
 	for i := range s.owners.rows {
 		o := s.owners.rows[i].Owner
+		if o.ID == uuid.Nil {
+			continue
+		}
 		d.row(entryRow{Owner: &ownerRow{o, o.QuietHours.Text()}})
 	}
 	for _, slot := range s.fleet.slots {
