@@ -167,8 +167,8 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 // maxName bounds the names that stores keep in an index.
 const maxName = 128
 
-// Validate refuses a workspace that cannot be created: a name of more than 500 bytes, instants outside the years 1 to 9999, a
-// TTL out of range, negative counts, a hold that is none.
+// Validate refuses a workspace that cannot be created: without an id, a name of more than 500 bytes, instants outside the
+// years 1 to 9999, a TTL out of range, negative counts, a hold that is none.
 func (w *Workspace) Validate() error {
 	if err := validName("Workspace.Name", w.Name); err != nil {
 		return err
@@ -209,5 +209,11 @@ func (w *Workspace) Validate() error {
 	if err := w.Hold.Validate(); err != nil {
 		return invalid.Within("Workspace", err)
 	}
-	return validTTL("Workspace.TTL", w.TTL)
+	if err := validTTL("Workspace.TTL", w.TTL); err != nil {
+		return err
+	}
+	if w.ID == [16]byte{} { // before every page of a list
+		return invalid.New("Workspace.ID", w.ID, "must be set")
+	}
+	return nil
 }

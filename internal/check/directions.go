@@ -64,7 +64,7 @@ var directions = []direction{
 		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm/...", "workerpool", "schedule", "invalid", "internal/...",
 	}},
 	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
-	{"store/form", nil},
+	{"store/form", []string{"internal/micros"}},
 	{"store/sqltext", nil},
 	{"store/wake", []string{"lifecycle", "acquirer/queue", "prewarm", "workerpool"}},
 	{"store/memory", belowStores},
