@@ -251,6 +251,20 @@ func (s *Store) restoreWorkspace(row *workspaceRow, schedules *schedule.Interner
 		}
 		s.fleet.writeBuild(r, &row.Builds[i], true)
 	}
+	return s.whole(&w, row.Builds)
+}
+
+// whole sees that a workspace is kept as the dump has it: a number too large for where it is kept would become another one.
+func (s *Store) whole(w *lifecycle.Workspace, builds []lifecycle.Build) error {
+	var got lifecycle.Snapshot
+	s.read(s.fleet.slots[w.ID], &got)
+	var latest lifecycle.Build
+	if len(builds) > 0 {
+		latest = builds[len(builds)-1]
+	}
+	if got.Workspace != *w || got.Build != latest {
+		return invalid.New("Workspace", w.ID, "must be as a store keeps it")
+	}
 	return nil
 }
 
