@@ -74,6 +74,9 @@ func (r request) sign(v lifecycle.Verb) lifecycle.Verb {
 	}
 	return func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
 		c, err := v(s, now)
+		if c.NewBuild {
+			c.Build.Initiator = r.actor
+		}
 		for i := range c.Events {
 			c.Events[i].Actor, c.Events[i].Note = r.actor, r.note
 		}

@@ -176,10 +176,10 @@ func (c Config) validate() error {
 		name  string
 		value time.Duration
 	}{
+		{"Heartbeat", c.Heartbeat}, // before those that it is the default of
 		{"Backup", c.Backup},
 		{"Poll", c.Poll},
 		{"Timeout", c.Timeout},
-		{"Heartbeat", c.Heartbeat},
 		{"StopTimeout", c.StopTimeout},
 		{"Age", c.Age},
 		{"Expire", c.Expire},

@@ -109,6 +109,7 @@ func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
 		return
 	}
 	a.dispatch.Listed([]uuid.UUID{id}, mark, listing.Lanes, false)
+	a.considerListed(listing.Lanes)
 	a.dueAt(id, listing.Next)
 }
 
@@ -152,17 +153,19 @@ func (a *Acquirer) dueAt(id uuid.UUID, at time.Time) {
 	}, "due")
 }
 
-func (a *Acquirer) queueDue(id uuid.UUID) {
-	a.calls.Add(func(ctx context.Context) { a.turnReady(ctx, id) })
+func (a *Acquirer) queueDue(id uuid.UUID) { a.queueReady([]uuid.UUID{id}) }
+
+// queueReady lets the store turn ready what is due in some organizations, nil for all, and announces what is ready there.
+func (a *Acquirer) queueReady(organizations []uuid.UUID) {
+	a.calls.Add(func(ctx context.Context) { a.turnReady(ctx, organizations) })
 }
 
-// turnReady lets the store turn ready what is due, and announces the lanes that hold something.
-func (a *Acquirer) turnReady(ctx context.Context, id uuid.UUID) {
-	again := func() { a.queueDue(id) }
+func (a *Acquirer) turnReady(ctx context.Context, organizations []uuid.UUID) {
+	again := func() { a.queueReady(organizations) }
 	if !a.admit(again) {
 		return
 	}
-	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: dueCount})
+	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: dueCount})
 	a.learn(listing.Lanes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -172,7 +175,9 @@ func (a *Acquirer) turnReady(ctx context.Context, id uuid.UUID) {
 	for _, l := range listing.Lanes {
 		a.dispatch.PostLocal(l.Lane, l.From, l.Count)
 	}
-	a.dueAt(id, listing.Next)
+	for _, id := range organizations {
+		a.dueAt(id, listing.Next)
+	}
 }
 
 // backupNow makes the backup due: messages may have been lost. It is one query, and then one claim for each domain that

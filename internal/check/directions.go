@@ -28,8 +28,11 @@ var directions = []direction{
 	{"invalid", nil},
 	{"simclock", nil},
 	{"internal/dispatch", []string{"acquirer/queue", "internal/...", "invalid"}},
+	{"internal/liveness", []string{"internal/..."}},
 	{"internal/tagindex", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/leases", []string{"acquirer/queue", "internal/...", "invalid"}},
+	{"internal/liveness", []string{"internal/..."}},
+	{"internal/tagindex", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/...", []string{"internal/...", "invalid"}},
 
 	// The pure core.

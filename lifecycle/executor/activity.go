@@ -25,10 +25,13 @@ type activity struct {
 	began time.Time
 	// flushing is held by the flush that runs, so that no other one mistakes an empty collection for a written one.
 	flushing chan struct{}
+	urgency
 }
 
 func newActivity() *activity {
-	return &activity{last: map[uuid.UUID]time.Time{}, wrote: map[uuid.UUID]time.Time{}, flushing: make(chan struct{}, 1)}
+	return &activity{
+		last: map[uuid.UUID]time.Time{}, wrote: map[uuid.UUID]time.Time{}, flushing: make(chan struct{}, 1), urgency: newUrgency(),
+	}
 }
 
 func (a *activity) add(id uuid.UUID, at, now time.Time) {
@@ -38,18 +41,32 @@ func (a *activity) add(id uuid.UUID, at, now time.Time) {
 		a.began = now
 	}
 	a.last[id] = micros.Later(a.last[id], at)
+	a.used(id, at)
 }
 
-// take returns what is to be written at now: all of it, or what was not written for a floor.
+// putBack keeps what could not be written for the next flush.
+func (a *activity) putBack(pending map[uuid.UUID]time.Time, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.last) == 0 {
+		a.began = now
+	}
+	for id, at := range pending {
+		a.last[id] = micros.Later(a.last[id], at)
+	}
+}
+
+// take returns what is to be written at now: all of it, or what is urgent or was not written for a floor.
 func (a *activity) take(now time.Time, floor time.Duration) map[uuid.UUID]time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	maps.DeleteFunc(a.wrote, func(_ uuid.UUID, at time.Time) bool { return !now.Before(at.Add(activityFloor)) })
 	taken := map[uuid.UUID]time.Time{}
 	for id, at := range a.last {
-		if before, ok := a.wrote[id]; !ok || !now.Before(before.Add(floor)) {
+		if before, ok := a.wrote[id]; !ok || a.urgent[id] || !now.Before(before.Add(floor)) {
 			taken[id] = at
 			delete(a.last, id)
+			delete(a.urgent, id)
 		}
 	}
 	return taken
@@ -105,9 +122,10 @@ const activityFloor = time.Minute
 
 // Activity records that a workspace was used at an instant. It only notes it in memory, so a host may call it for every
 // request; the latest use of each workspace is written every ActivityFlush while Run runs, each workspace at most once a
-// minute, and when Run returns. A host that ticks itself has it written by Tick, after its work. A process that is killed
-// loses no more than that. A tick of this process takes what it knows into account, written or not. Unknown workspaces are
-// ignored. See [lifecycle.Used] for the effect.
+// minute, and when Run returns. Run writes it at once if the deadline that it moves is near, or not known here, because another
+// replica that ticks knows nothing of it. A host that ticks itself has it written by Tick, after its work. A process that is
+// killed loses no more than that. A tick of this process takes what it knows into account, written or not. Unknown workspaces
+// are ignored. See [lifecycle.Used] for the effect.
 func (c *Client) Activity(id uuid.UUID, at time.Time) {
 	c.activity.add(id, at, c.clock.Now("executor", "activity"))
 }
@@ -132,9 +150,7 @@ func (c *Client) flush(ctx context.Context, floor time.Duration) error {
 	f := flush{Client: c, pending: c.activity.take(now, floor), lost: map[uuid.UUID]int64{}, held: map[uuid.UUID]time.Time{}}
 	err := f.write(ctx)
 	maps.Copy(f.pending, f.held)
-	for id, at := range f.pending {
-		c.activity.add(id, at, now)
-	}
+	c.activity.putBack(f.pending, now)
 	if err != nil {
 		return fmt.Errorf("flush activity: %w", err)
 	}
@@ -209,9 +225,14 @@ func (f *flush) change(s *lifecycle.Snapshot, now time.Time) (lifecycle.Change, 
 		f.held[id] = at
 		return lifecycle.Change{}, false
 	}
+	f.activity.learn(&s.Build, id, now)
 	change, err := lifecycle.Used(at)(*s, now)
+	if err != nil {
+		return lifecycle.Change{}, false
+	}
+	f.activity.learn(&change.Build, id, now)
 	change.Events = f.topics.Filter(change.Events)
-	return change, err == nil
+	return change, true
 }
 
 // settled reports whether nothing is left to do for a workspace.
@@ -225,12 +246,17 @@ func (f *flush) settled(ctx context.Context, id uuid.UUID, v verdict) bool {
 
 // runActivity flushes until ctx ends.
 func (c *Client) runActivity(ctx context.Context) {
+	failed := false
 	for {
-		pause(ctx, c.clock, c.cfg.ActivityFlush)
+		if failed {
+			pause(ctx, c.clock, c.cfg.ActivityFlush) // a store that fails is not asked for each activity
+		} else {
+			c.activity.wait(ctx, c.clock, c.cfg.ActivityFlush)
+		}
 		if ctx.Err() != nil {
 			return
 		}
-		c.tryFlush(ctx, activityFloor)
+		failed = !c.tryFlush(ctx, activityFloor)
 	}
 }
 
@@ -241,10 +267,12 @@ func (e *Executor) flushOverdue(ctx context.Context) {
 	}
 }
 
-func (c *Client) tryFlush(ctx context.Context, floor time.Duration) {
-	if err := c.flush(ctx, floor); err != nil && ctx.Err() == nil {
+func (c *Client) tryFlush(ctx context.Context, floor time.Duration) (ok bool) {
+	err := c.flush(ctx, floor)
+	if err != nil && ctx.Err() == nil {
 		warn(ctx, c.logger, "flush activity", err)
 	}
+	return err == nil
 }
 
 // flushAtEnd writes what is left when ctx has ended.

@@ -28,6 +28,7 @@ type bounded struct {
 	gauges   lifecycle.Gauges
 	braker   lifecycle.Braker
 	settler  lifecycle.Settler
+	keeper   lifecycle.ZoneKeeper
 }
 
 var (
@@ -47,6 +48,7 @@ func newBounded(inner lifecycle.Store, limit time.Duration, c *caller) *bounded 
 	b.gauges, _ = lifecycle.Ability[lifecycle.Gauges](inner)
 	b.braker, _ = lifecycle.Ability[lifecycle.Braker](inner)
 	b.settler, _ = lifecycle.Ability[lifecycle.Settler](inner)
+	b.keeper, _ = lifecycle.Ability[lifecycle.ZoneKeeper](inner)
 	return b
 }
 
@@ -125,4 +127,11 @@ func (b *bounded) AdmitDeletions(ctx context.Context, now time.Time, limits life
 // Ticked implements lifecycle.Settler.
 func (b *bounded) Ticked(ctx context.Context, now time.Time, interval, settle time.Duration) (time.Time, error) {
 	return ask(ctx, b, "store: record the tick", func(ctx context.Context) (time.Time, error) { return b.settler.Ticked(ctx, now, interval, settle) })
+}
+
+// KeepZones implements lifecycle.ZoneKeeper.
+func (b *bounded) KeepZones(ctx context.Context, now time.Time, zones []string, fingerprint func(string) int64) ([]string, error) {
+	return ask(ctx, b, "store: keep zones", func(ctx context.Context) ([]string, error) {
+		return b.keeper.KeepZones(ctx, now, zones, fingerprint)
+	})
 }

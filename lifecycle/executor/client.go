@@ -27,6 +27,7 @@ type Client struct {
 	topics   lifecycle.Topics // those that somebody receives
 	builds   *builds
 	activity *activity
+	zones    *zones
 	signals  *signals
 	// obstacles are those that the ticks of this process have met.
 	obstacles obstacles
@@ -61,9 +62,11 @@ func newClient(store lifecycle.Store, cfg ClientConfig, in string, signals *sign
 	}
 	names := metricNames{cfg.Namespace, cfg.Instance}
 	calls := newCaller(cfg.Clock, cfg.Logger)
+	bounded := newBounded(store, cfg.StoreTimeout, calls)
 	return &Client{
-		caller: calls, store: newBounded(store, cfg.StoreTimeout, calls), cfg: cfg, topics: setOf(cfg.Topics), signals: signals,
+		caller: calls, store: bounded, cfg: cfg, topics: setOf(cfg.Topics), signals: signals,
 		activity: newActivity(),
+		zones:    newZones(bounded),
 		made:     newTransitionCounter(names),
 		dropped:  names.counter("activity_dropped_total", "Activity that the store refused to take."),
 		builds: &builds{

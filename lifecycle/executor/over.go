@@ -15,7 +15,7 @@ import (
 func (c *Client) Over(store lifecycle.Store) (over *Client, committed func()) {
 	over = &Client{
 		caller: c.caller, store: newBounded(store, c.cfg.StoreTimeout, c.caller), cfg: c.cfg, dropped: c.dropped, topics: c.topics, builds: c.builds,
-		activity: newActivity(), made: c.made, later: &later{},
+		activity: newActivity(), zones: newZones(nil), made: c.made, later: &later{},
 	}
 	over.ran.Store(true)
 	return over, func() {

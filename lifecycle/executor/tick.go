@@ -49,6 +49,8 @@ func (e *Executor) tick(ctx context.Context, t *tally) error {
 		return err
 	}
 	defer leave()
+	e.keepZones(ctx, t.s.At, true)
+	defer e.keepZones(ctx, t.s.At, false)
 	shard, err := e.shard(ctx, t.s.At)
 	if err != nil {
 		return fmt.Errorf("find the shard of this replica: %w", err)
@@ -164,6 +166,7 @@ func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 			continue
 		}
 		r.e.activity.apply(s, r.now)
+		r.e.zones.see(s)
 		d, _ := lifecycle.Evaluate(s, r.now)
 		if d.Err != nil {
 			errs[s.Workspace.ID] = d.Err

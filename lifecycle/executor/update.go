@@ -55,7 +55,10 @@ func (c *Client) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb) (li
 			return s, err
 		}
 		if applied {
-			return c.updated(ctx, s, &change), nil
+			s = c.updated(ctx, s, &change)
+			c.zones.see(&s)
+			c.keepZones(ctx, now, false)
+			return s, nil
 		}
 	}
 	return lifecycle.Snapshot{}, fmt.Errorf("update workspace %s: %w", id, ErrConflict)

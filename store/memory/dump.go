@@ -22,6 +22,7 @@ type entryRow struct {
 	Version   int               `json:"dormouse,omitempty"`
 	Engine    *lifecycle.Engine `json:"engine,omitempty"`
 	Ticking   *ticking          `json:"ticking,omitempty"`
+	Zones     map[string]int64  `json:"zones,omitempty"`
 	Template  *templateRow      `json:"template,omitempty"`
 	Owner     *ownerRow         `json:"owner,omitempty"`
 	Workspace *workspaceRow     `json:"workspace,omitempty"`
@@ -37,7 +38,7 @@ type entryRow struct {
 // the dump.
 type templateRow struct {
 	lifecycle.Template
-	Policy storedPolicy
+	Policy storedPolicy `json:"policy"`
 }
 
 type storedPolicy struct{ lifecycle.Policy }
@@ -107,6 +108,9 @@ func (s *Store) collect(w io.Writer) error {
 	}
 	if !s.ticking.At.IsZero() || len(s.ticking.Deletions) > 0 {
 		d.row(entryRow{Ticking: &s.ticking})
+	}
+	if len(s.zones) > 0 {
+		d.row(entryRow{Zones: s.zones})
 	}
 	for i := range s.templates.rows {
 		t := s.templates.rows[i].Template
@@ -184,6 +188,8 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 		return invalid.Within("Engine", s.engine.Hold.Validate())
 	case row.Ticking != nil:
 		s.ticking = *row.Ticking
+	case row.Zones != nil:
+		s.zones = row.Zones
 	case row.Template != nil:
 		t := row.Template.Template
 		t.Policy = row.Template.Policy.Policy

@@ -94,9 +94,7 @@ func (s *Store) putEngine(now time.Time, e lifecycle.Engine) error {
 	}
 	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
 	s.engine = e
-	for i := range s.templates.rows {
-		s.fleet.wakeAll(s.templates.rows[i].members, ofTemplate, now)
-	}
+	s.wakeEverything(now)
 	return nil
 }
 

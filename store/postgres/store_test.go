@@ -42,7 +42,7 @@ const emptySQL = `
 	DELETE FROM dormouse.workspaces; DELETE FROM dormouse.templates; DELETE FROM dormouse.owners; DELETE FROM dormouse.marks;
 	DELETE FROM dormouse.events; DELETE FROM dormouse.replicas; DELETE FROM dormouse.jobs; DELETE FROM dormouse.turns;
 	DELETE FROM dormouse.claimed; DELETE FROM dormouse.processes; DELETE FROM dormouse.pauses;
-	DELETE FROM dormouse.engine; DELETE FROM dormouse.ticks; DELETE FROM dormouse.deletions`
+	DELETE FROM dormouse.engine; DELETE FROM dormouse.ticks; DELETE FROM dormouse.deletions; DELETE FROM dormouse.zones`
 
 // An event that cannot be read is in the way of its own workspace only, and is dropped when it is old.
 func TestUnreadableEvent(t *testing.T) {

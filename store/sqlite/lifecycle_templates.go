@@ -160,8 +160,7 @@ func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine
 		if err := tx.putEngine(next); err != nil {
 			return err
 		}
-		_, err = tx.exec(`UPDATE {templates} SET revision = revision + 1, sweep_at = ?, sweep_after = x''`, micros(now))
-		return err
+		return tx.wakeEverything(now)
 	})
 	if err == nil {
 		err = s.sweep(ctx)

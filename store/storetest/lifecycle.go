@@ -58,6 +58,8 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"brake on executors", testBrakeTicks},
 		{"executors after an outage", testSettleTicks},
 		{"update returns what is stored", testUpdateReturns},
+		{"time zones", testZones},
+		{"time zones on executors", testZoneTicks},
 		{"unusable schedule", testUnusableSchedule},
 		{"unusable holidays", testUnusableHolidays},
 		{"policy of a later version", testLaterPolicy},

@@ -114,11 +114,13 @@ func testTexts(f *fixture) {
 	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
 	c := f.build(f.load(w.ID), lifecycle.TransitionStart)
 	c.Build.Reason, c.Workspace.Backoff = spoilt, lifecycle.Backoff{Cause: spoilt, Message: spoilt}
+	c.Build.Initiator, c.Build.Error, c.Build.Result = spoilt, spoilt, spoilt
 	f.commit(c)
 	got := f.load(w.ID)
 	for what, text := range map[string]string{
 		"template": got.Template.Name, "owner": got.Owner.Name, "workspace": got.Workspace.Name, "reason": string(got.Build.Reason),
 		"cause": string(got.Workspace.Backoff.Cause), "message": got.Workspace.Backoff.Message,
+		"initiator": got.Build.Initiator, "error": got.Build.Error, "result": got.Build.Result,
 	} {
 		f.rule(text == want, "what is no UTF-8 in a text, or a zero byte, comes back as U+FFFD: %s is %q, want %q", what, text, want)
 	}
