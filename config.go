@@ -13,6 +13,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/worker"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/shadow"
 )
 
 // Config configures a [Plane]. The zero value works: it decides, and leaves the builds to workers of other processes.
@@ -37,6 +38,12 @@ type Config struct {
 	// Pools are pools of workspaces that run before somebody asks for them, see [Plane.Claim]. Their builds wait behind all
 	// that people ask for, and hold at most half of the slots. Defaults to none.
 	Pools []Pool
+
+	// Shadow makes the plane only look, beside a scheduler that the host has: Run makes no builds, deletes and tells nothing, and
+	// compares every minute what the rules would do with what the scheduler does. The host puts its templates, adopts its fleet
+	// ([Plane.Adopt]), tells of what happens ([Plane.Acted], [Plane.Observe], [Plane.Activity]), and reads [Plane.ShadowReport].
+	// Without Shadow the same plane then takes over. Defaults to nil: the plane acts.
+	Shadow *shadow.Config
 
 	// Organization is the one whose templates, owners and workspaces this plane makes, and whose builds its workers run.
 	// Defaults to uuid.Nil: there is only one.

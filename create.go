@@ -57,6 +57,11 @@ func (n *NewWorkspace) UnmarshalJSON(text []byte) error {
 // Create makes a workspace without any build: [Plane.Start] starts it. Creating the same workspace again returns it as it
 // is; an id that another one has is [ErrExists]. A template that is not there is a [*NotFoundError].
 func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (Workspace, error) {
+	return p.create(ctx, n, func(*lifecycle.Workspace) {}, options)
+}
+
+// create makes a workspace that a function may change before it is stored.
+func (p *Plane) create(ctx context.Context, n NewWorkspace, change func(*lifecycle.Workspace), options []Option) (Workspace, error) {
 	r, err := requestOf(options)
 	if err == nil {
 		err = n.validate()
@@ -72,6 +77,7 @@ func (p *Plane) Create(ctx context.Context, n NewWorkspace, options ...Option) (
 	if err != nil {
 		return Workspace{}, err
 	}
+	change(&s.Workspace)
 	if err := p.ensureOwner(ctx, s.Owner); err != nil {
 		return Workspace{}, fmt.Errorf("create workspace %s: %w", n.Name, err)
 	}

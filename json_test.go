@@ -24,6 +24,8 @@ var models = []any{
 	dormouse.BuildRecord{},
 	dormouse.ListQuery{},
 	dormouse.CountQuery{},
+	dormouse.Adopted{},
+	dormouse.ShadowReport{},
 	dormouse.Process{},
 	dormouse.Notice{},
 	dormouse.Event{},
@@ -115,6 +117,8 @@ func (f filler) fill(v reflect.Value) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64, reflect.Int16:
 		v.SetInt(int64(f.Uint64()) >> (64 - v.Type().Bits()))
+	case reflect.Float64:
+		v.SetFloat(float64(f.Int64N(1e9)) / 8)
 	case reflect.Uint8:
 		v.SetUint(uint64(f.IntN(256)))
 	default:

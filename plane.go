@@ -35,6 +35,7 @@ type Plane struct {
 	worker   *worker.Worker // nil if the workers are elsewhere
 	ends     buildjobs.Ends
 	pools    pools
+	onlooker *onlooker // nil if the plane acts
 	ran      atomic.Bool
 }
 
@@ -55,6 +56,9 @@ func New(s store.Store, cfg Config) (*Plane, error) {
 		return nil, err
 	}
 	p := &Plane{store: s, bound: s, cfg: cfg}
+	if err := p.makeOnlooker(); err != nil {
+		return nil, err
+	}
 	if err := p.makeEngines(); err != nil {
 		return nil, err
 	}
@@ -120,10 +124,10 @@ func (p *Plane) executorConfig() (executor.Config, error) {
 		Clock: p.cfg.Clock, Logger: p.cfg.Logger,
 		Registerer: p.cfg.Registerer, Namespace: p.cfg.Namespace, Instance: p.cfg.Instance,
 	}
-	if p.cfg.Notify != nil {
+	if p.cfg.Notify != nil && p.cfg.Shadow == nil {
 		cfg.Notifier = p.notify
 	}
-	if p.cfg.Audit != nil {
+	if p.cfg.Audit != nil && p.cfg.Shadow == nil {
 		cfg.Auditor = executor.Sink(p.cfg.Audit)
 	}
 	if p.cfg.TuneExecutor != nil {

@@ -57,6 +57,7 @@ var kinds = []kind{
 	{lifecycle.ErrForbidden, http.StatusForbidden, "forbidden", "the template's policy does not allow it"},
 	{lifecycle.ErrManaged, http.StatusConflict, "managed", "something else controls the workspace"},
 	{ErrExists, http.StatusConflict, "exists", "it exists already"},
+	{ErrShadow, http.StatusConflict, "shadow", "the service only looks, beside another scheduler"},
 	{ErrNotRunning, http.StatusConflict, "not_running", "the workspace does not run"},
 	{lifecycle.ErrBuildActive, http.StatusConflict, "build_active", "a build is active and has to end first"},
 	{lifecycle.ErrStaleBuild, http.StatusConflict, "stale_build", "another build is the latest, or it has ended"},

@@ -53,6 +53,7 @@ var problems = []struct {
 	{"lifecycle.ErrStaleTemplate", lifecycle.ErrStaleTemplate, 409, "stale_template"},
 	{"lifecycle.ErrUnchanged", lifecycle.ErrUnchanged, 409, "unchanged"},
 	{"dormouse.ErrExists", dormouse.ErrExists, 409, "exists"},
+	{"dormouse.ErrShadow", dormouse.ErrShadow, 409, "shadow"},
 	{"dormouse.ErrNotRunning", dormouse.ErrNotRunning, 409, "not_running"},
 	{"executor.ErrConflict", executor.ErrConflict, 409, "conflict"},
 	{"lifecycle.ErrNameTaken", lifecycle.ErrNameTaken, 409, "name_taken"},

@@ -28,6 +28,9 @@ func (p *Plane) Run(ctx context.Context) error {
 	if err := p.ready(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
+	if p.onlooker != nil {
+		return p.runShadow(ctx)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var failed error

@@ -24,6 +24,9 @@ func (p *Plane) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb, opti
 	if err != nil {
 		return Workspace{}, err
 	}
+	if p.cfg.Shadow != nil {
+		v = onlyLooks(v)
+	}
 	s, err := p.workspaces().Update(ctx, id, r.sign(v))
 	if err != nil {
 		return Workspace{}, err

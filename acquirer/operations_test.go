@@ -207,11 +207,14 @@ func TestListAndCount(t *testing.T) {
 		if err != nil || counts.States[queue.Pending] != 2 || counts.States[queue.Running] != 1 {
 			t.Errorf("%+v, %v", counts, err)
 		}
+		if page, err := a.List(f.ctx, queue.JobQuery{}); err != nil || len(page.Jobs) != 0 {
+			t.Errorf("jobs of the organization of hosts that have only one: %+v, %v", page, err)
+		}
 		var refused *invalid.Error
-		if _, err := a.List(f.ctx, queue.JobQuery{}); !errors.As(err, &refused) {
+		if _, err := a.List(f.ctx, queue.JobQuery{Limit: -1}); !errors.As(err, &refused) {
 			t.Errorf("error %v", err)
 		}
-		if _, err := a.Count(f.ctx, queue.JobQuery{}); !errors.As(err, &refused) {
+		if _, err := a.Count(f.ctx, queue.JobQuery{Limit: -1}); !errors.As(err, &refused) {
 			t.Errorf("error %v", err)
 		}
 	})

@@ -160,8 +160,8 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 // maxName bounds the names that stores keep in an index.
 const maxName = 500
 
-// Validate refuses a workspace that cannot be created: a name of more than 500 bytes, instants outside the years 1 to 9999, a
-// TTL out of range, negative counts, a hold that is none.
+// Validate refuses a workspace that cannot be created: without an id, a name of more than 500 bytes, instants outside the
+// years 1 to 9999, a TTL out of range, negative counts, a hold that is none.
 func (w *Workspace) Validate() error {
 	if len(w.Name) > maxName {
 		return invalid.New("Workspace.Name", w.Name, "must not be longer than %d bytes", maxName)
@@ -202,5 +202,11 @@ func (w *Workspace) Validate() error {
 	if err := w.Hold.Validate(); err != nil {
 		return invalid.Within("Workspace", err)
 	}
-	return validTTL("Workspace.TTL", w.TTL)
+	if err := validTTL("Workspace.TTL", w.TTL); err != nil {
+		return err
+	}
+	if w.ID == [16]byte{} { // before every page of a list
+		return invalid.New("Workspace.ID", w.ID, "must be set")
+	}
+	return nil
 }

@@ -64,7 +64,7 @@ var directions = []direction{
 		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm/...", "workerpool", "schedule", "invalid", "internal/...",
 	}},
 	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
-	{"store/form", nil},
+	{"store/form", []string{"internal/micros"}},
 	{"store/sqltext", nil},
 	{"store/wake", []string{"lifecycle", "acquirer/queue", "prewarm", "workerpool"}},
 	{"store/memory", belowStores},
@@ -72,6 +72,11 @@ var directions = []direction{
 	{"store/sqlite/...", belowStores},
 	{"store/postgres/...", belowStores},
 	{"acquirer/acquirertest", []string{"acquirer", "acquirer/queue", "acquirer/worker", "store/memory"}},
+
+	// The pages.
+	{"webui", []string{"lifecycle", "lifecycle/forecast", "lifecycle/forecast/lint", "schedule", "invalid", "internal/..."}},
+	{"webui/webuitest", []string{"webui", "lifecycle", "lifecycle/forecast", "schedule"}},
+	{"webui/planesource", []string{"", "webui", "store", "lifecycle", "acquirer/queue", "invalid"}},
 
 	// The front door.
 	{"", []string{

@@ -22,12 +22,14 @@ const (
 type urgency struct {
 	// from is when activity of a workspace becomes urgent. The lock of the activity guards it.
 	from map[uuid.UUID]time.Time
+	// urgent are those whose activity is, whenever it was written before. The same lock guards it.
+	urgent map[uuid.UUID]bool
 	// wanted has room for one: several signals become one flush.
 	wanted chan struct{}
 }
 
 func newUrgency() urgency {
-	return urgency{from: map[uuid.UUID]time.Time{}, wanted: make(chan struct{}, 1)}
+	return urgency{from: map[uuid.UUID]time.Time{}, urgent: map[uuid.UUID]bool{}, wanted: make(chan struct{}, 1)}
 }
 
 // used asks for a flush if the activity is urgent, of each workspace once a second at most. The caller holds the lock.
@@ -35,7 +37,7 @@ func (u *urgency) used(id uuid.UUID, at time.Time) {
 	if from, known := u.from[id]; known && at.Before(from) {
 		return
 	}
-	u.from[id] = at.Add(time.Second)
+	u.from[id], u.urgent[id] = at.Add(time.Second), true
 	signal(u.wanted)
 }
 
@@ -68,11 +70,13 @@ func (a *activity) forget(now time.Time) {
 
 // wait waits for a time, or until activity is urgent.
 func (a *activity) wait(ctx context.Context, clock quartz.Clock, d time.Duration) {
-	ctx, cancel := withTimeout(ctx, clock, d)
-	defer cancel()
+	over := make(chan struct{})
+	timer := clock.AfterFunc(d, func() { close(over) }, "executor", "timeout")
+	defer timer.Stop("executor", "timeout")
 	select {
-	case <-ctx.Done():
+	case <-over:
 		a.forget(clock.Now("executor", "activity"))
 	case <-a.wanted:
+	case <-ctx.Done():
 	}
 }

@@ -23,9 +23,13 @@ type zones struct {
 	compared bool
 }
 
-func newZones(store lifecycle.Store) *zones {
-	keeper, _ := store.(lifecycle.ZoneKeeper)
-	return &zones{keeper: keeper, known: map[string]bool{}}
+// newZones keeps nothing over nil, or a store that keeps none.
+func newZones(store *bounded) *zones {
+	z := &zones{known: map[string]bool{}}
+	if store != nil && store.zones != nil {
+		z.keeper = store
+	}
+	return z
 }
 
 // see notes the zones of a workspace.

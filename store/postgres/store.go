@@ -25,7 +25,8 @@ const DefaultSchema = "dormouse"
 // Config says how a [Store] works. The zero value is ready to use.
 type Config struct {
 	// Schema is the PostgreSQL schema of the tables; Migrate creates it. Two stores with different schemas share nothing.
-	// Lower case letters, digits and underscores. Defaults to "dormouse".
+	// Lower case letters, digits and underscores, at most 54 of them: the channels of notifications are named after it.
+	// Defaults to "dormouse".
 	Schema string
 	// Schedules are the options of every schedule that the store reads. Default to the policy of package schedule.
 	Schedules schedule.Options
@@ -111,22 +112,24 @@ func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 	return &Store{core: c, db: pool}, nil
 }
 
-// validMode refuses the modes in which pgx does not ask the server for the types of a statement: it cannot encode ids and
-// lists then.
+// validMode refuses the modes in which pgx does not ask the server for the types of a statement, and cannot encode ids and
+// lists then; and the one in which it asks and runs the statement in two round trips, between which a pooler of transactions
+// may put another server.
 func validMode(mode pgx.QueryExecMode) error {
 	switch mode {
-	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol:
-		return invalid.New("pool: DefaultQueryExecMode", mode.String(), "must describe statements: cache_statement, or behind a pooler that knows no prepared statements cache_describe or describe_exec")
+	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeDescribeExec:
+		return invalid.New("pool: DefaultQueryExecMode", mode.String(), "must be cache_statement, or behind a pooler of transactions that knows no prepared statements cache_describe")
 	}
 	return nil
 }
 
-// schemaName is what needs no quotes in SQL, and no escaping anywhere else.
-var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+// schemaName is what needs no quotes in SQL, and no escaping anywhere else. The server's limit is 63 characters, and that of
+// channels too, whose names have up to nine more.
+var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,53}$`)
 
 func validSchema(name string) error {
 	if !schemaName.MatchString(name) || strings.HasPrefix(name, "pg_") {
-		return invalid.New("Config.Schema", name, "must be 1 to 63 lower case letters, digits and underscores, not begin with a digit or with pg_")
+		return invalid.New("Config.Schema", name, "must be 1 to 54 lower case letters, digits and underscores, not begin with a digit or with pg_")
 	}
 	return nil
 }

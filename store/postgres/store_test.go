@@ -93,14 +93,18 @@ func TestConformanceWithoutPreparedStatements(t *testing.T) {
 
 func TestConformance(t *testing.T) { conform(t, pgtest.Pool(t)) }
 
-func conform(t *testing.T, pool *pgxpool.Pool) {
+func conform(t *testing.T, pool *pgxpool.Pool) { conformWith(t, pool, postgres.Config{}) }
+
+func conformWith(t *testing.T, pool *pgxpool.Pool, cfg postgres.Config) {
 	storetest.Run(t, func(t *testing.T) store.Store {
 		t.Cleanup(func() {
 			if _, err := pool.Exec(context.Background(), emptySQL); err != nil {
 				t.Errorf("empty the database: %v", err)
 			}
 		})
-		return over(t, pool)
+		s, err := postgres.New(pool, cfg)
+		must(t, err)
+		return s
 	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt})
 }
 

@@ -16,6 +16,7 @@ import (
 var jobListTests = []jobTest{
 	{"Empty", listEmpty},
 	{"Refused", listRefused},
+	{"OnlyOrganization", listOfTheOnlyOrganization},
 	{"WithoutPayload", listWithoutPayload},
 	{"Random", listRandom},
 	{"Needle", listNeedle},
@@ -55,13 +56,25 @@ func listEmpty(k *jobKit) {
 
 func listRefused(k *jobKit) {
 	for name, q := range map[string]queue.JobQuery{
-		"no organization": {}, "an unknown state": {Organization: k.org, States: []queue.State{"gone"}},
+		"an unknown state": {Organization: k.org, States: []queue.State{"gone"}},
 		"a limit too high": {Organization: k.org, Limit: queue.MaxPage + 1}, "a negative limit": {Organization: k.org, Limit: -1},
 	} {
 		_, err := k.store.ListJobs(k.ctx, q)
 		_, countErr := k.store.CountJobs(k.ctx, q, 1)
 		k.must(errors.Is(err, invalid.Err) && errors.Is(countErr, invalid.Err), "a bad query is refused", "%s: %v, %v", name, err, countErr)
 	}
+}
+
+// listOfTheOnlyOrganization is for hosts that have no organizations: theirs is the zero one.
+func listOfTheOnlyOrganization(k *jobKit) {
+	kind := "only-" + k.org.String()
+	k.enqueue(k.posting(ofType(kind)))
+	job := k.enqueue(k.posting(ofType(kind), func(p *queue.Posting) { p.Organization = uuid.Nil }))[0]
+	page := k.list(queue.JobQuery{Type: kind})
+	k.must(len(page.Jobs) == 1 && page.Jobs[0].ID == job.ID, "the zero organization is one like any other", "%+v", page)
+	counts, err := k.store.CountJobs(k.ctx, queue.JobQuery{Type: kind}, 10)
+	k.noError(err, "CountJobs")
+	k.must(counts.States[queue.Pending] == 1, "its jobs are counted", "%+v", counts)
 }
 
 func listWithoutPayload(k *jobKit) {

@@ -1,0 +1,176 @@
+package webui
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/lint"
+)
+
+// ownerView is everything on an owner's page.
+type ownerView struct {
+	Title     string
+	Viewer    Viewer
+	MayAct    bool
+	Now, Zone string
+	Digest    uint64
+	Sum       string
+	Cards     []card
+	First     *card
+}
+
+// card is one workspace of an owner.
+type card struct {
+	lane
+	Say, Because string
+	Summary      string
+	Rules        []ruleView
+	Hours        []tickMark
+	Buttons      []button
+	Soon         bool
+	Week         weekView
+	next         time.Time
+}
+
+func (h *Handler) serveOwner(w http.ResponseWriter, r *http.Request, who Viewer) {
+	s, err := h.cache.survey(r.Context())
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	typed, err := readHours(w, r)
+	if err != nil {
+		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
+		return
+	}
+	v, err := h.ownerView(r.Context(), s, who, typed)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	h.render(w, r, "owner.html", v)
+}
+
+func (h *Handler) ownerView(ctx context.Context, s *survey, who Viewer, typed typedHours) (ownerView, error) {
+	c, rows := clock{s.at, h.cfg.Zone}, s.of(who.Owner)
+	v := ownerView{
+		Viewer: who, MayAct: h.mayAct(who), Now: c.full(), Zone: c.zone.String(), Digest: digest(rows, s.at),
+	}
+	for i := range rows {
+		card, err := h.card(ctx, &rows[i], c, who, typed)
+		if err != nil {
+			return v, err
+		}
+		v.Cards = append(v.Cards, card)
+	}
+	slices.SortFunc(v.Cards, func(a, b card) int {
+		return cmp.Or(compareWake(a.next, b.next), strings.Compare(a.Name, b.Name), slices.Compare(a.ID[:], b.ID[:]))
+	})
+	v.Sum, v.Title = summary(rows, v.Cards)
+	return v, nil
+}
+
+// summary says how many workspaces are what, and what happens next.
+func summary(rows []row, cards []card) (text, title string) {
+	var n [lifecycle.StatusManaged + 1]int
+	for i := range rows {
+		n[rows[i].status]++
+	}
+	var parts []string
+	for status, k := range n {
+		if k > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", k, word(lifecycle.Status(status))))
+		}
+	}
+	title = fmt.Sprintf("Your workspaces: %d running", n[lifecycle.StatusRunning])
+	if len(parts) == 0 {
+		return "You have no workspaces yet.", title
+	}
+	text = strings.Join(parts, ", ") + "."
+	if len(cards) > 0 && !cards[0].next.IsZero() {
+		text += " Next: " + cards[0].Name + " " + lower(cards[0].Say)
+	}
+	return text, title
+}
+
+// today is the day of the clock.
+func today(c clock) frame {
+	t := c.in(c.now)
+	from := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, c.zone)
+	return frame{from, time.Date(t.Year(), t.Month(), t.Day()+1, 0, 0, 0, 0, c.zone)}
+}
+
+func (h *Handler) card(ctx context.Context, r *row, c clock, who Viewer, typed typedHours) (card, error) {
+	m := laneMaker{h: h, frame: today(c), clock: c}
+	l, err := m.lane(ctx, r)
+	if err != nil {
+		return card{}, err
+	}
+	x := lifecycle.Explain(r.Snapshot, c.now)
+	v := card{lane: l, Say: l.Next + ".", Summary: x.Summary, Hours: quarters(m.frame, c), Buttons: h.buttons(&r.Snapshot, c, who)}
+	for _, rule := range x.Rules {
+		if rule.Verdict != lifecycle.VerdictOff {
+			v.Rules = append(v.Rules, ruleView{Rule: word(rule.Rule), Verdict: string(rule.Verdict), Icon: verdictIcons[rule.Verdict], Compared: rule.Compared, Because: because(rule, c)})
+		}
+	}
+	v.Because, v.next = reason(&r.Snapshot, c)
+	v.Soon = !r.Build.Deadline.IsZero() && runs(&r.Snapshot) && r.Build.Deadline.Sub(c.now) < time.Hour
+	v.Week = h.weekView(r.Snapshot, c, typed)
+	return v, nil
+}
+
+// reason is the sentence under what happens next, and when that is.
+func reason(s *lifecycle.Snapshot, c clock) (text string, at time.Time) {
+	used := "You have not worked in it yet."
+	if !s.Workspace.LastUsedAt.IsZero() && s.Workspace.LastUsedAt.After(s.Workspace.CreatedAt) {
+		used = "You last worked in it " + c.stamp(s.Workspace.LastUsedAt) + "."
+	}
+	for step := range forecast.Upcoming(*s, c.now, time.Time{}, forecast.Assumptions{}) {
+		if stepWords(step) != "" {
+			return ownerReasons[step.Rule] + " " + used, step.At
+		}
+	}
+	if s.Workspace.Autostart == nil && !runs(s) {
+		return "It has no working hours. " + used, time.Time{}
+	}
+	return used, time.Time{}
+}
+
+// ownerReasons are the rules in the words of who works in a workspace.
+var ownerReasons = map[lifecycle.Rule]string{
+	lifecycle.RuleAutostop: "Its run ends then.", lifecycle.RuleAutostart: "Your working hours begin then.",
+	lifecycle.RuleStartRetry: "The last start failed; it is tried again.", lifecycle.RuleFailedCleanup: "What a failed build left is cleaned up.",
+	lifecycle.RuleDormancy: "Nobody will have used it for long.", lifecycle.RuleAutodelete: "Nobody will have used it for long.",
+}
+
+// quarters are the hours under the picture of a day.
+func quarters(f frame, c clock) (marks []tickMark) {
+	for _, hour := range []int{0, 6, 12, 18} {
+		t := c.in(f.from)
+		at := time.Date(t.Year(), t.Month(), t.Day(), hour, 0, 0, 0, c.zone)
+		marks = append(marks, tickMark{X: f.X(at), Text: fmt.Sprintf("%02d", hour), Day: hour == 0})
+	}
+	return marks
+}
+
+// warning is what Lint says of hours.
+type warning struct{ Problem, Cure string }
+
+func warningsOf(s lifecycle.Snapshot, now time.Time) (list []warning) {
+	for _, w := range lint.Workspace(s, now, lint.Config{}) {
+		list = append(list, warning{sentence(w.Problem), sentence(w.Cure)})
+	}
+	return list
+}
+
+// is reports whether something was typed for a workspace.
+func (t typedHours) is(id uuid.UUID) bool { return t.given && t.workspace == id }

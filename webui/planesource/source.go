@@ -1,0 +1,185 @@
+// Package planesource joins the pages of package webui with a control plane: a [Source] reads the workspaces, builds, jobs,
+// workers and pools of a dormouse.Plane's organization, and does what a page asks for through the verbs of the plane, in the
+// name of who asks.
+//
+// It reads every workspace of the organization, page by page, whenever the pages want to be younger than
+// webui.Config.Refresh.
+//
+// # What it does not know
+//
+// What happened beside builds, such as starts that were skipped, and what ran last week: that is in the audit events, which
+// are delivered to the host and not kept by the store. A host that keeps them embeds the Source and adds webui.Recorder and
+// webui.Oracle. Of one person's activity it knows the last.
+package planesource
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/webui"
+)
+
+// Config says which part of the plane is shown.
+type Config struct {
+	// Organization is that of the plane. Defaults to uuid.Nil, as there.
+	Organization uuid.UUID
+	// Pools are the names of the pools to show. Defaults to none.
+	Pools []string
+}
+
+// Source is a plane as the pages see it. It is safe for concurrent use.
+type Source struct {
+	plane *dormouse.Plane
+	store store.Store
+	cfg   Config
+}
+
+var _ interface {
+	webui.Source
+	webui.Engine
+	webui.Queue
+	webui.Workers
+	webui.Pools
+	webui.Actor
+} = (*Source)(nil)
+
+// New returns the source over a plane and the store that the plane was made with. The error names what cannot be used.
+func New(plane *dormouse.Plane, s store.Store, cfg Config) (*Source, error) {
+	switch {
+	case plane == nil:
+		return nil, invalid.New("plane", nil, "must not be nil")
+	case s == nil:
+		return nil, invalid.New("store", nil, "must not be nil")
+	}
+	for _, name := range cfg.Pools {
+		if _, ok := plane.Pool(name); !ok {
+			return nil, invalid.New("Config.Pools", name, "must be pools of the plane")
+		}
+	}
+	return &Source{plane, s, cfg}, nil
+}
+
+// Workspaces implements [webui.Source].
+func (s *Source) Workspaces(ctx context.Context) iter.Seq2[lifecycle.Snapshot, error] {
+	return s.list(ctx, lifecycle.ListQuery{})
+}
+
+// list yields what a query selects of the organization, page after page.
+func (s *Source) list(ctx context.Context, q lifecycle.ListQuery) iter.Seq2[lifecycle.Snapshot, error] {
+	return func(yield func(lifecycle.Snapshot, error) bool) {
+		q.Organizations, q.Limit = []uuid.UUID{s.cfg.Organization}, lifecycle.MaxPage
+		for {
+			page, err := s.store.List(ctx, q)
+			if err != nil {
+				yield(lifecycle.Snapshot{}, fmt.Errorf("list workspaces: %w", err))
+				return
+			}
+			for _, w := range page {
+				if !yield(w, nil) {
+					return
+				}
+			}
+			if len(page) < q.Limit {
+				return
+			}
+			q = q.Following(&page[len(page)-1])
+		}
+	}
+}
+
+// Workspace implements [webui.Source]. One of another organization does not exist.
+func (s *Source) Workspace(ctx context.Context, id uuid.UUID) (lifecycle.Snapshot, error) {
+	return s.plane.Executor().Within(s.cfg.Organization).Load(ctx, id)
+}
+
+// buildPage is how many builds are read at once.
+const buildPage = 50
+
+// Builds implements [webui.Source].
+func (s *Source) Builds(ctx context.Context, id uuid.UUID, since time.Time, limit int) (list []lifecycle.Build, err error) {
+	before := int64(0)
+	for len(list) < limit {
+		page, err := s.store.Builds(ctx, id, before, min(buildPage, limit-len(list)))
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range page {
+			if list = append(list, b); b.CreatedAt.Before(since) {
+				return list, nil
+			}
+			before = b.Number
+		}
+		if len(page) == 0 || before <= 1 {
+			return list, nil
+		}
+	}
+	return list, nil
+}
+
+// Engine implements [webui.Engine].
+func (s *Source) Engine(ctx context.Context) (webui.EngineState, error) {
+	stats := s.plane.Executor().Stats()
+	if stats.Err != nil {
+		return webui.EngineState{Err: stats.Err.Error()}, nil
+	}
+	engine, err := lifecycle.Engine{}, error(nil)
+	if h, ok := s.store.(lifecycle.Holder); ok {
+		engine, err = h.Engine(ctx)
+	}
+	return webui.EngineState{LastTick: stats.At, Hold: engine.Hold}, err
+}
+
+// Pools implements [webui.Pools]. What a pool has done is counted in this process, since it began.
+func (s *Source) Pools(context.Context) (list []webui.Pool, err error) {
+	for _, name := range s.cfg.Pools {
+		pool, ok := s.plane.Pool(name)
+		if !ok {
+			continue
+		}
+		stats := pool.Stats()
+		p := webui.Pool{
+			Name: name, Desired: stats.Target.Size, Ready: stats.Counts.Ready,
+			Starting: stats.Counts.Starting + stats.Counts.Held + stats.Counts.Cleaning, Failed: stats.Counts.Quarantined,
+			Hits: int(stats.Claims["warm"]), Note: string(stats.Blocked),
+		}
+		p.Claims = p.Hits
+		for reason, n := range stats.Misses {
+			p.Claims += int(n)
+			p.Misses = append(p.Misses, fmt.Sprintf("%d %s", n, reason))
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// Act implements [webui.Actor].
+func (s *Source) Act(ctx context.Context, who webui.Viewer, a webui.Action) (err error) {
+	by := dormouse.By(who.Name)
+	switch id := a.Workspace; a.Kind {
+	case webui.ActStart:
+		_, err = s.plane.Start(ctx, id, by)
+	case webui.ActStop:
+		_, err = s.plane.Stop(ctx, id, by)
+	case webui.ActExtend:
+		_, err = s.plane.Extend(ctx, id, a.Until, by)
+	case webui.ActWake:
+		_, err = s.plane.Wake(ctx, id, by)
+	case webui.ActSetHours:
+		_, err = s.plane.SetSchedule(ctx, id, dormouse.Schedule{Hours: a.Hours}, by)
+	case webui.ActHold:
+		_, err = s.plane.Hold(ctx, id, a.Hold, by)
+	case webui.ActRetry:
+		_, err = s.plane.Update(ctx, id, lifecycle.ClearAttention(), by)
+	default:
+		err = invalid.New("do", string(a.Kind), "must be an action of the pages")
+	}
+	return err
+}

@@ -1,0 +1,208 @@
+package planesource_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/store/memory"
+	"github.com/dormouse-go/dormouse/webui"
+	"github.com/dormouse-go/dormouse/webui/planesource"
+)
+
+// site is a plane, and its pages.
+type site struct {
+	*dormouse.Plane
+	t        *testing.T
+	source   *planesource.Source
+	pages    *webui.Handler
+	template uuid.UUID
+}
+
+// bubble runs a plane in a bubble of time. Its builds take a minute; with idle there is nobody to carry them out.
+func bubble(t *testing.T, idle bool, test func(s *site)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := dormouse.Config{Logger: slog.New(slog.DiscardHandler)}
+		if !idle {
+			cfg.Build = func(ctx context.Context, _ *dormouse.Build) error {
+				select {
+				case <-time.After(time.Minute):
+				case <-ctx.Done():
+				}
+				return ctx.Err()
+			}
+		}
+		s := newSite(t, memory.New(), cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan error, 1)
+		go func() { ran <- s.Run(ctx) }()
+		synctest.Wait()
+		test(s)
+		cancel()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func newSite(t *testing.T, all store.Store, cfg dormouse.Config) *site {
+	t.Helper()
+	plane, err := dormouse.New(all, cfg)
+	must(t, err)
+	must(t, plane.Migrate(t.Context()))
+	put, err := plane.PutTemplate(t.Context(), dormouse.Template{Name: "go-dev", Policy: dormouse.Policy{
+		DefaultTTL: 8 * time.Hour, AllowUserAutostart: true, AllowUserTTL: true, AutostartDays: schedule.AllDays,
+	}})
+	must(t, err)
+	source, err := planesource.New(plane, all, planesource.Config{Organization: cfg.Organization})
+	must(t, err)
+	pages, err := webui.New(source, webui.Config{Actions: true, Refresh: time.Nanosecond, Viewer: func(*http.Request) (webui.Viewer, bool) {
+		return webui.Viewer{Name: "ops", Operator: true, MayAct: true}, true
+	}})
+	must(t, err)
+	return &site{plane, t, source, pages, put.ID}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *site) create(name string) uuid.UUID {
+	s.t.Helper()
+	w, err := s.Create(s.t.Context(), dormouse.NewWorkspace{Template: s.template, Owner: "ann", Name: name})
+	must(s.t, err)
+	return w.ID
+}
+
+func (s *site) page() string {
+	s.t.Helper()
+	w := httptest.NewRecorder()
+	s.pages.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if w.Code != http.StatusOK {
+		s.t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+func (s *site) press(form url.Values) int {
+	r := httptest.NewRequest(http.MethodPost, "/act", strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	s.pages.ServeHTTP(w, r)
+	return w.Code
+}
+
+func (s *site) shows(texts ...string) {
+	s.t.Helper()
+	page := s.page()
+	for _, text := range texts {
+		if !strings.Contains(page, text) {
+			s.t.Errorf("the page does not show %q", text)
+		}
+	}
+}
+
+// The pages follow a workspace of a plane from a press on Start to its stop.
+func TestPagesOfAPlane(t *testing.T) {
+	bubble(t, false, func(s *site) {
+		id := s.create("api")
+		s.shows("1 workspace", "api", "new", "1 worker,")
+		if code := s.press(url.Values{"do": {"start"}, "workspace": {id.String()}}); code != http.StatusSeeOther {
+			t.Fatalf("start: %d", code)
+		}
+		time.Sleep(30 * time.Second) // the workers of a process are known as of its heartbeat
+		synctest.Wait()
+		s.shows("starting", "1 of 10 busy", "api start")
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		s.shows(`<a href="?state=running#timeline">1</a>`, "in 7 h 58 min", `<rect class="plan"`)
+
+		w, err := s.Get(t.Context(), id)
+		must(t, err)
+		until := w.Deadline.Add(time.Hour)
+		s.press(url.Values{"do": {"extend"}, "workspace": {id.String()}, "until": {until.Format(time.RFC3339Nano)}})
+		s.press(url.Values{"do": {"hours"}, "workspace": {id.String()}, "hours": {"Europe/Berlin Mon 09:00-10:00"}})
+		s.press(url.Values{"do": {"hold"}, "workspace": {id.String()}, "until": {until.Format(time.RFC3339Nano)}, "note": {"demo day"}})
+		w, err = s.Get(t.Context(), id)
+		must(t, err)
+		if !w.Deadline.Equal(until) || w.Hours != "Europe/Berlin Mon 09:00-10:00" || w.Hold.Note != "demo day" || w.Hold.By != "ops" {
+			t.Errorf("after three actions: %+v", w)
+		}
+		s.shows("demo day")
+		s.press(url.Values{"do": {"stop"}, "workspace": {id.String()}})
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if w, _ := s.Get(t.Context(), id); w.Status != lifecycle.StatusStopped {
+			t.Errorf("after a press on Stop: %s", w.Status)
+		}
+		s.shows(`<rect class="run"`, `<rect class="stopf"`)
+		builds, err := s.source.Builds(t.Context(), id, time.Now(), 10)
+		if must(t, err); len(builds) != 1 || builds[0].Number != 2 {
+			t.Errorf("builds since now, and the one before: %+v", builds)
+		}
+	})
+}
+
+// A build that nobody can carry out is set apart, with the reason of the acquirer.
+func TestNobodyCanTakeIt(t *testing.T) {
+	bubble(t, true, func(s *site) {
+		id := s.create("api")
+		_, err := s.Start(t.Context(), id)
+		must(t, err)
+		synctest.Wait()
+		s.shows("Nobody can take these <em>1</em>", "No live worker can run it", "Waits for a worker that can", "0 workers")
+	})
+}
+
+// What belongs to another organization does not exist.
+func TestOrganizations(t *testing.T) {
+	all := memory.New()
+	ours := newSite(t, all, dormouse.Config{Organization: uuid.New(), Logger: slog.New(slog.DiscardHandler)})
+	theirs := newSite(t, all, dormouse.Config{Organization: uuid.New(), Logger: slog.New(slog.DiscardHandler)})
+	ours.create("ours")
+	id := theirs.create("theirs")
+	if page := ours.page(); strings.Contains(page, "theirs") || !strings.Contains(page, "1 workspace<") {
+		t.Error("the page shows another organization's workspace")
+	}
+	if _, err := ours.source.Workspace(t.Context(), id); !errors.Is(err, lifecycle.ErrNotFound) {
+		t.Errorf("another's workspace: %v", err)
+	}
+	if code := ours.press(url.Values{"do": {"start"}, "workspace": {id.String()}}); code != http.StatusNotFound {
+		t.Errorf("an action on it: %d", code)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	all := memory.New()
+	plane, err := dormouse.New(all, dormouse.Config{})
+	must(t, err)
+	for name, call := range map[string]func() (*planesource.Source, error){
+		"no plane": func() (*planesource.Source, error) { return planesource.New(nil, all, planesource.Config{}) },
+		"no store": func() (*planesource.Source, error) { return planesource.New(plane, nil, planesource.Config{}) },
+		"no pool": func() (*planesource.Source, error) {
+			return planesource.New(plane, all, planesource.Config{Pools: []string{"x"}})
+		},
+	} {
+		if _, err := call(); !errors.Is(err, invalid.Err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

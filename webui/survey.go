@@ -1,0 +1,157 @@
+package webui
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// survey is the fleet as it was read at one instant.
+type survey struct {
+	at   time.Time
+	rows []row
+}
+
+// row is a workspace and what is asked of all of them.
+type row struct {
+	lifecycle.Snapshot
+	status lifecycle.Status
+	// overdue is since when something is due that was not done, zero if nothing is; wake is when something may happen next.
+	overdue, wake time.Time
+}
+
+func (r *row) attention() bool { return r.status == lifecycle.StatusNeedsAttention }
+
+// cache keeps the last survey for Config.Refresh. Whoever comes while one is being made waits for it.
+type cache struct {
+	h    *Handler
+	mu   sync.Mutex
+	last *survey
+
+	foretelling sync.Mutex
+	future      *outlook
+}
+
+// survey returns the fleet, read no longer than Config.Refresh ago.
+func (c *cache) survey(ctx context.Context) (*survey, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.h.now()
+	if s := c.last; s != nil && !now.Before(s.at) && now.Sub(s.at) < c.h.cfg.Refresh {
+		return s, nil
+	}
+	s, err := c.h.read(ctx, now)
+	if err == nil {
+		c.last = s
+	}
+	return s, err
+}
+
+// forget makes the next page read the fleet anew, for whoever has just changed it.
+func (c *cache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = nil
+}
+
+func (h *Handler) read(ctx context.Context, now time.Time) (*survey, error) {
+	s := &survey{at: now}
+	for snapshot, err := range h.source.Workspaces(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("read workspaces: %w", err)
+		}
+		if !snapshot.Workspace.Deleted {
+			s.rows = append(s.rows, h.rowOf(snapshot, now))
+		}
+	}
+	return s, nil
+}
+
+func (h *Handler) rowOf(s lifecycle.Snapshot, now time.Time) row {
+	r := row{Snapshot: s, status: s.Status(), overdue: overdueSince(&s, now, h.cfg.OverdueAfter)}
+	_, r.wake = lifecycle.Evaluate(&s, now)
+	return r
+}
+
+// overdueSince returns since when a rule of the workspace is due whose transition is not done, if that is longer than a
+// tolerance: a rule that acts and was not acted on, one whose build could not be made, and a build of a rule that no
+// worker has begun. What a hold or the brake on deletions keeps back is not.
+func overdueSince(s *lifecycle.Snapshot, now time.Time, tolerance time.Duration) time.Time {
+	since := dueAt(s, now)
+	if since.IsZero() || now.Sub(since) <= tolerance {
+		return time.Time{}
+	}
+	return since
+}
+
+func dueAt(s *lifecycle.Snapshot, now time.Time) time.Time {
+	if s.Build.Status == lifecycle.JobPending {
+		return s.Build.DueAt
+	}
+	bare := *s
+	bare.Workspace.Backoff = lifecycle.Backoff{}
+	d, _ := lifecycle.Evaluate(&bare, now)
+	if !d.Acts() || d.Rule >= lifecycle.RuleReminder || d.Transition == lifecycle.TransitionDelete && braked(s) {
+		return time.Time{}
+	}
+	return d.DueAt
+}
+
+// braked reports whether the brake on mass deletions keeps a workspace.
+func braked(s *lifecycle.Snapshot) bool { return s.Workspace.Backoff.Cause == lifecycle.SkipBrake }
+
+// of returns the rows of one owner.
+func (s *survey) of(owner uuid.UUID) []row {
+	var own []row
+	for i := range s.rows {
+		if s.rows[i].Owner.ID == owner || s.rows[i].Workspace.OwnerID == owner {
+			own = append(own, s.rows[i])
+		}
+	}
+	return own
+}
+
+// counts are how many workspaces there are of each status.
+func (s *survey) counts() (n [lifecycle.StatusManaged + 1]int) {
+	for i := range s.rows {
+		n[s.rows[i].status]++
+	}
+	return n
+}
+
+// templates returns the templates that workspaces have, by name, and how many each has.
+func (s *survey) templates() (list []lifecycle.Template, n map[uuid.UUID]int) {
+	n = make(map[uuid.UUID]int)
+	for i := range s.rows {
+		t := &s.rows[i].Template
+		if n[t.ID]++; n[t.ID] == 1 {
+			list = append(list, *t)
+		}
+	}
+	slices.SortFunc(list, func(a, b lifecycle.Template) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), slices.Compare(a.ID[:], b.ID[:]))
+	})
+	return list, n
+}
+
+// digest changes when a page made of the rows would: with every change of a workspace, and every minute.
+func digest(rows []row, at time.Time) uint64 {
+	f := fnv.New64a()
+	var sum uint64
+	for i := range rows {
+		r := &rows[i]
+		f.Reset()
+		fmt.Fprint(f, r.Workspace.ID, r.Workspace.Revision, r.status, r.overdue.IsZero(), r.Workspace.LastUsedAt.Unix())
+		sum += f.Sum64() // in any order
+	}
+	return sum ^ uint64(at.Unix()/60)
+}
