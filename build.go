@@ -43,8 +43,8 @@ func (b *Build) Logf(format string, args ...any) { b.task.Logf(format, args...) 
 // Progress says how far the build is: a percentage, cut to 0..100, and a word about it.
 func (b *Build) Progress(percent int, message string) { b.task.Progress(percent, message) }
 
-// SetResult says what the build made, such as an address, as a text. It is kept with the build's job (see [BuildRecord]) if the
-// build succeeds. Call it before Config.Build returns, from one goroutine.
+// SetResult says what the build made, such as an address, as a text. If the build succeeds it is kept, 1,000 bytes of it with the
+// build (see [BuildRecord], and [Workspace.Result]), and more with its job as long as there is one. Call it before Config.Build returns, from one goroutine.
 func (b *Build) SetResult(result string) { b.result = result }
 
 // Retry wraps an error of Config.Build so that the build does not fail but goes on after a pause, as the same build with
@@ -66,7 +66,9 @@ func (p *Plane) handle(ctx context.Context, t *worker.Task) ([]byte, error) {
 		result = b.result
 		return err
 	}
-	_, err := buildjobs.Handler(p.executor, build, buildjobs.Config{Clock: p.cfg.Clock})(ctx, t)
+	_, err := buildjobs.Handler(p.executor, build, buildjobs.Config{
+		Clock: p.cfg.Clock, Result: func(*worker.Task) string { return result },
+	})(ctx, t)
 	p.pools.changed()
 	return []byte(result), err
 }

@@ -37,6 +37,11 @@ var models = []any{
 	dormouse.Explanation{},
 	dormouse.PolicyChange{},
 	dormouse.PolicyPlan{},
+	dormouse.Observation{},
+	lifecycle.Template{},
+	lifecycle.PolicyTerms{},
+	lifecycle.Engine{},
+	lifecycle.Job{},
 }
 
 // filler makes values of any model, all of whose fields may be set.
@@ -92,12 +97,9 @@ func (f filler) fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
+			if field := v.Type().Field(i); field.IsExported() && field.Tag.Get("json") != "-" {
 				v.Field(i).Set(f.value(v.Field(i).Type()))
 			}
-		}
-		if c, ok := v.Addr().Interface().(*dormouse.PolicyChange); ok {
-			c.PolicyTerms.At = time.Time{} // the plan sets it from the change's own
 		}
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))

@@ -53,6 +53,8 @@ type Workspace struct {
 	// Deadline is when it stops by itself and MaxDeadline what the deadline cannot be moved beyond, zero for never.
 	Deadline    time.Time `json:"deadline,omitzero"`
 	MaxDeadline time.Time `json:"max_deadline,omitzero"`
+	// DeadlineFrom says where the deadline comes from, such as lifecycle.DeadlineTTL.
+	DeadlineFrom lifecycle.DeadlineSource `json:"deadline_from,omitempty"`
 	// Hold is its own hold, if it has one. DormantAt is when it became dormant, DeletingAt when it is deleted for that, and
 	// AttentionAt since when a person has to look. Zero for not.
 	Hold        Hold      `json:"hold,omitzero"`
@@ -64,6 +66,9 @@ type Workspace struct {
 
 	// WakeAt is when the engine will look at it again, zero for not before something changes.
 	WakeAt time.Time `json:"wake_at,omitzero"`
+
+	// Result is what the latest build made, such as an address, as [Build.SetResult] was given it.
+	Result string `json:"result,omitempty"`
 
 	// BuildID and BuildNumber are those of the latest build, zero if there was none.
 	BuildID     uuid.UUID `json:"build_id,omitzero"`
@@ -78,9 +83,9 @@ func WorkspaceOf(s lifecycle.Snapshot) Workspace {
 		Organization: w.OrganizationID, TemplateID: s.Template.ID, Template: s.Template.Name,
 		OwnerID: s.Owner.ID, Owner: s.Owner.Name,
 		CreatedAt: w.CreatedAt, LastUsedAt: w.LastUsedAt, TTL: w.TTL,
-		Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, Hold: w.Hold, Schedule: scheduleOf(w.Autostart, w.Autostop),
+		Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, DeadlineFrom: s.DeadlineFrom(), Hold: w.Hold, Schedule: scheduleOf(w.Autostart, w.Autostop),
 		DormantAt: w.DormantAt, DeletingAt: w.DeletingAt, AttentionAt: w.AttentionAt,
-		Problem: w.Backoff.Message, WakeAt: w.WakeAt, BuildID: b.ID, BuildNumber: b.Number,
+		Problem: w.Backoff.Message, WakeAt: w.WakeAt, Result: b.Result, BuildID: b.ID, BuildNumber: b.Number,
 	}
 }
 
@@ -194,24 +199,33 @@ type BuildRecord struct {
 	Version     uuid.UUID           `json:"version,omitzero"`
 	CreatedAt   time.Time           `json:"created_at"`
 	CompletedAt time.Time           `json:"completed_at,omitzero"`
-	// What follows is known as long as the queue keeps the job. Attempt counts how often it was begun, Error is why it
-	// failed, and Result what [Build.SetResult] was given.
+	// Initiator is who asked for it, empty if a rule made it or nobody said.
+	Initiator string `json:"initiator,omitempty"`
+	// Error is why it failed, and Result what [Build.SetResult] was given: 1,000 bytes of each, and all while the queue keeps
+	// the job. As long as it does, Attempt counts how often it was begun, and Percent and Progress say how far it came.
+	Error    string `json:"error,omitempty"`
+	Result   string `json:"result,omitempty"`
 	Attempt  int    `json:"attempt,omitempty"`
 	Percent  int    `json:"percent,omitempty"`
 	Progress string `json:"progress,omitempty"`
-	Error    string `json:"error,omitempty"`
-	Result   string `json:"result,omitempty"`
 }
 
 func recordOf(b lifecycle.Build) BuildRecord {
 	return BuildRecord{
 		ID: b.ID, Number: b.Number, Transition: b.Transition, Reason: b.Reason, Status: b.Status,
 		Version: b.TemplateVersionID, CreatedAt: b.CreatedAt, CompletedAt: b.CompletedAt,
+		Initiator: b.Initiator, Error: b.Error, Result: b.Result,
 	}
 }
 
 // add adds what the job says.
 func (r *BuildRecord) add(j queue.Job) {
-	r.Attempt, r.Error, r.Result = j.Attempt, j.Error, strings.ToValidUTF8(string(j.Result), "\uFFFD")
+	r.Attempt = j.Attempt
+	if j.Error != "" {
+		r.Error = j.Error
+	}
+	if len(j.Result) > 0 {
+		r.Result = strings.ToValidUTF8(string(j.Result), "\uFFFD")
+	}
 	r.Percent, r.Progress = j.Progress.Percent, j.Progress.Message
 }

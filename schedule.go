@@ -63,24 +63,8 @@ func (s Schedule) verb(in string) (lifecycle.Verb, error) {
 		if textOf(stop) != textOf(old.Workspace.Autostop) {
 			steps = append(steps, s.naming(in, "Autostop", lifecycle.SetAutostop(stop)))
 		}
-		return inOrder(steps)(old, now)
+		return lifecycle.Together(steps...)(old, now)
 	}, nil
-}
-
-// inOrder joins verbs that make no builds into one change.
-func inOrder(steps []lifecycle.Verb) lifecycle.Verb {
-	return func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
-		change, err := lifecycle.Change{}, lifecycle.ErrUnchanged
-		for _, v := range steps {
-			before := change.Events
-			if change, err = v(s, now); err != nil {
-				return change, err
-			}
-			change.Events = append(before, change.Events...)
-			s.Workspace, s.Build = change.Workspace, change.Build
-		}
-		return change, err
-	}
 }
 
 // naming lets a verb refuse the field that the host has set.

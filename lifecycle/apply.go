@@ -277,11 +277,16 @@ func capped(deadline, limit time.Time) time.Time {
 const maxMessage = 2000
 
 // cutMessage shortens a message and says so.
-func cutMessage(text string) string {
-	if len(text) <= maxMessage {
+func cutMessage(text string) string { return cutText(text, maxMessage) }
+
+// maxKept bounds what is kept of the error and of the result of a build: both are part of every snapshot.
+const maxKept = 1000
+
+func cutText(text string, most int) string {
+	if len(text) <= most {
 		return text
 	}
-	end := maxMessage
+	end := most
 	for end > 0 && !utf8.RuneStart(text[end]) {
 		end--
 	}

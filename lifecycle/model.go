@@ -140,33 +140,33 @@ type Owner struct {
 
 // Template is what the rules read of a workspace's template.
 type Template struct {
-	ID             uuid.UUID
-	OrganizationID uuid.UUID
+	ID             uuid.UUID `json:"id"`
+	OrganizationID uuid.UUID `json:"organization_id,omitzero"`
 	// Name is for people. No rule reads it.
-	Name string
+	Name string `json:"name"`
 	// Revision counts the writes of the template, from 1. A write names the revision that it expects, 0 for a template that
 	// does not exist yet.
-	Revision int64
+	Revision int64 `json:"revision"`
 	// ActiveVersionID is the version new starts use when the policy requires it or the workspace opted in.
-	ActiveVersionID uuid.UUID
+	ActiveVersionID uuid.UUID `json:"active_version_id"`
 	// Hold suspends rules for all workspaces of the template.
-	Hold   Hold
-	Policy Policy
+	Hold   Hold   `json:"hold,omitzero"`
+	Policy Policy `json:"policy"`
 	// Terms say how the latest change of Policy treats the workspaces that exist. A write that changes the policy and not
 	// the terms has the default ones.
-	Terms PolicyTerms
+	Terms PolicyTerms `json:"terms,omitzero"`
 
 	// What follows is the engine's own state. A store computes it with [ReplaceTemplate] and ignores what a host gives.
 
 	// VersionSince is when ActiveVersionID got its value, zero for since ever. What was postponed before is tried again.
-	VersionSince time.Time
+	VersionSince time.Time `json:"version_since,omitzero"`
 	// Rules counts the changes of Policy; see Workspace.Seen.
-	Rules int64
+	Rules int64 `json:"rules,omitempty"`
 	// Previous is the policy before the latest change, nil if there was none. It is immutable, and leads to those before it.
-	Previous *Superseded
+	Previous *Superseded `json:"previous,omitempty"`
 	// AutostartAfter and Floors are what a hold that ended early leaves: occurrences up to AutostartAfter do not count.
-	AutostartAfter time.Time
-	Floors         Floors
+	AutostartAfter time.Time `json:"autostart_after,omitzero"`
+	Floors         Floors    `json:"floors,omitzero"`
 }
 
 // Superseded is a policy that another one replaced.
@@ -314,7 +314,12 @@ type Build struct {
 	Transition        Transition
 	Reason            Reason
 	Status            JobStatus
-	CreatedAt         time.Time
+	// Initiator is who asked for the build, as the host names them; empty if a rule made it, or nobody said.
+	Initiator string
+	// Error is why the build failed or was canceled, and Result what it made, such as an address, in the words of whoever
+	// carried it out. Both are set when the job ends, and cut to 1,000 bytes.
+	Error, Result string
+	CreatedAt     time.Time
 	// CompletedAt is when the job ended, however it ended; zero while it has not.
 	CompletedAt time.Time
 	// DueAt is the instant at which the rule that made the build became due, whatever delayed the build after that: a late

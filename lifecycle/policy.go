@@ -93,7 +93,7 @@ func validTTL(field string, ttl time.Duration) error {
 // PolicyChange is a new policy for a template, and how it treats the workspaces that exist.
 type PolicyChange struct {
 	// At is when the change was planned. [NewPolicyPlan] sets it.
-	At time.Time `json:"at"`
+	At time.Time `json:"planned_at"`
 	// Template is the template with its old policy. [NewPolicyPlan] sets it.
 	Template Template `json:"template"`
 	// Policy is the new policy.

@@ -87,7 +87,7 @@ type Change struct {
 	// never hands anything over may refuse such a change with [errors.ErrUnsupported].
 	Claims bool
 	// Build is the new state of the latest build. With NewBuild it is inserted: its number must be one more than that of
-	// the latest, 1 if there is none, and the latest must not be active. Without NewBuild, Status, CompletedAt, TTL,
+	// the latest, 1 if there is none, and the latest must not be active. Without NewBuild, Status, Error, Result, CompletedAt, TTL,
 	// RunSince, Deadline and MaxDeadline of the latest are updated: the number must be that of the latest, and the other fields are as they
 	// were. The zero Build, with number 0, leaves the latest alone; it is also what a change of a workspace without builds
 	// has. Commit refuses any other number with an error if the revision matches; otherwise the change is a conflict,

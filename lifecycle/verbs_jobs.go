@@ -22,6 +22,8 @@ type JobResult struct {
 	CompletedAt time.Time
 	// Message is what went wrong, for people. Of a long one 2,000 bytes are kept.
 	Message string
+	// Result is what the build made, if it succeeded. Of a long one 1,000 bytes are kept.
+	Result string
 }
 
 // JobStarted records that a worker has begun the latest build, which has to be the one of this id. A build is known by its id: a
@@ -63,9 +65,18 @@ func JobEnded(r JobResult) Verb {
 			b.CompletedAt = micros.Later(micros.Earlier(micros.Of(r.CompletedAt), e.now), b.CreatedAt)
 		}
 		e.s.Workspace.Backoff = Backoff{}
+		b.keep(r)
 		r.Message = cutMessage(r.Message)
 		e.ended(r)
 		return e.change(), nil
+	}
+}
+
+// keep keeps what its job says of a build.
+func (b *Build) keep(r JobResult) {
+	b.Error, b.Result = cutText(r.Message, maxKept), ""
+	if r.Status == JobSucceeded {
+		b.Error, b.Result = "", cutText(r.Result, maxKept)
 	}
 }
 

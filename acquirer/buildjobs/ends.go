@@ -31,7 +31,7 @@ func settle(ctx context.Context, u Updater, workspace uuid.UUID, j queue.Job) er
 	r := lifecycle.JobResult{BuildID: j.ID, Status: lifecycle.JobFailed, CompletedAt: j.EndedAt, Message: j.Error}
 	switch j.State {
 	case queue.Succeeded:
-		r.Status = lifecycle.JobSucceeded
+		r.Status, r.Result = lifecycle.JobSucceeded, string(j.Result)
 	case queue.Canceled:
 		r.Status = lifecycle.JobCanceled
 	}

@@ -28,6 +28,8 @@ type Config struct {
 	// Patience is how long to try to write the end of a build while the store fails; after that only the queue knows it, and
 	// [Sweep] writes it. Defaults to 1 minute.
 	Patience time.Duration
+	// Result says what a build that has succeeded made; it is kept with the build. Defaults to nil: nothing is kept.
+	Result func(t *worker.Task) string
 	// Clock defaults to the real one.
 	Clock quartz.Clock
 }
@@ -72,6 +74,9 @@ func (h *handler) handle(ctx context.Context, t *worker.Task) ([]byte, error) {
 	r, ended := result(ctx, b, err)
 	if !ended {
 		return nil, err
+	}
+	if r.Status == lifecycle.JobSucceeded && h.cfg.Result != nil {
+		r.Result = h.cfg.Result(t)
 	}
 	if failed := h.end(ctx, t.Job, b, r); failed != nil {
 		t.Logf("%v; left to a sweep", failed) // the queue keeps how it ended

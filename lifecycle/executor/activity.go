@@ -29,7 +29,9 @@ type activity struct {
 }
 
 func newActivity() *activity {
-	return &activity{last: map[uuid.UUID]time.Time{}, wrote: map[uuid.UUID]time.Time{}, flushing: make(chan struct{}, 1), urgency: newUrgency()}
+	return &activity{
+		last: map[uuid.UUID]time.Time{}, wrote: map[uuid.UUID]time.Time{}, flushing: make(chan struct{}, 1), urgency: newUrgency(),
+	}
 }
 
 func (a *activity) add(id uuid.UUID, at, now time.Time) {
@@ -54,7 +56,7 @@ func (a *activity) putBack(pending map[uuid.UUID]time.Time, now time.Time) {
 	}
 }
 
-// take returns what is to be written at now: all of it, or what was not written for a floor.
+// take returns what is to be written at now: all of it, or what is urgent or was not written for a floor.
 func (a *activity) take(now time.Time, floor time.Duration) map[uuid.UUID]time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -64,9 +66,9 @@ func (a *activity) take(now time.Time, floor time.Duration) map[uuid.UUID]time.T
 		if before, ok := a.wrote[id]; !ok || a.urgent[id] || !now.Before(before.Add(floor)) {
 			taken[id] = at
 			delete(a.last, id)
+			delete(a.urgent, id)
 		}
 	}
-	clear(a.urgent)
 	return taken
 }
 
@@ -190,10 +192,8 @@ func (f *flush) batch(ctx context.Context, ids []uuid.UUID) error {
 	var changes []lifecycle.Change
 	retry := map[uuid.UUID]time.Time{}
 	for i := range found {
-		f.activity.learn(&found[i].Build, found[i].Workspace.ID, now)
 		if change, ok := f.change(&found[i], now); ok {
 			changes = append(changes, change)
-			f.activity.learn(&change.Build, change.Workspace.ID, now)
 			retry[change.Workspace.ID] = f.pending[change.Workspace.ID]
 		}
 	}
@@ -225,9 +225,14 @@ func (f *flush) change(s *lifecycle.Snapshot, now time.Time) (lifecycle.Change, 
 		f.held[id] = at
 		return lifecycle.Change{}, false
 	}
+	f.activity.learn(&s.Build, id, now)
 	change, err := lifecycle.Used(at)(*s, now)
+	if err != nil {
+		return lifecycle.Change{}, false
+	}
+	f.activity.learn(&change.Build, id, now)
 	change.Events = f.topics.Filter(change.Events)
-	return change, err == nil
+	return change, true
 }
 
 // settled reports whether nothing is left to do for a workspace.
@@ -251,23 +256,23 @@ func (c *Client) runActivity(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		failed = c.tryFlush(ctx, activityFloor) != nil
+		failed = !c.tryFlush(ctx, activityFloor)
 	}
 }
 
 // flushOverdue is for hosts that tick themselves: nobody else flushes there.
 func (e *Executor) flushOverdue(ctx context.Context) {
 	if !e.ran.Load() && ctx.Err() == nil && e.activity.overdue(e.clock.Now("executor", "activity"), e.Client.cfg.ActivityFlush) {
-		_ = e.tryFlush(ctx, activityFloor)
+		e.tryFlush(ctx, activityFloor)
 	}
 }
 
-func (c *Client) tryFlush(ctx context.Context, floor time.Duration) error {
+func (c *Client) tryFlush(ctx context.Context, floor time.Duration) (ok bool) {
 	err := c.flush(ctx, floor)
 	if err != nil && ctx.Err() == nil {
 		warn(ctx, c.logger, "flush activity", err)
 	}
-	return err
+	return err == nil
 }
 
 // flushAtEnd writes what is left when ctx has ended.

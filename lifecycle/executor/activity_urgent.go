@@ -22,7 +22,7 @@ const (
 type urgency struct {
 	// from is when activity of a workspace becomes urgent. The lock of the activity guards it.
 	from map[uuid.UUID]time.Time
-	// urgent are those whose activity is, whenever it was written before. The same lock guards it.
+	// urgent is what the next flush writes, whenever it was written last.
 	urgent map[uuid.UUID]bool
 	// wanted has room for one: several signals become one flush.
 	wanted chan struct{}
@@ -70,13 +70,12 @@ func (a *activity) forget(now time.Time) {
 
 // wait waits for a time, or until activity is urgent.
 func (a *activity) wait(ctx context.Context, clock quartz.Clock, d time.Duration) {
-	over := make(chan struct{})
-	timer := clock.AfterFunc(d, func() { close(over) }, "executor", "timeout")
+	timer := clock.NewTimer(d, "executor", "timeout")
 	defer timer.Stop("executor", "timeout")
 	select {
-	case <-over:
+	case <-ctx.Done():
+	case <-timer.C:
 		a.forget(clock.Now("executor", "activity"))
 	case <-a.wanted:
-	case <-ctx.Done():
 	}
 }

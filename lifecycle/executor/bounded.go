@@ -28,7 +28,7 @@ type bounded struct {
 	gauges   lifecycle.Gauges
 	braker   lifecycle.Braker
 	settler  lifecycle.Settler
-	zones    lifecycle.ZoneKeeper
+	keeper   lifecycle.ZoneKeeper
 }
 
 var (
@@ -48,7 +48,7 @@ func newBounded(inner lifecycle.Store, limit time.Duration, c *caller) *bounded 
 	b.gauges, _ = lifecycle.Ability[lifecycle.Gauges](inner)
 	b.braker, _ = lifecycle.Ability[lifecycle.Braker](inner)
 	b.settler, _ = lifecycle.Ability[lifecycle.Settler](inner)
-	b.zones, _ = lifecycle.Ability[lifecycle.ZoneKeeper](inner)
+	b.keeper, _ = lifecycle.Ability[lifecycle.ZoneKeeper](inner)
 	return b
 }
 
@@ -131,5 +131,7 @@ func (b *bounded) Ticked(ctx context.Context, now time.Time, interval, settle ti
 
 // KeepZones implements lifecycle.ZoneKeeper.
 func (b *bounded) KeepZones(ctx context.Context, now time.Time, zones []string, fingerprint func(string) int64) ([]string, error) {
-	return ask(ctx, b, "store: compare time zones", func(ctx context.Context) ([]string, error) { return b.zones.KeepZones(ctx, now, zones, fingerprint) })
+	return ask(ctx, b, "store: keep zones", func(ctx context.Context) ([]string, error) {
+		return b.keeper.KeepZones(ctx, now, zones, fingerprint)
+	})
 }

@@ -62,11 +62,11 @@ func newClient(store lifecycle.Store, cfg ClientConfig, in string, signals *sign
 	}
 	names := metricNames{cfg.Namespace, cfg.Instance}
 	calls := newCaller(cfg.Clock, cfg.Logger)
-	within := newBounded(store, cfg.StoreTimeout, calls)
+	bounded := newBounded(store, cfg.StoreTimeout, calls)
 	return &Client{
-		caller: calls, store: within, cfg: cfg, topics: setOf(cfg.Topics), signals: signals,
+		caller: calls, store: bounded, cfg: cfg, topics: setOf(cfg.Topics), signals: signals,
 		activity: newActivity(),
-		zones:    newZones(within),
+		zones:    newZones(bounded),
 		made:     newTransitionCounter(names),
 		dropped:  names.counter("activity_dropped_total", "Activity that the store refused to take."),
 		builds: &builds{

@@ -162,11 +162,11 @@ func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 	for i := range page {
 		s := &page[i]
 		s.Engine.Interval = r.e.cfg.Interval
-		r.e.zones.see(s)
 		if r.blocked(s) {
 			continue
 		}
 		r.e.activity.apply(s, r.now)
+		r.e.zones.see(s)
 		d, _ := lifecycle.Evaluate(s, r.now)
 		if d.Err != nil {
 			errs[s.Workspace.ID] = d.Err

@@ -23,10 +23,9 @@ type zones struct {
 	compared bool
 }
 
-// newZones keeps nothing over nil, or a store that keeps none.
 func newZones(store *bounded) *zones {
 	z := &zones{known: map[string]bool{}}
-	if store != nil && store.zones != nil {
+	if store != nil && store.keeper != nil {
 		z.keeper = store
 	}
 	return z

@@ -158,7 +158,7 @@ func TestRestoreChecksValues(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"a TTL":             {`"TTL":0,"LastUsedAt"`, `"TTL":-1,"LastUsedAt"`, "Workspace.TTL"},
 		"a hold":            {`"Hold":{}`, `"Hold":{"note":"` + strings.Repeat("x", 900) + `"}`, "Hold.Note"},
-		"a grace":           {`"Terms":{}`, `"Terms":{"stop_grace":-1}`, "PolicyTerms.StopGrace"},
+		"a grace":           {`{"template":{`, `{"template":{"terms":{"stop_grace":-1},`, "PolicyTerms.StopGrace"},
 		"a build too many":  {`"Number":1,`, `"Number":7,`, "Change.Build.Number"},
 		"a count of failed": {`"Failures":0`, `"Failures":-3`, "Workspace.Failures"},
 	} {

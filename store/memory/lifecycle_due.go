@@ -59,7 +59,7 @@ func (s *Store) read(slot uint32, into *lifecycle.Snapshot) {
 	into.Engine = s.engine
 	into.Workspace.OwnerID, into.Workspace.TemplateID = into.Owner.ID, into.Template.ID
 	if r.build != none {
-		s.fleet.builds.at(r.build).readInto(&into.Build, &s.fleet.reasons)
+		s.fleet.readBuild(r.build, &into.Build)
 	}
 }
 

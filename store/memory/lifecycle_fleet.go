@@ -28,6 +28,7 @@ type fleet struct {
 	names    arena
 	crons    shared
 	reasons  reasons
+	outcomes map[uint32]outcome           // of the builds that have one, by slot
 	backoffs map[uint32]lifecycle.Backoff // of the few that have one, by slot
 	// restraints are holds and floors, of the few that have any, by slot.
 	restraints map[uint32]restraint
@@ -40,6 +41,7 @@ func newFleet() fleet {
 		builds:   newSlab[build](),
 		crons:    newShared(),
 		reasons:  newReasons(),
+		outcomes: map[uint32]outcome{},
 		backoffs: map[uint32]lifecycle.Backoff{}, restraints: map[uint32]restraint{},
 	}
 }

@@ -60,6 +60,26 @@ func (b *build) readInto(v *lifecycle.Build, reasons *reasons) {
 	v.Transition, v.Status, v.Reason = b.transition, b.status, reasons.texts[b.reason]
 }
 
+// outcome is who asked for a build, and what became of it.
+type outcome struct{ initiator, failure, result string }
+
+func outcomeOf(v *lifecycle.Build) outcome {
+	return outcome{form.Text(v.Initiator), form.Text(v.Error), form.Text(v.Result)}
+}
+
+// readBuild reads the build of a slot.
+func (f *fleet) readBuild(slot uint32, v *lifecycle.Build) {
+	f.builds.at(slot).readInto(v, &f.reasons)
+	o := f.outcomes[slot]
+	v.Initiator, v.Error, v.Result = o.initiator, o.failure, o.result
+}
+
+// removeBuild forgets the build of a slot.
+func (f *fleet) removeBuild(slot uint32) {
+	delete(f.outcomes, slot)
+	f.builds.remove(slot)
+}
+
 // writeBuild stores the latest build of a workspace: a new one, or the one it has. The zero build leaves that alone.
 func (f *fleet) writeBuild(r *row, v *lifecycle.Build, isNew bool) {
 	if v.Number == 0 {
@@ -71,6 +91,11 @@ func (f *fleet) writeBuild(r *row, v *lifecycle.Build, isNew bool) {
 		r.build = slot
 	}
 	f.builds.at(r.build).write(v, f.reasons.number(lifecycle.Reason(form.Text(string(v.Reason)))))
+	if o := outcomeOf(v); o != (outcome{}) {
+		f.outcomes[r.build] = o
+	} else {
+		delete(f.outcomes, r.build)
+	}
 }
 
 // Builds implements [lifecycle.History].
@@ -86,7 +111,7 @@ func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 	for b := f.rows.at(slot).build; b != none && len(found) < limit; b = f.builds.at(b).previous {
 		if before == 0 || f.builds.at(b).number < before {
 			found = append(found, lifecycle.Build{})
-			f.builds.at(b).readInto(&found[len(found)-1], &f.reasons)
+			f.readBuild(b, &found[len(found)-1])
 		}
 	}
 	return found, ctx.Err()
@@ -123,7 +148,7 @@ func (f *fleet) cut(latest *build, before int64, limit int) int {
 			continue
 		}
 		b.previous = old.previous
-		f.builds.remove(slot)
+		f.removeBuild(slot)
 		n++
 	}
 	return n
@@ -138,7 +163,7 @@ func (s *Store) forget(id uuid.UUID, slot uint32, r *row, before int64, limit in
 	}
 	for b := r.build; b != none; {
 		previous := f.builds.at(b).previous
-		f.builds.remove(b)
+		f.removeBuild(b)
 		b = previous
 	}
 	f.unlink(&s.owners.rows[r.owner].members, slot, ofOwner)

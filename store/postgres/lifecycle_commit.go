@@ -197,6 +197,7 @@ func wrote(c *lifecycle.Change, s *lifecycle.Snapshot) bool {
 	want.Backoff.Cause, want.Backoff.Message = lifecycle.SkipReason(form.Text(string(want.Backoff.Cause))), form.Text(want.Backoff.Message)
 	build := c.Build
 	build.Reason = lifecycle.Reason(form.Text(string(build.Reason)))
+	build.Initiator, build.Error, build.Result = form.Text(build.Initiator), form.Text(build.Error), form.Text(build.Result)
 	for _, t := range []*time.Time{&build.CreatedAt, &build.CompletedAt, &build.DueAt, &build.RunSince, &build.Deadline, &build.MaxDeadline} {
 		*t = store.Instant(*t)
 	}

@@ -47,6 +47,7 @@ func (f *fixture) full(s lifecycle.Snapshot) lifecycle.Change {
 	c.Build = lifecycle.Build{
 		ID: uuid.New(), Number: 1, TemplateVersionID: uuid.New(), Transition: lifecycle.TransitionStart,
 		Reason: lifecycle.ReasonAutostart, Status: lifecycle.JobSucceeded, CreatedAt: at(10), CompletedAt: at(11),
+		Initiator: "ann 'a' \u2713", Error: "no room", Result: "10.0.0.1:22",
 		DueAt: at(17), TTL: 3 * time.Hour, RunSince: at(18), Deadline: at(12), MaxDeadline: at(13),
 	}
 	return c
@@ -75,7 +76,7 @@ func testRoundTrip(f *fixture) {
 	f.roundTripPolicy()
 	running := c.Build
 	running.Status, running.CompletedAt, running.RunSince, running.TTL = lifecycle.JobRunning, time.Time{}, time.Time{}, 0
-	running.Deadline, running.MaxDeadline = time.Time{}, time.Time{}
+	running.Deadline, running.MaxDeadline, running.Error, running.Result = time.Time{}, time.Time{}, "", ""
 	revision := f.load(before.Workspace.ID).Workspace.Revision
 	f.commit(lifecycle.Change{Revision: revision, Workspace: before.Workspace, Build: running})
 	after := f.load(before.Workspace.ID)

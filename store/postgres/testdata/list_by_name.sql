@@ -5,10 +5,11 @@ SELECT
 		w.template_seen, w.owner_seen, w.reminded_for, w.automatic_updates, w.managed, w.deleted, w.failures,
 		w.start_failures, w.attention_at, w.backoff_until, w.backoff_attempts, w.backoff_cause,
 		w.backoff_message, w.build_id, w.build_number, w.build_version_id, w.build_transition,
-		w.build_reason, w.build_status, w.build_created_at, w.build_completed_at, w.build_due_at,
-		w.build_ttl_ns, w.build_run_since, w.build_deadline, w.build_max_deadline, o.name, o.status,
-		o.quiet_hours, o.rules, o.autostart_after, t.organization_id, t.name, t.active_version_id,
-		t.revision, t.rules, t.policy, t.state, (SELECT state FROM dormouse.engine)
+		w.build_reason, w.build_status, w.build_initiator, w.build_error, w.build_result, w.build_created_at,
+		w.build_completed_at, w.build_due_at, w.build_ttl_ns, w.build_run_since, w.build_deadline,
+		w.build_max_deadline, o.name, o.status, o.quiet_hours, o.rules, o.autostart_after, t.organization_id,
+		t.name, t.active_version_id, t.revision, t.rules, t.policy, t.state,
+		(SELECT state FROM dormouse.engine)
 FROM (
 	SELECT w.* FROM unnest($1::uuid[]) o (id) CROSS JOIN LATERAL (
 	SELECT w.* FROM dormouse.workspaces w

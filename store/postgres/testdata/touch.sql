@@ -6,22 +6,23 @@ WITH change AS (
 		$17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::boolean[], $21::boolean[],
 		$22::boolean[], $23::integer[], $24::integer[], $25::timestamptz[], $26::timestamptz[],
 		$27::integer[], $28::text[], $29::text[], $30::bigint[], $31::bigint[], $32::uuid[], $33::bigint[],
-		$34::uuid[], $35::smallint[], $36::text[], $37::smallint[], $38::timestamptz[], $39::timestamptz[],
-		$40::timestamptz[], $41::bigint[], $42::timestamptz[], $43::timestamptz[], $44::timestamptz[]
+		$34::uuid[], $35::smallint[], $36::text[], $37::smallint[], $38::text[], $39::text[], $40::text[],
+		$41::timestamptz[], $42::timestamptz[], $43::timestamptz[], $44::bigint[], $45::timestamptz[],
+		$46::timestamptz[], $47::timestamptz[]
 	) AS c (
 		id, revision, new_build, wake_at, autostart, autostart_after, autostop, ttl_ns, last_used_at,
 		dormant_at, deleting_at, hold_until, hold_rules, hold_note, hold_by, stop_floor, dormancy_floor,
 		delete_floor, reminded_for, automatic_updates, managed, deleted, failures, start_failures,
 		attention_at, backoff_until, backoff_attempts, backoff_cause, backoff_message, template_seen,
 		owner_seen, build_id, build_number, build_version_id, build_transition, build_reason, build_status,
-		build_created_at, build_completed_at, build_due_at, build_ttl_ns, build_run_since, build_deadline,
-		build_max_deadline
+		build_initiator, build_error, build_result, build_created_at, build_completed_at, build_due_at,
+		build_ttl_ns, build_run_since, build_deadline, build_max_deadline
 	)
 ), held AS (
 	SELECT id, revision,
 		build_id, build_number, build_version_id, build_transition, build_reason, build_status,
-		build_created_at, build_completed_at, build_due_at, build_ttl_ns, build_run_since, build_deadline,
-		build_max_deadline
+		build_initiator, build_error, build_result, build_created_at, build_completed_at, build_due_at,
+		build_ttl_ns, build_run_since, build_deadline, build_max_deadline
 	FROM dormouse.workspaces
 	WHERE id = ANY ($1)
 	ORDER BY id
@@ -31,10 +32,11 @@ WITH change AS (
 		h.build_id AS old_build_id, h.build_number AS old_build_number,
 		h.build_version_id AS old_build_version_id, h.build_transition AS old_build_transition,
 		h.build_reason AS old_build_reason, h.build_status AS old_build_status,
-		h.build_created_at AS old_build_created_at, h.build_completed_at AS old_build_completed_at,
-		h.build_due_at AS old_build_due_at, h.build_ttl_ns AS old_build_ttl_ns,
-		h.build_run_since AS old_build_run_since, h.build_deadline AS old_build_deadline,
-		h.build_max_deadline AS old_build_max_deadline
+		h.build_initiator AS old_build_initiator, h.build_error AS old_build_error,
+		h.build_result AS old_build_result, h.build_created_at AS old_build_created_at,
+		h.build_completed_at AS old_build_completed_at, h.build_due_at AS old_build_due_at,
+		h.build_ttl_ns AS old_build_ttl_ns, h.build_run_since AS old_build_run_since,
+		h.build_deadline AS old_build_deadline, h.build_max_deadline AS old_build_max_deadline
 	FROM change c JOIN held h ON h.id = c.id AND h.revision = c.revision
 ), bad AS (
 	SELECT id, old_build_number, old_build_status
@@ -62,6 +64,9 @@ WITH change AS (
 		build_transition = CASE m.build_number WHEN 0 THEN w.build_transition ELSE m.build_transition END,
 		build_reason = CASE m.build_number WHEN 0 THEN w.build_reason ELSE m.build_reason END,
 		build_status = CASE m.build_number WHEN 0 THEN w.build_status ELSE m.build_status END,
+		build_initiator = CASE m.build_number WHEN 0 THEN w.build_initiator ELSE m.build_initiator END,
+		build_error = CASE m.build_number WHEN 0 THEN w.build_error ELSE m.build_error END,
+		build_result = CASE m.build_number WHEN 0 THEN w.build_result ELSE m.build_result END,
 		build_created_at = CASE m.build_number WHEN 0 THEN w.build_created_at ELSE m.build_created_at END,
 		build_completed_at = CASE m.build_number WHEN 0 THEN w.build_completed_at ELSE m.build_completed_at END,
 		build_due_at = CASE m.build_number WHEN 0 THEN w.build_due_at ELSE m.build_due_at END,

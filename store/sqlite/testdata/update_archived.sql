@@ -5,6 +5,7 @@ UPDATE {workspaces} SET revision = revision + 1, wake_at = ?,
 		deleted = ?, failures = ?, start_failures = ?, attention_at = ?, backoff_until = ?,
 		backoff_attempts = ?, backoff_cause = ?, backoff_message = ?, template_seen = ?, owner_seen = ?,
 		build_id = ?, build_number = ?, build_version_id = ?, build_transition = ?, build_reason = ?,
-		build_status = ?, build_created_at = ?, build_completed_at = ?, build_due_at = ?, build_ttl = ?,
-		build_run_since = ?, build_deadline = ?, build_max_deadline = ?
+		build_status = ?, build_initiator = ?, build_error = ?, build_result = ?, build_created_at = ?,
+		build_completed_at = ?, build_due_at = ?, build_ttl = ?, build_run_since = ?, build_deadline = ?,
+		build_max_deadline = ?
 WHERE id = ?
