@@ -66,7 +66,7 @@ func evaluate(s *Snapshot, now time.Time) (Decision, time.Time) {
 		}
 		wake = min(wake, acts)
 	}
-	err := fault(s)
+	err := faultUnder(v.why, s)
 	if err != nil {
 		wake = min(wake, at(scheduleRecheck(s, now)))
 	}

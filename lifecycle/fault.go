@@ -24,8 +24,11 @@ func scheduleRecheck(s *Snapshot, now time.Time) time.Time {
 }
 
 // fault returns what is wrong with the stored values of a workspace, nil if they can be used.
-func fault(s *Snapshot) error {
-	switch suspended(s) {
+func fault(s *Snapshot) error { return faultUnder(suspended(s), s) }
+
+// faultUnder is for who knows already what keeps every rule from firing.
+func faultUnder(why obstacle, s *Snapshot) error {
+	switch why {
 	case none:
 	case badHolidays:
 		return s.Template.Policy.Holidays.Err()

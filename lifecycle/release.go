@@ -54,6 +54,9 @@ func actsAfter(r Rule, a armed, s *Snapshot, now instant) instant {
 // released returns t, or where all that holds rules of a kind has let go: what can be known beforehand, and told to people. A
 // back-off is no part of it.
 func released(s *Snapshot, kind HoldRules, t instant) instant {
+	if free(s) && s.Engine.SettleUntil.IsZero() {
+		return t
+	}
 	return moved(s, kind, max(t, floor(s, kind)))
 }
 

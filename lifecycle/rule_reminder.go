@@ -41,9 +41,12 @@ func armDeleteReminder(s *Snapshot) armed {
 	if !a.is() {
 		return a
 	}
+	if s.Build.Transition == TransitionDelete {
+		return not(alreadyTold)
+	}
 	deleted := released(s, HoldDeletion, a.at)
 	switch {
-	case s.Build.Transition == TransitionDelete || dormant(s) && deleted == a.at:
+	case dormant(s) && deleted == a.at:
 		return not(alreadyTold)
 	case at(s.Workspace.RemindedFor) == deleted:
 		return not(alreadyReminded)

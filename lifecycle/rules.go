@@ -107,11 +107,12 @@ func look(s *Snapshot, now time.Time) view {
 	return view{now: at(now), why: suspended(s)}
 }
 
-// free reports whether there is no hold, holiday, floor or back-off, which is the usual state.
+// free reports whether there is no hold, holiday, floor or back-off, which is the usual state. (Settling, which is over at some
+// instant and then stays written, is compared with now.)
 func free(s *Snapshot) bool {
 	w, t, e := &s.Workspace, &s.Template, &s.Engine
 	return w.Hold.Until.IsZero() && t.Hold.Until.IsZero() && e.Hold.Until.IsZero() && t.Policy.Holidays == nil &&
-		w.Backoff.Until.IsZero() && e.SettleUntil.IsZero() && w.Floors.none() && t.Floors.none() && e.Floors.none()
+		w.Backoff.Until.IsZero() && w.Floors.none() && t.Floors.none() && e.Floors.none()
 }
 
 // fires returns a rule's answer and the first instant not before now at which it acts if nothing else changes. It is
@@ -131,7 +132,7 @@ func (v *view) fires(r Rule, s *Snapshot) (armed, instant) {
 	case r >= RuleReminder:
 		return remindAt(a, v.now)
 	case !v.known:
-		v.known, v.free = true, free(s)
+		v.known, v.free = true, free(s) && at(s.Engine.SettleUntil) <= v.now
 	}
 	if v.free {
 		return a, max(a.at, v.now)

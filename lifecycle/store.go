@@ -16,18 +16,18 @@ type Store interface {
 	// Due returns, ordered by (WakeAt, ID), up to q.Limit snapshots with a WakeAt that is set and not after q.Now, after
 	// q.After, within q.Shard. Reading page after page with the last row's cursor shows every row that stays due
 	// exactly once, whatever is committed between the pages. No rows is not an error. Nor is a schedule or a policy that
-	// cannot be read: it is an error of its workspaces alone, and returned as a value that says so (see
-	// [schedule.Interner] and [schedule.UnusableDates]).
+	// cannot be used: it is an error of its workspaces alone, and returned as a value that says so (see
+	// [schedule.Interner] and [ReadPolicy]).
 	Due(ctx context.Context, q DueQuery) ([]Snapshot, error)
 	// Load returns the snapshots of the given workspaces in any order, each once; unknown ids are absent.
 	Load(ctx context.Context, ids ...uuid.UUID) ([]Snapshot, error)
 	// Commit applies the changes whose workspace still has the revision they name, and reports one outcome for each
 	// change in the order given. Applying a change writes the workspace (with the revision increased by one), the build,
-	// the job and the events together; the applied changes of one call become visible together or not at all. On error
-	// nothing was applied; an error that one change caused is a [*ChangeError] if the store knows which. Two changes of
-	// one workspace in a call are an error (see [ValidateBatch]). Commit waits for nobody who holds the row of a workspace:
-	// its change is a conflict then too, and the caller, who finds the revision unchanged, tries again later. After the call
-	// the store does not use the changes.
+	// the job and the events together; the applied changes of one call become visible together or not at all. A change that
+	// [Change.Validate] refuses is an error. On error nothing was applied; one that a single change caused is a
+	// [*ChangeError] if the store knows which. Two changes of one workspace in a call are an error (see [ValidateBatch]).
+	// Commit waits for nobody who holds the row of a workspace: its change is a conflict then too, and the caller, who finds
+	// the revision unchanged, tries again later. After the call the store does not use the changes.
 	Commit(ctx context.Context, now time.Time, changes []Change) ([]Outcome, error)
 }
 
