@@ -165,16 +165,6 @@ func (a *Acquirer) considerListed(lanes []queue.ReadyLane) {
 	}
 }
 
-// considerListed takes in lanes that a look has found and that are news: a message does not say what a lane is. The caller holds
-// the lock.
-func (a *Acquirer) considerListed(lanes []queue.ReadyLane) {
-	for _, l := range lanes {
-		if _, known := a.unmatched.lanes[l.Lane]; !known {
-			a.consider(l.Lane, l.Count, a.clock.Now())
-		}
-	}
-}
-
 // match sees for all known lanes whether somebody can run them. The caller holds the lock.
 func (a *Acquirer) match(now time.Time) {
 	if !a.reports() {
