@@ -126,7 +126,7 @@ func TestPagesOfAPlane(t *testing.T) {
 		id := s.create("api")
 		s.shows("1 workspace", "api", "new", "1 worker,")
 		if code := s.press(url.Values{"do": {"start"}, "workspace": {id.String()}}); code != http.StatusSeeOther {
-			t.Fatalf("start: %d", code)
+			s.t.Fatalf("start: %d", code)
 		}
 		time.Sleep(30 * time.Second) // the workers of a process are known as of its heartbeat
 		synctest.Wait()
@@ -135,28 +135,28 @@ func TestPagesOfAPlane(t *testing.T) {
 		synctest.Wait()
 		s.shows(`<a href="?state=running#timeline">1</a>`, "in 7 h 58 min", `<rect class="plan"`)
 
-		w, err := s.Get(t.Context(), id)
-		must(t, err)
+		w, err := s.Get(s.t.Context(), id)
+		must(s.t, err)
 		until := w.Deadline.Add(time.Hour)
 		s.press(url.Values{"do": {"extend"}, "workspace": {id.String()}, "until": {until.Format(time.RFC3339Nano)}})
 		s.press(url.Values{"do": {"hours"}, "workspace": {id.String()}, "hours": {"Europe/Berlin Mon 09:00-10:00"}})
 		s.press(url.Values{"do": {"hold"}, "workspace": {id.String()}, "until": {until.Format(time.RFC3339Nano)}, "note": {"demo day"}})
-		w, err = s.Get(t.Context(), id)
-		must(t, err)
+		w, err = s.Get(s.t.Context(), id)
+		must(s.t, err)
 		if !w.Deadline.Equal(until) || w.Hours != "Europe/Berlin Mon 09:00-10:00" || w.Hold.Note != "demo day" || w.Hold.By != "ops" {
-			t.Errorf("after three actions: %+v", w)
+			s.t.Errorf("after three actions: %+v", w)
 		}
 		s.shows("demo day")
 		s.press(url.Values{"do": {"stop"}, "workspace": {id.String()}})
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if w, _ := s.Get(t.Context(), id); w.Status != lifecycle.StatusStopped {
-			t.Errorf("after a press on Stop: %s", w.Status)
+		if w, _ := s.Get(s.t.Context(), id); w.Status != lifecycle.StatusStopped {
+			s.t.Errorf("after a press on Stop: %s", w.Status)
 		}
 		s.shows(`<rect class="run"`, `<rect class="stopf"`)
-		builds, err := s.source.Builds(t.Context(), id, time.Now(), 10)
-		if must(t, err); len(builds) != 1 || builds[0].Number != 2 {
-			t.Errorf("builds since now, and the one before: %+v", builds)
+		builds, err := s.source.Builds(s.t.Context(), id, time.Now(), 10)
+		if must(s.t, err); len(builds) != 1 || builds[0].Number != 2 {
+			s.t.Errorf("builds since now, and the one before: %+v", builds)
 		}
 	})
 }
@@ -165,8 +165,8 @@ func TestPagesOfAPlane(t *testing.T) {
 func TestNobodyCanTakeIt(t *testing.T) {
 	bubble(t, true, func(s *site) {
 		id := s.create("api")
-		_, err := s.Start(t.Context(), id)
-		must(t, err)
+		_, err := s.Start(s.t.Context(), id)
+		must(s.t, err)
 		synctest.Wait()
 		s.shows("Nobody can take these <em>1</em>", "No live worker can run it", "Waits for a worker that can", "0 workers")
 	})
