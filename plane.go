@@ -97,6 +97,7 @@ func (p *Plane) makeEngines() (err error) {
 func (p *Plane) acquirerConfig() acquirer.Config {
 	cfg := acquirer.Config{
 		Instance: p.cfg.Instance, Retention: p.cfg.Retention, Reserves: p.reserve(),
+		Retry: buildjobs.MayRetry(p.store),
 		Clock: p.cfg.Clock, Logger: p.cfg.Logger, Registerer: p.cfg.Registerer, Namespace: p.cfg.Namespace,
 	}
 	if lost := p.lostMachines(); lost != nil {

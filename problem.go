@@ -63,6 +63,7 @@ var kinds = []kind{
 	{lifecycle.ErrStaleBuild, http.StatusConflict, "stale_build", "another build is the latest, or it has ended"},
 	{lifecycle.ErrPolicyChanged, http.StatusConflict, "policy_changed", "the policy has changed since it was planned"},
 	{lifecycle.ErrStaleTemplate, http.StatusConflict, "stale_template", "the template was changed meanwhile"},
+	{lifecycle.ErrInUse, http.StatusConflict, "in_use", "workspaces still use it"},
 	{lifecycle.ErrUnchanged, http.StatusConflict, "unchanged", "there is nothing to change"},
 	{executor.ErrConflict, http.StatusConflict, "conflict", "it changed faster than it could be updated"},
 	{queue.ErrLeaseLost, http.StatusConflict, "lease_lost", "the job is no longer the caller's"},
@@ -77,6 +78,7 @@ var kinds = []kind{
 	{prewarm.ErrEnded, http.StatusGone, "claim_ended", "the claim has ended"},
 	{prewarm.ErrKeyReused, http.StatusConflict, "key_reused", "the key belongs to another owner"},
 	{prewarm.ErrConflict, http.StatusConflict, "conflict", "it changed faster than it could be updated"},
+	{queue.ErrTooMany, http.StatusTooManyRequests, "too_many", "it is more at once than a share"},
 	{queue.ErrTimeout, http.StatusConflict, "run_limit", "the job has run longer than its limit"},
 	{queue.ErrJobCanceled, http.StatusConflict, "canceled", "the job was canceled"},
 

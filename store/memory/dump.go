@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -114,10 +116,16 @@ func (s *Store) collect(w io.Writer) error {
 	}
 	for i := range s.templates.rows {
 		t := s.templates.rows[i].Template
+		if t.ID == uuid.Nil {
+			continue // deleted
+		}
 		d.row(entryRow{Template: &templateRow{t, storedPolicy{t.Policy}}})
 	}
 	for i := range s.owners.rows {
 		o := s.owners.rows[i].Owner
+		if o.ID == uuid.Nil {
+			continue
+		}
 		d.row(entryRow{Owner: &ownerRow{o, o.QuietHours.Text()}})
 	}
 	for _, slot := range s.fleet.slots {
@@ -159,13 +167,17 @@ func Restore(r io.Reader, schedules *schedule.Interner) (*Store, error) {
 	s := New()
 	lines := bufio.NewReader(r)
 	for n := 1; ; n++ {
-		line, err := lines.ReadBytes('\n')
+		limit := maxDumpLine
+		if n == 1 {
+			limit = maxDumpHead
+		}
+		line, err := readLine(lines, limit)
 		if errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("restore store: line %d: the dump ends early", n)
 		}
 		var row entryRow
 		if err == nil {
-			err = json.Unmarshal(line, &row)
+			err = decodeRow(line, &row)
 		}
 		if err == nil {
 			err = s.restore(&row, schedules, n)
@@ -193,15 +205,24 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 	case row.Template != nil:
 		t := row.Template.Template
 		t.Policy = row.Template.Policy.Policy
+		if _, twice := s.templates.get(t.ID); twice {
+			return invalid.New("Template.ID", t.ID, "must not occur twice")
+		}
 		s.templates.put(t.ID).Template = t
 		return cmp.Or(t.Hold.Validate(), t.Terms.Validate())
 	case row.Owner != nil:
 		o := row.Owner.Owner
 		o.QuietHours = schedules.Daily(row.Owner.QuietHours)
+		if _, twice := s.owners.get(o.ID); twice {
+			return invalid.New("Owner.ID", o.ID, "must not occur twice")
+		}
 		s.owners.put(o.ID).Owner = o
 	case row.Workspace != nil:
 		return s.restoreWorkspace(row.Workspace, schedules)
 	case row.Events != nil && len(row.Events.Events) > 0:
+		if err := row.Events.check(&s.outbox); err != nil {
+			return err
+		}
 		s.outbox.restore(row.Events)
 	case row.Seq > 0:
 		s.outbox.seq = row.Seq
@@ -229,6 +250,20 @@ func (s *Store) restoreWorkspace(row *workspaceRow, schedules *schedule.Interner
 			return fmt.Errorf("workspace %s: %w", w.ID, err)
 		}
 		s.fleet.writeBuild(r, &row.Builds[i], true)
+	}
+	return s.whole(&w, row.Builds)
+}
+
+// whole sees that a workspace is kept as the dump has it: a number too large for where it is kept would become another one.
+func (s *Store) whole(w *lifecycle.Workspace, builds []lifecycle.Build) error {
+	var got lifecycle.Snapshot
+	s.read(s.fleet.slots[w.ID], &got)
+	var latest lifecycle.Build
+	if len(builds) > 0 {
+		latest = builds[len(builds)-1]
+	}
+	if got.Workspace != *w || got.Build != latest {
+		return invalid.New("Workspace", w.ID, "must be as a store keeps it")
 	}
 	return nil
 }

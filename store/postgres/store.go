@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -128,11 +129,24 @@ func validMode(mode pgx.QueryExecMode) error {
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,53}$`)
 
 func validSchema(name string) error {
-	if !schemaName.MatchString(name) || strings.HasPrefix(name, "pg_") {
+	switch {
+	case !schemaName.MatchString(name) || strings.HasPrefix(name, "pg_"):
 		return invalid.New("Config.Schema", name, "must be 1 to 54 lower case letters, digits and underscores, not begin with a digit or with pg_")
+	case name == "information_schema" || slices.Contains(reservedWords, name):
+		return invalid.New("Config.Schema", name, "must not be a word that PostgreSQL keeps for itself")
 	}
 	return nil
 }
+
+// reservedWords are no names without quotes, in any version up to PostgreSQL 18.
+var reservedWords = strings.Fields(`
+	all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
+	concurrently constraint create cross current_catalog current_date current_role current_schema current_time
+	current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from
+	full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime
+	localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references returning right
+	select session_user similar some symmetric system_user table tablesample then to trailing true union unique user using
+	variadic verbose when where window with`)
 
 // sql returns a statement for the store's schema. Statements are written for the default schema, so that they can be read
 // and tried as they stand.
