@@ -72,11 +72,13 @@ func TestPoolOfWorkspaces(t *testing.T) {
 		}
 		f.wait(time.Minute)
 		var claimed []dormouse.Event
+		f.mu.Lock()
 		for _, e := range f.audit {
 			if e.Kind == lifecycle.EventClaimed {
 				claimed = append(claimed, e)
 			}
 		}
+		f.mu.Unlock()
 		if len(claimed) != 1 || claimed[0].Actor != "ann" || claimed[0].Note != "demo" || claimed[0].WorkspaceID != w.ID {
 			t.Errorf("audit of the claim: %+v", claimed)
 		}
