@@ -97,7 +97,7 @@ func (f filler) fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if f := v.Type().Field(i); f.IsExported() && f.Tag.Get("json") != "-" {
+			if of := v.Type().Field(i); of.IsExported() && of.Tag.Get("json") != "-" {
 				v.Field(i).Set(f.value(v.Field(i).Type()))
 			}
 		}
@@ -160,20 +160,23 @@ func FuzzModelsThroughJSON(f *testing.F) {
 				t.Errorf("%T: written %s, read and written again %s (%v)", m, text, again, err)
 			}
 			if !equal(back.Elem(), v) {
-				t.Errorf("%T through %s:\n%#v\n%#v", m, text, v, back.Elem())
+				t.Errorf("%T through %s, at %s:\n%#v\n%#v", m, text, firstDifference("", v, back.Elem()), v, back.Elem())
 			}
 		}
 	})
 }
 
-// equal compares dates by what they say; everything else must be the same.
+// equal compares dates by what they say, and policies that nobody may have by how they are written, which is how a superseded
+// one is kept that cannot be read; everything else must be the same.
 func equal(a, b reflect.Value) bool {
 	if p, ok := a.Addr().Interface().(*dormouse.Policy); ok {
 		q := b.Addr().Interface().(*dormouse.Policy)
 		x, y := *p, *q
 		same := x.Holidays.String() == y.Holidays.String()
 		x.Holidays, y.Holidays = nil, nil
-		return same && x == y
+		one, errOne := json.Marshal(*p)
+		two, errTwo := json.Marshal(*q)
+		return same && x == y || q.Holidays.Err() != nil && errOne == nil && errTwo == nil && string(one) == string(two)
 	}
 	if a.Kind() == reflect.Pointer && !a.IsNil() && !b.IsNil() {
 		return equal(a.Elem(), b.Elem())
@@ -216,4 +219,18 @@ func FuzzJSONOfClients(f *testing.F) {
 			}
 		}
 	})
+}
+
+func firstDifference(path string, a, b reflect.Value) string {
+	if a.Kind() == reflect.Pointer && !a.IsNil() && !b.IsNil() {
+		return firstDifference(path, a.Elem(), b.Elem())
+	}
+	if a.Kind() == reflect.Struct && a.Type() != reflect.TypeFor[time.Time]() && a.Type() != reflect.TypeFor[dormouse.Policy]() {
+		for i := range a.NumField() {
+			if a.Type().Field(i).IsExported() && !equal(a.Field(i), b.Field(i)) {
+				return firstDifference(path+"."+a.Type().Field(i).Name, a.Field(i), b.Field(i))
+			}
+		}
+	}
+	return path
 }
