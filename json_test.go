@@ -85,6 +85,8 @@ func (f filler) value(t reflect.Type) reflect.Value {
 		id, _ := uuid.NewRandomFromReader(reader{f.Rand})
 		v.Set(reflect.ValueOf(id))
 		return v
+	case reflect.TypeFor[*lifecycle.Superseded]():
+		return v // a policy that Validate refuses is kept there as a text that cannot be read
 	case reflect.TypeFor[*schedule.Dates]():
 		v.Set(reflect.ValueOf(holidays))
 		return v
@@ -166,17 +168,14 @@ func FuzzModelsThroughJSON(f *testing.F) {
 	})
 }
 
-// equal compares dates by what they say, and policies that nobody may have by how they are written, which is how a superseded
-// one is kept that cannot be read; everything else must be the same.
+// equal compares dates by what they say; everything else must be the same.
 func equal(a, b reflect.Value) bool {
 	if p, ok := a.Addr().Interface().(*dormouse.Policy); ok {
 		q := b.Addr().Interface().(*dormouse.Policy)
 		x, y := *p, *q
 		same := x.Holidays.String() == y.Holidays.String()
 		x.Holidays, y.Holidays = nil, nil
-		one, errOne := json.Marshal(*p)
-		two, errTwo := json.Marshal(*q)
-		return same && x == y || q.Holidays.Err() != nil && errOne == nil && errTwo == nil && string(one) == string(two)
+		return same && x == y
 	}
 	if a.Kind() == reflect.Pointer && !a.IsNil() && !b.IsNil() {
 		return equal(a.Elem(), b.Elem())
