@@ -90,7 +90,9 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"shares", testShares},
 		{"two executors", testTwoExecutors},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(newFixture(t, open(t), o)) })
+		t.Run(c.name, func(t *testing.T) {
+			within(t, o, func(t *testing.T) { c.run(newFixture(t, open(t), o)) })
+		})
 	}
 }
 
