@@ -35,6 +35,11 @@ type Config struct {
 	Notify func(ctx context.Context, n Notice) error
 	Audit  func(ctx context.Context, e Event) error
 
+	// Machines carry out builds outside of this process, and come and go with the builds that wait. MachinesElsewhere says that
+	// another plane of the store has them. Default to nil and false.
+	Machines          *Machines
+	MachinesElsewhere bool
+
 	// Pools are pools of workspaces that run before somebody asks for them, see [Plane.Claim]. Their builds wait behind all
 	// that people ask for, and hold at most half of the slots. Defaults to none.
 	Pools []Pool
@@ -113,5 +118,5 @@ func (c Config) validate() error {
 	case c.Workers > 0 && c.Build == nil:
 		return invalid.New("Config.Workers", c.Workers, "must be 0 without Config.Build")
 	}
-	return nil
+	return c.validateMachines()
 }

@@ -99,7 +99,7 @@ func (f filler) fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if of := v.Type().Field(i); of.IsExported() && of.Tag.Get("json") != "-" {
+			if field := v.Type().Field(i); field.IsExported() && field.Tag.Get("json") != "-" {
 				v.Field(i).Set(f.value(v.Field(i).Type()))
 			}
 		}

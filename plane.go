@@ -35,6 +35,7 @@ type Plane struct {
 	worker   *worker.Worker // nil if the workers are elsewhere
 	ends     buildjobs.Ends
 	pools    pools
+	machines machines
 	onlooker *onlooker // nil if the plane acts
 	ran      atomic.Bool
 }
@@ -67,6 +68,9 @@ func New(s store.Store, cfg Config) (*Plane, error) {
 
 // makeEngines makes last what registers its metrics at once.
 func (p *Plane) makeEngines() (err error) {
+	if err = p.makeQueue(); err != nil {
+		return err
+	}
 	if p.acquirer, err = acquirer.New(p.store, p.cfg.Pubsub, p.acquirerConfig()); err != nil {
 		return err
 	}
@@ -83,8 +87,9 @@ func (p *Plane) makeEngines() (err error) {
 		return err
 	}
 	p.client = p.executor.Client
-	if err = p.makePools(); err != nil {
+	if err = errors.Join(p.makePools(), p.makeMachines()); err != nil {
 		p.executor.Close()
+		p.pools.close()
 	}
 	return err
 }
@@ -92,7 +97,11 @@ func (p *Plane) makeEngines() (err error) {
 func (p *Plane) acquirerConfig() acquirer.Config {
 	cfg := acquirer.Config{
 		Instance: p.cfg.Instance, Retention: p.cfg.Retention, Reserves: p.reserve(),
+		Retry: buildjobs.MayRetry(p.store),
 		Clock: p.cfg.Clock, Logger: p.cfg.Logger, Registerer: p.cfg.Registerer, Namespace: p.cfg.Namespace,
+	}
+	if lost := p.lostMachines(); lost != nil {
+		cfg.Lost = map[string]acquirer.LostPolicy{lifecycle.JobType: lost}
 	}
 	if p.cfg.TuneAcquirer != nil {
 		p.cfg.TuneAcquirer(&cfg)

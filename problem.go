@@ -77,6 +77,7 @@ var kinds = []kind{
 	{prewarm.ErrEnded, http.StatusGone, "claim_ended", "the claim has ended"},
 	{prewarm.ErrKeyReused, http.StatusConflict, "key_reused", "the key belongs to another owner"},
 	{prewarm.ErrConflict, http.StatusConflict, "conflict", "it changed faster than it could be updated"},
+	{queue.ErrTooMany, http.StatusTooManyRequests, "too_many", "it is more at once than a share"},
 	{queue.ErrTimeout, http.StatusConflict, "run_limit", "the job has run longer than its limit"},
 	{queue.ErrJobCanceled, http.StatusConflict, "canceled", "the job was canceled"},
 

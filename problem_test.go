@@ -66,6 +66,7 @@ var problems = []struct {
 	{"migrate.VersionError", &migrate.VersionError{}, 503, "unavailable"},
 	{"queue.ErrStopped", queue.ErrStopped, 503, "stopping"},
 	{"worker.ErrDraining", worker.ErrDraining, 503, "stopping"},
+	{"queue.ErrTooMany", queue.ErrTooMany, 429, "too_many"},
 	{"queue.ErrProcessLost", queue.ErrProcessLost, 503, "process_lost"},
 	{"context.DeadlineExceeded", context.DeadlineExceeded, 504, "timeout"},
 	{"context.Canceled", context.Canceled, 499, "client_closed"},

@@ -51,14 +51,19 @@ func validText(field, text string, limit int) error {
 	switch {
 	case len(text) > limit:
 		return invalid.New(field, text, "must not be longer than %d bytes", limit)
-	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
-		return invalid.New(field, text, "must be UTF-8 without control characters")
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || hidden(r) }):
+		return invalid.New(field, text, "must be UTF-8 without control and hidden characters")
 	}
 	return nil
 }
 
+// hidden reports whether a character does not show or turns those around it: only the joiners of scripts and emoji may.
+func hidden(r rune) bool {
+	return unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' && r != '\u00ad'
+}
+
 // maxName bounds the names of templates, owners and workspaces.
-const maxName = 200
+const maxName = 128
 
 func validName(field, name string) error {
 	if strings.TrimSpace(name) == "" {

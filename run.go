@@ -40,7 +40,7 @@ func (p *Plane) Run(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	engine := begin(lasting, fail, p.executor.Run)
 	handOff := begin(lasting, fail, p.acquirer.Run, p.runEnds)
-	work := begin(ctx, fail, p.runWorker, p.runSweep, p.runPools)
+	work := begin(ctx, fail, p.runWorker, p.runSweep, p.runPools, p.runMachines)
 	<-ctx.Done()
 	for _, s := range []*stage{work, handOff, engine} {
 		s.end()

@@ -58,6 +58,7 @@ type Acquirer struct {
 	calls    *workqueue.Queue // store calls that wait; at most one for each domain and a few for each organization
 	ends     *batch.Batcher[queue.End, queue.Ended]
 	renewals *batch.Batcher[queue.Renewal, queue.Renewed]
+	logs     *batch.Batcher[queue.Renewal, queue.Renewed] // the lines of reports
 	outgoing *outgoing
 	teller   *teller
 	judges   *workqueue.Queue // verdicts about leases in doubt; at most one for each lease
@@ -76,7 +77,9 @@ type Acquirer struct {
 	losses    losses
 	unmatched unmatched
 	hinted    hinted
-	breaker   breaker.Breaker
+	// waits are those of remote workers, held the jobs in the book by worker.
+	waits, held map[workerKey]int
+	breaker     breaker.Breaker
 }
 
 // New returns an acquirer over a store. The pubsub may be nil: then jobs posted by other processes are found
@@ -93,7 +96,7 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		store: store, pubsub: pubsub, beats: store, cfg: cfg, clock: cfg.Clock,
 		agenda: agenda.New(cfg.Clock), calls: workqueue.New(), outgoing: newOutgoing(),
 		teller: newTeller(), judges: workqueue.New(),
-		member: newMembership(), looks: newLooks(), losses: newLosses(),
+		member: newMembership(), waits: make(map[workerKey]int), held: make(map[workerKey]int), looks: newLooks(), losses: newLosses(),
 		breaker: breaker.Breaker{First: firstPause, Max: maxPause},
 	}
 	a.book = leases.New(a.runLimit)
@@ -102,6 +105,7 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	}
 	a.dispatch = dispatch.New(dispatch.Hooks{Claim: a.queueClaim, Announce: a.announce})
 	a.ends = batch.New(cfg.Batch, func(e queue.End) any { return e.Lease.Job }, a.storeEnds)
+	a.logs = batch.New(logBatch, func(r queue.Renewal) any { return r.Lease.Job }, a.storeRenewals)
 	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) any { return r.Lease.Job }, a.storeRenewals)
 	a.ends.Weigh(maxBytes, func(e queue.End) int { return len(e.Result) })
 	a.renewals.Weigh(maxBytes, func(r queue.Renewal) (n int) {

@@ -47,6 +47,21 @@ const (
 	// at its end. It bounds the messages to 200 a second and is lost in the time a claim takes.
 	publishPause = 5 * time.Millisecond
 
+	// logBatch is how many reports share a call that writes lines. Each brings up to [queue.MaxReportBytes], so a few fill it; and
+	// who has much to say keeps others waiting for no more than a few calls.
+	logBatch = 8
+
+	// logRate bounds the log of a job, in bytes a second, and logBurst what it may say at once: what a build prints at its
+	// fastest, and what a store takes without others noticing.
+	logRate  = 1 << 20
+	logBurst = 8 << 20
+
+	// lineCost is what a line counts beside its text: what a store keeps of an empty one.
+	lineCost = 64
+
+	// quietFor is how long workers count as there when they do not wait: those that ask again after a long poll.
+	quietFor = 10 * time.Second
+
 	// pingPeriod is how often the process sends a message to itself, to find out whether messages arrive; tag "ping". They
 	// are missed after two and a half of them, so that a single lost one means nothing.
 	pingPeriod = 5 * time.Second
@@ -114,6 +129,9 @@ type Config struct {
 	// Retention is how long ended jobs are kept; negative means for ever. Defaults to 7 days.
 	Retention time.Duration
 
+	// Remote bounds what workers of other processes may ask for; see [Acquirer.Remote].
+	Remote RemoteConfig
+
 	// MaxLog bounds the log of a job, over all its attempts, in bytes of text and some more for each line; what a worker says
 	// beyond it is dropped, and a last line says so. Defaults to 16 MiB; negative means no bound.
 	MaxLog int
@@ -130,8 +148,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Namespace is the first part of the metrics' names. Defaults to "dormouse".
 	Namespace string
-	// Types are the job types with a metric label of their own; others count as "other". Defaults to the
-	// first 50 seen.
+	// Types are the job types with a metric label of their own, beside the library's; others count as "other". Name them where
+	// tenants choose types: by default it is the first 50 seen, whoever posts them.
 	Types []string
 }
 
@@ -148,6 +166,7 @@ func (c Config) withDefaults() Config {
 	c.StopTimeout = cmp.Or(c.StopTimeout, 5*time.Second)
 	c.MaxLog = cmp.Or(c.MaxLog, 16<<20)
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
+	c.Remote = c.Remote.withDefaults()
 	c.Namespace = cmp.Or(c.Namespace, "dormouse")
 	c.Limits = c.Limits.Clone()
 	c.Lost = maps.Clone(c.Lost)
@@ -203,6 +222,9 @@ func (c Config) validate() error {
 		if !(r.Of > 0 && r.Of <= 1) {
 			return invalid.New("Config.Reserves", r.Of, "a part must be above 0 and at most 1")
 		}
+	}
+	if err := c.Remote.validate(); err != nil {
+		return err
 	}
 	return c.Limits.Validate()
 }

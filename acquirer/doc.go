@@ -43,6 +43,9 @@
 //     register at once.
 //   - [Acquirer.Explain] says why a job is not running: what is ahead of it, who could run it, or what the nearest worker
 //     lacks. [queue.EventUnmatched] says so unasked, once, when nobody can run a job.
+//   - [Acquirer.List], [Acquirer.Count], [Acquirer.Pause], [Acquirer.Retry] and [Acquirer.Cancel] are for people who look after a
+//     queue; docs/operations.md says what each does and does not do. [Config.RunLimits] keeps a handler that hangs from holding
+//     its job for ever.
 //   - The label "wake" of jobs_acquired_total says how jobs were found. Should "poll" be more than a rarity with a Pubsub,
 //     announcements do not arrive; [Stats].Hearing says whether they do now, notify_reconnects_total how often they stopped.
 //   - Errors of the store are logged at Warn and counted in job_store_errors_total; the pauses between attempts grow from

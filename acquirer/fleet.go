@@ -9,6 +9,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/dispatch"
+	"github.com/dormouse-go/dormouse/internal/liveness"
 	"github.com/dormouse-go/dormouse/internal/tagindex"
 )
 
@@ -21,8 +22,8 @@ type fleet struct {
 	running   map[queue.Kind]int
 	// unreadable is the number of processes whose workers cannot be read.
 	unreadable int
-	// seen is when, by our clock, each process's count of heartbeats was first seen as it is.
-	seen map[uuid.UUID]sighting
+	// watch is for how long each process's count of heartbeats has stood still.
+	watch liveness.Watch[uuid.UUID]
 	// rivals are the other processes with idle workers for a lane, looked up once for each epoch.
 	rivals map[queue.Lane][]rival
 	// workers finds the workers of all processes that can run a lane.
@@ -31,11 +32,6 @@ type fleet struct {
 
 // placed is one entry of a process's workers, by their places in processes.
 type placed struct{ process, workers int }
-
-type sighting struct {
-	heartbeats int64
-	at         time.Time
-}
 
 type rival struct {
 	process uuid.UUID
@@ -49,27 +45,26 @@ func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease 
 	f.unreadable = answer.Unreadable
 	f.running, f.rivals = answer.Running, make(map[queue.Lane][]rival)
 	f.processes = f.processes[:0]
-	seen := make(map[uuid.UUID]sighting, len(answer.Processes))
+	beats := make([]liveness.Beat[uuid.UUID], len(answer.Processes))
+	for i, process := range answer.Processes {
+		beats[i] = liveness.Beat[uuid.UUID]{ID: process.ID, Count: process.Heartbeats}
+	}
+	f.watch.Update(beats, now)
 	for _, process := range answer.Processes {
-		s, ok := f.seen[process.ID]
-		if !ok || s.heartbeats != process.Heartbeats {
-			s = sighting{process.Heartbeats, now}
-		}
-		seen[process.ID] = s
+		silence, _ := f.watch.Silence(process.ID, now)
 		if process.ID != self && alone {
 			silent = append(silent, process)
 			continue
 		}
-		if process.Heartbeats == 0 && now.Sub(s.at) < lease {
+		if process.Heartbeats == 0 && silence < lease {
 			continue // it holds jobs and is not registered: nobody to count on, and nobody to bury before a lease is over
 		}
-		if process.ID != self && (process.Lost || now.Sub(s.at) >= lease) {
+		if process.ID != self && (process.Lost || silence >= lease) {
 			silent = append(silent, process)
 			continue
 		}
 		f.processes = append(f.processes, process)
 	}
-	f.seen = seen
 	slices.SortFunc(f.processes, func(a, b queue.Process) int { return slices.Compare(a.ID[:], b.ID[:]) })
 	f.workers = tagindex.Domains[placed]{}
 	for i, p := range f.processes {
@@ -90,8 +85,7 @@ func (f *fleet) first() uuid.UUID {
 
 // heard is how long ago a process was last heard of; ok is false if nothing is known of it.
 func (f *fleet) heard(id uuid.UUID, now time.Time) (ago time.Duration, ok bool) {
-	s, ok := f.seen[id]
-	return now.Sub(s.at), ok
+	return f.watch.Silence(id, now)
 }
 
 func (f *fleet) process(id uuid.UUID) (queue.Process, bool) {

@@ -104,10 +104,9 @@ func (a *Acquirer) lookLater(id uuid.UUID) {
 	}, "hint")
 }
 
-// freedElsewhere takes in that a running job of an organization may have ended in another process, or a pause; zero for all
-// organizations. The caller holds the lock.
+// freedElsewhere takes in that a running job of an organization may have ended in another process. The caller holds the lock.
 func (a *Acquirer) freedElsewhere(id uuid.UUID, now time.Time) {
-	if id != uuid.Nil && !a.dispatch.Knows(id) {
+	if !a.dispatch.Knows(id) {
 		return
 	}
 	org := a.looks.of(id)
@@ -127,4 +126,12 @@ func (a *Acquirer) freedElsewhere(id uuid.UUID, now time.Time) {
 	}
 	org.freedAt = now
 	a.lookAgain(id)
+}
+
+// lookAgain looks for what may be handed out anew in an organization: what a limit stopped may never have been announced to
+// us. The caller holds the lock.
+func (a *Acquirer) lookAgain(id uuid.UUID) {
+	if a.dispatch.Freed(id) {
+		a.lookSoon(id)
+	}
 }

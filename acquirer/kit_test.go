@@ -90,6 +90,12 @@ func (f *fleet) stopAll() {
 		stop()
 	}
 	synctest.Wait()
+	for _, broken := range f.store.Broken() {
+		f.t.Error(broken)
+	}
+	if n := f.store.Withheld(); n > 0 {
+		f.t.Errorf("%d ready jobs lay below the bounds of the claims that probed their lanes", n)
+	}
 }
 
 func (f *fleet) event(e queue.Event) {

@@ -16,6 +16,9 @@ type holding struct {
 	canceled bool
 	// timedOut: the run has reached its limit.
 	timedOut bool
+	pace     throttle
+	// worker is who is counted for the job; the zero key: nobody.
+	worker   workerKey
 	watchers map[*watcher]struct{}
 }
 
@@ -54,7 +57,9 @@ func (h *holding) assign(d *dispatch.Domain, now time.Time) {
 func (a *Acquirer) hold(job queue.Job, d *dispatch.Domain, silence time.Duration) {
 	now := a.clock.Now()
 	job.Secret = queue.Secret{} // it is the worker's alone
-	holdingOf(a.book.Hold(job, silence, now)).assign(d, now)
+	h := holdingOf(a.book.Hold(job, silence, now))
+	h.assign(d, now)
+	a.countHeld(h, workerKey{job.Organization, job.Worker})
 	a.watchBook()
 }
 
@@ -64,7 +69,9 @@ func (a *Acquirer) returned(jobs []queue.Job) []leases.Doubt {
 	for i, job := range jobs {
 		job.Secret = queue.Secret{}
 		doubts[i] = a.book.Return(job)
-		holdingOf(a.book.Find(job.Lease())).assign(nil, a.clock.Now())
+		h := holdingOf(a.book.Find(job.Lease()))
+		h.assign(nil, a.clock.Now())
+		a.countHeld(h, workerKey{})
 	}
 	return doubts
 }
@@ -78,11 +85,22 @@ func (a *Acquirer) left(cause error, entries ...*leases.Entry) {
 		}
 		h := holdingOf(e)
 		h.assign(nil, a.clock.Now())
+		a.countHeld(h, workerKey{})
 		if cause != nil {
 			h.interrupt(cause)
 		}
 	}
 	a.checkDrained()
+}
+
+// countHeld counts a job for a worker, instead of for the one before. The caller holds the lock.
+func (a *Acquirer) countHeld(h *holding, worker workerKey) {
+	if h.worker != (workerKey{}) {
+		count(a.held, h.worker, -1)
+	}
+	if h.worker = worker; worker != (workerKey{}) {
+		a.held[worker]++
+	}
 }
 
 // checkDrained lets Run end as soon as it may. The caller holds the lock.

@@ -97,9 +97,12 @@ func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
 	if a.dispatch.Knows(id) {
 		org.lookedAt = a.clock.Now()
 	}
-	mark := a.dispatch.Mark()
+	mark, countTo := a.dispatch.Mark(), 1
+	if a.reports() {
+		countTo = backupCount // it tells people how many there are
+	}
 	a.mu.Unlock()
-	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: 1})
+	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: countTo})
 
 	a.learn(listing.Lanes)
 	a.mu.Lock()
@@ -109,6 +112,7 @@ func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
 		return
 	}
 	a.dispatch.Listed([]uuid.UUID{id}, mark, listing.Lanes, false)
+	a.considerListed(listing.Lanes)
 	a.dueAt(id, listing.Next)
 }
 
@@ -152,17 +156,19 @@ func (a *Acquirer) dueAt(id uuid.UUID, at time.Time) {
 	}, "due")
 }
 
-func (a *Acquirer) queueDue(id uuid.UUID) {
-	a.calls.Add(func(ctx context.Context) { a.turnReady(ctx, id) })
+func (a *Acquirer) queueDue(id uuid.UUID) { a.queueReady([]uuid.UUID{id}) }
+
+// queueReady lets the store turn ready what is due in some organizations, nil for all, and announces what is ready there.
+func (a *Acquirer) queueReady(organizations []uuid.UUID) {
+	a.calls.Add(func(ctx context.Context) { a.turnReady(ctx, organizations) })
 }
 
-// turnReady lets the store turn ready what is due, and announces the lanes that hold something.
-func (a *Acquirer) turnReady(ctx context.Context, id uuid.UUID) {
-	again := func() { a.queueDue(id) }
+func (a *Acquirer) turnReady(ctx context.Context, organizations []uuid.UUID) {
+	again := func() { a.queueReady(organizations) }
 	if !a.admit(again) {
 		return
 	}
-	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: dueCount})
+	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: dueCount})
 	a.learn(listing.Lanes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -172,7 +178,9 @@ func (a *Acquirer) turnReady(ctx context.Context, id uuid.UUID) {
 	for _, l := range listing.Lanes {
 		a.dispatch.PostLocal(l.Lane, l.From, l.Count)
 	}
-	a.dueAt(id, listing.Next)
+	for _, id := range organizations {
+		a.dueAt(id, listing.Next)
+	}
 }
 
 // backupNow makes the backup due: messages may have been lost. It is one query, and then one claim for each domain that

@@ -80,7 +80,7 @@ func (a *Acquirer) holders() []uuid.UUID {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	ids := []uuid.UUID{a.member.process}
-	for id := range a.fleet.seen {
+	for id := range a.fleet.watch.All {
 		if id != a.member.process {
 			ids = append(ids, id)
 		}

@@ -172,9 +172,10 @@ func (a *Acquirer) heartbeat(ctx context.Context) bool {
 // workers is what we say of our own workers. The caller holds the lock.
 func (a *Acquirer) workers() []queue.DomainWorkers {
 	domains := a.dispatch.Domains()
-	workers := make([]queue.DomainWorkers, len(domains))
-	for i, d := range domains {
-		workers[i] = queue.DomainWorkers{Domain: d.Domain, Waiting: d.Waiting(), Busy: d.Running()}
+	workers := make([]queue.DomainWorkers, 0, len(domains))
+	for _, d := range domains {
+		// One that is empty is about to be forgotten, or its worker about to ask again.
+		workers = append(workers, queue.DomainWorkers{Domain: d.Domain, Waiting: d.Waiting(), Busy: d.Running()})
 	}
 	return workers
 }
@@ -209,7 +210,7 @@ func (a *Acquirer) heartbeatAnswered(answer queue.Fleet, begun time.Time) {
 	}
 	a.losses.addProcesses(silent)
 	a.losses.compareHolding(own.Holding, a.book.Len(a.member.process))
-	a.dispatch.Forget(now.Add(-a.cfg.Lease))
+	a.dispatch.Forget(now.Add(-min(a.cfg.Lease, quietFor)))
 	a.looks.forget(a.dispatch.Knows)
 	a.match(now)
 }

@@ -47,7 +47,7 @@ func (k *kinds) label(t string) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
-	case k.known[t]:
+	case k.known[t] || queue.Reserved(t): // whatever others have called theirs, the library's own can be seen
 		return t
 	case k.fixed || len(k.known) >= maxKinds:
 		return otherKind
@@ -59,8 +59,8 @@ func (k *kinds) label(t string) string {
 func (a *Acquirer) register() error {
 	m := newMetrics(a, a.cfg.Namespace, a.cfg.Instance)
 	a.metrics = m
+	m.kinds.fixed = len(a.cfg.Types) > 0
 	for _, t := range a.cfg.Types {
-		m.kinds.fixed = true
 		m.kinds.known[t] = true
 	}
 	if a.cfg.Registerer == nil {

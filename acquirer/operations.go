@@ -117,26 +117,14 @@ func (a *Acquirer) Pauses(ctx context.Context) (pauses []queue.Pause, err error)
 	return pauses, err
 }
 
-// resumed looks for the jobs of an organization that may be handed out again, zero for those of all, here and in the other
-// processes.
+// resumed looks for the jobs of an organization that may be handed out again, zero for those of all, and announces them here
+// and to the other processes.
 func (a *Acquirer) resumed(organization uuid.UUID) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.lookAgain(organization)
-	if a.pubsub != nil {
-		a.outgoing.freed(organization)
+	var organizations []uuid.UUID
+	if organization != uuid.Nil {
+		organizations = []uuid.UUID{organization}
 	}
-}
-
-// lookAgain looks for what may be handed out anew in an organization, zero for all. The caller holds the lock.
-func (a *Acquirer) lookAgain(organization uuid.UUID) {
-	if organization == uuid.Nil {
-		a.backupIn(0, "gap")
-		return
-	}
-	if a.dispatch.Freed(organization) {
-		a.lookSoon(organization) // what a limit or a pause stopped may never have been announced to us
-	}
+	a.queueReady(organizations)
 }
 
 // pauseOf is the pause that concerns a lane, the one of the longest duration if there are several; nil: none does.

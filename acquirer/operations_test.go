@@ -21,6 +21,7 @@ func TestPauseAndResume(t *testing.T) {
 	for name, scope := range map[string]func(f *fleet) queue.Scope{
 		"organization":      func(f *fleet) queue.Scope { return queue.Scope{Organization: f.org} },
 		"type":              func(*fleet) queue.Scope { return queue.Scope{Type: "build"} },
+		"everything":        func(*fleet) queue.Scope { return queue.Scope{} },
 		"organization type": func(f *fleet) queue.Scope { return queue.Scope{Organization: f.org, Type: "build"} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -104,7 +105,7 @@ func TestPauseIsChecked(t *testing.T) {
 	bubble(t, func(f *fleet) {
 		a := f.start()
 		var refused *invalid.Error
-		if err := a.Pause(f.ctx, queue.Pause{}); !errors.As(err, &refused) || !strings.HasPrefix(refused.Field, "Pause.") {
+		if err := a.Pause(f.ctx, queue.Pause{Scope: queue.Scope{Type: "a\x00"}}); !errors.As(err, &refused) || !strings.HasPrefix(refused.Field, "Pause.") {
 			t.Errorf("error %v", err)
 		}
 		f.store.Once(acquirertest.Operate, acquirertest.Fault{Down: true})

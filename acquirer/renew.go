@@ -35,6 +35,17 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	renewal := r.Renewal(a.member.process, a.now())
 	renewal.MaxLog = int64(max(a.cfg.MaxLog, 0))
 	call, err := a.book.Report(job, renewal.Process, r.Silence, a.clock.Now())
+	var lines []queue.Line
+	if err == nil {
+		h := holdingOf(a.book.Find(r.Lease))
+		if h.worker == (workerKey{}) {
+			a.countHeld(h, workerKey{r.Organization, r.Worker})
+		}
+		if len(renewal.Lines) > 0 {
+			lines = h.pace.admit(renewal.Lines, a.now())
+		}
+	}
+	renewal.Lines = nil // they go by themselves: no sign of life waits for anybody's log
 	a.watchBook()
 	a.mu.Unlock()
 	if err != nil {
@@ -44,11 +55,35 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	if err == nil {
 		err = answer.Err
 	}
-	err = a.renewed(call, renewal, answer.Canceled, err)
-	if err == nil && a.timedOut(r.Lease) {
+	if err = a.renewed(call, renewal, answer.Canceled, err); err != nil {
+		return false, err
+	}
+	if len(lines) > 0 {
+		renewal.Progress, renewal.Lines = nil, lines
+		if err := a.log(ctx, renewal); err != nil {
+			return false, err
+		}
+	}
+	if a.timedOut(r.Lease) {
 		return false, queue.ErrTimeout
 	}
-	return answer.Canceled && err == nil, err
+	return answer.Canceled, nil
+}
+
+// log appends lines to a job's log, after a report without them was taken. What the answer says of the lease the next report
+// hears too.
+func (a *Acquirer) log(ctx context.Context, r queue.Renewal) error {
+	answer, err := a.logs.Do(ctx, r)
+	if err == nil {
+		err = answer.Err
+	}
+	switch {
+	case errors.Is(err, queue.ErrProcessLost):
+		return errUnregistered
+	case err != nil:
+		return fmt.Errorf("acquirer: log: %w", err)
+	}
+	return nil
 }
 
 // renewed takes in the answer to a report.

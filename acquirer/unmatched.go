@@ -18,6 +18,50 @@ type unmatched struct {
 	// since is when this process began to report. It says nothing in its first heartbeat: after a start of the
 	// whole fleet, workers come later than jobs.
 	since time.Time
+	// telling are events in the making, one for each kind and organization: people are not told of each lane by itself.
+	telling map[toldOf]*queue.Event
+	// toldAt is when people were last told of an organization.
+	toldAt map[uuid.UUID]time.Time
+}
+
+type toldOf struct {
+	kind         queue.EventKind
+	organization uuid.UUID
+}
+
+// tells adds a lane to an event in the making, and reports whether there is one.
+func (u *unmatched) tells(kind queue.EventKind, organization uuid.UUID, jobs int) bool {
+	e, ok := u.telling[toldOf{kind, organization}]
+	if ok {
+		e.Lanes++
+		e.Jobs += jobs
+	}
+	return ok
+}
+
+func (u *unmatched) tell(e queue.Event) {
+	if u.telling == nil {
+		u.telling = make(map[toldOf]*queue.Event)
+	}
+	u.telling[toldOf{e.Kind, e.Lane.Organization}] = &e
+}
+
+// tellUnmatched gives the events in the making. The caller holds the lock.
+func (a *Acquirer) tellUnmatched(now time.Time) {
+	u := &a.unmatched
+	if u.toldAt == nil {
+		u.toldAt = make(map[uuid.UUID]time.Time)
+	}
+	for of, e := range u.telling {
+		u.toldAt[of.organization] = now
+		a.emit(*e)
+	}
+	u.telling = nil
+	for id, at := range u.toldAt {
+		if now.Sub(at) >= a.cfg.Heartbeat && len(u.toldAt) > 1000 {
+			delete(u.toldAt, id)
+		}
+	}
 }
 
 type watchedLane struct {
@@ -104,7 +148,20 @@ func (a *Acquirer) consider(l queue.Lane, jobs int, now time.Time) {
 	w := a.unmatched.lane(l)
 	w.jobs += jobs
 	if !known || w.epoch != a.fleet.epoch { // not for each posting anew
-		a.matchLane(l, w, now)
+		if told, ok := a.unmatched.toldAt[l.Organization]; !ok || now.Sub(told) >= a.cfg.Heartbeat {
+			a.matchLane(l, w, now)
+			a.tellUnmatched(now)
+		} // else the next heartbeat does it, with whatever comes until then
+	}
+}
+
+// considerListed takes in lanes of one organization that a look has found and a message may have announced. The caller holds
+// the lock.
+func (a *Acquirer) considerListed(lanes []queue.ReadyLane) {
+	for _, l := range lanes {
+		if _, watched := a.unmatched.lanes[l.Lane]; !watched {
+			a.consider(l.Lane, l.Count, a.clock.Now())
+		}
 	}
 }
 
@@ -121,6 +178,7 @@ func (a *Acquirer) match(now time.Time) {
 	for lane, w := range a.unmatched.lanes {
 		a.matchLane(lane, w, now)
 	}
+	a.tellUnmatched(now)
 	a.metrics.unmatched(a.unmatched.jobs())
 }
 
@@ -137,12 +195,14 @@ func (a *Acquirer) matchLane(l queue.Lane, w *watchedLane, now time.Time) {
 		return
 	}
 	w.reported = true
-	a.emit(queue.Event{Kind: queue.EventUnmatched, At: micros.Of(now), Lane: l, Jobs: w.jobs, Reason: a.whyUnable(l)})
+	if !a.unmatched.tells(queue.EventUnmatched, l.Organization, w.jobs) {
+		a.unmatched.tell(queue.Event{Kind: queue.EventUnmatched, At: micros.Of(now), Lane: l, Lanes: 1, Jobs: w.jobs, Reason: a.whyUnable(l)})
+	}
 }
 
 func (a *Acquirer) matched(l queue.Lane, w *watchedLane, reason string) {
-	if w.reported {
-		a.emit(queue.Event{Kind: queue.EventMatched, At: a.now(), Lane: l, Jobs: w.jobs, Reason: reason})
+	if w.reported && !a.unmatched.tells(queue.EventMatched, l.Organization, w.jobs) {
+		a.unmatched.tell(queue.Event{Kind: queue.EventMatched, At: a.now(), Lane: l, Lanes: 1, Jobs: w.jobs, Reason: reason})
 	}
 	w.since, w.reported = time.Time{}, false
 }

@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -110,6 +111,10 @@ func (a *Acquirer) join(c *call, domain queue.Domain, slots int) error {
 	defer a.mu.Unlock()
 	if a.member.state >= draining {
 		return queue.ErrStopped
+	}
+	if !a.dispatch.Room(domain) {
+		return fmt.Errorf("acquirer: the workers of organization %s differ in more than %d ways: %w",
+			domain.Organization, dispatch.MaxDomains, queue.ErrTooMany)
 	}
 	c.waiters = make([]*dispatch.Waiter, slots)
 	for i := range c.waiters {

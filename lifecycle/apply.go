@@ -30,8 +30,7 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 	case d.Dormant:
 		e.goDormant()
 	case d.Missed:
-		// Whatever is now later than the bound is given up; an occurrence exactly at the bound is not.
-		w.AutostartAfter = micros.Later(w.AutostartAfter, e.now.Add(-lateness(&before)-jitter(&before)-micros.Tick))
+		w.AutostartAfter = micros.Later(w.AutostartAfter, e.missed(&before))
 		w.Backoff, w.StartFailures = Backoff{}, 0
 		e.emit(Event{Kind: EventStartMissed, DueAt: d.DueAt}, TopicNotice, TopicAudit)
 	case d.Rule == RuleExtend:
@@ -45,6 +44,19 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 		e.emit(Event{Kind: EventDeleteReminder, DueAt: d.DueAt, Until: w.RemindedFor}, TopicNotice)
 	}
 	return e.change()
+}
+
+// missed is the instant up to which occurrences are given up with a start that is missed: those that are now later than the
+// bound (one exactly at the bound is not), and those that ended before.
+func (e *editor) missed(s *Snapshot) time.Time {
+	var until time.Time
+	if s.Template.Policy.MaxLateness > 0 {
+		until = e.now.Add(-lateness(s) - jitter(s) - micros.Tick)
+	}
+	if stop := endedBy(s, armAutostart(s).at.time(), e.now); !stop.IsZero() {
+		until = micros.Later(until, micros.Of(latest(s.Workspace.Autostop, stop, e.now)))
+	}
+	return until
 }
 
 // queueDue makes the build of a decision.

@@ -16,7 +16,8 @@ type Decision struct {
 	Reason Reason
 	// Dormant says that the workspace is marked dormant, in the same commit as the build, if there is one.
 	Dormant bool
-	// Missed says that an autostart is given up because it is later than the policy allows.
+	// Missed says that an autostart is given up, because it is later than the policy allows, or because the stop of its schedule
+	// has come.
 	Missed bool
 	// DueAt is when the rule became due: when its condition was met, or when the hold or back-off that delayed it ended.
 	// A suspended owner's workspace is due since its WakeAt, because the instant of the suspension is not known.
@@ -99,7 +100,7 @@ func act(r Rule, a armed, s *Snapshot, now time.Time) Decision {
 
 // start is the transition of an automatic start, unless it is too late for it.
 func (d *Decision) start(s *Snapshot, a armed, now time.Time) {
-	if d.Missed = tooLate(s, a.at, at(now)); !d.Missed {
+	if d.Missed = tooLate(s, a.at, at(now)) || !endedBy(s, a.at.time(), now).IsZero(); !d.Missed {
 		d.Transition = TransitionStart
 	}
 }

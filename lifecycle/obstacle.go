@@ -35,6 +35,7 @@ const (
 	noFailedStart
 	retriesEnded
 	retryHeld
+	retryOver
 )
 
 // String says the obstacle in words that complete "it does not apply:".
@@ -70,6 +71,7 @@ func (o obstacle) String() string {
 		nothingToExtend:    "there is no TTL, or the deadline is the latest that is allowed",
 		noFailedStart:      "no automatic start has failed",
 		retriesEnded:       "its tries ended; the next occurrence of the schedule stands",
+		retryOver:          "it would come after the stop of its schedule; the next occurrence stands",
 		retryHeld:          "it would fall into a hold of starts; the next occurrence of the schedule stands",
 	}[o]
 }

@@ -45,6 +45,9 @@ func ReplaceTemplate(old, next Template, now time.Time) (Template, error) {
 // validate refuses what [Policy.Validate] and [Hold.Validate] refuse. A policy that is stored already, and that a host only
 // passes through, is not looked at again: it must not stand in the way of a new version or a hold.
 func (t *Template) validate(old *Template) error {
+	if err := validName("Template.Name", t.Name); err != nil {
+		return err
+	}
 	if err := t.Hold.Validate(); err != nil {
 		return err
 	}
@@ -127,7 +130,11 @@ func samePolicy(a, b Policy) bool {
 // It is for stores. An owner who becomes active again starts with the next occurrence, and new quiet hours reach the
 // workspaces that run, with the grace of a policy change.
 func ReplaceOwner(old, next Owner, now time.Time) (Owner, error) {
-	if _, err := next.Status.MarshalText(); err != nil {
+	_, err := next.Status.MarshalText()
+	if err == nil {
+		err = validName("Owner.Name", next.Name)
+	}
+	if err != nil {
 		return Owner{}, fmt.Errorf("owner %s: %w", next.ID, err)
 	}
 	next.Rules, next.AutostartAfter = old.Rules, old.AutostartAfter
@@ -158,13 +165,13 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 }
 
 // maxName bounds the names that stores keep in an index.
-const maxName = 500
+const maxName = 128
 
-// Validate refuses a workspace that cannot be created: a name of more than 500 bytes, instants outside the years 1 to 9999, a
-// TTL out of range, negative counts, a hold that is none.
+// Validate refuses a workspace that cannot be created: without an id, a name of more than 500 bytes, instants outside the
+// years 1 to 9999, a TTL out of range, negative counts, a hold that is none.
 func (w *Workspace) Validate() error {
-	if len(w.Name) > maxName {
-		return invalid.New("Workspace.Name", w.Name, "must not be longer than %d bytes", maxName)
+	if err := validName("Workspace.Name", w.Name); err != nil {
+		return err
 	}
 	for _, f := range []struct {
 		name string
@@ -202,5 +209,11 @@ func (w *Workspace) Validate() error {
 	if err := w.Hold.Validate(); err != nil {
 		return invalid.Within("Workspace", err)
 	}
-	return validTTL("Workspace.TTL", w.TTL)
+	if err := validTTL("Workspace.TTL", w.TTL); err != nil {
+		return err
+	}
+	if w.ID == [16]byte{} { // before every page of a list
+		return invalid.New("Workspace.ID", w.ID, "must be set")
+	}
+	return nil
 }

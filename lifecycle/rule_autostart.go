@@ -68,6 +68,10 @@ func missedUntil(s *Snapshot) time.Time {
 func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) (time.Time, bool) {
 	for range maxOccurrences {
 		next, ok := s.Workspace.Autostart.NextAllowed(rest, s.Template.Policy.AutostartDays)
+		if ok && coversNothing(s, next) {
+			rest = next
+			continue
+		}
 		if !ok || free(s) {
 			return next, ok
 		}
@@ -81,6 +85,47 @@ func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) (time.Tim
 		rest = end.Add(-micros.Tick)
 	}
 	return time.Time{}, false
+}
+
+// coversNothing reports whether a start at an instant would begin hours of which a gap of the clock leaves nothing: they begin
+// and end in one instant. It is only where both schedules fire at once that more has to be known of them.
+func coversNothing(s *Snapshot, at time.Time) bool {
+	stop := s.Workspace.Autostop
+	if stop == nil || !stop.Next(at.Add(-1)).Equal(at) {
+		return false
+	}
+	if change, _ := at.In(stop.Location()).ZoneBounds(); !change.Equal(at) {
+		return false // no gap ends here
+	}
+	h, ok := schedule.HoursOf(s.Workspace.Autostart, stop)
+	return ok && !h.Covers(at)
+}
+
+// endedBy returns the stop by schedule that ended what was due at an instant, zero if none has until now: a start that comes
+// after it is over, because the workspace would run until the stop of another day.
+func endedBy(s *Snapshot, due, now time.Time) time.Time {
+	if due.IsZero() {
+		return time.Time{}
+	}
+	if stop := s.Workspace.Autostop.Next(due); !stop.IsZero() && !stop.After(now) {
+		return stop
+	}
+	return time.Time{}
+}
+
+// latest returns the last time up to now at which a schedule fires, given an earlier one. It looks back further and further
+// until it finds one, so that a schedule of every minute costs no more than one of every week.
+func latest(c *schedule.Cron, earlier, now time.Time) time.Time {
+	for back := time.Minute; now.Add(-back).After(earlier); back *= 2 {
+		if next := c.Next(now.Add(-back)); !next.IsZero() && !next.After(now) {
+			earlier = next
+			break
+		}
+	}
+	for next := c.Next(earlier); !next.IsZero() && !next.After(now); next = c.Next(earlier) {
+		earlier = next
+	}
+	return earlier
 }
 
 // tooLate reports whether an autostart due at the given instant is past the policy's bound. It counts in ticks, as the
@@ -110,6 +155,9 @@ func armStartRetry(s *Snapshot) armed {
 	a := reached(at(b.CompletedAt), startPause(s, n))
 	if _, held := heldUntil(s, HoldStarts, a.at.time()); held {
 		return not(retryHeld)
+	}
+	if !endedBy(s, b.DueAt, a.at.time()).IsZero() {
+		return not(retryOver)
 	}
 	return a
 }

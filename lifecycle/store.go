@@ -19,13 +19,15 @@ type Store interface {
 	// cannot be read: it is an error of its workspaces alone, and returned as a value that says so (see
 	// [schedule.Interner] and [schedule.UnusableDates]).
 	Due(ctx context.Context, q DueQuery) ([]Snapshot, error)
-	// Load returns the snapshots of the given workspaces in any order; unknown ids are absent.
+	// Load returns the snapshots of the given workspaces in any order, each once; unknown ids are absent.
 	Load(ctx context.Context, ids ...uuid.UUID) ([]Snapshot, error)
 	// Commit applies the changes whose workspace still has the revision they name, and reports one outcome for each
 	// change in the order given. Applying a change writes the workspace (with the revision increased by one), the build,
 	// the job and the events together; the applied changes of one call become visible together or not at all. On error
-	// nothing was applied; an error that one change caused is a [*ChangeError] if the store knows which. No two changes
-	// of a call concern the same workspace. After the call the store does not use the changes.
+	// nothing was applied; an error that one change caused is a [*ChangeError] if the store knows which. Two changes of
+	// one workspace in a call are an error (see [ValidateBatch]). Commit waits for nobody who holds the row of a workspace:
+	// its change is a conflict then too, and the caller, who finds the revision unchanged, tries again later. After the call
+	// the store does not use the changes.
 	Commit(ctx context.Context, now time.Time, changes []Change) ([]Outcome, error)
 }
 
@@ -33,14 +35,14 @@ type Store interface {
 // of searching for the change that caused it.
 var ErrUnavailable = errors.New("store is unavailable")
 
-// ErrNotFound says that there is no such workspace.
-var ErrNotFound = errors.New("workspace not found")
+// ErrNotFound says that there is no such workspace, or template.
+var ErrNotFound = errors.New("not found")
 
 // DueQuery asks for a page of due workspaces.
 type DueQuery struct {
 	Now   time.Time
 	After Cursor
-	// Limit is the size of the page, at least 1.
+	// Limit is the size of the page. Below 1 there is nothing on it.
 	Limit int
 	// Shard restricts the page to a part of the workspaces. The zero value is all of them.
 	Shard Shard
@@ -127,7 +129,8 @@ type Outcome uint8
 const (
 	// Applied: the change is written.
 	Applied Outcome = iota
-	// Conflict: the workspace has another revision, or does not exist; nothing was written for it.
+	// Conflict: the workspace has another revision, or does not exist, or somebody else holds its row; nothing was written
+	// for it.
 	Conflict
 	// NameTaken: the new owner has another workspace of that name (see [Change.Claims]); nothing was written for it.
 	NameTaken
@@ -222,8 +225,9 @@ type Pruner interface {
 
 // Registry holds templates, owners and workspaces.
 type Registry interface {
-	// PutTemplate creates or replaces a template and makes all its workspaces due now, with a new revision, so that no
-	// decision computed from the old policy can be committed and none is made too late. It writes what [ReplaceTemplate]
+	// PutTemplate creates or replaces a template and makes all its workspaces due now, those that are not due before, with a
+	// new revision, so that no decision computed from the old policy can be committed and none is made too late. A store
+	// whose rows others may hold passes over those, and wakes them when they are free. It writes what [ReplaceTemplate]
 	// makes of the stored template and t, and returns its error: [ErrStaleTemplate] if t.Revision is not that of the
 	// stored template (0 if there is none), and what [Policy.Validate] refuses.
 	PutTemplate(ctx context.Context, now time.Time, t Template) error

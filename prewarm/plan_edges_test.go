@@ -86,3 +86,13 @@ func TestFailuresOfOneInstantAreOne(t *testing.T) {
 		t.Errorf("tried again at %v", at)
 	}
 }
+
+// Of those that start, the youngest has the longest way to go, whenever its time to get ready is over.
+func TestYoungestThatStartsGoesFirst(t *testing.T) {
+	f := with(2, prewarm.Starting)
+	f.members[0].Deadline, f.members[1].Deadline = t0.Add(time.Minute), t0.Add(2*time.Minute)
+	d := prewarm.Plan(pool(1), f.members, prewarm.Failures{}, t0)
+	if len(d.Actions) != 1 || d.Actions[0].Member != f.members[1].ID {
+		t.Errorf("%+v, want the younger one to go", d.Actions)
+	}
+}

@@ -163,6 +163,14 @@ func (d *Dates) firstEndingAfter(sec int64) int {
 	return sort.Search(len(d.runs), func(i int) bool { return d.runs[i].end > sec })
 }
 
+// Location returns the zone of the dates, UTC when there are none.
+func (d *Dates) Location() *time.Location {
+	if d == nil || d.loc == nil {
+		return time.UTC
+	}
+	return d.loc
+}
+
 func (d *Dates) at(sec int64) time.Time { return time.Unix(sec, 0).In(d.loc) }
 
 // String returns the canonical text: the zone, then the dates in order, runs of

@@ -129,6 +129,12 @@ func loadZone(field, text, name string) (*time.Location, error) {
 	case "Local", "localtime":
 		return nil, invalid.New(field, text, "the zone must not be the host's own (%q)", name)
 	}
+	for segment := range strings.SplitSeq(name, "/") {
+		// "./localtime" and "Europe//Berlin" are files of some hosts, and no names of zones.
+		if segment == "" || segment == "." || segment == ".." || strings.HasPrefix(segment, ".") {
+			return nil, invalid.New(field, text, "the zone %q is not in the time zone database", name)
+		}
+	}
 	loc, err := time.LoadLocation(name)
 	if err != nil {
 		return nil, invalid.New(field, text, "the zone %q is not in the time zone database (%v)", name, err)

@@ -53,6 +53,9 @@ type Migrator interface {
 	Migrate(ctx context.Context) error
 }
 
-// Instant brings an instant to the form that every store keeps and returns: UTC, whole microseconds, no monotonic
-// reading. The zero time, which stands for "not set", stays the zero time.
-func Instant(t time.Time) time.Time { return micros.Of(t) }
+// FirstInstant and LastInstant are the range of the instants that every store keeps; what is beyond is kept as the end of it.
+var FirstInstant, LastInstant = micros.First, micros.Last
+
+// Instant brings an instant to the form that every store keeps and returns: UTC, whole microseconds, no monotonic reading,
+// within the range. The zero time, which stands for "not set", stays the zero time.
+func Instant(t time.Time) time.Time { return micros.Within(micros.Of(t)) }

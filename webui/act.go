@@ -44,7 +44,7 @@ func (h *Handler) act(r *http.Request, who Viewer, a Action) error {
 	if err != nil {
 		return err
 	}
-	if !who.Operator && s.Workspace.OwnerID != who.Owner {
+	if !who.Operator && !who.owns(&s) {
 		return lifecycle.ErrNotFound // not even that it exists
 	}
 	return h.source.(Actor).Act(r.Context(), who, a)

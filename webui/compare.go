@@ -137,7 +137,7 @@ func parseDuration(text string) (time.Duration, error) {
 
 // simulate runs the fleet of a template under both policies. It returns why it cannot.
 func (v *compareView) simulate(s *survey, t lifecycle.Template, next lifecycle.Policy, from time.Time, c clock) string {
-	var rows []row
+	var rows []*row
 	for i := range s.rows {
 		if s.rows[i].Template.ID == t.ID {
 			rows = append(rows, s.rows[i])
@@ -218,7 +218,7 @@ func compareTable(now, next forecast.Result, c clock) []compareRow {
 }
 
 // moves says what the change moves at once, with its graces, as a policy plan would.
-func moves(rows []row, t lifecycle.Template, next lifecycle.Policy, now time.Time) string {
+func moves(rows []*row, t lifecycle.Template, next lifecycle.Policy, now time.Time) string {
 	plan, err := lifecycle.NewPolicyPlan(t, lifecycle.PolicyChange{Policy: next}, now)
 	if err != nil {
 		return err.Error()

@@ -54,7 +54,7 @@ func New(source Source, cfg Config) (*Handler, error) {
 		origin: http.NewCrossOriginProtection(), closing: make(chan struct{}),
 	}
 	h.pages = template.Must(template.New("").Funcs(h.functions()).ParseFS(pages, "pages/*.html"))
-	h.cache.h = h
+	h.cache = cache{h: h, asking: make(gate, 1), foretelling: make(gate, 1)}
 	h.route()
 	return h, nil
 }

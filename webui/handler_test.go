@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -78,6 +79,13 @@ func TestViewers(t *testing.T) {
 	}
 	if w := post(nobody, "/act", url.Values{"do": {"stop"}}); w.Code != http.StatusForbidden {
 		t.Errorf("act: %d", w.Code)
+	}
+
+	var ownerless lifecycle.Snapshot
+	ownerless.Workspace.ID, ownerless.Workspace.Name = uuid.New(), "stray"
+	without := newPages(t, &static{list: []lifecycle.Snapshot{ownerless}}, webui.Config{Viewer: owning(uuid.Nil)})
+	if strings.Contains(page(t, without, "/mine"), "stray") {
+		t.Error("a viewer without an id sees what has no owner")
 	}
 
 	juno := newPages(t, fleet, webui.Config{Viewer: owning(fleet.Owner("juno"))})
@@ -235,6 +243,12 @@ func TestActions(t *testing.T) {
 	if s := act("lyra", url.Values{"do": {"hold"}, "until": {until.Format(time.RFC3339)}, "note": {"demo"}}); !s.Workspace.Hold.Until.Equal(until) || s.Workspace.Hold.By != "ops" || s.Workspace.Hold.Note != "demo" {
 		t.Errorf("hold: %+v", s.Workspace.Hold)
 	}
+	if text := page(t, h, "/?why="+named(t, fleet, "lyra").Workspace.ID.String()); !strings.Contains(text, "End its hold") {
+		t.Error("the page does not offer to end the hold")
+	}
+	if s := act("lyra", url.Values{"do": {"hold"}, "until": {""}}); s.Workspace.Hold.Until.After(morning) {
+		t.Errorf("end of the hold: %+v", s.Workspace.Hold)
+	}
 	if w := post(h, "/act", url.Values{"do": {"wake"}, "workspace": {named(t, fleet, "pixel").Workspace.ID.String()}}); w.Code != http.StatusConflict {
 		t.Errorf("to wake what is awake: %d %s", w.Code, w.Body)
 	}
@@ -341,13 +355,17 @@ type failingParts struct{ *webuitest.Fleet }
 func (failingParts) WaitingJobs(context.Context, int) ([]webui.Job, int, error) {
 	return nil, 0, errors.New("no queue")
 }
+
 func (failingParts) Workers(context.Context) ([]webui.Worker, error) {
 	return nil, errors.New("no workers")
 }
+
 func (failingParts) Pools(context.Context) ([]webui.Pool, error) { return nil, errors.New("no pools") }
+
 func (failingParts) Engine(context.Context) (webui.EngineState, error) {
 	return webui.EngineState{}, errors.New("no engine")
 }
+
 func (failingParts) Ran(context.Context, time.Time, int) ([]int, error) {
 	return nil, errors.New("no history")
 }
@@ -365,7 +383,7 @@ func TestPartsFail(t *testing.T) {
 // The stream tells of a change, with nothing about it, and ends when the handler is closed.
 func TestLive(t *testing.T) {
 	fleet := webuitest.New(morning)
-	clock := quartz.NewMock(t)
+	clock := quartz.NewMock(t).WithLogger(quartz.NoOpLogger)
 	clock.Set(morning).MustWait(t.Context())
 	h := newPages(t, fleet, webui.Config{Clock: clock, Refresh: time.Second})
 	server := httptest.NewServer(h)
@@ -443,5 +461,38 @@ func TestAssets(t *testing.T) {
 		if w := get(h, path); w.Code == http.StatusOK {
 			t.Errorf("%s is served", path)
 		}
+	}
+}
+
+// slow answers only when the test lets it.
+type slow struct {
+	static
+	asked, answer chan struct{}
+}
+
+func (s *slow) Workspaces(ctx context.Context) iter.Seq2[lifecycle.Snapshot, error] {
+	s.asked <- struct{}{}
+	<-s.answer
+	return s.static.Workspaces(ctx)
+}
+
+// Whoever gives up waiting for a slow source leaves, and those who wait are served by one reading.
+func TestSlowSource(t *testing.T) {
+	source := &slow{asked: make(chan struct{}, 10), answer: make(chan struct{})}
+	h := newPages(t, source, webui.Config{})
+	first := make(chan int)
+	go func() { first <- get(h, "/").Code }()
+	<-source.asked
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
+	second := make(chan int)
+	go func() { second <- get(h, "/").Code }()
+	close(source.answer)
+	if a, b := <-first, <-second; a != http.StatusOK || b != http.StatusOK {
+		t.Errorf("%d and %d", a, b)
+	}
+	if n := len(source.asked); n != 0 {
+		t.Errorf("the source was asked %d times more", n)
 	}
 }

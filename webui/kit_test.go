@@ -52,7 +52,7 @@ func newPages(t testing.TB, source webui.Source, cfg webui.Config) *webui.Handle
 		cfg.Viewer = operator
 	}
 	if cfg.Clock == nil {
-		clock := quartz.NewMock(t)
+		clock := quartz.NewMock(t).WithLogger(quartz.NoOpLogger)
 		clock.Set(morning)
 		cfg.Clock = clock
 	}

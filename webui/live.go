@@ -69,7 +69,7 @@ func (s *stream) look(ctx context.Context) error {
 	}
 	rows := v.rows
 	if !s.who.Operator {
-		rows = v.of(s.who.Owner)
+		rows = v.of(s.who)
 	}
 	d := digest(rows, v.at)
 	switch {

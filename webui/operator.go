@@ -129,7 +129,7 @@ func (s *survey) due(now time.Time, within time.Duration) (n int, what string) {
 	var stops, starts, dormancies, deletions int
 	until := now.Add(within)
 	for i := range s.rows {
-		r := &s.rows[i]
+		r := s.rows[i]
 		if r.wake.IsZero() || r.wake.After(until) || !r.overdue.IsZero() {
 			continue
 		}
@@ -212,12 +212,12 @@ func (h *Handler) timeline(ctx context.Context, s *survey, q query, c clock, unm
 	}
 	v.choices(s, q)
 	for i := page * pageSize; i < v.To; i++ {
-		l, err := m.lane(ctx, &found[i])
+		l, err := m.lane(ctx, found[i])
 		if err != nil {
 			return v, err
 		}
 		l.Href, l.Selected = q.WhyLink(l.ID), l.ID == q.Why
-		v.add(groupName(&found[i], q), l)
+		v.add(groupName(found[i], q), l)
 	}
 	return v, nil
 }

@@ -36,8 +36,10 @@ const (
 // outlook returns the forecast. It is made at most once a minute, and for large fleets less often: a twentieth of the time
 // at most is spent on it.
 func (c *cache) outlook(ctx context.Context, s *survey) (*outlook, error) {
-	c.foretelling.Lock()
-	defer c.foretelling.Unlock()
+	if err := c.foretelling.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer c.foretelling.leave()
 	from := topOfHour(s.at, c.h.cfg.Zone)
 	if o := c.future; o != nil && o.from.Equal(from) && s.at.Sub(o.made) < max(time.Minute, 20*o.took) {
 		return o, nil
@@ -72,7 +74,7 @@ func (h *Handler) foretell(ctx context.Context, s *survey, from time.Time) (*out
 	return o, err
 }
 
-func simulate(rows []row, from, until time.Time, candidates ...forecast.Candidate) ([]forecast.Result, error) {
+func simulate(rows []*row, from, until time.Time, candidates ...forecast.Candidate) ([]forecast.Result, error) {
 	sim, err := forecast.Simulate(members(rows), from, until, candidates, forecast.SimulateConfig{})
 	if err != nil {
 		return nil, fmt.Errorf("simulate: %w", err)
@@ -80,7 +82,7 @@ func simulate(rows []row, from, until time.Time, candidates ...forecast.Candidat
 	return sim.Results, nil
 }
 
-func members(rows []row) iter.Seq[forecast.Member] {
+func members(rows []*row) iter.Seq[forecast.Member] {
 	return func(yield func(forecast.Member) bool) {
 		for i := range rows {
 			if !yield(forecast.Member{Snapshot: rows[i].Snapshot}) {
@@ -186,7 +188,7 @@ func highest(list []forecast.Hour) *forecast.Hour {
 const climb = 3 * time.Hour
 
 // mostStarts returns the template with the most starts in the hours up to the end of one, and their number.
-func mostStarts(rows []row, from, hour time.Time) (best uuid.UUID, n int) {
+func mostStarts(rows []*row, from, hour time.Time) (best uuid.UUID, n int) {
 	starts := make(map[uuid.UUID]int)
 	for i := range rows {
 		for step := range forecast.Upcoming(rows[i].Snapshot, from, hour.Add(time.Hour), forecast.Assumptions{}) {

@@ -61,12 +61,12 @@ func (h *Handler) serveOwner(w http.ResponseWriter, r *http.Request, who Viewer)
 }
 
 func (h *Handler) ownerView(ctx context.Context, s *survey, who Viewer, typed typedHours) (ownerView, error) {
-	c, rows := clock{s.at, h.cfg.Zone}, s.of(who.Owner)
+	c, rows := clock{s.at, h.cfg.Zone}, s.of(who)
 	v := ownerView{
 		Viewer: who, MayAct: h.mayAct(who), Now: c.full(), Zone: c.zone.String(), Digest: digest(rows, s.at),
 	}
 	for i := range rows {
-		card, err := h.card(ctx, &rows[i], c, who, typed)
+		card, err := h.card(ctx, rows[i], c, who, typed)
 		if err != nil {
 			return v, err
 		}
@@ -80,7 +80,7 @@ func (h *Handler) ownerView(ctx context.Context, s *survey, who Viewer, typed ty
 }
 
 // summary says how many workspaces are what, and what happens next.
-func summary(rows []row, cards []card) (text, title string) {
+func summary(rows []*row, cards []card) (text, title string) {
 	var n [lifecycle.StatusManaged + 1]int
 	for i := range rows {
 		n[rows[i].status]++

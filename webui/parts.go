@@ -51,8 +51,13 @@ var ages = []struct {
 	under time.Duration
 	text  string
 }{
-	{10 * time.Second, "10 s"}, {time.Minute, "1 min"}, {5 * time.Minute, "5 min"}, {15 * time.Minute, "15 min"},
-	{time.Hour, "1 h"}, {6 * time.Hour, "6 h"}, {1<<63 - 1, "more"},
+	{10 * time.Second, "10 s"},
+	{time.Minute, "1 min"},
+	{5 * time.Minute, "5 min"},
+	{15 * time.Minute, "15 min"},
+	{time.Hour, "1 h"},
+	{6 * time.Hour, "6 h"},
+	{1<<63 - 1, "more"},
 }
 
 func (h *Handler) queueView(ctx context.Context, c clock) queueView {
@@ -278,7 +283,7 @@ func (s *survey) holds(state EngineState, c clock) (rows []holdRow) {
 	}
 	engine := state.Hold
 	for i := range s.rows {
-		r := &s.rows[i]
+		r := s.rows[i]
 		add(nameOf(&r.Snapshot), "workspace", r.Workspace.Hold)
 		if r.Engine.Hold.Until.After(engine.Until) {
 			engine = r.Engine.Hold
@@ -309,7 +314,9 @@ func ruleNames(r lifecycle.HoldRules) []string {
 		rule lifecycle.HoldRules
 		name string
 	}{
-		{lifecycle.HoldStarts, "starts"}, {lifecycle.HoldStops, "stops"}, {lifecycle.HoldDormancy, "dormancy"},
+		{lifecycle.HoldStarts, "starts"},
+		{lifecycle.HoldStops, "stops"},
+		{lifecycle.HoldDormancy, "dormancy"},
 		{lifecycle.HoldDeletion, "deletion"},
 	} {
 		if r.Includes(k.rule) {
@@ -334,15 +341,17 @@ func (s *survey) attention(state EngineState, c clock) (items []attentionItem) {
 		items = append(items, attentionItem{Icon: "s-fail", Name: "The engine", Text: "cannot reach its store: " + state.Err})
 	}
 	for i := range s.rows {
-		r := &s.rows[i]
+		r := s.rows[i]
 		if text := trouble(r, c); text != "" {
 			items = append(items, attentionItem{r.Workspace.ID, nameOf(&r.Snapshot), "s-fail", text})
 		}
 	}
 	slices.SortStableFunc(items, func(a, b attentionItem) int { return strings.Compare(a.Name, b.Name) })
 	if n := s.braked(); n > 0 {
-		items = append(items, attentionItem{Icon: "s-held", Name: plural(n, "deletion", "deletions"),
-			Text: "wait behind the brake, until there is room within an hour or somebody releases them. They are not counted as overdue."})
+		items = append(items, attentionItem{
+			Icon: "s-held", Name: plural(n, "deletion", "deletions"),
+			Text: "wait behind the brake, until there is room within an hour or somebody releases them. They are not counted as overdue.",
+		})
 	}
 	return items
 }
@@ -350,7 +359,7 @@ func (s *survey) attention(state EngineState, c clock) (items []attentionItem) {
 // braked counts the deletions behind the brake.
 func (s *survey) braked() (n int) {
 	for i := range s.rows {
-		if r := &s.rows[i]; braked(&r.Snapshot) && !r.Build.Status.Active() {
+		if r := s.rows[i]; braked(&r.Snapshot) && !r.Build.Status.Active() {
 			n++
 		}
 	}

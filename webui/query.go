@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"bytes"
 	"cmp"
 	"net/url"
 	"slices"
@@ -97,11 +98,11 @@ func (q query) PageLink(page int) string { return q.With("page", strconv.Itoa(pa
 func (q query) WhyLink(id uuid.UUID) string { return q.With("why", id.String()) + "#why" }
 
 // find returns the rows that a query asks for, in its order.
-func (q query) find(rows []row, now time.Time) []row {
-	var found []row
-	for i := range rows {
-		if q.matches(&rows[i], now) {
-			found = append(found, rows[i])
+func (q query) find(rows []*row, now time.Time) []*row {
+	var found []*row
+	for _, r := range rows {
+		if q.matches(r, now) {
+			found = append(found, r)
 		}
 	}
 	slices.SortFunc(found, q.compare)
@@ -116,7 +117,7 @@ func (q query) matches(r *row, now time.Time) bool {
 
 func (q query) searches(r *row) bool {
 	text := strings.ToLower(q.Search)
-	return text == "" || strings.Contains(strings.ToLower(nameOf(&r.Snapshot)), text) ||
+	return text == "" || strings.Contains(r.key, text) ||
 		strings.Contains(strings.ToLower(r.Owner.Name), text)
 }
 
@@ -172,16 +173,19 @@ func (r *row) group() int {
 	return groupOthers
 }
 
-func (q query) compare(a, b row) int {
-	byName := cmp.Or(strings.Compare(strings.ToLower(nameOf(&a.Snapshot)), strings.ToLower(nameOf(&b.Snapshot))),
-		slices.Compare(a.Workspace.ID[:], b.Workspace.ID[:]))
+func (q query) compare(a, b *row) int {
+	c := 0
 	switch q.Sort {
 	case "name":
-		return byName
 	case "next":
-		return cmp.Or(compareWake(a.wake, b.wake), byName)
+		c = compareWake(a.wake, b.wake)
+	default:
+		c = cmp.Or(a.group()-b.group(), a.overdue.Compare(b.overdue), compareWake(a.wake, b.wake))
 	}
-	return cmp.Or(a.group()-b.group(), a.overdue.Compare(b.overdue), compareWake(a.wake, b.wake), byName)
+	if c == 0 {
+		c = cmp.Or(strings.Compare(a.key, b.key), bytes.Compare(a.Workspace.ID[:], b.Workspace.ID[:]))
+	}
+	return c
 }
 
 // compareWake puts never last.

@@ -7,7 +7,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,7 +18,7 @@ import (
 // survey is the fleet as it was read at one instant.
 type survey struct {
 	at   time.Time
-	rows []row
+	rows []*row
 }
 
 // row is a workspace and what is asked of all of them.
@@ -27,41 +27,59 @@ type row struct {
 	status lifecycle.Status
 	// overdue is since when something is due that was not done, zero if nothing is; wake is when something may happen next.
 	overdue, wake time.Time
+	// key is the name in lower case, to search and sort by.
+	key string
 }
 
 func (r *row) attention() bool { return r.status == lifecycle.StatusNeedsAttention }
 
-// cache keeps the last survey for Config.Refresh. Whoever comes while one is being made waits for it.
+// cache keeps the last survey for Config.Refresh, and the last outlook. Whoever comes while one is being made waits for it,
+// as long as they like.
 type cache struct {
-	h    *Handler
-	mu   sync.Mutex
-	last *survey
+	h      *Handler
+	asking gate // guards last
+	last   *survey
+	stale  atomic.Bool
 
-	foretelling sync.Mutex
+	foretelling gate // guards future
 	future      *outlook
 }
 
+// gate lets one at a time through.
+type gate chan struct{}
+
+func (g gate) enter(ctx context.Context) error {
+	select {
+	case g <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (g gate) leave() { <-g }
+
 // survey returns the fleet, read no longer than Config.Refresh ago.
 func (c *cache) survey(ctx context.Context) (*survey, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.h.now()
-	if s := c.last; s != nil && !now.Before(s.at) && now.Sub(s.at) < c.h.cfg.Refresh {
+	if err := c.asking.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer c.asking.leave()
+	now, stale := c.h.now(), c.stale.Swap(false)
+	if s := c.last; s != nil && !stale && !now.Before(s.at) && now.Sub(s.at) < c.h.cfg.Refresh {
 		return s, nil
 	}
 	s, err := c.h.read(ctx, now)
-	if err == nil {
-		c.last = s
+	if err != nil {
+		c.stale.Store(stale)
+		return nil, err
 	}
-	return s, err
+	c.last = s
+	return s, nil
 }
 
 // forget makes the next page read the fleet anew, for whoever has just changed it.
-func (c *cache) forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last = nil
-}
+func (c *cache) forget() { c.stale.Store(true) }
 
 func (h *Handler) read(ctx context.Context, now time.Time) (*survey, error) {
 	s := &survey{at: now}
@@ -70,14 +88,15 @@ func (h *Handler) read(ctx context.Context, now time.Time) (*survey, error) {
 			return nil, fmt.Errorf("read workspaces: %w", err)
 		}
 		if !snapshot.Workspace.Deleted {
-			s.rows = append(s.rows, h.rowOf(snapshot, now))
+			r := h.rowOf(snapshot, now)
+			s.rows = append(s.rows, &r)
 		}
 	}
 	return s, nil
 }
 
 func (h *Handler) rowOf(s lifecycle.Snapshot, now time.Time) row {
-	r := row{Snapshot: s, status: s.Status(), overdue: overdueSince(&s, now, h.cfg.OverdueAfter)}
+	r := row{Snapshot: s, status: s.Status(), overdue: overdueSince(&s, now, h.cfg.OverdueAfter), key: strings.ToLower(nameOf(&s))}
 	_, r.wake = lifecycle.Evaluate(&s, now)
 	return r
 }
@@ -109,12 +128,17 @@ func dueAt(s *lifecycle.Snapshot, now time.Time) time.Time {
 // braked reports whether the brake on mass deletions keeps a workspace.
 func braked(s *lifecycle.Snapshot) bool { return s.Workspace.Backoff.Cause == lifecycle.SkipBrake }
 
-// of returns the rows of one owner.
-func (s *survey) of(owner uuid.UUID) []row {
-	var own []row
-	for i := range s.rows {
-		if s.rows[i].Owner.ID == owner || s.rows[i].Workspace.OwnerID == owner {
-			own = append(own, s.rows[i])
+// owns reports whether a workspace is the viewer's own. Nobody owns what has no owner.
+func (v Viewer) owns(s *lifecycle.Snapshot) bool {
+	return v.Owner != uuid.Nil && v.Owner == s.Workspace.OwnerID
+}
+
+// of returns the rows of an owner.
+func (s *survey) of(who Viewer) []*row {
+	var own []*row
+	for _, r := range s.rows {
+		if who.owns(&r.Snapshot) {
+			own = append(own, r)
 		}
 	}
 	return own
@@ -144,11 +168,11 @@ func (s *survey) templates() (list []lifecycle.Template, n map[uuid.UUID]int) {
 }
 
 // digest changes when a page made of the rows would: with every change of a workspace, and every minute.
-func digest(rows []row, at time.Time) uint64 {
+func digest(rows []*row, at time.Time) uint64 {
 	f := fnv.New64a()
 	var sum uint64
 	for i := range rows {
-		r := &rows[i]
+		r := rows[i]
 		f.Reset()
 		fmt.Fprint(f, r.Workspace.ID, r.Workspace.Revision, r.status, r.overdue.IsZero(), r.Workspace.LastUsedAt.Unix())
 		sum += f.Sum64() // in any order

@@ -26,6 +26,9 @@ type whyView struct {
 	Wants           []want
 	Steps           []string
 	Buttons         []button
+	// Holds that can be set are offered until these instants; none where the viewer may not. Held: it has one of its own.
+	HoldUntil []choice
+	Held      bool
 }
 
 type ruleView struct {
@@ -69,7 +72,19 @@ func (h *Handler) whyView(ctx context.Context, id uuid.UUID, q queueView, c cloc
 		v.Steps = append(v.Steps, step.String())
 	}
 	v.Buttons = h.buttons(&s, c, who)
+	if h.mayAct(who) && who.Operator {
+		v.HoldUntil, v.Held = holdChoices(c), s.Workspace.Hold.Until.After(c.now)
+	}
 	return v
+}
+
+// holdChoices are how long a workspace can be held from the page; the command line and the API take any instant.
+func holdChoices(c clock) (list []choice) {
+	for _, days := range []int{1, 7, 28} {
+		until := c.in(c.now).AddDate(0, 0, days).Truncate(time.Minute)
+		list = append(list, choice{Value: until.UTC().Format(time.RFC3339), Text: c.stamp(until) + ", " + c.from(until)})
+	}
+	return list
 }
 
 // because adds when a verdict changes to why it is as it is.
@@ -90,8 +105,10 @@ func wants(x lifecycle.Explanation, c clock) (list []want) {
 		rule lifecycle.Rule
 		what string
 	}{
-		{lifecycle.RuleAutostart, "to start"}, {lifecycle.RuleAutostop, "to stop"},
-		{lifecycle.RuleDormancy, "to go dormant"}, {lifecycle.RuleAutodelete, "to be deleted"},
+		{lifecycle.RuleAutostart, "to start"},
+		{lifecycle.RuleAutostop, "to stop"},
+		{lifecycle.RuleDormancy, "to go dormant"},
+		{lifecycle.RuleAutodelete, "to be deleted"},
 	} {
 		for _, r := range x.Rules {
 			if r.Rule == ask.rule {

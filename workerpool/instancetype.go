@@ -117,7 +117,7 @@ func (t *InstanceType) suits(j *Job) bool {
 			return false
 		}
 	}
-	return true
+	return !j.Plain || len(t.Labels) == len(j.Requires)
 }
 
 func (t InstanceType) withDefaults() InstanceType {

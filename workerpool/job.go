@@ -40,7 +40,10 @@ type Job struct {
 	Needs Resources
 	// Requires are labels that the worker's type must have.
 	Requires map[string]string
-	State    JobState
+	// Plain keeps the job from types that have other labels than those that it requires: rare workers are for who asks for
+	// them.
+	Plain bool
+	State JobState
 	// Payload is the standard input of the command that starts it.
 	Payload []byte
 }

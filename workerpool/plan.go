@@ -120,6 +120,7 @@ type typePlan struct {
 type class struct {
 	needs    Resources
 	requires string
+	plain    bool
 }
 
 type blockedJob struct {
@@ -244,7 +245,7 @@ func (p *planner) place(job int) {
 }
 
 func (p *planner) suitable(j *Job) []int {
-	c := class{j.needs(), requirement(j.Requires)}
+	c := class{j.needs(), requirement(j.Requires), j.Plain}
 	types, ok := p.classes[c]
 	if !ok {
 		types = suitable(p.limits.Types, p.order, p.limits.PriceFactor, j)

@@ -20,6 +20,8 @@ type Stats struct {
 	// too many workers.
 	ListingErrors, ListingProblems, BrakedListings uint64
 	DestroyErrors, StartErrors, ClaimsRefused      uint64
+	// ListingHeld is how long the last listing held the pool's lock at a stretch.
+	ListingHeld time.Duration
 	// Duplicates are jobs found on two workers, BadJobs those of the queue that were left out.
 	Duplicates, BadJobs, QueueErrors uint64
 	EventsDropped                    uint64

@@ -13,6 +13,18 @@ type listing struct {
 	number uint32
 	// failures in a row.
 	failures int
+	// held is how long the one being taken in has held the lock at a stretch.
+	held time.Duration
+}
+
+// slice takes the lock for a part of a listing, and notes how long it was held.
+func (p *Pool) slice() (end func()) {
+	p.mu.Lock()
+	begun := p.clock.Now("workerpool", "slice")
+	return func() {
+		p.listing.held = max(p.listing.held, p.clock.Since(begun, "workerpool", "slice"))
+		p.mu.Unlock()
+	}
 }
 
 const (
@@ -106,14 +118,14 @@ func (p *Pool) listingFailed(err error, begun time.Time) {
 func (p *Pool) absorb(instances []Instance, begun time.Time) {
 	p.mu.Lock()
 	p.listing.number++
-	p.listing.failures = 0
+	p.listing.failures, p.listing.held = 0, 0
 	delete(p.pauses.byKey, pauseListing)
 	number := p.listing.number
 	p.mu.Unlock()
 
 	problems := 0
 	for from := 0; from < len(instances); from += syncSlice {
-		p.mu.Lock()
+		end := p.slice()
 		for i := from; i < min(from+syncSlice, len(instances)); i++ {
 			if problem := p.listedOne(&instances[i], number, begun); problem != "" {
 				if problems++; problems <= maxReports {
@@ -122,11 +134,11 @@ func (p *Pool) absorb(instances []Instance, begun time.Time) {
 				p.stats.ListingProblems++
 			}
 		}
-		p.mu.Unlock()
+		end()
 	}
 	missing := p.missing(number, begun)
 	for from := 0; from < len(missing); from += syncSlice {
-		p.mu.Lock()
+		end := p.slice()
 		for _, r := range missing[from:min(from+syncSlice, len(missing))] {
 			if r.State == Pending {
 				p.step(r, CreateFailed{})
@@ -134,10 +146,11 @@ func (p *Pool) absorb(instances []Instance, begun time.Time) {
 				p.step(r, Vanished{})
 			}
 		}
-		p.mu.Unlock()
+		end()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.stats.ListingHeld = p.listing.held
 	select {
 	case <-p.listed:
 	default:
@@ -216,7 +229,7 @@ func (p *Pool) missing(number uint32, begun time.Time) []*record {
 	var gone, lost []*record
 	known := 0
 	for from := 0; ; from += syncSlice {
-		p.mu.Lock()
+		end := p.slice()
 		if from >= len(p.all) {
 			break // with the lock
 		}
@@ -236,7 +249,7 @@ func (p *Pool) missing(number uint32, begun time.Time) []*record {
 				}
 			}
 		}
-		p.mu.Unlock()
+		end()
 	}
 	defer p.mu.Unlock()
 	if !p.brake.confirm(len(lost), known, p.now()) {

@@ -61,6 +61,7 @@ type Store struct {
 	claims []ClaimRecord
 	// withheld counts the jobs below the bounds of their probes.
 	withheld int
+	promises promises
 }
 
 // ClaimRecord is one claim that reached the store.
@@ -147,6 +148,7 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (q
 // Claim implements [queue.Queue].
 func (s *Store) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
 	record := ClaimRecord{Claim: c}
+	s.check(func(p *promises) { p.claim(c) })
 	claimed, err := through(ctx, s, Claim, func() (queue.Claimed, error) {
 		claimed, err := s.inner.Claim(ctx, c)
 		if err == nil {
@@ -194,6 +196,11 @@ func (s *Store) Withheld() int {
 
 // Renew implements [queue.Leases].
 func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
+	leases := make([]queue.Lease, len(renewals))
+	for i, r := range renewals {
+		leases[i] = r.Lease
+	}
+	s.check(func(p *promises) { p.leases(Renew, leases) })
 	return through(ctx, s, Renew, func() ([]queue.Renewed, error) { return s.inner.Renew(ctx, now, renewals) })
 }
 
@@ -204,6 +211,11 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) ([]boo
 
 // End implements [queue.Leases].
 func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
+	leases := make([]queue.Lease, len(ends))
+	for i, e := range ends {
+		leases[i] = e.Lease
+	}
+	s.check(func(p *promises) { p.leases(End, leases) })
 	return through(ctx, s, End, func() ([]queue.Ended, error) { return s.inner.End(ctx, now, ends) })
 }
 

@@ -19,6 +19,9 @@ var (
 	// new id; an id is never used again.
 	ErrProcessLost = errors.New("queue: process declared lost")
 
+	// ErrTooMany says that somebody asks for more at once than its share. It is passing.
+	ErrTooMany = errors.New("queue: too many at once")
+
 	// ErrStopped says that the acquirer's Run has returned, or is about to: it hands out no more jobs.
 	ErrStopped = errors.New("queue: acquirer stopped")
 

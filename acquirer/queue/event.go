@@ -11,7 +11,7 @@ type EventKind string
 
 const (
 	// EventUnmatched: no worker of any live process can run the ready jobs of a lane. Given once, when it
-	// becomes so.
+	// becomes so, for all lanes of an organization together and at most once in a heartbeat.
 	EventUnmatched EventKind = "job.unmatched"
 	// EventMatched: a lane that was unmatched has an able worker again, or it is empty.
 	EventMatched EventKind = "job.matched"
@@ -30,9 +30,11 @@ const (
 type Event struct {
 	Kind EventKind
 	At   time.Time
-	// Lane, of an unmatched, matched or expired event.
+	// Lane, of an unmatched, matched or expired event; of several lanes of one organization it is one.
 	Lane Lane
-	// Jobs is the number of ready jobs in the lane, counted up to 1,000.
+	// Lanes is how many lanes an unmatched or matched event is about: what is so at the same time is said once.
+	Lanes int
+	// Jobs is the number of ready jobs in the lanes, counted up to 1,000 in each.
 	Jobs int
 	// Job, of a reaped, expired or timeout event, as it is now.
 	Job Job

@@ -202,7 +202,7 @@ func (r Retry) Clean() Retry {
 	return r
 }
 
-// Scope is what a pause concerns: the jobs of an organization, of a type, or of both. At least one has to be set.
+// Scope is what a pause concerns: the jobs of an organization, of a type, or of a type in an organization. Zero are all jobs.
 type Scope struct {
 	Organization uuid.UUID
 	Type         string
@@ -210,9 +210,6 @@ type Scope struct {
 
 // Validate says what is wrong with the scope, as a [*invalid.Error].
 func (s Scope) Validate() error {
-	if s == (Scope{}) {
-		return invalid.New("Scope", s, "must name an organization or a type")
-	}
 	if s.Type != "" {
 		return in("Scope", ValidateType(s.Type))
 	}

@@ -20,6 +20,20 @@ const (
 	MaxResult      = 1 << 20
 )
 
+// Limits of one report. Whoever has more to say sends several.
+const (
+	MaxReportLines = 1000
+	MaxReportBytes = 1 << 20
+)
+
+// Limits of the instants and delays that a worker says.
+const (
+	// MaxDelay bounds for how long an end puts off the next attempt; a longer one is cut.
+	MaxDelay = 30 * 24 * time.Hour
+	// maxLineAge is how old a line may claim to be.
+	maxLineAge = 24 * time.Hour
+)
+
 // Validate says what is wrong with an end, as a [*invalid.Error].
 func (e End) Validate() error {
 	switch e.Outcome {
@@ -42,6 +56,9 @@ func (e End) Normalize(now time.Time) End {
 		e.ReadyAt, e.Delay = now.Add(e.Delay), 0
 	}
 	e.Error, e.ReadyAt = CleanText(e.Error, MaxErrorText), micros.Of(e.ReadyAt)
+	if latest := micros.Of(now.Add(MaxDelay)); e.ReadyAt.After(latest) {
+		e.ReadyAt = latest
+	}
 	return e
 }
 
@@ -50,8 +67,17 @@ func (r Report) Validate() error {
 	if p := r.Progress; p != nil && (p.Percent < 0 || p.Percent > 100) {
 		return invalid.New("Report.Progress.Percent", p.Percent, "must be between 0 and 100")
 	}
-	if r.Silence < 0 {
+	bytes := 0
+	for _, line := range r.Lines {
+		bytes += len(line.Text)
+	}
+	switch {
+	case r.Silence < 0:
 		return invalid.New("Report.Silence", r.Silence, "must not be negative")
+	case len(r.Lines) > MaxReportLines:
+		return invalid.New("Report.Lines", len(r.Lines), "must be at most %d lines", MaxReportLines)
+	case bytes > MaxReportBytes:
+		return invalid.New("Report.Lines", bytes, "must be at most %d bytes", MaxReportBytes)
 	}
 	return nil
 }
@@ -62,34 +88,21 @@ func (r Report) Renewal(process uuid.UUID, now time.Time) Renewal {
 	if r.Progress != nil {
 		renewal.Progress = &Progress{Percent: r.Progress.Percent, Message: CleanText(r.Progress.Message, MaxMessageText)}
 	}
-	for _, line := range r.Lines {
+	for _, line := range splitLines(r.Lines) {
 		at := line.At
-		if at.IsZero() {
+		if at.IsZero() || at.After(now) { // a worker's clock is believed within limits
 			at = now
+		}
+		if oldest := now.Add(-maxLineAge); at.Before(oldest) {
+			at = oldest
 		}
 		renewal.Lines = append(renewal.Lines, Line{At: micros.Of(at), Text: CleanText(line.Text, MaxLine)})
 	}
 	return renewal
 }
 
-// cutMark ends a text that was cut.
-const cutMark = "..."
-
-// CleanText makes a text storable in every database: valid UTF-8 without zero bytes, and at most limit bytes, cut between
-// two characters. The limit must be at least 3.
-func CleanText(s string, limit int) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit - len(cutMark)
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + cutMark
-}
-
-// isText keeps out what a text column, a JSON message or a terminal cannot carry, the zero byte first of all.
+// isText keeps out what a text column, a JSON message or a terminal cannot carry, the zero byte first of all, and what does
+// not show or turns the text around.
 func isText(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) })
 }

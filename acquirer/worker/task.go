@@ -34,6 +34,12 @@ func (e *RetryError) Error() string {
 // Unwrap returns the wrapped error.
 func (e *RetryError) Unwrap() error { return e.Err }
 
+// maxReport and maxReportBytes bound one report: what the other side takes, with room for a note and for the cut of a line.
+const (
+	maxReport      = queue.MaxReportLines - 1
+	maxReportBytes = queue.MaxReportBytes - queue.MaxLine
+)
+
 // maxPending and maxPendingBytes bound the lines kept while they cannot be sent, and flushAt is how many are sent without
 // waiting.
 const (
@@ -96,14 +102,14 @@ func (t *Task) Write(p []byte) (int, error) {
 
 // add keeps the newest lines when there are too many. The caller holds the lock.
 func (t *Task) add(text string) {
+	if len(text) > queue.MaxLine {
+		text = queue.CleanText(text, queue.MaxLine) // more of it would not be kept
+	}
 	t.lines = append(t.lines, queue.Line{Text: text})
 	t.size += len(text)
 	t.bound()
 	if len(t.lines) >= flushAt {
-		select {
-		case t.full <- struct{}{}:
-		default:
-		}
+		t.wake()
 	}
 }
 
@@ -116,7 +122,7 @@ func (t *Task) bound() {
 	}
 }
 
-// take empties the task into a report. Last also takes an unfinished line.
+// take fills a report with as much as it may hold. Last also takes an unfinished line.
 func (t *Task) take(r *queue.Report, last bool) (something bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -124,13 +130,36 @@ func (t *Task) take(r *queue.Report, last bool) (something bool) {
 		t.add(string(t.partial))
 		t.partial = nil
 	}
-	r.Progress, r.Lines = t.progress, t.lines
-	if t.noted = t.dropped; t.noted > 0 {
-		note := queue.Line{Text: fmt.Sprintf("%d lines could not be sent in time and were dropped", t.dropped)}
-		r.Lines = append([]queue.Line{note}, r.Lines...)
+	r.Progress, t.progress = t.progress, nil
+	if t.noted, t.dropped = t.dropped, 0; t.noted > 0 {
+		r.Lines = append(r.Lines, queue.Line{Text: fmt.Sprintf("%d lines could not be sent in time and were dropped", t.noted)})
 	}
-	t.progress, t.lines, t.size, t.dropped = nil, nil, 0, 0
+	n, size := 0, 0
+	for n < len(t.lines) && n < maxReport && size+len(t.lines[n].Text) <= maxReportBytes {
+		size += len(t.lines[n].Text)
+		n++
+	}
+	r.Lines = append(r.Lines, t.lines[:n]...)
+	t.lines, t.size = t.lines[n:], t.size-size
+	if len(t.lines) >= flushAt {
+		t.wake()
+	}
 	return r.Progress != nil || len(r.Lines) > 0
+}
+
+// wake asks for a report at once.
+func (t *Task) wake() {
+	select {
+	case t.full <- struct{}{}:
+	default:
+	}
+}
+
+// pending reports whether there is something to say.
+func (t *Task) pending() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.lines) > 0 || t.progress != nil
 }
 
 // putBack takes in again what could not be sent, in front of what came meanwhile.
@@ -262,13 +291,22 @@ func (noFence) Reset(time.Duration, ...string) bool { return true }
 
 // report sends one report if there is something to say, or if silence itself would say too much.
 func (r *reporter) report(ctx context.Context, last bool) sending {
-	report := queue.Report{Handout: r.task.Job.Handout(), Silence: r.cfg.Silence}
-	due := r.cfg.Silence > 0 && r.cfg.Clock.Since(r.reportedAt) >= r.cfg.Silence/3
-	if !r.task.take(&report, last) && !due {
-		return nothing
+	sign := queue.Report{Handout: r.task.Job.Handout(), Silence: r.cfg.Silence}
+	report, outcome := sign, nothing
+	if r.cfg.Silence > 0 && r.cfg.Clock.Since(r.reportedAt) >= r.cfg.Silence/3 {
+		// By itself: what there is to say may have to wait, and that we live must not.
+		if !r.send(ctx, sign) {
+			return failed
+		}
+		outcome = sent
 	}
-	if r.send(ctx, report) {
+	switch {
+	case !r.task.take(&report, last):
+		return outcome
+	case r.send(ctx, report):
 		return sent
+	case outcome == sent:
+		return sent // that we live was heard; what could not be said comes again
 	}
 	return failed
 }
@@ -313,7 +351,12 @@ func (r *reporter) bound(ctx context.Context) (context.Context, context.CancelFu
 
 // last sends what is left. What cannot be sent now is lost; the worker logs that.
 func (r *reporter) last(ctx context.Context) {
-	if !errors.Is(context.Cause(ctx), queue.ErrLeaseLost) {
-		r.report(ctx, true)
+	if errors.Is(context.Cause(ctx), queue.ErrLeaseLost) {
+		return
+	}
+	for range maxPending/maxReport + 2 { // as many as there may be at most
+		if r.report(ctx, true) != sent || !r.task.pending() {
+			return
+		}
 	}
 }

@@ -5,7 +5,8 @@
 //	go run ./examples/elastic
 //
 // First, jobs are posted in two bursts, and real workers, processes of this machine, appear for them and disappear when
-// they idle. Then the same day is replayed under three policies (no floor, a floor, a floor by the clock), as fast as the
+// they idle. Next, a provider throttles and runs out of quota for a while, and the time to clear the queue is set against the
+// ideal. Then the same day is replayed under three policies (no floor, a floor, a floor by the clock), as fast as the
 // pure core can plan it, and what people wait is set against what the workers cost. The plots are in elastic.html.
 package main
 
@@ -41,6 +42,11 @@ func show(ctx context.Context, out string, jobs, workers int) error {
 	if err != nil {
 		return err
 	}
+	fmt.Printf("\na provider that throttles, runs out and recovers\n\n")
+	trouble, _, err := throttled(ctx, os.Stdout)
+	if err != nil {
+		return err
+	}
 	fmt.Printf("\nthe same day under three policies\n\n")
 	var days []*replay
 	fmt.Printf("%-32s %10s %10s %10s %8s %9s\n", "policy", "wait mean", "wait p95", "cost", "idle", "workers")
@@ -49,7 +55,7 @@ func show(ctx context.Context, out string, jobs, workers int) error {
 		days = append(days, d)
 		fmt.Printf("%-32s %9.0fs %9.0fs %10.2f %7.0f%% %9d\n", p.name, d.meanWait().Seconds(), d.waitAt(.95).Seconds(), d.cost, 100*d.idleShare(), d.created)
 	}
-	if err := writePage(out, ramp, days); err != nil {
+	if err := writePage(out, ramp, trouble, days); err != nil {
 		return err
 	}
 	fmt.Printf("\nplots: %s\n", out)

@@ -32,12 +32,21 @@ func TestRealWorkersComeAndGo(t *testing.T) {
 		t.Errorf("at most %d workers ran, at the end %+v\n%s", most, last, out.String())
 	}
 	path := filepath.Join(t.TempDir(), "page.html")
-	if err := writePage(path, ramp, []*replay{policies()[0].replay()}); err != nil {
+	if err := writePage(path, ramp, ramp, []*replay{policies()[0].replay()}); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(path)
-	if err != nil || strings.Count(string(text), "<svg") != 2 || strings.Contains(string(text), "NaN") {
+	if err != nil || strings.Count(string(text), "<svg") != 3 || strings.Contains(string(text), "NaN") {
 		t.Errorf("page of %d bytes, %v", len(text), err)
+	}
+}
+
+// The queue is clear soon after the ideal time, however busy the machine that plays the provider.
+func TestThrottledProvider(t *testing.T) {
+	var out bytes.Buffer
+	samples, took, err := throttled(t.Context(), &out)
+	if err != nil || len(samples) == 0 || took < lifted || took > 3*ideal {
+		t.Errorf("clear after %v, ideal %v: %v\n%s", took, ideal, err, out.String())
 	}
 }
 

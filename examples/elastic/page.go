@@ -35,16 +35,20 @@ type label struct {
 const plotWidth, plotHeight = 1000.0, 200.0
 
 // writePage writes the plots.
-func writePage(path string, ramp []sample, days []*replay) error {
+func writePage(path string, ramp, trouble []sample, days []*replay) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	data := struct {
-		Ramp plot
-		Days []plot
-	}{Ramp: draw(ramp, "Two bursts of jobs, real workers", "", 10*time.Second, func(d time.Duration) string { return fmt.Sprintf("%.0f s", d.Seconds()) })}
+		Ramp, Trouble plot
+		Days          []plot
+	}{
+		Ramp: draw(ramp, "Two bursts of jobs, real workers", "", 10*time.Second, func(d time.Duration) string { return fmt.Sprintf("%.0f s", d.Seconds()) }),
+		Trouble: draw(trouble, "A provider that throttles, runs out and recovers", fmt.Sprintf("ideal %.1f minutes", ideal.Seconds()/minute.Seconds()),
+			5*minute, func(d time.Duration) string { return fmt.Sprintf("%.0f min", d.Seconds()/minute.Seconds()) }),
+	}
 	for _, d := range days {
 		note := fmt.Sprintf("mean wait %.0f s, 95 %% within %.0f s, %.0f %% of the cost idle", d.meanWait().Seconds(), d.waitAt(.95).Seconds(), 100*d.idleShare())
 		data.Days = append(data.Days, draw(d.samples, d.policy.name, note, 3*time.Hour, func(d time.Duration) string { return fmt.Sprintf("%02.0f:00", d.Hours()) }))

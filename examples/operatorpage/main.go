@@ -24,18 +24,20 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:8020", "loopback address to listen on")
 	speed := flag.Int("speed", 1, "how many times faster than the clock the fleet lives")
 	flag.Parse()
-	if err := run(*listen, *speed); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	l, err := listenLoopback(*listen)
+	if err != nil {
+		log.Fatal(err)
+	}
+	tell(l.Addr().String())
+	if err := run(ctx, l, *speed); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(listen string, speed int) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	l, err := listenLoopback(listen)
-	if err != nil {
-		return err
-	}
+// run serves the pages until ctx ends.
+func run(ctx context.Context, l net.Listener, speed int) error {
 	began := time.Now()
 	fleet := webuitest.New(began)
 	clock := newFastClock(began, speed)
@@ -49,7 +51,6 @@ func run(listen string, speed int) error {
 	server := &http.Server{Handler: pages, ReadHeaderTimeout: 10 * time.Second}
 	server.RegisterOnShutdown(pages.Close)
 	context.AfterFunc(ctx, func() { _ = server.Shutdown(context.WithoutCancel(ctx)) })
-	tell(l.Addr().String())
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

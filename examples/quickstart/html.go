@@ -33,6 +33,8 @@ type pageData struct {
 	HalfYear, Week plot
 	WeekOf         time.Time
 	Calendar       calendar
+	Scatter        scatter
+	Foretold       foretold
 	Late           []lateRow
 	Pains          []painRow
 	Start, End     time.Time
@@ -42,6 +44,8 @@ type pageData struct {
 	Asleep, Woken  int
 	Gone, Helpless int
 	Latest         time.Duration
+	// Worked is how much work a commit stands for.
+	Worked string
 }
 
 // painRow is what the developers of one template found, in parts of all their sessions.
@@ -66,9 +70,13 @@ func (p *report) page() ([]byte, error) {
 		report: p, HalfYear: p.halfYear(), Calendar: p.calendar(), Late: p.lateRows(),
 		Start: p.start, End: p.end, Ticks: p.ticks.n, Idle: p.ticks.idle, PerTick: float64(p.ticks.evaluated) / float64(max(p.ticks.n, 1)),
 		Reminders: p.events[lifecycle.EventReminder], Asleep: p.marks[lifecycle.EventDormant], Woken: p.marks[lifecycle.EventAwake],
-		Gone: p.marks[lifecycle.EventDeleted], Helpless: p.events[lifecycle.EventNeedsAttention], Latest: p.latest.Round(time.Second),
+		Gone: p.marks[lifecycle.EventDeleted], Helpless: p.events[lifecycle.EventNeedsAttention], Latest: p.latest.Round(time.Second), Worked: short(p.Worked),
 	}
 	d.Week, d.WeekOf = p.week()
+	d.Scatter = p.scatter()
+	if len(p.Foresight.actual) > 0 {
+		d.Foretold = p.Foresight.plot()
+	}
 	for i := range p.Plans {
 		d.Pains = append(d.Pains, newPainRow(p.Plans[i]))
 	}

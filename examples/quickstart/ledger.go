@@ -20,6 +20,8 @@ type ledger struct {
 	latest  time.Duration
 	samples []sample
 	running []int // by plan
+	// byHour sums up how many ran at each tick of an hour.
+	byHour  []int
 	present int
 	// peak is the most that ran at once since it was last asked for.
 	peak   int
@@ -95,7 +97,13 @@ func (l *ledger) tick(s executor.Stats) {
 // sample counts the fleet now and then.
 func (l *ledger) sample(now time.Time) {
 	l.end = now
-	l.peak = max(l.peak, sum(l.running))
+	running := sum(l.running)
+	l.peak = max(l.peak, running)
+	hour := int(now.Sub(l.start).Hours())
+	for len(l.byHour) <= hour {
+		l.byHour = append(l.byHour, 0)
+	}
+	l.byHour[hour] += running
 	if now.Sub(l.start)%sampleEvery == 0 {
 		l.samples = append(l.samples, sample{append([]int(nil), l.running...), l.present})
 	}

@@ -54,6 +54,8 @@ type settings struct {
 	options
 	activity, policies, html string
 	overrides                []string
+	// templates is the text of the policies without its comments, and what -set changed.
+	templates string
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -105,7 +107,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	clock := quartz.NewReal()
 	began := clock.Now()
-	r, err := prepare(ctx, s)
+	r, err := prepare(ctx, &s)
 	if err != nil {
 		return err
 	}
@@ -114,6 +116,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	p := newReport(r)
+	p.Command, p.Policies = command(args), s.templates
 	fmt.Fprintf(stderr, "done in %.1f s\n\n", clock.Since(began).Seconds())
 	if err := p.text(stdout); err != nil {
 		return err
@@ -122,7 +125,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 // prepare reads the files and builds the fleet.
-func prepare(ctx context.Context, s settings) (*replay, error) {
+func prepare(ctx context.Context, s *settings) (*replay, error) {
 	text, err := read(s.policies, policies)
 	if err != nil {
 		return nil, err
@@ -136,6 +139,7 @@ func prepare(ctx context.Context, s settings) (*replay, error) {
 			return nil, fmt.Errorf("-set %s: %w", o, err)
 		}
 	}
+	s.templates = templatesOf(text, s.overrides)
 	if text, err = read(s.activity, activity); err != nil {
 		return nil, err
 	}
@@ -149,6 +153,35 @@ func prepare(ctx context.Context, s settings) (*replay, error) {
 		return nil, err
 	}
 	return newReplay(ctx, plans, developers, s.options)
+}
+
+// command is the command line that makes the same page, wherever it is written.
+func command(args []string) string {
+	parts := []string{"go run ./examples/quickstart"}
+	for i := 0; i < len(args); i++ {
+		switch name := strings.TrimLeft(args[i], "-"); {
+		case name == "html":
+			i++ // and its file
+		case strings.HasPrefix(name, "html="):
+		default:
+			parts = append(parts, args[i])
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// templatesOf is the text of the policies without its comments, and what was changed.
+func templatesOf(text []byte, overrides []string) string {
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			lines = append(lines, line)
+		}
+	}
+	for _, o := range overrides {
+		lines = append(lines, "-set "+o)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func read(file string, builtin []byte) ([]byte, error) {

@@ -21,6 +21,7 @@ type plot struct {
 	Line   string
 	YTicks []label
 	XTicks []label
+	Hovers []hover
 }
 
 // area is one template's share of a chart: its number chooses the colour.
@@ -116,7 +117,9 @@ func hourly(samples []sample) []sample {
 
 // halfYear is the whole replay by the hour, with the months.
 func (l *ledger) halfYear() plot {
-	p := timeline(hourly(l.samples), len(l.plans), false)
+	samples := hourly(l.samples)
+	p := timeline(samples, len(l.plans), false)
+	p.Hovers = daysOf(samples, l.start, time.Hour)
 	for m := time.Date(l.start.Year(), l.start.Month(), 1, 0, 0, 0, 0, time.UTC); m.Before(l.end); m = m.AddDate(0, 1, 0) {
 		if at := percent(float64(m.Sub(l.start)), float64(l.end.Sub(l.start))); at >= 0 {
 			p.XTicks = append(p.XTicks, label{At: at, Text: m.Format("Jan")})
@@ -139,6 +142,7 @@ func (l *ledger) week() (plot, time.Time) {
 	to := min(len(l.samples), from+int(7*24*time.Hour/sampleEvery)+1)
 	p := timeline(l.samples[from:to], len(l.plans), true)
 	first, last := l.at(from), l.at(to-1)
+	p.Hovers = daysOf(l.samples[from:to], first, sampleEvery)
 	for d := first.Truncate(24 * time.Hour); d.Before(last); d = d.AddDate(0, 0, 1) {
 		if at := percent(float64(d.Sub(first)), float64(last.Sub(first))); at >= 0 {
 			p.XTicks = append(p.XTicks, label{At: at, Text: d.Format("Mon"), More: d.Format("2 January")})
@@ -158,6 +162,7 @@ type calendar struct {
 	Days   int
 	Shades []string
 	XTicks []label
+	Hovers []hover
 	Most   int
 }
 
@@ -177,6 +182,10 @@ func (l *ledger) calendar() calendar {
 		}
 		hour := offset + i
 		fmt.Fprintf(&shades[(n*heatLevels-1)/c.Most%heatLevels], "M%d %dh1v1h-1z", hour/24, hour%24)
+	}
+	for _, h := range daysOf(samples, l.start, time.Hour) {
+		h.X, h.Width = float64(len(c.Hovers)), 1
+		c.Hovers = append(c.Hovers, h)
 	}
 	for i := range shades {
 		c.Shades = append(c.Shades, shades[i].String())

@@ -38,11 +38,15 @@ type replay struct {
 	agenda     agenda
 	start, end time.Time
 	outage     outage
+	// worked is how much work a commit stands for.
+	worked time.Duration
 
 	// mu guards what the executor's hooks write: it calls them from several goroutines.
-	mu      sync.Mutex
-	ledger  *ledger
-	stories stories
+	mu        sync.Mutex
+	ledger    *ledger
+	stories   stories
+	foresight foresight
+	points    []policyPoint
 }
 
 func newReplay(ctx context.Context, plans []plan, developers []*developer, o options) (*replay, error) {
@@ -52,8 +56,8 @@ func newReplay(ctx context.Context, plans []plan, developers []*developer, o opt
 		return nil, err
 	}
 	r := &replay{
-		fleet: f, developers: developers, workers: workers{o.seed, o.fail}, start: start, end: end, outage: o.outage,
-		clock: simclock.New(start), ledger: newLedger(len(plans), start),
+		fleet: f, developers: developers, workers: workers{o.seed, o.fail}, start: start, end: end, outage: o.outage, worked: o.before + o.after,
+		clock: simclock.New(start), ledger: newLedger(len(plans), start), foresight: newForesight(start, end),
 	}
 	var seed [32]byte
 	for i := range 8 {
@@ -108,7 +112,10 @@ func (r *replay) run(ctx context.Context, progress func(now time.Time)) error {
 	}
 	r.ledger.close(r)
 	r.finish(ctx)
-	return nil
+	r.foresight.compare(r.ledger)
+	points, err := r.tryPolicies()
+	r.points = points
+	return err
 }
 
 // step lets a minute pass.
@@ -135,7 +142,10 @@ func (r *replay) tick(ctx context.Context, now time.Time) error {
 	}
 	r.ledger.tick(s)
 	r.ledger.sample(now)
-	return r.relay(ctx)
+	if err := r.relay(ctx); err != nil {
+		return err
+	}
+	return r.foresee(ctx, now)
 }
 
 // world lets happen what happens until an instant.
@@ -185,6 +195,7 @@ func (r *replay) jobEnds(ctx context.Context, h happening) error {
 	if err != nil {
 		return err
 	}
+	r.foresight.learnBuild(s.Build)
 	d := h.who
 	if h.id != d.workspace {
 		return nil // of a workspace that was deleted under its owner's hands

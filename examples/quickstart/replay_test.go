@@ -29,7 +29,7 @@ func prepared(t *testing.T, args ...string) *replay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := prepare(t.Context(), s)
+	r, err := prepare(t.Context(), &s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,10 +130,11 @@ func TestBooksBalance(t *testing.T) {
 }
 
 func TestEveryTransitionIsAccounted(t *testing.T) {
-	r := replayed(t, "-days", "11", "-set", "frugal.dormant=3d", "-set", "frugal.delete=5d")
+	r := replayed(t, "-days", "11", "-set", "frugal.dormant=3d", "-set", "frugal.delete=5d", "-set", "balanced.retries=off")
 	for _, k := range []cause{
 		{lifecycle.TransitionStart, lifecycle.ReasonManual},
 		{lifecycle.TransitionStart, lifecycle.ReasonAutostart},
+		{lifecycle.TransitionStart, lifecycle.ReasonStartRetry},
 		{lifecycle.TransitionStop, lifecycle.ReasonAutostop},
 		{lifecycle.TransitionStop, lifecycle.ReasonFailedCleanup},
 		{lifecycle.TransitionDelete, lifecycle.ReasonAutodelete},
@@ -179,7 +180,7 @@ func TestPageStandsAlone(t *testing.T) {
 	if strings.Contains(string(page), "ZgotmplZ") {
 		t.Error("html/template refused a value")
 	}
-	for _, want := range []string{"prefers-color-scheme: dark", "<svg", "Stories", "Hours saved", "How late", "Pain"} {
+	for _, want := range []string{"prefers-color-scheme: dark", "<svg", "Stories", "Hours saved", "How late", "Pain", "What a policy saves", "<title>", "seed 1", "-days 3"} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -210,6 +211,52 @@ func TestBadCommandLine(t *testing.T) {
 		err := run(t.Context(), append([]string{"-html", ""}, c.args...), io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: got %v, want %s", c.args, err, c.want)
+		}
+	}
+}
+
+// A replay that is long enough foretells its last weeks, closer than the week before repeated, and tries other policies.
+func TestForetoldAndTried(t *testing.T) {
+	if testing.Short() {
+		t.Skip("replays two months")
+	}
+	r := replayed(t, "-days", "59")
+	f := &r.foresight
+	if len(f.actual) != foreseenWeeks*7*24 || f.error > 5 || f.error > f.week || f.within < 60 || f.within > 98 {
+		t.Errorf("%d hours, %.2f %% off, the week before %.2f %%, %.0f %% in the band", len(f.actual), f.error, f.week, f.within)
+	}
+	page, err := newReport(r).page()
+	if err != nil || !strings.Contains(string(page), "Foretold, and what then happened") {
+		t.Errorf("the page does not show it: %v", err)
+	}
+	own, best := 0, 0
+	for _, p := range r.points {
+		if p.Plan >= 0 {
+			own++
+			// What the executor did with a third of the people is near what the simulation does with all of them.
+			a := r.ledger.plans[p.Plan]
+			if saved := percent(a.always-a.ran, a.always); abs(saved-p.Saved) > 3 {
+				t.Errorf("%s: %.1f %% saved, simulated %.1f %%", p.Name, saved, p.Saved)
+			}
+		}
+		if p.Best {
+			best++
+		}
+	}
+	if own != len(r.plans) || best < 5 || best == len(r.points) {
+		t.Errorf("%d templates among the points, %d of %d on the line", own, best, len(r.points))
+	}
+}
+
+// The page shows the command that makes the same page, without the file into which it was written.
+func TestCommandLeavesOutTheFile(t *testing.T) {
+	for want, args := range map[string][]string{
+		"go run ./examples/quickstart":                            {"-html", "out.html"},
+		"go run ./examples/quickstart -seed 7":                    {"--html=out.html", "-seed", "7"},
+		"go run ./examples/quickstart -days 3 -set frugal.ttl=4h": {"-days", "3", "-html", "", "-set", "frugal.ttl=4h"},
+	} {
+		if got := command(args); got != want {
+			t.Errorf("%v: %s", args, got)
 		}
 	}
 }

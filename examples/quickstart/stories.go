@@ -170,9 +170,16 @@ func (r *replay) tellClockChange(d *developer, b *executor.BuildRequest) {
 	}
 	r.stories.tell(clockChange, d, float64(len(d.commits)), func() story {
 		return r.said(b, "The night the clocks changed",
-			"%s started at %s on its owner's clock as always, which is %s UTC now; three days before it was %s UTC.",
-			b.Snapshot.Workspace.Name, at.Format("15:04"), at.UTC().Format("15:04"), before.UTC().Format("15:04"))
+			"%s started at %s on its owner's clock, as always; for a clock that is never changed that is %s %s than three days before.",
+			b.Snapshot.Workspace.Name, at.Format("15:04"), short(time.Duration(abs(float64(offset(at)-offset(before))))*time.Second), earlier(offset(at) > offset(before)))
 	})
+}
+
+func earlier(yes bool) string {
+	if yes {
+		return "earlier"
+	}
+	return "later"
 }
 
 func (r *replay) tellDormancy(d *developer, b *executor.BuildRequest) {

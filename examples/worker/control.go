@@ -2,12 +2,18 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,72 +29,144 @@ import (
 // longPoll is how long a worker's request for a job is kept open: below what proxies cut off.
 const longPoll = 20 * time.Second
 
-// control is the control plane: three verbs over an acquirer.
-type control struct{ acquirer *acquirer.Acquirer }
+// Limits of a request. A report may hold a mebibyte of lines, which JSON makes longer.
+const (
+	smallBody  = 16 << 10
+	reportBody = 4 << 20
+	endBody    = 2 << 20
+	readTime   = 10 * time.Second
+)
+
+// control is the control plane: three verbs over an acquirer, each for a worker that has shown its token.
+type control struct {
+	acquirer *acquirer.Acquirer
+	workers  registry
+	log      *slog.Logger
+}
+
+// registry knows the workers by the SHA-256 of their tokens.
+type registry map[[sha256.Size]byte]acquirer.Identity
+
+// of returns who a request is from. Looking up a hash takes no longer for a token that is nearly right.
+func (r registry) of(req *http.Request) (acquirer.Identity, bool) {
+	token, found := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+	id, known := r[sha256.Sum256([]byte(token))]
+	return id, found && known
+}
 
 func (c control) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /acquire", c.acquire)
-	mux.HandleFunc("POST /renew", c.renew)
-	mux.HandleFunc("POST /end", c.end)
-	return mux
+	mux.Handle("POST /acquire", route(c, smallBody, c.acquire))
+	mux.Handle("POST /renew", route(c, reportBody, func(ctx context.Context, r acquirer.Remote, report queue.Report) (any, error) {
+		return r.Renew(ctx, report)
+	}))
+	mux.Handle("POST /end", route(c, endBody, func(ctx context.Context, r acquirer.Remote, end queue.End) (any, error) {
+		return r.End(ctx, end)
+	}))
+	return http.NewCrossOriginProtection().Handler(mux) // a page in somebody's browser is no worker
 }
 
 // acquire keeps the request open until there is a job. If the worker has gone by then, the request's context has
-// ended and the job goes to another one.
-func (c control) acquire(w http.ResponseWriter, r *http.Request) {
-	request, ok := read[queue.Request](w, r)
-	if !ok {
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), longPoll)
+// ended and the job goes to another one. Nil: the worker shall ask again.
+func (c control) acquire(ctx context.Context, r acquirer.Remote, request queue.Request) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, longPoll)
 	defer cancel()
-	job, err := c.acquirer.AcquireJob(ctx, request)
+	job, err := r.AcquireJob(ctx, request)
 	if errors.Is(err, context.DeadlineExceeded) {
-		w.WriteHeader(http.StatusNoContent) // ask again
-		return
+		return nil, nil
 	}
-	answer(w, job, err)
+	return job, err
 }
 
-func (c control) renew(w http.ResponseWriter, r *http.Request) {
-	if report, ok := read[queue.Report](w, r); ok {
-		canceled, err := c.acquirer.Renew(r.Context(), report)
-		answer(w, canceled, err)
-	}
+// route is one verb: who asks, a body that is JSON and no longer than it may be, the answer or the class of its error.
+func route[T any](c control, limit int64, do func(context.Context, acquirer.Remote, T) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := rand.Text() // of the request, for the log and the answer
+		w.Header().Set("X-Request-Id", id)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		who, known := c.workers.of(r)
+		if !known {
+			http.Error(w, "unknown worker", http.StatusUnauthorized)
+			return
+		}
+		if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
+			http.Error(w, "must be application/json", http.StatusUnsupportedMediaType)
+			return
+		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime))
+		var body T
+		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
+		decoder.DisallowUnknownFields()
+		err := decoder.Decode(&body)
+		if err == nil {
+			if _, more := decoder.Token(); !errors.Is(more, io.EOF) {
+				err = errors.New("something follows the body")
+			}
+		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the body is read; a long poll may take its time
+		if err != nil {
+			http.Error(w, "bad request", http.StatusBadRequest)
+			return
+		}
+		answer, err := do(r.Context(), c.acquirer.Remote(who), body)
+		switch {
+		case err != nil:
+			c.refuse(w, id, err)
+		case answer == nil:
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.NewEncoder(w).Encode(answer)
+		}
+	})
 }
 
-func (c control) end(w http.ResponseWriter, r *http.Request) {
-	if end, ok := read[queue.End](w, r); ok {
-		job, err := c.acquirer.End(r.Context(), end)
-		answer(w, job, err)
-	}
-}
-
-// read decodes a request. A real control plane first checks who asks, and puts in the organization by itself.
-func read[T any](w http.ResponseWriter, r *http.Request) (body T, ok bool) {
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<20)).Decode(&body)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-	}
-	return body, err == nil
-}
-
-// answer distinguishes the errors that mean different things to a worker; see package httpsource for the way back.
-func answer(w http.ResponseWriter, body any, err error) {
+// refuse answers with the class of an error; see package httpsource for the way back. Its cause is for the log: it may name
+// hosts and roles. What a worker did wrong it is told.
+func (c control) refuse(w http.ResponseWriter, id string, err error) {
+	var bad *invalid.Error
 	switch {
-	case err == nil:
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(body)
 	case errors.Is(err, queue.ErrLeaseLost):
-		http.Error(w, err.Error(), http.StatusConflict)
+		http.Error(w, "lease lost", http.StatusConflict)
 	case errors.Is(err, queue.ErrTimeout):
-		http.Error(w, err.Error(), http.StatusGone)
-	case errors.Is(err, invalid.Err):
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		http.Error(w, "run limit", http.StatusGone)
+	case errors.Is(err, queue.ErrTooMany):
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many at once", http.StatusTooManyRequests)
+	case errors.Is(err, queue.ErrStopped):
+		http.Error(w, "stopping", http.StatusServiceUnavailable)
+	case errors.As(err, &bad):
+		http.Error(w, bad.Error(), http.StatusUnprocessableEntity)
 	default:
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		c.log.Error("request failed", "request_id", id, "error", err)
+		http.Error(w, "unavailable, request "+id, http.StatusServiceUnavailable)
 	}
+}
+
+// tokensVariable holds the workers' tokens, "name=token name=token", and tokenVariable a worker's own: the environment is not
+// shown in lists of processes, as arguments are.
+const (
+	tokensVariable = "CONTROL_TOKENS"
+	tokenVariable  = "WORKER_TOKEN"
+)
+
+// registered reads the workers' registrations. A real control plane has them in its database, and tokens only as hashes.
+func registered(tokens string) (registry, error) {
+	workers := make(registry)
+	for entry := range strings.FieldsSeq(tokens) {
+		name, token, found := strings.Cut(entry, "=")
+		if !found || len(token) < 26 {
+			return nil, fmt.Errorf("worker %q: its token must be random, with 128 bits or more", name)
+		}
+		workers[sha256.Sum256([]byte(token))] = acquirer.Identity{
+			Worker: uuid.NewSHA1(uuid.NameSpaceOID, []byte(name)), Slots: 2, Types: []string{"render"},
+		}
+	}
+	if len(workers) == 0 {
+		return nil, errors.New("no worker is registered, so nobody could ask for a job")
+	}
+	return workers, nil
 }
 
 // runControl hands out some jobs and ends when all of them have.
@@ -107,7 +185,14 @@ func runControl(ctx context.Context, jobs int) error {
 		return err
 	}
 	fmt.Println(listener.Addr())
-	server := &http.Server{Handler: control{a}.handler(), ReadHeaderTimeout: 5 * time.Second}
+	workers, err := registered(os.Getenv(tokensVariable))
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           control{a, workers, slog.New(slog.NewTextHandler(os.Stderr, nil))}.handler(),
+		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)

@@ -10,6 +10,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -47,7 +48,12 @@ func main() {
 
 // show starts everybody and makes trouble.
 func show(ctx context.Context, jobs int) error {
-	control, lines, err := child(ctx, "-role=control", fmt.Sprintf("-jobs=%d", jobs))
+	names, tokens, all := []string{"ada", "bob", "cid"}, make(map[string]string), ""
+	for _, name := range names {
+		tokens[name] = rand.Text()
+		all += " " + name + "=" + tokens[name]
+	}
+	control, lines, err := child(ctx, tokensVariable+"="+all, "-role=control", fmt.Sprintf("-jobs=%d", jobs))
 	if err != nil {
 		return err
 	}
@@ -64,8 +70,8 @@ func show(ctx context.Context, jobs int) error {
 	}()
 
 	workers := make(map[string]*process)
-	for _, name := range []string{"ada", "bob", "cid"} {
-		w, out, err := child(ctx, "-role=worker", "-name="+name, "-address="+address)
+	for _, name := range names {
+		w, out, err := child(ctx, tokenVariable+"="+tokens[name], "-role=worker", "-name="+name, "-address="+address)
 		if err != nil {
 			return err
 		}
@@ -99,14 +105,15 @@ type process struct {
 	end func()
 }
 
-// child runs this program again in another role; what it prints can be read.
-func child(ctx context.Context, args ...string) (*process, *bufio.Reader, error) {
+// child runs this program again in another role, with one more variable; what it prints can be read.
+func child(ctx context.Context, variable string, args ...string) (*process, *bufio.Reader, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), variable)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.StdoutPipe()

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"log/slog"
 	"net/http/httptest"
 	"testing"
 
@@ -26,8 +28,13 @@ func TestOverHTTP(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	running := make(chan error, 1)
 	go func() { running <- a.Run(ctx) }()
-	server := httptest.NewServer(control{a}.handler())
-	source := httpsource.New(server.URL, server.Client())
+	tokens := map[string]string{"ada": rand.Text(), "eve": rand.Text()}
+	workers, err := registered("ada=" + tokens["ada"] + " eve=" + tokens["eve"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(control{a, workers, slog.New(slog.DiscardHandler)}.handler())
+	source := httpsource.New(server.URL, tokens["ada"], server.Client())
 
 	handled := make(chan queue.Job, 1)
 	w, err := worker.New(source, func(_ context.Context, task *worker.Task) ([]byte, error) {
@@ -65,8 +72,8 @@ func TestOverHTTP(t *testing.T) {
 	if _, err := source.Renew(ctx, queue.Report{Handout: job.Handout()}); !errors.Is(err, queue.ErrLeaseLost) {
 		t.Errorf("a report after the end: %v", err)
 	}
-	if _, err := source.AcquireJob(ctx, queue.Request{}); !errors.Is(err, invalid.Err) {
-		t.Errorf("a request without types: %v", err)
+	if _, err := source.AcquireJob(ctx, queue.Request{Silence: -1}); !errors.Is(err, invalid.Err) {
+		t.Errorf("a request with a silence of its own: %v", err)
 	}
 	server.Close()
 	stop()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/worker"
@@ -28,7 +29,7 @@ func runWorker(ctx context.Context, name, url string) error {
 		}
 		return []byte("done by " + name), nil
 	}
-	w, err := worker.New(httpsource.New(url, http.DefaultClient), handler, worker.Config{
+	w, err := worker.New(httpsource.New(url, os.Getenv(tokenVariable), http.DefaultClient), handler, worker.Config{
 		Types: []string{"render"}, Slots: 2, Silence: 3 * time.Second, Flush: 250 * time.Millisecond,
 		Logger: slog.New(slog.DiscardHandler), // the worker prints what matters itself
 	})

@@ -28,19 +28,22 @@ var directions = []direction{
 	{"invalid", nil},
 	{"simclock", nil},
 	{"internal/dispatch", []string{"acquirer/queue", "internal/...", "invalid"}},
+	{"internal/liveness", []string{"internal/..."}},
 	{"internal/tagindex", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/leases", []string{"acquirer/queue", "internal/...", "invalid"}},
+	{"internal/liveness", []string{"internal/..."}},
+	{"internal/tagindex", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/...", []string{"internal/...", "invalid"}},
 
 	// The pure core.
 	{"schedule", []string{"invalid"}},
-	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff"}},
+	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff", "internal/text"}},
 	{"lifecycle/forecast/...", []string{"lifecycle", "lifecycle/forecast/...", "schedule", "invalid"}},
 
 	// The engines.
 	{"lifecycle/executor", []string{"lifecycle", "schedule", "invalid", "internal/..."}},
 	{"lifecycle/templatebuilder", []string{"lifecycle", "lifecycle/executor", "rendercache", "invalid"}},
-	{"acquirer/queue", []string{"invalid", "internal/micros"}},
+	{"acquirer/queue", []string{"invalid", "internal/micros", "internal/text"}},
 	{"acquirer/worker", []string{"acquirer/queue", "invalid", "internal/..."}},
 	{"acquirer/buildjobs", []string{"lifecycle", "acquirer/queue", "acquirer/worker", "invalid"}},
 	{"acquirer", []string{"acquirer/queue", "acquirer/worker", "invalid", "internal/..."}},
@@ -64,7 +67,7 @@ var directions = []direction{
 		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm/...", "workerpool", "schedule", "invalid", "internal/...",
 	}},
 	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
-	{"store/form", nil},
+	{"store/form", []string{"internal/micros"}},
 	{"store/sqltext", nil},
 	{"store/wake", []string{"lifecycle", "acquirer/queue", "prewarm", "workerpool"}},
 	{"store/memory", belowStores},

@@ -50,6 +50,11 @@ func run(update bool) ([]string, error) {
 	failures = append(failures, checkTestingIsNotLinked(g)...)
 	failures = append(failures, checkClocks(sources)...)
 	failures = append(failures, checkWords(sources)...)
+	promises, err := checkPromises(os.DirFS("."))
+	if err != nil {
+		return nil, err
+	}
+	failures = append(failures, promises...)
 	names := exportedNames(sources)
 	if update {
 		if err := writeNames(names); err != nil {

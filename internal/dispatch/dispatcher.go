@@ -14,6 +14,13 @@ import (
 	"github.com/dormouse-go/dormouse/internal/tagindex"
 )
 
+// MaxDomains bounds the domains of one organization that somebody waits or works in, and maxQuiet those beside them that are kept
+// for whoever comes back at once, as workers with long polls do.
+const (
+	MaxDomains = 1024
+	maxQuiet   = 32
+)
+
 // maxLanes bounds the lanes remembered for one organization; clean ones are forgotten beyond it.
 const maxLanes = 4096
 
@@ -218,19 +225,62 @@ func (d *Dispatcher) Close(now time.Time) []*Waiter {
 // Forget drops the domains in which nobody has waited or worked since before, and organizations without any.
 func (d *Dispatcher) Forget(before time.Time) {
 	for id, org := range d.orgs {
-		for key, domain := range org.domains {
-			if domain.line.Len() == 0 && domain.phase == idle && domain.running == 0 && domain.quietSince.Before(before) {
-				delete(org.domains, key)
-				org.byDomain.Remove(domain.Domain, domain)
-				for _, l := range domain.able {
-					l.able = without(l.able, domain)
-				}
+		for _, domain := range org.domains {
+			if domain.quiet() && domain.quietSince.Before(before) {
+				org.drop(domain)
 			}
 		}
 		if len(org.domains) == 0 {
 			delete(d.orgs, id)
 		}
 	}
+}
+
+// quiet reports whether nobody waits or works in the domain, and no claim of it is under way or to be looked up.
+func (d *Domain) quiet() bool {
+	return d.line.Len() == 0 && d.phase == idle && d.running == 0 && d.unsettled == nil
+}
+
+// trim drops the domains that have been quiet for longest, as long as there are too many.
+func (o *organization) trim() {
+	if len(o.domains) <= maxQuiet {
+		return
+	}
+	n := 0
+	var oldest *Domain
+	for _, d := range o.domains {
+		if !d.quiet() {
+			continue
+		}
+		n++
+		if oldest == nil || d.quietSince.Before(oldest.quietSince) {
+			oldest = d
+		}
+	}
+	if n > maxQuiet {
+		o.drop(oldest)
+	}
+}
+
+func (o *organization) drop(d *Domain) {
+	delete(o.domains, d.key)
+	o.byDomain.Remove(d.Domain, d)
+	for _, l := range d.able {
+		l.able = without(l.able, d)
+		if l.claimer == d {
+			l.claimer = nil
+		}
+	}
+}
+
+// Room reports whether a worker of a domain may come to wait: not if its organization has [MaxDomains] others.
+func (d *Dispatcher) Room(q queue.Domain) bool {
+	org, ok := d.orgs[q.Organization]
+	if !ok || len(org.domains) < MaxDomains {
+		return true
+	}
+	_, known := org.domains[q.Key()]
+	return known
 }
 
 // all yields the domains of all organizations, in no particular order.

@@ -65,6 +65,7 @@ func (d *Domain) Started() { d.running++ }
 func (d *Domain) Ended(now time.Time) {
 	d.running--
 	d.quietSince = now
+	d.org.trim()
 }
 
 // Waiter is one worker's wish for one job.
@@ -90,6 +91,7 @@ func (w *Waiter) Leave(now time.Time) {
 	}
 	w.domain.remove(w)
 	w.domain.quietSince = now
+	w.domain.org.trim()
 }
 
 func (d *Domain) first() *Waiter { return d.line.Front().Value.(*Waiter) }

@@ -58,11 +58,10 @@ type Entry struct {
 	heardAt time.Time
 	// calls is the number of the worker's calls under way: while there is one it is not silent.
 	calls int
-	// doubt is the number of the present doubt and why its reason; asking says that somebody seeks a verdict.
-	doubt  uint64
-	why    string
-	asking bool
-	run    run
+	// doubt is the number of the present doubt and why its reason.
+	doubt uint64
+	why   string
+	run   run
 
 	dueAt time.Time
 	index int // in the heap; -1 outside
@@ -141,7 +140,6 @@ func (b *Book) Return(job queue.Job) Doubt {
 	e := b.enter(job)
 	e.handed = false
 	b.raise(e, "no worker got it", time.Time{})
-	e.asking = true
 	b.turn(e, Judged)
 	return e.asDoubt()
 }
@@ -190,7 +188,7 @@ func (b *Book) move(e *Entry, process uuid.UUID) {
 // raise begins a new doubt about an entry, about which somebody is to be asked from then on; the zero time plans nothing.
 func (b *Book) raise(e *Entry, why string, from time.Time) {
 	b.doubts++
-	e.doubt, e.why, e.asking = b.doubts, why, false
+	e.doubt, e.why = b.doubts, why
 	b.turn(e, Doubtful)
 	b.at(e, from)
 }
@@ -242,7 +240,6 @@ func (b *Book) Due(now time.Time) (doubts []Doubt, stops []*Entry) {
 			b.raise(e, "worker went silent", time.Time{})
 		}
 		b.at(e, time.Time{})
-		e.asking = true
 		doubts = append(doubts, e.asDoubt())
 	}
 	return doubts, stops

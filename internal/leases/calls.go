@@ -27,7 +27,7 @@ func (b *Book) Report(job queue.Job, process uuid.UUID, silence time.Duration, n
 	if !known {
 		job.Process = process
 		e = b.enter(job)
-		e.handed, e.seen = true, false
+		e.seen = false
 	}
 	if err := b.begin(e, e.run.overdue, now); err != nil {
 		return Call{}, err

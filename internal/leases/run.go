@@ -28,7 +28,7 @@ func (r *run) next(busy bool) time.Time {
 }
 
 func (r *run) given(now time.Time) bool {
-	return r.stopped && !r.givenAt.IsZero() && !r.givenAt.After(now)
+	return !r.givenAt.IsZero() && !r.givenAt.After(now)
 }
 
 // LimitAt is when the entry's run reaches its limit; zero: never.
@@ -41,7 +41,7 @@ func (e *Entry) PastLimit(now time.Time) bool {
 
 // limitRun sets when an entry's run reaches its limit, counted from when the attempt began.
 func (b *Book) limitRun(e *Entry, begun time.Time) {
-	if b.limit == nil || e.run.stopped || begun.IsZero() {
+	if b.limit == nil || begun.IsZero() {
 		return
 	}
 	if limit := b.limit(e.Job); limit > 0 {

@@ -54,7 +54,7 @@ func (b *Book) Judged(d Doubt) *Entry {
 // doubt, and a verdict is sought again at the given time, after a look at the job.
 func (b *Book) Postpone(d Doubt, again time.Time) {
 	if e := b.current(d); e != nil {
-		e.asking, e.seen = false, false
+		e.seen = false
 		b.turn(e, Doubtful)
 		b.at(e, again)
 	}

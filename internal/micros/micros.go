@@ -7,6 +7,25 @@ import "time"
 // Tick is the precision. A threshold that must be exceeded is met one tick after it is reached.
 const Tick = time.Microsecond
 
+// First and Last are the range that stores keep. Year 9999 is the last that JSON and most drivers of databases can write.
+var (
+	First = time.Time{}.Add(Tick)
+	Last  = time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
+)
+
+// Within brings an instant into the range. The zero time stays the zero time.
+func Within(t time.Time) time.Time {
+	switch {
+	case t.IsZero():
+		return t
+	case t.After(Last):
+		return Last
+	case t.Before(First):
+		return First
+	}
+	return t
+}
+
 // Of brings an instant to the stored form. The zero time stays the zero time.
 func Of(t time.Time) time.Time {
 	if t.IsZero() {

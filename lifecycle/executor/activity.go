@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -18,25 +19,56 @@ import (
 type activity struct {
 	mu   sync.Mutex
 	last map[uuid.UUID]time.Time
+	// wrote is when the activity of a workspace was written last, kept for as long as a second write would come too soon.
+	wrote map[uuid.UUID]time.Time
+	// began is when the collection was empty last.
+	began time.Time
 	// flushing is held by the flush that runs, so that no other one mistakes an empty collection for a written one.
 	flushing chan struct{}
+	urgency
 }
 
 func newActivity() *activity {
-	return &activity{last: map[uuid.UUID]time.Time{}, flushing: make(chan struct{}, 1)}
+	return &activity{
+		last: map[uuid.UUID]time.Time{}, wrote: map[uuid.UUID]time.Time{}, flushing: make(chan struct{}, 1), urgency: newUrgency(),
+	}
 }
 
-func (a *activity) add(id uuid.UUID, at time.Time) {
+func (a *activity) add(id uuid.UUID, at, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if len(a.last) == 0 {
+		a.began = now
+	}
 	a.last[id] = micros.Later(a.last[id], at)
+	a.used(id, at)
 }
 
-func (a *activity) take() map[uuid.UUID]time.Time {
+// putBack keeps what could not be written for the next flush.
+func (a *activity) putBack(pending map[uuid.UUID]time.Time, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	taken := a.last
-	a.last = map[uuid.UUID]time.Time{}
+	if len(a.last) == 0 {
+		a.began = now
+	}
+	for id, at := range pending {
+		a.last[id] = micros.Later(a.last[id], at)
+	}
+}
+
+// take returns what is to be written at now: all of it, or what is urgent or was not written for a floor.
+func (a *activity) take(now time.Time, floor time.Duration) map[uuid.UUID]time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	maps.DeleteFunc(a.wrote, func(_ uuid.UUID, at time.Time) bool { return !now.Before(at.Add(activityFloor)) })
+	taken := map[uuid.UUID]time.Time{}
+	for id, at := range a.last {
+		if before, ok := a.wrote[id]; !ok || a.urgent[id] || !now.Before(before.Add(floor)) {
+			taken[id] = at
+			delete(a.last, id)
+			delete(a.urgent, id)
+		}
+	}
 	return taken
 }
 
@@ -46,94 +78,201 @@ func (a *activity) size() int {
 	return len(a.last)
 }
 
+// overdue reports whether something has been waiting for a time.
+func (a *activity) overdue(now time.Time, wait time.Duration) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.last) > 0 && !now.Before(a.began.Add(wait))
+}
+
+// apply brings a snapshot up to what is known of its use, so that a tick does not act against it.
+func (a *activity) apply(s *lifecycle.Snapshot, now time.Time) {
+	a.mu.Lock()
+	at, known := a.last[s.Workspace.ID]
+	a.mu.Unlock()
+	if !known {
+		return
+	}
+	if c, err := lifecycle.Used(at)(*s, now); err == nil {
+		s.Workspace, s.Build = c.Workspace, c.Build
+	}
+}
+
+// written forgets activity that a change of the workspace has carried along.
+func (a *activity) written(id uuid.UUID, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if last, ok := a.last[id]; ok && !last.After(at) {
+		delete(a.last, id)
+	}
+}
+
+// done notes what a flush has written.
+func (a *activity) done(ids []uuid.UUID, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, id := range ids {
+		a.wrote[id] = now
+	}
+}
+
+// activityFloor is the least time between two writes of the activity of one workspace, but for the last ones: a thousand
+// people at work are a thousand rows a minute, not one for each of their keys.
+const activityFloor = time.Minute
+
 // Activity records that a workspace was used at an instant. It only notes it in memory, so a host may call it for every
-// request; the latest use of each workspace is written every ActivityFlush, before each tick, and when Run returns. A
-// process that is killed loses no more than that. Unknown workspaces are ignored. See [lifecycle.Used] for the effect.
-func (c *Client) Activity(id uuid.UUID, at time.Time) { c.activity.add(id, at) }
+// request; the latest use of each workspace is written every ActivityFlush while Run runs, each workspace at most once a
+// minute, and when Run returns. Run writes it at once if the deadline that it moves is near, or not known here, because another
+// replica that ticks knows nothing of it. A host that ticks itself has it written by Tick, after its work. A process that is
+// killed loses no more than that. A tick of this process takes what it knows into account, written or not. Unknown workspaces
+// are ignored. See [lifecycle.Used] for the effect.
+func (c *Client) Activity(id uuid.UUID, at time.Time) {
+	c.activity.add(id, at, c.clock.Now("executor", "activity"))
+}
 
 // FlushActivity writes the activity recorded so far. What cannot be written, because the store fails or ctx ends, is kept
-// for the next flush. Activity of a workspace whose change the store rejects is dropped, with a line in the log.
-func (c *Client) FlushActivity(ctx context.Context) error {
+// for the next flush, as is that of a workspace whose row somebody holds. Activity of a workspace whose change the store
+// rejects is dropped, with a line in the log.
+func (c *Client) FlushActivity(ctx context.Context) error { return c.flush(ctx, 0) }
+
+// flush writes what was not written for a floor.
+func (c *Client) flush(ctx context.Context, floor time.Duration) error {
+	if ctx == nil {
+		return invalid.New("ctx", nil, "is required")
+	}
 	select {
 	case c.activity.flushing <- struct{}{}:
 		defer func() { <-c.activity.flushing }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	pending := c.activity.take()
-	err := c.writeActivity(ctx, pending)
-	for id, at := range pending {
-		c.activity.add(id, at)
-	}
+	now := c.clock.Now("executor", "activity")
+	f := flush{Client: c, pending: c.activity.take(now, floor), lost: map[uuid.UUID]int64{}, held: map[uuid.UUID]time.Time{}}
+	err := f.write(ctx)
+	maps.Copy(f.pending, f.held)
+	c.activity.putBack(f.pending, now)
 	if err != nil {
 		return fmt.Errorf("flush activity: %w", err)
 	}
 	return nil
 }
 
-// writeActivity writes activity in batches and removes from pending what is done. What was in conflict with another change
-// is tried again at once, a few times, so that activity does not lose against the tick that follows.
-func (c *Client) writeActivity(ctx context.Context, pending map[uuid.UUID]time.Time) error {
+// flush is one flush.
+type flush struct {
+	*Client
+	pending map[uuid.UUID]time.Time
+	// lost are the revisions of changes that were conflicts; held is the activity of those that had one at the same revision
+	// again, because somebody holds the row.
+	lost map[uuid.UUID]int64
+	held map[uuid.UUID]time.Time
+}
+
+// write writes activity in batches and removes from pending what is done. What was in conflict with another change is tried
+// again at once, a few times, so that activity does not lose against the tick that follows.
+func (f *flush) write(ctx context.Context) error {
 	for range maxConflicts {
-		for ids := range slices.Chunk(slices.Collect(maps.Keys(pending)), c.cfg.BatchSize) {
-			if err := c.writeUsed(ctx, ids, pending); err != nil {
+		for ids := range slices.Chunk(slices.Collect(maps.Keys(f.pending)), f.cfg.BatchSize) {
+			if err := f.batch(ctx, ids); err != nil {
 				return err
 			}
 		}
-		if len(pending) == 0 {
+		if len(f.pending) == 0 {
 			return nil
 		}
 	}
 	return nil
 }
 
-func (c *Client) writeUsed(ctx context.Context, ids []uuid.UUID, pending map[uuid.UUID]time.Time) error {
-	found, err := c.store.Load(ctx, ids...)
+func (f *flush) batch(ctx context.Context, ids []uuid.UUID) error {
+	found, err := f.store.Load(ctx, ids...)
 	if err != nil {
 		return err
 	}
-	now := micros.Of(c.clock.Now("executor", "activity"))
-	retry := map[uuid.UUID]time.Time{}
+	now := micros.Of(f.clock.Now("executor", "activity"))
 	var changes []lifecycle.Change
-	for _, s := range found {
-		id := s.Workspace.ID
-		if change, err := lifecycle.Used(pending[id])(s, now); err == nil {
-			change.Events = c.topics.Filter(change.Events)
+	retry := map[uuid.UUID]time.Time{}
+	for i := range found {
+		if change, ok := f.change(&found[i], now); ok {
 			changes = append(changes, change)
-			retry[id] = pending[id]
+			retry[change.Workspace.ID] = f.pending[change.Workspace.ID]
 		}
 	}
-	verdicts, err := c.write(ctx, now, changes)
+	verdicts, err := f.Client.write(ctx, now, changes)
 	if err != nil {
 		return err
 	}
 	for i, v := range verdicts {
 		id := changes[i].Workspace.ID
-		if v.err != nil {
-			c.logger.WarnContext(ctx, "executor: activity dropped", "workspace_id", id, "error", v.err)
-		}
-		if v.err != nil || v.applied() {
+		if f.settled(ctx, id, v) {
 			delete(retry, id)
+		} else {
+			f.lost[id] = changes[i].Revision
 		}
 	}
+	f.activity.done(ids, now)
 	for _, id := range ids {
-		delete(pending, id)
+		delete(f.pending, id)
 	}
-	maps.Copy(pending, retry)
+	maps.Copy(f.pending, retry)
 	return nil
+}
+
+// change is what a workspace's activity changes, if anything may be tried.
+func (f *flush) change(s *lifecycle.Snapshot, now time.Time) (lifecycle.Change, bool) {
+	id := s.Workspace.ID
+	at := f.pending[id]
+	if revision, lost := f.lost[id]; lost && revision == s.Workspace.Revision {
+		f.held[id] = at
+		return lifecycle.Change{}, false
+	}
+	f.activity.learn(&s.Build, id, now)
+	change, err := lifecycle.Used(at)(*s, now)
+	if err != nil {
+		return lifecycle.Change{}, false
+	}
+	f.activity.learn(&change.Build, id, now)
+	change.Events = f.topics.Filter(change.Events)
+	return change, true
+}
+
+// settled reports whether nothing is left to do for a workspace.
+func (f *flush) settled(ctx context.Context, id uuid.UUID, v verdict) bool {
+	if v.err != nil {
+		f.dropped.Inc()
+		f.logger.WarnContext(ctx, "executor: activity dropped", "workspace_id", id, "error", v.err)
+	}
+	return v.err != nil || v.applied()
 }
 
 // runActivity flushes until ctx ends.
 func (c *Client) runActivity(ctx context.Context) {
+	failed := false
 	for {
-		pause(ctx, c.clock, c.cfg.ActivityFlush)
+		if failed {
+			pause(ctx, c.clock, c.cfg.ActivityFlush) // a store that fails is not asked for each activity
+		} else {
+			c.activity.wait(ctx, c.clock, c.cfg.ActivityFlush)
+		}
 		if ctx.Err() != nil {
 			return
 		}
-		if err := c.FlushActivity(ctx); err != nil && ctx.Err() == nil {
-			warn(ctx, c.logger, "flush activity", err)
-		}
+		failed = !c.tryFlush(ctx, activityFloor)
 	}
+}
+
+// flushOverdue is for hosts that tick themselves: nobody else flushes there.
+func (e *Executor) flushOverdue(ctx context.Context) {
+	if !e.ran.Load() && ctx.Err() == nil && e.activity.overdue(e.clock.Now("executor", "activity"), e.Client.cfg.ActivityFlush) {
+		e.tryFlush(ctx, activityFloor)
+	}
+}
+
+func (c *Client) tryFlush(ctx context.Context, floor time.Duration) (ok bool) {
+	err := c.flush(ctx, floor)
+	if err != nil && ctx.Err() == nil {
+		warn(ctx, c.logger, "flush activity", err)
+	}
+	return err == nil
 }
 
 // flushAtEnd writes what is left when ctx has ended.

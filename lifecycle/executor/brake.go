@@ -15,13 +15,12 @@ var errBraked = errors.New("rules ask for more deletions within an hour than the
 
 // brake asks the store which deletions may be made, and postpones the others. If the store cannot say, none is made.
 func (r *run) brake(ctx context.Context, works []work) []work {
-	braker, ok := r.e.store.(lifecycle.Braker)
 	due := deletionsOf(works)
-	if !ok || len(due) == 0 {
+	if r.e.store.braker == nil || len(due) == 0 {
 		return works
 	}
 	limits := lifecycle.Brake{Max: r.e.cfg.MaxDeletions, MaxPerTemplate: r.e.cfg.MaxDeletionsPerTemplate}
-	ids, err := braker.AdmitDeletions(ctx, r.now, limits, due)
+	ids, err := r.e.store.AdmitDeletions(ctx, r.now, limits, due)
 	if errors.Is(err, lifecycle.ErrUnavailable) {
 		r.fail(err)
 		return nil

@@ -2,23 +2,20 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"time"
-
-	"github.com/coder/quartz"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
 // builds prepares builds with the host's builder: one that a person asks for, or the many of a tick.
 type builds struct {
+	*caller
 	builder Builder
 	timeout time.Duration
 	topics  lifecycle.Topics
 	ids     *ids
-	clock   quartz.Clock
-	logger  *slog.Logger
 }
 
 // open asks the builder for what a group of builds shares.
@@ -26,22 +23,23 @@ func (b *builds) open(ctx context.Context, g Group) (p Preparation, err error) {
 	if b.builder == nil {
 		return plain{}, nil
 	}
-	err = b.call(ctx, func(ctx context.Context) (err error) {
-		p, err = b.builder.Prepare(ctx, g)
-		return err
-	})
+	p, err = call(ctx, b.caller, b.timeout, fmt.Sprintf("prepare version %s", g.TemplateVersionID),
+		func(ctx context.Context) (Preparation, error) { return b.builder.Prepare(ctx, g) })
+	if err == nil && p == nil {
+		err = errNothingPrepared
+	}
 	if err != nil {
 		return nil, fmt.Errorf("prepare version %s: %w", g.TemplateVersionID, err)
 	}
 	return p, nil
 }
 
+var errNothingPrepared = errors.New("the builder returned neither a preparation nor an error")
+
 // spec asks the host for one build.
 func (b *builds) spec(ctx context.Context, p Preparation, r BuildRequest) (spec BuildSpec, err error) {
-	err = b.call(ctx, func(ctx context.Context) (err error) {
-		spec, err = p.Build(ctx, r)
-		return err
-	})
+	spec, err = call(ctx, b.caller, b.timeout, fmt.Sprintf("build %d of workspace %s", r.Build.Number, r.Snapshot.Workspace.ID),
+		func(ctx context.Context) (BuildSpec, error) { return p.Build(ctx, r) })
 	if err != nil {
 		return spec, fmt.Errorf("build %d: %w", r.Build.Number, err)
 	}
@@ -50,16 +48,11 @@ func (b *builds) spec(ctx context.Context, p Preparation, r BuildRequest) (spec 
 
 // release gives back what a group shared. A failure concerns no workspace.
 func (b *builds) release(ctx context.Context, g Group, p Preparation) {
-	if err := guard(p.Close); err != nil {
+	_, err := call(context.WithoutCancel(ctx), b.caller, b.timeout, fmt.Sprintf("close the preparation of version %s", g.TemplateVersionID),
+		func(context.Context) (struct{}, error) { return struct{}{}, p.Close() })
+	if err != nil {
 		b.logger.WarnContext(ctx, "executor: preparation not closed", "template_version_id", g.TemplateVersionID, "error", err)
 	}
-}
-
-// call calls a hook of the host under the build timeout.
-func (b *builds) call(ctx context.Context, hook func(context.Context) error) error {
-	ctx, cancel := withTimeout(ctx, b.clock, b.timeout)
-	defer cancel()
-	return guard(func() error { return hook(ctx) })
 }
 
 // one prepares a build that is a group of its own, and adds its job to the change.

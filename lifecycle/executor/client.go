@@ -8,7 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/coder/quartz"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -21,18 +21,21 @@ var ErrAlreadyRun = errors.New("executor: Run was called before")
 // and records activity. It is what a process needs that answers people and never ticks. It is safe for concurrent use;
 // any number of clients and executors may work on one store.
 type Client struct {
-	store    lifecycle.Store
+	*caller
+	store    *bounded
 	cfg      ClientConfig
-	clock    quartz.Clock
-	logger   *slog.Logger
 	topics   lifecycle.Topics // those that somebody receives
 	builds   *builds
 	activity *activity
+	zones    *zones
 	signals  *signals
-	made     *transitionCounter
-	metrics  *registration
-	ran      atomic.Bool
-	later    *later // what a client within a transaction has to announce
+	// obstacles are those that the ticks of this process have met.
+	obstacles obstacles
+	made      *transitionCounter
+	dropped   prometheus.Counter // activity
+	metrics   *registration
+	ran       atomic.Bool
+	later     *later // what a client within a transaction has to announce
 }
 
 // NewClient returns a client of a store. It starts nothing; call [Client.Run] if the process records activity. The error
@@ -42,7 +45,7 @@ func NewClient(store lifecycle.Store, cfg ClientConfig) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new client: %w", err)
 	}
-	if c.metrics, err = register(c.cfg.Registerer, c.made); err != nil {
+	if c.metrics, err = register(c.cfg.Registerer, c.made, c.dropped); err != nil {
 		return nil, fmt.Errorf("new client: %w", err)
 	}
 	return c, nil
@@ -57,43 +60,56 @@ func newClient(store lifecycle.Store, cfg ClientConfig, in string, signals *sign
 	if err := cfg.validate(in, store); err != nil {
 		return nil, err
 	}
+	names := metricNames{cfg.Namespace, cfg.Instance}
+	calls := newCaller(cfg.Clock, cfg.Logger)
+	bounded := newBounded(store, cfg.StoreTimeout, calls)
 	return &Client{
-		store: store, cfg: cfg, clock: cfg.Clock, logger: cfg.Logger, topics: setOf(cfg.Topics), signals: signals,
+		caller: calls, store: bounded, cfg: cfg, topics: setOf(cfg.Topics), signals: signals,
 		activity: newActivity(),
-		made:     newTransitionCounter(metricNames{cfg.Namespace, cfg.Instance}),
+		zones:    newZones(bounded),
+		made:     newTransitionCounter(names),
+		dropped:  names.counter("activity_dropped_total", "Activity that the store refused to take."),
 		builds: &builds{
-			builder: cfg.Builder, timeout: cfg.BuildTimeout, topics: setOf(cfg.Topics), ids: newIDs(cfg.Rand),
-			clock: cfg.Clock, logger: cfg.Logger,
+			caller: calls, builder: cfg.Builder, timeout: cfg.BuildTimeout, topics: setOf(cfg.Topics), ids: newIDs(cfg.Rand),
 		},
 	}, nil
 }
 
 // Run writes the recorded activity every ClientConfig.ActivityFlush until ctx ends, and once more after that, for at most
-// 10 seconds. It returns nil, also when that last write failed: the log then has the number of workspaces concerned. Run may
-// be called once; another call returns [ErrAlreadyRun].
+// 10 seconds. It returns nil, also when that last write failed: the log then has the number of workspaces concerned. Calls
+// of the store that do not return are the exception: it gives them up, and names them in a [*TimeoutError]. Run may be
+// called once; another call returns [ErrAlreadyRun].
 func (c *Client) Run(ctx context.Context) error {
+	if ctx == nil {
+		return invalid.New("ctx", nil, "is required")
+	}
 	if !c.ran.CompareAndSwap(false, true) {
 		return ErrAlreadyRun
 	}
 	defer c.Close()
 	c.runActivity(ctx)
 	c.flushAtEnd(ctx)
-	return nil
+	return c.leftovers()
 }
 
 // Close takes the metrics out of the registry. Run does it when it returns; only a process that calls no Run needs Close.
 // The client stays usable, and Close may be called again.
 func (c *Client) Close() { c.metrics.close() }
 
-// committed announces what a commit has written.
-func (c *Client) committed(written lifecycle.Topics, queued []lifecycle.Job) {
+// committed announces what a commit has written. What goes wrong costs time alone: everybody looks by himself as well.
+func (c *Client) committed(ctx context.Context, written lifecycle.Topics, queued []lifecycle.Job) {
 	if c.later != nil {
 		c.later.add(written, queued)
 		return
 	}
 	c.signals.wrote(written)
-	if len(queued) > 0 && c.cfg.Queued != nil {
-		c.cfg.Queued(queued)
+	if len(queued) == 0 || c.cfg.Queued == nil {
+		return
+	}
+	_, err := call(context.WithoutCancel(ctx), c.caller, c.cfg.BuildTimeout, "announce queued jobs",
+		func(context.Context) (struct{}, error) { c.cfg.Queued(queued); return struct{}{}, nil })
+	if err != nil {
+		c.logger.ErrorContext(ctx, "executor: queued jobs not announced", "jobs", len(queued), "error", err)
 	}
 }
 

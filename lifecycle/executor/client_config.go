@@ -20,8 +20,11 @@ const defaultNamespace = "dormouse"
 type ClientConfig struct {
 	// Builder prepares the builds that people ask for. Defaults to builds without tags or payload.
 	Builder Builder
-	// BuildTimeout limits each call of Builder. Defaults to 30 seconds.
+	// BuildTimeout limits each call of Builder, and of Queued. Defaults to 30 seconds.
 	BuildTimeout time.Duration
+	// StoreTimeout limits each call of the store. One that takes longer counts as a store that is unavailable. Defaults to 30
+	// seconds.
+	StoreTimeout time.Duration
 
 	// Topics are the topics that somebody receives: the events of the client's changes are written for these alone, and
 	// an executor of any process delivers them. With [lifecycle.TopicPost] among them, jobs go to that executor's Poster
@@ -60,6 +63,7 @@ type ClientConfig struct {
 
 func (c ClientConfig) withDefaults(store lifecycle.Store) ClientConfig {
 	defaultTo(&c.BuildTimeout, 30*time.Second)
+	defaultTo(&c.StoreTimeout, 30*time.Second)
 	defaultTo(&c.ActivityFlush, 10*time.Second)
 	defaultTo(&c.BatchSize, batchSize(store))
 	defaultTo(&c.PageSize, 1000)
@@ -78,6 +82,7 @@ func (c ClientConfig) withDefaults(store lifecycle.Store) ClientConfig {
 func (c ClientConfig) validate(in string, store lifecycle.Store) error {
 	for _, f := range []field{
 		{"BuildTimeout", int64(c.BuildTimeout)},
+		{"StoreTimeout", int64(c.StoreTimeout)},
 		{"ActivityFlush", int64(c.ActivityFlush)},
 		{"BatchSize", int64(c.BatchSize)},
 		{"PageSize", int64(c.PageSize)},
@@ -91,7 +96,7 @@ func (c ClientConfig) validate(in string, store lifecycle.Store) error {
 			return invalid.New(in+".Topics", uint8(t), "must be a topic of package lifecycle")
 		}
 	}
-	if _, ok := store.(lifecycle.Outbox); len(c.Topics) > 0 && !ok {
+	if _, ok := lifecycle.Ability[lifecycle.Outbox](store); len(c.Topics) > 0 && !ok {
 		return invalid.New(in+".Topics", c.Topics, needs(store, "lifecycle.Outbox"))
 	}
 	return nil
@@ -126,7 +131,7 @@ func defaultTo[T comparable](v *T, usual T) {
 // batchSize is the number of changes in one commit when the host does not choose it.
 func batchSize(store lifecycle.Store) int {
 	const usual = 100
-	if b, ok := store.(lifecycle.Batcher); ok {
+	if b, ok := lifecycle.Ability[lifecycle.Batcher](store); ok {
 		if n := b.BatchSize(); n > 0 {
 			return n
 		}

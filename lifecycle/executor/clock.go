@@ -12,22 +12,48 @@ const shutdownGrace = 10 * time.Second
 
 // pause waits on a clock.
 func pause(ctx context.Context, clock quartz.Clock, d time.Duration) {
-	ctx, cancel := withTimeout(ctx, clock, d)
-	defer cancel()
-	<-ctx.Done()
+	over := make(chan struct{})
+	timer := clock.AfterFunc(d, func() { close(over) }, "executor", "timeout")
+	defer timer.Stop("executor", "timeout")
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
 }
 
-// withTimeout is context.WithTimeout on a clock.
-func withTimeout(ctx context.Context, clock quartz.Clock, d time.Duration) (context.Context, context.CancelFunc) {
+// withTimeout is [context.WithTimeoutCause] on a clock.
+func withTimeout(ctx context.Context, clock quartz.Clock, d time.Duration, cause error) (context.Context, context.CancelFunc) {
+	if clock == real {
+		//nolint:forbidigo // it is the injected clock
+		return context.WithTimeoutCause(ctx, d, cause)
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	timer := clock.AfterFunc(d, func() { cancel(context.DeadlineExceeded) }, "executor", "timeout")
-	return ctx, func() {
+	timer := clock.AfterFunc(d, func() { cancel(cause) }, "executor", "timeout")
+	return timedContext{ctx, cause}, func() {
 		timer.Stop("executor", "timeout")
 		cancel(context.Canceled)
 	}
 }
 
+// real is the clock that the contexts of the standard library know.
+var real = quartz.NewReal()
+
+// timedContext says that its time is over where it is. It tells no deadline: those who read one compare it with the real
+// clock.
+type timedContext struct {
+	context.Context
+	late error
+}
+
+// Err implements context.Context.
+func (c timedContext) Err() error {
+	if err := c.Context.Err(); err == nil || context.Cause(c.Context) != c.late {
+		return err
+	}
+	return context.DeadlineExceeded
+}
+
 // afterwards is a context for what must be written though ctx has ended, for at most shutdownGrace.
 func afterwards(ctx context.Context, clock quartz.Clock) (context.Context, context.CancelFunc) {
-	return withTimeout(context.WithoutCancel(ctx), clock, shutdownGrace)
+	return withTimeout(context.WithoutCancel(ctx), clock, shutdownGrace, &TimeoutError{Doing: "write what is left", Limit: shutdownGrace})
 }

@@ -33,8 +33,8 @@ type batch struct {
 // are full under load, and a slow builder keeps no finished build waiting.
 type committer struct {
 	size, inFlight int
-	// write commits a batch and returns the changes that follow from its outcome.
-	write func(context.Context, batch) []entry
+	// write commits a batch and returns the changes that follow from its outcome, and whether somebody still has it.
+	write func(context.Context, batch) (follow []entry, kept bool)
 
 	in      chan entry
 	written chan written
@@ -52,13 +52,14 @@ type committer struct {
 type written struct {
 	batch
 	follow []entry
+	kept   bool
 }
 
 // room is how many changes may wait for the collecting goroutine: enough that it is not woken for each of them.
 const room = 64
 
 // newCommitter starts a committer; the caller must finish it.
-func newCommitter(ctx context.Context, size, inFlight int, write func(context.Context, batch) []entry) *committer {
+func newCommitter(ctx context.Context, size, inFlight int, write func(context.Context, batch) ([]entry, bool)) *committer {
 	c := &committer{
 		size: size, inFlight: inFlight, write: write, in: make(chan entry, min(size, room)), written: make(chan written, inFlight),
 		ended: make(chan struct{}),
@@ -99,7 +100,9 @@ func (c *committer) collect(ctx context.Context) {
 			c.put(e)
 		case w := <-c.written:
 			c.running--
-			c.reuse(w.batch)
+			if !w.kept {
+				c.reuse(w.batch)
+			}
 			for _, e := range w.follow {
 				c.put(e)
 			}
@@ -133,7 +136,10 @@ func (c *committer) start(ctx context.Context, end bool) {
 		}
 		b := c.take()
 		c.running++
-		go func() { c.written <- written{b, c.write(ctx, b)} }()
+		go func() {
+			follow, kept := c.write(ctx, b)
+			c.written <- written{b, follow, kept}
+		}()
 	}
 }
 

@@ -34,7 +34,7 @@ func (c *Client) CommitWith(
 			written |= topicsOf(changes[i].Events)
 		}
 	}
-	c.committed(written, nil)
+	c.committed(ctx, written, nil)
 	c.signals.changed()
 	return outcomes, nil
 }

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -66,8 +67,11 @@ type Config struct {
 	Builder Builder
 	// Available reports whether a worker exists for a group of builds. Defaults to yes.
 	Available Availability
-	// BuildTimeout limits each call of Builder and Available. Defaults to 30 seconds.
+	// BuildTimeout limits each call of Builder, Available, Queued and Shard. Defaults to 30 seconds.
 	BuildTimeout time.Duration
+	// StoreTimeout limits each call of the store. One that takes longer counts as a store that is unavailable. Defaults to 30
+	// seconds.
+	StoreTimeout time.Duration
 
 	// Poster, Notifier and Auditor receive the events of their topics: jobs, notices to people, the audit log. Without a
 	// Poster the jobs of builds go to the store's queue, for package acquirer; with one it receives them at least once,
@@ -136,7 +140,7 @@ func (c Config) withDefaults() Config {
 func (c Config) client() ClientConfig {
 	topics := slices.Concat(c.Topics, slices.Collect(maps.Keys(c.sinks())))
 	return ClientConfig{
-		Builder: c.Builder, BuildTimeout: c.BuildTimeout, Topics: topics, Queued: c.Queued, ActivityFlush: c.ActivityFlush,
+		Builder: c.Builder, BuildTimeout: c.BuildTimeout, StoreTimeout: c.StoreTimeout, Topics: topics, Queued: c.Queued, ActivityFlush: c.ActivityFlush,
 		BatchSize: c.BatchSize, PageSize: c.PageSize, Clock: c.Clock, Rand: c.Rand, Logger: c.Logger,
 		Registerer: c.Registerer, Namespace: c.Namespace, Instance: c.Instance,
 	}
@@ -179,16 +183,19 @@ func (c Config) validate(store lifecycle.Store) error {
 	if c.Granularity < micros.Tick || c.Granularity > time.Hour {
 		return invalid.New("Config.Granularity", c.Granularity, "must be between 1 microsecond and 1 hour")
 	}
+	if c.Granularity > c.Interval && c.Tick == nil && !c.Precise {
+		return invalid.New("Config.Granularity", c.Granularity, fmt.Sprintf("must not be longer than Interval (%v): ticks in between would find nothing", c.Interval))
+	}
 	return c.validateAbilities(store)
 }
 
 // validateAbilities checks that the store is able to do what the host asks for.
 func (c Config) validateAbilities(store lifecycle.Store) error {
-	_, outbox := store.(lifecycle.Outbox)
-	_, waker := store.(lifecycle.Waker)
-	_, pruner := store.(lifecycle.Pruner)
-	_, braker := store.(lifecycle.Braker)
-	_, settler := store.(lifecycle.Settler)
+	_, outbox := lifecycle.Ability[lifecycle.Outbox](store)
+	_, waker := lifecycle.Ability[lifecycle.Waker](store)
+	_, pruner := lifecycle.Ability[lifecycle.Pruner](store)
+	_, braker := lifecycle.Ability[lifecycle.Braker](store)
+	_, settler := lifecycle.Ability[lifecycle.Settler](store)
 	for _, f := range []struct {
 		name        string
 		set, able   bool

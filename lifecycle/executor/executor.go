@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -59,25 +60,24 @@ func newExecutor(store lifecycle.Store, cfg Config) (*Executor, error) {
 	cfg.PageSize, cfg.BatchSize = c.cfg.PageSize, c.cfg.BatchSize
 	names := metricNames{c.cfg.Namespace, c.cfg.Instance}
 	e := &Executor{
-		Client: c, cfg: cfg, events: newEventMetrics(names), ticks: newTickMetrics(names, store),
+		Client: c, cfg: cfg, events: newEventMetrics(names), ticks: newTickMetrics(names, c.store),
 		ticking: make(chan struct{}, 1),
 	}
 	for topic, sink := range sinks {
 		e.relays = append(e.relays, e.newRelay(topic, sink))
 	}
-	e.pruner = newPruner(store, cfg, c.clock, c.logger, e.events)
+	e.pruner = newPruner(c.store, cfg, e.events)
 	if e.replica, err = c.builds.ids.next(e.clock.Now("executor", "new")); err != nil {
 		return nil, err
 	}
-	c.metrics, err = register(cfg.Registerer, c.made, e.events.delivered, e.ticks.collectors())
+	c.metrics, err = register(cfg.Registerer, c.made, c.dropped, e.events.delivered, e.ticks.collectors())
 	return e, err
 }
 
 func (e *Executor) newRelay(topic lifecycle.Topic, sink Sink) *relay {
 	return &relay{
-		topic: topic, sink: sink, outbox: e.store.(lifecycle.Outbox), wrote: e.signals.events[topic],
-		interval: e.cfg.RelayInterval, timeout: e.cfg.DeliveryTimeout, concurrency: e.cfg.Concurrency,
-		clock: e.clock, logger: e.logger, metrics: e.events,
+		topic: topic, sink: sink, outbox: e.store, caller: e.caller, wrote: e.signals.events[topic],
+		interval: e.cfg.RelayInterval, timeout: e.cfg.DeliveryTimeout, concurrency: e.cfg.Concurrency, metrics: e.events,
 	}
 }
 
@@ -85,6 +85,9 @@ func (e *Executor) newRelay(topic lifecycle.Topic, sink Sink) *relay {
 // Run does this by itself; a host that drives ticks calls it after them. Any number of relays may work on one store. The
 // error is the store's; a sink that fails only delays its own event.
 func (e *Executor) Relay(ctx context.Context) (delivered int, err error) {
+	if ctx == nil {
+		return 0, invalid.New("ctx", nil, "is required")
+	}
 	var sum atomic.Int64
 	errs := make([]error, len(e.relays))
 	all := make([]func(), len(e.relays))

@@ -1,86 +1,252 @@
 package executor
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"sync"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// build turns due transitions into builds, one group for each template version, so that what the builds of a version
-// share is fetched once and held only while the group lasts.
-func (r *run) build(ctx context.Context, works []work) {
-	works = r.brake(ctx, works)
-	if r.e.cfg.Builder == nil && r.e.cfg.Available == nil {
+// groups turn the due transitions of a tick into builds, one group for each template version, so that what the builds of a
+// version share is fetched once and held only while the group lasts. Transitions are added while others are built: a group
+// stays open for what later pages bring, until another version waits for its place.
+type groups struct {
+	r *run
+	// room is how many transitions may wait, limit how many groups may be open.
+	room, limit int
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	open    map[uuid.UUID]*group // those that take transitions
+	running int                  // those that are open, or not given back yet
+	waiting []*group             // of other versions, in the order of their arrival
+	queued  int
+	ended   bool
+	// failed are the versions that could not be prepared in this tick.
+	failed map[uuid.UUID]error
+	tasks  sync.WaitGroup
+}
+
+// group is a template version and its transitions that are not built yet.
+type group struct {
+	version uuid.UUID
+	works   []work
+	// made and late count its builds that came, and those that took too long.
+	made, late int
+}
+
+func newGroups(r *run) *groups {
+	g := &groups{
+		r: r, room: queuedPages * r.e.cfg.PageSize, limit: r.e.cfg.Concurrency, open: map[uuid.UUID]*group{}, failed: map[uuid.UUID]error{},
+	}
+	g.changed = sync.NewCond(&g.mu)
+	return g
+}
+
+// queuedPages is how many pages may wait for their builds before no more are read.
+const queuedPages = 10
+
+// build takes due transitions. It waits while too many are queued.
+func (g *groups) build(ctx context.Context, works []work) {
+	works = g.r.brake(ctx, works)
+	if g.r.e.cfg.Builder == nil && g.r.e.cfg.Available == nil {
 		for i := range works {
 			w := &works[i]
-			r.queue(ctx, w, lifecycle.ApplyFor(*w.s, w.d, r.now, r.e.topics), BuildSpec{}, false)
+			g.r.queue(ctx, w, lifecycle.ApplyFor(*w.s, w.d, g.r.now, g.r.e.topics), BuildSpec{}, false)
 		}
 		return
 	}
-	slices.SortStableFunc(works, func(a, b work) int { return bytes.Compare(a.version[:], b.version[:]) })
-	var g errgroup.Group
-	g.SetLimit(r.e.cfg.Concurrency)
-	for len(works) > 0 {
-		n := 1
-		for n < len(works) && works[n].version == works[0].version {
-			n++
-		}
-		group := works[:n]
-		works = works[n:]
-		g.Go(func() error {
-			r.group(ctx, group)
-			return nil
-		})
+	defer context.AfterFunc(ctx, g.wake)()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, w := range works {
+		g.add(w)
 	}
-	_ = g.Wait() // the tasks report to the tally
+	g.start(ctx)
+	g.changed.Broadcast()
+	for g.queued > g.room && ctx.Err() == nil {
+		g.changed.Wait()
+	}
 }
 
-// group prepares the builds of one template version. When the tick ends it asks the host for nothing more: what is left
-// stays due.
-func (r *run) group(ctx context.Context, works []work) {
-	if ctx.Err() != nil {
+// add puts a transition into the group of its version. The caller holds the lock, as in all that follow without a word.
+func (g *groups) add(w work) {
+	g.queued++
+	if open := g.open[w.version]; open != nil {
+		open.works = append(open.works, w)
 		return
 	}
-	g := Group{TemplateVersionID: works[0].version, Template: works[0].s.Template, Size: len(works)}
-	p, err := r.e.prepare(ctx, g)
+	for _, one := range g.waiting {
+		if one.version == w.version {
+			one.works = append(one.works, w)
+			return
+		}
+	}
+	g.waiting = append(g.waiting, &group{version: w.version, works: []work{w}})
+}
+
+// start opens groups as long as there is a place.
+func (g *groups) start(ctx context.Context) {
+	for len(g.waiting) > 0 && g.running < g.limit {
+		one := g.waiting[0]
+		g.waiting = g.waiting[1:]
+		g.open[one.version] = one
+		g.running++
+		g.tasks.Go(func() { g.run(ctx, one) })
+	}
+}
+
+// finish waits until everything is built. Nothing may be added afterwards.
+func (g *groups) finish(ctx context.Context) {
+	defer context.AfterFunc(ctx, g.wake)()
+	g.mu.Lock()
+	g.ended = true
+	g.changed.Broadcast()
+	for g.running > 0 || len(g.waiting) > 0 && ctx.Err() == nil {
+		g.changed.Wait()
+	}
+	g.mu.Unlock()
+	g.tasks.Wait()
+}
+
+// wake has everybody look again.
+func (g *groups) wake() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.changed.Broadcast()
+}
+
+// run builds a group, and gives its place to the next.
+func (g *groups) run(ctx context.Context, one *group) {
+	defer g.leave(ctx)
+	defer context.AfterFunc(ctx, g.wake)()
+	if err := g.prepared(ctx, one); err != nil {
+		g.mu.Lock()
+		g.failed[one.version] = err
+		g.mu.Unlock()
+		for {
+			w, ok := g.next(ctx, one)
+			if !ok {
+				return
+			}
+			g.r.postpone(ctx, &w, err)
+		}
+	}
+}
+
+// leave gives a place to the next group.
+func (g *groups) leave(ctx context.Context) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running--
+	if ctx.Err() == nil {
+		g.start(ctx)
+	}
+	g.changed.Broadcast()
+}
+
+// prepared builds the transitions of a group with what they share. The error is why there is none.
+func (g *groups) prepared(ctx context.Context, one *group) error {
+	if ctx.Err() != nil { // the host is asked for nothing more
+		return nil
+	}
+	g.mu.Lock()
+	err, size, template := g.failed[one.version], len(one.works), one.works[0].s.Template
+	g.mu.Unlock()
 	if err != nil {
-		for i := range works {
-			r.postpone(ctx, &works[i], err)
-		}
-		return
+		return err
 	}
-	defer r.e.builds.release(ctx, g, p)
-	var builds errgroup.Group
-	for i := range works {
-		r.building <- struct{}{}
-		if ctx.Err() != nil {
-			<-r.building
-			break
-		}
-		builds.Go(func() error {
-			defer func() { <-r.building }()
-			r.one(ctx, p, &works[i])
+	named := Group{TemplateVersionID: one.version, Template: template, Size: size}
+	p, err := g.r.e.prepare(ctx, named)
+	if err != nil {
+		return err
+	}
+	defer g.r.e.builds.release(ctx, named, p)
+	var builds sync.WaitGroup
+	defer builds.Wait()
+	for {
+		w, ok := g.next(ctx, one)
+		if !ok {
 			return nil
+		}
+		if err := g.hanging(one); err != nil {
+			g.r.postpone(ctx, &w, err)
+			continue
+		}
+		g.r.building <- struct{}{}
+		if ctx.Err() != nil {
+			<-g.r.building
+			return nil
+		}
+		builds.Go(func() {
+			defer func() { <-g.r.building }()
+			g.count(one, g.r.one(ctx, p, &w))
 		})
 	}
-	_ = builds.Wait()
 }
 
-// one prepares one build and queues it.
-func (r *run) one(ctx context.Context, p Preparation, w *work) {
+// next takes a transition of a group. It waits for more until nothing more comes, or another version waits; the group is
+// then closed.
+func (g *groups) next(ctx context.Context, one *group) (work, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for len(one.works) == 0 && !g.ended && len(g.waiting) == 0 && ctx.Err() == nil {
+		g.changed.Wait()
+	}
+	defer g.changed.Broadcast()
+	if ctx.Err() != nil {
+		g.queued -= len(one.works)
+		one.works = nil
+	}
+	if len(one.works) == 0 {
+		delete(g.open, one.version)
+		return work{}, false
+	}
+	w := one.works[0]
+	one.works = one.works[1:]
+	g.queued--
+	return w, true
+}
+
+// count notes how a build of a group came out.
+func (g *groups) count(one *group, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var late *TimeoutError
+	switch {
+	case err == nil:
+		one.made++
+	case errors.As(err, &late):
+		one.late++
+	}
+}
+
+// hanging says why no more of a group is tried: more of its builds took too long than came. What one workspace does wrong
+// stops no other; what the version does wrong would keep each of them waiting for a timeout of its own.
+func (g *groups) hanging(one *group) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if one.late <= one.made {
+		return nil
+	}
+	return fmt.Errorf("not tried: %d builds of version %s took longer than %v", one.late, one.version, g.r.e.builds.timeout)
+}
+
+// one prepares one build and queues it. The error is that of the builder.
+func (r *run) one(ctx context.Context, p Preparation, w *work) error {
 	c := lifecycle.ApplyFor(*w.s, w.d, r.now, r.e.topics)
 	spec, err := r.e.builds.spec(ctx, p, BuildRequest{Snapshot: *w.s, Build: c.Build, Decision: w.d})
 	if err != nil {
 		r.postpone(ctx, w, err)
-		return
+		return err
 	}
 	// A finished build does not wait for slower ones of its batch.
 	r.queue(ctx, w, c, spec, true)
+	return nil
 }
 
 // queue hands the change of a due transition to the committer.
@@ -114,11 +280,8 @@ func (e *Executor) prepare(ctx context.Context, g Group) (Preparation, error) {
 	if e.cfg.Available == nil {
 		return e.builds.open(ctx, g)
 	}
-	available := false
-	err := e.builds.call(ctx, func(ctx context.Context) (err error) {
-		available, err = e.cfg.Available(ctx, g)
-		return err
-	})
+	available, err := call(ctx, e.caller, e.builds.timeout, fmt.Sprintf("ask for workers of version %s", g.TemplateVersionID),
+		func(ctx context.Context) (bool, error) { return e.cfg.Available(ctx, g) })
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("ask for workers of version %s: %w", g.TemplateVersionID, err)

@@ -14,8 +14,9 @@ import (
 // Builder prepares builds, one template version at a time: what all builds of a version share (its files, its parsed
 // form) is fetched once, used by each of them, and released. It is called from several goroutines at once.
 type Builder interface {
-	// Prepare is called once for each group of builds of one template version. An error postpones the whole group. The
-	// context ends with the tick, or after BuildTimeout.
+	// Prepare is called once for each group of builds of one template version: once in a tick, and again only if more
+	// versions are due than Concurrency. An error postpones the whole group; so does a result that is nil. The context ends
+	// with the tick, or after BuildTimeout; a call that does not return then is given up.
 	Prepare(ctx context.Context, g Group) (Preparation, error)
 }
 
@@ -24,7 +25,8 @@ type Preparation interface {
 	// Build checks and describes one build. Nothing happens until the change is committed, which may be never, so Build
 	// asks whether there is room and reserves nothing. It is called from several goroutines at once, must return when its
 	// context ends, and may be called again for the same workspace in a later tick. A [RefusalError] means "not now" and
-	// does not count as a failure.
+	// does not count as a failure. Once more builds of a group have taken too long than have come, the rest of it is
+	// postponed untried.
 	Build(ctx context.Context, r BuildRequest) (BuildSpec, error)
 	// Close releases what Prepare acquired. It is called exactly once, after the last Build has returned, on every path.
 	Close() error
@@ -35,7 +37,7 @@ type Group struct {
 	TemplateVersionID uuid.UUID
 	// Template is the template of the first workspace of the group, the same for all.
 	Template lifecycle.Template
-	// Size is the number of builds in the group.
+	// Size is the number of builds known when the group is prepared. Those that a later page of the tick brings join it.
 	Size int
 }
 

@@ -84,7 +84,7 @@ func (f *fleet) executor(cfg executor.Config, over lifecycle.Store) *executor.Ex
 	if over == nil {
 		over = f.store
 	}
-	if cfg.Clock == nil {
+	if cfg.Clock == nil && f.clock != nil { // in a bubble the clock is the real one
 		cfg.Clock = f.clock
 	}
 	if cfg.Logger == nil {

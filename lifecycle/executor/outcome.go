@@ -8,15 +8,16 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// write commits a batch, accounts for it, and returns the changes that follow from it.
-func (r *run) write(ctx context.Context, b batch) []entry {
+// write commits a batch, accounts for it, and returns the changes that follow from it. A store that does not return keeps
+// the batch.
+func (r *run) write(ctx context.Context, b batch) (follow []entry, kept bool) {
 	w := writer{store: r.e.store, now: r.now}
 	verdicts, err := w.write(ctx, b.changes)
-	follow := r.settle(ctx, b, verdicts)
+	follow = r.settle(ctx, b, verdicts)
 	if err != nil {
 		r.fail(err)
 	}
-	return follow
+	return follow, isStuck(err)
 }
 
 // settle accounts for a batch: only what was committed is a transition. It returns the postponements of what the store
@@ -35,7 +36,11 @@ func (r *run) settle(ctx context.Context, b batch, verdicts []verdict) (follow [
 		switch v := &verdicts[i]; {
 		case v.err != nil:
 			follow = r.rejected(ctx, follow, o, v.err)
+		case v.settled && v.outcome == lifecycle.Conflict:
+			r.lost(o)
 		case v.applied():
+			r.e.obstacles.clear(o.s.Workspace.ID)
+			r.e.activity.written(c.Workspace.ID, c.Workspace.LastUsedAt)
 			written |= topicsOf(c.Events)
 			r.committed(ctx, c, o, now)
 			if c.Job != nil && r.e.cfg.Queued != nil {
@@ -43,7 +48,7 @@ func (r *run) settle(ctx context.Context, b batch, verdicts []verdict) (follow [
 			}
 		}
 	}
-	r.e.committed(written, queued)
+	r.e.committed(ctx, written, queued)
 	return follow
 }
 
@@ -66,6 +71,7 @@ var errMissed = errors.New("later than the policy's max lateness")
 func (r *run) rejected(ctx context.Context, follow []entry, o *origin, err error) []entry {
 	r.e.logSkip(ctx, o.s, o.d, lifecycle.SkipStore, err)
 	if o.postponed {
+		r.e.obstacles.refused(o.s, err, r.now)
 		return follow
 	}
 	return append(follow, r.postponement(o.s, lifecycle.SkipStore, err, r.now))
@@ -87,13 +93,16 @@ func (t *tally) count(c *lifecycle.Change, o *origin, v *verdict) {
 	case !v.settled:
 		s.Left++
 	case v.err != nil:
+		t.refused, t.refusal = t.refused+1, v.err
 		s.rejected(o, v.err)
 	case v.outcome == lifecycle.Conflict:
 		s.Conflicts++
 		s.Left++
 	case c.NewBuild:
+		t.written++
 		t.made = append(t.made, made{c.Workspace.ID, c.Build.Transition})
 	default:
+		t.written++
 		s.applied(c, o)
 	}
 }

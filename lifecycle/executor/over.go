@@ -1,6 +1,8 @@
 package executor
 
 import (
+	"context"
+
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -12,12 +14,12 @@ import (
 // transaction is; it has no Run, and records no activity.
 func (c *Client) Over(store lifecycle.Store) (over *Client, committed func()) {
 	over = &Client{
-		store: store, cfg: c.cfg, clock: c.clock, logger: c.logger, topics: c.topics, builds: c.builds,
-		activity: newActivity(), made: c.made, later: &later{},
+		caller: c.caller, store: newBounded(store, c.cfg.StoreTimeout, c.caller), cfg: c.cfg, dropped: c.dropped, topics: c.topics, builds: c.builds,
+		activity: newActivity(), zones: newZones(nil), made: c.made, later: &later{},
 	}
 	over.ran.Store(true)
 	return over, func() {
-		c.committed(over.later.written, over.later.queued)
+		c.committed(context.Background(), over.later.written, over.later.queued)
 		c.signals.changed()
 	}
 }

@@ -42,11 +42,10 @@ func (c *Client) Plan(ctx context.Context, templateID uuid.UUID, change lifecycl
 }
 
 func (c *Client) registry() (lifecycle.Registry, error) {
-	r, ok := c.store.(lifecycle.Registry)
-	if !ok {
-		return nil, invalid.New("store", fmt.Sprintf("%T", c.store), needs(c.store, "lifecycle.Registry"))
+	if c.store.registry == nil {
+		return nil, invalid.New("store", fmt.Sprintf("%T", c.store.inner), needs(c.store.inner, "lifecycle.Registry"))
 	}
-	return r, nil
+	return c.store.registry, nil
 }
 
 // members reads the workspaces of the plan's template from its place on, page by page.

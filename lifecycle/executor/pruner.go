@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
-
-	"github.com/coder/quartz"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -24,30 +21,18 @@ const prunable lifecycle.Topics = lifecycle.AllTopics &^ (1 << lifecycle.TopicPo
 
 // pruner deletes what is older than its retention.
 type pruner struct {
-	builds lifecycle.Pruner // nil if builds are kept for ever
-	events lifecycle.Outbox // nil if events are kept for ever
-	// retention and eventRetention are how long builds and events are kept.
+	*bounded
+	// retention and eventRetention are how long builds and events are kept, 0 for ever.
 	retention, eventRetention time.Duration
-	clock                     quartz.Clock
-	logger                    *slog.Logger
 	metrics                   *eventMetrics
 }
 
 // newPruner returns the pruner that a configuration asks for, nil if it asks for none.
-func newPruner(store lifecycle.Store, cfg Config, clock quartz.Clock, logger *slog.Logger, metrics *eventMetrics) *pruner {
-	p := &pruner{
-		retention: cfg.Retention, eventRetention: cfg.EventRetention, clock: clock, logger: logger, metrics: metrics,
-	}
-	if cfg.Retention > 0 {
-		p.builds, _ = store.(lifecycle.Pruner)
-	}
-	if cfg.EventRetention > 0 {
-		p.events, _ = store.(lifecycle.Outbox)
-	}
-	if p.builds == nil && p.events == nil {
+func newPruner(store *bounded, cfg Config, metrics *eventMetrics) *pruner {
+	if cfg.Retention <= 0 && cfg.EventRetention <= 0 {
 		return nil
 	}
-	return p
+	return &pruner{bounded: store, retention: cfg.Retention, eventRetention: cfg.EventRetention, metrics: metrics}
 }
 
 // run prunes until ctx ends.
@@ -61,12 +46,12 @@ func (p *pruner) run(ctx context.Context) {
 }
 
 func (p *pruner) pruneBuilds(ctx context.Context) error {
-	if p.builds == nil {
+	if p.retention <= 0 {
 		return nil
 	}
 	before := p.ago(p.retention)
 	for {
-		n, err := p.builds.PruneBuilds(ctx, before, prunePage)
+		n, err := p.PruneBuilds(ctx, before, prunePage)
 		if err != nil {
 			return fmt.Errorf("prune builds: %w", err)
 		}
@@ -77,12 +62,12 @@ func (p *pruner) pruneBuilds(ctx context.Context) error {
 }
 
 func (p *pruner) pruneEvents(ctx context.Context) error {
-	if p.events == nil {
+	if p.eventRetention <= 0 {
 		return nil
 	}
 	before := p.ago(p.eventRetention)
 	for {
-		events, err := p.events.PruneEvents(ctx, before, prunable.List(), prunePage)
+		events, err := p.PruneEvents(ctx, before, prunable.List(), prunePage)
 		if err != nil {
 			return fmt.Errorf("prune events: %w", err)
 		}

@@ -3,10 +3,8 @@ package executor
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
-	"github.com/coder/quartz"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
@@ -30,13 +28,12 @@ type relay struct {
 	topic  lifecycle.Topic
 	sink   Sink
 	outbox lifecycle.Outbox
+	*caller
 	// wrote is signaled when this process wrote events of the topic; interval is how often the relay looks without it.
 	wrote       chan struct{}
 	interval    time.Duration
 	timeout     time.Duration
 	concurrency int
-	clock       quartz.Clock
-	logger      *slog.Logger
 	metrics     *eventMetrics
 }
 
@@ -112,9 +109,8 @@ func (r *relay) deliver(ctx context.Context, e lifecycle.Event, leaseEnds time.T
 	if ctx.Err() != nil || now.Add(r.timeout).After(leaseEnds) {
 		return now
 	}
-	sinkCtx, cancel := withTimeout(ctx, r.clock, r.timeout)
-	defer cancel()
-	err := guard(func() error { return r.sink(sinkCtx, e) })
+	_, err := call(ctx, r.caller, r.timeout, fmt.Sprintf("deliver event %s", e.Key()),
+		func(ctx context.Context) (struct{}, error) { return struct{}{}, r.sink(ctx, e) })
 	r.metrics.attempt(r.topic, err)
 	if err == nil {
 		return time.Time{}

@@ -5,14 +5,19 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
 // Run ticks, delivers events, writes activity and prunes until ctx ends or Config.Tick is closed. It then waits for
 // everything it started, writes the activity that is left, for at most 10 seconds, and returns nil. Errors of the store do
-// not end it; they are logged, and what failed is tried again. Run may be called once; another call returns
-// [ErrAlreadyRun].
+// not end it; they are logged, and what failed is tried again. Calls of hooks and of the store that do not return though
+// their context has ended are not waited for: Run names them in its error, a [*TimeoutError] for each. Run may be called
+// once; another call returns [ErrAlreadyRun].
 func (e *Executor) Run(ctx context.Context) error {
+	if ctx == nil {
+		return invalid.New("ctx", nil, "is required")
+	}
 	if !e.ran.CompareAndSwap(false, true) {
 		return ErrAlreadyRun
 	}
@@ -25,7 +30,7 @@ func (e *Executor) Run(ctx context.Context) error {
 		e.runTicks(ctx)
 	})...)
 	e.flushAtEnd(ctx)
-	return nil
+	return e.leftovers()
 }
 
 // loops are what Run does beside the ticks.
@@ -37,8 +42,8 @@ func (e *Executor) loops(ctx context.Context) []func() {
 	if e.pruner != nil {
 		all = append(all, func() { e.pruner.run(ctx) })
 	}
-	if w, ok := e.store.(lifecycle.Watcher); ok && e.cfg.Precise {
-		all = append(all, func() { e.runWatch(ctx, w) })
+	if e.store.watcher != nil && e.cfg.Precise {
+		all = append(all, func() { e.runWatch(ctx, e.store.watcher) })
 	}
 	return all
 }
@@ -109,12 +114,11 @@ func (e *Executor) sleep(ctx context.Context, s Stats) time.Duration {
 
 // nextWake is when the next tick may find something: in its own shard at once, in another one an interval later.
 func (e *Executor) nextWake(ctx context.Context, shard lifecycle.Shard) (time.Time, error) {
-	w := e.store.(lifecycle.Waker)
-	own, err := w.NextWake(ctx, shard)
+	own, err := e.store.NextWake(ctx, shard)
 	if err != nil || shard.Count <= 1 {
 		return own, err
 	}
-	others, err := w.NextWake(ctx, lifecycle.Shard{})
+	others, err := e.store.NextWake(ctx, lifecycle.Shard{})
 	if err != nil || others.IsZero() {
 		return own, err
 	}

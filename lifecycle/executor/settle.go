@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
-	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
 // settling tells the store of ticks, so that a gap in those of all replicas is noticed, whichever of them ticks first after
@@ -36,7 +35,7 @@ func (e *Executor) tell(ctx context.Context, now time.Time, settle time.Duration
 	if since := now.Sub(e.settling.told); since >= 0 && since < e.cfg.Interval {
 		return nil
 	}
-	until, err := e.store.(lifecycle.Settler).Ticked(ctx, now, e.cfg.Interval, settle)
+	until, err := e.store.Ticked(ctx, now, e.cfg.Interval, settle)
 	if err != nil {
 		return fmt.Errorf("record the tick: %w", err)
 	}

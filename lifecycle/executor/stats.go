@@ -67,6 +67,11 @@ type tally struct {
 	s  Stats
 	// made are the transitions; they become a map of known size at the end.
 	made []made
+	// written and refused count changes; refusal is the last error of those.
+	written, refused int
+	refusal          error
+	// lost are the workspaces whose change was a conflict.
+	lost []*lifecycle.Snapshot
 }
 
 type made struct {

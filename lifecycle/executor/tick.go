@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -23,6 +24,10 @@ import (
 func (e *Executor) Tick(ctx context.Context, now time.Time) Stats {
 	start := e.clock.Now("executor", "start")
 	t := newTally(now.UTC().Truncate(e.cfg.Granularity))
+	if ctx == nil {
+		t.s.Err = invalid.New("ctx", nil, "is required")
+		return t.stats()
+	}
 	select {
 	case e.ticking <- struct{}{}:
 		defer func() { <-e.ticking }()
@@ -31,6 +36,7 @@ func (e *Executor) Tick(ctx context.Context, now time.Time) Stats {
 		return t.stats()
 	}
 	t.s.Err = e.tick(ctx, t)
+	e.flushOverdue(ctx)
 	s := t.stats()
 	s.Elapsed = e.clock.Since(start, "executor", "elapsed")
 	e.observe(ctx, s)
@@ -38,15 +44,13 @@ func (e *Executor) Tick(ctx context.Context, now time.Time) Stats {
 }
 
 func (e *Executor) tick(ctx context.Context, t *tally) error {
-	// Activity that this process knows of must not lose against a stop that it would have postponed.
-	if err := e.FlushActivity(ctx); err != nil {
-		return fmt.Errorf("flush activity before the tick: %w", err)
-	}
 	leave, err := e.attend(ctx, t.s.At)
 	if err != nil {
 		return err
 	}
 	defer leave()
+	e.keepZones(ctx, t.s.At, true)
+	defer e.keepZones(ctx, t.s.At, false)
 	shard, err := e.shard(ctx, t.s.At)
 	if err != nil {
 		return fmt.Errorf("find the shard of this replica: %w", err)
@@ -59,7 +63,10 @@ func (e *Executor) tick(ctx context.Context, t *tally) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return r.afterwards(ctx)
 }
 
 // missedIntervals is how many intervals a replica may miss before its shard is divided among the others.
@@ -68,10 +75,10 @@ const missedIntervals = 3
 // shard is the part of the workspaces that this replica evaluates.
 func (e *Executor) shard(ctx context.Context, now time.Time) (lifecycle.Shard, error) {
 	if e.cfg.Shard != nil {
-		return e.cfg.Shard(), nil
+		return call(ctx, e.caller, e.builds.timeout, "ask for the shard", func(context.Context) (lifecycle.Shard, error) { return e.cfg.Shard(), nil })
 	}
-	if s, ok := e.store.(lifecycle.Sharder); ok {
-		return s.Shard(ctx, now, e.replica, missedIntervals*e.cfg.Interval)
+	if e.store.sharder != nil {
+		return e.store.Shard(ctx, now, e.replica, missedIntervals*e.cfg.Interval)
 	}
 	return lifecycle.Shard{}, nil
 }
@@ -98,8 +105,9 @@ type run struct {
 	tally *tally
 	// fail ends the tick.
 	fail context.CancelCauseFunc
-	// out takes the changes; nil until something is due.
-	out *committer
+	// out takes the changes, groups those that need a build first; nil until something is due.
+	out    *committer
+	groups *groups
 	// building holds a token for each build that is being prepared, over all groups.
 	building chan struct{}
 }
@@ -114,7 +122,7 @@ type work struct {
 // all reads what is due, evaluates it and makes the builds, page by page. With limits on the builds it reads everything
 // first, because what goes first may be on the last page.
 func (r *run) all(ctx context.Context) error {
-	defer r.finish()
+	defer r.finish(ctx)
 	limits := caps{perTick: r.e.cfg.MaxTransitions, perTemplate: r.e.cfg.MaxPerTemplate}
 	for page, err := range r.e.due(ctx, r.now, r.tally.s.shard) {
 		if err != nil {
@@ -122,22 +130,23 @@ func (r *run) all(ctx context.Context) error {
 		}
 		works := r.evaluate(ctx, page)
 		if limits.none() {
-			r.build(ctx, works)
+			r.groups.build(ctx, works)
 		} else {
 			limits.offer(works)
 		}
 	}
-	if !limits.none() {
+	if !limits.none() && r.groups != nil {
 		admitted, held := limits.admit()
 		r.tally.update(func(s *Stats) { s.Held, s.Left = held, s.Left+held })
-		r.build(ctx, admitted)
+		r.groups.build(ctx, admitted)
 	}
 	return nil
 }
 
-// finish waits until all changes are committed.
-func (r *run) finish() {
+// finish waits until all builds are made and all changes committed.
+func (r *run) finish(ctx context.Context) {
 	if r.out != nil {
+		r.groups.finish(ctx)
 		r.out.finish()
 	}
 }
@@ -146,12 +155,18 @@ func (r *run) finish() {
 func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 	if r.out == nil {
 		r.out = newCommitter(ctx, r.e.cfg.BatchSize, r.e.cfg.CommitsInFlight, r.write)
+		r.groups = newGroups(r)
 	}
 	var works []work
 	errs := map[uuid.UUID]error{}
 	for i := range page {
 		s := &page[i]
 		s.Engine.Interval = r.e.cfg.Interval
+		if r.blocked(s) {
+			continue
+		}
+		r.e.activity.apply(s, r.now)
+		r.e.zones.see(s)
 		d, _ := lifecycle.Evaluate(s, r.now)
 		if d.Err != nil {
 			errs[s.Workspace.ID] = d.Err

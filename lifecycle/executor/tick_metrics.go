@@ -32,7 +32,7 @@ var (
 	tickBuckets = []float64{.001, .01, .05, .1, .5, 1, 5, 10, 30, 60}
 )
 
-func newTickMetrics(n metricNames, store lifecycle.Store) *tickMetrics {
+func newTickMetrics(n metricNames, store *bounded) *tickMetrics {
 	m := &tickMetrics{
 		lags:        map[lifecycle.Transition]prometheus.Observer{},
 		ticks:       n.counters("ticks_total", "Ticks by result.", "result"),
@@ -98,16 +98,18 @@ const backlogInterval = 15 * time.Second
 // backlog are the gauges of what waits in the store.
 type backlog struct {
 	due, events prometheus.Gauge
-	store       lifecycle.Gauges // nil if the store does not count
+	store       *bounded // nil if the store does not count
 	readAt      atomic.Int64
 }
 
-func newBacklog(n metricNames, store lifecycle.Store) *backlog {
-	counts, _ := store.(lifecycle.Gauges)
+func newBacklog(n metricNames, store *bounded) *backlog {
+	if store.gauges == nil {
+		store = nil
+	}
 	return &backlog{
 		due:    n.gauge("overdue_workspaces", "Workspaces whose wake had come when the last tick ended."),
 		events: n.gauge("outbox_events", "Events not delivered yet when the last tick ended."),
-		store:  counts,
+		store:  store,
 	}
 }
 

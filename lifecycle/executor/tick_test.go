@@ -64,7 +64,7 @@ func TestGranularity(t *testing.T) {
 	} {
 		f := newFleet(t)
 		f.add(numbered(1, running(deadline(monday.Add(30*time.Second)))))
-		s := f.executor(executor.Config{Granularity: c.granularity}, nil).Tick(f.ctx, c.tick)
+		s := f.executor(executor.Config{Granularity: c.granularity, Interval: max(time.Minute, c.granularity)}, nil).Tick(f.ctx, c.tick)
 		if len(s.Transitions) != c.stops {
 			t.Errorf("granularity %v at %v: %d stops, want %d", c.granularity, c.tick, len(s.Transitions), c.stops)
 		}

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/coder/quartz"
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -27,8 +30,15 @@ var ErrConflict = errors.New("executor: workspace keeps changing")
 // The configured Builder prepares a build that the verb asks for, as a group of one, within BuildTimeout; a refusal is
 // returned as the error. Update does not ask whether a worker exists: the job waits for one.
 func (c *Client) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb) (lifecycle.Snapshot, error) {
+	if v == nil {
+		return lifecycle.Snapshot{}, invalid.New("verb", nil, "is required")
+	}
+	var lock lockWait
 	for range maxConflicts {
 		s, err := c.Load(ctx, id)
+		if err == nil {
+			err = lock.wait(ctx, c.clock, &s)
+		}
 		if err != nil {
 			return lifecycle.Snapshot{}, err
 		}
@@ -45,10 +55,39 @@ func (c *Client) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb) (li
 			return s, err
 		}
 		if applied {
-			return c.updated(s, &change), nil
+			s = c.updated(ctx, s, &change)
+			c.zones.see(&s)
+			c.keepZones(ctx, now, false)
+			return s, nil
 		}
 	}
 	return lifecycle.Snapshot{}, fmt.Errorf("update workspace %s: %w", id, ErrConflict)
+}
+
+// lockWait waits between the attempts at a workspace that was in conflict and has not changed: somebody holds its row.
+type lockWait struct {
+	revision int64
+	attempts int
+}
+
+const (
+	lockFirst = 5 * time.Millisecond
+	lockLimit = 200 * time.Millisecond
+	// lockAttempts of these pauses are about a second.
+	lockAttempts = 10
+)
+
+// wait is called with what was read for the next attempt.
+func (l *lockWait) wait(ctx context.Context, clock quartz.Clock, s *lifecycle.Snapshot) error {
+	if s.Workspace.Revision != l.revision {
+		*l = lockWait{revision: s.Workspace.Revision}
+		return nil
+	}
+	if l.attempts++; l.attempts > lockAttempts {
+		return fmt.Errorf("update workspace %s: %w: %w", s.Workspace.ID, ErrConflict, errLocked)
+	}
+	pause(ctx, clock, backoff.Doubled(lockFirst, l.attempts-1, lockLimit))
+	return ctx.Err()
 }
 
 // commit writes the change of a verb, and reports whether the workspace was still the one it was computed from.
@@ -73,8 +112,9 @@ func (c *Client) commit(ctx context.Context, now time.Time, s lifecycle.Snapshot
 }
 
 // updated returns the workspace after its change, and announces the change.
-func (c *Client) updated(s lifecycle.Snapshot, change *lifecycle.Change) lifecycle.Snapshot {
+func (c *Client) updated(ctx context.Context, s lifecycle.Snapshot, change *lifecycle.Change) lifecycle.Snapshot {
 	s = change.Result(s)
+	c.obstacles.clear(s.Workspace.ID)
 	var queued []lifecycle.Job
 	if change.NewBuild {
 		c.made.add(&change.Build)
@@ -82,7 +122,7 @@ func (c *Client) updated(s lifecycle.Snapshot, change *lifecycle.Change) lifecyc
 			queued = []lifecycle.Job{*change.Job}
 		}
 	}
-	c.committed(topicsOf(change.Events), queued)
+	c.committed(ctx, topicsOf(change.Events), queued)
 	c.signals.changed()
 	return s
 }
@@ -99,11 +139,19 @@ func (c *Client) Load(ctx context.Context, id uuid.UUID) (lifecycle.Snapshot, er
 	return found[0], nil
 }
 
-// Explain loads a workspace and reports for every rule what it compares and when it fires.
+// Explain loads a workspace and reports for every rule what it compares and when it fires. What is in the way of a
+// workspace without being written down in it, because its row is locked, say, the executor tells that has met it.
 func (c *Client) Explain(ctx context.Context, id uuid.UUID) (lifecycle.Explanation, error) {
 	s, err := c.Load(ctx, id)
 	if err != nil {
 		return lifecycle.Explanation{}, err
 	}
-	return lifecycle.Explain(s, c.clock.Now("executor", "explain")), nil
+	return c.explain(&s), nil
+}
+
+// explain explains what was loaded, together with what this process knows to be in its way.
+func (c *Client) explain(s *lifecycle.Snapshot) lifecycle.Explanation {
+	now := c.clock.Now("executor", "explain")
+	c.obstacles.show(s, now, time.Minute)
+	return lifecycle.Explain(*s, now)
 }

@@ -45,5 +45,5 @@ func (v View) Explain(ctx context.Context, id uuid.UUID) (lifecycle.Explanation,
 	if err != nil {
 		return lifecycle.Explanation{}, err
 	}
-	return lifecycle.Explain(s, v.c.clock.Now("executor", "explain")), nil
+	return v.c.explain(&s), nil
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// maxFailures is how many commits in a row may fail before the fault is the store's and not a workspace's. One bad row in
-// a batch of n fails about log2(n) commits before its neighbors succeed.
-const maxFailures = 40
+// manyFailures is how many commits in a row may fail before changes are tried one by one: where so many are refused, halving
+// them only adds commits. One bad row in a batch of n fails about log2(n) commits before its neighbors succeed.
+const manyFailures = 40
 
 // verdict is what became of one change.
 type verdict struct {
@@ -37,15 +37,15 @@ func (c *Client) write(ctx context.Context, now time.Time, changes []lifecycle.C
 			written |= topicsOf(changes[i].Events)
 		}
 	}
-	c.committed(written, nil)
+	c.committed(ctx, written, nil)
 	return verdicts, err
 }
 
-// writer commits changes so that one the store rejects keeps none of the others from being applied.
+// writer commits changes so that one the store rejects keeps none of the others from being applied, however many it rejects.
 type writer struct {
 	store    lifecycle.Store
 	now      time.Time
-	failures int
+	failures int // in a row
 }
 
 // write commits the changes and reports on each. The error is that of the store as a whole; changes without a settled
@@ -75,17 +75,16 @@ func (w *writer) bisect(ctx context.Context, changes []lifecycle.Change, verdict
 		verdicts[at] = verdict{settled: true, err: err}
 		return w.both(ctx, changes, verdicts, at, at+1)
 	}
-	if w.failures++; ctx.Err() != nil || errors.Is(err, lifecycle.ErrUnavailable) {
+	if ctx.Err() != nil || errors.Is(err, lifecycle.ErrUnavailable) {
 		return fmt.Errorf("commit of %d changes: %w", len(changes), err)
 	}
+	w.failures++
 	if len(changes) == 1 {
 		verdicts[0] = verdict{settled: true, err: err}
-	}
-	if w.failures >= maxFailures {
-		return fmt.Errorf("%d commits in a row failed, the last: %w", w.failures, err)
-	}
-	if len(changes) == 1 {
 		return nil
+	}
+	if w.failures >= manyFailures {
+		return w.each(ctx, changes, verdicts)
 	}
 	half := len(changes) / 2
 	return w.both(ctx, changes, verdicts, half, half)
@@ -97,6 +96,16 @@ func (w *writer) both(ctx context.Context, changes []lifecycle.Change, verdicts 
 		return err
 	}
 	return w.bisect(ctx, changes[begin:], verdicts[begin:])
+}
+
+// each commits the changes one by one.
+func (w *writer) each(ctx context.Context, changes []lifecycle.Change, verdicts []verdict) error {
+	for i := range changes {
+		if err := w.bisect(ctx, changes[i:i+1], verdicts[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rejectedOne finds the change that an error of the store names.

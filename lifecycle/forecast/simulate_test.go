@@ -270,3 +270,22 @@ func evenPool(n int) *forecast.PoolSizes {
 	}
 	return &p
 }
+
+// The names of points that are near each other do not lie on one another; each point has its title.
+func TestSimulationDrawsNamesApart(t *testing.T) {
+	var s forecast.Simulation
+	for i := range 6 {
+		s.Results = append(s.Results, forecast.Result{Name: fmt.Sprintf("a policy with a long name %d", i), Hours: 7000 + 30*float64(i), Sessions: 100, Cold: 40})
+	}
+	s.Results = append(s.Results, forecast.Result{Name: "always", Hours: 12000, Sessions: 100})
+	svg := s.SVG("policies")
+	if got := strings.Count(svg, "<title>"); got != 7 {
+		t.Errorf("%d points have a title", got)
+	}
+	if got := strings.Count(svg, `>a policy with a long name`) - 6; got < 1 || got > 2 {
+		t.Errorf("%d names in one place", got)
+	}
+	if !strings.Contains(svg, `text-anchor="end">always<`) {
+		t.Error("the name of a point on the right must be on its left")
+	}
+}

@@ -186,6 +186,7 @@ func (s Simulation) SVG(title string) string {
 	for _, r := range s.Frontier() {
 		on[r.Name] = true
 	}
+	var names names
 	for _, r := range s.Results {
 		class := "o"
 		if on[r.Name] {
@@ -194,9 +195,33 @@ func (s Simulation) SVG(title string) string {
 		x, y := c.x(r.Hours+r.PoolHours), c.y(r.Pain()*100)
 		fmt.Fprintf(&c.b, `<circle class="%s" cx="%.1f" cy="%.1f" r="3.5"><title>%s</title></circle>`+"\n", class, x, y,
 			html.EscapeString(fmt.Sprintf("%s: %.0f h, pain %.1f %%", r.Name, r.Hours+r.PoolHours, 100*r.Pain())))
-		if len(s.Results) <= 12 {
-			c.text(x+6, y-4, "start", r.Name)
+		if at, anchor, ok := names.place(x, y-4, r.Name); ok && len(s.Results) <= 12 {
+			c.text(at, y-4, anchor, r.Name)
 		}
 	}
 	return c.svg(title)
+}
+
+// names are the places that are taken by the names of points. What finds no place is left to the title of its point.
+type names []struct{ left, right, y float64 }
+
+// place puts a name beside a point, on the right of it or, where the picture ends or another name is, on the left.
+func (n *names) place(x, y float64, name string) (at float64, anchor string, ok bool) {
+	const gap, height, letter = 6, 14, 6.6
+	width := letter * float64(len([]rune(name)))
+	for _, c := range []struct {
+		left   float64
+		at     float64
+		anchor string
+	}{{x + gap, x + gap, "start"}, {x - gap - width, x - gap, "end"}} {
+		free := c.left >= 0 && c.left+width <= svgWidth
+		for _, o := range *n {
+			free = free && (c.left > o.right || c.left+width < o.left || math.Abs(y-o.y) > height)
+		}
+		if free {
+			*n = append(*n, struct{ left, right, y float64 }{c.left, c.left + width, y})
+			return c.at, c.anchor, true
+		}
+	}
+	return 0, "", false
 }

@@ -137,7 +137,7 @@ func (b *claimBatch) pair(ctx context.Context, members []prewarm.Member, found m
 		for !answered && len(members) > 0 {
 			m := members[0]
 			s, ok := found[m.Resource]
-			change, err := lifecycle.Change{}, error(lifecycle.ErrDeleted)
+			change, err := lifecycle.Change{}, lifecycle.ErrDeleted
 			if ok {
 				change, err = b.w.hand(ctx, c, s, b.now)
 			}

@@ -6,19 +6,21 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
 )
 
-// Micros returns an instant as a number, for stores without a type for it: microseconds since 1970, rounded down. ok is
-// false for the zero time; 0 is an instant like others.
+// Micros returns an instant as a number, for stores without a type for it: microseconds since 1970, rounded down, within the
+// range that stores keep. ok is false for the zero time; 0 is an instant like others.
 func Micros(t time.Time) (us int64, ok bool) {
 	if t.IsZero() {
 		return 0, false
 	}
-	return t.UnixMicro(), true
+	return micros.Within(t).UnixMicro(), true
 }
 
-// FromMicros returns the instant of a number of microseconds since 1970, in UTC.
-func FromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
+// FromMicros returns the instant of a number of microseconds since 1970, in UTC, within the range that stores keep.
+func FromMicros(us int64) time.Time { return micros.Within(time.UnixMicro(us).UTC()) }
 
 // Text brings a text for people (a name, a message) to the form that every store keeps: UTF-8 without zero bytes. What is
 // not becomes U+FFFD, because an error message must not keep its row from being written, whatever it holds.

@@ -22,6 +22,7 @@ type entryRow struct {
 	Version   int               `json:"dormouse,omitempty"`
 	Engine    *lifecycle.Engine `json:"engine,omitempty"`
 	Ticking   *ticking          `json:"ticking,omitempty"`
+	Zones     map[string]int64  `json:"zones,omitempty"`
 	Template  *templateRow      `json:"template,omitempty"`
 	Owner     *ownerRow         `json:"owner,omitempty"`
 	Workspace *workspaceRow     `json:"workspace,omitempty"`
@@ -108,6 +109,9 @@ func (s *Store) collect(w io.Writer) error {
 	if !s.ticking.At.IsZero() || len(s.ticking.Deletions) > 0 {
 		d.row(entryRow{Ticking: &s.ticking})
 	}
+	if len(s.zones) > 0 {
+		d.row(entryRow{Zones: s.zones})
+	}
 	for i := range s.templates.rows {
 		t := s.templates.rows[i].Template
 		d.row(entryRow{Template: &templateRow{t, storedPolicy{t.Policy}}})
@@ -155,13 +159,17 @@ func Restore(r io.Reader, schedules *schedule.Interner) (*Store, error) {
 	s := New()
 	lines := bufio.NewReader(r)
 	for n := 1; ; n++ {
-		line, err := lines.ReadBytes('\n')
+		limit := maxDumpLine
+		if n == 1 {
+			limit = maxDumpHead
+		}
+		line, err := readLine(lines, limit)
 		if errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("restore store: line %d: the dump ends early", n)
 		}
 		var row entryRow
 		if err == nil {
-			err = json.Unmarshal(line, &row)
+			err = decodeRow(line, &row)
 		}
 		if err == nil {
 			err = s.restore(&row, schedules, n)
@@ -184,18 +192,29 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 		return invalid.Within("Engine", s.engine.Hold.Validate())
 	case row.Ticking != nil:
 		s.ticking = *row.Ticking
+	case row.Zones != nil:
+		s.zones = row.Zones
 	case row.Template != nil:
 		t := row.Template.Template
 		t.Policy = row.Template.Policy.Policy
+		if _, twice := s.templates.get(t.ID); twice {
+			return invalid.New("Template.ID", t.ID, "must not occur twice")
+		}
 		s.templates.put(t.ID).Template = t
 		return cmp.Or(t.Hold.Validate(), t.Terms.Validate())
 	case row.Owner != nil:
 		o := row.Owner.Owner
 		o.QuietHours = schedules.Daily(row.Owner.QuietHours)
+		if _, twice := s.owners.get(o.ID); twice {
+			return invalid.New("Owner.ID", o.ID, "must not occur twice")
+		}
 		s.owners.put(o.ID).Owner = o
 	case row.Workspace != nil:
 		return s.restoreWorkspace(row.Workspace, schedules)
 	case row.Events != nil && len(row.Events.Events) > 0:
+		if err := row.Events.check(&s.outbox); err != nil {
+			return err
+		}
 		s.outbox.restore(row.Events)
 	case row.Seq > 0:
 		s.outbox.seq = row.Seq

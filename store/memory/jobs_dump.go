@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"container/heap"
 	"slices"
 	"time"
@@ -85,11 +86,17 @@ func (s *Jobs) restore(rows *jobLines) error {
 	switch {
 	case rows.Process != nil:
 		p := rows.Process
+		if err := cmp.Or(p.check(), unseen("Process.ID", p.ID, s.processes)); err != nil {
+			return err
+		}
 		s.processes[p.ID] = &process{
 			id: p.ID, name: p.Name, heartbeats: p.Heartbeats, heartbeatAt: p.HeartbeatAt, workers: p.Workers, lost: p.Lost, lostAt: p.LostAt,
 			held: make(map[uuid.UUID]*job),
 		}
 	case rows.Turn != nil:
+		if err := rows.Turn.check(); err != nil {
+			return err
+		}
 		t := s.org(rows.Turn.Organization).turn(rows.Turn.Priority)
 		t.claimed = rows.Turn.Claimed
 		for tenant, last := range rows.Turn.Last {
@@ -98,6 +105,9 @@ func (s *Jobs) restore(rows *jobLines) error {
 	case rows.Pause != nil:
 		s.pauses[rows.Pause.Scope] = *rows.Pause
 	case rows.Job != nil:
+		if err := cmp.Or(rows.Job.check(), unseen("Job.ID", rows.Job.ID, s.jobs)); err != nil {
+			return err
+		}
 		s.restoreJob(rows.Job)
 	}
 	return nil

@@ -130,9 +130,9 @@ func (s *Jobs) Attempts(_ context.Context, id uuid.UUID) ([]queue.Attempt, error
 	return slices.Clone(j.history), nil
 }
 
-// paused reports whether a lane is paused. Up to three pauses concern it.
+// paused reports whether a lane is paused. Up to four pauses concern it.
 func (s *Jobs) paused(l queue.Lane, now time.Time) bool {
-	for _, scope := range []queue.Scope{{Organization: l.Organization}, {Type: l.Type}, {Organization: l.Organization, Type: l.Type}} {
+	for _, scope := range []queue.Scope{{}, {Organization: l.Organization}, {Type: l.Type}, {Organization: l.Organization, Type: l.Type}} {
 		if p, ok := s.pauses[scope]; ok && p.Holds(now) {
 			return true
 		}

@@ -38,6 +38,9 @@ func (s *Store) commit(ctx context.Context, now time.Time, changes []lifecycle.C
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := lifecycle.ValidateBatch(changes); err != nil {
+		return nil, err
+	}
 	jobs, err := jobsOf(now, changes)
 	if err != nil {
 		return nil, err

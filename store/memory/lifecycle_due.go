@@ -29,7 +29,7 @@ func (s *Store) due(q lifecycle.DueQuery) []uint32 {
 	var slots []uint32
 	now := micros(q.Now)
 	s.fleet.byWake.after(cursor(q.After), func(e entry) bool {
-		if e.at > now || len(slots) == q.Limit {
+		if e.at > now || len(slots) >= q.Limit {
 			return false
 		}
 		if q.Shard.Count <= 1 || q.Shard.Holds(s.fleet.rows.at(e.slot).id) {
@@ -68,8 +68,10 @@ func (s *Store) Load(ctx context.Context, ids ...uuid.UUID) ([]lifecycle.Snapsho
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	found := make([]lifecycle.Snapshot, 0, len(ids))
+	seen := make(map[uuid.UUID]bool, len(ids))
 	for _, id := range ids {
-		if slot, ok := s.fleet.slots[id]; ok {
+		if slot, ok := s.fleet.slots[id]; ok && !seen[id] {
+			seen[id] = true
 			found = append(found, lifecycle.Snapshot{})
 			s.read(slot, &found[len(found)-1])
 		}

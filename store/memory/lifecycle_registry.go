@@ -94,9 +94,7 @@ func (s *Store) putEngine(now time.Time, e lifecycle.Engine) error {
 	}
 	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
 	s.engine = e
-	for i := range s.templates.rows {
-		s.fleet.wakeAll(s.templates.rows[i].members, ofTemplate, now)
-	}
+	s.wakeEverything(now)
 	return nil
 }
 
@@ -107,14 +105,19 @@ func (s *Store) Engine(ctx context.Context) (lifecycle.Engine, error) {
 	return s.engine, ctx.Err()
 }
 
-// wakeAll makes the workspaces of a chain due at once, with a new revision.
+// wakeAll makes the workspaces of a chain due at once, with a new revision. One that is due already stays due since then:
+// the clock of whoever calls may be ahead.
 func (f *fleet) wakeAll(c chain, of linkOf, now time.Time) {
 	f.each(c, of, func(slot uint32, r *row) {
 		if r.flags&deleted != 0 {
 			return
 		}
 		r.revision++
-		f.reindex(slot, r, micros(now), false)
+		wake := micros(now)
+		if r.wakeAt != never {
+			wake = min(wake, r.wakeAt)
+		}
+		f.reindex(slot, r, wake, false)
 	})
 }
 

@@ -30,6 +30,7 @@ type Store struct {
 	mu        sync.RWMutex
 	engine    lifecycle.Engine
 	ticking   ticking
+	zones     map[string]int64 // fingerprints by name
 	templates table[template]
 	owners    table[owner]
 	fleet     fleet
@@ -40,7 +41,7 @@ type Store struct {
 // New returns an empty store.
 func New() *Store {
 	return &Store{
-		jobQueue: NewJobs(), memberStore: NewMembers(),
+		jobQueue: NewJobs(), memberStore: NewMembers(), zones: map[string]int64{},
 		templates: newTable[template](),
 		owners:    newTable[owner](),
 		fleet:     newFleet(),

@@ -13,8 +13,33 @@ import (
 
 // The zero instant is NULL in the database, everything else is what it is in Go: ids are never NULL.
 
-// stamp is an instant on its way to the database, cut to microseconds there.
-type stamp = zeronull.Timestamptz
+// stamp is an instant on its way to the database, cut to microseconds there and to the range that every store keeps.
+type stamp time.Time
+
+// TimestamptzValue implements pgtype.TimestamptzValuer.
+func (s stamp) TimestamptzValue() (pgtype.Timestamptz, error) {
+	t := store.Instant(time.Time(s))
+	return pgtype.Timestamptz{Time: t, Valid: !t.IsZero()}, nil
+}
+
+// stored is an instant on its way from the database. Hosts write infinity there, meaning for ever: it is the last instant
+// that there is, as -infinity is the first.
+type stored time.Time
+
+// ScanTimestamptz implements pgtype.TimestamptzScanner.
+func (s *stored) ScanTimestamptz(v pgtype.Timestamptz) error {
+	switch {
+	case !v.Valid:
+		*s = stored{}
+	case v.InfinityModifier == pgtype.Infinity:
+		*s = stored(store.LastInstant)
+	case v.InfinityModifier == pgtype.NegativeInfinity:
+		*s = stored(store.FirstInstant)
+	default:
+		*s = stored(v.Time)
+	}
+	return nil
+}
 
 // key is an id on its way to the database.
 type key = [16]byte
@@ -28,7 +53,7 @@ func keys(ids []uuid.UUID) []key {
 }
 
 // toTime, toID, toText and the like read a column into a field; NULL becomes zero.
-func toTime(t *time.Time) any { return (*zeronull.Timestamptz)(t) }
+func toTime(t *time.Time) any { return (*stored)(t) }
 func toID(id *uuid.UUID) any  { return (*zeronull.UUID)(id) }
 func toText(s *string) any    { return (*zeronull.Text)(s) }
 func toInt2(n *int16) any     { return (*zeronull.Int2)(n) }

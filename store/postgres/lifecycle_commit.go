@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dormouse-go/dormouse/store/form"
@@ -24,6 +25,9 @@ func (s *Store) commit(ctx context.Context, now time.Time, changes []lifecycle.C
 	if len(changes) == 0 {
 		return nil, ctx.Err()
 	}
+	if err := lifecycle.ValidateBatch(changes); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
 	try, err := s.attempt(ctx, now, changes, members)
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
@@ -41,11 +45,15 @@ func (s *Store) commit(ctx context.Context, now time.Time, changes []lifecycle.C
 	return outcomes, nil
 }
 
+// attempt makes one attempt at a batch. If an earlier one was not answered it may still hold the rows, and its outcome is
+// waited for.
+type attempt func(ctx context.Context, unanswered bool) ([]lifecycle.Outcome, error)
+
 // attempt returns what one attempt at a batch does: a statement, or a transaction if workspaces change hands or come with
 // members.
-func (s *Store) attempt(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) (func(context.Context) ([]lifecycle.Outcome, error), error) {
+func (s *Store) attempt(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) (attempt, error) {
 	if members != nil || claims(changes) {
-		return func(ctx context.Context) (outcomes []lifecycle.Outcome, err error) {
+		return func(ctx context.Context, _ bool) (outcomes []lifecycle.Outcome, err error) {
 			err = againIfTaken(func() error {
 				outcomes, err = s.tryClaims(ctx, now, changes, members)
 				return err
@@ -61,7 +69,11 @@ func (s *Store) attempt(ctx context.Context, now time.Time, changes []lifecycle.
 		return nil, err
 	}
 	text, args := encoded.statement()
-	return func(ctx context.Context) ([]lifecycle.Outcome, error) {
+	return func(ctx context.Context, unanswered bool) ([]lifecycle.Outcome, error) {
+		text := text
+		if unanswered {
+			text = strings.Replace(text, "FOR NO KEY UPDATE SKIP LOCKED", "FOR NO KEY UPDATE", 1)
+		}
 		return s.tryCommit(ctx, s.db, changes, text, args)
 	}, nil
 }
@@ -77,11 +89,11 @@ func earliestWake(changes []lifecycle.Change) (wake time.Time) {
 
 // untilAnswered makes attempts until one is answered. Whatever an attempt without an answer has done, the next one finds.
 func (s *Store) untilAnswered(
-	ctx context.Context, changes []lifecycle.Change, try func(context.Context) ([]lifecycle.Outcome, error),
+	ctx context.Context, changes []lifecycle.Change, try attempt,
 ) (outcomes []lifecycle.Outcome, err error) {
 	unanswered := false
 	err = s.do(ctx, repeatable, func(ctx context.Context) (err error) {
-		outcomes, err = try(ctx)
+		outcomes, err = try(ctx, unanswered)
 		unanswered = unanswered || err != nil && classify(err) == dropped
 		return err
 	})

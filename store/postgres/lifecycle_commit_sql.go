@@ -3,7 +3,9 @@ package postgres
 // commitSQL applies a batch of changes in one statement, which testdata/commit.sql shows as a whole. Its steps, each a
 // query of its own:
 //
-//   - held locks the workspaces, in the order of their ids and before anything is written, and sees their newest rows.
+//   - held locks the workspaces, in the order of their ids and before anything is written, and sees their newest rows. A row
+//     that somebody else holds is left out: a commit that is about to change it makes this change a conflict anyway, and a
+//     session that was left open would keep every tick of every replica waiting.
 //   - matched are the changes whose revision is still the right one; all others are conflicts.
 //   - bad are matched changes that lifecycle.Change.Validate refuses. If there are any, nothing below writes.
 //   - archived moves the builds that are replaced into their own table, done writes the workspaces, emitted the events.
@@ -39,7 +41,7 @@ var matchSQL = `
 		FROM dormouse.workspaces
 		WHERE id = ANY ($1)
 		ORDER BY id
-		FOR NO KEY UPDATE
+		FOR NO KEY UPDATE SKIP LOCKED
 	), matched AS (
 		SELECT c.*,` + latestColumns.as("h.", "old_") + `
 		FROM change c JOIN held h ON h.id = c.id AND h.revision = c.revision

@@ -30,6 +30,9 @@ const marksSQL = `SELECT EXISTS (SELECT FROM dormouse.marks WHERE touched_at < c
 
 // Due implements [lifecycle.Store].
 func (s *Store) Due(ctx context.Context, q lifecycle.DueQuery) (page []lifecycle.Snapshot, err error) {
+	if q.Limit <= 0 {
+		return nil, ctx.Err()
+	}
 	if q.After != (lifecycle.Cursor{}) {
 		page, err = s.duePage(ctx, q, instant(q.After.WakeAt), q.After.ID, nil)
 	} else {

@@ -18,6 +18,7 @@ type mark struct {
 	owner      bool
 	dueAt      time.Time
 	generation int64
+	found      bool // left behind by somebody
 }
 
 // setMarkSQL begins anew if an earlier change is not worked off yet: whoever does that does not delete the new mark.
@@ -29,66 +30,150 @@ const setMarkSQL = `
 
 // wakeTemplateSQL and wakeOwnerSQL wake the next workspaces of a template or owner. A new revision keeps every decision
 // from the old policy from being committed. Deleted workspaces have no decisions.
+//
+// Rows that somebody holds are left out and returned: a session that was left open must not keep the others from being
+// woken, nor the ticks that finish what another process has begun.
 const (
 	wakeTemplateSQL = `
-	WITH page AS (
+	WITH page AS MATERIALIZED (
 		SELECT id FROM dormouse.workspaces
 		WHERE template_id = $1 AND id > $2 AND NOT deleted` + wakePageSQL
 	wakeOwnerSQL = `
-	WITH page AS (
+	WITH page AS MATERIALIZED (
 		SELECT id FROM dormouse.workspaces
 		WHERE owner_id = $1 AND id > $2 AND NOT deleted` + wakePageSQL
+	// wakeOneSQL is for the mark of a single workspace.
+	wakeOneSQL = `
+	WITH page AS MATERIALIZED (
+		SELECT id FROM dormouse.workspaces
+		WHERE id = $1 AND id > $2 AND NOT deleted` + wakePageSQL
 	wakePageSQL = `
 		ORDER BY id LIMIT $4
-		FOR NO KEY UPDATE
+	), free AS (
+		SELECT w.id FROM dormouse.workspaces w JOIN page ON page.id = w.id
+		ORDER BY w.id
+		FOR NO KEY UPDATE OF w SKIP LOCKED
 	), woken AS (
 		UPDATE dormouse.workspaces w SET wake_at = least(w.wake_at, $3), revision = w.revision + 1
-		FROM page WHERE w.id = page.id
+		FROM free WHERE w.id = free.id
 	), touched AS (
 		UPDATE dormouse.marks SET touched_at = clock_timestamp() WHERE subject = $1
 	)
-	SELECT id FROM page ORDER BY id DESC LIMIT 1`
+	SELECT page.id, free.id IS NULL FROM page LEFT JOIN free ON free.id = page.id ORDER BY page.id`
 )
 
 const deleteMarkSQL = `DELETE FROM dormouse.marks WHERE subject = $1 AND generation = $2`
 
-// workOff wakes the workspaces of a mark, page by page, and deletes the mark.
+// workOff wakes the workspaces of a mark, page by page, and deletes the mark. A workspace that cannot be woken, because its
+// row is held, gets a mark of its own, which whoever ticks works off; one whose row refuses to be written keeps its wake.
 func (s *Store) workOff(ctx context.Context, m mark) error {
 	defer s.low.write(m.dueAt)()
-	for after := uuid.Nil; ; {
-		n, last, err := s.wakePage(ctx, m, after)
+	texts := []string{wakeTemplateSQL}
+	switch {
+	case m.owner:
+		texts = []string{wakeOwnerSQL}
+	case m.found:
+		texts = append(texts, wakeOneSQL) // nobody knows whose mark it is
+	}
+	var held []key
+	for _, text := range texts {
+		more, err := s.wakeAll(ctx, m, text)
 		if err != nil {
 			return err
 		}
-		if n > 0 {
-			s.notify()
-		}
-		if after = last; n < 1 {
-			break
-		}
+		held = append(held, more...)
 	}
 	return s.do(ctx, repeatable, func(ctx context.Context) error {
-		_, err := s.db.Exec(ctx, s.sql(deleteMarkSQL), key(m.subject), m.generation)
-		return err
+		var b pgx.Batch
+		b.Queue(s.sql(deleteMarkSQL), key(m.subject), m.generation)
+		b.Queue(s.sql(markHeldSQL), held, m.dueAt)
+		return s.send(ctx, &b, func(r pgx.BatchResults) error {
+			_, err := r.Exec()
+			if err == nil {
+				_, err = r.Exec()
+			}
+			return err
+		})
 	})
 }
 
-// wakePage wakes the page behind an id. Waking a workspace twice, after a lost answer, does no harm.
-func (s *Store) wakePage(ctx context.Context, m mark, after uuid.UUID) (n int, last uuid.UUID, err error) {
-	text := wakeTemplateSQL
-	if m.owner {
-		text = wakeOwnerSQL
+// markHeldSQL leaves workspaces that could not be woken for later.
+const markHeldSQL = `
+	INSERT INTO dormouse.marks AS m (subject, owner, due_at)
+	SELECT id, false, $2 FROM unnest($1::uuid[]) AS h (id)
+	ON CONFLICT (subject) DO UPDATE SET
+		due_at = least(m.due_at, excluded.due_at), generation = m.generation + 1, touched_at = clock_timestamp()`
+
+// wakeAll wakes the workspaces that a statement finds, and returns those that somebody holds. A page that is refused is made
+// smaller, until the row at fault is alone and passed over.
+func (s *Store) wakeAll(ctx context.Context, m mark, text string) (held []key, err error) {
+	limit := markPage
+	for after := uuid.Nil; ; {
+		page, err := s.wakePage(ctx, text, m, after, limit)
+		switch {
+		case err != nil && classify(err) == refused && ctx.Err() == nil && limit > 1:
+			limit /= 2
+			continue
+		case err != nil && classify(err) == refused && ctx.Err() == nil:
+			if page, err = s.passOver(ctx, text, m, after, err); err != nil {
+				return nil, err
+			}
+		case err != nil:
+			return nil, err
+		}
+		if len(page) == 0 {
+			return held, nil
+		}
+		s.notify()
+		for _, w := range page {
+			if w.held {
+				held = append(held, key(w.id))
+			}
+		}
+		after, limit = page[len(page)-1].id, min(2*limit, markPage)
 	}
+}
+
+// passOver returns the workspace behind an id, which cannot be woken.
+func (s *Store) passOver(ctx context.Context, text string, m mark, after uuid.UUID, why error) ([]wokenRow, error) {
+	column := "template_id"
+	switch {
+	case text == wakeOneSQL:
+		column = "id"
+	case m.owner:
+		column = "owner_id"
+	}
+	var id uuid.UUID
+	err := s.do(ctx, repeatable, func(ctx context.Context) error {
+		return s.db.QueryRow(ctx, s.sql(`SELECT id FROM dormouse.workspaces WHERE `+column+` = $1 AND id > $2 AND NOT deleted ORDER BY id LIMIT 1`),
+			key(m.subject), key(after)).Scan(toID(&id))
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Logger.ErrorContext(ctx, "postgres: workspace cannot be woken", "workspace_id", id, "error", why)
+	return []wokenRow{{id: id}}, nil
+}
+
+// wokenRow is a workspace of a page; held says that it was not woken, because somebody holds its row.
+type wokenRow struct {
+	id   uuid.UUID
+	held bool
+}
+
+// wakePage wakes the page behind an id. Waking a workspace twice, after a lost answer, does no harm.
+func (s *Store) wakePage(ctx context.Context, text string, m mark, after uuid.UUID, limit int) (page []wokenRow, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		n = 0
-		rows, err := s.db.Query(ctx, s.sql(text), key(m.subject), key(after), m.dueAt, markPage)
+		page = nil
+		rows, err := s.db.Query(ctx, s.sql(text), key(m.subject), key(after), m.dueAt, limit)
 		if err != nil {
 			return err
 		}
-		_, err = pgx.ForEachRow(rows, []any{toID(&last)}, func() error { n++; return nil })
+		var w wokenRow
+		_, err = pgx.ForEachRow(rows, []any{toID(&w.id), &w.held}, func() error { page = append(page, w); return nil })
 		return err
 	})
-	return n, last, err
+	return page, err
 }
 
 // takeMarkSQL takes a mark that nobody has worked on for a while.
@@ -104,7 +189,7 @@ const takeMarkSQL = `
 // resumeMarks finishes what processes that died have left.
 func (s *Store) resumeMarks(ctx context.Context) error {
 	for {
-		var m mark
+		m := mark{found: true}
 		found := false
 		err := s.do(ctx, repeatable, func(ctx context.Context) error {
 			rows, err := s.db.Query(ctx, s.sql(takeMarkSQL))

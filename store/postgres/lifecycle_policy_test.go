@@ -10,7 +10,7 @@ import (
 )
 
 // TestUnreadablePolicy spoils the stored policy of one of two templates. Its workspaces stay as they are, with the reason
-// for all to see; those of the other template go on; and so do all when the policy is put again.
+// for all to see; those of the other template go on; and so do all when the policy is put again, with the grace of a change.
 func TestUnreadablePolicy(t *testing.T) {
 	s, pool := open(t)
 	good, bad := newFleet(t, s, 1), newFleet(t, s, 1)
@@ -41,7 +41,10 @@ func TestUnreadablePolicy(t *testing.T) {
 	}
 	bad.template.Revision = 1
 	must(t, s.PutTemplate(t.Context(), now, bad.template))
-	if stats = e.Tick(t.Context(), now); stats.Transitions[bad.ids[0]] != lifecycle.TransitionStop {
+	if stats = e.Tick(t.Context(), now); len(stats.Transitions) > 0 || len(stats.Errors) > 0 {
+		t.Errorf("transitions %v, errors %v: want the grace of a policy that changes", stats.Transitions, stats.Errors)
+	}
+	if stats = e.Tick(t.Context(), now.Add(2*time.Hour)); stats.Transitions[bad.ids[0]] != lifecycle.TransitionStop {
 		t.Errorf("transitions %v, errors %v: want the stop that was held back", stats.Transitions, stats.Errors)
 	}
 }

@@ -31,7 +31,7 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 	if err != nil {
 		return err
 	}
-	t.Name, t.Hold.Note, t.Hold.By = form.Text(t.Name), form.Text(t.Hold.Note), form.Text(t.Hold.By)
+	t.Hold.Note, t.Hold.By = form.Text(t.Hold.Note), form.Text(t.Hold.By)
 	if t, err = lifecycle.ReplaceTemplate(old, t, now); err != nil {
 		return fmt.Errorf("put %w", err)
 	}

@@ -11,7 +11,8 @@ import (
 )
 
 // attendSQL notes that a replica ticks and finds its place among those that do. A statement does not see what it writes,
-// so the replica itself is added. Those not seen for a long time are deleted by whoever comes by.
+// so the replica itself is added. Those not seen for a long time are deleted by whoever comes by. One that was seen in a
+// future further away than the time to live had a wrong clock, and counts for nothing until it is seen again.
 const attendSQL = `
 	WITH mine AS (
 		INSERT INTO dormouse.replicas AS r (id, seen_at) VALUES ($1, $2)
@@ -21,12 +22,12 @@ const attendSQL = `
 		WHERE id IN (SELECT id FROM dormouse.replicas WHERE seen_at < $4 AND id <> $1 FOR UPDATE SKIP LOCKED)
 	)
 	SELECT count(*) FILTER (WHERE id < $1), count(*) + 1
-	FROM dormouse.replicas WHERE seen_at > $3 AND id <> $1`
+	FROM dormouse.replicas WHERE seen_at > $3 AND seen_at < $5 AND id <> $1`
 
 // Shard implements [lifecycle.Sharder].
 func (s *Store) Shard(ctx context.Context, now time.Time, replica uuid.UUID, ttl time.Duration) (share lifecycle.Shard, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		return s.db.QueryRow(ctx, s.sql(attendSQL), key(replica), now, now.Add(-ttl), now.Add(-100*ttl)).
+		return s.db.QueryRow(ctx, s.sql(attendSQL), key(replica), now, now.Add(-ttl), now.Add(-100*ttl), now.Add(ttl)).
 			Scan(&share.Index, &share.Count)
 	})
 	if err != nil {

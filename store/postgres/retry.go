@@ -45,6 +45,7 @@ func (s *Store) retry(ctx context.Context, again safety, f func(context.Context)
 			return nil
 		}
 		kind := classify(err)
+		s.shed(err)
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		}
@@ -56,6 +57,15 @@ func (s *Store) retry(ctx context.Context, again safety, f func(context.Context)
 			return err
 		}
 		pause = min(2*pause, maxPause)
+	}
+}
+
+// shed closes the connections of a pool when one of them turns out to lead to a server that only reads: after a switch of
+// roles that closed no socket, every one of them does, and each would be tried again and again.
+func (s *Store) shed(err error) {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "25006" {
+		s.pool.Reset()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,8 @@ const DefaultSchema = "dormouse"
 // Config says how a [Store] works. The zero value is ready to use.
 type Config struct {
 	// Schema is the PostgreSQL schema of the tables; Migrate creates it. Two stores with different schemas share nothing.
-	// Lower case letters, digits and underscores. Defaults to "dormouse".
+	// Lower case letters, digits and underscores, at most 54 of them: the channels of notifications are named after it.
+	// Defaults to "dormouse".
 	Schema string
 	// Schedules are the options of every schedule that the store reads. Default to the policy of package schedule.
 	Schedules schedule.Options
@@ -111,25 +113,40 @@ func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 	return &Store{core: c, db: pool}, nil
 }
 
-// validMode refuses the modes in which pgx does not ask the server for the types of a statement: it cannot encode ids and
-// lists then.
+// validMode refuses the modes in which pgx does not ask the server for the types of a statement, and cannot encode ids and
+// lists then; and the one in which it asks and runs the statement in two round trips, between which a pooler of transactions
+// may put another server.
 func validMode(mode pgx.QueryExecMode) error {
 	switch mode {
-	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol:
-		return invalid.New("pool: DefaultQueryExecMode", mode.String(), "must describe statements: cache_statement, or behind a pooler that knows no prepared statements cache_describe or describe_exec")
+	case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeDescribeExec:
+		return invalid.New("pool: DefaultQueryExecMode", mode.String(), "must be cache_statement, or behind a pooler of transactions that knows no prepared statements cache_describe")
 	}
 	return nil
 }
 
-// schemaName is what needs no quotes in SQL, and no escaping anywhere else.
-var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+// schemaName is what needs no quotes in SQL, and no escaping anywhere else. The server's limit is 63 characters, and that of
+// channels too, whose names have up to nine more.
+var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,53}$`)
 
 func validSchema(name string) error {
-	if !schemaName.MatchString(name) || strings.HasPrefix(name, "pg_") {
-		return invalid.New("Config.Schema", name, "must be 1 to 63 lower case letters, digits and underscores, not begin with a digit or with pg_")
+	switch {
+	case !schemaName.MatchString(name) || strings.HasPrefix(name, "pg_"):
+		return invalid.New("Config.Schema", name, "must be 1 to 54 lower case letters, digits and underscores, not begin with a digit or with pg_")
+	case name == "information_schema" || slices.Contains(reservedWords, name):
+		return invalid.New("Config.Schema", name, "must not be a word that PostgreSQL keeps for itself")
 	}
 	return nil
 }
+
+// reservedWords are no names without quotes, in any version up to PostgreSQL 18.
+var reservedWords = strings.Fields(`
+	all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column
+	concurrently constraint create cross current_catalog current_date current_role current_schema current_time
+	current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from
+	full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime
+	localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references returning right
+	select session_user similar some symmetric system_user table tablesample then to trailing true union unique user using
+	variadic verbose when where window with`)
 
 // sql returns a statement for the store's schema. Statements are written for the default schema, so that they can be read
 // and tried as they stand.

@@ -42,7 +42,7 @@ const emptySQL = `
 	DELETE FROM dormouse.workspaces; DELETE FROM dormouse.templates; DELETE FROM dormouse.owners; DELETE FROM dormouse.marks;
 	DELETE FROM dormouse.events; DELETE FROM dormouse.replicas; DELETE FROM dormouse.jobs; DELETE FROM dormouse.turns;
 	DELETE FROM dormouse.claimed; DELETE FROM dormouse.processes; DELETE FROM dormouse.pauses;
-	DELETE FROM dormouse.engine; DELETE FROM dormouse.ticks; DELETE FROM dormouse.deletions`
+	DELETE FROM dormouse.engine; DELETE FROM dormouse.ticks; DELETE FROM dormouse.deletions; DELETE FROM dormouse.zones`
 
 // An event that cannot be read is in the way of its own workspace only, and is dropped when it is old.
 func TestUnreadableEvent(t *testing.T) {
@@ -93,14 +93,18 @@ func TestConformanceWithoutPreparedStatements(t *testing.T) {
 
 func TestConformance(t *testing.T) { conform(t, pgtest.Pool(t)) }
 
-func conform(t *testing.T, pool *pgxpool.Pool) {
+func conform(t *testing.T, pool *pgxpool.Pool) { conformWith(t, pool, postgres.Config{}) }
+
+func conformWith(t *testing.T, pool *pgxpool.Pool, cfg postgres.Config) {
 	storetest.Run(t, func(t *testing.T) store.Store {
 		t.Cleanup(func() {
 			if _, err := pool.Exec(context.Background(), emptySQL); err != nil {
 				t.Errorf("empty the database: %v", err)
 			}
 		})
-		return over(t, pool)
+		s, err := postgres.New(pool, cfg)
+		must(t, err)
+		return s
 	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt})
 }
 

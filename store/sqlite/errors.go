@@ -16,8 +16,12 @@ import (
 
 // busy says that another connection holds a lock.
 func busy(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "database is locked") || strings.Contains(err.Error(), "database table is locked"))
+	return errors.Is(err, errRolledBack) ||
+		err != nil && (strings.Contains(err.Error(), "database is locked") || strings.Contains(err.Error(), "database table is locked"))
 }
+
+// errRolledBack is a transaction that could not be committed because of a lock, and is gone.
+var errRolledBack = errors.New("rolled back for another connection's lock")
 
 // rejects says that the row that was written is to blame, not the database.
 func rejects(err error) bool {

@@ -231,6 +231,7 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) (changed []que
 		return nil, ctx.Err()
 	}
 	err = s.write(ctx, func(t *tx) error {
+		changed = nil
 		for _, id := range c.IDs {
 			jobs, err := t.cancel(id, &c)
 			if err != nil {

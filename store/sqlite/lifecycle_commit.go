@@ -47,7 +47,10 @@ func (s *Store) commitBatch(ctx context.Context, now time.Time, changes []lifecy
 		return nil, err
 	}
 	batch := batch{now: now, changes: changes, members: members, outcomes: make([]lifecycle.Outcome, len(changes)), watched: s.watchers.Watched()}
-	err := batch.prepare()
+	err := lifecycle.ValidateBatch(changes)
+	if err == nil {
+		err = batch.prepare()
+	}
 	if err == nil {
 		err = s.write(ctx, batch.apply)
 	}

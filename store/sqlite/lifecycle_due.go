@@ -21,6 +21,9 @@ var (
 
 // Due implements [lifecycle.Store].
 func (s *Store) Due(ctx context.Context, q lifecycle.DueQuery) ([]lifecycle.Snapshot, error) {
+	if q.Limit <= 0 {
+		return nil, ctx.Err()
+	}
 	after := []any{int64(math.MinInt64), []byte{}}
 	if !q.After.WakeAt.IsZero() {
 		after = []any{micros(q.After.WakeAt), blob(q.After.ID)}

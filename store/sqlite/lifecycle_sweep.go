@@ -82,7 +82,7 @@ func (t *tx) sweep(of *sweeping) error {
 		return err
 	}
 	for _, w := range batch {
-		if _, err := t.exec(`UPDATE {workspaces} SET wake_at = ? WHERE id = ?`, micros(at), blob(w)); err != nil {
+		if err := t.pull(w, at); err != nil {
 			return err
 		}
 	}
@@ -93,3 +93,15 @@ func (t *tx) sweep(of *sweeping) error {
 	}
 	return err
 }
+
+// pull makes a workspace due at an instant, unless it is due before. A row that refuses it, because a trigger of the host
+// does, keeps its wake: its decisions are outdated all the same, and no other workspace waits for it.
+func (t *tx) pull(workspace uuid.UUID, at time.Time) error {
+	_, err := t.exec(pullWake, micros(at), blob(workspace))
+	if rejects(err) {
+		return nil
+	}
+	return err
+}
+
+const pullWake = `UPDATE {workspaces} SET wake_at = coalesce(min(wake_at, ?1), ?1) WHERE id = ?2`

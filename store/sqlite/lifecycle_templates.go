@@ -119,7 +119,7 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 	if err != nil {
 		return err
 	}
-	t.Name, t.Hold.Note, t.Hold.By = form.Text(t.Name), form.Text(t.Hold.Note), form.Text(t.Hold.By)
+	t.Hold.Note, t.Hold.By = form.Text(t.Hold.Note), form.Text(t.Hold.By)
 	if t, err = lifecycle.ReplaceTemplate(old, t, now); err != nil {
 		return fmt.Errorf("put %w", err)
 	}
@@ -160,8 +160,7 @@ func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine
 		if err := tx.putEngine(next); err != nil {
 			return err
 		}
-		_, err = tx.exec(`UPDATE {templates} SET revision = revision + 1, sweep_at = ?, sweep_after = x''`, micros(now))
-		return err
+		return tx.wakeEverything(now)
 	})
 	if err == nil {
 		err = s.sweep(ctx)

@@ -43,6 +43,9 @@ const connectTimeout = 10 * time.Second
 // time. A database in memory belongs to its connection, so its pool must be limited to
 // one with SetMaxOpenConns and never let it go.
 //
+// A file that does not exist yet is made with mode 0600, because it holds payloads, results and logs; SQLite gives the files
+// beside it the same mode. One that exists keeps its own.
+//
 // Nothing is opened before the first use.
 func Open(driverName, source string) (*sql.DB, error) {
 	// The registry of drivers can only be asked through a pool.
@@ -82,6 +85,9 @@ func (c *connector) Close() error {
 
 // Connect implements driver.Connector.
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	if err := c.private(); err != nil {
+		return nil, err
+	}
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return nil, err

@@ -112,11 +112,18 @@ func (s *Store) query(ctx context.Context, statement string, each func(rows) err
 		}
 		return t.query(statement, each, args...)
 	}
-	st, err := s.prepared(ctx, statement)
-	if err != nil {
+	begun := false
+	return s.patiently(ctx, func() error {
+		st, err := s.prepared(ctx, statement)
+		if err != nil {
+			return err
+		}
+		err = read(ctx, st, func(r rows) error { begun = true; return each(r) }, args)
+		if begun && busy(err) { // who has seen rows must not see them again
+			return fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, errors.New(err.Error()+" in the middle of a result"))
+		}
 		return err
-	}
-	return read(ctx, st, each, args)
+	})
 }
 
 // queryRow reads the only row of a statement; found is false if there is none.

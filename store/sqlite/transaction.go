@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -27,7 +28,9 @@ type tx struct {
 }
 
 // write runs a function in a transaction that holds the write lock from its beginning. All of it is committed, or, if the
-// function fails, nothing. The context ends the waiting for the lock, and after that nothing.
+// function fails, nothing. The context ends the waiting for the lock, and after that nothing. Where another connection is in
+// the way after all, which without a write-ahead log may be at any point, the whole transaction is made again: the function
+// may be called several times, and what it hands out must be what the last call made.
 func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 	if s.host != nil {
 		return s.host.write(ctx, do)
@@ -39,8 +42,12 @@ func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 	if err != nil {
 		return err
 	}
-	t := s.transaction(ctx)
-	if err := s.exclusively(ctx, t, lock, do); err != nil {
+	var t *tx
+	err = s.patiently(ctx, func() error {
+		t = s.transaction(ctx)
+		return s.exclusively(ctx, t, lock, do)
+	})
+	if err != nil {
 		return err
 	}
 	s.lanes.learn(t.lanes)
@@ -48,7 +55,8 @@ func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 	return nil
 }
 
-// view runs a function that only reads in a transaction, so that all it reads is of one instant.
+// view runs a function that only reads in a transaction, so that all it reads is of one instant. Like that of write it may
+// be called several times.
 func (s *Store) view(ctx context.Context, do func(*tx) error) error {
 	if err := s.ready(ctx); err != nil {
 		return err
@@ -60,8 +68,12 @@ func (s *Store) view(ctx context.Context, do func(*tx) error) error {
 		}
 		return do(t)
 	}
-	t := s.transaction(ctx)
-	if err := s.within(ctx, t, nil, do); err != nil {
+	var t *tx
+	err := s.patiently(ctx, func() error {
+		t = s.transaction(ctx)
+		return s.within(ctx, t, nil, do)
+	})
+	if err != nil {
 		return err
 	}
 	t.learn(ctx)
@@ -98,7 +110,11 @@ func (s *Store) within(ctx context.Context, t *tx, lock *sql.Stmt, do func(*tx) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
+	defer func() {
+		if closing := conn.Close(); !errors.Is(closing, sql.ErrConnDone) { // it was discarded
+			err = errors.Join(err, closing)
+		}
+	}()
 	if t.tx, err = s.begin(ctx, conn, lock); err != nil {
 		return err
 	}
@@ -144,13 +160,17 @@ func (s *Store) commit(ctx context.Context, conn *sql.Conn, inner *sql.Tx) error
 		}
 		return err
 	}
-	// The package sql takes the transaction for ended, the database does not.
+	// The package sql takes the transaction for ended. The database does not, unless the driver has rolled it back.
 	err = s.patiently(ctx, func() error {
 		_, err := conn.ExecContext(context.WithoutCancel(ctx), "COMMIT")
 		return err
 	})
-	if err != nil {
-		discard(conn)
+	if err == nil {
+		return nil
+	}
+	discard(conn)
+	if strings.Contains(err.Error(), "no transaction is active") {
+		return errRolledBack
 	}
 	return err
 }

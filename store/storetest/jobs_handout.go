@@ -16,6 +16,7 @@ var jobHandoutTests = []jobTest{
 	{"VerdictsNeedNone", handoutVerdict},
 	{"AnswersDoNotTell", handoutAnswers},
 	{"Reassigned", handoutReassigned},
+	{"LyingWorkers", handoutLiars},
 }
 
 // forgeries are handouts that are wrong in one part; other is somebody else's.

@@ -15,6 +15,7 @@ import (
 
 var jobListTests = []jobTest{
 	{"Empty", listEmpty},
+	{"OneOrganizationOnly", listNil},
 	{"Refused", listRefused},
 	{"OnlyOrganization", listOfTheOnlyOrganization},
 	{"WithoutPayload", listWithoutPayload},
@@ -52,6 +53,13 @@ func listEmpty(k *jobKit) {
 	counts, err := k.store.CountJobs(k.ctx, queue.JobQuery{Organization: k.org}, 10)
 	k.noError(err, "CountJobs")
 	k.must(len(counts.States) == 0 && !counts.Partial, "an organization without jobs has no counts", "%+v", counts)
+}
+
+// listNil: a host with a single organization may give it no id.
+func listNil(k *jobKit) {
+	job := k.enqueue(k.posting(func(p *queue.Posting) { p.Organization = uuid.Nil }))[0]
+	k.enqueue(k.posting())
+	k.must(sameJobs(k.list(queue.JobQuery{}).Jobs, []queue.Job{job}), "the zero organization is one like others", "%+v", k.list(queue.JobQuery{}))
 }
 
 func listRefused(k *jobKit) {

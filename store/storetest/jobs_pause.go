@@ -45,6 +45,7 @@ func pauseScopes(k *jobKit) {
 		{queue.Scope{Organization: k.org}, [4]bool{true, true, false, false}},
 		{queue.Scope{Type: "build"}, [4]bool{true, false, true, false}},
 		{queue.Scope{Organization: k.org, Type: "build"}, [4]bool{true, false, false, false}},
+		{queue.Scope{}, [4]bool{true, true, true, true}},
 	} {
 		jobs := k.enqueue(k.posting(), k.posting(ofType("scan")), k.posting(inOther), k.posting(ofType("scan"), inOther))
 		k.pause(queue.Pause{Scope: c.scope})
@@ -113,6 +114,6 @@ func pauseStored(k *jobKit) {
 }
 
 func pauseRefused(k *jobKit) {
-	err := k.store.PauseJobs(k.ctx, queue.Pause{At: k.now})
-	k.must(errors.Is(err, invalid.Err), "a pause without a scope is refused", "error %v", err)
+	err := k.store.PauseJobs(k.ctx, queue.Pause{Scope: queue.Scope{Type: "a\x00b"}, At: k.now})
+	k.must(errors.Is(err, invalid.Err), "a pause of what is no type is refused", "error %v", err)
 }

@@ -58,6 +58,8 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"brake on executors", testBrakeTicks},
 		{"executors after an outage", testSettleTicks},
 		{"update returns what is stored", testUpdateReturns},
+		{"time zones", testZones},
+		{"time zones on executors", testZoneTicks},
 		{"unusable schedule", testUnusableSchedule},
 		{"unusable holidays", testUnusableHolidays},
 		{"policy of a later version", testLaterPolicy},
@@ -88,6 +90,13 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"watch", testWatch},
 		{"watch everything", testWatchEverything},
 		{"shares", testShares},
+		{"replica from the future", testReplicaFromTheFuture},
+		{"load once", testLoadOnce},
+		{"two changes of one", testTwoChangesOfOne},
+		{"wake only sooner", testWakeOnlySooner},
+		{"far instants", testFarInstants},
+		{"due limit", testDueLimit},
+		{"nil workspace", testNilWorkspace},
 		{"two executors", testTwoExecutors},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -223,6 +232,7 @@ func (f *fixture) due(now time.Time, limit int, share lifecycle.Shard) []lifecyc
 	f.Helper()
 	q := lifecycle.DueQuery{Now: now, Limit: limit, Shard: share}
 	var all []lifecycle.Snapshot
+	seen := map[uuid.UUID]bool{}
 	for {
 		page, err := f.s.Due(f.ctx, q)
 		f.must(err)
@@ -231,6 +241,11 @@ func (f *fixture) due(now time.Time, limit int, share lifecycle.Shard) []lifecyc
 		if len(page) == 0 {
 			return all
 		}
+		last := page[len(page)-1].Workspace.ID
+		if seen[last] {
+			f.Fatalf("broken rule: Due returns what comes after the cursor: %s came twice", last)
+		}
+		seen[last] = true
 		q.After = lifecycle.CursorOf(page[len(page)-1])
 	}
 }

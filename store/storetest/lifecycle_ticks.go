@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
+	"github.com/dormouse-go/dormouse/schedule"
 )
 
 // executor is a replica that ticks.
@@ -198,4 +200,59 @@ func testUpdateReturns(f *fixture) {
 		same(f, name+": what Update returns is what the store has: workspace", got.Workspace, f.load(id).Workspace)
 		same(f, name+": what Update returns is what the store has: build", got.Build, f.load(id).Build)
 	}
+}
+
+// testZones has a process with other zone data than the one before it.
+func testZones(f *fixture) {
+	z := skipUnless[lifecycle.ZoneKeeper](f)
+	s := f.create(1)[0]
+	f.commit(wakeAt(s, epoch.Add(24*time.Hour)))
+	keep := func(add int64, zones ...string) []string {
+		f.Helper()
+		changed, err := z.KeepZones(f.ctx, epoch, zones, func(name string) int64 {
+			if name == "Europe/Berlin" {
+				return 1 + add
+			}
+			return int64(len(name))
+		})
+		f.must(err)
+		return changed
+	}
+	f.rule(len(keep(0, "Europe/Berlin", "Asia/Kolkata")) == 0, "zones that are new have not changed")
+	f.rule(len(keep(0, "UTC")) == 0 && len(keep(0)) == 0, "nor have those that are as they were")
+	revision := f.load(s.Workspace.ID).Workspace.Revision
+	f.rule(len(f.due(epoch, 10, lifecycle.Shard{})) == 0, "and nothing is due because of them")
+	f.rule(slices.Equal(keep(1), []string{"Europe/Berlin"}), "a zone with other data is named")
+	got := f.due(epoch, 10, lifecycle.Shard{})
+	f.rule(len(got) == 1 && got[0].Workspace.Revision > revision, "and everything is due, with a new revision: %d", len(got))
+	f.commit(wakeAt(got[0], epoch.Add(24*time.Hour)))
+	f.rule(len(keep(1)) == 0 && len(f.due(epoch, 10, lifecycle.Shard{})) == 0, "once")
+}
+
+// testZoneTicks has a fleet whose zone data somebody has updated between two processes.
+func testZoneTicks(f *fixture) {
+	z := skipUnless[lifecycle.ZoneKeeper](f)
+	w := f.workspace()
+	everything := executor.Config{Shard: func() lifecycle.Shard { return lifecycle.Shard{} }}
+	var err error
+	w.Autostart, err = schedule.Weekly("CRON_TZ=Europe/Berlin 0 9 * * *")
+	f.must(err)
+	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
+	f.commit(f.build(f.load(w.ID), lifecycle.TransitionStop))
+	f.commit(f.ended(f.load(w.ID), lifecycle.JobSucceeded, epoch))
+	f.commit(wakeAt(f.load(w.ID), epoch))
+	a := f.executor(everything)
+	f.ticks(epoch, a)
+	right := f.load(w.ID).Workspace.WakeAt
+	f.rule(right.After(epoch), "the wake is the next start: %v", right)
+	// What the process before computed with older data was an hour too late.
+	f.commit(wakeAt(f.load(w.ID), right.Add(time.Hour)))
+	_, err = z.KeepZones(f.ctx, epoch, nil, func(string) int64 { return 42 })
+	f.must(err)
+	f.commit(wakeAt(f.load(w.ID), right.Add(time.Hour)))
+	f.ticks(epoch.Add(time.Minute), a)
+	f.rule(f.load(w.ID).Workspace.WakeAt.Equal(right.Add(time.Hour)), "a process that ticks on has compared its zones already")
+	f.ticks(epoch.Add(2*time.Minute), f.executor(everything))
+	f.rule(f.load(w.ID).Workspace.WakeAt.Equal(right), "a process with other zone data looks at everything at its first tick: wakes at %v, want %v", f.load(w.ID).Workspace.WakeAt, right)
+	f.ticks(epoch.Add(3*time.Minute), f.executor(everything))
 }

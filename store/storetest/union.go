@@ -108,9 +108,16 @@ func testJobCanBeAcquired(f *fixture, s store.Store) {
 func testTexts(f *fixture) {
 	const spoilt, want = "a\x00b\xff\u2713", "a\uFFFDb\uFFFD\u2713"
 	t, o, w := f.template, f.owner, f.workspace()
-	t.Name, o.Name, w.Name = spoilt, spoilt, spoilt
-	f.must(f.s.PutTemplate(f.ctx, epoch, t))
-	f.must(f.s.PutOwner(f.ctx, epoch, o))
+	for _, bad := range []string{spoilt, "a\nb", "\x1b[2J", "a\u202eb", "a\u200bb", strings.Repeat("x", 129)} {
+		t.Name, o.Name, w.Name = bad, bad, bad
+		for what, err := range map[string]error{
+			"Template.Name": f.s.PutTemplate(f.ctx, epoch, t), "Owner.Name": f.s.PutOwner(f.ctx, epoch, o),
+			"Workspace.Name": f.s.CreateWorkspaces(f.ctx, epoch, w),
+		} {
+			f.rule(field(err) == what, "a name that a log or a page would act on is refused as %s: %q, %v", what, bad, err)
+		}
+	}
+	w.Name = strings.Repeat("x", 128)
 	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
 	c := f.build(f.load(w.ID), lifecycle.TransitionStart)
 	c.Build.Reason, c.Workspace.Backoff = spoilt, lifecycle.Backoff{Cause: spoilt, Message: spoilt}
@@ -118,8 +125,8 @@ func testTexts(f *fixture) {
 	f.commit(c)
 	got := f.load(w.ID)
 	for what, text := range map[string]string{
-		"template": got.Template.Name, "owner": got.Owner.Name, "workspace": got.Workspace.Name, "reason": string(got.Build.Reason),
-		"cause": string(got.Workspace.Backoff.Cause), "message": got.Workspace.Backoff.Message,
+		"reason": string(got.Build.Reason),
+		"cause":  string(got.Workspace.Backoff.Cause), "message": got.Workspace.Backoff.Message,
 		"initiator": got.Build.Initiator, "error": got.Build.Error, "result": got.Build.Result,
 	} {
 		f.rule(text == want, "what is no UTF-8 in a text, or a zero byte, comes back as U+FFFD: %s is %q, want %q", what, text, want)

@@ -40,7 +40,8 @@ type Config struct {
 	Organization uuid.UUID
 	// Types are the types of job. No other workers may run jobs of these types in the organization.
 	Types []string
-	// Tags are those of every machine, beside the labels of its type. Defaults to none.
+	// Tags are those of every machine, beside the labels of its type. As for all workers, an untagged job runs on machines
+	// without any. Defaults to none.
 	Tags map[string]string
 	// Needs is what a job of a type takes of a machine. Defaults to one slot.
 	Needs map[string]workerpool.Resources
@@ -49,6 +50,11 @@ type Config struct {
 	// Outcome says what the end of a job's process means. Defaults to success for the exit code 0, and to failure for all
 	// others.
 	Outcome func(r workerpool.Record) acquirer.Verdict
+	// Began is called when a job was started on a machine; it may be called again for the same attempt, or never, if the process
+	// dies then. Ending is called before an attempt is ended, and again until it returns nil, so that what depends on the job
+	// is written before the queue forgets it. Default to nil.
+	Began  func(ctx context.Context, j acquirer.Job) error
+	Ending func(ctx context.Context, job uuid.UUID, v acquirer.Verdict) error
 	// Expect bounds how many waiting jobs of a lane the pool is told of. Defaults to 1000.
 	Expect int
 
@@ -241,7 +247,7 @@ func (q *Queue) expected(l acquirer.LaneDemand) []workerpool.Job {
 	for i := range list {
 		list[i] = workerpool.Job{
 			ID: workerpool.JobID("lane-" + name + "-" + strconv.Itoa(i)), Priority: int(l.Lane.Priority), Since: l.Oldest,
-			Needs: q.needs(l.Lane.Type), Requires: requires, State: workerpool.JobExpected,
+			Needs: q.needs(l.Lane.Type), Requires: requires, Plain: l.Lane.Tags.Untagged(), State: workerpool.JobExpected,
 		}
 	}
 	return list
@@ -299,6 +305,11 @@ func (q *Queue) verdict(job *startedJob, r workerpool.Record) acquirer.Verdict {
 
 // end ends an attempt: with the handout if this process has it, else by our word.
 func (q *Queue) end(ctx context.Context, acq *acquirer.Acquirer, job *startedJob, lease queue.Lease, v acquirer.Verdict) error {
+	if q.cfg.Ending != nil {
+		if err := q.cfg.Ending(ctx, lease.Job, v); err != nil {
+			return err
+		}
+	}
 	if job == nil {
 		return acq.Judge(ctx, lease, v)
 	}

@@ -168,12 +168,23 @@ func TestDemandOfLanesMakesMachines(t *testing.T) {
 func TestNeedsAndTags(t *testing.T) {
 	bubble(t, func(r *rig) {
 		r.needs = map[string]workerpool.Resources{"build": {Slots: 2}}
-		r.types = append(r.types, workerpool.InstanceType{Name: "gpu", Price: 9, Room: workerpool.Resources{Slots: 4}, Labels: map[string]string{"gpu": "yes"}})
+		// The cheaper one is for those who ask for it.
+		r.types = append(r.types, workerpool.InstanceType{Name: "gpu", Price: 0.5, Room: workerpool.Resources{Slots: 4}, Labels: map[string]string{"gpu": "yes"}})
 	}, func(r *rig) {
 		builds := r.post(2)
 		tests := r.post(2, func(p *queue.Posting) { p.Type = "test" })
 		gpu := r.post(1, func(p *queue.Posting) { p.Tags = map[string]string{"gpu": "yes"} })
 		nobody := r.post(1, func(p *queue.Posting) { p.Tags = map[string]string{"os": "mac"} })
+		r.wait(time.Minute)
+		rare := 0
+		for _, in := range r.provider.Instances() {
+			if in.ProviderType == "gpu" {
+				rare++
+			}
+		}
+		if rare != 1 {
+			t.Errorf("%d of the rare machines for one job that asks for one", rare)
+		}
 		r.wait(10 * time.Minute)
 		for _, ids := range [][]uuid.UUID{builds, tests, gpu} {
 			r.want(ids, queue.Succeeded, 1)

@@ -140,6 +140,11 @@ func (r *asking) start(ctx context.Context, worker workerpool.InstanceID, j acqu
 	})
 	if err == nil {
 		r.group.Go(func() { r.watch(watched, id, j.Lease()) })
+		if r.q.cfg.Began != nil {
+			if err := r.q.cfg.Began(ctx, j); err != nil {
+				r.q.cfg.Logger.Warn("begin of a job not noted", "job_id", j.ID, "error", err)
+			}
+		}
 		return
 	}
 	r.q.forget(id)

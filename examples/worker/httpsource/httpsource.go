@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/acquirer/worker"
@@ -18,14 +19,21 @@ import (
 
 // Source gets jobs from a control plane.
 type Source struct {
-	url    string
-	client *http.Client
+	url, token string
+	client     *http.Client
 }
+
+// patience is how long an answer may take: the control plane's long poll and some more. A control plane that is silent for longer is
+// gone, whatever its connection looks like.
+const patience = 30 * time.Second
+
+// maxAnswer is a job of the largest payload, in JSON.
+const maxAnswer = 4 << 20
 
 var _ worker.Source = Source{}
 
-// New returns a source for the control plane at a URL.
-func New(url string, client *http.Client) Source { return Source{url, client} }
+// New returns a source for the control plane at a URL, for the worker whose token it is.
+func New(url, token string, client *http.Client) Source { return Source{url, token, client} }
 
 // AcquireJob asks until there is a job: the control plane answers each request within its long poll.
 func (s Source) AcquireJob(ctx context.Context, r queue.Request) (queue.Job, error) {
@@ -56,11 +64,14 @@ func (s Source) post(ctx context.Context, path string, body, into any) (found bo
 	if err != nil {
 		return false, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, bytes.NewReader(text))
 	if err != nil {
 		return false, err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+s.token)
 	response, err := s.client.Do(request)
 	if err != nil {
 		return false, err
@@ -68,7 +79,7 @@ func (s Source) post(ctx context.Context, path string, body, into any) (found bo
 	defer response.Body.Close()
 	switch response.StatusCode {
 	case http.StatusOK:
-		return true, json.NewDecoder(response.Body).Decode(into)
+		return true, json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(into)
 	case http.StatusNoContent:
 		return false, nil
 	}

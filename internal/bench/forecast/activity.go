@@ -161,26 +161,28 @@ const day = 24 * time.Hour
 
 // plan is a template of the quickstart.
 type plan struct {
-	name      string
-	policy    lifecycle.Policy
-	autostart string // the fields, daily
-	quiet     string
+	name                string
+	policy              lifecycle.Policy
+	autostart, autostop string // the fields, daily
+	quiet               string
 }
 
 var plans = []plan{
 	{"roomy", lifecycle.Policy{
 		AutostartDays: workdays, AllowUserAutostart: true, Requirement: schedule.Requirement{Days: schedule.AllDays},
+		ActivityBump: time.Hour, StartRetry: lifecycle.StartRetry{Max: 3},
 		FailureTTL: 2 * time.Hour, TimeTilDormant: 60 * day, TimeTilAutodelete: 60 * day,
-	}, "0 8 * * *", "0 3 * * *"},
+	}, "0 8 * * *", "0 20 * * *", "0 3 * * *"},
 	{"balanced", lifecycle.Policy{
 		AutostartDays: workdays, AllowUserAutostart: true, DefaultTTL: 4 * time.Hour, ActivityBump: time.Hour,
 		Requirement: schedule.Requirement{Days: schedule.DaysOf(time.Saturday)}, ReminderLead: 30 * time.Minute,
+		StartRetry: lifecycle.StartRetry{Max: 3},
 		FailureTTL: time.Hour, TimeTilDormant: 21 * day, TimeTilAutodelete: 45 * day, Jitter: 10 * time.Minute, MaxLateness: 3 * time.Hour,
-	}, "0 9 * * *", "0 3 * * *"},
+	}, "0 9 * * *", "", "0 3 * * *"},
 	{"frugal", lifecycle.Policy{
 		DefaultTTL: 90 * time.Minute, ActivityBump: time.Hour, ReminderLead: 15 * time.Minute,
 		FailureTTL: 30 * time.Minute, TimeTilDormant: 7 * day, TimeTilAutodelete: 21 * day,
-	}, "", ""},
+	}, "", "", ""},
 }
 
 const workdays = schedule.Days(0x1f)
@@ -199,6 +201,9 @@ func (d *developer) member(p *plan) forecast.Member {
 	}
 	if p.autostart != "" {
 		s.Workspace.Autostart = crons.Weekly("CRON_TZ=" + d.home.String() + " " + p.autostart)
+	}
+	if p.autostop != "" {
+		s.Workspace.Autostop = crons.Weekly("CRON_TZ=" + d.home.String() + " " + p.autostop)
 	}
 	if p.quiet != "" {
 		s.Owner.QuietHours = crons.Daily("CRON_TZ=" + d.home.String() + " " + p.quiet)

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"time"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
 	"github.com/dormouse-go/dormouse/workerpool"
@@ -105,35 +104,34 @@ func runPlan(r *figure.Recorder) {
 	r.AtMost(100, "workerpool/plan", worst, "ms", fmt.Sprintf("CPU of a plan of 1,000 jobs on 10,000 workers of 10 types%s", note))
 }
 
-// runSync lets listings of all workers be absorbed while somebody asks for the lock all the time, and takes the longest
-// wait during each. Whoever asks all the time waits in every listing as long as the lock is held at a time, and on a shared
-// machine for its turn besides; so the least of the longest waits is the closest to the former, and never below it. What
-// the least is without a listing is the machine's part, and taken off.
+// runSync takes listings of all workers in, while somebody asks for the lock all the time. The pool itself says how long each
+// held its lock at a stretch. On a shared machine the thread that holds it may lose its turn meanwhile; so the least of the
+// longest holds is the closest to what the code takes.
 func runSync(r *figure.Recorder, p *pool) {
-	var waits, rests []float64
-	for range 2 * rounds {
-		rests = append(rests, longestWait(p))
-		seen := p.set.listings.Load()
-		p.list()
-		for p.set.listings.Load() == seen {
-			time.Sleep(time.Millisecond)
+	stop := make(chan struct{})
+	asking := make(chan int)
+	go func() {
+		calls := 0
+		for {
+			select {
+			case <-stop:
+				asking <- calls
+				return
+			default:
+				p.AtQuota()
+				calls++
+			}
 		}
-		waits = append(waits, longestWait(p))
+	}()
+	var held []float64
+	for range rounds {
+		held = append(held, p.relist())
 	}
-	r.AtMost(5, "workerpool/sync", max(0, slices.Min(waits)-slices.Min(rests)), "ms",
-		fmt.Sprintf("longest wait for the lock while a listing of %d known workers is taken in, beyond that at rest; least of %d: %.1f and %.1f ms",
-			many, len(waits), slices.Min(waits), slices.Min(rests)))
-}
-
-// longestWait is how long one of many calls waited for the lock, in milliseconds.
-func longestWait(p *pool) float64 {
-	var worst time.Duration
-	for end := time.Now().Add(200 * time.Millisecond); time.Now().Before(end); {
-		begun := time.Now()
-		p.AtQuota()
-		worst = max(worst, time.Since(begun))
-	}
-	return float64(worst.Microseconds()) / 1000
+	close(stop)
+	calls := <-asking
+	r.AtMost(5, "workerpool/sync", slices.Min(held), "ms", fmt.Sprintf(
+		"longest hold of the lock while a listing of %d known workers is taken in, as the pool measures it: least of %d listings, median %.2f ms; beside %d calls of another",
+		many, len(held), median(held), calls))
 }
 
 // per returns the CPU time of one call in nanoseconds.

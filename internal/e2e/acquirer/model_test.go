@@ -22,8 +22,8 @@ import (
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
-// The invariant of the hand-off, on random histories of joins, leaves, postings, ends, cancellations, store errors, lost
-// answers, cut and disordered announcements, and processes that come, go and die: when nothing moves any more,
+// The invariant of the hand-off, on random histories of joins, leaves, postings, some under unique keys, ends, cancellations,
+// retries by hand, pauses, store errors, lost answers, cut and disordered announcements, and processes that come, go and die: when nothing moves any more,
 //
 //   - no able worker sleeps while a runnable job is ready,
 //   - every job that runs is in the hands of exactly one worker, unless its process died lately,
@@ -46,6 +46,9 @@ func history(t *rapid.T) {
 		"post":            m.posts,
 		"end":             m.ends,
 		"cancel":          m.cancels,
+		"retry":           m.retries,
+		"pause":           m.pauses,
+		"resume":          m.resumes,
 		"wait a moment":   m.moment,
 		"settle":          m.settle,
 		"store errors":    m.faults,
@@ -199,6 +202,7 @@ func (m *model) posts(t *rapid.T) {
 		Type:     rapid.SampledFrom([]string{"build", "scan"}).Draw(t, "type"),
 		Tags:     rapid.SampledFrom(universe).Draw(t, "tags"),
 		Priority: rapid.Int16Range(0, 1).Draw(t, "priority"),
+		Unique:   rapid.SampledFrom([]string{"", "", "", "a", "b"}).Draw(t, "unique"),
 	}
 	var postings []queue.Posting
 	for range rapid.IntRange(1, 3).Draw(t, "jobs") {
@@ -279,7 +283,7 @@ func (m *model) latency(v acquirertest.Verb) acquirertest.Fault {
 	}
 	// An enqueue that fails has announced nothing, which is its caller's to repeat; and a beat that fails is
 	// another test's.
-	if m.trouble && v != acquirertest.Enqueue && v != acquirertest.Heartbeat {
+	if m.trouble && v != acquirertest.Enqueue && v != acquirertest.Operate && v != acquirertest.Heartbeat {
 		n := m.rng.IntN(6)
 		fault.Down, fault.Lost = n == 0, n == 1
 	}
@@ -327,11 +331,14 @@ func (m *model) settle(t *rapid.T) {
 		m.bus.Cut(false)
 		m.crashed = false
 	}
+	time.Sleep(time.Minute) // pauses that are on their way are stored
+	m.resumeAll(t)
 	time.Sleep(2 * time.Minute)
 	synctest.Wait()
 	m.check(t)
 	m.noneSleeps(t)
 	m.allInHands(t)
+	m.promises(t)
 }
 
 // noneSleeps is the invariant.

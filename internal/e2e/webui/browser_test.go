@@ -39,7 +39,7 @@ func newSite(t *testing.T, tune ...func(*webui.Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{fleet: webuitest.New(morning), clock: quartz.NewMock(t), berlin: berlin}
+	s := &site{fleet: webuitest.New(morning), clock: quartz.NewMock(t).WithLogger(quartz.NoOpLogger), berlin: berlin}
 	s.clock.Set(morning).MustWait(t.Context())
 	juno := s.fleet.Owner("juno")
 	cfg := webui.Config{
@@ -215,4 +215,16 @@ func press(expression string) func(context.Context, *chromedp.Target) error {
 		_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(() => { `+expression+`.click(); return true; })()`))
 		return err
 	}
+}
+
+// workspace returns the id of a workspace of the fleet.
+func (s *site) workspace(t *testing.T, name string) string {
+	t.Helper()
+	for _, w := range s.workspaces(t) {
+		if w.Workspace.Name == name {
+			return w.Workspace.ID.String()
+		}
+	}
+	t.Fatalf("no workspace %s", name)
+	return ""
 }

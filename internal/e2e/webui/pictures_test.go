@@ -9,7 +9,7 @@ import (
 func TestPictures(t *testing.T) {
 	s := newSite(t)
 	for _, page := range []struct{ name, path string }{
-		{"operator", "/?compare=1&max=6h&jitter=20m&t=" + s.template(t, "go-dev")}, {"owner", "/mine"},
+		{"operator", "/?q=&why=" + s.workspace(t, "legal-7") + "&compare=1&max=6h&jitter=20m&t=" + s.template(t, "go-dev")}, {"owner", "/mine"},
 	} {
 		for _, width := range []int{1280, 390} {
 			for _, dark := range []bool{false, true} {

@@ -1,8 +1,10 @@
 package lint
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -29,8 +31,8 @@ func braked(all []deletion, fleet []lifecycle.Snapshot, brake lifecycle.Brake) W
 	}
 	worst := worstHour(all)
 	waits := waiting(worst, fleet, brake)
-	for _, own := range ofTemplate {
-		hour := worstHour(own)
+	for _, id := range slices.SortedFunc(maps.Keys(ofTemplate), func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }) {
+		hour := worstHour(ofTemplate[id])
 		if n := waiting(hour, fleet, brake); n > waits || n == waits && n > 0 && hour[0].at.Before(worst[0].at) {
 			worst, waits = hour, n
 		}

@@ -50,6 +50,9 @@ func TestPlanCountsWorkspaces(t *testing.T) {
 	if !slices.Equal(have, want) {
 		t.Errorf("got %q, want %q\n%s", have, want, got.Text())
 	}
+	if text := got.Text(); !strings.HasPrefix(text, "4 workspaces (a first): Policy.TimeTilAutodelete (1h): ") || strings.Count(text, "\n") != 3 {
+		t.Errorf("%s", text)
+	}
 	var back lint.PlanWarnings
 	if err := json.Unmarshal(must(json.Marshal(got)), &back); err != nil || !slices.Equal(back, got) {
 		t.Errorf("%v: %v", err, back)

@@ -320,6 +320,9 @@ func (c setting) check(t *testing.T) {
 		if w.Cure == "" || w.Problem == "" || !strings.Contains(w.String(), w.Setting) {
 			t.Errorf("%+v", w)
 		}
+		if w.Value == "" && w.Setting != "Owner.QuietHours" && w.Setting != "Tags" {
+			t.Errorf("%s: the value is missing", w)
+		}
 		t.Log(w)
 	}
 	slices.Sort(got)

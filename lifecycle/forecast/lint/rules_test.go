@@ -13,6 +13,16 @@ import (
 
 // The rules of runs, of deletions and of retries.
 func newerBadSettings(add func(want string, rows ...setting)) {
+	add("never_fires Policy.AutostartDays",
+		setting{name: "no day allowed, and dormant", edit: both(days("none"), func(s *lifecycle.Snapshot) { s.Workspace.DormantAt = monday })},
+		setting{name: "no day allowed, and a person has to look", edit: both(days("none"), func(s *lifecycle.Snapshot) { s.Workspace.AttentionAt = monday })},
+		setting{name: "no day allowed, and it runs", edit: both(days("none"), func(s *lifecycle.Snapshot) {
+			s.Build.Transition, s.Build.Deadline = lifecycle.TransitionStart, monday.Add(time.Hour)
+		})},
+		setting{name: "no day allowed, and all is held", edit: both(days("none"), func(s *lifecycle.Snapshot) {
+			s.Workspace.Hold.Until, s.Template.Hold.Until, s.Engine.Hold.Until = monday.Add(900*day), monday.Add(900*day), monday.Add(900*day)
+		})},
+	)
 	add("never_fires Workspace.Autostop",
 		setting{name: "a stop that is a word", edit: stops("at six")},
 		setting{name: "a stop on Mars", edit: stops("CRON_TZ=Mars/Olympus 0 18 * * *")},
@@ -142,6 +152,7 @@ func newerGoodSettings(add func(rows ...setting)) {
 		setting{name: "a cap and no TTL", edit: both(ttl(0), maxRuntime(8*time.Hour))},
 		setting{name: "a cap as long as the TTL", edit: maxRuntime(8 * time.Hour)},
 		setting{name: "room to extend", edit: both(ttl(2*time.Hour), maxRuntime(8*time.Hour), policy(func(p *lifecycle.Policy) { p.MinExtend = time.Hour }))},
+		setting{name: "a cap that ends every run anyway", edit: both(ttl(0), maxRuntime(2*time.Hour), policy(func(p *lifecycle.Policy) { p.MinExtend = 3 * time.Hour }))},
 		setting{name: "no cap, a long extension", edit: policy(func(p *lifecycle.Policy) { p.MinExtend = 12 * time.Hour })},
 		setting{name: "deleted a week after its stop", edit: deleteStopped(7 * day)},
 		setting{name: "deleted a day after its stop, by hand", edit: both(byHand, deleteStopped(day))},

@@ -139,11 +139,9 @@ func (s *Comparison) add(d Difference) {
 // ahead returns when the rules would have done the same to a workspace, zero for not within four weeks.
 func (s *Comparison) ahead(w lifecycle.Snapshot, action Action, at time.Time) (lifecycle.Rule, time.Time) {
 	for step := range forecast.Upcoming(w, at, time.Time{}, s.c.Assumptions) {
-		d := lifecycle.Decision{Rule: step.Rule, Transition: step.Transition, Dormant: step.Kind == forecast.KindDormant || step.Rule == lifecycle.RuleDormancy}
-		if step.Kind != forecast.KindBuild && step.Kind != forecast.KindDormant || step.Rule == lifecycle.RuleNone {
-			continue
-		}
-		if would, _ := actionOf(d); would == action {
+		switch {
+		case step.Kind == forecast.KindDormant && action == Dormancy,
+			step.Kind == forecast.KindBuild && step.Rule != lifecycle.RuleNone && actionFor(step.Transition) == action:
 			return step.Rule, step.At
 		}
 	}

@@ -104,8 +104,10 @@ const leash = `
 
 func (s *Server) attachLeash() error {
 	cmd := exec.Command("/bin/sh", "-c", leash, "pgtest-leash", s.dir)
-	// A group of its own: an interrupt from the terminal must not end it before its work is done.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A group of its own: an interrupt from the terminal must not end it before its work is done. And it is the server's user: what
+	// it ends is named in a file that this user can write, and must be no more than this user may end.
+	cmd.Dir = s.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.user}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ WITH change AS (
 	FROM dormouse.workspaces
 	WHERE id = ANY ($1)
 	ORDER BY id
-	FOR NO KEY UPDATE
+	FOR NO KEY UPDATE SKIP LOCKED
 ), matched AS (
 	SELECT c.*,
 		h.build_id AS old_build_id, h.build_number AS old_build_number,

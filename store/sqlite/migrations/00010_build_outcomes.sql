@@ -7,4 +7,4 @@ ALTER TABLE {builds} ADD COLUMN initiator TEXT NOT NULL DEFAULT '';
 ALTER TABLE {builds} ADD COLUMN error TEXT NOT NULL DEFAULT '';
 ALTER TABLE {builds} ADD COLUMN result TEXT NOT NULL DEFAULT '';
 
-INSERT INTO {migrations} (version, min_reader) VALUES (9, 1);
+INSERT INTO {migrations} (version, min_reader) VALUES (10, 1);

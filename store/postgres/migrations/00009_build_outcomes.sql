@@ -8,4 +8,4 @@ ALTER TABLE dormouse.builds
     ADD COLUMN error     text,
     ADD COLUMN result    text;
 
-INSERT INTO dormouse.migrations (version, min_reader) VALUES (8, 1);
+INSERT INTO dormouse.migrations (version, min_reader) VALUES (9, 1);

@@ -1,0 +1,161 @@
+package acquirer
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/invalid"
+)
+
+// RemoteConfig bounds what workers in other processes may ask for, see [Acquirer.Remote]. What a worker says beyond a bound is
+// cut to it, but for what is refused. The zero value works.
+type RemoteConfig struct {
+	// Silence is how long a worker may go unheard that does not say it itself; one that does is held to MinSilence and
+	// MaxSilence. Default to 30 seconds, 5 seconds and 10 minutes.
+	Silence, MinSilence, MaxSilence time.Duration
+	// MaxDelay bounds for how long a worker puts off the next attempt at a job. Defaults to 1 hour.
+	MaxDelay time.Duration
+	// MaxReleases is how often workers may give back a job as never handed out; beyond it they use up an attempt, so that the
+	// job's own limits see it. Defaults to 10.
+	MaxReleases int
+}
+
+func (c RemoteConfig) withDefaults() RemoteConfig {
+	c.Silence = cmp.Or(c.Silence, 30*time.Second)
+	c.MinSilence = cmp.Or(c.MinSilence, min(5*time.Second, c.Silence))
+	c.MaxSilence = cmp.Or(c.MaxSilence, max(10*time.Minute, c.Silence))
+	c.MaxDelay = cmp.Or(c.MaxDelay, time.Hour)
+	c.MaxReleases = cmp.Or(c.MaxReleases, 10)
+	return c
+}
+
+func (c RemoteConfig) validate() error {
+	switch {
+	case c.MinSilence < 0 || c.MinSilence > c.Silence:
+		return invalid.New("Config.Remote.MinSilence", c.MinSilence, "must be above 0 and at most Silence, %s", c.Silence)
+	case c.MaxSilence < c.Silence:
+		return invalid.New("Config.Remote.MaxSilence", c.MaxSilence, "must be at least Silence, %s", c.Silence)
+	case c.MaxDelay < 0:
+		return invalid.New("Config.Remote.MaxDelay", c.MaxDelay, "must not be negative")
+	case c.MaxReleases < 0:
+		return invalid.New("Config.Remote.MaxReleases", c.MaxReleases, "must not be negative")
+	}
+	return nil
+}
+
+// Identity is who a remote worker is, as the control plane knows it from the worker's registration and not from what it sends.
+type Identity struct {
+	Organization uuid.UUID
+	// Worker is the worker's own id. Two workers of one id are one, and share its slots.
+	Worker uuid.UUID
+	// Slots bounds the jobs that the worker waits for and holds in one process of the control plane, together. Defaults to 1.
+	Slots int
+	// Types and Tags are what the worker may be used for. Nil: what it says.
+	Types []string
+	Tags  map[string]string
+}
+
+// Remote is an acquirer as one worker of another process may use it, with the method set of worker.Source: the worker is who
+// the control plane says, whatever it sends, and costs nobody else more than [RemoteConfig] and its slots allow. An HTTP layer
+// authenticates the worker, looks up its [Identity] and passes on what it has decoded.
+type Remote struct {
+	a  *Acquirer
+	id Identity
+}
+
+// Remote returns the acquirer as a worker may use it. It costs nothing and may be made for each request.
+func (a *Acquirer) Remote(id Identity) Remote {
+	id.Slots = cmp.Or(id.Slots, 1)
+	return Remote{a, id}
+}
+
+// AcquireJob is [Acquirer.AcquireJob]. [queue.ErrTooMany] if the worker waits for and holds as many jobs as it has slots.
+func (r Remote) AcquireJob(ctx context.Context, request Request) (Job, error) {
+	if request.Silence < 0 {
+		return Job{}, invalid.New("Request.Silence", request.Silence, "must not be negative")
+	}
+	request.Organization, request.Worker = r.id.Organization, r.id.Worker
+	request.Silence = r.a.cfg.Remote.silence(request.Silence)
+	if r.id.Types != nil {
+		request.Types = r.id.Types
+	}
+	if r.id.Tags != nil {
+		request.Tags = r.id.Tags
+	}
+	slot, err := r.a.takeSlot(r.id)
+	if err != nil {
+		return Job{}, err
+	}
+	defer r.a.giveSlot(slot)
+	return r.a.AcquireJob(ctx, request)
+}
+
+// Renew is [Acquirer.Renew].
+func (r Remote) Renew(ctx context.Context, report queue.Report) (canceled bool, err error) {
+	if err := report.Validate(); err != nil {
+		return false, err
+	}
+	report.Organization, report.Worker = r.id.Organization, r.id.Worker
+	report.Silence = r.a.cfg.Remote.silence(report.Silence)
+	return r.a.Renew(ctx, report)
+}
+
+// End is [Acquirer.End].
+func (r Remote) End(ctx context.Context, e End) (Job, error) {
+	if err := e.Validate(); err != nil {
+		return Job{}, err
+	}
+	e.Organization, e.Worker, e.Process = r.id.Organization, r.id.Worker, uuid.Nil
+	if e.Delay == 0 && !e.ReadyAt.IsZero() {
+		e.Delay = max(0, r.a.clock.Until(e.ReadyAt))
+	}
+	e.ReadyAt, e.Delay = time.Time{}, min(e.Delay, r.a.cfg.Remote.MaxDelay)
+	if e.Outcome == queue.OutcomeReleased {
+		// A job that this process does not know is looked up; one that is not running any more has no more attempts to count.
+		job, err := r.a.prove(ctx, e.Handout)
+		if err == nil && job.Fence-int64(job.Attempt) >= int64(r.a.cfg.Remote.MaxReleases) {
+			e.Outcome = queue.OutcomeRequeued
+		}
+	}
+	return r.a.End(ctx, e)
+}
+
+// silence holds what a worker says to the bounds.
+func (c RemoteConfig) silence(said time.Duration) time.Duration {
+	if said == 0 {
+		return c.Silence
+	}
+	return min(max(said, c.MinSilence), c.MaxSilence)
+}
+
+// workerKey is a worker of an organization.
+type workerKey struct{ organization, worker uuid.UUID }
+
+// takeSlot counts a wait of a remote worker.
+func (a *Acquirer) takeSlot(id Identity) (workerKey, error) {
+	key := workerKey{id.Organization, id.Worker}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if used := a.waits[key] + a.held[key]; used >= id.Slots {
+		return key, fmt.Errorf("acquirer: a worker with %d slots waits for and holds %d jobs: %w", id.Slots, used, queue.ErrTooMany)
+	}
+	a.waits[key]++
+	return key, nil
+}
+
+func (a *Acquirer) giveSlot(key workerKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	count(a.waits, key, -1)
+}
+
+func count(counts map[workerKey]int, key workerKey, n int) {
+	if counts[key] += n; counts[key] <= 0 {
+		delete(counts, key)
+	}
+}

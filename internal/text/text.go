@@ -1,0 +1,59 @@
+// Package text makes what others have written safe to store and to show. It has one rule for all of it, so that every store keeps
+// the same and every reader may print it: valid UTF-8, no control characters but tab, nothing that hides or turns text around,
+// and a bound in bytes that holds after the cleaning.
+//
+// It does not quote. Who puts a text into a sentence quotes it there.
+package text
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// cutMark ends a text that was cut.
+const cutMark = "..."
+
+// Clean returns a text without what must not be in it, at most limit bytes long, cut between two characters. Line breaks become
+// blanks, other control characters and hidden ones U+FFFD; zero bytes go. Cleaning again changes nothing. The limit must be at
+// least 3.
+func Clean(s string, limit int) string {
+	if len(s) > 4*limit+utf8.UTFMax { // what comes so far behind is not worth the time of cleaning megabytes
+		s = s[:4*limit+utf8.UTFMax]
+	}
+	s = strings.Map(clean, strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n"))
+	if len(s) <= limit {
+		return s
+	}
+	cut := limit - len(cutMark)
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + cutMark
+}
+
+func clean(r rune) rune {
+	switch {
+	case r == '\t':
+		return r
+	case r == 0:
+		return -1
+	case r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029':
+		return ' '
+	case unicode.IsControl(r) || Hidden(r):
+		return '\uFFFD'
+	}
+	return r
+}
+
+// Hidden reports whether a character does not show, or changes the direction of those around it: format characters such as
+// U+202E and U+200B. The joiners that scripts and emoji need are not hidden.
+func Hidden(r rune) bool {
+	return unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' && r != '\u00ad'
+}
+
+// Name reports whether a text may be a name: 1 to limit bytes of UTF-8 without control and hidden characters.
+func Name(s string, limit int) bool {
+	return s != "" && len(s) <= limit && utf8.ValidString(s) &&
+		!strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || Hidden(r) || r == '\u2028' || r == '\u2029' })
+}

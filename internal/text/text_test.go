@@ -1,0 +1,37 @@
+package text_test
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/dormouse-go/dormouse/internal/text"
+)
+
+func FuzzClean(f *testing.F) {
+	f.Add("plain", 8)
+	f.Add("\x1b[2J\x1b]0;title\a", 100)
+	f.Add(strings.Repeat("\xff", 16<<10), 16<<10)
+	f.Add("no space.\x1b[8m\r\nIt succeeded\u2028at\u202e", 30)
+	f.Add(strings.Repeat("\x00", 100)+"end", 10)
+	f.Fuzz(func(t *testing.T, s string, limit int) {
+		limit = 3 + limit&0xffff
+		got := text.Clean(s, limit)
+		switch {
+		case len(got) > limit:
+			t.Fatalf("%d bytes, limit %d", len(got), limit)
+		case !utf8.ValidString(got):
+			t.Fatalf("not UTF-8: %q", got)
+		case strings.ContainsFunc(got, func(r rune) bool { return r != '\t' && unicode.IsControl(r) || text.Hidden(r) }):
+			t.Fatalf("still in it: %q", got)
+		case text.Clean(got, limit) != got:
+			t.Fatalf("cleaned again: %q, then %q", got, text.Clean(got, limit))
+		}
+		if plain := strings.ToValidUTF8(s, "x"); plain == s && len(s) <= limit && !strings.ContainsFunc(s, func(r rune) bool {
+			return unicode.IsControl(r) || text.Hidden(r) || r == '\u2028' || r == '\u2029'
+		}) && got != s {
+			t.Fatalf("a clean text was changed: %q, then %q", s, got)
+		}
+	})
+}

@@ -1,0 +1,137 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// bounded is the host's store with a limit to each call, and with its abilities, found once. A call that takes too long says
+// that the store is unavailable: nobody knows what of it has happened.
+type bounded struct {
+	*caller
+	limit time.Duration
+	inner lifecycle.Store
+
+	// nil where the store does not have the ability.
+	events   lifecycle.Outbox
+	waker    lifecycle.Waker
+	watcher  lifecycle.Watcher
+	sharder  lifecycle.Sharder
+	pruner   lifecycle.Pruner
+	registry lifecycle.Registry
+	gauges   lifecycle.Gauges
+	braker   lifecycle.Braker
+	settler  lifecycle.Settler
+	keeper   lifecycle.ZoneKeeper
+}
+
+var (
+	_ lifecycle.Store  = (*bounded)(nil)
+	_ lifecycle.Outbox = (*bounded)(nil)
+	_ lifecycle.Pruner = (*bounded)(nil)
+)
+
+func newBounded(inner lifecycle.Store, limit time.Duration, c *caller) *bounded {
+	b := &bounded{caller: c, limit: limit, inner: inner}
+	b.events, _ = lifecycle.Ability[lifecycle.Outbox](inner)
+	b.waker, _ = lifecycle.Ability[lifecycle.Waker](inner)
+	b.watcher, _ = lifecycle.Ability[lifecycle.Watcher](inner)
+	b.sharder, _ = lifecycle.Ability[lifecycle.Sharder](inner)
+	b.pruner, _ = lifecycle.Ability[lifecycle.Pruner](inner)
+	b.registry, _ = lifecycle.Ability[lifecycle.Registry](inner)
+	b.gauges, _ = lifecycle.Ability[lifecycle.Gauges](inner)
+	b.braker, _ = lifecycle.Ability[lifecycle.Braker](inner)
+	b.settler, _ = lifecycle.Ability[lifecycle.Settler](inner)
+	b.keeper, _ = lifecycle.Ability[lifecycle.ZoneKeeper](inner)
+	return b
+}
+
+// ask calls the store.
+func ask[T any](ctx context.Context, b *bounded, doing string, f func(context.Context) (T, error)) (T, error) {
+	v, err := call(ctx, b.caller, b.limit, doing, f)
+	var late *TimeoutError
+	if errors.As(err, &late) {
+		err = fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, err)
+	}
+	return v, err
+}
+
+// Due implements lifecycle.Store.
+func (b *bounded) Due(ctx context.Context, q lifecycle.DueQuery) ([]lifecycle.Snapshot, error) {
+	return ask(ctx, b, "store: due workspaces", func(ctx context.Context) ([]lifecycle.Snapshot, error) { return b.inner.Due(ctx, q) })
+}
+
+// Load implements lifecycle.Store.
+func (b *bounded) Load(ctx context.Context, ids ...uuid.UUID) ([]lifecycle.Snapshot, error) {
+	return ask(ctx, b, "store: load", func(ctx context.Context) ([]lifecycle.Snapshot, error) { return b.inner.Load(ctx, ids...) })
+}
+
+// Commit implements lifecycle.Store.
+func (b *bounded) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
+	return ask(ctx, b, "store: commit", func(ctx context.Context) ([]lifecycle.Outcome, error) { return b.inner.Commit(ctx, now, changes) })
+}
+
+// ClaimEvents implements lifecycle.Outbox.
+func (b *bounded) ClaimEvents(ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) ([]lifecycle.Event, error) {
+	return ask(ctx, b, "store: claim events", func(ctx context.Context) ([]lifecycle.Event, error) {
+		return b.events.ClaimEvents(ctx, now, topics, lease, limit)
+	})
+}
+
+// SettleEvents implements lifecycle.Outbox.
+func (b *bounded) SettleEvents(ctx context.Context, now time.Time, deliveries []lifecycle.Delivery) error {
+	_, err := ask(ctx, b, "store: settle events", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, b.events.SettleEvents(ctx, now, deliveries)
+	})
+	return err
+}
+
+// PruneEvents implements lifecycle.Outbox.
+func (b *bounded) PruneEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) ([]lifecycle.Event, error) {
+	return ask(ctx, b, "store: prune events", func(ctx context.Context) ([]lifecycle.Event, error) {
+		return b.events.PruneEvents(ctx, before, topics, limit)
+	})
+}
+
+// PruneBuilds implements lifecycle.Pruner.
+func (b *bounded) PruneBuilds(ctx context.Context, before time.Time, limit int) (int, error) {
+	return ask(ctx, b, "store: prune builds", func(ctx context.Context) (int, error) { return b.pruner.PruneBuilds(ctx, before, limit) })
+}
+
+// NextWake implements lifecycle.Waker.
+func (b *bounded) NextWake(ctx context.Context, shard lifecycle.Shard) (time.Time, error) {
+	return ask(ctx, b, "store: next wake", func(ctx context.Context) (time.Time, error) { return b.waker.NextWake(ctx, shard) })
+}
+
+// Shard implements lifecycle.Sharder.
+func (b *bounded) Shard(ctx context.Context, now time.Time, replica uuid.UUID, ttl time.Duration) (lifecycle.Shard, error) {
+	return ask(ctx, b, "store: shard", func(ctx context.Context) (lifecycle.Shard, error) { return b.sharder.Shard(ctx, now, replica, ttl) })
+}
+
+// Backlog implements lifecycle.Gauges.
+func (b *bounded) Backlog(ctx context.Context, now time.Time) (lifecycle.Backlog, error) {
+	return ask(ctx, b, "store: backlog", func(ctx context.Context) (lifecycle.Backlog, error) { return b.gauges.Backlog(ctx, now) })
+}
+
+// AdmitDeletions implements lifecycle.Braker.
+func (b *bounded) AdmitDeletions(ctx context.Context, now time.Time, limits lifecycle.Brake, due []lifecycle.DueDeletion) ([]uuid.UUID, error) {
+	return ask(ctx, b, "store: admit deletions", func(ctx context.Context) ([]uuid.UUID, error) { return b.braker.AdmitDeletions(ctx, now, limits, due) })
+}
+
+// Ticked implements lifecycle.Settler.
+func (b *bounded) Ticked(ctx context.Context, now time.Time, interval, settle time.Duration) (time.Time, error) {
+	return ask(ctx, b, "store: record the tick", func(ctx context.Context) (time.Time, error) { return b.settler.Ticked(ctx, now, interval, settle) })
+}
+
+// KeepZones implements lifecycle.ZoneKeeper.
+func (b *bounded) KeepZones(ctx context.Context, now time.Time, zones []string, fingerprint func(string) int64) ([]string, error) {
+	return ask(ctx, b, "store: keep zones", func(ctx context.Context) ([]string, error) {
+		return b.keeper.KeepZones(ctx, now, zones, fingerprint)
+	})
+}

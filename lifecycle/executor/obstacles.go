@@ -1,0 +1,105 @@
+package executor
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// errLocked says why a change whose revision is still the right one was a conflict.
+var errLocked = errors.New("its row is locked by another transaction")
+
+// obstacle is what is in the way of a workspace and cannot be written down in it.
+type obstacle struct {
+	revision int64
+	err      error
+	attempts int
+	// since is when it was met first. For a while it is only suspected: it may be a commit of somebody else on its way.
+	since     time.Time
+	suspected bool
+	// until is when it is tried again; zero is at once.
+	until time.Time
+}
+
+// obstacles are those that this process has met, so that they can be shown, and so that what a store refuses altogether is
+// not tried at every tick.
+type obstacles struct {
+	mu sync.Mutex
+	of map[uuid.UUID]obstacle
+}
+
+// refused remembers that the store does not take a workspace. It is not tried again for a while, which grows.
+func (o *obstacles) refused(s *lifecycle.Snapshot, err error, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next := o.next(s, err)
+	wait := backoff.Doubled(time.Minute, next.attempts-1, time.Hour)
+	next.until = now.Add(wait + backoff.Spread(wait, s.Workspace.ID, uint64(next.attempts)))
+	o.of[s.Workspace.ID] = next
+}
+
+// lockedFor is how long a row may be held by a commit on its way.
+const lockedFor = time.Second
+
+// locked remembers that somebody holds a workspace's row at an instant of the clock, and returns whether for too long, and
+// whether that is news.
+func (o *obstacles) locked(s *lifecycle.Snapshot, at time.Time) (held, news bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next := o.next(s, errLocked)
+	was := next.attempts == 1 || next.suspected
+	if next.since.IsZero() {
+		next.since = at
+	}
+	next.suspected = at.Sub(next.since) < lockedFor
+	o.of[s.Workspace.ID] = next
+	return !next.suspected, was && !next.suspected
+}
+
+// next is what a workspace's obstacle becomes when it is met once more. The caller holds the lock.
+func (o *obstacles) next(s *lifecycle.Snapshot, err error) obstacle {
+	if o.of == nil {
+		o.of = map[uuid.UUID]obstacle{}
+	}
+	next := obstacle{revision: s.Workspace.Revision, err: err, attempts: 1}
+	if was, ok := o.of[s.Workspace.ID]; ok && was.revision == next.revision {
+		next.attempts += was.attempts
+		next.since, next.suspected = was.since, was.suspected
+	}
+	return next
+}
+
+// find returns the obstacle of a workspace. One that has changed since has none, and a suspicion is none.
+func (o *obstacles) find(s *lifecycle.Snapshot) (obstacle, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	found, ok := o.of[s.Workspace.ID]
+	return found, ok && found.revision == s.Workspace.Revision && !found.suspected
+}
+
+// clear forgets the obstacles of workspaces.
+func (o *obstacles) clear(ids ...uuid.UUID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, id := range ids {
+		delete(o.of, id)
+	}
+}
+
+// show has a snapshot tell of its obstacle as it would of one that is written down.
+func (o *obstacles) show(s *lifecycle.Snapshot, now time.Time, interval time.Duration) {
+	found, ok := o.find(s)
+	if !ok {
+		return
+	}
+	until := found.until
+	if !until.After(now) {
+		until = now.Add(interval)
+	}
+	s.Workspace.Backoff = lifecycle.Backoff{Until: until, Attempts: found.attempts, Cause: lifecycle.SkipStore, Message: found.err.Error()}
+}

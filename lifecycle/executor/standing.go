@@ -1,0 +1,83 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// blocked leaves a workspace alone that the store refused altogether a while ago. It stays due, and visible.
+func (r *run) blocked(s *lifecycle.Snapshot) bool {
+	o, ok := r.e.obstacles.find(s)
+	if !ok || !r.now.Before(o.until) {
+		return false
+	}
+	r.tally.update(func(st *Stats) {
+		st.Errors[s.Workspace.ID], st.Skipped[s.Workspace.ID] = o.err, lifecycle.SkipStore
+		st.Left++
+	})
+	return true
+}
+
+// lost notes a change that was a conflict.
+func (r *run) lost(o *origin) {
+	r.tally.update(func(*Stats) { r.tally.lost = append(r.tally.lost, o.s) })
+}
+
+// afterwards says what was in the way of a tick that came to its end.
+func (r *run) afterwards(ctx context.Context) error {
+	r.findLocked(ctx)
+	r.tally.mu.Lock()
+	defer r.tally.mu.Unlock()
+	if r.tally.written > 0 || r.tally.refused < manyFailures {
+		return nil
+	}
+	// Not the fault of single workspaces: they are tried again at once.
+	for id := range r.tally.s.Errors {
+		r.e.obstacles.clear(id)
+	}
+	return fmt.Errorf("the store refused all of %d changes, the last: %w", r.tally.refused, r.tally.refusal)
+}
+
+// findLocked tells the conflicts apart: a workspace that has not changed since it was read is one whose row somebody holds.
+func (r *run) findLocked(ctx context.Context) {
+	lost := r.tally.lost
+	if lost = lost[:min(len(lost), r.e.cfg.PageSize)]; len(lost) == 0 {
+		return
+	}
+	ids := make([]uuid.UUID, len(lost))
+	read := make(map[uuid.UUID]*lifecycle.Snapshot, len(lost))
+	for i, s := range lost {
+		ids[i], read[s.Workspace.ID] = s.Workspace.ID, s
+	}
+	found, err := r.e.store.Load(ctx, ids...)
+	if err != nil {
+		warn(ctx, r.e.logger, "look for locked rows", err)
+		return
+	}
+	for i := range found {
+		if w := &found[i].Workspace; w.Revision == read[w.ID].Workspace.Revision {
+			r.locked(ctx, read[w.ID])
+		}
+	}
+}
+
+// locked reports a workspace whose row somebody holds for longer than a commit takes. It stays due, and the next tick tries
+// again.
+func (r *run) locked(ctx context.Context, s *lifecycle.Snapshot) {
+	held, news := r.e.obstacles.locked(s, r.e.clock.Now("executor", "locked"))
+	if !held {
+		return
+	}
+	r.tally.update(func(st *Stats) {
+		st.Errors[s.Workspace.ID], st.Skipped[s.Workspace.ID] = errLocked, lifecycle.SkipStore
+	})
+	if news {
+		r.e.logger.LogAttrs(ctx, slog.LevelWarn, "executor: workspace is locked",
+			slog.String("workspace_id", s.Workspace.ID.String()), slog.String("workspace", s.Workspace.Name), slog.Any("error", errLocked))
+	}
+}

@@ -1,0 +1,80 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
+)
+
+// zones has the store remember what this process knows of time zones. The first tick of a process compares it with what the
+// processes before it knew; after that only zones that were not seen before are told.
+type zones struct {
+	keeper    lifecycle.ZoneKeeper // nil if the store keeps none
+	schedules schedule.Interner    // what it parses it remembers
+
+	mu    sync.Mutex
+	known map[string]bool
+	fresh []string
+	// compared: the store has compared the zones that it knows with those of this process.
+	compared bool
+}
+
+func newZones(store *bounded) *zones {
+	z := &zones{known: map[string]bool{}}
+	if store != nil && store.keeper != nil {
+		z.keeper = store
+	}
+	return z
+}
+
+// see notes the zones of a workspace.
+func (z *zones) see(s *lifecycle.Snapshot) {
+	if z.keeper == nil {
+		return
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	s.Zones(func(zone string) {
+		if !z.known[zone] {
+			z.known[zone] = true
+			z.fresh = append(z.fresh, zone)
+		}
+	})
+}
+
+// tell tells the store of zones that are new, and compares all of them when a process ticks for the first time.
+func (z *zones) tell(ctx context.Context, now time.Time, compare bool) (changed []string, err error) {
+	if z.keeper == nil {
+		return nil, nil
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if len(z.fresh) == 0 && (z.compared || !compare) {
+		return nil, nil
+	}
+	if changed, err = z.keeper.KeepZones(ctx, now, z.fresh, z.fingerprint); err != nil {
+		return nil, fmt.Errorf("compare time zones: %w", err)
+	}
+	z.fresh, z.compared = nil, true
+	return changed, nil
+}
+
+// fingerprint stands for what this process knows of a zone, 0 for nothing.
+func (z *zones) fingerprint(zone string) int64 {
+	return z.schedules.Weekly("CRON_TZ=" + zone + " 0 0 * * *").ZoneFingerprint()
+}
+
+// keepZones tells the store, which matters to no tick or verb that works already.
+func (c *Client) keepZones(ctx context.Context, now time.Time, compare bool) {
+	changed, err := c.zones.tell(ctx, now, compare)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		warn(ctx, c.logger, "compare time zones", err)
+	case len(changed) > 0:
+		c.logger.InfoContext(ctx, "executor: time zones have other rules now; all workspaces are looked at", "zones", changed)
+	}
+}

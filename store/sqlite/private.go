@@ -1,0 +1,52 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// private makes the file of the database for its owner only, before SQLite would make it for everybody whom the umask allows.
+func (c *connector) private() error {
+	name := fileOf(c.source)
+	if name == "" {
+		return nil
+	}
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("make SQLite database: %w", err)
+	}
+	return f.Close()
+}
+
+// fileOf is the path in a source, as drivers read it; empty if there is none, or the file is not to be made.
+func fileOf(source string) string {
+	path, query, _ := strings.Cut(source, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return ""
+	}
+	switch mode := values.Get("mode"); {
+	case path == "" || strings.Contains(path, ":memory:") || mode == "memory" || mode == "ro" || mode == "rw" || values.Has("vfs"):
+		return ""
+	case !strings.HasPrefix(path, "file:"):
+		return path
+	}
+	path = strings.TrimPrefix(path, "file:")
+	if strings.HasPrefix(path, "//") { // an authority: empty or localhost
+		path = strings.TrimPrefix(strings.TrimPrefix(path, "//"), "localhost")
+		if !strings.HasPrefix(path, "/") {
+			return ""
+		}
+	}
+	if path, err = url.PathUnescape(path); err != nil {
+		return ""
+	}
+	return path
+}
