@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -486,7 +487,7 @@ func TestHostileInputs(t *testing.T) {
 				if len(err.Error()) > 1000 {
 					t.Errorf("the refusal has %d bytes", len(err.Error()))
 				}
-				if after, _ := h.Get(h, h.running.ID); after != before {
+				if after, _ := h.Get(h, h.running.ID); !reflect.DeepEqual(after, before) {
 					t.Errorf("what was refused changed something: %+v, then %+v", before, after)
 				}
 			case c.err != nil:

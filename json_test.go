@@ -85,6 +85,8 @@ func (f filler) value(t reflect.Type) reflect.Value {
 		id, _ := uuid.NewRandomFromReader(reader{f.Rand})
 		v.Set(reflect.ValueOf(id))
 		return v
+	case reflect.TypeFor[*lifecycle.Superseded]():
+		return v // a policy that Validate refuses is kept there as a text that cannot be read
 	case reflect.TypeFor[*schedule.Dates]():
 		v.Set(reflect.ValueOf(holidays))
 		return v
@@ -160,7 +162,7 @@ func FuzzModelsThroughJSON(f *testing.F) {
 				t.Errorf("%T: written %s, read and written again %s (%v)", m, text, again, err)
 			}
 			if !equal(back.Elem(), v) {
-				t.Errorf("%T through %s:\n%#v\n%#v", m, text, v, back.Elem())
+				t.Errorf("%T through %s, at %s:\n%#v\n%#v", m, text, firstDifference("", v, back.Elem()), v, back.Elem())
 			}
 		}
 	})
@@ -216,4 +218,18 @@ func FuzzJSONOfClients(f *testing.F) {
 			}
 		}
 	})
+}
+
+func firstDifference(path string, a, b reflect.Value) string {
+	if a.Kind() == reflect.Pointer && !a.IsNil() && !b.IsNil() {
+		return firstDifference(path, a.Elem(), b.Elem())
+	}
+	if a.Kind() == reflect.Struct && a.Type() != reflect.TypeFor[time.Time]() && a.Type() != reflect.TypeFor[dormouse.Policy]() {
+		for i := range a.NumField() {
+			if a.Type().Field(i).IsExported() && !equal(a.Field(i), b.Field(i)) {
+				return firstDifference(path+"."+a.Type().Field(i).Name, a.Field(i), b.Field(i))
+			}
+		}
+	}
+	return path
 }

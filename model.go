@@ -10,6 +10,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/lint"
 )
 
 // Names of package lifecycle that a host meets in its first hour.
@@ -64,6 +65,9 @@ type Workspace struct {
 	// Problem is why something that was due did not happen, empty if nothing is wrong.
 	Problem string `json:"problem,omitempty"`
 
+	// Warnings are what the change of a setting has made of it that is probably not meant, such as a schedule that never
+	// fires. Only the verb that made the change returns them.
+	Warnings lint.Warnings `json:"warnings,omitempty"`
 	// WakeAt is when the engine will look at it again, zero for not before something changes.
 	WakeAt time.Time `json:"wake_at,omitzero"`
 

@@ -10,6 +10,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/lint"
 )
 
 // The verbs return the workspace as it is afterwards. Their errors are those of package lifecycle, [ErrNotRunning], a
@@ -27,11 +28,16 @@ func (p *Plane) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb, opti
 	if p.cfg.Shadow != nil {
 		v = onlyLooks(v)
 	}
-	s, err := p.workspaces().Update(ctx, id, r.sign(v))
+	var before lifecycle.Snapshot
+	seen := func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		before = s
+		return v(s, now)
+	}
+	s, err := p.workspaces().Update(ctx, id, r.sign(seen))
 	if err != nil {
 		return Workspace{}, err
 	}
-	return WorkspaceOf(s), nil
+	return p.linted(before, s), nil
 }
 
 // Start makes a build that starts the workspace, and ends its dormancy. If it starts or runs already, nothing changes.
@@ -133,3 +139,13 @@ func (p *Plane) Wake(ctx context.Context, id uuid.UUID, options ...Option) (Work
 // Activity records that a workspace was used at an instant. It only notes it in memory, so a host may call it for every
 // request; it is written every few seconds.
 func (p *Plane) Activity(id uuid.UUID, at time.Time) { p.executor.Activity(id, at) }
+
+// linted is a workspace after a verb, with the warnings that it deserves for the settings that the verb changed.
+func (p *Plane) linted(before, after lifecycle.Snapshot) Workspace {
+	w := WorkspaceOf(after)
+	a, b := &before.Workspace, &after.Workspace
+	if a.Autostart.Text() != b.Autostart.Text() || a.Autostop.Text() != b.Autostop.Text() || a.TTL != b.TTL || a.Hold != b.Hold {
+		w.Warnings = lint.Change(before, after, p.now(), lint.Config{})
+	}
+	return w
+}

@@ -36,6 +36,8 @@ func (c RemoteConfig) withDefaults() RemoteConfig {
 
 func (c RemoteConfig) validate() error {
 	switch {
+	case c.Silence < 0:
+		return invalid.New("Config.Remote.Silence", c.Silence, "must not be negative")
 	case c.MinSilence < 0 || c.MinSilence > c.Silence:
 		return invalid.New("Config.Remote.MinSilence", c.MinSilence, "must be above 0 and at most Silence, %s", c.Silence)
 	case c.MaxSilence < c.Silence:

@@ -172,3 +172,45 @@ func TestWeek(t *testing.T) {
 	})
 	t.Logf("a week of %d workspaces took %v", people, time.Since(begun).Round(time.Millisecond)) //nolint:forbidigo // outside of the bubble
 }
+
+func TestStoreThatBlocks(t *testing.T) {
+	dormousetest.Run(t, dormousetest.Config{}, func(t *testing.T, k *dormousetest.Kit) {
+		ws := k.NewRunning("api", office)
+		k.Store.Block(true)
+		k.RequireNoTransition(ws.ID, at(2, 20, 0))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := k.Stop(ctx, ws.ID); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a stop while the store blocks: %v", err)
+		}
+		k.Store.Block(false)
+		k.RequireTransition(ws.ID, lifecycle.TransitionStop, at(2, 22, 0))
+	})
+}
+
+// A runtime that lies, or dies, is found out by whoever looks.
+func TestRuntimeThatLies(t *testing.T) {
+	dormousetest.Run(t, dormousetest.Config{}, func(t *testing.T, k *dormousetest.Kit) {
+		ws := k.NewWorkspace("api", office)
+		k.Runtime.Lie(ws.ID)
+		if _, err := k.Start(t.Context(), ws.ID); err != nil {
+			t.Fatal(err)
+		}
+		w := k.Until(ws.ID, lifecycle.StatusRunning)
+		if k.Runtime.Runs(ws.ID) {
+			t.Error("nothing was started")
+		}
+		if _, err := k.Observe(t.Context(), ws.ID, dormouse.Observation{BuildID: w.BuildID}); err != nil {
+			t.Fatal(err)
+		}
+		k.Until(ws.ID, lifecycle.StatusStopped)
+		if _, err := k.Start(t.Context(), ws.ID); err != nil {
+			t.Fatal(err)
+		}
+		k.Until(ws.ID, lifecycle.StatusRunning)
+		k.Runtime.Kill(ws.ID)
+		if k.Runtime.Runs(ws.ID) || k.Runtime.Running() != 0 {
+			t.Error("what was killed runs")
+		}
+	})
+}

@@ -41,6 +41,7 @@ type fault struct {
 	err  error
 	lost bool
 	hang bool
+	lies bool
 }
 
 // ErrAnswerLost is the reason why a build that [Runtime.LoseAnswer] was asked for is carried out again.
@@ -59,6 +60,17 @@ func (r *Runtime) Fail(workspace uuid.UUID, err error) { r.plan(workspace, fault
 // LoseAnswer makes the next build of a workspace take effect without the plane hearing of it, so that it is carried out
 // again a second later: what a host's runtime has to bear.
 func (r *Runtime) LoseAnswer(workspace uuid.UUID) { r.plan(workspace, fault{lost: true}) }
+
+// Lie makes the next build of a workspace succeed, in its words, without any effect: what the engine believes and what runs
+// then differ, until somebody looks ([dormouse.Plane.Observe]).
+func (r *Runtime) Lie(workspace uuid.UUID) { r.plan(workspace, fault{lies: true}) }
+
+// Kill ends what runs of a workspace behind everybody's back, as a crash does.
+func (r *Runtime) Kill(workspace uuid.UUID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.box(workspace).running = false
+}
 
 // Hang makes the next build of a workspace last until its context ends.
 func (r *Runtime) Hang(workspace uuid.UUID) { r.plan(workspace, fault{hang: true}) }
@@ -97,7 +109,9 @@ func (r *Runtime) Build(ctx context.Context, b *dormouse.Build) error {
 	if f.err != nil {
 		return f.err
 	}
-	r.effect(b)
+	if !f.lies {
+		r.effect(b)
+	}
 	if f.lost {
 		return dormouse.Retry(time.Second, ErrAnswerLost)
 	}

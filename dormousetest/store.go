@@ -17,6 +17,7 @@ type Store struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed by the next commit
 	failure error
+	blocked chan struct{} // closed when the store answers again, nil if it does
 }
 
 // wrap returns the store as the plane gets it, with the ability of the wrapped one that it looks for, and its knobs.
@@ -43,10 +44,33 @@ func (s *Store) Fail(err error) {
 	}
 }
 
-func (s *Store) fault() error {
+// Block lets the same calls wait, as behind a lock that nobody gives back, until it is called with false or their context
+// ends.
+func (s *Store) Block(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failure
+	switch {
+	case on && s.blocked == nil:
+		s.blocked = make(chan struct{})
+	case !on && s.blocked != nil:
+		close(s.blocked)
+		s.blocked = nil
+	}
+}
+
+// fault waits while the store is blocked, and returns the error that it fails with.
+func (s *Store) fault(ctx context.Context) error {
+	s.mu.Lock()
+	blocked, failure := s.blocked, s.failure
+	s.mu.Unlock()
+	if blocked != nil {
+		select {
+		case <-blocked:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return failure
 }
 
 // committed returns a channel that the next commit closes.
@@ -58,7 +82,7 @@ func (s *Store) committed() <-chan struct{} {
 
 // Due implements lifecycle.Store.
 func (s *Store) Due(ctx context.Context, q lifecycle.DueQuery) ([]lifecycle.Snapshot, error) {
-	if err := s.fault(); err != nil {
+	if err := s.fault(ctx); err != nil {
 		return nil, err
 	}
 	return s.Store.Due(ctx, q)
@@ -66,7 +90,7 @@ func (s *Store) Due(ctx context.Context, q lifecycle.DueQuery) ([]lifecycle.Snap
 
 // NextWake implements lifecycle.Waker.
 func (s *Store) NextWake(ctx context.Context, shard lifecycle.Shard) (time.Time, error) {
-	if err := s.fault(); err != nil {
+	if err := s.fault(ctx); err != nil {
 		return time.Time{}, err
 	}
 	return s.Store.NextWake(ctx, shard)
@@ -74,7 +98,7 @@ func (s *Store) NextWake(ctx context.Context, shard lifecycle.Shard) (time.Time,
 
 // Commit implements lifecycle.Store.
 func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
-	if err := s.fault(); err != nil {
+	if err := s.fault(ctx); err != nil {
 		return nil, err
 	}
 	outcomes, err := s.Store.Commit(ctx, now, changes)
@@ -89,7 +113,7 @@ func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.C
 func (s *Store) ClaimEvents(
 	ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int,
 ) ([]lifecycle.Event, error) {
-	if err := s.fault(); err != nil {
+	if err := s.fault(ctx); err != nil {
 		return nil, err
 	}
 	return s.Store.ClaimEvents(ctx, now, topics, lease, limit)

@@ -11,7 +11,10 @@
 package storetest
 
 import (
+	"fmt"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -33,6 +36,9 @@ type Options struct {
 	// Corrupt writes a value behind the store's back, as somebody might in SQL: the "policy" of a template, or the "autostart",
 	// "autostop" or "ttl" (in nanoseconds) of a workspace, or the "quiet hours" of an owner. Nil: the suite does not test that.
 	Corrupt func(t *testing.T, s LifecycleStore, what string, id uuid.UUID, value string)
+	// Deadline is how long one test of the suite may take: a store that hangs is a failure, with the stacks of all
+	// goroutines, and not the end of patience. Defaults to 2 minutes.
+	Deadline time.Duration
 	// Rounds is how often each of them does in the races of [Lifecycle]. Defaults to 25.
 	Rounds int
 }
@@ -40,6 +46,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Goroutines == 0 {
 		o.Goroutines = 8
+	}
+	if o.Deadline == 0 {
+		o.Deadline = 2 * time.Minute
 	}
 	if o.Rounds == 0 {
 		o.Rounds = 25
@@ -59,4 +68,16 @@ func Run(t *testing.T, open func(*testing.T) store.Store, o Options) {
 		Members(t, func(t *testing.T) prewarm.Store { return open(t) })
 	})
 	t.Run("union", func(t *testing.T) { union(t, open) })
+}
+
+// within runs a test of the suite, which fails if it is not over by its deadline: a broken rule, like others, that the store
+// answers.
+func within(t *testing.T, o Options, test func(t *testing.T)) {
+	t.Helper()
+	late := time.AfterFunc(o.Deadline, func() {
+		stacks := make([]byte, 1<<20)
+		panic(fmt.Sprintf("broken rule: a store answers; %s was not over after %v\n%s", t.Name(), o.Deadline, stacks[:runtime.Stack(stacks, true)]))
+	})
+	defer late.Stop()
+	test(t)
 }

@@ -41,7 +41,9 @@ func Jobs(t *testing.T, open func(t *testing.T) queue.Store, o Options) {
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
-				t.Run(test.name, func(t *testing.T) { test.run(newJobKit(t, open(t), o)) })
+				t.Run(test.name, func(t *testing.T) {
+					within(t, o, func(t *testing.T) { test.run(newJobKit(t, open(t), o)) })
+				})
 			}
 		})
 	}

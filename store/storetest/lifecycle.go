@@ -100,7 +100,9 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"nil workspace", testNilWorkspace},
 		{"two executors", testTwoExecutors},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(newFixture(t, open(t), o)) })
+		t.Run(c.name, func(t *testing.T) {
+			within(t, o, func(t *testing.T) { c.run(newFixture(t, open(t), o)) })
+		})
 	}
 }
 

@@ -264,7 +264,9 @@ func testTxAnnounced(f *txFixture) {
 		f.Error("broken rule: Committed wakes those who watch")
 	}
 	cancel()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		f.Errorf("broken rule: WatchWakes returns ctx.Err() when ctx ends: got %v", err)
+	}
 }
 
 func testTxCanceled(f *txFixture) {
