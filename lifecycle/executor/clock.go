@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/coder/quartz"
@@ -47,7 +48,7 @@ type timedContext struct {
 
 // Err implements context.Context.
 func (c timedContext) Err() error {
-	if err := c.Context.Err(); err == nil || context.Cause(c.Context) != c.late {
+	if err := c.Context.Err(); err == nil || !errors.Is(context.Cause(c.Context), c.late) {
 		return err
 	}
 	return context.DeadlineExceeded

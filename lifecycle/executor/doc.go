@@ -48,6 +48,7 @@
 //   - transitions_total by transition and reason; transitions_skipped_total by skip_reason: what was made, and what was
 //     due and not made; transitions_held_total: what MaxTransitions or MaxPerTemplate held back.
 //   - workspaces_evaluated_total, workspace_errors_total, commit_conflicts_total.
+//   - activity_dropped_total: activity that the store refused to take.
 //   - overdue_workspaces, outbox_events: what waits in the store, if the store counts it (lifecycle.Gauges).
 //   - events_delivered_total by topic and result: ok, error, or pruned, which nobody received within EventRetention.
 //

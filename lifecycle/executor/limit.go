@@ -79,7 +79,7 @@ func call[T any](ctx context.Context, c *caller, limit time.Duration, doing stri
 		c.abandon(ctx, doing, limit, func() { <-done })
 		return none, &TimeoutError{Doing: doing, Limit: limit, Stuck: true}
 	}
-	if r.err != nil && context.Cause(limited) == error(late) {
+	if r.err != nil && errors.Is(context.Cause(limited), late) {
 		return none, timedOut(late, r.err)
 	}
 	return r.value, r.err

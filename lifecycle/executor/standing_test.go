@@ -546,7 +546,7 @@ func TestHooksSeeTheirDeadline(t *testing.T) {
 	bubble(t, func(f *fleet, start time.Time) {
 		f.addDue(1, start)
 		e := f.executor(executor.Config{BuildTimeout: 7 * time.Second, Builder: rejectedOne(1, func(ctx context.Context) error {
-			if at, ok := ctx.Deadline(); !ok || at.Sub(time.Now()) != 7*time.Second {
+			if at, ok := ctx.Deadline(); !ok || time.Until(at) != 7*time.Second {
 				t.Errorf("deadline %v, %v", at, ok)
 			}
 			<-ctx.Done()
