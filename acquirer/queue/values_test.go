@@ -389,14 +389,15 @@ func TestReportToRenewal(t *testing.T) {
 	r := queue.Report{
 		Handout:  queue.Handout{Lease: queue.Lease{Fence: 3}},
 		Progress: &queue.Progress{Percent: 7, Message: strings.Repeat("m", 9999)},
-		Lines:    []queue.Line{{Text: strings.Repeat("x", 99999)}, {At: noon.Add(1500), Text: "a\x00"}},
+		Lines:    []queue.Line{{Text: strings.Repeat("x", 99999)}, {At: noon.Add(-1500), Text: "a\x00"}, {At: noon.Add(1), Text: "b"}},
 	}
 	got := r.Renewal(uuid.UUID{5}, noon)
 	if got.Handout != r.Handout || got.Process != (uuid.UUID{5}) || got.Progress.Percent != 7 || len(got.Progress.Message) != queue.MaxMessageText {
 		t.Errorf("%+v", got)
 	}
-	if len(got.Lines) != 2 || !got.Lines[0].At.Equal(noon) || len(got.Lines[0].Text) != queue.MaxLine || got.Lines[1] != (queue.Line{At: noon.Add(1000), Text: "a"}) {
-		t.Errorf("%d lines", len(got.Lines))
+	if len(got.Lines) != 3 || !got.Lines[0].At.Equal(noon) || len(got.Lines[0].Text) != queue.MaxLine ||
+		got.Lines[1] != (queue.Line{At: noon.Add(-2000), Text: queue.CleanText("a\x00", 99)}) || got.Lines[2] != (queue.Line{At: noon, Text: "b"}) {
+		t.Errorf("%d lines: %v", len(got.Lines), got.Lines[1:])
 	}
 	if got := (queue.Report{}).Renewal(uuid.Nil, noon); got.Progress != nil || got.Lines != nil {
 		t.Errorf("%+v", got)
