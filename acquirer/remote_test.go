@@ -71,7 +71,7 @@ func TestSlotsOfARemoteWorker(t *testing.T) {
 		greedy, modest := f.remote(a, 3), f.remote(a, 3)
 		got := make(chan queue.Job, 2000)
 		refused := 0
-		var failed = make(chan error, 2000)
+		failed := make(chan error, 2000)
 		for range 1000 {
 			go func() {
 				job, err := greedy.AcquireJob(f.ctx, queue.Request{Types: []string{"build"}})
