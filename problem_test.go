@@ -50,6 +50,7 @@ var problems = []struct {
 	{"lifecycle.ErrBuildActive", lifecycle.ErrBuildActive, 409, "build_active"},
 	{"lifecycle.ErrStaleBuild", lifecycle.ErrStaleBuild, 409, "stale_build"},
 	{"lifecycle.ErrPolicyChanged", lifecycle.ErrPolicyChanged, 409, "policy_changed"},
+	{"lifecycle.ErrInUse", lifecycle.ErrInUse, 409, "in_use"},
 	{"lifecycle.ErrStaleTemplate", lifecycle.ErrStaleTemplate, 409, "stale_template"},
 	{"lifecycle.ErrUnchanged", lifecycle.ErrUnchanged, 409, "unchanged"},
 	{"dormouse.ErrExists", dormouse.ErrExists, 409, "exists"},

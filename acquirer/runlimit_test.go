@@ -125,7 +125,7 @@ func TestNotStoppedIsGivenUp(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				heard := error(queue.ErrTimeout)
+				heard := queue.ErrTimeout
 				if c.cancel {
 					heard = queue.ErrJobCanceled
 				}

@@ -155,11 +155,11 @@ func (a *Acquirer) consider(l queue.Lane, jobs int, now time.Time) {
 	}
 }
 
-// considerListed takes in lanes of one organization that a look has found and a message may have announced. The caller holds
+// considerListed takes in lanes that a look has found and that are news: a message does not say what a lane is. The caller holds
 // the lock.
 func (a *Acquirer) considerListed(lanes []queue.ReadyLane) {
 	for _, l := range lanes {
-		if _, watched := a.unmatched.lanes[l.Lane]; !watched {
+		if _, known := a.unmatched.lanes[l.Lane]; !known {
 			a.consider(l.Lane, l.Count, a.clock.Now())
 		}
 	}

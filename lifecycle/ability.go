@@ -1,5 +1,12 @@
 package lifecycle
 
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+)
+
 // Wrapper is a store around another one: a host's own that counts, traces or delays calls. It should embed [Store] and have
 // this method, or whatever the inner store is able to do beyond [Store] is lost.
 type Wrapper interface {
@@ -24,3 +31,15 @@ func Ability[T any](s Store) (ability T, ok bool) {
 	}
 	return ability, false
 }
+
+// Remover deletes templates and owners that nobody uses any more.
+type Remover interface {
+	// DeleteTemplate deletes a template that no workspace has, deleted ones that were not pruned included; with one it
+	// returns [ErrInUse]. That there is no such template is no error.
+	DeleteTemplate(ctx context.Context, id uuid.UUID) error
+	// DeleteOwner does the same for an owner.
+	DeleteOwner(ctx context.Context, id uuid.UUID) error
+}
+
+// ErrInUse says that a template or an owner still has workspaces.
+var ErrInUse = errors.New("workspaces still use it")

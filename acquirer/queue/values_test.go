@@ -37,8 +37,11 @@ func TestStatesAndOutcomes(t *testing.T) {
 func TestLineOrder(t *testing.T) {
 	t.Parallel()
 	line := []queue.Job{
-		{Priority: 2, Order: 9, ID: uuid.UUID{9}}, {Priority: 1, Order: 1, ID: uuid.UUID{9}},
-		{Priority: 1, Order: 2, ID: uuid.UUID{1}}, {Priority: 1, Order: 2, ID: uuid.UUID{2}}, {Priority: -1, Order: 0},
+		{Priority: 2, Order: 9, ID: uuid.UUID{9}},
+		{Priority: 1, Order: 1, ID: uuid.UUID{9}},
+		{Priority: 1, Order: 2, ID: uuid.UUID{1}},
+		{Priority: 1, Order: 2, ID: uuid.UUID{2}},
+		{Priority: -1, Order: 0},
 	}
 	for i, a := range line {
 		for k, b := range line {

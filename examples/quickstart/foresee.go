@@ -196,7 +196,7 @@ func between(plans []plan) []plan {
 	base := plans[0]
 	base.policy.Requirement.Days, base.quiet, base.autostop = 0, nil, nil
 	for _, dormant := range []time.Duration{7 * 24 * time.Hour, 21 * 24 * time.Hour} {
-		for _, start := range []*timeOfDay{nil, {8, 0}, {9, 0}} {
+		for _, start := range []*timeOfDay{nil, {8, 30}} {
 			for _, run := range []time.Duration{2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 12 * time.Hour} {
 				p := base
 				p.autostart, p.policy.AllowUserAutostart = start, start != nil
@@ -204,7 +204,7 @@ func between(plans []plan) []plan {
 				p.policy.ActivityBump = time.Hour
 				p.name = "by hand"
 				if start != nil {
-					p.name = fmt.Sprintf("from %02d:00 on working days", start.hour)
+					p.name = fmt.Sprintf("from %02d:%02d on working days", start.hour, start.minute)
 				}
 				p.name += fmt.Sprintf(", for %s, dormant after %s", short(run), short(dormant))
 				all = append(all, p)

@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -246,6 +247,16 @@ func TestCounts(t *testing.T) {
 	}
 	if n != 2 {
 		t.Errorf("%d domains", n)
+	}
+	for _, id := range []byte{9, 0, 5} {
+		domain, _ := queue.NewDomain(uuid.UUID{id}, []string{"build"}, nil)
+		d.Join(&dispatch.Waiter{}, domain)
+	}
+	if got := d.Organizations(); !slices.IsSortedFunc(got, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }) || len(got) != 4 {
+		t.Errorf("organizations %v", got)
+	}
+	if _, known := d.Lane(uuid.UUID{77}, 1); known {
+		t.Error("a lane of an unknown organization is known")
 	}
 	d.Learn([]queue.ReadyLane{{Lane: queue.Lane{Organization: uuid.UUID{7}, Type: "build"}}, {Lane: d.lane(x)}})
 	if d.Lanes() != 1 {

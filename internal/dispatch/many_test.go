@@ -31,9 +31,19 @@ func many(t *testing.T, n int) time.Duration {
 // comparison for each pair this took 15 seconds.
 func TestManyKinds(t *testing.T) {
 	t.Parallel()
-	if took := many(t, 4000); took > 3*time.Second {
+	if took := fastest(5*time.Second, func() time.Duration { return many(t, 4000) }); took > 5*time.Second {
 		t.Errorf("4,000 kinds of jobs beside 4,000 kinds of workers took %s", took)
 	}
+}
+
+// fastest is how long something took that may be held up by others on the machine: the first time below a bound, of three.
+func fastest(bound time.Duration, f func() time.Duration) (took time.Duration) {
+	for range 3 {
+		if took = f(); took <= bound {
+			return took
+		}
+	}
+	return took
 }
 
 // An organization with more lanes that hold something than are remembered of clean ones does not look through all of them
@@ -43,14 +53,14 @@ func TestMoreLanesThanAreRemembered(t *testing.T) {
 	d := newDesk(t)
 	d.join(map[string]string{"os": "windows"})
 	begun := time.Now()
-	const n = 20_000
+	const n = 40_000
 	var listed []queue.ReadyLane
 	for i := range n {
 		listed = append(listed, queue.ReadyLane{Lane: d.lane(map[string]string{"kind": fmt.Sprint(i)}), Count: 1})
 	}
 	d.Learn(listed)
 	d.Listed(nil, d.Mark(), listed, true)
-	if took := time.Since(begun); took > 5*time.Second {
+	if took := time.Since(begun); took > time.Minute { // with a look through all of them for each it takes several
 		t.Errorf("%d lanes took %s", n, took)
 	}
 	if got := d.Lanes(); got != n {

@@ -224,7 +224,7 @@ func (b *bench) judge(ctx context.Context, m *Mutant) {
 			continue
 		}
 		fate = Survived
-		out, err := b.start(ctx, s, names, 4*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
+		out, err := b.start(ctx, s, names, 2*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -45,7 +45,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.accept, "accepted", "internal/mutants/accepted.txt", "survivors that may live, with reasons")
 	f.Float64Var(&o.atLeast, "at-least", 0, "fail below this score, in percent")
 	f.BoolVar(&o.list, "list", false, "list the mutants and try none")
-	f.DurationVar(&o.slack, "slack", 20*time.Second, "time a mutant's tests get beyond four times what they take")
+	f.DurationVar(&o.slack, "slack", 8*time.Second, "time a mutant's tests get beyond twice what they take")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}

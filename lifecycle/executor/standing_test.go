@@ -57,6 +57,26 @@ func TestManyRefusedRows(t *testing.T) {
 	}
 }
 
+// What follows from commits may be more than one batch, and is written all the same.
+func TestPostponementsOfManyBatches(t *testing.T) {
+	f := newFleet(t)
+	f.add(dueStops(60)...)
+	largest := 0
+	store := &hooked{Store: f.store, commit: func(changes []lifecycle.Change) error {
+		largest = max(largest, len(changes))
+		return refusing(func(c *lifecycle.Change) bool { return c.NewBuild && c.Workspace.ID[15]%5 != 0 })(changes)
+	}}
+	wantStats(t, f.executor(executor.Config{CommitsInFlight: 1, BatchSize: 4, Builder: rejectedOne(0, nil)}, store).Tick(f.ctx, monday), 12, 48, 48)
+	for n := 1; n <= 60; n++ {
+		if w := f.load(n).Workspace; (w.Backoff.Attempts == 1) != (n%5 != 0) {
+			t.Errorf("workspace %d backs off %+v", n, w.Backoff)
+		}
+	}
+	if largest > 4 {
+		t.Errorf("a batch of %d", largest)
+	}
+}
+
 // A store that refuses each of many changes costs one commit for each, not two.
 func TestManyRefusedRowsAreTriedOneByOne(t *testing.T) {
 	f := newFleet(t)

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -114,10 +116,16 @@ func (s *Store) collect(w io.Writer) error {
 	}
 	for i := range s.templates.rows {
 		t := s.templates.rows[i].Template
+		if t.ID == uuid.Nil {
+			continue // deleted
+		}
 		d.row(entryRow{Template: &templateRow{t, storedPolicy{t.Policy}}})
 	}
 	for i := range s.owners.rows {
 		o := s.owners.rows[i].Owner
+		if o.ID == uuid.Nil {
+			continue
+		}
 		d.row(entryRow{Owner: &ownerRow{o, o.QuietHours.Text()}})
 	}
 	for _, slot := range s.fleet.slots {
@@ -242,6 +250,20 @@ func (s *Store) restoreWorkspace(row *workspaceRow, schedules *schedule.Interner
 			return fmt.Errorf("workspace %s: %w", w.ID, err)
 		}
 		s.fleet.writeBuild(r, &row.Builds[i], true)
+	}
+	return s.whole(&w, row.Builds)
+}
+
+// whole sees that a workspace is kept as the dump has it: a number too large for where it is kept would become another one.
+func (s *Store) whole(w *lifecycle.Workspace, builds []lifecycle.Build) error {
+	var got lifecycle.Snapshot
+	s.read(s.fleet.slots[w.ID], &got)
+	var latest lifecycle.Build
+	if len(builds) > 0 {
+		latest = builds[len(builds)-1]
+	}
+	if got.Workspace != *w || got.Build != latest {
+		return invalid.New("Workspace", w.ID, "must be as a store keeps it")
 	}
 	return nil
 }

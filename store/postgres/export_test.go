@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -52,3 +53,23 @@ func (t *tagSets) forget() {
 	defer t.mu.Unlock()
 	t.number, t.set = nil, nil
 }
+
+// WorkOff works off a mark as it was found.
+func (s *Store) WorkOff(ctx context.Context, subject uuid.UUID, dueAt time.Time, generation int64) error {
+	return s.workOff(ctx, mark{subject: subject, dueAt: dueAt, generation: generation})
+}
+
+// LowWater is the bound that a store keeps, for tests of its own.
+type LowWater struct{ low lowWater }
+
+// Read begins a reading at an instant. What it returns teaches the bound what was found first, and returns the bound.
+func (l *LowWater) Read(now time.Time) func(first time.Time) time.Time {
+	r := l.low.read(now)
+	return func(first time.Time) time.Time {
+		l.low.learn(r, now, first)
+		return l.low.bound
+	}
+}
+
+// Write begins a write of a wake, and returns what ends it.
+func (l *LowWater) Write(wake time.Time) func() { return l.low.write(wake) }

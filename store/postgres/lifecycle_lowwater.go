@@ -23,7 +23,7 @@ type lowWater struct {
 	scanned time.Time // the instant of the last reading from the beginning
 	latest  time.Time // the latest instant that was asked for
 	writing int       // writes below what may become the bound, on their way
-	epoch   uint64    // counts them
+	epoch   uint64    // counts those that have begun
 }
 
 // lowWaterRead is what a reading must know to teach the bound something.
@@ -92,9 +92,7 @@ func (l *lowWater) write(wake time.Time) func() {
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.writing--
-		l.epoch++
-		l.lower(wake)
+		l.writing-- // nobody has learned anything meanwhile
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 )
 
 // templateCache keeps the templates that were read, each at its latest known revision. What a template is at a revision
-// never changes, so nothing in it is ever wrong, only outdated. It grows with the number of templates.
+// never changes, so nothing in it is ever wrong, only outdated; the first revision is a random number, so that one that was
+// deleted and made again has others. It grows with the number of templates.
 type templateCache struct {
 	mu   sync.RWMutex
 	kept map[uuid.UUID]keptTemplate
@@ -52,7 +53,7 @@ func (c *templateCache) put(k keptTemplate) {
 	if c.kept == nil {
 		c.kept = map[uuid.UUID]keptTemplate{}
 	}
-	if k.revision >= c.kept[k.ID].revision {
+	if kept := c.kept[k.ID]; k.revision >= kept.revision || k.Revision <= kept.Revision {
 		c.kept[k.ID] = k
 	}
 }
@@ -106,7 +107,7 @@ func (s *Store) Templates(ctx context.Context, q lifecycle.TemplateQuery) (found
 
 const putTemplate = `
 INSERT INTO {templates} (id, revision, sweep_at, organization_id, name, active_version_id, edition, rules, policy, state)
-VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, abs(random() % 1000000000000), ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
 	revision = {templates}.revision + 1, sweep_at = excluded.sweep_at, sweep_after = x'',
 	organization_id = excluded.organization_id, name = excluded.name, active_version_id = excluded.active_version_id,

@@ -92,6 +92,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"shares", testShares},
 		{"replica from the future", testReplicaFromTheFuture},
 		{"load once", testLoadOnce},
+		{"remove", testRemove},
 		{"two changes of one", testTwoChangesOfOne},
 		{"wake only sooner", testWakeOnlySooner},
 		{"far instants", testFarInstants},

@@ -56,6 +56,8 @@ type chaos struct {
 	replicas [replicas]*harm.Process
 
 	kills, cuts, restarts int
+	obstacles             obstacles
+	old                   string // the program of the release before
 }
 
 func (c *chaos) must(err error) {
@@ -77,6 +79,8 @@ func (c *chaos) fill() {
 	c.must(err)
 	c.must(s.Migrate(ctx))
 	_, err = c.pool.Exec(ctx, checkSchema)
+	c.must(err)
+	_, err = c.pool.Exec(ctx, refusedSchema)
 	c.must(err)
 	t := lifecycle.Template{ID: harm.ID(c.random), OrganizationID: harm.ID(c.random), ActiveVersionID: harm.ID(c.random), Policy: lifecycle.Policy{
 		DefaultTTL: 5 * time.Minute, AutostartDays: schedule.AllDays, AllowUserAutostart: true,
@@ -116,7 +120,14 @@ func (c *chaos) workspace(s *postgres.Store, t lifecycle.Template, i int) lifecy
 	return change
 }
 
-func (c *chaos) start(i int) { c.replicas[i] = harm.Start(c.T, c.o) }
+// start begins a replica. The first is of the release before, if there is one.
+func (c *chaos) start(i int) {
+	if i == 0 && c.old != "" {
+		c.replicas[i] = harm.StartProgram(c.T, c.old, c.o)
+		return
+	}
+	c.replicas[i] = harm.Start(c.T, c.o)
+}
 
 // kill ends a replica as a power cut would.
 func (c *chaos) kill(i int) {
@@ -147,11 +158,12 @@ func (c *chaos) harm() {
 		<-round.C
 		c.hurt(i == rounds/2)
 	}
+	c.obstacles.wg.Wait()
 	c.replace()
 }
 
-// hurt sometimes kills a replica and starts another, cuts a connection, or, certainly in the middle, crashes or restarts
-// the server.
+// hurt sometimes kills a replica and starts another, cuts a connection, puts an obstacle up, or, certainly in the middle,
+// crashes or restarts the server.
 func (c *chaos) hurt(middle bool) {
 	switch n := c.random.IntN(2000); {
 	case middle, n == 0:
@@ -160,6 +172,8 @@ func (c *chaos) hurt(middle bool) {
 		c.replace()
 	case n < 400:
 		c.cut()
+	case n < 550:
+		c.obstruct()
 	}
 }
 
@@ -244,6 +258,11 @@ func (c *chaos) worth() {
 	c.must(err)
 	c.Logf("%d builds; %d kills, %d cut connections, %d restarts of the server; %d deliveries repeated, %d jobs handed out again",
 		builds, c.kills, c.cuts, c.restarts, repeats, requeued)
+	o := &c.obstacles
+	c.Logf("obstacles: %d times locked rows, %d refused rows, %d frozen replicas, %d switches to read-only", o.locked, o.refused, o.frozen, o.switches)
+	if o.locked == 0 || o.refused == 0 || o.frozen == 0 {
+		c.Error("nothing stood in the way")
+	}
 	if builds < 2*workspaces || c.kills == 0 || c.cuts == 0 || c.restarts == 0 {
 		c.Error("the run did too little to prove anything")
 	}

@@ -57,9 +57,13 @@ var laws = map[string]string{
 	"a transition that is neither a start nor a stop": `SELECT count(*) FROM chaos.steps WHERE transition NOT IN (1, 2)`,
 	// Late is allowed, but then for the occurrence that was next: none is passed over for a later one.
 	"a transition for another instant than the next at which one was due": `
+		SELECT count(*) FROM chaos.steps s
+		WHERE s.before IS NOT NULL
+		AND s.due_at IS DISTINCT FROM CASE WHEN s.transition = 1 THEN chaos.occurrence(s.name, s.was_rested) ELSE s.was_deadline END`,
+	// One that was refused and postponed is told to have been due when its pause was over.
+	"a transition told to have been due at another time than it was": `
 		SELECT count(*) FROM chaos.steps s JOIN chaos.told t ON t.workspace_id = s.workspace_id AND t.build = s.number
-		WHERE t.kind = 'build.queued'
-		AND t.due_at IS DISTINCT FROM CASE WHEN s.transition = 1 THEN chaos.occurrence(s.name, s.was_rested) ELSE s.was_deadline END`,
+		WHERE t.kind = 'build.queued' AND s.before IS NOT NULL AND NOT t.due_at BETWEEN s.due_at AND s.created_at`,
 	"a start before its time, or while the stop before it was on its way": `
 		SELECT count(*) FROM chaos.steps WHERE transition = 1
 		AND (created_at < chaos.occurrence(name, was_rested) OR created_at < was_completed - interval '1 minute')`,

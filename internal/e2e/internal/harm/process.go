@@ -50,11 +50,17 @@ func (p *Process) Wait() { _ = p.cmd.Wait() }
 // Start begins a process with an order, which must be what the role of its package takes.
 func Start(t *testing.T, order any) *Process {
 	t.Helper()
+	return StartProgram(t, os.Args[0], order)
+}
+
+// StartProgram is Start for the test binary of the same package at another commit.
+func StartProgram(t *testing.T, program string, order any) *Process {
+	t.Helper()
 	text, err := json.Marshal(order)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), orderEnv+"="+string(text))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
