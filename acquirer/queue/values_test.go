@@ -235,8 +235,15 @@ func TestFairOrder(t *testing.T) {
 		weight      int
 		want        int64
 	}{
-		{0, 0, 1, step}, {0, 0, 0, step}, {0, 0, 2, step / 2}, {step, 0, 1, 2 * step}, {step, 0, 4, step + step/4},
-		{0, 5 * step, 1, 5*step + queue.FairLead}, {9 * step, 5 * step, 1, 10 * step}, {0, 1, 1, step}, {0, step, 1, step + queue.FairLead},
+		{0, 0, 1, step},
+		{0, 0, 0, step},
+		{0, 0, 2, step / 2},
+		{step, 0, 1, 2 * step},
+		{step, 0, 4, step + step/4},
+		{0, 5 * step, 1, 5*step + queue.FairLead},
+		{9 * step, 5 * step, 1, 10 * step},
+		{0, 1, 1, step},
+		{0, step, 1, step + queue.FairLead},
 	} {
 		if got := queue.FairOrder(c.last, c.floor, c.weight); got != c.want {
 			t.Errorf("FairOrder(%d, %d, %d) = %d, want %d", c.last, c.floor, c.weight, got, c.want)

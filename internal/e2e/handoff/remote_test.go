@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
@@ -84,7 +83,6 @@ type remote struct {
 	order
 	pool *pgxpool.Pool
 
-	mu  sync.Mutex
 	rng *rand.Rand
 }
 
