@@ -11,6 +11,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/lint"
 )
 
 // NewWorkspace is what [Plane.Create] makes a workspace of.
@@ -85,7 +86,9 @@ func (p *Plane) create(ctx context.Context, n NewWorkspace, change func(*lifecyc
 		return p.created(ctx, s, err)
 	}
 	r.log(ctx, p.cfg.Logger, "workspace created", "workspace_id", s.Workspace.ID)
-	return p.Get(ctx, s.Workspace.ID)
+	w, err := p.Get(ctx, s.Workspace.ID)
+	w.Warnings = lint.Workspace(s, p.now(), lint.Config{})
+	return w, err
 }
 
 func (n NewWorkspace) validate() error {

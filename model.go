@@ -27,8 +27,6 @@ type (
 	Explanation = lifecycle.Explanation
 	// PolicyChange is a new policy for a template, and how it treats the workspaces that exist.
 	PolicyChange = lifecycle.PolicyChange
-	// PolicyPlan says what a policy change would do, and how far it has been applied.
-	PolicyPlan = lifecycle.PolicyPlan
 )
 
 // Workspace is a workspace as a page or an API shows it. It is made from a snapshot by [WorkspaceOf] and never stored. In
@@ -128,6 +126,13 @@ func (d *span) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// PolicyPlan says what a policy change would do, and how far it has been applied.
+type PolicyPlan struct {
+	lifecycle.PolicyPlan
+	// Warnings are what the new policy would make of settings that is probably not meant. They do not stop [Plane.Apply].
+	Warnings lint.PlanWarnings `json:"warnings,omitempty"`
+}
+
 // Template is a kind of workspace, and what applies to all of that kind.
 type Template struct {
 	// ID defaults to one that is derived from the organization and the name, so that putting a template again replaces it.
@@ -138,6 +143,8 @@ type Template struct {
 	// ActiveVersion is the version that new workspaces start with. Defaults to the version it has, the ID for a new one.
 	ActiveVersion uuid.UUID `json:"active_version"`
 	Policy        Policy    `json:"policy"`
+	// Warnings are what the policy has in it that is probably not meant. Set by [Plane.PutTemplate] when it changes something.
+	Warnings lint.Warnings `json:"warnings,omitempty"`
 }
 
 func templateOf(t lifecycle.Template) Template {

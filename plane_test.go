@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -310,7 +311,7 @@ func TestPutTemplateAgain(t *testing.T) {
 		before := f.want(w.ID, lifecycle.StatusRunning, 1)
 		again, err := f.PutTemplate(f.t.Context(), dormouse.Template{Name: "go-dev", Policy: policy})
 		f.must(err)
-		if again != f.template {
+		if !reflect.DeepEqual(again, f.template) {
 			t.Errorf("put again: %+v, want %+v", again, f.template)
 		}
 		if after := f.want(w.ID, lifecycle.StatusRunning, 1); after.Revision != before.Revision {

@@ -12,6 +12,7 @@ import (
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/lint"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -63,7 +64,9 @@ func (p *Plane) putTemplate(ctx context.Context, t Template, r request) (Templat
 		return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
 	}
 	r.log(ctx, p.cfg.Logger, "template put", "template_id", t.ID)
-	return templateOf(next), nil
+	put := templateOf(next)
+	put.Warnings = lint.Template(next, p.now(), lint.Config{})
+	return put, nil
 }
 
 func (p *Plane) validateTemplate(t Template) error {
@@ -116,7 +119,12 @@ func (p *Plane) Plan(ctx context.Context, template uuid.UUID, change PolicyChang
 	if _, err := p.Template(ctx, template); err != nil {
 		return PolicyPlan{}, err
 	}
-	return p.executor.Plan(ctx, template, change)
+	plan, err := p.executor.Plan(ctx, template, change)
+	if err != nil {
+		return PolicyPlan{}, err
+	}
+	warnings, err := p.planWarnings(ctx, plan)
+	return PolicyPlan{plan, warnings}, err
 }
 
 // Apply carries out a plan, and calls report, if not nil, with its progress after each page. After an error or a crash call
@@ -130,11 +138,16 @@ func (p *Plane) Apply(ctx context.Context, plan PolicyPlan, report func(PolicyPl
 	if _, err := p.template(ctx, plan.Change.Template.ID); err != nil {
 		return plan, err
 	}
-	done, err := p.executor.Apply(ctx, plan, report)
+	progress := func(done lifecycle.PolicyPlan) {
+		if report != nil {
+			report(PolicyPlan{done, plan.Warnings})
+		}
+	}
+	done, err := p.executor.Apply(ctx, plan.PolicyPlan, progress)
 	if err == nil {
 		r.log(ctx, p.cfg.Logger, "policy applied", "template_id", plan.Change.Template.ID, "changed", done.Changed)
 	}
-	return done, err
+	return PolicyPlan{done, plan.Warnings}, err
 }
 
 // PutOwner creates or replaces an owner and returns it with its id. [Plane.Create] makes owners by itself; PutOwner is for

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // column ties a column of the host to a value of the engine, for reading and for writing.
@@ -81,6 +82,9 @@ func running(b *lifecycle.Build) []column {
 		{"up_since", instant{&b.RunSince}},
 		{"stop_by", instant{&b.Deadline}},
 		{"stop_latest", instant{&b.MaxDeadline}},
+		{"run_by", &b.Initiator},
+		{"run_fault", &b.Error},
+		{"run_made", &b.Result},
 	}
 }
 
@@ -136,7 +140,8 @@ func valuesOf(columns []column) []any {
 	return list
 }
 
-// instant keeps a time as microseconds, and the zero time as NULL: 1970 is an instant like others.
+// instant keeps a time as microseconds within the years that the engine knows, and the zero time as NULL: 1970 is an instant
+// like others.
 type instant struct{ t *time.Time }
 
 // Value implements driver.Valuer.
@@ -144,7 +149,7 @@ func (i instant) Value() (driver.Value, error) {
 	if i.t.IsZero() {
 		return nil, nil
 	}
-	return i.t.UnixMicro(), nil
+	return store.Instant(*i.t).UnixMicro(), nil
 }
 
 // Scan implements sql.Scanner.

@@ -50,7 +50,7 @@ func (d *Desks) Due(ctx context.Context, q lifecycle.DueQuery) ([]lifecycle.Snap
 		after = -1 << 63
 	}
 	return d.query(ctx, whereDue, q.Now.UnixMicro(), after, q.After.ID,
-		max(q.Shard.Count, 1), q.Shard.Index, q.Limit)
+		max(q.Shard.Count, 1), q.Shard.Index, max(q.Limit, 0))
 }
 
 // Load implements [lifecycle.Store].
@@ -84,6 +84,9 @@ func (d *Desks) query(ctx context.Context, where string, args ...any) ([]lifecyc
 
 // Commit implements [lifecycle.Store].
 func (d *Desks) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
+	if err := lifecycle.ValidateBatch(changes); err != nil {
+		return nil, err
+	}
 	tx, err := d.db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)

@@ -61,7 +61,7 @@ func save(ctx context.Context, tx *sql.Tx, now time.Time, table, reference strin
 	if _, err := tx.ExecContext(ctx, insert, valuesOf(columns)...); err != nil {
 		return fmt.Errorf("save into %s: %w", table, err)
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE desks SET edition = edition + 1, look_at = ? WHERE gone = 0 AND `+reference+` = ?`, now.UnixMicro(), id)
+	_, err := tx.ExecContext(ctx, `UPDATE desks SET edition = edition + 1, look_at = min(ifnull(look_at, ?1), ?1) WHERE gone = 0 AND `+reference+` = ?2`, now.UnixMicro(), id)
 	return err
 }
 

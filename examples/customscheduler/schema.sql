@@ -72,6 +72,9 @@ CREATE TABLE desks (
 	up_since      INTEGER,
 	stop_by       INTEGER,
 	stop_latest   INTEGER,
+	run_by        TEXT NOT NULL,    -- who asked for it, why it failed, what it made
+	run_fault     TEXT NOT NULL,
+	run_made      TEXT NOT NULL,
 	CHECK (stop_latest IS NULL OR stop_by IS NOT NULL AND stop_by <= stop_latest)
 );
 

@@ -116,6 +116,11 @@ func Plan(p lifecycle.PolicyPlan, fleet iter.Seq[lifecycle.Snapshot], c Config) 
 	return all
 }
 
+// Template returns what a template's policy has in it that is probably not meant, for a workspace without settings of its own.
+func Template(t lifecycle.Template, now time.Time, c Config) Warnings {
+	return Workspace(unborn(t, now), now, c)
+}
+
 // unborn is a workspace of a template as it would be made, for somebody who has quiet hours.
 func unborn(t lifecycle.Template, now time.Time) lifecycle.Snapshot {
 	quiet, _ := schedule.Daily("0 3 * * *")
