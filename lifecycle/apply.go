@@ -94,7 +94,7 @@ func Rearm(s Snapshot, now time.Time) Change {
 // Postpone returns the change that tries again later when a due transition could not become a build. The pauses double
 // from a minute to an hour, to four minutes where only a worker is missing, plus up to a quarter that is fixed for the
 // workspace and the attempt. What the brake on deletions holds asks again at the next full ten minutes, all together. A new
-// version of the template ends a back-off. Postponing is not a failure, and nothing ever gives up. Like [Rearm] it is for
+// version of the template ends a back-off, and a worker that returns the one that waits for it ([WorkerReturned]). Postponing is not a failure, and nothing ever gives up. Like [Rearm] it is for
 // whoever runs ticks.
 func Postpone(s Snapshot, cause SkipReason, message string, now time.Time) Change {
 	e := edit(&s, now)

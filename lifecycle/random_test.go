@@ -166,7 +166,7 @@ func (r random) verb(s lifecycle.Snapshot) lifecycle.Verb {
 		lifecycle.JobEnded(lifecycle.JobResult{BuildID: b, Status: pick(r, lifecycle.JobSucceeded, lifecycle.JobFailed, lifecycle.JobCanceled)}),
 		lifecycle.RequestBuild(pick(r, lifecycle.TransitionStart, lifecycle.TransitionStop), uuid.Nil),
 		lifecycle.SetAutostart(pick(r, nil, interner.Weekly(pick(r, specs...)))), lifecycle.SetTTL(r.span()), lifecycle.Extend(r.set()),
-		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.EndDormancy(), lifecycle.SetHold(lifecycle.Hold{Until: r.instant(), Rules: lifecycle.HoldRules(r.IntN(16))}),
+		lifecycle.Used(r.set()), lifecycle.MarkDormant(true), lifecycle.EndDormancy(), lifecycle.WorkerReturned(), lifecycle.SetHold(lifecycle.Hold{Until: r.instant(), Rules: lifecycle.HoldRules(r.IntN(16))}),
 		lifecycle.SetAutostop(pick(r, nil, interner.Weekly(pick(r, specs...)))), lifecycle.StartFor(time.Hour, uuid.Nil), lifecycle.SetDeadline(r.set()),
 		lifecycle.ClearAttention(), lifecycle.SetAutomaticUpdates(r.yes(50)),
 	)

@@ -76,3 +76,16 @@ func requestable(s *Snapshot, t Transition, version uuid.UUID) error {
 	}
 	return nil
 }
+
+// WorkerReturned ends a back-off that waits for a worker: what was put off is due at once. [ErrUnchanged] if the workspace
+// waits for nothing, or for something else.
+func WorkerReturned() Verb {
+	return func(s Snapshot, now time.Time) (Change, error) {
+		if s.Workspace.Backoff.Cause != SkipNoWorker {
+			return Change{}, ErrUnchanged
+		}
+		e := edit(&s, now)
+		e.s.Workspace.Backoff = Backoff{}
+		return e.change(), nil
+	}
+}

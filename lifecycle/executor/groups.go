@@ -271,6 +271,9 @@ func (r *run) postpone(ctx context.Context, w *work, err error) {
 			s.Errors[id] = err
 		}
 	})
+	if cause == lifecycle.SkipNoWorker {
+		r.e.absent.note(w.version, w.s)
+	}
 	r.e.logSkip(ctx, w.s, w.d, cause, err)
 	r.out.add(r.postponement(w.s, cause, err, r.now))
 }
@@ -280,8 +283,7 @@ func (e *Executor) prepare(ctx context.Context, g Group) (Preparation, error) {
 	if e.cfg.Available == nil {
 		return e.builds.open(ctx, g)
 	}
-	available, err := call(ctx, e.caller, e.builds.timeout, fmt.Sprintf("ask for workers of version %s", g.TemplateVersionID),
-		func(ctx context.Context) (bool, error) { return e.cfg.Available(ctx, g) })
+	available, err := e.available(ctx, g)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("ask for workers of version %s: %w", g.TemplateVersionID, err)

@@ -56,6 +56,7 @@ func (e *Executor) tick(ctx context.Context, t *tally) error {
 		return fmt.Errorf("find the shard of this replica: %w", err)
 	}
 	t.s.shard = shard
+	e.returned(ctx, t.s.At)
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	r := &run{e: e, now: t.s.At, tally: t, fail: fail, building: make(chan struct{}, e.cfg.Concurrency)}
