@@ -56,6 +56,15 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if f.NArg() > 0 {
 		return fmt.Errorf("argument %q: there are only flags", f.Arg(0))
 	}
+	if *html != "" { // known before the work, not after
+		page, err := os.OpenFile(*html, os.O_CREATE|os.O_WRONLY, 0o644)
+		if err == nil {
+			err = page.Close()
+		}
+		if err != nil {
+			return err
+		}
+	}
 	a, err := ask(newTeam(*seed))
 	if err != nil {
 		return err

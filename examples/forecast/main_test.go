@@ -28,8 +28,10 @@ func TestItAnswers(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
 	}
-	if again := show(""); again != text {
-		t.Error("the same seed must give the same answers")
+	if !raced {
+		if again := show(""); again != text {
+			t.Error("the same seed must give the same answers")
+		}
 	}
 	page, err := os.ReadFile(file)
 	if err != nil || bytes.Count(page, []byte("<svg")) != 3 || bytes.Contains(page, []byte("NaN")) {
