@@ -87,6 +87,30 @@ func (a *Acquirer) earlyBackup() bool {
 	return true
 }
 
+// lookAtHint lets the process look for ready lanes of an organization, because a message has named one that is not known
+// here: at once, or at the end of the least time between two such looks. The caller holds the lock.
+func (a *Acquirer) lookAtHint(id uuid.UUID) {
+	org := a.looks.of(id)
+	if org.hinted {
+		return
+	}
+	look := func() {
+		org.hinted, org.hintedAt = false, a.clock.Now()
+		a.queueLook(id)
+	}
+	wait := hintPause - a.clock.Since(org.hintedAt)
+	if org.hintedAt.IsZero() || wait <= 0 {
+		look()
+		return
+	}
+	org.hinted = true
+	a.agenda.After(wait, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		look()
+	}, "hint")
+}
+
 // lookLater lets the process look for ready lanes of an organization within a [Config.Poll]. The caller holds the lock.
 func (a *Acquirer) lookLater(id uuid.UUID) {
 	org := a.looks.of(id)

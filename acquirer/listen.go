@@ -152,7 +152,7 @@ func (a *Acquirer) receiveJobs(n laneNote, s dispatch.Source, now time.Time) {
 	switch {
 	case known:
 	case a.dispatch.Knows(n.Organization):
-		a.lookSoon(n.Organization) // the store says what it is
+		a.lookAtHint(n.Organization) // the store says what it is
 		return
 	case a.reports() && !a.unmatched.knows(n.Organization, n.Lane):
 		a.earlyBackup()

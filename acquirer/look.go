@@ -38,6 +38,9 @@ type orgLooks struct {
 	// and freed that one more will be heeded soon.
 	later, freed bool
 	freedAt      time.Time
+	// hintedAt is when the last look began that a message caused, and hinted says that one is planned.
+	hinted   bool
+	hintedAt time.Time
 }
 
 func newLooks() looks { return looks{orgs: make(map[uuid.UUID]*orgLooks)} }
