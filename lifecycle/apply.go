@@ -61,9 +61,9 @@ func (e *editor) missed(s *Snapshot) time.Time {
 
 // queueDue makes the build of a decision.
 func (e *editor) queueDue(d Decision) {
-	due, failures := d.DueAt, e.s.Workspace.StartFailures
+	due, failures := dueAtFirst(d.Rule, &e.s, e.now), e.s.Workspace.StartFailures
 	if d.Transition == TransitionStop {
-		due = dueFrom(&e.s, d.DueAt)
+		due = dueFrom(&e.s, due)
 		e.endRun()
 	}
 	e.queue(d.Transition, d.Reason, d.DueAt)

@@ -128,6 +128,13 @@ func dueSince(r Rule, a armed, s *Snapshot, now time.Time) time.Time {
 	return due.time()
 }
 
+// dueAtFirst is dueSince without the back-off that may have delayed it since.
+func dueAtFirst(r Rule, s *Snapshot, now time.Time) time.Time {
+	before := *s
+	before.Workspace.Backoff = Backoff{}
+	return dueSince(r, arm(r, &before), &before, now)
+}
+
 // dueFrom returns the instant that an automatic stop counts as due from, for the starts that follow it: the deadline, or the
 // end of what held it, but without what only delays it, the spread of the herd and pauses after failures.
 func dueFrom(s *Snapshot, due time.Time) time.Time {

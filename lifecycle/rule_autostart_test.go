@@ -169,3 +169,22 @@ func TestAutostartVersion(t *testing.T) {
 		}
 	}
 }
+
+// A build is due since its rule first was, however often it was refused since: the starts after a stop count from that.
+func TestBuildIsDueSinceItsRuleWas(t *testing.T) {
+	for name, s := range map[string]lifecycle.Snapshot{
+		"start": stopped(autostart("CRON_TZ=UTC 0 9 * * 1-5")),
+		"stop":  running(deadline(monday.Add(time.Hour))),
+	} {
+		now := lifecycle.NextWake(s, monday)
+		due := now
+		for range 3 {
+			s = apply(s, lifecycle.Postpone(s, lifecycle.SkipRefused, "not now", now))
+			now = lifecycle.NextWake(s, now)
+		}
+		s = after(t, s, now)
+		if !s.Build.CreatedAt.Equal(now) || !s.Build.DueAt.Equal(due) {
+			t.Errorf("%s: made at %v, due at %v; want %v and %v", name, s.Build.CreatedAt, s.Build.DueAt, now, due)
+		}
+	}
+}

@@ -1,9 +1,11 @@
 package chaos_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -117,6 +119,23 @@ func check(t *testing.T, pool *pgxpool.Pool, last time.Time) {
 		}
 		if broken > 0 {
 			t.Errorf("%s: %d times", law, broken)
+			show(t, pool, query)
 		}
 	}
+}
+
+// show logs some of the steps that break a law, with all that is known of them.
+func show(t *testing.T, pool *pgxpool.Pool, query string) {
+	t.Helper()
+	const count, of = "SELECT count(*)", " FROM chaos.steps s"
+	if !strings.Contains(query, count+of) {
+		return
+	}
+	rows, err := pool.Query(t.Context(), strings.Replace(query, count, "SELECT to_jsonb(s)::text", 1)+" LIMIT 5")
+	if err != nil {
+		t.Log(err)
+		return
+	}
+	steps, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	t.Log(err, strings.Join(steps, "\n"))
 }

@@ -145,7 +145,10 @@ func TestClaimsKilledAtAnyTime(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(300+r.IntN(1200)) * time.Millisecond)
+		if r.IntN(3) > 0 { // the others are killed at any instant of their start, however slow the machine
+			claiming(dir)
+		}
+		time.Sleep(time.Duration(r.IntN(1200)) * time.Millisecond)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}
@@ -167,6 +170,15 @@ func TestClaimsKilledAtAnyTime(t *testing.T) {
 		}
 	}
 	t.Logf("%d claims under %d kills", len(claimed), kills)
+}
+
+// claiming waits until somebody has claimed something more, or for a while.
+func claiming(dir string) {
+	file := filepath.Join(dir, "claims")
+	before := len(linesOf(file))
+	for begun := time.Now(); len(linesOf(file)) == before && time.Since(begun) < 10*time.Second; {
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // checkMembers compares every workspace with its member, and returns the workspaces that are somebody's by their key.

@@ -68,7 +68,11 @@ func TestARefusedBuild(t *testing.T) {
 func TestARefusedRow(t *testing.T) {
 	each(t, func(f *fleet) {
 		refused := func(c *lifecycle.Change) bool { return c.Workspace.ID == f.culprit() }
-		f.forbid(f.col("id")+` <> %s OR `+f.col("revision")+` < 3`, refused, f.sqlID(f.culprit()))
+		written := `revision < 3` // what is there already
+		if f.kind == "sqlite" {
+			written = `NEW.revision = OLD.revision`
+		}
+		f.forbid(f.col("id")+` <> %s OR `+written, refused, f.sqlID(f.culprit()))
 		f.run(executor.Config{}, nil, wanted{done: 299, why: "host_rule"})
 	})
 }
