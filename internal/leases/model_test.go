@@ -30,6 +30,9 @@ var histories = flag.Int("histories", 500, "how many histories the model plays")
 func TestModel(t *testing.T) {
 	t.Parallel()
 	var all totals
+	if raced && *histories == 500 {
+		*histories = 100
+	}
 	for seed := range *histories {
 		w := newWorld(uint64(seed))
 		if err := w.play(); err != nil {

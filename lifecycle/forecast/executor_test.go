@@ -24,7 +24,10 @@ import (
 // fail and people who come and go.
 func TestUpcomingIsWhatTheExecutorDoes(t *testing.T) {
 	fleets := 12
-	if testing.Short() {
+	switch {
+	case raced:
+		fleets = 2
+	case testing.Short():
 		fleets = 6
 	}
 	steps := 0

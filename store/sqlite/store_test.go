@@ -53,6 +53,9 @@ func TestConformance(t *testing.T) {
 }
 
 func TestConformanceInMemory(t *testing.T) {
+	if raced {
+		t.Skip("as the one on a file, with one connection")
+	}
 	storetest.Run(t, func(t *testing.T) store.Store {
 		db := openFile(t, ":memory:")
 		db.SetMaxOpenConns(1)

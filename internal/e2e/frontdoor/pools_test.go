@@ -135,7 +135,7 @@ func TestClaimsKilledAtAnyTime(t *testing.T) {
 	s := openPool(t, dir)
 	length, kills := 8*time.Second, 0
 	if os.Getenv("CI") != "" {
-		length = 40 * time.Second
+		length = 20 * time.Second
 	}
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 5))
 	for end := time.Now().Add(length); time.Now().Before(end); kills++ {

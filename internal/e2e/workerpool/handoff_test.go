@@ -58,7 +58,7 @@ func manageHandOff(ctx context.Context, dir string, provider *localprocess.Provi
 	}
 	acq, err := acquirer.New(store, nil, acquirer.Config{
 		// One manager runs at a time: whoever is registered when it starts is dead.
-		Alone: true, Heartbeat: 200 * time.Millisecond, Poll: 200 * time.Millisecond, StopTimeout: time.Second, Logger: quiet,
+		Alone: true, Heartbeat: 500 * time.Millisecond, Lease: 10 * time.Second, Poll: 200 * time.Millisecond, StopTimeout: time.Second, Logger: quiet,
 		Lost: map[string]acquirer.LostPolicy{"": q.Lost(acquirer.RequeueLost(1000, 0))},
 	})
 	if err != nil {

@@ -82,7 +82,7 @@ func (b *bed) open() int {
 // harm is how long managers are killed for.
 func harm() time.Duration {
 	if os.Getenv("CI") != "" {
-		return 40 * time.Second
+		return 20 * time.Second
 	}
 	return 6 * time.Second
 }

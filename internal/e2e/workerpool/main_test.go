@@ -91,7 +91,8 @@ func config() workerpool.Config {
 			MaxWorkers: 8, IdleTimeout: 300 * time.Millisecond, ScaleInDelay: 100 * time.Millisecond, PriceFactor: 3,
 		},
 		ProbeInterval: 150 * time.Millisecond, BootInterval: 50 * time.Millisecond, SyncInterval: 400 * time.Millisecond,
-		PollInterval: 200 * time.Millisecond, StaleTime: 200 * time.Millisecond, OperationsPerSecond: 200, ProbesPerSecond: 200,
+		PollInterval: 200 * time.Millisecond, OperationsPerSecond: 200, ProbesPerSecond: 200,
+		StaleTime: 2 * time.Second, // what a killed manager has begun arrives by then
 		Logger: slog.New(slog.DiscardHandler),
 	}
 }
