@@ -93,6 +93,6 @@ func config() workerpool.Config {
 		ProbeInterval: 150 * time.Millisecond, BootInterval: 50 * time.Millisecond, SyncInterval: 400 * time.Millisecond,
 		PollInterval: 200 * time.Millisecond, OperationsPerSecond: 200, ProbesPerSecond: 200,
 		StaleTime: 2 * time.Second, // what a killed manager has begun arrives by then
-		Logger: slog.New(slog.DiscardHandler),
+		Logger:    slog.New(slog.DiscardHandler),
 	}
 }
