@@ -81,7 +81,8 @@ func (p *Plane) Forecast(ctx context.Context, b *forecast.Behavior, until time.T
 // Simulate says what candidates would have saved and whom they would have hurt, over the plane's present workspaces and the
 // sessions in which people worked, as the host has recorded them. It reads every workspace once.
 func (p *Plane) Simulate(ctx context.Context, sessions func(Workspace) []forecast.Session, from, until time.Time,
-	candidates []forecast.Candidate, c forecast.SimulateConfig) (forecast.Simulation, error) {
+	candidates []forecast.Candidate, c forecast.SimulateConfig,
+) (forecast.Simulation, error) {
 	if sessions == nil {
 		return forecast.Simulation{}, invalid.New("sessions", nil, "must not be nil")
 	}
