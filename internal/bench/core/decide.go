@@ -31,7 +31,7 @@ func runDecide(_ context.Context, r *figure.Recorder) error {
 	for range rounds {
 		times = append(times, each(per(50, pass), len(mix)))
 	}
-	r.AtMost(150, "decide", float64(median(times)), "ns", "Evaluate (Decide and NextWake in one pass), parsed schedules, a mix of states")
+	r.AtMost(100, "decide", float64(median(times)), "ns", "Evaluate (Decide and NextWake in one pass), parsed schedules, a mix of states")
 	r.AtMost(0, "decide/allocations", testing.AllocsPerRun(10, pass)/float64(len(mix)), "", "per Evaluate")
 	return nil
 }
