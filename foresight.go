@@ -124,8 +124,7 @@ type fleet struct{ err error }
 func (f *fleet) read(ctx context.Context, p *Plane, template uuid.UUID) iter.Seq[lifecycle.Snapshot] {
 	return func(yield func(lifecycle.Snapshot) bool) {
 		q := lifecycle.ListQuery{Organizations: p.organizations(), TemplateID: template, Limit: 1000}
-		for {
-			page, err := p.store.List(ctx, q)
+		for page, err := range lifecycle.Pages(ctx, p.store, q) {
 			if err != nil {
 				f.err = fmt.Errorf("read the fleet: %w", err)
 				return
@@ -135,10 +134,6 @@ func (f *fleet) read(ctx context.Context, p *Plane, template uuid.UUID) iter.Seq
 					return
 				}
 			}
-			if len(page) < q.Limit {
-				return
-			}
-			q = q.Following(&page[len(page)-1])
 		}
 	}
 }

@@ -57,8 +57,7 @@ func (p *Plane) look(ctx context.Context) error {
 		return err
 	}
 	q := lifecycle.ListQuery{Organizations: p.organizations(), Limit: maxPage}
-	for {
-		page, err := p.store.List(ctx, q)
+	for page, err := range lifecycle.Pages(ctx, p.store, q) {
 		if err != nil {
 			return err
 		}
@@ -68,11 +67,8 @@ func (p *Plane) look(ctx context.Context) error {
 			p.onlooker.c.Look(page[i], now)
 		}
 		p.onlooker.mu.Unlock()
-		if len(page) < q.Limit {
-			return nil
-		}
-		q = q.Following(&page[len(page)-1])
 	}
+	return nil
 }
 
 // Acted says, to a plane that only looks, what the scheduler beside it has done to a workspace by itself: a start, a stop, a deletion,

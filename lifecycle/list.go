@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -252,4 +253,25 @@ func (q ListQuery) Following(last *Snapshot) ListQuery {
 		q.AfterWake = last.Workspace.WakeAt
 	}
 	return q
+}
+
+// Pages yields what a query selects, a page of q.Limit at a time, none of them empty. An error of the store is the last thing that
+// it yields. Workspaces that are made or renamed meanwhile may be on no page.
+func Pages(ctx context.Context, store interface {
+	List(ctx context.Context, q ListQuery) ([]Snapshot, error)
+}, q ListQuery,
+) iter.Seq2[[]Snapshot, error] {
+	return func(yield func([]Snapshot, error) bool) {
+		for {
+			page, err := store.List(ctx, q)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if len(page) > 0 && !yield(page, nil) || len(page) < q.Limit {
+				return
+			}
+			q = q.Following(&page[len(page)-1])
+		}
+	}
 }

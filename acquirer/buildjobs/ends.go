@@ -130,20 +130,16 @@ func Sweep(ctx context.Context, u Updater, w Workspaces, j Jobs, before time.Tim
 	q := lifecycle.ListQuery{Building: true, Limit: sweepPage}
 	ended := 0
 	var failed []error
-	for {
-		page, err := w.List(ctx, q)
+	for page, err := range lifecycle.Pages(ctx, w, q) {
 		if err != nil {
 			return ended, errors.Join(append(failed, err)...)
 		}
-		if len(page) == 0 {
-			return ended, errors.Join(failed...)
-		}
-		q = q.Following(&page[len(page)-1])
 		n, err := sweep(ctx, u, j, page, before)
 		if ended += n; err != nil {
 			failed = append(failed, err)
 		}
 	}
+	return ended, errors.Join(failed...)
 }
 
 func sweep(ctx context.Context, u Updater, source Jobs, page []lifecycle.Snapshot, before time.Time) (int, error) {

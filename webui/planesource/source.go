@@ -76,8 +76,7 @@ func (s *Source) Workspaces(ctx context.Context) iter.Seq2[lifecycle.Snapshot, e
 func (s *Source) list(ctx context.Context, q lifecycle.ListQuery) iter.Seq2[lifecycle.Snapshot, error] {
 	return func(yield func(lifecycle.Snapshot, error) bool) {
 		q.Organizations, q.Limit = []uuid.UUID{s.cfg.Organization}, lifecycle.MaxPage
-		for {
-			page, err := s.store.List(ctx, q)
+		for page, err := range lifecycle.Pages(ctx, s.store, q) {
 			if err != nil {
 				yield(lifecycle.Snapshot{}, fmt.Errorf("list workspaces: %w", err))
 				return
@@ -87,10 +86,6 @@ func (s *Source) list(ctx context.Context, q lifecycle.ListQuery) iter.Seq2[life
 					return
 				}
 			}
-			if len(page) < q.Limit {
-				return
-			}
-			q = q.Following(&page[len(page)-1])
 		}
 	}
 }
