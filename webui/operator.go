@@ -64,7 +64,7 @@ func (h *Handler) operatorView(ctx context.Context, s *survey, r *http.Request, 
 	c, q, state := clock{s.at, h.cfg.Zone}, parseQuery(r.URL.Query()), h.engineState(ctx)
 	v := operatorView{
 		Viewer: who, MayAct: h.mayAct(who), Total: len(s.rows), Query: q, Digest: digest(s.rows, s.at),
-		Now: c.full(), Zone: c.zone.String(), Clock: c.in(c.now).Format("15:04"),
+		Now: c.full(), Zone: c.zoneName(), Clock: c.in(c.now).Format("15:04"),
 		Attention: s.attention(state, c), Holds: s.holds(state, c),
 	}
 	v.Alive, v.AliveIcon = alive(state, c)

@@ -63,7 +63,7 @@ func (h *Handler) serveOwner(w http.ResponseWriter, r *http.Request, who Viewer)
 func (h *Handler) ownerView(ctx context.Context, s *survey, who Viewer, typed typedHours) (ownerView, error) {
 	c, rows := clock{s.at, h.cfg.Zone}, s.of(who)
 	v := ownerView{
-		Viewer: who, MayAct: h.mayAct(who), Now: c.full(), Zone: c.zone.String(), Digest: digest(rows, s.at),
+		Viewer: who, MayAct: h.mayAct(who), Now: c.full(), Zone: c.zoneName(), Digest: digest(rows, s.at),
 	}
 	for i := range rows {
 		card, err := h.card(ctx, rows[i], c, who, typed)

@@ -156,3 +156,12 @@ func statusIcon(s lifecycle.Status) string {
 
 // percent writes where something is on a picture, exact to a thousandth of its width.
 func percent(f float64) string { return strconv.FormatFloat(min(max(f, 0), 1)*100, 'f', 3, 64) + "%" }
+
+// zoneName says the zone to people: that of the machine has no name but its abbreviation.
+func (c clock) zoneName() string {
+	if c.zone == time.Local {
+		name, _ := c.in(c.now).Zone()
+		return name
+	}
+	return c.zone.String()
+}
