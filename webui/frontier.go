@@ -153,22 +153,36 @@ func (v *frontierView) draw(sim forecast.Simulation) {
 		v.Line += fmt.Sprintf("%c%.1f %.1f", "ML"[min(i, 1)], 1000*x, 100*y)
 		best[r.Name] = true
 	}
-	for _, r := range sim.Results {
+	named := map[[2]float64]bool{}
+	for _, r := range sim.Results { // the two policies come first, so their names stand
 		x, y := at(r)
-		v.Points = append(v.Points, dot{
-			X: percent(x), Y: percent(y), Kind: kindOfCandidate(r.Name, best), Name: r.Name, Left: x > 0.6,
-			Title: fmt.Sprintf("%s: %s hours run, %.0f %% of the sessions wait or are cut off", r.Name, count(int(r.Hours+.5)), 100*r.Pain()),
-		})
+		p := dot{X: percent(x), Y: percent(y), Kind: kindOfCandidate(r.Name, best), Left: x > 0.6, Title: fmt.Sprintf(
+			"%s: %s hours run, %.0f %% of the sessions wait or are cut off", r.Name, count(int(r.Hours+.5)), 100*r.Pain())}
+		if near := nearOf(named, x, y); !near {
+			p.Name, named[[2]float64{x, y}] = r.Name, true
+		}
+		v.Points = append(v.Points, p)
 	}
+	slices.Reverse(v.Points) // the first are drawn over the others
 	for n := 0; n <= int(full); n += step {
 		v.Grid = append(v.Grid, gridLine{percent(1 - float64(n)/full), fmt.Sprintf("%d %%", n)})
 	}
-	for i := range 5 {
-		x := 0.1 + 0.2*float64(i)
-		v.Hours = append(v.Hours, tickMark{X: percent(x), Text: count(int(left+x*(right-left)+.5)) + " h"})
+	by := gridStep(right - left)
+	for n := int(left)/by*by + by; float64(n) < right; n += by {
+		v.Hours = append(v.Hours, tickMark{X: percent((float64(n) - left) / (right - left)), Text: count(n) + " h"})
 	}
 	v.table(sim, best)
 	v.Label = "Hours run against the share of sessions that wait or are cut off: " + v.words()
+}
+
+// nearOf reports whether a name at one place would cover a name at another. What has no name has a title.
+func nearOf(named map[[2]float64]bool, x, y float64) bool {
+	for at := range named {
+		if math.Abs(at[0]-x) < 0.11 && math.Abs(at[1]-y) < 0.08 {
+			return true
+		}
+	}
+	return false
 }
 
 func kindOfCandidate(name string, best map[string]bool) string {
