@@ -388,7 +388,7 @@ func (p *Plane) hand(ctx context.Context, c prewarm.Claim) (lifecycle.Verb, erro
 		return nil, err
 	}
 	claim := lifecycle.Claim(lifecycle.Handover{Owner: o, Name: n.Name, Autostart: start, TTL: n.TTL})
-	return request{d.Actor, d.Note}.sign(func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+	return request{actor: d.Actor, note: d.Note}.sign(func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
 		change, err := claim(s, now)
 		if err != nil || stop == nil {
 			return change, err

@@ -26,7 +26,7 @@ var directions = []direction{
 
 	// Below everything.
 	{"invalid", nil},
-	{"simclock", nil},
+	{"simclock", []string{"invalid"}},
 	{"internal/dispatch", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/liveness", []string{"internal/..."}},
 	{"internal/tagindex", []string{"acquirer/queue", "internal/...", "invalid"}},
