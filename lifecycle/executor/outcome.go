@@ -83,7 +83,7 @@ func (r *run) postponement(s *lifecycle.Snapshot, cause lifecycle.SkipReason, er
 
 // received leaves out the events that nobody receives: a workspace that is brought in line with a new policy may have some.
 func (r *run) received(c lifecycle.Change) lifecycle.Change {
-	c.Events = r.e.topics.Filter(c.Events)
+	c.Events = r.e.wanted().Filter(c.Events)
 	return c
 }
 
