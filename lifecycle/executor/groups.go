@@ -266,9 +266,9 @@ func (r *run) postpone(ctx context.Context, w *work, err error) {
 	}
 	id, cause := w.s.Workspace.ID, skipCause(err)
 	r.tally.update(func(s *Stats) {
-		s.Skipped[id] = cause
+		s.skip(id, cause)
 		if cause == lifecycle.SkipError {
-			s.Errors[id] = err
+			s.failed(id, err)
 		}
 	})
 	if cause == lifecycle.SkipNoWorker {

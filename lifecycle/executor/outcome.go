@@ -100,7 +100,9 @@ func (t *tally) count(c *lifecycle.Change, o *origin, v *verdict) {
 		s.Left++
 	case c.NewBuild:
 		t.written++
-		t.made = append(t.made, made{c.Workspace.ID, c.Build.Transition})
+		if s.Count.Transitions++; len(t.made) < MaxNamed {
+			t.made = append(t.made, made{c.Workspace.ID, c.Build.Transition})
+		}
 	default:
 		t.written++
 		s.applied(c, o)
@@ -113,7 +115,7 @@ func (s *Stats) applied(c *lifecycle.Change, o *origin) {
 	case o.postponed:
 	case o.d.Missed:
 		s.Marked++
-		s.Skipped[c.Workspace.ID] = lifecycle.SkipMissedWindow
+		s.skip(c.Workspace.ID, lifecycle.SkipMissedWindow)
 	case o.d.Acts():
 		s.Marked++
 	default:
@@ -123,10 +125,10 @@ func (s *Stats) applied(c *lifecycle.Change, o *origin) {
 
 // rejected counts a change that the store rejects.
 func (s *Stats) rejected(o *origin, err error) {
-	s.Errors[o.s.Workspace.ID] = err
+	s.failed(o.s.Workspace.ID, err)
 	if o.postponed {
 		s.Left++
 		return
 	}
-	s.Skipped[o.s.Workspace.ID] = lifecycle.SkipStore
+	s.skip(o.s.Workspace.ID, lifecycle.SkipStore)
 }

@@ -185,7 +185,7 @@ func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 	r.tally.update(func(st *Stats) {
 		st.Evaluated += len(page)
 		for id, err := range errs {
-			st.Errors[id] = err
+			st.failed(id, err)
 		}
 	})
 	return works
