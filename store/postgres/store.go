@@ -59,6 +59,7 @@ type core struct {
 	states    templateStates
 	engines   engines
 	tags      tagSets
+	unused    unused
 	low       lowWater
 	wakes     wake.Watchers
 	// usable is set once the schema was seen to have the right version.
