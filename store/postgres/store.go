@@ -60,6 +60,7 @@ type core struct {
 	engines   engines
 	tags      tagSets
 	low       lowWater
+	fronts    fronts
 	wakes     wake.Watchers
 	// usable is set once the schema was seen to have the right version.
 	usable atomic.Bool
