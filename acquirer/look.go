@@ -240,7 +240,7 @@ func (a *Acquirer) backup(ctx context.Context) {
 	var listing queue.Listing
 	var err error
 	if organizations == nil || len(organizations) > 0 {
-		listing, err = a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: backupCount})
+		listing, err = a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: backupCount, Whole: true})
 	}
 
 	a.learn(listing.Lanes)

@@ -61,6 +61,7 @@ type core struct {
 	tags      tagSets
 	unused    unused
 	low       lowWater
+	fronts    fronts
 	wakes     wake.Watchers
 	// usable is set once the schema was seen to have the right version.
 	usable atomic.Bool
