@@ -408,7 +408,7 @@ func (p *Plane) checkClaim(ctx context.Context, one *pool, c Claim, d details) (
 		return "", &NotFoundError{"template", one.Template}
 	}
 	o := lifecycle.Owner{ID: named(p.cfg.Organization, "owner", n.Owner), Name: n.Owner}
-	if err := p.ensureOwner(ctx, o); err != nil {
+	if err := p.ensureOwner(ctx, o, request{actor: d.Actor, note: d.Note}); err != nil {
 		return "", fmt.Errorf("claim of pool %s: %w", c.Pool, err)
 	}
 	text, err := json.Marshal(d)

@@ -77,6 +77,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"outbox lease", testOutboxLease},
 		{"outbox age", testOutboxAge},
 		{"outbox race", testOutboxRace},
+		{"recorded", testRecorded},
 		{"next wake", testNextWake},
 		{"history", testHistory},
 		{"list", testList},
