@@ -2,6 +2,7 @@ package dormouse
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -23,8 +24,15 @@ func By(actor string) Option { return func(r *request) { r.actor = actor } }
 // Note adds a remark of whoever asks: it becomes the Note of the request's events.
 func Note(text string) Option { return func(r *request) { r.note = text } }
 
+// IfRevision makes the request depend on the workspace being as the caller saw it: with another [Workspace.Revision] nothing is
+// done, and the error is [ErrChanged]. 0 asks for nothing.
+func IfRevision(revision int64) Option { return func(r *request) { r.revision = revision } }
+
 // request is what the options of one call say.
-type request struct{ actor, note string }
+type request struct {
+	actor, note string
+	revision    int64
+}
 
 // Limits of what a request says about itself.
 const (
@@ -71,12 +79,15 @@ func validName(field, name string) error {
 	return validText(field, name, maxName)
 }
 
-// sign returns the verb with the request's actor and note in each of its events. It stays pure.
+// sign returns the verb with the request's actor and note in each of its events, for the revision asked for only. It stays pure.
 func (r request) sign(v lifecycle.Verb) lifecycle.Verb {
 	if r == (request{}) {
 		return v
 	}
 	return func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		if r.revision != 0 && r.revision != s.Workspace.Revision {
+			return lifecycle.Change{}, fmt.Errorf("it has revision %d, not %d: %w", s.Workspace.Revision, r.revision, ErrChanged)
+		}
 		c, err := v(s, now)
 		if c.NewBuild {
 			c.Build.Initiator = r.actor

@@ -160,7 +160,7 @@ func (c *Client) applyOnce(ctx context.Context, page []lifecycle.Snapshot, p *li
 			return 0, nil, err
 		}
 		if change, ok := lifecycle.Adapt(s, now); ok {
-			change.Events = c.topics.Filter(change.Events)
+			change.Events = c.wanted().Filter(change.Events)
 			for i := range change.Events {
 				p.Sign(&change.Events[i])
 			}

@@ -14,12 +14,26 @@ func (c *Client) Record(ctx context.Context, write func(lifecycle.Writer) error,
 	if !c.records() {
 		return invalid.New("store", fmt.Sprintf("%T", c.store.inner), needs(c.store.inner, "lifecycle.Recorder"))
 	}
-	events = c.topics.Filter(events)
+	wanted, err := c.asked(ctx)
+	if err != nil {
+		return err
+	}
+	events = wanted.Filter(events)
 	if err := write(c.store.recorder.Recording(events...)); err != nil {
 		return err
 	}
 	c.committed(ctx, topicsOf(events), nil)
 	return nil
+}
+
+// asked is wanted for a write that follows no snapshot: what this process has read of the store may be old, or nothing.
+func (c *Client) asked(ctx context.Context) (lifecycle.Topics, error) {
+	holder, ok := c.store.inner.(lifecycle.Holder)
+	if !ok {
+		return c.wanted(), nil
+	}
+	engine, err := ask(ctx, c.store, "store: engine", holder.Engine)
+	return c.topics | engine.Topics, err
 }
 
 func (c *Client) records() bool { return c.store.recorder != nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,18 +17,20 @@ import (
 func idsOf(m prewarm.Member) []uuid.UUID { return []uuid.UUID{m.ID} }
 
 // nameOf is what an unclaimed workspace is called.
-func nameOf(m *prewarm.Member) string { return m.Pool + "-" + m.Resource.String()[24:] }
+func nameOf(m *prewarm.Member) string {
+	return strings.ReplaceAll(m.Pool, "/", "-") + "-" + m.Resource.String()[24:]
+}
 
 // Create implements [prewarm.Backend]: it makes the workspace, managed and the manager's, and asks for its start.
 func (w *Workspaces) Create(ctx context.Context, m prewarm.Member) (prewarm.Status, error) {
-	version, err := uuid.Parse(m.Version)
+	version, err := ParseVersion(m.Version)
 	if err != nil {
-		return prewarm.StatusUnknown, invalid.New("Spec.Version", m.Version, "must be the id of a template version")
+		return prewarm.StatusUnknown, err
 	}
 	if err := w.make(ctx, m); err != nil {
 		return prewarm.StatusUnknown, err
 	}
-	s, err := w.engine.Update(ctx, m.Resource, startOnce(version))
+	s, err := w.engine.Update(ctx, m.Resource, startOnce(version.Template))
 	if err != nil {
 		return prewarm.StatusUnknown, err
 	}

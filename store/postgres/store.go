@@ -61,7 +61,9 @@ type core struct {
 	states    templateStates
 	engines   engines
 	tags      tagSets
+	unused    unused
 	low       lowWater
+	fronts    fronts
 	wakes     wake.Watchers
 	// usable is set once the schema was seen to have the right version.
 	usable atomic.Bool

@@ -101,6 +101,8 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"due limit", testDueLimit},
 		{"nil workspace", testNilWorkspace},
 		{"two executors", testTwoExecutors},
+		{"topics", testTopics},
+		{"topics of another process", testTopicsTicks},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			within(t, o, func(t *testing.T) { c.run(newFixture(t, open(t), o)) })
