@@ -313,3 +313,32 @@ func TestNewRefusesBadInput(t *testing.T) {
 		}
 	})
 }
+
+// Two replicas claim at once, and one sees the member before the other's commit and its workspace after it. It must not take
+// the workspace for a broken one: it is the other's.
+func TestClaimThatIsSeenHalfway(t *testing.T) {
+	bubble(t, 1, nil, func(r *rig) {
+		other, err := workspaces.New(r.store, r.engine, r.cfg)
+		r.must(err)
+		var taken prewarm.Grant
+		r.mu.Lock()
+		r.between = func() {
+			grants, err := other.ClaimMembers(context.Background(), time.Now().UTC(),
+				prewarm.Pick{Pool: "go", Version: r.pool.Spec.Version}, []prewarm.Claim{{Key: "bob's", Owner: "bob", Details: "api"}})
+			r.must(err)
+			taken = grants[0]
+		}
+		r.mu.Unlock()
+		h := r.claim(prewarm.Request{Owner: "ann", Details: "api", IfEmpty: prewarm.Wait, MaxWait: time.Hour})
+		if taken.Result != prewarm.GrantNew || h.Member.Resource == taken.Member.Resource {
+			t.Fatalf("bob has %+v, ann %s", taken, h.Member.Resource)
+		}
+		r.wait(20 * time.Minute)
+		r.consistent()
+		found, err := r.store.Members(context.Background(), prewarm.Query{Pool: "go", IDs: []uuid.UUID{taken.Member.ID}})
+		r.must(err)
+		if len(found) != 1 || found[0].State != prewarm.Claimed {
+			t.Errorf("bob's member is %+v", found)
+		}
+	})
+}
