@@ -342,3 +342,24 @@ func TestClaimThatIsSeenHalfway(t *testing.T) {
 		}
 	})
 }
+
+// A process dies after it has made a workspace and before it has asked for its build. The next listing has it built, long
+// before the member counts as one that is not ready in time.
+func TestWorkspaceThatNobodyHadBuilt(t *testing.T) {
+	bubble(t, 0, nil, func(r *rig) {
+		r.stop()
+		ctx, now := context.Background(), time.Now().UTC()
+		m := prewarm.NewMember(r.pool.Spec, uuid.New(), prewarm.ReasonCold, now)
+		m.Claim = prewarm.Claim{Key: "k", Owner: "ann", Details: "api", At: now}
+		_, err := r.store.PutMembers(ctx, nil, []prewarm.Change{{Member: m}})
+		r.must(err)
+		w := lifecycle.NewWorkspace(m.Resource, r.template, manager.ID, "go-1", now)
+		w.Managed = true
+		r.must(r.store.CreateWorkspaces(ctx, now, w))
+		r.start()
+		r.wait(6 * time.Minute)
+		if got := r.members(prewarm.Claimed); len(got) != 1 || got[0].ID != m.ID || r.load(m.Resource).Owner.Name != "ann" {
+			t.Errorf("claimed %+v, of %+v", got, r.members())
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ const (
 	claimSize      = 6 // of each preset
 	claimsAppName  = "claims chaos"
 	claimsAtLeast  = 30
-	claimsAtRestIn = time.Minute
+	claimsAtRestIn = 3 * time.Minute
 )
 
 // chaosTables hold what happened outside of the planes. Claimers write a key down before they claim with it.
@@ -149,15 +150,19 @@ func finishClaims(t *testing.T, pool *pgxpool.Pool) {
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- plane.Run(running) }()
-	for _, key := range texts(t, pool, `SELECT key FROM intents WHERE NOT ended ORDER BY key`) {
-		c := claimer{pool: pool, plane: plane, replica: claimReplicas}
-		for err := c.use(ctx, key, prewarm.Cold); err != nil; err = c.use(ctx, key, prewarm.Cold) {
-			if ctx.Err() != nil {
-				t.Fatalf("key %s: %v", key, err)
+	var claims sync.WaitGroup
+	for i, key := range texts(t, pool, `SELECT key FROM intents WHERE NOT ended ORDER BY key`) {
+		claims.Go(func() {
+			c := claimer{pool, plane, claimReplicas, i}
+			for err := c.use(ctx, key, prewarm.Cold); err != nil; err = c.use(ctx, key, prewarm.Cold) {
+				if !harm.Pause(ctx, 50*time.Millisecond) {
+					t.Errorf("key %s: %v", key, err)
+					return
+				}
 			}
-			time.Sleep(50 * time.Millisecond)
-		}
+		})
 	}
+	claims.Wait()
 	awaitRest(ctx, t, pool)
 	checkClaims(t, pool)
 	stop()
