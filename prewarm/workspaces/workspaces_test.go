@@ -353,6 +353,7 @@ func TestWorkspaceThatNobodyHadBuilt(t *testing.T) {
 		m.Claim = prewarm.Claim{Key: "k", Owner: "ann", Details: "api", At: now}
 		_, err := r.store.PutMembers(ctx, nil, []prewarm.Change{{Member: m}})
 		r.must(err)
+		r.must(r.store.PutOwner(ctx, now, manager))
 		w := lifecycle.NewWorkspace(m.Resource, r.template, manager.ID, "go-1", now)
 		w.Managed = true
 		r.must(r.store.CreateWorkspaces(ctx, now, w))
