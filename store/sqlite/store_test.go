@@ -1,8 +1,12 @@
 package sqlite_test
 
 import (
+	"context"
 	"database/sql"
+	"errors"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	_ "modernc.org/sqlite"
@@ -30,10 +34,42 @@ func openFile(t *testing.T, path string) *sql.DB {
 	return db
 }
 
+// template is a migrated database, to be copied: to make the tables takes longer than most tests that need them.
+var template = sync.OnceValues(func() (data []byte, err error) {
+	dir, err := os.MkdirTemp("", "dormouse")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "dormouse.db")
+	db, err := sqlite.Open("sqlite", path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := sqlite.New(db, sqlite.Config{})
+	if err == nil {
+		err = s.Migrate(context.Background())
+	}
+	if err = errors.Join(err, db.Close()); err != nil { // with it, the log becomes part of the file
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// openNew opens an empty migrated database in a file of its own.
+func openNew(t *testing.T) *sql.DB {
+	t.Helper()
+	data, err := template()
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "dormouse.db")
+	must(t, os.WriteFile(path, data, 0o600))
+	return openFile(t, path)
+}
+
 // newStore returns an empty store in a file.
 func newStore(t *testing.T) *sqlite.Store {
 	t.Helper()
-	return migrated(t, openFile(t, filepath.Join(t.TempDir(), "dormouse.db")))
+	return migrated(t, openNew(t))
 }
 
 func migrated(t *testing.T, db *sql.DB) *sqlite.Store {

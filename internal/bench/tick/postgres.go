@@ -170,8 +170,8 @@ func (b *pgBench) ticked(ctx context.Context, n int) (time.Duration, error) {
 	begun := time.Now()
 	s := b.one.Tick(ctx, now)
 	took := time.Since(begun)
-	if s.Err == nil && (len(s.Transitions) != n*b.due() || len(s.Errors) > 0) {
-		return 0, fmt.Errorf("tick: %d transitions, %d errors: want %d and 0", len(s.Transitions), len(s.Errors), n*b.due())
+	if s.Err == nil && (s.Count.Transitions != n*b.due() || s.Count.Errors > 0) {
+		return 0, fmt.Errorf("tick: %d transitions, %d errors: want %d and 0", s.Count.Transitions, s.Count.Errors, n*b.due())
 	}
 	return took, s.Err
 }

@@ -1,8 +1,8 @@
-// Command controlplane is a whole control plane in 250 lines: an HTTP API over package dormouse, SQLite, and
+// Command embedding is a whole control plane in 250 lines: an HTTP API over package dormouse, SQLite, and
 // workspaces that are processes of this machine. It may be killed at any time: the workspaces go on, and the next one
 // carries on.
 //
-//	go run ./examples/controlplane -data /tmp/plane
+//	go run ./examples/embedding -data /tmp/plane
 //	curl -H 'X-User: ann' localhost:8080/workspaces -d '{"owner":"ann","name":"api"}'
 //	curl -H 'X-User: ann' -X POST localhost:8080/workspaces/$ID/start
 //
@@ -51,7 +51,7 @@ func main() {
 		err = serve(ctx, *address, *data)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "controlplane:", err)
+		fmt.Fprintln(os.Stderr, "embedding:", err)
 		os.Exit(1)
 	}
 }
