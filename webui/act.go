@@ -62,7 +62,7 @@ func actionOf(form url.Values) (Action, error) {
 	a := Action{Kind: ActionKind(form.Get("do")), Workspace: id}
 	switch a.Kind {
 	case ActStart, ActStop, ActWake, ActRetry:
-	case ActExtend:
+	case ActExtend, ActSetDeadline:
 		if a.Until, err = time.Parse(time.RFC3339Nano, form.Get("until")); err != nil {
 			return Action{}, invalid.New("until", short(form.Get("until")), "must be an instant")
 		}

@@ -102,21 +102,29 @@ func ttlOf(form url.Values) (time.Duration, error) {
 	return ttl, nil
 }
 
-// ttlView is the form for how long a workspace runs.
+// ttlView is the form for when a workspace stops by itself: the present run, and those from the next start on.
 type ttlView struct {
 	Allowed bool
 	Value   string
-	Says    string
+	// Until are instants at which the present run may end.
+	Until []untilChoice
 }
+
+type untilChoice struct{ At, Text string }
+
+// untils are how far away the end of a run may be put; the first is as soon as the rules let it be by default.
+var untils = []time.Duration{30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour}
 
 func ttlViewOf(s *lifecycle.Snapshot, c clock) ttlView {
 	v := ttlView{Allowed: s.Template.Policy.AllowUserTTL, Value: shortDuration(s.Workspace.TTL)}
 	if s.Workspace.TTL == 0 {
 		v.Value = "0"
 	}
-	v.Says = "It counts from each start; 0 is no limit."
-	if runs(s) && !s.Build.Deadline.IsZero() {
-		v.Says = fmt.Sprintf("It counts from the start; now it stops at %s.", c.stamp(s.Build.Deadline))
+	for _, d := range untils {
+		at := c.now.Add(d).Truncate(time.Minute).Add(time.Minute)
+		if _, err := lifecycle.SetDeadline(at)(*s, c.now); err == nil {
+			v.Until = append(v.Until, untilChoice{at.UTC().Format(time.RFC3339), fmt.Sprintf("%s, in %s", c.stamp(at), shortDuration(d))})
+		}
 	}
 	return v
 }

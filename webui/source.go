@@ -152,7 +152,7 @@ type Action struct {
 	Kind ActionKind
 	// Workspace is what it is done to. Of ActCreate it is the id of the workspace to make: whoever presses twice makes one.
 	Workspace uuid.UUID
-	// Until is the new deadline of ActExtend.
+	// Until is the new deadline of ActExtend, which is later, and of ActSetDeadline, which may be earlier.
 	Until time.Time
 	// Hours are the working hours of ActSetHours, such as "Europe/Berlin Mon-Fri 09:00-18:00", empty for none.
 	Hours string
@@ -175,11 +175,13 @@ const (
 	ActExtend   ActionKind = "extend"
 	ActWake     ActionKind = "wake"
 	ActSetHours ActionKind = "hours"
-	ActSetTTL   ActionKind = "ttl"
+	ActSetTTL   ActionKind = "ttl"    // from the next start on
 	ActCreate   ActionKind = "create" // and start it; for sources that are a [Catalog]
 	ActDelete   ActionKind = "delete"
-	ActHold     ActionKind = "hold"  // operators only
-	ActRetry    ActionKind = "retry" // operators only
+	// ActSetDeadline says when the present run ends.
+	ActSetDeadline ActionKind = "deadline"
+	ActHold        ActionKind = "hold"  // operators only
+	ActRetry       ActionKind = "retry" // operators only
 )
 
 // Viewer is who looks at a page.

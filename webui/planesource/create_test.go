@@ -47,8 +47,15 @@ func TestMakeAndDelete(t *testing.T) {
 		if code := s.press(url.Values{"do": {"ttl"}, "workspace": {id.String()}, "ttl": {"1h 30m"}}); code != http.StatusSeeOther {
 			s.t.Errorf("ttl: %d", code)
 		}
-		if after, _ := s.Get(s.t.Context(), id); after.TTL != 90*time.Minute || !after.Deadline.Equal(w.Deadline.Add(-30*time.Minute)) {
+		if after, _ := s.Get(s.t.Context(), id); after.TTL != 90*time.Minute || !after.Deadline.Equal(w.Deadline) {
 			s.t.Errorf("with another time to live: %+v", after)
+		}
+		until := time.Now().Add(30 * time.Minute)
+		if code := s.press(url.Values{"do": {"deadline"}, "workspace": {id.String()}, "until": {until.Format(time.RFC3339)}}); code != http.StatusSeeOther {
+			s.t.Errorf("deadline: %d", code)
+		}
+		if after, _ := s.Get(s.t.Context(), id); !after.Deadline.Equal(until) {
+			s.t.Errorf("with an earlier stop: %v, want %v", after.Deadline, until)
 		}
 		page := httptest.NewRecorder()
 		pages.ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/mine", nil))

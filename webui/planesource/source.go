@@ -174,6 +174,8 @@ func (s *Source) Act(ctx context.Context, who webui.Viewer, a webui.Action) (err
 		_, err = s.plane.Hold(ctx, id, a.Hold, by)
 	case webui.ActRetry:
 		_, err = s.plane.Update(ctx, id, lifecycle.ClearAttention(), by)
+	case webui.ActSetDeadline:
+		_, err = s.plane.Update(ctx, id, lifecycle.SetDeadline(a.Until), by)
 	case webui.ActSetTTL:
 		_, err = s.plane.SetTTL(ctx, id, a.TTL, by)
 	case webui.ActDelete:

@@ -63,6 +63,11 @@ type Extension struct {
 	By    Duration  `json:"by,omitempty"`
 }
 
+// Deadline is when a run ends.
+type Deadline struct {
+	Until time.Time `json:"until"`
+}
+
 // Page is a page of a list. Next is the parameter after of the page that follows, "" if there is none.
 type Page[T any] struct {
 	Items []T    `json:"items"`
@@ -93,6 +98,14 @@ func (a *API) workspaceRoutes() []route {
 				return a.Plane.SetTTL(q.Context(), id, time.Duration(in.TTL), o...)
 			})},
 		{method: "POST", path: "/workspaces/{id}/extend", summary: "move the deadline to a later instant", who: people, in: typeOf[Extension](), out: one, do: a.change(a.extend)},
+		{method: "PUT", path: "/workspaces/{id}/deadline", summary: "say when the present run ends; it may be earlier", who: people, in: typeOf[Deadline](), out: one,
+			do: a.change(func(q *request, id uuid.UUID, o []dormouse.Option) (dormouse.Workspace, error) {
+				in, err := into[Deadline](q)
+				if err != nil {
+					return dormouse.Workspace{}, err
+				}
+				return a.Plane.Update(q.Context(), id, lifecycle.SetDeadline(in.Until), o...)
+			})},
 		{method: "PUT", path: "/workspaces/{id}/hold", summary: "suspend its rules until an instant", who: people, in: typeOf[dormouse.Hold](), out: one, do: a.change(a.hold)},
 		{method: "DELETE", path: "/workspaces/{id}/hold", summary: "end its hold", who: people, out: one,
 			do: a.change(func(q *request, id uuid.UUID, o []dormouse.Option) (dormouse.Workspace, error) {
