@@ -22,7 +22,6 @@ type database struct {
 	store   store.Store
 	records *records.DB
 	pubsub  acquirer.Pubsub // nil with SQLite
-	alone   bool            // nobody else can have it open
 	close   func()
 }
 
@@ -31,12 +30,24 @@ func openDatabase(ctx context.Context, o options) (database, error) {
 	if o.database != "" {
 		return openPostgres(ctx, o.database)
 	}
-	db, err := sqlite.Open("sqlite", filepath.Join(o.data, "plane.db"))
+	path := filepath.Join(o.data, "plane.db")
+	db, err := sqlite.Open("sqlite", path)
 	if err != nil {
 		return database{}, err
 	}
 	s, err := sqlite.New(db, sqlite.Config{})
-	return database{store: s, records: records.New(db, false), close: func() { _ = db.Close() }}, err
+	if err != nil {
+		return database{}, err
+	}
+	// The store's own connections wait for a writer in a way of their own; ours leave that to SQLite.
+	ours, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
+	if err != nil {
+		return database{}, err
+	}
+	return database{store: s, records: records.New(ours, false), close: func() {
+		_ = ours.Close()
+		_ = db.Close()
+	}}, nil
 }
 
 func openPostgres(ctx context.Context, dsn string) (database, error) {

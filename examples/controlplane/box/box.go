@@ -55,6 +55,7 @@ func Main() error {
 	if err := b.announce("http://" + listener.Addr().String()); err != nil {
 		return err
 	}
+	b.note()
 	go b.watch(ctx)
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -80,6 +81,15 @@ func (b *box) announce(address string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(b.folder, readyFile), nil, 0o600)
+}
+
+// note adds a line to a list of all processes that this workspace had.
+func (b *box) note() {
+	f, err := os.OpenFile(filepath.Join(b.home, "starts"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err == nil {
+		fmt.Fprintln(f, os.Getpid(), b.began.Format(time.RFC3339Nano))
+		_ = f.Close()
+	}
 }
 
 // connection counts those that are open.

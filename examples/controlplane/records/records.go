@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
 // DB is the host's part of the database. It is safe for concurrent use.
@@ -68,10 +70,13 @@ func (d *DB) migrate(ctx context.Context) error {
 func (d *DB) exec(ctx context.Context, statement string, args ...any) (int64, error) {
 	result, err := d.db.ExecContext(ctx, d.dialect(statement), args...)
 	if err != nil {
-		return 0, err
+		return 0, unavailable(err)
 	}
 	return result.RowsAffected()
 }
+
+// unavailable is an error of the database: whoever asks may ask again.
+func unavailable(err error) error { return fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, err) }
 
 // row reads at most one row, and says whether there is one.
 func (d *DB) row(ctx context.Context, statement string, args []any, into ...any) (bool, error) {
@@ -79,14 +84,17 @@ func (d *DB) row(ctx context.Context, statement string, args []any, into ...any)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return false, unavailable(err)
+	}
+	return true, nil
 }
 
 // rows calls scan for each row.
 func (d *DB) rows(ctx context.Context, statement string, args []any, scan func(*sql.Rows) error) error {
 	rows, err := d.db.QueryContext(ctx, d.dialect(statement), args...)
 	if err != nil {
-		return err
+		return unavailable(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
