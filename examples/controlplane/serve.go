@@ -9,7 +9,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/coder/quartz"
@@ -99,7 +102,7 @@ func (s *server) make(ctx context.Context) (err error) {
 	}
 	s.api = api.New(api.Config{
 		Plane: s.plane, Store: s.db.store, Records: s.db.records, Keeper: s.keeper, Pools: names, Elastic: s.elastic.Load,
-		Clock: s.clock, Logger: s.log, Rate: s.rate, Burst: 4 * s.rate,
+		Instance: instance(), Gone: gone, Clock: s.clock, Logger: s.log, Rate: s.rate, Burst: 4 * s.rate,
 	})
 	source, err := planesource.New(s.plane, s.db.store, planesource.Config{Pools: names})
 	if err != nil {
@@ -109,6 +112,20 @@ func (s *server) make(ctx context.Context) (err error) {
 		Viewer: viewer, Actions: true, Zone: time.Local, Clock: s.clock, Logger: s.log, OverdueAfter: s.slow(2 * time.Minute),
 	})
 	return err
+}
+
+// instance names this process among those of all machines.
+func instance() string {
+	host, _ := os.Hostname()
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
+
+// gone reports whether a process of this machine has ended. Of other machines nothing is known.
+func gone(of string) bool {
+	host, _ := os.Hostname()
+	text, ours := strings.CutPrefix(of, host+"/")
+	pid, err := strconv.Atoi(text)
+	return ours && err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
 // listenOn opens the address and tells workers of this machine where it is.

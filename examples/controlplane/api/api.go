@@ -35,8 +35,11 @@ type Config struct {
 	Pools []string
 	// Elastic returns the pool of elastic workers, nil while another process has it.
 	Elastic func() *workerpool.Pool
-	Clock   quartz.Clock
-	Logger  *slog.Logger
+	// Instance names this process, and Gone says whether another one is known to have ended.
+	Instance string
+	Gone     func(instance string) bool
+	Clock    quartz.Clock
+	Logger   *slog.Logger
 
 	// MaxWorkspaces is how many workspaces an owner may have. Defaults to 100.
 	MaxWorkspaces int

@@ -5,14 +5,18 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/dormouse-go/dormouse/examples/controlplane/records"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // keyHeader lets a request be repeated: the same key gets the same answer, whatever came in between.
 const keyHeader = "Idempotency-Key"
 
-// begunAnew is when a request that was begun and never ended, because its process died, is carried out again. The verbs bear that.
-const begunAnew = time.Minute
+// orphaned reports whether a request that was begun will never end: its process is gone, or every call has long been given up. It is
+// carried out again, which the verbs bear.
+func (a *API) orphaned(rt route, before records.Answer) bool {
+	return a.Gone(before.BegunBy) || time.Since(before.BegunAt) > cmpOr(rt.calls, usualCall)+5*time.Second
+}
 
 // once calls a route, or repeats what was answered to the request under its key.
 func (a *API) once(w http.ResponseWriter, rt route, q *request) {
@@ -26,11 +30,11 @@ func (a *API) once(w http.ResponseWriter, rt route, q *request) {
 		return
 	}
 	sum := sha256.Sum256([]byte(rt.method + " " + q.URL.RequestURI() + "\x00" + q.Header.Get("If-Match") + "\x00" + string(q.body)))
-	first, before, err := a.Records.BeginRequest(q.Context(), q.identity(), key, sum[:], time.Now())
+	first, before, err := a.Records.BeginRequest(q.Context(), q.identity(), key, sum[:], time.Now(), a.Instance)
 	switch {
 	case err != nil:
 		a.fail(w, q, err)
-	case first, before.Same && before.Status == 0 && time.Since(before.BegunAt) > begunAnew:
+	case first, before.Same && before.Status == 0 && a.orphaned(rt, before) && a.takes(q, key, before):
 		a.keep(w, rt, q, key)
 	case !before.Same:
 		a.fail(w, q, invalid.New(keyHeader, key, "must not be used for another request"))
@@ -41,6 +45,11 @@ func (a *API) once(w http.ResponseWriter, rt route, q *request) {
 		w.Header().Set("Idempotency-Replayed", "true")
 		send(w, before.Status, "", before.Body)
 	}
+}
+
+func (a *API) takes(q *request, key string, before records.Answer) bool {
+	ok, err := a.Records.TakeRequest(q.Context(), q.identity(), key, before, time.Now(), a.Instance)
+	return ok && err == nil
 }
 
 // keep carries a request out and keeps what was answered, unless asking again may go better.

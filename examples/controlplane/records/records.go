@@ -33,7 +33,7 @@ var tables = []string{
 		id TEXT PRIMARY KEY, template TEXT NOT NULL, provisioner TEXT NOT NULL, source TEXT NOT NULL, tags TEXT NOT NULL)`,
 	`CREATE TABLE IF NOT EXISTS plane_requests (
 		identity TEXT NOT NULL, name TEXT NOT NULL, digest BYTEA NOT NULL, status BIGINT NOT NULL DEFAULT 0, body BYTEA,
-		begun_at BIGINT NOT NULL, PRIMARY KEY (identity, name))`,
+		begun_at BIGINT NOT NULL, begun_by TEXT NOT NULL, PRIMARY KEY (identity, name))`,
 	`CREATE INDEX IF NOT EXISTS plane_requests_begun ON plane_requests (begun_at)`,
 	`CREATE TABLE IF NOT EXISTS plane_events (
 		seq BIGINT PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, workspace TEXT NOT NULL, kind TEXT NOT NULL,

@@ -319,3 +319,5 @@ func answers(address string) bool {
 	_ = response.Body.Close()
 	return response.StatusCode == http.StatusOK
 }
+
+func unmarshal(body []byte, v any) error { return json.Unmarshal(body, v) }
