@@ -101,7 +101,7 @@ func (s *server) first(ctx context.Context) error {
 // people have some workspaces.
 func (s *server) people(ctx context.Context) error {
 	for _, w := range []api.Wanted{
-		{Owner: "ann", Name: "api", Template: "web", Schedule: dormouse.Schedule{Hours: "Europe/Berlin Mon-Fri 09:00-18:00"}, Start: true},
+		{Owner: "ann", Name: "api", Template: "web", Schedule: dormouse.Schedule{Hours: "Europe/Berlin Mon-Fri 09:00-17:00"}, Start: true},
 		{Owner: "ann", Name: "scratch", Template: "web", TTL: api.Duration(time.Hour), Start: true},
 		{Owner: "ben", Name: "notebook", Template: "web", Start: true},
 		{Owner: "ben", Name: "training", Template: "gpu", Start: true},

@@ -184,16 +184,18 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 
 func (s *server) handler() http.Handler {
 	d := door{s.keeper, s.plane, s.tlsCert != ""}
+	pages := http.NewServeMux()
+	pages.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
+	pages.HandleFunc("GET /readyz", s.ready)
+	pages.Handle("GET /metrics", s.onLoopback(promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})))
+	pages.HandleFunc("GET /login", d.login)
+	pages.HandleFunc("POST /login", d.login)
+	pages.HandleFunc("POST /logout", d.logout)
+	pages.Handle("/", d.guard(s.pages))
 	mux := http.NewServeMux()
-	mux.Handle("/api/", s.api)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /metrics", s.onLoopback(promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})))
-	mux.HandleFunc("GET /login", d.login)
-	mux.HandleFunc("POST /login", d.login)
-	mux.HandleFunc("POST /logout", d.logout)
-	mux.Handle("/", d.guard(s.pages))
-	return http.NewCrossOriginProtection().Handler(bounded(mux))
+	mux.Handle("/api/", s.api) // it refuses other sites itself, with a problem document
+	mux.Handle("/", http.NewCrossOriginProtection().Handler(pages))
+	return bounded(mux)
 }
 
 // bounded bounds what a connection that is slow can hold.

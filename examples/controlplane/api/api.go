@@ -25,12 +25,14 @@ import (
 	"github.com/dormouse-go/dormouse/workerpool"
 )
 
-// Config is what the API is made of. Everything but the limits is required.
+// Config is what the API is made of. Plane, Store, Keeper, Clock and Logger are required.
 type Config struct {
-	Plane   *dormouse.Plane
-	Store   store.Store
+	Plane *dormouse.Plane
+	Store store.Store
+	// Records are the host's tables. Without them there are no events and no idempotency keys, and templates say nothing of what
+	// they are made of.
 	Records *records.DB
-	Keeper  *auth.Keeper
+	Keeper  Keeper
 	// Pools are the names of the warm pools.
 	Pools []string
 	// Elastic returns the pool of elastic workers, nil while another process has it.
@@ -47,6 +49,14 @@ type Config struct {
 	Rate, Burst int
 	// MaxStreams is how many streams of events may be open. Defaults to 200, and 5 for one identity.
 	MaxStreams int
+}
+
+// Keeper knows who asks. A *auth.Keeper is one.
+type Keeper interface {
+	Of(ctx context.Context, token string) (auth.Identity, error)
+	Issue(ctx context.Context, kind auth.Kind, name string, work auth.Work) (id, token string, err error)
+	List(ctx context.Context, kind auth.Kind) ([]auth.Identity, error)
+	End(ctx context.Context, id string) (was bool, err error)
 }
 
 // API is the API of one replica. It is safe for concurrent use.

@@ -29,7 +29,13 @@ func (a *API) eventRoutes() []route {
 	}}
 }
 
+// errNoRecords answers what needs tables that are not there.
+var errNoRecords = refuse(http.StatusNotImplemented, "no_records", "there are no tables of the control plane here")
+
 func (a *API) events(w http.ResponseWriter, q *request) error {
+	if a.Records == nil {
+		return errNoRecords
+	}
 	release, err := a.openStream(q.who.Token)
 	if err != nil {
 		w.Header().Set("Retry-After", "10")

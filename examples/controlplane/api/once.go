@@ -21,7 +21,7 @@ func (a *API) orphaned(rt route, before records.Answer) bool {
 // once calls a route, or repeats what was answered to the request under its key.
 func (a *API) once(w http.ResponseWriter, rt route, q *request) {
 	key := q.Header.Get(keyHeader)
-	if key == "" || rt.method == http.MethodGet {
+	if key == "" || rt.method == http.MethodGet || a.Records == nil {
 		a.answer(w, rt, q)
 		return
 	}
