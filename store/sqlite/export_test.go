@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/google/uuid"
 
@@ -106,3 +107,6 @@ func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value st
 		return err
 	})
 }
+
+// DB is the database of a store.
+func (s *Store) DB() *sql.DB { return s.db }
