@@ -68,7 +68,7 @@ var directions = []direction{
 	}},
 	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
 	{"store/form", []string{"internal/micros"}},
-	{"store/sqltext", nil},
+	{"store/sqltext", []string{"lifecycle"}},
 	{"store/wake", []string{"lifecycle", "acquirer/queue", "prewarm", "workerpool"}},
 	{"store/memory", belowStores},
 	{"store/storetest", append([]string{"lifecycle/executor"}, belowStores...)},
