@@ -29,7 +29,7 @@ type ownerView struct {
 	Cards     []card
 	// Shown says which of several pages this is, and Prev and Next are the addresses of its neighbours.
 	Shown, Prev, Next string
-	New       *newView
+	New               *newView
 }
 
 // card is one workspace of an owner.
