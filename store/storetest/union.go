@@ -29,8 +29,10 @@ func union(t *testing.T, open func(*testing.T) store.Store, o Options) {
 		"texts":                 func(f *fixture, _ store.Store) { testTexts(f) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t)
-			run(newFixture(t, s, o.withDefaults()), s)
+			within(t, o.withDefaults(), func(t *testing.T) {
+				s := open(t)
+				run(newFixture(t, s, o.withDefaults()), s)
+			})
 		})
 	}
 }
