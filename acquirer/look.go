@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -137,6 +138,12 @@ func (a *Acquirer) ready(ctx context.Context, q queue.ReadyQuery) (listing queue
 	return listing, err
 }
 
+// past is how long it takes until an instant is over. The longest duration, which is all that can be said of the end of time,
+// stays what it is: one more would be the past.
+func (a *Acquirer) past(at time.Time) time.Duration {
+	return min(a.clock.Until(at), math.MaxInt64-time.Microsecond) + time.Microsecond
+}
+
 // dueAt looks at an organization when its next job turns ready, here and for processes that have no reason to
 // look. One entry for each organization is enough: each look says when the next is due. The caller holds the
 // lock.
@@ -149,7 +156,7 @@ func (a *Acquirer) dueAt(id uuid.UUID, at time.Time) {
 		return
 	}
 	org.due = at
-	a.agenda.After(a.clock.Until(at)+time.Microsecond, func() {
+	a.agenda.After(a.past(at), func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if org := a.looks.of(id); org.due.Equal(at) {
