@@ -58,6 +58,7 @@ var kinds = []kind{
 	{lifecycle.ErrManaged, http.StatusConflict, "managed", "something else controls the workspace"},
 	{ErrExists, http.StatusConflict, "exists", "it exists already"},
 	{ErrShadow, http.StatusConflict, "shadow", "the service only looks, beside another scheduler"},
+	{ErrChanged, http.StatusPreconditionFailed, "changed", "it is not as the request expects it"},
 	{ErrNotRunning, http.StatusConflict, "not_running", "the workspace does not run"},
 	{lifecycle.ErrBuildActive, http.StatusConflict, "build_active", "a build is active and has to end first"},
 	{lifecycle.ErrStaleBuild, http.StatusConflict, "stale_build", "another build is the latest, or it has ended"},

@@ -26,6 +26,7 @@ type bounded struct {
 	sharder    lifecycle.Sharder
 	pruner     lifecycle.Pruner
 	registry   lifecycle.Registry
+	recorder   lifecycle.Recorder
 	gauges     lifecycle.Gauges
 	braker     lifecycle.Braker
 	settler    lifecycle.Settler
@@ -50,6 +51,7 @@ func newBounded(inner lifecycle.Store, limit time.Duration, c *caller) *bounded 
 	b.sharder, _ = lifecycle.Ability[lifecycle.Sharder](inner)
 	b.pruner, _ = lifecycle.Ability[lifecycle.Pruner](inner)
 	b.registry, _ = lifecycle.Ability[lifecycle.Registry](inner)
+	b.recorder, _ = lifecycle.Ability[lifecycle.Recorder](inner)
 	b.gauges, _ = lifecycle.Ability[lifecycle.Gauges](inner)
 	b.braker, _ = lifecycle.Ability[lifecycle.Braker](inner)
 	b.settler, _ = lifecycle.Ability[lifecycle.Settler](inner)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
@@ -56,5 +59,21 @@ func TestReplicaTellsWhatItReceives(t *testing.T) {
 	wantStats(t, e.Tick(f.ctx, monday), 0, 0, 0)
 	if topics() != 1<<lifecycle.TopicAudit {
 		t.Errorf("topics %v, want the audit log again", topics().List())
+	}
+}
+
+// A process that receives nothing and has read nothing writes the events of others with what it records.
+func TestRecordAsksWhatOthersReceive(t *testing.T) {
+	f := newFleet(t)
+	f.must(f.store.ChangeTopics(f.ctx, 1<<lifecycle.TopicAudit, 0))
+	c, err := executor.NewClient(f.store, executor.ClientConfig{Logger: quiet})
+	f.must(err)
+	template := lifecycle.Template{ID: uuid.New(), Name: "go-dev", ActiveVersionID: uuid.New()}
+	event := lifecycle.Event{Topic: lifecycle.TopicAudit, Kind: lifecycle.EventChanged, TemplateID: template.ID, At: monday}
+	f.must(c.Record(f.ctx, func(w lifecycle.Writer) error { return w.PutTemplate(f.ctx, monday, template) }, event))
+	events, err := f.store.ClaimEvents(f.ctx, monday, []lifecycle.Topic{lifecycle.TopicAudit}, time.Minute, 10)
+	f.must(err)
+	if len(events) != 1 || events[0].TemplateID != template.ID {
+		t.Errorf("events: %+v", events)
 	}
 }

@@ -123,7 +123,7 @@ func (f *fleet) leaveBuilds(latest uint32, p *store.Person) (found bool) {
 // forgetEvents takes a person out of the events that wait.
 func (s *Store) forgetEvents(p *store.Person) {
 	for key, l := range s.outbox.lines {
-		if slot, ok := s.fleet.slots[key.workspace]; ok && !p.Within(s.fleet.rows.at(slot).organization) {
+		if slot, ok := s.fleet.slots[key.subject]; ok && !p.Within(s.fleet.rows.at(slot).organization) {
 			continue
 		}
 		for i := len(l.events) - 1; i >= 0; i-- {
