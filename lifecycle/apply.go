@@ -1,14 +1,13 @@
 package lifecycle
 
 import (
-	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // Apply turns a decision into the change that carries it out. The new build has no id and the change no job: whoever
@@ -276,19 +275,10 @@ func capped(deadline, limit time.Time) time.Time {
 // maxMessage bounds what is kept of a message for people: it is part of every snapshot, or of an event.
 const maxMessage = 2000
 
-// cutMessage shortens a message and says so.
-func cutMessage(text string) string { return cutText(text, maxMessage) }
+// cutMessage makes a message storable, and shortens it.
+func cutMessage(message string) string { return text.Clean(message, maxMessage) }
 
 // maxKept bounds what is kept of the error and of the result of a build: both are part of every snapshot.
 const maxKept = 1000
 
-func cutText(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	end := most
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return fmt.Sprintf("%s... (cut, was %d bytes)", text[:end], len(text))
-}
+func cutText(s string, most int) string { return text.Clean(s, most) }
