@@ -21,7 +21,6 @@ func Apply(s Snapshot, d Decision, now time.Time) Change {
 func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 	e := editFor(&s, now, want)
 	w := &e.s.Workspace
-	before := e.s
 	if d.Transition != TransitionNone {
 		e.queueDue(d)
 	}
@@ -29,17 +28,16 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 	case d.Dormant:
 		e.goDormant()
 	case d.Missed:
-		w.AutostartAfter = micros.Later(w.AutostartAfter, e.missed(&before))
+		w.AutostartAfter = micros.Later(w.AutostartAfter, e.missed())
 		w.Backoff, w.StartFailures = Backoff{}, 0
 		e.emit(Event{Kind: EventStartMissed, DueAt: d.DueAt}, TopicNotice, TopicAudit)
 	case d.Rule == RuleExtend:
 		e.extendAtAutostart(d.DueAt)
 	case d.Rule == RuleReminder:
-		w.RemindedFor = before.Build.Deadline
-		e.emit(Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&before).time()}, TopicNotice)
+		w.RemindedFor = e.s.Build.Deadline
+		e.emit(Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&e.s).time()}, TopicNotice)
 	case d.Rule == RuleDeleteReminder:
-		a := armAutodelete(&before)
-		w.RemindedFor = released(&before, HoldDeletion, a.at).time()
+		w.RemindedFor = released(&e.s, HoldDeletion, armAutodelete(&e.s).at).time()
 		e.emit(Event{Kind: EventDeleteReminder, DueAt: d.DueAt, Until: w.RemindedFor}, TopicNotice)
 	}
 	return e.change()
@@ -47,8 +45,9 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 
 // missed is the instant up to which occurrences are given up with a start that is missed: those that are now later than the
 // bound (one exactly at the bound is not), and those that ended before.
-func (e *editor) missed(s *Snapshot) time.Time {
+func (e *editor) missed() time.Time {
 	var until time.Time
+	s := &e.s
 	if s.Template.Policy.MaxLateness > 0 {
 		until = e.now.Add(-lateness(s) - jitter(s) - micros.Tick)
 	}
