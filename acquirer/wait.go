@@ -125,8 +125,11 @@ func (a *Acquirer) join(c *call, domain queue.Domain, slots int) error {
 	return nil
 }
 
-// collect takes what came together with the first answer and leaves the line.
+// collect takes what came together with the first answer and leaves the line. Who has got the only job it waited for has left.
 func (a *Acquirer) collect(c *call, first answer) ([]queue.Job, error) {
+	if len(c.waiters) == 1 && first.err == nil {
+		return []queue.Job{first.job}, nil
+	}
 	a.leaveLine(c)
 	var jobs []queue.Job
 	if first.err == nil {

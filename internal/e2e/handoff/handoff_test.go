@@ -245,7 +245,8 @@ func (f *fleet) oneLife() {
 			must(err)
 			continue
 		}
-		f.exec(`INSERT INTO handoff.work (job, fence, process) VALUES ($1, $2, $3)`, job.ID.String(), job.Fence, process.String())
+		f.exec(`INSERT INTO handoff.work (job, fence, process, worker, most) VALUES ($1, $2, $3, $4, 1)`,
+			job.ID.String(), job.Fence, process.String(), job.Worker.String())
 		f.exec(`INSERT INTO handoff.promised VALUES ($1)`, job.ID.String())
 		_, err = s.End(f.ctx, now, []queue.End{{
 			Handout: job.Handout(), Process: process, Outcome: queue.OutcomeSucceeded, Result: fmt.Append(nil, job.Fence),
