@@ -20,7 +20,8 @@ const books = `
 	);
 	CREATE INDEX ON handoff.log (job, seq);
 	CREATE TABLE handoff.work (
-		job uuid NOT NULL, fence bigint NOT NULL, process uuid NOT NULL, worker uuid NOT NULL, most int NOT NULL,
+		job uuid NOT NULL, fence bigint NOT NULL, process uuid NOT NULL,
+		worker uuid NOT NULL DEFAULT gen_random_uuid(), most int NOT NULL DEFAULT 1, -- the release before does not say
 		at timestamptz NOT NULL DEFAULT clock_timestamp());
 	CREATE TABLE handoff.planes (address text PRIMARY KEY);
 	CREATE TABLE handoff.verdicts (job uuid NOT NULL, fence bigint NOT NULL);
