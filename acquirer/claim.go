@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"runtime"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,7 +25,6 @@ func (a *Acquirer) serve(ctx context.Context, d *dispatch.Domain) {
 	if !a.settle(ctx, d) {
 		return
 	}
-	runtime.Gosched() // workers that are just coming to wait share the claim
 	a.mu.Lock()
 	round := a.dispatch.Begin(d, a.cfg.Batch)
 	if round == nil {

@@ -69,7 +69,7 @@ func (a *Acquirer) AcquireJob(ctx context.Context, r Request) (Job, error) {
 // AcquireJobs is [Acquirer.AcquireJob] for a worker with several free slots: it waits for the first job and
 // returns all that came together with it, at least one and at most slots, which is at most [MaxSlots].
 func (a *Acquirer) AcquireJobs(ctx context.Context, r Request, slots int) ([]Job, error) {
-	domain, err := r.Domain()
+	domain, err := a.domains.of(r)
 	switch {
 	case err != nil:
 		return nil, err
