@@ -133,7 +133,7 @@ Things to try:
   TOKEN=$(awk '/^owner ann/{print $3}' %[2]s)
   curl -sH "Authorization: Bearer $TOKEN" %[1]s/api/v1/workspaces
   curl -sH "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' %[1]s/api/v1/workspaces -d '{"template":"web","name":"mine","ttl":"1h","start":true}'
-  go run ./examples/dormousectl -url %[1]s list
+  go run ./examples/dormousectl --url %[1]s --token-file %[2]s list
 
   - open the address in "result" of a workspace, kill its process, and look at its page
   - kill -9 this process, and start it again: the workspaces go on
