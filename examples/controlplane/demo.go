@@ -34,7 +34,7 @@ resource "terraform_data" "machine" {
 // policyOf is what most templates have.
 func policyOf(ttl time.Duration) dormouse.Policy {
 	return dormouse.Policy{
-		DefaultTTL: ttl, ActivityBump: time.Hour, ReminderLead: 15 * time.Minute, FailureTTL: 30 * time.Minute,
+		DefaultTTL: ttl, MinExtend: 5 * time.Minute, ActivityBump: time.Hour, ReminderLead: 15 * time.Minute, FailureTTL: 30 * time.Minute,
 		TimeTilDormant: 14 * 24 * time.Hour, TimeTilAutodelete: 30 * 24 * time.Hour,
 		AllowUserTTL: true, AllowUserAutostart: true, AutostartDays: schedule.AllDays,
 	}

@@ -168,7 +168,7 @@ func (b *tab) signIn(r *replica, name string) {
 // and reads why.
 func TestFromThePageToTheProcess(t *testing.T) {
 	w := newWorld(t)
-	r := w.start("-speed", "300", "-pool", "0")
+	r := w.start("-speed", "60", "-pool", "0")
 	b := newTab(t, 1280, "light")
 	b.signIn(r, "ann")
 	b.press(".new", "[value=create]", map[string]string{"name": "from the page", "template": "web"})
@@ -190,7 +190,7 @@ func TestFromThePageToTheProcess(t *testing.T) {
 		t.Fatalf("its process does not answer at %s", address)
 	}
 	b.keep("owner-running-wide-light")
-	b.press(card, "[value=deadline]", map[string]string{"until": ""}) // the first: in half an hour, which is 6 seconds here
+	b.press(card, "[value=deadline]", map[string]string{"until": ""}) // the first: in ten minutes, which are ten seconds here
 	b.shows(card+" .word", "stopped")
 	if answers(address) || len(w.processes()[ws.ID]) != 0 {
 		t.Error("it is stopped, and its process is there")

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	hostileInputs = flag.Int("hostile", 1500, "how many hostile inputs TestHostileInputs sends; 10000 is the long run")
+	hostileInputs = flag.Int("hostile", 10000, "how many hostile inputs TestHostileInputs sends")
 	hostileSeed   = flag.Uint64("hostile.seed", 0, "the seed of TestHostileInputs; 0 is a new one")
 )
 
@@ -250,7 +250,13 @@ func (s *tally) send(a *attacker) {
 		}
 		s.count(0)
 		if !strings.Contains(err.Error(), "malformed") && !strings.Contains(err.Error(), "reset") && !strings.Contains(err.Error(), "broken pipe") {
-			s.Errorf("%s %s: %v", request.Method, request.URL, err)
+			sent := ""
+			if request.GetBody != nil {
+				again, _ := request.GetBody()
+				text, _ := io.ReadAll(again)
+				sent = string(text)
+			}
+			s.Errorf("%s %s: %v with %.500q, %v", request.Method, request.URL, err, sent, request.Header)
 		}
 		return
 	}
