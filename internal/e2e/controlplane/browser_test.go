@@ -189,6 +189,8 @@ func TestFromThePageToTheProcess(t *testing.T) {
 	if !answers(address) {
 		t.Fatalf("its process does not answer at %s", address)
 	}
+	w.until("the visit to count as use", func() bool { return ann.get(ws.ID).LastUsedAt.After(ws.LastUsedAt.Add(time.Second)) })
+	time.Sleep(500 * time.Millisecond) // what the end of the connection has to say
 	b.keep("owner-running-wide-light")
 	b.press(card, "[value=deadline]", map[string]string{"until": ""}) // the first: in ten minutes, which are ten seconds here
 	b.shows(card+" .word", "stopped")
