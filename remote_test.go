@@ -102,7 +102,10 @@ func TestRemoteEnd(t *testing.T) {
 // What somebody has seen is compared before anything is done.
 func TestIfRevision(t *testing.T) {
 	bubble(t, nil, func(f *fixture) {
-		ws := f.create("api")
+		id := f.create("api").ID
+		synctest.Wait() // the engine has looked at it, which is a change of its own
+		ws, err := f.Get(f.t.Context(), id)
+		f.must(err)
 		after, err := f.SetTTL(f.t.Context(), ws.ID, time.Hour, dormouse.IfRevision(ws.Revision))
 		f.must(err)
 		if _, err := f.Start(f.t.Context(), ws.ID, dormouse.IfRevision(ws.Revision)); !errors.Is(err, dormouse.ErrChanged) {

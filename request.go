@@ -3,7 +3,6 @@ package dormouse
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 	"unicode"
@@ -94,21 +93,16 @@ func (r request) sign(v lifecycle.Verb) lifecycle.Verb {
 			c.Build.Initiator = r.actor
 		}
 		for i := range c.Events {
-			c.Events[i].Actor, c.Events[i].Note = r.actor, r.note
+			c.Events[i] = r.signed(c.Events[i])
 		}
 		return c, err
 	}
 }
 
-// log writes a line about a request that has no event.
-func (r request) log(ctx context.Context, l *slog.Logger, message string, attrs ...any) {
-	if r.actor != "" {
-		attrs = append(attrs, "actor", r.actor)
-	}
-	if r.note != "" {
-		attrs = append(attrs, "note", r.note)
-	}
-	l.InfoContext(ctx, "dormouse: "+message, attrs...)
+// signed is an event with the request's actor and note.
+func (r request) signed(e lifecycle.Event) lifecycle.Event {
+	e.Actor, e.Note = r.actor, r.note
+	return e
 }
 
 // signer is an updater that signs, for the verbs that another package applies.

@@ -99,7 +99,7 @@ func (a *Acquirer) readyLanes(jobs []Job) []posted {
 		}
 		if waits(job) {
 			a.mu.Lock()
-			a.dueAt(job.Organization, job.ReadyAt)
+			a.dueAt(job.ReadyAt, job.Organization)
 			a.mu.Unlock()
 			if job.ReadyAt.After(now) {
 				continue

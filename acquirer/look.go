@@ -20,7 +20,9 @@ const (
 // because a worker came to wait, at one because its next job turns ready, and at all of them for what nobody announced
 // (the backup). Guarded by Acquirer.mu.
 type looks struct {
-	orgs map[uuid.UUID]*orgLooks
+	// queue has a lock of its own.
+	queue lookQueue
+	orgs  map[uuid.UUID]*orgLooks
 	// backup is the number of the backup that is planned; others are stale.
 	backup uint64
 	// unreadable is the number of lanes that the last backup could not read.
@@ -84,39 +86,49 @@ func (a *Acquirer) lookSoon(id uuid.UUID) {
 	a.agenda.After(wait, func() { a.queueLook(id) }, "look")
 }
 
-func (a *Acquirer) queueLook(id uuid.UUID) {
-	a.calls.Add(func(ctx context.Context) { a.look(ctx, id) })
+func (a *Acquirer) queueLook(ids ...uuid.UUID) {
+	if a.looks.queue.add(ids...) {
+		a.calls.Add(a.look)
+	}
 }
 
-// look asks which lanes of an organization hold something.
-func (a *Acquirer) look(ctx context.Context, id uuid.UUID) {
-	again := func() { a.queueLook(id) }
-	if !a.admit(again) {
+// look asks which lanes hold something, of the organizations that wait for it.
+func (a *Acquirer) look(ctx context.Context) {
+	ids, more := a.looks.queue.take()
+	if more {
+		a.calls.Add(a.look)
+	}
+	again := func() { a.queueLook(ids...) }
+	if len(ids) == 0 || !a.admit(again) {
 		return
 	}
 	a.mu.Lock()
-	org := a.looks.of(id)
-	org.asked, org.lookedAt = false, time.Time{}
-	if a.dispatch.Knows(id) {
-		org.lookedAt = a.clock.Now()
+	for _, id := range ids {
+		org := a.looks.of(id)
+		org.asked, org.lookedAt = false, time.Time{}
+		if a.dispatch.Knows(id) {
+			org.lookedAt = a.clock.Now()
+		}
 	}
 	mark, countTo := a.dispatch.Mark(), 1
 	if a.reports() {
 		countTo = backupCount // it tells people how many there are
 	}
 	a.mu.Unlock()
-	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: []uuid.UUID{id}, CountTo: countTo})
+	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: ids, CountTo: countTo})
 
 	a.learn(listing.Lanes)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.note(err, again) {
-		a.looks.of(id).asked = true
+		for _, id := range ids {
+			a.looks.of(id).asked = true
+		}
 		return
 	}
-	a.dispatch.Listed([]uuid.UUID{id}, mark, listing.Lanes, false)
+	a.dispatch.Listed(ids, mark, listing.Lanes, false)
 	a.considerListed(listing.Lanes)
-	a.dueAt(id, listing.Next)
+	a.dueAt(listing.Next, ids...)
 }
 
 // note counts a listing for the breaker; one that failed is repeated after the pause. The caller holds the lock.
@@ -137,29 +149,37 @@ func (a *Acquirer) ready(ctx context.Context, q queue.ReadyQuery) (listing queue
 	return listing, err
 }
 
-// dueAt looks at an organization when its next job turns ready, here and for processes that have no reason to
-// look. One entry for each organization is enough: each look says when the next is due. The caller holds the
-// lock.
-func (a *Acquirer) dueAt(id uuid.UUID, at time.Time) {
+// dueAt looks at organizations when the next job of them turns ready, here and for processes that have no reason to look. One entry
+// for each organization is enough: each look says when the next is due. The caller holds the lock.
+func (a *Acquirer) dueAt(at time.Time, ids ...uuid.UUID) {
 	if at.IsZero() {
 		return
 	}
-	org := a.looks.of(id)
-	if !org.due.IsZero() && !at.Before(org.due) {
+	var later []uuid.UUID
+	for _, id := range ids {
+		if org := a.looks.of(id); org.due.IsZero() || at.Before(org.due) {
+			org.due = at
+			later = append(later, id)
+		}
+	}
+	if len(later) == 0 {
 		return
 	}
-	org.due = at
 	a.agenda.After(a.clock.Until(at)+time.Microsecond, func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		if org := a.looks.of(id); org.due.Equal(at) {
-			org.due = time.Time{}
-			a.queueDue(id)
+		var due []uuid.UUID
+		for _, id := range later {
+			if org := a.looks.of(id); org.due.Equal(at) {
+				org.due = time.Time{}
+				due = append(due, id)
+			}
+		}
+		if len(due) > 0 {
+			a.queueReady(due)
 		}
 	}, "due")
 }
-
-func (a *Acquirer) queueDue(id uuid.UUID) { a.queueReady([]uuid.UUID{id}) }
 
 // queueReady lets the store turn ready what is due in some organizations, nil for all, and announces what is ready there.
 func (a *Acquirer) queueReady(organizations []uuid.UUID) {
@@ -181,9 +201,7 @@ func (a *Acquirer) turnReady(ctx context.Context, organizations []uuid.UUID) {
 	for _, l := range listing.Lanes {
 		a.dispatch.PostLocal(l.Lane, l.From, l.Count)
 	}
-	for _, id := range organizations {
-		a.dueAt(id, listing.Next)
-	}
+	a.dueAt(listing.Next, organizations...)
 }
 
 // backupNow makes the backup due: messages may have been lost. It is one query, and then one claim for each domain that
@@ -222,7 +240,7 @@ func (a *Acquirer) backup(ctx context.Context) {
 	var listing queue.Listing
 	var err error
 	if organizations == nil || len(organizations) > 0 {
-		listing, err = a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: backupCount})
+		listing, err = a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: backupCount, Whole: true})
 	}
 
 	a.learn(listing.Lanes)

@@ -156,7 +156,7 @@ func editFor(s *Snapshot, now time.Time, want Topics) editor {
 func (e *editor) change() Change {
 	e.s.Workspace.Floors.forget(e.now)
 	if !e.keepWake {
-		_, e.s.Workspace.WakeAt = evaluate(&e.s, e.now)
+		_, e.s.Workspace.WakeAt = Evaluate(&e.s, e.now)
 	}
 	return Change{
 		Revision:  e.s.Workspace.Revision,
@@ -170,7 +170,7 @@ func (e *editor) change() Change {
 // lazily leaves the wake as it is if that is not too late. Activity is frequent and only postpones, and in PostgreSQL an
 // update that changes no indexed column is a cheap one. The tick that comes too early finds nothing and re-arms.
 func (e *editor) lazily() {
-	_, wake := evaluate(&e.s, e.now)
+	_, wake := Evaluate(&e.s, e.now)
 	old := e.s.Workspace.WakeAt
 	e.keepWake = !old.IsZero() && (wake.IsZero() || !old.After(wake))
 }
@@ -251,17 +251,17 @@ func (e *editor) extendAtAutostart(due time.Time) {
 func (e *editor) latestOccurrence(latest time.Time) time.Time {
 	from := latest
 	for back := time.Minute; e.now.Add(-back).After(latest); back *= 2 {
-		if next, ok := nextOccurrence(&e.s, e.now.Add(-back), 0); ok && !next.After(e.now) {
+		if nextOccurrence(&e.s, e.now.Add(-back), 0) <= at(e.now) {
 			from = e.now.Add(-back)
 			break
 		}
 	}
 	for {
-		next, ok := nextOccurrence(&e.s, from, 0)
-		if !ok || next.After(e.now) {
+		next := nextOccurrence(&e.s, from, 0)
+		if next > at(e.now) {
 			return latest
 		}
-		latest, from = next, next
+		latest, from = next.time(), next.time()
 	}
 }
 

@@ -102,7 +102,7 @@ func (h *Handler) back(form url.Values, id uuid.UUID) string {
 	if form.Get("back") == "operator" {
 		return h.cfg.Prefix + "/?why=" + id.String() + "#why"
 	}
-	return h.cfg.Prefix + "/mine#w-" + id.String()
+	return h.cfg.Prefix + "/mine?at=" + id.String() + "#w-" + id.String()
 }
 
 // refuse says why something was not done.

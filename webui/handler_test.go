@@ -195,7 +195,7 @@ func TestExtendIsAnInstant(t *testing.T) {
 		"until": {unescaped(between(t, card, `name="until" value="`, `"`))},
 	}
 	w := post(h, "/act", form)
-	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/mine#w-"+quill.Workspace.ID.String() {
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/mine?at="+quill.Workspace.ID.String()+"#w-"+quill.Workspace.ID.String() {
 		t.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 	want := quill.Build.Deadline.Add(time.Hour)

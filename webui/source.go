@@ -123,6 +123,12 @@ const (
 	MarkDeleted  MarkKind = "deleted"
 )
 
+// Usage is the ability of a source to say when people worked.
+type Usage interface {
+	// Sessions returns when somebody worked in a workspace, oldest first and without overlap, as far back as is known.
+	Sessions(ctx context.Context, id uuid.UUID) ([]forecast.Session, error)
+}
+
 // Oracle is the ability of a source to say what lies around the forecast. It is asked for every page, so it answers from
 // what it has: a host makes a forecast in its own time, such as once an hour.
 type Oracle interface {

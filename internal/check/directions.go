@@ -79,7 +79,7 @@ var directions = []direction{
 	// The pages.
 	{"webui", []string{"lifecycle", "lifecycle/forecast", "lifecycle/forecast/lint", "schedule", "invalid", "internal/..."}},
 	{"webui/webuitest", []string{"webui", "lifecycle", "lifecycle/forecast", "schedule"}},
-	{"webui/planesource", []string{"", "webui", "store", "lifecycle", "acquirer/queue", "invalid"}},
+	{"webui/planesource", []string{"", "webui", "store", "lifecycle", "lifecycle/forecast", "acquirer/queue", "invalid"}},
 
 	// The front door.
 	{"", []string{

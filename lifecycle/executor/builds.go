@@ -14,7 +14,6 @@ type builds struct {
 	*caller
 	builder Builder
 	timeout time.Duration
-	topics  lifecycle.Topics
 	ids     *ids
 }
 
@@ -56,7 +55,7 @@ func (b *builds) release(ctx context.Context, g Group, p Preparation) {
 }
 
 // one prepares a build that is a group of its own, and adds its job to the change.
-func (b *builds) one(ctx context.Context, s lifecycle.Snapshot, c *lifecycle.Change) error {
+func (b *builds) one(ctx context.Context, s lifecycle.Snapshot, c *lifecycle.Change, want lifecycle.Topics) error {
 	if !c.Build.Status.Active() { // what a verb says is over needs no job
 		id, err := b.ids.next(c.Build.CreatedAt)
 		c.Build.ID = id
@@ -74,12 +73,12 @@ func (b *builds) one(ctx context.Context, s lifecycle.Snapshot, c *lifecycle.Cha
 			return err
 		}
 	}
-	return b.attachJob(c, spec)
+	return b.attachJob(c, spec, want)
 }
 
 // attachJob completes the change of a new build: its id, and the job that runs it, for the store's queue or in an event
-// for the poster.
-func (b *builds) attachJob(c *lifecycle.Change, spec BuildSpec) error {
+// for whoever posts jobs.
+func (b *builds) attachJob(c *lifecycle.Change, spec BuildSpec, want lifecycle.Topics) error {
 	id, err := b.ids.next(c.Build.CreatedAt)
 	if err != nil {
 		return err
@@ -91,7 +90,7 @@ func (b *builds) attachJob(c *lifecycle.Change, spec BuildSpec) error {
 		TemplateVersionID: build.TemplateVersionID, BuildNumber: build.Number, Transition: build.Transition,
 		Reason: build.Reason, CreatedAt: build.CreatedAt, Tags: spec.Tags, Priority: spec.Priority, Payload: spec.Payload,
 	}
-	if !b.topics.Has(lifecycle.TopicPost) {
+	if !want.Has(lifecycle.TopicPost) {
 		c.Job = job
 		return nil
 	}

@@ -75,6 +75,8 @@ func (j *job) Clone() queue.Job {
 
 // jobOrg is what the jobs of one organization share.
 type jobOrg struct {
+	// jobs is how many there are of any state.
+	jobs    int
 	lanes   map[queue.Lane]*jobLane
 	turns   map[int16]*turns // by priority
 	running queue.Room
@@ -178,10 +180,15 @@ func (s *Jobs) insertJob(now time.Time, j *job) (there *job, inserted bool) {
 	turn := s.org(j.Organization).turn(j.Priority)
 	j.Order = queue.FairOrder(turn.last[j.Tenant], turn.claimed, j.Weight)
 	turn.last[j.Tenant] = j.Order
-	s.jobs[j.ID] = j
+	s.keepJob(j)
 	s.reserve(j)
 	s.line(j, now)
 	return j, true
+}
+
+func (s *Jobs) keepJob(j *job) {
+	s.jobs[j.ID] = j
+	s.org(j.Organization).jobs++
 }
 
 func newJobRow(row queue.Job) *job { return &job{Job: row, index: -1, ofOrg: -1} }
@@ -232,6 +239,7 @@ func (s *Jobs) wakeDelayed(now time.Time) {
 		j := heap.Pop(s.delayed).(*job)
 		org := s.org(j.Organization)
 		heap.Remove(org.delayed, j.ofOrg)
+		j.Order = max(j.Order, org.turn(j.Priority).claimed) // not in front of what was claimed
 		org.lane(j.Lane()).add(j)
 	}
 }

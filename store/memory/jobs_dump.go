@@ -117,7 +117,7 @@ func (s *Jobs) restoreJob(row *jobRow) {
 	j := newJobRow(row.Job)
 	j.lines, j.seq, j.logged, j.history = slices.Clone(row.Lines), row.LastSeq, row.Logged, slices.Clone(row.History)
 	copy(j.Job.SecretHash[:], row.SecretHash)
-	s.jobs[j.ID] = j
+	s.keepJob(j)
 	if !j.State.Final() {
 		s.reserve(j)
 	}

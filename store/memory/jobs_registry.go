@@ -112,6 +112,7 @@ func (s *Jobs) PruneJobs(_ context.Context, before time.Time, limit int) (int, e
 	for ; n < limit && s.ended.Len() > 0 && s.ended.items[0].EndedAt.Before(before); n++ {
 		j := heap.Pop(s.ended).(*job)
 		delete(s.jobs, j.ID)
+		s.orgs[j.Organization].jobs--
 	}
 	for id, p := range s.processes {
 		if p.lost && len(p.held) == 0 && p.lostAt.Before(before) {
@@ -122,9 +123,13 @@ func (s *Jobs) PruneJobs(_ context.Context, before time.Time, limit int) (int, e
 	return n, nil
 }
 
-// forgetTurns drops the last numbers that the floor has overtaken; they decide nothing any more.
+// forgetTurns drops the last numbers that the floor has overtaken; they decide nothing any more. With the jobs of an organization
+// go its turns; its next job begins as the first one did.
 func (s *Jobs) forgetTurns() {
-	for _, org := range s.orgs {
+	for id, org := range s.orgs {
+		if org.jobs == 0 {
+			delete(s.orgs, id)
+		}
 		for _, turn := range org.turns {
 			for tenant, last := range turn.last {
 				if queue.FairOrder(last, turn.claimed, 1) == queue.FairOrder(0, turn.claimed, 1) {

@@ -80,10 +80,14 @@ func (s *Store) enqueueSome(ctx context.Context, rows []queue.Job) (n int, err e
 			fresh = append(fresh, jobToQueue{Job: *row})
 		}
 	}
-	if err := s.numberTags(ctx, fresh); err != nil {
-		return 0, err
-	}
-	jobs, err := s.queryJobs(ctx, repeatable, enqueueSQL, enqueueColumns.args(fresh)...)
+	var jobs []queue.Job
+	err = s.numbered(func() error {
+		if err := s.numberTags(ctx, fresh); err != nil {
+			return err
+		}
+		jobs, err = s.queryJobs(ctx, repeatable, enqueueSQL, enqueueColumns.args(fresh)...)
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}

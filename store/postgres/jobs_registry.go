@@ -290,7 +290,7 @@ func (s *Store) change(ctx context.Context, text string, args ...any) (n int, er
 	return n, err
 }
 
-// tidy deletes records of processes and of turns that mean nothing any more, each in a transaction of its own.
+// tidy deletes records of processes, of turns and of tag sets that mean nothing any more, each in a transaction of its own.
 func (s *Store) tidy(ctx context.Context, before time.Time) error {
 	if _, err := s.db.Exec(ctx, s.sql(pruneProcessesSQL), before); err != nil {
 		return err
@@ -298,6 +298,8 @@ func (s *Store) tidy(ctx context.Context, before time.Time) error {
 	if _, err := s.db.Exec(ctx, s.sql(pruneClaimedSQL)); err != nil {
 		return err
 	}
-	_, err := s.db.Exec(ctx, s.sql(pruneTurnsSQL), queue.FairOrder(0, 0, 1))
-	return err
+	if _, err := s.db.Exec(ctx, s.sql(pruneTurnsSQL), queue.FairOrder(0, 0, 1)); err != nil {
+		return err
+	}
+	return s.dropUnused(ctx, before)
 }

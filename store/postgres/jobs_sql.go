@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
@@ -117,13 +118,14 @@ var turnAtOnceSQL = postedSQL + `, turn AS (
 	)`
 
 // insertJobsSQL stores the numbered jobs, in the order of their ids, so that calls that repeat each other's postings do
-// not wait for each other in a circle. ready: its time has come.
+// not wait for each other in a circle. ready: its time has come. A tag set that is not there any more is NULL, which no job may
+// have: see tagSetGone.
 func insertJobsSQL(c columns[jobToQueue]) string {
 	return `
 		INSERT INTO dormouse.jobs AS j (ready, place,` + c.names("") + `)
 		SELECT p.ready_at <= p.created_at,
 			(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,` +
-		c.names("p.") + `
+		strings.Replace(c.names("p."), "p.tag_set", "(SELECT t.id FROM dormouse.tag_sets t WHERE t.id = p.tag_set)", 1) + `
 		FROM posted p
 		ORDER BY p.id
 		ON CONFLICT DO NOTHING`

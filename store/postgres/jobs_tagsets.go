@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,18 +16,12 @@ import (
 // maxTagSets bounds how many tag sets are remembered; beyond it they are all forgotten and read again.
 const maxTagSets = 65536
 
-// tagSets remembers which number a tag set has. Numbers are given once and never change.
+// tagSets remembers which number a tag set has. Numbers are given once, so which set has a number is remembered for ever; which
+// number a set has, for a while (see numberLife).
 type tagSets struct {
 	mu     sync.RWMutex
-	number map[queue.TagSet]int32
+	number map[queue.TagSet]tagNumber
 	set    map[int32]queue.TagSet
-}
-
-func (t *tagSets) numberOf(set queue.TagSet) (int32, bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	n, ok := t.number[set]
-	return n, ok
 }
 
 func (t *tagSets) setOf(n int32) (queue.TagSet, bool) {
@@ -36,13 +31,17 @@ func (t *tagSets) setOf(n int32) (queue.TagSet, bool) {
 	return set, ok
 }
 
-func (t *tagSets) keep(n int32, set queue.TagSet) {
+// keep remembers a tag set as it was read at a time; of a retired one no number.
+func (t *tagSets) keep(n int32, set queue.TagSet, retired bool, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.number == nil || len(t.number) >= maxTagSets {
-		t.number, t.set = make(map[queue.TagSet]int32), make(map[int32]queue.TagSet)
+	if t.number == nil || len(t.set) >= maxTagSets {
+		t.number, t.set = make(map[queue.TagSet]tagNumber), make(map[int32]queue.TagSet)
 	}
-	t.number[set], t.set[n] = n, set
+	t.set[n] = set
+	if !retired {
+		t.number[set] = tagNumber{n, at}
+	}
 }
 
 // numberTags gives jobs the numbers of their tag sets. Sets that have none get one, in a statement of its own: what is
@@ -67,7 +66,7 @@ const createTagSetsSQL = `
 	ORDER BY c.canon
 	ON CONFLICT DO NOTHING`
 
-const tagSetsByTextSQL = `SELECT id, canon FROM dormouse.tag_sets WHERE canon = ANY ($1::text[])`
+const tagSetsByTextSQL = `SELECT id, canon, retired_at IS NOT NULL FROM dormouse.tag_sets WHERE canon = ANY ($1::text[])`
 
 func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool) (map[queue.TagSet]int32, error) {
 	numbers := make(map[queue.TagSet]int32)
@@ -88,11 +87,12 @@ func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool)
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var b pgx.Batch
 		if create {
+			b.Queue(s.sql(reviveSQL), unknown)
 			b.Queue(s.sql(createTagSetsSQL), unknown)
 		}
 		b.Queue(s.sql(tagSetsByTextSQL), unknown)
 		return s.send(ctx, &b, func(r pgx.BatchResults) (err error) {
-			if create {
+			for range b.Len() - 1 {
 				if _, err := r.Exec(); err != nil {
 					return err
 				}
@@ -119,10 +119,12 @@ func (s *Store) readTagSets(rows pgx.Rows, err error) (map[int32]queue.TagSet, e
 	found := make(map[int32]queue.TagSet)
 	var n int32
 	var canon string
-	_, err = pgx.ForEachRow(rows, []any{&n, &canon}, func() error {
+	var retired bool
+	now := time.Now()
+	_, err = pgx.ForEachRow(rows, []any{&n, &canon, &retired}, func() error {
 		if set, err := queue.ParseTagSet(canon); err == nil {
 			found[n] = set
-			s.keepTags(n, set)
+			s.keepTags(n, set, retired, now)
 		}
 		return nil
 	})
@@ -130,13 +132,13 @@ func (s *Store) readTagSets(rows pgx.Rows, err error) (map[int32]queue.TagSet, e
 }
 
 // keepTags remembers a tag set, once it is sure to stay.
-func (s *Store) keepTags(n int32, set queue.TagSet) {
+func (s *Store) keepTags(n int32, set queue.TagSet, retired bool, at time.Time) {
 	if s.host == nil {
-		s.tags.keep(n, set)
+		s.tags.keep(n, set, retired, at)
 	}
 }
 
-const tagSetsByNumberSQL = `SELECT id, canon FROM dormouse.tag_sets WHERE id = ANY ($1::integer[])`
+const tagSetsByNumberSQL = `SELECT id, canon, retired_at IS NOT NULL FROM dormouse.tag_sets WHERE id = ANY ($1::integer[])`
 
 // fillTags sets the tags of jobs that were read with the numbers of their sets.
 func (s *Store) fillTags(ctx context.Context, jobs []queue.Job, numbers []int32) error {

@@ -28,14 +28,18 @@ func (s *Store) commit(ctx context.Context, now time.Time, changes []lifecycle.C
 	if err := lifecycle.ValidateBatch(changes); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	try, err := s.attempt(ctx, now, changes, members)
-	if err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
-	}
 	wake := earliestWake(changes)
 	written := s.low.write(wake)
 	defer written()
-	outcomes, err := s.untilAnswered(ctx, changes, try)
+	var outcomes []lifecycle.Outcome
+	err := s.numbered(func() error {
+		try, err := s.attempt(ctx, now, changes, members)
+		if err != nil {
+			return err
+		}
+		outcomes, err = s.untilAnswered(ctx, changes, try)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/form"
@@ -140,7 +139,7 @@ func listArgs(q *lifecycle.ListQuery, organizations []key) []any {
 		end = lastName
 	}
 	if q.DueBy.IsZero() {
-		until = pgtype.Timestamptz{InfinityModifier: pgtype.Infinity, Valid: true}
+		until = ending
 	}
 	if q.AfterWake.IsZero() {
 		after = beginning

@@ -14,8 +14,8 @@ import (
 // maxLanes bounds how many lanes are remembered; beyond it they are all forgotten and read again.
 const maxLanes = 65536
 
-// laneCache keeps the numbers of the lanes that are known to be committed. A lane never changes and is never deleted, so
-// nothing in it is ever wrong.
+// laneCache keeps the numbers of the lanes that are known to be committed. A number is never given twice, so which lane has a
+// number is never wrong; whether a lane still has its number, a transaction has to look up.
 type laneCache struct {
 	mu      sync.RWMutex
 	numbers map[queue.Lane]int64
@@ -51,13 +51,13 @@ func (c *laneCache) learn(numbers map[queue.Lane]int64) {
 	}
 }
 
-// findLane returns the number of a lane, 0 if no job has ever stood in it.
+// findLane returns the number of a lane, 0 if it has none: no job stands in it.
 func (t *tx) findLane(l queue.Lane) (int64, error) {
-	if n, ok := t.s.lanes.number(l); ok {
-		return n, nil
-	}
 	if n, ok := t.lanes[l]; ok {
 		return n, nil
+	}
+	if n, err := t.remembered(l); n > 0 || err != nil {
+		return n, err
 	}
 	var n int64
 	_, err := t.queryRow(`SELECT id FROM {lanes} WHERE organization_id = ? AND type = ? AND tags = ? AND priority = ?`,
@@ -66,6 +66,46 @@ func (t *tx) findLane(l queue.Lane) (int64, error) {
 		t.note(l, n)
 	}
 	return n, err
+}
+
+// remembered returns the number of a lane that the process remembers, 0 if it does not, or if the lane was deleted since.
+func (t *tx) remembered(l queue.Lane) (int64, error) {
+	if n, ok := t.current[l]; ok {
+		return n, nil
+	}
+	n, ok := t.s.lanes.number(l)
+	if !ok {
+		return 0, nil
+	}
+	there, err := t.queryRow(`SELECT 1 FROM {lanes} WHERE id = ?`, []any{n}, new(int))
+	if err != nil || !there {
+		return 0, err
+	}
+	if t.current == nil {
+		t.current = map[queue.Lane]int64{}
+	}
+	t.current[l] = n
+	return n, nil
+}
+
+// dropUnused drops the lanes that no job stands in, but for the last: the next one would get its number. With the jobs of an
+// organization go its turns; its next job begins as the first one did.
+func (t *tx) dropUnused() error {
+	for _, statement := range []string{
+		`DELETE FROM {lanes} WHERE id < (SELECT max(id) FROM {lanes})
+			AND NOT EXISTS (SELECT 1 FROM {jobs} INDEXED BY {jobs_lane} WHERE lane = {lanes}.id)`,
+		`DELETE FROM {turns} WHERE organization_id IN (
+			SELECT organization_id FROM (SELECT DISTINCT organization_id FROM {turns}) o
+			WHERE NOT EXISTS (SELECT 1 FROM {jobs} j INDEXED BY {jobs_listed} WHERE j.organization_id = o.organization_id))`,
+		`DELETE FROM {floors} WHERE organization_id IN (
+			SELECT organization_id FROM (SELECT DISTINCT organization_id FROM {floors}) o
+			WHERE NOT EXISTS (SELECT 1 FROM {jobs} j INDEXED BY {jobs_listed} WHERE j.organization_id = o.organization_id))`,
+	} {
+		if _, err := t.exec(statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func laneKey(l queue.Lane) []any {

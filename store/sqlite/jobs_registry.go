@@ -182,14 +182,17 @@ func (t *tx) pruneJobs(before time.Time, limit int) (n int, more bool, err error
 	return n, false, err
 }
 
-// tidy deletes records of processes and of turns that mean nothing any more.
+// tidy deletes records of processes, of turns and of lanes that mean nothing any more.
 func (t *tx) tidy(before time.Time) error {
 	if _, err := t.exec(`
 		DELETE FROM {processes} WHERE lost_at < ? AND NOT EXISTS (
 			SELECT 1 FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = {processes}.id)`, micros(before)); err != nil {
 		return err
 	}
-	return t.forgetTurns()
+	if err := t.forgetTurns(); err != nil {
+		return err
+	}
+	return t.dropUnused()
 }
 
 // forgetTurns drops the last numbers that the floor has overtaken; they decide nothing any more.

@@ -2,7 +2,6 @@ package sqlite_test
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 
 // A row of the host and a workspace are one commit, or none; and what is committed starts at once.
 func TestRowOfTheHostAndWorkspaceAreOneCommit(t *testing.T) {
-	db := openFile(t, filepath.Join(t.TempDir(), "dormouse.db"))
+	db := openNew(t)
 	s := migrated(t, db)
 	_, err := db.ExecContext(t.Context(), `CREATE TABLE desks (workspace BLOB PRIMARY KEY, place TEXT NOT NULL UNIQUE)`)
 	must(t, err)

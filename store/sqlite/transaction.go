@@ -23,8 +23,10 @@ type tx struct {
 	tx     *sql.Tx
 	local  map[string]*sql.Stmt
 	missed []string
-	// lanes that the transaction has made. Others may know of them when it is committed.
+	// lanes that the transaction has made or read. Others may know of them when it is committed.
 	lanes map[queue.Lane]int64
+	// current are lanes that the process remembers and the transaction has seen to be there.
+	current map[queue.Lane]int64
 }
 
 // write runs a function in a transaction that holds the write lock from its beginning. All of it is committed, or, if the

@@ -24,6 +24,7 @@ var jobRegistryTests = []jobTest{
 	{"Unreadable", readUnreadable},
 	{"PruneJobs", pruneEnded},
 	{"PruneProcesses", pruneProcesses},
+	{"PruneUnused", pruneUnused},
 }
 
 // find returns a process of a fleet.
@@ -248,4 +249,29 @@ func pruneProcesses(k *jobKit) {
 	_, ok = k.find(k.heartbeat(k.process), k.process)
 	k.must(ok, "a live process is not pruned", "it is gone")
 	k.end(queue.End{Handout: k.handout(held[0]), Outcome: queue.OutcomeFailed})
+}
+
+// pruneUnused has tag sets and tenants that come back after all their jobs are gone, beside others that have waited all the time.
+func pruneUnused(k *jobKit) {
+	tenant, other := uuid.New(), uuid.New()
+	again := func(p *queue.Posting) {
+		p.Organization, p.Tenant, p.Tags = other, tenant, map[string]string{"once": "in a while"}
+	}
+	waiting := k.enqueue(k.posting(withTags(map[string]string{"waits": "1"})))[0]
+	first := k.running(again)
+	for range 4 {
+		k.must(k.end(queue.End{Handout: k.handout(first), Outcome: queue.OutcomeSucceeded}).Err == nil, "End ends a running job", "it does not")
+		for range 3 {
+			k.pass(25 * time.Hour)
+			_, err := k.store.PruneJobs(k.ctx, k.now, 10)
+			k.noError(err, "PruneJobs")
+		}
+		job := k.running(again)
+		k.must(job.Tags == first.Tags && job.Tenant == tenant, "a job of a tag set that was out of use is like any other", "tags %v", job.Tags)
+		k.must(job.Order == first.Order, "what the jobs of an organization have left behind goes with the last of them", "number in line %d, the first had %d", job.Order, first.Order)
+		k.must(k.get(job.ID).Tags == job.Tags, "its tags are stored", "%v", k.get(job.ID).Tags)
+		first = job
+	}
+	k.must(len(k.ready(k.org).Lanes) == 1, "what has jobs stays", "%+v", k.ready(k.org))
+	k.must(len(k.claim(1, waiting)) == 1, "a job that waits stays in its lane", "it cannot be claimed")
 }

@@ -31,6 +31,7 @@ func Transactions(t *testing.T, oneConnection bool, open func(*testing.T) (s, ot
 	}{
 		{"commit leaves all", testTxCommit, false},
 		{"rollback leaves nothing", testTxRollback, false},
+		{"recorded", testTxRecorded, false},
 		{"rolled back templates", testTxTemplates, false},
 		{"failing call", testTxFailingCall, false},
 		{"conflict", testTxConflict, false},

@@ -7,9 +7,9 @@
 //
 // # What it does not know
 //
-// What happened beside builds, such as starts that were skipped, and what ran last week: that is in the audit events, which
-// are delivered to the host and not kept by the store. A host that keeps them embeds the Source and adds webui.Recorder and
-// webui.Oracle. Of one person's activity it knows the last.
+// What happened beside builds, such as starts that were skipped, and when people worked: the store does not keep that. A
+// [Journal] does, in memory; a host that keeps it for longer embeds the Source and answers webui.Recorder and webui.Usage
+// itself.
 package planesource
 
 import (
@@ -23,6 +23,7 @@ import (
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/webui"
 )
@@ -33,6 +34,8 @@ type Config struct {
 	Organization uuid.UUID
 	// Pools are the names of the pools to show. Defaults to none.
 	Pools []string
+	// Journal tells what happened beside builds, and when people worked. Without it the pages show neither.
+	Journal *Journal
 }
 
 // Source is a plane as the pages see it. It is safe for concurrent use.
@@ -48,6 +51,8 @@ var _ interface {
 	webui.Queue
 	webui.Workers
 	webui.Pools
+	webui.Recorder
+	webui.Usage
 	webui.Catalog
 	webui.Actor
 } = (*Source)(nil)
@@ -154,6 +159,22 @@ func (s *Source) Pools(context.Context) (list []webui.Pool, err error) {
 		list = append(list, p)
 	}
 	return list, nil
+}
+
+// Marks implements [webui.Recorder].
+func (s *Source) Marks(_ context.Context, id uuid.UUID, since time.Time) ([]webui.Mark, error) {
+	if s.cfg.Journal == nil {
+		return nil, nil
+	}
+	return s.cfg.Journal.Marks(id, since), nil
+}
+
+// Sessions implements [webui.Usage].
+func (s *Source) Sessions(_ context.Context, id uuid.UUID) ([]forecast.Session, error) {
+	if s.cfg.Journal == nil {
+		return nil, nil
+	}
+	return s.cfg.Journal.Sessions(id), nil
 }
 
 // Act implements [webui.Actor].

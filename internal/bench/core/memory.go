@@ -183,8 +183,8 @@ func due(ctx context.Context, r *figure.Recorder) error {
 		if stats.Err != nil {
 			return stats.Err
 		}
-		if len(stats.Transitions) != len(page) {
-			return fmt.Errorf("tick made %d of %d transitions", len(stats.Transitions), len(page))
+		if stats.Count.Transitions != len(page) {
+			return fmt.Errorf("tick made %d of %d transitions", stats.Count.Transitions, len(page))
 		}
 		if minute >= 2 { // the first warm up
 			ticks, decisions, ratios = append(ticks, tick), append(decisions, bare), append(ratios, float64(tick)/float64(bare))

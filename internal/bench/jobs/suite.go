@@ -117,7 +117,7 @@ func pool(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 }
 
 func (b *bench) sides(ctx context.Context) (ours, tuned, plain side, err error) {
-	if ours, err = newDormouse(ctx, b.pool); err != nil {
+	if ours, err = newDormouse(ctx, b.pool, 0); err != nil {
 		return nil, nil, nil, err
 	}
 	if tuned, err = newRiver(ctx, b.pool, time.Millisecond, 20*time.Millisecond); err != nil {

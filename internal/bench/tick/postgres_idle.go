@@ -130,7 +130,7 @@ func (b *pgBench) replicas(ctx context.Context) error {
 		if s.Err != nil {
 			return s.Err
 		}
-		evaluated, transitions = evaluated+s.Evaluated, transitions+len(s.Transitions)
+		evaluated, transitions = evaluated+s.Evaluated, transitions+s.Count.Transitions
 	}
 	b.r.AtMost(1.5, "tick/postgres/replicas", float64(took)/float64(alone), "x", fmt.Sprintf(
 		"%d due: four replicas %v, one alone %v", b.due(), ms(took), ms(alone)))

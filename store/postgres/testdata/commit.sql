@@ -148,7 +148,7 @@ WITH change AS (
 		ready_at)
 	SELECT p.ready_at <= p.created_at,
 		(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,
-		p.id, p.organization_id, p.tenant_id, p.type, p.tag_set, p.priority, p.weight, p.payload, p.trace,
+		p.id, p.organization_id, p.tenant_id, p.type, (SELECT t.id FROM dormouse.tag_sets t WHERE t.id = p.tag_set), p.priority, p.weight, p.payload, p.trace,
 		p.created_at, p.ready_at
 	FROM posted p
 	ORDER BY p.id

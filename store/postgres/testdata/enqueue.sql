@@ -38,7 +38,7 @@ WITH wanted AS (
 		ready_at, unique_key, run_limit)
 	SELECT p.ready_at <= p.created_at,
 		(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,
-		p.id, p.organization_id, p.tenant_id, p.type, p.tag_set, p.priority, p.weight, p.payload, p.trace,
+		p.id, p.organization_id, p.tenant_id, p.type, (SELECT t.id FROM dormouse.tag_sets t WHERE t.id = p.tag_set), p.priority, p.weight, p.payload, p.trace,
 		p.created_at, p.ready_at, p.unique_key, p.run_limit
 	FROM posted p
 	ORDER BY p.id

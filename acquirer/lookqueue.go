@@ -1,0 +1,38 @@
+package acquirer
+
+import (
+	"sync"
+
+	"github.com/google/uuid"
+)
+
+// maxLooked bounds the organizations of one look.
+const maxLooked = 256
+
+// lookQueue holds the organizations that are to be looked at. They are looked at together: while a look waits for its turn, whoever
+// comes joins it, so that a thousand organizations cost some queries, not a thousand. The zero value is empty.
+type lookQueue struct {
+	mu   sync.Mutex
+	ids  []uuid.UUID
+	asks bool // a look that will take them is queued
+}
+
+// add puts organizations into the queue and reports whether a look has to be queued for them.
+func (q *lookQueue) add(ids ...uuid.UUID) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ids = append(q.ids, ids...)
+	first := !q.asks
+	q.asks = true
+	return first
+}
+
+// take takes organizations out of the queue, and reports whether another look has to be queued for the rest.
+func (q *lookQueue) take() (ids []uuid.UUID, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(len(q.ids), maxLooked)
+	ids, q.ids = distinct(q.ids[:n]), q.ids[n:]
+	q.asks = len(q.ids) > 0
+	return ids, q.asks
+}

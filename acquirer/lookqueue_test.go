@@ -1,0 +1,71 @@
+package acquirer_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// Two thousand organizations that somebody makes up at once cost some looks, not two thousand, and nothing is kept of them. A
+// thousand that really have a job each get it with few looks too.
+func TestInventedOrganizations(t *testing.T) {
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault { // a database answers no sooner
+			return acquirertest.Fault{Before: func(context.Context) {
+				if v == acquirertest.Ready {
+					time.Sleep(time.Millisecond)
+				}
+			}}
+		})
+		before := f.store.Calls(acquirertest.Ready)
+		ctx, hangUp := context.WithCancel(f.ctx)
+		var asking sync.WaitGroup
+		for range 2000 {
+			asking.Go(func() {
+				_, _ = a.AcquireJob(ctx, queue.Request{Organization: uuid.New(), Worker: uuid.New(), Types: []string{"build"}})
+			})
+		}
+		time.Sleep(time.Second)
+		if looks := f.store.Calls(acquirertest.Ready) - before; looks > 20 {
+			t.Errorf("2,000 organizations were looked at in %d calls", looks)
+		}
+		hangUp()
+		asking.Wait()
+		time.Sleep(time.Minute)
+		if s := a.Stats(); s.Lanes != 0 || s.Domains != 0 {
+			t.Errorf("something is kept of them: %+v", s)
+		}
+
+		before = f.store.Calls(acquirertest.Ready)
+		for i := range 1000 {
+			org := uuid.New()
+			posting := queue.Posting{Organization: org, Type: "build", NotBefore: time.Now().Add(time.Duration(i%3) * time.Minute)}
+			_, err := f.inner.Enqueue(f.ctx, time.Now(), []queue.Posting{posting}) // by somebody whom nobody here hears
+			if err != nil {
+				t.Fatal(err)
+			}
+			asking.Go(func() {
+				job, err := a.AcquireJob(f.ctx, queue.Request{Organization: org, Worker: uuid.New(), Types: []string{"build"}})
+				if err != nil || job.Organization != org {
+					t.Error(fmt.Errorf("job %s of %s: %w", job.ID, org, err))
+				}
+			})
+		}
+		begun := time.Now()
+		asking.Wait()
+		if took := time.Since(begun); took > 3*time.Minute {
+			t.Errorf("the last job, ready after two minutes, was handed out after %v", took)
+		}
+		if looks := f.store.Calls(acquirertest.Ready) - before; looks > 100 {
+			t.Errorf("1,000 organizations with jobs were looked at in %d calls", looks)
+		}
+	})
+}

@@ -1,0 +1,129 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// Processes remember the numbers of tag sets, so a tag set cannot go as soon as no job uses it: whoever remembers its number would
+// store jobs that nobody can read. Instead it is retired, and deleted a day later. A number is remembered for an hour, and that of
+// a retired set not at all; who posts with a retired set takes it back into use. So nobody remembers a number any more when it
+// goes. Numbers are never given twice. A posting that comes too late all the same, from a process that was stopped for a day,
+// names a set that is not there, which its statement finds out (see insertJobsSQL).
+const (
+	unusedEvery = time.Hour
+	retiredFor  = 24 * time.Hour
+	numberLife  = time.Hour
+)
+
+// unused says when the tables were last searched for what nobody uses, in the time of those who prune.
+type unused struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+// due reports whether they should be searched now: it reads all jobs.
+func (u *unused) due(now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.last.IsZero() && now.Sub(u.last) < unusedEvery {
+		return false
+	}
+	u.last = now
+	return true
+}
+
+const (
+	tagSetsInUseSQL = `
+	WITH used AS MATERIALIZED (
+		SELECT DISTINCT tag_set FROM dormouse.jobs
+	), revived AS (
+		UPDATE dormouse.tag_sets SET retired_at = NULL
+		WHERE retired_at IS NOT NULL AND id IN (SELECT tag_set FROM used)
+	), retired AS (
+		UPDATE dormouse.tag_sets SET retired_at = $1
+		WHERE retired_at IS NULL AND id NOT IN (SELECT tag_set FROM used)
+	)
+	DELETE FROM dormouse.tag_sets WHERE retired_at < $2 AND id NOT IN (SELECT tag_set FROM used)`
+
+	// goneSQL are the organizations that have no job of any state any more: their next one begins as the first one did.
+	goneSQL = `
+	WITH known AS (
+		SELECT organization_id FROM dormouse.turns UNION SELECT organization_id FROM dormouse.claimed
+	), gone AS MATERIALIZED (
+		SELECT organization_id FROM known k
+		WHERE NOT EXISTS (SELECT FROM dormouse.jobs j WHERE j.organization_id = k.organization_id)
+	)`
+	turnsOfGoneSQL = goneSQL + `
+	DELETE FROM dormouse.turns WHERE (organization_id, priority, tenant_id) IN (
+		SELECT t.organization_id, t.priority, t.tenant_id FROM dormouse.turns t JOIN gone g USING (organization_id)
+		FOR UPDATE OF t SKIP LOCKED)`
+	claimedOfGoneSQL = goneSQL + `
+	DELETE FROM dormouse.claimed WHERE (organization_id, priority, place) IN (
+		SELECT c.organization_id, c.priority, c.place FROM dormouse.claimed c JOIN gone g USING (organization_id)
+		FOR UPDATE OF c SKIP LOCKED)`
+
+	// reviveSQL takes tag sets back into use, in an order that all take, so that nobody waits in a circle.
+	reviveSQL = `
+	UPDATE dormouse.tag_sets SET retired_at = NULL WHERE id IN (
+		SELECT id FROM dormouse.tag_sets WHERE canon = ANY ($1::text[]) AND retired_at IS NOT NULL
+		ORDER BY id FOR NO KEY UPDATE)`
+)
+
+// dropUnused drops the tag sets that no job uses any more, and the turns of organizations without jobs, if it is time to look.
+func (s *Store) dropUnused(ctx context.Context, before time.Time) error {
+	if !s.unused.due(before) {
+		return nil
+	}
+	if _, err := s.db.Exec(ctx, s.sql(tagSetsInUseSQL), before, before.Add(-retiredFor)); err != nil {
+		return err
+	}
+	if _, err := s.db.Exec(ctx, s.sql(turnsOfGoneSQL)); err != nil {
+		return err
+	}
+	_, err := s.db.Exec(ctx, s.sql(claimedOfGoneSQL))
+	return err
+}
+
+// tagSetGone reports whether an error says that jobs were to be stored with a tag set that is not there.
+func tagSetGone(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23502" && pg.TableName == "jobs" && pg.ColumnName == "tag_set"
+}
+
+// numbered calls a function that gives jobs the numbers of their tag sets and stores them, and again where a set was deleted in
+// between.
+func (s *Store) numbered(store func() error) error {
+	err := store()
+	if tagSetGone(err) {
+		s.tags.forgetNumbers()
+		err = store()
+	}
+	return err
+}
+
+func (t *tagSets) forgetNumbers() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.number)
+}
+
+// tagNumber is a tag set's number, and when it was read.
+type tagNumber struct {
+	n  int32
+	at time.Time
+}
+
+// numberOf returns the number of a tag set if it was read lately.
+func (t *tagSets) numberOf(set queue.TagSet) (int32, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	known, ok := t.number[set]
+	return known.n, ok && time.Since(known.at) < numberLife
+}

@@ -1,0 +1,139 @@
+package postgres_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store/postgres"
+)
+
+// What a tenant invents leaves nothing behind when its jobs are gone, and a process that remembers the numbers of tag sets that were
+// deleted stores and claims jobs with them as ever: postings, and the jobs of builds.
+func TestUnusedTagSets(t *testing.T) {
+	s, pool := open(t)
+	other := over(t, pool) // another process
+	postings := make([]queue.Posting, 200)
+	for i := range postings {
+		postings[i] = queue.Posting{Organization: uuid.New(), Tenant: uuid.New(), Type: "build", Tags: tagged(i)}
+	}
+	kept, err := s.Enqueue(t.Context(), epoch, []queue.Posting{{Organization: uuid.New(), Type: "build", Tags: map[string]string{"kept": "1"}}})
+	must(t, err)
+	for _, p := range []*postgres.Store{s, other} {
+		expire(t, p, epoch, postings)
+	}
+	f := newFleet(t, s, 3)
+	for i, p := range []*postgres.Store{s, other} {
+		buildTagged(t, p, load(t, s, f.ids[i])[0], tagged(7))
+	}
+	exec(t, pool, `DELETE FROM dormouse.jobs WHERE type = 'workspace_build'`)
+
+	for day := range 4 {
+		_, err := s.PruneJobs(t.Context(), epoch.AddDate(0, 0, 2*day), 1000)
+		must(t, err)
+	}
+	if sets, turns := count(t, pool, "tag_sets"), count(t, pool, "turns"); sets != 1 || turns != 1 {
+		t.Errorf("%d tag sets and %d turns are left: must be those of the one job that waits", sets, turns)
+	}
+
+	buildTagged(t, other, load(t, s, f.ids[2])[0], tagged(7))
+	posted, err := other.Enqueue(t.Context(), epoch, postings[:5])
+	must(t, err)
+	for i, j := range posted {
+		if got := claimOne(t, s, j); got.Tags != j.Tags || j.Tags.Map()["only"] != fmt.Sprint(i) {
+			t.Errorf("posted with tags %v, claimed by another process with %v", j.Tags, got.Tags)
+		}
+	}
+	builds, err := s.Jobs(t.Context(), queue.Filter{IDs: []uuid.UUID{load(t, s, f.ids[2])[0].Build.ID}})
+	must(t, err)
+	if len(builds) != 1 || builds[0].Tags.Map()["only"] != "7" {
+		t.Errorf("the job of a build that was committed with a number that is gone: %+v", builds)
+	}
+	if got := claimOne(t, s, kept[0]); got.Tags != kept[0].Tags {
+		t.Errorf("the job that waited has tags %v", got.Tags)
+	}
+}
+
+// A tag set that is used again within a day keeps its number, whoever remembers it.
+func TestRetiredTagSetReturns(t *testing.T) {
+	s, pool := open(t)
+	other := over(t, pool)
+	postings := []queue.Posting{{Organization: uuid.New(), Type: "build", Tags: tagged(1)}}
+	expire(t, s, epoch, postings)
+	number := func() (n int32) {
+		must(t, pool.QueryRow(t.Context(), `SELECT id FROM dormouse.tag_sets`).Scan(&n))
+		return n
+	}
+	before := number()
+	_, err := s.PruneJobs(t.Context(), epoch.Add(time.Hour), 1000)
+	must(t, err)
+	posted, err := other.Enqueue(t.Context(), epoch, postings) // has not known it: it takes the set back into use
+	must(t, err)
+	_, err = s.PruneJobs(t.Context(), epoch.Add(100*time.Hour), 1000)
+	must(t, err)
+	if number() != before || claimOne(t, s, posted[0]).Tags != posted[0].Tags {
+		t.Errorf("its number was %d and is %d", before, number())
+	}
+}
+
+func tagged(i int) map[string]string { return map[string]string{"only": fmt.Sprint(i)} }
+
+// expire posts jobs and cancels them before anybody claims one.
+func expire(t *testing.T, s *postgres.Store, now time.Time, postings []queue.Posting) {
+	t.Helper()
+	jobs, err := s.Enqueue(t.Context(), now, postings)
+	must(t, err)
+	ids := make([]uuid.UUID, len(jobs))
+	for i, j := range jobs {
+		ids[i] = j.ID
+	}
+	canceled, err := s.Cancel(t.Context(), queue.Cancellation{Now: now, IDs: ids, Reason: "no longer wanted"})
+	must(t, err)
+	if len(canceled) != len(postings) {
+		t.Fatalf("%d of %d canceled", len(canceled), len(postings))
+	}
+}
+
+func count(t *testing.T, pool *pgxpool.Pool, table string) (n int) {
+	t.Helper()
+	must(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM dormouse.`+table).Scan(&n))
+	return n
+}
+
+// claimOne claims the job as a process of its own that has just looked.
+func claimOne(t *testing.T, s *postgres.Store, j queue.Job) queue.Job {
+	t.Helper()
+	process := uuid.New()
+	_, err := s.Heartbeat(t.Context(), queue.Heartbeat{Process: process, Name: "a", Now: epoch})
+	must(t, err)
+	listing, err := s.Ready(t.Context(), epoch, queue.ReadyQuery{Organizations: []uuid.UUID{j.Organization}, CountTo: 10})
+	must(t, err)
+	if len(listing.Lanes) != 1 || listing.Lanes[0].Lane != j.Lane() || listing.Unreadable > 0 {
+		t.Fatalf("the lane of job %s is not listed: %+v", j.ID, listing)
+	}
+	claimed, err := s.Claim(t.Context(), queue.Claim{
+		Token: uuid.New(), Process: process, Now: epoch, Probes: []queue.Probe{{Lane: j.Lane()}}, Workers: []uuid.UUID{uuid.New()},
+	})
+	must(t, err)
+	if len(claimed.Jobs) != 1 || claimed.Jobs[0].ID != j.ID {
+		t.Fatalf("job %s is not claimed: %+v", j.ID, claimed.Jobs)
+	}
+	return claimed.Jobs[0]
+}
+
+// buildTagged commits a build of the workspace with a job that has tags.
+func buildTagged(t *testing.T, s *postgres.Store, w lifecycle.Snapshot, tags map[string]string) {
+	t.Helper()
+	c := started(t, w)
+	c.Job.Tags = tags
+	outcomes, err := s.Commit(t.Context(), epoch, []lifecycle.Change{c})
+	must(t, err)
+	if outcomes[0] != lifecycle.Applied {
+		t.Fatalf("the build is a %v", outcomes[0])
+	}
+}
