@@ -90,7 +90,9 @@ func TestReminderAnnouncesTheEffectiveStop(t *testing.T) {
 func TestReminderOfAStopThatIsPutOff(t *testing.T) {
 	end := monday.Add(8 * time.Hour)
 	now, next := end.Add(time.Minute), end.Add(6*time.Minute)
-	putOff := workspace(func(w *lifecycle.Workspace) { w.Backoff = lifecycle.Backoff{Until: next, Attempts: 1, Message: "no room"} })
+	putOff := workspace(func(w *lifecycle.Workspace) {
+		w.Backoff = lifecycle.Backoff{Until: next, Attempts: 1, Message: "no room"}
+	})
 	s := running(lead(30*time.Minute), deadline(end), putOff)
 	told := with(func(s *lifecycle.Snapshot) { s.Workspace.RemindedFor = end })
 	ruleCase{name: "told before", s: running(lead(30*time.Minute), deadline(end), putOff, told), from: now, want: "autostop: stop", at: next}.check(t)

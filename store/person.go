@@ -74,8 +74,12 @@ func (p *Person) LeaveHold(h *lifecycle.Hold) bool {
 	return found
 }
 
-// LeaveEvent takes them out of an event that waits for delivery. An event that is not to be kept was for nobody else.
+// LeaveEvent takes them out of an event that waits for delivery. An event that is not to be kept was for nobody else. What is
+// about a workspace and does not say of which organization, as events of earlier versions do, the store has looked up.
 func (p *Person) LeaveEvent(e *lifecycle.Event) (found, keep bool) {
+	if (e.OrganizationID != uuid.Nil || e.WorkspaceID == uuid.Nil && e.Subject() != uuid.Nil) && !p.Within(e.OrganizationID) {
+		return false, true
+	}
 	owned := p.ID != uuid.Nil && e.OwnerID == p.ID
 	if owned && e.Topic == lifecycle.TopicNotice {
 		return true, false

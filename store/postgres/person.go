@@ -119,7 +119,7 @@ func (f forgetting) rows(ctx context.Context) error {
 func (f forgetting) leaveEvents(ctx context.Context) error {
 	return rewrite(ctx, f, `SELECT e.seq, e.body FROM dormouse.events e, p
 		WHERE (e.body->>'owner_id' = p.id::text OR e.body->>'actor' = ANY (p.names)) AND (p.organization IS NULL
-			OR p.organization = (SELECT w.organization_id FROM dormouse.workspaces w WHERE w.id = e.workspace_id))
+			OR coalesce((SELECT w.organization_id FROM dormouse.workspaces w WHERE w.id = e.workspace_id), p.organization) = p.organization)
 		FOR UPDATE OF e`,
 		func(body []byte) (any, bool, error) {
 			var e lifecycle.Event

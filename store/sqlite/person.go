@@ -109,7 +109,8 @@ func (t *tx) forgetRows(p *store.Person) error {
 // leaveEvents takes a person out of the events that wait, while it is known whose workspaces they are of.
 func (t *tx) leaveEvents(p *store.Person) error {
 	changed, err := t.texts(personParams+`SELECT e.seq, CAST(e.body AS TEXT) FROM {events} e, p
-		WHERE p.organization IS NULL OR p.organization = (SELECT w.organization_id FROM {workspaces} w WHERE w.id = e.workspace_id)`,
+		WHERE p.organization IS NULL
+			OR coalesce((SELECT w.organization_id FROM {workspaces} w WHERE w.id = e.workspace_id), p.organization) = p.organization`,
 		p, func(text string) (string, bool, error) {
 			var e lifecycle.Event
 			if json.Unmarshal([]byte(text), &e) != nil {

@@ -112,6 +112,10 @@ func (k *forgetKit) leaveTraces() {
 	k.template.Hold = lifecycle.Hold{Rules: lifecycle.HoldStarts, By: "zoe", Note: "zoe holds"}
 	k.put(epoch, &k.template)
 	k.must(k.s.PutEngine(k.ctx, epoch, lifecycle.Engine{Hold: lifecycle.Hold{Rules: lifecycle.HoldStarts, By: "zoe", Note: "zoe stops all"}}))
+	for _, of := range []lifecycle.Event{{TemplateID: k.template.ID, OrganizationID: k.template.OrganizationID}, {OwnerID: k.zoe.ID}, {}} {
+		of.Topic, of.Kind, of.At, of.Actor, of.Note = lifecycle.TopicAudit, "test", epoch, "zoe", "says zoe"
+		k.must(k.s.Recording(of).PutOwner(k.ctx, epoch, k.owner)) // whatever it is about
+	}
 	k.claimMember()
 }
 
