@@ -110,6 +110,7 @@ func (s *server) make(ctx context.Context) (err error) {
 	}
 	s.pages, err = webui.New(fleet{source, s.db.records}, webui.Config{
 		Viewer: viewer, Actions: true, Zone: time.Local, Clock: s.clock, Logger: s.log, OverdueAfter: s.slow(2 * time.Minute),
+		Refresh: s.slow(2 * time.Second),
 	})
 	return err
 }
@@ -198,9 +199,13 @@ func (s *server) handler() http.Handler {
 	return bounded(mux)
 }
 
-// bounded bounds what a connection that is slow can hold.
+// bounded bounds for how long a body may be on its way. A request without one, such as that of a stream, may last.
 func bounded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 {
+			h.ServeHTTP(w, r)
+			return
+		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(30 * time.Second))
 		h.ServeHTTP(w, r)
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/store/form"
 )
 
 // Members keeps the members of pre-warmed pools in memory: a [prewarm.Store] for hosts of one process and for unit
@@ -92,7 +93,7 @@ func (r *memberRow) set(m *prewarm.Member) {
 	*r = memberRow{
 		id: m.ID, resource: m.Resource, revision: m.Revision, generation: m.Generation,
 		createdAt: micros(m.CreatedAt), readyAt: micros(m.ReadyAt), deadline: micros(m.Deadline),
-		version: m.Version, restriction: m.For, reason: m.Reason, message: m.Message, claim: claim,
+		version: m.Version, restriction: m.For, reason: m.Reason, message: form.Text(m.Message), claim: claim,
 		uses: int32(m.Uses), attempts: int32(m.Attempts), misses: int32(m.Misses), state: m.State,
 	}
 }
@@ -218,6 +219,7 @@ func (s *Members) PutMembers(ctx context.Context, state *prewarm.PoolState, chan
 		}
 		p.state = *state
 		p.state.Revision++
+		p.state.PausedBy, p.state.Failures.Message = form.Text(p.state.PausedBy), form.Text(p.state.Failures.Message)
 		p.state.Failures.At, p.state.ExtraUntil = store.Instant(p.state.Failures.At), store.Instant(p.state.ExtraUntil)
 	}
 	applied := make([]bool, len(changes))

@@ -310,9 +310,12 @@ func leads(pid int) bool {
 	return err == nil && session == pid
 }
 
+// visitor lets go of a connection: one that stays open is use, and moves deadlines.
+var visitor = http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 // answers reports whether a workspace's process does.
 func answers(address string) bool {
-	response, err := http.Get(address)
+	response, err := visitor.Get(address)
 	if err != nil {
 		return false
 	}
