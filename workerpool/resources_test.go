@@ -113,6 +113,23 @@ func TestLongestIdleMakesRoom(t *testing.T) {
 	}
 }
 
+// That holds for workers of different types, too.
+func TestLongestIdleOfAllTypesMakesRoom(t *testing.T) {
+	kind := func(name string, slots int64) InstanceType {
+		return InstanceType{Name: name, Price: 1, Room: Resources{Slots: slots}}
+	}
+	idle := func(id InstanceID, kind string, since time.Duration) Worker {
+		return Worker{ID: id, Type: kind, State: Idle, CreatedAt: edge.Add(-time.Hour), IdleSince: edge.Add(-since)}
+	}
+	workers := []Worker{idle("i-1", "a", time.Second), idle("i-2", "c", time.Minute)}
+	for _, types := range [][]InstanceType{{kind("a", 2), kind("c", 2), kind("b", 8)}, {kind("c", 2), kind("a", 2), kind("b", 8)}} {
+		got := Plan([]Job{{ID: "k", Since: edge, Needs: Resources{Slots: 8}}}, workers, Limits{Types: types, MaxWorkers: 2, IdleTimeout: time.Hour, PriceFactor: 9}, edge)
+		if len(got.Shutdowns) != 1 || workers[got.Shutdowns[0].Worker].ID != "i-2" {
+			t.Errorf("%+v", got.Shutdowns)
+		}
+	}
+}
+
 // A worker that is found was not created after it was found.
 func TestAgeOfAFoundWorker(t *testing.T) {
 	for created, want := range map[time.Time]time.Time{{}: edge, edge.Add(-time.Hour): edge.Add(-time.Hour), edge.Add(time.Hour): edge} {
