@@ -24,8 +24,10 @@ type Build struct {
 	// Transition is what to do: start, stop or delete.
 	Transition Transition
 	Reason     lifecycle.Reason
-	// Version is the template version to build.
+	// Version is the template version to build, Preset the preset if a pool has made the workspace with one (see [Pool]): it is
+	// the same for all its builds, also when it is somebody's.
 	Version uuid.UUID
+	Preset  string
 	// Attempt counts how often the build was begun, from 1.
 	Attempt int
 	// Payload is what Config.Builder put into the job.
@@ -86,8 +88,12 @@ func (p *Plane) load(ctx context.Context, t *worker.Task, j lifecycle.Job) (b *B
 		}
 		restarts = len(before) == 1 && runsAfter(&before[0])
 	}
+	preset, err := p.PresetOf(ctx, j.WorkspaceID)
+	if err != nil {
+		return nil, false, passing(err)
+	}
 	return &Build{
-		Workspace: WorkspaceOf(s), ID: j.ID, Number: j.BuildNumber, Transition: j.Transition, Reason: j.Reason,
+		Preset: preset, Workspace: WorkspaceOf(s), ID: j.ID, Number: j.BuildNumber, Transition: j.Transition, Reason: j.Reason,
 		Version: j.TemplateVersionID, Attempt: t.Job.Attempt, Payload: j.Payload, Log: t, task: t,
 	}, restarts, nil
 }

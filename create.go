@@ -79,13 +79,14 @@ func (p *Plane) create(ctx context.Context, n NewWorkspace, change func(*lifecyc
 		return Workspace{}, err
 	}
 	change(&s.Workspace)
-	if err := p.ensureOwner(ctx, s.Owner); err != nil {
+	if err := p.ensureOwner(ctx, s.Owner, r); err != nil {
 		return Workspace{}, fmt.Errorf("create workspace %s: %w", n.Name, err)
 	}
-	if err := p.bound.CreateWorkspaces(ctx, p.now(), s.Workspace); err != nil {
+	now := p.now()
+	write := func(w lifecycle.Writer) error { return w.CreateWorkspaces(ctx, now, s.Workspace) }
+	if err := p.client.Record(ctx, write, r.signed(s.Workspace.CreatedEvent(now))); err != nil {
 		return p.created(ctx, s, err)
 	}
-	r.log(ctx, p.cfg.Logger, "workspace created", "workspace_id", s.Workspace.ID)
 	w, err := p.Get(ctx, s.Workspace.ID)
 	w.Warnings = lint.Workspace(s, p.now(), lint.Config{})
 	return w, err
@@ -135,11 +136,11 @@ func begun(s lifecycle.Snapshot, v lifecycle.Verb, now time.Time) (lifecycle.Wor
 	return c.Workspace, err
 }
 
-func (p *Plane) ensureOwner(ctx context.Context, o lifecycle.Owner) error {
+func (p *Plane) ensureOwner(ctx context.Context, o lifecycle.Owner, r request) error {
 	if _, exists, err := p.bound.Owner(ctx, o.ID); err != nil || exists {
 		return err
 	}
-	return p.bound.PutOwner(ctx, p.now(), o)
+	return p.writeOwner(ctx, lifecycle.Owner{}, o, r)
 }
 
 // created answers for a workspace that the store did not take: perhaps it has it already.

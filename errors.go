@@ -15,6 +15,8 @@ var (
 	ErrExists = errors.New("exists already")
 	// ErrNotRunning says that a workspace does not run, which the request needs.
 	ErrNotRunning = errors.New("workspace is not running")
+	// ErrChanged says that the workspace is not as the caller saw it; see [IfRevision].
+	ErrChanged = errors.New("workspace has changed")
 )
 
 // NotFoundError says what is not there. It matches [lifecycle.ErrNotFound].

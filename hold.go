@@ -30,36 +30,33 @@ func (r request) hold(h Hold) Hold {
 	return h
 }
 
-// HoldTemplate suspends rules for all workspaces of a template, as [Plane.Hold] does for one. The request is written to the
-// log; it has no event.
+// HoldTemplate suspends rules for all workspaces of a template, as [Plane.Hold] does for one. It is an event of the kind
+// lifecycle.EventTemplateChanged.
 func (p *Plane) HoldTemplate(ctx context.Context, id uuid.UUID, h Hold, options ...Option) error {
 	r, err := requestOf(options)
 	if err != nil {
 		return err
 	}
 	for range maxStale {
-		err := p.holdTemplate(ctx, id, r.hold(h))
-		if errors.Is(err, lifecycle.ErrStaleTemplate) {
-			continue
+		if err := p.holdTemplate(ctx, id, r.hold(h), r); !errors.Is(err, lifecycle.ErrStaleTemplate) {
+			return err
 		}
-		if err == nil {
-			r.log(ctx, p.cfg.Logger, "template held", "template_id", id, "until", h.Until, "rules", h.Rules.String())
-		}
-		return err
 	}
 	return fmt.Errorf("hold template %s: %w", id, executor.ErrConflict)
 }
 
-func (p *Plane) holdTemplate(ctx context.Context, id uuid.UUID, h Hold) error {
+func (p *Plane) holdTemplate(ctx context.Context, id uuid.UUID, h Hold, r request) error {
 	t, err := p.template(ctx, id)
 	if err != nil {
 		return fmt.Errorf("hold: %w", err)
 	}
-	t.Hold = h
-	return p.bound.PutTemplate(ctx, p.now(), t)
+	held := t
+	held.Hold = h
+	return p.writeTemplate(ctx, t, held, r)
 }
 
-// HoldAll suspends rules for every workspace of the store, of all organizations: in an incident, say. The request is written to the log; it has no event.
+// HoldAll suspends rules for every workspace of the store, of all organizations: in an incident, say. It is an event of the
+// kind lifecycle.EventEngineChanged.
 func (p *Plane) HoldAll(ctx context.Context, h Hold, options ...Option) error {
 	r, err := requestOf(options)
 	if err != nil {
@@ -69,10 +66,12 @@ func (p *Plane) HoldAll(ctx context.Context, h Hold, options ...Option) error {
 	if err != nil {
 		return fmt.Errorf("hold everything: %w", err)
 	}
-	e.Hold = r.hold(h)
-	if err := p.store.PutEngine(ctx, p.now(), e); err != nil {
+	now, held := p.now(), e
+	held.Hold = r.hold(h)
+	err = p.client.Record(ctx, func(w lifecycle.Writer) error { return w.PutEngine(ctx, now, held) },
+		r.signed(held.ChangedEvent(&e, now)))
+	if err != nil {
 		return fmt.Errorf("hold everything: %w", err)
 	}
-	r.log(ctx, p.cfg.Logger, "everything held", "until", h.Until, "rules", h.Rules.String())
 	return nil
 }

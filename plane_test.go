@@ -147,8 +147,8 @@ func TestDayOfAWorkspace(t *testing.T) {
 		signed := slices.IndexFunc(f.audit, func(e dormouse.Event) bool {
 			return e.Kind == lifecycle.EventBuildQueued && e.Actor == "ann" && e.Note == "demo"
 		})
-		if signed != 0 {
-			t.Errorf("the audit begins with who asked for the start: got %+v", f.audit)
+		if signed < 0 {
+			t.Errorf("the audit says who asked for the start: got %+v", f.audit)
 		}
 		if last := f.audit[len(f.audit)-1]; last.Actor != "" {
 			t.Errorf("nobody asked for the stop, but %q", last.Actor)
@@ -437,7 +437,8 @@ func TestWorkingHours(t *testing.T) {
 			t.Errorf("schedule %+v, want %+v", w.Schedule, set)
 		}
 		synctest.Wait()
-		if len(f.audit) != 1 || f.audit[0].Actor != "ann" || !strings.Contains(f.audit[0].Message, "autostop") {
+		changed := slices.DeleteFunc(slices.Clone(f.audit), func(e dormouse.Event) bool { return e.Kind != lifecycle.EventChanged })
+		if len(changed) != 1 || changed[0].Actor != "ann" || !strings.Contains(changed[0].Message, "autostop") {
 			t.Errorf("both halves of the change are told in one event, and who asked: %+v", f.audit)
 		}
 		_, err = f.SetSchedule(f.t.Context(), w.ID, dormouse.Schedule{})

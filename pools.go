@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,6 +28,10 @@ import (
 type Pool struct {
 	// Name identifies the pool in the store. Required.
 	Name string
+	// Preset is a named way to build the template: a size of machine, a region, a set of parameters. What it means is the
+	// host's, whose Config.Build sees it as [Build.Preset]. Pools of one Name and several presets are asked for by both, and
+	// have members, sizes, metrics and failures of their own: NAME/PRESET is what they are called. Defaults to "".
+	Preset string
 	// Template is the id of what its workspaces are made from, TemplateName its name, if [Plane.PutTemplate] has chosen the id.
 	// One of them is required. The workspaces follow the active version: those of an older one are replaced, and served
 	// until the new ones run.
@@ -56,8 +62,16 @@ const (
 	poolShare    = 0.5
 )
 
-// pools are the pools of a plane, by name.
+// pools are the pools of a plane, by the names of their engines.
 type pools map[string]*pool
+
+// engineName is what a pool is called in the store and the metrics.
+func engineName(pool, preset string) string {
+	if preset == "" {
+		return pool
+	}
+	return pool + "/" + preset
+}
 
 type pool struct {
 	Pool
@@ -75,7 +89,7 @@ func (p *Plane) makePools() error {
 			p.pools.close()
 			return invalid.Within(fmt.Sprintf("Config.Pools[%d]", i), err)
 		}
-		p.pools[cfg.Name] = made
+		p.pools[cfg.engineName()] = made
 	}
 	return nil
 }
@@ -88,8 +102,11 @@ func (p pools) close() {
 }
 
 func (p *Plane) makePool(cfg Pool) (*pool, error) {
-	if _, twice := p.pools[cfg.Name]; twice {
-		return nil, invalid.New("Name", cfg.Name, "must be another pool's")
+	if _, twice := p.pools[cfg.engineName()]; twice {
+		return nil, invalid.New("Name", cfg.engineName(), "must not be another pool's as well")
+	}
+	if err := (workspaces.Version{Preset: cfg.Preset}).Validate(); err != nil {
+		return nil, err
 	}
 	switch {
 	case cfg.Template == uuid.Nil && cfg.TemplateName == "":
@@ -105,7 +122,7 @@ func (p *Plane) makePool(cfg Pool) (*pool, error) {
 		return nil, err
 	}
 	made.members, err = workspaces.New(p.store, p.executor, workspaces.Config{
-		Template: cfg.Template, Manager: p.manager(cfg.Name), Hand: p.hand, Claimed: cfg.told(), Cancel: p.cancelMember,
+		Template: cfg.Template, Manager: p.manager(cfg.engineName()), Hand: p.hand, Claimed: cfg.told(), Cancel: p.cancelMember,
 		Clock: p.cfg.Clock, Logger: p.cfg.Logger,
 	})
 	if err != nil {
@@ -132,9 +149,16 @@ func (p *Plane) manager(name string) lifecycle.Owner {
 // errUnread is why a pool keeps still until its template was read.
 var errUnread = errors.New("its template was not read yet")
 
+func (c Pool) engineName() string { return engineName(c.Name, c.Preset) }
+
+// version is what the pool's workspaces are built from.
+func (c Pool) version(template uuid.UUID) string {
+	return workspaces.Version{Template: template, Preset: c.Preset}.String()
+}
+
 // spec is what the pool shall be, before its template is known.
 func (c Pool) spec() (prewarm.Spec, error) {
-	s := prewarm.Spec{Name: c.Name, Version: uuid.Nil.String(), Floor: c.Size, Ceiling: c.Ceiling, Err: errUnread}
+	s := prewarm.Spec{Name: c.engineName(), Version: c.version(uuid.Nil), Floor: c.Size, Ceiling: c.Ceiling, Err: errUnread}
 	for i, b := range c.Busy {
 		window, err := b.window()
 		if err != nil {
@@ -230,10 +254,10 @@ func (p *Plane) followTemplate(ctx context.Context, one *pool) error {
 		case t.ActiveVersionID == uuid.Nil:
 			spec.Err = errors.New("its template has no active version")
 		default:
-			spec.Version, spec.Err = t.ActiveVersionID.String(), nil
+			spec.Version, spec.Err = one.version(t.ActiveVersionID), nil
 		}
 		if err := one.engine.SetSpec(spec); err != nil {
-			p.cfg.Logger.WarnContext(ctx, "dormouse: pool does not follow its template", "pool", one.Name, "error", err)
+			p.cfg.Logger.WarnContext(ctx, "dormouse: pool does not follow its template", "pool", one.engineName(), "error", err)
 		}
 	}
 	return nil
@@ -247,7 +271,7 @@ func (p pools) changed() {
 }
 
 // Pool returns the engine of a pool of the configuration, for what the plane has no verb for: its Pause, Resume, Explain
-// and Stats. Its Run belongs to the plane. A workspace that was claimed is given back by [Plane.Delete], like any other.
+// and Stats. One with a preset is called NAME/PRESET. Its Run belongs to the plane. A workspace that was claimed is given back by [Plane.Delete], like any other.
 func (p *Plane) Pool(name string) (*prewarm.Pool, bool) {
 	one, ok := p.pools[name]
 	if !ok {
@@ -258,12 +282,13 @@ func (p *Plane) Pool(name string) (*prewarm.Pool, bool) {
 
 // Claim asks a pool for a workspace that runs.
 type Claim struct {
-	// Pool is the name of the pool.
-	Pool string `json:"pool"`
+	// Pool is the name of the pool, Preset the preset if its pools have one. Another preset is never handed out instead.
+	Pool   string `json:"pool"`
+	Preset string `json:"preset,omitempty"`
 	// Workspace is what its new owner gets: Owner is required, Name, schedule and TTL are set if they are given. ID and
 	// Template are the pool's choice. The owner must not have another workspace of that name.
 	Workspace NewWorkspace `json:"workspace"`
-	// Key makes a request repeatable: the same key gets the same workspace. Defaults to a new one.
+	// Key makes a request repeatable: the same key gets the same workspace of the pool and preset. Defaults to a new one.
 	Key string `json:"key,omitempty"`
 	// Tenant is the group among which waiting claims are served in turn. Defaults to the owner.
 	Tenant string `json:"tenant,omitempty"`
@@ -271,18 +296,60 @@ type Claim struct {
 	// wait, for MaxWait. Defaults to failing.
 	IfEmpty prewarm.IfEmpty `json:"if_empty,omitempty"`
 	// MaxWait defaults to half a minute for waiting, and to as long as builds may take for cold claims.
-	MaxWait time.Duration `json:"-"`
+	MaxWait time.Duration `json:"max_wait,omitzero"`
+}
+
+// MarshalJSON writes MaxWait as a text like "30s".
+func (c Claim) MarshalJSON() ([]byte, error) {
+	type plain Claim
+	return json.Marshal(struct {
+		plain
+		MaxWait span `json:"max_wait,omitzero"`
+	}{plain(c), span(c.MaxWait)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (c *Claim) UnmarshalJSON(text []byte) error {
+	type plain Claim
+	v := struct {
+		*plain
+		MaxWait span `json:"max_wait"`
+	}{plain: (*plain)(c)}
+	err := json.Unmarshal(text, &v)
+	c.MaxWait = time.Duration(v.MaxWait)
+	return err
 }
 
 // Claimed is a workspace that was handed out.
 type Claimed struct {
-	Workspace Workspace
+	Workspace Workspace `json:"workspace"`
 	// Source says where it comes from: warm, waited, cold or repeated.
-	Source prewarm.Source
+	Source prewarm.Source `json:"source"`
 	// Waited is the time from the request to the answer.
-	Waited time.Duration
+	Waited time.Duration `json:"waited,omitzero"`
 	// Missed says why none was ready when the request came; its Reason is "" if one was.
-	Missed prewarm.Diagnosis
+	Missed prewarm.Diagnosis `json:"missed,omitzero"`
+}
+
+// MarshalJSON writes Waited as a text like "1.5s".
+func (c Claimed) MarshalJSON() ([]byte, error) {
+	type plain Claimed
+	return json.Marshal(struct {
+		plain
+		Waited span `json:"waited,omitzero"`
+	}{plain(c), span(c.Waited)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (c *Claimed) UnmarshalJSON(text []byte) error {
+	type plain Claimed
+	v := struct {
+		*plain
+		Waited span `json:"waited"`
+	}{plain: (*plain)(c)}
+	err := json.Unmarshal(text, &v)
+	c.Waited = time.Duration(v.Waited)
+	return err
 }
 
 // details are what a claim's row says of the handover: another process may be the one to do it.
@@ -299,9 +366,9 @@ type details struct {
 // The errors are those of [prewarm.Pool.Claim], of [lifecycle.Claim], lifecycle.ErrNameTaken, and a [*NotFoundError] for a
 // pool that this plane does not have.
 func (p *Plane) Claim(ctx context.Context, c Claim, options ...Option) (Claimed, error) {
-	one, ok := p.pools[c.Pool]
-	if !ok {
-		return Claimed{}, invalid.New("Claim.Pool", c.Pool, "must be one of Config.Pools")
+	one, err := p.pools.of(c)
+	if err != nil {
+		return Claimed{}, err
 	}
 	r, err := requestOf(options)
 	if err != nil {
@@ -319,6 +386,44 @@ func (p *Plane) Claim(ctx context.Context, c Claim, options ...Option) (Claimed,
 	}
 	w, err := p.Get(ctx, h.Member.Resource)
 	return Claimed{w, h.Source, h.Waited, h.Missed}, err
+}
+
+// of returns the pool that a claim asks for.
+func (p pools) of(c Claim) (*pool, error) {
+	var presets []string
+	for _, one := range p {
+		switch {
+		case one.Name == c.Pool && one.Preset == c.Preset:
+			return one, nil
+		case one.Name == c.Pool:
+			presets = append(presets, strconv.Quote(one.Preset))
+		}
+	}
+	if len(presets) == 0 {
+		return nil, invalid.New("Claim.Pool", c.Pool, "must be one of Config.Pools")
+	}
+	slices.Sort(presets)
+	return nil, invalid.New("Claim.Preset", c.Preset, "must be one of pool %s: %s", c.Pool, strings.Join(presets, ", "))
+}
+
+// PresetOf returns the preset that a pool has built a workspace with, "" if there is none: for a Config.Builder, and for what
+// carries out builds elsewhere. It is known as long as the workspace exists, whoever has it, and the pool is one of Config.Pools;
+// a preset that is no longer kept ready stays there with a Size of 0 while somebody has one.
+func (p *Plane) PresetOf(ctx context.Context, workspace uuid.UUID) (string, error) {
+	for name, one := range p.pools {
+		if one.Preset == "" {
+			continue
+		}
+		found, err := p.store.Members(ctx, prewarm.Query{Pool: name, Resources: []uuid.UUID{workspace}, Limit: 1})
+		if err != nil {
+			return "", fmt.Errorf("preset of workspace %s: %w", workspace, err)
+		}
+		if len(found) > 0 {
+			v, err := workspaces.ParseVersion(found[0].Version)
+			return v.Preset, err
+		}
+	}
+	return "", nil
 }
 
 // checkClaim refuses what no workspace of the pool could be handed over as, and makes the owner known. It returns the
@@ -345,7 +450,7 @@ func (p *Plane) checkClaim(ctx context.Context, one *pool, c Claim, d details) (
 		return "", &NotFoundError{"template", one.Template}
 	}
 	o := lifecycle.Owner{ID: named(p.cfg.Organization, "owner", n.Owner), Name: n.Owner}
-	if err := p.ensureOwner(ctx, o); err != nil {
+	if err := p.ensureOwner(ctx, o, request{actor: d.Actor, note: d.Note}); err != nil {
 		return "", fmt.Errorf("claim of pool %s: %w", c.Pool, err)
 	}
 	text, err := json.Marshal(d)
@@ -388,7 +493,7 @@ func (p *Plane) hand(ctx context.Context, c prewarm.Claim) (lifecycle.Verb, erro
 		return nil, err
 	}
 	claim := lifecycle.Claim(lifecycle.Handover{Owner: o, Name: n.Name, Autostart: start, TTL: n.TTL})
-	return request{d.Actor, d.Note}.sign(func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+	return request{actor: d.Actor, note: d.Note}.sign(func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
 		change, err := claim(s, now)
 		if err != nil || stop == nil {
 			return change, err

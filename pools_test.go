@@ -232,6 +232,8 @@ func TestPoolsThatCannotBe(t *testing.T) {
 		"Config.Pools[0].Template":      {{Name: "a"}},
 		"Config.Pools[0].TemplateName":  {{Name: "a", TemplateName: "t", Template: uuid.New()}},
 		"Config.Pools[1].Name":          {{Name: "a", TemplateName: "t"}, {Name: "a", TemplateName: "t"}},
+		"Config.Pools[0].Preset":        {{Name: "a", Preset: "b/c", TemplateName: "t"}},
+		"Config.Pools[2].Name":          {{Name: "a", Preset: "b", TemplateName: "t"}, {Name: "a", Preset: "c", TemplateName: "t"}, {Name: "a/b", TemplateName: "t"}},
 		"Config.Pools[0].Spec.Floor":    {{Name: "a", TemplateName: "t", Size: -1}},
 		"Config.Pools[0].Busy[0].Hours": {{Name: "a", TemplateName: "t", Busy: []dormouse.PoolHours{{Hours: "x", Size: 1}}}},
 	} {

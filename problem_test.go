@@ -55,6 +55,7 @@ var problems = []struct {
 	{"lifecycle.ErrUnchanged", lifecycle.ErrUnchanged, 409, "unchanged"},
 	{"dormouse.ErrExists", dormouse.ErrExists, 409, "exists"},
 	{"dormouse.ErrShadow", dormouse.ErrShadow, 409, "shadow"},
+	{"dormouse.ErrChanged", dormouse.ErrChanged, 412, "changed"},
 	{"dormouse.ErrNotRunning", dormouse.ErrNotRunning, 409, "not_running"},
 	{"executor.ErrConflict", executor.ErrConflict, 409, "conflict"},
 	{"lifecycle.ErrNameTaken", lifecycle.ErrNameTaken, 409, "name_taken"},

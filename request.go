@@ -2,7 +2,7 @@ package dormouse
 
 import (
 	"context"
-	"log/slog"
+	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -24,8 +24,15 @@ func By(actor string) Option { return func(r *request) { r.actor = actor } }
 // Note adds a remark of whoever asks: it becomes the Note of the request's events.
 func Note(text string) Option { return func(r *request) { r.note = text } }
 
+// IfRevision makes the request depend on the workspace being as the caller saw it: with another [Workspace.Revision] nothing is
+// done, and the error is [ErrChanged]. 0 asks for nothing.
+func IfRevision(revision int64) Option { return func(r *request) { r.revision = revision } }
+
 // request is what the options of one call say.
-type request struct{ actor, note string }
+type request struct {
+	actor, note string
+	revision    int64
+}
 
 // Limits of what a request says about itself.
 const (
@@ -72,32 +79,30 @@ func validName(field, name string) error {
 	return validText(field, name, maxName)
 }
 
-// sign returns the verb with the request's actor and note in each of its events. It stays pure.
+// sign returns the verb with the request's actor and note in each of its events, for the revision asked for only. It stays pure.
 func (r request) sign(v lifecycle.Verb) lifecycle.Verb {
 	if r == (request{}) {
 		return v
 	}
 	return func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+		if r.revision != 0 && r.revision != s.Workspace.Revision {
+			return lifecycle.Change{}, fmt.Errorf("it has revision %d, not %d: %w", s.Workspace.Revision, r.revision, ErrChanged)
+		}
 		c, err := v(s, now)
 		if c.NewBuild {
 			c.Build.Initiator = r.actor
 		}
 		for i := range c.Events {
-			c.Events[i].Actor, c.Events[i].Note = r.actor, r.note
+			c.Events[i] = r.signed(c.Events[i])
 		}
 		return c, err
 	}
 }
 
-// log writes a line about a request that has no event.
-func (r request) log(ctx context.Context, l *slog.Logger, message string, attrs ...any) {
-	if r.actor != "" {
-		attrs = append(attrs, "actor", r.actor)
-	}
-	if r.note != "" {
-		attrs = append(attrs, "note", r.note)
-	}
-	l.InfoContext(ctx, "dormouse: "+message, attrs...)
+// signed is an event with the request's actor and note.
+func (r request) signed(e lifecycle.Event) lifecycle.Event {
+	e.Actor, e.Note = r.actor, r.note
+	return e
 }
 
 // signer is an updater that signs, for the verbs that another package applies.

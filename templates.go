@@ -21,7 +21,7 @@ import (
 // nobody's workspace stops or goes at once; to look first, or to choose other graces, use [Plane.Plan] and [Plane.Apply]. A
 // hold of the template stays as it is.
 //
-// The request is written to the log. It has no event.
+// A change is an event of the kind lifecycle.EventTemplateChanged.
 func (p *Plane) PutTemplate(ctx context.Context, t Template, options ...Option) (Template, error) {
 	if t.Organization == uuid.Nil {
 		t.Organization = p.cfg.Organization
@@ -60,13 +60,20 @@ func (p *Plane) putTemplate(ctx context.Context, t Template, r request) (Templat
 	if exists && sameTemplate(old, next) {
 		return templateOf(old), nil
 	}
-	if err := p.bound.PutTemplate(ctx, p.now(), next); err != nil {
+	if err := p.writeTemplate(ctx, old, next, r); err != nil {
 		return Template{}, fmt.Errorf("put template %s: %w", t.Name, err)
 	}
-	r.log(ctx, p.cfg.Logger, "template put", "template_id", t.ID)
 	put := templateOf(next)
 	put.Warnings = lint.Template(next, p.now(), lint.Config{})
 	return put, nil
+}
+
+// writeTemplate writes a template over the one before, and the event of it.
+func (p *Plane) writeTemplate(ctx context.Context, old, next lifecycle.Template, r request) error {
+	now, told := p.now(), next
+	told.Revision++
+	return p.client.Record(ctx, func(w lifecycle.Writer) error { return w.PutTemplate(ctx, now, next) },
+		r.signed(told.ChangedEvent(&old, now)))
 }
 
 func (p *Plane) validateTemplate(t Template) error {
@@ -143,16 +150,16 @@ func (p *Plane) Apply(ctx context.Context, plan PolicyPlan, report func(PolicyPl
 			report(PolicyPlan{done, plan.Warnings})
 		}
 	}
-	done, err := p.executor.Apply(ctx, plan.PolicyPlan, progress)
-	if err == nil {
-		r.log(ctx, p.cfg.Logger, "policy applied", "template_id", plan.Change.Template.ID, "changed", done.Changed)
+	if r != (request{}) {
+		plan.Actor, plan.Note = r.actor, r.note
 	}
+	done, err := p.executor.Apply(ctx, plan.PolicyPlan, progress)
 	return PolicyPlan{done, plan.Warnings}, err
 }
 
 // PutOwner creates or replaces an owner and returns it with its id. [Plane.Create] makes owners by itself; PutOwner is for
-// suspending one, and for quiet hours. An owner that is as given already is left alone. The request is written to the log;
-// it has no event.
+// suspending one, and for quiet hours. An owner that is as given already is left alone; a change is an event of the kind
+// lifecycle.EventOwnerChanged.
 func (p *Plane) PutOwner(ctx context.Context, o Owner, options ...Option) (Owner, error) {
 	r, err := requestOf(options)
 	if err != nil {
@@ -169,11 +176,18 @@ func (p *Plane) PutOwner(ctx context.Context, o Owner, options ...Option) (Owner
 	case exists && sameOwner(old, next):
 		return o, nil
 	}
-	if err := p.bound.PutOwner(ctx, p.now(), next); err != nil {
+	if err := p.writeOwner(ctx, old, next, r); err != nil {
 		return Owner{}, fmt.Errorf("put owner %s: %w", o.Name, err)
 	}
-	r.log(ctx, p.cfg.Logger, "owner put", "owner_id", o.ID, "status", o.Status.String())
 	return o, nil
+}
+
+// writeOwner writes an owner over the one before, and the event of it.
+func (p *Plane) writeOwner(ctx context.Context, old, next lifecycle.Owner, r request) error {
+	now := p.now()
+	e := r.signed(next.ChangedEvent(&old, now))
+	e.OrganizationID = p.cfg.Organization
+	return p.client.Record(ctx, func(w lifecycle.Writer) error { return w.PutOwner(ctx, now, next) }, e)
 }
 
 // newOwner checks an owner, completes it, and returns it as the store keeps it.
@@ -208,6 +222,13 @@ func textOf(c *schedule.Cron) string {
 	}
 	return c.Text()
 }
+
+// TemplateID is the id that [Plane.PutTemplate] chooses for a template of a name, and OwnerID the one of an owner, whether they are
+// there or not: a host that knows names needs no search.
+func (p *Plane) TemplateID(name string) uuid.UUID { return named(p.cfg.Organization, "template", name) }
+
+// OwnerID is the id of an owner of a name; see [Plane.TemplateID].
+func (p *Plane) OwnerID(name string) uuid.UUID { return named(p.cfg.Organization, "owner", name) }
 
 // named derives the id of what a host knows by its name, so that every process finds it without asking the store for names.
 func named(organization uuid.UUID, kind, name string) uuid.UUID {

@@ -158,5 +158,7 @@ func (a *Acquirer) afterEnd(job queue.Job) {
 		}
 		a.mu.Unlock()
 	}
-	a.Announce(job)
+	if job.State == queue.Pending {
+		a.Announce(job)
+	}
 }

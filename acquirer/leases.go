@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -19,7 +20,7 @@ type holding struct {
 	pace     throttle
 	// worker is who is counted for the job; the zero key: nobody.
 	worker   workerKey
-	watchers map[*watcher]struct{}
+	watchers []*watcher // hardly ever more than one
 }
 
 // watcher is a context that ends with the lease.
@@ -28,14 +29,14 @@ type watcher struct{ cancel context.CancelCauseFunc }
 func holdingOf(e *leases.Entry) *holding {
 	h, ok := e.Owner.(*holding)
 	if !ok {
-		h = &holding{watchers: make(map[*watcher]struct{})}
+		h = &holding{}
 		e.Owner = h
 	}
 	return h
 }
 
 func (h *holding) interrupt(cause error) {
-	for w := range h.watchers {
+	for _, w := range h.watchers {
 		w.cancel(cause)
 	}
 }
@@ -182,11 +183,11 @@ func (a *Acquirer) Watch(ctx context.Context, lease queue.Lease) (context.Contex
 		cancel(queue.ErrTimeout)
 	}
 	w := &watcher{cancel}
-	h.watchers[w] = struct{}{}
+	h.watchers = append(h.watchers, w)
 	return ctx, func() {
 		cancel(context.Canceled)
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		delete(h.watchers, w)
+		h.watchers = slices.DeleteFunc(h.watchers, func(other *watcher) bool { return other == w })
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -75,22 +77,36 @@ func (j *journal) sorted() []entry {
 //	Mon 2026-03-02 08:00:30  api  build.succeeded  start 1 (manual)
 func (k *Kit) Log() string {
 	k.t.Helper()
-	names := map[string]string{}
+	names := map[uuid.UUID]string{}
 	entries := k.log.sorted()
 	width := 0
 	for _, e := range entries {
-		id := e.event.WorkspaceID.String()
+		id := e.event.Subject()
 		if _, ok := names[id]; !ok {
-			names[id] = k.get(e.event.WorkspaceID).Name
+			names[id] = k.subject(e.event)
 			width = max(width, len(names[id]))
 		}
 	}
 	var b strings.Builder
 	for _, e := range entries {
-		line := fmt.Sprintf("%s  %-*s  %-25s  %s", stamp(e.event.At), width, names[e.event.WorkspaceID.String()], e.event.Kind, e.what())
+		line := fmt.Sprintf("%s  %-*s  %-25s  %s", stamp(e.event.At), width, names[e.event.Subject()], e.event.Kind, e.what())
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	return b.String()
+}
+
+// subject names what an event is about.
+func (k *Kit) subject(e dormouse.Event) string {
+	k.t.Helper()
+	switch {
+	case e.WorkspaceID != uuid.Nil:
+		return k.get(e.WorkspaceID).Name
+	case e.TemplateID != uuid.Nil:
+		return "(template)"
+	case e.OwnerID != uuid.Nil:
+		return "(owner)"
+	}
+	return "(all)"
 }
 
 // Events returns what was written to the audit so far, in the order of their instants.

@@ -39,14 +39,17 @@ func TestDay(t *testing.T) {
 		k.RequireTransition(ws.ID, lifecycle.TransitionStart, at(3, 8, 0))
 		k.Wait(time.Hour)
 		want := `
-Mon 2026-03-02 08:00:00  api  build.queued               start 1 (manual)
-Mon 2026-03-02 08:00:30  api  build.succeeded            start 1 (manual)
-Mon 2026-03-02 08:00:30  api  workspace.changed          autostart: CRON_TZ=UTC 0 8 * * * by ann (early bird)
-Mon 2026-03-02 16:30:30  api  workspace.stop_upcoming    told: api stops at Mon 2 Mar 17:00 UTC.
-Mon 2026-03-02 17:00:30  api  build.queued               stop 2 (autostop)
-Mon 2026-03-02 17:01:00  api  build.succeeded            stop 2 (autostop)
-Tue 2026-03-03 08:00:00  api  build.queued               start 3 (autostart)
-Tue 2026-03-03 08:00:30  api  build.succeeded            start 3 (autostart)
+Mon 2026-03-02 08:00:00  (template)  template.changed           new: test
+Mon 2026-03-02 08:00:00  (owner)     owner.changed              new: ann
+Mon 2026-03-02 08:00:00  api         workspace.created          api
+Mon 2026-03-02 08:00:00  api         build.queued               start 1 (manual)
+Mon 2026-03-02 08:00:30  api         build.succeeded            start 1 (manual)
+Mon 2026-03-02 08:00:30  api         workspace.changed          autostart: CRON_TZ=UTC 0 8 * * * by ann (early bird)
+Mon 2026-03-02 16:30:30  api         workspace.stop_upcoming    told: api stops at Mon 2 Mar 17:00 UTC.
+Mon 2026-03-02 17:00:30  api         build.queued               stop 2 (autostop)
+Mon 2026-03-02 17:01:00  api         build.succeeded            stop 2 (autostop)
+Tue 2026-03-03 08:00:00  api         build.queued               start 3 (autostart)
+Tue 2026-03-03 08:00:30  api         build.succeeded            start 3 (autostart)
 `
 		if got := "\n" + k.Log(); got != want {
 			t.Errorf("log:%swant:%s", got, want)
@@ -130,8 +133,8 @@ func TestHostsHooks(t *testing.T) {
 	dormousetest.Run(t, cfg, func(t *testing.T, k *dormousetest.Kit) {
 		k.NewRunning("api", office)
 		k.Wait(time.Hour)
-		if n := len(k.Events()); n != 2 || tries != 3 {
-			t.Errorf("%d events after %d deliveries; want 2 after 3", n, tries)
+		if n := len(k.Events()); n != 5 || tries != 6 {
+			t.Errorf("%d events after %d deliveries; want 5 after 6", n, tries)
 		}
 	})
 }

@@ -19,10 +19,13 @@ type Event struct {
 	// At is the instant at which the change was decided.
 	At time.Time `json:"at"`
 
-	WorkspaceID uuid.UUID `json:"workspace_id"`
-	OwnerID     uuid.UUID `json:"owner_id"`
-	TemplateID  uuid.UUID `json:"template_id"`
-	// Revision is the revision of the workspace that the change was computed from; it is part of [Event.Key].
+	// OrganizationID is that of the workspace, or of the template. WorkspaceID is zero if the event is about none; see
+	// [Event.Subject].
+	OrganizationID uuid.UUID `json:"organization_id,omitzero"`
+	WorkspaceID    uuid.UUID `json:"workspace_id,omitzero"`
+	OwnerID        uuid.UUID `json:"owner_id,omitzero"`
+	TemplateID     uuid.UUID `json:"template_id,omitzero"`
+	// Revision is the revision of the workspace that the change was computed from, and of a template that which it has now.
 	Revision int64 `json:"revision"`
 
 	// Transition, Reason and BuildNumber concern the build the event is about, if any.
@@ -45,14 +48,18 @@ type Event struct {
 
 // Key identifies the event to receivers that must act on it once: repeated deliveries have the same key.
 func (e Event) Key() string {
-	return fmt.Sprintf("%s/%d/%s/%s", e.WorkspaceID, e.Revision, e.Topic, e.Kind)
+	place := e.Revision
+	if e.WorkspaceID == uuid.Nil { // not everything has revisions
+		place = e.Seq
+	}
+	return fmt.Sprintf("%s/%d/%s/%s", e.Subject(), place, e.Topic, e.Kind)
 }
 
 // of completes an event: whom it is for, when it was decided, and of which workspace at which revision. Every event is
 // made here.
 func (e Event) of(w *Workspace, revision int64, topic Topic, at time.Time) Event {
 	e.Topic, e.At = topic, at
-	e.WorkspaceID, e.OwnerID, e.TemplateID, e.Revision = w.ID, w.OwnerID, w.TemplateID, revision
+	e.OrganizationID, e.WorkspaceID, e.OwnerID, e.TemplateID, e.Revision = w.OrganizationID, w.ID, w.OwnerID, w.TemplateID, revision
 	return e
 }
 
@@ -104,6 +111,8 @@ const (
 	EventBuildSucceeded EventKind = "build.succeeded"
 	EventBuildFailed    EventKind = "build.failed"
 	EventBuildCanceled  EventKind = "build.canceled"
+	// EventBuildCanceling: somebody wants a build canceled that runs; one of the three above follows.
+	EventBuildCanceling EventKind = "build.canceling"
 	// EventUpdated: a start uses another template version than the last build.
 	EventUpdated EventKind = "workspace.updated"
 	// EventReminder: the workspace stops at Until.

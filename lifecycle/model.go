@@ -211,6 +211,9 @@ type Engine struct {
 	// SettleUntil keeps autostops and dormancy until then, so that after an outage activity can be told first. A suspended
 	// owner's workspace is stopped all the same. A [Settler] sets it.
 	SettleUntil time.Time `json:"settle_until,omitzero"`
+	// Topics are those that somebody receives: whichever process writes a change writes the events of these topics with it. A
+	// [Subscriber] changes them.
+	Topics Topics `json:"topics,omitempty"`
 	// Interval is how far ticks are apart: a start that is no later than that is not too late, whatever MaxLateness says.
 	// Whoever ticks sets it.
 	Interval time.Duration `json:"-"`

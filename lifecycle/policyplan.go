@@ -17,6 +17,9 @@ const maxEffects = 1000
 // plain value: a host may show it, store it as JSON, apply it later, and continue after a crash.
 type PolicyPlan struct {
 	Change PolicyChange `json:"change"`
+	// Actor is who applies it, and Note what they say about it: for the events.
+	Actor string `json:"actor,omitempty"`
+	Note  string `json:"note,omitempty"`
 	// Workspaces counts the workspaces of the template, Changed those whose stored values change, Affected those for
 	// which a rule acts at another instant.
 	Workspaces int `json:"workspaces"`
@@ -132,6 +135,9 @@ func (p *PolicyPlan) Check(t Template) error {
 	}
 	return nil
 }
+
+// Sign names in an event who applies the plan.
+func (p *PolicyPlan) Sign(e *Event) { e.Actor, e.Note = p.Actor, p.Note }
 
 // Reject notes a workspace whose change the store refused.
 func (p *PolicyPlan) Reject(id uuid.UUID) {

@@ -159,7 +159,7 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	if err := validInstant("Engine.DeletionsReleasedUntil", next.DeletionsReleasedUntil); err != nil {
 		return Engine{}, err
 	}
-	e := Engine{Hold: next.Hold.stored(), DeletionsReleasedUntil: micros.Of(next.DeletionsReleasedUntil), SettleUntil: old.SettleUntil}
+	e := Engine{Hold: next.Hold.stored(), DeletionsReleasedUntil: micros.Of(next.DeletionsReleasedUntil), SettleUntil: old.SettleUntil, Topics: old.Topics}
 	e.Floors, e.AutostartAfter = old.Floors.leave(&old.Hold, &e.Hold, old.AutostartAfter, now, 0)
 	return e, nil
 }

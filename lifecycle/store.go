@@ -31,8 +31,9 @@ type Store interface {
 	Commit(ctx context.Context, now time.Time, changes []Change) ([]Outcome, error)
 }
 
-// ErrUnavailable is wrapped by errors that say that the store cannot be reached. A tick that meets it ends at once instead
-// of searching for the change that caused it.
+// ErrUnavailable is wrapped by errors that say that the store as a whole cannot be reached or used. A tick that meets it ends
+// at once instead of searching for the change that caused it, and is tried again: the tables that are missing may be made
+// by another process. What a person has to mend is a type of its own, such as migrate.VersionError.
 var ErrUnavailable = errors.New("store is unavailable")
 
 // ErrNotFound says that there is no such workspace, or template.
@@ -273,6 +274,14 @@ type Settler interface {
 	// the stored instant from then on. It wakes nothing, because it only postpones. An instant before the one recorded
 	// changes nothing.
 	Ticked(ctx context.Context, now time.Time, interval, settle time.Duration) (until time.Time, err error)
+}
+
+// Subscriber keeps which topics somebody receives, so that the events of a change do not depend on the process that writes it.
+type Subscriber interface {
+	// ChangeTopics adds topics to [Engine.Topics] after removing others. Every snapshot that the store returns from then on has
+	// them. It wakes nothing; changes that others have computed from earlier snapshots are committed as they are. Events of
+	// removed topics that are waiting stay, and [Outbox.PruneEvents] removes them.
+	ChangeTopics(ctx context.Context, add, remove Topics) error
 }
 
 // History keeps the builds of a workspace.

@@ -188,6 +188,7 @@ func CancelBuild(buildNumber int64) Verb {
 		}
 		e := edit(&s, now)
 		e.s.Build.Status = JobCanceling
+		e.emit(buildEvent(EventBuildCanceling, &e.s.Build), TopicAudit)
 		return e.change(), nil
 	}
 }

@@ -1,5 +1,7 @@
-// Package simclock is the clock of a simulation outside of tests: one that stands still until the program sets it. Give it
-// to a Config and drive the engine yourself, with the executor's Tick and Relay for example; whatever is given the clock
+// Package simclock has the clocks of simulations and demonstrations outside of tests: [New] stands still until the program sets
+// it, and [Fast] passes so many times as fast as the real one.
+//
+// Give the clock of New to a Config and drive the engine yourself, with the executor's Tick and Relay for example; whatever is given the clock
 // runs at the speed at which the program sets it.
 //
 // It guarantees that nothing happens between two calls of its Set and Advance, and that a run can be repeated.

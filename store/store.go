@@ -33,6 +33,7 @@ type Store interface {
 	lifecycle.Waker
 	lifecycle.Registry
 	lifecycle.Holder
+	lifecycle.Recorder
 	lifecycle.Catalog
 	lifecycle.History
 	lifecycle.Gauges

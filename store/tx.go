@@ -13,6 +13,7 @@ import (
 type Bound interface {
 	lifecycle.Store
 	lifecycle.Registry
+	lifecycle.Recorder
 	// Enqueue is that of [queue.Queue].
 	Enqueue(ctx context.Context, now time.Time, postings []queue.Posting) ([]queue.Job, error)
 }

@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"strings"
@@ -26,6 +27,7 @@ type compareView struct {
 	Table     []compareRow
 	Label     string
 	Moves     string
+	Frontier  *frontierView
 }
 
 type choice struct {
@@ -53,7 +55,7 @@ func policyFields() []policyField {
 	}
 }
 
-func (h *Handler) compareView(s *survey, values url.Values, c clock) compareView {
+func (h *Handler) compareView(ctx context.Context, s *survey, values url.Values, c clock) compareView {
 	templates, n := s.templates()
 	var v compareView
 	if len(templates) == 0 {
@@ -72,7 +74,29 @@ func (h *Handler) compareView(s *survey, values url.Values, c clock) compareView
 	v.Name = t.Name
 	next := v.read(t, values)
 	if v.Problem == "" && values.Has("compare") {
-		v.Problem = v.simulate(s, t, next, topOfHour(s.at, c.zone), c)
+		rows, from := s.having(t), topOfHour(s.at, c.zone)
+		if v.Problem = v.simulate(rows, t, next, from, c); v.Problem == "" {
+			v.Frontier = h.frontierOr(ctx, rows, next, from)
+		}
+	}
+	return v
+}
+
+// having returns the rows of a template.
+func (s *survey) having(t lifecycle.Template) (rows []*row) {
+	for _, r := range s.rows {
+		if r.Template.ID == t.ID {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// frontierOr is the frontier, or says that it could not be made: the rest of the page stands without it.
+func (h *Handler) frontierOr(ctx context.Context, rows []*row, next lifecycle.Policy, from time.Time) *frontierView {
+	v, err := h.frontier(ctx, rows, next, from)
+	if err != nil {
+		return &frontierView{Missing: h.unread(ctx, "when people worked", err)}
 	}
 	return v
 }
@@ -136,18 +160,12 @@ func parseDuration(text string) (time.Duration, error) {
 }
 
 // simulate runs the fleet of a template under both policies. It returns why it cannot.
-func (v *compareView) simulate(s *survey, t lifecycle.Template, next lifecycle.Policy, from time.Time, c clock) string {
-	var rows []*row
-	for i := range s.rows {
-		if s.rows[i].Template.ID == t.ID {
-			rows = append(rows, s.rows[i])
-		}
-	}
-	change, err := forecast.WithPolicy("with the change", next, from)
+func (v *compareView) simulate(rows []*row, t lifecycle.Template, next lifecycle.Policy, from time.Time, c clock) string {
+	change, err := forecast.WithPolicy(withChange, next, from)
 	if err != nil {
 		return err.Error()
 	}
-	results, err := simulate(rows, from, from.Add(week), forecast.Candidate{Name: "as it is"}, change)
+	results, err := simulate(rows, from, from.Add(week), forecast.Candidate{Name: asItIs}, change)
 	if err != nil {
 		return err.Error()
 	}

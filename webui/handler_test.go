@@ -195,7 +195,7 @@ func TestExtendIsAnInstant(t *testing.T) {
 		"until": {unescaped(between(t, card, `name="until" value="`, `"`))},
 	}
 	w := post(h, "/act", form)
-	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/mine#w-"+quill.Workspace.ID.String() {
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/mine?at="+quill.Workspace.ID.String()+"#w-"+quill.Workspace.ID.String() {
 		t.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 	want := quill.Build.Deadline.Add(time.Hour)
@@ -381,6 +381,21 @@ func TestPartsFail(t *testing.T) {
 }
 
 // The stream tells of a change, with nothing about it, and ends when the handler is closed.
+// A stream of which only the header is asked for ends with it.
+func TestLiveHead(t *testing.T) {
+	h := newPages(t, scripted(), webui.Config{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodHead, "/live", nil))
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("HEAD follows the stream")
+	}
+}
+
 func TestLive(t *testing.T) {
 	fleet := webuitest.New(morning)
 	clock := quartz.NewMock(t).WithLogger(quartz.NoOpLogger)

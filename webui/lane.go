@@ -117,7 +117,7 @@ func (m *laneMaker) lane(ctx context.Context, r *row) (lane, error) {
 	}
 	l.Pieces = append(past(builds, &r.Snapshot, m.clock.now), late(r, m.clock.now)...)
 	l.Marks = append(buildMarks(builds), marksOf(told)...)
-	if len(told) == 0 && !r.Workspace.LastUsedAt.Equal(r.Workspace.CreatedAt) {
+	if !slices.ContainsFunc(told, func(m Mark) bool { return m.Kind == MarkActivity }) && !r.Workspace.LastUsedAt.Equal(r.Workspace.CreatedAt) {
 		l.Marks = append(l.Marks, mark{Kind: MarkActivity, At: r.Workspace.LastUsedAt, Title: "last activity"})
 	}
 	m.plan(&l, r)

@@ -69,7 +69,7 @@ func (h *Handler) operatorView(ctx context.Context, s *survey, r *http.Request, 
 	}
 	v.Alive, v.AliveIcon = alive(state, c)
 	v.Queue, v.Workers = h.queueView(ctx, c), h.workersView(ctx)
-	v.Forecast, v.Compare = h.forecastView(ctx, s, c), h.compareView(s, r.URL.Query(), c)
+	v.Forecast, v.Compare = h.forecastView(ctx, s, c), h.compareView(ctx, s, r.URL.Query(), c)
 	v.Numbers = h.numbers(s, len(v.Attention), q, c)
 	v.Title = fmt.Sprintf("%s running, %s overdue, %s need attention", count(v.Numbers[0].N), count(v.Numbers[2].N), count(len(v.Attention)))
 	var err error

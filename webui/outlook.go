@@ -62,7 +62,7 @@ func topOfHour(t time.Time, zone *time.Location) time.Time {
 func (h *Handler) foretell(ctx context.Context, s *survey, from time.Time) (*outlook, error) {
 	o := &outlook{from: from}
 	until := from.Add(week)
-	r, err := simulate(s.rows, from, until, forecast.Candidate{Name: "as it is"})
+	r, err := simulate(s.rows, from, until, forecast.Candidate{Name: asItIs})
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,7 +27,9 @@ type ownerView struct {
 	Digest    uint64
 	Sum       string
 	Cards     []card
-	First     *card
+	// Shown says which of several pages this is, and Prev and Next are the addresses of its neighbours.
+	Shown, Prev, Next string
+	New               *newView
 }
 
 // card is one workspace of an owner.
@@ -38,6 +42,9 @@ type card struct {
 	Buttons      []button
 	Soon         bool
 	Week         weekView
+	Address      string
+	TTL          ttlView
+	Delete       button
 	next         time.Time
 }
 
@@ -52,7 +59,7 @@ func (h *Handler) serveOwner(w http.ResponseWriter, r *http.Request, who Viewer)
 		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
 		return
 	}
-	v, err := h.ownerView(r.Context(), s, who, typed)
+	v, err := h.ownerView(r.Context(), s, r.URL.Query(), who, typed)
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -60,13 +67,14 @@ func (h *Handler) serveOwner(w http.ResponseWriter, r *http.Request, who Viewer)
 	h.render(w, r, "owner.html", v)
 }
 
-func (h *Handler) ownerView(ctx context.Context, s *survey, who Viewer, typed typedHours) (ownerView, error) {
+func (h *Handler) ownerView(ctx context.Context, s *survey, q url.Values, who Viewer, typed typedHours) (v ownerView, err error) {
 	c, rows := clock{s.at, h.cfg.Zone}, s.of(who)
-	v := ownerView{
+	v = ownerView{
 		Viewer: who, MayAct: h.mayAct(who), Now: c.full(), Zone: c.zoneName(), Digest: digest(rows, s.at),
 	}
-	for i := range rows {
-		card, err := h.card(ctx, rows[i], c, who, typed)
+	shown := v.turn(rows, q, typed, h.cfg.Prefix+"/mine?page=")
+	for i := range shown {
+		card, err := h.card(ctx, shown[i], c, who, typed)
 		if err != nil {
 			return v, err
 		}
@@ -75,12 +83,40 @@ func (h *Handler) ownerView(ctx context.Context, s *survey, who Viewer, typed ty
 	slices.SortFunc(v.Cards, func(a, b card) int {
 		return cmp.Or(compareWake(a.next, b.next), strings.Compare(a.Name, b.Name), slices.Compare(a.ID[:], b.ID[:]))
 	})
-	v.Sum, v.Title = summary(rows, v.Cards)
-	return v, nil
+	v.Sum, v.Title = summary(rows, v.Cards, v.Prev == "")
+	v.New, err = h.newView(ctx, who)
+	return v, err
 }
 
-// summary says how many workspaces are what, and what happens next.
-func summary(rows []*row, cards []card) (text, title string) {
+// turn orders rows, what may change first, and returns those of one page: that of a workspace for which something was typed
+// or done, else the one that was asked for.
+func (v *ownerView) turn(rows []*row, q url.Values, typed typedHours, link string) []*row {
+	slices.SortFunc(rows, func(a, b *row) int {
+		return cmp.Or(compareWake(a.wake, b.wake), strings.Compare(a.key, b.key), slices.Compare(a.Workspace.ID[:], b.Workspace.ID[:]))
+	})
+	page, last := parseQuery(q).Page, max(0, (len(rows)-1)/pageSize)
+	at, _ := uuid.Parse(q.Get("at"))
+	for i, r := range rows {
+		if r.Workspace.ID == at || typed.is(r.Workspace.ID) {
+			page = i / pageSize
+		}
+	}
+	page = min(page, last)
+	from, to := page*pageSize, min(len(rows), (page+1)*pageSize)
+	if last > 0 {
+		v.Shown = fmt.Sprintf("%s–%s of %s", count(from+1), count(to), count(len(rows)))
+	}
+	if page > 0 {
+		v.Prev = link + strconv.Itoa(page)
+	}
+	if page < last {
+		v.Next = link + strconv.Itoa(page+2)
+	}
+	return rows[from:to]
+}
+
+// summary says how many workspaces are what, and on the first page what happens next.
+func summary(rows []*row, cards []card, first bool) (text, title string) {
 	var n [lifecycle.StatusManaged + 1]int
 	for i := range rows {
 		n[rows[i].status]++
@@ -96,7 +132,7 @@ func summary(rows []*row, cards []card) (text, title string) {
 		return "You have no workspaces yet.", title
 	}
 	text = strings.Join(parts, ", ") + "."
-	if len(cards) > 0 && !cards[0].next.IsZero() {
+	if first && !cards[0].next.IsZero() {
 		text += " Next: " + cards[0].Name + " " + lower(cards[0].Say)
 	}
 	return text, title
@@ -125,6 +161,10 @@ func (h *Handler) card(ctx context.Context, r *row, c clock, who Viewer, typed t
 	v.Because, v.next = reason(&r.Snapshot, c)
 	v.Soon = !r.Build.Deadline.IsZero() && runs(&r.Snapshot) && r.Build.Deadline.Sub(c.now) < time.Hour
 	v.Week = h.weekView(r.Snapshot, c, typed)
+	v.Address = addressOf(&r.Snapshot)
+	if h.mayAct(who) {
+		v.TTL, v.Delete = ttlViewOf(&r.Snapshot, c), try(button{Kind: ActDelete}, lifecycle.RequestBuild(lifecycle.TransitionDelete, uuid.Nil), &r.Snapshot, c)
+	}
 	return v, nil
 }
 

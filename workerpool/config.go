@@ -70,9 +70,9 @@ type Config struct {
 	// verbs. Defaults to "dormouse-runner".
 	Runner string
 
-	// Spent is what earlier runs of the pool have cost, to which [Pool.Cost] adds: the one that a host has kept. Of a job its
-	// [Record] says the cost, and of a living worker its tags the beginning, so no more than the time since the last note is
-	// lost with a process. Defaults to nothing.
+	// Spent is what earlier runs of the pool have cost, to which [Pool.Cost] adds: the one that a host has kept. The workers that
+	// the pool finds are counted from its At on, so all that is lost with a process is what those cost that went between the
+	// last note and the next listing. Defaults to nothing.
 	Spent Cost
 	// Events is told what concerns people, one at a time and in order. It must not block for long: events beyond 10,000
 	// in waiting are dropped. Defaults to nil.

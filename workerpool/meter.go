@@ -11,6 +11,9 @@ type Cost struct {
 	Booting, Idle, Busy, Leaving float64
 	// PerHour is what the workers cost now.
 	PerHour float64
+	// At is the instant that the sums are of. In [Config.Spent] it lets the pool count on from there: for the workers that it
+	// finds, what they have cost since; the zero value leaves that out.
+	At time.Time
 }
 
 // use is what a worker's price is spent on.
@@ -56,6 +59,18 @@ func (m *meter) begin(c Cost, now time.Time) {
 	m.spent[useBooting], m.spent[useIdle], m.spent[useBusy], m.spent[useLeaving] = c.Booting, c.Idle, c.Busy, c.Leaving
 }
 
+// found counts a worker that somebody else has created from the last note on, or from its creation. What it did nobody knows:
+// like all time of a worker before it has answered, it was spent on booting.
+func (m *meter) found(created, noted time.Time, price float64, now time.Time) {
+	if noted.IsZero() {
+		return
+	}
+	if created.After(noted) {
+		noted = created
+	}
+	m.spent[useBooting] += price * max(now.Sub(noted).Hours(), 0)
+}
+
 func (m *meter) advance(now time.Time) {
 	if hours := now.Sub(m.at).Hours(); hours > 0 {
 		for i, rate := range m.rate {
@@ -77,7 +92,7 @@ func (m *meter) move(from, to use, price float64, now time.Time) {
 
 func (m *meter) cost(now time.Time) Cost {
 	m.advance(now)
-	c := Cost{Booting: m.spent[useBooting], Idle: m.spent[useIdle], Busy: m.spent[useBusy], Leaving: m.spent[useLeaving]}
+	c := Cost{Booting: m.spent[useBooting], Idle: m.spent[useIdle], Busy: m.spent[useBusy], Leaving: m.spent[useLeaving], At: now}
 	c.Total = c.Booting + c.Idle + c.Busy + c.Leaving
 	for _, rate := range m.rate[useBooting:] {
 		c.PerHour += rate

@@ -39,6 +39,45 @@ func TestUsesAndCostsSurviveARestart(t *testing.T) {
 	})
 }
 
+// What a worker costs between the last note of a killed manager and its discovery by the next is not lost, nor counted twice.
+// Of one that was created after the note, the time since its creation is.
+func TestCostsSinceTheLastNote(t *testing.T) {
+	kind := small()
+	kind.Price, kind.Warm = 3.6, []Warm{{Floor: 1}}
+	s := setup{cfg: Config{Limits: limits(kind)}}
+	inWorld(t, s, func(t *testing.T, w *world) {
+		w.sleep(5 * time.Minute)
+		note := w.Cost()
+		w.sleep(10 * time.Minute) // and nobody notes what it costs
+		exact := w.Cost().Total
+		w.stop()
+		down := time.Now()
+		w.sleep(10 * time.Minute)
+		s.cfg.Spent = note
+		w.begin(s)
+		w.sleep(time.Minute)
+		exact += kind.Price * time.Since(down).Hours()
+		if got := w.Cost().Total; got < exact-0.001 || got > exact+0.001 {
+			t.Errorf("cost %.4f after the restart, want %.4f", got, exact)
+		}
+		w.stop()
+		s.cfg.Spent = Cost{At: time.Now().Add(-100 * time.Hour)}
+		w.begin(s)
+		w.sleep(time.Minute)
+		age := time.Since(w.first().CreatedAt).Hours()
+		if got := w.Cost().Total; got < kind.Price*age-0.001 || got > kind.Price*age+0.001 {
+			t.Errorf("cost %.4f of a worker that is %.2f hours old, want %.4f", got, age, kind.Price*age)
+		}
+		w.stop()
+		s.cfg.Spent = Cost{}
+		w.begin(s)
+		w.sleep(time.Minute)
+		if got := w.Cost().Total; got > kind.Price*time.Minute.Hours()*2 {
+			t.Errorf("cost %.4f without a note of when", got)
+		}
+	})
+}
+
 // A count that a provider has garbled is not believed.
 func TestUsesThatCannotBeRead(t *testing.T) {
 	kind := small()

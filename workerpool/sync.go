@@ -27,9 +27,27 @@ func (p *Pool) slice() (end func()) {
 	}
 }
 
+// inSlices does something about each of n workers, in slices. False if ctx ended before.
+func (p *Pool) inSlices(ctx context.Context, n int, do func(i int)) bool {
+	for from := 0; from < n; from += syncSlice {
+		if from > 0 && !p.pause(ctx, slicePause, "slice") {
+			return false
+		}
+		end := p.slice()
+		for i := from; i < min(from+syncSlice, n); i++ {
+			do(i)
+		}
+		end()
+	}
+	return ctx.Err() == nil
+}
+
 const (
 	// syncSlice bounds how many workers are handled without a pause for others who want the lock.
 	syncSlice = 128
+	// slicePause follows each slice of a listing. It does more than let others have the lock: a thread that sleeps in between
+	// is seldom suspended by the system while it holds it.
+	slicePause = 200 * time.Microsecond
 	// soonSync is how soon after a destroy it is listed again, instead of after a whole interval.
 	soonSync = 2 * time.Second
 	// maxReports bounds the events of one listing about single instances.
@@ -99,7 +117,7 @@ func (p *Pool) sync(ctx context.Context) {
 		return
 	}
 	p.metrics.called("list", nil)
-	p.absorb(instances, begun)
+	p.absorb(ctx, instances, begun)
 }
 
 func (p *Pool) listingFailed(err error, begun time.Time) {
@@ -115,7 +133,7 @@ func (p *Pool) listingFailed(err error, begun time.Time) {
 }
 
 // absorb takes a listing in, in slices, so that nobody waits long for the lock.
-func (p *Pool) absorb(instances []Instance, begun time.Time) {
+func (p *Pool) absorb(ctx context.Context, instances []Instance, begun time.Time) {
 	p.mu.Lock()
 	p.listing.number++
 	p.listing.failures, p.listing.held = 0, 0
@@ -124,29 +142,19 @@ func (p *Pool) absorb(instances []Instance, begun time.Time) {
 	p.mu.Unlock()
 
 	problems := 0
-	for from := 0; from < len(instances); from += syncSlice {
-		end := p.slice()
-		for i := from; i < min(from+syncSlice, len(instances)); i++ {
-			if problem := p.listedOne(&instances[i], number, begun); problem != "" {
-				if problems++; problems <= maxReports {
-					p.emit(Event{Kind: EventListing, Worker: instances[i].ID, Text: problem})
-				}
-				p.stats.ListingProblems++
+	if !p.inSlices(ctx, len(instances), func(i int) {
+		if problem := p.listedOne(&instances[i], number, begun); problem != "" {
+			if problems++; problems <= maxReports {
+				p.emit(Event{Kind: EventListing, Worker: instances[i].ID, Text: problem})
 			}
+			p.stats.ListingProblems++
 		}
-		end()
+	}) {
+		return
 	}
-	missing := p.missing(number, begun)
-	for from := 0; from < len(missing); from += syncSlice {
-		end := p.slice()
-		for _, r := range missing[from:min(from+syncSlice, len(missing))] {
-			if r.State == Pending {
-				p.step(r, CreateFailed{})
-			} else if r.State != Gone {
-				p.step(r, Vanished{})
-			}
-		}
-		end()
+	missing, ok := p.missing(ctx, number, begun)
+	if !ok || !p.inSlices(ctx, len(missing), func(i int) { p.drop(missing[i]) }) {
+		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -157,6 +165,17 @@ func (p *Pool) absorb(instances []Instance, begun time.Time) {
 		close(p.listed)
 	}
 	p.changed()
+}
+
+// drop ends a worker that does not exist. The caller holds the lock.
+func (p *Pool) drop(r *record) {
+	switch r.State {
+	case Pending:
+		p.step(r, CreateFailed{})
+	case Gone:
+	default:
+		p.step(r, Vanished{})
+	}
 }
 
 // listedOne takes in one instance of a listing and returns what is wrong with it. The caller holds the lock.
@@ -202,6 +221,7 @@ func (p *Pool) adopt(in *Instance, id identity) *record {
 		p.emit(Event{Kind: EventTags, Worker: in.ID, Type: id.typeName, Text: "tag " + id.damaged + " cannot be read"})
 	}
 	r := p.enter(w)
+	p.meter.found(r.CreatedAt, p.cfg.Spent.At, r.kind.Price, p.now())
 	if !r.kind.known && r.Behavior.Idle == BehaviorRun {
 		p.step(r, BehaviorSet{Behavior{Idle: BehaviorDrain, Owner: byPool, Reason: string(ReasonTypeRemoved)}})
 	}
@@ -224,11 +244,14 @@ func (p *Pool) checkTags(r *record, in *Instance) {
 	p.saveTags(r)
 }
 
-// missing are the workers that a listing lacks and that may be dropped for it.
-func (p *Pool) missing(number uint32, begun time.Time) []*record {
-	var gone, lost []*record
+// missing are the workers that a listing lacks and that may be dropped for it. Not ok: ctx ended.
+func (p *Pool) missing(ctx context.Context, number uint32, begun time.Time) (gone []*record, ok bool) {
+	var lost []*record
 	known := 0
 	for from := 0; ; from += syncSlice {
+		if from > 0 && !p.pause(ctx, slicePause, "slice") {
+			return nil, false
+		}
 		end := p.slice()
 		if from >= len(p.all) {
 			break // with the lock
@@ -260,7 +283,7 @@ func (p *Pool) missing(number uint32, begun time.Time) []*record {
 		}
 		p.stats.BrakedListings++
 		p.emit(Event{Kind: EventBrake, Text: fmt.Sprintf("a listing lacks %d of %d workers; %d more must agree before they are dropped", len(lost), known, missingListings-p.brake.missing)})
-		return gone
+		return gone, true
 	}
 	doubted := 0
 	for _, r := range lost {
@@ -274,7 +297,7 @@ func (p *Pool) missing(number uint32, begun time.Time) []*record {
 		p.emit(Event{Kind: EventListing, Text: fmt.Sprintf("%d workers are not listed, but have answered; they are probed again", doubted)})
 		p.syncSoon()
 	}
-	return gone
+	return gone, true
 }
 
 // believed reports whether a listing that lacks a worker is to be believed. A worker that answers a probe which began

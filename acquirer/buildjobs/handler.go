@@ -131,6 +131,20 @@ func (h *handler) end(ctx context.Context, j queue.Job, b lifecycle.Job, r lifec
 	}
 }
 
+// Begin writes to the workspace that the build of a job began, for whoever hands it to a worker without a [Handler]. isOver says
+// that the build has ended already, and the job need not be done. A job that is none of a build is an error.
+func Begin(ctx context.Context, u Updater, j queue.Job) (isOver bool, err error) {
+	b, err := BuildOf(j)
+	if err != nil {
+		return false, err
+	}
+	_, err = u.Update(ctx, b.WorkspaceID, own(j, lifecycle.JobStarted(j.ID)))
+	if over(err) {
+		return true, nil
+	}
+	return false, err
+}
+
 // over reports whether an error of an update says that the build has ended already.
 func over(err error) bool {
 	return errors.Is(err, lifecycle.ErrStaleBuild) || errors.Is(err, lifecycle.ErrNotFound)

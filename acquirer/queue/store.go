@@ -42,7 +42,8 @@ type Queue interface {
 	Enqueue(ctx context.Context, now time.Time, postings []Posting) ([]Job, error)
 
 	// Ready lists the lanes that hold ready jobs, in no particular order. Jobs whose ReadyAt has come turn
-	// ready first, in the same call; Next says when the next one will. Lanes that are paused are left out (see [Pause]), and
+	// ready first, in the same call, and stand at the number claimed last if their own is below it; Next says when the next
+	// one will. Lanes that are paused are left out (see [Pause]), and
 	// Next is not after the end of a pause that concerns an organization asked for. Its cost must grow with the number of
 	// such lanes, not with the number of jobs: in SQL a skip through the ready index. It must not grow with the delayed jobs
 	// of organizations that are not asked for.
@@ -76,6 +77,9 @@ type ReadyQuery struct {
 	Organizations []uuid.UUID
 	// CountTo bounds the counting: a lane with more jobs reports this number. At least 1.
 	CountTo int
+	// Whole: all that is ready is listed. Otherwise a store may begin where its earlier answers have found the front of a lane,
+	// and so miss what was numbered long before it was committed, such as a posting in a host's long transaction.
+	Whole bool
 }
 
 // Listing is the answer of [Queue.Ready].

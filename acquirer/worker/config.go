@@ -24,6 +24,12 @@ type Config struct {
 	Tags  map[string]string
 	// Slots is how many jobs run at once. Defaults to 1.
 	Slots int
+	// Ending is for how many jobs, beside those in slots, the end may be on its way to the store: their handlers have returned,
+	// and their slots take the next jobs meanwhile. It is what a process that dies may repeat in addition. With 0, the
+	// default, a slot is free when its job's end is stored: at no time are more than Slots jobs begun and not ended in the store, and
+	// no more than these can run again. With n it is Slots+n, and jobs that are shorter than a call of the store flow
+	// faster. Either way an end is reported until it is stored, the lease is kept until then, and Run waits for it.
+	Ending int
 	// Silence is needed when the source is in another process: the time after which a worker that has not reported counts
 	// as lost. The worker reports three times in it, and stops the job after three quarters of it when it cannot.
 	// Defaults to none: the worker lives and dies with the acquirer.
@@ -81,6 +87,9 @@ func (c Config) validate() error {
 	}
 	if c.Slots < 0 {
 		return invalid.New("Config.Slots", c.Slots, "must not be negative")
+	}
+	if c.Ending < 0 {
+		return invalid.New("Config.Ending", c.Ending, "must not be negative")
 	}
 	return err
 }

@@ -61,14 +61,25 @@ type Task struct {
 	dropped  int
 	noted    int           // dropped, as the report on its way says in its first line
 	full     chan struct{} // room for one
+	// speak begins the reports of a task that has something to say for the first time; nil: they have begun, or are over.
+	speak func()
 }
 
 func newTask(job queue.Job) *Task { return &Task{Job: job, full: make(chan struct{}, 1)} }
+
+// spoke is called when there is something to say. The caller holds the lock.
+func (t *Task) spoke() {
+	if t.speak != nil {
+		t.speak()
+		t.speak = nil
+	}
+}
 
 // Progress says how far the work is: a percentage, cut to 0..100, and a word about it.
 func (t *Task) Progress(percent int, message string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.spoke()
 	t.progress = &queue.Progress{Percent: min(max(percent, 0), 100), Message: message}
 }
 
@@ -76,6 +87,7 @@ func (t *Task) Progress(percent int, message string) {
 func (t *Task) Logf(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.spoke()
 	t.add(fmt.Sprintf(format, args...))
 }
 
@@ -84,6 +96,7 @@ func (t *Task) Logf(format string, args ...any) {
 func (t *Task) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.spoke()
 	t.partial = append(t.partial, p...)
 	for {
 		line, rest, found := bytes.Cut(t.partial, []byte("\n"))
@@ -191,6 +204,8 @@ type reporter struct {
 	cancel context.CancelCauseFunc
 	// reportedAt is when the last report that arrived was begun.
 	reportedAt time.Time
+	// finished ends the reports, done is closed when they have ended; nil: they have not begun.
+	finished, done chan struct{}
 }
 
 func (w *Worker) reporter(t *Task, cancel context.CancelCauseFunc) *reporter {
@@ -212,6 +227,35 @@ func (r *reporter) begin(ctx context.Context) bool {
 		r.pause(ctx, backoff.Doubled(50*time.Millisecond, failures, r.cfg.Silence/3))
 	}
 	return !errors.Is(context.Cause(ctx), queue.ErrLeaseLost)
+}
+
+// start begins the reports: at once if they say that the worker lives, otherwise when there is something to say.
+func (r *reporter) start(ctx context.Context) {
+	begin := func() {
+		r.finished, r.done = make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(r.done)
+			r.run(ctx, r.finished)
+		}()
+	}
+	if r.cfg.Silence > 0 {
+		begin()
+		return
+	}
+	r.task.mu.Lock()
+	defer r.task.mu.Unlock()
+	r.task.speak = begin
+}
+
+// finish sends what is left and ends the reports. What is said later is lost.
+func (r *reporter) finish() {
+	r.task.mu.Lock()
+	r.task.speak = nil
+	r.task.mu.Unlock()
+	if r.done != nil {
+		close(r.finished)
+		<-r.done
+	}
 }
 
 // run reports until finished is closed, and then for the last time.

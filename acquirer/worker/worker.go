@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 var (
 	// ErrDraining is the cause of a job's context when its [Worker] stops and has waited long enough.
 	ErrDraining = errors.New("worker: stopping")
+
+	// errNoReturn is the error of a handler that ended its goroutine.
+	errNoReturn = errors.New("handler ended without returning")
 
 	// ErrAlreadyRun says that [Worker.Run] was called before: a worker runs once.
 	ErrAlreadyRun = errors.New("worker: Run was called before")
@@ -55,6 +59,9 @@ type Worker struct {
 	cfg     Config
 	request queue.Request
 	started atomic.Bool
+	// ends are the jobs whose end is on its way, ending has room for those whose slots are free.
+	ends   sync.WaitGroup
+	ending chan struct{}
 }
 
 // New returns a worker. It starts nothing; [Worker.Run] does.
@@ -69,11 +76,11 @@ func New(source Source, handler Handler, cfg Config) (*Worker, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Worker{source: source, handler: handler, cfg: cfg, request: cfg.request()}, nil
+	return &Worker{source: source, handler: handler, cfg: cfg, request: cfg.request(), ending: make(chan struct{}, cfg.Ending)}, nil
 }
 
 // Run runs jobs until ctx ends, and then drains: it takes no new ones, gives those that run [Config.Drain]
-// to end by themselves, and returns nil when all have. If the source ends for good before ctx does, Run drains too and
+// to end by themselves, and returns nil when all have and their ends are stored. If the source ends for good before ctx does, Run drains too and
 // returns the source's error: [queue.ErrStopped], or a [*invalid.Error]. A handler that ignores its context holds up the
 // return. Run may be called once; after that it returns [ErrAlreadyRun].
 func (w *Worker) Run(ctx context.Context) error {
@@ -89,11 +96,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	<-ctx.Done()
 	guard := w.cfg.Clock.AfterFunc(w.cfg.Drain, func() { stop(ErrDraining) }, "worker", "drain")
 	defer guard.Stop()
-	return group.Wait()
+	err := group.Wait()
+	w.ends.Wait()
+	return err
 }
 
 // slot runs one job after the other.
 func (w *Worker) slot(ctx, work context.Context) error {
+	free := make(chan struct{}, 1)
 	for failures := 0; ; {
 		job, err := w.source.AcquireJob(ctx, w.request)
 		switch {
@@ -102,7 +112,8 @@ func (w *Worker) slot(ctx, work context.Context) error {
 			return nil
 		case err == nil:
 			failures = 0
-			w.work(work, job)
+			w.ends.Go(func() { w.work(work, job, free) })
+			<-free
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, queue.ErrStopped) || errors.Is(err, invalid.Err):
@@ -124,54 +135,67 @@ func (w *Worker) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// work runs one job from its claim to its end.
-func (w *Worker) work(work context.Context, job queue.Job) {
-	ctx, cancel := context.WithCancelCause(work)
-	defer cancel(nil)
-	if source, ok := w.source.(watcher); ok {
-		watched, stop := source.Watch(ctx, job.Lease())
-		defer stop()
-		ctx = watched
+// work runs one job from its claim to its end, in a goroutine of its own, so that not even its Goexit takes the slot along. It
+// says when the slot is free: as soon as the handler has returned if the end may go on its way beside the next job, and
+// else when that is stored.
+func (w *Worker) work(work context.Context, job queue.Job, free chan<- struct{}) {
+	released := false
+	release := func() {
+		if !released {
+			released = true
+			free <- struct{}{}
+		}
 	}
+	defer release()
+	ctx, cancel, stop := w.watch(work, job.Lease())
+	defer stop()
 	t := newTask(job)
 	reports := w.reporter(t, cancel)
 	if !reports.begin(ctx) {
 		w.cfg.Logger.Warn("job lost before it began", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt)
 		return
 	}
-	reporting := make(chan struct{})
-	finished := make(chan struct{})
-	go func() {
-		defer close(reporting)
-		reports.run(ctx, finished)
+	reports.start(ctx)
+	result, err := []byte(nil), errNoReturn
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+			w.cfg.Logger.Error("job panicked", "job_id", job.ID, "job_kind", job.Type, "panic", p, "stack", stack())
+		}
+		cause := context.Cause(ctx)
+		reports.finish()
+		if errors.Is(cause, queue.ErrLeaseLost) {
+			w.cfg.Logger.Warn("job lost while it ran", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt)
+			return
+		}
+		select {
+		case w.ending <- struct{}{}:
+			defer func() { <-w.ending }()
+			release()
+		default:
+		}
+		w.end(work, outcome(job.Handout(), result, err, cause))
 	}()
-	result, err := w.call(ctx, t)
-	cause := context.Cause(ctx)
-	close(finished)
-	<-reporting
-	if errors.Is(cause, queue.ErrLeaseLost) {
-		w.cfg.Logger.Warn("job lost while it ran", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt)
-		return
-	}
-	w.end(work, outcome(job.Handout(), result, err, cause))
+	result, err = w.handler(ctx, t)
 }
 
-// call runs the handler in a goroutine of its own, so that not even its Goexit takes the slot along.
-func (w *Worker) call(ctx context.Context, t *Task) (result []byte, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		err = errors.New("handler ended without returning")
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("panic: %v", p)
-				w.cfg.Logger.Error("job panicked", "job_id", t.Job.ID, "job_kind", t.Job.Type, "panic", p, "stack", stack())
-			}
-		}()
-		result, err = w.handler(ctx, t)
-	}()
-	<-done
-	return result, err
+// watch returns a context for the work on a job. A source in the same process ends it by itself; what reports hear of a source far
+// away ends it through cancel.
+func (w *Worker) watch(work context.Context, lease queue.Lease) (ctx context.Context, cancel context.CancelCauseFunc, stop func()) {
+	source, ok := w.source.(watcher)
+	if ok && w.cfg.Silence <= 0 {
+		ctx, stop := source.Watch(work, lease)
+		return ctx, func(error) {}, stop
+	}
+	ctx, cancel = context.WithCancelCause(work)
+	if !ok {
+		return ctx, cancel, func() { cancel(nil) }
+	}
+	watched, end := source.Watch(ctx, lease)
+	return watched, cancel, func() {
+		end()
+		cancel(nil)
+	}
 }
 
 // outcome is how a handler's return ends the attempt. The error is the host's code too: its methods may panic.

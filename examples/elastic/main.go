@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/dormouse-go/dormouse/workerpool/localprocess"
 )
@@ -27,18 +28,19 @@ func main() {
 	out := flag.String("out", "elastic.html", "where the page is written")
 	jobs := flag.Int("jobs", 120, "how many jobs are posted")
 	workers := flag.Int("workers", 24, "how many workers there are at most")
+	takes := flag.Duration("takes", time.Second, "how long the shortest job takes; the longest takes 2.6 times as long")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := show(ctx, *out, *jobs, *workers); err != nil && !errors.Is(err, context.Canceled) {
+	if err := show(ctx, *out, burst{*jobs, *workers, *takes}); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "elastic:", err)
 		os.Exit(1)
 	}
 }
 
-func show(ctx context.Context, out string, jobs, workers int) error {
-	fmt.Printf("%d jobs in two bursts, at most %d real workers\n\n", jobs, workers)
-	ramp, err := realWorkers(ctx, jobs, workers, os.Stdout)
+func show(ctx context.Context, out string, b burst) error {
+	fmt.Printf("%d jobs in two bursts, at most %d real workers\n\n", b.jobs, b.workers)
+	ramp, err := realWorkers(ctx, b, os.Stdout)
 	if err != nil {
 		return err
 	}

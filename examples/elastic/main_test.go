@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dormouse-go/dormouse/workerpool/localprocess"
 )
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) {
 // A small show: every job ends, every worker goes, and the page has its plots.
 func TestRealWorkersComeAndGo(t *testing.T) {
 	var out bytes.Buffer
-	ramp, err := realWorkers(t.Context(), 8, 3, &out)
+	ramp, err := realWorkers(t.Context(), burst{jobs: 8, workers: 3, takes: time.Second}, &out)
 	if err != nil {
 		t.Fatal(err)
 	}

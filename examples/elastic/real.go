@@ -24,22 +24,29 @@ type sample struct {
 	cost                           float64
 }
 
-// realConfig has workers come and go within seconds.
-func realConfig(workers int) workerpool.Config {
+// burst is what is posted, in two halves, and how many workers there may be for it. The shortest job takes takes.
+type burst struct {
+	jobs, workers int
+	takes         time.Duration
+}
+
+// realConfig has workers come and go within seconds. A probe is a process of this machine: with many workers each is asked
+// less often. A worker stays as long as the shortest job takes, so that the second burst finds those of the first.
+func realConfig(b burst) workerpool.Config {
 	return workerpool.Config{
 		Name: "elastic",
 		Limits: workerpool.Limits{
 			Types:      []workerpool.InstanceType{{Name: "process", Price: 3.6, Room: workerpool.Resources{Slots: 2}}},
-			MaxWorkers: workers, MaxCreating: 8, IdleTimeout: 3 * time.Second, ScaleInDelay: 2 * time.Second,
+			MaxWorkers: b.workers, MaxCreating: 8, IdleTimeout: max(3*time.Second, b.takes), ScaleInDelay: 2 * time.Second,
 		},
-		ProbeInterval: 500 * time.Millisecond, BootInterval: 200 * time.Millisecond, SyncInterval: 2 * time.Second,
+		ProbeInterval: max(500*time.Millisecond, time.Duration(b.workers)*20*time.Millisecond), BootInterval: 200 * time.Millisecond, SyncInterval: 2 * time.Second,
 		PollInterval: time.Second, StaleTime: time.Second, OperationsPerSecond: 50,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
 // realWorkers posts jobs in two bursts to a pool of real workers, and returns what it saw until the last worker went.
-func realWorkers(ctx context.Context, jobs, workers int, out io.Writer) (ramp []sample, err error) {
+func realWorkers(ctx context.Context, b burst, out io.Writer) (ramp []sample, err error) {
 	root, err := os.MkdirTemp("", "elastic")
 	if err != nil {
 		return nil, err
@@ -51,7 +58,7 @@ func realWorkers(ctx context.Context, jobs, workers int, out io.Writer) (ramp []
 	}
 	defer func() { err = errors.Join(err, destroyAll(provider)) }() // whatever happens, nothing is left behind
 	q := newQueue()
-	pool, err := workerpool.New(provider, provider, q, realConfig(workers))
+	pool, err := workerpool.New(provider, provider, q, realConfig(b))
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +69,7 @@ func realWorkers(ctx context.Context, jobs, workers int, out io.Writer) (ramp []
 		stop()
 		err = errors.Join(err, <-ended)
 	}()
-	return watch(ctx, pool, q, jobs, out)
+	return watch(ctx, pool, q, b, out)
 }
 
 func destroyAll(provider *localprocess.Provider) error {
@@ -75,7 +82,7 @@ func destroyAll(provider *localprocess.Provider) error {
 }
 
 // watch posts half of the jobs now and half when the first half is nearly done, and looks on.
-func watch(ctx context.Context, pool *workerpool.Pool, q *queue, jobs int, out io.Writer) ([]sample, error) {
+func watch(ctx context.Context, pool *workerpool.Pool, q *queue, b burst, out io.Writer) ([]sample, error) {
 	const every = 250 * time.Millisecond
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -84,14 +91,14 @@ func watch(ctx context.Context, pool *workerpool.Pool, q *queue, jobs int, out i
 		for i := from; i < to; i++ {
 			q.post(workerpool.Job{
 				ID: workerpool.JobID(fmt.Sprint("job-", i)), Since: time.Now(),
-				Payload: fmt.Appendf(nil, "sleep %.1f", 1+float64(i%5)*.4),
+				Payload: fmt.Appendf(nil, "sleep %.2f", b.takes.Seconds()*(1+float64(i%5)*.4)),
 			})
 		}
 		pool.Wake()
 	}
-	post(0, jobs/2)
+	post(0, b.jobs/2)
 	var ramp []sample
-	for posted := jobs / 2; ; {
+	for posted := b.jobs / 2; ; {
 		select {
 		case <-ctx.Done():
 			return ramp, ctx.Err()
@@ -103,11 +110,11 @@ func watch(ctx context.Context, pool *workerpool.Pool, q *queue, jobs int, out i
 		if len(ramp)%4 == 0 {
 			fmt.Fprintln(out, s.line(done))
 		}
-		if posted < jobs && done > jobs/4 {
-			post(posted, jobs)
-			posted = jobs
+		if posted < b.jobs && done > b.jobs/4 {
+			post(posted, b.jobs)
+			posted = b.jobs
 		}
-		if done == jobs && pool.Counts().Total == 0 {
+		if done == b.jobs && pool.Counts().Total == 0 {
 			fmt.Fprintln(out, s.line(done))
 			tell(out, pool, time.Since(begun))
 			return ramp, nil

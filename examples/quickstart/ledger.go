@@ -90,8 +90,8 @@ func (l *ledger) tick(s executor.Stats) {
 	t.rearmed += s.Rearmed
 	t.marked += s.Marked
 	t.conflicts += s.Conflicts
-	t.skipped += len(s.Skipped)
-	t.errors += len(s.Errors)
+	t.skipped += s.Count.Skipped
+	t.errors += s.Count.Errors
 }
 
 // sample counts the fleet now and then.

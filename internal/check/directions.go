@@ -26,7 +26,7 @@ var directions = []direction{
 
 	// Below everything.
 	{"invalid", nil},
-	{"simclock", nil},
+	{"simclock", []string{"invalid"}},
 	{"internal/dispatch", []string{"acquirer/queue", "internal/...", "invalid"}},
 	{"internal/liveness", []string{"internal/..."}},
 	{"internal/tagindex", []string{"acquirer/queue", "internal/...", "invalid"}},
@@ -38,6 +38,7 @@ var directions = []direction{
 	// The pure core.
 	{"schedule", []string{"invalid"}},
 	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff", "internal/text"}},
+	{"lifecycle/internal/snapshots", []string{"lifecycle", "schedule"}},
 	{"lifecycle/forecast/...", []string{"lifecycle", "lifecycle/forecast/...", "schedule", "invalid"}},
 
 	// The engines.
@@ -68,7 +69,7 @@ var directions = []direction{
 	}},
 	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
 	{"store/form", []string{"internal/micros", "internal/text"}},
-	{"store/sqltext", nil},
+	{"store/sqltext", []string{"lifecycle"}},
 	{"store/wake", []string{"lifecycle", "acquirer/queue", "prewarm", "workerpool"}},
 	{"store/memory", belowStores},
 	{"store/storetest", append([]string{"lifecycle/executor"}, belowStores...)},
@@ -79,7 +80,7 @@ var directions = []direction{
 	// The pages.
 	{"webui", []string{"lifecycle", "lifecycle/forecast", "lifecycle/forecast/lint", "schedule", "invalid", "internal/..."}},
 	{"webui/webuitest", []string{"webui", "lifecycle", "lifecycle/forecast", "schedule"}},
-	{"webui/planesource", []string{"", "webui", "store", "lifecycle", "acquirer/queue", "invalid"}},
+	{"webui/planesource", []string{"", "webui", "store", "lifecycle", "lifecycle/forecast", "acquirer/queue", "invalid"}},
 
 	// The front door.
 	{"", []string{

@@ -231,7 +231,7 @@ func (f *flush) change(s *lifecycle.Snapshot, now time.Time) (lifecycle.Change, 
 		return lifecycle.Change{}, false
 	}
 	f.activity.learn(&change.Build, id, now)
-	change.Events = f.topics.Filter(change.Events)
+	change.Events = f.wanted().Filter(change.Events)
 	return change, true
 }
 

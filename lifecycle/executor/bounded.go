@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,16 +20,21 @@ type bounded struct {
 	inner lifecycle.Store
 
 	// nil where the store does not have the ability.
-	events   lifecycle.Outbox
-	waker    lifecycle.Waker
-	watcher  lifecycle.Watcher
-	sharder  lifecycle.Sharder
-	pruner   lifecycle.Pruner
-	registry lifecycle.Registry
-	gauges   lifecycle.Gauges
-	braker   lifecycle.Braker
-	settler  lifecycle.Settler
-	keeper   lifecycle.ZoneKeeper
+	events     lifecycle.Outbox
+	waker      lifecycle.Waker
+	watcher    lifecycle.Watcher
+	sharder    lifecycle.Sharder
+	pruner     lifecycle.Pruner
+	registry   lifecycle.Registry
+	recorder   lifecycle.Recorder
+	gauges     lifecycle.Gauges
+	braker     lifecycle.Braker
+	settler    lifecycle.Settler
+	keeper     lifecycle.ZoneKeeper
+	subscriber lifecycle.Subscriber
+
+	// subscribed are the topics of the store, as of the last snapshot read.
+	subscribed atomic.Uint32
 }
 
 var (
@@ -45,10 +51,12 @@ func newBounded(inner lifecycle.Store, limit time.Duration, c *caller) *bounded 
 	b.sharder, _ = lifecycle.Ability[lifecycle.Sharder](inner)
 	b.pruner, _ = lifecycle.Ability[lifecycle.Pruner](inner)
 	b.registry, _ = lifecycle.Ability[lifecycle.Registry](inner)
+	b.recorder, _ = lifecycle.Ability[lifecycle.Recorder](inner)
 	b.gauges, _ = lifecycle.Ability[lifecycle.Gauges](inner)
 	b.braker, _ = lifecycle.Ability[lifecycle.Braker](inner)
 	b.settler, _ = lifecycle.Ability[lifecycle.Settler](inner)
 	b.keeper, _ = lifecycle.Ability[lifecycle.ZoneKeeper](inner)
+	b.subscriber, _ = lifecycle.Ability[lifecycle.Subscriber](inner)
 	return b
 }
 
@@ -64,12 +72,28 @@ func ask[T any](ctx context.Context, b *bounded, doing string, f func(context.Co
 
 // Due implements lifecycle.Store.
 func (b *bounded) Due(ctx context.Context, q lifecycle.DueQuery) ([]lifecycle.Snapshot, error) {
-	return ask(ctx, b, "store: due workspaces", func(ctx context.Context) ([]lifecycle.Snapshot, error) { return b.inner.Due(ctx, q) })
+	return b.learn(ask(ctx, b, "store: due workspaces", func(ctx context.Context) ([]lifecycle.Snapshot, error) { return b.inner.Due(ctx, q) }))
 }
 
 // Load implements lifecycle.Store.
 func (b *bounded) Load(ctx context.Context, ids ...uuid.UUID) ([]lifecycle.Snapshot, error) {
-	return ask(ctx, b, "store: load", func(ctx context.Context) ([]lifecycle.Snapshot, error) { return b.inner.Load(ctx, ids...) })
+	return b.learn(ask(ctx, b, "store: load", func(ctx context.Context) ([]lifecycle.Snapshot, error) { return b.inner.Load(ctx, ids...) }))
+}
+
+// learn takes from snapshots which topics the store has.
+func (b *bounded) learn(read []lifecycle.Snapshot, err error) ([]lifecycle.Snapshot, error) {
+	if err == nil && len(read) > 0 {
+		b.subscribed.Store(uint32(read[len(read)-1].Engine.Topics))
+	}
+	return read, err
+}
+
+// ChangeTopics implements lifecycle.Subscriber.
+func (b *bounded) ChangeTopics(ctx context.Context, add, remove lifecycle.Topics) error {
+	_, err := ask(ctx, b, "store: subscribe to topics", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, b.subscriber.ChangeTopics(ctx, add, remove)
+	})
+	return err
 }
 
 // Commit implements lifecycle.Store.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -14,7 +15,6 @@ type builds struct {
 	*caller
 	builder Builder
 	timeout time.Duration
-	topics  lifecycle.Topics
 	ids     *ids
 }
 
@@ -38,7 +38,7 @@ var errNothingPrepared = errors.New("the builder returned neither a preparation 
 
 // spec asks the host for one build.
 func (b *builds) spec(ctx context.Context, p Preparation, r BuildRequest) (spec BuildSpec, err error) {
-	spec, err = call(ctx, b.caller, b.timeout, fmt.Sprintf("build %d of workspace %s", r.Build.Number, r.Snapshot.Workspace.ID),
+	spec, err = call(ctx, b.caller, b.timeout, "build "+strconv.FormatInt(r.Build.Number, 10)+" of workspace "+r.Snapshot.Workspace.ID.String(),
 		func(ctx context.Context) (BuildSpec, error) { return p.Build(ctx, r) })
 	if err != nil {
 		return spec, fmt.Errorf("build %d: %w", r.Build.Number, err)
@@ -56,7 +56,7 @@ func (b *builds) release(ctx context.Context, g Group, p Preparation) {
 }
 
 // one prepares a build that is a group of its own, and adds its job to the change.
-func (b *builds) one(ctx context.Context, s lifecycle.Snapshot, c *lifecycle.Change) error {
+func (b *builds) one(ctx context.Context, s lifecycle.Snapshot, c *lifecycle.Change, want lifecycle.Topics) error {
 	if !c.Build.Status.Active() { // what a verb says is over needs no job
 		id, err := b.ids.next(c.Build.CreatedAt)
 		c.Build.ID = id
@@ -74,12 +74,12 @@ func (b *builds) one(ctx context.Context, s lifecycle.Snapshot, c *lifecycle.Cha
 			return err
 		}
 	}
-	return b.attachJob(c, spec)
+	return b.attachJob(c, spec, want)
 }
 
 // attachJob completes the change of a new build: its id, and the job that runs it, for the store's queue or in an event
-// for the poster.
-func (b *builds) attachJob(c *lifecycle.Change, spec BuildSpec) error {
+// for whoever posts jobs.
+func (b *builds) attachJob(c *lifecycle.Change, spec BuildSpec, want lifecycle.Topics) error {
 	id, err := b.ids.next(c.Build.CreatedAt)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (b *builds) attachJob(c *lifecycle.Change, spec BuildSpec) error {
 		TemplateVersionID: build.TemplateVersionID, BuildNumber: build.Number, Transition: build.Transition,
 		Reason: build.Reason, CreatedAt: build.CreatedAt, Tags: spec.Tags, Priority: spec.Priority, Payload: spec.Payload,
 	}
-	if !b.topics.Has(lifecycle.TopicPost) {
+	if !want.Has(lifecycle.TopicPost) {
 		c.Job = job
 		return nil
 	}

@@ -24,7 +24,7 @@ type Client struct {
 	*caller
 	store    *bounded
 	cfg      ClientConfig
-	topics   lifecycle.Topics // those that somebody receives
+	topics   lifecycle.Topics // those that this process knows somebody to receive
 	builds   *builds
 	activity *activity
 	zones    *zones
@@ -70,7 +70,7 @@ func newClient(store lifecycle.Store, cfg ClientConfig, in string, signals *sign
 		made:     newTransitionCounter(names),
 		dropped:  names.counter("activity_dropped_total", "Activity that the store refused to take."),
 		builds: &builds{
-			caller: calls, builder: cfg.Builder, timeout: cfg.BuildTimeout, topics: setOf(cfg.Topics), ids: newIDs(cfg.Rand),
+			caller: calls, builder: cfg.Builder, timeout: cfg.BuildTimeout, ids: newIDs(cfg.Rand),
 		},
 	}, nil
 }

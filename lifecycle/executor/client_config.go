@@ -26,10 +26,11 @@ type ClientConfig struct {
 	// seconds.
 	StoreTimeout time.Duration
 
-	// Topics are the topics that somebody receives: the events of the client's changes are written for these alone, and
-	// an executor of any process delivers them. With [lifecycle.TopicPost] among them, jobs go to that executor's Poster
-	// instead of the store's queue, so every process that works on one store should name the same topics. Topics need a
-	// store that is a [lifecycle.Outbox]. Defaults to none.
+	// Topics are topics that somebody receives, beside those that the store knows (see [lifecycle.Subscriber]): the events
+	// of the client's changes are written for both, and an executor of any process delivers them. With
+	// [lifecycle.TopicPost] among them, jobs go to that executor's Poster instead of the store's queue. Over a store that
+	// keeps no topics, every process has to name the same ones. Topics need a store that is a [lifecycle.Outbox].
+	// Defaults to none.
 	Topics []lifecycle.Topic
 	// Queued is called with the jobs that a commit of the client added to the store's queue, after the commit, so that
 	// waiting workers start at once. It must not block. A missed call costs time, not correctness. Defaults to nil: no

@@ -19,7 +19,7 @@ func (c *Client) CommitWith(
 ) ([]lifecycle.Outcome, error) {
 	changes = slices.Clone(changes)
 	for i := range changes {
-		changes[i].Events = c.topics.Filter(changes[i].Events)
+		changes[i].Events = c.wanted().Filter(changes[i].Events)
 	}
 	outcomes, err := commit(ctx, now, changes)
 	if err != nil {

@@ -75,13 +75,14 @@ type Config struct {
 
 	// Poster, Notifier and Auditor receive the events of their topics: jobs, notices to people, the audit log. Without a
 	// Poster the jobs of builds go to the store's queue, for package acquirer; with one it receives them at least once,
-	// for a queue of the host's own. They need a store that is a [lifecycle.Outbox]. Default to nil: no event of the
-	// topic is written.
+	// for a queue of the host's own. Once one of them has ticked, every process writes the events for it, whatever its own
+	// configuration: see [lifecycle.Subscriber], which also ends that. They need a store that is a [lifecycle.Outbox].
+	// Default to nil: this process receives nothing.
 	Poster   Sink
 	Notifier Sink
 	Auditor  Sink
-	// Topics are topics that executors of other processes receive. Their events are written too, and left to those
-	// processes. Defaults to none.
+	// Topics are topics that executors of other processes receive. The store is told of them as of those of the sinks, so
+	// that their events are written from the first tick on, and left to those processes. Defaults to none.
 	Topics []lifecycle.Topic
 	// Queued is called with the jobs that a commit of this executor added to the store's queue, after the commit, so that
 	// waiting workers start at once. It must not block. A missed call costs time, not correctness. Defaults to nil: no

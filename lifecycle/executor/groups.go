@@ -56,7 +56,7 @@ func (g *groups) build(ctx context.Context, works []work) {
 	if g.r.e.cfg.Builder == nil && g.r.e.cfg.Available == nil {
 		for i := range works {
 			w := &works[i]
-			g.r.queue(ctx, w, lifecycle.ApplyFor(*w.s, w.d, g.r.now, g.r.e.topics), BuildSpec{}, false)
+			g.r.queue(ctx, w, lifecycle.ApplyFor(*w.s, w.d, g.r.now, g.r.e.wanted()), BuildSpec{}, false)
 		}
 		return
 	}
@@ -166,8 +166,11 @@ func (g *groups) prepared(ctx context.Context, one *group) error {
 		return err
 	}
 	defer g.r.e.builds.release(ctx, named, p)
-	var builds sync.WaitGroup
-	defer builds.Wait()
+	hands := hands{most: g.limit, work: func(w *work) {
+		defer func() { <-g.r.building }()
+		g.count(one, g.r.one(ctx, p, w))
+	}}
+	defer hands.finish()
 	for {
 		w, ok := g.next(ctx, one)
 		if !ok {
@@ -182,10 +185,7 @@ func (g *groups) prepared(ctx context.Context, one *group) error {
 			<-g.r.building
 			return nil
 		}
-		builds.Go(func() {
-			defer func() { <-g.r.building }()
-			g.count(one, g.r.one(ctx, p, &w))
-		})
+		hands.give(w)
 	}
 }
 
@@ -238,7 +238,7 @@ func (g *groups) hanging(one *group) error {
 
 // one prepares one build and queues it. The error is that of the builder.
 func (r *run) one(ctx context.Context, p Preparation, w *work) error {
-	c := lifecycle.ApplyFor(*w.s, w.d, r.now, r.e.topics)
+	c := lifecycle.ApplyFor(*w.s, w.d, r.now, r.e.wanted())
 	spec, err := r.e.builds.spec(ctx, p, BuildRequest{Snapshot: *w.s, Build: c.Build, Decision: w.d})
 	if err != nil {
 		r.postpone(ctx, w, err)
@@ -251,7 +251,7 @@ func (r *run) one(ctx context.Context, p Preparation, w *work) error {
 
 // queue hands the change of a due transition to the committer.
 func (r *run) queue(ctx context.Context, w *work, c lifecycle.Change, spec BuildSpec, urgent bool) {
-	if err := r.e.builds.attachJob(&c, spec); err != nil {
+	if err := r.e.builds.attachJob(&c, spec, r.e.wanted()); err != nil {
 		r.postpone(ctx, w, err)
 		return
 	}
@@ -266,9 +266,9 @@ func (r *run) postpone(ctx context.Context, w *work, err error) {
 	}
 	id, cause := w.s.Workspace.ID, skipCause(err)
 	r.tally.update(func(s *Stats) {
-		s.Skipped[id] = cause
+		s.skip(id, cause)
 		if cause == lifecycle.SkipError {
-			s.Errors[id] = err
+			s.failed(id, err)
 		}
 	})
 	if cause == lifecycle.SkipNoWorker {

@@ -91,6 +91,13 @@ func (o *obstacles) clear(ids ...uuid.UUID) {
 	}
 }
 
+// forget forgets them all.
+func (o *obstacles) forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.of)
+}
+
 // show has a snapshot tell of its obstacle as it would of one that is written down.
 func (o *obstacles) show(s *lifecycle.Snapshot, now time.Time, interval time.Duration) {
 	found, ok := o.find(s)

@@ -83,7 +83,7 @@ func (r *run) postponement(s *lifecycle.Snapshot, cause lifecycle.SkipReason, er
 
 // received leaves out the events that nobody receives: a workspace that is brought in line with a new policy may have some.
 func (r *run) received(c lifecycle.Change) lifecycle.Change {
-	c.Events = r.e.topics.Filter(c.Events)
+	c.Events = r.e.wanted().Filter(c.Events)
 	return c
 }
 
@@ -100,7 +100,9 @@ func (t *tally) count(c *lifecycle.Change, o *origin, v *verdict) {
 		s.Left++
 	case c.NewBuild:
 		t.written++
-		t.made = append(t.made, made{c.Workspace.ID, c.Build.Transition})
+		if s.Count.Transitions++; len(t.made) < MaxNamed {
+			t.made = append(t.made, made{c.Workspace.ID, c.Build.Transition})
+		}
 	default:
 		t.written++
 		s.applied(c, o)
@@ -113,7 +115,7 @@ func (s *Stats) applied(c *lifecycle.Change, o *origin) {
 	case o.postponed:
 	case o.d.Missed:
 		s.Marked++
-		s.Skipped[c.Workspace.ID] = lifecycle.SkipMissedWindow
+		s.skip(c.Workspace.ID, lifecycle.SkipMissedWindow)
 	case o.d.Acts():
 		s.Marked++
 	default:
@@ -123,10 +125,10 @@ func (s *Stats) applied(c *lifecycle.Change, o *origin) {
 
 // rejected counts a change that the store rejects.
 func (s *Stats) rejected(o *origin, err error) {
-	s.Errors[o.s.Workspace.ID] = err
+	s.failed(o.s.Workspace.ID, err)
 	if o.postponed {
 		s.Left++
 		return
 	}
-	s.Skipped[o.s.Workspace.ID] = lifecycle.SkipStore
+	s.skip(o.s.Workspace.ID, lifecycle.SkipStore)
 }

@@ -126,7 +126,15 @@ func (c *Client) tryPutPolicy(ctx context.Context, r lifecycle.Registry, p *life
 	if err != nil {
 		return err
 	}
-	return r.PutTemplate(ctx, micros.Of(c.clock.Now("executor", "apply")), next)
+	now := micros.Of(c.clock.Now("executor", "apply"))
+	if !c.records() {
+		return r.PutTemplate(ctx, now, next)
+	}
+	told := next
+	told.Revision++
+	e := told.ChangedEvent(&current, now)
+	p.Sign(&e)
+	return c.Record(ctx, func(w lifecycle.Writer) error { return w.PutTemplate(ctx, now, next) }, e)
 }
 
 // applyPage commits the changes of a page. Those in conflict with another change are computed again.
@@ -152,7 +160,10 @@ func (c *Client) applyOnce(ctx context.Context, page []lifecycle.Snapshot, p *li
 			return 0, nil, err
 		}
 		if change, ok := lifecycle.Adapt(s, now); ok {
-			change.Events = c.topics.Filter(change.Events)
+			change.Events = c.wanted().Filter(change.Events)
+			for i := range change.Events {
+				p.Sign(&change.Events[i])
+			}
 			changes = append(changes, change)
 		}
 	}

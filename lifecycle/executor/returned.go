@@ -92,7 +92,7 @@ func (e *Executor) resume(ctx context.Context, now time.Time, ids []uuid.UUID) {
 		var changes []lifecycle.Change
 		for _, s := range found {
 			if c, err := verb(s, now); err == nil {
-				c.Events = e.topics.Filter(c.Events)
+				c.Events = e.wanted().Filter(c.Events)
 				changes = append(changes, c)
 			}
 		}

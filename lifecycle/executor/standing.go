@@ -17,7 +17,8 @@ func (r *run) blocked(s *lifecycle.Snapshot) bool {
 		return false
 	}
 	r.tally.update(func(st *Stats) {
-		st.Errors[s.Workspace.ID], st.Skipped[s.Workspace.ID] = o.err, lifecycle.SkipStore
+		st.failed(s.Workspace.ID, o.err)
+		st.skip(s.Workspace.ID, lifecycle.SkipStore)
 		st.Left++
 	})
 	return true
@@ -25,7 +26,11 @@ func (r *run) blocked(s *lifecycle.Snapshot) bool {
 
 // lost notes a change that was a conflict.
 func (r *run) lost(o *origin) {
-	r.tally.update(func(*Stats) { r.tally.lost = append(r.tally.lost, o.s) })
+	r.tally.update(func(*Stats) {
+		if len(r.tally.lost) < r.e.cfg.PageSize {
+			r.tally.lost = append(r.tally.lost, o.s)
+		}
+	})
 }
 
 // afterwards says what was in the way of a tick that came to its end.
@@ -37,16 +42,14 @@ func (r *run) afterwards(ctx context.Context) error {
 		return nil
 	}
 	// Not the fault of single workspaces: they are tried again at once.
-	for id := range r.tally.s.Errors {
-		r.e.obstacles.clear(id)
-	}
+	r.e.obstacles.forget()
 	return fmt.Errorf("the store refused all of %d changes, the last: %w", r.tally.refused, r.tally.refusal)
 }
 
 // findLocked tells the conflicts apart: a workspace that has not changed since it was read is one whose row somebody holds.
 func (r *run) findLocked(ctx context.Context) {
 	lost := r.tally.lost
-	if lost = lost[:min(len(lost), r.e.cfg.PageSize)]; len(lost) == 0 {
+	if len(lost) == 0 {
 		return
 	}
 	ids := make([]uuid.UUID, len(lost))
@@ -74,7 +77,8 @@ func (r *run) locked(ctx context.Context, s *lifecycle.Snapshot) {
 		return
 	}
 	r.tally.update(func(st *Stats) {
-		st.Errors[s.Workspace.ID], st.Skipped[s.Workspace.ID] = errLocked, lifecycle.SkipStore
+		st.failed(s.Workspace.ID, errLocked)
+		st.skip(s.Workspace.ID, lifecycle.SkipStore)
 	})
 	if news {
 		r.e.logger.LogAttrs(ctx, slog.LevelWarn, "executor: workspace is locked",

@@ -49,6 +49,7 @@ func (e *Executor) tick(ctx context.Context, t *tally) error {
 		return err
 	}
 	defer leave()
+	e.subscribe(ctx)
 	e.keepZones(ctx, t.s.At, true)
 	defer e.keepZones(ctx, t.s.At, false)
 	shard, err := e.shard(ctx, t.s.At)
@@ -79,7 +80,7 @@ func (e *Executor) shard(ctx context.Context, now time.Time) (lifecycle.Shard, e
 		return call(ctx, e.caller, e.builds.timeout, "ask for the shard", func(context.Context) (lifecycle.Shard, error) { return e.cfg.Shard(), nil })
 	}
 	if e.store.sharder != nil {
-		return e.store.Shard(ctx, now, e.replica, missedIntervals*e.cfg.Interval)
+		return e.share.of(ctx, e, now)
 	}
 	return lifecycle.Shard{}, nil
 }
@@ -176,7 +177,7 @@ func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 		case d.Transition != lifecycle.TransitionNone:
 			works = append(works, work{s, d, s.VersionFor(d.Transition)})
 		case d.Acts():
-			r.out.add(entry{change: lifecycle.ApplyFor(*s, d, r.now, r.e.topics), origin: origin{s: s, d: d}})
+			r.out.add(entry{change: lifecycle.ApplyFor(*s, d, r.now, r.e.wanted()), origin: origin{s: s, d: d}})
 		default:
 			r.out.add(entry{change: r.received(lifecycle.Rearm(*s, r.now)), origin: origin{s: s, d: d}})
 		}
@@ -184,7 +185,7 @@ func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 	r.tally.update(func(st *Stats) {
 		st.Evaluated += len(page)
 		for id, err := range errs {
-			st.Errors[id] = err
+			st.failed(id, err)
 		}
 	})
 	return works

@@ -82,13 +82,13 @@ func (m *tickMetrics) tick(s Stats, ended time.Time) {
 	}
 	m.ticks.WithLabelValues(result).Inc()
 	m.duration.Observe(s.Elapsed.Seconds())
-	m.errors.Add(float64(len(s.Errors)))
+	m.errors.Add(float64(s.Count.Errors))
 	m.conflicts.Add(float64(s.Conflicts))
 	m.held.Add(float64(s.Held))
 	m.skipped.WithLabelValues(string(lifecycle.SkipCap)).Add(float64(s.Held))
 	m.evaluated.Add(float64(s.Evaluated))
-	for _, why := range s.Skipped {
-		m.skipped.WithLabelValues(string(why)).Inc()
+	for why, n := range s.skips {
+		m.skipped.WithLabelValues(string(why)).Add(float64(n))
 	}
 }
 

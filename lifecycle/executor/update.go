@@ -92,9 +92,9 @@ func (l *lockWait) wait(ctx context.Context, clock quartz.Clock, s *lifecycle.Sn
 
 // commit writes the change of a verb, and reports whether the workspace was still the one it was computed from.
 func (c *Client) commit(ctx context.Context, now time.Time, s lifecycle.Snapshot, change *lifecycle.Change) (bool, error) {
-	change.Events = c.topics.Filter(change.Events)
+	change.Events = c.wanted().Filter(change.Events)
 	if change.NewBuild {
-		if err := c.builds.one(ctx, s, change); err != nil {
+		if err := c.builds.one(ctx, s, change, c.wanted()); err != nil {
 			return false, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,18 +17,20 @@ import (
 func idsOf(m prewarm.Member) []uuid.UUID { return []uuid.UUID{m.ID} }
 
 // nameOf is what an unclaimed workspace is called.
-func nameOf(m *prewarm.Member) string { return m.Pool + "-" + m.Resource.String()[24:] }
+func nameOf(m *prewarm.Member) string {
+	return strings.ReplaceAll(m.Pool, "/", "-") + "-" + m.Resource.String()[24:]
+}
 
 // Create implements [prewarm.Backend]: it makes the workspace, managed and the manager's, and asks for its start.
 func (w *Workspaces) Create(ctx context.Context, m prewarm.Member) (prewarm.Status, error) {
-	version, err := uuid.Parse(m.Version)
+	version, err := ParseVersion(m.Version)
 	if err != nil {
-		return prewarm.StatusUnknown, invalid.New("Spec.Version", m.Version, "must be the id of a template version")
+		return prewarm.StatusUnknown, err
 	}
 	if err := w.make(ctx, m); err != nil {
 		return prewarm.StatusUnknown, err
 	}
-	s, err := w.engine.Update(ctx, m.Resource, startOnce(version))
+	s, err := w.engine.Update(ctx, m.Resource, startOnce(version.Template))
 	if err != nil {
 		return prewarm.StatusUnknown, err
 	}
@@ -146,7 +149,8 @@ func (w *Workspaces) remove(ctx context.Context, id uuid.UUID) error {
 }
 
 // List implements [prewarm.Backend]: the workspaces of all living members, and those that are the manager's without being
-// one's.
+// one's. A member's workspace whose first build was never asked for is left out: the process that was to ask has died in
+// between, and the pool has what is not listed created again.
 func (w *Workspaces) List(ctx context.Context, pool string) ([]prewarm.Event, error) {
 	// The manager's come first: a member that is added meanwhile is not taken for lost, since it is read after them.
 	events, err := w.unclaimed(ctx)
@@ -161,8 +165,16 @@ func (w *Workspaces) List(ctx context.Context, pool string) ([]prewarm.Event, er
 	if err != nil {
 		return nil, err
 	}
-	for id, s := range found {
-		events[id] = eventOf(&s)
+	for i := range members {
+		m := &members[i]
+		s, ok := found[m.Resource]
+		switch {
+		case !ok:
+		case m.State == prewarm.Starting && s.Build.Number == 0:
+			delete(events, m.Resource)
+		default:
+			events[m.Resource] = eventOf(&s)
+		}
 	}
 	list := make([]prewarm.Event, 0, len(events))
 	for _, e := range events {

@@ -25,6 +25,7 @@ var manager = lifecycle.Owner{ID: uuid.New(), Name: "pool go"}
 type rig struct {
 	t        *testing.T
 	store    *memory.Store
+	between  func() // called once, after members that may be claimed were read, before their workspaces are
 	engine   *executor.Client
 	template lifecycle.Template
 	cfg      workspaces.Config
@@ -72,6 +73,27 @@ func bubble(t *testing.T, size int, configure func(r *rig), test func(r *rig)) {
 	})
 }
 
+// gap is the rig's store, in which something may happen between two reads.
+type gap struct {
+	*memory.Store
+	r *rig
+}
+
+func (g gap) Members(ctx context.Context, q prewarm.Query) ([]prewarm.Member, error) {
+	found, err := g.Store.Members(ctx, q)
+	if q.Pick == nil {
+		return found, err
+	}
+	g.r.mu.Lock()
+	between := g.r.between
+	g.r.between = nil
+	g.r.mu.Unlock()
+	if between != nil {
+		between()
+	}
+	return found, err
+}
+
 func (r *rig) must(err error) {
 	r.t.Helper()
 	if err != nil {
@@ -111,7 +133,7 @@ func (r *rig) queued(jobs []lifecycle.Job) {
 
 func (r *rig) start() {
 	r.t.Helper()
-	w, err := workspaces.New(r.store, r.engine, r.cfg)
+	w, err := workspaces.New(gap{r.store, r}, r.engine, r.cfg)
 	r.must(err)
 	p, err := prewarm.New(w, w, r.pool)
 	r.must(err)

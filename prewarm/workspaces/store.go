@@ -147,7 +147,7 @@ func (b *claimBatch) pair(ctx context.Context, members []prewarm.Member, found m
 				members, answered = members[1:], true
 			case unfit(err):
 				members = members[1:]
-				b.w.report(m, err)
+				b.w.report(ctx, m, err)
 			default:
 				b.grants[i] = prewarm.Grant{Result: prewarm.GrantRefused, Err: err}
 				answered = true
@@ -168,8 +168,13 @@ func taken(c prewarm.Claim, m prewarm.Member, now time.Time) prewarm.Member {
 	return m
 }
 
-// report tells the pool of a member that is not what it seems, so that it is replaced.
-func (w *Workspaces) report(m prewarm.Member, why error) {
+// report tells the pool of a member that is not what it seems, so that it is replaced. The members were read before their
+// workspaces: one that has changed since was not ready any more when its workspace was looked at, most likely because somebody
+// else has it by now, and must not be taken from them.
+func (w *Workspaces) report(ctx context.Context, m prewarm.Member, why error) {
+	if still, err := w.current(ctx, m); err != nil || !still {
+		return
+	}
 	w.mu.Lock()
 	tell := w.tell
 	w.mu.Unlock()
@@ -255,17 +260,17 @@ func (w *Workspaces) PoolState(ctx context.Context, pool string) (prewarm.PoolSt
 }
 
 // AnnounceMembers implements [prewarm.Watcher], where the store is one.
-func (w *Workspaces) AnnounceMembers(ctx context.Context, pool string) error {
+func (w *Workspaces) AnnounceMembers(ctx context.Context, pool, note string) error {
 	if s, ok := w.store.(prewarm.Watcher); ok {
-		return s.AnnounceMembers(ctx, pool)
+		return s.AnnounceMembers(ctx, pool, note)
 	}
 	return nil
 }
 
 // WatchMembers implements [prewarm.Watcher], where the store is one.
-func (w *Workspaces) WatchMembers(ctx context.Context, pool string, wake func()) error {
+func (w *Workspaces) WatchMembers(ctx context.Context, pool string, hear func(note string)) error {
 	if s, ok := w.store.(prewarm.Watcher); ok {
-		return s.WatchMembers(ctx, pool, wake)
+		return s.WatchMembers(ctx, pool, hear)
 	}
 	<-ctx.Done()
 	return ctx.Err()

@@ -313,3 +313,54 @@ func TestNewRefusesBadInput(t *testing.T) {
 		}
 	})
 }
+
+// Two replicas claim at once, and one sees the member before the other's commit and its workspace after it. It must not take
+// the workspace for a broken one: it is the other's.
+func TestClaimThatIsSeenHalfway(t *testing.T) {
+	bubble(t, 1, nil, func(r *rig) {
+		other, err := workspaces.New(r.store, r.engine, r.cfg)
+		r.must(err)
+		var taken prewarm.Grant
+		r.mu.Lock()
+		r.between = func() {
+			grants, err := other.ClaimMembers(context.Background(), time.Now().UTC(),
+				prewarm.Pick{Pool: "go", Version: r.pool.Spec.Version}, []prewarm.Claim{{Key: "bob's", Owner: "bob", Details: "api"}})
+			r.must(err)
+			taken = grants[0]
+		}
+		r.mu.Unlock()
+		h := r.claim(prewarm.Request{Owner: "ann", Details: "api", IfEmpty: prewarm.Wait, MaxWait: time.Hour})
+		if taken.Result != prewarm.GrantNew || h.Member.Resource == taken.Member.Resource {
+			t.Fatalf("bob has %+v, ann %s", taken, h.Member.Resource)
+		}
+		r.wait(20 * time.Minute)
+		r.consistent()
+		found, err := r.store.Members(context.Background(), prewarm.Query{Pool: "go", IDs: []uuid.UUID{taken.Member.ID}})
+		r.must(err)
+		if len(found) != 1 || found[0].State != prewarm.Claimed {
+			t.Errorf("bob's member is %+v", found)
+		}
+	})
+}
+
+// A process dies after it has made a workspace and before it has asked for its build. The next listing has it built, long
+// before the member counts as one that is not ready in time.
+func TestWorkspaceThatNobodyHadBuilt(t *testing.T) {
+	bubble(t, 0, nil, func(r *rig) {
+		r.stop()
+		ctx, now := context.Background(), time.Now().UTC()
+		m := prewarm.NewMember(r.pool.Spec, uuid.New(), prewarm.ReasonCold, now)
+		m.Claim = prewarm.Claim{Key: "k", Owner: "ann", Details: "api", At: now}
+		_, err := r.store.PutMembers(ctx, nil, []prewarm.Change{{Member: m}})
+		r.must(err)
+		r.must(r.store.PutOwner(ctx, now, manager))
+		w := lifecycle.NewWorkspace(m.Resource, r.template, manager.ID, "go-1", now)
+		w.Managed = true
+		r.must(r.store.CreateWorkspaces(ctx, now, w))
+		r.start()
+		r.wait(6 * time.Minute)
+		if got := r.members(prewarm.Claimed); len(got) != 1 || got[0].ID != m.ID || r.load(m.Resource).Owner.Name != "ann" {
+			t.Errorf("claimed %+v, of %+v", got, r.members())
+		}
+	})
+}

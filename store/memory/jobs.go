@@ -239,6 +239,7 @@ func (s *Jobs) wakeDelayed(now time.Time) {
 		j := heap.Pop(s.delayed).(*job)
 		org := s.org(j.Organization)
 		heap.Remove(org.delayed, j.ofOrg)
+		j.Order = max(j.Order, org.turn(j.Priority).claimed) // not in front of what was claimed
 		org.lane(j.Lane()).add(j)
 	}
 }

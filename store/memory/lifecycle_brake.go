@@ -11,8 +11,9 @@ import (
 )
 
 var (
-	_ lifecycle.Braker  = (*Store)(nil)
-	_ lifecycle.Settler = (*Store)(nil)
+	_ lifecycle.Braker     = (*Store)(nil)
+	_ lifecycle.Settler    = (*Store)(nil)
+	_ lifecycle.Subscriber = (*Store)(nil)
 )
 
 // ticking is what is known of all that tick: when they last did, and which deletions were admitted in the window before.
@@ -117,4 +118,15 @@ func (s *Store) Ticked(ctx context.Context, now time.Time, interval, settle time
 		s.ticking.At = store.Instant(now)
 	}
 	return until, nil
+}
+
+// ChangeTopics implements [lifecycle.Subscriber].
+func (s *Store) ChangeTopics(ctx context.Context, add, remove lifecycle.Topics) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.engine.Topics = s.engine.Topics&^remove | add
+	return nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/dormouse-go/dormouse/store"
 )
 
-// outbox keeps events until they are delivered. The events of one workspace and topic form a line of which only the head
+// outbox keeps events until they are delivered. The events of one subject and topic form a line of which only the head
 // can be claimed; the heads stand in one of two heaps, by their place in the outbox or by when they are claimable again.
 type outbox struct {
 	seq     int64
@@ -26,11 +26,11 @@ type outbox struct {
 }
 
 type lineKey struct {
-	workspace uuid.UUID
-	topic     lifecycle.Topic
+	subject uuid.UUID
+	topic   lifecycle.Topic
 }
 
-// line is the events of one workspace and topic, oldest first; it is never empty.
+// line is the events of one subject and topic, oldest first; it is never empty.
 type line struct {
 	key    lineKey
 	events []lifecycle.Event
@@ -56,7 +56,7 @@ func (o *outbox) add(e lifecycle.Event) {
 	e.Seq, e.Attempt = o.seq, 0
 	e.At, e.DueAt, e.Until = store.Instant(e.At), store.Instant(e.DueAt), store.Instant(e.Until)
 	e.Job = cloneJob(e.Job)
-	key := lineKey{e.WorkspaceID, e.Topic}
+	key := lineKey{e.Subject(), e.Topic}
 	if l, ok := o.lines[key]; ok {
 		l.events = append(l.events, e)
 		return

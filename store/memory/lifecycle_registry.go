@@ -15,19 +15,16 @@ import (
 
 // PutTemplate implements [lifecycle.Registry].
 func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Template) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := s.putTemplate(now, t); err != nil {
-		return fmt.Errorf("put %w", err)
-	}
-	s.watchers.Notify()
-	return nil
+	return s.Recording().PutTemplate(ctx, now, t)
+}
+
+// PutTemplate implements [lifecycle.Writer].
+func (r recording) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Template) error {
+	err := r.write(ctx, func(s *Store) error { return s.putTemplate(now, t) })
+	return wrap(err, "put %w")
 }
 
 func (s *Store) putTemplate(now time.Time, t lifecycle.Template) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var old lifecycle.Template
 	if row, ok := s.templates.get(t.ID); ok {
 		old = row.Template
@@ -45,19 +42,16 @@ func (s *Store) putTemplate(now time.Time, t lifecycle.Template) error {
 
 // PutOwner implements [lifecycle.Registry].
 func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := s.putOwner(now, o); err != nil {
-		return fmt.Errorf("put %w", err)
-	}
-	s.watchers.Notify()
-	return nil
+	return s.Recording().PutOwner(ctx, now, o)
+}
+
+// PutOwner implements [lifecycle.Writer].
+func (r recording) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) error {
+	err := r.write(ctx, func(s *Store) error { return s.putOwner(now, o) })
+	return wrap(err, "put %w")
 }
 
 func (s *Store) putOwner(now time.Time, o lifecycle.Owner) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var old lifecycle.Owner
 	if row, ok := s.owners.get(o.ID); ok {
 		old = row.Owner
@@ -75,19 +69,16 @@ func (s *Store) putOwner(now time.Time, o lifecycle.Owner) error {
 
 // PutEngine implements [lifecycle.Holder].
 func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := s.putEngine(now, e); err != nil {
-		return fmt.Errorf("put engine: %w", err)
-	}
-	s.watchers.Notify()
-	return nil
+	return s.Recording().PutEngine(ctx, now, e)
+}
+
+// PutEngine implements [lifecycle.Writer].
+func (r recording) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
+	err := r.write(ctx, func(s *Store) error { return s.putEngine(now, e) })
+	return wrap(err, "put engine: %w")
 }
 
 func (s *Store) putEngine(now time.Time, e lifecycle.Engine) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	e, err := lifecycle.ReplaceEngine(s.engine, e, now)
 	if err != nil {
 		return err
@@ -123,22 +114,23 @@ func (f *fleet) wakeAll(c chain, of linkOf, now time.Time) {
 
 // CreateWorkspaces implements [lifecycle.Registry].
 func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces ...lifecycle.Workspace) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	return s.Recording().CreateWorkspaces(ctx, now, workspaces...)
+}
+
+// CreateWorkspaces implements [lifecycle.Writer].
+func (r recording) CreateWorkspaces(ctx context.Context, now time.Time, workspaces ...lifecycle.Workspace) error {
+	if len(workspaces) == 0 {
+		return ctx.Err()
 	}
-	s.mu.Lock()
-	if err := s.creatable(workspaces); err != nil {
-		s.mu.Unlock()
-		return err
-	}
-	for i := range workspaces {
-		s.create(now, &workspaces[i])
-	}
-	s.mu.Unlock()
-	if len(workspaces) > 0 {
-		s.watchers.Notify()
-	}
-	return nil
+	return r.write(ctx, func(s *Store) error {
+		if err := s.creatable(workspaces); err != nil {
+			return err
+		}
+		for i := range workspaces {
+			s.create(now, &workspaces[i])
+		}
+		return nil
+	})
 }
 
 func (s *Store) creatable(workspaces []lifecycle.Workspace) error {

@@ -23,7 +23,7 @@ type Members struct {
 	pools map[string]*memberPool
 
 	watched sync.Mutex
-	wakes   map[*func()]string // and the pool that each is for
+	wakes   map[*func(string)]string // and the pool that each is for
 }
 
 var (
@@ -33,7 +33,7 @@ var (
 
 // NewMembers returns an empty store of members.
 func NewMembers() *Members {
-	return &Members{pools: make(map[string]*memberPool), wakes: make(map[*func()]string)}
+	return &Members{pools: make(map[string]*memberPool), wakes: make(map[*func(string)]string)}
 }
 
 // memberPool is one pool with its indexes.
@@ -427,26 +427,26 @@ func (s *Members) PoolState(ctx context.Context, pool string) (prewarm.PoolState
 }
 
 // AnnounceMembers implements [prewarm.Watcher].
-func (s *Members) AnnounceMembers(ctx context.Context, pool string) error {
+func (s *Members) AnnounceMembers(ctx context.Context, pool, note string) error {
 	s.watched.Lock()
 	defer s.watched.Unlock()
-	for wake, of := range s.wakes {
+	for hear, of := range s.wakes {
 		if of == pool {
-			(*wake)()
+			(*hear)(note)
 		}
 	}
 	return ctx.Err()
 }
 
 // WatchMembers implements [prewarm.Watcher].
-func (s *Members) WatchMembers(ctx context.Context, pool string, wake func()) error {
+func (s *Members) WatchMembers(ctx context.Context, pool string, hear func(note string)) error {
 	s.watched.Lock()
-	s.wakes[&wake] = pool
+	s.wakes[&hear] = pool
 	s.watched.Unlock()
-	wake()
+	hear("")
 	<-ctx.Done()
 	s.watched.Lock()
 	defer s.watched.Unlock()
-	delete(s.wakes, &wake)
+	delete(s.wakes, &hear)
 	return ctx.Err()
 }

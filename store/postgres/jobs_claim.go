@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -49,6 +50,30 @@ var claimSQL = `
 		CASE WHEN EXISTS (SELECT FROM candidate) THEN EXISTS (SELECT FROM alive)
 		ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
 		(SELECT count(*) FROM candidate), coalesce(j.n, 0),` + jobColumns + `
+	FROM (VALUES (1)) AS once LEFT JOIN started j ON true
+	ORDER BY j.n`
+
+// claimOneLaneSQL is the same for a single lane, as most claims are: $7 to $10 are its type, tag set, priority and bound. It
+// locks straight from the ready index, in line order, and goes on behind what others hold until it has enough: so it
+// chooses from no candidates, and is never too short.
+var claimOneLaneSQL = `
+	WITH locked AS (
+		SELECT j.id, j.place, 0 AS rank FROM dormouse.jobs j
+		WHERE j.ready AND j.organization_id = $2 AND j.type = $7 AND j.tag_set = $8 AND j.priority = $9 AND j.place >= $10
+			AND NOT EXISTS (` + strings.ReplaceAll(pausedSQL("$2", "$3"), "p.type", "$7") + `)
+		ORDER BY j.place, j.id
+		LIMIT cardinality($5::uuid[])
+		FOR NO KEY UPDATE OF j SKIP LOCKED
+	), alive AS (
+		SELECT id FROM dormouse.processes
+		WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM locked) FOR KEY SHARE
+	), taken AS (
+		SELECT * FROM locked WHERE EXISTS (SELECT FROM alive)
+	)` + startSQL + `
+	SELECT
+		CASE WHEN EXISTS (SELECT FROM locked) THEN EXISTS (SELECT FROM alive)
+		ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
+		0::bigint, coalesce(j.n, 0),` + jobColumns + `
 	FROM (VALUES (1)) AS once LEFT JOIN started j ON true
 	ORDER BY j.n`
 
@@ -132,14 +157,22 @@ func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, from, s
 	var alive bool
 	var candidates int
 	look := len(workers) + slack
+	statement := claimSQL
+	if len(p) == 1 {
+		statement = claimOneLaneSQL
+	}
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		l = jobList{}
 		args := []any{
 			key(c.Process), key(c.Probes[0].Lane.Organization), c.Now, key(c.Token), keys(workers),
-			secretsFor(&c, from), look,
+			secretsFor(&c, from),
 		}
-		args = append(args, probeColumns.args(p)...)
-		return s.steady(ctx, claimSQL, args, func(rows pgx.Rows) error {
+		if len(p) == 1 {
+			args = append(args, p[0].kind, p[0].tagSet, p[0].priority, p[0].bound)
+		} else {
+			args = append(append(args, look), probeColumns.args(p)...)
+		}
+		return s.steady(ctx, statement, args, func(rows pgx.Rows) error {
 			var n int
 			var r jobRow
 			_, err := pgx.ForEachRow(rows, append([]any{&alive, &candidates, &n}, r.targets()...), func() error {

@@ -115,7 +115,7 @@ const aheadSQL = `
 			ORDER BY type, tag_set, priority LIMIT 1
 		) n
 	)
-	SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, f.place, f.created_at
+	SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, f.place, f.created_at, false
 	FROM lane l JOIN mine m ON l.priority >= m.priority CROSS JOIN LATERAL (
 		SELECT place, created_at FROM dormouse.jobs
 		WHERE ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set AND priority = l.priority

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,8 +14,13 @@ import (
 // readyPage bounds how many jobs turn ready in one transaction.
 const readyPage = 1000
 
+// turnReadySQL: a job whose time has come stands at the number claimed last, if its own is below it, as one that is tried again
+// does: so what turns ready never stands in front of what was claimed.
 const turnReadySQL = `
-	UPDATE dormouse.jobs j SET ready = true
+	UPDATE dormouse.jobs j SET ready = true, place = greatest(j.place, (
+		SELECT c.place FROM dormouse.claimed c
+		WHERE c.organization_id = j.organization_id AND c.priority = j.priority
+		ORDER BY c.place DESC LIMIT 1))
 	FROM (
 		SELECT id FROM dormouse.jobs
 		WHERE state = 0 AND NOT ready AND ready_at <= $1
@@ -22,54 +28,91 @@ const turnReadySQL = `
 		FOR NO KEY UPDATE SKIP LOCKED
 	) d WHERE j.id = d.id`
 
-// The lanes are found by skipping through the ready index: from each lane straight to the next, so the cost is the number
-// of lanes. Two statements, since a step within one organization and a step across all of them compare different columns.
-const (
-	readyOfAllSQL = `
-	WITH RECURSIVE lane AS (
-		(SELECT organization_id, type, tag_set, priority FROM dormouse.jobs
-		WHERE ready ORDER BY organization_id, type, tag_set, priority LIMIT 1)
+// The lanes are found by skipping through the ready index: from the head of each lane straight to that of the next, so the cost
+// is the number of lanes. Two statements, since a step within one organization and a step across all of them compare different
+// columns.
+const readyOfAllSQL = `
+	WITH RECURSIVE head AS (
+		(SELECT organization_id, type, tag_set, priority, place, created_at FROM dormouse.jobs
+		WHERE ready ORDER BY organization_id, type, tag_set, priority, place, id LIMIT 1)
 		UNION ALL
-		SELECT n.* FROM lane l CROSS JOIN LATERAL (
-			SELECT organization_id, type, tag_set, priority FROM dormouse.jobs
+		SELECT n.* FROM head l CROSS JOIN LATERAL (
+			SELECT organization_id, type, tag_set, priority, place, created_at FROM dormouse.jobs
 			WHERE ready AND (organization_id, type, tag_set, priority) > (l.organization_id, l.type, l.tag_set, l.priority)
-			ORDER BY organization_id, type, tag_set, priority LIMIT 1
+			ORDER BY organization_id, type, tag_set, priority, place, id LIMIT 1
 		) n
 	)` + standingsSQL
 
-	readyOfSomeSQL = `
-	WITH RECURSIVE lane AS (
-		SELECT f.* FROM unnest($3::uuid[]) AS o (id) CROSS JOIN LATERAL (
-			SELECT organization_id, type, tag_set, priority FROM dormouse.jobs
-			WHERE ready AND organization_id = o.id ORDER BY type, tag_set, priority LIMIT 1
-		) f
+// readyOfSomeSQL looks into the lanes that are known, each from its bound on, and skips through the gaps between them: from an
+// edge, which is a known lane or the beginning, up to the next one.
+var readyOfSomeSQL = `
+	WITH RECURSIVE known AS (
+		SELECT * FROM ` + frontColumns.rows(4, "k", "") + `
+	), edge AS (
+		SELECT type, tag_set, priority,
+			lead(type) OVER line AS to_type, lead(tag_set) OVER line AS to_tag_set, lead(priority) OVER line AS to_priority
+		FROM (SELECT '' AS type, 0 AS tag_set, 0::smallint AS priority UNION ALL SELECT type, tag_set, priority FROM known) e
+		WINDOW line AS (ORDER BY type, tag_set, priority)
+	), gap AS (
+		SELECT o.id AS organization_id, e.type, e.tag_set, e.priority, NULL::bigint AS place, NULL::timestamptz AS created_at,
+			e.to_type, e.to_tag_set, e.to_priority
+		FROM unnest($3::uuid[]) AS o (id) CROSS JOIN edge e
 		UNION ALL
-		SELECT n.* FROM lane l CROSS JOIN LATERAL (
-			SELECT organization_id, type, tag_set, priority FROM dormouse.jobs
-			WHERE ready AND organization_id = l.organization_id
-				AND (type, tag_set, priority) > (l.type, l.tag_set, l.priority)
-			ORDER BY type, tag_set, priority LIMIT 1
-		) n
+		SELECT s.*, g.to_type, g.to_tag_set, g.to_priority
+		FROM gap g CROSS JOIN LATERAL (` + stepSQL + `) s
+	), head AS (
+		SELECT organization_id, type, tag_set, priority, place, created_at FROM gap WHERE place IS NOT NULL
+		UNION ALL
+		SELECT o.id, k.type, k.tag_set, k.priority, f.place, f.created_at
+		FROM unnest($3::uuid[]) AS o (id) CROSS JOIN known k CROSS JOIN LATERAL (
+			SELECT place, created_at FROM dormouse.jobs
+			WHERE ready AND organization_id = o.id AND type = k.type AND tag_set = k.tag_set AND priority = k.priority AND place >= k.bound
+			ORDER BY place, id LIMIT 1
+		) f
 	)` + standingsSQL
 
-	standingsSQL = `
-	SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, f.place, f.created_at
-	FROM lane l CROSS JOIN LATERAL (
-		SELECT place, created_at FROM dormouse.jobs
-		WHERE ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set AND priority = l.priority
-		ORDER BY place, id LIMIT 1
-	) f CROSS JOIN LATERAL (
+// stepSQL selects the head of the first lane behind a row g, in front of the edge to which the row goes; behind the last edge there
+// is none. A scan of the index stops at a bound of one column, not at one of a row of columns, and would walk the dead
+// entries of the lane at the edge; so the gap is read in parts that each end with a column.
+var stepSQL = func() string {
+	parts := [][2]string{
+		{"g.to_type IS NULL", "(type, tag_set, priority) > (g.type, g.tag_set, g.priority)"},
+		{"g.to_type > g.type", "(type, tag_set, priority) > (g.type, g.tag_set, g.priority) AND type < g.to_type"},
+		{"g.to_type > g.type", "type = g.to_type AND tag_set < g.to_tag_set"},
+		{"g.to_type = g.type AND g.to_tag_set > g.tag_set", "type = g.type AND (tag_set, priority) > (g.tag_set, g.priority) AND tag_set < g.to_tag_set"},
+		{"(g.to_type, g.to_tag_set) > (g.type, g.tag_set)", "type = g.to_type AND tag_set = g.to_tag_set AND priority < g.to_priority"},
+		{"(g.to_type, g.to_tag_set) = (g.type, g.tag_set)", "type = g.type AND tag_set = g.tag_set AND priority > g.priority AND priority < g.to_priority"},
+	}
+	texts := make([]string, len(parts))
+	for i, part := range parts {
+		texts[i] = `
+			(SELECT organization_id, type, tag_set, priority, place, created_at FROM dormouse.jobs
+			WHERE ` + part[0] + ` AND ready AND organization_id = g.organization_id
+				AND ` + part[1] + `
+			ORDER BY type, tag_set, priority, place, id LIMIT 1)`
+	}
+	return `
+			SELECT * FROM (` + strings.Join(texts, `
+			UNION ALL`) + `
+			) part ORDER BY type, tag_set, priority LIMIT 1
+		`
+}()
+
+const standingsSQL = `
+	SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, l.place, l.created_at, EXISTS (
+		SELECT FROM dormouse.pauses x
+		WHERE x.organization_id IN (l.organization_id, '00000000-0000-0000-0000-000000000000') AND x.type IN (l.type, '')
+			AND (x.ends_at IS NULL OR x.ends_at > $2))
+	FROM head l CROSS JOIN LATERAL (
 		SELECT count(*) AS n FROM (
 			SELECT FROM dormouse.jobs
 			WHERE ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set AND priority = l.priority
-			LIMIT $1
+				AND place >= l.place
+			ORDER BY place, id LIMIT $1
 		) counted
-	) c
-	WHERE NOT EXISTS (
-		SELECT FROM dormouse.pauses x
-		WHERE x.organization_id IN (l.organization_id, '00000000-0000-0000-0000-000000000000') AND x.type IN (l.type, '')
-			AND (x.ends_at IS NULL OR x.ends_at > $2))`
+	) c`
 
+const (
 	// The next job of an organization is found in an index of its own, so that those of others cost nothing. The comparison of
 	// rows leaves the server no other: with an equality it may walk the index by time, past the jobs of all others.
 	nextOfAllSQL = `
@@ -92,29 +135,14 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (l
 	if err := s.turnReady(ctx, now); err != nil {
 		return queue.Listing{}, fmt.Errorf("turn jobs ready: %w", err)
 	}
-	lanes, next := readyOfAllSQL, nextOfAllSQL
-	var some []any
-	if len(q.Organizations) > 0 {
-		lanes, next, some = readyOfSomeSQL, nextOfSomeSQL, []any{keys(q.Organizations)}
-	}
 	var read standings
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		var b pgx.Batch
-		b.Queue(steadySQL)
-		b.Queue(s.sql(lanes), append([]any{max(q.CountTo, 1), now}, some...)...)
-		b.Queue(s.sql(next), append([]any{now}, some...)...)
-		return s.send(ctx, &b, func(r pgx.BatchResults) error {
-			if _, err := r.Exec(); err != nil {
-				return err
-			}
-			if err := read.collect(r.Query()); err != nil {
-				return err
-			}
-			return r.QueryRow().Scan(toTime(&listing.Next))
-		})
+		read, err = s.standings(ctx, now, q)
+		return err
 	})
 	if err == nil {
 		listing.Lanes, listing.Unreadable, err = s.fillLanes(ctx, read)
+		listing.Next = read.next
 	}
 	if err != nil {
 		return queue.Listing{}, fmt.Errorf("list lanes: %w", err)
@@ -146,25 +174,74 @@ func (s *Store) turnReady(ctx context.Context, now time.Time) error {
 	}
 }
 
-// standings are lanes as they are read, with the numbers of their tag sets.
+// standings are lanes as they are read, with the numbers of their tag sets, and when the next job turns ready.
 type standings struct {
 	list    []queue.ReadyLane
 	tagSets []int32
+	next    time.Time
+	// heads are the first numbers of all lanes that hold something, also of those that are paused.
+	heads map[laneNumber]int64
+}
+
+// standings reads the lanes: of one organization from where earlier readings have found them, unless the query is whole.
+func (s *Store) standings(ctx context.Context, now time.Time, q queue.ReadyQuery) (read standings, err error) {
+	var b pgx.Batch
+	b.Queue(orderedSQL)
+	remembers := len(q.Organizations) == 1 && s.host == nil
+	var known []frontRow
+	var claimed claimedLast
+	if remembers {
+		var priorities []int16
+		known, priorities = s.fronts.of(q.Organizations[0])
+		b.Queue(s.sql(claimedLastSQL), key(q.Organizations[0]), priorities)
+	}
+	if q.Whole {
+		known = nil
+	}
+	if some := keys(q.Organizations); len(some) > 0 {
+		b.Queue(s.sql(readyOfSomeSQL), append([]any{max(q.CountTo, 1), now, some}, frontColumns.args(known)...)...)
+		b.Queue(s.sql(nextOfSomeSQL), now, some)
+	} else {
+		b.Queue(s.sql(readyOfAllSQL), max(q.CountTo, 1), now)
+		b.Queue(s.sql(nextOfAllSQL), now)
+	}
+	err = s.send(ctx, &b, func(r pgx.BatchResults) error {
+		if _, err := r.Exec(); err != nil {
+			return err
+		}
+		if remembers {
+			if err := claimed.collect(r.Query()); err != nil {
+				return err
+			}
+		}
+		if err := read.collect(r.Query()); err != nil {
+			return err
+		}
+		return r.QueryRow().Scan(toTime(&read.next))
+	})
+	if err == nil && remembers {
+		s.fronts.learn(q.Organizations[0], read.heads, claimed)
+	}
+	return read, err
 }
 
 func (l *standings) collect(rows pgx.Rows, err error) error {
-	*l = standings{}
+	*l = standings{heads: make(map[laneNumber]int64)}
 	if err != nil {
 		return err
 	}
 	var st queue.ReadyLane
 	var tagSet int32
+	var paused bool
 	targets := []any{
-		toID(&st.Lane.Organization), &st.Lane.Type, &tagSet, &st.Lane.Priority, &st.Count, &st.From, toTime(&st.Oldest),
+		toID(&st.Lane.Organization), &st.Lane.Type, &tagSet, &st.Lane.Priority, &st.Count, &st.From, toTime(&st.Oldest), &paused,
 	}
 	_, err = pgx.ForEachRow(rows, targets, func() error {
 		normalize(&st.Oldest)
-		l.list, l.tagSets = append(l.list, st), append(l.tagSets, tagSet)
+		l.heads[laneNumber{st.Lane.Type, tagSet, st.Lane.Priority}] = st.From
+		if !paused {
+			l.list, l.tagSets = append(l.list, st), append(l.tagSets, tagSet)
+		}
 		return nil
 	})
 	return err

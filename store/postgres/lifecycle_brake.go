@@ -13,8 +13,9 @@ import (
 )
 
 var (
-	_ lifecycle.Braker  = (*Store)(nil)
-	_ lifecycle.Settler = (*Store)(nil)
+	_ lifecycle.Braker     = (*Store)(nil)
+	_ lifecycle.Settler    = (*Store)(nil)
+	_ lifecycle.Subscriber = (*Store)(nil)
 )
 
 // lockDeletionsSQL has those that ask for deletions do it one after another. Reading and other writes go on.
@@ -221,4 +222,22 @@ func (s *Store) writeEngine(ctx context.Context, tx pgx.Tx, e lifecycle.Engine) 
 		_, err = tx.Exec(ctx, s.sql(putEngineSQL), string(state))
 	}
 	return err
+}
+
+// ChangeTopics implements [lifecycle.Subscriber].
+func (s *Store) ChangeTopics(ctx context.Context, add, remove lifecycle.Topics) error {
+	err := s.do(ctx, repeatable, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+			e, err := s.lockEngine(ctx, tx)
+			if err != nil {
+				return err
+			}
+			before := e.Topics
+			if e.Topics = before&^remove | add; e.Topics == before {
+				return nil
+			}
+			return s.writeEngine(ctx, tx, e)
+		})
+	})
+	return wrap(err, "change topics")
 }

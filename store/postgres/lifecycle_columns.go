@@ -105,13 +105,21 @@ var changeColumns = concat(
 
 // eventRow is an event on its way to the outbox.
 type eventRow struct {
-	workspace key
-	topic     int16
-	body      string
+	subject key
+	topic   int16
+	body    string
+}
+
+func eventRowOf(e *lifecycle.Event) (eventRow, error) {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return eventRow{}, fmt.Errorf("event %s: %w", e.Kind, err)
+	}
+	return eventRow{key(e.Subject()), int16(e.Topic), string(body)}, nil
 }
 
 var eventColumns = columns[eventRow]{
-	col("workspace_id", "uuid", func(e *eventRow) key { return e.workspace }),
+	col("workspace_id", "uuid", func(e *eventRow) key { return e.subject }),
 	col("topic", "smallint", func(e *eventRow) int16 { return e.topic }),
 	col("body", "text", func(e *eventRow) string { return e.body }),
 }
@@ -138,12 +146,13 @@ func encode(now time.Time, changes []change) (*encoded, error) {
 // add adds what a change has beyond its workspace and build.
 func (e *encoded) add(now time.Time, c *change) error {
 	e.builds = e.builds || c.NewBuild
-	for _, event := range c.Events {
-		body, err := json.Marshal(event)
+	for i := range c.Events {
+		row, err := eventRowOf(&c.Events[i])
 		if err != nil {
-			return fmt.Errorf("event %s: %w", event.Kind, err)
+			return err
 		}
-		e.events = append(e.events, eventRow{key(c.Workspace.ID), int16(event.Topic), string(body)})
+		row.subject = key(c.Workspace.ID)
+		e.events = append(e.events, row)
 	}
 	if c.Job == nil {
 		return nil

@@ -17,7 +17,7 @@ import (
 var createColumns = concat(fixedColumns, stateColumns)
 
 // createSQL inserts workspaces if all of them can be, and returns one of those that cannot. Its parameters are those of
-// createColumns, and now.
+// createColumns, now, and those of eventColumns.
 var createSQL = `
 	WITH new AS (
 		SELECT * FROM ` + createColumns.rows(1, "c", "") + `
@@ -35,6 +35,8 @@ var createSQL = `
 		JOIN dormouse.owners o ON o.id = n.owner_id
 		WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)
 		ORDER BY n.id
+	), told AS (
+		` + recordSQL(2+len(createColumns), `NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)`) + `
 	)
 	SELECT * FROM bad WHERE no_owner OR no_template OR exists LIMIT 1`
 
@@ -54,9 +56,13 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 		}
 		seen[workspaces[i].ID] = true
 	}
-	args := append(createColumns.args(workspaces), now)
+	events, err := s.eventArgs()
+	if err != nil {
+		return wrap(err, "create workspaces")
+	}
+	args := append(append(createColumns.args(workspaces), now), events...)
 	defer s.low.write(now)()
-	err := s.do(ctx, once, func(ctx context.Context) error {
+	err = s.do(ctx, once, func(ctx context.Context) error {
 		return s.tryCreate(ctx, workspaces, args)
 	})
 	if err != nil {

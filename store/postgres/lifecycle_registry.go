@@ -15,13 +15,13 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-const putTemplateSQL = `
+var putTemplateSQL = recorded(8, `
 	INSERT INTO dormouse.templates AS t (id, organization_id, name, active_version_id, revision, rules, policy, state)
 	VALUES ($1, $2, $3, $4, $5, $6, $7::text::json, $8::text::json)
 	ON CONFLICT (id) DO UPDATE SET
 		organization_id = excluded.organization_id, name = excluded.name, active_version_id = excluded.active_version_id,
 		revision = excluded.revision, rules = excluded.rules, policy = excluded.policy, state = excluded.state
-	WHERE t.revision = excluded.revision - 1`
+	WHERE t.revision = excluded.revision - 1`)
 
 // PutTemplate implements [lifecycle.Registry]. The template is replaced at once, its workspaces follow a thousand at a
 // time. If the process dies before all are marked, the next tick of any replica marks the rest; after an error that is a
@@ -48,13 +48,13 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 		"put template %s", t.ID)
 }
 
-const putOwnerSQL = `
+var putOwnerSQL = recorded(9, `
 	INSERT INTO dormouse.owners AS o (id, name, status, quiet_hours, rules, autostart_after)
 	VALUES ($1, $2, $3, $4, $5, $6)
 	ON CONFLICT (id) DO UPDATE SET
 		name = excluded.name, status = excluded.status, quiet_hours = excluded.quiet_hours,
 		rules = excluded.rules, autostart_after = excluded.autostart_after
-	WHERE o.rules = $7 AND o.status = $8 AND o.quiet_hours = $9`
+	WHERE o.rules = $7 AND o.status = $8 AND o.quiet_hours = $9`)
 
 // errOwnerMoved says that somebody else has written the owner between reading and writing it.
 var errOwnerMoved = errors.New("owner keeps changing")
@@ -79,7 +79,7 @@ func (s *Store) tryPutOwner(ctx context.Context, now time.Time, o lifecycle.Owne
 	if err != nil {
 		return err
 	}
-	return s.put(ctx, repeatable, mark{subject: o.ID, owner: true, dueAt: now}, errOwnerMoved, putOwnerSQL,
+	return s.put(ctx, s.repeated(), mark{subject: o.ID, owner: true, dueAt: now}, errOwnerMoved, putOwnerSQL,
 		key(o.ID), form.Text(o.Name), int16(o.Status), form.Text(o.QuietHours.Text()), next.Rules, stamp(next.AutostartAfter),
 		old.Rules, int16(old.Status), form.Text(old.QuietHours.Text()))
 }
@@ -87,13 +87,19 @@ func (s *Store) tryPutOwner(ctx context.Context, now time.Time, o lifecycle.Owne
 // put replaces a template or owner together with the mark that its workspaces are to be woken, and wakes them. If the row is
 // not the expected one any more, the error is stale.
 func (s *Store) put(ctx context.Context, again safety, m mark, stale error, text string, args ...any) error {
-	err := s.do(ctx, again, func(ctx context.Context) error {
+	events, err := s.eventArgs()
+	if err != nil {
+		return err
+	}
+	args = append(args, events...)
+	err = s.do(ctx, again, func(ctx context.Context) error {
 		var b pgx.Batch // what is sent together is one transaction
 		b.Queue(s.sql(text), args...)
 		b.Queue(s.sql(setMarkSQL), key(m.subject), m.owner, m.dueAt)
 		return s.send(ctx, &b, func(r pgx.BatchResults) error {
-			tag, err := r.Exec()
-			if err == nil && tag.RowsAffected() == 0 {
+			var written int
+			err := r.QueryRow().Scan(&written)
+			if err == nil && written == 0 {
 				err = stale
 			}
 			if err != nil {
@@ -115,10 +121,16 @@ const markAllSQL = `
 	ON CONFLICT (subject) DO UPDATE SET
 		due_at = excluded.due_at, generation = m.generation + 1, touched_at = excluded.touched_at`
 
+var recordAllSQL = recordSQL(1, `true`)
+
 // PutEngine implements [lifecycle.Holder]; its workspaces follow as in [Store.PutTemplate].
 func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
 	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
-	err := s.do(ctx, repeatable, func(ctx context.Context) error {
+	events, err := s.eventArgs()
+	if err != nil {
+		return wrap(err, "put engine")
+	}
+	err = s.do(ctx, s.repeated(), func(ctx context.Context) error {
 		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 			old, err := s.lockEngine(ctx, tx)
 			if err != nil {
@@ -129,6 +141,9 @@ func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine
 				return err
 			}
 			if err := s.writeEngine(ctx, tx, next); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, s.sql(recordAllSQL), events...); err != nil {
 				return err
 			}
 			_, err = tx.Exec(ctx, s.sql(markAllSQL), now)

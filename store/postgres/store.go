@@ -46,6 +46,8 @@ type Store struct {
 	db database
 	// host is that transaction, nil for the store itself. See [Store.WithTx].
 	host *hostTx
+	// events go with each write, in a store that [Store.Recording] returns.
+	events []lifecycle.Event
 }
 
 // core is what a store shares with those that work in transactions of the host.
@@ -61,6 +63,7 @@ type core struct {
 	tags      tagSets
 	unused    unused
 	low       lowWater
+	fronts    fronts
 	wakes     wake.Watchers
 	// usable is set once the schema was seen to have the right version.
 	usable atomic.Bool

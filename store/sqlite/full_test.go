@@ -3,7 +3,6 @@ package sqlite_test
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +15,7 @@ import (
 // A disk that is full keeps what was committed whole, says that the store is unavailable, and is forgotten when there is room
 // again.
 func TestFullDisk(t *testing.T) {
-	db := openFile(t, filepath.Join(t.TempDir(), "dormouse.db"))
+	db := openNew(t)
 	db.SetMaxOpenConns(1) // the limit belongs to the connection
 	s := migrated(t, db)
 	ids := seed(t, s, 100)

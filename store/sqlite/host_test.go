@@ -2,7 +2,6 @@ package sqlite_test
 
 import (
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +20,7 @@ func TestTransactionsOfOneConnection(t *testing.T) { testTransactions(t, true) }
 
 func testTransactions(t *testing.T, one bool) {
 	storetest.Transactions(t, one, func(t *testing.T) (_, _ store.Store, begin func() storetest.Transaction) {
-		db := openFile(t, filepath.Join(t.TempDir(), "dormouse.db"))
+		db := openNew(t)
 		if one {
 			db.SetMaxOpenConns(1)
 		}
@@ -37,7 +36,7 @@ func testTransactions(t *testing.T, one bool) {
 
 // A transaction that has read what somebody else has written since is told so at once, instead of waiting in vain.
 func TestTransactionThatIsStale(t *testing.T) {
-	db := openFile(t, filepath.Join(t.TempDir(), "dormouse.db"))
+	db := openNew(t)
 	s := migrated(t, db)
 	tx, err := db.BeginTx(t.Context(), nil)
 	must(t, err)

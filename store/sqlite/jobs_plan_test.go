@@ -1,7 +1,6 @@
 package sqlite_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -10,7 +9,7 @@ import (
 // and nothing sorts more than the page it returns.
 func TestJobStatementsUseTheirIndexes(t *testing.T) {
 	for _, analyzed := range []bool{false, true} {
-		db := openFile(t, filepath.Join(t.TempDir(), "dormouse.db"))
+		db := openNew(t)
 		s := migrated(t, db)
 		seed(t, s, 1000)
 		if analyzed {

@@ -47,6 +47,12 @@ FROM heads CROSS JOIN {jobs} h ON h.rowid = heads.job`
 		WHERE n.state = 1 AND n.organization_id = unhex(o.value) ORDER BY n.ready_at LIMIT 1)) FROM json_each(?) o`
 )
 
+// turnReady also sees to it that what turns ready does not stand in front of the number claimed last.
+const turnReady = `
+UPDATE {jobs} INDEXED BY {jobs_delayed} SET state = 0, line = max(line, coalesce((SELECT f.claimed FROM {floors} f
+	WHERE f.organization_id = {jobs}.organization_id AND f.priority = (SELECT l.priority FROM {lanes} l WHERE l.id = {jobs}.lane)), 0))
+WHERE state = 1 AND ready_at <= ?`
+
 // Ready implements [queue.Queue].
 func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (listing queue.Listing, err error) {
 	if err = s.wakeDelayed(ctx, now); err == nil {
@@ -72,7 +78,7 @@ func (s *Store) wakeDelayed(ctx context.Context, now time.Time) error {
 		return err
 	}
 	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec(`UPDATE {jobs} INDEXED BY {jobs_delayed} SET state = 0 WHERE state = 1 AND ready_at <= ?`, micros(now))
+		_, err := t.exec(turnReady, micros(now))
 		return err
 	})
 }

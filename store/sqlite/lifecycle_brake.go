@@ -11,8 +11,9 @@ import (
 )
 
 var (
-	_ lifecycle.Braker  = (*Store)(nil)
-	_ lifecycle.Settler = (*Store)(nil)
+	_ lifecycle.Braker     = (*Store)(nil)
+	_ lifecycle.Settler    = (*Store)(nil)
+	_ lifecycle.Subscriber = (*Store)(nil)
 )
 
 // AdmitDeletions implements [lifecycle.Braker].
@@ -148,4 +149,20 @@ func (t *tx) ticked(now time.Time, interval, settle time.Duration) (time.Time, e
 		return until, nil
 	}
 	return until, t.putEngine(e)
+}
+
+// ChangeTopics implements [lifecycle.Subscriber].
+func (s *Store) ChangeTopics(ctx context.Context, add, remove lifecycle.Topics) error {
+	err := s.write(ctx, func(t *tx) error {
+		e, err := t.engine()
+		if err != nil {
+			return err
+		}
+		before := e.Topics
+		if e.Topics = before&^remove | add; e.Topics == before {
+			return nil
+		}
+		return t.putEngine(e)
+	})
+	return unavailable(err, "change topics")
 }

@@ -33,7 +33,7 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 				return fmt.Errorf("workspace %s: %w", workspaces[i].ID, err)
 			}
 		}
-		return nil
+		return s.record(t)
 	})
 	if err == nil {
 		s.notify()

@@ -23,8 +23,27 @@ func encodeEvent(e lifecycle.Event) ([]byte, error) {
 }
 
 func (t *tx) insertEvent(e *lifecycle.Event, body []byte) error {
-	_, err := t.exec(`INSERT INTO {events} (topic, workspace_id, body) VALUES (?, ?, ?)`, int64(e.Topic), blob(e.WorkspaceID), body)
+	_, err := t.exec(`INSERT INTO {events} (topic, workspace_id, body) VALUES (?, ?, ?)`, int64(e.Topic), blob(e.Subject()), body)
 	return err
+}
+
+// Recording implements [lifecycle.Recorder].
+func (s *Store) Recording(events ...lifecycle.Event) lifecycle.Writer {
+	return &Store{core: s.core, host: s.host, events: events}
+}
+
+// record writes the events that go with what the transaction puts.
+func (s *Store) record(t *tx) error {
+	for i := range s.events {
+		body, err := encodeEvent(s.events[i])
+		if err == nil {
+			err = t.insertEvent(&s.events[i], body)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // claimable finds events that are the first of their workspace and topic and are neither leased nor waiting.

@@ -1,7 +1,6 @@
 package sqlite_test
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,7 +9,7 @@ import (
 
 // An event that cannot be read is in the way of its own workspace only.
 func TestStoredEventThatCannotBeRead(t *testing.T) {
-	db := openFile(t, filepath.Join(t.TempDir(), "dormouse.db"))
+	db := openNew(t)
 	s := migrated(t, db)
 	all, err := s.Load(t.Context(), seed(t, s, 2)...)
 	must(t, err)
@@ -31,7 +30,7 @@ func TestStoredEventThatCannotBeRead(t *testing.T) {
 
 // An event of a later version is dropped by its age like the others.
 func TestStoredEventThatCannotBeReadIsDropped(t *testing.T) {
-	db := openFile(t, filepath.Join(t.TempDir(), "dormouse.db"))
+	db := openNew(t)
 	s := migrated(t, db)
 	all, err := s.Load(t.Context(), seed(t, s, 1)...)
 	must(t, err)

@@ -31,7 +31,10 @@ func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) 
 				name = excluded.name, status = excluded.status, quiet_hours = excluded.quiet_hours,
 				rules = excluded.rules, autostart_after = excluded.autostart_after`,
 			blob(o.ID), micros(now), form.Text(o.Name), int64(o.Status), form.Text(o.QuietHours.Text()), next.Rules, micros(next.AutostartAfter))
-		return err
+		if err != nil {
+			return err
+		}
+		return s.record(t)
 	})
 	if err == nil {
 		err = s.sweep(ctx)

@@ -1,7 +1,6 @@
 package sqlite_test
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,7 +10,7 @@ import (
 // A process that died after it had put a template, and before it had pulled all wakes, leaves a mark; the next tick of
 // anybody completes its work.
 func TestSweepIsCompleted(t *testing.T) {
-	db := openFile(t, filepath.Join(t.TempDir(), "dormouse.db"))
+	db := openNew(t)
 	s := migrated(t, db)
 	const n = 1200 // more than two batches
 	seed(t, s, n)

@@ -138,7 +138,10 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 		if err == nil && n == 0 {
 			err = lifecycle.ErrStaleTemplate // somebody else was faster since it was read
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.record(tx)
 	})
 	if err == nil {
 		err = s.sweep(ctx)
@@ -159,6 +162,9 @@ func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine
 			return err
 		}
 		if err := tx.putEngine(next); err != nil {
+			return err
+		}
+		if err := s.record(tx); err != nil {
 			return err
 		}
 		return tx.wakeEverything(now)

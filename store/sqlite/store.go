@@ -23,6 +23,8 @@ type Store struct {
 	*core
 	// host is the transaction of the host that everything happens in, nil for the store itself. See [Store.WithTx].
 	host *hostTx
+	// events go with each write, in a store that [Store.Recording] returns.
+	events []lifecycle.Event
 }
 
 // core is what a store shares with those that work in transactions of the host.

@@ -16,6 +16,8 @@ var jobReadyTests = []jobTest{
 	{"FirstInLine", readyFirst},
 	{"OnlyReady", readyOnlyReady},
 	{"DelayedTurnReady", readyDelayed},
+	{"DelayedStandAtTheNumberClaimedLast", readyDelayedOrder},
+	{"ClaimedWhileListed", readyAfterClaims},
 	{"NextOfOrganization", readyNextOfOrganization},
 }
 
@@ -111,4 +113,73 @@ func readyNextOfOrganization(k *jobKit) {
 	k.enqueue(k.posting(notBefore(near), func(p *queue.Posting) { p.Organization = other }))
 	k.must(k.ready(k.org).Next.Equal(far), "Next is among the organizations asked for", "%s, want %s", k.ready(k.org).Next, far)
 	k.must(k.ready().Next.Equal(near), "Next is the earliest of all when all are asked for", "%s, want %s", k.ready().Next, near)
+}
+
+// What turns ready late stands where one that is tried again does: in front of what waits, and not in front of what was claimed.
+func readyDelayedOrder(k *jobKit) {
+	early := k.enqueue(k.posting(notBefore(k.now.Add(time.Minute))), k.posting(notBefore(k.now.Add(time.Minute)), withPriority(1)))
+	tenant := uuid.New()
+	others := k.enqueue(k.postings(5, ofTenant(tenant))...)
+	claimed := k.claim(3, others...)
+	k.pass(time.Minute)
+	k.ready()
+	next := k.claim(2, append(others, early...)...)
+	k.must(len(next) == 2 && next[0].ID == early[1].ID && next[1].ID == early[0].ID,
+		"jobs whose time has come go in front of what waits at their priority", "%v", next)
+	k.must(next[1].Order == claimed[2].Order, "a job whose time has come stands at the number claimed last", "%d, want %d", next[1].Order, claimed[2].Order)
+	k.must(next[0].Order == early[1].Order, "where nothing was claimed it keeps its number", "%d, want %d", next[0].Order, early[1].Order)
+}
+
+// A store may remember where the front of a lane was; what comes back in front, and what is posted in lanes beside, between and
+// behind those it remembers, is listed all the same.
+func readyAfterClaims(k *jobKit) {
+	tenant := uuid.New()
+	jobs := k.enqueue(k.postings(8, ofTenant(tenant), ofType("k"), withPriority(1))...)
+	delayed := k.enqueue(k.posting(notBefore(k.now.Add(time.Minute)), ofType("k"), withPriority(1)))
+	var running []queue.Job
+	for range 4 {
+		k.ready(k.org)
+		running = append(running, k.claim(2, jobs...)...)
+	}
+	k.must(len(running) == 8, "eight jobs are claimed", "%d", len(running))
+	for range 3 {
+		k.must(len(k.ready(k.org).Lanes) == 0, "a drained lane is not listed", "%+v", k.ready(k.org).Lanes)
+	}
+	k.end(queue.End{Handout: k.handout(running[0]), Outcome: queue.OutcomeRequeued})
+	k.listed(running[0])
+	k.claim(1, running[0])
+	k.pass(time.Minute)
+	k.listed(delayed[0])
+	k.claim(1, delayed[0])
+	tags := map[string]string{"gpu": "yes"}
+	for _, change := range [][]func(*queue.Posting){
+		{ofType("k"), withPriority(1)},
+		{ofType("k"), withPriority(0)}, {ofType("k"), withPriority(2)}, {ofType("k"), withPriority(-1)},
+		{ofType("k"), withTags(tags)}, {ofType("k"), withTags(tags), withPriority(3)},
+		{ofType("a")}, {ofType("z")}, {ofType("j"), withTags(tags)}, {ofType("l"), withTags(tags), withPriority(-3)}, {ofType("jj"), withPriority(1)},
+	} {
+		job := k.enqueue(k.posting(change...))[0]
+		k.listed(job)
+		k.claim(1, job)
+		k.must(len(k.ready(k.org).Lanes) == 0, "a drained lane is not listed", "%+v", k.ready(k.org).Lanes)
+	}
+	for _, change := range [][]func(*queue.Posting){{ofType("k")}, {ofType("k"), withTags(tags)}, {ofType("a")}, {ofType("zz")}, {ofType("k"), withPriority(5)}} {
+		k.enqueue(k.posting(change...))
+	}
+	lanes := k.ready(k.org).Lanes
+	k.must(len(lanes) == 5, "Ready lists every lane that holds ready jobs", "%+v", lanes)
+	for range 3 { // what is claimed under an old listing is seen in the next
+		whole, err := k.store.Ready(k.ctx, k.now, queue.ReadyQuery{Organizations: []uuid.UUID{k.org}, CountTo: 1, Whole: true})
+		k.noError(err, "Ready")
+		k.must(len(whole.Lanes) == 5, "a whole listing is not shorter", "%+v", whole.Lanes)
+	}
+}
+
+// listed sees that a look at the organization lists the lane of a job, and nothing else.
+func (k *jobKit) listed(job queue.Job) {
+	k.t.Helper()
+	for range 2 {
+		lanes := k.ready(k.org).Lanes
+		k.must(len(lanes) == 1 && lanes[0].Lane == job.Lane() && lanes[0].Count == 1, "Ready lists the lane of a job that came back or in", "%+v", lanes)
+	}
 }

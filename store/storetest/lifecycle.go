@@ -77,6 +77,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"outbox lease", testOutboxLease},
 		{"outbox age", testOutboxAge},
 		{"outbox race", testOutboxRace},
+		{"recorded", testRecorded},
 		{"next wake", testNextWake},
 		{"history", testHistory},
 		{"list", testList},
@@ -84,6 +85,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"list meanwhile", testListMeanwhile},
 		{"list refusals", testListRefusals},
 		{"list templates and owners", testListTemplatesAndOwners},
+		{"fleet builds", testFleetBuilds},
 		{"backlog", testBacklog},
 		{"prune", testPrune},
 		{"prune what has no end", testPruneEndless},
@@ -99,6 +101,8 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"due limit", testDueLimit},
 		{"nil workspace", testNilWorkspace},
 		{"two executors", testTwoExecutors},
+		{"topics", testTopics},
+		{"topics of another process", testTopicsTicks},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			within(t, o, func(t *testing.T) { c.run(newFixture(t, open(t), o)) })

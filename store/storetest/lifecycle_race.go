@@ -106,10 +106,10 @@ func testTwoExecutors(f *fixture) {
 		wg.Go(func() {
 			for range 2 {
 				s := e.Tick(f.ctx, epoch.Add(2*time.Hour))
-				if s.Err != nil || len(s.Errors) > 0 {
+				if s.Err != nil || s.Count.Errors > 0 {
 					f.Errorf("tick: %v, errors %v", s.Err, s.Errors)
 				}
-				transitions.Add(int64(len(s.Transitions)))
+				transitions.Add(int64(s.Count.Transitions))
 			}
 		})
 	}

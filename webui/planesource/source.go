@@ -7,15 +7,17 @@
 //
 // # What it does not know
 //
-// What happened beside builds, such as starts that were skipped, and what ran last week: that is in the audit events, which
-// are delivered to the host and not kept by the store. A host that keeps them embeds the Source and adds webui.Recorder and
-// webui.Oracle. Of one person's activity it knows the last.
+// What happened beside builds, such as starts that were skipped, and when people worked: the store does not keep that. A
+// [Journal] does, in memory; a host that keeps it for longer embeds the Source and answers webui.Recorder and webui.Usage
+// itself.
 package planesource
 
 import (
 	"context"
 	"fmt"
 	"iter"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,6 +25,7 @@ import (
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/webui"
 )
@@ -33,6 +36,8 @@ type Config struct {
 	Organization uuid.UUID
 	// Pools are the names of the pools to show. Defaults to none.
 	Pools []string
+	// Journal tells what happened beside builds, and when people worked. Without it the pages show neither.
+	Journal *Journal
 }
 
 // Source is a plane as the pages see it. It is safe for concurrent use.
@@ -40,6 +45,10 @@ type Source struct {
 	plane *dormouse.Plane
 	store store.Store
 	cfg   Config
+
+	outlook  atomic.Pointer[forecast.Outlook]
+	counting sync.Mutex // guards ran
+	ran      ran
 }
 
 var _ interface {
@@ -48,6 +57,10 @@ var _ interface {
 	webui.Queue
 	webui.Workers
 	webui.Pools
+	webui.Recorder
+	webui.Usage
+	webui.Oracle
+	webui.Catalog
 	webui.Actor
 } = (*Source)(nil)
 
@@ -64,7 +77,7 @@ func New(plane *dormouse.Plane, s store.Store, cfg Config) (*Source, error) {
 			return nil, invalid.New("Config.Pools", name, "must be pools of the plane")
 		}
 	}
-	return &Source{plane, s, cfg}, nil
+	return &Source{plane: plane, store: s, cfg: cfg}, nil
 }
 
 // Workspaces implements [webui.Source].
@@ -155,6 +168,22 @@ func (s *Source) Pools(context.Context) (list []webui.Pool, err error) {
 	return list, nil
 }
 
+// Marks implements [webui.Recorder].
+func (s *Source) Marks(_ context.Context, id uuid.UUID, since time.Time) ([]webui.Mark, error) {
+	if s.cfg.Journal == nil {
+		return nil, nil
+	}
+	return s.cfg.Journal.Marks(id, since), nil
+}
+
+// Sessions implements [webui.Usage].
+func (s *Source) Sessions(_ context.Context, id uuid.UUID) ([]forecast.Session, error) {
+	if s.cfg.Journal == nil {
+		return nil, nil
+	}
+	return s.cfg.Journal.Sessions(id), nil
+}
+
 // Act implements [webui.Actor].
 func (s *Source) Act(ctx context.Context, who webui.Viewer, a webui.Action) (err error) {
 	by := dormouse.By(who.Name)
@@ -173,8 +202,47 @@ func (s *Source) Act(ctx context.Context, who webui.Viewer, a webui.Action) (err
 		_, err = s.plane.Hold(ctx, id, a.Hold, by)
 	case webui.ActRetry:
 		_, err = s.plane.Update(ctx, id, lifecycle.ClearAttention(), by)
+	case webui.ActSetDeadline:
+		_, err = s.plane.Update(ctx, id, lifecycle.SetDeadline(a.Until), by)
+	case webui.ActSetTTL:
+		_, err = s.plane.SetTTL(ctx, id, a.TTL, by)
+	case webui.ActDelete:
+		_, err = s.plane.Delete(ctx, id, by)
+	case webui.ActCreate:
+		err = s.create(ctx, who, a, by)
 	default:
 		err = invalid.New("do", string(a.Kind), "must be an action of the pages")
 	}
 	return err
+}
+
+// Templates implements [webui.Catalog]: those of the organization, up to a thousand.
+func (s *Source) Templates(ctx context.Context, _ webui.Viewer) ([]lifecycle.Template, error) {
+	return s.store.Templates(ctx, lifecycle.TemplateQuery{Organizations: []uuid.UUID{s.cfg.Organization}, Limit: lifecycle.MaxPage})
+}
+
+// create makes a workspace for the viewer, and starts it.
+func (s *Source) create(ctx context.Context, who webui.Viewer, a webui.Action, by dormouse.Option) error {
+	owner, err := s.owner(ctx, who)
+	if err != nil {
+		return err
+	}
+	n := dormouse.NewWorkspace{ID: a.Workspace, Template: a.Template, Owner: owner, Name: a.Name, TTL: a.TTL}
+	if _, err := s.plane.Create(ctx, n, by); err != nil {
+		return err
+	}
+	_, err = s.plane.Start(ctx, a.Workspace, by)
+	return err
+}
+
+// owner is the name of the owner that a viewer is: their own name, unless they go by another one.
+func (s *Source) owner(ctx context.Context, who webui.Viewer) (string, error) {
+	if who.Owner == s.plane.OwnerID(who.Name) {
+		return who.Name, nil
+	}
+	o, ok, err := s.store.Owner(ctx, who.Owner)
+	if err == nil && !ok {
+		err = invalid.New("Viewer.Owner", who.Owner, "must be an owner")
+	}
+	return o.Name, err
 }

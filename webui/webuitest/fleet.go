@@ -239,6 +239,17 @@ func (f *Fleet) Marks(_ context.Context, id uuid.UUID, since time.Time) ([]webui
 	return list, nil
 }
 
+// Sessions implements [webui.Usage].
+func (f *Fleet) Sessions(_ context.Context, id uuid.UUID) ([]forecast.Session, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok := f.byID[id]
+	if !ok {
+		return nil, lifecycle.ErrNotFound
+	}
+	return slices.DeleteFunc(slices.Clone(m.sessions), func(s forecast.Session) bool { return s.Begin.After(f.now) }), nil
+}
+
 // Outlook implements [webui.Oracle].
 func (f *Fleet) Outlook(context.Context) (*forecast.Outlook, error) { return f.outlook, nil }
 

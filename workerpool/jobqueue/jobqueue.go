@@ -8,7 +8,8 @@
 // A manager that is killed leaves jobs on its machines. The next one finds them there and in the store, and their ends
 // count, though nobody has the handouts any more: see [acquirer.Acquirer.Judge]. Until a machine has said what became of
 // its jobs nobody may decide that they are lost; therefore every process that shares the store must have [Queue.Lost], or
-// [LeftToPool], as its policy for these types of job. A machine that is gone ends its leases at once.
+// [LeftToPool], as its policy for these types of job. A machine that is gone ends its leases at once. A manager that stood
+// still for the length of a lease, or had no store for so long, is like one that was restarted: its jobs go on.
 //
 // Of several managers one acts: the others must not call Run (see package workerpool).
 package jobqueue
@@ -303,18 +304,21 @@ func (q *Queue) verdict(job *startedJob, r workerpool.Record) acquirer.Verdict {
 	return v
 }
 
-// end ends an attempt: with the handout if this process has it, else by our word.
+// end ends an attempt: with the handout if this process has it, else by our word. The word counts also where the handout does
+// not any more, because the process was slow for the length of a lease: it names the attempt, and nobody else may decide.
 func (q *Queue) end(ctx context.Context, acq *acquirer.Acquirer, job *startedJob, lease queue.Lease, v acquirer.Verdict) error {
 	if q.cfg.Ending != nil {
 		if err := q.cfg.Ending(ctx, lease.Job, v); err != nil {
 			return err
 		}
 	}
-	if job == nil {
-		return acq.Judge(ctx, lease, v)
+	if job != nil {
+		_, err := acq.End(ctx, queue.End{Handout: job.Handout(), Outcome: v.Outcome, Error: v.Error, Delay: v.Delay})
+		if !errors.Is(err, queue.ErrLeaseLost) {
+			return err
+		}
 	}
-	_, err := acq.End(ctx, queue.End{Handout: job.Handout(), Outcome: v.Outcome, Error: v.Error, Delay: v.Delay})
-	return err
+	return acq.Judge(ctx, lease, v)
 }
 
 // begin notes that this process starts a job.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/store/memory"
@@ -26,6 +27,7 @@ import (
 type rig struct {
 	t        *testing.T
 	store    *memory.Jobs
+	faulty   *acquirertest.Store // what the manager has of the store
 	provider *workerpooltest.Provider
 	org      uuid.UUID
 	types    []workerpool.InstanceType
@@ -41,8 +43,9 @@ type rig struct {
 func bubble(t *testing.T, change func(r *rig), test func(r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
+		store := memory.NewJobs()
 		r := &rig{
-			t: t, store: memory.NewJobs(), provider: workerpooltest.NewProvider(nil), org: uuid.New(),
+			t: t, store: store, faulty: acquirertest.Wrap(store), provider: workerpooltest.NewProvider(nil), org: uuid.New(),
 			types: []workerpool.InstanceType{{Name: "small", Price: 1, Room: workerpool.Resources{Slots: 2}}},
 		}
 		r.provider.Configure(func(k *workerpooltest.Knobs) { k.BootTime, k.JobTime = 30*time.Second, time.Minute })
@@ -73,7 +76,7 @@ func (r *rig) start() {
 	quiet := slog.New(slog.DiscardHandler)
 	q, err := jobqueue.New(jobqueue.Config{Organization: r.org, Types: []string{"build", "test"}, Needs: r.needs, Logger: quiet})
 	r.must(err)
-	r.acq, err = acquirer.New(r.store, nil, acquirer.Config{
+	r.acq, err = acquirer.New(r.faulty, nil, acquirer.Config{
 		Logger: quiet, StopTimeout: time.Second, Lease: time.Minute, Heartbeat: 5 * time.Second, Poll: time.Second,
 		Events: func(e acquirer.Event) { r.events = append(r.events, e) },
 		Lost:   map[string]acquirer.LostPolicy{"": q.Lost(acquirer.RequeueLost(3, 0))},
@@ -278,6 +281,49 @@ func TestNextManagerFindsTheJobs(t *testing.T) {
 		r.want(ids, queue.Running, 1)
 		r.wait(10 * time.Minute)
 		r.want(ids, queue.Succeeded, 1)
+	})
+}
+
+// A manager whose store is away for longer than a lease has lost all of its leases. Its machines work on, and what they have done
+// counts: what runs on as well as what has ended meanwhile.
+func TestManagerWithoutItsStoreForALease(t *testing.T) {
+	for name, takes := range map[string]time.Duration{"ends later": 10 * time.Minute, "ends meanwhile": 2 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(r *rig) {
+				r.provider.Configure(func(k *workerpooltest.Knobs) { k.JobTime = takes })
+			}, func(r *rig) {
+				ids := r.post(4)
+				r.wait(time.Minute)
+				r.want(ids, queue.Running, 1)
+				before := r.acq.Process()
+				r.faulty.Choose(func(acquirertest.Verb) acquirertest.Fault { return acquirertest.Fault{Down: true} })
+				r.wait(3 * time.Minute)
+				r.faulty.Choose(nil)
+				r.wait(time.Minute)
+				if r.acq.Process() == before {
+					t.Error("no lease was lost: this tests nothing")
+				}
+				r.wait(10 * time.Minute)
+				r.want(ids, queue.Succeeded, 1)
+			})
+		})
+	}
+}
+
+// A job that is over for the store, whoever said so, ends on its machine.
+func TestJobThatTheStoreHasEnded(t *testing.T) {
+	bubble(t, func(r *rig) {
+		r.provider.Configure(func(k *workerpooltest.Knobs) { k.JobTime = time.Hour })
+	}, func(r *rig) {
+		ids := r.post(1)
+		r.wait(time.Minute)
+		r.want(ids, queue.Running, 1)
+		r.must(r.acq.Judge(context.Background(), r.jobs(ids)[0].Lease(), acquirer.Verdict{Outcome: queue.OutcomeFailed, Error: "by hand"}))
+		r.wait(time.Minute)
+		r.want(ids, queue.Failed, 1)
+		if c := r.pool.Counts(); c.Workers[workerpool.Running] != 0 {
+			t.Errorf("it still runs: %+v", c)
+		}
 	})
 }
 

@@ -154,20 +154,30 @@ func (r *asking) start(ctx context.Context, worker workerpool.InstanceID, j acqu
 	}
 }
 
-// watch ends a job on its machine when its lease is lost or somebody asks for its cancellation.
+// watch ends a job on its machine when somebody asks for its cancellation. That its lease is lost does not end it: a manager
+// that was slow for the length of a lease has lost all of its leases, and its machines work on. It goes on like one that was
+// restarted, without the handout; and what the store says is over, or somebody else's, the pool ends with its next look.
 func (r *asking) watch(ctx context.Context, id workerpool.JobID, lease queue.Lease) {
 	<-ctx.Done()
-	cause := context.Cause(ctx)
-	if !errors.Is(cause, queue.ErrLeaseLost) && !errors.Is(cause, queue.ErrJobCanceled) {
-		return
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, queue.ErrLeaseLost):
+		r.q.cfg.Logger.Warn("lease of a job on a machine lost; the store is asked", "job_id", lease.Job)
+		r.q.forget(id)
+		r.pool.Wake()
+	case errors.Is(cause, queue.ErrJobCanceled):
+		r.q.canceled(id)
+		if err := r.pool.KillJob(id, cause.Error()); err != nil && !errors.Is(err, workerpool.ErrUnknownJob) {
+			r.q.cfg.Logger.Warn("job not ended on its machine", "job_id", lease.Job, "error", err)
+		}
 	}
-	r.q.mu.Lock()
-	if j := r.q.started[id]; j != nil && errors.Is(cause, queue.ErrJobCanceled) && j.CancelAt.IsZero() {
-		j.CancelAt = r.q.clock.Now("jobqueue", "canceled")
-	}
-	r.q.mu.Unlock()
-	if err := r.pool.KillJob(id, cause.Error()); err != nil && !errors.Is(err, workerpool.ErrUnknownJob) {
-		r.q.cfg.Logger.Warn("job not ended on its machine", "job_id", lease.Job, "error", err)
+}
+
+// canceled notes that a job was asked to end.
+func (q *Queue) canceled(id workerpool.JobID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if j := q.started[id]; j != nil && j.CancelAt.IsZero() {
+		j.CancelAt = q.clock.Now("jobqueue", "canceled")
 	}
 }
 

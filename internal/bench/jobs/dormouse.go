@@ -24,14 +24,16 @@ type dormouse struct {
 	pool  *pgxpool.Pool
 	store *postgres.Store
 	org   uuid.UUID
+	// ending is worker.Config.Ending.
+	ending int
 }
 
-func newDormouse(ctx context.Context, pool *pgxpool.Pool) (*dormouse, error) {
+func newDormouse(ctx context.Context, pool *pgxpool.Pool, ending int) (*dormouse, error) {
 	s, err := postgres.New(pool, postgres.Config{})
 	if err != nil {
 		return nil, err
 	}
-	return &dormouse{pool, s, uuid.New()}, s.Migrate(ctx)
+	return &dormouse{pool, s, uuid.New(), ending}, s.Migrate(ctx)
 }
 
 func (d *dormouse) posting() queue.Posting {
@@ -68,7 +70,9 @@ func (d *dormouse) begin(ctx context.Context, slots int, handler worker.Handler)
 	if err != nil {
 		return nil, err
 	}
-	w, err := worker.New(a, handler, worker.Config{Organization: d.org, Types: []string{kind}, Slots: max(slots, 1), Logger: quiet})
+	w, err := worker.New(a, handler, worker.Config{
+		Organization: d.org, Types: []string{kind}, Slots: max(slots, 1), Ending: d.ending, Logger: quiet,
+	})
 	if err != nil {
 		return nil, err
 	}

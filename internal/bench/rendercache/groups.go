@@ -189,8 +189,8 @@ func (h *host) tick(ctx context.Context, b executor.Builder) error {
 	if s.Err != nil {
 		return s.Err
 	}
-	if len(s.Transitions) != versions*buildsEach {
-		return fmt.Errorf("%d of %d builds were queued: %v", len(s.Transitions), versions*buildsEach, s.Errors)
+	if s.Count.Transitions != versions*buildsEach {
+		return fmt.Errorf("%d of %d builds were queued: %v", s.Count.Transitions, versions*buildsEach, s.Errors)
 	}
 	return nil
 }

@@ -69,6 +69,7 @@ func (b *pgBench) measure(ctx context.Context) error {
 	}{
 		{[]string{"reference", "limit", "replicas", "idle", "writes"}, b.fleetFigures},
 		{[]string{"flat"}, b.flat},
+		{[]string{"process", "server", "growth"}, b.costs},
 	} {
 		wanted := false
 		for _, name := range part.names {
@@ -170,8 +171,8 @@ func (b *pgBench) ticked(ctx context.Context, n int) (time.Duration, error) {
 	begun := time.Now()
 	s := b.one.Tick(ctx, now)
 	took := time.Since(begun)
-	if s.Err == nil && (len(s.Transitions) != n*b.due() || len(s.Errors) > 0) {
-		return 0, fmt.Errorf("tick: %d transitions, %d errors: want %d and 0", len(s.Transitions), len(s.Errors), n*b.due())
+	if s.Err == nil && (s.Count.Transitions != n*b.due() || s.Count.Errors > 0) {
+		return 0, fmt.Errorf("tick: %d transitions, %d errors: want %d and 0", s.Count.Transitions, s.Count.Errors, n*b.due())
 	}
 	return took, s.Err
 }

@@ -146,8 +146,8 @@ func (b *sqliteBench) tick(ctx context.Context, path, before string) (c cost, er
 
 // all is an error if not all that was due was done.
 func all(stats executor.Stats, due int) error {
-	if stats.Err == nil && (len(stats.Transitions) != due || len(stats.Errors) > 0) {
-		return fmt.Errorf("%d transitions and %d errors: want %d and 0", len(stats.Transitions), len(stats.Errors), due)
+	if stats.Err == nil && (stats.Count.Transitions != due || stats.Count.Errors > 0) {
+		return fmt.Errorf("%d transitions and %d errors: want %d and 0", stats.Count.Transitions, stats.Count.Errors, due)
 	}
 	return stats.Err
 }

@@ -32,5 +32,11 @@ WITH new AS (
 	JOIN dormouse.owners o ON o.id = n.owner_id
 	WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)
 	ORDER BY n.id
+), told AS (
+	INSERT INTO dormouse.events (workspace_id, topic, body)
+	SELECT e.workspace_id, e.topic, e.body::json
+	FROM unnest($33::uuid[], $34::smallint[], $35::text[]) WITH ORDINALITY AS e (workspace_id, topic, body, n)
+	WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)
+	ORDER BY e.n
 )
 SELECT * FROM bad WHERE no_owner OR no_template OR exists LIMIT 1

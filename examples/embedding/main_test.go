@@ -21,7 +21,7 @@ import (
 
 // TestMain lets the test's own binary be the control plane and its workspaces.
 func TestMain(m *testing.M) {
-	if os.Getenv("BE_CONTROLPLANE") != "" {
+	if os.Getenv("BE_EMBEDDING") != "" {
 		main()
 		return
 	}
@@ -39,7 +39,7 @@ type plane struct {
 func (p *plane) begin() {
 	p.Helper()
 	p.cmd = exec.Command(os.Args[0], "-address", "127.0.0.1:0", "-data", p.data)
-	p.cmd.Env = append(os.Environ(), "BE_CONTROLPLANE=1")
+	p.cmd.Env = append(os.Environ(), "BE_EMBEDDING=1")
 	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()
 	p.must(err)

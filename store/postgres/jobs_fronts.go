@@ -1,0 +1,145 @@
+package postgres
+
+import (
+	"sync"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Claims leave dead entries at the front of a lane in the ready index, and while anybody keeps an old snapshot open none of
+// them can be cleaned up: a look would walk all of them again, each time. So the store remembers from which number on the lanes
+// hold anything.
+//
+// Whatever turns ready gets a number not below the number claimed last, as its statement sees it: a posting behind it, a job
+// that is tried again or whose time has come at it. So what a look finds first in a lane, or the number claimed last if that is
+// lower, bounds all that is ready there later, but for what was numbered before the look and committed after it. That is
+// seen by transaction ids: a number counts as a bound once every transaction that was open when it was read has ended before
+// a later look. What escapes even so, a transaction that read before it wrote for the first time, is found by a query that
+// is whole. Jobs of many tenants that share one turn of the fair order have one number, and are one step of a bound.
+
+const (
+	// maxFronts and maxFrontLanes bound what is remembered; beyond it everything is forgotten, and found again.
+	maxFronts     = 1024
+	maxFrontLanes = 1024
+)
+
+// laneNumber is a lane of an organization as the tables name it.
+type laneNumber struct {
+	kind     string
+	tagSet   int32
+	priority int16
+}
+
+// fronts are the fronts of organizations.
+type fronts struct {
+	mu   sync.Mutex
+	orgs map[uuid.UUID]*front
+}
+
+// front is from where on the lanes of an organization hold anything.
+type front struct {
+	bounds map[laneNumber]int64
+	// settled is usable, newest waits for the transactions that were open when it was read.
+	settled, newest claimedLast
+}
+
+// claimedLast are the numbers claimed last, by priority, and what was open when they were read: transactions below xmin have
+// ended, those from xmax on have not begun.
+type claimedLast struct {
+	places     map[int16]int64
+	xmin, xmax int64
+}
+
+// frontRow is a lane on its way to a look.
+type frontRow struct {
+	laneNumber
+	bound int64
+}
+
+var frontColumns = columns[frontRow]{
+	col("type", "text", func(r *frontRow) string { return r.kind }),
+	col("tag_set", "integer", func(r *frontRow) int32 { return r.tagSet }),
+	col("priority", "smallint", func(r *frontRow) int16 { return r.priority }),
+	col("bound", "bigint", func(r *frontRow) int64 { return r.bound }),
+}
+
+// of returns what is known of an organization's lanes, and their priorities.
+func (f *fronts) of(id uuid.UUID) (rows []frontRow, priorities []int16) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known, ok := f.orgs[id]
+	if !ok {
+		return nil, nil
+	}
+	seen := make(map[int16]bool)
+	for lane, bound := range known.bounds {
+		rows = append(rows, frontRow{lane, bound})
+		if !seen[lane.priority] {
+			seen[lane.priority] = true
+			priorities = append(priorities, lane.priority)
+		}
+	}
+	return rows, priorities
+}
+
+// learn takes in what a look has found: the first number of each lane that holds something, and what it read about claims before.
+func (f *fronts) learn(id uuid.UUID, heads map[laneNumber]int64, read claimedLast) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.orgs == nil || len(f.orgs) >= maxFronts {
+		f.orgs = make(map[uuid.UUID]*front)
+	}
+	known, ok := f.orgs[id]
+	if !ok || len(known.bounds) > maxFrontLanes {
+		known = &front{bounds: make(map[laneNumber]int64)}
+		f.orgs[id] = known
+	}
+	known.settle(read)
+	for lane := range heads {
+		known.bounds[lane] += 0 // from now on it is known
+	}
+	if known.settled.xmax > read.xmin {
+		return // what was numbered below it may still be on its way
+	}
+	for lane, bound := range known.bounds {
+		least := known.settled.places[lane.priority]
+		if head, holds := heads[lane]; holds {
+			least = min(least, head)
+		}
+		known.bounds[lane] = max(bound, least)
+	}
+}
+
+// settle makes the newest numbers usable once everything that was open when they were read has ended.
+func (f *front) settle(read claimedLast) {
+	if f.newest.places == nil {
+		f.newest = read
+	}
+	if f.newest.xmax <= read.xmin {
+		f.settled, f.newest = f.newest, read
+	}
+}
+
+// claimedLastSQL: $1 is the organization, $2 priorities. The number claimed last is the highest row, one step away.
+const claimedLastSQL = `
+	SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint, p.priority, coalesce((
+		SELECT c.place FROM dormouse.claimed c
+		WHERE c.organization_id = $1 AND c.priority = p.priority ORDER BY c.place DESC LIMIT 1), 0)
+	FROM pg_current_snapshot() AS s LEFT JOIN unnest($2::smallint[]) AS p (priority) ON true`
+
+func (c *claimedLast) collect(rows pgx.Rows, err error) error {
+	*c = claimedLast{places: make(map[int16]int64)}
+	if err != nil {
+		return err
+	}
+	var priority *int16
+	var place int64
+	_, err = pgx.ForEachRow(rows, []any{&c.xmin, &c.xmax, &priority, &place}, func() error {
+		if priority != nil {
+			c.places[*priority] = place
+		}
+		return nil
+	})
+	return err
+}

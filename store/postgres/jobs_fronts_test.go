@@ -1,0 +1,99 @@
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store/postgres"
+)
+
+// While an old snapshot keeps dead entries in the index, a look does not walk them again and again, and claims leave the lanes
+// beside them as they are.
+func TestLookUnderAnOldSnapshot(t *testing.T) {
+	wide, pool := open(t)
+	exec(t, pool, `ALTER TABLE dormouse.jobs SET (autovacuum_enabled = off)`)
+	claim, org := newLineOfOne(t, wide, 3000)
+	_, err := wide.Enqueue(t.Context(), epoch, []queue.Posting{
+		{Organization: org, Tenant: org, Type: "a"}, {Organization: org, Tenant: org, Type: "z"},
+		{Organization: org, Tenant: org, Type: "build", Priority: 3},
+	})
+	must(t, err)
+	old, err := pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	must(t, err)
+	defer func() { _ = old.Rollback(t.Context()) }()
+	_, err = old.Exec(t.Context(), `SELECT count(*) FROM dormouse.jobs`)
+	must(t, err)
+	single := alone(t, pool)
+	s := over(t, single)
+	look := func(lanes int) {
+		t.Helper()
+		wantLanes(t, s, queue.ReadyQuery{Organizations: []uuid.UUID{org}, CountTo: 1}, lanes)
+	}
+	look(4)
+	for range 6 {
+		takeJobs(t, s, claim, 500)
+	}
+	for range 3 { // learns it
+		look(3)
+	}
+	before := readsOf(t, single)
+	const times = 8
+	for range times {
+		look(3)
+	}
+	if each := (readsOf(t, single).entries - before.entries) / times; each > 100 {
+		t.Errorf("a look reads %d entries of the indexes, 3,000 of them dead", each)
+	}
+}
+
+func wantLanes(t *testing.T, s *postgres.Store, q queue.ReadyQuery, lanes int) {
+	t.Helper()
+	listing, err := s.Ready(t.Context(), epoch.Add(time.Second), q)
+	must(t, err)
+	if len(listing.Lanes) != lanes {
+		t.Fatalf("%d lanes, want %d: %+v", len(listing.Lanes), lanes, listing.Lanes)
+	}
+}
+
+// A number that was given in a transaction which commits late is below what others have claimed meanwhile. Looks see its job
+// when it is committed: as long as the transaction is open they learn no bound above it.
+func TestLookSeesALateCommit(t *testing.T) {
+	s, pool := open(t)
+	claim, org := newLineOfOne(t, s, 300)
+	q := queue.ReadyQuery{Organizations: []uuid.UUID{org}, CountTo: 1}
+	takeJobs(t, s, claim, 1)
+	tx, err := pool.Begin(t.Context())
+	must(t, err)
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	_, err = s.WithTx(tx).Enqueue(t.Context(), epoch, []queue.Posting{{Organization: org, Tenant: uuid.New(), Type: "build"}})
+	must(t, err)
+	for range 4 {
+		takeJobs(t, s, claim, 70)
+		wantLanes(t, s, q, 1)
+	}
+	takeJobs(t, s, claim, 19)
+	for range 3 {
+		wantLanes(t, s, q, 0)
+	}
+	must(t, tx.Commit(t.Context()))
+	wantLanes(t, s, q, 1)
+	takeJobs(t, s, claim, 1)
+}
+
+// newLineOfOne is newLine for jobs of one tenant, each with a number of its own.
+func newLineOfOne(t *testing.T, s *postgres.Store, n int) (claim queue.Claim, org uuid.UUID) {
+	t.Helper()
+	claim = newLine(t, s, 1)
+	org = claim.Probes[0].Lane.Organization
+	postings := make([]queue.Posting, n-1)
+	for i := range postings {
+		postings[i] = queue.Posting{Organization: org, Tenant: org, Type: "build"}
+	}
+	_, err := s.Enqueue(t.Context(), epoch, postings)
+	must(t, err)
+	return claim, org
+}

@@ -1,0 +1,49 @@
+WITH locked AS (
+	SELECT j.id, j.place, 0 AS rank FROM dormouse.jobs j
+	WHERE j.ready AND j.organization_id = $2 AND j.type = $7 AND j.tag_set = $8 AND j.priority = $9 AND j.place >= $10
+		AND NOT EXISTS (SELECT FROM dormouse.pauses x
+		WHERE x.organization_id IN ($2, '00000000-0000-0000-0000-000000000000') AND x.type IN ($7, '')
+			AND (x.ends_at IS NULL OR x.ends_at > $3))
+	ORDER BY j.place, j.id
+	LIMIT cardinality($5::uuid[])
+	FOR NO KEY UPDATE OF j SKIP LOCKED
+), alive AS (
+	SELECT id FROM dormouse.processes
+	WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM locked) FOR KEY SHARE
+), taken AS (
+	SELECT * FROM locked WHERE EXISTS (SELECT FROM alive)
+), numbered AS (
+	SELECT id, row_number() OVER (ORDER BY rank DESC, place, id) AS n FROM taken
+), started AS (
+	UPDATE dormouse.jobs j SET state = 1, ready = false, started_at = $3, process_id = $1, token = $4,
+		worker_id = ($5::uuid[])[t.n], secret = ($6::bytea[])[t.n], attempt = j.attempt + 1, fence = j.fence + 1, percent = 0, message = ''
+	FROM numbered t WHERE j.id = t.id
+	RETURNING j.*, t.n
+), highest AS (
+	SELECT s.priority, max(s.place) AS place, (
+		SELECT c.place FROM dormouse.claimed c
+		WHERE c.organization_id = $2 AND c.priority = s.priority ORDER BY c.place DESC LIMIT 1
+	) AS before
+	FROM started s GROUP BY s.priority
+), claimed AS (
+	INSERT INTO dormouse.claimed (organization_id, priority, place)
+	SELECT $2, h.priority, h.place FROM highest h WHERE h.before IS NULL OR h.before < h.place
+	ON CONFLICT DO NOTHING
+), passed AS (
+	DELETE FROM dormouse.claimed WHERE (organization_id, priority, place) IN (
+		SELECT c.organization_id, c.priority, c.place
+		FROM dormouse.claimed c JOIN highest h ON c.priority = h.priority AND c.place = h.before
+		WHERE c.organization_id = $2 AND h.before < h.place
+		FOR UPDATE OF c SKIP LOCKED
+	)
+)
+SELECT
+	CASE WHEN EXISTS (SELECT FROM locked) THEN EXISTS (SELECT FROM alive)
+	ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
+	0::bigint, coalesce(j.n, 0),
+		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
+		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
+		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
+		j.result, j.percent, j.message
+FROM (VALUES (1)) AS once LEFT JOIN started j ON true
+ORDER BY j.n
