@@ -50,7 +50,7 @@ var directions = []direction{
 	{"acquirer", []string{"acquirer/queue", "acquirer/worker", "invalid", "internal/..."}},
 	{"rendercache/internal/...", []string{"rendercache/internal/...", "invalid", "internal/..."}},
 	{"rendercache", []string{"rendercache/internal/...", "invalid", "internal/..."}},
-	{"rendercache/replay", []string{"rendercache", "rendercache/internal/...", "invalid"}},
+	{"rendercache/replay", []string{"rendercache", "rendercache/internal/...", "invalid", "internal/text"}},
 	{"prewarm", []string{"schedule", "lifecycle", "invalid", "internal/..."}},
 	{"prewarm/workspaces", []string{"prewarm", "lifecycle", "invalid", "internal/..."}},
 	{"prewarm/localprocess", []string{"prewarm", "invalid"}},
