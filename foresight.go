@@ -57,6 +57,16 @@ func (p *Plane) upcoming(s lifecycle.Snapshot) iter.Seq[forecast.Step] {
 	return forecast.Upcoming(s, p.now(), time.Time{}, forecast.Assumptions{})
 }
 
+// maxAhead bounds how far one call looks, since it takes time and memory for every hour of that.
+const maxAhead = 366 * 24 * time.Hour
+
+func ahead(from, until time.Time) error {
+	if until.Sub(from) > maxAhead {
+		return invalid.New("until", until, "must be at most %d days after %v", int(maxAhead.Hours()/24), from)
+	}
+	return nil
+}
+
 func upTo(n int) (int, error) {
 	switch {
 	case n < 0 || n > maxUpcoming:
@@ -68,13 +78,18 @@ func upTo(n int) (int, error) {
 }
 
 // Forecast says hour by hour, from now until an instant, how many workspaces of the plane's organization will run, start and
-// stop. People come as they were learned to; see [forecast.Learn]. It reads every workspace once.
+// stop. People come as they were learned to; see [forecast.Learn]. It reads every workspace once. An instant more than a year from now
+// is refused, here and below.
 func (p *Plane) Forecast(ctx context.Context, b *forecast.Behavior, until time.Time, c forecast.ForecastConfig) (forecast.Outlook, error) {
 	if b == nil {
 		return forecast.Outlook{}, invalid.New("behavior", nil, "must not be nil")
 	}
+	now := p.now()
+	if err := ahead(now, until); err != nil {
+		return forecast.Outlook{}, err
+	}
 	var f fleet
-	outlook, err := forecast.Forecast(f.read(ctx, p, uuid.Nil), b, p.now(), until, c)
+	outlook, err := forecast.Forecast(f.read(ctx, p, uuid.Nil), b, now, until, c)
 	return outlook, f.failed(err)
 }
 
@@ -85,6 +100,9 @@ func (p *Plane) Simulate(ctx context.Context, sessions func(Workspace) []forecas
 ) (forecast.Simulation, error) {
 	if sessions == nil {
 		return forecast.Simulation{}, invalid.New("sessions", nil, "must not be nil")
+	}
+	if err := ahead(from, until); err != nil {
+		return forecast.Simulation{}, err
 	}
 	var f fleet
 	members := func(yield func(forecast.Member) bool) {
@@ -103,6 +121,9 @@ func (p *Plane) Simulate(ctx context.Context, sessions func(Workspace) []forecas
 func (p *Plane) ComparePlan(ctx context.Context, plan PolicyPlan, until time.Time, c forecast.PlanConfig) (forecast.PlanComparison, error) {
 	template := plan.Change.Template.ID
 	if _, err := p.template(ctx, template); err != nil {
+		return forecast.PlanComparison{}, err
+	}
+	if err := ahead(plan.Change.At, until); err != nil {
 		return forecast.PlanComparison{}, err
 	}
 	var f fleet

@@ -103,6 +103,10 @@ func hostileInputs() (all []hostile) {
 	identities(fails, accepted)
 	pages(refused, accepted)
 	plans(refused, fails)
+	holds(refused, fails)
+	observations(refused, fails, accepted)
+	foresight(refused, fails)
+	fleets(refused, fails)
 	return all
 }
 

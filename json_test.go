@@ -1,9 +1,16 @@
 package dormouse_test
 
 import (
+	"cmp"
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"math/rand/v2"
+	"path"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +19,8 @@ import (
 
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast"
+	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -38,10 +47,89 @@ var models = []any{
 	dormouse.PolicyChange{},
 	dormouse.PolicyPlan{},
 	dormouse.Observation{},
+	dormouse.BuildQuery{},
+	dormouse.Claim{},
+	dormouse.Claimed{},
 	lifecycle.Template{},
 	lifecycle.PolicyTerms{},
 	lifecycle.Engine{},
 	lifecycle.Job{},
+	lifecycle.Floors{},
+	forecast.Step{},
+	forecast.Outlook{},
+	forecast.Candidate{},
+	forecast.Simulation{},
+	forecast.PlanComparison{},
+	forecast.Session{},
+	forecast.WorkingHours{},
+	forecast.Usage{},
+	forecast.Suggestion{},
+	forecast.PolicySuggestion{},
+	forecast.PoolSuggestion{},
+	prewarm.Diagnosis{},
+}
+
+// Every struct with names for JSON that a host gets from these packages is one of the models, or in one.
+func TestModelsAreAll(t *testing.T) {
+	tried := map[string]bool{}
+	for _, m := range models {
+		walk(reflect.TypeOf(m), tried)
+	}
+	for _, folder := range []string{".", "lifecycle", "lifecycle/forecast", "lifecycle/forecast/lint", "lifecycle/forecast/shadow", "prewarm"} {
+		for _, name := range withNames(t, folder) {
+			if pkg := cmp.Or(strings.TrimPrefix(path.Base(folder), "."), "dormouse"); !tried[pkg+"."+name] {
+				t.Errorf("%s.%s has names for JSON, and no test writes and reads it", pkg, name)
+			}
+		}
+	}
+}
+
+// walk notes a type, and those that its fields have.
+func walk(t reflect.Type, seen map[string]bool) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Array:
+		walk(t.Elem(), seen)
+	case reflect.Struct:
+		if seen[t.String()] {
+			return
+		}
+		seen[t.String()] = true
+		for i := range t.NumField() {
+			walk(t.Field(i).Type, seen)
+		}
+	}
+}
+
+// withNames are the exported structs of a package that have names for JSON.
+func withNames(t *testing.T, folder string) (found []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files in %s: %v", folder, err)
+	}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				_, in := n.(*ast.FuncDecl)
+				return !in
+			}
+			if s, ok := spec.Type.(*ast.StructType); ok && spec.Name.IsExported() && slices.ContainsFunc(s.Fields.List, func(f *ast.Field) bool {
+				return f.Tag != nil && strings.Contains(f.Tag.Value, "json:")
+			}) {
+				found = append(found, spec.Name.Name)
+			}
+			return false
+		})
+	}
+	return found
 }
 
 // filler makes values of any model, all of whose fields may be set.
@@ -64,7 +152,7 @@ var enums = map[reflect.Type]int{
 	reflect.TypeFor[lifecycle.Status](): 13, reflect.TypeFor[lifecycle.Transition](): 4, reflect.TypeFor[lifecycle.JobStatus](): 7,
 	reflect.TypeFor[lifecycle.OwnerStatus](): 3, reflect.TypeFor[lifecycle.Topic](): 3, reflect.TypeFor[lifecycle.Rule](): 8,
 	reflect.TypeFor[schedule.Days](): 128, reflect.TypeFor[lifecycle.HoldRules](): 15,
-	reflect.TypeFor[lifecycle.ListOrder](): 3,
+	reflect.TypeFor[lifecycle.ListOrder](): 3, reflect.TypeFor[prewarm.IfEmpty](): 3,
 }
 
 // value makes one of a type; a zero value is as likely as all others.
@@ -110,6 +198,10 @@ func (f filler) fill(v reflect.Value) {
 		for range 1 + f.IntN(3) {
 			v.Set(reflect.Append(v, f.value(v.Type().Elem())))
 		}
+	case reflect.Array:
+		for i := range v.Len() {
+			v.Index(i).Set(f.value(v.Type().Elem()))
+		}
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
 		for range 1 + f.IntN(3) {
@@ -123,6 +215,8 @@ func (f filler) fill(v reflect.Value) {
 		v.SetInt(int64(f.Uint64()) >> (64 - v.Type().Bits()))
 	case reflect.Float64:
 		v.SetFloat(float64(f.Int64N(1e9)) / 8)
+	case reflect.Uint32:
+		v.SetUint(uint64(f.Uint32()))
 	case reflect.Uint8:
 		v.SetUint(uint64(f.IntN(256)))
 	default:

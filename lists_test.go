@@ -1,7 +1,10 @@
 package dormouse_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -110,6 +113,56 @@ func TestListsOfOneOrganization(t *testing.T) {
 		f.must(err)
 		if len(workspaces)+len(templates)+len(counts) != 0 {
 			t.Errorf("another organization lists %v, %v and counts %v", workspaces, templates, counts)
+		}
+	})
+}
+
+// The builds of all workspaces are listed with their workspaces, what their jobs say, and nothing of other organizations.
+func TestFleetBuilds(t *testing.T) {
+	failing := func(_ context.Context, b *dormouse.Build) error {
+		if b.Workspace.Name == "ws-1" {
+			return errors.New("no room")
+		}
+		return nil
+	}
+	bubble(t, func(c *dormouse.Config) { c.Build = failing }, func(f *fixture) {
+		ctx := f.t.Context()
+		elsewhere, err := dormouse.New(f.store, dormouse.Config{Organization: named(7), Logger: slog.New(slog.DiscardHandler)})
+		f.must(err)
+		template, err := elsewhere.PutTemplate(ctx, dormouse.Template{Name: "other"})
+		f.must(err)
+		w, err := elsewhere.Create(ctx, dormouse.NewWorkspace{Template: template.ID, Owner: "eve", Name: "secret"})
+		f.must(err)
+		_, err = elsewhere.Start(ctx, w.ID)
+		f.must(err)
+		for i := range 3 {
+			w := f.create(fmt.Sprint("ws-", i))
+			_, err := f.Start(ctx, w.ID, dormouse.By("ann"))
+			f.must(err)
+			f.wait(time.Minute)
+		}
+		all := func(q dormouse.BuildQuery) (shown []string) {
+			for {
+				page, err := f.FleetBuilds(ctx, q)
+				f.must(err)
+				for _, b := range page {
+					shown = append(shown, fmt.Sprintf("%s %s %s %s %q", b.Workspace, b.Transition, b.Status, b.Initiator, b.Error))
+				}
+				if len(page) < q.Limit {
+					return shown
+				}
+				q = q.Following(page[len(page)-1])
+			}
+		}
+		want := []string{`ws-2 start succeeded ann ""`, `ws-1 start failed ann "no room"`, `ws-0 start succeeded ann ""`}
+		if got := all(dormouse.BuildQuery{Limit: 2}); !slices.Equal(got, want) {
+			t.Errorf("builds %q, want %q", got, want)
+		}
+		if got := all(dormouse.BuildQuery{Limit: 2, Statuses: []lifecycle.JobStatus{lifecycle.JobFailed}}); !slices.Equal(got, want[1:2]) {
+			t.Errorf("builds that failed %q, want %q", got, want[1:2])
+		}
+		if got := all(dormouse.BuildQuery{Limit: 2, Since: time.Now().Add(-90 * time.Second)}); !slices.Equal(got, want[:1]) {
+			t.Errorf("builds of the last minute and a half %q, want %q", got, want[:1])
 		}
 	})
 }

@@ -202,6 +202,9 @@ func processOf(p queue.Process) Process {
 
 // BuildRecord is a build of the past or the present, with what its job says.
 type BuildRecord struct {
+	// WorkspaceID and Workspace, its name, are set in lists of the builds of all workspaces.
+	WorkspaceID uuid.UUID           `json:"workspace_id,omitzero"`
+	Workspace   string              `json:"workspace,omitempty"`
 	ID          uuid.UUID           `json:"id"`
 	Number      int64               `json:"number"`
 	Transition  Transition          `json:"transition"`

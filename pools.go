@@ -296,18 +296,60 @@ type Claim struct {
 	// wait, for MaxWait. Defaults to failing.
 	IfEmpty prewarm.IfEmpty `json:"if_empty,omitempty"`
 	// MaxWait defaults to half a minute for waiting, and to as long as builds may take for cold claims.
-	MaxWait time.Duration `json:"-"`
+	MaxWait time.Duration `json:"max_wait,omitzero"`
+}
+
+// MarshalJSON writes MaxWait as a text like "30s".
+func (c Claim) MarshalJSON() ([]byte, error) {
+	type plain Claim
+	return json.Marshal(struct {
+		plain
+		MaxWait span `json:"max_wait,omitzero"`
+	}{plain(c), span(c.MaxWait)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (c *Claim) UnmarshalJSON(text []byte) error {
+	type plain Claim
+	v := struct {
+		*plain
+		MaxWait span `json:"max_wait"`
+	}{plain: (*plain)(c)}
+	err := json.Unmarshal(text, &v)
+	c.MaxWait = time.Duration(v.MaxWait)
+	return err
 }
 
 // Claimed is a workspace that was handed out.
 type Claimed struct {
-	Workspace Workspace
+	Workspace Workspace `json:"workspace"`
 	// Source says where it comes from: warm, waited, cold or repeated.
-	Source prewarm.Source
+	Source prewarm.Source `json:"source"`
 	// Waited is the time from the request to the answer.
-	Waited time.Duration
+	Waited time.Duration `json:"waited,omitzero"`
 	// Missed says why none was ready when the request came; its Reason is "" if one was.
-	Missed prewarm.Diagnosis
+	Missed prewarm.Diagnosis `json:"missed,omitzero"`
+}
+
+// MarshalJSON writes Waited as a text like "1.5s".
+func (c Claimed) MarshalJSON() ([]byte, error) {
+	type plain Claimed
+	return json.Marshal(struct {
+		plain
+		Waited span `json:"waited,omitzero"`
+	}{plain(c), span(c.Waited)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (c *Claimed) UnmarshalJSON(text []byte) error {
+	type plain Claimed
+	v := struct {
+		*plain
+		Waited span `json:"waited"`
+	}{plain: (*plain)(c)}
+	err := json.Unmarshal(text, &v)
+	c.Waited = time.Duration(v.Waited)
+	return err
 }
 
 // details are what a claim's row says of the handover: another process may be the one to do it.

@@ -64,7 +64,7 @@ var kinds = []kind{
 	{lifecycle.ErrStaleBuild, http.StatusConflict, "stale_build", "another build is the latest, or it has ended"},
 	{lifecycle.ErrPolicyChanged, http.StatusConflict, "policy_changed", "the policy has changed since it was planned"},
 	{lifecycle.ErrStaleTemplate, http.StatusConflict, "stale_template", "the template was changed meanwhile"},
-	{lifecycle.ErrInUse, http.StatusConflict, "in_use", "workspaces still use it"},
+	{lifecycle.ErrInUse, http.StatusConflict, "in_use", "still in use"},
 	{lifecycle.ErrUnchanged, http.StatusConflict, "unchanged", "there is nothing to change"},
 	{executor.ErrConflict, http.StatusConflict, "conflict", "it changed faster than it could be updated"},
 	{queue.ErrLeaseLost, http.StatusConflict, "lease_lost", "the job is no longer the caller's"},

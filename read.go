@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -38,14 +39,53 @@ func (p *Plane) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 	if err != nil {
 		return nil, fmt.Errorf("builds of workspace %s: %w", workspace, err)
 	}
-	if len(builds) == 0 {
-		return nil, nil
-	}
 	return p.records(ctx, builds)
+}
+
+// BuildQuery asks for a page of the builds of the organization's workspaces, those that were made last first. Zero values
+// restrict nothing.
+type BuildQuery struct {
+	// Statuses are those that the builds have, such as lifecycle.JobFailed, and Since leaves out what was made before.
+	Statuses []lifecycle.JobStatus `json:"statuses,omitempty"`
+	Since    time.Time             `json:"since,omitzero"`
+	// Before and BeforeID are where the page before ended; [BuildQuery.Following] sets them.
+	Before   time.Time `json:"before,omitzero"`
+	BeforeID uuid.UUID `json:"before_id,omitzero"`
+	// Limit is at most 1000. Defaults to 100. Fewer builds than that are the last page.
+	Limit int `json:"limit,omitempty"`
+}
+
+// Following asks for the page after one that ends with a build.
+func (q BuildQuery) Following(last BuildRecord) BuildQuery {
+	q.Before, q.BeforeID = last.CreatedAt, last.ID
+	return q
+}
+
+// FleetBuilds returns a page of the builds of all workspaces, newest first, each with its workspace: what fails at the
+// moment, for instance. A page reads past the builds of other organizations and statuses.
+func (p *Plane) FleetBuilds(ctx context.Context, q BuildQuery) ([]BuildRecord, error) {
+	limit, err := page(q.Limit)
+	if err != nil {
+		return nil, invalid.As("BuildQuery.Limit", err)
+	}
+	found, err := p.store.FleetBuilds(ctx, lifecycle.BuildQuery{
+		Organizations: p.organizations(), Statuses: q.Statuses, Since: q.Since, Before: q.Before, BeforeID: q.BeforeID, Limit: limit,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list builds: %w", err)
+	}
+	records, err := p.records(ctx, each(found, func(b lifecycle.FleetBuild) lifecycle.Build { return b.Build }))
+	for i := range records {
+		records[i].WorkspaceID, records[i].Workspace = found[i].WorkspaceID, found[i].Name
+	}
+	return records, err
 }
 
 // records joins builds and their jobs.
 func (p *Plane) records(ctx context.Context, builds []lifecycle.Build) ([]BuildRecord, error) {
+	if len(builds) == 0 {
+		return nil, nil
+	}
 	records := make([]BuildRecord, len(builds))
 	places := make(map[uuid.UUID]int, len(builds))
 	ids := make([]uuid.UUID, len(builds))

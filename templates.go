@@ -223,6 +223,13 @@ func textOf(c *schedule.Cron) string {
 	return c.Text()
 }
 
+// TemplateID is the id that [Plane.PutTemplate] chooses for a template of a name, and OwnerID the one of an owner, whether they are
+// there or not: a host that knows names needs no search.
+func (p *Plane) TemplateID(name string) uuid.UUID { return named(p.cfg.Organization, "template", name) }
+
+// OwnerID is the id of an owner of a name; see [Plane.TemplateID].
+func (p *Plane) OwnerID(name string) uuid.UUID { return named(p.cfg.Organization, "owner", name) }
+
 // named derives the id of what a host knows by its name, so that every process finds it without asking the store for names.
 func named(organization uuid.UUID, kind, name string) uuid.UUID {
 	return uuid.NewSHA1(organization, []byte("dormouse "+kind+"\x00"+name))

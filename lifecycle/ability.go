@@ -41,5 +41,6 @@ type Remover interface {
 	DeleteOwner(ctx context.Context, id uuid.UUID) error
 }
 
-// ErrInUse says that a template or an owner still has workspaces.
-var ErrInUse = errors.New("workspaces still use it")
+// ErrInUse says that what was to be deleted is needed: a template or an owner still has workspaces, or a person who was to be
+// forgotten has something.
+var ErrInUse = errors.New("still in use")

@@ -1,14 +1,13 @@
 package lifecycle
 
 import (
-	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // Apply turns a decision into the change that carries it out. The new build has no id and the change no job: whoever
@@ -22,7 +21,6 @@ func Apply(s Snapshot, d Decision, now time.Time) Change {
 func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 	e := editFor(&s, now, want)
 	w := &e.s.Workspace
-	before := e.s
 	if d.Transition != TransitionNone {
 		e.queueDue(d)
 	}
@@ -30,17 +28,16 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 	case d.Dormant:
 		e.goDormant()
 	case d.Missed:
-		w.AutostartAfter = micros.Later(w.AutostartAfter, e.missed(&before))
+		w.AutostartAfter = micros.Later(w.AutostartAfter, e.missed())
 		w.Backoff, w.StartFailures = Backoff{}, 0
 		e.emit(Event{Kind: EventStartMissed, DueAt: d.DueAt}, TopicNotice, TopicAudit)
 	case d.Rule == RuleExtend:
 		e.extendAtAutostart(d.DueAt)
 	case d.Rule == RuleReminder:
-		w.RemindedFor = before.Build.Deadline
-		e.emit(Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&before).time()}, TopicNotice)
+		w.RemindedFor = e.s.Build.Deadline
+		e.emit(Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&e.s).time()}, TopicNotice)
 	case d.Rule == RuleDeleteReminder:
-		a := armAutodelete(&before)
-		w.RemindedFor = released(&before, HoldDeletion, a.at).time()
+		w.RemindedFor = released(&e.s, HoldDeletion, armAutodelete(&e.s).at).time()
 		e.emit(Event{Kind: EventDeleteReminder, DueAt: d.DueAt, Until: w.RemindedFor}, TopicNotice)
 	}
 	return e.change()
@@ -48,8 +45,9 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 
 // missed is the instant up to which occurrences are given up with a start that is missed: those that are now later than the
 // bound (one exactly at the bound is not), and those that ended before.
-func (e *editor) missed(s *Snapshot) time.Time {
+func (e *editor) missed() time.Time {
 	var until time.Time
+	s := &e.s
 	if s.Template.Policy.MaxLateness > 0 {
 		until = e.now.Add(-lateness(s) - jitter(s) - micros.Tick)
 	}
@@ -156,7 +154,7 @@ func editFor(s *Snapshot, now time.Time, want Topics) editor {
 func (e *editor) change() Change {
 	e.s.Workspace.Floors.forget(e.now)
 	if !e.keepWake {
-		_, e.s.Workspace.WakeAt = evaluate(&e.s, e.now)
+		_, e.s.Workspace.WakeAt = Evaluate(&e.s, e.now)
 	}
 	return Change{
 		Revision:  e.s.Workspace.Revision,
@@ -170,7 +168,7 @@ func (e *editor) change() Change {
 // lazily leaves the wake as it is if that is not too late. Activity is frequent and only postpones, and in PostgreSQL an
 // update that changes no indexed column is a cheap one. The tick that comes too early finds nothing and re-arms.
 func (e *editor) lazily() {
-	_, wake := evaluate(&e.s, e.now)
+	_, wake := Evaluate(&e.s, e.now)
 	old := e.s.Workspace.WakeAt
 	e.keepWake = !old.IsZero() && (wake.IsZero() || !old.After(wake))
 }
@@ -251,17 +249,17 @@ func (e *editor) extendAtAutostart(due time.Time) {
 func (e *editor) latestOccurrence(latest time.Time) time.Time {
 	from := latest
 	for back := time.Minute; e.now.Add(-back).After(latest); back *= 2 {
-		if next, ok := nextOccurrence(&e.s, e.now.Add(-back), 0); ok && !next.After(e.now) {
+		if nextOccurrence(&e.s, e.now.Add(-back), 0) <= at(e.now) {
 			from = e.now.Add(-back)
 			break
 		}
 	}
 	for {
-		next, ok := nextOccurrence(&e.s, from, 0)
-		if !ok || next.After(e.now) {
+		next := nextOccurrence(&e.s, from, 0)
+		if next > at(e.now) {
 			return latest
 		}
-		latest, from = next, next
+		latest, from = next.time(), next.time()
 	}
 }
 
@@ -276,19 +274,10 @@ func capped(deadline, limit time.Time) time.Time {
 // maxMessage bounds what is kept of a message for people: it is part of every snapshot, or of an event.
 const maxMessage = 2000
 
-// cutMessage shortens a message and says so.
-func cutMessage(text string) string { return cutText(text, maxMessage) }
+// cutMessage makes a message storable, and shortens it.
+func cutMessage(message string) string { return text.Clean(message, maxMessage) }
 
 // maxKept bounds what is kept of the error and of the result of a build: both are part of every snapshot.
 const maxKept = 1000
 
-func cutText(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	end := most
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return fmt.Sprintf("%s... (cut, was %d bytes)", text[:end], len(text))
-}
+func cutText(s string, most int) string { return text.Clean(s, most) }

@@ -43,23 +43,13 @@ func Decide(s Snapshot, now time.Time) Decision {
 
 // Evaluate answers both questions at once, for callers that have many: what is due, as [Decide] does, and when to look
 // again if nothing is, as [NextWake] does; the wake is now if something is due. It does not change the snapshot.
-func Evaluate(s *Snapshot, now time.Time) (d Decision, wake time.Time) {
+func Evaluate(s *Snapshot, now time.Time) (Decision, time.Time) {
 	if !follows(s) {
 		return evaluateBehind(s, now)
 	}
-	return evaluate(s, now)
-}
-
-// evaluateBehind evaluates a workspace whose template or owner has newer rules. It has to be looked at now in any case, so
-// that its instants follow them.
-func evaluateBehind(s *Snapshot, now time.Time) (Decision, time.Time) {
-	e := editFor(s, now, 0)
-	return evaluate(&e.s, now)
-}
-
-func evaluate(s *Snapshot, now time.Time) (Decision, time.Time) {
 	v, wake := look(s, now), never
-	for r := RuleNone + 1; r < ruleEnd && v.why == none; r++ {
+	for set := v.candidates(s); set != 0; set &= set - 1 {
+		r := set.first()
 		a, acts := v.fires(r, s)
 		if acts <= v.now {
 			return act(r, a, s, now), now.UTC() // which may be between two instants
@@ -73,36 +63,42 @@ func evaluate(s *Snapshot, now time.Time) (Decision, time.Time) {
 	return Decision{Err: err}, wake.time()
 }
 
+// evaluateBehind evaluates a workspace whose template or owner has newer rules. It has to be looked at now in any case, so
+// that its instants follow them.
+func evaluateBehind(s *Snapshot, now time.Time) (Decision, time.Time) {
+	e := editFor(s, now, 0)
+	return Evaluate(&e.s, now)
+}
+
+// builds are what the rules build and why; the others build nothing.
+var builds = [ruleEnd]struct {
+	transition Transition
+	reason     Reason
+}{
+	RuleAutostop:      {TransitionStop, ReasonAutostop},
+	RuleAutostart:     {TransitionStart, ReasonAutostart},
+	RuleStartRetry:    {TransitionStart, ReasonStartRetry},
+	RuleFailedCleanup: {TransitionStop, ReasonFailedCleanup},
+	RuleDormancy:      {TransitionStop, ReasonDormancy},
+	RuleAutodelete:    {TransitionDelete, ReasonAutodelete},
+}
+
 // act describes what a rule that fires does.
 func act(r Rule, a armed, s *Snapshot, now time.Time) Decision {
-	d := Decision{Rule: r, DueAt: dueSince(r, a, s, now), Err: fault(s)}
-	switch r {
-	case RuleAutostop:
-		d.Transition, d.Reason = TransitionStop, ReasonAutostop
-	case RuleAutostart:
-		d.Reason = ReasonAutostart
-		d.start(s, a, now)
-	case RuleStartRetry:
-		d.Reason = ReasonStartRetry
-		d.start(s, a, now)
-	case RuleFailedCleanup:
-		d.Transition, d.Reason = TransitionStop, ReasonFailedCleanup
-	case RuleDormancy:
-		d.Reason, d.Dormant = ReasonDormancy, true
-		if stopsBeforeDormancy(s) {
-			d.Transition = TransitionStop
-		}
-	case RuleAutodelete:
-		d.Transition, d.Reason = TransitionDelete, ReasonAutodelete
+	d := Decision{
+		Rule: r, Transition: builds[r].transition, Reason: builds[r].reason, Dormant: r == RuleDormancy,
+		DueAt: dueSince(r, a, s, now), Err: fault(s),
+	}
+	d.Missed = d.Transition == TransitionStart && missed(s, a, now)
+	if d.Missed || d.Dormant && !stopsBeforeDormancy(s) {
+		d.Transition = TransitionNone
 	}
 	return d
 }
 
-// start is the transition of an automatic start, unless it is too late for it.
-func (d *Decision) start(s *Snapshot, a armed, now time.Time) {
-	if d.Missed = tooLate(s, a.at, at(now)) || !endedBy(s, a.at.time(), now).IsZero(); !d.Missed {
-		d.Transition = TransitionStart
-	}
+// missed reports whether it is too late for an automatic start.
+func missed(s *Snapshot, a armed, now time.Time) bool {
+	return tooLate(s, a.at, at(now)) || !endedBy(s, a.at.time(), now).IsZero()
 }
 
 // dueSince returns the instant from which the rule fired: where it was armed, or where what suspended it ended.
@@ -130,9 +126,12 @@ func dueSince(r Rule, a armed, s *Snapshot, now time.Time) time.Time {
 
 // dueAtFirst is dueSince without the back-off that may have delayed it since.
 func dueAtFirst(r Rule, s *Snapshot, now time.Time) time.Time {
+	if s.Workspace.Backoff == (Backoff{}) {
+		return dueSince(r, arm(r, s), s, now)
+	}
 	before := *s
 	before.Workspace.Backoff = Backoff{}
-	return dueSince(r, arm(r, &before), &before, now)
+	return dueAtFirst(r, &before, now)
 }
 
 // dueFrom returns the instant that an automatic stop counts as due from, for the starts that follow it: the deadline, or the

@@ -84,7 +84,7 @@ type teller struct {
 
 func newTeller(s *Snapshot, now time.Time) *teller {
 	t := &teller{s: s, now: now.UTC(), zone: time.UTC}
-	t.d, _ = evaluate(s, now)
+	t.d, _ = Evaluate(s, now)
 	for _, c := range []*schedule.Cron{s.Workspace.Autostart, s.Workspace.Autostop, s.Owner.QuietHours} {
 		if c != nil && c.Err() == nil {
 			t.zone = c.Location()

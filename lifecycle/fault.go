@@ -43,9 +43,9 @@ func faultUnder(why obstacle, s *Snapshot) error {
 		return w.Autostop.Err()
 	case p.AutostartDays > schedule.AllDays:
 		return invalid.As("Policy.AutostartDays", p.AutostartDays.Validate())
-	case validTTL("", w.TTL) != nil:
+	case !ttlAllowed(w.TTL):
 		return validTTL("Workspace.TTL", w.TTL)
-	case validTTL("", p.DefaultTTL) != nil:
+	case !ttlAllowed(p.DefaultTTL):
 		return validTTL("Policy.DefaultTTL", p.DefaultTTL)
 	case p.Requirement == (schedule.Requirement{}):
 		return nil

@@ -30,10 +30,18 @@ const (
 
 // at brings a time to the precision of the stores.
 func at(t time.Time) instant {
-	if t.IsZero() {
-		return unset
+	s := t.Unix()
+	if s <= firstSecond || s > lastSecond {
+		return outermost(t)
 	}
+	return instant(s*1e6 + int64(t.Nanosecond())/1e3)
+}
+
+// outermost is at for the first second, which the zero time is in, and for what lies outside of the range.
+func outermost(t time.Time) instant {
 	switch s := t.Unix(); {
+	case t.IsZero():
+		return unset
 	case s < firstSecond:
 		return firstInstant
 	case s > lastSecond:

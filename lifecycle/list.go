@@ -25,6 +25,9 @@ type Catalog interface {
 	// CountStatuses counts the workspaces of each status, deleted ones included; a status that none has is absent. Its cost is
 	// linear in the number of workspaces counted.
 	CountStatuses(ctx context.Context, q CountQuery) (map[Status]int, error)
+	// FleetBuilds returns, in the order of the query, up to q.Limit builds of all workspaces that [BuildQuery.Matches], deleted
+	// workspaces included as long as they are kept. A build that does not say when it was made is left out.
+	FleetBuilds(ctx context.Context, q BuildQuery) ([]FleetBuild, error)
 }
 
 // MaxPage is the largest page that a list returns.

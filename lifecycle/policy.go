@@ -84,10 +84,14 @@ func (p *Policy) validateRest() error {
 
 // validTTL refuses a run time that is neither off nor in the range of all TTLs.
 func validTTL(field string, ttl time.Duration) error {
-	if ttl != 0 && (ttl < schedule.MinTTL || ttl > schedule.MaxTTL) {
+	if !ttlAllowed(ttl) {
 		return invalid.New(field, ttl, "must be 0 (off) or between %v and %v", schedule.MinTTL, schedule.MaxTTL)
 	}
 	return nil
+}
+
+func ttlAllowed(ttl time.Duration) bool {
+	return ttl == 0 || ttl >= schedule.MinTTL && ttl <= schedule.MaxTTL
 }
 
 // PolicyChange is a new policy for a template, and how it treats the workspaces that exist.

@@ -142,16 +142,12 @@ func outdated(s *Snapshot) bool {
 }
 
 // heldUntil returns when the hold of a kind of rules that covers t ends, and whether there is one.
-func heldUntil(s *Snapshot, kind HoldRules, t time.Time) (time.Time, bool) {
-	end := holdsEnd(s, kind).time()
-	if p := &s.Template.Policy; p.holidaysHold()&kind != 0 {
-		covered := t
-		if end.After(t) {
-			covered = end
-		}
-		if until, held := p.Holidays.Covering(covered); held {
-			return until, true
+func heldUntil(s *Snapshot, kind HoldRules, t instant) (instant, bool) {
+	end := holdsEnd(s, kind)
+	if p := &s.Template.Policy; p.Holidays != nil && p.holidaysHold()&kind != 0 {
+		if until, held := p.Holidays.Covering(max(t, end).time()); held {
+			return at(until), true
 		}
 	}
-	return end, end.After(t)
+	return end, end > t
 }

@@ -13,11 +13,11 @@ func armAutostart(s *Snapshot) armed {
 		return not(why)
 	}
 	spread := jitter(s)
-	next, ok := nextOccurrence(s, restedSince(s), spread)
-	if !ok {
+	next := nextOccurrence(s, restedSince(s), spread)
+	if next == never {
 		return not(noAllowedDay)
 	}
-	return reached(at(next), spread)
+	return reached(next, spread)
 }
 
 // startable says what keeps a workspace from starting by itself. A start that failed or was canceled does not: the next
@@ -63,28 +63,29 @@ func missedUntil(s *Snapshot) time.Time {
 }
 
 // nextOccurrence returns the first occurrence of the autostart schedule after rest, on an allowed day and outside every
-// hold, as it is and as far as the spread of the herd moves it: what falls into a hold is not caught up when the hold
-// ends, because nobody wants a fleet to start at the midnight that ends a holiday.
-func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) (time.Time, bool) {
+// hold, as it is and as far as the spread of the herd moves it; never if there is none. What falls into a hold is not caught
+// up when the hold ends, because nobody wants a fleet to start at the midnight that ends a holiday.
+func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) instant {
 	for range maxOccurrences {
-		next, ok := s.Workspace.Autostart.NextAllowed(rest, s.Template.Policy.AutostartDays)
-		if ok && coversNothing(s, next) {
-			rest = next
+		fire, ok := s.Workspace.Autostart.NextAllowed(rest, s.Template.Policy.AutostartDays)
+		if !ok {
+			return never
+		}
+		if coversNothing(s, fire) {
+			rest = fire
 			continue
 		}
-		if !ok || free(s) {
-			return next, ok
-		}
+		next := at(fire)
 		end, held := heldUntil(s, HoldStarts, next)
 		if !held && spread > 0 {
-			end, held = heldUntil(s, HoldStarts, next.Add(spread))
+			end, held = heldUntil(s, HoldStarts, next.plus(spread))
 		}
 		if !held {
-			return next, true
+			return next
 		}
-		rest = end.Add(-micros.Tick)
+		rest = end.plus(-micros.Tick).time()
 	}
-	return time.Time{}, false
+	return never
 }
 
 // coversNothing reports whether a start at an instant would begin hours of which a gap of the clock leaves nothing: they begin
@@ -141,10 +142,11 @@ func lateness(s *Snapshot) time.Duration {
 
 // armStartRetry counts the pause from the end of the failed start, or of the stop that cleaned up after it.
 func armStartRetry(s *Snapshot) armed {
+	if s.Template.Policy.StartRetry.Max <= 0 {
+		return not(thresholdOff)
+	}
 	n, b := s.Workspace.StartFailures, &s.Build
 	switch why := startable(s); {
-	case s.Template.Policy.StartRetry.Max <= 0:
-		return not(thresholdOff)
 	case why != none:
 		return not(why)
 	case n <= 0 || b.Transition == TransitionStop && b.Status != JobSucceeded:
@@ -153,7 +155,7 @@ func armStartRetry(s *Snapshot) armed {
 		return not(retriesEnded)
 	}
 	a := reached(at(b.CompletedAt), startPause(s, n))
-	if _, held := heldUntil(s, HoldStarts, a.at.time()); held {
+	if _, held := heldUntil(s, HoldStarts, a.at); held {
 		return not(retryHeld)
 	}
 	if !endedBy(s, b.DueAt, a.at.time()).IsZero() {

@@ -26,9 +26,9 @@ func armExtend(s *Snapshot) armed {
 	}
 	// Only an occurrence that moves the deadline counts.
 	rest := micros.Later(micros.Later(b.runSince(), missedUntil(s)), b.Deadline.Add(-d))
-	next, ok := nextOccurrence(s, rest, 0)
-	if !ok {
+	next := nextOccurrence(s, rest, 0)
+	if next == never {
 		return not(noAllowedDay)
 	}
-	return reached(at(next), 0)
+	return reached(next, 0)
 }

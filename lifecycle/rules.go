@@ -99,12 +99,14 @@ type view struct {
 	now instant
 	// why is what keeps every rule from firing.
 	why obstacle
-	// free says that nothing is set that could suspend single rules, once it is known: it is asked for armed rules only.
-	known, free bool
+	// free says that nothing is set that could suspend single rules.
+	free bool
 }
 
 func look(s *Snapshot, now time.Time) view {
-	return view{now: at(now), why: suspended(s)}
+	v := view{now: at(now), why: suspended(s)}
+	v.free = free(s) && at(s.Engine.SettleUntil) <= v.now
+	return v
 }
 
 // free reports whether there is no hold, holiday, floor or back-off, which is the usual state. (Settling, which is over at some
@@ -131,10 +133,7 @@ func (v *view) fires(r Rule, s *Snapshot) (armed, instant) {
 		return a, never
 	case r >= RuleReminder:
 		return remindAt(a, v.now)
-	case !v.known:
-		v.known, v.free = true, free(s) && at(s.Engine.SettleUntil) <= v.now
-	}
-	if v.free {
+	case v.free:
 		return a, max(a.at, v.now)
 	}
 	return a, actsAfter(r, a, s, v.now)
@@ -189,11 +188,14 @@ func arm(r Rule, s *Snapshot) armed {
 }
 
 // runs reports whether compute of the workspace may be running: a start succeeded, and no stop or delete has since.
-func runs(s *Snapshot) bool { return !s.Build.runSince().IsZero() }
+func runs(s *Snapshot) bool { return s.Build.started() || !s.Build.RunSince.IsZero() }
+
+// started reports whether the build is a start that succeeded.
+func (b *Build) started() bool { return b.Transition == TransitionStart && b.Status == JobSucceeded }
 
 // runSince is when the run began. Of a start that succeeded it follows from the start alone.
 func (b *Build) runSince() time.Time {
-	if b.RunSince.IsZero() && b.Transition == TransitionStart && b.Status == JobSucceeded {
+	if b.RunSince.IsZero() && b.started() {
 		return micros.Later(b.CompletedAt, always.time())
 	}
 	return b.RunSince

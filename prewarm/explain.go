@@ -122,9 +122,9 @@ func MissReasons() []MissReason {
 
 // Diagnosis says why a claim found no member, and when it would.
 type Diagnosis struct {
-	Reason MissReason
+	Reason MissReason `json:"reason,omitempty"`
 	// Estimate is when a member is to be expected for the claim, zero if nobody can say.
-	Estimate time.Time
+	Estimate time.Time `json:"estimate,omitzero"`
 }
 
 // String says it for people.

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/dormouse-go/dormouse/rendercache/internal/rules"
 )
 
@@ -31,7 +29,7 @@ type Cache[K comparable, V any] struct {
 	start        time.Time
 	table        table[K, V]
 	samples      samples
-	slots        *semaphore.Weighted // nil: no limit
+	slots        *slots
 
 	evicting sync.Mutex // one eviction at a time, so that none takes too many
 	work     sync.WaitGroup
@@ -59,9 +57,8 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 	}
 	c.table.init(cfg.Groups)
 	c.samples.init()
-	if cfg.MaxConcurrentRenders > 0 {
-		c.slots = semaphore.NewWeighted(int64(cfg.MaxConcurrentRenders))
-	}
+	c.slots = newSlots(cfg.MaxConcurrentRenders, cfg.OwnerShare)
+	c.table.held.limit(cfg.OwnerShare, cfg.MaxEntries, cfg.MaxWeight)
 	if err := c.register(); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,8 @@ const (
 	defaultCleanupInterval = 15 * time.Minute
 	defaultMaxEntries      = 10_000
 	defaultNamespace       = "dormouse"
+	defaultOwnerShare      = 1.0 / 8
+	defaultMaxRenders      = 256
 
 	// largestMaxEntries keeps positions inside a shard well within their 32 bits.
 	largestMaxEntries = 1 << 30
@@ -60,9 +62,14 @@ type Config[K comparable, V any] struct {
 	// Defaults to 0: never.
 	RefreshAfter time.Duration
 
+	// OwnerShare is the part of MaxEntries and of MaxWeight that is an owner's (see Groups). When room has to be made, what
+	// owners hold beyond it goes first, so that the keys of one do not push out those of all others. An owner takes more while
+	// nobody needs it. It is also the part of MaxConcurrentRenders that no owner takes alone. 1 is no share: all are equal
+	// then. Defaults to 1/8.
+	OwnerShare float64
+
 	// MaxConcurrentRenders limits the renders that run at once; the others wait for their turn under the same rules as if
-	// they ran. A render that renders through the same cache keeps its place meanwhile, so such nesting needs a limit above
-	// its depth times the number of callers. Defaults to 0: no limit.
+	// they ran, owner by owner. What a render renders through the same cache runs in that render's place. Defaults to 256.
 	MaxConcurrentRenders int
 
 	// Groups returns the version and the owner that a key belongs to, for InvalidateVersion and InvalidateOwner;
@@ -113,6 +120,12 @@ func (c Config[K, V]) withDefaults() Config[K, V] {
 	if c.MaxEntries == 0 {
 		c.MaxEntries = defaultMaxEntries
 	}
+	if c.OwnerShare == 0 {
+		c.OwnerShare = defaultOwnerShare
+	}
+	if c.MaxConcurrentRenders == 0 {
+		c.MaxConcurrentRenders = defaultMaxRenders
+	}
 	if c.Groups == nil {
 		c.Groups, _ = any(Key.groups).(func(K) (uuid.UUID, uuid.UUID))
 	}
@@ -152,6 +165,8 @@ func (c Config[K, V]) validate() error {
 		return invalid.New("Config.MaxWeight", c.MaxWeight, "must not be negative")
 	case c.MaxWeight > 0 && c.Weigh == nil:
 		return invalid.New("Config.MaxWeight", c.MaxWeight, "needs Config.Weigh")
+	case !(c.OwnerShare >= 0 && c.OwnerShare <= 1):
+		return invalid.New("Config.OwnerShare", c.OwnerShare, "must be between 0 and 1")
 	case c.MaxConcurrentRenders < 0:
 		return invalid.New("Config.MaxConcurrentRenders", c.MaxConcurrentRenders, "must not be negative")
 	case c.MaxAge > 0 && c.RefreshAfter >= c.MaxAge:

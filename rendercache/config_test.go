@@ -3,6 +3,7 @@ package rendercache_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -25,6 +26,9 @@ func TestConfigErrorsNameFieldValueAndRule(t *testing.T) {
 		{"Config.MaxWeight", "-1", Config{MaxWeight: -1, Weigh: weigh}},
 		{"Config.MaxWeight", "5", Config{MaxWeight: 5}},
 		{"Config.MaxConcurrentRenders", "-1", Config{MaxConcurrentRenders: -1}},
+		{"Config.OwnerShare", "-0.1", Config{OwnerShare: -0.1}},
+		{"Config.OwnerShare", "1.5", Config{OwnerShare: 1.5}},
+		{"Config.OwnerShare", "NaN", Config{OwnerShare: math.NaN()}},
 		{"Config.RefreshAfter", "1h0m0s", Config{RefreshAfter: time.Hour, MaxAge: time.Hour}},
 	} {
 		c, err := rendercache.New(test.cfg)

@@ -78,7 +78,10 @@ func (c *Cache[K, V]) shrink(now int64, spare *entry[K, V]) (gone []removal[K, V
 	c.evicting.Lock()
 	defer c.evicting.Unlock()
 	for c.over() {
-		v := c.victim(now, spare, rules.SampleSize)
+		v := c.ownVictim(now, spare)
+		if v.entry == nil {
+			v = c.victim(now, spare, rules.SampleSize)
+		}
 		if v.entry == nil { // the sample met only keys being rendered
 			v = c.victim(now, spare, math.MaxInt)
 		}
@@ -100,6 +103,29 @@ type candidate[K comparable, V any] struct {
 	entry *entry[K, V]
 	rank  float64
 	cause EvictCause
+	// overShare: its owner holds more than its share.
+	overShare bool
+}
+
+// ownVictim samples the other entries of the owner for whom room is made, if it holds more than its share, from the shard of the
+// new entry on: they are spread evenly.
+func (c *Cache[K, V]) ownVictim(now int64, spare *entry[K, V]) (best candidate[K, V]) {
+	if spare == nil || !c.table.overShare(spare) {
+		return best
+	}
+	owner := c.table.groupsOf(spare.key)[byOwner]
+	first := int(c.table.hash(spare.key) >> (64 - shardBits))
+	for i, size := 0, rules.SampleSize; i < shardCount && size > 0; i++ {
+		s := &c.table.shards[(first+i)%shardCount]
+		s.mu.RLock()
+		own := c.table.group(s, byOwner, owner)
+		for _, e := range own[:min(len(own), size)] {
+			best = c.better(best, s, e, spare, now)
+		}
+		s.mu.RUnlock()
+		size -= len(own)
+	}
+	return best
 }
 
 // victim samples residents from a random shard on, and as many further shards as the sample needs.
@@ -129,10 +155,22 @@ func (c *Cache[K, V]) better(best candidate[K, V], s *shard[K, V], e, spare *ent
 		return candidate[K, V]{shard: s, entry: e, cause: EvictExpired, rank: math.Inf(1)}
 	}
 	at, hits := e.stamp.get()
-	if w := rules.Rank(max(0, now-at), hits); best.entry == nil || w > best.rank {
-		return candidate[K, V]{shard: s, entry: e, cause: EvictSize, rank: w}
+	next := candidate[K, V]{
+		shard: s, entry: e, cause: EvictSize, rank: rules.Rank(max(0, now-at), hits), overShare: c.table.overShare(e),
+	}
+	if best.entry == nil || next.before(best) {
+		return next
 	}
 	return best
+}
+
+// before reports whether a candidate goes before another.
+func (v candidate[K, V]) before(other candidate[K, V]) bool {
+	switch {
+	case v.cause != other.cause || v.overShare == other.overShare:
+		return v.rank > other.rank
+	}
+	return v.overShare
 }
 
 // report counts what has left and runs the hook, without locks.

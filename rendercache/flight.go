@@ -102,7 +102,10 @@ func notify(logger *slog.Logger, hook func()) {
 // root is the root of the context of a flight's work. It has the caller's values and nothing else of the caller's,
 // and it is one of those values itself: along the origins of a context one finds every flight it belongs to, and so a
 // render that waits for itself. It is part of the flight, which saves each miss three allocations.
-type root struct{ caller context.Context }
+type root struct {
+	caller context.Context
+	ticket ticket // of a render; the zero value for the fetch of a handle
+}
 
 type rootKey struct{}
 

@@ -54,8 +54,10 @@ func (t *table[K, V]) groupsOf(key K) [2]uuid.UUID {
 
 // list returns the head of the list that an id is in.
 func (t *table[K, V]) list(s *shard[K, V], kind int, id uuid.UUID) *int32 {
-	return s.lists[kind].at(maphash.Bytes(t.seed, id[:]))
+	return s.lists[kind].at(t.hashOf(id))
 }
+
+func (t *table[K, V]) hashOf(id uuid.UUID) uint64 { return maphash.Bytes(t.seed, id[:]) }
 
 // link puts the entry, the last of the residents, into its lists.
 func (t *table[K, V]) link(s *shard[K, V], e *entry[K, V]) {

@@ -23,5 +23,5 @@ func (c *Cache[K, V]) refresh(ctx context.Context, req Request[K, V], hash uint6
 		return
 	}
 	c.counters.refreshes.Add(1)
-	c.launch(ctx, req.Render, s, e)
+	c.launch(ctx, req.Render, s, e, false)
 }

@@ -102,7 +102,7 @@ func (c *Cache[K, V]) renderNew(ctx context.Context, req Request[K, V], s *shard
 	}
 	t.entry = &entry[K, V]{key: req.Key}
 	c.table.insert(s, hash, t.entry)
-	t.flight = c.launch(ctx, req.Render, s, t.entry)
+	t.flight = c.launch(ctx, req.Render, s, t.entry, c.slots.within(ctx))
 	return t
 }
 
@@ -113,6 +113,9 @@ func (c *Cache[K, V]) join(ctx context.Context, e *entry[K, V]) resolution[K, V]
 		return resolution[K, V]{role: recurse}
 	}
 	f.waiters++
+	if c.slots.within(ctx) {
+		c.slots.admit(&f.root.ticket)
+	}
 	return resolution[K, V]{role: waitShared, entry: e, flight: f}
 }
 
@@ -129,15 +132,16 @@ func (t *table[K, V]) demote(s *shard[K, V], e *entry[K, V]) (waiting *entry[K, 
 	return waiting, gone
 }
 
-// launch runs a render for an entry. The shard's lock is held.
-func (c *Cache[K, V]) launch(ctx context.Context, render func(context.Context) (V, error), s *shard[K, V], e *entry[K, V]) *flight[V] {
+// launch runs a render for an entry, one that is free without a place of its own. The shard's lock is held.
+func (c *Cache[K, V]) launch(ctx context.Context, render func(context.Context) (V, error), s *shard[K, V], e *entry[K, V], free bool) *flight[V] {
 	f, ctx := newFlight[V](ctx)
+	f.root.ticket = ticket{slots: c.slots, owner: c.table.groupsOf(e.key)[byOwner], free: free}
 	e.flight.Store(f)
 	s.flights[f] = struct{}{}
 	c.counters.renders.Add(1)
 	c.work.Go(func() {
 		run(c.cfg.Logger,
-			func() (outcome[V], error) { return c.attempt(ctx, e.key, render) },
+			func() (outcome[V], error) { return c.attempt(ctx, &f.root.ticket, e.key, render) },
 			func(o outcome[V], err error) { c.publish(s, e.key, f, o, err) })
 	})
 	return f
@@ -152,13 +156,11 @@ type outcome[V any] struct {
 }
 
 // attempt waits for a place, renders and judges. The callbacks of Config run in here, where a panic is caught.
-func (c *Cache[K, V]) attempt(ctx context.Context, key K, render func(context.Context) (V, error)) (o outcome[V], err error) {
-	if c.slots != nil {
-		if err := c.slots.Acquire(ctx, 1); err != nil {
-			return o, closedError(ctx, err)
-		}
-		defer c.slots.Release(1)
+func (c *Cache[K, V]) attempt(ctx context.Context, place *ticket, key K, render func(context.Context) (V, error)) (o outcome[V], err error) {
+	if err := c.slots.acquire(ctx, place); err != nil {
+		return o, closedError(ctx, err)
 	}
+	defer c.slots.release(place)
 	value, err := c.timed(ctx, render)
 	switch {
 	case errors.Is(err, ErrNoStore):
@@ -232,7 +234,7 @@ func (c *Cache[K, V]) settle(s *shard[K, V], e *entry[K, V], f *flight[V], o out
 		e.born, e.weight = f.ended, 1
 		e.stamp.set(f.ended, 0)
 		e.turn(failed)
-		c.table.count(e.weight)
+		c.table.count(e)
 	default:
 		c.table.remove(s, e, evictUnkept)
 	}
@@ -246,7 +248,7 @@ func (t *table[K, V]) fill(e *entry[K, V], o outcome[V], now int64, as state) {
 	e.value, e.weight, e.born = o.value, o.weight, now
 	e.flight.Store(nil)
 	e.turn(as)
-	t.count(e.weight)
+	t.count(e)
 }
 
 // renew puts a new entry with the refreshed value in the place of the old one, and returns both. The old one leaves the

@@ -22,6 +22,7 @@ type table[K comparable, V any] struct {
 
 	// What the shards hold together, loading entries apart.
 	entries, weight atomic.Int64
+	held            holdings
 	recent          recentCauses
 }
 
@@ -66,7 +67,7 @@ func (t *table[K, V]) insert(s *shard[K, V], hash uint64, e *entry[K, V]) {
 	s.index.add(hash, e)
 	t.link(s, e)
 	if e.state() != loading {
-		t.count(e.weight)
+		t.count(e)
 	}
 }
 
@@ -79,10 +80,11 @@ func (t *table[K, V]) exchange(s *shard[K, V], old, e *entry[K, V]) {
 	old.turn(removed)
 }
 
-// count adds an entry of the given weight to the totals.
-func (t *table[K, V]) count(weight int64) {
+// count adds an entry to the totals.
+func (t *table[K, V]) count(e *entry[K, V]) {
 	t.entries.Add(1)
-	t.weight.Add(weight)
+	t.weight.Add(e.weight)
+	t.hold(e, 1)
 }
 
 // remove takes an entry out and returns what the hook must see. A refresh of it is given up; a render that
@@ -109,6 +111,7 @@ func (t *table[K, V]) discount(e *entry[K, V], why EvictCause) removal[K, V] {
 	}
 	t.entries.Add(-1)
 	t.weight.Add(-e.weight)
+	t.hold(e, -1)
 	return removal[K, V]{key: e.key, value: e.value, cause: why, valued: e.state().valued(), counted: true}
 }
 

@@ -172,18 +172,16 @@ func (c *Cron) Occurrences(from, to time.Time) iter.Seq[time.Time] {
 // The search goes on from a time on another day only while that time is less than
 // seven days of 24 hours after at. The time returned may lie beyond.
 func (c *Cron) NextAllowed(at time.Time, days Days) (time.Time, bool) {
-	limit := at.Add(7 * 24 * time.Hour)
-	for from := at; from.Before(limit); {
-		next := c.Next(from)
-		if next.IsZero() {
+	next := c.Next(at)
+	for !next.IsZero() && days != AllDays && !days.Has(next.Weekday()) {
+		limit := at.Add(7 * 24 * time.Hour)
+		from := c.skipDay(next, limit)
+		if !from.Before(limit) {
 			return time.Time{}, false
 		}
-		if days == AllDays || days.Has(next.Weekday()) {
-			return next, true
-		}
-		from = c.skipDay(next, limit)
+		next = c.Next(from)
 	}
-	return time.Time{}, false
+	return next, !next.IsZero()
 }
 
 // skipDay returns where to search on from a fire on a forbidden day: the last

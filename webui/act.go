@@ -40,6 +40,9 @@ func (h *Handler) act(r *http.Request, who Viewer, a Action) error {
 	if !h.mayAct(who) || !who.Operator && (a.Kind == ActHold || a.Kind == ActRetry) {
 		return errForbidden
 	}
+	if a.Kind == ActCreate {
+		return h.create(r, who, a)
+	}
 	s, err := h.source.Workspace(r.Context(), a.Workspace)
 	if err != nil {
 		return err
@@ -59,7 +62,7 @@ func actionOf(form url.Values) (Action, error) {
 	a := Action{Kind: ActionKind(form.Get("do")), Workspace: id}
 	switch a.Kind {
 	case ActStart, ActStop, ActWake, ActRetry:
-	case ActExtend:
+	case ActExtend, ActSetDeadline:
 		if a.Until, err = time.Parse(time.RFC3339Nano, form.Get("until")); err != nil {
 			return Action{}, invalid.New("until", short(form.Get("until")), "must be an instant")
 		}
@@ -68,6 +71,14 @@ func actionOf(form url.Values) (Action, error) {
 		_, err = hoursVerbs(a.Hours)
 	case ActHold:
 		a.Hold, err = holdOf(form)
+	case ActSetTTL:
+		a.TTL, err = ttlOf(form)
+	case ActDelete:
+		if form.Get("sure") != "yes" {
+			err = invalid.New("sure", "", "must be ticked: what is deleted does not come back")
+		}
+	case ActCreate:
+		err = newOf(form, &a)
 	default:
 		return Action{}, invalid.New("do", short(form.Get("do")), "must be one of the actions of the page")
 	}

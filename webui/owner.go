@@ -29,6 +29,7 @@ type ownerView struct {
 	Cards     []card
 	// Shown says which of several pages this is, and Prev and Next are the addresses of its neighbours.
 	Shown, Prev, Next string
+	New               *newView
 }
 
 // card is one workspace of an owner.
@@ -41,6 +42,9 @@ type card struct {
 	Buttons      []button
 	Soon         bool
 	Week         weekView
+	Address      string
+	TTL          ttlView
+	Delete       button
 	next         time.Time
 }
 
@@ -63,9 +67,9 @@ func (h *Handler) serveOwner(w http.ResponseWriter, r *http.Request, who Viewer)
 	h.render(w, r, "owner.html", v)
 }
 
-func (h *Handler) ownerView(ctx context.Context, s *survey, q url.Values, who Viewer, typed typedHours) (ownerView, error) {
+func (h *Handler) ownerView(ctx context.Context, s *survey, q url.Values, who Viewer, typed typedHours) (v ownerView, err error) {
 	c, rows := clock{s.at, h.cfg.Zone}, s.of(who)
-	v := ownerView{
+	v = ownerView{
 		Viewer: who, MayAct: h.mayAct(who), Now: c.full(), Zone: c.zoneName(), Digest: digest(rows, s.at),
 	}
 	shown := v.turn(rows, q, typed, h.cfg.Prefix+"/mine?page=")
@@ -80,7 +84,8 @@ func (h *Handler) ownerView(ctx context.Context, s *survey, q url.Values, who Vi
 		return cmp.Or(compareWake(a.next, b.next), strings.Compare(a.Name, b.Name), slices.Compare(a.ID[:], b.ID[:]))
 	})
 	v.Sum, v.Title = summary(rows, v.Cards, v.Prev == "")
-	return v, nil
+	v.New, err = h.newView(ctx, who)
+	return v, err
 }
 
 // turn orders rows, what may change first, and returns those of one page: that of a workspace for which something was typed
@@ -156,6 +161,10 @@ func (h *Handler) card(ctx context.Context, r *row, c clock, who Viewer, typed t
 	v.Because, v.next = reason(&r.Snapshot, c)
 	v.Soon = !r.Build.Deadline.IsZero() && runs(&r.Snapshot) && r.Build.Deadline.Sub(c.now) < time.Hour
 	v.Week = h.weekView(r.Snapshot, c, typed)
+	v.Address = addressOf(&r.Snapshot)
+	if h.mayAct(who) {
+		v.TTL, v.Delete = ttlViewOf(&r.Snapshot, c), try(button{Kind: ActDelete}, lifecycle.RequestBuild(lifecycle.TransitionDelete, uuid.Nil), &r.Snapshot, c)
+	}
 	return v, nil
 }
 

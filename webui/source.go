@@ -139,6 +139,13 @@ type Oracle interface {
 	Ran(ctx context.Context, from time.Time, hours int) ([]int, error)
 }
 
+// Catalog is the ability of a source to say what workspaces can be made of. With it, and an [Actor], owners make workspaces on
+// their page.
+type Catalog interface {
+	// Templates returns those that the viewer may use.
+	Templates(ctx context.Context, who Viewer) ([]lifecycle.Template, error)
+}
+
 // Actor is the ability of a source to do what somebody asks for on a page.
 type Actor interface {
 	// Act does it, in the viewer's name. That the viewer may do it to this workspace was checked before. An error is shown
@@ -149,14 +156,19 @@ type Actor interface {
 // Action is what somebody asks for.
 type Action struct {
 	Kind ActionKind
-	// Workspace is what it is done to.
+	// Workspace is what it is done to. Of ActCreate it is the id of the workspace to make: whoever presses twice makes one.
 	Workspace uuid.UUID
-	// Until is the new deadline of ActExtend.
+	// Until is the new deadline of ActExtend, which is later, and of ActSetDeadline, which may be earlier.
 	Until time.Time
 	// Hours are the working hours of ActSetHours, such as "Europe/Berlin Mon-Fri 09:00-18:00", empty for none.
 	Hours string
 	// Hold is that of ActHold; the zero Hold ends it.
 	Hold lifecycle.Hold
+	// TTL is how long it runs before it stops by itself, of ActSetTTL; of ActCreate 0 leaves that to the template.
+	TTL time.Duration
+	// Name and Template are those of ActCreate; the owner is the viewer.
+	Name     string
+	Template uuid.UUID
 }
 
 // ActionKind is the kind of an action. It is a closed set.
@@ -169,8 +181,13 @@ const (
 	ActExtend   ActionKind = "extend"
 	ActWake     ActionKind = "wake"
 	ActSetHours ActionKind = "hours"
-	ActHold     ActionKind = "hold"  // operators only
-	ActRetry    ActionKind = "retry" // operators only
+	ActSetTTL   ActionKind = "ttl"    // from the next start on
+	ActCreate   ActionKind = "create" // and start it; for sources that are a [Catalog]
+	ActDelete   ActionKind = "delete"
+	// ActSetDeadline says when the present run ends.
+	ActSetDeadline ActionKind = "deadline"
+	ActHold        ActionKind = "hold"  // operators only
+	ActRetry       ActionKind = "retry" // operators only
 )
 
 // Viewer is who looks at a page.

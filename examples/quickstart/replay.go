@@ -165,9 +165,13 @@ func (r *replay) world(ctx context.Context, until time.Time) error {
 	}
 }
 
-// relay delivers the events of what was just committed. [executor.Executor.Run] would do it by itself.
+// relay delivers the events of what was just committed, if there are any. [executor.Executor.Run] would do it by itself.
 func (r *replay) relay(ctx context.Context) error {
-	_, err := r.exec.Relay(ctx)
+	left, err := r.fleet.store.Backlog(ctx, r.clock.Now())
+	if err != nil || left.Events == 0 {
+		return err
+	}
+	_, err = r.exec.Relay(ctx)
 	return err
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/bench/jobs"
 	"github.com/dormouse-go/dormouse/internal/bench/prewarm"
 	"github.com/dormouse-go/dormouse/internal/bench/rendercache"
+	"github.com/dormouse-go/dormouse/internal/bench/tenancy"
 	"github.com/dormouse-go/dormouse/internal/bench/tick"
 	"github.com/dormouse-go/dormouse/internal/bench/workerpool"
 )
@@ -33,6 +34,7 @@ var suites = []figure.Suite{
 	core.MemoryTick,
 	acquirer.Suite,
 	jobs.Suite,
+	tenancy.Suite,
 	prewarm.Suite,
 	forecast.Suite,
 	rendercache.Suite,

@@ -24,7 +24,7 @@ var budgets = map[string]int{
 	"prewarm":                   150,
 	"rendercache":               60,
 	"schedule":                  45,
-	"store":                     7,
+	"store":                     9,
 	"store/memory":              10,
 	"store/postgres":            15,
 	"store/postgres/pgtest":     15,

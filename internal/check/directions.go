@@ -38,6 +38,7 @@ var directions = []direction{
 	// The pure core.
 	{"schedule", []string{"invalid"}},
 	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff", "internal/text"}},
+	{"lifecycle/internal/snapshots", []string{"lifecycle", "schedule"}},
 	{"lifecycle/forecast/...", []string{"lifecycle", "lifecycle/forecast/...", "schedule", "invalid"}},
 
 	// The engines.
@@ -68,7 +69,7 @@ var directions = []direction{
 	}},
 	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
 	{"store/form", []string{"internal/micros"}},
-	{"store/sqltext", nil},
+	{"store/sqltext", []string{"lifecycle"}},
 	{"store/wake", []string{"lifecycle", "acquirer/queue", "prewarm", "workerpool"}},
 	{"store/memory", belowStores},
 	{"store/storetest", append([]string{"lifecycle/executor"}, belowStores...)},

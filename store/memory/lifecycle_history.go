@@ -161,6 +161,13 @@ func (s *Store) forget(id uuid.UUID, slot uint32, r *row, before int64, limit in
 	if n == limit {
 		return n
 	}
+	s.removeWorkspace(id, slot, r)
+	return n + 1
+}
+
+// removeWorkspace removes a workspace with its builds.
+func (s *Store) removeWorkspace(id uuid.UUID, slot uint32, r *row) {
+	f := &s.fleet
 	for b := r.build; b != none; {
 		previous := f.builds.at(b).previous
 		f.removeBuild(b)
@@ -176,5 +183,4 @@ func (s *Store) forget(id uuid.UUID, slot uint32, r *row, before int64, limit in
 	delete(f.restraints, slot)
 	delete(f.slots, id)
 	f.rows.remove(slot)
-	return n + 1
 }

@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/dormouse-go/dormouse/store"
@@ -9,5 +10,14 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(*testing.T) store.Store { return memory.New() }, storetest.Options{Corrupt: memory.Corrupt})
+	storetest.Run(t, func(*testing.T) store.Store { return memory.New() }, storetest.Options{
+		Corrupt: memory.Corrupt,
+		Dump: func(t *testing.T, s store.Store) string {
+			var b strings.Builder
+			if err := s.(*memory.Store).Dump(&b); err != nil {
+				t.Fatal(err)
+			}
+			return b.String()
+		},
+	})
 }

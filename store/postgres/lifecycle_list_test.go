@@ -15,7 +15,8 @@ func indexScans(t *testing.T, pool *pgxpool.Pool) map[string]int64 {
 	t.Helper()
 	flushCounters(t, pool)
 	rows, err := pool.Query(t.Context(), `
-		SELECT indexrelname, idx_scan FROM pg_stat_user_indexes WHERE relid = 'dormouse.workspaces'::regclass
+		SELECT indexrelname, idx_scan FROM pg_stat_user_indexes
+		WHERE relid IN ('dormouse.workspaces'::regclass, 'dormouse.builds'::regclass)
 		UNION ALL SELECT '', seq_scan FROM pg_stat_user_tables WHERE relid = 'dormouse.workspaces'::regclass`)
 	must(t, err)
 	defer rows.Close()
@@ -74,6 +75,15 @@ func TestListPlans(t *testing.T) {
 				if after[c.index] == before[c.index] {
 					t.Errorf("%+v did not use %s: %v, then %v", c.q, c.index, before, after)
 				}
+			}
+			before := indexScans(t, single)
+			for range 8 {
+				_, err := s.FleetBuilds(t.Context(), lifecycle.BuildQuery{Limit: 20, Organizations: organization})
+				must(t, err)
+			}
+			after := indexScans(t, single)
+			if after[""] != before[""] || after["workspaces_built"] == before["workspaces_built"] || after["builds_created"] == before["builds_created"] {
+				t.Errorf("the builds of all did not use their indexes: %v, then %v", before, after)
 			}
 		})
 	}

@@ -2,6 +2,8 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,7 +107,7 @@ func conformWith(t *testing.T, pool *pgxpool.Pool, cfg postgres.Config) {
 		s, err := postgres.New(pool, cfg)
 		must(t, err)
 		return s
-	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt})
+	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt, Dump: dump(pool)})
 }
 
 func corrupt(t *testing.T, s storetest.LifecycleStore, what string, id uuid.UUID, value string) {
@@ -123,5 +125,27 @@ func unregister(t *testing.T, s queue.Store, process uuid.UUID) {
 func garble(t *testing.T, s queue.Store, process uuid.UUID, tags queue.TagSet) {
 	if err := s.(*postgres.Store).Garble(t.Context(), process, tags); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// dump reads every row of every table.
+func dump(pool *pgxpool.Pool) func(*testing.T, store.Store) string {
+	return func(t *testing.T, _ store.Store) string {
+		rows, err := pool.Query(t.Context(), `SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'dormouse' ORDER BY 1`)
+		must(t, err)
+		tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		must(t, err)
+		var b strings.Builder
+		for _, table := range tables {
+			rows, err := pool.Query(t.Context(), `SELECT * FROM `+table)
+			must(t, err)
+			for rows.Next() {
+				values, err := rows.Values()
+				must(t, err)
+				fmt.Fprintf(&b, "%s: %s\n", table, values)
+			}
+			must(t, rows.Err())
+		}
+		return b.String()
 	}
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/google/uuid"
 
@@ -28,6 +29,9 @@ func (s *Store) ListStatements() map[string]string {
 	return indexes
 }
 
+// FleetBuildsStatement lists the builds of all workspaces.
+func (s *Store) FleetBuildsStatement() string { return s.text(selectFleetBuilds) }
+
 // Statements are those that are put together from columns, by the name of their golden file; of those over many rows the
 // one for a single row.
 func Statements() map[string]string {
@@ -37,7 +41,7 @@ func Statements() map[string]string {
 		"archive_build": archiveBuild[last], "create_workspace": createWorkspace, "builds": selectBuilds,
 		"members_insert": insertMember, "members_update": updateMember, "hand_over": handOver,
 		"due_all": dueAll, "due_shared": dueShared, "insert_job": insertJob[last],
-		"list_all": listAll, "list_by_status": listByStatus, "list_by_name": listByName,
+		"list_builds": selectFleetBuilds, "list_all": listAll, "list_by_status": listByStatus, "list_by_name": listByName,
 	}
 }
 
@@ -103,3 +107,6 @@ func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value st
 		return err
 	})
 }
+
+// DB is the database of a store.
+func (s *Store) DB() *sql.DB { return s.db }

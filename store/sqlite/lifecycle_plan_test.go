@@ -31,6 +31,12 @@ func TestDueUsesItsIndex(t *testing.T) {
 						t.Errorf("plan:\n%s\nmust search %s and scan nothing, for%s", plan, index, statement)
 					}
 				}
+				plan := planOf(t, db, s.FleetBuildsStatement())
+				for _, index := range []string{"w USING INDEX dormouse_workspaces_built", "b USING INDEX dormouse_builds_created"} {
+					if !strings.Contains(plan, "SEARCH "+index) || strings.Contains(plan, "SCAN w") || strings.Contains(plan, "SCAN b") {
+						t.Errorf("plan:\n%s\nmust search %s", plan, index)
+					}
+				}
 				for _, statement := range s.DueStatements() {
 					text := planOf(t, db, statement)
 					if !strings.HasPrefix(text, "SEARCH w USING INDEX dormouse_workspaces_due") || strings.Contains(text, "SCAN") || strings.Contains(text, "TEMP B-TREE") {

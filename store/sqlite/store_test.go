@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -85,7 +87,7 @@ func migrated(t *testing.T, db *sql.DB) *sqlite.Store {
 }
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return newStore(t) }, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt})
+	storetest.Run(t, func(t *testing.T) store.Store { return newStore(t) }, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt, Dump: dump})
 }
 
 func TestConformanceInMemory(t *testing.T) {
@@ -96,7 +98,7 @@ func TestConformanceInMemory(t *testing.T) {
 		db := openFile(t, ":memory:")
 		db.SetMaxOpenConns(1)
 		return migrated(t, db)
-	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt})
+	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt, Dump: dump})
 }
 
 func corrupt(t *testing.T, s storetest.LifecycleStore, what string, id uuid.UUID, value string) {
@@ -115,4 +117,36 @@ func garble(t *testing.T, s queue.Store, process uuid.UUID, tags queue.TagSet) {
 	if err := s.(*sqlite.Store).Garble(t.Context(), process, tags); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// dump reads every row of every table.
+func dump(t *testing.T, s store.Store) string {
+	db := s.(*sqlite.Store).DB()
+	var tables []string
+	each(t, db, `SELECT name FROM sqlite_master WHERE type = 'table'`, func(row []any) { tables = append(tables, row[0].(string)) })
+	var b strings.Builder
+	for _, table := range tables {
+		each(t, db, `SELECT * FROM "`+table+`"`, func(row []any) { fmt.Fprintf(&b, "%s: %s\n", table, row) })
+	}
+	return b.String()
+}
+
+// each reads the rows of a query.
+func each(t *testing.T, db *sql.DB, query string, row func([]any)) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), query)
+	must(t, err)
+	defer func() { must(t, rows.Close()) }()
+	columns, err := rows.Columns()
+	must(t, err)
+	for rows.Next() {
+		values := make([]any, len(columns))
+		targets := make([]any, len(columns))
+		for i := range values {
+			targets[i] = &values[i]
+		}
+		must(t, rows.Scan(targets...))
+		row(values)
+	}
+	must(t, rows.Err())
 }

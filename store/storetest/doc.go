@@ -36,6 +36,8 @@ type Options struct {
 	// Corrupt writes a value behind the store's back, as somebody might in SQL: the "policy" of a template, or the "autostart",
 	// "autostop" or "ttl" (in nanoseconds) of a workspace, or the "quiet hours" of an owner. Nil: the suite does not test that.
 	Corrupt func(t *testing.T, s LifecycleStore, what string, id uuid.UUID, value string)
+	// Dump is all that is stored, as text, past what the store shows. Nil: that a person was forgotten is judged by what it shows.
+	Dump func(t *testing.T, s store.Store) string
 	// Deadline is how long one test of the suite may take: a store that hangs is a failure, with the stacks of all
 	// goroutines, and not the end of patience. Defaults to 2 minutes.
 	Deadline time.Duration
@@ -67,7 +69,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store, o Options) {
 	t.Run("members", func(t *testing.T) {
 		Members(t, func(t *testing.T) prewarm.Store { return open(t) })
 	})
-	t.Run("union", func(t *testing.T) { union(t, open) })
+	t.Run("union", func(t *testing.T) { union(t, open, o) })
 }
 
 // within runs a test of the suite, which fails if it is not over by its deadline: a broken rule, like others, that the store

@@ -85,6 +85,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"list meanwhile", testListMeanwhile},
 		{"list refusals", testListRefusals},
 		{"list templates and owners", testListTemplatesAndOwners},
+		{"fleet builds", testFleetBuilds},
 		{"backlog", testBacklog},
 		{"prune", testPrune},
 		{"prune what has no end", testPruneEndless},

@@ -15,7 +15,7 @@ import (
 )
 
 // union checks what holds between the parts of one store: a build and its job are one commit.
-func union(t *testing.T, open func(*testing.T) store.Store) {
+func union(t *testing.T, open func(*testing.T) store.Store, o Options) {
 	for name, run := range map[string]func(*fixture, store.Store){
 		"migrate again":         func(f *fixture, s store.Store) { f.must(s.Migrate(f.ctx)) },
 		"job with build":        testJobWithBuild,
@@ -24,12 +24,15 @@ func union(t *testing.T, open func(*testing.T) store.Store) {
 		"job can be acquired":   testJobCanBeAcquired,
 		"member with workspace": testMemberWithWorkspace,
 		"member race":           testMemberRace,
+		"forget":                testForget,
 		"refused workspaces":    func(f *fixture, _ store.Store) { testRefusedWorkspaces(f) },
 		"texts":                 func(f *fixture, _ store.Store) { testTexts(f) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t)
-			run(newFixture(t, s, Options{}.withDefaults()), s)
+			within(t, o.withDefaults(), func(t *testing.T) {
+				s := open(t)
+				run(newFixture(t, s, o.withDefaults()), s)
+			})
 		})
 	}
 }
@@ -106,7 +109,7 @@ func testJobCanBeAcquired(f *fixture, s store.Store) {
 
 // testTexts writes texts that a column of a database does not take as they are.
 func testTexts(f *fixture) {
-	const spoilt, want = "a\x00b\xff\u2713", "a\uFFFDb\uFFFD\u2713"
+	const spoilt, want = "a\x00b\xff\u2713\x1b[2J\u202e\r\nc\td", "a\uFFFDb\uFFFD\u2713\uFFFD[2J\uFFFD c\td"
 	t, o, w := f.template, f.owner, f.workspace()
 	for _, bad := range []string{spoilt, "a\nb", "\x1b[2J", "a\u202eb", "a\u200bb", strings.Repeat("x", 129)} {
 		t.Name, o.Name, w.Name = bad, bad, bad
@@ -129,7 +132,7 @@ func testTexts(f *fixture) {
 		"cause":  string(got.Workspace.Backoff.Cause), "message": got.Workspace.Backoff.Message,
 		"initiator": got.Build.Initiator, "error": got.Build.Error, "result": got.Build.Result,
 	} {
-		f.rule(text == want, "what is no UTF-8 in a text, or a zero byte, comes back as U+FFFD: %s is %q, want %q", what, text, want)
+		f.rule(text == want, "what is no UTF-8 in a text, a control character or a hidden one, comes back as U+FFFD, a line break as a blank: %s is %q, want %q", what, text, want)
 	}
 }
 

@@ -156,8 +156,12 @@ func (s *Source) Workers(ctx context.Context) (list []webui.Worker, err error) {
 	}
 }
 
+// tagsOf leaves out what every worker has that is for the whole organization.
 func tagsOf(tags map[string]string) (list []string) {
 	for k, v := range tags {
+		if k == queue.TagScope && v == queue.ScopeOrganization || k == queue.TagOwner && v == "" {
+			continue
+		}
 		list = append(list, k+"="+v)
 	}
 	slices.Sort(list)

@@ -16,6 +16,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,6 +45,10 @@ type Source struct {
 	plane *dormouse.Plane
 	store store.Store
 	cfg   Config
+
+	outlook  atomic.Pointer[forecast.Outlook]
+	counting sync.Mutex // guards ran
+	ran      ran
 }
 
 var _ interface {
@@ -53,6 +59,8 @@ var _ interface {
 	webui.Pools
 	webui.Recorder
 	webui.Usage
+	webui.Oracle
+	webui.Catalog
 	webui.Actor
 } = (*Source)(nil)
 
@@ -69,7 +77,7 @@ func New(plane *dormouse.Plane, s store.Store, cfg Config) (*Source, error) {
 			return nil, invalid.New("Config.Pools", name, "must be pools of the plane")
 		}
 	}
-	return &Source{plane, s, cfg}, nil
+	return &Source{plane: plane, store: s, cfg: cfg}, nil
 }
 
 // Workspaces implements [webui.Source].
@@ -194,8 +202,47 @@ func (s *Source) Act(ctx context.Context, who webui.Viewer, a webui.Action) (err
 		_, err = s.plane.Hold(ctx, id, a.Hold, by)
 	case webui.ActRetry:
 		_, err = s.plane.Update(ctx, id, lifecycle.ClearAttention(), by)
+	case webui.ActSetDeadline:
+		_, err = s.plane.Update(ctx, id, lifecycle.SetDeadline(a.Until), by)
+	case webui.ActSetTTL:
+		_, err = s.plane.SetTTL(ctx, id, a.TTL, by)
+	case webui.ActDelete:
+		_, err = s.plane.Delete(ctx, id, by)
+	case webui.ActCreate:
+		err = s.create(ctx, who, a, by)
 	default:
 		err = invalid.New("do", string(a.Kind), "must be an action of the pages")
 	}
 	return err
+}
+
+// Templates implements [webui.Catalog]: those of the organization, up to a thousand.
+func (s *Source) Templates(ctx context.Context, _ webui.Viewer) ([]lifecycle.Template, error) {
+	return s.store.Templates(ctx, lifecycle.TemplateQuery{Organizations: []uuid.UUID{s.cfg.Organization}, Limit: lifecycle.MaxPage})
+}
+
+// create makes a workspace for the viewer, and starts it.
+func (s *Source) create(ctx context.Context, who webui.Viewer, a webui.Action, by dormouse.Option) error {
+	owner, err := s.owner(ctx, who)
+	if err != nil {
+		return err
+	}
+	n := dormouse.NewWorkspace{ID: a.Workspace, Template: a.Template, Owner: owner, Name: a.Name, TTL: a.TTL}
+	if _, err := s.plane.Create(ctx, n, by); err != nil {
+		return err
+	}
+	_, err = s.plane.Start(ctx, a.Workspace, by)
+	return err
+}
+
+// owner is the name of the owner that a viewer is: their own name, unless they go by another one.
+func (s *Source) owner(ctx context.Context, who webui.Viewer) (string, error) {
+	if who.Owner == s.plane.OwnerID(who.Name) {
+		return who.Name, nil
+	}
+	o, ok, err := s.store.Owner(ctx, who.Owner)
+	if err == nil && !ok {
+		err = invalid.New("Viewer.Owner", who.Owner, "must be an owner")
+	}
+	return o.Name, err
 }

@@ -118,6 +118,12 @@ func verbsOf(who webui.Viewer, a webui.Action) ([]lifecycle.Verb, error) {
 		return []lifecycle.Verb{lifecycle.EndDormancy()}, nil
 	case webui.ActRetry:
 		return []lifecycle.Verb{lifecycle.ClearAttention()}, nil
+	case webui.ActSetTTL:
+		return []lifecycle.Verb{lifecycle.SetTTL(a.TTL)}, nil
+	case webui.ActSetDeadline:
+		return []lifecycle.Verb{lifecycle.SetDeadline(a.Until)}, nil
+	case webui.ActDelete:
+		return []lifecycle.Verb{lifecycle.RequestBuild(lifecycle.TransitionDelete, [16]byte{})}, nil
 	case webui.ActHold:
 		a.Hold.By = who.Name
 		return []lifecycle.Verb{lifecycle.SetHold(a.Hold)}, nil

@@ -24,7 +24,9 @@ func runDecide(_ context.Context, r *figure.Recorder) error {
 	}
 	pass := func() {
 		for i := range mix {
-			sink1, sink2 = lifecycle.Evaluate(&mix[i], now)
+			d, wake := lifecycle.Evaluate(&mix[i], now)
+			acting += int(d.Rule)
+			soonest = min(soonest, wake.Unix())
 		}
 	}
 	var times []time.Duration
@@ -37,9 +39,9 @@ func runDecide(_ context.Context, r *figure.Recorder) error {
 }
 
 var (
-	sink1 lifecycle.Decision
-	sink2 time.Time
-	now   = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	acting  int   // keep the answers in use
+	soonest int64 // the same
+	now     = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 )
 
 // states is a mix as a fleet has it at noon: half of the workspaces running, most others stopped, some dormant, a few in

@@ -69,6 +69,7 @@ func (b *pgBench) measure(ctx context.Context) error {
 	}{
 		{[]string{"reference", "limit", "replicas", "idle", "writes"}, b.fleetFigures},
 		{[]string{"flat"}, b.flat},
+		{[]string{"process", "server", "growth"}, b.costs},
 	} {
 		wanted := false
 		for _, name := range part.names {

@@ -50,6 +50,7 @@ func TestChaos(t *testing.T) {
 type chaos struct {
 	*testing.T
 	server   *pgtest.Server
+	standby  *pgtest.Server // of the server, nil for none
 	pool     *pgxpool.Pool
 	random   *rand.Rand
 	o        order
@@ -72,7 +73,7 @@ func (c *chaos) must(err error) {
 func (c *chaos) fill() {
 	ctx := c.Context()
 	var err error
-	c.pool, err = pgxpool.New(ctx, c.server.DSN(""))
+	c.pool, err = pgxpool.New(ctx, c.dsn())
 	c.must(err)
 	c.Cleanup(c.pool.Close)
 	s, err := postgres.New(c.pool, postgres.Config{})

@@ -35,7 +35,7 @@ func (c *chaos) obstruct() {
 		c.lockRows(d)
 	case n < 75:
 		c.refuseRows(d)
-	case n < 90:
+	case n < 90 || c.standby != nil: // which copies the settings of the primary
 		c.freeze(d)
 	default:
 		c.readOnly(d)
@@ -62,7 +62,7 @@ func (c *chaos) later(d time.Duration, undo func(ctx context.Context) error) {
 func (c *chaos) own() *pgx.Conn {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, c.server.DSN(""))
+	conn, err := pgx.Connect(ctx, c.dsn())
 	if err != nil {
 		return nil
 	}

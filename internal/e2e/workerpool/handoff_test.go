@@ -85,8 +85,7 @@ func manageHandOff(ctx context.Context, dir string, provider *localprocess.Provi
 // A manager that takes its jobs from the hand-off is killed at any time. In the end the database says that every job has
 // succeeded, its ledger that it ran once, and the machine that no process is left.
 func TestManagerOfTheHandOffKilledAtAnyTime(t *testing.T) {
-	t.Setenv(handOffEnv, "1")
-	b := newBed(t)
+	b := newBed(t, handOffEnv)
 	store, done, err := openJobs(t.Context(), b.dir)
 	if err != nil {
 		t.Fatal(err)

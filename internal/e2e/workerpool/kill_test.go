@@ -23,14 +23,20 @@ type bed struct {
 	*testing.T
 	dir   string
 	queue fileQueue
+	env   []string // of the managers
 }
 
-func newBed(t *testing.T) *bed {
+// newBed makes a bed whose managers have some variables set. What it does is mostly wait, so others run beside it.
+func newBed(t *testing.T, variables ...string) *bed {
+	t.Parallel()
 	dir, err := os.MkdirTemp("", "wp")
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &bed{T: t, dir: dir, queue: fileQueue{dir + "/q"}}
+	for _, v := range variables {
+		b.env = append(b.env, v+"=1")
+	}
 	for _, sub := range []string{"q", "l", "i"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
 			t.Fatal(err)
@@ -56,7 +62,7 @@ func (b *bed) manager() *exec.Cmd {
 		b.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), managerEnv+"="+b.dir)
+	cmd.Env = append(append(os.Environ(), managerEnv+"="+b.dir), b.env...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
@@ -114,8 +120,7 @@ func TestManagerKilledAtAnyTime(t *testing.T) {
 // Of two managers one acts and the other stands by. Whichever is killed, each job runs once: the one that takes over finds
 // the workers of the one before.
 func TestStandbyTakesOver(t *testing.T) {
-	t.Setenv(standbyEnv, "1")
-	b := newBed(t)
+	b := newBed(t, standbyEnv)
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
 	managers := []*exec.Cmd{b.manager(), b.manager()}
 	jobs, kills := 0, 0

@@ -1,7 +1,7 @@
 // Package harm is what tests share that do harm to real processes: for how long, decided by which seed, and a test binary
 // that is also the process it starts.
 //
-//	go test ./internal/e2e/chaos                                      some seconds; half a minute where the environment has CI set
+//	go test ./internal/e2e/chaos                                      some seconds; twenty seconds where the environment has CI set
 //	go test -v -timeout 0 ./internal/e2e/chaos -harm.duration 10m     as long as asked, with what was done
 //	go test ./internal/e2e/chaos -harm.seed 42                        the same harm in the same order again
 //
@@ -33,7 +33,7 @@ var seed = flag.Uint64("harm.seed", 0, "what decides when which harm is done, an
 // sets CI.
 func defaultDuration(ci string) time.Duration {
 	if ci != "" && ci != "false" {
-		return 30 * time.Second
+		return 20 * time.Second
 	}
 	return 10 * time.Second
 }

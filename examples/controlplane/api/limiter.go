@@ -1,0 +1,78 @@
+package api
+
+import (
+	"sync"
+	"time"
+)
+
+// limiter gives everybody so many requests a second, and so many at a time. It forgets whoever has been silent.
+type limiter struct {
+	rate, burst float64
+
+	mu    sync.Mutex
+	all   map[string]*share
+	swept time.Time
+}
+
+type share struct {
+	left    float64
+	at      time.Time
+	running int
+}
+
+// atOnce is how many requests of one identity run at a time.
+const atOnce = 64
+
+func newLimiter(rate, burst int) *limiter {
+	return &limiter{rate: float64(rate), burst: float64(burst), all: make(map[string]*share), swept: time.Now()}
+}
+
+// take counts a request. Call release when it is over.
+func (l *limiter) take(key string) (release func(), ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.share(key)
+	if s.left < 1 || s.running >= atOnce {
+		return nil, false
+	}
+	s.left--
+	s.running++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		s.running--
+	}, true
+}
+
+// exhausted reports whether a key has nothing left.
+func (l *limiter) exhausted(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, known := l.all[key]
+	return known && s.left+l.rate*time.Since(s.at).Seconds() < 1
+}
+
+func (l *limiter) share(key string) *share {
+	now := time.Now()
+	l.sweep(now)
+	s, known := l.all[key]
+	if !known {
+		s = &share{left: l.burst, at: now}
+		l.all[key] = s
+	}
+	s.left = min(l.burst, s.left+l.rate*now.Sub(s.at).Seconds())
+	s.at = now
+	return s
+}
+
+func (l *limiter) sweep(now time.Time) {
+	if now.Sub(l.swept) < time.Minute {
+		return
+	}
+	l.swept = now
+	for key, s := range l.all {
+		if s.running == 0 && now.Sub(s.at) > time.Minute {
+			delete(l.all, key)
+		}
+	}
+}

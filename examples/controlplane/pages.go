@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+	"github.com/dormouse-go/dormouse/examples/controlplane/records"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/webui"
+	"github.com/dormouse-go/dormouse/webui/planesource"
+)
+
+// fleet is the plane as the pages see it, with what the audit log remembers.
+type fleet struct {
+	*planesource.Source
+	records *records.DB
+}
+
+var _ webui.Recorder = fleet{}
+
+// mostMarks is how many events of a workspace are looked at for a page.
+const mostMarks = 200
+
+// Marks implements [webui.Recorder].
+func (f fleet) Marks(ctx context.Context, id uuid.UUID, since time.Time) (marks []webui.Mark, err error) {
+	events, err := f.records.EventsOf(ctx, id, since, mostMarks)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range events {
+		var ev dormouse.Event
+		if json.Unmarshal(e.Body, &ev) != nil {
+			continue
+		}
+		switch ev.Kind {
+		case lifecycle.EventStartMissed:
+			marks = append(marks, webui.Mark{At: ev.At, Kind: webui.MarkSkipped, Text: "start skipped: it would have been too late"})
+		case lifecycle.EventExtended:
+			marks = append(marks, webui.Mark{At: ev.At, Kind: webui.MarkActivity, Text: "work moved the stop"})
+		}
+	}
+	return marks, nil
+}
+
+// door lets browsers in: a token is shown once, at /login, and kept in a cookie that no script and no other site can use.
+type door struct {
+	keeper *auth.Keeper
+	plane  *dormouse.Plane
+	secure bool
+}
+
+type viewerKey struct{}
+
+// viewer says who looks, as [door.guard] has found out.
+func viewer(r *http.Request) (webui.Viewer, bool) {
+	v, ok := r.Context().Value(viewerKey{}).(webui.Viewer)
+	return v, ok
+}
+
+// guard sends whoever is not known to the login.
+func (d door) guard(pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/assets/") {
+			pages.ServeHTTP(w, r)
+			return
+		}
+		who, err := d.keeper.Of(r.Context(), auth.Session(r))
+		if err != nil || who.Kind == auth.Worker {
+			http.Redirect(w, r, "/login", http.StatusSeeOther)
+			return
+		}
+		v := webui.Viewer{Name: who.Name, Operator: who.Kind == auth.Admin, Owner: d.plane.OwnerID(who.Name), MayAct: true}
+		if r.URL.Path == "/" && !v.Operator {
+			http.Redirect(w, r, "/mine", http.StatusSeeOther)
+			return
+		}
+		pages.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), viewerKey{}, v)))
+	})
+}
+
+var loginPage = template.Must(template.New("login").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<title>Sign in</title></head><body>
+<main><h1>Sign in</h1>
+<p>Tokens of an admin and of two owners are in the file that the control plane named when it started.</p>
+{{with .}}<p role="alert"><strong>{{.}}</strong></p>{{end}}
+<form method="post" action="/login"><label>Token <input name="token" type="password" autocomplete="off" required maxlength="128" size="40"></label> <button>Sign in</button></form>
+</main></body></html>
+`))
+
+// maxLogin bounds the form.
+const maxLogin = 4 << 10
+
+func (d door) login(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	if r.Method != http.MethodPost {
+		d.show(w, "", http.StatusOK)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
+	if r.ParseForm() != nil {
+		d.show(w, "The form cannot be read.", http.StatusBadRequest)
+		return
+	}
+	token := strings.TrimSpace(r.PostForm.Get("token"))
+	who, err := d.keeper.Of(r.Context(), token)
+	if err != nil || who.Kind == auth.Worker {
+		d.show(w, "This token is not valid here.", http.StatusForbidden)
+		return
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: auth.Cookie, Value: token, Path: "/", HttpOnly: true, Secure: d.secure, SameSite: http.SameSiteStrictMode, MaxAge: int((12 * time.Hour).Seconds()),
+	})
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (d door) show(w http.ResponseWriter, problem string, code int) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	_ = loginPage.Execute(w, problem)
+}
+
+func (d door) logout(w http.ResponseWriter, r *http.Request) {
+	http.SetCookie(w, &http.Cookie{Name: auth.Cookie, Path: "/", HttpOnly: true, Secure: d.secure, SameSite: http.SameSiteStrictMode, MaxAge: -1})
+	http.Redirect(w, r, "/login", http.StatusSeeOther)
+}

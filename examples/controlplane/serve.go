@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/examples/controlplane/api"
+	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+	"github.com/dormouse-go/dormouse/examples/controlplane/elastic"
+	"github.com/dormouse-go/dormouse/examples/controlplane/provision"
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/webui"
+	"github.com/dormouse-go/dormouse/webui/planesource"
+	"github.com/dormouse-go/dormouse/workerpool"
+)
+
+// server is one replica.
+type server struct {
+	options
+	log      *slog.Logger
+	db       database
+	clock    quartz.Clock
+	builders *builders
+	plane    *dormouse.Plane
+	keeper   *auth.Keeper
+	api      *api.API
+	pages    *webui.Handler
+	registry *prometheus.Registry
+	elastic  atomic.Pointer[workerpool.Pool]
+	url      string
+}
+
+// serve runs a replica until ctx ends.
+func serve(ctx context.Context, o options) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	for _, folder := range []string{o.data, filepath.Join(o.data, "replicas")} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return err
+		}
+	}
+	db, err := openDatabase(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer db.close()
+	lasting, end := context.WithCancel(context.WithoutCancel(ctx)) // for what ends after everything that uses it
+	defer end()
+	s := &server{options: o, log: log, db: db, registry: prometheus.NewRegistry()}
+	if err := s.make(lasting); err != nil {
+		return err
+	}
+	defer s.builders.close()
+	listener, err := s.listenOn()
+	if err != nil {
+		return err
+	}
+	if err := s.begin(ctx); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer s.leave()
+	return s.run(ctx, listener)
+}
+
+// make joins the parts.
+func (s *server) make(ctx context.Context) (err error) {
+	if err = s.db.records.Migrate(ctx); err != nil {
+		return err
+	}
+	if s.clock, err = openClock(ctx, s.db.records, s.speed); err != nil {
+		return err
+	}
+	if s.builders, err = newBuilders(s.db.records); err != nil {
+		return err
+	}
+	if s.plane, err = newPlane(s.db, s.builders, s.clock, s.registry, s.options, s.log); err != nil {
+		return err
+	}
+	if err = s.plane.Migrate(ctx); err != nil {
+		return err
+	}
+	s.keeper = auth.NewKeeper(s.db.records)
+	var names []string
+	for _, p := range pools(s.options) {
+		names = append(names, p.Name)
+	}
+	s.api = api.New(api.Config{
+		Plane: s.plane, Store: s.db.store, Records: s.db.records, Keeper: s.keeper, Pools: names, Elastic: s.elastic.Load,
+		Instance: instance(), Gone: gone, Clock: s.clock, Logger: s.log, Rate: s.rate, Burst: 4 * s.rate,
+	})
+	source, err := planesource.New(s.plane, s.db.store, planesource.Config{Pools: names})
+	if err != nil {
+		return err
+	}
+	s.pages, err = webui.New(fleet{source, s.db.records}, webui.Config{
+		Viewer: viewer, Actions: true, Zone: time.Local, Clock: s.clock, Logger: s.log, OverdueAfter: s.slow(2 * time.Minute),
+		Refresh: s.slow(2 * time.Second),
+	})
+	return err
+}
+
+// instance names this process among those of all machines.
+func instance() string {
+	host, _ := os.Hostname()
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
+
+// gone reports whether a process of this machine has ended. Of other machines nothing is known.
+func gone(of string) bool {
+	host, _ := os.Hostname()
+	text, ours := strings.CutPrefix(of, host+"/")
+	pid, err := strconv.Atoi(text)
+	return ours && err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+}
+
+// listenOn opens the address and tells workers of this machine where it is.
+func (s *server) listenOn() (net.Listener, error) {
+	l, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return nil, err
+	}
+	scheme := "http://"
+	if s.tlsCert != "" {
+		scheme = "https://"
+	}
+	s.url = scheme + l.Addr().String()
+	return l, os.WriteFile(s.mark(), []byte(s.url), 0o600)
+}
+
+func (s *server) mark() string {
+	return filepath.Join(s.data, "replicas", fmt.Sprint(os.Getpid()))
+}
+
+// leave takes the mark away, so that nobody asks here any more. After a kill it stays, and a worker asks the next one.
+func (s *server) leave() { _ = os.Remove(s.mark()) }
+
+// run serves until ctx ends.
+func (s *server) run(ctx context.Context, listener net.Listener) error {
+	group, ctx := errgroup.WithContext(ctx)
+	server := &http.Server{
+		Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	server.RegisterOnShutdown(s.pages.Close)
+	server.RegisterOnShutdown(s.api.Close)
+	group.Go(func() error { return s.plane.Run(ctx) })
+	group.Go(func() error { return s.watch(ctx) })
+	group.Go(func() error { return s.runElastic(ctx) })
+	group.Go(func() error {
+		if s.tlsCert != "" {
+			return server.ServeTLS(listener, s.tlsCert, s.tlsKey)
+		}
+		return server.Serve(listener)
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if server.Shutdown(late) != nil {
+			_ = server.Close()
+		}
+		return nil
+	})
+	if err := group.Wait(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (s *server) handler() http.Handler {
+	d := door{s.keeper, s.plane, s.tlsCert != ""}
+	pages := http.NewServeMux()
+	pages.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
+	pages.HandleFunc("GET /readyz", s.ready)
+	pages.Handle("GET /metrics", s.onLoopback(promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})))
+	pages.HandleFunc("GET /login", d.login)
+	pages.HandleFunc("POST /login", d.login)
+	pages.HandleFunc("POST /logout", d.logout)
+	pages.Handle("/", d.guard(s.pages))
+	mux := http.NewServeMux()
+	mux.Handle("/api/", s.api) // it refuses other sites itself, with a problem document
+	mux.Handle("/", http.NewCrossOriginProtection().Handler(pages))
+	return bounded(mux)
+}
+
+// bounded bounds for how long a body may be on its way. A request without one, such as that of a stream, may last.
+func bounded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 {
+			h.ServeHTTP(w, r)
+			return
+		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(30 * time.Second))
+		h.ServeHTTP(w, r)
+	})
+}
+
+// onLoopback keeps metrics from whoever is elsewhere.
+func (s *server) onLoopback(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+			http.NotFound(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// ready says whether requests can be answered: the database answers.
+func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := s.db.store.NextWake(ctx, lifecycle.Shard{}); err != nil {
+		s.log.WarnContext(ctx, "not ready", "error", err)
+		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = fmt.Fprintln(w, "ready")
+}
+
+func (s *server) watch(ctx context.Context) error {
+	processes, err := provision.NewProcesses(s.data)
+	if err != nil {
+		return err
+	}
+	w := &watcher{plane: s.plane, records: s.db.records, processes: processes, clock: s.clock, log: s.log}
+	return w.run(ctx, s.look)
+}
+
+func (s *server) runElastic(ctx context.Context) error {
+	if s.workers == 0 {
+		return nil
+	}
+	cfg := elastic.Config{Slots: 2, Max: s.workers, Logger: s.log}
+	if provision.TerraformBinary() != "" {
+		cfg.Tags = []map[string]string{{provision.Tag: provision.Terraform}}
+	}
+	data, err := filepath.Abs(s.data)
+	if err != nil {
+		return err
+	}
+	env := []string{dataVariable + "=" + data, idleVariable + "=" + s.idle.String(), caVariable + "=" + s.tlsCert}
+	return elastic.NewPool(elastic.New(s.keeper, s.plane.Acquirer(), cfg), filepath.Join(s.data, "workers"), s.idle, env, func(p *workerpool.Pool) {
+		s.elastic.Store(p)
+	}).Run(ctx)
+}

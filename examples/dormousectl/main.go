@@ -1,0 +1,58 @@
+// Command dormousectl asks a control plane why, what next, and what if: over the API of examples/controlplane, or directly on the
+// database of any host of this library.
+//
+//	dormousectl --token-file controlplane-data/tokens.txt list
+//	dormousectl --database plane.db explain api
+//	dormousectl --database postgres://.. doctor
+//
+// Directly on a database it runs nothing: it reads, and writes what a verb asks for; the control plane that runs there does the rest.
+// Its shell completion (dormousectl completion) knows the names of workspaces.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := newRoot().ExecuteContext(ctx)
+	switch {
+	case errors.Is(err, errUnwell):
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "dormousectl:", shown(err.Error()))
+		os.Exit(1)
+	}
+}
+
+func newRoot() *cobra.Command {
+	c := &ctl{}
+	root := &cobra.Command{
+		Use: "dormousectl", Short: "ask a control plane why, what next, and what if",
+		SilenceUsage: true, SilenceErrors: true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.open(cmd.Context()) },
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&c.url, "url", env("PLANE_URL", "http://127.0.0.1:8080"), "of the control plane (PLANE_URL)")
+	f.StringVar(&c.token, "token", os.Getenv("PLANE_TOKEN"), "for the API (PLANE_TOKEN)")
+	f.StringVar(&c.tokenFile, "token-file", "", "a file with lines \"kind name token\", such as tokens.txt; the first counts, or that of --as")
+	f.StringVar(&c.as, "as", "", "whose token of the file")
+	f.StringVar(&c.database, "database", "", "work on this database: the path of an SQLite file, or postgres://..")
+	f.StringVarP(&c.output, "output", "o", "table", "table or json")
+	root.AddCommand(c.list(), c.explain(), c.upcoming(), c.hold(), c.plan(), c.apply(), c.forecast(), c.simulate(), c.jobs(), c.doctor(), c.migrate(), c.bundle())
+	return root
+}
+
+func env(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dormouse-go/dormouse/examples/controlplane/api"
+	"github.com/dormouse-go/dormouse/examples/controlplane/doctor"
+)
+
+// errUnwell is what doctor ends with when something is wrong: the report has said what.
+var errUnwell = errors.New("something is wrong")
+
+func (c *ctl) jobs() *cobra.Command {
+	var state string
+	jobs := &cobra.Command{Use: "jobs", Short: "list jobs, the latest first", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		q := url.Values{}
+		if state != "" {
+			q.Set("state", state)
+		}
+		_, err := ask(cmd.Context(), c, "GET", "/jobs", q, nil, func(o *out, p api.Page[api.Job]) {
+			var rows [][]string
+			for _, j := range p.Items {
+				rows = append(rows, []string{j.ID.String(), shown(j.Type), j.State, fmt.Sprint(j.Attempt), when(j.CreatedAt), shown(j.Error)})
+			}
+			o.table([]string{"ID", "TYPE", "STATE", "ATTEMPT", "POSTED", "ERROR"}, rows)
+		})
+		return err
+	}}
+	jobs.Flags().StringVar(&state, "state", "", "pending, running, succeeded, failed or canceled")
+	jobs.AddCommand(c.jobWhy(), c.jobVerb("retry", "put a job that is over into line again"), c.jobVerb("cancel", "ask for a job to be canceled"), c.pause(), c.resume())
+	return jobs
+}
+
+func (c *ctl) jobWhy() *cobra.Command {
+	return &cobra.Command{Use: "why ID", Short: "say where a job is and why", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		_, err := ask(cmd.Context(), c, "GET", "/jobs/"+url.PathEscape(args[0]), nil, nil, func(o *out, x api.JobWhy) { o.line("%s: %s", x.Job.State, sentence(x.Text)) })
+		return err
+	}}
+}
+
+func (c *ctl) jobVerb(verb, short string) *cobra.Command {
+	var in api.Remark
+	cmd := &cobra.Command{Use: verb + " ID", Short: short, Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		_, err := ask(cmd.Context(), c, "POST", "/jobs/"+url.PathEscape(args[0])+"/"+verb, nil, in, func(o *out, j api.Job) { o.line("%s", j.State) })
+		return err
+	}}
+	cmd.Flags().StringVar(&in.Note, "note", "", "why")
+	return cmd
+}
+
+func (c *ctl) pause() *cobra.Command {
+	var in api.Pause
+	var span time.Duration
+	cmd := &cobra.Command{Use: "pause", Short: "hand out no jobs of a type, or none", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		if span > 0 {
+			in.Until = time.Now().Add(span)
+		}
+		_, err := ask(cmd.Context(), c, "PUT", "/pauses", nil, in, func(o *out, _ struct{}) { o.line("paused; what runs goes on") })
+		return err
+	}}
+	cmd.Flags().StringVar(&in.Type, "type", "", "of which type; all if it is left out")
+	cmd.Flags().StringVar(&in.Note, "note", "", "why")
+	cmd.Flags().DurationVar(&span, "for", 0, "how long; until it is resumed if it is left out")
+	return cmd
+}
+
+func (c *ctl) resume() *cobra.Command {
+	var of string
+	cmd := &cobra.Command{Use: "resume", Short: "hand jobs out again", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		_, err := ask(cmd.Context(), c, "DELETE", "/pauses", url.Values{"type": {of}}, nil, func(o *out, _ struct{}) { o.line("resumed") })
+		return err
+	}}
+	cmd.Flags().StringVar(&of, "type", "", "of which type")
+	return cmd
+}
+
+func (c *ctl) doctor() *cobra.Command {
+	return &cobra.Command{Use: "doctor", Short: "look for what is wrong: schema, clocks, overdue, unmatched jobs, leases; ends with 2 if something is", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		r, err := ask(cmd.Context(), c, "GET", "/doctor", nil, nil, func(o *out, r doctor.Report) {
+			var rows [][]string
+			for _, f := range r.Findings {
+				verdict := "well"
+				if !f.OK {
+					verdict = "LOOK"
+				}
+				rows = append(rows, []string{f.Name, verdict, sentence(f.Text)})
+			}
+			o.table([]string{"WHAT", "", "FINDING"}, rows)
+		})
+		if err == nil && !r.OK {
+			err = errUnwell
+		}
+		return err
+	}}
+}
+
+func (c *ctl) migrate() *cobra.Command {
+	return &cobra.Command{Use: "migrate", Short: "bring the tables of a database to this version", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		if c.store == nil {
+			return errors.New("say which database (--database): a control plane migrates its own when it starts")
+		}
+		if err := c.store.Migrate(cmd.Context()); err != nil {
+			return err
+		}
+		fmt.Println("the tables are those of this version")
+		return nil
+	}}
+}
+
+// bundled are the questions whose answers go into a bundle. None of them has payloads, logs or tokens.
+var bundled = map[string]string{
+	"doctor.json": "/doctor", "templates.json": "/templates", "workspaces.json": "/workspaces?limit=1000", "jobs.json": "/jobs?limit=500",
+	"workers.json": "/workers", "pools.json": "/pools", "pauses.json": "/pauses", "owners.json": "/owners",
+}
+
+func (c *ctl) bundle() *cobra.Command {
+	return &cobra.Command{Use: "bundle FILE.tar.gz", Short: "write what is needed to find a fault into a file; it has names, and no payloads, logs or tokens", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		f, err := os.OpenFile(args[0], os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		z := gzip.NewWriter(f)
+		t := tar.NewWriter(z)
+		for name, path := range bundled {
+			var text []byte
+			if _, err := c.client.Do(cmd.Context(), http.MethodGet, api.Prefix+path, nil, nil, nil, &text); err != nil {
+				text = []byte(err.Error() + "\n")
+				name += ".error"
+			}
+			if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(text)), ModTime: time.Now()}); err != nil {
+				return err
+			}
+			if _, err := t.Write(text); err != nil {
+				return err
+			}
+		}
+		return errors.Join(t.Close(), z.Close(), f.Close())
+	}}
+}

@@ -1,0 +1,178 @@
+package tick
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
+)
+
+// costSizes are the fleets of which the same number is due, and that number.
+type costSizes struct {
+	fleets [3]int // small, the one whose cost is quoted, large
+	due    int
+}
+
+func (b *pgBench) costSizes() costSizes {
+	if b.r.Full {
+		return costSizes{fleets: [3]int{10_000, 100_000, 300_000}, due: 1000}
+	}
+	return costSizes{fleets: [3]int{5_000, 20_000, 50_000}, due: 500}
+}
+
+// costRounds is how many ticks are measured at each size, after a first that warms up.
+const costRounds = 8
+
+// shares are what a number of due workspaces has cost.
+type shares struct {
+	process, server time.Duration
+	allocations     uint64
+	due             int
+}
+
+func (c *shares) add(d shares) {
+	c.process, c.server, c.allocations, c.due = c.process+d.process, c.server+d.server, c.allocations+d.allocations, c.due+d.due
+}
+
+// each is a cost of one workspace in microseconds.
+func (c *shares) each(d time.Duration) float64 {
+	return float64(d.Nanoseconds()) / 1e3 / float64(c.due)
+}
+
+// aged is a fleet and the replica that ticks on it.
+type aged struct {
+	pool    *pgxpool.Pool
+	replica *executor.Executor
+	cost    shares
+}
+
+// costs measures what a due workspace costs this process and the server, with a builder as hosts have one, and whether that
+// grows with the fleet.
+func (b *pgBench) costs(ctx context.Context) error {
+	sizes := b.costSizes()
+	var fleets [3]aged
+	for i, n := range sizes.fleets {
+		b.r.Step("tick/postgres: %d workspaces, %d due at a time", n, sizes.due)
+		pool, err := b.database(ctx, fmt.Sprintf("cost_%d", i), n, 2)
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		if err := regroup(ctx, pool, sizes.due); err != nil {
+			return fmt.Errorf("group: %w", err)
+		}
+		replica, err := newReplica(pool, executor.Config{Builder: sameForAll{}})
+		if err != nil {
+			return err
+		}
+		fleets[i] = aged{pool: pool, replica: replica}
+	}
+	server, err := serverOf(ctx, fleets[0].pool)
+	if err != nil {
+		return err
+	}
+	for round := range costRounds + 1 { // in turn, so that all see the same machine
+		for i := range fleets {
+			c, err := fleets[i].tick(ctx, server, pgBegin.Add(time.Duration(round+1)*time.Hour), sizes.due)
+			if err != nil {
+				return err
+			}
+			if round > 0 {
+				fleets[i].cost.add(c)
+			}
+		}
+	}
+	b.reportCosts(sizes, &fleets)
+	return nil
+}
+
+func (b *pgBench) reportCosts(sizes costSizes, fleets *[3]aged) {
+	small, quoted, large := &fleets[0].cost, &fleets[1].cost, &fleets[2].cost
+	note := fmt.Sprintf("of one due workspace, %d of %d due, in %d ticks, with a builder", sizes.due, sizes.fleets[1], costRounds)
+	b.r.AtMost(25, "tick/postgres/process", quoted.each(quoted.process), "us", "CPU of this process "+note)
+	b.r.AtMost(40, "tick/postgres/process/allocations", float64(quoted.allocations)/float64(quoted.due), "", "allocations "+note)
+	b.r.AtMost(90, "tick/postgres/server", quoted.each(quoted.server), "us", "CPU of the server "+note)
+	few, many := small.each(small.process+small.server), large.each(large.process+large.server)
+	b.r.AtMost(1.1, "tick/postgres/growth", many/few, "x", fmt.Sprintf(
+		"CPU of both for %d due: %.0f us each of %d workspaces, %.0f us of %d", sizes.due, many, sizes.fleets[2], few, sizes.fleets[0]))
+}
+
+// tick runs one tick in which a group is due.
+func (f *aged) tick(ctx context.Context, server int, now time.Time, due int) (c shares, err error) {
+	if err := rest(ctx, f.pool); err != nil {
+		return c, err
+	}
+	runtime.GC()
+	var before, after runtime.MemStats
+	before0, err := meter.Server(server)
+	if err != nil {
+		return c, err
+	}
+	runtime.ReadMemStats(&before)
+	process := meter.Process()
+	s := f.replica.Tick(ctx, now)
+	c.process = meter.Process() - process
+	runtime.ReadMemStats(&after)
+	after0, err := meter.Server(server)
+	c.server, c.allocations, c.due = after0-before0, after.Mallocs-before.Mallocs, due
+	if err == nil {
+		err = s.Err
+	}
+	if err == nil && (len(s.Transitions) != due || len(s.Errors) > 0) {
+		err = fmt.Errorf("tick: %d transitions, %d errors: want %d and 0", len(s.Transitions), len(s.Errors), due)
+	}
+	return c, err
+}
+
+// sameForAll is a builder as a host has one: each job has tags and a payload.
+type sameForAll struct{}
+
+func (sameForAll) Prepare(context.Context, executor.Group) (executor.Preparation, error) {
+	return sameForAll{}, nil
+}
+
+func (sameForAll) Build(context.Context, executor.BuildRequest) (executor.BuildSpec, error) {
+	return executor.BuildSpec{Tags: costTags, Payload: costPayload}, nil
+}
+
+func (sameForAll) Close() error { return nil }
+
+var (
+	costTags    = map[string]string{"cluster": "eu-1", "runtime": "docker"}
+	costPayload = []byte(`{"image":"registry.example.com/dev:latest"}`)
+)
+
+// regroup makes due workspaces due at a time, hour after hour, wherever they lie in the table; the others never are.
+func regroup(ctx context.Context, pool *pgxpool.Pool, due int) error {
+	for _, s := range []struct {
+		text string
+		args []any
+	}{
+		{`UPDATE dormouse.workspaces w SET wake_at = d.at, build_deadline = d.at
+			FROM (SELECT id, $1::timestamptz + CASE WHEN i <= $2::int * $3::int THEN (1 + (i - 1) / $2::int) * interval '1 hour' ELSE interval '100 days' END AS at
+				FROM (SELECT id, split_part(name, '-', 2)::int AS i FROM dormouse.workspaces) n) d
+			WHERE d.id = w.id`, []any{pgBegin, due, costRounds + 1}},
+		{`VACUUM FULL dormouse.workspaces`, nil},
+		{`VACUUM ANALYZE`, nil},
+	} {
+		if _, err := pool.Exec(ctx, s.text, s.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serverOf is the process of the server that a pool is connected to.
+func serverOf(ctx context.Context, pool *pgxpool.Pool) (int, error) {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Release()
+	return meter.Parent(int(conn.Conn().PgConn().PID()))
+}

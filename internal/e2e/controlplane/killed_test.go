@@ -1,0 +1,159 @@
+package controlplane_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+var rounds = flag.Int("kill.rounds", 3, "how often TestKilledAtAnyMoment kills the control plane")
+
+type records struct {
+	Items []dormouse.BuildRecord `json:"items"`
+}
+
+// The control plane is killed at any moment of whatever it does. What it has acknowledged is there afterwards, what runs goes on, each
+// workspace that runs has one process and was never started twice for one build, and no process is left over.
+func TestKilledAtAnyMoment(t *testing.T) {
+	w := newWorld(t)
+	r := w.start("-pool", "0", "-idle", "3s", "-look", "500ms", "-rate", "10000")
+	ann := r.as("ann")
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	var acknowledged []uuid.UUID
+	for round := range *rounds {
+		done := make(chan []uuid.UUID, 1)
+		plans := rand.New(rand.NewPCG(seed, uint64(round)))
+		go func() { done <- work(ann, round, plans) }()
+		time.Sleep(time.Duration(random.IntN(1200)) * time.Millisecond)
+		r.kill()
+		r.begin()
+		acknowledged = append(acknowledged, <-done...)
+	}
+	w.until("all builds to end", func() bool {
+		for _, id := range acknowledged {
+			switch ann.get(id).Status {
+			case lifecycle.StatusRunning, lifecycle.StatusStopped, lifecycle.StatusDeleted, lifecycle.StatusNew:
+			default:
+				return false
+			}
+		}
+		return true
+	})
+	checkProcesses(w, ann, acknowledged)
+}
+
+// work asks for many things at once, again and again until each is answered, and returns the workspaces that were made. Half of them
+// are stopped again, and some are started anew.
+func work(c caller, round int, random *rand.Rand) (made []uuid.UUID) {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	for i := range 6 {
+		then := []string{"stop", "stop", "restart", ""}[random.IntN(4)]
+		pause := time.Duration(random.IntN(500)) * time.Millisecond
+		all.Go(func() {
+			a, err := c.insist("POST", "/workspaces", fmt.Sprintf(`{"template":"web","name":"ws-%d-%d","start":true}`, round, i))
+			var ws dormouse.Workspace
+			if err != nil || a.Code != http.StatusOK || json.Unmarshal(a.Body, &ws) != nil {
+				c.r.w.Errorf("make: %d %s %v", a.Code, a.Body, err)
+				return
+			}
+			mu.Lock()
+			made = append(made, ws.ID)
+			mu.Unlock()
+			time.Sleep(pause)
+			if then != "" { // refused while the start is under way, which is an answer too
+				if _, err := c.insist("POST", "/workspaces/"+ws.ID.String()+"/"+then, ""); err != nil {
+					c.r.w.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	return made
+}
+
+func checkProcesses(w *world, c caller, all []uuid.UUID) {
+	w.Helper()
+	known := make(map[uuid.UUID]bool)
+	live := w.processes()
+	builds := 0
+	for _, id := range all {
+		known[id] = true
+		ws := c.get(id)
+		runs := ws.Status == lifecycle.StatusRunning
+		if n := len(live[id]); runs && (n != 1 || !answers(ws.Result)) || !runs && n != 0 {
+			w.Errorf("%s is %s and has processes %v, address %q", ws.Name, ws.Status, live[id], ws.Result)
+		}
+		starts := 0
+		for _, b := range call[records](c, "GET", "/workspaces/"+id.String()+"/builds", "").Items {
+			builds++
+			if b.Transition == lifecycle.TransitionStart && b.Status == lifecycle.JobSucceeded {
+				starts++
+			}
+			if b.Status != lifecycle.JobSucceeded {
+				w.Errorf("%s: build %d %s: %s", ws.Name, b.Number, b.Status, b.Error)
+			}
+		}
+		if n := lines(filepath.Join(w.data, "homes", id.String(), "starts")); n != starts {
+			w.Errorf("%s had %d processes for %d starts", ws.Name, n, starts)
+		}
+	}
+	w.Logf("%d workspaces, %d builds, %d kills", len(all), builds, *rounds)
+	for id := range live {
+		if ws := c.r.as("admin").get(id); ws.Status != lifecycle.StatusRunning {
+			w.Errorf("a process is left of %s, which is %s", ws.Name, ws.Status)
+		}
+	}
+}
+
+func lines(path string) int {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	return strings.Count(string(text), "\n")
+}
+
+// A process that ends by itself is noticed, and shown with who has noticed it.
+func TestCrashIsNoticed(t *testing.T) {
+	w := newWorld(t)
+	r := w.start("-pool", "0", "-look", "300ms")
+	ann := r.as("ann")
+	ws := ann.create("fragile", `,"start":true`)
+	ws = ann.settles(ws.ID, lifecycle.StatusRunning)
+	crash(t, ws.Result)
+	ann.settles(ws.ID, lifecycle.StatusStopped)
+	b := call[records](ann, "GET", "/workspaces/"+ws.ID.String()+"/builds?limit=1", "").Items[0]
+	if b.Reason != lifecycle.ReasonObserved || b.Initiator != "watcher" {
+		t.Errorf("after a crash: %+v", b)
+	}
+	call[dormouse.Workspace](ann, "POST", "/workspaces/"+ws.ID.String()+"/start", "")
+	if again := ann.settles(ws.ID, lifecycle.StatusRunning); !answers(again.Result) {
+		t.Errorf("started again, it does not answer at %q", again.Result)
+	}
+}
+
+// crash ends a workspace's process from within.
+func crash(t *testing.T, address string) {
+	t.Helper()
+	response, err := http.Post(address+"/crash", "", nil)
+	if err == nil { // it should not have had the time to answer
+		_ = response.Body.Close()
+		t.Errorf("a crash answered %s", response.Status)
+	}
+}
