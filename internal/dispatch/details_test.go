@@ -213,3 +213,67 @@ func TestFinishKeepsTheOthers(t *testing.T) {
 		}
 	}
 }
+
+func TestNobodyOfTheOrganizationIsHere(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	l := d.lane(nil)
+	d.PostLocal(l, 1, 2)
+	if d.announced[l] != 2 {
+		t.Errorf("%d jobs announced that nobody here can run, want 2", d.announced[l])
+	}
+	domain, err := queue.NewDomain(org, []string{"build"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !d.Room(domain) {
+		t.Error("no room for the first worker")
+	}
+}
+
+// What is left to others is claimed by nobody here until their turn is over, and then from its number on.
+func TestTurnOfOthers(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	l := d.lane(nil)
+	w := d.join(nil)
+	d.PostLocal(l, 7, 1)
+	d.Finish(d.mustBegin(), queue.Claimed{Jobs: []queue.Job{job(l, w.Worker, 7)}})
+	w = d.join(nil)
+	d.Finish(d.mustBegin(), queue.Claimed{}) // drained
+	turn := d.PostRemote(l, 3, dispatch.Source{Process: uuid.UUID{9}, Seq: 1}, true)
+	w.Leave(now)
+	d.join(nil)
+	if len(d.queued) != 0 {
+		t.Fatal("claimed in the turn of others")
+	}
+	d.EndTurn(turn)
+	if from := d.mustBegin().Probes()[0].From; from > 3 {
+		t.Errorf("the claim begins at %d, want 3", from)
+	}
+}
+
+// A listing without a lane that a limit has stopped says that nothing is there any more, and one with a clean lane is how it
+// was found.
+func TestListingsOfQuietLanes(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	l := d.lane(nil)
+	w := d.join(nil)
+	d.PostLocal(l, 1, 1)
+	d.Finish(d.mustBegin(), queue.Claimed{Limited: true})
+	d.Listed([]uuid.UUID{org}, d.Mark(), nil, false)
+	if d.Limited(l) {
+		t.Error("a limit stops an empty lane")
+	}
+	d.Listed([]uuid.UUID{org}, d.Mark(), []queue.ReadyLane{{Lane: l, Count: 1, From: 1}}, false)
+	if cause := d.mustBegin().Cause(); cause != dispatch.Poll {
+		t.Errorf("found by %s, want poll", cause)
+	}
+	w.Leave(now)
+	clear(d.announced)
+	d.Listed([]uuid.UUID{org}, d.Mark(), []queue.ReadyLane{{Lane: d.kind(1), Count: 1, From: 1}}, false)
+	if len(d.announced) != 0 {
+		t.Errorf("others are told of what nobody posted here: %v", d.announced)
+	}
+}
