@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package provision makes workspaces real. It is what a worker links: an order says what shall be, and each step is content to
 // find that it is so already, because an order may be carried out again after a crash.
 package provision
