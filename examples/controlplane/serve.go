@@ -164,6 +164,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	group.Go(func() error { return s.plane.Run(ctx) })
 	group.Go(func() error { return s.watch(ctx) })
 	group.Go(func() error { return s.runElastic(ctx) })
+	group.Go(func() error { return s.tidy(ctx) })
 	group.Go(func() error {
 		if s.tlsCert != "" {
 			return server.ServeTLS(listener, s.tlsCert, s.tlsKey)
@@ -237,6 +238,30 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintln(w, "ready")
 }
 
+// How long answers to requests under a key are kept, and what happened.
+const (
+	keepAnswers = 24 * time.Hour
+	keepEvents  = 30 * 24 * time.Hour
+)
+
+// tidy forgets once an hour what is old.
+func (s *server) tidy(ctx context.Context) error {
+	for {
+		err := errors.Join(
+			s.db.records.PruneRequests(ctx, time.Now().Add(-keepAnswers)),
+			s.db.records.PruneEvents(ctx, s.clock.Now().Add(-keepEvents)),
+		)
+		if err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "what is old cannot be forgotten", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Hour):
+		}
+	}
+}
+
 func (s *server) watch(ctx context.Context) error {
 	processes, err := provision.NewProcesses(s.data)
 	if err != nil {
@@ -258,7 +283,13 @@ func (s *server) runElastic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	env := []string{dataVariable + "=" + data, idleVariable + "=" + s.idle.String(), caVariable + "=" + s.tlsCert}
+	certificate := s.tlsCert
+	if certificate != "" {
+		if certificate, err = filepath.Abs(certificate); err != nil {
+			return err
+		}
+	}
+	env := []string{dataVariable + "=" + data, idleVariable + "=" + s.idle.String(), caVariable + "=" + certificate}
 	return elastic.NewPool(elastic.New(s.keeper, s.plane.Acquirer(), cfg), filepath.Join(s.data, "workers"), s.idle, env, func(p *workerpool.Pool) {
 		s.elastic.Store(p)
 	}).Run(ctx)
