@@ -44,6 +44,7 @@ type server struct {
 	keeper   *auth.Keeper
 	api      *api.API
 	pages    *webui.Handler
+	outlook  *outlook
 	registry *prometheus.Registry
 	elastic  atomic.Pointer[workerpool.Pool]
 	url      string
@@ -110,7 +111,8 @@ func (s *server) make(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.pages, err = webui.New(fleet{source, s.db.records}, webui.Config{
+	s.outlook = &outlook{plane: s.plane, records: s.db.records, clock: s.clock, log: s.log}
+	s.pages, err = webui.New(fleet{source, s.outlook, s.db.records}, webui.Config{
 		Viewer: viewer, Actions: true, Zone: time.Local, Clock: s.clock, Logger: s.log, OverdueAfter: s.slow(2 * time.Minute),
 		Refresh: s.slow(2 * time.Second),
 	})
@@ -165,6 +167,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	group.Go(func() error { return s.watch(ctx) })
 	group.Go(func() error { return s.runElastic(ctx) })
 	group.Go(func() error { return s.tidy(ctx) })
+	group.Go(func() error { return s.outlook.run(ctx, time.Minute) })
 	group.Go(func() error {
 		if s.tlsCert != "" {
 			return server.ServeTLS(listener, s.tlsCert, s.tlsKey)
@@ -250,6 +253,7 @@ func (s *server) tidy(ctx context.Context) error {
 		err := errors.Join(
 			s.db.records.PruneRequests(ctx, time.Now().Add(-keepAnswers)),
 			s.db.records.PruneEvents(ctx, s.clock.Now().Add(-keepEvents)),
+			s.db.records.PruneHours(ctx, s.clock.Now().Add(-keepEvents)),
 		)
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "what is old cannot be forgotten", "error", err)
