@@ -61,6 +61,7 @@ type Acquirer struct {
 	logs     *batch.Batcher[queue.Renewal, queue.Renewed] // the lines of reports
 	outgoing *outgoing
 	teller   *teller
+	domains  domains
 	judges   *workqueue.Queue // verdicts about leases in doubt; at most one for each lease
 
 	// mu guards all that follows. One lock for all of it: that a job is with a waiter, in the book of leases or on its way

@@ -148,8 +148,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Namespace is the first part of the metrics' names. Defaults to "dormouse".
 	Namespace string
-	// Types are the job types with a metric label of their own, beside the library's; others count as "other". Name them where
-	// tenants choose types: by default it is the first 50 seen, whoever posts them.
+	// Types are the job types with a metric label of their own, beside the library's. All others count as "other", so that
+	// nobody who posts jobs makes series. Defaults to none.
 	Types []string
 }
 

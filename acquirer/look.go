@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -149,6 +150,12 @@ func (a *Acquirer) ready(ctx context.Context, q queue.ReadyQuery) (listing queue
 	return listing, err
 }
 
+// past is how long it takes until an instant is over. The longest duration, which is all that can be said of the end of time,
+// stays what it is: one more would be the past.
+func (a *Acquirer) past(at time.Time) time.Duration {
+	return min(a.clock.Until(at), math.MaxInt64-time.Microsecond) + time.Microsecond
+}
+
 // dueAt looks at organizations when the next job of them turns ready, here and for processes that have no reason to look. One entry
 // for each organization is enough: each look says when the next is due. The caller holds the lock.
 func (a *Acquirer) dueAt(at time.Time, ids ...uuid.UUID) {
@@ -165,7 +172,7 @@ func (a *Acquirer) dueAt(at time.Time, ids ...uuid.UUID) {
 	if len(later) == 0 {
 		return
 	}
-	a.agenda.After(a.clock.Until(at)+time.Microsecond, func() {
+	a.agenda.After(a.past(at), func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		var due []uuid.UUID

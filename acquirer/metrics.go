@@ -2,7 +2,6 @@ package acquirer
 
 import (
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,10 +10,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/dispatch"
 )
 
-// maxKinds bounds the job types with a label of their own when the host does not name them.
-const maxKinds = 50
-
-// otherKind is the label of all further types.
+// otherKind is the label of the types that the host has not named.
 const otherKind = "other"
 
 var (
@@ -36,32 +32,22 @@ type metrics struct {
 	jobs, slots, processes, oldest                                     *prometheus.Desc
 }
 
-// kinds decides which types have a label of their own.
-type kinds struct {
-	mu    sync.Mutex
-	fixed bool
-	known map[string]bool
-}
+// kinds are the types that the host has named. They and the library's own have a label of their own: nobody who posts jobs makes
+// series.
+type kinds map[string]bool
 
-func (k *kinds) label(t string) string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	switch {
-	case k.known[t] || queue.Reserved(t): // whatever others have called theirs, the library's own can be seen
+func (k kinds) label(t string) string {
+	if k[t] || queue.Reserved(t) {
 		return t
-	case k.fixed || len(k.known) >= maxKinds:
-		return otherKind
 	}
-	k.known[t] = true
-	return t
+	return otherKind
 }
 
 func (a *Acquirer) register() error {
 	m := newMetrics(a, a.cfg.Namespace, a.cfg.Instance)
 	a.metrics = m
-	m.kinds.fixed = len(a.cfg.Types) > 0
 	for _, t := range a.cfg.Types {
-		m.kinds.known[t] = true
+		m.kinds[t] = true
 	}
 	if a.cfg.Registerer == nil {
 		return nil
@@ -96,7 +82,7 @@ func newMetrics(a *Acquirer, namespace, instance string) *metrics {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, constant)
 	}
 	m := &metrics{
-		acquirer: a, kinds: kinds{known: make(map[string]bool)},
+		acquirer: a, kinds: make(kinds),
 		enqueuedTotal: counters("jobs_enqueued_total", "Jobs enqueued through this process.", "kind"),
 		acquiredTotal: counters("jobs_acquired_total", "Jobs handed to workers, by how their lane was found.", "kind", "wake"),
 		finishedTotal: counters("jobs_finished_total", "Jobs that reached a final state.", "kind", "result"),

@@ -1,6 +1,7 @@
 package acquirer_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -51,6 +52,34 @@ dormouse_worker_slots{instance="acquirer",state="idle"} 0
 		}
 		if _, err := acquirer.New(f.store, f.bus, acquirer.Config{Registerer: registry, Instance: "2"}); err != nil {
 			t.Errorf("two acquirers on one registry: %v", err)
+		}
+	})
+}
+
+// Whatever types are posted, nobody but the host makes series.
+func TestPostedTypesMakeNoSeries(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		registry := prometheus.NewPedanticRegistry()
+		a := f.start(func(c *acquirer.Config) { c.Registerer = registry })
+		for i := range 100 {
+			p := f.posting(nil)
+			p.Type = fmt.Sprint("made up ", i)
+			f.enqueue(a, p)
+		}
+		f.hand(a)
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			for _, m := range family.GetMetric() {
+				for _, label := range m.GetLabel() {
+					if label.GetName() == "kind" && label.GetValue() != "other" {
+						t.Errorf("%s has the label %q", family.GetName(), label.GetValue())
+					}
+				}
+			}
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -91,7 +90,7 @@ func (a *Acquirer) Pause(ctx context.Context, p queue.Pause) error {
 		return err
 	}
 	if !p.Until.IsZero() {
-		a.agenda.After(a.clock.Until(p.Until)+time.Microsecond, func() { a.resumed(p.Organization) }, "resume")
+		a.agenda.After(a.past(p.Until), func() { a.resumed(p.Organization) }, "resume")
 	}
 	return nil
 }

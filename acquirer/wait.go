@@ -69,7 +69,7 @@ func (a *Acquirer) AcquireJob(ctx context.Context, r Request) (Job, error) {
 // AcquireJobs is [Acquirer.AcquireJob] for a worker with several free slots: it waits for the first job and
 // returns all that came together with it, at least one and at most slots, which is at most [MaxSlots].
 func (a *Acquirer) AcquireJobs(ctx context.Context, r Request, slots int) ([]Job, error) {
-	domain, err := r.Domain()
+	domain, err := a.domains.of(r)
 	switch {
 	case err != nil:
 		return nil, err
@@ -125,8 +125,11 @@ func (a *Acquirer) join(c *call, domain queue.Domain, slots int) error {
 	return nil
 }
 
-// collect takes what came together with the first answer and leaves the line.
+// collect takes what came together with the first answer and leaves the line. Who has got the only job it waited for has left.
 func (a *Acquirer) collect(c *call, first answer) ([]queue.Job, error) {
+	if len(c.waiters) == 1 && first.err == nil {
+		return []queue.Job{first.job}, nil
+	}
 	a.leaveLine(c)
 	var jobs []queue.Job
 	if first.err == nil {

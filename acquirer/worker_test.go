@@ -331,6 +331,9 @@ func TestWorkerConfigIsChecked(t *testing.T) {
 		"Config.Slots": func() (*worker.Worker, error) {
 			return worker.New(source, handler, worker.Config{Types: []string{"a"}, Slots: -1})
 		},
+		"Config.Ending": func() (*worker.Worker, error) {
+			return worker.New(source, handler, worker.Config{Types: []string{"a"}, Ending: -1})
+		},
 	} {
 		_, err := make()
 		var field *invalid.Error

@@ -1,14 +1,13 @@
 package lifecycle
 
 import (
-	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // Apply turns a decision into the change that carries it out. The new build has no id and the change no job: whoever
@@ -22,7 +21,6 @@ func Apply(s Snapshot, d Decision, now time.Time) Change {
 func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 	e := editFor(&s, now, want)
 	w := &e.s.Workspace
-	before := e.s
 	if d.Transition != TransitionNone {
 		e.queueDue(d)
 	}
@@ -30,17 +28,16 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 	case d.Dormant:
 		e.goDormant()
 	case d.Missed:
-		w.AutostartAfter = micros.Later(w.AutostartAfter, e.missed(&before))
+		w.AutostartAfter = micros.Later(w.AutostartAfter, e.missed())
 		w.Backoff, w.StartFailures = Backoff{}, 0
 		e.emit(Event{Kind: EventStartMissed, DueAt: d.DueAt}, TopicNotice, TopicAudit)
 	case d.Rule == RuleExtend:
 		e.extendAtAutostart(d.DueAt)
 	case d.Rule == RuleReminder:
-		w.RemindedFor = before.Build.Deadline
-		e.emit(Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&before).time()}, TopicNotice)
+		w.RemindedFor = e.s.Build.Deadline
+		e.emit(Event{Kind: EventReminder, DueAt: d.DueAt, Until: stopAt(&e.s).time()}, TopicNotice)
 	case d.Rule == RuleDeleteReminder:
-		a := armAutodelete(&before)
-		w.RemindedFor = released(&before, HoldDeletion, a.at).time()
+		w.RemindedFor = released(&e.s, HoldDeletion, armAutodelete(&e.s).at).time()
 		e.emit(Event{Kind: EventDeleteReminder, DueAt: d.DueAt, Until: w.RemindedFor}, TopicNotice)
 	}
 	return e.change()
@@ -48,8 +45,9 @@ func ApplyFor(s Snapshot, d Decision, now time.Time, want Topics) Change {
 
 // missed is the instant up to which occurrences are given up with a start that is missed: those that are now later than the
 // bound (one exactly at the bound is not), and those that ended before.
-func (e *editor) missed(s *Snapshot) time.Time {
+func (e *editor) missed() time.Time {
 	var until time.Time
+	s := &e.s
 	if s.Template.Policy.MaxLateness > 0 {
 		until = e.now.Add(-lateness(s) - jitter(s) - micros.Tick)
 	}
@@ -276,19 +274,10 @@ func capped(deadline, limit time.Time) time.Time {
 // maxMessage bounds what is kept of a message for people: it is part of every snapshot, or of an event.
 const maxMessage = 2000
 
-// cutMessage shortens a message and says so.
-func cutMessage(text string) string { return cutText(text, maxMessage) }
+// cutMessage makes a message storable, and shortens it.
+func cutMessage(message string) string { return text.Clean(message, maxMessage) }
 
 // maxKept bounds what is kept of the error and of the result of a build: both are part of every snapshot.
 const maxKept = 1000
 
-func cutText(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	end := most
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return fmt.Sprintf("%s... (cut, was %d bytes)", text[:end], len(text))
-}
+func cutText(s string, most int) string { return text.Clean(s, most) }

@@ -126,9 +126,12 @@ func dueSince(r Rule, a armed, s *Snapshot, now time.Time) time.Time {
 
 // dueAtFirst is dueSince without the back-off that may have delayed it since.
 func dueAtFirst(r Rule, s *Snapshot, now time.Time) time.Time {
+	if s.Workspace.Backoff == (Backoff{}) {
+		return dueSince(r, arm(r, s), s, now)
+	}
 	before := *s
 	before.Workspace.Backoff = Backoff{}
-	return dueSince(r, arm(r, &before), &before, now)
+	return dueAtFirst(r, &before, now)
 }
 
 // dueFrom returns the instant that an automatic stop counts as due from, for the starts that follow it: the deadline, or the

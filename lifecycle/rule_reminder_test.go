@@ -84,3 +84,22 @@ func TestReminderAnnouncesTheEffectiveStop(t *testing.T) {
 		t.Errorf("announces %v, want %v", c.Events[0].Until, hold)
 	}
 }
+
+// A stop that is put off, because no worker or no room was there, comes at the next try. Whoever was told of the deadline is not
+// told again, and whoever was not is told of that.
+func TestReminderOfAStopThatIsPutOff(t *testing.T) {
+	end := monday.Add(8 * time.Hour)
+	now, next := end.Add(time.Minute), end.Add(6*time.Minute)
+	putOff := workspace(func(w *lifecycle.Workspace) {
+		w.Backoff = lifecycle.Backoff{Until: next, Attempts: 1, Message: "no room"}
+	})
+	s := running(lead(30*time.Minute), deadline(end), putOff)
+	told := with(func(s *lifecycle.Snapshot) { s.Workspace.RemindedFor = end })
+	ruleCase{name: "told before", s: running(lead(30*time.Minute), deadline(end), putOff, told), from: now, want: "autostop: stop", at: next}.check(t)
+	expect(t, s, now, "reminder")
+	c := lifecycle.Apply(s, lifecycle.Decide(s, now), now)
+	if got := c.Events[0].Until; !got.Equal(next) {
+		t.Errorf("it announces a stop at %v, want that of the next try, %v", got, next)
+	}
+	ruleCase{name: "told now", s: apply(s, c), from: now, want: "autostop: stop", at: next}.check(t)
+}

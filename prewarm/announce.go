@@ -10,23 +10,29 @@ import (
 // announcePause is the least time between two announcements: members that become ready together are one.
 const announcePause = 20 * time.Millisecond
 
-// announceLoop tells other processes that somebody who waits there may look.
+// announceLoop tells other processes that somebody who waits there may look, and who waits here.
 func (p *Pool) announceLoop(ctx context.Context) {
 	w, ok := p.store.(Watcher)
 	if !ok {
 		return
 	}
 	for {
+		note, news := "", true
 		select {
 		case <-ctx.Done():
 			return
 		case <-p.ready:
+		case <-p.lined:
+			note, news = p.tell()
+		}
+		if !news {
+			continue
 		}
 		err := p.call(ctx, "announce", p.cfg.Timeout, func(ctx context.Context) error {
-			return w.AnnounceMembers(ctx, p.cfg.Spec.Name)
+			return w.AnnounceMembers(ctx, p.cfg.Spec.Name, note)
 		})
 		if err != nil && ctx.Err() == nil {
-			p.cfg.Logger.Warn("a ready member was not announced; others look by themselves", "error", err)
+			p.cfg.Logger.Warn("a ready member, or a claim that waits, was not announced; others look by themselves", "error", err)
 		}
 		p.pause(ctx, announcePause, nil, "pool", "announce")
 	}
@@ -40,7 +46,7 @@ func (p *Pool) hearLoop(ctx context.Context) {
 	}
 	for failures := 0; ctx.Err() == nil; failures++ {
 		begun := p.now()
-		err := w.WatchMembers(ctx, p.cfg.Spec.Name, p.serve.set)
+		err := w.WatchMembers(ctx, p.cfg.Spec.Name, p.hear)
 		if ctx.Err() != nil {
 			return
 		}

@@ -229,6 +229,7 @@ func (p *Pool) leave(ctx context.Context, w *waiter, cause error) (Handout, erro
 	w.gone = true
 	p.line.remove(w, false)
 	p.mu.Unlock()
+	p.lined.set()
 	switch {
 	case answered && cause == nil:
 		return p.handOut(ctx, w, <-w.answers)
@@ -335,7 +336,7 @@ func (p *Pool) giveBack(ctx context.Context, m Member) {
 	if _, err := p.put(ctx, nil, []Change{{Member: m}}); err != nil {
 		p.cfg.Logger.Warn("member of a claimer who left not given back; its claim ends by itself", "member", m.ID, "error", err)
 	}
-	p.serve.set()
+	p.lookForMembers()
 	p.ready.set()
 	p.plan.set()
 }

@@ -28,19 +28,26 @@ type Pool struct {
 	serve   signal // somebody waits, or a member is ready
 	list    signal // what the backend has should be listed
 	ready   signal // other processes should be told of a member
+	lined   signal // other processes should be told who waits
+	process string // who we are to other processes
 	events  mailbox
 	metrics *metrics
 
-	mu       sync.Mutex
-	state    runState
-	holds    sync.WaitGroup // goroutines of Work
-	spec     Spec
-	line     line
-	traffic  Traffic
-	creating map[uuid.UUID]bool   // members whose creation is queued or running here
-	missers  map[string]time.Time // owners that were not served, and when
-	view     view
-	taken    map[uuid.UUID]bool // claimed since the view
+	mu     sync.Mutex
+	state  runState
+	holds  sync.WaitGroup // goroutines of Work
+	spec   Spec
+	line   line
+	others others
+	told   told
+	// maybeReady is since when a member may be ready that claims of other processes come first for, zero if none is. allServed is
+	// when all who wait here were served last, in turn or not.
+	maybeReady, allServed time.Time
+	traffic               Traffic
+	creating              map[uuid.UUID]bool   // members whose creation is queued or running here
+	missers               map[string]time.Time // owners that were not served, and when
+	view                  view
+	taken                 map[uuid.UUID]bool // claimed since the view
 	// buildTime is the last one that was measured: a drained pool has no members to measure.
 	buildTime time.Duration
 	held      map[uuid.UUID]map[*hold]struct{}
@@ -93,7 +100,7 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 	}
 	p := &Pool{
 		store: store, backend: backend, cfg: cfg, clock: cfg.Clock, spec: cfg.Spec,
-		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), events: mailbox{wake: newSignal()},
+		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), lined: newSignal(), process: uuid.NewString(), others: newOthers(), events: mailbox{wake: newSignal()},
 		line: newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
 		stats: newCounters(),
 	}

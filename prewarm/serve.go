@@ -15,6 +15,7 @@ func (p *Pool) serveLoop(ctx context.Context) {
 	for ctx.Err() == nil {
 		p.mu.Lock()
 		waiters, all := p.line.all(), len(p.line.waiters)
+		first, behind, pause := p.inTurn(waiters, p.now())
 		p.mu.Unlock()
 		if all == 0 {
 			select {
@@ -23,14 +24,18 @@ func (p *Pool) serveLoop(ctx context.Context) {
 			}
 			continue
 		}
-		for batch := range slices.Chunk(waiters, p.cfg.Batch) {
-			p.round(ctx, batch)
+		for batch := range slices.Chunk(first, p.cfg.Batch) {
+			p.missed(ctx, p.offer(ctx, batch, p.tiers()))
+		}
+		for batch := range slices.Chunk(behind, p.cfg.Batch) {
+			p.missed(ctx, p.offer(ctx, p.lookUp(ctx, batch), tierAll))
 		}
 		p.plan.set()
+		p.lined.set()
 		if len(waiters) < all && p.lineLength() < all {
 			continue // somebody else with the key of one who got an answer may find out now
 		}
-		p.pause(ctx, p.cfg.Poll, p.serve, "pool", "serve")
+		p.pause(ctx, pause, p.serve, "pool", "serve")
 	}
 }
 
@@ -40,9 +45,27 @@ func (p *Pool) lineLength() int {
 	return len(p.line.waiters)
 }
 
-// round claims for some waiters, in their order, and answers those who got something or do not wait.
-func (p *Pool) round(ctx context.Context, left []*waiter) {
-	for tier := range p.tiers() {
+// lookUp answers those whose keys had something before. It gives nothing else: claims of other processes come first.
+func (p *Pool) lookUp(ctx context.Context, waiters []*waiter) (left []*waiter) {
+	claims := make([]Claim, len(waiters))
+	for i, w := range waiters {
+		claims[i] = w.claim
+	}
+	grants, err := p.claims(ctx, Pick{Pool: p.cfg.Spec.Name, Version: noVersion}, claims)
+	if err != nil {
+		p.failed(waiters, err)
+		return nil
+	}
+	return p.answer(waiters, grants)
+}
+
+// offer claims for some waiters, in their order, and answers those who got something. It returns the others.
+func (p *Pool) offer(ctx context.Context, left []*waiter, tiers int) []*waiter {
+	order := make(map[*waiter]int, len(left))
+	for i, w := range left {
+		order[w] = i
+	}
+	for tier := range tiers {
 		var unserved []*waiter
 		for _, group := range p.groups(left, tier) {
 			grants, err := p.claims(ctx, group.pick, group.claims)
@@ -52,12 +75,12 @@ func (p *Pool) round(ctx context.Context, left []*waiter) {
 			}
 			unserved = append(unserved, p.answer(group.waiters, grants)...)
 		}
-		slices.SortFunc(unserved, before)
+		slices.SortFunc(unserved, func(a, b *waiter) int { return order[a] - order[b] })
 		if left = unserved; len(left) == 0 {
-			return
+			break
 		}
 	}
-	p.missed(ctx, left)
+	return left
 }
 
 // group is some waiters who may have the same members.
@@ -198,6 +221,7 @@ func (p *Pool) answer(waiters []*waiter, grants []Grant) (unserved []*waiter) {
 		if g.Result == GrantNew {
 			p.traffic.Count(1, now)
 			p.taken[g.Member.ID] = true
+			p.others.serve(w.claim.Tenant, now)
 		}
 		if w.gone {
 			if g.Result == GrantNew {

@@ -153,12 +153,17 @@ func (s PoolState) Ask(extra int, coolDown time.Duration, now time.Time) (PoolSt
 	return s, true
 }
 
-// Watcher is what a store may be able to do beyond [Store]: tell other processes that a member is ready. It is a shortcut
-// and no promise: what is not told is found by looking, every Config.Poll.
+// Watcher is what a store may be able to do beyond [Store]: tell other processes that a member is ready, and who waits for one. It
+// is a shortcut and no promise: what is not told is found by looking, every Config.Poll. Without it the line of waiting claims
+// is fair in each process, and not among them.
 type Watcher interface {
-	// AnnounceMembers tells everybody who watches the pool to look.
-	AnnounceMembers(ctx context.Context, pool string) error
-	// WatchMembers calls wake, which does not block, at every announcement for the pool and once when it has begun to
+	// AnnounceMembers gives a note of at most [MaxNote] bytes to everybody who watches the pool. An empty one says that a member
+	// may be ready.
+	AnnounceMembers(ctx context.Context, pool, note string) error
+	// WatchMembers calls hear, which does not block, with every note for the pool, and with an empty one when it has begun to
 	// hear them, until ctx ends, and returns ctx.Err(), or until it can hear no more, and returns why.
-	WatchMembers(ctx context.Context, pool string, wake func()) error
+	WatchMembers(ctx context.Context, pool string, hear func(note string)) error
 }
+
+// MaxNote is the longest note of a [Watcher], in bytes.
+const MaxNote = 4000

@@ -110,7 +110,7 @@ func (p *Pool) observeOnce(ctx context.Context, events []Event) (again bool, err
 		}
 	}
 	all, err := p.write(ctx, before, after)
-	p.serve.set() // another replica may have been faster: then it is ready all the same
+	p.lookForMembers() // another replica may have been faster: then it is ready all the same
 	return !all, err
 }
 

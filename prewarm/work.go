@@ -276,7 +276,7 @@ func (p *Pool) effect(old, m Member) {
 	case Cleaning:
 		p.work.add(item{do: func(ctx context.Context) { p.clean(ctx, m) }})
 	case Ready, Claimed:
-		p.serve.set()
+		p.lookForMembers()
 		p.ready.set()
 	}
 	p.plan.set()

@@ -32,9 +32,6 @@ func (p *planner) createWarm(t *typePlan, reason Reason) bool {
 // makeRoom shuts down workers that nothing needs where they keep jobs from getting one of another type. Each job is worth
 // one worker, and those that are leaving already count.
 func (p *planner) makeRoom() {
-	if len(p.blocked) == 0 {
-		return
-	}
 	victims := p.victims()
 	leaving := p.leaving
 	groups := make(map[string]int)
@@ -62,7 +59,6 @@ func (p *planner) makeRoom() {
 			w := victims[i]
 			p.remove(w)
 			p.stop(w, ReasonMakeRoom)
-			victims = slices.Delete(victims, i, i+1)
 		}
 	}
 }
@@ -82,7 +78,7 @@ func (p *planner) victims() []int {
 	var all []int
 	for i := range p.types {
 		for _, w := range p.types[i].empty {
-			if s := p.workers[w].State; !p.decided[w] && (s == Booting || s == Idle) {
+			if s := p.workers[w].State; s == Booting || s == Idle {
 				all = append(all, w)
 			}
 		}

@@ -48,7 +48,7 @@ func posting(j lifecycle.Job) (p queue.Posting, err error) {
 		return p, invalid.New("Job.Payload", len(j.Payload), "must be at most %d bytes", MaxPayload)
 	}
 	p = HeaderOf(j)
-	p.Payload, err = json.Marshal(j)
+	p.Payload, err = appendJob(nil, &j)
 	return p, err
 }
 

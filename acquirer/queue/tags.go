@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,7 +45,9 @@ func NewTagSet(tags map[string]string) (TagSet, error) {
 	if len(tags) > MaxTags {
 		return TagSet{}, invalid.New("tags", len(tags), "must be at most %d tags", MaxTags)
 	}
-	for _, key := range slices.Sorted(maps.Keys(tags)) {
+	var few [8]string // on the stack: a tick makes one set for each job
+	keys := sortedKeys(few[:0], tags)
+	for _, key := range keys {
 		if err := checkTag(key, tags[key]); err != nil {
 			return TagSet{}, err
 		}
@@ -54,11 +55,20 @@ func NewTagSet(tags map[string]string) (TagSet, error) {
 	if err := checkScope(tags[TagScope], tags[TagOwner]); err != nil {
 		return TagSet{}, err
 	}
-	set := TagSet{canon: encodeTags(tags)}
+	set := TagSet{canon: encodeTags(tags, keys)}
 	if len(set.canon) > MaxTagSetBytes {
 		return TagSet{}, invalid.New("tags", set.canon, "must be at most %d bytes in all", MaxTagSetBytes)
 	}
 	return set, nil
+}
+
+// sortedKeys appends the keys of tags, in order.
+func sortedKeys(keys []string, tags map[string]string) []string {
+	for key := range tags {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 func checkTag(key, value string) error {
@@ -90,10 +100,15 @@ func checkScope(scope, owner string) error {
 }
 
 // encodeTags leaves out scope and owner when they have their defaults, so that the untagged set is empty.
-func encodeTags(tags map[string]string) string {
+func encodeTags(tags map[string]string, keys []string) string {
 	var b strings.Builder
+	size := 0
+	for key, value := range tags {
+		size += len(key) + len(value) + len("999:999:")
+	}
+	b.Grow(size)
 	personal := tags[TagScope] == ScopeUser
-	for _, key := range slices.Sorted(maps.Keys(tags)) {
+	for _, key := range keys {
 		if !personal && (key == TagScope || key == TagOwner) {
 			continue
 		}

@@ -19,7 +19,7 @@ func TestCleanText(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ text, want string }{
 		"clean":              {"no disk\r\nleft", "no disk left"},
-		"zero bytes":         {"a\x00b\x00", "ab"},
+		"zero bytes":         {"a\x00b\x00", "a\uFFFDb\uFFFD"},
 		"not UTF-8":          {"a\xff\xfeb", "a\uFFFDb"},
 		"as long as it may":  {strings.Repeat("x", 16), strings.Repeat("x", 16)},
 		"too long":           {strings.Repeat("x", 17), strings.Repeat("x", 13) + "..."},
@@ -79,7 +79,7 @@ func TestNormalize(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 29, 1, 0, 0, 1500, time.FixedZone("X", 3600))
 	e := queue.End{Outcome: queue.OutcomeRequeued, Error: "a\x00", Delay: time.Second, ReadyAt: now}.Normalize(now)
-	if want := time.Date(2026, 3, 29, 0, 0, 1, 1000, time.UTC); e.ReadyAt != want || e.Delay != 0 || e.Error != "a" {
+	if want := time.Date(2026, 3, 29, 0, 0, 1, 1000, time.UTC); e.ReadyAt != want || e.Delay != 0 || e.Error != "a\uFFFD" {
 		t.Errorf("%+v, want ReadyAt %s", e, want)
 	}
 	if e := (queue.End{Outcome: queue.OutcomeFailed}).Normalize(now); !e.ReadyAt.IsZero() {
@@ -94,7 +94,7 @@ func TestNormalize(t *testing.T) {
 	at := time.Date(2026, 3, 29, 0, 0, 0, 1000, time.UTC)
 	want := queue.Renewal{
 		Handout: r.Handout, Process: process, Progress: &queue.Progress{Percent: 5, Message: "\uFFFD"},
-		Lines: []queue.Line{{At: at, Text: "x"}, {At: at, Text: "y"}}, // no later than it is
+		Lines: []queue.Line{{At: at, Text: "x\uFFFD"}, {At: at, Text: "y"}}, // no later than it is
 	}
 	if got := r.Renewal(process, now); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

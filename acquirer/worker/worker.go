@@ -19,6 +19,9 @@ var (
 	// ErrDraining is the cause of a job's context when its [Worker] stops and has waited long enough.
 	ErrDraining = errors.New("worker: stopping")
 
+	// errNoReturn is the error of a handler that ended its goroutine.
+	errNoReturn = errors.New("handler ended without returning")
+
 	// ErrAlreadyRun says that [Worker.Run] was called before: a worker runs once.
 	ErrAlreadyRun = errors.New("worker: Run was called before")
 )
@@ -136,15 +139,16 @@ func (w *Worker) pause(ctx context.Context, d time.Duration) {
 // says when the slot is free: as soon as the handler has returned if the end may go on its way beside the next job, and
 // else when that is stored.
 func (w *Worker) work(work context.Context, job queue.Job, free chan<- struct{}) {
-	release := sync.OnceFunc(func() { free <- struct{}{} })
-	defer release()
-	ctx, cancel := context.WithCancelCause(work)
-	defer cancel(nil)
-	if source, ok := w.source.(watcher); ok {
-		watched, stop := source.Watch(ctx, job.Lease())
-		defer stop()
-		ctx = watched
+	released := false
+	release := func() {
+		if !released {
+			released = true
+			free <- struct{}{}
+		}
 	}
+	defer release()
+	ctx, cancel, stop := w.watch(work, job.Lease())
+	defer stop()
 	t := newTask(job)
 	reports := w.reporter(t, cancel)
 	if !reports.begin(ctx) {
@@ -152,7 +156,7 @@ func (w *Worker) work(work context.Context, job queue.Job, free chan<- struct{})
 		return
 	}
 	reports.start(ctx)
-	result, err := []byte(nil), errors.New("handler ended without returning")
+	result, err := []byte(nil), errNoReturn
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
@@ -173,6 +177,25 @@ func (w *Worker) work(work context.Context, job queue.Job, free chan<- struct{})
 		w.end(work, outcome(job.Handout(), result, err, cause))
 	}()
 	result, err = w.handler(ctx, t)
+}
+
+// watch returns a context for the work on a job. A source in the same process ends it by itself; what reports hear of a source far
+// away ends it through cancel.
+func (w *Worker) watch(work context.Context, lease queue.Lease) (ctx context.Context, cancel context.CancelCauseFunc, stop func()) {
+	source, ok := w.source.(watcher)
+	if ok && w.cfg.Silence <= 0 {
+		ctx, stop := source.Watch(work, lease)
+		return ctx, func(error) {}, stop
+	}
+	ctx, cancel = context.WithCancelCause(work)
+	if !ok {
+		return ctx, cancel, func() { cancel(nil) }
+	}
+	watched, end := source.Watch(ctx, lease)
+	return watched, cancel, func() {
+		end()
+		cancel(nil)
+	}
 }
 
 // outcome is how a handler's return ends the attempt. The error is the host's code too: its methods may panic.

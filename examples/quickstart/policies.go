@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -61,6 +62,9 @@ func newPlan(fields []string) (plan, error) {
 	p := plan{name: fields[0]}
 	if strings.Contains(p.name, "=") {
 		return p, fmt.Errorf("template %q: a line begins with a name, then come the settings", p.name)
+	}
+	if strings.ContainsFunc(p.name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return p, fmt.Errorf("template %q: a name is shown as it is, so it has no control characters", p.name)
 	}
 	for _, f := range fields[1:] {
 		key, value, _ := strings.Cut(f, "=")

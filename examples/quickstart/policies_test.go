@@ -18,6 +18,7 @@ func TestBadPoliciesNameLineAndReason(t *testing.T) {
 		{"count", "a retries=many\n", "p.txt:1: retries=many: must be a number"},
 		{"time of day", "a autostart=25:00\n", "p.txt:1: autostart=25:00: must be a time of day"},
 		{"quiet hours missing", "a require=all\n", "p.txt:1: require: needs quiet hours"},
+		{"escapes", "a\x1b[2J ttl=1h\n", `p.txt:1: template "a\x1b[2J": a name is shown as it is`},
 		{"refused by the library", "a dormant=3s\n", "p.txt:1: Policy.TimeTilDormant"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

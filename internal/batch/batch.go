@@ -1,13 +1,14 @@
 // Package batch joins concurrent calls into one, for callers that each have a single request and a callee that takes many.
 //
-// Nothing is held back to fill a batch: the first request goes at once, and whatever comes while a call is under way
-// shares the next one. So a lone caller pays nothing, and under load the size of a batch follows the speed of the callee.
+// Nothing is held back to fill a batch: the first request goes at once, behind those goroutines that are ready to run just then,
+// and whatever comes while a call is under way shares the next one. So a lone caller pays nothing, and under load the size of a batch follows the speed of the callee.
 // One call is under way at a time, and requests go in the order in which they came, but for those with a key that the
 // batch has already: they wait for the next.
 package batch
 
 import (
 	"context"
+	"runtime"
 	"sync"
 )
 
@@ -63,9 +64,10 @@ func (b *Batcher[I, O]) Do(ctx context.Context, in I) (O, error) {
 	}
 }
 
-// drain ends when nobody waits any more.
+// drain ends when nobody waits any more. It lets others run first: what they are about to ask in this instant shares the call.
 func (b *Batcher[I, O]) drain() {
 	for {
+		runtime.Gosched()
 		items := b.take()
 		if items == nil {
 			return

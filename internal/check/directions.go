@@ -38,6 +38,7 @@ var directions = []direction{
 	// The pure core.
 	{"schedule", []string{"invalid"}},
 	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff", "internal/text"}},
+	{"lifecycle/internal/snapshots", []string{"lifecycle", "schedule"}},
 	{"lifecycle/forecast/...", []string{"lifecycle", "lifecycle/forecast/...", "schedule", "invalid"}},
 
 	// The engines.
@@ -49,7 +50,7 @@ var directions = []direction{
 	{"acquirer", []string{"acquirer/queue", "acquirer/worker", "invalid", "internal/..."}},
 	{"rendercache/internal/...", []string{"rendercache/internal/...", "invalid", "internal/..."}},
 	{"rendercache", []string{"rendercache/internal/...", "invalid", "internal/..."}},
-	{"rendercache/replay", []string{"rendercache", "rendercache/internal/...", "invalid"}},
+	{"rendercache/replay", []string{"rendercache", "rendercache/internal/...", "invalid", "internal/text"}},
 	{"prewarm", []string{"schedule", "lifecycle", "invalid", "internal/..."}},
 	{"prewarm/workspaces", []string{"prewarm", "lifecycle", "invalid", "internal/..."}},
 	{"prewarm/localprocess", []string{"prewarm", "invalid"}},
@@ -67,8 +68,8 @@ var directions = []direction{
 		"lifecycle", "acquirer/queue", "acquirer/buildjobs", "prewarm/...", "workerpool", "schedule", "invalid", "internal/...",
 	}},
 	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
-	{"store/form", []string{"internal/micros"}},
-	{"store/sqltext", nil},
+	{"store/form", []string{"internal/micros", "internal/text"}},
+	{"store/sqltext", []string{"lifecycle"}},
 	{"store/wake", []string{"lifecycle", "acquirer/queue", "prewarm", "workerpool"}},
 	{"store/memory", belowStores},
 	{"store/storetest", append([]string{"lifecycle/executor"}, belowStores...)},

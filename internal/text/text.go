@@ -14,14 +14,13 @@ import (
 // cutMark ends a text that was cut.
 const cutMark = "..."
 
-// Clean returns a text without what must not be in it, at most limit bytes long, cut between two characters. Line breaks become
-// blanks, other control characters and hidden ones U+FFFD; zero bytes go. Cleaning again changes nothing. The limit must be at
-// least 3.
+// Clean returns a text without what must not be in it (see [Plain]), at most limit bytes long, cut between two characters. Cleaning
+// again changes nothing. The limit must be at least 3.
 func Clean(s string, limit int) string {
 	if len(s) > 4*limit+utf8.UTFMax { // what comes so far behind is not worth the time of cleaning megabytes
 		s = s[:4*limit+utf8.UTFMax]
 	}
-	s = strings.Map(clean, strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n"))
+	s = Plain(s)
 	if len(s) <= limit {
 		return s
 	}
@@ -32,12 +31,29 @@ func Clean(s string, limit int) string {
 	return s[:cut] + cutMark
 }
 
+// Plain returns a text without what must not be in it. Line breaks become blanks, other control characters and hidden ones U+FFFD,
+// and so does what is not UTF-8.
+func Plain(s string) string {
+	if ascii(s) {
+		return s
+	}
+	return strings.Map(clean, strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n"))
+}
+
+// ascii reports whether a text is as plain as most are.
+func ascii(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 func clean(r rune) rune {
 	switch {
 	case r == '\t':
 		return r
-	case r == 0:
-		return -1
 	case r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029':
 		return ' '
 	case unicode.IsControl(r) || Hidden(r):
@@ -47,9 +63,10 @@ func clean(r rune) rune {
 }
 
 // Hidden reports whether a character does not show, or changes the direction of those around it: format characters such as
-// U+202E and U+200B. The joiners that scripts and emoji need are not hidden.
+// U+202E and U+200B. The joiners that scripts and emoji need are not hidden. What is no character and never will be, such as U+FFFE,
+// is: XML refuses it.
 func Hidden(r rune) bool {
-	return unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' && r != '\u00ad'
+	return unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' && r != '\u00ad' || r&0xfffe == 0xfffe
 }
 
 // Name reports whether a text may be a name: 1 to limit bytes of UTF-8 without control and hidden characters.

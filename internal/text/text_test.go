@@ -35,3 +35,16 @@ func FuzzClean(f *testing.F) {
 		}
 	})
 }
+
+// What may be a name is stored and shown as it is.
+func FuzzName(f *testing.F) {
+	f.Add("plain", 8)
+	f.Add("\x1b[2J", 100)
+	f.Add("a\u202eb", 100)
+	f.Add("a\u2028b", 100)
+	f.Fuzz(func(t *testing.T, s string, limit int) {
+		if text.Name(s, limit) && (text.Plain(s) != s || len(s) > limit || s == "") {
+			t.Fatalf("%q may be a name of %d bytes and is stored as %q", s, limit, text.Plain(s))
+		}
+	})
+}

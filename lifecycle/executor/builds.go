@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -37,7 +38,7 @@ var errNothingPrepared = errors.New("the builder returned neither a preparation 
 
 // spec asks the host for one build.
 func (b *builds) spec(ctx context.Context, p Preparation, r BuildRequest) (spec BuildSpec, err error) {
-	spec, err = call(ctx, b.caller, b.timeout, fmt.Sprintf("build %d of workspace %s", r.Build.Number, r.Snapshot.Workspace.ID),
+	spec, err = call(ctx, b.caller, b.timeout, "build "+strconv.FormatInt(r.Build.Number, 10)+" of workspace "+r.Snapshot.Workspace.ID.String(),
 		func(ctx context.Context) (BuildSpec, error) { return p.Build(ctx, r) })
 	if err != nil {
 		return spec, fmt.Errorf("build %d: %w", r.Build.Number, err)

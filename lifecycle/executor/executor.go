@@ -28,6 +28,7 @@ type Executor struct {
 	// ticking is held by the tick that runs: ticks of one executor do not overlap.
 	ticking  chan struct{}
 	settling settling
+	share    share
 	absent   absent
 	ran      atomic.Bool
 	last     atomic.Pointer[Stats]

@@ -166,8 +166,11 @@ func (g *groups) prepared(ctx context.Context, one *group) error {
 		return err
 	}
 	defer g.r.e.builds.release(ctx, named, p)
-	var builds sync.WaitGroup
-	defer builds.Wait()
+	hands := hands{most: g.limit, work: func(w *work) {
+		defer func() { <-g.r.building }()
+		g.count(one, g.r.one(ctx, p, w))
+	}}
+	defer hands.finish()
 	for {
 		w, ok := g.next(ctx, one)
 		if !ok {
@@ -182,10 +185,7 @@ func (g *groups) prepared(ctx context.Context, one *group) error {
 			<-g.r.building
 			return nil
 		}
-		builds.Go(func() {
-			defer func() { <-g.r.building }()
-			g.count(one, g.r.one(ctx, p, &w))
-		})
+		hands.give(w)
 	}
 }
 

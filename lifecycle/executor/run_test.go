@@ -47,7 +47,7 @@ func (f *fleet) addDue(n int, end time.Time) {
 	f.Helper()
 	started := time.Now().UTC()
 	f.add(numbered(n, running(deadline(end), workspace(func(w *lifecycle.Workspace) { w.WakeAt, w.CreatedAt, w.LastUsedAt = end, started, started }),
-		build(func(b *lifecycle.Build) { b.CreatedAt, b.CompletedAt = started, started }))))
+		build(func(b *lifecycle.Build) { b.CreatedAt, b.CompletedAt, b.RunSince = started, started, started }))))
 }
 
 // stoppedAt waits until workspace n has its stop, and returns when it was decided.

@@ -80,7 +80,7 @@ func (e *Executor) shard(ctx context.Context, now time.Time) (lifecycle.Shard, e
 		return call(ctx, e.caller, e.builds.timeout, "ask for the shard", func(context.Context) (lifecycle.Shard, error) { return e.cfg.Shard(), nil })
 	}
 	if e.store.sharder != nil {
-		return e.store.Shard(ctx, now, e.replica, missedIntervals*e.cfg.Interval)
+		return e.share.of(ctx, e, now)
 	}
 	return lifecycle.Shard{}, nil
 }

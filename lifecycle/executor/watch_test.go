@@ -338,3 +338,46 @@ func TestRunPrunes(t *testing.T) {
 		f.must(stop())
 	})
 }
+
+// Whoever ticks often, because something wakes it, asks for its shard once an interval: the answer is a write.
+func TestTheShardIsAskedForOnceAnInterval(t *testing.T) {
+	f := newFleet(t)
+	f.add(dueStops(40)...)
+	store := &changing{Store: f.store}
+	e := f.executor(executor.Config{Interval: time.Minute, Granularity: time.Second}, store)
+	for second := range 60 {
+		wantStats(t, e.Tick(f.ctx, monday.Add(time.Duration(second-3600)*time.Second)), 0, 0, 0)
+	}
+	if store.asked != 1 {
+		t.Errorf("asked %d times in a minute", store.asked)
+	}
+	e.Tick(f.ctx, monday.Add(-59*time.Minute))
+	if store.asked != 2 {
+		t.Errorf("asked %d times when the minute was over", store.asked)
+	}
+	e.Tick(f.ctx, monday.Add(-2*time.Hour)) // by a clock that went back
+	if store.asked != 3 {
+		t.Errorf("asked %d times when the clock had gone back", store.asked)
+	}
+	store.err = errors.New("out of reach")
+	if s := e.Tick(f.ctx, monday); !errors.Is(s.Err, store.err) {
+		t.Errorf("tick without a shard: %v", s.Err)
+	}
+	store.err = nil
+	wantStats(t, e.Tick(f.ctx, monday), 40, 0, 0)
+	if store.asked != 5 {
+		t.Errorf("asked %d times after an error", store.asked)
+	}
+}
+
+// changing counts how often it is asked for a shard, which is all there is.
+type changing struct {
+	lifecycle.Store
+	asked int
+	err   error
+}
+
+func (c *changing) Shard(context.Context, time.Time, uuid.UUID, time.Duration) (lifecycle.Shard, error) {
+	c.asked++
+	return lifecycle.Shard{}, c.err
+}

@@ -260,17 +260,17 @@ func (w *Workspaces) PoolState(ctx context.Context, pool string) (prewarm.PoolSt
 }
 
 // AnnounceMembers implements [prewarm.Watcher], where the store is one.
-func (w *Workspaces) AnnounceMembers(ctx context.Context, pool string) error {
+func (w *Workspaces) AnnounceMembers(ctx context.Context, pool, note string) error {
 	if s, ok := w.store.(prewarm.Watcher); ok {
-		return s.AnnounceMembers(ctx, pool)
+		return s.AnnounceMembers(ctx, pool, note)
 	}
 	return nil
 }
 
 // WatchMembers implements [prewarm.Watcher], where the store is one.
-func (w *Workspaces) WatchMembers(ctx context.Context, pool string, wake func()) error {
+func (w *Workspaces) WatchMembers(ctx context.Context, pool string, hear func(note string)) error {
 	if s, ok := w.store.(prewarm.Watcher); ok {
-		return s.WatchMembers(ctx, pool, wake)
+		return s.WatchMembers(ctx, pool, hear)
 	}
 	<-ctx.Done()
 	return ctx.Err()

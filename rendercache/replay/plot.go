@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"strings"
+
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // The picture's size and the room for its axes, in pixels.
@@ -20,6 +22,7 @@ const (
 // elsewhere and follows the reader's light or dark scheme. The points must be in order of capacity, as from [Replay]
 // with [Capacities].
 func PlotSVG(w io.Writer, title string, points []Point) error {
+	title = text.Plain(title) // XML has no control characters, escaped or not
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`+"\n",
 		plotWidth, plotHeight, plotWidth, plotHeight, html.EscapeString(title))

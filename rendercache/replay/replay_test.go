@@ -136,7 +136,7 @@ func TestPlotIsAWholePicture(t *testing.T) {
 		{Capacity: 1 << 10, Requests: 100, Hits: 10}, {Capacity: 1536, Requests: 100, Hits: 50}, {Capacity: 1 << 30, Requests: 100, Hits: 100},
 	}
 	var svg bytes.Buffer
-	if err := replay.PlotSVG(&svg, `Form & <builds> "today"`, points); err != nil {
+	if err := replay.PlotSVG(&svg, "Form & <builds> \"today\" \x00\x1b[2J\ufffe", points); err != nil {
 		t.Fatal(err)
 	}
 	circles := 0

@@ -3,11 +3,11 @@
 package form
 
 import (
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // Micros returns an instant as a number, for stores without a type for it: microseconds since 1970, rounded down, within the
@@ -22,14 +22,10 @@ func Micros(t time.Time) (us int64, ok bool) {
 // FromMicros returns the instant of a number of microseconds since 1970, in UTC, within the range that stores keep.
 func FromMicros(us int64) time.Time { return micros.Within(time.UnixMicro(us).UTC()) }
 
-// Text brings a text for people (a name, a message) to the form that every store keeps: UTF-8 without zero bytes. What is
-// not becomes U+FFFD, because an error message must not keep its row from being written, whatever it holds.
-func Text(s string) string {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}
-	return strings.ReplaceAll(s, "\x00", "\uFFFD")
-}
+// Text brings a text for people (a name, a message) to the form that every store keeps: UTF-8 without control characters but tab
+// and without hidden ones, line breaks as blanks. What is not becomes U+FFFD, because an error message must not keep its row from
+// being written, whatever it holds.
+func Text(s string) string { return text.Plain(s) }
 
 // PrefixEnd returns the first text, byte by byte, after all texts that begin with a prefix, which must be UTF-8; "" if there
 // is none. With it a search for a prefix is a range of an index.

@@ -27,7 +27,7 @@ func TestMicrosIsInstant(t *testing.T) {
 }
 
 func TestText(t *testing.T) {
-	for text, want := range map[string]string{"": "", "plain \u2713": "plain \u2713", "a\x00b": "a\uFFFDb", "\xff\xfe": "\uFFFD", "\x00\xff": "\uFFFD\uFFFD"} {
+	for text, want := range map[string]string{"": "", "plain \u2713": "plain \u2713", "a\x00b": "a\uFFFDb", "\x1b[2J\r\n\u200b": "\uFFFD[2J \uFFFD", "\xff\xfe": "\uFFFD", "\x00\xff": "\uFFFD\uFFFD"} {
 		if got := form.Text(text); got != want {
 			t.Errorf("%q is kept as %q, want %q", text, got, want)
 		}

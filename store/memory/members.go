@@ -12,6 +12,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/store/form"
 )
 
 // Members keeps the members of pre-warmed pools in memory: a [prewarm.Store] for hosts of one process and for unit
@@ -22,7 +23,7 @@ type Members struct {
 	pools map[string]*memberPool
 
 	watched sync.Mutex
-	wakes   map[*func()]string // and the pool that each is for
+	wakes   map[*func(string)]string // and the pool that each is for
 }
 
 var (
@@ -32,7 +33,7 @@ var (
 
 // NewMembers returns an empty store of members.
 func NewMembers() *Members {
-	return &Members{pools: make(map[string]*memberPool), wakes: make(map[*func()]string)}
+	return &Members{pools: make(map[string]*memberPool), wakes: make(map[*func(string)]string)}
 }
 
 // memberPool is one pool with its indexes.
@@ -92,7 +93,7 @@ func (r *memberRow) set(m *prewarm.Member) {
 	*r = memberRow{
 		id: m.ID, resource: m.Resource, revision: m.Revision, generation: m.Generation,
 		createdAt: micros(m.CreatedAt), readyAt: micros(m.ReadyAt), deadline: micros(m.Deadline),
-		version: m.Version, restriction: m.For, reason: m.Reason, message: m.Message, claim: claim,
+		version: m.Version, restriction: m.For, reason: m.Reason, message: form.Text(m.Message), claim: claim,
 		uses: int32(m.Uses), attempts: int32(m.Attempts), misses: int32(m.Misses), state: m.State,
 	}
 }
@@ -218,6 +219,7 @@ func (s *Members) PutMembers(ctx context.Context, state *prewarm.PoolState, chan
 		}
 		p.state = *state
 		p.state.Revision++
+		p.state.PausedBy, p.state.Failures.Message = form.Text(p.state.PausedBy), form.Text(p.state.Failures.Message)
 		p.state.Failures.At, p.state.ExtraUntil = store.Instant(p.state.Failures.At), store.Instant(p.state.ExtraUntil)
 	}
 	applied := make([]bool, len(changes))
@@ -425,26 +427,26 @@ func (s *Members) PoolState(ctx context.Context, pool string) (prewarm.PoolState
 }
 
 // AnnounceMembers implements [prewarm.Watcher].
-func (s *Members) AnnounceMembers(ctx context.Context, pool string) error {
+func (s *Members) AnnounceMembers(ctx context.Context, pool, note string) error {
 	s.watched.Lock()
 	defer s.watched.Unlock()
-	for wake, of := range s.wakes {
+	for hear, of := range s.wakes {
 		if of == pool {
-			(*wake)()
+			(*hear)(note)
 		}
 	}
 	return ctx.Err()
 }
 
 // WatchMembers implements [prewarm.Watcher].
-func (s *Members) WatchMembers(ctx context.Context, pool string, wake func()) error {
+func (s *Members) WatchMembers(ctx context.Context, pool string, hear func(note string)) error {
 	s.watched.Lock()
-	s.wakes[&wake] = pool
+	s.wakes[&hear] = pool
 	s.watched.Unlock()
-	wake()
+	hear("")
 	<-ctx.Done()
 	s.watched.Lock()
 	defer s.watched.Unlock()
-	delete(s.wakes, &wake)
+	delete(s.wakes, &hear)
 	return ctx.Err()
 }

@@ -17,19 +17,13 @@ type column[R any] struct {
 	name string
 	// kind is the type in the database.
 	kind string
-	// values are the values of n rows, as a slice.
+	// values are the values of n rows, as an array.
 	values func(n int, row func(int) *R) any
 }
 
 // col is a column whose values are read by a function.
 func col[R, V any](name, kind string, of func(*R) V) column[R] {
-	return column[R]{name, kind, func(n int, row func(int) *R) any {
-		values := make([]V, n)
-		for i := range values {
-			values[i] = of(row(i))
-		}
-		return values
-	}}
+	return column[R]{name, kind, valuesOf[R](of)}
 }
 
 // within are columns of a part of each row, with a prefix to their names.

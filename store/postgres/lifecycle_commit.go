@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/prewarm"
@@ -121,26 +122,23 @@ func (s *Store) tryCommit(ctx context.Context, on querier, changes []lifecycle.C
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
 	index := indexOf(changes)
 	bad := &lifecycle.ChangeError{}
 	blamed := len(changes)
-	for rows.Next() {
-		var id uuid.UUID
-		var number *int64
-		var status *int16
-		if err := rows.Scan(toID(&id), &number, &status); err != nil {
-			return nil, err
-		}
+	var id uuid.UUID
+	var number pgtype.Int8 // of the build before, where the change is refused
+	var status int16
+	_, err = pgx.ForEachRow(rows, []any{toID(&id), &number, toInt2(&status)}, func() error {
 		i := index[id]
-		if number == nil {
+		if !number.Valid {
 			outcomes[i] = lifecycle.Applied
 		} else if i < blamed { // the first in the order of the changes, like every store
 			blamed, bad.WorkspaceID = i, id
-			bad.Err = changes[i].Validate(lifecycle.Build{Number: *number, Status: lifecycle.JobStatus(*status)})
+			bad.Err = changes[i].Validate(lifecycle.Build{Number: number.Int64, Status: lifecycle.JobStatus(status)})
 		}
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	if blamed < len(changes) {

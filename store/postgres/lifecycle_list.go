@@ -11,6 +11,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/form"
+	"github.com/dormouse-go/dormouse/store/sqltext"
 )
 
 // The statements of lists read one index each, from a place on, and run behind orderedSQL. Each has its index compare rows and
@@ -91,12 +92,16 @@ func listingOfOwner(order lifecycle.ListOrder) string {
 		ORDER BY `+o.key+` LIMIT $11::integer`, o.key)
 }
 
+var lists = sqltext.Lists{
+	All: listAll, OfTemplate: listOfTemplate, ByWake: listByWake, ByName: listByName, ByStatus: listByStatus, OfOwner: listOfOwner,
+}
+
 // List implements [lifecycle.Registry].
 func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) (found []lifecycle.Snapshot, err error) {
 	if err := q.Validate(); err != nil {
 		return nil, err
 	}
-	statement, divided := listStatement(&q)
+	statement, divided := lists.For(&q)
 	organizations := distinct(q.Organizations)
 	if divided && len(organizations) == 0 {
 		if organizations, err = s.organizations(ctx); err != nil {
@@ -110,24 +115,6 @@ func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) (found []lifecy
 		})
 	})
 	return found, wrap(err, "list workspaces")
-}
-
-// listStatement is the statement whose index suits the query best; divided says that it reads a part for each organization.
-func listStatement(q *lifecycle.ListQuery) (statement string, divided bool) {
-	byStatus := len(q.Statuses) > 0 || q.Building || len(q.Organizations) > 0
-	switch {
-	case q.OwnerID != uuid.Nil:
-		return listOfOwner[q.Order], false
-	case q.Order == lifecycle.ListByWake:
-		return listByWake, false
-	case q.Order == lifecycle.ListByName:
-		return listByName, true
-	case q.TemplateID != uuid.Nil:
-		return listOfTemplate, false
-	case byStatus:
-		return listByStatus, true
-	}
-	return listAll, false
 }
 
 // lastName is after all names that can be in the index.

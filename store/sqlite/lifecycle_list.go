@@ -12,6 +12,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/form"
+	"github.com/dormouse-go/dormouse/store/sqltext"
 )
 
 // The statements of lists name the index that they read, so that statistics cannot have them read the whole table. They
@@ -72,12 +73,16 @@ WHERE w.id IN (` + strings.Join(pages, `
 ORDER BY w.id LIMIT ?11`
 }
 
+var lists = sqltext.Lists{
+	All: listAll, OfTemplate: listOfTemplate, ByWake: listByWake, ByName: listByName, ByStatus: listByStatus, OfOwner: listOfOwner,
+}
+
 // List implements [lifecycle.Registry].
 func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Snapshot, error) {
 	if err := q.Validate(); err != nil {
 		return nil, err
 	}
-	statement, divided := listStatement(&q)
+	statement, divided := lists.For(&q)
 	args := listArgs(&q)
 	if !divided {
 		found, err := s.snapshots(ctx, q.Limit, statement, args...)
@@ -85,24 +90,6 @@ func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Sn
 	}
 	found, err := s.listDivided(ctx, &q, statement, args)
 	return found, unavailable(err, "list workspaces")
-}
-
-// listStatement is the statement whose index suits the query best; divided says that it is one for each organization.
-func listStatement(q *lifecycle.ListQuery) (statement string, divided bool) {
-	byStatus := len(q.Statuses) > 0 || q.Building || len(q.Organizations) > 0
-	switch {
-	case q.OwnerID != uuid.Nil:
-		return listOfOwner[q.Order], false
-	case q.Order == lifecycle.ListByWake:
-		return listByWake, false
-	case q.Order == lifecycle.ListByName:
-		return listByName, true
-	case q.TemplateID != uuid.Nil:
-		return listOfTemplate, false
-	case byStatus:
-		return listByStatus, true
-	}
-	return listAll, false
 }
 
 func listArgs(q *lifecycle.ListQuery) []any {

@@ -91,7 +91,7 @@ func valuesBig(k *jobKit) {
 }
 
 func valuesTexts(k *jobKit) {
-	const spoilt, want = "a\x00b\xff", "a\uFFFDb\uFFFD"
+	const spoilt, want = "a\x00b\xff\x1b[2J\u202e\r\nc\td", "a\uFFFDb\uFFFD\uFFFD[2J\uFFFD c\td"
 	job := k.running()
 	k.renew(queue.Renewal{
 		Handout: k.handout(job), Process: k.process, Progress: &queue.Progress{Message: spoilt},
@@ -102,7 +102,7 @@ func valuesTexts(k *jobKit) {
 	message := k.get(job.ID).Progress.Message
 	ended := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeFailed, Error: spoilt}).Job
 	k.must(len(lines) == 1 && lines[0].Text == want && message == want && ended.Error == want,
-		"what is no UTF-8 in a text, or a zero byte, comes back as U+FFFD", "lines %q, message %q, error %q", lines, message, ended.Error)
+		"what is no UTF-8 in a text, a control character or a hidden one, comes back as U+FFFD, a line break as a blank", "lines %q, message %q, error %q", lines, message, ended.Error)
 	pending := k.enqueue(k.posting())[0]
 	k.must(k.cancel(spoilt, pending)[0].Error == want, "the reason of a cancellation is a text", "%q", k.get(pending.ID).Error)
 }

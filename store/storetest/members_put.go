@@ -38,10 +38,9 @@ func memberPutFields(k *memberKit) {
 		Deadline: k.now.Add(time.Minute), Attempts: 4, Misses: 1, Reason: prewarm.ReasonReturned, Message: "ünïcode \x00 \n" + strings.Repeat("x", 5000),
 		Claim: prewarm.Claim{Key: "k", Owner: "o", Tenant: "t", Details: "{\"name\":\"ü\"}", At: k.now, IdleTimeout: 90 * time.Second, Until: k.now.Add(time.Hour)},
 	}
-	m.Message = strings.ReplaceAll(m.Message, "\x00", "")
 	k.insert(m)
-	m.Revision = 1
-	k.must(k.get(m.ID) == m, "what is put is what is read", "%+v\n\twant %+v", k.get(m.ID), m)
+	m.Revision, m.Message = 1, "ünïcode \uFFFD  "+strings.Repeat("x", 5000)
+	k.must(k.get(m.ID) == m, "what is put is what is read, but for what must not be in a text", "%+v\n\twant %+v", k.get(m.ID), m)
 	empty := prewarm.Member{ID: uuid.New(), Pool: memberPool}
 	k.insert(empty)
 	empty.Revision = 1

@@ -44,8 +44,11 @@ func Transactions(t *testing.T, oneConnection bool, open func(*testing.T) (s, ot
 			if oneConnection && c.needs {
 				t.Skip("needs another connection")
 			}
-			s, other, begin := open(t)
-			c.run(&txFixture{fixture: newFixture(t, s, Options{}.withDefaults()), s: s, other: other, begin: begin})
+			o := Options{}.withDefaults()
+			within(t, o, func(t *testing.T) {
+				s, other, begin := open(t)
+				c.run(&txFixture{fixture: newFixture(t, s, o), s: s, other: other, begin: begin})
+			})
 		})
 	}
 }

@@ -29,8 +29,10 @@ func union(t *testing.T, open func(*testing.T) store.Store, o Options) {
 		"texts":                 func(f *fixture, _ store.Store) { testTexts(f) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := open(t)
-			run(newFixture(t, s, o.withDefaults()), s)
+			within(t, o.withDefaults(), func(t *testing.T) {
+				s := open(t)
+				run(newFixture(t, s, o.withDefaults()), s)
+			})
 		})
 	}
 }
@@ -107,7 +109,7 @@ func testJobCanBeAcquired(f *fixture, s store.Store) {
 
 // testTexts writes texts that a column of a database does not take as they are.
 func testTexts(f *fixture) {
-	const spoilt, want = "a\x00b\xff\u2713", "a\uFFFDb\uFFFD\u2713"
+	const spoilt, want = "a\x00b\xff\u2713\x1b[2J\u202e\r\nc\td", "a\uFFFDb\uFFFD\u2713\uFFFD[2J\uFFFD c\td"
 	t, o, w := f.template, f.owner, f.workspace()
 	for _, bad := range []string{spoilt, "a\nb", "\x1b[2J", "a\u202eb", "a\u200bb", strings.Repeat("x", 129)} {
 		t.Name, o.Name, w.Name = bad, bad, bad
@@ -130,7 +132,7 @@ func testTexts(f *fixture) {
 		"cause":  string(got.Workspace.Backoff.Cause), "message": got.Workspace.Backoff.Message,
 		"initiator": got.Build.Initiator, "error": got.Build.Error, "result": got.Build.Result,
 	} {
-		f.rule(text == want, "what is no UTF-8 in a text, or a zero byte, comes back as U+FFFD: %s is %q, want %q", what, text, want)
+		f.rule(text == want, "what is no UTF-8 in a text, a control character or a hidden one, comes back as U+FFFD, a line break as a blank: %s is %q, want %q", what, text, want)
 	}
 }
 

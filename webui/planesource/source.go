@@ -16,6 +16,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,6 +45,10 @@ type Source struct {
 	plane *dormouse.Plane
 	store store.Store
 	cfg   Config
+
+	outlook  atomic.Pointer[forecast.Outlook]
+	counting sync.Mutex // guards ran
+	ran      ran
 }
 
 var _ interface {
@@ -53,6 +59,7 @@ var _ interface {
 	webui.Pools
 	webui.Recorder
 	webui.Usage
+	webui.Oracle
 	webui.Catalog
 	webui.Actor
 } = (*Source)(nil)
@@ -70,7 +77,7 @@ func New(plane *dormouse.Plane, s store.Store, cfg Config) (*Source, error) {
 			return nil, invalid.New("Config.Pools", name, "must be pools of the plane")
 		}
 	}
-	return &Source{plane, s, cfg}, nil
+	return &Source{plane: plane, store: s, cfg: cfg}, nil
 }
 
 // Workspaces implements [webui.Source].

@@ -54,7 +54,7 @@ func (b *pgBench) idle(ctx context.Context) error {
 		}
 	}
 	query := median(took)
-	b.r.AtLeast(1000, "tick/postgres/idle", float64(query)/float64(tick), "x", fmt.Sprintf(
+	b.r.AtLeast(3000, "tick/postgres/idle", float64(query)/float64(tick), "x", fmt.Sprintf(
 		"%d workspaces, %d builds each, nothing due: tick %v, reference's query %v", b.sizes.fleet, b.sizes.builds, ms(tick), ms(query)))
 	return nil
 }
@@ -82,7 +82,7 @@ func (b *pgBench) flat(ctx context.Context) error {
 		}
 	}
 	small, large := median(took[0]), median(took[1])
-	b.r.AtMost(2, "tick/postgres/flat", float64(large)/float64(small), "x", fmt.Sprintf(
+	b.r.AtMost(1.2, "tick/postgres/flat", float64(large)/float64(small), "x", fmt.Sprintf(
 		"idle tick at %d workspaces %v, at %d %v", b.sizes.flat[1], ms(large), b.sizes.flat[0], ms(small)))
 	return nil
 }

@@ -73,7 +73,7 @@ func (b *pgBench) against(ctx context.Context) error {
 		ratios = append(ratios, float64(tick)/float64(limit))
 	}
 	tick, limit := median(ticks), median(limits)
-	b.r.AtMost(1.25, "tick/postgres/limit", median(ratios), "x", fmt.Sprintf(
+	b.r.AtMost(1, "tick/postgres/limit", median(ratios), "x", fmt.Sprintf(
 		"%d workspaces, %d due: tick %v, one set-based statement %v (medians of %d)", b.sizes.fleet, b.due(), ms(tick), ms(limit), b.sizes.rounds))
 	if !b.r.Wants("tick/postgres/reference") {
 		return nil
@@ -88,7 +88,7 @@ func (b *pgBench) against(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.r.AtLeast(10, "tick/postgres/reference", float64(took)/float64(tick), "x", fmt.Sprintf(
+	b.r.AtLeast(12, "tick/postgres/reference", float64(took)/float64(tick), "x", fmt.Sprintf(
 		"%d workspaces, %d due: tick %v, reference pattern %v", b.sizes.fleet, b.due(), ms(tick), ms(took)))
 	return rest(ctx, b.pool)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -28,7 +29,9 @@ type fleet struct {
 
 	processes []*process
 	names     int
-	done      map[string]int // harm by kind
+	// old is the program of a release before; empty: everybody is of this one. Every other process is of it then.
+	old  string
+	done map[string]int // harm by kind
 }
 
 // process is one of the fleet.
@@ -42,15 +45,26 @@ type process struct {
 // size is the number of processes that hand out, and remotes that of workers elsewhere.
 const size, remotes = 3, 2
 
-func TestNoJobLostNoneRunTwice(t *testing.T) {
+func TestNoJobLostNoneRunTwice(t *testing.T) { live(t, "", *harm.Duration) }
+
+// before is the release that a rolling upgrade of the hand-off begins with.
+const before = "b8ca6b6"
+
+// TestTwoVersionsSideBySide has every other process, and worker elsewhere, of the release before, on tables that are already new.
+func TestTwoVersionsSideBySide(t *testing.T) {
+	live(t, harm.BuildBefore(t, before, "./internal/e2e/handoff"), *harm.Duration/2)
+}
+
+// live harms a fleet for a time, and checks the laws.
+func live(t *testing.T, old string, duration time.Duration) {
 	pool := pgtest.Pool(t)
-	f := &fleet{t: t, ctx: t.Context(), pool: pool, rng: harm.Random(t), org: uuid.New(), done: make(map[string]int)}
+	f := &fleet{t: t, ctx: t.Context(), pool: pool, rng: harm.Random(t), org: uuid.New(), old: old, done: make(map[string]int)}
 	f.exec(books)
 	defer f.killAll()
 	for i := range size + remotes {
 		f.start(i >= size)
 	}
-	for end := time.Now().Add(*harm.Duration); time.Now().Before(end); {
+	for end := time.Now().Add(duration); time.Now().Before(end); {
 		harm.Pause(f.ctx, time.Duration(50+f.rng.IntN(250))*time.Millisecond)
 		f.harm()
 	}
@@ -70,7 +84,12 @@ func (f *fleet) start(remote bool) {
 	f.t.Helper()
 	f.names++
 	name := fmt.Sprintf("process %d", f.names)
-	p := harm.Start(f.t, order{DSN: f.pool.Config().ConnString(), Name: name, Org: f.org, Seed: f.rng.Uint64(), Remote: remote})
+	o := order{DSN: f.pool.Config().ConnString(), Name: name, Org: f.org, Seed: f.rng.Uint64(), Remote: remote}
+	program := os.Args[0]
+	if f.old != "" && f.names%2 == 0 {
+		program = f.old
+	}
+	p := harm.StartProgram(f.t, program, o)
 	f.processes = append(f.processes, &process{Process: p, name: name, remote: remote})
 }
 
@@ -245,7 +264,8 @@ func (f *fleet) oneLife() {
 			must(err)
 			continue
 		}
-		f.exec(`INSERT INTO handoff.work (job, fence, process) VALUES ($1, $2, $3)`, job.ID.String(), job.Fence, process.String())
+		f.exec(`INSERT INTO handoff.work (job, fence, process, worker, most) VALUES ($1, $2, $3, $4, 1)`,
+			job.ID.String(), job.Fence, process.String(), job.Worker.String())
 		f.exec(`INSERT INTO handoff.promised VALUES ($1)`, job.ID.String())
 		_, err = s.End(f.ctx, now, []queue.End{{
 			Handout: job.Handout(), Process: process, Outcome: queue.OutcomeSucceeded, Result: fmt.Append(nil, job.Fence),

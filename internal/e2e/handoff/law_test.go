@@ -15,11 +15,14 @@ const books = `
 	CREATE TABLE handoff.log (
 		seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, job uuid NOT NULL,
 		before smallint NOT NULL, after smallint NOT NULL, fence_before bigint NOT NULL, fence bigint NOT NULL,
-		process uuid, lost boolean NOT NULL, released boolean NOT NULL, error text NOT NULL
+		process uuid, lost boolean NOT NULL, released boolean NOT NULL, error text NOT NULL,
+		at timestamptz NOT NULL DEFAULT clock_timestamp()
 	);
 	CREATE INDEX ON handoff.log (job, seq);
 	CREATE TABLE handoff.work (
-		job uuid NOT NULL, fence bigint NOT NULL, process uuid NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
+		job uuid NOT NULL, fence bigint NOT NULL, process uuid NOT NULL,
+		worker uuid NOT NULL DEFAULT gen_random_uuid(), most int NOT NULL DEFAULT 1, -- the release before does not say
+		at timestamptz NOT NULL DEFAULT clock_timestamp());
 	CREATE TABLE handoff.planes (address text PRIMARY KEY);
 	CREATE TABLE handoff.verdicts (job uuid NOT NULL, fence bigint NOT NULL);
 	CREATE TABLE handoff.promised (job uuid NOT NULL);
@@ -87,6 +90,12 @@ var laws = []law{
 		`SELECT job FROM handoff.work w WHERE NOT EXISTS (
 			SELECT FROM handoff.log l WHERE l.job = w.job AND l.fence = w.fence AND l.process = w.process AND l.after = 1)`,
 		`UPDATE handoff.work SET process = gen_random_uuid()`,
+	}, {
+		"no worker has begun more than it may repeat: a job in each slot, and as many as may be on their way to their end",
+		`SELECT w.job FROM handoff.work w WHERE most < (
+			SELECT count(*) FROM handoff.work x WHERE x.worker = w.worker AND x.at <= w.at AND NOT EXISTS (
+				SELECT FROM handoff.log l WHERE l.job = x.job AND l.fence_before = x.fence AND l.before = 1 AND l.after <> 1 AND l.at <= w.at))`,
+		`UPDATE handoff.work SET most = 0`,
 	}, {
 		"no attempt is taken from its worker without a verdict",
 		`SELECT job FROM handoff.log l WHERE before = 1 AND after = 0 AND NOT released

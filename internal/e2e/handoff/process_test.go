@@ -109,9 +109,9 @@ func (p *plane) run(ctx context.Context) (err error) {
 	if err := p.serve(late); err != nil {
 		return err
 	}
-	for _, types := range [][]string{{"plain"}, {"plain", "scarce"}} {
-		w, err := worker.New(p, p.work, worker.Config{
-			Organization: p.Org, Types: types, Slots: 4, Drain: 300 * time.Millisecond, Flush: 20 * time.Millisecond,
+	for ending, types := range map[int][]string{6: {"plain"}, 0: {"plain", "scarce"}} {
+		w, err := worker.New(p, p.work(slots+ending), worker.Config{
+			Organization: p.Org, Types: types, Slots: slots, Ending: ending, Drain: 300 * time.Millisecond, Flush: 20 * time.Millisecond,
 		})
 		if err != nil {
 			return err
@@ -143,19 +143,25 @@ func (p *plane) fault(acquirertest.Verb) acquirertest.Fault {
 	return acquirertest.Fault{Lost: n < 2, Down: n == 2}
 }
 
-// work takes up to 40 milliseconds and leaves a trace in the database that is not of the library's making.
-func (p *plane) work(ctx context.Context, t *worker.Task) ([]byte, error) {
-	job := t.Job
-	_, err := p.pool.Exec(ctx, `INSERT INTO handoff.work (job, fence, process) VALUES ($1, $2, $3)`,
-		job.ID.String(), job.Fence, job.Process.String())
-	if err != nil {
-		return nil, worker.Retry(0, err)
+// slots is how many jobs a worker runs at once.
+const slots = 4
+
+// work is a handler that takes up to 40 milliseconds and leaves a trace in the database that is not of the library's making. Most is
+// how many jobs of its worker may be begun and not ended.
+func (p *plane) work(most int) worker.Handler {
+	return func(ctx context.Context, t *worker.Task) ([]byte, error) {
+		job := t.Job
+		_, err := p.pool.Exec(ctx, `INSERT INTO handoff.work (job, fence, process, worker, most) VALUES ($1, $2, $3, $4, $5)`,
+			job.ID.String(), job.Fence, job.Process.String(), job.Worker.String(), most)
+		if err != nil {
+			return nil, worker.Retry(0, err)
+		}
+		t.Logf("attempt %d under fence %d", job.Attempt, job.Fence)
+		if !harm.Pause(ctx, time.Duration(p.upTo(40))*time.Millisecond) {
+			return nil, context.Cause(ctx)
+		}
+		return fmt.Append(nil, job.Fence), nil
 	}
-	t.Logf("attempt %d under fence %d", job.Attempt, job.Fence)
-	if !harm.Pause(ctx, time.Duration(p.upTo(40))*time.Millisecond) {
-		return nil, context.Cause(ctx)
-	}
-	return fmt.Append(nil, job.Fence), nil
 }
 
 // sayCalm writes down that this process posts nothing any more, not even a posting that was on its way.

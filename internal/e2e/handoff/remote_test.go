@@ -100,8 +100,8 @@ func runRemote(o order) error {
 	defer pool.Close()
 	r := &remote{order: o, pool: pool, rng: rand.New(rand.NewPCG(o.Seed, 1))}
 	p := &plane{order: o, pool: pool, rng: rand.New(rand.NewPCG(o.Seed, 2))}
-	w, err := worker.New(r, p.work, worker.Config{
-		Organization: o.Org, Types: []string{"plain", "far"}, Slots: 4, Silence: silence, Drain: 300 * time.Millisecond, Flush: 20 * time.Millisecond,
+	w, err := worker.New(r, p.work(slots), worker.Config{
+		Organization: o.Org, Types: []string{"plain", "far"}, Slots: slots, Silence: silence, Drain: 300 * time.Millisecond, Flush: 20 * time.Millisecond,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,27 @@
+package executor
+
+import (
+	"context"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// share is what the store said was this replica's. It belongs to the tick that runs.
+type share struct {
+	shard lifecycle.Shard
+	// at is when: once an interval is often enough. A replica that came since is known to others a little later, and until
+	// then some workspaces are evaluated twice; one that has gone is waited for for longer anyway.
+	at time.Time
+}
+
+func (s *share) of(ctx context.Context, e *Executor, now time.Time) (lifecycle.Shard, error) {
+	if since := now.Sub(s.at); since >= 0 && since < e.cfg.Interval {
+		return s.shard, nil
+	}
+	shard, err := e.store.Shard(ctx, now, e.replica, missedIntervals*e.cfg.Interval)
+	if err == nil {
+		s.shard, s.at = shard, now
+	}
+	return shard, err
+}
