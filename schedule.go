@@ -1,6 +1,7 @@
 package dormouse
 
 import (
+	"errors"
 	"time"
 
 	"github.com/dormouse-go/dormouse/invalid"
@@ -74,6 +75,10 @@ func (s Schedule) naming(in, field string, v lifecycle.Verb) lifecycle.Verb {
 	}
 	return func(old lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
 		c, err := v(old, now)
+		var refused *invalid.Error
+		if s.Hours != "" && errors.As(err, &refused) { // the schedule is made of the hours: show what was given
+			return c, invalid.New(in+".Hours", s.Hours, "%s", refused.Rule)
+		}
 		return c, invalid.As(in+"."+field, err)
 	}
 }

@@ -102,7 +102,7 @@ func claimable(s *Snapshot, h Handover) error {
 	case s.Build.Transition != TransitionStart || s.Build.Status != JobSucceeded:
 		return fmt.Errorf("build %d, a %s, is %s: %w", s.Build.Number, s.Build.Transition, s.Build.Status, ErrNotClaimable)
 	case h.TTL != 0 && !s.Template.Policy.AllowUserTTL:
-		return fmt.Errorf("ttl: %w", ErrForbidden)
+		return fmt.Errorf("ttl: %w: Policy.AllowUserTTL is off", ErrForbidden)
 	}
 	_, err := schedule.ValidateTTL(h.TTL)
 	return err

@@ -241,7 +241,7 @@ type Policy struct {
 	Requirement schedule.Requirement
 	// AllowUserAutostart lets workspaces start by their own schedule.
 	AllowUserAutostart bool
-	// AllowUserTTL lets owners choose their own TTL; without it DefaultTTL rules.
+	// AllowUserTTL lets owners choose their own TTL, and schedules of stops, which working hours have; without it DefaultTTL rules.
 	AllowUserTTL bool
 	// RequireActiveVersion makes every start use the active version.
 	RequireActiveVersion bool

@@ -38,7 +38,7 @@ func StartFor(ttl time.Duration, version uuid.UUID) Verb {
 		case d == 0:
 			return Change{}, invalid.New("ttl", ttl, "must be at least %v", schedule.MinTTL)
 		case !s.Template.Policy.AllowUserTTL:
-			return Change{}, fmt.Errorf("ttl: %w", ErrForbidden)
+			return Change{}, fmt.Errorf("ttl: %w: Policy.AllowUserTTL is off", ErrForbidden)
 		}
 		e := edit(&s, now)
 		e.request(TransitionStart, version)

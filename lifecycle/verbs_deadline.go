@@ -20,7 +20,7 @@ func SetTTL(ttl time.Duration) Verb {
 		d, err := schedule.ValidateTTL(ttl)
 		switch {
 		case !s.Template.Policy.AllowUserTTL:
-			return Change{}, fmt.Errorf("ttl: %w", ErrForbidden)
+			return Change{}, fmt.Errorf("ttl: %w: Policy.AllowUserTTL is off", ErrForbidden)
 		case err != nil:
 			return Change{}, err
 		}

@@ -54,7 +54,7 @@ func SetAutostop(autostop *schedule.Cron) Verb {
 		case err != nil:
 			return Change{}, err
 		case !s.Template.Policy.AllowUserTTL:
-			return Change{}, fmt.Errorf("autostop: %w", ErrForbidden)
+			return Change{}, fmt.Errorf("autostop: %w: Policy.AllowUserTTL is off", ErrForbidden)
 		case autostop.Err() != nil:
 			return Change{}, invalid.As("autostop", autostop.Err())
 		}
@@ -96,12 +96,12 @@ func autostartable(s *Snapshot, c *schedule.Cron, now time.Time) error {
 	case c == nil:
 		return nil
 	case !s.Template.Policy.AllowUserAutostart:
-		return fmt.Errorf("autostart: %w", ErrForbidden)
+		return fmt.Errorf("autostart: %w: Policy.AllowUserAutostart is off", ErrForbidden)
 	case c.Err() != nil:
 		return invalid.As("autostart", c.Err())
 	}
 	if _, ok := c.NextAllowed(now, s.Template.Policy.AutostartDays); !ok {
-		return invalid.New("autostart", c.Text(), "must fire on a day that the template allows (%s)", s.Template.Policy.AutostartDays)
+		return invalid.New("autostart", c.Text(), "must fire on a day that the template allows (%s, by Policy.AutostartDays)", s.Template.Policy.AutostartDays)
 	}
 	return nil
 }

@@ -61,13 +61,13 @@ func TestWaitingTenantsAreServedFairlyAmongProcesses(t *testing.T) {
 		}
 		r.wait(10 * time.Second)
 		for _, p := range processes {
-			q.wait(p, "crowd", 10)
+			q.wait(p, "crowd", 3)
 		}
 		r.wait(5 * time.Second)
 		q.wait(processes[1], "one", 1)
 		q.wait(processes[2], "three", 3)
 		q.all.Wait()
-		if len(q.order) != 44 {
+		if len(q.order) != 16 {
 			t.Fatalf("%d are served", len(q.order))
 		}
 		// The crowd may have what it was about to get; then it is one of three, and one of two.

@@ -32,22 +32,23 @@ func Fast(ctx context.Context, start time.Time, speed int) (quartz.Clock, error)
 
 // drive moves the clock until ctx ends.
 func drive(ctx context.Context, clock *quartz.Mock, refused *refusals, start time.Time, speed int) {
-	began := time.Now()
-	ticker := time.NewTicker(step)
+	real := quartz.NewReal()
+	began := real.Now()
+	ticker := real.NewTicker(step)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			moveTo(ctx, clock, refused, start.Add(time.Duration(speed)*time.Since(began)))
+			moveTo(ctx, clock, real, refused, start.Add(time.Duration(speed)*real.Since(began)))
 		}
 	}
 }
 
 // moveTo moves the clock to an instant, from timer to timer. A step over a timer that somebody has just made is refused, and
 // tried again.
-func moveTo(ctx context.Context, clock *quartz.Mock, refused *refusals, to time.Time) {
+func moveTo(ctx context.Context, clock *quartz.Mock, real quartz.Clock, refused *refusals, to time.Time) {
 	for ctx.Err() == nil {
 		left := to.Sub(clock.Now())
 		next, timers := clock.Peek()
@@ -55,7 +56,7 @@ func moveTo(ctx context.Context, clock *quartz.Mock, refused *refusals, to time.
 		case left <= 0:
 			return
 		case timers && next <= 0: // it fires at this instant, and is about to say so: nobody waits for what it starts
-			time.Sleep(20 * time.Microsecond)
+			<-real.NewTimer(20 * time.Microsecond).C
 			continue
 		case timers && next < left:
 			left = next

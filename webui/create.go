@@ -112,8 +112,8 @@ type ttlView struct {
 
 type untilChoice struct{ At, Text string }
 
-// untils are how far away the end of a run may be put; the first is as soon as the rules let it be by default.
-var untils = []time.Duration{30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour}
+// untils are how far away the end of a run may be put, where the policy lets it be so near.
+var untils = []time.Duration{10 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour}
 
 func ttlViewOf(s *lifecycle.Snapshot, c clock) ttlView {
 	v := ttlView{Allowed: s.Template.Policy.AllowUserTTL, Value: shortDuration(s.Workspace.TTL)}
@@ -122,7 +122,8 @@ func ttlViewOf(s *lifecycle.Snapshot, c clock) ttlView {
 	}
 	for _, d := range untils {
 		at := c.now.Add(d).Truncate(time.Minute).Add(time.Minute)
-		if _, err := lifecycle.SetDeadline(at)(*s, c.now); err == nil {
+		// What is offered can still be chosen when a quarter of the time has passed: people read.
+		if _, err := lifecycle.SetDeadline(at)(*s, c.now.Add(d/4)); err == nil {
 			v.Until = append(v.Until, untilChoice{at.UTC().Format(time.RFC3339), fmt.Sprintf("%s, in %s", c.stamp(at), shortDuration(d))})
 		}
 	}

@@ -381,6 +381,21 @@ func TestPartsFail(t *testing.T) {
 }
 
 // The stream tells of a change, with nothing about it, and ends when the handler is closed.
+// A stream of which only the header is asked for ends with it.
+func TestLiveHead(t *testing.T) {
+	h := newPages(t, scripted(), webui.Config{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodHead, "/live", nil))
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("HEAD follows the stream")
+	}
+}
+
 func TestLive(t *testing.T) {
 	fleet := webuitest.New(morning)
 	clock := quartz.NewMock(t).WithLogger(quartz.NoOpLogger)

@@ -25,6 +25,9 @@ func (h *Handler) serveLive(w http.ResponseWriter, r *http.Request, who Viewer) 
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
+	if r.Method == http.MethodHead { // nobody would see the stream, and the next request on the connection would wait for its end
+		return
+	}
 	s.follow(r.Context())
 }
 

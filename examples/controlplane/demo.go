@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -34,7 +36,7 @@ resource "terraform_data" "machine" {
 // policyOf is what most templates have.
 func policyOf(ttl time.Duration) dormouse.Policy {
 	return dormouse.Policy{
-		DefaultTTL: ttl, ActivityBump: time.Hour, ReminderLead: 15 * time.Minute, FailureTTL: 30 * time.Minute,
+		DefaultTTL: ttl, MinExtend: 5 * time.Minute, ActivityBump: time.Hour, ReminderLead: 15 * time.Minute, FailureTTL: 30 * time.Minute,
 		TimeTilDormant: 14 * 24 * time.Hour, TimeTilAutodelete: 30 * 24 * time.Hour,
 		AllowUserTTL: true, AllowUserAutostart: true, AutostartDays: schedule.AllDays,
 	}
@@ -133,7 +135,7 @@ Things to try:
   TOKEN=$(awk '/^owner ann/{print $3}' %[2]s)
   curl -sH "Authorization: Bearer $TOKEN" %[1]s/api/v1/workspaces
   curl -sH "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' %[1]s/api/v1/workspaces -d '{"template":"web","name":"mine","ttl":"1h","start":true}'
-  go run ./examples/dormousectl -url %[1]s list
+  go run ./examples/dormousectl --url %[1]s --token-file %[2]s list
 
   - open the address in "result" of a workspace, kill its process, and look at its page
   - kill -9 this process, and start it again: the workspaces go on

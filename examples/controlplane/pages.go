@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -21,10 +23,14 @@ import (
 // fleet is the plane as the pages see it, with what the audit log remembers.
 type fleet struct {
 	*planesource.Source
+	*outlook
 	records *records.DB
 }
 
-var _ webui.Recorder = fleet{}
+var _ interface {
+	webui.Recorder
+	webui.Oracle
+} = fleet{}
 
 // mostMarks is how many events of a workspace are looked at for a page.
 const mostMarks = 200

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -42,6 +44,7 @@ type server struct {
 	keeper   *auth.Keeper
 	api      *api.API
 	pages    *webui.Handler
+	outlook  *outlook
 	registry *prometheus.Registry
 	elastic  atomic.Pointer[workerpool.Pool]
 	url      string
@@ -108,8 +111,10 @@ func (s *server) make(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.pages, err = webui.New(fleet{source, s.db.records}, webui.Config{
+	s.outlook = &outlook{plane: s.plane, records: s.db.records, clock: s.clock, log: s.log}
+	s.pages, err = webui.New(fleet{source, s.outlook, s.db.records}, webui.Config{
 		Viewer: viewer, Actions: true, Zone: time.Local, Clock: s.clock, Logger: s.log, OverdueAfter: s.slow(2 * time.Minute),
+		Refresh: s.slow(2 * time.Second),
 	})
 	return err
 }
@@ -161,6 +166,8 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	group.Go(func() error { return s.plane.Run(ctx) })
 	group.Go(func() error { return s.watch(ctx) })
 	group.Go(func() error { return s.runElastic(ctx) })
+	group.Go(func() error { return s.tidy(ctx) })
+	group.Go(func() error { return s.outlook.run(ctx, time.Minute) })
 	group.Go(func() error {
 		if s.tlsCert != "" {
 			return server.ServeTLS(listener, s.tlsCert, s.tlsKey)
@@ -198,9 +205,13 @@ func (s *server) handler() http.Handler {
 	return bounded(mux)
 }
 
-// bounded bounds what a connection that is slow can hold.
+// bounded bounds for how long a body may be on its way. A request without one, such as that of a stream, may last.
 func bounded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 {
+			h.ServeHTTP(w, r)
+			return
+		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(30 * time.Second))
 		h.ServeHTTP(w, r)
 	})
@@ -230,6 +241,31 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintln(w, "ready")
 }
 
+// How long answers to requests under a key are kept, and what happened.
+const (
+	keepAnswers = 24 * time.Hour
+	keepEvents  = 30 * 24 * time.Hour
+)
+
+// tidy forgets once an hour what is old.
+func (s *server) tidy(ctx context.Context) error {
+	for {
+		err := errors.Join(
+			s.db.records.PruneRequests(ctx, time.Now().Add(-keepAnswers)),
+			s.db.records.PruneEvents(ctx, s.clock.Now().Add(-keepEvents)),
+			s.db.records.PruneHours(ctx, s.clock.Now().Add(-keepEvents)),
+		)
+		if err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "what is old cannot be forgotten", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Hour):
+		}
+	}
+}
+
 func (s *server) watch(ctx context.Context) error {
 	processes, err := provision.NewProcesses(s.data)
 	if err != nil {
@@ -251,7 +287,13 @@ func (s *server) runElastic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	env := []string{dataVariable + "=" + data, idleVariable + "=" + s.idle.String(), caVariable + "=" + s.tlsCert}
+	certificate := s.tlsCert
+	if certificate != "" {
+		if certificate, err = filepath.Abs(certificate); err != nil {
+			return err
+		}
+	}
+	env := []string{dataVariable + "=" + data, idleVariable + "=" + s.idle.String(), caVariable + "=" + certificate}
 	return elastic.NewPool(elastic.New(s.keeper, s.plane.Acquirer(), cfg), filepath.Join(s.data, "workers"), s.idle, env, func(p *workerpool.Pool) {
 		s.elastic.Store(p)
 	}).Run(ctx)

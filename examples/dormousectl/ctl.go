@@ -87,7 +87,7 @@ func openStore(ctx context.Context, database string) (store.Store, error) {
 	if strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://") {
 		pool, err := pgxpool.New(ctx, database)
 		if err != nil {
-			return nil, errors.New("-database cannot be read") // the driver's error may show the password
+			return nil, errors.New("--database cannot be read") // the driver's error may show the password
 		}
 		return postgres.New(pool, postgres.Config{})
 	}

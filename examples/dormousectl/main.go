@@ -1,9 +1,9 @@
 // Command dormousectl asks a control plane why, what next, and what if: over the API of examples/controlplane, or directly on the
 // database of any host of this library.
 //
-//	dormousectl -url http://127.0.0.1:8080 -token-file controlplane-data/tokens.txt list
-//	dormousectl -database plane.db explain api
-//	dormousectl -database postgres://.. doctor
+//	dormousectl --token-file controlplane-data/tokens.txt list
+//	dormousectl --database plane.db explain api
+//	dormousectl --database postgres://.. doctor
 //
 // Directly on a database it runs nothing: it reads, and writes what a verb asks for; the control plane that runs there does the rest.
 // Its shell completion (dormousectl completion) knows the names of workspaces.
@@ -42,7 +42,7 @@ func newRoot() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVar(&c.url, "url", env("PLANE_URL", "http://127.0.0.1:8080"), "of the control plane (PLANE_URL)")
 	f.StringVar(&c.token, "token", os.Getenv("PLANE_TOKEN"), "for the API (PLANE_TOKEN)")
-	f.StringVar(&c.tokenFile, "token-file", "", "a file with lines \"kind name token\", such as tokens.txt; the first counts, or that of -as")
+	f.StringVar(&c.tokenFile, "token-file", "", "a file with lines \"kind name token\", such as tokens.txt; the first counts, or that of --as")
 	f.StringVar(&c.as, "as", "", "whose token of the file")
 	f.StringVar(&c.database, "database", "", "work on this database: the path of an SQLite file, or postgres://..")
 	f.StringVarP(&c.output, "output", "o", "table", "table or json")

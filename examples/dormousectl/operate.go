@@ -106,7 +106,7 @@ func (c *ctl) doctor() *cobra.Command {
 func (c *ctl) migrate() *cobra.Command {
 	return &cobra.Command{Use: "migrate", Short: "bring the tables of a database to this version", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		if c.store == nil {
-			return errors.New("say which database (-database): a control plane migrates its own when it starts")
+			return errors.New("say which database (--database): a control plane migrates its own when it starts")
 		}
 		if err := c.store.Migrate(cmd.Context()); err != nil {
 			return err

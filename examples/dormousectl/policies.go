@@ -88,7 +88,7 @@ func (c *ctl) apply() *cobra.Command {
 		})
 		return err
 	}}
-	cmd.Flags().StringVarP(&file, "file", "f", "-", "the plan, as plan -out has written it")
+	cmd.Flags().StringVarP(&file, "file", "f", "-", "the plan, as plan --out has written it")
 	return cmd
 }
 

@@ -110,7 +110,7 @@ func (c *ctl) hold() *cobra.Command {
 			return err
 		}
 		if end == (span > 0) {
-			return fmt.Errorf("say for how long (-for), or -end")
+			return fmt.Errorf("say for how long (--for), or --end")
 		}
 		if !end {
 			h.Until = time.Now().Add(span)
@@ -149,5 +149,5 @@ func (c *ctl) holdPath(cmd *cobra.Command, args []string, template string, all b
 	case len(args) == 0 && template == "" && all:
 		return "/hold", nil
 	}
-	return "", fmt.Errorf("say one of a workspace, -template and -all")
+	return "", fmt.Errorf("say one of a workspace, --template and --all")
 }

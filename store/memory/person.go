@@ -140,6 +140,12 @@ func (s *Store) forgetEvents(p *store.Person) {
 				s.outbox.count--
 			}
 		}
+		// What is about an owner stands in the owner's line.
+		if key.subject == p.ID && len(l.events) > 0 && l.events[0].Subject() != key.subject {
+			delete(s.outbox.lines, key)
+			l.key.subject = l.events[0].Subject()
+			s.outbox.lines[l.key] = l
+		}
 	}
 }
 

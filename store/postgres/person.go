@@ -137,7 +137,9 @@ func (f forgetting) leaveEvents(ctx context.Context) error {
 			if next == nil {
 				return `DELETE FROM dormouse.events WHERE seq = $1`, []any{seq}
 			}
-			return `UPDATE dormouse.events SET body = $2::text::json WHERE seq = $1`, []any{seq, next}
+			// What is about an owner stands in the owner's line.
+			return `UPDATE dormouse.events SET body = $2::text::json, workspace_id = CASE workspace_id WHEN $3 THEN $4 ELSE workspace_id END
+				WHERE seq = $1`, []any{seq, next, key(f.ID), key(f.Pseudonym)}
 		})
 }
 

@@ -127,7 +127,9 @@ func (t *tx) leaveEvents(p *store.Person) error {
 		if err == nil && body == "" {
 			_, err = t.exec(`DELETE FROM {events} WHERE seq = ?`, seq)
 		} else if err == nil {
-			_, err = t.exec(`UPDATE {events} SET body = ? WHERE seq = ?`, []byte(body), seq)
+			// What is about an owner stands in the owner's line.
+			_, err = t.exec(`UPDATE {events} SET body = ?, workspace_id = CASE workspace_id WHEN ? THEN ? ELSE workspace_id END WHERE seq = ?`,
+				[]byte(body), blob(p.ID), blob(p.Pseudonym), seq)
 		}
 	}
 	return err

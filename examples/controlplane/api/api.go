@@ -103,6 +103,14 @@ func defaults(n *int, to int) {
 // Prefix is that of all paths.
 const Prefix = "/api/v1"
 
+// Patterns are the methods and paths that are handled, such as "GET /workspaces".
+func (a *API) Patterns() (all []string) {
+	for _, r := range a.routes {
+		all = append(all, r.method+" "+r.path)
+	}
+	return all
+}
+
 // Close ends the streams, so that a server can shut down.
 func (a *API) Close() { a.close() }
 

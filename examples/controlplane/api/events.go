@@ -52,6 +52,9 @@ func (a *API) events(w http.ResponseWriter, q *request) error {
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.WriteHeader(http.StatusOK)
+	if q.Method == http.MethodHead {
+		return nil
+	}
 	a.follow(w, q, owner, seq)
 	return nil
 }

@@ -150,7 +150,7 @@ func (s schemas) of(t reflect.Type) object {
 func (s schemas) named(t reflect.Type) object {
 	name := strings.NewReplacer("[", "Of", "]", "", "github.com/dormouse-go/dormouse/", "", "examples/controlplane/", "", "/", "", ".", "").Replace(t.Name())
 	pkg := t.PkgPath()[strings.LastIndex(t.PkgPath(), "/")+1:]
-	if pkg != "api" && pkg != "dormouse" {
+	if pkg != "api" {
 		name = strings.ToUpper(pkg[:1]) + pkg[1:] + name
 	}
 	ref := object{"$ref": "#/components/schemas/" + name}

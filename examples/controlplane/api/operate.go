@@ -78,8 +78,10 @@ type Pause struct {
 
 func (a *API) jobRoutes() []route {
 	return []route{
-		{method: "GET", path: "/jobs", summary: "list jobs, the latest first", who: admins, out: typeOf[Page[Job]](), do: a.listJobs,
-			query: []param{{"state", "pending, running, succeeded, failed or canceled"}, {"after", "next of the page before"}, {"limit", "1 to 500"}}},
+		{
+			method: "GET", path: "/jobs", summary: "list jobs, the latest first", who: admins, out: typeOf[Page[Job]](), do: a.listJobs,
+			query: []param{{"state", "pending, running, succeeded, failed or canceled"}, {"after", "next of the page before"}, {"limit", "1 to 500"}},
+		},
 		{method: "GET", path: "/jobs/{id}", summary: "where a job is, and why", who: admins, out: typeOf[JobWhy](), do: a.explainJob},
 		{method: "GET", path: "/jobs/{id}/attempts", summary: "what became of it before", who: admins, out: typeOf[Page[Attempt]](), do: a.attempts},
 		{method: "POST", path: "/jobs/{id}/retry", summary: "put a job that is over into line again", who: admins, in: typeOf[Remark](), out: typeOf[Job](), do: with(a.retryJob)},

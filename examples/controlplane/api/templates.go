@@ -53,26 +53,32 @@ func (a *API) templateRoutes() []route {
 		}},
 		{method: "PUT", path: "/templates/{name}", summary: "make a template, or a new version of it", who: admins, limit: 256 << 10, in: typeOf[NewTemplate](), out: typeOf[Template](), do: with(a.putTemplate)},
 		{method: "POST", path: "/templates/{name}/plan", summary: "say what a policy would do, and write nothing", who: admins, in: typeOf[Planned](), out: typeOf[dormouse.PolicyPlan](), do: with(a.plan)},
-		{method: "POST", path: "/templates/{name}/compare", summary: "say what follows from a plan", who: admins, limit: 2 << 20, in: typeOf[dormouse.PolicyPlan](), out: typeOf[forecast.PlanComparison](),
+		{
+			method: "POST", path: "/templates/{name}/compare", summary: "say what follows from a plan", who: admins, limit: 2 << 20, in: typeOf[dormouse.PolicyPlan](), out: typeOf[forecast.PlanComparison](),
 			do: with(func(q *request, in dormouse.PolicyPlan) (any, error) {
 				if err := a.isOf(q, in); err != nil {
 					return nil, err
 				}
 				return a.Plane.ComparePlan(q.Context(), in, time.Time{}, forecast.PlanConfig{})
-			})},
-		{method: "POST", path: "/templates/{name}/apply", summary: "carry a plan out", who: admins, limit: 2 << 20, in: typeOf[dormouse.PolicyPlan](), out: typeOf[dormouse.PolicyPlan](), calls: 2 * time.Minute,
+			}),
+		},
+		{
+			method: "POST", path: "/templates/{name}/apply", summary: "carry a plan out", who: admins, limit: 2 << 20, in: typeOf[dormouse.PolicyPlan](), out: typeOf[dormouse.PolicyPlan](), calls: 2 * time.Minute,
 			do: with(func(q *request, in dormouse.PolicyPlan) (any, error) {
 				if err := a.isOf(q, in); err != nil {
 					return nil, err
 				}
 				return a.Plane.Apply(q.Context(), in, nil, dormouse.By(q.who.Name))
-			})},
+			}),
+		},
 		{method: "PUT", path: "/templates/{name}/hold", summary: "suspend rules of all its workspaces until an instant; none ends it", who: admins, in: typeOf[dormouse.Hold](), do: with(a.holdTemplate)},
-		{method: "PUT", path: "/hold", summary: "suspend rules of everything until an instant; none ends it", who: admins, in: typeOf[dormouse.Hold](),
+		{
+			method: "PUT", path: "/hold", summary: "suspend rules of everything until an instant; none ends it", who: admins, in: typeOf[dormouse.Hold](),
 			do: with(func(q *request, in dormouse.Hold) (any, error) {
 				in.By = q.who.Name
 				return nil, a.Plane.HoldAll(q.Context(), in, dormouse.By(q.who.Name))
-			})},
+			}),
+		},
 	}
 }
 

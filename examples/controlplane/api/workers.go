@@ -59,14 +59,18 @@ func (a *API) workerRoutes() []route {
 		{method: "POST", path: "/workers", summary: "register a worker; the answer has its token, once", who: admins, in: typeOf[NewWorker](), out: typeOf[Secret](), do: with(a.register)},
 		{method: "DELETE", path: "/workers/{id}", summary: "end a worker's registration", who: admins, do: a.endToken("id")},
 		{method: "POST", path: "/worker/acquire", summary: "wait for a job; 204 says to ask again", who: workers, limit: acquireBody, in: typeOf[queue.Request](), out: typeOf[queue.Job](), do: with(a.acquire), calls: longPoll + 5*time.Second},
-		{method: "POST", path: "/worker/renew", summary: "report on a job; true asks for its cancellation", who: workers, limit: reportBody, in: typeOf[queue.Report](), out: typeOf[bool](),
+		{
+			method: "POST", path: "/worker/renew", summary: "report on a job; true asks for its cancellation", who: workers, limit: reportBody, in: typeOf[queue.Report](), out: typeOf[bool](),
 			do: with(func(q *request, in queue.Report) (any, error) {
 				return a.Plane.Remote(q.who.Remote()).Renew(q.Context(), in)
-			})},
-		{method: "POST", path: "/worker/end", summary: "end a job", who: workers, limit: endBody, in: typeOf[queue.End](), out: typeOf[queue.Job](),
+			}),
+		},
+		{
+			method: "POST", path: "/worker/end", summary: "end a job", who: workers, limit: endBody, in: typeOf[queue.End](), out: typeOf[queue.Job](),
 			do: with(func(q *request, in queue.End) (any, error) {
 				return a.Plane.Remote(q.who.Remote()).End(q.Context(), in)
-			})},
+			}),
+		},
 	}
 }
 

@@ -77,50 +77,66 @@ type Page[T any] struct {
 func (a *API) workspaceRoutes() []route {
 	one := typeOf[dormouse.Workspace]()
 	routes := []route{
-		{method: "GET", path: "/workspaces", summary: "list workspaces, an owner's own or all", who: people, out: typeOf[Page[dormouse.Workspace]](), do: a.listWorkspaces,
-			query: []param{{"owner", "of whom; admins only"}, {"template", "id of the template"}, {"status", "one status"}, {"after", "next of the page before"}, {"limit", "1 to 1000"}}},
+		{
+			method: "GET", path: "/workspaces", summary: "list workspaces, an owner's own or all", who: people, out: typeOf[Page[dormouse.Workspace]](), do: a.listWorkspaces,
+			query: []param{{"owner", "of whom; admins only"}, {"template", "id of the template"}, {"status", "one status"}, {"after", "next of the page before"}, {"limit", "1 to 1000"}},
+		},
 		{method: "POST", path: "/workspaces", summary: "make a workspace", who: people, in: typeOf[Wanted](), out: one, do: with(a.create)},
 		{method: "GET", path: "/workspaces/{id}", summary: "a workspace", who: people, out: one, do: a.of(func(_ *request, w dormouse.Workspace) (any, error) { return w, nil })},
-		{method: "PUT", path: "/workspaces/{id}/schedule", summary: "set when it starts and stops by itself", who: people, in: typeOf[dormouse.Schedule](), out: one,
+		{
+			method: "PUT", path: "/workspaces/{id}/schedule", summary: "set when it starts and stops by itself", who: people, in: typeOf[dormouse.Schedule](), out: one,
 			do: a.change(func(q *request, id uuid.UUID, o []dormouse.Option) (dormouse.Workspace, error) {
 				in, err := into[dormouse.Schedule](q)
 				if err != nil {
 					return dormouse.Workspace{}, err
 				}
 				return a.Plane.SetSchedule(q.Context(), id, in, o...)
-			})},
-		{method: "PUT", path: "/workspaces/{id}/ttl", summary: "set how long it runs before it stops by itself, 0s for no limit", who: people, in: typeOf[TTL](), out: one,
+			}),
+		},
+		{
+			method: "PUT", path: "/workspaces/{id}/ttl", summary: "set how long it runs before it stops by itself, 0s for no limit", who: people, in: typeOf[TTL](), out: one,
 			do: a.change(func(q *request, id uuid.UUID, o []dormouse.Option) (dormouse.Workspace, error) {
 				in, err := into[TTL](q)
 				if err != nil {
 					return dormouse.Workspace{}, err
 				}
 				return a.Plane.SetTTL(q.Context(), id, time.Duration(in.TTL), o...)
-			})},
+			}),
+		},
 		{method: "POST", path: "/workspaces/{id}/extend", summary: "move the deadline to a later instant", who: people, in: typeOf[Extension](), out: one, do: a.change(a.extend)},
-		{method: "PUT", path: "/workspaces/{id}/deadline", summary: "say when the present run ends; it may be earlier", who: people, in: typeOf[Deadline](), out: one,
+		{
+			method: "PUT", path: "/workspaces/{id}/deadline", summary: "say when the present run ends; it may be earlier", who: people, in: typeOf[Deadline](), out: one,
 			do: a.change(func(q *request, id uuid.UUID, o []dormouse.Option) (dormouse.Workspace, error) {
 				in, err := into[Deadline](q)
 				if err != nil {
 					return dormouse.Workspace{}, err
 				}
 				return a.Plane.Update(q.Context(), id, lifecycle.SetDeadline(in.Until), o...)
-			})},
+			}),
+		},
 		{method: "PUT", path: "/workspaces/{id}/hold", summary: "suspend its rules until an instant", who: people, in: typeOf[dormouse.Hold](), out: one, do: a.change(a.hold)},
-		{method: "DELETE", path: "/workspaces/{id}/hold", summary: "end its hold", who: people, out: one,
+		{
+			method: "DELETE", path: "/workspaces/{id}/hold", summary: "end its hold", who: people, out: one,
 			do: a.change(func(q *request, id uuid.UUID, o []dormouse.Option) (dormouse.Workspace, error) {
 				return a.Plane.Hold(q.Context(), id, dormouse.Hold{}, o...)
-			})},
-		{method: "GET", path: "/workspaces/{id}/builds", summary: "its builds, the latest first", who: people, out: typeOf[Page[dormouse.BuildRecord]](), do: a.of(a.builds),
-			query: []param{{"before", "only builds with a smaller number"}, {"limit", "1 to 1000"}}},
-		{method: "GET", path: "/workspaces/{id}/builds/{number}/log", summary: "what a build said", who: people, out: typeOf[Page[Line]](), do: a.of(a.log),
-			query: []param{{"after", "only lines with a larger number"}, {"limit", "1 to 1000"}}},
+			}),
+		},
+		{
+			method: "GET", path: "/workspaces/{id}/builds", summary: "its builds, the latest first", who: people, out: typeOf[Page[dormouse.BuildRecord]](), do: a.of(a.builds),
+			query: []param{{"before", "only builds with a smaller number"}, {"limit", "1 to 1000"}},
+		},
+		{
+			method: "GET", path: "/workspaces/{id}/builds/{number}/log", summary: "what a build said", who: people, out: typeOf[Page[Line]](), do: a.of(a.log),
+			query: []param{{"after", "only lines with a larger number"}, {"limit", "1 to 1000"}},
+		},
 	}
 	for name, verb := range a.verbs() {
 		routes = append(routes, route{method: "POST", path: "/workspaces/{id}/" + name, summary: name + " it", who: people, out: one, do: a.change(verb)})
 	}
-	routes = append(routes, route{method: "DELETE", path: "/workspaces/{id}", summary: "delete it, and what it is made of", who: people, out: one,
-		do: a.change(verb(a.Plane.Delete))})
+	routes = append(routes, route{
+		method: "DELETE", path: "/workspaces/{id}", summary: "delete it, and what it is made of", who: people, out: one,
+		do: a.change(verb(a.Plane.Delete)),
+	})
 	return routes
 }
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package box is a workspace: a small web server in a folder and at a port of its own, which says by a file when it was used.
 package box
 

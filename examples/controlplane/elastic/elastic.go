@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package elastic lets worker processes come and go with the builds that wait. A worker is a job of a worker pool: machines are
 // created for it, it takes builds over the API until there have been none for a while, and ends by itself. So a worker is never
 // taken away in the middle of a build, and what it reports is what any other worker reports.

@@ -1,9 +1,12 @@
+//go:build unix
+
 // Package provision makes workspaces real. It is what a worker links: an order says what shall be, and each step is content to
 // find that it is so already, because an order may be carried out again after a crash.
 package provision
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 
@@ -12,8 +15,6 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/acquirer/worker"
 	"github.com/dormouse-go/dormouse/lifecycle"
-
-	"encoding/json"
 )
 
 // The provisioners.

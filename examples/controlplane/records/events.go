@@ -24,9 +24,9 @@ type Event struct {
 func (d *DB) AddEvent(ctx context.Context, e Event) (err error) {
 	for range 20 {
 		_, err = d.exec(ctx, `INSERT INTO plane_events (seq, name, owner, workspace, kind, at, body)
-			SELECT coalesce(max(seq), 0) + 1, CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT), CAST($6 AS BYTEA) FROM plane_events
+			SELECT coalesce(max(seq), 0) + 1, CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT), CAST($6 AS TEXT) FROM plane_events
 			WHERE true ON CONFLICT (name) DO NOTHING`,
-			e.Key, e.Owner.String(), e.Workspace.String(), e.Kind, e.At.UnixMicro(), e.Body)
+			e.Key, e.Owner.String(), e.Workspace.String(), e.Kind, e.At.UnixMicro(), string(e.Body))
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
@@ -51,6 +51,12 @@ func (d *DB) EventsOf(ctx context.Context, workspace uuid.UUID, since time.Time,
 		list[i], list[j] = list[j], list[i]
 	}
 	return list, err
+}
+
+// PruneEvents forgets what happened before an instant.
+func (d *DB) PruneEvents(ctx context.Context, before time.Time) error {
+	_, err := d.exec(ctx, `DELETE FROM plane_events WHERE at < $1 AND seq < (SELECT max(seq) FROM plane_events)`, before.UnixMicro())
+	return err
 }
 
 // LastEvent is the number of the latest event.

@@ -168,7 +168,7 @@ func (b *tab) signIn(r *replica, name string) {
 // and reads why.
 func TestFromThePageToTheProcess(t *testing.T) {
 	w := newWorld(t)
-	r := w.start("-speed", "300", "-pool", "0")
+	r := w.start("-speed", "60", "-pool", "0", "-look", "200ms")
 	b := newTab(t, 1280, "light")
 	b.signIn(r, "ann")
 	b.press(".new", "[value=create]", map[string]string{"name": "from the page", "template": "web"})
@@ -189,8 +189,16 @@ func TestFromThePageToTheProcess(t *testing.T) {
 	if !answers(address) {
 		t.Fatalf("its process does not answer at %s", address)
 	}
+	w.until("the visit to count as use", func() bool { return ann.get(ws.ID).LastUsedAt.After(ws.LastUsedAt.Add(time.Second)) })
+	for last := (time.Time{}); ; time.Sleep(3 * time.Second) { // the end of the connection is use too, and would move the deadline
+		now := ann.get(ws.ID).LastUsedAt
+		if now.Equal(last) {
+			break
+		}
+		last = now
+	}
 	b.keep("owner-running-wide-light")
-	b.press(card, "[value=deadline]", map[string]string{"until": ""}) // the first: in half an hour, which is 6 seconds here
+	b.press(card, "[value=deadline]", map[string]string{"until": ""}) // the first: in ten minutes, which are ten seconds here
 	b.shows(card+" .word", "stopped")
 	if answers(address) || len(w.processes()[ws.ID]) != 0 {
 		t.Error("it is stopped, and its process is there")

@@ -3,12 +3,12 @@ package controlplane_test
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	hostileInputs = flag.Int("hostile", 1500, "how many hostile inputs TestHostileInputs sends; 10000 is the long run")
+	hostileInputs = flag.Int("hostile", 10000, "how many hostile inputs TestHostileInputs sends")
 	hostileSeed   = flag.Uint64("hostile.seed", 0, "the seed of TestHostileInputs; 0 is a new one")
 )
 
@@ -32,14 +32,8 @@ var texts = []string{
 	"urn:dormouse:problem:internal", "*", "%00", "plane_aaaaaaaaaaaa_" + strings.Repeat("B", 52),
 }
 
-// paths are of every route, with somebody's ids in them, and of none.
-var paths = []string{
-	"/workspaces", "/workspaces/%s", "/workspaces/%s/start", "/workspaces/%s/stop", "/workspaces/%s/restart", "/workspaces/%s/cancel", "/workspaces/%s/wake", "/workspaces/%s/retry",
-	"/workspaces/%s/schedule", "/workspaces/%s/ttl", "/workspaces/%s/extend", "/workspaces/%s/deadline", "/workspaces/%s/hold", "/workspaces/%s/builds", "/workspaces/%s/builds/1/log", "/workspaces/%s/explain",
-	"/workspaces/%s/upcoming", "/workspaces/%s/calendar.ics", "/templates", "/templates/%s", "/templates/%s/plan", "/templates/%s/apply", "/templates/%s/compare", "/templates/%s/hold", "/hold", "/owners", "/owners/%s",
-	"/owners/%s/tokens", "/tokens/%s", "/jobs", "/jobs/%s", "/jobs/%s/attempts", "/jobs/%s/retry", "/jobs/%s/cancel", "/pauses", "/pools", "/pools/%s/claims", "/pools/%s/pause", "/workers", "/workers/%s",
-	"/worker/acquire", "/worker/renew", "/worker/end", "/forecast", "/simulate", "/doctor", "/me", "/openapi.json", "/..%%2f..%%2f%s", "/%s", "//%s", "/workspaces/%s/../../owners",
-}
+// strays are paths of no route.
+var strays = []string{"/..%2f..%2fetc", "//workspaces", "/workspaces/../../owners", "/workspaces/{id}/nothing", "/{id}", "/worker/", "/openapi.json/.."}
 
 // fields are names of fields of bodies.
 var fields = []string{
@@ -51,6 +45,7 @@ var fields = []string{
 type attacker struct {
 	*rand.Rand
 	r       *replica
+	routes  []string // "POST /workspaces/{id}/start"
 	tokens  []string
 	ids     []string
 	secrets []string // what no answer may hold
@@ -113,21 +108,27 @@ func (a *attacker) body() string {
 
 // request is one of them.
 func (a *attacker) request() *http.Request {
-	method := []string{"GET", "POST", "PUT", "DELETE", "POST", "GET", "PATCH", "HEAD"}[a.IntN(8)]
-	path := paths[a.IntN(len(paths))]
-	if strings.Contains(path, "%s") {
+	method, path, _ := strings.Cut(a.routes[a.IntN(len(a.routes))], " ")
+	switch a.IntN(10) {
+	case 0:
+		path = strays[a.IntN(len(strays))]
+	case 1:
+		method = []string{"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"}[a.IntN(6)]
+	}
+	for strings.Contains(path, "{") {
 		id := url.PathEscape(a.text())
 		if a.IntN(2) == 0 {
 			id = a.ids[a.IntN(len(a.ids))]
 		}
-		path = fmt.Sprintf(path, id)
+		begin, end := strings.Index(path, "{"), strings.Index(path, "}")
+		path = path[:begin] + id + path[end+1:]
 	}
 	q := url.Values{}
 	for range a.IntN(3) {
 		q.Set([]string{"owner", "template", "status", "after", "limit", "before", "n", "until", "state", "type", "note"}[a.IntN(11)], a.text())
 	}
 	u := a.r.url() + "/api/v1" + path
-	if a.IntN(6) == 0 {
+	if a.IntN(8) == 0 {
 		u = a.r.url() + []string{"/", "/mine", "/live", "/act", "/login", "/assets/" + url.PathEscape(a.text()), "/" + url.PathEscape(a.text())}[a.IntN(7)]
 	}
 	if len(q) > 0 {
@@ -141,10 +142,24 @@ func (a *attacker) request() *http.Request {
 	return r
 }
 
+// routesOf reads what there is from the description of the API.
+func routesOf(c caller) (routes []string) {
+	spec := call[struct {
+		Paths map[string]map[string]any `json:"paths"`
+	}](c, "GET", "/openapi.json", "")
+	for path, methods := range spec.Paths {
+		for method := range methods {
+			routes = append(routes, strings.ToUpper(method)+" "+path)
+		}
+	}
+	slices.Sort(routes)
+	return routes
+}
+
 // dress gives a request a token and headers.
 func (a *attacker) dress(r *http.Request) {
 	token := a.tokens[a.IntN(len(a.tokens))]
-	switch a.IntN(8) {
+	switch a.IntN(12) {
 	case 0:
 	case 1:
 		r.Header.Set("Authorization", "Bearer "+clean(a.text()))
@@ -154,7 +169,7 @@ func (a *attacker) dress(r *http.Request) {
 	}
 	r.Header.Set("Content-Type", []string{"application/json", "application/json", "application/json", "text/plain", "application/x-www-form-urlencoded", ""}[a.IntN(6)])
 	for _, h := range []string{"If-Match", "Idempotency-Key", "Origin", "Last-Event-ID", "X-Forwarded-For"} {
-		if a.IntN(6) == 0 {
+		if a.IntN(10) == 0 {
 			r.Header.Set(h, clean(a.text()))
 		}
 	}
@@ -189,26 +204,30 @@ func TestHostileInputs(t *testing.T) {
 			t.Errorf("a workspace named %q: %d %v", text, a.Code, err)
 		}
 	}
+	routes := routesOf(admin)
+	ids := []string{secret.ID.String(), uuid.NewString(), uuid.Nil.String(), "web", "ann", "ben", "sandbox"}
 	seen := &tally{T: t, codes: map[int]int{}}
-	var all sync.WaitGroup
-	const hands = 4
-	for hand := range hands {
-		a := &attacker{
-			Rand: rand.New(rand.NewPCG(seed, uint64(hand))), r: r, tokens: []string{ann.token, worker, strings.ToUpper(ann.token), ann.token[:len(ann.token)-1] + "x", ""},
-			ids: []string{secret.ID.String(), uuid.NewString(), uuid.Nil.String(), "web", "ann", "ben", "sandbox"}, secrets: []string{"bens-secret-project", ben.token, admin.token, "SQLITE", "sqlite", "goroutine"},
+	attack := func(inputs int, salt uint64, secrets []string, tokens ...string) {
+		var all sync.WaitGroup
+		const hands = 4
+		for hand := range uint64(hands) {
+			a := &attacker{Rand: rand.New(rand.NewPCG(seed, salt+hand)), r: r, routes: routes, tokens: tokens, ids: ids, secrets: secrets}
+			all.Go(func() {
+				for range inputs / hands {
+					seen.send(a)
+				}
+			})
 		}
-		all.Go(func() {
-			for range *hostileInputs / hands {
-				seen.send(a)
-			}
-		})
+		all.Wait()
 	}
-	all.Wait()
-	t.Logf("%d inputs: %v", *hostileInputs, seen.codes)
-	if got := ben.get(secret.ID); got.Revision != secret.Revision {
+	inside := []string{ben.token, admin.token, "SQLITE", "sqlite", "goroutine"}
+	attack(*hostileInputs*2/3, 0, append(inside, "bens-secret-project"), ann.token, ann.token, ann.token, worker, worker, ann.token[:len(ann.token)-1]+"x", "")
+	if got := ben.get(secret.ID); got.Status != secret.Status || got.TTL != secret.TTL || got.Name != secret.Name || got.Hold != secret.Hold || got.Schedule != secret.Schedule {
 		t.Errorf("the workspace of somebody else was changed: %+v", got)
 	}
 	escaped(w, r)
+	attack(*hostileInputs/3, 100, inside, admin.token) // who operates it may do much, and breaks nothing either
+	t.Logf("%d inputs to %d routes: %v", *hostileInputs, len(routes), seen.codes)
 }
 
 // tally is what was answered.
@@ -223,7 +242,7 @@ func (s *tally) send(a *attacker) {
 	if request == nil {
 		return
 	}
-	client := http.Client{Timeout: 3 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := http.Client{Timeout: patience(request), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Do(request)
 	if err != nil {
 		if strings.HasSuffix(request.URL.Path, "/worker/acquire") || strings.HasSuffix(request.URL.Path, "/live") || strings.HasSuffix(request.URL.Path, "/events") {
@@ -231,7 +250,13 @@ func (s *tally) send(a *attacker) {
 		}
 		s.count(0)
 		if !strings.Contains(err.Error(), "malformed") && !strings.Contains(err.Error(), "reset") && !strings.Contains(err.Error(), "broken pipe") {
-			s.Errorf("%s %s: %v", request.Method, request.URL, err)
+			sent := ""
+			if request.GetBody != nil {
+				again, _ := request.GetBody()
+				text, _ := io.ReadAll(again)
+				sent = string(text)
+			}
+			s.Errorf("%s %s: %v with %.500q, %v", request.Method, request.URL, err, sent, request.Header)
 		}
 		return
 	}
@@ -288,7 +313,7 @@ func escaped(w *world, r *replica) {
 			}
 		}
 	}
-	out, err := exec.Command(programs.ctl, "-url", r.url(), "-token", w.token("ann"), "list").CombinedOutput()
+	out, err := exec.Command(programs.ctl, "--url", r.url(), "--token", w.token("ann"), "list").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "alert(1)") {
 		w.Errorf("dormousectl list: %v\n%s", err, out)
 	}
@@ -297,4 +322,12 @@ func escaped(w *world, r *replica) {
 			w.Errorf("the command line prints %q as it is", bad)
 		}
 	}
+}
+
+// patience is short with what waits on purpose.
+func patience(r *http.Request) time.Duration {
+	if strings.HasSuffix(r.URL.Path, "/acquire") || strings.HasSuffix(r.URL.Path, "/live") || strings.HasSuffix(r.URL.Path, "/events") {
+		return 100 * time.Millisecond
+	}
+	return 10 * time.Second
 }

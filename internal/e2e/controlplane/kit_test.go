@@ -62,6 +62,7 @@ type world struct {
 // replica is one control plane.
 type replica struct {
 	w       *world
+	scheme  string
 	address string
 	args    []string
 	cmd     *exec.Cmd
@@ -111,8 +112,11 @@ func tail(s string) string {
 	return s
 }
 
-// start begins a replica on a free port.
-func (w *world) start(args ...string) *replica {
+// start begins a replica on a free port, and startTLS one with a certificate.
+func (w *world) start(args ...string) *replica    { w.Helper(); return w.startAt("http", args...) }
+func (w *world) startTLS(args ...string) *replica { w.Helper(); return w.startAt("https", args...) }
+
+func (w *world) startAt(scheme string, args ...string) *replica {
 	w.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -120,7 +124,7 @@ func (w *world) start(args ...string) *replica {
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	r := &replica{w: w, address: address, args: append([]string{"-listen", address, "-data", w.data}, args...), log: &bytes.Buffer{}}
+	r := &replica{w: w, scheme: scheme, address: address, args: append([]string{"-listen", address, "-data", w.data}, args...), log: &bytes.Buffer{}}
 	w.replicas = append(w.replicas, r)
 	r.begin()
 	return r
@@ -152,7 +156,7 @@ func (r *replica) begin() {
 	})
 }
 
-func (r *replica) url() string { return "http://" + r.address }
+func (r *replica) url() string { return r.scheme + "://" + r.address }
 
 // kill is kill -9.
 func (r *replica) kill() {
@@ -310,9 +314,12 @@ func leads(pid int) bool {
 	return err == nil && session == pid
 }
 
+// visitor lets go of a connection: one that stays open is use, and moves deadlines.
+var visitor = http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 // answers reports whether a workspace's process does.
 func answers(address string) bool {
-	response, err := http.Get(address)
+	response, err := visitor.Get(address)
 	if err != nil {
 		return false
 	}

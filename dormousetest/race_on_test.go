@@ -1,0 +1,8 @@
+//go:build race
+
+package dormousetest_test
+
+import "time"
+
+// weekMay is what a week of a hundred workspaces may take.
+const weekMay = 5 * time.Second

@@ -1,0 +1,156 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+)
+
+const template = `{"provisioner":"process","policy":{"default_ttl":"8h0m0s","allow_user_ttl":true,"allow_user_autostart":true}}`
+
+// withTemplate is a service with a template and two owners.
+func withTemplate(t *testing.T) (s *service, ann, ben string) {
+	s = newService(t)
+	if w := s.call(s.tokens[auth.Admin], "PUT", "/api/v1/templates/web", template); w.Code != http.StatusOK {
+		t.Fatal(w.Code, w.Body)
+	}
+	var tokens []string
+	for _, name := range []string{"ann", "ben"} {
+		var secret struct{ Token string }
+		w := s.call(s.tokens[auth.Admin], "POST", "/api/v1/owners/"+name+"/tokens", "")
+		must(t, json.Unmarshal(w.Body.Bytes(), &secret))
+		tokens = append(tokens, secret.Token)
+	}
+	return s, tokens[0], tokens[1]
+}
+
+func (s *service) create(token, name string, header ...string) (ws dormouse.Workspace) {
+	s.Helper()
+	w := s.call(token, "POST", "/api/v1/workspaces", `{"template":"web","name":"`+name+`"}`, header...)
+	if w.Code != http.StatusOK {
+		s.Fatal(w.Code, w.Body)
+	}
+	must(s.T, json.Unmarshal(w.Body.Bytes(), &ws))
+	return ws
+}
+
+// What is somebody else's is as what is not there, in every route, and lists have one's own.
+func TestOwnersAreApart(t *testing.T) {
+	s, ann, ben := withTemplate(t)
+	hers := s.create(ann, "hers")
+	for _, at := range []string{
+		"GET ", "DELETE ", "POST /start", "POST /stop", "POST /restart", "POST /cancel", "POST /wake", "POST /retry", "PUT /schedule", "PUT /ttl", "PUT /deadline", "POST /extend", "PUT /hold", "DELETE /hold",
+		"GET /builds", "GET /builds/1/log", "GET /explain", "GET /upcoming", "GET /calendar.ics",
+	} {
+		method, path, _ := strings.Cut(at, " ")
+		body := map[string]string{"PUT": `{"ttl":"1h"}`}[method]
+		real := s.call(ben, method, "/api/v1/workspaces/"+hers.ID.String()+path, body)
+		none := s.call(ben, method, "/api/v1/workspaces/"+uuid.Nil.String()+path, body)
+		if real.Code != http.StatusNotFound || strings.ReplaceAll(real.Body.String(), hers.ID.String(), uuid.Nil.String()) != none.Body.String() {
+			t.Errorf("%s: %d %s, of none %d %s", at, real.Code, real.Body, none.Code, none.Body)
+		}
+	}
+	if w := s.call(ben, "GET", "/api/v1/workspaces?owner=ann", ""); strings.Contains(w.Body.String(), "hers") {
+		t.Errorf("the list of somebody else: %s", w.Body)
+	}
+	if w := s.call(ben, "POST", "/api/v1/workspaces", `{"template":"web","name":"x","owner":"ann"}`); w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("for somebody else: %d %s", w.Code, w.Body)
+	}
+}
+
+// A change for a revision that is not there any more is refused, and says so.
+func TestIfMatch(t *testing.T) {
+	s, ann, _ := withTemplate(t)
+	path := "/api/v1/workspaces/" + s.create(ann, "api").ID.String()
+	seen := s.call(ann, "GET", path, "").Header().Get("ETag")
+	first := s.call(ann, "PUT", path+"/ttl", `{"ttl":"1h"}`, "If-Match", seen)
+	if first.Code != http.StatusOK || first.Header().Get("ETag") == seen {
+		t.Fatal(first.Code, first.Body)
+	}
+	if w := s.call(ann, "PUT", path+"/ttl", `{"ttl":"2h"}`, "If-Match", seen); w.Code != http.StatusPreconditionFailed {
+		t.Errorf("with the revision before: %d %s", w.Code, w.Body)
+	}
+	if w := s.call(ann, "PUT", path+"/ttl", `{"ttl":"2h"}`, "If-Match", "yesterday"); w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("with no revision: %d %s", w.Code, w.Body)
+	}
+}
+
+// The same request under the same key is done once; another one is refused.
+func TestIdempotencyKey(t *testing.T) {
+	s, ann, ben := withTemplate(t)
+	first, again := s.create(ann, "api", "Idempotency-Key", "k1"), s.create(ann, "api", "Idempotency-Key", "k1")
+	if first.ID != again.ID {
+		t.Errorf("one key made %s and %s", first.ID, again.ID)
+	}
+	w := s.call(ann, "POST", "/api/v1/workspaces", `{"template":"web","name":"api"}`, "Idempotency-Key", "k1")
+	if w.Header().Get("Idempotency-Replayed") != "true" {
+		t.Errorf("a repeated request: %v", w.Header())
+	}
+	if w := s.call(ann, "POST", "/api/v1/workspaces", `{"template":"web","name":"other"}`, "Idempotency-Key", "k1"); w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("another request: %d %s", w.Code, w.Body)
+	}
+	if theirs := s.create(ben, "api", "Idempotency-Key", "k1"); theirs.ID == first.ID {
+		t.Error("two owners share a key")
+	}
+}
+
+// Errors name the field, the value and the rule, and nothing more than a share is done.
+func TestRefusals(t *testing.T) {
+	s, ann, _ := withTemplate(t)
+	ws := s.create(ann, "api")
+	path := "/api/v1/workspaces/" + ws.ID.String()
+	for _, c := range []struct {
+		method, path, body, kind string
+		code                     int
+		field                    string
+		header                   []string
+	}{
+		{"PUT", path + "/schedule", `{"hours":"never"}`, "invalid", 422, "Schedule.Hours", nil},
+		{"PUT", path + "/ttl", `{"ttl":"soon"}`, "invalid", 422, "duration", nil},
+		{"PUT", path + "/ttl", `{"ttl":"1h","other":1}`, "invalid", 422, "body", nil},
+		{"PUT", path + "/ttl", `{"ttl":"1h"} {}`, "invalid", 422, "body", nil},
+		{"PUT", path + "/ttl", ``, "invalid", 422, "body", nil},
+		{"POST", path + "/start", `{}`, "invalid", 422, "body", nil},
+		{"PUT", path + "/ttl", `{"ttl":"` + strings.Repeat("x", 40<<10) + `"}`, "too_long", 413, "", nil},
+		{"PUT", path + "/ttl", `{"ttl":"1h"}`, "not_json", 415, "", []string{"Content-Type", "text/plain"}},
+		{"PUT", path + "/ttl", `{"ttl":"1h"}`, "cross_origin", 403, "", []string{"Sec-Fetch-Site", "cross-site"}},
+		{"POST", path + "/extend", `{"by":"1h"}`, "not_running", 409, "", nil},
+		{"GET", "/api/v1/workspaces/7", ``, "invalid", 422, "id", nil},
+		{"GET", "/api/v1/workspaces?limit=x", ``, "invalid", 422, "limit", nil},
+		{"GET", "/api/v1/jobs", ``, "not_for_you", 403, "", nil},
+		{"GET", "/api/v1/nothing", ``, "not_found", 404, "", nil},
+		{"PATCH", path, ``, "method_not_allowed", 405, "", nil},
+	} {
+		w := s.call(ann, c.method, c.path, c.body, c.header...)
+		var p dormouse.Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != c.code || p.Status != c.code || !strings.HasSuffix(p.Type, ":"+c.kind) || p.Field != c.field {
+			t.Errorf("%s %s %.40s: %d %s, %v", c.method, c.path, c.body, w.Code, w.Body, err)
+		}
+	}
+	s.create(ann, "two")
+	s.create(ann, "three")
+	if w := s.call(ann, "POST", "/api/v1/workspaces", `{"template":"web","name":"four"}`); w.Code != http.StatusTooManyRequests {
+		t.Errorf("more workspaces than one may have: %d %s", w.Code, w.Body)
+	}
+}
+
+// A token that is ended, and one with another secret, are nobody's.
+func TestTokensEnd(t *testing.T) {
+	s, ann, _ := withTemplate(t)
+	id, _, _ := strings.Cut(strings.TrimPrefix(ann, "plane_"), "_")
+	if w := s.call("plane_"+id+"_"+strings.Repeat("A", 52), "GET", "/api/v1/me", ""); w.Code != http.StatusUnauthorized {
+		t.Errorf("another secret: %d", w.Code)
+	}
+	if w := s.call(s.tokens[auth.Admin], "DELETE", "/api/v1/tokens/"+id, ""); w.Code != http.StatusNoContent {
+		t.Fatal(w.Code, w.Body)
+	}
+	if w := s.call(ann, "GET", "/api/v1/me", ""); w.Code != http.StatusUnauthorized {
+		t.Errorf("after its end: %d", w.Code)
+	}
+}

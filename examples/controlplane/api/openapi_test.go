@@ -1,0 +1,158 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/quartz"
+	"github.com/google/uuid"
+	_ "modernc.org/sqlite"
+
+	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/examples/controlplane/api"
+	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+	"github.com/dormouse-go/dormouse/examples/controlplane/records"
+	"github.com/dormouse-go/dormouse/store/memory"
+	"github.com/dormouse-go/dormouse/store/sqlite"
+)
+
+var update = flag.Bool("update", false, "write openapi.json anew")
+
+// service is the API over a store in memory, and tables of its own in a file.
+type service struct {
+	*testing.T
+	handler *api.API
+	keeper  *auth.Keeper
+	plane   *dormouse.Plane
+	tokens  map[auth.Kind]string
+}
+
+func newService(t *testing.T) *service {
+	t.Helper()
+	db, err := sqlite.Open("sqlite", t.TempDir()+"/plane.db")
+	must(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	tables := records.New(db, false)
+	must(t, tables.Migrate(t.Context()))
+	quiet := slog.New(slog.DiscardHandler)
+	store := memory.New()
+	plane, err := dormouse.New(store, dormouse.Config{Logger: quiet})
+	must(t, err)
+	s := &service{T: t, keeper: auth.NewKeeper(tables), plane: plane, tokens: map[auth.Kind]string{}}
+	s.handler = api.New(api.Config{
+		Plane: plane, Store: store, Records: tables, Keeper: s.keeper, Instance: "test", Gone: func(string) bool { return false },
+		Clock: quartz.NewReal(), Logger: quiet, Rate: 100000, Burst: 100000, MaxWorkspaces: 3,
+	})
+	for _, kind := range []auth.Kind{auth.Admin, auth.Owner, auth.Worker} {
+		_, s.tokens[kind], err = s.keeper.Issue(t.Context(), kind, "some "+string(kind), auth.Work{Slots: 1})
+		must(t, err)
+	}
+	return s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// call sends a request with a token.
+func (s *service) call(token, method, path, body string, header ...string) *httptest.ResponseRecorder {
+	patience := time.Minute
+	if strings.HasSuffix(path, "/events") || strings.HasSuffix(path, "/acquire") { // they wait for what does not come
+		patience = 200 * time.Millisecond
+	}
+	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+token)
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	return w
+}
+
+// description is what a client reads of the file.
+type description struct {
+	Paths map[string]map[string]struct {
+		OperationID string      `json:"operationId"`
+		For         []auth.Kind `json:"x-for"`
+		RequestBody any         `json:"requestBody"`
+	} `json:"paths"`
+}
+
+// The file beside this test is what is served.
+func TestDescriptionIsServed(t *testing.T) {
+	s := newService(t)
+	served := s.call("", "GET", "/api/v1/openapi.json", "").Body.Bytes()
+	if *update {
+		must(t, os.WriteFile("openapi.json", served, 0o644))
+	}
+	kept, err := os.ReadFile("openapi.json")
+	must(t, err)
+	if string(kept) != string(served) {
+		t.Error("openapi.json is not what is served: run go test ./examples/controlplane/api -update, and look at the difference")
+	}
+}
+
+// Every operation of the file is answered by its handler, to whom it is for and to nobody else, and no handler is missing in it.
+func TestEveryOperation(t *testing.T) {
+	s := newService(t)
+	text, err := os.ReadFile("openapi.json")
+	must(t, err)
+	var d description
+	must(t, json.Unmarshal(text, &d))
+	var ids, described []string
+	for path, methods := range d.Paths {
+		for method, operation := range methods {
+			ids = append(ids, operation.OperationID)
+			described = append(described, strings.ToUpper(method)+" "+path)
+			s.operation(strings.ToUpper(method), path, operation.For)
+		}
+	}
+	slices.Sort(ids)
+	if len(slices.Compact(slices.Clone(ids))) != len(ids) {
+		t.Error("two operations have one id")
+	}
+	slices.Sort(described)
+	handled := s.handler.Patterns()
+	slices.Sort(handled)
+	if !slices.Equal(handled, described) {
+		t.Errorf("the handlers are %v, the file has %v", handled, described)
+	}
+}
+
+var parameter = regexp.MustCompile(`\{[a-z]+\}`)
+
+func (s *service) operation(method, path string, whom []auth.Kind) {
+	path = api.Prefix + parameter.ReplaceAllStringFunc(path, func(string) string { return uuid.NewString() })
+	for kind, token := range s.tokens {
+		w := s.call(token, method, path, "")
+		allowed := len(whom) == 0 || slices.Contains(whom, kind)
+		switch {
+		case w.Code == http.StatusMethodNotAllowed, w.Code >= 500, strings.Contains(w.Body.String(), "there is no such path"):
+			s.Errorf("%s %s for %s: %d %s", method, path, kind, w.Code, w.Body)
+		case allowed && w.Code == http.StatusForbidden, !allowed && w.Code != http.StatusForbidden:
+			s.Errorf("%s %s for %s: %d %s", method, path, kind, w.Code, w.Body)
+		}
+	}
+	if len(whom) > 0 {
+		if w := s.call("plane_nobody_x", method, path, ""); w.Code != http.StatusUnauthorized {
+			s.Errorf("%s %s without a token: %d", method, path, w.Code)
+		}
+	}
+}
