@@ -278,7 +278,7 @@ func TestWorkerMovesToAnotherProcess(t *testing.T) {
 			t.Errorf("%+v, %v", got, err)
 		}
 		lines, err := f.inner.Lines(f.ctx, job.ID, 0, 1)
-		if err != nil || len(lines) != 1 || lines[0].Text != "still here" || lines[0].At.IsZero() {
+		if err != nil || len(lines) != 1 || lines[0].Text != "still here\uFFFD" || lines[0].At.IsZero() {
 			t.Errorf("lines %+v, %v", lines, err)
 		}
 	})

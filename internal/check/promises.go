@@ -28,8 +28,8 @@ func checkPromises(root fs.FS) ([]string, error) {
 	return failures, nil
 }
 
-// testLink is a link to a test: the file, and the name behind the #.
-var testLink = regexp.MustCompile(`\]\((?:\.\./)?([^)#\s]+_test\.go)(?:#(\w+))?\)`)
+// testLink is a link to a test: the file, of tests or of the suite that every store passes, and the name behind the #.
+var testLink = regexp.MustCompile(`\]\((?:\.\./)?([^)#\s]+_test\.go|store/storetest/\w+\.go)(?:#(\w+))?\)`)
 
 func brokenTestLinks(root fs.FS, page, text string) (failures []string) {
 	for _, m := range testLink.FindAllStringSubmatch(text, -1) {

@@ -35,3 +35,24 @@ func TestStaleEntriesAreDropped(t *testing.T) {
 		t.Errorf("%d entries for two domains", stale)
 	}
 }
+
+// Dropping stale entries leaves the others, each once.
+func TestDropStale(t *testing.T) {
+	t.Parallel()
+	created, err := queue.NewDomain(uuid.UUID{1}, []string{"build"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := New(Hooks{Claim: func(*Domain) {}, Announce: func(queue.Lane, int64, int) {}})
+	l := d.organization(uuid.UUID{1}).lane(queue.Lane{Organization: uuid.UUID{1}, Type: "build", Tags: created.Tags})
+	for range 3 {
+		w := &Waiter{}
+		d.Join(w, created)
+		w.Leave(time.Time{})
+	}
+	d.Join(&Waiter{}, created)
+	l.dropStale()
+	if len(l.idle) != 1 || l.idle[0].stale() {
+		t.Errorf("%d entries are left, want the one that counts", len(l.idle))
+	}
+}

@@ -285,10 +285,7 @@ func (r *Round) match(jobs []queue.Job) (awards []Award, rest []queue.Job) {
 // resume makes the domain free for its next claim, and sees to the rule for all that it held up.
 func (d *Dispatcher) resume(r *Round) {
 	r.domain.turnTo(idle)
-	d.wakeAll(r.domain)
-	for _, l := range r.lanes {
-		d.wake(l.lane)
-	}
+	d.wakeAll(r.domain) // the round's lanes are among those that it can run
 }
 
 // Retry queues a domain again whose claim failed.

@@ -43,7 +43,7 @@ func (b *Book) Report(job queue.Job, process uuid.UUID, silence time.Duration, n
 func (b *Book) End(l queue.Lease, now time.Time) (Call, error) {
 	e, known := b.entries[l]
 	if !known {
-		return Call{lease: l}, nil
+		return Call{}, nil
 	}
 	return Call{lease: l, entry: e}, b.begin(e, false, now)
 }
@@ -113,7 +113,7 @@ func (b *Book) Unknown(c Call, now time.Time) {
 // may be silent may also come back with its end, so its silence decides; any other is in doubt at once.
 func (b *Book) GiveUp(c Call, why string, now time.Time) {
 	b.Unknown(c, now)
-	if b.here(c) && c.entry.state == Held && c.entry.calls == 0 && c.entry.silence <= 0 {
+	if b.here(c) && c.entry.state == Held && c.entry.calls == 0 && c.entry.silence == 0 {
 		b.raise(c.entry, why, now)
 	}
 }

@@ -99,6 +99,7 @@ func TestStopBeforeTheLimit(t *testing.T) {
 		t.Error("told to stop twice")
 	}
 	b.Stop(e, "sooner", after(90*time.Minute))
+	b.Stop(e, "later, for the same end", after(90*time.Minute))
 	doubts, _ := b.Due(after(90 * time.Minute))
 	if len(doubts) != 1 || doubts[0].Why != "sooner" {
 		t.Errorf("%+v", doubts)

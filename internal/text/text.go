@@ -63,10 +63,9 @@ func clean(r rune) rune {
 }
 
 // Hidden reports whether a character does not show, or changes the direction of those around it: format characters such as
-// U+202E and U+200B. The joiners that scripts and emoji need are not hidden. What is no character and never will be, such as U+FFFE,
-// is: XML refuses it.
+// U+202E and U+200B. The joiners that scripts and emoji need are not hidden.
 func Hidden(r rune) bool {
-	return unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' && r != '\u00ad' || r&0xfffe == 0xfffe
+	return unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' && r != '\u00ad'
 }
 
 // Name reports whether a text may be a name: 1 to limit bytes of UTF-8 without control and hidden characters.

@@ -1,13 +1,11 @@
 package replay
 
 import (
+	"encoding/xml"
 	"fmt"
-	"html"
 	"io"
 	"math"
 	"strings"
-
-	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // The picture's size and the room for its axes, in pixels.
@@ -22,14 +20,14 @@ const (
 // elsewhere and follows the reader's light or dark scheme. The points must be in order of capacity, as from [Replay]
 // with [Capacities].
 func PlotSVG(w io.Writer, title string, points []Point) error {
-	title = text.Plain(title) // XML has no control characters, escaped or not
+	title = escaped(title)
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`+"\n",
-		plotWidth, plotHeight, plotWidth, plotHeight, html.EscapeString(title))
+		plotWidth, plotHeight, plotWidth, plotHeight, title)
 	b.WriteString(`<style>text{font:12px system-ui,sans-serif;fill:#333}.t{font-size:15px;font-weight:600}.g{stroke:#ddd}` +
 		`.l{fill:none;stroke:#0b6bcb;stroke-width:2}.d{fill:#0b6bcb}` +
 		`@media(prefers-color-scheme:dark){text{fill:#ddd}.g{stroke:#444}.l{stroke:#6cb4ff}.d{fill:#6cb4ff}}</style>` + "\n")
-	fmt.Fprintf(&b, `<text class="t" x="%d" y="24">%s</text>`+"\n", plotLeft, html.EscapeString(title))
+	fmt.Fprintf(&b, `<text class="t" x="%d" y="24">%s</text>`+"\n", plotLeft, title)
 	plotGrid(&b)
 	plotCurve(&b, points)
 	b.WriteString("</svg>\n")
@@ -37,6 +35,13 @@ func PlotSVG(w io.Writer, title string, points []Point) error {
 		return fmt.Errorf("replay: write plot: %w", err)
 	}
 	return nil
+}
+
+// escaped is a text as XML takes it, which has no control characters, escaped or not.
+func escaped(s string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(s)) // a builder takes everything
+	return b.String()
 }
 
 func plotGrid(b *strings.Builder) {

@@ -29,6 +29,7 @@ func Jobs(t *testing.T, open func(t *testing.T) queue.Store, o Options) {
 		{"Cancel", jobCancelTests},
 		{"Registry", jobRegistryTests},
 		{"Inspect", jobInspectTests},
+		{"Organizations", jobOrganizationTests},
 		{"Directory", jobDirectoryTests},
 		{"Unique", jobUniqueTests},
 		{"Log", jobLogTests},
