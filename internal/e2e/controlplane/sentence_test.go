@@ -2,6 +2,7 @@ package controlplane_test
 
 import (
 	"encoding/json"
+	"errors"
 	"html"
 	"io"
 	"net/http"
@@ -114,7 +115,7 @@ func TestCommandLine(t *testing.T) {
 		}
 		out, err := r.ctl(append(by, "doctor")...)
 		var exit *exec.ExitError
-		if !asExit(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(out, "unmatched") {
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(out, "unmatched") {
 			t.Errorf("doctor, with builds that nobody can take: %v\n%s", err, out)
 		}
 		policy(t, r, by)
@@ -125,12 +126,6 @@ func TestCommandLine(t *testing.T) {
 	if out, err := r.ctl("--url", r.url(), "--token", "plane_nobody_x", "list"); err == nil || strings.Contains(out, "scratch") {
 		t.Errorf("without a token: %v %s", err, out)
 	}
-}
-
-func asExit(err error, to **exec.ExitError) bool {
-	e, ok := err.(*exec.ExitError)
-	*to = e
-	return ok
 }
 
 // policy plans a change, and applies the plan.
