@@ -101,7 +101,7 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	for _, bad := range [][]string{
-		{"-listen", ":80"}, {"-listen", "0.0.0.0:80"}, {"-listen", "example.com:80"}, {"-listen", "x"}, {"-tls-cert", "c"}, {"-speed", "0"}, {"-database", "plane.db"}, {"-workers", "-1"}, {"-idle", "0"}, {"what"},
+		{"-listen", ":80"}, {"-listen", "0.0.0.0:80"}, {"-listen", "example.com:80"}, {"-listen", "x"}, {"-tls-cert", "c"}, {"-speed", "0"}, {"-speed", "301"}, {"-database", "plane.db"}, {"-workers", "-1"}, {"-idle", "0"}, {"what"},
 	} {
 		if _, err := parse(bad); err == nil {
 			t.Errorf("%v is accepted", bad)

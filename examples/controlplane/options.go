@@ -72,8 +72,8 @@ func (o options) validate() error {
 	switch {
 	case (o.tlsCert == "") != (o.tlsKey == ""):
 		return invalid.New("-tls-cert", o.tlsCert, "must be given together with -tls-key")
-	case o.speed < 1 || o.speed > 3600:
-		return invalid.New("-speed", o.speed, "must be between 1 and 3600")
+	case o.speed < 1 || o.speed > 300:
+		return invalid.New("-speed", o.speed, "must be between 1 and 300: what the machine has to do in between takes its time")
 	case o.workers < 0 || o.workers > 64:
 		return invalid.New("-workers", o.workers, "must be between 0 and 64")
 	case o.pool < 0 || o.pool > 100:

@@ -4,57 +4,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"html/template"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
-	"github.com/dormouse-go/dormouse/examples/controlplane/records"
-	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/webui"
-	"github.com/dormouse-go/dormouse/webui/planesource"
 )
-
-// fleet is the plane as the pages see it, with what the audit log remembers.
-type fleet struct {
-	*planesource.Source
-	*outlook
-	records *records.DB
-}
-
-var _ interface {
-	webui.Recorder
-	webui.Oracle
-} = fleet{}
-
-// mostMarks is how many events of a workspace are looked at for a page.
-const mostMarks = 200
-
-// Marks implements [webui.Recorder].
-func (f fleet) Marks(ctx context.Context, id uuid.UUID, since time.Time) (marks []webui.Mark, err error) {
-	events, err := f.records.EventsOf(ctx, id, since, mostMarks)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range events {
-		var ev dormouse.Event
-		if json.Unmarshal(e.Body, &ev) != nil {
-			continue
-		}
-		switch ev.Kind {
-		case lifecycle.EventStartMissed:
-			marks = append(marks, webui.Mark{At: ev.At, Kind: webui.MarkSkipped, Text: "start skipped: it would have been too late"})
-		case lifecycle.EventExtended:
-			marks = append(marks, webui.Mark{At: ev.At, Kind: webui.MarkActivity, Text: "work moved the stop"})
-		}
-	}
-	return marks, nil
-}
 
 // door lets browsers in: a token is shown once, at /login, and kept in a cookie that no script and no other site can use.
 type door struct {

@@ -44,7 +44,8 @@ type server struct {
 	keeper   *auth.Keeper
 	api      *api.API
 	pages    *webui.Handler
-	outlook  *outlook
+	journal  *planesource.Journal
+	source   *planesource.Source
 	registry *prometheus.Registry
 	elastic  atomic.Pointer[workerpool.Pool]
 	url      string
@@ -107,12 +108,14 @@ func (s *server) make(ctx context.Context) (err error) {
 		Plane: s.plane, Store: s.db.store, Records: s.db.records, Keeper: s.keeper, Pools: names, Elastic: s.elastic.Load,
 		Instance: instance(), Gone: gone, Clock: s.clock, Logger: s.log, Rate: s.rate, Burst: 4 * s.rate,
 	})
-	source, err := planesource.New(s.plane, s.db.store, planesource.Config{Pools: names})
+	if s.journal, err = planesource.NewJournal(planesource.JournalConfig{}); err != nil {
+		return err
+	}
+	s.source, err = planesource.New(s.plane, s.db.store, planesource.Config{Pools: names, Journal: s.journal})
 	if err != nil {
 		return err
 	}
-	s.outlook = &outlook{plane: s.plane, records: s.db.records, clock: s.clock, log: s.log}
-	s.pages, err = webui.New(fleet{source, s.outlook, s.db.records}, webui.Config{
+	s.pages, err = webui.New(s.source, webui.Config{
 		Viewer: viewer, Actions: true, Zone: time.Local, Clock: s.clock, Logger: s.log, OverdueAfter: s.slow(2 * time.Minute),
 		Refresh: s.slow(2 * time.Second),
 	})
@@ -167,7 +170,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	group.Go(func() error { return s.watch(ctx) })
 	group.Go(func() error { return s.runElastic(ctx) })
 	group.Go(func() error { return s.tidy(ctx) })
-	group.Go(func() error { return s.outlook.run(ctx, time.Minute) })
+	group.Go(func() error { return s.remember(ctx) })
 	group.Go(func() error {
 		if s.tlsCert != "" {
 			return server.ServeTLS(listener, s.tlsCert, s.tlsKey)
@@ -253,7 +256,6 @@ func (s *server) tidy(ctx context.Context) error {
 		err := errors.Join(
 			s.db.records.PruneRequests(ctx, time.Now().Add(-keepAnswers)),
 			s.db.records.PruneEvents(ctx, s.clock.Now().Add(-keepEvents)),
-			s.db.records.PruneHours(ctx, s.clock.Now().Add(-keepEvents)),
 		)
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "what is old cannot be forgotten", "error", err)
@@ -271,7 +273,7 @@ func (s *server) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w := &watcher{plane: s.plane, records: s.db.records, processes: processes, clock: s.clock, log: s.log}
+	w := &watcher{plane: s.plane, records: s.db.records, processes: processes, journal: s.journal, clock: s.clock, log: s.log}
 	return w.run(ctx, s.look)
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/webui/planesource"
 )
 
 // watcher compares the processes of this machine with the workspaces. It tells the plane of connections and of processes that have
@@ -24,6 +25,7 @@ type watcher struct {
 	plane     *dormouse.Plane
 	records   *records.DB
 	processes *provision.Processes
+	journal   *planesource.Journal
 	clock     quartz.Clock
 	log       *slog.Logger
 
@@ -113,7 +115,9 @@ func (w *watcher) activity(p provision.Seen) {
 		return
 	}
 	if _, seen := w.used[p.ID]; seen || time.Since(p.UsedAt) < time.Minute { // not what was before this process
-		w.plane.Activity(p.ID, w.clock.Now())
+		now := w.clock.Now()
+		w.plane.Activity(p.ID, now)
+		w.journal.Used(p.ID, now)
 	}
 	w.used[p.ID] = p.UsedAt
 }

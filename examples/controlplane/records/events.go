@@ -44,15 +44,6 @@ func (d *DB) EventsAfter(ctx context.Context, seq int64, owner uuid.UUID, limit 
 	return d.events(ctx, eventColumns+`WHERE seq > $1 AND owner = $3 ORDER BY seq LIMIT $2`, seq, limit, owner.String())
 }
 
-// EventsOf returns the last events of a workspace since an instant, oldest first.
-func (d *DB) EventsOf(ctx context.Context, workspace uuid.UUID, since time.Time, limit int) ([]Event, error) {
-	list, err := d.events(ctx, eventColumns+`WHERE workspace = $1 AND at >= $2 ORDER BY seq DESC LIMIT $3`, workspace.String(), since.UnixMicro(), limit)
-	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
-		list[i], list[j] = list[j], list[i]
-	}
-	return list, err
-}
-
 // PruneEvents forgets what happened before an instant.
 func (d *DB) PruneEvents(ctx context.Context, before time.Time) error {
 	_, err := d.exec(ctx, `DELETE FROM plane_events WHERE at < $1 AND seq < (SELECT max(seq) FROM plane_events)`, before.UnixMicro())

@@ -38,8 +38,7 @@ var tables = []string{
 	`CREATE TABLE IF NOT EXISTS plane_events (
 		seq BIGINT PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, workspace TEXT NOT NULL, kind TEXT NOT NULL,
 		at BIGINT NOT NULL, body TEXT NOT NULL)`,
-	`CREATE INDEX IF NOT EXISTS plane_events_workspace ON plane_events (workspace, seq)`,
-	`CREATE TABLE IF NOT EXISTS plane_hours (hour BIGINT PRIMARY KEY, most BIGINT NOT NULL)`,
+	`CREATE INDEX IF NOT EXISTS plane_events_owner ON plane_events (owner, seq)`,
 	`CREATE TABLE IF NOT EXISTS plane_facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)`,
 }
 

@@ -2,7 +2,6 @@ package records_test
 
 import (
 	"database/sql"
-	"slices"
 	"testing"
 	"time"
 
@@ -68,9 +67,6 @@ func TestEvents(t *testing.T) {
 		if hers, err := db.EventsAfter(t.Context(), 0, ann, 10); err != nil || len(hers) != 1 || hers[0].Key != "a" {
 			t.Errorf("%+v, %v", hers, err)
 		}
-		if of, err := db.EventsOf(t.Context(), ws, at, 10); err != nil || len(of) != 1 {
-			t.Errorf("%+v, %v", of, err)
-		}
 		if last, err := db.LastEvent(t.Context()); err != nil || last != all[1].Seq {
 			t.Errorf("%d, %v", last, err)
 		}
@@ -108,23 +104,6 @@ func TestRequests(t *testing.T) {
 		must(t, db.PruneRequests(t.Context(), now.Add(time.Minute)))
 		if first, _ := begin("x", "four"); !first {
 			t.Error("what was forgotten is known")
-		}
-	})
-}
-
-// Of each hour the most is kept.
-func TestHours(t *testing.T) {
-	everywhere(t, func(t *testing.T, db *records.DB) {
-		nine := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-		for _, n := range []struct{ minute, running int }{{0, 3}, {10, 5}, {50, 4}, {130, 2}} {
-			must(t, db.NoteRunning(t.Context(), nine.Add(time.Duration(n.minute)*time.Minute), n.running))
-		}
-		if ran, err := db.Ran(t.Context(), nine, 24); err != nil || !slices.Equal(ran, []int{5, 0, 2}) {
-			t.Errorf("%v %v", ran, err)
-		}
-		must(t, db.PruneHours(t.Context(), nine.Add(time.Hour)))
-		if ran, err := db.Ran(t.Context(), nine, 24); err != nil || !slices.Equal(ran, []int{0, 0, 2}) {
-			t.Errorf("after the first was forgotten: %v %v", ran, err)
 		}
 	})
 }
