@@ -116,6 +116,7 @@ func must1[T any](v T, err error) T {
 }
 
 func refusedPolicies() []refusal {
+	const longest = 100 * 365 * day
 	var all []refusal
 	for _, c := range []struct {
 		field, value string
@@ -136,6 +137,22 @@ func refusedPolicies() []refusal {
 		{"AutostartDays", "0x80", func(p *lifecycle.Policy) { p.AutostartDays = 0x80 }},
 		{"Requirement.Weeks", "17", func(p *lifecycle.Policy) { p.Requirement.Weeks = 17 }},
 		{"Requirement.Days", "0x80", func(p *lifecycle.Policy) { p.Requirement.Days = 0x80 }},
+		{"DefaultTTL", "720h0m0.000000001s", func(p *lifecycle.Policy) { p.DefaultTTL = schedule.MaxTTL + 1 }},
+		{"TimeTilDormant", "876000h0m0.000000001s", func(p *lifecycle.Policy) { p.TimeTilDormant = longest + 1 }},
+		{"Jitter", "876000h0m0.000000001s", func(p *lifecycle.Policy) { p.Jitter = longest + 1 }},
+		{"MinExtend", "59s", func(p *lifecycle.Policy) { p.MinExtend = 59 * time.Second }},
+		{"MaxRuntime", "59s", func(p *lifecycle.Policy) { p.MaxRuntime = 59 * time.Second }},
+		{"MaxRuntime", "876000h0m0.000000001s", func(p *lifecycle.Policy) { p.MaxRuntime = longest + 1 }},
+		{"MaxLateness", "10s", func(p *lifecycle.Policy) { p.MaxLateness = 10 * time.Second }},
+		{"DeleteStopped", "-720h0m0s", func(p *lifecycle.Policy) { p.DeleteStopped = -30 * day }},
+		{"StartRetry.Max", "-1", func(p *lifecycle.Policy) { p.StartRetry.Max = -1 }},
+		{"StartRetry.Initial", "-1ns", func(p *lifecycle.Policy) { p.StartRetry.Initial = -1 }},
+		{"StartRetry.Initial", "2h0m0s", func(p *lifecycle.Policy) {
+			p.StartRetry = lifecycle.StartRetry{Initial: 2 * time.Hour, MaxInterval: time.Hour}
+		}},
+		{"StartRetry.MaxInterval", "-1ns", func(p *lifecycle.Policy) { p.StartRetry.MaxInterval = -1 }},
+		{"HolidaysHold", "16", func(p *lifecycle.Policy) { p.HolidaysHold = lifecycle.HoldAll + 1 }},
+		{"Holidays", "Mars/Olympus 2026-12-24", func(p *lifecycle.Policy) { p.Holidays = schedule.ReadDates("Mars/Olympus 2026-12-24") }},
 	} {
 		var p lifecycle.Policy
 		c.change(&p)
@@ -157,6 +174,11 @@ func refusedVerbs() []refusal {
 		{"autostart", "x", do(lifecycle.SetAutostart(new(schedule.Interner).Weekly("x")), stopped(free))},
 		{"autostart", "0 9 * * 1", do(lifecycle.SetAutostart(must1(schedule.Weekly("0 9 * * 1"))), stopped(free, weekend))},
 		{"ttl", "1s", do(lifecycle.SetTTL(time.Second), stopped(free))},
+		{"ttl", "0s", do(lifecycle.StartFor(0, uuid.Nil), stopped(free))},
+		{"ttl", "721h0m0s", do(lifecycle.StartFor(721*time.Hour, uuid.Nil), stopped(free))},
+		{"autostop", "x", do(lifecycle.SetAutostop(new(schedule.Interner).Weekly("x")), stopped(free))},
+		{"Hold.Rules", "16", do(lifecycle.SetHold(lifecycle.Hold{Rules: lifecycle.HoldAll + 1}), stopped())},
+		{"deadline", "9999-12-31T00:00:00Z", do(lifecycle.SetDeadline(time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)), running(deadline(end)))},
 		{"deadline", end.Format(time.RFC3339), do(lifecycle.Extend(end), stopped())},
 		{"deadline", monday.Format(time.RFC3339), do(lifecycle.Extend(monday), running(deadline(end)))},
 	}
