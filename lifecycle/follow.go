@@ -159,10 +159,6 @@ func (e *editor) leaveGraces(before *Snapshot, known bool) {
 	f.Stop = e.floorOf(before, known, HoldStops, f.Stop, RuleAutostop, RuleFailedCleanup)
 	f.Dormancy = e.floorOf(before, known, HoldDormancy, f.Dormancy, RuleDormancy)
 	f.Delete = e.floorOf(before, known, HoldDeletion, f.Delete, RuleAutodelete)
-	was, is := &before.Template.Policy, &e.s.Template.Policy
-	if is.DeleteAtDeadline && (!known || !was.DeleteAtDeadline) && runs(&e.s) {
-		f.Delete = micros.Later(f.Delete, e.grace(HoldDeletion))
-	}
 	if e.startsNow(before, known, RuleAutostart) {
 		w.AutostartAfter = micros.Later(w.AutostartAfter, e.now)
 	}
@@ -187,13 +183,37 @@ func (e *editor) floorOf(before *Snapshot, known bool, kind HoldRules, floor tim
 }
 
 // acting returns when a rule would act from now on if only its own condition and holds counted; the stop of a suspended owner's
-// workspace, which leaves no grace, counts as never.
+// workspace, which leaves no grace, counts as never. A deletion that waits for another rule counts from when that one acts.
 func acting(r Rule, s *Snapshot, now time.Time) instant {
 	a := arm(r, s)
-	if !a.is() || r == RuleAutostop && a.since == always {
+	switch {
+	case r == RuleAutodelete && !a.is():
+		return deletionAhead(s, now)
+	case !a.is() || r == RuleAutostop && a.since == always:
 		return never
 	}
 	return actsAfter(r, a, s, at(now))
+}
+
+// deletionAhead returns when a workspace that is not to be deleted yet will be, if all that happens to it until then is what
+// the rules do: it is stopped at its deadline or after a failure, or it becomes dormant.
+func deletionAhead(s *Snapshot, now time.Time) instant {
+	p, ahead := &s.Template.Policy, never
+	sleeps, deadline, cleanup := acting(RuleDormancy, s, now), acting(RuleAutostop, s, now), acting(RuleFailedCleanup, s, now)
+	if p.TimeTilAutodelete > 0 {
+		ahead = sleeps.plus(p.TimeTilAutodelete)
+	}
+	if p.DeleteAtDeadline && deadline <= sleeps {
+		ahead = min(ahead, deadline)
+	}
+	if stops := min(deadline, cleanup); p.DeleteStopped > 0 && stops <= sleeps {
+		ahead = min(ahead, stops.plus(p.DeleteStopped))
+	}
+	if ahead == never {
+		return never
+	}
+	ahead = ahead.plus(jitter(s) + micros.Tick)
+	return released(s, HoldDeletion, max(ahead, at(now)))
 }
 
 // startsNow reports whether a change makes a start due that was not: what counts as an occurrence has grown, and nobody

@@ -49,6 +49,45 @@ func actsOf(s lifecycle.Snapshot, now time.Time) map[lifecycle.Rule]time.Time {
 	return acts
 }
 
+// actsAhead is actsOf, with the deletion that follows what other rules do before, and with what stands for it where that
+// cannot be said.
+func actsAhead(s lifecycle.Snapshot, now, unknown time.Time) map[lifecycle.Rule]time.Time {
+	acts := actsOf(s, now)
+	if acts[lifecycle.RuleAutodelete].IsZero() {
+		acts[lifecycle.RuleAutodelete] = deletedAfter(s, now, unknown)
+	}
+	return acts
+}
+
+// deletedAfter is when a workspace is deleted after what its rules do to it before, with jobs that take no time; zero for not,
+// and unknown if it is started before.
+func deletedAfter(s lifecycle.Snapshot, now, unknown time.Time) time.Time {
+	p := s.Template.Policy
+	if s.Build.Status.Active() || p.TimeTilAutodelete <= 0 && p.DeleteStopped <= 0 && !p.DeleteAtDeadline {
+		return time.Time{}
+	}
+	for range 12 {
+		if now = lifecycle.NextWake(s, now); now.IsZero() {
+			return time.Time{}
+		}
+		d := lifecycle.Decide(s, now)
+		switch {
+		case d.Transition == lifecycle.TransitionDelete:
+			return now
+		case d.Transition == lifecycle.TransitionStart:
+			return unknown
+		case !d.Acts():
+			return time.Time{}
+		}
+		if s = apply(s, lifecycle.Apply(s, d, now)); s.Build.Status.Active() {
+			c, err := lifecycle.JobEnded(lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobSucceeded})(s, now)
+			must(err)
+			s = apply(s, c)
+		}
+	}
+	return unknown
+}
+
 // checkGrace checks that no destructive rule acts sooner than before without the grace that counts from the commit.
 func checkGrace(t *testing.T, what string, before, after map[lifecycle.Rule]time.Time, commit time.Time) {
 	t.Helper()
@@ -82,7 +121,7 @@ func TestEveryFieldOfAPolicyLeavesGrace(t *testing.T) {
 			s.Owner.Status = lifecycle.OwnerDormant
 		}
 		now, other := r.set(), r.policy()
-		before := actsOf(s, now)
+		before := actsAhead(s, now, now)
 		eachField(s.Template.Policy, other, func(name string, p lifecycle.Policy) {
 			if p.Validate() != nil {
 				return
@@ -90,9 +129,9 @@ func TestEveryFieldOfAPolicyLeavesGrace(t *testing.T) {
 			// The commit is some time after the change of the template, and the change of the template after a plan.
 			commit := now.Add(pick[time.Duration](r, 0, time.Minute, 30*time.Minute))
 			changed := replaced(t, s, now, withPolicy(func(old *lifecycle.Policy) { *old = p }))
-			was := actsOf(s, commit)
+			was := actsAhead(s, commit, commit)
 			change := lifecycle.Rearm(changed, commit)
-			after := actsOf(apply(changed, change), commit)
+			after := actsAhead(apply(changed, change), commit, time.Time{})
 			checkGrace(t, name, was, after, commit)
 			if !reflect.DeepEqual(before, after) {
 				moved[name]++
@@ -102,7 +141,7 @@ func TestEveryFieldOfAPolicyLeavesGrace(t *testing.T) {
 			}
 		})
 	})
-	for _, name := range []string{"DefaultTTL", "FailureTTL", "TimeTilDormant", "TimeTilAutodelete", "Requirement", "Jitter", "Holidays", "Retry", "MaxRuntime", "DeleteStopped"} {
+	for _, name := range []string{"DefaultTTL", "FailureTTL", "TimeTilDormant", "TimeTilAutodelete", "Requirement", "Jitter", "Holidays", "Retry", "MaxRuntime", "DeleteStopped", "DeleteAtDeadline", "HolidaysHold"} {
 		if moved[name] == 0 {
 			t.Errorf("no random change of %s moves anything: the check says nothing about it", name)
 		}
@@ -235,7 +274,7 @@ func (c *changes) follow(i int) {
 	if s.Template.Policy != c.put[len(c.put)-1].Change.Policy || s.Workspace.Seen.Template != c.template.Rules {
 		c.t.Fatalf("the workspace follows %d of %d", s.Workspace.Seen.Template, c.template.Rules)
 	}
-	checkGraceOf(c.t, c.put[len(c.put)-1].Change.PolicyTerms, actsOf(was, c.now), actsOf(s, c.now), c.now)
+	checkGraceOf(c.t, c.put[len(c.put)-1].Change.PolicyTerms, actsAhead(was, c.now, c.now), actsAhead(s, c.now, time.Time{}), c.now)
 	for _, p := range c.put {
 		if followed := was.Workspace.Seen.Template > p.Change.Template.Rules; followed {
 			continue

@@ -178,10 +178,19 @@ func Adapt(s Snapshot, now time.Time) (change Change, ok bool) {
 func movesBetween(before, after *Snapshot, now time.Time) []Move {
 	var moves []Move
 	for r := RuleNone + 1; r < ruleEnd; r++ {
-		from, to := actsAt(r, before, now), actsAt(r, after, now)
+		from, to := foreseen(r, before, now), foreseen(r, after, now)
 		if !from.Equal(to) {
 			moves = append(moves, Move{Rule: r, From: from, To: to})
 		}
 	}
 	return moves
+}
+
+// foreseen is when a rule acts, or, if it is a deletion, when it will after what other rules do before. Zero is never.
+func foreseen(r Rule, s *Snapshot, now time.Time) time.Time {
+	acts := actsAt(r, s, now)
+	if r == RuleAutodelete && acts.IsZero() && suspended(s) == none {
+		return deletionAhead(s, now).time()
+	}
+	return acts
 }

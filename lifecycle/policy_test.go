@@ -135,6 +135,64 @@ func TestPlanPolicyDeadlines(t *testing.T) {
 	}
 }
 
+// What a plan says of each rule that a policy has: which one moves, from when to when.
+func TestPlanPolicyMoves(t *testing.T) {
+	owned := policy(func(p *lifecycle.Policy) { p.AllowUserTTL = false })
+	eight := policy(func(p *lifecycle.Policy) { p.DefaultTTL = 8 * time.Hour })
+	noon, completed := at("2026-03-02 12:00"), monday.Add(time.Minute)
+	since := func(ago time.Duration, edits ...edit) lifecycle.Snapshot {
+		return running(with(edits...), build(func(b *lifecycle.Build) {
+			b.CreatedAt, b.CompletedAt, b.RunSince = monday.Add(-ago), monday.Add(-ago), monday.Add(-ago)
+		}))
+	}
+	capped := with(quietHours("0 12 * * *", schedule.AllDays, 1), deadlines(noon, noon))
+	noRequirement := func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{} }
+	ttl := func(p *lifecycle.Policy) { p.DefaultTTL = 8 * time.Hour }
+	run := func(p *lifecycle.Policy) { p.MaxRuntime = 10 * time.Hour }
+	week := func(p *lifecycle.Policy) { p.DeleteStopped = 7 * day }
+	atDeadline := func(p *lifecycle.Policy) { p.DeleteAtDeadline = true }
+	var never time.Time
+	for name, c := range map[string]struct {
+		s        lifecycle.Snapshot
+		change   func(*lifecycle.Policy)
+		rule     lifecycle.Rule
+		from, to time.Time
+	}{
+		"a TTL begins":                       {since(time.Hour, owned), ttl, lifecycle.RuleAutostop, never, monday.Add(7 * time.Hour)},
+		"a TTL begins, of a long run":        {since(20*time.Hour, owned), ttl, lifecycle.RuleAutostop, never, monday.Add(2 * time.Hour)},
+		"a requirement goes":                 {running(capped, owned), noRequirement, lifecycle.RuleAutostop, noon, never},
+		"a requirement goes, a TTL stays":    {running(capped, owned, eight), noRequirement, lifecycle.RuleAutostop, noon, completed.Add(8 * time.Hour)},
+		"MaxRuntime":                         {since(time.Hour), run, lifecycle.RuleAutostop, never, monday.Add(9 * time.Hour)},
+		"MaxRuntime, of a long run":          {since(20*time.Hour, deadline(noon.Add(day))), run, lifecycle.RuleAutostop, noon.Add(day), monday.Add(2 * time.Hour)},
+		"DeleteStopped":                      {stopped(), week, lifecycle.RuleAutodelete, never, completed.Add(7*day + us)},
+		"DeleteStopped, notice":              {stopped(), week, lifecycle.RuleDeleteReminder, never, completed.Add(6*day + us)},
+		"DeleteStopped, running":             {running(deadline(noon)), week, lifecycle.RuleAutodelete, never, noon.Add(7*day + us)},
+		"DeleteAtDeadline":                   {running(deadline(noon.Add(2 * day))), atDeadline, lifecycle.RuleAutodelete, never, noon.Add(2*day + us)},
+		"DeleteAtDeadline, soon":             {running(deadline(noon)), atDeadline, lifecycle.RuleAutodelete, never, monday.Add(day)},
+		"DormantWhenSuspended":               {stopped(owner(lifecycle.OwnerSuspended)), func(p *lifecycle.Policy) { p.DormantWhenSuspended = true }, lifecycle.RuleDormancy, never, monday.Add(2 * time.Hour)},
+		"HolidaysHold":                       {running(deadline(noon), holidays("2026-03-02")), func(p *lifecycle.Policy) { p.HolidaysHold = lifecycle.HoldAll }, lifecycle.RuleAutostop, noon, at("2026-03-03 00:00")},
+		"AutostartDays":                      {stopped(autostart("0 9 * * *")), func(p *lifecycle.Policy) { p.AutostartDays = schedule.DaysOf(time.Friday) }, lifecycle.RuleAutostart, monday.Add(day), at("2026-03-06 09:00")},
+		"TimeTilDormant, and what it brings": {stopped(tilDormant(60*day), tilDeleted(time.Hour)), func(p *lifecycle.Policy) { p.TimeTilDormant = time.Minute }, lifecycle.RuleAutodelete, completed.Add(60*day + time.Hour - time.Minute + 2*us), monday.Add(day)},
+	} {
+		change := changed(c.s, c.change)
+		must(change.Policy.Validate())
+		plan, err := lifecycle.NewPolicyPlan(c.s.Template, change, monday)
+		must(err)
+		plan.Add(c.s)
+		var got lifecycle.Move
+		for _, e := range plan.Effects {
+			for _, m := range e.Moves {
+				if m.Rule == c.rule {
+					got = m
+				}
+			}
+		}
+		if want := (lifecycle.Move{Rule: c.rule, From: c.from, To: c.to}); got != want || plan.Shifts[c.rule] == (lifecycle.Shift{}) {
+			t.Errorf("%s: moves %v from %v to %v, want %v from %v to %v; counted %+v", name, got.Rule, got.From, got.To, want.Rule, want.From, want.To, plan.Shifts)
+		}
+	}
+}
+
 // A cap that would be past, or near, waits for the quiet hours after the grace.
 func TestPlanPolicyRequirementLeavesGrace(t *testing.T) {
 	s := running(deadline(monday.Add(30*time.Hour)), quietHours("30 9 * * *", 0, 0),

@@ -173,6 +173,19 @@ func TestDeleteAtDeadline(t *testing.T) {
 	expect(t, s, end.Add(time.Minute+us), "autodelete: delete")
 	byHand := finish(t, do(t, running(deadline(end), away), monday, lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil)), monday, lifecycle.JobSucceeded)
 	ruleCase{name: "by hand", s: byHand}.check(t)
+	// Its owner's suspension stops it before its deadline: nothing is thrown away.
+	for name, returns := range map[string]bool{"suspended": false, "back before the stop ends": true} {
+		s := running(deadline(end), away)
+		suspended, active := s.Owner, s.Owner
+		suspended.Status = lifecycle.OwnerSuspended
+		s.Owner = must1(lifecycle.ReplaceOwner(active, suspended, monday))
+		s = after(t, s, monday)
+		if returns {
+			s.Owner = must1(lifecycle.ReplaceOwner(suspended, active, monday.Add(us)))
+		}
+		s = finish(t, s, monday.Add(time.Minute), lifecycle.JobSucceeded)
+		ruleCase{name: name, s: s, from: monday.Add(time.Minute)}.check(t)
+	}
 	// A policy that begins to throw away leaves a day to those that run.
 	s = replaced(t, running(deadline(end)), monday, withPolicy(func(p *lifecycle.Policy) { p.DeleteAtDeadline = true }))
 	s = apply(s, lifecycle.Rearm(s, monday))

@@ -124,10 +124,20 @@ func (e *editor) succeeded() {
 		e.emit(Event{Kind: EventDeleted}, TopicAudit)
 	case TransitionStop:
 		b.RunSince, b.Deadline, b.MaxDeadline = time.Time{}, time.Time{}, time.Time{}
-		if d := deletion(&e.s); !d.IsZero() && !dormant(&e.s) {
-			w.DeletingAt = d
-			e.emit(Event{Kind: EventDeletionSet, Until: d}, TopicAudit, TopicNotice)
-		}
+		e.stopped()
+	}
+}
+
+// stopped sets the deletion that a stop begins. The stop of a suspended owner's workspace is not that of its deadline, also if
+// the owner came back while it was under way: what the deadline throws away stays.
+func (e *editor) stopped() {
+	s := e.s
+	if s.Owner.Status == OwnerSuspended || s.Build.CreatedAt.Before(s.Owner.AutostartAfter) {
+		s.Template.Policy.DeleteAtDeadline = false
+	}
+	if d := deletion(&s); !d.IsZero() && !dormant(&s) {
+		e.s.Workspace.DeletingAt = d
+		e.emit(Event{Kind: EventDeletionSet, Until: d}, TopicAudit, TopicNotice)
 	}
 }
 
