@@ -20,12 +20,9 @@ func (c *Client) Plan(ctx context.Context, templateID uuid.UUID, change lifecycl
 	if err != nil {
 		return lifecycle.PolicyPlan{}, err
 	}
-	t, ok, err := registry.Template(ctx, templateID)
-	switch {
-	case err != nil:
+	t, err := readTemplate(ctx, registry, templateID)
+	if err != nil {
 		return lifecycle.PolicyPlan{}, fmt.Errorf("plan policy: %w", err)
-	case !ok:
-		return lifecycle.PolicyPlan{}, fmt.Errorf("plan policy: template %s: %w", templateID, lifecycle.ErrNotFound)
 	}
 	p, err := lifecycle.NewPolicyPlan(t, change, c.clock.Now("executor", "plan"))
 	if err != nil {
@@ -77,12 +74,14 @@ func (c *Client) Apply(ctx context.Context, p lifecycle.PolicyPlan, report func(
 	if err != nil {
 		return p, err
 	}
-	if !p.Put {
-		if err := c.putPolicy(ctx, registry, &p); err != nil {
-			return p, fmt.Errorf("apply policy: %w", err)
-		}
+	if p.Put {
+		err = checkPolicy(ctx, registry, &p)
+	} else if err = c.putPolicy(ctx, registry, &p); err == nil {
 		p.Put = true
 		c.signals.changed()
+	}
+	if err != nil {
+		return p, fmt.Errorf("apply policy: %w", err)
 	}
 	if len(p.Rejected) > 0 { // those that follow already cost a look
 		p.Rejected, p.After = nil, uuid.Nil
@@ -101,6 +100,23 @@ func (c *Client) Apply(ctx context.Context, p lifecycle.PolicyPlan, report func(
 	return p, nil
 }
 
+func readTemplate(ctx context.Context, r lifecycle.Registry, id uuid.UUID) (lifecycle.Template, error) {
+	t, ok, err := r.Template(ctx, id)
+	if err == nil && !ok {
+		err = fmt.Errorf("template %s: %w", id, lifecycle.ErrNotFound)
+	}
+	return t, err
+}
+
+// checkPolicy sees that the template still has the policy that the plan has put, also if no workspace is left to ask.
+func checkPolicy(ctx context.Context, r lifecycle.Registry, p *lifecycle.PolicyPlan) error {
+	t, err := readTemplate(ctx, r, p.Change.Template.ID)
+	if err != nil {
+		return err
+	}
+	return p.Check(t)
+}
+
 func (c *Client) putPolicy(ctx context.Context, r lifecycle.Registry, p *lifecycle.PolicyPlan) error {
 	for range maxConflicts {
 		err := c.tryPutPolicy(ctx, r, p)
@@ -114,13 +130,9 @@ func (c *Client) putPolicy(ctx context.Context, r lifecycle.Registry, p *lifecyc
 // tryPutPolicy writes the policy over the template as it is. A new version or hold in between is not lost: the write then
 // is stale, and is made again.
 func (c *Client) tryPutPolicy(ctx context.Context, r lifecycle.Registry, p *lifecycle.PolicyPlan) error {
-	id := p.Change.Template.ID
-	current, ok, err := r.Template(ctx, id)
-	switch {
-	case err != nil:
+	current, err := readTemplate(ctx, r, p.Change.Template.ID)
+	if err != nil {
 		return err
-	case !ok:
-		return fmt.Errorf("template %s: %w", id, lifecycle.ErrNotFound)
 	}
 	next, err := p.Next(current)
 	if err != nil {

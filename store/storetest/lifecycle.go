@@ -46,6 +46,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"policy refused", testPolicyRefused},
 		{"policy followed", testPolicyFollowed},
 		{"policies skipped", testPolicySkipped},
+		{"plans in any order", testPlans},
 		{"owner returns", testOwnerReturns},
 		{"engine held", testEngineHeld},
 		{"owner wakes", testOwnerWakes},

@@ -101,7 +101,16 @@ func (f *fixture) roundTripPolicy() {
 		Requirement:        schedule.Requirement{Days: 0x41, Weeks: 3},
 		AllowUserAutostart: true, AllowUserTTL: true, RequireActiveVersion: true, MaxLateness: 7 * time.Minute,
 		ExtendAtAutostart: true, Jitter: 8 * time.Minute, Holidays: dates,
-		Retry: lifecycle.Retry{Max: 9, Initial: 10 * time.Minute, MaxInterval: 11 * time.Hour},
+		Retry:     lifecycle.Retry{Max: 9, Initial: 10 * time.Minute, MaxInterval: 11 * time.Hour},
+		MinExtend: 12 * time.Minute, MaxRuntime: 13 * time.Hour, DeleteStopped: 14 * time.Hour, DeleteAtDeadline: true,
+		DormantWhenSuspended: true, HolidaysHold: lifecycle.HoldStarts | lifecycle.HoldStops,
+		StartRetry: lifecycle.StartRetry{Max: 15, Initial: 16 * time.Minute, MaxInterval: 17 * time.Hour},
+	}
+	for i := range reflect.TypeFor[lifecycle.Policy]().NumField() {
+		field := reflect.TypeFor[lifecycle.Policy]().Field(i)
+		if field.IsExported() && reflect.ValueOf(tm.Policy).Field(i).IsZero() {
+			f.Errorf("this test stores no Policy.%s", field.Name)
+		}
 	}
 	o.Name, o.Status, o.QuietHours = "bea", lifecycle.OwnerDormant, quiet
 	was := f.template
