@@ -138,7 +138,7 @@ func TestRandomReachesEveryRule(t *testing.T) {
 	}
 	for _, want := range []string{
 		"nothing", "autostop: stop", "autostart: start", "autostart: missed", "failed_cleanup: stop", "dormancy: dormant",
-		"dormancy: stop, dormant", "autodelete: delete", "extend", "reminder", "delete_reminder",
+		"dormancy: stop, dormant", "autodelete: delete", "extend", "reminder", "delete_reminder", "start_retry: start",
 	} {
 		if seen[want] < 10 {
 			t.Errorf("%s: %d times of 6000", want, seen[want])

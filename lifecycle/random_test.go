@@ -81,7 +81,9 @@ func (r random) policy() lifecycle.Policy {
 		p.HolidaysHold = lifecycle.HoldRules(r.IntN(16))
 		p.DeleteStopped, p.DeleteAtDeadline = r.threshold(), r.yes(30)
 		p.MaxRuntime, p.DormantWhenSuspended = r.threshold(), r.yes(30)
-		p.StartRetry = lifecycle.StartRetry{Max: r.IntN(4), Initial: time.Minute, MaxInterval: pick(r, 0, time.Hour)}
+	}
+	if r.yes(80) {
+		p.StartRetry = lifecycle.StartRetry{Max: r.IntN(6), Initial: time.Minute, MaxInterval: pick(r, 0, time.Hour)}
 	}
 	if r.yes(50) {
 		p.Retry = lifecycle.Retry{Max: 1 + r.IntN(4), Initial: r.span(), MaxInterval: 3 * day}
