@@ -186,6 +186,20 @@ func TestDeleteAtDeadline(t *testing.T) {
 		s = finish(t, s, monday.Add(time.Minute), lifecycle.JobSucceeded)
 		ruleCase{name: name, s: s, from: monday.Add(time.Minute)}.check(t)
 	}
+	// The end of a hold leaves a day to what it kept running, whether it ends at its time or early.
+	held := do(t, running(deadline(end), away), monday, lifecycle.SetHold(lifecycle.Hold{Until: end.Add(2 * day)}))
+	for name, c := range map[string]struct {
+		s     lifecycle.Snapshot
+		ended time.Time
+	}{
+		"natural": {held, end.Add(2 * day)}, "early": {do(t, held, end.Add(day), lifecycle.SetHold(lifecycle.Hold{})), end.Add(day)},
+	} {
+		s := finish(t, after(t, c.s, c.ended), c.ended, lifecycle.JobSucceeded)
+		if s.Workspace.RemindedFor.IsZero() {
+			s = after(t, s, lifecycle.NextWake(s, c.ended))
+		}
+		ruleCase{name: name, s: s, from: c.ended, want: "autodelete: delete", at: c.ended.Add(day)}.check(t)
+	}
 	// A policy that begins to throw away leaves a day to those that run.
 	s = replaced(t, running(deadline(end)), monday, withPolicy(func(p *lifecycle.Policy) { p.DeleteAtDeadline = true }))
 	s = apply(s, lifecycle.Rearm(s, monday))
