@@ -209,10 +209,14 @@ func TestEventsSayWhatWasChanged(t *testing.T) {
 			"; policy; hold until 2026-03-09T08:00:00Z: all, by ann: holidays"},
 		{old.ChangedEvent(&next, until), "name: go; version: " + named(2).String() + "; policy; hold ended"},
 		{suspended.ChangedEvent(&lifecycle.Owner{}, until), "new: ann"},
-		{suspended.ChangedEvent(&lifecycle.Owner{ID: named(4), Name: "anna"}, until),
-			`name: ann; status: suspended; quiet hours: "CRON_TZ=Europe/Berlin 0 3 * * *"`},
-		{(&lifecycle.Engine{DeletionsReleasedUntil: until}).ChangedEvent(&lifecycle.Engine{}, until),
-			"brake on deletions released until 2026-03-09T08:00:00Z"},
+		{
+			suspended.ChangedEvent(&lifecycle.Owner{ID: named(4), Name: "anna"}, until),
+			`name: ann; status: suspended; quiet hours: "CRON_TZ=Europe/Berlin 0 3 * * *"`,
+		},
+		{
+			(&lifecycle.Engine{DeletionsReleasedUntil: until}).ChangedEvent(&lifecycle.Engine{}, until),
+			"brake on deletions released until 2026-03-09T08:00:00Z",
+		},
 	} {
 		if c.e.Message != c.want {
 			t.Errorf("%s says %q, want %q", c.e.Kind, c.e.Message, c.want)

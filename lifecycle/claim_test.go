@@ -1,9 +1,11 @@
 package lifecycle_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -66,4 +68,38 @@ func TestClaimRefuses(t *testing.T) {
 	refuse(t, "ttl", fixed, now, claim(lifecycle.Handover{Owner: bob, TTL: time.Hour}), lifecycle.ErrForbidden)
 	refuse(t, "autostart", fixed, now, claim(lifecycle.Handover{Owner: bob, Autostart: weekly("0 9 * * *")}), lifecycle.ErrForbidden)
 	refuse(t, "a ttl that is none", running(workspace(managed)), now, claim(lifecycle.Handover{Owner: bob, TTL: time.Second}), nil)
+}
+
+// The claim is told to those who audit: who has the workspace now, and until when it runs.
+func TestClaimIsAudited(t *testing.T) {
+	now := monday.Add(time.Hour)
+	c, err := lifecycle.Claim(lifecycle.Handover{Owner: bob, TTL: 2 * time.Hour})(running(workspace(managed)), now)
+	if err != nil || len(c.Events) != 1 {
+		t.Fatalf("%d events, error %v", len(c.Events), err)
+	}
+	if e := c.Events[0]; e.Kind != lifecycle.EventClaimed || e.Topic != lifecycle.TopicAudit || e.Message != "claimed by bob" ||
+		!e.Until.Equal(now.Add(2*time.Hour)) {
+		t.Errorf("event %+v", e)
+	}
+}
+
+// A commit concerns each workspace once, and the error blames the one that it does not.
+func TestValidateBatch(t *testing.T) {
+	of := func(ids ...int) (changes []lifecycle.Change) {
+		for _, n := range ids {
+			changes = append(changes, lifecycle.Change{Workspace: lifecycle.Workspace{ID: id(n)}})
+		}
+		return changes
+	}
+	for _, batch := range [][]lifecycle.Change{nil, of(1), of(1, 2), of(3, 1, 2)} {
+		if err := lifecycle.ValidateBatch(batch); err != nil {
+			t.Errorf("%d workspaces: %v", len(batch), err)
+		}
+	}
+	for _, batch := range [][]lifecycle.Change{of(2, 2), of(1, 2, 3, 2)} {
+		var bad *lifecycle.ChangeError
+		if err := lifecycle.ValidateBatch(batch); !errors.As(err, &bad) || bad.WorkspaceID != id(2) || !errors.Is(err, invalid.Err) {
+			t.Errorf("%d changes, workspace 2 twice: %v", len(batch), err)
+		}
+	}
 }

@@ -18,7 +18,8 @@ func TestLookUnderAnOldSnapshot(t *testing.T) {
 	exec(t, pool, `ALTER TABLE dormouse.jobs SET (autovacuum_enabled = off)`)
 	claim, org := newLineOfOne(t, wide, 3000)
 	_, err := wide.Enqueue(t.Context(), epoch, []queue.Posting{
-		{Organization: org, Tenant: org, Type: "a"}, {Organization: org, Tenant: org, Type: "z"},
+		{Organization: org, Tenant: org, Type: "a"},
+		{Organization: org, Tenant: org, Type: "z"},
 		{Organization: org, Tenant: org, Type: "build", Priority: 3},
 	})
 	must(t, err)

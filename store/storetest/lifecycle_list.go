@@ -70,7 +70,7 @@ func (l *fleet) grow(n int) {
 
 // name is one of few, so that some are equal and some begin with others.
 func (l *fleet) name() string {
-	parts := []string{"a", "B", "-", "é", "\U0010FFFF", "%", "_"}
+	parts := []string{"a", "B", "-", "é", "\U0001D538", "%", "_"}
 	var b strings.Builder
 	for range l.r.IntN(4) {
 		b.WriteString(parts[l.r.IntN(len(parts))])

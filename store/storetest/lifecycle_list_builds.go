@@ -74,10 +74,13 @@ func testFleetBuilds(f *fixture) {
 	}{
 		{"organization", lifecycle.BuildQuery{Organizations: []uuid.UUID{mine}}, func(b *lifecycle.FleetBuild) bool { return b.OrganizationID == mine }},
 		{"no such organization", lifecycle.BuildQuery{Organizations: []uuid.UUID{uuid.New()}}, func(*lifecycle.FleetBuild) bool { return false }},
-		{"status", lifecycle.BuildQuery{Statuses: []lifecycle.JobStatus{lifecycle.JobFailed, lifecycle.JobPending}},
+		{
+			"status",
+			lifecycle.BuildQuery{Statuses: []lifecycle.JobStatus{lifecycle.JobFailed, lifecycle.JobPending}},
 			func(b *lifecycle.FleetBuild) bool {
 				return b.Status == lifecycle.JobFailed || b.Status == lifecycle.JobPending
-			}},
+			},
+		},
 		{"since", lifecycle.BuildQuery{Since: epoch.Add(time.Minute)}, func(b *lifecycle.FleetBuild) bool { return !b.CreatedAt.Before(epoch.Add(time.Minute)) }},
 	} {
 		want := slices.DeleteFunc(slices.Clone(whole), func(b lifecycle.FleetBuild) bool { return !c.want(&b) })
