@@ -98,14 +98,18 @@ func TestTTLOfARunningWorkspace(t *testing.T) {
 // Whoever has a TTL and may be running always has a wake, whatever happens to it.
 func TestARunWithATTLHasAWake(t *testing.T) {
 	t.Parallel()
+	checked := map[lifecycle.Transition]int{}
 	eachRandom(t, 5_000, func(t *testing.T, r random, s lifecycle.Snapshot) {
 		now := r.set()
 		s.Workspace.AttentionAt = time.Time{}
+		if s.Build.Deadline.IsZero() { // as nothing leaves it
+			s.Build.Deadline, s.Build.MaxDeadline = r.set(), time.Time{}
+		}
 		s = apply(s, lifecycle.Rearm(s, now))
 		for range 12 {
 			v := r.verb(s)
 			if r.yes(30) {
-				v = lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)
+				v = lifecycle.RequestBuild(pick(r, lifecycle.TransitionStart, lifecycle.TransitionStart, lifecycle.TransitionDelete), uuid.Nil)
 			}
 			if d := lifecycle.Decide(s, now); d.Acts() && r.yes(50) {
 				s = apply(s, lifecycle.Apply(s, d, now))
@@ -117,16 +121,19 @@ func TestARunWithATTLHasAWake(t *testing.T) {
 			if p := s.Template.Policy; !p.AllowUserTTL {
 				ttl = p.DefaultTTL
 			}
-			mayRun := !s.Build.RunSince.IsZero() && !s.Build.Status.Active() && s.Workspace.AttentionAt.IsZero()
-			began := s.Build.Transition == lifecycle.TransitionStart && s.Build.Reason != ""
-			if mayRun && began && ttl > 0 && !s.Build.Deadline.IsZero() && lifecycle.NextWake(s, now).IsZero() {
-				t.Fatalf("nothing will ever stop it\n%v", lifecycle.Explain(s, now))
-			}
-			if mayRun && began && ttl > 0 && s.Build.Status == lifecycle.JobSucceeded && s.Build.Number > 3 && s.Build.Deadline.IsZero() {
-				t.Fatalf("a run with a TTL of %v has no deadline\n%+v", ttl, s.Build)
+			rests := s.Build.Status.Active() || !s.Workspace.AttentionAt.IsZero() || s.Workspace.Deleted
+			if !s.Build.RunSince.IsZero() && !rests && ttl > 0 && (s.Build.Deadline.IsZero() || lifecycle.NextWake(s, now).IsZero()) {
+				t.Fatalf("a run with a TTL of %v that nothing will ever stop: %+v\n%v", ttl, s.Build, lifecycle.Explain(s, now))
+			} else if !s.Build.RunSince.IsZero() && !rests && ttl > 0 {
+				checked[s.Build.Transition]++
 			}
 		}
 	})
+	for _, tr := range []lifecycle.Transition{lifecycle.TransitionStart, lifecycle.TransitionStop, lifecycle.TransitionDelete} {
+		if checked[tr] < 200 {
+			t.Errorf("only %d runs had a %s as their latest build", checked[tr], tr)
+		}
+	}
 }
 
 // B1's inputs: a start at or after the instant at which the stop before it was due is not lost, however late the stop.
