@@ -232,3 +232,30 @@ func TestATemplateRemembersFewPolicies(t *testing.T) {
 		t.Errorf("a superseded policy that cannot be read spoils the rest: %+v, %+v", p, again.Hold)
 	}
 }
+
+// With stored state that cannot be used nothing happens, and Explain says why: what it held may be all that keeps a workspace.
+func TestStateThatCannotBeRead(t *testing.T) {
+	due := stopped(asleep(monday.Add(-day)), policy(func(p *lifecycle.Policy) { p.TimeTilAutodelete = day }))
+	for _, text := range []string{
+		`{"hold":{"rules":"naps"}}`, `{"hold":{"until":"tomorrow"}}`, `{"hold":{"note":"` + strings.Repeat("x", 900) + `"}}`, `[]`, `{`,
+	} {
+		ofTemplate, ofEngine := due, due
+		ofTemplate.Template.ReadState([]byte(text))
+		ofEngine.Engine = lifecycle.ReadEngine([]byte(text))
+		for name, s := range map[string]lifecycle.Snapshot{"template": ofTemplate, "engine": ofEngine} {
+			expect(t, s, monday.Add(4000*day), "nothing")
+			if x := lifecycle.Explain(s, monday).String(); !strings.Contains(x, "stored state cannot be used") {
+				t.Errorf("%s, %s: explained %s", name, text, x)
+			}
+		}
+	}
+	// A set of rules that nobody knows holds all of them.
+	due.Workspace.Hold = lifecycle.Hold{Until: monday.Add(9 * day), Rules: 16}
+	expect(t, due, monday, "nothing")
+	if err := lifecycle.Decide(due, monday).Err; err == nil || !strings.Contains(err.Error(), "Hold.Rules") {
+		t.Errorf("error %v", err)
+	}
+	if x := lifecycle.Explain(due, monday); !strings.Contains(x.String(), "Hold.Rules") {
+		t.Errorf("explained %v", x)
+	}
+}

@@ -41,6 +41,8 @@ func faultUnder(why obstacle, s *Snapshot) error {
 		return w.Autostart.Err()
 	case w.Autostop.Err() != nil:
 		return w.Autostop.Err()
+	case w.Hold.Rules > HoldAll:
+		return invalid.Within("Workspace", w.Hold.Validate())
 	case p.AutostartDays > schedule.AllDays:
 		return invalid.As("Policy.AutostartDays", p.AutostartDays.Validate())
 	case !ttlAllowed(w.TTL):

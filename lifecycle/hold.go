@@ -46,8 +46,9 @@ var holdNames = [...]string{"starts", "stops", "dormancy", "deletion"}
 // Includes reports whether all the given kinds are in the set.
 func (r HoldRules) Includes(kinds HoldRules) bool { return r.all()&kinds == kinds }
 
+// all reads a set as the rules do. One with kinds that nobody knows, which only a row written by hand has, holds everything.
 func (r HoldRules) all() HoldRules {
-	if r == 0 {
+	if r == 0 || r > HoldAll {
 		return HoldAll
 	}
 	return r
