@@ -28,6 +28,15 @@ func (s *Store) corrupt(what string, id uuid.UUID, value string) error {
 	switch what {
 	case "policy":
 		s.templates.put(id).Policy = lifecycle.ReadPolicy([]byte(value))
+	case "state":
+		s.templates.put(id).ReadState([]byte(value))
+	case "hold rules":
+		n, err := strconv.ParseUint(value, 10, 8)
+		slot := s.fleet.slots[id]
+		kept := s.fleet.restraints[slot]
+		kept.hold.Rules = lifecycle.HoldRules(n)
+		s.fleet.restraints[slot] = kept
+		return err
 	case "quiet hours":
 		s.owners.put(id).QuietHours = crons.Daily(value)
 	case "ttl":

@@ -97,6 +97,8 @@ func (c *laneCache) forget() {
 func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value string) error {
 	statement := map[string]string{
 		"policy":      `UPDATE {templates} SET policy = ?, revision = revision + 1 WHERE id = ?`,
+		"state":       `UPDATE {templates} SET state = ?, revision = revision + 1 WHERE id = ?`,
+		"hold rules":  `UPDATE {workspaces} SET hold_rules = CAST(? AS INTEGER) WHERE id = ?`,
 		"quiet hours": `UPDATE {owners} SET quiet_hours = ? WHERE id = ?`,
 		"autostart":   `UPDATE {workspaces} SET autostart = ? WHERE id = ?`,
 		"autostop":    `UPDATE {workspaces} SET autostop = ? WHERE id = ?`,

@@ -71,6 +71,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"claim owners", testClaimOwners},
 		{"claim race", testClaimRace},
 		{"corrupt rows", testCorruptRows},
+		{"corrupt holds", testCorruptHolds},
 		{"canceled", testCanceled},
 		{"race on one", testRaceOnOne},
 		{"race of batches", testRaceOfBatches},

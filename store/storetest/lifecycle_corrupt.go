@@ -84,6 +84,36 @@ func testCorruptRows(f *fixture) {
 	}
 }
 
+// testCorruptHolds has holds that somebody wrote by hand and nobody can read: they hold everything, and Explain says why.
+func testCorruptHolds(f *fixture) {
+	later := epoch.Add(48 * time.Hour)
+	for _, c := range []struct{ what, value, says string }{
+		{"state", `{"hold":{"rules":"naps"}}`, "naps"},
+		{"state", `{"hold":{"until":"tomorrow"}}`, "stored state cannot be used"},
+		{"hold rules", "16", "Hold.Rules"},
+	} {
+		bad, good := f.besides(func(*lifecycle.Template, *lifecycle.Workspace) {}), f.besides(func(*lifecycle.Template, *lifecycle.Workspace) {})
+		for _, s := range []lifecycle.Snapshot{bad, good} {
+			f.commit(f.ended(s, lifecycle.JobSucceeded, epoch)) // an hour later it stops
+		}
+		on := wakeAt(f.load(bad.Workspace.ID), epoch)
+		on.Workspace.Hold = lifecycle.Hold{Until: later.Add(time.Hour), Rules: lifecycle.HoldStarts}
+		f.commit(on)
+		id := bad.Workspace.ID
+		if c.what == "state" {
+			id = bad.Template.ID
+		}
+		f.corrupt(c.what, id, c.value)
+		stats := f.executor(executor.Config{}).Tick(f.ctx, later)
+		f.must(stats.Err)
+		_, acts := stats.Transitions[bad.Workspace.ID]
+		f.rule(!acts, "%s %s: what cannot be read holds everything: %v", c.what, c.value, stats.Transitions)
+		f.rule(stats.Transitions[good.Workspace.ID] == lifecycle.TransitionStop, "%s %s: others go on: %v", c.what, c.value, stats.Transitions)
+		x := lifecycle.Explain(f.load(bad.Workspace.ID), later).String()
+		f.rule(strings.Contains(x, c.says), "%s %s: Explain says what is wrong: %s", c.what, c.value, x)
+	}
+}
+
 // testUnusableHolidays has dates that somebody could read once, and this machine cannot.
 func testUnusableHolidays(f *fixture) {
 	const text = "Mars/Olympus 2026-12-24"
