@@ -307,7 +307,7 @@ func TestNames(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"AZaz09-_.": true, "a": true, strings.Repeat("x", 60): true, "0": true, "Z": true, "z": true, "9": true, "_": true,
 		"": false, "-x": false, ".x": false, strings.Repeat("x", 61): false, "a/b": false, "a b": false, "ä": false,
-		"a@": false, "a[": false, "a`": false, "a{": false, "a:": false, "a$": false, "a\n": false, "a,": false,
+		"broken": false, "broken.1": true, "stale": true, "a@": false, "a[": false, "a`": false, "a{": false, "a:": false, "a$": false, "a\n": false, "a,": false,
 	} {
 		if err := (&Job{ID: JobID(name)}).Validate(); (err == nil) != ok {
 			t.Errorf("%q: %v", name, err)
