@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/prewarm/prewarmtest"
 )
@@ -225,9 +227,10 @@ func TestNonsensePutsOneMemberAside(t *testing.T) {
 	})
 }
 
-// The time of a claim ends when its member can be used, warm or cold, and one that cannot be used is no hit.
+// The time of a claim ends when its member can be used, warm or cold, and one that cannot be used is no hit. So say the metrics.
 func TestLatencyIsMeasuredUntilTheMemberCanBeUsed(t *testing.T) {
-	bubble(t, 1, nil, func(r *rig) {
+	registry := prometheus.NewPedanticRegistry()
+	bubble(t, 1, func(r *rig) { r.cfg.Registerer = registry }, func(r *rig) {
 		if h := r.claim(prewarm.Request{}); h.Waited != 0 {
 			t.Errorf("warm: %v", h.Waited)
 		}
@@ -236,12 +239,41 @@ func TestLatencyIsMeasuredUntilTheMemberCanBeUsed(t *testing.T) {
 		}
 		r.wait(time.Minute)
 		r.backend.Set(func(k *prewarmtest.Knobs) { k.MarkErr = errors.New("no route") })
-		before := r.pool.Stats()
 		if _, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: "ann"}); err == nil {
 			t.Error("claimed although the backend does not know")
 		}
-		if after := r.pool.Stats(); after.Claims[prewarm.Warm] != before.Claims[prewarm.Warm] {
-			t.Error("what was not handed out counts as a hit")
+		if s := r.pool.Stats(); s.Claims[prewarm.Warm] != 1 || s.Claims[prewarm.Built] != 1 || s.HitRate() != 0.5 {
+			t.Errorf("stats %+v", s)
+		}
+		const took = "dormouse_prewarm_claim_duration_seconds"
+		if n, seconds := series(t, registry, took, "warm"); n != 1 || seconds != 0 {
+			t.Errorf("warm: %d claims took %v s", n, seconds)
+		}
+		if n, seconds := series(t, registry, took, "cold"); n != 1 || seconds < 30 {
+			t.Errorf("cold: %d claims took %v s", n, seconds)
+		}
+		if _, n := series(t, registry, "dormouse_prewarm_misses_total", "drained"); n != 1 {
+			t.Errorf("%v misses of a drained pool", n)
 		}
 	})
+}
+
+// series returns what a metric says of a label's value: how often, and how much in all.
+func series(t *testing.T, r *prometheus.Registry, name, value string) (n uint64, sum float64) {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if f.GetName() == name && l.GetValue() == value {
+					return m.GetHistogram().GetSampleCount(), m.GetHistogram().GetSampleSum() + m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	t.Fatalf("no series of %s with %s", name, value)
+	return 0, 0
 }
