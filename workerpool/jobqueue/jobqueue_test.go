@@ -365,7 +365,8 @@ func TestJobOnNoMachineGoesBack(t *testing.T) {
 
 func TestNewRefusesBadInput(t *testing.T) {
 	for field, cfg := range map[string]jobqueue.Config{
-		"Config.types":  {},
+		"Config.Types":  {},
+		"Config.Tags":   {Types: []string{"build"}, Tags: map[string]string{"": "x"}},
 		"Config.Expect": {Types: []string{"build"}, Expect: -1},
 	} {
 		_, err := jobqueue.New(cfg)
