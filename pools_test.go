@@ -267,13 +267,16 @@ func TestClaimRefuses(t *testing.T) {
 
 func TestPoolsThatCannotBe(t *testing.T) {
 	for field, pools := range map[string][]dormouse.Pool{
-		"Config.Pools[0].Spec.Name":     {{TemplateName: "t"}},
+		"Config.Pools[0].Name":          {{TemplateName: "t"}},
 		"Config.Pools[0].Template":      {{Name: "a"}},
 		"Config.Pools[0].TemplateName":  {{Name: "a", TemplateName: "t", Template: uuid.New()}},
 		"Config.Pools[1].Name":          {{Name: "a", TemplateName: "t"}, {Name: "a", TemplateName: "t"}},
 		"Config.Pools[0].Preset":        {{Name: "a", Preset: "b/c", TemplateName: "t"}},
 		"Config.Pools[2].Name":          {{Name: "a", Preset: "b", TemplateName: "t"}, {Name: "a", Preset: "c", TemplateName: "t"}, {Name: "a/b", TemplateName: "t"}},
-		"Config.Pools[0].Spec.Floor":    {{Name: "a", TemplateName: "t", Size: -1}},
+		"Config.Pools[0].Size":          {{Name: "a", TemplateName: "t", Size: -1}},
+		"Config.Pools[0].Ceiling":       {{Name: "a", TemplateName: "t", Size: 3, Ceiling: 2}},
+		"Config.Pools[1].Ceiling":       {{Name: "a", TemplateName: "t"}, {Name: "b", TemplateName: "t", Ceiling: -1}},
+		"Config.Pools[0].Busy[0].Size":  {{Name: "a", TemplateName: "t", Ceiling: 2, Busy: []dormouse.PoolHours{{Hours: "UTC Mon 09:00-10:00", Size: 3}}}},
 		"Config.Pools[0].Busy[0].Hours": {{Name: "a", TemplateName: "t", Busy: []dormouse.PoolHours{{Hours: "x", Size: 1}}}},
 	} {
 		registry := prometheus.NewRegistry()
