@@ -186,3 +186,26 @@ func TestWhichListingsMustBeConfirmed(t *testing.T) {
 		})
 	}
 }
+
+// A hold that ended while no manager ran is over for the next one.
+func TestHoldThatEndedMeanwhile(t *testing.T) {
+	inWorld(t, setup{noQueue: true}, func(t *testing.T, w *world) {
+		_, _ = w.Create("small")
+		w.sleep(5 * time.Second)
+		if err := w.SetIdleBehavior(w.first().ID, Behavior{Idle: BehaviorHold, Owner: "ann", Until: time.Now().Add(10 * time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		w.sleep(5 * time.Second)
+		w.stop()
+		w.sleep(time.Hour)
+		w.begin(setup{noQueue: true})
+		w.sleep(5 * time.Second)
+		if b := w.first().Behavior; b != (Behavior{}) {
+			t.Errorf("an hour later: %+v", b)
+		}
+		w.sleep(2 * time.Minute)
+		if n := w.Counts().Total; n != 0 {
+			t.Errorf("%d workers", n)
+		}
+	})
+}
