@@ -43,17 +43,21 @@ func TestWorkersComeAndGoWithTheJobs(t *testing.T) {
 
 // Two bursts and the way back to zero: each worker comes once and goes once, and the second burst finds those of the first.
 func TestBurstsWithoutChurn(t *testing.T) {
-	cfg := Config{OperationsPerSecond: 50, Limits: Limits{MaxWorkers: 200, MaxCreating: 8}}
+	n := 200
+	if testing.Short() || raceDetector {
+		n = 40
+	}
+	cfg := Config{OperationsPerSecond: 50, Limits: Limits{MaxWorkers: n, MaxCreating: 8}}
 	inWorld(t, setup{cfg: cfg, knobs: workerpooltest.Knobs{CreateDelay: 100 * time.Millisecond, BootTime: time.Second, JobTime: 15 * time.Second}}, func(t *testing.T, w *world) {
 		for _, burst := range []string{"a", "b"} {
-			w.post(names(burst, 400)...)
+			w.post(names(burst, 2*n)...)
 			w.sleep(70 * time.Second)
 			if waiting, assigned, _ := w.queue.Count(); waiting+assigned != 0 {
 				t.Errorf("%d jobs of the burst wait, %d run", waiting, assigned)
 			}
 		}
 		w.sleep(5 * time.Minute)
-		if s := w.Stats(); w.provider.Peak() != 200 || s.Creates[ReasonJob] != 200 || s.Shutdowns[ReasonIdle] != 200 || w.Counts().Total != 0 {
+		if s := w.Stats(); w.provider.Peak() != n || s.Creates[ReasonJob] != uint64(n) || s.Shutdowns[ReasonIdle] != uint64(n) || w.Counts().Total != 0 {
 			t.Errorf("at most %d, creates %v, shutdowns %v, %d left", w.provider.Peak(), s.Creates, s.Shutdowns, w.Counts().Total)
 		}
 	})
