@@ -141,7 +141,7 @@ func TestMinimumLifeOfAShortOne(t *testing.T) {
 		r.backend.Set(func(k *prewarmtest.Knobs) { k.Build = 0 })
 	}, func(r *rig) {
 		until := func(left time.Duration) {
-			r.wait(time.Until(r.members(prewarm.Ready)[0].Deadline) + time.Millisecond) // a fresh one
+			r.wait(time.Until(r.members(prewarm.Ready)[0].Deadline) + time.Second) // a fresh one
 			r.wait(time.Until(r.members(prewarm.Ready)[0].Deadline) - left)
 		}
 		until(19 * time.Second)
