@@ -2,8 +2,8 @@ package workerpool
 
 import "time"
 
-// Cost is what the pool's workers have cost since Run began, beyond Config.Spent, by what they did, in the currency of the
-// prices. The parts add up to Total; Busy is the sum of what all jobs cost.
+// Cost is what the pool's workers have cost, by what they did, in the currency of the prices: since Run began, and before that
+// what [Config.Spent] says. The parts add up to Total; Busy is the sum of what all jobs cost.
 type Cost struct {
 	Total float64
 	// Booting is the time before a worker is ready, Idle the time without a job, Busy that with one, and Leaving that

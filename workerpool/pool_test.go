@@ -41,6 +41,28 @@ func TestWorkersComeAndGoWithTheJobs(t *testing.T) {
 	})
 }
 
+// Two bursts and the way back to zero: each worker comes once and goes once, and the second burst finds those of the first.
+func TestBurstsWithoutChurn(t *testing.T) {
+	n := 200
+	if testing.Short() || raceDetector {
+		n = 40
+	}
+	cfg := Config{OperationsPerSecond: 50, Limits: Limits{MaxWorkers: n, MaxCreating: 8}}
+	inWorld(t, setup{cfg: cfg, knobs: workerpooltest.Knobs{CreateDelay: 100 * time.Millisecond, BootTime: time.Second, JobTime: 15 * time.Second}}, func(t *testing.T, w *world) {
+		for _, burst := range []string{"a", "b"} {
+			w.post(names(burst, 2*n)...)
+			w.sleep(70 * time.Second)
+			if waiting, assigned, _ := w.queue.Count(); waiting+assigned != 0 {
+				t.Errorf("%d jobs of the burst wait, %d run", waiting, assigned)
+			}
+		}
+		w.sleep(5 * time.Minute)
+		if s := w.Stats(); w.provider.Peak() != n || s.Creates[ReasonJob] != uint64(n) || s.Shutdowns[ReasonIdle] != uint64(n) || w.Counts().Total != 0 {
+			t.Errorf("at most %d, creates %v, shutdowns %v, %d left", w.provider.Peak(), s.Creates, s.Shutdowns, w.Counts().Total)
+		}
+	})
+}
+
 func TestSeveralJobsOnAWorker(t *testing.T) {
 	inWorld(t, setup{cfg: Config{Limits: limits(large())}, knobs: workerpooltest.Knobs{JobTime: time.Minute, ExitCode: 7}}, func(t *testing.T, w *world) {
 		w.post(names("j", 6)...)
@@ -307,7 +329,7 @@ func TestNames(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"AZaz09-_.": true, "a": true, strings.Repeat("x", 60): true, "0": true, "Z": true, "z": true, "9": true, "_": true,
 		"": false, "-x": false, ".x": false, strings.Repeat("x", 61): false, "a/b": false, "a b": false, "ä": false,
-		"a@": false, "a[": false, "a`": false, "a{": false, "a:": false, "a$": false, "a\n": false, "a,": false,
+		"broken": false, "broken.1": true, "stale": true, "a@": false, "a[": false, "a`": false, "a{": false, "a:": false, "a$": false, "a\n": false, "a,": false,
 	} {
 		if err := (&Job{ID: JobID(name)}).Validate(); (err == nil) != ok {
 			t.Errorf("%q: %v", name, err)

@@ -41,7 +41,7 @@ type Config struct {
 	Clock quartz.Clock
 }
 
-// Provider is an [workerpool.InstanceSet] and the [workerpool.Executor] of its instances. Several providers, in several
+// Provider is a [workerpool.InstanceSet] and the [workerpool.Executor] of its instances. Several providers, in several
 // processes, may use one directory, if one pool at a time does.
 type Provider struct {
 	root string
