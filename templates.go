@@ -1,9 +1,7 @@
 package dormouse
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -101,14 +99,7 @@ func (t Template) over(old lifecycle.Template) lifecycle.Template {
 
 func sameTemplate(a, b lifecycle.Template) bool {
 	return a.Name == b.Name && a.OrganizationID == b.OrganizationID && a.ActiveVersionID == b.ActiveVersionID &&
-		samePolicy(a.Policy, b.Policy)
-}
-
-// samePolicy compares what a store keeps of them.
-func samePolicy(a, b Policy) bool {
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
+		a.Policy.Equal(b.Policy)
 }
 
 // Template returns a template, or a [*NotFoundError].
