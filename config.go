@@ -31,8 +31,9 @@ type Config struct {
 	// to none of these.
 	Builder executor.Builder
 
-	// Notify receives what an owner should know, Audit what happened, each at least once and in order for each workspace;
-	// a repeated one has the same [Event.Key]. An error repeats it later. Default to nil: such events are not written.
+	// Notify receives what an owner should know, Audit what happened, each at least once and in order for each workspace, those
+	// of several at once; a repeated one has the same [Event.Key]. An error repeats it later. Default to nil: nothing is
+	// written for it, unless another process of the store receives it.
 	Notify func(ctx context.Context, n Notice) error
 	Audit  func(ctx context.Context, e Event) error
 

@@ -2,12 +2,11 @@ package buildjobs_test
 
 import (
 	"encoding/json"
+	"math/rand"
 	"reflect"
 	"testing"
 	"testing/quick"
 	"time"
-
-	"math/rand"
 
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/lifecycle"

@@ -32,15 +32,7 @@ var (
 	asleep       = snapshots.Asleep
 	autostart    = snapshots.Autostart
 	unusable     = snapshots.Unusable
-	weekly       = snapshots.Weekly
 )
-
-// must is for what a test writes itself: it cannot fail.
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
 
 func tilDormant(d time.Duration) edit {
 	return policy(func(p *lifecycle.Policy) { p.TimeTilDormant = d })

@@ -154,9 +154,16 @@ func readyAfterClaims(k *jobKit) {
 	tags := map[string]string{"gpu": "yes"}
 	for _, change := range [][]func(*queue.Posting){
 		{ofType("k"), withPriority(1)},
-		{ofType("k"), withPriority(0)}, {ofType("k"), withPriority(2)}, {ofType("k"), withPriority(-1)},
-		{ofType("k"), withTags(tags)}, {ofType("k"), withTags(tags), withPriority(3)},
-		{ofType("a")}, {ofType("z")}, {ofType("j"), withTags(tags)}, {ofType("l"), withTags(tags), withPriority(-3)}, {ofType("jj"), withPriority(1)},
+		{ofType("k"), withPriority(0)},
+		{ofType("k"), withPriority(2)},
+		{ofType("k"), withPriority(-1)},
+		{ofType("k"), withTags(tags)},
+		{ofType("k"), withTags(tags), withPriority(3)},
+		{ofType("a")},
+		{ofType("z")},
+		{ofType("j"), withTags(tags)},
+		{ofType("l"), withTags(tags), withPriority(-3)},
+		{ofType("jj"), withPriority(1)},
 	} {
 		job := k.enqueue(k.posting(change...))[0]
 		k.listed(job)

@@ -124,6 +124,8 @@ func (s *site) shows(texts ...string) {
 func TestPagesOfAPlane(t *testing.T) {
 	bubble(t, false, func(s *site) {
 		id := s.create("api")
+		time.Sleep(15 * time.Second) // the workers of a process are known as of its heartbeat, which the first may come before
+		synctest.Wait()
 		s.shows("1 workspace", "api", "new", "1 worker,")
 		if code := s.press(url.Values{"do": {"start"}, "workspace": {id.String()}}); code != http.StatusSeeOther {
 			s.t.Fatalf("start: %d", code)

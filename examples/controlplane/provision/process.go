@@ -64,7 +64,7 @@ func (p *Processes) command(self string, m prewarm.Member) []string {
 	return append([]string{
 		"bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", p.folder,
 		"--ro-bind", self, self, "--bind", home, home, "--bind", run, run, "--unshare-pid", "--unshare-ipc", "--unshare-uts",
-		"--new-session", "--",
+		"--", // no new session: it stays in the process group, with which it is ended
 	}, command...)
 }
 
