@@ -374,8 +374,8 @@ type details struct {
 // its lifecycle begins. What was done is done for the key: whoever repeats a request, after a crash or a lost answer, gets
 // the same workspace. Whoever gives up waiting takes nothing along.
 //
-// The errors are those of [prewarm.Pool.Claim], of [lifecycle.Claim], lifecycle.ErrNameTaken, and a [*NotFoundError] for a
-// pool that this plane does not have.
+// The errors are those of [prewarm.Pool.Claim], of [lifecycle.Claim], lifecycle.ErrNameTaken, and an [*invalid.Error] for
+// a pool or preset that this plane does not have.
 func (p *Plane) Claim(ctx context.Context, c Claim, options ...Option) (Claimed, error) {
 	one, err := p.pools.of(c)
 	if err != nil {

@@ -76,21 +76,13 @@ func (c Config) validate() error {
 	if errors.As(err, &refused) {
 		return invalid.New("Config"+strings.TrimPrefix(refused.Field, "Request"), refused.Value, refused.Rule)
 	}
-	for _, field := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"Flush", c.Flush}, {"Drain", c.Drain}, {"Deliver", c.Deliver},
-	} {
-		if field.value < 0 {
-			return invalid.New("Config."+field.name, field.value, "must not be negative")
-		}
-	}
-	if c.Slots < 0 {
-		return invalid.New("Config.Slots", c.Slots, "must not be negative")
-	}
-	if c.Ending < 0 {
-		return invalid.New("Config.Ending", c.Ending, "must not be negative")
-	}
-	return err
+	return cmp.Or(
+		err,
+		invalid.Duration("Config.Silence", c.Silence),
+		invalid.Duration("Config.Flush", c.Flush),
+		invalid.Duration("Config.Drain", c.Drain),
+		invalid.Duration("Config.Deliver", c.Deliver),
+		invalid.Count("Config.Slots", c.Slots),
+		invalid.Count("Config.Ending", c.Ending),
+	)
 }

@@ -94,8 +94,8 @@ func New(cfg Config) (*Queue, error) {
 	if _, err := queue.NewTagSet(cfg.Tags); err != nil {
 		return nil, invalid.As("Config.Tags", err)
 	}
-	if cfg.Expect < 0 {
-		return nil, invalid.New("Config.Expect", cfg.Expect, "must not be negative")
+	if err := invalid.Count("Config.Expect", cfg.Expect); err != nil {
+		return nil, err
 	}
 	cfg.Expect = cmp.Or(cfg.Expect, 1000)
 	if cfg.Payload == nil {
