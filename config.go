@@ -1,6 +1,7 @@
 package dormouse
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -101,17 +102,10 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) validate() error {
-	for _, d := range []struct {
-		field string
-		value time.Duration
-	}{
-		{"Config.Retention", c.Retention}, {"Config.Sweep", c.Sweep},
-	} {
-		if d.value < 0 {
-			return invalid.New(d.field, d.value, "must not be negative")
-		}
-	}
+	err := cmp.Or(invalid.Duration("Config.Retention", c.Retention), invalid.Duration("Config.Sweep", c.Sweep))
 	switch {
+	case err != nil:
+		return err
 	case c.Workers < 0:
 		return invalid.New("Config.Workers", c.Workers, "must not be negative")
 	case c.Workers > acquirer.MaxSlots:

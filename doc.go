@@ -7,7 +7,11 @@
 // A [Plane] ticks and makes the transitions that are due (package executor), hands their jobs out (package acquirer), runs
 // them in workers of its own unless these are elsewhere (package worker), writes how they ended (package buildjobs), and
 // delivers notices and audit entries. The host gives it a function that carries out one build, and calls its verbs for
-// what people want.
+// what people want. What else it can have is a field of its [Config]: machines that come and go with the builds, pools of
+// workspaces that run already, and a look beside the scheduler that a host has before it changes over.
+//
+// A verb takes who asks and why ([By], [Note]) and returns the [Workspace] as it is then. [ProblemOf] makes an HTTP answer of
+// any error. Read on at [New], [Plane.Run], [Plane.PutTemplate], [Plane.Create] and [Plane.Start].
 //
 // # What it guarantees
 //

@@ -151,3 +151,23 @@ func ExamplePlane_List() {
 	// docs
 	// web
 }
+
+// Why a workspace does what it does, and when it stops: what a page shows beside the button for one hour more.
+func ExamplePlane_Explain() {
+	plane, template := example()
+	ctx := context.Background()
+	ws, err := plane.Adopt(ctx, dormouse.Adopted{
+		Workspace: dormouse.NewWorkspace{ID: uuid.MustParse("00000000-0000-7000-8000-000000000001"), Template: template.ID, Owner: "ann", Name: "api"},
+		Seen:      dormouse.Observation{Running: true, Since: morning.Add(-2 * time.Hour)},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ws, err = plane.Extend(ctx, ws.ID, ws.Deadline.Add(time.Hour), dormouse.By("ann"))
+	fmt.Println(ws.Deadline.Format("15:04"), ws.DeadlineFrom, err)
+	why, err := plane.Explain(ctx, ws.ID)
+	fmt.Println(why.Summary, err)
+	// Output:
+	// 15:00 moved <nil>
+	// api is running. Next: it stops at its deadline, at Mon 2026-03-02 15:00:00 UTC (in 7h). <nil>
+}

@@ -142,7 +142,7 @@ func fleets(refused refusedFunc, fails failsFunc) {
 		})
 	}
 	for field, pool := range map[string]dormouse.Pool{
-		"Config.Pools[0].Spec.Floor":    {Name: "a", TemplateName: "t", Size: -1},
+		"Config.Pools[0].Size":          {Name: "a", TemplateName: "t", Size: -1},
 		"Config.Pools[0].Busy[0].Hours": {Name: "a", TemplateName: "t", Busy: []dormouse.PoolHours{{Hours: "always", Size: 1}}},
 		"Config.Pools[0].Template":      {Name: "a"},
 		"Config.Pools[0].TemplateName":  {Name: "a", TemplateName: "t", Template: uuid.New()},

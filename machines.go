@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -101,7 +102,11 @@ func (p *Plane) makeMachines() (err error) {
 		cfg.Registerer, cfg.Namespace = p.cfg.Registerer, p.cfg.Namespace
 	}
 	p.machines.pool, err = workerpool.New(p.cfg.Machines.Set, p.cfg.Machines.Executor, p.machines.queue, cfg)
-	return invalid.Within("Config.Machines.Pool", err)
+	var refused *invalid.Error
+	if errors.As(err, &refused) { // the pool knows its Config by that name
+		return invalid.As("Config.Machines.Pool"+strings.TrimPrefix(refused.Field, "Config"), err)
+	}
+	return err
 }
 
 // runMachines runs the machines until ctx ends. They go on without us: the next plane finds them.

@@ -91,11 +91,11 @@ func TestMachinesThatCannotBe(t *testing.T) {
 	provider := workerpooltest.NewProvider(nil)
 	whole := dormouse.Machines{Set: provider, Executor: provider, Script: func(lifecycle.Job) []byte { return nil }, Lost: acquirer.FailLost()}
 	for field, spoil := range map[string]func(c *dormouse.Config){
-		"Config.Machines":                  func(c *dormouse.Config) { c.MachinesElsewhere = true },
-		"Config.Machines.Set":              func(c *dormouse.Config) { c.Machines.Set = nil },
-		"Config.Machines.Executor":         func(c *dormouse.Config) { c.Machines.Executor = nil },
-		"Config.Machines.Script":           func(c *dormouse.Config) { c.Machines.Script = nil },
-		"Config.Machines.Pool.Config.Name": func(c *dormouse.Config) { c.Machines.Pool.Name = "a b" },
+		"Config.Machines":           func(c *dormouse.Config) { c.MachinesElsewhere = true },
+		"Config.Machines.Set":       func(c *dormouse.Config) { c.Machines.Set = nil },
+		"Config.Machines.Executor":  func(c *dormouse.Config) { c.Machines.Executor = nil },
+		"Config.Machines.Script":    func(c *dormouse.Config) { c.Machines.Script = nil },
+		"Config.Machines.Pool.Name": func(c *dormouse.Config) { c.Machines.Pool.Name = "a b" },
 	} {
 		m := whole
 		cfg := dormouse.Config{Machines: &m}

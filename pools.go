@@ -159,8 +159,19 @@ func (c Pool) version(template uuid.UUID) string {
 // spec is what the pool shall be, before its template is known.
 func (c Pool) spec() (prewarm.Spec, error) {
 	s := prewarm.Spec{Name: c.engineName(), Version: c.version(uuid.Nil), Floor: c.Size, Ceiling: c.Ceiling, Err: errUnread}
+	switch { // what the engine would refuse as well, by other names
+	case c.Name == "":
+		return s, invalid.New("Name", c.Name, "must not be empty")
+	case c.Size < 0:
+		return s, invalid.New("Size", c.Size, "must not be negative")
+	case c.Ceiling != 0 && c.Ceiling < c.Size:
+		return s, invalid.New("Ceiling", c.Ceiling, "must not be below Size, %d", c.Size)
+	}
 	for i, b := range c.Busy {
 		window, err := b.window()
+		if err == nil && (b.Size < 0 || c.Ceiling != 0 && b.Size > c.Ceiling) {
+			err = invalid.New("Size", b.Size, "must be between 0 and Ceiling")
+		}
 		if err != nil {
 			return s, invalid.Within(fmt.Sprintf("Busy[%d]", i), err)
 		}
@@ -363,8 +374,8 @@ type details struct {
 // its lifecycle begins. What was done is done for the key: whoever repeats a request, after a crash or a lost answer, gets
 // the same workspace. Whoever gives up waiting takes nothing along.
 //
-// The errors are those of [prewarm.Pool.Claim], of [lifecycle.Claim], lifecycle.ErrNameTaken, and a [*NotFoundError] for a
-// pool that this plane does not have.
+// The errors are those of [prewarm.Pool.Claim], of [lifecycle.Claim], lifecycle.ErrNameTaken, and an [*invalid.Error] for
+// a pool or preset that this plane does not have.
 func (p *Plane) Claim(ctx context.Context, c Claim, options ...Option) (Claimed, error) {
 	one, err := p.pools.of(c)
 	if err != nil {

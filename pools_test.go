@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -116,6 +117,26 @@ func TestEmptyPool(t *testing.T) {
 	})
 }
 
+// No rule of the template acts on what nobody has claimed, however long that is; from the claim on all of them do.
+func TestRulesWaitForTheClaim(t *testing.T) {
+	bubble(t, withPool(1, nil), func(f *fixture) {
+		strict := f.template
+		strict.Policy.DefaultTTL, strict.Policy.TimeTilDormant, strict.Policy.TimeTilAutodelete = time.Hour, 2*time.Hour, 2*time.Hour
+		_, err := f.PutTemplate(f.t.Context(), strict)
+		f.must(err)
+		f.wait(12 * time.Hour)
+		got := f.claim(dormouse.Claim{Workspace: dormouse.NewWorkspace{Owner: "ann", Name: "api"}})
+		if age := time.Since(got.Workspace.CreatedAt); got.Source != prewarm.Warm || age < 11*time.Hour {
+			t.Errorf("%s, %v old: the first one is gone", got.Source, age)
+		}
+		f.want(got.Workspace.ID, lifecycle.StatusRunning, 1)
+		f.wait(2 * time.Hour)
+		f.want(got.Workspace.ID, lifecycle.StatusStopped, 2)
+		f.wait(12 * time.Hour)
+		f.want(got.Workspace.ID, lifecycle.StatusDeleted, 3)
+	})
+}
+
 func TestPoolFollowsItsTemplate(t *testing.T) {
 	bubble(t, withPool(1, nil), func(f *fixture) {
 		f.wait(5 * time.Minute)
@@ -156,12 +177,25 @@ func TestPoolOfAnUnknownTemplate(t *testing.T) {
 // Builds of pools wait behind those of people, and never hold all workers.
 func TestPoolBuildsWaitBehindPeople(t *testing.T) {
 	var open atomic.Bool
+	var mu sync.Mutex
+	members, most := 0, 0
+	count := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		members += n
+		most = max(most, members)
+	}
 	bubble(t, func(cfg *dormouse.Config) {
 		withPool(10, nil)(cfg)
 		cfg.Workers = 4
 		build := cfg.Build
 		cfg.Build = func(ctx context.Context, b *dormouse.Build) error {
-			for !open.Load() && strings.HasPrefix(b.Workspace.Name, "go-") {
+			if !strings.HasPrefix(b.Workspace.Name, "go-") {
+				return build(ctx, b)
+			}
+			count(1)
+			defer count(-1)
+			for !open.Load() {
 				time.Sleep(time.Second)
 			}
 			return build(ctx, b)
@@ -177,6 +211,11 @@ func TestPoolBuildsWaitBehindPeople(t *testing.T) {
 		f.wait(20 * time.Minute)
 		if c := f.engine().Stats().Counts; c.Ready != 10 {
 			t.Errorf("%+v are ready", c)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if most != 2 {
+			t.Errorf("%d builds of pools at once, want half of the four slots", most)
 		}
 	})
 }
@@ -228,13 +267,16 @@ func TestClaimRefuses(t *testing.T) {
 
 func TestPoolsThatCannotBe(t *testing.T) {
 	for field, pools := range map[string][]dormouse.Pool{
-		"Config.Pools[0].Spec.Name":     {{TemplateName: "t"}},
+		"Config.Pools[0].Name":          {{TemplateName: "t"}},
 		"Config.Pools[0].Template":      {{Name: "a"}},
 		"Config.Pools[0].TemplateName":  {{Name: "a", TemplateName: "t", Template: uuid.New()}},
 		"Config.Pools[1].Name":          {{Name: "a", TemplateName: "t"}, {Name: "a", TemplateName: "t"}},
 		"Config.Pools[0].Preset":        {{Name: "a", Preset: "b/c", TemplateName: "t"}},
 		"Config.Pools[2].Name":          {{Name: "a", Preset: "b", TemplateName: "t"}, {Name: "a", Preset: "c", TemplateName: "t"}, {Name: "a/b", TemplateName: "t"}},
-		"Config.Pools[0].Spec.Floor":    {{Name: "a", TemplateName: "t", Size: -1}},
+		"Config.Pools[0].Size":          {{Name: "a", TemplateName: "t", Size: -1}},
+		"Config.Pools[0].Ceiling":       {{Name: "a", TemplateName: "t", Size: 3, Ceiling: 2}},
+		"Config.Pools[1].Ceiling":       {{Name: "a", TemplateName: "t"}, {Name: "b", TemplateName: "t", Ceiling: -1}},
+		"Config.Pools[0].Busy[0].Size":  {{Name: "a", TemplateName: "t", Ceiling: 2, Busy: []dormouse.PoolHours{{Hours: "UTC Mon 09:00-10:00", Size: 3}}}},
 		"Config.Pools[0].Busy[0].Hours": {{Name: "a", TemplateName: "t", Busy: []dormouse.PoolHours{{Hours: "x", Size: 1}}}},
 	} {
 		registry := prometheus.NewRegistry()

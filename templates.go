@@ -1,9 +1,7 @@
 package dormouse
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -101,14 +99,7 @@ func (t Template) over(old lifecycle.Template) lifecycle.Template {
 
 func sameTemplate(a, b lifecycle.Template) bool {
 	return a.Name == b.Name && a.OrganizationID == b.OrganizationID && a.ActiveVersionID == b.ActiveVersionID &&
-		samePolicy(a.Policy, b.Policy)
-}
-
-// samePolicy compares what a store keeps of them.
-func samePolicy(a, b Policy) bool {
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
+		a.Policy.Equal(b.Policy)
 }
 
 // Template returns a template, or a [*NotFoundError].
@@ -135,8 +126,8 @@ func (p *Plane) Plan(ctx context.Context, template uuid.UUID, change PolicyChang
 }
 
 // Apply carries out a plan, and calls report, if not nil, with its progress after each page. After an error or a crash call
-// it again with the last plan seen. It returns lifecycle.ErrPolicyChanged if the policy has changed since the plan. The
-// request is written to the log; the events of the workspaces do not name it.
+// it again with the last plan seen. It returns lifecycle.ErrPolicyChanged if the policy has changed since the plan. Who asks
+// and the note stand in the events of the template and of each workspace that changes.
 func (p *Plane) Apply(ctx context.Context, plan PolicyPlan, report func(PolicyPlan), options ...Option) (PolicyPlan, error) {
 	r, err := requestOf(options)
 	if err != nil {

@@ -191,31 +191,29 @@ func (c Config) withDefaults() Config {
 
 // validate is called after withDefaults.
 func (c Config) validate() error {
-	for _, field := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"Heartbeat", c.Heartbeat}, // before those that it is the default of
-		{"Backup", c.Backup},
-		{"Poll", c.Poll},
-		{"Timeout", c.Timeout},
-		{"StopTimeout", c.StopTimeout},
-		{"Age", c.Age},
-		{"Expire", c.Expire},
-	} {
-		if field.value < 0 {
-			return invalid.New("Config."+field.name, field.value, "must not be negative")
-		}
-	}
+	err := cmp.Or(
+		invalid.Duration("Config.Heartbeat", c.Heartbeat), // before those that it is the default of
+		invalid.Duration("Config.Backup", c.Backup),
+		invalid.Duration("Config.Poll", c.Poll),
+		invalid.Duration("Config.Timeout", c.Timeout),
+		invalid.Duration("Config.StopTimeout", c.StopTimeout),
+		invalid.Duration("Config.Age", c.Age),
+		invalid.Duration("Config.Expire", c.Expire),
+		invalid.Duration("Config.Grace", max(0, c.Grace)), // these three may be negative
+		invalid.Duration("Config.Retention", max(0, c.Retention)),
+		invalid.Count("Config.MaxLog", max(0, c.MaxLog)),
+		invalid.Count("Config.Batch", c.Batch),
+		invalid.Duration("Config.Lease", c.Lease),
+	)
 	switch {
-	case c.Batch < 1:
-		return invalid.New("Config.Batch", c.Batch, "must be at least 1")
+	case err != nil:
+		return err
 	case c.Lease < 3*c.Heartbeat:
 		return invalid.New("Config.Lease", c.Lease, "must be at least three heartbeats, %s", 3*c.Heartbeat)
 	}
 	for kind, limit := range c.RunLimits {
-		if limit < 0 {
-			return invalid.New("Config.RunLimits["+kind+"]", limit, "must not be negative")
+		if err := invalid.Duration("Config.RunLimits["+kind+"]", limit); err != nil {
+			return err
 		}
 	}
 	for _, r := range c.Reserves {

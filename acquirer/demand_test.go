@@ -43,6 +43,12 @@ func TestDemandByLane(t *testing.T) {
 		if err != nil || i < 0 || d.Lanes[i].Waiting != 2 {
 			t.Errorf("demand %+v, error %v", d, err)
 		}
+		f.slip(f.posting(map[string]string{"os": "bsd"}))
+		d, err = a.Demand(f.ctx, f.org)
+		i = slices.IndexFunc(d.Lanes, func(l acquirer.LaneDemand) bool { return l.Lane.Tags.Map()["os"] == "bsd" })
+		if err != nil || i < 0 || d.Lanes[i].Waiting != 0 || d.Lanes[i].Busy != 1 {
+			t.Errorf("where the only worker is busy: %+v, error %v", d, err)
+		}
 		if d, err = a.Demand(f.ctx, uuid.New()); err != nil || len(d.Lanes) != 0 {
 			t.Errorf("demand of nobody: %+v, %v", d, err)
 		}

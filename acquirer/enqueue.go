@@ -17,7 +17,7 @@ import (
 // ([queue.Reserved]) are invalid here: who makes a build posts its job in the build's commit. A posting whose ID is that of
 // another organization's, tenant's or type's job is invalid too; the others are stored then. Any other error leaves the
 // outcome open: repeat the call with the same IDs. A job must be announced after its commit; to enqueue in a
-// transaction of your own, let the store write [queue.Posting.Job] there and call [Acquirer.Announce] afterwards.
+// transaction of your own, see [Acquirer.EnqueueTx].
 func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, error) {
 	if err := validatePostings(postings); err != nil {
 		return nil, err

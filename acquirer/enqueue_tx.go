@@ -16,6 +16,9 @@ type Enqueuer interface {
 // transaction commits. Announce the jobs that it returns after the commit; without that they are found by the backup, within
 // [Config.Backup].
 //
+// A posting whose id is another job's, of another organization, tenant or type, is refused, as [Acquirer.Enqueue] does; the
+// others of the call are stored by then, so roll back.
+//
 // A job has its place in line from this call on. While the transaction is open, other jobs of its tenant may wait to be stored.
 func (a *Acquirer) EnqueueTx(ctx context.Context, tx Enqueuer, postings ...Posting) ([]Job, error) {
 	if err := validatePostings(postings); err != nil {
@@ -23,7 +26,11 @@ func (a *Acquirer) EnqueueTx(ctx context.Context, tx Enqueuer, postings ...Posti
 	}
 	jobs, err := tx.Enqueue(ctx, a.now(), postings)
 	if err == nil {
-		a.metrics.enqueued(jobs)
+		err = ownJobs(postings, jobs)
 	}
-	return jobs, err
+	if err != nil {
+		return nil, err
+	}
+	a.metrics.enqueued(jobs)
+	return jobs, nil
 }

@@ -3,6 +3,7 @@ package acquirer_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -11,7 +12,7 @@ import (
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
-// Jobs of a transaction are refused as others are, stored as others are, and nobody hears of them before they are announced.
+// Jobs of a transaction are refused as others are, and stored as others are.
 func TestEnqueueTx(t *testing.T) {
 	s := memory.NewJobs()
 	a, err := acquirer.New(s, nil, acquirer.Config{})
@@ -27,4 +28,34 @@ func TestEnqueueTx(t *testing.T) {
 	if err != nil || len(jobs) != 1 || jobs[0].ID != id {
 		t.Errorf("enqueued %+v, %v", jobs, err)
 	}
+}
+
+// Nobody hears of the jobs of a transaction before they are announced; if they never are, they are found all the same.
+func TestEnqueueTxIsAnnouncedByTheHost(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, b := f.start(), f.start()
+		announced, forgotten := f.joinPlain(b), f.joinPlain(b)
+		f.settle()
+		enqueue := func() []acquirer.Job {
+			jobs, err := a.EnqueueTx(f.ctx, f.inner, f.posting(nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return jobs
+		}
+		jobs := enqueue()
+		f.pass(time.Second)
+		if announced.over() {
+			t.Fatal("handed out before it was announced")
+		}
+		a.Announce(jobs...)
+		f.pass(100 * time.Millisecond)
+		if got := f.mustGet(announced, "announced after the commit"); got.ID != jobs[0].ID {
+			t.Errorf("got %s", got.ID)
+		}
+		enqueue()
+		f.pass(35 * time.Second)
+		f.mustGet(forgotten, "never announced")
+	})
 }

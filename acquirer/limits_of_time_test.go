@@ -61,8 +61,11 @@ func TestIDOfSomebodyElse(t *testing.T) {
 		} {
 			other := p
 			change(&other)
-			if job, err := a.Enqueue(f.ctx, other); !errors.Is(err, invalid.Err) {
+			if job, err := a.Enqueue(f.ctx, other); job != nil || !errors.Is(err, invalid.Err) {
 				t.Errorf("another %s: job %+v, error %v", name, job, err)
+			}
+			if job, err := a.EnqueueTx(f.ctx, f.store, other); job != nil || !errors.Is(err, invalid.Err) {
+				t.Errorf("another %s in a transaction: job %+v, error %v", name, job, err)
 			}
 		}
 		if jobs, err := a.Enqueue(f.ctx, p); err != nil || len(jobs) != 1 || jobs[0].ID != p.ID {

@@ -35,19 +35,20 @@ func (c RemoteConfig) withDefaults() RemoteConfig {
 }
 
 func (c RemoteConfig) validate() error {
+	err := cmp.Or(
+		invalid.Duration("Config.Remote.Silence", c.Silence), // before those that it bounds
+		invalid.Duration("Config.Remote.MaxDelay", c.MaxDelay),
+		invalid.Count("Config.Remote.MaxReleases", c.MaxReleases),
+	)
 	switch {
-	case c.Silence < 0:
-		return invalid.New("Config.Remote.Silence", c.Silence, "must not be negative")
+	case err != nil:
+		return err
 	case c.MinSilence < 0 || c.MinSilence > c.Silence:
 		return invalid.New("Config.Remote.MinSilence", c.MinSilence, "must be above 0 and at most Silence, %s", c.Silence)
 	case c.MaxSilence < c.Silence:
 		return invalid.New("Config.Remote.MaxSilence", c.MaxSilence, "must be at least Silence, %s", c.Silence)
-	case c.MaxDelay < 0:
-		return invalid.New("Config.Remote.MaxDelay", c.MaxDelay, "must not be negative")
-	case c.MaxReleases < 0:
-		return invalid.New("Config.Remote.MaxReleases", c.MaxReleases, "must not be negative")
 	}
-	return nil
+	return invalid.Duration("Config.Remote.MaxSilence", c.MaxSilence)
 }
 
 // Identity is who a remote worker is, as the control plane knows it from the worker's registration and not from what it sends.

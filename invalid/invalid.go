@@ -3,7 +3,8 @@
 //
 // A host shows the error to whoever sent the input and maps all of them to one answer, such as HTTP status 422, with
 // errors.Is(err, invalid.Err); errors.As with an [*Error] gives it the parts. An error that does not match is not about
-// the input. The package checks nothing itself and depends on the standard library only.
+// the input. The package checks nothing itself but what holds for all settings, see [Duration] and [Count], and depends on the
+// standard library only.
 package invalid
 
 import (

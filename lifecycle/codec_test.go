@@ -3,7 +3,9 @@ package lifecycle_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -200,6 +202,51 @@ func fill(v reflect.Value, n *int) {
 		}
 		*n++
 	}
+}
+
+// A policy is equal to what a store makes of it, and to no policy of which any field differs.
+func TestPolicyEqual(t *testing.T) {
+	fields := 0
+	var full lifecycle.Policy
+	fill(reflect.ValueOf(&full).Elem(), &fields)
+	full.Holidays = schedule.ReadDates("2026-12-24")
+	for _, p := range []lifecycle.Policy{{}, full, {Holidays: schedule.ReadDates("")}} {
+		if again := unmarshal(t, marshal(t, p)); !p.Equal(again) || !again.Equal(p) {
+			t.Errorf("%+v is not equal to what was written and read, %+v", p, again)
+		}
+	}
+	differ := func(name string, other lifecycle.Policy) {
+		if full.Equal(other) || other.Equal(full) {
+			t.Errorf("policies that differ in %s are equal", name)
+		}
+	}
+	for _, path := range leaves(reflect.TypeFor[lifecycle.Policy](), nil) {
+		other := full
+		reflect.ValueOf(&other).Elem().FieldByIndex(path).SetZero()
+		differ(fmt.Sprint(path), other)
+		fields--
+	}
+	if fields != 0 {
+		t.Errorf("%d fields were not tried", fields)
+	}
+	other := full
+	other.Holidays = schedule.ReadDates("2026-12-25")
+	differ("Holidays", other)
+}
+
+// leaves are the fields that fill fills.
+func leaves(t reflect.Type, parent []int) (paths [][]int) {
+	for i := range t.NumField() {
+		path := append(slices.Clone(parent), i)
+		switch f := t.Field(i); {
+		case !f.IsExported() || f.Type.Kind() == reflect.Pointer:
+		case f.Type.Kind() == reflect.Struct:
+			paths = append(paths, leaves(f.Type, path)...)
+		default:
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 // What a template remembers is bounded, however often its policy changes, and what it forgets gives its terms to what it keeps.

@@ -26,8 +26,9 @@
 //
 // # For authors of stores
 //
-// [Store] is what the executor needs of a database: three methods. The further interfaces ([Outbox], [Waker], [Watcher],
-// [Sharder], [Batcher], [Pruner], [Registry], [Holder], [History], [Gauges]) are abilities a store may have beyond it. Package
+// [Store] is what the executor needs of a database: three methods. The further interfaces ([Outbox], [Subscriber], [Waker],
+// [Watcher], [Sharder], [Batcher], [Pruner], [Registry], [Holder], [Recorder], [Remover], [Catalog], [History], [Gauges],
+// [Braker], [Settler], [ZoneKeeper]) are abilities a store may have beyond it. Package
 // [github.com/dormouse-go/dormouse/store/storetest] checks an implementation against all of these contracts. Instants are
 // stored in UTC with microseconds, and the zero time as not set. A schedule or a list of dates that cannot be read is
 // returned as a value that says so, because it is an error of that row alone.

@@ -69,7 +69,7 @@ func (t *Template) ChangedEvent(old *Template, now time.Time) Event {
 	if old.ActiveVersionID != t.ActiveVersionID {
 		said = append(said, "version: "+t.ActiveVersionID.String())
 	}
-	if !samePolicy(old.Policy, t.Policy) {
+	if !old.Policy.Equal(t.Policy) {
 		said = append(said, "policy")
 	}
 	e.tell(append(said, holdChange(&old.Hold, &t.Hold)...), &t.Hold)

@@ -51,7 +51,7 @@ func (t *Template) validate(old *Template) error {
 	if err := t.Hold.Validate(); err != nil {
 		return err
 	}
-	if old.Revision > 0 && samePolicy(t.Policy, old.Policy) {
+	if old.Revision > 0 && t.Policy.Equal(old.Policy) {
 		return t.Terms.Validate()
 	}
 	if err := t.Policy.Validate(); err != nil {
@@ -62,7 +62,7 @@ func (t *Template) validate(old *Template) error {
 
 // withPolicy is the template with another policy. Terms that were those of the change before are not meant for this one.
 func (t Template) withPolicy(p Policy, terms PolicyTerms) Template {
-	if samePolicy(t.Policy, p) && terms == t.Terms {
+	if t.Policy.Equal(p) && terms == t.Terms {
 		return t
 	}
 	if terms == t.Terms {
@@ -117,13 +117,6 @@ func (t *Template) termsSince(rules int64) PolicyTerms {
 		terms = terms.and(p.Terms)
 	}
 	return terms
-}
-
-// samePolicy compares policies; equal dates are equal whoever parsed them.
-func samePolicy(a, b Policy) bool {
-	same := a.Holidays.String() == b.Holidays.String()
-	a.Holidays, b.Holidays = nil, nil
-	return same && a == b
 }
 
 // ReplaceOwner returns what a store writes when a host puts an owner in the place of old, the zero Owner if there is none.

@@ -87,27 +87,21 @@ func (c Config) withDefaults() Config {
 
 // validate is called after withDefaults.
 func (c Config) validate() error {
-	for _, f := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"Interval", c.Interval},
-		{"Relist", c.Relist},
-		{"Poll", c.Poll},
-		{"Timeout", c.Timeout},
-		{"MaxWait", c.MaxWait},
-		{"TrafficWindow", c.TrafficWindow},
-		{"AlertAfter", c.AlertAfter},
-	} {
-		if f.value < 0 {
-			return invalid.New("Config."+f.name, f.value, "must not be negative")
-		}
-	}
+	err := cmp.Or(
+		invalid.Duration("Config.Interval", c.Interval),
+		invalid.Duration("Config.Relist", c.Relist),
+		invalid.Duration("Config.Poll", c.Poll),
+		invalid.Duration("Config.Timeout", c.Timeout),
+		invalid.Duration("Config.MaxWait", c.MaxWait),
+		invalid.Duration("Config.IdleTimeout", max(0, c.IdleTimeout)), // may be negative
+		invalid.Duration("Config.TrafficWindow", c.TrafficWindow),
+		invalid.Duration("Config.AlertAfter", c.AlertAfter),
+		invalid.Count("Config.Concurrency", c.Concurrency),
+		invalid.Count("Config.Batch", c.Batch),
+	)
 	switch {
-	case c.Concurrency < 1:
-		return invalid.New("Config.Concurrency", c.Concurrency, "must be at least 1")
-	case c.Batch < 1:
-		return invalid.New("Config.Batch", c.Batch, "must be at least 1")
+	case err != nil:
+		return err
 	case !(c.AlertBelow >= 0 && c.AlertBelow <= 1):
 		return invalid.New("Config.AlertBelow", c.AlertBelow, "must be between 0 and 1")
 	}

@@ -14,7 +14,9 @@
 // [Plan] decides, as a pure function with a reason for each action; [Explain] and [Diagnose] say why in words. [Pool] is
 // the shell around it: it reads the [Store], plans, writes, and tells the [Backend].
 //
-// It does not build anything itself, does not balance load between pools, and is fair among the tenants that wait in one
-// process, not among processes: each replica serves its own line. What a claim's holder does with a member is the
-// holder's affair; the pool knows only leases ([Pool.KeepAlive], [Pool.Work]) and the return.
+// Claims that wait are served fairly among their tenants: in one process always, among processes where the store can pass
+// notes between them ([Watcher]).
+//
+// It does not build anything itself, and does not balance load between pools. What a claim's holder does with a member is
+// the holder's affair; the pool knows only leases ([Pool.KeepAlive], [Pool.Work]) and the return.
 package prewarm

@@ -30,7 +30,7 @@ type Trace struct {
 // Outcome is what a replayed policy gives and costs.
 type Outcome struct {
 	Claims, Hits int
-	// Waits are the times that the other claims waited for a member of their own, which is built from then on.
+	// Wait is how long the other claims waited, in all, for a member of their own, which is built from then on.
 	Wait time.Duration
 	// Idle is how long members were ready and unclaimed, in all; Built is how many were built.
 	Idle  time.Duration

@@ -182,71 +182,62 @@ func control(r rune) bool { return r < ' ' || r == 0x7f }
 
 func (s Spec) validateSizes() error {
 	for tenant, n := range s.Reserves {
-		if tenant == "" || n < 0 {
-			return invalid.New("Spec.Reserves", n, "tenant %q: needs a name, and a number that is not negative", tenant)
+		if tenant == "" || n < 0 || n > invalid.MaxCount {
+			return invalid.New("Spec.Reserves", n, "tenant %q: needs a name, and a number from 0 to %d", tenant, invalid.MaxCount)
 		}
 	}
 	d := s.withDefaults()
+	err := cmp.Or(
+		invalid.Count("Spec.Floor", s.Floor),
+		invalid.Count("Spec.Ceiling", s.Ceiling),
+		invalid.Count("Spec.MaxStarting", s.MaxStarting),
+		invalid.Count("Spec.Rollover.Surge", max(0, s.Rollover.Surge)), // may be negative
+		invalid.Count("Spec.Rollover.MaxUnavailable", s.Rollover.MaxUnavailable),
+		invalid.Count("Spec.Reuse.MaxUses", s.Reuse.MaxUses),
+		invalid.Count("Spec.MaxQuarantined", s.MaxQuarantined),
+		invalid.Count("Spec.Retry.Threshold", s.Retry.Threshold),
+	)
 	switch {
-	case s.Floor < 0:
-		return invalid.New("Spec.Floor", s.Floor, "must not be negative")
-	case s.Ceiling < 0:
-		return invalid.New("Spec.Ceiling", s.Ceiling, "must not be negative")
+	case err != nil:
+		return err
 	case s.Floor > d.Ceiling:
 		return invalid.New("Spec.Floor", s.Floor, "must not be above the ceiling, %d", d.Ceiling)
 	case d.reserved() > d.Ceiling:
 		return invalid.New("Spec.Reserves", d.reserved(), "together must not be above the ceiling, %d", d.Ceiling)
 	case s.HitRate >= 1 || s.HitRate != s.HitRate:
 		return invalid.New("Spec.HitRate", s.HitRate, "must be below 1: no size serves every claim")
-	case s.MaxStarting < 0:
-		return invalid.New("Spec.MaxStarting", s.MaxStarting, "must not be negative")
-	case s.Rollover.MaxUnavailable < 0:
-		return invalid.New("Spec.Rollover.MaxUnavailable", s.Rollover.MaxUnavailable, "must not be negative")
-	case s.Reuse.MaxUses < 0:
-		return invalid.New("Spec.Reuse.MaxUses", s.Reuse.MaxUses, "must not be negative")
-	case s.MaxQuarantined < 0:
-		return invalid.New("Spec.MaxQuarantined", s.MaxQuarantined, "must not be negative")
-	case s.Retry.Threshold < 0:
-		return invalid.New("Spec.Retry.Threshold", s.Retry.Threshold, "must not be negative")
 	}
 	return s.validateDemand()
 }
 
 func (s Spec) validateDemand() error {
 	d := s.Demand
-	switch {
-	case !(d.PerHour >= 0 && d.PerHour <= maxPerHour):
+	if !(d.PerHour >= 0 && d.PerHour <= maxPerHour) {
 		return invalid.New("Spec.Demand.PerHour", d.PerHour, "must be between 0 and %g", float64(maxPerHour))
-	case d.Waiting < 0:
-		return invalid.New("Spec.Demand.Waiting", d.Waiting, "must not be negative")
-	case d.Recent < 0:
-		return invalid.New("Spec.Demand.Recent", d.Recent, "must not be negative")
-	case d.BuildTime < 0:
-		return invalid.New("Spec.Demand.BuildTime", d.BuildTime, "must not be negative")
 	}
-	return nil
+	return cmp.Or(
+		invalid.Count("Spec.Demand.Waiting", d.Waiting),
+		invalid.Count("Spec.Demand.Recent", d.Recent),
+		invalid.Duration("Spec.Demand.BuildTime", d.BuildTime),
+	)
 }
 
 func (s Spec) validateTimes() error {
-	for _, f := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"CoolDown", s.CoolDown},
-		{"ReadyTimeout", s.ReadyTimeout},
-		{"HeldTimeout", s.HeldTimeout},
-		{"IdleLife", s.IdleLife},
-		{"MaxAge", s.MaxAge},
-		{"DestroyTimeout", s.DestroyTimeout},
-		{"Remember", s.Remember},
-		{"Quarantine", s.Quarantine},
-		{"Retry.Initial", s.Retry.Initial},
-		{"Retry.Max", s.Retry.Max},
-		{"Reuse.CleanTimeout", s.Reuse.CleanTimeout},
-	} {
-		if f.value < 0 {
-			return invalid.New("Spec."+f.name, f.value, "must not be negative")
-		}
+	err := cmp.Or(
+		invalid.Duration("Spec.CoolDown", s.CoolDown),
+		invalid.Duration("Spec.ReadyTimeout", s.ReadyTimeout),
+		invalid.Duration("Spec.HeldTimeout", s.HeldTimeout),
+		invalid.Duration("Spec.IdleLife", s.IdleLife),
+		invalid.Duration("Spec.MaxAge", s.MaxAge),
+		invalid.Duration("Spec.DestroyTimeout", s.DestroyTimeout),
+		invalid.Duration("Spec.Remember", s.Remember),
+		invalid.Duration("Spec.Quarantine", s.Quarantine),
+		invalid.Duration("Spec.Retry.Initial", s.Retry.Initial),
+		invalid.Duration("Spec.Retry.Max", s.Retry.Max),
+		invalid.Duration("Spec.Reuse.CleanTimeout", s.Reuse.CleanTimeout),
+	)
+	if err != nil {
+		return err
 	}
 	if d := s.withDefaults(); d.Retry.Max < d.Retry.Initial {
 		return invalid.New("Spec.Retry.Max", d.Retry.Max, "must not be below Initial, %v", d.Retry.Initial)

@@ -58,8 +58,8 @@ type Stats struct {
 	PerHour   float64
 }
 
-// HitRate returns the share of handed-out members that were ready when they were asked for, and of claims that got none;
-// 0 if there were no claims.
+// HitRate returns the share of claims that found a ready member, of those that found one and those that missed, whatever
+// became of the latter; repetitions of a key do not count. 0 if there were no claims.
 func (s Stats) HitRate() float64 {
 	hits := s.Claims[Warm]
 	misses := uint64(0)

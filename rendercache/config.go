@@ -1,6 +1,7 @@
 package rendercache
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -145,20 +146,16 @@ func (c Config[K, V]) withDefaults() Config[K, V] {
 }
 
 func (c Config[K, V]) validate() error {
-	for _, f := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"Config.TTL", c.TTL},
-		{"Config.MaxAge", c.MaxAge},
-		{"Config.CleanupInterval", c.CleanupInterval},
-		{"Config.RefreshAfter", c.RefreshAfter},
-	} {
-		if f.value < 0 {
-			return invalid.New(f.name, f.value, "must not be negative")
-		}
-	}
+	err := cmp.Or(
+		invalid.Duration("Config.TTL", c.TTL),
+		invalid.Duration("Config.MaxAge", c.MaxAge),
+		invalid.Duration("Config.CleanupInterval", c.CleanupInterval),
+		invalid.Duration("Config.RefreshAfter", c.RefreshAfter),
+		invalid.Count("Config.MaxConcurrentRenders", c.MaxConcurrentRenders),
+	)
 	switch {
+	case err != nil:
+		return err
 	case c.MaxEntries < 0 || c.MaxEntries > largestMaxEntries:
 		return invalid.New("Config.MaxEntries", c.MaxEntries, "must be between 0 and %d", largestMaxEntries)
 	case c.MaxWeight < 0:
@@ -167,8 +164,6 @@ func (c Config[K, V]) validate() error {
 		return invalid.New("Config.MaxWeight", c.MaxWeight, "needs Config.Weigh")
 	case !(c.OwnerShare >= 0 && c.OwnerShare <= 1):
 		return invalid.New("Config.OwnerShare", c.OwnerShare, "must be between 0 and 1")
-	case c.MaxConcurrentRenders < 0:
-		return invalid.New("Config.MaxConcurrentRenders", c.MaxConcurrentRenders, "must not be negative")
 	case c.MaxAge > 0 && c.RefreshAfter >= c.MaxAge:
 		return invalid.New("Config.RefreshAfter", c.RefreshAfter,
 			"must be shorter than Config.MaxAge, %v: nothing lives long enough to be refreshed", c.MaxAge)

@@ -2,8 +2,9 @@
 // them. Its implementations are package memory (for one process and for unit tests), and, in modules of their own so that
 // only their users link a driver, store/sqlite and store/postgres.
 //
-// A host with a database of its own need not implement this: each engine works with its own three to ten methods alone.
-// What all implementations guarantee is what package storetest checks.
+// A host with a database of its own need not implement this: each engine works with its own methods alone:
+// three of package lifecycle, four of prewarm, twenty of acquirer/queue. What all implementations guarantee is what package
+// storetest checks.
 //
 //   - Values cross the border as copies; neither side sees the other's later writes.
 //   - Instants are UTC with microsecond precision, and the zero instant stays zero. A store reads no clock: now comes

@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -67,16 +68,13 @@ func (c Config) validate() error {
 		return invalid.New("Config.Viewer", nil, "must say who asks: without it nobody could be kept out")
 	case c.Prefix != "" && !isPrefix(c.Prefix):
 		return invalid.New("Config.Prefix", c.Prefix, `must be like "/workspaces", of letters, digits, "-", "_", "." and "~"`)
-	case c.Capacity < 0:
-		return invalid.New("Config.Capacity", c.Capacity, "must not be negative")
-	case c.OverdueAfter < 0:
-		return invalid.New("Config.OverdueAfter", c.OverdueAfter, "must not be negative")
-	case c.Refresh < 0:
-		return invalid.New("Config.Refresh", c.Refresh, "must not be negative")
-	case c.MaxStreams < 0:
-		return invalid.New("Config.MaxStreams", c.MaxStreams, "must not be negative")
 	}
-	return nil
+	return cmp.Or(
+		invalid.Count("Config.Capacity", c.Capacity),
+		invalid.Duration("Config.OverdueAfter", c.OverdueAfter),
+		invalid.Duration("Config.Refresh", c.Refresh),
+		invalid.Count("Config.MaxStreams", c.MaxStreams),
+	)
 }
 
 // isPrefix reports whether a path can stand before patterns of http.ServeMux and in links as it is.

@@ -9,8 +9,8 @@
 // # What it needs
 //
 // A [Source] of three methods, and from it whatever it knows beyond that: the further interfaces ([Engine], [Queue],
-// [Workers], [Pools], [Recorder], [Usage], [Oracle], [Actor]) are abilities that are found by assertion, and a part of the page
-// whose ability is missing says so. Package github.com/dormouse-go/dormouse/webui/planesource is a source over a
+// [Workers], [Pools], [Recorder], [Usage], [Oracle], [Catalog], [Actor]) are abilities that are found by assertion, and a
+// part of the page whose ability is missing says so. Package github.com/dormouse-go/dormouse/webui/planesource is a source over a
 // dormouse.Plane, package github.com/dormouse-go/dormouse/webui/webuitest a scripted one to look at.
 //
 // # What it guarantees

@@ -78,7 +78,7 @@ func parseList(text string) (reading, error) {
 		switch {
 		case len(words) == 0:
 			continue
-		case len(words) == 1 && words[0] == "broken":
+		case len(words) == 1 && words[0] == lineBroken:
 			r.broken = true
 			continue
 		case len(r.jobs) == maxListed:

@@ -55,7 +55,8 @@ type Config struct {
 	// RecordTimeout bounds a call of the queue. Defaults to 1 minute.
 	RecordTimeout time.Duration
 
-	// OperationsPerSecond bounds the calls of the provider, ProbesPerSecond the probes. Default to 10 and 100.
+	// OperationsPerSecond bounds the calls of the provider, ProbesPerSecond the probes. Default to 10 and 100;
+	// infinity is no bound.
 	OperationsPerSecond, ProbesPerSecond float64
 	// MaxProbing bounds the probes in flight. Defaults to 64.
 	MaxProbing int
@@ -95,6 +96,8 @@ const (
 	defaultMaxWorkers  = 64
 	defaultMaxCreating = 10
 	largestCommand     = 4096
+	// slowest is the lowest rate at which the time between two calls does not overflow.
+	slowest = float64(time.Second) / float64(invalid.MaxDuration)
 )
 
 func (c Config) withDefaults() Config {
@@ -160,40 +163,34 @@ func (c Config) validate() error {
 	if len(c.Limits.Pauses) > 0 {
 		return invalid.New("Config.Limits.Pauses", len(c.Limits.Pauses), "must be empty: the pool makes them")
 	}
-	for _, f := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"ProbeInterval", c.ProbeInterval},
-		{"BootInterval", c.BootInterval},
-		{"BootTimeout", c.BootTimeout},
-		{"ProbeTimeout", c.ProbeTimeout},
-		{"ShutdownTimeout", c.ShutdownTimeout},
-		{"KillInterval", c.KillInterval},
-		{"TermTimeout", c.TermTimeout},
-		{"SyncInterval", c.SyncInterval},
-		{"PollInterval", c.PollInterval},
-		{"StaleTime", c.StaleTime},
-		{"CommandTimeout", c.CommandTimeout},
-		{"CreateTimeout", c.CreateTimeout},
-		{"OperationTimeout", c.OperationTimeout},
-		{"RecordTimeout", c.RecordTimeout},
-		{"FirstPause", c.FirstPause},
-		{"LongestPause", c.LongestPause},
-	} {
-		if f.value <= 0 {
-			return invalid.New("Config."+f.name, f.value, "must be above zero")
-		}
-	}
+	err := cmp.Or(
+		invalid.Duration("Config.ProbeInterval", c.ProbeInterval),
+		invalid.Duration("Config.BootInterval", c.BootInterval),
+		invalid.Duration("Config.BootTimeout", c.BootTimeout),
+		invalid.Duration("Config.ProbeTimeout", c.ProbeTimeout),
+		invalid.Duration("Config.ShutdownTimeout", c.ShutdownTimeout),
+		invalid.Duration("Config.KillInterval", c.KillInterval),
+		invalid.Duration("Config.TermTimeout", c.TermTimeout),
+		invalid.Duration("Config.SyncInterval", c.SyncInterval),
+		invalid.Duration("Config.PollInterval", c.PollInterval),
+		invalid.Duration("Config.StaleTime", c.StaleTime),
+		invalid.Duration("Config.CommandTimeout", c.CommandTimeout),
+		invalid.Duration("Config.CreateTimeout", c.CreateTimeout),
+		invalid.Duration("Config.OperationTimeout", c.OperationTimeout),
+		invalid.Duration("Config.RecordTimeout", c.RecordTimeout),
+		invalid.Duration("Config.FirstPause", c.FirstPause),
+		invalid.Duration("Config.LongestPause", c.LongestPause),
+		invalid.Count("Config.MaxProbing", c.MaxProbing),
+	)
 	switch {
+	case err != nil:
+		return err
 	case !c.Spent.valid():
-		return invalid.New("Config.Spent", c.Spent, "must not be negative")
-	case !(c.OperationsPerSecond > 0):
-		return invalid.New("Config.OperationsPerSecond", c.OperationsPerSecond, "must be above zero")
-	case !(c.ProbesPerSecond > 0):
-		return invalid.New("Config.ProbesPerSecond", c.ProbesPerSecond, "must be above zero")
-	case c.MaxProbing < 0:
-		return invalid.New("Config.MaxProbing", c.MaxProbing, "must not be negative")
+		return invalid.New("Config.Spent", c.Spent, "must be finite and not negative")
+	case !(c.OperationsPerSecond >= slowest):
+		return invalid.New("Config.OperationsPerSecond", c.OperationsPerSecond, "must be above zero, and no less than one in 50 years")
+	case !(c.ProbesPerSecond >= slowest):
+		return invalid.New("Config.ProbesPerSecond", c.ProbesPerSecond, "must be above zero, and no less than one in 50 years")
 	case c.LongestPause < c.FirstPause:
 		return invalid.New("Config.LongestPause", c.LongestPause, "must not be below FirstPause")
 	case len(c.BootProbe) > largestCommand:

@@ -11,8 +11,9 @@
 //
 // # What it guarantees
 //
-//   - A worker with a job is never shut down for idling, for a plan, for its age or for a drain. Only an operator's kill,
-//     or silence for [Config].ProbeTimeout, ends a worker under its jobs, and their loss is recorded.
+//   - A worker with a job is never shut down for idling, for a plan, for its age or for a drain. What ends a worker under
+//     its jobs is an operator's kill, silence for [Config].ProbeTimeout (BootTimeout if it was never ready), the provider,
+//     or that each of them was asked to end for [Config].TermTimeout in vain; and their loss is recorded.
 //   - A worker on hold is never shut down, except by an operator's kill.
 //   - A job is started on one worker at a time. It is given up as lost only when its instance is gone.
 //   - Limits are checked and reserved under one lock; concurrent creates cannot pass together.

@@ -128,7 +128,7 @@ func TestFault07CountsLeakNoSubscriber(t *testing.T) {
 	inWorld(t, setup{}, func(t *testing.T, w *world) {
 		w.post("a")
 		w.sleep(10 * time.Second)
-		if n := testing.AllocsPerRun(1000, func() { w.Counts() }); n > 10 {
+		if n := testing.AllocsPerRun(1000, func() { w.Counts() }); n > 2 { // those of the answer's map, and nothing that stays
 			t.Errorf("%v allocations a call", n)
 		}
 	})
@@ -168,6 +168,9 @@ func TestFault09LongerHoldWins(t *testing.T) {
 		_, _ = w.Create("small")
 		w.sleep(time.Minute)
 		pauses := w.Pauses()
+		if len(retry) != 0 {
+			t.Fatal("both creates must be under way together: this tests nothing")
+		}
 		if len(pauses) != 1 || time.Until(pauses[0].Until) < 50*time.Minute || pauses[0].Reason != ReasonRateLimit {
 			t.Errorf("pauses %+v", pauses)
 		}

@@ -136,12 +136,14 @@ func (t *InstanceType) validate(field string) error {
 		return invalid.New(field+".Price", t.Price, "a type needs a price above zero")
 	case t.Room.Slots < 1:
 		return invalid.New(field+".Room.Slots", t.Room.Slots, "a type needs room for one job at least")
-	case t.Max < 0:
-		return invalid.New(field+".Max", t.Max, "must not be negative")
-	case t.MaxAge < 0:
-		return invalid.New(field+".MaxAge", t.MaxAge, "must not be negative")
-	case t.MaxUses < 0:
-		return invalid.New(field+".MaxUses", t.MaxUses, "must not be negative")
+	}
+	err := cmp.Or(
+		invalid.Count(field+".Max", t.Max),
+		invalid.Duration(field+".MaxAge", t.MaxAge),
+		invalid.Count(field+".MaxUses", t.MaxUses),
+	)
+	if err != nil {
+		return err
 	}
 	for i, w := range t.Warm {
 		if err := w.validate(fmt.Sprintf("%s.Warm[%d]", field, i)); err != nil {
@@ -152,13 +154,11 @@ func (t *InstanceType) validate(field string) error {
 }
 
 func (w Warm) validate(field string) error {
-	if w.Floor < 0 {
-		return invalid.New(field+".Floor", w.Floor, "must not be negative")
-	}
-	if w.Spare < 0 {
-		return invalid.New(field+".Spare", w.Spare, "must not be negative")
-	}
-	return w.During.validate(field + ".During")
+	return cmp.Or(
+		invalid.Count(field+".Floor", w.Floor),
+		invalid.Count(field+".Spare", w.Spare),
+		w.During.validate(field+".During"),
+	)
 }
 
 const (

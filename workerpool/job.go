@@ -10,8 +10,12 @@ import (
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
-// JobID names a job: 1 to 60 letters, digits and "-_.", since it is a word of the commands on a worker.
+// JobID names a job: 1 to 60 letters, digits and "-_.", since it is a word of the commands on a worker, and of their answers, in
+// which "broken" has a meaning of its own.
 type JobID string
+
+// lineBroken is the line of a worker's list by which it says that it cannot run jobs.
+const lineBroken = "broken"
 
 // JobState is where a job is, as the queue sees it.
 type JobState uint8
@@ -59,6 +63,9 @@ func (j *Job) needs() Resources {
 func (j *Job) Validate() error {
 	if !isName(string(j.ID)) {
 		return invalid.New("Job.ID", string(j.ID), nameRule)
+	}
+	if j.ID == lineBroken {
+		return invalid.New("Job.ID", string(j.ID), "must not be what a worker says of itself")
 	}
 	return j.Needs.validate("Job.Needs")
 }

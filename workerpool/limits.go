@@ -96,27 +96,20 @@ func (l Limits) Validate() error {
 		}
 		seen[l.Types[i].Name] = true
 	}
-	for _, f := range []struct {
-		name  string
-		value int64
-	}{
-		{"MaxWorkers", int64(l.MaxWorkers)},
-		{"MaxCreating", int64(l.MaxCreating)},
-		{"MaxJobs", int64(l.MaxJobs)},
-	} {
-		if f.value < 0 {
-			return invalid.New(f.name, f.value, "must not be negative")
-		}
-	}
+	err := cmp.Or(
+		invalid.Count("MaxWorkers", l.MaxWorkers),
+		invalid.Count("MaxCreating", l.MaxCreating),
+		invalid.Count("MaxJobs", l.MaxJobs),
+		invalid.Duration("IdleTimeout", l.IdleTimeout),
+		invalid.Duration("ScaleInDelay", l.ScaleInDelay),
+	)
 	switch {
+	case err != nil:
+		return err
 	case !(l.MaxPrice >= 0):
 		return invalid.New("MaxPrice", l.MaxPrice, "must not be negative")
 	case l.PriceFactor != 0 && !(l.PriceFactor >= 1) || math.IsInf(l.PriceFactor, 0):
 		return invalid.New("PriceFactor", l.PriceFactor, "must be 1 or more")
-	case l.IdleTimeout < 0:
-		return invalid.New("IdleTimeout", l.IdleTimeout, "must not be negative")
-	case l.ScaleInDelay < 0:
-		return invalid.New("ScaleInDelay", l.ScaleInDelay, "must not be negative")
 	}
 	return nil
 }

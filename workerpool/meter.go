@@ -1,9 +1,12 @@
 package workerpool
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
-// Cost is what the pool's workers have cost since Run began, beyond Config.Spent, by what they did, in the currency of the
-// prices. The parts add up to Total; Busy is the sum of what all jobs cost.
+// Cost is what the pool's workers have cost, by what they did, in the currency of the prices: since Run began, and before that
+// what [Config.Spent] says. The parts add up to Total; Busy is the sum of what all jobs cost.
 type Cost struct {
 	Total float64
 	// Booting is the time before a worker is ready, Idle the time without a job, Busy that with one, and Leaving that
@@ -51,7 +54,10 @@ type meter struct {
 }
 
 // valid reports whether a sum of earlier runs can be one.
-func (c Cost) valid() bool { return c.Booting >= 0 && c.Idle >= 0 && c.Busy >= 0 && c.Leaving >= 0 }
+// valid keeps out what is negative, no number, or so large that the sum is none.
+func (c Cost) valid() bool {
+	return c.Booting >= 0 && c.Idle >= 0 && c.Busy >= 0 && c.Leaving >= 0 && !math.IsInf(c.Booting+c.Idle+c.Busy+c.Leaving, 0)
+}
 
 // begin takes over what was spent before.
 func (m *meter) begin(c Cost, now time.Time) {

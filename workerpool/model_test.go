@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	. "github.com/dormouse-go/dormouse/workerpool"
@@ -166,6 +167,7 @@ func operate(w *world, r *rand.Rand, s setup, n int, liar bool) int {
 }
 
 func checkWorld(t *testing.T, w *world, liar bool) {
+	synctest.Wait() // the pool is at rest: what follows reads it in several steps
 	c := w.Counts()
 	total := 0
 	for _, n := range c.Workers {

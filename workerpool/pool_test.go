@@ -41,6 +41,28 @@ func TestWorkersComeAndGoWithTheJobs(t *testing.T) {
 	})
 }
 
+// Two bursts and the way back to zero: each worker comes once and goes once, and the second burst finds those of the first.
+func TestBurstsWithoutChurn(t *testing.T) {
+	n := 200
+	if testing.Short() || raceDetector {
+		n = 40
+	}
+	cfg := Config{OperationsPerSecond: 50, Limits: Limits{MaxWorkers: n, MaxCreating: 8}}
+	inWorld(t, setup{cfg: cfg, knobs: workerpooltest.Knobs{CreateDelay: 100 * time.Millisecond, BootTime: time.Second, JobTime: 15 * time.Second}}, func(t *testing.T, w *world) {
+		for _, burst := range []string{"a", "b"} {
+			w.post(names(burst, 2*n)...)
+			w.sleep(70 * time.Second)
+			if waiting, assigned, _ := w.queue.Count(); waiting+assigned != 0 {
+				t.Errorf("%d jobs of the burst wait, %d run", waiting, assigned)
+			}
+		}
+		w.sleep(5 * time.Minute)
+		if s := w.Stats(); w.provider.Peak() != n || s.Creates[ReasonJob] != uint64(n) || s.Shutdowns[ReasonIdle] != uint64(n) || w.Counts().Total != 0 {
+			t.Errorf("at most %d, creates %v, shutdowns %v, %d left", w.provider.Peak(), s.Creates, s.Shutdowns, w.Counts().Total)
+		}
+	})
+}
+
 func TestSeveralJobsOnAWorker(t *testing.T) {
 	inWorld(t, setup{cfg: Config{Limits: limits(large())}, knobs: workerpooltest.Knobs{JobTime: time.Minute, ExitCode: 7}}, func(t *testing.T, w *world) {
 		w.post(names("j", 6)...)
@@ -263,23 +285,23 @@ func TestRefusedInput(t *testing.T) {
 		return Config{Limits: Limits{Types: []InstanceType{kind}}}
 	}
 	for want, cfg := range map[string]Config{
-		"Config.Limits.Types[0].Price 0: a type needs a price above zero":               bad(func(t *InstanceType) { t.Price = 0 }),
-		"Config.Limits.Types[0].Price NaN: a type needs a price above zero":             bad(func(t *InstanceType) { t.Price = math.NaN() }),
-		"Config.Limits.Types[0].Room.Slots 0: a type needs room for one job at least":   bad(func(t *InstanceType) { t.Room = Resources{} }),
-		"Config.Limits.Types[0].Room.Memory -1: must be between 0 and 2^50":             bad(func(t *InstanceType) { t.Room.Memory = -1 }),
-		`Config.Limits.Types[0].Name "a b": must be 1 to 60 letters, digits and "-_."`:  bad(func(t *InstanceType) { t.Name = "a b" }),
-		"Config.Limits.Types[0].Max -1: must not be negative":                           bad(func(t *InstanceType) { t.Max = -1 }),
-		"Config.Limits.Types[0].Warm[0].Floor -1: must not be negative":                 bad(func(t *InstanceType) { t.Warm = []Warm{{Floor: -1}} }),
-		"Config.Limits.Types[0].Warm[0].During.From 25h0m0s: must be a time of the day": bad(func(t *InstanceType) { t.Warm = []Warm{{During: Hours{From: 25 * time.Hour}}} }),
-		"Config.Limits.MaxWorkers -1: must not be negative":                             {Limits: Limits{MaxWorkers: -1}},
-		"Config.Limits.MaxPrice -1: must not be negative":                               {Limits: Limits{MaxPrice: -1}},
-		"Config.Limits.PriceFactor 0.5: must be 1 or more":                              {Limits: Limits{PriceFactor: .5}},
-		"Config.Limits.IdleTimeout -1ns: must not be negative":                          {Limits: Limits{IdleTimeout: -1}},
-		`Config.Limits.Types[1].Name "small": must not occur twice`:                     {Limits: limits(small(), small())},
-		"Config.ProbeInterval -1s: must be above zero":                                  {ProbeInterval: -time.Second},
-		"Config.OperationsPerSecond -1: must be above zero":                             {OperationsPerSecond: -1},
-		`Config.Name "a/b": must be 1 to 60 letters, digits and "-_."`:                  {Name: "a/b"},
-		"Config.Limits.Pauses 1: must be empty: the pool makes them":                    {Limits: Limits{Pauses: []Pause{{}}}},
+		"Config.Limits.Types[0].Price 0: a type needs a price above zero":                     bad(func(t *InstanceType) { t.Price = 0 }),
+		"Config.Limits.Types[0].Price NaN: a type needs a price above zero":                   bad(func(t *InstanceType) { t.Price = math.NaN() }),
+		"Config.Limits.Types[0].Room.Slots 0: a type needs room for one job at least":         bad(func(t *InstanceType) { t.Room = Resources{} }),
+		"Config.Limits.Types[0].Room.Memory -1: must be between 0 and 2^50":                   bad(func(t *InstanceType) { t.Room.Memory = -1 }),
+		`Config.Limits.Types[0].Name "a b": must be 1 to 60 letters, digits and "-_."`:        bad(func(t *InstanceType) { t.Name = "a b" }),
+		"Config.Limits.Types[0].Max -1: must not be negative":                                 bad(func(t *InstanceType) { t.Max = -1 }),
+		"Config.Limits.Types[0].Warm[0].Floor -1: must not be negative":                       bad(func(t *InstanceType) { t.Warm = []Warm{{Floor: -1}} }),
+		"Config.Limits.Types[0].Warm[0].During.From 25h0m0s: must be a time of the day":       bad(func(t *InstanceType) { t.Warm = []Warm{{During: Hours{From: 25 * time.Hour}}} }),
+		"Config.Limits.MaxWorkers -1: must not be negative":                                   {Limits: Limits{MaxWorkers: -1}},
+		"Config.Limits.MaxPrice -1: must not be negative":                                     {Limits: Limits{MaxPrice: -1}},
+		"Config.Limits.PriceFactor 0.5: must be 1 or more":                                    {Limits: Limits{PriceFactor: .5}},
+		"Config.Limits.IdleTimeout -1ns: must not be negative":                                {Limits: Limits{IdleTimeout: -1}},
+		`Config.Limits.Types[1].Name "small": must not occur twice`:                           {Limits: limits(small(), small())},
+		"Config.ProbeInterval -1s: must not be negative":                                      {ProbeInterval: -time.Second},
+		"Config.OperationsPerSecond -1: must be above zero, and no less than one in 50 years": {OperationsPerSecond: -1},
+		`Config.Name "a/b": must be 1 to 60 letters, digits and "-_."`:                        {Name: "a/b"},
+		"Config.Limits.Pauses 1: must be empty: the pool makes them":                          {Limits: Limits{Pauses: []Pause{{}}}},
 	} {
 		if _, err := New(provider, provider, nil, cfg); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
@@ -307,7 +329,7 @@ func TestNames(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"AZaz09-_.": true, "a": true, strings.Repeat("x", 60): true, "0": true, "Z": true, "z": true, "9": true, "_": true,
 		"": false, "-x": false, ".x": false, strings.Repeat("x", 61): false, "a/b": false, "a b": false, "ä": false,
-		"a@": false, "a[": false, "a`": false, "a{": false, "a:": false, "a$": false, "a\n": false, "a,": false,
+		"broken": false, "broken.1": true, "stale": true, "a@": false, "a[": false, "a`": false, "a{": false, "a:": false, "a$": false, "a\n": false, "a,": false,
 	} {
 		if err := (&Job{ID: JobID(name)}).Validate(); (err == nil) != ok {
 			t.Errorf("%q: %v", name, err)

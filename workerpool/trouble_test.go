@@ -97,6 +97,29 @@ func TestCommandsThatFloodPanicOrTalkNonsense(t *testing.T) {
 	}
 }
 
+// What a worker says of a job is what is recorded of it; whatever else it says is no answer.
+func TestWhatAWorkerSaysOfAJob(t *testing.T) {
+	for line, want := range map[string]struct {
+		ended bool
+		exit  int
+	}{
+		"a": {}, "a exit 3": {true, 3}, "a stale": {true, ExitUnknown},
+		"a exit": {}, "a exit three": {}, "a exit 3 4": {}, "a ended": {}, "../a": {}, "broken": {true, ExitUnknown}, // and no job
+	} {
+		t.Run(line, func(t *testing.T) {
+			inWorld(t, setup{dirty: true}, func(t *testing.T, w *world) {
+				w.post("a")
+				w.sleep(15 * time.Second)
+				w.provider.Configure(func(k *workerpooltest.Knobs) { k.Garbage = line + "\n" })
+				w.sleep(15 * time.Second)
+				if _, _, _, exit, ended := w.queue.State("a"); ended != want.ended || exit != want.exit {
+					t.Errorf("ended is %v with %d, want %v with %d", ended, exit, want.ended, want.exit)
+				}
+			})
+		})
+	}
+}
+
 // More than 45 % and more than 3 that fail together are not destroyed for it.
 func TestBrakeForMassFailure(t *testing.T) {
 	cfg := Config{OperationsPerSecond: 100, ProbeTimeout: 5 * time.Minute, Limits: Limits{IdleTimeout: 24 * time.Hour}}

@@ -1,10 +1,13 @@
 // Package buildjobs joins package lifecycle and package acquirer: the jobs that carry out builds. Neither knows the other.
 //
+//	var ends buildjobs.Ends
 //	jobs, err := acquirer.New(store, pubsub, acquirer.Config{Events: ends.Event})
 //	engine, err := executor.New(store, executor.Config{Queued: buildjobs.Announce(jobs)})
 //	w, err := worker.New(jobs, buildjobs.Handler(engine, build, buildjobs.Config{}), worker.Config{
-//		Types: []string{lifecycle.JobType},
+//		Organization: organization, // that of the templates: jobs of another one are never seen
+//		Types:        []string{lifecycle.JobType},
 //	})
+//	// and run all of them: jobs.Run, engine.Run, w.Run, ends.Run; buildjobs.Sweep now and then
 //
 // # What it guarantees
 //

@@ -58,25 +58,22 @@ func (l Limits) Clone() Limits {
 
 // Validate says what is wrong with the limits, as a [*invalid.Error].
 func (l Limits) Validate() error {
-	if l.PerTenant < 0 {
-		return invalid.New("Limits.PerTenant", l.PerTenant, "must not be negative")
-	}
 	for id, n := range l.Tenants {
-		if n < 0 {
-			return invalid.New("Limits.Tenants["+id.String()+"]", n, "must not be negative")
+		if err := invalid.Count("Limits.Tenants["+id.String()+"]", n); err != nil {
+			return err
 		}
 	}
 	for t, n := range l.Types {
-		if n < 0 {
-			return invalid.New("Limits.Types["+t+"]", n, "must not be negative")
+		if err := invalid.Count("Limits.Types["+t+"]", n); err != nil {
+			return err
 		}
 	}
 	for i, c := range l.Classes {
-		if c.Max < 1 {
-			return invalid.New("Limits.Classes["+strconv.Itoa(i)+"].Max", c.Max, "must be at least 1")
+		if c.Max < 1 || c.Max > invalid.MaxCount {
+			return invalid.New("Limits.Classes["+strconv.Itoa(i)+"].Max", c.Max, "must be between 1 and %d", invalid.MaxCount)
 		}
 	}
-	return nil
+	return invalid.Count("Limits.PerTenant", l.PerTenant)
 }
 
 // WithReserves adds the classes that the reserves come to when an organization has so many slots.

@@ -254,6 +254,22 @@ func TestFairOrder(t *testing.T) {
 	}
 }
 
+// A tenant's later jobs are passed by the first jobs of others only so often, however many of them come.
+func TestNobodyIsPassedForEver(t *testing.T) {
+	t.Parallel()
+	first := queue.FairOrder(0, 1, 1)
+	second := queue.FairOrder(first, 1, 1)
+	passed := 0
+	for claimed := first; ; passed++ {
+		if claimed = queue.FairOrder(0, claimed, queue.MaxWeight); claimed >= second { // a newcomer goes first
+			break
+		}
+	}
+	if passed == 0 || passed > queue.MaxWeight {
+		t.Errorf("passed by %d newcomers of the greatest weight, want at most %d", passed, queue.MaxWeight)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	a, b := uuid.UUID{1}, uuid.UUID{2}

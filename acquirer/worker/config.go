@@ -28,7 +28,8 @@ type Config struct {
 	// and their slots take the next jobs meanwhile. It is what a process that dies may repeat in addition. With 0, the
 	// default, a slot is free when its job's end is stored: at no time are more than Slots jobs begun and not ended in the store, and
 	// no more than these can run again. With n it is Slots+n, and jobs that are shorter than a call of the store flow
-	// faster. Either way an end is reported until it is stored, the lease is kept until then, and Run waits for it.
+	// faster. Either way an end is reported until it is stored, for as long as Deliver, the lease is kept until then, and Run
+	// waits for it. A control plane that bounds the slots of remote workers has to allow for Slots+n.
 	Ending int
 	// Silence is needed when the source is in another process: the time after which a worker that has not reported counts
 	// as lost. The worker reports three times in it, and stops the job after three quarters of it when it cannot.
@@ -75,21 +76,13 @@ func (c Config) validate() error {
 	if errors.As(err, &refused) {
 		return invalid.New("Config"+strings.TrimPrefix(refused.Field, "Request"), refused.Value, refused.Rule)
 	}
-	for _, field := range []struct {
-		name  string
-		value time.Duration
-	}{
-		{"Flush", c.Flush}, {"Drain", c.Drain}, {"Deliver", c.Deliver},
-	} {
-		if field.value < 0 {
-			return invalid.New("Config."+field.name, field.value, "must not be negative")
-		}
-	}
-	if c.Slots < 0 {
-		return invalid.New("Config.Slots", c.Slots, "must not be negative")
-	}
-	if c.Ending < 0 {
-		return invalid.New("Config.Ending", c.Ending, "must not be negative")
-	}
-	return err
+	return cmp.Or(
+		err,
+		invalid.Duration("Config.Silence", c.Silence),
+		invalid.Duration("Config.Flush", c.Flush),
+		invalid.Duration("Config.Drain", c.Drain),
+		invalid.Duration("Config.Deliver", c.Deliver),
+		invalid.Count("Config.Slots", c.Slots),
+		invalid.Count("Config.Ending", c.Ending),
+	)
 }

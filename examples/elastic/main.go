@@ -39,6 +39,9 @@ func main() {
 }
 
 func show(ctx context.Context, out string, b burst) error {
+	if b.jobs < 1 || b.workers < 1 {
+		return errors.New("there must be one job and one worker at least")
+	}
 	fmt.Printf("%d jobs in two bursts, at most %d real workers\n\n", b.jobs, b.workers)
 	ramp, err := realWorkers(ctx, b, os.Stdout)
 	if err != nil {

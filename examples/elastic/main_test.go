@@ -69,3 +69,16 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("by the clock: %.2f and %s, against %.2f for a floor and %s for none", clock.cost, clock.meanWait(), floor.cost, none.meanWait())
 	}
 }
+
+// One job is a burst too, and none is not.
+func TestSmallestShow(t *testing.T) {
+	var out bytes.Buffer
+	if _, err := realWorkers(t.Context(), burst{jobs: 1, workers: 1, takes: 10 * time.Millisecond}, &out); err != nil {
+		t.Error(err)
+	}
+	for _, b := range []burst{{jobs: 0, workers: 1}, {jobs: 1, workers: 0}} {
+		if err := show(t.Context(), filepath.Join(t.TempDir(), "page.html"), b); err == nil {
+			t.Errorf("shows %+v", b)
+		}
+	}
+}

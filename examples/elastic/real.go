@@ -81,7 +81,7 @@ func destroyAll(provider *localprocess.Provider) error {
 	return err
 }
 
-// watch posts half of the jobs now and half when the first half is nearly done, and looks on.
+// watch posts half of the jobs now and the others when half of those have ended, and looks on.
 func watch(ctx context.Context, pool *workerpool.Pool, q *queue, b burst, out io.Writer) ([]sample, error) {
 	const every = 250 * time.Millisecond
 	ticker := time.NewTicker(every)
@@ -110,7 +110,7 @@ func watch(ctx context.Context, pool *workerpool.Pool, q *queue, b burst, out io
 		if len(ramp)%4 == 0 {
 			fmt.Fprintln(out, s.line(done))
 		}
-		if posted < b.jobs && done > b.jobs/4 {
+		if posted < b.jobs && done >= (posted+1)/2 {
 			post(posted, b.jobs)
 			posted = b.jobs
 		}

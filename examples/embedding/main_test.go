@@ -147,6 +147,17 @@ func (p *plane) sweep() {
 	}
 }
 
+// The README says how long the server is.
+func TestLength(t *testing.T) {
+	source, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(source), "\n"); n > 250 {
+		t.Errorf("the server has %d lines, and the README says 250", n)
+	}
+}
+
 // A control plane that is killed in the middle of its builds carries on, and what runs goes on meanwhile.
 func TestKilledAndBack(t *testing.T) {
 	p := begin(t)

@@ -38,7 +38,7 @@ func main() {
 	flag.DurationVar(&o.hold, "hold", 500*time.Millisecond, "mean time that a process is used")
 	flag.IntVar(&o.size, "size", 4, "processes that are kept ready")
 	flag.StringVar(&o.activity, "activity", "", "recorded activity (default: the one of examples/quickstart)")
-	flag.StringVar(&o.report, "o", "prewarmed.html", "the page to write")
+	flag.StringVar(&o.report, "out", "prewarmed.html", "where the page is written")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

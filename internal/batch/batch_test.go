@@ -112,3 +112,28 @@ func TestWhoLeavesDoesNotWithdraw(t *testing.T) {
 		}
 	})
 }
+
+// What is heavy together goes in parts, one that is too heavy goes alone, and nothing waits for ever behind what is lighter.
+func TestBatchesHaveAWeight(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &callee{hold: make(chan struct{})}
+		b := batch.New(10, tens, c.do)
+		b.Weigh(100, func(n int) int { return n })
+		var group sync.WaitGroup
+		for _, n := range []int{10, 60, 50, 150, 30, 20} {
+			group.Go(func() {
+				if got, err := b.Do(t.Context(), n); got != 2*n || err != nil {
+					t.Errorf("Do(%d) = %d, %v", n, got, err)
+				}
+			})
+			synctest.Wait()
+		}
+		close(c.hold)
+		group.Wait()
+		want := [][]int{{10}, {60, 30}, {50, 20}, {150}}
+		if !slices.EqualFunc(c.calls, want, slices.Equal[[]int]) {
+			t.Errorf("calls %v, want %v", c.calls, want)
+		}
+	})
+}

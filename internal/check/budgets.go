@@ -16,7 +16,7 @@ var budgets = map[string]int{
 	"acquirer/buildjobs":        24,
 	"acquirer/queue":            140,
 	"acquirer/worker":           15,
-	"invalid":                   5,
+	"invalid":                   9,
 	"lifecycle":                 245,
 	"lifecycle/executor":        25,
 	"lifecycle/forecast":        60,

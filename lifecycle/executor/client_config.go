@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -81,16 +82,15 @@ func (c ClientConfig) withDefaults(store lifecycle.Store) ClientConfig {
 
 // validate reports the first field that cannot be used; in is the name of the struct that the host filled in.
 func (c ClientConfig) validate(in string, store lifecycle.Store) error {
-	for _, f := range []field{
-		{"BuildTimeout", int64(c.BuildTimeout)},
-		{"StoreTimeout", int64(c.StoreTimeout)},
-		{"ActivityFlush", int64(c.ActivityFlush)},
-		{"BatchSize", int64(c.BatchSize)},
-		{"PageSize", int64(c.PageSize)},
-	} {
-		if err := f.notNegative(in); err != nil {
-			return err
-		}
+	err := cmp.Or(
+		invalid.Duration(in+".BuildTimeout", c.BuildTimeout),
+		invalid.Duration(in+".StoreTimeout", c.StoreTimeout),
+		invalid.Duration(in+".ActivityFlush", c.ActivityFlush),
+		invalid.Count(in+".BatchSize", c.BatchSize),
+		invalid.Count(in+".PageSize", c.PageSize),
+	)
+	if err != nil {
+		return err
 	}
 	for _, t := range c.Topics {
 		if !lifecycle.AllTopics.Has(t) {
@@ -99,19 +99,6 @@ func (c ClientConfig) validate(in string, store lifecycle.Store) error {
 	}
 	if _, ok := lifecycle.Ability[lifecycle.Outbox](store); len(c.Topics) > 0 && !ok {
 		return invalid.New(in+".Topics", c.Topics, needs(store, "lifecycle.Outbox"))
-	}
-	return nil
-}
-
-// field is a number in a configuration.
-type field struct {
-	name  string
-	value int64
-}
-
-func (f field) notNegative(in string) error {
-	if f.value < 0 {
-		return invalid.New(in+"."+f.name, f.value, "must not be negative")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -162,24 +163,23 @@ func (c Config) sinks() map[lifecycle.Topic]Sink {
 
 // validate checks the fields that the client does not read.
 func (c Config) validate(store lifecycle.Store) error {
-	for _, f := range []field{
-		{"Interval", int64(c.Interval)},
-		{"Granularity", int64(c.Granularity)},
-		{"Concurrency", int64(c.Concurrency)},
-		{"CommitsInFlight", int64(c.CommitsInFlight)},
-		{"RelayInterval", int64(c.RelayInterval)},
-		{"DeliveryTimeout", int64(c.DeliveryTimeout)},
-		{"Retention", int64(c.Retention)},
-		{"EventRetention", int64(c.EventRetention)},
-		{"MaxTransitions", int64(c.MaxTransitions)},
-		{"MaxPerTemplate", int64(c.MaxPerTemplate)},
-		{"MaxDeletions", int64(c.MaxDeletions)},
-		{"MaxDeletionsPerTemplate", int64(c.MaxDeletionsPerTemplate)},
-		{"Settle", int64(c.Settle)},
-	} {
-		if err := f.notNegative("Config"); err != nil {
-			return err
-		}
+	err := cmp.Or(
+		invalid.Duration("Config.Interval", c.Interval),
+		invalid.Duration("Config.Granularity", c.Granularity),
+		invalid.Count("Config.Concurrency", c.Concurrency),
+		invalid.Count("Config.CommitsInFlight", c.CommitsInFlight),
+		invalid.Duration("Config.RelayInterval", c.RelayInterval),
+		invalid.Duration("Config.DeliveryTimeout", c.DeliveryTimeout),
+		invalid.Duration("Config.Retention", c.Retention),
+		invalid.Duration("Config.EventRetention", c.EventRetention),
+		invalid.Count("Config.MaxTransitions", c.MaxTransitions),
+		invalid.Count("Config.MaxPerTemplate", c.MaxPerTemplate),
+		invalid.Count("Config.MaxDeletions", c.MaxDeletions),
+		invalid.Count("Config.MaxDeletionsPerTemplate", c.MaxDeletionsPerTemplate),
+		invalid.Duration("Config.Settle", c.Settle),
+	)
+	if err != nil {
+		return err
 	}
 	if c.Granularity < micros.Tick || c.Granularity > time.Hour {
 		return invalid.New("Config.Granularity", c.Granularity, "must be between 1 microsecond and 1 hour")

@@ -30,13 +30,15 @@
 //     other. It backs off, and [Stats] and Explain show why.
 //   - An event is delivered after the commit of its change, never before, at least once, and in order for each workspace
 //     and topic. A receiver that hangs or fails delays no other topic.
-//   - When Run returns, nothing that it started is left. It returns nil when its context ends, and works once.
+//   - When Run returns, nothing that it started is left but calls that it had to give up. It returns nil when its
+//     context ends, and works once.
 //
 // # What it does not do
 //
 // It contains no rule: what is due, and what a verb changes, package lifecycle decides. It does not run jobs (see package
-// acquirer), send mail, or authorize anybody. It does not stop a hook that ignores the end of its context: such a builder
-// holds up its tick, such a sink its topic, and both the end of Run.
+// acquirer), send mail, or authorize anybody. It cannot stop a hook or a call of the store that ignores the end of its
+// context: it gives the call up some seconds after its limit, goes on without it, and Run names it in its error (see
+// [TimeoutError]).
 //
 // # For operators
 //

@@ -62,13 +62,10 @@ func (a Assumptions) withDefaults() Assumptions {
 
 // Validate refuses what cannot be assumed.
 func (a Assumptions) Validate() error {
-	switch {
-	case a.Tick < 0 || a.Tick > time.Hour:
+	if a.Tick < 0 || a.Tick > time.Hour {
 		return invalid.New("Assumptions.Tick", a.Tick, "must be between 1 microsecond and 1 hour, 0 for a minute")
-	case a.Beat < 0:
-		return invalid.New("Assumptions.Beat", a.Beat, "must not be negative")
 	}
-	return nil
+	return invalid.Duration("Assumptions.Beat", a.Beat)
 }
 
 func succeedsInAMinute(s lifecycle.Snapshot) Outcome {

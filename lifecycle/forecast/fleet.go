@@ -1,6 +1,7 @@
 package forecast
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"math"
@@ -51,13 +52,10 @@ func (c ForecastConfig) trial(draw int, b *Behavior, from, until time.Time) *tri
 }
 
 func (c ForecastConfig) validate() error {
-	switch {
-	case c.Draws < 1:
-		return invalid.New("ForecastConfig.Draws", c.Draws, "must not be negative")
-	case c.Band < 0 || c.Band > 1:
+	if !(c.Band >= 0 && c.Band <= 1) {
 		return invalid.New("ForecastConfig.Band", c.Band, "must be between 0 and 1")
 	}
-	return c.Assumptions.Validate()
+	return cmp.Or(invalid.Count("ForecastConfig.Draws", c.Draws), c.Assumptions.Validate())
 }
 
 // Band is a number that is not known yet: its mean, and between what it lies with the probability that was asked for.

@@ -67,10 +67,8 @@ func ComparePlan(p lifecycle.PolicyPlan, fleet iter.Seq[lifecycle.Snapshot], unt
 		return PlanComparison{}, invalid.New("PolicyPlan.Change.At", "", "must be set, as NewPolicyPlan does")
 	case !until.After(from):
 		return PlanComparison{}, invalid.New("until", until, "must be after the plan was made, %v", from)
-	case c.List < 0:
-		return PlanComparison{}, invalid.New("PlanConfig.List", c.List, "must not be negative")
 	}
-	if err := c.Assumptions.Validate(); err != nil {
+	if err := cmp.Or(invalid.Count("PlanConfig.List", c.List), c.Assumptions.Validate()); err != nil {
 		return PlanComparison{}, err
 	}
 	run := newComparing(p, from, until.UTC(), c)

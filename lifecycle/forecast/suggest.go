@@ -97,9 +97,9 @@ func Suggest(fleet iter.Seq[Member], b *Behavior, from, until time.Time, c Sugge
 
 func (c SuggestConfig) validate(from, until time.Time) error {
 	switch {
-	case c.Price < 0:
+	case !(c.Price >= 0): // not < 0: that would let NaN pass
 		return invalid.New("SuggestConfig.Price", c.Price, "must not be negative")
-	case c.Pain < 0 || c.Pain > 1:
+	case !(c.Pain >= 0 && c.Pain <= 1):
 		return invalid.New("SuggestConfig.Pain", c.Pain, "must be between 0 and 1")
 	case !until.After(from):
 		return invalid.New("until", until, "must be after from, %v", from)

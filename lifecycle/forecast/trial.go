@@ -10,10 +10,11 @@ import (
 
 // processors is how many goroutines work, where n are asked for.
 func processors(n int) int {
+	const enough = 1024 // more goroutines cost memory and bring nothing
 	if n <= 0 {
 		return runtime.GOMAXPROCS(0)
 	}
-	return n
+	return min(n, enough)
 }
 
 // parallel calls do for every value of a sequence, from n goroutines at once.

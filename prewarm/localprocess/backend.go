@@ -74,10 +74,9 @@ func New(cfg Config) (*Backend, error) {
 		return nil, invalid.New("Config.Dir", cfg.Dir, "must name a directory")
 	case cfg.Command == nil:
 		return nil, invalid.New("Config.Command", "nil", "processes need a command")
-	case cfg.Poll < 0:
-		return nil, invalid.New("Config.Poll", cfg.Poll, "must not be negative")
-	case cfg.Grace < 0:
-		return nil, invalid.New("Config.Grace", cfg.Grace, "must not be negative")
+	}
+	if err := cmp.Or(invalid.Duration("Config.Poll", cfg.Poll), invalid.Duration("Config.Grace", cfg.Grace)); err != nil {
+		return nil, err
 	}
 	cfg.Poll = cmp.Or(cfg.Poll, 50*time.Millisecond)
 	cfg.Grace = cmp.Or(cfg.Grace, 2*time.Second)

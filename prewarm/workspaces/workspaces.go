@@ -93,8 +93,9 @@ func New(store Store, engine Engine, cfg Config) (*Workspaces, error) {
 		return nil, invalid.New("Config.Manager", cfg.Manager.ID, "must be somebody")
 	case cfg.Hand == nil:
 		return nil, invalid.New("Config.Hand", nil, "must not be nil")
-	case cfg.Poll < 0:
-		return nil, invalid.New("Config.Poll", cfg.Poll, "must not be negative")
+	}
+	if err := invalid.Duration("Config.Poll", cfg.Poll); err != nil {
+		return nil, err
 	}
 	cfg.Poll = cmp.Or(cfg.Poll, 2*time.Second)
 	if cfg.Clock == nil {

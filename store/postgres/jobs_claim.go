@@ -55,12 +55,13 @@ var claimSQL = `
 
 // claimOneLaneSQL is the same for a single lane, as most claims are: $7 to $10 are its type, tag set, priority and bound. It
 // locks straight from the ready index, in line order, and goes on behind what others hold until it has enough: so it
-// chooses from no candidates, and is never too short.
+// chooses from no candidates, and is never too short. A process that is known to be lost locks nothing.
 var claimOneLaneSQL = `
 	WITH locked AS (
 		SELECT j.id, j.place, 0 AS rank FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $2 AND j.type = $7 AND j.tag_set = $8 AND j.priority = $9 AND j.place >= $10
 			AND NOT EXISTS (` + strings.ReplaceAll(pausedSQL("$2", "$3"), "p.type", "$7") + `)
+			AND EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL)
 		ORDER BY j.place, j.id
 		LIMIT cardinality($5::uuid[])
 		FOR NO KEY UPDATE OF j SKIP LOCKED

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -140,5 +141,28 @@ func TestLimitsUnderRepeatableRead(t *testing.T) {
 	group.Wait()
 	if got.Load() != 2 {
 		t.Errorf("%d jobs of a tenant run, want 2", got.Load())
+	}
+}
+
+// The claim of a process that is lost locks no job: others would pass over it, and think that there is none.
+func TestLostProcessLocksNothing(t *testing.T) {
+	s, pool := open(t)
+	for name, lanes := range map[string]int{"one lane": 1, "several lanes": 2} {
+		claim := newLine(t, s, 3)
+		claim.Token, claim.Workers = uuid.New(), []uuid.UUID{uuid.New(), uuid.New()}
+		if lanes > 1 {
+			other := claim.Probes[0]
+			other.Lane.Priority = 1
+			claim.Probes = append(claim.Probes, other)
+		}
+		exec(t, pool, `UPDATE dormouse.processes SET lost_at = now() WHERE id = $1`, claim.Process)
+		if _, err := s.Claim(t.Context(), claim); !errors.Is(err, queue.ErrProcessLost) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		var locked int
+		must(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM dormouse.jobs WHERE xmax <> '0'::xid`).Scan(&locked))
+		if locked > 0 {
+			t.Errorf("%s: %d jobs were locked", name, locked)
+		}
 	}
 }

@@ -16,7 +16,8 @@ import (
 // lower, bounds all that is ready there later, but for what was numbered before the look and committed after it. That is
 // seen by transaction ids: a number counts as a bound once every transaction that was open when it was read has ended before
 // a later look. What escapes even so, a transaction that read before it wrote for the first time, is found by a query that
-// is whole. Jobs of many tenants that share one turn of the fair order have one number, and are one step of a bound.
+// is whole. The number claimed last goes back when the line of an organization begins anew, or the server lost what it had
+// committed; then all that was learned of the organization is void. Jobs of many tenants that share one turn of the fair order have one number, and are one step of a bound.
 
 const (
 	// maxFronts and maxFrontLanes bound what is remembered; beyond it everything is forgotten, and found again.
@@ -84,7 +85,8 @@ func (f *fronts) of(id uuid.UUID) (rows []frontRow, priorities []int16) {
 }
 
 // learn takes in what a look has found: the first number of each lane that holds something, and what it read about claims before.
-func (f *fronts) learn(id uuid.UUID, heads map[laneNumber]int64, read claimedLast) {
+// It reports whether the bounds that the look began with can be true.
+func (f *fronts) learn(id uuid.UUID, heads map[laneNumber]int64, read claimedLast) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.orgs == nil || len(f.orgs) >= maxFronts {
@@ -95,12 +97,16 @@ func (f *fronts) learn(id uuid.UUID, heads map[laneNumber]int64, read claimedLas
 		known = &front{bounds: make(map[laneNumber]int64)}
 		f.orgs[id] = known
 	}
+	if known.isAhead(read) {
+		delete(f.orgs, id)
+		return false
+	}
 	known.settle(read)
 	for lane := range heads {
 		known.bounds[lane] += 0 // from now on it is known
 	}
 	if known.settled.xmax > read.xmin {
-		return // what was numbered below it may still be on its way
+		return true // what was numbered below it may still be on its way
 	}
 	for lane, bound := range known.bounds {
 		least := known.settled.places[lane.priority]
@@ -109,6 +115,17 @@ func (f *fronts) learn(id uuid.UUID, heads map[laneNumber]int64, read claimedLas
 		}
 		known.bounds[lane] = max(bound, least)
 	}
+	return true
+}
+
+// isAhead reports whether what was read before is above what is read now.
+func (f *front) isAhead(read claimedLast) bool {
+	for priority, place := range read.places {
+		if place < f.newest.places[priority] {
+			return true
+		}
+	}
+	return false
 }
 
 // settle makes the newest numbers usable once everything that was open when they were read has ended.

@@ -183,7 +183,8 @@ type standings struct {
 	heads map[laneNumber]int64
 }
 
-// standings reads the lanes: of one organization from where earlier readings have found them, unless the query is whole.
+// standings reads the lanes: of one organization from where earlier readings have found them, unless the query is whole or these
+// turn out to be void.
 func (s *Store) standings(ctx context.Context, now time.Time, q queue.ReadyQuery) (read standings, err error) {
 	var b pgx.Batch
 	b.Queue(orderedSQL)
@@ -219,8 +220,9 @@ func (s *Store) standings(ctx context.Context, now time.Time, q queue.ReadyQuery
 		}
 		return r.QueryRow().Scan(toTime(&read.next))
 	})
-	if err == nil && remembers {
-		s.fronts.learn(q.Organizations[0], read.heads, claimed)
+	if err == nil && remembers && !s.fronts.learn(q.Organizations[0], read.heads, claimed) && !q.Whole {
+		q.Whole = true
+		return s.standings(ctx, now, q)
 	}
 	return read, err
 }

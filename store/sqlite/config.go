@@ -43,10 +43,7 @@ func (c Config) validate() error {
 	if err := c.Schedules.Validate(); err != nil {
 		return err
 	}
-	if c.BusyTimeout < 0 {
-		return invalid.New("Config.BusyTimeout", c.BusyTimeout, "must not be negative")
-	}
-	return nil
+	return invalid.Duration("Config.BusyTimeout", c.BusyTimeout)
 }
 
 const maxPrefix = 40

@@ -25,6 +25,7 @@ var jobRegistryTests = []jobTest{
 	{"PruneJobs", pruneEnded},
 	{"PruneProcesses", pruneProcesses},
 	{"PruneUnused", pruneUnused},
+	{"PrunedOrganizationBeginsAnew", pruneBeginsAnew},
 }
 
 // find returns a process of a fleet.
@@ -274,4 +275,29 @@ func pruneUnused(k *jobKit) {
 	}
 	k.must(len(k.ready(k.org).Lanes) == 1, "what has jobs stays", "%+v", k.ready(k.org))
 	k.must(len(k.claim(1, waiting)) == 1, "a job that waits stays in its lane", "it cannot be claimed")
+}
+
+// What was learned of an organization's line is void once the line begins anew.
+func pruneBeginsAnew(k *jobKit) {
+	tenant := uuid.New()
+	k.enqueue(k.posting(func(p *queue.Posting) { p.Organization = uuid.New() })) // its lane stays in use
+	for range 2 {
+		posted := k.enqueue(k.postings(20, ofTenant(tenant))...)
+		lanes := k.ready(k.org).Lanes
+		k.must(len(lanes) == 1 && lanes[0].From <= posted[0].Order,
+			"Ready lists a job of an organization that had none for long", "%+v, the first job is %d", lanes, posted[0].Order)
+		claimed := k.claim(20, posted...)
+		k.must(len(claimed) == 20, "Claim takes ready jobs", "%d of 20", len(claimed))
+		for range 4 { // learns from where on there is anything
+			k.must(len(k.ready(k.org).Lanes) == 0, "Ready lists what waits", "%+v", k.ready(k.org))
+		}
+		for _, j := range claimed {
+			k.must(k.end(queue.End{Handout: k.handout(j), Outcome: queue.OutcomeSucceeded}).Err == nil, "End ends a running job", "it does not")
+		}
+		for range 3 {
+			k.pass(25 * time.Hour)
+			_, err := k.store.PruneJobs(k.ctx, k.now, 100)
+			k.noError(err, "PruneJobs")
+		}
+	}
 }

@@ -218,14 +218,19 @@ func (f *txFixture) concurrent(end func(Transaction) error, want lifecycle.Outco
 		outcomes []lifecycle.Outcome
 		err      error
 	}
-	tick := make(chan answer, 1)
-	go func() {
+	commit := func() answer {
 		outcomes, err := f.s.Commit(f.ctx, epoch, []lifecycle.Change{wakeAt(s, epoch.Add(time.Hour))})
-		tick <- answer{outcomes, err}
-	}()
+		return answer{outcomes, err}
+	}
+	tick := make(chan answer, 1)
+	go func() { tick <- commit() }()
 	f.must(end(tx))
 	got := <-tick
 	f.must(got.err)
+	if got.outcomes[0] == lifecycle.Conflict { // it may have met the row while the transaction held it; the next does not
+		got = commit()
+		f.must(got.err)
+	}
 	f.rule(len(got.outcomes) == 1 && got.outcomes[0] == want, "%s: got %v", rule, got.outcomes)
 }
 

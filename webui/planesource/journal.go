@@ -35,15 +35,11 @@ func (c JournalConfig) withDefaults() JournalConfig {
 }
 
 func (c JournalConfig) validate() error {
-	switch {
-	case c.Keep < 0:
-		return invalid.New("JournalConfig.Keep", c.Keep, "must not be negative")
-	case c.PerWorkspace < 0:
-		return invalid.New("JournalConfig.PerWorkspace", c.PerWorkspace, "must not be negative")
-	case c.Workspaces < 0:
-		return invalid.New("JournalConfig.Workspaces", c.Workspaces, "must not be negative")
-	}
-	return nil
+	return cmp.Or(
+		invalid.Duration("JournalConfig.Keep", c.Keep),
+		invalid.Count("JournalConfig.PerWorkspace", c.PerWorkspace),
+		invalid.Count("JournalConfig.Workspaces", c.Workspaces),
+	)
 }
 
 // Journal keeps what a store does not: what happened to workspaces beside builds, and when they were used. A host makes it

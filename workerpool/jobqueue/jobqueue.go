@@ -88,11 +88,14 @@ var _ workerpool.Queue = (*Queue)(nil)
 // New returns a queue. The acquirer and the pool that it joins are made with it (its policy for lost jobs, the queue itself)
 // and given to [Queue.Run].
 func New(cfg Config) (*Queue, error) {
-	if _, err := queue.NewDomain(cfg.Organization, cfg.Types, cfg.Tags); err != nil {
-		return nil, invalid.Within("Config", err)
+	if _, err := queue.NewDomain(cfg.Organization, cfg.Types, nil); err != nil {
+		return nil, invalid.As("Config.Types", err)
 	}
-	if cfg.Expect < 0 {
-		return nil, invalid.New("Config.Expect", cfg.Expect, "must not be negative")
+	if _, err := queue.NewTagSet(cfg.Tags); err != nil {
+		return nil, invalid.As("Config.Tags", err)
+	}
+	if err := invalid.Count("Config.Expect", cfg.Expect); err != nil {
+		return nil, err
 	}
 	cfg.Expect = cmp.Or(cfg.Expect, 1000)
 	if cfg.Payload == nil {

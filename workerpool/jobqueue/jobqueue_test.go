@@ -229,22 +229,33 @@ func TestGoneMachineEndsItsLeases(t *testing.T) {
 	})
 }
 
-// Drained and held machines get nothing, and nothing had to be told to the acquirer.
+// Held and drained machines get nothing, though they have room, and nothing had to be told to the acquirer. A drained one goes when
+// its job is over.
 func TestDrainedMachinesAreNotAskedFor(t *testing.T) {
-	bubble(t, func(r *rig) { r.types[0].Warm = []workerpool.Warm{{Floor: 1}} }, func(r *rig) {
-		r.wait(2 * time.Minute)
-		for _, w := range r.pool.Workers() {
-			r.must(r.pool.SetIdleBehavior(w.ID, workerpool.Behavior{Idle: workerpool.BehaviorHold, Owner: "ops"}))
-		}
-		held := r.provider.Instances()
-		r.post(2)
-		r.wait(2 * time.Minute)
-		for _, in := range held {
-			if jobs := r.provider.Running(in.ID); len(jobs) > 0 {
-				t.Errorf("held machine %s runs %v", in.ID, jobs)
-			}
-		}
-	})
+	for _, idle := range []workerpool.IdleBehavior{workerpool.BehaviorHold, workerpool.BehaviorDrain} {
+		t.Run(idle.String(), func(t *testing.T) {
+			bubble(t, func(r *rig) {
+				r.provider.Configure(func(k *workerpooltest.Knobs) { k.JobTime = 5 * time.Minute })
+			}, func(r *rig) {
+				first := r.post(1)
+				r.wait(time.Minute)
+				r.want(first, queue.Running, 1)
+				busy := r.pool.Workers()[0].ID
+				r.must(r.pool.SetIdleBehavior(busy, workerpool.Behavior{Idle: idle, Owner: "ops"}))
+				more := r.post(2)
+				r.wait(time.Minute)
+				r.want(more, queue.Running, 1)
+				if jobs := r.provider.Running(busy); len(jobs) != 1 {
+					t.Errorf("machine %s runs %v", busy, jobs)
+				}
+				r.wait(7 * time.Minute)
+				r.want(append(first, more...), queue.Succeeded, 1)
+				if _, err := r.pool.Worker(busy); (err == nil) != (idle == workerpool.BehaviorHold) {
+					t.Errorf("after its job: %v", err)
+				}
+			})
+		})
+	}
 }
 
 func TestFailedAndCanceledJobs(t *testing.T) {
@@ -354,7 +365,8 @@ func TestJobOnNoMachineGoesBack(t *testing.T) {
 
 func TestNewRefusesBadInput(t *testing.T) {
 	for field, cfg := range map[string]jobqueue.Config{
-		"Config.types":  {},
+		"Config.Types":  {},
+		"Config.Tags":   {Types: []string{"build"}, Tags: map[string]string{"": "x"}},
 		"Config.Expect": {Types: []string{"build"}, Expect: -1},
 	} {
 		_, err := jobqueue.New(cfg)

@@ -3,6 +3,7 @@
 package localprocess
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -41,7 +42,7 @@ type Config struct {
 	Clock quartz.Clock
 }
 
-// Provider is an [workerpool.InstanceSet] and the [workerpool.Executor] of its instances. Several providers, in several
+// Provider is a [workerpool.InstanceSet] and the [workerpool.Executor] of its instances. Several providers, in several
 // processes, may use one directory, if one pool at a time does.
 type Provider struct {
 	root string
@@ -74,13 +75,11 @@ func New(root string, cfg Config) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case len(root) > maxRoot:
+	if len(root) > maxRoot {
 		return nil, invalid.New("root", root, "at most %d bytes: sockets lie below it", maxRoot)
-	case cfg.Max < 0:
-		return nil, invalid.New("Config.Max", cfg.Max, "must not be negative")
-	case cfg.BootTime < 0:
-		return nil, invalid.New("Config.BootTime", cfg.BootTime, "must not be negative")
+	}
+	if err := cmp.Or(invalid.Count("Config.Max", cfg.Max), invalid.Duration("Config.BootTime", cfg.BootTime)); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, err

@@ -70,8 +70,9 @@ func New(cfg Config) (*Executor, error) {
 		return nil, invalid.New("Config.Auth", 0, "one method is required at least")
 	case cfg.HostKey == nil:
 		return nil, invalid.New("Config.HostKey", "nil", "is required: whoever answers must prove to be the instance")
-	case cfg.DialTimeout < 0:
-		return nil, invalid.New("Config.DialTimeout", cfg.DialTimeout, "must not be negative")
+	}
+	if err := invalid.Duration("Config.DialTimeout", cfg.DialTimeout); err != nil {
+		return nil, err
 	}
 	cfg.Port = cmp.Or(cfg.Port, "22")
 	cfg.DialTimeout = cmp.Or(cfg.DialTimeout, 30*time.Second)

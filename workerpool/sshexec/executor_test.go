@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -328,5 +329,15 @@ func TestRefusedInput(t *testing.T) {
 	}
 	if _, err := sshexec.New(sshexec.Config{User: "x", Auth: []ssh.AuthMethod{ssh.Password("")}}); err == nil || !strings.Contains(err.Error(), "Config.HostKey") {
 		t.Errorf("%v", err)
+	}
+	for _, d := range []time.Duration{-1, math.MinInt64, invalid.MaxDuration + 1, math.MaxInt64} {
+		_, err := sshexec.New(sshexec.Config{
+			User: "x", Auth: []ssh.AuthMethod{ssh.Password("")}, DialTimeout: d,
+			HostKey: func(workerpool.Target, ssh.PublicKey) error { return nil },
+		})
+		var refused *invalid.Error
+		if !errors.As(err, &refused) || refused.Field != "Config.DialTimeout" || refused.Value != d {
+			t.Errorf("DialTimeout %d: %v, want a refusal by name", d, err)
+		}
 	}
 }

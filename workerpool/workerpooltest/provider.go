@@ -1,6 +1,7 @@
 package workerpooltest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 	"github.com/dormouse-go/dormouse/workerpool"
 )
 
-// Provider is an [workerpool.InstanceSet] and the [workerpool.Executor] of its instances.
+// Provider is a [workerpool.InstanceSet] and the [workerpool.Executor] of its instances.
 type Provider struct {
 	clock quartz.Clock
 
@@ -208,11 +209,8 @@ func (p *Provider) Create(ctx context.Context, order workerpool.Order) (workerpo
 	p.mu.Lock()
 	in, err := p.create(order)
 	p.mu.Unlock()
-	if err != nil {
-		return workerpool.Instance{}, err
-	}
-	if err := p.wait(ctx, k.CreateDelay); err != nil {
-		return workerpool.Instance{}, err
+	if waited := p.wait(ctx, k.CreateDelay); waited != nil || err != nil { // a refusal takes its time too
+		return workerpool.Instance{}, cmp.Or(err, waited)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

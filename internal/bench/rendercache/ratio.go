@@ -12,6 +12,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/rendercache"
 )
 
@@ -100,7 +101,7 @@ func (c *stepClock) Since(time.Time, ...string) time.Duration { return c.now }
 
 func ratioOurs(ctx context.Context, t trace, capacity int) (float64, error) {
 	clock := &stepClock{Clock: quartz.NewReal()}
-	c, err := rendercache.New(rendercache.Config[uint32, struct{}]{Clock: clock, MaxEntries: capacity, TTL: math.MaxInt64, CleanupInterval: 24 * time.Hour})
+	c, err := rendercache.New(rendercache.Config[uint32, struct{}]{Clock: clock, MaxEntries: capacity, TTL: invalid.MaxDuration, CleanupInterval: 24 * time.Hour})
 	if err != nil {
 		return 0, err
 	}

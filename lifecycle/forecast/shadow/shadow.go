@@ -3,6 +3,7 @@
 package shadow
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/google/uuid"
@@ -46,13 +47,11 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) validate() error {
-	switch {
-	case c.Tolerance < 0:
-		return invalid.New("Config.Tolerance", c.Tolerance, "must not be negative")
-	case c.List < 0:
-		return invalid.New("Config.List", c.List, "must not be negative")
-	}
-	return c.Assumptions.Validate()
+	return cmp.Or(
+		invalid.Duration("Config.Tolerance", c.Tolerance),
+		invalid.Count("Config.List", c.List),
+		c.Assumptions.Validate(),
+	)
 }
 
 // New begins a comparison at an instant. The error names what in the configuration cannot be used.

@@ -4,6 +4,7 @@ WITH locked AS (
 		AND NOT EXISTS (SELECT FROM dormouse.pauses x
 		WHERE x.organization_id IN ($2, '00000000-0000-0000-0000-000000000000') AND x.type IN ($7, '')
 			AND (x.ends_at IS NULL OR x.ends_at > $3))
+		AND EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL)
 	ORDER BY j.place, j.id
 	LIMIT cardinality($5::uuid[])
 	FOR NO KEY UPDATE OF j SKIP LOCKED
