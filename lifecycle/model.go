@@ -254,8 +254,8 @@ type Policy struct {
 	// DeleteStopped is how long after it was stopped a workspace is deleted. 0 for never. Its owner is told when it stops,
 	// and again a day before.
 	DeleteStopped time.Duration
-	// DeleteAtDeadline deletes a workspace once it was stopped at its deadline, for workspaces to throw away. One that was
-	// stopped because its owner is suspended stays.
+	// DeleteAtDeadline deletes a workspace once it was stopped at its deadline, for workspaces to throw away. Its owner is told
+	// ReminderLead before the deadline, and when it was stopped. One that was stopped because its owner is suspended stays.
 	DeleteAtDeadline bool
 	// DormantWhenSuspended makes the workspaces of a suspended owner dormant at once.
 	DormantWhenSuspended bool
