@@ -102,8 +102,10 @@ func (f *fronts) learn(id uuid.UUID, heads map[laneNumber]int64, read claimedLas
 		return false
 	}
 	known.settle(read)
-	for lane := range heads {
-		known.bounds[lane] += 0 // from now on it is known
+	for lane, head := range heads {
+		// From now on it is known. A look that is whole has seen in front of the bound what an earlier version left there, or
+		// what escaped: the looks after it see it, too.
+		known.bounds[lane] = min(known.bounds[lane], head)
 	}
 	if known.settled.xmax > read.xmin {
 		return true // what was numbered below it may still be on its way

@@ -85,6 +85,31 @@ func TestLookSeesALateCommit(t *testing.T) {
 	takeJobs(t, s, claim, 1)
 }
 
+// A process of an earlier version leaves a job that is tried again in front of what was claimed. A look that is whole finds it, and
+// so do those that come after, until it is claimed.
+func TestLookBehindAnEarlierVersion(t *testing.T) {
+	s, pool := open(t)
+	claim, org := newLineOfOne(t, s, 300)
+	q := queue.ReadyQuery{Organizations: []uuid.UUID{org}, CountTo: 1}
+	wantLanes(t, s, q, 1)
+	for range 3 {
+		takeJobs(t, s, claim, 100)
+		for range 3 { // learns it
+			_, err := s.Ready(t.Context(), epoch.Add(time.Second), q)
+			must(t, err)
+		}
+	}
+	wantLanes(t, s, q, 0)
+	exec(t, pool, `UPDATE dormouse.jobs SET state = 0, ready = true, process_id = NULL, place = 1
+		WHERE id = (SELECT id FROM dormouse.jobs ORDER BY place LIMIT 1)`)
+	whole := q
+	whole.Whole = true
+	wantLanes(t, s, whole, 1)
+	wantLanes(t, s, q, 1)
+	takeJobs(t, s, claim, 1)
+	wantLanes(t, s, q, 0)
+}
+
 // newLineOfOne is newLine for jobs of one tenant, each with a number of its own.
 func newLineOfOne(t *testing.T, s *postgres.Store, n int) (claim queue.Claim, org uuid.UUID) {
 	t.Helper()

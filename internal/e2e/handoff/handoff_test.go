@@ -165,12 +165,23 @@ func (f *fleet) settle() {
 			f.t.Fatalf("%d jobs have not ended: %v", left, err)
 		}
 		if !harm.Pause(ctx, 50*time.Millisecond) {
-			f.t.Fatalf("%d jobs have not ended in a minute of calm", left)
+			f.t.Fatalf("%d jobs have not ended in a minute of calm: %s", left, f.unended())
 		}
 	}
 	for len(f.processes) > 0 {
 		f.end(0, syscall.SIGTERM)
 	}
+}
+
+// unended is the rows of jobs that have not ended.
+func (f *fleet) unended() (text string) {
+	err := f.pool.QueryRow(f.ctx, `SELECT string_agg(j.line::text || ', process ' || coalesce(row_to_json(p)::text, 'unknown'), E'\n') FROM (
+		SELECT row_to_json(jobs) AS line, process_id FROM dormouse.jobs WHERE state < 2 LIMIT 10) j
+		LEFT JOIN dormouse.processes p ON p.id = j.process_id`).Scan(&text)
+	if err != nil {
+		return err.Error()
+	}
+	return text
 }
 
 // worth says what happened, and fails if that was too little to prove anything.
