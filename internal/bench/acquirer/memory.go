@@ -46,7 +46,7 @@ func (m inMemory) lookup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	note := fmt.Sprintf("a posting among 10 domains %s, among 10,000 %s", few, many)
+	note := fmt.Sprintf("a posting among 10 domains %s, among 10,000, a thousand of them of its organization, %s", few, many)
 	m.r.AtMost(1000, "acquirer/T8/time", float64(many.Nanoseconds()), "ns", note)
 	m.r.AtMost(2, "acquirer/T8", ratio(many, few), "x", note)
 	return nil
@@ -61,12 +61,25 @@ func (m inMemory) lookupAmong(ctx context.Context, domains int) (time.Duration, 
 	defer stop()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	const each = 1000 // domains of an organization; an acquirer takes no more than some
 	org := uuid.New()
+	refused := make(chan error, domains)
 	for i := range domains {
-		go func() { _, _ = a.AcquireJob(ctx, request(org, map[string]string{"only": fmt.Sprint(i)})) }()
+		of := org
+		if i >= each {
+			of = uuid.NewSHA1(org, []byte{byte(i / each)})
+		}
+		go func() {
+			_, err := a.AcquireJob(ctx, request(of, map[string]string{"only": fmt.Sprint(i)}))
+			refused <- err
+		}()
 	}
 	for a.Stats().Waiting < domains {
-		time.Sleep(time.Millisecond)
+		select {
+		case err := <-refused:
+			return 0, err
+		case <-time.After(time.Millisecond):
+		}
 	}
 	store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
 		if v != acquirertest.Claim {
