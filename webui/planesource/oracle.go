@@ -25,7 +25,7 @@ const (
 // Learn learns from the journal when people work, and from the builds of the last two weeks how these go, and foretells the
 // week after now with them: from then on the pages show the band of that week. It reads every workspace and takes some
 // seconds for thousands, so a host calls it in its own time, such as once an hour. Without a journal, or with an empty one,
-// it does nothing.
+// it does nothing. After an error the band stays as it was; it may be called beside everything else.
 func (s *Source) Learn(ctx context.Context, now time.Time) error {
 	if s.cfg.Journal == nil {
 		return nil
@@ -104,7 +104,7 @@ type ran struct {
 const longestBuild = 6 * time.Hour
 
 // Ran implements [webui.Oracle]. It counts from the builds that the store keeps, and from the workspaces that run without one
-// since. It reads them once for each hour.
+// since. It reads them once for each hour; the result is shared and must not be changed.
 func (s *Source) Ran(ctx context.Context, from time.Time, hours int) ([]int, error) {
 	s.counting.Lock()
 	defer s.counting.Unlock()
