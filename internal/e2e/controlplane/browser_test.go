@@ -4,16 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/internal/e2e/internal/browser"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -24,23 +23,9 @@ type tab struct {
 	console chan string
 }
 
-// newTab opens a browser. Without one the test is skipped, except where DORMOUSE_TEST_REQUIRE_BROWSER says that there is one.
 func newTab(t *testing.T, width int, scheme string) *tab {
 	t.Helper()
-	path := findBrowser()
-	switch {
-	case path == "" && os.Getenv("DORMOUSE_TEST_REQUIRE_BROWSER") != "":
-		t.Fatal("DORMOUSE_TEST_REQUIRE_BROWSER is set and there is no chromium")
-	case path == "":
-		t.Skip("no browser: install chromium (Debian: apt-get install chromium), or name one in DORMOUSE_TEST_BROWSER")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU)
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute)
-	t.Cleanup(cancel)
+	ctx := browser.Open(t, 3*time.Minute)
 	b := &tab{T: t, ctx: ctx, console: make(chan string, 1000)}
 	b.look(width, scheme)
 	messages := chromedp.Console(ctx)
@@ -58,27 +43,9 @@ func newTab(t *testing.T, width int, scheme string) *tab {
 	return b
 }
 
-// look sets how wide the window is, and whether people like it light or dark.
 func (b *tab) look(width int, scheme string) {
 	b.Helper()
-	b.do(chromedp.EmulateViewport(int64(width), 900))
-	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-	}); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func findBrowser() string {
-	if path := os.Getenv("DORMOUSE_TEST_BROWSER"); path != "" {
-		return path
-	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return ""
+	browser.Look(b.ctx, b.T, width, scheme)
 }
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {

@@ -6,18 +6,17 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/coder/quartz"
 
+	chromium "github.com/dormouse-go/dormouse/internal/e2e/internal/browser"
 	"github.com/dormouse-go/dormouse/webui"
 	"github.com/dormouse-go/dormouse/webui/webuitest"
 )
@@ -83,44 +82,13 @@ type browser struct {
 	console []string
 }
 
-// newBrowser opens a tab. Without a browser the test is skipped, except where DORMOUSE_TEST_REQUIRE_BROWSER says that there
-// is one.
 func newBrowser(t *testing.T, s *site, width int, dark bool) *browser {
 	t.Helper()
-	path := findBrowser()
-	switch {
-	case path == "" && os.Getenv("DORMOUSE_TEST_REQUIRE_BROWSER") != "":
-		t.Fatal("DORMOUSE_TEST_REQUIRE_BROWSER is set and there is no chromium")
-	case path == "":
-		t.Skip("no browser: install chromium (Debian: apt-get install chromium), or name one in DORMOUSE_TEST_BROWSER")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU)
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 90*time.Second)
-	t.Cleanup(cancel)
+	ctx := chromium.Open(t, 90*time.Second)
 	b := &browser{t: t, ctx: ctx, site: s}
 	b.watch()
-	b.do(chromedp.EmulateViewport(int64(width), 900))
-	scheme := map[bool]string{false: "light", true: "dark"}[dark]
-	b.call(chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-	}))
+	chromium.Look(ctx, t, width, map[bool]string{false: "light", true: "dark"}[dark])
 	return b
-}
-
-func findBrowser() string {
-	if path := os.Getenv("DORMOUSE_TEST_BROWSER"); path != "" {
-		return path
-	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return ""
 }
 
 // watch keeps what the console says and where requests go.
