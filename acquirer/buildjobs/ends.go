@@ -75,29 +75,39 @@ func (e *Ends) signal() chan struct{} {
 	return e.filled
 }
 
-// Run ends builds until ctx ends, and then returns nil. What it cannot end, because the store fails, is left to [Sweep]; the
-// error is given to failed, if that is not nil. It may be called once; another call returns [ErrAlreadyRun].
+// Run ends builds until ctx ends, then those it was told of before, and returns nil. What it cannot end, because the store
+// fails, is left to [Sweep]; the error is given to failed, if that is not nil. After ctx's end the first error ends Run. It may
+// be called once; another call returns [ErrAlreadyRun].
 func (e *Ends) Run(ctx context.Context, u Updater, failed func(error)) error {
 	filled, err := e.begin()
 	if err != nil {
 		return err
 	}
-	for {
+	for ended := false; !ended; {
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-filled:
 		}
-		e.mu.Lock()
-		jobs := e.jobs
-		e.jobs = nil
-		e.mu.Unlock()
-		for _, j := range jobs {
-			if err := Settle(ctx, u, j); err != nil && failed != nil && ctx.Err() == nil {
+		ended = ctx.Err() != nil // before take: who wrote before ctx's end is heard
+		for _, j := range e.take() {
+			err := Settle(context.WithoutCancel(ctx), u, j)
+			if err != nil && failed != nil {
 				failed(err)
+			}
+			if err != nil && ctx.Err() != nil {
+				return nil
 			}
 		}
 	}
+	return nil
+}
+
+func (e *Ends) take() []queue.Job {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	jobs := e.jobs
+	e.jobs = nil
+	return jobs
 }
 
 func (e *Ends) begin() (filled chan struct{}, err error) {
