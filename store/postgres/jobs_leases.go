@@ -219,48 +219,63 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 		return nil, ctx.Err()
 	}
 	args := append([]any{now}, endColumns.args(ends)...)
-	var l jobList
-	var places []int
-	var agains []bool
+	var l endedList
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		l, places, agains = jobList{}, nil, nil
+		l = newEndedList(len(ends))
 		rows, err := s.db.Query(ctx, s.sql(endSQL), args...)
 		if err != nil {
 			return err
 		}
-		var n int
-		var again bool
-		var r jobRow
-		_, err = pgx.ForEachRow(rows, append([]any{&n, &again}, r.targets()...), func() error {
-			l.add(&r)
-			places, agains = append(places, n-1), append(agains, again)
-			r = jobRow{}
-			return nil
-		})
-		return err
+		return l.collect(rows)
 	})
+	var sets map[int32]queue.TagSet
 	if err == nil {
-		err = s.fillTags(ctx, l.jobs, l.tagSets)
+		sets, err = s.setsOf(ctx, l.tagSets)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("end %d jobs: %w", len(ends), err)
 	}
-	return endAnswers(len(ends), l.jobs, places, agains), nil
+	return l.answers(sets), nil
 }
 
-// endAnswers puts the jobs of the accepted ends in their places.
-func endAnswers(n int, jobs []queue.Job, places []int, agains []bool) []queue.Ended {
-	answers := make([]queue.Ended, n)
-	for i := range answers {
-		answers[i].Err = queue.ErrLeaseLost
+// endedList collects the answers to ends, in their order.
+type endedList struct {
+	ended   []queue.Ended
+	tagSets []int32
+}
+
+func newEndedList(n int) endedList {
+	l := endedList{make([]queue.Ended, n), make([]int32, n)}
+	for i := range l.ended {
+		l.ended[i].Err = queue.ErrLeaseLost
 	}
-	for i, j := range jobs {
-		if agains[i] {
-			j = j.Outline()
+	return l
+}
+
+// collect reads rows of an end's number, whether it took effect before, and jobColumns.
+func (l *endedList) collect(rows pgx.Rows) error {
+	var n int
+	var again bool
+	var r jobRow
+	_, err := pgx.ForEachRow(rows, append([]any{&n, &again}, r.targets()...), func() error {
+		l.ended[n-1], l.tagSets[n-1] = queue.Ended{Job: r.job(), Again: again}, r.tagSet
+		r = jobRow{}
+		return nil
+	})
+	return err
+}
+
+func (l *endedList) answers(sets map[int32]queue.TagSet) []queue.Ended {
+	for i := range l.ended {
+		e := &l.ended[i]
+		if e.Err != nil {
+			continue
 		}
-		answers[places[i]] = queue.Ended{Job: j, Again: agains[i]}
+		if e.Job.Tags = sets[l.tagSets[i]]; e.Again {
+			e.Job = e.Job.Outline()
+		}
 	}
-	return answers
+	return l.ended
 }
 
 // reassignColumns are those of a change of worker.
