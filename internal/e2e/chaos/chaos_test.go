@@ -159,6 +159,7 @@ func (c *chaos) harm() {
 		<-round.C
 		c.hurt(i == rounds/2)
 	}
+	harm.Do(0, func() { <-round.C; c.obstruct() }, c.obstacles.each)
 	c.obstacles.wg.Wait()
 	c.replace()
 }
@@ -261,7 +262,7 @@ func (c *chaos) worth() {
 		builds, c.kills, c.cuts, c.restarts, repeats, requeued)
 	o := &c.obstacles
 	c.Logf("obstacles: %d times locked rows, %d refused rows, %d frozen replicas, %d switches to read-only", o.locked, o.refused, o.frozen, o.switches)
-	if o.locked == 0 || o.refused == 0 || o.frozen == 0 {
+	if !o.each() {
 		c.Error("nothing stood in the way")
 	}
 	if builds < 2*workspaces || c.kills == 0 || c.cuts == 0 || c.restarts == 0 {

@@ -191,6 +191,10 @@ type wanted struct {
 	quiet bool
 }
 
+// patience bounds the wait for what must happen beside something that hangs. What hangs does so for longer, so the bound may
+// be far above what any machine takes.
+const patience = 2 * time.Minute
+
 // run runs an executor for two ticks, with whatever meanwhile in between, and ends it.
 func (f *fleet) run(cfg executor.Config, between func(), want wanted) {
 	f.Helper()
@@ -217,13 +221,10 @@ func (f *fleet) run(cfg executor.Config, between func(), want wanted) {
 	}
 	f.judge(e, done, errs, want)
 	cancel()
-	began := time.Now()
 	select {
 	case <-ended:
-	case <-time.After(20 * time.Second):
-	}
-	if took := time.Since(began); took > 15*time.Second {
-		f.Errorf("Run took %v to end", took)
+	case <-time.After(patience):
+		f.Errorf("Run has not ended within %v: it waits for what hangs", patience)
 	}
 }
 
