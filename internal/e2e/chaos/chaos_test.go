@@ -159,9 +159,18 @@ func (c *chaos) harm() {
 		<-round.C
 		c.hurt(i == rounds/2)
 	}
-	harm.Do(0, func() { <-round.C; c.obstruct() }, c.obstacles.each)
+	harm.Do(0, func() { <-round.C; c.hurt(false) }, func() bool { return c.obstacles.each() && c.builds() >= enoughBuilds })
 	c.obstacles.wg.Wait()
 	c.replace()
+}
+
+// enoughBuilds is how many builds prove something.
+const enoughBuilds = 2 * workspaces
+
+// builds is how many there are; none while the server is away.
+func (c *chaos) builds() (n int) {
+	_ = c.pool.QueryRow(c.Context(), `SELECT count(*) FROM chaos.every_build`).Scan(&n)
+	return n
 }
 
 // hurt sometimes kills a replica and starts another, cuts a connection, puts an obstacle up, or, certainly in the middle,
@@ -265,7 +274,7 @@ func (c *chaos) worth() {
 	if !o.each() {
 		c.Error("nothing stood in the way")
 	}
-	if builds < 2*workspaces || c.kills == 0 || c.cuts == 0 || c.restarts == 0 {
+	if builds < enoughBuilds || c.kills == 0 || c.cuts == 0 || c.restarts == 0 {
 		c.Error("the run did too little to prove anything")
 	}
 }
