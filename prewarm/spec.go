@@ -47,6 +47,10 @@ type Spec struct {
 	// Defaults to 1 hour.
 	Remember time.Duration
 
+	// Freshest gives claims the member that became ready last, whose caches are warm and whose life is longest. The others
+	// grow old then, and end with their IdleLife. Defaults to false: the one that is ready longest.
+	Freshest bool
+
 	Rollover Rollover
 	Retry    Retry
 	Reuse    Reuse
