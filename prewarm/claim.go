@@ -1,6 +1,7 @@
 package prewarm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -185,13 +186,10 @@ func (p *Pool) join(ctx context.Context, r Request) (*waiter, error) {
 const maxDetails = 4096
 
 func (r *Request) validate(now time.Time) error {
+	err := cmp.Or(named("Request.Owner", r.Owner), storable("Request.Tenant", r.Tenant), storable("Request.Key", r.Key))
 	switch {
-	case r.Owner == "" || len(r.Owner) > maxName:
-		return invalid.New("Request.Owner", r.Owner, "must have 1 to %d bytes", maxName)
-	case len(r.Tenant) > maxName:
-		return invalid.New("Request.Tenant", r.Tenant, "must have at most %d bytes", maxName)
-	case len(r.Key) > maxName:
-		return invalid.New("Request.Key", r.Key, "must have at most %d bytes", maxName)
+	case err != nil:
+		return err
 	case len(r.Details) > maxDetails || !utf8.ValidString(r.Details) || strings.ContainsRune(r.Details, 0):
 		return invalid.New("Request.Details", len(r.Details), "must be at most %d bytes of UTF-8 without zero bytes", maxDetails)
 	case r.IfEmpty > Wait:
