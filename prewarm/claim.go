@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -173,7 +174,7 @@ func (p *Pool) join(ctx context.Context, r Request) (*waiter, error) {
 	}
 	r = p.fill(r)
 	w := &waiter{
-		request: r, since: now, answers: make(chan answer, 1),
+		request: r, tenant: tenantName(p.cfg.Spec.Name, r.Tenant), since: now, answers: make(chan answer, 1),
 		claim: Claim{Key: r.Key, Owner: r.Owner, Tenant: r.Tenant, IdleTimeout: max(r.IdleTimeout, 0), Until: micros.Of(r.Until), Details: r.Details},
 	}
 	p.line.add(w)
@@ -184,14 +185,15 @@ func (p *Pool) join(ctx context.Context, r Request) (*waiter, error) {
 // maxDetails keeps rows of members short.
 const maxDetails = 4096
 
+// validate refuses what a store may not take: claims share its calls, and a call that fails is everybody's.
 func (r *Request) validate(now time.Time) error {
 	switch {
-	case r.Owner == "" || len(r.Owner) > maxName:
-		return invalid.New("Request.Owner", r.Owner, "must have 1 to %d bytes", maxName)
-	case len(r.Tenant) > maxName:
-		return invalid.New("Request.Tenant", r.Tenant, "must have at most %d bytes", maxName)
-	case len(r.Key) > maxName:
-		return invalid.New("Request.Key", r.Key, "must have at most %d bytes", maxName)
+	case !text.Name(r.Owner, maxName):
+		return invalid.New("Request.Owner", r.Owner, "must be 1 to %d bytes of UTF-8 without control and hidden characters", maxName)
+	case r.Tenant != "" && !text.Name(r.Tenant, maxName):
+		return invalid.New("Request.Tenant", r.Tenant, "must be at most %d bytes of UTF-8 without control and hidden characters", maxName)
+	case r.Key != "" && !text.Name(r.Key, maxName):
+		return invalid.New("Request.Key", r.Key, "must be at most %d bytes of UTF-8 without control and hidden characters", maxName)
 	case len(r.Details) > maxDetails || !utf8.ValidString(r.Details) || strings.ContainsRune(r.Details, 0):
 		return invalid.New("Request.Details", len(r.Details), "must be at most %d bytes of UTF-8 without zero bytes", maxDetails)
 	case r.IfEmpty > Wait:

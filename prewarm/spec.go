@@ -2,9 +2,9 @@ package prewarm
 
 import (
 	"cmp"
-	"strings"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
@@ -170,20 +170,23 @@ const maxName = 200
 
 func (s Spec) validateNames() error {
 	switch {
-	case s.Name == "" || len(s.Name) > maxName || strings.ContainsFunc(s.Name, control):
-		return invalid.New("Spec.Name", s.Name, "must have 1 to %d bytes and no control characters", maxName)
-	case s.Version == "" || len(s.Version) > maxName || strings.ContainsFunc(s.Version, control):
-		return invalid.New("Spec.Version", s.Version, "must have 1 to %d bytes and no control characters", maxName)
+	case !text.Name(s.Name, maxName):
+		return invalid.New("Spec.Name", s.Name, "must be 1 to %d bytes of UTF-8 without control and hidden characters", maxName)
+	case !text.Name(s.Version, maxName):
+		return invalid.New("Spec.Version", s.Version, "must be 1 to %d bytes of UTF-8 without control and hidden characters", maxName)
+	}
+	for tenant := range s.Reserves { // it becomes a restriction of members
+		if !text.Name(tenant, maxName) {
+			return invalid.New("Spec.Reserves", tenant, "a tenant must be 1 to %d bytes of UTF-8 without control and hidden characters", maxName)
+		}
 	}
 	return nil
 }
 
-func control(r rune) bool { return r < ' ' || r == 0x7f }
-
 func (s Spec) validateSizes() error {
 	for tenant, n := range s.Reserves {
-		if tenant == "" || n < 0 || n > invalid.MaxCount {
-			return invalid.New("Spec.Reserves", n, "tenant %q: needs a name, and a number from 0 to %d", tenant, invalid.MaxCount)
+		if n < 0 || n > invalid.MaxCount {
+			return invalid.New("Spec.Reserves", n, "tenant %q: must be a number from 0 to %d", tenant, invalid.MaxCount)
 		}
 	}
 	d := s.withDefaults()
