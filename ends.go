@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // missed is a suspicion that jobs ended and their builds did not: the process that ends a job tells its workspace next, and may
@@ -36,11 +37,17 @@ func (p *Plane) runEnds(ctx context.Context) error {
 // young is the age below which a build is left alone by the sweep: its end may be on its way.
 const young = time.Minute
 
+// sweptJobs reads jobs, and cancels those that somebody died canceling.
+type sweptJobs struct {
+	queue.Inspector
+	buildjobs.Canceler
+}
+
 // runSweep looks for builds whose job ended unnoticed: at once, from time to time, and once none of those that a suspicion is
 // about is young any more.
 func (p *Plane) runSweep(ctx context.Context) error {
 	for again := true; again; again = p.awaitSweep(ctx) {
-		n, err := buildjobs.Sweep(ctx, p.executor, p.store, p.store, p.now().Add(-young))
+		n, err := buildjobs.Sweep(ctx, p.executor, p.store, sweptJobs{p.store, p.acquirer}, p.now().Add(-young))
 		if err != nil && ctx.Err() == nil {
 			p.cfg.Logger.WarnContext(ctx, "dormouse: sweep failed", "error", err)
 		}

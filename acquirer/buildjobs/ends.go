@@ -125,7 +125,7 @@ type Workspaces interface {
 	List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Snapshot, error)
 }
 
-// Jobs reads the jobs of a store, as [queue.Inspector] does.
+// Jobs reads the jobs of a store, as [queue.Inspector] does. It may be a [Canceler] too.
 type Jobs interface {
 	Jobs(ctx context.Context, f queue.Filter) ([]queue.Job, error)
 }
@@ -134,8 +134,9 @@ type Jobs interface {
 const sweepPage = 1000
 
 // Sweep looks for builds that were made before an instant and are still active although their jobs are over or gone, and
-// ends them. It reads the workspaces that are being built, and their jobs. It returns how many builds it ended; what could
-// not be ended is in the error, and kept nothing else from it.
+// ends them. It reads the workspaces that are being built, and their jobs. If j is a [Canceler], the jobs of builds that are
+// being canceled are canceled, for whoever died in the middle of [Cancel]. It returns how many builds it ended; what could not
+// be ended is in the error, and kept nothing else from it.
 func Sweep(ctx context.Context, u Updater, w Workspaces, j Jobs, before time.Time) (int, error) {
 	q := lifecycle.ListQuery{Building: true, Limit: sweepPage}
 	ended := 0
@@ -169,7 +170,7 @@ func sweep(ctx context.Context, u Updater, source Jobs, page []lifecycle.Snapsho
 		return 0, err
 	}
 	ended := 0
-	var failed []error
+	failed := []error{cancelAgain(ctx, source, jobs, active)}
 	count := func(err error) {
 		if err != nil {
 			failed = append(failed, err)
@@ -189,4 +190,22 @@ func sweep(ctx context.Context, u Updater, source Jobs, page []lifecycle.Snapsho
 		count(err)
 	}
 	return ended, errors.Join(failed...)
+}
+
+// cancelAgain cancels the jobs that go on although their builds are being canceled.
+func cancelAgain(ctx context.Context, source Jobs, jobs []queue.Job, builds map[uuid.UUID]*lifecycle.Snapshot) error {
+	var ids []uuid.UUID
+	for _, j := range jobs {
+		if builds[j.ID].Build.Status == lifecycle.JobCanceling && j.CancelAt.IsZero() && !j.State.Final() {
+			ids = append(ids, j.ID)
+		}
+	}
+	c, ok := source.(Canceler)
+	if !ok || len(ids) == 0 {
+		return nil
+	}
+	if _, err := c.Cancel(ctx, "canceled", ids...); err != nil {
+		return fmt.Errorf("cancel the jobs of %d builds: %w", len(ids), err)
+	}
+	return nil
 }
