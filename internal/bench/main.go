@@ -4,6 +4,7 @@
 //	go run ./internal/bench -only tick/         a part
 //	go run ./internal/bench -size full          the sizes of the targets
 //	go run ./internal/bench -json               one line of JSON for each figure
+//	go run ./internal/bench -profile cpu.out    where this process spends its time, for go tool pprof
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 
 	"github.com/dormouse-go/dormouse/internal/bench/acquirer"
 	"github.com/dormouse-go/dormouse/internal/bench/core"
@@ -60,6 +62,7 @@ func run() error {
 	only := flag.String("only", "", "measure only the figures whose name begins so")
 	size := flag.String("size", "small", "small or full")
 	asJSON := flag.Bool("json", false, "print a line of JSON for each figure")
+	profile := flag.String("profile", "", "write a CPU profile of this process to a file")
 	flag.Parse()
 	if *size != "small" && *size != "full" {
 		return fmt.Errorf("size %q: must be small or full", *size)
@@ -67,6 +70,13 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 
+	if *profile != "" {
+		stop, err := profileTo(*profile)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	r := &figure.Recorder{Full: *size == "full", Only: *only, JSON: *asJSON, Out: os.Stdout, Progress: os.Stderr}
 	var errs []error
 	for _, s := range suites {
@@ -85,4 +95,19 @@ func run() error {
 		errs = append(errs, r.Table())
 	}
 	return errors.Join(errs...)
+}
+
+// profileTo profiles this process until the returned function is called.
+func profileTo(path string) (stop func(), err error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = file.Close()
+	}, nil
 }

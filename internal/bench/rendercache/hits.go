@@ -14,7 +14,7 @@ var sizes = []struct {
 	name  string
 	n     int
 	reach float64
-}{{"1k", 1_000, 0.65}, {"10k", 10_000, 0.75}, {"100k", 100_000, 0.90}}
+}{{"1k", 1_000, 0.72}, {"10k", 10_000, 0.80}, {"100k", 100_000, 0.78}}
 
 func runHits(ctx context.Context, r *figure.Recorder) error {
 	rounds, hits := 9, 400_000
