@@ -18,6 +18,8 @@ type slots struct {
 	running int
 	owners  map[uuid.UUID]*slotOwner // those with renders that run or wait
 	turns   list.List                // of *slotOwner: those that wait and have room
+	// spare is one that was forgotten, for the next to come: most are made and forgotten with one render.
+	spare *slotOwner
 }
 
 type slotOwner struct {
@@ -100,7 +102,10 @@ func (s *slots) start(o *slotOwner, t *ticket) {
 func (s *slots) owner(id uuid.UUID) *slotOwner {
 	o, ok := s.owners[id]
 	if !ok {
-		o = &slotOwner{id: id}
+		if o, s.spare = s.spare, nil; o == nil {
+			o = &slotOwner{}
+		}
+		o.id = id
 		s.owners[id] = o
 	}
 	return o
@@ -116,6 +121,7 @@ func (s *slots) offer(o *slotOwner) {
 		}
 		if o.running == 0 {
 			delete(s.owners, o.id)
+			s.spare = o
 		}
 	case o.turn == nil && s.room(o):
 		o.turn = s.turns.PushBack(o)
