@@ -171,7 +171,7 @@ func (b *bench) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	note := fmt.Sprintf("server CPU in %s: one domain %.0f ms, a thousand domains %.0f ms, polling by index once a second %.0f ms; the clock counts 10 ms", period, 1e3*one, 1e3*many, 1e3*polled)
+	note := fmt.Sprintf("server CPU in %s: one domain %.0f ms, a thousand domains %.0f ms, polling by index once a second %.0f ms", period, 1e3*one, 1e3*many, 1e3*polled)
 	b.r.AtMost(1.0/50, "acquirer/T9/shared", one/polled, "x", note)
 	b.r.AtMost(1.0/20, "acquirer/T9", many/polled, "x", note)
 	return nil

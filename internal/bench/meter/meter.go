@@ -19,14 +19,14 @@ func Process() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Server is what a process and its children have computed so far, ended ones included. The kernel counts it in hundredths of
-// a second.
-func Server(pid int) (time.Duration, error) {
+// Server is what a process and its children have computed so far, ended ones included. None of them may have threads, as the
+// processes of a PostgreSQL server have none. The kernel counts it to the nanosecond, and what ended ones have computed in
+// hundredths of a second.
+func Server(pid int) (sum time.Duration, err error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return 0, err
 	}
-	ticks := 0
 	for _, entry := range entries {
 		child, err := strconv.Atoi(entry.Name())
 		if err != nil {
@@ -36,16 +36,32 @@ func Server(pid int) (time.Duration, error) {
 		if err != nil || child != pid && fields[1] != strconv.Itoa(pid) {
 			continue
 		}
-		last := 13 // user and system time
+		sum += onCore(child, fields)
 		if child == pid {
-			last = 15 // and that of children that have ended
-		}
-		for _, field := range fields[11:last] {
-			n, _ := strconv.Atoi(field)
-			ticks += n
+			sum += ticks(fields[13:15]) // those of children that have ended
 		}
 	}
-	return time.Duration(ticks) * 10 * time.Millisecond, nil
+	return sum, nil
+}
+
+// onCore is how long a process has been on a core: as the scheduler counts it, and where the kernel does not say so in ticks.
+func onCore(pid int, fields []string) time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
+	if parts := strings.Fields(string(text)); err == nil && len(parts) == 3 {
+		if n, err := strconv.ParseInt(parts[0], 10, 64); err == nil {
+			return time.Duration(n)
+		}
+	}
+	return ticks(fields[11:13])
+}
+
+// ticks adds up times that the kernel counts in hundredths of a second.
+func ticks(fields []string) (sum time.Duration) {
+	for _, field := range fields {
+		n, _ := strconv.Atoi(field)
+		sum += time.Duration(n) * 10 * time.Millisecond
+	}
+	return sum
 }
 
 // Parent is the parent of a process: of a server's backend, the server.
