@@ -23,6 +23,7 @@ import (
 	"github.com/dormouse-go/dormouse/examples/controlplane/api"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
 	"github.com/dormouse-go/dormouse/examples/controlplane/client"
+	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/sqlite"
@@ -77,7 +78,7 @@ func (c *ctl) openDatabase(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	handler := api.New(api.Config{Plane: plane, Store: c.store, Keeper: local{}, Clock: quartz.NewReal(), Logger: quiet, Rate: 1 << 20, Burst: 1 << 20})
+	handler := api.New(api.Config{Plane: plane, Store: c.store, Keeper: local{}, Clock: quartz.NewReal(), Logger: quiet, Gate: gate.New(gate.Config{Rate: 1 << 20, Logger: quiet})})
 	c.client = client.New(func() []string { return []string{"http://database"} }, "local", &http.Client{Transport: within{handler}})
 	return nil
 }
