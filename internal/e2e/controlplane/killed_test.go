@@ -1,6 +1,7 @@
 package controlplane_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -136,6 +137,9 @@ func TestCrashIsNoticed(t *testing.T) {
 	ann := r.as("ann")
 	ws := ann.create("fragile", `,"start":true`)
 	ws = ann.settles(ws.ID, lifecycle.StatusRunning)
+	if host, _, _ := strings.Cut(r.address, ":"); strings.Contains(ws.Result, host+":") {
+		t.Errorf("it is at %s: a browser would show it the cookies of the pages at %s", ws.Result, r.address)
+	}
 	crash(t, ws.Result)
 	ann.settles(ws.ID, lifecycle.StatusStopped)
 	b := call[records](ann, "GET", "/workspaces/"+ws.ID.String()+"/builds?limit=1", "").Items[0]
@@ -145,6 +149,36 @@ func TestCrashIsNoticed(t *testing.T) {
 	call[dormouse.Workspace](ann, "POST", "/workspaces/"+ws.ID.String()+"/start", "")
 	if again := ann.settles(ws.ID, lifecycle.StatusRunning); !answers(again.Result) {
 		t.Errorf("started again, it does not answer at %q", again.Result)
+	}
+}
+
+// A member of a warm pool that ends by itself is replaced, and what is left of it is removed, before anybody is given it.
+func TestCrashInThePoolIsNoticed(t *testing.T) {
+	w := newWorld(t)
+	r := w.start("-demo=false", "-pool", "1", "-look", "300ms")
+	admin := r.as("admin")
+	warm := func() (ws dormouse.Workspace) {
+		w.until("a member that is up", func() bool {
+			for _, one := range call[list](admin, "GET", "/workspaces?status=managed", "").Items {
+				if ws = one; answers(ws.Result) {
+					return true
+				}
+			}
+			return false
+		})
+		return ws
+	}
+	first := warm()
+	crash(t, first.Result)
+	w.until("what is left of it to be deleted", func() bool {
+		a, err := admin.try("GET", "/workspaces/"+first.ID.String(), "")
+		return err == nil && (a.Code == http.StatusNotFound || bytes.Contains(a.Body, []byte(`"status":"deleted"`)))
+	})
+	if next := warm(); next.ID == first.ID {
+		t.Error("the member that has ended is there again")
+	}
+	if n := len(w.processes()[first.ID]); n != 0 {
+		t.Errorf("%d processes are left of it", n)
 	}
 }
 
