@@ -63,14 +63,13 @@ const keepAlive = 20 * time.Second
 
 func (s *stream) look(ctx context.Context) error {
 	v, err := s.h.cache.survey(ctx)
+	if err == nil && !s.who.Operator {
+		v, err = s.h.own(ctx, v, s.who)
+	}
 	if err != nil {
 		return nil // the next look may find the store again
 	}
-	rows := v.rows
-	if !s.who.Operator {
-		rows = v.of(s.who)
-	}
-	d := digest(rows, v.at)
+	d := digest(v.rows, v.at)
 	switch {
 	case d != s.last:
 		s.last = d

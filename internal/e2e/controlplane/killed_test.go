@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -86,6 +88,32 @@ func work(c caller, round int, random *rand.Rand) (made []uuid.UUID) {
 	}
 	all.Wait()
 	return made
+}
+
+// A first start that is killed in the middle is done again, and whole: there are tokens, and each workspace of the demonstration once.
+func TestKilledAtTheFirstStart(t *testing.T) {
+	w := newWorld(t)
+	r := &replica{w: w, scheme: "http", address: freeAddress(t), log: &bytes.Buffer{}}
+	r.args = []string{"-listen", r.address, "-data", w.data, "-pool", "0", "-workers", "0"}
+	for range 5 {
+		cmd := exec.Command(programs.plane, r.args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	w.replicas = append(w.replicas, r)
+	r.begin()
+	names := map[string]int{}
+	for _, ws := range call[list](r.as("admin"), "GET", "/workspaces", "").Items {
+		names[ws.Owner+" "+ws.Name]++
+	}
+	if want := map[string]int{"ann api": 1, "ann scratch": 1, "ben notebook": 1, "ben training": 1, "ben stack": 1}; !maps.Equal(names, want) {
+		t.Errorf("after a first start in five pieces there are %v", names)
+	}
+	call[dormouse.Workspace](r.as("ann"), "GET", "/me", "")
 }
 
 func checkProcesses(w *world, c caller, all []uuid.UUID) {
