@@ -20,7 +20,7 @@ const (
 	aloneWaitSQL = `SELECT set_config('lock_timeout', '20ms', true)`
 )
 
-var errHeld = errors.New("another session holds the row of the job")
+var errHeld = errors.New("another session holds the row")
 
 // patient runs a statement that locks rows behind one that bounds the wait for them. It returns errHeld when that is over,
 // which is not tried again.
