@@ -217,37 +217,57 @@ func (b *bench) try(ctx context.Context, mutants []*Mutant, o options) {
 }
 
 func (b *bench) judge(ctx context.Context, m *Mutant) {
-	fate := Missed
+	m.Fate = Missed
 	for _, s := range b.suites {
-		names, took := s.reaching(m.ID)
-		if len(names) == 0 {
-			continue
-		}
-		fate = Survived
-		out, err := b.start(ctx, s, names, 2*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
-		switch {
-		case ctx.Err() != nil:
-			return
-		case errors.Is(err, errTooLong) || bytes.Contains(out, []byte("panic: test timed out after")):
-			m.Fate, m.By = TimedOut, strings.Join(names, " ")
-			return
-		case err != nil:
-			m.Fate, m.By = Killed, killer(out)
-			return
+		for _, tests := range s.reaching(m.ID) {
+			if m.Fate, m.By = b.ask(ctx, s, tests, m); !m.alive() || ctx.Err() != nil {
+				return
+			}
 		}
 	}
-	m.Fate = fate
 }
 
-// reaching returns the tests that reach a mutant, the quick ones first as far as the testing package lets one order them.
-func (s *suite) reaching(id int) (names []string, took time.Duration) {
+// ask runs tests that reach a mutant.
+func (b *bench) ask(ctx context.Context, s *suite, tests []test, m *Mutant) (fate Fate, by string) {
+	var names []string
+	var took time.Duration
+	for _, t := range tests {
+		names, took = append(names, t.name), took+t.took
+	}
+	out, err := b.start(ctx, s, names, 2*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
+	switch {
+	case ctx.Err() != nil:
+		return Untried, ""
+	case errors.Is(err, errTooLong) || bytes.Contains(out, []byte("panic: test timed out after")):
+		return TimedOut, strings.Join(names, " ")
+	case err != nil:
+		return Killed, killer(out)
+	}
+	return Survived, ""
+}
+
+// quick is what a test may take to be asked first. Nearly every mutant dies by a quick one, and a package asks its tests in
+// the order in which they stand in its files.
+const quick = 30 * time.Millisecond
+
+// reaching returns the tests that reach a mutant: the quick ones, then the others.
+func (s *suite) reaching(id int) (runs [][]test) {
+	var first, last []test
 	for _, t := range s.tests {
-		if t.reaches[id] {
-			names = append(names, t.name)
-			took += t.took
+		switch {
+		case !t.reaches[id]:
+		case t.took <= quick:
+			first = append(first, t)
+		default:
+			last = append(last, t)
 		}
 	}
-	return names, took
+	for _, tests := range [][]test{first, last} {
+		if len(tests) > 0 {
+			runs = append(runs, tests)
+		}
+	}
+	return runs
 }
 
 var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
