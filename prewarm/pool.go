@@ -23,16 +23,18 @@ type Pool struct {
 	cfg     Config
 	clock   quartz.Clock
 
-	work    *workQueue
-	plan    signal // something may have to be done
-	serve   signal // somebody waits, or a member is ready
-	list    signal // what the backend has should be listed
-	ready   signal // other processes should be told of a member
-	lined   signal // other processes should be told who waits
-	process string // who we are to other processes
-	events  mailbox[Event]
-	notes   mailbox[PoolEvent] // what the host is to be told
-	metrics *metrics
+	builds   *workQueue // creations: they may take long, and hold up nothing else
+	removals *workQueue // destructions and cleanings
+	returns  *workQueue // of what was claimed for somebody who has left
+	plan     signal     // something may have to be done
+	serve    signal     // somebody waits, or a member is ready
+	list     signal     // what the backend has should be listed
+	ready    signal     // other processes should be told of a member
+	lined    signal     // other processes should be told who waits
+	process  string     // who we are to other processes
+	events   mailbox[Event]
+	notes    mailbox[PoolEvent] // what the host is to be told
+	metrics  *metrics
 
 	mu     sync.Mutex
 	state  runState
@@ -104,7 +106,7 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 	}
 	p := &Pool{
 		store: store, backend: backend, cfg: cfg, clock: cfg.Clock, spec: cfg.Spec,
-		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), lined: newSignal(), process: uuid.NewString(), others: newOthers(), events: mailbox[Event]{wake: newSignal()},
+		builds: newWorkQueue(false), removals: newWorkQueue(false), returns: newWorkQueue(true), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), lined: newSignal(), process: uuid.NewString(), others: newOthers(), events: mailbox[Event]{wake: newSignal()},
 		notes: mailbox[PoolEvent]{wake: newSignal(), limit: maxNotes},
 		line:  newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
 		stats: newCounters(),
@@ -132,7 +134,9 @@ func (p *Pool) Run(ctx context.Context) error {
 		group.Go(func() error { loop(ctx); return nil })
 	}
 	for range p.cfg.Concurrency {
-		group.Go(func() error { p.work.run(ctx, late); return nil })
+		group.Go(func() error { p.builds.run(ctx, ctx); return nil })
+		group.Go(func() error { p.removals.run(ctx, ctx); return nil })
+		group.Go(func() error { p.returns.run(ctx, late); return nil })
 	}
 	p.list.set()
 	<-ctx.Done()
@@ -141,7 +145,9 @@ func (p *Pool) Run(ctx context.Context) error {
 	_ = group.Wait()
 	p.end()
 	p.holds.Wait()
-	p.work.close(late)
+	p.builds.close(late)
+	p.removals.close(late)
+	p.returns.close(late)
 	p.notifyAll(late)
 	p.Close()
 	return nil

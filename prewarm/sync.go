@@ -2,6 +2,8 @@ package prewarm
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -92,11 +94,11 @@ func (p *Pool) observe(ctx context.Context, events []Event) {
 
 // observeOnce reports whether somebody else changed a member meanwhile, so that the events should be looked at again.
 func (p *Pool) observeOnce(ctx context.Context, events []Event) (again bool, err error) {
-	resources := make([]uuid.UUID, 0, len(events))
+	byResource := make(map[uuid.UUID][]Event, len(events))
 	for _, e := range events {
-		resources = append(resources, e.Resource)
+		byResource[e.Resource] = append(byResource[e.Resource], e)
 	}
-	members, err := p.members(ctx, Query{Resources: resources, States: living})
+	members, err := p.members(ctx, Query{Resources: slices.Collect(maps.Keys(byResource)), States: living})
 	if err != nil {
 		return false, err
 	}
@@ -105,10 +107,8 @@ func (p *Pool) observeOnce(ctx context.Context, events []Event) (again bool, err
 	var before, after []Member
 	for _, m := range members {
 		next := m
-		for _, e := range events {
-			if e.Resource == m.Resource {
-				next, _ = Observe(spec, next, e, now)
-			}
+		for _, e := range byResource[m.Resource] {
+			next, _ = Observe(spec, next, e, now)
 		}
 		if next != m {
 			before, after = append(before, m), append(after, next)
@@ -229,6 +229,6 @@ func (p *Pool) strays(orphans []Event) {
 			continue
 		}
 		m := Member{ID: e.Resource, Resource: e.Resource, Pool: p.cfg.Spec.Name, Generation: e.Generation, State: Deleting, Reason: ReasonOrphan}
-		p.work.add(item{do: func(ctx context.Context) { p.destroyQuietly(ctx, m) }})
+		p.removals.add(func(ctx context.Context) { p.destroyQuietly(ctx, m) })
 	}
 }
