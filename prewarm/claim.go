@@ -174,7 +174,7 @@ func (p *Pool) join(ctx context.Context, r Request) (*waiter, error) {
 	}
 	r = p.fill(r)
 	w := &waiter{
-		request: r, since: now, answers: make(chan answer, 1),
+		request: r, tenant: tenantName(p.cfg.Spec.Name, r.Tenant), since: now, answers: make(chan answer, 1),
 		claim: Claim{Key: r.Key, Owner: r.Owner, Tenant: r.Tenant, IdleTimeout: max(r.IdleTimeout, 0), Until: micros.Of(r.Until), Details: r.Details},
 	}
 	p.line.add(w)
@@ -185,6 +185,7 @@ func (p *Pool) join(ctx context.Context, r Request) (*waiter, error) {
 // maxDetails keeps rows of members short.
 const maxDetails = 4096
 
+// validate refuses what a store may not take: claims share its calls, and a call that fails is everybody's.
 func (r *Request) validate(now time.Time) error {
 	err := cmp.Or(named("Request.Owner", r.Owner), storable("Request.Tenant", r.Tenant), storable("Request.Key", r.Key))
 	switch {

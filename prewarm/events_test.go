@@ -13,20 +13,20 @@ import (
 	"github.com/dormouse-go/dormouse/prewarm/prewarmtest"
 )
 
-// heard collects the events of pools.
-type heard struct {
+// news collects the events of pools.
+type news struct {
 	mu     sync.Mutex
 	events []prewarm.PoolEvent
 }
 
-func (h *heard) hear(e prewarm.PoolEvent) {
+func (h *news) hear(e prewarm.PoolEvent) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events = append(h.events, e)
 }
 
 // take returns what was heard since it was last called, in words.
-func (h *heard) take() (words []string) {
+func (h *news) take() (words []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, e := range h.events {
@@ -36,7 +36,7 @@ func (h *heard) take() (words []string) {
 	return words
 }
 
-func (h *heard) want(t *testing.T, when string, words ...string) {
+func (h *news) want(t *testing.T, when string, words ...string) {
 	t.Helper()
 	if got := h.take(); !slices.Equal(got, words) {
 		t.Errorf("%s: told\n\t%q\nwant\n\t%q", when, got, words)
@@ -52,7 +52,7 @@ func must(t *testing.T, err error) {
 
 // Who pauses a pool and resumes it is told once, by the process that did it.
 func TestPauseIsTold(t *testing.T) {
-	var h heard
+	var h news
 	bubble(t, 2, func(r *rig) { r.cfg.Events = h.hear }, func(r *rig) {
 		second := r.another()
 		defer run(t, second)()
@@ -72,7 +72,7 @@ func TestPauseIsTold(t *testing.T) {
 
 // The breaker tells when it opens, with what the backend said, and when it closes; of two replicas one does.
 func TestBreakerIsTold(t *testing.T) {
-	var h heard
+	var h news
 	bubble(t, 2, func(r *rig) {
 		r.cfg.Events = h.hear
 		r.cfg.Spec.Retry = prewarm.Retry{Initial: 5 * time.Second, Max: 20 * time.Second, Threshold: 2}
@@ -95,7 +95,7 @@ func TestBreakerIsTold(t *testing.T) {
 
 // A pool that is depleted tells so once, and when it is reloaded, and when it is over.
 func TestAlertIsTold(t *testing.T) {
-	var h heard
+	var h news
 	bubble(t, 4, func(r *rig) {
 		r.cfg.Events = h.hear
 		r.cfg.AlertBelow, r.cfg.AlertAfter, r.cfg.Relist = 0.5, time.Minute, 100*time.Hour
@@ -119,7 +119,7 @@ func TestAlertIsTold(t *testing.T) {
 
 // Another spec is told with what is different, the same one is not; what was before Run is told when it begins.
 func TestSpecIsTold(t *testing.T) {
-	var h heard
+	var h news
 	bubble(t, 1, func(r *rig) { r.cfg.Events = h.hear }, func(r *rig) {
 		spec := r.cfg.Spec
 		must(t, r.pool.SetSpec(spec))

@@ -11,7 +11,9 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dormouse-go/dormouse/internal/hints"
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -23,15 +25,16 @@ type Pool struct {
 	cfg     Config
 	clock   quartz.Clock
 
-	builds   *workQueue // creations: they may take long, and hold up nothing else
-	removals *workQueue // destructions and cleanings
-	returns  *workQueue // of what was claimed for somebody who has left
-	plan     signal     // something may have to be done
-	serve    signal     // somebody waits, or a member is ready
-	list     signal     // what the backend has should be listed
-	ready    signal     // other processes should be told of a member
-	lined    signal     // other processes should be told who waits
-	process  string     // who we are to other processes
+	builds   *workQueue  // creations: they may take long, and hold up nothing else
+	removals *workQueue  // destructions and cleanings
+	returns  *workQueue  // of what was claimed for somebody who has left
+	plan     signal      // something may have to be done
+	serve    signal      // somebody waits, or a member is ready
+	list     signal      // what the backend has should be listed
+	ready    signal      // other processes should be told of a member
+	lined    signal      // other processes should be told who waits
+	heard    *hints.Gate // what other processes say may be served
+	process  string      // who we are to other processes
 	events   mailbox[Event]
 	notes    mailbox[PoolEvent] // what the host is to be told
 	metrics  *metrics
@@ -111,6 +114,7 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 		line:  newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
 		stats: newCounters(),
 	}
+	p.heard = hints.NewGate(cfg.Clock, hearPause, "pool", p.serve.set)
 	p.view = view{spec: cfg.Spec}
 	if err := p.register(); err != nil {
 		return nil, err
@@ -257,12 +261,21 @@ func (p *Pool) poolState(ctx context.Context) (state PoolState, err error) {
 }
 
 func (p *Pool) put(ctx context.Context, state *PoolState, changes []Change) (applied []bool, err error) {
+	for i := range changes {
+		changes[i].Member.Message = text.Clean(changes[i].Member.Message, maxMessage)
+	}
+	if state != nil {
+		state.PausedBy, state.Failures.Message = text.Clean(state.PausedBy, maxName), text.Clean(state.Failures.Message, maxMessage)
+	}
 	err = p.call(ctx, "write members", p.cfg.Timeout, func(ctx context.Context) error {
 		applied, err = p.store.PutMembers(ctx, state, changes)
 		return err
 	})
 	return applied, err
 }
+
+// maxMessage bounds what is kept of what a backend says.
+const maxMessage = 2000
 
 // pause waits for d, for a signal or for ctx, and reports whether ctx is alive.
 func (p *Pool) pause(ctx context.Context, d time.Duration, wake signal, tags ...string) bool {

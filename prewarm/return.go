@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // errUnchanged says that an update has nothing to write.
@@ -236,7 +238,7 @@ func (p *Pool) Explain(ctx context.Context) (Explanation, error) {
 	spec.Demand.Recent = state.Recent(now)
 	e := Explain(spec, members, state.Failures, now)
 	if state.Paused {
-		e.say("paused by %s", state.PausedBy)
+		e.say("paused by %s", text.Quoted(state.PausedBy))
 	}
 	return e, nil
 }

@@ -221,7 +221,7 @@ func (p *Pool) answer(waiters []*waiter, grants []Grant) (unserved []*waiter) {
 		if g.Result == GrantNew {
 			p.traffic.Count(1, now)
 			p.taken[g.Member.ID] = true
-			p.others.serve(w.claim.Tenant, now)
+			p.others.serve(w.tenant, now)
 		}
 		if w.gone {
 			if g.Result == GrantNew {

@@ -2,10 +2,9 @@ package prewarm
 
 import (
 	"cmp"
-	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
@@ -178,22 +177,20 @@ func (s Spec) validateNames() error {
 }
 
 // named refuses a text that names nothing, or that not every store keeps.
-func named(field, text string) error {
-	if text == "" {
-		return invalid.New(field, text, "must not be empty")
-	}
-	return storable(field, text)
-}
-
-// storable refuses a text that not every store keeps. One of them would fail all the claims that are made together with it.
-func storable(field, text string) error {
-	if len(text) > maxName || !utf8.ValidString(text) || strings.ContainsFunc(text, control) {
-		return invalid.New(field, text, "must be at most %d bytes of UTF-8 without control characters", maxName)
+func named(field, name string) error {
+	if !text.Name(name, maxName) {
+		return invalid.New(field, name, "must be 1 to %d bytes of UTF-8 without control and hidden characters", maxName)
 	}
 	return nil
 }
 
-func control(r rune) bool { return r < ' ' || r == 0x7f }
+// storable refuses a text that not every store keeps. One of them would fail all the claims that are made together with it.
+func storable(field, name string) error {
+	if name != "" && !text.Name(name, maxName) {
+		return invalid.New(field, name, "must be at most %d bytes of UTF-8 without control and hidden characters", maxName)
+	}
+	return nil
+}
 
 func (s Spec) validateSizes() error {
 	for tenant, n := range s.Reserves {

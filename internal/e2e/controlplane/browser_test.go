@@ -25,7 +25,7 @@ type tab struct {
 
 func newTab(t *testing.T, width int, scheme string) *tab {
 	t.Helper()
-	ctx := browser.Open(t, 3*time.Minute)
+	ctx := browser.Open(t, 5*time.Minute)
 	b := &tab{T: t, ctx: ctx, console: make(chan string, 1000)}
 	b.look(width, scheme)
 	messages := chromedp.Console(ctx)

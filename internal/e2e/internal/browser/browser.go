@@ -23,7 +23,8 @@ func Open(t *testing.T, limit time.Duration) context.Context {
 	case path == "":
 		t.Skip("no browser: install chromium (Debian: apt-get install chromium), or name one in DORMOUSE_TEST_BROWSER")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.WSURLReadTimeout(limit)) // a busy machine needs longer than the default to start a browser
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
