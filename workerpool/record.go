@@ -19,8 +19,8 @@ type record struct {
 	// missedAt is when the last listing began that lacked it and was not believed, askedAt when the last probe began that has
 	// ended.
 	missedAt, askedAt mark
-	tags     tagState
-	use      use
+	tags              tagState
+	use               use
 	// since is from when the jobs' costs are not yet shared out.
 	since mark
 	// listed in byState and byRoom of its kind as what it was then: see reindex.
