@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -237,10 +238,21 @@ func (p *Pool) call(ctx context.Context, what string, limit time.Duration, f fun
 	defer cancel(nil)
 	guard := p.clock.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) }, "pool", "call")
 	defer guard.Stop()
-	if err := f(ctx); err != nil {
+	if err := p.protect(what, func() error { return f(ctx) }); err != nil {
 		return fmt.Errorf("prewarm: %s: %w", what, err)
 	}
 	return nil
+}
+
+// protect turns a panic of a backend, a cleaner or a store into an error: one bad answer must not end the host.
+func (p *Pool) protect(what string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.cfg.Logger.Error("panic", "in", what, "panic", v, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return f()
 }
 
 func (p *Pool) members(ctx context.Context, q Query) (found []Member, err error) {

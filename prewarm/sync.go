@@ -50,7 +50,7 @@ func (p *Pool) watchLoop(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; failures++ {
 		begun := p.now()
 		p.list.set()
-		err := p.backend.Watch(ctx, p.cfg.Spec.Name, p.events.add)
+		err := p.protect("watch", func() error { return p.backend.Watch(ctx, p.cfg.Spec.Name, p.events.add) })
 		if ctx.Err() != nil {
 			return
 		}
