@@ -57,8 +57,10 @@ type Pool struct {
 	taken                 map[uuid.UUID]bool // claimed since the view
 	// buildTime is the last one that was measured: a drained pool has no members to measure.
 	buildTime time.Duration
-	held      map[uuid.UUID]map[*hold]struct{}
-	stats     counters
+	// missing are claimed members that the listings of this process lack, and since when; only listings touch it.
+	missing map[uuid.UUID]time.Time
+	held    map[uuid.UUID]map[*hold]struct{}
+	stats   counters
 }
 
 // maxNotes bounds what a host has not been told yet.

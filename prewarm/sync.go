@@ -189,6 +189,7 @@ func (p *Pool) reconcile(ctx context.Context) (young bool, err error) {
 			claimed++
 		}
 	}
+	changed = p.patient(byID, changed, listed)
 	before := make([]Member, len(changed))
 	for i, m := range changed {
 		before[i] = byID[m.ID]
@@ -198,6 +199,34 @@ func (p *Pool) reconcile(ctx context.Context) (young bool, err error) {
 	young = p.resume(members, listing, listed)
 	_, err = p.write(ctx, before, changed)
 	return young, err
+}
+
+// agree is how far apart two listings at least are that together end a claim; Config.Relist if that is less. Those that follow
+// each other at once, or that several processes make at a time, may all be of one bad moment of the backend.
+const agree = time.Minute
+
+// patient leaves out of the changes what ends or counts against a claim too early: this process itself must have missed the
+// resource so long before.
+func (p *Pool) patient(before map[uuid.UUID]Member, changed []Member, listed time.Time) []Member {
+	missing := make(map[uuid.UUID]time.Time)
+	kept := changed[:0]
+	for _, m := range changed {
+		was := before[m.ID]
+		if was.State != Claimed || m.Misses <= was.Misses {
+			kept = append(kept, m)
+			continue
+		}
+		since, again := p.missing[m.ID]
+		if !again {
+			since = listed
+		}
+		missing[m.ID] = since
+		if !again && was.Misses == 0 || again && listed.Sub(since) >= min(agree, p.cfg.Relist) {
+			kept = append(kept, m)
+		}
+	}
+	p.missing = missing
+	return kept
 }
 
 // resume has members created that a complete listing does not show though they were asked for: the process that would have
