@@ -329,5 +329,5 @@ func patience(r *http.Request) time.Duration {
 	if strings.HasSuffix(r.URL.Path, "/acquire") || strings.HasSuffix(r.URL.Path, "/live") || strings.HasSuffix(r.URL.Path, "/events") {
 		return 100 * time.Millisecond
 	}
-	return 10 * time.Second
+	return time.Minute
 }

@@ -86,7 +86,7 @@ type browser struct {
 
 func newBrowser(t *testing.T, s *site, width int, dark bool) *browser {
 	t.Helper()
-	ctx := chromium.Open(t, 3*time.Minute)
+	ctx := chromium.Open(t, 5*time.Minute)
 	b := &browser{t: t, ctx: ctx, site: s}
 	b.watch()
 	chromium.Look(ctx, t, width, map[bool]string{false: "light", true: "dark"}[dark])

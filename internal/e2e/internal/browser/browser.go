@@ -13,6 +13,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// startLimit is how long a browser may take to start: a busy machine needs longer than the library's 20 seconds.
+const startLimit = 2 * time.Minute
+
 // running is the browser of this process.
 var running struct {
 	sync.Mutex
@@ -58,7 +61,8 @@ func start(t *testing.T) context.Context {
 	case path == "":
 		t.Skip("no browser: install chromium (Debian: apt-get install chromium), or name one in DORMOUSE_TEST_BROWSER")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.WSURLReadTimeout(startLimit))
 	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, endPage := chromedp.NewContext(allocator)
 	if err := chromedp.Do(ctx); err != nil {
