@@ -123,7 +123,8 @@ func TestRefusals(t *testing.T) {
 		header                   []string
 	}{
 		{"PUT", path + "/schedule", `{"hours":"never"}`, "invalid", 422, "Schedule.Hours", nil},
-		{"PUT", path + "/ttl", `{"ttl":"soon"}`, "invalid", 422, "duration", nil},
+		{"PUT", path + "/ttl", `{"ttl":"soon"}`, "invalid", 422, "ttl", nil},
+		{"POST", path + "/extend", `{"by":"later"}`, "invalid", 422, "by", nil},
 		{"PUT", path + "/ttl", `{"ttl":"1h","other":1}`, "invalid", 422, "body", nil},
 		{"PUT", path + "/ttl", `{"ttl":"1h"} {}`, "invalid", 422, "body", nil},
 		{"PUT", path + "/ttl", ``, "invalid", 422, "body", nil},

@@ -28,6 +28,9 @@ func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
 // Duration is a duration in JSON: a text such as "8h" or "1h30m".
 type Duration time.Duration
 
+// anyDuration is the field of a duration that does not know where it stands.
+const anyDuration = "duration"
+
 // MarshalText implements encoding.TextMarshaler.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
@@ -35,7 +38,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
-		return invalid.New("duration", short(string(text)), `must be like "8h" or "1h30m"`)
+		return invalid.New(anyDuration, short(string(text)), `must be like "8h" or "1h30m"`)
 	}
 	*d = Duration(v)
 	return nil
