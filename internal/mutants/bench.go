@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,11 +57,12 @@ type bench struct {
 	work, overlay string
 	suites        []*suite
 	slack         time.Duration
+	runs          string // which tests, by a regular expression
 }
 
 // prepare builds the tests and runs each alone, to learn which mutants it reaches.
 func prepare(ctx context.Context, work string, targets []*target, o options) (*bench, error) {
-	b := &bench{work: work, overlay: filepath.Join(work, "overlay.json"), slack: o.slack}
+	b := &bench{work: work, overlay: filepath.Join(work, "overlay.json"), slack: o.slack, runs: o.runs}
 	if err := b.writeOverlay(targets); err != nil {
 		return nil, err
 	}
@@ -132,7 +134,7 @@ func (b *bench) build(ctx context.Context, s *suite) error {
 	if _, err := os.Stat(s.binary); err != nil {
 		return nil // no tests
 	}
-	cmd := exec.CommandContext(ctx, s.binary, "-test.list", ".")
+	cmd := exec.CommandContext(ctx, s.binary, "-test.list", cmp.Or(b.runs, "."))
 	cmd.Dir = s.dir
 	out, err := cmd.Output()
 	if err != nil {

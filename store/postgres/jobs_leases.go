@@ -331,11 +331,7 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}
-	var organization *key
-	if c.Organization != nil {
-		organization = (*key)(c.Organization)
-	}
-	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire, organization)
+	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire, (*key)(c.Organization))
 	if err != nil {
 		return nil, fmt.Errorf("cancel %d jobs: %w", len(c.IDs), err)
 	}

@@ -298,7 +298,7 @@ func escaped(w *world, r *replica) {
 			request.AddCookie(&http.Cookie{Name: "plane_token", Value: token})
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
-		response, err := http.DefaultClient.Do(request)
+		response, err := client.Do(request)
 		if err != nil {
 			w.Fatal(err)
 		}

@@ -21,6 +21,8 @@ import (
 	"github.com/dormouse-go/dormouse/webui/webuitest"
 )
 
+func TestMain(m *testing.M) { os.Exit(chromium.Main(m)) }
+
 // morning is the instant of all pages here: a Wednesday, 10:42 in Berlin.
 var morning = time.Date(2026, 12, 2, 9, 42, 0, 0, time.UTC)
 
