@@ -88,6 +88,9 @@ func prepare(ctx context.Context, work string, targets []*target, o options) (*b
 		if err := b.build(ctx, s); err != nil {
 			return nil, err
 		}
+		if err := s.leaveOut(o.skip); err != nil {
+			return nil, err
+		}
 		if len(s.tests) > 0 {
 			b.suites = append(b.suites, s)
 		}
@@ -148,6 +151,19 @@ func (b *bench) build(ctx context.Context, s *suite) error {
 	return nil
 }
 
+// leaveOut drops the tests that are not to kill.
+func (s *suite) leaveOut(skip string) error {
+	if skip == "" {
+		return nil
+	}
+	re, err := regexp.Compile(skip)
+	if err != nil {
+		return err
+	}
+	s.tests = slices.DeleteFunc(s.tests, func(t test) bool { return re.MatchString(t.name) })
+	return nil
+}
+
 // survey runs every test alone. One that fails without any mutant proves nothing and is left out.
 func (b *bench) survey(ctx context.Context, jobs int) error {
 	var g group
@@ -169,6 +185,8 @@ func (b *bench) survey(ctx context.Context, jobs int) error {
 	g.wait()
 	var took time.Duration
 	for _, s := range b.suites {
+		// The broadest test kills most of what it reaches.
+		slices.SortStableFunc(s.tests, func(a, b test) int { return len(b.reaches) - len(a.reaches) })
 		for _, t := range s.tests {
 			took += t.took
 		}
@@ -218,38 +236,60 @@ func (b *bench) try(ctx context.Context, mutants []*Mutant, o options) {
 	g.wait()
 }
 
+// judge asks the tests that reach a mutant, until one notices it.
 func (b *bench) judge(ctx context.Context, m *Mutant) {
-	fate := Missed
+	m.Fate = Missed
 	for _, s := range b.suites {
-		names, took := s.reaching(m.ID)
-		if len(names) == 0 {
-			continue
-		}
-		fate = Survived
-		out, err := b.start(ctx, s, names, 2*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
-		switch {
-		case ctx.Err() != nil:
-			return
-		case errors.Is(err, errTooLong) || bytes.Contains(out, []byte("panic: test timed out after")):
-			m.Fate, m.By = TimedOut, strings.Join(names, " ")
-			return
-		case err != nil:
-			m.Fate, m.By = Killed, killer(out)
-			return
+		for _, tests := range s.reaching(m.ID) {
+			if m.Fate, m.By = b.ask(ctx, s, tests, m); !m.alive() || ctx.Err() != nil {
+				return
+			}
 		}
 	}
-	m.Fate = fate
 }
 
-// reaching returns the tests that reach a mutant, the quick ones first as far as the testing package lets one order them.
-func (s *suite) reaching(id int) (names []string, took time.Duration) {
+// ask runs tests that reach a mutant.
+func (b *bench) ask(ctx context.Context, s *suite, tests []test, m *Mutant) (fate Fate, by string) {
+	var names []string
+	var took time.Duration
+	for _, t := range tests {
+		names, took = append(names, t.name), took+t.took
+	}
+	out, err := b.start(ctx, s, names, 2*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
+	switch {
+	case ctx.Err() != nil:
+		return Untried, ""
+	case errors.Is(err, errTooLong) || bytes.Contains(out, []byte("panic: test timed out after")):
+		return TimedOut, strings.Join(names, " ")
+	case err != nil:
+		return Killed, killer(out)
+	}
+	return Survived, ""
+}
+
+// quick is what a test may take to be asked first: nearly every mutant of pure code dies by such a one. Of the others the broadest
+// kills most. A process runs its tests in the order in which they stand in the files, so these are processes of their own.
+const quick = 30 * time.Millisecond
+
+// reaching returns the tests that reach a mutant: the quick ones, the broadest of the others, and the rest.
+func (s *suite) reaching(id int) (runs [][]test) {
+	var first, others []test
 	for _, t := range s.tests {
-		if t.reaches[id] {
-			names = append(names, t.name)
-			took += t.took
+		switch {
+		case !t.reaches[id]:
+		case t.took <= quick:
+			first = append(first, t)
+		default:
+			others = append(others, t)
 		}
 	}
-	return names, took
+	broadest := min(1, len(others))
+	for _, tests := range [][]test{first, others[:broadest], others[broadest:]} {
+		if len(tests) > 0 {
+			runs = append(runs, tests)
+		}
+	}
+	return runs
 }
 
 var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
