@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,11 +57,12 @@ type bench struct {
 	work, overlay string
 	suites        []*suite
 	slack         time.Duration
+	runs          string // which tests, by a regular expression
 }
 
 // prepare builds the tests and runs each alone, to learn which mutants it reaches.
 func prepare(ctx context.Context, work string, targets []*target, o options) (*bench, error) {
-	b := &bench{work: work, overlay: filepath.Join(work, "overlay.json"), slack: o.slack}
+	b := &bench{work: work, overlay: filepath.Join(work, "overlay.json"), slack: o.slack, runs: o.runs}
 	if err := b.writeOverlay(targets); err != nil {
 		return nil, err
 	}
@@ -84,6 +86,9 @@ func prepare(ctx context.Context, work string, targets []*target, o options) (*b
 		paths[l.ImportPath] = true
 		s := &suite{path: l.ImportPath, dir: l.Dir, binary: filepath.Join(work, fmt.Sprintf("suite%d.test", len(paths)))}
 		if err := b.build(ctx, s); err != nil {
+			return nil, err
+		}
+		if err := s.leaveOut(o.skip); err != nil {
 			return nil, err
 		}
 		if len(s.tests) > 0 {
@@ -132,7 +137,7 @@ func (b *bench) build(ctx context.Context, s *suite) error {
 	if _, err := os.Stat(s.binary); err != nil {
 		return nil // no tests
 	}
-	cmd := exec.CommandContext(ctx, s.binary, "-test.list", ".")
+	cmd := exec.CommandContext(ctx, s.binary, "-test.list", cmp.Or(b.runs, "."))
 	cmd.Dir = s.dir
 	out, err := cmd.Output()
 	if err != nil {
@@ -143,6 +148,19 @@ func (b *bench) build(ctx context.Context, s *suite) error {
 			s.tests = append(s.tests, test{name: name})
 		}
 	}
+	return nil
+}
+
+// leaveOut drops the tests that are not to kill.
+func (s *suite) leaveOut(skip string) error {
+	if skip == "" {
+		return nil
+	}
+	re, err := regexp.Compile(skip)
+	if err != nil {
+		return err
+	}
+	s.tests = slices.DeleteFunc(s.tests, func(t test) bool { return re.MatchString(t.name) })
 	return nil
 }
 
@@ -167,6 +185,8 @@ func (b *bench) survey(ctx context.Context, jobs int) error {
 	g.wait()
 	var took time.Duration
 	for _, s := range b.suites {
+		// The broadest test kills most of what it reaches.
+		slices.SortStableFunc(s.tests, func(a, b test) int { return len(b.reaches) - len(a.reaches) })
 		for _, t := range s.tests {
 			took += t.took
 		}
@@ -216,58 +236,52 @@ func (b *bench) try(ctx context.Context, mutants []*Mutant, o options) {
 	g.wait()
 }
 
+// judge runs the broadest test that reaches a mutant, which kills most of them, and then the others in one process.
 func (b *bench) judge(ctx context.Context, m *Mutant) {
-	m.Fate = Missed
+	fate := Missed
 	for _, s := range b.suites {
-		for _, tests := range s.reaching(m.ID) {
-			if m.Fate, m.By = b.ask(ctx, s, tests, m); !m.alive() || ctx.Err() != nil {
+		tests := s.reaching(m.ID)
+		for _, some := range [][]test{tests[:min(1, len(tests))], tests[min(1, len(tests)):]} {
+			if len(some) == 0 {
+				continue
+			}
+			fate = Survived
+			if b.kill(ctx, m, s, some) || ctx.Err() != nil {
 				return
 			}
 		}
 	}
+	m.Fate = fate
 }
 
-// ask runs tests that reach a mutant.
-func (b *bench) ask(ctx context.Context, s *suite, tests []test, m *Mutant) (fate Fate, by string) {
+// kill runs some tests with a mutant and says whether they noticed.
+func (b *bench) kill(ctx context.Context, m *Mutant, s *suite, tests []test) bool {
 	var names []string
 	var took time.Duration
 	for _, t := range tests {
-		names, took = append(names, t.name), took+t.took
+		names = append(names, t.name)
+		took += t.took
 	}
 	out, err := b.start(ctx, s, names, 2*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
 	switch {
-	case ctx.Err() != nil:
-		return Untried, ""
+	case ctx.Err() != nil || err == nil:
+		return false
 	case errors.Is(err, errTooLong) || bytes.Contains(out, []byte("panic: test timed out after")):
-		return TimedOut, strings.Join(names, " ")
-	case err != nil:
-		return Killed, killer(out)
+		m.Fate, m.By = TimedOut, strings.Join(names, " ")
+	default:
+		m.Fate, m.By = Killed, killer(out)
 	}
-	return Survived, ""
+	return true
 }
 
-// quick is what a test may take to be asked first. Nearly every mutant dies by a quick one, and a package asks its tests in
-// the order in which they stand in its files.
-const quick = 30 * time.Millisecond
-
-// reaching returns the tests that reach a mutant: the quick ones, then the others.
-func (s *suite) reaching(id int) (runs [][]test) {
-	var first, last []test
+// reaching returns the tests that reach a mutant, the broadest first.
+func (s *suite) reaching(id int) (tests []test) {
 	for _, t := range s.tests {
-		switch {
-		case !t.reaches[id]:
-		case t.took <= quick:
-			first = append(first, t)
-		default:
-			last = append(last, t)
+		if t.reaches[id] {
+			tests = append(tests, t)
 		}
 	}
-	for _, tests := range [][]test{first, last} {
-		if len(tests) > 0 {
-			runs = append(runs, tests)
-		}
-	}
-	return runs
+	return tests
 }
 
 var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
