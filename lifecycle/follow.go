@@ -105,7 +105,7 @@ func (e *editor) moveDeadline(before *Snapshot, known bool) {
 	b.MaxDeadline = e.movedCap(d.MaxDeadline)
 	begins := ttl(&e.s) > 0 && was.Deadline.IsZero()
 	ends := known && ttl(before) > 0 && ttl(&e.s) == 0
-	uncapped := was.Deadline.Equal(was.MaxDeadline) && (b.MaxDeadline.IsZero() || b.MaxDeadline.After(was.MaxDeadline))
+	uncapped := !was.MaxDeadline.IsZero() && was.Deadline.Equal(was.MaxDeadline) && (b.MaxDeadline.IsZero() || b.MaxDeadline.After(was.MaxDeadline))
 	switch grace := e.grace(HoldStops); {
 	case uncapped && d.Deadline.IsZero():
 		b.Deadline = time.Time{}
