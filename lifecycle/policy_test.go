@@ -33,6 +33,27 @@ func changed(s lifecycle.Snapshot, change func(p *lifecycle.Policy)) lifecycle.P
 	return lifecycle.PolicyChange{Policy: p}
 }
 
+func graced(c lifecycle.PolicyChange, stop time.Duration) lifecycle.PolicyChange {
+	c.StopGrace = stop
+	return c
+}
+
+// A reset of dormancy lets those sleep longer that sleep, and puts nobody to sleep.
+func TestPlanPolicyResetsThoseThatSleep(t *testing.T) {
+	for name, s := range map[string]lifecycle.Snapshot{"stopped": stopped(), "running": running(), "dormant": stopped(asleep(time.Time{}))} {
+		c := changed(s, func(p *lifecycle.Policy) { p.ActivityBump = time.Hour })
+		c.ResetDormant, c.At, c.Template = true, monday.Add(day), s.Template
+		change, _, _ := lifecycle.PlanPolicy(s, c, c.At)
+		want := time.Time{}
+		if !s.Workspace.DormantAt.IsZero() {
+			want = c.At
+		}
+		if got := change.Workspace.DormantAt; !got.Equal(want) {
+			t.Errorf("%s: dormant since %v, want %v", name, got, want)
+		}
+	}
+}
+
 func TestPlanPolicyDeletion(t *testing.T) {
 	week := policy(func(p *lifecycle.Policy) { p.TimeTilAutodelete = 7 * day })
 	sleeping := func(dormant, deleting time.Time) lifecycle.Snapshot {
@@ -152,6 +173,20 @@ func TestPlanPolicyDeadlines(t *testing.T) {
 			"quiet hours that begin with the end of the grace come then", later,
 			changed(later, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{Days: schedule.AllDays, Weeks: 1} }),
 			at("2026-03-02 11:00"), at("2026-03-02 11:00"),
+		},
+		{
+			"quiet hours within a longer grace come with the first after it", unlimited,
+			graced(changed(unlimited, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{Days: schedule.AllDays, Weeks: 1} }), day),
+			at("2026-03-03 10:00"), at("2026-03-03 10:00"),
+		},
+		{
+			"quiet hours on one day of the week", unlimited,
+			changed(unlimited, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{Days: 1, Weeks: 1} }),
+			at("2026-03-09 10:00"), at("2026-03-09 10:00"),
+		},
+		{
+			"an unrelated change gives no deadline", unlimited,
+			changed(unlimited, func(p *lifecycle.Policy) { p.ActivityBump = time.Hour }), time.Time{}, time.Time{},
 		},
 		{
 			"an unrelated change moves nothing", capped,
