@@ -55,3 +55,23 @@ func TestTheStoreIsToldOfTicks(t *testing.T) {
 		}
 	}
 }
+
+// A pause counts from the failure: a build that hung for longer than the pause is not tried again by the very next tick, and no
+// wake is written that had passed by then.
+func TestAPauseCountsFromTheFailure(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		f.addDue(1, start)
+		e, err := executor.New(f.store, executor.Config{
+			BuildTimeout: 10 * time.Minute, Logger: quiet,
+			Builder: executor.BuilderFunc(func(ctx context.Context, _ executor.BuildRequest) (executor.BuildSpec, error) {
+				<-ctx.Done()
+				return executor.BuildSpec{}, ctx.Err()
+			}),
+		})
+		f.must(err)
+		wantStats(t, e.Tick(f.ctx, start), 0, 1, 1)
+		if b, past := f.load(1).Workspace.Backoff, time.Now().Add(time.Minute); b.Attempts != 1 || b.Until.Before(past) {
+			t.Errorf("attempt %d, put off until %v at %v", b.Attempts, b.Until, time.Now())
+		}
+	})
+}
