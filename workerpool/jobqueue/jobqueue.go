@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -94,7 +95,7 @@ func New(cfg Config) (*Queue, error) {
 	if _, err := queue.NewTagSet(cfg.Tags); err != nil {
 		return nil, invalid.As("Config.Tags", err)
 	}
-	if err := invalid.Count("Config.Expect", cfg.Expect); err != nil {
+	if err := cmp.Or(invalid.Count("Config.Expect", cfg.Expect), validNeeds(cfg.Needs)); err != nil {
 		return nil, err
 	}
 	cfg.Expect = cmp.Or(cfg.Expect, 1000)
@@ -111,6 +112,18 @@ func New(cfg Config) (*Queue, error) {
 		cfg.Logger = slog.Default()
 	}
 	return &Queue{cfg: cfg, clock: cfg.Clock, started: make(map[workerpool.JobID]*startedJob)}, nil
+}
+
+// validNeeds refuses what no machine could be asked for.
+func validNeeds(needs map[string]workerpool.Resources) error {
+	for _, jobType := range slices.Sorted(maps.Keys(needs)) {
+		j := workerpool.Job{ID: "any", Needs: needs[jobType]}
+		var refused *invalid.Error
+		if err := j.Validate(); errors.As(err, &refused) {
+			return invalid.As(fmt.Sprintf("Config.Needs[%q]%s", jobType, strings.TrimPrefix(refused.Field, "Job.Needs")), err)
+		}
+	}
+	return nil
 }
 
 func outcome(r workerpool.Record) acquirer.Verdict {

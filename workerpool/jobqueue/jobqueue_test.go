@@ -365,9 +365,10 @@ func TestJobOnNoMachineGoesBack(t *testing.T) {
 
 func TestNewRefusesBadInput(t *testing.T) {
 	for field, cfg := range map[string]jobqueue.Config{
-		"Config.Types":  {},
-		"Config.Tags":   {Types: []string{"build"}, Tags: map[string]string{"": "x"}},
-		"Config.Expect": {Types: []string{"build"}, Expect: -1},
+		"Config.Types":              {},
+		`Config.Needs["build"].CPU`: {Types: []string{"build"}, Needs: map[string]workerpool.Resources{"build": {CPU: -1}}},
+		"Config.Tags":               {Types: []string{"build"}, Tags: map[string]string{"": "x"}},
+		"Config.Expect":             {Types: []string{"build"}, Expect: -1},
 	} {
 		_, err := jobqueue.New(cfg)
 		var refused *invalid.Error
