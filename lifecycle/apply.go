@@ -187,7 +187,7 @@ func (e *editor) queue(t Transition, why Reason, due time.Time) {
 	old := e.s.Build
 	version := e.s.VersionFor(t)
 	e.queueVersion(t, why, version, due)
-	if t == TransitionStart && old.Number > 0 && version != old.TemplateVersionID {
+	if old.Number > 0 && version != old.TemplateVersionID { // only a start changes it
 		e.emit(buildEvent(EventUpdated, &e.s.Build), TopicNotice)
 	}
 }

@@ -163,6 +163,14 @@ func TestClaimFollowsTheNewOwner(t *testing.T) {
 	}
 }
 
+// Who a managed workspace stands under may claim it like anybody else.
+func TestClaimByItsManager(t *testing.T) {
+	s := running(workspace(managed), workspace(func(w *lifecycle.Workspace) { w.OwnerID = bob.ID }))
+	if s = do(t, s, monday.Add(time.Hour), lifecycle.Claim(lifecycle.Handover{Owner: bob})); s.Workspace.Managed {
+		t.Error("it is still managed")
+	}
+}
+
 // A template that lets owners choose no TTL gives its own with the claim.
 func TestClaimUnderAFixedTTL(t *testing.T) {
 	fixed := running(workspace(managed), policy(func(p *lifecycle.Policy) { p.AllowUserTTL, p.DefaultTTL = false, time.Hour }))

@@ -116,7 +116,6 @@ func dueSince(r Rule, a armed, s *Snapshot, now time.Time) time.Time {
 	if b.Cause == SkipBrake && r == RuleAutodelete {
 		return released(s, HoldDeletion, a.at).time() // what the brake holds keeps its place among the others
 	}
-	a.at = max(a.at, from)
 	due := actsAfter(r, a, s, from)
 	if until := at(b.Until); until > due && until <= at(now) && b.Cause != SkipBrake {
 		due = until

@@ -56,7 +56,7 @@ func (e *editor) moveStored(before *Snapshot, known bool) {
 		e.moveDeletion(before, known)
 	}
 	if runs(&e.s) {
-		e.moveDeadline(before, known)
+		e.moveDeadline(before)
 	}
 }
 
@@ -98,14 +98,14 @@ func withGrace(at, old, grace time.Time) time.Time {
 
 // moveDeadline moves the deadlines of a run. The cap is computed from the completion of the start, so that doing it again
 // moves nothing; the deadline stays, unless the cap is sooner or gone, or the TTL has begun or ended.
-func (e *editor) moveDeadline(before *Snapshot, known bool) {
+func (e *editor) moveDeadline(before *Snapshot) {
 	b := &e.s.Build
 	was := *b
 	d := deadlines(&e.s)
 	b.MaxDeadline = e.movedCap(d.MaxDeadline)
 	begins := ttl(&e.s) > 0 && was.Deadline.IsZero()
-	ends := known && ttl(before) > 0 && ttl(&e.s) == 0
-	uncapped := was.Deadline.Equal(was.MaxDeadline) && (b.MaxDeadline.IsZero() || b.MaxDeadline.After(was.MaxDeadline))
+	ends := ttl(before) > 0 && ttl(&e.s) == 0
+	uncapped := !was.MaxDeadline.IsZero() && was.Deadline.Equal(was.MaxDeadline) && (b.MaxDeadline.IsZero() || b.MaxDeadline.After(was.MaxDeadline))
 	switch grace := e.grace(HoldStops); {
 	case uncapped && d.Deadline.IsZero():
 		b.Deadline = time.Time{}

@@ -33,6 +33,27 @@ func changed(s lifecycle.Snapshot, change func(p *lifecycle.Policy)) lifecycle.P
 	return lifecycle.PolicyChange{Policy: p}
 }
 
+func graced(c lifecycle.PolicyChange, stop time.Duration) lifecycle.PolicyChange {
+	c.StopGrace = stop
+	return c
+}
+
+// A reset of dormancy lets those sleep longer that sleep, and puts nobody to sleep.
+func TestPlanPolicyResetsThoseThatSleep(t *testing.T) {
+	for name, s := range map[string]lifecycle.Snapshot{"stopped": stopped(), "running": running(), "dormant": stopped(asleep(time.Time{}))} {
+		c := changed(s, func(p *lifecycle.Policy) { p.ActivityBump = time.Hour })
+		c.ResetDormant, c.At, c.Template = true, monday.Add(day), s.Template
+		change, _, _ := lifecycle.PlanPolicy(s, c, c.At)
+		want := time.Time{}
+		if !s.Workspace.DormantAt.IsZero() {
+			want = c.At
+		}
+		if got := change.Workspace.DormantAt; !got.Equal(want) {
+			t.Errorf("%s: dormant since %v, want %v", name, got, want)
+		}
+	}
+}
+
 func TestPlanPolicyDeletion(t *testing.T) {
 	week := policy(func(p *lifecycle.Policy) { p.TimeTilAutodelete = 7 * day })
 	sleeping := func(dormant, deleting time.Time) lifecycle.Snapshot {
@@ -96,6 +117,10 @@ func TestPlanPolicyDeadlines(t *testing.T) {
 	}
 	eight := running(ttl(8*time.Hour, false), deadline(monday.Add(8*time.Hour)), quietHours("0 12 * * *", 0, 0))
 	capped := running(ttl(0, false), deadlines(monday.Add(3*time.Hour), monday.Add(3*time.Hour)), quietHours("0 12 * * *", schedule.AllDays, 1))
+	since := build(func(b *lifecycle.Build) { b.RunSince = monday.Add(-20 * time.Hour) })
+	unlimited := running(ttl(0, false), quietHours("0 10 * * *", 0, 0))
+	later := running(ttl(0, false), since, quietHours("0 11 * * *", 0, 0))
+	imminent := running(ttl(0, false), since, deadlines(monday.Add(time.Hour), monday.Add(time.Hour)), policy(func(p *lifecycle.Policy) { p.MaxRuntime = 21 * time.Hour }))
 	for _, c := range []struct {
 		name          string
 		s             lifecycle.Snapshot
@@ -122,6 +147,46 @@ func TestPlanPolicyDeadlines(t *testing.T) {
 			changed(capped, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{} }),
 			time.Time{},
 			time.Time{},
+		},
+		{
+			"a TTL that begins leaves the grace", unlimited,
+			changed(unlimited, func(p *lifecycle.Policy) { p.DefaultTTL = time.Hour }), monday.Add(2 * time.Hour), time.Time{},
+		},
+		{
+			"a TTL that begins and ends after the grace", unlimited,
+			changed(unlimited, func(p *lifecycle.Policy) { p.DefaultTTL = 5 * time.Hour }), monday.Add(5*time.Hour + time.Minute), time.Time{},
+		},
+		{
+			"a longest run leaves the grace", unlimited,
+			changed(unlimited, func(p *lifecycle.Policy) { p.MaxRuntime = time.Hour }), monday.Add(2 * time.Hour), monday.Add(2 * time.Hour),
+		},
+		{
+			"a stop that is imminent is left alone", imminent,
+			changed(imminent, func(p *lifecycle.Policy) { p.MaxRuntime = time.Minute }), monday.Add(time.Hour), monday.Add(time.Hour),
+		},
+		{
+			"quiet hours within the grace wait for the next ones", unlimited,
+			changed(unlimited, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{Days: schedule.AllDays, Weeks: 1} }),
+			at("2026-03-03 10:00"), at("2026-03-03 10:00"),
+		},
+		{
+			"quiet hours that begin with the end of the grace come then", later,
+			changed(later, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{Days: schedule.AllDays, Weeks: 1} }),
+			at("2026-03-02 11:00"), at("2026-03-02 11:00"),
+		},
+		{
+			"quiet hours within a longer grace come with the first after it", unlimited,
+			graced(changed(unlimited, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{Days: schedule.AllDays, Weeks: 1} }), day),
+			at("2026-03-03 10:00"), at("2026-03-03 10:00"),
+		},
+		{
+			"quiet hours on one day of the week", unlimited,
+			changed(unlimited, func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{Days: 1, Weeks: 1} }),
+			at("2026-03-09 10:00"), at("2026-03-09 10:00"),
+		},
+		{
+			"an unrelated change gives no deadline", unlimited,
+			changed(unlimited, func(p *lifecycle.Policy) { p.ActivityBump = time.Hour }), time.Time{}, time.Time{},
 		},
 		{
 			"an unrelated change moves nothing", capped,

@@ -193,5 +193,7 @@ func refusedNames() []refusal {
 		{"Rule", "nap", new(lifecycle.Rule).UnmarshalText([]byte("nap"))},
 		{"Status", "nap", new(lifecycle.Status).UnmarshalText([]byte("nap"))},
 		{"Rule", "99", second(lifecycle.Rule(99).MarshalText())},
+		{"HoldRules", "16", second(lifecycle.HoldRules(16).MarshalText())},
+		{"HoldRules", "stops,nap", new(lifecycle.HoldRules).UnmarshalText([]byte("stops,nap"))},
 	}
 }

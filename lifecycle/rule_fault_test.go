@@ -157,3 +157,13 @@ func TestRearmClearsABackoffThatIsOver(t *testing.T) {
 		t.Errorf("change %+v", c)
 	}
 }
+
+// The longest distance between required stops is none that cannot be used.
+func TestTheLongestRequirementIsNoFault(t *testing.T) {
+	for weeks, bad := range map[int]bool{schedule.MaxRequirementWeeks: false, schedule.MaxRequirementWeeks + 1: true, -1: true} {
+		s := running(quietHours("0 13 * * *", schedule.AllDays, weeks))
+		if d := lifecycle.Decide(s, monday); (d.Err != nil) != bad {
+			t.Errorf("every %d weeks: %v", weeks, d.Err)
+		}
+	}
+}

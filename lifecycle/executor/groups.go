@@ -275,7 +275,7 @@ func (r *run) postpone(ctx context.Context, w *work, err error) {
 		r.e.absent.note(w.version, w.s)
 	}
 	r.e.logSkip(ctx, w.s, w.d, cause, err)
-	r.out.add(r.postponement(w.s, cause, err, r.now))
+	r.out.add(r.postponement(w.s, cause, err))
 }
 
 // prepare asks whether a worker exists for a group and, if so, what its builds share.

@@ -74,10 +74,11 @@ func (r *run) rejected(ctx context.Context, follow []entry, o *origin, err error
 		r.e.obstacles.refused(o.s, err, r.now)
 		return follow
 	}
-	return append(follow, r.postponement(o.s, lifecycle.SkipStore, err, r.now))
+	return append(follow, r.postponement(o.s, lifecycle.SkipStore, err))
 }
 
-func (r *run) postponement(s *lifecycle.Snapshot, cause lifecycle.SkipReason, err error, now time.Time) entry {
+func (r *run) postponement(s *lifecycle.Snapshot, cause lifecycle.SkipReason, err error) entry {
+	now := r.now.Add(r.e.clock.Since(r.began, "executor", "postpone"))
 	return entry{change: r.received(lifecycle.Postpone(*s, cause, err.Error(), now)), origin: origin{s: s, postponed: true}}
 }
 

@@ -60,7 +60,7 @@ func (e *Executor) tick(ctx context.Context, t *tally) error {
 	e.returned(ctx, t.s.At)
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	r := &run{e: e, now: t.s.At, tally: t, fail: fail, building: make(chan struct{}, e.cfg.Concurrency)}
+	r := &run{e: e, now: t.s.At, began: e.clock.Now("executor", "begin"), tally: t, fail: fail, building: make(chan struct{}, e.cfg.Concurrency)}
 	err = r.all(ctx)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
@@ -105,6 +105,8 @@ type run struct {
 	e     *Executor
 	now   time.Time
 	tally *tally
+	// began is the clock's instant at the beginning, so that pauses count from when something failed.
+	began time.Time
 	// fail ends the tick.
 	fail context.CancelCauseFunc
 	// out takes the changes, groups those that need a build first; nil until something is due.
