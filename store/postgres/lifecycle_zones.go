@@ -30,7 +30,7 @@ func (s *Store) KeepZones(ctx context.Context, now time.Time, zones []string, fi
 		})
 	})
 	if err == nil && len(changed) > 0 {
-		err = s.resumeMarks(ctx)
+		s.later(ctx, s.resumeMarks(ctx))
 	}
 	return changed, wrap(err, "compare time zones")
 }
