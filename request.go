@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -54,19 +53,14 @@ func requestOf(options []Option) (request, error) {
 }
 
 // validText refuses what cannot be shown as it was given.
-func validText(field, text string, limit int) error {
+func validText(field, s string, limit int) error {
 	switch {
-	case len(text) > limit:
-		return invalid.New(field, text, "must not be longer than %d bytes", limit)
-	case !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || hidden(r) }):
-		return invalid.New(field, text, "must be UTF-8 without control and hidden characters")
+	case len(s) > limit:
+		return invalid.New(field, s, "must not be longer than %d bytes", limit)
+	case !text.Clear(s):
+		return invalid.New(field, s, "must be UTF-8 without control and hidden characters")
 	}
 	return nil
-}
-
-// hidden reports whether a character does not show or turns those around it: only the joiners of scripts and emoji may.
-func hidden(r rune) bool {
-	return unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' && r != '\u00ad'
 }
 
 // maxName bounds the names of templates, owners and workspaces.

@@ -55,12 +55,17 @@ func validatePostings(postings []queue.Posting) error {
 	return nil
 }
 
-// ownJobs sees to it that nobody reads somebody else's job by posting one of its id.
+// ownJobs sees to it that nobody reads somebody else's job by posting one of its id or unique key.
 func ownJobs(postings []queue.Posting, jobs []queue.Job) error {
 	for i, j := range jobs {
-		if p := postings[i]; j.Organization != p.Organization || j.Tenant != p.Tenant || j.Type != p.Type {
+		p := postings[i]
+		if j.Organization == p.Organization && j.Tenant == p.Tenant && j.Type == p.Type {
+			continue
+		}
+		if j.ID == p.ID {
 			return invalid.New("Posting.ID", p.ID, "must not be that of another job")
 		}
+		return invalid.New("Posting.Unique", p.Unique, "must not be that of another tenant's job")
 	}
 	return nil
 }

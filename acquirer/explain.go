@@ -196,13 +196,13 @@ func (x Explanation) pauseText() string {
 	p := x.Pause
 	text := "Jobs like it are paused since " + stamp(p.At)
 	if p.By != "" {
-		text += " by " + p.By
+		text += " by " + queue.Quoted(p.By)
 	}
 	if !p.Until.IsZero() {
 		text += ", until " + stamp(p.Until)
 	}
 	if p.Note != "" {
-		text += ": " + p.Note
+		text += fmt.Sprintf(": %q", p.Note)
 	}
 	return text + "." + lastError(x.Job)
 }

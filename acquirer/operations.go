@@ -45,12 +45,17 @@ func (a *Acquirer) Attempts(ctx context.Context, id uuid.UUID) (attempts []queue
 // returns the jobs that changed: not those that are not over, or whose unique key another job has meanwhile. Where
 // [Config.Retry] refuses one of them, none changes and its error is returned.
 func (a *Acquirer) Retry(ctx context.Context, by, note string, ids ...uuid.UUID) ([]Job, error) {
-	if err := a.mayRetry(ctx, ids); err != nil {
+	return a.retry(ctx, queue.Retry{IDs: distinct(ids), By: by, Note: note})
+}
+
+func (a *Acquirer) retry(ctx context.Context, r queue.Retry) ([]Job, error) {
+	if err := a.mayRetry(ctx, r); err != nil {
 		return nil, err
 	}
+	r.Now = a.now()
 	var changed []queue.Job
 	err := a.call(ctx, "retry", func(ctx context.Context) (err error) {
-		changed, err = a.store.RetryJobs(ctx, queue.Retry{Now: a.now(), IDs: distinct(ids), By: by, Note: note})
+		changed, err = a.store.RetryJobs(ctx, r)
 		return err
 	})
 	if err != nil {
@@ -60,13 +65,13 @@ func (a *Acquirer) Retry(ctx context.Context, by, note string, ids ...uuid.UUID)
 	return changed, nil
 }
 
-func (a *Acquirer) mayRetry(ctx context.Context, ids []uuid.UUID) error {
-	if a.cfg.Retry == nil || len(ids) == 0 {
+func (a *Acquirer) mayRetry(ctx context.Context, r queue.Retry) error {
+	if a.cfg.Retry == nil || len(r.IDs) == 0 {
 		return nil
 	}
 	var jobs []queue.Job
 	err := a.call(ctx, "find jobs", func(ctx context.Context) (err error) {
-		jobs, err = a.store.Jobs(ctx, queue.Filter{IDs: distinct(ids)})
+		jobs, err = a.store.Jobs(ctx, queue.Filter{IDs: r.IDs, Organization: r.Organization})
 		return err
 	})
 	if err != nil {

@@ -36,6 +36,26 @@ func (v View) Lines(ctx context.Context, id uuid.UUID, after int64, limit int) (
 	return lines, err
 }
 
+// List is [Acquirer.List] for the organization, whatever the query says of one.
+func (v View) List(ctx context.Context, q queue.JobQuery) (queue.JobPage, error) {
+	q.Organization = v.organization
+	return v.a.List(ctx, q)
+}
+
+// Count is [Acquirer.Count] for the organization; see [View.List].
+func (v View) Count(ctx context.Context, q queue.JobQuery) (queue.JobCounts, error) {
+	q.Organization = v.organization
+	return v.a.Count(ctx, q)
+}
+
+// Attempts is [Acquirer.Attempts], or [queue.ErrNotFound].
+func (v View) Attempts(ctx context.Context, id uuid.UUID) ([]queue.Attempt, error) {
+	if _, err := v.Job(ctx, id); err != nil {
+		return nil, err
+	}
+	return v.a.Attempts(ctx, id)
+}
+
 // Explain is [Acquirer.Explain] for the job's own tenant: of workers it says how many there are and which of the job's own tags
 // they lack, and names none of them, their tags or their processes. Able, Nearest and Mismatch stay empty.
 func (v View) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
@@ -51,6 +71,11 @@ func (v View) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
 // Cancel is [Acquirer.Cancel] for jobs of the organization.
 func (v View) Cancel(ctx context.Context, reason string, ids ...uuid.UUID) ([]Job, error) {
 	return v.a.cancel(ctx, reason, &v.organization, ids)
+}
+
+// Retry is [Acquirer.Retry] for jobs of the organization.
+func (v View) Retry(ctx context.Context, by, note string, ids ...uuid.UUID) ([]Job, error) {
+	return v.a.retry(ctx, queue.Retry{IDs: distinct(ids), By: by, Note: note, Organization: &v.organization})
 }
 
 // jobWithin reads a job, of any organization if that is nil.

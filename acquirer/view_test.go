@@ -1,6 +1,7 @@
 package acquirer_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -9,7 +10,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/invalid"
 )
 
 // In the view of an organization there are no jobs of others.
@@ -82,6 +85,91 @@ func TestExplanationForTheTenant(t *testing.T) {
 		}
 		if operator, err := a.Explain(f.ctx, job.ID); err != nil || operator.Nearest == nil || !strings.Contains(operator.Text, "ceo") {
 			t.Errorf("the operator reads %q, %v", operator.Text, err)
+		}
+	})
+}
+
+// What a view lists, counts, tells of attempts and tries again is the organization's own.
+func TestViewOperates(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		var asked []uuid.UUID
+		a := f.start(func(c *acquirer.Config) {
+			c.Retry = func(_ context.Context, j queue.Job) error {
+				asked = append(asked, j.ID)
+				return nil
+			}
+		})
+		failed := f.hand(a)
+		if _, err := a.End(f.ctx, queue.End{Handout: failed.Handout(), Outcome: queue.OutcomeFailed, Error: "why"}); err != nil {
+			t.Fatal(err)
+		}
+		mine, theirs := a.Within(f.org), a.Within(uuid.New())
+		forged := queue.JobQuery{Organization: f.org}
+		if page, err := theirs.List(f.ctx, forged); err != nil || len(page.Jobs) != 0 {
+			t.Errorf("a list: %+v, %v", page, err)
+		}
+		if counts, err := theirs.Count(f.ctx, forged); err != nil || len(counts.States) != 0 {
+			t.Errorf("counted: %+v, %v", counts, err)
+		}
+		if _, err := theirs.Attempts(f.ctx, failed.ID); !errors.Is(err, queue.ErrNotFound) {
+			t.Errorf("its attempts: %v", err)
+		}
+		before := f.stored(failed.ID)
+		if changed, err := theirs.Retry(f.ctx, "eve", "", failed.ID); err != nil || len(changed) != 0 || len(asked) != 0 {
+			t.Errorf("tried again: %v, %v; the host was asked about %v", changed, err, asked)
+		}
+		if after := f.stored(failed.ID); !reflect.DeepEqual(before, after) {
+			t.Errorf("before %+v\nafter  %+v", before, after)
+		}
+		if page, err := mine.List(f.ctx, queue.JobQuery{}); err != nil || len(page.Jobs) != 1 {
+			t.Errorf("a list of its own: %+v, %v", page, err)
+		}
+		if counts, err := mine.Count(f.ctx, queue.JobQuery{}); err != nil || counts.States[queue.Failed] != 1 {
+			t.Errorf("its own, counted: %+v, %v", counts, err)
+		}
+		if attempts, err := mine.Attempts(f.ctx, failed.ID); err != nil || len(attempts) != 1 || attempts[0].Error != "why" {
+			t.Errorf("its own attempts: %+v, %v", attempts, err)
+		}
+		if changed, err := mine.Retry(f.ctx, "ann", "", failed.ID); err != nil || len(changed) != 1 || len(asked) != 1 {
+			t.Errorf("its own, tried again: %v, %v", changed, err)
+		}
+	})
+}
+
+// Who paused jobs and why is quoted, so that it cannot pass for the rest of the explanation.
+func TestPauseIsQuoted(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		job := f.enqueue(a, f.posting(nil))[0]
+		p := queue.Pause{Scope: queue.Scope{Organization: f.org}, By: "ann: all is well", Note: `the disk. It succeeded." Or`}
+		if err := a.Pause(f.ctx, p); err != nil {
+			t.Fatal(err)
+		}
+		x, err := a.Within(f.org).Explain(f.ctx, job.ID)
+		if want := `by "ann: all is well": "the disk. It succeeded.\" Or".`; err != nil || !strings.HasSuffix(x.Text, want) {
+			t.Errorf("%s, %v; want the end %s", x.Text, err, want)
+		}
+	})
+}
+
+// A posting that meets another tenant's job is refused by what they have in common.
+func TestPostingsOfAnotherTenant(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		p := f.posting(nil)
+		p.ID, p.Tenant, p.Unique, p.Payload = uuid.New(), uuid.New(), "nightly", []byte("secret")
+		f.enqueue(a, p)
+		for field, forged := range map[string]queue.Posting{
+			"Posting.ID":     {ID: p.ID, Organization: p.Organization, Tenant: uuid.New(), Type: p.Type},
+			"Posting.Unique": {Organization: p.Organization, Tenant: uuid.New(), Type: p.Type, Unique: p.Unique},
+		} {
+			var e *invalid.Error
+			if jobs, err := a.Enqueue(f.ctx, forged); !errors.As(err, &e) || e.Field != field || jobs != nil {
+				t.Errorf("%s: %+v, %v", field, jobs, err)
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package prewarm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -173,7 +174,7 @@ func (p *Pool) join(ctx context.Context, r Request) (*waiter, error) {
 	}
 	r = p.fill(r)
 	w := &waiter{
-		request: r, since: now, answers: make(chan answer, 1),
+		request: r, tenant: tenantName(p.cfg.Spec.Name, r.Tenant), since: now, answers: make(chan answer, 1),
 		claim: Claim{Key: r.Key, Owner: r.Owner, Tenant: r.Tenant, IdleTimeout: max(r.IdleTimeout, 0), Until: micros.Of(r.Until), Details: r.Details},
 	}
 	p.line.add(w)
@@ -184,14 +185,12 @@ func (p *Pool) join(ctx context.Context, r Request) (*waiter, error) {
 // maxDetails keeps rows of members short.
 const maxDetails = 4096
 
+// validate refuses what a store may not take: claims share its calls, and a call that fails is everybody's.
 func (r *Request) validate(now time.Time) error {
+	err := cmp.Or(named("Request.Owner", r.Owner), storable("Request.Tenant", r.Tenant), storable("Request.Key", r.Key))
 	switch {
-	case r.Owner == "" || len(r.Owner) > maxName:
-		return invalid.New("Request.Owner", r.Owner, "must have 1 to %d bytes", maxName)
-	case len(r.Tenant) > maxName:
-		return invalid.New("Request.Tenant", r.Tenant, "must have at most %d bytes", maxName)
-	case len(r.Key) > maxName:
-		return invalid.New("Request.Key", r.Key, "must have at most %d bytes", maxName)
+	case err != nil:
+		return err
 	case len(r.Details) > maxDetails || !utf8.ValidString(r.Details) || strings.ContainsRune(r.Details, 0):
 		return invalid.New("Request.Details", len(r.Details), "must be at most %d bytes of UTF-8 without zero bytes", maxDetails)
 	case r.IfEmpty > Wait:

@@ -23,6 +23,7 @@ func newLine() line { return line{turns: make(map[string]uint64)} }
 type waiter struct {
 	claim   Claim
 	request Request
+	tenant  string // as notes call it
 	since   time.Time
 	turn    uint64
 	arrival uint64

@@ -2,7 +2,10 @@ package prewarm
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -16,17 +19,30 @@ import (
 // It is knowledge of the moment, like the lines themselves, and nothing is wrong without it: who waits in another process is
 // let go first for a moment (see yieldFor), and then whoever is there takes the member. So a note that is lost, late or of a
 // process that has died costs fairness or a tenth of a second, and no claim.
+//
+// Whoever may connect to the database may hear notes and send some. So they name no tenant (see tenantName), and what they say
+// is bounded: a forged one costs what a lost one does, and a pause lies between the looks that notes cause.
 type others struct {
 	lines  map[string]lineNote  // by process
-	served map[string]time.Time // by tenant: when one of its claims was served, by any process
+	served map[string]time.Time // by the name of a tenant: when one of its claims was served, by any process
 }
 
 const (
 	// yieldFor is how long a member that may be ready is left to claims of other processes that come first.
 	yieldFor = 100 * time.Millisecond
-	// maxServed bounds the tenants that are remembered, maxPlaces and maxTold what a note says.
-	maxServed, maxPlaces, maxTold = 1000, 40, 20
+	// hearPause is the least time between two looks for members because of what other processes say.
+	hearPause = announcePause
+	// maxServed bounds the tenants that are remembered, maxLines the processes, maxPlaces and maxTold what a note says.
+	maxServed, maxLines, maxPlaces, maxTold = 1000, 100, 40, 20
+	// maxNamed bounds the names of processes and tenants in notes.
+	maxNamed = 64
 )
+
+// tenantName is what notes call a tenant: it tells nothing to whoever does not know the tenant already.
+func tenantName(pool, tenant string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "dormouse tenant\x00%s\x00%s", pool, tenant))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}
 
 // lineNote is what a process says of its line. All instants are in microseconds.
 type lineNote struct {
@@ -38,7 +54,7 @@ type lineNote struct {
 
 // place is a claim that waits.
 type place struct {
-	Tenant string `json:"t"`
+	Tenant string `json:"t"` // as in notes
 	Since  int64  `json:"a"`
 	own    *waiter
 }
@@ -49,8 +65,12 @@ func newOthers() others {
 
 // hear takes in a note, which counts for a while. It reports whether others wait in another process than before.
 func (o *others) hear(text, self string, now time.Time, life time.Duration) bool {
-	var n lineNote
-	if json.Unmarshal([]byte(text), &n) != nil || n.Process == "" || n.Process == self {
+	n, ok := parseNote(text)
+	if !ok || n.Process == self {
+		return false
+	}
+	o.forget(now)
+	if _, known := o.lines[n.Process]; !known && len(o.lines) >= maxLines {
 		return false
 	}
 	for tenant, at := range n.Served {
@@ -63,6 +83,26 @@ func (o *others) hear(text, self string, now time.Time, life time.Duration) bool
 		o.lines[n.Process] = n
 	}
 	return !slices.Equal(before, n.Waiting)
+}
+
+// parseNote reads a note; ok is false if it says what no process of ours would.
+func parseNote(text string) (n lineNote, ok bool) {
+	if json.Unmarshal([]byte(text), &n) != nil || len(n.Waiting) > maxPlaces || len(n.Served) > maxTold {
+		return n, false
+	}
+	ok = n.Process != "" && len(n.Process) <= maxNamed
+	for _, at := range n.Waiting {
+		ok = ok && len(at.Tenant) <= maxNamed
+	}
+	for tenant := range n.Served {
+		ok = ok && len(tenant) <= maxNamed
+	}
+	return n, ok
+}
+
+// forget forgets processes that have said nothing for a while.
+func (o *others) forget(now time.Time) {
+	maps.DeleteFunc(o.lines, func(_ string, n lineNote) bool { return !n.until.After(now) })
 }
 
 // serve notes that a tenant got a member.
@@ -93,7 +133,7 @@ func (o *others) note(self string, l *line) string {
 	n := lineNote{Process: self, Served: o.recent(maxTold)}
 	for _, w := range l.waiters {
 		if w.parked && !w.gone && w.cold == uuid.Nil && len(n.Waiting) < maxPlaces {
-			n.Waiting = append(n.Waiting, place{Tenant: w.claim.Tenant, Since: w.since.UnixMicro()})
+			n.Waiting = append(n.Waiting, place{Tenant: w.tenant, Since: w.since.UnixMicro()})
 		}
 	}
 	for {
@@ -110,11 +150,8 @@ func (o *others) note(self string, l *line) string {
 
 // waiting are the claims that wait elsewhere.
 func (o *others) waiting(now time.Time) (found []place) {
-	for process, n := range o.lines {
-		if !n.until.After(now) {
-			delete(o.lines, process)
-			continue
-		}
+	o.forget(now)
+	for _, n := range o.lines {
 		found = append(found, n.Waiting...)
 	}
 	return found
@@ -125,35 +162,33 @@ func (o *others) waiting(now time.Time) (found []place) {
 func (o *others) before(own []*waiter, elsewhere []place) (first []*waiter) {
 	queues := make(map[string][]place)
 	for _, w := range own {
-		queues[w.claim.Tenant] = append(queues[w.claim.Tenant], place{Since: w.since.UnixMicro(), own: w})
+		queues[w.tenant] = append(queues[w.tenant], place{Since: w.since.UnixMicro(), own: w})
 	}
 	for _, at := range elsewhere {
 		queues[at.Tenant] = append(queues[at.Tenant], at)
 	}
-	served := make(map[string]int64, len(queues))
-	for tenant, queue := range queues {
+	for _, queue := range queues {
 		slices.SortStableFunc(queue, func(a, b place) int { return cmp.Compare(a.Since, b.Since) })
-		served[tenant] = o.served[tenant].UnixMicro()
 	}
-	for turn := int64(0); len(queues) > 0; turn++ {
-		next := slices.MinFunc(slices.Collect(maps.Keys(queues)), func(a, b string) int {
-			return cmp.Or(cmp.Compare(served[a], served[b]), cmp.Compare(queues[a][0].Since, queues[b][0].Since), cmp.Compare(a, b))
-		})
-		w := queues[next][0].own
-		if w == nil {
-			return first
+	turns := slices.SortedFunc(maps.Keys(queues), func(a, b string) int {
+		return cmp.Or(o.served[a].Compare(o.served[b]), cmp.Compare(queues[a][0].Since, queues[b][0].Since), cmp.Compare(a, b))
+	})
+	for len(turns) > 0 {
+		var again []string // whoever was served is last, so that the order stays the same
+		for _, tenant := range turns {
+			queue := queues[tenant]
+			if queue[0].own == nil {
+				return first
+			}
+			first = append(first, queue[0].own)
+			if queues[tenant] = queue[1:]; len(queue) > 1 {
+				again = append(again, tenant)
+			}
 		}
-		first = append(first, w)
-		served[next] = latestServed + turn
-		if queues[next] = queues[next][1:]; len(queues[next]) == 0 {
-			delete(queues, next)
-		}
+		turns = again
 	}
 	return first
 }
-
-// latestServed is later than any instant.
-const latestServed = 1 << 62
 
 // inTurn divides those who wait here into those whose turn it is and those behind claims of other processes, and says how
 // long to wait before looking again. The lock is held.
@@ -186,25 +221,31 @@ func (p *Pool) inTurn(waiters []*waiter, now time.Time) (first, behind []*waiter
 
 // lookForMembers has the line served because a member may be ready.
 func (p *Pool) lookForMembers() {
+	p.noteReady()
+	p.serve.set()
+}
+
+// noteReady notes that a member may be ready.
+func (p *Pool) noteReady() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.maybeReady.IsZero() {
 		p.maybeReady = p.now()
 	}
-	p.mu.Unlock()
-	p.serve.set()
 }
 
 // hear takes in what another process says: that a member is ready, or who waits there.
 func (p *Pool) hear(note string) {
 	if note == "" {
-		p.lookForMembers()
+		p.noteReady()
+		p.heard.Hint()
 		return
 	}
 	p.mu.Lock()
 	news := p.others.hear(note, p.process, p.now(), 3*p.cfg.Poll)
 	p.mu.Unlock()
 	if news {
-		p.serve.set()
+		p.heard.Hint()
 	}
 }
 

@@ -2,14 +2,19 @@ package prewarm_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/prewarm/prewarmtest"
+	"github.com/dormouse-go/dormouse/store/memory"
 )
 
 // queued is a line of claims in several processes of a pool whose members become ready one by one.
@@ -190,5 +195,161 @@ func TestReservesAreGivenBehindOthers(t *testing.T) {
 		cancel()
 		q.all.Wait()
 		stop()
+	})
+}
+
+// heard is a store whose watcher hears what the test says, and everything that the pools say.
+type heard struct {
+	prewarm.Store
+	mu     sync.Mutex
+	hear   []func(string)
+	said   []string
+	claims int
+}
+
+func (s *heard) WatchMembers(ctx context.Context, pool string, hear func(note string)) error {
+	s.mu.Lock()
+	s.hear = append(s.hear, hear)
+	s.mu.Unlock()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (s *heard) AnnounceMembers(_ context.Context, _, note string) error {
+	s.mu.Lock()
+	s.said = append(s.said, note)
+	s.mu.Unlock()
+	s.shout(note)
+	return nil
+}
+
+func (s *heard) shout(note string) {
+	s.mu.Lock()
+	hear := slices.Clone(s.hear)
+	s.mu.Unlock()
+	for _, h := range hear {
+		h(note)
+	}
+}
+
+func (s *heard) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pick, claims []prewarm.Claim) ([]prewarm.Grant, error) {
+	s.mu.Lock()
+	s.claims++
+	s.mu.Unlock()
+	return s.Store.ClaimMembers(ctx, now, pick, claims)
+}
+
+// Whatever is shouted on the channel, as often as somebody likes: the store is asked no more often than the pause between two looks
+// allows, a member reaches who waits, and tenants that nobody has stand in nobody's way for long.
+func TestShoutedNotes(t *testing.T) {
+	forged := func(i, places int) string {
+		var b strings.Builder
+		fmt.Fprintf(&b, `{"p":"forged %d","w":[`, i)
+		for k := range places {
+			fmt.Fprintf(&b, `{"t":"%d-%d","a":%d},`, i, k, k)
+		}
+		return strings.TrimSuffix(b.String(), ",") + `]}`
+	}
+	for name, note := range map[string]func(i int) string{
+		"a member is ready": func(int) string { return "" },
+		"new processes":     func(i int) string { return forged(i, 40) },
+		"one that changes":  func(i int) string { return `{"p":"forged","w":[{"t":"x","a":` + fmt.Sprint(i) + `}]}` },
+		"too much":          func(i int) string { return forged(i, 250) },
+		"long names": func(i int) string {
+			return `{"p":"x` + strings.Repeat("x", 3000) + fmt.Sprint(i) + `","w":[{"t":"x","a":1}]}`
+		},
+		"nonsense": func(i int) string { return strings.Repeat("[", i%4000) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := &heard{Store: memory.NewMembers()}
+			bubble(t, 0, func(r *rig) { oneByOne(r); r.store, r.cfg.Poll = store, time.Minute }, func(r *rig) {
+				q := queued{rig: r}
+				for i := range 20 {
+					q.wait(r.pool, fmt.Sprint("tenant", i), 1)
+				}
+				store.mu.Lock()
+				before := store.claims
+				store.mu.Unlock()
+				for i := range 500 { // two seconds
+					store.shout(note(i))
+					time.Sleep(4 * time.Millisecond)
+				}
+				store.mu.Lock()
+				asked := store.claims - before
+				store.mu.Unlock()
+				if asked > 110 { // one each 20 ms
+					t.Errorf("%d claims were asked of the store in two seconds", asked)
+				}
+				begun := time.Now()
+				q.all.Wait()
+				if took := time.Since(begun); took > 30*time.Minute {
+					t.Errorf("who waited was served after %v", took)
+				}
+			})
+		})
+	}
+}
+
+// Notes name no tenant and no owner.
+func TestNotesTellNoTenants(t *testing.T) {
+	store := &heard{Store: memory.NewMembers()}
+	bubble(t, 0, func(r *rig) { oneByOne(r); r.store = store }, func(r *rig) {
+		q := queued{rig: r}
+		q.wait(r.pool, "secret project", 3)
+		r.wait(10 * time.Second)
+		q.all.Wait()
+		r.wait(time.Minute)
+	})
+	said := strings.Join(store.said, "\n")
+	if !strings.Contains(said, `"w":[{`) || !strings.Contains(said, `"s":{`) {
+		t.Fatalf("nothing was said of who waits and who was served: %s", said)
+	}
+	if strings.Contains(said, "secret") {
+		t.Errorf("said: %s", said)
+	}
+}
+
+// A request that a store cannot keep is refused before it shares a call with others', as is one that a log would act on.
+func TestTextsOfRequests(t *testing.T) {
+	bubble(t, 1, nil, func(r *rig) {
+		for _, bad := range []string{"a\x00b", "a\xffb", "a\nb", "\x1b[2J", "a\u202eb", "a\u2028b", "a\u3164b", strings.Repeat("x", 201)} {
+			for field, q := range map[string]prewarm.Request{
+				"Request.Owner": {Owner: bad}, "Request.Tenant": {Owner: "ann", Tenant: bad}, "Request.Key": {Owner: "ann", Key: bad},
+			} {
+				var e *invalid.Error
+				if _, err := r.pool.Claim(context.Background(), q); !errors.As(err, &e) || e.Field != field {
+					t.Errorf("%s %q: %v", field, bad, err)
+				}
+			}
+			if _, err := r.pool.ExplainClaim(context.Background(), "ann", bad); !errors.Is(err, invalid.Err) {
+				t.Errorf("explained %q: %v", bad, err)
+			}
+			spec := r.cfg.Spec
+			spec.Reserves = map[string]int{bad: 1}
+			if err := spec.Validate(); !errors.Is(err, invalid.Err) {
+				t.Errorf("a reserve for %q: %v", bad, err)
+			}
+		}
+	})
+}
+
+// What a backend and a person say is cut where it is kept.
+func TestTextsOfBackends(t *testing.T) {
+	bubble(t, 1, nil, func(r *rig) {
+		r.backend.Set(func(k *prewarmtest.Knobs) { k.DestroyTakes = 10 * time.Second })
+		long := strings.Repeat("\x1b", 1<<20)
+		m := r.members(prewarm.Ready)[0]
+		r.backend.Tell("go-dev", prewarm.Event{Resource: m.Resource, Generation: m.Generation, Status: prewarm.StatusStopped, Message: long})
+		r.wait(time.Second)
+		if got := r.member(m.ID).Message; got == "" || len(got) > 2000 || strings.Contains(got, "\x1b") {
+			t.Errorf("a message of %d bytes is kept: %.20q", len(got), got)
+		}
+		if err := r.pool.Pause(context.Background(), "ann, by nobody\n"+long); err != nil {
+			t.Fatal(err)
+		}
+		x, err := r.pool.Explain(context.Background())
+		if err != nil || !strings.Contains(x.String(), `paused by "ann, by nobody`) || len(x.String()) > 5000 {
+			t.Errorf("explained in %d bytes, %v", len(x.String()), err)
+		}
 	})
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dormouse-go/dormouse/internal/hints"
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -24,13 +26,15 @@ type Pool struct {
 	clock   quartz.Clock
 
 	work    *workQueue
-	plan    signal // something may have to be done
-	serve   signal // somebody waits, or a member is ready
-	list    signal // what the backend has should be listed
-	ready   signal // other processes should be told of a member
-	lined   signal // other processes should be told who waits
-	process string // who we are to other processes
-	events  mailbox
+	plan    signal      // something may have to be done
+	serve   signal      // somebody waits, or a member is ready
+	list    signal      // what the backend has should be listed
+	ready   signal      // other processes should be told of a member
+	lined   signal      // other processes should be told who waits
+	heard   *hints.Gate // what other processes say may be served
+	process string      // who we are to other processes
+	events  mailbox[Event]
+	notes   mailbox[PoolEvent] // what the host is to be told
 	metrics *metrics
 
 	mu     sync.Mutex
@@ -53,6 +57,9 @@ type Pool struct {
 	held      map[uuid.UUID]map[*hold]struct{}
 	stats     counters
 }
+
+// maxNotes bounds what a host has not been told yet.
+const maxNotes = 10_000
 
 type runState uint8
 
@@ -100,10 +107,12 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 	}
 	p := &Pool{
 		store: store, backend: backend, cfg: cfg, clock: cfg.Clock, spec: cfg.Spec,
-		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), lined: newSignal(), process: uuid.NewString(), others: newOthers(), events: mailbox{wake: newSignal()},
-		line: newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
+		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), lined: newSignal(), process: uuid.NewString(), others: newOthers(), events: mailbox[Event]{wake: newSignal()},
+		notes: mailbox[PoolEvent]{wake: newSignal(), limit: maxNotes},
+		line:  newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
 		stats: newCounters(),
 	}
+	p.heard = hints.NewGate(cfg.Clock, hearPause, "pool", p.serve.set)
 	p.view = view{spec: cfg.Spec}
 	if err := p.register(); err != nil {
 		return nil, err
@@ -123,7 +132,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	// What must still be written when ctx has ended has a deadline of its own.
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	for _, loop := range []func(context.Context){p.planLoop, p.serveLoop, p.watchLoop, p.eventLoop, p.listLoop, p.announceLoop, p.hearLoop} {
+	for _, loop := range []func(context.Context){p.planLoop, p.serveLoop, p.watchLoop, p.eventLoop, p.listLoop, p.announceLoop, p.hearLoop, p.notifyLoop} {
 		group.Go(func() error { loop(ctx); return nil })
 	}
 	for range p.cfg.Concurrency {
@@ -137,6 +146,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	p.end()
 	p.holds.Wait()
 	p.work.close(late)
+	p.notifyAll(late)
 	p.Close()
 	return nil
 }
@@ -191,7 +201,9 @@ func (p *Pool) SetSpec(s Spec) error {
 		kept.Err = s.Err
 		s = kept
 	}
+	before := p.spec
 	p.spec = s
+	p.notifySpec(before, s)
 	p.mu.Unlock()
 	p.plan.set()
 	return nil
@@ -243,12 +255,21 @@ func (p *Pool) poolState(ctx context.Context) (state PoolState, err error) {
 }
 
 func (p *Pool) put(ctx context.Context, state *PoolState, changes []Change) (applied []bool, err error) {
+	for i := range changes {
+		changes[i].Member.Message = text.Clean(changes[i].Member.Message, maxMessage)
+	}
+	if state != nil {
+		state.PausedBy, state.Failures.Message = text.Clean(state.PausedBy, maxName), text.Clean(state.Failures.Message, maxMessage)
+	}
 	err = p.call(ctx, "write members", p.cfg.Timeout, func(ctx context.Context) error {
 		applied, err = p.store.PutMembers(ctx, state, changes)
 		return err
 	})
 	return applied, err
 }
+
+// maxMessage bounds what is kept of what a backend says.
+const maxMessage = 2000
 
 // pause waits for d, for a signal or for ctx, and reports whether ctx is alive.
 func (p *Pool) pause(ctx context.Context, d time.Duration, wake signal, tags ...string) bool {

@@ -1,12 +1,15 @@
 package prewarm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // errUnchanged says that an update has nothing to write.
@@ -235,13 +238,16 @@ func (p *Pool) Explain(ctx context.Context) (Explanation, error) {
 	spec.Demand.Recent = state.Recent(now)
 	e := Explain(spec, members, state.Failures, now)
 	if state.Paused {
-		e.say("paused by %s", state.PausedBy)
+		e.say("paused by %s", text.Quoted(state.PausedBy))
 	}
 	return e, nil
 }
 
 // ExplainClaim says what became of a claim, by its key: its member with the reason of its state, or [ErrNotFound].
 func (p *Pool) ExplainClaim(ctx context.Context, owner, key string) (Member, error) {
+	if err := cmp.Or(named("owner", owner), named("key", key)); err != nil {
+		return Member{}, err
+	}
 	grants, err := p.claims(ctx, Pick{Pool: p.cfg.Spec.Name, Version: noVersion}, []Claim{{Key: key, Owner: owner}})
 	switch {
 	case err != nil:

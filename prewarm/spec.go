@@ -2,9 +2,9 @@ package prewarm
 
 import (
 	"cmp"
-	"strings"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
@@ -46,6 +46,10 @@ type Spec struct {
 	// Remember is how long an ended claim is remembered, so that a late repetition does not get a second member.
 	// Defaults to 1 hour.
 	Remember time.Duration
+
+	// Freshest gives claims the member that became ready last, whose caches are warm and whose life is longest. The others
+	// grow old then, and end with their IdleLife. Defaults to false: the one that is ready longest.
+	Freshest bool
 
 	Rollover Rollover
 	Retry    Retry
@@ -169,21 +173,32 @@ func (s Spec) Validate() error {
 const maxName = 200
 
 func (s Spec) validateNames() error {
-	switch {
-	case s.Name == "" || len(s.Name) > maxName || strings.ContainsFunc(s.Name, control):
-		return invalid.New("Spec.Name", s.Name, "must have 1 to %d bytes and no control characters", maxName)
-	case s.Version == "" || len(s.Version) > maxName || strings.ContainsFunc(s.Version, control):
-		return invalid.New("Spec.Version", s.Version, "must have 1 to %d bytes and no control characters", maxName)
+	return cmp.Or(named("Spec.Name", s.Name), named("Spec.Version", s.Version))
+}
+
+// named refuses a text that names nothing, or that not every store keeps.
+func named(field, name string) error {
+	if !text.Name(name, maxName) {
+		return invalid.New(field, name, "must be 1 to %d bytes of UTF-8 without control and hidden characters", maxName)
 	}
 	return nil
 }
 
-func control(r rune) bool { return r < ' ' || r == 0x7f }
+// storable refuses a text that not every store keeps. One of them would fail all the claims that are made together with it.
+func storable(field, name string) error {
+	if name != "" && !text.Name(name, maxName) {
+		return invalid.New(field, name, "must be at most %d bytes of UTF-8 without control and hidden characters", maxName)
+	}
+	return nil
+}
 
 func (s Spec) validateSizes() error {
 	for tenant, n := range s.Reserves {
-		if tenant == "" || n < 0 || n > invalid.MaxCount {
-			return invalid.New("Spec.Reserves", n, "tenant %q: needs a name, and a number from 0 to %d", tenant, invalid.MaxCount)
+		if n < 0 || n > invalid.MaxCount {
+			return invalid.New("Spec.Reserves", n, "tenant %q: must be a number from 0 to %d", tenant, invalid.MaxCount)
+		}
+		if err := named("Spec.Reserves", tenant); err != nil {
+			return err
 		}
 	}
 	d := s.withDefaults()

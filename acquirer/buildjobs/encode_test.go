@@ -75,6 +75,6 @@ func anyJob(r *rand.Rand) lifecycle.Job {
 }
 
 func anyText(r *rand.Rand) string {
-	texts := []string{"", "plain", `a "quote"`, `back\slash`, "<html> & co", "ümlaut", "\u2028", "dev-1_x.y"}
+	texts := []string{"", "plain", `a "quote"`, `back\slash`, "<html> & co", "ümlaut", "\U0001f9a6", "dev-1_x.y"}
 	return texts[r.Intn(len(texts))]
 }

@@ -194,6 +194,8 @@ type Retry struct {
 	IDs []uuid.UUID
 	// By and Note say who and why, for the history. They are cut to [MaxActor] and [MaxNote] bytes.
 	By, Note string
+	// Organization leaves the jobs of all others alone, for whoever asks on its behalf; nil is no restriction.
+	Organization *uuid.UUID
 }
 
 // Clean returns the retry with its texts as they are stored.

@@ -77,10 +77,10 @@ func checkTag(key, value string) error {
 		return invalid.New("tags", key, "a tag's key must not be empty")
 	case len(key) > MaxTagKey:
 		return invalid.New("tags", key, "a tag's key must be at most %d bytes", MaxTagKey)
+	case !isText(key): // before the key is part of a field's name
+		return invalid.New("tags", key, "a tag's key must be UTF-8 without control characters")
 	case len(value) > MaxTagValue:
 		return invalid.New("tags["+key+"]", value, "must be at most %d bytes", MaxTagValue)
-	case !isText(key):
-		return invalid.New("tags", key, "a tag's key must be UTF-8 without control characters")
 	case !isText(value):
 		return invalid.New("tags["+key+"]", value, "must be UTF-8 without control characters")
 	}

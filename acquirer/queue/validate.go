@@ -4,11 +4,11 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -102,7 +102,7 @@ func (r Report) Renewal(process uuid.UUID, now time.Time) Renewal {
 }
 
 // isText keeps out what a text column, a JSON message or a terminal cannot carry, the zero byte first of all, and what does
-// not show or turns the text around.
+// not show or turns the text around: also joiners, so that no two types or tags look the same because of one.
 func isText(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) })
+	return text.Clear(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Cf, r) })
 }

@@ -2,10 +2,11 @@
 // the same and every reader may print it: valid UTF-8, no control characters but tab, nothing that hides or turns text around,
 // and a bound in bytes that holds after the cleaning.
 //
-// It does not quote. Who puts a text into a sentence quotes it there.
+// Who puts a text into a sentence quotes it there.
 package text
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -63,13 +64,27 @@ func clean(r rune) rune {
 }
 
 // Hidden reports whether a character does not show, or changes the direction of those around it: format characters such as
-// U+202E and U+200B. The joiners that scripts and emoji need are not hidden.
+// U+202E and U+200B, and fillers such as U+3164. What scripts and emoji need is not hidden: joiners and variation selectors.
 func Hidden(r rune) bool {
-	return unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' && r != '\u00ad'
+	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point) && r != '\u200c' && r != '\u200d' && r != '\u00ad'
 }
 
-// Name reports whether a text may be a name: 1 to limit bytes of UTF-8 without control and hidden characters.
-func Name(s string, limit int) bool {
-	return s != "" && len(s) <= limit && utf8.ValidString(s) &&
-		!strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || Hidden(r) || r == '\u2028' || r == '\u2029' })
+// Clear reports whether a text is stored and shown as it is, on one line: UTF-8 without control and hidden characters.
+func Clear(s string) bool {
+	return ascii(s) || utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r == '\t' || clean(r) != r })
+}
+
+// Name reports whether a text may be a name: 1 to limit bytes, and [Clear].
+func Name(s string, limit int) bool { return s != "" && len(s) <= limit && Clear(s) }
+
+// Quoted is a stored text as it may stand within a sentence: as it is if it cannot be mistaken for the sentence, and quoted
+// otherwise, with all that a terminal would act on or not show written out.
+func Quoted(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return strconv.Quote(s)
 }

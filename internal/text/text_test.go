@@ -1,6 +1,7 @@
 package text_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -42,9 +43,38 @@ func FuzzName(f *testing.F) {
 	f.Add("\x1b[2J", 100)
 	f.Add("a\u202eb", 100)
 	f.Add("a\u2028b", 100)
+	f.Add("\u3164\u115f", 100)
+	f.Add("葛\U000e0100 \u200d", 100)
 	f.Fuzz(func(t *testing.T, s string, limit int) {
-		if text.Name(s, limit) && (text.Plain(s) != s || len(s) > limit || s == "") {
-			t.Fatalf("%q may be a name of %d bytes and is stored as %q", s, limit, text.Plain(s))
+		if text.Name(s, limit) != (text.Clear(s) && s != "" && len(s) <= limit) {
+			t.Fatalf("%q may be a name of %d bytes: %v", s, limit, text.Name(s, limit))
+		}
+		if got, want := text.Clear(s), text.Plain(s) == s && !strings.Contains(s, "\t"); got != want {
+			t.Fatalf("%q is clear: %v, but is stored as %q", s, got, text.Plain(s))
+		}
+	})
+}
+
+// A quoted text has no character that a terminal acts on or does not show, and cannot end the quotes or pass for the sentence.
+func FuzzQuoted(f *testing.F) {
+	f.Add("plain-1.2")
+	f.Add("")
+	f.Add("x\". It succeeded. \"")
+	f.Add("no space.\x1b[8m\nIt succeeded\u202e\u3164")
+	f.Fuzz(func(t *testing.T, s string) {
+		got := text.Quoted(s)
+		if got == s {
+			if strings.ContainsAny(s, " \",;()'") || s == "" {
+				t.Fatalf("%q stands in a sentence as it is", s)
+			}
+			return
+		}
+		back, err := strconv.Unquote(got)
+		if err != nil || got[0] != '"' || strings.ToValidUTF8(back, "\uFFFD") != strings.ToValidUTF8(s, "\uFFFD") {
+			t.Fatalf("%q became %s: %v", s, got, err)
+		}
+		if strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Fatalf("%q shows something else than it holds: %s", s, got)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/hints"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -125,10 +126,13 @@ func (e *Executor) nextWake(ctx context.Context, shard lifecycle.Shard) (time.Ti
 	return micros.Earlier(own, others.Add(e.cfg.Interval)), nil
 }
 
+// hintPause is the least time between two ticks that messages of other processes cause. It is lost in what a tick is late anyway.
+const hintPause = 50 * time.Millisecond
+
 func (e *Executor) runWatch(ctx context.Context, w lifecycle.Watcher) {
-	h := &hints{clock: e.clock, pass: e.signals.changed}
+	h := hints.NewGate(e.clock, hintPause, "executor", e.signals.changed)
 	for ctx.Err() == nil {
-		if err := w.WatchWakes(ctx, h.hint); err != nil && ctx.Err() == nil {
+		if err := w.WatchWakes(ctx, h.Hint); err != nil && ctx.Err() == nil {
 			warn(ctx, e.logger, "watch wakes", err)
 			pause(ctx, e.clock, e.cfg.Interval)
 		}

@@ -62,7 +62,7 @@ func (s *Jobs) RetryJobs(_ context.Context, r queue.Retry) ([]queue.Job, error) 
 	defer s.mu.Unlock()
 	var changed []queue.Job
 	for _, id := range r.IDs {
-		if j, ok := s.jobs[id]; ok && s.retry(j, r) {
+		if j, ok := s.jobs[id]; ok && (r.Organization == nil || j.Organization == *r.Organization) && s.retry(j, r) {
 			changed = append(changed, j.Clone())
 		}
 	}

@@ -194,10 +194,10 @@ func (s *Store) CountJobs(ctx context.Context, q queue.JobQuery, countTo int) (q
 	return counts, nil
 }
 
-// retrySQL: $1 is now, $2 the jobs, $3 and $4 say who and why. Of the jobs that have one unique key it retries the first.
+// retrySQL: $1 is now, $2 the jobs, $3 and $4 say who and why, $5 is the only organization whose jobs are meant, or NULL. Of the jobs that have one unique key it retries the first.
 var retrySQL = `
 	WITH held AS (
-		SELECT * FROM dormouse.jobs WHERE id = ANY ($2) AND state >= 2 ORDER BY id FOR NO KEY UPDATE
+		SELECT * FROM dormouse.jobs WHERE id = ANY ($2) AND state >= 2 AND ($5::uuid IS NULL OR organization_id = $5) ORDER BY id FOR NO KEY UPDATE
 	), free AS (
 		SELECT DISTINCT ON (organization_id, type, coalesce(unique_key, id::text), unique_key IS NULL) id FROM held h
 		WHERE NOT EXISTS (
@@ -227,7 +227,7 @@ func (s *Store) RetryJobs(ctx context.Context, r queue.Retry) ([]queue.Job, erro
 	}
 	r = r.Clean()
 	for range 2 {
-		jobs, err := s.queryJobs(ctx, once, retrySQL, r.Now, keys(r.IDs), r.By, r.Note)
+		jobs, err := s.queryJobs(ctx, once, retrySQL, r.Now, keys(r.IDs), r.By, r.Note, (*key)(r.Organization))
 		switch {
 		case err == nil:
 			return jobs, nil

@@ -180,6 +180,9 @@ func (t *tx) retry(id uuid.UUID, r *queue.Retry) (j queue.Job, ok bool, err erro
 	if j, ok, err = t.job(id); err != nil || !ok || !j.State.Final() {
 		return j, false, err
 	}
+	if r.Organization != nil && j.Organization != *r.Organization {
+		return j, false, nil
+	}
 	if j.Unique != "" {
 		taken, err := t.queryRow(`SELECT 1 FROM {jobs} WHERE organization_id = ? AND unique_key = ? AND state < 3`,
 			[]any{blob(j.Organization), uniqueKey(&j)}, new(int))

@@ -78,6 +78,9 @@ func organizationsWriting(k *jobKit) {
 	canceled, err := k.store.Cancel(k.ctx, queue.Cancellation{Now: k.now, IDs: ids, Reason: "forged", Organization: &mine.org})
 	k.noError(err, "Cancel")
 	k.must(len(canceled) == 0, "Cancel leaves the jobs of another organization alone", "%+v", canceled)
+	retried, err := k.store.RetryJobs(k.ctx, queue.Retry{Now: k.now, IDs: idsOfJobs(append(mine.all(), theirs.all()...)), Organization: &mine.org})
+	k.noError(err, "RetryJobs")
+	k.onlyOf(mine, retried, 1, "RetryJobs")
 	wrong := k.handout(theirs.running)
 	wrong.Organization = mine.org
 	renewed := k.renew(queue.Renewal{Handout: wrong, Process: k.process, Lines: []queue.Line{{At: k.now, Text: "forged"}}})
