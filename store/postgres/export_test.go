@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
@@ -76,3 +77,6 @@ func (l *LowWater) Read(now time.Time) func(first time.Time) time.Time {
 
 // Write begins a write of a wake, and returns what ends it.
 func (l *LowWater) Write(wake time.Time) func() { return l.low.write(wake) }
+
+// Within is the store within a transaction, with all of its methods.
+func (s *Store) Within(tx pgx.Tx) *Store { return s.WithTx(tx).host.s }

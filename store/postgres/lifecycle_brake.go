@@ -236,7 +236,7 @@ func (s *Store) settle(ctx context.Context, tx pgx.Tx, now time.Time, interval, 
 		return time.Time{}, err
 	}
 	var last time.Time
-	if err := tx.QueryRow(ctx, s.sql(lastTickSQL)).Scan(&last); err != nil {
+	if err := tx.QueryRow(ctx, s.sql(lastTickSQL)).Scan(toTime(&last)); err != nil {
 		return time.Time{}, err
 	}
 	if _, err := tx.Exec(ctx, s.sql(setTickSQL), now); err != nil {

@@ -186,6 +186,14 @@ const takeMarkSQL = `
 	)
 	RETURNING subject, owner, due_at, generation`
 
+// later takes in that the workspaces of a change which is written could not be woken. It is no failure of the change, which
+// would be made twice if it were reported as one: whoever asks what is due works the mark off.
+func (s *Store) later(ctx context.Context, err error) {
+	if err != nil {
+		s.cfg.Logger.WarnContext(ctx, "postgres: workspaces hear of a change when it is asked what is due", "error", err)
+	}
+}
+
 // resumeMarks finishes what processes that died have left.
 func (s *Store) resumeMarks(ctx context.Context) error {
 	for {

@@ -111,7 +111,8 @@ func (s *Store) put(ctx context.Context, again safety, m mark, stale error, text
 	if err != nil {
 		return err
 	}
-	return s.workOff(ctx, m)
+	s.later(ctx, s.workOff(ctx, m))
+	return nil
 }
 
 // markAllSQL marks every template, so that all workspaces are woken.
@@ -151,7 +152,7 @@ func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine
 		})
 	})
 	if err == nil {
-		err = s.resumeMarks(ctx)
+		s.later(ctx, s.resumeMarks(ctx))
 	}
 	return wrap(err, "put engine")
 }

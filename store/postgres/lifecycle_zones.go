@@ -24,13 +24,13 @@ const (
 // does no harm.
 func (s *Store) KeepZones(ctx context.Context, now time.Time, zones []string, fingerprint func(string) int64) (changed []string, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) (err error) {
 			changed, err = s.keepZones(ctx, tx, now, zones, fingerprint)
 			return err
 		})
 	})
 	if err == nil && len(changed) > 0 {
-		err = s.resumeMarks(ctx)
+		s.later(ctx, s.resumeMarks(ctx))
 	}
 	return changed, wrap(err, "compare time zones")
 }

@@ -34,7 +34,7 @@ type Config struct {
 	// Direct is a way past a pooler of transactions, for connections that WatchWakes and [Pubsub] make for themselves,
 	// because they listen. Only its configuration is used. Defaults to the store's own pool.
 	Direct *pgxpool.Pool
-	// Logger gets stored events that cannot be read. Defaults to slog.Default().
+	// Logger gets stored events that cannot be read, and changes of which the workspaces hear later. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 

@@ -19,7 +19,7 @@ type Config struct {
 	BusyTimeout time.Duration
 	// Schedules are the options of every schedule that the store reads. Default to the policy of package schedule.
 	Schedules schedule.Options
-	// Logger gets stored events that cannot be read. Defaults to slog.Default().
+	// Logger gets stored events that cannot be read, and changes of which the workspaces hear later. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 

@@ -37,7 +37,7 @@ func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) 
 		return s.record(t)
 	})
 	if err == nil {
-		err = s.sweep(ctx)
+		s.sweepAfter(ctx)
 	}
 	return unavailable(err, "put owner %s", o.ID)
 }

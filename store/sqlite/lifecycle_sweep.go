@@ -59,6 +59,14 @@ func (s *Store) sweep(ctx context.Context) error {
 	return nil
 }
 
+// sweepAfter sweeps for a change that is written. A failure is none of the change, which would be made twice if it were
+// reported as one: whoever asks what is due finishes the sweep.
+func (s *Store) sweepAfter(ctx context.Context) {
+	if err := s.sweep(ctx); err != nil {
+		s.cfg.Logger.WarnContext(ctx, "sqlite: workspaces hear of a change when it is asked what is due", "error", err)
+	}
+}
+
 // sweep does one batch. Somebody else may have done it meanwhile.
 func (t *tx) sweep(of *sweeping) error {
 	var id uuid.UUID

@@ -144,7 +144,7 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 		return s.record(tx)
 	})
 	if err == nil {
-		err = s.sweep(ctx)
+		s.sweepAfter(ctx)
 	}
 	return unavailable(err, "put template %s", t.ID)
 }
@@ -170,7 +170,7 @@ func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine
 		return tx.wakeEverything(now)
 	})
 	if err == nil {
-		err = s.sweep(ctx)
+		s.sweepAfter(ctx)
 	}
 	return unavailable(err, "put engine")
 }

@@ -15,11 +15,11 @@ func (s *Store) KeepZones(ctx context.Context, now time.Time, zones []string, fi
 		changed, err = t.keepZones(now, zones, fingerprint)
 		return err
 	})
-	if err == nil && len(changed) > 0 {
-		err = s.sweep(ctx)
-	}
 	if err != nil {
 		return nil, unavailable(err, "compare time zones")
+	}
+	if len(changed) > 0 {
+		s.sweepAfter(ctx)
 	}
 	return changed, nil
 }

@@ -19,6 +19,7 @@ var jobReadyTests = []jobTest{
 	{"DelayedStandAtTheNumberClaimedLast", readyDelayedOrder},
 	{"ClaimedWhileListed", readyAfterClaims},
 	{"NextOfOrganization", readyNextOfOrganization},
+	{"NextOfMany", readyNextOfMany},
 }
 
 func readyEmpty(k *jobKit) {
@@ -188,5 +189,19 @@ func (k *jobKit) listed(job queue.Job) {
 	for range 2 {
 		lanes := k.ready(k.org).Lanes
 		k.must(len(lanes) == 1 && lanes[0].Lane == job.Lane() && lanes[0].Count == 1, "Ready lists the lane of a job that came back or in", "%+v", lanes)
+	}
+}
+
+// readyNextOfMany has each organization be the one with the next job once, whatever the order of their ids.
+func readyNextOfMany(k *jobKit) {
+	var organizations []uuid.UUID
+	for i := range 4 {
+		org := uuid.New()
+		organizations = append(organizations, org)
+		at := k.now.Add(time.Duration(10-i) * time.Minute)
+		k.enqueue(k.posting(notBefore(at.Add(time.Hour)), func(p *queue.Posting) { p.Organization = org }), k.posting(notBefore(at), func(p *queue.Posting) { p.Organization = org }))
+		for _, next := range []time.Time{k.ready().Next, k.ready(organizations...).Next} {
+			k.must(next.Equal(at), "Next is the earliest ReadyAt of all", "%s, want %s", next, at)
+		}
 	}
 }

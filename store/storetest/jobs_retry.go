@@ -19,6 +19,7 @@ var jobRetryTests = []jobTest{
 	{"History", retryHistory},
 	{"HistoryIsBounded", retryBounded},
 	{"NotPruned", retryNotPruned},
+	{"Texts", retryTexts},
 }
 
 func (k *jobKit) retry(by, note string, jobs ...queue.Job) []queue.Job {
@@ -135,4 +136,15 @@ func retryNotPruned(k *jobKit) {
 	k.pass(time.Hour)
 	n, err := k.store.PruneJobs(k.ctx, k.now, 10)
 	k.must(err == nil && n == 0, "a retried job is not pruned", "%d, error %v", n, err)
+}
+
+func retryTexts(k *jobKit) {
+	job := k.running()
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded})
+	by, note := strings.Repeat("a", queue.MaxActor+9), strings.Repeat("b", queue.MaxNote+9)+"\x00"
+	k.retry(by, note, job)
+	want := queue.Retry{By: by, Note: note}.Clean()
+	history := k.history(job)
+	last := history[len(history)-1]
+	k.must(last.By == want.By && last.Error == want.Note, "who retried and why are cut like Retry.Clean does", "%d and %d bytes", len(last.By), len(last.Error))
 }

@@ -12,6 +12,8 @@ import (
 )
 
 var memberPutTests = []memberTest{
+	{"Removed", memberRemoved},
+	{"Keys", memberKeys},
 	{"EveryField", memberPutFields},
 	{"CompareAndSwap", memberPutSwap},
 	{"InsertOnce", memberPutOnce},
@@ -219,4 +221,46 @@ func memberQueryPick(k *memberKit) {
 
 func memberQueryNoPool(k *memberKit) {
 	k.must(len(k.members(prewarm.Query{Pool: "nowhere"})) == 0, "a pool that does not exist has no members", "")
+}
+
+func memberRemoved(k *memberKit) {
+	resource := uuid.New()
+	other := k.insert(k.ready(2))[0]
+	of := func(m *prewarm.Member) { m.Resource, m.Deadline = resource, k.now.Add(time.Minute) }
+	m := k.insert(k.ready(1, of))[0]
+	queries := map[string]prewarm.Query{
+		"its id": {IDs: []uuid.UUID{m.ID}}, "its resource": {Resources: []uuid.UUID{resource}}, "its deadline": {DueBy: k.now.Add(time.Hour)},
+	}
+	for by, q := range queries {
+		k.must(len(k.members(q)) == 1, "a member is found by "+by, "%d", len(k.members(q)))
+	}
+	early := prewarm.Query{IDs: []uuid.UUID{m.ID, other.ID}, DueBy: k.now}
+	k.must(len(k.members(early)) == 0, "a query by ids and a deadline finds what meets both", "%d", len(k.members(early)))
+	early.DueBy = k.now.Add(time.Minute)
+	k.must(len(k.members(early)) == 1, "a deadline at the bound is due by it, and none is not", "%d", len(k.members(early)))
+	m.State, m.Deadline = prewarm.Gone, time.Time{}
+	k.must(k.put(m)[0], "a member that is gone is removed", "%+v", m)
+	for by, q := range queries {
+		k.must(len(k.members(q)) == 0, "a member that was removed is not found by "+by, "%d", len(k.members(q)))
+	}
+	k.must(len(k.members(prewarm.Query{})) == 1, "nor among all", "%d", len(k.members(prewarm.Query{})))
+	granted := k.claim(k.pick(), claimOf("a"), claimOf("b"))
+	k.must(granted[0].Member.ID == other.ID && granted[1].Member.ID == uuid.Nil, "nor claimed", "%+v", granted)
+	m.Revision = 0
+	again := k.ready(1, of, func(a *prewarm.Member) { a.ID = m.ID })
+	k.insert(again)
+	k.must(k.get(m.ID).Revision == 1 && len(k.members(queries["its resource"])) == 1, "its id is free again", "%+v", k.get(m.ID))
+}
+
+// memberKeys writes members under keys of claims, past the claiming.
+func memberKeys(k *memberKit) {
+	a, b := k.insert(k.ready(1))[0], k.insert(k.ready(2))[0]
+	a.State, a.Claim = prewarm.Claimed, claimOf("key")
+	k.must(k.put(a)[0], "a member takes a key that nobody has", "%+v", a)
+	b.State, b.Claim = prewarm.Claimed, claimOf("key")
+	k.must(!k.put(b)[0], "a key is one member's", "another has taken it")
+	fresh := k.ready(3, inState(prewarm.Starting), func(m *prewarm.Member) { m.Claim = claimOf("key") })
+	k.must(!k.put(fresh)[0], "a key is one member's", "a new one has taken it")
+	a.Revision++
+	k.must(k.put(a)[0], "a member keeps its key", "%+v", a)
 }

@@ -31,6 +31,8 @@ func memberWatchAnnouncements(k *memberKit) {
 	cancel()
 	err := <-ended
 	k.must(errors.Is(err, context.Canceled), "a watch that is ended returns the error of its context", "%v", err)
+	k.noError(w.AnnounceMembers(k.ctx, memberPool, ""), "AnnounceMembers")
+	k.must(len(heard) == 0, "a watch that is ended hears nothing", "%d more", len(heard))
 }
 
 func (k *memberKit) hears(heard <-chan string, want, rule string) {

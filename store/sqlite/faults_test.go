@@ -1,0 +1,150 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/dormouse-go/dormouse/store/sqlite"
+	"github.com/dormouse-go/dormouse/store/storetest"
+)
+
+// TestFaults has every statement fail, and every row of an answer, one after the other.
+func TestFaults(t *testing.T) {
+	storetest.Faults(t, func(t *testing.T) storetest.Faulty {
+		data, err := template()
+		must(t, err)
+		path := filepath.Join(t.TempDir(), "dormouse.db")
+		must(t, os.WriteFile(path, data, 0o600))
+		d := &faultyDriver{}
+		probe, err := sql.Open("sqlite", "")
+		must(t, err)
+		d.inner = probe.Driver()
+		must(t, probe.Close())
+		db := sql.OpenDB(faultyConnector{d, path})
+		db.SetMaxOpenConns(1) // a connection that is new has settings to make, which are no part of a call
+		t.Cleanup(func() { must(t, db.Close()) })
+		s, err := sqlite.New(db, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
+		must(t, err)
+		must(t, s.Migrate(t.Context()))
+		// What is read is in another pool: a dump asks nothing of the faulty one.
+		plain := migrated(t, openFile(t, path))
+		return storetest.Faulty{Store: s, Fail: d.fail, Dump: func() string { return dump(t, plain) }}
+	})
+}
+
+var errFault = errors.New("disk I/O error")
+
+// faultyDriver is a driver whose n-th answer is an error.
+type faultyDriver struct {
+	inner driver.Driver
+
+	mu   sync.Mutex
+	left int // until the fault; 0 for none
+	hit  bool
+}
+
+func (d *faultyDriver) fail(n int) (ended func() bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left, d.hit = n, false
+	return func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.left = 0
+		return d.hit
+	}
+}
+
+func (d *faultyDriver) next() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.left == 0 {
+		return nil
+	}
+	if d.left--; d.left > 0 {
+		return nil
+	}
+	d.hit = true
+	return errFault
+}
+
+type faultyConnector struct {
+	d    *faultyDriver
+	path string
+}
+
+func (c faultyConnector) Driver() driver.Driver { return c.d.inner }
+
+func (c faultyConnector) Connect(context.Context) (driver.Conn, error) {
+	inner, err := c.d.inner.Open(c.path + "?_pragma=foreign_keys(1)&_pragma=journal_mode(WAL)")
+	if err != nil {
+		return nil, err
+	}
+	return &faultyConn{inner, c.d}, nil
+}
+
+// faultyConn knows statements that are prepared alone: package sql makes do with those. To prepare one never fails, since the
+// store prepares some for later, and is not in need of them.
+type faultyConn struct {
+	driver.Conn
+	d *faultyDriver
+}
+
+func (c *faultyConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	if err := c.d.next(); err != nil {
+		return nil, err
+	}
+	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
+}
+
+func (c *faultyConn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
+	s, err := c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyStmt{s, c.d}, nil
+}
+
+type faultyStmt struct {
+	driver.Stmt
+	d *faultyDriver
+}
+
+func (s *faultyStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	if err := s.d.next(); err != nil {
+		return nil, err
+	}
+	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+}
+
+func (s *faultyStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	if err := s.d.next(); err != nil {
+		return nil, err
+	}
+	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyRows{rows, s.d}, nil
+}
+
+type faultyRows struct {
+	driver.Rows
+	d *faultyDriver
+}
+
+func (r *faultyRows) Next(to []driver.Value) error {
+	err := r.Rows.Next(to)
+	if errors.Is(err, io.EOF) {
+		return err
+	}
+	return errors.Join(err, r.d.next())
+}
