@@ -101,6 +101,7 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		breaker: breaker.Breaker{First: firstPause, Max: maxPause},
 	}
 	a.book = leases.New(a.runLimit)
+	a.book.Silence = cfg.Remote.Silence
 	if own, ok := pubsub.(queue.Heartbeater); ok {
 		a.beats = own
 	}

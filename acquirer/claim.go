@@ -48,15 +48,18 @@ func (a *Acquirer) serve(ctx context.Context, d *dispatch.Domain) {
 }
 
 // admit reports whether a store call may go now. If the store has been failing it is put off, and before the
-// process is registered it is parked.
-func (a *Acquirer) admit(again func()) bool {
+// process is registered it is parked. Once the process is to end nothing goes any more.
+func (a *Acquirer) admit(again func()) bool { return a.admitUntil(draining, again) }
+
+// admitUntil is admit for calls that nothing but a state forbids.
+func (a *Acquirer) admitUntil(over runState, again func()) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch a.member.state {
-	case fresh, joining:
+	switch state := a.member.state; {
+	case state == fresh || state == joining:
 		a.member.parked = append(a.member.parked, again)
 		return false
-	case draining, ended:
+	case state >= over:
 		return false
 	}
 	if wait := a.breaker.Wait(a.clock.Now()); wait > 0 {

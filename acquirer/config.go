@@ -21,10 +21,6 @@ const (
 	// a few at once wait for each other in the database, and each takes a connection of its pool.
 	maxCalls = 4
 
-	// lanesAtOnce bounds the lanes of one announcement or listing that are made known in one hold of the lock: some
-	// milliseconds.
-	lanesAtOnce = 256
-
 	// lookPause is the least time between two looks that workers cause by coming to wait; tag "look". A thousand workers
 	// that come within it share one listing, and a worker whose job's announcement was lost waits no longer than a person
 	// notices.
@@ -137,7 +133,7 @@ type Config struct {
 	MaxLog int
 
 	// Events receives what happened that concerns people, one call at a time, in a goroutine of its own. While it blocks,
-	// up to 1,000 events wait and further ones are dropped; Run returns after it. Defaults to nobody.
+	// up to 1,000 events wait and further ones are dropped; Run returns after it. A panic in it is logged. Defaults to nobody.
 	Events func(Event)
 
 	// Clock defaults to the real one.

@@ -2,7 +2,6 @@ package acquirer
 
 import (
 	"context"
-	"slices"
 
 	"github.com/google/uuid"
 
@@ -88,9 +87,11 @@ type posted struct {
 func (a *Acquirer) Announce(jobs ...Job) {
 	defer a.publishLate()
 	lanes := a.readyLanes(jobs)
-	for chunk := range slices.Chunk(lanes, lanesAtOnce) {
-		a.announceLanes(chunk)
-	}
+	now := a.clock.Now()
+	inParts(a, lanes, func(p posted) uuid.UUID { return p.lane.Organization }, func(p posted) {
+		a.dispatch.PostLocal(p.lane, p.from, p.jobs)
+		a.consider(p.lane, p.jobs, now)
+	})
 }
 
 // readyLanes are the lanes of jobs that can be claimed, each once.
@@ -122,26 +123,28 @@ func (a *Acquirer) readyLanes(jobs []Job) []posted {
 	return lanes
 }
 
-// announceLanes announces as many lanes as are done at once under the lock.
-func (a *Acquirer) announceLanes(lanes []posted) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now := a.clock.Now()
-	for _, p := range lanes {
-		a.dispatch.PostLocal(p.lane, p.from, p.jobs)
-		a.consider(p.lane, p.jobs, now)
-	}
-}
-
-// learn makes the lanes of a listing known, part by part: those that are new cost the most, and the lock is held for all that
-// follows.
-func (a *Acquirer) learn(lanes []queue.ReadyLane) {
-	for chunk := range slices.Chunk(lanes, lanesAtOnce) {
+// inParts does something under the lock for each of many lanes, and lets others have the lock in between.
+func inParts[T any](a *Acquirer, lanes []T, organization func(T) uuid.UUID, do func(T)) {
+	for len(lanes) > 0 {
 		a.mu.Lock()
-		a.dispatch.Learn(chunk)
+		n := dispatch.Part(len(lanes), func(i int) int {
+			id := organization(lanes[i])
+			return a.dispatch.Breadth(id) + a.fleet.breadth[id]
+		})
+		for _, l := range lanes[:n] {
+			do(l)
+		}
+		lanes = lanes[n:]
 		a.mu.Unlock()
 	}
 }
+
+// found takes in the lanes of a listing that began at a mark; [dispatch.Dispatcher.Emptied] has to follow.
+func (a *Acquirer) found(lanes []queue.ReadyLane, mark uint64, all bool) {
+	inParts(a, lanes, organizationOf, func(l queue.ReadyLane) { a.dispatch.Found(l, mark, all) })
+}
+
+func organizationOf(l queue.ReadyLane) uuid.UUID { return l.Lane.Organization }
 
 // publishLate sends what is announced when Run has ended: by an enqueue that was under way, or by a worker that
 // gives its job back. Nobody else does it any more.

@@ -70,5 +70,12 @@ func (a *Acquirer) tellAll() {
 
 // emit gives an event to the host, later.
 func (a *Acquirer) emit(event queue.Event) {
-	a.teller.tell(func() { a.cfg.Events(event) })
+	a.teller.tell(func() {
+		defer func() {
+			if p := recover(); p != nil { // what the host does with an event is no reason to end its process
+				a.cfg.Logger.Error("Config.Events panicked", "event", event.Kind, "panic", p)
+			}
+		}()
+		a.cfg.Events(event)
+	})
 }

@@ -28,6 +28,8 @@ type fleet struct {
 	rivals map[queue.Lane][]rival
 	// workers finds the workers of all processes that can run a lane.
 	workers tagindex.Domains[placed]
+	// breadth is how many there are of an organization.
+	breadth map[uuid.UUID]int
 }
 
 // placed is one entry of a process's workers, by their places in processes.
@@ -66,10 +68,11 @@ func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease 
 		f.processes = append(f.processes, process)
 	}
 	slices.SortFunc(f.processes, func(a, b queue.Process) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	f.workers = tagindex.Domains[placed]{}
+	f.workers, f.breadth = tagindex.Domains[placed]{}, make(map[uuid.UUID]int)
 	for i, p := range f.processes {
 		for k, w := range p.Workers {
 			f.workers.Add(w.Domain, placed{i, k})
+			f.breadth[w.Domain.Organization]++
 		}
 	}
 	return silent

@@ -97,3 +97,34 @@ func TestHeartbeatsOfThePubsub(t *testing.T) {
 		}
 	})
 }
+
+// An event handler that panics ends neither the process nor what is told after it.
+func TestEventsThatPanic(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		var told atomic.Int64
+		var log bytes.Buffer
+		a := f.start(func(c *acquirer.Config) {
+			c.Lost = map[string]acquirer.LostPolicy{"": acquirer.FailLost()}
+			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			c.Events = func(e queue.Event) {
+				if told.Add(1); e.Kind == queue.EventReaped {
+					panic("the mail server is down")
+				}
+			}
+		})
+		for range 2 {
+			job := f.hand(a)
+			if err := a.Lost(f.ctx, "the rack is dark", job.Lease()); err != nil {
+				t.Fatal(err)
+			}
+			f.pass(time.Second)
+		}
+		if n := told.Load(); n != 2 {
+			t.Errorf("%d events told, want 2", n)
+		}
+		if !strings.Contains(log.String(), "the mail server is down") {
+			t.Error("nobody says that the handler panicked")
+		}
+	})
+}

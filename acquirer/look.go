@@ -118,7 +118,7 @@ func (a *Acquirer) look(ctx context.Context) {
 	a.mu.Unlock()
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: ids, CountTo: countTo})
 
-	a.learn(listing.Lanes)
+	a.found(listing.Lanes, mark, false)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.note(err, again) {
@@ -127,7 +127,7 @@ func (a *Acquirer) look(ctx context.Context) {
 		}
 		return
 	}
-	a.dispatch.Listed(ids, mark, listing.Lanes, false)
+	a.dispatch.Emptied(ids, mark, listing.Lanes)
 	a.considerListed(listing.Lanes)
 	a.dueAt(listing.Next, ids...)
 }
@@ -195,18 +195,15 @@ func (a *Acquirer) queueReady(organizations []uuid.UUID) {
 
 func (a *Acquirer) turnReady(ctx context.Context, organizations []uuid.UUID) {
 	again := func() { a.queueReady(organizations) }
-	if !a.admit(again) {
+	if !a.admitUntil(ended, again) { // while it drains, who else knows when they are due
 		return
 	}
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: dueCount})
-	a.learn(listing.Lanes)
+	inParts(a, listing.Lanes, organizationOf, func(l queue.ReadyLane) { a.dispatch.PostLocal(l.Lane, l.From, l.Count) })
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.note(err, again) {
 		return
-	}
-	for _, l := range listing.Lanes {
-		a.dispatch.PostLocal(l.Lane, l.From, l.Count)
 	}
 	a.dueAt(listing.Next, organizations...)
 }
@@ -250,7 +247,7 @@ func (a *Acquirer) backup(ctx context.Context) {
 		listing, err = a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: backupCount, Whole: true})
 	}
 
-	a.learn(listing.Lanes)
+	a.found(listing.Lanes, mark, true)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()
@@ -260,7 +257,7 @@ func (a *Acquirer) backup(ctx context.Context) {
 		a.backupIn(max(a.breaker.Wait(now), firstPause), "breaker")
 		return
 	}
-	a.dispatch.Listed(organizations, mark, listing.Lanes, true)
+	a.dispatch.Emptied(organizations, mark, listing.Lanes)
 	a.looks.unreadable = listing.Unreadable
 	if all {
 		a.observe(listing.Lanes)

@@ -43,18 +43,20 @@ func (a *Acquirer) Attempts(ctx context.Context, id uuid.UUID) (attempts []queue
 
 // Retry puts jobs that are over back into line, for a new round of attempts; who and why is kept in the job's history. It
 // returns the jobs that changed: not those that are not over, or whose unique key another job has meanwhile. Where
-// [Config.Retry] refuses one of them, none changes and its error is returned.
+// [Config.Retry] refuses one of them, none changes and its error is returned. Any other error leaves the outcome open: repeat the
+// call, which makes known what the first one has put back.
 func (a *Acquirer) Retry(ctx context.Context, by, note string, ids ...uuid.UUID) ([]Job, error) {
 	return a.retry(ctx, queue.Retry{IDs: distinct(ids), By: by, Note: note})
 }
 
 func (a *Acquirer) retry(ctx context.Context, r queue.Retry) ([]Job, error) {
-	if err := a.mayRetry(ctx, r); err != nil {
+	known, err := a.mayRetry(ctx, r)
+	if err != nil {
 		return nil, err
 	}
 	r.Now = a.now()
 	var changed []queue.Job
-	err := a.call(ctx, "retry", func(ctx context.Context) (err error) {
+	err = a.call(ctx, "retry", func(ctx context.Context) (err error) {
 		changed, err = a.store.RetryJobs(ctx, r)
 		return err
 	})
@@ -62,27 +64,35 @@ func (a *Acquirer) retry(ctx context.Context, r queue.Retry) ([]Job, error) {
 		return nil, err
 	}
 	a.Announce(changed...)
+	a.Announce(known...)
 	return changed, nil
 }
 
-func (a *Acquirer) mayRetry(ctx context.Context, r queue.Retry) error {
-	if a.cfg.Retry == nil || len(r.IDs) == 0 {
-		return nil
+// mayRetry asks the host about the jobs that are over. It returns those that wait in line, perhaps since a call that got no
+// answer.
+func (a *Acquirer) mayRetry(ctx context.Context, r queue.Retry) (waiting []queue.Job, err error) {
+	if len(r.IDs) == 0 {
+		return nil, nil
 	}
 	var jobs []queue.Job
-	err := a.call(ctx, "find jobs", func(ctx context.Context) (err error) {
+	err = a.call(ctx, "find jobs", func(ctx context.Context) (err error) {
 		jobs, err = a.store.Jobs(ctx, queue.Filter{IDs: r.IDs, Organization: r.Organization})
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, job := range jobs {
-		if err := a.cfg.Retry(ctx, job); err != nil {
-			return fmt.Errorf("acquirer: retry job %s: %w", job.ID, err)
+		switch {
+		case job.State == queue.Pending:
+			waiting = append(waiting, job)
+		case job.State.Final() && a.cfg.Retry != nil:
+			if err := a.cfg.Retry(ctx, job); err != nil {
+				return nil, fmt.Errorf("acquirer: retry job %s: %w", job.ID, err)
+			}
 		}
 	}
-	return nil
+	return waiting, nil
 }
 
 // Pause keeps the jobs of an organization, of a type or of both from being handed out, in all processes, until it is resumed

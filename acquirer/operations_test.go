@@ -145,6 +145,38 @@ func TestRetryByHand(t *testing.T) {
 	})
 }
 
+// A retry whose answer was lost is repeated, and what it has put back is handed out at once.
+func TestRetryWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, b := f.start(), f.start(func(c *acquirer.Config) {
+			c.Retry = func(_ context.Context, job queue.Job) error {
+				if !job.State.Final() {
+					t.Errorf("asked about a job that is %v", job.State)
+				}
+				return nil
+			}
+		})
+		job := f.hand(a)
+		if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeFailed}); err != nil {
+			t.Fatal(err)
+		}
+		w := f.join(a, f.request(nil))
+		f.settle()
+		f.store.Once(acquirertest.Operate, acquirertest.Fault{Lost: true})
+		if _, err := b.Retry(f.ctx, "ann", "", job.ID); !errors.Is(err, acquirertest.ErrLost) {
+			t.Fatal(err)
+		}
+		if changed, err := b.Retry(f.ctx, "ann", "", job.ID); err != nil || len(changed) != 0 {
+			t.Errorf("changed %+v, %v", changed, err)
+		}
+		f.settle()
+		if again := f.mustGet(w, "retried"); again.ID != job.ID || again.Round != 1 {
+			t.Errorf("got %+v", again)
+		}
+	})
+}
+
 // The host may refuse a retry; then none of the call happens.
 func TestRetryRefused(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/quartz"
+
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
@@ -52,5 +55,35 @@ func TestRunKeepsLeasesWhileWorkIsHeld(t *testing.T) {
 		if n := b.Stats().Processes; n != 1 {
 			t.Errorf("%d processes after a stop in good order", n)
 		}
+	})
+}
+
+// What was posted for later turns ready while Run ends, and the workers of other processes get it at once: nobody else knows
+// when it is due.
+func TestDelayedJobTurnsReadyWhileRunEnds(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		only := func(c *acquirer.Config) {
+			c.StopTimeout = 2 * time.Minute
+			c.Backup, c.Poll = 1000*time.Hour, 1000*time.Hour
+			c.Clock = acquirertest.WakeUpsOnly(quartz.NewReal())
+		}
+		a, stop := f.startStoppable(only)
+		b := f.start(only)
+		held := f.hand(a)
+		w := f.joinPlain(b)
+		delayed := f.posting(nil)
+		delayed.NotBefore = time.Now().Add(10 * time.Second)
+		job := f.enqueue(a, delayed)[0]
+		stopped := make(chan struct{})
+		go func() { stop(); close(stopped) }()
+		f.pass(11 * time.Second)
+		if got := f.mustGet(w, "turned ready"); got.ID != job.ID {
+			t.Errorf("got %s", got.ID)
+		}
+		if _, err := a.End(f.ctx, queue.End{Handout: held.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
+			t.Error(err)
+		}
+		<-stopped
 	})
 }

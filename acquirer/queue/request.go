@@ -42,6 +42,7 @@ type Report struct {
 	Progress *Progress
 	// Lines are appended to the job's log. Their Seq is ignored; a zero At is now.
 	Lines []Line
-	// Silence is as in [Request]: how long until the next report. Zero keeps what was agreed.
+	// Silence is as in [Request]: how long until the next report. Zero keeps what was agreed. A process that takes the lease over
+	// from another does not know that; there zero means what workers elsewhere get who say nothing.
 	Silence time.Duration
 }

@@ -258,7 +258,9 @@ func TestCounts(t *testing.T) {
 	if _, known := d.Lane(uuid.UUID{77}, 1); known {
 		t.Error("a lane of an unknown organization is known")
 	}
-	d.Learn([]queue.ReadyLane{{Lane: queue.Lane{Organization: uuid.UUID{7}, Type: "build"}}, {Lane: d.lane(x)}})
+	for _, l := range []queue.Lane{{Organization: uuid.UUID{7}, Type: "build"}, d.lane(x)} {
+		d.Found(queue.ReadyLane{Lane: l}, d.Mark(), false)
+	}
 	if d.Lanes() != 1 {
 		t.Errorf("%d lanes, want that of the organization that is known", d.Lanes())
 	}

@@ -15,7 +15,7 @@ func (d *desk) kind(i int) queue.Lane { return d.lane(map[string]string{"kind": 
 
 func (d *desk) learn(from, to int) {
 	for i := from; i < to; i++ {
-		d.Learn([]queue.ReadyLane{{Lane: d.kind(i)}})
+		d.Able(d.kind(i))
 	}
 }
 
@@ -93,7 +93,7 @@ func TestFirstInLineLeaves(t *testing.T) {
 	d := newDesk(t)
 	x, y := map[string]string{"x": "1"}, map[string]string{"x": "1", "y": "1"}
 	z := map[string]string{"x": "1", "z": "1"}
-	d.Learn([]queue.ReadyLane{{Lane: d.lane(x)}})
+	d.Able(d.lane(x))
 	first := d.join(y)
 	second := d.join(z)
 	d.join(y)

@@ -327,14 +327,28 @@ func (d *Dispatcher) Able(l queue.Lane) bool {
 	return ok && len(org.lane(l).able) > 0
 }
 
-// Learn makes lanes known that a listing or a posting is about to name, as far as somebody waits for their organization. It
-// is what costs most about a lane that is new, and a caller who holds a lock may do it in parts before.
-func (d *Dispatcher) Learn(lanes []queue.ReadyLane) {
-	for _, l := range lanes {
-		if org, ok := d.orgs[l.Lane.Organization]; ok {
-			org.lane(l.Lane)
+// partSteps bounds the work on many lanes in one hold of a lock, to some milliseconds. A lane costs laneSteps, and one for each
+// domain that it may have to be compared with.
+const partSteps, laneSteps = 1 << 14, 64
+
+// Part is how many of n lanes to take in before others get the lock, at least one. Breadth says of the i-th how many domains
+// it may have to be compared with.
+func Part(n int, breadth func(i int) int) int {
+	steps := 0
+	for i := range n {
+		if steps += laneSteps + breadth(i); steps > partSteps {
+			return max(i, 1)
 		}
 	}
+	return n
+}
+
+// Breadth is how many domains a lane of an organization may have to be compared with when it is new, or wakes somebody.
+func (d *Dispatcher) Breadth(organization uuid.UUID) int {
+	if org, ok := d.orgs[organization]; ok {
+		return len(org.domains)
+	}
+	return 0
 }
 
 // Limited reports whether the last claim of the lane found jobs that a limit stopped.

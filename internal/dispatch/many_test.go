@@ -2,10 +2,14 @@ package dispatch_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/dispatch"
 )
 
 // many lets n workers of their own kind wait, and posts as many kinds of jobs, each of which one of them can run. It returns
@@ -36,6 +40,31 @@ func TestManyKinds(t *testing.T) {
 	}
 }
 
+// What is done in one hold of a lock is bounded however many lanes come at once and however many domains they are compared with,
+// and comes to an end.
+func TestPartIsBounded(t *testing.T) {
+	t.Parallel()
+	for breadth, want := range map[int]int{0: 256, 64: 128, 1024: 15, 1 << 14: 1, math.MaxInt32: 1} {
+		if got := dispatch.Part(100_000, func(int) int { return breadth }); got != want {
+			t.Errorf("%d lanes at once beside %d domains, want %d", got, breadth, want)
+		}
+		if got := dispatch.Part(1, func(int) int { return breadth }); got != 1 {
+			t.Errorf("%d of 1 lane at once", got)
+		}
+	}
+	broad := func(i int) int { return i % 2 * 4096 } // of several organizations
+	if got := dispatch.Part(100, broad); got != 7 {
+		t.Errorf("%d lanes at once", got)
+	}
+	d := newDesk(t)
+	for i := range 3 {
+		d.join(map[string]string{"host": fmt.Sprint(i)})
+	}
+	if got, none := d.Breadth(org), d.Breadth(uuid.UUID{77}); got != 3 || none != 0 {
+		t.Errorf("a lane is compared with %d domains, one of strangers with %d", got, none)
+	}
+}
+
 // fastest is how long something took that may be held up by others on the machine: the first time below a bound, of three.
 func fastest(bound time.Duration, f func() time.Duration) (took time.Duration) {
 	for range 3 {
@@ -47,7 +76,7 @@ func fastest(bound time.Duration, f func() time.Duration) (took time.Duration) {
 }
 
 // An organization with more lanes that hold something than are remembered of clean ones does not look through all of them
-// for each new one; and those learned beforehand are the ones that a posting finds.
+// for each new one.
 func TestMoreLanesThanAreRemembered(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -58,7 +87,6 @@ func TestMoreLanesThanAreRemembered(t *testing.T) {
 	for i := range n {
 		listed = append(listed, queue.ReadyLane{Lane: d.lane(map[string]string{"kind": fmt.Sprint(i)}), Count: 1})
 	}
-	d.Learn(listed)
 	d.Listed(nil, d.Mark(), listed, true)
 	if took := time.Since(begun); took > time.Minute { // with a look through all of them for each it takes several
 		t.Errorf("%d lanes took %s", n, took)

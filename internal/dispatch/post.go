@@ -90,13 +90,27 @@ func (d *Dispatcher) Freed(id uuid.UUID) (waits bool) {
 // Listed takes in a listing of organizations that began at the given mark; nil means all. Lanes that it names are dirty,
 // others are empty as far as they were posted before. Lanes that a limit stops are left alone unless all is set: a limit
 // whose end nobody announced is found by the backup.
+//
+// It is [Dispatcher.Found] for each lane and then [Dispatcher.Emptied]. A caller who holds a lock may let others in between.
 func (d *Dispatcher) Listed(organizations []uuid.UUID, mark uint64, lanes []queue.ReadyLane, all bool) {
+	for _, l := range lanes {
+		d.Found(l, mark, all)
+	}
+	d.Emptied(organizations, mark, lanes)
+}
+
+// Found takes in a lane that a listing names.
+func (d *Dispatcher) Found(l queue.ReadyLane, mark uint64, all bool) {
+	if org, ok := d.orgs[l.Lane.Organization]; ok {
+		d.found(org.lane(l.Lane), l, mark, all)
+	}
+}
+
+// Emptied takes in that a listing of organizations, nil for all, names no other lanes than these.
+func (d *Dispatcher) Emptied(organizations []uuid.UUID, mark uint64, lanes []queue.ReadyLane) {
 	named := make(map[queue.Lane]bool, len(lanes))
-	for _, ready := range lanes {
-		named[ready.Lane] = true
-		if org, ok := d.orgs[ready.Lane.Organization]; ok {
-			d.found(org.lane(ready.Lane), ready, mark, all)
-		}
+	for _, l := range lanes {
+		named[l.Lane] = true
 	}
 	for _, org := range d.selected(organizations) {
 		for key, l := range org.lanes {

@@ -26,6 +26,10 @@ const (
 // Book holds the leases of one process, and those of lost processes that it decides about. It is not safe for concurrent
 // use. See [New].
 type Book struct {
+	// Silence is how long a worker may go unheard that was given its job by another process and does not say it itself. Zero is
+	// for ever, which nobody should be waited for who does not end with this process.
+	Silence time.Duration
+
 	entries map[queue.Lease]*Entry
 	// open are the tokens of claims whose jobs are not known yet; late are those of claims whose answer was lost, which may
 	// still be carried out after they were looked up, with when that was.
@@ -51,6 +55,8 @@ type Entry struct {
 	Owner any
 
 	state State
+	// agreed: it was agreed with the worker how long it may be silent. It was not if the job was handed out elsewhere.
+	agreed bool
 	// handed: a worker may be at work on the job. False: no worker was ever given it, and giving it back needs no policy.
 	handed bool
 	// silence is how long the worker may go unheard, zero for ever; heardAt is when it was last heard.
@@ -129,7 +135,7 @@ func (b *Book) All(yield func(*Entry) bool) {
 func (b *Book) Hold(job queue.Job, silence time.Duration, now time.Time) *Entry {
 	e := b.enter(job)
 	b.turn(e, Held)
-	e.handed, e.silence, e.heardAt, e.run = true, silence, now, run{}
+	e.handed, e.agreed, e.silence, e.heardAt, e.run = true, true, silence, now, run{}
 	b.limitRun(e, now)
 	b.plan(e)
 	return e

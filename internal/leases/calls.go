@@ -21,7 +21,7 @@ type Call struct {
 
 // Report begins a worker's report about a job. A doubt is void from now on. A lease that is not in the book is entered for the
 // process that takes it over, before the store is asked: should the answer be lost, it is no stray. [ErrJudged] if an end is
-// being stored. A silence above zero replaces what was agreed.
+// being stored. A silence above zero replaces what was agreed; zero where nothing was is [Book.Silence].
 func (b *Book) Report(job queue.Job, process uuid.UUID, silence time.Duration, now time.Time) (Call, error) {
 	e, known := b.entries[job.Lease()]
 	if !known {
@@ -33,8 +33,11 @@ func (b *Book) Report(job queue.Job, process uuid.UUID, silence time.Duration, n
 		return Call{}, err
 	}
 	e.handed = true
-	if silence > 0 {
-		e.silence = silence
+	switch {
+	case silence > 0:
+		e.silence, e.agreed = silence, true
+	case !e.agreed:
+		e.silence = b.Silence
 	}
 	return Call{lease: job.Lease(), entry: e, adopted: !known}, nil
 }

@@ -251,6 +251,7 @@ type process struct {
 
 func (p *process) start() {
 	p.self, p.book = p.id(), leases.New(func(j queue.Job) time.Duration { return j.RunLimit })
+	p.book.Silence = patience
 	p.life++
 	p.every(time.Second, p.claim)
 	p.every(time.Second, p.look)
@@ -476,6 +477,9 @@ func (p *process) report(l queue.Lease, silence time.Duration, answer func(goOn 
 			return
 		}
 		job = j.Job
+	}
+	if p.IntN(2) == 0 {
+		silence = 0 // what was agreed on
 	}
 	call, err := p.book.Report(job, self, silence, p.now)
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
-	"github.com/dormouse-go/dormouse/store/memory"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -43,10 +42,19 @@ func start(ctx context.Context, inner queue.Store, bus queue.Pubsub, cfg acquire
 	return &process{Acquirer: a, store: store, stop: sync.OnceFunc(func() { cancel(); <-done })}, nil
 }
 
+// source is what a worker asks: a process, or what it lets workers elsewhere ask.
+type source interface {
+	AcquireJob(ctx context.Context, r queue.Request) (queue.Job, error)
+	Renew(ctx context.Context, r queue.Report) (canceled bool, err error)
+	End(ctx context.Context, e queue.End) (queue.Job, error)
+}
+
 // worker waits for one job.
 type worker struct {
 	request queue.Request
-	cancel  context.CancelFunc
+	// remote: it lives elsewhere, and is who the process says.
+	remote bool
+	cancel context.CancelFunc
 
 	mu   sync.Mutex
 	over bool
@@ -54,16 +62,28 @@ type worker struct {
 	err  error
 }
 
+// of is how the worker sees a process.
+func (w *worker) of(p *process) source {
+	if w.remote {
+		return p.Remote(acquirer.Identity{Organization: w.request.Organization, Worker: w.request.Worker})
+	}
+	return p
+}
+
 func (p *process) join(ctx context.Context, r queue.Request, group *sync.WaitGroup) *worker {
-	ctx, cancel := context.WithCancel(ctx)
-	w := &worker{request: r, cancel: cancel}
+	w := &worker{request: r}
+	w.wait(ctx, p, group)
+	return w
+}
+
+func (w *worker) wait(ctx context.Context, p *process, group *sync.WaitGroup) {
+	ctx, w.cancel = context.WithCancel(ctx)
 	group.Go(func() {
-		job, err := p.AcquireJob(ctx, r)
+		job, err := w.of(p).AcquireJob(ctx, w.request)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.over, w.job, w.err = true, job, err
 	})
-	return w
 }
 
 func (w *worker) state() (over, got bool, job queue.Job) {
@@ -83,7 +103,7 @@ func (w *worker) runs(j queue.Job) bool {
 const lately = time.Second
 
 // ready are the jobs among ids that could be claimed for a while.
-func ready(store *memory.Jobs, ids []uuid.UUID) []queue.Job {
+func ready(store queue.Store, ids []uuid.UUID) []queue.Job {
 	jobs, _ := store.Jobs(context.Background(), queue.Filter{IDs: ids})
 	var list []queue.Job
 	for _, j := range jobs {

@@ -22,7 +22,12 @@ func (m *model) retries(t *rapid.T) {
 		t.Skip("nothing is over")
 	}
 	id, p := rapid.SampledFrom(over).Draw(t, "job"), m.aProcess(t)
-	p.calls.Go(func() { _, _ = p.Retry(m.ctx, "ann", "", id) })
+	p.calls.Go(func() {
+		m.insist(func(ctx context.Context) error {
+			_, err := p.Retry(ctx, "ann", "", id)
+			return err
+		})
+	})
 }
 
 func (m *model) scope(t *rapid.T) queue.Scope {
@@ -39,14 +44,21 @@ func (m *model) pauses(t *rapid.T) {
 		p.Until = time.Now().Add(time.Duration(d) * time.Second)
 	}
 	process := m.aProcess(t)
-	process.calls.Go(func() { _ = process.Pause(m.ctx, p) })
+	process.calls.Go(func() {
+		m.insist(func(ctx context.Context) error { return process.Pause(ctx, p) })
+	})
 	// Its end is known to the process that began it, and to others when they look.
 	m.crashed = m.crashed || !p.Until.IsZero()
 }
 
 func (m *model) resumes(t *rapid.T) {
 	scope, p := m.scope(t), m.aProcess(t)
-	p.calls.Go(func() { _, _ = p.Resume(m.ctx, scope) })
+	p.calls.Go(func() {
+		m.insist(func(ctx context.Context) error {
+			_, err := p.Resume(ctx, scope)
+			return err
+		})
+	})
 }
 
 // resumeAll lifts what is paused; nothing else moves meanwhile.

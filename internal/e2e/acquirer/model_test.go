@@ -19,32 +19,57 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
-	"github.com/dormouse-go/dormouse/store/memory"
 )
 
-// The invariant of the hand-off, on random histories of joins, leaves, postings, some under unique keys, ends, cancellations,
-// retries by hand, pauses, store errors, lost answers, cut and disordered announcements, and processes that come, go and die: when nothing moves any more,
+// The invariants of the hand-off, on random histories with everything switched on: workers here and elsewhere that join, leave,
+// report, fall silent, hang and are said to be gone; postings, some for later, some under unique keys, some with a time limit;
+// ends, cancellations, retries by hand, pauses; policies that are slow, fail and panic; store errors and lost answers, of
+// heartbeats too; cut and disordered announcements; processes that come, go, die, and are declared lost while they live. At any time
+//
+//   - of one job every fencing number was handed out once, and rising,
+//   - a worker is not told to go on with a job that was handed to the next one,
+//   - no limit is exceeded, and of a unique key there is one job that is not over,
+//
+// and when nothing moves any more,
 //
 //   - no able worker sleeps while a runnable job is ready,
-//   - every job that runs is in the hands of exactly one worker, unless its process died lately,
-//   - of one job every fencing number was handed out once, and rising.
+//   - every job that runs is in the hands of exactly one worker, and of none that is silent or does not stop,
+//   - no job was taken from a worker without a verdict, nor by one about what was not so any more,
+//   - no process has broken a promise that it made to the store.
 //
-// There is no backup and no look of joining workers in it: a wake-up that is lost stays lost and is seen.
+// There is no backup and no look of joining workers in it: a wake-up that is lost stays lost and is seen. With
+// -args -rounds=100 it plays ten thousand histories.
 func TestHandOffModel(t *testing.T) {
+	var all played
 	for range *rounds {
-		synctest.Test(t, func(t *testing.T) { rapid.Check(timeless{t}, history) })
+		synctest.Test(t, func(t *testing.T) {
+			rapid.Check(timeless{t}, func(t *rapid.T) { history(t, &all) })
+		})
 	}
+	all.worth(t, *rounds)
 }
 
-func history(t *rapid.T) {
+func history(t *rapid.T, all *played) {
 	m := newModel(context.Background(), t)
+	defer all.add(m)
 	defer m.end()
+	for range rapid.IntRange(0, 4).Draw(t, "at first") {
+		m.joins(t)
+		m.posts(t)
+	}
 	t.Repeat(map[string]func(*rapid.T){
 		"":                m.check,
 		"join":            m.joins,
+		"another joins":   m.joins,
 		"leave":           m.leaves,
 		"post":            m.posts,
+		"post more":       m.posts,
 		"end":             m.ends,
+		"report":          m.reports,
+		"report again":    m.reports,
+		"time passes":     m.passes,
+		"gone":            m.gone,
+		"judge":           m.judges,
 		"cancel":          m.cancels,
 		"retry":           m.retries,
 		"pause":           m.pauses,
@@ -63,8 +88,8 @@ func history(t *rapid.T) {
 // timeless hides the deadline of a test, which is not to be asked inside a bubble.
 type timeless struct{ rapid.TB }
 
-// rounds is for a long hunt: rapid ends a check after a day, and in a bubble a day is soon over.
-var rounds = flag.Int("rounds", 1, "how often to check the model")
+// rounds of a hundred histories: rapid ends a check after a day, and in a bubble a day is soon over.
+var rounds = flag.Int("rounds", 3, "how often to check the model")
 
 const maxProcesses = 3
 
@@ -75,7 +100,7 @@ type model struct {
 	rng   *rand.Rand // how long calls take
 	rngMu sync.Mutex
 
-	store     *memory.Jobs
+	store     *ledger
 	bus       *acquirertest.Pubsub
 	cfg       acquirer.Config
 	processes []*process
@@ -92,17 +117,19 @@ type model struct {
 	// ended are the leases whose end was reported, or is being reported.
 	endedMu sync.Mutex
 	ended   map[queue.Lease]bool
+	heard   heard
 }
 
 func newModel(ctx context.Context, t *rapid.T) *model {
 	ctx, stop := context.WithCancel(ctx)
 	m := &model{
 		ctx: ctx, stop: stop, rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "latencies"), 0)),
-		store: memory.NewJobs(), bus: &acquirertest.Pubsub{},
+		store: newLedger(), bus: &acquirertest.Pubsub{},
 		cfg:  wakeUpsOnly(),
-		orgs: []uuid.UUID{uuid.New(), uuid.New()}, fences: make(map[uuid.UUID]int64),
-		seen: make(map[*worker]bool), ended: make(map[queue.Lease]bool),
+		orgs: newOrganizations(), fences: make(map[uuid.UUID]int64),
+		seen: make(map[*worker]bool), ended: make(map[queue.Lease]bool), heard: newHeard(),
 	}
+	m.cfg.Grace, m.cfg.Lost, m.cfg.Events = grace, map[string]acquirer.LostPolicy{"": m.policy}, m.heard.event
 	if rapid.Bool().Draw(t, "limited") {
 		m.cfg.Limits = queue.Limits{Types: map[string]int{"build": 2}}
 	}
@@ -110,6 +137,12 @@ func newModel(ctx context.Context, t *rapid.T) *model {
 	m.starts(t)
 	time.Sleep(time.Second)
 	return m
+}
+
+// newOrganizations are two, the first of which does most.
+func newOrganizations() []uuid.UUID {
+	first := uuid.New()
+	return []uuid.UUID{first, first, first, uuid.New()}
 }
 
 func (m *model) end() {
@@ -155,8 +188,9 @@ func (m *model) stops(t *rapid.T) {
 	p := m.take(t)
 	p.calls.Wait()
 	p.stop()
-	// What is to turn ready later only it knew; the others learn it by a look.
-	m.crashed = m.crashed || slices.ContainsFunc(m.jobs(), func(j queue.Job) bool {
+	// What is to turn ready later only it knew, and what it stored without an answer in its last moment nobody; the others learn
+	// it by a look.
+	m.crashed = m.crashed || m.trouble || slices.ContainsFunc(m.jobs(), func(j queue.Job) bool {
 		return j.State == queue.Pending && time.Until(j.ReadyAt) > -lately
 	})
 }
@@ -170,15 +204,22 @@ func (m *model) crashes(t *rapid.T) {
 	p.stop()
 }
 
-var universe = []tags{nil, {"x": "1"}, {"y": "1"}, {"x": "1", "y": "1"}, {"x": "1", "y": "1", "z": "1"}}
+var (
+	universe = []tags{nil, {"x": "1"}, {"y": "1"}, {"x": "1", "y": "1"}, {"x": "1", "y": "1", "z": "1"}}
+	// able has more of the workers who can run more.
+	able = append(universe, universe[3], universe[4], universe[4])
+)
 
 func (m *model) joins(t *rapid.T) {
 	r := queue.Request{
 		Organization: rapid.SampledFrom(m.orgs).Draw(t, "organization"), Worker: uuid.New(),
-		Types: rapid.SampledFrom([][]string{{"build"}, {"scan"}, {"build", "scan"}}).Draw(t, "types"),
-		Tags:  rapid.SampledFrom(universe).Draw(t, "tags"),
+		Types:   rapid.SampledFrom([][]string{{"build"}, {"scan"}, {"build", "scan"}, {"build", "scan"}}).Draw(t, "types"),
+		Tags:    rapid.SampledFrom(able).Draw(t, "tags"),
+		Silence: rapid.SampledFrom([]time.Duration{0, 0, silence}).Draw(t, "silence"),
 	}
-	m.workers = append(m.workers, m.aProcess(t).join(m.ctx, r, &m.group))
+	w := &worker{request: r, remote: rapid.IntRange(0, 3).Draw(t, "elsewhere") == 0}
+	w.wait(m.ctx, m.aProcess(t), &m.group)
+	m.workers = append(m.workers, w)
 }
 
 func (m *model) leaves(t *rapid.T) {
@@ -203,6 +244,10 @@ func (m *model) posts(t *rapid.T) {
 		Tags:     rapid.SampledFrom(universe).Draw(t, "tags"),
 		Priority: rapid.Int16Range(0, 1).Draw(t, "priority"),
 		Unique:   rapid.SampledFrom([]string{"", "", "", "a", "b"}).Draw(t, "unique"),
+		RunLimit: rapid.SampledFrom([]time.Duration{0, 0, 2 * time.Second, time.Minute}).Draw(t, "limit of a run"),
+	}
+	if d := rapid.SampledFrom([]time.Duration{0, 0, 500 * time.Millisecond, 3 * time.Second}).Draw(t, "later"); d > 0 {
+		posting.NotBefore = time.Now().Add(d)
 	}
 	var postings []queue.Posting
 	for range rapid.IntRange(1, 3).Draw(t, "jobs") {
@@ -210,7 +255,34 @@ func (m *model) posts(t *rapid.T) {
 		postings = append(postings, posting)
 		m.posted = append(m.posted, posting.ID)
 	}
-	p.calls.Go(func() { _, _ = p.Enqueue(m.ctx, postings...) })
+	p.calls.Go(func() {
+		m.insist(func(ctx context.Context) error {
+			_, err := p.Enqueue(ctx, postings...)
+			return err
+		})
+	})
+}
+
+// insist asks again until there is an answer, as whoever calls has to.
+func (m *model) insist(call func(context.Context) error) {
+	ctx, cancel := m.patience()
+	defer cancel()
+	for call(ctx) != nil && pause(ctx, 100*time.Millisecond) {
+	}
+}
+
+// patience bounds a call: of a crashed process none returns.
+func (m *model) patience() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(m.ctx, 30*time.Second)
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }
 
 func (m *model) setEnded(lease queue.Lease, ended bool) {
@@ -225,22 +297,28 @@ func (m *model) hasEnded(lease queue.Lease) bool {
 	return m.ended[lease]
 }
 
-// held are the jobs that workers have and have not ended.
-func (m *model) held() (list []queue.Job) {
+// atWork are the workers who have a job and have not ended it.
+func (m *model) atWork() (list []*worker) {
 	for _, w := range m.workers {
 		if _, got, job := w.state(); got && !m.hasEnded(job.Lease()) {
-			list = append(list, job)
+			list = append(list, w)
 		}
 	}
 	return list
 }
 
-func (m *model) ends(t *rapid.T) {
-	held := m.held()
-	if len(held) == 0 {
+func (m *model) aWorker(t *rapid.T) (*worker, queue.Job) {
+	list := m.atWork()
+	if len(list) == 0 {
 		t.Skip("nobody works")
 	}
-	job := rapid.SampledFrom(held).Draw(t, "job")
+	w := rapid.SampledFrom(list).Draw(t, "worker")
+	_, _, job := w.state()
+	return w, job
+}
+
+func (m *model) ends(t *rapid.T) {
+	w, job := m.aWorker(t)
 	m.setEnded(job.Lease(), true)
 	end := queue.End{
 		Handout: job.Handout(),
@@ -251,9 +329,9 @@ func (m *model) ends(t *rapid.T) {
 	}
 	p := m.aProcess(t)
 	p.calls.Go(func() {
-		ctx, cancel := context.WithTimeout(m.ctx, 30*time.Second) // of a crashed process no end returns
+		ctx, cancel := m.patience()
 		defer cancel()
-		if _, err := p.End(ctx, end); err != nil && !errors.Is(err, queue.ErrLeaseLost) {
+		if _, err := w.of(p).End(ctx, end); err != nil && !errors.Is(err, queue.ErrLeaseLost) {
 			m.setEnded(job.Lease(), false) // the worker still has it
 		}
 	})
@@ -272,6 +350,11 @@ func (m *model) moment(t *rapid.T) {
 	time.Sleep(time.Duration(rapid.IntRange(0, 6000).Draw(t, "microseconds")) * time.Microsecond)
 }
 
+// passes is long enough for workers to fall silent and for policies to decide, or not.
+func (m *model) passes(t *rapid.T) {
+	time.Sleep(time.Duration(rapid.IntRange(1, 20).Draw(t, "seconds")) * time.Second)
+}
+
 // latency is the fate of a store's call.
 func (m *model) latency(v acquirertest.Verb) acquirertest.Fault {
 	m.rngMu.Lock()
@@ -281,9 +364,7 @@ func (m *model) latency(v acquirertest.Verb) acquirertest.Fault {
 		Before: func(context.Context) { time.Sleep(before) },
 		After:  func(context.Context) { time.Sleep(after) },
 	}
-	// An enqueue that fails has announced nothing, which is its caller's to repeat; and a beat that fails is
-	// another test's.
-	if m.trouble && v != acquirertest.Enqueue && v != acquirertest.Operate && v != acquirertest.Heartbeat {
+	if m.trouble {
 		n := m.rng.IntN(6)
 		fault.Down, fault.Lost = n == 0, n == 1
 	}
@@ -338,6 +419,8 @@ func (m *model) settle(t *rapid.T) {
 	m.check(t)
 	m.noneSleeps(t)
 	m.allInHands(t)
+	m.noneHangs(t)
+	m.verdicts(t)
 	m.promises(t)
 }
 
@@ -375,7 +458,8 @@ func (m *model) jobs() []queue.Job {
 // allInHands: what runs is held by a worker.
 func (m *model) allInHands(t *rapid.T) {
 	held := make(map[queue.Lease]bool)
-	for _, job := range m.held() {
+	for _, w := range m.atWork() {
+		_, _, job := w.state()
 		held[job.Lease()] = true
 	}
 	for _, job := range m.jobs() {
@@ -385,7 +469,7 @@ func (m *model) allInHands(t *rapid.T) {
 	}
 }
 
-// check is made after every action: fences rise, and limits hold.
+// check is made after every action.
 func (m *model) check(t *rapid.T) {
 	synctest.Wait()
 	var fresh []queue.Job
@@ -402,7 +486,12 @@ func (m *model) check(t *rapid.T) {
 		}
 		m.fences[job.ID] = job.Fence
 	}
+	m.heard.hand(m.fences)
+	if broken := m.heard.firstBroken(); broken != "" {
+		t.Fatal(broken)
+	}
 	m.limitsHold(t)
+	m.uniqueKeys(t)
 }
 
 func (m *model) limitsHold(t *rapid.T) {

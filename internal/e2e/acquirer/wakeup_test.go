@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,14 @@ const never = 1000 * time.Hour
 func wakeUpsOnly() acquirer.Config {
 	return acquirer.Config{Backup: never, Poll: never, Clock: acquirertest.WakeUpsOnly(quartz.NewReal())}
 }
+
+const (
+	// turns is longer than a lane is left to other processes.
+	turns = 5 * time.Second
+	// pauses is longer than any pause that an acquirer makes because its store failed, however often it did; one of them may
+	// begin behind the other.
+	pauses = time.Minute
+)
 
 // trial is one short history of one organization.
 type trial struct {
@@ -71,6 +80,7 @@ func runTrials(t *testing.T, scenario func(*trial), faults bool) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	store := memory.NewJobs()
 	bus := &acquirertest.Pubsub{}
+	var trouble atomic.Bool
 	var processes []*process
 	for range 2 {
 		p, err := start(t.Context(), store, bus, wakeUpsOnly())
@@ -78,14 +88,18 @@ func runTrials(t *testing.T, scenario func(*trial), faults bool) {
 			t.Fatal(err)
 		}
 		defer p.stop()
-		p.store.Choose(slow(rand.New(rand.NewPCG(seed, 1)), faults))
+		p.store.Choose(slow(rand.New(rand.NewPCG(seed, 1)), &trouble))
 		processes = append(processes, p)
 	}
 	time.Sleep(time.Second) // they are registered and listen
 	for i := range *trials / 6 {
 		run := &trial{rng: rng, ctx: t.Context(), store: store, processes: processes, org: uuid.New()}
+		trouble.Store(faults)
 		scenario(run)
-		time.Sleep(5 * time.Second) // errors and turns pass; nothing else would help
+		time.Sleep(turns) // they pass, as do most errors; nothing else would help
+		if trouble.Swap(false) {
+			time.Sleep(pauses) // a store may fail many times in a row, and is left alone for longer each time
+		}
 		synctest.Wait()
 		if lost := run.lost(); lost != "" {
 			t.Fatalf("trial %d: %s", i, lost)
@@ -94,8 +108,9 @@ func runTrials(t *testing.T, scenario func(*trial), faults bool) {
 	}
 }
 
-// slow lets claims and listings take a few milliseconds, so that everything else happens in between.
-func slow(rng *rand.Rand, faults bool) func(acquirertest.Verb) acquirertest.Fault {
+// slow lets claims and listings take a few milliseconds, so that everything else happens in between, and fail while there is
+// trouble.
+func slow(rng *rand.Rand, trouble *atomic.Bool) func(acquirertest.Verb) acquirertest.Fault {
 	var mu sync.Mutex
 	return func(v acquirertest.Verb) acquirertest.Fault {
 		if v != acquirertest.Claim && v != acquirertest.Ready {
@@ -108,7 +123,7 @@ func slow(rng *rand.Rand, faults bool) func(acquirertest.Verb) acquirertest.Faul
 			Before: func(context.Context) { time.Sleep(before) },
 			After:  func(context.Context) { time.Sleep(after) },
 		}
-		if faults {
+		if trouble.Load() {
 			n := rng.IntN(6)
 			fault.Down, fault.Lost = n == 0, n == 1
 		}
