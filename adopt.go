@@ -55,6 +55,12 @@ func (p *Plane) Adopt(ctx context.Context, a Adopted, options ...Option) (Worksp
 // process is gone: the workspace is stopped, and the policy says what follows, such as the next start by its schedule, or its
 // deletion after a time. Nothing changes if that is known, or while a build is active. Set Observation.BuildID, and Since, where
 // the message may be late, so that one about the last run does not stop this one.
+//
+// A member of a pool is observed too, before anybody has claimed it: the pool of this process removes it and makes another.
 func (p *Plane) Observe(ctx context.Context, id uuid.UUID, o Observation, options ...Option) (Workspace, error) {
-	return p.Update(ctx, id, lifecycle.Observe(o), options...)
+	w, err := p.Update(ctx, id, lifecycle.Observe(o), options...)
+	if err == nil && w.Status == lifecycle.StatusManaged {
+		p.pools.changed()
+	}
+	return w, err
 }

@@ -60,8 +60,8 @@ type Config struct {
 	// Retention is how long ended builds, their jobs and deleted workspaces are kept. Defaults to 0: jobs for 7 days,
 	// everything else for ever.
 	Retention time.Duration
-	// Sweep is the time between two searches for builds whose job ended unnoticed; each reads what is being built. Defaults to
-	// 1 hour.
+	// Sweep is the time between two searches for builds whose job ended unnoticed; each reads what is being built. Another one
+	// follows two minutes after the start, and after a process was lost. Defaults to 1 hour.
 	Sweep time.Duration
 
 	// TuneExecutor, TuneAcquirer and TuneWorker change the configuration of an engine before it is made, for what this

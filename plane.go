@@ -34,6 +34,7 @@ type Plane struct {
 	acquirer *acquirer.Acquirer
 	worker   *worker.Worker // nil if the workers are elsewhere
 	ends     buildjobs.Ends
+	missed   missed
 	pools    pools
 	machines machines
 	onlooker *onlooker // nil if the plane acts
@@ -56,7 +57,7 @@ func New(s store.Store, cfg Config) (*Plane, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	p := &Plane{store: s, bound: s, cfg: cfg}
+	p := &Plane{store: s, bound: s, cfg: cfg, missed: newMissed()}
 	if err := p.makeOnlooker(); err != nil {
 		return nil, err
 	}
@@ -109,6 +110,9 @@ func (p *Plane) acquirerConfig() acquirer.Config {
 	host := cfg.Events
 	cfg.Events = func(e queue.Event) {
 		p.ends.Event(e)
+		if e.Kind == queue.EventProcessLost {
+			p.missed.suspect()
+		}
 		if host != nil {
 			host(e)
 		}

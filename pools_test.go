@@ -320,3 +320,28 @@ func gathered(r *prometheus.Registry, prefix string) bool {
 	}
 	return false
 }
+
+// A member whose process has ended by itself is told by the host, and the pool removes it and makes another at once, not when it lists
+// everything the next time.
+func TestPoolReplacesWhatHasEnded(t *testing.T) {
+	bubble(t, withPool(2, nil), func(f *fixture) {
+		f.wait(5 * time.Minute)
+		list, err := f.List(f.t.Context(), dormouse.ListQuery{Statuses: []lifecycle.Status{lifecycle.StatusManaged}})
+		f.must(err)
+		if c := f.engine().Stats().Counts; c.Ready != 2 || len(list) != 2 {
+			t.Fatalf("ready after 5 minutes: %+v, %d workspaces", c, len(list))
+		}
+		gone := list[0]
+		_, err = f.Observe(f.t.Context(), gone.ID, dormouse.Observation{BuildID: gone.BuildID}, dormouse.By("watcher"))
+		f.must(err)
+		f.wait(time.Second)
+		if c := f.engine().Stats().Counts; c.Ready != 1 {
+			t.Errorf("a second later: %+v", c)
+		}
+		f.wait(2 * time.Minute)
+		after, err := f.Get(f.t.Context(), gone.ID)
+		if c := f.engine().Stats().Counts; c.Ready != 2 || err == nil && after.Status != lifecycle.StatusDeleted {
+			t.Errorf("two minutes later: %+v, the one that ended is %v, %v", c, after.Status, err)
+		}
+	})
+}

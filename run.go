@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
 	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/migrate"
@@ -39,10 +38,11 @@ func (p *Plane) Run(ctx context.Context) error {
 	// What is to end after something else hears of ctx's end from that, not from ctx.
 	lasting := context.WithoutCancel(ctx)
 	engine := begin(lasting, fail, p.executor.Run)
-	handOff := begin(lasting, fail, p.acquirer.Run, p.runEnds)
+	ends := begin(lasting, fail, p.runEnds)
+	handOff := begin(lasting, fail, p.acquirer.Run)
 	work := begin(ctx, fail, p.runWorker, p.runSweep, p.runPools, p.runMachines)
 	<-ctx.Done()
-	for _, s := range []*stage{work, handOff, engine} {
+	for _, s := range []*stage{work, handOff, ends, engine} {
 		s.end()
 	}
 	p.tellLast(lasting)
@@ -120,27 +120,4 @@ func (p *Plane) runWorker(ctx context.Context) error {
 		return nil
 	}
 	return p.worker.Run(ctx)
-}
-
-func (p *Plane) runEnds(ctx context.Context) error {
-	return p.ends.Run(ctx, p.executor, func(err error) {
-		p.cfg.Logger.WarnContext(ctx, "dormouse: end of a build not written, left to a sweep", "error", err)
-	})
-}
-
-// young is the age below which a build is left alone by the sweep: its end may be on its way.
-const young = time.Minute
-
-// runSweep looks for builds whose job ended unnoticed, at once and then from time to time.
-func (p *Plane) runSweep(ctx context.Context) error {
-	for again := true; again; again = p.pause(ctx, p.cfg.Sweep) {
-		n, err := buildjobs.Sweep(ctx, p.executor, p.store, p.store, p.now().Add(-young))
-		if err != nil && ctx.Err() == nil {
-			p.cfg.Logger.WarnContext(ctx, "dormouse: sweep failed", "error", err)
-		}
-		if n > 0 {
-			p.cfg.Logger.InfoContext(ctx, "dormouse: sweep ended builds whose job was over", "builds", n)
-		}
-	}
-	return nil
 }

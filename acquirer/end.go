@@ -3,7 +3,6 @@ package acquirer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,7 +61,7 @@ func (a *Acquirer) beginEnd(ctx context.Context, h queue.Handout) (leases.Call, 
 		a.mu.Lock()
 		if e := a.book.Find(h.Lease); e != nil && !h.Of(&e.Job) {
 			a.mu.Unlock()
-			return leases.Call{}, fmt.Errorf("acquirer: end: %w", queue.ErrLeaseLost)
+			return leases.Call{}, queue.ErrLeaseLost // word for word what the store says of a job that is not there
 		}
 		call, err := a.book.End(h.Lease, a.clock.Now())
 		a.mu.Unlock()

@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -115,10 +116,11 @@ func (a *Acquirer) judge(d leases.Doubt) bool {
 func (a *Acquirer) storeVerdict(ctx context.Context, d leases.Doubt, end queue.End) {
 	for failures := 0; ; failures++ {
 		answer, err := a.ends.Do(ctx, end)
-		if err == nil {
+		if err == nil && (answer.Err == nil || queue.IsAnswer(answer.Err)) {
 			a.verdictAnswered(d, answer)
 			return
 		}
+		err = errors.Join(err, answer.Err)
 		a.cfg.Logger.Warn("lost job not ended", "job_id", d.Job.ID, "job_kind", d.Job.Type, "error", err)
 		if !a.pause(ctx, growing(failures), "verdict") {
 			a.postpone(d, 0)

@@ -36,6 +36,8 @@ const EventObserved EventKind = "workspace.observed"
 // after a time where the policy says so. One that is deleted stays so. What would be due at once because of that has the default graces of [PolicyTerms]:
 // a stop and dormancy wait for 2 hours, a deletion for 24.
 //
+// A managed workspace is observed like any other, for whoever controls it: a pool removes a member that stands still.
+//
 // It may be repeated. Nothing changes if the workspace is known to be so, and while a build is active: its end tells. Nor
 // does something that was seen to be stopped before the present run began.
 func Observe(o Observation) Verb {
@@ -46,9 +48,9 @@ func Observe(o Observation) Verb {
 		if o.Running && o.Deleted {
 			return Change{}, invalid.New("Observation.Deleted", o.Deleted, "must be false of what is running")
 		}
-		switch err := settable(&s); {
-		case err != nil:
-			return Change{}, err
+		switch {
+		case s.Workspace.Deleted:
+			return Change{}, ErrDeleted
 		case !news(&s, &o):
 			return Change{}, ErrUnchanged
 		case micros.Of(o.Since).After(now.Add(maxSkew)):

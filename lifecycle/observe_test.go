@@ -103,10 +103,22 @@ func TestObserveThatIsNoNews(t *testing.T) {
 	refuse(t, "a build is active", stopping, monday.Add(time.Hour), lifecycle.Observe(lifecycle.Observation{}), lifecycle.ErrUnchanged)
 	gone := newWorkspace(workspace(func(w *lifecycle.Workspace) { w.Deleted = true }))
 	refuse(t, "deleted", gone, monday, lifecycle.Observe(lifecycle.Observation{}), lifecycle.ErrDeleted)
-	managed := newWorkspace(workspace(func(w *lifecycle.Workspace) { w.Managed = true }))
-	refuse(t, "managed", managed, monday, lifecycle.Observe(lifecycle.Observation{}), lifecycle.ErrManaged)
 	refuse(t, "from the future", s, monday.Add(time.Hour), lifecycle.Observe(lifecycle.Observation{Since: monday.Add(3 * time.Hour)}), nil)
 	refuse(t, "no instant", s, monday, lifecycle.Observe(lifecycle.Observation{Since: time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC)}), nil)
+}
+
+// What became of a managed workspace is written down, and no rule acts on it because of that.
+func TestObserveOfAManagedWorkspace(t *testing.T) {
+	s := running()
+	s.Workspace.Managed = true
+	s.Build.Deadline, s.Build.MaxDeadline = time.Time{}, time.Time{}
+	got := do(t, s, monday.Add(time.Hour), lifecycle.Observe(lifecycle.Observation{BuildID: s.Build.ID}))
+	if b := got.Build; b.Transition != lifecycle.TransitionStop || b.Status != lifecycle.JobSucceeded || b.Reason != lifecycle.ReasonObserved || !b.RunSince.IsZero() {
+		t.Errorf("the build is %+v", b)
+	}
+	if got.Status() != lifecycle.StatusManaged || !got.Workspace.WakeAt.IsZero() {
+		t.Errorf("it is %v and looked at again at %v", got.Status(), got.Workspace.WakeAt)
+	}
 }
 
 func TestObserveADeletion(t *testing.T) {

@@ -1,6 +1,7 @@
 package prewarm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
-	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -187,13 +187,10 @@ const maxDetails = 4096
 
 // validate refuses what a store may not take: claims share its calls, and a call that fails is everybody's.
 func (r *Request) validate(now time.Time) error {
+	err := cmp.Or(named("Request.Owner", r.Owner), storable("Request.Tenant", r.Tenant), storable("Request.Key", r.Key))
 	switch {
-	case !text.Name(r.Owner, maxName):
-		return invalid.New("Request.Owner", r.Owner, "must be 1 to %d bytes of UTF-8 without control and hidden characters", maxName)
-	case r.Tenant != "" && !text.Name(r.Tenant, maxName):
-		return invalid.New("Request.Tenant", r.Tenant, "must be at most %d bytes of UTF-8 without control and hidden characters", maxName)
-	case r.Key != "" && !text.Name(r.Key, maxName):
-		return invalid.New("Request.Key", r.Key, "must be at most %d bytes of UTF-8 without control and hidden characters", maxName)
+	case err != nil:
+		return err
 	case len(r.Details) > maxDetails || !utf8.ValidString(r.Details) || strings.ContainsRune(r.Details, 0):
 		return invalid.New("Request.Details", len(r.Details), "must be at most %d bytes of UTF-8 without zero bytes", maxDetails)
 	case r.IfEmpty > Wait:

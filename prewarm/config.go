@@ -49,6 +49,12 @@ type Config struct {
 	// where the store may be lost or exchanged: everything would be an orphan. Defaults to false: they are counted.
 	DestroyOrphans bool
 
+	// Events is told what happens to the pool as a whole, one at a time and in order, while Run runs: what was before is told
+	// when it begins. Of several processes the one that has paused the pool or counted the failure tells, and each tells its
+	// own alerts and specs. It must not block for long: events beyond 10,000 in waiting are dropped. Defaults to nil; the log
+	// has them in any case.
+	Events func(PoolEvent)
+
 	// Instance tells pools of one name apart in metrics (label "instance"). Defaults to "": no label.
 	Instance string
 	// Namespace is the first part of the metrics' names. Defaults to "dormouse".

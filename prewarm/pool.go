@@ -33,7 +33,8 @@ type Pool struct {
 	lined   signal      // other processes should be told who waits
 	heard   *hints.Gate // what other processes say may be served
 	process string      // who we are to other processes
-	events  mailbox
+	events  mailbox[Event]
+	notes   mailbox[PoolEvent] // what the host is to be told
 	metrics *metrics
 
 	mu     sync.Mutex
@@ -56,6 +57,9 @@ type Pool struct {
 	held      map[uuid.UUID]map[*hold]struct{}
 	stats     counters
 }
+
+// maxNotes bounds what a host has not been told yet.
+const maxNotes = 10_000
 
 type runState uint8
 
@@ -103,8 +107,9 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 	}
 	p := &Pool{
 		store: store, backend: backend, cfg: cfg, clock: cfg.Clock, spec: cfg.Spec,
-		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), lined: newSignal(), process: uuid.NewString(), others: newOthers(), events: mailbox{wake: newSignal()},
-		line: newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
+		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), lined: newSignal(), process: uuid.NewString(), others: newOthers(), events: mailbox[Event]{wake: newSignal()},
+		notes: mailbox[PoolEvent]{wake: newSignal(), limit: maxNotes},
+		line:  newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
 		stats: newCounters(),
 	}
 	p.heard = hints.NewGate(cfg.Clock, hearPause, "pool", p.serve.set)
@@ -127,7 +132,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	// What must still be written when ctx has ended has a deadline of its own.
 	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	for _, loop := range []func(context.Context){p.planLoop, p.serveLoop, p.watchLoop, p.eventLoop, p.listLoop, p.announceLoop, p.hearLoop} {
+	for _, loop := range []func(context.Context){p.planLoop, p.serveLoop, p.watchLoop, p.eventLoop, p.listLoop, p.announceLoop, p.hearLoop, p.notifyLoop} {
 		group.Go(func() error { loop(ctx); return nil })
 	}
 	for range p.cfg.Concurrency {
@@ -141,6 +146,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	p.end()
 	p.holds.Wait()
 	p.work.close(late)
+	p.notifyAll(late)
 	p.Close()
 	return nil
 }
@@ -195,7 +201,9 @@ func (p *Pool) SetSpec(s Spec) error {
 		kept.Err = s.Err
 		s = kept
 	}
+	before := p.spec
 	p.spec = s
+	p.notifySpec(before, s)
 	p.mu.Unlock()
 	p.plan.set()
 	return nil

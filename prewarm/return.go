@@ -1,6 +1,7 @@
 package prewarm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -244,7 +245,7 @@ func (p *Pool) Explain(ctx context.Context) (Explanation, error) {
 
 // ExplainClaim says what became of a claim, by its key: its member with the reason of its state, or [ErrNotFound].
 func (p *Pool) ExplainClaim(ctx context.Context, owner, key string) (Member, error) {
-	if err := (&Request{Owner: owner, Key: key}).validate(p.now()); err != nil {
+	if err := cmp.Or(named("owner", owner), named("key", key)); err != nil {
 		return Member{}, err
 	}
 	grants, err := p.claims(ctx, Pick{Pool: p.cfg.Spec.Name, Version: noVersion}, []Claim{{Key: key, Owner: owner}})

@@ -156,7 +156,7 @@ func (p *Pool) groups(waiters []*waiter, tier int) []*group {
 
 // pick returns what a waiter may have in a tier; the lock is held.
 func (p *Pool) pick(w *waiter, tier int, now time.Time) (Pick, bool) {
-	pick := Pick{Pool: p.spec.Name, Version: p.spec.Version}
+	pick := Pick{Pool: p.spec.Name, Version: p.spec.Version, Freshest: p.spec.Freshest}
 	if w.request.MinLife > 0 {
 		pick.LivesUntil = now.Add(w.request.MinLife)
 	}

@@ -47,6 +47,10 @@ type Spec struct {
 	// Defaults to 1 hour.
 	Remember time.Duration
 
+	// Freshest gives claims the member that became ready last, whose caches are warm and whose life is longest. The others
+	// grow old then, and end with their IdleLife. Defaults to false: the one that is ready longest.
+	Freshest bool
+
 	Rollover Rollover
 	Retry    Retry
 	Reuse    Reuse
@@ -169,16 +173,21 @@ func (s Spec) Validate() error {
 const maxName = 200
 
 func (s Spec) validateNames() error {
-	switch {
-	case !text.Name(s.Name, maxName):
-		return invalid.New("Spec.Name", s.Name, "must be 1 to %d bytes of UTF-8 without control and hidden characters", maxName)
-	case !text.Name(s.Version, maxName):
-		return invalid.New("Spec.Version", s.Version, "must be 1 to %d bytes of UTF-8 without control and hidden characters", maxName)
+	return cmp.Or(named("Spec.Name", s.Name), named("Spec.Version", s.Version))
+}
+
+// named refuses a text that names nothing, or that not every store keeps.
+func named(field, name string) error {
+	if !text.Name(name, maxName) {
+		return invalid.New(field, name, "must be 1 to %d bytes of UTF-8 without control and hidden characters", maxName)
 	}
-	for tenant := range s.Reserves { // it becomes a restriction of members
-		if !text.Name(tenant, maxName) {
-			return invalid.New("Spec.Reserves", tenant, "a tenant must be 1 to %d bytes of UTF-8 without control and hidden characters", maxName)
-		}
+	return nil
+}
+
+// storable refuses a text that not every store keeps. One of them would fail all the claims that are made together with it.
+func storable(field, name string) error {
+	if name != "" && !text.Name(name, maxName) {
+		return invalid.New(field, name, "must be at most %d bytes of UTF-8 without control and hidden characters", maxName)
 	}
 	return nil
 }
@@ -187,6 +196,9 @@ func (s Spec) validateSizes() error {
 	for tenant, n := range s.Reserves {
 		if n < 0 || n > invalid.MaxCount {
 			return invalid.New("Spec.Reserves", n, "tenant %q: must be a number from 0 to %d", tenant, invalid.MaxCount)
+		}
+		if err := named("Spec.Reserves", tenant); err != nil {
+			return err
 		}
 	}
 	d := s.withDefaults()

@@ -19,7 +19,8 @@ type counters struct {
 	claimed    int
 	idle       time.Duration
 	alertSince time.Time
-	reloaded   bool
+	reloaded   bool // since the alert began
+	reloading  bool // asked for, and not yet done
 }
 
 func newCounters() counters {

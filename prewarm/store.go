@@ -16,8 +16,8 @@ import (
 type Store interface {
 	// ClaimMembers gives each of the claims a member, in their order. A claim whose key is known in the pool gets the
 	// member it had before, in whatever state that is now; if its owner is another one, the grant says so and shows no
-	// member. Of the other claims, the first ones get the members that the pick describes, those that became ready
-	// first (then by id) first. Such a member is written as Claimed, with the claim (its At is now), the deadline
+	// member. Of the other claims, the first ones get the members that the pick describes, in the order
+	// that it describes. Such a member is written as Claimed, with the claim (its At is now), the deadline
 	// [Claim.Deadline] of now, [ReasonClaimed] and the next revision, before the call returns.
 	//
 	// Two calls at the same time never give the same member to two keys, nor two members to one key. A member that
@@ -48,10 +48,12 @@ var ErrConflict = errors.New("the pool was changed by somebody else")
 const ReasonClaimed Reason = "claimed"
 
 // Pick describes the members that a claim may have: ready ones of exactly this pool, version and restriction, whose
-// deadline is not set or not before LivesUntil.
+// deadline is not set or not before LivesUntil. Those that became ready first come first, then by id; with Freshest it is the
+// other way round.
 type Pick struct {
 	Pool, Version, For string
 	LivesUntil         time.Time
+	Freshest           bool
 }
 
 // Fits reports whether a member is one that the pick describes.
@@ -114,8 +116,7 @@ type Query struct {
 	// ordered by deadline, then id.
 	DueBy time.Time
 	// Pick restricts to the members that it describes, of which Pool must be that of the query; nil is no restriction. With
-	// it the answer is ordered as claims get members: those that became ready first, then by id. It is not combined with
-	// DueBy.
+	// it the answer is ordered as claims get members, see [Pick]. It is not combined with DueBy.
 	Pick *Pick
 	// Limit bounds the answer, 0 for no bound.
 	Limit int

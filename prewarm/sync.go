@@ -10,26 +10,31 @@ import (
 	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
-// mailbox keeps events until they are looked at. It never blocks whoever tells.
-type mailbox struct {
-	mu     sync.Mutex
-	events []Event
-	wake   signal
+// mailbox keeps what was told until somebody looks. It never blocks whoever tells.
+type mailbox[T any] struct {
+	// limit is how much it keeps, 0 for all: what comes beyond it is lost.
+	limit int
+	wake  signal
+
+	mu   sync.Mutex
+	mail []T
 }
 
-func (b *mailbox) add(e Event) {
+func (b *mailbox[T]) add(one T) {
 	b.mu.Lock()
-	b.events = append(b.events, e)
+	if b.limit == 0 || len(b.mail) < b.limit {
+		b.mail = append(b.mail, one)
+	}
 	b.mu.Unlock()
 	b.wake.set()
 }
 
-func (b *mailbox) take() []Event {
+func (b *mailbox[T]) take() []T {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	events := b.events
-	b.events = nil
-	return events
+	mail := b.mail
+	b.mail = nil
+	return mail
 }
 
 // Pauses between attempts to watch and to list.
@@ -144,6 +149,17 @@ func (p *Pool) listLoop(ctx context.Context) {
 			continue
 		}
 		failures = 0
+		p.reloaded()
+	}
+}
+
+// reloaded tells that the listing was made which an alert has asked for.
+func (p *Pool) reloaded() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stats.reloading {
+		p.stats.reloading = false
+		p.notify(PoolEvent{Kind: PoolReloaded, Version: p.spec.Version})
 	}
 }
 

@@ -3,6 +3,7 @@ package prewarm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -132,13 +133,26 @@ func (p *Pool) saw(v view) {
 func (p *Pool) alert(v view) {
 	switch {
 	case !v.decision.Alerts(p.cfg.AlertBelow):
+		if !p.stats.alertSince.IsZero() {
+			p.notify(PoolEvent{Kind: PoolAlertOver, Version: v.spec.Version})
+		}
 		p.stats.alertSince, p.stats.reloaded = time.Time{}, false
 	case p.stats.alertSince.IsZero():
 		p.stats.alertSince = v.at
+		p.notify(PoolEvent{Kind: PoolAlert, Version: v.spec.Version, Text: v.shortage()})
 	case !p.stats.reloaded && v.at.Sub(p.stats.alertSince) >= p.cfg.AlertAfter:
-		p.stats.reloaded = true
+		p.stats.reloaded, p.stats.reloading = true, true
 		p.stats.reloads++
 		p.list.set()
-		p.cfg.Logger.Warn("pool depleted", "since", p.stats.alertSince, "counts", v.decision.Counts, "blocked", v.decision.Blocked)
 	}
+}
+
+// shortage says what is ready of what shall be.
+func (v view) shortage() string {
+	c := v.decision.Counts
+	text := fmt.Sprintf("%d of %d are ready", c.Ready+c.OldReady, v.decision.Target.Size)
+	if v.decision.Blocked != BlockedNone {
+		text += ": " + string(v.decision.Blocked)
+	}
+	return text
 }

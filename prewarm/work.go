@@ -340,10 +340,14 @@ func (p *Pool) updateState(ctx context.Context, change func(s *PoolState, now ti
 		if state, err = p.poolState(ctx); err != nil {
 			return err
 		}
+		before := state
 		if !change(&state, p.now()) {
 			return nil
 		}
 		if _, err = p.put(ctx, &state, nil); !isConflict(err) {
+			if err == nil {
+				p.notifyState(before, state)
+			}
 			p.plan.set()
 			return err
 		}

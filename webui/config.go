@@ -34,6 +34,9 @@ type Config struct {
 	// MaxStreams is how many pages may be kept up to date at once; further ones are as they were when they were loaded.
 	// Defaults to 1,000.
 	MaxStreams int
+	// MaxWorkspaces bounds how many workspaces are read and kept, about 2 kB each. The operator's page of a larger fleet shows
+	// the first that the source yields, and says so; an owner sees all of theirs if the source is an [Owners]. Defaults to 20,000.
+	MaxWorkspaces int
 	// Clock tells the time. Defaults to the real one.
 	Clock quartz.Clock
 	// Logger is told what a source could not answer. Defaults to slog.Default().
@@ -52,6 +55,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxStreams == 0 {
 		c.MaxStreams = 1000
+	}
+	if c.MaxWorkspaces == 0 {
+		c.MaxWorkspaces = 20_000
 	}
 	if c.Clock == nil {
 		c.Clock = quartz.NewReal()
@@ -74,6 +80,7 @@ func (c Config) validate() error {
 		invalid.Duration("Config.OverdueAfter", c.OverdueAfter),
 		invalid.Duration("Config.Refresh", c.Refresh),
 		invalid.Count("Config.MaxStreams", c.MaxStreams),
+		invalid.Count("Config.MaxWorkspaces", c.MaxWorkspaces),
 	)
 }
 

@@ -9,7 +9,7 @@
 // # What it needs
 //
 // A [Source] of three methods, and from it whatever it knows beyond that: the further interfaces ([Engine], [Queue],
-// [Workers], [Pools], [Recorder], [Usage], [Oracle], [Catalog], [Actor]) are abilities that are found by assertion, and a
+// [Workers], [Pools], [Recorder], [Owners], [Usage], [Oracle], [Catalog], [Actor]) are abilities that are found by assertion, and a
 // part of the page whose ability is missing says so. Package github.com/dormouse-go/dormouse/webui/planesource is a source over a
 // dormouse.Plane, package github.com/dormouse-go/dormouse/webui/webuitest a scripted one to look at.
 //
@@ -28,5 +28,6 @@
 // # What it does not do
 //
 // It authenticates nobody: [Config.Viewer] says who asks. It keeps nothing but a copy of the fleet, for [Config.Refresh].
-// That copy holds every workspace of the source; it is made for fleets of up to some ten thousand.
+// That copy holds every workspace of the source up to [Config.MaxWorkspaces], 44 MB of 20,000; of a larger fleet the operator's page
+// shows a part, and says that it does.
 package webui

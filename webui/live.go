@@ -19,10 +19,6 @@ func (h *Handler) serveLive(w http.ResponseWriter, r *http.Request, who Viewer) 
 	}
 	defer h.streams.Add(-1)
 	s := &stream{h: h, who: who, w: w, control: http.NewResponseController(w)}
-	// A server with a WriteTimeout would end the stream after it; a writer that knows no deadline needs none.
-	if err := s.control.SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return
-	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
 	if r.Method == http.MethodHead { // nobody would see the stream, and the next request on the connection would wait for its end
@@ -67,14 +63,13 @@ const keepAlive = 20 * time.Second
 
 func (s *stream) look(ctx context.Context) error {
 	v, err := s.h.cache.survey(ctx)
+	if err == nil && !s.who.Operator {
+		v, err = s.h.own(ctx, v, s.who)
+	}
 	if err != nil {
 		return nil // the next look may find the store again
 	}
-	rows := v.rows
-	if !s.who.Operator {
-		rows = v.of(s.who)
-	}
-	d := digest(rows, v.at)
+	d := digest(v.rows, v.at)
 	switch {
 	case d != s.last:
 		s.last = d
@@ -85,8 +80,16 @@ func (s *stream) look(ctx context.Context) error {
 	return nil
 }
 
+// sendTime is how long a browser may take with what it is sent. One that reads no more must not keep its stream from others.
+const sendTime = 60 * time.Second
+
 func (s *stream) send(text string) error {
 	s.quiet = s.h.now()
+	// It also keeps a server's WriteTimeout from ending the stream. A writer that knows no deadline needs none.
+	deadline := time.Now().Add(sendTime) //nolint:forbidigo // connections live by the machine's clock
+	if err := s.control.SetWriteDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
 	if _, err := s.w.Write([]byte(text)); err != nil {
 		return err
 	}

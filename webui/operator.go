@@ -14,10 +14,12 @@ import (
 
 // operatorView is everything on the operator's page.
 type operatorView struct {
-	Title     string
-	Viewer    Viewer
-	MayAct    bool
-	Total     int
+	Title  string
+	Viewer Viewer
+	MayAct bool
+	Total  int
+	// Cut says that the fleet has more workspaces than the page tells of.
+	Cut       bool
 	Now, Zone string
 	Clock     string
 	Digest    uint64
@@ -63,7 +65,7 @@ func (h *Handler) serveOperator(w http.ResponseWriter, r *http.Request, who View
 func (h *Handler) operatorView(ctx context.Context, s *survey, r *http.Request, who Viewer) (operatorView, error) {
 	c, q, state := clock{s.at, h.cfg.Zone}, parseQuery(r.URL.Query()), h.engineState(ctx)
 	v := operatorView{
-		Viewer: who, MayAct: h.mayAct(who), Total: len(s.rows), Query: q, Digest: digest(s.rows, s.at),
+		Viewer: who, MayAct: h.mayAct(who), Total: len(s.rows), Cut: s.cut, Query: q, Digest: digest(s.rows, s.at),
 		Now: c.full(), Zone: c.zoneName(), Clock: c.in(c.now).Format("15:04"),
 		Attention: s.attention(state, c), Holds: s.holds(state, c),
 	}

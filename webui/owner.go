@@ -26,7 +26,9 @@ type ownerView struct {
 	Now, Zone string
 	Digest    uint64
 	Sum       string
-	Cards     []card
+	// Cut says that some of their workspaces may be missing.
+	Cut   bool
+	Cards []card
 	// Shown says which of several pages this is, and Prev and Next are the addresses of its neighbours.
 	Shown, Prev, Next string
 	New               *newView
@@ -59,6 +61,10 @@ func (h *Handler) serveOwner(w http.ResponseWriter, r *http.Request, who Viewer)
 		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
 		return
 	}
+	if s, err = h.own(r.Context(), s, who); err != nil {
+		h.fail(w, r, err)
+		return
+	}
 	v, err := h.ownerView(r.Context(), s, r.URL.Query(), who, typed)
 	if err != nil {
 		h.fail(w, r, err)
@@ -67,10 +73,11 @@ func (h *Handler) serveOwner(w http.ResponseWriter, r *http.Request, who Viewer)
 	h.render(w, r, "owner.html", v)
 }
 
+// ownerView is made of the survey of what the owner has.
 func (h *Handler) ownerView(ctx context.Context, s *survey, q url.Values, who Viewer, typed typedHours) (v ownerView, err error) {
-	c, rows := clock{s.at, h.cfg.Zone}, s.of(who)
+	c, rows := clock{s.at, h.cfg.Zone}, s.rows
 	v = ownerView{
-		Viewer: who, MayAct: h.mayAct(who), Now: c.full(), Zone: c.zoneName(), Digest: digest(rows, s.at),
+		Viewer: who, MayAct: h.mayAct(who), Now: c.full(), Zone: c.zoneName(), Digest: digest(rows, s.at), Cut: s.cut,
 	}
 	shown := v.turn(rows, q, typed, h.cfg.Prefix+"/mine?page=")
 	for i := range shown {

@@ -123,6 +123,13 @@ const (
 	MarkDeleted  MarkKind = "deleted"
 )
 
+// Owners is the ability of a source to list what one owner has. It is asked where the fleet is larger than Config.MaxWorkspaces, so
+// that an owner sees all of theirs all the same.
+type Owners interface {
+	// Owned yields the workspaces of an owner that are not deleted, as Source.Workspaces does.
+	Owned(ctx context.Context, owner uuid.UUID) iter.Seq2[lifecycle.Snapshot, error]
+}
+
 // Usage is the ability of a source to say when people worked.
 type Usage interface {
 	// Sessions returns when somebody worked in a workspace, oldest first and without overlap, as far back as is known.

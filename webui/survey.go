@@ -19,6 +19,8 @@ import (
 type survey struct {
 	at   time.Time
 	rows []*row
+	// cut says that the fleet has more workspaces than Config.MaxWorkspaces, which are those that were read.
+	cut bool
 }
 
 // row is a workspace and what is asked of all of them.
@@ -84,15 +86,46 @@ func (c *cache) forget() { c.stale.Store(true) }
 func (h *Handler) read(ctx context.Context, now time.Time) (*survey, error) {
 	s := &survey{at: now}
 	for snapshot, err := range h.source.Workspaces(ctx) {
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, fmt.Errorf("read workspaces: %w", err)
+		case snapshot.Workspace.Deleted:
+			continue
+		case len(s.rows) == h.cfg.MaxWorkspaces:
+			s.cut = true
+			return s, nil
 		}
-		if !snapshot.Workspace.Deleted {
-			r := h.rowOf(snapshot, now)
-			s.rows = append(s.rows, &r)
-		}
+		r := h.rowOf(snapshot, now)
+		s.rows = append(s.rows, &r)
 	}
 	return s, nil
+}
+
+// own returns what an owner has: from the survey if that is whole, else from a source that can tell. It is cut if some of it may be
+// missing.
+func (h *Handler) own(ctx context.Context, s *survey, who Viewer) (*survey, error) {
+	source, ok := h.source.(Owners)
+	if !s.cut || !ok {
+		return &survey{at: s.at, rows: s.of(who), cut: s.cut}, nil
+	}
+	own := &survey{at: s.at}
+	if who.Owner == uuid.Nil {
+		return own, nil
+	}
+	for snapshot, err := range source.Owned(ctx, who.Owner) {
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("read the workspaces of an owner: %w", err)
+		case snapshot.Workspace.Deleted || !who.owns(&snapshot):
+			continue
+		case len(own.rows) == h.cfg.MaxWorkspaces:
+			own.cut = true
+			return own, nil
+		}
+		r := h.rowOf(snapshot, s.at)
+		own.rows = append(own.rows, &r)
+	}
+	return own, nil
 }
 
 func (h *Handler) rowOf(s lifecycle.Snapshot, now time.Time) row {

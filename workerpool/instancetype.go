@@ -42,9 +42,9 @@ type InstanceType struct {
 
 // Warm is capacity that is kept ready.
 type Warm struct {
-	// Floor is how many workers exist at least.
+	// Floor is how many workers exist at least. It must not be above what may exist.
 	Floor int
-	// Spare is how many slots are free at least, beyond what the waiting jobs take.
+	// Spare is how many slots are free at least, beyond what the waiting jobs take. As many workers must be allowed.
 	Spare int
 	// During restricts it to some hours of some days. Zero: always.
 	During Hours

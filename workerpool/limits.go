@@ -111,8 +111,33 @@ func (l Limits) Validate() error {
 	case l.PriceFactor != 0 && !(l.PriceFactor >= 1) || math.IsInf(l.PriceFactor, 0):
 		return invalid.New("PriceFactor", l.PriceFactor, "must be 1 or more")
 	}
+	return l.validateWarm()
+}
+
+// validateWarm refuses what is to be kept ready and may never exist.
+func (l Limits) validateWarm() error {
+	for i := range l.Types {
+		t := &l.Types[i]
+		most, of := t.Max, "the type's Max"
+		if l.MaxWorkers > 0 && (most == 0 || l.MaxWorkers < most) {
+			most, of = l.MaxWorkers, "MaxWorkers"
+		}
+		for n, w := range t.Warm {
+			field := fmt.Sprintf("Types[%d].Warm[%d].", i, n)
+			switch spare := workersFor(w.Spare, t.Room.Slots); {
+			case most == 0:
+			case w.Floor > most:
+				return invalid.New(field+"Floor", w.Floor, "must not be above %s, %d", of, most)
+			case spare > int64(most):
+				return invalid.New(field+"Spare", w.Spare, "must not take more workers than %s, %d", of, most)
+			}
+		}
+	}
 	return nil
 }
+
+// workersFor is how many workers have so many slots.
+func workersFor(slots int, each int64) int64 { return (int64(slots) + each - 1) / each }
 
 // byPrice are the places of the types in the order in which they are tried: the cheapest first, at one price the one with
 // the most room.

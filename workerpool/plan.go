@@ -348,7 +348,6 @@ func (p *planner) create(t *typePlan, reason Reason) int {
 	t.total++
 	t.usable++
 	t.free += t.Room.Slots
-	t.newest = p.now
 	p.actions.Creates = append(p.actions.Creates, Create{t.Name, reason})
 	return len(p.workers) + len(p.actions.Creates) - 1
 }

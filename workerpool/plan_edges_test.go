@@ -34,6 +34,16 @@ func TestEndOfAPauseIsPlannedFor(t *testing.T) {
 	}
 }
 
+// A pause that names no types is for all of them.
+func TestPauseOfAllTypes(t *testing.T) {
+	kind := InstanceType{Name: "a", Price: 1, Room: Resources{Slots: 1}}
+	pause := Pause{Reason: ReasonRateLimit, Until: edge.Add(time.Minute)}
+	a := Plan([]Job{{ID: "k", Since: edge}}, nil, Limits{Types: []InstanceType{kind}, Pauses: []Pause{pause}}, edge)
+	if len(a.Creates) != 0 || len(a.Waits) != 1 || a.Waits[0].Reason != ReasonRateLimit || !a.Waits[0].Until.Equal(pause.Until) {
+		t.Errorf("%+v", a)
+	}
+}
+
 // A worker that is gone is nothing to a plan.
 func TestGoneWorkersCountForNothing(t *testing.T) {
 	kind := InstanceType{Name: "a", Price: 1, Room: Resources{Slots: 1}, Max: 1}
@@ -79,11 +89,11 @@ func TestReservationsNameOneOfTheTwo(t *testing.T) {
 
 // Warm workers by the clock are planned again at the next full minute, others are not. A floor is created at once.
 func TestWarmWorkersByTheClock(t *testing.T) {
-	now := edge.Add(20 * time.Second)
+	now := edge.Add(time.Minute + 20*time.Second)
 	for _, c := range []struct {
 		warm Warm
 		next time.Time
-	}{{Warm{Floor: 3}, time.Time{}}, {Warm{Floor: 3, During: Hours{From: 8 * time.Hour, To: 18 * time.Hour}}, edge.Add(time.Minute)}} {
+	}{{Warm{Floor: 3}, time.Time{}}, {Warm{Floor: 3, During: Hours{From: 8 * time.Hour, To: 18 * time.Hour}}, edge.Add(2 * time.Minute)}} {
 		kind := InstanceType{Name: "a", Price: 1, Room: Resources{Slots: 1}, Warm: []Warm{c.warm}}
 		a := Plan(nil, nil, Limits{Types: []InstanceType{kind}, MaxWorkers: 9, MaxCreating: 9}, now)
 		if len(a.Creates) != 3 || !a.Next.Equal(c.next) {

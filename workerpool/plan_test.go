@@ -1,6 +1,7 @@
 package workerpool_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -417,7 +418,11 @@ func randomPool(r *rand.Rand) ([]Job, []Worker, Limits) {
 	for i := range types {
 		l.Types[i].Max = r.IntN(6)
 		if r.IntN(2) == 0 {
-			l.Types[i].Warm = []Warm{{Floor: r.IntN(3), Spare: r.IntN(5)}, {Floor: r.IntN(4), During: Hours{From: 9*time.Hour + time.Minute, To: 10 * time.Hour}}}
+			most := min(cmp.Or(l.Types[i].Max, 9), cmp.Or(l.MaxWorkers, 9))
+			l.Types[i].Warm = []Warm{
+				{Floor: min(r.IntN(3), most), Spare: min(r.IntN(5), most)},
+				{Floor: min(r.IntN(4), most), During: Hours{From: 9*time.Hour + time.Minute, To: 10 * time.Hour}},
+			}
 		}
 		if r.IntN(3) == 0 {
 			l.Pauses = append(l.Pauses, Pause{Types: []string{types[i].Name}, Reason: ReasonQuota, Allow: r.IntN(3), Until: start.Add(time.Duration(r.IntN(60)) * time.Second)})

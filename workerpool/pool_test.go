@@ -285,14 +285,19 @@ func TestRefusedInput(t *testing.T) {
 		return Config{Limits: Limits{Types: []InstanceType{kind}}}
 	}
 	for want, cfg := range map[string]Config{
-		"Config.Limits.Types[0].Price 0: a type needs a price above zero":                     bad(func(t *InstanceType) { t.Price = 0 }),
-		"Config.Limits.Types[0].Price NaN: a type needs a price above zero":                   bad(func(t *InstanceType) { t.Price = math.NaN() }),
-		"Config.Limits.Types[0].Room.Slots 0: a type needs room for one job at least":         bad(func(t *InstanceType) { t.Room = Resources{} }),
-		"Config.Limits.Types[0].Room.Memory -1: must be between 0 and 2^50":                   bad(func(t *InstanceType) { t.Room.Memory = -1 }),
-		`Config.Limits.Types[0].Name "a b": must be 1 to 60 letters, digits and "-_."`:        bad(func(t *InstanceType) { t.Name = "a b" }),
-		"Config.Limits.Types[0].Max -1: must not be negative":                                 bad(func(t *InstanceType) { t.Max = -1 }),
-		"Config.Limits.Types[0].Warm[0].Floor -1: must not be negative":                       bad(func(t *InstanceType) { t.Warm = []Warm{{Floor: -1}} }),
-		"Config.Limits.Types[0].Warm[0].During.From 25h0m0s: must be a time of the day":       bad(func(t *InstanceType) { t.Warm = []Warm{{During: Hours{From: 25 * time.Hour}}} }),
+		"Config.Limits.Types[0].Price 0: a type needs a price above zero":               bad(func(t *InstanceType) { t.Price = 0 }),
+		"Config.Limits.Types[0].Price NaN: a type needs a price above zero":             bad(func(t *InstanceType) { t.Price = math.NaN() }),
+		"Config.Limits.Types[0].Room.Slots 0: a type needs room for one job at least":   bad(func(t *InstanceType) { t.Room = Resources{} }),
+		"Config.Limits.Types[0].Room.Memory -1: must be between 0 and 2^50":             bad(func(t *InstanceType) { t.Room.Memory = -1 }),
+		`Config.Limits.Types[0].Name "a b": must be 1 to 60 letters, digits and "-_."`:  bad(func(t *InstanceType) { t.Name = "a b" }),
+		"Config.Limits.Types[0].Max -1: must not be negative":                           bad(func(t *InstanceType) { t.Max = -1 }),
+		"Config.Limits.Types[0].Warm[0].Floor -1: must not be negative":                 bad(func(t *InstanceType) { t.Warm = []Warm{{Floor: -1}} }),
+		"Config.Limits.Types[0].Warm[0].During.From 25h0m0s: must be a time of the day": bad(func(t *InstanceType) { t.Warm = []Warm{{During: Hours{From: 25 * time.Hour}}} }),
+		"Config.Limits.Types[0].Warm[1].Floor 3: must not be above the type's Max, 2":   bad(func(t *InstanceType) { t.Max, t.Warm = 2, []Warm{{Floor: 2}, {Floor: 3}} }),
+		"Config.Limits.Types[0].Warm[0].Floor 65: must not be above MaxWorkers, 64":     bad(func(t *InstanceType) { t.Max, t.Warm = 100, []Warm{{Floor: 65}} }),
+		"Config.Limits.Types[0].Warm[0].Spare 5: must not take more workers than the type's Max, 2": bad(func(t *InstanceType) {
+			t.Room.Slots, t.Max, t.Warm = 2, 2, []Warm{{Spare: 5}}
+		}),
 		"Config.Limits.MaxWorkers -1: must not be negative":                                   {Limits: Limits{MaxWorkers: -1}},
 		"Config.Limits.MaxPrice -1: must not be negative":                                     {Limits: Limits{MaxPrice: -1}},
 		"Config.Limits.PriceFactor 0.5: must be 1 or more":                                    {Limits: Limits{PriceFactor: .5}},

@@ -1,6 +1,10 @@
 package workerpool
 
-import "time"
+import (
+	"time"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
+)
 
 // Rules are the times of a worker's life.
 type Rules struct {
@@ -64,14 +68,10 @@ func NewPending(typeName string, secret Secret, now time.Time) Worker {
 
 // NewUnknown is a worker that a listing shows and nobody here has created.
 func NewUnknown(id InstanceID, address, typeName string, behavior Behavior, createdAt, now time.Time) Worker {
-	w := Worker{
+	return Worker{
 		ID: id, Address: address, Type: typeName, State: Unknown, Behavior: behavior,
-		CreatedAt: createdAt, IdleSince: now,
+		CreatedAt: micros.Earlier(createdAt, now), IdleSince: now,
 	}
-	if createdAt.IsZero() || createdAt.After(now) {
-		w.CreatedAt = now
-	}
-	return w
 }
 
 // behave changes the behavior, and shuts the worker down if that is all it takes.

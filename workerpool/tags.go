@@ -1,6 +1,7 @@
 package workerpool
 
 import (
+	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -133,4 +134,21 @@ func parseUnix(text string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return time.Unix(n, 0).UTC(), true
+}
+
+func parseSecret(text string) (s Secret, ok bool) {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != len(s) {
+		return Secret{}, false
+	}
+	return Secret(raw), true
+}
+
+func parseBehavior(text string) (IdleBehavior, bool) {
+	for i, name := range behaviorNames {
+		if name == text {
+			return IdleBehavior(i), true
+		}
+	}
+	return BehaviorRun, false
 }

@@ -42,11 +42,10 @@ func (t Listed) apply(w *Worker, _ *Rules, now time.Time) Effects {
 		return 0
 	}
 	w.Address = t.Address
-	if t.Leaving && w.State < Shutdown {
+	switch {
+	case w.State != Shutdown && t.Leaving:
 		w.shutdown(ReasonProvider, now)
-		return 0
-	}
-	if w.State == Shutdown && !t.Leaving && t.Begun.After(w.DestroyedAt) && !w.DestroyedAt.IsZero() {
+	case w.State == Shutdown && !t.Leaving && t.Begun.After(w.DestroyedAt):
 		w.DestroyAgain = true
 	}
 	return 0
@@ -127,18 +126,22 @@ func (w *Worker) merge(t Probed, now time.Time) {
 		l, found := listed[j.ID]
 		delete(listed, j.ID)
 		switch judged := !j.ReturnedAt.IsZero() && !t.Begun.Before(j.ReturnedAt); {
-		case found && j.active() && !l.Ended:
+		case j.Phase == Over: // until the queue knows
+		case j.Phase == Recorded:
+			if !found && judged {
+				w.ForgotAt = now
+				continue
+			}
+		case found && !l.Ended:
 			j.Phase, j.Seen = Executing, true
 			if j.ReturnedAt.IsZero() { // what runs has been started, whenever the command returns
 				j.ReturnedAt = now
 			}
-		case found && j.active() && judged: // an end listed before the start returned may be that of an earlier try
+		case !judged: // an end listed before the start returned may be that of an earlier try
+		case found:
 			j.Phase, j.Seen, j.ExitCode = Over, true, l.ExitCode
-		case !found && j.active() && judged:
+		default:
 			j.Phase, j.ExitCode = Over, ExitUnknown
-		case !found && j.Phase == Recorded && judged:
-			w.ForgotAt = now
-			continue
 		}
 		jobs = append(jobs, j)
 	}

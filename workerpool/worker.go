@@ -23,14 +23,6 @@ func (s Secret) MarshalText() ([]byte, error) {
 	return []byte(s.String()), nil
 }
 
-func parseSecret(text string) (s Secret, ok bool) {
-	raw, err := hex.DecodeString(text)
-	if err != nil || len(raw) != len(s) {
-		return Secret{}, false
-	}
-	return Secret(raw), true
-}
-
 // State is where a worker is in its life.
 type State uint8
 
@@ -82,15 +74,6 @@ func (b IdleBehavior) String() string { return behaviorNames[b] }
 
 // MarshalText returns the behavior's name.
 func (b IdleBehavior) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
-
-func parseBehavior(text string) (IdleBehavior, bool) {
-	for i, name := range behaviorNames {
-		if name == text {
-			return IdleBehavior(i), true
-		}
-	}
-	return BehaviorRun, false
-}
 
 // Behavior is an idle behavior with who wants it, why, and until when.
 type Behavior struct {

@@ -265,6 +265,33 @@ func TestSweep(t *testing.T) {
 	})
 }
 
+// Who dies in the middle of a cancellation leaves a build that is being canceled and a job that goes on.
+func TestSweepCancels(t *testing.T) {
+	build := func(ctx context.Context, _ *worker.Task, _ lifecycle.Job) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	run(t, build, acquirer.Config{}, func(p *plane) {
+		p.start()
+		time.Sleep(time.Minute)
+		_, err := p.engine.Update(p.ctx, p.ws, lifecycle.CancelBuild(p.build().Number))
+		p.must(err)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		p.want(lifecycle.JobCanceling, queue.Running)
+		source := struct {
+			queue.Inspector
+			buildjobs.Canceler
+		}{p.store, p.queue}
+		if n, err := buildjobs.Sweep(p.ctx, p.engine, p.store, source, time.Now()); n != 0 || err != nil {
+			p.Errorf("swept %d, %v", n, err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		p.want(lifecycle.JobCanceled, queue.Canceled)
+	})
+}
+
 // none is a queue that has forgotten everything.
 type none struct{}
 

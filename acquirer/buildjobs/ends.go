@@ -75,29 +75,39 @@ func (e *Ends) signal() chan struct{} {
 	return e.filled
 }
 
-// Run ends builds until ctx ends, and then returns nil. What it cannot end, because the store fails, is left to [Sweep]; the
-// error is given to failed, if that is not nil. It may be called once; another call returns [ErrAlreadyRun].
+// Run ends builds until ctx ends, then those it was told of before, and returns nil. What it cannot end, because the store
+// fails, is left to [Sweep]; the error is given to failed, if that is not nil. After ctx's end the first error ends Run. It may
+// be called once; another call returns [ErrAlreadyRun].
 func (e *Ends) Run(ctx context.Context, u Updater, failed func(error)) error {
 	filled, err := e.begin()
 	if err != nil {
 		return err
 	}
-	for {
+	for ended := false; !ended; {
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-filled:
 		}
-		e.mu.Lock()
-		jobs := e.jobs
-		e.jobs = nil
-		e.mu.Unlock()
-		for _, j := range jobs {
-			if err := Settle(ctx, u, j); err != nil && failed != nil && ctx.Err() == nil {
+		ended = ctx.Err() != nil // before take: who wrote before ctx's end is heard
+		for _, j := range e.take() {
+			err := Settle(context.WithoutCancel(ctx), u, j)
+			if err != nil && failed != nil {
 				failed(err)
+			}
+			if err != nil && ctx.Err() != nil {
+				return nil
 			}
 		}
 	}
+	return nil
+}
+
+func (e *Ends) take() []queue.Job {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	jobs := e.jobs
+	e.jobs = nil
+	return jobs
 }
 
 func (e *Ends) begin() (filled chan struct{}, err error) {
@@ -115,7 +125,7 @@ type Workspaces interface {
 	List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Snapshot, error)
 }
 
-// Jobs reads the jobs of a store, as [queue.Inspector] does.
+// Jobs reads the jobs of a store, as [queue.Inspector] does. It may be a [Canceler] too.
 type Jobs interface {
 	Jobs(ctx context.Context, f queue.Filter) ([]queue.Job, error)
 }
@@ -124,8 +134,9 @@ type Jobs interface {
 const sweepPage = 1000
 
 // Sweep looks for builds that were made before an instant and are still active although their jobs are over or gone, and
-// ends them. It reads the workspaces that are being built, and their jobs. It returns how many builds it ended; what could
-// not be ended is in the error, and kept nothing else from it.
+// ends them. It reads the workspaces that are being built, and their jobs. If j is a [Canceler], the jobs of builds that are
+// being canceled are canceled, for whoever died in the middle of [Cancel]. It returns how many builds it ended; what could not
+// be ended is in the error, and kept nothing else from it.
 func Sweep(ctx context.Context, u Updater, w Workspaces, j Jobs, before time.Time) (int, error) {
 	q := lifecycle.ListQuery{Building: true, Limit: sweepPage}
 	ended := 0
@@ -159,7 +170,7 @@ func sweep(ctx context.Context, u Updater, source Jobs, page []lifecycle.Snapsho
 		return 0, err
 	}
 	ended := 0
-	var failed []error
+	failed := []error{cancelAgain(ctx, source, jobs, active)}
 	count := func(err error) {
 		if err != nil {
 			failed = append(failed, err)
@@ -179,4 +190,22 @@ func sweep(ctx context.Context, u Updater, source Jobs, page []lifecycle.Snapsho
 		count(err)
 	}
 	return ended, errors.Join(failed...)
+}
+
+// cancelAgain cancels the jobs that go on although their builds are being canceled.
+func cancelAgain(ctx context.Context, source Jobs, jobs []queue.Job, builds map[uuid.UUID]*lifecycle.Snapshot) error {
+	var ids []uuid.UUID
+	for _, j := range jobs {
+		if builds[j.ID].Build.Status == lifecycle.JobCanceling && j.CancelAt.IsZero() && !j.State.Final() {
+			ids = append(ids, j.ID)
+		}
+	}
+	c, ok := source.(Canceler)
+	if !ok || len(ids) == 0 {
+		return nil
+	}
+	if _, err := c.Cancel(ctx, "canceled", ids...); err != nil {
+		return fmt.Errorf("cancel the jobs of %d builds: %w", len(ids), err)
+	}
+	return nil
 }

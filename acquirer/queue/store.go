@@ -142,6 +142,9 @@ type Leases interface {
 	// effect either and the answer's Err is [ErrProcessLost]: the worker has lost nothing. Repeating a renewal may append its
 	// lines twice.
 	//
+	// Every other Err of an answer is that of a call that failed, and concerns this renewal alone: the row of its job is held by
+	// somebody else, who shall not keep the others waiting.
+	//
 	// A job's log takes what [AdmitLines] admits, over all its attempts.
 	Renew(ctx context.Context, now time.Time, renewals []Renewal) ([]Renewed, error)
 
@@ -159,7 +162,7 @@ type Leases interface {
 	//
 	// An end repeated after it took effect is accepted again: the lease or handout is still that of the last claim, and the
 	// state the one it led to. The answer is the job's [Job.Outline] then. Everything else is [ErrLeaseLost] in the answer's
-	// Err and has no effect.
+	// Err and has no effect. But an Err that is no answer ([IsAnswer]) says that this end alone failed, as one of Renew does.
 	End(ctx context.Context, now time.Time, ends []End) ([]Ended, error)
 
 	// Reassign names another worker for running jobs, which from then on is the only one whose renewals and ends are accepted;

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/dormouse-go/dormouse"
@@ -57,17 +58,25 @@ func templates(demo bool) map[string]api.NewTemplate {
 
 const begunFact = "begun"
 
-// begin makes what has to be there at the first start, once for all replicas, and says what to try.
+// begin makes what has to be there at the first start, once for all replicas of the folder, and says what to try. A first start that
+// was killed in the middle is done again: its steps bear that, and tokens that nobody was told are nobody's.
 func (s *server) begin(ctx context.Context) error {
-	me := fmt.Sprint(os.Getpid(), " ", s.url)
-	first, err := s.db.records.KeepFact(ctx, begunFact, me, false)
+	lock, err := os.OpenFile(filepath.Join(s.data, "first.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	if first == me {
-		if err := s.first(ctx); err != nil {
-			return fmt.Errorf("first start: %w", err)
+	defer lock.Close() // which lets go of it; so does our death
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	_, begun, err := s.db.records.Fact(ctx, begunFact)
+	if err == nil && !begun {
+		if err = s.first(ctx); err == nil {
+			_, err = s.db.records.KeepFact(ctx, begunFact, instance(), false)
 		}
+	}
+	if err != nil {
+		return fmt.Errorf("first start: %w", err)
 	}
 	s.tell()
 	return nil
@@ -109,7 +118,7 @@ func (s *server) people(ctx context.Context) error {
 		{Owner: "ben", Name: "training", Template: "gpu", Start: true},
 		{Owner: "ben", Name: "stack", Template: "infra", Start: provision.TerraformBinary() != ""},
 	} {
-		if _, err := s.api.Create(ctx, w, "", auth.Identity{Kind: auth.Admin, Name: "first start"}); err != nil {
+		if _, err := s.api.Create(ctx, w, "first start "+w.Name, auth.Identity{Kind: auth.Admin, Name: "first start"}); err != nil {
 			return fmt.Errorf("workspace %s: %w", w.Name, err)
 		}
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"net"
@@ -15,6 +16,7 @@ import (
 // options are what the program is started with.
 type options struct {
 	listen, data, database string
+	metrics                string
 	tlsCert, tlsKey        string
 	insecure, demo         bool
 	speed                  int
@@ -31,6 +33,7 @@ type options struct {
 func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("controlplane", flag.ContinueOnError)
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on; any other than loopback needs -tls-cert, or -insecure")
+	f.StringVar(&o.metrics, "metrics", "", "address of a listener for /metrics alone; beside the pages, and for loopback only, if it is left out")
 	f.StringVar(&o.data, "data", "controlplane-data", "folder of the database, the workspaces and the tokens; replicas on one machine share it")
 	f.StringVar(&o.database, "database", "", "postgres://.. to keep everything in PostgreSQL; an SQLite file in the folder otherwise")
 	f.StringVar(&o.tlsCert, "tls-cert", "", "certificate, in PEM")
@@ -87,19 +90,34 @@ func (o options) validate() error {
 	case o.database != "" && !strings.HasPrefix(o.database, "postgres://") && !strings.HasPrefix(o.database, "postgresql://"):
 		return invalid.New("-database", "(not shown)", "must be a URL that begins with postgres://") // it may hold a password
 	}
-	return o.validateListen()
+	return cmp.Or(o.validateListen(), o.validateMetrics())
 }
 
 // validateListen keeps tokens from travelling where others can read them.
 func (o options) validateListen() error {
-	host, _, err := net.SplitHostPort(o.listen)
+	loopback, err := onLoopback("-listen", o.listen)
+	if err == nil && !loopback && o.tlsCert == "" && !o.insecure {
+		err = invalid.New("-listen", o.listen, "must be a loopback address, unless -tls-cert and -tls-key, or -insecure, are given")
+	}
+	return err
+}
+
+func (o options) validateMetrics() error {
+	if o.metrics == "" {
+		return nil
+	}
+	loopback, err := onLoopback("-metrics", o.metrics)
+	if err == nil && !loopback && !o.insecure {
+		err = invalid.New("-metrics", o.metrics, "must be a loopback address, unless -insecure is given: nobody is asked who they are")
+	}
+	return err
+}
+
+func onLoopback(name, address string) (bool, error) {
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return invalid.New("-listen", o.listen, "must be an address and a port, such as 127.0.0.1:8080")
+		return false, invalid.New(name, address, "must be an address and a port, such as 127.0.0.1:8080")
 	}
 	ip := net.ParseIP(host)
-	loopback := host == "localhost" || ip != nil && ip.IsLoopback()
-	if !loopback && o.tlsCert == "" && !o.insecure {
-		return invalid.New("-listen", o.listen, "must be a loopback address, unless -tls-cert and -tls-key, or -insecure, are given")
-	}
-	return nil
+	return host == "localhost" || ip != nil && ip.IsLoopback(), nil
 }

@@ -4,13 +4,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/webui"
 )
 
@@ -18,6 +21,8 @@ import (
 type door struct {
 	keeper *auth.Keeper
 	plane  *dormouse.Plane
+	gate   *gate.Gate
+	log    *slog.Logger
 	secure bool
 }
 
@@ -36,18 +41,50 @@ func (d door) guard(pages http.Handler) http.Handler {
 			pages.ServeHTTP(w, r)
 			return
 		}
-		who, err := d.keeper.Of(r.Context(), auth.Session(r))
-		if err != nil || who.Kind == auth.Worker {
+		who, err := d.known(r, auth.Session(r))
+		if errors.Is(err, auth.ErrUnknown) {
 			http.Redirect(w, r, "/login", http.StatusSeeOther)
 			return
 		}
+		var release func()
+		if err == nil {
+			release, err = d.gate.Enter(r, who)
+		}
+		if err != nil {
+			d.turnAway(w, r, who, err)
+			return
+		}
+		defer release()
 		v := webui.Viewer{Name: who.Name, Operator: who.Kind == auth.Admin, Owner: d.plane.OwnerID(who.Name), MayAct: true}
 		if r.URL.Path == "/" && !v.Operator {
 			http.Redirect(w, r, "/mine", http.StatusSeeOther)
 			return
 		}
-		pages.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), viewerKey{}, v)))
+		recorded := &gate.Recorder{ResponseWriter: w}
+		pages.ServeHTTP(recorded, r.WithContext(context.WithValue(r.Context(), viewerKey{}, v)))
+		d.gate.Answered(r, who, "pages", recorded.Code())
 	})
+}
+
+// known finds who has a token that is for the pages.
+func (d door) known(r *http.Request, token string) (auth.Identity, error) {
+	who, err := d.gate.Identify(r, d.keeper, token)
+	if err == nil && who.Kind == auth.Worker {
+		return auth.Identity{}, auth.ErrUnknown
+	}
+	return who, err
+}
+
+// turnAway says why nothing is shown: nobody is sent to sign in because the database is away.
+func (d door) turnAway(w http.ResponseWriter, r *http.Request, who auth.Identity, err error) {
+	if errors.Is(err, gate.ErrTooMany) {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "These are more requests than a share. Try again in a second.", http.StatusTooManyRequests)
+		d.gate.Answered(r, who, "pages", http.StatusTooManyRequests)
+		return
+	}
+	d.log.WarnContext(r.Context(), "who asks cannot be found", "error", err)
+	http.Error(w, "The page cannot be shown at the moment.", http.StatusServiceUnavailable)
 }
 
 var loginPage = template.Must(template.New("login").Parse(`<!doctype html>
@@ -79,11 +116,17 @@ func (d door) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token := strings.TrimSpace(r.PostForm.Get("token"))
-	who, err := d.keeper.Of(r.Context(), token)
-	if err != nil || who.Kind == auth.Worker {
+	who, err := d.known(r, token)
+	switch {
+	case errors.Is(err, auth.ErrUnknown):
 		d.show(w, "This token is not valid here.", http.StatusForbidden)
+		d.gate.Answered(r, who, "POST /login", http.StatusForbidden)
+		return
+	case err != nil:
+		d.turnAway(w, r, who, err)
 		return
 	}
+	d.log.InfoContext(r.Context(), "somebody has signed in", "by", who.Name, "kind", who.Kind, "token", who.Token, "address", gate.Host(r))
 	http.SetCookie(w, &http.Cookie{
 		Name: auth.Cookie, Value: token, Path: "/", HttpOnly: true, Secure: d.secure, SameSite: http.SameSiteStrictMode, MaxAge: int((12 * time.Hour).Seconds()),
 	})

@@ -26,6 +26,7 @@ import (
 	"github.com/dormouse-go/dormouse/examples/controlplane/api"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
 	"github.com/dormouse-go/dormouse/examples/controlplane/elastic"
+	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/examples/controlplane/provision"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/webui"
@@ -42,6 +43,7 @@ type server struct {
 	builders *builders
 	plane    *dormouse.Plane
 	keeper   *auth.Keeper
+	gate     *gate.Gate
 	api      *api.API
 	pages    *webui.Handler
 	journal  *planesource.Journal
@@ -100,13 +102,14 @@ func (s *server) make(ctx context.Context) (err error) {
 		return err
 	}
 	s.keeper = auth.NewKeeper(s.db.records)
+	s.gate = gate.New(gate.Config{Rate: s.rate, Logger: s.log, Registerer: s.registry})
 	var names []string
 	for _, p := range pools(s.options) {
 		names = append(names, p.Name)
 	}
 	s.api = api.New(api.Config{
 		Plane: s.plane, Store: s.db.store, Records: s.db.records, Keeper: s.keeper, Pools: names, Elastic: s.elastic.Load,
-		Instance: instance(), Gone: gone, Clock: s.clock, Logger: s.log, Rate: s.rate, Burst: 4 * s.rate,
+		Instance: instance(), Gone: gone, Clock: s.clock, Logger: s.log, Gate: s.gate,
 	})
 	if s.journal, err = planesource.NewJournal(planesource.JournalConfig{}); err != nil {
 		return err
@@ -133,8 +136,10 @@ func gone(of string) bool {
 	host, _ := os.Hostname()
 	text, ours := strings.CutPrefix(of, host+"/")
 	pid, err := strconv.Atoi(text)
-	return ours && err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+	return ours && err == nil && ended(pid)
 }
+
+func ended(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
 // listenOn opens the address and tells workers of this machine where it is.
 func (s *server) listenOn() (net.Listener, error) {
@@ -147,23 +152,31 @@ func (s *server) listenOn() (net.Listener, error) {
 		scheme = "https://"
 	}
 	s.url = scheme + l.Addr().String()
-	return l, os.WriteFile(s.mark(), []byte(s.url), 0o600)
+	s.sweep()
+	return l, os.WriteFile(s.mark(os.Getpid()), []byte(s.url), 0o600)
 }
 
-func (s *server) mark() string {
-	return filepath.Join(s.data, "replicas", fmt.Sprint(os.Getpid()))
+func (s *server) mark(pid int) string { return filepath.Join(s.data, "replicas", strconv.Itoa(pid)) }
+
+// sweep removes the marks of replicas that were killed: somebody else may listen there some day, and would be shown the tokens of
+// workers.
+func (s *server) sweep() {
+	marks, _ := os.ReadDir(filepath.Join(s.data, "replicas"))
+	for _, m := range marks {
+		if pid, err := strconv.Atoi(m.Name()); err == nil && ended(pid) {
+			_ = os.Remove(s.mark(pid))
+		}
+	}
 }
 
-// leave takes the mark away, so that nobody asks here any more. After a kill it stays, and a worker asks the next one.
-func (s *server) leave() { _ = os.Remove(s.mark()) }
+// leave takes the mark away, so that nobody asks here any more. After a kill it stays until another replica starts, and a worker asks
+// the next one.
+func (s *server) leave() { _ = os.Remove(s.mark(os.Getpid())) }
 
 // run serves until ctx ends.
 func (s *server) run(ctx context.Context, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
-	server := &http.Server{
-		Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
+	server := s.over(s.handler())
 	server.RegisterOnShutdown(s.pages.Close)
 	server.RegisterOnShutdown(s.api.Close)
 	group.Go(func() error { return s.plane.Run(ctx) })
@@ -177,27 +190,54 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 		}
 		return server.Serve(listener)
 	})
-	group.Go(func() error {
-		<-ctx.Done()
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		if server.Shutdown(late) != nil {
-			_ = server.Close()
-		}
-		return nil
-	})
+	group.Go(func() error { return endWith(ctx, server) })
+	if s.metrics != "" {
+		group.Go(func() error { return s.serveMetrics(ctx) })
+	}
 	if err := group.Wait(); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
 }
 
+// over is a server that nobody keeps waiting: streams and what takes long set deadlines of their own.
+func (s *server) over(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// endWith ends a server with ctx.
+func endWith(ctx context.Context, server *http.Server) error {
+	<-ctx.Done()
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if server.Shutdown(late) != nil {
+		_ = server.Close()
+	}
+	return nil
+}
+
+// serveMetrics serves metrics at an address of their own, where no proxy in front of the API leads.
+func (s *server) serveMetrics(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	server := s.over(mux)
+	server.Addr = s.metrics
+	stop := context.AfterFunc(ctx, func() { _ = endWith(ctx, server) })
+	defer stop()
+	return server.ListenAndServe()
+}
+
 func (s *server) handler() http.Handler {
-	d := door{s.keeper, s.plane, s.tlsCert != ""}
+	d := door{s.keeper, s.plane, s.gate, s.log, s.tlsCert != ""}
 	pages := http.NewServeMux()
 	pages.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	pages.HandleFunc("GET /readyz", s.ready)
-	pages.Handle("GET /metrics", s.onLoopback(promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})))
+	if s.metrics == "" {
+		pages.Handle("GET /metrics", s.onLoopback(promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{})))
+	}
 	pages.HandleFunc("GET /login", d.login)
 	pages.HandleFunc("POST /login", d.login)
 	pages.HandleFunc("POST /logout", d.logout)

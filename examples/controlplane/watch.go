@@ -73,7 +73,7 @@ func (w *watcher) look(ctx context.Context) error {
 	return nil
 }
 
-// expected are the workspaces that run as processes.
+// expected are the workspaces that run as processes, and members of pools whose start has said where they are.
 func (w *watcher) expected(ctx context.Context) (map[uuid.UUID]dormouse.Workspace, error) {
 	running := make(map[uuid.UUID]dormouse.Workspace)
 	kinds := make(map[uuid.UUID]bool) // templates of processes
@@ -89,7 +89,7 @@ func (w *watcher) expected(ctx context.Context) (map[uuid.UUID]dormouse.Workspac
 					return nil, err
 				}
 			}
-			if kinds[ws.TemplateID] && ws.Status == lifecycle.StatusRunning {
+			if kinds[ws.TemplateID] && (ws.Status == lifecycle.StatusRunning || ws.Result != "") {
 				running[ws.ID] = ws
 			}
 		}

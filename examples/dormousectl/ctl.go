@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/user"
 	"strings"
+	"time"
 
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
@@ -23,6 +24,7 @@ import (
 	"github.com/dormouse-go/dormouse/examples/controlplane/api"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
 	"github.com/dormouse-go/dormouse/examples/controlplane/client"
+	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/sqlite"
@@ -77,7 +79,7 @@ func (c *ctl) openDatabase(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	handler := api.New(api.Config{Plane: plane, Store: c.store, Keeper: local{}, Clock: quartz.NewReal(), Logger: quiet, Rate: 1 << 20, Burst: 1 << 20})
+	handler := api.New(api.Config{Plane: plane, Store: c.store, Keeper: local{}, Clock: quartz.NewReal(), Logger: quiet, Gate: gate.New(gate.Config{Rate: 1 << 20, Logger: quiet})})
 	c.client = client.New(func() []string { return []string{"http://database"} }, "local", &http.Client{Transport: within{handler}})
 	return nil
 }
@@ -167,6 +169,12 @@ func ask[T any](ctx context.Context, c *ctl, method, path string, query url.Valu
 func get[T any](ctx context.Context, c *ctl, path string, query url.Values) (v T, err error) {
 	_, err = c.client.Do(ctx, http.MethodGet, api.Prefix+path, query, nil, nil, &v)
 	return v, err
+}
+
+// now is the time of the control plane, which a demonstration may speed up: what "for two hours" counts from.
+func (c *ctl) now(ctx context.Context) (time.Time, error) {
+	me, err := get[api.Me](ctx, c, "/me", nil)
+	return me.Now, err
 }
 
 // id finds a workspace by its id or its name. Of two with one name it must be the id.

@@ -3,8 +3,11 @@ package main
 import (
 	"archive/tar"
 	"compress/gzip"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -20,11 +23,13 @@ import (
 var errUnwell = errors.New("something is wrong")
 
 func (c *ctl) jobs() *cobra.Command {
-	var state string
+	var state, after string
 	jobs := &cobra.Command{Use: "jobs", Short: "list jobs, the latest first", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		q := url.Values{}
-		if state != "" {
-			q.Set("state", state)
+		for key, value := range map[string]string{"state": state, "after": after} {
+			if value != "" {
+				q.Set(key, value)
+			}
 		}
 		_, err := ask(cmd.Context(), c, "GET", "/jobs", q, nil, func(o *out, p api.Page[api.Job]) {
 			var rows [][]string
@@ -32,10 +37,14 @@ func (c *ctl) jobs() *cobra.Command {
 				rows = append(rows, []string{j.ID.String(), shown(j.Type), j.State, fmt.Sprint(j.Attempt), when(j.CreatedAt), shown(j.Error)})
 			}
 			o.table([]string{"ID", "TYPE", "STATE", "ATTEMPT", "POSTED", "ERROR"}, rows)
+			if p.Next != "" {
+				o.line("\nthere are more: --after %s", p.Next)
+			}
 		})
 		return err
 	}}
 	jobs.Flags().StringVar(&state, "state", "", "pending, running, succeeded, failed or canceled")
+	jobs.Flags().StringVar(&after, "after", "", "those after a page, as its last line says")
 	jobs.AddCommand(c.jobWhy(), c.jobVerb("retry", "put a job that is over into line again"), c.jobVerb("cancel", "ask for a job to be canceled"), c.pause(), c.resume())
 	return jobs
 }
@@ -62,7 +71,11 @@ func (c *ctl) pause() *cobra.Command {
 	var span time.Duration
 	cmd := &cobra.Command{Use: "pause", Short: "hand out no jobs of a type, or none", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		if span > 0 {
-			in.Until = time.Now().Add(span)
+			now, err := c.now(cmd.Context())
+			if err != nil {
+				return err
+			}
+			in.Until = now.Add(span)
 		}
 		_, err := ask(cmd.Context(), c, "PUT", "/pauses", nil, in, func(o *out, _ struct{}) { o.line("paused; what runs goes on") })
 		return err
@@ -111,15 +124,38 @@ func (c *ctl) migrate() *cobra.Command {
 		if err := c.store.Migrate(cmd.Context()); err != nil {
 			return err
 		}
-		fmt.Println("the tables are those of this version")
+		if c.output == "table" {
+			fmt.Println("the tables are those of this version")
+		}
 		return nil
 	}}
 }
 
-// bundled are the questions whose answers go into a bundle. None of them has payloads, logs or tokens.
-var bundled = map[string]string{
-	"doctor.json": "/doctor", "templates.json": "/templates", "workspaces.json": "/workspaces?limit=1000", "jobs.json": "/jobs?limit=500",
-	"workers.json": "/workers", "pools.json": "/pools", "pauses.json": "/pauses", "owners.json": "/owners",
+// bundled are the questions whose answers go into a bundle, a page of each. None of them has payloads, logs or tokens; what templates
+// are made of, which may hold anything, is left out.
+var bundled = []struct {
+	name, path string
+	clean      func(text []byte) ([]byte, error)
+}{
+	{"doctor.json", "/doctor", nil},
+	{"templates.json", "/templates", withoutSources},
+	{"workspaces.json", "/workspaces?limit=1000", nil},
+	{"jobs.json", "/jobs?limit=500", nil},
+	{"workers.json", "/workers", nil},
+	{"pools.json", "/pools", nil},
+	{"pauses.json", "/pauses", nil},
+	{"owners.json", "/owners", nil},
+}
+
+func withoutSources(text []byte) ([]byte, error) {
+	var page api.Page[api.Template]
+	if err := json.Unmarshal(text, &page); err != nil {
+		return nil, err
+	}
+	for i := range page.Items {
+		page.Items[i].Source = ""
+	}
+	return json.Marshal(page)
 }
 
 func (c *ctl) bundle() *cobra.Command {
@@ -128,21 +164,33 @@ func (c *ctl) bundle() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		z := gzip.NewWriter(f)
-		t := tar.NewWriter(z)
-		for name, path := range bundled {
-			var text []byte
-			if _, err := c.client.Do(cmd.Context(), http.MethodGet, api.Prefix+path, nil, nil, nil, &text); err != nil {
-				text = []byte(err.Error() + "\n")
-				name += ".error"
-			}
-			if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(text)), ModTime: time.Now()}); err != nil {
-				return err
-			}
-			if _, err := t.Write(text); err != nil {
-				return err
-			}
+		if err = errors.Join(c.pack(cmd.Context(), f), f.Close()); err != nil {
+			_ = os.Remove(args[0])
 		}
-		return errors.Join(t.Close(), z.Close(), f.Close())
+		return err
 	}}
+}
+
+// pack writes all answers. A question that fails is no reason to go without the others: why it did is what a bundle is for.
+func (c *ctl) pack(ctx context.Context, f io.Writer) error {
+	z := gzip.NewWriter(f)
+	t := tar.NewWriter(z)
+	for _, b := range bundled {
+		var text []byte
+		_, err := c.client.Do(ctx, http.MethodGet, api.Prefix+b.path, nil, nil, nil, &text)
+		if err == nil && b.clean != nil {
+			text, err = b.clean(text)
+		}
+		name := b.name
+		if err != nil {
+			name, text = name+".error", []byte(err.Error()+"\n")
+		}
+		if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(text)), ModTime: time.Now()}); err != nil {
+			return err
+		}
+		if _, err := t.Write(text); err != nil {
+			return err
+		}
+	}
+	return errors.Join(t.Close(), z.Close())
 }

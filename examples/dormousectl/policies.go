@@ -95,8 +95,12 @@ func (c *ctl) apply() *cobra.Command {
 func (c *ctl) forecast() *cobra.Command {
 	var days int
 	cmd := &cobra.Command{Use: "forecast", Short: "say how many workspaces will run, by schedules and deadlines", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		q := url.Values{"until": {time.Now().Add(time.Duration(days) * 24 * time.Hour).UTC().Format(time.RFC3339)}}
-		_, err := ask(cmd.Context(), c, "GET", "/forecast", q, nil, func(o *out, f forecast.Outlook) { o.line("%s", sentence(f.Text())) })
+		now, err := c.now(cmd.Context())
+		if err != nil {
+			return err
+		}
+		q := url.Values{"until": {now.Add(time.Duration(days) * 24 * time.Hour).UTC().Format(time.RFC3339)}}
+		_, err = ask(cmd.Context(), c, "GET", "/forecast", q, nil, func(o *out, f forecast.Outlook) { o.line("%s", sentence(f.Text())) })
 		return err
 	}}
 	cmd.Flags().IntVar(&days, "days", 7, "how far")

@@ -113,7 +113,11 @@ func (c *ctl) hold() *cobra.Command {
 			return fmt.Errorf("say for how long (--for), or --end")
 		}
 		if !end {
-			h.Until = time.Now().Add(span)
+			now, err := c.now(cmd.Context())
+			if err != nil {
+				return err
+			}
+			h.Until = now.Add(span)
 			if rules != "" {
 				if err := h.Rules.UnmarshalText([]byte(rules)); err != nil {
 					return err

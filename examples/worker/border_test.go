@@ -76,7 +76,7 @@ func TestBorders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
+	waiting, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	job, err := httpsource.New(server.URL, ada, server.Client()).AcquireJob(waiting, queue.Request{Types: []string{"render"}})
 	if err != nil || job.ID != posted[0].ID {

@@ -21,7 +21,7 @@ var budgets = map[string]int{
 	"lifecycle/executor":        25,
 	"lifecycle/forecast":        60,
 	"lifecycle/templatebuilder": 10,
-	"prewarm":                   150,
+	"prewarm":                   160,
 	"rendercache":               60,
 	"schedule":                  45,
 	"store":                     9,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,11 +57,12 @@ type bench struct {
 	work, overlay string
 	suites        []*suite
 	slack         time.Duration
+	runs          string // which tests, by a regular expression
 }
 
 // prepare builds the tests and runs each alone, to learn which mutants it reaches.
 func prepare(ctx context.Context, work string, targets []*target, o options) (*bench, error) {
-	b := &bench{work: work, overlay: filepath.Join(work, "overlay.json"), slack: o.slack}
+	b := &bench{work: work, overlay: filepath.Join(work, "overlay.json"), slack: o.slack, runs: o.runs}
 	if err := b.writeOverlay(targets); err != nil {
 		return nil, err
 	}
@@ -84,6 +86,9 @@ func prepare(ctx context.Context, work string, targets []*target, o options) (*b
 		paths[l.ImportPath] = true
 		s := &suite{path: l.ImportPath, dir: l.Dir, binary: filepath.Join(work, fmt.Sprintf("suite%d.test", len(paths)))}
 		if err := b.build(ctx, s); err != nil {
+			return nil, err
+		}
+		if err := s.leaveOut(o.skip); err != nil {
 			return nil, err
 		}
 		if len(s.tests) > 0 {
@@ -132,7 +137,7 @@ func (b *bench) build(ctx context.Context, s *suite) error {
 	if _, err := os.Stat(s.binary); err != nil {
 		return nil // no tests
 	}
-	cmd := exec.CommandContext(ctx, s.binary, "-test.list", ".")
+	cmd := exec.CommandContext(ctx, s.binary, "-test.list", cmp.Or(b.runs, "."))
 	cmd.Dir = s.dir
 	out, err := cmd.Output()
 	if err != nil {
@@ -143,6 +148,19 @@ func (b *bench) build(ctx context.Context, s *suite) error {
 			s.tests = append(s.tests, test{name: name})
 		}
 	}
+	return nil
+}
+
+// leaveOut drops the tests that are not to kill.
+func (s *suite) leaveOut(skip string) error {
+	if skip == "" {
+		return nil
+	}
+	re, err := regexp.Compile(skip)
+	if err != nil {
+		return err
+	}
+	s.tests = slices.DeleteFunc(s.tests, func(t test) bool { return re.MatchString(t.name) })
 	return nil
 }
 
@@ -167,6 +185,8 @@ func (b *bench) survey(ctx context.Context, jobs int) error {
 	g.wait()
 	var took time.Duration
 	for _, s := range b.suites {
+		// The broadest test kills most of what it reaches.
+		slices.SortStableFunc(s.tests, func(a, b test) int { return len(b.reaches) - len(a.reaches) })
 		for _, t := range s.tests {
 			took += t.took
 		}
@@ -216,38 +236,52 @@ func (b *bench) try(ctx context.Context, mutants []*Mutant, o options) {
 	g.wait()
 }
 
+// judge runs the broadest test that reaches a mutant, which kills most of them, and then the others in one process.
 func (b *bench) judge(ctx context.Context, m *Mutant) {
 	fate := Missed
 	for _, s := range b.suites {
-		names, took := s.reaching(m.ID)
-		if len(names) == 0 {
-			continue
-		}
-		fate = Survived
-		out, err := b.start(ctx, s, names, 2*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
-		switch {
-		case ctx.Err() != nil:
-			return
-		case errors.Is(err, errTooLong) || bytes.Contains(out, []byte("panic: test timed out after")):
-			m.Fate, m.By = TimedOut, strings.Join(names, " ")
-			return
-		case err != nil:
-			m.Fate, m.By = Killed, killer(out)
-			return
+		tests := s.reaching(m.ID)
+		for _, some := range [][]test{tests[:min(1, len(tests))], tests[min(1, len(tests)):]} {
+			if len(some) == 0 {
+				continue
+			}
+			fate = Survived
+			if b.kill(ctx, m, s, some) || ctx.Err() != nil {
+				return
+			}
 		}
 	}
 	m.Fate = fate
 }
 
-// reaching returns the tests that reach a mutant, the quick ones first as far as the testing package lets one order them.
-func (s *suite) reaching(id int) (names []string, took time.Duration) {
+// kill runs some tests with a mutant and says whether they noticed.
+func (b *bench) kill(ctx context.Context, m *Mutant, s *suite, tests []test) bool {
+	var names []string
+	var took time.Duration
+	for _, t := range tests {
+		names = append(names, t.name)
+		took += t.took
+	}
+	out, err := b.start(ctx, s, names, 2*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
+	switch {
+	case ctx.Err() != nil || err == nil:
+		return false
+	case errors.Is(err, errTooLong) || bytes.Contains(out, []byte("panic: test timed out after")):
+		m.Fate, m.By = TimedOut, strings.Join(names, " ")
+	default:
+		m.Fate, m.By = Killed, killer(out)
+	}
+	return true
+}
+
+// reaching returns the tests that reach a mutant, the broadest first.
+func (s *suite) reaching(id int) (tests []test) {
 	for _, t := range s.tests {
 		if t.reaches[id] {
-			names = append(names, t.name)
-			took += t.took
+			tests = append(tests, t)
 		}
 	}
-	return names, took
+	return tests
 }
 
 var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)

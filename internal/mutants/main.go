@@ -26,6 +26,7 @@ type options struct {
 	sample, jobs   int
 	seed           uint64
 	match          string
+	runs, skip     string
 	jsonTo, accept string
 	atLeast        float64
 	list           bool
@@ -41,6 +42,8 @@ func parse(args []string) (options, error) {
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the sample")
 	f.IntVar(&o.jobs, "jobs", max(1, runtime.GOMAXPROCS(0)/2), "mutants tried at a time")
 	f.StringVar(&o.match, "match", "", "only mutants whose description (file:line function: change) matches this regular expression")
+	f.StringVar(&o.runs, "run", "", "only tests whose name matches this regular expression are to kill mutants")
+	f.StringVar(&o.skip, "skip", "", "tests whose name matches this regular expression are not to kill: those that compare texts, or that take long")
 	f.StringVar(&o.jsonTo, "json", "", "write every mutant and its fate to this file")
 	f.StringVar(&o.accept, "accepted", "internal/mutants/accepted.txt", "survivors that may live, with reasons")
 	f.Float64Var(&o.atLeast, "at-least", 0, "fail below this score, in percent")

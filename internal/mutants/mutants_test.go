@@ -36,6 +36,7 @@ func TestFates(t *testing.T) {
 		{"Loop: sum += n  =>  left out", "killed"},
 		{"Loop: n > 0  =>  n >= 0", "survived"},
 		{"Forgotten: max(a, b)  =>  min(a, b)", "not reached"},
+		{"Kind.Plain: k == plain  =>  !(k == plain)", "killed"},
 		{"query: SELECT id FROM rows WHERE at <= 5 AND NOT gone  =>  SELECT id FROM rows WHERE at < 5 AND NOT gone", "survived"},
 		{"query: SELECT id FROM rows WHERE at <= 5 AND NOT gone  =>  SELECT id FROM rows WHERE at <= 5 OR NOT gone", "survived"},
 	} {
@@ -45,6 +46,23 @@ func TestFates(t *testing.T) {
 	}
 	if after := stateOf(t); !bytes.Equal(before, after) {
 		t.Fatal("the tree has changed")
+	}
+}
+
+// TestChosenTests: what only other tests would kill survives.
+func TestChosenTests(t *testing.T) {
+	t.Chdir("../..")
+	o := options{
+		only: []string{"internal/mutants/testdata/sample"}, jobs: 2, slack: time.Second, match: "Grade: 50|Loop: sum", runs: "Grade",
+		jsonTo: filepath.Join(t.TempDir(), "all.json"), accept: filepath.Join(t.TempDir(), "none"),
+	}
+	if err := run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"Grade: 50  =>  50 and one": "killed", "Loop: sum += n  =>  left out": "not reached"} {
+		if got := fateOf(t, o.jsonTo, key); got != want {
+			t.Errorf("%s: %q, want %q", key, got, want)
+		}
 	}
 }
 

@@ -123,7 +123,7 @@ func (s *source) compose(fset *token.FileSet, mutants []*Mutant) ([]byte, []plac
 			edits = append(edits, m.insertions...)
 		}
 	}
-	edits = append(edits, s.variables(fset)...)
+	edits = append(edits, s.variables(fset, edits)...)
 	order(edits)
 	var out bytes.Buffer
 	at := 0
@@ -183,12 +183,17 @@ func order(edits []insertion) {
 	}
 }
 
-// variables makes constants of text variables, so that a mutant can change them.
-func (s *source) variables(fset *token.FileSet) (edits []insertion) {
+// variables makes variables of the constants of text that a mutant changes. The others stay constants, since an untyped one
+// may be compared with a text of any type.
+func (s *source) variables(fset *token.FileSet, changes []insertion) (edits []insertion) {
 	ast.Inspect(s.tree, func(n ast.Node) bool {
 		g, ok := n.(*ast.GenDecl)
-		if ok && g.Tok == token.CONST && allTexts(g) {
-			edits = append(edits, insertion{at: fset.Position(g.Pos()).Offset, size: len("const"), text: "var"})
+		if !ok || g.Tok != token.CONST || !allTexts(g) {
+			return true
+		}
+		from, to := fset.Position(g.Pos()).Offset, fset.Position(g.End()).Offset
+		if slices.ContainsFunc(changes, func(c insertion) bool { return c.at >= from && c.at < to }) {
+			edits = append(edits, insertion{at: from, size: len("const"), text: "var"})
 		}
 		return true
 	})

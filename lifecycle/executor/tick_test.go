@@ -112,7 +112,7 @@ func TestPagesAreReadAhead(t *testing.T) {
 		select {
 		case <-second:
 			return executor.BuildSpec{}, nil
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			return executor.BuildSpec{}, errors.New("nobody reads the second page")
 		}
 	}}

@@ -59,7 +59,7 @@ func created(t *testing.T, b *localprocess.Backend) prewarm.Member {
 func until(t *testing.T, b *localprocess.Backend, m prewarm.Member, want prewarm.Status) {
 	t.Helper()
 	events := make(chan prewarm.Event, 1000)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	go func() { _ = b.Watch(ctx, m.Pool, func(e prewarm.Event) { events <- e }) }()
 	for {
@@ -116,7 +116,7 @@ func TestProcessIsReadyAndIsDestroyedWithItsChildren(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for deadline := time.Now().Add(5 * time.Second); !dead(child) && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); !dead(child) && time.Now().Before(deadline); {
 		_, _ = os.Stat("/")
 	}
 	if !dead(pid) || !dead(child) {
@@ -217,7 +217,7 @@ func TestPoolOfProcesses(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
-	bounded, stop := context.WithTimeout(ctx, 30*time.Second)
+	bounded, stop := context.WithTimeout(ctx, 2*time.Minute)
 	defer stop()
 	h, err := p.Claim(bounded, prewarm.Request{Owner: "ann", IfEmpty: prewarm.Wait})
 	if err != nil {

@@ -212,15 +212,17 @@ func eventOf(s *lifecycle.Snapshot) prewarm.Event {
 	return prewarm.Event{Resource: s.Workspace.ID, Status: status, Message: message}
 }
 
-// Watch implements [prewarm.Backend]: it looks at the workspaces of members that start, at every change and every poll.
+// Watch implements [prewarm.Backend]: it looks at the workspaces of members that start at every poll, and at those of ready ones
+// too at every change.
 func (w *Workspaces) Watch(ctx context.Context, pool string, tell func(prewarm.Event)) error {
 	w.mu.Lock()
 	w.tell = tell
 	w.mu.Unlock()
 	told := make(map[uuid.UUID]prewarm.Event)
+	states := watched
 	for {
 		change := w.change()
-		now, err := w.starting(ctx, pool)
+		now, err := w.seen(ctx, pool, states)
 		if err != nil {
 			return err
 		}
@@ -233,12 +235,21 @@ func (w *Workspaces) Watch(ctx context.Context, pool string, tell func(prewarm.E
 		if !w.wait(ctx, change) {
 			return ctx.Err()
 		}
+		states = watched[:2]
+		select {
+		case <-change:
+			states = watched
+		default:
+		}
 	}
 }
 
-// starting is what is to be told of the members that start.
-func (w *Workspaces) starting(ctx context.Context, pool string) (map[uuid.UUID]prewarm.Event, error) {
-	members, err := w.store.Members(ctx, prewarm.Query{Pool: pool, States: []prewarm.State{prewarm.Starting, prewarm.Held}})
+// watched are the states of members that something is told about, ready ones last: they are looked at less often.
+var watched = []prewarm.State{prewarm.Starting, prewarm.Held, prewarm.Ready}
+
+// seen is what is to be told of the members in some states.
+func (w *Workspaces) seen(ctx context.Context, pool string, states []prewarm.State) (map[uuid.UUID]prewarm.Event, error) {
+	members, err := w.store.Members(ctx, prewarm.Query{Pool: pool, States: states})
 	if err != nil {
 		return nil, err
 	}

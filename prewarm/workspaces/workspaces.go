@@ -107,7 +107,7 @@ func New(store Store, engine Engine, cfg Config) (*Workspaces, error) {
 	return &Workspaces{store: store, engine: engine, cfg: cfg, clock: cfg.Clock, changed: make(chan struct{}), tell: func(prewarm.Event) {}}, nil
 }
 
-// Changed says that a build of some workspace has ended. It does not block; calling it too often costs a look.
+// Changed says that a build of some workspace has ended, or that one was seen to have ended by itself. It does not block; calling it too often costs a look.
 func (w *Workspaces) Changed() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -136,7 +136,7 @@ func (s *Members) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.
 	var few [8]uint32 // most claims come alone
 	line := memberLine{pick.Version, pick.For}
 	ready := p.lines[line]
-	slots := p.first(few[:0], ready, pick.LivesUntil, open)
+	slots := p.first(few[:0], ready, &pick, open)
 	for i := range claims {
 		if len(slots) == 0 {
 			break
@@ -185,24 +185,33 @@ func (p *memberPool) take(ready *order, slot uint32, c *prewarm.Claim, now time.
 	p.keys[claim.Key] = slot
 }
 
-// first appends the slots of up to n members of a line that live until an instant, those that became ready first.
-func (p *memberPool) first(slots []uint32, ready *order, until time.Time, n int) []uint32 {
+// first appends the slots of the first n members of a line that a pick describes.
+func (p *memberPool) first(slots []uint32, ready *order, pick *prewarm.Pick, n int) []uint32 {
 	if ready == nil || n == 0 {
 		return slots
 	}
-	least := micros(until)
-	for _, block := range ready.blocks {
+	least := micros(pick.LivesUntil)
+	for b := range ready.blocks {
+		block := ready.blocks[fromEnd(b, len(ready.blocks), pick.Freshest)]
 		for i := range block {
-			r := p.rows.at(block[i].slot)
-			if r.deadline != never && least != never && r.deadline < least {
+			slot := block[fromEnd(i, len(block), pick.Freshest)].slot
+			if r := p.rows.at(slot); r.deadline != never && least != never && r.deadline < least {
 				continue
 			}
-			if slots = append(slots, block[i].slot); len(slots) == n {
+			if slots = append(slots, slot); len(slots) == n {
 				return slots
 			}
 		}
 	}
 	return slots
+}
+
+// fromEnd is the i-th place of n, from the end if it is to be.
+func fromEnd(i, n int, end bool) int {
+	if end {
+		return n - 1 - i
+	}
+	return i
 }
 
 // PutMembers implements [prewarm.Store].
@@ -365,7 +374,7 @@ func (p *memberPool) candidates(q *prewarm.Query, yield func(slot uint32) bool) 
 	switch {
 	case q.Pick != nil:
 		ready := p.lines[memberLine{q.Pick.Version, q.Pick.For}]
-		for _, slot := range p.first(nil, ready, q.Pick.LivesUntil, len(p.slots)) {
+		for _, slot := range p.first(nil, ready, q.Pick, len(p.slots)) {
 			if !yield(slot) {
 				return
 			}

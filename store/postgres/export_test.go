@@ -15,7 +15,8 @@ func Statements() map[string]string {
 		"commit": commitSQL, "touch": touchSQL, "create": createSQL, "enqueue": enqueueSQL,
 		"claim": claimSQL, "claim_one_lane": claimOneLaneSQL, "ready": readyOfSomeSQL, "due": dueSQL, "builds": buildsSQL, "cancel": cancelSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL,
 		"members_claim": claimMembersSQL, "members_claim_one": claimMemberSQL, "members_put": putMembersSQL,
-		"list_builds": fleetBuildsSQL, "list_all": listAll, "list_by_status": listByStatus, "list_by_name": listByName,
+		"members_claim_freshest": claimFreshestMemberSQL,
+		"list_builds":            fleetBuildsSQL, "list_all": listAll, "list_by_status": listByStatus, "list_by_name": listByName,
 	}
 }
 

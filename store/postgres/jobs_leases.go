@@ -124,33 +124,36 @@ func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renew
 	if len(renewals) == 0 {
 		return nil, ctx.Err()
 	}
-	args := append([]any{now}, renewalColumns.args(renewals)...)
-	args = append(args, lineColumns.args(linesOf(renewals))...)
-	var answers []queue.Renewed
-	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		answers = make([]queue.Renewed, len(renewals))
-		for i := range answers {
-			answers[i].Err = queue.ErrLeaseLost
-		}
-		rows, err := s.db.Query(ctx, s.sql(renewSQL), args...)
-		if err != nil {
-			return err
-		}
-		var n int
-		var registered, canceled bool
-		_, err = pgx.ForEachRow(rows, []any{&n, &registered, &canceled}, func() error {
-			answers[n-1] = queue.Renewed{Err: queue.ErrProcessLost}
-			if registered {
-				answers[n-1] = queue.Renewed{Canceled: canceled}
-			}
-			return nil
-		})
-		return err
-	})
+	answers := make([]queue.Renewed, len(renewals))
+	err := apart(len(renewals), func(from, to int, wait string) error {
+		return s.renew(ctx, now, wait, renewals[from:to], answers[from:to])
+	}, func(i int, err error) { answers[i].Err = err })
 	if err != nil {
 		return nil, fmt.Errorf("renew %d leases: %w", len(renewals), err)
 	}
 	return answers, nil
+}
+
+func (s *Store) renew(ctx context.Context, now time.Time, wait string, renewals []queue.Renewal, answers []queue.Renewed) error {
+	args := append([]any{now}, renewalColumns.args(renewals)...)
+	args = append(args, lineColumns.args(linesOf(renewals))...)
+	return s.do(ctx, repeatable, func(ctx context.Context) error {
+		for i := range answers {
+			answers[i] = queue.Renewed{Err: queue.ErrLeaseLost}
+		}
+		return s.patient(ctx, wait, renewSQL, args, func(rows pgx.Rows) error {
+			var n int
+			var registered, canceled bool
+			_, err := pgx.ForEachRow(rows, []any{&n, &registered, &canceled}, func() error {
+				answers[n-1] = queue.Renewed{Err: queue.ErrProcessLost}
+				if registered {
+					answers[n-1] = queue.Renewed{Canceled: canceled}
+				}
+				return nil
+			})
+			return err
+		})
+	})
 }
 
 // endColumns: target is the state that the outcome leads to, released says that the attempt is taken back.
@@ -218,41 +221,50 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 	if len(ends) == 0 {
 		return nil, ctx.Err()
 	}
+	answers := make([]queue.Ended, len(ends))
+	err := apart(len(ends), func(from, to int, wait string) error {
+		return s.end(ctx, now, wait, ends[from:to], answers[from:to])
+	}, func(i int, err error) { answers[i].Err = err })
+	if err != nil {
+		return nil, fmt.Errorf("end %d jobs: %w", len(ends), err)
+	}
+	return answers, nil
+}
+
+func (s *Store) end(ctx context.Context, now time.Time, wait string, ends []queue.End, answers []queue.Ended) error {
 	args := append([]any{now}, endColumns.args(ends)...)
 	var l jobList
 	var places []int
 	var agains []bool
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		l, places, agains = jobList{}, nil, nil
-		rows, err := s.db.Query(ctx, s.sql(endSQL), args...)
-		if err != nil {
+		return s.patient(ctx, wait, endSQL, args, func(rows pgx.Rows) error {
+			var n int
+			var again bool
+			var r jobRow
+			_, err := pgx.ForEachRow(rows, append([]any{&n, &again}, r.targets()...), func() error {
+				l.add(&r)
+				places, agains = append(places, n-1), append(agains, again)
+				r = jobRow{}
+				return nil
+			})
 			return err
-		}
-		var n int
-		var again bool
-		var r jobRow
-		_, err = pgx.ForEachRow(rows, append([]any{&n, &again}, r.targets()...), func() error {
-			l.add(&r)
-			places, agains = append(places, n-1), append(agains, again)
-			r = jobRow{}
-			return nil
 		})
-		return err
 	})
 	if err == nil {
 		err = s.fillTags(ctx, l.jobs, l.tagSets)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("end %d jobs: %w", len(ends), err)
+		return err
 	}
-	return endAnswers(len(ends), l.jobs, places, agains), nil
+	answerEnds(answers, l.jobs, places, agains)
+	return nil
 }
 
-// endAnswers puts the jobs of the accepted ends in their places.
-func endAnswers(n int, jobs []queue.Job, places []int, agains []bool) []queue.Ended {
-	answers := make([]queue.Ended, n)
+// answerEnds puts the jobs of the accepted ends in their places.
+func answerEnds(answers []queue.Ended, jobs []queue.Job, places []int, agains []bool) {
 	for i := range answers {
-		answers[i].Err = queue.ErrLeaseLost
+		answers[i] = queue.Ended{Err: queue.ErrLeaseLost}
 	}
 	for i, j := range jobs {
 		if agains[i] {
@@ -260,7 +272,6 @@ func endAnswers(n int, jobs []queue.Job, places []int, agains []bool) []queue.En
 		}
 		answers[places[i]] = queue.Ended{Job: j, Again: agains[i]}
 	}
-	return answers
 }
 
 // reassignColumns are those of a change of worker.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -150,17 +151,31 @@ const tickedSQL = `
 
 const (
 	lastTickSQL = `SELECT at FROM dormouse.ticks FOR UPDATE`
+	seenTickSQL = `SELECT at FROM dormouse.ticks`
 	setTickSQL  = `UPDATE dormouse.ticks SET at = greatest(at, $1)`
 )
 
 // Ticked implements [lifecycle.Settler].
 func (s *Store) Ticked(ctx context.Context, now time.Time, interval, settle time.Duration) (until time.Time, err error) {
+	until, err = s.ticked(ctx, now, interval, settle)
+	if errors.Is(err, errHeld) {
+		until, err = s.tickedBeside(ctx, now, interval, settle)
+	}
+	if err == nil {
+		s.lastTick.note(now)
+	}
+	return until, wrap(err, "record a tick")
+}
+
+func (s *Store) ticked(ctx context.Context, now time.Time, interval, settle time.Duration) (until time.Time, err error) {
 	gap := false
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		// No tick of the last interval is missed, whatever Settle allows beyond it.
-		tag, err := s.db.Exec(ctx, s.sql(tickedSQL), now, now.Add(-interval))
-		gap = err == nil && tag.RowsAffected() == 0
-		return err
+		return s.patient(ctx, batchWaitSQL, tickedSQL, []any{now, now.Add(-interval)}, func(rows pgx.Rows) error {
+			rows.Close()
+			gap = rows.CommandTag().RowsAffected() == 0
+			return rows.Err()
+		})
 	})
 	if err == nil && gap {
 		err = s.do(ctx, repeatable, func(ctx context.Context) error {
@@ -170,7 +185,49 @@ func (s *Store) Ticked(ctx context.Context, now time.Time, interval, settle time
 			})
 		})
 	}
-	return until, wrap(err, "record a tick")
+	return until, err
+}
+
+// tickedBeside is for a row that a session holds which was left open: no tick could be made until it ends. The tick is not
+// recorded then. What this process knows of its own ticks takes the place of the record, so that its ticks are no gaps.
+func (s *Store) tickedBeside(ctx context.Context, now time.Time, interval, settle time.Duration) (until time.Time, err error) {
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+			var last time.Time
+			if err := tx.QueryRow(ctx, s.sql(seenTickSQL)).Scan(toTime(&last)); err != nil {
+				return err
+			}
+			last = s.lastTick.after(last)
+			if until = (time.Time{}); !last.Before(now.Add(-interval)) {
+				return nil
+			}
+			e, err := s.lockEngine(ctx, tx)
+			if err != nil {
+				return err
+			}
+			if until = e.Settle(last, now, interval, settle); until.IsZero() {
+				return nil
+			}
+			return s.writeEngine(ctx, tx, e)
+		})
+	})
+	return until, err
+}
+
+// lastTick is the latest tick that went through this store, in microseconds; 0 for none.
+type lastTick struct{ at atomic.Int64 }
+
+func (l *lastTick) note(now time.Time) {
+	for at := l.at.Load(); now.UnixMicro() > at && !l.at.CompareAndSwap(at, now.UnixMicro()); at = l.at.Load() {
+	}
+}
+
+// after returns the later one.
+func (l *lastTick) after(t time.Time) time.Time {
+	if mine := time.UnixMicro(l.at.Load()).UTC(); mine.After(t) {
+		return mine
+	}
+	return t
 }
 
 func (s *Store) settle(ctx context.Context, tx pgx.Tx, now time.Time, interval, settle time.Duration) (until time.Time, err error) {
@@ -185,7 +242,8 @@ func (s *Store) settle(ctx context.Context, tx pgx.Tx, now time.Time, interval, 
 	if _, err := tx.Exec(ctx, s.sql(setTickSQL), now); err != nil {
 		return time.Time{}, err
 	}
-	if until = e.Settle(last, now, interval, settle); until.IsZero() {
+	// A tick of this process that could not be recorded was one all the same.
+	if until = e.Settle(s.lastTick.after(last), now, interval, settle); until.IsZero() {
 		return until, nil
 	}
 	return until, s.writeEngine(ctx, tx, e)

@@ -187,7 +187,7 @@ func TestUnreachable(t *testing.T) {
 	if !errors.Is(stats.Err, lifecycle.ErrUnavailable) || stats.Err == nil {
 		t.Errorf("tick without a database: %v, want ErrUnavailable", stats.Err)
 	}
-	if d := time.Since(begun); d > 10*time.Second {
+	if d := time.Since(begun); d > time.Minute {
 		t.Errorf("the tick took %v to notice", d)
 	}
 	must(t, server.Launch(t.Context()))

@@ -11,12 +11,16 @@ import (
 )
 
 // attendSQL notes that a replica ticks and finds its place among those that do. A statement does not see what it writes,
-// so the replica itself is added. Those not seen for a long time are deleted by whoever comes by. One that was seen in a
+// so the replica itself is added. Where somebody else holds its row, it waits for nobody: others count without it for a while,
+// and look at what it looks at too. Those not seen for a long time are deleted by whoever comes by. One that was seen in a
 // future further away than the time to live had a wrong clock, and counts for nothing until it is seen again.
 const attendSQL = `
 	WITH mine AS (
-		INSERT INTO dormouse.replicas AS r (id, seen_at) VALUES ($1, $2)
-		ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at
+		INSERT INTO dormouse.replicas (id, seen_at) VALUES ($1, $2)
+		ON CONFLICT (id) DO NOTHING
+	), seen AS (
+		UPDATE dormouse.replicas SET seen_at = $2
+		WHERE id IN (SELECT id FROM dormouse.replicas WHERE id = $1 FOR UPDATE SKIP LOCKED)
 	), gone AS (
 		DELETE FROM dormouse.replicas
 		WHERE id IN (SELECT id FROM dormouse.replicas WHERE seen_at < $4 AND id <> $1 FOR UPDATE SKIP LOCKED)

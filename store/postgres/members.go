@@ -77,6 +77,16 @@ var claimMemberSQL = `
 	UNION ALL
 	SELECT 1, ` + memberFields.names() + `, false FROM known k JOIN dormouse.members m ON m.id = k.id`
 
+// The same for picks whose freshest members come first.
+var (
+	claimFreshestMembersSQL = freshestFirst(claimMembersSQL)
+	claimFreshestMemberSQL  = freshestFirst(claimMemberSQL)
+)
+
+func freshestFirst(statement string) string {
+	return strings.Replace(statement, "ORDER BY ready_at, id", "ORDER BY ready_at DESC, id DESC", 1)
+}
+
 // ClaimMembers implements [prewarm.Store].
 func (s *Store) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pick, claims []prewarm.Claim) ([]prewarm.Grant, error) {
 	if len(claims) == 0 {
@@ -100,15 +110,19 @@ func (s *Store) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pi
 
 func claimStatement(now time.Time, pick prewarm.Pick, claims []prewarm.Claim) (text string, args []any) {
 	args = []any{pick.Pool, pick.Version, pick.For, stamp(pick.LivesUntil), instant(now)}
+	one, many := claimMemberSQL, claimMembersSQL
+	if pick.Freshest {
+		one, many = claimFreshestMemberSQL, claimFreshestMembersSQL
+	}
 	if len(claims) == 1 {
 		c := &claims[0]
-		return claimMemberSQL, append(args, c.Key, c.Owner, c.Tenant, int64(c.IdleTimeout), stamp(c.Until), stamp(c.Deadline(now)), zeronull.Text(c.Details))
+		return one, append(args, c.Key, c.Owner, c.Tenant, int64(c.IdleTimeout), stamp(c.Until), stamp(c.Deadline(now)), zeronull.Text(c.Details))
 	}
 	rows := make([]claimRow, len(claims))
 	for i, c := range claims {
 		rows[i] = claimRow{c, stamp(c.Deadline(now))}
 	}
-	return claimMembersSQL, append(args, claimColumns.args(rows)...)
+	return many, append(args, claimColumns.args(rows)...)
 }
 
 func readGrants(rows pgx.Rows, claims []prewarm.Claim, grants []prewarm.Grant) error {
@@ -323,6 +337,9 @@ func membersSQL(q *prewarm.Query) (text string, args []any) {
 			add("(m.deadline IS NULL OR m.deadline >= %)", stamp(p.LivesUntil))
 		}
 		order = "m.ready_at, m.id"
+		if p.Freshest {
+			order = "m.ready_at DESC, m.id DESC"
+		}
 	}
 	if !q.DueBy.IsZero() {
 		add("m.deadline <= %", instant(q.DueBy))

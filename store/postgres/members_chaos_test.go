@@ -32,6 +32,9 @@ const (
 	chaosReplicas = 4
 	chaosClaimers = 16 // in each replica
 	chaosSize     = 12
+	// chaosKeys is how many keys handed out prove something. Harm goes on until then, for chaosLonger at most.
+	chaosKeys   = 50
+	chaosLonger = 5 * time.Minute
 	// chaosEnv is the database, in a process that is a replica; chaosNumber says which.
 	chaosEnv    = "DORMOUSE_TEST_CHAOS_DSN"
 	chaosNumber = "DORMOUSE_TEST_CHAOS_REPLICA"
@@ -61,17 +64,16 @@ func TestMembersChaos(t *testing.T) {
 	for i := range replicas {
 		replicas[i] = startReplica(t, pool, i)
 	}
-	kills, freezes, cuts := unleash(t, pool, replicas, time.Now().Add(length))
+	kills, freezes, cuts := unleash(t, pool, replicas, length)
 	for _, r := range replicas {
 		r.end(t, syscall.SIGTERM)
 	}
 	last := startReplica(t, pool, chaosReplicas) // claims nothing, and brings everything to rest
 	defer last.end(t, syscall.SIGKILL)
 	settle(t, pool)
-	var handouts, keys int
-	must(t, pool.QueryRow(t.Context(), `SELECT count(*), count(DISTINCT key) FROM handouts`).Scan(&handouts, &keys))
+	handouts, keys := handedOut(t, pool)
 	t.Logf("%d kills, %d freezes, %d cuts: %d keys were handed out, %d times", kills, freezes, cuts, keys, handouts)
-	if keys < 50 {
+	if keys < chaosKeys {
 		t.Errorf("only %d keys were handed out: this was no load", keys)
 	}
 	never(t, pool, "a member was handed out for two keys", `SELECT member::text FROM handouts GROUP BY member HAVING count(DISTINCT key) > 1`)
@@ -91,7 +93,7 @@ func settle(t *testing.T, pool *pgxpool.Pool) {
 		SELECT count(*) FILTER (WHERE state = 2), count(*) FILTER (WHERE state NOT IN (2, 7)), (SELECT count(*) FROM resources)
 		FROM dormouse.members`
 	var ready, others, resources int
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
+	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); {
 		must(t, pool.QueryRow(t.Context(), restSQL).Scan(&ready, &others, &resources))
 		if ready == chaosSize && others == 0 && resources == chaosSize {
 			return
@@ -128,10 +130,22 @@ func pauseFor(d time.Duration) {
 	<-timer.C
 }
 
-// unleash kills, freezes and cuts until the end.
-func unleash(t *testing.T, pool *pgxpool.Pool, replicas []*replicaProcess, end time.Time) (kills, freezes, cuts int) {
-	random := rand.New(rand.NewPCG(1, uint64(end.UnixNano())))
-	for time.Now().Before(end) {
+// handedOut is how often something was handed out, and for how many keys.
+func handedOut(t *testing.T, pool *pgxpool.Pool) (times, keys int) {
+	t.Helper()
+	must(t, pool.QueryRow(t.Context(), `SELECT count(*), count(DISTINCT key) FROM handouts`).Scan(&times, &keys))
+	return times, keys
+}
+
+// unleash kills, freezes and cuts, for a time and until that was worth something.
+func unleash(t *testing.T, pool *pgxpool.Pool, replicas []*replicaProcess, length time.Duration) (kills, freezes, cuts int) {
+	begun := time.Now()
+	random := rand.New(rand.NewPCG(1, uint64(begun.UnixNano())))
+	enough := func() bool {
+		_, keys := handedOut(t, pool)
+		return keys >= chaosKeys || time.Since(begun) > length+chaosLonger
+	}
+	for time.Since(begun) < length || !enough() {
 		pauseFor(time.Duration(100+random.IntN(300)) * time.Millisecond)
 		i := random.IntN(len(replicas))
 		switch random.IntN(3) {

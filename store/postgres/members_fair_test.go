@@ -25,7 +25,7 @@ func TestTenantsTakeTurnsAmongReplicas(t *testing.T) {
 	const crowd, few = 8, 3
 	_, db := open(t)
 	exec(t, db, chaosSQL)
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 	var replicas []*prewarm.Pool
 	var running, claims sync.WaitGroup
 	for range 3 {
@@ -44,7 +44,7 @@ func TestTenantsTakeTurnsAmongReplicas(t *testing.T) {
 	claim := func(p *prewarm.Pool, tenant string, n int) {
 		for i := range n {
 			claims.Go(func() {
-				h, err := p.Claim(ctx, prewarm.Request{Owner: fmt.Sprint(tenant, i), Tenant: tenant, IfEmpty: prewarm.Wait, MaxWait: time.Minute})
+				h, err := p.Claim(ctx, prewarm.Request{Owner: fmt.Sprint(tenant, i), Tenant: tenant, IfEmpty: prewarm.Wait, MaxWait: 5 * time.Minute})
 				if err != nil {
 					t.Errorf("claim: %v", err)
 					return

@@ -3,11 +3,9 @@ package postgres_test
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -39,6 +37,9 @@ func TestMigrateBehindAPooler(t *testing.T) {
 	}
 }
 
+// poolerPort is part of the name of its socket.
+const poolerPort = 6432
+
 // pooled returns a pool of connections to a pooler of transactions before the database of another.
 func pooled(t *testing.T, direct *pgxpool.Pool) *pgxpool.Pool {
 	t.Helper()
@@ -52,26 +53,27 @@ func pooled(t *testing.T, direct *pgxpool.Pool) *pgxpool.Pool {
 		}
 	}
 	to := direct.Config().ConnConfig
-	port := freePort(t)
-	dir := t.TempDir()
+	// A socket of a directory of its own: a port that was free a moment ago may be somebody else's.
+	dir, err := os.MkdirTemp("", "pooler") // short: the names of sockets are
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	ini := fmt.Sprintf(`[databases]
 * = host=%s port=%d user=%s
 [pgbouncer]
-listen_addr = 127.0.0.1
+listen_addr =
 listen_port = %d
-unix_socket_dir =
+unix_socket_dir = %s
 auth_type = any
 pool_mode = transaction
 max_client_conn = 200
 default_pool_size = 8
 ignore_startup_parameters = extra_float_digits
-`, to.Host, to.Port, to.User, port)
+`, to.Host, to.Port, to.User, poolerPort, dir)
 	path := filepath.Join(dir, "pgbouncer.ini")
 	must(t, os.WriteFile(path, []byte(ini), 0o644))
-	must(t, os.Chmod(dir, 0o755))
+	must(t, os.Chmod(dir, 0o777))
 	cmd := osexec.Command(binary, "-q", path)
 	if os.Geteuid() == 0 { // it refuses root, as the server does
-		must(t, os.Chmod(filepath.Dir(dir), 0o755))
 		cmd = osexec.Command(binary, "-q", "-u", "postgres", path)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -85,18 +87,17 @@ ignore_startup_parameters = extra_float_digits
 		_ = out.Close()
 	})
 	cfg := direct.Config()
-	cfg.ConnConfig.Host, cfg.ConnConfig.Port = "127.0.0.1", port
+	cfg.ConnConfig.Host, cfg.ConnConfig.Port = dir, poolerPort
 	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	cfg.ConnConfig.Fallbacks, cfg.ConnConfig.TLSConfig = nil, nil
 	cfg.MaxConns = 20
 	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 	must(t, err)
 	t.Cleanup(pool.Close)
-	for range 100 {
-		if err = pool.Ping(t.Context()); err == nil {
+	for ctx := soon(t); ctx.Err() == nil; pauseFor(50 * time.Millisecond) {
+		if err = pool.Ping(ctx); err == nil {
 			return pool
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	text, _ := os.ReadFile(out.Name())
 	t.Fatalf("no answer from pgbouncer: %v\n%s", errors.Unwrap(err), text)
@@ -106,15 +107,4 @@ ignore_startup_parameters = extra_float_digits
 func runnable(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode()&0o111 != 0
-}
-
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	n, err := strconv.ParseUint(port, 10, 16)
-	must(t, err)
-	return uint16(n)
 }

@@ -63,6 +63,7 @@ type core struct {
 	tags      tagSets
 	unused    unused
 	low       lowWater
+	lastTick  lastTick
 	fronts    fronts
 	wakes     wake.Watchers
 	// usable is set once the schema was seen to have the right version.

@@ -95,11 +95,18 @@ func orNotWritten(err error) error {
 	return err
 }
 
-// readyMembers returns up to n members that fit a pick, those that became ready first.
+// readyMembers returns the first n members that a pick describes.
 func (t *tx) readyMembers(pick prewarm.Pick, n int) ([]prewarm.Member, error) {
 	return t.members(selectMembers+`INDEXED BY {members_ready}
 		WHERE state = 2 AND `+picked+`
-		ORDER BY ready_at, id LIMIT ?5`, append(pickArgs(pick), n)...)
+		ORDER BY `+pickOrder(&pick)+` LIMIT ?5`, append(pickArgs(pick), n)...)
+}
+
+func pickOrder(pick *prewarm.Pick) string {
+	if pick.Freshest {
+		return "ready_at DESC, id DESC"
+	}
+	return "ready_at, id"
 }
 
 // picked are the ready members of a pick.
@@ -238,7 +245,7 @@ func queryMembers(q *prewarm.Query) (text string, args []any) {
 	args = []any{q.Pool}
 	order := "id"
 	if q.Pick != nil {
-		where, args, order = []string{"state = 2", picked}, pickArgs(*q.Pick), "ready_at, id"
+		where, args, order = []string{"state = 2", picked}, pickArgs(*q.Pick), pickOrder(q.Pick)
 	}
 	in := func(column string, values []any) {
 		if values != nil {

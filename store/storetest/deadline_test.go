@@ -29,7 +29,7 @@ func TestDeadline(t *testing.T) {
 			storetest.Options{Deadline: 100 * time.Millisecond})
 		return
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	program := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestDeadline$")
 	program.Env = append(os.Environ(), hanging+"=1")

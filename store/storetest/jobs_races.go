@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -155,7 +154,7 @@ func raceLimits(k *jobKit) {
 		}
 	}
 	var done atomic.Int64
-	deadline, cancel := context.WithTimeout(k.ctx, time.Minute)
+	deadline, cancel := context.WithTimeout(k.ctx, watchTimeout)
 	defer cancel()
 	k.race(func(i int) error {
 		for done.Load() < 120 && deadline.Err() == nil {

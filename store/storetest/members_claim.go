@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,6 +13,7 @@ import (
 var memberClaimTests = []memberTest{
 	{"WhatAClaimWrites", memberClaimWrites},
 	{"LongestReadyFirst", memberClaimOrder},
+	{"FreshestFirst", memberClaimFreshest},
 	{"OnlyWhatFits", memberClaimFits},
 	{"LifeLeft", memberClaimLife},
 	{"SameKeySameMember", memberClaimAgain},
@@ -46,6 +48,25 @@ func memberClaimOrder(k *memberKit) {
 	}
 	g := k.claim(k.pick(), claimOf("late"))[0]
 	k.must(g.Result == prewarm.GrantNone && g.Member == prewarm.Member{}, "a claim of an empty pool gets nothing", "%+v", g)
+}
+
+func memberClaimFreshest(k *memberKit) {
+	young, old, tie := k.ready(1), k.ready(30), k.ready(1)
+	short := k.ready(0, func(m *prewarm.Member) { m.Deadline = k.now.Add(time.Second) })
+	k.insert(young, old, tie, short)
+	p := k.pick()
+	p.Freshest = true
+	ties := sortedIDs(young, tie)
+	want := []uuid.UUID{ties[1], ties[0], old.ID}
+	found := idsOf(k.members(prewarm.Query{Pick: &p}))
+	k.must(slices.Equal(found, want), "a query for the freshest is ordered as claims get them", "%v, want %v", found, want)
+	found = idsOf(k.members(prewarm.Query{Pick: &p, Limit: 1}))
+	k.must(slices.Equal(found, want[:1]), "a limit keeps the first of them", "%v, want %v", found, want[:1])
+	g := k.claim(p, claimOf("one"))[0]
+	k.must(g.Member.ID == want[0], "the member that became ready last is claimed first, of two the one with the higher id", "%v, want %v", g.Member.ID, want[0])
+	grants := k.claim(p, claimOf("two"), claimOf("one"), claimOf("three"))
+	k.must(grants[0].Member.ID == want[1] && grants[1].Member.ID == want[0] && grants[2].Member.ID == want[2],
+		"several claims get the freshest in their order", "%v, want %v", grants, want)
 }
 
 func memberClaimFits(k *memberKit) {

@@ -35,12 +35,12 @@ func memberWatchAnnouncements(k *memberKit) {
 
 func (k *memberKit) hears(heard <-chan string, want, rule string) {
 	k.t.Helper()
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(watchTimeout)
 	defer late.Stop()
 	select {
 	case note := <-heard:
 		k.must(note == want, rule, "heard %q", note)
 	case <-late.C:
-		k.must(false, rule, "nothing within 20 seconds")
+		k.must(false, rule, "nothing within %v", watchTimeout)
 	}
 }

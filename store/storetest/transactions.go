@@ -269,7 +269,7 @@ func testTxAnnounced(f *txFixture) {
 	tx.Store.Committed()
 	select {
 	case <-wakes:
-	case <-time.After(10 * time.Second):
+	case <-time.After(watchTimeout):
 		f.Error("broken rule: Committed wakes those who watch")
 	}
 	cancel()

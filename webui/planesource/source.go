@@ -58,6 +58,7 @@ var _ interface {
 	webui.Workers
 	webui.Pools
 	webui.Recorder
+	webui.Owners
 	webui.Usage
 	webui.Oracle
 	webui.Catalog
@@ -83,6 +84,11 @@ func New(plane *dormouse.Plane, s store.Store, cfg Config) (*Source, error) {
 // Workspaces implements [webui.Source].
 func (s *Source) Workspaces(ctx context.Context) iter.Seq2[lifecycle.Snapshot, error] {
 	return s.list(ctx, lifecycle.ListQuery{})
+}
+
+// Owned implements [webui.Owners].
+func (s *Source) Owned(ctx context.Context, owner uuid.UUID) iter.Seq2[lifecycle.Snapshot, error] {
+	return s.list(ctx, lifecycle.ListQuery{OwnerID: owner})
 }
 
 // list yields what a query selects of the organization, page after page.

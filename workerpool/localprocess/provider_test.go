@@ -158,7 +158,7 @@ func TestFirstProcessKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = process.Kill()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for ctx.Err() == nil { // the kill takes a moment
 		if err := p.Run(ctx, workerpool.Target{ID: in.ID}, "true", strings.NewReader(""), io.Discard); err != nil {
@@ -206,7 +206,7 @@ func TestCommandEndsWithItsContextAndItsReader(t *testing.T) {
 	if err := p.Run(t.Context(), workerpool.Target{ID: in.ID}, "exec yes", strings.NewReader(""), refusing{full}); !errors.Is(err, full) {
 		t.Errorf("%v", err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); len(p.Processes(in.ID)) > idle; {
+	for deadline := time.Now().Add(time.Minute); len(p.Processes(in.ID)) > idle; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d processes are left", len(p.Processes(in.ID))-idle)
 		}

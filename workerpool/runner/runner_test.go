@@ -42,7 +42,7 @@ func call(t *testing.T, dir, stdin string, args ...string) (string, error) {
 func until(t *testing.T, dir, want string) {
 	t.Helper()
 	var got string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
 		if got, _ = call(t, dir, "", "list"); got == want {
 			return
 		}

@@ -7,6 +7,8 @@
 //     repeated one.
 //   - Every error is a problem document, with the field, the value and the rule where the input is at fault. What went wrong within
 //     the service is for the log, under the id of the request.
+//   - What somebody did is a line of the log, with who it was and the public part of their token; who was refused is too, less often
+//     (package gate).
 package api
 
 import (
@@ -20,6 +22,7 @@ import (
 
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/workerpool"
@@ -42,11 +45,11 @@ type Config struct {
 	Gone     func(instance string) bool
 	Clock    quartz.Clock
 	Logger   *slog.Logger
+	// Gate is what every request passes. Defaults to one of this API alone.
+	Gate *gate.Gate
 
 	// MaxWorkspaces is how many workspaces an owner may have. Defaults to 100.
 	MaxWorkspaces int
-	// Rate is how many requests somebody may make in a second, and Burst how many at once. Default to 50 and 200.
-	Rate, Burst int
 	// MaxStreams is how many streams of events may be open. Defaults to 200, and 5 for one identity.
 	MaxStreams int
 }
@@ -62,11 +65,10 @@ type Keeper interface {
 // API is the API of one replica. It is safe for concurrent use.
 type API struct {
 	Config
-	routes  []route
-	mux     *http.ServeMux
-	limiter *limiter
-	origin  *http.CrossOriginProtection
-	spec    []byte
+	routes []route
+	mux    *http.ServeMux
+	origin *http.CrossOriginProtection
+	spec   []byte
 
 	closing context.Context
 	close   context.CancelFunc
@@ -78,12 +80,12 @@ type API struct {
 // New returns the API.
 func New(cfg Config) *API {
 	defaults(&cfg.MaxWorkspaces, 100)
-	defaults(&cfg.Rate, 50)
-	defaults(&cfg.Burst, 200)
 	defaults(&cfg.MaxStreams, 200)
+	if cfg.Gate == nil {
+		cfg.Gate = gate.New(gate.Config{Logger: cfg.Logger})
+	}
 	a := &API{
-		Config: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(),
-		limiter: newLimiter(cfg.Rate, cfg.Burst), streams: make(map[string]int),
+		Config: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), streams: make(map[string]int),
 	}
 	a.closing, a.close = context.WithCancel(context.Background())
 	a.routes = a.allRoutes()
@@ -127,12 +129,13 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var said status
 	handler.ServeHTTP(&said, r)
+	problem := refuse(http.StatusNotFound, "not_found", "there is no such path")
 	if said.code == http.StatusMethodNotAllowed {
 		h.Set("Allow", said.Header().Get("Allow"))
-		write(w, dormouse.Problem(refuse(http.StatusMethodNotAllowed, "method_not_allowed", "the path does not know this method")))
-		return
+		problem = refuse(http.StatusMethodNotAllowed, "method_not_allowed", "the path does not know this method")
 	}
-	write(w, dormouse.Problem(refuse(http.StatusNotFound, "not_found", "there is no such path")))
+	write(w, dormouse.Problem(problem))
+	a.Gate.Answered(r, auth.Identity{}, "none", problem.Status)
 }
 
 // status is a response of which only the status and the header count.

@@ -21,11 +21,14 @@ func (a *API) orphaned(rt route, before records.Answer) bool {
 // once calls a route, or repeats what was answered to the request under its key.
 func (a *API) once(w http.ResponseWriter, rt route, q *request) {
 	key := q.Header.Get(keyHeader)
-	if key == "" || rt.method == http.MethodGet || a.Records == nil {
+	switch {
+	case key == "" || rt.method == http.MethodGet || a.Records == nil:
 		a.answer(w, rt, q)
 		return
-	}
-	if len(key) > 128 || !printable(key) {
+	case rt.secret:
+		a.fail(w, q, invalid.New(keyHeader, short(key), "must be left out: the answer holds a secret, which is not kept"))
+		return
+	case len(key) > 128 || !printable(key):
 		a.fail(w, q, invalid.New(keyHeader, short(key), "must be 1 to 128 letters, digits and signs"))
 		return
 	}

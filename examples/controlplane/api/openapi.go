@@ -69,7 +69,7 @@ func (s schemas) operation(r route) object {
 	for _, p := range r.query {
 		parameters = append(parameters, object{"name": p.name, "in": "query", "description": p.what, "schema": object{"type": "string"}})
 	}
-	if r.method != "GET" && len(r.who) > 0 {
+	if r.method != "GET" && len(r.who) > 0 && !r.secret {
 		parameters = append(parameters, object{"name": keyHeader, "in": "header", "description": "lets the request be repeated", "schema": object{"type": "string", "maxLength": 128}})
 	}
 	o := object{"operationId": operationID(r), "summary": r.summary, "responses": s.responses(r)}

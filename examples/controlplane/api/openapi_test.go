@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -11,17 +12,22 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/coder/quartz"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	_ "modernc.org/sqlite"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/examples/controlplane/api"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
+	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/memory"
 	"github.com/dormouse-go/dormouse/store/sqlite"
 )
@@ -34,30 +40,66 @@ type service struct {
 	handler *api.API
 	keeper  *auth.Keeper
 	plane   *dormouse.Plane
+	folder  string
 	tokens  map[auth.Kind]string
+
+	registry *prometheus.Registry
+	logger   *slog.Logger
+	said     log
 }
 
 func newService(t *testing.T) *service {
 	t.Helper()
-	db, err := sqlite.Open("sqlite", t.TempDir()+"/plane.db")
+	folder := t.TempDir()
+	db, err := sqlite.Open("sqlite", folder+"/plane.db")
 	must(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	tables := records.New(db, false)
 	must(t, tables.Migrate(t.Context()))
 	quiet := slog.New(slog.DiscardHandler)
 	store := memory.New()
-	plane, err := dormouse.New(store, dormouse.Config{Logger: quiet})
+	plane, err := dormouse.New(store, dormouse.Config{Logger: quiet, TuneAcquirer: func(c *acquirer.Config) {
+		c.Lost = map[string]acquirer.LostPolicy{lifecycle.JobType: acquirer.RequeueLost(5, time.Millisecond)}
+	}})
 	must(t, err)
-	s := &service{T: t, keeper: auth.NewKeeper(tables), plane: plane, tokens: map[auth.Kind]string{}}
+	s := &service{T: t, keeper: auth.NewKeeper(tables), plane: plane, folder: folder, tokens: map[auth.Kind]string{}, registry: prometheus.NewRegistry()}
+	s.logger = slog.New(slog.NewJSONHandler(&s.said, nil))
 	s.handler = api.New(api.Config{
 		Plane: plane, Store: store, Records: tables, Keeper: s.keeper, Instance: "test", Gone: func(string) bool { return false },
-		Clock: quartz.NewReal(), Logger: quiet, Rate: 100000, Burst: 100000, MaxWorkspaces: 3,
+		Clock: quartz.NewReal(), Logger: s.logger, Gate: gate.New(gate.Config{Rate: 100000, Logger: s.logger, Registerer: s.registry}), MaxWorkspaces: 3,
 	})
 	for _, kind := range []auth.Kind{auth.Admin, auth.Owner, auth.Worker} {
 		_, s.tokens[kind], err = s.keeper.Issue(t.Context(), kind, "some "+string(kind), auth.Work{Slots: 1})
 		must(t, err)
 	}
 	return s
+}
+
+// log is what was said, a line of JSON each.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+// lines are those with a message, each what it says of some keys.
+func (l *log) lines(t *testing.T, message string) (list []map[string]any) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range bytes.Lines(l.text.Bytes()) {
+		var v map[string]any
+		must(t, json.Unmarshal(line, &v))
+		if v["msg"] == message {
+			list = append(list, v)
+		}
+	}
+	return list
 }
 
 func must(t *testing.T, err error) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -15,18 +16,31 @@ import (
 type Me struct {
 	Kind string `json:"kind"`
 	Name string `json:"name"`
+	// Now is the time of the control plane, which a demonstration may speed up: what "in two hours" counts from.
+	Now time.Time `json:"now"`
+	// Workspaces is how many an owner has, and MaxWorkspaces how many they may have.
+	Workspaces    int `json:"workspaces,omitempty"`
+	MaxWorkspaces int `json:"max_workspaces,omitempty"`
+}
+
+// Token is one of an admin or an owner, without its secret.
+type Token struct {
+	ID        string    `json:"id"`
+	Kind      string    `json:"kind"`
+	Name      string    `json:"name"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 func (a *API) peopleRoutes() []route {
 	return []route{
 		{method: "GET", path: "/openapi.json", summary: "this description", do: func(*request) (any, error) { return text{"application/json", a.spec}, nil }},
-		{method: "GET", path: "/me", summary: "who asks", who: []auth.Kind{auth.Admin, auth.Owner, auth.Worker}, out: typeOf[Me](), do: func(q *request) (any, error) {
-			return Me{string(q.who.Kind), q.who.Name}, nil
-		}},
+		{method: "GET", path: "/me", summary: "who asks", who: []auth.Kind{auth.Admin, auth.Owner, auth.Worker}, out: typeOf[Me](), do: a.me},
 		{method: "GET", path: "/owners", summary: "list owners", who: admins, out: typeOf[Page[dormouse.Owner]](), do: a.owners, query: []param{{"after", "next of the page before"}}},
 		{method: "PUT", path: "/owners/{name}", summary: "make an owner, suspend one, or set quiet hours", who: admins, in: typeOf[dormouse.Owner](), out: typeOf[dormouse.Owner](), do: with(a.putOwner)},
-		{method: "POST", path: "/owners/{name}/tokens", summary: "make a token for an owner; the answer has it, once", who: admins, out: typeOf[Secret](), do: a.issue},
-		{method: "DELETE", path: "/tokens/{id}", summary: "make a token invalid", who: admins, do: a.endToken("id")},
+		{method: "POST", path: "/owners/{name}/tokens", summary: "make a token for an owner; the answer has it, once", who: admins, out: typeOf[Secret](), do: a.issue(auth.Owner), secret: true},
+		{method: "POST", path: "/admins/{name}/tokens", summary: "make a token for an admin; the answer has it, once", who: admins, out: typeOf[Secret](), do: a.issue(auth.Admin), secret: true},
+		{method: "GET", path: "/tokens", summary: "the tokens of admins and owners that are valid, without their secrets", who: admins, out: typeOf[Page[Token]](), do: a.listTokens},
+		{method: "DELETE", path: "/tokens/{id}", summary: "make a token invalid, but for the one that asks", who: admins, do: a.endToken},
 	}
 }
 
@@ -54,13 +68,54 @@ func (a *API) putOwner(q *request, in dormouse.Owner) (any, error) {
 	return a.Plane.PutOwner(q.Context(), in, dormouse.By(q.who.Name))
 }
 
-func (a *API) issue(q *request) (any, error) {
-	name := q.PathValue("name")
-	if err := validName("name", name); err != nil {
-		return nil, err
+func (a *API) me(q *request) (any, error) {
+	me := Me{Kind: string(q.who.Kind), Name: q.who.Name, Now: a.now()}
+	if q.who.Kind != auth.Owner {
+		return me, nil
 	}
-	id, token, err := a.Keeper.Issue(q.Context(), auth.Owner, name, auth.Work{})
-	return Secret{id, token}, err
+	var err error
+	me.MaxWorkspaces = a.MaxWorkspaces
+	me.Workspaces, err = a.has(q.Context(), q.who.Name)
+	return me, err
+}
+
+// issue makes a token. Any number of one name are valid at once, so that a new one can be spread before the old one is ended.
+func (a *API) issue(kind auth.Kind) func(*request) (any, error) {
+	return func(q *request) (any, error) {
+		name := q.PathValue("name")
+		if err := validName("name", name); err != nil {
+			return nil, err
+		}
+		id, token, err := a.Keeper.Issue(q.Context(), kind, name, auth.Work{})
+		return Secret{id, token}, err
+	}
+}
+
+func (a *API) listTokens(q *request) (any, error) {
+	page := Page[Token]{Items: []Token{}}
+	for _, kind := range people {
+		list, err := a.Keeper.List(q.Context(), kind)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range list {
+			page.Items = append(page.Items, Token{i.Token, string(i.Kind), i.Name, i.CreatedAt})
+		}
+	}
+	return page, nil
+}
+
+// endToken makes a token invalid, whoever's it is. One's own stays, so that there is always an admin.
+func (a *API) endToken(q *request) (any, error) {
+	id := q.PathValue("id")
+	if id == q.who.Token {
+		return nil, invalid.New("id", short(id), "must not be that of the token that asks")
+	}
+	was, err := a.Keeper.End(q.Context(), id)
+	if err == nil && !was {
+		err = missing("token", uuid.Nil)
+	}
+	return nil, err
 }
 
 // validName is the rule of names, for those that the library does not see.

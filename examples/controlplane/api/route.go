@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"reflect"
 	"slices"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -38,6 +38,8 @@ type route struct {
 	stream func(http.ResponseWriter, *request) error
 	// calls is how long the route may take. Zero is a usual call.
 	calls time.Duration
+	// secret says that the answer holds one, so that it is never kept, not even for whoever repeats the request.
+	secret bool
 }
 
 type param struct{ name, what string }
@@ -55,30 +57,46 @@ type request struct {
 	body []byte
 	id   string
 	etag string
+	// admitted says that it came as far as the route.
+	admitted bool
 }
 
 // serve is the one way into every route.
 func (a *API) serve(rt route) http.HandlerFunc {
+	pattern := rt.method + " " + rt.path
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := &request{Request: r, id: rand.Text()[:16]}
 		w.Header().Set("X-Request-Id", q.id)
-		release, err := a.admit(w, rt, q)
-		if err != nil {
-			a.fail(w, q, err)
-			return
+		recorded := &gate.Recorder{ResponseWriter: w}
+		a.handle(recorded, rt, q)
+		a.Gate.Answered(r, q.who, pattern, recorded.Code())
+		if rt.method != http.MethodGet && q.admitted && q.who.Kind != auth.Worker {
+			a.Logger.InfoContext(r.Context(), "a request was answered", "request_id", q.id, "by", q.who.Name, "kind", q.who.Kind, "token", q.who.Token,
+				"route", pattern, "path", r.URL.Path, "code", recorded.Code())
 		}
-		defer release()
-		if rt.stream != nil {
-			if err := rt.stream(w, q); err != nil {
-				a.fail(w, q, err)
-			}
-			return
-		}
-		ctx, cancel := context.WithTimeout(r.Context(), cmpOr(rt.calls, usualCall))
-		defer cancel()
-		q.Request = r.WithContext(ctx)
-		a.once(w, rt, q)
 	}
+}
+
+func (a *API) handle(w http.ResponseWriter, rt route, q *request) {
+	release, err := a.admit(w, rt, q)
+	if err != nil {
+		a.fail(w, q, err)
+		return
+	}
+	defer release()
+	q.admitted = true
+	if rt.stream != nil {
+		if err := rt.stream(w, q); err != nil {
+			a.fail(w, q, err)
+		}
+		return
+	}
+	within := cmpOr(rt.calls, usualCall)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(within + usualCall))
+	ctx, cancel := context.WithTimeout(q.Context(), within)
+	defer cancel()
+	q.Request = q.WithContext(ctx)
+	a.once(w, rt, q)
 }
 
 func cmpOr(a, b time.Duration) time.Duration {
@@ -98,14 +116,9 @@ func (a *API) admit(w http.ResponseWriter, rt route, q *request) (release func()
 			return nil, err
 		}
 	}
-	key := q.who.Token
-	if key == "" {
-		key = "address " + host(q.RemoteAddr)
-	}
-	release, ok := a.limiter.take(key)
-	if !ok {
-		w.Header().Set("Retry-After", "1")
-		return nil, refuse(http.StatusTooManyRequests, "too_many", "these are more requests than a share")
+	release, err = a.Gate.Enter(q.Request, q.who)
+	if err != nil {
+		return nil, tooMany(w)
 	}
 	if err := a.read(w, rt, q); err != nil {
 		release()
@@ -115,20 +128,14 @@ func (a *API) admit(w http.ResponseWriter, rt route, q *request) (release func()
 }
 
 func (a *API) identify(w http.ResponseWriter, rt route, q *request) error {
-	address := "unknown " + host(q.RemoteAddr)
-	if a.limiter.exhausted(address) {
-		w.Header().Set("Retry-After", "1")
-		return refuse(http.StatusTooManyRequests, "too_many", "too many requests without a valid token")
-	}
-	who, err := a.Keeper.Of(q.Context(), auth.Bearer(q.Request))
-	if errors.Is(err, auth.ErrUnknown) {
-		if release, ok := a.limiter.take(address); ok {
-			release()
-		}
+	who, err := a.Gate.Identify(q.Request, a.Keeper, auth.Bearer(q.Request))
+	switch {
+	case errors.Is(err, gate.ErrTooMany):
+		return tooMany(w)
+	case errors.Is(err, auth.ErrUnknown):
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		return refuse(http.StatusUnauthorized, "unauthorized", "there is no valid token in the header Authorization")
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	q.who = who
@@ -138,12 +145,9 @@ func (a *API) identify(w http.ResponseWriter, rt route, q *request) error {
 	return nil
 }
 
-func host(address string) string {
-	h, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
-	}
-	return h
+func tooMany(w http.ResponseWriter) error {
+	w.Header().Set("Retry-After", "1")
+	return refuse(http.StatusTooManyRequests, "too_many", "these are more requests than a share")
 }
 
 // read reads the body within its limits.
@@ -159,6 +163,7 @@ func (a *API) read(w http.ResponseWriter, rt route, q *request) error {
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
+		w.Header().Set("Connection", "close") // nobody waits for the rest of it
 		return refuse(http.StatusRequestEntityTooLarge, "too_long", "the body is longer than "+strconv.FormatInt(limit, 10)+" bytes")
 	case err != nil:
 		return refuse(http.StatusBadRequest, "unreadable", "the body cannot be read")
@@ -181,6 +186,7 @@ func (a *API) fail(w http.ResponseWriter, q *request, err error) {
 	} else if p.Status != http.StatusNotFound {
 		a.Logger.DebugContext(q.Context(), "a request was refused", "request_id", q.id, "path", q.URL.Path, "identity", q.who.Token, "problem", p.Type)
 	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(usualCall))
 	write(w, p)
 }
 

@@ -43,7 +43,7 @@ type Planned struct {
 
 func (a *API) templateRoutes() []route {
 	return []route{
-		{method: "GET", path: "/templates", summary: "list templates", who: people, out: typeOf[Page[Template]](), do: a.listTemplates},
+		{method: "GET", path: "/templates", summary: "list templates", who: people, out: typeOf[Page[Template]](), do: a.listTemplates, query: []param{{"after", "next of the page before"}}},
 		{method: "GET", path: "/templates/{name}", summary: "a template", who: people, out: typeOf[Template](), do: func(q *request) (any, error) {
 			t, err := a.template(q.Context(), q.PathValue("name"))
 			if err != nil {
@@ -107,12 +107,21 @@ func (a *API) whole(ctx context.Context, t dormouse.Template, who auth.Identity)
 	return whole, err
 }
 
+const templatePage = 100
+
 func (a *API) listTemplates(q *request) (any, error) {
-	list, err := a.Plane.Templates(q.Context(), uuid.Nil, 1000)
+	after, err := q.queryID("after")
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.Plane.Templates(q.Context(), after, templatePage)
 	if err != nil {
 		return nil, err
 	}
 	page := Page[Template]{Items: make([]Template, len(list))}
+	if len(list) == templatePage {
+		page.Next = list[len(list)-1].ID.String()
+	}
 	for i, t := range list {
 		if page.Items[i], err = a.whole(q.Context(), t, q.who); err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -56,9 +57,9 @@ var workers = []auth.Kind{auth.Worker}
 func (a *API) workerRoutes() []route {
 	return []route{
 		{method: "GET", path: "/workers", summary: "who carries builds out", who: admins, out: typeOf[Workers](), do: a.listWorkers},
-		{method: "POST", path: "/workers", summary: "register a worker; the answer has its token, once", who: admins, in: typeOf[NewWorker](), out: typeOf[Secret](), do: with(a.register)},
-		{method: "DELETE", path: "/workers/{id}", summary: "end a worker's registration", who: admins, do: a.endToken("id")},
-		{method: "POST", path: "/worker/acquire", summary: "wait for a job; 204 says to ask again", who: workers, limit: acquireBody, in: typeOf[queue.Request](), out: typeOf[queue.Job](), do: with(a.acquire), calls: longPoll + 5*time.Second},
+		{method: "POST", path: "/workers", summary: "register a worker; the answer has its token, once", who: admins, in: typeOf[NewWorker](), out: typeOf[Secret](), do: with(a.register), secret: true},
+		{method: "DELETE", path: "/workers/{id}", summary: "end a worker's registration; what it holds goes to others", who: admins, do: a.endWorker},
+		{method: "POST", path: "/worker/acquire", summary: "wait for a job; 204 says to ask again", who: workers, secret: true, limit: acquireBody, in: typeOf[queue.Request](), out: typeOf[queue.Job](), do: with(a.acquire), calls: longPoll + 5*time.Second},
 		{
 			method: "POST", path: "/worker/renew", summary: "report on a job; true asks for its cancellation", who: workers, limit: reportBody, in: typeOf[queue.Report](), out: typeOf[bool](),
 			do: with(func(q *request, in queue.Report) (any, error) {
@@ -81,14 +82,27 @@ func (a *API) acquire(q *request, in queue.Request) (any, error) {
 	defer cancel()
 	stop := context.AfterFunc(a.closing, cancel)
 	defer stop()
-	job, err := a.Plane.Remote(q.who.Remote()).AcquireJob(ctx, in)
+	remote := a.Plane.Remote(q.who.Remote())
+	job, err := remote.AcquireJob(ctx, in)
 	switch {
 	case err == nil:
-		return job, nil
+		return job, a.stillValid(q, remote, job)
 	case ctx.Err() != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)):
 		return nil, nil
 	}
 	return nil, err
+}
+
+// stillValid gives a job back whose worker was ended while it waited.
+func (a *API) stillValid(q *request, remote dormouse.Remote, job queue.Job) error {
+	_, err := a.Keeper.Of(q.Context(), auth.Bearer(q.Request))
+	if !errors.Is(err, auth.ErrUnknown) {
+		return nil
+	}
+	if _, err := remote.End(q.Context(), queue.End{Handout: job.Handout(), Outcome: queue.OutcomeReleased}); err != nil {
+		return err
+	}
+	return refuse(http.StatusUnauthorized, "unauthorized", "the token was ended meanwhile")
 }
 
 func (a *API) listWorkers(q *request) (any, error) {
@@ -126,13 +140,23 @@ func (a *API) register(q *request, in NewWorker) (any, error) {
 	return Secret{id, token}, err
 }
 
-// endToken makes a token invalid, whoever's it is.
-func (a *API) endToken(name string) func(*request) (any, error) {
-	return func(q *request) (any, error) {
-		was, err := a.Keeper.End(q.Context(), q.PathValue(name))
-		if err == nil && !was {
-			err = missing("token", uuid.Nil)
-		}
+// endWorker ends a registration. The jobs that the worker holds are lost at once, and not when it has been silent for long enough: it
+// can report on them no more.
+func (a *API) endWorker(q *request) (any, error) {
+	if _, err := a.endToken(q); err != nil {
 		return nil, err
 	}
+	gone := auth.Identity{Token: q.PathValue("id")}.Remote().Worker
+	held, err := a.Plane.Acquirer().RunningJobs(q.Context(), func(j queue.Job) bool { return j.Worker == gone })
+	if err == nil {
+		leases := make([]queue.Lease, len(held))
+		for i, j := range held {
+			leases[i] = j.Lease()
+		}
+		err = a.Plane.Acquirer().Lost(q.Context(), "its worker's registration was ended", leases...)
+	}
+	if err != nil { // it is ended all the same, and its silence will say so
+		a.Logger.WarnContext(q.Context(), "the jobs of a worker that was ended wait for its silence", "request_id", q.id, "error", err)
+	}
+	return nil, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -68,7 +69,8 @@ type Deadline struct {
 	Until time.Time `json:"until"`
 }
 
-// Page is a page of a list. Next is the parameter after of the page that follows, "" if there is none.
+// Page is a page of a list. Next is the parameter of the page that follows (after, or before where the latest come first), "" if there
+// is none.
 type Page[T any] struct {
 	Items []T    `json:"items"`
 	Next  string `json:"next,omitempty"`
@@ -302,20 +304,22 @@ func (a *API) room(ctx context.Context, owner string) error {
 	if owner == "" {
 		return invalid.New("owner", "", "must be a name")
 	}
-	counts, err := a.Plane.Count(ctx, dormouse.CountQuery{Owner: owner})
-	if err != nil {
-		return err
+	n, err := a.has(ctx, owner)
+	if err == nil && n >= a.MaxWorkspaces {
+		err = refuse(http.StatusTooManyRequests, "too_many", "the owner has as many workspaces as one may have")
 	}
-	n := 0
+	return err
+}
+
+// has is how many workspaces an owner has.
+func (a *API) has(ctx context.Context, owner string) (n int, err error) {
+	counts, err := a.Plane.Count(ctx, dormouse.CountQuery{Owner: owner})
 	for status, k := range counts {
 		if status != lifecycle.StatusDeleted {
 			n += k
 		}
 	}
-	if n >= a.MaxWorkspaces {
-		return refuse(http.StatusTooManyRequests, "too_many", "the owner has as many workspaces as one may have")
-	}
-	return nil
+	return n, err
 }
 
 func (a *API) extend(q *request, id uuid.UUID, o []dormouse.Option) (dormouse.Workspace, error) {
@@ -360,7 +364,11 @@ func (a *API) builds(q *request, w dormouse.Workspace) (any, error) {
 		return nil, err
 	}
 	list, err := a.Plane.Builds(q.Context(), w.ID, before, int(limit))
-	return Page[dormouse.BuildRecord]{Items: list}, err
+	page := Page[dormouse.BuildRecord]{Items: list}
+	if len(list) == sizeOf(limit) && list[len(list)-1].Number > 1 {
+		page.Next = strconv.FormatInt(list[len(list)-1].Number, 10)
+	}
+	return page, err
 }
 
 // Line is a line of a build's log.
@@ -392,6 +400,9 @@ func (a *API) log(q *request, w dormouse.Workspace) (any, error) {
 	}
 	lines, err := a.Plane.Log(q.Context(), builds[0].ID, after, int(limit))
 	page := Page[Line]{Items: linesOf(lines)}
+	if len(lines) == sizeOf(limit) {
+		page.Next = strconv.FormatInt(lines[len(lines)-1].Seq, 10)
+	}
 	return page, err
 }
 

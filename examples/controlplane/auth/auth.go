@@ -42,6 +42,8 @@ type Identity struct {
 	Name string
 	// Work is what a worker may be used for.
 	Work Work
+	// CreatedAt is when the token was made.
+	CreatedAt time.Time
 }
 
 // Work is the registration of a worker. What it says of itself does not count.
@@ -124,7 +126,7 @@ func (k *Keeper) Of(ctx context.Context, token string) (Identity, error) {
 }
 
 func identityOf(t records.Token) (i Identity, err error) {
-	i = Identity{Token: t.ID, Kind: Kind(t.Kind), Name: t.Name}
+	i = Identity{Token: t.ID, Kind: Kind(t.Kind), Name: t.Name, CreatedAt: t.CreatedAt}
 	err = json.Unmarshal([]byte(t.Detail), &i.Work)
 	return i, err
 }

@@ -36,6 +36,10 @@ const (
 	NameEnv = "PLANE_NAME"
 )
 
+// host is another name of this machine than that of the control plane: browsers send cookies to every port of one host, and what runs
+// in a workspace must not be shown those of the pages.
+const host = "127.0.0.2"
+
 // beat is how often an open connection counts as use.
 const beat = 2 * time.Second
 
@@ -47,7 +51,7 @@ func Main() error {
 	if folder == "" {
 		return fmt.Errorf("%s is not set: a workspace is started by a worker", localprocess.DirEnv)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		return err
 	}

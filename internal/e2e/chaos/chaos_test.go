@@ -159,8 +159,18 @@ func (c *chaos) harm() {
 		<-round.C
 		c.hurt(i == rounds/2)
 	}
+	harm.Do(0, func() { <-round.C; c.hurt(false) }, func() bool { return c.obstacles.each() && c.builds() >= enoughBuilds })
 	c.obstacles.wg.Wait()
 	c.replace()
+}
+
+// enoughBuilds is how many builds prove something.
+const enoughBuilds = 2 * workspaces
+
+// builds is how many there are; none while the server is away.
+func (c *chaos) builds() (n int) {
+	_ = c.pool.QueryRow(c.Context(), `SELECT count(*) FROM chaos.every_build`).Scan(&n)
+	return n
 }
 
 // hurt sometimes kills a replica and starts another, cuts a connection, puts an obstacle up, or, certainly in the middle,
@@ -261,10 +271,10 @@ func (c *chaos) worth() {
 		builds, c.kills, c.cuts, c.restarts, repeats, requeued)
 	o := &c.obstacles
 	c.Logf("obstacles: %d times locked rows, %d refused rows, %d frozen replicas, %d switches to read-only", o.locked, o.refused, o.frozen, o.switches)
-	if o.locked == 0 || o.refused == 0 || o.frozen == 0 {
+	if !o.each() {
 		c.Error("nothing stood in the way")
 	}
-	if builds < 2*workspaces || c.kills == 0 || c.cuts == 0 || c.restarts == 0 {
+	if builds < enoughBuilds || c.kills == 0 || c.cuts == 0 || c.restarts == 0 {
 		c.Error("the run did too little to prove anything")
 	}
 }

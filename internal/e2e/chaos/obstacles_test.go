@@ -2,6 +2,7 @@ package chaos_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"syscall"
 	"time"
@@ -25,17 +26,30 @@ const refusedSchema = `
 type obstacles struct {
 	wg                                sync.WaitGroup
 	locked, refused, frozen, switches int
+	deck                              []int
+}
+
+// each reports whether something of each kind has been done; the server is switched only where it has no standby.
+func (o *obstacles) each() bool { return o.locked > 0 && o.refused > 0 && o.frozen > 0 }
+
+// draw deals out the numbers below n, shuffled, and then again: every kind of obstacle comes soon, whatever the seed.
+func (o *obstacles) draw(random *rand.Rand, n int) (card int) {
+	if len(o.deck) == 0 {
+		o.deck = random.Perm(n)
+	}
+	card, o.deck = o.deck[0], o.deck[1:]
+	return card
 }
 
 // obstruct puts one obstacle up.
 func (c *chaos) obstruct() {
 	d := time.Duration(200+c.random.IntN(1300)) * time.Millisecond
-	switch n := c.random.IntN(100); {
-	case n < 40:
+	switch n := c.obstacles.draw(c.random, 8); {
+	case n < 3:
 		c.lockRows(d)
-	case n < 75:
+	case n < 6:
 		c.refuseRows(d)
-	case n < 90 || c.standby != nil: // which copies the settings of the primary
+	case n < 7 || c.standby != nil: // which copies the settings of the primary
 		c.freeze(d)
 	default:
 		c.readOnly(d)

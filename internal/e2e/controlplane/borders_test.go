@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -54,8 +53,6 @@ func certify(t *testing.T, dir string) (cert, key string) {
 func TestTLSAndWarmPool(t *testing.T) {
 	w := newWorld(t)
 	cert, key := certify(t, t.TempDir())
-	http.DefaultTransport.(*http.Transport).TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // it is for the tests of this file to know
-	defer func() { http.DefaultTransport.(*http.Transport).TLSClientConfig = nil }()
 	r := w.startTLS("-tls-cert", cert, "-tls-key", key, "-demo=true", "-pool", "1")
 	ann := r.as("ann")
 	w.until("the pool to be warm", func() bool {
@@ -84,7 +81,7 @@ func TestEventsOfAnOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+w.token("ann"))
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ type tab struct {
 
 func newTab(t *testing.T, width int, scheme string) *tab {
 	t.Helper()
-	ctx := browser.Open(t, 3*time.Minute)
+	ctx := browser.Open(t, 8*time.Minute)
 	b := &tab{T: t, ctx: ctx, console: make(chan string, 1000)}
 	b.look(width, scheme)
 	messages := chromedp.Console(ctx)
@@ -88,7 +88,7 @@ func (b *tab) press(form, button string, values map[string]string) {
 func (b *tab) until(what string, is func() bool) {
 	b.Helper()
 	for begun := time.Now(); !is(); time.Sleep(50 * time.Millisecond) {
-		if time.Since(begun) > 60*time.Second {
+		if time.Since(begun) > 2*time.Minute {
 			b.Fatalf("waited %s; the page says %s", what, eval[string](b, "document.body.innerText"))
 		}
 	}
@@ -141,7 +141,7 @@ func (b *tab) signIn(r *replica, name string) {
 // and reads why.
 func TestFromThePageToTheProcess(t *testing.T) {
 	w := newWorld(t)
-	r := w.start("-speed", "60", "-pool", "0", "-look", "200ms")
+	r := w.start("-speed", "30", "-pool", "0", "-look", "200ms")
 	b := newTab(t, 1280, "light")
 	b.signIn(r, "ann")
 	b.press(".new", "[value=create]", map[string]string{"name": "from the page", "template": "web"})
@@ -171,7 +171,7 @@ func TestFromThePageToTheProcess(t *testing.T) {
 		last = now
 	}
 	b.keep("owner-running-wide-light")
-	b.press(card, "[value=deadline]", map[string]string{"until": ""}) // the first: in ten minutes, which are ten seconds here
+	b.press(card, "[value=deadline]", map[string]string{"until": ""}) // the first: in ten minutes, which are twenty seconds here
 	b.shows(card+" .word", "stopped")
 	if answers(address) || len(w.processes()[ws.ID]) != 0 {
 		t.Error("it is stopped, and its process is there")

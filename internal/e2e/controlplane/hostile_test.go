@@ -298,7 +298,7 @@ func escaped(w *world, r *replica) {
 			request.AddCookie(&http.Cookie{Name: "plane_token", Value: token})
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
-		response, err := http.DefaultClient.Do(request)
+		response, err := client.Do(request)
 		if err != nil {
 			w.Fatal(err)
 		}
@@ -329,5 +329,5 @@ func patience(r *http.Request) time.Duration {
 	if strings.HasSuffix(r.URL.Path, "/acquire") || strings.HasSuffix(r.URL.Path, "/live") || strings.HasSuffix(r.URL.Path, "/events") {
 		return 100 * time.Millisecond
 	}
-	return 10 * time.Second
+	return time.Minute
 }

@@ -1,12 +1,15 @@
 package controlplane_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -87,6 +90,32 @@ func work(c caller, round int, random *rand.Rand) (made []uuid.UUID) {
 	return made
 }
 
+// A first start that is killed in the middle is done again, and whole: there are tokens, and each workspace of the demonstration once.
+func TestKilledAtTheFirstStart(t *testing.T) {
+	w := newWorld(t)
+	r := &replica{w: w, scheme: "http", address: freeAddress(t), log: &bytes.Buffer{}}
+	r.args = []string{"-listen", r.address, "-data", w.data, "-pool", "0", "-workers", "0"}
+	for range 5 {
+		cmd := exec.Command(programs.plane, r.args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	w.replicas = append(w.replicas, r)
+	r.begin()
+	names := map[string]int{}
+	for _, ws := range call[list](r.as("admin"), "GET", "/workspaces", "").Items {
+		names[ws.Owner+" "+ws.Name]++
+	}
+	if want := map[string]int{"ann api": 1, "ann scratch": 1, "ben notebook": 1, "ben training": 1, "ben stack": 1}; !maps.Equal(names, want) {
+		t.Errorf("after a first start in five pieces there are %v", names)
+	}
+	call[dormouse.Workspace](r.as("ann"), "GET", "/me", "")
+}
+
 func checkProcesses(w *world, c caller, all []uuid.UUID) {
 	w.Helper()
 	known := make(map[uuid.UUID]bool)
@@ -136,6 +165,9 @@ func TestCrashIsNoticed(t *testing.T) {
 	ann := r.as("ann")
 	ws := ann.create("fragile", `,"start":true`)
 	ws = ann.settles(ws.ID, lifecycle.StatusRunning)
+	if host, _, _ := strings.Cut(r.address, ":"); strings.Contains(ws.Result, host+":") {
+		t.Errorf("it is at %s: a browser would show it the cookies of the pages at %s", ws.Result, r.address)
+	}
 	crash(t, ws.Result)
 	ann.settles(ws.ID, lifecycle.StatusStopped)
 	b := call[records](ann, "GET", "/workspaces/"+ws.ID.String()+"/builds?limit=1", "").Items[0]
@@ -145,6 +177,36 @@ func TestCrashIsNoticed(t *testing.T) {
 	call[dormouse.Workspace](ann, "POST", "/workspaces/"+ws.ID.String()+"/start", "")
 	if again := ann.settles(ws.ID, lifecycle.StatusRunning); !answers(again.Result) {
 		t.Errorf("started again, it does not answer at %q", again.Result)
+	}
+}
+
+// A member of a warm pool that ends by itself is replaced, and what is left of it is removed, before anybody is given it.
+func TestCrashInThePoolIsNoticed(t *testing.T) {
+	w := newWorld(t)
+	r := w.start("-demo=false", "-pool", "1", "-look", "300ms")
+	admin := r.as("admin")
+	warm := func() (ws dormouse.Workspace) {
+		w.until("a member that is up", func() bool {
+			for _, one := range call[list](admin, "GET", "/workspaces?status=managed", "").Items {
+				if ws = one; answers(ws.Result) {
+					return true
+				}
+			}
+			return false
+		})
+		return ws
+	}
+	first := warm()
+	crash(t, first.Result)
+	w.until("what is left of it to be deleted", func() bool {
+		a, err := admin.try("GET", "/workspaces/"+first.ID.String(), "")
+		return err == nil && (a.Code == http.StatusNotFound || bytes.Contains(a.Body, []byte(`"status":"deleted"`)))
+	})
+	if next := warm(); next.ID == first.ID {
+		t.Error("the member that has ended is there again")
+	}
+	if n := len(w.processes()[first.ID]); n != 0 {
+		t.Errorf("%d processes are left of it", n)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/internal/e2e/internal/browser"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/workerpool/localprocess"
 )
@@ -41,15 +44,14 @@ func runAll(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	programs.plane, programs.ctl = filepath.Join(dir, "controlplane"), filepath.Join(dir, "dormousectl")
-	for path, of := range map[string]string{programs.plane: "controlplane", programs.ctl: "dormousectl"} {
-		build := exec.Command("go", "build", "-trimpath", "-o", path, "github.com/dormouse-go/dormouse/examples/"+of)
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			fmt.Fprintln(os.Stderr, "build", of+":", err)
-			return 1
-		}
+	const examples = "github.com/dormouse-go/dormouse/examples/"
+	build := exec.Command("go", "build", "-o", dir, examples+"controlplane", examples+"dormousectl")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build the programs:", err)
+		return 1
 	}
-	return m.Run()
+	return browser.Main(m)
 }
 
 // world is a folder with workspaces, and the replicas over it.
@@ -70,7 +72,9 @@ type replica struct {
 	down    chan struct{}
 }
 
+// newWorld begins a test, which has a folder, ports and a control plane of its own, beside others.
 func newWorld(t *testing.T) *world {
+	t.Parallel()
 	data, err := os.MkdirTemp("", "plane") // its name is part of those of sockets, and has to be short
 	if err != nil {
 		t.Fatal(err)
@@ -118,16 +122,29 @@ func (w *world) startTLS(args ...string) *replica { w.Helper(); return w.startAt
 
 func (w *world) startAt(scheme string, args ...string) *replica {
 	w.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		w.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
+	address := freeAddress(w.T)
 	r := &replica{w: w, scheme: scheme, address: address, args: append([]string{"-listen", address, "-data", w.data}, args...), log: &bytes.Buffer{}}
 	w.replicas = append(w.replicas, r)
 	r.begin()
 	return r
+}
+
+// ports are handed out once each. They are below those that the machine gives to whoever asks for any, so that nobody takes the
+// port of a replica that is down for a moment.
+var ports atomic.Int32
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	const first, all = 20_000, 10_000
+	for range all {
+		address := fmt.Sprintf("127.0.0.1:%d", first+(os.Getpid()*31+int(ports.Add(1)))%all)
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // begin starts the process of a replica and waits until it answers.
@@ -147,7 +164,7 @@ func (r *replica) begin() {
 			r.w.Fatalf("it ended:\n%s", tail(r.log.String()))
 		default:
 		}
-		response, err := http.Get(r.url() + "/readyz")
+		response, err := client.Get(r.url() + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -168,7 +185,7 @@ func (r *replica) kill() {
 func (w *world) until(what string, is func() bool) {
 	w.Helper()
 	for begun := time.Now(); !is(); time.Sleep(30 * time.Millisecond) {
-		if time.Since(begun) > 60*time.Second {
+		if time.Since(begun) > 2*time.Minute {
 			w.Fatalf("waited for %s", what)
 		}
 	}
@@ -189,6 +206,9 @@ func (w *world) token(name string) string {
 	w.Fatalf("no token of %s", name)
 	return ""
 }
+
+// client takes any certificate: which one it is, is for the tests to know.
+var client = http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 
 // caller is somebody with a token.
 type caller struct {
@@ -220,7 +240,7 @@ func (c caller) try(method, path, body string, header ...string) (a answer, err 
 		request.Header.Set(header[i], header[i+1])
 	}
 	begun := time.Now()
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return a, err
 	}
@@ -250,7 +270,7 @@ func call[T any](c caller, method, path, body string, header ...string) (v T) {
 // insist repeats a request under one key until it is answered, whatever happens to the control plane meanwhile.
 func (c caller) insist(method, path, body string) (a answer, err error) {
 	key := rand.Text()
-	for begun := time.Now(); time.Since(begun) < 60*time.Second; time.Sleep(50 * time.Millisecond) {
+	for begun := time.Now(); time.Since(begun) < 2*time.Minute; time.Sleep(50 * time.Millisecond) {
 		a, err = c.try(method, path, body, "Idempotency-Key", key)
 		if err == nil && a.Code < 500 && a.Code != http.StatusTooManyRequests && !bytes.Contains(a.Body, []byte("in_progress")) {
 			return a, nil

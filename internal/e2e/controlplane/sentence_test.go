@@ -31,7 +31,7 @@ func (r *replica) text(path, who string) string {
 		r.w.Fatal(err)
 	}
 	request.AddCookie(&http.Cookie{Name: "plane_token", Value: r.w.token(who)})
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		r.w.Fatal(err)
 	}
@@ -101,12 +101,14 @@ func TestCommandLine(t *testing.T) {
 			{[]string{"explain", "scratch"}, "demo day"},
 			{[]string{"hold", "scratch", "--end"}, "its hold is over"},
 			{[]string{"forecast", "--days", "2"}, ""},
-			{[]string{"jobs", "--state", "pending"}, "workspace_build"},
-			{[]string{"jobs", "pause", "--note", "upgrade"}, "paused"},
-			{[]string{"jobs", "resume"}, "resumed"},
 			{[]string{"-o", "json", "list"}, `"name": "scratch"`},
-			{[]string{"bundle", filepath.Join(t.TempDir(), "bundle.tar.gz")}, ""},
 			{[]string{"completion", "bash"}, "dormousectl"},
+			{[]string{"completion", "zsh"}, "dormousectl"},
+			{[]string{"completion", "fish"}, "dormousectl"},
+			{[]string{"hold", "--template", "web", "--for", "1h"}, "held until"},
+			{[]string{"hold", "--template", "web", "--end"}, "its hold is over"},
+			{[]string{"hold", "--all", "--for", "1h"}, "held until"},
+			{[]string{"hold", "--all", "--end"}, "its hold is over"},
 			{[]string{"__complete", "explain", "scr"}, "scratch"},
 		} {
 			if out, err := r.ctl(append(by, c.args...)...); err != nil || !strings.Contains(out, c.want) {
@@ -119,10 +121,14 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("doctor, with builds that nobody can take: %v\n%s", err, out)
 		}
 		policy(t, r, by)
+		jobs(r, by)
+		simulated(r, by)
+		bundled(r, by)
 	}
-	if out, err := r.ctl(append(database, "migrate")...); err != nil {
-		t.Errorf("migrate: %v %s", err, out)
+	if out, err := r.ctl(append(api, "migrate")...); err == nil || !strings.Contains(out, "--database") {
+		t.Errorf("migrate over the API: %v %s", err, out)
 	}
+	migrated(r)
 	if out, err := r.ctl("--url", r.url(), "--token", "plane_nobody_x", "list"); err == nil || strings.Contains(out, "scratch") {
 		t.Errorf("without a token: %v %s", err, out)
 	}

@@ -60,7 +60,7 @@ func must(t *testing.T, err error) {
 // Three replicas start and stop workspaces; each build is carried out once.
 func TestReplicasOnPostgreSQL(t *testing.T) {
 	pool := pgtest.Pool(t)
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer stop()
 	l := &ledger{built: map[uuid.UUID]int{}, by: map[string]int{}}
 	ended := make(chan error, 3)

@@ -64,10 +64,10 @@ func live(t *testing.T, old string, duration time.Duration) {
 	for i := range size + remotes {
 		f.start(i >= size)
 	}
-	for end := time.Now().Add(duration); time.Now().Before(end); {
+	harm.Do(duration, func() {
 		harm.Pause(f.ctx, time.Duration(50+f.rng.IntN(250))*time.Millisecond)
 		f.harm()
-	}
+	}, func() bool { return f.count().enough() })
 	f.settle()
 	f.worth()
 	check(f.ctx, t, pool)
@@ -142,6 +142,9 @@ func (f *fleet) setFrozen(p *process, frozen bool) {
 	p.frozen = frozen
 }
 
+// calm bounds the wait for the end of all jobs. Nothing is promised about how soon that is; a job that is stuck stays stuck.
+const calm = 3 * time.Minute
+
 // settle ends the harm and waits until every job has ended.
 func (f *fleet) settle() {
 	f.t.Helper()
@@ -149,7 +152,7 @@ func (f *fleet) settle() {
 		f.setFrozen(p, false)
 		_, _ = p.In.Write([]byte("."))
 	}
-	ctx, cancel := context.WithTimeout(f.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(f.ctx, calm)
 	defer cancel()
 	var names []string
 	for _, p := range f.processes {
@@ -165,7 +168,7 @@ func (f *fleet) settle() {
 			f.t.Fatalf("%d jobs have not ended: %v", left, err)
 		}
 		if !harm.Pause(ctx, 50*time.Millisecond) {
-			f.t.Fatalf("%d jobs have not ended in a minute of calm: %s", left, f.unended())
+			f.t.Fatalf("%d jobs have not ended in %v of calm: %s", left, calm, f.unended())
 		}
 	}
 	for len(f.processes) > 0 {
@@ -184,21 +187,35 @@ func (f *fleet) unended() (text string) {
 	return text
 }
 
+// counts is what has happened.
+type counts struct{ jobs, again, lost, far, silent, verdicts int }
+
+// enough reports whether that proves anything.
+func (c counts) enough() bool {
+	return c.jobs >= 100 && c.again > 0 && c.lost > 0 && c.far > 0 && c.verdicts > 0
+}
+
+// count looks at what has happened.
+func (f *fleet) count() (c counts) {
+	f.t.Helper()
+	const text = `SELECT count(*), count(*) FILTER (WHERE fence > 1), count(*) FILTER (WHERE type = 'far'),
+		(SELECT count(*) FROM dormouse.processes WHERE lost_at IS NOT NULL),
+		(SELECT count(*) FROM handoff.log WHERE error LIKE '%went silent%' AND after = 0), (SELECT count(*) FROM handoff.verdicts)
+		FROM dormouse.jobs`
+	if err := f.pool.QueryRow(f.ctx, text).Scan(&c.jobs, &c.again, &c.far, &c.lost, &c.silent, &c.verdicts); err != nil {
+		f.t.Fatal(err)
+	}
+	return c
+}
+
 // worth says what happened, and fails if that was too little to prove anything.
 func (f *fleet) worth() {
 	f.t.Helper()
-	var jobs, again, lost, far, silent, verdicts int
-	err := f.pool.QueryRow(f.ctx, `SELECT count(*), count(*) FILTER (WHERE fence > 1), count(*) FILTER (WHERE type = 'far'),
-		(SELECT count(*) FROM dormouse.processes WHERE lost_at IS NOT NULL),
-		(SELECT count(*) FROM handoff.log WHERE error LIKE '%went silent%' AND after = 0), (SELECT count(*) FROM handoff.verdicts)
-		FROM dormouse.jobs`).Scan(&jobs, &again, &far, &lost, &silent, &verdicts)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	c := f.count()
 	f.t.Logf("%d jobs, %d of them handed out more than once, %d by workers elsewhere alone, %d processes gone, %d silent workers, %d verdicts, harm %v",
-		jobs, again, far, lost, silent, verdicts, f.done)
+		c.jobs, c.again, c.far, c.lost, c.silent, c.verdicts, f.done)
 	f.unwell()
-	if jobs < 100 || again == 0 || lost == 0 || far == 0 || verdicts == 0 {
+	if !c.enough() {
 		f.t.Errorf("too little happened to prove anything")
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
-// On the real clock too a precise Run meets a deadline and leaves no goroutine behind. (That it does so within 50 ms is
-// checked in bubbles of time, where the machine cannot be busy.)
+// On the real clock too a precise Run meets a deadline, for which it does not wait for its next tick, and leaves no goroutine
+// behind. (That it does so within 50 ms is checked in bubbles of time, where the machine cannot be busy.)
 func TestRunOnTheRealClock(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	ctx, stop := context.WithCancel(t.Context())
@@ -40,7 +40,7 @@ func TestRunOnTheRealClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	queued := make(chan time.Time, 1)
-	e, err := executor.New(store, executor.Config{Precise: true, Logger: slog.New(slog.DiscardHandler), Queued: func([]lifecycle.Job) { queued <- time.Now() }})
+	e, err := executor.New(store, executor.Config{Precise: true, Interval: time.Hour, Logger: slog.New(slog.DiscardHandler), Queued: func([]lifecycle.Job) { queued <- time.Now() }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,14 +48,13 @@ func TestRunOnTheRealClock(t *testing.T) {
 	go func() { ended <- e.Run(ctx) }()
 	select {
 	case at := <-queued:
-		// The machine may be busy; a second is far from the minute of a coarse tick.
-		if late := at.Sub(end); late < 0 || late > time.Second {
-			t.Errorf("stopped %v after the deadline", late)
-		} else if late > 50*time.Millisecond {
-			t.Logf("stopped %v after the deadline: more than 50 ms, on a busy machine", late)
+		late := at.Sub(end)
+		if late < 0 {
+			t.Errorf("stopped %v before the deadline", -late)
 		}
-	case <-time.After(10 * time.Second):
-		t.Error("not stopped within 10 s")
+		t.Logf("stopped %v after the deadline", late)
+	case <-time.After(2 * time.Minute): // a machine may be busy, and the next tick is an hour away
+		t.Error("not stopped within two minutes")
 	}
 	stop()
 	if err := <-ended; err != nil {

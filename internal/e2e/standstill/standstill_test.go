@@ -156,6 +156,9 @@ func (f *fleet) builder(do func(ctx context.Context) error) executor.Builder {
 	})
 }
 
+// hang returns when the test has ended.
+func hang(t *testing.T) { <-t.Context().Done() }
+
 // TestABuilderThat fails, panics, hangs, or hangs whatever its context says.
 func TestABuilderThat(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -165,7 +168,7 @@ func TestABuilderThat(t *testing.T) {
 		"fails":               {func(context.Context) error { return errors.New("no such image") }, "no such image"},
 		"panics":              {func(context.Context) error { panic("boom") }, "boom"},
 		"hangs":               {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, "took longer than 1s"},
-		"ignores its context": {func(context.Context) error { time.Sleep(30 * time.Second); return nil }, "nor when its context ended"},
+		"ignores its context": {func(context.Context) error { hang(t); return nil }, "nor when its context ended"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -209,15 +212,15 @@ func TestAHangingSink(t *testing.T) {
 		audited := make(chan uuid.UUID, 10*fleetSize)
 		f.run(executor.Config{
 			DeliveryTimeout: time.Second,
-			Poster:          func(context.Context, lifecycle.Event) error { time.Sleep(30 * time.Second); return nil },
+			Poster:          func(context.Context, lifecycle.Event) error { hang(f.T); return nil },
 			Auditor:         func(_ context.Context, e lifecycle.Event) error { audited <- e.WorkspaceID; return nil },
 		}, func() {
-			deadline := time.After(10 * time.Second)
+			deadline := time.After(patience)
 			for n := range fleetSize {
 				select {
 				case <-audited:
 				case <-deadline:
-					f.Fatalf("%d of %d entries of the audit log within 10 s", n, fleetSize)
+					f.Fatalf("%d of %d entries of the audit log within %v", n, fleetSize, patience)
 				}
 			}
 			for !f.logs.has("call given up", "deliver event") {

@@ -21,6 +21,8 @@ import (
 	"github.com/dormouse-go/dormouse/webui/webuitest"
 )
 
+func TestMain(m *testing.M) { os.Exit(chromium.Main(m)) }
+
 // morning is the instant of all pages here: a Wednesday, 10:42 in Berlin.
 var morning = time.Date(2026, 12, 2, 9, 42, 0, 0, time.UTC)
 
@@ -84,7 +86,7 @@ type browser struct {
 
 func newBrowser(t *testing.T, s *site, width int, dark bool) *browser {
 	t.Helper()
-	ctx := chromium.Open(t, 90*time.Second)
+	ctx := chromium.Open(t, 5*time.Minute)
 	b := &browser{t: t, ctx: ctx, site: s}
 	b.watch()
 	chromium.Look(ctx, t, width, map[bool]string{false: "light", true: "dark"}[dark])

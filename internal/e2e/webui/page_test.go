@@ -30,9 +30,17 @@ func (s *site) workspaces(t *testing.T) (list []lifecycle.Snapshot) {
 	return list
 }
 
-// What a browser draws is what the engine says: lanes, bars, their places in pixels, and the line of now.
-func TestDrawnAsDecided(t *testing.T) {
+// The pages of one fleet, which nobody changes: they are made once for all of this.
+func TestPages(t *testing.T) {
 	s := newSite(t)
+	t.Run("drawn as decided", s.drawnAsDecided)
+	t.Run("readable", s.readable)
+	t.Run("keyboard", s.keyboard)
+	t.Run("without JavaScript", s.withoutJavaScript)
+}
+
+// What a browser draws is what the engine says: lanes, bars, their places in pixels, and the line of now.
+func (s *site) drawnAsDecided(t *testing.T) {
 	b := newBrowser(t, s, 1280, false)
 	b.open("/")
 	if n := eval[int](b, `document.querySelectorAll(".lanes > li").length`); n != 50 {
@@ -182,19 +190,25 @@ const auditScript = `(() => {
 	return out;
 })()`
 
-// Each page fits its window, has a name for everything, and can be read, wide and narrow, light and dark.
-func TestReadable(t *testing.T) {
-	s := newSite(t)
+// Each page fits its window, has a name for everything, and can be read, wide and narrow, light and dark. Pictures of them are
+// artefacts, to be looked at.
+func (s *site) readable(t *testing.T) {
+	pages := []struct{ name, path string }{
+		{"operator", "/?q=&why=" + s.workspace(t, "legal-7") + "&compare=1&max=6h&jitter=20m&t=" + s.template(t, "go-dev")},
+		{"operator-nothing-found", "/?q=nobody&ttl=x&compare=1&t=" + s.template(t, "go-dev")},
+		{"owner", "/mine"},
+	}
 	for _, width := range []int{1280, 390} {
-		for _, dark := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%d dark=%v", width, dark), func(t *testing.T) {
-				b := newBrowser(t, s, width, dark)
-				for _, path := range []string{"/?compare=1&ttl=6h&t=" + s.template(t, "go-dev"), "/?q=nobody&ttl=x&compare=1&t=" + s.template(t, "go-dev"), "/mine"} {
-					b.open(path)
+		for _, scheme := range []string{"light", "dark"} {
+			t.Run(fmt.Sprintf("%d %s", width, scheme), func(t *testing.T) {
+				b := newBrowser(t, s, width, scheme == "dark")
+				for _, page := range pages {
+					b.open(page.path)
+					b.keep(fmt.Sprintf("%s-%d-%s", page.name, width, scheme))
 					b.do(chromedp.Func(openAll))
 					a := eval[audit](b, auditScript)
 					if a.Overflow > 0 || len(a.Unnamed)+len(a.Faint)+len(a.Small)+len(a.DoubleIDs) > 0 {
-						t.Errorf("%s: %+v", path, a)
+						t.Errorf("%s: %+v", page.path, a)
 					}
 				}
 				b.clean()
@@ -204,8 +218,7 @@ func TestReadable(t *testing.T) {
 }
 
 // The tabulator reaches every lane, in the order in which they stand, and every part of the page.
-func TestKeyboard(t *testing.T) {
-	s := newSite(t)
+func (s *site) keyboard(t *testing.T) {
 	b := newBrowser(t, s, 1280, false)
 	b.open("/")
 	want := eval[[]string](b, `[...document.querySelectorAll(".lanes a.who")].map((a) => a.id)`)
@@ -237,8 +250,7 @@ func TestKeyboard(t *testing.T) {
 }
 
 // Without JavaScript everything is there: the same text, and forms that work.
-func TestWithoutJavaScript(t *testing.T) {
-	s := newSite(t)
+func (s *site) withoutJavaScript(t *testing.T) {
 	text := func(off bool) string {
 		b := newBrowser(t, s, 1280, false)
 		b.call(chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: off}))

@@ -1,28 +1,42 @@
 package harm
 
 import (
+	"flag"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
+var beforeFlag = flag.String("harm.before", "",
+	`the commit whose program works beside this one in a rolling upgrade; "previous" is the one before the newest migration; empty: the test's own`)
+
+// previous asks for the commit before the newest migration of a store.
+const previous = "previous"
+
 // BuildBefore builds the test binary of a package of this repository ("./internal/e2e/chaos") as it was at a commit, for
-// [StartProgram]. It skips the test where the history does not reach that far.
+// [StartProgram]. The commit is the oldest whose program can be told what to do by this one, so that every migration since
+// is between the two; -harm.before chooses another. Where the history does not have it, the one before the newest
+// migration takes its place. A clone without history skips the test, and says so on standard error; a whole one that has
+// neither fails it.
 func BuildBefore(t *testing.T, commit, pkg string) string {
 	t.Helper()
-	root, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	root, err := git(".", "rev-parse", "--show-toplevel")
 	if err != nil {
-		t.Skip("no git: the release before cannot be built")
+		skip(t, "this is no clone of a repository")
 	}
-	top := filepath.Clean(string(root[:len(root)-1]))
-	if err := exec.Command("git", "-C", top, "cat-file", "-e", commit+"^{commit}").Run(); err != nil {
-		t.Skipf("the history is too short for commit %s: fetch it to test a rolling upgrade", commit)
+	if *beforeFlag != "" {
+		commit = *beforeFlag
 	}
+	commit = resolve(t, root, commit)
+	t.Logf("the release before is of commit %s", commit)
 	dir := t.TempDir()
 	tree, binary := filepath.Join(dir, "tree"), filepath.Join(dir, "before.test")
 	for _, step := range [][]string{
 		{"mkdir", tree},
-		{"sh", "-c", `git -C "$1" archive "$2" | tar -x -C "$3"`, "sh", top, commit, tree},
+		{"sh", "-c", `git -C "$1" archive "$2" | tar -x -C "$3"`, "sh", root, commit, tree},
 		{"go", "test", "-C", tree, "-c", "-o", binary, pkg},
 	} {
 		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
@@ -30,4 +44,40 @@ func BuildBefore(t *testing.T, commit, pkg string) string {
 		}
 	}
 	return binary
+}
+
+// resolve returns the commit to build.
+func resolve(t *testing.T, root, commit string) string {
+	t.Helper()
+	if commit != previous {
+		found, err := git(root, "rev-parse", "--verify", "--quiet", commit+"^{commit}")
+		if err == nil {
+			return found
+		}
+		if *beforeFlag != "" {
+			t.Fatalf("there is no commit %s", commit)
+		}
+	}
+	newest, err := git(root, "log", "--first-parent", "-m", "--diff-filter=A", "-1", "--format=%H", "--", "store/postgres/migrations", "store/sqlite/migrations")
+	if err == nil && newest != "" {
+		if found, err := git(root, "rev-parse", "--verify", "--quiet", newest+"^"); err == nil {
+			return found
+		}
+	}
+	if shallow, err := git(root, "rev-parse", "--is-shallow-repository"); err != nil || shallow != "false" {
+		skip(t, "the history is too short for commit "+commit)
+	}
+	t.Fatalf("the whole history is here, and has neither commit %s nor one before the newest migration", commit)
+	return ""
+}
+
+func skip(t *testing.T, why string) {
+	t.Helper()
+	fmt.Fprintf(os.Stderr, "harm: NO ROLLING UPGRADE IS TESTED by %s: %s\n", t.Name(), why)
+	t.Skipf("%s: fetch the history (git fetch --unshallow) to test a rolling upgrade", why)
+}
+
+func git(dir string, args ...string) (string, error) {
+	out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).Output()
+	return strings.TrimSpace(string(out)), err
 }

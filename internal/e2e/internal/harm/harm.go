@@ -38,6 +38,19 @@ func defaultDuration(ci string) time.Duration {
 	return 10 * time.Second
 }
 
+// patience is how much longer than asked harm goes on for the sake of its worth. It is far from what any machine needs, and a
+// run that gets nothing done in it says so before the deadline of its package.
+const patience = 5 * time.Minute
+
+// Do does harm again and again: for a time, and until the run has been worth something. How much happens in a time is up to
+// the machine, which may be busy, so the time alone proves nothing; a test still judges the worth itself afterwards.
+func Do(d time.Duration, hurt func(), worth func() bool) {
+	begun := time.Now()
+	for time.Since(begun) < d || !worth() && time.Since(begun) < d+patience {
+		hurt()
+	}
+}
+
 // chosen is the seed of this run, the same for all of its tests.
 var chosen = sync.OnceValue(func() uint64 {
 	if *seed == 0 {

@@ -38,3 +38,11 @@ func Loop(n int) (sum int) {
 
 // Forgotten has no test.
 func Forgotten(a, b int) int { return max(a, b) }
+
+// Kind is a text of a type of its own.
+type Kind string
+
+const plain = "plain"
+
+// Plain compares it with a constant that has none.
+func (k Kind) Plain() bool { return k == plain }

@@ -32,3 +32,9 @@ func TestQuery(t *testing.T) {
 		t.Fatal("empty")
 	}
 }
+
+func TestPlain(t *testing.T) {
+	if !sample.Kind("plain").Plain() || sample.Kind("other").Plain() {
+		t.Fatal("wrong")
+	}
+}

@@ -1,12 +1,12 @@
-package api
+package gate
 
 import (
 	"sync"
 	"time"
 )
 
-// limiter gives everybody so many requests a second, and so many at a time. It forgets whoever has been silent.
-type limiter struct {
+// shares give everybody so many requests a second, and so many at a time. They forget whoever has been silent.
+type shares struct {
 	rate, burst float64
 
 	mu    sync.Mutex
@@ -23,12 +23,12 @@ type share struct {
 // atOnce is how many requests of one identity run at a time.
 const atOnce = 64
 
-func newLimiter(rate, burst int) *limiter {
-	return &limiter{rate: float64(rate), burst: float64(burst), all: make(map[string]*share), swept: time.Now()}
+func newShares(rate, burst int) *shares {
+	return &shares{rate: float64(rate), burst: float64(burst), all: make(map[string]*share), swept: time.Now()}
 }
 
 // take counts a request. Call release when it is over.
-func (l *limiter) take(key string) (release func(), ok bool) {
+func (l *shares) take(key string) (release func(), ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.share(key)
@@ -45,14 +45,14 @@ func (l *limiter) take(key string) (release func(), ok bool) {
 }
 
 // exhausted reports whether a key has nothing left.
-func (l *limiter) exhausted(key string) bool {
+func (l *shares) exhausted(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s, known := l.all[key]
 	return known && s.left+l.rate*time.Since(s.at).Seconds() < 1
 }
 
-func (l *limiter) share(key string) *share {
+func (l *shares) share(key string) *share {
 	now := time.Now()
 	l.sweep(now)
 	s, known := l.all[key]
@@ -65,7 +65,7 @@ func (l *limiter) share(key string) *share {
 	return s
 }
 
-func (l *limiter) sweep(now time.Time) {
+func (l *shares) sweep(now time.Time) {
 	if now.Sub(l.swept) < time.Minute {
 		return
 	}

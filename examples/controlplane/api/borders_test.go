@@ -1,0 +1,242 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+)
+
+// into reads an answer that has to be one.
+func into[T any](s *service, token, method, path, body string, header ...string) (v T) {
+	s.Helper()
+	w := s.call(token, method, path, body, header...)
+	if w.Code >= 300 {
+		s.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
+	}
+	if w.Body.Len() > 0 {
+		must(s.T, json.Unmarshal(w.Body.Bytes(), &v))
+	}
+	return v
+}
+
+type secret struct{ ID, Token string }
+
+// No file of the database holds a secret, and an answer that has one is not kept for whoever repeats the request.
+func TestSecretsAreNotKept(t *testing.T) {
+	s := newService(t)
+	admin := s.tokens[auth.Admin]
+	var secrets []string
+	for path, body := range map[string]string{"/owners/ann/tokens": "", "/admins/eve/tokens": "", "/workers": `{"name":"w","slots":1}`} {
+		if w := s.call(admin, "POST", "/api/v1"+path, body, "Idempotency-Key", "k"); w.Code != http.StatusUnprocessableEntity || strings.Contains(w.Body.String(), "plane_") {
+			t.Errorf("%s under a key: %d %s", path, w.Code, w.Body)
+		}
+		_, text, _ := strings.Cut(strings.TrimPrefix(into[secret](s, admin, "POST", "/api/v1"+path, body).Token, "plane_"), "_")
+		secrets = append(secrets, text)
+	}
+	files, err := filepath.Glob(filepath.Join(s.folder, "*"))
+	must(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		for _, s := range secrets {
+			if len(s) != 52 || strings.Contains(string(text), s) {
+				t.Errorf("%s holds the secret %q", filepath.Base(file), s)
+			}
+		}
+	}
+	if len(files) == 0 {
+		t.Error("there is no database")
+	}
+}
+
+// Tokens are replaced without a gap: several of one name are valid, an admin finds and ends them, and the last admin cannot lock
+// everybody out.
+func TestTokensAreReplaced(t *testing.T) {
+	s := newService(t)
+	admin := s.tokens[auth.Admin]
+	before := into[secret](s, admin, "POST", "/api/v1/admins/eve/tokens", "")
+	after := into[secret](s, before.Token, "POST", "/api/v1/admins/eve/tokens", "")
+	listed := into[struct {
+		Items []struct{ ID, Kind, Name string }
+	}](s, after.Token, "GET", "/api/v1/tokens", "")
+	var eves []string
+	for _, one := range listed.Items {
+		if one.Kind == "admin" && one.Name == "eve" {
+			eves = append(eves, one.ID)
+		}
+	}
+	if !slices.Equal(eves, []string{before.ID, after.ID}) {
+		t.Fatalf("listed %+v", listed)
+	}
+	if w := s.call(after.Token, "DELETE", "/api/v1/tokens/"+after.ID, ""); w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("its own: %d %s", w.Code, w.Body)
+	}
+	into[any](s, after.Token, "DELETE", "/api/v1/tokens/"+before.ID, "")
+	if w := s.call(before.Token, "GET", "/api/v1/me", ""); w.Code != http.StatusUnauthorized {
+		t.Errorf("ended: %d", w.Code)
+	}
+}
+
+// Whoever is refused is counted, and told to the log with their token or address, once and not for each request.
+func TestRefusedIsTold(t *testing.T) {
+	s := newService(t)
+	for range 5 {
+		s.call("plane_nobody_x", "GET", "/api/v1/me", "")
+		s.call(s.tokens[auth.Owner], "GET", "/api/v1/jobs", "")
+	}
+	want := `
+# HELP controlplane_refusals_total Requests that were refused for who sent them, or for how many these were.
+# TYPE controlplane_refusals_total counter
+controlplane_refusals_total{code="401"} 5
+controlplane_refusals_total{code="403"} 5
+controlplane_refusals_total{code="429"} 0
+`
+	if err := testutil.GatherAndCompare(s.registry, strings.NewReader(want), "controlplane_refusals_total"); err != nil {
+		t.Error(err)
+	}
+	said := s.said.lines(t, "requests are refused")
+	if len(said) != 2 {
+		t.Fatalf("said %v", said)
+	}
+	public, _, _ := strings.Cut(strings.TrimPrefix(s.tokens[auth.Owner], "plane_"), "_")
+	if said[0]["token"] != "" || said[0]["address"] == "" || said[0]["code"] != 401.0 || said[1]["token"] != public || said[1]["by"] != "some owner" || said[1]["code"] != 403.0 {
+		t.Errorf("said %v", said)
+	}
+	for _, line := range said {
+		if text, _ := json.Marshal(line); strings.Contains(string(text), "plane_") {
+			t.Errorf("a token is in the log: %s", text)
+		}
+	}
+}
+
+// Whatever somebody does is a line of the log, with who it was and the public part of their token, also when it was not done.
+func TestVerbsAreSigned(t *testing.T) {
+	s := newService(t)
+	public, _, _ := strings.Cut(strings.TrimPrefix(s.tokens[auth.Admin], "plane_"), "_")
+	done := 0
+	for _, pattern := range s.handler.Patterns() {
+		method, path, _ := strings.Cut(pattern, " ")
+		if method == http.MethodGet || strings.HasPrefix(path, "/worker/") {
+			continue
+		}
+		done++
+		s.call(s.tokens[auth.Admin], method, "/api/v1"+parameter.ReplaceAllStringFunc(path, func(string) string { return uuid.NewString() }), "")
+		said := s.said.lines(t, "a request was answered")
+		if len(said) != done {
+			t.Fatalf("%s: %d lines for %d verbs", pattern, len(said), done)
+		}
+		if last := said[done-1]; last["route"] != pattern || last["by"] != "some admin" || last["token"] != public || last["request_id"] == "" || last["code"] == nil {
+			t.Errorf("%s: %v", pattern, last)
+		}
+	}
+	if done < 25 {
+		t.Errorf("only %d verbs", done)
+	}
+}
+
+// Pages are followed to their end, and each line is there once.
+func TestPagesOfBuilds(t *testing.T) {
+	s, ann, _ := withTemplate(t)
+	ws := s.create(ann, "api")
+	for i := range 5 {
+		_, err := s.plane.Observe(t.Context(), ws.ID, dormouse.Observation{Running: i%2 == 0})
+		must(t, err)
+	}
+	var numbers []int64
+	for before := ""; ; {
+		page := into[struct {
+			Items []dormouse.BuildRecord
+			Next  string
+		}](s, ann, "GET", "/api/v1/workspaces/"+ws.ID.String()+"/builds?limit=2"+before, "")
+		for _, b := range page.Items {
+			numbers = append(numbers, b.Number)
+		}
+		if page.Next == "" {
+			break
+		}
+		before = "&before=" + page.Next
+	}
+	if !slices.Equal(numbers, []int64{5, 4, 3, 2, 1}) {
+		t.Errorf("builds %v", numbers)
+	}
+}
+
+// running runs the plane of a service for a test.
+func (s *service) running() {
+	ctx, cancel := context.WithCancel(s.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.plane.Run(ctx) }()
+	s.Cleanup(func() {
+		cancel()
+		must(s.T, <-done)
+	})
+}
+
+// acquire asks for a job until there is one.
+func (s *service) acquire(token string) queue.Job {
+	s.Helper()
+	for begun := time.Now(); time.Since(begun) < time.Minute; {
+		w := s.call(token, "POST", "/api/v1/worker/acquire", `{}`)
+		if w.Code == http.StatusOK {
+			var job queue.Job
+			must(s.T, json.Unmarshal(w.Body.Bytes(), &job))
+			return job
+		}
+	}
+	s.Fatal("no job")
+	return queue.Job{}
+}
+
+// A worker says nothing about what another one holds. When its registration ends, what it holds is handed on at once, and it is nobody.
+func TestWorkersAreApartAndEnd(t *testing.T) {
+	s, ann, _ := withTemplate(t)
+	s.running()
+	admin := s.tokens[auth.Admin]
+	first := into[secret](s, admin, "POST", "/api/v1/workers", `{"name":"one","slots":1}`)
+	second := into[secret](s, admin, "POST", "/api/v1/workers", `{"name":"two","slots":1}`)
+	ws := s.create(ann, "api")
+	into[dormouse.Workspace](s, ann, "POST", "/api/v1/workspaces/"+ws.ID.String()+"/start", "")
+	job := s.acquire(first.Token)
+	stray := job.Handout()
+	stray.Lease.Job = uuid.New()
+	for path, say := range map[string]func(queue.Handout) string{"/api/v1/worker/renew": reportOn, "/api/v1/worker/end": endOf} {
+		theirs := s.call(second.Token, "POST", path, say(job.Handout()))
+		none := s.call(second.Token, "POST", path, say(stray))
+		if theirs.Code != http.StatusConflict || theirs.Body.String() != none.Body.String() {
+			t.Errorf("%s of somebody else: %d %s, of no job: %s", path, theirs.Code, theirs.Body, none.Body)
+		}
+	}
+	into[bool](s, first.Token, "POST", "/api/v1/worker/renew", reportOn(job.Handout()))
+	into[any](s, admin, "DELETE", "/api/v1/workers/"+first.ID, "")
+	if w := s.call(first.Token, "POST", "/api/v1/worker/end", endOf(job.Handout())); w.Code != http.StatusUnauthorized {
+		t.Errorf("ended, and heard: %d %s", w.Code, w.Body)
+	}
+	again := s.acquire(second.Token)
+	if again.ID != job.ID || again.Attempt != job.Attempt+1 {
+		t.Errorf("handed on %s, attempt %d, of %s", again.ID, again.Attempt, job.ID)
+	}
+	into[queue.Job](s, second.Token, "POST", "/api/v1/worker/end", endOf(again.Handout()))
+}
+
+func reportOn(h queue.Handout) string {
+	text, _ := json.Marshal(queue.Report{Handout: h})
+	return string(text)
+}
+
+func endOf(h queue.Handout) string {
+	text, _ := json.Marshal(queue.End{Handout: h, Outcome: queue.OutcomeSucceeded})
+	return string(text)
+}

@@ -1,0 +1,51 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// Calls about leases come in batches, and a process makes one at a time. A row that a session holds which was left open would
+// keep the whole batch waiting, then the next one, and the signs of life of all its workers with them. So a batch waits for a
+// row much longer than this library ever holds one, and not long beside a heartbeat; its parts then go alone, and only the one
+// whose row is held fails.
+const (
+	batchWaitSQL = `SELECT set_config('lock_timeout', '500ms', true)`
+	aloneWaitSQL = `SELECT set_config('lock_timeout', '20ms', true)`
+)
+
+var errHeld = errors.New("another session holds the row")
+
+// patient runs a statement that locks rows behind one that bounds the wait for them. It returns errHeld when that is over,
+// which is not tried again.
+func (s *Store) patient(ctx context.Context, wait, text string, args []any, read func(pgx.Rows) error) error {
+	err := s.behind(ctx, wait, text, args, read)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "55P03" {
+		return errHeld
+	}
+	return err
+}
+
+// apart has f do a batch of n parts at once, or where that meets a held row, each part alone; held hears of those that fail.
+func apart(n int, f func(from, to int, wait string) error, held func(i int, err error)) error {
+	err := f(0, n, batchWaitSQL)
+	if !errors.Is(err, errHeld) {
+		return err
+	}
+	for i := range n {
+		switch err := f(i, i+1, aloneWaitSQL); {
+		case errors.Is(err, errHeld):
+			held(i, fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, err))
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
