@@ -56,9 +56,9 @@ type Acquirer struct {
 	// These have locks of their own.
 	agenda   *agenda.Agenda
 	calls    *workqueue.Queue // store calls that wait; at most one for each domain and a few for each organization
-	ends     *batch.Batcher[queue.End, queue.Ended]
-	renewals *batch.Batcher[queue.Renewal, queue.Renewed]
-	logs     *batch.Batcher[queue.Renewal, queue.Renewed] // the lines of reports
+	ends     *batch.Batcher[uuid.UUID, queue.End, queue.Ended]
+	renewals *batch.Batcher[uuid.UUID, queue.Renewal, queue.Renewed]
+	logs     *batch.Batcher[uuid.UUID, queue.Renewal, queue.Renewed] // the lines of reports
 	outgoing *outgoing
 	teller   *teller
 	domains  domains
@@ -105,9 +105,9 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		a.beats = own
 	}
 	a.dispatch = dispatch.New(dispatch.Hooks{Claim: a.queueClaim, Announce: a.announce})
-	a.ends = batch.New(cfg.Batch, func(e queue.End) any { return e.Lease.Job }, a.storeEnds)
-	a.logs = batch.New(logBatch, func(r queue.Renewal) any { return r.Lease.Job }, a.storeRenewals)
-	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) any { return r.Lease.Job }, a.storeRenewals)
+	a.ends = batch.New(cfg.Batch, func(e queue.End) uuid.UUID { return e.Lease.Job }, a.storeEnds)
+	a.logs = batch.New(logBatch, func(r queue.Renewal) uuid.UUID { return r.Lease.Job }, a.storeRenewals)
+	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) uuid.UUID { return r.Lease.Job }, a.storeRenewals)
 	a.ends.Weigh(maxBytes, func(e queue.End) int { return len(e.Result) })
 	a.renewals.Weigh(maxBytes, func(r queue.Renewal) (n int) {
 		for _, line := range r.Lines {

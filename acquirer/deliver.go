@@ -12,7 +12,7 @@ import (
 func (a *Acquirer) deliver(awards []dispatch.Award, cause dispatch.Cause) (moved []dispatch.Award) {
 	for _, w := range awards {
 		w.Job.Worker = w.Worker
-		a.hold(w.Job, w.Domain(), callOf(w.Waiter).request.Silence)
+		a.hold(*w.Job, w.Domain(), callOf(w.Waiter).request.Silence)
 		if w.Moved {
 			moved = append(moved, w)
 			continue
@@ -26,7 +26,7 @@ func (a *Acquirer) deliver(awards []dispatch.Award, cause dispatch.Cause) (moved
 func (a *Acquirer) hand(w dispatch.Award, cause dispatch.Cause) {
 	callOf(w.Waiter).answers <- answer{job: w.Job}
 	if cause != "" {
-		a.metrics.acquired(w.Job, cause)
+		a.metrics.acquired(*w.Job, cause)
 	}
 }
 
@@ -63,7 +63,7 @@ func (a *Acquirer) passOn(ctx context.Context, w dispatch.Award, accepted bool, 
 	case held && accepted && !c.gone:
 		a.hand(w, cause)
 	case held:
-		back = append(back, w.Job)
+		back = append(back, *w.Job)
 		fallthrough
 	default:
 		a.waitAgain(c, w)

@@ -25,7 +25,7 @@ type call struct {
 
 // answer is what one waiter gets.
 type answer struct {
-	job queue.Job
+	job *queue.Job
 	err error
 }
 
@@ -44,7 +44,7 @@ func (c *call) drain() (jobs []queue.Job) {
 		select {
 		case got := <-c.answers:
 			if got.err == nil {
-				jobs = append(jobs, got.job)
+				jobs = append(jobs, *got.job)
 			}
 		default:
 			return jobs
@@ -59,7 +59,14 @@ func (c *call) drain() (jobs []queue.Job) {
 // job that was on its way goes to somebody else. Errors of the store do not end the waiting. Before Run is called,
 // AcquireJob waits.
 func (a *Acquirer) AcquireJob(ctx context.Context, r Request) (Job, error) {
-	jobs, err := a.AcquireJobs(ctx, r, 1)
+	c, first, err := a.wait(ctx, r, 1)
+	switch {
+	case err != nil:
+		return Job{}, err
+	case first.err == nil: // whoever has got the only job it waited for has left the line
+		return *first.job, nil
+	}
+	jobs, err := a.collect(c, first)
 	if err != nil {
 		return Job{}, err
 	}
@@ -69,25 +76,34 @@ func (a *Acquirer) AcquireJob(ctx context.Context, r Request) (Job, error) {
 // AcquireJobs is [Acquirer.AcquireJob] for a worker with several free slots: it waits for the first job and
 // returns all that came together with it, at least one and at most slots, which is at most [MaxSlots].
 func (a *Acquirer) AcquireJobs(ctx context.Context, r Request, slots int) ([]Job, error) {
+	c, first, err := a.wait(ctx, r, slots)
+	if err != nil {
+		return nil, err
+	}
+	return a.collect(c, first)
+}
+
+// wait puts a call in line and waits for its first answer.
+func (a *Acquirer) wait(ctx context.Context, r Request, slots int) (*call, answer, error) {
 	domain, err := a.domains.of(r)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, answer{}, err
 	case slots < 1 || slots > MaxSlots:
-		return nil, invalid.New("slots", slots, "must be between 1 and %d", MaxSlots)
+		return nil, answer{}, invalid.New("slots", slots, "must be between 1 and %d", MaxSlots)
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return nil, answer{}, ctx.Err()
 	}
 	c := &call{request: r, answers: make(chan answer, slots+1)}
 	if err := a.join(c, domain, slots); err != nil {
-		return nil, err
+		return nil, answer{}, err
 	}
 	select {
 	case first := <-c.answers:
-		return a.collect(c, first)
+		return c, first, nil
 	case <-ctx.Done():
 		a.abandon(c)
-		return nil, ctx.Err()
+		return nil, answer{}, ctx.Err()
 	}
 }
 
@@ -125,15 +141,12 @@ func (a *Acquirer) join(c *call, domain queue.Domain, slots int) error {
 	return nil
 }
 
-// collect takes what came together with the first answer and leaves the line. Who has got the only job it waited for has left.
+// collect takes what came together with the first answer and leaves the line.
 func (a *Acquirer) collect(c *call, first answer) ([]queue.Job, error) {
-	if len(c.waiters) == 1 && first.err == nil {
-		return []queue.Job{first.job}, nil
-	}
 	a.leaveLine(c)
 	var jobs []queue.Job
 	if first.err == nil {
-		jobs = append(jobs, first.job)
+		jobs = append(jobs, *first.job)
 	}
 	if jobs = append(jobs, c.drain()...); len(jobs) > 0 {
 		return jobs, nil

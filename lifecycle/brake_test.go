@@ -141,3 +141,39 @@ func TestNoWorkerIsAskedForWithinMinutes(t *testing.T) {
 		now = s.Workspace.Backoff.Until
 	}
 }
+
+// What was admitted an hour ago counts no more.
+func TestBrakeCountsAnHour(t *testing.T) {
+	if since := (lifecycle.Brake{}).Since(monday); !since.Equal(monday.Add(-time.Hour)) {
+		t.Errorf("deletions count from %v at %v", since, monday)
+	}
+}
+
+// Only a gap of more than three intervals settles, and only where somebody asked for a time to settle.
+func TestSettleAfterAGap(t *testing.T) {
+	const interval, settle = time.Minute, 5 * time.Minute
+	for name, c := range map[string]struct {
+		last             time.Time
+		interval, settle time.Duration
+		want             time.Time
+	}{
+		"a gap":                       {monday.Add(-3*interval - us), interval, settle, monday.Add(settle)},
+		"none: three intervals":       {monday.Add(-3 * interval), interval, settle, time.Time{}},
+		"the first tick":              {time.Time{}, interval, settle, time.Time{}},
+		"nobody asked":                {monday.Add(-day), interval, 0, time.Time{}},
+		"no interval":                 {monday.Add(-day), 0, settle, time.Time{}},
+		"the shortest time":           {monday.Add(-day), interval, us, monday.Add(us)},
+		"the shortest interval":       {monday.Add(-3*us - us), us, settle, monday.Add(settle)},
+		"the shortest interval, none": {monday.Add(-3 * us), us, settle, time.Time{}},
+	} {
+		before := monday.Add(-time.Hour)
+		e := lifecycle.Engine{SettleUntil: before}
+		got := e.Settle(c.last, monday, c.interval, c.settle)
+		if !got.Equal(c.want) {
+			t.Errorf("%s: settles until %v, want %v", name, got, c.want)
+		}
+		if want := c.want; want.IsZero() && !e.SettleUntil.Equal(before) || !want.IsZero() && !e.SettleUntil.Equal(want) {
+			t.Errorf("%s: SettleUntil %v", name, e.SettleUntil)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
 )
 
 var bob = lifecycle.Owner{ID: id(0xb0b), Name: "bob"}
@@ -102,4 +103,72 @@ func TestValidateBatch(t *testing.T) {
 			t.Errorf("%d changes, workspace 2 twice: %v", len(batch), err)
 		}
 	}
+}
+
+// A workspace that is given back is as it was before the claim: the manager's, and of no rule's concern.
+func TestGiveBack(t *testing.T) {
+	now := monday.Add(2 * time.Hour)
+	manager := lifecycle.Owner{ID: id(0xabc), Name: "pool", Rules: 4}
+	claimed := running(autostart("0 9 * * *"), deadline(monday.Add(3*time.Hour)), heldUntil(monday.Add(day)),
+		policy(func(p *lifecycle.Policy) { p.DefaultTTL = 8 * time.Hour }))
+	c, err := lifecycle.GiveBack(manager, "pool-7")(claimed, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := c.Workspace
+	if !c.Claims || !w.Managed || w.OwnerID != manager.ID || w.Name != "pool-7" || w.Autostart != nil || w.Seen.Owner != 4 || w.Hold != (lifecycle.Hold{}) {
+		t.Errorf("claims %v, given back: %+v", c.Claims, w)
+	}
+	if !c.Build.Deadline.IsZero() || !w.WakeAt.IsZero() {
+		t.Errorf("stops at %v and wakes at %v: no rule shall act on it", c.Build.Deadline, w.WakeAt)
+	}
+	if got := told(c.Events); got != "audit/workspace.claimed " || c.Events[0].Message != "given back to pool" {
+		t.Errorf("told %s: %+v", got, c.Events)
+	}
+	s := do(t, stopped(deadline(monday.Add(time.Hour))), now, lifecycle.GiveBack(manager, ""))
+	if s.Workspace.Name != "dev" || !s.Build.Deadline.Equal(monday.Add(time.Hour)) {
+		t.Errorf("one that does not run begins no run: %+v", s.Build)
+	}
+	// Somebody else who manages it can be relieved of it.
+	s = do(t, running(workspace(managed)), now, lifecycle.GiveBack(manager, ""))
+	if !s.Workspace.Managed || s.Workspace.OwnerID != manager.ID {
+		t.Errorf("given to another manager: %+v", s.Workspace)
+	}
+
+	refuse(t, "to nobody", running(), now, lifecycle.GiveBack(lifecycle.Owner{}, ""), invalid.Err)
+	refuse(t, "deleted", running(workspace(func(w *lifecycle.Workspace) { w.Deleted = true })), now, lifecycle.GiveBack(manager, ""), lifecycle.ErrDeleted)
+	refuse(t, "managed already", apply(claimed, c), now, lifecycle.GiveBack(manager, ""), lifecycle.ErrUnchanged)
+	// One that the owner of the pool's workspaces has as a person is no managed one yet.
+	own := running(workspace(func(w *lifecycle.Workspace) { w.OwnerID = manager.ID }))
+	if s = do(t, own, now, lifecycle.GiveBack(manager, "")); !s.Workspace.Managed {
+		t.Error("the manager's own workspace cannot be made managed")
+	}
+}
+
+// A claimed workspace follows its new owner from the claim on: what rules changed for that owner before is none of it.
+func TestClaimFollowsTheNewOwner(t *testing.T) {
+	h := lifecycle.Handover{Owner: bob}
+	h.Owner.Rules = 9
+	c, err := lifecycle.Claim(h)(running(workspace(managed)), monday.Add(time.Hour))
+	if err != nil || c.Workspace.Seen.Owner != 9 {
+		t.Errorf("follows the rules %d of its owner, error %v", c.Workspace.Seen.Owner, err)
+	}
+	// The quiet hours are the new owner's.
+	daily := policy(func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{Days: schedule.AllDays, Weeks: 1} })
+	quiet, err := schedule.Daily("0 13 * * *")
+	must(err)
+	h.Owner.QuietHours = quiet
+	if s := do(t, running(workspace(managed), daily), monday.Add(time.Hour), lifecycle.Claim(h)); !s.Build.MaxDeadline.Equal(at("2026-03-02 13:00")) {
+		t.Errorf("has to stop at %v, want the quiet hours of its new owner", s.Build.MaxDeadline)
+	}
+}
+
+// A template that lets owners choose no TTL gives its own with the claim.
+func TestClaimUnderAFixedTTL(t *testing.T) {
+	fixed := running(workspace(managed), policy(func(p *lifecycle.Policy) { p.AllowUserTTL, p.DefaultTTL = false, time.Hour }))
+	s := do(t, fixed, monday.Add(time.Hour), lifecycle.Claim(lifecycle.Handover{Owner: bob}))
+	if !s.Build.Deadline.Equal(monday.Add(2*time.Hour)) || s.Workspace.TTL != time.Hour {
+		t.Errorf("stops at %v, ttl %v", s.Build.Deadline, s.Workspace.TTL)
+	}
+	refuse(t, "the shortest ttl", fixed, monday, lifecycle.Claim(lifecycle.Handover{Owner: bob, TTL: 1}), lifecycle.ErrForbidden)
 }

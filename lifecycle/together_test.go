@@ -3,7 +3,6 @@ package lifecycle_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -44,28 +43,4 @@ func TestTogether(t *testing.T) {
 		lifecycle.Together(lifecycle.Observe(lifecycle.Observation{}), lifecycle.Observe(lifecycle.Observation{Running: true})), nil)
 	refuse(t, "no verb", s, monday, lifecycle.Together(start, nil), nil)
 	refuse(t, "one that fails", s, monday, lifecycle.Together(start, lifecycle.Extend(monday)), errAny)
-}
-
-func TestDeadlineFrom(t *testing.T) {
-	eight := workspace(func(w *lifecycle.Workspace) { w.TTL = 8 * time.Hour })
-	for _, c := range []struct {
-		want lifecycle.DeadlineSource
-		s    lifecycle.Snapshot
-		move time.Duration
-	}{
-		{lifecycle.DeadlineNone, newWorkspace(), 0},
-		{lifecycle.DeadlineTTL, newWorkspace(eight), 0},
-		{lifecycle.DeadlineMoved, newWorkspace(eight), time.Hour},
-		{lifecycle.DeadlineAutostop, newWorkspace(eight, workspace(func(w *lifecycle.Workspace) { w.Autostop = weekly("0 12 * * *") })), 0},
-		{lifecycle.DeadlineMaxRuntime, newWorkspace(eight, policy(func(p *lifecycle.Policy) { p.MaxRuntime = time.Hour })), 0},
-		{lifecycle.DeadlineAutostart, newWorkspace(eight, autostart("30 9 * * *")), 0},
-		{lifecycle.DeadlineRequirement, newWorkspace(
-			workspace(func(w *lifecycle.Workspace) { w.TTL = 72 * time.Hour }), quietHours("0 10 * * *", 127, 0)), 0},
-	} {
-		s := do(t, c.s, monday, lifecycle.Observe(lifecycle.Observation{Running: true}))
-		s.Build.Deadline = map[bool]time.Time{true: s.Build.Deadline, false: s.Build.Deadline.Add(c.move)}[c.move == 0]
-		if got := s.DeadlineFrom(); got != c.want {
-			t.Errorf("deadline %v is from %q, want %q", s.Build.Deadline, got, c.want)
-		}
-	}
 }

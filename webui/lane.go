@@ -232,13 +232,13 @@ func (m *laneMaker) plan(l *lane, r *row) {
 			continue
 		}
 		if step.Kind == forecast.KindMissed {
-			l.Marks = append(l.Marks, mark{Kind: MarkSkipped, At: step.At, Title: "will be skipped: too late"})
+			l.Marks = append(l.Marks, mark{Kind: MarkSkipped, At: step.When, Title: "will be skipped: too late"})
 		}
 		if next := planned(&step.After); next != kind && !step.After.Build.Status.Active() {
-			end(step.At)
-			kind, since = next, step.At
+			end(step.When)
+			kind, since = next, step.When
 			if step.After.Workspace.Deleted {
-				l.Marks = append(l.Marks, mark{Kind: MarkDeleted, At: step.At, Title: "will be deleted"})
+				l.Marks = append(l.Marks, mark{Kind: MarkDeleted, At: step.When, Title: "will be deleted"})
 			}
 		}
 	}
@@ -289,7 +289,7 @@ func (m *laneMaker) happens(l *lane, step forecast.Step) bool {
 		l.Next = fmt.Sprintf("%s due since %s, for %s", dueWords[step.Transition], m.clock.stamp(l.overdue), span(m.clock.now.Sub(l.overdue)))
 		return true
 	}
-	l.Next = fmt.Sprintf("%s %s, %s", what, m.clock.stamp(step.At), m.clock.from(step.At))
+	l.Next = fmt.Sprintf("%s %s, %s", what, m.clock.stamp(step.When), m.clock.from(step.When))
 	return true
 }
 

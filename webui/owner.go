@@ -183,7 +183,7 @@ func reason(s *lifecycle.Snapshot, c clock) (text string, at time.Time) {
 	}
 	for step := range forecast.Upcoming(*s, c.now, time.Time{}, forecast.Assumptions{}) {
 		if stepWords(step) != "" {
-			return ownerReasons[step.Rule] + " " + used, step.At
+			return ownerReasons[step.Rule] + " " + used, step.When
 		}
 	}
 	if s.Workspace.Autostart == nil && !runs(s) {

@@ -152,7 +152,7 @@ func nextStarts(s lifecycle.Snapshot, c clock) string {
 	var list []string
 	for step := range forecast.Upcoming(s, c.now, time.Time{}, forecast.Assumptions{}) {
 		if step.Kind == forecast.KindBuild && step.Transition == lifecycle.TransitionStart {
-			if list = append(list, c.in(step.At).Format("Mon 2 Jan 15:04")); len(list) == 3 {
+			if list = append(list, c.in(step.When).Format("Mon 2 Jan 15:04")); len(list) == 3 {
 				break
 			}
 		}

@@ -4,8 +4,8 @@
 //
 // # What it guarantees
 //
-//   - A job runs in at most [Config.Slots] handlers at once, and each in a goroutine of its own: an error, a panic or
-//     runtime.Goexit ends the job, never the worker.
+//   - A job runs in at most [Config.Slots] handlers at once, each in a goroutine that runs no other job meanwhile: an error,
+//     a panic or runtime.Goexit ends the job, never the worker.
 //   - At most Slots jobs are begun and not ended in the store, or [Config.Ending] more where the host wants that: so many a
 //     process that dies may repeat, and no more.
 //   - With a source in another process, a handler is called when a first report has arrived: however long the answer of

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/backoff"
@@ -59,9 +56,6 @@ type Worker struct {
 	cfg     Config
 	request queue.Request
 	started atomic.Bool
-	// ends are the jobs whose end is on its way, ending has room for those whose slots are free.
-	ends   sync.WaitGroup
-	ending chan struct{}
 }
 
 // New returns a worker. It starts nothing; [Worker.Run] does.
@@ -76,7 +70,7 @@ func New(source Source, handler Handler, cfg Config) (*Worker, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Worker{source: source, handler: handler, cfg: cfg, request: cfg.request(), ending: make(chan struct{}, cfg.Ending)}, nil
+	return &Worker{source: source, handler: handler, cfg: cfg, request: cfg.request()}, nil
 }
 
 // Run runs jobs until ctx ends, and then drains: it takes no new ones, gives those that run [Config.Drain]
@@ -89,41 +83,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
-	group, ctx := errgroup.WithContext(ctx)
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	s := newSlots(w, ctx, work, leave)
 	for range w.cfg.Slots {
-		group.Go(func() error { return w.slot(ctx, work) })
+		s.begin()
 	}
 	<-ctx.Done()
 	guard := w.cfg.Clock.AfterFunc(w.cfg.Drain, func() { stop(ErrDraining) }, "worker", "drain")
 	defer guard.Stop()
-	err := group.Wait()
-	w.ends.Wait()
-	return err
-}
-
-// slot runs one job after the other.
-func (w *Worker) slot(ctx, work context.Context) error {
-	free := make(chan struct{}, 1)
-	for failures := 0; ; {
-		job, err := w.source.AcquireJob(ctx, w.request)
-		switch {
-		case err == nil && ctx.Err() != nil: // won in the last moment
-			w.end(work, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeReleased})
-			return nil
-		case err == nil:
-			failures = 0
-			w.ends.Go(func() { w.work(work, job, free) })
-			<-free
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, queue.ErrStopped) || errors.Is(err, invalid.Err):
-			return err
-		default:
-			w.cfg.Logger.Warn("worker got no job", "error", err)
-			w.pause(ctx, backoff.Doubled(100*time.Millisecond, failures, 10*time.Second))
-			failures++
-		}
-	}
+	return s.wait()
 }
 
 func (w *Worker) pause(ctx context.Context, d time.Duration) {
@@ -135,24 +104,13 @@ func (w *Worker) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// work runs one job from its claim to its end, in a goroutine of its own, so that not even its Goexit takes the slot along. It
-// says when the slot is free: as soon as the handler has returned if the end may go on its way beside the next job, and
-// else when that is stored.
-func (w *Worker) work(work context.Context, job queue.Job, free chan<- struct{}) {
-	released := false
-	release := func() {
-		if !released {
-			released = true
-			free <- struct{}{}
-		}
-	}
-	defer release()
-	ctx, cancel, stop := w.watch(work, job.Lease())
+// work runs one job from its claim to its end, and calls release when its slot may take the next one before that end is stored.
+func (w *Worker) work(running context.Context, t *Task, release func() (done func())) {
+	ctx, cancel, stop := w.watch(running, t.Job.Lease())
 	defer stop()
-	t := newTask(job)
 	reports := w.reporter(t, cancel)
 	if !reports.begin(ctx) {
-		w.cfg.Logger.Warn("job lost before it began", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt)
+		w.cfg.Logger.Warn("job lost before it began", "job_id", t.Job.ID, "job_kind", t.Job.Type, "attempt", t.Job.Attempt)
 		return
 	}
 	reports.start(ctx)
@@ -160,21 +118,16 @@ func (w *Worker) work(work context.Context, job queue.Job, free chan<- struct{})
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
-			w.cfg.Logger.Error("job panicked", "job_id", job.ID, "job_kind", job.Type, "panic", p, "stack", stack())
+			w.cfg.Logger.Error("job panicked", "job_id", t.Job.ID, "job_kind", t.Job.Type, "panic", p, "stack", stack())
 		}
 		cause := context.Cause(ctx)
 		reports.finish()
 		if errors.Is(cause, queue.ErrLeaseLost) {
-			w.cfg.Logger.Warn("job lost while it ran", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt)
+			w.cfg.Logger.Warn("job lost while it ran", "job_id", t.Job.ID, "job_kind", t.Job.Type, "attempt", t.Job.Attempt)
 			return
 		}
-		select {
-		case w.ending <- struct{}{}:
-			defer func() { <-w.ending }()
-			release()
-		default:
-		}
-		w.end(work, outcome(job.Handout(), result, err, cause))
+		defer release()()
+		w.end(running, outcome(t.Job.Handout(), result, err, cause))
 	}()
 	result, err = w.handler(ctx, t)
 }

@@ -87,7 +87,7 @@ func (c *ctl) upcoming() *cobra.Command {
 		}
 		_, err = ask(cmd.Context(), c, "GET", "/workspaces/"+id.String()+"/upcoming", url.Values{"n": {strconv.Itoa(n)}}, nil, func(o *out, a api.Ahead) {
 			for i, text := range a.Text {
-				o.line("%s  %s", when(a.Steps[i].At), sentence(text))
+				o.line("%s  %s", when(a.Steps[i].When), sentence(text))
 			}
 			if len(a.Text) == 0 {
 				o.line("nothing")

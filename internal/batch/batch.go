@@ -13,9 +13,9 @@ import (
 )
 
 // Batcher joins calls of one function. All methods are safe for concurrent use. See [New].
-type Batcher[I, O any] struct {
+type Batcher[K comparable, I, O any] struct {
 	limit int
-	key   func(I) any
+	key   func(I) K
 	do    func([]I) ([]O, error)
 	// most bounds the weight of a batch of more than one; nil weight: nothing does.
 	most   int
@@ -28,25 +28,25 @@ type Batcher[I, O any] struct {
 
 type item[I, O any] struct {
 	in   I
-	out  O
+	out  *O // among those of its batch
 	err  error
 	done chan struct{}
 }
 
-// New returns a batcher that calls do with 1 to limit requests, no two of which have the same key (any comparable value).
+// New returns a batcher that calls do with 1 to limit requests, no two of which have the same key.
 // do answers in the order of the requests; its error is the answer to all of them. It runs in a goroutine that ends when
 // nobody waits any more, and must not panic.
-func New[I, O any](limit int, key func(I) any, do func([]I) ([]O, error)) *Batcher[I, O] {
-	return &Batcher[I, O]{limit: limit, key: key, do: do}
+func New[K comparable, I, O any](limit int, key func(I) K, do func([]I) ([]O, error)) *Batcher[K, I, O] {
+	return &Batcher[K, I, O]{limit: limit, key: key, do: do}
 }
 
 // Weigh bounds the weight of each batch, such as its bytes; a request that weighs more goes alone. It must be called before
 // the first request.
-func (b *Batcher[I, O]) Weigh(most int, weight func(I) int) { b.most, b.weight = most, weight }
+func (b *Batcher[K, I, O]) Weigh(most int, weight func(I) int) { b.most, b.weight = most, weight }
 
 // Do waits for the answer to a request, or for ctx. A request is not withdrawn when ctx ends: whether it takes effect is
 // unknown then.
-func (b *Batcher[I, O]) Do(ctx context.Context, in I) (O, error) {
+func (b *Batcher[K, I, O]) Do(ctx context.Context, in I) (O, error) {
 	it := &item[I, O]{in: in, done: make(chan struct{})}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, it)
@@ -57,7 +57,11 @@ func (b *Batcher[I, O]) Do(ctx context.Context, in I) (O, error) {
 	b.mu.Unlock()
 	select {
 	case <-it.done:
-		return it.out, it.err
+		if it.err != nil {
+			var none O
+			return none, it.err
+		}
+		return *it.out, nil
 	case <-ctx.Done():
 		var none O
 		return none, ctx.Err()
@@ -65,7 +69,7 @@ func (b *Batcher[I, O]) Do(ctx context.Context, in I) (O, error) {
 }
 
 // drain ends when nobody waits any more. It lets others run first: what they are about to ask in this instant shares the call.
-func (b *Batcher[I, O]) drain() {
+func (b *Batcher[K, I, O]) drain() {
 	for {
 		runtime.Gosched()
 		items := b.take()
@@ -79,7 +83,7 @@ func (b *Batcher[I, O]) drain() {
 		out, err := b.do(in)
 		for i, it := range items {
 			if it.err = err; err == nil {
-				it.out = out[i]
+				it.out = &out[i]
 			}
 			close(it.done)
 		}
@@ -87,7 +91,7 @@ func (b *Batcher[I, O]) drain() {
 }
 
 // fits adds a request's weight if there is room for it behind n others.
-func (b *Batcher[I, O]) fits(n int, weight *int, in I) bool {
+func (b *Batcher[K, I, O]) fits(n int, weight *int, in I) bool {
 	if b.weight == nil {
 		return true
 	}
@@ -99,15 +103,15 @@ func (b *Batcher[I, O]) fits(n int, weight *int, in I) bool {
 	return true
 }
 
-func (b *Batcher[I, O]) take() []*item[I, O] {
+func (b *Batcher[K, I, O]) take() []*item[I, O] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiting) == 0 {
 		b.busy = false
 		return nil
 	}
-	var batch, rest []*item[I, O]
-	seen := make(map[any]bool, len(b.waiting))
+	batch, rest := make([]*item[I, O], 0, min(len(b.waiting), b.limit)), []*item[I, O](nil)
+	seen := make(map[K]bool, len(b.waiting))
 	weight := 0
 	for _, it := range b.waiting {
 		key := b.key(it.in)

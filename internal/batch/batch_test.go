@@ -35,7 +35,7 @@ func (c *callee) do(in []int) ([]int, error) {
 }
 
 // tens are the keys: 11 and 12 exclude each other.
-func tens(n int) any { return n / 10 }
+func tens(n int) int { return n / 10 }
 
 func TestALoneCallGoesAtOnce(t *testing.T) {
 	t.Parallel()

@@ -21,8 +21,9 @@ type Round struct {
 
 	domain  *Domain
 	waiters []*Waiter
-	// secrets are what is handed out with the jobs, one for each waiter.
+	// secrets are what is handed out with the jobs, one for each waiter, and hashes what a store keeps of them.
 	secrets []queue.Secret
+	hashes  []queue.SecretHash
 	lanes   []covered
 	freed   uint64 // of the organization, at the beginning
 }
@@ -54,7 +55,8 @@ type Drained struct {
 // Award is a job for a waiter.
 type Award struct {
 	*Waiter
-	Job queue.Job
+	// Job is one of those that the machine was given, in place: they are large, and many.
+	Job *queue.Job
 	// Moved: the claim was made for a worker that has left, so the store still names that one, and would refuse the new one.
 	Moved bool
 }
@@ -72,22 +74,18 @@ func (r *Round) Workers() []uuid.UUID {
 }
 
 // Secrets are the hashes of what is handed out with the jobs, one for each worker.
-func (r *Round) Secrets() []queue.SecretHash {
-	hashes := make([]queue.SecretHash, len(r.secrets))
-	for i, s := range r.secrets {
-		hashes[i] = s.Hash()
-	}
-	return hashes
-}
+func (r *Round) Secrets() []queue.SecretHash { return r.hashes }
 
-// disclose puts into each job the secret that the store has the hash of.
+// disclose puts into each job the secret that the store has the hash of: hardly ever another than that of its place.
 func (r *Round) disclose(jobs []queue.Job) []queue.Job {
-	secrets := make(map[queue.SecretHash]queue.Secret, len(r.secrets))
-	for _, s := range r.secrets {
-		secrets[s.Hash()] = s
-	}
 	for i := range jobs {
-		jobs[i].Secret = secrets[jobs[i].SecretHash]
+		at := i
+		if i >= len(r.hashes) || r.hashes[i] != jobs[i].SecretHash {
+			at = slices.Index(r.hashes, jobs[i].SecretHash)
+		}
+		if jobs[i].Secret = (queue.Secret{}); at >= 0 {
+			jobs[i].Secret = r.secrets[at]
+		}
 	}
 	return jobs
 }
@@ -126,15 +124,23 @@ func (d *Dispatcher) Begin(domain *Domain, jobs int) *Round {
 	}
 	domain.turnTo(claiming)
 	r := &Round{domain: domain, Token: uuid.New(), freed: domain.org.freed}
-	for place := domain.line.Front(); place != nil && len(r.waiters) < jobs; place = place.Next() {
-		r.waiters = append(r.waiters, place.Value.(*Waiter))
-		r.secrets = append(r.secrets, queue.NewSecret())
-	}
+	r.take(domain, min(jobs, domain.line.Len()))
 	for _, l := range lanes {
 		l.claimed, l.low = true, math.MaxInt64
 		r.lanes = append(r.lanes, covered{l, l.posted, l.source, l.cause})
 	}
 	return r
+}
+
+// take claims for the first n in line.
+func (r *Round) take(domain *Domain, n int) {
+	r.waiters, r.secrets, r.hashes = make([]*Waiter, n), make([]queue.Secret, n), make([]queue.SecretHash, n)
+	place := domain.line.Front()
+	for i := range n {
+		r.waiters[i], r.secrets[i] = place.Value.(*Waiter), queue.NewSecret()
+		r.hashes[i] = r.secrets[i].Hash()
+		place = place.Next()
+	}
 }
 
 // claimable are the lanes to probe, those first that go first in line as far as is known.
@@ -159,10 +165,10 @@ func (d *Domain) claimable() []*lane {
 func (d *Dispatcher) Finish(r *Round, answer queue.Claimed) (awards []Award, rest []queue.Job, drained []Drained) {
 	r.domain.failures = 0
 	awards, rest = r.award(r.disclose(answer.Jobs))
-	counts := r.advance(answer)
+	lanes := r.advance(answer)
 	for _, l := range r.lanes {
 		l.claimed = false
-		l.unannounced = max(0, l.unannounced-counts[l.Lane])
+		l.unannounced = max(0, l.unannounced-lanes[l.Lane].jobs)
 		switch {
 		case len(answer.Jobs) == len(r.waiters): // there may be more
 		case answer.Limited && r.freed != r.domain.org.freed: // there may be more now
@@ -186,29 +192,45 @@ func (l *lane) clear(seen uint64) {
 
 // advance raises the lanes' lower bounds behind what was claimed, unless something was passed over because of a limit. It
 // counts the jobs by lane.
-func (r *Round) advance(answer queue.Claimed) map[queue.Lane]int {
-	counts := make(map[queue.Lane]int, len(r.lanes))
-	last := make(map[queue.Lane]queue.Job, len(r.lanes))
-	for _, job := range answer.Jobs {
-		counts[job.Lane()]++
-		last[job.Lane()] = job
-	}
+func (r *Round) advance(answer queue.Claimed) map[queue.Lane]claimedLane {
+	lanes := byLane(answer.Jobs)
 	for _, l := range r.lanes {
-		if job, ok := last[l.Lane]; ok && !answer.Limited {
-			l.from = min(max(l.from, job.Order), l.low)
-			l.oldest = job.CreatedAt
+		if last := lanes[l.Lane].last; last != nil && !answer.Limited {
+			l.from = min(max(l.from, last.Order), l.low)
+			l.oldest = last.CreatedAt
 		}
 	}
-	return counts
+	return lanes
+}
+
+// claimedLane is what a claim got from a lane.
+type claimedLane struct {
+	jobs int
+	last *queue.Job
+}
+
+// byLane counts jobs by lane. Most follow another of the same lane, and a lane is long to look up.
+func byLane(jobs []queue.Job) map[queue.Lane]claimedLane {
+	lanes := make(map[queue.Lane]claimedLane)
+	for begin := 0; begin < len(jobs); {
+		lane, end := jobs[begin].Lane(), begin+1
+		for end < len(jobs) && jobs[end].Lane() == lane {
+			end++
+		}
+		lanes[lane] = claimedLane{lanes[lane].jobs + end - begin, &jobs[end-1]}
+		begin = end
+	}
+	return lanes
 }
 
 // award gives each job to the waiter it was claimed for, and those of waiters who have left to the next in line.
 func (r *Round) award(jobs []queue.Job) (awards []Award, rest []queue.Job) {
-	for i, job := range jobs {
-		if i < len(r.waiters) && r.waiters[i].place != nil && r.waiters[i].Worker == job.Worker {
-			awards = append(awards, r.waiters[i].win(job, false))
+	awards = make([]Award, 0, len(jobs))
+	for i := range jobs {
+		if i < len(r.waiters) && r.waiters[i].place != nil && r.waiters[i].Worker == jobs[i].Worker {
+			awards = append(awards, r.waiters[i].win(&jobs[i], false))
 		} else {
-			rest = append(rest, job)
+			rest = append(rest, jobs[i])
 		}
 	}
 	moved, rest := r.domain.Next(rest)
@@ -217,17 +239,17 @@ func (r *Round) award(jobs []queue.Job) (awards []Award, rest []queue.Job) {
 
 // Next gives jobs to the first in line, as far as somebody waits.
 func (d *Domain) Next(jobs []queue.Job) (awards []Award, rest []queue.Job) {
-	for i, job := range jobs {
+	for i := range jobs {
 		if d.line.Len() == 0 {
 			return awards, jobs[i:]
 		}
-		awards = append(awards, d.first().win(job, true))
+		awards = append(awards, d.first().win(&jobs[i], true))
 	}
 	return awards, nil
 }
 
 // win takes a waiter out of line who is about to get a job.
-func (w *Waiter) win(job queue.Job, moved bool) Award {
+func (w *Waiter) win(job *queue.Job, moved bool) Award {
 	w.domain.remove(w)
 	return Award{w, job, moved}
 }
@@ -270,10 +292,11 @@ func (d *Dispatcher) Settle(r *Round, jobs []queue.Job) (awards []Award, rest []
 
 // match is award for jobs in any order.
 func (r *Round) match(jobs []queue.Job) (awards []Award, rest []queue.Job) {
-	for _, job := range jobs {
+	for k := range jobs {
+		job := &jobs[k]
 		i := slices.IndexFunc(r.waiters, func(w *Waiter) bool { return w.place != nil && w.Worker == job.Worker })
 		if i < 0 {
-			rest = append(rest, job)
+			rest = append(rest, *job)
 			continue
 		}
 		awards = append(awards, r.waiters[i].win(job, false))

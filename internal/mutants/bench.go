@@ -236,52 +236,60 @@ func (b *bench) try(ctx context.Context, mutants []*Mutant, o options) {
 	g.wait()
 }
 
-// judge runs the broadest test that reaches a mutant, which kills most of them, and then the others in one process.
+// judge asks the tests that reach a mutant, until one notices it.
 func (b *bench) judge(ctx context.Context, m *Mutant) {
-	fate := Missed
+	m.Fate = Missed
 	for _, s := range b.suites {
-		tests := s.reaching(m.ID)
-		for _, some := range [][]test{tests[:min(1, len(tests))], tests[min(1, len(tests)):]} {
-			if len(some) == 0 {
-				continue
-			}
-			fate = Survived
-			if b.kill(ctx, m, s, some) || ctx.Err() != nil {
+		for _, tests := range s.reaching(m.ID) {
+			if m.Fate, m.By = b.ask(ctx, s, tests, m); !m.alive() || ctx.Err() != nil {
 				return
 			}
 		}
 	}
-	m.Fate = fate
 }
 
-// kill runs some tests with a mutant and says whether they noticed.
-func (b *bench) kill(ctx context.Context, m *Mutant, s *suite, tests []test) bool {
+// ask runs tests that reach a mutant.
+func (b *bench) ask(ctx context.Context, s *suite, tests []test, m *Mutant) (fate Fate, by string) {
 	var names []string
 	var took time.Duration
 	for _, t := range tests {
-		names = append(names, t.name)
-		took += t.took
+		names, took = append(names, t.name), took+t.took
 	}
 	out, err := b.start(ctx, s, names, 2*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
 	switch {
-	case ctx.Err() != nil || err == nil:
-		return false
+	case ctx.Err() != nil:
+		return Untried, ""
 	case errors.Is(err, errTooLong) || bytes.Contains(out, []byte("panic: test timed out after")):
-		m.Fate, m.By = TimedOut, strings.Join(names, " ")
-	default:
-		m.Fate, m.By = Killed, killer(out)
+		return TimedOut, strings.Join(names, " ")
+	case err != nil:
+		return Killed, killer(out)
 	}
-	return true
+	return Survived, ""
 }
 
-// reaching returns the tests that reach a mutant, the broadest first.
-func (s *suite) reaching(id int) (tests []test) {
+// quick is what a test may take to be asked first: nearly every mutant of pure code dies by such a one. Of the others the broadest
+// kills most. A process runs its tests in the order in which they stand in the files, so these are processes of their own.
+const quick = 30 * time.Millisecond
+
+// reaching returns the tests that reach a mutant: the quick ones, the broadest of the others, and the rest.
+func (s *suite) reaching(id int) (runs [][]test) {
+	var first, others []test
 	for _, t := range s.tests {
-		if t.reaches[id] {
-			tests = append(tests, t)
+		switch {
+		case !t.reaches[id]:
+		case t.took <= quick:
+			first = append(first, t)
+		default:
+			others = append(others, t)
 		}
 	}
-	return tests
+	broadest := min(1, len(others))
+	for _, tests := range [][]test{first, others[:broadest], others[broadest:]} {
+		if len(tests) > 0 {
+			runs = append(runs, tests)
+		}
+	}
+	return runs
 }
 
 var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)

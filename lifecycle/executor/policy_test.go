@@ -141,3 +141,39 @@ func TestApplyListsWhatIsRejected(t *testing.T) {
 		t.Errorf("at last: done %t, applied %d, rejected %v", plan.Done, plan.Applied, plan.Rejected)
 	}
 }
+
+// A plan that is applied long after it was made writes no wake before the clock of who applies it: a store that reads what is
+// due above a bound counts on that, and would find such a workspace a quarter of an hour late.
+func TestApplyWakesAtItsOwnInstant(t *testing.T) {
+	f := newFleet(t)
+	dies := policy(func(p *lifecycle.Policy) { p.TimeTilAutodelete = 20 * day })
+	for n := 1; n <= 4; n++ {
+		f.add(numbered(n, stopped(asleep(monday.Add(20*day)), dies)))
+	}
+	f.add(numbered(5, running(dies, deadline(monday.Add(time.Hour)))))
+	written := 0
+	e := f.executor(executor.Config{}, &hooked{Store: f.store, commit: func(changes []lifecycle.Change) error {
+		for i := range changes {
+			written++
+			if wake := changes[i].Workspace.WakeAt; wake.Before(f.clock.Now()) {
+				t.Errorf("a wake at %v is written at %v", wake, f.clock.Now())
+			}
+		}
+		return nil
+	}})
+	plan, err := e.Plan(f.ctx, id(0xff), lifecycle.PolicyChange{Policy: lifecycle.Policy{TimeTilAutodelete: 3 * day}})
+	f.must(err)
+	late := monday.Add(10 * day)
+	f.clock.Set(late)
+	done, err := e.Apply(f.ctx, plan, nil)
+	f.must(err)
+	if !done.Done || written != 5 {
+		t.Fatalf("done %t, %d workspaces written", done.Done, written)
+	}
+	if w := f.load(1).Workspace; !w.DeletingAt.Equal(late.Add(day)) {
+		t.Errorf("deleted at %v, want a grace of a day from when the plan is applied", w.DeletingAt)
+	}
+	if w := f.load(5).Workspace; !w.WakeAt.Equal(late) {
+		t.Errorf("a stop that is overdue is looked at at %v, want %v", w.WakeAt, late)
+	}
+}

@@ -172,26 +172,39 @@ func TestCommitWith(t *testing.T) {
 	}
 }
 
-// Urgent activity of one workspace is written once a second, whoever moves the mouse.
+// Urgent activity of one workspace is written once a second, whoever moves the mouse, and no more rarely: of one whose deadline
+// has passed, and of one that nobody knows.
 func TestUrgentActivityOnceASecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fleet{T: t, store: memory.New(), ctx: t.Context()}
-		f.add(numbered(1, running(deadline(time.Now().Add(5*time.Second))))) // no bump: it stays near
-		store := newCounting(f)
-		c, err := executor.NewClient(store, executor.ClientConfig{Clock: quartz.NewReal(), Logger: quiet, ActivityFlush: time.Hour})
-		f.must(err)
-		ctx, cancel := context.WithCancel(f.ctx)
-		done := make(chan error, 1)
-		go func() { done <- c.Run(ctx) }()
-		for range 40 { // two seconds
-			c.Activity(id(1), time.Now())
-			synctest.Wait()
-			time.Sleep(50 * time.Millisecond)
-		}
-		if n := store.calls.Load(); n > 8 {
-			t.Errorf("%d calls of the store for two seconds of activity", n)
-		}
-		cancel()
-		f.must(<-done)
-	})
+	for name, c := range map[string]struct {
+		workspace int
+		calls     int64 // calls of the store in each second
+	}{"a deadline that has passed": {1, 2}, "unknown": {9, 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fleet{T: t, store: memory.New(), ctx: t.Context()}
+				long := time.Now().Add(-time.Hour)
+				f.add(numbered(1, running(deadline(long), workspace(func(w *lifecycle.Workspace) { w.CreatedAt, w.LastUsedAt = long, long }))))
+				store := newCounting(f)
+				client, err := executor.NewClient(store, executor.ClientConfig{Clock: quartz.NewReal(), Logger: quiet, ActivityFlush: time.Hour})
+				f.must(err)
+				ctx, cancel := context.WithCancel(f.ctx)
+				done := make(chan error, 1)
+				go func() { done <- client.Run(ctx) }()
+				synctest.Wait()
+				for second := range 3 {
+					before := store.calls.Load()
+					for range 20 {
+						client.Activity(id(c.workspace), time.Now())
+						synctest.Wait()
+						time.Sleep(50 * time.Millisecond)
+					}
+					if n := store.calls.Load() - before; n != c.calls {
+						t.Errorf("second %d: %d calls of the store, want those of one write, %d", second, n, c.calls)
+					}
+				}
+				cancel()
+				f.must(<-done)
+			})
+		})
+	}
 }

@@ -38,9 +38,9 @@ type calendar struct{ b strings.Builder }
 
 func (c *calendar) event(s Step, stamp time.Time) {
 	c.line("BEGIN:VEVENT")
-	c.line(fmt.Sprintf("UID:%s-%s-%d@dormouse", s.WorkspaceID, s.Transition, s.At.Unix()))
+	c.line(fmt.Sprintf("UID:%s-%s-%d@dormouse", s.WorkspaceID, s.Transition, s.When.Unix()))
 	c.line("DTSTAMP:" + utc(stamp))
-	c.line("DTSTART:" + utc(s.At))
+	c.line("DTSTART:" + utc(s.When))
 	c.text("SUMMARY", s.Workspace+" "+s.verb())
 	c.text("DESCRIPTION", s.String())
 	c.line("TRANSP:TRANSPARENT") // it makes nobody busy

@@ -39,6 +39,8 @@ type moment struct {
 	at   time.Time
 	what what
 	d    lifecycle.Decision // of a rule that acted
+	// after is the instant of what happened before, the beginning if nothing did.
+	after time.Time
 	// until is the stop or the deletion that a reminder tells of.
 	until time.Time
 }
@@ -99,9 +101,10 @@ func (l *life) next(until time.Time) (moment, bool) {
 		if step == nil || !at.Before(until) {
 			break
 		}
+		before := l.now
 		l.now = at
 		if m := step(l); m.what != nothing {
-			m.at = at
+			m.at, m.after = at, before
 			return m, true
 		}
 	}

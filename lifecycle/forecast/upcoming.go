@@ -24,6 +24,10 @@ type Step struct {
 	Reason      lifecycle.Reason     `json:"reason,omitempty"`
 	BuildNumber int64                `json:"build_number,omitempty"`
 	Status      lifecycle.JobStatus  `json:"status,omitempty"`
+	// When is the instant to tell people: of a rule's step when it is due, which is what [lifecycle.Explain] says, and not the
+	// tick that acts after it. What is overdue is told for the instant of the step before, or the beginning. It is At where no
+	// rule acts.
+	When time.Time `json:"when"`
 	// DueAt is since when the rule was due: a tick comes at At.
 	DueAt time.Time `json:"due_at,omitzero"`
 	// Until is what the step leads to: the deadline of a workspace that came up or was extended (a spread and holds may move
@@ -118,7 +122,7 @@ func first(n int, steps iter.Seq[Step]) []Step {
 
 func stuck(l *life) Step {
 	return Step{
-		At: l.now, Kind: KindStuck, WorkspaceID: l.s.Workspace.ID, Workspace: text.Name(&l.s), Message: l.err.Error(), After: l.s,
+		At: l.now, When: l.now, Kind: KindStuck, WorkspaceID: l.s.Workspace.ID, Workspace: text.Name(&l.s), Message: l.err.Error(), After: l.s,
 	}
 }
 
@@ -127,7 +131,10 @@ func stepOf(l *life, m moment) Step {
 	w, b := &l.s.Workspace, &l.s.Build
 	s := Step{
 		At: m.at, Kind: kindOf(m), WorkspaceID: w.ID, Workspace: text.Name(&l.s),
-		Rule: m.d.Rule, DueAt: m.d.DueAt, After: l.s,
+		Rule: m.d.Rule, When: m.at, DueAt: m.d.DueAt, After: l.s,
+	}
+	if s.Rule != lifecycle.RuleNone {
+		s.When = notBefore(m.d.DueAt, m.after)
 	}
 	if s.Kind == KindBuild || s.Kind == KindEnded {
 		s.Transition, s.Reason, s.BuildNumber = b.Transition, b.Reason, b.Number
@@ -146,6 +153,13 @@ func stepOf(l *life, m moment) Step {
 		s.Until = b.Deadline
 	}
 	return s
+}
+
+func notBefore(at, earliest time.Time) time.Time {
+	if at.Before(earliest) {
+		return earliest
+	}
+	return at
 }
 
 func kindOf(m moment) Kind {

@@ -23,12 +23,48 @@ Mon 2026-03-02 09:01 CET  api is up, until 17:01
 Mon 2026-03-02 16:31 CET  api is about to stop: its owner is reminded, at 17:01
 Mon 2026-03-02 17:01 CET  api stops at its deadline
 Mon 2026-03-02 17:02 CET  api is down
-Tue 2026-03-03 07:01 CET  api goes dormant, unused for 1d 12h, to be deleted Tue 2026-03-10 07:01 CET
-Tue 2026-03-10 07:02 CET  api is deleted, dormant since Tue 2026-03-03 07:01 CET
+Tue 2026-03-03 07:00 CET  api goes dormant, unused for 1d 12h, to be deleted Tue 2026-03-10 07:01 CET
+Tue 2026-03-10 07:01 CET  api is deleted, dormant since Tue 2026-03-03 07:01 CET
 Tue 2026-03-10 07:03 CET  api is gone
 `, "\n")
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A deadline between two ticks is told as itself, by Explain and by what is upcoming alike; what is overdue is told for now.
+func TestUpcomingTellsTheInstantsOfExplain(t *testing.T) {
+	between := monday.Add(25*time.Minute + 10*time.Second)
+	running := func(deadline time.Time) lifecycle.Snapshot {
+		return stopped(func(s *lifecycle.Snapshot) {
+			s.Build.Transition, s.Build.Deadline, s.Build.RunSince = lifecycle.TransitionStart, deadline, monday.Add(-day)
+		})
+	}
+	for name, c := range map[string]struct {
+		s    lifecycle.Snapshot
+		want time.Time
+	}{
+		"a deadline":           {running(between), between},
+		"a deadline on a tick": {running(monday.Add(time.Hour)), monday.Add(time.Hour)},
+		"an overdue deadline":  {running(monday.Add(-time.Hour)), monday.Add(time.Second)},
+		"a deletion": {stopped(policy(func(p *lifecycle.Policy) { p.TimeTilDormant, p.TimeTilAutodelete = day, 7*day }), func(s *lifecycle.Snapshot) {
+			s.Workspace.DormantAt, s.Workspace.DeletingAt = monday.Add(-day), between
+		}), between.Add(time.Microsecond)}, // which has to be exceeded
+		"a start, by a schedule": {stopped(autostart("30 6 * * *")), monday.Add(30 * time.Minute)},
+	} {
+		now := monday.Add(time.Second)
+		steps := first(1, forecast.Upcoming(c.s, now, time.Time{}, forecast.Assumptions{}))
+		if len(steps) == 0 {
+			t.Errorf("%s: nothing is upcoming", name)
+			continue
+		}
+		step := steps[0]
+		if x := lifecycle.Explain(c.s, now); !step.When.Equal(c.want) || !x.NextAt.Equal(c.want) {
+			t.Errorf("%s: upcoming tells %v, Explain %v, want %v", name, step.When, x.NextAt, c.want)
+		}
+		if step.At.Before(step.When) || !step.At.Equal(step.At.Truncate(time.Minute)) {
+			t.Errorf("%s: the step is at %v, which is no tick after %v", name, step.At, step.When)
+		}
 	}
 }
 

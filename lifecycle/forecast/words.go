@@ -22,12 +22,13 @@ func Words(n int, steps iter.Seq[Step]) string {
 	return b.String()
 }
 
-// String returns the step in words.
+// String returns the step in words. Its instant is Step.When.
 func (s Step) String() string {
 	zone := text.Zone(&s.After)
-	line := fmt.Sprintf("%s  %s %s", text.Stamp(s.At.In(zone)), s.Workspace, s.verb())
+	when := s.When.In(zone)
+	line := fmt.Sprintf("%s  %s %s", text.Stamp(when), s.Workspace, s.verb())
 	if !s.Until.IsZero() {
-		line += ", " + s.outlook() + " " + text.SameDay(s.Until.In(zone), s.At.In(zone))
+		line += ", " + s.outlook() + " " + text.SameDay(s.Until.In(zone), when)
 	}
 	if s.Message != "" {
 		line += ": " + s.Message

@@ -96,3 +96,8 @@ func (f fields[R]) targets(row *R) []any {
 	}
 	return targets
 }
+
+// without are the fields but those of some names.
+func (f fields[R]) without(names ...string) fields[R] {
+	return slices.DeleteFunc(slices.Clone(f), func(one field[R]) bool { return slices.Contains(names, one.name) })
+}

@@ -3,11 +3,13 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // claimSQL claims from several lanes in one statement:
@@ -49,9 +51,8 @@ var claimSQL = `
 	SELECT
 		CASE WHEN EXISTS (SELECT FROM candidate) THEN EXISTS (SELECT FROM alive)
 		ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
-		(SELECT count(*) FROM candidate), coalesce(j.n, 0),` + jobColumns + `
-	FROM (VALUES (1)) AS once LEFT JOIN started j ON true
-	ORDER BY j.n`
+		(SELECT count(*) FROM candidate), coalesce(j.n, 0),` + startedColumns + `
+	FROM (VALUES (1)) AS once LEFT JOIN started j ON true`
 
 // claimOneLaneSQL is the same for a single lane, as most claims are: $7 to $10 are its type, tag set, priority and bound. It
 // locks straight from the ready index, in line order, and goes on behind what others hold until it has enough: so it
@@ -74,9 +75,8 @@ var claimOneLaneSQL = `
 	SELECT
 		CASE WHEN EXISTS (SELECT FROM locked) THEN EXISTS (SELECT FROM alive)
 		ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
-		0::bigint, coalesce(j.n, 0),` + jobColumns + `
-	FROM (VALUES (1)) AS once LEFT JOIN started j ON true
-	ORDER BY j.n`
+		0::bigint, coalesce(j.n, 0),` + startedColumns + `
+	FROM (VALUES (1)) AS once LEFT JOIN started j ON true`
 
 // pausedSQL selects something if the lane of a probe p is paused.
 func pausedSQL(organization, now string) string {
@@ -85,15 +85,21 @@ func pausedSQL(organization, now string) string {
 				AND (x.ends_at IS NULL OR x.ends_at > ` + now + `)`
 }
 
-// startSQL turns the taken jobs into running ones, the i-th in line for the i-th worker. $1 is the process, $2 the
-// organization, $3 the instant, $4 the token, $5 the workers, $6 the hashes of their secrets.
-const startSQL = `, numbered AS (
+// startedFields are what a claim reads of its jobs: what it has written itself it knows.
+var startedFields = jobFields.without(
+	"j.organization_id", "j.state", "j.process_id", "j.worker_id", "j.token", "j.secret", "j.started_at", "j.ended_at", "j.percent", "j.message")
+
+var startedColumns = startedFields.names()
+
+// startSQL turns the taken jobs into running ones, the i-th in line for the i-th worker, in no particular order. $1 is the
+// process, $2 the organization, $3 the instant, $4 the token, $5 the workers, $6 the hashes of their secrets.
+var startSQL = `, numbered AS (
 		SELECT id, row_number() OVER (ORDER BY rank DESC, place, id) AS n FROM taken
 	), started AS (
 		UPDATE dormouse.jobs j SET state = 1, ready = false, started_at = $3, process_id = $1, token = $4,
 			worker_id = ($5::uuid[])[t.n], secret = ($6::bytea[])[t.n], attempt = j.attempt + 1, fence = j.fence + 1, percent = 0, message = ''
 		FROM numbered t WHERE j.id = t.id
-		RETURNING j.*, t.n
+		RETURNING t.n,` + startedColumns + `
 	), highest AS (
 		SELECT s.priority, max(s.place) AS place, (
 			SELECT c.place FROM dormouse.claimed c
@@ -143,7 +149,11 @@ func (s *Store) claim(ctx context.Context, c queue.Claim, p []probe) (queue.Clai
 		if err != nil {
 			return claimed, err
 		}
-		claimed.Jobs = append(claimed.Jobs, jobs...)
+		if claimed.Jobs == nil {
+			claimed.Jobs = jobs
+		} else {
+			claimed.Jobs = append(claimed.Jobs, jobs...)
+		}
 		if len(claimed.Jobs) == len(c.Workers) || !more {
 			return claimed, nil
 		}
@@ -154,7 +164,7 @@ func (s *Store) claim(ctx context.Context, c queue.Claim, p []probe) (queue.Clai
 // when it is lost: the caller looks for its token.
 func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, from, slack int) (jobs []queue.Job, more bool, err error) {
 	workers := c.Workers[from:]
-	var l jobList
+	var l claimedList
 	var alive bool
 	var candidates int
 	look := len(workers) + slack
@@ -163,7 +173,7 @@ func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, from, s
 		statement = claimOneLaneSQL
 	}
 	err = s.do(ctx, once, func(ctx context.Context) error {
-		l = jobList{}
+		l = claimedList{claim: &c, from: from}
 		args := []any{
 			key(c.Process), key(c.Probes[0].Lane.Organization), c.Now, key(c.Token), keys(workers),
 			secretsFor(&c, from),
@@ -173,18 +183,7 @@ func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, from, s
 		} else {
 			args = append(append(args, look), probeColumns.args(p)...)
 		}
-		return s.steady(ctx, statement, args, func(rows pgx.Rows) error {
-			var n int
-			var r jobRow
-			_, err := pgx.ForEachRow(rows, append([]any{&alive, &candidates, &n}, r.targets()...), func() error {
-				if n > 0 {
-					l.add(&r)
-				}
-				r = jobRow{}
-				return nil
-			})
-			return err
-		})
+		return s.steady(ctx, statement, args, func(rows pgx.Rows) error { return l.collect(rows, &alive, &candidates) })
 	})
 	switch {
 	case err != nil:
@@ -193,6 +192,39 @@ func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, from, s
 		return nil, false, queue.ErrProcessLost
 	}
 	return l.jobs, len(l.jobs) < len(workers) && candidates == look, s.fillTags(ctx, l.jobs, l.tagSets)
+}
+
+// claimedList collects what a claim got for its workers from one on, in their order.
+type claimedList struct {
+	claim *queue.Claim
+	from  int
+	jobList
+}
+
+// collect reads rows of a job's number among the claimed, 0 for no job, and startedColumns, behind further columns.
+func (l *claimedList) collect(rows pgx.Rows, more ...any) error {
+	var n int
+	var r jobRow
+	_, err := pgx.ForEachRow(rows, slices.Concat(more, []any{&n}, startedFields.targets(&r)), func() error {
+		if n > 0 {
+			l.put(n-1, &r)
+		}
+		r = jobRow{}
+		return nil
+	})
+	return err
+}
+
+// put adds the i-th job, with what the claim has made of it.
+func (l *claimedList) put(i int, r *jobRow) {
+	for len(l.jobs) <= i {
+		l.jobs, l.tagSets = append(l.jobs, queue.Job{}), append(l.tagSets, 0)
+	}
+	c, j := l.claim, &l.jobs[i]
+	*j, l.tagSets[i] = r.job(), r.tagSet
+	j.Organization, j.State, j.StartedAt = c.Probes[0].Lane.Organization, queue.Running, store.Instant(c.Now)
+	j.Process, j.Worker, j.Token = c.Process, c.Workers[l.from+i], c.Token
+	j.SecretHash = c.SecretFor(l.from + i)
 }
 
 // secretsFor are the hashes of the secrets for the workers from one on, as they are stored.

@@ -233,44 +233,56 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 
 func (s *Store) end(ctx context.Context, now time.Time, wait string, ends []queue.End, answers []queue.Ended) error {
 	args := append([]any{now}, endColumns.args(ends)...)
-	var l jobList
-	var places []int
-	var agains []bool
+	l := endedList{answers, make([]int32, len(ends))}
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		l, places, agains = jobList{}, nil, nil
-		return s.patient(ctx, wait, endSQL, args, func(rows pgx.Rows) error {
-			var n int
-			var again bool
-			var r jobRow
-			_, err := pgx.ForEachRow(rows, append([]any{&n, &again}, r.targets()...), func() error {
-				l.add(&r)
-				places, agains = append(places, n-1), append(agains, again)
-				r = jobRow{}
-				return nil
-			})
-			return err
-		})
+		l.reset()
+		return s.patient(ctx, wait, endSQL, args, l.collect)
 	})
+	var sets map[int32]queue.TagSet
 	if err == nil {
-		err = s.fillTags(ctx, l.jobs, l.tagSets)
+		sets, err = s.setsOf(ctx, l.tagSets)
 	}
 	if err != nil {
 		return err
 	}
-	answerEnds(answers, l.jobs, places, agains)
+	l.addTags(sets)
 	return nil
 }
 
-// answerEnds puts the jobs of the accepted ends in their places.
-func answerEnds(answers []queue.Ended, jobs []queue.Job, places []int, agains []bool) {
-	for i := range answers {
-		answers[i] = queue.Ended{Err: queue.ErrLeaseLost}
+// endedList collects the answers to ends, in their order.
+type endedList struct {
+	answers []queue.Ended
+	tagSets []int32
+}
+
+func (l *endedList) reset() {
+	for i := range l.answers {
+		l.answers[i], l.tagSets[i] = queue.Ended{Err: queue.ErrLeaseLost}, 0
 	}
-	for i, j := range jobs {
-		if agains[i] {
-			j = j.Outline()
+}
+
+// collect reads rows of an end's number, whether it took effect before, and jobColumns.
+func (l *endedList) collect(rows pgx.Rows) error {
+	var n int
+	var again bool
+	var r jobRow
+	_, err := pgx.ForEachRow(rows, append([]any{&n, &again}, r.targets()...), func() error {
+		l.answers[n-1], l.tagSets[n-1] = queue.Ended{Job: r.job(), Again: again}, r.tagSet
+		r = jobRow{}
+		return nil
+	})
+	return err
+}
+
+func (l *endedList) addTags(sets map[int32]queue.TagSet) {
+	for i := range l.answers {
+		e := &l.answers[i]
+		if e.Err != nil {
+			continue
 		}
-		answers[places[i]] = queue.Ended{Job: j, Again: agains[i]}
+		if e.Job.Tags = sets[l.tagSets[i]]; e.Again {
+			e.Job = e.Job.Outline()
+		}
 	}
 }
 

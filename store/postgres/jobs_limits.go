@@ -23,7 +23,7 @@ const aliveSQL = `SELECT id FROM dormouse.processes WHERE id = $1 AND lost_at IS
 
 const runningSQL = `
 	SELECT type, priority, tenant_id, count(*) FROM dormouse.jobs
-	WHERE state = 1 AND organization_id = $1
+	WHERE state BETWEEN 1 AND 1 AND organization_id = $1
 	GROUP BY type, priority, tenant_id`
 
 // contendersSQL reads ready jobs of the probed lanes in line order, whosever they are. $1 is the organization, $2 the
@@ -85,14 +85,14 @@ var startChosenSQL = `
 		ORDER BY c.n
 		FOR NO KEY UPDATE OF j SKIP LOCKED
 	)` + startSQL + `
-	SELECT` + jobColumns + ` FROM started j ORDER BY j.n`
+	SELECT j.n,` + startedColumns + ` FROM started j`
 
 // claimLimited chooses in line order what no limit stops, in a transaction that no other limited claim of the
 // organization overlaps.
 func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p []probe) (claimed queue.Claimed, err error) {
-	var l jobList
+	var l claimedList
 	err = s.do(ctx, once, func(ctx context.Context) error {
-		claimed, l = queue.Claimed{}, jobList{}
+		claimed, l = queue.Claimed{}, claimedList{claim: &c}
 		return pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error {
 			chooser, err := s.openChooser(ctx, tx, c)
 			if err != nil {
@@ -103,8 +103,12 @@ func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p []probe) (cla
 			if err != nil || len(chosen) == 0 {
 				return err
 			}
-			return l.collect(tx.Query(ctx, s.sql(startChosenSQL), key(c.Process), key(c.Probes[0].Lane.Organization), c.Now,
-				key(c.Token), keys(c.Workers), secretsFor(&c, 0), chosen))
+			rows, err := tx.Query(ctx, s.sql(startChosenSQL), key(c.Process), key(c.Probes[0].Lane.Organization), c.Now,
+				key(c.Token), keys(c.Workers), secretsFor(&c, 0), chosen)
+			if err != nil {
+				return err
+			}
+			return l.collect(rows)
 		})
 	})
 	if err != nil {

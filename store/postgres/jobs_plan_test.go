@@ -110,6 +110,11 @@ func testCostOfJobCalls(t *testing.T, c crowd) {
 	c.within(t, "a claim beside a tenant at its limit", 100, func() error { return claim(limits) })
 	_, err := c.s.Enqueue(t.Context(), epoch, []queue.Posting{{Organization: c.org, Tenant: uuid.New(), Type: "build"}})
 	must(t, err)
+	exec(t, c.pool, `
+		INSERT INTO dormouse.jobs (id, organization_id, tenant_id, type, tag_set, priority, weight, trace, created_at, state, place, ready_at, ready, process_id)
+		SELECT gen_random_uuid(), $1, tenant_id, type, tag_set, priority, weight, trace, created_at, 1, place, ready_at, false, $2
+		FROM dormouse.jobs WHERE ready LIMIT 3000`, uuid.Max, c.process)
+	c.within(t, "a claim with limits beside what runs elsewhere", 100, func() error { return claim(limits) })
 	c.within(t, "a claim of one behind a tenant at its limit", 100, func() error { return claim(queue.Limits{PerTenant: 2, Types: map[string]int{"build": 3}}) })
 	c.within(t, "a look", 100, func() error {
 		_, err := c.s.Ready(t.Context(), epoch, queue.ReadyQuery{Organizations: []uuid.UUID{c.org}, CountTo: 1})

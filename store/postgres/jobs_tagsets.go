@@ -152,11 +152,14 @@ func (s *Store) fillTags(ctx context.Context, jobs []queue.Job, numbers []int32)
 	return nil
 }
 
-// setsOf returns the tag sets with these numbers.
+// setsOf returns the tag sets with these numbers; 0 is none.
 func (s *Store) setsOf(ctx context.Context, numbers []int32) (map[int32]queue.TagSet, error) {
 	sets := make(map[int32]queue.TagSet)
 	var unknown []int32
-	for _, n := range numbers {
+	for i, n := range numbers {
+		if n == 0 || i > 0 && n == numbers[i-1] { // no job, or another of the same set, as most are
+			continue
+		}
 		if set, ok := s.tags.setOf(n); ok {
 			sets[n] = set
 		} else if !slices.Contains(unknown, n) {

@@ -16,8 +16,8 @@ import (
 // The reference pattern, in tables of its own made from the same schema and filled with the same fleet: every build in one
 // table, the latest found by its number, its outcome in the row of its job; one query with all conditions OR-ed finds what may
 // be due, and each workspace found is loaded row by row and changed in a repeatable-read transaction of its own, ten at a
-// time. Jobs are the very table of the store; workspaces and builds have the columns, the indexes and the foreign keys that
-// theirs have there, but for the due index.
+// time. Jobs are the very table of the store; workspaces and builds have the columns and the indexes that theirs
+// have there, but for the due index, and a foreign key for each reference.
 
 // makeReference copies the fleet.
 func makeReference(ctx context.Context, pool *pgxpool.Pool) error {

@@ -28,7 +28,10 @@ WITH candidate AS (
 	UPDATE dormouse.jobs j SET state = 1, ready = false, started_at = $3, process_id = $1, token = $4,
 		worker_id = ($5::uuid[])[t.n], secret = ($6::bytea[])[t.n], attempt = j.attempt + 1, fence = j.fence + 1, percent = 0, message = ''
 	FROM numbered t WHERE j.id = t.id
-	RETURNING j.*, t.n
+	RETURNING t.n,
+		j.id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace, j.unique_key,
+		j.run_limit, j.round, j.created_at, j.place, j.ready_at, j.attempt, j.fence, j.cancel_at, j.error,
+		j.result
 ), highest AS (
 	SELECT s.priority, max(s.place) AS place, (
 		SELECT c.place FROM dormouse.claimed c
@@ -51,9 +54,7 @@ SELECT
 	CASE WHEN EXISTS (SELECT FROM candidate) THEN EXISTS (SELECT FROM alive)
 	ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
 	(SELECT count(*) FROM candidate), coalesce(j.n, 0),
-		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
-		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
-		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
-		j.result, j.percent, j.message
+		j.id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace, j.unique_key,
+		j.run_limit, j.round, j.created_at, j.place, j.ready_at, j.attempt, j.fence, j.cancel_at, j.error,
+		j.result
 FROM (VALUES (1)) AS once LEFT JOIN started j ON true
-ORDER BY j.n
