@@ -17,6 +17,7 @@ import (
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/memory"
@@ -61,6 +62,8 @@ func bubble(t *testing.T, change func(*dormouse.Config), test func(f *fixture)) 
 				f.audit = append(f.audit, e)
 				return nil
 			},
+			// Who waits for days looks for what nobody was told of only now and then: each look takes real time.
+			TuneExecutor: func(c *executor.Config) { c.Interval = 20 * time.Second },
 		}
 		if change != nil {
 			change(&cfg)

@@ -393,10 +393,21 @@ func (p *Plane) Claim(ctx context.Context, c Claim, options ...Option) (Claimed,
 		Owner: c.Workspace.Owner, Tenant: cmp.Or(c.Tenant, c.Workspace.Owner), Key: c.Key, IfEmpty: c.IfEmpty, MaxWait: c.MaxWait, Details: text,
 	})
 	if err != nil {
-		return Claimed{}, err
+		return Claimed{}, asClaim(err)
 	}
 	w, err := p.Get(ctx, h.Member.Resource)
 	return Claimed{w, h.Source, h.Waited, h.Missed}, err
+}
+
+// asClaim gives a refusal of the engine the field that the plane's caller knows.
+func asClaim(err error) error {
+	var refused *invalid.Error
+	if errors.As(err, &refused) {
+		if field, ok := strings.CutPrefix(refused.Field, "Request."); ok {
+			return invalid.As("Claim."+field, err)
+		}
+	}
+	return err
 }
 
 // of returns the pool that a claim asks for.

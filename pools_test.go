@@ -248,7 +248,10 @@ func TestClaimRefuses(t *testing.T) {
 			"Claim.Workspace.Template":  {Pool: "go", Workspace: dormouse.NewWorkspace{Owner: "ann", Template: uuid.New()}},
 			"Claim.Workspace.Hours":     {Pool: "go", Workspace: dormouse.NewWorkspace{Owner: "ann", Hours: "always"}},
 			"Claim.Workspace.Autostart": {Pool: "go", Workspace: dormouse.NewWorkspace{Owner: "ann", Autostart: "x"}},
-			"Request.Key":               {Pool: "go", Key: strings.Repeat("k", 300), Workspace: dormouse.NewWorkspace{Owner: "ann"}},
+			"Claim.MaxWait":             {Pool: "go", MaxWait: -1, Workspace: dormouse.NewWorkspace{Owner: "ann"}},
+			"Claim.Tenant":              {Pool: "go", Tenant: "a\x00", Workspace: dormouse.NewWorkspace{Owner: "ann"}},
+			"Claim.IfEmpty":             {Pool: "go", IfEmpty: 9, Workspace: dormouse.NewWorkspace{Owner: "ann"}},
+			"Claim.Key":                 {Pool: "go", Key: strings.Repeat("k", 300), Workspace: dormouse.NewWorkspace{Owner: "ann"}},
 		} {
 			_, err := f.Claim(f.t.Context(), c)
 			var refused *invalid.Error

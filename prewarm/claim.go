@@ -303,19 +303,19 @@ func (p *Pool) touch(ctx context.Context, m Member) (Member, error) {
 // abandon gives back a member that was claimed for somebody who has left, if nobody has touched it since: it was not
 // handed out, so it is as it was.
 func (p *Pool) abandon(m Member) {
-	p.work.add(item{mustFinish: true, do: func(ctx context.Context) {
+	p.returns.add(func(ctx context.Context) {
 		p.mu.Lock()
 		spec := p.spec.withDefaults()
 		p.mu.Unlock()
 		m.Claim = Claim{}
 		p.giveBack(ctx, m.to(Ready, ReasonAbandoned, spec.expiry(&m)))
-	}})
+	})
 }
 
 // abandonKey gives the pool what is being built for somebody who has left. What is ready by now stays the key's, until
 // the claim ends: it may have been handed out to a repetition of the key.
 func (p *Pool) abandonKey(c Claim) {
-	p.work.add(item{mustFinish: true, do: func(ctx context.Context) {
+	p.returns.add(func(ctx context.Context) {
 		grants, err := p.claims(ctx, Pick{Pool: p.cfg.Spec.Name, Version: noVersion}, []Claim{c})
 		if err != nil {
 			p.cfg.Logger.Warn("member built for a claimer who left not found; its claim ends by itself", "key", c.Key, "error", err)
@@ -325,7 +325,7 @@ func (p *Pool) abandonKey(c Claim) {
 			m.Claim, m.Reason = Claim{}, ReasonAbandoned
 			p.giveBack(ctx, m)
 		}
-	}})
+	})
 }
 
 // noVersion is no version that members have: control characters are refused.

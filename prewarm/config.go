@@ -25,7 +25,8 @@ type Config struct {
 	Relist time.Duration
 	// Poll is how often waiting claims look for members that other processes made ready. Defaults to 1 second.
 	Poll time.Duration
-	// Concurrency bounds the calls of the backend that create, destroy and clean. Defaults to 8.
+	// Concurrency bounds the calls of the backend that create, and those that destroy or clean: as many of each. So creations
+	// that hang hold up no removal. Defaults to 8.
 	Concurrency int
 	// Batch bounds how many claims are made by one call of the store. Defaults to 500.
 	Batch int

@@ -110,7 +110,8 @@ const maxMisses = 2
 
 // Missed returns the member after a complete listing, begun at an instant, that did not show its resource, and whether
 // that changes it. A ready member cannot be claimed until it is seen again, or is destroyed at its readiness deadline; a
-// claimed one is lost at the second listing in a row. A listing that failed is no listing: it says nothing.
+// claimed one is lost at the second listing in a row; [Pool] counts two only if they are a minute apart. A listing that failed is no
+// listing: it says nothing.
 func Missed(spec Spec, m Member, listed, now time.Time) (Member, bool) {
 	spec, now = spec.withDefaults(), micros.Of(now)
 	if !m.CreatedAt.Before(listed) || !m.ReadyAt.Before(listed) {

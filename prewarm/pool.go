@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -25,17 +26,19 @@ type Pool struct {
 	cfg     Config
 	clock   quartz.Clock
 
-	work    *workQueue
-	plan    signal      // something may have to be done
-	serve   signal      // somebody waits, or a member is ready
-	list    signal      // what the backend has should be listed
-	ready   signal      // other processes should be told of a member
-	lined   signal      // other processes should be told who waits
-	heard   *hints.Gate // what other processes say may be served
-	process string      // who we are to other processes
-	events  mailbox[Event]
-	notes   mailbox[PoolEvent] // what the host is to be told
-	metrics *metrics
+	builds   *workQueue  // creations: they may take long, and hold up nothing else
+	removals *workQueue  // destructions and cleanings
+	returns  *workQueue  // of what was claimed for somebody who has left
+	plan     signal      // something may have to be done
+	serve    signal      // somebody waits, or a member is ready
+	list     signal      // what the backend has should be listed
+	ready    signal      // other processes should be told of a member
+	lined    signal      // other processes should be told who waits
+	heard    *hints.Gate // what other processes say may be served
+	process  string      // who we are to other processes
+	events   mailbox[Event]
+	notes    mailbox[PoolEvent] // what the host is to be told
+	metrics  *metrics
 
 	mu     sync.Mutex
 	state  runState
@@ -54,8 +57,10 @@ type Pool struct {
 	taken                 map[uuid.UUID]bool // claimed since the view
 	// buildTime is the last one that was measured: a drained pool has no members to measure.
 	buildTime time.Duration
-	held      map[uuid.UUID]map[*hold]struct{}
-	stats     counters
+	// missing are claimed members that the listings of this process lack, and since when; only listings touch it.
+	missing map[uuid.UUID]time.Time
+	held    map[uuid.UUID]map[*hold]struct{}
+	stats   counters
 }
 
 // maxNotes bounds what a host has not been told yet.
@@ -107,7 +112,7 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 	}
 	p := &Pool{
 		store: store, backend: backend, cfg: cfg, clock: cfg.Clock, spec: cfg.Spec,
-		work: newWorkQueue(), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), lined: newSignal(), process: uuid.NewString(), others: newOthers(), events: mailbox[Event]{wake: newSignal()},
+		builds: newWorkQueue(false), removals: newWorkQueue(false), returns: newWorkQueue(true), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), lined: newSignal(), process: uuid.NewString(), others: newOthers(), events: mailbox[Event]{wake: newSignal()},
 		notes: mailbox[PoolEvent]{wake: newSignal(), limit: maxNotes},
 		line:  newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
 		stats: newCounters(),
@@ -136,7 +141,9 @@ func (p *Pool) Run(ctx context.Context) error {
 		group.Go(func() error { loop(ctx); return nil })
 	}
 	for range p.cfg.Concurrency {
-		group.Go(func() error { p.work.run(ctx, late); return nil })
+		group.Go(func() error { p.builds.run(ctx, ctx); return nil })
+		group.Go(func() error { p.removals.run(ctx, ctx); return nil })
+		group.Go(func() error { p.returns.run(ctx, late); return nil })
 	}
 	p.list.set()
 	<-ctx.Done()
@@ -145,7 +152,9 @@ func (p *Pool) Run(ctx context.Context) error {
 	_ = group.Wait()
 	p.end()
 	p.holds.Wait()
-	p.work.close(late)
+	p.builds.close(late)
+	p.removals.close(late)
+	p.returns.close(late)
 	p.notifyAll(late)
 	p.Close()
 	return nil
@@ -231,10 +240,21 @@ func (p *Pool) call(ctx context.Context, what string, limit time.Duration, f fun
 	defer cancel(nil)
 	guard := p.clock.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) }, "pool", "call")
 	defer guard.Stop()
-	if err := f(ctx); err != nil {
+	if err := p.protect(what, func() error { return f(ctx) }); err != nil {
 		return fmt.Errorf("prewarm: %s: %w", what, err)
 	}
 	return nil
+}
+
+// protect turns a panic of a backend, a cleaner or a store into an error: one bad answer must not end the host.
+func (p *Pool) protect(what string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.cfg.Logger.Error("panic", "in", what, "panic", v, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return f()
 }
 
 func (p *Pool) members(ctx context.Context, q Query) (found []Member, err error) {

@@ -2,6 +2,8 @@ package prewarm
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +50,7 @@ func (p *Pool) watchLoop(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; failures++ {
 		begun := p.now()
 		p.list.set()
-		err := p.backend.Watch(ctx, p.cfg.Spec.Name, p.events.add)
+		err := p.protect("watch", func() error { return p.backend.Watch(ctx, p.cfg.Spec.Name, p.events.add) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -92,11 +94,11 @@ func (p *Pool) observe(ctx context.Context, events []Event) {
 
 // observeOnce reports whether somebody else changed a member meanwhile, so that the events should be looked at again.
 func (p *Pool) observeOnce(ctx context.Context, events []Event) (again bool, err error) {
-	resources := make([]uuid.UUID, 0, len(events))
+	byResource := make(map[uuid.UUID][]Event, len(events))
 	for _, e := range events {
-		resources = append(resources, e.Resource)
+		byResource[e.Resource] = append(byResource[e.Resource], e)
 	}
-	members, err := p.members(ctx, Query{Resources: resources, States: living})
+	members, err := p.members(ctx, Query{Resources: slices.Collect(maps.Keys(byResource)), States: living})
 	if err != nil {
 		return false, err
 	}
@@ -105,10 +107,8 @@ func (p *Pool) observeOnce(ctx context.Context, events []Event) (again bool, err
 	var before, after []Member
 	for _, m := range members {
 		next := m
-		for _, e := range events {
-			if e.Resource == m.Resource {
-				next, _ = Observe(spec, next, e, now)
-			}
+		for _, e := range byResource[m.Resource] {
+			next, _ = Observe(spec, next, e, now)
 		}
 		if next != m {
 			before, after = append(before, m), append(after, next)
@@ -189,6 +189,7 @@ func (p *Pool) reconcile(ctx context.Context) (young bool, err error) {
 			claimed++
 		}
 	}
+	changed = p.patient(byID, changed, listed)
 	before := make([]Member, len(changed))
 	for i, m := range changed {
 		before[i] = byID[m.ID]
@@ -198,6 +199,34 @@ func (p *Pool) reconcile(ctx context.Context) (young bool, err error) {
 	young = p.resume(members, listing, listed)
 	_, err = p.write(ctx, before, changed)
 	return young, err
+}
+
+// agree is how far apart two listings at least are that together end a claim; Config.Relist if that is less. Those that follow
+// each other at once, or that several processes make at a time, may all be of one bad moment of the backend.
+const agree = time.Minute
+
+// patient leaves out of the changes what ends or counts against a claim too early: this process itself must have missed the
+// resource so long before.
+func (p *Pool) patient(before map[uuid.UUID]Member, changed []Member, listed time.Time) []Member {
+	missing := make(map[uuid.UUID]time.Time)
+	kept := changed[:0]
+	for _, m := range changed {
+		was := before[m.ID]
+		if was.State != Claimed || m.Misses <= was.Misses {
+			kept = append(kept, m)
+			continue
+		}
+		since, again := p.missing[m.ID]
+		if !again {
+			since = listed
+		}
+		missing[m.ID] = since
+		if !again && was.Misses == 0 || again && listed.Sub(since) >= min(agree, p.cfg.Relist) {
+			kept = append(kept, m)
+		}
+	}
+	p.missing = missing
+	return kept
 }
 
 // resume has members created that a complete listing does not show though they were asked for: the process that would have
@@ -229,6 +258,6 @@ func (p *Pool) strays(orphans []Event) {
 			continue
 		}
 		m := Member{ID: e.Resource, Resource: e.Resource, Pool: p.cfg.Spec.Name, Generation: e.Generation, State: Deleting, Reason: ReasonOrphan}
-		p.work.add(item{do: func(ctx context.Context) { p.destroyQuietly(ctx, m) }})
+		p.removals.add(func(ctx context.Context) { p.destroyQuietly(ctx, m) })
 	}
 }

@@ -11,66 +11,67 @@ import (
 	"github.com/dormouse-go/dormouse/internal/backoff"
 )
 
-// workQueue runs what takes time, in the order in which it comes, on as many goroutines as call run.
+// work is one piece of what takes time.
+type work func(ctx context.Context)
+
+// workQueue runs work in the order in which it comes, on as many goroutines as call run.
 type workQueue struct {
+	// mustFinish says that its work is done even when the pool stops, within a time of its own. Other work is found again by
+	// the deadlines of its members.
+	mustFinish bool
+
 	mu     sync.Mutex
-	items  []item
+	queued []work
 	wake   signal
 	closed bool
 }
 
-// item is one piece of work.
-type item struct {
-	do func(ctx context.Context)
-	// mustFinish is done even when the pool stops, within a time of its own. The rest is found again by its deadline.
-	mustFinish bool
+func newWorkQueue(mustFinish bool) *workQueue {
+	return &workQueue{wake: newSignal(), mustFinish: mustFinish}
 }
 
-func newWorkQueue() *workQueue { return &workQueue{wake: newSignal()} }
-
-// add queues an item. After the end, what must be done is done at once.
-func (q *workQueue) add(i item) {
+// add queues work. After the end, what must be done is done at once.
+func (q *workQueue) add(do work) {
 	q.mu.Lock()
 	closed := q.closed
 	if !closed {
-		q.items = append(q.items, i)
+		q.queued = append(q.queued, do)
 	}
 	q.mu.Unlock()
 	switch {
 	case !closed:
 		q.wake.set()
-	case i.mustFinish:
-		i.do(context.Background())
+	case q.mustFinish:
+		do(context.Background())
 	}
 }
 
-func (q *workQueue) take() (item, bool) {
+func (q *workQueue) take() (do work, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.items) == 0 {
-		return item{}, false
+	if len(q.queued) == 0 {
+		return nil, false
 	}
-	i := q.items[0]
-	q.items[0] = item{}
-	if q.items = q.items[1:]; len(q.items) > 0 {
+	do = q.queued[0]
+	q.queued[0] = nil
+	if q.queued = q.queued[1:]; len(q.queued) > 0 {
 		q.wake.set() // for the next one of those who run
 	}
-	return i, true
+	return do, true
 }
 
-// run does items until ctx ends. What must be finished gets the context that lives longer.
-func (q *workQueue) run(ctx, late context.Context) {
+// run does work until ctx ends, each piece with the context of work.
+func (q *workQueue) run(ctx, work context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-q.wake:
 		}
-		for i, ok := q.take(); ok && ctx.Err() == nil; i, ok = q.take() {
-			if i.mustFinish {
-				i.do(late)
-			} else {
-				i.do(ctx)
+		for do, ok := q.take(); ok; do, ok = q.take() {
+			do(work)
+			if ctx.Err() != nil {
+				return
 			}
 		}
 	}
@@ -79,12 +80,12 @@ func (q *workQueue) run(ctx, late context.Context) {
 // close does what must be finished and is left.
 func (q *workQueue) close(late context.Context) {
 	q.mu.Lock()
-	items := q.items
-	q.items, q.closed = nil, true
+	left := q.queued
+	q.queued, q.closed = nil, true
 	q.mu.Unlock()
-	for _, i := range items {
-		if i.mustFinish {
-			i.do(late)
+	if q.mustFinish {
+		for _, do := range left {
+			do(late)
 		}
 	}
 }
@@ -94,12 +95,12 @@ func (p *Pool) startCreate(m Member) {
 	p.mu.Lock()
 	p.creating[m.ID] = true
 	p.mu.Unlock()
-	p.work.add(item{do: func(ctx context.Context) {
+	p.builds.add(func(ctx context.Context) {
 		p.create(ctx, m)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.creating, m.ID)
-	}})
+	})
 }
 
 func (p *Pool) isCreating(id uuid.UUID) bool {
@@ -267,14 +268,14 @@ func (p *Pool) effect(old, m Member) {
 	switch m.State {
 	case Deleting:
 		p.count(func(c *counters) { c.destroyed[m.Reason]++ })
-		p.work.add(item{do: func(ctx context.Context) { p.destroy(ctx, m) }})
+		p.removals.add(func(ctx context.Context) { p.destroy(ctx, m) })
 	case Starting:
 		if fresh {
 			p.count(func(c *counters) { c.created[m.Reason]++ })
 			p.startCreate(m)
 		}
 	case Cleaning:
-		p.work.add(item{do: func(ctx context.Context) { p.clean(ctx, m) }})
+		p.removals.add(func(ctx context.Context) { p.clean(ctx, m) })
 	case Ready, Claimed:
 		p.lookForMembers()
 		p.ready.set()

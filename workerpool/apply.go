@@ -234,7 +234,11 @@ func (p *Pool) leave(r *record, before State) {
 	}
 	if f, ok := p.executor.(Forgetter); ok && r.ID != "" {
 		id := r.ID
-		p.run(func(context.Context) { f.Forget(id) })
+		p.run(func(context.Context) {
+			if err := protect(func() error { f.Forget(id); return nil }); err != nil {
+				p.cfg.Logger.Warn("worker not forgotten", "worker_id", id, "error", err)
+			}
+		})
 	}
 	if before != Pending && r.kind.known && p.pauses.eased(pauseGroup+r.kind.QuotaGroup, p.now()) {
 		p.changed()

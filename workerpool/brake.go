@@ -6,8 +6,10 @@ import "time"
 type brake struct {
 	// failing: so many workers fail their probes together that none is shut down for it.
 	failing bool
-	// missing counts the listings in a row that lacked more than half of the workers.
+	// missing counts the listings in a row that lacked more than half of the workers, lacked is when the last one of them
+	// began.
 	missing int
+	lacked  time.Time
 	// releasedUntil: an operator has said that it is their fault.
 	releasedUntil time.Time
 }
@@ -31,13 +33,17 @@ func tooManyMissing(missing, known int) bool {
 	return known >= missingMin && 2*missing > known
 }
 
-// confirm judges a listing and reports whether what is missing may be dropped.
-func (b *brake) confirm(missing, known int, now time.Time) bool {
+// confirm judges a listing and reports whether what is missing may be dropped. One that begins less than an interval after the
+// one before confirms nothing: both may be of the same bad moment.
+func (b *brake) confirm(missing, known int, begun, now time.Time, interval time.Duration) bool {
 	if !tooManyMissing(missing, known) || now.Before(b.releasedUntil) {
 		b.missing = 0
 		return true
 	}
-	b.missing++
+	if b.missing == 0 || begun.Sub(b.lacked) >= interval {
+		b.missing++
+		b.lacked = begun
+	}
 	if b.missing < missingListings {
 		return false
 	}

@@ -192,6 +192,10 @@ func (p *Pool) probe(ctx context.Context, r *record) {
 	if err != nil && r.FailingSince.IsZero() && r.State >= Idle {
 		p.cfg.Logger.Warn("probe failed", "worker_id", r.ID, "error", err)
 	}
+	r.askedAt = p.mark(result.Begun)
 	p.step(r, result)
 	p.setBrake()
+	if err != nil && r.missedAt != 0 && p.brake.missing == 0 { // a listing lacked it, and the next one may settle it
+		p.syncSoon()
+	}
 }

@@ -79,7 +79,7 @@ func (p *Pool) mayCreate(k *kind) (Reason, time.Time) {
 		return ReasonTypeMax, time.Time{}
 	case p.kept >= l.MaxWorkers:
 		return ReasonMaxWorkers, time.Time{}
-	case l.MaxPrice > 0 && p.price+k.Price > l.MaxPrice:
+	case l.MaxPrice > 0 && dearer(p.price+k.Price, l.MaxPrice):
 		return ReasonMaxPrice, time.Time{}
 	}
 	for _, key := range k.keys {

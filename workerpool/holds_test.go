@@ -209,3 +209,35 @@ func TestHoldThatEndedMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// A hold lasts at least as long as was asked for, though its tag counts whole seconds, and one that lasts beyond all years ends
+// with the last one.
+func TestEndOfAHoldIsNotCutShort(t *testing.T) {
+	kind := small()
+	kind.Warm = []Warm{{Floor: 1}}
+	inWorld(t, setup{noQueue: true, cfg: Config{Limits: limits(kind)}}, func(t *testing.T, w *world) {
+		w.sleep(time.Minute)
+		id := w.first().ID
+		until := time.Now().Add(1900 * time.Millisecond)
+		if err := w.SetIdleBehavior(id, Behavior{Idle: BehaviorHold, Owner: "ann", Until: until}); err != nil {
+			t.Fatal(err)
+		}
+		w.sleep(1899 * time.Millisecond)
+		if b := w.first().Behavior; b.Idle != BehaviorHold || b.Until.Before(until) {
+			t.Errorf("before its end: %+v", b)
+		}
+		w.sleep(2 * time.Second)
+		if b := w.first().Behavior; b.Idle != BehaviorRun {
+			t.Errorf("after its end: %+v", b)
+		}
+		if err := w.SetIdleBehavior(id, Behavior{Idle: BehaviorHold, Owner: "ann", Until: time.Now().AddDate(9000, 0, 0)}); err != nil {
+			t.Fatal(err)
+		}
+		w.sleep(time.Minute)
+		w.restart(setup{noQueue: true, cfg: Config{Limits: limits(kind)}})
+		w.sleep(time.Minute)
+		if b := w.first().Behavior; b.Idle != BehaviorHold || len(w.told(EventTags)) != 0 {
+			t.Errorf("after a restart: %+v, %v", b, w.told(EventTags))
+		}
+	})
+}

@@ -139,6 +139,10 @@ func (l Limits) validateWarm() error {
 // workersFor is how many workers have so many slots.
 func workersFor(slots int, each int64) int64 { return (int64(slots) + each - 1) / each }
 
+// dearer reports whether a price is above a bound. Sums and products of prices such as 0.1 are off by their last digit, which
+// must not cost the last worker that a budget is meant for.
+func dearer(price, bound float64) bool { return price > bound*(1+1e-9) }
+
 // byPrice are the places of the types in the order in which they are tried: the cheapest first, at one price the one with
 // the most room.
 func byPrice(types []InstanceType) []int {
@@ -159,7 +163,7 @@ func byPrice(types []InstanceType) []int {
 func suitable(types []InstanceType, order []int, factor float64, j *Job) []int {
 	var list []int
 	for _, i := range order {
-		if len(list) > 0 && types[i].Price > factor*types[list[0]].Price {
+		if len(list) > 0 && dearer(types[i].Price, factor*types[list[0]].Price) {
 			break
 		}
 		if types[i].suits(j) {

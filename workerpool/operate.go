@@ -62,7 +62,7 @@ func (p *Pool) SetIdleBehavior(id InstanceID, b Behavior) error {
 	case b.Idle == BehaviorRun && !b.Until.IsZero():
 		return invalid.New("Behavior.Until", b.Until, "must be zero for run")
 	}
-	b.Owner, b.Reason, b.Until = cut(b.Owner), cut(b.Reason), b.Until.UTC().Truncate(time.Second)
+	b.Owner, b.Reason, b.Until = cut(b.Owner), cut(b.Reason), wholeSecond(b.Until)
 	if b.Idle == BehaviorRun {
 		b = Behavior{}
 	}
@@ -70,6 +70,14 @@ func (p *Pool) SetIdleBehavior(id InstanceID, b Behavior) error {
 		p.step(r, BehaviorSet{b})
 		return nil
 	})
+}
+
+// wholeSecond is what a tag keeps of an instant: not less than was asked for, and within the years that it can write.
+func wholeSecond(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return micros.Within(t.UTC().Add(time.Second - 1)).Truncate(time.Second)
 }
 
 // withWorker finds a worker for a request.

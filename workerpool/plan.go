@@ -323,7 +323,7 @@ func (p *planner) mayCreate(t *typePlan) (Reason, time.Time) {
 		return ReasonTypeMax, time.Time{}
 	case l.MaxWorkers > 0 && p.total >= l.MaxWorkers:
 		return ReasonMaxWorkers, time.Time{}
-	case l.MaxPrice > 0 && p.price+t.Price > l.MaxPrice:
+	case l.MaxPrice > 0 && dearer(p.price+t.Price, l.MaxPrice):
 		return ReasonMaxPrice, time.Time{}
 	}
 	for _, h := range t.pauses {

@@ -127,3 +127,22 @@ func TestBootingWorkerMakesRoom(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// Prices that have no exact form are held to the bounds that they are meant for: three of 0.1 are within 0.3, and a type at 0.23
+// is at most 1.15 times as dear as one at 0.2.
+func TestPricesThatHaveNoExactForm(t *testing.T) {
+	demand := []Job{{ID: "a", Since: edge}, {ID: "b", Since: edge}, {ID: "c", Since: edge}, {ID: "d", Since: edge}}
+	cheap := InstanceType{Name: "a", Price: 0.1, Room: Resources{Slots: 1}}
+	if a := Plan(demand, nil, Limits{Types: []InstanceType{cheap}, MaxPrice: 0.3}, edge); len(a.Creates) != 3 {
+		t.Errorf("%d workers of 0.1 within 0.3", len(a.Creates))
+	}
+	full := InstanceType{Name: "full", Price: 0.2, Room: Resources{Slots: 1}, Max: 1}
+	other := InstanceType{Name: "other", Price: 0.23, Room: Resources{Slots: 1}, Max: 1}
+	if a := Plan(demand, nil, Limits{Types: []InstanceType{full, other}, PriceFactor: 1.15}, edge); len(a.Creates) != 2 {
+		t.Errorf("%d workers of the two types", len(a.Creates))
+	}
+	other.Price = 0.2301
+	if a := Plan(demand, nil, Limits{Types: []InstanceType{full, other}, PriceFactor: 1.15}, edge); len(a.Creates) != 1 {
+		t.Errorf("%d workers, one of which is too dear", len(a.Creates))
+	}
+}

@@ -16,10 +16,11 @@ type record struct {
 	// doubtful: its create failed at knownAt, and may have had an effect all the same. It counts until a listing shows it
 	// or shows that it does not exist.
 	doubtful bool
-	// missedAt is when the last listing began that lacked it and was not believed.
-	missedAt mark
-	tags     tagState
-	use      use
+	// missedAt is when the last listing began that lacked it and was not believed, askedAt when the last probe began that has
+	// ended.
+	missedAt, askedAt mark
+	tags              tagState
+	use               use
 	// since is from when the jobs' costs are not yet shared out.
 	since mark
 	// listed in byState and byRoom of its kind as what it was then: see reindex.

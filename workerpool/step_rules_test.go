@@ -57,46 +57,94 @@ func TestWhatATriggerChanges(t *testing.T) {
 		{"a listing of an idle worker", with(Idle), Listed{Address: "b", Begun: begun}, func(w *Worker) { w.Address = "b" }, 0},
 
 		{"a probe begins", with(Idle), ProbeBegun{}, func(w *Worker) { w.ProbedAt, w.Probing = now, true }, 0},
-		{"a probe of what has no instance", but(with(Pending), func(w *Worker) { w.Probing = true }), Probed{Begun: begun, Boot: true, List: true},
-			func(w *Worker) { w.Probing = false }, 0},
-		{"a good probe of an idle worker", but(with(Idle), func(w *Worker) { w.FailingSince = edge }), Probed{Begun: begun, List: true},
-			func(w *Worker) { w.GoodAt, w.FailingSince, w.Jobs = begun, time.Time{}, []WorkerJob{} }, 0},
-		{"one that boots again", with(Idle), Probed{Begun: begun, List: true, Boot: true},
-			func(w *Worker) { w.GoodAt, w.Jobs = begun, []WorkerJob{} }, 0},
-		{"a good probe of a running worker", but(with(Running, executing("a")), func(w *Worker) { w.FailingSince = edge }),
-			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "a"}}}, func(w *Worker) { w.GoodAt, w.FailingSince = begun, time.Time{} }, 0},
-		{"a list of what boots proves nothing", with(Booting), Probed{Begun: begun, List: true},
-			func(w *Worker) { w.FailingSince, w.Jobs = begun, []WorkerJob{} }, 0},
-		{"unless there are jobs", with(Unknown, executing("a")), Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "a"}}},
-			func(w *Worker) { w.GoodAt = begun }, 0},
+		{
+			"a probe of what has no instance", but(with(Pending), func(w *Worker) { w.Probing = true }),
+			Probed{Begun: begun, Boot: true, List: true},
+			func(w *Worker) { w.Probing = false }, 0,
+		},
+		{
+			"a good probe of an idle worker", but(with(Idle), func(w *Worker) { w.FailingSince = edge }),
+			Probed{Begun: begun, List: true},
+			func(w *Worker) { w.GoodAt, w.FailingSince, w.Jobs = begun, time.Time{}, []WorkerJob{} }, 0,
+		},
+		{
+			"one that boots again", with(Idle),
+			Probed{Begun: begun, List: true, Boot: true},
+			func(w *Worker) { w.GoodAt, w.Jobs = begun, []WorkerJob{} }, 0,
+		},
+		{
+			"a good probe of a running worker", but(with(Running, executing("a")), func(w *Worker) { w.FailingSince = edge }),
+			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "a"}}},
+			func(w *Worker) { w.GoodAt, w.FailingSince = begun, time.Time{} }, 0,
+		},
+		{
+			"a list of what boots proves nothing", with(Booting),
+			Probed{Begun: begun, List: true},
+			func(w *Worker) { w.FailingSince, w.Jobs = begun, []WorkerJob{} }, 0,
+		},
+		{
+			"unless there are jobs", with(Unknown, executing("a")),
+			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "a"}}},
+			func(w *Worker) { w.GoodAt = begun }, 0,
+		},
 		{"the first failure counts", but(with(Idle), func(w *Worker) { w.FailingSince = edge }), Probed{Begun: begun}, nothing, 0},
-		{"a held worker that is broken stays held", but(with(Idle), func(w *Worker) { w.Behavior = held }), Probed{Begun: begun, List: true, Broken: true},
-			func(w *Worker) { w.GoodAt, w.Jobs = begun, []WorkerJob{} }, 0},
+		{
+			"a held worker that is broken stays held", but(with(Idle), func(w *Worker) { w.Behavior = held }),
+			Probed{Begun: begun, List: true, Broken: true},
+			func(w *Worker) { w.GoodAt, w.Jobs = begun, []WorkerJob{} }, 0,
+		},
 
-		{"a job whose start runs is not missed", with(Running, starting), Probed{Begun: begun, List: true},
-			func(w *Worker) { w.GoodAt = begun }, 0},
-		{"nor is an end before the start returned its own", with(Running, starting), Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "new", Ended: true}}},
-			func(w *Worker) { w.GoodAt = begun }, 0},
-		{"a job that runs has been started", with(Running, starting), Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "new"}}},
-			good(begun, job(0, func(j *WorkerJob) { j.Phase, j.Seen, j.ReturnedAt = Executing, true, now })), 0},
+		{
+			"a job whose start runs is not missed", with(Running, starting),
+			Probed{Begun: begun, List: true},
+			func(w *Worker) { w.GoodAt = begun }, 0,
+		},
+		{
+			"nor is an end before the start returned its own", with(Running, starting),
+			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "new", Ended: true}}},
+			func(w *Worker) { w.GoodAt = begun }, 0,
+		},
+		{
+			"a job that runs has been started", with(Running, starting),
+			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "new"}}},
+			good(begun, job(0, func(j *WorkerJob) { j.Phase, j.Seen, j.ReturnedAt = Executing, true, now })), 0,
+		},
 		{"once", with(Running, executing("a")), Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "a"}}}, good(begun, nothing), 0},
 		{"what is over stays over", with(Running, inPhase(Over, "a")), Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "a"}}}, good(begun, nothing), DoRecord},
 		{"listed or not", with(Running, inPhase(Over, "a")), Probed{Begun: begun, List: true}, good(begun, nothing), DoRecord},
-		{"a job that ends", with(Running, executing("b"), executing("a")), Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "b"}, {ID: "a", Ended: true, ExitCode: 4}}},
-			good(begun, job(1, func(j *WorkerJob) { j.Phase, j.ExitCode = Over, 4 })), DoRecord},
-		{"a job that is gone", with(Running, executing("b"), executing("a")), Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "b"}}},
-			good(begun, job(1, func(j *WorkerJob) { j.Phase, j.ExitCode = Over, ExitUnknown })), DoRecord},
-		{"a job that is recorded and gone", with(Running, executing("b"), inPhase(Recorded, "a")), Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "b"}}},
-			good(begun, func(w *Worker) { w.Jobs, w.ForgotAt = w.Jobs[:1], now }), 0},
-		{"but not for a probe of before its start", with(Running, executing("b"), changed(inPhase(Recorded, "a"), func(j *WorkerJob) { j.ReturnedAt = now })),
-			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "b"}}}, good(begun, nothing), DoForget},
-		{"what was forgotten later than the probe began is not found again", but(with(Idle), func(w *Worker) { w.ForgotAt = begun }),
-			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "a"}}}, func(w *Worker) { w.GoodAt, w.Jobs = begun, []WorkerJob{} }, 0},
-		{"a job that is listed twice is one", with(Idle), Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "a"}, {ID: "a"}}},
+		{
+			"a job that ends", with(Running, executing("b"), executing("a")),
+			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "b"}, {ID: "a", Ended: true, ExitCode: 4}}},
+			good(begun, job(1, func(j *WorkerJob) { j.Phase, j.ExitCode = Over, 4 })), DoRecord,
+		},
+		{
+			"a job that is gone", with(Running, executing("b"), executing("a")),
+			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "b"}}},
+			good(begun, job(1, func(j *WorkerJob) { j.Phase, j.ExitCode = Over, ExitUnknown })), DoRecord,
+		},
+		{
+			"a job that is recorded and gone", with(Running, executing("b"), inPhase(Recorded, "a")),
+			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "b"}}},
+			good(begun, func(w *Worker) { w.Jobs, w.ForgotAt = w.Jobs[:1], now }), 0,
+		},
+		{
+			"but not for a probe of before its start", with(Running, executing("b"), changed(inPhase(Recorded, "a"), func(j *WorkerJob) { j.ReturnedAt = now })),
+			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "b"}}},
+			good(begun, nothing), DoForget,
+		},
+		{
+			"what was forgotten later than the probe began is not found again", but(with(Idle), func(w *Worker) { w.ForgotAt = begun }),
+			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "a"}}},
+			func(w *Worker) { w.GoodAt, w.Jobs = begun, []WorkerJob{} }, 0,
+		},
+		{
+			"a job that is listed twice is one", with(Idle),
+			Probed{Begun: begun, List: true, Jobs: []ListedJob{{ID: "a"}, {ID: "a"}}},
 			func(w *Worker) {
 				w.GoodAt, w.State = begun, Running
 				w.Jobs = []WorkerJob{{ID: "a", Phase: Executing, Seen: true, AssignedAt: now, ReturnedAt: now}}
-			}, 0},
+			}, 0,
+		},
 
 		{"a shutdown of what boots with a job", with(Booting, executing("a")), ShutdownAsked{Reason: ReasonIdle}, nothing, 0},
 		{"a kill before there is an instance", with(Pending), Killed{}, nothing, 0},
@@ -118,10 +166,16 @@ func TestWhatATriggerChanges(t *testing.T) {
 		{"of two", with(Running, executing("a"), starting), StartReturned{ID: "new", Withdrawn: true}, func(w *Worker) {
 			w.Uses, w.ForgotAt, w.Jobs = -1, now, w.Jobs[:1]
 		}, 0},
-		{"on a worker that is drained for something else", but(with(Running, executing("a"), starting), func(w *Worker) { w.Behavior = Behavior{Idle: BehaviorDrain, Owner: "pool", Reason: "broken"} }),
-			StartReturned{ID: "new", Withdrawn: true}, func(w *Worker) { w.Uses, w.ForgotAt, w.Jobs = -1, now, w.Jobs[:1] }, 0},
-		{"or by somebody else", but(with(Running, executing("a"), starting), func(w *Worker) { w.Behavior = Behavior{Idle: BehaviorDrain, Owner: "ann", Reason: "max_uses"} }),
-			StartReturned{ID: "new", Withdrawn: true}, func(w *Worker) { w.Uses, w.ForgotAt, w.Jobs = -1, now, w.Jobs[:1] }, 0},
+		{
+			"on a worker that is drained for something else", but(with(Running, executing("a"), starting), func(w *Worker) { w.Behavior = Behavior{Idle: BehaviorDrain, Owner: "pool", Reason: "broken"} }),
+			StartReturned{ID: "new", Withdrawn: true},
+			func(w *Worker) { w.Uses, w.ForgotAt, w.Jobs = -1, now, w.Jobs[:1] }, 0,
+		},
+		{
+			"or by somebody else", but(with(Running, executing("a"), starting), func(w *Worker) { w.Behavior = Behavior{Idle: BehaviorDrain, Owner: "ann", Reason: "max_uses"} }),
+			StartReturned{ID: "new", Withdrawn: true},
+			func(w *Worker) { w.Uses, w.ForgotAt, w.Jobs = -1, now, w.Jobs[:1] }, 0,
+		},
 
 		{"what a job needs", with(Running, WorkerJob{ID: "a", Phase: Executing}), NeedsKnown{ID: "a", Needs: oneSlot}, job(0, func(j *WorkerJob) { j.Needs = oneSlot }), 0},
 		{"which was known", with(Running, executing("a")), NeedsKnown{ID: "a", Needs: Resources{Slots: 7}}, nothing, 0},
@@ -135,8 +189,11 @@ func TestWhatATriggerChanges(t *testing.T) {
 		{"which is not there", with(Running, executing("a")), KillAsked{ID: "b"}, nothing, 0},
 		{"which has ended", with(Running, inPhase(Over, "a")), KillAsked{ID: "a"}, nothing, 0},
 		{"a request to end that nobody made", with(Running, executing("a")), KillSent{ID: "a"}, nothing, 0},
-		{"a request to end", with(Running, changed(executing("a"), func(j *WorkerJob) { j.KillAt, j.KillNext = edge, edge })), KillSent{ID: "a"},
-			job(0, func(j *WorkerJob) { j.KillNext = now.Add(rules.KillInterval) }), 0},
+		{
+			"a request to end", with(Running, changed(executing("a"), func(j *WorkerJob) { j.KillAt, j.KillNext = edge, edge })),
+			KillSent{ID: "a"},
+			job(0, func(j *WorkerJob) { j.KillNext = now.Add(rules.KillInterval) }), 0,
+		},
 		{"an answer to it", with(Running, executing("a")), KillAnswered{ID: "a"}, func(w *Worker) { w.ProbedAt = time.Time{} }, 0},
 		{"an answer about what has ended", with(Running, inPhase(Over, "a")), KillAnswered{ID: "a"}, nothing, 0},
 	} {

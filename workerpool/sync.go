@@ -275,7 +275,7 @@ func (p *Pool) missing(ctx context.Context, number uint32, begun time.Time) (gon
 		end()
 	}
 	defer p.mu.Unlock()
-	if !p.brake.confirm(len(lost), known, p.now()) {
+	if !p.brake.confirm(len(lost), known, begun, p.now(), p.cfg.SyncInterval) {
 		for _, r := range lost {
 			if r.missedAt == 0 {
 				r.missedAt = p.mark(begun)
@@ -287,9 +287,11 @@ func (p *Pool) missing(ctx context.Context, number uint32, begun time.Time) (gon
 	}
 	doubted := 0
 	for _, r := range lost {
-		if p.believed(r, begun) {
+		doubt := r.missedAt
+		switch {
+		case p.believed(r, begun):
 			gone = append(gone, r)
-		} else {
+		case r.missedAt != doubt:
 			doubted++
 		}
 	}
@@ -307,10 +309,11 @@ func (p *Pool) believed(r *record, begun time.Time) bool {
 	switch {
 	case r.GoodAt.IsZero() || p.now().Before(p.brake.releasedUntil):
 		return true
-	case r.missedAt != 0 && p.mark(r.GoodAt) <= r.missedAt:
+	case r.missedAt == 0 || p.mark(r.GoodAt) > r.missedAt: // it was never missed, or has answered since
+		r.missedAt = p.mark(begun)
+	case r.askedAt >= r.missedAt: // it was asked since, in vain
 		return true
 	}
-	r.missedAt = p.mark(begun)
 	p.queueProbe(r)
 	return false
 }

@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/examples/controlplane/api"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
 	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/webui"
+	"github.com/dormouse-go/dormouse/webui/planesource"
 )
 
 // door lets browsers in: a token is shown once, at /login, and kept in a cookie that no script and no other site can use.
@@ -24,6 +26,22 @@ type door struct {
 	gate   *gate.Gate
 	log    *slog.Logger
 	secure bool
+}
+
+// boundedSource is what the pages are made of, with the bounds that the API has.
+type boundedSource struct {
+	*planesource.Source
+	api *api.API
+}
+
+// Act implements [webui.Actor].
+func (s boundedSource) Act(ctx context.Context, who webui.Viewer, a webui.Action) error {
+	if a.Kind == webui.ActCreate {
+		if err := s.api.Room(ctx, who.Name); err != nil {
+			return err
+		}
+	}
+	return s.Source.Act(ctx, who, a)
 }
 
 type viewerKey struct{}

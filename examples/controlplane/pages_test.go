@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,14 +13,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coder/quartz"
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/examples/controlplane/api"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
 	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
 	"github.com/dormouse-go/dormouse/store/memory"
 	"github.com/dormouse-go/dormouse/store/sqlite"
+	"github.com/dormouse-go/dormouse/webui"
+	"github.com/dormouse-go/dormouse/webui/planesource"
 )
 
 // newDoor is the door before pages that say who looks, for ten requests of one and no more, and the token of an owner.
@@ -105,5 +111,46 @@ func TestDoorWithoutDatabase(t *testing.T) {
 	}
 	if w := d.try(token); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("the login: %d %s", w.Code, w.Body)
+	}
+}
+
+// The pages make no more workspaces for an owner than the API does.
+func TestPagesHaveTheSameBounds(t *testing.T) {
+	d, _, _, _ := newDoor(t)
+	store := memory.New()
+	quiet := slog.New(slog.DiscardHandler)
+	plane, err := dormouse.New(store, dormouse.Config{Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	template, err := plane.PutTemplate(t.Context(), dormouse.Template{Name: "web", ActiveVersion: uuid.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := planesource.New(plane, store, planesource.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounded := boundedSource{s, api.New(api.Config{Plane: plane, Store: store, Keeper: d.keeper, Clock: quartz.NewReal(), Logger: quiet, MaxWorkspaces: 2})}
+	ann := webui.Viewer{Name: "ann", Owner: plane.OwnerID("ann"), MayAct: true}
+	for i, want := range []bool{true, true, false} {
+		err := bounded.Act(t.Context(), ann, webui.Action{Kind: webui.ActCreate, Workspace: uuid.New(), Template: template.ID, Name: fmt.Sprint("w", i)})
+		if (err == nil) != want {
+			t.Errorf("workspace %d: %v", i, err)
+		}
+	}
+}
+
+// Whoever can be reached by others says how: with a certificate, or that it is meant.
+func TestListensOnLoopback(t *testing.T) {
+	for args, want := range map[string]bool{
+		"": true, "-listen localhost:80": true, "-listen [::1]:80": true, "-listen 127.0.0.9:80": true, "-metrics 127.0.0.1:9": true,
+		"-listen :8080": false, "-listen 0.0.0.0:80": false, "-listen [::]:80": false, "-listen example.org:80": false, "-listen 10.0.0.1:80": false,
+		"-metrics :9": false, "-metrics 0.0.0.0:9": false, "-listen 80": false, "-tls-cert c": false, "-listen :80 -metrics :9 -tls-cert c -tls-key k": false,
+		"-listen :80 -insecure": true, "-listen :80 -tls-cert c -tls-key k": true, "-metrics :9 -insecure": true,
+	} {
+		if _, err := parse(strings.Fields(args)); (err == nil) != want {
+			t.Errorf("%q: %v", args, err)
+		}
 	}
 }

@@ -118,7 +118,7 @@ func (s *server) make(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.pages, err = webui.New(s.source, webui.Config{
+	s.pages, err = webui.New(boundedSource{s.source, s.api}, webui.Config{
 		Viewer: viewer, Actions: true, Zone: time.Local, Clock: s.clock, Logger: s.log, OverdueAfter: s.slow(2 * time.Minute),
 		Refresh: s.slow(2 * time.Second),
 	})
@@ -274,6 +274,13 @@ func (s *server) onLoopback(h http.Handler) http.Handler {
 
 // ready says whether requests can be answered: the database answers.
 func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	release, err := s.gate.Enter(r, auth.Identity{})
+	if err != nil {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many requests", http.StatusTooManyRequests)
+		return
+	}
+	defer release()
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	if _, err := s.db.store.NextWake(ctx, lifecycle.Shard{}); err != nil {

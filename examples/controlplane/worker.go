@@ -95,6 +95,7 @@ func runWorker(ctx context.Context, o options) error {
 func launchOf(o options) (l elastic.Launch, err error) {
 	if o.launch == "" {
 		l = elastic.Launch{Name: o.name, Token: os.Getenv(tokenVariable), Work: auth.Work{Slots: o.slots, Tags: o.tags}}
+		_ = os.Unsetenv(tokenVariable) // what the worker starts has no use for it
 		if l.Token == "" {
 			err = fmt.Errorf("%s is not set: an admin makes tokens of workers (POST /api/v1/workers)", tokenVariable)
 		}

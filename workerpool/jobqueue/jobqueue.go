@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -78,7 +79,9 @@ type Queue struct {
 
 // startedJob is a job on a machine, whose handout this process has.
 type startedJob struct {
-	acquirer.Job // without its payload
+	acquirer.Job // as it was handed out, without its payload
+	// canceled is set once it was asked to end, and stays. The queue's mutex guards it.
+	canceled bool
 	// unwatch ends the watch over its lease.
 	unwatch func()
 }
@@ -94,7 +97,7 @@ func New(cfg Config) (*Queue, error) {
 	if _, err := queue.NewTagSet(cfg.Tags); err != nil {
 		return nil, invalid.As("Config.Tags", err)
 	}
-	if err := invalid.Count("Config.Expect", cfg.Expect); err != nil {
+	if err := cmp.Or(invalid.Count("Config.Expect", cfg.Expect), validNeeds(cfg.Needs)); err != nil {
 		return nil, err
 	}
 	cfg.Expect = cmp.Or(cfg.Expect, 1000)
@@ -111,6 +114,18 @@ func New(cfg Config) (*Queue, error) {
 		cfg.Logger = slog.Default()
 	}
 	return &Queue{cfg: cfg, clock: cfg.Clock, started: make(map[workerpool.JobID]*startedJob)}, nil
+}
+
+// validNeeds refuses what no machine could be asked for.
+func validNeeds(needs map[string]workerpool.Resources) error {
+	for _, jobType := range slices.Sorted(maps.Keys(needs)) {
+		j := workerpool.Job{ID: "any", Needs: needs[jobType]}
+		var refused *invalid.Error
+		if err := j.Validate(); errors.As(err, &refused) {
+			return invalid.As(fmt.Sprintf("Config.Needs[%q]%s", jobType, strings.TrimPrefix(refused.Field, "Job.Needs")), err)
+		}
+	}
+	return nil
 }
 
 func outcome(r workerpool.Record) acquirer.Verdict {
@@ -213,23 +228,25 @@ func (q *Queue) known(running []acquirer.Job, self uuid.UUID) []workerpool.Job {
 		if j.Process == self && mine == nil {
 			continue
 		}
-		if mine != nil {
-			mine.CancelAt = j.CancelAt
+		canceled := !j.CancelAt.IsZero()
+		if mine != nil { // it may have been canceled since the question
+			mine.canceled = mine.canceled || canceled
+			canceled = mine.canceled
 		}
 		shown[id] = true
-		list = append(list, q.assigned(j))
+		list = append(list, q.assigned(j, canceled))
 	}
 	for id, j := range q.started { // handed out after the question, or held by nobody whom the store names
 		if !shown[id] {
-			list = append(list, q.assigned(j.Job))
+			list = append(list, q.assigned(j.Job, j.canceled))
 		}
 	}
 	return list
 }
 
-func (q *Queue) assigned(j acquirer.Job) workerpool.Job {
+func (q *Queue) assigned(j acquirer.Job, canceled bool) workerpool.Job {
 	job := workerpool.Job{ID: idOf(j.Lease()), Priority: int(j.Priority), Since: j.CreatedAt, Needs: q.needs(j.Type), State: workerpool.JobAssigned}
-	if !j.CancelAt.IsZero() {
+	if canceled {
 		job.State = workerpool.JobCanceled
 	}
 	return job
@@ -301,7 +318,7 @@ func (q *Queue) verdict(job *startedJob, r workerpool.Record) acquirer.Verdict {
 	v := q.cfg.Outcome(r)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if job != nil && !job.CancelAt.IsZero() && v.Outcome == queue.OutcomeFailed {
+	if job != nil && job.canceled && v.Outcome == queue.OutcomeFailed {
 		v.Outcome = queue.OutcomeCanceled
 	}
 	return v
@@ -329,7 +346,7 @@ func (q *Queue) begin(j acquirer.Job, unwatch func()) {
 	j.Payload = nil
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.started[idOf(j.Lease())] = &startedJob{j, unwatch}
+	q.started[idOf(j.Lease())] = &startedJob{Job: j, canceled: !j.CancelAt.IsZero(), unwatch: unwatch}
 }
 
 func (q *Queue) forget(id workerpool.JobID) {

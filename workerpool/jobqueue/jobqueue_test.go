@@ -278,6 +278,31 @@ func TestFailedAndCanceledJobs(t *testing.T) {
 	})
 }
 
+// What is canceled while the running jobs are asked for is not in the answer, which does not undo it: whenever such a job ends, it
+// was canceled.
+func TestCanceledWhileTheJobsAreListed(t *testing.T) {
+	for after := range 12 {
+		bubble(t, func(r *rig) {
+			r.provider.Configure(func(k *workerpooltest.Knobs) { k.ExitCode, k.JobTime = 3, time.Hour })
+		}, func(r *rig) {
+			ids := r.post(1)
+			r.wait(time.Minute)
+			r.provider.Configure(func(k *workerpooltest.Knobs) { k.CommandTime = 4 * time.Second })
+			r.faulty.Choose(func(v acquirertest.Verb) (f acquirertest.Fault) {
+				if v == acquirertest.Jobs || v == acquirertest.End {
+					f.After = func(context.Context) { time.Sleep(4 * time.Second) } // in a bubble
+				}
+				return f
+			})
+			r.wait(10*time.Second + time.Duration(after)*500*time.Millisecond)
+			_, err := r.acq.Cancel(context.Background(), "no longer wanted", ids...)
+			r.must(err)
+			r.wait(2 * time.Minute)
+			r.want(ids, queue.Canceled, 1)
+		})
+	}
+}
+
 // A manager dies while its machines work. The next one finds the jobs there; each runs once, and its end counts.
 func TestNextManagerFindsTheJobs(t *testing.T) {
 	bubble(t, func(r *rig) {
@@ -365,9 +390,10 @@ func TestJobOnNoMachineGoesBack(t *testing.T) {
 
 func TestNewRefusesBadInput(t *testing.T) {
 	for field, cfg := range map[string]jobqueue.Config{
-		"Config.Types":  {},
-		"Config.Tags":   {Types: []string{"build"}, Tags: map[string]string{"": "x"}},
-		"Config.Expect": {Types: []string{"build"}, Expect: -1},
+		"Config.Types":              {},
+		`Config.Needs["build"].CPU`: {Types: []string{"build"}, Needs: map[string]workerpool.Resources{"build": {CPU: -1}}},
+		"Config.Tags":               {Types: []string{"build"}, Tags: map[string]string{"": "x"}},
+		"Config.Expect":             {Types: []string{"build"}, Expect: -1},
 	} {
 		_, err := jobqueue.New(cfg)
 		var refused *invalid.Error

@@ -176,8 +176,8 @@ func (r *asking) watch(ctx context.Context, id workerpool.JobID, lease queue.Lea
 func (q *Queue) canceled(id workerpool.JobID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if j := q.started[id]; j != nil && j.CancelAt.IsZero() {
-		j.CancelAt = q.clock.Now("jobqueue", "canceled")
+	if j := q.started[id]; j != nil {
+		j.canceled = true
 	}
 }
 

@@ -50,6 +50,8 @@ type Config struct {
 
 	// MaxWorkspaces is how many workspaces an owner may have. Defaults to 100.
 	MaxWorkspaces int
+	// MaxKeys is how many answers are kept for one identity under idempotency keys, within a day. Defaults to 10,000.
+	MaxKeys int
 	// MaxStreams is how many streams of events may be open. Defaults to 200, and 5 for one identity.
 	MaxStreams int
 }
@@ -80,6 +82,7 @@ type API struct {
 // New returns the API.
 func New(cfg Config) *API {
 	defaults(&cfg.MaxWorkspaces, 100)
+	defaults(&cfg.MaxKeys, 10_000)
 	defaults(&cfg.MaxStreams, 200)
 	if cfg.Gate == nil {
 		cfg.Gate = gate.New(gate.Config{Logger: cfg.Logger})

@@ -3,12 +3,15 @@ package api_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/examples/controlplane/api"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
 )
 
@@ -44,17 +47,25 @@ func (s *service) create(token, name string, header ...string) (ws dormouse.Work
 func TestOwnersAreApart(t *testing.T) {
 	s, ann, ben := withTemplate(t)
 	hers := s.create(ann, "hers")
-	for _, at := range []string{
-		"GET ", "DELETE ", "POST /start", "POST /stop", "POST /restart", "POST /cancel", "POST /wake", "POST /retry", "PUT /schedule", "PUT /ttl", "PUT /deadline", "POST /extend", "PUT /hold", "DELETE /hold",
-		"GET /builds", "GET /builds/1/log", "GET /explain", "GET /upcoming", "GET /calendar.ics",
-	} {
-		method, path, _ := strings.Cut(at, " ")
-		body := map[string]string{"PUT": `{"ttl":"1h"}`}[method]
-		real := s.call(ben, method, "/api/v1/workspaces/"+hers.ID.String()+path, body)
-		none := s.call(ben, method, "/api/v1/workspaces/"+uuid.Nil.String()+path, body)
-		if real.Code != http.StatusNotFound || strings.ReplaceAll(real.Body.String(), hers.ID.String(), uuid.Nil.String()) != none.Body.String() {
-			t.Errorf("%s: %d %s, of none %d %s", at, real.Code, real.Body, none.Code, none.Body)
+	tried := 0
+	for path, methods := range described(t).Paths {
+		rest, ok := strings.CutPrefix(path, "/workspaces/{id}")
+		for method, operation := range methods {
+			if !ok || !slices.Contains(operation.For, auth.Owner) {
+				continue
+			}
+			tried++
+			method, rest := strings.ToUpper(method), strings.ReplaceAll(rest, "{number}", "1")
+			body := map[string]string{"PUT": `{"ttl":"1h"}`}[method]
+			real := s.call(ben, method, "/api/v1/workspaces/"+hers.ID.String()+rest, body)
+			none := s.call(ben, method, "/api/v1/workspaces/"+uuid.Nil.String()+rest, body)
+			if real.Code != http.StatusNotFound || strings.ReplaceAll(real.Body.String(), hers.ID.String(), uuid.Nil.String()) != none.Body.String() {
+				t.Errorf("%s %s: %d %s, of none %d %s", method, path, real.Code, real.Body, none.Code, none.Body)
+			}
 		}
+	}
+	if tried < 15 {
+		t.Errorf("only %d operations were tried", tried)
 	}
 	if w := s.call(ben, "GET", "/api/v1/workspaces?owner=ann", ""); strings.Contains(w.Body.String(), "hers") {
 		t.Errorf("the list of somebody else: %s", w.Body)
@@ -112,7 +123,8 @@ func TestRefusals(t *testing.T) {
 		header                   []string
 	}{
 		{"PUT", path + "/schedule", `{"hours":"never"}`, "invalid", 422, "Schedule.Hours", nil},
-		{"PUT", path + "/ttl", `{"ttl":"soon"}`, "invalid", 422, "duration", nil},
+		{"PUT", path + "/ttl", `{"ttl":"soon"}`, "invalid", 422, "ttl", nil},
+		{"POST", path + "/extend", `{"by":"later"}`, "invalid", 422, "by", nil},
 		{"PUT", path + "/ttl", `{"ttl":"1h","other":1}`, "invalid", 422, "body", nil},
 		{"PUT", path + "/ttl", `{"ttl":"1h"} {}`, "invalid", 422, "body", nil},
 		{"PUT", path + "/ttl", ``, "invalid", 422, "body", nil},
@@ -137,6 +149,15 @@ func TestRefusals(t *testing.T) {
 	s.create(ann, "three")
 	if w := s.call(ann, "POST", "/api/v1/workspaces", `{"template":"web","name":"four"}`); w.Code != http.StatusTooManyRequests {
 		t.Errorf("more workspaces than one may have: %d %s", w.Code, w.Body)
+	}
+	if me := into[api.Me](s, ann, "GET", "/api/v1/me", ""); me.Workspaces != 3 || me.MaxWorkspaces != 3 || time.Since(me.Now).Abs() > time.Minute {
+		t.Errorf("what is told of it before: %+v", me)
+	}
+	for _, verb := range []string{"PUT /hold", "DELETE /hold", "POST /retry"} { // a hold of one's own would be a policy of one's own
+		method, rest, _ := strings.Cut(verb, " ")
+		if w := s.call(ann, method, path+rest, ""); w.Code != http.StatusForbidden {
+			t.Errorf("%s by its owner: %d %s", verb, w.Code, w.Body)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,7 +17,9 @@ import (
 
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/examples/controlplane/api"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 )
 
 // into reads an answer that has to be one.
@@ -133,17 +136,51 @@ func TestVerbsAreSigned(t *testing.T) {
 			continue
 		}
 		done++
-		s.call(s.tokens[auth.Admin], method, "/api/v1"+parameter.ReplaceAllStringFunc(path, func(string) string { return uuid.NewString() }), "")
+		w := s.call(s.tokens[auth.Admin], method, "/api/v1"+parameter.ReplaceAllStringFunc(path, func(string) string { return uuid.NewString() }), "")
 		said := s.said.lines(t, "a request was answered")
 		if len(said) != done {
 			t.Fatalf("%s: %d lines for %d verbs", pattern, len(said), done)
 		}
-		if last := said[done-1]; last["route"] != pattern || last["by"] != "some admin" || last["token"] != public || last["request_id"] == "" || last["code"] == nil {
+		if last := said[done-1]; last["route"] != pattern || last["by"] != "some admin" || last["token"] != public || last["request_id"] != w.Header().Get("X-Request-Id") || last["code"] != float64(w.Code) {
 			t.Errorf("%s: %v", pattern, last)
 		}
 	}
 	if done < 25 {
 		t.Errorf("only %d verbs", done)
+	}
+}
+
+// Who asks for more than a share is told when to come again; others are not held up by it.
+func TestSharesAreApart(t *testing.T) {
+	s := newService(t, func(c *api.Config) { c.Gate = gate.New(gate.Config{Rate: 1, Burst: 5, Logger: c.Logger}) })
+	refused := 0
+	for range 30 {
+		w := s.call(s.tokens[auth.Owner], "GET", "/api/v1/me", "")
+		if w.Code == http.StatusTooManyRequests && w.Header().Get("Retry-After") != "" && strings.Contains(w.Body.String(), "too_many") {
+			refused++
+		}
+	}
+	if refused < 10 {
+		t.Errorf("%d of 30 were refused", refused)
+	}
+	into[api.Me](s, s.tokens[auth.Admin], "GET", "/api/v1/me", "")
+}
+
+// One identity keeps so many answers under keys and no more, and what is refused for that is not done.
+func TestKeysAreBounded(t *testing.T) {
+	s := newService(t, func(c *api.Config) { c.MaxKeys = 2 })
+	admin := s.tokens[auth.Admin]
+	for i, want := range []int{200, 200, 429, 429} {
+		w := s.call(admin, "PUT", fmt.Sprintf("/api/v1/owners/o%d", i), `{}`, "Idempotency-Key", fmt.Sprint("k", i))
+		if w.Code != want {
+			t.Errorf("key %d: %d %s", i, w.Code, w.Body)
+		}
+	}
+	if w := s.call(admin, "PUT", "/api/v1/owners/o0", `{}`, "Idempotency-Key", "k0"); w.Header().Get("Idempotency-Replayed") != "true" {
+		t.Errorf("one that is kept: %d %s", w.Code, w.Body)
+	}
+	if list := into[api.Page[dormouse.Owner]](s, admin, "GET", "/api/v1/owners", ""); len(list.Items) != 2 {
+		t.Errorf("owners %+v", list.Items)
 	}
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"net/http"
 	"time"
@@ -34,6 +35,9 @@ func (a *API) once(w http.ResponseWriter, rt route, q *request) {
 	}
 	sum := sha256.Sum256([]byte(rt.method + " " + q.URL.RequestURI() + "\x00" + q.Header.Get("If-Match") + "\x00" + string(q.body)))
 	first, before, err := a.Records.BeginRequest(q.Context(), q.identity(), key, sum[:], time.Now(), a.Instance)
+	if first && err == nil {
+		err = a.keyRoom(q, key)
+	}
 	switch {
 	case err != nil:
 		a.fail(w, q, err)
@@ -48,6 +52,16 @@ func (a *API) once(w http.ResponseWriter, rt route, q *request) {
 		w.Header().Set("Idempotency-Replayed", "true")
 		send(w, before.Status, "", before.Body)
 	}
+}
+
+// keyRoom refuses more keys than one identity may use.
+func (a *API) keyRoom(q *request, key string) error {
+	n, err := a.Records.Requests(q.Context(), q.identity())
+	if err != nil || n <= a.MaxKeys {
+		return err
+	}
+	return cmp.Or[error](a.Records.ForgetRequest(q.Context(), q.identity(), key),
+		refuse(http.StatusTooManyRequests, "too_many", "these are more idempotency keys than one may use in a day"))
 }
 
 func (a *API) takes(q *request, key string, before records.Answer) bool {

@@ -48,7 +48,7 @@ type service struct {
 	said     log
 }
 
-func newService(t *testing.T) *service {
+func newService(t *testing.T, tune ...func(*api.Config)) *service {
 	t.Helper()
 	folder := t.TempDir()
 	db, err := sqlite.Open("sqlite", folder+"/plane.db")
@@ -64,10 +64,14 @@ func newService(t *testing.T) *service {
 	must(t, err)
 	s := &service{T: t, keeper: auth.NewKeeper(tables), plane: plane, folder: folder, tokens: map[auth.Kind]string{}, registry: prometheus.NewRegistry()}
 	s.logger = slog.New(slog.NewJSONHandler(&s.said, nil))
-	s.handler = api.New(api.Config{
+	cfg := api.Config{
 		Plane: plane, Store: store, Records: tables, Keeper: s.keeper, Instance: "test", Gone: func(string) bool { return false },
 		Clock: quartz.NewReal(), Logger: s.logger, Gate: gate.New(gate.Config{Rate: 100000, Logger: s.logger, Registerer: s.registry}), MaxWorkspaces: 3,
-	})
+	}
+	for _, f := range tune {
+		f(&cfg)
+	}
+	s.handler = api.New(cfg)
 	for _, kind := range []auth.Kind{auth.Admin, auth.Owner, auth.Worker} {
 		_, s.tokens[kind], err = s.keeper.Issue(t.Context(), kind, "some "+string(kind), auth.Work{Slots: 1})
 		must(t, err)
@@ -151,18 +155,23 @@ func TestDescriptionIsServed(t *testing.T) {
 	}
 }
 
+// described is what the file says.
+func described(t *testing.T) (d description) {
+	t.Helper()
+	text, err := os.ReadFile("openapi.json")
+	must(t, err)
+	must(t, json.Unmarshal(text, &d))
+	return d
+}
+
 // Every operation of the file is answered by its handler, to whom it is for and to nobody else, and no handler is missing in it.
 func TestEveryOperation(t *testing.T) {
 	s := newService(t)
-	text, err := os.ReadFile("openapi.json")
-	must(t, err)
-	var d description
-	must(t, json.Unmarshal(text, &d))
-	var ids, described []string
-	for path, methods := range d.Paths {
+	var ids, all []string
+	for path, methods := range described(t).Paths {
 		for method, operation := range methods {
 			ids = append(ids, operation.OperationID)
-			described = append(described, strings.ToUpper(method)+" "+path)
+			all = append(all, strings.ToUpper(method)+" "+path)
 			s.operation(strings.ToUpper(method), path, operation.For)
 		}
 	}
@@ -170,11 +179,11 @@ func TestEveryOperation(t *testing.T) {
 	if len(slices.Compact(slices.Clone(ids))) != len(ids) {
 		t.Error("two operations have one id")
 	}
-	slices.Sort(described)
+	slices.Sort(all)
 	handled := s.handler.Patterns()
 	slices.Sort(handled)
-	if !slices.Equal(handled, described) {
-		t.Errorf("the handlers are %v, the file has %v", handled, described)
+	if !slices.Equal(handled, all) {
+		t.Errorf("the handlers are %v, the file has %v", handled, all)
 	}
 }
 

@@ -295,7 +295,7 @@ func (a *API) claim(q *request, in ClaimWanted) (any, error) {
 	if q.who.Kind == auth.Owner {
 		in.Owner = q.who.Name
 	}
-	if err := a.room(q.Context(), in.Owner); err != nil {
+	if err := a.Room(q.Context(), in.Owner); err != nil {
 		return nil, err
 	}
 	n := dormouse.NewWorkspace{Owner: in.Owner, Name: in.Name, Hours: in.Hours, Autostart: in.Autostart, Autostop: in.Autostop, TTL: time.Duration(in.TTL)}

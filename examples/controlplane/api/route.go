@@ -248,7 +248,7 @@ func into[T any](q *request) (v T, err error) {
 	d.DisallowUnknownFields()
 	if err := d.Decode(&v); err != nil {
 		if errors.Is(err, invalid.Err) {
-			return v, err
+			return v, inField(q.body, err)
 		}
 		return v, invalid.New("body", "", "must be JSON of this request: %s", short(err.Error()))
 	}
@@ -256,6 +256,21 @@ func into[T any](q *request) (v T, err error) {
 		return v, invalid.New("body", "", "must be one JSON value, and nothing behind it")
 	}
 	return v, nil
+}
+
+// inField names the field of a body in which a text of one of our types cannot be read: the text itself does not know it.
+func inField(body []byte, err error) error {
+	var bad *invalid.Error
+	fields := map[string]any{}
+	if !errors.As(err, &bad) || bad.Field != anyDuration || json.Unmarshal(body, &fields) != nil {
+		return err
+	}
+	for name, value := range fields {
+		if text, ok := value.(string); ok && short(text) == bad.Value {
+			return invalid.New(name, bad.Value, "%s", bad.Rule)
+		}
+	}
+	return err
 }
 
 // with makes a route's function of one that takes a body.

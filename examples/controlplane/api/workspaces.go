@@ -28,6 +28,9 @@ func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
 // Duration is a duration in JSON: a text such as "8h" or "1h30m".
 type Duration time.Duration
 
+// anyDuration is the field of a duration that does not know where it stands.
+const anyDuration = "duration"
+
 // MarshalText implements encoding.TextMarshaler.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
@@ -35,7 +38,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil {
-		return invalid.New("duration", short(string(text)), `must be like "8h" or "1h30m"`)
+		return invalid.New(anyDuration, short(string(text)), `must be like "8h" or "1h30m"`)
 	}
 	*d = Duration(v)
 	return nil
@@ -116,9 +119,9 @@ func (a *API) workspaceRoutes() []route {
 				return a.Plane.Update(q.Context(), id, lifecycle.SetDeadline(in.Until), o...)
 			}),
 		},
-		{method: "PUT", path: "/workspaces/{id}/hold", summary: "suspend its rules until an instant", who: people, in: typeOf[dormouse.Hold](), out: one, do: a.change(a.hold)},
+		{method: "PUT", path: "/workspaces/{id}/hold", summary: "suspend its rules until an instant", who: admins, in: typeOf[dormouse.Hold](), out: one, do: a.change(a.hold)},
 		{
-			method: "DELETE", path: "/workspaces/{id}/hold", summary: "end its hold", who: people, out: one,
+			method: "DELETE", path: "/workspaces/{id}/hold", summary: "end its hold", who: admins, out: one,
 			do: a.change(func(q *request, id uuid.UUID, o []dormouse.Option) (dormouse.Workspace, error) {
 				return a.Plane.Hold(q.Context(), id, dormouse.Hold{}, o...)
 			}),
@@ -135,6 +138,12 @@ func (a *API) workspaceRoutes() []route {
 	for name, verb := range a.verbs() {
 		routes = append(routes, route{method: "POST", path: "/workspaces/{id}/" + name, summary: name + " it", who: people, out: one, do: a.change(verb)})
 	}
+	routes = append(routes, route{
+		method: "POST", path: "/workspaces/{id}/retry", summary: "let it try again what failed too often", who: admins, out: one,
+		do: a.change(func(q *request, id uuid.UUID, o []dormouse.Option) (dormouse.Workspace, error) {
+			return a.Plane.Update(q.Context(), id, lifecycle.ClearAttention(), o...)
+		}),
+	})
 	routes = append(routes, route{
 		method: "DELETE", path: "/workspaces/{id}", summary: "delete it, and what it is made of", who: people, out: one,
 		do: a.change(verb(a.Plane.Delete)),
@@ -154,9 +163,6 @@ func verb(do func(context.Context, uuid.UUID, ...dormouse.Option) (dormouse.Work
 func (a *API) verbs() map[string]change {
 	return map[string]change{
 		"start": verb(a.Plane.Start), "stop": verb(a.Plane.Stop), "restart": verb(a.Plane.Restart), "cancel": verb(a.Plane.Cancel), "wake": verb(a.Plane.Wake),
-		"retry": func(q *request, id uuid.UUID, o []dormouse.Option) (dormouse.Workspace, error) {
-			return a.Plane.Update(q.Context(), id, lifecycle.ClearAttention(), o...)
-		},
 	}
 }
 
@@ -281,7 +287,7 @@ func (a *API) create(q *request, in Wanted) (any, error) {
 func (a *API) Create(ctx context.Context, in Wanted, key string, by auth.Identity) (dormouse.Workspace, error) {
 	template, err := a.template(ctx, in.Template)
 	if err == nil {
-		err = a.room(ctx, in.Owner)
+		err = a.Room(ctx, in.Owner)
 	}
 	if err != nil {
 		return dormouse.Workspace{}, err
@@ -299,8 +305,8 @@ func (a *API) Create(ctx context.Context, in Wanted, key string, by auth.Identit
 	return a.Plane.Start(ctx, w.ID, dormouse.By(by.Name))
 }
 
-// room refuses more workspaces than an owner may have.
-func (a *API) room(ctx context.Context, owner string) error {
+// Room refuses more workspaces than an owner may have.
+func (a *API) Room(ctx context.Context, owner string) error {
 	if owner == "" {
 		return invalid.New("owner", "", "must be a name")
 	}

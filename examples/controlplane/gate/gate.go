@@ -48,6 +48,7 @@ type Gate struct {
 
 	mu      sync.Mutex
 	refused map[string]*refused
+	swept   time.Time // when those that are silent were last forgotten
 }
 
 // refused is who was refused.
@@ -154,7 +155,12 @@ func (g *Gate) tell(key string, now time.Time) int {
 	return n
 }
 
+// forget is done once in a while: a flood must not make each request of it dear.
 func (g *Gate) forget(now time.Time) {
+	if now.Sub(g.swept) < g.cfg.Quiet {
+		return
+	}
+	g.swept = now
 	for key, f := range g.refused {
 		if now.Sub(f.said) >= g.cfg.Quiet {
 			delete(g.refused, key)

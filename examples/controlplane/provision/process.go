@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,18 +55,27 @@ func NewProcesses(folder string) (*Processes, error) {
 	return p, err
 }
 
-// command is that of a workspace: this program again, with its home, and in a sandbox where there is one.
+// command is that of a workspace: this program again, with its home, and in a sandbox where there is one. Of the worker's environment
+// it has nothing: there may be secrets in it.
 func (p *Processes) command(self string, m prewarm.Member) []string {
 	home, run := p.home(m.Resource), p.backend.Dir(m)
-	command := []string{"/usr/bin/env", box.HomeEnv + "=" + home, box.NameEnv + "=" + m.Claim.Owner, self, "-role", "workspace"}
-	if !sandboxed() {
-		return command
+	environment := []string{
+		"/usr/bin/env", "-i", "PATH=" + os.Getenv("PATH"), "HOME=" + home, localprocess.ResourceEnv + "=" + m.Resource.String(), localprocess.DirEnv + "=" + run,
+		box.HomeEnv + "=" + home, box.NameEnv + "=" + m.Claim.Owner,
 	}
-	return append([]string{
+	return slices.Concat(environment, p.sandbox(self, home, run), []string{self, "-role", "workspace"})
+}
+
+// sandbox is what a command stands behind.
+func (p *Processes) sandbox(self, home, run string) []string {
+	if !sandboxed() {
+		return nil
+	}
+	return []string{
 		"bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", p.folder,
 		"--ro-bind", self, self, "--bind", home, home, "--bind", run, run, "--unshare-pid", "--unshare-ipc", "--unshare-uts",
 		"--", // no new session: it stays in the process group, with which it is ended
-	}, command...)
+	}
 }
 
 // sandboxed reports whether bubblewrap is here and may work.

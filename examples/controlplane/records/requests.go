@@ -33,6 +33,12 @@ func (d *DB) BeginRequest(ctx context.Context, identity, key string, digest []by
 	return false, a, err
 }
 
+// Requests is how many requests of somebody are kept.
+func (d *DB) Requests(ctx context.Context, identity string) (n int, err error) {
+	_, err = d.row(ctx, `SELECT count(*) FROM plane_requests WHERE identity = $1`, []any{identity}, &n)
+	return n, err
+}
+
 // TakeRequest takes a request over that a process began which is gone. One of several succeeds.
 func (d *DB) TakeRequest(ctx context.Context, identity, key string, before Answer, now time.Time, by string) (bool, error) {
 	n, err := d.exec(ctx, `UPDATE plane_requests SET begun_at = $5, begun_by = $6 WHERE identity = $1 AND name = $2 AND begun_at = $3 AND begun_by = $4 AND status = 0`,

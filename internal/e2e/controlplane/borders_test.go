@@ -53,7 +53,8 @@ func certify(t *testing.T, dir string) (cert, key string) {
 func TestTLSAndWarmPool(t *testing.T) {
 	w := newWorld(t)
 	cert, key := certify(t, t.TempDir())
-	r := w.startTLS("-tls-cert", cert, "-tls-key", key, "-demo=true", "-pool", "1")
+	metrics := freeAddress(t)
+	r := w.startTLS("-tls-cert", cert, "-tls-key", key, "-demo=true", "-pool", "1", "-metrics", metrics)
 	ann := r.as("ann")
 	w.until("the pool to be warm", func() bool {
 		pools := call[struct {
@@ -67,6 +68,17 @@ func TestTLSAndWarmPool(t *testing.T) {
 	}](ann, "POST", "/pools/sandbox/claims", `{"name":"at once"}`, "Idempotency-Key", "k")
 	if claimed.Source != "warm" || claimed.Workspace.Owner != "ann" || claimed.Workspace.Status != lifecycle.StatusRunning || !answers(claimed.Workspace.Result) {
 		t.Errorf("claimed %+v", claimed)
+	}
+	for url, want := range map[string]int{"http://" + metrics + "/metrics": 200, "http://" + metrics + "/": 404, "http://" + metrics + "/api/v1/me": 404, r.url() + "/metrics": 303} {
+		stay := http.Client{Transport: client.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		response, err := stay.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: %s", url, response.Status)
+		}
 	}
 }
 

@@ -168,6 +168,7 @@ func TestCrashIsNoticed(t *testing.T) {
 	if host, _, _ := strings.Cut(r.address, ":"); strings.Contains(ws.Result, host+":") {
 		t.Errorf("it is at %s: a browser would show it the cookies of the pages at %s", ws.Result, r.address)
 	}
+	apart(t, ws.ID)
 	crash(t, ws.Result)
 	ann.settles(ws.ID, lifecycle.StatusStopped)
 	b := call[records](ann, "GET", "/workspaces/"+ws.ID.String()+"/builds?limit=1", "").Items[0]
@@ -177,6 +178,26 @@ func TestCrashIsNoticed(t *testing.T) {
 	call[dormouse.Workspace](ann, "POST", "/workspaces/"+ws.ID.String()+"/start", "")
 	if again := ann.settles(ws.ID, lifecycle.StatusRunning); !answers(again.Result) {
 		t.Errorf("started again, it does not answer at %q", again.Result)
+	}
+}
+
+// apart looks at the environment of a workspace's processes: it has what they need, and nothing of their control plane's.
+func apart(t *testing.T, id uuid.UUID) {
+	t.Helper()
+	looked := 0
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range files {
+		env, err := os.ReadFile(file)
+		if err != nil || !bytes.Contains(env, []byte("DORMOUSE_RESOURCE="+id.String())) {
+			continue
+		}
+		looked++
+		if bytes.Contains(env, []byte(hostSecret)) {
+			t.Errorf("%s: a workspace has the environment of the control plane", file)
+		}
+	}
+	if looked == 0 {
+		t.Error("no process of the workspace was found")
 	}
 }
 

@@ -147,10 +147,14 @@ func freeAddress(t *testing.T) string {
 	return ""
 }
 
+// hostSecret is in the environment of every control plane, and so of its workers.
+const hostSecret = "PLANE_E2E_PASSWORD=of-the-host"
+
 // begin starts the process of a replica and waits until it answers.
 func (r *replica) begin() {
 	r.w.Helper()
 	r.cmd = exec.Command(programs.plane, r.args...)
+	r.cmd.Env = append(os.Environ(), hostSecret)
 	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
 	if err := r.cmd.Start(); err != nil {
 		r.w.Fatal(err)
