@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast/shadow"
 )
 
 // Of what another organization has, a plane knows nothing: each verb answers the id of somebody else's workspace, template or build as
@@ -31,53 +34,97 @@ func TestOtherOrganizations(t *testing.T) {
 			Organization: uuid.New(), Build: f.build, Logger: slog.New(slog.DiscardHandler),
 		})
 		f.must(err)
+		looks, err := dormouse.New(f.store, dormouse.Config{Organization: uuid.New(), Shadow: &shadow.Config{}, Logger: slog.New(slog.DiscardHandler)})
+		f.must(err)
+		plan, err := f.Plan(ctx, f.template.ID, dormouse.PolicyChange{Policy: policy})
+		f.must(err)
+		adopted := uuid.New()
 		workspace := func(do func(ctx context.Context, id uuid.UUID) (any, error)) func(uuid.UUID) (any, error) {
 			return func(id uuid.UUID) (any, error) { return do(ctx, id) }
 		}
-		for name, c := range map[string]struct {
+		cases := map[string]struct {
 			id uuid.UUID
 			do func(id uuid.UUID) (any, error)
 		}{
-			"get":     {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Get(ctx, id) })},
-			"start":   {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Start(ctx, id) })},
-			"restart": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Restart(ctx, id) })},
-			"stop":    {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Stop(ctx, id) })},
-			"delete":  {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Delete(ctx, id) })},
-			"cancel":  {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Cancel(ctx, id) })},
-			"wake":    {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Wake(ctx, id) })},
-			"explain": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Explain(ctx, id) })},
-			"extend": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
+			"Get":     {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Get(ctx, id) })},
+			"Start":   {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Start(ctx, id) })},
+			"Restart": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Restart(ctx, id) })},
+			"Stop":    {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Stop(ctx, id) })},
+			"Delete":  {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Delete(ctx, id) })},
+			"Cancel":  {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Cancel(ctx, id) })},
+			"Wake":    {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Wake(ctx, id) })},
+			"Explain": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Explain(ctx, id) })},
+			"Extend": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
 				return other.Extend(ctx, id, time.Now().Add(9*time.Hour))
 			})},
-			"ttl": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.SetTTL(ctx, id, time.Hour) })},
-			"schedule": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
+			"SetTTL": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.SetTTL(ctx, id, time.Hour) })},
+			"SetSchedule": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
 				return other.SetSchedule(ctx, id, dormouse.Schedule{})
 			})},
-			"hold": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
+			"Hold": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
 				return other.Hold(ctx, id, dormouse.Hold{Until: time.Now().Add(time.Hour)})
 			})},
-			"builds":   {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Builds(ctx, id, 0, 9) })},
-			"log":      {build, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Log(ctx, id, 0, 9) })},
-			"template": {f.template.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Template(ctx, id) })},
-			"plan": {f.template.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
+			"Builds":   {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Builds(ctx, id, 0, 9) })},
+			"Log":      {build, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Log(ctx, id, 0, 9) })},
+			"Template": {f.template.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Template(ctx, id) })},
+			"Plan": {f.template.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
 				return other.Plan(ctx, id, dormouse.PolicyChange{Policy: policy})
 			})},
-			"hold of a template": {f.template.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
+			"HoldTemplate": {f.template.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
 				return nil, other.HoldTemplate(ctx, id, dormouse.Hold{Until: time.Now().Add(time.Hour)})
 			})},
-			"create": {f.template.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
+			"Create": {f.template.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
 				return other.Create(ctx, dormouse.NewWorkspace{Template: id, Owner: "eve", Name: "x"})
 			})},
-		} {
+			"Update": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
+				return other.Update(ctx, id, lifecycle.RequestBuild(lifecycle.TransitionDelete, uuid.Nil))
+			})},
+			"Observe": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
+				return other.Observe(ctx, id, dormouse.Observation{Deleted: true})
+			})},
+			"Adopt": {f.template.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
+				return other.Adopt(ctx, dormouse.Adopted{Workspace: dormouse.NewWorkspace{ID: adopted, Template: id, Owner: "eve", Name: "x"}})
+			})},
+			"Upcoming": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Upcoming(ctx, id, 9) })},
+			"Calendar": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.Calendar(ctx, id, 9) })},
+			"PresetOf": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) { return other.PresetOf(ctx, id) })},
+			"Apply": {f.template.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
+				forged := plan
+				forged.Change.Template.ID = id
+				return other.Apply(ctx, forged, nil)
+			})},
+			"ComparePlan": {f.template.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
+				forged := plan
+				forged.Change.Template.ID = id
+				return other.ComparePlan(ctx, forged, time.Time{}, forecast.PlanConfig{})
+			})},
+			"Acted": {w.ID, workspace(func(ctx context.Context, id uuid.UUID) (any, error) {
+				return looks.Acted(ctx, id, lifecycle.TransitionDelete, time.Now())
+			})},
+		}
+		for m := range reflect.TypeOf(other).Methods() {
+			if _, tried := cases[m.Name]; !tried && !idless[m.Name] {
+				t.Errorf("%s is not tried with ids of another organization", m.Name)
+			}
+		}
+		for name, c := range cases {
 			theirs, theirErr := c.do(c.id)
 			unknown := uuid.New()
 			none, noneErr := c.do(unknown)
 			if got, want := problem(c.id, theirs, theirErr), problem(unknown, none, noneErr); got != want {
 				t.Errorf("%s: of somebody else %s\n\tof nobody %s", name, got, want)
 			}
-			if name != "log" && theirErr == nil {
+			if name != "Log" && name != "PresetOf" && theirErr == nil {
 				t.Errorf("%s of somebody else's was carried out", name)
 			}
+		}
+		if got, err := other.PutTemplate(ctx, dormouse.Template{ID: f.template.ID, Name: "mine", Policy: policy}); err == nil {
+			t.Errorf("somebody else's template was put: %+v", got)
+		}
+		own, err := other.PutTemplate(ctx, dormouse.Template{Name: "own", Policy: policy})
+		f.must(err)
+		if got, err := other.Create(ctx, dormouse.NewWorkspace{ID: w.ID, Template: own.ID, Owner: "eve", Name: "api"}); err == nil || got.ID != uuid.Nil {
+			t.Errorf("somebody else's workspace was made again: %+v", got)
 		}
 		if list, err := other.List(ctx, dormouse.ListQuery{}); err != nil || len(list) != 0 {
 			t.Errorf("a list of nothing: %v, %v", list, err)
@@ -89,6 +136,16 @@ func TestOtherOrganizations(t *testing.T) {
 			t.Errorf("revision %d, then %d, %v", before.Revision, after.Revision, err)
 		}
 	})
+}
+
+// idless are the methods of a plane that take no id on behalf of somebody: what is the operator's, lists of the organization, and what
+// names things that are made or changed by their names.
+var idless = map[string]bool{
+	"Acquirer": true, "Executor": true, "Machines": true, "Pool": true, "Migrate": true, "Run": true, "WithTx": true, "Remote": true,
+	"HoldAll": true, "Owners": true, "Processes": true, "PutOwner": true, "PutTemplate": true, "Forget": true, "ShadowReport": true,
+	"List": true, "Count": true, "Templates": true, "FleetBuilds": true, "Forecast": true, "Simulate": true,
+	"OwnerID": true, "TemplateID": true, "Claim": true,
+	"Activity": true, // see docs/security.md
 }
 
 // problem is what a host would answer, but for the id.

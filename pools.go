@@ -26,7 +26,7 @@ import (
 // Pool is a pool of workspaces that run before somebody asks for them; see [Plane.Claim]. Every plane of a store should
 // have the same pools.
 type Pool struct {
-	// Name identifies the pool in the store. Required.
+	// Name identifies the pool among those of the plane's organization in the store. Required.
 	Name string
 	// Preset is a named way to build the template: a size of machine, a region, a set of parameters. What it means is the
 	// host's, whose Config.Build sees it as [Build.Preset]. Pools of one Name and several presets are asked for by both, and
@@ -121,7 +121,7 @@ func (p *Plane) makePool(cfg Pool) (*pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	made.members, err = workspaces.New(p.store, p.executor, workspaces.Config{
+	made.members, err = workspaces.New(p.poolStore(), p.executor, workspaces.Config{
 		Template: cfg.Template, Manager: p.manager(cfg.engineName()), Hand: p.hand, Claimed: cfg.told(), Cancel: p.cancelMember,
 		Clock: p.cfg.Clock, Logger: p.cfg.Logger,
 	})
@@ -436,7 +436,7 @@ func (p *Plane) PresetOf(ctx context.Context, workspace uuid.UUID) (string, erro
 		if one.Preset == "" {
 			continue
 		}
-		found, err := p.store.Members(ctx, prewarm.Query{Pool: name, Resources: []uuid.UUID{workspace}, Limit: 1})
+		found, err := p.poolStore().Members(ctx, prewarm.Query{Pool: name, Resources: []uuid.UUID{workspace}, Limit: 1})
 		if err != nil {
 			return "", fmt.Errorf("preset of workspace %s: %w", workspace, err)
 		}

@@ -58,7 +58,8 @@ type Identity struct {
 	Worker uuid.UUID
 	// Slots bounds the jobs that the worker waits for and holds in one process of the control plane, together. Defaults to 1.
 	Slots int
-	// Types and Tags are what the worker may be used for. Nil: what it says.
+	// Types and Tags are what the worker may be used for. Nil: what it says, but a worker that is for one user's jobs only
+	// (see [queue.ScopeUser]) must be registered as such.
 	Types []string
 	Tags  map[string]string
 }
@@ -87,8 +88,11 @@ func (r Remote) AcquireJob(ctx context.Context, request Request) (Job, error) {
 	if r.id.Types != nil {
 		request.Types = r.id.Types
 	}
-	if r.id.Tags != nil {
+	switch owner := request.Tags[queue.TagOwner]; {
+	case r.id.Tags != nil:
 		request.Tags = r.id.Tags
+	case owner != "" || request.Tags[queue.TagScope] == queue.ScopeUser:
+		return Job{}, invalid.New("Request.Tags", owner, "must not say whose worker it is: that is for Identity.Tags")
 	}
 	slot, err := r.a.takeSlot(r.id)
 	if err != nil {

@@ -329,3 +329,24 @@ func TestUnmatchedIsToldTogether(t *testing.T) {
 		}
 	})
 }
+
+// Whose worker it is a worker does not say by itself: else it would be handed the jobs of any user of its organization.
+func TestWhoseWorkerIsRegistered(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		personal := map[string]string{queue.TagScope: queue.ScopeUser, queue.TagOwner: "ceo"}
+		f.enqueue(a, f.posting(personal))
+		request := queue.Request{Types: []string{"build"}, Tags: personal}
+		ctx, cancel := context.WithTimeout(f.ctx, time.Minute)
+		defer cancel()
+		var e *invalid.Error
+		if job, err := f.remote(a, 1).AcquireJob(ctx, request); !errors.As(err, &e) || e.Field != "Request.Tags" {
+			t.Errorf("got %+v, %v", job, err)
+		}
+		registered := acquirer.Identity{Organization: f.org, Worker: uuid.New(), Tags: personal}
+		if _, err := a.Remote(registered).AcquireJob(ctx, queue.Request{Types: []string{"build"}}); err != nil {
+			t.Errorf("the user's own worker: %v", err)
+		}
+	})
+}

@@ -43,7 +43,16 @@ func Jobs(t *testing.T, open func(t *testing.T) queue.Store, o Options) {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
 				t.Run(test.name, func(t *testing.T) {
-					within(t, o, func(t *testing.T) { test.run(newJobKit(t, open(t), o)) })
+					within(t, o, func(t *testing.T) {
+						k := newJobKit(t, open(t), o)
+						if alone["jobs/"+group.name+"/"+test.name] {
+							test.run(k)
+							return
+						}
+						check := k.neighbourJobs()
+						test.run(k)
+						check()
+					})
 				})
 			}
 		})

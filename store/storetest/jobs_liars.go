@@ -17,15 +17,15 @@ type liar struct {
 	secrets              []queue.Secret
 }
 
-// seen is what everybody knows: ids, fences, tokens, processes, workers, organizations.
+// seen is what everybody knows: all parts of handouts but the secret, and ids of everything.
 type seen struct {
-	leases []queue.Lease
-	ids    []uuid.UUID
-	hashes []queue.SecretHash
+	handouts []queue.Handout
+	ids      []uuid.UUID
+	hashes   []queue.SecretHash // of the handouts
 }
 
 func (s *seen) job(j queue.Job) {
-	s.leases = append(s.leases, j.Lease())
+	s.handouts = append(s.handouts, queue.Handout{Lease: j.Lease(), Organization: j.Organization, Worker: j.Worker})
 	s.ids = append(s.ids, j.ID, j.Organization, j.Worker, j.Token, j.Process, j.Tenant)
 	s.hashes = append(s.hashes, j.SecretHash)
 }
@@ -37,28 +37,32 @@ func one[T any](r *rand.Rand, list []T) (none T) {
 	return list[r.IntN(len(list))]
 }
 
-// lie makes up a handout. Every part may be the right one, but for the secret of somebody else.
+// lie makes up a handout: the one of a job that was seen, with some of its parts from elsewhere, and a secret that is not that job's.
 func (l *liar) lie(r *rand.Rand, s *seen) queue.Handout {
-	h := queue.Handout{Lease: one(r, s.leases), Organization: one(r, s.ids), Worker: one(r, s.ids)}
-	switch r.IntN(5) {
+	n := r.IntN(len(s.handouts))
+	h := s.handouts[n]
+	for _, change := range []func(){
+		func() { h.Lease = one(r, s.handouts).Lease },
+		func() { h.Lease.Fence += int64(r.IntN(5) - 2) },
+		func() { h.Organization, h.Worker = l.organization, l.worker },
+		func() { h.Organization = one(r, s.ids) },
+		func() { h.Worker = one(r, s.ids) },
+	} {
+		if r.IntN(6) == 0 {
+			change()
+		}
+	}
+	switch r.IntN(6) {
 	case 0:
-		h.Secret = queue.Secret(one(r, s.hashes))
+		h.Secret = queue.Secret(s.hashes[n])
 	case 1:
 		id := one(r, s.ids)
 		copy(h.Secret[r.IntN(2)*16:], id[:])
 	case 2:
 		h.Secret = queue.NewSecret()
+	case 3: // none
 	default:
 		h.Secret = one(r, l.secrets)
-	}
-	if r.IntN(3) == 0 {
-		h.Lease.Fence += int64(r.IntN(5) - 2)
-	}
-	if r.IntN(2) == 0 {
-		h.Organization = l.organization
-	}
-	if r.IntN(2) == 0 {
-		h.Worker = l.worker
 	}
 	return h
 }

@@ -20,6 +20,7 @@ var jobRaceTests = []jobTest{
 	{"CancelOrClaim", raceCancel},
 	{"HeartbeatOrReap", raceReap},
 	{"RequeuedAndClaimed", raceRequeue},
+	{"LyingWorkers", raceLiars},
 }
 
 // race runs f from many goroutines at once and ends the test on the first error.

@@ -35,6 +35,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"due paging", testDuePaging},
 		{"due share", testDueShare},
 		{"compare and swap", testCompareAndSwap},
+		{"organization stays", testOrganizationStays},
 		{"all or nothing", testAllOrNothing},
 		{"two bad changes", testTwoBad},
 		{"builds", testBuilds},
@@ -107,7 +108,16 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"topics of another process", testTopicsTicks},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			within(t, o, func(t *testing.T) { c.run(newFixture(t, open(t), o)) })
+			within(t, o, func(t *testing.T) {
+				f := newFixture(t, open(t), o)
+				if alone["lifecycle/"+c.name] {
+					c.run(f)
+					return
+				}
+				check := f.neighbour()
+				c.run(f)
+				check()
+			})
 		})
 	}
 }

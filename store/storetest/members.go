@@ -24,7 +24,12 @@ func Members(t *testing.T, open func(t *testing.T) prewarm.Store) {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
 				t.Run(test.name, func(t *testing.T) {
-					within(t, Options{}.withDefaults(), func(t *testing.T) { test.run(newMemberKit(t, open(t))) })
+					within(t, Options{}.withDefaults(), func(t *testing.T) {
+						k := newMemberKit(t, open(t))
+						check := k.neighbourMembers()
+						test.run(k)
+						check()
+					})
 				})
 			}
 		})

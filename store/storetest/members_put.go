@@ -14,6 +14,7 @@ import (
 var memberPutTests = []memberTest{
 	{"Removed", memberRemoved},
 	{"Keys", memberKeys},
+	{"Texts", memberTexts},
 	{"EveryField", memberPutFields},
 	{"CompareAndSwap", memberPutSwap},
 	{"InsertOnce", memberPutOnce},
@@ -263,4 +264,20 @@ func memberKeys(k *memberKit) {
 	k.must(!k.put(fresh)[0], "a key is one member's", "a new one has taken it")
 	a.Revision++
 	k.must(k.put(a)[0], "a member keeps its key", "%+v", a)
+}
+
+func memberTexts(k *memberKit) {
+	m := k.ready(1)
+	m.Message = spoilt
+	k.insert(m)
+	state := prewarm.PoolState{Pool: memberPool, Paused: true, PausedBy: spoilt, Failures: prewarm.Failures{Version: "v1", Count: 1, At: k.now, Message: spoilt}}
+	_, err := k.store.PutMembers(k.ctx, &state, nil)
+	k.noError(err, "PutMembers")
+	state, err = k.store.PoolState(k.ctx, memberPool)
+	k.noError(err, "PoolState")
+	for what, text := range map[string]string{
+		"message": k.get(m.ID).Message, "who has paused it": state.PausedBy, "failure": state.Failures.Message,
+	} {
+		k.must(text == unspoilt, "what is no UTF-8 in a text, a control character or a hidden one, comes back as U+FFFD, a line break as a blank", "%s is %q, want %q", what, text, unspoilt)
+	}
 }

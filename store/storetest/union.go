@@ -107,9 +107,14 @@ func testJobCanBeAcquired(f *fixture, s store.Store) {
 	f.rule(len(claimed.Jobs) == 1 && claimed.Jobs[0].ID == c.Build.ID, "the job of a build can be claimed: got %+v", claimed.Jobs)
 }
 
+// A text that a column of a database does not take as it is, and what every store makes of it.
+const (
+	spoilt   = "a\x00b\xff\u2713\x1b[2J\u202e\u3164\r\nc\td"
+	unspoilt = "a\uFFFDb\uFFFD\u2713\uFFFD[2J\uFFFD\uFFFD c\td"
+)
+
 // testTexts writes texts that a column of a database does not take as they are.
 func testTexts(f *fixture) {
-	const spoilt, want = "a\x00b\xff\u2713\x1b[2J\u202e\r\nc\td", "a\uFFFDb\uFFFD\u2713\uFFFD[2J\uFFFD c\td"
 	t, o, w := f.template, f.owner, f.workspace()
 	for _, bad := range []string{spoilt, "a\nb", "\x1b[2J", "a\u202eb", "a\u200bb", strings.Repeat("x", 129)} {
 		t.Name, o.Name, w.Name = bad, bad, bad
@@ -125,14 +130,27 @@ func testTexts(f *fixture) {
 	c := f.build(f.load(w.ID), lifecycle.TransitionStart)
 	c.Build.Reason, c.Workspace.Backoff = spoilt, lifecycle.Backoff{Cause: spoilt, Message: spoilt}
 	c.Build.Initiator, c.Build.Error, c.Build.Result = spoilt, spoilt, spoilt
+	hold := lifecycle.Hold{Until: epoch.AddDate(1, 0, 0), Note: spoilt, By: spoilt}
+	c.Workspace.Hold = hold
 	f.commit(c)
+	t = f.template
+	t.Hold = hold
+	f.put(epoch, &t)
+	if engines, ok := f.s.(lifecycle.Holder); ok {
+		f.must(engines.PutEngine(f.ctx, epoch, lifecycle.Engine{Hold: hold}))
+		e, err := engines.Engine(f.ctx)
+		f.must(err)
+		f.rule(e.Hold.Note == unspoilt && e.Hold.By == unspoilt, "and so do those of the engine's hold: %q", e.Hold)
+	}
 	got := f.load(w.ID)
 	for what, text := range map[string]string{
+		"note of a hold": got.Workspace.Hold.Note, "who holds": got.Workspace.Hold.By,
+		"note of a template's hold": got.Template.Hold.Note, "who holds a template": got.Template.Hold.By,
 		"reason": string(got.Build.Reason),
 		"cause":  string(got.Workspace.Backoff.Cause), "message": got.Workspace.Backoff.Message,
 		"initiator": got.Build.Initiator, "error": got.Build.Error, "result": got.Build.Result,
 	} {
-		f.rule(text == want, "what is no UTF-8 in a text, a control character or a hidden one, comes back as U+FFFD, a line break as a blank: %s is %q, want %q", what, text, want)
+		f.rule(text == unspoilt, "what is no UTF-8 in a text, a control character or a hidden one, comes back as U+FFFD, a line break as a blank: %s is %q, want %q", what, text, unspoilt)
 	}
 }
 

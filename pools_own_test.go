@@ -1,0 +1,57 @@
+package dormouse_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/prewarm"
+)
+
+// Planes of two organizations may have a pool of the same name in one store. Each keeps, counts and hands out its own
+// workspaces, and a key of one means nothing to the other.
+func TestPoolsOfTwoOrganizations(t *testing.T) {
+	bubble(t, func(cfg *dormouse.Config) { withPool(2, nil)(cfg); cfg.Organization = uuid.New() }, func(f *fixture) {
+		cfg := dormouse.Config{Organization: uuid.New(), Build: f.build, Logger: slog.New(slog.DiscardHandler)}
+		withPool(3, nil)(&cfg)
+		other, err := dormouse.New(f.store, cfg)
+		f.must(err)
+		ctx, cancel := context.WithCancel(f.t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := other.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		defer running.Wait()
+		defer cancel()
+		theirs, err := other.PutTemplate(f.t.Context(), dormouse.Template{Name: "go-dev", Policy: policy})
+		f.must(err)
+		f.wait(20 * time.Minute)
+		counts := func() (mine, others prewarm.Counts) {
+			pool, _ := other.Pool("go")
+			return f.engine().Stats().Counts, pool.Stats().Counts
+		}
+		if mine, others := counts(); mine.Ready != 2 || others.Ready != 3 || mine.Old+others.Old != 0 {
+			t.Fatalf("%+v and %+v", mine, others)
+		}
+		claim := dormouse.Claim{Pool: "go", Key: "k", Workspace: dormouse.NewWorkspace{Owner: "ann", Name: "api"}}
+		got, err := f.Claim(f.t.Context(), claim)
+		f.must(err)
+		claim.Workspace.Owner = "bob"
+		his, err := other.Claim(f.t.Context(), claim)
+		f.must(err)
+		if got.Workspace.TemplateID != f.template.ID || his.Workspace.TemplateID != theirs.ID || his.Source != prewarm.Warm {
+			t.Errorf("got %+v and %+v", got, his)
+		}
+		f.wait(20 * time.Minute)
+		if mine, others := counts(); mine.Ready != 2 || others.Ready != 3 || mine.Old+others.Old != 0 {
+			t.Errorf("then %+v and %+v", mine, others)
+		}
+	})
+}
