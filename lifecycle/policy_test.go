@@ -150,11 +150,13 @@ func TestPlanPolicyDeadlines(t *testing.T) {
 		},
 		{
 			"a TTL that begins leaves the grace", unlimited,
-			changed(unlimited, func(p *lifecycle.Policy) { p.DefaultTTL = time.Hour }), monday.Add(2 * time.Hour), time.Time{},
+			changed(unlimited, func(p *lifecycle.Policy) { p.DefaultTTL = time.Hour }), monday.Add(2 * time.Hour),
+			time.Time{},
 		},
 		{
 			"a TTL that begins and ends after the grace", unlimited,
-			changed(unlimited, func(p *lifecycle.Policy) { p.DefaultTTL = 5 * time.Hour }), monday.Add(5*time.Hour + time.Minute), time.Time{},
+			changed(unlimited, func(p *lifecycle.Policy) { p.DefaultTTL = 5 * time.Hour }), monday.Add(5*time.Hour + time.Minute),
+			time.Time{},
 		},
 		{
 			"a longest run leaves the grace", unlimited,
@@ -186,7 +188,9 @@ func TestPlanPolicyDeadlines(t *testing.T) {
 		},
 		{
 			"an unrelated change gives no deadline", unlimited,
-			changed(unlimited, func(p *lifecycle.Policy) { p.ActivityBump = time.Hour }), time.Time{}, time.Time{},
+			changed(unlimited, func(p *lifecycle.Policy) { p.ActivityBump = time.Hour }),
+			time.Time{},
+			time.Time{},
 		},
 		{
 			"an unrelated change moves nothing", capped,

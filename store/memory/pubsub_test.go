@@ -2,6 +2,7 @@ package memory_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -63,7 +64,7 @@ func TestPubsub(t *testing.T) {
 		}
 		cancel()
 		for range 2 {
-			if err := <-ended; err != context.Canceled {
+			if err := <-ended; !errors.Is(err, context.Canceled) {
 				t.Errorf("Listen returns %v", err)
 			}
 		}
