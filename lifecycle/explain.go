@@ -185,16 +185,16 @@ func because(o obstacle, s *Snapshot) string {
 // heldBecause names what keeps a rule from acting when what it compares is met.
 func (t *teller) heldBecause(r Rule, a armed) string {
 	s, kind := t.s, kindOf(r, t.s)
-	met, b := max(a.at, at(t.now)), &s.Workspace.Backoff
+	met, b, grace := max(a.at, at(t.now)), &s.Workspace.Backoff, graceOf(kind)
 	for _, h := range []struct {
 		of string
 		*Hold
 	}{{"workspace", &s.Workspace.Hold}, {"template", &s.Template.Hold}, {"engine", &s.Engine.Hold}} {
 		switch end := h.end(kind); {
-		case a.at < end && met < end:
+		case met < end:
 			return fmt.Sprintf("the %s is held until %s: %s", h.of, t.stamp(h.Until), h.describe())
-		case end != unset && a.at < end.plus(graceOf(kind)):
-			return fmt.Sprintf("the hold of the %s ended at %s, and leaves %s", h.of, t.stamp(h.Until), span(graceOf(kind)))
+		case a.at < end.plus(grace) && met < end.plus(grace+jitter(s)):
+			return fmt.Sprintf("the hold of the %s ended at %s, and leaves %s", h.of, t.stamp(h.Until), span(grace+jitter(s)))
 		}
 	}
 	switch f := floor(s, kind); {

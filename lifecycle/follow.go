@@ -182,14 +182,14 @@ func (e *editor) floorOf(before *Snapshot, known bool, kind HoldRules, floor tim
 	return floor
 }
 
-// acting returns when a rule would act from now on if only its own condition and holds counted; the stop of a suspended owner's
-// workspace, which leaves no grace, counts as never. A deletion that waits for another rule counts from when that one acts.
+// acting returns when a rule would act from now on if only its own condition and holds counted. A deletion that waits for
+// another rule counts from when that one acts.
 func acting(r Rule, s *Snapshot, now time.Time) instant {
 	a := arm(r, s)
 	switch {
 	case r == RuleAutodelete && !a.is():
 		return deletionAhead(s, now)
-	case !a.is() || r == RuleAutostop && a.since == always:
+	case !a.is():
 		return never
 	}
 	return actsAfter(r, a, s, at(now))
@@ -203,7 +203,7 @@ func deletionAhead(s *Snapshot, now time.Time) instant {
 	if p.TimeTilAutodelete > 0 {
 		ahead = sleeps.plus(p.TimeTilAutodelete)
 	}
-	if p.DeleteAtDeadline && deadline <= sleeps {
+	if p.DeleteAtDeadline && deadline <= sleeps && s.Owner.Status != OwnerSuspended { // see stoppedAtDeadline
 		ahead = min(ahead, deadline)
 	}
 	if stops := min(deadline, cleanup); p.DeleteStopped > 0 && stops <= sleeps {

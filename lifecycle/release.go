@@ -12,7 +12,7 @@ func kindOf(r Rule, s *Snapshot) HoldRules {
 	case RuleAutostop, RuleFailedCleanup:
 		return HoldStops
 	case RuleDormancy:
-		if stopsBeforeDormancy(s) {
+		if stopsBeforeDormancy(s) && s.Owner.Status != OwnerSuspended { // whose stop nothing holds
 			return HoldDormancy | HoldStops
 		}
 		return HoldDormancy
