@@ -109,13 +109,7 @@ func (t *teller) explain() Explanation {
 		if at := e.ChangesAt; !at.IsZero() && (x.NextAt.IsZero() || at.Before(x.NextAt)) {
 			x.Next, x.NextAt, next = r, at, a
 		}
-		if r == t.d.Rule {
-			next = a
-		}
 		x.Rules = append(x.Rules, e)
-	}
-	if t.d.Acts() {
-		x.Next, x.NextAt = t.d.Rule, t.now
 	}
 	x.Summary = t.summary(&x, next)
 	return x
@@ -161,7 +155,7 @@ func (t *teller) rule(r Rule, a armed, acts instant) RuleExplanation {
 		e.Because = t.d.Rule.String() + " comes first"
 	default:
 		e.Verdict, e.ChangesAt = VerdictWaits, acts.time()
-		if a.at < acts && r < RuleReminder {
+		if a.at < acts {
 			e.Because = t.heldBecause(r, a)
 		}
 		if a.at <= now {
@@ -279,10 +273,8 @@ func (t *teller) sentence(r Rule, a armed) string {
 		return "its deadline moves because it runs at its autostart time"
 	case RuleReminder:
 		return "its owner is reminded of the stop at " + t.stamp(a.since.time())
-	case RuleDeleteReminder:
-		return "its owner is reminded of the deletion at " + t.stamp(a.since.time())
 	}
-	return "nothing"
+	return "its owner is reminded of the deletion at " + t.stamp(a.since.time())
 }
 
 // String renders the explanation as text, one rule a line.

@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -39,11 +40,34 @@ func TestExplainHeldBecause(t *testing.T) {
 		"a change":             {lifecycle.RuleAutostop, of(stops, workspace(func(w *lifecycle.Workspace) { w.Floors.Stop = noon })), noon.Add(-us), "a change that made it sooner leaves time until Mon 2026-03-02 12:00:00 UTC"},
 		"a change, then a back-off": {lifecycle.RuleAutostop, of(stops, workspace(func(w *lifecycle.Workspace) { w.Floors.Stop = noon }), backsOff(noon.Add(time.Minute))), noon,
 			"tried again at Mon 2026-03-02 12:01:00 UTC after attempt 2: refused: no quota"},
+		"an outage, then a back-off": {lifecycle.RuleAutostop, of(stops, func(s *lifecycle.Snapshot) { s.Engine.SettleUntil = noon }, backsOff(noon.Add(time.Minute))), noon,
+			"tried again at Mon 2026-03-02 12:01:00 UTC after attempt 2: refused: no quota"},
+		"a back-off, due after the grace": {lifecycle.RuleDormancy, stopped(tilDormant(5*time.Hour-us), heldUntil(noon), jittered, backsOff(noon.Add(130*time.Minute))), noon.Add(2 * time.Hour),
+			"tried again at Mon 2026-03-02 14:10:00 UTC after attempt 2: refused: no quota"},
+		"a herd, dormancy": {lifecycle.RuleDormancy, stopped(tilDormant(5*time.Hour-2*us), heldUntil(noon), jittered), noon.Add(2 * time.Hour),
+			"the hold of the workspace ended at Mon 2026-03-02 12:00:00 UTC, and leaves 2h 19m"},
 		"holidays": {lifecycle.RuleAutostop, of(stops, holidays("2026-03-02"), holidaysHold(lifecycle.HoldAll)), noon, "holidays of the template: UTC 2026-03-02"},
 	} {
 		r := lifecycle.Explain(c.s, c.now).Rules[c.rule-1]
 		if r.Because != c.want {
 			t.Errorf("%s\ngot  %s %s\nwant %s", name, r.Verdict, r.Because, c.want)
 		}
+	}
+}
+
+// Of rules that are due at one instant the first is the next, and the others say that it comes first.
+func TestExplainOfTwoAtOnce(t *testing.T) {
+	noon := at("2026-03-02 12:00")
+	s := running(deadline(noon), tilDormant(3*time.Hour-us))
+	if x := lifecycle.Explain(s, monday); x.Next != lifecycle.RuleAutostop || !x.NextAt.Equal(noon) {
+		t.Errorf("next is %v at %v", x.Next, x.NextAt)
+	}
+	x := lifecycle.Explain(s, noon)
+	if r := x.Rules[lifecycle.RuleDormancy-1]; r.Verdict != lifecycle.VerdictDue || r.Because != "autostop comes first" {
+		t.Errorf("dormancy %s because %s", r.Verdict, r.Because)
+	}
+	held := lifecycle.Explain(running(deadline(monday), heldUntil(noon)), monday).String()
+	if want := "acts at Mon 2026-03-02 12:00:00 UTC"; !strings.Contains(held, want) {
+		t.Errorf("held, without %q:\n%s", want, held)
 	}
 }

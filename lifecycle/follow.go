@@ -105,7 +105,7 @@ func (e *editor) moveDeadline(before *Snapshot) {
 	b.MaxDeadline = e.movedCap(d.MaxDeadline)
 	begins := ttl(&e.s) > 0 && was.Deadline.IsZero()
 	ends := ttl(before) > 0 && ttl(&e.s) == 0
-	uncapped := !was.MaxDeadline.IsZero() && was.Deadline.Equal(was.MaxDeadline) && (b.MaxDeadline.IsZero() || b.MaxDeadline.After(was.MaxDeadline))
+	uncapped := !was.MaxDeadline.IsZero() && was.Deadline.Equal(was.MaxDeadline) // if the cap has moved, that is
 	switch grace := e.grace(HoldStops); {
 	case uncapped && d.Deadline.IsZero():
 		b.Deadline = time.Time{}
@@ -142,9 +142,6 @@ const quietLeeway = 2 * time.Hour
 // capDeadline keeps the deadline within its cap.
 func (e *editor) capDeadline() {
 	b := &e.s.Build
-	if b.MaxDeadline.IsZero() {
-		return
-	}
 	if b.Deadline.IsZero() {
 		b.Deadline = b.MaxDeadline
 	}
