@@ -206,9 +206,6 @@ func deletionAhead(s *Snapshot, now time.Time) instant {
 	if stops := min(deadline, cleanup); p.DeleteStopped > 0 && stops <= sleeps {
 		ahead = min(ahead, stops.plus(p.DeleteStopped))
 	}
-	if ahead == never {
-		return never
-	}
 	ahead = ahead.plus(jitter(s) + micros.Tick)
 	return released(s, HoldDeletion, max(ahead, at(now)))
 }
@@ -228,11 +225,9 @@ func deadlines(s *Snapshot) schedule.Deadlines {
 	if run := s.Template.Policy.MaxRuntime; run > 0 {
 		d.MaxDeadline = micros.Earlier(d.MaxDeadline, later(since, run))
 	}
-	if t := ttl(s); t > 0 {
-		d.Deadline = autostopOf(s, schedule.AutostopInput{
-			TTL: min(t, maxSpan), Autostart: usable(s.Workspace.Autostart), AutostartDays: s.Template.Policy.AutostartDays & schedule.AllDays,
-		}).Deadline
-	}
+	d.Deadline = autostopOf(s, schedule.AutostopInput{
+		TTL: min(ttl(s), maxSpan), Autostart: s.Workspace.Autostart, AutostartDays: s.Template.Policy.AutostartDays & schedule.AllDays,
+	}).Deadline
 	if next := s.Workspace.Autostop.Next(since); !next.IsZero() {
 		d.Deadline = micros.Earlier(d.Deadline, micros.Of(next))
 	}
@@ -244,26 +239,11 @@ func deadlines(s *Snapshot) schedule.Deadlines {
 
 // requiredStop is the cap of the autostop requirement, zero for none.
 func requiredStop(s *Snapshot) time.Time {
-	p := &s.Template.Policy
-	if p.Requirement.Days == 0 {
-		return time.Time{}
-	}
-	return autostopOf(s, schedule.AutostopInput{Requirement: p.Requirement, QuietHours: usable(s.Owner.QuietHours)}).MaxDeadline
+	return autostopOf(s, schedule.AutostopInput{Requirement: s.Template.Policy.Requirement, QuietHours: s.Owner.QuietHours}).MaxDeadline
 }
 
 func autostopOf(s *Snapshot, in schedule.AutostopInput) schedule.Deadlines {
 	in.CompletedAt = s.Build.runSince()
-	d, err := schedule.Autostop(in)
-	if err != nil {
-		return schedule.Deadlines{}
-	}
+	d, _ := schedule.Autostop(in) // none with an error
 	return schedule.Deadlines{Deadline: at(d.Deadline).time(), MaxDeadline: at(d.MaxDeadline).time()}
-}
-
-// usable returns the schedule if it can be used: an unusable one counts as none for the deadlines.
-func usable(c *schedule.Cron) *schedule.Cron {
-	if c == nil || c.Err() != nil {
-		return nil
-	}
-	return c
 }

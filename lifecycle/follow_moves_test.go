@@ -132,3 +132,58 @@ func TestFloorsAreLeftWhereTheyHold(t *testing.T) {
 		}
 	}
 }
+
+// A workspace that has skipped policies gets the longest grace of them.
+func TestTheLongestGraceOfSkippedPolicies(t *testing.T) {
+	long := lifecycle.PolicyTerms{StopGrace: 10 * time.Hour, DeleteGrace: 50 * time.Hour}
+	short := lifecycle.PolicyTerms{StopGrace: time.Hour, DeleteGrace: time.Hour}
+	for name, c := range map[string]struct {
+		first, second lifecycle.PolicyTerms
+		want          time.Duration
+	}{
+		"usual, short": {lifecycle.PolicyTerms{}, short, 2 * time.Hour}, "long, short": {long, short, 10 * time.Hour},
+		"short, long": {short, long, 10 * time.Hour}, "short": {short, short, time.Hour},
+	} {
+		s := running()
+		for n, terms := range []lifecycle.PolicyTerms{c.first, c.second} {
+			s = replaced(t, s, monday, func(tm *lifecycle.Template) {
+				terms.At = monday.Add(time.Duration(n) * us)
+				tm.Terms, tm.Policy.MaxRuntime = terms, time.Duration(n+1)*time.Minute
+			})
+		}
+		s = apply(s, lifecycle.Rearm(s, monday))
+		if want := monday.Add(c.want); !s.Build.Deadline.Equal(want) {
+			t.Errorf("%s: stopped at %v, want %v", name, s.Build.Deadline, want)
+		}
+	}
+}
+
+// A plan says what it changes before its template has the policy and after, and nothing of what it does not.
+func TestPlanPolicySaysWhatChanges(t *testing.T) {
+	hour := func(p *lifecycle.Policy) { p.MaxRuntime = time.Hour }
+	for name, c := range map[string]struct {
+		s      lifecycle.Snapshot
+		change func(*lifecycle.Policy)
+		ok     bool
+		moves  int
+	}{
+		"nothing":         {running(), func(p *lifecycle.Policy) { p.MinExtend = time.Hour }, false, 0},
+		"the run":         {running(), hour, true, 1},
+		"the workspace":   {stopped(), func(p *lifecycle.Policy) { p.DeleteStopped = 30 * day }, true, 2},
+		"needs attention": {running(deadline(monday.Add(time.Hour)), workspace(func(w *lifecycle.Workspace) { w.AttentionAt = monday })), func(p *lifecycle.Policy) { p.DeleteStopped = 30 * day }, false, 0},
+		"the extension":   {running(autostart("0 9 * * *"), ttl(8*time.Hour), deadline(monday.Add(30*time.Hour))), extends, false, 1},
+		"asleep before":   {running(deadline(monday.Add(9*time.Hour)), tilDormant(3*time.Hour)), func(p *lifecycle.Policy) { p.DeleteStopped = day }, false, 0},
+	} {
+		c.s.Template.Revision = 1
+		plan, err := lifecycle.NewPolicyPlan(c.s.Template, changed(c.s, c.change), monday)
+		must(err)
+		put := c.s
+		put.Template = must1(lifecycle.ReplaceTemplate(c.s.Template, must1(plan.Next(c.s.Template)), monday))
+		for when, s := range map[string]lifecycle.Snapshot{"before": c.s, "after": put} {
+			_, moves, ok := lifecycle.PlanPolicy(s, plan.Change, monday)
+			if ok != c.ok || len(moves) != c.moves {
+				t.Errorf("%s, %s: changes %t, moves %v", name, when, ok, moves)
+			}
+		}
+	}
+}

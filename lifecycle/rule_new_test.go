@@ -270,6 +270,7 @@ func TestSettle(t *testing.T) {
 		{name: "autostop", s: running(deadline(monday), settling), want: stop, at: until},
 		{name: "dormancy", s: stopped(tilDormant(time.Minute), settling, workspace(func(w *lifecycle.Workspace) { w.CreatedAt, w.LastUsedAt = monday.Add(-day), monday.Add(-day) })), want: "dormancy: dormant", at: until},
 		{name: "suspended", s: running(owner(lifecycle.OwnerSuspended), settling), want: stop, at: monday},
+		{name: "autostart", s: stopped(autostart("5 9 * * *"), settling), want: "autostart: start", at: monday.Add(5 * time.Minute)},
 	})
 }
 
@@ -309,6 +310,8 @@ func TestBackOffsAreBounded(t *testing.T) {
 		w.Backoff = lifecycle.Backoff{Until: end.AddDate(1, 0, 0), Attempts: 1, Cause: lifecycle.SkipRefused}
 	}))
 	expect(t, s, end, stop)
+	s.Workspace.Backoff.Until = end.Add(75 * time.Minute) // as long as a pause may be
+	expect(t, s, end, "nothing")
 }
 
 // What a holiday, a hold or a floor lets go is spread like a herd.
