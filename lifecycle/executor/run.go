@@ -132,7 +132,8 @@ const hintPause = 50 * time.Millisecond
 func (e *Executor) runWatch(ctx context.Context, w lifecycle.Watcher) {
 	h := hints.NewGate(e.clock, hintPause, "executor", e.signals.changed)
 	for ctx.Err() == nil {
-		if err := w.WatchWakes(ctx, h.Hint); err != nil && ctx.Err() == nil {
+		err := watch(ctx, e.caller, "store: watch wakes", func(ctx context.Context) error { return w.WatchWakes(ctx, h.Hint) })
+		if err != nil && ctx.Err() == nil {
 			warn(ctx, e.logger, "watch wakes", err)
 			pause(ctx, e.clock, e.cfg.Interval)
 		}

@@ -261,7 +261,7 @@ func (w *Workspaces) PoolState(ctx context.Context, pool string) (prewarm.PoolSt
 
 // AnnounceMembers implements [prewarm.Watcher], where the store is one.
 func (w *Workspaces) AnnounceMembers(ctx context.Context, pool, note string) error {
-	if s, ok := w.store.(prewarm.Watcher); ok {
+	if s, ok := lifecycle.Ability[prewarm.Watcher](w.store); ok {
 		return s.AnnounceMembers(ctx, pool, note)
 	}
 	return nil
@@ -269,7 +269,7 @@ func (w *Workspaces) AnnounceMembers(ctx context.Context, pool, note string) err
 
 // WatchMembers implements [prewarm.Watcher], where the store is one.
 func (w *Workspaces) WatchMembers(ctx context.Context, pool string, hear func(note string)) error {
-	if s, ok := w.store.(prewarm.Watcher); ok {
+	if s, ok := lifecycle.Ability[prewarm.Watcher](w.store); ok {
 		return s.WatchMembers(ctx, pool, hear)
 	}
 	<-ctx.Done()
