@@ -80,8 +80,7 @@ func serve(ctx context.Context, address, data string) error {
 			return err
 		},
 		TuneAcquirer: func(c *acquirer.Config) {
-			// It is the only process of its database, and soon knows that the one before was killed.
-			c.Heartbeat, c.Lease = 300*time.Millisecond, time.Second
+			c.Alone = true // the only process of its database: the one before is gone
 			c.Lost = map[string]acquirer.LostPolicy{lifecycle.JobType: acquirer.RequeueLost(5, 0)}
 		},
 	})
