@@ -257,6 +257,14 @@ func TestAWatchThatMisbehaves(t *testing.T) {
 		_, stop = f.run(executor.Config{Precise: true}, watching{f.store, func(context.Context) error { panic("boom") }})
 		f.stoppedAt(2, 6*time.Second)
 		f.must(stop())
+
+		watches := &counter{}
+		_, stop = f.run(executor.Config{Precise: true}, watching{f.store, func(context.Context) error { watches.add("n"); return nil }})
+		time.Sleep(10 * time.Second)
+		f.must(stop())
+		if n := watches.get("n"); n > 12 { // once an interval
+			t.Errorf("a watch that ends by itself is begun %d times in 10 seconds", n)
+		}
 	})
 }
 
