@@ -85,6 +85,35 @@ func TestStoppedMembersAreNotHandedOut(t *testing.T) {
 	})
 }
 
+// However many members are of no use, a claim finds those behind them.
+func TestClaimPassesManyUnfitMembers(t *testing.T) {
+	bubble(t, 60, func(r *rig) { r.pool.Spec.Ceiling = 60 }, func(r *rig) {
+		pick := prewarm.Pick{Pool: "go", Version: r.pool.Spec.Version}
+		ready, err := r.store.Members(r.t.Context(), prewarm.Query{Pool: "go", Pick: &pick})
+		r.must(err)
+		if len(ready) != 60 {
+			t.Fatalf("%d members are ready", len(ready))
+		}
+		fit := map[uuid.UUID]bool{ready[58].ID: true, ready[59].ID: true}
+		for _, m := range ready[:58] {
+			_, err := r.engine.Update(r.t.Context(), m.Resource, lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil))
+			r.must(err)
+		}
+		claims := []prewarm.Claim{{Key: "1", Owner: "ann"}, {Key: "2", Owner: "bob"}, {Key: "3", Owner: "bob"}}
+		grants, err := r.w.ClaimMembers(r.t.Context(), time.Now(), pick, claims)
+		r.must(err)
+		for i, g := range grants[:2] {
+			if g.Result != prewarm.GrantNew || !fit[g.Member.ID] {
+				t.Errorf("claim %d: %+v", i, g)
+			}
+		}
+		if grants[2].Result != prewarm.GrantNone {
+			t.Errorf("a third claim of two that are fit: %+v", grants[2])
+		}
+		r.consistent()
+	})
+}
+
 func TestColdClaimIsHandedOverWhenItRuns(t *testing.T) {
 	bubble(t, 0, nil, func(r *rig) {
 		h := r.claim(prewarm.Request{Owner: "ann", Details: "api", IfEmpty: prewarm.Cold})
