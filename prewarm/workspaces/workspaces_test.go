@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -192,6 +193,28 @@ func TestReturnDeletesTheWorkspace(t *testing.T) {
 		r.wait(5 * time.Minute)
 		if !r.load(h.Member.Resource).Workspace.Deleted {
 			t.Error("the workspace was not deleted")
+		}
+	})
+}
+
+// A deletion that fails is not asked for again at once.
+func TestDeletionThatFailsIsAskedForMoreAndMoreRarely(t *testing.T) {
+	bubble(t, 0, nil, func(r *rig) {
+		h := r.claim(prewarm.Request{Owner: "ann", IfEmpty: prewarm.Cold})
+		r.set(100*time.Millisecond, lifecycle.JobFailed)
+		r.must(r.p.Return(context.Background(), h.Member.ID))
+		r.wait(time.Hour)
+		s := r.load(h.Member.Resource)
+		if n := s.Build.Number - 1; n < 5 || n > 20 || s.Workspace.Deleted {
+			t.Errorf("%d deletions in an hour; deleted: %v", n, s.Workspace.Deleted)
+		}
+		if m := r.members(prewarm.Deleting); len(m) != 1 || !strings.Contains(m[0].Message, "failed") {
+			t.Errorf("members: %+v", m)
+		}
+		r.set(time.Second, lifecycle.JobSucceeded)
+		r.wait(15 * time.Minute)
+		if !r.load(h.Member.Resource).Workspace.Deleted || len(r.members(prewarm.Deleting)) != 0 {
+			t.Error("it is not deleted")
 		}
 	})
 }
