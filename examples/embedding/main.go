@@ -100,7 +100,7 @@ func serve(ctx context.Context, address, data string) error {
 	}
 	fmt.Println("listening on", listener.Addr())
 	group, ctx := errgroup.WithContext(ctx)
-	server := &http.Server{Handler: api{plane, template}.routes(), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(api{plane, template}.routes()), ReadTimeout: 10 * time.Second}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	group.Go(func() error { return plane.Run(ctx) })
 	group.Go(func() error { return server.Serve(listener) })

@@ -207,7 +207,8 @@ var retrySQL = `
 	), retried AS (
 		UPDATE dormouse.jobs j SET
 			history = ` + historySQL + ` || jsonb_build_object(
-				'Round', j.round + 1, 'Outcome', 'retried', 'StartedAt', $1::timestamptz, 'EndedAt', $1::timestamptz, 'Error', $4::text, 'By', $3::text),
+				'Round', j.round + 1, 'Outcome', 'retried', 'StartedAt', $1::timestamptz, 'EndedAt', $1::timestamptz, 'Error', $4::text, 'By', $3::text,
+				'Fence', j.fence),
 			state = 0, ready = true, ready_at = $1, attempt = 0, round = j.round + 1,
 			started_at = NULL, ended_at = NULL, cancel_at = NULL, result = NULL, percent = 0, message = '',
 			place = coalesce((
