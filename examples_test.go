@@ -107,7 +107,7 @@ func ExamplePlane_HoldAll() {
 	fmt.Println(why.Summary, err)
 	// Output:
 	// <nil>
-	// api is new. Nothing will happen by itself. Engine held until Mon 2026-03-02 12:00:00 UTC: stops,deletion, by ops: storage is being moved. <nil>
+	// api is new. Nothing will happen by itself. Engine held until Mon 2026-03-02 12:00:00 UTC: stops,deletion, by ops: "storage is being moved". <nil>
 }
 
 // Any error of the library is a problem document, with the field that is to be mended.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -14,7 +15,8 @@ type Notice struct {
 	// Workspace and Owner are the names, empty if the workspace is not kept any more.
 	Workspace string `json:"workspace,omitempty"`
 	Owner     string `json:"owner,omitempty"`
-	// Text says it in a sentence, in English. A host with words of its own reads Kind and Until.
+	// Text says it in a sentence, in English; names and messages that could be mistaken for a part of it are quoted. A host with
+	// words of its own reads Kind and Until.
 	Text string `json:"text"`
 }
 
@@ -38,9 +40,9 @@ func (p *Plane) notify(ctx context.Context, e Event) error {
 
 // sentence says in the owner's zone what a notice is about.
 func sentence(n Notice, zone *time.Location) string {
-	name := n.Workspace
-	if name == "" {
-		name = "workspace " + n.WorkspaceID.String()
+	name := "workspace " + n.WorkspaceID.String()
+	if n.Workspace != "" {
+		name = text.Quoted(n.Workspace)
 	}
 	until := n.Until.In(zone).Format("Mon 2 Jan 15:04 MST")
 	switch n.Kind {
@@ -74,5 +76,5 @@ func because(message string) string {
 	if message == "" {
 		return ""
 	}
-	return ": " + message
+	return ": " + text.Quoted(message)
 }

@@ -20,8 +20,8 @@ type RemoteConfig struct {
 	Silence, MinSilence, MaxSilence time.Duration
 	// MaxDelay bounds for how long a worker puts off the next attempt at a job. Defaults to 1 hour.
 	MaxDelay time.Duration
-	// MaxReleases is how often workers may give back a job as never handed out; beyond it they use up an attempt, so that the
-	// job's own limits see it. Defaults to 10.
+	// MaxReleases is how often workers may give back a job as never handed out, in each of its rounds; beyond it they use up an
+	// attempt, so that the job's own limits see it. Defaults to 10.
 	MaxReleases int
 }
 
@@ -125,11 +125,31 @@ func (r Remote) End(ctx context.Context, e End) (Job, error) {
 	if e.Outcome == queue.OutcomeReleased {
 		// A job that this process does not know is looked up; one that is not running any more has no more attempts to count.
 		job, err := r.a.prove(ctx, e.Handout)
-		if err == nil && job.Fence-int64(job.Attempt) >= int64(r.a.cfg.Remote.MaxReleases) {
+		if err == nil && r.a.releasedTooOften(ctx, &job) {
 			e.Outcome = queue.OutcomeRequeued
 		}
 	}
 	return r.a.End(ctx, e)
+}
+
+// releasedTooOften reports whether workers have given a job back as often as they may in this round. Each time is a hand-out that was
+// no attempt. A round begins without attempts but with the fence of those before it, which the retry has kept; one that the history
+// has dropped is no longer told apart, and the attempts since were many.
+func (a *Acquirer) releasedTooOften(ctx context.Context, job *Job) bool {
+	most, released := int64(a.cfg.Remote.MaxReleases), job.Fence-int64(job.Attempt)
+	if released < most || job.Round == 0 {
+		return released >= most
+	}
+	history, err := a.Attempts(ctx, job.ID)
+	if err != nil { // then the end will hardly be stored either
+		return false
+	}
+	for _, t := range history {
+		if t.Round == job.Round && t.Outcome == queue.OutcomeRetried {
+			released -= t.Fence
+		}
+	}
+	return released >= most
 }
 
 // silence holds what a worker says to the bounds.

@@ -164,6 +164,47 @@ func TestReleasesOfARemoteWorker(t *testing.T) {
 	})
 }
 
+// A round that somebody begins by hand has as many releases as the first had, whatever came before it.
+func TestReleasesAfterARetry(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		r := f.remote(a, 1)
+		job := f.handRemote(a, r, 0)
+		next := func(o queue.Outcome) {
+			t.Helper()
+			if _, err := r.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: o}); err != nil {
+				t.Fatal(err)
+			}
+			if o == queue.OutcomeFailed {
+				if changed, err := a.Retry(f.ctx, "ann", "", job.ID); err != nil || len(changed) != 1 {
+					t.Fatalf("%+v, %v", changed, err)
+				}
+			}
+			var err error
+			if job, err = r.AcquireJob(f.ctx, queue.Request{Types: []string{"build"}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for round := range 3 {
+			for range 10 {
+				next(queue.OutcomeReleased)
+			}
+			if job.Attempt != 1 || job.Round != round {
+				t.Fatalf("attempt %d of round %d after 10 releases, which are free", job.Attempt, job.Round)
+			}
+			next(queue.OutcomeReleased)
+			if job.Attempt != 2 {
+				t.Fatalf("attempt %d of round %d after 11 releases", job.Attempt, round)
+			}
+			for range 4 {
+				next(queue.OutcomeRequeued)
+			}
+			next(queue.OutcomeFailed)
+		}
+	})
+}
+
 // A report beyond its bounds is refused whole, and one within them keeps nobody's sign of life waiting.
 func TestReportsAreBounded(t *testing.T) {
 	t.Parallel()

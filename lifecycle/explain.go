@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -197,14 +198,14 @@ func (t *teller) heldBecause(r Rule, a armed) string {
 	case met < f:
 		return "a change that made it sooner leaves time until " + t.stamp(f.time())
 	case postponed(s, kind, met) > met:
-		return fmt.Sprintf("tried again at %s after attempt %d: %s: %s", t.stamp(b.Until), b.Attempts, b.Cause, b.Message)
+		return fmt.Sprintf("tried again at %s after attempt %d: %s: %s", t.stamp(b.Until), b.Attempts, text.Quoted(string(b.Cause)), text.Quoted(b.Message))
 	}
 	return "holidays of the template: " + s.Template.Policy.Holidays.String()
 }
 
 func (t *teller) summary(x *Explanation, next armed) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s. ", x.Workspace, state(t.s))
+	fmt.Fprintf(&b, "%s %s. ", text.Quoted(x.Workspace), state(t.s))
 	if why := suspended(t.s); why != none {
 		fmt.Fprintf(&b, "Nothing happens by itself: %s.", why)
 		return b.String()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -136,14 +137,14 @@ func (h *Hold) end(kinds HoldRules) instant {
 
 // describe names what is held, by whom and why.
 func (h *Hold) describe() string {
-	text := h.Rules.String()
+	said := h.Rules.String()
 	if h.By != "" {
-		text += ", by " + h.By
+		said += ", by " + text.Quoted(h.By)
 	}
 	if h.Note != "" {
-		text += ": " + h.Note
+		said += ": " + text.Quoted(h.Note)
 	}
-	return text
+	return said
 }
 
 // Floors are instants before which rules do not act, whatever else says they should: the graces that the engine leaves

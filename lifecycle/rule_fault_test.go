@@ -132,7 +132,7 @@ func TestPostpone(t *testing.T) {
 		}
 		s = apply(s, c)
 		x := lifecycle.Explain(s, now)
-		if r := x.Rules[lifecycle.RuleAutostop-1]; r.Verdict != lifecycle.VerdictHeld || !strings.Contains(r.Because, "refused: quota used up") {
+		if r := x.Rules[lifecycle.RuleAutostop-1]; r.Verdict != lifecycle.VerdictHeld || !strings.Contains(r.Because, `refused: "quota used up"`) {
 			t.Fatalf("explained: %s because %q", r.Verdict, r.Because)
 		}
 		s.Workspace.RemindedFor = end

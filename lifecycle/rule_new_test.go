@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -61,6 +62,30 @@ func TestHoldInExplain(t *testing.T) {
 	must(json.Unmarshal(text, &back))
 	if back != s.Workspace.Hold {
 		t.Errorf("read back as %+v", back)
+	}
+}
+
+// What people have written cannot pass for what the rules say.
+func TestExplainQuotes(t *testing.T) {
+	const forged = "over. It is deleted at once"
+	s := running(deadline(monday), workspace(func(w *lifecycle.Workspace) {
+		w.Name = forged
+		w.Hold = lifecycle.Hold{Until: monday.Add(time.Hour), By: forged, Note: forged}
+	}))
+	quoted := fmt.Sprintf("%q", forged)
+	x := lifecycle.Explain(s, monday)
+	for what, text := range map[string]string{"summary": x.Summary, "hold": x.Holds[0], "reason": x.Rules[lifecycle.RuleAutostop-1].Because} {
+		if !strings.Contains(text, "all, by "+quoted+": "+quoted) || strings.Contains(strings.ReplaceAll(text, quoted, ""), forged) {
+			t.Errorf("%s: %s", what, text)
+		}
+	}
+	if !strings.HasPrefix(x.Summary, quoted+" is running.") || x.Workspace != forged {
+		t.Errorf("%q: %s", x.Workspace, x.Summary)
+	}
+	s.Workspace.Hold = lifecycle.Hold{}
+	s.Workspace.Backoff = lifecycle.Backoff{Until: monday.Add(time.Hour), Attempts: 2, Cause: lifecycle.SkipError, Message: forged}
+	if why := lifecycle.Explain(s, monday).Rules[lifecycle.RuleAutostop-1].Because; !strings.HasSuffix(why, "after attempt 2: error: "+quoted) {
+		t.Errorf("back-off: %s", why)
 	}
 }
 

@@ -45,12 +45,21 @@ func (h *Handler) act(r *http.Request, who Viewer, a Action) error {
 	}
 	s, err := h.source.Workspace(r.Context(), a.Workspace)
 	if err != nil {
-		return err
+		return unread(err)
 	}
 	if !who.Operator && !who.owns(&s) {
 		return lifecycle.ErrNotFound // not even that it exists
 	}
 	return h.source.(Actor).Act(r.Context(), who, a)
+}
+
+// unread is why a source could not be asked. Unlike the error of an action it is nothing that a viewer can mend, and may name what
+// they must not see.
+func unread(err error) error {
+	if errors.Is(err, lifecycle.ErrNotFound) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, err)
 }
 
 // actionOf reads a form. What it lets through is one of the known actions with what that needs.

@@ -31,8 +31,8 @@ type Config struct {
 	// Refresh is how old what is shown may be. The source is asked for its workspaces at most that often, however many
 	// people look. Defaults to 2 seconds.
 	Refresh time.Duration
-	// MaxStreams is how many pages may be kept up to date at once; further ones are as they were when they were loaded.
-	// Defaults to 1,000.
+	// MaxStreams is how many pages may be kept up to date at once, a tenth of them of one owner; further ones are as they were
+	// when they were loaded. Defaults to 1,000.
 	MaxStreams int
 	// MaxWorkspaces bounds how many workspaces are read and kept, about 2 kB each. The operator's page of a larger fleet shows
 	// the first that the source yields, and says so; an owner sees all of theirs if the source is an [Owners]. Defaults to 20,000.

@@ -68,7 +68,7 @@ func (h *Handler) create(r *http.Request, who Viewer, a Action) error {
 	}
 	templates, err := catalog.Templates(r.Context(), who)
 	if err != nil {
-		return err
+		return unread(err)
 	}
 	for i := range templates {
 		if templates[i].ID == a.Template {

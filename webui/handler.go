@@ -12,8 +12,9 @@ import (
 	"net/http"
 	"path"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -35,7 +36,7 @@ type Handler struct {
 	cache  cache
 	origin *http.CrossOriginProtection
 
-	streams atomic.Int64
+	streams streams
 	closing chan struct{}
 	closed  sync.Once
 }
@@ -54,6 +55,7 @@ func New(source Source, cfg Config) (*Handler, error) {
 		origin: http.NewCrossOriginProtection(), closing: make(chan struct{}),
 	}
 	h.pages = template.Must(template.New("").Funcs(h.functions()).ParseFS(pages, "pages/*.html"))
+	h.streams = streams{most: h.cfg.MaxStreams, of: make(map[uuid.UUID]int)}
 	h.cache = cache{h: h, asking: make(gate, 1), foretelling: make(gate, 1)}
 	h.route()
 	return h, nil

@@ -462,6 +462,52 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 }
 
+// An owner who opens page after page leaves streams to the others, and gets them back.
+func TestAnOwnersShareOfStreams(t *testing.T) {
+	fleet := scripted()
+	h := newPages(t, fleet, webui.Config{MaxStreams: 20, Viewer: func(r *http.Request) (webui.Viewer, bool) {
+		name := r.Header.Get("Name")
+		return webui.Viewer{Name: name, Operator: name == "ops", Owner: fleet.Owner(name)}, true
+	}})
+	server := httptest.NewServer(h)
+	defer server.Close()
+	defer h.Close()
+	open := func(name string) (code int, end func()) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/live", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Name", name)
+		w, err := server.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cancel)
+		return w.StatusCode, func() { cancel(); _ = w.Body.Close() }
+	}
+	var ends []func()
+	for i, want := range []int{200, 200, 503, 503} {
+		code, end := open("juno")
+		if code != want {
+			t.Errorf("stream %d of one owner: %d, want %d", i+1, code, want)
+		}
+		ends = append(ends, end)
+	}
+	for _, name := range []string{"ops", "ops", "ops", "otto"} {
+		if code, _ := open(name); code != 200 {
+			t.Errorf("%s: %d", name, code)
+		}
+	}
+	ends[0]()
+	for code := 503; code != 200; { // the server sees in its own time that a page was closed
+		var end func()
+		code, end = open("juno")
+		end()
+	}
+}
+
 // Assets are there under addresses that change with them.
 func TestAssets(t *testing.T) {
 	h := newPages(t, scripted(), webui.Config{Prefix: "/fleet"})

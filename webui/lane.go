@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 )
@@ -348,10 +349,10 @@ func (m *laneMaker) held(l *lane, r *row) {
 func holdWords(h lifecycle.Hold) string {
 	parts := []string{h.Rules.String()}
 	if h.Note != "" {
-		parts = append(parts, h.Note)
+		parts = append(parts, text.Quoted(h.Note))
 	}
 	if h.By != "" {
-		parts = append(parts, "by "+h.By)
+		parts = append(parts, "by "+text.Quoted(h.By))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -399,7 +400,7 @@ func (m *laneMaker) label(l *lane) string {
 	for _, k := range l.Marks {
 		parts = append(parts, k.Title)
 	}
-	return l.Name + ", " + l.Word() + ": " + strings.Join(append(parts, l.Next), "; ")
+	return text.Quoted(l.Name) + ", " + l.Word() + ": " + strings.Join(append(parts, l.Next), "; ")
 }
 
 // tick is a line of an axis.

@@ -11,13 +11,13 @@ import (
 // serveLive tells a page when it is no longer what it would be, as server-sent events. The data of an event is the digest
 // of the page; a page that has another one loads itself again. Nothing about a workspace is in it.
 func (h *Handler) serveLive(w http.ResponseWriter, r *http.Request, who Viewer) {
-	if h.streams.Add(1) > int64(h.cfg.MaxStreams) {
-		h.streams.Add(-1)
+	closed, ok := h.streams.open(who)
+	if !ok {
 		w.Header().Set("Retry-After", "60")
 		http.Error(w, "Too many pages are open; this one is not kept up to date.", http.StatusServiceUnavailable)
 		return
 	}
-	defer h.streams.Add(-1)
+	defer closed()
 	s := &stream{h: h, who: who, w: w, control: http.NewResponseController(w)}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")

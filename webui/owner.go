@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast/lint"
@@ -123,7 +124,7 @@ func (v *ownerView) turn(rows []*row, q url.Values, typed typedHours, link strin
 }
 
 // summary says how many workspaces are what, and on the first page what happens next.
-func summary(rows []*row, cards []card, first bool) (text, title string) {
+func summary(rows []*row, cards []card, first bool) (says, title string) {
 	var n [lifecycle.StatusManaged + 1]int
 	for i := range rows {
 		n[rows[i].status]++
@@ -138,11 +139,11 @@ func summary(rows []*row, cards []card, first bool) (text, title string) {
 	if len(parts) == 0 {
 		return "You have no workspaces yet.", title
 	}
-	text = strings.Join(parts, ", ") + "."
+	says = strings.Join(parts, ", ") + "."
 	if first && !cards[0].next.IsZero() {
-		text += " Next: " + cards[0].Name + " " + lower(cards[0].Say)
+		says += " Next: " + text.Quoted(cards[0].Name) + " " + lower(cards[0].Say)
 	}
-	return text, title
+	return says, title
 }
 
 // today is the day of the clock.

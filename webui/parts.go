@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -370,7 +371,7 @@ func (s *survey) braked() (n int) {
 func trouble(r *row, c clock) string {
 	why := ""
 	if r.Workspace.Backoff.Message != "" {
-		why = ": " + r.Workspace.Backoff.Message
+		why = ": " + text.Quoted(r.Workspace.Backoff.Message)
 	}
 	switch {
 	case r.attention():

@@ -2,6 +2,7 @@ package webui
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -48,8 +49,11 @@ const shownSteps = 5
 
 func (h *Handler) whyView(ctx context.Context, id uuid.UUID, q queueView, c clock, who Viewer) whyView {
 	s, err := h.source.Workspace(ctx, id)
-	if err != nil || s.Workspace.Deleted {
+	switch {
+	case errors.Is(err, lifecycle.ErrNotFound), err == nil && s.Workspace.Deleted:
 		return whyView{Missing: "There is no workspace with this id any more."}
+	case err != nil: // it may be there all the same
+		return whyView{Missing: h.unread(ctx, "this workspace", err)}
 	}
 	x := lifecycle.Explain(s, c.now)
 	v := whyView{

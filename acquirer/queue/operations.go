@@ -263,6 +263,8 @@ type Attempt struct {
 	Process, Worker uuid.UUID
 	// By is who retried the job.
 	By string
+	// Fence is the job's at a retry: how often it had been handed out before the round. Of an attempt it is 0.
+	Fence int64 `json:",omitempty"`
 }
 
 // Recorded reports whether an end is added to the history.
@@ -280,7 +282,7 @@ func AttemptOf(j Job, e End, now time.Time) Attempt {
 
 // RetryOf is the entry of the job's history for a retry, made of the job after it.
 func RetryOf(j Job, r Retry) Attempt {
-	return Attempt{Round: j.Round, Outcome: OutcomeRetried, StartedAt: r.Now, EndedAt: r.Now, Error: r.Note, By: r.By}
+	return Attempt{Round: j.Round, Outcome: OutcomeRetried, StartedAt: r.Now, EndedAt: r.Now, Error: r.Note, By: r.By, Fence: j.Fence}
 }
 
 // AddAttempt adds an entry to a history and drops the oldest beyond [MaxHistory]. The history is not changed.

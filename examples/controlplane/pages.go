@@ -144,6 +144,12 @@ func (d door) login(w http.ResponseWriter, r *http.Request) {
 		d.turnAway(w, r, who, err)
 		return
 	}
+	release, err := d.gate.Enter(r, who)
+	if err != nil {
+		d.turnAway(w, r, who, err)
+		return
+	}
+	defer release()
 	d.log.InfoContext(r.Context(), "somebody has signed in", "by", who.Name, "kind", who.Kind, "token", who.Token, "address", gate.Host(r))
 	http.SetCookie(w, &http.Cookie{
 		Name: auth.Cookie, Value: token, Path: "/", HttpOnly: true, Secure: d.secure, SameSite: http.SameSiteStrictMode, MaxAge: int((12 * time.Hour).Seconds()),

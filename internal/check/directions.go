@@ -39,7 +39,7 @@ var directions = []direction{
 	{"schedule", []string{"invalid"}},
 	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff", "internal/text"}},
 	{"lifecycle/internal/snapshots", []string{"lifecycle", "schedule"}},
-	{"lifecycle/forecast/...", []string{"lifecycle", "lifecycle/forecast/...", "schedule", "invalid"}},
+	{"lifecycle/forecast/...", []string{"lifecycle", "lifecycle/forecast/...", "schedule", "invalid", "internal/text"}},
 
 	// The engines.
 	{"lifecycle/executor", []string{"lifecycle", "schedule", "invalid", "internal/..."}},

@@ -669,13 +669,14 @@ func TestNilArguments(t *testing.T) {
 	e := f.executor(executor.Config{}, nil)
 	var none context.Context
 	_, update := e.Update(f.ctx, id(1), nil)
+	_, view := e.Within(id(0xd1)).Update(f.ctx, id(1), nil)
 	_, updateCtx := e.Update(none, id(1), lifecycle.EndDormancy())
 	_, load := e.Load(none, id(1))
 	_, relay := e.Relay(none)
 	client, err := executor.NewClient(f.store, executor.ClientConfig{})
 	f.must(err)
 	for name, err := range map[string]error{
-		"Update without a verb": update, "Update": updateCtx, "Load": load, "Relay": relay, "Tick": e.Tick(none, monday).Err, "Run": e.Run(none),
+		"Update without a verb": update, "View.Update without a verb": view, "Update": updateCtx, "Load": load, "Relay": relay, "Tick": e.Tick(none, monday).Err, "Run": e.Run(none),
 		"FlushActivity": e.FlushActivity(none), "Client.Run": client.Run(none),
 	} {
 		if !errors.Is(err, invalid.Err) {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"strings"
 
+	plain "github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast/internal/text"
 )
@@ -26,7 +27,7 @@ func Words(n int, steps iter.Seq[Step]) string {
 func (s Step) String() string {
 	zone := text.Zone(&s.After)
 	when := s.When.In(zone)
-	line := fmt.Sprintf("%s  %s %s", text.Stamp(when), s.Workspace, s.verb())
+	line := fmt.Sprintf("%s  %s %s", text.Stamp(when), plain.Quoted(s.Workspace), s.verb())
 	if !s.Until.IsZero() {
 		line += ", " + s.outlook() + " " + text.SameDay(s.Until.In(zone), when)
 	}

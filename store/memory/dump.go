@@ -14,6 +14,7 @@ import (
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
+	"github.com/dormouse-go/dormouse/store/form"
 )
 
 // dumpVersion is the version of the format. Restore reads this one.
@@ -197,6 +198,7 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 		return fmt.Errorf("version %d: this is no dump of version %d", row.Version, dumpVersion)
 	case row.Engine != nil:
 		s.engine = *row.Engine
+		s.engine.Hold = cleanHold(s.engine.Hold)
 		return invalid.Within("Engine", s.engine.Hold.Validate())
 	case row.Ticking != nil:
 		s.ticking = *row.Ticking
@@ -205,6 +207,7 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 	case row.Template != nil:
 		t := row.Template.Template
 		t.Policy = row.Template.Policy.Policy
+		t.Name, t.Hold = form.Text(t.Name), cleanHold(t.Hold)
 		if _, twice := s.templates.get(t.ID); twice {
 			return invalid.New("Template.ID", t.ID, "must not occur twice")
 		}
@@ -213,6 +216,7 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 	case row.Owner != nil:
 		o := row.Owner.Owner
 		o.QuietHours = schedules.Daily(row.Owner.QuietHours)
+		o.Name = form.Text(o.Name)
 		if _, twice := s.owners.get(o.ID); twice {
 			return invalid.New("Owner.ID", o.ID, "must not occur twice")
 		}
@@ -223,6 +227,7 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 		if err := row.Events.check(&s.outbox); err != nil {
 			return err
 		}
+		row.Events.clean()
 		s.outbox.restore(row.Events)
 	case row.Seq > 0:
 		s.outbox.seq = row.Seq

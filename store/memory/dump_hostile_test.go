@@ -67,8 +67,8 @@ func spoil(r *rand.Rand, dump string) string {
 	return strings.Join(all, "\n") + "\n"
 }
 
-// A dump that somebody has changed is refused, or it is a store like any other: it dumps the same again, all verbs work, and no
-// job is handed out twice.
+// A dump that somebody has changed is refused, or it is a store like any other: it dumps the same again, its texts are as verbs store them, all
+// verbs work, and no job is handed out twice.
 func TestHostileDumps(t *testing.T) {
 	s, _ := lived(t)
 	for i := range 6 {
@@ -102,6 +102,9 @@ func use(t *testing.T, s *memory.Store, text string) {
 	}()
 	ctx := t.Context()
 	before := lines(t, s)
+	if at := strings.Index(before, `\u001b`); at >= 0 {
+		t.Fatalf("a text that no verb stores: %.200s", before[max(0, at-150):])
+	}
 	again, err := memory.Restore(strings.NewReader(dumpOf(t, s)), nil)
 	if err != nil {
 		t.Fatalf("what was accepted once is refused: %v\n%.4000s", err, text)

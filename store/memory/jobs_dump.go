@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store/form"
 )
 
 // jobLines are the lines of a dump that are about jobs.
@@ -90,7 +91,7 @@ func (s *Jobs) restore(rows *jobLines) error {
 			return err
 		}
 		s.processes[p.ID] = &process{
-			id: p.ID, name: p.Name, heartbeats: p.Heartbeats, heartbeatAt: p.HeartbeatAt, workers: p.Workers, lost: p.Lost, lostAt: p.LostAt,
+			id: p.ID, name: form.Text(p.Name), heartbeats: p.Heartbeats, heartbeatAt: p.HeartbeatAt, workers: p.Workers, lost: p.Lost, lostAt: p.LostAt,
 			held: make(map[uuid.UUID]*job),
 		}
 	case rows.Turn != nil:
@@ -103,11 +104,12 @@ func (s *Jobs) restore(rows *jobLines) error {
 			t.last[tenant] = last
 		}
 	case rows.Pause != nil:
-		s.pauses[rows.Pause.Scope] = *rows.Pause
+		return s.restorePause(*rows.Pause)
 	case rows.Job != nil:
 		if err := cmp.Or(rows.Job.check(), unseen("Job.ID", rows.Job.ID, s.jobs)); err != nil {
 			return err
 		}
+		rows.Job.clean()
 		s.restoreJob(rows.Job)
 	}
 	return nil

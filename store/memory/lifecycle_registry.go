@@ -33,7 +33,7 @@ func (s *Store) putTemplate(now time.Time, t lifecycle.Template) error {
 	if err != nil {
 		return err
 	}
-	t.Name, t.Hold.Note, t.Hold.By = form.Text(t.Name), form.Text(t.Hold.Note), form.Text(t.Hold.By)
+	t.Name, t.Hold = form.Text(t.Name), cleanHold(t.Hold)
 	row := s.templates.put(t.ID)
 	row.Template = t
 	s.fleet.wakeAll(row.members, ofTemplate, now)
@@ -83,7 +83,7 @@ func (s *Store) putEngine(now time.Time, e lifecycle.Engine) error {
 	if err != nil {
 		return err
 	}
-	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
+	e.Hold = cleanHold(e.Hold)
 	s.engine = e
 	s.wakeEverything(now)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/store/form"
 )
 
 // memberLines are the lines of a dump that are about pools.
@@ -27,7 +28,9 @@ func (s *Members) dump(d *dumper) {
 // restore reads one line.
 func (s *Members) restore(rows *memberLines) error {
 	if rows.Pool != nil {
-		s.pool(rows.Pool.Pool).state = *rows.Pool
+		state := &s.pool(rows.Pool.Pool).state
+		*state = *rows.Pool
+		state.PausedBy, state.Failures.Message = form.Text(state.PausedBy), form.Text(state.Failures.Message)
 	}
 	if m := rows.Member; m != nil {
 		p := s.pool(m.Pool)

@@ -113,8 +113,8 @@ func retryHistory(k *jobKit) {
 	k.end(queue.End{Handout: k.handout(k.claim(1, job)[0]), Outcome: queue.OutcomeSucceeded})
 	got := k.history(job)
 	k.must(len(got) == 3 && got[1].Attempt == 2 && len(got[1].Error) <= queue.MaxAttemptError, "the errors of attempts are kept, cut", "%+v", got)
-	k.must(reflect.DeepEqual(got[2], queue.Attempt{Round: 1, Outcome: queue.OutcomeRetried, StartedAt: k.now, EndedAt: k.now, Error: "the disk is fixed", By: "ann"}),
-		"a retry is in the history, with who and why; an attempt that succeeded is not", "%+v", got[2:])
+	k.must(reflect.DeepEqual(got[2], queue.Attempt{Round: 1, Outcome: queue.OutcomeRetried, StartedAt: k.now, EndedAt: k.now, Error: "the disk is fixed", By: "ann", Fence: second.Fence}),
+		"a retry is in the history, with who, why and the fence; an attempt that succeeded is not", "%+v", got[2:])
 	end := k.end(queue.End{Handout: k.handout(second), Outcome: queue.OutcomeFailed})
 	k.must(lostLease(end.Err) && len(k.history(job)) == 3, "a refused end adds nothing", "%+v", end)
 }

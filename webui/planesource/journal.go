@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
@@ -196,10 +197,10 @@ func markOf(e dormouse.Event) (webui.Mark, bool) {
 		return m, false
 	}
 	if e.Actor != "" {
-		m.Text += ", by " + e.Actor
+		m.Text += ", by " + queue.Quoted(e.Actor)
 	}
 	if e.Note != "" {
-		m.Text += ": " + e.Note
+		m.Text += ": " + queue.Quoted(e.Note)
 	}
 	return m, true
 }

@@ -16,6 +16,9 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
+	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -145,7 +148,7 @@ func (s *Source) Engine(ctx context.Context) (webui.EngineState, error) {
 		return webui.EngineState{Err: stats.Err.Error()}, nil
 	}
 	engine, err := lifecycle.Engine{}, error(nil)
-	if h, ok := s.store.(lifecycle.Holder); ok {
+	if h, ok := lifecycle.Ability[lifecycle.Holder](s.store); ok {
 		engine, err = h.Engine(ctx)
 	}
 	return webui.EngineState{LastTick: stats.At, Hold: engine.Hold}, err
@@ -165,7 +168,8 @@ func (s *Source) Pools(context.Context) (list []webui.Pool, err error) {
 			Hits: int(stats.Claims["warm"]), Note: string(stats.Blocked),
 		}
 		p.Claims = p.Hits
-		for reason, n := range stats.Misses {
+		for _, reason := range slices.Sorted(maps.Keys(stats.Misses)) {
+			n := stats.Misses[reason]
 			p.Claims += int(n)
 			p.Misses = append(p.Misses, fmt.Sprintf("%d %s", n, reason))
 		}
@@ -219,7 +223,15 @@ func (s *Source) Act(ctx context.Context, who webui.Viewer, a webui.Action) (err
 	default:
 		err = invalid.New("do", string(a.Kind), "must be an action of the pages")
 	}
-	return err
+	return shown(err)
+}
+
+// shown is an error as a viewer may read it. What went wrong within the service is for its log alone, as it is for an API.
+func shown(err error) error {
+	if dormouse.ProblemOf(err).Status < http.StatusInternalServerError {
+		return err
+	}
+	return fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, err)
 }
 
 // Templates implements [webui.Catalog]: those of the organization, up to a thousand.

@@ -277,3 +277,40 @@ func endOf(h queue.Handout) string {
 	text, _ := json.Marshal(queue.End{Handout: h, Outcome: queue.OutcomeSucceeded})
 	return string(text)
 }
+
+// What the tables cannot hold is refused with its field, and a name that is an id would hide the template that has it.
+func TestTemplatesThatCannotBe(t *testing.T) {
+	s, _, _ := withTemplate(t)
+	body := func(source, tags string) string {
+		return `{"provisioner":"terraform","source":"` + source + `","tags":{` + tags + `},"policy":{}}`
+	}
+	for name, c := range map[string]struct{ path, body, field string }{
+		"not UTF-8":       {"%FF", template, "name"},
+		"control":         {"a%1Bb", template, "name"},
+		"an id":           {uuid.NewString(), template, "name"},
+		"zero in source":  {"x", body(`a\u0000b`, ""), "source"},
+		"zero in a tag":   {"x", body("a", `"k":"\u0000"`), "tags"},
+		"a reserved tag":  {"x", body("a", `"scope":"world"`), "tags"},
+		"no provisioner":  {"x", `{"provisioner":"","policy":{}}`, "provisioner"},
+		"nothing to make": {"x", body("", ""), "source"},
+	} {
+		w := s.call(s.tokens[auth.Admin], "PUT", "/api/v1/templates/"+c.path, c.body)
+		var p dormouse.Problem
+		must(t, json.Unmarshal(w.Body.Bytes(), &p))
+		if w.Code != http.StatusUnprocessableEntity || p.Field != c.field {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
+// The names of workers need not differ, and their idempotency keys are apart all the same.
+func TestKeysOfWorkersAreApart(t *testing.T) {
+	s := newService(t)
+	for _, lease := range []string{uuid.NewString(), uuid.NewString()} {
+		token := into[secret](s, s.tokens[auth.Admin], "POST", "/api/v1/workers", `{"name":"w","slots":1}`).Token
+		w := s.call(token, "POST", "/api/v1/worker/renew", `{"Lease":{"Job":"`+lease+`","Fence":1}}`, "Idempotency-Key", "k")
+		if w.Code != http.StatusConflict {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+}

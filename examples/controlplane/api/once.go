@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
 	"github.com/dormouse-go/dormouse/invalid"
 )
@@ -121,8 +122,13 @@ func send(w http.ResponseWriter, code int, kind string, body []byte) {
 	_, _ = w.Write(body)
 }
 
-// identity is under which name requests are kept: a new token of an owner is the same owner.
-func (q *request) identity() string { return string(q.who.Kind) + " " + q.who.Name }
+// identity is under which name requests are kept: a new token of an owner is the same owner. The names of workers need not differ.
+func (q *request) identity() string {
+	if q.who.Kind == auth.Worker {
+		return string(auth.Worker) + " " + q.who.Token
+	}
+	return string(q.who.Kind) + " " + q.who.Name
+}
 
 func printable(s string) bool {
 	for _, c := range []byte(s) {

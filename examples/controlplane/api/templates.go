@@ -5,11 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
 	"github.com/dormouse-go/dormouse/examples/controlplane/provision"
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
@@ -140,15 +142,11 @@ func (a *API) putTemplate(q *request, in NewTemplate) (any, error) {
 
 // PutTemplate makes a template, or a new version of one.
 func (a *API) PutTemplate(ctx context.Context, name string, in NewTemplate, by string) (dormouse.Template, error) {
-	switch {
-	case a.Records == nil:
+	if a.Records == nil {
 		return dormouse.Template{}, errNoRecords
-	case in.Provisioner == provision.Process && in.Source != "":
-		return dormouse.Template{}, invalid.New("source", "", "must be empty: processes are made of nothing")
-	case in.Provisioner == provision.Terraform && in.Source == "":
-		return dormouse.Template{}, invalid.New("source", "", "must be a template of HCL")
-	case in.Provisioner != provision.Process && in.Provisioner != provision.Terraform:
-		return dormouse.Template{}, invalid.New("provisioner", short(in.Provisioner), "must be process or terraform")
+	}
+	if err := in.validate(name); err != nil {
+		return dormouse.Template{}, err
 	}
 	version := records.Version{Template: name, Provisioner: in.Provisioner, Source: in.Source, Tags: in.Tags}
 	want := dormouse.Template{Name: name, ActiveVersion: version.ID(), Policy: in.Policy}
@@ -162,6 +160,30 @@ func (a *API) PutTemplate(ctx context.Context, name string, in NewTemplate, by s
 		return dormouse.Template{}, err
 	}
 	return a.Plane.PutTemplate(ctx, want, dormouse.By(by))
+}
+
+// validate checks what is stored before the library sees the template.
+func (in NewTemplate) validate(name string) error {
+	if err := validName("name", name); err != nil {
+		return err
+	}
+	if _, err := queue.NewTagSet(in.Tags); err != nil {
+		return invalid.As("tags", err)
+	}
+	_, notID := uuid.Parse(name)
+	switch {
+	case notID == nil:
+		return invalid.New("name", name, "must not be an id: templates are found by either")
+	case strings.Contains(in.Source, "\x00"):
+		return invalid.New("source", "", "must not hold zero bytes")
+	case in.Provisioner == provision.Process && in.Source != "":
+		return invalid.New("source", "", "must be empty: processes are made of nothing")
+	case in.Provisioner == provision.Terraform && in.Source == "":
+		return invalid.New("source", "", "must be a template of HCL")
+	case in.Provisioner != provision.Process && in.Provisioner != provision.Terraform:
+		return invalid.New("provisioner", short(in.Provisioner), "must be process or terraform")
+	}
+	return nil
 }
 
 func isMissing(err error) bool {

@@ -102,7 +102,10 @@ func (d *DB) rows(ctx context.Context, statement string, args []any, scan func(*
 			return err
 		}
 	}
-	return rows.Err()
+	if err := rows.Err(); err != nil {
+		return unavailable(err)
+	}
+	return nil
 }
 
 func (d *DB) dialect(statement string) string {
