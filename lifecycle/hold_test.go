@@ -48,6 +48,7 @@ func TestAHoldIsStoredInOneForm(t *testing.T) {
 		t.Errorf("stored as %+v", h)
 	}
 	refuse(t, "again", s, monday, v, lifecycle.ErrUnchanged)
+	refuse(t, "over now", stopped(), monday, lifecycle.SetHold(lifecycle.Hold{Until: monday}), lifecycle.ErrUnchanged)
 }
 
 // What a hold leaves when another takes its place is what it held and the other does not.
