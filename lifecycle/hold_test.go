@@ -43,7 +43,12 @@ func TestHoldNotesAreBounded(t *testing.T) {
 // A hold is kept as stores keep it, so that setting it again changes nothing.
 func TestAHoldIsStoredInOneForm(t *testing.T) {
 	v := lifecycle.SetHold(lifecycle.Hold{Until: monday.Add(day + 1), Rules: lifecycle.HoldAll})
-	s := do(t, stopped(), monday, v)
+	c, err := v(stopped(), monday)
+	must(err)
+	if told(c.Events) != "audit/workspace.changed " || c.Events[0].Message != "hold: all" {
+		t.Errorf("told %+v", c.Events)
+	}
+	s := apply(stopped(), c)
 	if h := s.Workspace.Hold; h != (lifecycle.Hold{Until: monday.Add(day)}) {
 		t.Errorf("stored as %+v", h)
 	}
