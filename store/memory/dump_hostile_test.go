@@ -22,7 +22,10 @@ var hostileDumps = flag.Int("dumps", 2000, "how many hostile dumps to restore")
 var (
 	dumpNumber = regexp.MustCompile(`-?\b[0-9]{1,18}\b`)
 	dumpString = regexp.MustCompile(`"[^"]*"`)
-	dumpEnd    = regexp.MustCompile(`"end":[0-9]+`)
+	// Fields of policies that only later versions know are kept as they are.
+	dumpUnclean = regexp.MustCompile(`\\u001b[^"]*"[^:]`)
+
+	dumpEnd = regexp.MustCompile(`"end":[0-9]+`)
 )
 
 var hostileValues = []string{
@@ -102,8 +105,8 @@ func use(t *testing.T, s *memory.Store, text string) {
 	}()
 	ctx := t.Context()
 	before := lines(t, s)
-	if at := strings.Index(before, `\u001b`); at >= 0 {
-		t.Fatalf("a text that no verb stores: %.200s", before[max(0, at-150):])
+	if at := dumpUnclean.FindStringIndex(before); at != nil {
+		t.Fatalf("a text that no verb stores: %.200s", before[max(0, at[0]-150):])
 	}
 	again, err := memory.Restore(strings.NewReader(dumpOf(t, s)), nil)
 	if err != nil {
