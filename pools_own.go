@@ -101,7 +101,7 @@ func (s ownPools) CommitMembers(ctx context.Context, now time.Time, changes []li
 
 // AnnounceMembers implements [prewarm.Watcher], where the store is one.
 func (s ownPools) AnnounceMembers(ctx context.Context, pool, note string) error {
-	if w, ok := s.Store.(prewarm.Watcher); ok {
+	if w, ok := lifecycle.Ability[prewarm.Watcher](s.Store); ok {
 		return w.AnnounceMembers(ctx, s.in(pool), note)
 	}
 	return nil
@@ -109,7 +109,7 @@ func (s ownPools) AnnounceMembers(ctx context.Context, pool, note string) error 
 
 // WatchMembers implements [prewarm.Watcher], where the store is one.
 func (s ownPools) WatchMembers(ctx context.Context, pool string, hear func(note string)) error {
-	if w, ok := s.Store.(prewarm.Watcher); ok {
+	if w, ok := lifecycle.Ability[prewarm.Watcher](s.Store); ok {
 		return w.WatchMembers(ctx, s.in(pool), hear)
 	}
 	<-ctx.Done()

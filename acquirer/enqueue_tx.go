@@ -19,7 +19,8 @@ type Enqueuer interface {
 // A posting whose id is another job's, of another organization, tenant or type, is refused, as [Acquirer.Enqueue] does; the
 // others of the call are stored by then, so roll back.
 //
-// A job has its place in line from this call on. While the transaction is open, other jobs of its tenant may wait to be stored.
+// A job has its place in line from this call on. While the transaction is open, who stores other jobs of its tenant may wait: on
+// SQLite for its end, on PostgreSQL for half a second, and then the tenant's turns are counted as if it were not there.
 func (a *Acquirer) EnqueueTx(ctx context.Context, tx Enqueuer, postings ...Posting) ([]Job, error) {
 	if err := validatePostings(postings); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -98,18 +99,7 @@ func (a *Acquirer) Judge(ctx context.Context, lease queue.Lease, v Verdict) erro
 	if err := v.validate(); err != nil {
 		return err
 	}
-	job, err := a.findJob(ctx, lease.Job)
-	switch {
-	case err != nil:
-		return err
-	case job.Lease() != lease:
-		return queue.ErrLeaseLost
-	}
-	end := v.end(leases.Doubt{Job: job}, a.now())
-	answer, err := a.ends.Do(ctx, end)
-	if err == nil {
-		err = answer.Err
-	}
+	answer, err := a.judgeHolder(ctx, lease, v)
 	if err != nil {
 		return err
 	}
@@ -124,4 +114,26 @@ func (a *Acquirer) Judge(ctx context.Context, lease queue.Lease, v Verdict) erro
 	}
 	a.afterEnd(answer.Job)
 	return nil
+}
+
+// judgeHolder ends an attempt in the name of the process that holds its lease, and of the next one where its worker has just
+// reported to another.
+func (a *Acquirer) judgeHolder(ctx context.Context, lease queue.Lease, v Verdict) (queue.Ended, error) {
+	for holder := uuid.Nil; ; {
+		job, err := a.findJob(ctx, lease.Job)
+		switch {
+		case err != nil:
+			return queue.Ended{}, err
+		case job.Lease() != lease || job.Process == holder:
+			return queue.Ended{}, queue.ErrLeaseLost
+		}
+		holder = job.Process
+		answer, err := a.ends.Do(ctx, v.end(leases.Doubt{Job: job}, a.now()))
+		if err == nil {
+			err = answer.Err
+		}
+		if !errors.Is(err, queue.ErrLeaseLost) {
+			return answer, err
+		}
+	}
 }

@@ -171,7 +171,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 
 func (m *metrics) enqueued(jobs []queue.Job) {
 	for _, job := range jobs {
-		m.enqueuedTotal.WithLabelValues(m.kinds.label(job.Type)).Inc()
+		if !job.Duplicate {
+			m.enqueuedTotal.WithLabelValues(m.kinds.label(job.Type)).Inc()
+		}
 	}
 }
 

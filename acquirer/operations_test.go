@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
@@ -207,11 +209,12 @@ func TestRetryRefused(t *testing.T) {
 	})
 }
 
-// The answer to an enqueue says which postings made no job, and only the others are announced and counted.
+// The answer to an enqueue says which postings made no job, and only the others are counted.
 func TestDuplicates(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
-		a := f.start()
+		registry := prometheus.NewPedanticRegistry()
+		a := f.start(func(c *acquirer.Config) { c.Registerer, c.Types = registry, []string{"build"} })
 		p := f.posting(nil)
 		p.Unique = "nightly"
 		first := f.enqueue(a, p)[0]
@@ -222,6 +225,14 @@ func TestDuplicates(t *testing.T) {
 		}
 		if n := a.Stats().Lanes; n > 1 {
 			t.Errorf("%d lanes", n)
+		}
+		want := `
+# HELP dormouse_jobs_enqueued_total Jobs enqueued through this process.
+# TYPE dormouse_jobs_enqueued_total counter
+dormouse_jobs_enqueued_total{instance="acquirer",kind="build"} 1
+`
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "dormouse_jobs_enqueued_total"); err != nil {
+			t.Error(err)
 		}
 	})
 }

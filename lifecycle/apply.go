@@ -52,7 +52,7 @@ func (e *editor) missed() time.Time {
 		until = e.now.Add(-lateness(s) - jitter(s) - micros.Tick)
 	}
 	if stop := endedBy(s, armAutostart(s).at.time(), e.now); !stop.IsZero() {
-		until = micros.Later(until, micros.Of(latest(s.Workspace.Autostop, stop, e.now)))
+		until = micros.Later(until, micros.Of(latest(s.Workspace.Autostop.Next, stop, e.now)))
 	}
 	return until
 }
@@ -238,28 +238,9 @@ func (e *editor) endDormancy() {
 // time. Occurrences that passed while nobody looked count as one.
 func (e *editor) extendAtAutostart(due time.Time) {
 	b, old := &e.s.Build, e.s.Build.Deadline
-	latest := e.latestOccurrence(due)
-	if b.Deadline = capped(micros.Later(old, micros.Of(latest.Add(ttl(&e.s)))), b.MaxDeadline); !b.Deadline.Equal(old) {
+	occurrence := latest(func(t time.Time) time.Time { return nextOccurrence(&e.s, t, 0).time() }, due, e.now)
+	if b.Deadline = capped(micros.Later(old, micros.Of(occurrence.Add(ttl(&e.s)))), b.MaxDeadline); !b.Deadline.Equal(old) {
 		e.emit(Event{Kind: EventExtended, DueAt: due, Until: b.Deadline}, TopicAudit)
-	}
-}
-
-// latestOccurrence returns the last occurrence up to now, given an earlier one. It looks back further and further until it
-// finds one, so that a schedule of every minute costs no more than one of every week.
-func (e *editor) latestOccurrence(latest time.Time) time.Time {
-	from := latest
-	for back := time.Minute; e.now.Add(-back).After(latest); back *= 2 {
-		if nextOccurrence(&e.s, e.now.Add(-back), 0) <= at(e.now) {
-			from = e.now.Add(-back)
-			break
-		}
-	}
-	for {
-		next := nextOccurrence(&e.s, from, 0)
-		if next > at(e.now) {
-			return latest
-		}
-		latest, from = next.time(), next.time()
 	}
 }
 

@@ -39,6 +39,7 @@ func TestBrake(t *testing.T) {
 		"a tenth of each template":          {is: counts(1000, 0, none, none), goes: 20},
 		"one template is used up":           {is: counts(1000, 10, lifecycle.Deletions{Made: 10}, none), goes: 10},
 		"a limit":                           {brake: lifecycle.Brake{Max: 3}, is: counts(1000, 0, none, none), goes: 3},
+		"a limit of one":                    {brake: lifecycle.Brake{Max: 1}, is: counts(1000, 0, none, none), goes: 1},
 		"a limit that was passed":           {brake: lifecycle.Brake{Max: 3}, is: counts(1000, 5, none, none), goes: 0},
 		"a limit of each template":          {brake: lifecycle.Brake{MaxPerTemplate: 2}, is: counts(1000, 0, none, none), goes: 4},
 		"a limit of a template was reached": {brake: lifecycle.Brake{MaxPerTemplate: 2}, is: counts(1000, 3, lifecycle.Deletions{Made: 3}, none), goes: 2},

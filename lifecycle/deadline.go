@@ -1,9 +1,5 @@
 package lifecycle
 
-import (
-	"time"
-)
-
 // DeadlineSource says where the deadline of a run comes from. It is a closed set.
 type DeadlineSource string
 
@@ -32,16 +28,15 @@ func (s *Snapshot) DeadlineFrom() DeadlineSource {
 	if deadline.IsZero() {
 		return DeadlineNone
 	}
-	is := func(at time.Time) bool { return !at.IsZero() && at.Equal(deadline) }
-	since, p := s.Build.runSince(), &s.Template.Policy
-	switch t := ttl(s); {
+	since := s.Build.runSince()
+	switch is := deadline.Equal; {
 	case !is(deadlines(s).Deadline):
 		return DeadlineMoved
-	case t > 0 && is(later(since, t)):
+	case is(later(since, ttl(s))):
 		return DeadlineTTL
 	case is(at(s.Workspace.Autostop.Next(since)).time()):
 		return DeadlineAutostop
-	case p.MaxRuntime > 0 && is(later(since, p.MaxRuntime)):
+	case is(later(since, s.Template.Policy.MaxRuntime)):
 		return DeadlineMaxRuntime
 	case is(requiredStop(s)):
 		return DeadlineRequirement

@@ -59,6 +59,9 @@ func TestDueOfAStop(t *testing.T) {
 	}{
 		"suspended":                {running(woken, owner(lifecycle.OwnerSuspended)), wake},
 		"suspended, a deadline":    {running(woken, owner(lifecycle.OwnerSuspended), deadline(monday.Add(9*time.Hour))), wake},
+		"suspended, after its end": {running(woken, owner(lifecycle.OwnerSuspended), deadline(monday.Add(time.Minute))), wake},
+		"suspended, after a hold":  {running(woken, owner(lifecycle.OwnerSuspended), heldUntil(monday.Add(time.Minute))), wake},
+		"dormant, after a hold":    {running(woken, asleep(time.Time{}), heldUntil(monday.Add(-time.Hour))), monday},
 		"a deadline":               {running(woken, deadline(monday.Add(30*time.Minute))), monday.Add(30 * time.Minute)},
 		"dormant without an end":   {running(woken, asleep(time.Time{})), monday},
 		"a deadline, put off":      {running(woken, deadline(monday.Add(time.Hour)), backedOff(monday.Add(2*time.Hour), lifecycle.SkipNoWorker)), monday.Add(time.Hour)},

@@ -110,13 +110,7 @@ func (t *teller) explain() Explanation {
 		if at := e.ChangesAt; !at.IsZero() && (x.NextAt.IsZero() || at.Before(x.NextAt)) {
 			x.Next, x.NextAt, next = r, at, a
 		}
-		if r == t.d.Rule {
-			next = a
-		}
 		x.Rules = append(x.Rules, e)
-	}
-	if t.d.Acts() {
-		x.Next, x.NextAt = t.d.Rule, t.now
 	}
 	x.Summary = t.summary(&x, next)
 	return x
@@ -162,7 +156,7 @@ func (t *teller) rule(r Rule, a armed, acts instant) RuleExplanation {
 		e.Because = t.d.Rule.String() + " comes first"
 	default:
 		e.Verdict, e.ChangesAt = VerdictWaits, acts.time()
-		if a.at < acts && r < RuleReminder {
+		if a.at < acts {
 			e.Because = t.heldBecause(r, a)
 		}
 		if a.at <= now {
@@ -186,16 +180,16 @@ func because(o obstacle, s *Snapshot) string {
 // heldBecause names what keeps a rule from acting when what it compares is met.
 func (t *teller) heldBecause(r Rule, a armed) string {
 	s, kind := t.s, kindOf(r, t.s)
-	met, b := max(a.at, at(t.now)), &s.Workspace.Backoff
+	met, b, grace := max(a.at, at(t.now)), &s.Workspace.Backoff, graceOf(kind)
 	for _, h := range []struct {
 		of string
 		*Hold
 	}{{"workspace", &s.Workspace.Hold}, {"template", &s.Template.Hold}, {"engine", &s.Engine.Hold}} {
 		switch end := h.end(kind); {
-		case a.at < end && met < end:
+		case met < end:
 			return fmt.Sprintf("the %s is held until %s: %s", h.of, t.stamp(h.Until), h.describe())
-		case end != unset && a.at < end.plus(graceOf(kind)):
-			return fmt.Sprintf("the hold of the %s ended at %s, and leaves %s", h.of, t.stamp(h.Until), span(graceOf(kind)))
+		case a.at < end.plus(grace) && met < end.plus(grace+jitter(s)):
+			return fmt.Sprintf("the hold of the %s ended at %s, and leaves %s", h.of, t.stamp(h.Until), span(grace+jitter(s)))
 		}
 	}
 	switch f := floor(s, kind); {
@@ -280,10 +274,8 @@ func (t *teller) sentence(r Rule, a armed) string {
 		return "its deadline moves because it runs at its autostart time"
 	case RuleReminder:
 		return "its owner is reminded of the stop at " + t.stamp(a.since.time())
-	case RuleDeleteReminder:
-		return "its owner is reminded of the deletion at " + t.stamp(a.since.time())
 	}
-	return "nothing"
+	return "its owner is reminded of the deletion at " + t.stamp(a.since.time())
 }
 
 // String renders the explanation as text, one rule a line.

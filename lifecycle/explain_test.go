@@ -29,6 +29,10 @@ func TestExplainSummary(t *testing.T) {
 		{newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning)), monday, "dev is starting. Nothing happens by itself: a build is active; its end decides."},
 		{running(workspace(func(w *lifecycle.Workspace) { w.AttentionAt = monday })), monday, "dev needs attention. Nothing happens by itself: automatic retries ended; a person has to look."},
 		{stopped(autostart("0 9 * * *"), policy(func(p *lifecycle.Policy) { p.MaxLateness = time.Minute })), monday.Add(30 * time.Hour), "dev is stopped. Now: it starts by its schedule (9:00AM daily (UTC)), but it is too late for that: this start is skipped."},
+		{newWorkspace(workspace(func(w *lifecycle.Workspace) { w.Managed = true })), monday, "dev is controlled by something else. Nothing happens by itself: something else controls the workspace."},
+		{stopped(owner(lifecycle.OwnerSuspended), policy(func(p *lifecycle.Policy) { p.DormantWhenSuspended = true })), monday, "dev is stopped. Now: it goes dormant because its owner is suspended."},
+		{stopped(policy(func(p *lifecycle.Policy) { p.DeleteStopped = day }), workspace(func(w *lifecycle.Workspace) { w.DeletingAt, w.RemindedFor = monday, monday.Add(us) })), monday.Add(day), "dev is stopped. Now: it is deleted, stopped since Mon 2026-03-02 09:01:00 UTC."},
+		{newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), autostart("0 8 * * *"), policy(func(p *lifecycle.Policy) { p.StartRetry.Max = 2 }), workspace(func(w *lifecycle.Workspace) { w.StartFailures = 1 })), monday.Add(time.Hour), "dev has a failed start. Now: its start is tried again."},
 		{running(lead(time.Hour), deadline(end)), end.Add(-time.Hour), "dev is running. Now: its owner is reminded of the stop at Mon 2026-03-02 17:00:00 UTC."},
 	} {
 		if got := lifecycle.Explain(c.s, c.now).Summary; got != c.want {

@@ -105,7 +105,7 @@ func (e *editor) moveDeadline(before *Snapshot) {
 	b.MaxDeadline = e.movedCap(d.MaxDeadline)
 	begins := ttl(&e.s) > 0 && was.Deadline.IsZero()
 	ends := ttl(before) > 0 && ttl(&e.s) == 0
-	uncapped := !was.MaxDeadline.IsZero() && was.Deadline.Equal(was.MaxDeadline) && (b.MaxDeadline.IsZero() || b.MaxDeadline.After(was.MaxDeadline))
+	uncapped := !was.MaxDeadline.IsZero() && was.Deadline.Equal(was.MaxDeadline) // if the cap has moved, that is
 	switch grace := e.grace(HoldStops); {
 	case uncapped && d.Deadline.IsZero():
 		b.Deadline = time.Time{}
@@ -142,9 +142,6 @@ const quietLeeway = 2 * time.Hour
 // capDeadline keeps the deadline within its cap.
 func (e *editor) capDeadline() {
 	b := &e.s.Build
-	if b.MaxDeadline.IsZero() {
-		return
-	}
 	if b.Deadline.IsZero() {
 		b.Deadline = b.MaxDeadline
 	}
@@ -182,14 +179,14 @@ func (e *editor) floorOf(before *Snapshot, known bool, kind HoldRules, floor tim
 	return floor
 }
 
-// acting returns when a rule would act from now on if only its own condition and holds counted; the stop of a suspended owner's
-// workspace, which leaves no grace, counts as never. A deletion that waits for another rule counts from when that one acts.
+// acting returns when a rule would act from now on if only its own condition and holds counted. A deletion that waits for
+// another rule counts from when that one acts.
 func acting(r Rule, s *Snapshot, now time.Time) instant {
 	a := arm(r, s)
 	switch {
 	case r == RuleAutodelete && !a.is():
 		return deletionAhead(s, now)
-	case !a.is() || r == RuleAutostop && a.since == always:
+	case !a.is():
 		return never
 	}
 	return actsAfter(r, a, s, at(now))
@@ -203,14 +200,11 @@ func deletionAhead(s *Snapshot, now time.Time) instant {
 	if p.TimeTilAutodelete > 0 {
 		ahead = sleeps.plus(p.TimeTilAutodelete)
 	}
-	if p.DeleteAtDeadline && deadline <= sleeps {
+	if p.DeleteAtDeadline && deadline <= sleeps && s.Owner.Status != OwnerSuspended { // see stoppedAtDeadline
 		ahead = min(ahead, deadline)
 	}
 	if stops := min(deadline, cleanup); p.DeleteStopped > 0 && stops <= sleeps {
 		ahead = min(ahead, stops.plus(p.DeleteStopped))
-	}
-	if ahead == never {
-		return never
 	}
 	ahead = ahead.plus(jitter(s) + micros.Tick)
 	return released(s, HoldDeletion, max(ahead, at(now)))
@@ -231,11 +225,9 @@ func deadlines(s *Snapshot) schedule.Deadlines {
 	if run := s.Template.Policy.MaxRuntime; run > 0 {
 		d.MaxDeadline = micros.Earlier(d.MaxDeadline, later(since, run))
 	}
-	if t := ttl(s); t > 0 {
-		d.Deadline = autostopOf(s, schedule.AutostopInput{
-			TTL: min(t, maxSpan), Autostart: usable(s.Workspace.Autostart), AutostartDays: s.Template.Policy.AutostartDays & schedule.AllDays,
-		}).Deadline
-	}
+	d.Deadline = autostopOf(s, schedule.AutostopInput{
+		TTL: min(ttl(s), maxSpan), Autostart: s.Workspace.Autostart, AutostartDays: s.Template.Policy.AutostartDays & schedule.AllDays,
+	}).Deadline
 	if next := s.Workspace.Autostop.Next(since); !next.IsZero() {
 		d.Deadline = micros.Earlier(d.Deadline, micros.Of(next))
 	}
@@ -247,26 +239,11 @@ func deadlines(s *Snapshot) schedule.Deadlines {
 
 // requiredStop is the cap of the autostop requirement, zero for none.
 func requiredStop(s *Snapshot) time.Time {
-	p := &s.Template.Policy
-	if p.Requirement.Days == 0 {
-		return time.Time{}
-	}
-	return autostopOf(s, schedule.AutostopInput{Requirement: p.Requirement, QuietHours: usable(s.Owner.QuietHours)}).MaxDeadline
+	return autostopOf(s, schedule.AutostopInput{Requirement: s.Template.Policy.Requirement, QuietHours: s.Owner.QuietHours}).MaxDeadline
 }
 
 func autostopOf(s *Snapshot, in schedule.AutostopInput) schedule.Deadlines {
 	in.CompletedAt = s.Build.runSince()
-	d, err := schedule.Autostop(in)
-	if err != nil {
-		return schedule.Deadlines{}
-	}
+	d, _ := schedule.Autostop(in) // none with an error
 	return schedule.Deadlines{Deadline: at(d.Deadline).time(), MaxDeadline: at(d.MaxDeadline).time()}
-}
-
-// usable returns the schedule if it can be used: an unusable one counts as none for the deadlines.
-func usable(c *schedule.Cron) *schedule.Cron {
-	if c == nil || c.Err() != nil {
-		return nil
-	}
-	return c
 }

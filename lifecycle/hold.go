@@ -129,7 +129,7 @@ func (h Hold) stored() Hold {
 
 // end returns until when any of the kinds is held, unset for not at all.
 func (h *Hold) end(kinds HoldRules) instant {
-	if h.Until.IsZero() || h.Rules.all()&kinds == 0 {
+	if h.Rules.all()&kinds == 0 {
 		return unset
 	}
 	return at(h.Until)
@@ -166,7 +166,7 @@ const (
 // now: what the old one held and the new one does not, or not for as long, has ended.
 // The spread of the herd is added where it is known; the floors of templates get it when they are compared.
 func (f Floors) leave(old, next *Hold, startAfter, now time.Time, spread time.Duration) (Floors, time.Time) {
-	if old.Until.IsZero() || *old == *next {
+	if old.Until.IsZero() {
 		return f, startAfter
 	}
 	ended, kinds := micros.Earlier(old.Until, micros.Of(now)), old.Rules.all()
@@ -188,7 +188,7 @@ func (f Floors) leave(old, next *Hold, startAfter, now time.Time, spread time.Du
 // forget drops floors that were passed long ago.
 func (f *Floors) forget(now time.Time) {
 	for _, at := range []*time.Time{&f.Stop, &f.Dormancy, &f.Delete} {
-		if !at.IsZero() && at.Before(now.Add(-deleteGrace)) {
+		if at.Before(now.Add(-deleteGrace)) {
 			*at = time.Time{}
 		}
 	}

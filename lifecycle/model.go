@@ -133,8 +133,8 @@ type Owner struct {
 
 	// Rules counts the changes of QuietHours; see Workspace.Seen. The store sets it (see [ReplaceOwner]).
 	Rules int64
-	// AutostartAfter is when the owner last became active again: what was missed until then is not caught up. The store
-	// sets it.
+	// AutostartAfter is when the owner's status last changed from another than active: what was missed until then is not caught
+	// up. The store sets it.
 	AutostartAfter time.Time
 }
 

@@ -12,7 +12,7 @@ func kindOf(r Rule, s *Snapshot) HoldRules {
 	case RuleAutostop, RuleFailedCleanup:
 		return HoldStops
 	case RuleDormancy:
-		if stopsBeforeDormancy(s) {
+		if stopsBeforeDormancy(s) && s.Owner.Status != OwnerSuspended { // whose stop nothing holds
 			return HoldDormancy | HoldStops
 		}
 		return HoldDormancy
@@ -75,7 +75,7 @@ func floor(s *Snapshot, kind HoldRules) instant {
 // moved returns t, or where the holds and holidays that cover it let go.
 func moved(s *Snapshot, kind HoldRules, t instant) instant {
 	grace := graceOf(kind)
-	if end := holdsEnd(s, kind); end != unset && t < end.plus(grace) {
+	if end := holdsEnd(s, kind); t < end.plus(grace) {
 		t = end.plus(grace + jitter(s))
 	}
 	return outsideHolidays(s, kind, t, grace+jitter(s))
@@ -90,7 +90,7 @@ func holdsEnd(s *Snapshot, kind HoldRules) instant {
 // each round is at least a day later, and the dates do.
 func outsideHolidays(s *Snapshot, kind HoldRules, t instant, more time.Duration) instant {
 	p := &s.Template.Policy
-	if p.Holidays == nil || t == never || p.holidaysHold()&kind == 0 {
+	if t == never || p.holidaysHold()&kind == 0 {
 		return t
 	}
 	for range maxOccurrences {

@@ -137,7 +137,7 @@ func ReplaceOwner(old, next Owner, now time.Time) (Owner, error) {
 	if old.QuietHours.Text() != next.QuietHours.Text() {
 		next.Rules++
 	}
-	if old.Status != OwnerActive && next.Status == OwnerActive {
+	if old.Status != OwnerActive && next.Status != old.Status {
 		next.AutostartAfter = micros.Of(now)
 	}
 	return next, nil

@@ -114,17 +114,17 @@ func endedBy(s *Snapshot, due, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// latest returns the last time up to now at which a schedule fires, given an earlier one. It looks back further and further
-// until it finds one, so that a schedule of every minute costs no more than one of every week.
-func latest(c *schedule.Cron, earlier, now time.Time) time.Time {
+// latest returns the last instant up to now of those that next lists one by one, zero after the last, given an earlier one. It
+// looks back further and further until it finds one, so that a schedule of every minute costs no more than one of every week.
+func latest(next func(time.Time) time.Time, earlier, now time.Time) time.Time {
 	for back := time.Minute; now.Add(-back).After(earlier); back *= 2 {
-		if next := c.Next(now.Add(-back)); !next.IsZero() && !next.After(now) {
-			earlier = next
+		if at := next(now.Add(-back)); !at.IsZero() && !at.After(now) {
+			earlier = at
 			break
 		}
 	}
-	for next := c.Next(earlier); !next.IsZero() && !next.After(now); next = c.Next(earlier) {
-		earlier = next
+	for at := next(earlier); !at.IsZero() && !at.After(now); at = next(earlier) {
+		earlier = at
 	}
 	return earlier
 }

@@ -21,6 +21,8 @@ func TestAutostart(t *testing.T) {
 		{name: "counted from the creation of the stop", s: stopped(autostart("5 9 * * *"), build(func(b *lifecycle.Build) { b.CompletedAt = monday.Add(10 * time.Minute) })), want: start, at: monday.Add(5 * time.Minute)},
 		{name: "not before the schedule was set", s: stopped(nine, workspace(func(w *lifecycle.Workspace) { w.AutostartAfter = tomorrow })), want: start, at: tomorrow.Add(day)},
 		{name: "a canceled stop", s: newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobCanceled), nine), want: start, at: tomorrow},
+		{name: "a failed delete", s: newWorkspace(built(lifecycle.TransitionDelete, lifecycle.JobFailed), nine)},
+		{name: "a stop by hand, with a due instant", s: stopped(nine, build(func(b *lifecycle.Build) { b.DueAt = monday.Add(-day) })), want: start, at: tomorrow},
 		{name: "no schedule", s: stopped()},
 		{name: "running", s: running(nine)},
 		{name: "never built", s: newWorkspace(nine)},

@@ -67,10 +67,17 @@ func deletion(s *Snapshot) time.Time {
 	if p.DeleteStopped > 0 {
 		when = micros.Earlier(when, later(b.CompletedAt, p.DeleteStopped))
 	}
-	if p.DeleteAtDeadline && b.Reason == ReasonAutostop {
+	if p.DeleteAtDeadline && stoppedAtDeadline(s) {
 		when = micros.Earlier(when, b.CompletedAt)
 	}
 	return when
+}
+
+// stoppedAtDeadline reports whether the latest build is a stop that the deadline asked for. That of a suspended owner's workspace
+// is none, also if the owner is no longer suspended: what the deadline throws away stays.
+func stoppedAtDeadline(s *Snapshot) bool {
+	b := &s.Build
+	return b.Reason == ReasonAutostop && s.Owner.Status != OwnerSuspended && !b.CreatedAt.Before(s.Owner.AutostartAfter)
 }
 
 func dormant(s *Snapshot) bool { return !s.Workspace.DormantAt.IsZero() }

@@ -199,17 +199,26 @@ func TestDeleteAtDeadline(t *testing.T) {
 	byHand := finish(t, do(t, running(deadline(end), away), monday, lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil)), monday, lifecycle.JobSucceeded)
 	ruleCase{name: "by hand", s: byHand}.check(t)
 	// Its owner's suspension stops it before its deadline: nothing is thrown away.
-	for name, returns := range map[string]bool{"suspended": false, "back before the stop ends": true} {
+	for name, becomes := range map[string]lifecycle.OwnerStatus{
+		"suspended": lifecycle.OwnerSuspended, "back before the stop ends": lifecycle.OwnerActive, "idle before the stop ends": lifecycle.OwnerDormant,
+	} {
 		s := running(deadline(end), away)
-		suspended, active := s.Owner, s.Owner
-		suspended.Status = lifecycle.OwnerSuspended
-		s.Owner = must1(lifecycle.ReplaceOwner(active, suspended, monday))
+		suspended, back := s.Owner, s.Owner
+		suspended.Status, back.Status = lifecycle.OwnerSuspended, becomes
+		s.Owner = must1(lifecycle.ReplaceOwner(s.Owner, suspended, monday))
 		s = after(t, s, monday)
-		if returns {
-			s.Owner = must1(lifecycle.ReplaceOwner(suspended, active, monday.Add(us)))
-		}
+		s.Owner = must1(lifecycle.ReplaceOwner(s.Owner, back, monday.Add(us)))
 		s = finish(t, s, monday.Add(time.Minute), lifecycle.JobSucceeded)
 		ruleCase{name: name, s: s, from: monday.Add(time.Minute)}.check(t)
+		// Nor does anything throw it away later: dormancy, its end, or a policy that changes something else.
+		asleep := do(t, s, monday.Add(time.Hour), lifecycle.MarkDormant(false))
+		ruleCase{name: name + ", dormant", s: asleep, from: monday.Add(time.Hour)}.check(t)
+		ruleCase{name: name + ", awake", s: do(t, asleep, monday.Add(2*time.Hour), lifecycle.EndDormancy()), from: monday.Add(2 * time.Hour)}.check(t)
+		month := replaced(t, s, monday.Add(time.Hour), withPolicy(func(p *lifecycle.Policy) { p.DeleteStopped = 30 * day }))
+		month = apply(month, lifecycle.Rearm(month, monday.Add(time.Hour)))
+		if want := monday.Add(30*day + time.Minute); !month.Workspace.DeletingAt.Equal(want) {
+			t.Errorf("%s, another policy: deleted at %v, want %v", name, month.Workspace.DeletingAt, want)
+		}
 	}
 	// The end of a hold leaves a day to what it kept running, whether it ends at its time or early.
 	held := do(t, running(deadline(end), away), monday, lifecycle.SetHold(lifecycle.Hold{Until: end.Add(2 * day)}))
@@ -286,6 +295,7 @@ func TestSettle(t *testing.T) {
 		{name: "autostop", s: running(deadline(monday), settling), want: stop, at: until},
 		{name: "dormancy", s: stopped(tilDormant(time.Minute), settling, workspace(func(w *lifecycle.Workspace) { w.CreatedAt, w.LastUsedAt = monday.Add(-day), monday.Add(-day) })), want: "dormancy: dormant", at: until},
 		{name: "suspended", s: running(owner(lifecycle.OwnerSuspended), settling), want: stop, at: monday},
+		{name: "autostart", s: stopped(autostart("5 9 * * *"), settling), want: "autostart: start", at: monday.Add(5 * time.Minute)},
 	})
 }
 
@@ -325,6 +335,8 @@ func TestBackOffsAreBounded(t *testing.T) {
 		w.Backoff = lifecycle.Backoff{Until: end.AddDate(1, 0, 0), Attempts: 1, Cause: lifecycle.SkipRefused}
 	}))
 	expect(t, s, end, stop)
+	s.Workspace.Backoff.Until = end.Add(75 * time.Minute) // as long as a pause may be
+	expect(t, s, end, "nothing")
 }
 
 // What a holiday, a hold or a floor lets go is spread like a herd.

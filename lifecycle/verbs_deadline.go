@@ -136,11 +136,9 @@ func bump(s *Snapshot, at time.Time) (time.Time, bool) {
 	in := schedule.BumpInput{
 		Now: at, Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, Bump: s.Template.Policy.ActivityBump, TTL: ttl(s),
 	}
-	if c := usable(s.Workspace.Autostart); c != nil {
-		// Only a first occurrence on an allowed day is one the workspace may run into.
-		if next := c.Next(at); !next.IsZero() && s.Template.Policy.AutostartDays.Has(next.Weekday()) {
-			in.NextAutostart = next
-		}
+	// Only a first occurrence on an allowed day is one the workspace may run into.
+	if next := s.Workspace.Autostart.Next(at); !next.IsZero() && s.Template.Policy.AutostartDays.Has(next.Weekday()) {
+		in.NextAutostart = next
 	}
 	deadline, changed := schedule.Bump(in)
 	return micros.Of(deadline), changed

@@ -128,14 +128,9 @@ func (e *editor) succeeded() {
 	}
 }
 
-// stopped sets the deletion that a stop begins. The stop of a suspended owner's workspace is not that of its deadline, also if
-// the owner came back while it was under way: what the deadline throws away stays.
+// stopped sets the deletion that a stop begins.
 func (e *editor) stopped() {
-	s := e.s
-	if s.Owner.Status == OwnerSuspended || s.Build.CreatedAt.Before(s.Owner.AutostartAfter) {
-		s.Template.Policy.DeleteAtDeadline = false
-	}
-	if d := deletion(&s); !d.IsZero() && !dormant(&s) {
+	if d := deletion(&e.s); !d.IsZero() && !dormant(&e.s) {
 		e.s.Workspace.DeletingAt = d
 		e.emit(Event{Kind: EventDeletionSet, Until: d}, TopicAudit, TopicNotice)
 	}

@@ -4,7 +4,8 @@ import "context"
 
 // Backend builds and destroys what members stand for. All methods may be called from several goroutines at once, and
 // again after a crash or a time-out: each must do the same thing for the same resource once. Each returns soon after its
-// context has ended. A panic counts as an error.
+// context has ended: one that does not return within three seconds is given up, which is an error like any other, and goes on
+// in a goroutine that nobody waits for. A panic counts as an error.
 type Backend interface {
 	// Create builds the resource of a member, under [Member.Resource]. It may return before the resource can be used:
 	// then the backend says so by an event, or in a listing. The status is what is known on return; StatusReady makes

@@ -263,9 +263,9 @@ func (p *Pool) handOut(ctx context.Context, w *waiter, a answer) (Handout, error
 			return Handout{}, err
 		}
 	}
-	err := p.call(ctx, "mark the claimed member", p.cfg.Timeout, func(ctx context.Context) error {
-		return p.backend.Mark(ctx, m)
-	})
+	_, err := ask(ctx, p, "mark the claimed member", p.cfg.Timeout, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, p.backend.Mark(ctx, m)
+	}, nil)
 	if err != nil {
 		return Handout{}, fmt.Errorf("%w (key %q has member %s)", err, w.claim.Key, m.ID)
 	}

@@ -153,6 +153,38 @@ func TestMinimumLifeOfAShortOne(t *testing.T) {
 	})
 }
 
+// A claim that shall not wait does not, though another one waits for a member with its key. It waits for what is built for the key.
+func TestKeyOfAClaimThatWaits(t *testing.T) {
+	bubble(t, 0, nil, func(r *rig) {
+		r.backend.Set(func(k *prewarmtest.Knobs) { k.Build = 2 * time.Minute })
+		waiting := make(chan prewarm.Handout, 1)
+		go func() {
+			h, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: "ann", Key: "k", IfEmpty: prewarm.Cold})
+			if err != nil {
+				t.Error(err)
+			}
+			waiting <- h
+		}()
+		go func() {
+			_, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: "ann", Key: "l", IfEmpty: prewarm.Wait, MaxWait: time.Minute})
+			if empty(err) == nil {
+				t.Error(err)
+			}
+		}()
+		r.wait(time.Second)
+		for _, owner := range []string{"ann", "bob"} {
+			begun := time.Now()
+			_, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: owner, Key: "l"})
+			if took := time.Since(begun); empty(err) == nil || took > time.Second {
+				t.Errorf("a claim of %s that shall not wait: %v after %v", owner, err, took)
+			}
+		}
+		if h, first := r.claim(prewarm.Request{Owner: "ann", Key: "k"}), <-waiting; h.Member.ID != first.Member.ID {
+			t.Errorf("one key has members %s and %s", h.Member.ID, first.Member.ID)
+		}
+	})
+}
+
 // What is expected counts from a build time before it on, so that members are ready by then, and the hour before is served as well.
 func TestForecastIsReadyByItsHour(t *testing.T) {
 	f := &prewarm.Forecast{}

@@ -3,6 +3,7 @@ package prewarm_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,18 +16,18 @@ import (
 // blank is a backend whose listings show nothing for a while, and whose events end all the time, so that it is listed often.
 type blank struct {
 	*prewarmtest.Backend
-	on bool
+	on atomic.Bool
 }
 
 func (b *blank) List(ctx context.Context, pool string) ([]prewarm.Event, error) {
-	if b.on {
+	if b.on.Load() {
 		return nil, nil
 	}
 	return b.Backend.List(ctx, pool)
 }
 
 func (b *blank) Watch(ctx context.Context, pool string, tell func(prewarm.Event)) error {
-	if b.on {
+	if b.on.Load() {
 		return errors.New("connection reset")
 	}
 	return b.Backend.Watch(ctx, pool, tell)
@@ -42,7 +43,7 @@ func TestListingsOfOneBadMomentLoseNoClaim(t *testing.T) {
 		must(t, err)
 		second, err := prewarm.New(r.store, b, r.cfg)
 		must(t, err)
-		b.on = true
+		b.on.Store(true)
 		r.pool = first
 		id := r.claimed()
 		defer run(t, first)()
@@ -51,12 +52,12 @@ func TestListingsOfOneBadMomentLoseNoClaim(t *testing.T) {
 		if m := r.member(id); m.State != prewarm.Claimed {
 			t.Errorf("after some listings that showed nothing it is %s for %s", m.State, m.Reason)
 		}
-		b.on = false
+		b.on.Store(false)
 		r.wait(20 * time.Minute)
 		if m := r.member(id); m.State != prewarm.Claimed || m.Misses != 0 {
 			t.Errorf("when it is shown again it is %s, missed %d times", m.State, m.Misses)
 		}
-		b.on = true
+		b.on.Store(true)
 		r.wait(15 * time.Minute)
 		if m := r.member(id); m.State == prewarm.Claimed {
 			t.Errorf("it is %s though nothing was shown for long", m.State)

@@ -105,6 +105,21 @@ func (l *line) all() []*waiter {
 	return found
 }
 
+// impatient are the claims that shall not wait, though another one waits for a member with their key. While one is built for that
+// key they stay: it will be theirs as well.
+func (l *line) impatient() (found []*waiter) {
+	first := make(map[string]*waiter, len(l.waiters))
+	for _, w := range l.waiters {
+		switch head := first[w.claim.Key]; {
+		case head == nil:
+			first[w.claim.Key] = w
+		case w.request.IfEmpty == Fail && head.parked && head.cold == uuid.Nil:
+			found = append(found, w)
+		}
+	}
+	return found
+}
+
 // waiting counts the claims that want a member of the pool: not those that one is being built for.
 func (l *line) waiting() int {
 	n := 0

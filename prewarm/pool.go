@@ -60,6 +60,7 @@ type Pool struct {
 	// missing are claimed members that the listings of this process lack, and since when; only listings touch it.
 	missing map[uuid.UUID]time.Time
 	held    map[uuid.UUID]map[*hold]struct{}
+	stuck   map[string]int // calls of the backend that were given up, by method
 	stats   counters
 }
 
@@ -115,7 +116,7 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 		builds: newWorkQueue(false), removals: newWorkQueue(false), returns: newWorkQueue(true), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), lined: newSignal(), process: uuid.NewString(), others: newOthers(), events: mailbox[Event]{wake: newSignal()},
 		notes: mailbox[PoolEvent]{wake: newSignal(), limit: maxNotes},
 		line:  newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
-		stats: newCounters(),
+		stuck: make(map[string]int), stats: newCounters(),
 	}
 	p.heard = hints.NewGate(cfg.Clock, hearPause, "pool", p.serve.set)
 	p.view = view{spec: cfg.Spec}
@@ -128,7 +129,8 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 // Run plans, creates, destroys, listens and serves claims until ctx ends; it returns nil once everything it started has
 // ended. A pool runs once. Claims that wait when it ends get [ErrNotRunning]; what they were given meanwhile is given
 // back, within Config.Timeout. Claimed members stay claimed: whoever runs the pool next finds them, with the time that
-// is left.
+// is left. A call of the backend or the cleaner that does not return three seconds after its context has ended is not waited
+// for.
 func (p *Pool) Run(ctx context.Context) error {
 	if err := p.begin(); err != nil {
 		return err
@@ -234,14 +236,12 @@ func (p *Pool) current(now time.Time) Spec {
 // now is the present as the store keeps it.
 func (p *Pool) now() time.Time { return micros.Of(p.clock.Now("pool", "now")) }
 
-// call bounds one call of the store or the backend, and says what was attempted.
+// call bounds one call of the store, and says what was attempted. Calls of the backend are made by [ask].
 func (p *Pool) call(ctx context.Context, what string, limit time.Duration, f func(ctx context.Context) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	guard := p.clock.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) }, "pool", "call")
-	defer guard.Stop()
+	ctx, end := p.within(ctx, limit)
+	defer end()
 	if err := p.protect(what, func() error { return f(ctx) }); err != nil {
-		return fmt.Errorf("prewarm: %s: %w", what, err)
+		return fmt.Errorf("prewarm: %s: %w", what, timely(ctx, err))
 	}
 	return nil
 }

@@ -30,6 +30,10 @@ func (p *Pool) serveLoop(ctx context.Context) {
 		for batch := range slices.Chunk(behind, p.cfg.Batch) {
 			p.missed(ctx, p.offer(ctx, p.lookUp(ctx, batch), tierAll))
 		}
+		p.mu.Lock()
+		impatient := p.line.impatient()
+		p.mu.Unlock()
+		p.missed(ctx, impatient)
 		p.plan.set()
 		p.lined.set()
 		if len(waiters) < all && p.lineLength() < all {

@@ -2,6 +2,7 @@ package prewarm
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/text"
@@ -229,6 +230,13 @@ func (s Spec) validateDemand() error {
 	d := s.Demand
 	if !(d.PerHour >= 0 && d.PerHour <= maxPerHour) {
 		return invalid.New("Spec.Demand.PerHour", d.PerHour, "must be between 0 and %g", float64(maxPerHour))
+	}
+	if d.Forecast != nil {
+		for hour, rate := range d.Forecast.PerHour {
+			if !(rate >= 0 && rate <= maxPerHour) {
+				return invalid.New(fmt.Sprintf("Spec.Demand.Forecast.PerHour[%d]", hour), rate, "must be between 0 and %g", float64(maxPerHour))
+			}
+		}
 	}
 	return cmp.Or(
 		invalid.Count("Spec.Demand.Waiting", d.Waiting),

@@ -37,6 +37,10 @@ func TestSpecRefusesWhatContradictsItself(t *testing.T) {
 		{"Spec.IdleLife", func(s *prewarm.Spec) { s.IdleLife = -1 }},
 		{"Spec.Demand.PerHour", func(s *prewarm.Spec) { s.Demand.PerHour = math.Inf(1) }},
 		{"Spec.Demand.PerHour", func(s *prewarm.Spec) { s.Demand.PerHour = math.NaN() }},
+		{"Spec.Demand.Forecast.PerHour[167]", func(s *prewarm.Spec) {
+			s.Demand.Forecast = &prewarm.Forecast{}
+			s.Demand.Forecast.PerHour[167] = math.NaN()
+		}},
 		{"Spec.Demand.Waiting", func(s *prewarm.Spec) { s.Demand.Waiting = -1 }},
 		{"Spec.Demand.BuildTime", func(s *prewarm.Spec) { s.Demand.BuildTime = -1 }},
 		{"Window.Start", func(s *prewarm.Spec) { s.Windows = []prewarm.Window{{Length: time.Hour}} }},

@@ -50,7 +50,7 @@ func (p *Pool) watchLoop(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; failures++ {
 		begun := p.now()
 		p.list.set()
-		err := p.protect("watch", func() error { return p.backend.Watch(ctx, p.cfg.Spec.Name, p.events.add) })
+		err := p.watch(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -60,6 +60,19 @@ func (p *Pool) watchLoop(ctx context.Context) {
 		}
 		p.pause(ctx, backoff.Doubled(firstPause, failures, lastPause), nil, "pool", "watch")
 	}
+}
+
+// watch listens until the backend can hear no more. What is told after ctx has ended nobody would read.
+func (p *Pool) watch(ctx context.Context) error {
+	tell := func(e Event) {
+		if ctx.Err() == nil {
+			p.events.add(e)
+		}
+	}
+	_, err := answerOf(ctx, p, "watch", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, p.backend.Watch(ctx, p.cfg.Spec.Name, tell)
+	}, nil)
+	return err
 }
 
 // eventLoop applies what the backend tells, in batches. What could not be written comes again.
@@ -167,11 +180,9 @@ func (p *Pool) reloaded() {
 // members are missing that may still be on their way.
 func (p *Pool) reconcile(ctx context.Context) (young bool, err error) {
 	listed := p.now()
-	var listing []Event
-	err = p.call(ctx, "list", p.cfg.Timeout, func(ctx context.Context) (err error) {
-		listing, err = p.backend.List(ctx, p.cfg.Spec.Name)
-		return err
-	})
+	listing, err := ask(ctx, p, "list", p.cfg.Timeout, func(ctx context.Context) ([]Event, error) {
+		return p.backend.List(ctx, p.cfg.Spec.Name)
+	}, nil)
 	if err != nil {
 		return false, err
 	}

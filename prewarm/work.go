@@ -114,11 +114,9 @@ func (p *Pool) create(ctx context.Context, m Member) {
 	if m.due(p.now()) {
 		return // its time passed in the queue: the next plan destroys it
 	}
-	var status Status
-	err := p.call(ctx, "create", max(0, m.Deadline.Sub(p.now())), func(ctx context.Context) (err error) {
-		status, err = p.backend.Create(ctx, m)
-		return err
-	})
+	status, err := ask(ctx, p, "create", max(0, m.Deadline.Sub(p.now())), func(ctx context.Context) (Status, error) {
+		return p.backend.Create(ctx, m)
+	}, func() { p.removeLate(ctx, m) })
 	switch {
 	case ctx.Err() != nil:
 		// The readiness deadline decides: nobody knows how far it came.
@@ -147,10 +145,17 @@ func (p *Pool) removeLate(ctx context.Context, m Member) {
 
 // destroyQuietly has the backend remove a resource that no member stands for.
 func (p *Pool) destroyQuietly(ctx context.Context, m Member) {
-	err := p.call(ctx, "destroy an orphan", p.cfg.Timeout, func(ctx context.Context) error { return p.backend.Destroy(ctx, m) })
+	err := p.askToDestroy(ctx, m, p.cfg.Timeout)
 	if err != nil && ctx.Err() == nil {
 		p.cfg.Logger.Warn("orphan not destroyed", "resource", m.Resource, "error", err)
 	}
+}
+
+func (p *Pool) askToDestroy(ctx context.Context, m Member, limit time.Duration) error {
+	_, err := ask(ctx, p, "destroy", limit, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, p.backend.Destroy(ctx, m)
+	}, nil)
+	return err
 }
 
 // destroy has the backend remove a member, and puts it off if that fails.
@@ -158,7 +163,7 @@ func (p *Pool) destroy(ctx context.Context, m Member) {
 	p.mu.Lock()
 	limit := p.spec.withDefaults().DestroyTimeout
 	p.mu.Unlock()
-	err := p.call(ctx, "destroy", limit, func(ctx context.Context) error { return p.backend.Destroy(ctx, m) })
+	err := p.askToDestroy(ctx, m, limit)
 	if ctx.Err() != nil {
 		return
 	}
@@ -185,11 +190,9 @@ const (
 
 // clean has the cleaner prepare a member for another use.
 func (p *Pool) clean(ctx context.Context, m Member) {
-	var verified bool
-	err := p.call(ctx, "clean", max(0, m.Deadline.Sub(p.now())), func(ctx context.Context) (err error) {
-		verified, err = p.cfg.Cleaner.Clean(ctx, m)
-		return err
-	})
+	verified, err := ask(ctx, p, "clean", max(0, m.Deadline.Sub(p.now())), func(ctx context.Context) (bool, error) {
+		return p.cfg.Cleaner.Clean(ctx, m)
+	}, nil)
 	if ctx.Err() != nil {
 		return // the deadline decides
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // WorkerExplanation says why a worker is as it is.
@@ -53,26 +55,26 @@ func (x *WorkerExplanation) text(rules Rules, now time.Time) string {
 	w := &x.Worker
 	parts := []string{fmt.Sprintf("%s is %s", w.ID, w.State)}
 	if b := w.Behavior; b.Idle != BehaviorRun {
-		text := fmt.Sprintf("%s put it on %s", b.Owner, b.Idle)
+		part := fmt.Sprintf("%s put it on %s", text.Quoted(b.Owner), b.Idle)
 		if b.Reason != "" {
-			text += fmt.Sprintf(" (%s)", b.Reason)
+			part += fmt.Sprintf(" (%s)", text.Quoted(b.Reason))
 		}
 		if !b.Until.IsZero() {
-			text += " until " + stamp(b.Until)
+			part += " until " + stamp(b.Until)
 		}
-		parts = append(parts, text)
+		parts = append(parts, part)
 	}
 	if n := w.active(); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d jobs are on it", n))
 	}
 	if !w.FailingSince.IsZero() && w.State < Shutdown {
-		text := "its probes fail since " + stamp(w.FailingSince)
+		part := "its probes fail since " + stamp(w.FailingSince)
 		if at, _ := w.failLimit(&rules); !at.IsZero() {
-			text += ", it is given up at " + stamp(at)
+			part += ", it is given up at " + stamp(at)
 		} else if rules.Braked {
-			text += ", but so many fail that none is given up"
+			part += ", but so many fail that none is given up"
 		}
-		parts = append(parts, text)
+		parts = append(parts, part)
 	}
 	switch {
 	case w.State == Shutdown:
@@ -108,7 +110,7 @@ func (p *Pool) ExplainJob(id JobID) (JobExplanation, error) {
 		x.Worker, x.Type = r.ID, r.Type
 		x.Text = fmt.Sprintf("It is %s on %s since %s.", j.Phase, r.ID, stamp(j.AssignedAt))
 		if !j.KillAt.IsZero() {
-			x.Text += fmt.Sprintf(" It was asked to end at %s: %s.", stamp(j.KillAt), j.KillReason)
+			x.Text += fmt.Sprintf(" It was asked to end at %s: %s.", stamp(j.KillAt), text.Quoted(j.KillReason))
 		}
 		return x, nil
 	}

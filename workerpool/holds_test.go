@@ -3,6 +3,7 @@ package workerpool_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -185,6 +186,36 @@ func TestWhichListingsMustBeConfirmed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who holds a worker, and why, is kept as a provider can keep it and as it can be shown.
+func TestTextsOfAHold(t *testing.T) {
+	inWorld(t, setup{noQueue: true}, func(t *testing.T, w *world) {
+		_, _ = w.Create("small")
+		w.sleep(5 * time.Second)
+		id := w.first().ID
+		if err := w.SetIdleBehavior(id, Behavior{Idle: BehaviorHold, Owner: "ann\nroot", Reason: "disk\x00 \xff is\u202e full"}); err != nil {
+			t.Fatal(err)
+		}
+		w.sleep(2 * time.Minute)
+		want := Behavior{Idle: BehaviorHold, Owner: "ann root", Reason: "disk\uFFFD \uFFFD is\uFFFD full"}
+		if b := w.first().Behavior; b != want {
+			t.Errorf("behavior %+q", b)
+		}
+		kept := 0
+		for _, tag := range w.provider.Instances()[0].Tags {
+			if tag == want.Owner || tag == want.Reason {
+				kept++
+			}
+		}
+		if kept != 2 || len(w.told(EventTags)) != 0 {
+			t.Errorf("tags %q, events %v", w.provider.Instances()[0].Tags, w.told(EventTags))
+		}
+		x, err := w.ExplainWorker(id)
+		if err != nil || !strings.Contains(x.Text, `"ann root" put it on hold ("disk`) {
+			t.Errorf("%s, %v", x.Text, err)
+		}
+	})
 }
 
 // A hold that ended while no manager ran is over for the next one.

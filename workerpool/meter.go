@@ -53,7 +53,6 @@ type meter struct {
 	at          time.Time
 }
 
-// valid reports whether a sum of earlier runs can be one.
 // valid keeps out what is negative, no number, or so large that the sum is none.
 func (c Cost) valid() bool {
 	return c.Booting >= 0 && c.Idle >= 0 && c.Busy >= 0 && c.Leaving >= 0 && !math.IsInf(c.Booting+c.Idle+c.Busy+c.Leaving, 0)

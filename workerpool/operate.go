@@ -51,8 +51,8 @@ func (p *Pool) KillWorker(id InstanceID, owner, reason string) error {
 	})
 }
 
-// SetIdleBehavior holds, drains or frees a worker. Owner and reason are cut after 60 bytes and kept as tags of the
-// instance, as is the end; an end that has passed is refused.
+// SetIdleBehavior holds, drains or frees a worker. Owner and reason are kept as tags of the instance, on one line without
+// control and hidden characters and cut after 60 bytes, as is the end; an end that has passed is refused.
 func (p *Pool) SetIdleBehavior(id InstanceID, b Behavior) error {
 	switch {
 	case b.Idle > BehaviorDrain:
@@ -62,7 +62,7 @@ func (p *Pool) SetIdleBehavior(id InstanceID, b Behavior) error {
 	case b.Idle == BehaviorRun && !b.Until.IsZero():
 		return invalid.New("Behavior.Until", b.Until, "must be zero for run")
 	}
-	b.Owner, b.Reason, b.Until = cut(b.Owner), cut(b.Reason), wholeSecond(b.Until)
+	b.Owner, b.Reason, b.Until = tagText(b.Owner), tagText(b.Reason), wholeSecond(b.Until)
 	if b.Idle == BehaviorRun {
 		b = Behavior{}
 	}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // tagNames are the names of the tags of an instance. They are what survives the pool's process.
@@ -73,6 +75,9 @@ func unixText(t time.Time) string {
 	return strconv.FormatInt(t.Unix(), 10)
 }
 
+// tagText is a text of people as tags hold it, and as it may be shown.
+func tagText(s string) string { return cut(text.Plain(s)) }
+
 // cut shortens a text to what a tag holds, between two runes.
 func cut(s string) string {
 	if len(s) <= maxTag {
@@ -99,7 +104,7 @@ type identity struct {
 
 func (n *tagNames) read(tags map[string]string) identity {
 	id := identity{pool: tags[n.pool], typeName: tags[n.typeName]}
-	id.behavior.Owner, id.behavior.Reason = tags[n.owner], tags[n.reason]
+	id.behavior.Owner, id.behavior.Reason = tagText(tags[n.owner]), tagText(tags[n.reason])
 	var ok bool
 	if id.secret, id.hasSecret = parseSecret(tags[n.secret]); !id.hasSecret && tags[n.secret] != "" {
 		id.damaged = n.secret

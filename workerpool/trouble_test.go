@@ -321,7 +321,7 @@ func TestExplainWorker(t *testing.T) {
 		_ = w.KillJob("a", "x")
 		w.sleep(time.Minute)
 		x, err = w.ExplainWorker(id)
-		if err != nil || x.Reason != ReasonHeld || !strings.Contains(x.Text, "ann put it on hold (looks at it)") {
+		if err != nil || x.Reason != ReasonHeld || !strings.Contains(x.Text, `ann put it on hold ("looks at it")`) {
 			t.Errorf("%+v, %v", x, err)
 		}
 		if _, err := w.ExplainWorker("nobody"); !errors.Is(err, ErrUnknownWorker) {

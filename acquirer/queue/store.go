@@ -166,7 +166,8 @@ type Leases interface {
 	End(ctx context.Context, now time.Time, ends []End) ([]Ended, error)
 
 	// Reassign names another worker for running jobs, which from then on is the only one whose renewals and ends are accepted;
-	// the secret stays. It reports in the order of the reassignments which were accepted: those whose process holds the lease.
+	// the secret stays. It reports in the order of the reassignments which were accepted: those whose process holds the lease. One
+	// is refused as well if somebody else holds the row of its job, who shall not keep the others waiting.
 	Reassign(ctx context.Context, moves []Reassignment) (accepted []bool, err error)
 
 	// Cancel asks for jobs to be canceled. Pending ones turn canceled at once (failed, if c.Expire), running
@@ -279,8 +280,8 @@ type Registry interface {
 	// not registered and holds running jobs counts as one without heartbeats: it gets a record as a lost one.
 	Reap(ctx context.Context, r ReapRequest) (Reaped, error)
 
-	// PruneJobs deletes up to limit jobs that ended before the given time, with their lines, and the records of
-	// processes that were declared lost before it and hold nothing. It returns the number of jobs deleted. However long their
+	// PruneJobs deletes up to limit jobs that ended before the given time, with their lines, the records of processes that were
+	// declared lost before it and hold nothing, and the pauses that ended before it. It returns the number of jobs deleted. However long their
 	// logs are, no transaction deletes more than some ten thousand lines; an error may come after some jobs are deleted.
 	PruneJobs(ctx context.Context, before time.Time, limit int) (int, error)
 }

@@ -1,4 +1,4 @@
-// Command embedding is a whole control plane in 250 lines: an HTTP API over package dormouse, SQLite, and
+// Command embedding is a whole control plane in some 250 lines: an HTTP API over package dormouse, SQLite, and
 // workspaces that are processes of this machine. It may be killed at any time: the workspaces go on, and the next one
 // carries on.
 //
@@ -80,8 +80,7 @@ func serve(ctx context.Context, address, data string) error {
 			return err
 		},
 		TuneAcquirer: func(c *acquirer.Config) {
-			// It is the only process of its database, and soon knows that the one before was killed.
-			c.Heartbeat, c.Lease = 300*time.Millisecond, time.Second
+			c.Alone = true // the only process of its database: the one before is gone
 			c.Lost = map[string]acquirer.LostPolicy{lifecycle.JobType: acquirer.RequeueLost(5, 0)}
 		},
 	})
@@ -231,9 +230,14 @@ func start(ctx context.Context, socket string) error {
 	return ctx.Err()
 }
 
-// beBox is the process of a workspace. Of two for one socket one ends, because it cannot listen.
+// beBox is the process of a workspace. Its socket gets its name when somebody listens there: one that refuses is nobody's.
+// Of two for one name one ends.
 func beBox(socket string) error {
-	listener, err := net.Listen("unix", socket)
+	own := fmt.Sprint(socket, ".", os.Getpid())
+	listener, err := net.Listen("unix", own)
+	if err == nil {
+		err = errors.Join(os.Link(own, socket), os.Remove(own))
+	}
 	if err != nil {
 		return err
 	}
@@ -243,7 +247,7 @@ func beBox(socket string) error {
 			return err
 		}
 		if n, _ := conn.Read(word); string(word[:n]) == "quit" {
-			return listener.Close() // and our end closes conn
+			return errors.Join(os.Remove(socket), listener.Close()) // and our end closes conn
 		}
 		_ = conn.Close()
 	}

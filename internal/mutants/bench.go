@@ -47,9 +47,10 @@ type suite struct {
 }
 
 type test struct {
-	name    string
-	took    time.Duration
-	reaches map[int]bool
+	name string
+	// took is what it takes, worked what of that is work of the processor, which a machine that is shared does not lengthen.
+	took, worked time.Duration
+	reaches      map[int]bool
 }
 
 // bench runs suites with one mutant switched on.
@@ -173,8 +174,8 @@ func (b *bench) survey(ctx context.Context, jobs int) error {
 				t := &s.tests[i]
 				hits := filepath.Join(b.work, filepath.Base(s.binary)+"."+t.name+".hits")
 				start := time.Now()
-				out, err := b.start(ctx, s, []string{t.name}, 10*time.Minute, "MUTANT_HITS="+hits)
-				t.took, t.reaches = time.Since(start), readHits(hits)
+				out, worked, err := b.start(ctx, s, []string{t.name}, 10*time.Minute, "MUTANT_HITS="+hits)
+				t.took, t.worked, t.reaches = time.Since(start), worked, readHits(hits)
 				if err != nil && ctx.Err() == nil {
 					progress("%s fails without a mutant and is left out: %v\n%s", t.name, err, tail(out))
 					t.reaches = nil
@@ -255,7 +256,7 @@ func (b *bench) ask(ctx context.Context, s *suite, tests []test, m *Mutant) (fat
 	for _, t := range tests {
 		names, took = append(names, t.name), took+t.took
 	}
-	out, err := b.start(ctx, s, names, 2*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
+	out, _, err := b.start(ctx, s, names, 2*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
 	switch {
 	case ctx.Err() != nil:
 		return Untried, ""
@@ -267,9 +268,9 @@ func (b *bench) ask(ctx context.Context, s *suite, tests []test, m *Mutant) (fat
 	return Survived, ""
 }
 
-// quick is what a test may take to be asked first: nearly every mutant of pure code dies by such a one. Of the others the broadest
-// kills most. A process runs its tests in the order in which they stand in the files, so these are processes of their own.
-const quick = 30 * time.Millisecond
+// quick is how much work a test may be to be asked first: nearly every mutant of pure code dies by such a one. Of the others the
+// broadest kills most. A process runs its tests in the order in which they stand in the files, so these are processes of their own.
+const quick = 50 * time.Millisecond
 
 // reaching returns the tests that reach a mutant: the quick ones, the broadest of the others, and the rest.
 func (s *suite) reaching(id int) (runs [][]test) {
@@ -277,7 +278,7 @@ func (s *suite) reaching(id int) (runs [][]test) {
 	for _, t := range s.tests {
 		switch {
 		case !t.reaches[id]:
-		case t.took <= quick:
+		case t.worked <= quick:
 			first = append(first, t)
 		default:
 			others = append(others, t)
@@ -305,7 +306,7 @@ func killer(out []byte) string {
 var errTooLong = errors.New("took too long")
 
 // start runs some tests of a suite in a group of processes of their own, which ends with them.
-func (b *bench) start(ctx context.Context, s *suite, names []string, limit time.Duration, env ...string) ([]byte, error) {
+func (b *bench) start(ctx context.Context, s *suite, names []string, limit time.Duration, env ...string) (out []byte, worked time.Duration, err error) {
 	quoted := make([]string, len(names))
 	for i, n := range names {
 		quoted[i] = regexp.QuoteMeta(n)
@@ -318,17 +319,20 @@ func (b *bench) start(ctx context.Context, s *suite, names []string, limit time.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
-	out, err := cmd.CombinedOutput()
+	out, err = cmd.CombinedOutput()
 	if cmd.Process != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what a killed test left behind
 	}
+	if p := cmd.ProcessState; p != nil {
+		worked = p.UserTime() + p.SystemTime()
+	}
 	if cause := context.Cause(ctx); errors.Is(cause, errTooLong) {
-		return out, errTooLong
+		return out, worked, errTooLong
 	}
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil
 	}
-	return out, err
+	return out, worked, err
 }
 
 func tail(out []byte) []byte { return out[max(0, len(out)-2000):] }

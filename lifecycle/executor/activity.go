@@ -19,6 +19,8 @@ import (
 type activity struct {
 	mu   sync.Mutex
 	last map[uuid.UUID]time.Time
+	// writing is what the flush that runs has taken out of last.
+	writing map[uuid.UUID]time.Time
 	// wrote is when the activity of a workspace was written last, kept for as long as a second write would come too soon.
 	wrote map[uuid.UUID]time.Time
 	// began is when the collection was empty last.
@@ -44,15 +46,17 @@ func (a *activity) add(id uuid.UUID, at, now time.Time) {
 	a.used(id, at)
 }
 
-// putBack keeps what could not be written for the next flush.
+// putBack ends a flush, and keeps what it could not write for the next one, which need not wait for a floor: that is between
+// two writes, and this one was none.
 func (a *activity) putBack(pending map[uuid.UUID]time.Time, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.writing = nil
 	if len(a.last) == 0 {
 		a.began = now
 	}
 	for id, at := range pending {
-		a.last[id] = micros.Later(a.last[id], at)
+		a.last[id], a.urgent[id] = micros.Later(a.last[id], at), true
 	}
 }
 
@@ -69,6 +73,7 @@ func (a *activity) take(now time.Time, floor time.Duration) map[uuid.UUID]time.T
 			delete(a.urgent, id)
 		}
 	}
+	a.writing = maps.Clone(taken)
 	return taken
 }
 
@@ -85,15 +90,18 @@ func (a *activity) overdue(now time.Time, wait time.Duration) bool {
 	return len(a.last) > 0 && !now.Before(a.began.Add(wait))
 }
 
-// apply brings a snapshot up to what is known of its use, so that a tick does not act against it.
+// apply brings a snapshot up to what is known of its use, so that a tick does not act against it. What a flush has not written
+// yet counts too, however long that takes.
 func (a *activity) apply(s *lifecycle.Snapshot, now time.Time) {
 	a.mu.Lock()
-	at, known := a.last[s.Workspace.ID]
+	id := s.Workspace.ID
+	last, known := a.last[id]
+	writing, flushed := a.writing[id]
 	a.mu.Unlock()
-	if !known {
+	if !known && !flushed {
 		return
 	}
-	if c, err := lifecycle.Used(at)(*s, now); err == nil {
+	if c, err := lifecycle.Used(micros.Later(last, writing))(*s, now); err == nil {
 		s.Workspace, s.Build = c.Workspace, c.Build
 	}
 }

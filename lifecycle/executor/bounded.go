@@ -101,6 +101,36 @@ func (b *bounded) Commit(ctx context.Context, now time.Time, changes []lifecycle
 	return ask(ctx, b, "store: commit", func(ctx context.Context) ([]lifecycle.Outcome, error) { return b.inner.Commit(ctx, now, changes) })
 }
 
+// Template is that of the lifecycle.Registry.
+func (b *bounded) Template(ctx context.Context, id uuid.UUID) (lifecycle.Template, bool, error) {
+	type answer struct {
+		template lifecycle.Template
+		found    bool
+	}
+	a, err := ask(ctx, b, "store: template", func(ctx context.Context) (a answer, err error) {
+		a.template, a.found, err = b.registry.Template(ctx, id)
+		return a, err
+	})
+	return a.template, a.found, err
+}
+
+// List is that of the lifecycle.Registry.
+func (b *bounded) List(ctx context.Context, q lifecycle.ListQuery) ([]lifecycle.Snapshot, error) {
+	return ask(ctx, b, "store: list", func(ctx context.Context) ([]lifecycle.Snapshot, error) { return b.registry.List(ctx, q) })
+}
+
+// PutTemplate puts a template through a writer of the store, or its registry.
+func (b *bounded) PutTemplate(ctx context.Context, w templateWriter, now time.Time, t lifecycle.Template) error {
+	_, err := ask(ctx, b, "store: put template", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, w.PutTemplate(ctx, now, t)
+	})
+	return err
+}
+
+type templateWriter interface {
+	PutTemplate(ctx context.Context, now time.Time, t lifecycle.Template) error
+}
+
 // ClaimEvents implements lifecycle.Outbox.
 func (b *bounded) ClaimEvents(ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) ([]lifecycle.Event, error) {
 	return ask(ctx, b, "store: claim events", func(ctx context.Context) ([]lifecycle.Event, error) {

@@ -23,8 +23,13 @@ func (b *builds) open(ctx context.Context, g Group) (p Preparation, err error) {
 	if b.builder == nil {
 		return plain{}, nil
 	}
-	p, err = call(ctx, b.caller, b.timeout, fmt.Sprintf("prepare version %s", g.TemplateVersionID),
-		func(ctx context.Context) (Preparation, error) { return b.builder.Prepare(ctx, g) })
+	p, err = callOr(ctx, b.caller, b.timeout, fmt.Sprintf("prepare version %s", g.TemplateVersionID),
+		func(ctx context.Context) (Preparation, error) { return b.builder.Prepare(ctx, g) },
+		func(p Preparation, err error) { // nobody waits for it any more
+			if err == nil && p != nil {
+				b.release(ctx, g, p)
+			}
+		})
 	if err == nil && p == nil {
 		err = errNothingPrepared
 	}

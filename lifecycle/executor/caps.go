@@ -15,9 +15,13 @@ import (
 // because those ahead of it only gain.
 type caps struct {
 	perTick, perTemplate int // 0 is no limit
+	// yields reports a workspace that takes no place from another one.
+	yields func(*lifecycle.Snapshot) bool
 
 	kept    []candidate
 	offered int
+	// crowded are those of classLocked that have no place.
+	crowded []work
 	// trimAt is the length at which kept is trimmed again: trimming each time it has doubled costs no more than sorting
 	// all once.
 	trimAt int
@@ -32,7 +36,7 @@ type candidate struct {
 }
 
 // class orders what competes for a place: what protects (a suspended owner's compute), then what saves, then what frees,
-// then what costs.
+// then what costs, and at last what would only keep the place from others.
 type class uint8
 
 const (
@@ -40,6 +44,8 @@ const (
 	classStop
 	classDelete
 	classStart
+	// classLocked is what cannot be written for now.
+	classLocked
 )
 
 func classOf(s *lifecycle.Snapshot, t lifecycle.Transition) class {
@@ -59,7 +65,11 @@ func (c *caps) none() bool { return c.perTick == 0 && c.perTemplate == 0 }
 // offer enters transitions.
 func (c *caps) offer(works []work) {
 	for _, w := range works {
-		c.kept = append(c.kept, candidate{work: w, class: classOf(w.s, w.d.Transition)})
+		class := classOf(w.s, w.d.Transition)
+		if c.yields(w.s) {
+			class = classLocked
+		}
+		c.kept = append(c.kept, candidate{work: w, class: class})
 	}
 	c.offered += len(works)
 	if len(c.kept) >= c.trimAt {
@@ -88,6 +98,9 @@ func (c *caps) trim() {
 	c.kept = slices.DeleteFunc(c.kept, func(k candidate) bool {
 		template := k.s.Workspace.TemplateID
 		if c.perTick > 0 && places == c.perTick || c.perTemplate > 0 && used[template] == c.perTemplate {
+			if k.class == classLocked {
+				c.crowded = append(c.crowded, k.work)
+			}
 			return true
 		}
 		used[template]++

@@ -18,7 +18,7 @@ import (
 type TimeoutError struct {
 	// Doing is what was called, with the id of what it concerned.
 	Doing string
-	// Limit is how long it may take.
+	// Limit is how long it may take, 0 if that is as long as its context lasts.
 	Limit time.Duration
 	// Stuck: it did not return when its context ended either, and still has not, as far as the executor knows. Whatever it
 	// holds is its own; the executor goes on without it.
@@ -27,6 +27,9 @@ type TimeoutError struct {
 
 // Error implements error.
 func (e *TimeoutError) Error() string {
+	if e.Stuck && e.Limit == 0 {
+		return e.Doing + ": did not return when its context ended"
+	}
 	if e.Stuck {
 		return fmt.Sprintf("%s: did not return within %v, nor when its context ended", e.Doing, e.Limit)
 	}
@@ -61,6 +64,13 @@ type result[T any] struct {
 
 // call calls f, for at most a limit. Where that ends f, the error is a [*TimeoutError].
 func call[T any](ctx context.Context, c *caller, limit time.Duration, doing string, f func(context.Context) (T, error)) (T, error) {
+	return callOr(ctx, c, limit, doing, f, func(T, error) {})
+}
+
+// callOr is call for what has to be released: what f returns after it was given up goes to unclaimed.
+func callOr[T any](
+	ctx context.Context, c *caller, limit time.Duration, doing string, f func(context.Context) (T, error), unclaimed func(T, error),
+) (T, error) {
 	var none T
 	if ctx == nil {
 		return none, invalid.New("ctx", nil, "is required")
@@ -68,21 +78,39 @@ func call[T any](ctx context.Context, c *caller, limit time.Duration, doing stri
 	late := &TimeoutError{Doing: doing, Limit: limit}
 	limited, cancel := withTimeout(ctx, c.clock, limit, late)
 	defer cancel()
-	done := make(chan result[T], 1)
-	go func() {
-		var r result[T]
-		r.err = guard(func() (err error) { r.value, err = f(limited); return err })
-		done <- r
-	}()
+	done := begin(limited, f)
 	r, ok := await(limited, c.clock, done)
 	if !ok {
-		c.abandon(ctx, doing, limit, func() { <-done })
-		return none, &TimeoutError{Doing: doing, Limit: limit, Stuck: true}
+		return none, c.abandon(ctx, doing, limit, func() {
+			r := <-done
+			unclaimed(r.value, r.err)
+		})
 	}
 	if r.err != nil && errors.Is(context.Cause(limited), late) {
 		return none, timedOut(late, r.err)
 	}
 	return r.value, r.err
+}
+
+// watch calls f, which may take as long as ctx lasts.
+func watch(ctx context.Context, c *caller, doing string, f func(context.Context) error) error {
+	done := begin(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
+	r, ok := await(ctx, c.clock, done)
+	if !ok {
+		return c.abandon(ctx, doing, 0, func() { <-done })
+	}
+	return r.err
+}
+
+// begin calls f beside the caller.
+func begin[T any](ctx context.Context, f func(context.Context) (T, error)) <-chan result[T] {
+	done := make(chan result[T], 1)
+	go func() {
+		var r result[T]
+		r.err = guard(func() (err error) { r.value, err = f(ctx); return err })
+		done <- r
+	}()
+	return done
 }
 
 // timedOut is the error of a call that returned one after its time. What it says beyond the end of its context is kept.
@@ -111,8 +139,8 @@ func await[T any](ctx context.Context, clock quartz.Clock, done <-chan result[T]
 	}
 }
 
-// abandon notes a call that does not return, until it does.
-func (c *caller) abandon(ctx context.Context, doing string, limit time.Duration, returned func()) {
+// abandon notes a call that does not return, until it does, and returns the error that says so.
+func (c *caller) abandon(ctx context.Context, doing string, limit time.Duration, returned func()) error {
 	late := &TimeoutError{Doing: doing, Limit: limit, Stuck: true}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,6 +152,7 @@ func (c *caller) abandon(ctx context.Context, doing string, limit time.Duration,
 		defer c.mu.Unlock()
 		delete(c.stuck, late)
 	}()
+	return late
 }
 
 // leftovers are the calls that have not returned.

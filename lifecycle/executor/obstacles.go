@@ -24,6 +24,8 @@ type obstacle struct {
 	suspected bool
 	// until is when it is tried again; zero is at once.
 	until time.Time
+	// yields is until when it takes no place from others, where places are limited.
+	yields time.Time
 }
 
 // obstacles are those that this process has met, so that they can be shown, and so that what a store refuses altogether is
@@ -43,8 +45,14 @@ func (o *obstacles) refused(s *lifecycle.Snapshot, err error, now time.Time) {
 	o.of[s.Workspace.ID] = next
 }
 
-// lockedFor is how long a row may be held by a commit on its way.
-const lockedFor = time.Second
+const (
+	// lockedFor is how long a row may be held by a commit on its way.
+	lockedFor = time.Second
+	// yieldFirst and yieldLimit are how long a row that was held takes no place from others. Once in such a time it has the
+	// place of its age, because what is never tried is not found to be free either.
+	yieldFirst = 2 * time.Minute
+	yieldLimit = 10 * time.Minute
+)
 
 // locked remembers that somebody holds a workspace's row at an instant of the clock, and returns whether for too long, and
 // whether that is news.
@@ -57,6 +65,7 @@ func (o *obstacles) locked(s *lifecycle.Snapshot, at time.Time) (held, news bool
 		next.since = at
 	}
 	next.suspected = at.Sub(next.since) < lockedFor
+	next.yields = at.Add(backoff.Doubled(yieldFirst, next.attempts-1, yieldLimit))
 	o.of[s.Workspace.ID] = next
 	return !next.suspected, was && !next.suspected
 }
@@ -80,6 +89,15 @@ func (o *obstacles) find(s *lifecycle.Snapshot) (obstacle, bool) {
 	defer o.mu.Unlock()
 	found, ok := o.of[s.Workspace.ID]
 	return found, ok && found.revision == s.Workspace.Revision && !found.suspected
+}
+
+// yieldsAt reports whether somebody held a workspace's row shortly before an instant of the clock, so that it takes no place
+// from others.
+func (o *obstacles) yieldsAt(s *lifecycle.Snapshot, at time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	found, ok := o.of[s.Workspace.ID]
+	return ok && found.revision == s.Workspace.Revision && at.Before(found.yields)
 }
 
 // clear forgets the obstacles of workspaces.

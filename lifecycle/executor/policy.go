@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -16,11 +17,10 @@ import (
 // Plan computes what a policy change would do, and writes nothing. The store must be a [lifecycle.Registry]. Of the change
 // it reads Policy, the resets and the graces. It reads every workspace of the template.
 func (c *Client) Plan(ctx context.Context, templateID uuid.UUID, change lifecycle.PolicyChange) (lifecycle.PolicyPlan, error) {
-	registry, err := c.registry()
-	if err != nil {
+	if err := c.planned(); err != nil {
 		return lifecycle.PolicyPlan{}, err
 	}
-	t, err := readTemplate(ctx, registry, templateID)
+	t, err := c.readTemplate(ctx, templateID)
 	if err != nil {
 		return lifecycle.PolicyPlan{}, fmt.Errorf("plan policy: %w", err)
 	}
@@ -28,7 +28,7 @@ func (c *Client) Plan(ctx context.Context, templateID uuid.UUID, change lifecycl
 	if err != nil {
 		return lifecycle.PolicyPlan{}, fmt.Errorf("plan policy: %w", err)
 	}
-	err = c.members(ctx, registry, &p, func(page []lifecycle.Snapshot) error {
+	err = c.members(ctx, &p, func(page []lifecycle.Snapshot) error {
 		for _, s := range page {
 			p.Add(s)
 		}
@@ -38,17 +38,18 @@ func (c *Client) Plan(ctx context.Context, templateID uuid.UUID, change lifecycl
 	return p, err
 }
 
-func (c *Client) registry() (lifecycle.Registry, error) {
+// planned reports whether the store is able to plan and apply.
+func (c *Client) planned() error {
 	if c.store.registry == nil {
-		return nil, invalid.New("store", fmt.Sprintf("%T", c.store.inner), needs(c.store.inner, "lifecycle.Registry"))
+		return invalid.New("store", fmt.Sprintf("%T", c.store.inner), needs(c.store.inner, "lifecycle.Registry"))
 	}
-	return c.store.registry, nil
+	return nil
 }
 
 // members reads the workspaces of the plan's template from its place on, page by page.
-func (c *Client) members(ctx context.Context, r lifecycle.Registry, p *lifecycle.PolicyPlan, do func([]lifecycle.Snapshot) error) error {
+func (c *Client) members(ctx context.Context, p *lifecycle.PolicyPlan, do func([]lifecycle.Snapshot) error) error {
 	for {
-		page, err := r.List(ctx, lifecycle.ListQuery{TemplateID: p.Change.Template.ID, After: p.After, Limit: c.cfg.PageSize})
+		page, err := c.store.List(ctx, lifecycle.ListQuery{TemplateID: p.Change.Template.ID, After: p.After, Limit: c.cfg.PageSize})
 		if err != nil {
 			return fmt.Errorf("list workspaces of template %s: %w", p.Change.Template.ID, err)
 		}
@@ -67,16 +68,16 @@ func (c *Client) members(ctx context.Context, r lifecycle.Registry, p *lifecycle
 // with it after each page. After an error or a crash, call it again with the last plan seen: it continues there and applies
 // nothing twice. It returns [lifecycle.ErrPolicyChanged] if the template's policy has changed since it was planned, at any
 // step: what holds then is the newer policy. Ticks bring workspaces in line too, so Applied may count fewer than change.
-// Workspaces whose change the store refuses are no error; the plan lists them and is not Done, and applying it again tries
+// Workspaces whose change the store refuses, or whose row somebody holds, are no error; the plan lists them and is not Done, and applying it again tries
 // them again.
 func (c *Client) Apply(ctx context.Context, p lifecycle.PolicyPlan, report func(lifecycle.PolicyPlan)) (lifecycle.PolicyPlan, error) {
-	registry, err := c.registry()
+	err := c.planned()
 	if err != nil {
 		return p, err
 	}
 	if p.Put {
-		err = checkPolicy(ctx, registry, &p)
-	} else if err = c.putPolicy(ctx, registry, &p); err == nil {
+		err = c.checkPolicy(ctx, &p)
+	} else if err = c.putPolicy(ctx, &p); err == nil {
 		p.Put = true
 		c.signals.changed()
 	}
@@ -86,7 +87,7 @@ func (c *Client) Apply(ctx context.Context, p lifecycle.PolicyPlan, report func(
 	if len(p.Rejected) > 0 { // those that follow already cost a look
 		p.Rejected, p.After = nil, uuid.Nil
 	}
-	err = c.members(ctx, registry, &p, func(page []lifecycle.Snapshot) error {
+	err = c.members(ctx, &p, func(page []lifecycle.Snapshot) error {
 		n, err := c.applyPage(ctx, page, &p)
 		if p.Applied += n; err == nil && report != nil {
 			report(p)
@@ -100,8 +101,8 @@ func (c *Client) Apply(ctx context.Context, p lifecycle.PolicyPlan, report func(
 	return p, nil
 }
 
-func readTemplate(ctx context.Context, r lifecycle.Registry, id uuid.UUID) (lifecycle.Template, error) {
-	t, ok, err := r.Template(ctx, id)
+func (c *Client) readTemplate(ctx context.Context, id uuid.UUID) (lifecycle.Template, error) {
+	t, ok, err := c.store.Template(ctx, id)
 	if err == nil && !ok {
 		err = fmt.Errorf("template %s: %w", id, lifecycle.ErrNotFound)
 	}
@@ -109,17 +110,17 @@ func readTemplate(ctx context.Context, r lifecycle.Registry, id uuid.UUID) (life
 }
 
 // checkPolicy sees that the template still has the policy that the plan has put, also if no workspace is left to ask.
-func checkPolicy(ctx context.Context, r lifecycle.Registry, p *lifecycle.PolicyPlan) error {
-	t, err := readTemplate(ctx, r, p.Change.Template.ID)
+func (c *Client) checkPolicy(ctx context.Context, p *lifecycle.PolicyPlan) error {
+	t, err := c.readTemplate(ctx, p.Change.Template.ID)
 	if err != nil {
 		return err
 	}
 	return p.Check(t)
 }
 
-func (c *Client) putPolicy(ctx context.Context, r lifecycle.Registry, p *lifecycle.PolicyPlan) error {
+func (c *Client) putPolicy(ctx context.Context, p *lifecycle.PolicyPlan) error {
 	for range maxConflicts {
-		err := c.tryPutPolicy(ctx, r, p)
+		err := c.tryPutPolicy(ctx, p)
 		if !errors.Is(err, lifecycle.ErrStaleTemplate) {
 			return err
 		}
@@ -129,8 +130,8 @@ func (c *Client) putPolicy(ctx context.Context, r lifecycle.Registry, p *lifecyc
 
 // tryPutPolicy writes the policy over the template as it is. A new version or hold in between is not lost: the write then
 // is stale, and is made again.
-func (c *Client) tryPutPolicy(ctx context.Context, r lifecycle.Registry, p *lifecycle.PolicyPlan) error {
-	current, err := readTemplate(ctx, r, p.Change.Template.ID)
+func (c *Client) tryPutPolicy(ctx context.Context, p *lifecycle.PolicyPlan) error {
+	current, err := c.readTemplate(ctx, p.Change.Template.ID)
 	if err != nil {
 		return err
 	}
@@ -140,28 +141,71 @@ func (c *Client) tryPutPolicy(ctx context.Context, r lifecycle.Registry, p *life
 	}
 	now := micros.Of(c.clock.Now("executor", "apply"))
 	if !c.records() {
-		return r.PutTemplate(ctx, now, next)
+		return c.store.PutTemplate(ctx, c.store.registry, now, next)
 	}
 	told := next
 	told.Revision++
 	e := told.ChangedEvent(&current, now)
 	p.Sign(&e)
-	return c.Record(ctx, func(w lifecycle.Writer) error { return w.PutTemplate(ctx, now, next) }, e)
+	return c.Record(ctx, func(w lifecycle.Writer) error { return c.store.PutTemplate(ctx, w, now, next) }, e)
 }
 
-// applyPage commits the changes of a page. Those in conflict with another change are computed again.
+// applyPage commits the changes of a page. Those in conflict with another change are computed again. Those whose row somebody
+// holds are waited for as an update waits, together, and then count as rejected.
 func (c *Client) applyPage(ctx context.Context, page []lifecycle.Snapshot, p *lifecycle.PolicyPlan) (applied int, err error) {
+	waits := 0
 	for range maxConflicts {
 		n, lost, err := c.applyOnce(ctx, page, p)
 		applied += n
 		if err != nil || len(lost) == 0 {
 			return applied, err
 		}
+		read := page
 		if page, err = c.store.Load(ctx, lost...); err != nil {
 			return applied, err
 		}
+		locked := held(read, page)
+		if len(locked) == 0 {
+			continue
+		}
+		if waits++; waits > lockAttempts {
+			page = c.rejectHeld(ctx, page, locked, p)
+		} else {
+			pause(ctx, c.clock, backoff.Doubled(lockFirst, waits-1, lockLimit))
+		}
 	}
 	return applied, ErrConflict
+}
+
+// held are the workspaces that were in conflict and have not changed since they were read.
+func held(read, again []lifecycle.Snapshot) map[uuid.UUID]bool {
+	revisions := make(map[uuid.UUID]int64, len(read))
+	for i := range read {
+		revisions[read[i].Workspace.ID] = read[i].Workspace.Revision
+	}
+	unchanged := map[uuid.UUID]bool{}
+	for i := range again {
+		if w := &again[i].Workspace; revisions[w.ID] == w.Revision {
+			unchanged[w.ID] = true
+		}
+	}
+	return unchanged
+}
+
+// rejectHeld notes what cannot be written because somebody holds its row, and returns the rest of a page.
+func (c *Client) rejectHeld(ctx context.Context, page []lifecycle.Snapshot, held map[uuid.UUID]bool, p *lifecycle.PolicyPlan) []lifecycle.Snapshot {
+	return slices.DeleteFunc(page, func(s lifecycle.Snapshot) bool {
+		id := s.Workspace.ID
+		if held[id] {
+			c.rejected(ctx, p, id, errLocked)
+		}
+		return held[id]
+	})
+}
+
+func (c *Client) rejected(ctx context.Context, p *lifecycle.PolicyPlan, id uuid.UUID, err error) {
+	c.logger.WarnContext(ctx, "executor: policy change rejected", "workspace_id", id, "error", err)
+	p.Reject(id)
 }
 
 func (c *Client) applyOnce(ctx context.Context, page []lifecycle.Snapshot, p *lifecycle.PolicyPlan) (applied int, lost []uuid.UUID, err error) {
@@ -185,8 +229,7 @@ func (c *Client) applyOnce(ctx context.Context, page []lifecycle.Snapshot, p *li
 			id := batch[i].Workspace.ID
 			switch {
 			case v.err != nil:
-				c.logger.WarnContext(ctx, "executor: policy change rejected", "workspace_id", id, "error", v.err)
-				p.Reject(id)
+				c.rejected(ctx, p, id, v.err)
 			case v.applied():
 				applied++
 			case v.settled:

@@ -28,7 +28,7 @@ func (c *Client) Record(ctx context.Context, write func(lifecycle.Writer) error,
 
 // asked is wanted for a write that follows no snapshot: what this process has read of the store may be old, or nothing.
 func (c *Client) asked(ctx context.Context) (lifecycle.Topics, error) {
-	holder, ok := c.store.inner.(lifecycle.Holder)
+	holder, ok := lifecycle.Ability[lifecycle.Holder](c.store.inner)
 	if !ok {
 		return c.wanted(), nil
 	}

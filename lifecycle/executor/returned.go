@@ -2,13 +2,16 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -70,18 +73,38 @@ func (a *absent) putBack(w *waiting) {
 }
 
 // returned asks for the workers that were missing, once for each version, and ends the back-off of what waited for those that
-// are back: the tick that follows finds it due.
+// are back: the tick that follows finds it due. A question that hangs ends the questions: the tick has waited for one, and what
+// was not asked for waits for the end of its pause, as if it had never been remembered.
 func (e *Executor) returned(ctx context.Context, now time.Time) {
+	var hangs atomic.Bool
+	var asked errgroup.Group
+	asked.SetLimit(e.cfg.Concurrency)
 	for _, w := range e.absent.take() {
-		g := w.group
-		g.Size = len(w.ids)
-		switch available, err := e.available(ctx, g); {
-		case err != nil || !available:
-			e.absent.putBack(w)
-		default:
-			e.resume(ctx, now, slices.Collect(maps.Keys(w.ids)))
-		}
+		asked.Go(func() error {
+			if !hangs.Load() && e.askAgain(ctx, now, w) {
+				hangs.Store(true)
+			}
+			return nil
+		})
 	}
+	_ = asked.Wait() // the questions report by themselves
+}
+
+// askAgain asks for the workers of a version, and reports whether the question hangs.
+func (e *Executor) askAgain(ctx context.Context, now time.Time, w *waiting) (hangs bool) {
+	g := w.group
+	g.Size = len(w.ids)
+	var late *TimeoutError
+	switch available, err := e.available(ctx, g); {
+	case errors.As(err, &late):
+		warn(ctx, e.logger, "ask for workers that were missing", err)
+		return true
+	case err != nil || !available:
+		e.absent.putBack(w)
+	default:
+		e.resume(ctx, now, slices.Collect(maps.Keys(w.ids)))
+	}
+	return false
 }
 
 // resume ends the back-offs. What cannot be written waits for the end of its pause.

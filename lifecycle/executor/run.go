@@ -1,7 +1,9 @@
 package executor
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/hints"
@@ -132,12 +134,15 @@ const hintPause = 50 * time.Millisecond
 func (e *Executor) runWatch(ctx context.Context, w lifecycle.Watcher) {
 	h := hints.NewGate(e.clock, hintPause, "executor", e.signals.changed)
 	for ctx.Err() == nil {
-		if err := w.WatchWakes(ctx, h.Hint); err != nil && ctx.Err() == nil {
-			warn(ctx, e.logger, "watch wakes", err)
+		err := watch(ctx, e.caller, "store: watch wakes", func(ctx context.Context) error { return w.WatchWakes(ctx, h.Hint) })
+		if ctx.Err() == nil {
+			warn(ctx, e.logger, "watch wakes", cmp.Or(err, errWatchEnded))
 			pause(ctx, e.clock, e.cfg.Interval)
 		}
 	}
 }
+
+var errWatchEnded = errors.New("the watch has ended by itself")
 
 // report hands the stats of a tick to the host.
 func (e *Executor) report(ctx context.Context, s Stats) {

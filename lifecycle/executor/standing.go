@@ -24,6 +24,20 @@ func (r *run) blocked(s *lifecycle.Snapshot) bool {
 	return true
 }
 
+// yields reports a workspace whose row somebody holds: with the place that it has by its age it would keep one that is free
+// waiting at every tick.
+func (r *run) yields(s *lifecycle.Snapshot) bool { return r.e.obstacles.yieldsAt(s, r.began) }
+
+// crowded shows those that yielded and found no place.
+func (r *run) crowded(works []work) {
+	r.tally.update(func(st *Stats) {
+		for i := range works {
+			st.failed(works[i].s.Workspace.ID, errLocked)
+			st.skip(works[i].s.Workspace.ID, lifecycle.SkipStore)
+		}
+	})
+}
+
 // lost notes a change that was a conflict.
 func (r *run) lost(o *origin) {
 	r.tally.update(func(*Stats) {

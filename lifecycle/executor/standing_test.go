@@ -319,6 +319,22 @@ func TestActivityFloor(t *testing.T) {
 	})
 }
 
+// Beside Run no tick writes activity: a store that fails is asked once in ActivityFlush.
+func TestTicksBesideRunWriteNoActivity(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		f.addDue(1, start.Add(10*time.Hour))
+		loads := &counter{}
+		store := &hooked{Store: f.store, load: func() error { loads.add("n"); return errBroken }}
+		e, stop := f.run(executor.Config{ActivityFlush: 10 * time.Second, Interval: time.Second}, store)
+		e.Activity(id(1), start)
+		time.Sleep(time.Minute)
+		if n := loads.get("n"); n < 5 || n > 7 {
+			t.Errorf("%d tries to write in a minute, want one in ten seconds", n)
+		}
+		f.must(stop())
+	})
+}
+
 // A host that ticks itself has activity written by the ticks, without holding them up.
 func TestTicksWriteActivity(t *testing.T) {
 	f := newFleet(t)
@@ -431,6 +447,40 @@ func TestAVersionIsPreparedOnceInATick(t *testing.T) {
 		if p != 1 || c != 1 {
 			t.Errorf("version %d prepared %d times, closed %d times", v, p, c)
 		}
+	}
+}
+
+// A version that cannot be prepared is not prepared again in the tick, also if its group was closed before more of it came.
+func TestAFailedVersionIsNotPreparedAgainInATick(t *testing.T) {
+	f := newFleet(t)
+	for n, version := range []int{1, 2, 1, 2} {
+		wakes := workspace(func(w *lifecycle.Workspace) { w.WakeAt = monday.Add(time.Duration(n-9) * us) })
+		f.add(versioned(version, numbered(n+1, running(deadline(monday), wakes))))
+	}
+	other := make(chan struct{})
+	var pages atomic.Int64
+	store := &hooked{Store: f.store, due: func() error {
+		if pages.Add(1) == 3 { // the other version has the only place by then
+			<-other
+		}
+		return nil
+	}}
+	prepared := &counter{}
+	e := f.executor(executor.Config{PageSize: 1, Concurrency: 1, Builder: hanging(func(_ context.Context, version uuid.UUID, at string) error {
+		prepared.add(at + version.String())
+		switch {
+		case at != "prepare":
+		case version == id(0xf001):
+			return errBroken
+		case prepared.get(at+version.String()) == 1:
+			close(other)
+		}
+		return nil
+	})}, store)
+	s := e.Tick(f.ctx, monday)
+	wantStats(t, s, 2, 2, 2)
+	if n := prepared.get("prepare" + id(0xf001).String()); n != 1 || !errors.Is(s.Errors[id(3)], errBroken) {
+		t.Errorf("prepared %d times; the second fails with %v", n, s.Errors[id(3)])
 	}
 }
 
@@ -619,13 +669,14 @@ func TestNilArguments(t *testing.T) {
 	e := f.executor(executor.Config{}, nil)
 	var none context.Context
 	_, update := e.Update(f.ctx, id(1), nil)
+	_, view := e.Within(id(0xd1)).Update(f.ctx, id(1), nil)
 	_, updateCtx := e.Update(none, id(1), lifecycle.EndDormancy())
 	_, load := e.Load(none, id(1))
 	_, relay := e.Relay(none)
 	client, err := executor.NewClient(f.store, executor.ClientConfig{})
 	f.must(err)
 	for name, err := range map[string]error{
-		"Update without a verb": update, "Update": updateCtx, "Load": load, "Relay": relay, "Tick": e.Tick(none, monday).Err, "Run": e.Run(none),
+		"Update without a verb": update, "View.Update without a verb": view, "Update": updateCtx, "Load": load, "Relay": relay, "Tick": e.Tick(none, monday).Err, "Run": e.Run(none),
 		"FlushActivity": e.FlushActivity(none), "Client.Run": client.Run(none),
 	} {
 		if !errors.Is(err, invalid.Err) {

@@ -127,7 +127,7 @@ type work struct {
 // first, because what goes first may be on the last page.
 func (r *run) all(ctx context.Context) error {
 	defer r.finish(ctx)
-	limits := caps{perTick: r.e.cfg.MaxTransitions, perTemplate: r.e.cfg.MaxPerTemplate}
+	limits := caps{perTick: r.e.cfg.MaxTransitions, perTemplate: r.e.cfg.MaxPerTemplate, yields: r.yields}
 	for page, err := range r.e.due(ctx, r.now, r.tally.s.shard) {
 		if err != nil {
 			return err
@@ -142,6 +142,7 @@ func (r *run) all(ctx context.Context) error {
 	if !limits.none() && r.groups != nil {
 		admitted, held := limits.admit()
 		r.tally.update(func(s *Stats) { s.Held, s.Left = held, s.Left+held })
+		r.crowded(limits.crowded)
 		r.groups.build(ctx, admitted)
 	}
 	return nil

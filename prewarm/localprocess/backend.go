@@ -214,18 +214,20 @@ func ended(pid int) bool {
 	return len(rest) > 0 && (rest[0] == 'Z' || rest[0] == 'X')
 }
 
-// Destroy implements [prewarm.Backend]: SIGTERM to all processes of the session, SIGKILL after the grace.
+// Destroy implements [prewarm.Backend]: SIGTERM to all processes of the group, SIGKILL after the grace. On Linux it also finds
+// what has left the group, has outlived the process, or has not written its number yet.
 func (b *Backend) Destroy(ctx context.Context, m prewarm.Member) error {
 	dir := b.Dir(m)
-	pid, err := readPID(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return fmt.Errorf("localprocess: %w", err)
-	default:
+	switch pid, err := readPID(dir); {
+	case err == nil:
 		if err := b.end(ctx, pid, m.Resource); err != nil {
 			return err
 		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("localprocess: %w", err)
+	}
+	if err := b.endRest(ctx, m.Resource); err != nil {
+		return err
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("localprocess: %w", err)
@@ -249,6 +251,39 @@ func (b *Backend) end(ctx context.Context, pid int, resource uuid.UUID) error {
 	}
 	_ = syscall.Kill(-pid, syscall.SIGKILL) // what it has left behind
 	return nil
+}
+
+// endRest kills every process that was started for a resource, known by its environment.
+func (b *Backend) endRest(ctx context.Context, resource uuid.UUID) error {
+	for {
+		rest := startedFor(resource)
+		if len(rest) == 0 {
+			return nil
+		}
+		for _, pid := range rest {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if err := b.sleep(ctx, min(b.cfg.Poll, 20*time.Millisecond)); err != nil {
+			return fmt.Errorf("localprocess: %d processes have not ended: %w", len(rest), err)
+		}
+	}
+}
+
+// startedFor are the processes with a resource in their environment, none where the kernel shows no environments.
+func startedFor(resource uuid.UUID) (found []int) {
+	if !exists("/proc/self/environ") {
+		return nil
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil && pid > 1 && pid != os.Getpid() && look(pid, resource) == present {
+			found = append(found, pid)
+		}
+	}
+	return found
 }
 
 func (b *Backend) sleep(ctx context.Context, d time.Duration) error {

@@ -137,6 +137,58 @@ func TestProcessThatEndsIsStopped(t *testing.T) {
 	until(t, b, m, prewarm.StatusStopped)
 }
 
+// environments skips a test where processes cannot be known by their environment.
+func environments(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("/proc/self/environ"); err != nil {
+		t.Skip("the kernel does not show environments")
+	}
+}
+
+// What a process has started is destroyed with its resource though the process itself has died before.
+func TestChildrenOfAProcessThatDied(t *testing.T) {
+	environments(t)
+	b := open(t, t.TempDir(), serve)
+	m := created(t, b)
+	until(t, b, m, prewarm.StatusReady)
+	child := pidOf(t, b, m, "child")
+	if err := syscall.Kill(pidOf(t, b, m, "pid"), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	until(t, b, m, prewarm.StatusStopped)
+	if err := b.Destroy(context.Background(), m); err != nil || !dead(child) {
+		t.Errorf("destroyed: %v, the child is dead: %v", err, dead(child))
+	}
+}
+
+// A process that is destroyed while it begins does not begin.
+func TestDestroyedWhileItBegins(t *testing.T) {
+	environments(t)
+	dir := t.TempDir()
+	b := open(t, dir, "exec sleep 1000")
+	for n := range 40 {
+		m := member()
+		if _, err := b.Create(context.Background(), m); err != nil {
+			t.Fatal(err)
+		}
+		for range n * 20 { // each time a little later
+			_ = syscall.Getppid()
+		}
+		if err := b.Destroy(context.Background(), m); err != nil {
+			t.Error(err)
+		}
+	}
+	environs, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range environs {
+		if env, err := os.ReadFile(path); err == nil && strings.Contains(string(env), localprocess.DirEnv+"="+dir) {
+			t.Errorf("%s: it runs", path)
+		}
+	}
+}
+
 func TestProcessThatIgnoresTheSignalIsKilled(t *testing.T) {
 	b, err := localprocess.New(localprocess.Config{
 		Dir: t.TempDir(), Poll: 5 * time.Millisecond, Grace: 50 * time.Millisecond,
@@ -171,9 +223,7 @@ func TestProcessesAreFoundAgain(t *testing.T) {
 }
 
 func TestNumberOfAnotherProcessIsNotTakenForOurs(t *testing.T) {
-	if _, err := os.Stat("/proc/self/environ"); err != nil {
-		t.Skip("the kernel does not show environments")
-	}
+	environments(t)
 	b := open(t, t.TempDir(), serve)
 	m := created(t, b)
 	until(t, b, m, prewarm.StatusReady)

@@ -86,7 +86,7 @@ func (w *Workspaces) wanted(ctx context.Context, m prewarm.Member) error {
 	if err != nil || len(found) == 1 && found[0].State < prewarm.Deleting {
 		return err
 	}
-	if err := w.remove(ctx, m.Resource); err != nil && !errors.Is(err, errRemoving) {
+	if _, err := w.remove(ctx, m.Resource); err != nil && !errors.Is(err, errRemoving) {
 		return err
 	}
 	return errors.New("the member is no longer wanted")
@@ -94,9 +94,9 @@ func (w *Workspaces) wanted(ctx context.Context, m prewarm.Member) error {
 
 // Destroy implements [prewarm.Backend]: it asks for the workspace's deletion and waits for its end. A workspace that was
 // handed over is deleted only when the claim is returned; whatever else ends a claim, the workspace stays its owner's, and
-// the rules of the lifecycle end it.
+// the rules of the lifecycle end it. A deletion that fails is an error: the pool asks for another one when it is time.
 func (w *Workspaces) Destroy(ctx context.Context, m prewarm.Member) error {
-	for {
+	for asked := int64(0); ; {
 		change := w.change()
 		s, ok, err := w.load(ctx, m.Resource)
 		if err != nil {
@@ -105,7 +105,10 @@ func (w *Workspaces) Destroy(ctx context.Context, m prewarm.Member) error {
 		if !ok || s.Workspace.Deleted || !s.Workspace.Managed && m.Reason != prewarm.ReasonReturned {
 			return nil
 		}
-		err = w.remove(ctx, m.Resource)
+		if b := &s.Build; asked > 0 && b.Number == asked && !b.Status.Active() {
+			return fmt.Errorf("the deletion of workspace %s has %s: %q", m.Resource, b.Status, b.Error)
+		}
+		asked, err = w.remove(ctx, m.Resource)
 		if err != nil && !errors.Is(err, errRemoving) {
 			return err
 		}
@@ -120,15 +123,16 @@ var (
 	errOtherwise = errors.New("a build is active")
 )
 
-// remove asks for a deletion. While another build is active it is canceled first. A deletion that failed is an error once:
-// the next call asks for another.
-func (w *Workspaces) remove(ctx context.Context, id uuid.UUID) error {
+// remove asks for a deletion, and returns the number of its build: of the one that was asked for, or that is under way. While
+// another build is active it is canceled first, and the number is 0.
+func (w *Workspaces) remove(ctx context.Context, id uuid.UUID) (deletion int64, err error) {
 	var busy lifecycle.Build
-	_, err := w.engine.Update(ctx, id, func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
+	s, err := w.engine.Update(ctx, id, func(s lifecycle.Snapshot, now time.Time) (lifecycle.Change, error) {
 		switch b := &s.Build; {
 		case s.Workspace.Deleted:
 			return lifecycle.Change{}, lifecycle.ErrUnchanged
 		case b.Status.Active() && b.Transition == lifecycle.TransitionDelete:
+			deletion = b.Number
 			return lifecycle.Change{}, errRemoving
 		case b.Status.Active():
 			busy = *b
@@ -136,16 +140,18 @@ func (w *Workspaces) remove(ctx context.Context, id uuid.UUID) error {
 		}
 		return lifecycle.RequestBuild(lifecycle.TransitionDelete, uuid.Nil)(s, now)
 	})
-	if !errors.Is(err, errOtherwise) {
-		return err
-	}
-	if w.cfg.Cancel == nil || busy.Status == lifecycle.JobCanceling {
-		return errRemoving
+	switch {
+	case err == nil:
+		return s.Build.Number, nil
+	case !errors.Is(err, errOtherwise):
+		return deletion, err
+	case w.cfg.Cancel == nil || busy.Status == lifecycle.JobCanceling:
+		return 0, errRemoving
 	}
 	if err := w.cfg.Cancel(ctx, id, busy.Number); err != nil && !errors.Is(err, lifecycle.ErrStaleBuild) {
-		return err
+		return 0, err
 	}
-	return errRemoving
+	return 0, errRemoving
 }
 
 // List implements [prewarm.Backend]: the workspaces of all living members, and those that are the manager's without being

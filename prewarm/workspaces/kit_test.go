@@ -152,6 +152,13 @@ func (r *rig) start() {
 	synctest.Wait()
 }
 
+// set changes how builds end from now on, and how long they take.
+func (r *rig) set(build time.Duration, status lifecycle.JobStatus) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.build, r.status = build, status
+}
+
 func (r *rig) wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

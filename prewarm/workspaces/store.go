@@ -3,6 +3,7 @@ package workspaces
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,7 +15,7 @@ import (
 // rounds bounds how often a call looks for other members because somebody else was faster.
 const rounds = 8
 
-// spare is how many members more than are wanted a round looks at: some may not run any more.
+// spare is how many members more than are wanted the first round looks at: some may not run any more.
 const spare = 8
 
 // noVersion is no version that members have: a claim with it only asks what is known of its key.
@@ -24,20 +25,27 @@ const noVersion = "\x01"
 // members that wait longest and whose workspace can be handed over, both in one commit. Where several processes claim at
 // once, those who come late look again.
 func (w *Workspaces) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pick, claims []prewarm.Claim) ([]prewarm.Grant, error) {
-	b := &claimBatch{w: w, now: now, pick: pick, claims: claims, grants: make([]prewarm.Grant, len(claims)), open: make([]int, len(claims))}
+	b := &claimBatch{
+		w: w, now: now, pick: pick, claims: claims, grants: make([]prewarm.Grant, len(claims)), open: make([]int, len(claims)),
+		unfit: make(map[uuid.UUID]bool),
+	}
 	for i := range claims {
 		b.open[i] = i
 	}
-	for range rounds {
+	for lost := 0; lost < rounds && len(b.open) > 0; {
 		if err := b.known(ctx); err != nil {
 			return nil, err
 		}
+		unfit := len(b.unfit)
 		more, err := b.round(ctx)
 		if err != nil {
 			return nil, err
 		}
 		if !more {
 			break
+		}
+		if len(b.unfit) == unfit {
+			lost++ // a round that finds others unfit comes closer to the end of the line
 		}
 	}
 	return b.grants, nil
@@ -51,6 +59,8 @@ type claimBatch struct {
 	claims []prewarm.Claim
 	grants []prewarm.Grant
 	open   []int // claims without an answer, in their order
+	// unfit are the members that were found to be of no use for any claim.
+	unfit map[uuid.UUID]bool
 }
 
 // known answers the claims whose key was used before.
@@ -88,19 +98,24 @@ func (b *claimBatch) round(ctx context.Context) (more bool, err error) {
 	if len(b.open) == 0 {
 		return false, nil
 	}
-	members, err := b.w.store.Members(ctx, prewarm.Query{Pool: b.pick.Pool, Pick: &b.pick, Limit: len(b.open) + spare})
-	if err != nil || len(members) == 0 {
+	limit := len(b.open) + spare + 2*len(b.unfit) // twice: so that many unfit ones are passed in few rounds
+	members, err := b.w.store.Members(ctx, prewarm.Query{Pool: b.pick.Pool, Pick: &b.pick, Limit: limit})
+	if err != nil {
 		return false, err
 	}
+	whole := len(members) < limit
+	members = slices.DeleteFunc(members, func(m prewarm.Member) bool { return b.unfit[m.ID] })
 	found, err := b.w.snapshots(ctx, members)
 	if err != nil {
 		return false, err
 	}
 	pairs := b.pair(ctx, members, found)
+	left := len(b.open) > 0 && !whole
 	if len(pairs) == 0 {
-		return false, nil
+		return left, nil
 	}
-	return b.commit(ctx, pairs)
+	again, err := b.commit(ctx, pairs)
+	return again || left, err
 }
 
 // snapshots are the workspaces of members, by id.
@@ -147,6 +162,7 @@ func (b *claimBatch) pair(ctx context.Context, members []prewarm.Member, found m
 				members, answered = members[1:], true
 			case unfit(err):
 				members = members[1:]
+				b.unfit[m.ID] = true
 				b.w.report(ctx, m, err)
 			default:
 				b.grants[i] = prewarm.Grant{Result: prewarm.GrantRefused, Err: err}
@@ -261,7 +277,7 @@ func (w *Workspaces) PoolState(ctx context.Context, pool string) (prewarm.PoolSt
 
 // AnnounceMembers implements [prewarm.Watcher], where the store is one.
 func (w *Workspaces) AnnounceMembers(ctx context.Context, pool, note string) error {
-	if s, ok := w.store.(prewarm.Watcher); ok {
+	if s, ok := lifecycle.Ability[prewarm.Watcher](w.store); ok {
 		return s.AnnounceMembers(ctx, pool, note)
 	}
 	return nil
@@ -269,7 +285,7 @@ func (w *Workspaces) AnnounceMembers(ctx context.Context, pool, note string) err
 
 // WatchMembers implements [prewarm.Watcher], where the store is one.
 func (w *Workspaces) WatchMembers(ctx context.Context, pool string, hear func(note string)) error {
-	if s, ok := w.store.(prewarm.Watcher); ok {
+	if s, ok := lifecycle.Ability[prewarm.Watcher](w.store); ok {
 		return s.WatchMembers(ctx, pool, hear)
 	}
 	<-ctx.Done()

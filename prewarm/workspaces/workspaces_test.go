@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -80,6 +81,35 @@ func TestStoppedMembersAreNotHandedOut(t *testing.T) {
 		r.wait(3 * time.Minute)
 		if !r.load(first.Resource).Workspace.Deleted || len(r.members(prewarm.Ready)) != 2 {
 			t.Errorf("members: %+v", r.members())
+		}
+		r.consistent()
+	})
+}
+
+// However many members are of no use, a claim finds those behind them.
+func TestClaimPassesManyUnfitMembers(t *testing.T) {
+	bubble(t, 60, func(r *rig) { r.pool.Spec.Ceiling = 60 }, func(r *rig) {
+		pick := prewarm.Pick{Pool: "go", Version: r.pool.Spec.Version}
+		ready, err := r.store.Members(r.t.Context(), prewarm.Query{Pool: "go", Pick: &pick})
+		r.must(err)
+		if len(ready) != 60 {
+			t.Fatalf("%d members are ready", len(ready))
+		}
+		fit := map[uuid.UUID]bool{ready[58].ID: true, ready[59].ID: true}
+		for _, m := range ready[:58] {
+			_, err := r.engine.Update(r.t.Context(), m.Resource, lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil))
+			r.must(err)
+		}
+		claims := []prewarm.Claim{{Key: "1", Owner: "ann"}, {Key: "2", Owner: "bob"}, {Key: "3", Owner: "bob"}}
+		grants, err := r.w.ClaimMembers(r.t.Context(), time.Now(), pick, claims)
+		r.must(err)
+		for i, g := range grants[:2] {
+			if g.Result != prewarm.GrantNew || !fit[g.Member.ID] {
+				t.Errorf("claim %d: %+v", i, g)
+			}
+		}
+		if grants[2].Result != prewarm.GrantNone {
+			t.Errorf("a third claim of two that are fit: %+v", grants[2])
 		}
 		r.consistent()
 	})
@@ -163,6 +193,28 @@ func TestReturnDeletesTheWorkspace(t *testing.T) {
 		r.wait(5 * time.Minute)
 		if !r.load(h.Member.Resource).Workspace.Deleted {
 			t.Error("the workspace was not deleted")
+		}
+	})
+}
+
+// A deletion that fails is not asked for again at once.
+func TestDeletionThatFailsIsAskedForMoreAndMoreRarely(t *testing.T) {
+	bubble(t, 0, nil, func(r *rig) {
+		h := r.claim(prewarm.Request{Owner: "ann", IfEmpty: prewarm.Cold})
+		r.set(100*time.Millisecond, lifecycle.JobFailed)
+		r.must(r.p.Return(context.Background(), h.Member.ID))
+		r.wait(time.Hour)
+		s := r.load(h.Member.Resource)
+		if n := s.Build.Number - 1; n < 5 || n > 20 || s.Workspace.Deleted {
+			t.Errorf("%d deletions in an hour; deleted: %v", n, s.Workspace.Deleted)
+		}
+		if m := r.members(prewarm.Deleting); len(m) != 1 || !strings.Contains(m[0].Message, "failed") {
+			t.Errorf("members: %+v", m)
+		}
+		r.set(time.Second, lifecycle.JobSucceeded)
+		r.wait(15 * time.Minute)
+		if !r.load(h.Member.Resource).Workspace.Deleted || len(r.members(prewarm.Deleting)) != 0 {
+			t.Error("it is not deleted")
 		}
 	})
 }

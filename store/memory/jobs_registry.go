@@ -3,6 +3,7 @@ package memory
 import (
 	"container/heap"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -119,6 +120,7 @@ func (s *Jobs) PruneJobs(_ context.Context, before time.Time, limit int) (int, e
 			delete(s.processes, id)
 		}
 	}
+	maps.DeleteFunc(s.pauses, func(_ queue.Scope, p queue.Pause) bool { return !p.Until.IsZero() && p.Until.Before(before) })
 	s.forgetTurns()
 	return n, nil
 }

@@ -13,7 +13,7 @@ import (
 // Statements are those that are put together from columns, by the name of their golden file.
 func Statements() map[string]string {
 	return map[string]string{
-		"commit": commitSQL, "touch": touchSQL, "create": createSQL, "enqueue": enqueueSQL,
+		"commit": commitSQL, "touch": touchSQL, "create": createSQL, "enqueue": enqueueSQL, "enqueue_passing": enqueuePassingSQL,
 		"claim": claimSQL, "claim_one_lane": claimOneLaneSQL, "ready": readyOfSomeSQL, "due": dueSQL, "builds": buildsSQL, "cancel": cancelSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL,
 		"members_claim": claimMembersSQL, "members_claim_one": claimMemberSQL, "members_put": putMembersSQL,
 		"members_claim_freshest": claimFreshestMemberSQL,

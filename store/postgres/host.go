@@ -32,7 +32,7 @@ var _ store.Tx = (*Tx)(nil)
 // goroutine at a time, like the transaction, and of no use after its end. Call [Tx.Committed] after the commit.
 //
 // The host ends the transaction, and should do so soon: until then the rows that were written stay locked, so that a tick may
-// wait for one of these workspaces, and whoever stores jobs of the same tenants waits too. Transactions that write the same
+// wait for one of these workspaces, and whoever stores jobs of the same tenants waits too, for half a second. Transactions that write the same
 // workspaces in different orders may be ended by the server as deadlocks. Nothing is tried again: what has failed because of
 // other transactions, or because the connection broke, the host does once more from the beginning.
 //

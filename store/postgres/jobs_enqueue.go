@@ -2,24 +2,34 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
-// enqueueSQL has the parameters of enqueueColumns; testdata/enqueue.sql shows it as a whole.
-var enqueueSQL = `
+// enqueueSQL has the parameters of enqueueColumns; testdata/enqueue.sql shows it as a whole. enqueuePassingSQL waits for nobody
+// who has a tenant's number in hand.
+var (
+	enqueueSQL        = enqueueBy(turnSQL)
+	enqueuePassingSQL = enqueueBy(turnPassingSQL)
+)
+
+func enqueueBy(turn string) string {
+	return `
 	WITH wanted AS (
 		SELECT j.* FROM ` + enqueueColumns.rows(1, "j", "n") + `
 		WHERE NOT EXISTS (SELECT FROM dormouse.jobs x WHERE x.id = j.id)
 			AND NOT EXISTS (SELECT FROM dormouse.jobs x
 				WHERE x.organization_id = j.organization_id AND x.type = j.type AND x.unique_key = j.unique_key AND x.state < 2)
-	)` + turnSQL + insertJobsSQL(postedColumns) + `
+	)` + turn + insertJobsSQL(postedColumns) + `
 	RETURNING` + jobColumns
+}
 
 var jobsByIDSQL = `SELECT` + jobColumns + ` FROM dormouse.jobs j WHERE j.id = ANY ($1)`
 
@@ -85,13 +95,29 @@ func (s *Store) enqueueSome(ctx context.Context, rows []queue.Job) (n int, err e
 		if err := s.numberTags(ctx, fresh); err != nil {
 			return err
 		}
-		jobs, err = s.queryJobs(ctx, repeatable, enqueueSQL, enqueueColumns.args(fresh)...)
+		jobs, err = s.insertPosted(ctx, enqueueColumns.args(fresh))
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
 	return s.enqueued(ctx, rows, byID(jobs))
+}
+
+// insertPosted stores jobs in the turns of their tenants. Where a session that was left open holds a tenant's number, as a long
+// transaction of the host does, they are numbered behind what is committed: that is worth a turn, and no waiting without end.
+func (s *Store) insertPosted(ctx context.Context, args []any) ([]queue.Job, error) {
+	var l jobList
+	err := s.do(ctx, repeatable, func(ctx context.Context) error {
+		return s.patient(ctx, batchWaitSQL, enqueueSQL, args, func(rows pgx.Rows) error { return l.collect(rows, nil) })
+	})
+	switch {
+	case errors.Is(err, errHeld):
+		return s.queryJobs(ctx, repeatable, enqueuePassingSQL, args...)
+	case err != nil:
+		return nil, err
+	}
+	return l.jobs, s.fillTags(ctx, l.jobs, l.tagSets)
 }
 
 // enqueued replaces the jobs that were inserted by what is stored, and the others by what was there.

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -26,8 +27,7 @@ var errHeld = errors.New("another session holds the row")
 // which is not tried again.
 func (s *Store) patient(ctx context.Context, wait, text string, args []any, read func(pgx.Rows) error) error {
 	err := s.behind(ctx, wait, text, args, read)
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "55P03" {
+	if isHeld(err) {
 		return errHeld
 	}
 	return err
@@ -48,4 +48,26 @@ func apart(n int, f func(from, to int, wait string) error, held func(i int, err 
 		}
 	}
 	return nil
+}
+
+// lockJobs runs a statement that locks jobs, and does so for all of them or none. It waits for a held row no longer than some
+// attempts take.
+func (s *Store) lockJobs(ctx context.Context, text string, args ...any) ([]queue.Job, error) {
+	var l jobList
+	err := s.do(ctx, once, func(ctx context.Context) error {
+		return s.behind(ctx, batchWaitSQL, text, args, func(rows pgx.Rows) error { return l.collect(rows, nil) })
+	})
+	switch {
+	case isHeld(err):
+		return nil, fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, errHeld)
+	case err != nil:
+		return nil, err
+	}
+	return l.jobs, s.fillTags(ctx, l.jobs, l.tagSets)
+}
+
+// isHeld reports whether a statement failed because the time to wait for a row was over.
+func isHeld(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "55P03"
 }

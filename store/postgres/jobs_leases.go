@@ -310,23 +310,29 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accep
 	if len(moves) == 0 {
 		return nil, ctx.Err()
 	}
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		accepted = make([]bool, len(moves))
-		rows, err := s.db.Query(ctx, s.sql(reassignSQL), reassignColumns.args(moves)...)
-		if err != nil {
-			return err
-		}
-		var n int
-		_, err = pgx.ForEachRow(rows, []any{&n}, func() error {
-			accepted[n-1] = true
-			return nil
-		})
-		return err
-	})
+	accepted = make([]bool, len(moves))
+	err = apart(len(moves), func(from, to int, wait string) error {
+		return s.reassign(ctx, wait, moves[from:to], accepted[from:to])
+	}, func(int, error) {})
 	if err != nil {
 		return nil, fmt.Errorf("reassign %d jobs: %w", len(moves), err)
 	}
 	return accepted, nil
+}
+
+func (s *Store) reassign(ctx context.Context, wait string, moves []queue.Reassignment, accepted []bool) error {
+	args := reassignColumns.args(moves)
+	return s.do(ctx, repeatable, func(ctx context.Context) error {
+		clear(accepted)
+		return s.patient(ctx, wait, reassignSQL, args, func(rows pgx.Rows) error {
+			var n int
+			_, err := pgx.ForEachRow(rows, []any{&n}, func() error {
+				accepted[n-1] = true
+				return nil
+			})
+			return err
+		})
+	})
 }
 
 // cancelSQL: $3 is the reason, $4 whether jobs are given up instead, $5 the only organization whose jobs are meant, or NULL.
@@ -354,7 +360,7 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}
-	jobs, err := s.queryJobs(ctx, once, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire, (*key)(c.Organization))
+	jobs, err := s.lockJobs(ctx, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire, (*key)(c.Organization))
 	if err != nil {
 		return nil, fmt.Errorf("cancel %d jobs: %w", len(c.IDs), err)
 	}

@@ -67,7 +67,7 @@ func (s *Store) ListJobs(ctx context.Context, q queue.JobQuery) (queue.JobPage, 
 	return q.PageOf(found), nil
 }
 
-// list reads what a page needs of each state, in one round trip.
+// list reads what a page needs of each state, as of one instant.
 func (s *Store) list(ctx context.Context, q queue.JobQuery) (found []queue.StateJobs, err error) {
 	args, err := s.scanArgs(ctx, q, queue.MaxExamined)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *Store) list(ctx context.Context, q queue.JobQuery) (found []queue.State
 			b.Queue(s.sql(listJobsSQL), append(args(state), q.Limit+1)...)
 		}
 		all, found = jobList{}, make([]queue.StateJobs, len(q.States))
-		return s.send(ctx, &b, func(r pgx.BatchResults) error {
+		return s.atOneInstant(ctx, &b, func(r pgx.BatchResults) error {
 			if _, err := r.Exec(); err != nil {
 				return err
 			}
@@ -107,6 +107,14 @@ func (s *Store) list(ctx context.Context, q queue.JobQuery) (found []queue.State
 	}
 	// Which state a job is of does not matter any more.
 	return append(found, queue.StateJobs{Jobs: all.jobs}), s.fillTags(ctx, all.jobs, all.tagSets)
+}
+
+var oneSnapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+
+// atOneInstant sends statements that all read the same, so that a job that changes its state between two of them is in the answer
+// of one, neither of both nor of none.
+func (s *Store) atOneInstant(ctx context.Context, b *pgx.Batch, read func(pgx.BatchResults) error) error {
+	return pgx.BeginTxFunc(ctx, s.pool, oneSnapshot, func(tx pgx.Tx) error { return send(ctx, tx, b, read) })
 }
 
 // scanArgs returns the parameters of scannedSQL for each state.
@@ -171,7 +179,7 @@ func (s *Store) CountJobs(ctx context.Context, q queue.JobQuery, countTo int) (q
 		for _, state := range q.States {
 			b.Queue(s.sql(countSQL), args(state)...)
 		}
-		return s.send(ctx, &b, func(r pgx.BatchResults) error {
+		return s.atOneInstant(ctx, &b, func(r pgx.BatchResults) error {
 			if _, err := r.Exec(); err != nil {
 				return err
 			}
@@ -228,7 +236,7 @@ func (s *Store) RetryJobs(ctx context.Context, r queue.Retry) ([]queue.Job, erro
 	}
 	r = r.Clean()
 	for range 2 {
-		jobs, err := s.queryJobs(ctx, once, retrySQL, r.Now, keys(r.IDs), r.By, r.Note, (*key)(r.Organization))
+		jobs, err := s.lockJobs(ctx, retrySQL, r.Now, keys(r.IDs), r.By, r.Note, (*key)(r.Organization))
 		switch {
 		case err == nil:
 			return jobs, nil

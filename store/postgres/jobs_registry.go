@@ -222,6 +222,7 @@ const (
 	pruneProcessesSQL = `
 	DELETE FROM dormouse.processes p WHERE p.lost_at < $1
 		AND NOT EXISTS (SELECT FROM dormouse.jobs j WHERE j.state = 1 AND j.process_id = p.id)`
+	prunePausesSQL = `DELETE FROM dormouse.pauses WHERE ends_at < $1`
 	// pruneClaimedSQL deletes what claims at the same time have left below the highest number, pruneTurnsSQL the last
 	// numbers of tenants that the number claimed last has overtaken by a step: they decide nothing any more.
 	pruneClaimedSQL = `
@@ -290,9 +291,13 @@ func (s *Store) change(ctx context.Context, text string, args ...any) (n int, er
 	return n, err
 }
 
-// tidy deletes records of processes, of turns and of tag sets that mean nothing any more, each in a transaction of its own.
+// tidy deletes records of processes, of pauses, of turns and of tag sets that mean nothing any more, each in a transaction of its
+// own.
 func (s *Store) tidy(ctx context.Context, before time.Time) error {
 	if _, err := s.db.Exec(ctx, s.sql(pruneProcessesSQL), before); err != nil {
+		return err
+	}
+	if _, err := s.db.Exec(ctx, s.sql(prunePausesSQL), before); err != nil {
 		return err
 	}
 	if _, err := s.db.Exec(ctx, s.sql(pruneClaimedSQL)); err != nil {

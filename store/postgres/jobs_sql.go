@@ -89,8 +89,18 @@ var turnSQL = postedSQL + `, turn AS (
 
 // turnAtOnceSQL does the same without waiting: where another call has a tenant's number in hand, it numbers behind the last
 // one it can see, so that jobs of one tenant from batches at the same moment may share their turns. A tick would pay for
-// more exactness with half of its speed, because any two batches of a herd have an owner in common.
-var turnAtOnceSQL = postedSQL + `, turn AS (
+// more exactness with half of its speed, because any two batches of a herd have an owner in common. Only for who is the first to
+// number a tenant it waits.
+var turnAtOnceSQL = turnPassingSQL + `, added AS (
+		INSERT INTO dormouse.turns (organization_id, priority, tenant_id, place, step)
+		SELECT organization_id, priority, tenant_id, place, steps FROM turn
+		WHERE free IS NULL AND last IS NULL
+		ORDER BY organization_id, priority, tenant_id
+		ON CONFLICT DO NOTHING
+	)`
+
+// turnPassingSQL waits for nobody, and leaves the first numbers of tenants to others.
+var turnPassingSQL = postedSQL + `, turn AS (
 		SELECT p.organization_id, p.priority, p.tenant_id, p.steps, f.place AS free, l.place AS last,
 			greatest(coalesce(f.place, l.place, 0) + p.steps,
 				greatest(p.first_step, ` + floorSQL + `) + p.steps - p.first_step) AS place
@@ -109,12 +119,6 @@ var turnAtOnceSQL = postedSQL + `, turn AS (
 		UPDATE dormouse.turns t SET place = n.place, step = n.steps
 		FROM turn n
 		WHERE n.free IS NOT NULL AND t.organization_id = n.organization_id AND t.priority = n.priority AND t.tenant_id = n.tenant_id
-	), added AS (
-		INSERT INTO dormouse.turns (organization_id, priority, tenant_id, place, step)
-		SELECT organization_id, priority, tenant_id, place, steps FROM turn
-		WHERE free IS NULL AND last IS NULL
-		ORDER BY organization_id, priority, tenant_id
-		ON CONFLICT DO NOTHING
 	)`
 
 // insertJobsSQL stores the numbered jobs, in the order of their ids, so that calls that repeat each other's postings do

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -40,7 +39,6 @@ func (s *Store) WithTx(hosts *sql.Tx) *Tx {
 // Committed makes known what the transaction has written, to those who wait in this process. Without it, it is found when
 // they look by themselves.
 func (t *Tx) Committed() {
-	t.host.s.lanes.learn(t.host.tx.lanes)
 	if t.host.wake {
 		t.host.s.watchers.Notify()
 	}
@@ -56,9 +54,10 @@ type hostTx struct {
 	locked bool
 }
 
-// within is the transaction for one call.
+// within is the transaction for one call. The lanes of earlier ones are forgotten: the host may have gone back to a savepoint of its
+// own since, and another lane have the number of one that it undid.
 func (h *hostTx) within(ctx context.Context) *tx {
-	h.tx.ctx = context.WithoutCancel(ctx)
+	h.tx.ctx, h.tx.lanes = context.WithoutCancel(ctx), nil
 	return h.tx
 }
 
@@ -71,12 +70,10 @@ func (h *hostTx) write(ctx context.Context, do func(*tx) error) error {
 	if err != nil {
 		return err
 	}
-	lanes := maps.Clone(t.lanes)
 	if _, err := t.exec(`SAVEPOINT dormouse`); err != nil {
 		return err
 	}
 	if err := do(t); err != nil {
-		t.lanes = lanes
 		_, undone := t.exec(`ROLLBACK TO dormouse`)
 		_, released := t.exec(`RELEASE dormouse`)
 		return errors.Join(err, undone, released)

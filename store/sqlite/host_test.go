@@ -3,12 +3,15 @@ package sqlite_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/sqlite"
@@ -51,5 +54,58 @@ func TestTransactionThatIsStale(t *testing.T) {
 	_, err = s.WithTx(tx).Load(ctx, uuid.New())
 	if !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "begun anew") {
 		t.Errorf("a stale transaction: %v", err)
+	}
+}
+
+// A host may go back to a savepoint of its own. What is stored afterwards stands in its own lane, whatever number a lane had that
+// was undone.
+func TestTransactionWithSavepointsOfTheHost(t *testing.T) {
+	db := openNew(t)
+	s := migrated(t, db)
+	tx, err := db.BeginTx(t.Context(), nil)
+	must(t, err)
+	defer func() { _ = tx.Rollback() }()
+	within := s.WithTx(tx)
+	var all []uuid.UUID
+	enqueue := func(to acquirer.Enqueuer, kind string) {
+		t.Helper()
+		jobs, err := to.Enqueue(t.Context(), killEpoch, []queue.Posting{{ID: uuid.New(), Type: kind, Tags: map[string]string{"for": kind}}})
+		must(t, err)
+		all = append(all, jobs[0].ID)
+	}
+	savepoint := func(statement string) {
+		t.Helper()
+		_, err := tx.ExecContext(t.Context(), statement)
+		must(t, err)
+	}
+	savepoint(`SAVEPOINT host`)
+	enqueue(within, "undone")
+	savepoint(`ROLLBACK TO host`)
+	enqueue(within, "kept")
+	enqueue(within, "undone")
+	savepoint(`SAVEPOINT host`)
+	enqueue(within, "later")
+	savepoint(`ROLLBACK TO host`)
+	enqueue(within, "last")
+	savepoint(`SAVEPOINT host`)
+	enqueue(within, "never")
+	savepoint(`ROLLBACK TO host`)
+	must(t, tx.Commit())
+	within.Committed()
+	enqueue(s, "first after it")
+	enqueue(s, "never")
+	enqueue(s, "later")
+	var kinds []string
+	jobs, err := migrated(t, db).Jobs(t.Context(), queue.Filter{IDs: all})
+	must(t, err)
+	for _, j := range jobs {
+		kinds = append(kinds, j.Type)
+		if j.Tags.Map()["for"] != j.Type {
+			t.Errorf("a job of type %s has the tags %v", j.Type, j.Tags)
+		}
+	}
+	slices.Sort(kinds)
+	if want := []string{"first after it", "kept", "last", "later", "never", "undone"}; !slices.Equal(kinds, want) {
+		t.Errorf("the jobs are of types %q, want %q", kinds, want)
 	}
 }

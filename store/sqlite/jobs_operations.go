@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -56,6 +57,7 @@ func (s *Store) ListJobs(ctx context.Context, q queue.JobQuery) (page queue.JobP
 	}
 	var found []queue.StateJobs
 	err = s.view(ctx, func(t *tx) error {
+		found = nil
 		return t.eachState(&q, queue.MaxExamined, func(_ queue.State, args []any) error {
 			var f queue.StateJobs
 			if _, err := t.queryRow(cutOfScanned, args, into(&f.Cut.CreatedAt), &f.Cut.ID); err != nil {
@@ -79,8 +81,9 @@ func (s *Store) CountJobs(ctx context.Context, q queue.JobQuery, countTo int) (q
 		return queue.JobCounts{}, err
 	}
 	q.After = queue.JobPlace{}
-	counts := queue.JobCounts{States: map[queue.State]int{}}
+	var counts queue.JobCounts
 	err = s.view(ctx, func(t *tx) error {
+		counts = queue.JobCounts{States: map[queue.State]int{}}
 		return t.eachState(&q, max(countTo, 1), func(state queue.State, args []any) error {
 			var matching, scanned int
 			_, err := t.queryRow(countScanned, args, &matching, &scanned)
@@ -108,7 +111,10 @@ func (t *tx) eachState(q *queue.JobQuery, examine int, do func(state queue.State
 		tenant = blob(q.Tenant)
 	}
 	end := q.Before()
-	from, _ := micros(q.From).(int64)
+	from, bounded := micros(q.From).(int64)
+	if !bounded {
+		from = math.MinInt64
+	}
 	for _, state := range q.States {
 		for _, stored := range listStates[state] {
 			args := []any{blob(q.Organization), stored, micros(end.CreatedAt), blob(end.ID), from, examine, tenant, lanes}
@@ -159,6 +165,7 @@ func (s *Store) RetryJobs(ctx context.Context, r queue.Retry) (changed []queue.J
 	r = r.Clean()
 	r.Now = store.Instant(r.Now)
 	err = s.write(ctx, func(t *tx) error {
+		changed = nil
 		for _, id := range r.IDs {
 			job, ok, err := t.retry(id, &r)
 			if err != nil {

@@ -142,16 +142,16 @@ func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n i
 		if err = ctx.Err(); err != nil {
 			break
 		}
-		err = s.write(ctx, func(t *tx) error {
-			some, rest, err := t.pruneJobs(before, limit-n)
-			if err == nil && !rest {
+		var some int
+		err = s.write(ctx, func(t *tx) (err error) {
+			if some, more, err = t.pruneJobs(before, limit-n); err == nil && !more {
 				err = t.tidy(before)
-			}
-			if err == nil {
-				n, more = n+some, rest
 			}
 			return err
 		})
+		if err == nil {
+			n += some
+		}
 	}
 	if err != nil {
 		return n, unavailable(err, "prune jobs that ended before %v", before)
@@ -182,11 +182,14 @@ func (t *tx) pruneJobs(before time.Time, limit int) (n int, more bool, err error
 	return n, false, err
 }
 
-// tidy deletes records of processes, of turns and of lanes that mean nothing any more.
+// tidy deletes records of processes, of pauses, of turns and of lanes that mean nothing any more.
 func (t *tx) tidy(before time.Time) error {
 	if _, err := t.exec(`
 		DELETE FROM {processes} WHERE lost_at < ? AND NOT EXISTS (
 			SELECT 1 FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = {processes}.id)`, micros(before)); err != nil {
+		return err
+	}
+	if _, err := t.exec(`DELETE FROM {pauses} WHERE ends_at < ?`, micros(before)); err != nil {
 		return err
 	}
 	if err := t.forgetTurns(); err != nil {

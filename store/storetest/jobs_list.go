@@ -2,9 +2,11 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +24,7 @@ var jobListTests = []jobTest{
 	{"Random", listRandom},
 	{"Needle", listNeedle},
 	{"PagesBesideNewJobs", listBesideNew},
+	{"BesideChanges", listBesideChanges},
 }
 
 func (k *jobKit) list(q queue.JobQuery) queue.JobPage {
@@ -185,4 +188,51 @@ func listBesideNew(k *jobKit) {
 	want := idsOfJobs(jobs)
 	slices.SortFunc(want, func(a, b uuid.UUID) int { return slices.Compare(b[:], a[:]) })
 	k.must(slices.Equal(got, want), "jobs posted meanwhile move nothing between the pages", "%v, want %v", got, want)
+}
+
+// listBesideChanges: a job that goes from state to state is in one of them, whenever somebody looks.
+func listBesideChanges(k *jobKit) {
+	ids := idsOfJobs(k.enqueue(k.posting()))
+	look := func() error {
+		q := queue.JobQuery{Organization: k.org}
+		page, err := k.store.ListJobs(k.ctx, q)
+		if err != nil {
+			return err
+		}
+		counts, err := k.store.CountJobs(k.ctx, q, 10)
+		if err != nil {
+			return err
+		}
+		counted := 0
+		for _, n := range counts.States {
+			counted += n
+		}
+		if len(page.Jobs) != 1 || counted != 1 {
+			return fmt.Errorf("broken rule: a list and a count are of one instant: listed %d and counted %v of one job", len(page.Jobs), counts.States)
+		}
+		return nil
+	}
+	change := func() error {
+		if _, err := k.store.Cancel(k.ctx, queue.Cancellation{Now: k.now, IDs: ids}); err != nil {
+			return err
+		}
+		_, err := k.store.RetryJobs(k.ctx, queue.Retry{Now: k.now, IDs: ids})
+		return err
+	}
+	const looks = 15 // of each
+	var looking atomic.Int64
+	looking.Store(int64(k.racers - 1))
+	k.race(func(i int) (err error) {
+		if i == 0 {
+			for err == nil && looking.Load() > 0 {
+				err = change()
+			}
+			return err
+		}
+		defer looking.Add(-1)
+		for n := 0; n < looks && err == nil; n++ {
+			err = look()
+		}
+		return err
+	})
 }

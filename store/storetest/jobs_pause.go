@@ -20,6 +20,7 @@ var jobPauseTests = []jobTest{
 	{"EndsGoOn", pauseEnds},
 	{"Stored", pauseStored},
 	{"Refused", pauseRefused},
+	{"Pruned", pausePruned},
 }
 
 func (k *jobKit) pause(p queue.Pause) {
@@ -116,4 +117,17 @@ func pauseStored(k *jobKit) {
 func pauseRefused(k *jobKit) {
 	err := k.store.PauseJobs(k.ctx, queue.Pause{Scope: queue.Scope{Type: "a\x00b"}, At: k.now})
 	k.must(errors.Is(err, invalid.Err), "a pause of what is no type is refused", "error %v", err)
+}
+
+// pausePruned: a host that pauses many scopes for a while each keeps no row of them for ever.
+func pausePruned(k *jobKit) {
+	over, later, endless := queue.Scope{Organization: k.org}, queue.Scope{Organization: k.org, Type: "a"}, queue.Scope{Organization: k.org, Type: "b"}
+	k.pause(queue.Pause{Scope: over, Until: k.now.Add(time.Minute)})
+	k.pause(queue.Pause{Scope: later, Until: k.now.Add(time.Hour)})
+	k.pause(queue.Pause{Scope: endless})
+	k.pass(2 * time.Minute)
+	_, err := k.store.PruneJobs(k.ctx, k.now, 10)
+	k.noError(err, "PruneJobs")
+	k.must(!k.resume(over), "PruneJobs deletes the pauses that ended before the time", "one is left")
+	k.must(k.resume(later) && k.resume(endless), "PruneJobs keeps the pauses in force", "it does not")
 }

@@ -23,7 +23,7 @@ var alone = setOf(
 	"lifecycle/empty", "lifecycle/list", "lifecycle/lists", "lifecycle/list templates and owners", "lifecycle/fleet builds",
 	// What is deleted by its age.
 	"jobs/Registry/PruneJobs", "jobs/Registry/PruneProcesses", "jobs/Registry/PruneUnused",
-	"jobs/Registry/PrunedOrganizationBeginsAnew", "jobs/Log/PruneLong", "jobs/Retry/NotPruned", "lifecycle/prune",
+	"jobs/Registry/PrunedOrganizationBeginsAnew", "jobs/Log/PruneLong", "jobs/Retry/NotPruned", "jobs/Pause/Pruned", "lifecycle/prune",
 	// What an operator changes for all, and what ticks over all do.
 	"lifecycle/engine held", "lifecycle/brake released", "lifecycle/ticked", "lifecycle/ticked by many", "lifecycle/brake on executors",
 	"lifecycle/executors after an outage", "lifecycle/time zones", "lifecycle/time zones on executors", "lifecycle/recorded",

@@ -148,7 +148,7 @@ func (s *Source) Engine(ctx context.Context) (webui.EngineState, error) {
 		return webui.EngineState{Err: stats.Err.Error()}, nil
 	}
 	engine, err := lifecycle.Engine{}, error(nil)
-	if h, ok := s.store.(lifecycle.Holder); ok {
+	if h, ok := lifecycle.Ability[lifecycle.Holder](s.store); ok {
 		engine, err = h.Engine(ctx)
 	}
 	return webui.EngineState{LastTick: stats.At, Hold: engine.Hold}, err

@@ -180,6 +180,12 @@ func (r *runner) start(id string) error {
 	if err := os.Mkdir(filepath.Join(r.dir, id), 0o700); err != nil {
 		return err
 	}
+	gate, begun, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer gate.Close()
+	defer begun.Close() // after the mark: the supervisor waits for it, and this process is none of the job's by then
 	lock, mark, err := r.open(id)
 	if err != nil {
 		return err
@@ -195,7 +201,7 @@ func (r *runner) start(id string) error {
 	}
 	supervisor := &exec.Cmd{
 		Path: exe, Args: []string{Name, "supervise", id}, Env: append(os.Environ(), DirEnv+"="+r.dir),
-		ExtraFiles: []*os.File{lock, mark}, SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+		ExtraFiles: []*os.File{lock, mark, gate}, SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
 	return supervisor.Start() // it outlives this process
 }
@@ -214,11 +220,15 @@ func (r *runner) open(id string) (lock, mark *os.File, err error) {
 	return lock, mark, err
 }
 
-// supervise runs a job and notes its end. Its lock and mark are descriptors 3 and 4, as they are the job's.
+// supervise runs a job and notes its end. Its lock and mark are descriptors 3 and 4, as they are the job's; 5 ends when the
+// process that starts the job has let go of the mark. A job that ends before would take that process along with what it leaves
+// behind, and the caller would take it for one that did not begin.
 func (r *runner) supervise(id string) error {
-	lock, mark := os.NewFile(3, fileLock), os.NewFile(4, fileMark)
+	lock, mark, gate := os.NewFile(3, fileLock), os.NewFile(4, fileMark), os.NewFile(5, "gate")
 	defer lock.Close() // not before: the lock says that the job lives, and garbage collection would close it
 	defer mark.Close()
+	_, _ = io.Copy(io.Discard, gate)
+	_ = gate.Close()
 	if err := os.WriteFile(r.path(id, fileBegun), nil, 0o600); err != nil {
 		return err
 	}

@@ -4,10 +4,12 @@ package runner_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -132,4 +134,27 @@ func TestSupervisorKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, dir, "orphan exit 0\n")
+}
+
+// Who starts a job is none of its processes: that one ends at once, and what it leaves behind is ended, must not reach the caller,
+// who would take the job for one that did not begin, and run it again.
+func TestStartOutlivesAShortJob(t *testing.T) {
+	dir := t.TempDir()
+	var calls sync.WaitGroup
+	for i := range 60 {
+		calls.Go(func() {
+			id := fmt.Sprint("short", i)
+			if out, err := call(t, dir, "", "start", id); err != nil {
+				t.Errorf("start of %s: %q, %v", id, out, err)
+			}
+		})
+	}
+	calls.Wait()
+	for i := range 60 {
+		for exit := filepath.Join(dir, fmt.Sprint("short", i), "exit"); ; time.Sleep(time.Millisecond) {
+			if _, err := os.Stat(exit); err == nil || t.Context().Err() != nil {
+				break
+			}
+		}
+	}
 }

@@ -29,3 +29,14 @@ func TestALockedRowThatIsNoWorkspaces(t *testing.T) {
 		})
 	}
 }
+
+// TestALockedRowUnderALimit: where places are limited, a locked row keeps none from one that is free at the next tick.
+func TestALockedRowUnderALimit(t *testing.T) {
+	t.Parallel()
+	f := &fleet{T: t, kind: "postgres", now: time.Now().UTC().Truncate(time.Minute)}
+	f.open()
+	f.fill()
+	release := f.lock(`SELECT FROM dormouse.workspaces WHERE id = $1 FOR UPDATE`, f.culprit())
+	defer release()
+	f.run(executor.Config{MaxTransitions: fleetSize / 2}, nil, wanted{done: 299, quiet: true})
+}

@@ -1,0 +1,223 @@
+package prewarm_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/prewarm/prewarmtest"
+)
+
+// deaf is a backend and a cleaner that does not heed the contexts of some methods: their calls hang until the end of the test.
+type deaf struct {
+	*prewarmtest.Backend
+	goOn chan struct{}
+
+	mu   sync.Mutex
+	to   map[string]bool
+	hung map[string]int
+}
+
+// turn makes the methods deaf that are named, and no others.
+func (d *deaf) turn(to ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.to)
+	for _, what := range to {
+		d.to[what] = true
+	}
+}
+
+func (d *deaf) hang(what string) {
+	d.mu.Lock()
+	hangs := d.to[what]
+	if hangs {
+		d.hung[what]++
+	}
+	d.mu.Unlock()
+	if hangs {
+		<-d.goOn
+	}
+}
+
+func (d *deaf) hanging(what string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.hung[what]
+}
+
+func (d *deaf) Create(ctx context.Context, m prewarm.Member) (prewarm.Status, error) {
+	d.hang("create")
+	return d.Backend.Create(ctx, m)
+}
+
+func (d *deaf) Destroy(ctx context.Context, m prewarm.Member) error {
+	d.hang("destroy")
+	return d.Backend.Destroy(ctx, m)
+}
+
+func (d *deaf) List(ctx context.Context, pool string) ([]prewarm.Event, error) {
+	d.hang("list")
+	return d.Backend.List(ctx, pool)
+}
+
+func (d *deaf) Watch(ctx context.Context, pool string, tell func(prewarm.Event)) error {
+	d.hang("watch")
+	return d.Backend.Watch(ctx, pool, tell)
+}
+
+func (d *deaf) Mark(ctx context.Context, m prewarm.Member) error {
+	d.hang("mark")
+	return d.Backend.Mark(ctx, m)
+}
+
+func (d *deaf) Clean(context.Context, prewarm.Member) (bool, error) {
+	d.hang("clean")
+	return true, nil
+}
+
+// withDeaf runs a test with a pool of three over a backend that is deaf to what the test says.
+func withDeaf(t *testing.T, configure func(r *rig), test func(r *rig, d *deaf)) {
+	t.Helper()
+	bubble(t, 0, nil, func(r *rig) {
+		r.stop()
+		d := &deaf{Backend: r.backend, goOn: make(chan struct{}), to: make(map[string]bool), hung: make(map[string]int)}
+		r.cfg.Concurrency, r.cfg.Spec.Floor, r.cfg.Spec.Ceiling, r.cfg.Spec.ReadyTimeout = 1, 3, 3, time.Minute
+		configure(r)
+		r.cfg.Cleaner = d
+		p, err := prewarm.New(r.store, d, r.cfg)
+		must(t, err)
+		r.pool, r.stop = p, run(t, p)
+		r.wait(3 * time.Minute)
+		r.want(3, prewarm.Ready)
+		test(r, d)
+		r.stop()
+		close(d.goOn)
+		r.wait(time.Minute)
+	})
+}
+
+// A call of the backend that ignores its context costs what it is about, and its time.
+func TestBackendThatDoesNotReturn(t *testing.T) {
+	withDeaf(t, func(*rig) {}, func(r *rig, d *deaf) {
+		ctx := context.Background()
+		d.turn("create")
+		r.claim(prewarm.Request{})
+		r.wait(time.Second)
+		d.turn()
+		r.wait(3 * time.Minute)
+		r.want(3, prewarm.Ready)
+		if s := r.pool.Stats(); d.hanging("create") != 1 || s.Failures != 1 {
+			t.Errorf("%d creations hang, %d failures: %s", d.hanging("create"), s.Failures, r.census())
+		}
+
+		d.turn("mark")
+		begun := time.Now()
+		_, err := r.pool.Claim(ctx, prewarm.Request{Owner: "bob", Key: "k"})
+		if err == nil || !strings.Contains(err.Error(), "does not return") || time.Since(begun) > 15*time.Second {
+			t.Errorf("a mark that hangs: %v after %v", err, time.Since(begun))
+		}
+		d.turn()
+		if h := r.claim(prewarm.Request{Owner: "bob", Key: "k"}); h.Source != prewarm.Repeated {
+			t.Errorf("the key got a member that is %s", h.Source)
+		}
+
+		d.turn("list")
+		r.wait(6 * time.Minute)
+		if r.pool.Stats().Unknown == 0 {
+			t.Error("a listing that hangs is none")
+		}
+		d.turn()
+		r.backend.Forget(r.members(prewarm.Ready)[0].Resource)
+		r.wait(10 * time.Minute)
+		r.want(3, prewarm.Ready)
+		if n := len(r.backend.Resources()); n != 5 { // of the ready and the claimed ones
+			t.Errorf("%d resources", n)
+		}
+	})
+}
+
+// A member that is not cleaned in time is in doubt, whatever becomes of the call.
+func TestCleanerThatDoesNotReturn(t *testing.T) {
+	reuse := func(r *rig) { r.cfg.Spec.Quarantine, r.cfg.Spec.Reuse = time.Hour, prewarm.Reuse{MaxUses: 5} }
+	withDeaf(t, reuse, func(r *rig, d *deaf) {
+		d.turn("clean")
+		must(t, r.pool.Return(context.Background(), r.claim(prewarm.Request{}).Member.ID))
+		r.wait(2 * time.Minute)
+		r.want(1, prewarm.Quarantined)
+		r.want(3, prewarm.Ready)
+	})
+}
+
+// Of two members that are destroyed the one whose call hangs holds up the other for its time only, and is destroyed later.
+func TestDestructionThatDoesNotReturn(t *testing.T) {
+	withDeaf(t, func(*rig) {}, func(r *rig, d *deaf) {
+		a, b := r.claim(prewarm.Request{}), r.claim(prewarm.Request{})
+		d.turn("destroy")
+		must(t, r.pool.Return(context.Background(), a.Member.ID))
+		r.wait(time.Second)
+		d.turn()
+		must(t, r.pool.Return(context.Background(), b.Member.ID))
+		r.wait(2 * time.Minute)
+		for _, h := range []prewarm.Handout{a, b} {
+			if got := r.member(h.Member.ID).State; got != prewarm.Gone {
+				t.Errorf("a returned member is %s", got)
+			}
+		}
+		if d.hanging("destroy") != 1 {
+			t.Errorf("%d destructions hang", d.hanging("destroy"))
+		}
+	})
+}
+
+// Run returns soon though every method of the backend hangs.
+func TestRunDoesNotWaitForTheDeaf(t *testing.T) {
+	all := []string{"create", "destroy", "list", "watch", "mark", "clean"}
+	withDeaf(t, func(*rig) {}, func(r *rig, d *deaf) {
+		d.turn(all...)
+		r.backend.Break()
+		claimed := make(chan error, 1)
+		go func() {
+			_, err := r.pool.Claim(context.Background(), prewarm.Request{Owner: "ann"})
+			claimed <- err
+		}()
+		r.wait(2 * time.Second)
+		begun := time.Now()
+		r.stop()
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("Run returned after %v", took)
+		}
+		if err := <-claimed; err == nil {
+			t.Error("a member was handed out whose mark hangs")
+		}
+		for _, what := range []string{"create", "list", "watch", "mark"} {
+			if d.hanging(what) == 0 {
+				t.Errorf("no call of %s hangs", what)
+			}
+		}
+	})
+}
+
+// However long a method hangs, no more than a hundred of its calls are left behind; and it is called again when they return.
+func TestCallsThatHangAreBounded(t *testing.T) {
+	often := func(r *rig) { r.cfg.Relist, r.cfg.Timeout = 10*time.Second, time.Second }
+	withDeaf(t, often, func(r *rig, d *deaf) {
+		d.turn("list")
+		r.wait(4 * time.Hour)
+		if n := d.hanging("list"); n != 100 {
+			t.Errorf("%d listings hang", n)
+		}
+		d.turn()
+		close(d.goOn)
+		r.wait(2 * time.Minute)
+		unknown := r.pool.Stats().Unknown
+		r.wait(10 * time.Minute)
+		if now := r.pool.Stats().Unknown; now != unknown {
+			t.Errorf("%d more listings failed", now-unknown)
+		}
+		d.goOn = make(chan struct{})
+	})
+}
