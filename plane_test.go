@@ -453,6 +453,21 @@ func TestWorkingHours(t *testing.T) {
 	})
 }
 
+// A name that reads like the sentence around it does not pass for it in a notice.
+func TestNoticesQuote(t *testing.T) {
+	bubble(t, nil, func(f *fixture) {
+		w := f.create("api stops never. Not so:")
+		_, err := f.Start(f.t.Context(), w.ID)
+		f.must(err)
+		f.wait(8 * time.Hour)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if len(f.notices) != 1 || !strings.HasPrefix(f.notices[0].Text, `"api stops never. Not so:" stops at `) || f.notices[0].Workspace != w.Name {
+			t.Errorf("got %+v", f.notices)
+		}
+	})
+}
+
 func TestHoldNamesWhoAndWhy(t *testing.T) {
 	bubble(t, nil, func(f *fixture) {
 		w := f.create("api")

@@ -204,6 +204,7 @@ func (s *Store) restore(row *entryRow, schedules *schedule.Interner, n int) erro
 		s.ticking = *row.Ticking
 	case row.Zones != nil:
 		s.zones = row.Zones
+		return checkZones(s.zones)
 	case row.Template != nil:
 		t := row.Template.Template
 		t.Policy = row.Template.Policy.Policy

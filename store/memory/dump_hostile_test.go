@@ -25,6 +25,10 @@ var (
 	dumpEnd    = regexp.MustCompile(`"end":[0-9]+`)
 )
 
+// dumpUnclean finds a text for people that no verb stores. Schedules that cannot be used, unique keys and what only later versions
+// know of a policy are kept as they are.
+var dumpUnclean = regexp.MustCompile(`(?i)"(error|message|text|name|note|by|actor)":"[^"]*\\u001b`)
+
 var hostileValues = []string{
 	"0", "-1", "-5", "1", "9223372036854775807", "-9223372036854775808", "1e300", "null", "true", `""`, `"exploded"`, `"\u0000\u001b[2J"`,
 	`{}`, `[]`, `"` + strings.Repeat("x", 5000) + `"`, `"9999-12-31T23:59:59Z"`, `"0001-01-01T00:00:00Z"`,
@@ -102,8 +106,8 @@ func use(t *testing.T, s *memory.Store, text string) {
 	}()
 	ctx := t.Context()
 	before := lines(t, s)
-	if at := strings.Index(before, `\u001b`); at >= 0 {
-		t.Fatalf("a text that no verb stores: %.200s", before[max(0, at-150):])
+	if at := dumpUnclean.FindStringIndex(before); at != nil {
+		t.Fatalf("a text that no verb stores: %.200s", before[max(0, at[0]-150):])
 	}
 	again, err := memory.Restore(strings.NewReader(dumpOf(t, s)), nil)
 	if err != nil {

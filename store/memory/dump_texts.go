@@ -14,6 +14,16 @@ func cleanHold(h lifecycle.Hold) lifecycle.Hold {
 	return h
 }
 
+// checkZones sees that zones have names. They cannot be cleaned: two might become one.
+func checkZones(zones map[string]int64) error {
+	for name := range zones {
+		if form.Text(name) != name {
+			return invalid.New("Zones", name, "must be names of zones")
+		}
+	}
+	return nil
+}
+
 func (r *jobRow) clean() {
 	r.Error, r.Progress.Message = form.Text(r.Error), form.Text(r.Progress.Message)
 	for i := range r.Lines {

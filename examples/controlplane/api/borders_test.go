@@ -306,11 +306,13 @@ func TestTemplatesThatCannotBe(t *testing.T) {
 // The names of workers need not differ, and their idempotency keys are apart all the same.
 func TestKeysOfWorkersAreApart(t *testing.T) {
 	s := newService(t)
-	for _, lease := range []string{uuid.NewString(), uuid.NewString()} {
+	for _, body := range []string{`{"hers":1}`, `{"his":1}`} { // kept as refused, each for itself
 		token := into[secret](s, s.tokens[auth.Admin], "POST", "/api/v1/workers", `{"name":"w","slots":1}`).Token
-		w := s.call(token, "POST", "/api/v1/worker/renew", `{"Lease":{"Job":"`+lease+`","Fence":1}}`, "Idempotency-Key", "k")
-		if w.Code != http.StatusConflict {
-			t.Errorf("%d %s", w.Code, w.Body)
+		w := s.call(token, "POST", "/api/v1/worker/end", body, "Idempotency-Key", "k")
+		var p dormouse.Problem
+		must(t, json.Unmarshal(w.Body.Bytes(), &p))
+		if w.Code != http.StatusUnprocessableEntity || p.Field != "body" {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
 		}
 	}
 }
