@@ -38,14 +38,22 @@ func TestExplainHeldBecause(t *testing.T) {
 		"a back-off at an end": {lifecycle.RuleAutostop, of(stops, heldUntil(noon), backsOff(noon.Add(time.Minute))), noon, "tried again at Mon 2026-03-02 12:01:00 UTC after attempt 2: refused: \"no quota\""},
 		"an outage":            {lifecycle.RuleAutostop, of(stops, func(s *lifecycle.Snapshot) { s.Engine.SettleUntil = noon }), noon.Add(-us), "activity that was not told during an outage may come until Mon 2026-03-02 12:00:00 UTC"},
 		"a change":             {lifecycle.RuleAutostop, of(stops, workspace(func(w *lifecycle.Workspace) { w.Floors.Stop = noon })), noon.Add(-us), "a change that made it sooner leaves time until Mon 2026-03-02 12:00:00 UTC"},
-		"a change, then a back-off": {lifecycle.RuleAutostop, of(stops, workspace(func(w *lifecycle.Workspace) { w.Floors.Stop = noon }), backsOff(noon.Add(time.Minute))), noon,
-			"tried again at Mon 2026-03-02 12:01:00 UTC after attempt 2: refused: \"no quota\""},
-		"an outage, then a back-off": {lifecycle.RuleAutostop, of(stops, func(s *lifecycle.Snapshot) { s.Engine.SettleUntil = noon }, backsOff(noon.Add(time.Minute))), noon,
-			"tried again at Mon 2026-03-02 12:01:00 UTC after attempt 2: refused: \"no quota\""},
-		"a back-off, due after the grace": {lifecycle.RuleDormancy, stopped(tilDormant(5*time.Hour-us), heldUntil(noon), jittered, backsOff(noon.Add(130*time.Minute))), noon.Add(2 * time.Hour),
-			"tried again at Mon 2026-03-02 14:10:00 UTC after attempt 2: refused: \"no quota\""},
-		"a herd, dormancy": {lifecycle.RuleDormancy, stopped(tilDormant(5*time.Hour-2*us), heldUntil(noon), jittered), noon.Add(2 * time.Hour),
-			"the hold of the workspace ended at Mon 2026-03-02 12:00:00 UTC, and leaves 2h 19m"},
+		"a change, then a back-off": {
+			lifecycle.RuleAutostop, of(stops, workspace(func(w *lifecycle.Workspace) { w.Floors.Stop = noon }), backsOff(noon.Add(time.Minute))), noon,
+			"tried again at Mon 2026-03-02 12:01:00 UTC after attempt 2: refused: \"no quota\"",
+		},
+		"an outage, then a back-off": {
+			lifecycle.RuleAutostop, of(stops, func(s *lifecycle.Snapshot) { s.Engine.SettleUntil = noon }, backsOff(noon.Add(time.Minute))), noon,
+			"tried again at Mon 2026-03-02 12:01:00 UTC after attempt 2: refused: \"no quota\"",
+		},
+		"a back-off, due after the grace": {
+			lifecycle.RuleDormancy, stopped(tilDormant(5*time.Hour-us), heldUntil(noon), jittered, backsOff(noon.Add(130*time.Minute))), noon.Add(2 * time.Hour),
+			"tried again at Mon 2026-03-02 14:10:00 UTC after attempt 2: refused: \"no quota\"",
+		},
+		"a herd, dormancy": {
+			lifecycle.RuleDormancy, stopped(tilDormant(5*time.Hour-2*us), heldUntil(noon), jittered), noon.Add(2 * time.Hour),
+			"the hold of the workspace ended at Mon 2026-03-02 12:00:00 UTC, and leaves 2h 19m",
+		},
 		"holidays": {lifecycle.RuleAutostop, of(stops, holidays("2026-03-02"), holidaysHold(lifecycle.HoldAll)), noon, "holidays of the template: UTC 2026-03-02"},
 	} {
 		r := lifecycle.Explain(c.s, c.now).Rules[c.rule-1]

@@ -73,11 +73,13 @@ func TestDeadlinesOfARunThatFollows(t *testing.T) {
 	}{
 		"a cap goes, and a deadline that somebody has set stays": {
 			running(ttl(8*time.Hour), quietHours("0 12 * * *", schedule.AllDays, 1), deadlines(monday.Add(time.Hour), noon)),
-			func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{} }, monday.Add(time.Hour), time.Time{},
+			func(p *lifecycle.Policy) { p.Requirement = schedule.Requirement{} }, monday.Add(time.Hour),
+			time.Time{},
 		},
 		"the TTL goes, and the schedule of stops stays": {
 			running(fixed(8*time.Hour), stops, deadline(monday.Add(8*time.Hour))),
-			func(p *lifecycle.Policy) { p.DefaultTTL = 0 }, evening, time.Time{},
+			func(p *lifecycle.Policy) { p.DefaultTTL = 0 }, evening,
+			time.Time{},
 		},
 		"a cap moves later within the grace": {
 			running(since(20*time.Hour+30*time.Minute), longest(21*time.Hour), deadlines(monday.Add(30*time.Minute), monday.Add(30*time.Minute))),
