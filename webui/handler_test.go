@@ -484,8 +484,9 @@ func TestAnOwnersShareOfStreams(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(cancel)
-		return w.StatusCode, func() { cancel(); _ = w.Body.Close() }
+		end = func() { cancel(); _ = w.Body.Close() }
+		t.Cleanup(end)
+		return w.StatusCode, end
 	}
 	var ends []func()
 	for i, want := range []int{200, 200, 503, 503} {
