@@ -105,6 +105,8 @@ func TestBrakeHoldsDeletionsAlone(t *testing.T) {
 	released := held
 	released.Engine.DeletionsReleasedUntil = now.Add(time.Minute)
 	expect(t, released, now, "autodelete: delete")
+	released.Engine.DeletionsReleasedUntil = now
+	expect(t, released, now, "nothing")
 	expect(t, do(t, held, now, lifecycle.EndDormancy()), monday.Add(day), "autostart: start")
 }
 

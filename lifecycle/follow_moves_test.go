@@ -110,6 +110,8 @@ func TestStartRetriesThatBegin(t *testing.T) {
 	want := lifecycle.NextWake(failed, now)
 	s = followed(t, failed, now, func(p *lifecycle.Policy) { p.ActivityBump = time.Hour })
 	ruleCase{name: "goes on", s: s, from: now, want: "start_retry: start", at: want}.check(t)
+	s.Workspace.Autostop = weekly("0 20 * * *") // nobody knows when the start was due, so no stop has ended it
+	ruleCase{name: "due at no instant", s: s, from: now, want: "start_retry: start", at: want}.check(t)
 }
 
 // A change leaves no floor where nothing acts sooner, or not before its grace is over.

@@ -43,11 +43,17 @@ func TestHoldNotesAreBounded(t *testing.T) {
 // A hold is kept as stores keep it, so that setting it again changes nothing.
 func TestAHoldIsStoredInOneForm(t *testing.T) {
 	v := lifecycle.SetHold(lifecycle.Hold{Until: monday.Add(day + 1), Rules: lifecycle.HoldAll})
-	s := do(t, stopped(), monday, v)
+	c, err := v(stopped(), monday)
+	must(err)
+	if told(c.Events) != "audit/workspace.changed " || c.Events[0].Message != "hold: all" {
+		t.Errorf("told %+v", c.Events)
+	}
+	s := apply(stopped(), c)
 	if h := s.Workspace.Hold; h != (lifecycle.Hold{Until: monday.Add(day)}) {
 		t.Errorf("stored as %+v", h)
 	}
 	refuse(t, "again", s, monday, v, lifecycle.ErrUnchanged)
+	refuse(t, "over now", stopped(), monday, lifecycle.SetHold(lifecycle.Hold{Until: monday}), lifecycle.ErrUnchanged)
 }
 
 // What a hold leaves when another takes its place is what it held and the other does not.

@@ -114,9 +114,6 @@ func (p *Policy) holidaysHold() HoldRules {
 // what could not be built may be possible now.
 func postponed(s *Snapshot, kind HoldRules, t instant) instant {
 	b := &s.Workspace.Backoff
-	if b.Until.IsZero() {
-		return t
-	}
 	until := at(b.Until)
 	if t >= until || t < until.plus(-maxPostpone) {
 		return t

@@ -63,4 +63,8 @@ func TestExtendAtAutostartOnceForAll(t *testing.T) {
 		t.Errorf("deadline %v, want %v", s.Build.Deadline, want)
 	}
 	ruleCase{s: s, from: now, want: "extend", at: monday.Add(7*time.Hour + 5*time.Minute)}.check(t)
+	s = running(policy(extends), autostart("*/5 * * * *"), ttl(2*time.Hour), deadline(monday.Add(8*time.Hour)))
+	if s = after(t, s, monday.Add(7*time.Hour)); !s.Build.Deadline.Equal(monday.Add(9 * time.Hour)) {
+		t.Errorf("at an occurrence: deadline %v", s.Build.Deadline)
+	}
 }

@@ -60,6 +60,21 @@ func TestUsedBeforeTheNextAutostart(t *testing.T) {
 	}
 }
 
+// Activity that is told late, after later one, still moves the deadline that it was before.
+func TestUsedOutOfOrder(t *testing.T) {
+	end := monday.Add(2 * time.Hour)
+	s := running(bump(time.Hour), deadline(end), used(end.Add(-time.Minute)))
+	at := end.Add(-10 * time.Minute)
+	is := do(t, s, end, lifecycle.Used(at))
+	if !is.Build.Deadline.Equal(at.Add(time.Hour)) || !is.Workspace.LastUsedAt.Equal(end.Add(-time.Minute)) {
+		t.Errorf("deadline %v, last used %v", is.Build.Deadline, is.Workspace.LastUsedAt)
+	}
+	active := newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobRunning), bump(time.Hour), deadline(end), build(func(b *lifecycle.Build) { b.RunSince = monday }))
+	if is = do(t, active, end, lifecycle.Used(end)); !is.Build.Deadline.Equal(end) {
+		t.Errorf("a stop under way: deadline %v", is.Build.Deadline)
+	}
+}
+
 func TestUsedAtOtherInstants(t *testing.T) {
 	s := running(used(monday.Add(time.Hour)))
 	now := monday.Add(2 * time.Hour)

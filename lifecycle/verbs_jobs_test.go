@@ -115,6 +115,20 @@ func TestJobEndedWithoutSuccess(t *testing.T) {
 	}
 }
 
+// A start that succeeds ends the count of those that failed, whoever asked for it.
+func TestAStartThatSucceedsCounts(t *testing.T) {
+	s := newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning), workspace(func(w *lifecycle.Workspace) { w.StartFailures = 2 }))
+	if n := do(t, s, monday, job(0xb1, lifecycle.JobSucceeded)).Workspace.StartFailures; n != 0 {
+		t.Errorf("%d starts have failed", n)
+	}
+	stops := newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobRunning))
+	c, err := job(0xb1, lifecycle.JobSucceeded)(stops, monday)
+	must(err)
+	if told(c.Events) != "audit/build.succeeded " {
+		t.Errorf("a stop that nothing follows is told as %s", told(c.Events))
+	}
+}
+
 func TestCancelBuild(t *testing.T) {
 	pending := newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobPending), failureTTL(time.Hour))
 	s := do(t, pending, monday, lifecycle.CancelBuild(3))

@@ -111,8 +111,27 @@ func TestExtend(t *testing.T) {
 		refuse(t, name, s, now, lifecycle.SetDeadline(end), nil)
 	}
 	refuse(t, "shorten", s, now, lifecycle.Extend(end.Add(-us)), nil)
+	do(t, s, now, lifecycle.Extend(end))
+	do(t, running(deadline(end), build(func(b *lifecycle.Build) { b.RunSince = end })), now, lifecycle.SetDeadline(end))
+	refuse(t, "a stop under way", newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobRunning), deadline(end), build(func(b *lifecycle.Build) { b.RunSince = monday })), now, lifecycle.SetDeadline(end), nil)
 	if got := do(t, s, now, lifecycle.Extend(end.Add(us))).Build.Deadline; !got.Equal(end.Add(us)) {
 		t.Errorf("extended to %v", got)
+	}
+}
+
+// A schedule of stops is told by its text, and a later one leaves a deadline that somebody has set.
+func TestSetAutostopSays(t *testing.T) {
+	end := monday.Add(time.Hour)
+	for spec, want := range map[string]string{"": "autostop: none", "0 20 * * *": "autostop: CRON_TZ=UTC 0 20 * * *"} {
+		var stops *schedule.Cron
+		if spec != "" {
+			stops = weekly(spec)
+		}
+		c, err := lifecycle.SetAutostop(stops)(running(deadline(end)), monday)
+		must(err)
+		if c.Events[0].Message != want || !c.Build.Deadline.Equal(end) {
+			t.Errorf("%q: told %q, deadline %v", spec, c.Events[0].Message, c.Build.Deadline)
+		}
 	}
 }
 
@@ -151,6 +170,7 @@ func TestOtherSettings(t *testing.T) {
 		t.Error("automatic updates are off")
 	}
 	refuse(t, "updates, again", s, monday, lifecycle.SetAutomaticUpdates(true), lifecycle.ErrUnchanged)
+	refuse(t, "no worker is missing", s, monday, lifecycle.WorkerReturned(), lifecycle.ErrUnchanged)
 	refuse(t, "attention", s, monday, lifecycle.ClearAttention(), lifecycle.ErrUnchanged)
 	refuse(t, "no hold", s, monday, lifecycle.SetHold(lifecycle.Hold{Until: time.Time{}}), lifecycle.ErrUnchanged)
 	s = do(t, s, monday, lifecycle.SetHold(lifecycle.Hold{Until: monday.Add(day)}))
