@@ -163,3 +163,27 @@ func TestEndlessDump(t *testing.T) {
 		}
 	}
 }
+
+// A dump whose texts somebody has changed restores them as verbs would have stored them.
+func TestRestoreCleansTexts(t *testing.T) {
+	s, _ := lived(t)
+	_, err := s.Enqueue(t.Context(), monday, []queue.Posting{{Type: "kind", Tenant: uuid.New()}})
+	must(t, err)
+	must(t, s.PauseJobs(t.Context(), queue.Pause{At: monday, By: "ann", Note: "ann"}))
+	spoiled := strings.NewReplacer(`"Error":""`, `"Error":"\u001b[2J"`, `"ann"`, `"\u001b[2J"`)
+	text := ""
+	for line := range strings.Lines(dumpOf(t, s)) {
+		if !strings.HasPrefix(line, `{"workspace"`) { // they are refused
+			line = spoiled.Replace(line)
+		}
+		text += line
+	}
+	if n := len(dumpUnclean.FindAllString(text, -1)); n < 3 {
+		t.Fatalf("only %d texts were changed", n)
+	}
+	r, err := memory.Restore(strings.NewReader(text), nil)
+	must(t, err)
+	if found := dumpUnclean.FindString(dumpOf(t, r)); found != "" {
+		t.Errorf("restored as it was: %s", found)
+	}
+}
