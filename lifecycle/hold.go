@@ -129,7 +129,7 @@ func (h Hold) stored() Hold {
 
 // end returns until when any of the kinds is held, unset for not at all.
 func (h *Hold) end(kinds HoldRules) instant {
-	if h.Rules.all()&kinds == 0 {
+	if h.Until.IsZero() || h.Rules.all()&kinds == 0 {
 		return unset
 	}
 	return at(h.Until)

@@ -72,10 +72,11 @@ func floor(s *Snapshot, kind HoldRules) instant {
 	return f
 }
 
-// moved returns t, or where the holds and holidays that cover it let go.
+// moved returns t, or where the holds and holidays that cover it let go. It is asked of every rule in every decision, and nearly
+// always there is neither, nor a back-off: that is looked at first, here and in what it calls.
 func moved(s *Snapshot, kind HoldRules, t instant) instant {
 	grace := graceOf(kind)
-	if end := holdsEnd(s, kind); t < end.plus(grace) {
+	if end := holdsEnd(s, kind); end != unset && t < end.plus(grace) {
 		t = end.plus(grace + jitter(s))
 	}
 	return outsideHolidays(s, kind, t, grace+jitter(s))
@@ -90,7 +91,7 @@ func holdsEnd(s *Snapshot, kind HoldRules) instant {
 // each round is at least a day later, and the dates do.
 func outsideHolidays(s *Snapshot, kind HoldRules, t instant, more time.Duration) instant {
 	p := &s.Template.Policy
-	if t == never || p.holidaysHold()&kind == 0 {
+	if p.Holidays == nil || t == never || p.holidaysHold()&kind == 0 {
 		return t
 	}
 	for range maxOccurrences {
@@ -114,6 +115,9 @@ func (p *Policy) holidaysHold() HoldRules {
 // what could not be built may be possible now.
 func postponed(s *Snapshot, kind HoldRules, t instant) instant {
 	b := &s.Workspace.Backoff
+	if b.Until.IsZero() {
+		return t
+	}
 	until := at(b.Until)
 	if t >= until || t < until.plus(-maxPostpone) {
 		return t

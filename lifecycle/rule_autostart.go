@@ -92,7 +92,7 @@ func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) instant {
 // and end in one instant. It is only where both schedules fire at once that more has to be known of them.
 func coversNothing(s *Snapshot, at time.Time) bool {
 	stop := s.Workspace.Autostop
-	if !stop.Next(at.Add(-1)).Equal(at) {
+	if stop == nil || !stop.Next(at.Add(-1)).Equal(at) {
 		return false
 	}
 	if change, _ := at.In(stop.Location()).ZoneBounds(); !change.Equal(at) {
