@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	targetLeft, targetWidth = 190, 400
+	targetLeft, targetWidth = 215, 370
 	targetLine              = targetLeft + 3*targetWidth/4
 	decades                 = 2.5 // shown to the left of the target
 )
