@@ -33,10 +33,12 @@ const (
 // rows, and where they are workspaces in the audit of those.
 type PoolEvent struct {
 	Kind PoolEventKind
-	At   time.Time
+	// At is when this process saw it.
+	At time.Time
 	// Pool and Version are those of the spec.
 	Pool, Version string
-	By, Text      string
+	// By is who asked for it, "" for nobody. Text says more, for people; the kinds say what.
+	By, Text string
 }
 
 // LogValue implements [slog.LogValuer]: what is not empty.
