@@ -53,7 +53,8 @@ const ReasonClaimed Reason = "claimed"
 type Pick struct {
 	Pool, Version, For string
 	LivesUntil         time.Time
-	Freshest           bool
+	// Freshest asks for the order of [Spec].Freshest.
+	Freshest bool
 }
 
 // Fits reports whether a member is one that the pick describes.
