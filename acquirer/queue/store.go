@@ -293,7 +293,7 @@ type Registry interface {
 // Heartbeat is a process's sign of life.
 type Heartbeat struct {
 	Process uuid.UUID
-	// Name is for people: the host and whatever else distinguishes two processes.
+	// Name is for people: the host and whatever else distinguishes two processes. It is cut to [MaxActor] bytes.
 	Name string
 	Now  time.Time
 	// Workers are the process's waiting and busy workers by domain; nil means unchanged.

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dormouse-go/dormouse/store/form"
-
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
@@ -71,7 +69,7 @@ func (s *Store) heartbeatOn(ctx context.Context, conn sender, b queue.Heartbeat)
 	}
 	var batch pgx.Batch
 	batch.Queue(signWaitSQL)
-	batch.Queue(s.sql(heartbeatSQL), key(b.Process), form.Text(b.Name), b.Now, workers)
+	batch.Queue(s.sql(heartbeatSQL), key(b.Process), queue.CleanText(b.Name, queue.MaxActor), b.Now, workers)
 	batch.Queue(s.sql(processesSQL))
 	batch.Queue(s.sql(canceledSQL), key(b.Process))
 	batch.Queue(s.sql(holdingsSQL))
