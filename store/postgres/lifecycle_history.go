@@ -2,12 +2,15 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -104,7 +107,7 @@ func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (n
 
 func (s *Store) pruneWorkspaces(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	n, err = s.changeUnheld(ctx, batchWaitSQL, pruneWorkspacesSQL, before, limit)
-	if err == nil || ctx.Err() != nil || classify(err) != refused {
+	if !ofOneRow(err) {
 		return n, err
 	}
 	n = 0
@@ -118,7 +121,7 @@ func (s *Store) pruneWorkspaces(ctx context.Context, before time.Time, limit int
 			if n += gone; err == nil {
 				continue
 			}
-			if ctx.Err() != nil || classify(err) != refused {
+			if !ofOneRow(err) {
 				return n, err
 			}
 			passed++
@@ -126,6 +129,13 @@ func (s *Store) pruneWorkspaces(ctx context.Context, before time.Time, limit int
 		}
 	}
 	return n, nil
+}
+
+// ofOneRow reports whether an error is about a row, and other rows may go: somebody holds it, or a constraint or a trigger of the host
+// keeps it.
+func ofOneRow(err error) bool {
+	var pg *pgconn.PgError
+	return errors.Is(err, errHeld) || errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "23") || strings.HasPrefix(pg.Code, "P0"))
 }
 
 func (s *Store) prunable(ctx context.Context, before time.Time, limit, offset int) (page []uuid.UUID, err error) {
