@@ -16,12 +16,14 @@ import (
 // claimEventsSQL leases events that are free, each the first of its workspace and topic, as [lifecycle.Outbox] shares them out:
 //
 //   - oldest and newest are those never tried, from both ends, and tried those tried before; each is the beginning of an index
-//     of its topic. There is a newest only where oldest has not found them all.
+//     of each topic. There is a newest only where oldest has not found them all.
 //   - shared takes one of each in turn.
 //
 // Numbers rise within a workspace in the order of its commits, because a commit takes them while it holds the workspace's row.
 var claimEventsSQL = `
-	WITH oldest AS MATERIALIZED (` + freeEventsSQL("e.free_at IS NULL", "e.seq") + `
+	WITH oldest AS MATERIALIZED (
+		SELECT seq, free_at FROM (` + freeEventsSQL("e.free_at IS NULL", "e.seq") + `
+		) o ORDER BY seq LIMIT $4
 	), newest AS MATERIALIZED (` + freeEventsSQL(
 	"e.free_at IS NULL AND (SELECT count(*) FROM oldest) >= $4 AND e.seq > (SELECT max(o.seq) FROM oldest o)", "e.seq DESC") + `
 	), tried AS MATERIALIZED (` + freeEventsSQL("e.free_at <= $2", "e.free_at, e.seq") + `

@@ -81,6 +81,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"outbox age", testOutboxAge},
 		{"outbox race", testOutboxRace},
 		{"outbox fair", testOutboxFair},
+		{"outbox fair of topics", testOutboxFairOfTopics},
 		{"outbox untried", testOutboxUntried},
 		{"recorded", testRecorded},
 		{"next wake", testNextWake},

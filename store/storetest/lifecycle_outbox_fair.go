@@ -49,6 +49,43 @@ func testOutboxFair(f *fixture) {
 	}
 }
 
+// testOutboxFairOfTopics claims of two topics at once: what share a claim are the kinds, not the topics.
+func testOutboxFairOfTopics(f *fixture) {
+	o := skipUnless[lifecycle.Outbox](f)
+	topics := []lifecycle.Topic{lifecycle.TopicNotice, lifecycle.TopicAudit}
+	all := f.create(12)
+	emit := func(topic lifecycle.Topic, from, to int) {
+		for n := from; n < to; n++ {
+			c := wakeAt(f.load(all[n].Workspace.ID), epoch)
+			c.Events = []lifecycle.Event{event(c, topic, fmt.Sprintf("%02d", n))}
+			f.commit(c)
+		}
+	}
+	claim := func(now time.Time) []lifecycle.Event {
+		f.Helper()
+		events, err := o.ClaimEvents(f.ctx, now, topics, time.Minute, 6)
+		f.must(err)
+		return events
+	}
+	emit(lifecycle.TopicAudit, 0, 6)
+	emit(lifecycle.TopicNotice, 6, 12)
+	fresh := claim(epoch)
+	f.rule(slices.Equal(messages(fresh), []string{"00", "01", "02", "09", "10", "11"}), "the oldest and the latest of all topics are claimed: got %q", messages(fresh))
+	rest := claim(epoch)
+	f.rule(slices.Equal(messages(rest), []string{"03", "04", "05", "06", "07", "08"}), "and then the others: got %q", messages(rest))
+	var failed []lifecycle.Delivery
+	for i, e := range append(fresh, rest...) { // in turn of either topic
+		failed = append(failed, lifecycle.Delivery{Seq: e.Seq, RetryAt: epoch.Add(time.Duration(i*5%12) * time.Second)})
+	}
+	f.must(o.SettleEvents(f.ctx, epoch, failed))
+	again := claim(epoch.Add(time.Minute))
+	slices.SortFunc(failed, func(a, b lifecycle.Delivery) int { return a.RetryAt.Compare(b.RetryAt) })
+	for _, d := range failed[:6] {
+		f.rule(slices.ContainsFunc(again, func(e lifecycle.Event) bool { return e.Seq == d.Seq }),
+			"what may be tried again first goes first, whatever its topic: %d is not in %q", d.Seq, messages(again))
+	}
+}
+
 // testOutboxUntried gives claims back of which nothing came.
 func testOutboxUntried(f *fixture) {
 	o := skipUnless[lifecycle.Outbox](f)

@@ -1,4 +1,5 @@
 WITH oldest AS MATERIALIZED (
+	SELECT seq, free_at FROM (
 	SELECT f.seq, f.free_at FROM unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
 		SELECT e.seq, e.free_at FROM dormouse.events e
 		WHERE e.topic = t.topic AND e.free_at IS NULL
@@ -9,6 +10,7 @@ WITH oldest AS MATERIALIZED (
 		LIMIT $4
 		FOR UPDATE OF e SKIP LOCKED
 	) f
+	) o ORDER BY seq LIMIT $4
 ), newest AS MATERIALIZED (
 	SELECT f.seq, f.free_at FROM unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
 		SELECT e.seq, e.free_at FROM dormouse.events e
