@@ -2,6 +2,7 @@ package executor_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
+	"github.com/dormouse-go/dormouse/store/memory"
 )
 
 // waiting has n workspaces, from the first on, of each of which an entry of the audit log waits, and a client that writes more.
@@ -159,4 +161,41 @@ func TestRelayGivesBackWhatItDoesNotBegin(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What was claimed and had not begun when the store failed is given back, too: it waits for the next round, not for its lease.
+func TestRelayGivesBackWhenTheStoreFails(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		const many = 30
+		f.waiting(1, many)
+		attempts := make(chan int, many)
+		_, stop := f.run(executor.Config{
+			Concurrency: 2, RelayInterval: time.Second, DeliveryTimeout: time.Hour, Auditor: func(_ context.Context, e lifecycle.Event) error {
+				time.Sleep(60 * time.Millisecond)
+				attempts <- e.Attempt
+				return nil
+			},
+		}, &unsettledOnce{Store: f.store})
+		for range many {
+			if got := <-attempts; got != 1 {
+				t.Errorf("received at attempt %d", got)
+			}
+		}
+		if late := time.Since(start); late > time.Minute {
+			t.Errorf("all were received after %v", late)
+		}
+		f.must(stop())
+	})
+}
+
+type unsettledOnce struct {
+	*memory.Store
+	failed atomic.Bool
+}
+
+func (s *unsettledOnce) SettleEvents(ctx context.Context, now time.Time, deliveries []lifecycle.Delivery) error {
+	if s.failed.CompareAndSwap(false, true) {
+		return errBroken
+	}
+	return s.Store.SettleEvents(ctx, now, deliveries)
 }

@@ -107,16 +107,21 @@ func (f *flow) waited() bool { return f.clock.Since(f.claimedAt, "executor", "re
 func (f *flow) begin(ctx context.Context) {
 	now := micros.Of(f.clock.Now("executor", "deliver"))
 	if ctx.Err() != nil || f.begun && f.waited() || now.Add(f.timeout).After(f.leaseEnds) {
-		for _, e := range f.line {
-			f.end(lifecycle.Delivery{Seq: e.Seq, RetryAt: now, Untried: true})
-		}
-		f.line = nil
+		f.giveBack(now)
 		return
 	}
 	e := f.line[0]
 	f.line, f.begun = f.line[1:], true
 	f.running++
 	go func() { f.ended <- lifecycle.Delivery{Seq: e.Seq, RetryAt: f.deliver(ctx, e)} }()
+}
+
+// giveBack ends the claims of what has not begun.
+func (f *flow) giveBack(now time.Time) {
+	for _, e := range f.line {
+		f.end(lifecycle.Delivery{Seq: e.Seq, RetryAt: now, Untried: true})
+	}
+	f.line = nil
 }
 
 // mixed puts events in the order in which they begin: with places for a few only, each kind of a claim (see
@@ -200,8 +205,9 @@ func (f *flow) settleDone(ctx context.Context) error {
 	return f.settle(ctx, done)
 }
 
-// drain waits for the deliveries under way and settles what it can, after an error of the store.
+// drain waits for the deliveries under way, gives back what has not begun and settles what it can, after an error of the store.
 func (f *flow) drain(ctx context.Context) {
+	f.giveBack(micros.Of(f.clock.Now("executor", "deliver")))
 	for ; f.running > 0; f.running-- {
 		f.end(<-f.ended)
 	}
