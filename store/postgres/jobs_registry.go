@@ -227,7 +227,7 @@ const (
 		SELECT id, sum(lines) OVER (ORDER BY ended_at, id) AS upto FROM ended
 	)
 	DELETE FROM dormouse.jobs WHERE id IN (SELECT id FROM summed WHERE upto <= $3)`
-	// endedFirstSQL finds jobs one by one: those that have too many lines for that, or with something that somebody holds.
+	// endedFirstSQL finds the same jobs, for those that cannot be deleted together: they have too many lines, or one cannot go.
 	endedFirstSQL = `
 	SELECT id FROM dormouse.jobs WHERE state >= 2 AND ended_at < $1
 	ORDER BY ended_at, id LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED`
@@ -237,7 +237,10 @@ const (
 		SELECT l.seq FROM dormouse.job_lines l WHERE l.job_id = $1
 			AND EXISTS (SELECT FROM dormouse.jobs j WHERE j.id = $1 AND j.state >= 2 AND j.ended_at < $2)
 		ORDER BY l.seq LIMIT $3)`
-	pruneJobSQL       = `DELETE FROM dormouse.jobs WHERE id = $1 AND state >= 2 AND ended_at < $2`
+	// pruneJobSQL deletes a job with so few lines ($3).
+	pruneJobSQL = `
+	DELETE FROM dormouse.jobs j WHERE id = $1 AND state >= 2 AND ended_at < $2
+		AND (lines <= $3 OR (SELECT count(*) FROM (SELECT FROM dormouse.job_lines l WHERE l.job_id = $1 LIMIT $3 + 1) l) <= $3)`
 	pruneProcessesSQL = `
 	DELETE FROM dormouse.processes WHERE id IN (
 		SELECT p.id FROM dormouse.processes p WHERE p.lost_at < $1
@@ -262,20 +265,22 @@ const (
 		FOR UPDATE OF t SKIP LOCKED)`
 )
 
-// PruneJobs implements [queue.Registry]. It makes as many transactions as the logs of the jobs need. What somebody holds it leaves for
+// PruneJobs implements [queue.Registry]. It makes as many transactions as the logs of the jobs need. What cannot go it leaves for
 // the next time.
 func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	for n < limit {
+	for more := true; more && n < limit; {
 		some, err := s.changeUnheld(ctx, batchWaitSQL, pruneJobsSQL, before, limit-n, pruneLines)
-		if err == nil && some == 0 || errors.Is(err, errHeld) {
-			some, err = s.pruneOneByOne(ctx, before, limit-n)
+		switch {
+		case ofOneRow(err):
+			some, err = s.pruneJobsAlone(ctx, before, limit-n)
+			more = false
+		case err == nil && some == 0: // the first one has a long log
+			some, err = s.pruneJobsAlone(ctx, before, 1)
+			more = some > 0
 		}
 		n += some
 		if err != nil {
 			return n, fmt.Errorf("prune jobs: %w", err)
-		}
-		if some == 0 {
-			break
 		}
 	}
 	if err := s.do(ctx, repeatable, func(ctx context.Context) error { return s.tidy(ctx, before) }); err != nil {
@@ -284,66 +289,28 @@ func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n i
 	return n, nil
 }
 
-// pruneOneByOne deletes a page of jobs that cannot be deleted together, because of their many lines or of something that somebody
-// holds. Those behind them may go together again.
-func (s *Store) pruneOneByOne(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	for passed := 0; n == 0 && passed < limit; {
-		page, err := s.endedFirst(ctx, before, min(limit-passed, 100), passed)
-		if err != nil || len(page) == 0 {
-			return n, err
-		}
-		for _, id := range page {
-			deleted, err := s.pruneOne(ctx, id, before)
-			switch {
-			case errors.Is(err, errHeld):
-				passed++
-			case err != nil:
-				return n, err
-			default:
-				n += deleted
-			}
-		}
+func (s *Store) pruneJobsAlone(ctx context.Context, before time.Time, limit int) (int, error) {
+	page := func(limit, offset int) ([]uuid.UUID, error) { return s.ids(ctx, endedFirstSQL, before, limit, offset) }
+	return pruneAlone(ctx, s, "job", limit, page, func(id uuid.UUID) (int, error) { return s.pruneJob(ctx, id, before) })
+}
+
+// pruneJob deletes a job, part by part if it has many lines.
+func (s *Store) pruneJob(ctx context.Context, id uuid.UUID, before time.Time) (n int, err error) {
+	remove := func() (int, error) {
+		return s.changeUnheld(ctx, aloneWaitSQL, pruneJobSQL, key(id), before, pruneLines)
 	}
-	return n, nil
-}
-
-func (s *Store) endedFirst(ctx context.Context, before time.Time, limit, offset int) (page []uuid.UUID, err error) {
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		page = nil
-		rows, err := s.db.Query(ctx, s.sql(endedFirstSQL), before, limit, offset)
-		if err != nil {
-			return err
-		}
-		var id uuid.UUID
-		_, err = pgx.ForEachRow(rows, []any{toID(&id)}, func() error { page = append(page, id); return nil })
-		return err
-	})
-	return page, err
-}
-
-// pruneOne deletes a job, part by part if it has many lines. It returns errHeld if somebody holds it, or one of its lines.
-func (s *Store) pruneOne(ctx context.Context, id uuid.UUID, before time.Time) (n int, err error) {
+	if n, err = remove(); err != nil || n > 0 {
+		return n, err
+	}
 	for {
 		lines, err := s.changeUnheld(ctx, aloneWaitSQL, pruneLinesSQL, key(id), before, pruneLines)
 		if err != nil {
 			return 0, err
 		}
 		if lines < pruneLines {
-			return s.changeUnheld(ctx, aloneWaitSQL, pruneJobSQL, key(id), before)
+			return remove()
 		}
 	}
-}
-
-// changeUnheld is change, and returns errHeld if it has to wait for a row for too long.
-func (s *Store) changeUnheld(ctx context.Context, wait, text string, args ...any) (n int, err error) {
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		return s.patient(ctx, wait, text, args, func(rows pgx.Rows) error {
-			rows.Close()
-			n = int(rows.CommandTag().RowsAffected())
-			return rows.Err()
-		})
-	})
-	return n, err
 }
 
 // change runs a statement that may be repeated, and returns how many rows it changed.

@@ -134,30 +134,71 @@ func TestExpireBesideALockedRow(t *testing.T) {
 	}
 }
 
-// A deleted workspace that cannot be pruned, because somebody holds a build of it or a table of the host refers to it, keeps no other.
+// What cannot be pruned, because somebody holds a row of it or a table of the host refers to it, keeps nothing else: neither builds,
+// nor deleted workspaces, nor jobs.
 func TestPruneBuildsBesideWhatCannotGo(t *testing.T) {
 	s, pool := open(t)
-	f := newFleet(t, s, 4)
-	exec(t, pool, `UPDATE dormouse.workspaces SET deleted = true, build_number = 2, build_id = gen_random_uuid(), build_version_id = gen_random_uuid(),
-		build_transition = 3, build_status = 4, build_reason = '', build_completed_at = $1`, epoch)
+	f := newFleet(t, s, 6)
+	exec(t, pool, `UPDATE dormouse.workspaces SET deleted = true, build_number = 3, build_id = gen_random_uuid(), build_version_id = gen_random_uuid(),
+		build_transition = 3, build_status = 4, build_reason = '', build_completed_at = $1 WHERE id <> $2`, epoch, f.ids[5])
 	exec(t, pool, `CREATE TABLE host_notes (workspace_id uuid REFERENCES dormouse.workspaces (id))`)
 	exec(t, pool, `INSERT INTO host_notes VALUES ($1)`, f.ids[0])
-	exec(t, pool, `INSERT INTO dormouse.builds (workspace_id, number, id, version_id, transition, reason, status)
-		SELECT $1, 1, gen_random_uuid(), gen_random_uuid(), 1, '', 4`, f.ids[1])
-	release := holds(t, pool, `SELECT FROM dormouse.builds WHERE workspace_id = $1 FOR UPDATE`, f.ids[1])
-	prune := func() int {
+	build := func(workspace uuid.UUID, number int, completed any) {
 		t.Helper()
-		n, err := s.PruneBuilds(soon(t), epoch.Add(time.Hour), 100)
+		exec(t, pool, `INSERT INTO dormouse.builds (workspace_id, number, id, version_id, transition, reason, status, completed_at)
+			SELECT $1, $2, gen_random_uuid(), gen_random_uuid(), 1, '', 4, $3::timestamptz`, workspace, number, completed)
+	}
+	build(f.ids[1], 1, nil)
+	for n := 1; n <= 4; n++ {
+		build(f.ids[5], n, epoch)
+	}
+	exec(t, pool, `CREATE TABLE host_builds (workspace_id uuid, number bigint, FOREIGN KEY (workspace_id, number) REFERENCES dormouse.builds)`)
+	exec(t, pool, `INSERT INTO host_builds VALUES ($1, 2)`, f.ids[5])
+	release := holds(t, pool, `SELECT FROM dormouse.builds WHERE workspace_id = $1 FOR UPDATE`, f.ids[1])
+	prune := func(limit int) int {
+		t.Helper()
+		n, err := s.PruneBuilds(soon(t), epoch.Add(time.Hour), limit)
 		must(t, err)
 		return n
 	}
-	if n := prune(); n != 2 {
-		t.Errorf("pruned %d, want 2", n)
+	if n := prune(2); n != 2 {
+		t.Errorf("pruned %d, want no more than the limit", n)
+	}
+	if n := prune(100); n != 1+3 {
+		t.Errorf("pruned %d, want the last build that may go and three workspaces", n)
+	}
+	if n := prune(100); n != 0 {
+		t.Errorf("pruned %d, want none", n)
 	}
 	release()
-	exec(t, pool, `DROP TABLE host_notes`)
-	if n := prune(); n != 2 {
-		t.Errorf("afterwards pruned %d, want 2", n)
+	exec(t, pool, `DROP TABLE host_notes, host_builds`)
+	if n := prune(100); n != 3 {
+		t.Errorf("afterwards pruned %d, want 3", n)
+	}
+}
+
+// A job that a table of the host refers to stays, and keeps no other.
+func TestPruneJobsBesideAHostsReference(t *testing.T) {
+	s, pool := open(t)
+	_, jobs := runningJobs(t, s, 5)
+	var ends []queue.End
+	for _, j := range jobs {
+		ends = append(ends, queue.End{Handout: j.Handout(), Outcome: queue.OutcomeSucceeded})
+	}
+	_, err := s.End(t.Context(), epoch, ends)
+	must(t, err)
+	exec(t, pool, `CREATE TABLE host_runs (job_id uuid REFERENCES dormouse.jobs (id))`)
+	exec(t, pool, `INSERT INTO host_runs VALUES ($1)`, jobs[2].ID)
+	for _, want := range []int{4, 0} {
+		n, err := s.PruneJobs(soon(t), epoch.Add(time.Hour), 100)
+		must(t, err)
+		if n != want {
+			t.Errorf("pruned %d, want %d", n, want)
+		}
+	}
+	exec(t, pool, `DROP TABLE host_runs`)
+	if n, err := s.PruneJobs(soon(t), epoch.Add(time.Hour), 100); err != nil || n != 1 {
+		t.Errorf("afterwards pruned %d, %v", n, err)
 	}
 }
 
