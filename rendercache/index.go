@@ -27,8 +27,8 @@ type bucket[K comparable, V any] struct {
 
 const (
 	bucketSize = 7
-	// bucketLoad is how many entries the buckets have on average when the index grows. A twentieth of the entries are in another bucket
-	// than their own then.
+	// bucketLoad is how many entries the buckets have on average when the index grows: with random hashes one entry in 17 is in another
+	// bucket than its own then.
 	bucketLoad = 5
 
 	lowBits  = 0x00_01_01_01_01_01_01_01 // of each tag

@@ -81,7 +81,7 @@ func TestCleanupLooksAgainBeforeItRemoves(t *testing.T) {
 	}
 }
 
-// A writer that moves an entry hides it from readers for a moment. They have to wait for the lock, not to miss.
+// A writer that replaces an entry hides the key from readers for a moment. They have to wait for the lock, not to miss.
 func TestHiddenEntryIsNotMissed(t *testing.T) {
 	c, err := New(Config[string, string]{})
 	if err != nil {
@@ -106,7 +106,7 @@ func TestHiddenEntryIsNotMissed(t *testing.T) {
 	s.index.add(hash, e)
 	s.mu.Unlock()
 	if !<-found {
-		t.Error("Get missed an entry that was being moved")
+		t.Error("Get missed a key whose entry was being replaced")
 	}
 }
 
