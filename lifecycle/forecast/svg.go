@@ -174,7 +174,7 @@ func (s Simulation) SVG(title string) string {
 		v := c.maxX * float64(i) / 4
 		c.text(c.x(v), svgHeight-svgBottom+16, anchor, short(v)+" h")
 	}
-	c.text(svgLeft, svgTop-6, "start", "sessions that had to wait or were cut off, in %")
+	c.text(svgLeft, svgHeight-10, "start", "across: hours run; up: sessions that had to wait or were cut off, in %")
 	path := "M"
 	var b strings.Builder
 	for _, r := range s.Frontier() {
