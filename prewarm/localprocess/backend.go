@@ -144,7 +144,7 @@ func (b *Backend) Create(_ context.Context, m prewarm.Member) (prewarm.Status, e
 func (b *Backend) status(dir string, resource uuid.UUID) prewarm.Status {
 	pid, err := readPID(dir)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && exists(dir):
+	case errors.Is(err, fs.ErrNotExist) && exists(dir) && !strings.HasSuffix(dir, goneSuffix):
 		return prewarm.StatusStarting // it is about to write its number; the readiness deadline decides
 	case errors.Is(err, fs.ErrNotExist):
 		return prewarm.StatusStopped
@@ -205,28 +205,64 @@ func look(pid int, resource uuid.UUID) presence {
 
 // ended reports whether a process has ended and only waits to be forgotten.
 func ended(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return errors.Is(err, fs.ErrNotExist)
-	}
-	// The state stands behind the name, which may contain anything.
-	_, rest, _ := bytes.Cut(stat[max(0, bytes.LastIndexByte(stat, ')')):], []byte(" "))
-	return len(rest) > 0 && (rest[0] == 'Z' || rest[0] == 'X')
+	stat, err := stat(pid)
+	return errors.Is(err, fs.ErrNotExist) || len(stat) > 0 && (stat[0] == "Z" || stat[0] == "X")
 }
 
+// session returns the session of a process, 0 if it is not known.
+func session(pid int) int {
+	stat, err := stat(pid)
+	if err != nil || len(stat) < 4 {
+		return 0
+	}
+	id, _ := strconv.Atoi(stat[3])
+	return id
+}
+
+// stat returns what the kernel says of a process, from its state on: that stands behind the name, which may contain anything.
+func stat(pid int) ([]string, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])), nil
+}
+
+// goneSuffix marks the directory of a resource that was destroyed before its process had written its number.
+const goneSuffix = ".gone"
+
 // Destroy implements [prewarm.Backend]: SIGTERM to all processes of the group, SIGKILL after the grace. On Linux it also finds
-// what has left the group, has outlived the process, or has not written its number yet.
+// what has left the group or has outlived the process. A process that has not written its number yet does not begin its command.
 func (b *Backend) Destroy(ctx context.Context, m prewarm.Member) error {
 	dir := b.Dir(m)
-	switch pid, err := readPID(dir); {
+	if exists(dir + goneSuffix) { // an earlier call has not come to its end
+		if err := b.destroy(ctx, dir+goneSuffix, m.Resource); err != nil {
+			return err
+		}
+	}
+	if !exists(filepath.Join(dir, pidFile)) {
+		// A directory that has moved takes no number any more. One that was written just before has moved with it.
+		switch err := os.Rename(dir, dir+goneSuffix); {
+		case err == nil:
+			dir += goneSuffix
+		case !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("localprocess: %w", err)
+		}
+	}
+	return b.destroy(ctx, dir, m.Resource)
+}
+
+func (b *Backend) destroy(ctx context.Context, dir string, resource uuid.UUID) error {
+	pid, err := readPID(dir)
+	switch {
 	case err == nil:
-		if err := b.end(ctx, pid, m.Resource); err != nil {
+		if err := b.end(ctx, pid, resource); err != nil {
 			return err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("localprocess: %w", err)
 	}
-	if err := b.endRest(ctx, m.Resource); err != nil {
+	if err := b.endRest(ctx, pid, resource); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(dir); err != nil {
@@ -253,10 +289,14 @@ func (b *Backend) end(ctx context.Context, pid int, resource uuid.UUID) error {
 	return nil
 }
 
-// endRest kills every process that was started for a resource, known by its environment.
-func (b *Backend) endRest(ctx context.Context, resource uuid.UUID) error {
+// endRest kills every process that was started for a resource: known by its environment, or by the session of its process
+// where it shows none, as one does that has none or is about to begin a program.
+func (b *Backend) endRest(ctx context.Context, leader int, resource uuid.UUID) error {
+	if syscall.Kill(leader, 0) == nil && !ended(leader) {
+		leader = 0 // its number belongs to another process by now
+	}
 	for {
-		rest := startedFor(resource)
+		rest := startedFor(leader, resource)
 		if len(rest) == 0 {
 			return nil
 		}
@@ -269,8 +309,9 @@ func (b *Backend) endRest(ctx context.Context, resource uuid.UUID) error {
 	}
 }
 
-// startedFor are the processes with a resource in their environment, none where the kernel shows no environments.
-func startedFor(resource uuid.UUID) (found []int) {
+// startedFor are the processes with a resource in their environment or without one in a session, none where the kernel
+// shows no environments.
+func startedFor(leader int, resource uuid.UUID) (found []int) {
 	if !exists("/proc/self/environ") {
 		return nil
 	}
@@ -279,7 +320,11 @@ func startedFor(resource uuid.UUID) (found []int) {
 		return nil
 	}
 	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name()); err == nil && pid > 1 && pid != os.Getpid() && look(pid, resource) == present {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid <= 1 || pid == os.Getpid() {
+			continue
+		}
+		if seen := look(pid, resource); seen == present || seen == unknown && leader > 0 && session(pid) == leader {
 			found = append(found, pid)
 		}
 	}
@@ -308,8 +353,8 @@ func (b *Backend) List(_ context.Context, pool string) ([]prewarm.Event, error) 
 	}
 	var found []prewarm.Event
 	for _, e := range entries {
-		if id, err := uuid.Parse(e.Name()); err == nil {
-			found = append(found, prewarm.Event{Resource: id, Status: b.status(b.dir(pool, id), id)})
+		if id, err := uuid.Parse(strings.TrimSuffix(e.Name(), goneSuffix)); err == nil {
+			found = append(found, prewarm.Event{Resource: id, Status: b.status(filepath.Join(b.poolDir(pool), e.Name()), id)})
 		}
 	}
 	return found, nil

@@ -161,6 +161,18 @@ func TestChildrenOfAProcessThatDied(t *testing.T) {
 	}
 }
 
+// A child with a group of its own and no environment is known by its session.
+func TestChildWithoutEnvironment(t *testing.T) {
+	environments(t)
+	b := open(t, t.TempDir(), `set -m; env -i sleep 1000 & echo $! > child; touch ready; wait`)
+	m := created(t, b)
+	until(t, b, m, prewarm.StatusReady)
+	child := pidOf(t, b, m, "child")
+	if err := b.Destroy(context.Background(), m); err != nil || !dead(child) {
+		t.Errorf("destroyed: %v, the child is dead: %v", err, dead(child))
+	}
+}
+
 // A process that is destroyed while it begins does not begin.
 func TestDestroyedWhileItBegins(t *testing.T) {
 	environments(t)
