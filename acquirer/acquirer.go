@@ -64,7 +64,7 @@ type Acquirer struct {
 	teller   *teller
 	domains  domains
 	shares   *fairshare.Limiter[uuid.UUID] // of organizations; nil: nobody is held back
-	judges   *workqueue.Queue // verdicts about leases in doubt; at most one for each lease
+	judges   *workqueue.Queue              // verdicts about leases in doubt; at most one for each lease
 
 	// mu guards all that follows. One lock for all of it: that a job is with a waiter, in the book of leases or on its way
 	// back must change in one step.
