@@ -16,6 +16,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/batch"
 	"github.com/dormouse-go/dormouse/internal/breaker"
 	"github.com/dormouse-go/dormouse/internal/dispatch"
+	"github.com/dormouse-go/dormouse/internal/fairshare"
 	"github.com/dormouse-go/dormouse/internal/leases"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/internal/workqueue"
@@ -62,7 +63,8 @@ type Acquirer struct {
 	outgoing *outgoing
 	teller   *teller
 	domains  domains
-	judges   *workqueue.Queue // verdicts about leases in doubt; at most one for each lease
+	shares   *fairshare.Limiter[uuid.UUID] // of organizations; nil: nobody is held back
+	judges   *workqueue.Queue              // verdicts about leases in doubt; at most one for each lease
 
 	// mu guards all that follows. One lock for all of it: that a job is with a waiter, in the book of leases or on its way
 	// back must change in one step.
@@ -104,6 +106,9 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	a.book.Silence = cfg.Remote.Silence
 	if own, ok := pubsub.(queue.Heartbeater); ok {
 		a.beats = own
+	}
+	if cfg.Share > 0 {
+		a.shares = fairshare.New[uuid.UUID](cfg.Clock, cfg.Share)
 	}
 	a.dispatch = dispatch.New(dispatch.Hooks{Claim: a.queueClaim, Announce: a.announce})
 	a.ends = batch.New(cfg.Batch, func(e queue.End) uuid.UUID { return e.Lease.Job }, a.storeEnds)

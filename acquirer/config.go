@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"math"
 	"time"
 
 	"github.com/coder/quartz"
@@ -29,6 +30,12 @@ const (
 	// maxBytes bounds what one call of the store carries for several workers, apart from how many they are: their results and
 	// log lines.
 	maxBytes = 8 << 20
+
+	// maxLinger is for how long the answer to a report waits at most whose organization is beyond its share; tag "share".
+	maxLinger = 250 * time.Millisecond
+
+	// maxShare is more than anybody's connections can be used for.
+	maxShare = 1000
 
 	// firstPause is the pause after a store error, doubled with each further one up to maxPause. The first is about as long
 	// as a failover of a connection pool takes; the longest is what a recovered database may stay unused.
@@ -125,6 +132,12 @@ type Config struct {
 	// Retention is how long ended jobs are kept; negative means for ever. Defaults to 7 days.
 	Retention time.Duration
 
+	// Share is for how many seconds of each second the calls that one organization asks for may keep the store busy, added up, while
+	// others call this process, too: postings, what a [View] answers, logs, and looks for its jobs. Beyond it they wait in line, and
+	// go one by one as time passes; each waits for at most a third of a second after the one before has ended. No sign of life, no
+	// end and no claim of a worker waits, and nothing does while nobody else calls. Defaults to 0.5; negative means no bound.
+	Share float64
+
 	// Remote bounds what workers of other processes may ask for; see [Acquirer.Remote].
 	Remote RemoteConfig
 
@@ -162,6 +175,7 @@ func (c Config) withDefaults() Config {
 	c.StopTimeout = cmp.Or(c.StopTimeout, 5*time.Second)
 	c.MaxLog = cmp.Or(c.MaxLog, 16<<20)
 	c.Retention = cmp.Or(c.Retention, 7*24*time.Hour)
+	c.Share = cmp.Or(c.Share, defaultShare)
 	c.Remote = c.Remote.withDefaults()
 	c.Namespace = cmp.Or(c.Namespace, "dormouse")
 	c.Limits = c.Limits.Clone()
@@ -206,6 +220,9 @@ func (c Config) validate() error {
 		return err
 	case c.Lease < 3*c.Heartbeat:
 		return invalid.New("Config.Lease", c.Lease, "must be at least three heartbeats, %s", 3*c.Heartbeat)
+	}
+	if math.IsNaN(c.Share) || c.Share > maxShare {
+		return invalid.New("Config.Share", c.Share, "must be at most %d", maxShare)
 	}
 	for kind, limit := range c.RunLimits {
 		if err := invalid.Duration("Config.RunLimits["+kind+"]", limit); err != nil {

@@ -22,10 +22,18 @@ func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, err
 		return nil, err
 	}
 	var jobs []queue.Job
-	err := a.call(ctx, "enqueue", func(ctx context.Context) (err error) {
-		jobs, err = a.store.Enqueue(ctx, a.now(), postings)
-		return err
-	})
+	store := func() error {
+		return a.call(ctx, "enqueue", func(ctx context.Context) (err error) {
+			jobs, err = a.store.Enqueue(ctx, a.now(), postings)
+			return err
+		})
+	}
+	var err error
+	if id, one := oneOrganization(postings); one {
+		err = a.shared(ctx, id, "enqueue", store)
+	} else {
+		err = store()
+	}
 	if err == nil {
 		err = ownJobs(postings, jobs)
 	}
@@ -35,6 +43,17 @@ func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, err
 	a.metrics.enqueued(jobs)
 	a.Announce(jobs...)
 	return jobs, nil
+}
+
+// oneOrganization is the organization of all postings, if there is one. Who posts for several at once is the operator.
+func oneOrganization(postings []queue.Posting) (id uuid.UUID, one bool) {
+	for i, p := range postings {
+		if i > 0 && p.Organization != id {
+			return uuid.Nil, false
+		}
+		id = p.Organization
+	}
+	return id, len(postings) > 0
 }
 
 func validatePostings(postings []queue.Posting) error {

@@ -99,7 +99,10 @@ func (a *Acquirer) lookAtHint(id uuid.UUID) {
 		a.queueLook(id)
 	}
 	wait := hintPause - a.clock.Since(org.hintedAt)
-	if org.hintedAt.IsZero() || wait <= 0 {
+	if org.hintedAt.IsZero() {
+		wait = 0
+	}
+	if wait = max(wait, a.shares.Pause(id)); wait <= 0 {
 		look()
 		return
 	}

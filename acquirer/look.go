@@ -80,7 +80,10 @@ func (a *Acquirer) lookSoon(id uuid.UUID) {
 	}
 	org.asked = true
 	wait := lookPause - a.clock.Since(org.lookedAt, "look")
-	if org.lookedAt.IsZero() || wait <= 0 {
+	if org.lookedAt.IsZero() {
+		wait = 0
+	}
+	if wait = max(wait, a.shares.Pause(id)); wait <= 0 {
 		a.queueLook(id)
 		return
 	}
@@ -116,9 +119,11 @@ func (a *Acquirer) look(ctx context.Context) {
 		countTo = backupCount // it tells people how many there are
 	}
 	a.mu.Unlock()
+	begun := a.clock.Now()
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: ids, CountTo: countTo})
 
 	a.found(listing.Lanes, mark, false)
+	a.spendOn(a.clock.Since(begun), lanesOf(ids, listing.Lanes))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.note(err, again) {

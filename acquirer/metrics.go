@@ -25,7 +25,7 @@ type metrics struct {
 	kinds    kinds
 
 	enqueuedTotal, acquiredTotal, finishedTotal, reapedTotal, timeouts *prometheus.CounterVec
-	claims, messages, storeErrors                                      *prometheus.CounterVec
+	claims, messages, storeErrors, delays                              *prometheus.CounterVec
 	reconnects                                                         prometheus.Counter
 	wait, run, store                                                   *prometheus.HistogramVec
 	unmatchedJobs                                                      prometheus.Gauge
@@ -91,6 +91,7 @@ func newMetrics(a *Acquirer, namespace, instance string) *metrics {
 		claims:        counters("job_claims_total", "Claims, by whether they found as many jobs as workers waited.", "result"),
 		messages:      counters("job_announcements_total", "Messages sent to other processes.", "result"),
 		storeErrors:   counters("job_store_errors_total", "Failed calls of the store, by operation.", "operation"),
+		delays:        counters("job_delayed_calls_total", "Calls that waited because their organization was beyond its share, by operation.", "operation"),
 		reconnects: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Name: "notify_reconnects_total", Help: "Times that the connection for announcements ended.", ConstLabels: constant,
 		}),
@@ -124,7 +125,7 @@ func (m *metrics) zero() {
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.enqueuedTotal, m.acquiredTotal, m.finishedTotal, m.reapedTotal, m.timeouts, m.claims, m.messages, m.storeErrors,
+		m.enqueuedTotal, m.acquiredTotal, m.finishedTotal, m.reapedTotal, m.timeouts, m.claims, m.messages, m.storeErrors, m.delays,
 		m.reconnects, m.wait, m.run, m.store, m.unmatchedJobs,
 	}
 }
@@ -217,6 +218,8 @@ func (m *metrics) ran(job queue.Job, started time.Time) {
 }
 
 func (m *metrics) timedOut(job queue.Job) { m.timeouts.WithLabelValues(m.kinds.label(job.Type)).Inc() }
+
+func (m *metrics) delayed(operation string) { m.delays.WithLabelValues(operation).Inc() }
 
 func (m *metrics) reaped(cause string) { m.reapedTotal.WithLabelValues(cause).Inc() }
 

@@ -32,25 +32,32 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 		return false, fmt.Errorf("acquirer: renew: %w", err)
 	}
 	a.mu.Lock()
-	renewal := r.Renewal(a.member.process, a.now())
-	renewal.MaxLog = int64(max(a.cfg.MaxLog, 0))
-	call, err := a.book.Report(job, renewal.Process, r.Silence, a.clock.Now())
-	var lines []queue.Line
+	process := a.member.process
+	call, err := a.book.Report(job, process, r.Silence, a.clock.Now())
+	dropped := 0
 	if err == nil {
 		h := holdingOf(a.book.Find(r.Lease))
 		if h.worker == (workerKey{}) {
 			a.countHeld(h, workerKey{r.Organization, r.Worker})
 		}
-		if len(renewal.Lines) > 0 {
-			lines = h.pace.admit(renewal.Lines, a.now())
+		if len(r.Lines) > 0 {
+			r.Lines, dropped = h.pace.admit(r.Lines, a.now())
 		}
 	}
-	renewal.Lines = nil // they go by themselves: no sign of life waits for anybody's log
 	a.watchBook()
 	a.mu.Unlock()
 	if err != nil {
 		return false, fmt.Errorf("acquirer: renew: %w", err)
 	}
+	// A megabyte takes milliseconds to clean: not under the lock, and not what is dropped.
+	renewal := r.Renewal(process, a.now())
+	renewal.MaxLog = int64(max(a.cfg.MaxLog, 0))
+	lines := renewal.Lines
+	if dropped > 0 {
+		note := queue.Line{At: a.now(), Text: fmt.Sprintf("%d lines came too fast and were dropped", dropped)}
+		lines = append([]queue.Line{note}, lines...)
+	}
+	renewal.Lines = nil // they go by themselves: no sign of life waits for anybody's log
 	answer, err := a.renewals.Do(ctx, renewal)
 	if err == nil {
 		err = answer.Err
@@ -58,6 +65,7 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	if err = a.renewed(call, renewal, answer.Canceled, err); err != nil {
 		return false, err
 	}
+	a.linger(ctx, r.Organization, "renew", maxLinger)
 	if len(lines) > 0 {
 		renewal.Progress, renewal.Lines = nil, lines
 		if err := a.log(ctx, renewal); err != nil {
@@ -140,9 +148,11 @@ func (a *Acquirer) storeRenewals(renewals []queue.Renewal) ([]queue.Renewed, err
 }
 
 func (a *Acquirer) storeRenewalsIn(ctx context.Context, renewals []queue.Renewal) (answers []queue.Renewed, err error) {
+	begun := a.clock.Now()
 	err = a.call(ctx, "renew", func(ctx context.Context) error {
 		answers, err = a.store.Renew(ctx, a.now(), renewals)
 		return err
 	})
+	a.spendOn(a.clock.Since(begun), partsOf(renewals))
 	return answers, err
 }

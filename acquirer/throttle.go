@@ -1,7 +1,7 @@
 package acquirer
 
 import (
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -15,23 +15,22 @@ type throttle struct {
 	dropped int
 }
 
-// admit returns the lines that are not too fast, in front of them a note about those that were.
-func (t *throttle) admit(lines []queue.Line, now time.Time) (admitted []queue.Line) {
+// admit returns the lines, as a worker sent them, that are not too fast, and how many were since the last that was admitted. It
+// looks at no more of them than their length and their breaks.
+func (t *throttle) admit(lines []queue.Line, now time.Time) (admitted []queue.Line, dropped int) {
 	if t.spent > 0 {
 		t.spent = max(0, t.spent-int(now.Sub(t.at).Seconds()*logRate))
 	}
 	t.at = now
-	if t.dropped > 0 && t.spent < logBurst {
-		admitted = append(admitted, queue.Line{At: now, Text: fmt.Sprintf("%d lines came too fast and were dropped", t.dropped)})
-		t.dropped = 0
+	if t.spent < logBurst {
+		dropped, t.dropped = t.dropped, 0
 	}
-	for _, line := range lines {
+	for i, line := range lines {
 		if t.spent >= logBurst {
-			t.dropped++
-			continue
+			t.dropped += len(lines) - i
+			return lines[:i], dropped
 		}
-		t.spent += len(line.Text) + lineCost
-		admitted = append(admitted, line)
+		t.spent += len(line.Text) + lineCost*(1+strings.Count(line.Text, "\n"))
 	}
-	return admitted
+	return lines, dropped
 }

@@ -20,46 +20,62 @@ func (a *Acquirer) Within(organization uuid.UUID) View { return View{a, organiza
 
 // Job returns a job, or [queue.ErrNotFound].
 func (v View) Job(ctx context.Context, id uuid.UUID) (Job, error) {
+	return shared(ctx, v, "job", func() (Job, error) { return v.job(ctx, id) })
+}
+
+func (v View) job(ctx context.Context, id uuid.UUID) (Job, error) {
 	return v.a.jobWithin(ctx, id, &v.organization)
+}
+
+// shared makes calls of the store for a view, in its organization's share.
+func shared[T any](ctx context.Context, v View, operation string, do func() (T, error)) (answer T, err error) {
+	err = v.a.shared(ctx, v.organization, operation, func() error {
+		answer, err = do()
+		return err
+	})
+	return answer, err
 }
 
 // Lines returns up to limit lines of a job's log with a number above after, in order, or [queue.ErrNotFound].
 func (v View) Lines(ctx context.Context, id uuid.UUID, after int64, limit int) ([]queue.Line, error) {
-	if _, err := v.Job(ctx, id); err != nil {
-		return nil, err
-	}
-	var lines []queue.Line
-	err := v.a.call(ctx, "lines", func(ctx context.Context) (err error) {
-		lines, err = v.a.store.Lines(ctx, id, after, limit)
-		return err
+	return shared(ctx, v, "lines", func() (lines []queue.Line, err error) {
+		if _, err := v.job(ctx, id); err != nil {
+			return nil, err
+		}
+		err = v.a.call(ctx, "lines", func(ctx context.Context) (err error) {
+			lines, err = v.a.store.Lines(ctx, id, after, limit)
+			return err
+		})
+		return lines, err
 	})
-	return lines, err
 }
 
 // List is [Acquirer.List] for the organization, whatever the query says of one.
 func (v View) List(ctx context.Context, q queue.JobQuery) (queue.JobPage, error) {
 	q.Organization = v.organization
-	return v.a.List(ctx, q)
+	return shared(ctx, v, "list", func() (queue.JobPage, error) { return v.a.List(ctx, q) })
 }
 
 // Count is [Acquirer.Count] for the organization; see [View.List].
 func (v View) Count(ctx context.Context, q queue.JobQuery) (queue.JobCounts, error) {
 	q.Organization = v.organization
-	return v.a.Count(ctx, q)
+	return shared(ctx, v, "count", func() (queue.JobCounts, error) { return v.a.Count(ctx, q) })
 }
 
 // Attempts is [Acquirer.Attempts], or [queue.ErrNotFound].
 func (v View) Attempts(ctx context.Context, id uuid.UUID) ([]queue.Attempt, error) {
-	if _, err := v.Job(ctx, id); err != nil {
-		return nil, err
-	}
-	return v.a.Attempts(ctx, id)
+	return shared(ctx, v, "attempts", func() ([]queue.Attempt, error) {
+		if _, err := v.job(ctx, id); err != nil {
+			return nil, err
+		}
+		return v.a.Attempts(ctx, id)
+	})
 }
 
 // Explain is [Acquirer.Explain] for the job's own tenant: of workers it says how many there are and which of the job's own tags
 // they lack, and names none of them, their tags or their processes. Able, Nearest and Mismatch stay empty.
 func (v View) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
-	x, err := v.a.explain(ctx, id, &v.organization)
+	x, err := shared(ctx, v, "explain", func() (Explanation, error) { return v.a.explain(ctx, id, &v.organization) })
 	if err != nil {
 		return Explanation{}, err
 	}
@@ -70,11 +86,12 @@ func (v View) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
 
 // Cancel is [Acquirer.Cancel] for jobs of the organization.
 func (v View) Cancel(ctx context.Context, reason string, ids ...uuid.UUID) ([]Job, error) {
-	return v.a.cancel(ctx, reason, &v.organization, ids)
+	return shared(ctx, v, "cancel", func() ([]Job, error) { return v.a.cancel(ctx, reason, &v.organization, ids) })
 }
 
 // Retry is [Acquirer.Retry] for jobs of the organization.
 func (v View) Retry(ctx context.Context, by, note string, ids ...uuid.UUID) ([]Job, error) {
+	// Not in the share: the host's [Config.Retry] may ask the view.
 	return v.a.retry(ctx, queue.Retry{IDs: distinct(ids), By: by, Note: note, Organization: &v.organization})
 }
 

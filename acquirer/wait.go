@@ -137,6 +137,7 @@ func (a *Acquirer) join(c *call, domain queue.Domain, slots int) error {
 		c.waiters[i] = &dispatch.Waiter{Worker: c.request.Worker, Owner: c}
 		a.dispatch.Join(c.waiters[i], domain)
 	}
+	a.shares.Seen(domain.Organization)
 	a.lookSoon(domain.Organization)
 	return nil
 }

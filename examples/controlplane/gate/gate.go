@@ -89,18 +89,19 @@ func New(cfg Config) *Gate {
 	return g
 }
 
-// Identify finds whose a token is: [auth.ErrUnknown] if it is nobody's, [ErrTooMany] if the address has tried too many of those.
+// Identify finds whose a token is: [auth.ErrUnknown] if it is nobody's, [ErrTooMany] if it is and the address has tried too many of
+// those. A valid token passes, whatever others behind the same address have tried. A guess costs a look-up by its public part all the
+// same; with secrets of 256 bits it is not the answer to it that has to be slow.
 func (g *Gate) Identify(r *http.Request, k Keeper, token string) (auth.Identity, error) {
-	address := "unknown " + Host(r)
-	if g.shares.exhausted(address) {
+	who, err := k.Of(r.Context(), token)
+	if !errors.Is(err, auth.ErrUnknown) {
+		return who, err
+	}
+	release, ok := g.shares.take("unknown " + Host(r))
+	if !ok {
 		return auth.Identity{}, ErrTooMany
 	}
-	who, err := k.Of(r.Context(), token)
-	if errors.Is(err, auth.ErrUnknown) {
-		if release, ok := g.shares.take(address); ok {
-			release()
-		}
-	}
+	release()
 	return who, err
 }
 

@@ -2,6 +2,8 @@ package gate_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -64,5 +66,35 @@ func TestAtOnce(t *testing.T) {
 	held[0]()
 	if _, err := g.Enter(from("10.0.0.1:9"), ann); err != nil {
 		t.Errorf("after one has ended: %v", err)
+	}
+}
+
+// keeper knows one token.
+type keeper struct{}
+
+func (keeper) Of(_ context.Context, token string) (auth.Identity, error) {
+	if token != "good" {
+		return auth.Identity{}, auth.ErrUnknown
+	}
+	return auth.Identity{Token: token}, nil
+}
+
+// Guesses are bounded for an address; who has a valid token behind the same address is let in all the same.
+func TestGuessesOfAnAddress(t *testing.T) {
+	g := gate.New(gate.Config{Rate: 1, Burst: 10})
+	refused := 0
+	for range 100 {
+		_, err := g.Identify(from("10.0.0.1:9"), keeper{}, "guess")
+		if errors.Is(err, gate.ErrTooMany) {
+			refused++
+		} else if !errors.Is(err, auth.ErrUnknown) {
+			t.Fatal(err)
+		}
+	}
+	if refused < 80 {
+		t.Errorf("%d of 100 guesses were refused", refused)
+	}
+	if who, err := g.Identify(from("10.0.0.1:9"), keeper{}, "good"); err != nil || who.Token != "good" {
+		t.Errorf("a valid token behind that address: %v", err)
 	}
 }

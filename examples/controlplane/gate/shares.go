@@ -44,14 +44,6 @@ func (l *shares) take(key string) (release func(), ok bool) {
 	}, true
 }
 
-// exhausted reports whether a key has nothing left.
-func (l *shares) exhausted(key string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s, known := l.all[key]
-	return known && s.left+l.rate*time.Since(s.at).Seconds() < 1
-}
-
 func (l *shares) share(key string) *share {
 	now := time.Now()
 	l.sweep(now)

@@ -1,0 +1,72 @@
+package acquirer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// defaultShare is what [Config.Share] is by default.
+const defaultShare = 0.5
+
+// shared makes calls of the store that somebody asks for on behalf of an organization, in its share. It must not be called within
+// itself.
+func (a *Acquirer) shared(ctx context.Context, organization uuid.UUID, operation string, do func() error) error {
+	use, err := a.shares.Enter(ctx, organization)
+	if err != nil {
+		return fmt.Errorf("acquirer: %s: %w", operation, err)
+	}
+	defer use.Leave()
+	if use.Delayed > 0 {
+		a.metrics.delayed(operation)
+	}
+	return do()
+}
+
+// linger lets an answer wait while an organization is beyond its share: what was asked is done, and the next question comes later.
+func (a *Acquirer) linger(ctx context.Context, organization uuid.UUID, operation string, most time.Duration) {
+	if d := min(a.shares.Pause(organization), most); d > 0 {
+		a.metrics.delayed(operation)
+		a.pause(ctx, d, "share")
+	}
+}
+
+// spendOn counts a call for several organizations, to each by its part.
+func (a *Acquirer) spendOn(took time.Duration, parts map[uuid.UUID]int) {
+	all := 0
+	for _, n := range parts {
+		all += n
+	}
+	for id, n := range parts {
+		a.shares.Spend(id, took*time.Duration(n)/time.Duration(all))
+	}
+}
+
+// partsOf are the parts of a call that stores reports.
+func partsOf(renewals []queue.Renewal) map[uuid.UUID]int {
+	const each = 1 << 10 // what a report weighs beside its lines
+	parts := make(map[uuid.UUID]int, 1)
+	for _, r := range renewals {
+		parts[r.Organization] += each
+		for _, line := range r.Lines {
+			parts[r.Organization] += len(line.Text) + lineCost
+		}
+	}
+	return parts
+}
+
+// lanesOf are the parts of a look at organizations: each counts for itself and for each of its lanes.
+func lanesOf(ids []uuid.UUID, lanes []queue.ReadyLane) map[uuid.UUID]int {
+	parts := make(map[uuid.UUID]int, len(ids))
+	for _, id := range ids {
+		parts[id]++
+	}
+	for _, l := range lanes {
+		parts[l.Lane.Organization]++
+	}
+	return parts
+}

@@ -1,0 +1,74 @@
+package fairshare_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/quartz"
+
+	"github.com/dormouse-go/dormouse/internal/fairshare"
+)
+
+// Calls of one who is beyond its share wait for their turn; one whose context ends leaves the line, and those behind it go on.
+func TestLine(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := fairshare.New[string](quartz.NewReal(), .5)
+		l.Seen("other")
+		first, err := l.Enter(t.Context(), "greedy")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+		first.Leave()
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := l.Enter(ctx, "greedy"); !errors.Is(err, context.Canceled) {
+				t.Errorf("who left the line: %v", err)
+			}
+		})
+		synctest.Wait()
+		group.Go(func() {
+			u, err := l.Enter(t.Context(), "greedy")
+			if err != nil || u.Delayed < 50*time.Millisecond || u.Delayed > 301*time.Millisecond {
+				t.Errorf("waited %s, %v", u.Delayed, err)
+			}
+			u.Leave()
+		})
+		synctest.Wait()
+		if u, err := l.Enter(t.Context(), "other"); err != nil || u.Delayed > 0 {
+			t.Errorf("another waited %s, %v", u.Delayed, err)
+		} else {
+			u.Leave()
+		}
+		cancel()
+		group.Wait()
+	})
+}
+
+// Who is alone does not wait, and nor does anybody at a limiter that is nil.
+func TestLoneUser(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, l := range []*fairshare.Limiter[string]{nil, fairshare.New[string](quartz.NewReal(), .1)} {
+			l.Seen("lone")
+			l.Spend("lone", time.Hour)
+			for range 20 {
+				u, err := l.Enter(t.Context(), "lone")
+				if err != nil || u.Delayed > 0 {
+					t.Fatalf("waited %s, %v", u.Delayed, err)
+				}
+				time.Sleep(time.Second / 2)
+				u.Leave()
+			}
+			if d := l.Pause("lone"); d > 0 {
+				t.Errorf("pauses %s", d)
+			}
+		}
+	})
+}
