@@ -1,12 +1,12 @@
 package lifecycle
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/unread"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
@@ -97,14 +97,11 @@ func (p Policy) MarshalJSON() ([]byte, error) {
 		}
 		known = fmt.Appendf(known, ",%q:%s", m.name, value)
 	}
-	if p.unknown != "" {
-		known = append(append(known, ','), p.unknown[1:len(p.unknown)-1]...)
-	}
 	if len(known) == 0 {
-		return []byte("{}"), nil
+		known = []byte{'{'}
 	}
 	known[0] = '{'
-	return append(known, '}'), nil
+	return unread.Add(append(known, '}'), p.unread), nil
 }
 
 // UnmarshalJSON reads what MarshalJSON writes and replaces the policy. Members that this version does not know are kept
@@ -138,88 +135,24 @@ func ReadPolicy(text []byte) Policy {
 
 // decodePolicy fails for everything but holidays that cannot be read: those have an Err.
 func decodePolicy(text []byte) (p Policy, err error) {
-	var unread map[string]json.RawMessage
-	if err := json.Unmarshal(text, &unread); err != nil {
+	var left map[string]json.RawMessage
+	if err := json.Unmarshal(text, &left); err != nil {
 		return Policy{}, invalid.New("policy", string(text), "must be a JSON object: %v", err)
 	}
 	var holidays string
 	for _, m := range p.members(&holidays) {
-		if value, ok := unread[m.name]; ok {
+		if value, ok := left[m.name]; ok {
 			if err := json.Unmarshal(value, m.value); err != nil {
 				return Policy{}, invalid.New("policy."+m.name, string(value), "cannot be read: %v", err)
 			}
-			delete(unread, m.name)
+			delete(left, m.name)
 		}
 	}
 	p.Holidays = schedule.ReadDates(holidays)
-	if len(unread) > 0 {
+	if len(left) > 0 {
 		var kept []byte
-		kept, err = json.Marshal(unread)
-		p.unknown = string(kept)
+		kept, err = json.Marshal(left)
+		p.unread = string(kept)
 	}
 	return p, err
-}
-
-// templateState is the part of a template that no rule of a policy is, as stores keep it.
-type templateState struct {
-	Hold           Hold        `json:"hold,omitzero"`
-	Terms          PolicyTerms `json:"terms,omitzero"`
-	Previous       *Superseded `json:"previous,omitempty"`
-	AutostartAfter time.Time   `json:"autostart_after,omitzero"`
-	Floors         Floors      `json:"floors,omitzero"`
-	VersionSince   time.Time   `json:"version_since,omitzero"`
-}
-
-// UnmarshalJSON reads a superseded policy as [ReadPolicy] does: one that cannot be read is no error of the template.
-func (p *Superseded) UnmarshalJSON(text []byte) error {
-	var state struct {
-		Rules    int64           `json:"rules"`
-		Policy   json.RawMessage `json:"policy"`
-		Terms    PolicyTerms     `json:"terms"`
-		Previous *Superseded     `json:"previous"`
-	}
-	err := json.Unmarshal(text, &state)
-	*p = Superseded{state.Rules, ReadPolicy(state.Policy), state.Terms, state.Previous}
-	return err
-}
-
-// MarshalState writes what a template is beyond its columns: Hold, Terms, Previous, AutostartAfter, Floors and VersionSince,
-// as a JSON object. It is for stores, which keep ID, OrganizationID, Name, Revision, ActiveVersionID, Rules and Policy by themselves.
-func (t *Template) MarshalState() ([]byte, error) {
-	return json.Marshal(templateState{t.Hold, t.Terms, t.Previous, t.AutostartAfter, t.Floors, t.VersionSince})
-}
-
-// ReadState replaces it with what MarshalState has written. It never fails: with a state that cannot be used nothing may happen, so the
-// template is held for good, and the hold says why.
-func (t *Template) ReadState(text []byte) {
-	var state templateState
-	err := json.Unmarshal(text, &state)
-	if err == nil {
-		err = cmp.Or(state.Hold.Validate(), state.Terms.Validate())
-	}
-	if err != nil {
-		state = templateState{Hold: unreadableHold(err)}
-	}
-	t.Hold, t.Terms, t.Previous = state.Hold, state.Terms, state.Previous
-	t.AutostartAfter, t.Floors, t.VersionSince = state.AutostartAfter, state.Floors, state.VersionSince
-}
-
-// ReadEngine reads a stored Engine, and is for stores. With one that cannot be read nothing may happen.
-func ReadEngine(text []byte) Engine {
-	if len(text) == 0 {
-		return Engine{}
-	}
-	var e Engine
-	err := json.Unmarshal(text, &e)
-	if err == nil {
-		err = e.Hold.Validate()
-	}
-	if err != nil {
-		return Engine{Hold: unreadableHold(err)}
-	}
-	return e
-}
-
-func unreadableHold(err error) Hold {
-	return Hold{Until: lastInstant.time(), By: "store", Note: cutMessage("stored state cannot be used: " + err.Error())}
 }

@@ -22,6 +22,8 @@ type Hold struct {
 	// Note says why, and By who set it: for people.
 	Note string `json:"note,omitempty"`
 	By   string `json:"by,omitempty"`
+
+	unread string // see package unread
 }
 
 // HoldRules is a set of kinds of rules. The zero value stands for all of them.

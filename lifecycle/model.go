@@ -167,6 +167,8 @@ type Template struct {
 	// AutostartAfter and Floors are what a hold that ended early leaves: occurrences up to AutostartAfter do not count.
 	AutostartAfter time.Time `json:"autostart_after,omitzero"`
 	Floors         Floors    `json:"floors,omitzero"`
+
+	unread string // see package unread
 }
 
 // Superseded is a policy that another one replaced.
@@ -178,6 +180,8 @@ type Superseded struct {
 	Terms PolicyTerms `json:"terms,omitzero"`
 	// Previous is the policy before it, nil if there was none or nobody remembers it.
 	Previous *Superseded `json:"previous,omitempty"`
+
+	unread string // see package unread
 }
 
 // PolicyTerms say how a change of a policy treats the workspaces that exist. The zero value is the defaults.
@@ -193,6 +197,8 @@ type PolicyTerms struct {
 	StopGrace time.Duration `json:"stop_grace,omitempty"`
 	// DeleteGrace is the least time from then to a deletion that the change brings forward. Defaults to 24 hours.
 	DeleteGrace time.Duration `json:"delete_grace,omitempty"`
+
+	unread string // see package unread
 }
 
 // Seen are the counts Template.Rules and Owner.Rules that the stored instants of a workspace follow.
@@ -217,6 +223,8 @@ type Engine struct {
 	// Interval is how far ticks are apart: a start that is no later than that is not too late, whatever MaxLateness says.
 	// Whoever ticks sets it.
 	Interval time.Duration `json:"-"`
+
+	unread string // see package unread
 }
 
 // Policy holds the lifecycle rules of a template. The zero value starts, stops and deletes nothing by itself, except that
@@ -281,9 +289,8 @@ type Policy struct {
 	// Retry limits how automatic stops and deletions that failed are tried again.
 	Retry Retry
 
-	// unknown are the members of the stored policy that this version does not know, as a JSON object, so that writing the
-	// policy back loses nothing. It is a text because a policy is comparable.
-	unknown string
+	// unread is what the stored policy has and this version does not know. See package unread.
+	unread string
 }
 
 // Retry limits automatic retries. The zero value is the defaults.

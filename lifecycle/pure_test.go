@@ -22,6 +22,7 @@ var mayImport = map[string]bool{
 	"github.com/dormouse-go/dormouse/invalid":          true,
 	"github.com/dormouse-go/dormouse/internal/backoff": true,
 	"github.com/dormouse-go/dormouse/internal/micros":  true, "github.com/dormouse-go/dormouse/internal/text": true,
+	"github.com/dormouse-go/dormouse/internal/unread": true,
 }
 
 // clocks are the functions of package time that read one.

@@ -68,7 +68,7 @@ func (t Template) withPolicy(p Policy, terms PolicyTerms) Template {
 	if terms == t.Terms {
 		terms = PolicyTerms{}
 	}
-	t.Previous = (&Superseded{t.Rules, t.Policy, t.Terms, t.Previous}).cut(maxSuperseded)
+	t.Previous = (&Superseded{Rules: t.Rules, Policy: t.Policy, Terms: t.Terms, Previous: t.Previous}).cut(maxSuperseded)
 	t.Policy, t.Terms = p, terms
 	t.Rules++
 	return t
@@ -152,7 +152,8 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	if err := validInstant("Engine.DeletionsReleasedUntil", next.DeletionsReleasedUntil); err != nil {
 		return Engine{}, err
 	}
-	e := Engine{Hold: next.Hold.stored(), DeletionsReleasedUntil: micros.Of(next.DeletionsReleasedUntil), SettleUntil: old.SettleUntil, Topics: old.Topics}
+	e := old
+	e.Hold, e.DeletionsReleasedUntil, e.Interval = next.Hold.stored(), micros.Of(next.DeletionsReleasedUntil), 0
 	e.Floors, e.AutostartAfter = old.Floors.leave(&old.Hold, &e.Hold, old.AutostartAfter, now, 0)
 	return e, nil
 }

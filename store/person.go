@@ -2,11 +2,13 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/unread"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -106,4 +108,37 @@ func (p *Person) LeaveAttempts(history []queue.Attempt) (found bool) {
 		}
 	}
 	return found
+}
+
+// RewriteEvent does what LeaveEvent does with an event as it is stored, and keeps what a later version has stored in it. Found
+// without a text is one that is not to be kept. One that cannot be read stays as it is, and is pruned by its age.
+func (p *Person) RewriteEvent(text []byte) (next []byte, found bool, err error) {
+	var e lifecycle.Event
+	if json.Unmarshal(text, &e) != nil {
+		return nil, false, nil
+	}
+	rest, err := unread.Of(text, e)
+	if err != nil {
+		return nil, false, err
+	}
+	found, keep := p.LeaveEvent(&e)
+	if !found || !keep {
+		return nil, found, nil
+	}
+	next, err = unread.Write(e, rest)
+	return next, true, err
+}
+
+// RewriteAttempts does what LeaveAttempts does with a history as it is stored, and keeps what a later version has stored in it.
+func (p *Person) RewriteAttempts(text []byte) (next []byte, found bool, err error) {
+	var history []queue.Attempt
+	if json.Unmarshal(text, &history) != nil {
+		return nil, false, nil
+	}
+	rest, err := unread.Of(text, history)
+	if err != nil || !p.LeaveAttempts(history) {
+		return nil, false, err
+	}
+	next, err = unread.Write(history, rest)
+	return next, true, err
 }

@@ -37,7 +37,7 @@ var directions = []direction{
 
 	// The pure core.
 	{"schedule", []string{"invalid"}},
-	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff", "internal/text"}},
+	{"lifecycle", []string{"schedule", "invalid", "internal/micros", "internal/backoff", "internal/text", "internal/unread"}},
 	{"lifecycle/internal/snapshots", []string{"lifecycle", "schedule"}},
 	{"lifecycle/forecast/...", []string{"lifecycle", "lifecycle/forecast/...", "schedule", "invalid", "internal/text"}},
 

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -284,7 +283,7 @@ func (s *Store) engineOf(ctx context.Context, q rowQuerier, text string) (lifecy
 }
 
 func (s *Store) writeEngine(ctx context.Context, tx pgx.Tx, e lifecycle.Engine) error {
-	state, err := json.Marshal(e)
+	state, err := e.MarshalState()
 	if err == nil {
 		_, err = tx.Exec(ctx, s.sql(putEngineSQL), string(state))
 	}

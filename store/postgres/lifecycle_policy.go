@@ -50,14 +50,15 @@ func (c *policies) get(text []byte) lifecycle.Policy {
 // templateStates decodes what a template is beyond its columns.
 type templateStates struct{ decoded[lifecycle.Template] }
 
-// into adds it to a template that was read, whose memory may hold another one's.
+// into adds it to a template whose columns were read, and whose memory may hold another one's state.
 func (c *templateStates) into(t *lifecycle.Template, text []byte) {
-	state := c.of(text, func(text []byte) (state lifecycle.Template, keep bool) {
+	columns := *t
+	*t = c.of(text, func(text []byte) (state lifecycle.Template, keep bool) {
 		state.ReadState(text)
 		return state, true
 	})
-	t.Hold, t.Terms, t.Previous, t.AutostartAfter, t.Floors = state.Hold, state.Terms, state.Previous, state.AutostartAfter, state.Floors
-	t.VersionSince = state.VersionSince
+	t.ID, t.OrganizationID, t.Name, t.ActiveVersionID = columns.ID, columns.OrganizationID, columns.Name, columns.ActiveVersionID
+	t.Revision, t.Rules, t.Policy = columns.Revision, columns.Rules, columns.Policy
 }
 
 // engines decodes what concerns all workspaces; there is one at a time.

@@ -10,8 +10,12 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// foreignKeyViolation is the server's code for a row that others refer to.
-const foreignKeyViolation = "23503"
+// referred reports whether the server refuses to delete a row because others refer to it: foreign_key_violation, and
+// restrict_violation, which PostgreSQL 18 says where a key was made with ON DELETE RESTRICT.
+func referred(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "23503" || pg.Code == "23001")
+}
 
 // DeleteTemplate implements [lifecycle.Remover].
 func (s *Store) DeleteTemplate(ctx context.Context, id uuid.UUID) error {
@@ -28,8 +32,7 @@ func (s *Store) remove(ctx context.Context, text string, id uuid.UUID) error {
 		_, err := s.db.Exec(ctx, s.sql(text), key(id))
 		return err
 	})
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == foreignKeyViolation {
+	if referred(err) {
 		return lifecycle.ErrInUse
 	}
 	return err

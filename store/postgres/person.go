@@ -2,13 +2,11 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store"
@@ -24,6 +22,9 @@ func (s *Store) Forget(ctx context.Context, p store.Person) error {
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error { return forgetting{s, tx, &p}.all(ctx) })
 	})
+	if referred(err) {
+		err = fmt.Errorf("a row of the host refers to theirs: %w: %w", lifecycle.ErrInUse, err)
+	}
 	return wrap(err, "forget %s", p.ID)
 }
 
@@ -122,15 +123,10 @@ func (f forgetting) leaveEvents(ctx context.Context) error {
 			OR coalesce((SELECT w.organization_id FROM dormouse.workspaces w WHERE w.id = e.workspace_id), p.organization) = p.organization)
 		FOR UPDATE OF e`,
 		func(body []byte) (any, bool, error) {
-			var e lifecycle.Event
-			if json.Unmarshal(body, &e) != nil {
-				return nil, false, nil // of a later version: it is pruned by its age
+			next, found, err := f.RewriteEvent(body)
+			if next == nil {
+				return nil, found, err
 			}
-			found, keep := f.LeaveEvent(&e)
-			if !found || !keep {
-				return nil, found, nil
-			}
-			next, err := json.Marshal(e)
 			return string(next), true, err
 		},
 		func(seq int64, next any) (string, []any) {
@@ -150,12 +146,8 @@ func (f forgetting) leaveAttempts(ctx context.Context) error {
 		AND EXISTS (SELECT FROM jsonb_array_elements(j.history) a WHERE a->>'By' = ANY (p.names))
 		FOR UPDATE OF j`,
 		func(text []byte) (any, bool, error) {
-			var history []queue.Attempt
-			if json.Unmarshal(text, &history) != nil || !f.LeaveAttempts(history) {
-				return nil, false, nil
-			}
-			next, err := json.Marshal(history)
-			return string(next), true, err
+			next, found, err := f.RewriteAttempts(text)
+			return string(next), found, err
 		},
 		func(id uuid.UUID, next any) (string, []any) {
 			return `UPDATE dormouse.jobs SET history = $2::text::jsonb WHERE id = $1`, []any{key(id), next}

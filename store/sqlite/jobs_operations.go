@@ -207,14 +207,25 @@ func (t *tx) retry(id uuid.UUID, r *queue.Retry) (j queue.Job, ok bool, err erro
 	return j, true, t.record(id, queue.RetryOf(j, *r))
 }
 
-// record adds an entry to a job's history.
+// record adds an entry to a job's history. Those before it stay as they are written, whatever a later version has written in
+// them.
 func (t *tx) record(id uuid.UUID, a queue.Attempt) error {
-	history, err := t.history(id)
+	var text []byte
+	if _, err := t.queryRow(`SELECT history FROM {jobs} WHERE id = ?`, []any{blob(id)}, &text); err != nil {
+		return err
+	}
+	var history []json.RawMessage
+	if text != nil {
+		if err := json.Unmarshal(text, &history); err != nil {
+			return fmt.Errorf("history of job %s: %w", id, err)
+		}
+	}
+	entry, err := json.Marshal(a)
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(queue.AddAttempt(history, a))
-	if err != nil {
+	history = append(history, entry)
+	if text, err = json.Marshal(history[max(0, len(history)-queue.MaxHistory):]); err != nil {
 		return err
 	}
 	_, err = t.exec(`UPDATE {jobs} SET history = ? WHERE id = ?`, text, blob(id))

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -112,7 +111,7 @@ func (t *tx) engine() (lifecycle.Engine, error) {
 }
 
 func (t *tx) putEngine(e lifecycle.Engine) error {
-	state, err := json.Marshal(e)
+	state, err := e.MarshalState()
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store"
@@ -112,16 +111,8 @@ func (t *tx) leaveEvents(p *store.Person) error {
 		WHERE p.organization IS NULL
 			OR coalesce((SELECT w.organization_id FROM {workspaces} w WHERE w.id = e.workspace_id), p.organization) = p.organization`,
 		p, func(text string) (string, bool, error) {
-			var e lifecycle.Event
-			if json.Unmarshal([]byte(text), &e) != nil {
-				return "", false, nil // of a later version: it is pruned by its age
-			}
-			found, keep := p.LeaveEvent(&e)
-			if !found || !keep {
-				return "", found, nil
-			}
-			body, err := encodeEvent(e)
-			return string(body), true, err
+			next, found, err := p.RewriteEvent([]byte(text))
+			return string(next), found, err
 		})
 	for seq, body := range changed {
 		if err == nil && body == "" {
@@ -140,12 +131,8 @@ func (t *tx) leaveAttempts(p *store.Person) error {
 	changed, err := t.texts(personParams+`SELECT j.rowid, CAST(j.history AS TEXT) FROM {jobs} j, p
 		WHERE j.history IS NOT NULL AND (p.organization IS NULL OR j.organization_id = p.organization)`,
 		p, func(text string) (string, bool, error) {
-			var history []queue.Attempt
-			if json.Unmarshal([]byte(text), &history) != nil || !p.LeaveAttempts(history) {
-				return "", false, nil
-			}
-			next, err := json.Marshal(history)
-			return string(next), true, err
+			next, found, err := p.RewriteAttempts([]byte(text))
+			return string(next), found, err
 		})
 	for row, text := range changed {
 		if err == nil {

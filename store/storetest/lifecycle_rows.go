@@ -129,11 +129,14 @@ func (f *fixture) roundTripPolicy() {
 	f.template.Revision = tm.Revision
 }
 
-// same compares what came back with what was written.
+// same compares the fields of what came back with those of what was written.
 func same(f *fixture, what string, got, want any) {
 	f.Helper()
 	g, w := reflect.ValueOf(got), reflect.ValueOf(want)
 	for i := range g.NumField() {
+		if !g.Type().Field(i).IsExported() {
+			continue
+		}
 		name := g.Type().Field(i).Name
 		if name == "Revision" || name == "WakeAt" {
 			f.rule(reflect.DeepEqual(g.Field(i).Interface(), w.Field(i).Interface()), "%s: %s = %v, want %v", what, name, g.Field(i), w.Field(i))

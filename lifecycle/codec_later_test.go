@@ -1,0 +1,189 @@
+package lifecycle_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// decorated is a JSON text with a member in each of its objects that no version knows yet, and how many these are.
+func decorated(t *testing.T, text []byte) (later []byte, objects int) {
+	t.Helper()
+	var v any
+	must(json.Unmarshal(text, &v))
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, inner := range v {
+				walk(inner)
+			}
+			objects++
+			v["later"] = map[string]any{"n": objects}
+		case []any:
+			for _, inner := range v {
+				walk(inner)
+			}
+		}
+	}
+	walk(v)
+	later, err := json.Marshal(v)
+	must(err)
+	return later, objects
+}
+
+// sameJSON compares texts by what they say.
+func sameJSON(t *testing.T, what string, got, want []byte) {
+	t.Helper()
+	var g, w any
+	must(json.Unmarshal(got, &g))
+	must(json.Unmarshal(want, &w))
+	if !reflect.DeepEqual(g, w) {
+		t.Errorf("%s: written as\n%s\nwant\n%s", what, got, want)
+	}
+}
+
+// fillAll gives every field that is stored a value, also one that is added later.
+func fillAll(v reflect.Value, n *int, depth int) {
+	switch {
+	case v.Type() == reflect.TypeFor[time.Time]():
+		*n++
+		v.Set(reflect.ValueOf(monday.Add(time.Duration(*n) * time.Hour)))
+	case v.Type() == reflect.TypeFor[lifecycle.Policy]():
+		fill(v, n)
+	case v.Type() == reflect.TypeFor[lifecycle.HoldRules]():
+		v.SetUint(uint64(lifecycle.HoldStops))
+	case v.Kind() == reflect.Pointer:
+		if depth > 0 {
+			v.Set(reflect.New(v.Type().Elem()))
+			fillAll(v.Elem(), n, depth-1)
+		}
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				fillAll(v.Field(i), n, depth)
+			}
+		}
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+	case v.Kind() == reflect.String:
+		*n++
+		v.SetString(fmt.Sprint("text ", *n))
+	case v.CanInt():
+		*n++
+		v.SetInt(int64(*n))
+	case v.CanUint():
+		*n++
+		v.SetUint(uint64(*n % 8))
+	}
+}
+
+func filledTemplate() (t lifecycle.Template) {
+	n := 0
+	fillAll(reflect.ValueOf(&t).Elem(), &n, 3)
+	return t
+}
+
+// What a later version stores in a template, at any depth, this one writes again.
+func TestStateOfALaterVersion(t *testing.T) {
+	full := filledTemplate()
+	text, err := full.MarshalState()
+	must(err)
+	later, objects := decorated(t, text)
+	if objects < 12 { // itself, hold, terms, floors, and of three policies before it the policy, the terms and themselves
+		t.Fatalf("%d objects are too few: %s", objects, text)
+	}
+	var read lifecycle.Template
+	read.ReadState(later)
+	again, err := read.MarshalState()
+	must(err)
+	sameJSON(t, "state", again, later)
+}
+
+// What belongs to the policy, the terms and the hold goes where they go, and ends with them.
+func TestStateOfALaterVersionThatChanges(t *testing.T) {
+	old := lifecycle.Template{ID: id(1), Revision: 3, Rules: 7, Policy: lifecycle.ReadPolicy([]byte(`{"default_ttl":"1h0m0s","later":1}`))}
+	old.ReadState([]byte(`{"later":2,"hold":{"until":"2026-03-09T00:00:00Z","later":3},"terms":{"stop_grace":3600000000000,"later":4},
+		"previous":{"rules":6,"policy":{"later":5},"later":6},"floors":{"stop":"2026-03-03T00:00:00Z","later":7}}`))
+	next := old
+	next.Policy.DefaultTTL, next.Terms = 2*time.Hour, lifecycle.PolicyTerms{At: monday}
+	next, err := lifecycle.ReplaceTemplate(old, next, monday)
+	must(err)
+	text, err := next.MarshalState()
+	must(err)
+	sameJSON(t, "another policy", text, []byte(`{"later":2,"hold":{"until":"2026-03-09T00:00:00Z","later":3},"terms":{"at":"2026-03-02T09:00:00Z"},
+		"previous":{"rules":7,"policy":{"default_ttl":"1h0m0s","later":1},"terms":{"stop_grace":3600000000000,"later":4},
+			"previous":{"rules":6,"policy":{"later":5},"later":6}},
+		"floors":{"stop":"2026-03-03T00:00:00Z","later":7}}`))
+
+	held := next
+	held.Hold = lifecycle.Hold{Until: monday.Add(9 * day), By: "ann"}
+	held, err = lifecycle.ReplaceTemplate(next, held, monday)
+	must(err)
+	text, err = held.MarshalState()
+	must(err)
+	var state struct{ Hold map[string]any }
+	must(json.Unmarshal(text, &state))
+	if _, kept := state.Hold["later"]; kept {
+		t.Errorf("another hold has what was of the old one: %s", text)
+	}
+}
+
+func TestEngineOfALaterVersion(t *testing.T) {
+	var full lifecycle.Engine
+	n := 0
+	fillAll(reflect.ValueOf(&full).Elem(), &n, 1)
+	full.Interval = 0 // is not stored
+	text, err := full.MarshalState()
+	must(err)
+	if again := lifecycle.ReadEngine(text); again != full {
+		t.Errorf("%s is read as %+v, want %+v", text, again, full)
+	}
+	later, objects := decorated(t, text)
+	if objects < 3 {
+		t.Fatalf("%d objects are too few: %s", objects, text)
+	}
+	read := lifecycle.ReadEngine(later)
+	read.Topics, read.SettleUntil = full.Topics, full.SettleUntil
+	again, err := read.MarshalState()
+	must(err)
+	sameJSON(t, "engine", again, later)
+
+	put, err := lifecycle.ReplaceEngine(read, lifecycle.Engine{Hold: read.Hold, DeletionsReleasedUntil: read.DeletionsReleasedUntil}, monday)
+	must(err)
+	again, err = put.MarshalState()
+	must(err)
+	sameJSON(t, "engine that was put", again, later)
+}
+
+// A state that this version cannot read, with a kind of rule that it does not know perhaps, is not lost when this version
+// writes what it can.
+func TestStateThatCannotBeReadIsKept(t *testing.T) {
+	const hold = `{"until":"2026-03-09T00:00:00Z","rules":"starts,naps","by":"ann"}`
+	var tm lifecycle.Template
+	tm.ReadState([]byte(`{"hold":` + hold + `,"autostart_after":"2026-03-01T00:00:00Z"}`))
+	tm.VersionSince = monday
+	text, err := tm.MarshalState()
+	must(err)
+	sameJSON(t, "template", text, []byte(`{"hold":`+hold+`,"autostart_after":"2026-03-01T00:00:00Z","version_since":"2026-03-02T09:00:00Z"}`))
+
+	e := lifecycle.ReadEngine([]byte(`{"hold":` + hold + `,"topics":2}`))
+	e.Topics |= 4
+	text, err = e.MarshalState()
+	must(err)
+	sameJSON(t, "engine", text, []byte(`{"hold":`+hold+`,"topics":6}`))
+
+	e = lifecycle.ReadEngine([]byte(`{"settle_until":"tomorrow","topics":2}`))
+	e.Topics |= 4
+	text, err = e.MarshalState()
+	must(err)
+	sameJSON(t, "engine of which nothing can be read", text, []byte(`{"settle_until":"tomorrow","topics":2}`))
+	tm.ReadState([]byte(`{"floors":7}`))
+	text, err = tm.MarshalState()
+	must(err)
+	sameJSON(t, "template of which nothing can be read", text, []byte(`{"floors":7}`))
+}
