@@ -65,6 +65,7 @@ func TestHoldSkipsAutostarts(t *testing.T) {
 		// 09:00 of the 3rd is the 2nd in Honolulu, and the 3rd in Auckland.
 		{name: "before holidays of another zone", s: stopped(nine, holidays("Pacific/Honolulu 2026-03-03")), want: start, at: at("2026-03-03 09:00")},
 		{name: "in holidays of another zone", s: stopped(nine, holidays("Pacific/Auckland 2026-03-03")), want: start, at: at("2026-03-04 09:00")},
+		{name: "holidays that hold no starts", s: stopped(nine, holidays("2026-03-03..2026-03-05"), holidaysHold(lifecycle.HoldStops)), want: start, at: at("2026-03-03 09:00")},
 		{name: "holidays", s: stopped(nine, holidays("2026-03-03..2026-03-05,2026-03-07")), want: start, at: at("2026-03-06 09:00")},
 		{name: "a hold that ends in holidays", s: stopped(nine, heldUntil(at("2026-03-05 08:00")), holidays("2026-03-05..2026-03-06")), want: start, at: at("2026-03-07 09:00")},
 	})
