@@ -9,8 +9,10 @@ import (
 // mutantsOf are three mutants of F, of which the first two look the same, and one of G.
 func mutantsOf(fates ...Fate) []*Mutant {
 	all := []*Mutant{
-		{File: "a.go", In: "F", Was: "0", Is: "0 and one"}, {File: "a.go", In: "F", Was: "0", Is: "0 and one"},
-		{File: "a.go", In: "F", Was: "x < 1", Is: "x <= 1"}, {File: "a.go", In: "G", Was: "y", Is: "left out"},
+		{File: "a.go", In: "F", Was: "0", Is: "0 and one"},
+		{File: "a.go", In: "F", Was: "0", Is: "0 and one"},
+		{File: "a.go", In: "F", Was: "x < 1", Is: "x <= 1"},
+		{File: "a.go", In: "G", Was: "y", Is: "left out"},
 	}
 	for i, f := range fates {
 		all[i].Fate = f
