@@ -126,6 +126,10 @@ func TestNewVersionEndsBackoff(t *testing.T) {
 	expect(t, s, later, "nothing")
 	expect(t, version(last), later, "nothing") // the attempt was made with this version
 	expect(t, version(last.Add(us)), later, stop)
+	first := running(deadline(monday))
+	first = apply(first, lifecycle.Postpone(first, lifecycle.SkipError, "broken", monday))
+	first.Template.VersionSince = monday.Add(us)
+	expect(t, first, monday.Add(us), stop)
 	again := lifecycle.Postpone(version(last.Add(us)), lifecycle.SkipError, "broken too", later)
 	if b := again.Workspace.Backoff; b.Attempts != 1 || b.Until.Sub(later) > 2*time.Minute {
 		t.Errorf("after a new version: attempt %d, until %v after it", b.Attempts, b.Until.Sub(later))

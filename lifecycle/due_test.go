@@ -197,6 +197,38 @@ func TestEndOfDormancyLeavesTheTimeOfStopped(t *testing.T) {
 	}
 }
 
+// Each reason why nobody is reminded is told as it is.
+func TestExplainWhyNobodyIsReminded(t *testing.T) {
+	end := monday.Add(8 * time.Hour)
+	hour := lead(time.Hour)
+	week := policy(func(p *lifecycle.Policy) { p.DeleteStopped = 7 * day })
+	deleting := workspace(func(w *lifecycle.Workspace) { w.DeletingAt = end })
+	for want, c := range map[string]struct {
+		rule lifecycle.Rule
+		s    lifecycle.Snapshot
+	}{
+		"the workspace is not running":            {lifecycle.RuleReminder, stopped(hour)},
+		"there is no deadline":                    {lifecycle.RuleReminder, running(hour)},
+		"the workspace is dormant":                {lifecycle.RuleReminder, running(hour, deadline(end), asleep(end))},
+		"the owner is not active":                 {lifecycle.RuleReminder, running(hour, deadline(end), owner(lifecycle.OwnerSuspended))},
+		"the owner was reminded of this deadline": {lifecycle.RuleReminder, running(hour, deadline(end), reminded(end))},
+		"what it warns of comes first":            {lifecycle.RuleReminder, running(hour, deadline(monday))},
+		"the owner was told when it was set":      {lifecycle.RuleDeleteReminder, stopped(tilDeleted(day), asleep(end))},
+	} {
+		if got := lifecycle.Explain(c.s, monday).Rules[c.rule-1].Because; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	failed := newWorkspace(built(lifecycle.TransitionDelete, lifecycle.JobFailed), week, deleting)
+	if got := lifecycle.Explain(failed, monday).Rules[lifecycle.RuleDeleteReminder-1].Because; got != "the owner was told when it was set" {
+		t.Errorf("a deletion that failed: %q", got)
+	}
+	known := stopped(week, deleting, reminded(end.Add(us)))
+	if got := lifecycle.Explain(known, monday).Rules[lifecycle.RuleDeleteReminder-1].Because; got != "the owner was reminded of this deadline" {
+		t.Errorf("a deletion that was told: %q", got)
+	}
+}
+
 // Explanations have the zone of the first schedule that can be read.
 func TestExplainHasTheZoneOfASchedule(t *testing.T) {
 	berlin := workspace(func(w *lifecycle.Workspace) { w.Autostop = weekly("CRON_TZ=Europe/Berlin 0 17 * * *") })

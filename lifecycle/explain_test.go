@@ -34,6 +34,7 @@ func TestExplainSummary(t *testing.T) {
 		{stopped(policy(func(p *lifecycle.Policy) { p.DeleteStopped = day }), workspace(func(w *lifecycle.Workspace) { w.DeletingAt, w.RemindedFor = monday, monday.Add(us) })), monday.Add(day), "dev is stopped. Now: it is deleted, stopped since Mon 2026-03-02 09:01:00 UTC."},
 		{newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), autostart("0 8 * * *"), policy(func(p *lifecycle.Policy) { p.StartRetry.Max = 2 }), workspace(func(w *lifecycle.Workspace) { w.StartFailures = 1 })), monday.Add(time.Hour), "dev has a failed start. Now: its start is tried again."},
 		{stopped(policy(func(p *lifecycle.Policy) { p.DeleteStopped = 2 * day }), workspace(func(w *lifecycle.Workspace) { w.DeletingAt = monday.Add(2*day - us) })), monday.Add(day), "dev is stopped. Now: its owner is reminded of the deletion at Wed 2026-03-04 09:00:00 UTC."},
+		{running(policy(extends), autostart("0 9 * * *"), ttl(8*time.Hour), deadline(monday.Add(30*time.Hour))), monday.Add(day), "dev is running. Now: its deadline moves because it runs at its autostart time."},
 		{running(lead(time.Hour), deadline(end)), end.Add(-time.Hour), "dev is running. Now: its owner is reminded of the stop at Mon 2026-03-02 17:00:00 UTC."},
 	} {
 		if got := lifecycle.Explain(c.s, c.now).Summary; got != c.want {

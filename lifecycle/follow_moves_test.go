@@ -116,6 +116,24 @@ func TestStartRetriesThatBegin(t *testing.T) {
 	ruleCase{name: "due at no instant", s: s, from: now, want: "start_retry: start", at: want}.check(t)
 }
 
+// A workspace that has skipped so many policies that nobody remembers its own starts nothing that is due at once.
+func TestAForgottenPolicyStartsNothing(t *testing.T) {
+	now := monday.Add(26 * time.Hour)
+	s := stopped(autostart("0 9 * * *"), set(func(s *lifecycle.Snapshot) { s.Template.Rules = 99 }))
+	ruleCase{s: apply(s, lifecycle.Rearm(s, now)), from: now, want: "autostart: start", at: monday.Add(2 * day)}.check(t)
+}
+
+// Holidays in the first year hold nothing that never happens.
+func TestHolidaysOfTheFirstYearMoveNothing(t *testing.T) {
+	s := stopped()
+	dates, err := schedule.ParseDates("0001-01-01")
+	must(err)
+	_, moves, _ := lifecycle.PlanPolicy(s, changed(s, func(p *lifecycle.Policy) { p.Holidays, p.HolidaysHold = dates, lifecycle.HoldAll }), monday)
+	if len(moves) > 0 {
+		t.Errorf("moves %+v", moves)
+	}
+}
+
 // A change leaves no floor where nothing acts sooner, or not before its grace is over.
 func TestFloorsAreLeftWhereTheyHold(t *testing.T) {
 	soon := running(deadline(monday.Add(time.Hour)))

@@ -14,6 +14,13 @@ func TestPolicyValidateAccepts(t *testing.T) {
 	if err := good.Validate(); err != nil {
 		t.Errorf("a good policy: %v", err)
 	}
+	constant := lifecycle.Policy{
+		Retry:      lifecycle.Retry{Initial: time.Hour, MaxInterval: time.Hour},
+		StartRetry: lifecycle.StartRetry{Initial: time.Hour, MaxInterval: time.Hour},
+	}
+	if err := constant.Validate(); err != nil {
+		t.Errorf("pauses that do not grow: %v", err)
+	}
 	if err := (lifecycle.Policy{}).Validate(); err != nil {
 		t.Errorf("the zero policy: %v", err)
 	}

@@ -92,7 +92,7 @@ func nextOccurrence(s *Snapshot, rest time.Time, spread time.Duration) instant {
 // and end in one instant. It is only where both schedules fire at once that more has to be known of them.
 func coversNothing(s *Snapshot, at time.Time) bool {
 	stop := s.Workspace.Autostop
-	if stop == nil || !stop.Next(at.Add(-1)).Equal(at) {
+	if !stop.Next(at.Add(-1)).Equal(at) {
 		return false
 	}
 	if change, _ := at.In(stop.Location()).ZoneBounds(); !change.Equal(at) {
@@ -108,7 +108,7 @@ func endedBy(s *Snapshot, due, now time.Time) time.Time {
 	if due.IsZero() {
 		return time.Time{}
 	}
-	if stop := s.Workspace.Autostop.Next(due); !stop.IsZero() && !stop.After(now) {
+	if stop := s.Workspace.Autostop.Next(due); !stop.After(now) {
 		return stop
 	}
 	return time.Time{}

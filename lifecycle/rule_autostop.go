@@ -24,5 +24,5 @@ func armAutostop(s *Snapshot) armed {
 // halfStarted reports whether a start that was canceled may have left something, and no stop after it has succeeded.
 func halfStarted(b *Build) bool {
 	return b.Transition == TransitionStart && b.Status == JobCanceled ||
-		b.Transition == TransitionStop && b.Status == JobFailed && b.Reason == ReasonAutostop
+		b.Reason == ReasonAutostop && b.Status == JobFailed
 }

@@ -30,15 +30,42 @@ func TestAutostop(t *testing.T) {
 	})
 }
 
+// The pause after a failure is that of stops that nobody asked for; nothing else waits for it.
+func TestOnlyAnAutomaticStopThatFailedPauses(t *testing.T) {
+	ended := monday.Add(time.Minute)
+	for name, c := range map[string]struct {
+		of     lifecycle.Transition
+		status lifecycle.JobStatus
+		reason lifecycle.Reason
+		pauses bool
+	}{
+		"an automatic stop that failed":  {lifecycle.TransitionStop, lifecycle.JobFailed, lifecycle.ReasonAutostop, true},
+		"a stop by hand that failed":     {lifecycle.TransitionStop, lifecycle.JobFailed, lifecycle.ReasonManual, false},
+		"an automatic stop, canceled":    {lifecycle.TransitionStop, lifecycle.JobCanceled, lifecycle.ReasonAutostop, false},
+		"an automatic start that failed": {lifecycle.TransitionStart, lifecycle.JobFailed, lifecycle.ReasonAutostart, false},
+		"a deletion that failed":         {lifecycle.TransitionDelete, lifecycle.JobFailed, lifecycle.ReasonAutodelete, false},
+	} {
+		s := newWorkspace(built(c.of, c.status), deadline(monday), build(func(b *lifecycle.Build) { b.Reason, b.RunSince = c.reason, monday.Add(-day) }),
+			workspace(func(w *lifecycle.Workspace) { w.Failures = 2 }))
+		if wake := lifecycle.NextWake(s, ended); wake.After(ended) != c.pauses {
+			t.Errorf("%s: stops %v after its end", name, wake.Sub(ended))
+		}
+	}
+}
+
 func TestAutostopOfASuspendedOwner(t *testing.T) {
 	end := monday.Add(8 * time.Hour)
 	suspended := owner(lifecycle.OwnerSuspended)
+	failedStop, ended := built(lifecycle.TransitionStop, lifecycle.JobFailed), monday.Add(time.Minute)
 	runRules(t, []ruleCase{
 		{name: "at once", s: running(deadline(end), suspended), want: "autostop: stop", at: monday},
 		{name: "without a deadline", s: running(suspended), want: "autostop: stop", at: monday},
 		{name: "at any instant", s: running(suspended), want: "autostop: stop", at: monday.Add(17*time.Second + us), from: monday.Add(17*time.Second + us)},
 		{name: "a canceled start", s: newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobCanceled), suspended), want: "autostop: stop", at: monday},
 		{name: "a failed start", s: newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), suspended)},
+		{name: "a failed stop of a canceled start", s: newWorkspace(failedStop, build(func(b *lifecycle.Build) { b.Reason = lifecycle.ReasonAutostop }), suspended), want: "autostop: stop", at: ended, from: ended},
+		{name: "a failed stop by hand, of what never ran", s: newWorkspace(failedStop, suspended)},
+		{name: "a canceled stop of what never ran", s: newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobCanceled), suspended)},
 		{name: "a start under way ends first", s: newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobPending), suspended)},
 		{name: "stopped already", s: stopped(suspended)},
 		{name: "dormant", s: running(suspended, asleep(time.Time{})), want: "autostop: stop", at: monday},

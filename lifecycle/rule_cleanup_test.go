@@ -115,7 +115,7 @@ func TestRetryDefaults(t *testing.T) {
 func TestFailuresCounted(t *testing.T) {
 	for reason, want := range map[lifecycle.Reason]int{
 		lifecycle.ReasonFailedCleanup: 3, lifecycle.ReasonAutodelete: 3, lifecycle.ReasonAutostop: 3, lifecycle.ReasonDormancy: 3,
-		lifecycle.ReasonManual: 2,
+		lifecycle.ReasonManual: 2, "": 2,
 	} {
 		s := newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobRunning, build(func(b *lifecycle.Build) { b.Reason = reason })),
 			workspace(func(w *lifecycle.Workspace) { w.Failures = 2 }))

@@ -58,8 +58,8 @@ func armAutodelete(s *Snapshot) armed {
 func deletion(s *Snapshot) time.Time {
 	var when time.Time
 	p, b := &s.Template.Policy, &s.Build
-	if dormant(s) && p.TimeTilAutodelete > 0 {
-		when = later(s.Workspace.DormantAt, p.TimeTilAutodelete)
+	if p.TimeTilAutodelete > 0 {
+		when = later(s.Workspace.DormantAt, p.TimeTilAutodelete) // zero of one that is awake
 	}
 	if b.Transition != TransitionStop || b.Status != JobSucceeded {
 		return when
@@ -74,10 +74,10 @@ func deletion(s *Snapshot) time.Time {
 }
 
 // stoppedAtDeadline reports whether the latest build is a stop that the deadline asked for. That of a suspended owner's workspace
-// is none, also if the owner is no longer suspended: what the deadline throws away stays.
+// is none, also if the owner is no longer suspended, up to the instant at which that ends: what the deadline throws away stays.
 func stoppedAtDeadline(s *Snapshot) bool {
 	b := &s.Build
-	return b.Reason == ReasonAutostop && s.Owner.Status != OwnerSuspended && !b.CreatedAt.Before(s.Owner.AutostartAfter)
+	return b.Reason == ReasonAutostop && s.Owner.Status != OwnerSuspended && b.CreatedAt.After(s.Owner.AutostartAfter)
 }
 
 func dormant(s *Snapshot) bool { return !s.Workspace.DormantAt.IsZero() }

@@ -34,6 +34,7 @@ func TestDormancy(t *testing.T) {
 		{name: "failed stop", s: of(lifecycle.TransitionStop, lifecycle.JobFailed), want: stop, at: due},
 		{name: "canceled stop", s: of(lifecycle.TransitionStop, lifecycle.JobCanceled), want: stop, at: due},
 		{name: "failed delete", s: of(lifecycle.TransitionDelete, lifecycle.JobFailed), want: mark, at: due},
+		{name: "failed delete of one that runs", s: newWorkspace(built(lifecycle.TransitionDelete, lifecycle.JobFailed), week, build(func(b *lifecycle.Build) { b.RunSince = monday })), want: stop, at: due},
 		{name: "a build under way ends first", s: of(lifecycle.TransitionStart, lifecycle.JobRunning)},
 		{name: "owner suspended", s: stopped(week, owner(lifecycle.OwnerSuspended)), want: mark, at: due},
 		{name: "owner dormant", s: stopped(week, owner(lifecycle.OwnerDormant)), want: mark, at: due},
@@ -117,6 +118,40 @@ func TestAutodeleteEndsTheWorkspace(t *testing.T) {
 		t.Errorf("told %s; deleted %t, wake %v", got, c.Workspace.Deleted, c.Workspace.WakeAt)
 	}
 	ruleCase{s: apply(s, c), from: now}.checkNever(t)
+}
+
+// Whatever the stored instant says, the time of stopped workspaces deletes none that is neither stopped nor dormant.
+func TestOnlyWhatIsStoppedIsDeleted(t *testing.T) {
+	due := with(policy(func(p *lifecycle.Policy) { p.DeleteStopped = day }), workspace(func(w *lifecycle.Workspace) { w.DeletingAt = monday }))
+	failed := built(lifecycle.TransitionDelete, lifecycle.JobFailed)
+	since := build(func(b *lifecycle.Build) { b.RunSince = monday })
+	ended := monday.Add(time.Minute)
+	runRules(t, []ruleCase{
+		{name: "running", s: running(due)},
+		{name: "running, as a delete failed", s: newWorkspace(failed, since, due)},
+		{name: "a start that failed", s: newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), due)},
+		{name: "never built", s: newWorkspace(due)},
+		// Nobody is reminded of a deletion that was tried already.
+		{name: "stopped, as a delete failed", s: newWorkspace(failed, due), from: ended, want: "autodelete: delete", at: ended.Add(day + us)},
+	})
+	for status, want := range map[lifecycle.JobStatus]time.Time{lifecycle.JobSucceeded: ended.Add(9 * day), lifecycle.JobFailed: {}, lifecycle.JobCanceled: {}} {
+		s := followed(t, newWorkspace(built(lifecycle.TransitionStop, status)), monday.Add(time.Hour), func(p *lifecycle.Policy) { p.DeleteStopped = 9 * day })
+		if got := s.Workspace.DeletingAt; !got.Equal(want) {
+			t.Errorf("a stop that is %s: deleted at %v, want %v", status, got, want)
+		}
+	}
+}
+
+// A stop at the instant at which a suspension ends may be the suspension's: what the deadline throws away stays.
+func TestAStopAsASuspensionEndsDeletesNothing(t *testing.T) {
+	away := policy(func(p *lifecycle.Policy) { p.DeleteAtDeadline = true })
+	for after, deleted := range map[time.Duration]bool{0: false, us: true} {
+		s := newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobRunning), away, build(func(b *lifecycle.Build) { b.Reason = lifecycle.ReasonAutostop }))
+		s.Owner.AutostartAfter = monday.Add(-after)
+		if s = finish(t, s, monday.Add(time.Minute), lifecycle.JobSucceeded); s.Workspace.DeletingAt.IsZero() == deleted {
+			t.Errorf("made %v after it: deleted at %v", after, s.Workspace.DeletingAt)
+		}
+	}
 }
 
 // Failed deletions keep a floor of 24 hours, however short the policy's pauses, and end in attention.

@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -25,8 +26,24 @@ func TestExtendAtAutostart(t *testing.T) {
 		{name: "at its deadline", s: running(nine, deadline(tomorrow)), want: "extend", at: tomorrow},
 		{name: "forbidden day", s: running(nine, deadline(end), policy(func(p *lifecycle.Policy) { p.AutostartDays = schedule.DaysOf(time.Wednesday) })), want: "autostop: stop", at: end},
 		{name: "dormant", s: running(nine, deadline(end), asleep(time.Time{})), want: "autostop: stop", at: end},
+		{name: "no TTL", s: running(nine, ttl(0), deadline(monday.Add(time.Hour)), workspace(func(w *lifecycle.Workspace) {
+			w.Hold = lifecycle.Hold{Until: monday.Add(9 * day), Rules: lifecycle.HoldStops}
+		})), want: "autostop: stop", at: monday.Add(9 * day)},
 		{name: "held", s: running(nine, deadline(end), heldUntil(monday.Add(24*time.Hour+us))), want: "autostop: stop", at: end},
 	})
+}
+
+// The last occurrence that there is extends too.
+func TestExtendAtTheLastOccurrence(t *testing.T) {
+	next := monday.Add(7 * day)
+	var dates []string // more Mondays than the search for the next start looks at
+	for d := next.Add(7 * day); d.Year() < 2036; d = d.Add(7 * day) {
+		dates = append(dates, d.Format(time.DateOnly))
+	}
+	s := running(policy(extends), autostart("0 9 * * 1"), ttl(8*time.Hour), deadline(next.Add(time.Hour)), holidays(strings.Join(dates, ",")))
+	if end := after(t, s, next.Add(30*time.Minute)).Build.Deadline; !end.Equal(next.Add(8 * time.Hour)) {
+		t.Errorf("runs until %v, want %v", end, next.Add(8*time.Hour))
+	}
 }
 
 func TestExtendAtAutostartMovesTheDeadline(t *testing.T) {

@@ -32,6 +32,20 @@ func TestUnusableSchedule(t *testing.T) {
 	}
 }
 
+// The other stored values that cannot be used are errors of their workspace too.
+func TestUnusableValues(t *testing.T) {
+	var i schedule.Interner
+	for name, s := range map[string]lifecycle.Snapshot{
+		"a schedule of stops": running(workspace(func(w *lifecycle.Workspace) { w.Autostop = i.Weekly("every evening") })),
+		"quiet hours, under the longest requirement": running(quietHours("0 3 * * *", schedule.AllDays, schedule.MaxRequirementWeeks),
+			set(func(s *lifecycle.Snapshot) { s.Owner.QuietHours = i.Daily("at night") })),
+	} {
+		if d := lifecycle.Decide(s, monday); d.Err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
 // It is looked at again after an hour, two, four, eight, sixteen, then every day.
 func TestUnusableScheduleBacksOff(t *testing.T) {
 	s := stopped(unusable("* * *"))
@@ -72,6 +86,9 @@ func TestUnusableHolidays(t *testing.T) {
 		if r.Verdict != lifecycle.VerdictOff || !strings.Contains(r.Because, text) {
 			t.Errorf("%s: %s because %q", r.Rule, r.Verdict, r.Because)
 		}
+	}
+	if len(x.Holds) > 0 || !x.HeldUntil.IsZero() {
+		t.Errorf("held until %v: %q", x.HeldUntil, x.Holds)
 	}
 	if !strings.Contains(x.Summary, "holidays of the template cannot be read") || !strings.Contains(x.Error, text) {
 		t.Errorf("summary %q, error %q", x.Summary, x.Error)

@@ -61,10 +61,12 @@ func TestHoldSkipsAutostarts(t *testing.T) {
 		{name: "the first after the hold", s: stopped(nine, heldUntil(at("2026-03-05 09:00").Add(us))), want: start, at: at("2026-03-06 09:00")},
 		{name: "the one at its end", s: stopped(nine, heldUntil(at("2026-03-05 09:00"))), want: start, at: at("2026-03-05 09:00")},
 		{name: "spread over the end of the hold", s: stopped(nine, jitterOf(time.Hour), heldUntil(at("2026-03-05 09:01"))), want: start, at: at("2026-03-06 09:00").Add(spread)},
+		{name: "the first, spread over the end of the hold", s: stopped(nine, jitterOf(time.Hour), heldUntil(at("2026-03-03 09:01"))), want: start, at: at("2026-03-04 09:00").Add(spread)},
 		{name: "template", s: stopped(nine, templateHeld(at("2026-03-05 12:00"))), want: start, at: at("2026-03-06 09:00")},
 		// 09:00 of the 3rd is the 2nd in Honolulu, and the 3rd in Auckland.
 		{name: "before holidays of another zone", s: stopped(nine, holidays("Pacific/Honolulu 2026-03-03")), want: start, at: at("2026-03-03 09:00")},
 		{name: "in holidays of another zone", s: stopped(nine, holidays("Pacific/Auckland 2026-03-03")), want: start, at: at("2026-03-04 09:00")},
+		{name: "holidays that hold no starts", s: stopped(nine, holidays("2026-03-03..2026-03-05"), holidaysHold(lifecycle.HoldStops)), want: start, at: at("2026-03-03 09:00")},
 		{name: "holidays", s: stopped(nine, holidays("2026-03-03..2026-03-05,2026-03-07")), want: start, at: at("2026-03-06 09:00")},
 		{name: "a hold that ends in holidays", s: stopped(nine, heldUntil(at("2026-03-05 08:00")), holidays("2026-03-05..2026-03-06")), want: start, at: at("2026-03-07 09:00")},
 	})

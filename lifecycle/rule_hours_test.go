@@ -114,6 +114,12 @@ func TestAStartAfterItsHoursIsOver(t *testing.T) {
 	expect(t, again, tuesday.Add(23*time.Hour), "autostart: start")
 }
 
+// Where an automatic stop says that it was due after it was made, starts count from when it was made.
+func TestAStopThatWasDueLaterLosesNoStart(t *testing.T) {
+	s := stopped(autostart("0 9 * * *"), build(func(b *lifecycle.Build) { b.Reason, b.DueAt = lifecycle.ReasonAutostop, monday.Add(2*day) }))
+	ruleCase{s: s, want: "autostart: start", at: monday.Add(day)}.check(t)
+}
+
 // A start that failed is not tried again after the stop of its schedule.
 func TestARetryAfterItsHoursIsOver(t *testing.T) {
 	retry := policy(func(p *lifecycle.Policy) { p.StartRetry = lifecycle.StartRetry{Max: 9, Initial: 10 * time.Minute} })

@@ -142,6 +142,27 @@ func TestStartRetry(t *testing.T) {
 	}
 }
 
+// Without other values the pauses double from a minute to an hour, or stay at the first if that is longer.
+func TestStartRetryDefaults(t *testing.T) {
+	failed := func(n int, r lifecycle.StartRetry) time.Duration {
+		s := newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobFailed), autostart("0 8 * * 0"),
+			policy(func(p *lifecycle.Policy) { p.StartRetry = r }), workspace(func(w *lifecycle.Workspace) { w.StartFailures = n }))
+		return lifecycle.NextWake(s, monday).Sub(s.Build.CompletedAt)
+	}
+	for n, pause := range map[int]time.Duration{1: time.Minute, 2: 2 * time.Minute, 6: 32 * time.Minute, 7: time.Hour, 30: time.Hour} {
+		if got := failed(n, lifecycle.StartRetry{Max: n}); got < pause || got > pause+pause/4 {
+			t.Errorf("after %d failures tried again after %v, want %v and up to a quarter more", n, got, pause)
+		}
+	}
+	if got := failed(3, lifecycle.StartRetry{Max: 3, Initial: 2 * time.Hour}); got < 2*time.Hour || got > 150*time.Minute {
+		t.Errorf("with a long first pause tried again after %v", got)
+	}
+	// A cleanup that was canceled is a wish to leave it at that.
+	canceled := newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobCanceled), autostart("0 9 * * *"),
+		policy(func(p *lifecycle.Policy) { p.StartRetry.Max = 3 }), workspace(func(w *lifecycle.Workspace) { w.StartFailures = 1 }))
+	ruleCase{s: canceled, want: "autostart: start", at: monday.Add(day)}.check(t)
+}
+
 func TestStartRetryEnds(t *testing.T) {
 	retry := policy(func(p *lifecycle.Policy) { p.StartRetry = lifecycle.StartRetry{Max: 3, Initial: 10 * time.Minute} })
 	now, nextDay := monday.Add(day), monday.Add(2*day)
@@ -258,6 +279,7 @@ func TestMinExtend(t *testing.T) {
 	five := policy(func(p *lifecycle.Policy) { p.MinExtend = 5 * time.Minute })
 	s := running(deadline(monday.Add(time.Minute)), five)
 	do(t, s, monday, lifecycle.Extend(monday.Add(5*time.Minute)))
+	do(t, s, monday, lifecycle.Extend(monday.Add(schedule.MaxTTL)))
 	refuse(t, "less", s, monday, lifecycle.Extend(monday.Add(5*time.Minute-us)), nil)
 	refuse(t, "beyond the longest TTL", s, monday, lifecycle.Extend(monday.Add(schedule.MaxTTL+us)), nil)
 	refuse(t, "beyond the calendar", s, monday, lifecycle.Extend(time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)), nil)
@@ -312,7 +334,17 @@ func TestForbiddenDaysAreNamed(t *testing.T) {
 	}
 }
 
+func TestEveryForbiddenDayIsNamed(t *testing.T) {
+	sunday := schedule.DaysOf(time.Sunday)
+	for spec, want := range map[string]schedule.Days{"30 0 * * *": schedule.AllDays &^ sunday, "0 0 * * *": schedule.AllDays &^ sunday, "0 9 * * 1": schedule.DaysOf(time.Monday)} {
+		if got := lifecycle.ForbiddenDays(weekly(spec), sunday, monday); got != want {
+			t.Errorf("%q: %v, want %v", spec, got, want)
+		}
+	}
+}
+
 func TestDeleteOfAVersion(t *testing.T) {
+	do(t, stopped(policy(func(p *lifecycle.Policy) { p.RequireActiveVersion = true })), monday, lifecycle.RequestBuild(lifecycle.TransitionDelete, id(9)))
 	s := do(t, stopped(), monday, lifecycle.RequestBuild(lifecycle.TransitionDelete, id(9)))
 	if s.Build.TemplateVersionID != id(9) {
 		t.Errorf("build %+v", s.Build)

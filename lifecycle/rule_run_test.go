@@ -302,6 +302,7 @@ func TestStartFor(t *testing.T) {
 	again = finish(t, do(t, again, monday.Add(3*time.Hour), lifecycle.RequestBuild(lifecycle.TransitionStart, uuid.Nil)), monday.Add(3*time.Hour), lifecycle.JobSucceeded)
 	ruleCase{name: "for this run only", s: again, from: monday.Add(3 * time.Hour), want: stop, at: monday.Add(11 * time.Hour)}.check(t)
 	refuse(t, "none", stopped(), monday, lifecycle.StartFor(0, uuid.Nil), nil)
+	refuse(t, "build active", newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobRunning)), monday, lifecycle.StartFor(time.Hour, uuid.Nil), lifecycle.ErrBuildActive)
 	refuse(t, "too long", stopped(), monday, lifecycle.StartFor(31*day, uuid.Nil), nil)
 	refuse(t, "forbidden", stopped(policy(func(p *lifecycle.Policy) { p.AllowUserTTL = false })), monday, lifecycle.StartFor(time.Hour, uuid.Nil), lifecycle.ErrForbidden)
 }

@@ -130,14 +130,14 @@ func Used(at time.Time) Verb {
 // bump returns the deadline after activity at an instant.
 func bump(s *Snapshot, at time.Time) (time.Time, bool) {
 	b := &s.Build
-	if !runs(s) || b.Status.Active() || b.Deadline.IsZero() {
+	if !runs(s) || b.Status.Active() {
 		return b.Deadline, false
 	}
 	in := schedule.BumpInput{
 		Now: at, Deadline: b.Deadline, MaxDeadline: b.MaxDeadline, Bump: s.Template.Policy.ActivityBump, TTL: ttl(s),
 	}
 	// Only a first occurrence on an allowed day is one the workspace may run into.
-	if next := s.Workspace.Autostart.Next(at); !next.IsZero() && s.Template.Policy.AutostartDays.Has(next.Weekday()) {
+	if next := s.Workspace.Autostart.Next(at); s.Template.Policy.AutostartDays.Has(next.Weekday()) {
 		in.NextAutostart = next
 	}
 	deadline, changed := schedule.Bump(in)

@@ -129,6 +129,45 @@ func TestAStartThatSucceedsCounts(t *testing.T) {
 	}
 }
 
+// The end of a job takes away what was put off before it, the end of a delete its run, and that of a canceled stop nothing of what
+// does not run.
+func TestJobEndedLeaves(t *testing.T) {
+	end := monday.Add(time.Hour)
+	put := workspace(func(w *lifecycle.Workspace) {
+		w.Backoff = lifecycle.Backoff{Until: end, Attempts: 1, Cause: lifecycle.SkipError}
+	})
+	runs := build(func(b *lifecycle.Build) { b.RunSince, b.Deadline, b.MaxDeadline = monday, end, end })
+	s := finish(t, newWorkspace(built(lifecycle.TransitionDelete, lifecycle.JobRunning), runs, put), monday, lifecycle.JobSucceeded)
+	if b := s.Build; !b.RunSince.IsZero() || !b.Deadline.IsZero() || !b.MaxDeadline.IsZero() || s.Workspace.Backoff != (lifecycle.Backoff{}) {
+		t.Errorf("deleted, with a run since %v until %v, back-off %+v", b.RunSince, b.Deadline, s.Workspace.Backoff)
+	}
+	because := func(r lifecycle.Reason) edit { return build(func(b *lifecycle.Build) { b.Reason = r }) }
+	for name, c := range map[string]struct {
+		s    lifecycle.Snapshot
+		want time.Time
+		told string
+	}{
+		"a stop of what runs":   {newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobCanceling), because(lifecycle.ReasonAutostop), build(func(b *lifecycle.Build) { b.RunSince = monday })), end, "audit/build.canceled audit/workspace.extended "},
+		"a stop of nothing":     {newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobCanceling), because(lifecycle.ReasonFailedCleanup)), time.Time{}, "audit/build.canceled "},
+		"a deletion":            {newWorkspace(built(lifecycle.TransitionDelete, lifecycle.JobCanceling), because(lifecycle.ReasonAutodelete), build(func(b *lifecycle.Build) { b.RunSince = monday })), time.Time{}, "audit/build.canceled "},
+		"a stop that was asked": {newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobCanceling), build(func(b *lifecycle.Build) { b.RunSince = monday })), time.Time{}, "audit/build.canceled "},
+	} {
+		change, err := job(0xb1, lifecycle.JobCanceled)(c.s, monday)
+		must(err)
+		if !change.Build.Deadline.Equal(c.want) || told(change.Events) != c.told {
+			t.Errorf("%s: deadline %v, told %s", name, change.Build.Deadline, told(change.Events))
+		}
+	}
+}
+
+// A start that succeeded before runs were stored began its run when it was completed.
+func TestARunThatIsNotStoredBeganWithItsStart(t *testing.T) {
+	s := running(build(func(b *lifecycle.Build) { b.RunSince = time.Time{} }))
+	if b := do(t, s, monday.Add(time.Hour), lifecycle.RequestBuild(lifecycle.TransitionStop, uuid.Nil)).Build; !b.RunSince.Equal(s.Build.CompletedAt) {
+		t.Errorf("runs since %v, want %v", b.RunSince, s.Build.CompletedAt)
+	}
+}
+
 func TestCancelBuild(t *testing.T) {
 	pending := newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobPending), failureTTL(time.Hour))
 	s := do(t, pending, monday, lifecycle.CancelBuild(3))

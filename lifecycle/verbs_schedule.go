@@ -59,11 +59,10 @@ func SetAutostop(autostop *schedule.Cron) Verb {
 			return Change{}, invalid.As("autostop", autostop.Err())
 		}
 		e := edit(&s, now)
-		before := deadlines(&s)
-		e.s.Workspace.Autostop = autostop
 		if runs(&s) {
-			e.moveAutostop(before.Deadline)
+			e.moveAutostop(autostop)
 		}
+		e.s.Workspace.Autostop = autostop
 		text := "none"
 		if autostop != nil {
 			text = autostop.String()
@@ -73,18 +72,19 @@ func SetAutostop(autostop *schedule.Cron) Verb {
 	}
 }
 
-// moveAutostop moves the deadline of a run after its schedule of stops has changed: to the next one, or, if the deadline was
-// that of the schedule before, to what is left without it.
-func (e *editor) moveAutostop(before time.Time) {
-	b, grace := &e.s.Build, e.grace(HoldStops)
-	next := micros.Of(e.s.Workspace.Autostop.Next(e.now))
-	switch {
-	case !next.IsZero() && (b.Deadline.IsZero() || next.Before(b.Deadline)):
-		b.Deadline = withGrace(next, b.Deadline, grace)
-	case b.Deadline.Equal(before):
-		if b.Deadline = deadlines(&e.s).Deadline; !b.Deadline.IsZero() {
+// moveAutostop moves the deadline of a run whose schedule of stops changes: to the next stop, if nothing else comes before it. A
+// deadline that nobody has moved gives way to what the run has without a schedule, since a stop of it may be long over.
+func (e *editor) moveAutostop(next *schedule.Cron) {
+	b, old, grace := &e.s.Build, e.s.Build.Deadline, e.grace(HoldStops)
+	if old.Equal(deadlines(&e.s).Deadline) || old.Equal(e.s.Workspace.Autostop.Next(old.Add(-1))) {
+		without := e.s
+		without.Workspace.Autostop = nil
+		if b.Deadline = deadlines(&without).Deadline; !b.Deadline.IsZero() && !b.Deadline.Equal(old) {
 			b.Deadline = micros.Later(b.Deadline, grace)
 		}
+	}
+	if at := micros.Of(next.Next(e.now)); !at.IsZero() && (b.Deadline.IsZero() || at.Before(b.Deadline)) {
+		b.Deadline = withGrace(at, old, grace)
 	}
 	e.capDeadline()
 }

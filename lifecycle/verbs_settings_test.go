@@ -26,7 +26,7 @@ func TestSettingsOfDeletedAndManaged(t *testing.T) {
 	}
 	gone := running(workspace(func(w *lifecycle.Workspace) { w.Deleted = true }))
 	refuse(t, "updates", gone, monday, lifecycle.SetAutomaticUpdates(true), lifecycle.ErrDeleted)
-	refuse(t, "use", gone, monday, lifecycle.Used(monday.Add(time.Hour)), lifecycle.ErrUnchanged)
+	refuse(t, "use", gone, monday.Add(day), lifecycle.Used(monday.Add(time.Hour)), lifecycle.ErrUnchanged)
 	gone.Workspace.Deleted, gone.Workspace.Managed = false, true
 	refuse(t, "use", gone, monday.Add(day), lifecycle.Used(monday.Add(time.Hour)), lifecycle.ErrUnchanged)
 }
@@ -60,6 +60,10 @@ func TestSetAutostartRefuses(t *testing.T) {
 
 func TestSetTTL(t *testing.T) {
 	end, limit := monday.Add(5*time.Hour), monday.Add(9*time.Hour)
+	stops := workspace(func(w *lifecycle.Workspace) { w.Autostop = weekly("0 18 * * *") })
+	long := func(edits ...edit) lifecycle.Snapshot {
+		return running(build(func(b *lifecycle.Build) { b.RunSince = monday.Add(-day) }), with(edits...))
+	}
 	for _, c := range []struct {
 		name string
 		s    lifecycle.Snapshot
@@ -76,6 +80,11 @@ func TestSetTTL(t *testing.T) {
 		{"added while running, long", running(), 8 * time.Hour, 8 * time.Hour, monday.Add(8*time.Hour + time.Minute)},
 		{"removed while running", running(ttl(time.Hour), deadline(end)), 0, 0, time.Time{}},
 		{"removed while running under a cap", running(ttl(time.Hour), deadlines(end, limit)), 0, 0, limit},
+		{"removed where nothing would stop it", running(), 0, 0, time.Time{}},
+		{"removed, with a stop to come", running(ttl(time.Hour), deadline(monday.Add(11*time.Hour)), stops), 0, 0, at("2026-03-02 18:00")},
+		{"removed, with a stop that has passed", long(ttl(time.Hour), deadline(end), stops), 0, 0, end},
+		{"removed, with a stop now", long(ttl(time.Hour), deadline(end), workspace(func(w *lifecycle.Workspace) { w.Autostop = weekly("0 9 * * *") })), 0, 0, end},
+		{"removed, late for its stop", long(ttl(time.Hour), deadline(monday.Add(-time.Hour)), workspace(func(w *lifecycle.Workspace) { w.Autostop = weekly("30 8 * * *") })), 0, 0, monday.Add(-30 * time.Minute)},
 		{"removed while starting", newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning), ttl(time.Hour)), 0, 0, time.Time{}},
 	} {
 		s := do(t, c.s, monday, lifecycle.SetTTL(c.ttl))
@@ -87,6 +96,52 @@ func TestSetTTL(t *testing.T) {
 		refuse(t, d.String(), stopped(), monday, lifecycle.SetTTL(d), nil)
 	}
 	refuse(t, "forbidden", stopped(policy(func(p *lifecycle.Policy) { p.AllowUserTTL = false })), monday, lifecycle.SetTTL(time.Hour), lifecycle.ErrForbidden)
+	// That of the run gives way.
+	s := do(t, running(build(func(b *lifecycle.Build) { b.TTL = 3 * time.Hour })), monday, lifecycle.SetTTL(8*time.Hour))
+	if want := s.Build.CompletedAt.Add(8 * time.Hour); s.Build.TTL != 0 || !s.Build.Deadline.Equal(want) {
+		t.Errorf("a run with a TTL of its own: %v is left of it, deadline %v, want %v", s.Build.TTL, s.Build.Deadline, want)
+	}
+}
+
+// A schedule of stops that is set while the workspace runs moves its deadline to the next stop that is sooner, however long it
+// has run, and takes back only what such a schedule has set.
+func TestSetAutostopOfARun(t *testing.T) {
+	at18, at20, old := at("2026-03-02 18:00"), at("2026-03-02 20:00"), monday.Add(-23*time.Hour)
+	stops := func(spec string) edit { return workspace(func(w *lifecycle.Workspace) { w.Autostop = weekly(spec) }) }
+	long := func(edits ...edit) lifecycle.Snapshot {
+		return running(build(func(b *lifecycle.Build) { b.RunSince, b.CompletedAt = old, old }), with(edits...))
+	}
+	for name, c := range map[string]struct {
+		s    lifecycle.Snapshot
+		set  string
+		want time.Time
+	}{
+		"none before":                    {long(), "0 18 * * *", at18},
+		"sooner than its TTL":            {long(ttl(34*time.Hour), deadline(at20)), "0 18 * * *", at18},
+		"with its TTL":                   {long(ttl(34*time.Hour), deadline(at20)), "0 20 * * *", at20},
+		"later than its TTL":             {long(ttl(34*time.Hour), deadline(at20)), "0 21 * * *", at20},
+		"later than a TTL that ends now": {long(ttl(24*time.Hour), deadline(monday.Add(time.Hour))), "0 21 * * *", monday.Add(time.Hour)},
+		"sooner than what a person set":  {long(deadline(at20)), "0 18 * * *", at18},
+		"later than what a person set":   {long(deadline(at18.Add(us))), "0 20 * * *", at18.Add(us)},
+		"soon":                           {long(deadline(at20)), "30 9 * * *", monday.Add(2 * time.Hour)},
+		"soon, and it stopped as soon":   {long(deadline(monday.Add(time.Hour))), "30 9 * * *", monday.Add(time.Hour)},
+		"another":                        {long(stops("0 18 * * *"), deadline(at18)), "0 20 * * *", at20},
+		"taken back":                     {long(stops("0 18 * * *"), deadline(at18)), "", time.Time{}},
+		"taken back, moved by a person":  {long(stops("0 18 * * *"), deadline(at18.Add(us))), "", at18.Add(us)},
+		"taken back under a cap":         {long(stops("0 18 * * *"), deadlines(at18, at20)), "", at20},
+		"taken back, a TTL to come":      {long(stops("0 18 * * *"), ttl(34*time.Hour), deadline(at18)), "", at20},
+		"taken back, a TTL that is over": {long(stops("0 18 * * *"), ttl(time.Hour), deadline(at18)), "", monday.Add(2 * time.Hour)},
+		"taken back at its first stop":   {running(stops("0 18 * * *"), deadline(at18)), "", time.Time{}},
+	} {
+		var next *schedule.Cron
+		if c.set != "" {
+			next = weekly(c.set)
+		}
+		s := do(t, c.s, monday, lifecycle.SetAutostop(next))
+		if !s.Build.Deadline.Equal(c.want) || s.Workspace.Autostop != next {
+			t.Errorf("%s: deadline %v, want %v; schedule %v", name, s.Build.Deadline, c.want, s.Workspace.Autostop)
+		}
+	}
 }
 
 func TestExtend(t *testing.T) {
@@ -145,6 +200,9 @@ func TestMarkAndEndDormancy(t *testing.T) {
 	if c.Build.Transition != lifecycle.TransitionStop || c.Build.Reason != lifecycle.ReasonManual || told(c.Events) != "audit/build.queued audit/workspace.dormant notice/workspace.dormant " {
 		t.Errorf("build %+v, told %s", c.Build, told(c.Events))
 	}
+	if !c.Build.Deadline.Equal(now) {
+		t.Errorf("its run ends at %v, want %v", c.Build.Deadline, now)
+	}
 	c, err = lifecycle.MarkDormant(false)(stopped(), now)
 	must(err)
 	if c.NewBuild || !c.Workspace.DeletingAt.IsZero() || told(c.Events) != "audit/workspace.dormant " {
@@ -171,6 +229,11 @@ func TestOtherSettings(t *testing.T) {
 	}
 	refuse(t, "updates, again", s, monday, lifecycle.SetAutomaticUpdates(true), lifecycle.ErrUnchanged)
 	refuse(t, "no worker is missing", s, monday, lifecycle.WorkerReturned(), lifecycle.ErrUnchanged)
+	waits := apply(running(deadline(monday)), lifecycle.Postpone(running(deadline(monday)), lifecycle.SkipNoWorker, "none", monday))
+	if waits = do(t, waits, monday, lifecycle.WorkerReturned()); waits.Workspace.Backoff != (lifecycle.Backoff{}) {
+		t.Errorf("with a worker it still backs off: %+v", waits.Workspace.Backoff)
+	}
+	expect(t, waits, monday, stop)
 	refuse(t, "attention", s, monday, lifecycle.ClearAttention(), lifecycle.ErrUnchanged)
 	refuse(t, "no hold", s, monday, lifecycle.SetHold(lifecycle.Hold{Until: time.Time{}}), lifecycle.ErrUnchanged)
 	s = do(t, s, monday, lifecycle.SetHold(lifecycle.Hold{Until: monday.Add(day)}))

@@ -15,9 +15,10 @@ func TestSettingsAreTold(t *testing.T) {
 		s lifecycle.Snapshot
 		v lifecycle.Verb
 	}{
-		"audit/workspace.changed attention cleared": {needy, lifecycle.ClearAttention()},
-		"audit/workspace.changed ttl: 1h0m0s":       {stopped(), lifecycle.SetTTL(time.Hour)},
-		"audit/build.canceling ":                    {newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning)), lifecycle.CancelBuild(3)},
+		"audit/workspace.changed attention cleared":       {needy, lifecycle.ClearAttention()},
+		"audit/workspace.changed ttl: 1h0m0s":             {stopped(), lifecycle.SetTTL(time.Hour)},
+		"audit/workspace.changed automatic updates: true": {stopped(), lifecycle.SetAutomaticUpdates(true)},
+		"audit/build.canceling ":                          {newWorkspace(built(lifecycle.TransitionStart, lifecycle.JobRunning)), lifecycle.CancelBuild(3)},
 	} {
 		change, err := c.v(c.s, monday)
 		must(err)

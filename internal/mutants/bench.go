@@ -44,6 +44,9 @@ func choose(all []*Mutant, o options) ([]*Mutant, error) {
 type suite struct {
 	path, dir, binary string
 	tests             []test
+
+	mu    sync.Mutex
+	kills map[string]int // by test: who has noticed much is asked early
 }
 
 type test struct {
@@ -85,7 +88,7 @@ func prepare(ctx context.Context, work string, targets []*target, o options) (*b
 			continue
 		}
 		paths[l.ImportPath] = true
-		s := &suite{path: l.ImportPath, dir: l.Dir, binary: filepath.Join(work, fmt.Sprintf("suite%d.test", len(paths)))}
+		s := &suite{kills: map[string]int{}, path: l.ImportPath, dir: l.Dir, binary: filepath.Join(work, fmt.Sprintf("suite%d.test", len(paths)))}
 		if err := b.build(ctx, s); err != nil {
 			return nil, err
 		}
@@ -263,17 +266,30 @@ func (b *bench) ask(ctx context.Context, s *suite, tests []test, m *Mutant) (fat
 	case errors.Is(err, errTooLong) || bytes.Contains(out, []byte("panic: test timed out after")):
 		return TimedOut, strings.Join(names, " ")
 	case err != nil:
-		return Killed, killer(out)
+		by = killer(out)
+		s.noticed(by)
+		return Killed, by
 	}
 	return Survived, ""
 }
 
-// quick is how much work a test may be to be asked first: nearly every mutant of pure code dies by such a one. Of the others the
-// broadest kills most. A process runs its tests in the order in which they stand in the files, so these are processes of their own.
+// noticed counts a kill of a test, or of a part of it.
+func (s *suite) noticed(test string) {
+	name, _, _ := strings.Cut(test, "/")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kills[name]++
+}
+
+// quick is how much work a test may be to be asked first: nearly every mutant of pure code dies by such a one. Of the others
+// the one that has killed most so far is asked next, at first the broadest. A process runs its tests in the order in which they
+// stand in the files, so these are processes of their own.
 const quick = 50 * time.Millisecond
 
-// reaching returns the tests that reach a mutant: the quick ones, the broadest of the others, and the rest.
+// reaching returns the tests that reach a mutant: the quick ones, the best of the others, and the rest.
 func (s *suite) reaching(id int) (runs [][]test) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var first, others []test
 	for _, t := range s.tests {
 		switch {
@@ -284,8 +300,9 @@ func (s *suite) reaching(id int) (runs [][]test) {
 			others = append(others, t)
 		}
 	}
-	broadest := min(1, len(others))
-	for _, tests := range [][]test{first, others[:broadest], others[broadest:]} {
+	slices.SortStableFunc(others, func(a, b test) int { return s.kills[b.name] - s.kills[a.name] })
+	best := min(1, len(others))
+	for _, tests := range [][]test{first, others[:best], others[best:]} {
 		if len(tests) > 0 {
 			runs = append(runs, tests)
 		}

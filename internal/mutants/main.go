@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -28,6 +29,8 @@ type options struct {
 	match          string
 	runs, skip     string
 	jsonTo, accept string
+	known          string
+	trust          bool
 	atLeast        float64
 	list           bool
 	slack          time.Duration
@@ -45,6 +48,8 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.runs, "run", "", "only tests whose name matches this regular expression are to kill mutants")
 	f.StringVar(&o.skip, "skip", "", "tests whose name matches this regular expression are not to kill: those that compare texts, or that take long")
 	f.StringVar(&o.jsonTo, "json", "", "write every mutant and its fate to this file")
+	f.StringVar(&o.known, "known", "", "a file that -json wrote before: what was killed there is not tried again, as long as its function has the same mutants")
+	f.BoolVar(&o.trust, "trust", false, "do not try what is accepted; such a run does not say which of it is out of date")
 	f.StringVar(&o.accept, "accepted", "internal/mutants/accepted.txt", "survivors that may live, with reasons")
 	f.Float64Var(&o.atLeast, "at-least", 0, "fail below this score, in percent")
 	f.BoolVar(&o.list, "list", false, "list the mutants and try none")
@@ -62,7 +67,7 @@ func parse(args []string) (options, error) {
 func main() {
 	o, err := parse(os.Args[1:])
 	if err == nil {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		err = run(ctx, o)
 	}
@@ -95,6 +100,13 @@ func run(ctx context.Context, o options) error {
 		}
 		return nil
 	}
+	r := report{all: len(mutants), tried: chosen, accepted: accepted, whole: o.sample == 0 && o.match == "" && !o.trust}
+	if o.trust {
+		r.trust()
+	}
+	if err := r.recall(o.known); err != nil {
+		return err
+	}
 	work, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return err
@@ -104,8 +116,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	bench.try(ctx, chosen, o)
-	r := report{all: len(mutants), tried: chosen, accepted: accepted, whole: o.sample == 0 && o.match == ""}
+	bench.try(ctx, r.untried(), o)
 	r.print(os.Stdout)
 	if o.jsonTo != "" {
 		if err := r.write(o.jsonTo); err != nil {

@@ -39,6 +39,7 @@ const (
 	Survived Fate = "survived"
 	Missed   Fate = "not reached" // no test runs the code
 	Untried  Fate = "untried"
+	Accepted Fate = "accepted" // not tried, because it may live
 )
 
 func (m *Mutant) String() string {

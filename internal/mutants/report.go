@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -66,6 +65,8 @@ func (r report) count() (killed, alive, accepted int) {
 		switch {
 		case m.Fate == Killed || m.Fate == TimedOut:
 			killed++
+		case m.Fate == Accepted:
+			accepted++
 		case !m.alive():
 		case r.reason(m) != "":
 			accepted++
@@ -139,12 +140,4 @@ func (r report) printPackages(w io.Writer) {
 		killed, alive, accepted := part.count()
 		fmt.Fprintf(w, "%-60s %5d killed %4d alive %4d accepted  %5.1f %%\n", p, killed, alive, accepted, part.score())
 	}
-}
-
-func (r report) write(path string) error {
-	text, err := json.MarshalIndent(r.tried, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, text, 0o600)
 }
