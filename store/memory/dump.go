@@ -133,8 +133,7 @@ func (s *Store) collect(w io.Writer) error {
 		d.row(entryRow{Workspace: s.workspaceRow(slot)})
 	}
 	for _, l := range s.outbox.lines {
-		_, waiting := s.outbox.heads[l.events[0].Seq]
-		d.row(entryRow{Events: &eventsRow{l.events, l.until, waiting}})
+		d.row(entryRow{Events: &eventsRow{l.events, l.until, l.waits}})
 	}
 	d.row(entryRow{Seq: s.outbox.seq})
 	s.jobQueue.dump(d)
@@ -276,7 +275,7 @@ func (s *Store) whole(w *lifecycle.Workspace, builds []lifecycle.Build) error {
 
 func (o *outbox) restore(row *eventsRow) {
 	first := row.Events[0]
-	l := &line{key: lineKey{first.WorkspaceID, first.Topic}, events: row.Events}
+	l := &line{key: lineKey{first.Subject(), first.Topic}, events: row.Events}
 	o.lines[l.key] = l
 	o.count += len(row.Events)
 	if row.Waiting {

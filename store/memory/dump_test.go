@@ -124,6 +124,25 @@ func TestRestoreOfUnusableHolidays(t *testing.T) {
 	}
 }
 
+// Events about no workspace stand in lines of their own, each of its subject: a restored store goes on with each of them.
+func TestRestoreOfRecordedEvents(t *testing.T) {
+	s, _ := lived(t)
+	for range 2 {
+		id := uuid.New()
+		e := lifecycle.Event{Topic: lifecycle.TopicAudit, Kind: lifecycle.EventTemplateChanged, At: monday, TemplateID: id}
+		must(t, s.Recording(e, e).PutTemplate(t.Context(), monday, lifecycle.Template{ID: id}))
+	}
+	r := restored(t, s)
+	audit := []lifecycle.Topic{lifecycle.TopicAudit}
+	for _, store := range []*memory.Store{s, r} {
+		dropped, err := store.PruneEvents(t.Context(), monday.Add(time.Hour), audit, 100)
+		must(t, err)
+		if len(dropped) != 4 {
+			t.Errorf("%d events about templates, want 4", len(dropped))
+		}
+	}
+}
+
 func TestDumpAndRestore(t *testing.T) {
 	s, ids := lived(t)
 	r := restored(t, s)

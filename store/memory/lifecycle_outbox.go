@@ -19,7 +19,7 @@ import (
 type outbox struct {
 	seq     int64
 	lines   map[lineKey]*line
-	heads   map[int64]*line // by the Seq of the head, of the lines that wait
+	heads   map[int64]*line // by the Seq of the head
 	ready   map[lifecycle.Topic]*minHeap[*line]
 	waiting *minHeap[*line]
 	count   int
@@ -34,7 +34,8 @@ type lineKey struct {
 type line struct {
 	key    lineKey
 	events []lifecycle.Event
-	// until is when the head is claimable again.
+	// waits says that the head is leased, or waits for its retry, and until when it is claimable again.
+	waits bool
 	until int64
 	index int
 }
@@ -75,7 +76,11 @@ func (o *outbox) readyOf(t lifecycle.Topic) *minHeap[*line] {
 	return h
 }
 
-func (o *outbox) pushReady(l *line) { heap.Push(o.readyOf(l.key.topic), l) }
+func (o *outbox) pushReady(l *line) {
+	l.waits = false
+	o.heads[l.events[0].Seq] = l
+	heap.Push(o.readyOf(l.key.topic), l)
+}
 
 // next returns the ready line with the earliest head among the topics, nil if there is none.
 func (o *outbox) next(topics []lifecycle.Topic) *line {
@@ -93,27 +98,24 @@ func (o *outbox) next(topics []lifecycle.Topic) *line {
 // revive moves the lines whose lease or pause has ended back.
 func (o *outbox) revive(now int64) {
 	for o.waiting.Len() > 0 && o.waiting.items[0].until <= now {
-		l := heap.Pop(o.waiting).(*line)
-		delete(o.heads, l.events[0].Seq)
-		o.pushReady(l)
+		o.pushReady(heap.Pop(o.waiting).(*line))
 	}
 }
 
 func (o *outbox) wait(l *line, until int64) {
-	l.until = until
+	l.waits, l.until = true, until
 	o.heads[l.events[0].Seq] = l
 	heap.Push(o.waiting, l)
 }
 
-// settle ends the claim of the line's head.
+// settle ends the claim of the line's head, which may have outlived its lease.
 func (o *outbox) settle(l *line, d lifecycle.Delivery) {
-	heap.Remove(o.waiting, l.index)
-	delete(o.heads, d.Seq)
-	if !d.RetryAt.IsZero() {
-		o.wait(l, micros(d.RetryAt))
+	if d.RetryAt.IsZero() {
+		o.drop(l)
 		return
 	}
-	o.advance(l)
+	o.leave(l)
+	o.wait(l, micros(d.RetryAt))
 }
 
 // ClaimEvents implements [lifecycle.Outbox].
@@ -184,24 +186,24 @@ func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []life
 
 // drop removes the head of a line, whether it waits or is ready; the next one is ready.
 func (o *outbox) drop(l *line) {
-	if head := l.events[0].Seq; o.heads[head] == l {
-		heap.Remove(o.waiting, l.index)
-		delete(o.heads, head)
-	} else {
-		heap.Remove(o.readyOf(l.key.topic), l.index)
-	}
-	o.advance(l)
-}
-
-// advance goes on to the next event of a line that stands in neither heap.
-func (o *outbox) advance(l *line) {
+	o.leave(l)
 	o.count--
+	delete(o.heads, l.events[0].Seq)
 	l.events[0] = lifecycle.Event{}
 	if l.events = l.events[1:]; len(l.events) == 0 {
 		delete(o.lines, l.key)
 		return
 	}
 	o.pushReady(l)
+}
+
+// leave takes a line out of the heap in which it stands.
+func (o *outbox) leave(l *line) {
+	if l.waits {
+		heap.Remove(o.waiting, l.index)
+	} else {
+		heap.Remove(o.readyOf(l.key.topic), l.index)
+	}
 }
 
 func (l *line) setPlace(i int) { l.index = i }
