@@ -24,6 +24,7 @@ import (
 type options struct {
 	only, tests    []string
 	sample, jobs   int
+	subtests       int
 	seed           uint64
 	match          string
 	runs, skip     string
@@ -44,6 +45,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.match, "match", "", "only mutants whose description (file:line function: change) matches this regular expression")
 	f.StringVar(&o.runs, "run", "", "only tests whose name matches this regular expression are to kill mutants")
 	f.StringVar(&o.skip, "skip", "", "tests whose name matches this regular expression are not to kill: those that compare texts, or that take long")
+	f.IntVar(&o.subtests, "subtests", 0, "take the subtests down to so many levels for tests of their own: for long tests with many of them")
 	f.StringVar(&o.jsonTo, "json", "", "write every mutant and its fate to this file")
 	f.StringVar(&o.accept, "accepted", "internal/mutants/accepted.txt", "survivors that may live, with reasons")
 	f.Float64Var(&o.atLeast, "at-least", 0, "fail below this score, in percent")

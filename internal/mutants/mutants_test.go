@@ -66,6 +66,19 @@ func TestChosenTests(t *testing.T) {
 	}
 }
 
+// TestSubtests: the parts of a test are asked by themselves, and one without parts as a whole.
+func TestSubtests(t *testing.T) {
+	out := []byte("=== RUN   TestA\n=== RUN   TestA/x\n=== RUN   TestA/x/1\n=== RUN   TestA/x/2\n    --- PASS: TestA/x/1 (0.00s)\n=== RUN   TestA/y(z)\n=== RUN   TestB\n")
+	for level, want := range [][]string{{"TestA", "TestB"}, {"TestA/x", "TestA/y(z)", "TestB"}, {"TestA/x/1", "TestA/x/2", "TestA/y(z)", "TestB"}} {
+		if got := subtests(out, level); !slices.Equal(got, want) {
+			t.Errorf("level %d: %q, want %q", level, got, want)
+		}
+	}
+	if got, want := pattern([]string{"TestA/y(z)", "TestB"}), `^TestA$/^y\(z\)$|^TestB$`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 func stateOf(t *testing.T) (all []byte) {
 	t.Helper()
 	files, _ := filepath.Glob("internal/mutants/testdata/sample/*")
