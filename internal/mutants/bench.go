@@ -181,7 +181,7 @@ func (b *bench) survey(ctx context.Context, jobs int) error {
 		for i := range s.tests {
 			g.run(jobs, func() {
 				t := &s.tests[i]
-				hits := filepath.Join(b.work, filepath.Base(s.binary)+"."+t.name+".hits")
+				hits := fmt.Sprintf("%s.%d.hits", s.binary, i) // a subtest has slashes in its name
 				start := time.Now()
 				out, worked, err := b.start(ctx, s, []string{t.name}, surveyLimit, "MUTANT_HITS="+hits)
 				t.took, t.worked, t.reaches = time.Since(start), worked, readHits(hits)

@@ -49,11 +49,11 @@ func TestFates(t *testing.T) {
 	}
 }
 
-// TestChosenTests: what only other tests would kill survives.
+// TestChosenTests: what only other tests would kill survives, whether they are asked as wholes or by their subtests.
 func TestChosenTests(t *testing.T) {
 	t.Chdir("../..")
 	o := options{
-		only: []string{"internal/mutants/testdata/sample"}, jobs: 2, slack: time.Second, match: "Grade: 50|Loop: sum", runs: "Grade",
+		only: []string{"internal/mutants/testdata/sample"}, jobs: 2, slack: time.Second, match: "Grade: 50|Loop: sum", runs: "Grade", subtests: 1,
 		jsonTo: filepath.Join(t.TempDir(), "all.json"), accept: filepath.Join(t.TempDir(), "none"),
 	}
 	if err := run(t.Context(), o); err != nil {
