@@ -129,9 +129,9 @@ func (p *pair) around(at time.Time, d time.Duration) time.Time {
 
 func anyOf[T any](p *pair, all []T) T { return all[p.r.IntN(len(all))] }
 
-// someOf returns up to n of all, none twice, in any order.
+// someOf returns up to n of all, none twice, in any order. It is never nil, which means no restriction to most queries.
 func someOf[T any](p *pair, all []T, n int) []T {
-	var some []T
+	some := []T{}
 	for _, i := range p.r.Perm(len(all))[:min(n, len(all))] {
 		some = append(some, all[i])
 	}

@@ -33,6 +33,11 @@ func alikeJobs(p *pair) {
 		types: []string{"build", "plan"}, reasons: []string{"", "why", "a\x00b"}, uniqueIDs: []string{"", "", "u", "v"},
 		tags: []map[string]string{nil, {"os": "linux"}, {"os": "linux", "gpu": "yes"}},
 	}
+	// An organization without jobs begins anew, as soon as a store finds out: each has one that is never over.
+	for _, org := range k.orgs {
+		never := queue.Posting{ID: k.id(), Organization: org, Type: "never", NotBefore: k.now.AddDate(1, 0, 0)}
+		k.jobs("Enqueue what is never ready", func(s store.Store) ([]queue.Job, error) { return s.Enqueue(k.ctx, k.now, []queue.Posting{never}) })
+	}
 	for range k.processes {
 		k.beat()
 		k.post()
@@ -68,7 +73,8 @@ func (k *jobPlay) post() {
 	for i := range postings {
 		postings[i] = k.posting()
 		if len(k.posted) > 0 && i == 0 && k.one(6) {
-			postings[i].ID = anyOf(k.pair, k.posted)
+			// Without a key: one whose posting makes no job is free for the next, and who gets a number first is nobody's promise then.
+			postings[i].ID, postings[i].Unique = anyOf(k.pair, k.posted), ""
 		}
 	}
 	jobs := k.jobs(fmt.Sprintf("Enqueue %+v", postings), func(s store.Store) ([]queue.Job, error) { return s.Enqueue(k.ctx, k.now, postings) })

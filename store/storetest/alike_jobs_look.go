@@ -87,6 +87,9 @@ func (k *jobPlay) filter() {
 	switch k.r.IntN(3) {
 	case 0:
 		f.IDs = k.known(10)
+		if k.one(10) {
+			f.IDs = []uuid.UUID{} // none, and not all
+		}
 	case 1:
 		f.Process = k.process()
 		if k.one(3) {

@@ -164,7 +164,7 @@ func (k *memberPlay) query() {
 		q.Resources = someOf(k.pair, k.known, k.r.IntN(10))
 	}
 	if k.one(3) {
-		q.States = someOf(k.pair, prewarm.States(), 1+k.r.IntN(4))
+		q.States = someOf(k.pair, prewarm.States(), k.r.IntN(5))
 	}
 	if k.one(3) {
 		q.DueBy = k.around(k.now, 5*time.Minute)

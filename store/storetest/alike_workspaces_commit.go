@@ -215,5 +215,8 @@ func (k *spacePlay) forget() {
 	if k.one(2) {
 		who.Organization = anyOf(k.pair, k.orgs)
 	}
+	if k.one(6) {
+		who.Pseudonym = who.ID // which is refused
+	}
 	_, _ = ask(k.pair, fmt.Sprintf("Forget %+v", who), func(s store.Store) (bool, error) { return true, s.(store.Forgetter).Forget(k.ctx, who) })
 }
