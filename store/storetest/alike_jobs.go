@@ -46,7 +46,8 @@ func alikeJobs(p *pair) {
 		(*jobPlay).post, (*jobPlay).post, (*jobPlay).post, (*jobPlay).ready, (*jobPlay).claim, (*jobPlay).claim, (*jobPlay).claim,
 		(*jobPlay).renew, (*jobPlay).renew, (*jobPlay).end, (*jobPlay).end, (*jobPlay).reassign, (*jobPlay).cancel, (*jobPlay).beat,
 		(*jobPlay).reap, (*jobPlay).prune, (*jobPlay).retry, (*jobPlay).pause, (*jobPlay).resume, (*jobPlay).filter, (*jobPlay).filter,
-		(*jobPlay).list, (*jobPlay).list, (*jobPlay).ahead, (*jobPlay).details, (*jobPlay).directory, (*jobPlay).pass, (*jobPlay).pass,
+		(*jobPlay).list, (*jobPlay).list, (*jobPlay).ahead, (*jobPlay).details, (*jobPlay).directory, (*jobPlay).forget,
+		(*jobPlay).pass, (*jobPlay).pass,
 	})
 	k.everything()
 }

@@ -135,7 +135,7 @@ func (k *jobPlay) cancel() {
 }
 
 func (k *jobPlay) retry() {
-	r := queue.Retry{Now: k.now, IDs: k.known(1)[:1], By: "ann", Note: anyOf(k.pair, k.reasons), Organization: k.only()}
+	r := queue.Retry{Now: k.now, IDs: k.known(1)[:1], By: anyOf(k.pair, []string{"ann", "bob"}), Note: anyOf(k.pair, k.reasons), Organization: k.only()}
 	k.jobs(fmt.Sprintf("RetryJobs %+v", r), func(s store.Store) ([]queue.Job, error) { return s.RetryJobs(k.ctx, r) })
 }
 
@@ -150,7 +150,7 @@ func (k *jobPlay) scope() (s queue.Scope) {
 }
 
 func (k *jobPlay) pause() {
-	p := queue.Pause{Scope: k.scope(), At: k.now, By: "ann", Note: anyOf(k.pair, k.reasons)}
+	p := queue.Pause{Scope: k.scope(), At: k.now, By: anyOf(k.pair, []string{"ann", "bob"}), Note: anyOf(k.pair, k.reasons)}
 	if !k.one(4) {
 		p.Until = k.around(k.now, time.Minute)
 	}

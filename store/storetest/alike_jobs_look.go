@@ -82,6 +82,25 @@ func (k *jobPlay) prune() {
 	})
 }
 
+// forget forgets a tenant, or who retried and paused.
+func (k *jobPlay) forget() {
+	if _, ok := k.got.(store.Forgetter); !ok || !k.one(4) {
+		return
+	}
+	p := store.Person{Names: []string{anyOf(k.pair, []string{"ann", "bob"})}, Pseudonym: k.id()}
+	if k.one(2) {
+		p.ID = anyOf(k.pair, k.tenants)
+	}
+	if only := k.only(); only != nil {
+		p.Organization = *only
+	}
+	_, _ = ask(k.pair, fmt.Sprintf("Forget %+v", p), func(s store.Store) (bool, error) { return true, s.(store.Forgetter).Forget(k.ctx, p) })
+	_, _ = ask(k.pair, "Pauses", func(s store.Store) ([]queue.Pause, error) { return s.Pauses(k.ctx, k.now) })
+	for _, id := range k.known(6) {
+		k.history(id, 0, 10)
+	}
+}
+
 func (k *jobPlay) filter() {
 	var f queue.Filter
 	switch k.r.IntN(3) {
