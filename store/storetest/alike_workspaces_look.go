@@ -148,7 +148,8 @@ func (k *spacePlay) someTopics() []lifecycle.Topic {
 }
 
 func (k *spacePlay) claimEvents() {
-	topics, lease, limit := k.someTopics(), time.Duration(1+k.r.IntN(60))*time.Minute, 1+k.r.IntN(5)
+	// All that can be claimed: of more than that, which ones share a claim depends on instants that nobody promises.
+	topics, lease, limit := k.someTopics(), time.Duration(1+k.r.IntN(60))*time.Minute, 1000
 	k.leased = append(k.leased, k.events(fmt.Sprint("ClaimEvents at ", k.now, topics, lease, limit), func(s store.Store) ([]lifecycle.Event, error) {
 		return s.ClaimEvents(k.ctx, k.now, topics, lease, limit)
 	})...)
