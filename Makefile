@@ -25,7 +25,8 @@ fuzz: ## every fuzz target for FUZZTIME, a minute each by default
 # make mutants ONLY="lifecycle lifecycle/executor" TESTS=store/memory SAMPLE=200 SEED=1 MATCH=relay JSON=out.json
 mutants: ## what no test would notice if it were wrong: see docs/mutation.md
 	go run ./internal/mutants -only '$(ONLY)' -tests '$(TESTS)' -sample $(or $(SAMPLE),0) -seed $(or $(SEED),1) \
-		-match '$(MATCH)' -run '$(RUN)' -skip '$(SKIP)' $(if $(JSON),-json $(JSON)) $(if $(KNOWN),-known $(KNOWN)) $(if $(TRUST),-trust) $(if $(AT_LEAST),-at-least $(AT_LEAST))
+		-match '$(MATCH)' -run '$(RUN)' -skip '$(SKIP)' -subtests $(or $(SUBTESTS),0) \
+		$(if $(JSON),-json $(JSON)) $(if $(KNOWN),-known $(KNOWN)) $(if $(TRUST),-trust) $(if $(AT_LEAST),-at-least $(AT_LEAST))
 
 clean:
 	rm -rf bin examples/quickstart/report.html

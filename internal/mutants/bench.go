@@ -95,6 +95,12 @@ func prepare(ctx context.Context, work string, targets []*target, o options) (*b
 		if err := s.leaveOut(o.skip); err != nil {
 			return nil, err
 		}
+		if o.subtests > 0 {
+			b.divide(ctx, s, o)
+			if err := s.leaveOut(o.skip); err != nil {
+				return nil, err
+			}
+		}
 		if len(s.tests) > 0 {
 			b.suites = append(b.suites, s)
 		}
@@ -168,6 +174,9 @@ func (s *suite) leaveOut(skip string) error {
 	return nil
 }
 
+// surveyLimit is how long one test may take without a mutant.
+const surveyLimit = 10 * time.Minute
+
 // survey runs every test alone. One that fails without any mutant proves nothing and is left out.
 func (b *bench) survey(ctx context.Context, jobs int) error {
 	var g group
@@ -175,9 +184,9 @@ func (b *bench) survey(ctx context.Context, jobs int) error {
 		for i := range s.tests {
 			g.run(jobs, func() {
 				t := &s.tests[i]
-				hits := filepath.Join(b.work, filepath.Base(s.binary)+"."+t.name+".hits")
+				hits := fmt.Sprintf("%s.%d.hits", s.binary, i) // a subtest has slashes in its name
 				start := time.Now()
-				out, worked, err := b.start(ctx, s, []string{t.name}, 10*time.Minute, "MUTANT_HITS="+hits)
+				out, worked, err := b.start(ctx, s, []string{t.name}, surveyLimit, "MUTANT_HITS="+hits)
 				t.took, t.worked, t.reaches = time.Since(start), worked, readHits(hits)
 				if err != nil && ctx.Err() == nil {
 					progress("%s fails without a mutant and is left out: %v\n%s", t.name, err, tail(out))
@@ -323,16 +332,13 @@ func killer(out []byte) string {
 var errTooLong = errors.New("took too long")
 
 // start runs some tests of a suite in a group of processes of their own, which ends with them.
-func (b *bench) start(ctx context.Context, s *suite, names []string, limit time.Duration, env ...string) (out []byte, worked time.Duration, err error) {
-	quoted := make([]string, len(names))
-	for i, n := range names {
-		quoted[i] = regexp.QuoteMeta(n)
-	}
+func (b *bench) start(ctx context.Context, s *suite, names []string, limit time.Duration, env string, flags ...string) (out []byte, worked time.Duration, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit+10*time.Second, errTooLong)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, s.binary, "-test.run=^("+strings.Join(quoted, "|")+")$", "-test.failfast", "-test.timeout="+limit.String())
+	flags = append(flags, "-test.run="+pattern(names), "-test.failfast", "-test.timeout="+limit.String())
+	cmd := exec.CommandContext(ctx, s.binary, flags...)
 	cmd.Dir = s.dir
-	cmd.Env = append(append(os.Environ(), "GOFLAGS=-overlay="+b.overlay), env...)
+	cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+b.overlay, env)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second

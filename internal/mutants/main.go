@@ -25,6 +25,7 @@ import (
 type options struct {
 	only, tests    []string
 	sample, jobs   int
+	subtests       int
 	seed           uint64
 	match          string
 	runs, skip     string
@@ -47,6 +48,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.match, "match", "", "only mutants whose description (file:line function: change) matches this regular expression")
 	f.StringVar(&o.runs, "run", "", "only tests whose name matches this regular expression are to kill mutants")
 	f.StringVar(&o.skip, "skip", "", "tests whose name matches this regular expression are not to kill: those that compare texts, or that take long")
+	f.IntVar(&o.subtests, "subtests", 0, "take the subtests down to so many levels for tests of their own: for long tests with many of them")
 	f.StringVar(&o.jsonTo, "json", "", "write every mutant and its fate to this file")
 	f.StringVar(&o.known, "known", "", "a file that -json wrote before: what was killed there is not tried again, as long as its function has the same mutants")
 	f.BoolVar(&o.trust, "trust", false, "do not try what is accepted; such a run does not say which of it is out of date")

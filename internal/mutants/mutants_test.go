@@ -49,11 +49,11 @@ func TestFates(t *testing.T) {
 	}
 }
 
-// TestChosenTests: what only other tests would kill survives.
+// TestChosenTests: what only other tests would kill survives, whether they are asked as wholes or by their subtests.
 func TestChosenTests(t *testing.T) {
 	t.Chdir("../..")
 	o := options{
-		only: []string{"internal/mutants/testdata/sample"}, jobs: 2, slack: time.Second, match: "Grade: 50|Loop: sum", runs: "Grade",
+		only: []string{"internal/mutants/testdata/sample"}, jobs: 2, slack: time.Second, match: "Grade: 50|Loop: sum", runs: "Grade", subtests: 1,
 		jsonTo: filepath.Join(t.TempDir(), "all.json"), accept: filepath.Join(t.TempDir(), "none"),
 	}
 	if err := run(t.Context(), o); err != nil {
@@ -63,6 +63,19 @@ func TestChosenTests(t *testing.T) {
 		if got := fateOf(t, o.jsonTo, key); got != want {
 			t.Errorf("%s: %q, want %q", key, got, want)
 		}
+	}
+}
+
+// TestSubtests: the parts of a test are asked by themselves, and one without parts as a whole.
+func TestSubtests(t *testing.T) {
+	out := []byte("=== RUN   TestA\n=== RUN   TestA/x\n=== RUN   TestA/x/1\n=== RUN   TestA/x/2\n    --- PASS: TestA/x/1 (0.00s)\n=== RUN   TestA/y(z)\n=== RUN   TestB\n")
+	for level, want := range [][]string{{"TestA", "TestB"}, {"TestA/x", "TestA/y(z)", "TestB"}, {"TestA/x/1", "TestA/x/2", "TestA/y(z)", "TestB"}} {
+		if got := subtests(out, level); !slices.Equal(got, want) {
+			t.Errorf("level %d: %q, want %q", level, got, want)
+		}
+	}
+	if got, want := pattern([]string{"TestA/y(z)", "TestB"}), `^TestA$/^y\(z\)$|^TestB$`; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 

@@ -133,8 +133,7 @@ func (s *Store) collect(w io.Writer) error {
 		d.row(entryRow{Workspace: s.workspaceRow(slot)})
 	}
 	for _, l := range s.outbox.lines {
-		_, waiting := s.outbox.heads[l.events[0].Seq]
-		d.row(entryRow{Events: &eventsRow{l.events, l.until, waiting}})
+		d.row(entryRow{Events: &eventsRow{l.events, l.until, l.waits}})
 	}
 	d.row(entryRow{Seq: s.outbox.seq})
 	s.jobQueue.dump(d)

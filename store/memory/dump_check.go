@@ -147,12 +147,12 @@ func (r *processRow) check() error {
 func (r *eventsRow) check(o *outbox) error {
 	first := r.Events[0]
 	if _, twice := o.lines[lineKey{first.Subject(), first.Topic}]; twice {
-		return invalid.New("Events", first.Subject(), "must not occur twice for a workspace and topic")
+		return invalid.New("Events", first.Subject(), "must not occur twice for a subject and topic")
 	}
 	last := int64(0)
 	for _, e := range r.Events {
 		if e.Subject() != first.Subject() || e.Topic != first.Topic || e.Seq <= last || e.Seq > maxPlace {
-			return invalid.New("Events", e.Seq, "must be of one workspace and topic, with rising numbers")
+			return invalid.New("Events", e.Seq, "must be of one subject and topic, with rising numbers")
 		}
 		last = e.Seq
 	}

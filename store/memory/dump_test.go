@@ -124,6 +124,54 @@ func TestRestoreOfUnusableHolidays(t *testing.T) {
 	}
 }
 
+// Events about no workspace stand in lines of their own, each of its subject: a restored store goes on with each of them.
+func TestRestoreOfRecordedEvents(t *testing.T) {
+	s, _ := lived(t)
+	for range 2 {
+		id := uuid.New()
+		e := lifecycle.Event{Topic: lifecycle.TopicAudit, Kind: lifecycle.EventTemplateChanged, At: monday, TemplateID: id}
+		must(t, s.Recording(e, e).PutTemplate(t.Context(), monday, lifecycle.Template{ID: id}))
+	}
+	r := restored(t, s)
+	audit := []lifecycle.Topic{lifecycle.TopicAudit}
+	for _, store := range []*memory.Store{s, r} {
+		dropped, err := store.PruneEvents(t.Context(), monday.Add(time.Hour), audit, 100)
+		must(t, err)
+		if len(dropped) != 4 {
+			t.Errorf("%d events about templates, want 4", len(dropped))
+		}
+	}
+}
+
+// What a job has said and been through comes back with it, in the order of its lines.
+func TestRestoreOfLogsAndHistories(t *testing.T) {
+	s, ctx := memory.New(), t.Context()
+	org, process, secret := uuid.New(), uuid.New(), queue.NewSecret()
+	_, err := s.Heartbeat(ctx, queue.Heartbeat{Process: process, Now: monday})
+	must(t, err)
+	jobs, err := s.Enqueue(ctx, monday, []queue.Posting{{Organization: org, Type: "build", Payload: []byte("p")}})
+	must(t, err)
+	claimed, err := s.Claim(ctx, queue.Claim{
+		Token: uuid.New(), Process: process, Now: monday, Probes: []queue.Probe{{Lane: jobs[0].Lane()}}, Workers: []uuid.UUID{uuid.New()},
+		Secrets: []queue.SecretHash{secret.Hash()},
+	})
+	must(t, err)
+	job := claimed.Jobs[0]
+	job.Secret = secret
+	_, err = s.Renew(ctx, monday, []queue.Renewal{{Handout: job.Handout(), Process: process, Lines: []queue.Line{{At: monday, Text: "a"}, {At: monday, Text: "b"}}}})
+	must(t, err)
+	_, err = s.End(ctx, monday, []queue.End{{Handout: job.Handout(), Outcome: queue.OutcomeFailed, Error: "e"}})
+	must(t, err)
+	r := restored(t, s)
+	lines, err := r.Lines(ctx, job.ID, 0, 9)
+	must(t, err)
+	attempts, err := r.Attempts(ctx, job.ID)
+	must(t, err)
+	if len(lines) != 2 || lines[1].Text != "b" || len(attempts) != 1 || attempts[0].Error != "e" {
+		t.Errorf("restored %+v and %+v, want two lines and one attempt", lines, attempts)
+	}
+}
+
 func TestDumpAndRestore(t *testing.T) {
 	s, ids := lived(t)
 	r := restored(t, s)

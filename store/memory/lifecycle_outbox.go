@@ -20,7 +20,7 @@ import (
 type outbox struct {
 	seq     int64
 	lines   map[lineKey]*line
-	heads   map[int64]*line // by the Seq of the head, of the lines that wait
+	heads   map[int64]*line // by the Seq of the head
 	fresh   map[lifecycle.Topic]*minHeap[*line]
 	tried   map[lifecycle.Topic]*minHeap[*line]
 	waiting *minHeap[*line]
@@ -36,7 +36,8 @@ type lineKey struct {
 type line struct {
 	key    lineKey
 	events []lifecycle.Event
-	// until is when the head is claimable again.
+	// waits says that the head is leased, or waits for its retry, and until when it is claimable again.
+	waits bool
 	until int64
 	index int
 }
@@ -90,7 +91,11 @@ func (o *outbox) heapOf(l *line) *minHeap[*line] {
 	return h
 }
 
-func (o *outbox) pushReady(l *line) { heap.Push(o.heapOf(l), l) }
+func (o *outbox) pushReady(l *line) {
+	l.waits = false
+	o.heads[l.seq()] = l
+	heap.Push(o.heapOf(l), l)
+}
 
 // first are up to limit lines of the topics, in their order.
 func first(heaps map[lifecycle.Topic]*minHeap[*line], topics []lifecycle.Topic, order func(a, b *line) int, limit int) (found []*line) {
@@ -140,22 +145,19 @@ func (o *outbox) claimable(topics []lifecycle.Topic, limit int) []*line {
 // revive moves the lines whose lease or pause has ended back.
 func (o *outbox) revive(now int64) {
 	for o.waiting.Len() > 0 && o.waiting.items[0].until <= now {
-		l := heap.Pop(o.waiting).(*line)
-		delete(o.heads, l.events[0].Seq)
-		o.pushReady(l)
+		o.pushReady(heap.Pop(o.waiting).(*line))
 	}
 }
 
 func (o *outbox) wait(l *line, until int64) {
-	l.until = until
-	o.heads[l.events[0].Seq] = l
+	l.waits, l.until = true, until
+	o.heads[l.seq()] = l
 	heap.Push(o.waiting, l)
 }
 
-// settle ends the claim of the line's head.
+// settle ends the claim of the line's head, which may have outlived its lease.
 func (o *outbox) settle(l *line, d lifecycle.Delivery) {
-	heap.Remove(o.waiting, l.index)
-	delete(o.heads, d.Seq)
+	o.leave(l)
 	head := &l.events[0]
 	if d.Untried && head.Attempt > 0 {
 		head.Attempt--
@@ -235,18 +237,23 @@ func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []life
 
 // drop removes the head of a line, whether it waits or is ready; the next one is ready.
 func (o *outbox) drop(l *line) {
-	if head := l.events[0].Seq; o.heads[head] == l {
-		heap.Remove(o.waiting, l.index)
-		delete(o.heads, head)
-	} else {
-		heap.Remove(o.heapOf(l), l.index)
-	}
+	o.leave(l)
 	o.advance(l)
 }
 
-// advance goes on to the next event of a line that stands in neither heap.
+// leave takes a line out of the heap in which it stands.
+func (o *outbox) leave(l *line) {
+	if l.waits {
+		heap.Remove(o.waiting, l.index)
+	} else {
+		heap.Remove(o.heapOf(l), l.index)
+	}
+}
+
+// advance goes on to the next event of a line that stands in no heap.
 func (o *outbox) advance(l *line) {
 	o.count--
+	delete(o.heads, l.seq())
 	l.events[0] = lifecycle.Event{}
 	if l.events = l.events[1:]; len(l.events) == 0 {
 		delete(o.lines, l.key)

@@ -30,7 +30,7 @@ func (s *Store) Unregister(ctx context.Context, process uuid.UUID) error {
 // Garble makes a process's workers and a tag set unreadable.
 func (s *Store) Garble(ctx context.Context, process uuid.UUID, tags queue.TagSet) error {
 	s.tags.forget()
-	if _, err := s.pool.Exec(ctx, s.sql(`UPDATE dormouse.processes SET workers = '{"crews":[]}' WHERE id = $1`), key(process)); err != nil {
+	if _, err := s.pool.Exec(ctx, s.sql(`UPDATE dormouse.processes SET workers = '[{"Waiting":3},{"Waiting":"many"}]' WHERE id = $1`), key(process)); err != nil {
 		return err
 	}
 	_, err := s.pool.Exec(ctx, s.sql(`UPDATE dormouse.tag_sets SET canon = 'v2' || canon WHERE canon = $1`), tags.String())

@@ -49,16 +49,17 @@ func progress(r *queue.Renewal) (p queue.Progress) {
 	return p
 }
 
-// lineRow is a line of a job's log; seq counts from 1 within the renewal, and upto its size with this line.
+// lineRow is a line of a job's log, which the renewal of a number brings: another renewal of the same job may be refused. seq counts
+// from 1 within the renewal, and upto its size with this line.
 type lineRow struct {
 	queue.Line
-	job  key
-	seq  int64
-	upto int64
+	renewal int64
+	seq     int64
+	upto    int64
 }
 
 var lineColumns = columns[lineRow]{
-	col("id", "uuid", func(l *lineRow) key { return l.job }),
+	col("renewal", "bigint", func(l *lineRow) int64 { return l.renewal }),
 	col("seq", "bigint", func(l *lineRow) int64 { return l.seq }),
 	col("at", "timestamptz", func(l *lineRow) stamp { return stamp(l.At) }),
 	col("text", "text", func(l *lineRow) string { return form.Text(l.Text) }),
@@ -66,11 +67,11 @@ var lineColumns = columns[lineRow]{
 }
 
 func linesOf(renewals []queue.Renewal) (lines []lineRow) {
-	for _, r := range renewals {
+	for n, r := range renewals {
 		var upto int64
 		for i, line := range r.Lines {
 			upto += queue.LogSize(form.Text(line.Text))
-			lines = append(lines, lineRow{line, key(r.Lease.Job), int64(i + 1), upto})
+			lines = append(lines, lineRow{line, int64(n + 1), int64(i + 1), upto})
 		}
 	}
 	return lines
@@ -98,7 +99,7 @@ var renewSQL = `
 			h.process_id IS DISTINCT FROM r.process_id OR r.reports AS changes,
 			h.log_size <= r.bound AS open,
 			h.log_size <= r.bound AND h.log_size + r.size > r.bound AS closing,
-			(SELECT count(*) FROM line l WHERE l.id = r.id AND h.log_size + l.upto <= r.bound) AS kept
+			(SELECT count(*) FROM line l WHERE l.renewal = r.n AND h.log_size + l.upto <= r.bound) AS kept
 		FROM renewal r
 		JOIN held h ON h.state = 1 AND ` + sameHandout("r") + `
 		JOIN taker p ON p.id = r.process_id
@@ -111,7 +112,7 @@ var renewSQL = `
 		FROM accepted a WHERE j.id = a.id AND (a.changes OR a.open AND a.lines > 0)
 	), written AS (
 		INSERT INTO dormouse.job_lines (job_id, seq, at, text)
-		SELECT a.id, a.before + l.seq, l.at, l.text FROM line l JOIN accepted a ON a.id = l.id
+		SELECT a.id, a.before + l.seq, l.at, l.text FROM line l JOIN accepted a ON a.n = l.renewal
 		WHERE a.log_size + l.upto <= a.bound
 		UNION ALL
 		SELECT a.id, a.before + a.kept + 1, $1, a.log_end FROM accepted a WHERE a.closing

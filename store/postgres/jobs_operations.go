@@ -222,7 +222,7 @@ var retrySQL = `
 			place = coalesce((
 				SELECT c.place FROM dormouse.claimed c
 				WHERE c.organization_id = j.organization_id AND c.priority = j.priority
-				ORDER BY c.place DESC LIMIT 1), j.place)
+				ORDER BY c.place DESC LIMIT 1), 0)
 		FROM free f WHERE j.id = f.id
 		RETURNING j.*
 	)

@@ -262,7 +262,7 @@ const (
 // putPool writes a pool's state over the revision it names.
 func (s *Store) putPool(ctx context.Context, tx pgx.Tx, p *prewarm.PoolState) error {
 	statement := insertPoolSQL
-	if p.Revision > 0 {
+	if p.Revision != 0 {
 		statement = updatePoolSQL
 	}
 	tag, err := tx.Exec(ctx, s.sql(statement), p.Pool, p.Revision, p.Paused, form.Text(p.PausedBy), p.Failures.Version,

@@ -14,6 +14,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/store/memory"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
 	"github.com/dormouse-go/dormouse/store/storetest"
@@ -107,8 +108,11 @@ func conformWith(t *testing.T, pool *pgxpool.Pool, cfg postgres.Config) {
 		s, err := postgres.New(pool, cfg)
 		must(t, err)
 		return s
-	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt, Dump: dump(pool)})
+	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt, Dump: dump(pool), Like: like})
 }
+
+// like makes the store whose answers those of this one are compared with.
+func like() store.Store { return memory.New() }
 
 func corrupt(t *testing.T, s storetest.LifecycleStore, what string, id uuid.UUID, value string) {
 	if err := s.(*postgres.Store).Corrupt(t.Context(), what, id, value); err != nil {

@@ -79,7 +79,7 @@ func (s *Store) Unregister(ctx context.Context, process uuid.UUID) error {
 func (s *Store) Garble(ctx context.Context, process uuid.UUID, tags queue.TagSet) error {
 	s.lanes.forget()
 	return s.write(ctx, func(t *tx) error {
-		if _, err := t.exec(`UPDATE {processes} SET workers = CAST('{"crews":[]}' AS BLOB) WHERE id = ?`, blob(process)); err != nil {
+		if _, err := t.exec(`UPDATE {processes} SET workers = CAST('[{"Waiting":3},{"Waiting":"many"}]' AS BLOB) WHERE id = ?`, blob(process)); err != nil {
 			return err
 		}
 		_, err := t.exec(`UPDATE {lanes} SET tags = 'v2' || tags WHERE tags = ?`, tags.String())

@@ -16,7 +16,7 @@ import (
 	"github.com/dormouse-go/dormouse/store/storetest"
 )
 
-// TestFaults has every statement fail, and every row of an answer, one after the other.
+// TestFaults has every statement fail, and every row of an answer, which is not to be had or cannot be read, one after the other.
 func TestFaults(t *testing.T) {
 	storetest.Faults(t, func(t *testing.T) storetest.Faulty {
 		data, err := template()
@@ -146,5 +146,16 @@ func (r *faultyRows) Next(to []driver.Value) error {
 	if errors.Is(err, io.EOF) {
 		return err
 	}
-	return errors.Join(err, r.d.next())
+	if err := errors.Join(err, r.d.next()); err != nil {
+		return err
+	}
+	if r.d.next() != nil {
+		for i := range to {
+			to[i] = garbled{}
+		}
+	}
+	return nil
 }
+
+// garbled is a value that nothing can be read from.
+type garbled struct{}

@@ -102,7 +102,7 @@ var (
 // putPool writes a pool's state over the revision it names.
 func (t *tx) putPool(s *prewarm.PoolState) error {
 	statement, args := insertPool, poolColumns.args(nil, s)
-	if s.Revision > 0 {
+	if s.Revision != 0 {
 		statement, args = updatePool, append(args, s.Pool, s.Revision)
 	}
 	n, err := t.exec(statement, args...)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store"
+	"github.com/dormouse-go/dormouse/store/memory"
 	"github.com/dormouse-go/dormouse/store/sqlite"
 	"github.com/dormouse-go/dormouse/store/storetest"
 )
@@ -87,7 +88,7 @@ func migrated(t *testing.T, db *sql.DB) *sqlite.Store {
 }
 
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return newStore(t) }, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt, Dump: dump})
+	storetest.Run(t, func(t *testing.T) store.Store { return newStore(t) }, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt, Dump: dump, Like: like})
 }
 
 func TestConformanceInMemory(t *testing.T) {
@@ -98,8 +99,11 @@ func TestConformanceInMemory(t *testing.T) {
 		db := openFile(t, ":memory:")
 		db.SetMaxOpenConns(1)
 		return migrated(t, db)
-	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt, Dump: dump})
+	}, storetest.Options{Unregister: unregister, Garble: garble, Corrupt: corrupt, Dump: dump, Like: like})
 }
+
+// like makes the store whose answers those of this one are compared with.
+func like() store.Store { return memory.New() }
 
 func corrupt(t *testing.T, s storetest.LifecycleStore, what string, id uuid.UUID, value string) {
 	if err := s.(*sqlite.Store).Corrupt(t.Context(), what, id, value); err != nil {

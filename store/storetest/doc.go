@@ -38,6 +38,11 @@ type Options struct {
 	Corrupt func(t *testing.T, s LifecycleStore, what string, id uuid.UUID, value string)
 	// Dump is all that is stored, as text, past what the store shows. Nil: that a person was forgotten is judged by what it shows.
 	Dump func(t *testing.T, s store.Store) string
+	// Like makes an empty store whose answers the store's are compared with over random histories of calls, such as memory.New. Nil: they
+	// are not compared.
+	Like func() store.Store
+	// Seed is that of these histories.
+	Seed uint64
 	// Deadline is how long one test of the suite may take: a store that hangs is a failure, with the stacks of all
 	// goroutines, and not the end of patience. Defaults to 2 minutes.
 	Deadline time.Duration
@@ -70,6 +75,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store, o Options) {
 		Members(t, func(t *testing.T) prewarm.Store { return open(t) })
 	})
 	t.Run("union", func(t *testing.T) { union(t, open, o) })
+	t.Run("alike", func(t *testing.T) { alike(t, open, o) })
 }
 
 // within runs a test of the suite, which fails if it is not over by its deadline: a broken rule, like others, that the store

@@ -19,6 +19,7 @@ var jobRenewTests = []jobTest{
 	{"LostProcess", renewLostProcess},
 	{"TellsCancellation", renewTells},
 	{"AnswersInOrder", renewOrder},
+	{"TwoOfOneJob", renewTwo},
 }
 
 func renewPasses(k *jobKit) {
@@ -131,4 +132,20 @@ func renewOrder(k *jobKit) {
 	})
 	k.noError(err, "Renew")
 	k.must(len(answers) == 3 && lostLease(answers[0].Err) && answers[1].Canceled && answers[1].Err == nil && answers[2] == queue.Renewed{}, "Renew answers in the order of the renewals, each for itself", "%+v", answers)
+}
+
+// A renewal that is refused, beside one of the same job that is not, has no effect and is in nobody's way.
+func renewTwo(k *jobKit) {
+	job := k.running()
+	foreign := k.handout(job)
+	foreign.Lease.Fence, foreign.Secret = 7, queue.NewSecret()
+	line := func(text string) []queue.Line { return []queue.Line{{At: k.now, Text: text}} }
+	answers, err := k.store.Renew(k.ctx, k.now, []queue.Renewal{
+		{Handout: foreign, Process: k.process, Lines: line("foreign")},
+		{Handout: k.handout(job), Process: k.process, Lines: line("own")},
+	})
+	k.noError(err, "Renew")
+	k.must(len(answers) == 2 && lostLease(answers[0].Err) && answers[1].Err == nil, "each renewal of one job is answered for itself", "%+v", answers)
+	lines := k.lines(job.ID, 0, 9)
+	k.must(len(lines) == 1 && lines[0].Text == "own", "a renewal that is refused writes no line", "%+v", lines)
 }

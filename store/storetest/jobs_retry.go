@@ -15,6 +15,7 @@ var jobRetryTests = []jobTest{
 	{"Ended", retryEnded},
 	{"NotOver", retryNotOver},
 	{"GoesFirst", retryGoesFirst},
+	{"GoesFirstUnclaimed", retryUnclaimed},
 	{"UniqueKeyTaken", retryUnique},
 	{"History", retryHistory},
 	{"HistoryIsBounded", retryBounded},
@@ -147,4 +148,15 @@ func retryTexts(k *jobKit) {
 	history := k.history(job)
 	last := history[len(history)-1]
 	k.must(last.By == want.By && last.Error == want.Note, "who retried and why are cut like Retry.Clean does", "%d and %d bytes", len(last.By), len(last.Error))
+}
+
+// What was canceled before anybody claimed anything goes first as well when it is retried.
+func retryUnclaimed(k *jobKit) {
+	tenant := uuid.New()
+	jobs := k.enqueue(k.postings(3, ofTenant(tenant))...)
+	k.cancel("not yet", jobs[2])
+	k.retry("ann", "", jobs[2])
+	k.ready()
+	got := k.claim(1, jobs...)
+	k.must(len(got) == 1 && got[0].ID == jobs[2].ID, "a retried job goes in front of what waits", "%+v", got)
 }

@@ -95,6 +95,13 @@ func testOutboxLease(f *fixture) {
 	f.must(o.SettleEvents(f.ctx, epoch, []lifecycle.Delivery{{Seq: again[0].Seq, RetryAt: retry}}))
 	f.rule(len(claim(retry.Add(-time.Microsecond))) == 0, "an event is not claimable before its retry, and holds back what follows")
 	f.rule(slices.Equal(messages(claim(retry)), []string{"one"}), "an event is claimable at its retry")
+	late := retry.Add(time.Hour) // the lease is over; somebody looks for events of others, which notes that
+	_, err := o.ClaimEvents(f.ctx, late, []lifecycle.Topic{lifecycle.TopicNotice}, time.Minute, 10)
+	f.must(err)
+	f.must(o.SettleEvents(f.ctx, late, []lifecycle.Delivery{{Seq: again[0].Seq, RetryAt: late.Add(time.Minute)}}))
+	f.rule(len(claim(late)) == 0, "a claim that has outlived its lease is ended by the instant of its retry")
+	f.must(o.SettleEvents(f.ctx, late, []lifecycle.Delivery{{Seq: again[0].Seq}}))
+	f.rule(slices.Equal(messages(claim(late)), []string{"two"}), "what is delivered after its lease is delivered")
 }
 
 // testOutboxAge has old and young events of two topics, one of them claimed, and gives up the old ones of one topic.

@@ -24,6 +24,21 @@ var memberClaimTests = []memberTest{
 	{"KnownAndNewKeys", memberClaimMixed},
 	{"Nobody", memberClaimNobody},
 	{"Limits", memberClaimDeadline},
+	{"DueByItsEnd", memberClaimDue},
+}
+
+// What is claimed is due at the end of the claim, and not at that of the life it had before.
+func memberClaimDue(k *memberKit) {
+	k.insert(k.ready(1, func(m *prewarm.Member) { m.Deadline = k.now.Add(2 * time.Minute) }), k.ready(2))
+	c := claimOf("a")
+	c.IdleTimeout = 3 * time.Minute
+	other := c
+	other.Key = "b"
+	k.claim(k.pick(), c, other)
+	for after, want := range map[time.Duration]int{3*time.Minute - time.Microsecond: 0, 3 * time.Minute: 2} {
+		due := k.members(prewarm.Query{DueBy: k.now.Add(after)})
+		k.must(len(due) == want, "a claim is due at its end", "%d members are due after %s, want %d", len(due), after, want)
+	}
 }
 
 func memberClaimWrites(k *memberKit) {

@@ -7,7 +7,7 @@ WITH renewal AS (
 		worker_id, secret, n
 	)
 ), line AS (
-	SELECT * FROM unnest($15::uuid[], $16::bigint[], $17::timestamptz[], $18::text[], $19::bigint[]) AS l (id, seq, at, text, upto)
+	SELECT * FROM unnest($15::bigint[], $16::bigint[], $17::timestamptz[], $18::text[], $19::bigint[]) AS l (renewal, seq, at, text, upto)
 ), taker AS (
 	SELECT id FROM dormouse.processes
 	WHERE id = ANY ($4) AND lost_at IS NULL
@@ -21,7 +21,7 @@ WITH renewal AS (
 		h.process_id IS DISTINCT FROM r.process_id OR r.reports AS changes,
 		h.log_size <= r.bound AS open,
 		h.log_size <= r.bound AND h.log_size + r.size > r.bound AS closing,
-		(SELECT count(*) FROM line l WHERE l.id = r.id AND h.log_size + l.upto <= r.bound) AS kept
+		(SELECT count(*) FROM line l WHERE l.renewal = r.n AND h.log_size + l.upto <= r.bound) AS kept
 	FROM renewal r
 	JOIN held h ON h.state = 1 AND h.id = r.id AND h.fence = r.fence AND h.organization_id = r.organization_id
 		AND h.worker_id = r.worker_id AND h.secret = r.secret
@@ -35,7 +35,7 @@ WITH renewal AS (
 	FROM accepted a WHERE j.id = a.id AND (a.changes OR a.open AND a.lines > 0)
 ), written AS (
 	INSERT INTO dormouse.job_lines (job_id, seq, at, text)
-	SELECT a.id, a.before + l.seq, l.at, l.text FROM line l JOIN accepted a ON a.id = l.id
+	SELECT a.id, a.before + l.seq, l.at, l.text FROM line l JOIN accepted a ON a.n = l.renewal
 	WHERE a.log_size + l.upto <= a.bound
 	UNION ALL
 	SELECT a.id, a.before + a.kept + 1, $1, a.log_end FROM accepted a WHERE a.closing

@@ -1,6 +1,7 @@
 package sample_test
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -9,9 +10,11 @@ import (
 
 func TestGrade(t *testing.T) {
 	for points, want := range map[int]string{-1: "", 0: "fail", 49: "fail", 50: "pass", 100: "pass", 101: ""} {
-		if got, err := sample.Grade(points); got != want || (err != nil) != (want == "") {
-			t.Fatalf("%d: %q, %v", points, got, err)
-		}
+		t.Run(strconv.Itoa(points), func(t *testing.T) {
+			if got, err := sample.Grade(points); got != want || (err != nil) != (want == "") {
+				t.Fatalf("%d: %q, %v", points, got, err)
+			}
+		})
 	}
 }
 
