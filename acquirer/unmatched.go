@@ -273,18 +273,27 @@ func (a *Acquirer) expire(ctx context.Context) {
 	}
 }
 
-// expireLane fails those of a lane that are old enough, unless a worker has come meanwhile.
+// expireLane fails those of a lane that are old enough, unless a worker has come meanwhile. What the store passes over, because
+// somebody holds its row, is tried again the next time.
 func (a *Acquirer) expireLane(ctx context.Context, l queue.Lane, before time.Time) {
-	a.mu.Lock()
-	able, reason := a.able(l), "nobody could run it: "+a.shortageOf(l).String() // it becomes the job's error, which its tenant reads
-	a.mu.Unlock()
-	if able {
-		return
+	for ctx.Err() == nil {
+		a.mu.Lock()
+		able, reason := a.able(l), "nobody could run it: "+a.shortageOf(l).String() // it becomes the job's error, which its tenant reads
+		a.mu.Unlock()
+		if able {
+			return
+		}
+		if more := a.expireSome(ctx, l, before, queue.CleanText(reason, queue.MaxErrorText)); !more {
+			return
+		}
 	}
-	reason = queue.CleanText(reason, queue.MaxErrorText)
-	var changed []queue.Job
-	err := a.call(ctx, "expire", func(ctx context.Context) error {
-		jobs, err := a.store.Jobs(ctx, queue.Filter{Lane: &l, CreatedBefore: before, Limit: a.cfg.Batch})
+}
+
+// expireSome fails as many as fit into a call, and reports whether there may be more.
+func (a *Acquirer) expireSome(ctx context.Context, l queue.Lane, before time.Time, reason string) (more bool) {
+	var jobs, changed []queue.Job
+	err := a.call(ctx, "expire", func(ctx context.Context) (err error) {
+		jobs, err = a.store.Jobs(ctx, queue.Filter{Lane: &l, CreatedBefore: before, Limit: a.cfg.Batch})
 		if err != nil || len(jobs) == 0 {
 			return err
 		}
@@ -293,13 +302,14 @@ func (a *Acquirer) expireLane(ctx context.Context, l queue.Lane, before time.Tim
 	})
 	if err != nil {
 		a.cfg.Logger.Warn("jobs not expired", "error", err)
-		return
+		return false
 	}
 	for _, job := range changed {
 		a.metrics.reaped("pending_too_long")
 		a.metrics.finished(job)
 		a.emit(queue.Event{Kind: queue.EventExpired, At: a.now(), Lane: l, Job: job, Jobs: 1, Reason: reason})
 	}
+	return len(jobs) == a.cfg.Batch && len(changed) > 0
 }
 
 func jobIDs(jobs []queue.Job) []uuid.UUID {

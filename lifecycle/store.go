@@ -156,13 +156,18 @@ func (e *ChangeError) Unwrap() error { return e.Err }
 
 // Outbox keeps events from their commit until they are delivered.
 type Outbox interface {
-	// ClaimEvents leases up to limit events of the given topics until now+lease, those with the lowest Seq first, and
-	// counts the attempt. Of each workspace and topic only the first event can be claimed, and only if it is neither
-	// leased nor waiting for its retry, so that order within a workspace and topic is kept. Two claims at the same time
-	// never return the same event. A claimed event whose lease ends is claimable again.
+	// ClaimEvents leases up to limit events of the given topics until now+lease, counts the attempt, and returns them by
+	// Seq. Of each workspace and topic only the first event can be claimed, and only if it is neither leased nor waiting
+	// for its retry, so that order within a workspace and topic is kept. Two claims at the same time never return the same
+	// event. A claimed event whose lease ends is claimable again.
+	//
+	// Between workspaces no order is promised, so that a receiver who fails for some of them does not keep the others
+	// waiting. Where more can be claimed than limit, three kinds take turns: those never tried, the lowest Seq first;
+	// those tried before, the first that became claimable again first; and those never tried, the highest Seq first. What
+	// one kind leaves the others get. So each kind gets at least a third of a limit of three or more.
 	ClaimEvents(ctx context.Context, now time.Time, topics []Topic, lease time.Duration, limit int) ([]Event, error)
-	// SettleEvents ends claims: an event delivered is removed, the others are claimable from RetryAt on. An event that is
-	// no longer there is ignored.
+	// SettleEvents ends claims: an event delivered is removed, one that is Untried is as if it had not been claimed, the
+	// others are claimable from RetryAt on. An event that is no longer there is ignored.
 	SettleEvents(ctx context.Context, now time.Time, deliveries []Delivery) error
 	// PruneEvents removes events of the given topics whose At is before an instant, claimed or not and at most limit, and
 	// returns them ordered by Seq. Of a workspace and topic it removes the first ones. It may look at the first limit
@@ -177,6 +182,9 @@ type Delivery struct {
 	Seq int64
 	// RetryAt is zero if the event was delivered, else the earliest instant of the next attempt.
 	RetryAt time.Time
+	// Untried says that nothing was attempted, so the attempt does not count; RetryAt must be set. A store that does not know
+	// it counts the attempt.
+	Untried bool
 }
 
 // Waker lets the executor sleep until something is due.

@@ -21,7 +21,7 @@ func TestIndexAgainstAMap(t *testing.T) {
 
 func againstAMap(t *testing.T, hash func(int) uint64) {
 	const keys, steps = 60, 4000
-	var x index[int, int]
+	x := index[int, int]{hash: hash}
 	model := make(map[int]*entry[int, int])
 	random := rand.New(rand.NewPCG(1, 2))
 	for step := range steps {
@@ -46,14 +46,43 @@ func againstAMap(t *testing.T, hash func(int) uint64) {
 			}
 		}
 		if x.used != len(model) {
-			t.Fatalf("step %d: %d slots used for %d entries", step, x.used, len(model))
+			t.Fatalf("step %d: %d used for %d entries", step, x.used, len(model))
+		}
+	}
+	for key, e := range model {
+		x.drop(hash(key), e)
+	}
+	for i := range *x.buckets.Load() {
+		if tags := (*x.buckets.Load())[i].tags.Load(); tags != 0 {
+			t.Errorf("bucket %d is left with %#x", i, tags)
+		}
+	}
+}
+
+// More entries of one hash than a bucket can count as put past it.
+func TestIndexOfOneHash(t *testing.T) {
+	same := func(int) uint64 { return 1 }
+	x := index[int, int]{hash: same}
+	var entries []*entry[int, int]
+	for key := range 3 * passedMost {
+		entries = append(entries, &entry[int, int]{key: key})
+		x.add(same(key), entries[key])
+	}
+	for key, e := range entries {
+		if key%3 > 0 {
+			x.drop(same(key), e)
+		}
+	}
+	for key, e := range entries {
+		if got := x.find(same(key), key); (got == e) != (key%3 == 0) {
+			t.Fatalf("find(%d) = %v", key, got)
 		}
 	}
 }
 
 // While a writer adds and drops, readers get the key's own entry or nothing, and look at slots that all end.
 func TestIndexIsReadWhileItIsWritten(t *testing.T) {
-	var x index[int, int]
+	x := index[int, int]{hash: crowded}
 	var stop atomic.Bool
 	var readers sync.WaitGroup
 	for range 4 {

@@ -29,7 +29,7 @@ type table[K comparable, V any] struct {
 // shard keeps what hits read and what others write on cache lines of their own.
 type shard[K comparable, V any] struct {
 	index index[K, V]
-	_     [48]byte
+	_     [40]byte
 
 	mu sync.RWMutex
 	// residents are the same entries, densely, for random choice and for scans.
@@ -44,6 +44,7 @@ func (t *table[K, V]) init(groups func(K) (version, owner uuid.UUID)) {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.flights = make(map[*flight[V]]struct{})
+		s.index.hash = t.hash
 	}
 }
 

@@ -172,7 +172,8 @@ type Leases interface {
 
 	// Cancel asks for jobs to be canceled. Pending ones turn canceled at once (failed, if c.Expire), running
 	// ones only get their CancelAt set if it was not (left alone, if c.Expire), final ones stay. The reason
-	// becomes the error of a pending job. It returns the jobs that changed.
+	// becomes the error of a pending job. It returns the jobs that changed. With c.Expire it passes over a job whose row
+	// somebody else holds, who shall not keep the others waiting; else it changes all of them or fails.
 	Cancel(ctx context.Context, c Cancellation) ([]Job, error)
 }
 
@@ -270,26 +271,29 @@ type Cancellation struct {
 // beats. Ids are never used again, so there is no epoch beside them.
 type Registry interface {
 	// Heartbeat registers the process or counts one more of its heartbeats, and says how the fleet is. A process that was
-	// declared lost stays lost: [ErrProcessLost]. Workers replaces what the process said about its workers; nil
+	// declared lost stays lost: [ErrProcessLost]. The record of the process is its sign of life: where somebody else holds its
+	// row, no heartbeat can be stored, which is an error, and the process is judged like one that is silent. Workers replaces what the process said about its workers; nil
 	// keeps it.
 	Heartbeat(ctx context.Context, h Heartbeat) (Fleet, error)
 
 	// Reap declares a process lost if its count of heartbeats still is r.Heartbeats, and returns up to r.Limit jobs
 	// that it holds. If the process has beaten in the meantime, nothing happens and nothing is returned; if it
 	// was lost before, its jobs are returned all the same, so that what was interrupted can be finished. A process that is
-	// not registered and holds running jobs counts as one without heartbeats: it gets a record as a lost one.
+	// not registered and holds running jobs counts as one without heartbeats: it gets a record as a lost one. Where somebody
+	// else holds the row of the process it fails soon, so that others can be declared lost.
 	Reap(ctx context.Context, r ReapRequest) (Reaped, error)
 
 	// PruneJobs deletes up to limit jobs that ended before the given time, with their lines, the records of processes that were
 	// declared lost before it and hold nothing, and the pauses that ended before it. It returns the number of jobs deleted. However long their
-	// logs are, no transaction deletes more than some ten thousand lines; an error may come after some jobs are deleted.
+	// logs are, no transaction deletes more than some ten thousand lines; an error may come after some jobs are deleted. What
+	// somebody else holds a row of stays, and keeps nothing else.
 	PruneJobs(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Heartbeat is a process's sign of life.
 type Heartbeat struct {
 	Process uuid.UUID
-	// Name is for people: the host and whatever else distinguishes two processes.
+	// Name is for people: the host and whatever else distinguishes two processes. It is cut to [MaxActor] bytes.
 	Name string
 	Now  time.Time
 	// Workers are the process's waiting and busy workers by domain; nil means unchanged.

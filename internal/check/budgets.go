@@ -24,7 +24,7 @@ var budgets = map[string]int{
 	"prewarm":                   160,
 	"rendercache":               60,
 	"schedule":                  45,
-	"store":                     9,
+	"store":                     10,
 	"store/memory":              10,
 	"store/postgres":            15,
 	"store/postgres/pgtest":     15,

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/coder/quartz"
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/internal/micros"
@@ -17,13 +17,15 @@ const (
 	relayPage = 256
 	// leaseFactor is the lease of a claim in delivery timeouts.
 	leaseFactor = 3
+	// settlePause is how long what was received waits for more to be settled with it.
+	settlePause = 100 * time.Millisecond
 
 	retryFirst = time.Second
 	retryLimit = 10 * time.Minute
 )
 
 // relay delivers the events of one topic to its sink. It claims no other topic's events, so a sink that hangs or fails
-// delays its own topic alone.
+// delays its own topic alone. Where it hangs or fails for some workspaces, it delays theirs: see [flow].
 type relay struct {
 	topic  lifecycle.Topic
 	sink   Sink
@@ -43,7 +45,7 @@ func (r *relay) run(ctx context.Context) {
 		if _, err := r.deliverWaiting(ctx); err != nil && ctx.Err() == nil {
 			warn(ctx, r.logger, "relay events of topic "+r.topic.String(), err)
 		}
-		again := r.clock.AfterFunc(r.interval, func() { signal(r.wrote) }, "executor", "relay")
+		again := r.lookLater()
 		select {
 		case <-ctx.Done():
 		case <-r.wrote:
@@ -52,29 +54,29 @@ func (r *relay) run(ctx context.Context) {
 	}
 }
 
-// deliverWaiting delivers page after page until no event can be claimed. The error is the store's.
+// lookLater has the relay look for what other processes wrote.
+func (r *relay) lookLater() *quartz.Timer {
+	return r.clock.AfterFunc(r.interval, func() { signal(r.wrote) }, "executor", "relay")
+}
+
+// deliverWaiting delivers until no event can be claimed and no delivery is under way. The error is the store's.
 func (r *relay) deliverWaiting(ctx context.Context) (delivered int, err error) {
-	for ctx.Err() == nil {
-		now := micros.Of(r.clock.Now("executor", "relay"))
-		lease := leaseFactor * r.timeout
-		events, err := r.outbox.ClaimEvents(ctx, now, []lifecycle.Topic{r.topic}, lease, relayPage)
-		if err != nil {
-			return delivered, fmt.Errorf("claim events of topic %s: %w", r.topic, err)
-		}
-		if len(events) == 0 {
-			return delivered, nil
-		}
-		deliveries := r.deliverAll(ctx, events, now.Add(lease))
-		for _, d := range deliveries {
-			if d.RetryAt.IsZero() {
-				delivered++
-			}
-		}
-		if err := r.settle(ctx, deliveries); err != nil {
-			return delivered, err
-		}
+	f := newFlow(r)
+	if err := f.run(ctx); err != nil {
+		return f.delivered, err
 	}
-	return delivered, ctx.Err()
+	return f.delivered, ctx.Err()
+}
+
+// claim leases a page of events.
+func (r *relay) claim(ctx context.Context, limit int) (events []lifecycle.Event, leaseEnds time.Time, err error) {
+	now := micros.Of(r.clock.Now("executor", "relay"))
+	lease := leaseFactor * r.timeout
+	events, err = r.outbox.ClaimEvents(ctx, now, []lifecycle.Topic{r.topic}, lease, limit)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("claim events of topic %s: %w", r.topic, err)
+	}
+	return events, now.Add(lease), nil
 }
 
 // settle ends claims. The end of ctx does not stop it: what was delivered would be delivered again.
@@ -87,28 +89,8 @@ func (r *relay) settle(ctx context.Context, deliveries []lifecycle.Delivery) err
 	return nil
 }
 
-// deliverAll delivers claimed events, several at a time, and returns how each claim ends.
-func (r *relay) deliverAll(ctx context.Context, events []lifecycle.Event, leaseEnds time.Time) []lifecycle.Delivery {
-	deliveries := make([]lifecycle.Delivery, len(events))
-	var g errgroup.Group
-	g.SetLimit(r.concurrency)
-	for i, e := range events {
-		g.Go(func() error {
-			deliveries[i] = lifecycle.Delivery{Seq: e.Seq, RetryAt: r.deliver(ctx, e, leaseEnds)}
-			return nil
-		})
-	}
-	_ = g.Wait() // the tasks report in their deliveries
-	return deliveries
-}
-
 // deliver hands an event to the sink and returns when to try again, zero if it was received.
-func (r *relay) deliver(ctx context.Context, e lifecycle.Event, leaseEnds time.Time) time.Time {
-	now := micros.Of(r.clock.Now("executor", "deliver"))
-	// An event that could outlive its lease is given back untouched: another relay would deliver it at the same time.
-	if ctx.Err() != nil || now.Add(r.timeout).After(leaseEnds) {
-		return now
-	}
+func (r *relay) deliver(ctx context.Context, e lifecycle.Event) time.Time {
 	_, err := call(ctx, r.caller, r.timeout, fmt.Sprintf("deliver event %s", e.Key()),
 		func(ctx context.Context) (struct{}, error) { return struct{}{}, r.sink(ctx, e) })
 	r.metrics.attempt(r.topic, err)

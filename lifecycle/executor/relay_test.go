@@ -298,24 +298,3 @@ func TestRelayServesTopicsSideBySide(t *testing.T) {
 	e.Tick(f.ctx, monday)
 	f.relay(e, 6)
 }
-
-// An event that could outlive its lease is given back untouched, since another relay would deliver it at the same time; a
-// later claim delivers it.
-func TestRelayGivesBackWhatCouldOutliveItsLease(t *testing.T) {
-	f := newFleet(t)
-	f.add(dueStops(5)...)
-	attempts := map[uuid.UUID]int{}
-	e := f.executor(executor.Config{Concurrency: 1, DeliveryTimeout: 10 * time.Second, Auditor: func(_ context.Context, e lifecycle.Event) error {
-		attempts[e.WorkspaceID] = e.Attempt
-		f.clock.Advance(9 * time.Second)
-		return nil
-	}}, nil)
-	e.Tick(f.ctx, monday)
-	f.relay(e, 5)
-	for n := 1; n <= 5; n++ {
-		// The lease is 30 seconds: deliveries that begin after 0, 9 and 18 end in time.
-		if want := 1 + (n-1)/3; attempts[id(n)] != want {
-			t.Errorf("event %d was received at attempt %d, want %d", n, attempts[id(n)], want)
-		}
-	}
-}

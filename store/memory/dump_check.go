@@ -146,12 +146,12 @@ func (r *processRow) check() error {
 // check sees that events are of one line of the outbox, in their order.
 func (r *eventsRow) check(o *outbox) error {
 	first := r.Events[0]
-	if _, twice := o.lines[lineKey{first.WorkspaceID, first.Topic}]; twice {
-		return invalid.New("Events", first.WorkspaceID, "must not occur twice for a workspace and topic")
+	if _, twice := o.lines[lineKey{first.Subject(), first.Topic}]; twice {
+		return invalid.New("Events", first.Subject(), "must not occur twice for a workspace and topic")
 	}
 	last := int64(0)
 	for _, e := range r.Events {
-		if e.WorkspaceID != first.WorkspaceID || e.Topic != first.Topic || e.Seq <= last || e.Seq > maxPlace {
+		if e.Subject() != first.Subject() || e.Topic != first.Topic || e.Seq <= last || e.Seq > maxPlace {
 			return invalid.New("Events", e.Seq, "must be of one workspace and topic, with rising numbers")
 		}
 		last = e.Seq

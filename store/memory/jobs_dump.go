@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
-	"github.com/dormouse-go/dormouse/store/form"
 )
 
 // jobLines are the lines of a dump that are about jobs.
@@ -91,7 +90,7 @@ func (s *Jobs) restore(rows *jobLines) error {
 			return err
 		}
 		s.processes[p.ID] = &process{
-			id: p.ID, name: form.Text(p.Name), heartbeats: p.Heartbeats, heartbeatAt: p.HeartbeatAt, workers: p.Workers, lost: p.Lost, lostAt: p.LostAt,
+			id: p.ID, name: queue.CleanText(p.Name, queue.MaxActor), heartbeats: p.Heartbeats, heartbeatAt: p.HeartbeatAt, workers: p.Workers, lost: p.Lost, lostAt: p.LostAt,
 			held: make(map[uuid.UUID]*job),
 		}
 	case rows.Turn != nil:

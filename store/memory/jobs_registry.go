@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dormouse-go/dormouse/store/form"
-
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -56,7 +54,7 @@ func (s *Jobs) Heartbeat(_ context.Context, b queue.Heartbeat) (queue.Fleet, err
 	if p.lost {
 		return queue.Fleet{}, queue.ErrProcessLost
 	}
-	p.name, p.heartbeatAt = form.Text(b.Name), b.Now
+	p.name, p.heartbeatAt = queue.CleanText(b.Name, queue.MaxActor), b.Now
 	p.heartbeats++
 	if b.Workers != nil {
 		p.workers = cloneWorkers(b.Workers)

@@ -15,12 +15,14 @@ import (
 )
 
 // outbox keeps events until they are delivered. The events of one subject and topic form a line of which only the head
-// can be claimed; the heads stand in one of two heaps, by their place in the outbox or by when they are claimable again.
+// can be claimed; each head stands in one heap: of those never tried, by their place in the outbox; of those tried before, by
+// when they became claimable again; or of those that wait, by when that is over.
 type outbox struct {
 	seq     int64
 	lines   map[lineKey]*line
 	heads   map[int64]*line // by the Seq of the head, of the lines that wait
-	ready   map[lifecycle.Topic]*minHeap[*line]
+	fresh   map[lifecycle.Topic]*minHeap[*line]
+	tried   map[lifecycle.Topic]*minHeap[*line]
 	waiting *minHeap[*line]
 	count   int
 }
@@ -39,11 +41,15 @@ type line struct {
 	index int
 }
 
+func (l *line) seq() int64  { return l.events[0].Seq }
+func (l *line) tried() bool { return l.events[0].Attempt > 0 }
+
 func newOutbox() outbox {
 	return outbox{
 		lines:   map[lineKey]*line{},
 		heads:   map[int64]*line{},
-		ready:   map[lifecycle.Topic]*minHeap[*line]{},
+		fresh:   map[lifecycle.Topic]*minHeap[*line]{},
+		tried:   map[lifecycle.Topic]*minHeap[*line]{},
 		waiting: newHeap(func(a, b *line) bool { return a.until < b.until }),
 	}
 }
@@ -66,28 +72,69 @@ func (o *outbox) add(e lifecycle.Event) {
 	o.pushReady(l)
 }
 
-func (o *outbox) readyOf(t lifecycle.Topic) *minHeap[*line] {
-	h, ok := o.ready[t]
+func byPlace(a, b *line) int { return cmp.Compare(a.seq(), b.seq()) }
+
+func byRetry(a, b *line) int { return cmp.Or(cmp.Compare(a.until, b.until), byPlace(a, b)) }
+
+// heapOf is where a head stands that can be claimed.
+func (o *outbox) heapOf(l *line) *minHeap[*line] {
+	heaps, order := o.fresh, byPlace
+	if l.tried() {
+		heaps, order = o.tried, byRetry
+	}
+	h, ok := heaps[l.key.topic]
 	if !ok {
-		h = newHeap(func(a, b *line) bool { return a.events[0].Seq < b.events[0].Seq })
-		o.ready[t] = h
+		h = newHeap(func(a, b *line) bool { return order(a, b) < 0 })
+		heaps[l.key.topic] = h
 	}
 	return h
 }
 
-func (o *outbox) pushReady(l *line) { heap.Push(o.readyOf(l.key.topic), l) }
+func (o *outbox) pushReady(l *line) { heap.Push(o.heapOf(l), l) }
 
-// next returns the ready line with the earliest head among the topics, nil if there is none.
-func (o *outbox) next(topics []lifecycle.Topic) *line {
-	var best *line
+// first are up to limit lines of the topics, in their order.
+func first(heaps map[lifecycle.Topic]*minHeap[*line], topics []lifecycle.Topic, order func(a, b *line) int, limit int) (found []*line) {
 	for _, t := range topics {
-		if h := o.readyOf(t); h.Len() > 0 {
-			if l := h.items[0]; best == nil || cmp.Less(l.events[0].Seq, best.events[0].Seq) {
-				best = l
-			}
+		h, ok := heaps[t]
+		if !ok {
+			continue
+		}
+		var some []*line
+		for len(some) < limit && h.Len() > 0 {
+			some = append(some, heap.Pop(h).(*line))
+		}
+		for _, l := range some {
+			heap.Push(h, l)
+		}
+		found = append(found, some...)
+	}
+	slices.SortFunc(found, order)
+	return found[:min(len(found), limit)]
+}
+
+// last are up to limit lines of the topics with the highest places, the highest first, those behind a line. O(lines).
+func last(heaps map[lifecycle.Topic]*minHeap[*line], topics []lifecycle.Topic, behind *line, limit int) (found []*line) {
+	for _, t := range topics {
+		if h, ok := heaps[t]; ok {
+			found = append(found, h.items...)
 		}
 	}
-	return best
+	found = slices.DeleteFunc(found, func(l *line) bool { return l.seq() <= behind.seq() })
+	slices.SortFunc(found, func(a, b *line) int { return byPlace(b, a) })
+	return found[:min(len(found), limit)]
+}
+
+// claimable are up to limit lines whose heads can be claimed, as [lifecycle.Outbox] shares them out.
+func (o *outbox) claimable(topics []lifecycle.Topic, limit int) []*line {
+	if limit <= 0 {
+		return nil
+	}
+	oldest := first(o.fresh, topics, byPlace, limit)
+	var newest []*line
+	if len(oldest) == limit {
+		newest = last(o.fresh, topics, oldest[limit-1], limit)
+	}
+	return store.InTurn(limit, oldest, first(o.tried, topics, byRetry, limit), newest)
 }
 
 // revive moves the lines whose lease or pause has ended back.
@@ -109,14 +156,21 @@ func (o *outbox) wait(l *line, until int64) {
 func (o *outbox) settle(l *line, d lifecycle.Delivery) {
 	heap.Remove(o.waiting, l.index)
 	delete(o.heads, d.Seq)
-	if !d.RetryAt.IsZero() {
-		o.wait(l, micros(d.RetryAt))
-		return
+	head := &l.events[0]
+	if d.Untried && head.Attempt > 0 {
+		head.Attempt--
 	}
-	o.advance(l)
+	switch {
+	case d.RetryAt.IsZero():
+		o.advance(l)
+	case d.Untried && !l.tried():
+		o.pushReady(l)
+	default:
+		o.wait(l, micros(d.RetryAt))
+	}
 }
 
-// ClaimEvents implements [lifecycle.Outbox].
+// ClaimEvents implements [lifecycle.Outbox]. O(limit), and O(lines of the topics) where more than limit can be claimed.
 func (s *Store) ClaimEvents(
 	ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int,
 ) ([]lifecycle.Event, error) {
@@ -128,18 +182,15 @@ func (s *Store) ClaimEvents(
 	o := &s.outbox
 	o.revive(micros(now))
 	var claimed []lifecycle.Event
-	for len(claimed) < limit {
-		l := o.next(topics)
-		if l == nil {
-			break
-		}
-		heap.Pop(o.readyOf(l.key.topic))
+	for _, l := range o.claimable(topics, limit) {
+		heap.Remove(o.heapOf(l), l.index)
 		l.events[0].Attempt++
 		o.wait(l, micros(now.Add(lease)))
 		e := l.events[0]
 		e.Job = cloneJob(e.Job)
 		claimed = append(claimed, e)
 	}
+	slices.SortFunc(claimed, func(a, b lifecycle.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	return claimed, nil
 }
 
@@ -188,7 +239,7 @@ func (o *outbox) drop(l *line) {
 		heap.Remove(o.waiting, l.index)
 		delete(o.heads, head)
 	} else {
-		heap.Remove(o.readyOf(l.key.topic), l.index)
+		heap.Remove(o.heapOf(l), l.index)
 	}
 	o.advance(l)
 }

@@ -1,11 +1,17 @@
 package memory_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/invalid"
+	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/store/memory"
 )
 
 // What a pool knows comes back with the rest: a key that was used is known, and a ready member can be claimed.
@@ -43,5 +49,44 @@ func TestDumpAndRestoreOfMembers(t *testing.T) {
 	must(t, err)
 	if len(found) != 2 {
 		t.Errorf("%d members of a reused resource", len(found))
+	}
+}
+
+// A dump in which somebody has changed a claim into what no claim is accepted with is refused.
+func TestRestoreRefusesClaims(t *testing.T) {
+	for name, change := range map[string]func(c *prewarm.Claim){
+		"key":     func(c *prewarm.Claim) { c.Key = "a\x1bb" },
+		"owner":   func(c *prewarm.Claim) { c.Owner = "ann\nbob" },
+		"tenant":  func(c *prewarm.Claim) { c.Tenant = "a\u202eb" },
+		"details": func(c *prewarm.Claim) { c.Details = "\x00" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, ids := lived(t)
+			m := prewarm.Member{ID: ids[0], Pool: "go", State: prewarm.Claimed, Claim: prewarm.Claim{Key: "k", Owner: "ann"}}
+			change(&m.Claim)
+			_, err := s.PutMembers(t.Context(), nil, []prewarm.Change{{Member: m}}) // no pool does
+			must(t, err)
+			if _, err := memory.Restore(strings.NewReader(dumpOf(t, s)), nil); !errors.Is(err, invalid.Err) {
+				t.Errorf("restored, error %v", err)
+			}
+		})
+	}
+}
+
+// Events of two templates, which no workspace has, are lines of their own in a dump too.
+func TestDumpOfEventsWithoutAWorkspace(t *testing.T) {
+	s, _ := lived(t)
+	for range 2 {
+		template := lifecycle.Template{ID: uuid.New(), OrganizationID: uuid.New(), Name: "go"}
+		must(t, s.Recording(lifecycle.Event{Topic: lifecycle.TopicAudit, At: monday, TemplateID: template.ID}).PutTemplate(t.Context(), monday, template))
+	}
+	claim := func(s *memory.Store) []lifecycle.Event {
+		events, err := s.ClaimEvents(t.Context(), monday, []lifecycle.Topic{lifecycle.TopicAudit}, time.Minute, 100)
+		must(t, err)
+		return events
+	}
+	back := restored(t, s)
+	if got, want := len(claim(back)), len(claim(s)); got != want || want < 2 {
+		t.Errorf("%d events after the restore, want %d", got, want)
 	}
 }

@@ -66,6 +66,16 @@ func (s *Store) lockJobs(ctx context.Context, text string, args ...any) ([]queue
 	return l.jobs, s.fillTags(ctx, l.jobs, l.tagSets)
 }
 
+// boundWaits bounds how long the statements of a transaction wait for a row. In a transaction of the host it does nothing: what it sets
+// would stay for what the host does after it.
+func (s *Store) boundWaits(ctx context.Context, tx pgx.Tx) error {
+	if s.host != nil {
+		return nil
+	}
+	_, err := tx.Exec(ctx, batchWaitSQL)
+	return err
+}
+
 // isHeld reports whether a statement failed because the time to wait for a row was over.
 func isHeld(err error) bool {
 	var pg *pgconn.PgError

@@ -354,13 +354,20 @@ var cancelSQL = `
 	)
 	SELECT` + jobColumns + ` FROM canceled j`
 
+// expireSQL passes over what somebody holds: who expires asks again.
+var expireSQL = strings.Replace(cancelSQL, "ORDER BY id FOR NO KEY UPDATE", "ORDER BY id FOR NO KEY UPDATE SKIP LOCKED", 1)
+
 // Cancel implements [queue.Leases]. A call whose answer is lost is not repeated by itself: its repetition would not
 // return what the first has changed.
 func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, error) {
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}
-	jobs, err := s.lockJobs(ctx, cancelSQL, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire, (*key)(c.Organization))
+	text := cancelSQL
+	if c.Expire {
+		text = expireSQL
+	}
+	jobs, err := s.lockJobs(ctx, text, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire, (*key)(c.Organization))
 	if err != nil {
 		return nil, fmt.Errorf("cancel %d jobs: %w", len(c.IDs), err)
 	}

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -54,18 +53,14 @@ func (p *Pubsub) Publish(ctx context.Context, message string) error {
 // Heartbeat implements [queue.Heartbeater].
 func (p *Pubsub) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.Fleet, err error) {
 	if err = p.store.check(ctx); err == nil {
-		err = p.use(ctx, func() error {
-			fleet, err = p.store.heartbeatOn(ctx, p.conn, b)
-			return err
+		err = p.store.retry(ctx, repeatable, func(ctx context.Context) error {
+			return p.use(ctx, func() error {
+				fleet, err = p.store.heartbeatOn(ctx, p.conn, b)
+				return err
+			})
 		})
 	}
-	switch {
-	case errors.Is(err, queue.ErrProcessLost):
-		return queue.Fleet{}, err
-	case err != nil:
-		return queue.Fleet{}, fmt.Errorf("heartbeat: %w", err)
-	}
-	return fleet, nil
+	return fleet, heartbeatError(b, err)
 }
 
 // use calls f with the connection, one caller at a time. A connection that turns out to be broken is replaced once.

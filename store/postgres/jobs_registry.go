@@ -7,12 +7,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dormouse-go/dormouse/store/form"
-
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
 const heartbeatSQL = `
@@ -39,14 +38,23 @@ func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.F
 		fleet, err = s.heartbeatOn(ctx, s.db, b)
 		return err
 	})
-	if errors.Is(err, queue.ErrProcessLost) {
-		return queue.Fleet{}, err
-	}
-	if err != nil {
-		return queue.Fleet{}, fmt.Errorf("heartbeat: %w", err)
-	}
-	return fleet, nil
+	return fleet, heartbeatError(b, err)
 }
+
+// heartbeatError says what has become of a heartbeat. The record of a process that somebody holds is the one row that nobody can do
+// without: it is the sign of life. The process gives up its leases when it has not been heard, and goes on under another name.
+func heartbeatError(b queue.Heartbeat, err error) error {
+	switch {
+	case err == nil, errors.Is(err, queue.ErrProcessLost):
+		return err
+	case isHeld(err):
+		return fmt.Errorf("heartbeat: %w: the record of process %s (%q): %w", lifecycle.ErrUnavailable, b.Process, b.Name, errHeld)
+	}
+	return fmt.Errorf("heartbeat: %w", err)
+}
+
+// signWaitSQL has a heartbeat wait for its row for most of the time that it usually has, over all attempts.
+const signWaitSQL = `SELECT set_config('lock_timeout', '1s', true)`
 
 // heartbeatOn sends a heartbeat through a pool or a connection.
 func (s *Store) heartbeatOn(ctx context.Context, conn sender, b queue.Heartbeat) (fleet queue.Fleet, err error) {
@@ -60,7 +68,8 @@ func (s *Store) heartbeatOn(ctx context.Context, conn sender, b queue.Heartbeat)
 		workers = &t
 	}
 	var batch pgx.Batch
-	batch.Queue(s.sql(heartbeatSQL), key(b.Process), form.Text(b.Name), b.Now, workers)
+	batch.Queue(signWaitSQL)
+	batch.Queue(s.sql(heartbeatSQL), key(b.Process), queue.CleanText(b.Name, queue.MaxActor), b.Now, workers)
 	batch.Queue(s.sql(processesSQL))
 	batch.Queue(s.sql(canceledSQL), key(b.Process))
 	batch.Queue(s.sql(holdingsSQL))
@@ -73,6 +82,9 @@ func (s *Store) heartbeatOn(ctx context.Context, conn sender, b queue.Heartbeat)
 
 func readFleet(results pgx.BatchResults) (queue.Fleet, error) {
 	fleet := queue.Fleet{Running: make(map[queue.Kind]int)}
+	if _, err := results.Exec(); err != nil {
+		return fleet, err
+	}
 	switch tag, err := results.Exec(); {
 	case err != nil:
 		return fleet, err
@@ -170,13 +182,14 @@ func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, er
 	var lost bool
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var batch pgx.Batch
+		batch.Queue(batchWaitSQL)
 		batch.Queue(s.sql(reapLockSQL), key(b.Process))
 		batch.Queue(s.sql(reapUnknownSQL), key(b.Process), b.Now)
 		batch.Queue(s.sql(reapSQL), key(b.Process), b.Heartbeats, b.Now)
 		batch.Queue(s.sql(lostSQL), key(b.Process))
 		batch.Queue(s.sql(reapedSQL), key(b.Process), b.Limit)
 		read := func(r pgx.BatchResults) error {
-			for range 3 {
+			for range 4 {
 				if _, err := r.Exec(); err != nil {
 					return err
 				}
@@ -186,7 +199,11 @@ func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, er
 			}
 			return l.collect(r.Query())
 		}
-		return pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error { return send(ctx, tx, &batch, read) })
+		err := pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error { return send(ctx, tx, &batch, read) })
+		if isHeld(err) { // others are silent too; the next heartbeat asks again
+			return fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, errHeld)
+		}
+		return err
 	})
 	if err == nil {
 		err = s.fillTags(ctx, l.jobs, l.tagSets)
@@ -210,8 +227,10 @@ const (
 		SELECT id, sum(lines) OVER (ORDER BY ended_at, id) AS upto FROM ended
 	)
 	DELETE FROM dormouse.jobs WHERE id IN (SELECT id FROM summed WHERE upto <= $3)`
-	// longestSQL finds a job that has too many lines for that.
-	longestSQL = `SELECT id FROM dormouse.jobs WHERE state >= 2 AND ended_at < $1 ORDER BY ended_at LIMIT 1`
+	// endedFirstSQL finds jobs one by one: those that have too many lines for that, or with something that somebody holds.
+	endedFirstSQL = `
+	SELECT id FROM dormouse.jobs WHERE state >= 2 AND ended_at < $1
+	ORDER BY ended_at, id LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED`
 	// pruneLinesSQL empties a log from its beginning.
 	pruneLinesSQL = `
 	DELETE FROM dormouse.job_lines WHERE job_id = $1 AND seq IN (
@@ -220,15 +239,21 @@ const (
 		ORDER BY l.seq LIMIT $3)`
 	pruneJobSQL       = `DELETE FROM dormouse.jobs WHERE id = $1 AND state >= 2 AND ended_at < $2`
 	pruneProcessesSQL = `
-	DELETE FROM dormouse.processes p WHERE p.lost_at < $1
-		AND NOT EXISTS (SELECT FROM dormouse.jobs j WHERE j.state = 1 AND j.process_id = p.id)`
-	prunePausesSQL = `DELETE FROM dormouse.pauses WHERE ends_at < $1`
+	DELETE FROM dormouse.processes WHERE id IN (
+		SELECT p.id FROM dormouse.processes p WHERE p.lost_at < $1
+			AND NOT EXISTS (SELECT FROM dormouse.jobs j WHERE j.state = 1 AND j.process_id = p.id)
+		FOR UPDATE OF p SKIP LOCKED)`
+	prunePausesSQL = `
+	DELETE FROM dormouse.pauses WHERE (organization_id, type) IN (
+		SELECT organization_id, type FROM dormouse.pauses WHERE ends_at < $1 FOR UPDATE SKIP LOCKED)`
 	// pruneClaimedSQL deletes what claims at the same time have left below the highest number, pruneTurnsSQL the last
 	// numbers of tenants that the number claimed last has overtaken by a step: they decide nothing any more.
 	pruneClaimedSQL = `
-	DELETE FROM dormouse.claimed c WHERE EXISTS (
-		SELECT FROM dormouse.claimed h
-		WHERE h.organization_id = c.organization_id AND h.priority = c.priority AND h.place > c.place)`
+	DELETE FROM dormouse.claimed WHERE (organization_id, priority, place) IN (
+		SELECT c.organization_id, c.priority, c.place FROM dormouse.claimed c WHERE EXISTS (
+			SELECT FROM dormouse.claimed h
+			WHERE h.organization_id = c.organization_id AND h.priority = c.priority AND h.place > c.place)
+		FOR UPDATE OF c SKIP LOCKED)`
 	pruneTurnsSQL = `
 	DELETE FROM dormouse.turns t WHERE (organization_id, priority, tenant_id) IN (
 		SELECT t.organization_id, t.priority, t.tenant_id FROM dormouse.turns t
@@ -237,12 +262,13 @@ const (
 		FOR UPDATE OF t SKIP LOCKED)`
 )
 
-// PruneJobs implements [queue.Registry]. It makes as many transactions as the logs of the jobs need.
+// PruneJobs implements [queue.Registry]. It makes as many transactions as the logs of the jobs need. What somebody holds it leaves for
+// the next time.
 func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	for n < limit {
-		some, err := s.change(ctx, pruneJobsSQL, before, limit-n, pruneLines)
-		if err == nil && some == 0 {
-			some, err = s.pruneLong(ctx, before)
+		some, err := s.changeUnheld(ctx, batchWaitSQL, pruneJobsSQL, before, limit-n, pruneLines)
+		if err == nil && some == 0 || errors.Is(err, errHeld) {
+			some, err = s.pruneOneByOne(ctx, before, limit-n)
 		}
 		n += some
 		if err != nil {
@@ -258,27 +284,66 @@ func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n i
 	return n, nil
 }
 
-// pruneLong deletes the job that ended first if it has many lines, part by part.
-func (s *Store) pruneLong(ctx context.Context, before time.Time) (n int, err error) {
-	var id uuid.UUID
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		return s.db.QueryRow(ctx, s.sql(longestSQL), before).Scan(toID(&id))
-	})
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return 0, nil
-	case err != nil:
-		return 0, err
+// pruneOneByOne deletes a page of jobs that cannot be deleted together, because of their many lines or of something that somebody
+// holds. Those behind them may go together again.
+func (s *Store) pruneOneByOne(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	for passed := 0; n == 0 && passed < limit; {
+		page, err := s.endedFirst(ctx, before, min(limit-passed, 100), passed)
+		if err != nil || len(page) == 0 {
+			return n, err
+		}
+		for _, id := range page {
+			deleted, err := s.pruneOne(ctx, id, before)
+			switch {
+			case errors.Is(err, errHeld):
+				passed++
+			case err != nil:
+				return n, err
+			default:
+				n += deleted
+			}
+		}
 	}
+	return n, nil
+}
+
+func (s *Store) endedFirst(ctx context.Context, before time.Time, limit, offset int) (page []uuid.UUID, err error) {
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		page = nil
+		rows, err := s.db.Query(ctx, s.sql(endedFirstSQL), before, limit, offset)
+		if err != nil {
+			return err
+		}
+		var id uuid.UUID
+		_, err = pgx.ForEachRow(rows, []any{toID(&id)}, func() error { page = append(page, id); return nil })
+		return err
+	})
+	return page, err
+}
+
+// pruneOne deletes a job, part by part if it has many lines. It returns errHeld if somebody holds it, or one of its lines.
+func (s *Store) pruneOne(ctx context.Context, id uuid.UUID, before time.Time) (n int, err error) {
 	for {
-		lines, err := s.change(ctx, pruneLinesSQL, key(id), before, pruneLines)
+		lines, err := s.changeUnheld(ctx, aloneWaitSQL, pruneLinesSQL, key(id), before, pruneLines)
 		if err != nil {
 			return 0, err
 		}
 		if lines < pruneLines {
-			return s.change(ctx, pruneJobSQL, key(id), before)
+			return s.changeUnheld(ctx, aloneWaitSQL, pruneJobSQL, key(id), before)
 		}
 	}
+}
+
+// changeUnheld is change, and returns errHeld if it has to wait for a row for too long.
+func (s *Store) changeUnheld(ctx context.Context, wait, text string, args ...any) (n int, err error) {
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		return s.patient(ctx, wait, text, args, func(rows pgx.Rows) error {
+			rows.Close()
+			n = int(rows.CommandTag().RowsAffected())
+			return rows.Err()
+		})
+	})
+	return n, err
 }
 
 // change runs a statement that may be repeated, and returns how many rows it changed.

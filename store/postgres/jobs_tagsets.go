@@ -2,15 +2,18 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
 // maxTagSets bounds how many tag sets are remembered; beyond it they are all forgotten and read again.
@@ -87,11 +90,14 @@ func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool)
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var b pgx.Batch
 		if create {
+			if s.host == nil { // there the setting would stay for what the host does after it
+				b.Queue(batchWaitSQL)
+			}
 			b.Queue(s.sql(reviveSQL), unknown)
 			b.Queue(s.sql(createTagSetsSQL), unknown)
 		}
 		b.Queue(s.sql(tagSetsByTextSQL), unknown)
-		return s.send(ctx, &b, func(r pgx.BatchResults) (err error) {
+		err := s.send(ctx, &b, func(r pgx.BatchResults) (err error) {
 			for range b.Len() - 1 {
 				if _, err := r.Exec(); err != nil {
 					return err
@@ -100,6 +106,10 @@ func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool)
 			found, err = s.readTagSets(r.Query())
 			return err
 		})
+		if isHeld(err) {
+			return fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, errTagsHeld)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("number tag sets: %w", err)
@@ -109,6 +119,22 @@ func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool)
 	}
 	maps.DeleteFunc(numbers, func(_ queue.TagSet, n int32) bool { return n == 0 })
 	return numbers, nil
+}
+
+// errTagsHeld: a transaction that has stored the first job with a tag set does not end. Until then nobody else can store one.
+var errTagsHeld = errors.New("a transaction that was left open holds the tag set")
+
+// blame says which change of a batch has the tag set that somebody holds, so that it costs the workspaces that need it.
+func (s *Store) blame(ctx context.Context, jobs []jobToQueue, err error) error {
+	if !errors.Is(err, errTagsHeld) {
+		return err
+	}
+	for _, j := range jobs {
+		if _, alone := s.numbersOf(ctx, []queue.TagSet{j.Tags}, true); errors.Is(alone, errTagsHeld) {
+			return &lifecycle.ChangeError{WorkspaceID: uuid.UUID(j.workspace), Err: errTagsHeld}
+		}
+	}
+	return err
 }
 
 // readTagSets reads tag sets and remembers them. One that cannot be read is left out.

@@ -81,13 +81,14 @@ func (s *Store) dropUnused(ctx context.Context, before time.Time) error {
 	if !s.unused.due(before) {
 		return nil
 	}
-	if _, err := s.db.Exec(ctx, s.sql(tagSetsInUseSQL), before, before.Add(-retiredFor)); err != nil {
+	err := s.patient(ctx, batchWaitSQL, tagSetsInUseSQL, []any{before, before.Add(-retiredFor)}, noRows)
+	if err != nil && !errors.Is(err, errHeld) { // what somebody holds is in use
 		return err
 	}
 	if _, err := s.db.Exec(ctx, s.sql(turnsOfGoneSQL)); err != nil {
 		return err
 	}
-	_, err := s.db.Exec(ctx, s.sql(claimedOfGoneSQL))
+	_, err = s.db.Exec(ctx, s.sql(claimedOfGoneSQL))
 	return err
 }
 

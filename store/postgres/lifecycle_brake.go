@@ -22,7 +22,10 @@ var (
 // lockDeletionsSQL has those that ask for deletions do it one after another. Reading and other writes go on.
 const lockDeletionsSQL = `LOCK TABLE dormouse.deletions IN SHARE ROW EXCLUSIVE MODE`
 
-const forgetDeletionsSQL = `DELETE FROM dormouse.deletions WHERE at <= $1`
+// forgetDeletionsSQL leaves what somebody holds for the next time: that one keeps its place, and counts, until then.
+const forgetDeletionsSQL = `
+	DELETE FROM dormouse.deletions WHERE workspace_id IN (
+		SELECT workspace_id FROM dormouse.deletions WHERE at <= $1 FOR UPDATE SKIP LOCKED)`
 
 // placedSQL finds the deletions that have their place.
 const placedSQL = `SELECT workspace_id FROM dormouse.deletions WHERE workspace_id = ANY ($1)`
@@ -60,6 +63,9 @@ func (s *Store) AdmitDeletions(ctx context.Context, now time.Time, b lifecycle.B
 }
 
 func (s *Store) admit(ctx context.Context, tx pgx.Tx, now time.Time, b lifecycle.Brake, due []lifecycle.DueDeletion) ([]uuid.UUID, error) {
+	if err := s.boundWaits(ctx, tx); err != nil {
+		return nil, err
+	}
 	if _, err := tx.Exec(ctx, s.sql(lockDeletionsSQL)); err != nil {
 		return nil, err
 	}
@@ -259,6 +265,9 @@ const (
 
 // lockEngine reads what concerns all workspaces, so that nobody else writes it before the transaction ends.
 func (s *Store) lockEngine(ctx context.Context, tx pgx.Tx) (lifecycle.Engine, error) {
+	if err := s.boundWaits(ctx, tx); err != nil {
+		return lifecycle.Engine{}, err
+	}
 	if _, err := tx.Exec(ctx, s.sql(ensureEngineSQL)); err != nil {
 		return lifecycle.Engine{}, err
 	}

@@ -31,10 +31,13 @@ func claims(changes []lifecycle.Change) bool {
 // tryClaims is one attempt at a batch in which workspaces change hands or members are written: a transaction that locks what
 // they depend on (owners, members, workspaces, each in the order of ids), sorts out what does not hold, and then writes the
 // rest with the statement of every batch. The locks on owners make claims of one owner follow each other, so that no two
-// get one name, and keep the owner as the claim saw it.
-func (s *Store) tryClaims(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) (outcomes []lifecycle.Outcome, err error) {
+// get one name, and keep the owner as the claim saw it. It waits no longer for a row than this library ever holds one.
+func (s *Store) tryClaims(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member, commit string) (outcomes []lifecycle.Outcome, err error) {
 	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		c := claimBatch{s: s, tx: tx, changes: changes, members: members, outcomes: make([]lifecycle.Outcome, len(changes))}
+		c := claimBatch{s: s, tx: tx, changes: changes, members: members, commit: commit, outcomes: make([]lifecycle.Outcome, len(changes))}
+		if err := s.boundWaits(ctx, tx); err != nil {
+			return err
+		}
 		if err := c.lock(ctx); err != nil {
 			return err
 		}
@@ -53,6 +56,7 @@ type claimBatch struct {
 	tx       pgx.Tx
 	changes  []lifecycle.Change
 	members  []prewarm.Member // one for each change, or nil
+	commit   string           // the statement that writes them
 	outcomes []lifecycle.Outcome
 }
 
@@ -227,9 +231,9 @@ func (c *claimBatch) write(ctx context.Context, now time.Time) error {
 		return err
 	}
 	if err := c.s.numberTags(ctx, encoded.jobs); err != nil {
-		return err
+		return c.s.blame(ctx, encoded.jobs, err)
 	}
-	text, args := encoded.statement()
+	text, args := encoded.statement(c.commit)
 	outcomes, err := c.s.tryCommit(ctx, c.tx, changes, text, args)
 	if err != nil {
 		return err

@@ -173,14 +173,14 @@ func (e *encoded) add(now time.Time, c *change) error {
 	return nil
 }
 
-// statement is the smallest statement that writes the changes, and its parameters.
-func (e *encoded) statement() (string, []any) {
+// statement is the smallest statement that writes the changes, and its parameters; commit is the largest.
+func (e *encoded) statement(commit string) (string, []any) {
 	args := changeColumns.args(e.changes)
 	if !e.builds && len(e.events) == 0 && len(e.jobs) == 0 {
 		return touchSQL, args
 	}
 	args = append(args, eventColumns.args(e.events)...)
-	return commitSQL, append(args, buildJobColumns.args(e.jobs)...)
+	return commit, append(args, buildJobColumns.args(e.jobs)...)
 }
 
 // indexOf numbers the changes by workspace.

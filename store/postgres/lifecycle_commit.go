@@ -41,6 +41,9 @@ func (s *Store) commit(ctx context.Context, now time.Time, changes []lifecycle.C
 		outcomes, err = s.untilAnswered(ctx, changes, try)
 		return err
 	})
+	if isHeld(err) {
+		err = fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, errHeld)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
@@ -58,29 +61,43 @@ type attempt func(ctx context.Context, unanswered bool) ([]lifecycle.Outcome, er
 // members.
 func (s *Store) attempt(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) (attempt, error) {
 	if members != nil || claims(changes) {
-		return func(ctx context.Context, _ bool) (outcomes []lifecycle.Outcome, err error) {
+		return s.passing(func(ctx context.Context, _ bool, commit string) (outcomes []lifecycle.Outcome, err error) {
 			err = againIfTaken(func() error {
-				outcomes, err = s.tryClaims(ctx, now, changes, members)
+				outcomes, err = s.tryClaims(ctx, now, changes, members, commit)
 				return err
 			})
 			return outcomes, err
-		}, nil
+		}), nil
 	}
 	encoded, err := encode(now, changes)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.numberTags(ctx, encoded.jobs); err != nil {
-		return nil, err
+		return nil, s.blame(ctx, encoded.jobs, err)
 	}
-	text, args := encoded.statement()
-	return func(ctx context.Context, unanswered bool) ([]lifecycle.Outcome, error) {
-		text := text
+	return s.passing(func(ctx context.Context, unanswered bool, commit string) ([]lifecycle.Outcome, error) {
+		text, args := encoded.statement(commit)
 		if unanswered {
 			text = strings.Replace(text, "FOR NO KEY UPDATE SKIP LOCKED", "FOR NO KEY UPDATE", 1)
 		}
 		return s.tryCommit(ctx, s.db, changes, text, args)
-	}, nil
+	}), nil
+}
+
+// passing makes an attempt that passes over what it would wait for too long: the first number of a tenant, that a transaction
+// gives it which does not end.
+func (s *Store) passing(try func(ctx context.Context, unanswered bool, commit string) ([]lifecycle.Outcome, error)) attempt {
+	return func(ctx context.Context, unanswered bool) ([]lifecycle.Outcome, error) {
+		if s.host != nil {
+			return try(ctx, unanswered, commitWaitingSQL)
+		}
+		outcomes, err := try(ctx, unanswered, commitSQL)
+		if isHeld(err) {
+			return try(ctx, unanswered, commitPassingSQL)
+		}
+		return outcomes, err
+	}
 }
 
 func earliestWake(changes []lifecycle.Change) (wake time.Time) {

@@ -1,5 +1,7 @@
 package postgres
 
+import "strings"
+
 // commitSQL applies a batch of changes in one statement, which testdata/commit.sql shows as a whole. Its steps, each a
 // query of its own:
 //
@@ -12,7 +14,17 @@ package postgres
 //   - The rest numbers the jobs and queues them (see turnAtOnceSQL).
 //
 // Its parameters are those of changeColumns, eventColumns and buildJobColumns.
-var commitSQL = matchSQL + `, archived AS (
+//
+// commitPassingSQL leaves the first numbers of tenants to others, for when somebody holds one. commitWaitingSQL is for transactions
+// of the host, where a setting would stay for what the host does after it.
+var (
+	commitSQL        = commitBy(turnAtOnceSQL)
+	commitPassingSQL = commitBy(turnPassingSQL)
+	commitWaitingSQL = strings.Replace(commitSQL, firstTurnWaitSQL, "", 1)
+)
+
+func commitBy(turn string) string {
+	return matchSQL + `, archived AS (
 		INSERT INTO dormouse.builds (workspace_id,` + buildColumns.names("") + `)
 		SELECT id,` + buildColumns.names("old_build_") + `
 		FROM matched
@@ -27,7 +39,8 @@ var commitSQL = matchSQL + `, archived AS (
 		SELECT j.*
 		FROM ` + buildJobColumns.rows(1+len(changeColumns)+len(eventColumns), "j", "n") + `
 		JOIN done d ON d.id = j.workspace_id
-	)` + turnAtOnceSQL + `, queued AS (` + insertJobsSQL(queuedColumns) + `)` + appliedSQL
+	)` + turn + `, queued AS (` + insertJobsSQL(queuedColumns) + `)` + appliedSQL
+}
 
 // touchSQL is commitSQL for batches without new builds, events and jobs: re-arming, activity, a job that has started or
 // ended where nobody wants to know. Its parameters are those of changeColumns.

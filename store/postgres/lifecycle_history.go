@@ -2,12 +2,15 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -81,20 +84,70 @@ const pruneWorkspacesSQL = `
 	)
 	DELETE FROM dormouse.workspaces w USING old WHERE w.id = old.id`
 
-// PruneBuilds implements [lifecycle.Pruner]. The latest build of a workspace counts with the workspace.
+// prunableSQL finds the same workspaces, for those that cannot be deleted together.
+const (
+	prunableSQL = `
+	SELECT id FROM dormouse.workspaces
+	WHERE deleted AND build_completed_at < $1
+	ORDER BY build_completed_at, id LIMIT $2 OFFSET $3`
+	pruneWorkspaceSQL = `DELETE FROM dormouse.workspaces WHERE id = $1 AND deleted`
+)
+
+// PruneBuilds implements [lifecycle.Pruner]. The latest build of a workspace counts with the workspace. A workspace that cannot be
+// deleted, because somebody holds a row of it or a table of the host refers to it, stays, and keeps no other.
 func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	for _, text := range []string{pruneBuildsSQL, pruneWorkspacesSQL} {
-		err = s.do(ctx, repeatable, func(ctx context.Context) error {
-			tag, err := s.db.Exec(ctx, s.sql(text), before, limit-n)
-			n += int(tag.RowsAffected())
-			return err
-		})
-		if err != nil {
-			return n, fmt.Errorf("prune: %w", err)
+	builds, err := s.changeUnheld(ctx, batchWaitSQL, pruneBuildsSQL, before, limit)
+	if n = builds; err == nil && n < limit {
+		var gone int
+		gone, err = s.pruneWorkspaces(ctx, before, limit-n)
+		n += gone
+	}
+	return n, wrap(err, "prune")
+}
+
+func (s *Store) pruneWorkspaces(ctx context.Context, before time.Time, limit int) (n int, err error) {
+	n, err = s.changeUnheld(ctx, batchWaitSQL, pruneWorkspacesSQL, before, limit)
+	if !ofOneRow(err) {
+		return n, err
+	}
+	n = 0
+	for passed := 0; n < limit; {
+		page, err := s.prunable(ctx, before, min(limit-n, 100), passed)
+		if err != nil || len(page) == 0 {
+			return n, err
 		}
-		if n >= limit {
-			return n, nil
+		for _, id := range page {
+			gone, err := s.changeUnheld(ctx, aloneWaitSQL, pruneWorkspaceSQL, key(id))
+			if n += gone; err == nil {
+				continue
+			}
+			if !ofOneRow(err) {
+				return n, err
+			}
+			passed++
+			s.cfg.Logger.WarnContext(ctx, "postgres: deleted workspace cannot be pruned", "workspace_id", id, "error", err)
 		}
 	}
 	return n, nil
+}
+
+// ofOneRow reports whether an error is about a row, and other rows may go: somebody holds it, or a constraint or a trigger of the host
+// keeps it.
+func ofOneRow(err error) bool {
+	var pg *pgconn.PgError
+	return errors.Is(err, errHeld) || errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "23") || strings.HasPrefix(pg.Code, "P0"))
+}
+
+func (s *Store) prunable(ctx context.Context, before time.Time, limit, offset int) (page []uuid.UUID, err error) {
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		page = nil
+		rows, err := s.db.Query(ctx, s.sql(prunableSQL), before, limit, offset)
+		if err != nil {
+			return err
+		}
+		var id uuid.UUID
+		_, err = pgx.ForEachRow(rows, []any{toID(&id)}, func() error { page = append(page, id); return nil })
+		return err
+	})
+	return page, err
 }

@@ -13,32 +13,56 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// claimEventsSQL leases the first event of each workspace and topic that is free. Numbers rise within a workspace in the
-// order of its commits, because a commit takes them while it holds the workspace's row.
-const claimEventsSQL = `
-	WITH first AS (
-		SELECT e.seq FROM dormouse.events e
-		WHERE e.topic = ANY ($1::smallint[]) AND (e.free_at IS NULL OR e.free_at <= $2)
-			AND NOT EXISTS (
-				SELECT FROM dormouse.events b
-				WHERE b.workspace_id = e.workspace_id AND b.topic = e.topic AND b.seq < e.seq)
-		ORDER BY e.seq
+// claimEventsSQL leases events that are free, each the first of its workspace and topic, as [lifecycle.Outbox] shares them out:
+//
+//   - oldest and newest are those never tried, from both ends, and tried those tried before; each is the beginning of an index
+//     of its topic. There is a newest only where oldest has not found them all.
+//   - shared takes one of each in turn.
+//
+// Numbers rise within a workspace in the order of its commits, because a commit takes them while it holds the workspace's row.
+var claimEventsSQL = `
+	WITH oldest AS MATERIALIZED (` + freeEventsSQL("e.free_at IS NULL", "e.seq") + `
+	), newest AS MATERIALIZED (` + freeEventsSQL(
+	"e.free_at IS NULL AND (SELECT count(*) FROM oldest) >= $4 AND e.seq > (SELECT max(o.seq) FROM oldest o)", "e.seq DESC") + `
+	), tried AS MATERIALIZED (` + freeEventsSQL("e.free_at <= $2", "e.free_at, e.seq") + `
+	), shared AS (
+		SELECT seq FROM (
+			SELECT seq, row_number() OVER (ORDER BY seq) AS n, 1 AS kind FROM oldest
+			UNION ALL
+			SELECT seq, row_number() OVER (ORDER BY free_at, seq), 2 FROM tried
+			UNION ALL
+			SELECT seq, row_number() OVER (ORDER BY seq DESC), 3 FROM newest
+		) ranked
+		ORDER BY n, kind
 		LIMIT $4
-		FOR UPDATE OF e SKIP LOCKED
 	)
 	UPDATE dormouse.events e SET attempt = e.attempt + 1, free_at = $3
-	FROM first WHERE e.seq = first.seq
+	FROM shared s WHERE e.seq = s.seq
 	RETURNING e.seq, e.attempt, e.body`
+
+// freeEventsSQL locks the first events of the topics ($1), each alone, that meet a condition.
+func freeEventsSQL(condition, order string) string {
+	return `
+		SELECT f.seq, f.free_at FROM unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
+			SELECT e.seq, e.free_at FROM dormouse.events e
+			WHERE e.topic = t.topic AND ` + condition + `
+				AND NOT EXISTS (
+					SELECT FROM dormouse.events b
+					WHERE b.workspace_id = e.workspace_id AND b.topic = e.topic AND b.seq < e.seq)
+			ORDER BY ` + order + `
+			LIMIT $4
+			FOR UPDATE OF e SKIP LOCKED
+		) f`
+}
 
 // ClaimEvents implements [lifecycle.Outbox]. If the answer is lost the events wait for the end of their lease.
 func (s *Store) ClaimEvents(ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) (events []lifecycle.Event, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.db.Query(ctx, s.sql(claimEventsSQL), topicNumbers(topics), now, now.Add(lease), limit)
-		if err != nil {
+		args := []any{topicNumbers(topics), now, now.Add(lease), max(limit, 0)}
+		return s.steady(ctx, claimEventsSQL, args, func(rows pgx.Rows) (err error) {
+			events, err = s.readEvents(ctx, rows)
 			return err
-		}
-		events, err = s.readEvents(ctx, rows)
-		return err
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim events: %w", err)
@@ -106,29 +130,47 @@ func topicNumbers(topics []lifecycle.Topic) []int16 {
 	return numbers
 }
 
-// settleEventsSQL: a delivery without a retry has NULL there.
+// settleEventsSQL: a delivery without a retry has NULL there. One that was not tried is as it was, which is never tried after its
+// first attempt.
 const settleEventsSQL = `
 	WITH delivery AS (
-		SELECT * FROM unnest($1::bigint[], $2::timestamptz[]) AS d (seq, retry_at)
+		SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::boolean[]) AS d (seq, retry_at, untried)
 	), delivered AS (
 		DELETE FROM dormouse.events e USING delivery d WHERE e.seq = d.seq AND d.retry_at IS NULL
 	)
-	UPDATE dormouse.events e SET free_at = d.retry_at
+	UPDATE dormouse.events e SET
+		attempt = CASE WHEN d.untried THEN greatest(e.attempt - 1, 0) ELSE e.attempt END,
+		free_at = CASE WHEN d.untried AND e.attempt <= 1 THEN NULL ELSE d.retry_at END
 	FROM delivery d WHERE e.seq = d.seq AND d.retry_at IS NOT NULL`
 
-// SettleEvents implements [lifecycle.Outbox].
+// SettleEvents implements [lifecycle.Outbox]. An event whose row somebody holds stays claimed, and is delivered again when its
+// lease ends.
 func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []lifecycle.Delivery) error {
 	if len(deliveries) == 0 {
 		return nil
 	}
-	var seqs []int64
-	var retries []stamp
-	for _, d := range deliveries {
-		seqs, retries = append(seqs, d.Seq), append(retries, stamp(d.RetryAt))
-	}
-	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		_, err := s.db.Exec(ctx, s.sql(settleEventsSQL), seqs, retries)
-		return err
+	err := apart(len(deliveries), func(from, to int, wait string) error {
+		return s.settleEvents(ctx, wait, deliveries[from:to])
+	}, func(i int, err error) {
+		s.cfg.Logger.WarnContext(ctx, "postgres: event is not settled, and will be delivered again", "seq", deliveries[i].Seq, "error", err)
 	})
 	return wrap(err, "settle %d events", len(deliveries))
+}
+
+func (s *Store) settleEvents(ctx context.Context, wait string, deliveries []lifecycle.Delivery) error {
+	var seqs []int64
+	var retries []stamp
+	var untried []bool
+	for _, d := range deliveries {
+		seqs, retries, untried = append(seqs, d.Seq), append(retries, stamp(d.RetryAt)), append(untried, d.Untried)
+	}
+	return s.do(ctx, repeatable, func(ctx context.Context) error {
+		return s.patient(ctx, wait, settleEventsSQL, []any{seqs, retries, untried}, noRows)
+	})
+}
+
+// noRows reads the answer of a statement that returns none.
+func noRows(rows pgx.Rows) error {
+	rows.Close()
+	return rows.Err()
 }

@@ -159,12 +159,13 @@ func againIfTaken(call func() error) error {
 }
 
 // putMembersSQL writes members that still have the revision they were read with. It locks them in the order of their ids,
-// as everybody does who locks several.
+// as everybody does who locks several. One that somebody else holds is about to change, or in a session that was left open, and
+// counts as changed.
 var putMembersSQL = `
 	WITH change AS MATERIALIZED (
 		SELECT * FROM ` + putColumns.rows(1, "c", "n") + `
 	), locked AS MATERIALIZED (
-		SELECT id, pool, revision FROM dormouse.members WHERE id = ANY ($1) ORDER BY id FOR UPDATE
+		SELECT id, pool, revision FROM dormouse.members WHERE id = ANY ($1) ORDER BY id FOR UPDATE SKIP LOCKED
 	), matched AS MATERIALIZED (
 		SELECT c.* FROM change c JOIN locked l ON l.id = c.id AND l.pool = c.pool AND l.revision = c.revision
 		WHERE c.claim_key IS NULL OR NOT EXISTS (
@@ -190,6 +191,9 @@ func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, change
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		return againIfTaken(func() error {
 			return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+				if err := s.boundWaits(ctx, tx); err != nil {
+					return err
+				}
 				if state != nil {
 					if err := s.putPool(ctx, tx, state); err != nil {
 						return err

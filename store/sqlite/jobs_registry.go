@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/dormouse-go/dormouse/store/form"
-
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -41,7 +39,7 @@ func (t *tx) heartbeat(b *queue.Heartbeat, workers any) error {
 		INSERT INTO {processes} (id, name, heartbeats, heartbeat_at, workers) VALUES (?1, ?2, 1, ?3, coalesce(?4, CAST('[]' AS BLOB)))
 		ON CONFLICT (id) DO UPDATE SET name = ?2, heartbeats = heartbeats + 1, heartbeat_at = ?3, workers = coalesce(?4, workers)
 		WHERE lost_at IS NULL`,
-		blob(b.Process), form.Text(b.Name), micros(b.Now), workers)
+		blob(b.Process), queue.CleanText(b.Name, queue.MaxActor), micros(b.Now), workers)
 	if err == nil && n == 0 {
 		err = queue.ErrProcessLost
 	}

@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,29 +48,33 @@ func (s *Store) record(t *tx) error {
 	return nil
 }
 
-// claimable finds events that are the first of their workspace and topic and are neither leased nor waiting.
-const claimable = `
-SELECT seq, attempt, body FROM {events} e NOT INDEXED
-WHERE topic IN (SELECT value FROM json_each(?1)) AND (claimable_at IS NULL OR claimable_at <= ?2) AND NOT EXISTS (
-	SELECT 1 FROM {events} p WHERE p.workspace_id = e.workspace_id AND p.topic = e.topic AND p.seq < e.seq)
-ORDER BY seq LIMIT ?3`
+// Events that can be claimed are the first of their workspace and topic, and neither leased nor waiting. Those never tried and
+// those tried before stand in indexes of their own, by topic, so that a claim reads no other topic's.
+const (
+	eventFields = `SELECT e.seq, e.attempt, e.body FROM `
+	freshEvents = `{events} e INDEXED BY {events_fresh} WHERE e.topic = ?1 AND e.claimable_at IS NULL AND ` + firstOfLine
+	triedEvents = `{events} e INDEXED BY {events_tried} WHERE e.topic = ?1 AND e.claimable_at <= ?2 AND ` + firstOfLine
+	firstOfLine = `NOT EXISTS (
+		SELECT 1 FROM {events} p WHERE p.workspace_id = e.workspace_id AND p.topic = e.topic AND p.seq < e.seq)`
+
+	oldestEvents    = eventFields + freshEvents + ` ORDER BY e.seq LIMIT ?2`
+	newestEvents    = eventFields + freshEvents + ` AND e.seq > ?3 ORDER BY e.seq DESC LIMIT ?2`
+	triedEventsPage = eventFields + triedEvents + ` ORDER BY e.claimable_at, e.seq LIMIT ?3`
+	eventsWait      = `SELECT EXISTS (SELECT 1 FROM ` + freshEvents + `) OR EXISTS (SELECT 1 FROM ` + triedEvents + `)`
+)
 
 // ClaimEvents implements [lifecycle.Outbox].
 func (s *Store) ClaimEvents(
 	ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int,
 ) ([]lifecycle.Event, error) {
-	list := topicList(topics)
 	// An idle relay must not take the write lock each time it looks.
-	waiting, err := false, s.ready(ctx)
-	if err == nil {
-		waiting, err = s.queryRow(ctx, claimable, []any{list, micros(now), 1}, new(int64), new(int64), new([]byte))
-	}
+	waiting, err := s.eventsWait(ctx, now, topics)
 	if err != nil || !waiting {
 		return nil, unavailable(err, "claim events")
 	}
 	var claimed []lifecycle.Event
 	err = s.write(ctx, func(t *tx) error {
-		claimed, err = t.claimEvents(now, list, lease, limit)
+		claimed, err = t.claimEvents(now, topics, lease, limit)
 		return err
 	})
 	if err != nil {
@@ -85,30 +91,75 @@ func topicList(topics []lifecycle.Topic) string {
 	return "[" + strings.Join(numbers, ",") + "]"
 }
 
-func (t *tx) claimEvents(now time.Time, topics string, lease time.Duration, limit int) ([]lifecycle.Event, error) {
-	var claimed []lifecycle.Event
-	var leased []int64
-	err := t.query(claimable, func(r rows) error {
-		e, ok, err := t.scanEvent(r)
-		if err != nil {
-			return err
-		}
-		leased = append(leased, e.Seq)
-		if e.Attempt++; ok {
-			claimed = append(claimed, e)
-		}
-		return nil
-	}, topics, micros(now), limit)
+// eventsWait reports whether an event of the topics can be claimed.
+func (s *Store) eventsWait(ctx context.Context, now time.Time, topics []lifecycle.Topic) (waiting bool, err error) {
+	err = s.ready(ctx)
+	for i := 0; i < len(topics) && err == nil && !waiting; i++ {
+		_, err = s.queryRow(ctx, eventsWait, []any{int64(topics[i]), micros(now)}, &waiting)
+	}
+	return waiting, err
+}
+
+// storedEvent is an event as it is read; ok says that it could be.
+type storedEvent struct {
+	lifecycle.Event
+	ok bool
+}
+
+func (t *tx) claimEvents(now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) ([]lifecycle.Event, error) {
+	found, err := t.claimable(now, topics, limit)
 	if err != nil {
 		return nil, err
 	}
-	for _, seq := range leased {
-		if _, err := t.exec(`UPDATE {events} SET attempt = attempt + 1, claimable_at = ? WHERE seq = ?`,
-			micros(now.Add(lease)), seq); err != nil {
+	var claimed []lifecycle.Event
+	for _, e := range found {
+		if _, err := t.exec(`UPDATE {events} SET attempt = attempt + 1, claimable_at = ? WHERE seq = ?`, micros(now.Add(lease)), e.Seq); err != nil {
 			return nil, err
 		}
+		if e.Attempt++; e.ok {
+			claimed = append(claimed, e.Event)
+		}
 	}
+	slices.SortFunc(claimed, func(a, b lifecycle.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	return claimed, nil
+}
+
+// claimable are up to limit events that can be claimed, as [lifecycle.Outbox] shares them out.
+func (t *tx) claimable(now time.Time, topics []lifecycle.Topic, limit int) ([]storedEvent, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	var oldest, tried, newest []storedEvent
+	for _, topic := range topics {
+		some, err := t.events(oldestEvents, int64(topic), limit)
+		if err != nil {
+			return nil, err
+		}
+		oldest = append(oldest, some...)
+		again, err := t.events(triedEventsPage, int64(topic), micros(now), limit)
+		if err != nil {
+			return nil, err
+		}
+		tried = append(tried, again...)
+		if len(some) < limit {
+			continue
+		}
+		late, err := t.events(newestEvents, int64(topic), limit, some[limit-1].Seq)
+		if err != nil {
+			return nil, err
+		}
+		newest = append(newest, late...)
+	}
+	return store.InTurn(limit, oldest, tried, newest), nil
+}
+
+func (t *tx) events(query string, args ...any) (found []storedEvent, err error) {
+	err = t.query(query, func(r rows) error {
+		e, ok, err := t.scanEvent(r)
+		found = append(found, storedEvent{e, ok})
+		return err
+	}, args...)
+	return found, err
 }
 
 // scanEvent reads an event. One that cannot be read, because a later version wrote it, say, is not ok; it has its number
@@ -191,11 +242,15 @@ func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []life
 	return unavailable(err, "settle %d events", len(deliveries))
 }
 
-func (t *tx) settle(d lifecycle.Delivery) error {
-	if d.RetryAt.IsZero() {
-		_, err := t.exec(`DELETE FROM {events} WHERE seq = ?`, d.Seq)
-		return err
+func (t *tx) settle(d lifecycle.Delivery) (err error) {
+	switch {
+	case d.RetryAt.IsZero():
+		_, err = t.exec(`DELETE FROM {events} WHERE seq = ?`, d.Seq)
+	case d.Untried:
+		_, err = t.exec(`UPDATE {events} SET attempt = attempt - 1, claimable_at = CASE WHEN attempt > 1 THEN ?1 END WHERE seq = ?2 AND attempt > 0`,
+			micros(d.RetryAt), d.Seq)
+	default:
+		_, err = t.exec(`UPDATE {events} SET claimable_at = ? WHERE seq = ?`, micros(d.RetryAt), d.Seq)
 	}
-	_, err := t.exec(`UPDATE {events} SET claimable_at = ? WHERE seq = ?`, micros(d.RetryAt), d.Seq)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -12,6 +13,7 @@ import (
 
 var jobValueTests = []jobTest{
 	{"Texts", valuesTexts},
+	{"TextsOfProcessesAndPauses", valuesTextsOfPeople},
 	{"InputIsCopied", valuesIn},
 	{"OutputIsCopied", valuesOut},
 	{"TimesAreUTCMicroseconds", valuesTimes},
@@ -112,4 +114,33 @@ func valuesNil(k *jobKit) {
 	ended := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded}).Job
 	k.must(len(ended.Payload) == 0 && len(ended.Result) == 0 && ended.Trace == "" && ended.Error == "", "what was not given stays empty", "%+v", ended)
 	k.must(ended.Tenant == job.Tenant && ended.Tenant != uuid.Nil, "the tenant is kept", "%s", ended.Tenant)
+}
+
+func valuesTextsOfPeople(k *jobKit) {
+	for _, text := range []struct{ given, want string }{
+		{spoilt, unspoilt},
+		{strings.Repeat("x", 3*queue.MaxNote), queue.CleanText(strings.Repeat("x", 3*queue.MaxNote), queue.MaxActor)},
+		{"\xff" + strings.Repeat("ü", queue.MaxNote), ""}, // cut between two characters, wherever that is
+	} {
+		fleet, err := k.store.Heartbeat(k.ctx, queue.Heartbeat{Process: k.process, Name: text.given, Now: k.now})
+		k.noError(err, "Heartbeat")
+		p, _ := k.find(fleet, k.process)
+		scope := queue.Scope{Organization: k.org}
+		k.pause(queue.Pause{Scope: scope, By: text.given, Note: text.given})
+		pauses, err := k.store.Pauses(k.ctx, k.now)
+		k.noError(err, "Pauses")
+		by, note := "", ""
+		for _, pause := range pauses {
+			if pause.Scope == scope {
+				by, note = pause.By, pause.Note
+			}
+		}
+		k.must(text.want == "" || p.Name == text.want && by == text.want,
+			"the name of a process and of who pauses has no control or hidden characters and an end", "%q and %q, want %q", p.Name, by, text.want)
+		for what, stored := range map[string]string{"name of a process": p.Name, "who pauses": by, "note of a pause": note} {
+			k.must(utf8.ValidString(stored) && stored != "" && len(stored) <= queue.MaxNote && !strings.ContainsAny(stored, "\x00\x1b\n\u202e"),
+				"a text is stored clean", "%s: %q", what, stored)
+		}
+		k.resume(scope)
+	}
 }

@@ -80,6 +80,8 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"outbox lease", testOutboxLease},
 		{"outbox age", testOutboxAge},
 		{"outbox race", testOutboxRace},
+		{"outbox fair", testOutboxFair},
+		{"outbox untried", testOutboxUntried},
 		{"recorded", testRecorded},
 		{"next wake", testNextWake},
 		{"history", testHistory},

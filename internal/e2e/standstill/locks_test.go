@@ -10,7 +10,7 @@ import (
 // TestALockedRowThatIsNoWorkspaces: what a tick notes of itself, and what belongs to an owner, a template or a tenant, keeps
 // no workspace waiting.
 func TestALockedRowThatIsNoWorkspaces(t *testing.T) {
-	for _, table := range []string{"replicas", "ticks", "engine", "turns", "claimed", "owners", "templates", "marks", "zones"} {
+	for _, table := range []string{"replicas", "ticks", "engine", "turns", "claimed", "owners", "templates", "marks", "zones", "deletions", "processes"} {
 		t.Run(table, func(t *testing.T) {
 			t.Parallel()
 			f := &fleet{T: t, kind: "postgres", now: time.Now().UTC().Truncate(time.Minute)}

@@ -234,6 +234,42 @@ func TestAHangingSink(t *testing.T) {
 	})
 }
 
+// TestASinkThatHangsForMany: whoever receives the audit log hangs for all that a tick did; what somebody else does then is received
+// when a place is free, not when all of them have had their turn.
+func TestASinkThatHangsForMany(t *testing.T) {
+	each(t, func(f *fleet) {
+		const timeout = 5 * time.Second // of ten at once: one after the other they would take longer than a test waits
+		newcomer := uuid.New()
+		received := make(chan struct{}, 1)
+		hanging := make(chan struct{}, 10*fleetSize)
+		f.run(executor.Config{DeliveryTimeout: timeout, RelayInterval: time.Second, Auditor: func(ctx context.Context, e lifecycle.Event) error {
+			if e.WorkspaceID == newcomer {
+				received <- struct{}{}
+				return nil
+			}
+			hanging <- struct{}{}
+			<-ctx.Done()
+			return ctx.Err()
+		}}, func() {
+			<-hanging
+			found, err := f.store.Load(f.Context(), f.ids[0])
+			f.must(err)
+			w := found[0].Workspace
+			w.ID, w.Name = newcomer, "newcomer"
+			f.must(f.store.CreateWorkspaces(f.Context(), f.now, w))
+			c, err := executor.NewClient(f.store, executor.ClientConfig{Topics: []lifecycle.Topic{lifecycle.TopicAudit}})
+			f.must(err)
+			_, err = c.Update(f.Context(), newcomer, lifecycle.SetAutomaticUpdates(true))
+			f.must(err)
+			select {
+			case <-received:
+			case <-time.After(patience):
+				f.Errorf("not received within %v", patience)
+			}
+		}, wanted{done: 300})
+	})
+}
+
 // TestRefusedActivity: the store refuses to take the activity of somebody, and the ticks go on.
 func TestRefusedActivity(t *testing.T) {
 	each(t, func(f *fleet) {

@@ -139,7 +139,7 @@ WITH change AS (
 ), added AS (
 	INSERT INTO dormouse.turns (organization_id, priority, tenant_id, place, step)
 	SELECT organization_id, priority, tenant_id, place, steps FROM turn
-	WHERE free IS NULL AND last IS NULL
+	WHERE free IS NULL AND last IS NULL AND set_config('lock_timeout', '500ms', true) <> ''
 	ORDER BY organization_id, priority, tenant_id
 	ON CONFLICT DO NOTHING
 ), queued AS (

@@ -10,7 +10,7 @@ WITH change AS MATERIALIZED (
 		claimed_at, idle_timeout, ends_at, n
 	)
 ), locked AS MATERIALIZED (
-	SELECT id, pool, revision FROM dormouse.members WHERE id = ANY ($1) ORDER BY id FOR UPDATE
+	SELECT id, pool, revision FROM dormouse.members WHERE id = ANY ($1) ORDER BY id FOR UPDATE SKIP LOCKED
 ), matched AS MATERIALIZED (
 	SELECT c.* FROM change c JOIN locked l ON l.id = c.id AND l.pool = c.pool AND l.revision = c.revision
 	WHERE c.claim_key IS NULL OR NOT EXISTS (

@@ -1,0 +1,211 @@
+package executor
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/coder/quartz"
+
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// flow is one round of a relay: from a first claim until nothing can be claimed and no delivery is under way. A delivery that
+// hangs takes one place among those at once, and nothing else waits for it: what the others received is settled meanwhile, and
+// free places go to what can be claimed then. What waits for places behind deliveries that hang is given back after a timeout, so
+// that the next claim chooses anew. One goroutine owns a flow.
+type flow struct {
+	*relay
+	// line is what was claimed and has not begun, in the order in which it will.
+	line []lifecycle.Event
+	// claimedAt is when the line was claimed, leaseEnds when its lease ends, and begun says that some of it has begun.
+	claimedAt, leaseEnds time.Time
+	begun                bool
+	// look says that something may be claimable.
+	look    bool
+	running int
+	// ended has room for all that run at once.
+	ended chan lifecycle.Delivery
+	// done is what has ended and is not settled, due is signaled when it has waited for settlePause.
+	done    []lifecycle.Delivery
+	due     chan struct{}
+	pending *quartz.Timer
+
+	delivered int
+}
+
+func newFlow(r *relay) *flow {
+	return &flow{
+		relay: r, look: true, ended: make(chan lifecycle.Delivery, r.concurrency), due: make(chan struct{}, 1),
+	}
+}
+
+// run returns the error of the store that ended it, when all deliveries have ended.
+func (f *flow) run(ctx context.Context) error {
+	for {
+		err := f.fill(ctx)
+		switch {
+		case err != nil:
+			f.drain(ctx)
+			return err
+		case f.running > 0:
+			err = f.await(ctx)
+		case len(f.done) > 0:
+			err = f.settleDone(ctx)
+		default:
+			return nil
+		}
+		if err != nil {
+			f.drain(ctx)
+			return err
+		}
+	}
+}
+
+// fill gives free places to what was claimed, and claims.
+func (f *flow) fill(ctx context.Context) error {
+	for f.running < f.concurrency {
+		if len(f.line) > 0 {
+			f.begin(ctx)
+			continue
+		}
+		if !f.look || ctx.Err() != nil {
+			return nil
+		}
+		// What follows an event in its workspace can only be claimed when that one is settled.
+		if err := f.settleDone(ctx); err != nil {
+			return err
+		}
+		if err := f.claimLine(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claimLine claims a page; no more than finds places at once, if the last one took longer than a timeout to begin.
+func (f *flow) claimLine(ctx context.Context) error {
+	limit := relayPage
+	if !f.claimedAt.IsZero() && f.waited() {
+		limit = min(limit, f.concurrency)
+	}
+	events, leaseEnds, err := f.claim(ctx, limit)
+	if err != nil {
+		return err
+	}
+	f.line, f.leaseEnds, f.begun, f.look = mixed(events), leaseEnds, false, len(events) > 0
+	f.claimedAt = f.clock.Now("executor", "relay")
+	return nil
+}
+
+// waited reports whether a timeout has passed since the last claim.
+func (f *flow) waited() bool { return f.clock.Since(f.claimedAt, "executor", "relay") >= f.timeout }
+
+// begin delivers the first event of the line, or gives the line back: what could outlive its lease would be delivered by another
+// relay at the same time, and what has waited for a timeout stands behind deliveries that hang.
+func (f *flow) begin(ctx context.Context) {
+	now := micros.Of(f.clock.Now("executor", "deliver"))
+	if ctx.Err() != nil || f.begun && f.waited() || now.Add(f.timeout).After(f.leaseEnds) {
+		for _, e := range f.line {
+			f.end(lifecycle.Delivery{Seq: e.Seq, RetryAt: now, Untried: true})
+		}
+		f.line = nil
+		return
+	}
+	e := f.line[0]
+	f.line, f.begun = f.line[1:], true
+	f.running++
+	go func() { f.ended <- lifecycle.Delivery{Seq: e.Seq, RetryAt: f.deliver(ctx, e)} }()
+}
+
+// mixed puts events in the order in which they begin: with places for a few only, each kind of a claim (see
+// [lifecycle.Outbox]) is to have some.
+func mixed(events []lifecycle.Event) (line []lifecycle.Event) {
+	var fresh, tried []lifecycle.Event
+	for _, e := range events {
+		if e.Attempt > 1 {
+			tried = append(tried, e)
+		} else {
+			fresh = append(fresh, e)
+		}
+	}
+	take := func(from *[]lifecycle.Event, i int) {
+		if len(*from) > 0 {
+			line = append(line, (*from)[i])
+			*from = slices.Delete(*from, i, i+1)
+		}
+	}
+	for len(line) < len(events) {
+		take(&fresh, 0)
+		take(&tried, 0)
+		take(&fresh, max(len(fresh)-1, 0))
+	}
+	return line
+}
+
+// await waits until a delivery has ended, what has ended is to be settled, or something may be claimable.
+func (f *flow) await(ctx context.Context) error {
+	if f.running < f.concurrency {
+		again := f.lookLater()
+		defer again.Stop("executor", "relay")
+	}
+	select {
+	case d := <-f.ended:
+		f.running--
+		f.end(d)
+		f.collect()
+		if len(f.done) < relayPage {
+			return nil
+		}
+	case <-f.wrote:
+		f.look = true
+		return nil
+	case <-f.due:
+	}
+	return f.settleDone(ctx)
+}
+
+// collect takes what else has ended.
+func (f *flow) collect() {
+	for {
+		select {
+		case d := <-f.ended:
+			f.running--
+			f.end(d)
+		default:
+			return
+		}
+	}
+}
+
+// end notes the end of a claim.
+func (f *flow) end(d lifecycle.Delivery) {
+	if d.RetryAt.IsZero() {
+		f.delivered++
+	}
+	if f.done = append(f.done, d); len(f.done) == 1 {
+		f.pending = f.clock.AfterFunc(settlePause, func() { signal(f.due) }, "executor", "settle")
+	}
+}
+
+// settleDone settles what has ended; more may be claimable then.
+func (f *flow) settleDone(ctx context.Context) error {
+	if len(f.done) == 0 {
+		return nil
+	}
+	f.pending.Stop("executor", "settle")
+	done := f.done
+	f.done, f.look = nil, true
+	return f.settle(ctx, done)
+}
+
+// drain waits for the deliveries under way and settles what it can, after an error of the store.
+func (f *flow) drain(ctx context.Context) {
+	for ; f.running > 0; f.running-- {
+		f.end(<-f.ended)
+	}
+	if err := f.settleDone(ctx); err != nil {
+		warn(ctx, f.logger, "relay events of topic "+f.topic.String(), err)
+	}
+}
