@@ -2,16 +2,13 @@ package executor
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
-	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -27,12 +24,15 @@ type activity struct {
 	began time.Time
 	// flushing is held by the flush that runs, so that no other one mistakes an empty collection for a written one.
 	flushing chan struct{}
+	// suspects belong to the flush that runs.
+	suspects suspects
 	urgency
 }
 
 func newActivity() *activity {
 	return &activity{
-		last: map[uuid.UUID]time.Time{}, wrote: map[uuid.UUID]time.Time{}, flushing: make(chan struct{}, 1), urgency: newUrgency(),
+		last: map[uuid.UUID]time.Time{}, wrote: map[uuid.UUID]time.Time{}, flushing: make(chan struct{}, 1),
+		suspects: suspects{}, urgency: newUrgency(),
 	}
 }
 
@@ -139,117 +139,11 @@ func (c *Client) Activity(id uuid.UUID, at time.Time) {
 }
 
 // FlushActivity writes the activity recorded so far. What cannot be written, because the store fails or ctx ends, is kept
-// for the next flush, as is that of a workspace whose row somebody holds. Activity of a workspace whose change the store
-// rejects is dropped, with a line in the log.
-func (c *Client) FlushActivity(ctx context.Context) error { return c.flush(ctx, 0) }
-
-// flush writes what was not written for a floor.
-func (c *Client) flush(ctx context.Context, floor time.Duration) error {
-	if ctx == nil {
-		return invalid.New("ctx", nil, "is required")
-	}
-	select {
-	case c.activity.flushing <- struct{}{}:
-		defer func() { <-c.activity.flushing }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	now := c.clock.Now("executor", "activity")
-	f := flush{Client: c, pending: c.activity.take(now, floor), lost: map[uuid.UUID]int64{}, held: map[uuid.UUID]time.Time{}}
-	err := f.write(ctx)
-	maps.Copy(f.pending, f.held)
-	c.activity.putBack(f.pending, now)
-	if err != nil {
-		return fmt.Errorf("flush activity: %w", err)
-	}
-	return nil
-}
-
-// flush is one flush.
-type flush struct {
-	*Client
-	pending map[uuid.UUID]time.Time
-	// lost are the revisions of changes that were conflicts; held is the activity of those that had one at the same revision
-	// again, because somebody holds the row.
-	lost map[uuid.UUID]int64
-	held map[uuid.UUID]time.Time
-}
-
-// write writes activity in batches and removes from pending what is done. What was in conflict with another change is tried
-// again at once, a few times, so that activity does not lose against the tick that follows.
-func (f *flush) write(ctx context.Context) error {
-	for range maxConflicts {
-		for ids := range slices.Chunk(slices.Collect(maps.Keys(f.pending)), f.cfg.BatchSize) {
-			if err := f.batch(ctx, ids); err != nil {
-				return err
-			}
-		}
-		if len(f.pending) == 0 {
-			return nil
-		}
-	}
-	return nil
-}
-
-func (f *flush) batch(ctx context.Context, ids []uuid.UUID) error {
-	found, err := f.store.Load(ctx, ids...)
-	if err != nil {
-		return err
-	}
-	now := micros.Of(f.clock.Now("executor", "activity"))
-	var changes []lifecycle.Change
-	retry := map[uuid.UUID]time.Time{}
-	for i := range found {
-		if change, ok := f.change(&found[i], now); ok {
-			changes = append(changes, change)
-			retry[change.Workspace.ID] = f.pending[change.Workspace.ID]
-		}
-	}
-	verdicts, err := f.Client.write(ctx, now, changes)
-	if err != nil {
-		return err
-	}
-	for i, v := range verdicts {
-		id := changes[i].Workspace.ID
-		if f.settled(ctx, id, v) {
-			delete(retry, id)
-		} else {
-			f.lost[id] = changes[i].Revision
-		}
-	}
-	f.activity.done(ids, now)
-	for _, id := range ids {
-		delete(f.pending, id)
-	}
-	maps.Copy(f.pending, retry)
-	return nil
-}
-
-// change is what a workspace's activity changes, if anything may be tried.
-func (f *flush) change(s *lifecycle.Snapshot, now time.Time) (lifecycle.Change, bool) {
-	id := s.Workspace.ID
-	at := f.pending[id]
-	if revision, lost := f.lost[id]; lost && revision == s.Workspace.Revision {
-		f.held[id] = at
-		return lifecycle.Change{}, false
-	}
-	f.activity.learn(&s.Build, id, now)
-	change, err := lifecycle.Used(at)(*s, now)
-	if err != nil {
-		return lifecycle.Change{}, false
-	}
-	f.activity.learn(&change.Build, id, now)
-	change.Events = f.wanted().Filter(change.Events)
-	return change, true
-}
-
-// settled reports whether nothing is left to do for a workspace.
-func (f *flush) settled(ctx context.Context, id uuid.UUID, v verdict) bool {
-	if v.err != nil {
-		f.dropped.Inc()
-		f.logger.WarnContext(ctx, "executor: activity dropped", "workspace_id", id, "error", v.err)
-	}
-	return v.err != nil || v.applied()
+// for the next flush, as is that of a workspace whose row somebody holds. A batch that takes too long keeps no other one from
+// being written, and is halved until what is at fault is alone. Activity of a workspace whose change the store rejects is
+// dropped, with a line in the log.
+func (c *Client) FlushActivity(ctx context.Context) error {
+	return c.flush(ctx, 0, c.calm())
 }
 
 // runActivity flushes until ctx ends.
@@ -264,19 +158,19 @@ func (c *Client) runActivity(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		failed = !c.tryFlush(ctx, activityFloor)
+		failed = !c.tryFlush(ctx, c.calm())
 	}
 }
 
 // flushOverdue is for hosts that tick themselves: nobody else flushes there.
 func (e *Executor) flushOverdue(ctx context.Context) {
 	if !e.ran.Load() && ctx.Err() == nil && e.activity.overdue(e.clock.Now("executor", "activity"), e.Client.cfg.ActivityFlush) {
-		e.tryFlush(ctx, activityFloor)
+		e.tryFlush(ctx, brief(e.Client.cfg.StoreTimeout))
 	}
 }
 
-func (c *Client) tryFlush(ctx context.Context, floor time.Duration) (ok bool) {
-	err := c.flush(ctx, floor)
+func (c *Client) tryFlush(ctx context.Context, p patience) (ok bool) {
+	err := c.flush(ctx, activityFloor, p)
 	if err != nil && ctx.Err() == nil {
 		warn(ctx, c.logger, "flush activity", err)
 	}
@@ -287,7 +181,10 @@ func (c *Client) tryFlush(ctx context.Context, floor time.Duration) (ok bool) {
 func (c *Client) flushAtEnd(ctx context.Context) {
 	ctx, cancel := afterwards(ctx, c.clock)
 	defer cancel()
-	if err := c.FlushActivity(ctx); err != nil {
+	p := brief(c.cfg.StoreTimeout)
+	p.last = true
+	err := c.flush(ctx, 0, p)
+	if err != nil || c.activity.size() > 0 {
 		c.logger.ErrorContext(ctx, "executor: activity lost", "workspaces", c.activity.size(), "error", err)
 	}
 }

@@ -2,8 +2,6 @@ package executor
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +33,9 @@ type bounded struct {
 
 	// subscribed are the topics of the store, as of the last snapshot read.
 	subscribed atomic.Uint32
+
+	// What a tick or a verb can go on without.
+	reload, topics, backlog, zones aside
 }
 
 var (
@@ -60,16 +61,6 @@ func newBounded(inner lifecycle.Store, limit time.Duration, c *caller) *bounded 
 	return b
 }
 
-// ask calls the store.
-func ask[T any](ctx context.Context, b *bounded, doing string, f func(context.Context) (T, error)) (T, error) {
-	v, err := call(ctx, b.caller, b.limit, doing, f)
-	var late *TimeoutError
-	if errors.As(err, &late) {
-		err = fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, err)
-	}
-	return v, err
-}
-
 // Due implements lifecycle.Store.
 func (b *bounded) Due(ctx context.Context, q lifecycle.DueQuery) ([]lifecycle.Snapshot, error) {
 	return b.learn(ask(ctx, b, "store: due workspaces", func(ctx context.Context) ([]lifecycle.Snapshot, error) { return b.inner.Due(ctx, q) }))
@@ -78,6 +69,11 @@ func (b *bounded) Due(ctx context.Context, q lifecycle.DueQuery) ([]lifecycle.Sn
 // Load implements lifecycle.Store.
 func (b *bounded) Load(ctx context.Context, ids ...uuid.UUID) ([]lifecycle.Snapshot, error) {
 	return b.learn(ask(ctx, b, "store: load", func(ctx context.Context) ([]lifecycle.Snapshot, error) { return b.inner.Load(ctx, ids...) }))
+}
+
+// Reload is Load for those who can go on without.
+func (b *bounded) Reload(ctx context.Context, ids ...uuid.UUID) ([]lifecycle.Snapshot, error) {
+	return b.learn(askAside(ctx, b, &b.reload, "store: load again", func(ctx context.Context) ([]lifecycle.Snapshot, error) { return b.inner.Load(ctx, ids...) }))
 }
 
 // learn takes from snapshots which topics the store has.
@@ -90,7 +86,7 @@ func (b *bounded) learn(read []lifecycle.Snapshot, err error) ([]lifecycle.Snaps
 
 // ChangeTopics implements lifecycle.Subscriber.
 func (b *bounded) ChangeTopics(ctx context.Context, add, remove lifecycle.Topics) error {
-	_, err := ask(ctx, b, "store: subscribe to topics", func(ctx context.Context) (struct{}, error) {
+	_, err := askAside(ctx, b, &b.topics, "store: subscribe to topics", func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, b.subscriber.ChangeTopics(ctx, add, remove)
 	})
 	return err
@@ -170,7 +166,7 @@ func (b *bounded) Shard(ctx context.Context, now time.Time, replica uuid.UUID, t
 
 // Backlog implements lifecycle.Gauges.
 func (b *bounded) Backlog(ctx context.Context, now time.Time) (lifecycle.Backlog, error) {
-	return ask(ctx, b, "store: backlog", func(ctx context.Context) (lifecycle.Backlog, error) { return b.gauges.Backlog(ctx, now) })
+	return askAside(ctx, b, &b.backlog, "store: backlog", func(ctx context.Context) (lifecycle.Backlog, error) { return b.gauges.Backlog(ctx, now) })
 }
 
 // AdmitDeletions implements lifecycle.Braker.
@@ -185,7 +181,7 @@ func (b *bounded) Ticked(ctx context.Context, now time.Time, interval, settle ti
 
 // KeepZones implements lifecycle.ZoneKeeper.
 func (b *bounded) KeepZones(ctx context.Context, now time.Time, zones []string, fingerprint func(string) int64) ([]string, error) {
-	return ask(ctx, b, "store: keep zones", func(ctx context.Context) ([]string, error) {
+	return askAside(ctx, b, &b.zones, "store: keep zones", func(ctx context.Context) ([]string, error) {
 		return b.keeper.KeepZones(ctx, now, zones, fingerprint)
 	})
 }

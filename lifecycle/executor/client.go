@@ -164,7 +164,11 @@ func topicsOf(events []lifecycle.Event) (topics lifecycle.Topics) {
 	return topics
 }
 
+// warn says that something failed which is tried again.
 func warn(ctx context.Context, logger *slog.Logger, doing string, err error) {
+	if errors.Is(err, errLeftAlone) {
+		return
+	}
 	logger.WarnContext(ctx, "executor: will try again", "doing", doing, "error", err)
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -153,53 +152,32 @@ func (c *Client) tryPutPolicy(ctx context.Context, p *lifecycle.PolicyPlan) erro
 // applyPage commits the changes of a page. Those in conflict with another change are computed again. Those whose row somebody
 // holds are waited for as an update waits, together, and then count as rejected.
 func (c *Client) applyPage(ctx context.Context, page []lifecycle.Snapshot, p *lifecycle.PolicyPlan) (applied int, err error) {
-	waits := 0
+	var lock lockWait
 	for range maxConflicts {
 		n, lost, err := c.applyOnce(ctx, page, p)
 		applied += n
 		if err != nil || len(lost) == 0 {
 			return applied, err
 		}
-		read := page
-		if page, err = c.store.Load(ctx, lost...); err != nil {
+		if page, err = c.store.Load(ctx, lost.ids()...); err != nil {
 			return applied, err
 		}
-		locked := held(read, page)
-		if len(locked) == 0 {
-			continue
-		}
-		if waits++; waits > lockAttempts {
-			page = c.rejectHeld(ctx, page, locked, p)
-		} else {
-			pause(ctx, c.clock, backoff.Doubled(lockFirst, waits-1, lockLimit))
+		anyHeld := slices.ContainsFunc(page, func(s lifecycle.Snapshot) bool { return lost.held(&s) })
+		if anyHeld && !lock.again(ctx, c.clock) {
+			page = c.rejectHeld(ctx, page, lost, p)
 		}
 	}
 	return applied, ErrConflict
 }
 
-// held are the workspaces that were in conflict and have not changed since they were read.
-func held(read, again []lifecycle.Snapshot) map[uuid.UUID]bool {
-	revisions := make(map[uuid.UUID]int64, len(read))
-	for i := range read {
-		revisions[read[i].Workspace.ID] = read[i].Workspace.Revision
-	}
-	unchanged := map[uuid.UUID]bool{}
-	for i := range again {
-		if w := &again[i].Workspace; revisions[w.ID] == w.Revision {
-			unchanged[w.ID] = true
-		}
-	}
-	return unchanged
-}
-
 // rejectHeld notes what cannot be written because somebody holds its row, and returns the rest of a page.
-func (c *Client) rejectHeld(ctx context.Context, page []lifecycle.Snapshot, held map[uuid.UUID]bool, p *lifecycle.PolicyPlan) []lifecycle.Snapshot {
+func (c *Client) rejectHeld(ctx context.Context, page []lifecycle.Snapshot, lost conflicts, p *lifecycle.PolicyPlan) []lifecycle.Snapshot {
 	return slices.DeleteFunc(page, func(s lifecycle.Snapshot) bool {
-		id := s.Workspace.ID
-		if held[id] {
-			c.rejected(ctx, p, id, errLocked)
+		held := lost.held(&s)
+		if held {
+			c.rejected(ctx, p, s.Workspace.ID, errLocked)
 		}
-		return held[id]
+		return held
 	})
 }
 
@@ -208,7 +186,8 @@ func (c *Client) rejected(ctx context.Context, p *lifecycle.PolicyPlan, id uuid.
 	p.Reject(id)
 }
 
-func (c *Client) applyOnce(ctx context.Context, page []lifecycle.Snapshot, p *lifecycle.PolicyPlan) (applied int, lost []uuid.UUID, err error) {
+func (c *Client) applyOnce(ctx context.Context, page []lifecycle.Snapshot, p *lifecycle.PolicyPlan) (applied int, lost conflicts, err error) {
+	lost = conflicts{}
 	var changes []lifecycle.Change
 	now := micros.Of(c.clock.Now("executor", "apply"))
 	for _, s := range page {
@@ -233,7 +212,7 @@ func (c *Client) applyOnce(ctx context.Context, page []lifecycle.Snapshot, p *li
 			case v.applied():
 				applied++
 			case v.settled:
-				lost = append(lost, id)
+				lost[id] = batch[i].Revision
 			}
 		}
 		if err != nil {

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -73,15 +72,15 @@ func (a *absent) putBack(w *waiting) {
 }
 
 // returned asks for the workers that were missing, once for each version, and ends the back-off of what waited for those that
-// are back: the tick that follows finds it due. A question that hangs ends the questions: the tick has waited for one, and what
-// was not asked for waits for the end of its pause, as if it had never been remembered.
+// are back: the tick that follows finds it due. A call that takes too long, of the host or of the store, ends this: the tick has
+// waited for one, and the rest waits for the end of its pause, as if it had never been remembered.
 func (e *Executor) returned(ctx context.Context, now time.Time) {
 	var hangs atomic.Bool
 	var asked errgroup.Group
 	asked.SetLimit(e.cfg.Concurrency)
 	for _, w := range e.absent.take() {
 		asked.Go(func() error {
-			if !hangs.Load() && e.askAgain(ctx, now, w) {
+			if !hangs.Load() && isLate(e.askAgain(ctx, now, w)) {
 				hangs.Store(true)
 			}
 			return nil
@@ -90,28 +89,32 @@ func (e *Executor) returned(ctx context.Context, now time.Time) {
 	_ = asked.Wait() // the questions report by themselves
 }
 
-// askAgain asks for the workers of a version, and reports whether the question hangs.
-func (e *Executor) askAgain(ctx context.Context, now time.Time, w *waiting) (hangs bool) {
+// askAgain asks for the workers of a version. The error is why that ends here.
+func (e *Executor) askAgain(ctx context.Context, now time.Time, w *waiting) error {
 	g := w.group
 	g.Size = len(w.ids)
-	var late *TimeoutError
-	switch available, err := e.available(ctx, g); {
-	case errors.As(err, &late):
+	available, err := e.available(ctx, g)
+	switch {
+	case isLate(err):
 		warn(ctx, e.logger, "ask for workers that were missing", err)
-		return true
 	case err != nil || !available:
 		e.absent.putBack(w)
 	default:
-		e.resume(ctx, now, slices.Collect(maps.Keys(w.ids)))
+		if err = e.resume(ctx, now, slices.Collect(maps.Keys(w.ids))); err != nil {
+			warn(ctx, e.logger, "end the back-off of what waited for a worker", err)
+		}
 	}
-	return false
+	return err
 }
 
 // resume ends the back-offs. What cannot be written waits for the end of its pause.
-func (e *Executor) resume(ctx context.Context, now time.Time, ids []uuid.UUID) {
+func (e *Executor) resume(ctx context.Context, now time.Time, ids []uuid.UUID) error {
 	verb := lifecycle.WorkerReturned()
 	for page := range slices.Chunk(ids, e.cfg.PageSize) {
 		found, err := e.store.Load(ctx, page...)
+		if err != nil {
+			return err
+		}
 		var changes []lifecycle.Change
 		for _, s := range found {
 			if c, err := verb(s, now); err == nil {
@@ -119,13 +122,11 @@ func (e *Executor) resume(ctx context.Context, now time.Time, ids []uuid.UUID) {
 				changes = append(changes, c)
 			}
 		}
-		if err == nil {
-			_, err = e.write(ctx, now, changes)
-		}
-		if err != nil {
-			warn(ctx, e.logger, "end the back-off of what waited for a worker", err)
+		if _, err := e.write(ctx, now, changes); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // available asks whether a worker exists for a group.

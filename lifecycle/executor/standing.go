@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/google/uuid"
-
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -42,7 +40,7 @@ func (r *run) crowded(works []work) {
 func (r *run) lost(o *origin) {
 	r.tally.update(func(*Stats) {
 		if len(r.tally.lost) < r.e.cfg.PageSize {
-			r.tally.lost = append(r.tally.lost, o.s)
+			r.tally.lost[o.s.Workspace.ID] = o.s.Workspace.Revision
 		}
 	})
 }
@@ -60,25 +58,20 @@ func (r *run) afterwards(ctx context.Context) error {
 	return fmt.Errorf("the store refused all of %d changes, the last: %w", r.tally.refused, r.tally.refusal)
 }
 
-// findLocked tells the conflicts apart: a workspace that has not changed since it was read is one whose row somebody holds.
+// findLocked tells the conflicts apart: those with a change of somebody else, and those with somebody who holds the row.
 func (r *run) findLocked(ctx context.Context) {
 	lost := r.tally.lost
 	if len(lost) == 0 {
 		return
 	}
-	ids := make([]uuid.UUID, len(lost))
-	read := make(map[uuid.UUID]*lifecycle.Snapshot, len(lost))
-	for i, s := range lost {
-		ids[i], read[s.Workspace.ID] = s.Workspace.ID, s
-	}
-	found, err := r.e.store.Load(ctx, ids...)
+	found, err := r.e.store.Reload(ctx, lost.ids()...)
 	if err != nil {
 		warn(ctx, r.e.logger, "look for locked rows", err)
 		return
 	}
 	for i := range found {
-		if w := &found[i].Workspace; w.Revision == read[w.ID].Workspace.Revision {
-			r.locked(ctx, read[w.ID])
+		if lost.held(&found[i]) {
+			r.locked(ctx, &found[i])
 		}
 	}
 }

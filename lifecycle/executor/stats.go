@@ -112,7 +112,7 @@ type tally struct {
 	written, refused int
 	refusal          error
 	// lost are workspaces whose change was a conflict, as many as findLocked looks at.
-	lost []*lifecycle.Snapshot
+	lost conflicts
 }
 
 type made struct {
@@ -121,7 +121,7 @@ type made struct {
 }
 
 func newTally(at time.Time) *tally {
-	return &tally{s: Stats{At: at, Errors: map[uuid.UUID]error{}, Skipped: map[uuid.UUID]lifecycle.SkipReason{}, skips: map[lifecycle.SkipReason]int{}}}
+	return &tally{lost: conflicts{}, s: Stats{At: at, Errors: map[uuid.UUID]error{}, Skipped: map[uuid.UUID]lifecycle.SkipReason{}, skips: map[lifecycle.SkipReason]int{}}}
 }
 
 // update changes the stats under their lock.

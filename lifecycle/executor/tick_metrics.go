@@ -113,13 +113,14 @@ func newBacklog(n metricNames, store *bounded) *backlog {
 	}
 }
 
-// read sets the gauges. If the store fails, they keep their values: its trouble shows elsewhere.
+// read sets the gauges. If the store fails, they keep their values.
 func (b *backlog) read(ctx context.Context, now time.Time) {
 	if b.store == nil || now.UnixNano()-b.readAt.Load() < int64(backlogInterval) {
 		return
 	}
 	waiting, err := b.store.Backlog(ctx, now)
 	if err != nil {
+		warn(ctx, b.store.logger, "count what waits", err)
 		return
 	}
 	b.readAt.Store(now.UnixNano())

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/coder/quartz"
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -33,11 +31,12 @@ func (c *Client) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb) (li
 	if v == nil {
 		return lifecycle.Snapshot{}, invalid.New("verb", nil, "is required")
 	}
+	lost := conflicts{}
 	var lock lockWait
 	for range maxConflicts {
 		s, err := c.Load(ctx, id)
 		if err == nil {
-			err = lock.wait(ctx, c.clock, &s)
+			err = c.waitFor(ctx, &s, lost, &lock)
 		}
 		if err != nil {
 			return lifecycle.Snapshot{}, err
@@ -60,33 +59,20 @@ func (c *Client) Update(ctx context.Context, id uuid.UUID, v lifecycle.Verb) (li
 			c.keepZones(ctx, now, false)
 			return s, nil
 		}
+		lost[id] = s.Workspace.Revision
 	}
 	return lifecycle.Snapshot{}, fmt.Errorf("update workspace %s: %w", id, ErrConflict)
 }
 
-// lockWait waits between the attempts at a workspace that was in conflict and has not changed: somebody holds its row.
-type lockWait struct {
-	revision int64
-	attempts int
-}
-
-const (
-	lockFirst = 5 * time.Millisecond
-	lockLimit = 200 * time.Millisecond
-	// lockAttempts of these pauses are about a second.
-	lockAttempts = 10
-)
-
-// wait is called with what was read for the next attempt.
-func (l *lockWait) wait(ctx context.Context, clock quartz.Clock, s *lifecycle.Snapshot) error {
-	if s.Workspace.Revision != l.revision {
-		*l = lockWait{revision: s.Workspace.Revision}
+// waitFor is called with what is read after a conflict, and waits if somebody holds its row.
+func (c *Client) waitFor(ctx context.Context, s *lifecycle.Snapshot, lost conflicts, lock *lockWait) error {
+	if !lost.held(s) {
+		*lock = lockWait{}
 		return nil
 	}
-	if l.attempts++; l.attempts > lockAttempts {
+	if !lock.again(ctx, c.clock) {
 		return fmt.Errorf("update workspace %s: %w: %w", s.Workspace.ID, ErrConflict, errLocked)
 	}
-	pause(ctx, clock, backoff.Doubled(lockFirst, l.attempts-1, lockLimit))
 	return ctx.Err()
 }
 

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -46,21 +45,38 @@ func (z *zones) see(s *lifecycle.Snapshot) {
 	})
 }
 
-// tell tells the store of zones that are new, and compares all of them when a process ticks for the first time.
+// tell tells the store of zones that are new, and compares all of them when a process ticks for the first time. Nobody waits
+// for a lock while the store takes its time.
 func (z *zones) tell(ctx context.Context, now time.Time, compare bool) (changed []string, err error) {
-	if z.keeper == nil {
+	fresh, needed := z.take(compare)
+	if !needed {
 		return nil, nil
+	}
+	changed, err = z.keeper.KeepZones(ctx, now, fresh, z.fingerprint)
+	z.told(fresh, err)
+	return changed, err
+}
+
+// take takes what the store has to be told, if anything.
+func (z *zones) take(compare bool) (fresh []string, needed bool) {
+	if z.keeper == nil {
+		return nil, false
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	if len(z.fresh) == 0 && (z.compared || !compare) {
-		return nil, nil
+	fresh, z.fresh = z.fresh, nil
+	return fresh, len(fresh) > 0 || compare && !z.compared
+}
+
+// told notes that the store was told, or puts back what it was not.
+func (z *zones) told(fresh []string, err error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if err != nil {
+		z.fresh = append(z.fresh, fresh...)
+		return
 	}
-	if changed, err = z.keeper.KeepZones(ctx, now, z.fresh, z.fingerprint); err != nil {
-		return nil, fmt.Errorf("compare time zones: %w", err)
-	}
-	z.fresh, z.compared = nil, true
-	return changed, nil
+	z.compared = true
 }
 
 // fingerprint stands for what this process knows of a zone, 0 for nothing.
