@@ -23,10 +23,19 @@ const (
 
 var errHeld = errors.New("another session holds the row")
 
+// heldByOthers says of an error that is the end of a wait for another session what that holds.
+func heldByOthers(err error) error {
+	var pg *pgconn.PgError
+	if errors.Is(err, errHeld) || !isHeld(err) || !errors.As(err, &pg) {
+		return err
+	}
+	return fmt.Errorf("%w: %w: %w, %s", lifecycle.ErrUnavailable, errHeld, err, pg.Where)
+}
+
 // patient runs a statement that locks rows behind one that bounds the wait for them. It returns errHeld when that is over,
 // which is not tried again.
 func (s *Store) patient(ctx context.Context, wait, text string, args []any, read func(pgx.Rows) error) error {
-	err := s.behind(ctx, wait, text, args, read)
+	err := s.waiting(ctx, wait, text, args, read)
 	if isHeld(err) {
 		return errHeld
 	}
@@ -55,7 +64,7 @@ func apart(n int, f func(from, to int, wait string) error, held func(i int, err 
 func (s *Store) lockJobs(ctx context.Context, text string, args ...any) ([]queue.Job, error) {
 	var l jobList
 	err := s.do(ctx, once, func(ctx context.Context) error {
-		return s.behind(ctx, batchWaitSQL, text, args, func(rows pgx.Rows) error { return l.collect(rows, nil) })
+		return s.waiting(ctx, batchWaitSQL, text, args, func(rows pgx.Rows) error { return l.collect(rows, nil) })
 	})
 	switch {
 	case isHeld(err):
@@ -66,12 +75,8 @@ func (s *Store) lockJobs(ctx context.Context, text string, args ...any) ([]queue
 	return l.jobs, s.fillTags(ctx, l.jobs, l.tagSets)
 }
 
-// boundWaits bounds how long the statements of a transaction wait for a row. In a transaction of the host it does nothing: what it sets
-// would stay for what the host does after it.
+// boundWaits bounds how long the statements of a transaction wait for a row.
 func (s *Store) boundWaits(ctx context.Context, tx pgx.Tx) error {
-	if s.host != nil {
-		return nil
-	}
 	_, err := tx.Exec(ctx, batchWaitSQL)
 	return err
 }
