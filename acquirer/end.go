@@ -81,12 +81,10 @@ func (a *Acquirer) Cancel(ctx context.Context, reason string, ids ...uuid.UUID) 
 }
 
 func (a *Acquirer) cancel(ctx context.Context, reason string, organization *uuid.UUID, ids []uuid.UUID) ([]Job, error) {
-	var changed []queue.Job
-	err := a.call(ctx, "cancel", func(ctx context.Context) (err error) {
-		changed, err = a.store.Cancel(ctx, queue.Cancellation{
+	changed, err := ask(ctx, a, "cancel", func(ctx context.Context) ([]queue.Job, error) {
+		return a.store.Cancel(ctx, queue.Cancellation{
 			Now: a.now(), IDs: distinct(ids), Reason: queue.CleanText(reason, queue.MaxErrorText), Organization: organization,
 		})
-		return err
 	})
 	if err != nil {
 		return nil, err
@@ -124,11 +122,7 @@ func (a *Acquirer) storeEnds(ends []queue.End) ([]queue.Ended, error) {
 }
 
 func (a *Acquirer) storeEndsIn(ctx context.Context, ends []queue.End) (answers []queue.Ended, err error) {
-	err = a.call(ctx, "end", func(ctx context.Context) error {
-		answers, err = a.store.End(ctx, a.now(), ends)
-		return err
-	})
-	return answers, err
+	return ask(ctx, a, "end", func(ctx context.Context) ([]queue.Ended, error) { return a.store.End(ctx, a.now(), ends) })
 }
 
 // endedHere counts an end of this process's and does what follows from it.

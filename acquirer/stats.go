@@ -26,6 +26,9 @@ type Stats struct {
 	// Unreadable is the number of processes and lanes of which the store holds what this version cannot read, as of the last
 	// heartbeat and backup. They are left out.
 	Unreadable int
+	// Stuck is the number of calls of the store and of the host that were given up and have not returned. Of a kind of which 100
+	// are stuck none is made.
+	Stuck int
 }
 
 // Stats returns the present state. It costs one step for each domain and lease.
@@ -39,6 +42,7 @@ func (a *Acquirer) Stats() Stats {
 		Unreadable: a.fleet.unreadable + a.looks.unreadable,
 		Failures:   max(a.breaker.Failures(), a.member.failures),
 	}
+	_, s.Stuck = a.given.All()
 	for _, d := range a.dispatch.Domains() {
 		s.Domains++
 		s.Waiting += d.Waiting()
