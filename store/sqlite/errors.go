@@ -32,6 +32,11 @@ func rejects(err error) bool {
 	return strings.Contains(text, "constraint failed") || strings.Contains(text, "too big") || strings.Contains(text, "cannot store")
 }
 
+// referred reports whether a row of somebody else refers to one that was to be deleted.
+func referred(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "FOREIGN KEY constraint failed")
+}
+
 // unavailable says of an error what it was about. If it is neither the end of the context nor a row that is to blame, it
 // concerns the database as a whole, however SQLite calls it: closed, not a database, disk full, read-only, busy.
 func unavailable(err error, doing string, args ...any) error {
