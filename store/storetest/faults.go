@@ -58,8 +58,8 @@ const mostFaults = 500
 // call makes a call with one fault after the other, until there is none any more.
 func (f *faultFixture) call(name string, do func(context.Context) error) {
 	f.Helper()
+	before := f.Dump()
 	for n := 1; ; n++ {
-		before := f.Dump()
 		ended := f.Fail(n)
 		err := do(f.ctx)
 		if !ended() {
@@ -84,6 +84,7 @@ func (f *faultFixture) call(name string, do func(context.Context) error) {
 		if n > mostFaults {
 			f.Fatalf("%s asks more than %d things of its database", name, mostFaults)
 		}
+		before = after
 	}
 }
 
