@@ -40,6 +40,8 @@ type fault struct {
 	mu   sync.Mutex
 	left int // 0 for none
 	hit  bool
+	// as is what it says. The zero value is a disk that fails.
+	as pgconn.PgError
 }
 
 func (f *fault) fail(n int) (ended func() bool) {
@@ -64,7 +66,10 @@ func (f *fault) next() error {
 		return nil
 	}
 	f.hit = true
-	return &pgconn.PgError{Code: "58030", Message: "could not read a block"}
+	if f.as.Code == "" {
+		return &pgconn.PgError{Code: "58030", Message: "could not read a block"}
+	}
+	return &f.as
 }
 
 // Whatever a call has begun when another transaction gets in its way, it makes again, and answers as if nothing had been.
