@@ -164,9 +164,10 @@ func topicsOf(events []lifecycle.Event) (topics lifecycle.Topics) {
 	return topics
 }
 
-// warn says that something failed which is tried again.
+// warn says that something failed which is tried again. What fails when ctx has ended is no news: it failed because of that, and
+// nobody here tries it again.
 func warn(ctx context.Context, logger *slog.Logger, doing string, err error) {
-	if errors.Is(err, errLeftAlone) {
+	if ctx.Err() != nil || errors.Is(err, errLeftAlone) {
 		return
 	}
 	logger.WarnContext(ctx, "executor: will try again", "doing", doing, "error", err)

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -41,14 +42,18 @@ func newFlow(r *relay) *flow {
 	}
 }
 
-// run returns the error of the store that ended it, when all deliveries have ended.
+// run returns the errors of the store, the first of which ended it, when all deliveries have ended.
 func (f *flow) run(ctx context.Context) error {
+	err := f.serve(ctx)
+	return errors.Join(err, f.drain(ctx))
+}
+
+// serve delivers until nothing can be claimed and no delivery is under way, or the store fails.
+func (f *flow) serve(ctx context.Context) error {
 	for {
 		err := f.fill(ctx)
 		switch {
 		case err != nil:
-			f.drain(ctx)
-			return err
 		case f.running > 0:
 			err = f.await(ctx)
 		case len(f.done) > 0:
@@ -57,7 +62,6 @@ func (f *flow) run(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			f.drain(ctx)
 			return err
 		}
 	}
@@ -205,13 +209,12 @@ func (f *flow) settleDone(ctx context.Context) error {
 	return f.settle(ctx, done)
 }
 
-// drain waits for the deliveries under way, gives back what has not begun and settles what it can, after an error of the store.
-func (f *flow) drain(ctx context.Context) {
+// drain waits for the deliveries that are under way after an error of the store, gives back what has not begun and settles what
+// it can.
+func (f *flow) drain(ctx context.Context) error {
 	f.giveBack(micros.Of(f.clock.Now("executor", "deliver")))
 	for ; f.running > 0; f.running-- {
 		f.end(<-f.ended)
 	}
-	if err := f.settleDone(ctx); err != nil {
-		warn(ctx, f.logger, "relay events of topic "+f.topic.String(), err)
-	}
+	return f.settleDone(ctx)
 }

@@ -135,10 +135,8 @@ func (e *Executor) runWatch(ctx context.Context, w lifecycle.Watcher) {
 	h := hints.NewGate(e.clock, hintPause, "executor", e.signals.changed)
 	for ctx.Err() == nil {
 		err := watch(ctx, e.caller, "store: watch wakes", func(ctx context.Context) error { return w.WatchWakes(ctx, h.Hint) })
-		if ctx.Err() == nil {
-			warn(ctx, e.logger, "watch wakes", cmp.Or(err, errWatchEnded))
-			pause(ctx, e.clock, e.cfg.Interval)
-		}
+		warn(ctx, e.logger, "watch wakes", cmp.Or(err, errWatchEnded))
+		pause(ctx, e.clock, e.cfg.Interval)
 	}
 }
 

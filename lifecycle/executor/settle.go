@@ -23,7 +23,7 @@ func (e *Executor) attend(ctx context.Context, now time.Time) (leave func(), err
 	}
 	began := e.clock.Now("executor", "attend")
 	return func() {
-		if err := e.tell(ctx, now.Add(e.clock.Since(began, "executor", "attend")), 0); err != nil && ctx.Err() == nil {
+		if err := e.tell(ctx, now.Add(e.clock.Since(began, "executor", "attend")), 0); err != nil {
 			warn(ctx, e.logger, "record the tick", err)
 		}
 	}, e.tell(ctx, now, e.cfg.Settle)
