@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dormouse-go/dormouse/invalid"
@@ -65,7 +66,7 @@ func newClient(store lifecycle.Store, cfg ClientConfig, in string, signals *sign
 	bounded := newBounded(store, cfg.StoreTimeout, calls)
 	return &Client{
 		caller: calls, store: bounded, cfg: cfg, topics: setOf(cfg.Topics), signals: signals,
-		activity: newActivity(),
+		activity: newActivity(), obstacles: obstacles{of: map[uuid.UUID]obstacle{}},
 		zones:    newZones(bounded),
 		made:     newTransitionCounter(names),
 		dropped:  names.counter("activity_dropped_total", "Activity that the store refused to take."),
@@ -131,7 +132,7 @@ func (s *signals) changed() {
 
 // wrote reports events of some topics.
 func (s *signals) wrote(topics lifecycle.Topics) {
-	if s == nil || topics == 0 {
+	if s == nil {
 		return
 	}
 	for topic, c := range s.events {
