@@ -67,9 +67,9 @@ func newClient(store lifecycle.Store, cfg ClientConfig, in string, signals *sign
 	return &Client{
 		caller: calls, store: bounded, cfg: cfg, topics: setOf(cfg.Topics), signals: signals,
 		activity: newActivity(), obstacles: obstacles{of: map[uuid.UUID]obstacle{}},
-		zones:    newZones(bounded),
-		made:     newTransitionCounter(names),
-		dropped:  names.counter("activity_dropped_total", "Activity that the store refused to take."),
+		zones:   newZones(bounded),
+		made:    newTransitionCounter(names),
+		dropped: names.counter("activity_dropped_total", "Activity that the store refused to take."),
 		builds: &builds{
 			caller: calls, builder: cfg.Builder, timeout: cfg.BuildTimeout, ids: newIDs(cfg.Rand),
 		},
