@@ -20,9 +20,8 @@ type flow struct {
 	*relay
 	// line is what was claimed and has not begun, in the order in which it will.
 	line []lifecycle.Event
-	// claimedAt is when the line was claimed, leaseEnds when its lease ends, and begun says that some of it has begun.
+	// claimedAt is when the line was claimed, leaseEnds when its lease ends.
 	claimedAt, leaseEnds time.Time
-	begun                bool
 	// look says that something may be claimable.
 	look    bool
 	running int
@@ -98,7 +97,7 @@ func (f *flow) claimLine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.line, f.leaseEnds, f.begun, f.look = mixed(events), leaseEnds, false, len(events) > 0
+	f.line, f.leaseEnds, f.look = mixed(events), leaseEnds, len(events) > 0
 	f.claimedAt = f.clock.Now("executor", "relay")
 	return nil
 }
@@ -110,12 +109,12 @@ func (f *flow) waited() bool { return f.clock.Since(f.claimedAt, "executor", "re
 // relay at the same time, and what has waited for a timeout stands behind deliveries that hang.
 func (f *flow) begin(ctx context.Context) {
 	now := micros.Of(f.clock.Now("executor", "deliver"))
-	if ctx.Err() != nil || f.begun && f.waited() || now.Add(f.timeout).After(f.leaseEnds) {
+	if ctx.Err() != nil || f.waited() || now.Add(f.timeout).After(f.leaseEnds) {
 		f.giveBack(now)
 		return
 	}
 	e := f.line[0]
-	f.line, f.begun = f.line[1:], true
+	f.line = f.line[1:]
 	f.running++
 	go func() { f.ended <- lifecycle.Delivery{Seq: e.Seq, RetryAt: f.deliver(ctx, e)} }()
 }

@@ -92,7 +92,8 @@ func TestTheBacklogOfAStoreThatHangs(t *testing.T) {
 func TestMetricsOfWhatGoesWrong(t *testing.T) {
 	f := newFleet(t)
 	f.add(dueStops(10)...)
-	store := &lockedRow{Store: f.store, id: id(1)}
+	fails := &hooked{Store: f.store}
+	store := &lockedRow{Store: fails, id: id(1)}
 	registry := prometheus.NewRegistry()
 	e := f.executor(executor.Config{
 		Registerer: registry, MaxTransitions: 6,
@@ -105,9 +106,8 @@ func TestMetricsOfWhatGoesWrong(t *testing.T) {
 	}
 	ended := float64(f.clock.Now().Unix())
 	f.clock.Advance(time.Hour)
-	canceled, cancel := context.WithCancel(f.ctx)
-	cancel()
-	e.Tick(canceled, monday)
+	fails.due = func() error { return errBroken }
+	e.Tick(f.ctx, monday)
 	now := gathered(t, registry)
 	for series, want := range map[string]float64{
 		`dormouse_ticks_total{result="ok"}`:                               1,
