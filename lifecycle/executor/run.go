@@ -26,7 +26,6 @@ func (e *Executor) Run(ctx context.Context) error {
 	}
 	defer e.Close()
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	together(append(e.loops(ctx), func() {
 		// Only the host, by closing its channel, ends the ticks before ctx; the other loops must end then too.
 		defer cancel()
