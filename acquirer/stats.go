@@ -4,6 +4,8 @@ import (
 	"maps"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
@@ -29,6 +31,9 @@ type Stats struct {
 	// Stuck is the number of calls of the store and of the host that were given up and have not returned. Of a kind of which 100
 	// are stuck none is made.
 	Stuck int
+	// Delayed is how many calls of an organization waited for its share, see [Config.Share], since it last was so well within it that
+	// it could have called at once for a tenth of a second. Others are left out; nil: there is no share.
+	Delayed map[uuid.UUID]int64
 }
 
 // Stats returns the present state. It costs one step for each domain and lease.
@@ -41,6 +46,7 @@ func (a *Acquirer) Stats() Stats {
 		Oldest: a.oldestRuns(), Registered: a.member.state == running, Hearing: a.listening.well(),
 		Unreadable: a.fleet.unreadable + a.looks.unreadable,
 		Failures:   max(a.breaker.Failures(), a.member.failures),
+		Delayed:    a.shares.Delayed(),
 	}
 	_, s.Stuck = a.given.All()
 	for _, d := range a.dispatch.Domains() {
