@@ -46,8 +46,7 @@ func (a *Acquirer) lookUp(ctx context.Context, operation string, which queue.Fil
 
 // noteStuck writes down that a call was given up.
 func (a *Acquirer) noteStuck(err error) {
-	var stuck *outcall.Stuck
-	if errors.As(err, &stuck) && !stuck.Before {
+	if stuck, ok := outcall.Given(err); ok && !stuck.Before {
 		a.cfg.Logger.Error("call given up: it does not return", "doing", stuck.Doing)
 	}
 }
@@ -57,7 +56,7 @@ func (a *Acquirer) leftovers() error {
 	kinds, _ := a.given.All()
 	var all []error
 	for _, doing := range kinds {
-		all = append(all, fmt.Errorf("acquirer: %w", &outcall.Stuck{Doing: doing}))
+		all = append(all, fmt.Errorf("acquirer: %s: %w", doing, &outcall.Stuck{Doing: doing}))
 	}
 	return errors.Join(all...)
 }

@@ -36,13 +36,19 @@ type Stuck struct {
 // Error implements error.
 func (s *Stuck) Error() string {
 	if s.Before {
-		return fmt.Sprintf("%s: not called: %d calls of it have not returned", s.Doing, MaxStuck)
+		return fmt.Sprintf("not called: %d calls of it have not returned", MaxStuck)
 	}
-	return s.Doing + ": did not return when its context ended"
+	return "given up: it does not return"
 }
 
 // Is makes errors.Is(err, [context.DeadlineExceeded]) true.
 func (s *Stuck) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// Given returns what [Do] itself has returned because it gave a call up, or did not make it; an error of the call may wrap another one.
+func Given(err error) (*Stuck, bool) {
+	s, ok := err.(*Stuck) //nolint:errorlint // one that is wrapped is another's
+	return s, ok
+}
 
 // Calls are those of one caller that were given up and have not returned. All methods are safe for concurrent use. See [New].
 type Calls struct {
