@@ -49,7 +49,7 @@ func TestCallsThatDoNotReturn(t *testing.T) {
 					stop := f.runUntil(a)
 					held := f.hand(a)
 					release := f.hang(verb, answer)
-					t.Cleanup(release)
+					f.t.Cleanup(release)
 					w := f.joinPlain(a)
 					f.slip(f.posting(nil))
 					go func() {
@@ -59,23 +59,23 @@ func TestCallsThatDoNotReturn(t *testing.T) {
 					f.pass(40 * time.Second)
 					job := f.mustGet(w, "behind a call that hangs")
 					if n := a.Stats().Stuck; n != 1 {
-						t.Errorf("%d calls are stuck, want 1", n)
+						f.t.Errorf("%d calls are stuck, want 1", n)
 					}
 					if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
-						t.Errorf("its end: %v", err)
+						f.t.Errorf("its end: %v", err)
 					}
 					begun := time.Now()
 					err := stop()
 					if err == nil || !strings.Contains(err.Error(), named) || !errors.Is(err, context.DeadlineExceeded) {
-						t.Errorf("Run returned %v, want what names %q", err, named)
+						f.t.Errorf("Run returned %v, want what names %q", err, named)
 					}
 					if took := time.Since(begun); took > 10*time.Second {
-						t.Errorf("Run returned after %v", took)
+						f.t.Errorf("Run returned after %v", took)
 					}
 					release()
 					f.pass(0)
 					if n := a.Stats().Stuck; n != 0 {
-						t.Errorf("%d calls are stuck though they have returned", n)
+						f.t.Errorf("%d calls are stuck though they have returned", n)
 					}
 				})
 			})
@@ -97,12 +97,12 @@ func TestHostThatDoesNotReturn(t *testing.T) {
 		})
 		stop := f.runUntil(a)
 		if err := a.Lost(f.ctx, "the host says so", f.hand(a).Lease()); err != nil {
-			t.Fatal(err)
+			f.t.Fatal(err)
 		}
 		f.pass(time.Minute)
 		err := stop()
 		if err == nil || !strings.Contains(err.Error(), "Config.Lost") || !strings.Contains(err.Error(), "listen") {
-			t.Errorf("Run returned %v, want what names the policy and the pubsub", err)
+			f.t.Errorf("Run returned %v, want what names the policy and the pubsub", err)
 		}
 		close(release)
 		f.pass(0)
@@ -136,14 +136,14 @@ func TestHeartbeatIsTriedAgain(t *testing.T) {
 		calls := f.store.Calls(acquirertest.Heartbeat)
 		f.pass(18 * time.Second)
 		if n := f.store.Calls(acquirertest.Heartbeat) - calls; n < 4 || n > 16 {
-			t.Errorf("%d heartbeats in the 8 seconds in which they failed", n)
+			f.t.Errorf("%d heartbeats in the 8 seconds in which they failed", n)
 		}
 		f.pass(6 * time.Second)
 		if s := a.Stats(); s.Holding != 1 || s.Failures != 0 || !s.Registered {
-			t.Errorf("after it: %+v", s)
+			f.t.Errorf("after it: %+v", s)
 		}
 		if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
-			t.Errorf("the end of what ran meanwhile: %v", err)
+			f.t.Errorf("the end of what ran meanwhile: %v", err)
 		}
 	})
 }
