@@ -32,7 +32,7 @@ type Cache[K comparable, V any] struct {
 	slots        *slots
 
 	evicting sync.Mutex // one eviction at a time, so that none takes too many
-	work     sync.WaitGroup
+	work     goroutines
 	sweeper  sweeper
 	closed   atomic.Bool // read under a shard's lock by whatever would add to that shard
 	closing  sync.Once
@@ -42,7 +42,7 @@ type Cache[K comparable, V any] struct {
 }
 
 // New returns an empty cache. It returns an [*invalid.Error] for a bad configuration, and the registerer's error if the
-// metrics cannot be registered. Close the cache: its timer and its metrics live until then.
+// metrics cannot be registered. Close the cache: its timer, its goroutines and its metrics live until then.
 func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -57,6 +57,7 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 	}
 	c.table.init(cfg.Groups)
 	c.samples.init()
+	c.work.init()
 	c.slots = newSlots(cfg.MaxConcurrentRenders, cfg.OwnerShare)
 	c.table.held.limit(cfg.OwnerShare, cfg.MaxEntries, cfg.MaxWeight)
 	if err := c.register(); err != nil {
@@ -184,7 +185,7 @@ func (c *Cache[K, V]) shutdown() {
 	for i := range c.table.shards {
 		c.report(c.empty(&c.table.shards[i], EvictClosed)...)
 	}
-	c.work.Wait()
+	c.work.end()
 	c.unregister()
 }
 

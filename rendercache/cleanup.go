@@ -42,9 +42,9 @@ func (c *Cache[K, V]) sweep() {
 		c.sweeper.mu.Unlock()
 		return
 	}
-	c.work.Add(1)
+	c.work.all.Add(1)
 	c.sweeper.mu.Unlock()
-	defer c.work.Done()
+	defer c.work.all.Done()
 
 	c.removeExpired()
 
