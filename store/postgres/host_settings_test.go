@@ -1,0 +1,74 @@
+package postgres_test
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store/postgres"
+	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
+)
+
+// under returns a pool to the same database whose sessions have these settings, as those of a role or a database have.
+func under(t *testing.T, pool *pgxpool.Pool, settings map[string]string) *pgxpool.Pool {
+	t.Helper()
+	cfg := pool.Config()
+	for name, value := range settings {
+		cfg.ConnConfig.RuntimeParams[name] = value
+	}
+	other, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(other.Close)
+	return other
+}
+
+// What a host's administrator bounds does not keep replicas from migrating at the same time: one waits for the others as long as
+// its context lets it, and sees what they have done.
+func TestMigrateUnderTheHostsSettings(t *testing.T) {
+	empty := pgtest.Empty(t)
+	pool := under(t, empty, map[string]string{
+		"default_transaction_isolation": "serializable", "lock_timeout": "500ms", "statement_timeout": "1s",
+	})
+	other, err := empty.Acquire(t.Context())
+	must(t, err)
+	defer other.Release()
+	_, err = other.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, postgres.LockKey(postgres.DefaultSchema))
+	must(t, err)
+	var replicas sync.WaitGroup
+	for range 4 {
+		replicas.Go(func() {
+			if err := over(t, pool).Migrate(soon(t)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	_, err = other.Exec(t.Context(), `SELECT pg_sleep(1.5)`)
+	must(t, err)
+	_, err = other.Exec(t.Context(), `SELECT pg_advisory_unlock($1)`, postgres.LockKey(postgres.DefaultSchema))
+	must(t, err)
+	replicas.Wait()
+}
+
+// Row level security that hides rows from the store is said by name, before anything is decided on what is left. A role that it
+// does not hide anything from works.
+func TestRowLevelSecurity(t *testing.T) {
+	_, pool := open(t)
+	const grants = `GRANT USAGE ON SCHEMA dormouse TO ROLE; GRANT ALL ON ALL TABLES IN SCHEMA dormouse TO ROLE; GRANT ALL ON ALL SEQUENCES IN SCHEMA dormouse TO ROLE`
+	_, as := role(t, pool, grants)
+	exec(t, pool, `ALTER TABLE dormouse.members ENABLE ROW LEVEL SECURITY`)
+	s := over(t, as(false))
+	_, err := s.Due(t.Context(), lifecycle.DueQuery{Now: epoch, Limit: 1})
+	for what, err := range map[string]error{"Due": err, "Migrate": s.Migrate(t.Context()), "PutOwner": s.PutOwner(t.Context(), epoch, lifecycle.Owner{})} {
+		if !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "row level security") || !strings.Contains(err.Error(), "members") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, exempt := role(t, pool, grants+`; alter role ROLE bypassrls`)
+	newFleet(t, over(t, exempt(false)), 1)
+	exec(t, pool, `ALTER TABLE dormouse.members DISABLE ROW LEVEL SECURITY`)
+	newFleet(t, s, 1) // the store noticed
+}
