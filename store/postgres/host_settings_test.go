@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +52,42 @@ func TestMigrateUnderTheHostsSettings(t *testing.T) {
 	_, err = other.Exec(t.Context(), `SELECT pg_advisory_unlock($1)`, postgres.LockKey(postgres.DefaultSchema))
 	must(t, err)
 	replicas.Wait()
+}
+
+// A transaction of the host that holds a table does not make a migration fail if it ends soon, nor keep it waiting without end if it
+// does not; nothing of the migration is left then.
+func TestMigrateBesideALockedTable(t *testing.T) {
+	pool := pgtest.Empty(t)
+	files, err := postgres.Migrations(postgres.DefaultSchema)
+	must(t, err)
+	names, err := fs.Glob(files, "*.sql")
+	must(t, err)
+	exec(t, pool, `CREATE SCHEMA dormouse`)
+	for _, name := range names[:12] { // what comes next adds indexes to the events
+		text, err := fs.ReadFile(files, name)
+		must(t, err)
+		exec(t, pool, string(text))
+	}
+	version := func() (n int) {
+		must(t, pool.QueryRow(t.Context(), `SELECT max(version) FROM dormouse.migrations`).Scan(&n))
+		return n
+	}
+	impatient := over(t, under(t, pool, map[string]string{"lock_timeout": "100ms"}))
+	tx, err := pool.Begin(t.Context())
+	must(t, err)
+	_, err = tx.Exec(t.Context(), `LOCK TABLE dormouse.events`)
+	must(t, err)
+	if err := impatient.Migrate(soon(t)); err == nil || !strings.Contains(err.Error(), "00013") || version() != 12 {
+		t.Errorf("beside a lock that stays: %v, version %d", err, version())
+	}
+	patient := over(t, under(t, pool, map[string]string{"lock_timeout": "1s"}))
+	migrated := make(chan error)
+	go func() { migrated <- patient.Migrate(soon(t)) }()
+	_, err = tx.Exec(t.Context(), `SELECT pg_sleep(1.3)`) // it has to try twice
+	must(t, err)
+	must(t, tx.Rollback(t.Context()))
+	must(t, <-migrated)
+	newFleet(t, patient, 1)
 }
 
 // Row level security that hides rows from the store is said by name, before anything is decided on what is left. A role that it

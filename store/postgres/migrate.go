@@ -90,24 +90,29 @@ func (s *Store) visible(ctx context.Context) error {
 // of the schema, which two sessions cannot do at once. It reads what the others have committed meanwhile, whatever the host's
 // default isolation is.
 func (t tables) Exclusively(ctx context.Context, f func(migrate.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, t.s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
-		if err := waitForMigrations(ctx, tx, lockKey(t.s.cfg.Schema)); err != nil {
-			return fmt.Errorf("wait for other migrations: %w", err)
-		}
-		if err := createSchema(ctx, tx, t.s.cfg.Schema); err != nil {
-			return err
-		}
-		return f(migration{t.s, tx})
+	return t.s.retry(ctx, once, func(ctx context.Context) error {
+		return pgx.BeginTxFunc(ctx, t.s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+			if err := waitForMigrations(ctx, tx, lockKey(t.s.cfg.Schema)); err != nil {
+				return fmt.Errorf("wait for other migrations: %w", err)
+			}
+			if err := createSchema(ctx, tx, t.s.cfg.Schema); err != nil {
+				return err
+			}
+			return f(migration{t.s, tx})
+		})
 	})
 }
 
-// waitForMigrations takes the lock. Only the context bounds the wait, and the statements of the migrations. What a host says about
-// locks holds for the tables all the same: who waits for one of them without end has everybody else wait behind it.
+// tableWait bounds the wait of a migration for a table where the host bounds none. Whoever needs the table waits behind it meanwhile.
+const tableWait = "3s"
+
+// waitForMigrations takes the lock. Only the context bounds the wait, and the statements of the migrations. The wait for a table is
+// bounded all the same, by the host or by tableWait.
 func waitForMigrations(ctx context.Context, tx pgx.Tx, key int64) error {
 	const unbound = `SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
 		WHERE name IN ('lock_timeout', 'statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')`
 	var hosts string
-	err := tx.QueryRow(ctx, `SELECT current_setting('lock_timeout')`).Scan(&hosts)
+	err := tx.QueryRow(ctx, `SELECT coalesce(nullif(current_setting('lock_timeout'), '0'), $1)`, tableWait).Scan(&hosts)
 	for _, s := range []struct {
 		text string
 		args []any
