@@ -160,9 +160,7 @@ func (s *Store) turnReady(ctx context.Context, now time.Time) error {
 			b.Queue(steadySQL)
 			b.Queue(s.sql(turnReadySQL), now, readyPage)
 			return s.send(ctx, &b, func(r pgx.BatchResults) error {
-				if _, err := r.Exec(); err != nil {
-					return err
-				}
+				skip(r, 1)
 				tag, err := r.Exec()
 				n = tag.RowsAffected()
 				return err
@@ -207,9 +205,7 @@ func (s *Store) standings(ctx context.Context, now time.Time, q queue.ReadyQuery
 		b.Queue(s.sql(nextOfAllSQL), now)
 	}
 	err = s.send(ctx, &b, func(r pgx.BatchResults) error {
-		if _, err := r.Exec(); err != nil {
-			return err
-		}
+		skip(r, 1)
 		if remembers {
 			if err := claimed.collect(r.Query()); err != nil {
 				return err

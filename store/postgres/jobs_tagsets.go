@@ -98,11 +98,7 @@ func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool)
 		}
 		b.Queue(s.sql(tagSetsByTextSQL), unknown)
 		err := s.send(ctx, &b, func(r pgx.BatchResults) (err error) {
-			for range b.Len() - 1 {
-				if _, err := r.Exec(); err != nil {
-					return err
-				}
-			}
+			skip(r, b.Len()-1)
 			found, err = s.readTagSets(r.Query())
 			return err
 		})
