@@ -108,3 +108,17 @@ func TestANewerMarkStays(t *testing.T) {
 		t.Errorf("%d marks are left", left)
 	}
 }
+
+// Whoever finds that zone data has changed wakes everything itself, and leaves no mark for others.
+func TestKeepZonesLeavesNoMark(t *testing.T) {
+	s, pool := open(t)
+	f := newFleet(t, s, 1)
+	for data := range int64(2) {
+		_, err := s.KeepZones(t.Context(), epoch, []string{"UTC"}, func(string) int64 { return data })
+		must(t, err)
+	}
+	if n := count(t, pool, "marks"); n != 0 {
+		t.Errorf("%d marks are left", n)
+	}
+	wantDue(t, s, epoch, f.ids...)
+}
