@@ -53,14 +53,17 @@ func TestLowWaterBesideAWrite(t *testing.T) {
 	}
 }
 
-// A write far above what may become the bound keeps no reading from teaching it.
+// A write of no wake, or of one far above what may become the bound, keeps no reading from teaching it.
 func TestLowWaterBesideALateWrite(t *testing.T) {
 	noon := epoch.Add(4 * time.Hour)
-	var l postgres.LowWater
-	l.Read(noon)(time.Time{})
-	defer l.Write(noon.Add(time.Hour))()
-	if bound := l.Read(noon.Add(time.Minute))(time.Time{}); !bound.Equal(noon.Add(time.Minute - 5*time.Minute)) {
-		t.Errorf("the bound is %v", bound)
+	for _, wake := range []time.Time{{}, noon.Add(time.Hour)} {
+		var l postgres.LowWater
+		l.Read(noon)(time.Time{})
+		end := l.Write(wake)
+		if bound := l.Read(noon.Add(time.Minute))(time.Time{}); !bound.Equal(noon.Add(time.Minute - 5*time.Minute)) {
+			t.Errorf("a write of %v: the bound is %v", wake, bound)
+		}
+		end()
 	}
 }
 
