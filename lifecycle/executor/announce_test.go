@@ -90,7 +90,7 @@ func TestWhatIsWrittenIsAnnounced(t *testing.T) {
 					t.Errorf("%d events are written that nobody receives", n)
 				}
 				if c.stops {
-					time.Sleep(28 * time.Minute)
+					time.Sleep(time.Until(at) - 100*time.Millisecond)
 					if late := f.stoppedAt(1, time.Minute).Sub(at); late < 0 || late > 50*time.Millisecond {
 						t.Errorf("stopped %v after the deadline", late)
 					}

@@ -298,7 +298,7 @@ func TestRunPrunesEvents(t *testing.T) {
 		refuse := func(context.Context, lifecycle.Event) error { return errors.New("not now") }
 		registry := prometheus.NewRegistry()
 		_, stop := f.run(executor.Config{
-			Precise: true, EventRetention: 24 * time.Hour, Auditor: refuse, Poster: refuse, Registerer: registry,
+			Precise: true, Interval: 10 * time.Minute, EventRetention: 24 * time.Hour, Auditor: refuse, Poster: refuse, Registerer: registry,
 		}, nil)
 		f.stoppedAt(1, time.Minute)
 		const given = `dormouse_events_delivered_total{result="pruned",topic="audit"}`
@@ -318,7 +318,7 @@ func TestRunPrunesEvents(t *testing.T) {
 func TestRunPrunes(t *testing.T) {
 	bubble(t, func(f *fleet, start time.Time) {
 		f.addDue(1, start)
-		e, stop := f.run(executor.Config{Precise: true, Retention: 24 * time.Hour}, nil)
+		e, stop := f.run(executor.Config{Precise: true, Interval: 10 * time.Minute, Retention: 24 * time.Hour}, nil)
 		f.stoppedAt(1, time.Minute)
 		s, err := e.Load(f.ctx, id(1))
 		f.must(err)
