@@ -574,3 +574,29 @@ func TestAbilitiesOfAWrappedStore(t *testing.T) {
 		f.must(stop())
 	})
 }
+
+// A finished build is committed as soon as a commit is free, whatever was put behind it that could wait, and does not wait for a slow one.
+func TestAFinishedBuildDoesNotWait(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		for n := 1; n <= 4; n++ {
+			f.addDue(n, start)
+		}
+		slow := map[uuid.UUID]time.Duration{id(2): 100 * time.Millisecond, id(3): 200 * time.Millisecond, id(4): 20 * time.Second}
+		store := &hooked{Store: f.store, commit: func([]lifecycle.Change) error { time.Sleep(time.Second); return nil }}
+		e := f.executor(executor.Config{CommitsInFlight: 1, Builder: executor.BuilderFunc(
+			func(_ context.Context, r executor.BuildRequest) (executor.BuildSpec, error) {
+				time.Sleep(slow[r.Snapshot.Workspace.ID])
+				if r.Snapshot.Workspace.ID == id(3) {
+					return executor.BuildSpec{}, executor.Refuse("busy")
+				}
+				return executor.BuildSpec{}, nil
+			})}, store)
+		ticked := make(chan executor.Stats, 1)
+		go func() { ticked <- e.Tick(f.ctx, start.Add(time.Minute)) }()
+		time.Sleep(5 * time.Second)
+		if n := f.queued(4); n != 2 {
+			t.Errorf("%d builds are committed while one is slow", n)
+		}
+		wantStats(t, <-ticked, 3, 1, 0)
+	})
+}
