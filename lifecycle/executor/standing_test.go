@@ -149,6 +149,18 @@ func TestAStoreThatRefusesEverything(t *testing.T) {
 	wantStats(t, e.Tick(f.ctx, monday), 60, 0, 0)
 }
 
+// So many changes that are refused, with none that is taken, are the store's fault; one less is that of the workspaces.
+func TestHowManyRefusalsAreTheStores(t *testing.T) {
+	for n, fails := range map[int]bool{19: false, 20: true} { // each has a build and a postponement
+		f := newFleet(t)
+		f.add(dueStops(n)...)
+		s := f.executor(executor.Config{}, &hooked{Store: f.store, commit: refusing(func(*lifecycle.Change) bool { return true })}).Tick(f.ctx, monday)
+		if (s.Err != nil) != fails || len(s.Errors) != n || fails && !strings.Contains(s.Err.Error(), "refused all of 40 changes") {
+			t.Errorf("%d workspaces: error %v, %d errors", n, s.Err, len(s.Errors))
+		}
+	}
+}
+
 // A row that somebody holds costs its workspace, which Stats, Explain and the log name; it is done when it is free.
 func TestALockedRow(t *testing.T) {
 	f := newFleet(t)
