@@ -5,7 +5,6 @@ type obstacle uint8
 
 const (
 	none obstacle = iota
-	unknownRule
 	workspaceDeleted
 	workspaceManaged
 	buildActive
@@ -42,7 +41,6 @@ const (
 func (o obstacle) String() string {
 	return [...]string{
 		none:               "",
-		unknownRule:        "there is no such rule",
 		workspaceDeleted:   "the workspace is deleted",
 		workspaceManaged:   "something else controls the workspace",
 		buildActive:        "a build is active; its end decides",

@@ -184,7 +184,7 @@ func arm(r Rule, s *Snapshot) armed {
 	case RuleDeleteReminder:
 		return armDeleteReminder(s)
 	}
-	return not(unknownRule)
+	panic("lifecycle: no condition of rule " + r.String())
 }
 
 // runs reports whether compute of the workspace may be running: a start succeeded, and no stop or delete has since.

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -19,25 +20,30 @@ import (
 // TestFaults has every statement fail, and every row of an answer, which is not to be had or cannot be read, one after the other.
 func TestFaults(t *testing.T) {
 	storetest.Faults(t, func(t *testing.T) storetest.Faulty {
-		data, err := template()
-		must(t, err)
-		path := filepath.Join(t.TempDir(), "dormouse.db")
-		must(t, os.WriteFile(path, data, 0o600))
-		d := &faultyDriver{}
-		probe, err := sql.Open("sqlite", "")
-		must(t, err)
-		d.inner = probe.Driver()
-		must(t, probe.Close())
-		db := sql.OpenDB(faultyConnector{d, path})
-		db.SetMaxOpenConns(1) // a connection that is new has settings to make, which are no part of a call
-		t.Cleanup(func() { must(t, db.Close()) })
-		s, err := sqlite.New(db, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
-		must(t, err)
-		must(t, s.Migrate(t.Context()))
+		s, d, path := faulty(t)
 		// What is read is in another pool: a dump asks nothing of the faulty one.
 		plain := migrated(t, openFile(t, path))
 		return storetest.Faulty{Store: s, Fail: d.fail, Dump: func() string { return dump(t, plain) }}
 	})
+}
+
+// faulty is a store over a faulty driver, and its file.
+func faulty(t *testing.T) (*sqlite.Store, *faultyDriver, string) {
+	data, err := template()
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "dormouse.db")
+	must(t, os.WriteFile(path, data, 0o600))
+	probe, err := sql.Open("sqlite", "")
+	must(t, err)
+	d := &faultyDriver{inner: probe.Driver()}
+	must(t, probe.Close())
+	db := sql.OpenDB(faultyConnector{d, path})
+	db.SetMaxOpenConns(1) // a connection that is new has settings to make, which are no part of a call
+	t.Cleanup(func() { must(t, db.Close()) })
+	s, err := sqlite.New(db, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	must(t, s.Migrate(t.Context()))
+	return s, d, path
 }
 
 var errFault = errors.New("disk I/O error")
@@ -49,6 +55,7 @@ type faultyDriver struct {
 	mu   sync.Mutex
 	left int // until the fault; 0 for none
 	hit  bool
+	err  error // errFault if nil
 }
 
 func (d *faultyDriver) fail(n int) (ended func() bool) {
@@ -73,7 +80,7 @@ func (d *faultyDriver) next() error {
 		return nil
 	}
 	d.hit = true
-	return errFault
+	return cmp.Or(d.err, errFault)
 }
 
 type faultyConnector struct {

@@ -15,6 +15,7 @@ var jobInspectTests = []jobTest{
 	{"ByLane", inspectLane},
 	{"ZeroFilter", inspectZero},
 	{"LinesPage", inspectLines},
+	{"NoLines", inspectNoLines},
 	{"Ahead", inspectAhead},
 	{"AheadCountTo", inspectAheadCount},
 	{"AheadOfNothing", inspectAheadNothing},

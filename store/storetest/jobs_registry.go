@@ -23,6 +23,7 @@ var jobRegistryTests = []jobTest{
 	{"ReapUnregistered", reapUnregistered},
 	{"Unreadable", readUnreadable},
 	{"PruneJobs", pruneEnded},
+	{"PruneNothing", pruneNothing},
 	{"PruneProcesses", pruneProcesses},
 	{"PruneUnused", pruneUnused},
 	{"PrunedOrganizationBeginsAnew", pruneBeginsAnew},

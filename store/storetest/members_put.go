@@ -32,6 +32,8 @@ var memberQueryTests = []memberTest{
 	{"DueOrder", memberQueryDue},
 	{"Pick", memberQueryPick},
 	{"NoPool", memberQueryNoPool},
+	{"Named", memberQueryNamed},
+	{"ClaimedUntil", memberClaimUntil},
 }
 
 func memberPutFields(k *memberKit) {

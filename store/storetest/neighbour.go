@@ -21,6 +21,7 @@ var alone = setOf(
 	"jobs/Ready/CountTo", "jobs/Ready/FirstInLine", "jobs/Ready/OnlyReady", "jobs/Ready/DelayedTurnReady", "jobs/Claim/WhatIsListed",
 	"jobs/Cancel/Delayed", "jobs/Pause/Listing", "jobs/Pause/Until", "jobs/Values/TagSets",
 	"lifecycle/empty", "lifecycle/list", "lifecycle/lists", "lifecycle/list templates and owners", "lifecycle/fleet builds",
+	"lifecycle/one of each organization",
 	// What is deleted by its age.
 	"jobs/Registry/PruneJobs", "jobs/Registry/PruneProcesses", "jobs/Registry/PruneUnused",
 	"jobs/Registry/PrunedOrganizationBeginsAnew", "jobs/Log/PruneLong", "jobs/Retry/NotPruned", "jobs/Pause/Pruned", "lifecycle/prune",

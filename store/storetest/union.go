@@ -17,16 +17,17 @@ import (
 // union checks what holds between the parts of one store: a build and its job are one commit.
 func union(t *testing.T, open func(*testing.T) store.Store, o Options) {
 	for name, run := range map[string]func(*fixture, store.Store){
-		"migrate again":         func(f *fixture, s store.Store) { f.must(s.Migrate(f.ctx)) },
-		"job with build":        testJobWithBuild,
-		"no job of a conflict":  testNoJobOfConflict,
-		"unacceptable job":      testUnacceptableJob,
-		"job can be acquired":   testJobCanBeAcquired,
-		"member with workspace": testMemberWithWorkspace,
-		"member race":           testMemberRace,
-		"forget":                testForget,
-		"refused workspaces":    func(f *fixture, _ store.Store) { testRefusedWorkspaces(f) },
-		"texts":                 func(f *fixture, _ store.Store) { testTexts(f) },
+		"migrate again":          func(f *fixture, s store.Store) { f.must(s.Migrate(f.ctx)) },
+		"job with build":         testJobWithBuild,
+		"no job of a conflict":   testNoJobOfConflict,
+		"unacceptable job":       testUnacceptableJob,
+		"job can be acquired":    testJobCanBeAcquired,
+		"member with workspace":  testMemberWithWorkspace,
+		"member race":            testMemberRace,
+		"member beside a change": testMemberBesideAChange,
+		"forget":                 testForget,
+		"refused workspaces":     func(f *fixture, _ store.Store) { testRefusedWorkspaces(f) },
+		"texts":                  func(f *fixture, _ store.Store) { testTexts(f) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			within(t, o.withDefaults(), func(t *testing.T) {
