@@ -30,7 +30,7 @@ type Faulty struct {
 func Faults(t *testing.T, open func(*testing.T) Faulty) {
 	for name, run := range map[string]func(*faultFixture){
 		"registry": faultyRegistry, "workspaces": faultyWorkspaces, "ticks": faultyTicks, "jobs": faultyJobs,
-		"operations": faultyOperations, "members": faultyMembers, "removal": faultyRemoval,
+		"operations": faultyOperations, "members": faultyMembers, "removal": faultyRemoval, "many": faultyMany, "sweeps": faultySweeps,
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := Options{}.withDefaults()
@@ -59,6 +59,9 @@ const mostFaults = 500
 func (f *faultFixture) call(name string, do func(context.Context) error) {
 	f.Helper()
 	for n := 1; ; n++ {
+		if f.follows {
+			f.settle() // or what an earlier call left to follow would pass for an effect of this one
+		}
 		before := f.Dump()
 		ended := f.Fail(n)
 		err := do(f.ctx)
