@@ -14,10 +14,14 @@ import (
 // The errors of SQLite are distinguished by the words of the library itself, which all drivers pass on: their types and codes
 // cannot be asked for without importing a driver.
 
-// busy says that another connection holds a lock.
+// busy says that another connection holds a lock, and that what was tried can be tried again: an outage is what was waited for in
+// vain, or cannot be made again, whatever its text repeats.
 func busy(err error) bool {
+	if err == nil || errors.Is(err, lifecycle.ErrUnavailable) {
+		return false
+	}
 	return errors.Is(err, errRolledBack) ||
-		err != nil && (strings.Contains(err.Error(), "database is locked") || strings.Contains(err.Error(), "database table is locked"))
+		strings.Contains(err.Error(), "database is locked") || strings.Contains(err.Error(), "database table is locked")
 }
 
 // errRolledBack is a transaction that could not be committed because of a lock, and is gone.

@@ -19,32 +19,41 @@ import (
 // TestFaults has every statement fail, and every row of an answer, which is not to be had or cannot be read, one after the other.
 func TestFaults(t *testing.T) {
 	storetest.Faults(t, func(t *testing.T) storetest.Faulty {
-		data, err := template()
-		must(t, err)
-		path := filepath.Join(t.TempDir(), "dormouse.db")
-		must(t, os.WriteFile(path, data, 0o600))
-		d := &faultyDriver{}
-		probe, err := sql.Open("sqlite", "")
-		must(t, err)
-		d.inner = probe.Driver()
-		must(t, probe.Close())
-		db := sql.OpenDB(faultyConnector{d, path})
-		db.SetMaxOpenConns(1) // a connection that is new has settings to make, which are no part of a call
-		t.Cleanup(func() { must(t, db.Close()) })
-		s, err := sqlite.New(db, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
-		must(t, err)
-		must(t, s.Migrate(t.Context()))
+		s, d, path := newFaulty(t)
 		// What is read is in another pool: a dump asks nothing of the faulty one.
 		plain := migrated(t, openFile(t, path))
 		return storetest.Faulty{Store: s, Fail: d.fail, Dump: func() string { return dump(t, plain) }}
 	})
 }
 
+// newFaulty returns an empty store in a file, and what makes its database fail.
+func newFaulty(t *testing.T) (*sqlite.Store, *faultyDriver, string) {
+	t.Helper()
+	data, err := template()
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "dormouse.db")
+	must(t, os.WriteFile(path, data, 0o600))
+	d := &faultyDriver{err: errFault, garbles: true}
+	probe, err := sql.Open("sqlite", "")
+	must(t, err)
+	d.inner = probe.Driver()
+	must(t, probe.Close())
+	db := sql.OpenDB(faultyConnector{d, path})
+	db.SetMaxOpenConns(1) // a connection that is new has settings to make, which are no part of a call
+	t.Cleanup(func() { must(t, db.Close()) })
+	s, err := sqlite.New(db, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	must(t, s.Migrate(t.Context()))
+	return s, d, path
+}
+
 var errFault = errors.New("disk I/O error")
 
 // faultyDriver is a driver whose n-th answer is an error.
 type faultyDriver struct {
-	inner driver.Driver
+	inner   driver.Driver
+	err     error
+	garbles bool // a row that cannot be read is an answer, too
 
 	mu   sync.Mutex
 	left int // until the fault; 0 for none
@@ -73,7 +82,7 @@ func (d *faultyDriver) next() error {
 		return nil
 	}
 	d.hit = true
-	return errFault
+	return d.err
 }
 
 type faultyConnector struct {
@@ -149,7 +158,7 @@ func (r *faultyRows) Next(to []driver.Value) error {
 	if err := errors.Join(err, r.d.next()); err != nil {
 		return err
 	}
-	if r.d.next() != nil {
+	if r.d.garbles && r.d.next() != nil {
 		for i := range to {
 			to[i] = garbled{}
 		}
