@@ -127,7 +127,7 @@ func numbers(t reflect.Type) (paths [][]int, names []string) {
 // meaningful are the fields whose documentation says what a negative number means, or that nobody reads.
 var meaningful = map[string]bool{
 	"prewarm.IdleTimeout": true, "prewarm.HitRate": true, "prewarm.Surge": true,
-	"acquirer.Grace": true, "acquirer.MaxLog": true, "acquirer.Retention": true,
+	"acquirer.Grace": true, "acquirer.MaxLog": true, "acquirer.Retention": true, "acquirer.Share": true,
 	"workspaces.Rules": true,                             // the store sets it
 	"workerpool.Total": true, "workerpool.PerHour": true, // sums of the other fields of Config.Spent
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"runtime"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,6 +26,7 @@ func (a *Acquirer) serve(ctx context.Context, d *dispatch.Domain) {
 	if !a.settle(ctx, d) {
 		return
 	}
+	a.gather(d)
 	a.mu.Lock()
 	round := a.dispatch.Begin(d, a.cfg.Batch)
 	if round == nil {
@@ -45,6 +47,21 @@ func (a *Acquirer) serve(ctx context.Context, d *dispatch.Domain) {
 		return
 	}
 	a.claimed(ctx, round, claim.Process, answer)
+}
+
+// gather lets others run first who are about to wait, as long as more come: those whose ends one call has stored ask for their next
+// jobs one after the other, and a claim for the first of them would leave the others behind.
+func (a *Acquirer) gather(d *dispatch.Domain) {
+	for before := 0; ; {
+		a.mu.Lock()
+		waiting := d.Waiting()
+		a.mu.Unlock()
+		if waiting <= before || waiting >= a.cfg.Batch {
+			return
+		}
+		before = waiting
+		runtime.Gosched()
+	}
 }
 
 // admit reports whether a store call may go now. If the store has been failing it is put off, and before the

@@ -47,8 +47,12 @@ const (
 	turnPause = 20 * time.Millisecond
 
 	// publishPause is the least time between two messages to the other processes; what comes in between is sent together
-	// at its end. It bounds the messages to 200 a second and is lost in the time a claim takes.
+	// at its end. It bounds the messages about one organization to 200 a second and is lost in the time a claim takes.
 	publishPause = 5 * time.Millisecond
+
+	// maxSaid is of how many organizations something may be sent without waiting for the end of a pause. So even where everybody posts
+	// at once, few messages are sent in each.
+	maxSaid = 8
 
 	// logBatch is how many reports share a call that writes lines. Each brings up to [queue.MaxReportBytes], so a few fill it; and
 	// who has much to say keeps others waiting for no more than a few calls.

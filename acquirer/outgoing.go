@@ -23,10 +23,13 @@ type outgoing struct {
 	pings  bool
 	seq    uint64
 	filled chan struct{} // room for one
+	// said are the organizations of which something was sent in the present pause, and news tells of one that is not among them.
+	said map[uuid.UUID]struct{}
+	news chan struct{} // room for one
 }
 
 func newOutgoing() *outgoing {
-	o := &outgoing{filled: make(chan struct{}, 1)}
+	o := &outgoing{filled: make(chan struct{}, 1), news: make(chan struct{}, 1), said: make(map[uuid.UUID]struct{})}
 	o.reset()
 	return o
 }
@@ -37,19 +40,33 @@ func (o *outgoing) reset() {
 	o.pings = false
 }
 
-// put changes the content and sees to its being sent. It never blocks.
-func (o *outgoing) put(change func()) {
+// put changes the content and sees to its being sent, on behalf of an organization or of nobody. It never blocks.
+func (o *outgoing) put(id uuid.UUID, change func()) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	change()
-	o.mu.Unlock()
+	signal(o.filled)
+	if _, said := o.said[id]; !said && id != uuid.Nil && len(o.said) < maxSaid {
+		signal(o.news)
+	}
+}
+
+func signal(c chan struct{}) {
 	select {
-	case o.filled <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
+// newPause forgets who has been heard.
+func (o *outgoing) newPause() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.said)
+}
+
 func (o *outgoing) jobs(l queue.Lane, from int64, n int) {
-	o.put(func() {
+	o.put(l.Organization, func() {
 		waiting, ok := o.lanes[l]
 		if !ok {
 			fresh := note(l)
@@ -62,11 +79,15 @@ func (o *outgoing) jobs(l queue.Lane, from int64, n int) {
 	})
 }
 
-func (o *outgoing) taken(l queue.Lane, s dispatch.Source) { o.put(func() { o.drops[l] = s }) }
-func (o *outgoing) freed(id uuid.UUID)                    { o.put(func() { o.orgs[id] = struct{}{} }) }
+func (o *outgoing) taken(l queue.Lane, s dispatch.Source) {
+	o.put(l.Organization, func() { o.drops[l] = s })
+}
+func (o *outgoing) freed(id uuid.UUID) { o.put(id, func() { o.orgs[id] = struct{}{} }) }
 
-func (o *outgoing) canceled(lease queue.Lease) { o.put(func() { o.leases[lease] = struct{}{} }) }
-func (o *outgoing) ping()                      { o.put(func() { o.pings = true }) }
+func (o *outgoing) canceled(lease queue.Lease) {
+	o.put(uuid.Nil, func() { o.leases[lease] = struct{}{} })
+}
+func (o *outgoing) ping() { o.put(uuid.Nil, func() { o.pings = true }) }
 
 // take empties the content into one message; ok is false if there is nothing to say.
 func (o *outgoing) take(process uuid.UUID) (m message, ok bool) {
@@ -75,6 +96,7 @@ func (o *outgoing) take(process uuid.UUID) (m message, ok bool) {
 	m = message{Process: process, Ping: o.pings}
 	for _, n := range o.lanes {
 		m.Jobs = append(m.Jobs, *n)
+		o.said[n.Organization] = struct{}{}
 	}
 	// What waits longest goes first, if it takes several messages.
 	slices.SortFunc(m.Jobs, func(a, b laneNote) int {
@@ -84,9 +106,11 @@ func (o *outgoing) take(process uuid.UUID) (m message, ok bool) {
 		n := note(lane)
 		n.Process, n.Seq = s.Process, s.Seq
 		m.Taken = append(m.Taken, n)
+		o.said[n.Organization] = struct{}{}
 	}
 	for id := range o.orgs {
 		m.Freed = append(m.Freed, id)
+		o.said[id] = struct{}{}
 	}
 	for lease := range o.leases {
 		m.Cancel = append(m.Cancel, lease)
@@ -97,6 +121,10 @@ func (o *outgoing) take(process uuid.UUID) (m message, ok bool) {
 	o.seq++
 	m.Seq = o.seq
 	o.reset()
+	select {
+	case <-o.news: // it is in the message
+	default:
+	}
 	return m, true
 }
 
@@ -116,31 +144,56 @@ func (o *outgoing) putBack(m message) {
 	}
 }
 
-// publishLoop sends what is outgoing: at once after a quiet time, and what comes in within publishPause together at the
-// end of it. So nothing waits for a later message, and a flood of postings is a few messages.
+// publishLoop sends what is outgoing: at once after a quiet time, and what comes in within publishPause together at the end of it.
+// So nothing waits for a later message, and a flood of postings is a few messages. An organization of which nothing was sent in the
+// pause does not wait for the end of it: the pause is for those who flood.
 func (a *Acquirer) publishLoop(ctx context.Context) {
 	if a.pubsub == nil {
 		return
 	}
-	failures := 0
-	for {
+	for failures := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-a.outgoing.filled:
 		}
-		pause := publishPause
-		if err := a.publish(ctx); err != nil && ctx.Err() == nil {
-			a.cfg.Logger.Warn("announcement not sent", "error", err)
-			pause = growing(failures)
+		if !a.publishOrWarn(ctx) {
+			if !a.pause(ctx, growing(failures), "publish") {
+				return
+			}
 			failures++
-		} else {
-			failures = 0
+			continue
 		}
-		if !a.pause(ctx, pause, "publish") {
+		failures = 0
+		a.publishNews(ctx)
+	}
+}
+
+// publishNews waits for the end of a pause, and sends what is news until then.
+func (a *Acquirer) publishNews(ctx context.Context) {
+	timer := a.clock.NewTimer(publishPause, "publish")
+	defer timer.Stop()
+	defer a.outgoing.newPause()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case <-a.outgoing.news:
+		}
+		if !a.publishOrWarn(ctx) {
 			return
 		}
 	}
+}
+
+func (a *Acquirer) publishOrWarn(ctx context.Context) (ok bool) {
+	err := a.publish(ctx)
+	if err != nil && ctx.Err() == nil {
+		a.cfg.Logger.Warn("announcement not sent", "error", err)
+	}
+	return err == nil
 }
 
 // publish sends what is outgoing; what could not be sent is outgoing again afterwards.

@@ -31,6 +31,7 @@ func (a *Acquirer) shared(ctx context.Context, organization uuid.UUID, operation
 func (a *Acquirer) linger(ctx context.Context, organization uuid.UUID, operation string, most time.Duration) {
 	if d := min(a.shares.Pause(organization), most); d > 0 {
 		a.metrics.delayed(operation)
+		a.shares.Delay(organization)
 		a.pause(ctx, d, "share")
 	}
 }

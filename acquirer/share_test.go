@@ -48,6 +48,9 @@ func TestShareOfAnOrganization(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if got := a.Stats().Delayed; !others && len(got) != 0 || others && (len(got) != 1 || got[f.org] < 200) {
+				t.Errorf("beside others %v: delayed calls %v, want those of one organization", others, got)
+			}
 			f.pass(time.Second)
 			if least, most := 500, 501; !others && (n < least || n > most) {
 				t.Errorf("alone: %d postings of 20ms in 10s", n)

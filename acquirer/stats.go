@@ -4,6 +4,8 @@ import (
 	"maps"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
@@ -26,6 +28,9 @@ type Stats struct {
 	// Unreadable is the number of processes and lanes of which the store holds what this version cannot read, as of the last
 	// heartbeat and backup. They are left out.
 	Unreadable int
+	// Delayed is how many calls of an organization waited for its share, see [Config.Share], since it last was so well within it that
+	// it could have called at once for a tenth of a second. Others are left out; nil: there is no share.
+	Delayed map[uuid.UUID]int64
 }
 
 // Stats returns the present state. It costs one step for each domain and lease.
@@ -38,6 +43,7 @@ func (a *Acquirer) Stats() Stats {
 		Oldest: a.oldestRuns(), Registered: a.member.state == running, Hearing: a.listening.well(),
 		Unreadable: a.fleet.unreadable + a.looks.unreadable,
 		Failures:   max(a.breaker.Failures(), a.member.failures),
+		Delayed:    a.shares.Delayed(),
 	}
 	for _, d := range a.dispatch.Domains() {
 		s.Domains++

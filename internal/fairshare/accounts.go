@@ -49,6 +49,8 @@ type user[K comparable] struct {
 	// under is the number of calls under way, and line holds the calls that wait.
 	under int
 	line  list.List // of *Call[K]
+	// delayed counts the calls that had to wait since all of the budget was left.
+	delayed int64
 }
 
 // Call is one call of a user, from [Accounts.Join] to [Accounts.End].
@@ -122,6 +124,21 @@ func (a *Accounts[K]) Spend(key K, d time.Duration, now time.Time) {
 // least is what a user has left at least: it bounds what is to be paid back.
 func (a *Accounts[K]) least() time.Duration { return -time.Duration(a.share * float64(longestPause)) }
 
+// Delay counts a call of a user that had to wait because it was beyond its share.
+func (a *Accounts[K]) Delay(key K, now time.Time) { a.user(key, now).delayed++ }
+
+// Delayed is how many calls of each user had to wait since it last had all of its budget, of those who have not. It costs a step for
+// each user that is remembered.
+func (a *Accounts[K]) Delayed(now time.Time) map[K]int64 {
+	delayed := make(map[K]int64)
+	for key, u := range a.users {
+		if a.settle(u, now); u.delayed > 0 {
+			delayed[key] = u.delayed
+		}
+	}
+	return delayed
+}
+
 // Begin lets a call go if it is the first in line and its user is within its share, or alone. Otherwise it says when to ask again, if
 // the call is not told before.
 func (a *Accounts[K]) Begin(c *Call[K], now time.Time) (again time.Duration, ok bool) {
@@ -175,12 +192,14 @@ func (a *Accounts[K]) settle(u *user[K], now time.Time) (again time.Duration, al
 	again, alone = a.company(u.key, now)
 	passed := now.Sub(u.at)
 	u.at = now
-	if alone {
-		u.left = most
-		return again, alone
-	}
 	u.left += time.Duration((a.share - float64(u.under)) * float64(passed))
 	u.left = min(max(u.left, a.least()), most)
+	if alone {
+		u.left = most
+	}
+	if u.left == most {
+		u.delayed = 0
+	}
 	return again, alone
 }
 

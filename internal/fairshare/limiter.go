@@ -47,6 +47,7 @@ func (l *Limiter[K]) Enter(ctx context.Context, key K) (Use[K], error) {
 		return Use[K]{}, err
 	}
 	u.Delayed = l.clock.Since(now)
+	l.Delay(key)
 	return u, nil
 }
 
@@ -89,6 +90,26 @@ func (l *Limiter[K]) Pause(key K) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.accounts.Pause(key, l.clock.Now())
+}
+
+// Delay counts a call that waited for a pause, see [Limiter.Pause]. Those that wait in [Limiter.Enter] are counted there.
+func (l *Limiter[K]) Delay(key K) {
+	if l.free(key) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.accounts.Delay(key, l.clock.Now())
+}
+
+// Delayed is how many calls of each user had to wait since it last had all of its budget, of those who have not.
+func (l *Limiter[K]) Delayed() map[K]int64 {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.accounts.Delayed(l.clock.Now())
 }
 
 // free reports whether a user is alone.

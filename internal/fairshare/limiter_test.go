@@ -72,3 +72,41 @@ func TestLoneUser(t *testing.T) {
 		}
 	})
 }
+
+// What waited is counted for whom it waited, until that one has been within its share for long enough to have all of it again.
+func TestDelayed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := fairshare.New[string](quartz.NewReal(), .5)
+		enter := func(key string, use time.Duration) {
+			u, err := l.Enter(t.Context(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(use)
+			u.Leave()
+		}
+		enter("modest", 0)
+		enter("greedy", 250*time.Millisecond)
+		for range 3 {
+			enter("modest", time.Millisecond)
+			enter("greedy", 250*time.Millisecond)
+		}
+		l.Delay("greedy")
+		if got := l.Delayed(); len(got) != 1 || got["greedy"] != 4 {
+			t.Errorf("delayed %v, want 4 of the greedy one", got)
+		}
+		for range 6 {
+			time.Sleep(time.Second / 6)
+			l.Seen("modest")
+		}
+		if got := l.Delayed(); len(got) != 0 {
+			t.Errorf("delayed %v after a second without calls", got)
+		}
+	})
+	var none *fairshare.Limiter[string]
+	none.Delay("x")
+	if got := none.Delayed(); got != nil {
+		t.Errorf("delayed %v without a limiter", got)
+	}
+}

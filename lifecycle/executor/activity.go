@@ -60,14 +60,14 @@ func (a *activity) putBack(pending map[uuid.UUID]time.Time, now time.Time) {
 	}
 }
 
-// take returns what is to be written at now: all of it, or what is urgent or was not written for a floor.
-func (a *activity) take(now time.Time, floor time.Duration) map[uuid.UUID]time.Time {
+// take returns what is to be written at now: all of it, or what is urgent or was not written a moment ago.
+func (a *activity) take(now time.Time, all bool) map[uuid.UUID]time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	maps.DeleteFunc(a.wrote, func(_ uuid.UUID, at time.Time) bool { return !now.Before(at.Add(activityFloor)) })
 	taken := map[uuid.UUID]time.Time{}
 	for id, at := range a.last {
-		if before, ok := a.wrote[id]; !ok || a.urgent[id] || !now.Before(before.Add(floor)) {
+		if _, soon := a.wrote[id]; all || a.urgent[id] || !soon {
 			taken[id] = at
 			delete(a.last, id)
 			delete(a.urgent, id)
@@ -110,7 +110,7 @@ func (a *activity) apply(s *lifecycle.Snapshot, now time.Time) {
 func (a *activity) written(id uuid.UUID, at time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if last, ok := a.last[id]; ok && !last.After(at) {
+	if !a.last[id].After(at) {
 		delete(a.last, id)
 	}
 }
@@ -143,7 +143,9 @@ func (c *Client) Activity(id uuid.UUID, at time.Time) {
 // being written, and is halved until what is at fault is alone. Activity of a workspace whose change the store rejects is
 // dropped, with a line in the log.
 func (c *Client) FlushActivity(ctx context.Context) error {
-	return c.flush(ctx, 0, c.calm())
+	p := c.calm()
+	p.all = true
+	return c.flush(ctx, p)
 }
 
 // runActivity flushes until ctx ends.
@@ -164,14 +166,14 @@ func (c *Client) runActivity(ctx context.Context) {
 
 // flushOverdue is for hosts that tick themselves: nobody else flushes there.
 func (e *Executor) flushOverdue(ctx context.Context) {
-	if !e.ran.Load() && ctx.Err() == nil && e.activity.overdue(e.clock.Now("executor", "activity"), e.Client.cfg.ActivityFlush) {
+	if !e.ran.Load() && e.activity.overdue(e.clock.Now("executor", "activity"), e.Client.cfg.ActivityFlush) {
 		e.tryFlush(ctx, brief(e.Client.cfg.StoreTimeout))
 	}
 }
 
 func (c *Client) tryFlush(ctx context.Context, p patience) (ok bool) {
-	err := c.flush(ctx, activityFloor, p)
-	if err != nil && ctx.Err() == nil {
+	err := c.flush(ctx, p)
+	if err != nil {
 		warn(ctx, c.logger, "flush activity", err)
 	}
 	return err == nil
@@ -182,8 +184,8 @@ func (c *Client) flushAtEnd(ctx context.Context) {
 	ctx, cancel := afterwards(ctx, c.clock)
 	defer cancel()
 	p := brief(c.cfg.StoreTimeout)
-	p.last = true
-	err := c.flush(ctx, 0, p)
+	p.all, p.last = true, true
+	err := c.flush(ctx, p)
 	if err != nil || c.activity.size() > 0 {
 		c.logger.ErrorContext(ctx, "executor: activity lost", "workspaces", c.activity.size(), "error", err)
 	}

@@ -21,8 +21,8 @@ type patience struct {
 	// limit is how long a batch may take, batches how many may take longer before the flush ends: it is the store then.
 	limit   time.Duration
 	batches int
-	// last: no flush comes after this one.
-	last bool
+	// all: what was written a moment ago is written again. last: no flush comes after this one.
+	all, last bool
 }
 
 // calm is the patience of a flush that nothing waits for: that of its two calls of the store.
@@ -34,8 +34,8 @@ func brief(storeTimeout time.Duration) patience {
 	return patience{limit: min(storeTimeout, shutdownGrace/10), batches: 8}
 }
 
-// flush writes what was not written for a floor.
-func (c *Client) flush(ctx context.Context, floor time.Duration, p patience) error {
+// flush writes what is to be written now.
+func (c *Client) flush(ctx context.Context, p patience) error {
 	if ctx == nil {
 		return invalid.New("ctx", nil, "is required")
 	}
@@ -46,7 +46,7 @@ func (c *Client) flush(ctx context.Context, floor time.Duration, p patience) err
 		return ctx.Err()
 	}
 	now := c.clock.Now("executor", "activity")
-	f := flush{Client: c, patience: p, pending: c.activity.take(now, floor), lost: conflicts{}, held: map[uuid.UUID]time.Time{}}
+	f := flush{Client: c, patience: p, pending: c.activity.take(now, p.all), lost: conflicts{}, held: map[uuid.UUID]time.Time{}}
 	f.wait(now)
 	err := f.write(ctx)
 	maps.Copy(f.pending, f.held)
@@ -66,8 +66,9 @@ type flush struct {
 	// the row, or because its time has not come.
 	lost conflicts
 	held map[uuid.UUID]time.Time
-	// late is how many batches took too long.
+	// late is how many batches took too long; left is why what hangs alone is left to a later flush.
 	late int
+	left error
 }
 
 // suspects are the workspaces whose activity was in a batch that took too long: one of them is at fault, or the store. Those
@@ -103,10 +104,10 @@ func (s suspects) failed(ids []uuid.UUID, now time.Time) {
 // batches divides activity into what is written together: what nobody suspects first, then the larger halves.
 func (s suspects) batches(pending map[uuid.UUID]time.Time, size int) (all [][]uuid.UUID) {
 	groups := map[int][]uuid.UUID{}
-	for id := range pending {
+	for _, id := range inOrder(maps.Keys(pending)) {
 		n := size
 		if one, ok := s[id]; ok {
-			n = min(one.group, size)
+			n = one.group
 		}
 		groups[n] = append(groups[n], id)
 	}
@@ -130,21 +131,19 @@ func (f *flush) wait(now time.Time) {
 
 // write writes activity in batches and removes from pending what is done. What was in conflict with another change is tried
 // again at once, a few times, so that activity does not lose against the tick that follows.
-func (f *flush) write(ctx context.Context) (err error) {
+func (f *flush) write(ctx context.Context) error {
 	for range maxConflicts {
 		for _, ids := range f.activity.suspects.batches(f.pending, f.cfg.BatchSize) {
-			switch late, failed := f.try(ctx, ids); {
-			case late && f.late < f.batches: // the others are written all the same
-				err = failed
-			case failed != nil:
-				return failed
+			late, err := f.try(ctx, ids)
+			if err != nil && (!late || f.late >= f.batches) { // else the others are written all the same
+				return err
 			}
 		}
 		if len(f.pending) == 0 {
 			break
 		}
 	}
-	return err
+	return f.left
 }
 
 // try writes a batch within its time, and reports whether it was late.
@@ -162,17 +161,17 @@ func (f *flush) try(ctx context.Context, ids []uuid.UUID) (late bool, err error)
 		err = fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, context.Cause(limited))
 	}
 	if late = ctx.Err() == nil && isLate(err); late {
-		f.suspect(ids)
+		f.suspect(ids, err)
 	}
 	return late, err
 }
 
 // suspect notes a batch that was late. What was alone in it is left to a later flush.
-func (f *flush) suspect(ids []uuid.UUID) {
+func (f *flush) suspect(ids []uuid.UUID, err error) {
 	f.late++
 	f.activity.suspects.failed(ids, f.clock.Now("executor", "activity"))
 	if len(ids) == 1 {
-		f.held[ids[0]] = f.pending[ids[0]]
+		f.held[ids[0]], f.left = f.pending[ids[0]], err
 		delete(f.pending, ids[0])
 	}
 }

@@ -34,7 +34,7 @@ func newUrgency() urgency {
 
 // used asks for a flush if the activity is urgent, of each workspace once a second at most. The caller holds the lock.
 func (u *urgency) used(id uuid.UUID, at time.Time) {
-	if from, known := u.from[id]; known && at.Before(from) {
+	if at.Before(u.from[id]) {
 		return
 	}
 	u.from[id], u.urgent[id] = at.Add(time.Second), true

@@ -29,7 +29,7 @@ func (r *run) brake(ctx context.Context, works []work) []work {
 	for _, id := range ids {
 		admitted[id] = true
 	}
-	newly := 0
+	var newly int
 	works = slices.DeleteFunc(works, func(w work) bool {
 		switch {
 		case w.d.Transition != lifecycle.TransitionDelete || admitted[w.s.Workspace.ID]:

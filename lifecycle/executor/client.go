@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dormouse-go/dormouse/invalid"
@@ -65,10 +66,10 @@ func newClient(store lifecycle.Store, cfg ClientConfig, in string, signals *sign
 	bounded := newBounded(store, cfg.StoreTimeout, calls)
 	return &Client{
 		caller: calls, store: bounded, cfg: cfg, topics: setOf(cfg.Topics), signals: signals,
-		activity: newActivity(),
-		zones:    newZones(bounded),
-		made:     newTransitionCounter(names),
-		dropped:  names.counter("activity_dropped_total", "Activity that the store refused to take."),
+		activity: newActivity(), obstacles: obstacles{of: map[uuid.UUID]obstacle{}},
+		zones:   newZones(bounded),
+		made:    newTransitionCounter(names),
+		dropped: names.counter("activity_dropped_total", "Activity that the store refused to take."),
 		builds: &builds{
 			caller: calls, builder: cfg.Builder, timeout: cfg.BuildTimeout, ids: newIDs(cfg.Rand),
 		},
@@ -131,7 +132,7 @@ func (s *signals) changed() {
 
 // wrote reports events of some topics.
 func (s *signals) wrote(topics lifecycle.Topics) {
-	if s == nil || topics == 0 {
+	if s == nil {
 		return
 	}
 	for topic, c := range s.events {
@@ -164,9 +165,10 @@ func topicsOf(events []lifecycle.Event) (topics lifecycle.Topics) {
 	return topics
 }
 
-// warn says that something failed which is tried again.
+// warn says that something failed which is tried again. What fails when ctx has ended is no news: it failed because of that, and
+// nobody here tries it again.
 func warn(ctx context.Context, logger *slog.Logger, doing string, err error) {
-	if errors.Is(err, errLeftAlone) {
+	if ctx.Err() != nil || errors.Is(err, errLeftAlone) {
 		return
 	}
 	logger.WarnContext(ctx, "executor: will try again", "doing", doing, "error", err)

@@ -48,10 +48,10 @@ type timedContext struct {
 
 // Err implements context.Context.
 func (c timedContext) Err() error {
-	if err := c.Context.Err(); err == nil || !errors.Is(context.Cause(c.Context), c.late) {
-		return err
+	if errors.Is(context.Cause(c.Context), c.late) {
+		return context.DeadlineExceeded
 	}
-	return context.DeadlineExceeded
+	return c.Context.Err()
 }
 
 // afterwards is a context for what must be written though ctx has ended, for at most shutdownGrace.

@@ -165,7 +165,6 @@ func (c Config) sinks() map[lifecycle.Topic]Sink {
 func (c Config) validate(store lifecycle.Store) error {
 	err := cmp.Or(
 		invalid.Duration("Config.Interval", c.Interval),
-		invalid.Duration("Config.Granularity", c.Granularity),
 		invalid.Count("Config.Concurrency", c.Concurrency),
 		invalid.Count("Config.CommitsInFlight", c.CommitsInFlight),
 		invalid.Duration("Config.RelayInterval", c.RelayInterval),

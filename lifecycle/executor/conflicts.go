@@ -3,6 +3,7 @@ package executor
 import (
 	"bytes"
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -25,8 +26,11 @@ func (c conflicts) held(s *lifecycle.Snapshot) bool {
 }
 
 // ids are the workspaces, in order.
-func (c conflicts) ids() []uuid.UUID {
-	return slices.SortedFunc(maps.Keys(c), func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+func (c conflicts) ids() []uuid.UUID { return inOrder(maps.Keys(c)) }
+
+// inOrder sorts ids, so that what is done to several workspaces is done alike each time.
+func inOrder(ids iter.Seq[uuid.UUID]) []uuid.UUID {
+	return slices.SortedFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
 }
 
 // lockWait waits between the attempts at what somebody holds. The zero value is that there was none.

@@ -198,10 +198,6 @@ func (g *groups) next(ctx context.Context, one *group) (work, bool) {
 		g.changed.Wait()
 	}
 	defer g.changed.Broadcast()
-	if ctx.Err() != nil {
-		g.queued -= len(one.works)
-		one.works = nil
-	}
 	if len(one.works) == 0 {
 		delete(g.open, one.version)
 		return work{}, false

@@ -27,7 +27,7 @@ func (e *Executor) logSkip(ctx context.Context, s *lifecycle.Snapshot, d lifecyc
 		level = slog.LevelWarn
 	}
 	b := &s.Workspace.Backoff
-	if again := b.Attempts > 0 && b.Cause == why && b.Message == err.Error(); again || !e.logger.Enabled(ctx, level) {
+	if again := b.Cause == why && b.Message == err.Error(); again || !e.logger.Enabled(ctx, level) {
 		return
 	}
 	e.logger.LogAttrs(ctx, level, "executor: transition skipped",

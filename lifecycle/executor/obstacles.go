@@ -55,28 +55,25 @@ const (
 )
 
 // locked remembers that somebody holds a workspace's row at an instant of the clock, and returns whether for too long, and
-// whether that is news.
+// whether that is news then.
 func (o *obstacles) locked(s *lifecycle.Snapshot, at time.Time) (held, news bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	next := o.next(s, errLocked)
-	was := next.attempts == 1 || next.suspected
+	was := next.suspected
 	if next.since.IsZero() {
 		next.since = at
 	}
 	next.suspected = at.Sub(next.since) < lockedFor
 	next.yields = at.Add(backoff.Doubled(yieldFirst, next.attempts-1, yieldLimit))
 	o.of[s.Workspace.ID] = next
-	return !next.suspected, was && !next.suspected
+	return !next.suspected, was
 }
 
 // next is what a workspace's obstacle becomes when it is met once more. The caller holds the lock.
 func (o *obstacles) next(s *lifecycle.Snapshot, err error) obstacle {
-	if o.of == nil {
-		o.of = map[uuid.UUID]obstacle{}
-	}
 	next := obstacle{revision: s.Workspace.Revision, err: err, attempts: 1}
-	if was, ok := o.of[s.Workspace.ID]; ok && was.revision == next.revision {
+	if was := o.of[s.Workspace.ID]; was.revision == next.revision {
 		next.attempts += was.attempts
 		next.since, next.suspected = was.since, was.suspected
 	}
@@ -96,8 +93,8 @@ func (o *obstacles) find(s *lifecycle.Snapshot) (obstacle, bool) {
 func (o *obstacles) yieldsAt(s *lifecycle.Snapshot, at time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	found, ok := o.of[s.Workspace.ID]
-	return ok && found.revision == s.Workspace.Revision && at.Before(found.yields)
+	found := o.of[s.Workspace.ID]
+	return found.revision == s.Workspace.Revision && at.Before(found.yields)
 }
 
 // clear forgets the obstacles of workspaces.

@@ -38,7 +38,7 @@ func newPruner(store *bounded, cfg Config, metrics *eventMetrics) *pruner {
 // run prunes until ctx ends.
 func (p *pruner) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := errors.Join(p.pruneBuilds(ctx), p.pruneEvents(ctx)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(p.pruneBuilds(ctx), p.pruneEvents(ctx)); err != nil {
 			warn(ctx, p.logger, "prune", err)
 		}
 		pause(ctx, p.clock, pruneInterval)

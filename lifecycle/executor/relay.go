@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -42,7 +43,7 @@ type relay struct {
 // run delivers until ctx ends.
 func (r *relay) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if _, err := r.deliverWaiting(ctx); err != nil && ctx.Err() == nil {
+		if _, err := r.deliverWaiting(ctx); err != nil {
 			warn(ctx, r.logger, "relay events of topic "+r.topic.String(), err)
 		}
 		again := r.lookLater()
@@ -62,10 +63,8 @@ func (r *relay) lookLater() *quartz.Timer {
 // deliverWaiting delivers until no event can be claimed and no delivery is under way. The error is the store's.
 func (r *relay) deliverWaiting(ctx context.Context) (delivered int, err error) {
 	f := newFlow(r)
-	if err := f.run(ctx); err != nil {
-		return f.delivered, err
-	}
-	return f.delivered, ctx.Err()
+	err = f.run(ctx)
+	return f.delivered, cmp.Or(err, ctx.Err())
 }
 
 // claim leases a page of events.

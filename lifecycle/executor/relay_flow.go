@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -19,9 +20,8 @@ type flow struct {
 	*relay
 	// line is what was claimed and has not begun, in the order in which it will.
 	line []lifecycle.Event
-	// claimedAt is when the line was claimed, leaseEnds when its lease ends, and begun says that some of it has begun.
+	// claimedAt is when the line was claimed, leaseEnds when its lease ends.
 	claimedAt, leaseEnds time.Time
-	begun                bool
 	// look says that something may be claimable.
 	look    bool
 	running int
@@ -41,14 +41,18 @@ func newFlow(r *relay) *flow {
 	}
 }
 
-// run returns the error of the store that ended it, when all deliveries have ended.
+// run returns the errors of the store, the first of which ended it, when all deliveries have ended.
 func (f *flow) run(ctx context.Context) error {
+	err := f.serve(ctx)
+	return errors.Join(err, f.drain(ctx))
+}
+
+// serve delivers until nothing can be claimed and no delivery is under way, or the store fails.
+func (f *flow) serve(ctx context.Context) error {
 	for {
 		err := f.fill(ctx)
 		switch {
 		case err != nil:
-			f.drain(ctx)
-			return err
 		case f.running > 0:
 			err = f.await(ctx)
 		case len(f.done) > 0:
@@ -57,7 +61,6 @@ func (f *flow) run(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			f.drain(ctx)
 			return err
 		}
 	}
@@ -94,7 +97,7 @@ func (f *flow) claimLine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.line, f.leaseEnds, f.begun, f.look = mixed(events), leaseEnds, false, len(events) > 0
+	f.line, f.leaseEnds, f.look = mixed(events), leaseEnds, len(events) > 0
 	f.claimedAt = f.clock.Now("executor", "relay")
 	return nil
 }
@@ -106,12 +109,12 @@ func (f *flow) waited() bool { return f.clock.Since(f.claimedAt, "executor", "re
 // relay at the same time, and what has waited for a timeout stands behind deliveries that hang.
 func (f *flow) begin(ctx context.Context) {
 	now := micros.Of(f.clock.Now("executor", "deliver"))
-	if ctx.Err() != nil || f.begun && f.waited() || now.Add(f.timeout).After(f.leaseEnds) {
+	if ctx.Err() != nil || f.waited() || now.Add(f.timeout).After(f.leaseEnds) {
 		f.giveBack(now)
 		return
 	}
 	e := f.line[0]
-	f.line, f.begun = f.line[1:], true
+	f.line = f.line[1:]
 	f.running++
 	go func() { f.ended <- lifecycle.Delivery{Seq: e.Seq, RetryAt: f.deliver(ctx, e)} }()
 }
@@ -205,13 +208,12 @@ func (f *flow) settleDone(ctx context.Context) error {
 	return f.settle(ctx, done)
 }
 
-// drain waits for the deliveries under way, gives back what has not begun and settles what it can, after an error of the store.
-func (f *flow) drain(ctx context.Context) {
+// drain waits for the deliveries that are under way after an error of the store, gives back what has not begun and settles what
+// it can.
+func (f *flow) drain(ctx context.Context) error {
 	f.giveBack(micros.Of(f.clock.Now("executor", "deliver")))
 	for ; f.running > 0; f.running-- {
 		f.end(<-f.ended)
 	}
-	if err := f.settleDone(ctx); err != nil {
-		warn(ctx, f.logger, "relay events of topic "+f.topic.String(), err)
-	}
+	return f.settleDone(ctx)
 }

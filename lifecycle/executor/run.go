@@ -26,7 +26,6 @@ func (e *Executor) Run(ctx context.Context) error {
 	}
 	defer e.Close()
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	together(append(e.loops(ctx), func() {
 		// Only the host, by closing its channel, ends the ticks before ctx; the other loops must end then too.
 		defer cancel()
@@ -135,10 +134,8 @@ func (e *Executor) runWatch(ctx context.Context, w lifecycle.Watcher) {
 	h := hints.NewGate(e.clock, hintPause, "executor", e.signals.changed)
 	for ctx.Err() == nil {
 		err := watch(ctx, e.caller, "store: watch wakes", func(ctx context.Context) error { return w.WatchWakes(ctx, h.Hint) })
-		if ctx.Err() == nil {
-			warn(ctx, e.logger, "watch wakes", cmp.Or(err, errWatchEnded))
-			pause(ctx, e.clock, e.cfg.Interval)
-		}
+		warn(ctx, e.logger, "watch wakes", cmp.Or(err, errWatchEnded))
+		pause(ctx, e.clock, e.cfg.Interval)
 	}
 }
 

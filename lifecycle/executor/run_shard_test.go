@@ -31,7 +31,7 @@ type halfBlind struct {
 func (s *halfBlind) NextWake(ctx context.Context, shard lifecycle.Shard) (time.Time, error) {
 	if shard.Count < 2 {
 		s.asked()
-		return time.Time{}, lifecycle.ErrUnavailable
+		return time.Now(), lifecycle.ErrUnavailable
 	}
 	return s.Store.NextWake(ctx, shard)
 }

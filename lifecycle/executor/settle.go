@@ -23,7 +23,7 @@ func (e *Executor) attend(ctx context.Context, now time.Time) (leave func(), err
 	}
 	began := e.clock.Now("executor", "attend")
 	return func() {
-		if err := e.tell(ctx, now.Add(e.clock.Since(began, "executor", "attend")), 0); err != nil && ctx.Err() == nil {
+		if err := e.tell(ctx, now.Add(e.clock.Since(began, "executor", "attend")), 0); err != nil {
 			warn(ctx, e.logger, "record the tick", err)
 		}
 	}, e.tell(ctx, now, e.cfg.Settle)
@@ -32,7 +32,7 @@ func (e *Executor) attend(ctx context.Context, now time.Time) (leave func(), err
 // tell tells the store of a tick, and settles after a gap before it if that is to be.
 func (e *Executor) tell(ctx context.Context, now time.Time, settle time.Duration) error {
 	now = micros.Of(now)
-	if since := now.Sub(e.settling.told); since >= 0 && since < e.cfg.Interval {
+	if lately(e.settling.told, now, e.cfg.Interval) {
 		return nil
 	}
 	until, err := e.store.Ticked(ctx, now, e.cfg.Interval, settle)

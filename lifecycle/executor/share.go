@@ -16,7 +16,7 @@ type share struct {
 }
 
 func (s *share) of(ctx context.Context, e *Executor, now time.Time) (lifecycle.Shard, error) {
-	if since := now.Sub(s.at); since >= 0 && since < e.cfg.Interval {
+	if lately(s.at, now, e.cfg.Interval) {
 		return s.shard, nil
 	}
 	shard, err := e.store.Shard(ctx, now, e.replica, missedIntervals*e.cfg.Interval)
@@ -24,4 +24,10 @@ func (s *share) of(ctx context.Context, e *Executor, now time.Time) (lifecycle.S
 		s.shard, s.at = shard, now
 	}
 	return shard, err
+}
+
+// lately reports whether an instant lies less than d before another. One that lies behind it is that of a clock that went back.
+func lately(at, now time.Time, d time.Duration) bool {
+	since := now.Sub(at)
+	return since >= 0 && since < d
 }

@@ -139,7 +139,7 @@ func (r *run) all(ctx context.Context) error {
 			limits.offer(works)
 		}
 	}
-	if !limits.none() && r.groups != nil {
+	if r.groups != nil {
 		admitted, held := limits.admit()
 		r.tally.update(func(s *Stats) { s.Held, s.Left = held, s.Left+held })
 		r.crowded(limits.crowded)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -71,7 +72,7 @@ func (w *writer) bisect(ctx context.Context, changes []lifecycle.Change, verdict
 		}
 		return nil
 	}
-	if at, known := rejectedOne(changes, err); known {
+	if at := rejectedOne(changes, err); at >= 0 {
 		verdicts[at] = verdict{settled: true, err: err}
 		return w.both(ctx, changes, verdicts, at, at+1)
 	}
@@ -108,16 +109,11 @@ func (w *writer) each(ctx context.Context, changes []lifecycle.Change, verdicts 
 	return nil
 }
 
-// rejectedOne finds the change that an error of the store names.
-func rejectedOne(changes []lifecycle.Change, err error) (int, bool) {
+// rejectedOne finds the change that an error of the store names, -1 if there is none.
+func rejectedOne(changes []lifecycle.Change, err error) int {
 	var named *lifecycle.ChangeError
 	if !errors.As(err, &named) {
-		return 0, false
+		return -1
 	}
-	for i := range changes {
-		if changes[i].Workspace.ID == named.WorkspaceID {
-			return i, true
-		}
-	}
-	return 0, false
+	return slices.IndexFunc(changes, func(c lifecycle.Change) bool { return c.Workspace.ID == named.WorkspaceID })
 }

@@ -87,10 +87,10 @@ func (z *zones) fingerprint(zone string) int64 {
 // keepZones tells the store, which matters to no tick or verb that works already.
 func (c *Client) keepZones(ctx context.Context, now time.Time, compare bool) {
 	changed, err := c.zones.tell(ctx, now, compare)
-	switch {
-	case err != nil && ctx.Err() == nil:
+	if err != nil {
 		warn(ctx, c.logger, "compare time zones", err)
-	case len(changed) > 0:
+	}
+	if len(changed) > 0 {
 		c.logger.InfoContext(ctx, "executor: time zones have other rules now; all workspaces are looked at", "zones", changed)
 	}
 }

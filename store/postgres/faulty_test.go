@@ -2,15 +2,41 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Faulty is the store over a database that asks before each round trip whether it is to fail.
-func (s *Store) Faulty(next func() error) *Store {
-	return &Store{core: s.core, db: &faultyDB{s.db, next}}
+// Faulty makes a store whose database asks before each thing that it does whether it is to fail: the begin and the end of a transaction,
+// each statement of those that are sent together, and a row behind the first of an answer.
+func Faulty(pool *pgxpool.Pool, cfg Config, next func() error) (*Store, error) {
+	s, err := New(pool, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.pool = &faultyPool{&faultyDB{pool, next}, pool}
+	s.db = s.pool
+	return s, nil
 }
+
+type faultyPool struct {
+	*faultyDB
+	pool *pgxpool.Pool
+}
+
+func (p *faultyPool) BeginTx(ctx context.Context, o pgx.TxOptions) (pgx.Tx, error) {
+	if err := p.next(); err != nil {
+		return nil, err
+	}
+	tx, err := p.pool.BeginTx(ctx, o)
+	return &faultyTx{tx, &faultyDB{tx, p.next}}, err
+}
+
+func (p *faultyPool) Reset() { p.pool.Reset() }
 
 type faultyDB struct {
 	database
@@ -29,7 +55,20 @@ func (d *faultyDB) Query(ctx context.Context, text string, args ...any) (pgx.Row
 	if err := d.next(); err != nil {
 		return failed{err: err}, err
 	}
-	return d.database.Query(ctx, text, args...)
+	rows, err := d.database.Query(ctx, text, args...)
+	if err != nil || d.writesAtOnce(text) {
+		return rows, err
+	}
+	if err := d.next(); err != nil {
+		return &broken{Rows: rows, err: err}, nil
+	}
+	return rows, nil
+}
+
+// writesAtOnce says that what a statement has written is there when its answer begins.
+func (d *faultyDB) writesAtOnce(text string) bool {
+	_, inTx := d.database.(pgx.Tx)
+	return !inTx && (strings.Contains(text, "UPDATE") || strings.Contains(text, "INSERT") || strings.Contains(text, "DELETE"))
 }
 
 func (d *faultyDB) QueryRow(ctx context.Context, text string, args ...any) pgx.Row {
@@ -46,9 +85,13 @@ func (d *faultyDB) Exec(ctx context.Context, text string, args ...any) (pgconn.C
 	return d.database.Exec(ctx, text, args...)
 }
 
+// SendBatch has a statement fail in the server, which takes back what those before it did.
 func (d *faultyDB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	if err := d.next(); err != nil {
-		return failedBatch{err: err}
+	for _, q := range b.QueuedQueries {
+		var pg *pgconn.PgError
+		if err := d.next(); errors.As(err, &pg) {
+			q.SQL, q.Arguments = fmt.Sprintf(`DO $$BEGIN RAISE EXCEPTION '%s' USING ERRCODE = '%s'; END$$`, pg.Message, pg.Code), nil
+		}
 	}
 	return d.database.SendBatch(ctx, b)
 }
@@ -97,12 +140,25 @@ func (f failed) CommandTag() pgconn.CommandTag { return pgconn.CommandTag{} }
 func (f failed) Next() bool                    { return false }
 func (f failed) Scan(...any) error             { return f.err }
 
-type failedBatch struct {
-	pgx.BatchResults
-	err error
+// broken are rows of which only the first can be read.
+type broken struct {
+	pgx.Rows
+	err  error
+	read bool
 }
 
-func (f failedBatch) Exec() (pgconn.CommandTag, error) { return pgconn.CommandTag{}, f.err }
-func (f failedBatch) Query() (pgx.Rows, error)         { return failed{err: f.err}, f.err }
-func (f failedBatch) QueryRow() pgx.Row                { return failed{err: f.err} }
-func (f failedBatch) Close() error                     { return f.err }
+func (b *broken) Next() bool {
+	if b.read {
+		b.Close()
+		return false
+	}
+	b.read = true
+	return b.Rows.Next()
+}
+
+func (b *broken) Err() error {
+	if err := b.Rows.Err(); err != nil {
+		return err
+	}
+	return b.err
+}

@@ -19,6 +19,13 @@ type database interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
+// pooled is the pool as the store uses it.
+type pooled interface {
+	database
+	BeginTx(ctx context.Context, o pgx.TxOptions) (pgx.Tx, error)
+	Reset()
+}
+
 // Tx is the store within a transaction of the host: what its methods write becomes visible with what the host writes, at the
 // host's commit, and is gone with it after a rollback. See [Store.WithTx].
 type Tx struct {

@@ -20,8 +20,7 @@ func (s *Store) Jobs(ctx context.Context, f queue.Filter) ([]queue.Job, error) {
 		w.and("j.state = 1 AND j.process_id = %s", key(f.Process))
 	}
 	if f.Lane != nil {
-		known, err := s.whereLane(ctx, &w, *f.Lane)
-		if err != nil || !known {
+		if known, err := s.whereLane(ctx, &w, *f.Lane); !known {
 			return nil, err
 		}
 	}
@@ -61,11 +60,11 @@ func (w *where) and(condition string, arg any) {
 	w.text += " AND " + fmt.Sprintf(condition, fmt.Sprintf("$%d", len(w.args)))
 }
 
-// whereLane selects the pending jobs of a lane: ready ones through the ready index, and those whose time has not come.
+// whereLane selects the pending jobs of a lane that is known: ready ones through the ready index, and those whose time has not come.
 func (s *Store) whereLane(ctx context.Context, w *where, l queue.Lane) (known bool, err error) {
 	numbers, err := s.numbersOf(ctx, []queue.TagSet{l.Tags}, false)
 	n, known := numbers[l.Tags]
-	if err != nil || !known {
+	if !known {
 		return false, err
 	}
 	w.and("(j.ready OR j.state = 0 AND NOT j.ready) AND j.organization_id = %s", key(l.Organization))

@@ -38,10 +38,14 @@ func NewPubsub(pool *pgxpool.Pool, cfg Config) (*Pubsub, error) {
 	return &Pubsub{store: s, pool: s.cfg.Direct, channel: s.cfg.Schema + "_jobs", sending: make(chan struct{}, 1)}, nil
 }
 
+// notifySQL does not wait until the commit is on disk: a message is a hint about what was committed before, and whoever notifies keeps
+// all others who do so waiting until its commit is done.
+const notifySQL = `SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`
+
 // Publish implements [queue.Pubsub]. A connection that turns out to be broken is replaced once.
 func (p *Pubsub) Publish(ctx context.Context, message string) error {
 	err := p.use(ctx, func() error {
-		_, err := p.conn.Exec(ctx, `SELECT pg_notify($1, $2)`, p.channel, message)
+		_, err := p.conn.Exec(ctx, notifySQL, p.channel, message)
 		return err
 	})
 	if err != nil {

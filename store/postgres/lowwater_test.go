@@ -53,6 +53,40 @@ func TestLowWaterBesideAWrite(t *testing.T) {
 	}
 }
 
+// A write far above what may become the bound keeps no reading from teaching it.
+func TestLowWaterBesideALateWrite(t *testing.T) {
+	noon := epoch.Add(4 * time.Hour)
+	var l postgres.LowWater
+	l.Read(noon)(time.Time{})
+	defer l.Write(noon.Add(time.Hour))()
+	if bound := l.Read(noon.Add(time.Minute))(time.Time{}); !bound.Equal(noon.Add(time.Minute - 5*time.Minute)) {
+		t.Errorf("the bound is %v", bound)
+	}
+}
+
+// What a process with a clock that is behind makes, or wakes by a change of its template, it finds itself.
+func TestLowWaterOfNewWorkspacesAndMarks(t *testing.T) {
+	s, _ := open(t)
+	noon := epoch.Add(4 * time.Hour)
+	_, err := s.Due(t.Context(), lifecycle.DueQuery{Now: noon, Limit: 10})
+	must(t, err)
+	f := newFleet(t, s, 1)
+	wantDue(t, s, noon.Add(time.Second), f.ids...)
+	sleeps := func() {
+		t.Helper()
+		outcomes, err := s.Commit(t.Context(), noon, []lifecycle.Change{wakeAt(load(t, s, f.ids...)[0], time.Time{})})
+		must(t, err)
+		if outcomes[0] != lifecycle.Applied {
+			t.Fatal(outcomes)
+		}
+		wantDue(t, s, noon.Add(2*time.Second))
+	}
+	sleeps()
+	f.template.Revision, f.template.Name = 1, "renamed"
+	must(t, s.PutTemplate(t.Context(), epoch, f.template))
+	wantDue(t, s, noon.Add(3*time.Second), f.ids...)
+}
+
 // Whoever works off a mark does not delete a newer one that has taken its place.
 func TestANewerMarkStays(t *testing.T) {
 	s, pool := open(t)

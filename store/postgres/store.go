@@ -52,7 +52,7 @@ type Store struct {
 
 // core is what a store shares with those that work in transactions of the host.
 type core struct {
-	pool       *pgxpool.Pool
+	pool       pooled
 	cfg        Config
 	migrations *migrate.Set
 

@@ -19,8 +19,8 @@ import (
 // TestBusyAnywhere has another connection be in the way of every statement and row of a call, one after the other. Without a
 // write-ahead log it may be at any point. The call makes its transaction again, and answers as if nothing had been.
 func TestBusyAnywhere(t *testing.T) {
-	s, d, _ := newFaulty(t)
-	d.err, d.garbles = errors.New("database is locked"), false
+	s, d, _ := faulty(t)
+	d.err = errors.New("database is locked")
 	b := &busyStore{T: t, Store: s, org: uuid.New(), process: uuid.New()}
 	for name, call := range b.calls() {
 		t.Run(name, func(t *testing.T) {

@@ -2,10 +2,12 @@ package sqlite_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -50,5 +52,38 @@ func TestOpenedByTheHostWithoutSettings(t *testing.T) {
 	must(t, err)
 	if len(ready.Lanes) != 1 || ready.Lanes[0].Count != 120 {
 		t.Errorf("%+v ready, want 120 jobs", ready.Lanes)
+	}
+}
+
+// Who has seen rows does not see them again: what is locked in the middle of a result is not tried again.
+func TestLockedInTheMiddleOfAResult(t *testing.T) {
+	s, d, path := faulty(t)
+	ids := seed(t, migrated(t, openFile(t, path)), 1)
+	for n := range 3 {
+		all, err := s.Load(t.Context(), ids...)
+		must(t, err)
+		c := nextBuild(&all[0])
+		c.Job, c.Events = nil, nil
+		_, err = s.Commit(t.Context(), killEpoch.Add(time.Duration(n)*time.Second), []lifecycle.Change{c})
+		must(t, err)
+	}
+	builds := func() (int, error) {
+		found, err := s.Builds(t.Context(), ids[0], 0, 10)
+		return len(found), err
+	}
+	d.err = errors.New("database is locked (5) (SQLITE_BUSY)")
+	for n := 1; n <= 7; n++ {
+		ended := d.fail(n)
+		found, err := builds()
+		switch hit := ended(); {
+		case !hit:
+			t.Fatalf("answer %d is not reached", n)
+		case n == 1 && (err != nil || found != 3): // nothing was seen yet
+			t.Errorf("%d builds, %v", found, err)
+		case n == 2 || n == 4 || n == 6: // a row cannot be had
+			if err == nil && found != 3 || err != nil && !errors.Is(err, lifecycle.ErrUnavailable) {
+				t.Errorf("answer %d: %d builds, %v", n, found, err)
+			}
+		}
 	}
 }

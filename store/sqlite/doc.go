@@ -14,13 +14,15 @@
 //   - What a call has acknowledged survives the end of the process at any instant, and with [Open]'s settings that of
 //     the machine.
 //   - Waiting for another process ends with the call's context, or after Config.BusyTimeout. Then, and when the file
-//     cannot be reached, or was closed, the error wraps [lifecycle.ErrUnavailable].
+//     cannot be reached, or was closed, the error wraps [lifecycle.ErrUnavailable] and names the file and the cause: a full disk, a
+//     quota, a file that cannot be written, a lock that somebody holds. When that is over, all goes on without a new process.
+//   - A file that was deleted or replaced while it was open is read and written no more, since nobody would find what is in it,
+//     until it is put back or the process begins anew. SQLite itself does not notice it.
 //   - A new policy or a suspended owner outdates every decision at once and in one write; the wakes of the workspaces
 //     follow in short transactions, which the next reader of what is due completes should the writer die among them.
 //
 // What it does not do: it starts no goroutine, reads no clock for what it stores, divides nothing among replicas, and
-// notifies watchers only of what its own process wrote. A file on a network share has no writer that is safe. The tag sets of
-// jobs are interned and kept for ever, at some hundred bytes each.
+// notifies watchers only of what its own process wrote. A file on a network share has no writer that is safe.
 //
 // # One writer at a time
 //

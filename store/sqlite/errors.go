@@ -14,14 +14,10 @@ import (
 // The errors of SQLite are distinguished by the words of the library itself, which all drivers pass on: their types and codes
 // cannot be asked for without importing a driver.
 
-// busy says that another connection holds a lock, and that what was tried can be tried again: an outage is what was waited for in
-// vain, or cannot be made again, whatever its text repeats.
+// busy says that another connection holds a lock, and that it was not waited for yet.
 func busy(err error) bool {
-	if err == nil || errors.Is(err, lifecycle.ErrUnavailable) {
-		return false
-	}
 	return errors.Is(err, errRolledBack) ||
-		strings.Contains(err.Error(), "database is locked") || strings.Contains(err.Error(), "database table is locked")
+		err != nil && !errors.Is(err, lifecycle.ErrUnavailable) && (strings.Contains(err.Error(), "database is locked") || strings.Contains(err.Error(), "database table is locked"))
 }
 
 // errRolledBack is a transaction that could not be committed because of a lock, and is gone.
@@ -29,11 +25,16 @@ var errRolledBack = errors.New("rolled back for another connection's lock")
 
 // rejects says that the row that was written is to blame, not the database.
 func rejects(err error) bool {
-	if err == nil {
+	if err == nil || errors.Is(err, lifecycle.ErrUnavailable) {
 		return false
 	}
 	text := err.Error()
 	return strings.Contains(text, "constraint failed") || strings.Contains(text, "too big") || strings.Contains(text, "cannot store")
+}
+
+// referred reports whether a row of somebody else refers to one that was to be deleted.
+func referred(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "FOREIGN KEY constraint failed")
 }
 
 // unavailable says of an error what it was about. If it is neither the end of the context nor a row that is to blame, it

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -19,24 +20,22 @@ import (
 // TestFaults has every statement fail, and every row of an answer, which is not to be had or cannot be read, one after the other.
 func TestFaults(t *testing.T) {
 	storetest.Faults(t, func(t *testing.T) storetest.Faulty {
-		s, d, path := newFaulty(t)
+		s, d, path := faulty(t)
 		// What is read is in another pool: a dump asks nothing of the faulty one.
 		plain := migrated(t, openFile(t, path))
 		return storetest.Faulty{Store: s, Fail: d.fail, Dump: func() string { return dump(t, plain) }}
 	})
 }
 
-// newFaulty returns an empty store in a file, and what makes its database fail.
-func newFaulty(t *testing.T) (*sqlite.Store, *faultyDriver, string) {
-	t.Helper()
+// faulty is a store over a faulty driver, and its file.
+func faulty(t *testing.T) (*sqlite.Store, *faultyDriver, string) {
 	data, err := template()
 	must(t, err)
 	path := filepath.Join(t.TempDir(), "dormouse.db")
 	must(t, os.WriteFile(path, data, 0o600))
-	d := &faultyDriver{err: errFault, garbles: true}
 	probe, err := sql.Open("sqlite", "")
 	must(t, err)
-	d.inner = probe.Driver()
+	d := &faultyDriver{inner: probe.Driver()}
 	must(t, probe.Close())
 	db := sql.OpenDB(faultyConnector{d, path})
 	db.SetMaxOpenConns(1) // a connection that is new has settings to make, which are no part of a call
@@ -51,13 +50,12 @@ var errFault = errors.New("disk I/O error")
 
 // faultyDriver is a driver whose n-th answer is an error.
 type faultyDriver struct {
-	inner   driver.Driver
-	err     error
-	garbles bool // a row that cannot be read is an answer, too
+	inner driver.Driver
 
 	mu   sync.Mutex
 	left int // until the fault; 0 for none
 	hit  bool
+	err  error // errFault if nil
 }
 
 func (d *faultyDriver) fail(n int) (ended func() bool) {
@@ -82,7 +80,7 @@ func (d *faultyDriver) next() error {
 		return nil
 	}
 	d.hit = true
-	return d.err
+	return cmp.Or(d.err, errFault)
 }
 
 type faultyConnector struct {
@@ -158,7 +156,7 @@ func (r *faultyRows) Next(to []driver.Value) error {
 	if err := errors.Join(err, r.d.next()); err != nil {
 		return err
 	}
-	if r.d.garbles && r.d.next() != nil {
+	if r.d.err == nil && r.d.next() != nil {
 		for i := range to {
 			to[i] = garbled{}
 		}

@@ -134,22 +134,12 @@ func (t *tx) reap(b *queue.ReapRequest) (queue.Reaped, error) {
 // pruneLines bounds the lines that one transaction deletes.
 const pruneLines = 10_000
 
-// PruneJobs implements [queue.Registry]. It makes as many transactions as the logs of the jobs need.
+// PruneJobs implements [queue.Registry]. It makes as many transactions as the logs of the jobs need. A job that a table of the host
+// refers to stays, and keeps no other.
 func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	for more := true; more && err == nil; {
-		if err = ctx.Err(); err != nil {
-			break
-		}
-		var some int
-		err = s.write(ctx, func(t *tx) (err error) {
-			if some, more, err = t.pruneJobs(before, limit-n); err == nil && !more {
-				err = t.tidy(before)
-			}
-			return err
-		})
-		if err == nil {
-			n += some
-		}
+	n, err = pruneJobs(before).run(ctx, s, limit)
+	if err == nil {
+		err = s.write(ctx, func(t *tx) error { return t.tidy(before) })
 	}
 	if err != nil {
 		return n, unavailable(err, "prune jobs that ended before %v", before)
@@ -157,27 +147,28 @@ func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n i
 	return n, nil
 }
 
-// pruneJobs deletes up to limit jobs and pruneLines lines. More says that it stopped because of the lines.
-func (t *tx) pruneJobs(before time.Time, limit int) (n int, more bool, err error) {
-	var ended []uuid.UUID
-	err = t.query(`SELECT id FROM {jobs} INDEXED BY {jobs_ended} WHERE state >= 3 AND ended_at < ? ORDER BY ended_at LIMIT ?`,
-		func(r rows) error {
-			var id uuid.UUID
-			err := r.Scan(&id)
-			ended = append(ended, id)
-			return err
-		}, micros(before), max(limit, 0))
-	for left := int64(pruneLines); err == nil && n < len(ended); n++ {
-		var deleted int64
-		deleted, err = t.exec(`
-			DELETE FROM {lines} WHERE job_id = ?1 AND seq IN (SELECT seq FROM {lines} WHERE job_id = ?1 ORDER BY seq LIMIT ?2)`,
-			blob(ended[n]), left)
-		if left -= deleted; err != nil || left == 0 {
-			return n, true, err
-		}
-		_, err = t.exec(`DELETE FROM {jobs} WHERE id = ?`, blob(ended[n]))
+// pruneJobs deletes no more than pruneLines lines in a transaction.
+func pruneJobs(before time.Time) pruning[uuid.UUID] {
+	var left int64
+	return pruning[uuid.UUID]{
+		what: "job",
+		page: func(t *tx, limit, passed int) ([]uuid.UUID, error) {
+			left = pruneLines
+			return keys(t, func(id *uuid.UUID) []any { return []any{id} }, `
+				SELECT id FROM {jobs} INDEXED BY {jobs_ended} WHERE state >= 3 AND ended_at < ? ORDER BY ended_at, rowid LIMIT ? OFFSET ?`,
+				micros(before), limit, passed)
+		},
+		remove: func(t *tx, id uuid.UUID) (bool, error) {
+			deleted, err := t.exec(`
+				DELETE FROM {lines} WHERE job_id = ?1 AND seq IN (SELECT seq FROM {lines} WHERE job_id = ?1 ORDER BY seq LIMIT ?2)`,
+				blob(id), left)
+			if left -= deleted; err != nil || left == 0 {
+				return false, err
+			}
+			_, err = t.exec(`DELETE FROM {jobs} WHERE id = ?`, blob(id))
+			return true, err
+		},
 	}
-	return n, false, err
 }
 
 // tidy deletes records of processes, of pauses, of turns and of lanes that mean nothing any more.

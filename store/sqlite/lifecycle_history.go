@@ -41,39 +41,55 @@ func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 	return found, unavailable(err, "builds of workspace %s", workspace)
 }
 
-// PruneBuilds implements [lifecycle.Pruner].
+// PruneBuilds implements [lifecycle.Pruner]. The latest build of a workspace counts with the workspace. What a table of the host
+// refers to stays, and keeps nothing else.
 func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (n int, err error) {
-	err = s.write(ctx, func(t *tx) error {
-		n, err = t.prune(before, limit)
-		return err
-	})
-	if err != nil {
-		return 0, unavailable(err, "prune builds that ended before %v", before)
+	n, err = pruneBuilds(before).run(ctx, s, limit)
+	if err == nil && n < limit {
+		var gone int
+		gone, err = pruneWorkspaces(before).run(ctx, s, limit-n)
+		n += gone
 	}
-	return n, nil
+	return n, unavailable(err, "prune builds that ended before %v", before)
 }
 
-func (t *tx) prune(before time.Time, limit int) (int, error) {
-	builds, err := t.exec(`
-		DELETE FROM {builds} WHERE (workspace_id, number) IN (
-			SELECT workspace_id, number FROM {builds} INDEXED BY {builds_completed} WHERE completed_at < ? LIMIT ?)`,
-		micros(before), limit)
-	if err != nil || int(builds) >= limit {
-		return int(builds), err
+// buildKey is the key of a build.
+type buildKey struct {
+	workspace uuid.UUID
+	number    int64
+}
+
+func pruneBuilds(before time.Time) pruning[buildKey] {
+	return pruning[buildKey]{
+		what: "build",
+		page: func(t *tx, limit, passed int) ([]buildKey, error) {
+			return keys(t, func(b *buildKey) []any { return []any{&b.workspace, &b.number} }, `
+				SELECT workspace_id, number FROM {builds} INDEXED BY {builds_completed} WHERE completed_at < ?
+				ORDER BY completed_at, workspace_id, number LIMIT ? OFFSET ?`, micros(before), limit, passed)
+		},
+		remove: func(t *tx, b buildKey) (bool, error) {
+			_, err := t.exec(`DELETE FROM {builds} WHERE workspace_id = ? AND number = ?`, blob(b.workspace), b.number)
+			return true, err
+		},
 	}
-	workspaces, err := t.pruneWorkspaces(before, limit-int(builds))
-	return int(builds) + workspaces, err
 }
 
 // pruneWorkspaces deletes deleted workspaces, each with its latest build and with what is left of the others: those that
 // have no end, or claim one that comes later.
-func (t *tx) pruneWorkspaces(before time.Time, limit int) (int, error) {
-	const old = `(
-		SELECT id FROM {workspaces} INDEXED BY {workspaces_deleted} WHERE deleted = 1 AND build_completed_at < ?
-		ORDER BY build_completed_at, id LIMIT ?)`
-	if _, err := t.exec(`DELETE FROM {builds} WHERE workspace_id IN `+old, micros(before), limit); err != nil {
-		return 0, err
+func pruneWorkspaces(before time.Time) pruning[uuid.UUID] {
+	return pruning[uuid.UUID]{
+		what: "deleted workspace",
+		page: func(t *tx, limit, passed int) ([]uuid.UUID, error) {
+			return keys(t, func(id *uuid.UUID) []any { return []any{id} }, `
+				SELECT id FROM {workspaces} INDEXED BY {workspaces_deleted} WHERE deleted = 1 AND build_completed_at < ?
+				ORDER BY build_completed_at, rowid LIMIT ? OFFSET ?`, micros(before), limit, passed)
+		},
+		remove: func(t *tx, id uuid.UUID) (bool, error) {
+			_, err := t.exec(`DELETE FROM {builds} WHERE workspace_id = ?`, blob(id))
+			if err == nil {
+				_, err = t.exec(`DELETE FROM {workspaces} WHERE id = ?`, blob(id))
+			}
+			return true, err
+		},
 	}
-	n, err := t.exec(`DELETE FROM {workspaces} WHERE id IN `+old, micros(before), limit)
-	return int(n), err
 }

@@ -32,6 +32,9 @@ func (s *Store) remove(ctx context.Context, what string, id uuid.UUID, used, rem
 		}
 		return err
 	})
+	if referred(err) {
+		err = fmt.Errorf("a row of the host refers to it: %w: %w", lifecycle.ErrInUse, err)
+	}
 	if errors.Is(err, lifecycle.ErrInUse) {
 		return fmt.Errorf("delete %s %s: %w", what, id, err)
 	}

@@ -42,17 +42,23 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return unavailable(s.migrations.Migrate(ctx, tables{s}), "migrate SQLite store")
 }
 
-// ready makes sure, once, that this code may work on the tables.
+// ready makes sure, once, that this code may work on the tables, and each time that they are where they were.
 func (s *Store) ready(ctx context.Context) error {
 	if s.checked.Load() {
-		return nil
+		return s.ofFile(s.file.Load().inPlace())
 	}
 	have, err := tables{s}.Applied(ctx)
 	if err == nil {
 		err = s.migrations.Check(have)
 	}
-	// What a transaction of the host sees may never have been.
-	s.checked.Store(err == nil && s.host == nil)
+	if err != nil || s.host != nil { // what a transaction of the host sees may never have been
+		return err
+	}
+	f, err := s.findFile(ctx)
+	if err == nil {
+		s.file.CompareAndSwap(nil, f)
+		s.checked.Store(true)
+	}
 	return err
 }
 

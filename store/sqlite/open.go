@@ -90,17 +90,25 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	conn, err := c.connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, c.named(err)
 	}
 	for _, setting := range settings {
 		// Processes that make the same file at once meet when they switch it to the write-ahead log, and SQLite lets none
 		// of them wait for that.
 		err := patiently(ctx, connectTimeout, func() error { return set(ctx, conn, setting) })
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", setting, err), conn.Close())
+			return nil, errors.Join(c.named(fmt.Errorf("%s: %w", setting, err)), conn.Close())
 		}
 	}
 	return conn, nil
+}
+
+// named adds the path to an error, not the source, which may have a key in it.
+func (c *connector) named(err error) error {
+	if name := fileOf(c.source); name != "" {
+		return fmt.Errorf("open %s: %w", name, err)
+	}
+	return err
 }
 
 func (c *connector) connect(ctx context.Context) (driver.Conn, error) {

@@ -33,6 +33,9 @@ func (s *Store) Forget(ctx context.Context, p store.Person) error {
 		}
 		return nil
 	})
+	if referred(err) {
+		err = fmt.Errorf("a row of the host refers to theirs: %w: %w", lifecycle.ErrInUse, err)
+	}
 	if errors.Is(err, lifecycle.ErrInUse) {
 		return fmt.Errorf("forget %s: %w", p.ID, err)
 	}

@@ -36,6 +36,8 @@ type core struct {
 
 	// checked: the schema was found to be the one this store needs.
 	checked atomic.Bool
+	// file is known once that was checked.
+	file atomic.Pointer[file]
 	// writing is held by the transaction that writes. Goroutines wait for it in turn; SQLite's own lock, which only lets
 	// one try again from time to time, is left for other processes.
 	writing chan struct{}
@@ -115,17 +117,18 @@ func (s *Store) query(ctx context.Context, statement string, each func(rows) err
 		return t.query(statement, each, args...)
 	}
 	begun := false
-	return s.patiently(ctx, func() error {
+	err := s.patiently(ctx, func() error {
 		st, err := s.prepared(ctx, statement)
 		if err != nil {
 			return err
 		}
 		err = read(ctx, st, func(r rows) error { begun = true; return each(r) }, args)
 		if begun && busy(err) { // who has seen rows must not see them again
-			return fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, errors.New(err.Error()+" in the middle of a result"))
+			return fmt.Errorf("in the middle of a result: %w: %w", lifecycle.ErrUnavailable, err)
 		}
 		return err
 	})
+	return s.ofFile(err)
 }
 
 // queryRow reads the only row of a statement; found is false if there is none.

@@ -45,12 +45,19 @@ func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 		return err
 	}
 	var t *tx
-	err = s.patiently(ctx, func() error {
-		t = s.transaction(ctx)
-		return s.exclusively(ctx, t, lock, do)
-	})
+	once := func() error {
+		return s.patiently(ctx, func() error {
+			t = s.transaction(ctx)
+			return s.exclusively(ctx, t, lock, do)
+		})
+	}
+	err = once()
+	// The pool may have several connections that were opened when the file could not be written.
+	for older := s.db.Stats().OpenConnections; s.outlived(err) && older >= 0; older-- {
+		err = once()
+	}
 	if err != nil {
-		return err
+		return s.ofFile(err)
 	}
 	s.lanes.learn(t.lanes)
 	t.learn(ctx)
@@ -76,7 +83,7 @@ func (s *Store) view(ctx context.Context, do func(*tx) error) error {
 		return s.within(ctx, t, nil, do)
 	})
 	if err != nil {
-		return err
+		return s.ofFile(err)
 	}
 	t.learn(ctx)
 	return nil
@@ -113,6 +120,9 @@ func (s *Store) within(ctx context.Context, t *tx, lock *sql.Stmt, do func(*tx) 
 		return err
 	}
 	defer func() {
+		if s.outlived(err) {
+			discard(conn)
+		}
 		if closing := conn.Close(); !errors.Is(closing, sql.ErrConnDone) { // it was discarded
 			err = errors.Join(err, closing)
 		}

@@ -24,9 +24,9 @@ const (
 	alikeSeeds  = 2
 )
 
-// alike plays random histories of calls in the store and in another one, and compares every answer. The other tests say what the
-// rules are, one by one; this one holds what a combination of conditions comes to, which nobody writes down.
-func alike(t *testing.T, open func(*testing.T) store.Store, o Options) {
+// Alike plays random histories of calls in the store and in that of Options.Like, and compares every answer. The other tests of [Run]
+// say what the rules are, one by one; this one holds what a combination of conditions comes to, which nobody writes down.
+func Alike(t *testing.T, open func(*testing.T) store.Store, o Options) {
 	if o.Like == nil {
 		t.Skip("Options.Like names no store to compare with")
 	}

@@ -75,7 +75,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store, o Options) {
 		Members(t, func(t *testing.T) prewarm.Store { return open(t) })
 	})
 	t.Run("union", func(t *testing.T) { union(t, open, o) })
-	t.Run("alike", func(t *testing.T) { alike(t, open, o) })
+	t.Run("alike", func(t *testing.T) { Alike(t, open, o) })
 }
 
 // within runs a test of the suite, which fails if it is not over by its deadline: a broken rule, like others, that the store

@@ -58,11 +58,12 @@ const mostFaults = 500
 // call makes a call with one fault after the other, until there is none any more.
 func (f *faultFixture) call(name string, do func(context.Context) error) {
 	f.Helper()
+	before := f.Dump()
 	for n := 1; ; n++ {
-		if f.follows {
-			f.settle() // or what an earlier call left to follow would pass for an effect of this one
+		if f.follows { // or what an earlier call left to follow would pass for an effect of this one
+			f.settle()
+			before = f.Dump()
 		}
-		before := f.Dump()
 		ended := f.Fail(n)
 		err := do(f.ctx)
 		if !ended() {
@@ -87,6 +88,7 @@ func (f *faultFixture) call(name string, do func(context.Context) error) {
 		if n > mostFaults {
 			f.Fatalf("%s asks more than %d things of its database", name, mostFaults)
 		}
+		before = after
 	}
 }
 
@@ -221,6 +223,8 @@ func faultyTicks(f *faultFixture) {
 func faultyJobs(f *faultFixture) {
 	k := newJobKit(f.T, f.s, f.o)
 	tenant := uuid.New()
+	unseen, err := queue.NewTagSet(map[string]string{"seen": "by nobody"})
+	f.must(err)
 	some := append(k.postings(2, ofTenant(tenant), withTags(map[string]string{"os": "linux"})), k.posting(notBefore(k.now.Add(time.Minute))), k.posting(ofType("other")))
 	var jobs []queue.Job
 	f.call("Enqueue", func(ctx context.Context) (err error) { jobs, err = f.s.Enqueue(ctx, k.now, some); return err })
@@ -256,6 +260,10 @@ func faultyJobs(f *faultFixture) {
 	f.call("Jobs", failing(func(ctx context.Context) ([]queue.Job, error) { return f.s.Jobs(ctx, queue.Filter{Process: other}) }))
 	f.call("Jobs of a lane", failing(func(ctx context.Context) ([]queue.Job, error) {
 		lane := jobs[1].Lane()
+		return f.s.Jobs(ctx, queue.Filter{Lane: &lane})
+	}))
+	f.call("Jobs of a lane that nobody has seen", failing(func(ctx context.Context) ([]queue.Job, error) {
+		lane := queue.Lane{Organization: k.org, Type: "build", Tags: unseen}
 		return f.s.Jobs(ctx, queue.Filter{Lane: &lane})
 	}))
 	f.call("Lines", failing(func(ctx context.Context) ([]queue.Line, error) { return f.s.Lines(ctx, first.ID, 0, 10) }))

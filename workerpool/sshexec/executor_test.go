@@ -77,7 +77,10 @@ func key(t *testing.T) (ssh.Signer, []byte) {
 func serve(t *testing.T) *server {
 	t.Helper()
 	path, err := sshd()
-	if err != nil {
+	switch {
+	case err != nil && os.Getenv("DORMOUSE_TEST_REQUIRE_SSHD") == "1":
+		t.Fatal(err)
+	case err != nil:
 		t.Skip(err)
 	}
 	if os.Getuid() == 0 {

@@ -23,6 +23,28 @@ const previous = "previous"
 // neither fails it.
 func BuildBefore(t *testing.T, commit, pkg string) string {
 	t.Helper()
+	return buildAt(t, commit, func(tree, binary string) [][]string {
+		return [][]string{{"go", "test", "-C", tree, "-c", "-o", binary, pkg}}
+	})
+}
+
+// BuildProgram builds a program of this repository, as it is now, with the library as it was at a commit, which is chosen as that
+// of [BuildBefore]. The program stands in one directory, and uses what both have.
+func BuildProgram(t *testing.T, commit, dir string) string {
+	t.Helper()
+	return buildAt(t, commit, func(tree, binary string) [][]string {
+		root, _ := git(".", "rev-parse", "--show-toplevel") // it was asked for before
+		return [][]string{
+			{"mkdir", "-p", filepath.Join(tree, dir)},
+			{"cp", "-r", filepath.Join(root, dir) + "/.", filepath.Join(tree, dir)},
+			{"go", "build", "-C", tree, "-o", binary, "./" + dir},
+		}
+	})
+}
+
+// buildAt builds something in the tree of a commit.
+func buildAt(t *testing.T, commit string, steps func(tree, binary string) [][]string) string {
+	t.Helper()
 	root, err := git(".", "rev-parse", "--show-toplevel")
 	if err != nil {
 		skip(t, "this is no clone of a repository")
@@ -34,11 +56,11 @@ func BuildBefore(t *testing.T, commit, pkg string) string {
 	t.Logf("the release before is of commit %s", commit)
 	dir := t.TempDir()
 	tree, binary := filepath.Join(dir, "tree"), filepath.Join(dir, "before.test")
-	for _, step := range [][]string{
+	extract := [][]string{
 		{"mkdir", tree},
 		{"sh", "-c", `git -C "$1" archive "$2" | tar -x -C "$3"`, "sh", root, commit, tree},
-		{"go", "test", "-C", tree, "-c", "-o", binary, pkg},
-	} {
+	}
+	for _, step := range append(extract, steps(tree, binary)...) {
 		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("build the release before: %v: %v\n%s", step, err, out)
 		}
