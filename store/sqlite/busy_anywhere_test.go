@@ -20,7 +20,7 @@ import (
 // write-ahead log it may be at any point. The call makes its transaction again, and answers as if nothing had been.
 func TestBusyAnywhere(t *testing.T) {
 	s, d, _ := faulty(t)
-	d.err = errors.New("database is locked")
+	d.err, d.readable = errors.New("database is locked"), true
 	b := &busyStore{T: t, Store: s, org: uuid.New(), process: uuid.New()}
 	for name, call := range b.calls() {
 		t.Run(name, func(t *testing.T) {
