@@ -16,6 +16,9 @@ func TestCountOfTheLatest(t *testing.T) {
 		_, err := s.Enqueue(t.Context(), killEpoch.Add(time.Duration(i)*time.Second), []queue.Posting{{Organization: org, Tenant: tenant, Type: "build"}})
 		must(t, err)
 	}
+	if counts, err := s.CountJobs(t.Context(), queue.JobQuery{Organization: org}, 0); err != nil || counts.States[queue.Pending] != 1 || !counts.Partial {
+		t.Errorf("%+v, error %v, want one of more", counts, err)
+	}
 	for tenant, want := range map[uuid.UUID]int{old: 1, young: 1} {
 		counts, err := s.CountJobs(t.Context(), queue.JobQuery{Organization: org, Tenant: tenant}, 2)
 		must(t, err)

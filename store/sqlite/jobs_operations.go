@@ -229,7 +229,7 @@ func (t *tx) record(id uuid.UUID, a queue.Attempt) error {
 
 func (t *tx) history(id uuid.UUID) (history []queue.Attempt, err error) {
 	var text []byte
-	if _, err = t.queryRow(`SELECT history FROM {jobs} WHERE id = ?`, []any{blob(id)}, &text); err != nil || text == nil {
+	if _, err = t.queryRow(`SELECT history FROM {jobs} WHERE id = ?`, []any{blob(id)}, &text); text == nil {
 		return nil, err
 	}
 	if err = json.Unmarshal(text, &history); err != nil {

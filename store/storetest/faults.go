@@ -316,7 +316,9 @@ func faultyOperations(f *faultFixture) {
 	_, err := f.s.End(f.ctx, k.now, []queue.End{{Handout: queue.Handout{Lease: held.Lease()}, Process: k.process, Outcome: queue.OutcomeFailed}})
 	f.must(err)
 	f.parts = true // it says how many it has deleted
-	f.call("PruneJobs", failing(func(ctx context.Context) (int, error) { return f.s.PruneJobs(ctx, k.now.Add(time.Hour), 1) }))
+	for _, limit := range []int{1, 10} { // and there are fewer than ten
+		f.call("PruneJobs", failing(func(ctx context.Context) (int, error) { return f.s.PruneJobs(ctx, k.now.Add(time.Hour), limit) }))
+	}
 }
 
 func faultyMembers(f *faultFixture) {
