@@ -315,7 +315,7 @@ func faultyOperations(f *faultFixture) {
 	k.cancel("why", over)
 	_, err := f.s.End(f.ctx, k.now, []queue.End{{Handout: queue.Handout{Lease: held.Lease()}, Process: k.process, Outcome: queue.OutcomeFailed}})
 	f.must(err)
-	f.parts = true // it says how many it has deleted
+	f.parts = true                       // it says how many it has deleted
 	for _, limit := range []int{1, 10} { // and there are fewer than ten
 		f.call("PruneJobs", failing(func(ctx context.Context) (int, error) { return f.s.PruneJobs(ctx, k.now.Add(time.Hour), limit) }))
 	}
