@@ -119,15 +119,28 @@ func resultOf[T any](ctx context.Context, f func(context.Context) (T, error), do
 	r.value, r.err = f(ctx)
 }
 
+// Starter runs a function on another goroutine.
+type Starter func(func())
+
+// Apart is a goroutine for one function alone.
+func Apart(f func()) { go f() }
+
 // Do calls f in a goroutine of its own and returns what it returns, or a [*Stuck] some time after ctx has ended. Should f return after
 // that, late gets its result; nil for nobody. If as many calls of the kind are stuck as may be, f is not called.
 func Do[T any](ctx context.Context, c *Calls, doing string, f func(context.Context) (T, error), late func(T, error)) (T, error) {
+	return DoOn(ctx, c, Apart, doing, f, late)
+}
+
+// DoOn is Do where there are goroutines for many calls.
+func DoOn[T any](
+	ctx context.Context, c *Calls, on Starter, doing string, f func(context.Context) (T, error), late func(T, error),
+) (T, error) {
 	var none T
 	if c.Stuck(doing) >= MaxStuck {
 		return none, &Stuck{Doing: doing, Before: true}
 	}
 	done := make(chan result[T], 1)
-	go resultOf(ctx, f, done)
+	on(func() { resultOf(ctx, f, done) })
 	r, returned := await(ctx, c, done)
 	switch {
 	case r.panic != nil:

@@ -60,6 +60,14 @@ func call[T any](ctx context.Context, c *caller, limit time.Duration, doing stri
 func callOr[T any](
 	ctx context.Context, c *caller, limit time.Duration, doing string, f func(context.Context) (T, error), unclaimed func(T, error),
 ) (T, error) {
+	return callOn(ctx, c, outcall.Apart, limit, doing, f, unclaimed)
+}
+
+// callOn is callOr where there are goroutines for many calls.
+func callOn[T any](
+	ctx context.Context, c *caller, on outcall.Starter, limit time.Duration, doing string,
+	f func(context.Context) (T, error), unclaimed func(T, error),
+) (T, error) {
 	var none T
 	if ctx == nil {
 		return none, invalid.New("ctx", nil, "is required")
@@ -67,7 +75,7 @@ func callOr[T any](
 	late := &TimeoutError{Doing: doing, Limit: limit}
 	limited, cancel := withTimeout(ctx, c.clock, limit, late)
 	defer cancel()
-	v, err := outcall.Do(limited, c.given, doing, guarded(f), unclaimed)
+	v, err := outcall.DoOn(limited, c.given, on, doing, guarded(f), unclaimed)
 	if stuck, ok := outcall.Given(err); ok {
 		return none, c.gaveUp(ctx, stuck, limit)
 	}
