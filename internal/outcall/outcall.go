@@ -119,7 +119,7 @@ func resultOf[T any](ctx context.Context, f func(context.Context) (T, error), do
 	r.value, r.err = f(ctx)
 }
 
-// Starter runs a function on another goroutine.
+// Starter runs a function on another goroutine, and returns at once.
 type Starter func(func())
 
 // Apart is a goroutine for one function alone.
@@ -131,16 +131,16 @@ func Do[T any](ctx context.Context, c *Calls, doing string, f func(context.Conte
 	return DoOn(ctx, c, Apart, doing, f, late)
 }
 
-// DoOn is Do where there are goroutines for many calls.
+// DoOn is [Do] where there are goroutines for many calls.
 func DoOn[T any](
-	ctx context.Context, c *Calls, on Starter, doing string, f func(context.Context) (T, error), late func(T, error),
+	ctx context.Context, c *Calls, start Starter, doing string, f func(context.Context) (T, error), late func(T, error),
 ) (T, error) {
 	var none T
 	if c.Stuck(doing) >= MaxStuck {
 		return none, &Stuck{Doing: doing, Before: true}
 	}
 	done := make(chan result[T], 1)
-	on(func() { resultOf(ctx, f, done) })
+	start(func() { resultOf(ctx, f, done) })
 	r, returned := await(ctx, c, done)
 	switch {
 	case r.panic != nil:
