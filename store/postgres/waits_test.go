@@ -160,8 +160,9 @@ func beginHost(t *testing.T, s *postgres.Store, pool *pgxpool.Pool) *hostCall {
 func (h *hostCall) wantUsable(t *testing.T) {
 	t.Helper()
 	var own string
-	must(t, h.tx.QueryRow(t.Context(), `SELECT current_setting('lock_timeout')`).Scan(&own))
-	if own != "7s" {
-		t.Errorf("the host's lock_timeout is %s now", own)
+	must(t, h.tx.QueryRow(t.Context(), `
+		SELECT concat_ws(' ', current_setting('lock_timeout'), current_setting('enable_seqscan'), current_setting('plan_cache_mode'))`).Scan(&own))
+	if own != "7s on auto" {
+		t.Errorf("the host's settings are %s now", own)
 	}
 }
