@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -52,9 +53,16 @@ func TestNoSettingStaysInTheHostsTransaction(t *testing.T) {
 	before, within := settings(), s.Within(tx)
 	build, claim := started(t, load(t, s, f.ids[0])[0]), started(t, load(t, s, f.ids[1])[0])
 	claim.Claims = true
+	commits := func(c lifecycle.Change) error {
+		outcomes, err := within.Commit(t.Context(), epoch, []lifecycle.Change{c})
+		if err == nil && !slices.Equal(outcomes, []lifecycle.Outcome{lifecycle.Applied}) {
+			t.Errorf("outcomes %v", outcomes)
+		}
+		return err
+	}
 	for what, call := range map[string]func() error{
-		"commit": func() error { _, err := within.Commit(t.Context(), epoch, []lifecycle.Change{build}); return err },
-		"claim":  func() error { _, err := within.Commit(t.Context(), epoch, []lifecycle.Change{claim}); return err },
+		"commit": func() error { return commits(build) },
+		"claim":  func() error { return commits(claim) },
 		"enqueue": func() error {
 			_, err := within.Enqueue(t.Context(), epoch, []queue.Posting{{ID: uuid.New(), Type: "build", Tags: map[string]string{"a": "b"}}})
 			return err
