@@ -52,7 +52,7 @@ func TestNoSettingStaysInTheHostsTransaction(t *testing.T) {
 	}
 	before, within := settings(), s.Within(tx)
 	build, claim := started(t, load(t, s, f.ids[0])[0]), started(t, load(t, s, f.ids[1])[0])
-	claim.Claims = true
+	claim.Claims, claim.Workspace.Name = true, "other"
 	commits := func(c lifecycle.Change) error {
 		outcomes, err := within.Commit(t.Context(), epoch, []lifecycle.Change{c})
 		if err == nil && !slices.Equal(outcomes, []lifecycle.Outcome{lifecycle.Applied}) {
@@ -60,26 +60,29 @@ func TestNoSettingStaysInTheHostsTransaction(t *testing.T) {
 		}
 		return err
 	}
-	for what, call := range map[string]func() error{
-		"commit": func() error { return commits(build) },
-		"claim":  func() error { return commits(claim) },
-		"enqueue": func() error {
+	for _, c := range []struct {
+		what string
+		call func() error
+	}{
+		{"commit", func() error { return commits(build) }},
+		{"claim", func() error { return commits(claim) }},
+		{"enqueue", func() error {
 			_, err := within.Enqueue(t.Context(), epoch, []queue.Posting{{ID: uuid.New(), Type: "build", Tags: map[string]string{"a": "b"}}})
 			return err
-		},
-		"engine": func() error { return within.PutEngine(t.Context(), epoch, lifecycle.Engine{}) },
-		"members": func() error {
+		}},
+		{"engine", func() error { return within.PutEngine(t.Context(), epoch, lifecycle.Engine{}) }},
+		{"members", func() error {
 			_, err := within.PutMembers(t.Context(), nil, []prewarm.Change{{Member: prewarm.Member{ID: uuid.New(), Pool: "p", State: prewarm.Ready}}})
 			return err
-		},
-		"claim of members": func() error {
+		}},
+		{"claim of members", func() error {
 			_, err := within.ClaimMembers(t.Context(), epoch, prewarm.Pick{Pool: "p"}, []prewarm.Claim{{Key: "k", Owner: "ann"}})
 			return err
-		},
+		}},
 	} {
-		must(t, call())
+		must(t, c.call())
 		if after := settings(); after != before {
-			t.Errorf("%s changes the settings", what)
+			t.Errorf("%s changes the settings", c.what)
 		}
 	}
 }

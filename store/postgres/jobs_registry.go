@@ -218,12 +218,15 @@ const (
 	endedFirstSQL = `
 	SELECT id FROM dormouse.jobs WHERE state >= 2 AND ended_at < $1
 	ORDER BY ended_at, id LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED`
-	// pruneLinesSQL empties a log from its beginning.
+	// pruneLinesSQL empties a log from its beginning. It compares with the last line that goes: looking each line up among those that go
+	// took minutes under a plan for few lines.
 	pruneLinesSQL = `
-	DELETE FROM dormouse.job_lines WHERE job_id = $1 AND seq IN (
-		SELECT l.seq FROM dormouse.job_lines l WHERE l.job_id = $1
-			AND EXISTS (SELECT FROM dormouse.jobs j WHERE j.id = $1 AND j.state >= 2 AND j.ended_at < $2)
-		ORDER BY l.seq LIMIT $3)`
+	DELETE FROM dormouse.job_lines WHERE job_id = $1 AND seq <= (
+		SELECT max(first.seq) FROM (
+			SELECT l.seq FROM dormouse.job_lines l WHERE l.job_id = $1
+				AND EXISTS (SELECT FROM dormouse.jobs j WHERE j.id = $1 AND j.state >= 2 AND j.ended_at < $2)
+			ORDER BY l.seq LIMIT $3
+		) first)`
 	// pruneJobSQL deletes a job with so few lines ($3).
 	pruneJobSQL = `
 	DELETE FROM dormouse.jobs j WHERE id = $1 AND state >= 2 AND ended_at < $2
