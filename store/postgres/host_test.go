@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
@@ -51,27 +52,37 @@ func TestNoSettingStaysInTheHostsTransaction(t *testing.T) {
 	}
 	before, within := settings(), s.Within(tx)
 	build, claim := started(t, load(t, s, f.ids[0])[0]), started(t, load(t, s, f.ids[1])[0])
-	claim.Claims = true
-	for what, call := range map[string]func() error{
-		"commit": func() error { _, err := within.Commit(t.Context(), epoch, []lifecycle.Change{build}); return err },
-		"claim":  func() error { _, err := within.Commit(t.Context(), epoch, []lifecycle.Change{claim}); return err },
-		"enqueue": func() error {
+	claim.Claims, claim.Workspace.Name = true, "other"
+	commits := func(c lifecycle.Change) error {
+		outcomes, err := within.Commit(t.Context(), epoch, []lifecycle.Change{c})
+		if err == nil && !slices.Equal(outcomes, []lifecycle.Outcome{lifecycle.Applied}) {
+			t.Errorf("outcomes %v", outcomes)
+		}
+		return err
+	}
+	for _, c := range []struct {
+		what string
+		call func() error
+	}{
+		{"commit", func() error { return commits(build) }},
+		{"claim", func() error { return commits(claim) }},
+		{"enqueue", func() error {
 			_, err := within.Enqueue(t.Context(), epoch, []queue.Posting{{ID: uuid.New(), Type: "build", Tags: map[string]string{"a": "b"}}})
 			return err
-		},
-		"engine": func() error { return within.PutEngine(t.Context(), epoch, lifecycle.Engine{}) },
-		"members": func() error {
+		}},
+		{"engine", func() error { return within.PutEngine(t.Context(), epoch, lifecycle.Engine{}) }},
+		{"members", func() error {
 			_, err := within.PutMembers(t.Context(), nil, []prewarm.Change{{Member: prewarm.Member{ID: uuid.New(), Pool: "p", State: prewarm.Ready}}})
 			return err
-		},
-		"claim of members": func() error {
+		}},
+		{"claim of members", func() error {
 			_, err := within.ClaimMembers(t.Context(), epoch, prewarm.Pick{Pool: "p"}, []prewarm.Claim{{Key: "k", Owner: "ann"}})
 			return err
-		},
+		}},
 	} {
-		must(t, call())
+		must(t, c.call())
 		if after := settings(); after != before {
-			t.Errorf("%s changes the settings", what)
+			t.Errorf("%s changes the settings", c.what)
 		}
 	}
 }

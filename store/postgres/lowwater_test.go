@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/postgres"
 )
@@ -71,9 +73,12 @@ func TestLowWaterBesideALateWrite(t *testing.T) {
 func TestLowWaterOfNewWorkspacesAndMarks(t *testing.T) {
 	s, _ := open(t)
 	noon := epoch.Add(4 * time.Hour)
-	_, err := s.Due(t.Context(), lifecycle.DueQuery{Now: noon, Limit: 10})
-	must(t, err)
-	f := newFleet(t, s, 1)
+	f := newFleet(t, s, 0)
+	wantDue(t, s, noon)
+	f.ids = []uuid.UUID{uuid.New()}
+	must(t, s.CreateWorkspaces(t.Context(), epoch, lifecycle.Workspace{
+		ID: f.ids[0], OrganizationID: f.template.OrganizationID, OwnerID: f.owner.ID, TemplateID: f.template.ID, Name: "w", CreatedAt: epoch,
+	}))
 	wantDue(t, s, noon.Add(time.Second), f.ids...)
 	sleeps := func() {
 		t.Helper()

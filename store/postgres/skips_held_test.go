@@ -130,18 +130,18 @@ func TestPruneBesideLockedNumbers(t *testing.T) {
 	prune(1, 2, 1, 1)
 }
 
-// A mark that somebody holds keeps no other.
+// A mark that somebody holds keeps no others.
 func TestMarksBesideALockedMark(t *testing.T) {
 	s, pool := open(t)
-	held, other := newFleet(t, s, 1), newFleet(t, s, 1)
+	held, one, two := newFleet(t, s, 1), newFleet(t, s, 1), newFleet(t, s, 1)
 	exec(t, pool, `UPDATE dormouse.workspaces SET wake_at = NULL`)
-	for _, f := range []*fleet{held, other} {
+	for _, f := range []*fleet{held, one, two} {
 		exec(t, pool, `INSERT INTO dormouse.marks (subject, owner, due_at, touched_at) VALUES ($1, false, $2, now() - interval '1 minute')`, f.template.ID, epoch)
 	}
 	release := holds(t, pool, `SELECT FROM dormouse.marks WHERE subject = $1 FOR UPDATE`, held.template.ID)
-	wantDue(t, s, epoch, other.ids...)
+	wantDue(t, s, epoch, one.ids[0], two.ids[0])
 	release()
-	wantDue(t, s, epoch, held.ids[0], other.ids[0])
+	wantDue(t, s, epoch, held.ids[0], one.ids[0], two.ids[0])
 	if n := count(t, pool, "marks"); n != 0 {
 		t.Errorf("%d marks are left", n)
 	}
