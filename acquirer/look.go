@@ -44,6 +44,8 @@ type orgLooks struct {
 	// hintedAt is when the last look began that a message caused, and hinted says that one is planned.
 	hinted   bool
 	hintedAt time.Time
+	// barren counts the claims in a row that messages have caused and that got nothing.
+	barren int
 }
 
 func newLooks() looks { return looks{orgs: make(map[uuid.UUID]*orgLooks)} }
@@ -148,11 +150,7 @@ func (a *Acquirer) note(err error, again func()) (failed bool) {
 }
 
 func (a *Acquirer) ready(ctx context.Context, q queue.ReadyQuery) (listing queue.Listing, err error) {
-	err = a.call(ctx, "ready", func(ctx context.Context) error {
-		listing, err = a.store.Ready(ctx, a.now(), q)
-		return err
-	})
-	return listing, err
+	return ask(ctx, a, "ready", func(ctx context.Context) (queue.Listing, error) { return a.store.Ready(ctx, a.now(), q) })
 }
 
 // past is how long it takes until an instant is over. The longest duration, which is all that can be said of the end of time,

@@ -29,6 +29,7 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	}
 	job, err := a.prove(ctx, r.Handout)
 	if err != nil {
+		a.linger(ctx, r.Organization, "renew", maxLinger)
 		return false, fmt.Errorf("acquirer: renew: %w", err)
 	}
 	a.mu.Lock()
@@ -132,7 +133,10 @@ func (a *Acquirer) prove(ctx context.Context, h queue.Handout) (queue.Job, error
 	a.mu.Unlock()
 	if e == nil {
 		var err error
-		if job, err = a.findJob(ctx, h.Lease.Job); err != nil {
+		begun := a.clock.Now()
+		job, err = a.findJob(ctx, h.Lease.Job)
+		a.shares.Spend(h.Organization, a.clock.Since(begun))
+		if err != nil {
 			return queue.Job{}, err
 		}
 	}
@@ -149,10 +153,7 @@ func (a *Acquirer) storeRenewals(renewals []queue.Renewal) ([]queue.Renewed, err
 
 func (a *Acquirer) storeRenewalsIn(ctx context.Context, renewals []queue.Renewal) (answers []queue.Renewed, err error) {
 	begun := a.clock.Now()
-	err = a.call(ctx, "renew", func(ctx context.Context) error {
-		answers, err = a.store.Renew(ctx, a.now(), renewals)
-		return err
-	})
+	answers, err = ask(ctx, a, "renew", func(ctx context.Context) ([]queue.Renewed, error) { return a.store.Renew(ctx, a.now(), renewals) })
 	a.spendOn(a.clock.Since(begun), partsOf(renewals))
 	return answers, err
 }

@@ -225,7 +225,7 @@ func (g *groups) hanging(one *group) error {
 // one prepares one build and queues it. The error is that of the builder.
 func (r *run) one(ctx context.Context, p Preparation, w *work) error {
 	c := lifecycle.ApplyFor(*w.s, w.d, r.now, r.e.wanted())
-	spec, err := r.e.builds.spec(ctx, p, BuildRequest{Snapshot: *w.s, Build: c.Build, Decision: w.d})
+	spec, err := r.e.builds.spec(ctx, r.calls.Start, p, w.s, &c.Build, w.d)
 	if err != nil {
 		r.postpone(ctx, w, err)
 		return err

@@ -21,7 +21,23 @@ const (
 	aloneWaitSQL = `SELECT set_config('lock_timeout', '20ms', true)`
 )
 
+// The same for statements that find what they lock by ids, and for those that are steady.
+const (
+	batchByIDSQL   = batchWaitSQL + `, ` + indexesSQL
+	aloneByIDSQL   = aloneWaitSQL + `, ` + indexesSQL
+	batchSteadySQL = steadySQL + `, set_config('lock_timeout', '500ms', true)`
+)
+
 var errHeld = errors.New("another session holds the row")
+
+// heldByOthers says of an error that is the end of a wait for another session what that holds.
+func heldByOthers(err error) error {
+	var pg *pgconn.PgError
+	if errors.Is(err, errHeld) || !isHeld(err) || !errors.As(err, &pg) {
+		return err
+	}
+	return fmt.Errorf("%w: %w: %w, %s", lifecycle.ErrUnavailable, errHeld, err, pg.Where)
+}
 
 // patient runs a statement that locks rows behind one that bounds the wait for them. It returns errHeld when that is over,
 // which is not tried again.
@@ -35,12 +51,12 @@ func (s *Store) patient(ctx context.Context, wait, text string, args []any, read
 
 // apart has f do a batch of n parts at once, or where that meets a held row, each part alone; held hears of those that fail.
 func apart(n int, f func(from, to int, wait string) error, held func(i int, err error)) error {
-	err := f(0, n, batchWaitSQL)
+	err := f(0, n, batchByIDSQL)
 	if !errors.Is(err, errHeld) {
 		return err
 	}
 	for i := range n {
-		switch err := f(i, i+1, aloneWaitSQL); {
+		switch err := f(i, i+1, aloneByIDSQL); {
 		case errors.Is(err, errHeld):
 			held(i, fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, err))
 		case err != nil:
@@ -55,7 +71,7 @@ func apart(n int, f func(from, to int, wait string) error, held func(i int, err 
 func (s *Store) lockJobs(ctx context.Context, text string, args ...any) ([]queue.Job, error) {
 	var l jobList
 	err := s.do(ctx, once, func(ctx context.Context) error {
-		return s.behind(ctx, batchWaitSQL, text, args, func(rows pgx.Rows) error { return l.collect(rows, nil) })
+		return s.behind(ctx, batchByIDSQL, text, args, func(rows pgx.Rows) error { return l.collect(rows, nil) })
 	})
 	switch {
 	case isHeld(err):
@@ -66,12 +82,8 @@ func (s *Store) lockJobs(ctx context.Context, text string, args ...any) ([]queue
 	return l.jobs, s.fillTags(ctx, l.jobs, l.tagSets)
 }
 
-// boundWaits bounds how long the statements of a transaction wait for a row. In a transaction of the host it does nothing: what it sets
-// would stay for what the host does after it.
+// boundWaits bounds how long the statements of a transaction wait for a row.
 func (s *Store) boundWaits(ctx context.Context, tx pgx.Tx) error {
-	if s.host != nil {
-		return nil
-	}
 	_, err := tx.Exec(ctx, batchWaitSQL)
 	return err
 }

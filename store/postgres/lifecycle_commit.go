@@ -39,6 +39,9 @@ func (s *Store) commit(ctx context.Context, now time.Time, changes []lifecycle.C
 			return err
 		}
 		outcomes, err = s.untilAnswered(ctx, changes, try)
+		if s.host != nil && isHeld(err) { // nothing is repeated there by itself
+			outcomes, err = s.untilAnswered(ctx, changes, try)
+		}
 		return err
 	})
 	if isHeld(err) {
@@ -85,16 +88,14 @@ func (s *Store) attempt(ctx context.Context, now time.Time, changes []lifecycle.
 	}), nil
 }
 
-// passing makes an attempt that passes over what it would wait for too long: the first number of a tenant, that a transaction
-// gives it which does not end.
+// passing makes an attempt that, once it has waited for too long, passes over what it would wait for: the first number of a tenant,
+// that a transaction gives it which does not end.
 func (s *Store) passing(try func(ctx context.Context, unanswered bool, commit string) ([]lifecycle.Outcome, error)) attempt {
+	commit := commitSQL
 	return func(ctx context.Context, unanswered bool) ([]lifecycle.Outcome, error) {
-		if s.host != nil {
-			return try(ctx, unanswered, commitWaitingSQL)
-		}
-		outcomes, err := try(ctx, unanswered, commitSQL)
+		outcomes, err := try(ctx, unanswered, commit)
 		if isHeld(err) {
-			return try(ctx, unanswered, commitPassingSQL)
+			commit = commitPassingSQL
 		}
 		return outcomes, err
 	}
@@ -125,7 +126,8 @@ func (s *Store) untilAnswered(
 	return outcomes, err
 }
 
-// querier is the pool, or a transaction.
+// querier is the pool, or a transaction. The rows of a query that failed say so to whoever reads them, so nobody looks at its error
+// before.
 type querier interface {
 	Query(ctx context.Context, text string, args ...any) (pgx.Rows, error)
 }
@@ -135,17 +137,14 @@ func (s *Store) tryCommit(ctx context.Context, on querier, changes []lifecycle.C
 	for i := range outcomes {
 		outcomes[i] = lifecycle.Conflict
 	}
-	rows, err := on.Query(ctx, s.sql(text), args...)
-	if err != nil {
-		return nil, err
-	}
+	rows, _ := on.Query(ctx, s.sql(text), args...)
 	index := indexOf(changes)
 	bad := &lifecycle.ChangeError{}
 	blamed := len(changes)
 	var id uuid.UUID
 	var number pgtype.Int8 // of the build before, where the change is refused
 	var status int16
-	_, err = pgx.ForEachRow(rows, []any{toID(&id), &number, toInt2(&status)}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{toID(&id), &number, toInt2(&status)}, func() error {
 		i := index[id]
 		if !number.Valid {
 			outcomes[i] = lifecycle.Applied
