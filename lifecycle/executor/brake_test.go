@@ -28,10 +28,11 @@ type braked struct {
 	*memory.Store
 	err   error
 	asked int
+	calls int
 }
 
 func (b *braked) AdmitDeletions(_ context.Context, _ time.Time, _ lifecycle.Brake, due []lifecycle.DueDeletion) ([]uuid.UUID, error) {
-	b.asked += len(due)
+	b.asked, b.calls = b.asked+len(due), b.calls+1
 	return nil, b.err
 }
 
@@ -90,11 +91,18 @@ func TestBrakeThatCannotBeAsked(t *testing.T) {
 	}
 }
 
-// One deletion alone is braked like many.
+// One deletion alone is braked like many; of a tick without any the store is not asked.
 func TestBrakeOfOneDeletion(t *testing.T) {
 	f := newFleet(t)
 	f.add(dueDeletions(1)...)
-	wantStats(t, f.executor(executor.Config{}, &braked{Store: f.store}).Tick(f.ctx, monday), 0, 1, 0)
+	store := &braked{Store: f.store}
+	e := f.executor(executor.Config{}, store)
+	wantStats(t, e.Tick(f.ctx, monday), 0, 1, 0)
+	f.add(numbered(2, running(deadline(monday))))
+	wantStats(t, e.Tick(f.ctx, monday), 1, 0, 0)
+	if store.calls != 1 {
+		t.Errorf("asked %d times", store.calls)
+	}
 }
 
 // A store that cannot count deletions has no brake, unless somebody asks for one.

@@ -176,3 +176,27 @@ func TestPagesWaitForTheirBuilds(t *testing.T) {
 		})
 	}
 }
+
+// What is under way when the store fails is waited for and settled: it is not delivered again.
+func TestRelaySettlesWhatIsUnderWay(t *testing.T) {
+	bubble(t, func(f *fleet, _ time.Time) {
+		f.waiting(1, 2)
+		in := &inbox{}
+		cfg := executor.Config{Clock: quartz.NewReal(), Concurrency: 2, Auditor: func(ctx context.Context, e lifecycle.Event) error {
+			if e.WorkspaceID == id(2) {
+				time.Sleep(5 * time.Second)
+			}
+			return in.receive(ctx, e)
+		}}
+		n, err := f.executor(cfg, &unsettledOnce{Store: f.store}).Relay(f.ctx)
+		if n != 2 || !errors.Is(err, errBroken) {
+			t.Errorf("%d delivered, error %v", n, err)
+		}
+		in.take()
+		time.Sleep(2 * time.Minute) // the leases are over
+		f.relay(f.executor(cfg, nil), 1)
+		if got := in.take(); len(got) != 1 || got[0].WorkspaceID != id(1) {
+			t.Errorf("delivered again: %+v", got)
+		}
+	})
+}

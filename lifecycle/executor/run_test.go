@@ -316,3 +316,17 @@ func TestStatsThatNobodyTakes(t *testing.T) {
 		f.must(stop())
 	})
 }
+
+// One workspace that stays due, because somebody holds its row, has a precise Run tick by its interval, and not without end.
+func TestRunPreciselyBesideOneThatStaysDue(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		f.addDue(1, start)
+		stats := make(chan executor.Stats, 100)
+		_, stop := f.run(executor.Config{Precise: true, StatsC: stats}, wrapping{&lockedRow{Store: f.store, id: id(1)}, f.store})
+		time.Sleep(10*time.Second + 500*time.Millisecond)
+		f.must(stop())
+		if n := len(stats); n != 11 {
+			t.Errorf("%d ticks in ten seconds", n)
+		}
+	})
+}

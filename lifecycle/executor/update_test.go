@@ -210,3 +210,11 @@ func TestAViewOfAFailingStore(t *testing.T) {
 		t.Errorf("its own: %v, error %v", s.Workspace.ID, err)
 	}
 }
+
+// What is not there has no explanation.
+func TestExplainOfNothing(t *testing.T) {
+	f := newFleet(t)
+	if x, err := f.client(executor.ClientConfig{}).Explain(f.ctx, id(9)); !errors.Is(err, lifecycle.ErrNotFound) || len(x.Rules) != 0 {
+		t.Errorf("%+v, error %v", x, err)
+	}
+}
