@@ -19,7 +19,6 @@ import (
 type slowly struct {
 	lifecycle.Store
 	load, commit time.Duration
-	until        time.Time // from when on commits take none; zero is never
 	once         bool      // only the first commit takes its time
 	refuse       uuid.UUID // whose changes it does not take
 	commits      int
