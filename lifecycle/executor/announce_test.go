@@ -183,8 +183,10 @@ func TestPruning(t *testing.T) {
 		logs  int
 	}{
 		"both": {
-			executor.Config{Retention: 24 * time.Hour, EventRetention: 48 * time.Hour}, &pruned{builds: []int{500, 500, 3}, events: []int{500, 499}},
-			[]string{"builds", "builds", "builds", "events", "events"}, 0,
+			executor.Config{Retention: 24 * time.Hour, EventRetention: 48 * time.Hour},
+			&pruned{builds: []int{500, 500, 3}, events: []int{500, 499}},
+			[]string{"builds", "builds", "builds", "events", "events"},
+			0,
 		},
 		"builds alone":  {executor.Config{Retention: 24 * time.Hour}, &pruned{builds: []int{499}}, []string{"builds"}, 0},
 		"events alone":  {executor.Config{EventRetention: 48 * time.Hour}, &pruned{}, []string{"events"}, 0},
