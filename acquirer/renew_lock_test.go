@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -15,7 +16,7 @@ import (
 
 // A long report is cleaned while others may have the lock that every hand-out needs.
 func TestReportsAreCleanedOutsideOfTheLock(t *testing.T) {
-	a, err := New(memory.NewJobs(), nil, Config{Logger: slog.New(slog.DiscardHandler)})
+	a, err := New(memory.NewJobs(), nil, Config{Logger: slog.New(slog.DiscardHandler), StopTimeout: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
