@@ -46,7 +46,11 @@ func (a *API) takeRoom(ctx context.Context, owner string) (making int, leave fun
 	leave = func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), usualCall)
 		defer cancel()
-		if err := a.Records.LeaveRoom(ctx, id); err != nil {
+		err := a.Records.LeaveRoom(ctx, id)
+		for n := 0; n < 3 && err != nil; n++ {
+			err = a.Records.LeaveRoom(ctx, id)
+		}
+		if err != nil {
 			a.Logger.WarnContext(ctx, "the place of a workspace in the making is kept for too long", "for", roomFor, "error", err)
 		}
 	}
