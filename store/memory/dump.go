@@ -288,7 +288,7 @@ func (s *Store) whole(w *lifecycle.Workspace, builds []lifecycle.Build) error {
 
 func (o *outbox) restore(row *eventsRow) {
 	first := row.Events[0]
-	l := &line{key: lineKey{first.Subject(), first.Topic}, events: row.Events}
+	l := &line{key: lineKey{first.Subject(), first.Topic}, events: row.Events, until: row.Until}
 	o.lines[l.key] = l
 	o.count += len(row.Events)
 	if row.Waiting {
