@@ -250,13 +250,26 @@ func (s *Store) restoreWorkspace(row *workspaceRow, schedules *schedule.Interner
 	r := s.fleet.rows.at(s.fleet.slots[w.ID])
 	r.revision, r.seen = w.Revision, w.Seen
 	for i := range row.Builds {
-		c := lifecycle.Change{Build: row.Builds[i], NewBuild: true}
-		if err := c.Validate(s.fleet.latest(s.fleet.slots[w.ID])); err != nil {
+		if err := s.restoreBuild(w.ID, r, &row.Builds[i]); err != nil {
 			return fmt.Errorf("workspace %s: %w", w.ID, err)
 		}
-		s.fleet.writeBuild(r, &row.Builds[i], true)
 	}
 	return s.whole(&w, row.Builds)
+}
+
+// restoreBuild adds a build to those before it, of which some may have been pruned.
+func (s *Store) restoreBuild(workspace uuid.UUID, r *row, b *lifecycle.Build) error {
+	latest := s.fleet.latest(s.fleet.slots[workspace])
+	if b.Number <= latest.Number {
+		return invalid.New("Change.Build.Number", b.Number, "must rise")
+	}
+	latest.Number = b.Number - 1
+	c := lifecycle.Change{Build: *b, NewBuild: true}
+	if err := c.Validate(latest); err != nil {
+		return err
+	}
+	s.fleet.writeBuild(r, b, true)
+	return nil
 }
 
 // whole sees that a workspace is kept as the dump has it: a number too large for where it is kept would become another one.
@@ -275,7 +288,7 @@ func (s *Store) whole(w *lifecycle.Workspace, builds []lifecycle.Build) error {
 
 func (o *outbox) restore(row *eventsRow) {
 	first := row.Events[0]
-	l := &line{key: lineKey{first.Subject(), first.Topic}, events: row.Events}
+	l := &line{key: lineKey{first.Subject(), first.Topic}, events: row.Events, until: row.Until}
 	o.lines[l.key] = l
 	o.count += len(row.Events)
 	if row.Waiting {

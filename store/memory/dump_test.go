@@ -207,7 +207,7 @@ func TestRestoreChecksValues(t *testing.T) {
 		"a TTL":             {`"TTL":0,"LastUsedAt"`, `"TTL":-1,"LastUsedAt"`, "Workspace.TTL"},
 		"a hold":            {`"Hold":{}`, `"Hold":{"note":"` + strings.Repeat("x", 900) + `"}`, "Hold.Note"},
 		"a grace":           {`{"template":{`, `{"template":{"terms":{"stop_grace":-1},`, "PolicyTerms.StopGrace"},
-		"a build too many":  {`"Number":1,`, `"Number":7,`, "Change.Build.Number"},
+		"a build of no one": {`"Number":1,`, `"Number":0,`, "Change.Build.Number"},
 		"a count of failed": {`"Failures":0`, `"Failures":-3`, "Workspace.Failures"},
 	} {
 		if !strings.Contains(whole, c.old) {

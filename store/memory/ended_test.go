@@ -42,6 +42,7 @@ func TestEndedContext(t *testing.T) {
 	read("PruneBuilds")(s.PruneBuilds(ctx, monday.AddDate(1, 0, 0), 1))
 	read("Ticked")(s.Ticked(ctx, monday, time.Minute, time.Hour))
 	read("ClaimMembers")(s.ClaimMembers(ctx, monday, prewarm.Pick{Pool: "a"}, []prewarm.Claim{{Key: "k"}}))
+	read("PoolState")(s.PoolState(ctx, "of nobody"))
 	read("PutMembers")(s.PutMembers(ctx, &prewarm.PoolState{Pool: "a"}, nil))
 	read("Members")(s.Members(ctx, prewarm.Query{Pool: "a"}))
 	for name, err := range errs {

@@ -82,10 +82,10 @@ func (l *jobLane) setAside(line *tenantLine) { heap.Remove(&l.heads, line.index)
 
 func (l *jobLane) putBack(line *tenantLine) { heap.Push(&l.heads, line) }
 
-// search returns the place of j. Most jobs come last, so that end is looked at first.
+// search returns the place of j in a line, which is never empty. Most jobs come last, so that end is looked at first.
 func (t *tenantLine) search(j *job) int {
 	n := len(t.jobs)
-	if n > 0 && t.jobs[n-1].Before(j.Job) {
+	if t.jobs[n-1].Before(j.Job) {
 		return n
 	}
 	return sort.Search(n, func(i int) bool { return !t.jobs[i].Before(j.Job) })

@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -9,8 +10,24 @@ import (
 	"github.com/dormouse-go/dormouse/store/storetest"
 )
 
+// open returns an empty store. Of one that has lived through a history, what is dumped is restored in the end.
+func open(t *testing.T) store.Store {
+	s := memory.New()
+	if strings.Contains(t.Name(), "/alike/") {
+		t.Cleanup(func() {
+			ctx, at := context.Background(), monday.AddDate(10, 0, 0)
+			want, err := s.Backlog(ctx, at)
+			must(t, err)
+			if got, err := restored(t, s).Backlog(ctx, at); err != nil || got != want {
+				t.Errorf("a restored store has %+v to do, error %v, want %+v", got, err, want)
+			}
+		})
+	}
+	return s
+}
+
 func TestConformance(t *testing.T) {
-	storetest.Run(t, func(*testing.T) store.Store { return memory.New() }, storetest.Options{
+	storetest.Run(t, open, storetest.Options{
 		Corrupt: memory.Corrupt,
 		Like:    func() store.Store { return memory.New() },
 		Dump: func(t *testing.T, s store.Store) string {

@@ -35,12 +35,7 @@ var memberColumns = columns[member]{
 	}},
 	{"owner", func(m *member) any { return m.Claim.Owner }},
 	{"tenant", func(m *member) any { return m.Claim.Tenant }},
-	{"claim_details", func(m *member) any {
-		if m.Claim.Details == "" {
-			return nil
-		}
-		return m.Claim.Details
-	}},
+	{"claim_details", func(m *member) any { return m.Claim.Details }},
 	{"claimed_at", func(m *member) any { return micros(m.Claim.At) }},
 	{"idle_timeout", func(m *member) any { return int64(m.Claim.IdleTimeout) }},
 	{"ends_at", func(m *member) any { return micros(m.Claim.Until) }},

@@ -10,6 +10,7 @@ import (
 )
 
 var jobEndTests = []jobTest{
+	{"RequeuedFirst", endRequeuedFirst},
 	{"Final", endFinal},
 	{"Requeued", endRequeued},
 	{"Released", endReleased},

@@ -9,6 +9,7 @@ import (
 
 var jobLogTests = []jobTest{
 	{"Bound", logBound},
+	{"LinesOfTheCaller", logOfTheCaller},
 	{"OverAttempts", logOverAttempts},
 	{"BoundOfOneRenewal", logOneRenewal},
 	{"PruneLong", logPruneLong},

@@ -24,6 +24,7 @@ var jobRegistryTests = []jobTest{
 	{"Unreadable", readUnreadable},
 	{"PruneJobs", pruneEnded},
 	{"PruneNothing", pruneNothing},
+	{"PruneReturning", pruneReturning},
 	{"PruneProcesses", pruneProcesses},
 	{"PruneUnused", pruneUnused},
 	{"PrunedOrganizationBeginsAnew", pruneBeginsAnew},

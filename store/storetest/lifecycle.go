@@ -98,6 +98,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"backlog", testBacklog},
 		{"prune", testPrune},
 		{"prune what has no end", testPruneEndless},
+		{"prune at the instant", testPruneEdge},
 		{"watch", testWatch},
 		{"watch everything", testWatchEverything},
 		{"shares", testShares},

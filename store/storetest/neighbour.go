@@ -23,8 +23,8 @@ var alone = setOf(
 	"lifecycle/empty", "lifecycle/list", "lifecycle/lists", "lifecycle/list templates and owners", "lifecycle/fleet builds",
 	"lifecycle/one of each organization",
 	// What is deleted by its age.
-	"jobs/Registry/PruneJobs", "jobs/Registry/PruneProcesses", "jobs/Registry/PruneUnused",
-	"jobs/Registry/PrunedOrganizationBeginsAnew", "jobs/Log/PruneLong", "jobs/Retry/NotPruned", "jobs/Pause/Pruned", "lifecycle/prune",
+	"jobs/Registry/PruneJobs", "jobs/Registry/PruneProcesses", "jobs/Registry/PruneUnused", "jobs/Registry/PruneReturning",
+	"jobs/Registry/PrunedOrganizationBeginsAnew", "jobs/Log/PruneLong", "jobs/Retry/NotPruned", "jobs/Pause/Pruned", "lifecycle/prune", "lifecycle/prune at the instant",
 	// What an operator changes for all, and what ticks over all do.
 	"lifecycle/engine held", "lifecycle/brake released", "lifecycle/ticked", "lifecycle/ticked by many", "lifecycle/brake on executors",
 	"lifecycle/executors after an outage", "lifecycle/time zones", "lifecycle/time zones on executors", "lifecycle/recorded",

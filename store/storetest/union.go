@@ -26,6 +26,7 @@ func union(t *testing.T, open func(*testing.T) store.Store, o Options) {
 		"member race":            testMemberRace,
 		"member beside a change": testMemberBesideAChange,
 		"forget":                 testForget,
+		"forget outdates":        testForgetOutdates,
 		"refused workspaces":     func(f *fixture, _ store.Store) { testRefusedWorkspaces(f) },
 		"texts":                  func(f *fixture, _ store.Store) { testTexts(f) },
 	} {
