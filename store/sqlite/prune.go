@@ -66,8 +66,8 @@ func (p pruning[K]) some(ctx context.Context, s *Store, limit, passed int) (page
 		if page, err = p.page(t, limit, passed); err != nil {
 			return err
 		}
-		for whole := true; gone < len(page); gone++ {
-			if whole, err = p.remove(t, page[gone]); err != nil || !whole {
+		for ; gone < len(page); gone++ {
+			if whole, err := p.remove(t, page[gone]); err != nil || !whole {
 				return err
 			}
 		}
