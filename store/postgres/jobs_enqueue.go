@@ -109,7 +109,7 @@ func (s *Store) enqueueSome(ctx context.Context, rows []queue.Job) (n int, err e
 func (s *Store) insertPosted(ctx context.Context, args []any) ([]queue.Job, error) {
 	var l jobList
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		return s.patient(ctx, batchWaitSQL, enqueueSQL, args, func(rows pgx.Rows) error { return l.collect(rows, nil) })
+		return s.patient(ctx, batchSteadySQL, enqueueSQL, args, func(rows pgx.Rows) error { return l.collect(rows, nil) })
 	})
 	switch {
 	case errors.Is(err, errHeld):

@@ -21,6 +21,13 @@ const (
 	aloneWaitSQL = `SELECT set_config('lock_timeout', '20ms', true)`
 )
 
+// The same for statements that find what they lock by ids, and for those that are steady.
+const (
+	batchByIDSQL   = batchWaitSQL + `, ` + indexesSQL
+	aloneByIDSQL   = aloneWaitSQL + `, ` + indexesSQL
+	batchSteadySQL = steadySQL + `, set_config('lock_timeout', '500ms', true)`
+)
+
 var errHeld = errors.New("another session holds the row")
 
 // patient runs a statement that locks rows behind one that bounds the wait for them. It returns errHeld when that is over,
@@ -35,12 +42,12 @@ func (s *Store) patient(ctx context.Context, wait, text string, args []any, read
 
 // apart has f do a batch of n parts at once, or where that meets a held row, each part alone; held hears of those that fail.
 func apart(n int, f func(from, to int, wait string) error, held func(i int, err error)) error {
-	err := f(0, n, batchWaitSQL)
+	err := f(0, n, batchByIDSQL)
 	if !errors.Is(err, errHeld) {
 		return err
 	}
 	for i := range n {
-		switch err := f(i, i+1, aloneWaitSQL); {
+		switch err := f(i, i+1, aloneByIDSQL); {
 		case errors.Is(err, errHeld):
 			held(i, fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, err))
 		case err != nil:
@@ -55,7 +62,7 @@ func apart(n int, f func(from, to int, wait string) error, held func(i int, err 
 func (s *Store) lockJobs(ctx context.Context, text string, args ...any) ([]queue.Job, error) {
 	var l jobList
 	err := s.do(ctx, once, func(ctx context.Context) error {
-		return s.behind(ctx, batchWaitSQL, text, args, func(rows pgx.Rows) error { return l.collect(rows, nil) })
+		return s.behind(ctx, batchByIDSQL, text, args, func(rows pgx.Rows) error { return l.collect(rows, nil) })
 	})
 	switch {
 	case isHeld(err):

@@ -82,38 +82,29 @@ func (s *Store) heartbeatOn(ctx context.Context, conn sender, b queue.Heartbeat)
 
 func readFleet(results pgx.BatchResults) (queue.Fleet, error) {
 	fleet := queue.Fleet{Running: make(map[queue.Kind]int)}
-	if _, err := results.Exec(); err != nil {
-		return fleet, err
-	}
-	switch tag, err := results.Exec(); {
-	case err != nil:
-		return fleet, err
-	case tag.RowsAffected() == 0:
+	skip(results, 1)
+	if tag, _ := results.Exec(); tag.RowsAffected() == 0 {
 		return fleet, queue.ErrProcessLost
 	}
-	rows, err := results.Query()
-	if err == nil {
-		fleet.Processes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (queue.Process, error) {
-			p, readable, err := scanProcess(row)
-			if !readable {
-				fleet.Unreadable++
-			}
-			return p, err
-		})
-	}
-	if err != nil {
+	rows, _ := results.Query()
+	var err error
+	if fleet.Processes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (queue.Process, error) {
+		p, readable, err := scanProcess(row)
+		if !readable {
+			fleet.Unreadable++
+		}
+		return p, err
+	}); err != nil {
 		return fleet, err
 	}
 	var lease queue.Lease
 	rows, _ = results.Query()
-	_, err = pgx.ForEachRow(rows, []any{toID(&lease.Job), &lease.Fence}, func() error {
+	if _, err = pgx.ForEachRow(rows, []any{toID(&lease.Job), &lease.Fence}, func() error {
 		fleet.Canceled = append(fleet.Canceled, lease)
 		return nil
-	})
-	if err != nil {
-		return fleet, err
+	}); err == nil {
+		err = readRunning(results, &fleet)
 	}
-	err = readRunning(results, &fleet)
 	return fleet, err
 }
 
@@ -189,11 +180,7 @@ func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, er
 		batch.Queue(s.sql(lostSQL), key(b.Process))
 		batch.Queue(s.sql(reapedSQL), key(b.Process), b.Limit)
 		read := func(r pgx.BatchResults) error {
-			for range 4 {
-				if _, err := r.Exec(); err != nil {
-					return err
-				}
-			}
+			skip(r, 4)
 			if err := r.QueryRow().Scan(&lost); err != nil {
 				return err
 			}
@@ -231,12 +218,15 @@ const (
 	endedFirstSQL = `
 	SELECT id FROM dormouse.jobs WHERE state >= 2 AND ended_at < $1
 	ORDER BY ended_at, id LIMIT $2 OFFSET $3 FOR UPDATE SKIP LOCKED`
-	// pruneLinesSQL empties a log from its beginning.
+	// pruneLinesSQL empties a log from its beginning. It compares with the last line that goes: looking each line up among those that go
+	// took minutes under a plan for few lines.
 	pruneLinesSQL = `
-	DELETE FROM dormouse.job_lines WHERE job_id = $1 AND seq IN (
-		SELECT l.seq FROM dormouse.job_lines l WHERE l.job_id = $1
-			AND EXISTS (SELECT FROM dormouse.jobs j WHERE j.id = $1 AND j.state >= 2 AND j.ended_at < $2)
-		ORDER BY l.seq LIMIT $3)`
+	DELETE FROM dormouse.job_lines WHERE job_id = $1 AND seq <= (
+		SELECT max(first.seq) FROM (
+			SELECT l.seq FROM dormouse.job_lines l WHERE l.job_id = $1
+				AND EXISTS (SELECT FROM dormouse.jobs j WHERE j.id = $1 AND j.state >= 2 AND j.ended_at < $2)
+			ORDER BY l.seq LIMIT $3
+		) first)`
 	// pruneJobSQL deletes a job with so few lines ($3).
 	pruneJobSQL = `
 	DELETE FROM dormouse.jobs j WHERE id = $1 AND state >= 2 AND ended_at < $2

@@ -140,6 +140,28 @@ func TestPutBesideARefusedRow(t *testing.T) {
 	wantDue(t, s, later, append(f.ids[:17:17], f.ids[18:]...)...)
 }
 
+// So it is for the workspaces of an owner, and for one that has a mark of its own because somebody held it.
+func TestMarksBesideARefusedRow(t *testing.T) {
+	for _, what := range []string{"owner", "workspace"} {
+		t.Run(what, func(t *testing.T) {
+			s, pool := open(t)
+			f := newFleet(t, s, 3)
+			exec(t, pool, `UPDATE dormouse.workspaces SET wake_at = NULL`)
+			exec(t, pool, `ALTER TABLE dormouse.workspaces ADD CONSTRAINT host CHECK (id <> '`+f.ids[1].String()+`' OR revision < 2)`)
+			subject, want := f.owner.ID, []uuid.UUID{f.ids[0], f.ids[2]}
+			if what == "workspace" {
+				subject, want = f.ids[1], nil
+			}
+			exec(t, pool, `INSERT INTO dormouse.marks (subject, owner, due_at, touched_at) VALUES ($1, $2, $3, now() - interval '1 minute')`,
+				subject, what == "owner", epoch)
+			wantDue(t, s, epoch, want...)
+			if n := count(t, pool, "marks"); n != 0 {
+				t.Errorf("%d marks are left", n)
+			}
+		})
+	}
+}
+
 // Instants that only the database knows are the ends of the range; a page that has one is read like others.
 func TestInfiniteInstants(t *testing.T) {
 	s, pool := open(t)
