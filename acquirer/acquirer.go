@@ -82,6 +82,7 @@ type Acquirer struct {
 	hinted    hinted
 	// waits are those of remote workers, held the jobs in the book by worker.
 	waits, held map[workerKey]int
+	hangUps     hangUps
 	breaker     breaker.Breaker
 }
 
@@ -99,7 +100,8 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		store: store, pubsub: pubsub, beats: store, cfg: cfg, clock: cfg.Clock,
 		agenda: agenda.New(cfg.Clock), calls: workqueue.New(), outgoing: newOutgoing(),
 		teller: newTeller(), judges: workqueue.New(),
-		member: newMembership(), waits: make(map[workerKey]int), held: make(map[workerKey]int), looks: newLooks(), losses: newLosses(),
+		member: newMembership(), waits: make(map[workerKey]int), held: make(map[workerKey]int),
+		hangUps: make(hangUps), looks: newLooks(), losses: newLosses(),
 		breaker: breaker.Breaker{First: firstPause, Max: maxPause},
 	}
 	a.book = leases.New(a.runLimit)

@@ -126,6 +126,7 @@ func (a *Acquirer) claimed(ctx context.Context, r *dispatch.Round, process uuid.
 		a.mu.Unlock()
 		return
 	}
+	a.claimedAtHint(r, len(answer.Jobs))
 	awards, rest, drained := a.dispatch.Finish(r, answer)
 	moved := a.deliver(awards, r.Cause())
 	a.announceTaken(drained)

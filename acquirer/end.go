@@ -43,6 +43,7 @@ func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 			a.mu.Lock()
 			a.left(queue.ErrLeaseLost, a.book.Over(call))
 			a.mu.Unlock()
+			a.linger(ctx, e.Organization, "end", maxLinger)
 			return Job{}, err
 		case ctx.Err() != nil || !a.pause(ctx, growing(failures), "end"):
 			a.mu.Lock()
@@ -124,11 +125,22 @@ func (a *Acquirer) storeEnds(ends []queue.End) ([]queue.Ended, error) {
 }
 
 func (a *Acquirer) storeEndsIn(ctx context.Context, ends []queue.End) (answers []queue.Ended, err error) {
+	begun := a.clock.Now()
 	err = a.call(ctx, "end", func(ctx context.Context) error {
 		answers, err = a.store.End(ctx, a.now(), ends)
 		return err
 	})
+	a.spendOnRefused(ends, answers, a.clock.Since(begun))
 	return answers, err
+}
+
+// spendOnRefused counts the ends of a call that were refused to their organizations. What the others take is the work itself.
+func (a *Acquirer) spendOnRefused(ends []queue.End, answers []queue.Ended, took time.Duration) {
+	for i, answer := range answers {
+		if answer.Err != nil {
+			a.shares.Spend(ends[i].Organization, took/time.Duration(len(ends)))
+		}
+	}
 }
 
 // endedHere counts an end of this process's and does what follows from it.

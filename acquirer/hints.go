@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/dispatch"
 )
 
 // What a message says is asked of the store before it has an effect that lasts. These are the questions, each bounded in how
@@ -14,6 +15,10 @@ import (
 
 // hintPause is the least time between two questions of one kind that messages cause; tag "hint".
 const hintPause = 50 * time.Millisecond
+
+// maxBarren is how many claims in a row messages may cause that get nothing, for one organization. After that the store is asked what
+// its lanes hold, and that has a least time between two looks.
+const maxBarren = 8
 
 // hinted is what messages have said and nobody has asked about yet. Guarded by Acquirer.mu.
 type hinted struct {
@@ -112,6 +117,18 @@ func (a *Acquirer) lookAtHint(id uuid.UUID) {
 		defer a.mu.Unlock()
 		look()
 	}, "hint")
+}
+
+// claimedAtHint takes in what a claim got that messages may have caused. The caller holds the lock.
+func (a *Acquirer) claimedAtHint(r *dispatch.Round, jobs int) {
+	org, known := a.looks.orgs[r.Domain().Organization]
+	switch {
+	case !known:
+	case jobs > 0:
+		org.barren = 0
+	case r.Cause() == dispatch.Notify && org.barren < maxBarren:
+		org.barren++
+	}
 }
 
 // lookLater lets the process look for ready lanes of an organization within a [Config.Poll]. The caller holds the lock.

@@ -542,7 +542,8 @@ func TestReplicasLeaveAJobToOne(t *testing.T) {
 		if got != postings {
 			t.Errorf("%d of %d jobs handed out", got, postings)
 		}
-		if empty > postings/5 {
+		// Six or seven, by who runs first. Four for each posting without turns.
+		if empty > postings/3 {
 			t.Errorf("%d empty probes for %d postings and 5 replicas", empty, postings)
 		}
 	})

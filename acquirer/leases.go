@@ -73,6 +73,7 @@ func (a *Acquirer) returned(jobs []queue.Job) []leases.Doubt {
 		h := holdingOf(a.book.Find(job.Lease()))
 		h.assign(nil, a.clock.Now())
 		a.countHeld(h, workerKey{})
+		a.hangUps.add(workerKey{job.Organization, job.Worker}, a.clock.Now())
 	}
 	return doubts
 }

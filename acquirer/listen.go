@@ -150,7 +150,7 @@ func (a *Acquirer) receive(m message, now time.Time) {
 func (a *Acquirer) receiveJobs(n laneNote, s dispatch.Source, now time.Time) {
 	lane, known := a.dispatch.Lane(n.Organization, n.Lane)
 	switch {
-	case known:
+	case known && a.looks.of(n.Organization).barren < maxBarren:
 	case a.dispatch.Knows(n.Organization):
 		a.lookAtHint(n.Organization) // the store says what it is
 		return

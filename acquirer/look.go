@@ -44,6 +44,8 @@ type orgLooks struct {
 	// hintedAt is when the last look began that a message caused, and hinted says that one is planned.
 	hinted   bool
 	hintedAt time.Time
+	// barren counts the claims in a row that messages have caused and that got nothing.
+	barren int
 }
 
 func newLooks() looks { return looks{orgs: make(map[uuid.UUID]*orgLooks)} }

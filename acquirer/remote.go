@@ -78,7 +78,8 @@ func (a *Acquirer) Remote(id Identity) Remote {
 	return Remote{a, id}
 }
 
-// AcquireJob is [Acquirer.AcquireJob]. [queue.ErrTooMany] if the worker waits for and holds as many jobs as it has slots.
+// AcquireJob is [Acquirer.AcquireJob], but that a worker waits for a while first, at most ten seconds, if its calls ended four times in
+// a row or more just when its job came. [queue.ErrTooMany] if the worker waits for and holds as many jobs as it has slots.
 func (r Remote) AcquireJob(ctx context.Context, request Request) (Job, error) {
 	if request.Silence < 0 {
 		return Job{}, invalid.New("Request.Silence", request.Silence, "must not be negative")
@@ -99,7 +100,27 @@ func (r Remote) AcquireJob(ctx context.Context, request Request) (Job, error) {
 		return Job{}, err
 	}
 	defer r.a.giveSlot(slot)
-	return r.a.AcquireJob(ctx, request)
+	if err := r.a.awaitHangUps(ctx, slot); err != nil {
+		return Job{}, err
+	}
+	job, err := r.a.AcquireJob(ctx, request)
+	if err == nil {
+		r.a.mu.Lock()
+		defer r.a.mu.Unlock()
+		delete(r.a.hangUps, slot)
+	}
+	return job, err
+}
+
+// awaitHangUps lets a worker wait that was gone too often when its job came.
+func (a *Acquirer) awaitHangUps(ctx context.Context, key workerKey) error {
+	a.mu.Lock()
+	d := a.hangUps.pause(key, a.clock.Now())
+	a.mu.Unlock()
+	if d > 0 && !a.pause(ctx, d, "hang up") {
+		return ctx.Err()
+	}
+	return nil
 }
 
 // Renew is [Acquirer.Renew].

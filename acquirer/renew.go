@@ -29,6 +29,7 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	}
 	job, err := a.prove(ctx, r.Handout)
 	if err != nil {
+		a.linger(ctx, r.Organization, "renew", maxLinger)
 		return false, fmt.Errorf("acquirer: renew: %w", err)
 	}
 	a.mu.Lock()
@@ -132,7 +133,10 @@ func (a *Acquirer) prove(ctx context.Context, h queue.Handout) (queue.Job, error
 	a.mu.Unlock()
 	if e == nil {
 		var err error
-		if job, err = a.findJob(ctx, h.Lease.Job); err != nil {
+		begun := a.clock.Now()
+		job, err = a.findJob(ctx, h.Lease.Job)
+		a.shares.Spend(h.Organization, a.clock.Since(begun))
+		if err != nil {
 			return queue.Job{}, err
 		}
 	}

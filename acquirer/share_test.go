@@ -2,6 +2,8 @@ package acquirer_test
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +60,84 @@ func TestShareOfAnOrganization(t *testing.T) {
 			if others && (n < 240 || n > 270) {
 				t.Errorf("beside another: %d postings of 20ms in 10s, want a half and what one may use at once", n)
 			}
+		})
+	}
+}
+
+// stepping is a store whose answers to questions about jobs, and to ends, take their time.
+type stepping struct {
+	queue.Store
+	calls atomic.Int64
+}
+
+func (s *stepping) Jobs(ctx context.Context, f queue.Filter) ([]queue.Job, error) {
+	s.calls.Add(1)
+	time.Sleep(10 * time.Millisecond)
+	return s.Store.Jobs(ctx, f)
+}
+
+func (s *stepping) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
+	s.calls.Add(1)
+	time.Sleep(10 * time.Millisecond)
+	return s.Store.End(ctx, now, ends)
+}
+
+// Reports on jobs that nobody has, and their ends, cost the organization of whoever sends them: the answers come later while others
+// call.
+func TestShareOfMadeUpReports(t *testing.T) {
+	t.Parallel()
+	for name, say := range map[string]func(context.Context, acquirer.Remote, queue.Handout) error{
+		"renew": func(ctx context.Context, r acquirer.Remote, h queue.Handout) error {
+			_, err := r.Renew(ctx, queue.Report{Handout: h})
+			return err
+		},
+		"end": func(ctx context.Context, r acquirer.Remote, h queue.Handout) error {
+			_, err := r.End(ctx, queue.End{Handout: h, Outcome: queue.OutcomeSucceeded})
+			return err
+		},
+		"release": func(ctx context.Context, r acquirer.Remote, h queue.Handout) error {
+			_, err := r.End(ctx, queue.End{Handout: h, Outcome: queue.OutcomeReleased})
+			return err
+		},
+	} {
+		bubble(t, func(f *fleet) {
+			store := &stepping{Store: f.inner}
+			a, err := acquirer.New(store, nil, acquirer.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			life, stop := context.WithCancel(f.ctx)
+			over := make(chan struct{})
+			go func() {
+				defer close(over)
+				_ = a.Run(life)
+			}()
+			defer func() { stop(); <-over }()
+			f.pass(time.Second)
+			ctx, cancel := context.WithTimeout(f.ctx, 10*time.Second)
+			defer cancel()
+			go func() {
+				for modest := uuid.New(); ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+					if _, err := a.Enqueue(f.ctx, queue.Posting{Organization: modest, Type: "build"}); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+			remote := a.Remote(acquirer.Identity{Organization: f.org, Worker: uuid.New()})
+			before := store.calls.Load()
+			for ctx.Err() == nil {
+				lease := queue.Lease{Job: uuid.New(), Fence: 1}
+				if err := say(f.ctx, remote, queue.Handout{Lease: lease}); !errors.Is(err, queue.ErrLeaseLost) {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+			if n := store.calls.Load() - before; n < 100 || n > 560 {
+				t.Errorf("%s: the store was busy for %d0ms of 10s", name, n)
+			}
+			if got := a.Stats().Delayed[f.org]; got == 0 {
+				t.Errorf("%s: nothing was delayed", name)
+			}
+			f.pass(time.Second)
 		})
 	}
 }

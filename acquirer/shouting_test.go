@@ -109,6 +109,45 @@ func TestShoutedTaken(t *testing.T) {
 	})
 }
 
+// Whoever has heard what a lane is called in messages does not make a process claim from it without end, and keeps no job from it.
+func TestShoutedKnownLane(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, b := f.start(), f.start()
+		w := f.joinPlain(b)
+		f.enqueue(a, f.posting(nil))
+		f.settle()
+		f.mustGet(w, "posted before anybody shouts")
+		w = f.joinPlain(b)
+		f.settle()
+		shout := func(n int) {
+			for range n {
+				f.shout(`{"p":"%s","n":1,"jobs":[{"o":"%s","l":%d,"c":1}]}`,
+					uuid.New(), f.org, queue.Lane{Organization: f.org, Type: "build"}.Digest())
+				f.pass(time.Millisecond)
+			}
+		}
+		calls := func() int { return f.store.Calls(acquirertest.Ready) + f.store.Calls(acquirertest.Claim) }
+		before := calls()
+		shout(1000)
+		if n := calls() - before; n > 60 {
+			t.Errorf("%d calls of the store for messages of one second", n)
+		}
+		f.enqueue(a, f.posting(nil))
+		shout(100)
+		f.mustGet(w, "posted while somebody shouts")
+		f.pass(time.Second)
+		w = f.joinPlain(b)
+		f.settle()
+		begun := time.Now()
+		f.enqueue(a, f.posting(nil))
+		f.mustGet(w, "posted when nobody shouts any more")
+		if d := time.Since(begun); d > 0 {
+			t.Errorf("handed over after %s", d)
+		}
+	})
+}
+
 // Whoever listens hears no type and no tag.
 func TestMessagesTellNoTags(t *testing.T) {
 	t.Parallel()

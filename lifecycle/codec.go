@@ -149,10 +149,6 @@ func decodePolicy(text []byte) (p Policy, err error) {
 		}
 	}
 	p.Holidays = schedule.ReadDates(holidays)
-	if len(left) > 0 {
-		var kept []byte
-		kept, err = json.Marshal(left)
-		p.unread = string(kept)
-	}
-	return p, err
+	p.unread = unread.Members(left)
+	return p, nil
 }

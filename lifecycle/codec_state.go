@@ -40,7 +40,7 @@ func (t *Template) ReadState(text []byte) {
 	if err == nil {
 		err = PolicyTerms(state.Terms).Validate()
 	}
-	var rest string
+	var rest unread.Rest
 	if err == nil {
 		rest, err = unread.Of(text, state)
 	}
@@ -70,7 +70,7 @@ func ReadEngine(text []byte) Engine {
 	}
 	var state engineState
 	err := json.Unmarshal(text, &state)
-	var rest string
+	var rest unread.Rest
 	if err == nil {
 		rest, err = unread.Of(text, state)
 	}
@@ -140,7 +140,7 @@ func (p Superseded) MarshalJSON() ([]byte, error) {
 func (p *Superseded) UnmarshalJSON(text []byte) error {
 	var state supersededState
 	err := json.Unmarshal(text, &state)
-	var rest string
+	var rest unread.Rest
 	if err == nil {
 		rest, err = unread.Of(text, state)
 	}

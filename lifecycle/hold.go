@@ -6,6 +6,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/internal/text"
+	"github.com/dormouse-go/dormouse/internal/unread"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -23,7 +24,7 @@ type Hold struct {
 	Note string `json:"note,omitempty"`
 	By   string `json:"by,omitempty"`
 
-	unread string // see package unread
+	unread unread.Rest // see package unread
 }
 
 // HoldRules is a set of kinds of rules. The zero value stands for all of them.

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/unread"
 	"github.com/dormouse-go/dormouse/schedule"
 )
 
@@ -168,7 +169,7 @@ type Template struct {
 	AutostartAfter time.Time `json:"autostart_after,omitzero"`
 	Floors         Floors    `json:"floors,omitzero"`
 
-	unread string // see package unread
+	unread unread.Rest // see package unread
 }
 
 // Superseded is a policy that another one replaced.
@@ -181,7 +182,7 @@ type Superseded struct {
 	// Previous is the policy before it, nil if there was none or nobody remembers it.
 	Previous *Superseded `json:"previous,omitempty"`
 
-	unread string // see package unread
+	unread unread.Rest // see package unread
 }
 
 // PolicyTerms say how a change of a policy treats the workspaces that exist. The zero value is the defaults.
@@ -198,7 +199,7 @@ type PolicyTerms struct {
 	// DeleteGrace is the least time from then to a deletion that the change brings forward. Defaults to 24 hours.
 	DeleteGrace time.Duration `json:"delete_grace,omitempty"`
 
-	unread string // see package unread
+	unread unread.Rest // see package unread
 }
 
 // Seen are the counts Template.Rules and Owner.Rules that the stored instants of a workspace follow.
@@ -224,7 +225,7 @@ type Engine struct {
 	// Whoever ticks sets it.
 	Interval time.Duration `json:"-"`
 
-	unread string // see package unread
+	unread unread.Rest // see package unread
 }
 
 // Policy holds the lifecycle rules of a template. The zero value starts, stops and deletes nothing by itself, except that
@@ -290,7 +291,7 @@ type Policy struct {
 	Retry Retry
 
 	// unread is what the stored policy has and this version does not know. See package unread.
-	unread string
+	unread unread.Rest
 }
 
 // Retry limits automatic retries. The zero value is the defaults.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/goroutines"
 	"github.com/dormouse-go/dormouse/rendercache/internal/rules"
 )
 
@@ -32,7 +34,7 @@ type Cache[K comparable, V any] struct {
 	slots        *slots
 
 	evicting sync.Mutex // one eviction at a time, so that none takes too many
-	work     sync.WaitGroup
+	work     *goroutines.Pool
 	sweeper  sweeper
 	closed   atomic.Bool // read under a shard's lock by whatever would add to that shard
 	closing  sync.Once
@@ -42,7 +44,7 @@ type Cache[K comparable, V any] struct {
 }
 
 // New returns an empty cache. It returns an [*invalid.Error] for a bad configuration, and the registerer's error if the
-// metrics cannot be registered. Close the cache: its timer and its metrics live until then.
+// metrics cannot be registered. Close the cache: its timer, its goroutines and its metrics live until then.
 func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -54,6 +56,7 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 		refreshAfter: int64(cfg.RefreshAfter),
 		heaviest:     math.MaxInt64 / (int64(cfg.MaxEntries) + atOnce),
 		start:        cfg.Clock.Now(),
+		work:         goroutines.New(runtime.GOMAXPROCS(0)),
 	}
 	c.table.init(cfg.Groups)
 	c.samples.init()
@@ -184,7 +187,9 @@ func (c *Cache[K, V]) shutdown() {
 	for i := range c.table.shards {
 		c.report(c.empty(&c.table.shards[i], EvictClosed)...)
 	}
+	c.work.End()
 	c.work.Wait()
+	c.sweeper.running.Wait()
 	c.unregister()
 }
 

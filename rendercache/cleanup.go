@@ -18,8 +18,9 @@ const (
 // sweeper is the clean-up's timer. It is a timer that arms itself anew, not a ticker: that needs no goroutine while
 // idle, and a mock clock has one event per interval.
 type sweeper struct {
-	mu    sync.Mutex
-	timer *quartz.Timer
+	mu      sync.Mutex
+	timer   *quartz.Timer
+	running sync.WaitGroup
 }
 
 func (c *Cache[K, V]) startSweeping() {
@@ -42,9 +43,9 @@ func (c *Cache[K, V]) sweep() {
 		c.sweeper.mu.Unlock()
 		return
 	}
-	c.work.Add(1)
+	c.sweeper.running.Add(1)
 	c.sweeper.mu.Unlock()
-	defer c.work.Done()
+	defer c.sweeper.running.Done()
 
 	c.removeExpired()
 

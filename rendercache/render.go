@@ -139,7 +139,7 @@ func (c *Cache[K, V]) launch(ctx context.Context, render func(context.Context) (
 	e.flight.Store(f)
 	s.flights[f] = struct{}{}
 	c.counters.renders.Add(1)
-	c.work.Go(func() {
+	c.work.Start(func() {
 		run(c.cfg.Logger,
 			func() (outcome[V], error) { return c.attempt(ctx, &f.root.ticket, e.key, render) },
 			func(o outcome[V], err error) { c.publish(s, e.key, f, o, err) })

@@ -37,9 +37,11 @@ type boundedSource struct {
 // Act implements [webui.Actor].
 func (s boundedSource) Act(ctx context.Context, who webui.Viewer, a webui.Action) error {
 	if a.Kind == webui.ActCreate {
-		if err := s.api.Room(ctx, who.Name); err != nil {
+		leave, err := s.api.Room(ctx, who.Name)
+		if err != nil {
 			return err
 		}
+		defer leave()
 	}
 	return s.Source.Act(ctx, who, a)
 }

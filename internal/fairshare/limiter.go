@@ -79,7 +79,9 @@ func (l *Limiter[K]) Spend(key K, d time.Duration) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.accounts.Spend(key, d, l.clock.Now())
+	now := l.clock.Now()
+	l.see(key, now)
+	l.accounts.Spend(key, d, now)
 }
 
 // Pause is for how long a user is beyond its share if it does nothing meanwhile, at most a third of a second.

@@ -110,3 +110,22 @@ func TestDelayed(t *testing.T) {
 		t.Errorf("delayed %v without a limiter", got)
 	}
 }
+
+// Who only spends, and is never held back, is there all the same: nobody beside it is alone.
+func TestWhoOnlySpendsIsThere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := fairshare.New[string](quartz.NewReal(), .5)
+		for range 30 {
+			l.Seen("modest")
+			l.Spend("reports", 100*time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if d := l.Pause("reports"); d < 100*time.Millisecond {
+			t.Errorf("who spends all of the time pauses for %s", d)
+		}
+		if d := l.Pause("modest"); d > 0 {
+			t.Errorf("who spends nothing pauses for %s", d)
+		}
+	})
+}

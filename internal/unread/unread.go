@@ -1,7 +1,7 @@
 // Package unread keeps what a stored JSON text says and the version that reads it does not know. A fleet is upgraded one
 // process after the other, so an older one rewrites what a newer one has written; what it cannot read has to come through.
 //
-// What was not read is a text of its own: the members that the stored text has, at any depth, and the value that was read
+// What was not read, a [Rest], is a text of its own: the members that the stored text has, at any depth, and the value that was read
 // from it, written again, has not. It belongs to the value: a value that takes another's place takes none of it over.
 // Arrays keep theirs as long as they have the same length. A member that was not read is not understood either: whether it
 // still fits what has changed beside it, nobody can say.
@@ -13,25 +13,52 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unique"
 )
+
+// Rest is what was not read of a text. The zero value is nothing, which it almost always is: so it is comparable, as the values are
+// that have it, and no larger than a pointer, since ticks copy these by the thousand.
+type Rest struct{ text unique.Handle[string] }
+
+func rest(text string) Rest {
+	if text == "" {
+		return Rest{}
+	}
+	return Rest{unique.Make(text)}
+}
+
+func (r Rest) String() string {
+	if r == (Rest{}) {
+		return ""
+	}
+	return r.text.Value()
+}
 
 // whole is what the text of a value that could not be read at all begins with. No JSON text does.
 const whole = "="
 
 // Whole is for a text of which nothing could be read: it is written again as it was, whatever the value is by then.
-func Whole(text []byte) string { return whole + string(text) }
+func Whole(text []byte) Rest { return rest(whole + string(text)) }
 
-// Of returns what a text has and the value that was read from it has not, "" for nothing.
-func Of(text []byte, v any) (string, error) {
+// Members are those of an object that were not read.
+func Members(left map[string]json.RawMessage) Rest {
+	if len(left) == 0 {
+		return Rest{}
+	}
+	return rest(string(written(left)))
+}
+
+// Of returns what a text has and the value that was read from it has not.
+func Of(text []byte, v any) (Rest, error) {
 	known, err := json.Marshal(v)
 	if err != nil || bytes.Equal(text, known) {
-		return "", err
+		return Rest{}, err
 	}
-	return string(beyond(text, known)), nil
+	return rest(string(beyond(text, known))), nil
 }
 
 // Write writes a value with what was not read of the text that it comes from.
-func Write(v any, unread string) ([]byte, error) {
+func Write(v any, unread Rest) ([]byte, error) {
 	known, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
@@ -40,11 +67,12 @@ func Write(v any, unread string) ([]byte, error) {
 }
 
 // Add adds what was not read to a JSON text. Members that both have are those of the text.
-func Add(known []byte, unread string) []byte {
-	if text, ok := strings.CutPrefix(unread, whole); ok {
+func Add(known []byte, unread Rest) []byte {
+	text, all := strings.CutPrefix(unread.String(), whole)
+	if all {
 		return []byte(text)
 	}
-	return with(known, []byte(unread))
+	return with(known, []byte(text))
 }
 
 // beyond returns what text has and known has not, nil for nothing.

@@ -57,7 +57,7 @@ func TestValuesThatCannotBeWritten(t *testing.T) {
 	if _, err := unread.Of([]byte(`{}`), func() {}); err == nil {
 		t.Error("a function is read")
 	}
-	if _, err := unread.Write(func() {}, ""); err == nil {
+	if _, err := unread.Write(func() {}, unread.Rest{}); err == nil {
 		t.Error("a function is written")
 	}
 }
@@ -86,7 +86,7 @@ func FuzzUnread(f *testing.F) {
 	})
 }
 
-func read(t *testing.T, text string) (k known, rest string) {
+func read(t *testing.T, text string) (k known, rest unread.Rest) {
 	t.Helper()
 	err := json.Unmarshal([]byte(text), &k)
 	if err == nil {
@@ -98,7 +98,7 @@ func read(t *testing.T, text string) (k known, rest string) {
 	return k, rest
 }
 
-func write(t *testing.T, k known, rest string) string {
+func write(t *testing.T, k known, rest unread.Rest) string {
 	t.Helper()
 	text, err := unread.Write(k, rest)
 	if err != nil {

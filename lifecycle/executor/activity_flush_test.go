@@ -19,6 +19,7 @@ import (
 type slowly struct {
 	lifecycle.Store
 	load, commit time.Duration
+	once         bool      // only the first commit takes its time
 	refuse       uuid.UUID // whose changes it does not take
 	commits      int
 }
@@ -40,9 +41,10 @@ func (s *slowly) Load(ctx context.Context, ids ...uuid.UUID) ([]lifecycle.Snapsh
 }
 
 func (s *slowly) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
-	s.commits++
-	if err := s.wait(ctx, s.commit); err != nil {
-		return nil, err
+	if s.commits++; s.commits == 1 || !s.once {
+		if err := s.wait(ctx, s.commit); err != nil {
+			return nil, err
+		}
 	}
 	for i := range changes {
 		if changes[i].Workspace.ID == s.refuse {
@@ -91,11 +93,10 @@ func TestAFlushThatWritesAllInTheEnd(t *testing.T) {
 		f.addRunning(30, start)
 		time.Sleep(time.Minute)
 		at := time.Now().UTC()
-		store := &slowly{Store: f.store, commit: time.Hour}
+		store := &slowly{Store: f.store, commit: time.Hour, once: true}
 		c, err := executor.NewClient(store, executor.ClientConfig{Logger: quiet, StoreTimeout: 2 * time.Second})
 		f.must(err)
 		f.users(30, c, at)
-		time.AfterFunc(time.Second, func() { store.commit = 0 })
 		f.must(c.FlushActivity(f.ctx))
 		if left := f.unwritten(30, at); len(left) != 0 || store.commits != 3 {
 			t.Errorf("left %v after %d commits, want one and its halves", left, store.commits)
@@ -178,14 +179,15 @@ func TestTicksWriteActivityAgainAfterAWhile(t *testing.T) {
 	f := newFleet(t)
 	f.add(numbered(1, running(deadline(monday.Add(5*time.Hour)), workspace(func(w *lifecycle.Workspace) { w.WakeAt = monday.Add(5 * time.Hour) }))))
 	tries := 0
-	e := f.executor(executor.Config{}, &hooked{Store: f.store, load: func() error { tries++; return errBroken }})
+	log := &logs{}
+	e := f.executor(executor.Config{Logger: log.logger()}, &hooked{Store: f.store, load: func() error { tries++; return errBroken }})
 	e.Activity(id(1), monday)
 	for second := range 41 {
 		f.clock.Set(monday.Add(time.Duration(second) * time.Second))
 		e.Tick(f.ctx, monday)
 	}
-	if tries != 4 {
-		t.Errorf("tried %d times in 40 seconds, want once in ten", tries)
+	if n := log.count("level=WARN", "flush activity"); tries != 4 || n != 4 {
+		t.Errorf("tried %d times in 40 seconds, with %d lines of the log; want once in ten", tries, n)
 	}
 }
 
@@ -210,5 +212,72 @@ func TestTheEndIsNoNews(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A flush whose own time ends says so, and suspects nobody: the next one writes everything together.
+func TestAFlushThatIsCanceledSuspectsNobody(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		f.addRunning(50, start)
+		time.Sleep(time.Minute)
+		at := time.Now().UTC()
+		store := &slowly{Store: f.store, commit: time.Hour}
+		c, err := executor.NewClient(store, executor.ClientConfig{Logger: quiet})
+		f.must(err)
+		f.users(50, c, at)
+		ctx, cancel := context.WithTimeout(f.ctx, time.Second)
+		defer cancel()
+		var late *executor.TimeoutError
+		if err := c.FlushActivity(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.As(err, &late) {
+			t.Errorf("error %v", err)
+		}
+		store.commit, store.commits = 0, 0
+		f.must(c.FlushActivity(f.ctx))
+		if left := f.unwritten(50, at); len(left) != 0 || store.commits != 1 {
+			t.Errorf("left %v after %d commits", left, store.commits)
+		}
+	})
+}
+
+// Activity of a workspace whose row somebody holds is tried once by each flush.
+func TestActivityOfALockedRowIsTriedOnce(t *testing.T) {
+	f := newFleet(t)
+	f.add(numbered(1, running()), numbered(2, running()))
+	tries := &slowly{Store: f.store}
+	store := &lockedRow{Store: tries, id: id(1)}
+	e := f.executor(executor.Config{}, store)
+	f.clock.Set(monday.Add(time.Hour))
+	for n := 1; n <= 3; n++ {
+		e.Activity(id(1), f.clock.Now())
+		e.Activity(id(2), f.clock.Now())
+		f.must(e.FlushActivity(f.ctx))
+		if tries.commits != n {
+			t.Errorf("%d commits of %d flushes", tries.commits, n)
+		}
+		f.clock.Advance(time.Second)
+	}
+}
+
+// What was written is written again when a minute has passed, and not before.
+func TestActivityIsWrittenAgainAfterAMinute(t *testing.T) {
+	f := newFleet(t)
+	f.add(numbered(1, running(deadline(monday.Add(5*time.Hour)), workspace(func(w *lifecycle.Workspace) { w.WakeAt = monday.Add(5 * time.Hour) }))))
+	e := f.executor(executor.Config{}, nil)
+	used := func(d time.Duration, tick time.Duration) time.Time {
+		f.clock.Set(monday.Add(d))
+		e.Activity(id(1), f.clock.Now())
+		f.clock.Set(monday.Add(tick))
+		f.must(e.Tick(f.ctx, monday).Err)
+		return f.load(1).Workspace.LastUsedAt
+	}
+	first := monday.Add(time.Second)
+	if at := used(time.Second, 11*time.Second); !at.Equal(first) {
+		t.Errorf("last used %v", at)
+	}
+	if at := used(20*time.Second, 71*time.Second-us); !at.Equal(first) {
+		t.Errorf("written within a minute: last used %v", at)
+	}
+	if at := used(71*time.Second-us, 71*time.Second); !at.Equal(monday.Add(71*time.Second - us)) {
+		t.Errorf("not written after a minute: last used %v", at)
 	}
 }

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/coder/quartz"
@@ -57,15 +58,11 @@ func (a *activity) learn(b *lifecycle.Build, id uuid.UUID, now time.Time) {
 	}
 }
 
-// forget drops what is long past, for workspaces that nobody uses any more.
+// forget drops the instants that have come, for workspaces that nobody uses any more: activity is urgent without them as well.
 func (a *activity) forget(now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for id, from := range a.from {
-		if from.Before(now.Add(-nearDeadline)) {
-			delete(a.from, id)
-		}
-	}
+	maps.DeleteFunc(a.from, func(_ uuid.UUID, from time.Time) bool { return from.Before(now) })
 }
 
 // wait waits for a time, or until activity is urgent.

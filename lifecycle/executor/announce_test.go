@@ -3,7 +3,9 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,7 +92,7 @@ func TestWhatIsWrittenIsAnnounced(t *testing.T) {
 					t.Errorf("%d events are written that nobody receives", n)
 				}
 				if c.stops {
-					time.Sleep(28 * time.Minute)
+					time.Sleep(time.Until(at) - 100*time.Millisecond)
 					if late := f.stoppedAt(1, time.Minute).Sub(at); late < 0 || late > 50*time.Millisecond {
 						t.Errorf("stopped %v after the deadline", late)
 					}
@@ -134,68 +136,82 @@ type pruned struct {
 	*memory.Store
 	builds, events []int // what its calls return
 	fails          error
-	calls          []string
-	before         map[string]time.Time
+
+	mu     sync.Mutex
+	calls  []string
+	before map[string]time.Time
 }
 
-func (p *pruned) next(what string, left *[]int, before time.Time) (n int) {
+func (p *pruned) next(what string, left *[]int, before time.Time) (n int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.calls = append(p.calls, what)
 	p.before[what] = before
 	if len(*left) > 0 {
 		n, *left = (*left)[0], (*left)[1:]
 	}
-	return n
+	return n, p.fails
+}
+
+// called are the calls since it was asked last, and before when they prune. Its next ones do not fail.
+func (p *pruned) called() (calls []string, before map[string]time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	calls = p.calls
+	p.calls, p.fails = nil, nil
+	return calls, maps.Clone(p.before)
 }
 
 func (p *pruned) PruneBuilds(_ context.Context, before time.Time, _ int) (int, error) {
-	return p.next("builds", &p.builds, before), p.fails
+	return p.next("builds", &p.builds, before)
 }
 
 func (p *pruned) PruneEvents(_ context.Context, before time.Time, topics []lifecycle.Topic, _ int) ([]lifecycle.Event, error) {
-	n := p.next("events", &p.events, before)
+	n, err := p.next("events", &p.events, before)
 	if slices.Contains(topics, lifecycle.TopicPost) {
 		return nil, errors.New("a job is pruned")
 	}
-	return make([]lifecycle.Event, n), p.fails
+	return make([]lifecycle.Event, n), err
 }
 
 // Run prunes what it is asked to, page by page, once an hour. What fails is logged and tried again, and each for itself.
 func TestPruning(t *testing.T) {
 	for name, c := range map[string]struct {
 		cfg   executor.Config
-		store pruned
+		store *pruned
 		calls []string // of the first round
 		logs  int
 	}{
 		"both": {
-			executor.Config{Retention: 24 * time.Hour, EventRetention: 48 * time.Hour}, pruned{builds: []int{500, 500, 3}, events: []int{500, 499}},
+			executor.Config{Retention: 24 * time.Hour, EventRetention: 48 * time.Hour}, &pruned{builds: []int{500, 500, 3}, events: []int{500, 499}},
 			[]string{"builds", "builds", "builds", "events", "events"}, 0,
 		},
-		"builds alone":  {executor.Config{Retention: 24 * time.Hour}, pruned{builds: []int{499}}, []string{"builds"}, 0},
-		"events alone":  {executor.Config{EventRetention: 48 * time.Hour}, pruned{}, []string{"events"}, 0},
-		"neither":       {executor.Config{}, pruned{}, nil, 0},
-		"both fail":     {executor.Config{Retention: 24 * time.Hour, EventRetention: 48 * time.Hour}, pruned{fails: errBroken}, []string{"builds", "events"}, 1},
-		"a page, fails": {executor.Config{Retention: 24 * time.Hour}, pruned{builds: []int{500}, fails: errBroken}, []string{"builds"}, 1},
+		"builds alone":  {executor.Config{Retention: 24 * time.Hour}, &pruned{builds: []int{499}}, []string{"builds"}, 0},
+		"events alone":  {executor.Config{EventRetention: 48 * time.Hour}, &pruned{}, []string{"events"}, 0},
+		"neither":       {executor.Config{}, &pruned{}, nil, 0},
+		"both fail":     {executor.Config{Retention: 24 * time.Hour, EventRetention: 48 * time.Hour}, &pruned{fails: errBroken}, []string{"builds", "events"}, 1},
+		"a page, fails": {executor.Config{Retention: 24 * time.Hour}, &pruned{builds: []int{500}, fails: errBroken}, []string{"builds"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(f *fleet, start time.Time) {
-				store, log := &c.store, &logs{}
+				store, log := c.store, &logs{}
 				store.Store, store.before = f.store, map[string]time.Time{}
 				c.cfg.Logger = log.logger()
 				_, stop := f.run(c.cfg, store)
 				time.Sleep(59 * time.Minute)
-				if !slices.Equal(store.calls, c.calls) || log.count("level=WARN", "doing=prune") != c.logs {
-					t.Errorf("calls %v, %d lines of the log", store.calls, log.count("level=WARN", "doing=prune"))
+				synctest.Wait()
+				calls, before := store.called()
+				if !slices.Equal(calls, c.calls) || log.count("level=WARN", "doing=prune") != c.logs {
+					t.Errorf("calls %v, %d lines of the log", calls, log.count("level=WARN", "doing=prune"))
 				}
-				for what, at := range store.before {
+				for what, at := range before {
 					if kept := map[string]time.Duration{"builds": 24 * time.Hour, "events": 48 * time.Hour}[what]; !at.Equal(start.Add(-kept)) {
 						t.Errorf("%s before %v are pruned", what, at.Sub(start))
 					}
 				}
-				store.calls, store.fails = nil, nil
 				time.Sleep(2 * time.Minute)
-				if want := slices.Compact(c.calls); !slices.Equal(store.calls, want) {
-					t.Errorf("an hour later: calls %v", store.calls)
+				if calls, _ = store.called(); !slices.Equal(calls, slices.Compact(c.calls)) {
+					t.Errorf("an hour later: calls %v", calls)
 				}
 				f.must(stop())
 			})

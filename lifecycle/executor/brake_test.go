@@ -90,6 +90,13 @@ func TestBrakeThatCannotBeAsked(t *testing.T) {
 	}
 }
 
+// One deletion alone is braked like many.
+func TestBrakeOfOneDeletion(t *testing.T) {
+	f := newFleet(t)
+	f.add(dueDeletions(1)...)
+	wantStats(t, f.executor(executor.Config{}, &braked{Store: f.store}).Tick(f.ctx, monday), 0, 1, 0)
+}
+
 // A store that cannot count deletions has no brake, unless somebody asks for one.
 func TestBrakeNeedsAStoreThatCounts(t *testing.T) {
 	f := newFleet(t)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -16,6 +17,8 @@ type builds struct {
 	builder Builder
 	timeout time.Duration
 	ids     *ids
+	// requests are those that were answered: each is large, and read by a goroutine other than the one that makes it.
+	requests sync.Pool
 }
 
 // open asks the builder for what a group of builds shares.
@@ -41,12 +44,21 @@ func (b *builds) open(ctx context.Context, g Group) (p Preparation, err error) {
 
 var errNothingPrepared = errors.New("the builder returned neither a preparation nor an error")
 
-// spec asks the host for one build.
-func (b *builds) spec(ctx context.Context, p Preparation, r BuildRequest) (spec BuildSpec, err error) {
-	spec, err = call(ctx, b.caller, b.timeout, "build "+strconv.FormatInt(r.Build.Number, 10)+" of workspace "+r.Snapshot.Workspace.ID.String(),
-		func(ctx context.Context) (BuildSpec, error) { return p.Build(ctx, r) })
+// spec asks the host for one build: decided by d, which is zero for one that a person asked for.
+func (b *builds) spec(ctx context.Context, on starter, p Preparation, s *lifecycle.Snapshot, build *lifecycle.Build, d lifecycle.Decision) (BuildSpec, error) {
+	r, ok := b.requests.Get().(*BuildRequest)
+	if !ok {
+		r = new(BuildRequest)
+	}
+	*r = BuildRequest{Snapshot: *s, Build: *build, Decision: d}
+	spec, err := callOn(ctx, b.caller, on, b.timeout, "build "+strconv.FormatInt(build.Number, 10)+" of workspace "+s.Workspace.ID.String(),
+		func(ctx context.Context) (BuildSpec, error) { return p.Build(ctx, *r) }, func(BuildSpec, error) {})
+	if !isStuck(err) { // else it may still be read
+		*r = BuildRequest{}
+		b.requests.Put(r)
+	}
 	if err != nil {
-		return spec, fmt.Errorf("build %d: %w", r.Build.Number, err)
+		return spec, fmt.Errorf("build %d: %w", build.Number, err)
 	}
 	return spec, nil
 }
@@ -75,7 +87,7 @@ func (b *builds) one(ctx context.Context, s lifecycle.Snapshot, c *lifecycle.Cha
 			return err
 		}
 		defer b.release(ctx, g, p)
-		if spec, err = b.spec(ctx, p, BuildRequest{Snapshot: s, Build: c.Build}); err != nil {
+		if spec, err = b.spec(ctx, apart, p, &s, &c.Build, lifecycle.Decision{}); err != nil {
 			return err
 		}
 	}

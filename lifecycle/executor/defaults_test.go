@@ -139,6 +139,16 @@ func TestDefaultIntervals(t *testing.T) {
 	})
 }
 
+// A precise executor knows microseconds.
+func TestDefaultGranularity(t *testing.T) {
+	f := newFleet(t)
+	for precise, want := range map[bool]time.Time{false: monday, true: monday.Add(us)} {
+		if at := f.executor(executor.Config{Precise: precise}, nil).Tick(f.ctx, monday.Add(us)).At; !at.Equal(want) {
+			t.Errorf("precise %t: a tick at %v", precise, at)
+		}
+	}
+}
+
 // The granularity may be a microsecond or an hour, and as long as the interval; a host that ticks itself may have it longer.
 func TestGranularities(t *testing.T) {
 	f := newFleet(t)

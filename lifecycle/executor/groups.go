@@ -60,7 +60,6 @@ func (g *groups) build(ctx context.Context, works []work) {
 		}
 		return
 	}
-	defer context.AfterFunc(ctx, g.wake)()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, w := range works {
@@ -102,7 +101,6 @@ func (g *groups) start(ctx context.Context) {
 
 // finish waits until everything is built. Nothing may be added afterwards.
 func (g *groups) finish(ctx context.Context) {
-	defer context.AfterFunc(ctx, g.wake)()
 	g.mu.Lock()
 	g.ended = true
 	g.changed.Broadcast()
@@ -113,23 +111,15 @@ func (g *groups) finish(ctx context.Context) {
 	g.tasks.Wait()
 }
 
-// wake has everybody look again.
-func (g *groups) wake() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.changed.Broadcast()
-}
-
 // run builds a group, and gives its place to the next.
 func (g *groups) run(ctx context.Context, one *group) {
 	defer g.leave(ctx)
-	defer context.AfterFunc(ctx, g.wake)()
 	if err := g.prepared(ctx, one); err != nil {
 		g.mu.Lock()
 		g.failed[one.version] = err
 		g.mu.Unlock()
 		for {
-			w, ok := g.next(ctx, one)
+			w, ok := g.next(one)
 			if !ok {
 				return
 			}
@@ -172,7 +162,7 @@ func (g *groups) prepared(ctx context.Context, one *group) error {
 	}}
 	defer hands.finish()
 	for {
-		w, ok := g.next(ctx, one)
+		w, ok := g.next(one)
 		if !ok {
 			return nil
 		}
@@ -191,10 +181,10 @@ func (g *groups) prepared(ctx context.Context, one *group) error {
 
 // next takes a transition of a group. It waits for more until nothing more comes, or another version waits; the group is
 // then closed.
-func (g *groups) next(ctx context.Context, one *group) (work, bool) {
+func (g *groups) next(one *group) (work, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for len(one.works) == 0 && !g.ended && len(g.waiting) == 0 && ctx.Err() == nil {
+	for len(one.works) == 0 && !g.ended && len(g.waiting) == 0 {
 		g.changed.Wait()
 	}
 	defer g.changed.Broadcast()
@@ -235,7 +225,7 @@ func (g *groups) hanging(one *group) error {
 // one prepares one build and queues it. The error is that of the builder.
 func (r *run) one(ctx context.Context, p Preparation, w *work) error {
 	c := lifecycle.ApplyFor(*w.s, w.d, r.now, r.e.wanted())
-	spec, err := r.e.builds.spec(ctx, p, BuildRequest{Snapshot: *w.s, Build: c.Build, Decision: w.d})
+	spec, err := r.e.builds.spec(ctx, r.calls.Start, p, w.s, &c.Build, w.d)
 	if err != nil {
 		r.postpone(ctx, w, err)
 		return err

@@ -71,6 +71,20 @@ func call[T any](ctx context.Context, c *caller, limit time.Duration, doing stri
 func callOr[T any](
 	ctx context.Context, c *caller, limit time.Duration, doing string, f func(context.Context) (T, error), unclaimed func(T, error),
 ) (T, error) {
+	return callOn(ctx, c, apart, limit, doing, f, unclaimed)
+}
+
+// starter runs a function on another goroutine.
+type starter func(func())
+
+// apart is a goroutine for one function alone.
+func apart(f func()) { go f() }
+
+// callOn is callOr where there are goroutines for many calls.
+func callOn[T any](
+	ctx context.Context, c *caller, on starter, limit time.Duration, doing string,
+	f func(context.Context) (T, error), unclaimed func(T, error),
+) (T, error) {
 	var none T
 	if ctx == nil {
 		return none, invalid.New("ctx", nil, "is required")
@@ -78,7 +92,7 @@ func callOr[T any](
 	late := &TimeoutError{Doing: doing, Limit: limit}
 	limited, cancel := withTimeout(ctx, c.clock, limit, late)
 	defer cancel()
-	done := begin(limited, f)
+	done := begin(limited, on, f)
 	r, ok := await(limited, c.clock, done)
 	if !ok {
 		return none, c.abandon(ctx, doing, limit, func() {
@@ -94,7 +108,7 @@ func callOr[T any](
 
 // watch calls f, which may take as long as ctx lasts.
 func watch(ctx context.Context, c *caller, doing string, f func(context.Context) error) error {
-	done := begin(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
+	done := begin(ctx, apart, func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
 	r, ok := await(ctx, c.clock, done)
 	if !ok {
 		return c.abandon(ctx, doing, 0, func() { <-done })
@@ -103,13 +117,13 @@ func watch(ctx context.Context, c *caller, doing string, f func(context.Context)
 }
 
 // begin calls f beside the caller.
-func begin[T any](ctx context.Context, f func(context.Context) (T, error)) <-chan result[T] {
+func begin[T any](ctx context.Context, on starter, f func(context.Context) (T, error)) <-chan result[T] {
 	done := make(chan result[T], 1)
-	go func() {
+	on(func() {
 		var r result[T]
 		r.err = guard(func() (err error) { r.value, err = f(ctx); return err })
 		done <- r
-	}()
+	})
 	return done
 }
 

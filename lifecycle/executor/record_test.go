@@ -1,12 +1,14 @@
 package executor_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
+	"github.com/dormouse-go/dormouse/store/memory"
 )
 
 // What is recorded beside a write is kept for those topics alone that somebody receives, also in another process.
@@ -36,5 +38,26 @@ func TestRecordWritesWhatSomebodyReceives(t *testing.T) {
 	f.must(err)
 	if err := c.Record(f.ctx, func(lifecycle.Writer) error { t.Error("it writes"); return nil }, event); !errors.Is(err, invalid.Err) {
 		t.Errorf("a store that records nothing: %v", err)
+	}
+}
+
+// engineless is a store whose engine cannot be read.
+type engineless struct{ *memory.Store }
+
+func (engineless) Engine(context.Context) (lifecycle.Engine, error) {
+	return lifecycle.Engine{}, errBroken
+}
+
+// Nothing is written beside an event of which nobody knows whether it is received, and an error of the write is that of the record.
+func TestRecordsThatFail(t *testing.T) {
+	f := newFleet(t)
+	event := lifecycle.Event{Topic: lifecycle.TopicAudit, Kind: "test", At: monday, TemplateID: id(0xff)}
+	c, err := executor.NewClient(engineless{f.store}, executor.ClientConfig{Logger: quiet})
+	f.must(err)
+	if err := c.Record(f.ctx, func(lifecycle.Writer) error { t.Error("it writes"); return nil }, event); !errors.Is(err, errBroken) {
+		t.Errorf("an engine that cannot be read: %v", err)
+	}
+	if err := f.client(executor.ClientConfig{}).Record(f.ctx, func(lifecycle.Writer) error { return errBroken }, event); !errors.Is(err, errBroken) {
+		t.Errorf("a write that fails: %v", err)
 	}
 }

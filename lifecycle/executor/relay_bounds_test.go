@@ -149,20 +149,20 @@ func waitsFor(release <-chan struct{}) executor.Builder {
 func TestPagesWaitForTheirBuilds(t *testing.T) {
 	for _, canceled := range []bool{false, true} {
 		bubble(t, func(f *fleet, start time.Time) {
-			for n := 1; n <= 60; n++ {
+			for n := 1; n <= 200; n++ {
 				f.addDue(n, start)
 			}
 			pages := &counter{}
 			release := make(chan struct{})
-			e := f.executor(executor.Config{Clock: quartz.NewReal(), PageSize: 2, Concurrency: 3, Builder: waitsFor(release)},
+			e := f.executor(executor.Config{Clock: quartz.NewReal(), PageSize: 5, Concurrency: 3, Builder: waitsFor(release)},
 				&hooked{Store: f.store, due: func() error { pages.add("n"); return nil }})
 			ctx, cancel := context.WithCancel(f.ctx)
 			defer cancel()
 			ticked := make(chan executor.Stats, 1)
 			go func() { ticked <- e.Tick(ctx, start.Add(time.Minute)) }()
 			synctest.Wait()
-			if n := pages.get("n"); n < 10 || n > 16 {
-				t.Errorf("%d pages of two are read while three builds are slow", n)
+			if n := pages.get("n"); n < 11 || n > 13 {
+				t.Errorf("%d pages of five are read while three builds are slow", n)
 			}
 			if canceled {
 				cancel()
@@ -172,7 +172,7 @@ func TestPagesWaitForTheirBuilds(t *testing.T) {
 				return
 			}
 			close(release)
-			wantStats(t, <-ticked, 60, 0, 0)
+			wantStats(t, <-ticked, 200, 0, 0)
 		})
 	}
 }

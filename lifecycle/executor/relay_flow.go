@@ -20,7 +20,7 @@ type flow struct {
 	*relay
 	// line is what was claimed and has not begun, in the order in which it will.
 	line []lifecycle.Event
-	// claimedAt is when the line was claimed, leaseEnds when its lease ends.
+	// claimedAt is when the line was claimed, or the flow began, leaseEnds when its lease ends.
 	claimedAt, leaseEnds time.Time
 	// look says that something may be claimable.
 	look    bool
@@ -37,7 +37,7 @@ type flow struct {
 
 func newFlow(r *relay) *flow {
 	return &flow{
-		relay: r, look: true, ended: make(chan lifecycle.Delivery, r.concurrency), due: make(chan struct{}, 1),
+		relay: r, look: true, claimedAt: r.clock.Now("executor", "relay"), ended: make(chan lifecycle.Delivery, r.concurrency), due: make(chan struct{}, 1),
 	}
 }
 
@@ -90,7 +90,7 @@ func (f *flow) fill(ctx context.Context) error {
 // claimLine claims a page; no more than finds places at once, if the last one took longer than a timeout to begin.
 func (f *flow) claimLine(ctx context.Context) error {
 	limit := relayPage
-	if !f.claimedAt.IsZero() && f.waited() {
+	if f.waited() {
 		limit = min(limit, f.concurrency)
 	}
 	events, leaseEnds, err := f.claim(ctx, limit)

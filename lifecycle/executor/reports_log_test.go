@@ -215,6 +215,9 @@ func TestWhatGoodTicksLog(t *testing.T) {
 	if n := log.count("level=DEBUG", `msg="executor: tick"`, "instance=a"); n != evaluated || evaluated < 2 {
 		t.Errorf("%d lines of %d ticks that found something", n, evaluated)
 	}
+	if n := log.count("executor: tick", "stats.transitions=4", "stats.evaluated=15"); n != 1 {
+		t.Errorf("%d lines say what the first tick did", n)
+	}
 	if n := log.count("deletions held by the brake", "held=11", "admitted=4"); n != 1 || log.count("held by the brake") != 1 {
 		t.Errorf("%d lines of what the brake holds, %d of them of 11", log.count("held by the brake"), n)
 	}

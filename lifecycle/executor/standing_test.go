@@ -149,6 +149,18 @@ func TestAStoreThatRefusesEverything(t *testing.T) {
 	wantStats(t, e.Tick(f.ctx, monday), 60, 0, 0)
 }
 
+// So many changes that are refused, with none that is taken, are the store's fault; one less is that of the workspaces.
+func TestHowManyRefusalsAreTheStores(t *testing.T) {
+	for n, fails := range map[int]bool{19: false, 20: true} { // each has a build and a postponement
+		f := newFleet(t)
+		f.add(dueStops(n)...)
+		s := f.executor(executor.Config{}, &hooked{Store: f.store, commit: refusing(func(*lifecycle.Change) bool { return true })}).Tick(f.ctx, monday)
+		if (s.Err != nil) != fails || len(s.Errors) != n || fails && !strings.Contains(s.Err.Error(), "refused all of 40 changes") {
+			t.Errorf("%d workspaces: error %v, %d errors", n, s.Err, len(s.Errors))
+		}
+	}
+}
+
 // A row that somebody holds costs its workspace, which Stats, Explain and the log name; it is done when it is free.
 func TestALockedRow(t *testing.T) {
 	f := newFleet(t)
@@ -572,5 +584,31 @@ func TestAbilitiesOfAWrappedStore(t *testing.T) {
 			t.Errorf("plan: %v", err)
 		}
 		f.must(stop())
+	})
+}
+
+// A finished build is committed as soon as a commit is free, whatever was put behind it that could wait, and does not wait for a slow one.
+func TestAFinishedBuildDoesNotWait(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		for n := 1; n <= 4; n++ {
+			f.addDue(n, start)
+		}
+		slow := map[uuid.UUID]time.Duration{id(2): 100 * time.Millisecond, id(3): 200 * time.Millisecond, id(4): 20 * time.Second}
+		store := &hooked{Store: f.store, commit: func([]lifecycle.Change) error { time.Sleep(time.Second); return nil }}
+		e := f.executor(executor.Config{CommitsInFlight: 1, Builder: executor.BuilderFunc(
+			func(_ context.Context, r executor.BuildRequest) (executor.BuildSpec, error) {
+				time.Sleep(slow[r.Snapshot.Workspace.ID])
+				if r.Snapshot.Workspace.ID == id(3) {
+					return executor.BuildSpec{}, executor.Refuse("busy")
+				}
+				return executor.BuildSpec{}, nil
+			})}, store)
+		ticked := make(chan executor.Stats, 1)
+		go func() { ticked <- e.Tick(f.ctx, start.Add(time.Minute)) }()
+		time.Sleep(5 * time.Second)
+		if n := f.queued(4); n != 2 {
+			t.Errorf("%d builds are committed while one is slow", n)
+		}
+		wantStats(t, <-ticked, 3, 1, 0)
 	})
 }

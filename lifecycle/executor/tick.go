@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/goroutines"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -112,6 +113,8 @@ type run struct {
 	// out takes the changes, groups those that need a build first; nil until something is due.
 	out    *committer
 	groups *groups
+	// calls are the goroutines on which the builder is called.
+	calls *goroutines.Pool
 	// building holds a token for each build that is being prepared, over all groups.
 	building chan struct{}
 }
@@ -152,6 +155,7 @@ func (r *run) all(ctx context.Context) error {
 func (r *run) finish(ctx context.Context) {
 	if r.out != nil {
 		r.groups.finish(ctx)
+		r.calls.End()
 		r.out.finish()
 	}
 }
@@ -161,6 +165,7 @@ func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 	if r.out == nil {
 		r.out = newCommitter(ctx, r.e.cfg.BatchSize, r.e.cfg.CommitsInFlight, r.write)
 		r.groups = newGroups(r)
+		r.calls = goroutines.New(r.e.cfg.Concurrency)
 	}
 	var works []work
 	errs := map[uuid.UUID]error{}

@@ -207,8 +207,8 @@ func TestConfigErrors(t *testing.T) {
 		"Config.Granularity":             {f.store, executor.Config{Granularity: 2 * time.Hour}},
 		"Config.Precise":                 {bare{f.store}, executor.Config{Precise: true}},
 		"Config.Retention":               {bare{f.store}, executor.Config{Retention: time.Hour}},
-		"Config.MaxDeletions":            {bare{f.store}, executor.Config{MaxDeletions: 5}},
-		"Config.MaxDeletionsPerTemplate": {bare{f.store}, executor.Config{MaxDeletionsPerTemplate: 5}},
+		"Config.MaxDeletions":            {bare{f.store}, executor.Config{MaxDeletions: 1}},
+		"Config.MaxDeletionsPerTemplate": {bare{f.store}, executor.Config{MaxDeletionsPerTemplate: 1}},
 		"Config.Settle":                  {bare{f.store}, executor.Config{Settle: time.Minute}},
 		"Config.EventRetention":          {bare{f.store}, executor.Config{EventRetention: time.Hour}},
 		"Config.Notifier":                {bare{f.store}, executor.Config{Notifier: sink}},
@@ -298,7 +298,7 @@ func TestRunPrunesEvents(t *testing.T) {
 		refuse := func(context.Context, lifecycle.Event) error { return errors.New("not now") }
 		registry := prometheus.NewRegistry()
 		_, stop := f.run(executor.Config{
-			Precise: true, EventRetention: 24 * time.Hour, Auditor: refuse, Poster: refuse, Registerer: registry,
+			Precise: true, Interval: 10 * time.Minute, EventRetention: 24 * time.Hour, Auditor: refuse, Poster: refuse, Registerer: registry,
 		}, nil)
 		f.stoppedAt(1, time.Minute)
 		const given = `dormouse_events_delivered_total{result="pruned",topic="audit"}`
@@ -318,7 +318,7 @@ func TestRunPrunesEvents(t *testing.T) {
 func TestRunPrunes(t *testing.T) {
 	bubble(t, func(f *fleet, start time.Time) {
 		f.addDue(1, start)
-		e, stop := f.run(executor.Config{Precise: true, Retention: 24 * time.Hour}, nil)
+		e, stop := f.run(executor.Config{Precise: true, Interval: 10 * time.Minute, Retention: 24 * time.Hour}, nil)
 		f.stoppedAt(1, time.Minute)
 		s, err := e.Load(f.ctx, id(1))
 		f.must(err)

@@ -19,7 +19,7 @@ type jobLane struct {
 type tenantLine struct {
 	tenant uuid.UUID
 	jobs   []*job
-	// index in the heap; -1 while set aside by a claim.
+	// index in the heap; of no meaning while set aside by a claim.
 	index int
 }
 
@@ -113,6 +113,5 @@ func (h *tenantHeap) Pop() any {
 	line := (*h)[last]
 	(*h)[last] = nil
 	*h = (*h)[:last]
-	line.index = -1
 	return line
 }

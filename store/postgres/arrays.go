@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"time"
+
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 )
@@ -69,7 +71,7 @@ func valuesOf[R any](of any) func(n int, row func(int) *R) any {
 	case func(*R) string:
 		return arrayOf(func(r *R) textValue { return textValue(of(r)) })
 	case func(*R) zeronull.Text:
-		return arrayOf(func(r *R) optionalText { return optionalText(of(r)) })
+		return optionalOf(func(r *R) (optionalText, bool) { v := of(r); return optionalText(v), v != "" })
 	case func(*R) int64:
 		return arrayOf(func(r *R) intValue { return intValue(of(r)) })
 	case func(*R) int32:
@@ -79,17 +81,17 @@ func valuesOf[R any](of any) func(n int, row func(int) *R) any {
 	case func(*R) bool:
 		return arrayOf(func(r *R) boolValue { return boolValue(of(r)) })
 	case func(*R) []byte:
-		return arrayOf(func(r *R) bytesValue { return of(r) })
+		return optionalOf(func(r *R) (bytesValue, bool) { v := of(r); return v, v != nil })
 	case func(*R) stamp:
-		return arrayOf(of)
+		return optionalOf(func(r *R) (stamp, bool) { v := of(r); return v, !time.Time(v).IsZero() })
 	case func(*R) zeronull.Int2:
-		return arrayOf(of)
+		return optionalOf(func(r *R) (zeronull.Int2, bool) { v := of(r); return v, v != 0 })
 	case func(*R) zeronull.Int4:
-		return arrayOf(of)
+		return optionalOf(func(r *R) (zeronull.Int4, bool) { v := of(r); return v, v != 0 })
 	case func(*R) zeronull.Int8:
-		return arrayOf(of)
+		return optionalOf(func(r *R) (zeronull.Int8, bool) { v := of(r); return v, v != 0 })
 	case func(*R) zeronull.UUID:
-		return arrayOf(of)
+		return optionalOf(func(r *R) (zeronull.UUID, bool) { v := of(r); return v, v != zeronull.UUID{} })
 	}
 	panic("postgres: a column of a type that arrays.go does not know")
 }
@@ -99,6 +101,27 @@ func arrayOf[R any, V value](of func(*R) V) func(n int, row func(int) *R) any {
 		values := make(array[V], n)
 		for i := range values {
 			values[i] = of(row(i))
+		}
+		return values
+	}
+}
+
+// optionalOf makes an array of a column of which a value may be NULL, as its zero value is. It ends with the last value that
+// is not: the statement fills the rest of the rows up with NULL. Most columns of a change are NULL in all of them, and such an
+// array is empty.
+func optionalOf[R any, V value](of func(*R) (V, bool)) func(n int, row func(int) *R) any {
+	return func(n int, row func(int) *R) any {
+		values := array[V]{}
+		for i := range n {
+			v, ok := of(row(i))
+			if !ok {
+				continue
+			}
+			if len(values) == 0 {
+				values = make(array[V], 0, n)
+			}
+			values = values[:i+1]
+			values[i] = v
 		}
 		return values
 	}

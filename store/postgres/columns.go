@@ -46,15 +46,21 @@ func (c columns[R]) args(rows []R) []any {
 	return args
 }
 
-// rows are the parameters from $first on as rows of a FROM clause with a name. With a last name they are numbered by it.
+// rows are the parameters from $first on as rows of a FROM clause with a name. With a last name they are numbered by it. The
+// arrays are taken apart side by side in a select list, where each value is handed on as it comes; a function in a FROM
+// clause first stores all of its values.
 func (c columns[R]) rows(first int, name, number string) string {
-	parameters := sqltext.List(len(c), func(i int) string { return "$" + strconv.Itoa(first+i) + "::" + c[i].kind + "[]" })
-	text := "unnest" + sqltext.InParentheses(parameters)
-	names := c.names("")
+	parameter := func(i int) string { return "$" + strconv.Itoa(first+i) + "::" + c[i].kind + "[]" }
+	n := len(c)
 	if number != "" {
-		text, names = text+" WITH ORDINALITY", names+", "+number
+		n++
 	}
-	return text + " AS " + name + " " + sqltext.InParentheses(names)
+	return "(SELECT" + sqltext.List(n, func(i int) string {
+		if i == len(c) {
+			return "generate_subscripts(" + parameter(0) + ", 1) AS " + number
+		}
+		return "unnest(" + parameter(i) + ") AS " + c[i].name
+	}) + ") AS " + name
 }
 
 // names are the columns, each behind a qualifier ("c.") or the beginning of a name.

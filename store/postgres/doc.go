@@ -9,8 +9,9 @@
 //
 // # What it guarantees
 //
-//   - The pool is the host's: nothing is set on its connections, nothing depends on their search path, and the tables live
-//     in a schema of their own, so they may be part of the host's database.
+//   - The pool is the host's: nothing is set on its connections, nothing depends on their search path, isolation, time zone or
+//     timeouts, and the tables live in a schema of their own, so they may be part of the host's database. Row level security that
+//     applies to the role is an error: what is hidden would look as if it were not there.
 //   - A batch of changes is one statement, hence one round trip and one transaction. It locks the workspaces in the order
 //     of their ids before it writes any, so batches that overlap wait for each other instead of dying in a deadlock, and
 //     applies those whose revision is still the one the change was computed from.

@@ -80,3 +80,6 @@ func (l *LowWater) Write(wake time.Time) func() { return l.low.write(wake) }
 
 // Within is the store within a transaction, with all of its methods.
 func (s *Store) Within(tx pgx.Tx) *Store { return s.WithTx(tx).host.s }
+
+// LockKey is that of the lock which migrations take.
+func LockKey(schema string) int64 { return lockKey(schema) }

@@ -19,10 +19,7 @@ func (s *Store) Processes(ctx context.Context, q queue.ProcessQuery) (found []qu
 		return nil, err
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.db.Query(ctx, s.sql(directorySQL), key(q.After), q.Limit)
-		if err != nil {
-			return err
-		}
+		rows, _ := s.db.Query(ctx, s.sql(directorySQL), key(q.After), q.Limit)
 		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (queue.Process, error) {
 			var holding int
 			p, _, err := scanProcess(row, &holding)

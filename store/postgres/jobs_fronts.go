@@ -147,14 +147,11 @@ const claimedLastSQL = `
 		WHERE c.organization_id = $1 AND c.priority = p.priority ORDER BY c.place DESC LIMIT 1), 0)
 	FROM pg_current_snapshot() AS s LEFT JOIN unnest($2::smallint[]) AS p (priority) ON true`
 
-func (c *claimedLast) collect(rows pgx.Rows, err error) error {
+func (c *claimedLast) collect(rows pgx.Rows, _ error) error {
 	*c = claimedLast{places: make(map[int16]int64)}
-	if err != nil {
-		return err
-	}
 	var priority *int16
 	var place int64
-	_, err = pgx.ForEachRow(rows, []any{&c.xmin, &c.xmax, &priority, &place}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&c.xmin, &c.xmax, &priority, &place}, func() error {
 		if priority != nil {
 			c.places[*priority] = place
 		}

@@ -79,10 +79,7 @@ const linesSQL = `SELECT seq, at, text FROM dormouse.job_lines WHERE job_id = $1
 // Lines implements [queue.Inspector].
 func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int) (lines []queue.Line, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.db.Query(ctx, s.sql(linesSQL), key(job), after, max(limit, 0))
-		if err != nil {
-			return err
-		}
+		rows, _ := s.db.Query(ctx, s.sql(linesSQL), key(job), after, max(limit, 0))
 		lines, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l queue.Line, err error) {
 			err = row.Scan(&l.Seq, toTime(&l.At), &l.Text)
 			normalize(&l.At)

@@ -103,11 +103,8 @@ func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p []probe) (cla
 			if err != nil || len(chosen) == 0 {
 				return err
 			}
-			rows, err := tx.Query(ctx, s.sql(startChosenSQL), key(c.Process), key(c.Probes[0].Lane.Organization), c.Now,
+			rows, _ := tx.Query(ctx, s.sql(startChosenSQL), key(c.Process), key(c.Probes[0].Lane.Organization), c.Now,
 				key(c.Token), keys(c.Workers), secretsFor(&c, 0), chosen)
-			if err != nil {
-				return err
-			}
 			return l.collect(rows)
 		})
 	})
@@ -126,31 +123,21 @@ func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*cho
 	b.Queue(s.sql(lockOrganizationSQL), s.cfg.Schema, org)
 	b.Queue(s.sql(aliveSQL), key(c.Process))
 	b.Queue(s.sql(runningSQL), org)
-	results := tx.SendBatch(ctx, &b)
-	defer results.Close() // the transaction goes on; its own end says whether it was committed
-	for range 2 {
-		if _, err := results.Exec(); err != nil {
-			return nil, err
-		}
-	}
-	switch tag, err := results.Exec(); {
-	case err != nil:
-		return nil, err
-	case tag.RowsAffected() == 0:
-		return nil, queue.ErrProcessLost
-	}
 	ch := &chooser{limits: c.Limits, full: []key{}}
-	rows, err := results.Query()
-	if err != nil {
-		return nil, err
-	}
-	var k contender
-	var n int
-	_, err = pgx.ForEachRow(rows, []any{&k.kind, &k.priority, toID(&k.tenant), &n}, func() error {
-		ch.room.Add(k.lane(), k.tenant, n)
-		return nil
+	return ch, send(ctx, tx, &b, func(results pgx.BatchResults) error {
+		skip(results, 2)
+		if tag, _ := results.Exec(); tag.RowsAffected() == 0 {
+			return queue.ErrProcessLost
+		}
+		rows, _ := results.Query()
+		var k contender
+		var n int
+		_, err := pgx.ForEachRow(rows, []any{&k.kind, &k.priority, toID(&k.tenant), &n}, func() error {
+			ch.room.Add(k.lane(), k.tenant, n)
+			return nil
+		})
+		return err
 	})
-	return ch, err
 }
 
 // choose reads contenders page by page until the workers are served or nobody is left. The first page is the line as it is;
@@ -194,13 +181,10 @@ func (s *Store) notice(ctx context.Context, tx pgx.Tx, c queue.Claim, closed []p
 
 // contenders reads contenders of some lanes.
 func (s *Store) contenders(ctx context.Context, tx pgx.Tx, statement string, args []any, p []probe, each func(contender)) error {
-	rows, err := tx.Query(ctx, s.sql(statement), append(args, probeColumns.args(p)...)...)
-	if err != nil {
-		return err
-	}
+	rows, _ := tx.Query(ctx, s.sql(statement), append(args, probeColumns.args(p)...)...)
 	var k contender
 	targets := []any{toID(&k.id), toID(&k.tenant), &k.kind, &k.priority, &k.rank, &k.place}
-	_, err = pgx.ForEachRow(rows, targets, func() error {
+	_, err := pgx.ForEachRow(rows, targets, func() error {
 		each(k)
 		return nil
 	})

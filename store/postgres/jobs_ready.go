@@ -160,9 +160,7 @@ func (s *Store) turnReady(ctx context.Context, now time.Time) error {
 			b.Queue(steadySQL)
 			b.Queue(s.sql(turnReadySQL), now, readyPage)
 			return s.send(ctx, &b, func(r pgx.BatchResults) error {
-				if _, err := r.Exec(); err != nil {
-					return err
-				}
+				skip(r, 1)
 				tag, err := r.Exec()
 				n = tag.RowsAffected()
 				return err
@@ -207,9 +205,7 @@ func (s *Store) standings(ctx context.Context, now time.Time, q queue.ReadyQuery
 		b.Queue(s.sql(nextOfAllSQL), now)
 	}
 	err = s.send(ctx, &b, func(r pgx.BatchResults) error {
-		if _, err := r.Exec(); err != nil {
-			return err
-		}
+		skip(r, 1)
 		if remembers {
 			if err := claimed.collect(r.Query()); err != nil {
 				return err
@@ -227,18 +223,15 @@ func (s *Store) standings(ctx context.Context, now time.Time, q queue.ReadyQuery
 	return read, err
 }
 
-func (l *standings) collect(rows pgx.Rows, err error) error {
+func (l *standings) collect(rows pgx.Rows, _ error) error {
 	*l = standings{heads: make(map[laneNumber]int64)}
-	if err != nil {
-		return err
-	}
 	var st queue.ReadyLane
 	var tagSet int32
 	var paused bool
 	targets := []any{
 		toID(&st.Lane.Organization), &st.Lane.Type, &tagSet, &st.Lane.Priority, &st.Count, &st.From, toTime(&st.Oldest), &paused,
 	}
-	_, err = pgx.ForEachRow(rows, targets, func() error {
+	_, err := pgx.ForEachRow(rows, targets, func() error {
 		normalize(&st.Oldest)
 		l.heads[laneNumber{st.Lane.Type, tagSet, st.Lane.Priority}] = st.From
 		if !paused {

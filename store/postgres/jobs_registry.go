@@ -82,38 +82,29 @@ func (s *Store) heartbeatOn(ctx context.Context, conn sender, b queue.Heartbeat)
 
 func readFleet(results pgx.BatchResults) (queue.Fleet, error) {
 	fleet := queue.Fleet{Running: make(map[queue.Kind]int)}
-	if _, err := results.Exec(); err != nil {
-		return fleet, err
-	}
-	switch tag, err := results.Exec(); {
-	case err != nil:
-		return fleet, err
-	case tag.RowsAffected() == 0:
+	skip(results, 1)
+	if tag, _ := results.Exec(); tag.RowsAffected() == 0 {
 		return fleet, queue.ErrProcessLost
 	}
-	rows, err := results.Query()
-	if err == nil {
-		fleet.Processes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (queue.Process, error) {
-			p, readable, err := scanProcess(row)
-			if !readable {
-				fleet.Unreadable++
-			}
-			return p, err
-		})
-	}
-	if err != nil {
+	rows, _ := results.Query()
+	var err error
+	if fleet.Processes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (queue.Process, error) {
+		p, readable, err := scanProcess(row)
+		if !readable {
+			fleet.Unreadable++
+		}
+		return p, err
+	}); err != nil {
 		return fleet, err
 	}
 	var lease queue.Lease
 	rows, _ = results.Query()
-	_, err = pgx.ForEachRow(rows, []any{toID(&lease.Job), &lease.Fence}, func() error {
+	if _, err = pgx.ForEachRow(rows, []any{toID(&lease.Job), &lease.Fence}, func() error {
 		fleet.Canceled = append(fleet.Canceled, lease)
 		return nil
-	})
-	if err != nil {
-		return fleet, err
+	}); err == nil {
+		err = readRunning(results, &fleet)
 	}
-	err = readRunning(results, &fleet)
 	return fleet, err
 }
 
@@ -189,11 +180,7 @@ func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, er
 		batch.Queue(s.sql(lostSQL), key(b.Process))
 		batch.Queue(s.sql(reapedSQL), key(b.Process), b.Limit)
 		read := func(r pgx.BatchResults) error {
-			for range 4 {
-				if _, err := r.Exec(); err != nil {
-					return err
-				}
-			}
+			skip(r, 4)
 			if err := r.QueryRow().Scan(&lost); err != nil {
 				return err
 			}

@@ -92,13 +92,10 @@ func (l *jobList) add(r *jobRow) {
 }
 
 // collect reads rows of jobColumns.
-func (l *jobList) collect(rows pgx.Rows, err error) error {
+func (l *jobList) collect(rows pgx.Rows, _ error) error {
 	*l = jobList{}
-	if err != nil {
-		return err
-	}
 	var r jobRow
-	_, err = pgx.ForEachRow(rows, r.targets(), func() error {
+	_, err := pgx.ForEachRow(rows, r.targets(), func() error {
 		l.add(&r)
 		r = jobRow{}
 		return nil

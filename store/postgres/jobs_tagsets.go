@@ -98,11 +98,7 @@ func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool)
 		}
 		b.Queue(s.sql(tagSetsByTextSQL), unknown)
 		err := s.send(ctx, &b, func(r pgx.BatchResults) (err error) {
-			for range b.Len() - 1 {
-				if _, err := r.Exec(); err != nil {
-					return err
-				}
-			}
+			skip(r, b.Len()-1)
 			found, err = s.readTagSets(r.Query())
 			return err
 		})
@@ -138,16 +134,13 @@ func (s *Store) blame(ctx context.Context, jobs []jobToQueue, err error) error {
 }
 
 // readTagSets reads tag sets and remembers them. One that cannot be read is left out.
-func (s *Store) readTagSets(rows pgx.Rows, err error) (map[int32]queue.TagSet, error) {
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) readTagSets(rows pgx.Rows, _ error) (map[int32]queue.TagSet, error) {
 	found := make(map[int32]queue.TagSet)
 	var n int32
 	var canon string
 	var retired bool
 	now := time.Now()
-	_, err = pgx.ForEachRow(rows, []any{&n, &canon, &retired}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&n, &canon, &retired}, func() error {
 		if set, err := queue.ParseTagSet(canon); err == nil {
 			found[n] = set
 			s.keepTags(n, set, retired, now)

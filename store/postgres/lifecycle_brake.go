@@ -102,10 +102,7 @@ func (s *Store) placed(ctx context.Context, tx pgx.Tx, now time.Time, due []life
 	if now.Before(e.DeletionsReleasedUntil) {
 		return ids, nil, nil
 	}
-	rows, err := tx.Query(ctx, s.sql(placedSQL), keys(ids))
-	if err != nil {
-		return nil, nil, err
-	}
+	rows, _ := tx.Query(ctx, s.sql(placedSQL), keys(ids))
 	placed := map[uuid.UUID]bool{}
 	var id uuid.UUID
 	if _, err := pgx.ForEachRow(rows, []any{toID(&id)}, func() error { placed[id] = true; return nil }); err != nil {
@@ -131,10 +128,7 @@ func (s *Store) deletions(ctx context.Context, tx pgx.Tx, b lifecycle.Brake, due
 			templates = append(templates, key(d.TemplateID))
 		}
 	}
-	rows, err := tx.Query(ctx, s.sql(countDeletionsSQL), templates, len(due), b.CountTo(1))
-	if err != nil {
-		return counts, err
-	}
+	rows, _ := tx.Query(ctx, s.sql(countDeletionsSQL), templates, len(due), b.CountTo(1))
 	var template uuid.UUID
 	var c lifecycle.Deletions
 	_, err = pgx.ForEachRow(rows, []any{toID(&template), &c.Made, &c.Workspaces}, func() error {

@@ -109,14 +109,11 @@ func (c *claimBatch) lockOwners(ctx context.Context) (map[uuid.UUID]lockedOwner,
 			wanted = append(wanted, c.changes[i].Workspace.OwnerID)
 		}
 	}
-	rows, err := c.tx.Query(ctx, c.s.sql(lockOwnersSQL), keys(wanted))
-	if err != nil {
-		return nil, err
-	}
+	rows, _ := c.tx.Query(ctx, c.s.sql(lockOwnersSQL), keys(wanted))
 	owners := make(map[uuid.UUID]lockedOwner, len(wanted))
 	var id uuid.UUID
 	var o lockedOwner
-	_, err = pgx.ForEachRow(rows, []any{toID(&id), &o.status, &o.rules}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{toID(&id), &o.status, &o.rules}, func() error {
 		owners[id] = o
 		return nil
 	})
@@ -129,14 +126,11 @@ func (c *claimBatch) lockRows(ctx context.Context, text string, n int, of func(i
 	for i := range ids {
 		ids[i], _ = of(i)
 	}
-	rows, err := c.tx.Query(ctx, c.s.sql(text), keys(ids))
-	if err != nil {
-		return err
-	}
+	rows, _ := c.tx.Query(ctx, c.s.sql(text), keys(ids))
 	found := make(map[uuid.UUID]int64, n)
 	var id uuid.UUID
 	var revision int64
-	_, err = pgx.ForEachRow(rows, []any{toID(&id), &revision}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{toID(&id), &revision}, func() error {
 		found[id] = revision
 		return nil
 	})
@@ -173,10 +167,7 @@ type ownedName struct {
 
 func (c *claimBatch) takeNames(ctx context.Context) error {
 	current := c.current(func(change *lifecycle.Change) bool { return change.Claims })
-	rows, err := c.tx.Query(ctx, c.s.sql(takenNamesSQL), c.names(current)...)
-	if err != nil {
-		return err
-	}
+	rows, _ := c.tx.Query(ctx, c.s.sql(takenNamesSQL), c.names(current)...)
 	var n int
 	if _, err := pgx.ForEachRow(rows, []any{&n}, func() error { c.outcomes[current[n-1]] = lifecycle.NameTaken; return nil }); err != nil {
 		return err

@@ -125,7 +125,8 @@ func (s *Store) untilAnswered(
 	return outcomes, err
 }
 
-// querier is the pool, or a transaction.
+// querier is the pool, or a transaction. The rows of a query that failed say so to whoever reads them, so nobody looks at its error
+// before.
 type querier interface {
 	Query(ctx context.Context, text string, args ...any) (pgx.Rows, error)
 }
@@ -135,17 +136,14 @@ func (s *Store) tryCommit(ctx context.Context, on querier, changes []lifecycle.C
 	for i := range outcomes {
 		outcomes[i] = lifecycle.Conflict
 	}
-	rows, err := on.Query(ctx, s.sql(text), args...)
-	if err != nil {
-		return nil, err
-	}
+	rows, _ := on.Query(ctx, s.sql(text), args...)
 	index := indexOf(changes)
 	bad := &lifecycle.ChangeError{}
 	blamed := len(changes)
 	var id uuid.UUID
 	var number pgtype.Int8 // of the build before, where the change is refused
 	var status int16
-	_, err = pgx.ForEachRow(rows, []any{toID(&id), &number, toInt2(&status)}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{toID(&id), &number, toInt2(&status)}, func() error {
 		i := index[id]
 		if !number.Valid {
 			outcomes[i] = lifecycle.Applied

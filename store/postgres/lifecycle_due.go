@@ -139,13 +139,21 @@ type sender interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
+// send returns the error of the statement that failed, if one did: what read makes of the answers behind it does not count.
 func send(ctx context.Context, conn sender, b *pgx.Batch, read func(pgx.BatchResults) error) error {
 	results := conn.SendBatch(ctx, b)
 	err := read(results)
-	if closed := results.Close(); err == nil {
-		err = closed
+	if failed := results.Close(); failed != nil {
+		return failed
 	}
 	return err
+}
+
+// skip passes over the answers of statements that are there for what they do.
+func skip(results pgx.BatchResults, n int) {
+	for range n {
+		_, _ = results.Exec()
+	}
 }
 
 const nextWakeSQL = `
@@ -157,10 +165,7 @@ const nextWakeSQL = `
 func (s *Store) NextWake(ctx context.Context, share lifecycle.Shard) (wake time.Time, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		wake = time.Time{}
-		rows, err := s.db.Query(ctx, s.sql(nextWakeSQL), share.Index, share.Count, lowBound(s.low.known()))
-		if err != nil {
-			return err
-		}
+		rows, _ := s.db.Query(ctx, s.sql(nextWakeSQL), share.Index, share.Count, lowBound(s.low.known()))
 		_, err = pgx.ForEachRow(rows, []any{toTime(&wake)}, func() error { return nil })
 		return err
 	})

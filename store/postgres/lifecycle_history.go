@@ -44,10 +44,7 @@ var buildsSQL = `
 // Builds implements [lifecycle.History].
 func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, limit int) (builds []lifecycle.Build, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.db.Query(ctx, s.sql(buildsSQL), key(workspace), before, limit)
-		if err != nil {
-			return err
-		}
+		rows, _ := s.db.Query(ctx, s.sql(buildsSQL), key(workspace), before, limit)
 		builds, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (_ lifecycle.Build, err error) {
 			var r builtRow
 			err = row.Scan(builtFields.targets(&r)...)

@@ -199,10 +199,7 @@ func (s *Store) CountStatuses(ctx context.Context, q lifecycle.CountQuery) (coun
 	text := `SELECT w.status, count(*) FROM dormouse.workspaces w WHERE true` + w.text + ` GROUP BY w.status`
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		counts = map[lifecycle.Status]int{}
-		rows, err := s.db.Query(ctx, s.sql(text), w.args...)
-		if err != nil {
-			return err
-		}
+		rows, _ := s.db.Query(ctx, s.sql(text), w.args...)
 		var status int16
 		var n int
 		_, err = pgx.ForEachRow(rows, []any{&status, &n}, func() error { counts[lifecycle.Status(status)] = n; return nil })
@@ -226,10 +223,7 @@ func (s *Store) Templates(ctx context.Context, q lifecycle.TemplateQuery) (found
 		return nil, err
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.db.Query(ctx, s.sql(templatesSQL), key(q.After), distinct(q.Organizations), q.Limit)
-		if err != nil {
-			return err
-		}
+		rows, _ := s.db.Query(ctx, s.sql(templatesSQL), key(q.After), distinct(q.Organizations), q.Limit)
 		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (lifecycle.Template, error) {
 			var r templateRow
 			err := row.Scan(templateFields.targets(&r)...)
@@ -246,10 +240,7 @@ func (s *Store) Owners(ctx context.Context, q lifecycle.OwnerQuery) (found []lif
 		return nil, err
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		rows, err := s.db.Query(ctx, s.sql(ownersSQL), key(q.After), q.Limit)
-		if err != nil {
-			return err
-		}
+		rows, _ := s.db.Query(ctx, s.sql(ownersSQL), key(q.After), q.Limit)
 		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (lifecycle.Owner, error) {
 			var r ownerRow
 			err := row.Scan(ownerFields.targets(&r)...)

@@ -145,10 +145,7 @@ func (j *rawJSON) ScanBytes(v []byte) error {
 	return nil
 }
 
-func (s *Store) snapshots(rows pgx.Rows, err error) ([]lifecycle.Snapshot, error) {
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) snapshots(rows pgx.Rows, _ error) ([]lifecycle.Snapshot, error) {
 	defer rows.Close()
 	var all []lifecycle.Snapshot
 	var row snapshotRow

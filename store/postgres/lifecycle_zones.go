@@ -36,10 +36,7 @@ func (s *Store) KeepZones(ctx context.Context, now time.Time, zones []string, fi
 }
 
 func (s *Store) keepZones(ctx context.Context, tx pgx.Tx, now time.Time, zones []string, fingerprint func(string) int64) (changed []string, err error) {
-	rows, err := tx.Query(ctx, s.sql(zonesSQL))
-	if err != nil {
-		return nil, err
-	}
+	rows, _ := tx.Query(ctx, s.sql(zonesSQL))
 	var name string
 	var known int64
 	_, err = pgx.ForEachRow(rows, []any{&name, &known}, func() error {

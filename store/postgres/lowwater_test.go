@@ -53,14 +53,17 @@ func TestLowWaterBesideAWrite(t *testing.T) {
 	}
 }
 
-// A write far above what may become the bound keeps no reading from teaching it.
+// A write of no wake, or of one far above what may become the bound, keeps no reading from teaching it.
 func TestLowWaterBesideALateWrite(t *testing.T) {
 	noon := epoch.Add(4 * time.Hour)
-	var l postgres.LowWater
-	l.Read(noon)(time.Time{})
-	defer l.Write(noon.Add(time.Hour))()
-	if bound := l.Read(noon.Add(time.Minute))(time.Time{}); !bound.Equal(noon.Add(time.Minute - 5*time.Minute)) {
-		t.Errorf("the bound is %v", bound)
+	for _, wake := range []time.Time{{}, noon.Add(time.Hour)} {
+		var l postgres.LowWater
+		l.Read(noon)(time.Time{})
+		end := l.Write(wake)
+		if bound := l.Read(noon.Add(time.Minute))(time.Time{}); !bound.Equal(noon.Add(time.Minute - 5*time.Minute)) {
+			t.Errorf("a write of %v: the bound is %v", wake, bound)
+		}
+		end()
 	}
 }
 
@@ -107,4 +110,18 @@ func TestANewerMarkStays(t *testing.T) {
 	if left != 0 {
 		t.Errorf("%d marks are left", left)
 	}
+}
+
+// Whoever finds that zone data has changed wakes everything itself, and leaves no mark for others.
+func TestKeepZonesLeavesNoMark(t *testing.T) {
+	s, pool := open(t)
+	f := newFleet(t, s, 1)
+	for data := range int64(2) {
+		_, err := s.KeepZones(t.Context(), epoch, []string{"UTC"}, func(string) int64 { return data })
+		must(t, err)
+	}
+	if n := count(t, pool, "marks"); n != 0 {
+		t.Errorf("%d marks are left", n)
+	}
+	wantDue(t, s, epoch, f.ids...)
 }

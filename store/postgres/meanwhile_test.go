@@ -109,12 +109,36 @@ func TestForgetBesideANewWorkspace(t *testing.T) {
 func TestChangeTopicsBesideAnother(t *testing.T) {
 	s, pool := open(t)
 	must(t, s.ChangeTopics(t.Context(), 1, 0))
-	must(t, meanwhile(t, pool, func() error { return s.ChangeTopics(t.Context(), 4, 0) }, `UPDATE dormouse.engine SET state = '{"later":1}'`))
-	var text string
-	must(t, pool.QueryRow(t.Context(), `SELECT state::text FROM dormouse.engine`).Scan(&text))
-	if !strings.Contains(text, "later") {
-		t.Errorf("%s is left of both", text)
+	tx, err := pool.Begin(t.Context())
+	must(t, err)
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
+	_, err = tx.Exec(t.Context(), `SELECT FROM dormouse.engine FOR UPDATE`)
+	must(t, err)
+	over := make(chan error, 1)
+	go func() { over <- s.ChangeTopics(t.Context(), 4, 0) }()
+	untilWaiting(t, pool, over)
+	_, err = tx.Exec(t.Context(), `UPDATE dormouse.engine SET state = '{"topics":2}'`)
+	must(t, err)
+	must(t, tx.Commit(t.Context()))
+	must(t, <-over)
+	e, err := s.Engine(t.Context())
+	must(t, err)
+	if e.Topics != 2|4 {
+		t.Errorf("topics %v, want those of both", e.Topics)
 	}
+}
+
+// A job that ends while it is canceled has ended.
+func TestCancelBesideAnEnd(t *testing.T) {
+	s, pool := open(t)
+	_, jobs := runningJobs(t, s, 1)
+	must(t, meanwhile(t, pool, func() error {
+		canceled, err := s.Cancel(t.Context(), queue.Cancellation{Now: epoch, IDs: []uuid.UUID{jobs[0].ID}})
+		if len(canceled) != 0 {
+			t.Errorf("canceled %+v", canceled)
+		}
+		return err
+	}, `UPDATE dormouse.jobs SET state = 2, ended_at = now()`))
 }
 
 // Who reports, or ends a job, while it is canceled hears of that.

@@ -237,12 +237,9 @@ func (s *Store) putRows(ctx context.Context, tx pgx.Tx, members []member) ([]boo
 	if len(members) == 0 {
 		return applied, nil
 	}
-	rows, err := tx.Query(ctx, s.sql(putMembersSQL), putColumns.args(members)...)
-	if err != nil {
-		return nil, err
-	}
+	rows, _ := tx.Query(ctx, s.sql(putMembersSQL), putColumns.args(members)...)
 	var n int
-	_, err = pgx.ForEachRow(rows, []any{&n}, func() error { applied[n-1] = true; return nil })
+	_, err := pgx.ForEachRow(rows, []any{&n}, func() error { applied[n-1] = true; return nil })
 	return applied, err
 }
 
@@ -277,10 +274,7 @@ func (s *Store) putPool(ctx context.Context, tx pgx.Tx, p *prewarm.PoolState) er
 func (s *Store) PoolState(ctx context.Context, pool string) (p prewarm.PoolState, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		p = prewarm.PoolState{Pool: pool}
-		rows, err := s.db.Query(ctx, s.sql(selectPoolSQL), pool)
-		if err != nil {
-			return err
-		}
+		rows, _ := s.db.Query(ctx, s.sql(selectPoolSQL), pool)
 		_, err = pgx.ForEachRow(rows, []any{
 			&p.Revision, &p.Paused, &p.PausedBy, &p.Failures.Version, &p.Failures.Count, toTime(&p.Failures.At),
 			&p.Failures.Message, &p.Extra, toTime(&p.ExtraUntil),
@@ -299,10 +293,7 @@ func (s *Store) Members(ctx context.Context, q prewarm.Query) (found []prewarm.M
 	text, args := membersSQL(&q)
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		found = nil
-		rows, err := s.db.Query(ctx, s.sql(text), args...)
-		if err != nil {
-			return err
-		}
+		rows, _ := s.db.Query(ctx, s.sql(text), args...)
 		var r memberRow
 		_, err = pgx.ForEachRow(rows, memberFields.targets(&r), func() error {
 			found = append(found, r.member())

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/migrate"
 )
 
@@ -64,24 +65,67 @@ type tables struct{ s *Store }
 
 func (t tables) Applied(ctx context.Context) (have migrate.Applied, err error) {
 	err = t.s.retry(ctx, repeatable, func(ctx context.Context) (err error) {
-		have, err = t.s.applied(ctx, t.s.db)
+		if err = t.s.visible(ctx); err == nil {
+			have, err = t.s.applied(ctx, t.s.db)
+		}
 		return err
 	})
 	return have, err
 }
 
+// visible returns an error if row level security may hide rows from the role. What is hidden looks as if it were not there, and
+// what is not there is made again, or what belongs to it deleted.
+func (s *Store) visible(ctx context.Context) error {
+	var hidden string
+	err := s.db.QueryRow(ctx, `SELECT coalesce(string_agg(relname, ', ' ORDER BY relname), '') FROM pg_catalog.pg_class
+		WHERE relnamespace = to_regnamespace($1::text) AND relkind = 'r' AND row_security_active(oid)`, s.cfg.Schema).Scan(&hidden)
+	if err == nil && hidden != "" {
+		err = fmt.Errorf("%w: row level security applies to this role in schema %q, on %s: let the role own the tables, or give it BYPASSRLS",
+			lifecycle.ErrUnavailable, s.cfg.Schema, hidden)
+	}
+	return err
+}
+
 // Exclusively takes a lock that ends with the transaction, so that it works behind a pooler too. It covers the creation
-// of the schema, which two sessions cannot do at once.
+// of the schema, which two sessions cannot do at once. It reads what the others have committed meanwhile, whatever the host's
+// default isolation is.
 func (t tables) Exclusively(ctx context.Context, f func(migrate.Tx) error) error {
-	return pgx.BeginFunc(ctx, t.s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, lockKey(t.s.cfg.Schema)); err != nil {
-			return fmt.Errorf("wait for other migrations: %w", err)
-		}
-		if err := createSchema(ctx, tx, t.s.cfg.Schema); err != nil {
-			return err
-		}
-		return f(migration{t.s, tx})
+	return t.s.retry(ctx, once, func(ctx context.Context) error {
+		return pgx.BeginTxFunc(ctx, t.s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+			if err := waitForMigrations(ctx, tx, lockKey(t.s.cfg.Schema)); err != nil {
+				return fmt.Errorf("wait for other migrations: %w", err)
+			}
+			if err := createSchema(ctx, tx, t.s.cfg.Schema); err != nil {
+				return err
+			}
+			return f(migration{t.s, tx})
+		})
 	})
+}
+
+// tableWait bounds the wait of a migration for a table where the host bounds none. Whoever needs the table waits behind it meanwhile.
+const tableWait = "3s"
+
+// waitForMigrations takes the lock. Only the context bounds the wait, and the statements of the migrations. The wait for a table is
+// bounded all the same, by the host or by tableWait.
+func waitForMigrations(ctx context.Context, tx pgx.Tx, key int64) error {
+	const unbound = `SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
+		WHERE name IN ('lock_timeout', 'statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')`
+	var hosts string
+	err := tx.QueryRow(ctx, `SELECT coalesce(nullif(current_setting('lock_timeout'), '0'), $1)`, tableWait).Scan(&hosts)
+	for _, s := range []struct {
+		text string
+		args []any
+	}{
+		{unbound, nil},
+		{`SELECT pg_advisory_xact_lock($1)`, []any{key}},
+		{`SELECT set_config('lock_timeout', $1, true)`, []any{hosts}},
+	} {
+		if err == nil {
+			_, err = tx.Exec(ctx, s.text, s.args...)
+		}
+	}
+	return err
 }
 
 // createSchema asks first: where the schema exists, the right to create one is not needed.

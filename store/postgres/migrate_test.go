@@ -41,6 +41,9 @@ func TestSchemaIsMissing(t *testing.T) {
 	if !errors.As(err, &version) || version.Have.Version != 0 || !strings.Contains(err.Error(), "call Migrate") {
 		t.Errorf("without tables Due returned %v, want a VersionError that says what to do", err)
 	}
+	if err := s.WatchWakes(soon(t), func() {}); !errors.As(err, &version) {
+		t.Errorf("without tables WatchWakes returned %v", err)
+	}
 	must(t, s.Migrate(t.Context()))
 	newFleet(t, s, 1) // the store noticed
 }

@@ -184,10 +184,7 @@ func (f forgetting) leaveEngine(ctx context.Context) error {
 func rewrite[K any](
 	ctx context.Context, f forgetting, read string, change func([]byte) (next any, found bool, err error), write func(K, any) (string, []any),
 ) error {
-	rows, err := f.tx.Query(ctx, f.s.sql(personSQL+read), f.args()...)
-	if err != nil {
-		return err
-	}
+	rows, _ := f.tx.Query(ctx, f.s.sql(personSQL+read), f.args()...)
 	var b pgx.Batch
 	var at K
 	var text []byte

@@ -31,10 +31,7 @@ func (s *Store) steady(ctx context.Context, text string, args []any, read func(p
 
 func (s *Store) behind(ctx context.Context, settings, text string, args []any, read func(pgx.Rows) error) error {
 	if s.host != nil { // the settings would stay for what the host does after it
-		rows, err := s.db.Query(ctx, s.sql(text), args...)
-		if err != nil {
-			return err
-		}
+		rows, _ := s.db.Query(ctx, s.sql(text), args...)
 		defer rows.Close()
 		return read(rows)
 	}
@@ -42,13 +39,8 @@ func (s *Store) behind(ctx context.Context, settings, text string, args []any, r
 	b.Queue(settings)
 	b.Queue(s.sql(text), args...)
 	return s.send(ctx, &b, func(r pgx.BatchResults) error {
-		if _, err := r.Exec(); err != nil {
-			return err
-		}
-		rows, err := r.Query()
-		if err != nil {
-			return err
-		}
+		skip(r, 1)
+		rows, _ := r.Query()
 		return read(rows)
 	})
 }

@@ -83,10 +83,7 @@ func (s *Store) ids(ctx context.Context, text string, args ...any) ([]uuid.UUID,
 func pageOf[K any](ctx context.Context, s *Store, of func(*K) []any, text string, args ...any) (page []K, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		page = nil
-		rows, err := s.db.Query(ctx, s.sql(text), args...)
-		if err != nil {
-			return err
-		}
+		rows, _ := s.db.Query(ctx, s.sql(text), args...)
 		var k K
 		_, err = pgx.ForEachRow(rows, of(&k), func() error { page = append(page, k); return nil })
 		return err

@@ -145,3 +145,18 @@ func TestFaultsOfMigrate(t *testing.T) {
 	}
 	newFleet(t, s, 1)
 }
+
+// A statement that is refused costs no connection.
+func TestARefusalKeepsTheConnections(t *testing.T) {
+	s, pool := open(t)
+	f := newFleet(t, s, 1)
+	before := pool.Stat().NewConnsCount()
+	for range 3 {
+		if err := s.DeleteOwner(t.Context(), f.owner.ID); !errors.Is(err, lifecycle.ErrInUse) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if n := pool.Stat().NewConnsCount() - before; n != 0 {
+		t.Errorf("%d connections were made anew", n)
+	}
+}

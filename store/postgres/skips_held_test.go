@@ -95,7 +95,7 @@ func TestReadyBesideALockedJob(t *testing.T) {
 	}
 }
 
-// Pruning leaves numbers of tenants and of organizations that somebody holds for the next time.
+// Pruning leaves numbers of tenants and of organizations, and a tag set that no job has, for the next time if somebody holds them.
 func TestPruneBesideLockedNumbers(t *testing.T) {
 	s, pool := open(t)
 	step := queue.FairOrder(0, 0, 1)
@@ -106,21 +106,28 @@ func TestPruneBesideLockedNumbers(t *testing.T) {
 	exec(t, pool, `INSERT INTO dormouse.turns VALUES ($1, 0, gen_random_uuid(), $2, 1), ($1, 0, gen_random_uuid(), $2 + 1, 1)`, lives, 99*step)
 	exec(t, pool, `INSERT INTO dormouse.claimed VALUES (gen_random_uuid(), 0, 5)`)
 	exec(t, pool, `INSERT INTO dormouse.turns VALUES (gen_random_uuid(), 0, gen_random_uuid(), 5, 1)`)
-	prune := func(hour, claimed, turns int) {
+	exec(t, pool, `INSERT INTO dormouse.tag_sets (canon) VALUES ('nobody has it')`)
+	prune := func(hour, claimed, turns, retired int) {
 		t.Helper()
 		_, err := s.PruneJobs(soon(t), epoch.Add(time.Duration(hour)*time.Hour), 10)
 		must(t, err)
 		if c, n := count(t, pool, "claimed"), count(t, pool, "turns"); c != claimed || n != turns {
 			t.Errorf("hour %d: %d numbers of organizations and %d of tenants are left, want %d and %d", hour, c, n, claimed, turns)
 		}
+		if n := count(t, pool, "tag_sets WHERE retired_at IS NOT NULL"); n != retired {
+			t.Errorf("hour %d: %d tag sets are retired, want %d", hour, n, retired)
+		}
 	}
-	releases := []func(){holds(t, pool, `SELECT FROM dormouse.claimed FOR UPDATE`), holds(t, pool, `SELECT FROM dormouse.turns FOR UPDATE`)}
-	prune(0, 4, 4)
+	var releases []func()
+	for _, table := range []string{"claimed", "turns", "tag_sets"} {
+		releases = append(releases, holds(t, pool, `SELECT FROM dormouse.`+table+` FOR UPDATE`))
+	}
+	prune(0, 4, 4, 0)
 	for _, release := range releases {
 		release()
 	}
 	// Gone are those of the organization without jobs, the number below the one claimed last, and the tenants that are a whole step behind it.
-	prune(1, 2, 1)
+	prune(1, 2, 1, 1)
 }
 
 // A mark that somebody holds keeps no other.

@@ -140,6 +140,28 @@ func TestPutBesideARefusedRow(t *testing.T) {
 	wantDue(t, s, later, append(f.ids[:17:17], f.ids[18:]...)...)
 }
 
+// So it is for the workspaces of an owner, and for one that has a mark of its own because somebody held it.
+func TestMarksBesideARefusedRow(t *testing.T) {
+	for _, what := range []string{"owner", "workspace"} {
+		t.Run(what, func(t *testing.T) {
+			s, pool := open(t)
+			f := newFleet(t, s, 3)
+			exec(t, pool, `UPDATE dormouse.workspaces SET wake_at = NULL`)
+			exec(t, pool, `ALTER TABLE dormouse.workspaces ADD CONSTRAINT host CHECK (id <> '`+f.ids[1].String()+`' OR revision < 2)`)
+			subject, want := f.owner.ID, []uuid.UUID{f.ids[0], f.ids[2]}
+			if what == "workspace" {
+				subject, want = f.ids[1], nil
+			}
+			exec(t, pool, `INSERT INTO dormouse.marks (subject, owner, due_at, touched_at) VALUES ($1, $2, $3, now() - interval '1 minute')`,
+				subject, what == "owner", epoch)
+			wantDue(t, s, epoch, want...)
+			if n := count(t, pool, "marks"); n != 0 {
+				t.Errorf("%d marks are left", n)
+			}
+		})
+	}
+}
+
 // Instants that only the database knows are the ends of the range; a page that has one is read like others.
 func TestInfiniteInstants(t *testing.T) {
 	s, pool := open(t)
@@ -248,16 +270,13 @@ func TestConfigThatCannotWork(t *testing.T) {
 	}
 }
 
-// What the planner prefers decides nothing.
-func TestConformanceWithOtherPlans(t *testing.T) {
-	cfg := pgtest.Pool(t).Config()
-	for name, value := range map[string]string{
+// What the planner prefers decides nothing, nor what a host has set for its roles and databases.
+func TestConformanceWithOtherSettings(t *testing.T) {
+	conform(t, under(t, pgtest.Pool(t), map[string]string{
 		"enable_hashjoin": "off", "plan_cache_mode": "force_generic_plan", "jit": "on", "jit_above_cost": "100000",
-	} {
-		cfg.ConnConfig.RuntimeParams[name] = value
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	must(t, err)
-	t.Cleanup(pool.Close)
-	conform(t, pool)
+		"default_transaction_isolation": "serializable", "statement_timeout": "60s", "lock_timeout": "20s", "search_path": "",
+		"timezone": "Pacific/Auckland", "datestyle": "SQL, DMY", "intervalstyle": "sql_standard", "standard_conforming_strings": "off",
+		"escape_string_warning": "on", "backslash_quote": "off", "bytea_output": "escape", "extra_float_digits": "0", "array_nulls": "off",
+		"transform_null_equals": "on", "row_security": "off", "synchronous_commit": "off",
+	}))
 }

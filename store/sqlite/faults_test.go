@@ -56,6 +56,8 @@ type faultyDriver struct {
 	left int // until the fault; 0 for none
 	hit  bool
 	err  error // errFault if nil
+	// readable: no answer is a row that cannot be read.
+	readable bool
 }
 
 func (d *faultyDriver) fail(n int) (ended func() bool) {
@@ -156,7 +158,7 @@ func (r *faultyRows) Next(to []driver.Value) error {
 	if err := errors.Join(err, r.d.next()); err != nil {
 		return err
 	}
-	if r.d.next() != nil {
+	if !r.d.readable && r.d.next() != nil {
 		for i := range to {
 			to[i] = garbled{}
 		}

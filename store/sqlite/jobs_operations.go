@@ -220,21 +220,16 @@ func (t *tx) record(id uuid.UUID, a queue.Attempt) error {
 			return fmt.Errorf("history of job %s: %w", id, err)
 		}
 	}
-	entry, err := json.Marshal(a)
-	if err != nil {
-		return err
-	}
+	entry, _ := json.Marshal(a) // texts, numbers and instants within bounds can be written, and so can what was read
 	history = append(history, entry)
-	if text, err = json.Marshal(history[max(0, len(history)-queue.MaxHistory):]); err != nil {
-		return err
-	}
-	_, err = t.exec(`UPDATE {jobs} SET history = ? WHERE id = ?`, text, blob(id))
+	text, _ = json.Marshal(history[max(0, len(history)-queue.MaxHistory):])
+	_, err := t.exec(`UPDATE {jobs} SET history = ? WHERE id = ?`, text, blob(id))
 	return err
 }
 
 func (t *tx) history(id uuid.UUID) (history []queue.Attempt, err error) {
 	var text []byte
-	if _, err = t.queryRow(`SELECT history FROM {jobs} WHERE id = ?`, []any{blob(id)}, &text); err != nil || text == nil {
+	if _, err = t.queryRow(`SELECT history FROM {jobs} WHERE id = ?`, []any{blob(id)}, &text); text == nil {
 		return nil, err
 	}
 	if err = json.Unmarshal(text, &history); err != nil {

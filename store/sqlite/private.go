@@ -28,10 +28,7 @@ func (c *connector) private() error {
 // fileOf is the path in a source, as drivers read it; empty if there is none, or the file is not to be made.
 func fileOf(source string) string {
 	path, query, _ := strings.Cut(source, "?")
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return ""
-	}
+	values, _ := url.ParseQuery(query) // what can be read of it
 	switch mode := values.Get("mode"); {
 	case path == "" || strings.Contains(path, ":memory:") || mode == "memory" || mode == "ro" || mode == "rw" || values.Has("vfs"):
 		return ""
@@ -45,8 +42,6 @@ func fileOf(source string) string {
 			return ""
 		}
 	}
-	if path, err = url.PathUnescape(path); err != nil {
-		return ""
-	}
+	path, _ = url.PathUnescape(path) // empty if it cannot be read
 	return path
 }

@@ -162,7 +162,7 @@ func (k *spacePlay) putTemplate() {
 }
 
 func (k *spacePlay) hold() lifecycle.Hold {
-	return lifecycle.Hold{Until: k.around(k.now, 3*time.Hour), Rules: lifecycle.HoldRules(k.r.IntN(3)), By: "ann", Note: "n"}
+	return lifecycle.Hold{Until: k.around(k.now, 3*time.Hour), Rules: lifecycle.HoldRules(k.r.IntN(3)), By: anyOf(k.pair, []string{"ann", "bob"}), Note: "n"}
 }
 
 func (k *spacePlay) putOwner() {

@@ -30,7 +30,7 @@ type Faulty struct {
 func Faults(t *testing.T, open func(*testing.T) Faulty) {
 	for name, run := range map[string]func(*faultFixture){
 		"registry": faultyRegistry, "workspaces": faultyWorkspaces, "ticks": faultyTicks, "jobs": faultyJobs,
-		"operations": faultyOperations, "members": faultyMembers, "removal": faultyRemoval,
+		"operations": faultyOperations, "members": faultyMembers, "removal": faultyRemoval, "many": faultyMany, "sweeps": faultySweeps,
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := Options{}.withDefaults()
@@ -60,6 +60,10 @@ func (f *faultFixture) call(name string, do func(context.Context) error) {
 	f.Helper()
 	before := f.Dump()
 	for n := 1; ; n++ {
+		if f.follows { // or what an earlier call left to follow would pass for an effect of this one
+			f.settle()
+			before = f.Dump()
+		}
 		ended := f.Fail(n)
 		err := do(f.ctx)
 		if !ended() {
@@ -311,8 +315,10 @@ func faultyOperations(f *faultFixture) {
 	k.cancel("why", over)
 	_, err := f.s.End(f.ctx, k.now, []queue.End{{Handout: queue.Handout{Lease: held.Lease()}, Process: k.process, Outcome: queue.OutcomeFailed}})
 	f.must(err)
-	f.parts = true // it says how many it has deleted
-	f.call("PruneJobs", failing(func(ctx context.Context) (int, error) { return f.s.PruneJobs(ctx, k.now.Add(time.Hour), 1) }))
+	f.parts = true                       // it says how many it has deleted
+	for _, limit := range []int{1, 10} { // and there are fewer than ten
+		f.call("PruneJobs", failing(func(ctx context.Context) (int, error) { return f.s.PruneJobs(ctx, k.now.Add(time.Hour), limit) }))
+	}
 }
 
 func faultyMembers(f *faultFixture) {

@@ -16,6 +16,7 @@ var memberClaimTests = []memberTest{
 	{"FreshestFirst", memberClaimFreshest},
 	{"OnlyWhatFits", memberClaimFits},
 	{"LifeLeft", memberClaimLife},
+	{"LifeLeftOfMany", memberClaimLifeOfMany},
 	{"SameKeySameMember", memberClaimAgain},
 	{"SameKeyAfterTheEnd", memberClaimAfterEnd},
 	{"KeyOfAnotherOwner", memberClaimKeyReused},

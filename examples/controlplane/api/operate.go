@@ -295,9 +295,11 @@ func (a *API) claim(q *request, in ClaimWanted) (any, error) {
 	if q.who.Kind == auth.Owner {
 		in.Owner = q.who.Name
 	}
-	if err := a.Room(q.Context(), in.Owner); err != nil {
+	leave, err := a.Room(q.Context(), in.Owner)
+	if err != nil {
 		return nil, err
 	}
+	defer leave()
 	n := dormouse.NewWorkspace{Owner: in.Owner, Name: in.Name, Hours: in.Hours, Autostart: in.Autostart, Autostop: in.Autostop, TTL: time.Duration(in.TTL)}
 	c := dormouse.Claim{Pool: name, Workspace: n, IfEmpty: in.IfEmpty}
 	if key := q.Header.Get(keyHeader); key != "" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"reflect"
 	"strconv"
 	"time"
@@ -286,12 +285,14 @@ func (a *API) create(q *request, in Wanted) (any, error) {
 // Create makes a workspace for somebody, the same one for the same key.
 func (a *API) Create(ctx context.Context, in Wanted, key string, by auth.Identity) (dormouse.Workspace, error) {
 	template, err := a.template(ctx, in.Template)
-	if err == nil {
-		err = a.Room(ctx, in.Owner)
-	}
 	if err != nil {
 		return dormouse.Workspace{}, err
 	}
+	leave, err := a.Room(ctx, in.Owner)
+	if err != nil {
+		return dormouse.Workspace{}, err
+	}
+	defer leave()
 	n := dormouse.NewWorkspace{
 		Template: template.ID, Owner: in.Owner, Name: in.Name, Hours: in.Hours, Autostart: in.Autostart, Autostop: in.Autostop, TTL: time.Duration(in.TTL),
 	}
@@ -303,29 +304,6 @@ func (a *API) Create(ctx context.Context, in Wanted, key string, by auth.Identit
 		return w, err
 	}
 	return a.Plane.Start(ctx, w.ID, dormouse.By(by.Name))
-}
-
-// Room refuses more workspaces than an owner may have.
-func (a *API) Room(ctx context.Context, owner string) error {
-	if owner == "" {
-		return invalid.New("owner", "", "must be a name")
-	}
-	n, err := a.has(ctx, owner)
-	if err == nil && n >= a.MaxWorkspaces {
-		err = refuse(http.StatusTooManyRequests, "too_many", "the owner has as many workspaces as one may have")
-	}
-	return err
-}
-
-// has is how many workspaces an owner has.
-func (a *API) has(ctx context.Context, owner string) (n int, err error) {
-	counts, err := a.Plane.Count(ctx, dormouse.CountQuery{Owner: owner})
-	for status, k := range counts {
-		if status != lifecycle.StatusDeleted {
-			n += k
-		}
-	}
-	return n, err
 }
 
 func (a *API) extend(q *request, id uuid.UUID, o []dormouse.Option) (dormouse.Workspace, error) {

@@ -149,3 +149,25 @@ func TestTokensAndFacts(t *testing.T) {
 		}
 	})
 }
+
+// Places are counted by owner until they are left, or so old that whoever took them must be gone.
+func TestRooms(t *testing.T) {
+	everywhere(t, func(t *testing.T, db *records.DB) {
+		now := time.Now()
+		take := func(owner, id string, at time.Time) int {
+			n, err := db.TakeRoom(t.Context(), owner, id, at, time.Minute)
+			must(t, err)
+			return n
+		}
+		if a, b, c := take("ann", "1", now), take("ann", "2", now), take("ben", "3", now); a != 1 || b != 2 || c != 1 {
+			t.Errorf("%d, %d, %d", a, b, c)
+		}
+		must(t, db.LeaveRoom(t.Context(), "1"))
+		if n := take("ann", "4", now); n != 2 {
+			t.Errorf("%d after one was left", n)
+		}
+		if n := take("ann", "5", now.Add(2*time.Minute)); n != 1 {
+			t.Errorf("%d after those before were given up", n)
+		}
+	})
+}

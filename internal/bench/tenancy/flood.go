@@ -67,9 +67,8 @@ func (f *flood) start(ctx context.Context) {
 	ids := make(chan uuid.UUID, 1)
 	each := func(n *atomic.Int64, do func(i int)) {
 		f.running.Go(func() {
-			for i := 0; ctx.Err() == nil; i++ {
-				do(i)
-				n.Add(1)
+			for ctx.Err() == nil {
+				do(int(n.Add(1)))
 			}
 		})
 	}

@@ -33,7 +33,7 @@ func run(ctx context.Context, r *figure.Recorder) error {
 	if !r.Wants("tenancy/") {
 		return nil
 	}
-	b, stop, err := open(ctx)
+	b, stop, err := open(ctx, "tenancy")
 	if errors.Is(err, pgtest.ErrNotFound) {
 		r.Step("the figures of tenancy/ are left out: %v", err)
 		return nil
@@ -42,12 +42,20 @@ func run(ctx context.Context, r *figure.Recorder) error {
 		return err
 	}
 	defer stop()
-	quiet, flooded := 5*time.Second, 10*time.Second
-	if r.Full {
-		quiet, flooded = 20*time.Second, time.Minute
+	nextDoor, stopNextDoor, err := open(ctx, "next_door")
+	if err != nil {
+		return err
 	}
-	return b.measure(ctx, r, quiet, flooded)
+	defer stopNextDoor()
+	each := 2 * time.Second
+	if r.Full {
+		each = time.Minute / rounds
+	}
+	return b.measure(ctx, r, nextDoor, each)
 }
+
+// rounds is how often quiet and flood take turns, so that what else the machine does meets both alike.
+const rounds = 5
 
 // bench is two processes of a control plane on one database: all is posted in the first, and all workers are at the second.
 type bench struct {
@@ -55,7 +63,7 @@ type bench struct {
 	front, worker *acquirer.Acquirer
 }
 
-func open(ctx context.Context) (_ *bench, stop func(), err error) {
+func open(ctx context.Context, database string) (_ *bench, stop func(), err error) {
 	var stops []func()
 	stop = func() {
 		for _, f := range slices.Backward(stops) {
@@ -72,12 +80,12 @@ func open(ctx context.Context) (_ *bench, stop func(), err error) {
 		return nil, nil, err
 	}
 	stops = append(stops, func() { _ = server.Close() })
-	if err := server.CreateDatabase(ctx, "tenancy", "template1"); err != nil {
+	if err := server.CreateDatabase(ctx, database, "template1"); err != nil {
 		return nil, nil, err
 	}
 	b := &bench{}
 	for _, a := range []**acquirer.Acquirer{&b.front, &b.worker} {
-		pool, err := pgxpool.New(ctx, server.DSN("tenancy"))
+		pool, err := pgxpool.New(ctx, server.DSN(database))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -126,34 +134,49 @@ func start(ctx context.Context, pool *pgxpool.Pool, to **acquirer.Acquirer) (sto
 	}, nil
 }
 
-func (b *bench) measure(ctx context.Context, r *figure.Recorder, quiet, flooded time.Duration) error {
+// handovers are what the hand-overs of a victim took in each round: without a flood, beside one that another control plane on the same
+// cores has, with a database server of its own, and beside one on the same control plane.
+type handovers struct {
+	quiet, nextDoor, flooded [][]time.Duration
+}
+
+func (b *bench) measure(ctx context.Context, r *figure.Recorder, nextDoor *bench, each time.Duration) error {
 	v, err := newVictim(ctx, b)
 	if err != nil {
 		return err
 	}
 	defer v.stop()
-	r.Step("tenancy: %s without the flood", quiet)
-	before, err := v.handovers(ctx, quiet)
-	if err != nil {
-		return err
-	}
 	f, err := newFlood(b)
 	if err != nil {
 		return err
 	}
-	r.Step("tenancy: %s of it", flooded)
-	f.start(ctx)
-	after, err := v.handovers(ctx, flooded)
-	beat, beatErr := b.heartbeat(ctx)
-	f.stop()
-	if err := errors.Join(err, beatErr); err != nil {
+	g, err := newFlood(nextDoor)
+	if err != nil {
 		return err
 	}
-	r.AtMost(3, "tenancy/handover", float64(quantile(after, .99))/float64(quantile(before, .99)), "x",
-		fmt.Sprintf("p99 from posting in one process to the worker at another: %s beside %s, %s quiet; medians %s and %s",
-			short(quantile(after, .99)), f.counts(), short(quantile(before, .99)), short(quantile(after, .5)), short(quantile(before, .5))))
+	var took handovers
+	beat := 0
+	for n := range rounds {
+		r.Step("tenancy: round %d: %s each of quiet, of a flood next door, and of one here", n+1, each)
+		for _, phase := range []struct {
+			flood *flood
+			to    *[][]time.Duration
+		}{{nil, &took.quiet}, {g, &took.nextDoor}, {f, &took.flooded}} {
+			list, err := v.beside(ctx, phase.flood, each)
+			if err != nil {
+				return err
+			}
+			*phase.to = append(*phase.to, list)
+		}
+		size, err := b.heartbeat(ctx)
+		if err != nil {
+			return err
+		}
+		beat = max(beat, size)
+	}
+	took.report(r, f)
 	r.AtMost(0, "tenancy/leases", float64(v.lost.Load()), "lost",
-		fmt.Sprintf("of %d jobs that were held and reported on each second, and %d that were handed over", held, len(before)+len(after)))
+		fmt.Sprintf("of %d jobs that were held and reported on each second, and %d that were handed over", held, took.count()))
 	r.AtMost(256, "tenancy/heartbeats", float64(beat)/1024, "KiB", "the largest row of a process during the flood")
 	r.AtMost(10, "tenancy/renders", float64(f.evicted()), "entries", fmt.Sprintf("of %d of others gone from the render cache after %d keys of the flooder", cached, f.renders.Load()))
 	left, made, err := b.leftover(ctx, f)
@@ -162,6 +185,52 @@ func (b *bench) measure(ctx context.Context, r *figure.Recorder, quiet, flooded 
 	}
 	r.AtMost(5, "tenancy/left", float64(left), "tag sets", fmt.Sprintf("of %d, when the flooder's jobs are gone", made))
 	return nil
+}
+
+// beside is what hand-overs take beside a flood; nil: without one.
+func (v *victim) beside(ctx context.Context, f *flood, d time.Duration) ([]time.Duration, error) {
+	if f != nil {
+		f.start(ctx)
+		defer f.stop()
+	}
+	return v.handovers(ctx, d)
+}
+
+func (h *handovers) report(r *figure.Recorder, f *flood) {
+	quiet, nextDoor, flooded := h.of(.99)
+	median, medianNextDoor, medianFlooded := h.of(.5)
+	r.AtMost(3, "tenancy/handover", ratio(flooded, quiet), "x",
+		fmt.Sprintf("p99 from posting in one process to the worker at another, in the median of %d rounds: %s beside %s, %s quiet; medians %s and %s",
+			rounds, short(quantile(flooded, .5)), f.counts(), short(quantile(quiet, .5)),
+			short(quantile(medianFlooded, .5)), short(quantile(median, .5))))
+	r.Plain("tenancy/next_door", ratio(nextDoor, quiet), "x",
+		fmt.Sprintf("the same beside a flood of other processes on another server, which take the cores alone: %s, median %s",
+			short(quantile(nextDoor, .5)), short(quantile(medianNextDoor, .5))))
+}
+
+func (h *handovers) count() (n int) {
+	for _, list := range slices.Concat(h.quiet, h.nextDoor, h.flooded) {
+		n += len(list)
+	}
+	return n
+}
+
+// of is a quantile of each round.
+func (h *handovers) of(q float64) (quiet, nextDoor, flooded []time.Duration) {
+	for n := range h.quiet {
+		quiet, nextDoor, flooded = append(quiet, quantile(h.quiet[n], q)), append(nextDoor, quantile(h.nextDoor[n], q)), append(flooded, quantile(h.flooded[n], q))
+	}
+	return quiet, nextDoor, flooded
+}
+
+// ratio is the median of what one is of the other, round by round.
+func ratio(of, by []time.Duration) float64 {
+	ratios := make([]float64, len(of))
+	for n := range of {
+		ratios[n] = float64(of[n]) / float64(by[n])
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
 }
 
 // heartbeat is the size of the largest row of a process.

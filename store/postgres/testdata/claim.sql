@@ -1,6 +1,8 @@
 WITH candidate AS (
 	SELECT c.id, c.place, p.rank
-	FROM unnest($8::text[], $9::integer[], $10::smallint[], $11::bigint[], $12::integer[]) AS p (type, tag_set, priority, bound, rank) CROSS JOIN LATERAL (
+	FROM (SELECT
+		unnest($8::text[]) AS type, unnest($9::integer[]) AS tag_set, unnest($10::smallint[]) AS priority,
+		unnest($11::bigint[]) AS bound, unnest($12::integer[]) AS rank) AS p CROSS JOIN LATERAL (
 		SELECT j.id, j.place FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $2 AND j.type = p.type AND j.tag_set = p.tag_set
 			AND j.priority = p.priority AND j.place >= p.bound

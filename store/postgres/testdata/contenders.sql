@@ -1,5 +1,7 @@
 SELECT c.id, c.tenant_id, p.type, p.priority, p.rank, c.place
-FROM unnest($4::text[], $5::integer[], $6::smallint[], $7::bigint[], $8::integer[]) AS p (type, tag_set, priority, bound, rank)
+FROM (SELECT
+		unnest($4::text[]) AS type, unnest($5::integer[]) AS tag_set, unnest($6::smallint[]) AS priority,
+		unnest($7::bigint[]) AS bound, unnest($8::integer[]) AS rank) AS p
 CROSS JOIN LATERAL (
 	SELECT j.id, j.tenant_id, j.place FROM dormouse.jobs j
 	WHERE j.ready AND j.organization_id = $1 AND j.type = p.type AND j.tag_set = p.tag_set

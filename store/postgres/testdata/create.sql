@@ -1,18 +1,20 @@
 WITH new AS (
-	SELECT * FROM unnest(
-		$1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[],
-		$8::timestamptz[], $9::text[], $10::bigint[], $11::timestamptz[], $12::timestamptz[],
-		$13::timestamptz[], $14::timestamptz[], $15::smallint[], $16::text[], $17::text[],
-		$18::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[], $22::boolean[],
-		$23::boolean[], $24::boolean[], $25::integer[], $26::integer[], $27::timestamptz[],
-		$28::timestamptz[], $29::integer[], $30::text[], $31::text[]
-	) AS c (
-		id, organization_id, owner_id, template_id, name, created_at, autostart, autostart_after, autostop,
-		ttl_ns, last_used_at, dormant_at, deleting_at, hold_until, hold_rules, hold_note, hold_by,
-		stop_floor, dormancy_floor, delete_floor, reminded_for, automatic_updates, managed, deleted,
-		failures, start_failures, attention_at, backoff_until, backoff_attempts, backoff_cause,
-		backoff_message
-	)
+	SELECT * FROM (SELECT
+		unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS organization_id, unnest($3::uuid[]) AS owner_id,
+		unnest($4::uuid[]) AS template_id, unnest($5::text[]) AS name,
+		unnest($6::timestamptz[]) AS created_at, unnest($7::text[]) AS autostart,
+		unnest($8::timestamptz[]) AS autostart_after, unnest($9::text[]) AS autostop,
+		unnest($10::bigint[]) AS ttl_ns, unnest($11::timestamptz[]) AS last_used_at,
+		unnest($12::timestamptz[]) AS dormant_at, unnest($13::timestamptz[]) AS deleting_at,
+		unnest($14::timestamptz[]) AS hold_until, unnest($15::smallint[]) AS hold_rules,
+		unnest($16::text[]) AS hold_note, unnest($17::text[]) AS hold_by,
+		unnest($18::timestamptz[]) AS stop_floor, unnest($19::timestamptz[]) AS dormancy_floor,
+		unnest($20::timestamptz[]) AS delete_floor, unnest($21::timestamptz[]) AS reminded_for,
+		unnest($22::boolean[]) AS automatic_updates, unnest($23::boolean[]) AS managed,
+		unnest($24::boolean[]) AS deleted, unnest($25::integer[]) AS failures,
+		unnest($26::integer[]) AS start_failures, unnest($27::timestamptz[]) AS attention_at,
+		unnest($28::timestamptz[]) AS backoff_until, unnest($29::integer[]) AS backoff_attempts,
+		unnest($30::text[]) AS backoff_cause, unnest($31::text[]) AS backoff_message) AS c
 ), bad AS (
 	SELECT n.id,
 		NOT EXISTS (SELECT FROM dormouse.owners o WHERE o.id = n.owner_id) AS no_owner,
@@ -35,7 +37,9 @@ WITH new AS (
 ), told AS (
 	INSERT INTO dormouse.events (workspace_id, topic, body)
 	SELECT e.workspace_id, e.topic, e.body::json
-	FROM unnest($33::uuid[], $34::smallint[], $35::text[]) WITH ORDINALITY AS e (workspace_id, topic, body, n)
+	FROM (SELECT
+		unnest($33::uuid[]) AS workspace_id, unnest($34::smallint[]) AS topic, unnest($35::text[]) AS body,
+		generate_subscripts($33::uuid[], 1) AS n) AS e
 	WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)
 	ORDER BY e.n
 )

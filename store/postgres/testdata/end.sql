@@ -1,11 +1,11 @@
 WITH ending AS (
-	SELECT * FROM unnest(
-		$2::uuid[], $3::bigint[], $4::uuid[], $5::smallint[], $6::boolean[], $7::text[], $8::text[],
-		$9::text[], $10::bytea[], $11::timestamptz[], $12::uuid[], $13::uuid[], $14::bytea[]
-	) WITH ORDINALITY AS e (
-		id, fence, process_id, target, released, error, recorded, brief, result, ready_at, organization_id,
-		worker_id, secret, n
-	)
+	SELECT * FROM (SELECT
+		unnest($2::uuid[]) AS id, unnest($3::bigint[]) AS fence, unnest($4::uuid[]) AS process_id,
+		unnest($5::smallint[]) AS target, unnest($6::boolean[]) AS released, unnest($7::text[]) AS error,
+		unnest($8::text[]) AS recorded, unnest($9::text[]) AS brief, unnest($10::bytea[]) AS result,
+		unnest($11::timestamptz[]) AS ready_at, unnest($12::uuid[]) AS organization_id,
+		unnest($13::uuid[]) AS worker_id, unnest($14::bytea[]) AS secret,
+		generate_subscripts($2::uuid[], 1) AS n) AS e
 ), held AS (
 	SELECT * FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
 ), accepted AS (

@@ -1,12 +1,11 @@
 WITH wanted AS (
-	SELECT j.* FROM unnest(
-		$1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::smallint[], $7::integer[],
-		$8::bytea[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::bigint[],
-		$14::bigint[]
-	) WITH ORDINALITY AS j (
-		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,
-		ready_at, unique_key, run_limit, step, n
-	)
+	SELECT j.* FROM (SELECT
+		unnest($1::uuid[]) AS id, unnest($2::uuid[]) AS organization_id, unnest($3::uuid[]) AS tenant_id,
+		unnest($4::text[]) AS type, unnest($5::integer[]) AS tag_set, unnest($6::smallint[]) AS priority,
+		unnest($7::integer[]) AS weight, unnest($8::bytea[]) AS payload, unnest($9::text[]) AS trace,
+		unnest($10::timestamptz[]) AS created_at, unnest($11::timestamptz[]) AS ready_at,
+		unnest($12::text[]) AS unique_key, unnest($13::bigint[]) AS run_limit, unnest($14::bigint[]) AS step,
+		generate_subscripts($1::uuid[], 1) AS n) AS j
 	WHERE NOT EXISTS (SELECT FROM dormouse.jobs x WHERE x.id = j.id)
 		AND NOT EXISTS (SELECT FROM dormouse.jobs x
 			WHERE x.organization_id = j.organization_id AND x.type = j.type AND x.unique_key = j.unique_key AND x.state < 2)

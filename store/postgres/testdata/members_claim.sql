@@ -1,8 +1,9 @@
 WITH claim AS MATERIALIZED (
-	SELECT c.*, k.id AS known FROM unnest(
-		$6::text[], $7::text[], $8::text[], $9::bigint[], $10::timestamptz[], $11::timestamptz[],
-		$12::text[]
-	) WITH ORDINALITY AS c (claim_key, owner, tenant, idle_timeout, ends_at, deadline, claim_details, n)
+	SELECT c.*, k.id AS known FROM (SELECT
+		unnest($6::text[]) AS claim_key, unnest($7::text[]) AS owner, unnest($8::text[]) AS tenant,
+		unnest($9::bigint[]) AS idle_timeout, unnest($10::timestamptz[]) AS ends_at,
+		unnest($11::timestamptz[]) AS deadline, unnest($12::text[]) AS claim_details,
+		generate_subscripts($6::text[], 1) AS n) AS c
 	LEFT JOIN dormouse.members k ON k.pool = $1 AND k.claim_key = c.claim_key
 ), open AS MATERIALIZED (
 	SELECT count(*) AS total, array_agg(n ORDER BY n) AS n, array_agg(claim_key ORDER BY n) AS claim_key,

@@ -1,14 +1,15 @@
 WITH change AS MATERIALIZED (
-	SELECT * FROM unnest(
-		$1::uuid[], $2::bigint[], $3::boolean[], $4::text[], $5::text[], $6::smallint[], $7::uuid[],
-		$8::bigint[], $9::integer[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[],
-		$14::integer[], $15::integer[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[],
-		$21::text[], $22::timestamptz[], $23::bigint[], $24::timestamptz[]
-	) WITH ORDINALITY AS c (
-		id, revision, leaves, pool, version, state, resource, generation, uses, reserved_for, created_at,
-		ready_at, deadline, attempts, misses, reason, message, claim_key, owner, tenant, claim_details,
-		claimed_at, idle_timeout, ends_at, n
-	)
+	SELECT * FROM (SELECT
+		unnest($1::uuid[]) AS id, unnest($2::bigint[]) AS revision, unnest($3::boolean[]) AS leaves,
+		unnest($4::text[]) AS pool, unnest($5::text[]) AS version, unnest($6::smallint[]) AS state,
+		unnest($7::uuid[]) AS resource, unnest($8::bigint[]) AS generation, unnest($9::integer[]) AS uses,
+		unnest($10::text[]) AS reserved_for, unnest($11::timestamptz[]) AS created_at,
+		unnest($12::timestamptz[]) AS ready_at, unnest($13::timestamptz[]) AS deadline,
+		unnest($14::integer[]) AS attempts, unnest($15::integer[]) AS misses, unnest($16::text[]) AS reason,
+		unnest($17::text[]) AS message, unnest($18::text[]) AS claim_key, unnest($19::text[]) AS owner,
+		unnest($20::text[]) AS tenant, unnest($21::text[]) AS claim_details,
+		unnest($22::timestamptz[]) AS claimed_at, unnest($23::bigint[]) AS idle_timeout,
+		unnest($24::timestamptz[]) AS ends_at, generate_subscripts($1::uuid[], 1) AS n) AS c
 ), locked AS MATERIALIZED (
 	SELECT id, pool, revision FROM dormouse.members WHERE id = ANY ($1) ORDER BY id FOR UPDATE SKIP LOCKED
 ), matched AS MATERIALIZED (

@@ -1,5 +1,7 @@
 WITH RECURSIVE known AS (
-	SELECT * FROM unnest($4::text[], $5::integer[], $6::smallint[], $7::bigint[]) AS k (type, tag_set, priority, bound)
+	SELECT * FROM (SELECT
+		unnest($4::text[]) AS type, unnest($5::integer[]) AS tag_set, unnest($6::smallint[]) AS priority,
+		unnest($7::bigint[]) AS bound) AS k
 ), edge AS (
 	SELECT type, tag_set, priority,
 		lead(type) OVER line AS to_type, lead(tag_set) OVER line AS to_tag_set, lead(priority) OVER line AS to_priority

@@ -1,13 +1,15 @@
 WITH renewal AS (
-	SELECT * FROM unnest(
-		$2::uuid[], $3::bigint[], $4::uuid[], $5::boolean[], $6::integer[], $7::text[], $8::integer[],
-		$9::bigint[], $10::bigint[], $11::text[], $12::uuid[], $13::uuid[], $14::bytea[]
-	) WITH ORDINALITY AS r (
-		id, fence, process_id, reports, percent, message, lines, size, bound, log_end, organization_id,
-		worker_id, secret, n
-	)
+	SELECT * FROM (SELECT
+		unnest($2::uuid[]) AS id, unnest($3::bigint[]) AS fence, unnest($4::uuid[]) AS process_id,
+		unnest($5::boolean[]) AS reports, unnest($6::integer[]) AS percent, unnest($7::text[]) AS message,
+		unnest($8::integer[]) AS lines, unnest($9::bigint[]) AS size, unnest($10::bigint[]) AS bound,
+		unnest($11::text[]) AS log_end, unnest($12::uuid[]) AS organization_id,
+		unnest($13::uuid[]) AS worker_id, unnest($14::bytea[]) AS secret,
+		generate_subscripts($2::uuid[], 1) AS n) AS r
 ), line AS (
-	SELECT * FROM unnest($15::bigint[], $16::bigint[], $17::timestamptz[], $18::text[], $19::bigint[]) AS l (renewal, seq, at, text, upto)
+	SELECT * FROM (SELECT
+		unnest($15::bigint[]) AS renewal, unnest($16::bigint[]) AS seq, unnest($17::timestamptz[]) AS at,
+		unnest($18::text[]) AS text, unnest($19::bigint[]) AS upto) AS l
 ), taker AS (
 	SELECT id FROM dormouse.processes
 	WHERE id = ANY ($4) AND lost_at IS NULL

@@ -1,23 +1,28 @@
 WITH change AS (
-	SELECT * FROM unnest(
-		$1::uuid[], $2::bigint[], $3::boolean[], $4::timestamptz[], $5::text[], $6::timestamptz[],
-		$7::text[], $8::bigint[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],
-		$12::timestamptz[], $13::smallint[], $14::text[], $15::text[], $16::timestamptz[],
-		$17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::boolean[], $21::boolean[],
-		$22::boolean[], $23::integer[], $24::integer[], $25::timestamptz[], $26::timestamptz[],
-		$27::integer[], $28::text[], $29::text[], $30::bigint[], $31::bigint[], $32::uuid[], $33::bigint[],
-		$34::uuid[], $35::smallint[], $36::text[], $37::smallint[], $38::text[], $39::text[], $40::text[],
-		$41::timestamptz[], $42::timestamptz[], $43::timestamptz[], $44::bigint[], $45::timestamptz[],
-		$46::timestamptz[], $47::timestamptz[]
-	) AS c (
-		id, revision, new_build, wake_at, autostart, autostart_after, autostop, ttl_ns, last_used_at,
-		dormant_at, deleting_at, hold_until, hold_rules, hold_note, hold_by, stop_floor, dormancy_floor,
-		delete_floor, reminded_for, automatic_updates, managed, deleted, failures, start_failures,
-		attention_at, backoff_until, backoff_attempts, backoff_cause, backoff_message, template_seen,
-		owner_seen, build_id, build_number, build_version_id, build_transition, build_reason, build_status,
-		build_initiator, build_error, build_result, build_created_at, build_completed_at, build_due_at,
-		build_ttl_ns, build_run_since, build_deadline, build_max_deadline
-	)
+	SELECT * FROM (SELECT
+		unnest($1::uuid[]) AS id, unnest($2::bigint[]) AS revision, unnest($3::boolean[]) AS new_build,
+		unnest($4::timestamptz[]) AS wake_at, unnest($5::text[]) AS autostart,
+		unnest($6::timestamptz[]) AS autostart_after, unnest($7::text[]) AS autostop,
+		unnest($8::bigint[]) AS ttl_ns, unnest($9::timestamptz[]) AS last_used_at,
+		unnest($10::timestamptz[]) AS dormant_at, unnest($11::timestamptz[]) AS deleting_at,
+		unnest($12::timestamptz[]) AS hold_until, unnest($13::smallint[]) AS hold_rules,
+		unnest($14::text[]) AS hold_note, unnest($15::text[]) AS hold_by,
+		unnest($16::timestamptz[]) AS stop_floor, unnest($17::timestamptz[]) AS dormancy_floor,
+		unnest($18::timestamptz[]) AS delete_floor, unnest($19::timestamptz[]) AS reminded_for,
+		unnest($20::boolean[]) AS automatic_updates, unnest($21::boolean[]) AS managed,
+		unnest($22::boolean[]) AS deleted, unnest($23::integer[]) AS failures,
+		unnest($24::integer[]) AS start_failures, unnest($25::timestamptz[]) AS attention_at,
+		unnest($26::timestamptz[]) AS backoff_until, unnest($27::integer[]) AS backoff_attempts,
+		unnest($28::text[]) AS backoff_cause, unnest($29::text[]) AS backoff_message,
+		unnest($30::bigint[]) AS template_seen, unnest($31::bigint[]) AS owner_seen,
+		unnest($32::uuid[]) AS build_id, unnest($33::bigint[]) AS build_number,
+		unnest($34::uuid[]) AS build_version_id, unnest($35::smallint[]) AS build_transition,
+		unnest($36::text[]) AS build_reason, unnest($37::smallint[]) AS build_status,
+		unnest($38::text[]) AS build_initiator, unnest($39::text[]) AS build_error,
+		unnest($40::text[]) AS build_result, unnest($41::timestamptz[]) AS build_created_at,
+		unnest($42::timestamptz[]) AS build_completed_at, unnest($43::timestamptz[]) AS build_due_at,
+		unnest($44::bigint[]) AS build_ttl_ns, unnest($45::timestamptz[]) AS build_run_since,
+		unnest($46::timestamptz[]) AS build_deadline, unnest($47::timestamptz[]) AS build_max_deadline) AS c
 ), held AS (
 	SELECT id, revision,
 		build_id, build_number, build_version_id, build_transition, build_reason, build_status,

@@ -1,0 +1,111 @@
+package postgres_test
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store/postgres"
+	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
+)
+
+// under returns a pool to the same database whose sessions have these settings, as those of a role or a database have.
+func under(t *testing.T, pool *pgxpool.Pool, settings map[string]string) *pgxpool.Pool {
+	t.Helper()
+	cfg := pool.Config()
+	for name, value := range settings {
+		cfg.ConnConfig.RuntimeParams[name] = value
+	}
+	other, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(other.Close)
+	return other
+}
+
+// What a host's administrator bounds does not keep replicas from migrating at the same time: one waits for the others as long as
+// its context lets it, and sees what they have done.
+func TestMigrateUnderTheHostsSettings(t *testing.T) {
+	empty := pgtest.Empty(t)
+	pool := under(t, empty, map[string]string{
+		"default_transaction_isolation": "serializable", "lock_timeout": "500ms", "statement_timeout": "1s",
+	})
+	other, err := empty.Acquire(t.Context())
+	must(t, err)
+	defer other.Release()
+	_, err = other.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, postgres.LockKey(postgres.DefaultSchema))
+	must(t, err)
+	var replicas sync.WaitGroup
+	for range 4 {
+		replicas.Go(func() {
+			if err := over(t, pool).Migrate(soon(t)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	_, err = other.Exec(t.Context(), `SELECT pg_sleep(1.5)`)
+	must(t, err)
+	_, err = other.Exec(t.Context(), `SELECT pg_advisory_unlock($1)`, postgres.LockKey(postgres.DefaultSchema))
+	must(t, err)
+	replicas.Wait()
+}
+
+// A transaction of the host that holds a table does not make a migration fail if it ends soon, nor keep it waiting without end if it
+// does not; nothing of the migration is left then.
+func TestMigrateBesideALockedTable(t *testing.T) {
+	pool := pgtest.Empty(t)
+	files, err := postgres.Migrations(postgres.DefaultSchema)
+	must(t, err)
+	names, err := fs.Glob(files, "*.sql")
+	must(t, err)
+	exec(t, pool, `CREATE SCHEMA dormouse`)
+	for _, name := range names[:12] { // what comes next adds indexes to the events
+		text, err := fs.ReadFile(files, name)
+		must(t, err)
+		exec(t, pool, string(text))
+	}
+	version := func() (n int) {
+		must(t, pool.QueryRow(t.Context(), `SELECT max(version) FROM dormouse.migrations`).Scan(&n))
+		return n
+	}
+	impatient := over(t, under(t, pool, map[string]string{"lock_timeout": "100ms"}))
+	tx, err := pool.Begin(t.Context())
+	must(t, err)
+	_, err = tx.Exec(t.Context(), `LOCK TABLE dormouse.events`)
+	must(t, err)
+	if err := impatient.Migrate(soon(t)); err == nil || !strings.Contains(err.Error(), "00013") || version() != 12 {
+		t.Errorf("beside a lock that stays: %v, version %d", err, version())
+	}
+	patient := over(t, under(t, pool, map[string]string{"lock_timeout": "1s"}))
+	migrated := make(chan error)
+	go func() { migrated <- patient.Migrate(soon(t)) }()
+	_, err = tx.Exec(t.Context(), `SELECT pg_sleep(1.3)`) // it has to try twice
+	must(t, err)
+	must(t, tx.Rollback(t.Context()))
+	must(t, <-migrated)
+	newFleet(t, patient, 1)
+}
+
+// Row level security that hides rows from the store is said by name, before anything is decided on what is left. A role that it
+// does not hide anything from works.
+func TestRowLevelSecurity(t *testing.T) {
+	_, pool := open(t)
+	const grants = `GRANT USAGE ON SCHEMA dormouse TO ROLE; GRANT ALL ON ALL TABLES IN SCHEMA dormouse TO ROLE; GRANT ALL ON ALL SEQUENCES IN SCHEMA dormouse TO ROLE`
+	_, as := role(t, pool, grants)
+	exec(t, pool, `ALTER TABLE dormouse.members ENABLE ROW LEVEL SECURITY`)
+	s := over(t, as(false))
+	_, err := s.Due(t.Context(), lifecycle.DueQuery{Now: epoch, Limit: 1})
+	for what, err := range map[string]error{"Due": err, "Migrate": s.Migrate(t.Context()), "PutOwner": s.PutOwner(t.Context(), epoch, lifecycle.Owner{})} {
+		if !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "row level security") || !strings.Contains(err.Error(), "members") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, exempt := role(t, pool, grants+`; alter role ROLE bypassrls`)
+	newFleet(t, over(t, exempt(false)), 1)
+	exec(t, pool, `ALTER TABLE dormouse.members DISABLE ROW LEVEL SECURITY`)
+	newFleet(t, s, 1) // the store noticed
+}
