@@ -3,7 +3,6 @@ package acquirer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/fairshare"
 	"github.com/dormouse-go/dormouse/internal/leases"
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 	"github.com/dormouse-go/dormouse/internal/workqueue"
 	"github.com/dormouse-go/dormouse/invalid"
 )
@@ -63,6 +63,7 @@ type Acquirer struct {
 	outgoing *outgoing
 	teller   *teller
 	domains  domains
+	given    *outcall.Calls                // those given up
 	shares   *fairshare.Limiter[uuid.UUID] // of organizations; nil: nobody is held back
 	judges   *workqueue.Queue              // verdicts about leases in doubt; at most one for each lease
 
@@ -102,7 +103,7 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		teller: newTeller(), judges: workqueue.New(),
 		member: newMembership(), waits: make(map[workerKey]int), held: make(map[workerKey]int),
 		hangUps: make(hangUps), looks: newLooks(), losses: newLosses(),
-		breaker: breaker.Breaker{First: firstPause, Max: maxPause},
+		breaker: breaker.Breaker{First: firstPause, Max: maxPause}, given: outcall.New(cfg.Clock, "stuck"),
 	}
 	a.book = leases.New(a.runLimit)
 	a.book.Silence = cfg.Remote.Silence
@@ -130,7 +131,9 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 }
 
 // Run registers the process with the store, and then claims, listens, announces and keeps leases alive until ctx ends. It
-// returns nil once everything it started has ended. It may be called once; after that it returns [ErrAlreadyRun].
+// returns nil once everything it started has ended, and an error that names what does not return: a call of the store or of the
+// host that ignores its context is given up 3 seconds after that has ended. It may be called once; after that it returns
+// [ErrAlreadyRun].
 //
 // When ctx ends, waiting workers get [queue.ErrStopped] and nothing more is handed out, but leases are kept while jobs are
 // held: their workers may go on, report and end them for up to [Config.StopTimeout]. So a worker and its acquirer may share
@@ -157,7 +160,7 @@ func (a *Acquirer) Run(ctx context.Context) error {
 	a.calls.Drain(late)
 	a.leave(late)
 	a.tellAll()
-	return nil
+	return a.leftovers()
 }
 
 func (a *Acquirer) startLoops(life, late context.Context) *sync.WaitGroup {
@@ -240,21 +243,6 @@ func (a *Acquirer) leave(ctx context.Context) {
 	if heartbeats > 0 && !holds {
 		_, _ = a.reap(ctx, process, heartbeats, 1) // else others do, after the lease
 	}
-}
-
-// call runs one call of the store under its own time limit and counts it. Its error says what was attempted.
-func (a *Acquirer) call(ctx context.Context, operation string, f func(ctx context.Context) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	guard := a.clock.AfterFunc(a.cfg.Timeout, func() { cancel(context.DeadlineExceeded) }, "store", operation)
-	defer guard.Stop()
-	begun := a.clock.Now()
-	err := f(ctx)
-	a.metrics.storeCall(operation, a.clock.Since(begun), err)
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("acquirer: %s: %w", operation, err)
 }
 
 // process is who we are to the store.

@@ -37,11 +37,7 @@ func (a *Acquirer) serve(ctx context.Context, d *dispatch.Domain) {
 	a.book.Open(round.Token)
 	a.mu.Unlock()
 
-	var answer queue.Claimed
-	err := a.call(ctx, "claim", func(ctx context.Context) (err error) {
-		answer, err = a.store.Claim(ctx, claim)
-		return err
-	})
+	answer, err := ask(ctx, a, "claim", func(ctx context.Context) (queue.Claimed, error) { return a.store.Claim(ctx, claim) })
 	if err != nil {
 		a.claimFailed(round, claim.Process, err)
 		return
@@ -206,9 +202,5 @@ func (a *Acquirer) settle(ctx context.Context, d *dispatch.Domain) bool {
 // find looks a claim up by its token.
 func (a *Acquirer) find(ctx context.Context, token uuid.UUID) (jobs []queue.Job, err error) {
 	process := a.process()
-	err = a.call(ctx, "find claim", func(ctx context.Context) error {
-		jobs, err = a.store.Jobs(ctx, queue.Filter{Process: process, Token: token})
-		return err
-	})
-	return jobs, err
+	return a.lookUp(ctx, "find claim", queue.Filter{Process: process, Token: token})
 }

@@ -95,7 +95,7 @@ type Config struct {
 
 	// Timeout bounds one call of the store. Defaults to a heartbeat.
 	Timeout time.Duration
-	// Heartbeat is how often the process reports to the store that it lives. Defaults to 10 seconds.
+	// Heartbeat is how often the process reports to the store that it lives; after a failure it does so sooner. Defaults to 10 seconds.
 	Heartbeat time.Duration
 	// Lease is how long a process may be silent before others take its jobs, at least three heartbeats.
 	// One heartbeat before that, a process that cannot reach the store stops its own jobs. Defaults to three heartbeats.

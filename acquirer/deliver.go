@@ -39,11 +39,7 @@ func (a *Acquirer) reassign(ctx context.Context, awards []dispatch.Award, cause 
 	for i, w := range awards {
 		moves[i] = queue.Reassignment{Lease: w.Job.Lease(), Process: w.Job.Process, Worker: w.Worker}
 	}
-	var accepted []bool
-	err := a.call(ctx, "reassign", func(ctx context.Context) (err error) {
-		accepted, err = a.store.Reassign(ctx, moves)
-		return err
-	})
+	accepted, err := ask(ctx, a, "reassign", func(ctx context.Context) ([]bool, error) { return a.store.Reassign(ctx, moves) })
 	if err != nil {
 		a.cfg.Logger.Warn("jobs not passed on to other workers", "jobs", len(moves), "error", err)
 		accepted = make([]bool, len(moves))

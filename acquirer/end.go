@@ -82,12 +82,10 @@ func (a *Acquirer) Cancel(ctx context.Context, reason string, ids ...uuid.UUID) 
 }
 
 func (a *Acquirer) cancel(ctx context.Context, reason string, organization *uuid.UUID, ids []uuid.UUID) ([]Job, error) {
-	var changed []queue.Job
-	err := a.call(ctx, "cancel", func(ctx context.Context) (err error) {
-		changed, err = a.store.Cancel(ctx, queue.Cancellation{
+	changed, err := ask(ctx, a, "cancel", func(ctx context.Context) ([]queue.Job, error) {
+		return a.store.Cancel(ctx, queue.Cancellation{
 			Now: a.now(), IDs: distinct(ids), Reason: queue.CleanText(reason, queue.MaxErrorText), Organization: organization,
 		})
-		return err
 	})
 	if err != nil {
 		return nil, err
@@ -126,10 +124,7 @@ func (a *Acquirer) storeEnds(ends []queue.End) ([]queue.Ended, error) {
 
 func (a *Acquirer) storeEndsIn(ctx context.Context, ends []queue.End) (answers []queue.Ended, err error) {
 	begun := a.clock.Now()
-	err = a.call(ctx, "end", func(ctx context.Context) error {
-		answers, err = a.store.End(ctx, a.now(), ends)
-		return err
-	})
+	answers, err = ask(ctx, a, "end", func(ctx context.Context) ([]queue.Ended, error) { return a.store.End(ctx, a.now(), ends) })
 	a.spendOnRefused(ends, answers, a.clock.Since(begun))
 	return answers, err
 }

@@ -22,11 +22,11 @@ func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, err
 		return nil, err
 	}
 	var jobs []queue.Job
-	store := func() error {
-		return a.call(ctx, "enqueue", func(ctx context.Context) (err error) {
-			jobs, err = a.store.Enqueue(ctx, a.now(), postings)
-			return err
+	store := func() (err error) {
+		jobs, err = ask(ctx, a, "enqueue", func(ctx context.Context) ([]queue.Job, error) {
+			return a.store.Enqueue(ctx, a.now(), postings)
 		})
+		return err
 	}
 	var err error
 	if id, one := oneOrganization(postings); one {

@@ -60,20 +60,16 @@ func (a *Acquirer) Explain(ctx context.Context, id uuid.UUID) (Explanation, erro
 }
 
 func (a *Acquirer) explain(ctx context.Context, id uuid.UUID, organization *uuid.UUID) (x Explanation, err error) {
-	var ahead []queue.ReadyLane
 	if x.Job, err = a.jobWithin(ctx, id, organization); err != nil {
 		return Explanation{}, err
 	}
-	err = a.call(ctx, "explain", func(ctx context.Context) error {
-		if x.Job.State != queue.Pending {
-			return nil
+	var ahead []queue.ReadyLane
+	if x.Job.State == queue.Pending {
+		ahead, err = ask(ctx, a, "explain", func(ctx context.Context) ([]queue.ReadyLane, error) { return a.store.Ahead(ctx, id, aheadCount) })
+		if err == nil {
+			x.Pause, err = a.pauseOf(ctx, x.Job.Lane())
 		}
-		if ahead, err = a.store.Ahead(ctx, id, aheadCount); err != nil {
-			return err
-		}
-		x.Pause, err = a.pauseOf(ctx, x.Job.Lane())
-		return err
-	})
+	}
 	if err != nil {
 		return Explanation{}, err
 	}

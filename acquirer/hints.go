@@ -63,11 +63,7 @@ func (a *Acquirer) lookCanceled(ctx context.Context) {
 	}
 	a.hinted.canceled, a.hinted.asking, a.hinted.askedAt = nil, false, a.clock.Now()
 	a.mu.Unlock()
-	var jobs []queue.Job
-	err := a.call(ctx, "find canceled", func(ctx context.Context) (err error) {
-		jobs, err = a.store.Jobs(ctx, queue.Filter{IDs: distinct(ids)})
-		return err
-	})
+	jobs, err := a.lookUp(ctx, "find canceled", queue.Filter{IDs: distinct(ids)})
 	if err != nil {
 		a.cfg.Logger.Warn("cancellations not looked up", "jobs", len(ids), "error", err)
 		return

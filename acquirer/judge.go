@@ -10,6 +10,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/leases"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 // maxJudges bounds the [LostPolicy] calls at once. A policy that hangs holds up one of them, and nothing else: heartbeats
@@ -56,13 +57,10 @@ func (a *Acquirer) see(ctx context.Context, d leases.Doubt) (leases.Doubt, bool)
 
 // findJob returns the zero job if there is none.
 func (a *Acquirer) findJob(ctx context.Context, id uuid.UUID) (job queue.Job, err error) {
-	err = a.call(ctx, "find job", func(ctx context.Context) error {
-		jobs, err := a.store.Jobs(ctx, queue.Filter{IDs: []uuid.UUID{id}})
-		if len(jobs) > 0 {
-			job = jobs[0]
-		}
-		return err
-	})
+	jobs, err := a.lookUp(ctx, "find job", queue.Filter{IDs: []uuid.UUID{id}})
+	if len(jobs) > 0 {
+		job = jobs[0]
+	}
 	return job, err
 }
 
@@ -71,7 +69,8 @@ func (a *Acquirer) verdict(ctx context.Context, d leases.Doubt) (queue.End, erro
 	if !d.Handed {
 		return releaseOf(d), nil
 	}
-	v, err := a.askPolicy(ctx, d.Job)
+	v, err := outcall.Do(ctx, a.given, "Config.Lost", func(ctx context.Context) (Verdict, error) { return a.askPolicy(ctx, d.Job) }, nil)
+	a.noteStuck(err)
 	if err != nil {
 		return queue.End{}, err
 	}

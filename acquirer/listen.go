@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/dispatch"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 // listening is whether announcements of other processes come through. Guarded by Acquirer.mu.
@@ -48,8 +49,11 @@ func (a *Acquirer) listenLoop(ctx context.Context) {
 	}
 	for failures := 0; ; failures++ {
 		begun := a.clock.Now()
-		err := a.pubsub.Listen(ctx, (*listener)(a))
+		_, err := outcall.Do(ctx, a.given, "listen", func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, a.pubsub.Listen(ctx, (*listener)(a))
+		}, nil)
 		if ctx.Err() != nil {
+			a.noteStuck(err)
 			return
 		}
 		a.setListening(false)

@@ -150,11 +150,7 @@ func (a *Acquirer) note(err error, again func()) (failed bool) {
 }
 
 func (a *Acquirer) ready(ctx context.Context, q queue.ReadyQuery) (listing queue.Listing, err error) {
-	err = a.call(ctx, "ready", func(ctx context.Context) error {
-		listing, err = a.store.Ready(ctx, a.now(), q)
-		return err
-	})
-	return listing, err
+	return ask(ctx, a, "ready", func(ctx context.Context) (queue.Listing, error) { return a.store.Ready(ctx, a.now(), q) })
 }
 
 // past is how long it takes until an instant is over. The longest duration, which is all that can be said of the end of time,

@@ -89,11 +89,9 @@ func (a *Acquirer) reapLoop(ctx context.Context) {
 }
 
 func (a *Acquirer) reap(ctx context.Context, process uuid.UUID, heartbeats int64, limit int) (reaped queue.Reaped, err error) {
-	err = a.call(ctx, "reap", func(ctx context.Context) error {
-		reaped, err = a.store.Reap(ctx, queue.ReapRequest{Now: a.now(), Process: process, Heartbeats: heartbeats, Limit: limit})
-		return err
+	return ask(ctx, a, "reap", func(ctx context.Context) (queue.Reaped, error) {
+		return a.store.Reap(ctx, queue.ReapRequest{Now: a.now(), Process: process, Heartbeats: heartbeats, Limit: limit})
 	})
-	return reaped, err
 }
 
 // reapProcess declares a process lost and puts all its jobs in doubt. If it is interrupted, the next heartbeat begins again
@@ -142,11 +140,7 @@ func (a *Acquirer) emitProcessLost(p queue.Process) {
 func (a *Acquirer) compareLeases(ctx context.Context) {
 	asked := a.clock.Now()
 	process := a.process()
-	var jobs []queue.Job
-	err := a.call(ctx, "find strays", func(ctx context.Context) (err error) {
-		jobs, err = a.store.Jobs(ctx, queue.Filter{Process: process})
-		return err
-	})
+	jobs, err := a.lookUp(ctx, "find strays", queue.Filter{Process: process})
 	if err != nil {
 		a.cfg.Logger.Warn("stray jobs not looked up", "error", err)
 		return

@@ -30,11 +30,7 @@ func (a *Acquirer) Lost(ctx context.Context, reason string, gone ...queue.Lease)
 		return nil
 	}
 	asked := a.clock.Now()
-	var jobs []queue.Job
-	err := a.call(ctx, "find jobs of lost workers", func(ctx context.Context) (err error) {
-		jobs, err = a.store.Jobs(ctx, queue.Filter{IDs: ids})
-		return err
-	})
+	jobs, err := a.lookUp(ctx, "find jobs of lost workers", queue.Filter{IDs: ids})
 	if err != nil {
 		return err
 	}
@@ -59,11 +55,7 @@ func (a *Acquirer) RunningJobs(ctx context.Context, want func(Job) bool) ([]Job,
 	}
 	var found []Job
 	for _, process := range a.holders() {
-		var jobs []queue.Job
-		err := a.call(ctx, "find running jobs", func(ctx context.Context) (err error) {
-			jobs, err = a.store.Jobs(ctx, queue.Filter{Process: process})
-			return err
-		})
+		jobs, err := a.lookUp(ctx, "find running jobs", queue.Filter{Process: process})
 		if err != nil {
 			return nil, err
 		}

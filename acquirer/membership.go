@@ -124,9 +124,17 @@ func (a *Acquirer) heartbeatLoop(ctx context.Context) {
 }
 
 // untilHeartbeat waits for the next heartbeat's time, or until we have to register again. The pause counts from the last
-// one's begin, like the lease: however slow the store, no time of the lease is spent on waiting.
+// one's begin, like the lease: however slow the store, no time of the lease is spent on waiting. After a failure it is short,
+// since a whole period would be all that is left of the lease, and grows to an eighth of a period.
 func (a *Acquirer) untilHeartbeat(ctx context.Context, last time.Time) bool {
-	timer := a.clock.NewTimer(max(a.cfg.Heartbeat-a.clock.Since(last), 0), "heartbeat")
+	a.mu.Lock()
+	failures := a.member.failures
+	a.mu.Unlock()
+	pause := max(a.cfg.Heartbeat-a.clock.Since(last), 0)
+	if failures > 0 {
+		pause = min(pause, jitter(min(growing(failures-1), a.cfg.Heartbeat/8)))
+	}
+	timer := a.clock.NewTimer(pause, "heartbeat")
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -151,11 +159,7 @@ func (a *Acquirer) heartbeat(ctx context.Context) bool {
 	h := queue.Heartbeat{Process: a.member.process, Name: a.cfg.Instance, Now: a.now(), Workers: a.workers()}
 	begun := a.clock.Now()
 	a.mu.Unlock()
-	var answer queue.Fleet
-	err := a.call(ctx, "heartbeat", func(ctx context.Context) (err error) {
-		answer, err = a.beats.Heartbeat(ctx, h)
-		return err
-	})
+	answer, err := ask(ctx, a, "heartbeat", func(ctx context.Context) (queue.Fleet, error) { return a.beats.Heartbeat(ctx, h) })
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {

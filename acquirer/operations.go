@@ -13,11 +13,7 @@ import (
 // List returns jobs of one organization, the latest first, page by page, without their payloads and results. The error is a
 // [*invalid.Error] if the query is bad. See [queue.Operations] for what a page costs.
 func (a *Acquirer) List(ctx context.Context, q queue.JobQuery) (page queue.JobPage, err error) {
-	err = a.call(ctx, "list", func(ctx context.Context) (err error) {
-		page, err = a.store.ListJobs(ctx, q)
-		return err
-	})
-	return page, err
+	return ask(ctx, a, "list", func(ctx context.Context) (queue.JobPage, error) { return a.store.ListJobs(ctx, q) })
 }
 
 // maxCount bounds the jobs of each state that [Acquirer.Count] looks at.
@@ -25,20 +21,12 @@ const maxCount = 10_000
 
 // Count counts the jobs that a query selects, by state. Of each state at most the latest 10,000 are looked at.
 func (a *Acquirer) Count(ctx context.Context, q queue.JobQuery) (counts queue.JobCounts, err error) {
-	err = a.call(ctx, "count", func(ctx context.Context) (err error) {
-		counts, err = a.store.CountJobs(ctx, q, maxCount)
-		return err
-	})
-	return counts, err
+	return ask(ctx, a, "count", func(ctx context.Context) (queue.JobCounts, error) { return a.store.CountJobs(ctx, q, maxCount) })
 }
 
 // Attempts returns the attempts at a job that did not succeed, the oldest first, and retries by hand among them.
 func (a *Acquirer) Attempts(ctx context.Context, id uuid.UUID) (attempts []queue.Attempt, err error) {
-	err = a.call(ctx, "attempts", func(ctx context.Context) (err error) {
-		attempts, err = a.store.Attempts(ctx, id)
-		return err
-	})
-	return attempts, err
+	return ask(ctx, a, "attempts", func(ctx context.Context) ([]queue.Attempt, error) { return a.store.Attempts(ctx, id) })
 }
 
 // Retry puts jobs that are over back into line, for a new round of attempts; who and why is kept in the job's history. It
@@ -55,11 +43,7 @@ func (a *Acquirer) retry(ctx context.Context, r queue.Retry) ([]Job, error) {
 		return nil, err
 	}
 	r.Now = a.now()
-	var changed []queue.Job
-	err = a.call(ctx, "retry", func(ctx context.Context) (err error) {
-		changed, err = a.store.RetryJobs(ctx, r)
-		return err
-	})
+	changed, err := ask(ctx, a, "retry", func(ctx context.Context) ([]queue.Job, error) { return a.store.RetryJobs(ctx, r) })
 	if err != nil {
 		return nil, err
 	}
@@ -74,11 +58,7 @@ func (a *Acquirer) mayRetry(ctx context.Context, r queue.Retry) (waiting []queue
 	if len(r.IDs) == 0 {
 		return nil, nil
 	}
-	var jobs []queue.Job
-	err = a.call(ctx, "find jobs", func(ctx context.Context) (err error) {
-		jobs, err = a.store.Jobs(ctx, queue.Filter{IDs: r.IDs, Organization: r.Organization})
-		return err
-	})
+	jobs, err := a.lookUp(ctx, "find jobs", queue.Filter{IDs: r.IDs, Organization: r.Organization})
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +67,7 @@ func (a *Acquirer) mayRetry(ctx context.Context, r queue.Retry) (waiting []queue
 		case job.State == queue.Pending:
 			waiting = append(waiting, job)
 		case job.State.Final() && a.cfg.Retry != nil:
-			if err := a.cfg.Retry(ctx, job); err != nil {
+			if err := a.askRetry(ctx, job); err != nil {
 				return nil, fmt.Errorf("acquirer: retry job %s: %w", job.ID, err)
 			}
 		}
@@ -112,10 +92,7 @@ func (a *Acquirer) Pause(ctx context.Context, p queue.Pause) error {
 
 // Resume lifts the pause of a scope, and reports whether there was one.
 func (a *Acquirer) Resume(ctx context.Context, s queue.Scope) (was bool, err error) {
-	err = a.call(ctx, "resume", func(ctx context.Context) (err error) {
-		was, err = a.store.ResumeJobs(ctx, s)
-		return err
-	})
+	was, err = ask(ctx, a, "resume", func(ctx context.Context) (bool, error) { return a.store.ResumeJobs(ctx, s) })
 	if err == nil {
 		a.resumed(s.Organization)
 	}
@@ -124,11 +101,7 @@ func (a *Acquirer) Resume(ctx context.Context, s queue.Scope) (was bool, err err
 
 // Pauses returns the pauses in force, by organization and type.
 func (a *Acquirer) Pauses(ctx context.Context) (pauses []queue.Pause, err error) {
-	err = a.call(ctx, "pauses", func(ctx context.Context) (err error) {
-		pauses, err = a.store.Pauses(ctx, a.now())
-		return err
-	})
-	return pauses, err
+	return ask(ctx, a, "pauses", func(ctx context.Context) ([]queue.Pause, error) { return a.store.Pauses(ctx, a.now()) })
 }
 
 // resumed looks for the jobs of an organization that may be handed out again, zero for those of all, and announces them here
@@ -143,7 +116,7 @@ func (a *Acquirer) resumed(organization uuid.UUID) {
 
 // pauseOf is the pause that concerns a lane, the one of the longest duration if there are several; nil: none does.
 func (a *Acquirer) pauseOf(ctx context.Context, l queue.Lane) (*queue.Pause, error) {
-	pauses, err := a.store.Pauses(ctx, a.now())
+	pauses, err := a.Pauses(ctx)
 	if err != nil {
 		return nil, err
 	}

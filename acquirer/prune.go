@@ -35,11 +35,7 @@ func (a *Acquirer) prune(ctx context.Context) {
 	}
 	before := a.now().Add(-a.cfg.Retention)
 	for ctx.Err() == nil {
-		n := 0
-		err := a.call(ctx, "prune", func(ctx context.Context) (err error) {
-			n, err = a.store.PruneJobs(ctx, before, pruneBatch)
-			return err
-		})
+		n, err := ask(ctx, a, "prune", func(ctx context.Context) (int, error) { return a.store.PruneJobs(ctx, before, pruneBatch) })
 		if err != nil {
 			a.cfg.Logger.Warn("old jobs not deleted", "error", err)
 			return

@@ -153,10 +153,7 @@ func (a *Acquirer) storeRenewals(renewals []queue.Renewal) ([]queue.Renewed, err
 
 func (a *Acquirer) storeRenewalsIn(ctx context.Context, renewals []queue.Renewal) (answers []queue.Renewed, err error) {
 	begun := a.clock.Now()
-	err = a.call(ctx, "renew", func(ctx context.Context) error {
-		answers, err = a.store.Renew(ctx, a.now(), renewals)
-		return err
-	})
+	answers, err = ask(ctx, a, "renew", func(ctx context.Context) ([]queue.Renewed, error) { return a.store.Renew(ctx, a.now(), renewals) })
 	a.spendOn(a.clock.Since(begun), partsOf(renewals))
 	return answers, err
 }

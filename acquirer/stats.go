@@ -28,6 +28,9 @@ type Stats struct {
 	// Unreadable is the number of processes and lanes of which the store holds what this version cannot read, as of the last
 	// heartbeat and backup. They are left out.
 	Unreadable int
+	// Stuck is the number of calls of the store and of the host that were given up and have not returned. Of a kind of which 100
+	// are stuck none is made.
+	Stuck int
 	// Delayed is how many calls of an organization waited for its share, see [Config.Share], since it last was so well within it that
 	// it could have called at once for a tenth of a second. Others are left out; nil: there is no share.
 	Delayed map[uuid.UUID]int64
@@ -45,6 +48,7 @@ func (a *Acquirer) Stats() Stats {
 		Failures:   max(a.breaker.Failures(), a.member.failures),
 		Delayed:    a.shares.Delayed(),
 	}
+	_, s.Stuck = a.given.All()
 	for _, d := range a.dispatch.Domains() {
 		s.Domains++
 		s.Waiting += d.Waiting()

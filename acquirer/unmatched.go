@@ -291,15 +291,13 @@ func (a *Acquirer) expireLane(ctx context.Context, l queue.Lane, before time.Tim
 
 // expireSome fails as many as fit into a call, and reports whether there may be more.
 func (a *Acquirer) expireSome(ctx context.Context, l queue.Lane, before time.Time, reason string) (more bool) {
-	var jobs, changed []queue.Job
-	err := a.call(ctx, "expire", func(ctx context.Context) (err error) {
-		jobs, err = a.store.Jobs(ctx, queue.Filter{Lane: &l, CreatedBefore: before, Limit: a.cfg.Batch})
-		if err != nil || len(jobs) == 0 {
-			return err
-		}
-		changed, err = a.store.Cancel(ctx, queue.Cancellation{Now: a.now(), IDs: jobIDs(jobs), Reason: reason, Expire: true})
-		return err
-	})
+	jobs, err := a.lookUp(ctx, "find jobs to expire", queue.Filter{Lane: &l, CreatedBefore: before, Limit: a.cfg.Batch})
+	var changed []queue.Job
+	if len(jobs) > 0 {
+		changed, err = ask(ctx, a, "expire", func(ctx context.Context) ([]queue.Job, error) {
+			return a.store.Cancel(ctx, queue.Cancellation{Now: a.now(), IDs: jobIDs(jobs), Reason: reason, Expire: true})
+		})
+	}
 	if err != nil {
 		a.cfg.Logger.Warn("jobs not expired", "error", err)
 		return false

@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/google/uuid"
 
@@ -42,11 +43,7 @@ func (v View) Lines(ctx context.Context, id uuid.UUID, after int64, limit int) (
 		if _, err := v.job(ctx, id); err != nil {
 			return nil, err
 		}
-		err = v.a.call(ctx, "lines", func(ctx context.Context) (err error) {
-			lines, err = v.a.store.Lines(ctx, id, after, limit)
-			return err
-		})
-		return lines, err
+		return ask(ctx, v.a, "lines", func(ctx context.Context) ([]queue.Line, error) { return v.a.store.Lines(ctx, id, after, limit) })
 	})
 }
 
@@ -96,17 +93,13 @@ func (v View) Retry(ctx context.Context, by, note string, ids ...uuid.UUID) ([]J
 }
 
 // jobWithin reads a job, of any organization if that is nil.
-func (a *Acquirer) jobWithin(ctx context.Context, id uuid.UUID, organization *uuid.UUID) (job queue.Job, err error) {
-	err = a.call(ctx, "job", func(ctx context.Context) error {
-		jobs, err := a.store.Jobs(ctx, queue.Filter{IDs: []uuid.UUID{id}, Organization: organization})
-		switch {
-		case err != nil:
-			return err
-		case len(jobs) == 0:
-			return queue.ErrNotFound
-		}
-		job = jobs[0]
-		return nil
-	})
-	return job, err
+func (a *Acquirer) jobWithin(ctx context.Context, id uuid.UUID, organization *uuid.UUID) (queue.Job, error) {
+	jobs, err := a.lookUp(ctx, "job", queue.Filter{IDs: []uuid.UUID{id}, Organization: organization})
+	switch {
+	case err != nil:
+		return queue.Job{}, err
+	case len(jobs) == 0:
+		return queue.Job{}, fmt.Errorf("acquirer: job: %w", queue.ErrNotFound)
+	}
+	return jobs[0], nil
 }

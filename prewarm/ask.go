@@ -6,22 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/coder/quartz"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
-const (
-	// stuckAfter is how long a call of the backend may take to return when its context has ended.
-	stuckAfter = 3 * time.Second
-	// maxStuck bounds, for each method, the calls that were given up and have not returned, since each holds a goroutine. The
-	// method is not called again until one of them returns.
-	maxStuck = 100
-)
-
-// Errors of calls that take too long.
-var (
-	errLate  = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
-	errStuck = errors.New("given up: it does not return")
-)
+// errLate is the error of a call that takes too long.
+var errLate = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 
 // ask calls the backend or the cleaner for at most a limit, whether it heeds its context or not. A call that does not return
 // some time after its context has ended is given up: its goroutine is left behind, and its result ignored. Should it return
@@ -34,56 +23,19 @@ func ask[T any](ctx context.Context, p *Pool, what string, limit time.Duration, 
 
 // answerOf is ask without a limit but ctx.
 func answerOf[T any](ctx context.Context, p *Pool, what string, f func(context.Context) (T, error), late func()) (T, error) {
-	var none T
-	if p.isStuck(what) {
-		return none, fmt.Errorf("prewarm: %s: not called: %d calls have not returned", what, maxStuck)
-	}
-	done, givenUp := make(chan result[T]), make(chan struct{})
-	go func() {
-		var r result[T]
-		r.err = p.protect(what, func() (err error) { r.value, err = f(ctx); return err })
-		select {
-		case done <- r:
-		case <-givenUp:
-			p.stick(what, -1)
-			if late != nil {
-				late()
-			}
+	v, err := outcall.Do(ctx, p.given, what, func(ctx context.Context) (v T, err error) {
+		err = p.protect(what, func() (err error) { v, err = f(ctx); return err })
+		return v, err
+	}, func(T, error) {
+		if late != nil {
+			late()
 		}
-	}()
-	r, ok := await(ctx, p.clock, done)
-	switch {
-	case !ok:
-		p.stick(what, 1)
-		close(givenUp)
-		return none, fmt.Errorf("prewarm: %s: %w", what, errStuck)
-	case r.err != nil:
-		return none, fmt.Errorf("prewarm: %s: %w", what, timely(ctx, r.err))
+	})
+	if err != nil {
+		var none T
+		return none, fmt.Errorf("prewarm: %s: %w", what, timely(ctx, err))
 	}
-	return r.value, nil
-}
-
-// result is what a call returns.
-type result[T any] struct {
-	value T
-	err   error
-}
-
-// await waits for a call, and for some time more when its context has ended.
-func await[T any](ctx context.Context, clock quartz.Clock, done <-chan result[T]) (result[T], bool) {
-	select {
-	case r := <-done:
-		return r, true
-	case <-ctx.Done():
-	}
-	timer := clock.NewTimer(stuckAfter, "pool", "stuck")
-	defer timer.Stop()
-	select {
-	case r := <-done:
-		return r, true
-	case <-timer.C:
-		return result[T]{}, false
-	}
+	return v, nil
 }
 
 // within bounds a context in time.
@@ -102,17 +54,4 @@ func timely(ctx context.Context, err error) error {
 		return errLate
 	}
 	return err
-}
-
-// stick counts the calls of a method that were given up and have not returned.
-func (p *Pool) stick(what string, n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stuck[what] += n
-}
-
-func (p *Pool) isStuck(what string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.stuck[what] >= maxStuck
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/internal/hints"
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 )
@@ -60,7 +61,7 @@ type Pool struct {
 	// missing are claimed members that the listings of this process lack, and since when; only listings touch it.
 	missing map[uuid.UUID]time.Time
 	held    map[uuid.UUID]map[*hold]struct{}
-	stuck   map[string]int // calls of the backend that were given up, by method
+	given   *outcall.Calls // of the backend and the cleaner, by method, that were given up
 	stats   counters
 }
 
@@ -116,7 +117,7 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 		builds: newWorkQueue(false), removals: newWorkQueue(false), returns: newWorkQueue(true), plan: newSignal(), serve: newSignal(), list: newSignal(), ready: newSignal(), lined: newSignal(), process: uuid.NewString(), others: newOthers(), events: mailbox[Event]{wake: newSignal()},
 		notes: mailbox[PoolEvent]{wake: newSignal(), limit: maxNotes},
 		line:  newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
-		stuck: make(map[string]int), stats: newCounters(),
+		given: outcall.New(cfg.Clock, "pool", "stuck"), stats: newCounters(),
 	}
 	p.heard = hints.NewGate(cfg.Clock, hearPause, "pool", p.serve.set)
 	p.view = view{spec: cfg.Spec}

@@ -110,8 +110,8 @@ func TestBackendThatDoesNotReturn(t *testing.T) {
 		d.turn()
 		r.wait(3 * time.Minute)
 		r.want(3, prewarm.Ready)
-		if s := r.pool.Stats(); d.hanging("create") != 1 || s.Failures != 1 {
-			t.Errorf("%d creations hang, %d failures: %s", d.hanging("create"), s.Failures, r.census())
+		if s := r.pool.Stats(); d.hanging("create") != 1 || s.Failures != 1 || s.Stuck != 1 {
+			t.Errorf("%d creations hang, %d are counted, %d failures: %s", d.hanging("create"), s.Stuck, s.Failures, r.census())
 		}
 
 		d.turn("mark")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/breaker"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -17,9 +18,6 @@ const (
 	// asideFirst and asideLongest are the pauses after a call that took longer.
 	asideFirst   = 15 * time.Second
 	asideLongest = 10 * time.Minute
-	// maxHung bounds, for each kind of call, those that were given up and have not returned: each holds a goroutine, and
-	// whatever the store gave it.
-	maxHung = 100
 )
 
 // errLeftAlone says that something was not asked because it hung a while ago. It is no news.
@@ -34,7 +32,7 @@ type aside struct {
 
 // askAside calls the store for what its caller can go on without.
 func askAside[T any](ctx context.Context, b *bounded, a *aside, doing string, f func(context.Context) (T, error)) (v T, err error) {
-	if a.wait(b.clock.Now("executor", "aside")) > 0 || b.hung(doing) > 0 {
+	if a.wait(b.clock.Now("executor", "aside")) > 0 || b.given.Stuck(doing) > 0 {
 		return v, errLeftAlone
 	}
 	v, err = askWithin(ctx, b, min(b.limit, asideLimit), doing, f)
@@ -62,17 +60,15 @@ func (a *aside) note(err error, now time.Time) {
 }
 
 // ask calls the store, unless too many calls of the kind hang already.
-func ask[T any](ctx context.Context, b *bounded, doing string, f func(context.Context) (T, error)) (v T, err error) {
-	if b.hung(doing) >= maxHung {
-		return v, fmt.Errorf("%w: %s: not called: %d calls of it have not returned", lifecycle.ErrUnavailable, doing, maxHung)
-	}
+func ask[T any](ctx context.Context, b *bounded, doing string, f func(context.Context) (T, error)) (T, error) {
 	return askWithin(ctx, b, b.limit, doing, f)
 }
 
 // askWithin calls the store for at most a limit.
 func askWithin[T any](ctx context.Context, b *bounded, limit time.Duration, doing string, f func(context.Context) (T, error)) (T, error) {
 	v, err := call(ctx, b.caller, limit, doing, f)
-	if isLate(err) {
+	var stuck *outcall.Stuck
+	if isLate(err) || errors.As(err, &stuck) {
 		err = fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, err)
 	}
 	return v, err
@@ -82,16 +78,4 @@ func askWithin[T any](ctx context.Context, b *bounded, limit time.Duration, doin
 func isLate(err error) bool {
 	var late *TimeoutError
 	return errors.As(err, &late)
-}
-
-// hung counts the calls of a kind that were given up and have not returned.
-func (c *caller) hung(doing string) (n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for late := range c.stuck {
-		if late.Doing == doing {
-			n++
-		}
-	}
-	return n
 }

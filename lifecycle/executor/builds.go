@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/outcall"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -45,7 +46,7 @@ func (b *builds) open(ctx context.Context, g Group) (p Preparation, err error) {
 var errNothingPrepared = errors.New("the builder returned neither a preparation nor an error")
 
 // spec asks the host for one build: decided by d, which is zero for one that a person asked for.
-func (b *builds) spec(ctx context.Context, on starter, p Preparation, s *lifecycle.Snapshot, build *lifecycle.Build, d lifecycle.Decision) (BuildSpec, error) {
+func (b *builds) spec(ctx context.Context, on outcall.Starter, p Preparation, s *lifecycle.Snapshot, build *lifecycle.Build, d lifecycle.Decision) (BuildSpec, error) {
 	r, ok := b.requests.Get().(*BuildRequest)
 	if !ok {
 		r = new(BuildRequest)
@@ -87,7 +88,7 @@ func (b *builds) one(ctx context.Context, s lifecycle.Snapshot, c *lifecycle.Cha
 			return err
 		}
 		defer b.release(ctx, g, p)
-		if spec, err = b.spec(ctx, apart, p, &s, &c.Build, lifecycle.Decision{}); err != nil {
+		if spec, err = b.spec(ctx, outcall.Apart, p, &s, &c.Build, lifecycle.Decision{}); err != nil {
 			return err
 		}
 	}

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/coder/quartz"
 
+	"github.com/dormouse-go/dormouse/internal/outcall"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -39,27 +39,16 @@ func (e *TimeoutError) Error() string {
 // Is makes errors.Is(err, [context.DeadlineExceeded]) true.
 func (e *TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// stuckAfter is how long a call may take to return when its context has ended.
-const stuckAfter = 3 * time.Second
-
 // caller makes the calls that leave the process, all of them: those of the store and of the host's hooks. None may take longer
 // than its limit, whether it obeys its context or not, and no panic passes.
 type caller struct {
 	clock  quartz.Clock
 	logger *slog.Logger
-
-	mu    sync.Mutex
-	stuck map[*TimeoutError]struct{}
+	given  *outcall.Calls // those given up
 }
 
 func newCaller(clock quartz.Clock, logger *slog.Logger) *caller {
-	return &caller{clock: clock, logger: logger, stuck: map[*TimeoutError]struct{}{}}
-}
-
-// result is what a call returns.
-type result[T any] struct {
-	value T
-	err   error
+	return &caller{clock: clock, logger: logger, given: outcall.New(clock, "executor", "stuck")}
 }
 
 // call calls f, for at most a limit. Where that ends f, the error is a [*TimeoutError].
@@ -71,18 +60,12 @@ func call[T any](ctx context.Context, c *caller, limit time.Duration, doing stri
 func callOr[T any](
 	ctx context.Context, c *caller, limit time.Duration, doing string, f func(context.Context) (T, error), unclaimed func(T, error),
 ) (T, error) {
-	return callOn(ctx, c, apart, limit, doing, f, unclaimed)
+	return callOn(ctx, c, outcall.Apart, limit, doing, f, unclaimed)
 }
-
-// starter runs a function on another goroutine.
-type starter func(func())
-
-// apart is a goroutine for one function alone.
-func apart(f func()) { go f() }
 
 // callOn is callOr where there are goroutines for many calls.
 func callOn[T any](
-	ctx context.Context, c *caller, on starter, limit time.Duration, doing string,
+	ctx context.Context, c *caller, on outcall.Starter, limit time.Duration, doing string,
 	f func(context.Context) (T, error), unclaimed func(T, error),
 ) (T, error) {
 	var none T
@@ -92,39 +75,31 @@ func callOn[T any](
 	late := &TimeoutError{Doing: doing, Limit: limit}
 	limited, cancel := withTimeout(ctx, c.clock, limit, late)
 	defer cancel()
-	done := begin(limited, on, f)
-	r, ok := await(limited, c.clock, done)
-	if !ok {
-		return none, c.abandon(ctx, doing, limit, func() {
-			r := <-done
-			unclaimed(r.value, r.err)
-		})
+	v, err := outcall.DoOn(limited, c.given, on, doing, guarded(f), unclaimed)
+	if stuck, ok := outcall.Given(err); ok {
+		return none, c.gaveUp(ctx, stuck, limit)
 	}
-	if r.err != nil && errors.Is(context.Cause(limited), late) {
-		return none, timedOut(late, r.err)
+	if err != nil && errors.Is(context.Cause(limited), late) {
+		return none, timedOut(late, err)
 	}
-	return r.value, r.err
+	return v, err
 }
 
 // watch calls f, which may take as long as ctx lasts.
 func watch(ctx context.Context, c *caller, doing string, f func(context.Context) error) error {
-	done := begin(ctx, apart, func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
-	r, ok := await(ctx, c.clock, done)
-	if !ok {
-		return c.abandon(ctx, doing, 0, func() { <-done })
+	_, err := outcall.Do(ctx, c.given, doing, guarded(func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) }), nil)
+	if stuck, ok := outcall.Given(err); ok {
+		return c.gaveUp(ctx, stuck, 0)
 	}
-	return r.err
+	return err
 }
 
-// begin calls f beside the caller.
-func begin[T any](ctx context.Context, on starter, f func(context.Context) (T, error)) <-chan result[T] {
-	done := make(chan result[T], 1)
-	on(func() {
-		var r result[T]
-		r.err = guard(func() (err error) { r.value, err = f(ctx); return err })
-		done <- r
-	})
-	return done
+// guarded is f with its panics as errors.
+func guarded[T any](f func(context.Context) (T, error)) func(context.Context) (T, error) {
+	return func(ctx context.Context) (v T, err error) {
+		err = guard(func() (err error) { v, err = f(ctx); return err })
+		return v, err
+	}
 }
 
 // timedOut is the error of a call that returned one after its time. What it says beyond the end of its context is kept.
@@ -135,47 +110,21 @@ func timedOut(late *TimeoutError, err error) error {
 	return fmt.Errorf("%w: %w", late, err)
 }
 
-// await waits for a call, and for some time more when its context has ended.
-func await[T any](ctx context.Context, clock quartz.Clock, done <-chan result[T]) (result[T], bool) {
-	select {
-	case r := <-done:
-		return r, true
-	case <-ctx.Done():
+// gaveUp is the error of a call that was given up, or not made because of others that were.
+func (c *caller) gaveUp(ctx context.Context, stuck *outcall.Stuck, limit time.Duration) error {
+	if stuck.Before {
+		return fmt.Errorf("%s: %w", stuck.Doing, stuck)
 	}
-	over := make(chan struct{})
-	timer := clock.AfterFunc(stuckAfter, func() { close(over) }, "executor", "stuck")
-	defer timer.Stop("executor", "stuck")
-	select {
-	case r := <-done:
-		return r, true
-	case <-over:
-		return result[T]{}, false
-	}
+	c.logger.ErrorContext(ctx, "executor: call given up: it does not return", "doing", stuck.Doing, "limit", limit)
+	return &TimeoutError{Doing: stuck.Doing, Limit: limit, Stuck: true}
 }
 
-// abandon notes a call that does not return, until it does, and returns the error that says so.
-func (c *caller) abandon(ctx context.Context, doing string, limit time.Duration, returned func()) error {
-	late := &TimeoutError{Doing: doing, Limit: limit, Stuck: true}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stuck[late] = struct{}{}
-	c.logger.ErrorContext(ctx, "executor: call given up: it does not return", "doing", doing, "limit", limit)
-	go func() {
-		returned()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.stuck, late)
-	}()
-	return late
-}
-
-// leftovers are the calls that have not returned.
+// leftovers are the calls that have not returned, an error for each kind.
 func (c *caller) leftovers() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	kinds, _ := c.given.All()
 	var all []error
-	for late := range c.stuck {
-		all = append(all, late)
+	for _, doing := range kinds {
+		all = append(all, &TimeoutError{Doing: doing, Stuck: true})
 	}
 	return errors.Join(all...)
 }

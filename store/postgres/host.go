@@ -39,7 +39,9 @@ var _ store.Tx = (*Tx)(nil)
 // goroutine at a time, like the transaction, and of no use after its end. Call [Tx.Committed] after the commit.
 //
 // The host ends the transaction, and should do so soon: until then the rows that were written stay locked, so that a tick may
-// wait for one of these workspaces, and whoever stores jobs of the same tenants waits too, for half a second. Transactions that write the same
+// wait for one of these workspaces, and whoever stores jobs of the same tenants waits too, for half a second. A call waits for
+// another transaction for 2 seconds at most, or for the host's own lock_timeout if that is shorter, and then fails with a
+// [lifecycle.ErrUnavailable] that names the table. Transactions that write the same
 // workspaces in different orders may be ended by the server as deadlocks. Nothing is tried again: what has failed because of
 // other transactions, or because the connection broke, the host does once more from the beginning.
 //
@@ -72,13 +74,34 @@ func (h *hostTx) try(ctx context.Context, f func(context.Context) error) error {
 	if err != nil {
 		return unavailable(classify(err), err)
 	}
-	if err := f(ctx); err != nil {
-		return unavailable(classify(err), errors.Join(err, savepoint.Rollback(context.WithoutCancel(ctx))))
+	if err := h.bounded(ctx, f); err != nil {
+		return unavailable(classify(err), errors.Join(heldByOthers(err), savepoint.Rollback(context.WithoutCancel(ctx))))
 	}
 	if err := savepoint.Commit(ctx); err != nil {
 		return unavailable(classify(err), err)
 	}
 	return nil
+}
+
+// hostWaitSQL bounds how long a call waits for another transaction, unless the host has a shorter bound, and returns the host's.
+// It is longer than the server takes to find a deadlock, which it knows better than we do.
+const hostWaitSQL = `
+	SELECT current_setting('lock_timeout'), set_config('lock_timeout', CASE
+		WHEN current_setting('lock_timeout')::interval BETWEEN '1 ms' AND '2 s' THEN current_setting('lock_timeout') ELSE '2s'
+	END, true)`
+
+// bounded calls f, which waits for no other transaction without end, and leaves the host's own bound as it was. Where f fails, the
+// savepoint does that.
+func (h *hostTx) bounded(ctx context.Context, f func(context.Context) error) error {
+	var before, now string
+	if err := h.tx.QueryRow(ctx, hostWaitSQL).Scan(&before, &now); err != nil {
+		return err
+	}
+	if err := f(ctx); err != nil {
+		return err
+	}
+	_, err := h.tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, before)
+	return err
 }
 
 // notify makes known that the earliest wake may have moved: now, or when the host has committed.

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
 )
 
@@ -17,7 +18,8 @@ import (
 //   - candidate reads the head of each lane, one probe of the ready index each, and merges them, without locking. What stands
 //     in the index is ready, whatever anybody's clock says: it was posted without a time to wait for, or that has come.
 //   - alive keeps the process from being declared lost until this commits; Reap locks the row against it. Where there
-//     is nothing to claim it locks nothing: a lock is written, and the answer would wait for the disk.
+//     is nothing to claim it locks nothing: a lock is written, and the answer would wait for the disk. It waits for nobody: beside
+//     a Reap the claim is too late, and beside whoever else holds the row it fails after some attempts.
 //   - taken locks candidates in line order and stops at as many as are wanted. What it does not take it does not lock:
 //     another claim must not pass over a job that this one leaves where it is.
 //   - claimed keeps the number claimed last.
@@ -39,7 +41,7 @@ var claimSQL = `
 		LIMIT $7
 	), alive AS (
 		SELECT id FROM dormouse.processes
-		WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM candidate) FOR KEY SHARE
+		WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM candidate) FOR KEY SHARE NOWAIT
 	), taken AS (
 		SELECT j.id, c.place, c.rank
 		FROM candidate c JOIN dormouse.jobs j ON j.id = c.id
@@ -68,7 +70,7 @@ var claimOneLaneSQL = `
 		FOR NO KEY UPDATE OF j SKIP LOCKED
 	), alive AS (
 		SELECT id FROM dormouse.processes
-		WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM locked) FOR KEY SHARE
+		WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM locked) FOR KEY SHARE NOWAIT
 	), taken AS (
 		SELECT * FROM locked WHERE EXISTS (SELECT FROM alive)
 	)` + startSQL + `
@@ -133,6 +135,9 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 		return queue.Claimed{}, fmt.Errorf("claim: %w", err)
 	}
 	claimed, err := s.claim(ctx, c, p)
+	if isHeld(err) {
+		err = fmt.Errorf("%w: the record of process %s: %w", lifecycle.ErrUnavailable, c.Process, heldByOthers(err))
+	}
 	if err != nil {
 		return queue.Claimed{}, fmt.Errorf("claim %d jobs: %w", len(c.Workers), err)
 	}

@@ -113,7 +113,7 @@ func (s *Store) insertPosted(ctx context.Context, args []any) ([]queue.Job, erro
 	})
 	switch {
 	case errors.Is(err, errHeld):
-		return s.queryJobs(ctx, repeatable, enqueuePassingSQL, args...)
+		return s.lockJobs(ctx, enqueuePassingSQL, args...) // a job with the same key may be held, too
 	case err != nil:
 		return nil, err
 	}

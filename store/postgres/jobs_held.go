@@ -30,6 +30,15 @@ const (
 
 var errHeld = errors.New("another session holds the row")
 
+// heldByOthers says of an error that is the end of a wait for another session what that holds.
+func heldByOthers(err error) error {
+	var pg *pgconn.PgError
+	if errors.Is(err, errHeld) || !isHeld(err) || !errors.As(err, &pg) {
+		return err
+	}
+	return fmt.Errorf("%w: %w: %w, %s", lifecycle.ErrUnavailable, errHeld, err, pg.Where)
+}
+
 // patient runs a statement that locks rows behind one that bounds the wait for them. It returns errHeld when that is over,
 // which is not tried again.
 func (s *Store) patient(ctx context.Context, wait, text string, args []any, read func(pgx.Rows) error) error {
@@ -73,12 +82,8 @@ func (s *Store) lockJobs(ctx context.Context, text string, args ...any) ([]queue
 	return l.jobs, s.fillTags(ctx, l.jobs, l.tagSets)
 }
 
-// boundWaits bounds how long the statements of a transaction wait for a row. In a transaction of the host it does nothing: what it sets
-// would stay for what the host does after it.
+// boundWaits bounds how long the statements of a transaction wait for a row.
 func (s *Store) boundWaits(ctx context.Context, tx pgx.Tx) error {
-	if s.host != nil {
-		return nil
-	}
 	_, err := tx.Exec(ctx, batchWaitSQL)
 	return err
 }

@@ -19,7 +19,7 @@ const lockOrganizationSQL = `SELECT pg_advisory_xact_lock(hashtextextended($1 ||
 // lock, whatever the database's default is.
 var readCommitted = pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
 
-const aliveSQL = `SELECT id FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL FOR KEY SHARE`
+const aliveSQL = `SELECT id FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL FOR KEY SHARE NOWAIT`
 
 const runningSQL = `
 	SELECT type, priority, tenant_id, count(*) FROM dormouse.jobs

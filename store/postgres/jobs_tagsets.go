@@ -90,9 +90,7 @@ func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool)
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var b pgx.Batch
 		if create {
-			if s.host == nil { // there the setting would stay for what the host does after it
-				b.Queue(batchWaitSQL)
-			}
+			b.Queue(batchWaitSQL)
 			b.Queue(s.sql(reviveSQL), unknown)
 			b.Queue(s.sql(createTagSetsSQL), unknown)
 		}

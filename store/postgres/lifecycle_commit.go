@@ -39,6 +39,9 @@ func (s *Store) commit(ctx context.Context, now time.Time, changes []lifecycle.C
 			return err
 		}
 		outcomes, err = s.untilAnswered(ctx, changes, try)
+		if s.host != nil && isHeld(err) { // nothing is repeated there by itself
+			outcomes, err = s.untilAnswered(ctx, changes, try)
+		}
 		return err
 	})
 	if isHeld(err) {
@@ -85,16 +88,14 @@ func (s *Store) attempt(ctx context.Context, now time.Time, changes []lifecycle.
 	}), nil
 }
 
-// passing makes an attempt that passes over what it would wait for too long: the first number of a tenant, that a transaction
-// gives it which does not end.
+// passing makes an attempt that, once it has waited for too long, passes over what it would wait for: the first number of a tenant,
+// that a transaction gives it which does not end.
 func (s *Store) passing(try func(ctx context.Context, unanswered bool, commit string) ([]lifecycle.Outcome, error)) attempt {
+	commit := commitSQL
 	return func(ctx context.Context, unanswered bool) ([]lifecycle.Outcome, error) {
-		if s.host != nil {
-			return try(ctx, unanswered, commitWaitingSQL)
-		}
-		outcomes, err := try(ctx, unanswered, commitSQL)
+		outcomes, err := try(ctx, unanswered, commit)
 		if isHeld(err) {
-			return try(ctx, unanswered, commitPassingSQL)
+			commit = commitPassingSQL
 		}
 		return outcomes, err
 	}

@@ -1,7 +1,5 @@
 package postgres
 
-import "strings"
-
 // commitSQL applies a batch of changes in one statement, which testdata/commit.sql shows as a whole. Its steps, each a
 // query of its own:
 //
@@ -15,12 +13,10 @@ import "strings"
 //
 // Its parameters are those of changeColumns, eventColumns and buildJobColumns.
 //
-// commitPassingSQL leaves the first numbers of tenants to others, for when somebody holds one. commitWaitingSQL is for transactions
-// of the host, where a setting would stay for what the host does after it.
+// commitPassingSQL leaves the first numbers of tenants to others, for when somebody holds one.
 var (
 	commitSQL        = commitBy(turnAtOnceSQL)
 	commitPassingSQL = commitBy(turnPassingSQL)
-	commitWaitingSQL = strings.Replace(commitSQL, firstTurnWaitSQL, "", 1)
 )
 
 func commitBy(turn string) string {

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -75,12 +74,12 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 func (s *Store) tryCreate(ctx context.Context, workspaces []workspace, args []any) error {
 	var id uuid.UUID
 	var noOwner, noTemplate, exists bool
-	err := s.db.QueryRow(ctx, s.sql(createSQL), args...).Scan(toID(&id), &noOwner, &noTemplate, &exists)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil
-	case err != nil:
+	err := s.waiting(ctx, batchWaitSQL, createSQL, args, func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{toID(&id), &noOwner, &noTemplate, &exists}, func() error { return nil })
 		return err
+	})
+	if err != nil || id == uuid.Nil {
+		return heldByOthers(err) // who creates one of that name and has not committed
 	}
 	w := workspaces[slices.IndexFunc(workspaces, func(w workspace) bool { return w.ID == id })]
 	switch {

@@ -29,12 +29,19 @@ func (s *Store) steady(ctx context.Context, text string, args []any, read func(p
 	return s.behind(ctx, steadySQL, text, args, read)
 }
 
+// behind runs a statement behind one that sets something for it. In a transaction of the host nothing is set: it would stay for
+// what the host does after it.
 func (s *Store) behind(ctx context.Context, settings, text string, args []any, read func(pgx.Rows) error) error {
-	if s.host != nil { // the settings would stay for what the host does after it
+	if s.host != nil {
 		rows, _ := s.db.Query(ctx, s.sql(text), args...)
 		defer rows.Close()
 		return read(rows)
 	}
+	return s.waiting(ctx, settings, text, args, read)
+}
+
+// waiting runs a statement behind one that bounds its waits, which a transaction of the host gets back as they were.
+func (s *Store) waiting(ctx context.Context, settings, text string, args []any, read func(pgx.Rows) error) error {
 	var b pgx.Batch
 	b.Queue(settings)
 	b.Queue(s.sql(text), args...)

@@ -16,7 +16,7 @@ WITH candidate AS (
 	LIMIT $7
 ), alive AS (
 	SELECT id FROM dormouse.processes
-	WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM candidate) FOR KEY SHARE
+	WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM candidate) FOR KEY SHARE NOWAIT
 ), taken AS (
 	SELECT j.id, c.place, c.rank
 	FROM candidate c JOIN dormouse.jobs j ON j.id = c.id

@@ -10,7 +10,7 @@ WITH locked AS (
 	FOR NO KEY UPDATE OF j SKIP LOCKED
 ), alive AS (
 	SELECT id FROM dormouse.processes
-	WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM locked) FOR KEY SHARE
+	WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM locked) FOR KEY SHARE NOWAIT
 ), taken AS (
 	SELECT * FROM locked WHERE EXISTS (SELECT FROM alive)
 ), numbered AS (

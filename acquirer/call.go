@@ -1,0 +1,62 @@
+package acquirer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/outcall"
+)
+
+// ask makes one call of the store under its own time limit and counts it. Its error says what was attempted. A call that ignores
+// the end of its context is given up: what it does after that counts as done by a call whose answer was lost.
+func ask[T any](ctx context.Context, a *Acquirer, operation string, f func(ctx context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	guard := a.clock.AfterFunc(a.cfg.Timeout, func() { cancel(context.DeadlineExceeded) }, "store", operation)
+	defer guard.Stop()
+	begun := a.clock.Now()
+	v, err := outcall.Do(ctx, a.given, operation, f, nil)
+	a.metrics.storeCall(operation, a.clock.Since(begun), err)
+	if err == nil {
+		return v, nil
+	}
+	a.noteStuck(err)
+	return v, fmt.Errorf("acquirer: %s: %w", operation, err)
+}
+
+// call is ask for what answers nothing.
+func (a *Acquirer) call(ctx context.Context, operation string, f func(ctx context.Context) error) error {
+	_, err := ask(ctx, a, operation, func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
+	return err
+}
+
+// askRetry asks the host whether a job may be retried.
+func (a *Acquirer) askRetry(ctx context.Context, job queue.Job) error {
+	_, err := outcall.Do(ctx, a.given, "Config.Retry", func(ctx context.Context) (struct{}, error) { return struct{}{}, a.cfg.Retry(ctx, job) }, nil)
+	a.noteStuck(err)
+	return err
+}
+
+// lookUp reads jobs.
+func (a *Acquirer) lookUp(ctx context.Context, operation string, which queue.Filter) ([]queue.Job, error) {
+	return ask(ctx, a, operation, func(ctx context.Context) ([]queue.Job, error) { return a.store.Jobs(ctx, which) })
+}
+
+// noteStuck writes down that a call was given up.
+func (a *Acquirer) noteStuck(err error) {
+	if stuck, ok := outcall.Given(err); ok && !stuck.Before {
+		a.cfg.Logger.Error("call given up: it does not return", "doing", stuck.Doing)
+	}
+}
+
+// leftovers is an error that names the calls that have not returned, nil if there are none.
+func (a *Acquirer) leftovers() error {
+	kinds, _ := a.given.All()
+	var all []error
+	for _, doing := range kinds {
+		all = append(all, fmt.Errorf("acquirer: %s: %w", doing, &outcall.Stuck{Doing: doing}))
+	}
+	return errors.Join(all...)
+}

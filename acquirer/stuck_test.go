@@ -1,0 +1,149 @@
+package acquirer_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// hang lets the next call of a verb ignore its context until the returned function is called.
+func (f *fleet) hang(verb acquirertest.Verb, answer bool) (release func()) {
+	stuck := make(chan struct{})
+	wait := func(context.Context) { <-stuck }
+	fault := acquirertest.Fault{Before: wait}
+	if answer {
+		fault = acquirertest.Fault{After: wait}
+	}
+	f.store.Once(verb, fault)
+	return sync.OnceFunc(func() { close(stuck) })
+}
+
+// runUntil runs a process and returns what ends it and waits for what Run returns.
+func (f *fleet) runUntil(a *acquirer.Acquirer) (stop func() error) {
+	ctx, cancel := context.WithCancel(f.ctx)
+	result := make(chan error, 1)
+	go func() { result <- a.Run(ctx) }()
+	f.pass(0)
+	return func() error { cancel(); return <-result }
+}
+
+// A call of the store that ignores its context, before it does anything or when it has done it, costs its time limit and the patience
+// with it: jobs are handed out and ended, others' leases are kept, Stats counts it, and Run ends, with an error that names it.
+func TestCallsThatDoNotReturn(t *testing.T) {
+	t.Parallel()
+	for verb, named := range map[acquirertest.Verb]string{
+		acquirertest.Claim: "claim", acquirertest.Ready: "ready", acquirertest.End: "end", acquirertest.Heartbeat: "heartbeat", acquirertest.Renew: "renew",
+	} {
+		for when, answer := range map[string]bool{"before": false, "after": true} {
+			t.Run(named+" "+when, func(t *testing.T) {
+				t.Parallel()
+				bubble(t, func(f *fleet) {
+					a := f.make(f.bus, func(c *acquirer.Config) { c.Heartbeat, c.Lease, c.Poll = 4*time.Second, time.Minute, time.Second })
+					stop := f.runUntil(a)
+					held := f.hand(a)
+					release := f.hang(verb, answer)
+					t.Cleanup(release)
+					w := f.joinPlain(a)
+					f.slip(f.posting(nil))
+					go func() {
+						_, _ = a.Renew(f.ctx, queue.Report{Handout: held.Handout(), Progress: &queue.Progress{Percent: 10}})
+					}()
+					go func() { _, _ = a.End(f.ctx, queue.End{Handout: held.Handout(), Outcome: queue.OutcomeSucceeded}) }()
+					f.pass(40 * time.Second)
+					job := f.mustGet(w, "behind a call that hangs")
+					if n := a.Stats().Stuck; n != 1 {
+						t.Errorf("%d calls are stuck, want 1", n)
+					}
+					if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
+						t.Errorf("its end: %v", err)
+					}
+					begun := time.Now()
+					err := stop()
+					if err == nil || !strings.Contains(err.Error(), named) || !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("Run returned %v, want what names %q", err, named)
+					}
+					if took := time.Since(begun); took > 10*time.Second {
+						t.Errorf("Run returned after %v", took)
+					}
+					release()
+					f.pass(0)
+					if n := a.Stats().Stuck; n != 0 {
+						t.Errorf("%d calls are stuck though they have returned", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+// The host's policy about lost jobs, and its pubsub, may ignore their contexts as well.
+func TestHostThatDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		release := make(chan struct{})
+		bus := &deafBus{Pubsub: f.bus, release: release}
+		a := f.make(bus, func(c *acquirer.Config) {
+			c.Lost = map[string]acquirer.LostPolicy{"": func(context.Context, acquirer.Job) (acquirer.Verdict, error) {
+				<-release
+				return acquirer.Verdict{}, errors.New("too late")
+			}}
+		})
+		stop := f.runUntil(a)
+		if err := a.Lost(f.ctx, "the host says so", f.hand(a).Lease()); err != nil {
+			t.Fatal(err)
+		}
+		f.pass(time.Minute)
+		err := stop()
+		if err == nil || !strings.Contains(err.Error(), "Config.Lost") || !strings.Contains(err.Error(), "listen") {
+			t.Errorf("Run returned %v, want what names the policy and the pubsub", err)
+		}
+		close(release)
+		f.pass(0)
+	})
+}
+
+// deafBus does not stop listening when it is told.
+type deafBus struct {
+	*acquirertest.Pubsub
+	release chan struct{}
+}
+
+func (b *deafBus) Listen(ctx context.Context, l queue.Listener) error {
+	err := b.Pubsub.Listen(ctx, l)
+	<-b.release
+	return err
+}
+
+// A store that takes no heartbeat for most of a period takes no lease: who was refused asks again at once, with growing pauses, and
+// not when the next one is due, which is when the process gives up its leases.
+func TestHeartbeatIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		const period = 10 * time.Second
+		a := f.start(func(c *acquirer.Config) { c.Heartbeat, c.Lease = period, 3*period })
+		job := f.hand(a)
+		down := time.Now().Add(18 * time.Second)
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+			return acquirertest.Fault{Down: v == acquirertest.Heartbeat && time.Now().Before(down)}
+		})
+		calls := f.store.Calls(acquirertest.Heartbeat)
+		f.pass(18 * time.Second)
+		if n := f.store.Calls(acquirertest.Heartbeat) - calls; n < 4 || n > 16 {
+			t.Errorf("%d heartbeats in the 8 seconds in which they failed", n)
+		}
+		f.pass(6 * time.Second)
+		if s := a.Stats(); s.Holding != 1 || s.Failures != 0 || !s.Registered {
+			t.Errorf("after it: %+v", s)
+		}
+		if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
+			t.Errorf("the end of what ran meanwhile: %v", err)
+		}
+	})
+}
