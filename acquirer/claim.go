@@ -46,13 +46,14 @@ func (a *Acquirer) serve(ctx context.Context, d *dispatch.Domain) {
 }
 
 // gather lets others run first who are about to wait, as long as more come: those whose ends one call has stored ask for their next
-// jobs one after the other, and a claim for the first of them would leave the others behind.
+// jobs one after the other, and a claim for the first of them would leave the others behind. Where nobody comes just then it is not
+// put off, since other processes may be after the same job.
 func (a *Acquirer) gather(d *dispatch.Domain) {
 	for before := 0; ; {
 		a.mu.Lock()
-		waiting := d.Waiting()
+		waiting, more := d.Waiting(), d.Joining()
 		a.mu.Unlock()
-		if waiting <= before || waiting >= a.cfg.Batch {
+		if !more || waiting <= before || waiting >= a.cfg.Batch {
 			return
 		}
 		before = waiting

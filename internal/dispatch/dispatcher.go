@@ -200,6 +200,7 @@ func (d *Dispatcher) Join(w *Waiter, q queue.Domain) {
 	w.domain = d.organization(q.Organization).domain(q)
 	w.domain.pushBack(w)
 	d.wakeAll(w.domain)
+	w.domain.joining = w.domain.joining || w.domain.phase != idle
 }
 
 // Close ends all claiming and returns the workers who waited: they have left their lines. Jobs that other processes have

@@ -25,6 +25,8 @@ type Domain struct {
 	failures int
 	// running is the number of jobs handed out here that have not ended.
 	running int
+	// joining: somebody has come to wait since the last claim began, while there was one to make.
+	joining bool
 	// quietSince is when the last waiter left or the last job ended.
 	quietSince time.Time
 }
@@ -37,6 +39,9 @@ const (
 	queued
 	claiming // or waiting to try again
 )
+
+// Joining reports whether somebody has come to wait since the last claim began, while there was one to make: others may be about to.
+func (d *Domain) Joining() bool { return d.joining }
 
 // Waiting is the number of workers in line.
 func (d *Domain) Waiting() int { return d.line.Len() }

@@ -123,6 +123,7 @@ func (d *Dispatcher) Begin(domain *Domain, jobs int) *Round {
 		return nil
 	}
 	domain.turnTo(claiming)
+	domain.joining = false
 	r := &Round{domain: domain, Token: uuid.New(), freed: domain.org.freed}
 	r.take(domain, min(jobs, domain.line.Len()))
 	for _, l := range lanes {
