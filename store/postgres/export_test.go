@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
 // Statements are those that are put together from columns, by the name of their golden file.
@@ -83,3 +84,8 @@ func (s *Store) Within(tx pgx.Tx) *Store { return s.WithTx(tx).host.s }
 
 // LockKey is that of the lock which migrations take.
 func LockKey(schema string) int64 { return lockKey(schema) }
+
+// ClaimEventsFrom is a claim that looks at reach events first.
+func (s *Store) ClaimEventsFrom(ctx context.Context, now time.Time, topics []lifecycle.Topic, limit, reach int) ([]lifecycle.Event, error) {
+	return s.claimEvents(ctx, []any{topicNumbers(topics), now, now.Add(time.Minute), limit}, reach)
+}

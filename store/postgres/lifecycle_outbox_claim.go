@@ -143,7 +143,7 @@ func firstOfLinesSQL(and string) string {
 func (s *Store) ClaimEvents(ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) (events []lifecycle.Event, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		args := []any{topicNumbers(topics), now, now.Add(lease), max(limit, 0)}
-		events, err = s.claimEvents(ctx, args)
+		events, err = s.claimEvents(ctx, args, firstReach)
 		return err
 	})
 	if err != nil {
@@ -152,8 +152,9 @@ func (s *Store) ClaimEvents(ctx context.Context, now time.Time, topics []lifecyc
 	return events, nil
 }
 
-func (s *Store) claimEvents(ctx context.Context, args []any) (events []lifecycle.Event, err error) {
-	for reach := int64(firstReach); ; reach *= furtherReach {
+// claimEvents goes the two ways in turn, and further each time.
+func (s *Store) claimEvents(ctx context.Context, args []any, reach int) (events []lifecycle.Event, err error) {
+	for ; ; reach *= furtherReach {
 		for _, text := range []string{claimByNumberSQL, claimByLineSQL} {
 			err = s.steady(ctx, text, append(args, reach), func(rows pgx.Rows) (err error) {
 				events, err = s.readEvents(ctx, rows)
