@@ -19,9 +19,9 @@ import (
 // Which one is short is not known. So a claim goes some way by number; if that was not enough as far by line; and then further
 // by either. It reads a few times what the shorter way takes.
 var (
-	claimByNumberSQL = claimEventsSQL("", firstOfNumberedSQL("", "e.seq"), firstOfNumberedSQL(newerSQL("e"), "e.seq DESC"),
-		moreNumberedSQL("fresh", "", "e.seq")+` OR (SELECT count(*) FROM oldest) >= $4 AND `+moreNumberedSQL("newest", newerSQL("e"), "e.seq DESC"))
-	claimByLineSQL = claimEventsSQL(eventLinesSQL, firstOfLinesSQL(""), firstOfLinesSQL(newerSQL("l")), `(SELECT count(*) FROM lined) >= $5`)
+	claimByNumberSQL = claimEventsSQL("", firstOfNumberedSQL("", "e.topic, e.seq"), firstOfNumberedSQL(newerSQL("e"), "e.topic DESC, e.seq DESC"),
+		moreNumberedSQL("fresh", "", "e.topic, e.seq")+` OR (SELECT count(*) FROM oldest) >= $4 AND `+moreNumberedSQL("newest", newerSQL("e"), "e.topic DESC, e.seq DESC"))
+	claimByLineSQL = claimEventsSQL(eventLinesSQL, firstOfLinesSQL(""), firstOfLinesSQL(newerSQL("h")), `(SELECT count(*) FROM lined) >= $5`)
 )
 
 const (
@@ -42,11 +42,11 @@ const (
 func claimEventsSQL(with, first, last, cut string) string {
 	const never = "e.free_at IS NULL"
 	return `
-	WITH RECURSIVE ` + with + `fresh AS MATERIALIZED (` + freeEventsSQL(first, never, "e.seq") + `
+	WITH RECURSIVE ` + with + `fresh AS MATERIALIZED (` + freeEventsSQL(first, never, "h.topic, h.seq") + `
 	), oldest AS MATERIALIZED (
 		SELECT seq FROM fresh ORDER BY seq LIMIT $4
-	), newest AS MATERIALIZED (` + freeEventsSQL(last, never, "e.seq DESC") + `
-	), tried AS MATERIALIZED (` + freeEventsSQL("dormouse.events e", "e.topic = t.topic AND e.free_at <= $2 AND "+firstOfLineSQL("e"), "e.free_at, e.seq") + `
+	), newest AS MATERIALIZED (` + freeEventsSQL(last, never, "h.topic DESC, h.seq DESC") + `
+	), tried AS MATERIALIZED (` + freeEventsSQL("dormouse.events e", ofTopicSQL+" AND e.free_at <= $2 AND "+firstOfLineSQL("e"), "e.topic, e.free_at, e.seq") + `
 	), looked AS MATERIALIZED (
 		SELECT ` + cut + ` AS cut
 	), shared AS (
@@ -69,6 +69,10 @@ func claimEventsSQL(with, first, last, cut string) string {
 	UNION ALL
 	SELECT 0, 0, 'null' FROM looked WHERE cut`
 }
+
+// ofTopicSQL is true of the events of a topic. It is a range, with an order that begins with the topic: for one that is equal the server
+// may take the order of the primary key, and read all other topics' events where it has few.
+const ofTopicSQL = `e.topic BETWEEN t.topic AND t.topic`
 
 // freeEventsSQL locks the first events of the topics ($1), each alone, that meet a condition.
 func freeEventsSQL(from, condition, order string) string {
@@ -97,9 +101,9 @@ func newerSQL(e string) string {
 // firstOfNumberedSQL are the first ones among the $5 events never tried of a topic in an order.
 func firstOfNumberedSQL(and, order string) string {
 	return `(
-				SELECT n.seq FROM (
-					SELECT e.seq, e.workspace_id FROM dormouse.events e
-					WHERE e.topic = t.topic AND e.free_at IS NULL` + and + `
+				SELECT n.topic, n.seq FROM (
+					SELECT e.topic, e.seq, e.workspace_id FROM dormouse.events e
+					WHERE ` + ofTopicSQL + ` AND e.free_at IS NULL` + and + `
 					ORDER BY ` + order + ` LIMIT $5
 				) n WHERE ` + firstOfLineSQL("n") + `
 			) h JOIN dormouse.events e ON e.seq = h.seq`
@@ -111,7 +115,7 @@ func moreNumberedSQL(found, and, order string) string {
 			SELECT FROM unnest($1::smallint[]) AS t (topic)
 			WHERE CASE WHEN (SELECT count(*) FROM ` + found + ` f WHERE f.topic = t.topic) < $4 THEN (
 				SELECT e.seq FROM dormouse.events e
-				WHERE e.topic = t.topic AND e.free_at IS NULL` + and + `
+				WHERE ` + ofTopicSQL + ` AND e.free_at IS NULL` + and + `
 				ORDER BY ` + order + ` OFFSET $5 LIMIT 1) IS NOT NULL END)`
 }
 
@@ -128,15 +132,15 @@ const eventLinesSQL = `lined AS (
 	), lines AS MATERIALIZED (
 		SELECT t.topic, e.seq FROM lined l CROSS JOIN unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
 			SELECT e.seq, e.free_at FROM dormouse.events e
-			WHERE e.workspace_id = l.workspace_id AND e.topic = t.topic
-			ORDER BY e.seq LIMIT 1
+			WHERE e.workspace_id = l.workspace_id AND ` + ofTopicSQL + `
+			ORDER BY e.topic, e.seq LIMIT 1
 		) e
 		WHERE e.free_at IS NULL
 	), `
 
 // firstOfLinesSQL are the first ones of a topic among eventLinesSQL.
 func firstOfLinesSQL(and string) string {
-	return `lines l JOIN dormouse.events e ON l.topic = t.topic AND e.seq = l.seq` + and
+	return `lines h JOIN dormouse.events e ON h.topic = t.topic AND e.seq = h.seq` + and
 }
 
 // ClaimEvents implements [lifecycle.Outbox]. If the answer is lost the events wait for the end of their lease.

@@ -10,15 +10,15 @@ WITH RECURSIVE lined AS (
 ), lines AS MATERIALIZED (
 	SELECT t.topic, e.seq FROM lined l CROSS JOIN unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
 		SELECT e.seq, e.free_at FROM dormouse.events e
-		WHERE e.workspace_id = l.workspace_id AND e.topic = t.topic
-		ORDER BY e.seq LIMIT 1
+		WHERE e.workspace_id = l.workspace_id AND e.topic BETWEEN t.topic AND t.topic
+		ORDER BY e.topic, e.seq LIMIT 1
 	) e
 	WHERE e.free_at IS NULL
 ), fresh AS MATERIALIZED (
 	SELECT f.topic, f.seq, f.free_at FROM unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
-		SELECT e.topic, e.seq, e.free_at FROM lines l JOIN dormouse.events e ON l.topic = t.topic AND e.seq = l.seq
+		SELECT e.topic, e.seq, e.free_at FROM lines h JOIN dormouse.events e ON h.topic = t.topic AND e.seq = h.seq
 		WHERE e.free_at IS NULL
-		ORDER BY e.seq
+		ORDER BY h.topic, h.seq
 		LIMIT $4
 		FOR UPDATE OF e SKIP LOCKED
 	) f
@@ -26,19 +26,19 @@ WITH RECURSIVE lined AS (
 	SELECT seq FROM fresh ORDER BY seq LIMIT $4
 ), newest AS MATERIALIZED (
 	SELECT f.topic, f.seq, f.free_at FROM unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
-		SELECT e.topic, e.seq, e.free_at FROM lines l JOIN dormouse.events e ON l.topic = t.topic AND e.seq = l.seq AND (SELECT count(*) FROM oldest) >= $4 AND l.seq > (SELECT max(o.seq) FROM oldest o)
+		SELECT e.topic, e.seq, e.free_at FROM lines h JOIN dormouse.events e ON h.topic = t.topic AND e.seq = h.seq AND (SELECT count(*) FROM oldest) >= $4 AND h.seq > (SELECT max(o.seq) FROM oldest o)
 		WHERE e.free_at IS NULL
-		ORDER BY e.seq DESC
+		ORDER BY h.topic DESC, h.seq DESC
 		LIMIT $4
 		FOR UPDATE OF e SKIP LOCKED
 	) f
 ), tried AS MATERIALIZED (
 	SELECT f.topic, f.seq, f.free_at FROM unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
 		SELECT e.topic, e.seq, e.free_at FROM dormouse.events e
-		WHERE e.topic = t.topic AND e.free_at <= $2 AND NOT EXISTS (
+		WHERE e.topic BETWEEN t.topic AND t.topic AND e.free_at <= $2 AND NOT EXISTS (
 			SELECT FROM dormouse.events b
 			WHERE b.workspace_id = e.workspace_id AND b.topic = t.topic AND b.seq < e.seq)
-		ORDER BY e.free_at, e.seq
+		ORDER BY e.topic, e.free_at, e.seq
 		LIMIT $4
 		FOR UPDATE OF e SKIP LOCKED
 	) f
