@@ -19,12 +19,13 @@ import (
 // Which one is short is not known. So a claim goes some way by number; if that was not enough as far by line; and then further
 // by either. It reads a few times what the shorter way takes.
 var (
-	claimByNumberSQL = claimEventsSQL("", firstOfNumberedSQL("", "e.topic, e.seq"), firstOfNumberedSQL(newerSQL("e"), "e.topic DESC, e.seq DESC"),
-		moreNumberedSQL("fresh", "", "e.topic, e.seq")+` OR (SELECT count(*) FROM oldest) >= $4 AND `+moreNumberedSQL("newest", newerSQL("e"), "e.topic DESC, e.seq DESC"))
+	claimByNumberSQL = claimEventsSQL("", firstOfNumberedSQL("", upSQL), firstOfNumberedSQL(newerSQL("e"), downSQL),
+		moreNumberedSQL("fresh", "", upSQL)+` OR `+moreNumberedSQL("newest", newerSQL("e"), downSQL))
 	claimByLineSQL = claimEventsSQL(eventLinesSQL, firstOfLinesSQL(""), firstOfLinesSQL(newerSQL("h")), `(SELECT count(*) FROM lined) >= $5`)
 )
 
 const (
+	upSQL, downSQL = "e.topic, e.seq", "e.topic DESC, e.seq DESC"
 	// firstReach is how many events, or workspaces, a claim looks at first, and furtherReach how many times as many it looks at then.
 	firstReach   = 512
 	furtherReach = 4
@@ -143,7 +144,8 @@ func firstOfLinesSQL(and string) string {
 	return `lines h JOIN dormouse.events e ON h.topic = t.topic AND e.seq = h.seq` + and
 }
 
-// ClaimEvents implements [lifecycle.Outbox]. If the answer is lost the events wait for the end of their lease.
+// ClaimEvents implements [lifecycle.Outbox]. If the answer is lost the events wait for the end of their lease. It reads O(limit), and where
+// events are in front that cannot be claimed O(those), or O(workspaces with events) if these are fewer.
 func (s *Store) ClaimEvents(ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) (events []lifecycle.Event, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		args := []any{topicNumbers(topics), now, now.Add(lease), max(limit, 0)}

@@ -126,3 +126,11 @@ func (s *Store) Claimable(ctx context.Context, now time.Time, topics []lifecycle
 	})
 	return seqs, err
 }
+
+// ClaimEventStatements are those that a claim of events looks with, and the index that each reads the events by.
+func (s *Store) ClaimEventStatements() map[string]string {
+	return map[string]string{
+		s.text(oldestEvents): "dormouse_events_fresh", s.text(newestEvents): "dormouse_events_fresh", s.text(moreEvents): "dormouse_events_fresh",
+		s.text(eventsByLine): "dormouse_events_line", s.text(firstTriedEvents): "dormouse_events_tried",
+	}
+}

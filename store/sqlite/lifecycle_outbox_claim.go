@@ -53,7 +53,8 @@ const (
 	furtherReach = 4
 )
 
-// ClaimEvents implements [lifecycle.Outbox].
+// ClaimEvents implements [lifecycle.Outbox]. It reads O(limit), and where events are in front that cannot be claimed O(those), or
+// O(workspaces with events) if these are fewer.
 func (s *Store) ClaimEvents(
 	ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int,
 ) (claimed []lifecycle.Event, err error) {

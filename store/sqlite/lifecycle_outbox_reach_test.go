@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,4 +55,23 @@ func randomEvents(t *testing.T, db *sql.DB, r *rand.Rand) {
 		must(t, err)
 	}
 	must(t, tx.Commit())
+}
+
+// A claim of events reads no more than it needs: in the order of its indexes, which it does not have to sort.
+func TestClaimsOfEventsUseTheirIndexes(t *testing.T) {
+	db := openNew(t)
+	s := migrated(t, db)
+	for _, analyzed := range []bool{false, true} {
+		if analyzed {
+			randomEvents(t, db, rand.New(rand.NewPCG(1, 16)))
+			_, err := db.ExecContext(t.Context(), `ANALYZE`)
+			must(t, err)
+		}
+		for statement, index := range s.ClaimEventStatements() {
+			plan := planOf(t, db, statement)
+			if !strings.Contains(plan, "INDEX "+index) || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN dormouse") {
+				t.Errorf("plan:\n%s\nmust search %s, scan nothing and sort nothing, for %s", plan, index, statement)
+			}
+		}
+	}
 }

@@ -48,7 +48,7 @@ WITH RECURSIVE fresh AS MATERIALIZED (
 		WHERE CASE WHEN (SELECT count(*) FROM fresh f WHERE f.topic = t.topic) < $4 THEN (
 			SELECT e.seq FROM dormouse.events e
 			WHERE e.topic BETWEEN t.topic AND t.topic AND e.free_at IS NULL
-			ORDER BY e.topic, e.seq OFFSET $5 LIMIT 1) IS NOT NULL END) OR (SELECT count(*) FROM oldest) >= $4 AND EXISTS (
+			ORDER BY e.topic, e.seq OFFSET $5 LIMIT 1) IS NOT NULL END) OR EXISTS (
 		SELECT FROM unnest($1::smallint[]) AS t (topic)
 		WHERE CASE WHEN (SELECT count(*) FROM newest f WHERE f.topic = t.topic) < $4 THEN (
 			SELECT e.seq FROM dormouse.events e
