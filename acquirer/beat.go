@@ -38,27 +38,39 @@ func (a *Acquirer) heartbeat(ctx context.Context) bool {
 }
 
 // firstBeat is the first call that is answered, or the last one if all fail. While none is, another one begins every third of a
-// period. What is still under way at the end is canceled, and its answer is nobody's.
+// period. They go to the store, as does one at once when the pubsub's own way fails: that may be one connection. What is still under
+// way at the end is canceled, and its answer is nobody's.
 func (a *Acquirer) firstBeat(ctx context.Context) beat {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers := make(chan beat, beatsAtOnce)
-	call := func(on queue.Heartbeater) { a.beating.Go(func() { answers <- a.beat(ctx, on) }) }
+	running := 0
+	call := func(on queue.Heartbeater) {
+		running++
+		a.beating.Go(func() { answers <- a.beat(ctx, on) })
+	}
 	again := a.clock.NewTicker(max(a.cfg.Heartbeat/beatsAtOnce, time.Millisecond), "heartbeat", "beside")
 	defer again.Stop()
+	_, untried := a.pubsub.(queue.Heartbeater) // the store is another way
 	call(a.beats)
-	for running := 1; ; {
+	for {
 		select {
 		case b := <-answers:
-			if running--; running == 0 || b.err == nil || queue.IsAnswer(b.err) {
+			running--
+			last := running == 0 && !untried
+			if b.err == nil || queue.IsAnswer(b.err) || last || ctx.Err() != nil {
 				return b
 			}
+			if running > 0 {
+				continue
+			}
 		case <-again.C:
-			if running < beatsAtOnce {
-				running++
-				call(a.store) // a pubsub may have one connection only
+			if running == beatsAtOnce {
+				continue
 			}
 		}
+		untried = false
+		call(a.store)
 	}
 }
 

@@ -150,7 +150,7 @@ func TestHeartbeatIsTriedAgain(t *testing.T) {
 }
 
 // A heartbeat that hangs for its whole time limit, which is all that is left of the lease, costs no lease: others are tried beside it.
-// So it is where heartbeats have a connection of their own, which hangs as a whole: those beside it go to the store.
+// So it is where heartbeats have a connection of their own, which hangs or fails as a whole: those beside it go to the store.
 func TestHeartbeatIsTriedBesideOneThatHangs(t *testing.T) {
 	t.Parallel()
 	hang := func(ctx context.Context) { <-ctx.Done() }
@@ -160,7 +160,11 @@ func TestHeartbeatIsTriedBesideOneThatHangs(t *testing.T) {
 		},
 		"of the pubsub": func(f *fleet) (queue.Pubsub, func()) {
 			bus := &mortalBus{Pubsub: f.bus, beats: f.inner}
-			return bus, func() { bus.dead.Store(true) }
+			return bus, func() { bus.fault.Store(&hang) }
+		},
+		"of a pubsub that fails": func(f *fleet) (queue.Pubsub, func()) {
+			bus := &mortalBus{Pubsub: f.bus, beats: f.inner}
+			return bus, func() { fail := func(context.Context) {}; bus.fault.Store(&fail) }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -227,13 +231,13 @@ func TestHeartbeatsThatAllHang(t *testing.T) {
 type mortalBus struct {
 	*acquirertest.Pubsub
 	beats queue.Heartbeater
-	dead  atomic.Bool
+	fault atomic.Pointer[func(context.Context)]
 }
 
 func (b *mortalBus) Heartbeat(ctx context.Context, h queue.Heartbeat) (queue.Fleet, error) {
-	if b.dead.Load() {
-		<-ctx.Done()
-		return queue.Fleet{}, ctx.Err()
+	if fault := b.fault.Load(); fault != nil {
+		(*fault)(ctx)
+		return queue.Fleet{}, acquirertest.ErrDown
 	}
 	return b.beats.Heartbeat(ctx, h)
 }
