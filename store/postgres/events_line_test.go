@@ -57,3 +57,30 @@ func TestAClaimOfEventsPassesALongLine(t *testing.T) {
 		})
 	}
 }
+
+// A connection keeps the plan that it made when there were few events.
+func TestAClaimOfEventsPlannedWithFew(t *testing.T) {
+	_, pool := open(t)
+	lined(t, pool, 0, 300, 0)
+	exec(t, pool, `ANALYZE dormouse.events`)
+	single := alone(t, pool)
+	s := over(t, single)
+	claim := func() {
+		t.Helper()
+		events, err := s.ClaimEvents(t.Context(), epoch, []lifecycle.Topic{lifecycle.TopicAudit}, time.Minute, 30)
+		must(t, err)
+		if len(events) != 30 {
+			t.Errorf("%d events were claimed, want 30", len(events))
+		}
+	}
+	claim()
+	exec(t, pool, `INSERT INTO dormouse.events (workspace_id, topic, body) SELECT gen_random_uuid(), 0, '{}' FROM generate_series(1, 20000)`)
+	before, err := eventReads(t, single)
+	must(t, err)
+	claim()
+	after, err := eventReads(t, single)
+	must(t, err)
+	if n := after - before; n > 1000 {
+		t.Errorf("a claim of 30 events read %d", n)
+	}
+}

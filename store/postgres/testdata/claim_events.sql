@@ -5,9 +5,10 @@ WITH RECURSIVE fresh AS MATERIALIZED (
 				SELECT e.topic, e.seq, e.workspace_id FROM dormouse.events e
 				WHERE e.topic BETWEEN t.topic AND t.topic AND e.free_at IS NULL
 				ORDER BY e.topic, e.seq LIMIT $5
-			) n WHERE NOT EXISTS (
-			SELECT FROM dormouse.events b
-			WHERE b.workspace_id = n.workspace_id AND b.topic = t.topic AND b.seq < n.seq)
+			) n WHERE n.seq = (
+			SELECT b.seq FROM dormouse.events b
+			WHERE b.workspace_id = n.workspace_id AND b.topic BETWEEN t.topic AND t.topic
+			ORDER BY b.topic, b.seq LIMIT 1)
 		) h JOIN dormouse.events e ON e.seq = h.seq
 		WHERE e.free_at IS NULL
 		ORDER BY h.topic, h.seq
@@ -23,9 +24,10 @@ WITH RECURSIVE fresh AS MATERIALIZED (
 				SELECT e.topic, e.seq, e.workspace_id FROM dormouse.events e
 				WHERE e.topic BETWEEN t.topic AND t.topic AND e.free_at IS NULL AND (SELECT count(*) FROM oldest) >= $4 AND e.seq > (SELECT max(o.seq) FROM oldest o)
 				ORDER BY e.topic DESC, e.seq DESC LIMIT $5
-			) n WHERE NOT EXISTS (
-			SELECT FROM dormouse.events b
-			WHERE b.workspace_id = n.workspace_id AND b.topic = t.topic AND b.seq < n.seq)
+			) n WHERE n.seq = (
+			SELECT b.seq FROM dormouse.events b
+			WHERE b.workspace_id = n.workspace_id AND b.topic BETWEEN t.topic AND t.topic
+			ORDER BY b.topic, b.seq LIMIT 1)
 		) h JOIN dormouse.events e ON e.seq = h.seq
 		WHERE e.free_at IS NULL
 		ORDER BY h.topic DESC, h.seq DESC
@@ -35,9 +37,10 @@ WITH RECURSIVE fresh AS MATERIALIZED (
 ), tried AS MATERIALIZED (
 	SELECT f.topic, f.seq, f.free_at FROM unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
 		SELECT e.topic, e.seq, e.free_at FROM dormouse.events e
-		WHERE e.topic BETWEEN t.topic AND t.topic AND e.free_at <= $2 AND NOT EXISTS (
-			SELECT FROM dormouse.events b
-			WHERE b.workspace_id = e.workspace_id AND b.topic = t.topic AND b.seq < e.seq)
+		WHERE e.topic BETWEEN t.topic AND t.topic AND e.free_at <= $2 AND e.seq = (
+			SELECT b.seq FROM dormouse.events b
+			WHERE b.workspace_id = e.workspace_id AND b.topic BETWEEN t.topic AND t.topic
+			ORDER BY b.topic, b.seq LIMIT 1)
 		ORDER BY e.topic, e.free_at, e.seq
 		LIMIT $4
 		FOR UPDATE OF e SKIP LOCKED

@@ -35,9 +35,10 @@ WITH RECURSIVE lined AS (
 ), tried AS MATERIALIZED (
 	SELECT f.topic, f.seq, f.free_at FROM unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
 		SELECT e.topic, e.seq, e.free_at FROM dormouse.events e
-		WHERE e.topic BETWEEN t.topic AND t.topic AND e.free_at <= $2 AND NOT EXISTS (
-			SELECT FROM dormouse.events b
-			WHERE b.workspace_id = e.workspace_id AND b.topic = t.topic AND b.seq < e.seq)
+		WHERE e.topic BETWEEN t.topic AND t.topic AND e.free_at <= $2 AND e.seq = (
+			SELECT b.seq FROM dormouse.events b
+			WHERE b.workspace_id = e.workspace_id AND b.topic BETWEEN t.topic AND t.topic
+			ORDER BY b.topic, b.seq LIMIT 1)
 		ORDER BY e.topic, e.free_at, e.seq
 		LIMIT $4
 		FOR UPDATE OF e SKIP LOCKED
