@@ -77,8 +77,7 @@ type API struct {
 
 	mu      sync.Mutex
 	streams map[string]int
-	// making is how many workspaces each owner is making, where there are no tables that say it.
-	making map[string]int
+	places  places
 }
 
 // New returns the API.
@@ -90,7 +89,7 @@ func New(cfg Config) *API {
 		cfg.Gate = gate.New(gate.Config{Logger: cfg.Logger})
 	}
 	a := &API{
-		Config: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), streams: make(map[string]int), making: make(map[string]int),
+		Config: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), streams: make(map[string]int), places: placesOf(cfg.Records),
 	}
 	a.closing, a.close = context.WithCancel(context.Background())
 	a.routes = a.allRoutes()
