@@ -24,6 +24,7 @@ import (
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
 	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/workerpool"
 )
@@ -40,6 +41,9 @@ type Config struct {
 	Pools []string
 	// Elastic returns the pool of elastic workers, nil while another process has it.
 	Elastic func() *workerpool.Pool
+	// Behavior returns what was learned of people, nil for nothing yet. Without it the forecast says what schedules and deadlines do
+	// alone, without a band.
+	Behavior func() *forecast.Behavior
 	// Instance names this process, and Gone says whether another one is known to have ended.
 	Instance string
 	Gone     func(instance string) bool
