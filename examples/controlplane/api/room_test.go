@@ -10,22 +10,38 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/examples/controlplane/api"
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
+	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
 )
 
-// With the host's tables and without them.
-func withAndWithoutTables(t *testing.T, test func(t *testing.T, s *service, make func(owner string) error)) {
-	for name, tune := range map[string]func(*api.Config){"tables": func(*api.Config) {}, "none": func(c *api.Config) { c.Records = nil }} {
+// inEveryPlace runs a test on two replicas with tables in each database, and on one that has none. It is given what makes a workspace.
+func inEveryPlace(t *testing.T, test func(t *testing.T, s *service, make func(owner string) error)) {
+	inPostgres := func(c *api.Config) {
+		db := stdlib.OpenDBFromPool(pgtest.Empty(t))
+		t.Cleanup(func() { _ = db.Close() })
+		c.Records = records.New(db, true)
+		must(t, c.Records.Migrate(t.Context()))
+	}
+	for name, tune := range map[string]func(*api.Config){
+		"sqlite": func(*api.Config) {}, "postgres": inPostgres, "no tables": func(c *api.Config) { c.Records = nil },
+	} {
 		t.Run(name, func(t *testing.T) {
-			s := newService(t, tune)
+			var cfg api.Config
+			s := newService(t, tune, func(c *api.Config) { cfg = *c })
 			template, err := s.plane.PutTemplate(t.Context(), dormouse.Template{Name: "web"})
 			must(t, err)
+			replicas := []*api.API{s.handler}
+			if cfg.Records != nil {
+				replicas = append(replicas, api.New(cfg))
+			}
+			var turn atomic.Int64
 			test(t, s, func(owner string) error {
 				n := dormouse.NewWorkspace{ID: uuid.New(), Template: template.ID, Owner: owner, Name: "w"}
-				leave, err := s.handler.Room(t.Context(), owner, n.ID, n.Name)
+				leave, err := replicas[int(turn.Add(1))%len(replicas)].Room(t.Context(), owner, n.ID, n.Name)
 				if err != nil {
 					return err
 				}
@@ -39,7 +55,7 @@ func withAndWithoutTables(t *testing.T, test func(t *testing.T, s *service, make
 
 // Requests at once get as many workspaces as one may have, no more and no fewer, and one after the other nobody is refused before.
 func TestRoomIsKept(t *testing.T) {
-	withAndWithoutTables(t, func(t *testing.T, s *service, make func(owner string) error) {
+	inEveryPlace(t, func(t *testing.T, s *service, make func(owner string) error) {
 		for round := range 5 {
 			owner := fmt.Sprint("owner", round)
 			var made atomic.Int64
@@ -81,7 +97,7 @@ func refused(err error) bool {
 
 // A place that could not be left is not counted beside the workspace that it was for, whether that is known by its id or by its name.
 func TestRoomThatIsNotLeft(t *testing.T) {
-	withAndWithoutTables(t, func(t *testing.T, s *service, make func(owner string) error) {
+	inEveryPlace(t, func(t *testing.T, s *service, make func(owner string) error) {
 		template, err := s.plane.PutTemplate(t.Context(), dormouse.Template{Name: "web"})
 		must(t, err)
 		n := dormouse.NewWorkspace{ID: uuid.New(), Template: template.ID, Owner: "ann", Name: "by id"}
@@ -132,5 +148,23 @@ func TestRoomIsLeftWhileOthersWrite(t *testing.T) {
 	for range 3 {
 		_, err := s.handler.Room(t.Context(), "ann", uuid.New(), "w")
 		must(t, err)
+	}
+}
+
+// The place of a process that is gone counts for two minutes.
+func TestRoomIsGivenUp(t *testing.T) {
+	var tables *records.DB
+	s := newService(t, func(c *api.Config) { tables = c.Records })
+	now := time.Now()
+	ok, err := tables.PutRooms(t.Context(), s.plane.OwnerID("ann").String(), records.Rooms{Places: []records.Place{
+		{ID: "1", Of: "id 1", Since: now.Add(-3 * time.Minute)}, {ID: "2", Of: "id 2", Since: now.Add(-time.Minute)}, {ID: "3", Of: "id 3", Since: now},
+	}})
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	_, err = s.handler.Room(t.Context(), "ann", uuid.New(), "w")
+	must(t, err)
+	if _, err = s.handler.Room(t.Context(), "ann", uuid.New(), "w"); !refused(err) {
+		t.Errorf("a fourth: %v", err)
 	}
 }
