@@ -20,7 +20,11 @@ import (
 // made twice, and one that cannot.
 func TestWhatIsTriedAgain(t *testing.T) {
 	code := func(code string) error { return &pgconn.PgError{Code: code} }
-	type kind struct{ read, create, unavailable bool } // tried again, and not to be had in the end
+	type kind struct{ read, change, unavailable bool } // tried again, and not to be had in the end
+	pool := pgtest.Pool(t)
+	sound, err := postgres.New(pool, quiet)
+	must(t, err)
+	f := newFleet(t, sound, 1)
 	conflicted, unreached, dropped, refused := kind{true, true, false}, kind{true, true, true}, kind{true, false, true}, kind{}
 	for name, c := range map[string]struct {
 		err error
@@ -49,7 +53,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fails, asked := false, 0
-			s, err := postgres.Faulty(pgtest.Pool(t), quiet, func() error {
+			s, err := postgres.Faulty(pool, quiet, func() error {
 				if !fails {
 					return nil
 				}
@@ -57,17 +61,15 @@ func TestWhatIsTriedAgain(t *testing.T) {
 				return c.err
 			})
 			must(t, err)
-			f := newFleet(t, s, 1)
-			w := load(t, s, f.ids...)[0].Workspace
-			w.ID = uuid.New()
+			_ = load(t, s, f.ids...) // it looks at the tables once
 			fails = true
-			for call, again := range map[string]bool{"read": c.read, "create": c.create} {
+			for call, again := range map[string]bool{"read": c.read, "prune": c.change} {
 				asked = 0
 				begun := time.Now()
 				if call == "read" {
 					_, err = s.Load(t.Context(), f.ids...)
 				} else {
-					err = s.CreateWorkspaces(t.Context(), epoch, w)
+					_, err = s.PruneEvents(t.Context(), epoch, []lifecycle.Topic{lifecycle.TopicAudit}, 1)
 				}
 				took := time.Since(begun)
 				if err == nil || errors.Is(err, lifecycle.ErrUnavailable) != c.unavailable || !c.unavailable && !errors.Is(err, c.err) {

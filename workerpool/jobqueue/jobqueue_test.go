@@ -299,6 +299,8 @@ func TestCanceledWhileTheJobsAreListed(t *testing.T) {
 			r.must(err)
 			r.wait(2 * time.Minute)
 			r.want(ids, queue.Canceled, 1)
+			r.faulty.Choose(func(acquirertest.Verb) (f acquirertest.Fault) { return f })
+			r.wait(4 * time.Second) // for what was given up
 		})
 	}
 }
