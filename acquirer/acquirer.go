@@ -55,6 +55,7 @@ type Acquirer struct {
 	metrics *metrics
 
 	// These have locks of their own.
+	beating  sync.WaitGroup
 	agenda   *agenda.Agenda
 	calls    *workqueue.Queue // store calls that wait; at most one for each domain and a few for each organization
 	ends     *batch.Batcher[uuid.UUID, queue.End, queue.Ended]

@@ -104,6 +104,7 @@ func (a *Acquirer) reports() bool {
 
 // heartbeatLoop reports to the store that we live, and learns how the others do.
 func (a *Acquirer) heartbeatLoop(ctx context.Context) {
+	defer a.beating.Wait()
 	a.heartbeatUntilRegistered(ctx)
 	if ctx.Err() != nil {
 		return
@@ -151,26 +152,6 @@ func (a *Acquirer) heartbeatUntilRegistered(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// heartbeat reports whether the store knows us.
-func (a *Acquirer) heartbeat(ctx context.Context) bool {
-	a.mu.Lock()
-	h := queue.Heartbeat{Process: a.member.process, Name: a.cfg.Instance, Now: a.now(), Workers: a.workers()}
-	begun := a.clock.Now()
-	a.mu.Unlock()
-	answer, err := ask(ctx, a, "heartbeat", func(ctx context.Context) (queue.Fleet, error) { return a.beats.Heartbeat(ctx, h) })
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err != nil {
-		a.heartbeatFailed(h.Process, err)
-		return false
-	}
-	if h.Process != a.member.process { // given up meanwhile: the store has yet to hear of the name that follows
-		return false
-	}
-	a.heartbeatAnswered(answer, begun)
-	return true
 }
 
 // workers is what we say of our own workers. The caller holds the lock.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -146,4 +147,97 @@ func TestHeartbeatIsTriedAgain(t *testing.T) {
 			f.t.Errorf("the end of what ran meanwhile: %v", err)
 		}
 	})
+}
+
+// A heartbeat that hangs for its whole time limit, which is all that is left of the lease, costs no lease: others are tried beside it.
+// So it is where heartbeats have a connection of their own, which hangs or fails as a whole: those beside it go to the store.
+func TestHeartbeatIsTriedBesideOneThatHangs(t *testing.T) {
+	t.Parallel()
+	hang := func(ctx context.Context) { <-ctx.Done() }
+	for name, route := range map[string]func(f *fleet) (queue.Pubsub, func()){
+		"of the store": func(f *fleet) (queue.Pubsub, func()) {
+			return f.bus, func() { f.store.Once(acquirertest.Heartbeat, acquirertest.Fault{Before: hang}) }
+		},
+		"of the pubsub": func(f *fleet) (queue.Pubsub, func()) {
+			bus := &mortalBus{Pubsub: f.bus, beats: f.inner}
+			return bus, func() { bus.fault.Store(&hang) }
+		},
+		"of a pubsub that fails": func(f *fleet) (queue.Pubsub, func()) {
+			bus := &mortalBus{Pubsub: f.bus, beats: f.inner}
+			return bus, func() { fail := func(context.Context) {}; bus.fault.Store(&fail) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				bus, fail := route(f)
+				a := f.make(bus)
+				stop := f.runUntil(a)
+				job := f.hand(a)
+				ctx, unwatch := a.Watch(f.ctx, job.Lease())
+				defer unwatch()
+				fail()
+				f.pass(5 * time.Minute)
+				if ctx.Err() != nil {
+					t.Errorf("a connection that hangs cost the job: %v", context.Cause(ctx))
+				}
+				if s := a.Stats(); s.Failures != 0 || s.Stuck != 0 || !s.Registered {
+					t.Errorf("after it: %+v", s)
+				}
+				if err := stop(); err != nil {
+					t.Errorf("Run: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// Where all heartbeats hang, few are under way at once, and the process gives up its leases in time.
+func TestHeartbeatsThatAllHang(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		job := f.hand(a)
+		ctx, stop := a.Watch(f.ctx, job.Lease())
+		defer stop()
+		var under, most atomic.Int32
+		f.store.Choose(func(v acquirertest.Verb) (fault acquirertest.Fault) {
+			if v == acquirertest.Heartbeat {
+				fault.Before = func(ctx context.Context) {
+					most.Store(max(most.Load(), under.Add(1)))
+					<-ctx.Done()
+					under.Add(-1)
+				}
+			}
+			return fault
+		})
+		f.pass(21 * time.Second)
+		if !errors.Is(context.Cause(ctx), queue.ErrLeaseLost) {
+			t.Errorf("silent for a lease less a heartbeat: %v", context.Cause(ctx))
+		}
+		f.pass(5 * time.Minute)
+		if n := most.Load(); n != 3 {
+			t.Errorf("%d heartbeats were under way at once, want 3", n)
+		}
+		f.store.Choose(nil)
+		f.pass(time.Minute)
+		if s := a.Stats(); !s.Registered || s.Failures != 0 {
+			t.Errorf("afterwards: %+v", s)
+		}
+	})
+}
+
+// mortalBus carries heartbeats on its only connection, which may be dead.
+type mortalBus struct {
+	*acquirertest.Pubsub
+	beats queue.Heartbeater
+	fault atomic.Pointer[func(context.Context)]
+}
+
+func (b *mortalBus) Heartbeat(ctx context.Context, h queue.Heartbeat) (queue.Fleet, error) {
+	if fault := b.fault.Load(); fault != nil {
+		(*fault)(ctx)
+		return queue.Fleet{}, acquirertest.ErrDown
+	}
+	return b.beats.Heartbeat(ctx, h)
 }

@@ -30,7 +30,8 @@ type Listener interface {
 }
 
 // Heartbeater is what a [Pubsub] may be able to do beside: carry heartbeats on a connection of its own, so that they wait
-// neither for the host's pool nor for its statements. Its contract is that of [Registry]. An acquirer uses it if it is there.
+// neither for the host's pool nor for its statements. Its contract is that of [Registry]. An acquirer uses it if it is there, and
+// [Registry] where it fails or does not answer.
 type Heartbeater interface {
 	Heartbeat(ctx context.Context, h Heartbeat) (Fleet, error)
 }

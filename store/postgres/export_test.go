@@ -8,13 +8,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
 // Statements are those that are put together from columns, by the name of their golden file.
 func Statements() map[string]string {
 	return map[string]string{
 		"commit": commitSQL, "touch": touchSQL, "create": createSQL, "enqueue": enqueueSQL, "enqueue_passing": enqueuePassingSQL,
-		"claim_events": claimEventsSQL, "claim": claimSQL, "claim_one_lane": claimOneLaneSQL, "ready": readyOfSomeSQL, "due": dueSQL, "builds": buildsSQL, "cancel": cancelSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL,
+		"claim_events": claimByNumberSQL, "claim_events_by_line": claimByLineSQL, "claim": claimSQL, "claim_one_lane": claimOneLaneSQL, "ready": readyOfSomeSQL, "due": dueSQL, "builds": buildsSQL, "cancel": cancelSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL,
 		"members_claim": claimMembersSQL, "members_claim_one": claimMemberSQL, "members_put": putMembersSQL,
 		"members_claim_freshest": claimFreshestMemberSQL,
 		"list_builds":            fleetBuildsSQL, "list_all": listAll, "list_by_status": listByStatus, "list_by_name": listByName,
@@ -83,3 +84,8 @@ func (s *Store) Within(tx pgx.Tx) *Store { return s.WithTx(tx).host.s }
 
 // LockKey is that of the lock which migrations take.
 func LockKey(schema string) int64 { return lockKey(schema) }
+
+// ClaimEventsFrom is a claim that looks at reach events first.
+func (s *Store) ClaimEventsFrom(ctx context.Context, now time.Time, topics []lifecycle.Topic, limit, reach int) ([]lifecycle.Event, error) {
+	return s.claimEvents(ctx, []any{topicNumbers(topics), now, now.Add(time.Minute), limit}, reach)
+}

@@ -13,65 +13,6 @@ import (
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
-// claimEventsSQL leases events that are free, each the first of its workspace and topic, as [lifecycle.Outbox] shares them out:
-//
-//   - oldest and newest are those never tried, from both ends, and tried those tried before; each is the beginning of an index
-//     of each topic. There is a newest only where oldest has not found them all.
-//   - shared takes one of each in turn.
-//
-// Numbers rise within a workspace in the order of its commits, because a commit takes them while it holds the workspace's row.
-var claimEventsSQL = `
-	WITH oldest AS MATERIALIZED (
-		SELECT seq, free_at FROM (` + freeEventsSQL("e.free_at IS NULL", "e.seq") + `
-		) o ORDER BY seq LIMIT $4
-	), newest AS MATERIALIZED (` + freeEventsSQL(
-	"e.free_at IS NULL AND (SELECT count(*) FROM oldest) >= $4 AND e.seq > (SELECT max(o.seq) FROM oldest o)", "e.seq DESC") + `
-	), tried AS MATERIALIZED (` + freeEventsSQL("e.free_at <= $2", "e.free_at, e.seq") + `
-	), shared AS (
-		SELECT seq FROM (
-			SELECT seq, row_number() OVER (ORDER BY seq) AS n, 1 AS kind FROM oldest
-			UNION ALL
-			SELECT seq, row_number() OVER (ORDER BY free_at, seq), 2 FROM tried
-			UNION ALL
-			SELECT seq, row_number() OVER (ORDER BY seq DESC), 3 FROM newest
-		) ranked
-		ORDER BY n, kind
-		LIMIT $4
-	)
-	UPDATE dormouse.events e SET attempt = e.attempt + 1, free_at = $3
-	FROM shared s WHERE e.seq = s.seq
-	RETURNING e.seq, e.attempt, e.body`
-
-// freeEventsSQL locks the first events of the topics ($1), each alone, that meet a condition.
-func freeEventsSQL(condition, order string) string {
-	return `
-		SELECT f.seq, f.free_at FROM unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
-			SELECT e.seq, e.free_at FROM dormouse.events e
-			WHERE e.topic = t.topic AND ` + condition + `
-				AND NOT EXISTS (
-					SELECT FROM dormouse.events b
-					WHERE b.workspace_id = e.workspace_id AND b.topic = e.topic AND b.seq < e.seq)
-			ORDER BY ` + order + `
-			LIMIT $4
-			FOR UPDATE OF e SKIP LOCKED
-		) f`
-}
-
-// ClaimEvents implements [lifecycle.Outbox]. If the answer is lost the events wait for the end of their lease.
-func (s *Store) ClaimEvents(ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) (events []lifecycle.Event, err error) {
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		args := []any{topicNumbers(topics), now, now.Add(lease), max(limit, 0)}
-		return s.steady(ctx, claimEventsSQL, args, func(rows pgx.Rows) (err error) {
-			events, err = s.readEvents(ctx, rows)
-			return err
-		})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("claim events: %w", err)
-	}
-	return events, nil
-}
-
 // readEvents returns the events of rows by number. One that cannot be read, because a later version wrote it, say, holds up
 // only its own workspace and topic: it is leased like the others, or pruned.
 func (s *Store) readEvents(ctx context.Context, rows pgx.Rows) ([]lifecycle.Event, error) {

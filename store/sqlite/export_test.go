@@ -3,10 +3,12 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
 // DueStatements are the statements a tick reads with.
@@ -112,3 +114,23 @@ func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value st
 
 // DB is the database of a store.
 func (s *Store) DB() *sql.DB { return s.db }
+
+// Claimable are the numbers of the events that a claim takes which looks at reach events first.
+func (s *Store) Claimable(ctx context.Context, now time.Time, topics []lifecycle.Topic, limit, reach int) (seqs []int64, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		found, err := t.claimable(now, topics, limit, reach)
+		for _, f := range found {
+			seqs = append(seqs, f.seq)
+		}
+		return err
+	})
+	return seqs, err
+}
+
+// ClaimEventStatements are those that a claim of events looks with, and the index that each reads the events by.
+func (s *Store) ClaimEventStatements() map[string]string {
+	return map[string]string{
+		s.text(oldestEvents): "dormouse_events_fresh", s.text(newestEvents): "dormouse_events_fresh", s.text(moreEvents): "dormouse_events_fresh",
+		s.text(eventsByLine): "dormouse_events_line", s.text(firstTriedEvents): "dormouse_events_tried",
+	}
+}

@@ -1,11 +1,9 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -48,121 +46,12 @@ func (s *Store) record(t *tx) error {
 	return nil
 }
 
-// Events that can be claimed are the first of their workspace and topic, and neither leased nor waiting. Those never tried and
-// those tried before stand in indexes of their own, by topic, so that a claim reads no other topic's.
-const (
-	freshEvents = `{events} e INDEXED BY {events_fresh} WHERE e.topic = ?1 AND e.claimable_at IS NULL AND ` + firstOfLine
-	triedEvents = `{events} e INDEXED BY {events_tried} WHERE e.topic = ?1 AND e.claimable_at <= ?2 AND ` + firstOfLine
-	firstOfLine = `NOT EXISTS (
-		SELECT 1 FROM {events} p WHERE p.workspace_id = e.workspace_id AND p.topic = e.topic AND p.seq < e.seq)`
-	eventsWait = `SELECT EXISTS (SELECT 1 FROM ` + freshEvents + `) OR EXISTS (SELECT 1 FROM ` + triedEvents + `)`
-
-	oldestEvents     = `SELECT e.seq, 0 FROM ` + freshEvents + ` ORDER BY e.seq LIMIT ?2`
-	newestEvents     = `SELECT e.seq, 0 FROM ` + freshEvents + ` AND e.seq > ?3 ORDER BY e.seq DESC LIMIT ?2`
-	firstTriedEvents = `SELECT e.seq, e.claimable_at FROM ` + triedEvents + ` ORDER BY e.claimable_at, e.seq LIMIT ?3`
-)
-
-// ClaimEvents implements [lifecycle.Outbox].
-func (s *Store) ClaimEvents(
-	ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int,
-) ([]lifecycle.Event, error) {
-	// An idle relay must not take the write lock each time it looks.
-	waiting, err := s.eventsWait(ctx, now, topics)
-	if err != nil || !waiting {
-		return nil, unavailable(err, "claim events")
-	}
-	var claimed []lifecycle.Event
-	err = s.write(ctx, func(t *tx) error {
-		claimed, err = t.claimEvents(now, topics, lease, limit)
-		return err
-	})
-	if err != nil {
-		return nil, unavailable(err, "claim events")
-	}
-	return claimed, nil
-}
-
 func topicList(topics []lifecycle.Topic) string {
 	numbers := make([]string, len(topics))
 	for i, t := range topics {
 		numbers[i] = fmt.Sprint(uint8(t))
 	}
 	return "[" + strings.Join(numbers, ",") + "]"
-}
-
-// eventsWait reports whether an event of the topics can be claimed.
-func (s *Store) eventsWait(ctx context.Context, now time.Time, topics []lifecycle.Topic) (waiting bool, err error) {
-	err = s.ready(ctx)
-	for i := 0; i < len(topics) && err == nil && !waiting; i++ {
-		_, err = s.queryRow(ctx, eventsWait, []any{int64(topics[i]), micros(now)}, &waiting)
-	}
-	return waiting, err
-}
-
-func (t *tx) claimEvents(now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) ([]lifecycle.Event, error) {
-	found, err := t.claimable(now, topics, limit)
-	if err != nil {
-		return nil, err
-	}
-	var claimed []lifecycle.Event
-	for _, f := range found {
-		err := t.query(`UPDATE {events} SET attempt = attempt + 1, claimable_at = ? WHERE seq = ? RETURNING seq, attempt, body`, func(r rows) error {
-			e, ok, err := t.scanEvent(r)
-			if ok {
-				claimed = append(claimed, e)
-			}
-			return err
-		}, micros(now.Add(lease)), f.seq)
-		if err != nil {
-			return nil, err
-		}
-	}
-	slices.SortFunc(claimed, func(a, b lifecycle.Event) int { return cmp.Compare(a.Seq, b.Seq) })
-	return claimed, nil
-}
-
-// freeEvent is an event that can be claimed, and since when if it was tried before.
-type freeEvent struct{ seq, at int64 }
-
-// claimable are up to limit events that can be claimed, as [lifecycle.Outbox] shares them out.
-func (t *tx) claimable(now time.Time, topics []lifecycle.Topic, limit int) ([]freeEvent, error) {
-	if limit <= 0 {
-		return nil, nil
-	}
-	first := func(a, b freeEvent) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.seq, b.seq)) }
-	oldest, err := t.freeEvents(topics, limit, first, oldestEvents, limit)
-	if err != nil {
-		return nil, err
-	}
-	tried, err := t.freeEvents(topics, limit, first, firstTriedEvents, micros(now), limit)
-	if err != nil {
-		return nil, err
-	}
-	var newest []freeEvent
-	if len(oldest) == limit {
-		latest := func(a, b freeEvent) int { return first(b, a) }
-		if newest, err = t.freeEvents(topics, limit, latest, newestEvents, limit, oldest[limit-1].seq); err != nil {
-			return nil, err
-		}
-	}
-	return store.InTurn(limit, oldest, tried, newest), nil
-}
-
-// freeEvents asks for the events of each topic, and returns the first ones of all.
-func (t *tx) freeEvents(topics []lifecycle.Topic, limit int, order func(a, b freeEvent) int, query string, args ...any) (found []freeEvent, err error) {
-	for _, topic := range topics {
-		err = t.query(query, func(r rows) error {
-			var f freeEvent
-			err := r.Scan(&f.seq, &f.at)
-			found = append(found, f)
-			return err
-		}, append([]any{int64(topic)}, args...)...)
-		if err != nil {
-			return nil, err
-		}
-	}
-	slices.SortFunc(found, order)
-	return found[:min(limit, len(found))], nil
 }
 
 // scanEvent reads an event. One that cannot be read, because a later version wrote it, say, is not ok; it has its number

@@ -83,6 +83,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"outbox fair", testOutboxFair},
 		{"outbox fair of topics", testOutboxFairOfTopics},
 		{"outbox untried", testOutboxUntried},
+		{"outbox lines", testOutboxLines},
 		{"recorded", testRecorded},
 		{"next wake", testNextWake},
 		{"history", testHistory},

@@ -1,0 +1,65 @@
+WITH RECURSIVE lined AS (
+	(SELECT e.workspace_id, 1 AS n FROM dormouse.events e ORDER BY e.workspace_id, e.topic, e.seq LIMIT 1)
+	UNION ALL
+	SELECT e.workspace_id, l.n + 1 FROM lined l CROSS JOIN LATERAL (
+		SELECT e.workspace_id FROM dormouse.events e
+		WHERE e.workspace_id > l.workspace_id
+		ORDER BY e.workspace_id, e.topic, e.seq LIMIT 1
+	) e
+	WHERE l.n < $5
+), lines AS MATERIALIZED (
+	SELECT t.topic, e.seq FROM lined l CROSS JOIN unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
+		SELECT e.seq, e.free_at FROM dormouse.events e
+		WHERE e.workspace_id = l.workspace_id AND e.topic BETWEEN t.topic AND t.topic
+		ORDER BY e.topic, e.seq LIMIT 1
+	) e
+	WHERE e.free_at IS NULL
+), fresh AS MATERIALIZED (
+	SELECT f.topic, f.seq, f.free_at FROM unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
+		SELECT e.topic, e.seq, e.free_at FROM lines h JOIN dormouse.events e ON h.topic = t.topic AND e.seq = h.seq
+		WHERE e.free_at IS NULL
+		ORDER BY h.topic, h.seq
+		LIMIT $4
+		FOR UPDATE OF e SKIP LOCKED
+	) f
+), oldest AS MATERIALIZED (
+	SELECT seq FROM fresh ORDER BY seq LIMIT $4
+), newest AS MATERIALIZED (
+	SELECT f.topic, f.seq, f.free_at FROM unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
+		SELECT e.topic, e.seq, e.free_at FROM lines h JOIN dormouse.events e ON h.topic = t.topic AND e.seq = h.seq AND (SELECT count(*) FROM oldest) >= $4 AND h.seq > (SELECT max(o.seq) FROM oldest o)
+		WHERE e.free_at IS NULL
+		ORDER BY h.topic DESC, h.seq DESC
+		LIMIT $4
+		FOR UPDATE OF e SKIP LOCKED
+	) f
+), tried AS MATERIALIZED (
+	SELECT f.topic, f.seq, f.free_at FROM unnest($1::smallint[]) AS t (topic) CROSS JOIN LATERAL (
+		SELECT e.topic, e.seq, e.free_at FROM dormouse.events e
+		WHERE e.topic BETWEEN t.topic AND t.topic AND e.free_at <= $2 AND NOT EXISTS (
+			SELECT FROM dormouse.events b
+			WHERE b.workspace_id = e.workspace_id AND b.topic = t.topic AND b.seq < e.seq)
+		ORDER BY e.topic, e.free_at, e.seq
+		LIMIT $4
+		FOR UPDATE OF e SKIP LOCKED
+	) f
+), looked AS MATERIALIZED (
+	SELECT (SELECT count(*) FROM lined) >= $5 AS cut
+), shared AS (
+	SELECT seq FROM (
+		SELECT seq, row_number() OVER (ORDER BY seq) AS n, 1 AS kind FROM oldest
+		UNION ALL
+		SELECT seq, row_number() OVER (ORDER BY free_at, seq), 2 FROM tried
+		UNION ALL
+		SELECT seq, row_number() OVER (ORDER BY seq DESC), 3 FROM newest
+	) ranked
+	WHERE NOT (SELECT cut FROM looked)
+	ORDER BY n, kind
+	LIMIT $4
+), claimed AS (
+	UPDATE dormouse.events e SET attempt = e.attempt + 1, free_at = $3
+	FROM shared s WHERE e.seq = s.seq
+	RETURNING e.seq, e.attempt, e.body
+)
+SELECT seq, attempt, body FROM claimed
+UNION ALL
+SELECT 0, 0, 'null' FROM looked WHERE cut
