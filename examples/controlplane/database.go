@@ -41,8 +41,7 @@ func openDatabase(ctx context.Context, o options) (database, error) {
 	if err != nil {
 		return database{}, err
 	}
-	// The store's own connections wait for a writer in a way of their own; ours leave that to SQLite.
-	ours, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
+	ours, err := records.OpenSQLite(path)
 	if err != nil {
 		return database{}, err
 	}

@@ -37,7 +37,7 @@ type boundedSource struct {
 // Act implements [webui.Actor].
 func (s boundedSource) Act(ctx context.Context, who webui.Viewer, a webui.Action) error {
 	if a.Kind == webui.ActCreate {
-		leave, err := s.api.Room(ctx, who.Name)
+		leave, err := s.api.Room(ctx, who.Name, a.Workspace, a.Name)
 		if err != nil {
 			return err
 		}

@@ -23,7 +23,6 @@ import (
 	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
 	"github.com/dormouse-go/dormouse/store/memory"
-	"github.com/dormouse-go/dormouse/store/sqlite"
 	"github.com/dormouse-go/dormouse/webui"
 	"github.com/dormouse-go/dormouse/webui/planesource"
 )
@@ -31,7 +30,7 @@ import (
 // newDoor is the door before pages that say who looks, for ten requests of one and no more, and the token of an owner.
 func newDoor(t *testing.T) (d door, pages http.Handler, token string, close func()) {
 	t.Helper()
-	db, err := sqlite.Open("sqlite", t.TempDir()+"/plane.db")
+	db, err := records.OpenSQLite(t.TempDir() + "/plane.db")
 	if err != nil {
 		t.Fatal(err)
 	}

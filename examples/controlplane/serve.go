@@ -107,10 +107,6 @@ func (s *server) make(ctx context.Context) (err error) {
 	for _, p := range pools(s.options) {
 		names = append(names, p.Name)
 	}
-	s.api = api.New(api.Config{
-		Plane: s.plane, Store: s.db.store, Records: s.db.records, Keeper: s.keeper, Pools: names, Elastic: s.elastic.Load,
-		Instance: instance(), Gone: gone, Clock: s.clock, Logger: s.log, Gate: s.gate,
-	})
 	if s.journal, err = planesource.NewJournal(planesource.JournalConfig{}); err != nil {
 		return err
 	}
@@ -118,6 +114,10 @@ func (s *server) make(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.api = api.New(api.Config{
+		Plane: s.plane, Store: s.db.store, Records: s.db.records, Keeper: s.keeper, Pools: names, Elastic: s.elastic.Load,
+		Behavior: s.source.Behavior, Instance: instance(), Gone: gone, Clock: s.clock, Logger: s.log, Gate: s.gate,
+	})
 	s.pages, err = webui.New(boundedSource{s.source, s.api}, webui.Config{
 		Viewer: viewer, Actions: true, Zone: time.Local, Clock: s.clock, Logger: s.log, OverdueAfter: s.slow(2 * time.Minute),
 		Refresh: s.slow(2 * time.Second),

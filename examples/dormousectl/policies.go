@@ -94,7 +94,7 @@ func (c *ctl) apply() *cobra.Command {
 
 func (c *ctl) forecast() *cobra.Command {
 	var days int
-	cmd := &cobra.Command{Use: "forecast", Short: "say how many workspaces will run, by schedules and deadlines", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	cmd := &cobra.Command{Use: "forecast", Short: "say how many workspaces will run, by schedules, deadlines and what is known of people", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		now, err := c.now(cmd.Context())
 		if err != nil {
 			return err

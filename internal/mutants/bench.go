@@ -16,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -96,7 +95,9 @@ func prepare(ctx context.Context, work string, targets []*target, o options) (*b
 			return nil, err
 		}
 		if o.subtests > 0 {
-			b.divide(ctx, s, o)
+			if err := b.divide(ctx, s, o); err != nil {
+				return nil, err
+			}
 			if err := s.leaveOut(o.skip); err != nil {
 				return nil, err
 			}
@@ -180,6 +181,7 @@ const surveyLimit = 10 * time.Minute
 // survey runs every test alone. One that fails without any mutant proves nothing and is left out.
 func (b *bench) survey(ctx context.Context, jobs int) error {
 	var g group
+	var broken failures
 	for _, s := range b.suites {
 		for i := range s.tests {
 			g.run(jobs, func() {
@@ -188,7 +190,10 @@ func (b *bench) survey(ctx context.Context, jobs int) error {
 				start := time.Now()
 				out, worked, err := b.start(ctx, s, []string{t.name}, surveyLimit, "MUTANT_HITS="+hits)
 				t.took, t.worked, t.reaches = time.Since(start), worked, readHits(hits)
-				if err != nil && ctx.Err() == nil {
+				switch {
+				case errors.Is(err, errNotStarted):
+					broken.add(err)
+				case err != nil && ctx.Err() == nil:
 					progress("%s fails without a mutant and is left out: %v\n%s", t.name, err, tail(out))
 					t.reaches = nil
 				}
@@ -205,7 +210,7 @@ func (b *bench) survey(ctx context.Context, jobs int) error {
 		}
 	}
 	progress("the tests take %s one by one", took.Round(100*time.Millisecond))
-	return ctx.Err()
+	return cmp.Or(ctx.Err(), broken.err())
 }
 
 func readHits(path string) map[int]bool {
@@ -222,9 +227,10 @@ func readHits(path string) map[int]bool {
 	return hits
 }
 
-// try runs the tests that reach each mutant.
-func (b *bench) try(ctx context.Context, mutants []*Mutant, o options) {
+// try runs the tests that reach each mutant. The error says of how many they could not be run; these stay untried.
+func (b *bench) try(ctx context.Context, mutants []*Mutant, o options) error {
 	var g group
+	var broken failures
 	var mu sync.Mutex
 	done, alive, told := 0, 0, time.Now()
 	for _, m := range mutants {
@@ -232,7 +238,7 @@ func (b *bench) try(ctx context.Context, mutants []*Mutant, o options) {
 			if ctx.Err() != nil {
 				return
 			}
-			b.judge(ctx, m)
+			broken.add(b.judge(ctx, m))
 			mu.Lock()
 			defer mu.Unlock()
 			done++
@@ -247,39 +253,48 @@ func (b *bench) try(ctx context.Context, mutants []*Mutant, o options) {
 		})
 	}
 	g.wait()
+	return broken.err()
 }
 
 // judge asks the tests that reach a mutant, until one notices it.
-func (b *bench) judge(ctx context.Context, m *Mutant) {
+func (b *bench) judge(ctx context.Context, m *Mutant) (err error) {
 	m.Fate = Missed
 	for _, s := range b.suites {
 		for _, tests := range s.reaching(m.ID) {
-			if m.Fate, m.By = b.ask(ctx, s, tests, m); !m.alive() || ctx.Err() != nil {
-				return
+			if m.Fate, m.By, err = b.ask(ctx, s, tests, m); err != nil || !m.alive() || ctx.Err() != nil {
+				return err
 			}
 		}
 	}
+	return nil
 }
 
-// ask runs tests that reach a mutant.
-func (b *bench) ask(ctx context.Context, s *suite, tests []test, m *Mutant) (fate Fate, by string) {
+// ask runs tests that reach a mutant. What does not run says nothing of the mutant. Nor does a process that is killed, which may have been
+// for want of memory: it is asked once more.
+func (b *bench) ask(ctx context.Context, s *suite, tests []test, m *Mutant) (fate Fate, by string, err error) {
 	var names []string
 	var took time.Duration
 	for _, t := range tests {
 		names, took = append(names, t.name), took+t.took
 	}
-	out, _, err := b.start(ctx, s, names, 2*took+b.slack, "MUTANT="+strconv.Itoa(m.ID))
+	mutant := "MUTANT=" + strconv.Itoa(m.ID)
+	out, _, err := b.start(ctx, s, names, 2*took+b.slack, mutant)
+	if wasKilled(err) && ctx.Err() == nil {
+		out, _, err = b.start(ctx, s, names, 2*took+b.slack, mutant)
+	}
 	switch {
 	case ctx.Err() != nil:
-		return Untried, ""
+		return Untried, "", nil
+	case errors.Is(err, errNotStarted):
+		return Untried, "", err
 	case errors.Is(err, errTooLong) || bytes.Contains(out, []byte("panic: test timed out after")):
-		return TimedOut, strings.Join(names, " ")
+		return TimedOut, strings.Join(names, " "), nil
 	case err != nil:
 		by = killer(out)
 		s.noticed(by)
-		return Killed, by
+		return Killed, by, nil
 	}
-	return Survived, ""
+	return Survived, "", nil
 }
 
 // noticed counts a kill of a test, or of a part of it.
@@ -318,67 +333,3 @@ func (s *suite) reaching(id int) (runs [][]test) {
 	}
 	return runs
 }
-
-var failed = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
-
-func killer(out []byte) string {
-	last := ""
-	for _, found := range failed.FindAllSubmatch(out, -1) {
-		last = string(found[1])
-	}
-	return last
-}
-
-var errTooLong = errors.New("took too long")
-
-// start runs some tests of a suite in a group of processes of their own, which ends with them.
-func (b *bench) start(ctx context.Context, s *suite, names []string, limit time.Duration, env string, flags ...string) (out []byte, worked time.Duration, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit+10*time.Second, errTooLong)
-	defer cancel()
-	flags = append(flags, "-test.run="+pattern(names), "-test.failfast", "-test.timeout="+limit.String())
-	cmd := exec.CommandContext(ctx, s.binary, flags...)
-	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+b.overlay, env)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 5 * time.Second
-	out, err = cmd.CombinedOutput()
-	if cmd.Process != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what a killed test left behind
-	}
-	if p := cmd.ProcessState; p != nil {
-		worked = p.UserTime() + p.SystemTime()
-	}
-	if cause := context.Cause(ctx); errors.Is(cause, errTooLong) {
-		return out, worked, errTooLong
-	}
-	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil
-	}
-	return out, worked, err
-}
-
-func tail(out []byte) []byte { return out[max(0, len(out)-2000):] }
-
-func progress(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
-}
-
-// group runs functions, some at a time.
-type group struct {
-	wg    sync.WaitGroup
-	slots chan struct{}
-}
-
-func (g *group) run(limit int, f func()) {
-	if g.slots == nil {
-		g.slots = make(chan struct{}, limit)
-	}
-	g.slots <- struct{}{}
-	g.wg.Go(func() {
-		defer func() { <-g.slots }()
-		f()
-	})
-}
-
-func (g *group) wait() { g.wg.Wait() }

@@ -11,6 +11,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -118,15 +119,20 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	bench.try(ctx, r.untried(), o)
+	return conclude(ctx, bench, r, o)
+}
+
+// conclude tries what is left to try, and says and keeps what is known in the end, also of a run that did not get through.
+func conclude(ctx context.Context, b *bench, r report, o options) error {
+	broken := b.try(ctx, r.untried(), o)
 	r.print(os.Stdout)
 	if o.jsonTo != "" {
 		if err := r.write(o.jsonTo); err != nil {
 			return err
 		}
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if err := cmp.Or(ctx.Err(), broken); err != nil {
+		return err
 	}
 	if score := r.score(); score < o.atLeast {
 		return fmt.Errorf("the score is %.1f %%, and shall be %.1f %%", score, o.atLeast)

@@ -138,9 +138,14 @@ func TestAccepted(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
-	put("a.go F: x < 1  =>  x <= 1\n")
-	if _, err := readAccepted(path); err == nil {
-		t.Error("accepted without a reason")
+	for what, text := range map[string]string{
+		"without a reason": "a.go F: x < 1  =>  x <= 1\n", "a reason for nothing": "\tso\na.go F: x < 1  =>  x <= 1\n\tso\n",
+		"no mutant": "a.go F: x < 1\n\tso\n", "twice": strings.Repeat("a.go F: x < 1  =>  x <= 1\n\tso\n", 2),
+	} {
+		put(text)
+		if _, err := readAccepted(path); err == nil {
+			t.Error("accepted:", what)
+		}
 	}
 }
 

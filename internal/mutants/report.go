@@ -33,11 +33,17 @@ func readAccepted(path string) (map[acceptedKey]string, error) {
 		switch {
 		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#"):
 		case line[0] == '\t' || line[0] == ' ':
+			if key == (acceptedKey{}) {
+				return nil, fmt.Errorf("%s:%d: a reason for nothing", path, n)
+			}
 			all[key] = strings.TrimSpace(all[key] + " " + strings.TrimSpace(line))
 		default:
 			file, rest, ok := strings.Cut(line, " ")
 			if key = (acceptedKey{file, rest}); !ok || !strings.Contains(rest, "  =>  ") {
 				return nil, fmt.Errorf("%s:%d: not of the form \"file function: was  =>  is\"", path, n)
+			}
+			if _, twice := all[key]; twice {
+				return nil, fmt.Errorf("%s:%d: stands there twice", path, n)
 			}
 			all[key] = ""
 		}
@@ -103,7 +109,7 @@ func (r report) print(w io.Writer) {
 	r.printPackages(w)
 	killed, alive, accepted := r.count()
 	fmt.Fprintf(w, "%d mutants, %d tried: %d killed, %d alive, %d accepted; score %.1f %%, with the accepted ones as alive %.1f %%\n",
-		r.all, len(r.tried), killed, alive, accepted, r.score(), 100*float64(killed)/float64(max(1, killed+alive+accepted)))
+		r.all, len(r.tried)-len(r.untried()), killed, alive, accepted, r.score(), 100*float64(killed)/float64(max(1, killed+alive+accepted)))
 }
 
 // printStale lists what is accepted and needs it no longer.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,12 +11,16 @@ import (
 
 // divide replaces the tests of a suite by their subtests, down to so many levels. A conformance suite is one test that reaches
 // nearly every mutant and takes minutes; of its parts, each takes a moment, and few reach any one mutant.
-func (b *bench) divide(ctx context.Context, s *suite, o options) {
+func (b *bench) divide(ctx context.Context, s *suite, o options) error {
 	var g group
+	var broken failures
 	parts := make([][]test, len(s.tests))
 	for i, t := range s.tests {
 		g.run(o.jobs, func() {
-			out, _, _ := b.start(ctx, s, []string{t.name}, surveyLimit, "MUTANT=0", "-test.v")
+			out, _, err := b.start(ctx, s, []string{t.name}, surveyLimit, "MUTANT=0", "-test.v")
+			if errors.Is(err, errNotStarted) {
+				broken.add(err)
+			}
 			for _, name := range subtests(out, o.subtests) {
 				parts[i] = append(parts[i], test{name: name})
 			}
@@ -26,6 +31,7 @@ func (b *bench) divide(ctx context.Context, s *suite, o options) {
 	}
 	g.wait()
 	s.tests = slices.Concat(parts...)
+	return broken.err()
 }
 
 var started = regexp.MustCompile(`(?m)^\s*=== RUN\s+(\S+)$`)

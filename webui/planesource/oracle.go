@@ -53,9 +53,14 @@ func (s *Source) Learn(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("foretell: %w", err)
 	}
+	s.behavior.Store(behavior)
 	s.outlook.Store(&outlook)
 	return nil
 }
+
+// Behavior returns what [Source.Learn] found last of people and builds, nil if it has found nobody yet: for a
+// dormouse.Plane.Forecast further ahead than the pages show, or with another configuration.
+func (s *Source) Behavior() *forecast.Behavior { return s.behavior.Load() }
 
 // people are the pasts of the workspaces that were used.
 func (j *Journal) people() (list []forecast.Past) {

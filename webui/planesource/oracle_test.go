@@ -2,6 +2,7 @@ package planesource_test
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/dormousetest"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 	"github.com/dormouse-go/dormouse/store/memory"
 	"github.com/dormouse-go/dormouse/webui/planesource"
 )
@@ -74,6 +76,9 @@ func TestLearn(t *testing.T) {
 		if o, err := source.Outlook(s.t.Context()); err != nil || o != nil {
 			s.t.Fatalf("an outlook of nobody: %+v, %v", o, err)
 		}
+		if b := source.Behavior(); b != nil {
+			s.t.Fatalf("the behavior of nobody: %+v", b)
+		}
 		for range 15 { // works from 10 to 12
 			day := time.Now().Truncate(24 * time.Hour)
 			for at := day.Add(10 * time.Hour); at.Before(day.Add(12 * time.Hour)); at = at.Add(10 * time.Minute) {
@@ -84,6 +89,13 @@ func TestLearn(t *testing.T) {
 		must(s.t, source.Learn(s.t.Context(), time.Now()))
 		o, err := source.Outlook(s.t.Context())
 		must(s.t, err)
+		foretold, err := s.Forecast(s.t.Context(), source.Behavior(), o.Until, forecast.ForecastConfig{
+			Draws: o.Draws, Assumptions: forecast.Assumptions{Beat: 30 * time.Minute},
+		})
+		must(s.t, err)
+		if !reflect.DeepEqual(&foretold, o) {
+			s.t.Error("what was learned foretells something else than the pages show")
+		}
 		var at10, at3 float64
 		for _, h := range o.Hours {
 			switch h.At.UTC().Hour() {

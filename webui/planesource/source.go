@@ -49,6 +49,7 @@ type Source struct {
 	store store.Store
 	cfg   Config
 
+	behavior atomic.Pointer[forecast.Behavior]
 	outlook  atomic.Pointer[forecast.Outlook]
 	counting sync.Mutex // guards ran
 	ran      ran

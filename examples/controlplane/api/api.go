@@ -24,6 +24,7 @@ import (
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
 	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
+	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/workerpool"
 )
@@ -40,6 +41,9 @@ type Config struct {
 	Pools []string
 	// Elastic returns the pool of elastic workers, nil while another process has it.
 	Elastic func() *workerpool.Pool
+	// Behavior returns what was learned of people, nil for nothing yet. Without it the forecast says what schedules and deadlines do
+	// alone, without a band.
+	Behavior func() *forecast.Behavior
 	// Instance names this process, and Gone says whether another one is known to have ended.
 	Instance string
 	Gone     func(instance string) bool
@@ -77,8 +81,7 @@ type API struct {
 
 	mu      sync.Mutex
 	streams map[string]int
-	// making is how many workspaces each owner is making, where there are no tables that say it.
-	making map[string]int
+	places  places
 }
 
 // New returns the API.
@@ -90,7 +93,7 @@ func New(cfg Config) *API {
 		cfg.Gate = gate.New(gate.Config{Logger: cfg.Logger})
 	}
 	a := &API{
-		Config: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), streams: make(map[string]int), making: make(map[string]int),
+		Config: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), streams: make(map[string]int), places: placesOf(cfg.Records),
 	}
 	a.closing, a.close = context.WithCancel(context.Background())
 	a.routes = a.allRoutes()

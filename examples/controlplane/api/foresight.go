@@ -59,7 +59,7 @@ func (a *API) foresightRoutes() []route {
 			return text{"text/calendar; charset=utf-8", body}, err
 		})},
 		{
-			method: "GET", path: "/forecast", summary: "how many workspaces will run, hour by hour", who: admins, out: typeOf[forecast.Outlook](), do: a.forecast, calls: time.Minute,
+			method: "GET", path: "/forecast", summary: "how many workspaces will run, hour by hour, with a band once people are known", who: admins, out: typeOf[forecast.Outlook](), do: a.forecast, calls: time.Minute,
 			query: []param{{"until", "an instant, at most 31 days ahead; a week if it is left out"}},
 		},
 		{method: "POST", path: "/simulate", summary: "what policies would have done with the runs that were", who: admins, in: typeOf[Simulate](), out: typeOf[forecast.Simulation](), do: with(a.simulate), calls: 2 * time.Minute},
@@ -96,9 +96,19 @@ func (a *API) forecast(q *request) (any, error) {
 	case !until.After(now) || until.Sub(now) > longestForecast:
 		return nil, invalid.New("until", until, "must be in the future, and at most %s ahead", longestForecast)
 	}
-	nobody := func(func(forecast.Past) bool) {}
-	nothing := func(func(lifecycle.Build) bool) {}
-	return a.Plane.Forecast(q.Context(), forecast.Learn(now, nobody, nothing), until, forecast.ForecastConfig{})
+	return a.Plane.Forecast(q.Context(), a.people(now), until, forecast.ForecastConfig{
+		Draws: 10, Assumptions: forecast.Assumptions{Beat: 30 * time.Minute},
+	})
+}
+
+// people is what is known of them, which may be nothing.
+func (a *API) people(now time.Time) *forecast.Behavior {
+	if a.Behavior != nil {
+		if b := a.Behavior(); b != nil {
+			return b
+		}
+	}
+	return forecast.Learn(now, func(func(forecast.Past) bool) {}, func(func(lifecycle.Build) bool) {})
 }
 
 // simulate takes the runs that were for the times in which people worked: it says what other policies would have cut off.

@@ -29,7 +29,6 @@ import (
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/memory"
-	"github.com/dormouse-go/dormouse/store/sqlite"
 )
 
 var update = flag.Bool("update", false, "write openapi.json anew")
@@ -51,7 +50,7 @@ type service struct {
 func newService(t *testing.T, tune ...func(*api.Config)) *service {
 	t.Helper()
 	folder := t.TempDir()
-	db, err := sqlite.Open("sqlite", folder+"/plane.db")
+	db, err := records.OpenSQLite(folder + "/plane.db")
 	must(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	tables := records.New(db, false)

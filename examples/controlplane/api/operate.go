@@ -295,7 +295,7 @@ func (a *API) claim(q *request, in ClaimWanted) (any, error) {
 	if q.who.Kind == auth.Owner {
 		in.Owner = q.who.Name
 	}
-	leave, err := a.Room(q.Context(), in.Owner)
+	leave, err := a.Room(q.Context(), in.Owner, uuid.Nil, in.Name)
 	if err != nil {
 		return nil, err
 	}

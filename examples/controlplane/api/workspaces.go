@@ -288,17 +288,17 @@ func (a *API) Create(ctx context.Context, in Wanted, key string, by auth.Identit
 	if err != nil {
 		return dormouse.Workspace{}, err
 	}
-	leave, err := a.Room(ctx, in.Owner)
-	if err != nil {
-		return dormouse.Workspace{}, err
-	}
-	defer leave()
 	n := dormouse.NewWorkspace{
-		Template: template.ID, Owner: in.Owner, Name: in.Name, Hours: in.Hours, Autostart: in.Autostart, Autostop: in.Autostop, TTL: time.Duration(in.TTL),
+		ID: uuid.Must(uuid.NewV7()), Template: template.ID, Owner: in.Owner, Name: in.Name, Hours: in.Hours, Autostart: in.Autostart, Autostop: in.Autostop, TTL: time.Duration(in.TTL),
 	}
 	if key != "" {
 		n.ID = uuid.NewSHA1(uuid.Nil, []byte(string(by.Kind)+" "+by.Name+"\x00"+key))
 	}
+	leave, err := a.Room(ctx, in.Owner, n.ID, in.Name)
+	if err != nil {
+		return dormouse.Workspace{}, err
+	}
+	defer leave()
 	w, err := a.Plane.Create(ctx, n, dormouse.By(by.Name))
 	if err != nil || !in.Start {
 		return w, err

@@ -39,7 +39,7 @@ var tables = []string{
 		seq BIGINT PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, workspace TEXT NOT NULL, kind TEXT NOT NULL,
 		at BIGINT NOT NULL, body TEXT NOT NULL)`,
 	`CREATE INDEX IF NOT EXISTS plane_events_owner ON plane_events (owner, seq)`,
-	`CREATE TABLE IF NOT EXISTS plane_rooms (id TEXT PRIMARY KEY, owner TEXT NOT NULL, since BIGINT NOT NULL)`,
+	`CREATE TABLE IF NOT EXISTS plane_places (owner TEXT PRIMARY KEY, version BIGINT NOT NULL, places TEXT NOT NULL)`,
 	`CREATE TABLE IF NOT EXISTS plane_facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)`,
 }
 

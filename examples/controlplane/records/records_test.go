@@ -11,13 +11,12 @@ import (
 
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
-	"github.com/dormouse-go/dormouse/store/sqlite"
 )
 
 // everywhere runs a test on both databases.
 func everywhere(t *testing.T, test func(t *testing.T, db *records.DB)) {
 	t.Run("sqlite", func(t *testing.T) {
-		db, err := sqlite.Open("sqlite", t.TempDir()+"/plane.db")
+		db, err := records.OpenSQLite(t.TempDir() + "/plane.db")
 		must(t, err)
 		t.Cleanup(func() { _ = db.Close() })
 		test(t, migrated(t, db, false))
@@ -150,24 +149,37 @@ func TestTokensAndFacts(t *testing.T) {
 	})
 }
 
-// Places are counted by owner until they are left, or so old that whoever took them must be gone.
+// Places change as a whole, and only as they were read: also the first ones, and after all were left.
 func TestRooms(t *testing.T) {
 	everywhere(t, func(t *testing.T, db *records.DB) {
-		now := time.Now()
-		take := func(owner, id string, at time.Time) int {
-			n, err := db.TakeRoom(t.Context(), owner, id, at, time.Minute)
+		at := time.Now().UTC().Truncate(time.Microsecond)
+		read := func(owner string) records.Rooms {
+			r, err := db.Rooms(t.Context(), owner)
 			must(t, err)
-			return n
+			return r
 		}
-		if a, b, c := take("ann", "1", now), take("ann", "2", now), take("ben", "3", now); a != 1 || b != 2 || c != 1 {
-			t.Errorf("%d, %d, %d", a, b, c)
+		put := func(owner string, r records.Rooms, ids ...string) bool {
+			r.Places = nil
+			for _, id := range ids {
+				r.Places = append(r.Places, records.Place{ID: id, Of: "id " + id, Since: at})
+			}
+			ok, err := db.PutRooms(t.Context(), owner, r)
+			must(t, err)
+			return ok
 		}
-		must(t, db.LeaveRoom(t.Context(), "1"))
-		if n := take("ann", "4", now); n != 2 {
-			t.Errorf("%d after one was left", n)
+		none := read("ann")
+		if len(none.Places) > 0 || !put("ann", none, "1") || put("ann", none, "2") || !put("ben", none, "3") {
+			t.Error("the first places of each are not one change")
 		}
-		if n := take("ann", "5", now.Add(2*time.Minute)); n != 1 {
-			t.Errorf("%d after those before were given up", n)
+		one := read("ann")
+		if len(one.Places) != 1 || one.Places[0] != (records.Place{ID: "1", Of: "id 1", Since: at}) {
+			t.Errorf("%+v", one)
+		}
+		if !put("ann", one) || put("ann", one, "4") || put("ann", none, "5") {
+			t.Error("what came and went is not seen")
+		}
+		if left := read("ann"); len(left.Places) > 0 || !put("ann", left, "6", "7") || len(read("ann").Places) != 2 {
+			t.Errorf("%+v", left)
 		}
 	})
 }

@@ -2,26 +2,49 @@ package records
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 )
 
-// TakeRoom notes that somebody is making a workspace, and returns how many they are making now, this one among them. What has not been
-// left for as long as life is forgotten: its process is gone.
-//
-// Whoever counts what somebody has does so after this. Then two who do so at once see each other, or the workspace that one has made.
-func (d *DB) TakeRoom(ctx context.Context, owner, id string, now time.Time, life time.Duration) (n int, err error) {
-	if _, err := d.exec(ctx, `DELETE FROM plane_rooms WHERE since < $1`, now.Add(-life).UnixMicro()); err != nil {
-		return 0, err
-	}
-	if _, err := d.exec(ctx, `INSERT INTO plane_rooms (id, owner, since) VALUES ($1, $2, $3)`, id, owner, now.UnixMicro()); err != nil {
-		return 0, err
-	}
-	_, err = d.row(ctx, `SELECT count(*) FROM plane_rooms WHERE owner = $1`, []any{owner}, &n)
-	return n, err
+// Rooms are the places of an owner, which change together or not at all.
+type Rooms struct {
+	// Version is that of the places as they were read, 0 if there were never any.
+	Version int64
+	Places  []Place
 }
 
-// LeaveRoom notes that the workspace is made, or will not be.
-func (d *DB) LeaveRoom(ctx context.Context, id string) error {
-	_, err := d.exec(ctx, `DELETE FROM plane_rooms WHERE id = $1`, id)
-	return err
+// Place is kept for one workspace while it is being made.
+type Place struct {
+	ID string `json:"id"`
+	// Of names the workspace that it is for: once that one is there, the place counts no longer.
+	Of    string    `json:"of"`
+	Since time.Time `json:"since"`
+}
+
+// Rooms returns the places of an owner.
+func (d *DB) Rooms(ctx context.Context, owner string) (r Rooms, err error) {
+	var places string
+	ok, err := d.row(ctx, `SELECT version, places FROM plane_places WHERE owner = $1`, []any{owner}, &r.Version, &places)
+	if err != nil || !ok {
+		return Rooms{}, err
+	}
+	if err := json.Unmarshal([]byte(places), &r.Places); err != nil {
+		return Rooms{}, fmt.Errorf("read the places of %q: %w", owner, err)
+	}
+	return r, nil
+}
+
+// PutRooms replaces the places of an owner, unless somebody has done so since the version was read: then ok is false.
+//
+// A row is never removed. Whoever has read that there is none must not take one that came and went for it.
+func (d *DB) PutRooms(ctx context.Context, owner string, r Rooms) (ok bool, err error) {
+	places, err := json.Marshal(r.Places)
+	if err != nil {
+		return false, err
+	}
+	n, err := d.exec(ctx, `INSERT INTO plane_places (owner, version, places) VALUES ($1, 1, $2)
+		ON CONFLICT (owner) DO UPDATE SET version = plane_places.version + 1, places = excluded.places WHERE plane_places.version = $3`,
+		owner, string(places), r.Version)
+	return n == 1, err
 }
