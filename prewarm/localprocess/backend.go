@@ -191,7 +191,7 @@ func look(pid int, resource uuid.UUID) presence {
 	if syscall.Kill(pid, 0) != nil {
 		return absent
 	}
-	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	env, err := environ(pid)
 	switch {
 	case err != nil && !exists("/proc/self/environ"):
 		return present
@@ -201,6 +201,23 @@ func look(pid int, resource uuid.UUID) presence {
 		return absent
 	}
 	return unknown
+}
+
+// environ returns the environment of a process, of one instant: where it begins another program between two reads, the second finds
+// nothing, and what the first has found looks like all of it.
+func environ(pid int) ([]byte, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	for size := 64 << 10; ; size *= 2 {
+		env := make([]byte, size)
+		n, err := syscall.Pread(int(f.Fd()), env, 0)
+		if err != nil || n < size {
+			return env[:max(n, 0)], err
+		}
+	}
 }
 
 // ended reports whether a process has ended and only waits to be forgotten.

@@ -173,6 +173,26 @@ func TestChildWithoutEnvironment(t *testing.T) {
 	}
 }
 
+// A process that begins another program all the time runs all the time, however long its environment is.
+func TestProcessThatBeginsPrograms(t *testing.T) {
+	environments(t)
+	for n := range 50 { // so that some stand before those that are looked for, in whatever order
+		t.Setenv("LONG_"+strconv.Itoa(n), strings.Repeat("x", 2000))
+	}
+	again := filepath.Join(t.TempDir(), "again")
+	if err := os.WriteFile(again, []byte(`exec /bin/sh "$0"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, t.TempDir(), "touch ready; exec /bin/sh "+again)
+	m := created(t, b)
+	until(t, b, m, prewarm.StatusReady)
+	for range 5000 {
+		if found, err := b.List(context.Background(), m.Pool); err != nil || len(found) != 1 || found[0].Status == prewarm.StatusStopped {
+			t.Fatalf("found: %v, %v", found, err)
+		}
+	}
+}
+
 // A process that is destroyed while it begins does not begin.
 func TestDestroyedWhileItBegins(t *testing.T) {
 	environments(t)
