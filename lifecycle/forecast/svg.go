@@ -135,7 +135,7 @@ func (o Outlook) SVG(title string, actual []float64, capacity int) string {
 
 // days writes the days below, at most ten of them.
 func (c *chart) days(from time.Time, hours int) {
-	every := max(hours/24/10, 1)
+	every := (hours + 239) / 240 // rounded up
 	n := 0
 	for i := range hours {
 		at := from.Add(time.Duration(i) * time.Hour)
