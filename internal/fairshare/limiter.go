@@ -59,7 +59,9 @@ func (u Use[K]) Leave() {
 	l := u.limiter
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.accounts.End(u.call, l.clock.Now())
+	now := l.clock.Now()
+	l.see(u.call.user.key, now) // somebody else may have been alone meanwhile
+	l.accounts.End(u.call, now)
 }
 
 // Seen notes that a user is there, which counts for the others. It is for calls that are not held back.
