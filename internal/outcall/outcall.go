@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -78,7 +77,7 @@ func (c *Calls) All() (kinds []string, calls int) {
 	for doing, n := range c.stuck {
 		kinds, calls = append(kinds, doing), calls+n
 	}
-	slices.SortFunc(kinds, strings.Compare)
+	slices.Sort(kinds)
 	return kinds, calls
 }
 
