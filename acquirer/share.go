@@ -13,12 +13,15 @@ import (
 // defaultShare is what [Config.Share] is by default.
 const defaultShare = 0.5
 
-// shared makes calls of the store that somebody asks for on behalf of an organization, in its share. It must not be called within
-// itself.
-func (a *Acquirer) shared(ctx context.Context, organization uuid.UUID, operation string, do func() error) error {
-	use, err := a.shares.Enter(ctx, organization)
+// shared makes calls of the store that somebody asks for on behalf of an organization, in its share; nil is the operator, whom
+// nothing holds back. It must not be called within itself.
+func shared[T any](ctx context.Context, a *Acquirer, organization *uuid.UUID, operation string, do func() (T, error)) (answer T, err error) {
+	if organization == nil {
+		return do()
+	}
+	use, err := a.shares.Enter(ctx, *organization)
 	if err != nil {
-		return fmt.Errorf("acquirer: %s: %w", operation, err)
+		return answer, fmt.Errorf("acquirer: %s: %w", operation, err)
 	}
 	defer use.Leave()
 	if use.Delayed > 0 {

@@ -141,3 +141,44 @@ func TestShareOfMadeUpReports(t *testing.T) {
 		})
 	}
 }
+
+// What a view retries is in its organization's share. What the host asks the view meanwhile is, too, and waits for nothing that waits
+// for the host.
+func TestShareOfRetries(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		store, refused := &stepping{Store: f.inner}, errors.New("refused")
+		var view acquirer.View
+		a, err := acquirer.New(store, nil, acquirer.Config{Retry: func(ctx context.Context, job acquirer.Job) error {
+			_, err := view.Job(ctx, job.ID)
+			return errors.Join(err, refused)
+		}})
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		view = a.Within(f.org)
+		over := f.enqueue(a, f.posting(nil))[0].ID
+		if _, err := a.Cancel(f.ctx, "to be retried", over); err != nil {
+			f.t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(f.ctx, 10*time.Second)
+		defer cancel()
+		go func() {
+			for modest := uuid.New(); ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+				if _, err := a.Enqueue(f.ctx, queue.Posting{Organization: modest, Type: "build"}); err != nil {
+					f.t.Error(err)
+				}
+			}
+		}()
+		before := store.calls.Load()
+		for ctx.Err() == nil {
+			if _, err := view.Retry(f.ctx, "somebody", "", over); !errors.Is(err, refused) {
+				f.t.Fatalf("retry: %v", err)
+			}
+		}
+		if n := store.calls.Load() - before; n < 400 || n > 530 {
+			f.t.Errorf("the store was busy for %d0ms of 10s, want a half", n)
+		}
+		f.pass(time.Second)
+	})
+}
