@@ -182,3 +182,56 @@ func TestShareOfRetries(t *testing.T) {
 		f.pass(time.Second)
 	})
 }
+
+// refusing is a store whose claims and postings take their time, and which takes no end.
+type refusing struct {
+	slowly
+	ends atomic.Int64
+}
+
+func (s *refusing) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
+	time.Sleep(10 * time.Millisecond)
+	return s.Store.Claim(ctx, c)
+}
+
+func (s *refusing) End(_ context.Context, _ time.Time, ends []queue.End) ([]queue.Ended, error) {
+	s.ends.Add(int64(len(ends)))
+	answers := make([]queue.Ended, len(ends))
+	for i := range answers {
+		answers[i].Err = queue.ErrLeaseLost
+	}
+	return answers, nil
+}
+
+// A process that gives a job back, and is refused, is no company: who is alone stays so.
+func TestNobodyWaitsBesideTheProcess(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		store := &refusing{slowly: slowly{f.inner}}
+		a, err := acquirer.New(store, nil, acquirer.Config{StopTimeout: 100 * time.Millisecond})
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		stop := f.runUntil(a)
+		f.pass(time.Second)
+		f.enqueue(a, f.posting(nil))
+		hangUp, cancel := context.WithTimeout(f.ctx, 5*time.Millisecond)
+		defer cancel()
+		if _, err := a.AcquireJob(hangUp, f.request(nil)); err == nil {
+			f.t.Fatal("a job within the time of half a claim")
+		}
+		for begun := time.Now(); time.Since(begun) < 2*time.Second; {
+			posted := time.Now()
+			f.enqueue(a, queue.Posting{Organization: f.org, Type: "other"})
+			if took := time.Since(posted); took != 20*time.Millisecond {
+				f.t.Fatalf("a posting of who is alone took %s", took)
+			}
+		}
+		if store.ends.Load() == 0 {
+			f.t.Error("nothing was given back")
+		}
+		if err := stop(); err != nil {
+			f.t.Errorf("Run: %v", err)
+		}
+	})
+}
