@@ -43,7 +43,7 @@ func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 			a.mu.Lock()
 			a.left(queue.ErrLeaseLost, a.book.Over(call))
 			a.mu.Unlock()
-			a.linger(ctx, e.Organization, "end", maxLinger)
+			a.linger(ctx, e.Organization, "end")
 			return Job{}, err
 		case ctx.Err() != nil || !a.pause(ctx, growing(failures), "end"):
 			a.mu.Lock()

@@ -31,8 +31,8 @@ func shared[T any](ctx context.Context, a *Acquirer, organization *uuid.UUID, op
 }
 
 // linger lets an answer wait while an organization is beyond its share: what was asked is done, and the next question comes later.
-func (a *Acquirer) linger(ctx context.Context, organization uuid.UUID, operation string, most time.Duration) {
-	if d := min(a.shares.Pause(organization), most); d > 0 {
+func (a *Acquirer) linger(ctx context.Context, organization uuid.UUID, operation string) {
+	if d := min(a.shares.Pause(organization), maxLinger); d > 0 {
 		a.metrics.delayed(operation)
 		a.shares.Delay(organization)
 		a.pause(ctx, d, "share")
