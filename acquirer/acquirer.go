@@ -190,6 +190,7 @@ func (a *Acquirer) begin() error {
 func (a *Acquirer) drain() {
 	a.mu.Lock()
 	a.member.state = draining
+	close(a.member.stopping)
 	for _, w := range a.dispatch.Close(a.clock.Now()) {
 		callOf(w).fail(queue.ErrStopped)
 	}

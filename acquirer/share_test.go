@@ -17,7 +17,7 @@ import (
 type slowly struct{ queue.Store }
 
 func (s slowly) Enqueue(ctx context.Context, now time.Time, postings []queue.Posting) ([]queue.Job, error) {
-	time.Sleep(20 * time.Millisecond)
+	time.Sleep(20 * time.Millisecond) // in a bubble
 	return s.Store.Enqueue(ctx, now, postings)
 }
 
@@ -72,13 +72,13 @@ type stepping struct {
 
 func (s *stepping) Jobs(ctx context.Context, f queue.Filter) ([]queue.Job, error) {
 	s.calls.Add(1)
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(10 * time.Millisecond) // in a bubble
 	return s.Store.Jobs(ctx, f)
 }
 
 func (s *stepping) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
 	s.calls.Add(1)
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(10 * time.Millisecond) // in a bubble
 	return s.Store.End(ctx, now, ends)
 }
 
@@ -190,7 +190,7 @@ type refusing struct {
 }
 
 func (s *refusing) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(10 * time.Millisecond) // in a bubble
 	return s.Store.Claim(ctx, c)
 }
 
