@@ -82,6 +82,15 @@ func (s *stepping) End(ctx context.Context, now time.Time, ends []queue.End) ([]
 	return s.Store.End(ctx, now, ends)
 }
 
+// accompany posts now and then for an organization of its own, until ctx ends.
+func (f *fleet) accompany(ctx context.Context, a *acquirer.Acquirer) {
+	for modest := uuid.New(); ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		if _, err := a.Enqueue(f.ctx, queue.Posting{Organization: modest, Type: "build"}); err != nil {
+			f.t.Error(err)
+		}
+	}
+}
+
 // Reports on jobs that nobody has, and their ends, cost the organization of whoever sends them: the answers come later while others
 // call.
 func TestShareOfMadeUpReports(t *testing.T) {
@@ -116,13 +125,7 @@ func TestShareOfMadeUpReports(t *testing.T) {
 			f.pass(time.Second)
 			ctx, cancel := context.WithTimeout(f.ctx, 10*time.Second)
 			defer cancel()
-			go func() {
-				for modest := uuid.New(); ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
-					if _, err := a.Enqueue(f.ctx, queue.Posting{Organization: modest, Type: "build"}); err != nil {
-						t.Error(err)
-					}
-				}
-			}()
+			go f.accompany(ctx, a)
 			remote := a.Remote(acquirer.Identity{Organization: f.org, Worker: uuid.New()})
 			before := store.calls.Load()
 			for ctx.Err() == nil {
@@ -163,13 +166,7 @@ func TestShareOfRetries(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(f.ctx, 10*time.Second)
 		defer cancel()
-		go func() {
-			for modest := uuid.New(); ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
-				if _, err := a.Enqueue(f.ctx, queue.Posting{Organization: modest, Type: "build"}); err != nil {
-					f.t.Error(err)
-				}
-			}
-		}()
+		go f.accompany(ctx, a)
 		before := store.calls.Load()
 		for ctx.Err() == nil {
 			if _, err := view.Retry(f.ctx, "somebody", "", over); !errors.Is(err, refused) {
