@@ -221,7 +221,8 @@ func TestNobodyWaitsBesideTheProcess(t *testing.T) {
 			posted := time.Now()
 			f.enqueue(a, queue.Posting{Organization: f.org, Type: "other"})
 			if took := time.Since(posted); took != 20*time.Millisecond {
-				f.t.Fatalf("a posting of who is alone took %s", took)
+				f.t.Errorf("a posting of who is alone took %s", took)
+				break
 			}
 		}
 		if store.ends.Load() == 0 {
