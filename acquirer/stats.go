@@ -31,8 +31,8 @@ type Stats struct {
 	// Stuck is the number of calls of the store and of the host that were given up and have not returned. Of a kind of which 100
 	// are stuck none is made.
 	Stuck int
-	// Delayed is how many calls of an organization waited for its share, see [Config.Share], since it last was so well within it that
-	// it could have called at once for a tenth of a second. Others are left out; nil: there is no share.
+	// Delayed counts, by organization, the calls that waited for its share; see [Config.Share]. An organization that is back within it,
+	// so far that it may use the store for a tenth of a second at once, begins anew at 0. One at 0 is left out; nil: there is no share.
 	Delayed map[uuid.UUID]int64
 }
 

@@ -110,8 +110,9 @@ func (p *Person) LeaveAttempts(history []queue.Attempt) (found bool) {
 	return found
 }
 
-// RewriteEvent does what LeaveEvent does with an event as it is stored, and keeps what a later version has stored in it. Found
-// without a text is one that is not to be kept. One that cannot be read stays as it is, and is pruned by its age.
+// RewriteEvent does what LeaveEvent does with the JSON of an event, and keeps what a later version has stored in it. Next is the text
+// to store instead; nil where found is true means that the event is to be deleted. One that cannot be read is no error: it stays as it
+// is, and is pruned by its age. The only error is that an event cannot be written as JSON.
 func (p *Person) RewriteEvent(text []byte) (next []byte, found bool, err error) {
 	var e lifecycle.Event
 	if json.Unmarshal(text, &e) != nil {
@@ -129,7 +130,8 @@ func (p *Person) RewriteEvent(text []byte) (next []byte, found bool, err error) 
 	return next, true, err
 }
 
-// RewriteAttempts does what LeaveAttempts does with a history as it is stored, and keeps what a later version has stored in it.
+// RewriteAttempts does what LeaveAttempts does with the JSON of a history, and keeps what a later version has stored in it. Next is the
+// text to store instead where found is true. A history that cannot be read is no error: it stays as it is.
 func (p *Person) RewriteAttempts(text []byte) (next []byte, found bool, err error) {
 	var history []queue.Attempt
 	if json.Unmarshal(text, &history) != nil {

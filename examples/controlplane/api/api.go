@@ -33,8 +33,8 @@ import (
 type Config struct {
 	Plane *dormouse.Plane
 	Store store.Store
-	// Records are the host's tables. Without them there are no events and no idempotency keys, and templates say nothing of what
-	// they are made of.
+	// Records are the host's tables. Without them there are no events and no idempotency keys, templates say nothing of what they are
+	// made of, and of requests at once only those to this process are held to MaxWorkspaces together.
 	Records *records.DB
 	Keeper  Keeper
 	// Pools are the names of the warm pools.

@@ -96,6 +96,7 @@ func (a *API) forecast(q *request) (any, error) {
 	case !until.After(now) || until.Sub(now) > longestForecast:
 		return nil, invalid.New("until", until, "must be in the future, and at most %s ahead", longestForecast)
 	}
+	// As Learn of planesource does, so that the pages show the same band.
 	return a.Plane.Forecast(q.Context(), a.people(now), until, forecast.ForecastConfig{
 		Draws: 10, Assumptions: forecast.Assumptions{Beat: 30 * time.Minute},
 	})

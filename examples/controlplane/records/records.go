@@ -1,5 +1,6 @@
 // Package records keeps what a control plane knows beside the library, in tables of its own in the same database: who may ask,
-// what templates are made of, what was answered to a request, what happened, and what time it is in a demonstration.
+// what templates are made of, what was answered to a request, what happened, which workspaces are being made, and what time it is in a
+// demonstration.
 //
 // The statements are those that SQLite and PostgreSQL share.
 package records
