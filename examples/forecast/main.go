@@ -164,14 +164,14 @@ func strip(o forecast.Outlook) string {
 		top = max(top, h.Running.Mean)
 	}
 	var b strings.Builder
-	for day := range slices.Chunk(o.Hours, 24) {
-		b.WriteString(day[0].At.Format("Mon _2 Jan  "))
-		for _, h := range day {
-			signs := []rune(shades)
-			b.WriteRune(signs[int(h.Running.Mean/top*float64(len(signs)-1)+0.5)])
+	signs := []rune(shades)
+	for i, h := range o.Hours {
+		at := h.At.UTC()
+		if i == 0 || at.Hour() == 0 { // the first day begins now
+			b.WriteString(at.Format("\nMon _2 Jan  ") + strings.Repeat(" ", at.Hour()))
 		}
-		b.WriteString("\n")
+		b.WriteRune(signs[int(h.Running.Mean/top*float64(len(signs)-1)+0.5)])
 	}
-	fmt.Fprintf(&b, "            0h    6h    12h   18h   (UTC; full is %.0f workspaces)\n", top)
-	return b.String()
+	fmt.Fprintf(&b, "\n            0h    6h    12h   18h   (UTC; full is %.0f workspaces)\n", top)
+	return strings.TrimPrefix(b.String(), "\n")
 }

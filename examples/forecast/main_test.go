@@ -8,6 +8,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 )
 
 func TestItAnswers(t *testing.T) {
@@ -47,5 +50,17 @@ func TestBadCommandLine(t *testing.T) {
 		if err := run(args, io.Discard, io.Discard); err == nil {
 			t.Errorf("%v: must be refused", args)
 		}
+	}
+}
+
+// A week that begins in the middle of a day has each hour below its own, and on its own day.
+func TestStripBeginsInTheMiddleOfADay(t *testing.T) {
+	var o forecast.Outlook
+	for i := range 21 {
+		o.Hours = append(o.Hours, forecast.HourBand{At: time.Date(2026, 6, 8, 5+i, 0, 0, 0, time.UTC), Running: forecast.Band{Mean: 1}})
+	}
+	want := "Mon  8 Jun       ███████████████████\nTue  9 Jun  ██\n"
+	if got := strip(o); !strings.HasPrefix(got, want) {
+		t.Errorf("\n%s\nwant\n%s", got, want)
 	}
 }

@@ -193,8 +193,8 @@ func (r *replay) tellCleanup(d *developer, b *executor.BuildRequest) {
 	n := b.Snapshot.Workspace.Failures
 	r.stories.tell(stubborn, d, float64(n), func() story {
 		return r.said(b, "It would not go down",
-			"After the failed %s, %d cleanups have failed too; this is attempt %d, and each waits longer than the one before.",
-			b.Snapshot.Build.Transition, n, n+1)
+			"After the failed %s, cleaning up has failed too: this is attempt %d, and each waits longer than the one before.",
+			b.Snapshot.Build.Transition, n+1)
 	})
 }
 

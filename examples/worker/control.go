@@ -138,6 +138,7 @@ func (c control) refuse(w http.ResponseWriter, id string, err error) {
 		http.Error(w, "stopping", http.StatusServiceUnavailable)
 	case errors.As(err, &bad):
 		http.Error(w, bad.Error(), http.StatusUnprocessableEntity)
+	case errors.Is(err, context.Canceled): // the worker has hung up: nobody reads an answer
 	default:
 		c.log.Error("request failed", "request_id", id, "error", err)
 		http.Error(w, "unavailable, request "+id, http.StatusServiceUnavailable)
