@@ -49,7 +49,6 @@ type Acquirer struct {
 
 	store   queue.Store
 	pubsub  queue.Pubsub // nil: none
-	beats   queue.Heartbeater
 	cfg     Config
 	clock   quartz.Clock
 	metrics *metrics
@@ -99,7 +98,7 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		return nil, err
 	}
 	a := &Acquirer{
-		store: store, pubsub: pubsub, beats: store, cfg: cfg, clock: cfg.Clock,
+		store: store, pubsub: pubsub, cfg: cfg, clock: cfg.Clock,
 		agenda: agenda.New(cfg.Clock), calls: workqueue.New(), outgoing: newOutgoing(),
 		teller: newTeller(), judges: workqueue.New(),
 		member: newMembership(), waits: make(map[workerKey]int), held: make(map[workerKey]int),
@@ -108,9 +107,6 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	}
 	a.book = leases.New(a.runLimit)
 	a.book.Silence = cfg.Remote.Silence
-	if own, ok := pubsub.(queue.Heartbeater); ok {
-		a.beats = own
-	}
 	if cfg.Share > 0 {
 		a.shares = fairshare.New[uuid.UUID](cfg.Clock, cfg.Share)
 	}
@@ -194,6 +190,7 @@ func (a *Acquirer) begin() error {
 func (a *Acquirer) drain() {
 	a.mu.Lock()
 	a.member.state = draining
+	close(a.member.stopping)
 	for _, w := range a.dispatch.Close(a.clock.Now()) {
 		callOf(w).fail(queue.ErrStopped)
 	}

@@ -45,14 +45,18 @@ func (a *Acquirer) firstBeat(ctx context.Context) beat {
 	defer cancel()
 	answers := make(chan beat, beatsAtOnce)
 	running := 0
-	call := func(on queue.Heartbeater) {
+	call := func(on queue.Heartbeater, operation string) {
 		running++
-		a.beating.Go(func() { answers <- a.beat(ctx, on) })
+		a.beating.Go(func() { answers <- a.beat(ctx, on, operation) })
 	}
 	again := a.clock.NewTicker(max(a.cfg.Heartbeat/beatsAtOnce, time.Millisecond), "heartbeat", "beside")
 	defer again.Stop()
-	_, untried := a.pubsub.(queue.Heartbeater) // the store is another way
-	call(a.beats)
+	own, untried := a.pubsub.(queue.Heartbeater)
+	if untried { // the store is another way
+		call(own, "pubsub heartbeat") // a name of its own: those that never return must not use up the store's
+	} else {
+		call(a.store, "heartbeat")
+	}
 	for {
 		select {
 		case b := <-answers:
@@ -70,16 +74,16 @@ func (a *Acquirer) firstBeat(ctx context.Context) beat {
 			}
 		}
 		untried = false
-		call(a.store)
+		call(a.store, "heartbeat")
 	}
 }
 
 // beat makes one call of a heartbeat.
-func (a *Acquirer) beat(ctx context.Context, on queue.Heartbeater) beat {
+func (a *Acquirer) beat(ctx context.Context, on queue.Heartbeater, operation string) beat {
 	a.mu.Lock()
 	h := queue.Heartbeat{Process: a.member.process, Name: a.cfg.Instance, Now: a.now(), Workers: a.workers()}
 	b := beat{process: h.Process, begun: a.clock.Now()}
 	a.mu.Unlock()
-	b.fleet, b.err = ask(ctx, a, "heartbeat", func(ctx context.Context) (queue.Fleet, error) { return on.Heartbeat(ctx, h) })
+	b.fleet, b.err = ask(ctx, a, operation, func(ctx context.Context) (queue.Fleet, error) { return on.Heartbeat(ctx, h) })
 	return b
 }

@@ -34,8 +34,9 @@ const (
 	// maxLinger is for how long the answer to a report waits at most whose organization is beyond its share; tag "share".
 	maxLinger = 250 * time.Millisecond
 
-	// maxShare is more than anybody's connections can be used for.
-	maxShare = 1000
+	// minShare is what a microsecond still adds some nanoseconds to: with less an account does not grow from one look at it to the next,
+	// and who waits for it does so without end. maxShare is more than anybody's connections can be used for.
+	minShare, maxShare = 0.01, 1000.0
 
 	// firstPause is the pause after a store error, doubled with each further one up to maxPause. The first is about as long
 	// as a failover of a connection pool takes; the longest is what a recovered database may stay unused.
@@ -139,7 +140,8 @@ type Config struct {
 	// Share is for how many seconds of each second the calls that one organization asks for may keep the store busy, added up, while
 	// others call this process, too: postings, what a [View] answers, logs, and looks for its jobs. Beyond it they wait in line, and
 	// go one by one as time passes; each waits for at most a third of a second after the one before has ended. No sign of life, no
-	// end and no claim of a worker waits, and nothing does while nobody else calls. Defaults to 0.5; negative means no bound.
+	// end and no claim of a worker waits, and nothing does while nobody else calls. Defaults to 0.5; at least 0.01 and at most
+	// 1000; negative means no bound.
 	Share float64
 
 	// Remote bounds what workers of other processes may ask for; see [Acquirer.Remote].
@@ -225,8 +227,8 @@ func (c Config) validate() error {
 	case c.Lease < 3*c.Heartbeat:
 		return invalid.New("Config.Lease", c.Lease, "must be at least three heartbeats, %s", 3*c.Heartbeat)
 	}
-	if math.IsNaN(c.Share) || c.Share > maxShare {
-		return invalid.New("Config.Share", c.Share, "must be at most %d", maxShare)
+	if math.IsNaN(c.Share) || c.Share > maxShare || c.Share >= 0 && c.Share < minShare {
+		return invalid.New("Config.Share", c.Share, "must be from %v to %v, or negative for no bound", minShare, maxShare)
 	}
 	for kind, limit := range c.RunLimits {
 		if err := invalid.Duration("Config.RunLimits["+kind+"]", limit); err != nil {

@@ -43,7 +43,7 @@ func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 			a.mu.Lock()
 			a.left(queue.ErrLeaseLost, a.book.Over(call))
 			a.mu.Unlock()
-			a.linger(ctx, e.Organization, "end", maxLinger)
+			a.linger(ctx, e.Organization, "end")
 			return Job{}, err
 		case ctx.Err() != nil || !a.pause(ctx, growing(failures), "end"):
 			a.mu.Lock()
@@ -129,10 +129,11 @@ func (a *Acquirer) storeEndsIn(ctx context.Context, ends []queue.End) (answers [
 	return answers, err
 }
 
-// spendOnRefused counts the ends of a call that were refused to their organizations. What the others take is the work itself.
+// spendOnRefused counts the ends of a call that were refused to their organizations. What the others take is the work itself, and what
+// the process ends for no worker says of none.
 func (a *Acquirer) spendOnRefused(ends []queue.End, answers []queue.Ended, took time.Duration) {
 	for i, answer := range answers {
-		if answer.Err != nil {
+		if answer.Err != nil && ends[i].Process == uuid.Nil {
 			a.shares.Spend(ends[i].Organization, took/time.Duration(len(ends)))
 		}
 	}

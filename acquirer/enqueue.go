@@ -21,19 +21,9 @@ func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, err
 	if err := validatePostings(postings); err != nil {
 		return nil, err
 	}
-	var jobs []queue.Job
-	store := func() (err error) {
-		jobs, err = ask(ctx, a, "enqueue", func(ctx context.Context) ([]queue.Job, error) {
-			return a.store.Enqueue(ctx, a.now(), postings)
-		})
-		return err
-	}
-	var err error
-	if id, one := oneOrganization(postings); one {
-		err = a.shared(ctx, id, "enqueue", store)
-	} else {
-		err = store()
-	}
+	jobs, err := shared(ctx, a, oneOrganization(postings), "enqueue", func() ([]queue.Job, error) {
+		return ask(ctx, a, "enqueue", func(ctx context.Context) ([]queue.Job, error) { return a.store.Enqueue(ctx, a.now(), postings) })
+	})
 	if err == nil {
 		err = ownJobs(postings, jobs)
 	}
@@ -45,15 +35,15 @@ func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, err
 	return jobs, nil
 }
 
-// oneOrganization is the organization of all postings, if there is one. Who posts for several at once is the operator.
-func oneOrganization(postings []queue.Posting) (id uuid.UUID, one bool) {
-	for i, p := range postings {
-		if i > 0 && p.Organization != id {
-			return uuid.Nil, false
+// oneOrganization is the organization of all postings, nil if there is none. Who posts for several at once is the operator.
+func oneOrganization(postings []queue.Posting) (id *uuid.UUID) {
+	for i := range postings {
+		if id != nil && postings[i].Organization != *id {
+			return nil
 		}
-		id = p.Organization
+		id = &postings[i].Organization
 	}
-	return id, len(postings) > 0
+	return id
 }
 
 func validatePostings(postings []queue.Posting) error {

@@ -99,11 +99,8 @@ func (a *Acquirer) lookAtHint(id uuid.UUID) {
 		org.hinted, org.hintedAt = false, a.clock.Now()
 		a.queueLook(id)
 	}
-	wait := hintPause - a.clock.Since(org.hintedAt)
-	if org.hintedAt.IsZero() {
-		wait = 0
-	}
-	if wait = max(wait, a.shares.Pause(id)); wait <= 0 {
+	wait := a.untilLook(id, org.hintedAt, hintPause)
+	if wait <= 0 {
 		look()
 		return
 	}

@@ -81,15 +81,21 @@ func (a *Acquirer) lookSoon(id uuid.UUID) {
 		return
 	}
 	org.asked = true
-	wait := lookPause - a.clock.Since(org.lookedAt, "look")
-	if org.lookedAt.IsZero() {
-		wait = 0
-	}
-	if wait = max(wait, a.shares.Pause(id)); wait <= 0 {
+	wait := a.untilLook(id, org.lookedAt, lookPause)
+	if wait <= 0 {
 		a.queueLook(id)
 		return
 	}
 	a.agenda.After(wait, func() { a.queueLook(id) }, "look")
+}
+
+// untilLook is how long an organization's next look is put off: until its pause since the last one is over, zero if there was none, and
+// while the organization is beyond its share.
+func (a *Acquirer) untilLook(id uuid.UUID, last time.Time, pause time.Duration) (wait time.Duration) {
+	if !last.IsZero() {
+		wait = pause - a.clock.Since(last)
+	}
+	return max(wait, a.shares.Pause(id))
 }
 
 func (a *Acquirer) queueLook(ids ...uuid.UUID) {

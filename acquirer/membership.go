@@ -21,8 +21,9 @@ type membership struct {
 	heartbeatAt time.Time
 	// rejoin has room for one signal to register anew.
 	rejoin chan struct{}
-	// drained is closed when Run ends and no lease is held any more.
-	drained chan struct{}
+	// stopping is closed when Run is asked to end, and drained when no lease is held any more either.
+	stopping chan struct{}
+	drained  chan struct{}
 	// joined is closed while the process is registered.
 	joined chan struct{}
 	// failures counts the heartbeats that failed in a row.
@@ -45,7 +46,10 @@ const (
 )
 
 func newMembership() membership {
-	return membership{process: uuid.New(), rejoin: make(chan struct{}, 1), joined: make(chan struct{}), drained: make(chan struct{})}
+	return membership{
+		process: uuid.New(), rejoin: make(chan struct{}, 1), joined: make(chan struct{}),
+		stopping: make(chan struct{}), drained: make(chan struct{}),
+	}
 }
 
 // registered notes a heartbeat that was answered, and returns the calls that have waited for the first one.

@@ -2,6 +2,7 @@ package acquirer_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -103,11 +104,14 @@ func TestMetricsEndWithRun(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	for field, change := range map[string]func(*acquirer.Config){
-		"Config.Batch":     func(c *acquirer.Config) { c.Batch = -1 },
-		"Config.Backup":    func(c *acquirer.Config) { c.Backup = -1 },
-		"Config.Lease":     func(c *acquirer.Config) { c.Lease = 1 },
-		"Config.Reserves":  func(c *acquirer.Config) { c.Reserves = []queue.Reserve{{Of: 2}} },
-		"Limits.PerTenant": func(c *acquirer.Config) { c.Limits.PerTenant = -1 },
+		"Config.Batch":        func(c *acquirer.Config) { c.Batch = -1 },
+		"Config.Backup":       func(c *acquirer.Config) { c.Backup = -1 },
+		"Config.Lease":        func(c *acquirer.Config) { c.Lease = 1 },
+		"Config.Reserves":     func(c *acquirer.Config) { c.Reserves = []queue.Reserve{{Of: 2}} },
+		"Limits.PerTenant":    func(c *acquirer.Config) { c.Limits.PerTenant = -1 },
+		"Config.Share NaN:":   func(c *acquirer.Config) { c.Share = math.NaN() },
+		"Config.Share 1e-09:": func(c *acquirer.Config) { c.Share = 1e-9 },
+		"Config.Share 1001:":  func(c *acquirer.Config) { c.Share = 1001 },
 	} {
 		var cfg acquirer.Config
 		change(&cfg)

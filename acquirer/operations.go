@@ -43,7 +43,9 @@ func (a *Acquirer) retry(ctx context.Context, r queue.Retry) ([]Job, error) {
 		return nil, err
 	}
 	r.Now = a.now()
-	changed, err := ask(ctx, a, "retry", func(ctx context.Context) ([]queue.Job, error) { return a.store.RetryJobs(ctx, r) })
+	changed, err := shared(ctx, a, r.Organization, "retry", func() ([]queue.Job, error) {
+		return ask(ctx, a, "retry", func(ctx context.Context) ([]queue.Job, error) { return a.store.RetryJobs(ctx, r) })
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -53,12 +55,14 @@ func (a *Acquirer) retry(ctx context.Context, r queue.Retry) ([]Job, error) {
 }
 
 // mayRetry asks the host about the jobs that are over. It returns those that wait in line, perhaps since a call that got no
-// answer.
+// answer. The host is asked between two calls of the share, and in none: it may ask the organization's view.
 func (a *Acquirer) mayRetry(ctx context.Context, r queue.Retry) (waiting []queue.Job, err error) {
 	if len(r.IDs) == 0 {
 		return nil, nil
 	}
-	jobs, err := a.lookUp(ctx, "find jobs", queue.Filter{IDs: r.IDs, Organization: r.Organization})
+	jobs, err := shared(ctx, a, r.Organization, "retry", func() ([]queue.Job, error) {
+		return a.lookUp(ctx, "find jobs", queue.Filter{IDs: r.IDs, Organization: r.Organization})
+	})
 	if err != nil {
 		return nil, err
 	}

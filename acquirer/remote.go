@@ -112,13 +112,21 @@ func (r Remote) AcquireJob(ctx context.Context, request Request) (Job, error) {
 	return job, err
 }
 
-// awaitHangUps lets a worker wait that was gone too often when its job came.
+// awaitHangUps lets a worker wait that was gone too often when its job came, until the process stops.
 func (a *Acquirer) awaitHangUps(ctx context.Context, key workerKey) error {
 	a.mu.Lock()
 	d := a.hangUps.pause(key, a.clock.Now())
 	a.mu.Unlock()
-	if d > 0 && !a.pause(ctx, d, "hang up") {
+	if d <= 0 {
+		return nil
+	}
+	timer := a.clock.NewTimer(d, "hang up")
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
 		return ctx.Err()
+	case <-a.member.stopping:
+	case <-timer.C:
 	}
 	return nil
 }

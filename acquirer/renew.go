@@ -29,7 +29,7 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	}
 	job, err := a.prove(ctx, r.Handout)
 	if err != nil {
-		a.linger(ctx, r.Organization, "renew", maxLinger)
+		a.linger(ctx, r.Organization, "renew")
 		return false, fmt.Errorf("acquirer: renew: %w", err)
 	}
 	a.mu.Lock()
@@ -66,7 +66,7 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	if err = a.renewed(call, renewal, answer.Canceled, err); err != nil {
 		return false, err
 	}
-	a.linger(ctx, r.Organization, "renew", maxLinger)
+	a.linger(ctx, r.Organization, "renew")
 	if len(lines) > 0 {
 		renewal.Progress, renewal.Lines = nil, lines
 		if err := a.log(ctx, renewal); err != nil {

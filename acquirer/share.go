@@ -13,12 +13,15 @@ import (
 // defaultShare is what [Config.Share] is by default.
 const defaultShare = 0.5
 
-// shared makes calls of the store that somebody asks for on behalf of an organization, in its share. It must not be called within
-// itself.
-func (a *Acquirer) shared(ctx context.Context, organization uuid.UUID, operation string, do func() error) error {
-	use, err := a.shares.Enter(ctx, organization)
+// shared makes calls of the store that somebody asks for on behalf of an organization, in its share; nil is the operator, whom
+// nothing holds back. It must not be called within itself.
+func shared[T any](ctx context.Context, a *Acquirer, organization *uuid.UUID, operation string, do func() (T, error)) (answer T, err error) {
+	if organization == nil {
+		return do()
+	}
+	use, err := a.shares.Enter(ctx, *organization)
 	if err != nil {
-		return fmt.Errorf("acquirer: %s: %w", operation, err)
+		return answer, fmt.Errorf("acquirer: %s: %w", operation, err)
 	}
 	defer use.Leave()
 	if use.Delayed > 0 {
@@ -28,8 +31,8 @@ func (a *Acquirer) shared(ctx context.Context, organization uuid.UUID, operation
 }
 
 // linger lets an answer wait while an organization is beyond its share: what was asked is done, and the next question comes later.
-func (a *Acquirer) linger(ctx context.Context, organization uuid.UUID, operation string, most time.Duration) {
-	if d := min(a.shares.Pause(organization), most); d > 0 {
+func (a *Acquirer) linger(ctx context.Context, organization uuid.UUID, operation string) {
+	if d := min(a.shares.Pause(organization), maxLinger); d > 0 {
 		a.metrics.delayed(operation)
 		a.shares.Delay(organization)
 		a.pause(ctx, d, "share")

@@ -17,7 +17,7 @@ import (
 type slowly struct{ queue.Store }
 
 func (s slowly) Enqueue(ctx context.Context, now time.Time, postings []queue.Posting) ([]queue.Job, error) {
-	time.Sleep(20 * time.Millisecond)
+	time.Sleep(20 * time.Millisecond) // in a bubble
 	return s.Store.Enqueue(ctx, now, postings)
 }
 
@@ -72,14 +72,23 @@ type stepping struct {
 
 func (s *stepping) Jobs(ctx context.Context, f queue.Filter) ([]queue.Job, error) {
 	s.calls.Add(1)
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(10 * time.Millisecond) // in a bubble
 	return s.Store.Jobs(ctx, f)
 }
 
 func (s *stepping) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
 	s.calls.Add(1)
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(10 * time.Millisecond) // in a bubble
 	return s.Store.End(ctx, now, ends)
+}
+
+// accompany posts now and then for an organization of its own, until ctx ends.
+func (f *fleet) accompany(ctx context.Context, a *acquirer.Acquirer) {
+	for modest := uuid.New(); ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		if _, err := a.Enqueue(f.ctx, queue.Posting{Organization: modest, Type: "build"}); err != nil {
+			f.t.Error(err)
+		}
+	}
 }
 
 // Reports on jobs that nobody has, and their ends, cost the organization of whoever sends them: the answers come later while others
@@ -116,13 +125,7 @@ func TestShareOfMadeUpReports(t *testing.T) {
 			f.pass(time.Second)
 			ctx, cancel := context.WithTimeout(f.ctx, 10*time.Second)
 			defer cancel()
-			go func() {
-				for modest := uuid.New(); ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
-					if _, err := a.Enqueue(f.ctx, queue.Posting{Organization: modest, Type: "build"}); err != nil {
-						t.Error(err)
-					}
-				}
-			}()
+			go f.accompany(ctx, a)
 			remote := a.Remote(acquirer.Identity{Organization: f.org, Worker: uuid.New()})
 			before := store.calls.Load()
 			for ctx.Err() == nil {
@@ -140,4 +143,93 @@ func TestShareOfMadeUpReports(t *testing.T) {
 			f.pass(time.Second)
 		})
 	}
+}
+
+// What a view retries is in its organization's share. What the host asks the view meanwhile is, too, and waits for nothing that waits
+// for the host.
+func TestShareOfRetries(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		store, refused := &stepping{Store: f.inner}, errors.New("refused")
+		var view acquirer.View
+		a, err := acquirer.New(store, nil, acquirer.Config{Retry: func(ctx context.Context, job acquirer.Job) error {
+			_, err := view.Job(ctx, job.ID)
+			return errors.Join(err, refused)
+		}})
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		view = a.Within(f.org)
+		over := f.enqueue(a, f.posting(nil))[0].ID
+		if _, err := a.Cancel(f.ctx, "to be retried", over); err != nil {
+			f.t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(f.ctx, 10*time.Second)
+		defer cancel()
+		go f.accompany(ctx, a)
+		before := store.calls.Load()
+		for ctx.Err() == nil {
+			if _, err := view.Retry(f.ctx, "somebody", "", over); !errors.Is(err, refused) {
+				f.t.Fatalf("retry: %v", err)
+			}
+		}
+		if n := store.calls.Load() - before; n < 400 || n > 530 {
+			f.t.Errorf("the store was busy for %d0ms of 10s, want a half", n)
+		}
+		f.pass(time.Second)
+	})
+}
+
+// refusing is a store whose claims and postings take their time, and which takes no end.
+type refusing struct {
+	slowly
+	ends atomic.Int64
+}
+
+func (s *refusing) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
+	time.Sleep(10 * time.Millisecond) // in a bubble
+	return s.Store.Claim(ctx, c)
+}
+
+func (s *refusing) End(_ context.Context, _ time.Time, ends []queue.End) ([]queue.Ended, error) {
+	s.ends.Add(int64(len(ends)))
+	answers := make([]queue.Ended, len(ends))
+	for i := range answers {
+		answers[i].Err = queue.ErrLeaseLost
+	}
+	return answers, nil
+}
+
+// A process that gives a job back, and is refused, is no company: who is alone stays so.
+func TestNobodyWaitsBesideTheProcess(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		store := &refusing{slowly: slowly{f.inner}}
+		a, err := acquirer.New(store, nil, acquirer.Config{StopTimeout: 100 * time.Millisecond})
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		stop := f.runUntil(a)
+		f.pass(time.Second)
+		f.enqueue(a, f.posting(nil))
+		hangUp, cancel := context.WithTimeout(f.ctx, 5*time.Millisecond)
+		defer cancel()
+		if _, err := a.AcquireJob(hangUp, f.request(nil)); err == nil {
+			f.t.Fatal("a job within the time of half a claim")
+		}
+		for begun := time.Now(); time.Since(begun) < 2*time.Second; {
+			posted := time.Now()
+			f.enqueue(a, queue.Posting{Organization: f.org, Type: "other"})
+			if took := time.Since(posted); took != 20*time.Millisecond {
+				f.t.Errorf("a posting of who is alone took %s", took)
+				break
+			}
+		}
+		if store.ends.Load() == 0 {
+			f.t.Error("nothing was given back")
+		}
+		if err := stop(); err != nil {
+			f.t.Errorf("Run: %v", err)
+		}
+	})
 }

@@ -36,7 +36,7 @@ type Stats struct {
 	Delayed map[uuid.UUID]int64
 }
 
-// Stats returns the present state. It costs one step for each domain and lease.
+// Stats returns the present state. It costs one step for each domain and lease, and for each organization that called of late.
 func (a *Acquirer) Stats() Stats {
 	a.mu.Lock()
 	defer a.mu.Unlock()

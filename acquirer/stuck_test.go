@@ -192,6 +192,34 @@ func TestHeartbeatIsTriedBesideOneThatHangs(t *testing.T) {
 	}
 }
 
+// However many heartbeats on the pubsub's own connection never return, the store's are made all the same.
+func TestPubsubHeartbeatsThatNeverReturn(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		release := make(chan struct{})
+		hang := func(context.Context) { <-release }
+		bus := &mortalBus{Pubsub: f.bus, beats: f.inner}
+		a := f.make(bus)
+		stop := f.runUntil(a)
+		job := f.hand(a)
+		ctx, unwatch := a.Watch(f.ctx, job.Lease())
+		defer unwatch()
+		bus.fault.Store(&hang)
+		f.pass(30 * time.Minute)
+		if ctx.Err() != nil {
+			f.t.Errorf("a pubsub that hangs cost the job: %v", context.Cause(ctx))
+		}
+		if s := a.Stats(); s.Failures != 0 || s.Stuck != 100 || !s.Registered {
+			f.t.Errorf("after it: %+v", s)
+		}
+		if err := stop(); err == nil || !strings.Contains(err.Error(), "pubsub heartbeat") {
+			f.t.Errorf("Run returned %v, want what names the pubsub", err)
+		}
+		close(release)
+		f.pass(0)
+	})
+}
+
 // Where all heartbeats hang, few are under way at once, and the process gives up its leases in time.
 func TestHeartbeatsThatAllHang(t *testing.T) {
 	t.Parallel()

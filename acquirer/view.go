@@ -21,25 +21,16 @@ func (a *Acquirer) Within(organization uuid.UUID) View { return View{a, organiza
 
 // Job returns a job, or [queue.ErrNotFound].
 func (v View) Job(ctx context.Context, id uuid.UUID) (Job, error) {
-	return shared(ctx, v, "job", func() (Job, error) { return v.job(ctx, id) })
+	return shared(ctx, v.a, &v.organization, "job", func() (Job, error) { return v.job(ctx, id) })
 }
 
 func (v View) job(ctx context.Context, id uuid.UUID) (Job, error) {
 	return v.a.jobWithin(ctx, id, &v.organization)
 }
 
-// shared makes calls of the store for a view, in its organization's share.
-func shared[T any](ctx context.Context, v View, operation string, do func() (T, error)) (answer T, err error) {
-	err = v.a.shared(ctx, v.organization, operation, func() error {
-		answer, err = do()
-		return err
-	})
-	return answer, err
-}
-
 // Lines returns up to limit lines of a job's log with a number above after, in order, or [queue.ErrNotFound].
 func (v View) Lines(ctx context.Context, id uuid.UUID, after int64, limit int) ([]queue.Line, error) {
-	return shared(ctx, v, "lines", func() (lines []queue.Line, err error) {
+	return shared(ctx, v.a, &v.organization, "lines", func() (lines []queue.Line, err error) {
 		if _, err := v.job(ctx, id); err != nil {
 			return nil, err
 		}
@@ -50,18 +41,18 @@ func (v View) Lines(ctx context.Context, id uuid.UUID, after int64, limit int) (
 // List is [Acquirer.List] for the organization, whatever the query says of one.
 func (v View) List(ctx context.Context, q queue.JobQuery) (queue.JobPage, error) {
 	q.Organization = v.organization
-	return shared(ctx, v, "list", func() (queue.JobPage, error) { return v.a.List(ctx, q) })
+	return shared(ctx, v.a, &v.organization, "list", func() (queue.JobPage, error) { return v.a.List(ctx, q) })
 }
 
 // Count is [Acquirer.Count] for the organization; see [View.List].
 func (v View) Count(ctx context.Context, q queue.JobQuery) (queue.JobCounts, error) {
 	q.Organization = v.organization
-	return shared(ctx, v, "count", func() (queue.JobCounts, error) { return v.a.Count(ctx, q) })
+	return shared(ctx, v.a, &v.organization, "count", func() (queue.JobCounts, error) { return v.a.Count(ctx, q) })
 }
 
 // Attempts is [Acquirer.Attempts], or [queue.ErrNotFound].
 func (v View) Attempts(ctx context.Context, id uuid.UUID) ([]queue.Attempt, error) {
-	return shared(ctx, v, "attempts", func() ([]queue.Attempt, error) {
+	return shared(ctx, v.a, &v.organization, "attempts", func() ([]queue.Attempt, error) {
 		if _, err := v.job(ctx, id); err != nil {
 			return nil, err
 		}
@@ -72,7 +63,7 @@ func (v View) Attempts(ctx context.Context, id uuid.UUID) ([]queue.Attempt, erro
 // Explain is [Acquirer.Explain] for the job's own tenant: of workers it says how many there are and which of the job's own tags
 // they lack, and names none of them, their tags or their processes. Able, Nearest and Mismatch stay empty.
 func (v View) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
-	x, err := shared(ctx, v, "explain", func() (Explanation, error) { return v.a.explain(ctx, id, &v.organization) })
+	x, err := shared(ctx, v.a, &v.organization, "explain", func() (Explanation, error) { return v.a.explain(ctx, id, &v.organization) })
 	if err != nil {
 		return Explanation{}, err
 	}
@@ -83,12 +74,11 @@ func (v View) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
 
 // Cancel is [Acquirer.Cancel] for jobs of the organization.
 func (v View) Cancel(ctx context.Context, reason string, ids ...uuid.UUID) ([]Job, error) {
-	return shared(ctx, v, "cancel", func() ([]Job, error) { return v.a.cancel(ctx, reason, &v.organization, ids) })
+	return shared(ctx, v.a, &v.organization, "cancel", func() ([]Job, error) { return v.a.cancel(ctx, reason, &v.organization, ids) })
 }
 
 // Retry is [Acquirer.Retry] for jobs of the organization.
 func (v View) Retry(ctx context.Context, by, note string, ids ...uuid.UUID) ([]Job, error) {
-	// Not in the share: the host's [Config.Retry] may ask the view.
 	return v.a.retry(ctx, queue.Retry{IDs: distinct(ids), By: by, Note: note, Organization: &v.organization})
 }
 

@@ -160,6 +160,50 @@ func TestEngineOfALaterVersion(t *testing.T) {
 	sameJSON(t, "engine that was put", again, later)
 }
 
+// A hold and terms that a host has changed in place are others: nothing that was not read of the old ones is written for them. Those
+// that it has passed on, in a text perhaps, are still the same.
+func TestHoldAndTermsOfALaterVersion(t *testing.T) {
+	type state struct{ Hold, Terms json.RawMessage }
+	const hold, terms = `{"until":"2026-03-09T00:00:00Z","rules":"starts,naps","by":"bob"}`, `{"stop_grace":3600000000000,"later":4}`
+	old := lifecycle.Template{ID: id(1), Name: "tools", Revision: 3, Rules: 7}
+	old.ReadState([]byte(`{"hold":` + hold + `,"terms":` + terms + `}`))
+	put := func(what string, next lifecycle.Template, rules int64, wantHold, wantTerms string) {
+		t.Helper()
+		next, err := lifecycle.ReplaceTemplate(old, next, monday)
+		must(err)
+		text, err := next.MarshalState()
+		must(err)
+		var got state
+		must(json.Unmarshal(text, &got))
+		sameJSON(t, what+": hold", got.Hold, []byte(wantHold))
+		sameJSON(t, what+": terms", got.Terms, []byte(wantTerms))
+		if next.Rules != rules {
+			t.Errorf("%s: rules %d, want %d", what, next.Rules, rules)
+		}
+	}
+	changed := old
+	changed.Hold.Until, changed.Hold.By, changed.Hold.Note = monday.Add(day), "ann", ""
+	changed.Terms.StopGrace = 2 * time.Hour
+	put("changed in place", changed, 8, `{"until":"2026-03-03T09:00:00Z","by":"ann"}`, `{"stop_grace":7200000000000}`)
+
+	text, err := json.Marshal(old)
+	must(err)
+	var passed lifecycle.Template
+	must(json.Unmarshal(text, &passed))
+	put("passed on in a text", passed, 7, hold, terms)
+
+	engine := lifecycle.ReadEngine([]byte(`{"hold":` + hold + `}`))
+	next := engine
+	next.Hold.Until, next.Hold.By, next.Hold.Note = monday.Add(day), "ann", ""
+	next, err = lifecycle.ReplaceEngine(engine, next, monday)
+	must(err)
+	text, err = next.MarshalState()
+	must(err)
+	var got state
+	must(json.Unmarshal(text, &got))
+	sameJSON(t, "the engine's hold, changed in place", got.Hold, []byte(`{"until":"2026-03-03T09:00:00Z","by":"ann"}`))
+}
+
 // A state that this version cannot read, with a kind of rule that it does not know perhaps, is not lost when this version
 // writes what it can.
 func TestStateThatCannotBeReadIsKept(t *testing.T) {

@@ -121,11 +121,19 @@ func (h Hold) Validate() error {
 	return validInstant("Hold.Until", h.Until)
 }
 
-// stored is the hold as it is kept.
+// stored is the hold as it is kept, without what was not read of another one, which it may be a copy of.
 func (h Hold) stored() Hold {
-	h.Until = micros.Of(h.Until)
+	h.Until, h.unread = micros.Of(h.Until), unread.Rest{}
 	if h.Rules.all() == HoldAll {
 		h.Rules = 0
+	}
+	return h
+}
+
+// inPlaceOf is the hold as it is kept where old was: old itself if it says the same.
+func (h Hold) inPlaceOf(old Hold) Hold {
+	if h = h.stored(); h == old.stored() {
+		return old
 	}
 	return h
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/unread"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/schedule"
 )
@@ -121,6 +123,20 @@ func (t PolicyTerms) Validate() error {
 		return err
 	}
 	return validSpan("PolicyTerms.DeleteGrace", t.DeleteGrace)
+}
+
+// stored are the terms as they are kept, without what was not read of others, which they may be a copy of.
+func (t PolicyTerms) stored() PolicyTerms {
+	t.At, t.unread = micros.Of(t.At), unread.Rest{}
+	return t
+}
+
+// inPlaceOf are the terms as they are kept where old were: old themselves if they say the same.
+func (t PolicyTerms) inPlaceOf(old PolicyTerms) PolicyTerms {
+	if t = t.stored(); t == old.stored() {
+		return old
+	}
+	return t
 }
 
 func (t PolicyTerms) withDefaults() PolicyTerms {

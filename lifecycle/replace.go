@@ -24,8 +24,7 @@ func ReplaceTemplate(old, next Template, now time.Time) (Template, error) {
 	if err := next.validate(&old); err != nil {
 		return Template{}, fmt.Errorf("template %s: %w", next.ID, err)
 	}
-	next.Hold = next.Hold.stored()
-	next.Terms.At = micros.Of(next.Terms.At)
+	next.Hold, next.Terms = next.Hold.inPlaceOf(old.Hold), next.Terms.inPlaceOf(old.Terms)
 	t := old
 	if old.Revision > 0 && next.ActiveVersionID != old.ActiveVersionID {
 		t.VersionSince = micros.Of(now)
@@ -153,7 +152,7 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 		return Engine{}, err
 	}
 	e := old
-	e.Hold, e.DeletionsReleasedUntil, e.Interval = next.Hold.stored(), micros.Of(next.DeletionsReleasedUntil), 0
+	e.Hold, e.DeletionsReleasedUntil, e.Interval = next.Hold.inPlaceOf(old.Hold), micros.Of(next.DeletionsReleasedUntil), 0
 	e.Floors, e.AutostartAfter = old.Floors.leave(&old.Hold, &e.Hold, old.AutostartAfter, now, 0)
 	return e, nil
 }

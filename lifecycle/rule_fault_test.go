@@ -39,6 +39,8 @@ func TestUnusableValues(t *testing.T) {
 		"a schedule of stops": running(workspace(func(w *lifecycle.Workspace) { w.Autostop = i.Weekly("every evening") })),
 		"quiet hours, under the longest requirement": running(quietHours("0 3 * * *", schedule.AllDays, schedule.MaxRequirementWeeks),
 			set(func(s *lifecycle.Snapshot) { s.Owner.QuietHours = i.Daily("at night") })),
+		"days, behind a hold of every kind by name": stopped(policy(func(p *lifecycle.Policy) { p.AutostartDays = schedule.AllDays + 1 }),
+			workspace(func(w *lifecycle.Workspace) { w.Hold.Rules = lifecycle.HoldAll })),
 	} {
 		if d := lifecycle.Decide(s, monday); d.Err == nil {
 			t.Errorf("%s: no error", name)

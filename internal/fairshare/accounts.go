@@ -149,7 +149,7 @@ func (a *Accounts[K]) Begin(c *Call[K], now time.Time) (again time.Duration, ok 
 	again, alone := a.settle(u, now)
 	if !alone && (u.left <= 0 || u.under >= atOnce) {
 		if u.under == 0 {
-			again = min(again, time.Duration(float64(-u.left)/a.share)+time.Microsecond)
+			again = min(again, a.due(u))
 		}
 		return again, false
 	}
@@ -184,6 +184,11 @@ func (a *Accounts[K]) Pause(key K, now time.Time) time.Duration {
 	if _, alone := a.settle(u, now); alone || u.left > 0 {
 		return 0
 	}
+	return a.due(u)
+}
+
+// due is when a user that has used up its budget and makes no calls is within its share again.
+func (a *Accounts[K]) due(u *user[K]) time.Duration {
 	return time.Duration(float64(-u.left)/a.share) + time.Microsecond
 }
 

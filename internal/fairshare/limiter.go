@@ -37,8 +37,8 @@ func (l *Limiter[K]) Enter(ctx context.Context, key K) (Use[K], error) {
 	if l.free(key) {
 		return Use[K]{}, nil
 	}
-	now := l.clock.Now()
-	c, again, ok := l.join(key, now)
+	begun := l.clock.Now()
+	c, again, ok := l.join(key)
 	u := Use[K]{limiter: l, call: c}
 	if ok {
 		return u, nil
@@ -46,7 +46,7 @@ func (l *Limiter[K]) Enter(ctx context.Context, key K) (Use[K], error) {
 	if err := l.wait(ctx, c, again); err != nil {
 		return Use[K]{}, err
 	}
-	u.Delayed = l.clock.Since(now)
+	u.Delayed = l.clock.Since(begun)
 	l.Delay(key)
 	return u, nil
 }
@@ -59,7 +59,9 @@ func (u Use[K]) Leave() {
 	l := u.limiter
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.accounts.End(u.call, l.clock.Now())
+	now := l.clock.Now()
+	l.see(u.call.user.key, now) // somebody else may have been alone meanwhile
+	l.accounts.End(u.call, now)
 }
 
 // Seen notes that a user is there, which counts for the others. It is for calls that are not held back.
@@ -131,14 +133,16 @@ func (l *Limiter[K]) see(key K, now time.Time) {
 	}
 	l.accounts.Seen(key, now)
 	if l.accounts.Alone(key, now) {
-		l.lone.Store(&key)
+		lone := key // the address of key itself would cost each call an allocation
+		l.lone.Store(&lone)
 	}
 }
 
 // join puts a call into line, and lets it go if it may at once.
-func (l *Limiter[K]) join(key K, now time.Time) (c *Call[K], again time.Duration, ok bool) {
+func (l *Limiter[K]) join(key K) (c *Call[K], again time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := l.clock.Now() // read under the lock: for the accounts time must not go back
 	l.see(key, now)
 	c = l.accounts.Join(key, now)
 	again, ok = l.accounts.Begin(c, now)

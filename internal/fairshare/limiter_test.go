@@ -129,3 +129,27 @@ func TestWhoOnlySpendsIsThere(t *testing.T) {
 		}
 	})
 }
+
+// Who ends a long call is there again for whoever was alone meanwhile.
+func TestWhoEndsALongCallIsThere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := fairshare.New[string](quartz.NewReal(), .5)
+		l.Seen("busy")
+		long, err := l.Enter(t.Context(), "slow")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		l.Seen("busy")
+		l.Spend("busy", time.Second)
+		if d := l.Pause("busy"); d > 0 {
+			t.Errorf("who is alone pauses for %s", d)
+		}
+		long.Leave()
+		l.Spend("busy", time.Second)
+		if d := l.Pause("busy"); d == 0 {
+			t.Error("beside one who has just ended a call, who spends all of the time does not pause")
+		}
+	})
+}

@@ -297,12 +297,14 @@ func (b *bench) ask(ctx context.Context, s *suite, tests []test, m *Mutant) (fat
 	return Survived, "", nil
 }
 
-// noticed counts a kill of a test, or of a part of it.
+// noticed counts a kill of a test, and of those that it is a part of: a suite that was divided is asked by its parts.
 func (s *suite) noticed(test string) {
-	name, _, _ := strings.Cut(test, "/")
+	parts := strings.Split(test, "/")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kills[name]++
+	for level := range parts {
+		s.kills[strings.Join(parts[:level+1], "/")]++
+	}
 }
 
 // quick is how much work a test may be to be asked first: nearly every mutant of pure code dies by such a one. Of the others

@@ -79,6 +79,20 @@ func TestSubtests(t *testing.T) {
 	}
 }
 
+// TestBestIsAskedFirst: of the tests that take long the one that has killed most is asked alone, also where it is a part of another.
+func TestBestIsAskedFirst(t *testing.T) {
+	s := &suite{kills: map[string]int{}}
+	for _, name := range []string{"TestA/x", "TestA/y", "TestB"} {
+		s.tests = append(s.tests, test{name: name, worked: time.Second, reaches: map[int]bool{1: true}})
+	}
+	for _, c := range []struct{ by, first string }{{"", "TestA/x"}, {"TestA/y/3", "TestA/y"}, {"TestB", "TestA/y"}, {"TestB/1", "TestB"}} {
+		s.noticed(c.by)
+		if runs := s.reaching(1); len(runs) != 2 || len(runs[0]) != 1 || len(runs[1]) != 2 || runs[0][0].name != c.first {
+			t.Errorf("after a kill by %q: asked are %v", c.by, runs)
+		}
+	}
+}
+
 func stateOf(t *testing.T) (all []byte) {
 	t.Helper()
 	files, _ := filepath.Glob("internal/mutants/testdata/sample/*")

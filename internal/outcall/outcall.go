@@ -1,8 +1,8 @@
 // Package outcall calls what others have written, such as a host's hooks and stores, for callers that go on when it does not return.
 //
 // A call that is still under way some time after its context has ended is given up: its goroutine is left behind, counted and named
-// until it returns, and its result goes to nobody. Callers bound how many they leave behind by asking before they call; see
-// [Calls.Stuck]. A time limit is the context's. A panic passes to the caller, as that of a function called in its own goroutine would.
+// until it returns, and its result goes to nobody. Of a kind at most [MaxStuck] are left behind; who wants fewer asks before the call,
+// see [Calls.Stuck]. A time limit is the context's. A panic passes to the caller, as that of a function called in its own goroutine would.
 package outcall
 
 import (
@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -78,7 +77,7 @@ func (c *Calls) All() (kinds []string, calls int) {
 	for doing, n := range c.stuck {
 		kinds, calls = append(kinds, doing), calls+n
 	}
-	slices.SortFunc(kinds, strings.Compare)
+	slices.Sort(kinds)
 	return kinds, calls
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/breaker"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -76,11 +76,9 @@ type flush struct {
 type suspects map[uuid.UUID]suspect
 
 type suspect struct {
-	// group is how many are written together with it at most.
+	// group is how many are written together with it at most, alone how long it is left alone after it failed by itself.
 	group int
-	// attempts counts those that it failed alone; it is not tried again until an instant.
-	attempts int
-	until    time.Time
+	alone breaker.Breaker
 }
 
 const (
@@ -94,8 +92,8 @@ func (s suspects) failed(ids []uuid.UUID, now time.Time) {
 		one := s[id]
 		one.group = max(1, len(ids)/2)
 		if len(ids) == 1 {
-			one.until = now.Add(backoff.Doubled(suspectFirst, one.attempts, suspectLongest))
-			one.attempts++
+			one.alone.First, one.alone.Max = suspectFirst, suspectLongest
+			one.alone.Fail(now)
 		}
 		s[id] = one
 	}
@@ -121,7 +119,7 @@ func (s suspects) batches(pending map[uuid.UUID]time.Time, size int) (all [][]uu
 func (f *flush) wait(now time.Time) {
 	maps.DeleteFunc(f.activity.suspects, func(id uuid.UUID, one suspect) bool {
 		at, pending := f.pending[id]
-		if pending && !f.last && now.Before(one.until) {
+		if pending && !f.last && one.alone.Wait(now) > 0 {
 			f.held[id] = at
 			delete(f.pending, id)
 		}

@@ -180,3 +180,30 @@ func TestTheLastFlush(t *testing.T) {
 		}
 	})
 }
+
+// The last flush of a Run tries what is left alone for a while, too.
+func TestTheLastFlushLeavesNothingAlone(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		f.addRunning(1, start)
+		time.Sleep(time.Minute)
+		at := time.Now().UTC()
+		store := &tough{Store: f.store, bad: []int{1}}
+		c, err := executor.NewClient(store, executor.ClientConfig{Logger: quiet, StoreTimeout: 2 * time.Second})
+		f.must(err)
+		f.users(1, c, at)
+		if c.FlushActivity(f.ctx) == nil {
+			t.Error("a flush that could write nothing reports none")
+		}
+		store.bad = nil
+		f.must(c.FlushActivity(f.ctx))
+		if left := f.unwritten(1, at); len(left) != 1 {
+			t.Error("it is not left alone")
+		}
+		ended, end := context.WithCancel(f.ctx)
+		end()
+		f.must(c.Run(ended))
+		if left := f.unwritten(1, at); len(left) != 0 {
+			t.Error("it is lost")
+		}
+	})
+}

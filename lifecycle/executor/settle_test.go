@@ -32,23 +32,29 @@ func TestTheStoreIsToldOfTicks(t *testing.T) {
 		calls, logs int
 		stops       int
 	}{
-		"a quick tick":        {took: 19 * time.Second, calls: 1, stops: 1},
-		"a long one":          {took: 20 * time.Second, calls: 2, stops: 1},
-		"not recorded before": {took: 20 * time.Second, fail: 1, calls: 1},
-		"not recorded after":  {took: 20 * time.Second, fail: 2, calls: 2, logs: 1, stops: 1},
+		"a quick tick":         {took: 19 * time.Second, calls: 1, stops: 1},
+		"a long one":           {took: 20 * time.Second, calls: 2, stops: 1},
+		"one as long as a gap": {took: 61 * time.Second, calls: 2, stops: 1},
+		"not recorded before":  {took: 20 * time.Second, fail: 1, calls: 1},
+		"not recorded after":   {took: 20 * time.Second, fail: 2, calls: 2, logs: 1, stops: 1},
 	} {
 		f := newFleet(t)
 		f.add(dueStops(1)...)
 		store := &settler{fail: func(n int) bool { return n == c.fail }}
 		store.hooked = &hooked{Store: f.store, due: func() error { f.clock.Advance(c.took); return nil }}
 		log := &logs{}
-		e := f.executor(executor.Config{Settle: time.Minute, Interval: 20 * time.Second, Granularity: time.Second, Logger: log.logger()}, store)
+		e := f.executor(executor.Config{
+			Settle: time.Minute, Interval: 20 * time.Second, Granularity: time.Second, StoreTimeout: time.Hour, Logger: log.logger(),
+		}, store)
 		s := e.Tick(f.ctx, monday)
 		if (s.Err != nil) != (c.fail == 1) || f.queued(1) != c.stops {
 			t.Errorf("%s: error %v, %d stops", name, s.Err, f.queued(1))
 		}
 		if len(store.told) != c.calls || log.count("record the tick", "WARN") != c.logs {
 			t.Errorf("%s: told of %v, and %d lines of log", name, store.told, log.count("record the tick", "WARN"))
+		}
+		if engine, err := f.store.Engine(f.ctx); err != nil || !engine.SettleUntil.IsZero() || log.count("nothing ticked") != 0 {
+			t.Errorf("%s: settles until %v, error %v", name, engine.SettleUntil, err)
 		}
 		if last := store.told[len(store.told)-1]; c.calls == 2 && !last.Equal(monday.Add(c.took)) {
 			t.Errorf("%s: told of %v after a tick of %v", name, last, c.took)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,32 @@ func TestTickDoesWhatIsDue(t *testing.T) {
 	}
 	if again := f.executor(executor.Config{}, nil).Tick(f.ctx, monday); again.Evaluated != 0 {
 		t.Errorf("nothing is due any more, but %d were looked at", again.Evaluated)
+	}
+}
+
+// remembering is a context that counts who waits for its end.
+type remembering struct {
+	context.Context
+	end             chan struct{}
+	waited, waiting atomic.Int64
+}
+
+func (c *remembering) Done() <-chan struct{} { return c.end }
+
+func (c *remembering) AfterFunc(func()) (stop func() bool) {
+	c.waited.Add(1)
+	c.waiting.Add(1)
+	return func() bool { return c.waiting.Add(-1) >= 0 }
+}
+
+// A tick leaves nothing with the context that it is given: that of a Run is the same for all of them.
+func TestATickLeavesNothingWithItsContext(t *testing.T) {
+	f := newFleet(t)
+	f.add(numbered(1, running(deadline(monday))))
+	ctx := &remembering{Context: f.ctx, end: make(chan struct{})}
+	wantStats(t, f.executor(executor.Config{}, nil).Tick(ctx, monday), 1, 0, 0)
+	if n := ctx.waiting.Load(); n != 0 || ctx.waited.Load() == 0 {
+		t.Errorf("%d of %d still wait for its end", n, ctx.waited.Load())
 	}
 }
 

@@ -47,6 +47,7 @@ func (c columns[R]) args(rows []R) []any {
 }
 
 // rows are the parameters from $first on as rows of a FROM clause with a name. With a last name they are numbered by it. The
+// first column must be one that is never NULL: its array alone is sure to be as long as there are rows, see optionalOf. The
 // arrays are taken apart side by side in a select list, where each value is handed on as it comes; a function in a FROM
 // clause first stores all of its values.
 func (c columns[R]) rows(first int, name, number string) string {

@@ -69,8 +69,10 @@ func TestClaimBesideALockedRecord(t *testing.T) {
 // the rest fails, says what is held, and costs the transaction of the host nothing else.
 func TestTransactionsBesideATransaction(t *testing.T) {
 	s, pool := open(t)
-	f := newFleet(t, s, 4)
-	org, tenant := f.template.OrganizationID, uuid.New()
+	f := newFleet(t, s, 0)
+	org := f.template.OrganizationID
+	var tenant uuid.UUID
+	var snapshots []lifecycle.Snapshot
 	unique := func() []queue.Posting {
 		return []queue.Posting{{ID: uuid.New(), Organization: org, Tenant: uuid.New(), Type: "scan", Unique: "once"}}
 	}
@@ -82,7 +84,6 @@ func TestTransactionsBesideATransaction(t *testing.T) {
 	}
 	enqueue := func(to store.Bound, p []queue.Posting) error { _, err := to.Enqueue(soon(t), epoch, p); return err }
 	must(t, enqueue(s, []queue.Posting{{ID: uuid.New(), Organization: org, Type: "scan"}})) // the tag set is there
-	snapshots := load(t, s, f.ids...)
 	commit := func(to store.Bound) error {
 		next := snapshots[0]
 		snapshots = snapshots[1:]
@@ -114,6 +115,7 @@ func TestTransactionsBesideATransaction(t *testing.T) {
 	} {
 		for where, within := range map[string]bool{"store": false, "transaction": true} {
 			t.Run(name+"/"+where, func(t *testing.T) {
+				tenant, snapshots = uuid.New(), load(t, s, newFleet(t, s, 2).ids...) // of an owner who has no number either
 				left := beginHost(t, s, pool)
 				must(t, does.left(left))
 				to, host := store.Bound(s), (*hostCall)(nil)

@@ -53,7 +53,7 @@ func (p pruning[K]) run(ctx context.Context, s *Store, limit int) (n int, err er
 		case gone == len(page) && gone < size:
 			return n + gone, nil
 		default:
-			n, size = n+gone, 2*size
+			n, size = n+gone, 2*len(page) // and not the size, which has no bound if limit has none
 		}
 	}
 	return n, nil

@@ -2,9 +2,11 @@ package sqlite_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -123,6 +125,21 @@ func TestPruneJobsBesideAHostsReferences(t *testing.T) {
 				t.Errorf("afterwards %d are pruned, %v", n, err)
 			}
 		})
+	}
+}
+
+// A limit that nothing reaches is no limit, also where one log takes several transactions.
+func TestPruneJobsWithoutALimit(t *testing.T) {
+	p := newPruned(t)
+	jobs, err := p.s.Enqueue(t.Context(), killEpoch, []queue.Posting{{Organization: uuid.New(), Tenant: uuid.New(), Type: "build"}})
+	must(t, err)
+	_, err = p.s.Cancel(t.Context(), queue.Cancellation{Now: killEpoch, IDs: []uuid.UUID{jobs[0].ID}})
+	must(t, err)
+	fillLog(t, p.db, jobs[0].ID, 12_000)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if n, err := p.s.PruneJobs(ctx, killEpoch.Add(time.Hour), math.MaxInt); err != nil || n != 1 {
+		t.Errorf("%d jobs are pruned, %v", n, err)
 	}
 }
 

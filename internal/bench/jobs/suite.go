@@ -228,7 +228,7 @@ func (b *bench) latency(ctx context.Context, ours, tuned, plain side) error {
 	if b.r.Full {
 		n = 1000
 	}
-	var middles, tails []float64
+	var middles, tails, ours99 []float64
 	var u, r delay
 	for range 3 {
 		var err error
@@ -238,7 +238,7 @@ func (b *bench) latency(ctx context.Context, ours, tuned, plain side) error {
 		if r, err = b.delays(ctx, tuned, n); err != nil {
 			return err
 		}
-		middles, tails = append(middles, u.p50/r.p50), append(tails, u.p99/r.p99)
+		middles, tails, ours99 = append(middles, u.p50/r.p50), append(tails, u.p99/r.p99), append(ours99, u.p99)
 	}
 	d, err := b.delays(ctx, plain, n/5) // some hundred milliseconds each
 	if err != nil {
@@ -246,8 +246,8 @@ func (b *bench) latency(ctx context.Context, ours, tuned, plain side) error {
 	}
 	b.r.AtMost(1.1, "jobs/river/start/p50", median(middles), "x",
 		fmt.Sprintf("insertion to start elsewhere, %v apart: %.1f ms, tuned River %.1f ms, as it comes %.0f ms", pause, u.p50, r.p50, d.p50))
-	b.r.AtMost(0.2, "jobs/river/start/p99", u.p99/d.p99, "x",
-		fmt.Sprintf("%.1f ms, River as it comes %.0f ms, whose p99 is a poll", u.p99, d.p99))
+	b.r.AtMost(0.2, "jobs/river/start/p99", median(ours99)/d.p99, "x",
+		fmt.Sprintf("%.1f ms, River as it comes %.0f ms, whose p99 is a poll", median(ours99), d.p99))
 	b.r.Plain("jobs/river/start/p99/tuned", median(tails), "x", fmt.Sprintf("%.1f ms, tuned River %.1f ms; no target: each stores two commits", u.p99, r.p99))
 	return nil
 }

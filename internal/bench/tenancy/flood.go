@@ -130,7 +130,7 @@ func (f *flood) report(ctx context.Context) {
 func (f *flood) render(ctx context.Context, i int) {
 	key := rendercache.KeyOf(f.version, f.organization, map[string]string{"n": fmt.Sprint(i)})
 	_, _ = f.cache.Render(ctx, key, func(context.Context) (string, error) {
-		time.Sleep(200 * time.Microsecond)
+		time.Sleep(200 * time.Microsecond) // what a page costs that is not in the cache
 		return "page", nil
 	})
 }

@@ -124,7 +124,7 @@ func start(ctx context.Context, pool *pgxpool.Pool, to **acquirer.Acquirer) (sto
 		if ctx.Err() != nil {
 			break
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) // nothing tells of it, and what is measured begins later
 	}
 	*to = a
 	return func() {

@@ -23,7 +23,7 @@ const previous = "previous"
 // neither fails it.
 func BuildBefore(t *testing.T, commit, pkg string) string {
 	t.Helper()
-	return buildAt(t, commit, func(tree, binary string) [][]string {
+	return buildAt(t, commit, func(_, tree, binary string) [][]string {
 		return [][]string{{"go", "test", "-C", tree, "-c", "-o", binary, pkg}}
 	})
 }
@@ -32,8 +32,7 @@ func BuildBefore(t *testing.T, commit, pkg string) string {
 // of [BuildBefore]. The program stands in one directory, and uses what both have.
 func BuildProgram(t *testing.T, commit, dir string) string {
 	t.Helper()
-	return buildAt(t, commit, func(tree, binary string) [][]string {
-		root, _ := git(".", "rev-parse", "--show-toplevel") // it was asked for before
+	return buildAt(t, commit, func(root, tree, binary string) [][]string {
 		return [][]string{
 			{"mkdir", "-p", filepath.Join(tree, dir)},
 			{"cp", "-r", filepath.Join(root, dir) + "/.", filepath.Join(tree, dir)},
@@ -42,8 +41,8 @@ func BuildProgram(t *testing.T, commit, dir string) string {
 	})
 }
 
-// buildAt builds something in the tree of a commit.
-func buildAt(t *testing.T, commit string, steps func(tree, binary string) [][]string) string {
+// buildAt builds something in the tree of a commit; root is that of the clone.
+func buildAt(t *testing.T, commit string, steps func(root, tree, binary string) [][]string) string {
 	t.Helper()
 	root, err := git(".", "rev-parse", "--show-toplevel")
 	if err != nil {
@@ -60,7 +59,7 @@ func buildAt(t *testing.T, commit string, steps func(tree, binary string) [][]st
 		{"mkdir", tree},
 		{"sh", "-c", `git -C "$1" archive "$2" | tar -x -C "$3"`, "sh", root, commit, tree},
 	}
-	for _, step := range append(extract, steps(tree, binary)...) {
+	for _, step := range append(extract, steps(root, tree, binary)...) {
 		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("build the release before: %v: %v\n%s", step, err, out)
 		}
