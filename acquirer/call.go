@@ -46,7 +46,7 @@ func (a *Acquirer) lookUp(ctx context.Context, operation string, which queue.Fil
 
 // noteStuck writes down that a call was given up.
 func (a *Acquirer) noteStuck(err error) {
-	if stuck, ok := outcall.Given(err); ok && !stuck.Before {
+	if stuck, ok := outcall.Given(err); ok && stuck.Before == 0 {
 		a.cfg.Logger.Error("call given up: it does not return", "doing", stuck.Doing)
 	}
 }
