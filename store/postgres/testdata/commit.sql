@@ -146,7 +146,7 @@ WITH change AS (
 ), added AS (
 	INSERT INTO dormouse.turns (organization_id, priority, tenant_id, place, step)
 	SELECT organization_id, priority, tenant_id, place, steps FROM turn
-	WHERE free IS NULL AND last IS NULL AND set_config('lock_timeout', '500ms', true) <> ''
+	WHERE free IS NULL AND last IS NULL AND set_config('lock_timeout', CASE WHEN current_setting('lock_timeout')::interval BETWEEN '1 ms' AND '500ms' THEN current_setting('lock_timeout') ELSE '500ms' END, true) <> ''
 	ORDER BY organization_id, priority, tenant_id
 	ON CONFLICT DO NOTHING
 ), queued AS (
