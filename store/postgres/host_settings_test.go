@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -184,5 +186,56 @@ func TestClaimUnderAShortWait(t *testing.T) {
 	must(t, err)
 	if len(claimed.Jobs) != 1 {
 		t.Errorf("afterwards %d jobs", len(claimed.Jobs))
+	}
+}
+
+// What an administrator has set so that nothing can be written is said by the name of the setting.
+func TestReadOnlyByASetting(t *testing.T) {
+	_, pool := open(t)
+	name, as := role(t, pool, `GRANT USAGE ON SCHEMA dormouse TO ROLE; GRANT ALL ON ALL TABLES IN SCHEMA dormouse TO ROLE; GRANT ALL ON ALL SEQUENCES IN SCHEMA dormouse TO ROLE`)
+	exec(t, pool, `ALTER ROLE `+name+` SET default_transaction_read_only = on`)
+	s := over(t, as(false))
+	_, err := s.Due(t.Context(), lifecycle.DueQuery{Now: epoch, Limit: 1})
+	must(t, err)
+	err = s.PutOwner(t.Context(), epoch, lifecycle.Owner{ID: uuid.New()})
+	if !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "default_transaction_read_only") || !strings.Contains(err.Error(), "user") {
+		t.Errorf("%v", err)
+	}
+	exec(t, pool, `ALTER ROLE `+name+` RESET default_transaction_read_only`)
+	newFleet(t, s, 1) // the store has new connections
+}
+
+// Sessions in which foreign keys do not hold are refused before they write anything.
+func TestSessionWithoutForeignKeys(t *testing.T) {
+	_, pool := open(t)
+	s := over(t, under(t, pool, map[string]string{"session_replication_role": "replica"}))
+	_, err := s.Due(t.Context(), lifecycle.DueQuery{Now: epoch, Limit: 1})
+	for what, err := range map[string]error{"Due": err, "Migrate": s.Migrate(t.Context())} {
+		if !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "session_replication_role") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// A temporary table of the host that has a table's name is in nobody's way, nor is a function that has the name of one of the server's.
+func TestNamesInFrontOfTheTables(t *testing.T) {
+	_, pool := open(t)
+	exec(t, pool, `CREATE SCHEMA host; CREATE FUNCTION host.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT 'infinity'::timestamptz $$;
+		CREATE FUNCTION host.pg_advisory_xact_lock(bigint) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$;
+		CREATE TABLE host.workspaces (id text); CREATE TABLE host.pg_class (relname text)`)
+	cfg := under(t, pool, map[string]string{"search_path": "host, pg_temp, dormouse"}).Config()
+	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `CREATE TEMPORARY TABLE jobs (id text); CREATE TEMPORARY TABLE migrations (version text)`)
+		return err
+	}
+	other, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(other.Close)
+	s := over(t, other)
+	f := newFleet(t, s, 1)
+	outcomes, err := s.Commit(t.Context(), epoch, []lifecycle.Change{started(t, load(t, s, f.ids[0])[0])})
+	must(t, err)
+	if outcomes[0] != lifecycle.Applied {
+		t.Errorf("outcome %v", outcomes[0])
 	}
 }
