@@ -23,8 +23,7 @@ func encodeEvent(e lifecycle.Event) ([]byte, error) {
 }
 
 func (t *tx) insertEvent(e *lifecycle.Event, body []byte) error {
-	_, err := t.exec(`INSERT INTO {events} (topic, workspace_id, body) VALUES (?, ?, ?)`, int64(e.Topic), blob(e.Subject()), body)
-	return err
+	return t.execOne(`INSERT INTO {events} (topic, workspace_id, body) VALUES (?, ?, ?)`, int64(e.Topic), blob(e.Subject()), body)
 }
 
 // Recording implements [lifecycle.Recorder].
