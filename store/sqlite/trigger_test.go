@@ -132,8 +132,10 @@ func TestWritesBesideATriggerThatSaysNothing(t *testing.T) {
 			next.ID = uuid.New()
 			return s.CreateWorkspaces(t.Context(), killEpoch, next)
 		},
-		"owner":     func() error { return s.PutOwner(t.Context(), killEpoch, lifecycle.Owner{ID: uuid.New()}) },
-		"old owner": func() error { return s.PutOwner(t.Context(), killEpoch, lifecycle.Owner{ID: w[0].Owner.ID, Name: "bob"}) },
+		"owner": func() error { return s.PutOwner(t.Context(), killEpoch, lifecycle.Owner{ID: uuid.New()}) },
+		"old owner": func() error {
+			return s.PutOwner(t.Context(), killEpoch, lifecycle.Owner{ID: w[0].Owner.ID, Name: "bob"})
+		},
 		"job": func() error {
 			_, err := s.Enqueue(t.Context(), killEpoch, []queue.Posting{{Type: "build"}})
 			return err
