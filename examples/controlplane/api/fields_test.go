@@ -243,7 +243,9 @@ func TestHostileFields(t *testing.T) {
 					body := sent(base, place, evil)
 					w := g.call(token, strings.ToUpper(method), real, body)
 					what := pattern + " with " + strings.Join(place, ".") + "=" + evil
-					g.seen(what, w.Code, w.Body.String())
+					if !strings.HasSuffix(path, "/apply") || w.Code >= 300 { // a plan comes back to whoever has sent it
+						g.seen(what, w.Code, w.Body.String())
+					}
 					if w.Code < 300 {
 						accepted++
 						g.look(what)
