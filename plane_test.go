@@ -468,6 +468,22 @@ func TestNoticesQuote(t *testing.T) {
 	})
 }
 
+// What a verb returns of a hold is what is stored of it, whatever somebody wrote.
+func TestHoldIsReturnedAsStored(t *testing.T) {
+	bubble(t, nil, func(f *fixture) {
+		w := f.create("api")
+		for _, note := range []string{"a\x00b", "\x1b[2J", "\u202egnp.exe", "a\nb", "\xff\xfe", strings.Repeat("\xff", 500)} {
+			held, err := f.Hold(f.t.Context(), w.ID, dormouse.Hold{Until: time.Now().Add(24 * time.Hour), Note: note, By: note})
+			f.must(err)
+			got, err := f.Get(f.t.Context(), w.ID)
+			f.must(err)
+			if held.Hold != got.Hold || strings.ContainsAny(held.Hold.Note, "\x00\x1b\n\u202e\xff") || len(held.Hold.Note) > 500 || len(held.Hold.By) > 500 {
+				t.Errorf("%.20q is returned as %.100q, then it is %.100q", note, held.Hold, got.Hold)
+			}
+		}
+	})
+}
+
 func TestHoldNamesWhoAndWhy(t *testing.T) {
 	bubble(t, nil, func(f *fixture) {
 		w := f.create("api")

@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/examples/controlplane/api"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
 const template = `{"provisioner":"process","policy":{"default_ttl":"8h0m0s","allow_user_ttl":true,"allow_user_autostart":true}}`
@@ -158,6 +160,38 @@ func TestRefusals(t *testing.T) {
 		if w := s.call(ann, method, path+rest, ""); w.Code != http.StatusForbidden {
 			t.Errorf("%s by its owner: %d %s", verb, w.Code, w.Body)
 		}
+	}
+}
+
+// The description names rules as a policy has them: all of them, and none that it would not know.
+func TestRulesAreDescribed(t *testing.T) {
+	text, err := os.ReadFile("openapi.json")
+	must(t, err)
+	var file struct {
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct {
+					Type        any
+					Description string
+				}
+			}
+		}
+	}
+	must(t, json.Unmarshal(text, &file))
+	members := map[string]any{}
+	for name, p := range file.Components.Schemas["LifecyclePolicy"].Properties {
+		members[name] = map[any]any{"boolean": true, "integer": 1, "string": ""}[p.Type]
+		if p.Description != "" {
+			members[name] = "1h"
+		}
+	}
+	members["holidays_hold"], members["requirement_days"] = "all", "Mon"
+	text, err = json.Marshal(members)
+	must(t, err)
+	var p lifecycle.Policy
+	must(t, json.Unmarshal(text, &p))
+	if len(p.Unknown()) > 0 || len(members) < 28 {
+		t.Errorf("%d rules, unknown: %q", len(members), p.Unknown())
 	}
 }
 
