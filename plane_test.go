@@ -478,7 +478,7 @@ func TestHoldIsReturnedAsStored(t *testing.T) {
 			got, err := f.Get(f.t.Context(), w.ID)
 			f.must(err)
 			if held.Hold != got.Hold || strings.ContainsAny(held.Hold.Note, "\x00\x1b\n\u202e\xff") || len(held.Hold.Note) > 500 || len(held.Hold.By) > 500 {
-				t.Errorf("%.20q is returned as %.100q, then it is %.100q", note, held.Hold, got.Hold)
+				t.Errorf("%.20q is returned as %.100q, then it is %.100q", note, held.Hold.Note, got.Hold.Note)
 			}
 		}
 	})
