@@ -3,6 +3,7 @@ package dormouse_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -477,8 +479,8 @@ func TestHoldIsReturnedAsStored(t *testing.T) {
 			f.must(err)
 			got, err := f.Get(f.t.Context(), w.ID)
 			f.must(err)
-			if held.Hold != got.Hold || strings.ContainsAny(held.Hold.Note, "\x00\x1b\n\u202e\xff") || len(held.Hold.Note) > 500 || len(held.Hold.By) > 500 {
-				t.Errorf("%.20q is returned as %.100q, then it is %.100q", note, held.Hold.Note, got.Hold.Note)
+			if held.Hold != got.Hold || !utf8.ValidString(held.Hold.Note) || strings.ContainsAny(held.Hold.Note, "\x00\x1b\n\u202e") || len(held.Hold.Note) > 500 || len(held.Hold.By) > 500 {
+				t.Errorf("%.20q is returned as %+q, then it is %+q", note, fmt.Sprint(held.Hold), fmt.Sprint(got.Hold))
 			}
 		}
 	})
