@@ -208,36 +208,6 @@ func (a *Acquirer) close() {
 	a.interruptAll(queue.ErrStopped)
 }
 
-// leave settles what is unsettled and, if the process holds nothing, takes it off the register at once.
-func (a *Acquirer) leave(ctx context.Context) {
-	a.mu.Lock()
-	process, heartbeats, holds := a.member.process, a.member.heartbeats, a.book.Len(a.member.process) > 0
-	var unsettled []*dispatch.Round
-	for _, d := range a.dispatch.Domains() {
-		if r := d.Unsettled(); r != nil {
-			unsettled = append(unsettled, r)
-		}
-	}
-	a.mu.Unlock()
-	for _, r := range unsettled {
-		jobs, err := a.find(ctx, r.Token)
-		if err != nil {
-			a.cfg.Logger.Warn("claim not settled before the stop", "token", r.Token, "error", err)
-			return
-		}
-		a.mu.Lock()
-		doubts := a.returned(jobs)
-		a.mu.Unlock()
-		a.release(ctx, doubts)
-	}
-	if err := a.publish(ctx); err != nil {
-		a.cfg.Logger.Warn("last announcements not sent", "error", err) // the others look by themselves
-	}
-	if heartbeats > 0 && !holds {
-		_, _ = a.reap(ctx, process, heartbeats, 1) // else others do, after the lease
-	}
-}
-
 // process is who we are to the store.
 func (a *Acquirer) process() uuid.UUID {
 	a.mu.Lock()

@@ -73,6 +73,8 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"claim race", testClaimRace},
 		{"corrupt rows", testCorruptRows},
 		{"corrupt holds", testCorruptHolds},
+		{"state that cannot be read", testUnreadableState},
+		{"engine that cannot be read", testUnreadableEngine},
 		{"canceled", testCanceled},
 		{"race on one", testRaceOnOne},
 		{"race of batches", testRaceOfBatches},
