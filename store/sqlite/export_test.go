@@ -69,6 +69,15 @@ func (s *Store) JobStatements() map[string]JobStatement {
 	return all
 }
 
+// Judged says what an error is taken for: another connection's lock, the fault of a row, one that says by itself what it is.
+func Judged(err error) (isBusy, isRejected, isKnown bool) { return busy(err), rejects(err), known(err) }
+
+// Unavailable is what a call returns for an error.
+func Unavailable(err error) error { return unavailable(err, "do %d things", 2) }
+
+// FileOf is the path in a source.
+func FileOf(source string) string { return fileOf(source) }
+
 // Unregister deletes a process's record behind everybody's back.
 func (s *Store) Unregister(ctx context.Context, process uuid.UUID) error {
 	return s.write(ctx, func(t *tx) error {
