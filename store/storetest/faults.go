@@ -31,6 +31,7 @@ func Faults(t *testing.T, open func(*testing.T) Faulty) {
 	for name, run := range map[string]func(*faultFixture){
 		"registry": faultyRegistry, "workspaces": faultyWorkspaces, "ticks": faultyTicks, "jobs": faultyJobs,
 		"operations": faultyOperations, "members": faultyMembers, "removal": faultyRemoval, "many": faultyMany, "sweeps": faultySweeps,
+		"nothing": faultyNothing, "lost": faultyLost,
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := Options{}.withDefaults()
