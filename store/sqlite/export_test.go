@@ -143,3 +143,20 @@ func (s *Store) ClaimEventStatements() map[string]string {
 		s.text(eventsByLine): "dormouse_events_line", s.text(firstTriedEvents): "dormouse_events_tried",
 	}
 }
+
+// LearnLanes has the store remember so many lanes, some at a time, and returns how many it remembered at most, and in the end.
+func (s *Store) LearnLanes(n, some int) (most, last int) {
+	for i := 0; i < n; i += some {
+		learned := make(map[queue.Lane]int64, some)
+		for k := range int64(some) {
+			learned[queue.Lane{Organization: uuid.New()}] = int64(i) + k + 1
+		}
+		s.lanes.learn(learned)
+		last = len(s.lanes.numbers)
+		most = max(most, last, len(s.lanes.lanes))
+	}
+	return most, last
+}
+
+// MaxLanes is how many lanes a store remembers.
+const MaxLanes = maxLanes

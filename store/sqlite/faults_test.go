@@ -37,13 +37,18 @@ func faulty(t *testing.T) (*sqlite.Store, *faultyDriver, string) {
 	must(t, err)
 	d := &faultyDriver{inner: probe.Driver()}
 	must(t, probe.Close())
+	return faultyStore(t, d, path), d, path
+}
+
+// faultyStore is another store over a faulty driver.
+func faultyStore(t *testing.T, d *faultyDriver, path string) *sqlite.Store {
 	db := sql.OpenDB(faultyConnector{d, path})
 	db.SetMaxOpenConns(1) // a connection that is new has settings to make, which are no part of a call
 	t.Cleanup(func() { must(t, db.Close()) })
 	s, err := sqlite.New(db, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	must(t, s.Migrate(t.Context()))
-	return s, d, path
+	return s
 }
 
 var errFault = errors.New("disk I/O error")

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store"
@@ -80,7 +81,7 @@ func (f *faultFixture) call(name string, do func(context.Context) error) {
 		if err == nil {
 			f.Fatalf("broken rule: a call in which the database fails is an error: %s, fault %d", name, n)
 		}
-		if errors.Is(err, queue.ErrLeaseLost) || errors.Is(err, queue.ErrProcessLost) {
+		if isAnswer(err) {
 			f.Fatalf("broken rule: a failure of the database is no answer: %s, fault %d: %v", name, n, err)
 		}
 		if after != before && !f.parts {
@@ -91,6 +92,18 @@ func (f *faultFixture) call(name string, do func(context.Context) error) {
 		}
 		before = after
 	}
+}
+
+// isAnswer reports whether an error says something about what is stored.
+func isAnswer(err error) bool {
+	for _, answer := range []error{
+		queue.ErrLeaseLost, queue.ErrProcessLost, lifecycle.ErrInUse, lifecycle.ErrStaleTemplate, lifecycle.ErrBuildActive, prewarm.ErrConflict, invalid.Err,
+	} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	return false
 }
 
 // failing is a call as [faultFixture.call] makes it, whose other answer does not matter.
