@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"errors"
 
 	"github.com/google/uuid"
 
@@ -59,12 +58,10 @@ func faultyLost(f *faultFixture) {
 	f.call("Enqueue where the key is taken", failing(func(ctx context.Context) ([]queue.Job, error) {
 		return f.s.Enqueue(ctx, k.now, []queue.Posting{third})
 	}))
-	f.call("Claim by nobody", func(ctx context.Context) error {
+	f.call("Claim by nobody", refused(queue.ErrProcessLost, func(ctx context.Context) error {
 		ask := k.ask(1, job)
 		ask.Process = uuid.New()
-		if _, err := f.s.Claim(ctx, ask); !errors.Is(err, queue.ErrProcessLost) { // which is the answer
-			return err
-		}
-		return nil
-	})
+		_, err := f.s.Claim(ctx, ask)
+		return err
+	}))
 }
