@@ -39,6 +39,17 @@ func choose(all []*Mutant, o options) ([]*Mutant, error) {
 	return chosen, nil
 }
 
+// shuffled returns the mutants of a sample in an order that the seed chooses: a run that is ended early has tried a sample of its own
+// then, and not what stands in the first files.
+func shuffled(mutants []*Mutant, o options) []*Mutant {
+	if o.sample <= 0 {
+		return mutants
+	}
+	mixed := slices.Clone(mutants)
+	rand.New(rand.NewPCG(o.seed, 1)).Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+	return mixed
+}
+
 // suite is the compiled tests of one package, with the switch inside.
 type suite struct {
 	path, dir, binary string

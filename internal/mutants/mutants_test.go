@@ -176,3 +176,19 @@ func TestSample(t *testing.T) {
 		t.Fatal(one, two, other)
 	}
 }
+
+// TestShuffled: a sample is tried in an order of its seed, whole and the same each time; a complete run goes file by file.
+func TestShuffled(t *testing.T) {
+	var all []*Mutant
+	for i := range 100 {
+		all = append(all, &Mutant{ID: i})
+	}
+	byID := func(a, b *Mutant) int { return a.ID - b.ID }
+	one, two := shuffled(all, options{sample: 100, seed: 7}), shuffled(all, options{sample: 100, seed: 7})
+	if slices.IsSortedFunc(one, byID) || !slices.Equal(one, two) || slices.Equal(one, shuffled(all, options{sample: 100, seed: 8})) {
+		t.Error("not an order of the seed:", one, two)
+	}
+	if slices.SortFunc(one, byID); !slices.Equal(one, all) || !slices.Equal(shuffled(all, options{}), all) {
+		t.Error("a mutant is missing, or a complete run is out of order")
+	}
+}
