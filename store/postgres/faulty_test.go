@@ -162,3 +162,6 @@ func (b *broken) Err() error {
 	}
 	return b.err
 }
+
+// FaultyTx is a transaction of the host that asks in the same way.
+func FaultyTx(tx pgx.Tx, next func() error) pgx.Tx { return &faultyTx{tx, &faultyDB{tx, next}} }

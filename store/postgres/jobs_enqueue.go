@@ -66,15 +66,23 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Pos
 		}
 		rows[i] = row
 	}
-	// A job that had a unique key may end before it is read; then the key is free, and the posting is made after all.
+	if err := s.atomic(ctx, func() error { return s.enqueueAll(ctx, rows) }); err != nil {
+		return nil, fmt.Errorf("enqueue %d jobs: %w", len(postings), err)
+	}
+	return rows, nil
+}
+
+// enqueueAll stores jobs, in more than one turn if need be: one that had a unique key may end before it is read; then the key is free, and
+// the posting is made after all.
+func (s *Store) enqueueAll(ctx context.Context, rows []queue.Job) error {
 	for done := 0; done < len(rows); {
 		n, err := s.enqueueSome(ctx, rows)
 		if err != nil {
-			return nil, fmt.Errorf("enqueue %d jobs: %w", len(postings), err)
+			return err
 		}
 		done += n
 	}
-	return rows, nil
+	return nil
 }
 
 // enqueueSome stores the jobs that have no place in line yet, and says how many have one now: their own, or that of the job
