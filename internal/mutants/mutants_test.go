@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,29 @@ func TestBestIsAskedFirst(t *testing.T) {
 		if runs := s.reaching(1); len(runs) != 2 || len(runs[0]) != 1 || len(runs[1]) != 2 || runs[0][0].name != c.first {
 			t.Errorf("after a kill by %q: asked are %v", c.by, runs)
 		}
+	}
+}
+
+// TestPortions: many tests that are little work and take long are asked in portions that grow, those first that have killed most.
+func TestPortions(t *testing.T) {
+	s := &suite{kills: map[string]int{"7": 2, "99": 1}}
+	for i := range 100 {
+		s.tests = append(s.tests, test{name: strconv.Itoa(i), took: time.Second, reaches: map[int]bool{1: i != 5}})
+	}
+	var sizes []int
+	asked := map[string]bool{}
+	runs := s.reaching(1)
+	for _, run := range runs {
+		sizes = append(sizes, len(run))
+		for _, one := range run {
+			asked[one.name] = true
+		}
+	}
+	if want := []int{4, 1, 4, 16, 64, 10}; !slices.Equal(sizes, want) || len(asked) != 99 || asked["5"] {
+		t.Errorf("portions of %v, want %v; %d tests are asked", sizes, want, len(asked))
+	}
+	if first := runs[0]; first[0].name != "7" || first[1].name != "99" || first[2].name != "0" {
+		t.Errorf("first are %v", first)
 	}
 }
 
