@@ -229,6 +229,10 @@ func faultyJobs(f *faultFixture) {
 	var jobs []queue.Job
 	f.call("Enqueue", func(ctx context.Context) (err error) { jobs, err = f.s.Enqueue(ctx, k.now, some); return err })
 	f.call("Enqueue again", failing(func(ctx context.Context) ([]queue.Job, error) { return f.s.Enqueue(ctx, k.now, some) }))
+	unique := []queue.Posting{k.posting(func(p *queue.Posting) { p.Unique = "one" })}
+	f.call("Enqueue under a key", failing(func(ctx context.Context) ([]queue.Job, error) { return f.s.Enqueue(ctx, k.now, unique) }))
+	unique[0].ID = uuid.New()
+	f.call("Enqueue under a key again", failing(func(ctx context.Context) ([]queue.Job, error) { return f.s.Enqueue(ctx, k.now, unique) }))
 	k.pass(2 * time.Minute)
 	f.parts = true // what has turned ready is ready
 	f.call("Ready", failing(func(ctx context.Context) (queue.Listing, error) {
@@ -236,6 +240,9 @@ func faultyJobs(f *faultFixture) {
 	}))
 	f.parts = false
 	f.call("Ahead", failing(func(ctx context.Context) ([]queue.ReadyLane, error) { return f.s.Ahead(ctx, jobs[1].ID, 10) }))
+	nowhere := k.ask(1, jobs[0])
+	nowhere.Probes[0].Lane.Tags = unseen
+	f.call("Claim from a lane that nobody has seen", failing(func(ctx context.Context) (queue.Claimed, error) { return f.s.Claim(ctx, nowhere) }))
 	ask := k.ask(2, jobs...)
 	ask.Limits = queue.Limits{PerTenant: 1, Types: map[string]int{"other": 3}}
 	var claimed queue.Claimed
@@ -293,7 +300,10 @@ func faultyOperations(f *faultFixture) {
 	q := queue.JobQuery{Organization: k.org, Tag: queue.Tag{Key: "os", Value: "linux"}}
 	f.call("ListJobs", failing(func(ctx context.Context) (queue.JobPage, error) { return f.s.ListJobs(ctx, q) }))
 	q.Tag = queue.Tag{}
-	f.call("CountJobs", failing(func(ctx context.Context) (queue.JobCounts, error) { return f.s.CountJobs(ctx, q, 10) }))
+	for _, tag := range []queue.Tag{{}, {Key: "os", Value: "linux"}} {
+		q.Tag = tag
+		f.call("CountJobs", failing(func(ctx context.Context) (queue.JobCounts, error) { return f.s.CountJobs(ctx, q, 10) }))
+	}
 	f.call("RetryJobs", failing(func(ctx context.Context) ([]queue.Job, error) {
 		return f.s.RetryJobs(ctx, queue.Retry{Now: k.now, IDs: []uuid.UUID{over.ID}, By: "ann"})
 	}))
@@ -317,7 +327,11 @@ func faultyOperations(f *faultFixture) {
 	f.must(err)
 	f.parts = true                       // it says how many it has deleted
 	for _, limit := range []int{1, 10} { // and there are fewer than ten
-		f.call("PruneJobs", failing(func(ctx context.Context) (int, error) { return f.s.PruneJobs(ctx, k.now.Add(time.Hour), limit) }))
+		before := k.now.Add(time.Hour)
+		f.call("PruneJobs", failing(func(ctx context.Context) (int, error) {
+			before = before.Add(24 * time.Hour) // else what nobody uses is not looked for again
+			return f.s.PruneJobs(ctx, before, limit)
+		}))
 	}
 }
 
