@@ -93,6 +93,7 @@ func (d *faultyDB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 		var pg *pgconn.PgError
 		if err := d.next(); errors.As(err, &pg) {
 			q.SQL, q.Arguments = raise(pg), nil
+			return d.database.SendBatch(ctx, &fails) // what is behind it is not done
 		}
 	}
 	for i := range b.QueuedQueries {
