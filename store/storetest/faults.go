@@ -23,6 +23,8 @@ type Faulty struct {
 	Fail func(n int) (ended func() bool)
 	// Dump is all that is stored, as text, but what a call may leave behind because it means nothing by itself.
 	Dump func() string
+	// Is says whether an error is what the database said. Defaults to any error.
+	Is func(error) bool
 }
 
 // Faults checks that a call in which the database fails, whenever that is, is an error and has no effect. open returns an empty,
@@ -78,6 +80,9 @@ func (f *faultFixture) call(name string, do func(context.Context) error) {
 		}
 		if err == nil {
 			f.Fatalf("broken rule: a call in which the database fails is an error: %s, fault %d", name, n)
+		}
+		if f.Is != nil && !f.Is(err) {
+			f.Fatalf("broken rule: an error is what the database said: %s, fault %d: %v", name, n, err)
 		}
 		if errors.Is(err, queue.ErrLeaseLost) || errors.Is(err, queue.ErrProcessLost) {
 			f.Fatalf("broken rule: a failure of the database is no answer: %s, fault %d: %v", name, n, err)
