@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
 )
@@ -134,6 +135,11 @@ func TestRetryGivesUp(t *testing.T) {
 	_, err = s.Pauses(t.Context(), epoch)
 	must(t, err)
 	fails = true
+	pick := prewarm.Pick{Pool: "p"}
+	if _, err := s.ClaimMembers(t.Context(), epoch, pick, []prewarm.Claim{{Key: "k", Owner: "ann"}}); err == nil {
+		t.Error("a claim whose key is always taken is no error")
+	}
+	asked = 0
 	jobs, err := s.RetryJobs(t.Context(), queue.Retry{Now: epoch, IDs: []uuid.UUID{uuid.New()}})
 	var pg *pgconn.PgError
 	if err == nil || errors.As(err, &pg) || jobs != nil || asked != 2 {
