@@ -112,15 +112,10 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	}
 	a.dispatch = dispatch.New(dispatch.Hooks{Claim: a.queueClaim, Announce: a.announce})
 	a.ends = batch.New(cfg.Batch, func(e queue.End) uuid.UUID { return e.Lease.Job }, a.storeEnds)
-	a.logs = batch.New(logBatch, func(r queue.Renewal) uuid.UUID { return r.Lease.Job }, a.storeRenewals)
+	a.logs = batch.New(cfg.Batch, func(r queue.Renewal) uuid.UUID { return r.Lease.Job }, a.storeRenewals)
 	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) uuid.UUID { return r.Lease.Job }, a.storeRenewals)
 	a.ends.Weigh(maxBytes, func(e queue.End) int { return len(e.Result) })
-	a.renewals.Weigh(maxBytes, func(r queue.Renewal) (n int) {
-		for _, line := range r.Lines {
-			n += len(line.Text)
-		}
-		return n
-	})
+	a.logs.Weigh(logBytes, func(r queue.Renewal) int { return bytesOf(r.Lines) })
 	if err := a.register(); err != nil {
 		return nil, err
 	}
