@@ -66,20 +66,28 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Pos
 		}
 		rows[i] = row
 	}
-	// A job that had a unique key may end before it is read; then the key is free, and the posting is made after all.
+	if err := s.atomic(ctx, func() error { return s.enqueueAll(ctx, rows) }); err != nil {
+		return nil, fmt.Errorf("enqueue %d jobs: %w", len(postings), err)
+	}
+	return rows, nil
+}
+
+// enqueueAll stores jobs, in more than one turn if need be: one that had a unique key may end before it is read; then the key is free, and
+// the posting is made after all.
+func (s *Store) enqueueAll(ctx context.Context, rows []queue.Job) error {
 	for done, vain := 0, 0; done < len(rows); vain++ {
 		n, err := s.enqueueSome(ctx, rows)
 		if err == nil && n == 0 && vain == maxAttempts {
 			err = errLeftOut
 		}
 		if err != nil {
-			return nil, fmt.Errorf("enqueue %d jobs: %w", len(postings), err)
+			return err
 		}
 		if done += n; n > 0 {
 			vain = 0
 		}
 	}
-	return rows, nil
+	return nil
 }
 
 // errLeftOut is about jobs that are neither stored nor in the way of those that shall be, again and again.

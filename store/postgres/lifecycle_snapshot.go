@@ -146,7 +146,6 @@ func (j *rawJSON) ScanBytes(v []byte) error {
 }
 
 func (s *Store) snapshots(rows pgx.Rows, _ error) ([]lifecycle.Snapshot, error) {
-	defer rows.Close()
 	var all []lifecycle.Snapshot
 	var row snapshotRow
 	targets := snapshotFields.targets(&row)
