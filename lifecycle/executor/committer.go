@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"sync"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -39,13 +40,13 @@ type committer struct {
 	in      chan entry
 	written chan written
 	ended   chan struct{}
+	spare   *sync.Pool // of batches that were written, from this tick or those before
 
 	// The fields below belong to the collecting goroutine.
 
 	pending batch
 	urgent  bool // something pending is
 	running int  // commits in flight
-	spare   []batch
 }
 
 // written is a batch whose commit has ended.
@@ -59,10 +60,10 @@ type written struct {
 const room = 64
 
 // newCommitter starts a committer; the caller must finish it.
-func newCommitter(ctx context.Context, size, inFlight int, write func(context.Context, batch) ([]entry, bool)) *committer {
+func newCommitter(ctx context.Context, size, inFlight int, spare *sync.Pool, write func(context.Context, batch) ([]entry, bool)) *committer {
 	c := &committer{
 		size: size, inFlight: inFlight, write: write, in: make(chan entry, min(size, room)), written: make(chan written, inFlight),
-		ended: make(chan struct{}),
+		ended: make(chan struct{}), spare: spare,
 	}
 	go c.collect(ctx)
 	return c
@@ -172,10 +173,8 @@ func (c *committer) take() batch {
 
 // empty returns a batch to fill.
 func (c *committer) empty() batch {
-	if n := len(c.spare); n > 0 {
-		b := c.spare[n-1]
-		c.spare = c.spare[:n-1]
-		return b
+	if b, ok := c.spare.Get().(*batch); ok {
+		return *b
 	}
 	return batch{make([]lifecycle.Change, 0, c.size), make([]origin, 0, c.size)}
 }
@@ -184,5 +183,5 @@ func (c *committer) empty() batch {
 func (c *committer) reuse(b batch) {
 	clear(b.changes)
 	clear(b.origins)
-	c.spare = append(c.spare, batch{b.changes[:0], b.origins[:0]})
+	c.spare.Put(&batch{b.changes[:0], b.origins[:0]})
 }

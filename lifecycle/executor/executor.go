@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/google/uuid"
@@ -30,8 +31,10 @@ type Executor struct {
 	settling settling
 	share    share
 	absent   absent
-	ran      atomic.Bool
-	last     atomic.Pointer[Stats]
+	// spare are batches of changes, to be filled again.
+	spare sync.Pool
+	ran   atomic.Bool
+	last  atomic.Pointer[Stats]
 }
 
 // New returns an executor over a store. It starts nothing: call [Executor.Run], or [Executor.Tick] from a scheduler of

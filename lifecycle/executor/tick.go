@@ -163,7 +163,7 @@ func (r *run) finish(ctx context.Context) {
 // evaluate decides on each workspace of a page, commits what needs no build, and returns what does.
 func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 	if r.out == nil {
-		r.out = newCommitter(ctx, r.e.cfg.BatchSize, r.e.cfg.CommitsInFlight, r.write)
+		r.out = newCommitter(ctx, r.e.cfg.BatchSize, r.e.cfg.CommitsInFlight, &r.e.spare, r.write)
 		r.groups = newGroups(r)
 		r.calls = goroutines.New(r.e.cfg.Concurrency)
 	}
