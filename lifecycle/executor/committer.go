@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"sync"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -40,13 +39,13 @@ type committer struct {
 	in      chan entry
 	written chan written
 	ended   chan struct{}
-	spare   *sync.Pool // of batches that were written, from this tick or those before
 
 	// The fields below belong to the collecting goroutine.
 
 	pending batch
 	urgent  bool // something pending is
 	running int  // commits in flight
+	spare   []batch
 }
 
 // written is a batch whose commit has ended.
@@ -59,8 +58,8 @@ type written struct {
 // room is how many changes may wait for the collecting goroutine: enough that it is not woken for each of them.
 const room = 64
 
-// newCommitter starts a committer; the caller must finish it.
-func newCommitter(ctx context.Context, size, inFlight int, spare *sync.Pool, write func(context.Context, batch) ([]entry, bool)) *committer {
+// newCommitter starts a committer, which may use the memory of spare batches; the caller must finish it.
+func newCommitter(ctx context.Context, size, inFlight int, spare []batch, write func(context.Context, batch) ([]entry, bool)) *committer {
 	c := &committer{
 		size: size, inFlight: inFlight, write: write, in: make(chan entry, min(size, room)), written: make(chan written, inFlight),
 		ended: make(chan struct{}), spare: spare,
@@ -72,11 +71,12 @@ func newCommitter(ctx context.Context, size, inFlight int, spare *sync.Pool, wri
 // add takes a change. It waits while a full batch waits for a commit to end.
 func (c *committer) add(e entry) { c.in <- e }
 
-// finish waits until all that was added, and all that followed from it, is committed. When ctx has ended, what is not in
-// flight is dropped. Nothing may be added afterwards.
-func (c *committer) finish() {
+// finish waits until all that was added, and all that followed from it, is committed, and returns its spare batches. When ctx
+// has ended, what is not in flight is dropped. Nothing may be added afterwards.
+func (c *committer) finish() (spare []batch) {
 	close(c.in)
 	<-c.ended
+	return c.spare
 }
 
 func (c *committer) collect(ctx context.Context) {
@@ -173,8 +173,10 @@ func (c *committer) take() batch {
 
 // empty returns a batch to fill.
 func (c *committer) empty() batch {
-	if b, ok := c.spare.Get().(*batch); ok {
-		return *b
+	if n := len(c.spare); n > 0 {
+		b := c.spare[n-1]
+		c.spare = c.spare[:n-1]
+		return b
 	}
 	return batch{make([]lifecycle.Change, 0, c.size), make([]origin, 0, c.size)}
 }
@@ -183,5 +185,5 @@ func (c *committer) empty() batch {
 func (c *committer) reuse(b batch) {
 	clear(b.changes)
 	clear(b.origins)
-	c.spare.Put(&batch{b.changes[:0], b.origins[:0]})
+	c.spare = append(c.spare, batch{b.changes[:0], b.origins[:0]})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/google/uuid"
@@ -31,8 +30,8 @@ type Executor struct {
 	settling settling
 	share    share
 	absent   absent
-	// spare are batches of changes, to be filled again.
-	spare sync.Pool
+	// spare are the batches of the last tick, which the next one fills again: as many as are committed at once, and one more.
+	spare []batch
 	ran   atomic.Bool
 	last  atomic.Pointer[Stats]
 }

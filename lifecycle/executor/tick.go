@@ -156,14 +156,14 @@ func (r *run) finish(ctx context.Context) {
 	if r.out != nil {
 		r.groups.finish(ctx)
 		r.calls.End()
-		r.out.finish()
+		r.e.spare = r.out.finish()
 	}
 }
 
 // evaluate decides on each workspace of a page, commits what needs no build, and returns what does.
 func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 	if r.out == nil {
-		r.out = newCommitter(ctx, r.e.cfg.BatchSize, r.e.cfg.CommitsInFlight, &r.e.spare, r.write)
+		r.out = newCommitter(ctx, r.e.cfg.BatchSize, r.e.cfg.CommitsInFlight, r.e.spare, r.write)
 		r.groups = newGroups(r)
 		r.calls = goroutines.New(r.e.cfg.Concurrency)
 	}
