@@ -39,8 +39,15 @@ func newWritten(columns, rows int) *written {
 	return w
 }
 
+// largestKept is more than a batch takes, unless its jobs have large payloads.
+const largestKept = 1 << 20
+
 // release may be called once the statement has been answered, or has failed.
-func (w *written) release() { buffers.Put(&w.buf) }
+func (w *written) release() {
+	if cap(w.buf) <= largestKept {
+		buffers.Put(&w.buf)
+	}
+}
 
 // add writes the parameters for rows.
 func (c columns[R]) add(w *written, rows []R) {
