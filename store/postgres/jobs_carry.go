@@ -56,10 +56,13 @@ func withoutMessage(ctx context.Context) context.Context {
 }
 
 // args are the parameters of carriedSQL.
-func (m carried) args() []any {
+func (m carried) args() []any { return []any{carrierKey(m.channel), m.channel, m.parts} }
+
+// carrierKey is the advisory lock of the posting that sends its message.
+func carrierKey(channel string) int64 {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte("dormouse messages of " + m.channel))
-	return []any{int64(h.Sum64()), m.channel, m.parts}
+	_, _ = h.Write([]byte("dormouse messages on " + channel))
+	return int64(h.Sum64())
 }
 
 // jobsChannel is where the messages about jobs of a schema are sent.
