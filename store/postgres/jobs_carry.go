@@ -16,14 +16,13 @@ import (
 // disk, so that others wait for it who notify. So at most one posting at a time carries its message, whoever posts: where another one
 // has the advisory lock it does not wait, and its message is sent by a call of its own ([Pubsub.Publish]).
 //
-// No inserted job has a number below the one in the message. It is exact for a single job.
+// No inserted job has a number below the one in the message, which is that behind the last one of its tenant.
 var carriedSQL = carriedFrom(1 + len(enqueueColumns))
 
 func carriedFrom(first int) string {
 	p := func(i int) string { return "$" + strconv.Itoa(first+i) }
 	return strings.NewReplacer("%lock", p(0), "%channel", p(1), "%parts", p(2)).Replace(`
-		CASE WHEN pg_try_advisory_xact_lock(%lock) THEN pg_notify(%channel, array_to_string(%parts::text[],
-			((SELECT min(place) FROM turn) - (SELECT max(steps - first_step) FROM tenant))::text)) IS NOT NULL
+		CASE WHEN pg_try_advisory_xact_lock(%lock) THEN pg_notify(%channel, array_to_string(%parts::text[], ((SELECT min(place - step) FROM turn) + 1)::text)) IS NOT NULL
 		ELSE false END`)
 }
 

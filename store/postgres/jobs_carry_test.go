@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -30,6 +31,21 @@ func posted(t *testing.T, s poster, bus *postgres.Pubsub, tenant uuid.UUID) queu
 	jobs, err := s.Enqueue(bus.Carry(soon(t), []string{"carried"}), epoch, []queue.Posting{p})
 	must(t, err)
 	return jobs[0]
+}
+
+// The number in a message lies behind the tenant's last job: from there on a claim passes no dead entries of the index.
+func TestNumberOfACarriedMessage(t *testing.T) {
+	s, pool := open(t)
+	bus := newPubsub(t, pool, postgres.Config{})
+	received, _ := listening(t, bus)
+	p := queue.Posting{Organization: uuid.New(), Tenant: uuid.New(), Type: "build"}
+	var last int64
+	for range 3 {
+		jobs, err := s.Enqueue(bus.Carry(soon(t), []string{"", ""}), epoch, []queue.Posting{p})
+		must(t, err)
+		received.expect(t, strconv.FormatInt(last+1, 10))
+		last = jobs[0].Order
+	}
 }
 
 // A message is not sent by a store of another schema or pool, nor in a transaction of the host, which may last; the jobs are stored.

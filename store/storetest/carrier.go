@@ -113,7 +113,6 @@ func carryNumber(k *carrierKit) {
 		for _, j := range jobs {
 			k.must(from <= j.Order, "the number is above that of no job stored with the message", "%d, of %+v", from, jobs)
 		}
-		k.must(len(jobs) > 1 || from == jobs[0].Order, "of a single job the number is its own", "%d, not %d", from, jobs[0].Order)
 		k.claim(1, jobs[0])
 	}
 }

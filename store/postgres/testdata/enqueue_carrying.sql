@@ -30,7 +30,7 @@ WITH wanted AS (
 	ORDER BY p.organization_id, p.priority, p.tenant_id
 	ON CONFLICT (organization_id, priority, tenant_id) DO UPDATE
 	SET place = greatest(t.place + excluded.step, excluded.place), step = excluded.step
-	RETURNING organization_id, priority, tenant_id, place
+	RETURNING organization_id, priority, tenant_id, place, step
 )
 	INSERT INTO dormouse.jobs AS j (ready, place,
 		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,
@@ -48,6 +48,5 @@ RETURNING
 		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
 		j.result, j.percent, j.message,
 		
-	CASE WHEN pg_try_advisory_xact_lock($15) THEN pg_notify($16, array_to_string($17::text[],
-		((SELECT min(place) FROM turn) - (SELECT max(steps - first_step) FROM tenant))::text)) IS NOT NULL
+	CASE WHEN pg_try_advisory_xact_lock($15) THEN pg_notify($16, array_to_string($17::text[], ((SELECT min(place - step) FROM turn) + 1)::text)) IS NOT NULL
 	ELSE false END
