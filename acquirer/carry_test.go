@@ -52,7 +52,9 @@ func TestAnnouncementInTheCommit(t *testing.T) {
 		front, back := f.start(), f.start()
 		w := f.joinPlain(back)
 		f.settle()
-		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault { return acquirertest.Fault{Lost: v == acquirertest.Enqueue} })
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+			return acquirertest.Fault{Lost: v == acquirertest.Enqueue}
+		})
 		p, begun := f.posting(nil), time.Now()
 		if _, err := front.Enqueue(f.ctx, p); err == nil {
 			t.Fatal("the answer is not lost")
