@@ -194,3 +194,15 @@ func TestProblemsAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// What somebody sent comes back without what a reader would act on or not see.
+func TestProblemsShowNothingHidden(t *testing.T) {
+	p := dormouse.ProblemOf(invalid.New("name", "\x1b[2Ja\u202eb\x00\xff", "must be a name"))
+	if p.Value != "\ufffd[2Ja\ufffdb\ufffd\ufffd" {
+		t.Errorf("the value is %q", p.Value)
+	}
+	text, err := json.Marshal(p)
+	if err != nil || strings.ContainsAny(string(text), "\x1b\u202e") {
+		t.Errorf("written as %q, %v", text, err)
+	}
+}

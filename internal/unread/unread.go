@@ -34,6 +34,11 @@ func (r Rest) String() string {
 	return r.text.Value()
 }
 
+// Names are those of the members of an object that were not read, in order.
+func (r Rest) Names() []string {
+	return slices.Sorted(maps.Keys(object([]byte(r.String()))))
+}
+
 // whole is what the text of a value that could not be read at all begins with. No JSON text does.
 const whole = "="
 

@@ -28,6 +28,9 @@ func rejects(err error) bool {
 	if err == nil || errors.Is(err, lifecycle.ErrUnavailable) {
 		return false
 	}
+	if errors.Is(err, errNotWritten) {
+		return true
+	}
 	text := err.Error()
 	return strings.Contains(text, "constraint failed") || strings.Contains(text, "too big") || strings.Contains(text, "cannot store")
 }
