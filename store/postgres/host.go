@@ -41,8 +41,7 @@ var _ store.Tx = (*Tx)(nil)
 // The host ends the transaction, and should do so soon: until then the rows that were written stay locked, so that a tick may
 // wait for one of these workspaces, and whoever stores jobs of the same tenants waits too, for half a second. A call waits for
 // another transaction for 2 seconds at most, or for the host's own lock_timeout if that is shorter, and then fails with a
-// [lifecycle.ErrUnavailable] that names the table. Where the store itself waits for half a second only, as for jobs, it does so
-// whatever the host's lock_timeout is. Transactions that write the same workspaces in different orders may be ended by the server
+// [lifecycle.ErrUnavailable] that names the table. Where the store itself waits for less, as for jobs, it does so here too. Transactions that write the same workspaces in different orders may be ended by the server
 // as deadlocks. Nothing is tried again: what has failed because of other transactions, or because the connection broke, the host
 // does once more from the beginning.
 //
@@ -71,12 +70,23 @@ type hostTx struct {
 
 // try does what [Store.retry] does, once and in a savepoint.
 func (h *hostTx) try(ctx context.Context, f func(context.Context) error) error {
+	return h.atomic(ctx, func() error {
+		err := h.bounded(ctx, f)
+		if err != nil {
+			err = unavailable(classify(err), heldByOthers(err))
+		}
+		return err
+	})
+}
+
+// atomic calls f in a savepoint.
+func (h *hostTx) atomic(ctx context.Context, f func() error) error {
 	savepoint, err := h.tx.Begin(ctx)
 	if err != nil {
 		return unavailable(classify(err), err)
 	}
-	if err := h.bounded(ctx, f); err != nil {
-		return unavailable(classify(err), errors.Join(heldByOthers(err), savepoint.Rollback(context.WithoutCancel(ctx))))
+	if err := f(); err != nil {
+		return errors.Join(err, savepoint.Rollback(context.WithoutCancel(ctx)))
 	}
 	if err := savepoint.Commit(ctx); err != nil {
 		return unavailable(classify(err), err)
@@ -84,12 +94,18 @@ func (h *hostTx) try(ctx context.Context, f func(context.Context) error) error {
 	return nil
 }
 
+// atomic calls f, which asks the database more than once. What a part has done in a transaction of the host is taken back if a later one
+// fails; outside of one it is done.
+func (s *Store) atomic(ctx context.Context, f func() error) error {
+	if s.host != nil {
+		return s.host.atomic(ctx, f)
+	}
+	return f()
+}
+
 // hostWaitSQL bounds how long a call waits for another transaction, unless the host has a shorter bound, and returns the host's.
 // It is longer than the server takes to find a deadlock, which it knows better than we do.
-const hostWaitSQL = `
-	SELECT current_setting('lock_timeout'), set_config('lock_timeout', CASE
-		WHEN current_setting('lock_timeout')::interval BETWEEN '1 ms' AND '2 s' THEN current_setting('lock_timeout') ELSE '2s'
-	END, true)`
+var hostWaitSQL = `SELECT current_setting('lock_timeout'), ` + waitAtMost("2s")
 
 // bounded calls f, which waits for no other transaction without end, and leaves the host's own bound as it was. Where f fails, the
 // savepoint does that.

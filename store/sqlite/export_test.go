@@ -109,6 +109,7 @@ func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value st
 	statement := map[string]string{
 		"policy":      `UPDATE {templates} SET policy = ?, revision = revision + 1 WHERE id = ?`,
 		"state":       `UPDATE {templates} SET state = ?, revision = revision + 1 WHERE id = ?`,
+		"engine":      `INSERT INTO {engine} (one, state) SELECT 1, ? WHERE ?2 IS NOT NULL ON CONFLICT (one) DO UPDATE SET state = excluded.state`,
 		"hold rules":  `UPDATE {workspaces} SET hold_rules = CAST(? AS INTEGER) WHERE id = ?`,
 		"quiet hours": `UPDATE {owners} SET quiet_hours = ? WHERE id = ?`,
 		"autostart":   `UPDATE {workspaces} SET autostart = ? WHERE id = ?`,

@@ -68,8 +68,7 @@ func pruneBuilds(before time.Time) pruning[buildKey] {
 				ORDER BY completed_at, workspace_id, number LIMIT ? OFFSET ?`, micros(before), limit, passed)
 		},
 		remove: func(t *tx, b buildKey) (bool, error) {
-			_, err := t.exec(`DELETE FROM {builds} WHERE workspace_id = ? AND number = ?`, blob(b.workspace), b.number)
-			return true, err
+			return true, t.execOne(`DELETE FROM {builds} WHERE workspace_id = ? AND number = ?`, blob(b.workspace), b.number)
 		},
 	}
 }
@@ -87,7 +86,7 @@ func pruneWorkspaces(before time.Time) pruning[uuid.UUID] {
 		remove: func(t *tx, id uuid.UUID) (bool, error) {
 			_, err := t.exec(`DELETE FROM {builds} WHERE workspace_id = ?`, blob(id))
 			if err == nil {
-				_, err = t.exec(`DELETE FROM {workspaces} WHERE id = ?`, blob(id))
+				err = t.execOne(`DELETE FROM {workspaces} WHERE id = ?`, blob(id))
 			}
 			return true, err
 		},
