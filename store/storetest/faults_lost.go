@@ -44,6 +44,10 @@ func faultyLost(f *faultFixture) {
 	f.call("Cancel of no job", failing(func(ctx context.Context) ([]queue.Job, error) {
 		return f.s.Cancel(ctx, queue.Cancellation{Now: k.now, IDs: []uuid.UUID{uuid.New()}})
 	}))
+	k.cancel("why", job)
+	f.call("Heartbeat of who holds what is canceled", failing(func(ctx context.Context) (queue.Fleet, error) {
+		return f.s.Heartbeat(ctx, queue.Heartbeat{Process: k.process, Now: k.now})
+	}))
 	// A unique key that is taken.
 	over := k.running(withUnique("key"))
 	k.end(queue.End{Handout: k.handout(over), Outcome: queue.OutcomeFailed})
