@@ -322,6 +322,9 @@ func TestFaultsWithinTheHostsTransaction(t *testing.T) {
 		w := all[0].Workspace
 		w.ID = uuid.New()
 		must(t, within.CreateWorkspaces(t.Context(), killEpoch, w))
+		if _, err := tx.ExecContext(t.Context(), `RELEASE dormouse`); err == nil || !strings.Contains(err.Error(), "no such savepoint") {
+			t.Errorf("fault %d: a savepoint is left: %v", n, err)
+		}
 		if !hit {
 			must(t, failed)
 			must(t, tx.Rollback())

@@ -161,3 +161,6 @@ func (s *Store) LearnLanes(n, some int) (most, last int) {
 
 // MaxLanes is how many lanes a store remembers.
 const MaxLanes = maxLanes
+
+// Subscribe is WatchWakes without the waiting.
+func (s *Store) Subscribe(wake func()) (cancel func()) { return s.watchers.Subscribe(wake) }

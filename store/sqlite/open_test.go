@@ -88,7 +88,7 @@ type preparing struct{ d *scripted }
 
 func (c preparing) Prepare(text string) (driver.Stmt, error) {
 	c.d.said = append(c.d.said, text)
-	return statement{c.d}, c.d.prep
+	return statement(c), c.d.prep
 }
 func (c preparing) Begin() (driver.Tx, error) { return nil, errScripted }
 func (c preparing) Close() error              { c.d.closed++; return nil }

@@ -44,10 +44,7 @@ func (s *Store) Forget(ctx context.Context, p store.Person) error {
 
 // forgetArgs are the parameters of the statements about a person: the id, the organization or NULL, the names, the pseudonym.
 func forgetArgs(p *store.Person) []any {
-	names, _ := json.Marshal(p.Names) // texts can be written
-	if p.Names == nil {
-		names = []byte(`[]`)
-	}
+	names, _ := json.Marshal(p.Names) // texts can be written; none is null, whose only element is no name
 	return []any{blob(p.ID), optional(p.Organization), string(names), p.Pseudonym.String(), blob(uuid.Nil)}
 }
 

@@ -268,11 +268,16 @@ func faultyJobs(f *faultFixture) {
 	unique[0].ID = uuid.New()
 	f.call("Enqueue under a key again", failing(func(ctx context.Context) ([]queue.Job, error) { return f.s.Enqueue(ctx, k.now, unique) }))
 	k.pass(2 * time.Minute)
-	f.parts = true // what has turned ready is ready
-	f.call("Ready", failing(func(ctx context.Context) (queue.Listing, error) {
-		return f.s.Ready(ctx, k.now, queue.ReadyQuery{CountTo: 10, Whole: true})
+	f.parts = true // what has turned ready is ready, and the call then asks for less
+	for range 2 {
+		f.call("Ready", failing(func(ctx context.Context) (queue.Listing, error) {
+			return f.s.Ready(ctx, k.now, queue.ReadyQuery{CountTo: 10, Whole: true})
+		}))
+		f.parts = false
+	}
+	f.call("Ready of an organization", failing(func(ctx context.Context) (queue.Listing, error) {
+		return f.s.Ready(ctx, k.now, queue.ReadyQuery{CountTo: 10, Organizations: []uuid.UUID{k.org}})
 	}))
-	f.parts = false
 	f.call("Ahead", failing(func(ctx context.Context) ([]queue.ReadyLane, error) { return f.s.Ahead(ctx, jobs[1].ID, 10) }))
 	nowhere := k.ask(1, jobs[0])
 	nowhere.Probes[0].Lane.Tags = unseen

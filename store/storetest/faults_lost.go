@@ -45,11 +45,15 @@ func faultyLost(f *faultFixture) {
 	f.call("Cancel of no job", failing(func(ctx context.Context) ([]queue.Job, error) {
 		return f.s.Cancel(ctx, queue.Cancellation{Now: k.now, IDs: []uuid.UUID{uuid.New()}})
 	}))
+	k.cancel("why", job)
+	f.call("Heartbeat of who holds what is canceled", failing(func(ctx context.Context) (queue.Fleet, error) {
+		return f.s.Heartbeat(ctx, queue.Heartbeat{Process: k.process, Now: k.now})
+	}))
 	// A unique key that is taken.
 	over := k.running(withUnique("key"))
 	k.end(queue.End{Handout: k.handout(over), Outcome: queue.OutcomeFailed})
 	second := k.posting(withUnique("key"))
-	_, err := f.s.Enqueue(f.ctx, k.now, []queue.Posting{second})
+	posted, err := f.s.Enqueue(f.ctx, k.now, []queue.Posting{second})
 	f.must(err)
 	f.call("RetryJobs where the key is taken", failing(func(ctx context.Context) ([]queue.Job, error) {
 		return f.s.RetryJobs(ctx, queue.Retry{Now: k.now, IDs: []uuid.UUID{over.ID}})
@@ -59,6 +63,13 @@ func faultyLost(f *faultFixture) {
 	f.call("Enqueue where the key is taken", failing(func(ctx context.Context) ([]queue.Job, error) {
 		return f.s.Enqueue(ctx, k.now, []queue.Posting{third})
 	}))
+	f.call("Claim where all are at their limits", func(ctx context.Context) error {
+		ask := k.ask(1, posted...)
+		ask.Limits = queue.Limits{Types: map[string]int{job.Type: 1}}
+		claimed, err := f.s.Claim(ctx, ask)
+		f.rule(err != nil || claimed.Limited && len(claimed.Jobs) == 0, "Claim where all are at their limits: %+v", claimed)
+		return err
+	})
 	f.call("Claim by nobody", refused(queue.ErrProcessLost, func(ctx context.Context) error {
 		ask := k.ask(1, job)
 		ask.Process = uuid.New()

@@ -50,6 +50,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"plans in any order", testPlans},
 		{"owner returns", testOwnerReturns},
 		{"engine held", testEngineHeld},
+		{"engine refused", testEngineRefused},
 		{"owner wakes", testOwnerWakes},
 		{"brake", testBrake},
 		{"brake per template", testBrakePerTemplate},

@@ -2,10 +2,12 @@ package storetest
 
 import (
 	"errors"
+	"reflect"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -31,6 +33,18 @@ func testBuildWithoutNumber(f *fixture) {
 	var blame *lifecycle.ChangeError
 	f.rule(errors.As(err, &blame) && blame.WorkspaceID == s.Workspace.ID, "a new build without a number is a ChangeError: got %v", err)
 	f.rule(f.load(s.Workspace.ID) == s, "a change that is refused writes nothing")
+}
+
+// testEngineRefused puts an engine whose hold cannot be.
+func testEngineRefused(f *fixture) {
+	h := skipUnless[lifecycle.Holder](f)
+	before, err := h.Engine(f.ctx)
+	f.must(err)
+	refused := lifecycle.Engine{Hold: lifecycle.Hold{Until: epoch.Add(time.Hour), Rules: lifecycle.HoldAll + 1}}
+	f.rule(errors.Is(h.PutEngine(f.ctx, epoch, refused), invalid.Err), "an engine whose hold is of rules that there are not is refused")
+	after, err := h.Engine(f.ctx)
+	f.must(err)
+	f.rule(reflect.DeepEqual(after, before), "an engine that is refused changes nothing: got %+v, want %+v", after, before)
 }
 
 // testOutboxPrecision writes events of instants between two microseconds.
