@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,10 +14,7 @@ import (
 func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.Fleet, err error) {
 	var workers any
 	if b.Workers != nil {
-		text, err := json.Marshal(b.Workers)
-		if err != nil {
-			return fleet, fmt.Errorf("workers of process %s: %w", b.Process, err)
-		}
+		text, _ := json.Marshal(b.Workers) // numbers, ids and texts can be written
 		workers = text
 	}
 	err = s.write(ctx, func(t *tx) error {

@@ -45,7 +45,7 @@ func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 // refers to stays, and keeps nothing else.
 func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	n, err = pruneBuilds(before).run(ctx, s, limit)
-	if err == nil && n < limit {
+	if err == nil {
 		var gone int
 		gone, err = pruneWorkspaces(before).run(ctx, s, limit-n)
 		n += gone

@@ -13,9 +13,6 @@ import (
 
 // PutOwner implements [lifecycle.Registry].
 func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) error {
-	if err := s.ready(ctx); err != nil {
-		return unavailable(err, "put owner %s", o.ID)
-	}
 	err := s.write(ctx, func(t *tx) error {
 		old, _, err := s.ownerOf(o.ID, t.query)
 		if err != nil {

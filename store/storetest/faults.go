@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store"
@@ -23,6 +24,8 @@ type Faulty struct {
 	Fail func(n int) (ended func() bool)
 	// Dump is all that is stored, as text, but what a call may leave behind because it means nothing by itself.
 	Dump func() string
+	// Is says whether an error is what the database said. Defaults to any error.
+	Is func(error) bool
 }
 
 // Faults checks that a call in which the database fails, whenever that is, is an error and has no effect. open returns an empty,
@@ -31,6 +34,7 @@ func Faults(t *testing.T, open func(*testing.T) Faulty) {
 	for name, run := range map[string]func(*faultFixture){
 		"registry": faultyRegistry, "workspaces": faultyWorkspaces, "ticks": faultyTicks, "jobs": faultyJobs,
 		"operations": faultyOperations, "members": faultyMembers, "removal": faultyRemoval, "many": faultyMany, "sweeps": faultySweeps,
+		"nothing": faultyNothing, "lost": faultyLost,
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := Options{}.withDefaults()
@@ -79,7 +83,10 @@ func (f *faultFixture) call(name string, do func(context.Context) error) {
 		if err == nil {
 			f.Fatalf("broken rule: a call in which the database fails is an error: %s, fault %d", name, n)
 		}
-		if errors.Is(err, queue.ErrLeaseLost) || errors.Is(err, queue.ErrProcessLost) {
+		if f.Is != nil && !f.Is(err) {
+			f.Fatalf("broken rule: an error is what the database said: %s, fault %d: %v", name, n, err)
+		}
+		if isAnswer(err) {
 			f.Fatalf("broken rule: a failure of the database is no answer: %s, fault %d: %v", name, n, err)
 		}
 		if after != before && !f.parts {
@@ -90,6 +97,28 @@ func (f *faultFixture) call(name string, do func(context.Context) error) {
 		}
 		before = after
 	}
+}
+
+// refused is a call as [faultFixture.call] makes it, which is refused where nothing fails.
+func refused(with error, do func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := do(ctx); !errors.Is(err, with) {
+			return err
+		}
+		return nil
+	}
+}
+
+// isAnswer reports whether an error says something about what is stored.
+func isAnswer(err error) bool {
+	for _, answer := range []error{
+		queue.ErrLeaseLost, queue.ErrProcessLost, lifecycle.ErrInUse, lifecycle.ErrStaleTemplate, lifecycle.ErrBuildActive, prewarm.ErrConflict, invalid.Err,
+	} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	return false
 }
 
 // failing is a call as [faultFixture.call] makes it, whose other answer does not matter.
@@ -118,6 +147,11 @@ func faultyRegistry(f *faultFixture) {
 	f.follows = false
 	one, two := f.workspace(), f.workspace()
 	f.call("CreateWorkspaces", func(ctx context.Context) error { return f.s.CreateWorkspaces(ctx, epoch, one, two) })
+	nobodys := f.workspace()
+	nobodys.OwnerID = uuid.New()
+	for _, w := range []lifecycle.Workspace{one, nobodys} {
+		f.call("CreateWorkspaces that is refused", refused(invalid.Err, func(ctx context.Context) error { return f.s.CreateWorkspaces(ctx, epoch, w) }))
+	}
 	f.call("Template", func(ctx context.Context) error { _, _, err := f.s.Template(ctx, t.ID); return err })
 	f.call("Owner", func(ctx context.Context) error { _, _, err := f.s.Owner(ctx, o.ID); return err })
 	f.call("Engine", failing(f.s.Engine))
@@ -229,6 +263,10 @@ func faultyJobs(f *faultFixture) {
 	var jobs []queue.Job
 	f.call("Enqueue", func(ctx context.Context) (err error) { jobs, err = f.s.Enqueue(ctx, k.now, some); return err })
 	f.call("Enqueue again", failing(func(ctx context.Context) ([]queue.Job, error) { return f.s.Enqueue(ctx, k.now, some) }))
+	unique := []queue.Posting{k.posting(func(p *queue.Posting) { p.Unique = "one" })}
+	f.call("Enqueue under a key", failing(func(ctx context.Context) ([]queue.Job, error) { return f.s.Enqueue(ctx, k.now, unique) }))
+	unique[0].ID = uuid.New()
+	f.call("Enqueue under a key again", failing(func(ctx context.Context) ([]queue.Job, error) { return f.s.Enqueue(ctx, k.now, unique) }))
 	k.pass(2 * time.Minute)
 	f.parts = true // what has turned ready is ready
 	f.call("Ready", failing(func(ctx context.Context) (queue.Listing, error) {
@@ -236,6 +274,9 @@ func faultyJobs(f *faultFixture) {
 	}))
 	f.parts = false
 	f.call("Ahead", failing(func(ctx context.Context) ([]queue.ReadyLane, error) { return f.s.Ahead(ctx, jobs[1].ID, 10) }))
+	nowhere := k.ask(1, jobs[0])
+	nowhere.Probes[0].Lane.Tags = unseen
+	f.call("Claim from a lane that nobody has seen", failing(func(ctx context.Context) (queue.Claimed, error) { return f.s.Claim(ctx, nowhere) }))
 	ask := k.ask(2, jobs...)
 	ask.Limits = queue.Limits{PerTenant: 1, Types: map[string]int{"other": 3}}
 	var claimed queue.Claimed
@@ -293,7 +334,10 @@ func faultyOperations(f *faultFixture) {
 	q := queue.JobQuery{Organization: k.org, Tag: queue.Tag{Key: "os", Value: "linux"}}
 	f.call("ListJobs", failing(func(ctx context.Context) (queue.JobPage, error) { return f.s.ListJobs(ctx, q) }))
 	q.Tag = queue.Tag{}
-	f.call("CountJobs", failing(func(ctx context.Context) (queue.JobCounts, error) { return f.s.CountJobs(ctx, q, 10) }))
+	for _, tag := range []queue.Tag{{}, {Key: "os", Value: "linux"}} {
+		q.Tag = tag
+		f.call("CountJobs", failing(func(ctx context.Context) (queue.JobCounts, error) { return f.s.CountJobs(ctx, q, 10) }))
+	}
 	f.call("RetryJobs", failing(func(ctx context.Context) ([]queue.Job, error) {
 		return f.s.RetryJobs(ctx, queue.Retry{Now: k.now, IDs: []uuid.UUID{over.ID}, By: "ann"})
 	}))
@@ -317,7 +361,11 @@ func faultyOperations(f *faultFixture) {
 	f.must(err)
 	f.parts = true                       // it says how many it has deleted
 	for _, limit := range []int{1, 10} { // and there are fewer than ten
-		f.call("PruneJobs", failing(func(ctx context.Context) (int, error) { return f.s.PruneJobs(ctx, k.now.Add(time.Hour), limit) }))
+		before := k.now.Add(time.Hour)
+		f.call("PruneJobs", failing(func(ctx context.Context) (int, error) {
+			before = before.Add(24 * time.Hour) // else what nobody uses is not looked for again
+			return f.s.PruneJobs(ctx, before, limit)
+		}))
 	}
 }
 
@@ -372,6 +420,9 @@ func faultyRemoval(f *faultFixture) {
 		t.ID, t.Revision, o.ID = uuid.New(), 0, uuid.New()
 		f.must(f.s.PutTemplate(f.ctx, epoch, t))
 		f.must(f.s.PutOwner(f.ctx, epoch, o))
+		f.create(1)
+		f.call("DeleteTemplate in use", refused(lifecycle.ErrInUse, func(ctx context.Context) error { return remover.DeleteTemplate(ctx, f.template.ID) }))
+		f.call("DeleteOwner in use", refused(lifecycle.ErrInUse, func(ctx context.Context) error { return remover.DeleteOwner(ctx, f.owner.ID) }))
 		f.call("DeleteTemplate", func(ctx context.Context) error { return remover.DeleteTemplate(ctx, t.ID) })
 		f.call("DeleteOwner", func(ctx context.Context) error { return remover.DeleteOwner(ctx, o.ID) })
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -120,6 +121,9 @@ func (a *API) simulate(q *request, in Simulate) (any, error) {
 	}
 	candidates := []forecast.Candidate{{Name: "as it is"}}
 	for _, c := range in.Candidates {
+		if err := cmp.Or(validName("candidates.name", c.Name), known("candidates.policy", &c.Policy)); err != nil {
+			return nil, err
+		}
 		candidate, err := forecast.WithPolicy(c.Name, c.Policy, in.From)
 		if err != nil {
 			return nil, invalid.Within("candidates", err)
