@@ -163,8 +163,8 @@ func TestClaimUnderAShortWait(t *testing.T) {
 		says   string
 	}{
 		"number claimed last": {
-			`INSERT INTO dormouse.claimed (organization_id, priority, place) SELECT organization_id, priority, place FROM dormouse.jobs`, nil,
-			queue.Limits{}, "claimed",
+			lock: `INSERT INTO dormouse.claimed (organization_id, priority, place) SELECT organization_id, priority, place FROM dormouse.jobs`,
+			says: "claimed",
 		},
 		"organization": {
 			`SELECT pg_advisory_xact_lock(hashtextextended($1 || $2::uuid::text, 0))`, []any{postgres.DefaultSchema, org},
