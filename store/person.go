@@ -69,12 +69,16 @@ func (p *Person) Within(organization uuid.UUID) bool {
 }
 
 // LeaveHold takes them out of a hold, and reports whether they were in it.
-func (p *Person) LeaveHold(h *lifecycle.Hold) bool {
-	found := p.Is(h.By)
-	if found {
-		h.By, h.Note = p.Pseudonym.String(), ""
-	}
-	return found
+func (p *Person) LeaveHold(h *lifecycle.Hold) bool { return h.Redact(p.Names, p.Pseudonym.String()) }
+
+// LeaveTemplate takes them out of a template, whose hold may be one that this version cannot read.
+func (p *Person) LeaveTemplate(t *lifecycle.Template) bool {
+	return t.Redact(p.Names, p.Pseudonym.String())
+}
+
+// LeaveEngine takes them out of the state of the engine in the same way.
+func (p *Person) LeaveEngine(e *lifecycle.Engine) bool {
+	return e.Redact(p.Names, p.Pseudonym.String())
 }
 
 // LeaveEvent takes them out of an event that waits for delivery. An event that is not to be kept was for nobody else. What is

@@ -101,11 +101,11 @@ func (s *Store) forgetFleet(p *store.Person) {
 		}
 	}
 	for i := range s.templates.rows {
-		if t := &s.templates.rows[i]; p.Within(t.OrganizationID) && p.LeaveHold(&t.Hold) {
+		if t := &s.templates.rows[i]; p.Within(t.OrganizationID) && p.LeaveTemplate(&t.Template) {
 			t.Revision++
 		}
 	}
-	p.LeaveHold(&s.engine.Hold)
+	p.LeaveEngine(&s.engine)
 }
 
 // leaveBuilds takes a person out of the builds of a workspace, from a slot on, and reports whether the first was theirs.

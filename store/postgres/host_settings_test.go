@@ -163,12 +163,12 @@ func TestClaimUnderAShortWait(t *testing.T) {
 		says   string
 	}{
 		"number claimed last": {
-			`INSERT INTO dormouse.claimed (organization_id, priority, place) SELECT organization_id, priority, place FROM dormouse.jobs`, nil,
-			queue.Limits{}, "claimed",
+			lock: `INSERT INTO dormouse.claimed (organization_id, priority, place) SELECT organization_id, priority, place FROM dormouse.jobs`,
+			says: "claimed",
 		},
 		"organization": {
-			`SELECT pg_advisory_xact_lock(hashtextextended($1 || $2::uuid::text, 0))`, []any{postgres.DefaultSchema, org},
-			queue.Limits{PerTenant: 5}, "organization " + org.String(),
+			lock: `SELECT pg_advisory_xact_lock(hashtextextended($1 || $2::uuid::text, 0))`, args: []any{postgres.DefaultSchema, org},
+			limits: queue.Limits{PerTenant: 5}, says: "organization " + org.String(),
 		},
 		"record": {`SELECT FROM dormouse.processes WHERE id = $1 FOR UPDATE`, []any{process}, queue.Limits{}, "record of process " + process.String()},
 	} {

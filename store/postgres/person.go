@@ -161,7 +161,7 @@ func (f forgetting) leaveTemplates(ctx context.Context) error {
 		func(state []byte) (any, bool, error) {
 			var t lifecycle.Template
 			t.ReadState(state)
-			if !f.LeaveHold(&t.Hold) {
+			if !f.LeaveTemplate(&t) {
 				return nil, false, nil
 			}
 			next, err := t.MarshalState()
@@ -174,7 +174,7 @@ func (f forgetting) leaveTemplates(ctx context.Context) error {
 
 func (f forgetting) leaveEngine(ctx context.Context) error {
 	e, err := f.s.lockEngine(ctx, f.tx)
-	if err == nil && f.LeaveHold(&e.Hold) {
+	if err == nil && f.LeaveEngine(&e) {
 		err = f.s.writeEngine(ctx, f.tx, e)
 	}
 	return err

@@ -149,7 +149,7 @@ func (t *tx) leaveTemplates(p *store.Person) error {
 		p, func(text string) (string, bool, error) {
 			var kept lifecycle.Template
 			kept.ReadState([]byte(text))
-			if !p.LeaveHold(&kept.Hold) {
+			if !p.LeaveTemplate(&kept) {
 				return "", false, nil
 			}
 			state, err := kept.MarshalState()
@@ -165,7 +165,7 @@ func (t *tx) leaveTemplates(p *store.Person) error {
 
 func (t *tx) leaveEngine(p *store.Person) error {
 	e, err := t.engine()
-	if err == nil && p.LeaveHold(&e.Hold) {
+	if err == nil && p.LeaveEngine(&e) {
 		err = t.putEngine(e)
 	}
 	return err

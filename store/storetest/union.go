@@ -27,6 +27,7 @@ func union(t *testing.T, open func(*testing.T) store.Store, o Options) {
 		"member beside a change": testMemberBesideAChange,
 		"forget":                 testForget,
 		"forget outdates":        testForgetOutdates,
+		"forget unread":          testForgetUnread,
 		"refused workspaces":     func(f *fixture, _ store.Store) { testRefusedWorkspaces(f) },
 		"texts":                  func(f *fixture, _ store.Store) { testTexts(f) },
 	} {

