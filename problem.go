@@ -65,6 +65,7 @@ var kinds = []kind{
 	{lifecycle.ErrStaleBuild, http.StatusConflict, "stale_build", "another build is the latest, or it has ended"},
 	{lifecycle.ErrPolicyChanged, http.StatusConflict, "policy_changed", "the policy has changed since it was planned"},
 	{lifecycle.ErrStaleTemplate, http.StatusConflict, "stale_template", "the template was changed meanwhile"},
+	{lifecycle.ErrUnreadable, http.StatusConflict, "unreadable", "what is stored is another version's, and is kept as it is"},
 	{lifecycle.ErrInUse, http.StatusConflict, "in_use", "still in use"},
 	{lifecycle.ErrUnchanged, http.StatusConflict, "unchanged", "there is nothing to change"},
 	{executor.ErrConflict, http.StatusConflict, "conflict", "it changed faster than it could be updated"},

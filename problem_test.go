@@ -52,6 +52,7 @@ var problems = []struct {
 	{"lifecycle.ErrPolicyChanged", lifecycle.ErrPolicyChanged, 409, "policy_changed"},
 	{"lifecycle.ErrInUse", lifecycle.ErrInUse, 409, "in_use"},
 	{"lifecycle.ErrStaleTemplate", lifecycle.ErrStaleTemplate, 409, "stale_template"},
+	{"lifecycle.ErrUnreadable", lifecycle.ErrUnreadable, 409, "unreadable"},
 	{"lifecycle.ErrUnchanged", lifecycle.ErrUnchanged, 409, "unchanged"},
 	{"dormouse.ErrExists", dormouse.ErrExists, 409, "exists"},
 	{"dormouse.ErrShadow", dormouse.ErrShadow, 409, "shadow"},

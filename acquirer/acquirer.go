@@ -112,15 +112,10 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	}
 	a.dispatch = dispatch.New(dispatch.Hooks{Claim: a.queueClaim, Announce: a.announce})
 	a.ends = batch.New(cfg.Batch, func(e queue.End) uuid.UUID { return e.Lease.Job }, a.storeEnds)
-	a.logs = batch.New(logBatch, func(r queue.Renewal) uuid.UUID { return r.Lease.Job }, a.storeRenewals)
+	a.logs = batch.New(cfg.Batch, func(r queue.Renewal) uuid.UUID { return r.Lease.Job }, a.storeRenewals)
 	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) uuid.UUID { return r.Lease.Job }, a.storeRenewals)
 	a.ends.Weigh(maxBytes, func(e queue.End) int { return len(e.Result) })
-	a.renewals.Weigh(maxBytes, func(r queue.Renewal) (n int) {
-		for _, line := range r.Lines {
-			n += len(line.Text)
-		}
-		return n
-	})
+	a.logs.Weigh(logBytes, func(r queue.Renewal) int { return bytesOf(r.Lines) })
 	if err := a.register(); err != nil {
 		return nil, err
 	}
@@ -211,36 +206,6 @@ func (a *Acquirer) close() {
 	a.member.state = ended
 	a.member.stopFence()
 	a.interruptAll(queue.ErrStopped)
-}
-
-// leave settles what is unsettled and, if the process holds nothing, takes it off the register at once.
-func (a *Acquirer) leave(ctx context.Context) {
-	a.mu.Lock()
-	process, heartbeats, holds := a.member.process, a.member.heartbeats, a.book.Len(a.member.process) > 0
-	var unsettled []*dispatch.Round
-	for _, d := range a.dispatch.Domains() {
-		if r := d.Unsettled(); r != nil {
-			unsettled = append(unsettled, r)
-		}
-	}
-	a.mu.Unlock()
-	for _, r := range unsettled {
-		jobs, err := a.find(ctx, r.Token)
-		if err != nil {
-			a.cfg.Logger.Warn("claim not settled before the stop", "token", r.Token, "error", err)
-			return
-		}
-		a.mu.Lock()
-		doubts := a.returned(jobs)
-		a.mu.Unlock()
-		a.release(ctx, doubts)
-	}
-	if err := a.publish(ctx); err != nil {
-		a.cfg.Logger.Warn("last announcements not sent", "error", err) // the others look by themselves
-	}
-	if heartbeats > 0 && !holds {
-		_, _ = a.reap(ctx, process, heartbeats, 1) // else others do, after the lease
-	}
 }
 
 // process is who we are to the store.

@@ -27,8 +27,7 @@ const (
 	// notices.
 	lookPause = 250 * time.Millisecond
 
-	// maxBytes bounds what one call of the store carries for several workers, apart from how many they are: their results and
-	// log lines.
+	// maxBytes bounds the results that one call of the store carries for several workers.
 	maxBytes = 8 << 20
 
 	// maxLinger is for how long the answer to a report waits at most whose organization is beyond its share; tag "share".
@@ -55,9 +54,9 @@ const (
 	// at once, few messages are sent in each.
 	maxSaid = 8
 
-	// logBatch is how many reports share a call that writes lines. Each brings up to [queue.MaxReportBytes], so a few fill it; and
-	// who has much to say keeps others waiting for no more than a few calls.
-	logBatch = 8
+	// logBytes bounds what one call of the store writes into logs, and so for how long it keeps a core of the store's that others want
+	// for a moment. A report that brings more takes several calls, and other reports go in between.
+	logBytes = 128 << 10
 
 	// logRate bounds the log of a job, in bytes a second, and logBurst what it may say at once: what a build prints at its
 	// fastest, and what a store takes without others noticing.

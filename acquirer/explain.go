@@ -20,7 +20,7 @@ const aheadCount = 10_000
 type Explanation struct {
 	Job Job
 	// Ahead is the number of ready jobs that go before this one and compete with it: at least one worker could
-	// run both. Up to 10,000 are counted in each lane.
+	// run both. Up to 10,000 are counted in each lane. Zero if no worker could run it.
 	Ahead int
 	// Able are the processes with workers that could run it, and of their workers only those.
 	Able []queue.Process
@@ -63,26 +63,40 @@ func (a *Acquirer) explain(ctx context.Context, id uuid.UUID, organization *uuid
 	if x.Job, err = a.jobWithin(ctx, id, organization); err != nil {
 		return Explanation{}, err
 	}
-	var ahead []queue.ReadyLane
-	if x.Job.State == queue.Pending {
-		ahead, err = ask(ctx, a, "explain", func(ctx context.Context) ([]queue.ReadyLane, error) { return a.store.Ahead(ctx, id, aheadCount) })
-		if err == nil {
-			x.Pause, err = a.pauseOf(ctx, x.Job.Lane())
-		}
+	switch x.Job.State {
+	case queue.Pending:
+		err = a.explainPending(ctx, &x)
+	case queue.Running:
+		a.explainRunning(&x)
 	}
 	if err != nil {
 		return Explanation{}, err
 	}
-	switch x.Job.State {
-	case queue.Pending:
-		a.explainPending(&x, ahead)
-	case queue.Running:
-		a.explainRunning(&x)
-	}
 	return x, nil
 }
 
-func (a *Acquirer) explainPending(x *Explanation, ahead []queue.ReadyLane) {
+// explainPending asks what is ahead of a job if anybody could run it: with nobody it competes with nothing.
+func (a *Acquirer) explainPending(ctx context.Context, x *Explanation) (err error) {
+	a.explainAble(x)
+	if len(x.Able) > 0 {
+		ahead, err := ask(ctx, a, "explain", func(ctx context.Context) ([]queue.ReadyLane, error) {
+			return a.store.Ahead(ctx, x.Job.ID, aheadCount)
+		})
+		if err != nil {
+			return err
+		}
+		for _, l := range ahead {
+			if x.competes(l.Lane) {
+				x.Ahead += l.Count
+			}
+		}
+	}
+	x.Pause, err = a.pauseOf(ctx, x.Job.Lane())
+	return err
+}
+
+// explainAble says who could run a job, and what keeps others from it if nobody could.
+func (a *Acquirer) explainAble(x *Explanation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	lane := x.Job.Lane()
@@ -96,11 +110,6 @@ func (a *Acquirer) explainPending(x *Explanation, ahead []queue.ReadyLane) {
 	if len(x.Able) == 0 {
 		x.Nearest, x.Mismatch = a.nearest(lane, math.MaxInt)
 		x.shortage = a.shortageOf(lane)
-	}
-	for _, l := range ahead {
-		if l.Lane == lane || x.competes(l.Lane) {
-			x.Ahead += l.Count
-		}
 	}
 	x.Limited = a.dispatch.Limited(lane)
 }

@@ -32,9 +32,10 @@ type looks struct {
 
 // orgLooks is about one organization.
 type orgLooks struct {
-	// lookedAt is when the last look began; asked says that one is queued or planned.
+	// lookedAt is when the last look began; asked says that one is queued or planned. took is what its part of a look took of the store.
 	lookedAt time.Time
 	asked    bool
+	took     time.Duration
 	// due is when the next job turns ready, as far as that is planned for; zero: nothing is.
 	due time.Time
 	// later says that a look is planned to check what a message said; freedAt is when a message last said that a job ended,
@@ -90,10 +91,11 @@ func (a *Acquirer) lookSoon(id uuid.UUID) {
 }
 
 // untilLook is how long an organization's next look is put off: until its pause since the last one is over, zero if there was none, and
-// while the organization is beyond its share.
+// while the organization is beyond its share. One with so many lanes that a look takes long is looked at less often, so that looks
+// cost a tenth of the time at most, but never less often than workers who come to wait may notice.
 func (a *Acquirer) untilLook(id uuid.UUID, last time.Time, pause time.Duration) (wait time.Duration) {
 	if !last.IsZero() {
-		wait = pause - a.clock.Since(last)
+		wait = max(pause, min(10*a.looks.of(id).took, lookPause)) - a.clock.Since(last)
 	}
 	return max(wait, a.shares.Pause(id))
 }
@@ -130,10 +132,12 @@ func (a *Acquirer) look(ctx context.Context) {
 	begun := a.clock.Now()
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: ids, CountTo: countTo})
 
+	took, parts := a.clock.Since(begun), lanesOf(ids, listing.Lanes)
 	a.found(listing.Lanes, mark, false)
-	a.spendOn(a.clock.Since(begun), lanesOf(ids, listing.Lanes))
+	a.spendOn(took, parts)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	eachPart(took, parts, func(id uuid.UUID, d time.Duration) { a.looks.of(id).took = d })
 	if a.note(err, again) {
 		for _, id := range ids {
 			a.looks.of(id).asked = true

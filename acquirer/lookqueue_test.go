@@ -69,3 +69,33 @@ func TestInventedOrganizations(t *testing.T) {
 		}
 	})
 }
+
+// An organization with so many lanes that a look takes long is looked at for a tenth of the time, however many new lanes are announced.
+func TestLongLooksAreRare(t *testing.T) {
+	bubble(t, func(f *fleet) {
+		a, b := f.start(), f.start()
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+			return acquirertest.Fault{Before: func(context.Context) {
+				if v == acquirertest.Ready {
+					time.Sleep(20 * time.Millisecond)
+				}
+			}}
+		})
+		ctx, hangUp := context.WithCancel(f.ctx)
+		var asking sync.WaitGroup
+		asking.Go(func() { _, _ = a.AcquireJob(ctx, f.request(nil)) })
+		time.Sleep(time.Second)
+		before := f.store.Calls(acquirertest.Ready)
+		for n := range 1000 {
+			if _, err := b.Enqueue(f.ctx, f.posting(map[string]string{"only": fmt.Sprint(n)})); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if looks := f.store.Calls(acquirertest.Ready) - before; looks < 20 || looks > 60 {
+			t.Errorf("%d looks of 20 ms in ten seconds", looks)
+		}
+		hangUp()
+		asking.Wait()
+	})
+}

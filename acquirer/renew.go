@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/leases"
 )
@@ -32,21 +34,7 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 		a.linger(ctx, r.Organization, "renew")
 		return false, fmt.Errorf("acquirer: renew: %w", err)
 	}
-	a.mu.Lock()
-	process := a.member.process
-	call, err := a.book.Report(job, process, r.Silence, a.clock.Now())
-	dropped := 0
-	if err == nil {
-		h := holdingOf(a.book.Find(r.Lease))
-		if h.worker == (workerKey{}) {
-			a.countHeld(h, workerKey{r.Organization, r.Worker})
-		}
-		if len(r.Lines) > 0 {
-			r.Lines, dropped = h.pace.admit(r.Lines, a.now())
-		}
-	}
-	a.watchBook()
-	a.mu.Unlock()
+	call, process, dropped, err := a.report(job, &r)
 	if err != nil {
 		return false, fmt.Errorf("acquirer: renew: %w", err)
 	}
@@ -67,11 +55,9 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 		return false, err
 	}
 	a.linger(ctx, r.Organization, "renew")
-	if len(lines) > 0 {
-		renewal.Progress, renewal.Lines = nil, lines
-		if err := a.log(ctx, renewal); err != nil {
-			return false, err
-		}
+	renewal.Progress = nil
+	if err := a.log(ctx, renewal, lines); err != nil {
+		return false, err
 	}
 	if a.timedOut(r.Lease) {
 		return false, queue.ErrTimeout
@@ -79,9 +65,62 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	return answer.Canceled, nil
 }
 
-// log appends lines to a job's log, after a report without them was taken. What the answer says of the lease the next report
-// hears too.
-func (a *Acquirer) log(ctx context.Context, r queue.Renewal) error {
+// report takes a report into the book, and what comes too fast out of the report. It does nothing else under the lock: the texts are as
+// long as they are, and nobody has cleaned them.
+func (a *Acquirer) report(job queue.Job, r *queue.Report) (call leases.Call, process uuid.UUID, dropped int, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer a.watchBook()
+	process = a.member.process
+	if call, err = a.book.Report(job, process, r.Silence, a.clock.Now()); err != nil {
+		return call, process, 0, err
+	}
+	h := holdingOf(a.book.Find(r.Lease))
+	if h.worker == (workerKey{}) {
+		a.countHeld(h, workerKey{r.Organization, r.Worker})
+	}
+	if len(r.Lines) > 0 {
+		r.Lines, dropped = h.pace.admit(r.Lines, a.now())
+	}
+	return call, process, dropped, nil
+}
+
+// log appends lines to a job's log, part by part, after a report without them was taken.
+func (a *Acquirer) log(ctx context.Context, r queue.Renewal, lines []queue.Line) error {
+	for len(lines) > 0 {
+		n := part(lines)
+		r.Lines, lines = lines[:n], lines[n:]
+		if err := a.logPart(ctx, r); err != nil {
+			return err
+		}
+		if len(lines) > 0 {
+			a.linger(ctx, r.Organization, "renew")
+		}
+	}
+	return nil
+}
+
+// part is how many of the lines, at least one, go into one call.
+func part(lines []queue.Line) int {
+	bytes := 0
+	for n := range lines {
+		if bytes += bytesOf(lines[n : n+1]); bytes > logBytes {
+			return max(n, 1)
+		}
+	}
+	return len(lines)
+}
+
+// bytesOf is what lines cost a store.
+func bytesOf(lines []queue.Line) (n int) {
+	for _, line := range lines {
+		n += len(line.Text) + lineCost
+	}
+	return n
+}
+
+// logPart waits for a call that writes some lines. What the answer says of the lease the next report hears too.
+func (a *Acquirer) logPart(ctx context.Context, r queue.Renewal) error {
 	answer, err := a.logs.Do(ctx, r)
 	if err == nil {
 		err = answer.Err

@@ -41,12 +41,17 @@ func (a *Acquirer) linger(ctx context.Context, organization uuid.UUID, operation
 
 // spendOn counts a call for several organizations, to each by its part.
 func (a *Acquirer) spendOn(took time.Duration, parts map[uuid.UUID]int) {
+	eachPart(took, parts, a.shares.Spend)
+}
+
+// eachPart tells what a call took for each of several organizations.
+func eachPart(took time.Duration, parts map[uuid.UUID]int, tell func(uuid.UUID, time.Duration)) {
 	all := 0
 	for _, n := range parts {
 		all += n
 	}
 	for id, n := range parts {
-		a.shares.Spend(id, took*time.Duration(n)/time.Duration(all))
+		tell(id, took*time.Duration(n)/time.Duration(all))
 	}
 }
 
@@ -55,10 +60,7 @@ func partsOf(renewals []queue.Renewal) map[uuid.UUID]int {
 	const each = 1 << 10 // what a report weighs beside its lines
 	parts := make(map[uuid.UUID]int, 1)
 	for _, r := range renewals {
-		parts[r.Organization] += each
-		for _, line := range r.Lines {
-			parts[r.Organization] += len(line.Text) + lineCost
-		}
+		parts[r.Organization] += each + bytesOf(r.Lines)
 	}
 	return parts
 }

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 )
@@ -170,6 +172,32 @@ func TestPostingsOfAnotherTenant(t *testing.T) {
 			if jobs, err := a.Enqueue(f.ctx, forged); !errors.As(err, &e) || e.Field != field || jobs != nil {
 				t.Errorf("%s: %+v, %v", field, jobs, err)
 			}
+		}
+	})
+}
+
+// What nobody can run has nobody to compete with: its explanation counts no lanes, of which a tenant may have any number.
+func TestExplainWithoutWorkersCountsNothing(t *testing.T) {
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		jobs := f.enqueue(a, f.posting(nil), f.posting(nil))
+		x, err := a.Explain(f.ctx, jobs[1].ID)
+		if err != nil || x.Ahead != 0 || f.store.Calls(acquirertest.Ahead) != 0 {
+			t.Errorf("%d ahead after %d questions: %v", x.Ahead, f.store.Calls(acquirertest.Ahead), err)
+		}
+		f.joinPlain(a) // takes the first
+		f.joinPlain(a)
+		f.settle()
+		jobs = f.enqueue(a, f.posting(nil), f.posting(nil))
+		last := slices.MaxFunc(jobs, func(a, b queue.Job) int { // of two tenants with the same turn the id decides
+			if a.Before(b) {
+				return -1
+			}
+			return 1
+		})
+		x, err = a.Explain(f.ctx, last.ID)
+		if err != nil || len(x.Able) == 0 || x.Ahead != 1 {
+			t.Errorf("%d ahead with %d able processes: %v", x.Ahead, len(x.Able), err)
 		}
 	})
 }

@@ -41,8 +41,10 @@ func (s *Store) Garble(ctx context.Context, process uuid.UUID, tags queue.TagSet
 // Corrupt writes what no method lets in, as somebody might in SQL.
 func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value string) error {
 	statement := map[string]string{
-		"policy":      `UPDATE dormouse.templates SET policy = $2::text::json WHERE id = $1`,
-		"state":       `UPDATE dormouse.templates SET state = $2::text::json WHERE id = $1`,
+		"policy": `UPDATE dormouse.templates SET policy = $2::text::json WHERE id = $1`,
+		"state":  `UPDATE dormouse.templates SET state = $2::text::json WHERE id = $1`,
+		"engine": `INSERT INTO dormouse.engine (state) SELECT $2::text::json WHERE $1::uuid IS NOT NULL
+			ON CONFLICT (one) DO UPDATE SET state = excluded.state`,
 		"hold rules":  `UPDATE dormouse.workspaces SET hold_rules = $2::text::smallint WHERE id = $1`,
 		"quiet hours": `UPDATE dormouse.owners SET quiet_hours = $2 WHERE id = $1`,
 		"autostart":   `UPDATE dormouse.workspaces SET autostart = $2 WHERE id = $1`,

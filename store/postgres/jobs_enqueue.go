@@ -67,15 +67,23 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Pos
 		rows[i] = row
 	}
 	// A job that had a unique key may end before it is read; then the key is free, and the posting is made after all.
-	for done := 0; done < len(rows); {
+	for done, vain := 0, 0; done < len(rows); vain++ {
 		n, err := s.enqueueSome(ctx, rows)
+		if err == nil && n == 0 && vain == maxAttempts {
+			err = errLeftOut
+		}
 		if err != nil {
 			return nil, fmt.Errorf("enqueue %d jobs: %w", len(postings), err)
 		}
-		done += n
+		if done += n; n > 0 {
+			vain = 0
+		}
 	}
 	return rows, nil
 }
+
+// errLeftOut is about jobs that are neither stored nor in the way of those that shall be, again and again.
+var errLeftOut = errors.New("a trigger keeps jobs from being written")
 
 // enqueueSome stores the jobs that have no place in line yet, and says how many have one now: their own, or that of the job
 // that was there instead.

@@ -93,46 +93,48 @@ func (s *Store) Lines(ctx context.Context, job uuid.UUID, after int64, limit int
 	return lines, nil
 }
 
-// aheadSQL skips through the lanes of the job's organization and counts in each what goes before the job: all of a higher
-// priority, nothing of a lower one, and of its own what has a lower number.
+// aheadSQL skips through the lanes of the job's organization, from one ($3 ...) on and so many steps, and counts in each what goes
+// before the job: all of a higher priority, nothing of a lower one, and of its own what has a lower number.
 const aheadSQL = `
 	WITH RECURSIVE mine AS (
 		SELECT * FROM dormouse.jobs WHERE id = $2 AND state = 0
 	), lane AS (
-		SELECT f.* FROM mine m CROSS JOIN LATERAL (
-			SELECT organization_id, type, tag_set, priority FROM dormouse.jobs
-			WHERE ready AND organization_id = m.organization_id ORDER BY type, tag_set, priority LIMIT 1
-		) f
+		SELECT organization_id, $3::text AS type, $4::integer AS tag_set, $5::smallint AS priority, 0 AS step FROM mine
 		UNION ALL
-		SELECT n.* FROM lane l CROSS JOIN LATERAL (
+		SELECT n.*, l.step + 1 FROM lane l CROSS JOIN LATERAL (
 			SELECT organization_id, type, tag_set, priority FROM dormouse.jobs
 			WHERE ready AND organization_id = l.organization_id
 				AND (type, tag_set, priority) > (l.type, l.tag_set, l.priority)
 			ORDER BY type, tag_set, priority LIMIT 1
 		) n
+		WHERE l.step < $6
 	)
-	SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, f.place, f.created_at, false
-	FROM lane l JOIN mine m ON l.priority >= m.priority CROSS JOIN LATERAL (
-		SELECT place, created_at FROM dormouse.jobs
-		WHERE ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set AND priority = l.priority
-		ORDER BY place, id LIMIT 1
-	) f CROSS JOIN LATERAL (
+	SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, coalesce(f.place, 0), f.created_at, false, 1, l.step
+	FROM lane l CROSS JOIN mine m CROSS JOIN LATERAL (
 		SELECT count(*) AS n FROM (
 			SELECT FROM dormouse.jobs j
-			WHERE ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set
-				AND priority = l.priority AND (l.priority > m.priority OR (j.place, j.id) < (m.place, m.id))
+			WHERE ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set AND priority = l.priority
+				AND l.priority >= m.priority AND (l.priority > m.priority OR (j.place, j.id) < (m.place, m.id))
 			ORDER BY j.place, j.id LIMIT $1
 		) counted
-	) c
-	WHERE c.n > 0`
+	) c LEFT JOIN LATERAL (
+		SELECT place, created_at FROM dormouse.jobs
+		WHERE c.n > 0 AND ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set AND priority = l.priority
+		ORDER BY place, id LIMIT 1
+	) f ON true
+	WHERE l.step > 0`
 
 // Ahead implements [queue.Inspector].
-func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) ([]queue.ReadyLane, error) {
-	var read standings
-	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		return read.collect(s.db.Query(ctx, s.sql(aheadSQL), countTo, key(job)))
-	})
-	var ahead []queue.ReadyLane
+func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) (ahead []queue.ReadyLane, err error) {
+	read := standings{heads: make(map[laneNumber]int64)}
+	for full := true; full && err == nil; full = read.walk.steps == walkPage {
+		var page standings
+		at := read.walk.lane
+		err = s.do(ctx, repeatable, func(ctx context.Context) error {
+			return page.collect(s.db.Query(ctx, s.sql(aheadSQL), countTo, key(job), at.kind, at.tagSet, at.priority, walkPage))
+		})
+		read.add(page)
+	}
 	if err == nil {
 		ahead, _, err = s.fillLanes(ctx, read)
 	}

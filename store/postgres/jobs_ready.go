@@ -28,51 +28,67 @@ const turnReadySQL = `
 		FOR NO KEY UPDATE SKIP LOCKED
 	) d WHERE j.id = d.id`
 
+// walkPage is how many steps from lane to lane one statement makes. An organization may have any number of lanes, and a statement that
+// walks through all of them keeps a core for so long that whoever needs it for a moment waits for the scheduler.
+const walkPage = 128
+
 // The lanes are found by skipping through the ready index: from the head of each lane straight to that of the next, so the cost
 // is the number of lanes. Two statements, since a step within one organization and a step across all of them compare different
-// columns.
+// columns. Each begins behind a place ($3 ...) and makes so many steps.
 const readyOfAllSQL = `
 	WITH RECURSIVE head AS (
-		(SELECT organization_id, type, tag_set, priority, place, created_at FROM dormouse.jobs
-		WHERE ready ORDER BY organization_id, type, tag_set, priority, place, id LIMIT 1)
+		SELECT $3::uuid AS organization_id, $4::text AS type, $5::integer AS tag_set, $6::smallint AS priority,
+			NULL::bigint AS place, NULL::timestamptz AS created_at, 0 AS org, 0 AS step
 		UNION ALL
-		SELECT n.* FROM head l CROSS JOIN LATERAL (
+		SELECT n.*, l.org, l.step + 1 FROM head l CROSS JOIN LATERAL (
 			SELECT organization_id, type, tag_set, priority, place, created_at FROM dormouse.jobs
 			WHERE ready AND (organization_id, type, tag_set, priority) > (l.organization_id, l.type, l.tag_set, l.priority)
 			ORDER BY organization_id, type, tag_set, priority, place, id LIMIT 1
 		) n
+		WHERE l.step < $7
 	)` + standingsSQL
 
-// readyOfSomeSQL looks into the lanes that are known, each from its bound on, and skips through the gaps between them: from an
-// edge, which is a known lane or the beginning, up to the next one.
+// readyOfSomeSQL walks through the lanes of one organization after the other. The lanes that are known are looked into from their
+// bounds on, and the gaps in front of them skipped through: a step goes to the next lane of the gap, else into the known lane behind
+// it, else to the next organization. A page needs no more of the known lanes than it has steps; in which order they are says the
+// server, since texts are in the order of its own collation.
 var readyOfSomeSQL = `
-	WITH RECURSIVE known AS (
-		SELECT * FROM ` + frontColumns.rows(4, "k", "") + `
-	), edge AS (
-		SELECT type, tag_set, priority,
-			lead(type) OVER line AS to_type, lead(tag_set) OVER line AS to_tag_set, lead(priority) OVER line AS to_priority
-		FROM (SELECT '' AS type, 0 AS tag_set, 0::smallint AS priority UNION ALL SELECT type, tag_set, priority FROM known) e
-		WINDOW line AS (ORDER BY type, tag_set, priority)
-	), gap AS (
-		SELECT o.id AS organization_id, e.type, e.tag_set, e.priority, NULL::bigint AS place, NULL::timestamptz AS created_at,
-			e.to_type, e.to_tag_set, e.to_priority
-		FROM unnest($3::uuid[]) AS o (id) CROSS JOIN edge e
+	WITH RECURSIVE known AS MATERIALIZED (
+		SELECT array_agg(type) AS type, array_agg(tag_set) AS tag_set, array_agg(priority) AS priority, array_agg(bound) AS bound
+		FROM (
+			SELECT * FROM ` + frontColumns.rows(4, "k", "") + `
+			WHERE (type, tag_set, priority) > ($9::text, $10::integer, $11::smallint)
+			ORDER BY type, tag_set, priority LIMIT $12
+		) page
+	), walk AS (
+		SELECT $8::integer AS org, $9::text AS type, $10::integer AS tag_set, $11::smallint AS priority, 1 AS front,
+			NULL::bigint AS place, NULL::timestamptz AS created_at, 0 AS step
 		UNION ALL
-		SELECT s.*, g.to_type, g.to_tag_set, g.to_priority
-		FROM gap g CROSS JOIN LATERAL (` + stepSQL + `) s
+		SELECT n.*, g.step + 1 FROM (
+			SELECT w.*, ($3::uuid[])[w.org] AS organization_id, k.type[w.front] AS to_type, k.tag_set[w.front] AS to_tag_set,
+				k.priority[w.front] AS to_priority, k.bound[w.front] AS bound
+			FROM walk w CROSS JOIN known k
+			WHERE w.step < $12 AND w.org <= cardinality($3::uuid[])
+		) g CROSS JOIN LATERAL (
+			SELECT g.org, s.type, s.tag_set, s.priority, g.front, s.place, s.created_at FROM (` + stepSQL + `) s
+			UNION ALL
+			SELECT g.org, g.to_type, g.to_tag_set, g.to_priority, g.front + 1, f.place, f.created_at
+			FROM (SELECT WHERE g.to_type IS NOT NULL) known LEFT JOIN LATERAL (
+				SELECT place, created_at FROM dormouse.jobs
+				WHERE ready AND organization_id = g.organization_id AND type = g.to_type AND tag_set = g.to_tag_set
+					AND priority = g.to_priority AND place >= g.bound
+				ORDER BY place, id LIMIT 1
+			) f ON true
+			UNION ALL
+			SELECT g.org + 1, '', 0, 0::smallint, 1, NULL, NULL WHERE g.to_type IS NULL
+			LIMIT 1
+		) n
 	), head AS (
-		SELECT organization_id, type, tag_set, priority, place, created_at FROM gap WHERE place IS NOT NULL
-		UNION ALL
-		SELECT o.id, k.type, k.tag_set, k.priority, f.place, f.created_at
-		FROM unnest($3::uuid[]) AS o (id) CROSS JOIN known k CROSS JOIN LATERAL (
-			SELECT place, created_at FROM dormouse.jobs
-			WHERE ready AND organization_id = o.id AND type = k.type AND tag_set = k.tag_set AND priority = k.priority AND place >= k.bound
-			ORDER BY place, id LIMIT 1
-		) f
+		SELECT ($3::uuid[])[org] AS organization_id, type, tag_set, priority, place, created_at, org, step FROM walk
 	)` + standingsSQL
 
-// stepSQL selects the head of the first lane behind a row g, in front of the edge to which the row goes; behind the last edge there
-// is none. A scan of the index stops at a bound of one column, not at one of a row of columns, and would walk the dead
+// stepSQL selects the head of the first lane behind a row g, in front of the known lane to which the row goes; if there is none,
+// behind the row. A scan of the index stops at a bound of one column, not at one of a row of columns, and would walk the dead
 // entries of the lane at the edge; so the gap is read in parts that each end with a column.
 var stepSQL = func() string {
 	parts := [][2]string{
@@ -86,23 +102,24 @@ var stepSQL = func() string {
 	texts := make([]string, len(parts))
 	for i, part := range parts {
 		texts[i] = `
-			(SELECT organization_id, type, tag_set, priority, place, created_at FROM dormouse.jobs
-			WHERE ` + part[0] + ` AND ready AND organization_id = g.organization_id
-				AND ` + part[1] + `
-			ORDER BY type, tag_set, priority, place, id LIMIT 1)`
+				(SELECT type, tag_set, priority, place, created_at FROM dormouse.jobs
+				WHERE ` + part[0] + ` AND ready AND organization_id = g.organization_id
+					AND ` + part[1] + `
+				ORDER BY type, tag_set, priority, place, id LIMIT 1)`
 	}
 	return `
-			SELECT * FROM (` + strings.Join(texts, `
-			UNION ALL`) + `
-			) part ORDER BY type, tag_set, priority LIMIT 1
-		`
+				SELECT * FROM (` + strings.Join(texts, `
+				UNION ALL`) + `
+				) part ORDER BY type, tag_set, priority LIMIT 1
+			`
 }()
 
+// standingsSQL counts in the lanes of head, and tells where each step of the walk came to.
 const standingsSQL = `
-	SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, l.place, l.created_at, EXISTS (
+	SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, coalesce(l.place, 0), l.created_at, EXISTS (
 		SELECT FROM dormouse.pauses x
 		WHERE x.organization_id IN (l.organization_id, '00000000-0000-0000-0000-000000000000') AND x.type IN (l.type, '')
-			AND (x.ends_at IS NULL OR x.ends_at > $2))
+			AND (x.ends_at IS NULL OR x.ends_at > $2)), l.org, l.step
 	FROM head l CROSS JOIN LATERAL (
 		SELECT count(*) AS n FROM (
 			SELECT FROM dormouse.jobs
@@ -110,7 +127,8 @@ const standingsSQL = `
 				AND place >= l.place
 			ORDER BY place, id LIMIT $1
 		) counted
-	) c`
+	) c
+	WHERE l.step > 0`
 
 const (
 	// The next job of an organization is found in an index of its own, so that those of others cost nothing. The comparison of
@@ -135,11 +153,7 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (l
 	if err := s.turnReady(ctx, now); err != nil {
 		return queue.Listing{}, fmt.Errorf("turn jobs ready: %w", err)
 	}
-	var read standings
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		read, err = s.standings(ctx, now, q)
-		return err
-	})
+	read, err := s.standings(ctx, now, q)
 	if err == nil {
 		listing.Lanes, listing.Unreadable, err = s.fillLanes(ctx, read)
 		listing.Next = read.next
@@ -170,76 +184,6 @@ func (s *Store) turnReady(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
-}
-
-// standings are lanes as they are read, with the numbers of their tag sets, and when the next job turns ready.
-type standings struct {
-	list    []queue.ReadyLane
-	tagSets []int32
-	next    time.Time
-	// heads are the first numbers of all lanes that hold something, also of those that are paused.
-	heads map[laneNumber]int64
-}
-
-// standings reads the lanes: of one organization from where earlier readings have found them, unless the query is whole or these
-// turn out to be void.
-func (s *Store) standings(ctx context.Context, now time.Time, q queue.ReadyQuery) (read standings, err error) {
-	var b pgx.Batch
-	b.Queue(orderedSQL)
-	remembers := len(q.Organizations) == 1 && s.host == nil
-	var known []frontRow
-	var claimed claimedLast
-	if remembers {
-		var priorities []int16
-		known, priorities = s.fronts.of(q.Organizations[0])
-		b.Queue(s.sql(claimedLastSQL), key(q.Organizations[0]), priorities)
-	}
-	if q.Whole {
-		known = nil
-	}
-	if some := keys(q.Organizations); len(some) > 0 {
-		b.Queue(s.sql(readyOfSomeSQL), append([]any{max(q.CountTo, 1), now, some}, frontColumns.args(known)...)...)
-		b.Queue(s.sql(nextOfSomeSQL), now, some)
-	} else {
-		b.Queue(s.sql(readyOfAllSQL), max(q.CountTo, 1), now)
-		b.Queue(s.sql(nextOfAllSQL), now)
-	}
-	err = s.send(ctx, &b, func(r pgx.BatchResults) error {
-		skip(r, 1)
-		if remembers {
-			if err := claimed.collect(r.Query()); err != nil {
-				return err
-			}
-		}
-		if err := read.collect(r.Query()); err != nil {
-			return err
-		}
-		return r.QueryRow().Scan(toTime(&read.next))
-	})
-	if err == nil && remembers && !s.fronts.learn(q.Organizations[0], read.heads, claimed) && !q.Whole {
-		q.Whole = true
-		return s.standings(ctx, now, q)
-	}
-	return read, err
-}
-
-func (l *standings) collect(rows pgx.Rows, _ error) error {
-	*l = standings{heads: make(map[laneNumber]int64)}
-	var st queue.ReadyLane
-	var tagSet int32
-	var paused bool
-	targets := []any{
-		toID(&st.Lane.Organization), &st.Lane.Type, &tagSet, &st.Lane.Priority, &st.Count, &st.From, toTime(&st.Oldest), &paused,
-	}
-	_, err := pgx.ForEachRow(rows, targets, func() error {
-		normalize(&st.Oldest)
-		l.heads[laneNumber{st.Lane.Type, tagSet, st.Lane.Priority}] = st.From
-		if !paused {
-			l.list, l.tagSets = append(l.list, st), append(l.tagSets, tagSet)
-		}
-		return nil
-	})
-	return err
 }
 
 // fillLanes sets the tags of lanes, and leaves out and counts those whose tags cannot be read.

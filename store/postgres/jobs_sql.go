@@ -102,7 +102,7 @@ var turnAtOnceSQL = turnPassingSQL + `, added AS (
 // firstTurnWaitSQL bounds how long a statement waits for another transaction that gives a tenant its first number and does not end,
 // as a long one of the host does not. It stands in the statement, because most have no first number to give, and a setting in
 // front of it would cost them all a part of their speed.
-const firstTurnWaitSQL = ` AND set_config('lock_timeout', '500ms', true) <> ''`
+var firstTurnWaitSQL = ` AND ` + waitAtMost("500ms") + ` <> ''`
 
 // turnPassingSQL waits for nobody, and leaves the first numbers of tenants to others.
 var turnPassingSQL = postedSQL + `, turn AS (

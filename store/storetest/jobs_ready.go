@@ -20,6 +20,7 @@ var jobReadyTests = []jobTest{
 	{"ClaimedWhileListed", readyAfterClaims},
 	{"NextOfOrganization", readyNextOfOrganization},
 	{"NextOfMany", readyNextOfMany},
+	{"ManyLanes", readyManyLanes},
 }
 
 func readyEmpty(k *jobKit) {

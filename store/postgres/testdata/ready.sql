@@ -1,65 +1,74 @@
-WITH RECURSIVE known AS (
-	SELECT * FROM (SELECT
+WITH RECURSIVE known AS MATERIALIZED (
+	SELECT array_agg(type) AS type, array_agg(tag_set) AS tag_set, array_agg(priority) AS priority, array_agg(bound) AS bound
+	FROM (
+		SELECT * FROM (SELECT
 		unnest($4::text[]) AS type, unnest($5::integer[]) AS tag_set, unnest($6::smallint[]) AS priority,
 		unnest($7::bigint[]) AS bound) AS k
-), edge AS (
-	SELECT type, tag_set, priority,
-		lead(type) OVER line AS to_type, lead(tag_set) OVER line AS to_tag_set, lead(priority) OVER line AS to_priority
-	FROM (SELECT '' AS type, 0 AS tag_set, 0::smallint AS priority UNION ALL SELECT type, tag_set, priority FROM known) e
-	WINDOW line AS (ORDER BY type, tag_set, priority)
-), gap AS (
-	SELECT o.id AS organization_id, e.type, e.tag_set, e.priority, NULL::bigint AS place, NULL::timestamptz AS created_at,
-		e.to_type, e.to_tag_set, e.to_priority
-	FROM unnest($3::uuid[]) AS o (id) CROSS JOIN edge e
+		WHERE (type, tag_set, priority) > ($9::text, $10::integer, $11::smallint)
+		ORDER BY type, tag_set, priority LIMIT $12
+	) page
+), walk AS (
+	SELECT $8::integer AS org, $9::text AS type, $10::integer AS tag_set, $11::smallint AS priority, 1 AS front,
+		NULL::bigint AS place, NULL::timestamptz AS created_at, 0 AS step
 	UNION ALL
-	SELECT s.*, g.to_type, g.to_tag_set, g.to_priority
-	FROM gap g CROSS JOIN LATERAL (
-		SELECT * FROM (
-		(SELECT organization_id, type, tag_set, priority, place, created_at FROM dormouse.jobs
-		WHERE g.to_type IS NULL AND ready AND organization_id = g.organization_id
-			AND (type, tag_set, priority) > (g.type, g.tag_set, g.priority)
-		ORDER BY type, tag_set, priority, place, id LIMIT 1)
+	SELECT n.*, g.step + 1 FROM (
+		SELECT w.*, ($3::uuid[])[w.org] AS organization_id, k.type[w.front] AS to_type, k.tag_set[w.front] AS to_tag_set,
+			k.priority[w.front] AS to_priority, k.bound[w.front] AS bound
+		FROM walk w CROSS JOIN known k
+		WHERE w.step < $12 AND w.org <= cardinality($3::uuid[])
+	) g CROSS JOIN LATERAL (
+		SELECT g.org, s.type, s.tag_set, s.priority, g.front, s.place, s.created_at FROM (
+			SELECT * FROM (
+			(SELECT type, tag_set, priority, place, created_at FROM dormouse.jobs
+			WHERE g.to_type IS NULL AND ready AND organization_id = g.organization_id
+				AND (type, tag_set, priority) > (g.type, g.tag_set, g.priority)
+			ORDER BY type, tag_set, priority, place, id LIMIT 1)
+			UNION ALL
+			(SELECT type, tag_set, priority, place, created_at FROM dormouse.jobs
+			WHERE g.to_type > g.type AND ready AND organization_id = g.organization_id
+				AND (type, tag_set, priority) > (g.type, g.tag_set, g.priority) AND type < g.to_type
+			ORDER BY type, tag_set, priority, place, id LIMIT 1)
+			UNION ALL
+			(SELECT type, tag_set, priority, place, created_at FROM dormouse.jobs
+			WHERE g.to_type > g.type AND ready AND organization_id = g.organization_id
+				AND type = g.to_type AND tag_set < g.to_tag_set
+			ORDER BY type, tag_set, priority, place, id LIMIT 1)
+			UNION ALL
+			(SELECT type, tag_set, priority, place, created_at FROM dormouse.jobs
+			WHERE g.to_type = g.type AND g.to_tag_set > g.tag_set AND ready AND organization_id = g.organization_id
+				AND type = g.type AND (tag_set, priority) > (g.tag_set, g.priority) AND tag_set < g.to_tag_set
+			ORDER BY type, tag_set, priority, place, id LIMIT 1)
+			UNION ALL
+			(SELECT type, tag_set, priority, place, created_at FROM dormouse.jobs
+			WHERE (g.to_type, g.to_tag_set) > (g.type, g.tag_set) AND ready AND organization_id = g.organization_id
+				AND type = g.to_type AND tag_set = g.to_tag_set AND priority < g.to_priority
+			ORDER BY type, tag_set, priority, place, id LIMIT 1)
+			UNION ALL
+			(SELECT type, tag_set, priority, place, created_at FROM dormouse.jobs
+			WHERE (g.to_type, g.to_tag_set) = (g.type, g.tag_set) AND ready AND organization_id = g.organization_id
+				AND type = g.type AND tag_set = g.tag_set AND priority > g.priority AND priority < g.to_priority
+			ORDER BY type, tag_set, priority, place, id LIMIT 1)
+			) part ORDER BY type, tag_set, priority LIMIT 1
+		) s
 		UNION ALL
-		(SELECT organization_id, type, tag_set, priority, place, created_at FROM dormouse.jobs
-		WHERE g.to_type > g.type AND ready AND organization_id = g.organization_id
-			AND (type, tag_set, priority) > (g.type, g.tag_set, g.priority) AND type < g.to_type
-		ORDER BY type, tag_set, priority, place, id LIMIT 1)
+		SELECT g.org, g.to_type, g.to_tag_set, g.to_priority, g.front + 1, f.place, f.created_at
+		FROM (SELECT WHERE g.to_type IS NOT NULL) known LEFT JOIN LATERAL (
+			SELECT place, created_at FROM dormouse.jobs
+			WHERE ready AND organization_id = g.organization_id AND type = g.to_type AND tag_set = g.to_tag_set
+				AND priority = g.to_priority AND place >= g.bound
+			ORDER BY place, id LIMIT 1
+		) f ON true
 		UNION ALL
-		(SELECT organization_id, type, tag_set, priority, place, created_at FROM dormouse.jobs
-		WHERE g.to_type > g.type AND ready AND organization_id = g.organization_id
-			AND type = g.to_type AND tag_set < g.to_tag_set
-		ORDER BY type, tag_set, priority, place, id LIMIT 1)
-		UNION ALL
-		(SELECT organization_id, type, tag_set, priority, place, created_at FROM dormouse.jobs
-		WHERE g.to_type = g.type AND g.to_tag_set > g.tag_set AND ready AND organization_id = g.organization_id
-			AND type = g.type AND (tag_set, priority) > (g.tag_set, g.priority) AND tag_set < g.to_tag_set
-		ORDER BY type, tag_set, priority, place, id LIMIT 1)
-		UNION ALL
-		(SELECT organization_id, type, tag_set, priority, place, created_at FROM dormouse.jobs
-		WHERE (g.to_type, g.to_tag_set) > (g.type, g.tag_set) AND ready AND organization_id = g.organization_id
-			AND type = g.to_type AND tag_set = g.to_tag_set AND priority < g.to_priority
-		ORDER BY type, tag_set, priority, place, id LIMIT 1)
-		UNION ALL
-		(SELECT organization_id, type, tag_set, priority, place, created_at FROM dormouse.jobs
-		WHERE (g.to_type, g.to_tag_set) = (g.type, g.tag_set) AND ready AND organization_id = g.organization_id
-			AND type = g.type AND tag_set = g.tag_set AND priority > g.priority AND priority < g.to_priority
-		ORDER BY type, tag_set, priority, place, id LIMIT 1)
-		) part ORDER BY type, tag_set, priority LIMIT 1
-	) s
+		SELECT g.org + 1, '', 0, 0::smallint, 1, NULL, NULL WHERE g.to_type IS NULL
+		LIMIT 1
+	) n
 ), head AS (
-	SELECT organization_id, type, tag_set, priority, place, created_at FROM gap WHERE place IS NOT NULL
-	UNION ALL
-	SELECT o.id, k.type, k.tag_set, k.priority, f.place, f.created_at
-	FROM unnest($3::uuid[]) AS o (id) CROSS JOIN known k CROSS JOIN LATERAL (
-		SELECT place, created_at FROM dormouse.jobs
-		WHERE ready AND organization_id = o.id AND type = k.type AND tag_set = k.tag_set AND priority = k.priority AND place >= k.bound
-		ORDER BY place, id LIMIT 1
-	) f
+	SELECT ($3::uuid[])[org] AS organization_id, type, tag_set, priority, place, created_at, org, step FROM walk
 )
-SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, l.place, l.created_at, EXISTS (
+SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, coalesce(l.place, 0), l.created_at, EXISTS (
 	SELECT FROM dormouse.pauses x
 	WHERE x.organization_id IN (l.organization_id, '00000000-0000-0000-0000-000000000000') AND x.type IN (l.type, '')
-		AND (x.ends_at IS NULL OR x.ends_at > $2))
+		AND (x.ends_at IS NULL OR x.ends_at > $2)), l.org, l.step
 FROM head l CROSS JOIN LATERAL (
 	SELECT count(*) AS n FROM (
 		SELECT FROM dormouse.jobs
@@ -68,3 +77,4 @@ FROM head l CROSS JOIN LATERAL (
 		ORDER BY place, id LIMIT $1
 	) counted
 ) c
+WHERE l.step > 0
