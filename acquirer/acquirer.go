@@ -48,7 +48,8 @@ type Acquirer struct {
 	// Each part says which lock guards it. Where one lock is taken under another, mu is the outer one.
 
 	store   queue.Store
-	pubsub  queue.Pubsub // nil: none
+	pubsub  queue.Pubsub  // nil: none
+	carrier queue.Carrier // what the pubsub is beside; nil: no such
 	cfg     Config
 	clock   quartz.Clock
 	metrics *metrics
@@ -105,6 +106,7 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		hangUps: make(hangUps), looks: newLooks(), losses: newLosses(),
 		breaker: breaker.Breaker{First: firstPause, Max: maxPause}, given: outcall.New(cfg.Clock, "stuck"),
 	}
+	a.carrier, _ = pubsub.(queue.Carrier)
 	a.book = leases.New(a.runLimit)
 	a.book.Silence = cfg.Remote.Silence
 	if cfg.Share > 0 {

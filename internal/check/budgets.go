@@ -29,7 +29,7 @@ var budgets = map[string]int{
 	"store/postgres":            15,
 	"store/postgres/pgtest":     15,
 	"store/sqlite":              10,
-	"store/storetest":           11,
+	"store/storetest":           12,
 	"workerpool":                170,
 }
 

@@ -39,6 +39,17 @@ func choose(all []*Mutant, o options) ([]*Mutant, error) {
 	return chosen, nil
 }
 
+// shuffled returns the mutants of a sample in an order that the seed chooses: a run that is ended early has tried a sample of its own
+// then, and not what stands in the first files.
+func shuffled(mutants []*Mutant, o options) []*Mutant {
+	if o.sample <= 0 {
+		return mutants
+	}
+	mixed := slices.Clone(mutants)
+	rand.New(rand.NewPCG(o.seed, 1)).Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+	return mixed
+}
+
 // suite is the compiled tests of one package, with the switch inside.
 type suite struct {
 	path, dir, binary string
@@ -310,7 +321,14 @@ func (s *suite) noticed(test string) {
 // quick is how much work a test may be to be asked first: nearly every mutant of pure code dies by such a one. Of the others
 // the one that has killed most so far is asked next, at first the broadest. A process runs its tests in the order in which they
 // stand in the files, so these are processes of their own.
-const quick = 50 * time.Millisecond
+//
+// Tests that wait for a database are little work each and take long together: of those that could be asked first only so many are as take
+// the first portion, and the rest is asked in portions that grow.
+const (
+	quick        = 50 * time.Millisecond
+	firstPortion = 4 * time.Second
+	growth       = 4
+)
 
 // reaching returns the tests that reach a mutant: the quick ones, the best of the others, and the rest.
 func (s *suite) reaching(id int) (runs [][]test) {
@@ -326,12 +344,31 @@ func (s *suite) reaching(id int) (runs [][]test) {
 			others = append(others, t)
 		}
 	}
-	slices.SortStableFunc(others, func(a, b test) int { return s.kills[b.name] - s.kills[a.name] })
+	byKills := func(a, b test) int { return s.kills[b.name] - s.kills[a.name] }
+	slices.SortStableFunc(first, byKills)
+	n := portion(first, firstPortion)
+	others = append(first[n:len(first):len(first)], others...)
+	slices.SortStableFunc(others, byKills)
 	best := min(1, len(others))
-	for _, tests := range [][]test{first, others[:best], others[best:]} {
+	for _, tests := range [][]test{first[:n], others[:best]} {
 		if len(tests) > 0 {
 			runs = append(runs, tests)
 		}
 	}
+	for size, rest := firstPortion, others[best:]; len(rest) > 0; size *= growth {
+		n := portion(rest, size)
+		runs, rest = append(runs, rest[:n]), rest[n:]
+	}
 	return runs
+}
+
+// portion is how many tests, in their order, take no longer than a time: at least one, if there are any.
+func portion(tests []test, limit time.Duration) (n int) {
+	var took time.Duration
+	for ; n < len(tests); n++ {
+		if took += tests[n].took; took > limit && n > 0 {
+			break
+		}
+	}
+	return n
 }

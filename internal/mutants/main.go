@@ -124,7 +124,7 @@ func run(ctx context.Context, o options) error {
 
 // conclude tries what is left to try, and says and keeps what is known in the end, also of a run that did not get through.
 func conclude(ctx context.Context, b *bench, r report, o options) error {
-	broken := b.try(ctx, r.untried(), o)
+	broken := b.try(ctx, shuffled(r.untried(), o), o)
 	r.print(os.Stdout)
 	if o.jsonTo != "" {
 		if err := r.write(o.jsonTo); err != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,29 @@ func TestBestIsAskedFirst(t *testing.T) {
 	}
 }
 
+// TestPortions: many tests that are little work and take long are asked in portions that grow, those first that have killed most.
+func TestPortions(t *testing.T) {
+	s := &suite{kills: map[string]int{"7": 2, "99": 1}}
+	for i := range 100 {
+		s.tests = append(s.tests, test{name: strconv.Itoa(i), took: time.Second, reaches: map[int]bool{1: i != 5}})
+	}
+	var sizes []int
+	asked := map[string]bool{}
+	runs := s.reaching(1)
+	for _, run := range runs {
+		sizes = append(sizes, len(run))
+		for _, one := range run {
+			asked[one.name] = true
+		}
+	}
+	if want := []int{4, 1, 4, 16, 64, 10}; !slices.Equal(sizes, want) || len(asked) != 99 || asked["5"] {
+		t.Errorf("portions of %v, want %v; %d tests are asked", sizes, want, len(asked))
+	}
+	if first := runs[0]; first[0].name != "7" || first[1].name != "99" || first[2].name != "0" {
+		t.Errorf("first are %v", first)
+	}
+}
+
 func stateOf(t *testing.T) (all []byte) {
 	t.Helper()
 	files, _ := filepath.Glob("internal/mutants/testdata/sample/*")
@@ -174,5 +198,21 @@ func TestSample(t *testing.T) {
 	other, _ := choose(all, options{sample: 10, seed: 8})
 	if len(one) != 10 || !slices.Equal(one, two) || slices.Equal(one, other) {
 		t.Fatal(one, two, other)
+	}
+}
+
+// TestShuffled: a sample is tried in an order of its seed, whole and the same each time; a complete run goes file by file.
+func TestShuffled(t *testing.T) {
+	var all []*Mutant
+	for i := range 100 {
+		all = append(all, &Mutant{ID: i})
+	}
+	byID := func(a, b *Mutant) int { return a.ID - b.ID }
+	one, two := shuffled(all, options{sample: 100, seed: 7}), shuffled(all, options{sample: 100, seed: 7})
+	if slices.IsSortedFunc(one, byID) || !slices.Equal(one, two) || slices.Equal(one, shuffled(all, options{sample: 100, seed: 8})) {
+		t.Error("not an order of the seed:", one, two)
+	}
+	if slices.SortFunc(one, byID); !slices.Equal(one, all) || !slices.Equal(shuffled(all, options{}), all) {
+		t.Error("a mutant is missing, or a complete run is out of order")
 	}
 }

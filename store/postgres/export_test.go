@@ -15,7 +15,8 @@ import (
 func Statements() map[string]string {
 	return map[string]string{
 		"commit": commitSQL, "touch": touchSQL, "create": createSQL, "enqueue": enqueueSQL, "enqueue_passing": enqueuePassingSQL,
-		"claim_events": claimByNumberSQL, "claim_events_by_line": claimByLineSQL, "claim": claimSQL, "claim_one_lane": claimOneLaneSQL, "ready": readyOfSomeSQL, "due": dueSQL, "builds": buildsSQL, "cancel": cancelSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL,
+		"enqueue_carrying": enqueueCarryingSQL,
+		"claim_events":     claimByNumberSQL, "claim_events_by_line": claimByLineSQL, "claim": claimSQL, "claim_one_lane": claimOneLaneSQL, "ready": readyOfSomeSQL, "due": dueSQL, "builds": buildsSQL, "cancel": cancelSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL,
 		"members_claim": claimMembersSQL, "members_claim_one": claimMemberSQL, "members_put": putMembersSQL,
 		"members_claim_freshest": claimFreshestMemberSQL,
 		"list_builds":            fleetBuildsSQL, "list_all": listAll, "list_by_status": listByStatus, "list_by_name": listByName,
@@ -86,6 +87,9 @@ func (s *Store) Within(tx pgx.Tx) *Store { return s.WithTx(tx).host.s }
 
 // LockKey is that of the lock which migrations take.
 func LockKey(schema string) int64 { return lockKey(schema) }
+
+// CarrierKey is the advisory lock of a posting that sends its message.
+func CarrierKey(schema string) int64 { return carrierKey(jobsChannel(schema)) }
 
 // ClaimEventsFrom is a claim that looks at reach events first.
 func (s *Store) ClaimEventsFrom(ctx context.Context, now time.Time, topics []lifecycle.Topic, limit, reach int) ([]lifecycle.Event, error) {

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"regexp"
@@ -28,7 +29,13 @@ func TestFaults(t *testing.T) {
 		must(t, err)
 		must(t, s.Migrate(context.Background()))
 		read := dump(pool)
-		return storetest.Faulty{Store: s, Fail: f.fail, Dump: func() string { return tagSet.ReplaceAllString(read(t, s), "") }}
+		return storetest.Faulty{
+			Store: s, Fail: f.fail, Dump: func() string { return tagSet.ReplaceAllString(read(t, s), "") },
+			Is: func(err error) bool {
+				var pg *pgconn.PgError
+				return errors.As(err, &pg) && pg.Code == "58030"
+			},
+		}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -12,7 +13,7 @@ import (
 )
 
 // Faulty makes a store whose database asks before each thing that it does whether it is to fail: the begin and the end of a transaction,
-// each statement of those that are sent together, and a row behind the first of an answer.
+// each statement of those that are sent together and its answer, and a row behind the first of an answer.
 func Faulty(pool *pgxpool.Pool, cfg Config, next func() error) (*Store, error) {
 	s, err := New(pool, cfg)
 	if err != nil {
@@ -85,15 +86,74 @@ func (d *faultyDB) Exec(ctx context.Context, text string, args ...any) (pgconn.C
 	return d.database.Exec(ctx, text, args...)
 }
 
-// SendBatch has a statement fail in the server, which takes back what those before it did.
+// SendBatch has a statement fail in the server, which takes back what those before it did; or an answer that cannot be read.
 func (d *faultyDB) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	for _, q := range b.QueuedQueries {
+	fails := pgx.Batch{QueuedQueries: slices.Clone(b.QueuedQueries)}
+	for _, q := range fails.QueuedQueries {
 		var pg *pgconn.PgError
 		if err := d.next(); errors.As(err, &pg) {
-			q.SQL, q.Arguments = fmt.Sprintf(`DO $$BEGIN RAISE EXCEPTION '%s' USING ERRCODE = '%s'; END$$`, pg.Message, pg.Code), nil
+			q.SQL, q.Arguments = raise(pg), nil
+			return d.database.SendBatch(ctx, &fails) // what is behind it is not done
 		}
 	}
-	return d.database.SendBatch(ctx, b)
+	for i := range b.QueuedQueries {
+		var pg *pgconn.PgError
+		if err := d.next(); errors.As(err, &pg) {
+			fails.Queue(raise(pg)) // or what was written would stay
+			return &unread{BatchResults: d.database.SendBatch(ctx, &fails), left: i, err: err}
+		}
+	}
+	return d.database.SendBatch(ctx, &fails)
+}
+
+// raise is a statement that fails as an error says.
+func raise(as *pgconn.PgError) string {
+	return fmt.Sprintf(`DO $$BEGIN RAISE EXCEPTION '%s' USING ERRCODE = '%s'; END$$`, as.Message, as.Code)
+}
+
+// unread are answers of which one cannot be read. Its reader hears that, and whoever reads none of its rows at the end.
+type unread struct {
+	pgx.BatchResults
+	left int
+	err  error
+	told bool
+}
+
+// at reports whether the next answer is the one.
+func (u *unread) at() bool {
+	u.left--
+	return u.left == -1
+}
+
+func (u *unread) Exec() (pgconn.CommandTag, error) {
+	u.at()
+	return u.BatchResults.Exec()
+}
+
+func (u *unread) Query() (pgx.Rows, error) {
+	rows, err := u.BatchResults.Query()
+	if !u.at() || err != nil {
+		return rows, err
+	}
+	u.told = true
+	return &broken{Rows: rows, err: u.err}, nil
+}
+
+func (u *unread) QueryRow() pgx.Row {
+	if !u.at() {
+		return u.BatchResults.QueryRow()
+	}
+	u.told = true
+	rows, _ := u.BatchResults.Query()
+	rows.Close()
+	return failed{err: u.err}
+}
+
+func (u *unread) Close() error {
+	if err := u.BatchResults.Close(); !u.told {
+		return err
+	}
+	return nil
 }
 
 // faultyTx fails at its end, too: then it is rolled back.
@@ -162,3 +222,6 @@ func (b *broken) Err() error {
 	}
 	return b.err
 }
+
+// FaultyTx is a transaction of the host that asks in the same way.
+func FaultyTx(tx pgx.Tx, next func() error) pgx.Tx { return &faultyTx{tx, &faultyDB{tx, next}} }

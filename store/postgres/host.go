@@ -70,17 +70,37 @@ type hostTx struct {
 
 // try does what [Store.retry] does, once and in a savepoint.
 func (h *hostTx) try(ctx context.Context, f func(context.Context) error) error {
+	return h.atomic(ctx, func() error {
+		err := h.bounded(ctx, f)
+		if err != nil {
+			err = unavailable(classify(err), heldByOthers(err))
+		}
+		return err
+	})
+}
+
+// atomic calls f in a savepoint.
+func (h *hostTx) atomic(ctx context.Context, f func() error) error {
 	savepoint, err := h.tx.Begin(ctx)
 	if err != nil {
 		return unavailable(classify(err), err)
 	}
-	if err := h.bounded(ctx, f); err != nil {
-		return unavailable(classify(err), errors.Join(heldByOthers(err), savepoint.Rollback(context.WithoutCancel(ctx))))
+	if err := f(); err != nil {
+		return errors.Join(err, savepoint.Rollback(context.WithoutCancel(ctx)))
 	}
 	if err := savepoint.Commit(ctx); err != nil {
 		return unavailable(classify(err), err)
 	}
 	return nil
+}
+
+// atomic calls f, which asks the database more than once. What a part has done in a transaction of the host is taken back if a later one
+// fails; outside of one it is done.
+func (s *Store) atomic(ctx context.Context, f func() error) error {
+	if s.host != nil {
+		return s.host.atomic(ctx, f)
+	}
+	return f()
 }
 
 // hostWaitSQL bounds how long a call waits for another transaction, unless the host has a shorter bound, and returns the host's.

@@ -146,7 +146,6 @@ func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*cho
 func (s *Store) choose(ctx context.Context, tx pgx.Tx, c queue.Claim, p []probe, ch *chooser) (chosen []key, err error) {
 	page := len(c.Workers) + claimSlack
 	last := contender{rank: math.MaxInt32}
-	var closed []probe
 	for first := true; ; first = false {
 		statement, args := contendersSQL, []any{key(c.Probes[0].Lane.Organization), c.Now, page}
 		if !first {
@@ -159,24 +158,12 @@ func (s *Store) choose(ctx context.Context, tx pgx.Tx, c queue.Claim, p []probe,
 				chosen = append(chosen, key(k.id))
 			}
 		})
-		switch {
-		case err != nil || len(chosen) == len(c.Workers):
+		if err != nil || len(chosen) == len(c.Workers) || n < page {
 			return chosen, err
-		case n < page:
-			return chosen, s.notice(ctx, tx, c, closed, ch)
 		}
-		p, closed = ch.sort(p, closed)
+		p = ch.open(p) // a limit has stopped some: a page is longer than there are workers
 		page *= 4
 	}
-}
-
-// notice sees whether a limit keeps anybody waiting in lanes that were closed before anybody there was looked at.
-func (s *Store) notice(ctx context.Context, tx pgx.Tx, c queue.Claim, closed []probe, ch *chooser) error {
-	if ch.limited || len(closed) == 0 {
-		return nil
-	}
-	args := []any{key(c.Probes[0].Lane.Organization), c.Now, 1}
-	return s.contenders(ctx, tx, contendersSQL, args, closed, func(contender) { ch.limited = true })
 }
 
 // contenders reads contenders of some lanes.
@@ -226,16 +213,11 @@ func (c *chooser) admit(k contender) bool {
 	return true
 }
 
-// sort moves the probes of lanes that a limit stops from the open to the closed ones.
-func (c *chooser) sort(open, closed []probe) (still, full []probe) {
-	for _, p := range open {
-		if c.room.LaneFull(c.limits, queue.Lane{Type: p.kind, Priority: p.priority}) {
-			closed = append(closed, p)
-		} else {
-			still = append(still, p)
-		}
-	}
-	return still, closed
+// open are the probes of lanes that no limit stops.
+func (c *chooser) open(p []probe) []probe {
+	return slices.DeleteFunc(slices.Clone(p), func(p probe) bool {
+		return c.room.LaneFull(c.limits, queue.Lane{Type: p.kind, Priority: p.priority})
+	})
 }
 
 // fill notes that a limit stopped a job of a tenant. With the first one all other tenants at their limits need not be looked

@@ -79,3 +79,17 @@ func TestPruningKeepsTheLogOfAJobThatStays(t *testing.T) {
 		})
 	}
 }
+
+// Jobs with long logs go one by one, and no more of them than were asked for.
+func TestPruningLongLogsOneByOne(t *testing.T) {
+	s, pool := open(t)
+	expire(t, s, epoch, slices.Repeat([]queue.Posting{{Organization: uuid.New(), Tenant: uuid.New(), Type: "build"}}, 3))
+	exec(t, pool, `UPDATE dormouse.jobs SET lines = 10001`)
+	for want := 2; want >= 0; want-- {
+		n, err := s.PruneJobs(t.Context(), epoch.Add(time.Hour), 1)
+		must(t, err)
+		if left := count(t, pool, "jobs"); n != 1 || left != want {
+			t.Errorf("%d pruned, %d are left, want %d", n, left, want)
+		}
+	}
+}

@@ -84,7 +84,7 @@ var turnSQL = postedSQL + `, turn AS (
 		ORDER BY p.organization_id, p.priority, p.tenant_id
 		ON CONFLICT (organization_id, priority, tenant_id) DO UPDATE
 		SET place = greatest(t.place + excluded.step, excluded.place), step = excluded.step
-		RETURNING organization_id, priority, tenant_id, place
+		RETURNING organization_id, priority, tenant_id, place, step
 	)`
 
 // turnAtOnceSQL does the same without waiting: where another call has a tenant's number in hand, it numbers behind the last

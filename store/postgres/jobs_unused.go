@@ -32,7 +32,7 @@ type unused struct {
 func (u *unused) due(now time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.last.IsZero() && now.Sub(u.last) < unusedEvery {
+	if now.Sub(u.last) < unusedEvery {
 		return false
 	}
 	u.last = now

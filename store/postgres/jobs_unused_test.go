@@ -137,3 +137,43 @@ func buildTagged(t *testing.T, s *postgres.Store, w lifecycle.Snapshot, tags map
 		t.Fatalf("the build is a %v", outcomes[0])
 	}
 }
+
+// Whoever has only looked at a retired tag set takes it back into use when it posts with it; the number of one that is in use it
+// remembers.
+func TestRetiredTagSetIsNotRemembered(t *testing.T) {
+	plain, pool := open(t)
+	org, tags := uuid.New(), map[string]string{"gpu": "yes"}
+	posting := func() []queue.Posting {
+		return []queue.Posting{{ID: uuid.New(), Organization: org, Tenant: org, Type: "build", Tags: tags}}
+	}
+	jobs, err := plain.Enqueue(t.Context(), epoch, posting())
+	must(t, err)
+	lane := jobs[0].Lane()
+	exec(t, pool, `DELETE FROM dormouse.jobs; UPDATE dormouse.tag_sets SET retired_at = now()`)
+	asked := 0
+	s, err := postgres.Faulty(pool, quiet, func() error { asked++; return nil })
+	must(t, err)
+	_, err = s.Jobs(t.Context(), queue.Filter{Lane: &lane})
+	must(t, err)
+	_, err = s.Enqueue(t.Context(), epoch, posting())
+	must(t, err)
+	if n := retired(t, pool); n != 0 {
+		t.Errorf("%d tag sets are retired", n)
+	}
+	first := asked
+	asked = 0
+	for range 2 {
+		asked = 0
+		_, err = s.Enqueue(t.Context(), epoch, posting())
+		must(t, err)
+	}
+	if asked >= first {
+		t.Errorf("a posting asks %d things, the one that took the tag set back %d", asked, first)
+	}
+}
+
+func retired(t *testing.T, pool *pgxpool.Pool) (n int) {
+	t.Helper()
+	must(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM dormouse.tag_sets WHERE retired_at IS NOT NULL`).Scan(&n))
+	return n
+}

@@ -66,7 +66,7 @@ func (l *lowWater) learn(r lowWaterRead, now, first time.Time) {
 	if !r.teach || l.epoch != r.epoch || l.writing > 0 {
 		return
 	}
-	if first.IsZero() || first.After(now) {
+	if first.IsZero() {
 		first = now
 	}
 	l.bound = first.Add(-lowWaterMargin)

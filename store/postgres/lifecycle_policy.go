@@ -65,8 +65,5 @@ func (c *templateStates) into(t *lifecycle.Template, text []byte) {
 type engines struct{ decoded[lifecycle.Engine] }
 
 func (c *engines) get(text []byte) lifecycle.Engine {
-	if len(text) == 0 {
-		return lifecycle.Engine{}
-	}
 	return c.of(text, func(text []byte) (lifecycle.Engine, bool) { return lifecycle.ReadEngine(text), true })
 }

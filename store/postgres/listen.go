@@ -75,10 +75,10 @@ func wait(ctx context.Context, conn *pgx.Conn) (string, error) {
 	quiet, cancel := context.WithTimeout(ctx, quietFor)
 	defer cancel()
 	n, err := conn.WaitForNotification(quiet)
-	if err == nil {
+	switch {
+	case err == nil:
 		return n.Payload, nil
-	}
-	if quiet.Err() == nil || ctx.Err() != nil || conn.IsClosed() {
+	case quiet.Err() == nil:
 		return "", err
 	}
 	ping, done := context.WithTimeout(ctx, pingTimeout)

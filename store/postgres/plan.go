@@ -34,7 +34,6 @@ func (s *Store) steady(ctx context.Context, text string, args []any, read func(p
 func (s *Store) behind(ctx context.Context, settings, text string, args []any, read func(pgx.Rows) error) error {
 	if s.host != nil {
 		rows, _ := s.db.Query(ctx, s.sql(text), args...)
-		defer rows.Close()
 		return read(rows)
 	}
 	return s.waiting(ctx, settings, text, args, read)

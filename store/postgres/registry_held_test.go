@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -222,5 +223,27 @@ func TestPutMembersBesideALockedRow(t *testing.T) {
 	holds(t, pool, `SELECT FROM dormouse.members WHERE id = $1 FOR UPDATE`, changes[1].Member.ID)
 	if a := put(); !a[0] || a[1] || !a[2] {
 		t.Errorf("applied %v", a)
+	}
+}
+
+// Where jobs go one by one because somebody holds one of them, no more go than were asked for.
+func TestPruneBesideAHeldRowKeepsItsLimit(t *testing.T) {
+	s, pool := open(t)
+	expire(t, s, epoch, slices.Repeat([]queue.Posting{{Organization: uuid.New(), Tenant: uuid.New(), Type: "build"}}, 6))
+	// A line of the first one's log is held, which goes with it.
+	exec(t, pool, `INSERT INTO dormouse.job_lines (job_id, seq, at, text) SELECT id, 1, created_at, 'x' FROM dormouse.jobs ORDER BY ended_at, id LIMIT 1`)
+	release := holds(t, pool, `SELECT FROM dormouse.job_lines FOR UPDATE`)
+	for want := 4; want >= 2; want -= 2 {
+		n, err := s.PruneJobs(soon(t), epoch.Add(time.Hour), 2)
+		must(t, err)
+		if left := count(t, pool, "jobs"); n != 2 || left != want {
+			t.Errorf("%d went, %d are left, want %d", n, left, want)
+		}
+	}
+	release()
+	n, err := s.PruneJobs(soon(t), epoch.Add(time.Hour), 10)
+	must(t, err)
+	if n != 2 {
+		t.Errorf("%d went when nobody held anything", n)
 	}
 }

@@ -16,11 +16,10 @@ import (
 )
 
 const (
-	// maxAttempts and the pauses between them bound what a call spends on a database that is out of reach to about a
-	// second: a tick shall fail fast, the next one tries again.
+	// maxAttempts and the pauses between them, each twice as long as the one before, bound what a call spends on a database that is out
+	// of reach to less than a second: a tick shall fail fast, the next one tries again.
 	maxAttempts = 6
 	firstPause  = 20 * time.Millisecond
-	maxPause    = 400 * time.Millisecond
 )
 
 // safety says whether a call may be made again when it is not known whether it took effect.
@@ -56,7 +55,7 @@ func (s *Store) retry(ctx context.Context, again safety, f func(context.Context)
 		if err := sleep(ctx, pause/2+rand.N(pause/2+1)); err != nil {
 			return err
 		}
-		pause = min(2*pause, maxPause)
+		pause *= 2
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -84,6 +85,40 @@ func TestWhatIsTriedAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The pauses between attempts double, and are between a half of that and all of it, so that those who failed together do not come back
+// together.
+func TestPausesBetweenAttempts(t *testing.T) {
+	pool := pgtest.Pool(t)
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Time
+		s, err := postgres.Faulty(pool, quiet, func() error { // nothing reaches the pool
+			at = append(at, time.Now())
+			return &pgconn.PgError{Code: "40001"}
+		})
+		must(t, err)
+		const times = 300
+		least, most := make([]float64, 5), make([]float64, 5) // as shares of the longest
+		for n := range times {
+			at = nil
+			if _, err := s.Load(t.Context(), uuid.New()); err == nil || len(at) != 6 {
+				t.Fatalf("%v after %d attempts", err, len(at))
+			}
+			for i, longest := 0, 20*time.Millisecond; i < 5; i, longest = i+1, 2*longest {
+				share := at[i+1].Sub(at[i]).Seconds() / longest.Seconds()
+				if n == 0 || share < least[i] {
+					least[i] = share
+				}
+				most[i] = max(most[i], share)
+			}
+		}
+		for i := range least {
+			if least[i] < 0.5 || least[i] > 0.6 || most[i] > 1 || most[i] < 0.9 {
+				t.Errorf("pause %d is between %.2f and %.2f of the longest", i, least[i], most[i])
+			}
+		}
+	})
 }
 
 // Whoever has no time left hears that, and of what was in the way.

@@ -77,6 +77,12 @@ func TestCommitBesideANewTagSet(t *testing.T) {
 	if !errors.As(err, &blamed) || blamed.WorkspaceID != needs.Workspace.ID {
 		t.Errorf("error %v, want one that blames %s", err, needs.Workspace.ID)
 	}
+	claimed := needs
+	claimed.Claims, claimed.Workspace.Name = true, "claimed"
+	_, err = s.Commit(soon(t), epoch, []lifecycle.Change{free, claimed})
+	if blamed = nil; !errors.As(err, &blamed) || blamed.WorkspaceID != needs.Workspace.ID {
+		t.Errorf("of a claim: error %v, want one that blames %s", err, needs.Workspace.ID)
+	}
 	outcomes, err := s.Commit(soon(t), epoch, []lifecycle.Change{free})
 	must(t, err)
 	if outcomes[0] != lifecycle.Applied {

@@ -24,6 +24,8 @@ type Faulty struct {
 	Fail func(n int) (ended func() bool)
 	// Dump is all that is stored, as text, but what a call may leave behind because it means nothing by itself.
 	Dump func() string
+	// Is says whether an error is what the database said. Defaults to any error.
+	Is func(error) bool
 }
 
 // Faults checks that a call in which the database fails, whenever that is, is an error and has no effect. open returns an empty,
@@ -80,6 +82,9 @@ func (f *faultFixture) call(name string, do func(context.Context) error) {
 		}
 		if err == nil {
 			f.Fatalf("broken rule: a call in which the database fails is an error: %s, fault %d", name, n)
+		}
+		if f.Is != nil && !f.Is(err) {
+			f.Fatalf("broken rule: an error is what the database said: %s, fault %d: %v", name, n, err)
 		}
 		if isAnswer(err) {
 			f.Fatalf("broken rule: a failure of the database is no answer: %s, fault %d: %v", name, n, err)
@@ -258,6 +263,10 @@ func faultyJobs(f *faultFixture) {
 	var jobs []queue.Job
 	f.call("Enqueue", func(ctx context.Context) (err error) { jobs, err = f.s.Enqueue(ctx, k.now, some); return err })
 	f.call("Enqueue again", failing(func(ctx context.Context) ([]queue.Job, error) { return f.s.Enqueue(ctx, k.now, some) }))
+	unique := []queue.Posting{k.posting(func(p *queue.Posting) { p.Unique = "one" })}
+	f.call("Enqueue under a key", failing(func(ctx context.Context) ([]queue.Job, error) { return f.s.Enqueue(ctx, k.now, unique) }))
+	unique[0].ID = uuid.New()
+	f.call("Enqueue under a key again", failing(func(ctx context.Context) ([]queue.Job, error) { return f.s.Enqueue(ctx, k.now, unique) }))
 	k.pass(2 * time.Minute)
 	f.parts = true // what has turned ready is ready
 	f.call("Ready", failing(func(ctx context.Context) (queue.Listing, error) {
@@ -265,6 +274,9 @@ func faultyJobs(f *faultFixture) {
 	}))
 	f.parts = false
 	f.call("Ahead", failing(func(ctx context.Context) ([]queue.ReadyLane, error) { return f.s.Ahead(ctx, jobs[1].ID, 10) }))
+	nowhere := k.ask(1, jobs[0])
+	nowhere.Probes[0].Lane.Tags = unseen
+	f.call("Claim from a lane that nobody has seen", failing(func(ctx context.Context) (queue.Claimed, error) { return f.s.Claim(ctx, nowhere) }))
 	ask := k.ask(2, jobs...)
 	ask.Limits = queue.Limits{PerTenant: 1, Types: map[string]int{"other": 3}}
 	var claimed queue.Claimed
@@ -322,7 +334,10 @@ func faultyOperations(f *faultFixture) {
 	q := queue.JobQuery{Organization: k.org, Tag: queue.Tag{Key: "os", Value: "linux"}}
 	f.call("ListJobs", failing(func(ctx context.Context) (queue.JobPage, error) { return f.s.ListJobs(ctx, q) }))
 	q.Tag = queue.Tag{}
-	f.call("CountJobs", failing(func(ctx context.Context) (queue.JobCounts, error) { return f.s.CountJobs(ctx, q, 10) }))
+	for _, tag := range []queue.Tag{{}, {Key: "os", Value: "linux"}} {
+		q.Tag = tag
+		f.call("CountJobs", failing(func(ctx context.Context) (queue.JobCounts, error) { return f.s.CountJobs(ctx, q, 10) }))
+	}
 	f.call("RetryJobs", failing(func(ctx context.Context) ([]queue.Job, error) {
 		return f.s.RetryJobs(ctx, queue.Retry{Now: k.now, IDs: []uuid.UUID{over.ID}, By: "ann"})
 	}))
@@ -346,7 +361,11 @@ func faultyOperations(f *faultFixture) {
 	f.must(err)
 	f.parts = true                       // it says how many it has deleted
 	for _, limit := range []int{1, 10} { // and there are fewer than ten
-		f.call("PruneJobs", failing(func(ctx context.Context) (int, error) { return f.s.PruneJobs(ctx, k.now.Add(time.Hour), limit) }))
+		before := k.now.Add(time.Hour)
+		f.call("PruneJobs", failing(func(ctx context.Context) (int, error) {
+			before = before.Add(24 * time.Hour) // else what nobody uses is not looked for again
+			return f.s.PruneJobs(ctx, before, limit)
+		}))
 	}
 }
 

@@ -106,6 +106,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"prune", testPrune},
 		{"prune what has no end", testPruneEndless},
 		{"prune at the instant", testPruneEdge},
+		{"prune up to a limit", testPruneLimit},
 		{"watch", testWatch},
 		{"watch everything", testWatchEverything},
 		{"shares", testShares},

@@ -24,3 +24,23 @@ func testPruneEdge(f *fixture) {
 		f.rule(n == c.want, "what ended before an instant is pruned: at %v got %d, want %d", c.before, n, c.want)
 	}
 }
+
+// testPruneLimit prunes builds and deleted workspaces under a limit that ends among the workspaces.
+func testPruneLimit(f *fixture) {
+	p := skipUnless[lifecycle.Pruner](f)
+	for _, s := range f.create(5) {
+		id := s.Workspace.ID
+		f.rule(f.commit(f.build(s, lifecycle.TransitionDelete))[0] == lifecycle.Applied, "a build is made")
+		f.rule(f.commit(f.ended(f.load(id), lifecycle.JobSucceeded, epoch))[0] == lifecycle.Applied, "a build ends")
+	}
+	one := f.create(1)[0].Workspace.ID
+	for range 3 { // the first two are replaced
+		f.rule(f.commit(f.build(f.load(one), lifecycle.TransitionStart))[0] == lifecycle.Applied, "a build is made")
+		f.rule(f.commit(f.ended(f.load(one), lifecycle.JobSucceeded, epoch))[0] == lifecycle.Applied, "a build ends")
+	}
+	for _, want := range []int{3, 3, 1, 0} {
+		n, err := p.PruneBuilds(f.ctx, epoch.Add(time.Second), 3)
+		f.must(err)
+		f.rule(n == want, "Prune deletes at most its limit, builds and workspaces together: got %d, want %d", n, want)
+	}
+}
