@@ -144,7 +144,7 @@ var idless = map[string]bool{
 	"Acquirer": true, "Executor": true, "Machines": true, "Pool": true, "Migrate": true, "Run": true, "WithTx": true, "Remote": true,
 	"HoldAll": true, "Owners": true, "Processes": true, "PutOwner": true, "PutTemplate": true, "Forget": true, "ShadowReport": true,
 	"List": true, "Count": true, "Templates": true, "FleetBuilds": true, "Forecast": true, "Simulate": true,
-	"OwnerID": true, "TemplateID": true, "Claim": true,
+	"Organization": true, "OwnerID": true, "TemplateID": true, "Claim": true,
 	"Activity": true, // see docs/security.md
 }
 

@@ -72,7 +72,7 @@ func TestUnknownMembersAreKept(t *testing.T) {
 // Whoever takes policies from people can refuse a rule that is misspelled.
 func TestUnknownMembersAreNamed(t *testing.T) {
 	for text, want := range map[string][]string{
-		`{}`: nil, `{"default_ttl":"1h0m0s"}`: nil, `{"default_tll":"1h0m0s","Failure_TTL":{"a":1}}`: {"Failure_TTL", "default_tll"},
+		`{}`: nil, `{"default_ttl":"1h0m0s"}`: nil, `{"ttl_default":"1h0m0s","Failure_TTL":{"a":1}}`: {"Failure_TTL", "ttl_default"},
 	} {
 		var p lifecycle.Policy
 		if err := json.Unmarshal([]byte(text), &p); err != nil || !slices.Equal(p.Unknown(), want) {

@@ -32,7 +32,7 @@ import (
 
 // ctl is what all commands share.
 type ctl struct {
-	url, token, tokenFile, as, database, output string
+	url, token, tokenFile, as, database, organization, output string
 
 	client *client.Client
 	store  store.Store // nil over the API
@@ -43,8 +43,11 @@ func (c *ctl) open(ctx context.Context) error {
 	if c.output != "table" && c.output != "json" {
 		return fmt.Errorf("-o %q: must be table or json", c.output)
 	}
-	if c.database != "" {
+	switch {
+	case c.database != "":
 		return c.openDatabase(ctx)
+	case c.organization != "":
+		return errors.New("--organization is for --database: the API is of one")
 	}
 	if c.token == "" && c.tokenFile != "" {
 		token, err := tokenIn(c.tokenFile, c.as)
@@ -75,7 +78,13 @@ func (c *ctl) openDatabase(ctx context.Context) (err error) {
 		return err
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	plane, err := dormouse.New(c.store, dormouse.Config{Logger: quiet})
+	organization := uuid.Nil
+	if c.organization != "" {
+		if organization, err = uuid.Parse(c.organization); err != nil {
+			return fmt.Errorf("--organization %q: must be an id", c.organization)
+		}
+	}
+	plane, err := dormouse.New(c.store, dormouse.Config{Organization: organization, Logger: quiet})
 	if err != nil {
 		return err
 	}

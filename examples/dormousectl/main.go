@@ -45,6 +45,7 @@ func newRoot() *cobra.Command {
 	f.StringVar(&c.tokenFile, "token-file", "", "a file with lines \"kind name token\", such as tokens.txt; the first counts, or that of --as")
 	f.StringVar(&c.as, "as", "", "whose token of the file")
 	f.StringVar(&c.database, "database", "", "work on this database: the path of an SQLite file, or postgres://..")
+	f.StringVar(&c.organization, "organization", "", "with --database: whose workspaces, templates and jobs, by id; those of nobody in particular if it is left out")
 	f.StringVarP(&c.output, "output", "o", "table", "table or json")
 	root.AddCommand(c.list(), c.explain(), c.upcoming(), c.hold(), c.plan(), c.apply(), c.forecast(), c.simulate(), c.jobs(), c.doctor(), c.migrate(), c.bundle())
 	return root

@@ -88,6 +88,7 @@ func TestLongPollIsNotCutOff(t *testing.T) {
 			if _, err := io.Copy(io.Discard, response.Body); err != nil {
 				t.Error(err)
 			}
+			_ = response.Body.Close()
 		}
 		_ = conn.Close()
 		_ = server.Close()

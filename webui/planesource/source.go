@@ -35,7 +35,7 @@ import (
 
 // Config says which part of the plane is shown.
 type Config struct {
-	// Organization is that of the plane. Defaults to uuid.Nil, as there.
+	// Organization is that of the plane, and defaults to it. Another one is refused: buttons would belong to it, and lists to the other.
 	Organization uuid.UUID
 	// Pools are the names of the pools to show. Defaults to none.
 	Pools []string
@@ -76,6 +76,12 @@ func New(plane *dormouse.Plane, s store.Store, cfg Config) (*Source, error) {
 		return nil, invalid.New("plane", nil, "must not be nil")
 	case s == nil:
 		return nil, invalid.New("store", nil, "must not be nil")
+	}
+	if cfg.Organization == uuid.Nil {
+		cfg.Organization = plane.Organization()
+	}
+	if cfg.Organization != plane.Organization() {
+		return nil, invalid.New("Config.Organization", cfg.Organization, "must be that of the plane, or left out")
 	}
 	for _, name := range cfg.Pools {
 		if _, ok := plane.Pool(name); !ok {

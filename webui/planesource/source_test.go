@@ -70,7 +70,7 @@ func newSite(t *testing.T, all store.Store, cfg dormouse.Config) *site {
 		DefaultTTL: 8 * time.Hour, AllowUserAutostart: true, AllowUserTTL: true, AutostartDays: schedule.AllDays,
 	}})
 	must(t, err)
-	source, err := planesource.New(plane, all, planesource.Config{Organization: cfg.Organization})
+	source, err := planesource.New(plane, all, planesource.Config{})
 	must(t, err)
 	pages, err := webui.New(source, webui.Config{Actions: true, Refresh: time.Nanosecond, Viewer: func(*http.Request) (webui.Viewer, bool) {
 		return webui.Viewer{Name: "ops", Operator: true, MayAct: true}, true
@@ -199,6 +199,9 @@ func TestNewRefuses(t *testing.T) {
 	must(t, err)
 	for name, call := range map[string]func() (*planesource.Source, error){
 		"no plane": func() (*planesource.Source, error) { return planesource.New(nil, all, planesource.Config{}) },
+		"another organization": func() (*planesource.Source, error) {
+			return planesource.New(plane, all, planesource.Config{Organization: uuid.New()})
+		},
 		"no store": func() (*planesource.Source, error) { return planesource.New(plane, nil, planesource.Config{}) },
 		"no pool": func() (*planesource.Source, error) {
 			return planesource.New(plane, all, planesource.Config{Pools: []string{"x"}})

@@ -201,20 +201,20 @@ func TestMisspelledRules(t *testing.T) {
 	admin := s.tokens[auth.Admin]
 	var plan map[string]any
 	must(t, json.Unmarshal(s.call(admin, "POST", "/api/v1/templates/web/plan", `{"policy":{}}`).Body.Bytes(), &plan))
-	plan["change"].(map[string]any)["policy"] = map[string]any{"defualt_ttl": "8h0m0s"}
+	plan["change"].(map[string]any)["policy"] = map[string]any{"ttl_default": "8h0m0s"}
 	planned, err := json.Marshal(plan)
 	must(t, err)
 	for path, body := range map[string]string{
-		"PUT /templates/web":          `{"provisioner":"process","policy":{"defualt_ttl":"8h0m0s"}}`,
-		"POST /templates/web/plan":    `{"policy":{"defualt_ttl":"8h0m0s"}}`,
+		"PUT /templates/web":          `{"provisioner":"process","policy":{"ttl_default":"8h0m0s"}}`,
+		"POST /templates/web/plan":    `{"policy":{"ttl_default":"8h0m0s"}}`,
 		"POST /templates/web/apply":   string(planned),
 		"POST /templates/web/compare": string(planned),
-		"POST /simulate":              `{"candidates":[{"name":"a","policy":{"defualt_ttl":"8h0m0s"}}],"from":"2026-01-01T00:00:00Z","until":"2026-01-02T00:00:00Z"}`,
+		"POST /simulate":              `{"candidates":[{"name":"a","policy":{"ttl_default":"8h0m0s"}}],"from":"2026-01-01T00:00:00Z","until":"2026-01-02T00:00:00Z"}`,
 	} {
 		method, path, _ := strings.Cut(path, " ")
 		w := s.call(admin, method, "/api/v1"+path, body)
 		var p dormouse.Problem
-		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusUnprocessableEntity || p.Value != "defualt_ttl" {
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusUnprocessableEntity || p.Value != "ttl_default" {
 			t.Errorf("%s %s: %d %s, %v", method, path, w.Code, w.Body, err)
 		}
 	}

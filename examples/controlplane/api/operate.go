@@ -42,7 +42,7 @@ type Job struct {
 
 // jobsOf are jobs with the names of the workspaces that they are about.
 func (a *API) jobsOf(ctx context.Context, jobs ...queue.Job) ([]Job, error) {
-	of, err := builds.Of(ctx, a.Store, uuid.Nil, jobs)
+	of, err := builds.Of(ctx, a.Store, a.Plane.Organization(), jobs)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (a *API) listJobs(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	query := queue.JobQuery{Limit: int(limit)}
+	query := queue.JobQuery{Organization: a.Plane.Organization(), Limit: int(limit)}
 	if s := q.URL.Query().Get("state"); s != "" {
 		state, ok := states[s]
 		if !ok {
@@ -193,7 +193,7 @@ func (a *API) attempts(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.Plane.Acquirer().Within(uuid.Nil).Job(q.Context(), id); err != nil {
+	if _, err := a.Plane.Acquirer().Within(a.Plane.Organization()).Job(q.Context(), id); err != nil {
 		return nil, err
 	}
 	list, err := a.Plane.Acquirer().Attempts(q.Context(), id)
@@ -231,7 +231,7 @@ func (a *API) oneJob(q *request, do func(uuid.UUID) ([]queue.Job, error)) (any, 
 	if len(changed) == 1 {
 		return a.oneJobOf(q.Context(), changed[0])
 	}
-	j, err := a.Plane.Acquirer().Within(uuid.Nil).Job(q.Context(), id)
+	j, err := a.Plane.Acquirer().Within(a.Plane.Organization()).Job(q.Context(), id)
 	if err != nil {
 		return nil, err
 	}

@@ -140,7 +140,7 @@ type asked struct {
 
 // ask explains the jobs of a state, the latest first, and counts those that are as looked for.
 func (e examination) ask(state queue.State, found func(acquirer.Explanation) bool) (a asked, err error) {
-	page, err := e.plane.Acquirer().List(e, queue.JobQuery{States: []queue.State{state}, Limit: mostAsked})
+	page, err := e.plane.Acquirer().List(e, queue.JobQuery{Organization: e.plane.Organization(), States: []queue.State{state}, Limit: mostAsked})
 	if err != nil {
 		return a, err
 	}
@@ -168,7 +168,7 @@ func (e examination) ask(state queue.State, found func(acquirer.Explanation) boo
 
 // sentence is what an explanation says, and of which job: of a build the workspace.
 func (e examination) sentence(x acquirer.Explanation) (string, error) {
-	of, err := builds.Of(e, e.store, uuid.Nil, []queue.Job{x.Job})
+	of, err := builds.Of(e, e.store, e.plane.Organization(), []queue.Job{x.Job})
 	if err != nil {
 		return "", err
 	}

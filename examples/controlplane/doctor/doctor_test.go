@@ -26,7 +26,7 @@ type patient struct {
 func newPatient(t *testing.T) patient {
 	t.Helper()
 	s := memory.New()
-	plane, err := dormouse.New(s, dormouse.Config{Logger: slog.New(slog.DiscardHandler)})
+	plane, err := dormouse.New(s, dormouse.Config{Organization: uuid.New(), Logger: slog.New(slog.DiscardHandler)})
 	p := patient{t, s, plane, uuid.Nil}
 	p.must(err)
 	template, err := plane.PutTemplate(t.Context(), dormouse.Template{Name: "web"})
@@ -82,7 +82,7 @@ func TestFindingsNameWorkspaces(t *testing.T) {
 		p.start("ben", fmt.Sprint("n", i))
 	}
 	p.want("unmatched", "false: no worker can run 50 jobs (of the latest 50), such as the start of n59 of ben: ")
-	_, err := p.plane.Acquirer().Enqueue(t.Context(), queue.Posting{Type: "render"})
+	_, err := p.plane.Acquirer().Enqueue(t.Context(), queue.Posting{Organization: p.plane.Organization(), Type: "render"})
 	p.must(err)
 	p.want("unmatched", "false: no worker can run 50 jobs (of the latest 50), such as job ")
 }

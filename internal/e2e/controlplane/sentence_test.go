@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,14 @@ func TestCommandLine(t *testing.T) {
 		jobs(r, by)
 		simulated(r, by)
 		bundled(r, by)
+	}
+	if out, err := r.ctl(append(database, "--organization", "018f0000-0000-7000-8000-000000000001", "-o", "json", "list")...); err != nil || out != "[]\n" {
+		t.Errorf("of an organization that has nothing: %v %s", err, out)
+	}
+	for _, bad := range [][]string{append(slices.Clone(database), "--organization", "x", "list"), append(slices.Clone(api), "--organization", "018f0000-0000-7000-8000-000000000001", "list")} {
+		if out, err := r.ctl(bad...); err == nil || !strings.Contains(out, "--organization") {
+			t.Errorf("%v: %v %s", bad, err, out)
+		}
 	}
 	if out, err := r.ctl(append(api, "migrate")...); err == nil || !strings.Contains(out, "--database") {
 		t.Errorf("migrate over the API: %v %s", err, out)
