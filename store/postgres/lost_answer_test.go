@@ -239,3 +239,27 @@ func TestATickAsksOnce(t *testing.T) {
 		t.Errorf("%d things are asked", asked)
 	}
 }
+
+// Whoever asks what is due, and on the way finds marks that others have left, gets the workspaces or an error, wherever something fails once.
+func TestDueWhileMarksCannotBeWorkedOff(t *testing.T) {
+	pool := pgtest.Pool(t)
+	f := &fault{}
+	s, err := postgres.Faulty(pool, quiet, f.next)
+	must(t, err)
+	fleet := newFleet(t, s, 3)
+	for n := 1; ; n++ {
+		exec(t, pool, `UPDATE dormouse.workspaces SET wake_at = NULL`)
+		exec(t, pool, `INSERT INTO dormouse.marks (subject, owner, due_at, touched_at) VALUES ($1, true, $2, '-infinity')
+			ON CONFLICT (subject) DO UPDATE SET touched_at = excluded.touched_at`, fleet.owner.ID, epoch)
+		ended := f.fail(n)
+		due, err := s.Due(t.Context(), lifecycle.DueQuery{Now: epoch, Limit: 10})
+		hit := ended()
+		if err == nil && len(due) != len(fleet.ids) {
+			t.Errorf("fault %d: %d are due, and no error", n, len(due))
+		}
+		if !hit {
+			must(t, err)
+			break
+		}
+	}
+}
