@@ -3,6 +3,7 @@ package dormouse_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -464,6 +466,22 @@ func TestNoticesQuote(t *testing.T) {
 		defer f.mu.Unlock()
 		if len(f.notices) != 1 || !strings.HasPrefix(f.notices[0].Text, `"api stops never. Not so:" stops at `) || f.notices[0].Workspace != w.Name {
 			t.Errorf("got %+v", f.notices)
+		}
+	})
+}
+
+// What a verb returns of a hold is what is stored of it, whatever somebody wrote.
+func TestHoldIsReturnedAsStored(t *testing.T) {
+	bubble(t, nil, func(f *fixture) {
+		w := f.create("api")
+		for _, note := range []string{"a\x00b", "\x1b[2J", "\u202egnp.exe", "a\nb", "\xff\xfe", strings.Repeat("\xff", 500)} {
+			held, err := f.Hold(f.t.Context(), w.ID, dormouse.Hold{Until: time.Now().Add(24 * time.Hour), Note: note, By: note})
+			f.must(err)
+			got, err := f.Get(f.t.Context(), w.ID)
+			f.must(err)
+			if held.Hold != got.Hold || !utf8.ValidString(held.Hold.Note) || strings.ContainsAny(held.Hold.Note, "\x00\x1b\n\u202e") || len(held.Hold.Note) > 500 || len(held.Hold.By) > 500 {
+				t.Errorf("%.20q is returned as %+q, then it is %+q", note, fmt.Sprint(held.Hold), fmt.Sprint(got.Hold))
+			}
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/acquirer/worker"
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
@@ -26,7 +27,7 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
-	// Field, Value and Rule are those of bad input.
+	// Field, Value and Rule are those of bad input. Value is without control and hidden characters: it is somebody's.
 	Field string `json:"field,omitempty"`
 	Value string `json:"value,omitempty"`
 	Rule  string `json:"rule,omitempty"`
@@ -64,6 +65,7 @@ var kinds = []kind{
 	{lifecycle.ErrStaleBuild, http.StatusConflict, "stale_build", "another build is the latest, or it has ended"},
 	{lifecycle.ErrPolicyChanged, http.StatusConflict, "policy_changed", "the policy has changed since it was planned"},
 	{lifecycle.ErrStaleTemplate, http.StatusConflict, "stale_template", "the template was changed meanwhile"},
+	{lifecycle.ErrUnreadable, http.StatusConflict, "unreadable", "what is stored is another version's, and is kept as it is"},
 	{lifecycle.ErrInUse, http.StatusConflict, "in_use", "still in use"},
 	{lifecycle.ErrUnchanged, http.StatusConflict, "unchanged", "there is nothing to change"},
 	{executor.ErrConflict, http.StatusConflict, "conflict", "it changed faster than it could be updated"},
@@ -106,7 +108,7 @@ func ProblemOf(err error) Problem {
 	}
 	var refused *invalid.Error
 	if errors.Is(k.is, invalid.Err) && errors.As(err, &refused) {
-		p.Field, p.Value, p.Rule = refused.Field, fmt.Sprint(refused.Value), refused.Rule
+		p.Field, p.Value, p.Rule = refused.Field, text.Plain(fmt.Sprint(refused.Value)), refused.Rule
 	}
 	return p
 }

@@ -52,6 +52,7 @@ var problems = []struct {
 	{"lifecycle.ErrPolicyChanged", lifecycle.ErrPolicyChanged, 409, "policy_changed"},
 	{"lifecycle.ErrInUse", lifecycle.ErrInUse, 409, "in_use"},
 	{"lifecycle.ErrStaleTemplate", lifecycle.ErrStaleTemplate, 409, "stale_template"},
+	{"lifecycle.ErrUnreadable", lifecycle.ErrUnreadable, 409, "unreadable"},
 	{"lifecycle.ErrUnchanged", lifecycle.ErrUnchanged, 409, "unchanged"},
 	{"dormouse.ErrExists", dormouse.ErrExists, 409, "exists"},
 	{"dormouse.ErrShadow", dormouse.ErrShadow, 409, "shadow"},
@@ -191,5 +192,17 @@ func TestProblemsAreDocumented(t *testing.T) {
 		if line := fmt.Sprintf("| `%s` | %d | `%s` |", c.name, c.status, c.kind); !strings.Contains(string(page), line) {
 			t.Errorf("docs/embedding.md lacks %s", line)
 		}
+	}
+}
+
+// What somebody sent comes back without what a reader would act on or not see.
+func TestProblemsShowNothingHidden(t *testing.T) {
+	p := dormouse.ProblemOf(invalid.New("name", "\x1b[2Ja\u202eb\x00\xff", "must be a name"))
+	if p.Value != "\ufffd[2Ja\ufffdb\ufffd\ufffd" {
+		t.Errorf("the value is %q", p.Value)
+	}
+	text, err := json.Marshal(p)
+	if err != nil || strings.ContainsAny(string(text), "\x1b\u202e") {
+		t.Errorf("written as %q, %v", text, err)
 	}
 }

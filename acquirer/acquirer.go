@@ -48,7 +48,8 @@ type Acquirer struct {
 	// Each part says which lock guards it. Where one lock is taken under another, mu is the outer one.
 
 	store   queue.Store
-	pubsub  queue.Pubsub // nil: none
+	pubsub  queue.Pubsub  // nil: none
+	carrier queue.Carrier // what the pubsub is beside; nil: no such
 	cfg     Config
 	clock   quartz.Clock
 	metrics *metrics
@@ -105,6 +106,7 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		hangUps: make(hangUps), looks: newLooks(), losses: newLosses(),
 		breaker: breaker.Breaker{First: firstPause, Max: maxPause}, given: outcall.New(cfg.Clock, "stuck"),
 	}
+	a.carrier, _ = pubsub.(queue.Carrier)
 	a.book = leases.New(a.runLimit)
 	a.book.Silence = cfg.Remote.Silence
 	if cfg.Share > 0 {
@@ -206,36 +208,6 @@ func (a *Acquirer) close() {
 	a.member.state = ended
 	a.member.stopFence()
 	a.interruptAll(queue.ErrStopped)
-}
-
-// leave settles what is unsettled and, if the process holds nothing, takes it off the register at once.
-func (a *Acquirer) leave(ctx context.Context) {
-	a.mu.Lock()
-	process, heartbeats, holds := a.member.process, a.member.heartbeats, a.book.Len(a.member.process) > 0
-	var unsettled []*dispatch.Round
-	for _, d := range a.dispatch.Domains() {
-		if r := d.Unsettled(); r != nil {
-			unsettled = append(unsettled, r)
-		}
-	}
-	a.mu.Unlock()
-	for _, r := range unsettled {
-		jobs, err := a.find(ctx, r.Token)
-		if err != nil {
-			a.cfg.Logger.Warn("claim not settled before the stop", "token", r.Token, "error", err)
-			return
-		}
-		a.mu.Lock()
-		doubts := a.returned(jobs)
-		a.mu.Unlock()
-		a.release(ctx, doubts)
-	}
-	if err := a.publish(ctx); err != nil {
-		a.cfg.Logger.Warn("last announcements not sent", "error", err) // the others look by themselves
-	}
-	if heartbeats > 0 && !holds {
-		_, _ = a.reap(ctx, process, heartbeats, 1) // else others do, after the lease
-	}
 }
 
 // process is who we are to the store.

@@ -84,6 +84,7 @@ func (a *Acquirer) beat(ctx context.Context, on queue.Heartbeater, operation str
 	h := queue.Heartbeat{Process: a.member.process, Name: a.cfg.Instance, Now: a.now(), Workers: a.workers()}
 	b := beat{process: h.Process, begun: a.clock.Now()}
 	a.mu.Unlock()
-	b.fleet, b.err = ask(ctx, a, operation, func(ctx context.Context) (queue.Fleet, error) { return on.Heartbeat(ctx, h) })
+	b.fleet, b.err = askOr(ctx, a, operation, func(ctx context.Context) (queue.Fleet, error) { return on.Heartbeat(ctx, h) },
+		func(fleet queue.Fleet, err error) { a.beatLate(h.Process, fleet, err) })
 	return b
 }

@@ -12,12 +12,17 @@ import (
 // ask makes one call of the store under its own time limit and counts it. Its error says what was attempted. A call that ignores
 // the end of its context is given up: what it does after that counts as done by a call whose answer was lost.
 func ask[T any](ctx context.Context, a *Acquirer, operation string, f func(ctx context.Context) (T, error)) (T, error) {
+	return askOr(ctx, a, operation, f, nil)
+}
+
+// askOr is ask for what has to be undone: late gets what f returns after it was given up.
+func askOr[T any](ctx context.Context, a *Acquirer, operation string, f func(ctx context.Context) (T, error), late func(T, error)) (T, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	guard := a.clock.AfterFunc(a.cfg.Timeout, func() { cancel(context.DeadlineExceeded) }, "store", operation)
 	defer guard.Stop()
 	begun := a.clock.Now()
-	v, err := outcall.Do(ctx, a.given, operation, f, nil)
+	v, err := outcall.Do(ctx, a.given, operation, f, late)
 	a.metrics.storeCall(operation, a.clock.Since(begun), err)
 	if err == nil {
 		return v, nil
@@ -46,7 +51,7 @@ func (a *Acquirer) lookUp(ctx context.Context, operation string, which queue.Fil
 
 // noteStuck writes down that a call was given up.
 func (a *Acquirer) noteStuck(err error) {
-	if stuck, ok := outcall.Given(err); ok && !stuck.Before {
+	if stuck, ok := outcall.Given(err); ok && stuck.Before == 0 {
 		a.cfg.Logger.Error("call given up: it does not return", "doing", stuck.Doing)
 	}
 }

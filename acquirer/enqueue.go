@@ -22,7 +22,7 @@ func (a *Acquirer) Enqueue(ctx context.Context, postings ...Posting) ([]Job, err
 		return nil, err
 	}
 	jobs, err := shared(ctx, a, oneOrganization(postings), "enqueue", func() ([]queue.Job, error) {
-		return ask(ctx, a, "enqueue", func(ctx context.Context) ([]queue.Job, error) { return a.store.Enqueue(ctx, a.now(), postings) })
+		return ask(ctx, a, "enqueue", func(ctx context.Context) ([]queue.Job, error) { return a.enqueue(ctx, postings) })
 	})
 	if err == nil {
 		err = ownJobs(postings, jobs)
@@ -82,11 +82,11 @@ func ownJobs(postings []queue.Posting, jobs []queue.Job) error {
 // it ready, and no earlier. One that was stored for at once is ready, also if that was by a clock ahead of ours.
 func waits(job queue.Job) bool { return job.ReadyAt.After(job.CreatedAt) }
 
-// posted is what one call announces of a lane.
+// posted is what one call announces of a lane. news are the jobs of which other processes have not heard.
 type posted struct {
-	lane queue.Lane
-	from int64
-	jobs int
+	lane       queue.Lane
+	from       int64
+	jobs, news int
 }
 
 // Announce makes known that jobs were stored, for jobs that somebody else's commit stored: at once in this
@@ -98,7 +98,7 @@ func (a *Acquirer) Announce(jobs ...Job) {
 	lanes := a.readyLanes(jobs)
 	now := a.clock.Now()
 	inParts(a, lanes, func(p posted) uuid.UUID { return p.lane.Organization }, func(p posted) {
-		a.dispatch.PostLocal(p.lane, p.from, p.jobs)
+		a.dispatch.PostLocal(p.lane, p.from, p.news)
 		a.consider(p.lane, p.jobs, now)
 	})
 }
@@ -128,6 +128,9 @@ func (a *Acquirer) readyLanes(jobs []Job) []posted {
 		}
 		lanes[i].from = min(lanes[i].from, job.Order)
 		lanes[i].jobs++
+		if !job.Announced {
+			lanes[i].news++
+		}
 	}
 	return lanes
 }

@@ -26,6 +26,8 @@ type outgoing struct {
 	// said are the organizations of which something was sent in the present pause, and news tells of one that is not among them.
 	said map[uuid.UUID]struct{}
 	news chan struct{} // room for one
+	// paused: the present pause has begun with a message.
+	paused bool
 }
 
 func newOutgoing() *outgoing {
@@ -63,6 +65,39 @@ func (o *outgoing) newPause() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	clear(o.said)
+	o.paused = false
+}
+
+// quiet reports whether nothing is to be sent, and nothing was in the present pause.
+func (o *outgoing) quiet() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.isQuiet()
+}
+
+func (o *outgoing) isQuiet() bool {
+	return !o.paused && !o.pings && len(o.lanes)+len(o.drops)+len(o.orgs)+len(o.leases) == 0
+}
+
+// carry begins a pause with a message about an organization that the store is to send, and returns its number. It reports whether that
+// may be: after a quiet time.
+func (o *outgoing) carry(id uuid.UUID) (seq uint64, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.isQuiet() {
+		return 0, false
+	}
+	o.paused, o.said[id] = true, struct{}{}
+	o.seq++
+	signal(o.filled)
+	return o.seq, true
+}
+
+// unsay notes that the store did not send its message: what is to be said of the organization is news.
+func (o *outgoing) unsay(id uuid.UUID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.said, id)
 }
 
 func (o *outgoing) jobs(l queue.Lane, from int64, n int) {
@@ -120,6 +155,7 @@ func (o *outgoing) take(process uuid.UUID) (m message, ok bool) {
 	}
 	o.seq++
 	m.Seq = o.seq
+	o.paused = true
 	o.reset()
 	select {
 	case <-o.news: // it is in the message

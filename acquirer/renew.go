@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/leases"
 )
@@ -32,21 +34,7 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 		a.linger(ctx, r.Organization, "renew")
 		return false, fmt.Errorf("acquirer: renew: %w", err)
 	}
-	a.mu.Lock()
-	process := a.member.process
-	call, err := a.book.Report(job, process, r.Silence, a.clock.Now())
-	dropped := 0
-	if err == nil {
-		h := holdingOf(a.book.Find(r.Lease))
-		if h.worker == (workerKey{}) {
-			a.countHeld(h, workerKey{r.Organization, r.Worker})
-		}
-		if len(r.Lines) > 0 {
-			r.Lines, dropped = h.pace.admit(r.Lines, a.now())
-		}
-	}
-	a.watchBook()
-	a.mu.Unlock()
+	call, process, dropped, err := a.report(job, &r)
 	if err != nil {
 		return false, fmt.Errorf("acquirer: renew: %w", err)
 	}
@@ -75,6 +63,26 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 		return false, queue.ErrTimeout
 	}
 	return answer.Canceled, nil
+}
+
+// report takes a report into the book, and what comes too fast out of the report. It does nothing else under the lock: the texts are as
+// long as they are, and nobody has cleaned them.
+func (a *Acquirer) report(job queue.Job, r *queue.Report) (call leases.Call, process uuid.UUID, dropped int, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer a.watchBook()
+	process = a.member.process
+	if call, err = a.book.Report(job, process, r.Silence, a.clock.Now()); err != nil {
+		return call, process, 0, err
+	}
+	h := holdingOf(a.book.Find(r.Lease))
+	if h.worker == (workerKey{}) {
+		a.countHeld(h, workerKey{r.Organization, r.Worker})
+	}
+	if len(r.Lines) > 0 {
+		r.Lines, dropped = h.pace.admit(r.Lines, a.now())
+	}
+	return call, process, dropped, nil
 }
 
 // log appends lines to a job's log, part by part, after a report without them was taken.

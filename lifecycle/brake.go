@@ -85,9 +85,10 @@ func (c *Deletions) room(limit int) int {
 
 // Settle sets SettleUntil after a gap between two ticks, and returns it: a gap longer than three intervals keeps autostops and
 // dormancy for a time, so that activity that could not be told during an outage is told first. Without a gap, or a time to
-// settle, it changes nothing and returns zero. It is for stores; see [Settler].
+// settle, it changes nothing and returns zero; nor where the Engine could not be read, which holds everything anyway. It is for
+// stores; see [Settler].
 func (e *Engine) Settle(last, now time.Time, interval, settle time.Duration) time.Time {
-	if settle <= 0 || interval <= 0 || last.IsZero() || now.Sub(last) <= missedIntervals*interval {
+	if e.unread.Whole() != nil || settle <= 0 || interval <= 0 || last.IsZero() || now.Sub(last) <= missedIntervals*interval {
 		return time.Time{}
 	}
 	e.SettleUntil = later(micros.Of(now), settle)

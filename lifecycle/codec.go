@@ -84,7 +84,10 @@ var errUnreadablePolicy = errors.New("stored policy cannot be used")
 func (p Policy) MarshalJSON() ([]byte, error) {
 	holidays := p.Holidays.String()
 	if errors.Is(p.Holidays.Err(), errUnreadablePolicy) { // the whole policy is there
-		return []byte(holidays), nil
+		if json.Valid([]byte(holidays)) {
+			return []byte(holidays), nil
+		}
+		return json.Marshal(holidays) // which is no policy either
 	}
 	var known []byte
 	for _, m := range p.members(&holidays) {
@@ -118,10 +121,14 @@ func (p *Policy) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// Unknown returns the names of members that were read and that this version does not know, in order. In a stored policy they are a later
+// version's; in one that somebody has written they are typos, and a policy without the rule that was meant. Refuse it.
+func (p *Policy) Unknown() []string { return p.unread.Names() }
+
 // ReadPolicy reads a stored policy, and is for stores: it never fails, so that one policy that cannot be read, or that
 // [Policy.Validate] refuses, is no error of its neighbours. To act on such a policy would be wrong, whoever wrote it; its
 // Holidays then have an Err, which keeps the workspaces of the template as they are and says why. Written again, it is what it
-// was.
+// was, as a JSON string if it was no JSON.
 func ReadPolicy(text []byte) Policy {
 	p, err := decodePolicy(text)
 	if err == nil && p.Holidays.Err() == nil {

@@ -2,8 +2,10 @@ package lifecycle_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -221,13 +223,79 @@ func TestStateThatCannotBeReadIsKept(t *testing.T) {
 	must(err)
 	sameJSON(t, "engine", text, []byte(`{"hold":`+hold+`,"topics":6}`))
 
-	e = lifecycle.ReadEngine([]byte(`{"settle_until":"tomorrow","topics":2}`))
-	e.Topics |= 4
-	text, err = e.MarshalState()
+	const engine, state = `{"settle_until":"tomorrow","topics":2}`, `{"floors":7}`
+	text, err = lifecycle.ReadEngine([]byte(engine)).MarshalState()
 	must(err)
-	sameJSON(t, "engine of which nothing can be read", text, []byte(`{"settle_until":"tomorrow","topics":2}`))
-	tm.ReadState([]byte(`{"floors":7}`))
+	sameJSON(t, "engine of which nothing can be read", text, []byte(engine))
+	tm.ReadState([]byte(state))
 	text, err = tm.MarshalState()
 	must(err)
-	sameJSON(t, "template of which nothing can be read", text, []byte(`{"floors":7}`))
+	sameJSON(t, "template of which nothing can be read", text, []byte(state))
+}
+
+// What would have to change something that cannot be read is refused, and says what: it would be gone, without a word.
+func TestStateThatCannotBeReadIsNotChanged(t *testing.T) {
+	var whole, held lifecycle.Template
+	whole.ID, whole.Name, whole.Revision = id(1), "tools", 3
+	held = whole
+	whole.ReadState([]byte(`{"floors":7}`))
+	held.ReadState([]byte(`{"hold":{"until":"2026-03-09T00:00:00Z","rules":"naps"}}`))
+	refused := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, lifecycle.ErrUnreadable) || !strings.Contains(err.Error(), "stored state cannot be used") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for what, change := range map[string]func(*lifecycle.Template){
+		"a release":       func(tm *lifecycle.Template) { tm.Hold = lifecycle.Hold{} },
+		"another hold":    func(tm *lifecycle.Template) { tm.Hold = lifecycle.Hold{Until: monday} },
+		"another note":    func(tm *lifecycle.Template) { tm.Hold.Note = "" },
+		"another policy":  func(tm *lifecycle.Template) { tm.Policy.DefaultTTL = time.Hour },
+		"other terms":     func(tm *lifecycle.Template) { tm.Terms.At = monday },
+		"another version": func(tm *lifecycle.Template) { tm.ActiveVersionID = id(9) },
+	} {
+		next := whole
+		change(&next)
+		_, err := lifecycle.ReplaceTemplate(whole, next, monday)
+		refused(what, err)
+		if err != nil && !strings.Contains(err.Error(), id(1).String()) {
+			t.Errorf("%s: which template it was, nobody says: %v", what, err)
+		}
+		_, err = lifecycle.ReplaceTemplate(held, func() lifecycle.Template { h := held; change(&h); return h }(), monday)
+		must(err) // a hold goes where another takes its place
+	}
+	named := whole
+	named.Name = "other"
+	named = must1(lifecycle.ReplaceTemplate(whole, named, monday))
+	sameJSON(t, "another name", must1(named.MarshalState()), []byte(`{"floors":7}`))
+
+	whole.VersionSince = monday
+	_, err := whole.MarshalState()
+	refused("a state that a store has changed", err)
+	held.Hold.By = "ann"
+	_, err = held.MarshalState()
+	refused("a hold that a store has changed", err)
+}
+
+func TestEngineThatCannotBeReadIsNotChanged(t *testing.T) {
+	const text = `{"settle_until":"tomorrow","topics":2}`
+	e := lifecycle.ReadEngine([]byte(text))
+	for what, next := range map[string]lifecycle.Engine{
+		"a release":              {},
+		"a release of the brake": {Hold: e.Hold, DeletionsReleasedUntil: monday},
+	} {
+		if _, err := lifecycle.ReplaceEngine(e, next, monday); !errors.Is(err, lifecycle.ErrUnreadable) || !strings.Contains(err.Error(), "engine") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	same := must1(lifecycle.ReplaceEngine(e, lifecycle.Engine{Hold: e.Hold, Interval: time.Minute}, monday))
+	same.Interval = time.Minute // a snapshot's, which is not stored
+	if until := same.Settle(monday.Add(-time.Hour), monday, time.Minute, time.Minute); !until.IsZero() {
+		t.Errorf("what holds everything settles until %v", until)
+	}
+	sameJSON(t, "what was read", must1(same.MarshalState()), []byte(text))
+	e.Topics |= 4
+	if _, err := e.MarshalState(); !errors.Is(err, lifecycle.ErrUnreadable) {
+		t.Errorf("another topic: %v", err)
+	}
 }

@@ -3,6 +3,8 @@ package lifecycle
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/unread"
@@ -11,6 +13,10 @@ import (
 // This file writes down what is stored of templates and the Engine beyond columns and policies. Each value keeps what a later
 // version has stored in it (see package unread), so that it is written again wherever the value goes: the terms of a policy
 // into what the template remembers, a hold nowhere, since another one takes its place as a whole.
+
+// ErrUnreadable says that something stored, which this version cannot read, would have to be written anew: a later version may have
+// written it, so it is kept as it is.
+var ErrUnreadable = errors.New("what is stored cannot be read by this version, and is not changed")
 
 // templateState is the part of a template that no rule of a policy is, as stores keep it.
 type templateState struct {
@@ -28,12 +34,29 @@ func (t *Template) state() templateState {
 
 // MarshalState writes what a template is beyond its columns: Hold, Terms, Previous, AutostartAfter, Floors and VersionSince,
 // as a JSON object, and what ReadState has not understood. It is for stores, which keep ID, OrganizationID, Name, Revision,
-// ActiveVersionID, Rules and Policy by themselves.
-func (t *Template) MarshalState() ([]byte, error) { return unread.Write(t.state(), t.unread) }
+// ActiveVersionID, Rules and Policy by themselves. The error is [ErrUnreadable] where ReadState could not use what is stored, and
+// something of it has changed since.
+func (t *Template) MarshalState() ([]byte, error) {
+	if err := t.keeps(); err != nil {
+		return nil, err
+	}
+	return unread.Write(t.state(), t.unread)
+}
+
+// keeps refuses what a state that could not be read would swallow.
+func (t *Template) keeps() error {
+	text := t.unread.Whole()
+	if text == nil {
+		return nil
+	}
+	var kept Template
+	kept.ReadState(text)
+	return kept.Hold.refuse(t.state() != kept.state())
+}
 
 // ReadState replaces it with what MarshalState has written. It never fails: with a state that cannot be used nothing may happen, so the
-// template is held for good, and the hold says why. MarshalState writes such a state as it was, a hold of which that is true
-// as long as no other takes its place.
+// template is held for good, and the hold says why. MarshalState writes such a state as it was, or refuses to write it; a hold of which
+// that is true goes where another takes its place.
 func (t *Template) ReadState(text []byte) {
 	var state templateState
 	err := json.Unmarshal(text, &state)
@@ -57,9 +80,22 @@ type engineState struct {
 	Hold storedHold `json:"hold,omitzero"`
 }
 
-// MarshalState writes what [ReadEngine] reads. It is for stores.
+// MarshalState writes what [ReadEngine] reads. It is for stores. The error is [ErrUnreadable] as that of [Template.MarshalState] is.
 func (e Engine) MarshalState() ([]byte, error) {
+	if err := e.keeps(); err != nil {
+		return nil, err
+	}
 	return unread.Write(engineState{e, storedHold(e.Hold)}, e.unread)
+}
+
+func (e Engine) keeps() error {
+	text := e.unread.Whole()
+	if text == nil {
+		return nil
+	}
+	kept := ReadEngine(text)
+	e.Interval = 0 // is not stored
+	return kept.Hold.refuse(e != kept)
 }
 
 // ReadEngine reads a stored Engine, and is for stores. With one that cannot be read nothing may happen; it is written again as
@@ -85,7 +121,22 @@ func ReadEngine(text []byte) Engine {
 // storedHold is a hold in a stored text. One that cannot be used is no error of what is held.
 type storedHold Hold
 
-func (h storedHold) MarshalJSON() ([]byte, error) { return unread.Write(Hold(h), h.unread) }
+func (h storedHold) MarshalJSON() ([]byte, error) {
+	if err := h.keeps(); err != nil {
+		return nil, err
+	}
+	return unread.Write(Hold(h), h.unread)
+}
+
+func (h storedHold) keeps() error {
+	text := h.unread.Whole()
+	if text == nil {
+		return nil
+	}
+	var kept storedHold
+	_ = kept.UnmarshalJSON(text) // never fails
+	return (*Hold)(&kept).refuse(h != kept)
+}
 
 func (h *storedHold) UnmarshalJSON(text []byte) error {
 	var read Hold
@@ -101,8 +152,17 @@ func (h *storedHold) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// unreadableHold holds everything for good. It is nobody's, so that nobody who is forgotten is taken out of it.
 func unreadableHold(err error) Hold {
-	return Hold{Until: lastInstant.time(), By: "store", Note: cutMessage("stored state cannot be used: " + err.Error())}
+	return Hold{Until: lastInstant.time(), Note: cutMessage("stored state cannot be used: " + err.Error())}
+}
+
+// refuse is the error where what stands for a text that could not be read has changed. The hold that stands for it says why.
+func (h *Hold) refuse(changed bool) error {
+	if !changed {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrUnreadable, h.Note)
 }
 
 // storedTerms are the terms of a policy in a stored text.

@@ -69,6 +69,36 @@ func TestUnknownMembersAreKept(t *testing.T) {
 	}
 }
 
+// Whoever takes policies from people can refuse a rule that is misspelled.
+func TestUnknownMembersAreNamed(t *testing.T) {
+	for text, want := range map[string][]string{
+		`{}`: nil, `{"default_ttl":"1h0m0s"}`: nil, `{"defualt_ttl":"1h0m0s","Failure_TTL":{"a":1}}`: {"Failure_TTL", "defualt_ttl"},
+	} {
+		var p lifecycle.Policy
+		if err := json.Unmarshal([]byte(text), &p); err != nil || !slices.Equal(p.Unknown(), want) {
+			t.Errorf("%s: unknown are %q, %v, want %q", text, p.Unknown(), err, want)
+		}
+	}
+}
+
+// A text that is no JSON, such as none at all, is written as JSON that is no policy, so that what holds the policy can be written.
+func TestPolicyThatIsNoJSON(t *testing.T) {
+	for _, text := range []string{"", "{", "\xff\x00", `{"a":1`} {
+		p := lifecycle.ReadPolicy([]byte(text))
+		back := marshal(t, p)
+		if again := lifecycle.ReadPolicy([]byte(back)); again.Holidays.Err() == nil || marshal(t, again) != back {
+			t.Errorf("%q is written as %s, and read again as %+v", text, back, again)
+		}
+	}
+	var s lifecycle.Superseded
+	if err := json.Unmarshal([]byte(`{"rules":1}`), &s); err != nil {
+		t.Fatal(err)
+	}
+	if back := marshal(t, s); back != `{"rules":1,"policy":""}` {
+		t.Errorf("one without a policy is written as %s", back)
+	}
+}
+
 func TestPolicyThatCannotBeRead(t *testing.T) {
 	for _, text := range []string{`{"default_ttl":"until tea","later":1}`, `{"autostart_days":"Funday"}`, `[]`, `{"retry_max":1.5}`} {
 		p := lifecycle.ReadPolicy([]byte(text))
@@ -95,9 +125,9 @@ func TestPolicyThatCannotBeRead(t *testing.T) {
 	}
 }
 
-func marshal(t *testing.T, p lifecycle.Policy) string {
+func marshal(t *testing.T, v any) string {
 	t.Helper()
-	text, err := json.Marshal(p)
+	text, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}

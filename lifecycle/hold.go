@@ -124,6 +124,7 @@ func (h Hold) Validate() error {
 // stored is the hold as it is kept, without what was not read of another one, which it may be a copy of.
 func (h Hold) stored() Hold {
 	h.Until, h.unread = micros.Of(h.Until), unread.Rest{}
+	h.Note, h.By = cutText(h.Note, maxNote), cutText(h.By, maxNote)
 	if h.Rules.all() == HoldAll {
 		h.Rules = 0
 	}

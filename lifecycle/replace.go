@@ -13,7 +13,8 @@ import (
 var ErrStaleTemplate = errors.New("template was changed meanwhile")
 
 // ReplaceTemplate returns what a store writes when a host puts a template in the place of old, the zero Template if there is
-// none. It is for stores. The error is that of validation, or [ErrStaleTemplate] if next does not name old's revision.
+// none. It is for stores. The error is that of validation, [ErrStaleTemplate] if next does not name old's revision, or [ErrUnreadable]
+// if a state that this version cannot read would have to change: another hold, policy or active version.
 //
 // The engine's own state comes from old. A policy that differs in any way begins new rules, which each workspace follows
 // with the graces of the terms; see [PlanPolicy]. A hold that ends early leaves what the end of every hold leaves.
@@ -38,6 +39,9 @@ func ReplaceTemplate(old, next Template, now time.Time) (Template, error) {
 	t.Floors, t.AutostartAfter = old.Floors.leave(&old.Hold, &next.Hold, old.AutostartAfter, now, 0)
 	t.Hold = next.Hold
 	t.Revision++
+	if err := t.keeps(); err != nil {
+		return Template{}, fmt.Errorf("template %s: %w", t.ID, err)
+	}
 	return t, nil
 }
 
@@ -143,7 +147,8 @@ func ReplaceOwner(old, next Owner, now time.Time) (Owner, error) {
 }
 
 // ReplaceEngine returns what a store writes when a host puts an Engine in the place of old. It is for stores. A hold that
-// ends early leaves what the end of every hold leaves; SettleUntil stays as it is, and Interval is not stored.
+// ends early leaves what the end of every hold leaves; SettleUntil stays as it is, and Interval is not stored. The error is that of
+// validation, or [ErrUnreadable] if old could not be read and would have to change.
 func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	if err := next.Hold.Validate(); err != nil {
 		return Engine{}, invalid.Within("Engine", err)
@@ -154,6 +159,9 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	e := old
 	e.Hold, e.DeletionsReleasedUntil, e.Interval = next.Hold.inPlaceOf(old.Hold), micros.Of(next.DeletionsReleasedUntil), 0
 	e.Floors, e.AutostartAfter = old.Floors.leave(&old.Hold, &e.Hold, old.AutostartAfter, now, 0)
+	if err := e.keeps(); err != nil {
+		return Engine{}, fmt.Errorf("engine: %w", err)
+	}
 	return e, nil
 }
 

@@ -136,8 +136,8 @@ func loadZone(field, text, name string) (*time.Location, error) {
 		}
 	}
 	loc, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, invalid.New(field, text, "the zone %q is not in the time zone database (%v)", name, err)
+	if err != nil { // which repeats the name as it is
+		return nil, invalid.New(field, text, "the zone %q is not in the time zone database", name)
 	}
 	return loc, nil
 }

@@ -18,7 +18,8 @@ import (
 // What was the person's is deleted: the owner, their deleted workspaces with all builds, their jobs that are over with logs
 // and histories, their turns in line, notices that still wait for them. Where they acted on what is others', in holds, builds,
 // retries, pauses, pool claims that are over, and events that wait for delivery, the pseudonym takes the place of name and id,
-// and what they noted goes. What happened, when, and to which workspace stays.
+// and what they noted goes. What happened, when, and to which workspace stays. So does what a later version has stored and this one
+// cannot read: a fleet of two versions forgets by the newer one.
 type Forgetter interface {
 	// Forget forgets a person, all or nothing. While they own a workspace that is not deleted, a job that is not over, or a
 	// pool member that is not gone, it is [lifecycle.ErrInUse] and has no effect. A person nobody knows is no error, so it

@@ -19,8 +19,7 @@ var errForbidden = errors.New("you may look at this page and not act on it")
 // serveAct does what a button asks for and shows the page again. Whoever presses twice asks for the same twice: a deadline
 // is an instant, never "an hour more".
 func (h *Handler) serveAct(w http.ResponseWriter, r *http.Request, who Viewer) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
+	if err := readForm(w, r); err != nil {
 		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
 		return
 	}

@@ -82,6 +82,7 @@ func (h *Handler) route() {
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header())
+	boundBody(w, r)
 	h.mux.ServeHTTP(w, r)
 }
 

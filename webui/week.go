@@ -45,16 +45,12 @@ type typedHours struct {
 	text      string
 }
 
-// maxForm bounds a form.
-const maxForm = 16 << 10
-
 // readHours reads the form of working hours, if there is one.
 func readHours(w http.ResponseWriter, r *http.Request) (typedHours, error) {
 	if r.Method != http.MethodPost {
 		return typedHours{}, nil
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
+	if err := readForm(w, r); err != nil {
 		return typedHours{}, err
 	}
 	id, err := uuid.Parse(r.PostForm.Get("workspace"))

@@ -117,6 +117,18 @@ func (p *Pubsub) Publish(ctx context.Context, message string) error {
 	return p.bus.Publish(ctx, message)
 }
 
+// Carry implements [queue.Carrier] for a [memory.Jobs]. The message meets its fate as those that are published do, and counts as sent.
+// While Publish fails nothing is carried.
+func (p *Pubsub) Carry(ctx context.Context, parts []string) context.Context {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fail != nil {
+		return ctx
+	}
+	p.sent++
+	return p.bus.Carry(ctx, parts)
+}
+
 // Listen implements [queue.Pubsub].
 func (p *Pubsub) Listen(ctx context.Context, l queue.Listener) error {
 	p.mu.Lock()

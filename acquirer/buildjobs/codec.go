@@ -36,10 +36,15 @@ func JobOf(j lifecycle.Job, now time.Time) (queue.Job, error) {
 	if err != nil {
 		return queue.Job{}, refused(j, err)
 	}
+	payload := p.Payload
+	if len(payload) <= queue.MaxPayload {
+		p.Payload = nil // it is the row's alone and needs no copy
+	}
 	row, err := p.Job(now)
 	if err != nil {
 		return queue.Job{}, refused(j, err)
 	}
+	row.Payload = payload
 	return row, nil
 }
 

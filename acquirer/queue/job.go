@@ -44,6 +44,8 @@ type Job struct {
 	CreatedAt time.Time
 	// Duplicate is set in the answer to an enqueue alone: the posting made no job, and this is the one that was there.
 	Duplicate bool
+	// Announced is set in the answer to an enqueue alone: other processes were told of the job when it was stored, see [Carrier].
+	Announced bool
 
 	State State
 	// Order is the job's number in line at its priority in its organization; smaller goes first. It belongs to

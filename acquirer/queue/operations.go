@@ -122,7 +122,9 @@ func (q JobQuery) Normalize() (JobQuery, error) {
 		q.States = allStates
 	}
 	q.States = slices.Compact(slices.Sorted(slices.Values(q.States)))
-	q.From, q.Until, q.After.CreatedAt = micros.Of(q.From), micros.Of(q.Until), micros.Of(q.After.CreatedAt)
+	for _, at := range []*time.Time{&q.From, &q.Until, &q.After.CreatedAt} {
+		*at = micros.Of(micros.Within(*at))
+	}
 	return q, nil
 }
 
@@ -241,6 +243,9 @@ func (p Pause) Holds(now time.Time) bool { return p.Until.IsZero() || p.Until.Af
 func (p Pause) Normalize() (Pause, error) {
 	if err := p.Validate(); err != nil {
 		return p, in("Pause", err)
+	}
+	if !micros.Within(p.Until).Equal(p.Until) {
+		return p, invalid.New("Pause.Until", p.Until.UTC().Format("2006-01-02"), "must be in the years 1 to 9999")
 	}
 	p.At, p.Until = micros.Of(p.At), micros.Of(p.Until)
 	p.By, p.Note = CleanText(p.By, MaxActor), CleanText(p.Note, MaxNote)

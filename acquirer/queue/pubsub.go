@@ -21,6 +21,19 @@ type Pubsub interface {
 	Listen(ctx context.Context, l Listener) error
 }
 
+// Carrier is what a [Pubsub] may be able to do beside: have the store send a message in the commit of the postings that it tells of, so
+// that those who listen hear it when the jobs are there, not a call of the poster later. Only a store on the same database takes it
+// along; for every other the context says nothing, and it passes through whatever wraps a store.
+//
+// A commit that sends may keep others that do so waiting. So an acquirer has a message carried after a quiet time alone, and sends by
+// [Pubsub.Publish] what comes soon after it.
+type Carrier interface {
+	// Carry returns a context for [Queue.Enqueue]. The message is the parts, joined by a number in decimal which is above that of
+	// no job stored with it ([Job.Order]). Jobs have [Job.Announced] set if it was sent when they were stored; where it cannot be
+	// sent they are stored all the same. Joined by the longest number, the parts have at most [MaxMessage] bytes.
+	Carry(ctx context.Context, parts []string) context.Context
+}
+
 // Listener receives messages. Its methods return quickly and must not be called at the same time.
 type Listener interface {
 	// Message receives one message.

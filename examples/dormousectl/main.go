@@ -27,7 +27,7 @@ func main() {
 	case errors.Is(err, errUnwell):
 		os.Exit(2)
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "dormousectl:", shown(err.Error()))
+		fmt.Fprintln(os.Stderr, "dormousectl:", sentence(err.Error()))
 		os.Exit(1)
 	}
 }

@@ -34,9 +34,9 @@ func (c *ctl) jobs() *cobra.Command {
 		_, err := ask(cmd.Context(), c, "GET", "/jobs", q, nil, func(o *out, p api.Page[api.Job]) {
 			var rows [][]string
 			for _, j := range p.Items {
-				rows = append(rows, []string{j.ID.String(), shown(j.Type), j.State, fmt.Sprint(j.Attempt), when(j.CreatedAt), shown(j.Error)})
+				rows = append(rows, []string{workOf(j), j.State, fmt.Sprint(j.Attempt), when(j.CreatedAt), shown(j.Error), j.ID.String()})
 			}
-			o.table([]string{"ID", "TYPE", "STATE", "ATTEMPT", "POSTED", "ERROR"}, rows)
+			o.table([]string{"WORK", "STATE", "ATTEMPT", "POSTED", "ERROR", "ID"}, rows)
 			if p.Next != "" {
 				o.line("\nthere are more: --after %s", p.Next)
 			}
@@ -49,9 +49,17 @@ func (c *ctl) jobs() *cobra.Command {
 	return jobs
 }
 
+// workOf says what a job does: that it starts a workspace, or its type.
+func workOf(j api.Job) string {
+	if j.Workspace == "" {
+		return shown(j.Type)
+	}
+	return j.Transition + " " + shown(j.Workspace)
+}
+
 func (c *ctl) jobWhy() *cobra.Command {
 	return &cobra.Command{Use: "why ID", Short: "say where a job is and why", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
-		_, err := ask(cmd.Context(), c, "GET", "/jobs/"+url.PathEscape(args[0]), nil, nil, func(o *out, x api.JobWhy) { o.line("%s: %s", x.Job.State, sentence(x.Text)) })
+		_, err := ask(cmd.Context(), c, "GET", "/jobs/"+url.PathEscape(args[0]), nil, nil, func(o *out, x api.JobWhy) { o.line("%s, %s: %s", workOf(x.Job), x.Job.State, sentence(x.Text)) })
 		return err
 	}}
 }
@@ -59,7 +67,7 @@ func (c *ctl) jobWhy() *cobra.Command {
 func (c *ctl) jobVerb(verb, short string) *cobra.Command {
 	var in api.Remark
 	cmd := &cobra.Command{Use: verb + " ID", Short: short, Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
-		_, err := ask(cmd.Context(), c, "POST", "/jobs/"+url.PathEscape(args[0])+"/"+verb, nil, in, func(o *out, j api.Job) { o.line("%s", j.State) })
+		_, err := ask(cmd.Context(), c, "POST", "/jobs/"+url.PathEscape(args[0])+"/"+verb, nil, in, func(o *out, j api.Job) { o.line("%s: %s", workOf(j), j.State) })
 		return err
 	}}
 	cmd.Flags().StringVar(&in.Note, "note", "", "why")

@@ -35,6 +35,7 @@ const (
 	reportBody = 4 << 20
 	endBody    = 2 << 20
 	readTime   = 10 * time.Second
+	writeTime  = 20 * time.Second
 )
 
 // control is the control plane: three verbs over an acquirer, each for a worker that has shown its token.
@@ -66,6 +67,15 @@ func (c control) handler() http.Handler {
 	return http.NewCrossOriginProtection().Handler(mux) // a page in somebody's browser is no worker
 }
 
+// server serves the verbs. Its limits hold for everybody, also for whoever is refused before the body was looked at: the server reads
+// the rest of a body before it answers, and would wait for it for ever.
+func (c control) server() *http.Server {
+	return &http.Server{
+		Handler: c.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: readTime, WriteTimeout: longPoll + writeTime,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+	}
+}
+
 // acquire keeps the request open until there is a job. If the worker has gone by then, the request's context has
 // ended and the job goes to another one. Nil: the worker shall ask again.
 func (c control) acquire(ctx context.Context, r acquirer.Remote, request queue.Request) (any, error) {
@@ -94,7 +104,6 @@ func route[T any](c control, limit int64, do func(context.Context, acquirer.Remo
 			http.Error(w, "must be application/json", http.StatusUnsupportedMediaType)
 			return
 		}
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime))
 		var body T
 		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
 		decoder.DisallowUnknownFields()
@@ -104,11 +113,11 @@ func route[T any](c control, limit int64, do func(context.Context, acquirer.Remo
 				err = errors.New("something follows the body")
 			}
 		}
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the body is read; a long poll may take its time
 		if err != nil {
 			http.Error(w, "bad request", http.StatusBadRequest)
 			return
 		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the body is read whole; a long poll may take its time
 		answer, err := do(r.Context(), c.acquirer.Remote(who), body)
 		switch {
 		case err != nil:
@@ -190,10 +199,7 @@ func runControl(ctx context.Context, jobs int) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler:           control{a, workers, slog.New(slog.NewTextHandler(os.Stderr, nil))}.handler(),
-		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
-	}
+	server := control{a, workers, slog.New(slog.NewTextHandler(os.Stderr, nil))}.server()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)

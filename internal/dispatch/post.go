@@ -9,17 +9,28 @@ import (
 )
 
 // PostLocal takes in jobs that this process posted: the lane may hold something at or above the given order number.
-// Other processes hear of them only if nobody here is about to claim them. An organization for which nobody waits here is
-// not kept: the first to wait has to look for itself.
-func (d *Dispatcher) PostLocal(q queue.Lane, from int64, jobs int) {
+// Other processes hear of them only if nobody here is about to claim them; news are those of which they have not heard already. An
+// organization for which nobody waits here is not kept: the first to wait has to look for itself.
+func (d *Dispatcher) PostLocal(q queue.Lane, from int64, news int) {
 	org, ok := d.orgs[q.Organization]
-	if !ok {
-		d.hooks.Announce(q, from, jobs)
-		return
+	switch {
+	case ok:
+		l := org.lane(q)
+		l.unannounced += news
+		d.post(l, from, Handoff)
+	case news > 0:
+		d.hooks.Announce(q, from, news)
+	}
+}
+
+// Served reports whether somebody here would claim what is posted to a lane now, so that no other process has to hear of it.
+func (d *Dispatcher) Served(q queue.Lane) bool {
+	org, ok := d.orgs[q.Organization]
+	if !ok || d.closed {
+		return false
 	}
 	l := org.lane(q)
-	l.unannounced += jobs
-	d.post(l, from, Handoff)
+	return l.claimer != nil && l.claimer.phase == queued || !l.claimed && l.best() != nil
 }
 
 // PostRemote takes in a lane that another process announced. With leave the lane is left to a third process, unless

@@ -38,6 +38,8 @@ type Accounts[K comparable] struct {
 	// latest is who was seen last, at latestAt, and othersAt is when one of all others was.
 	latest             K
 	latestAt, othersAt time.Time
+	// waiting is the number of users with calls in line.
+	waiting int
 }
 
 // user is one who has called of late.
@@ -80,8 +82,15 @@ func (a *Accounts[K]) Alone(key K, now time.Time) bool {
 	return alone
 }
 
-// company is for how long a user will not be alone, if nobody else is seen again.
+// company is for how long a user will not be alone, if nobody else is seen again. Whoever waits is there.
 func (a *Accounts[K]) company(key K, now time.Time) (d time.Duration, alone bool) {
+	others := a.waiting
+	if u, known := a.users[key]; known && u.line.Len() > 0 {
+		others--
+	}
+	if others > 0 {
+		return presence, false
+	}
 	at := a.latestAt
 	if key == a.latest {
 		at = a.othersAt
@@ -99,6 +108,9 @@ func (a *Accounts[K]) Join(key K, now time.Time) *Call[K] {
 	u := a.user(key, now)
 	c := &Call[K]{user: u, told: make(chan struct{}, 1)}
 	c.place = u.line.PushBack(c)
+	if u.line.Len() == 1 {
+		a.waiting++
+	}
 	return c
 }
 
@@ -153,8 +165,7 @@ func (a *Accounts[K]) Begin(c *Call[K], now time.Time) (again time.Duration, ok 
 		}
 		return again, false
 	}
-	u.line.Remove(c.place)
-	c.place = nil
+	a.unline(c)
 	u.under++
 	u.tellFirst()
 	return 0, true
@@ -170,9 +181,16 @@ func (a *Accounts[K]) End(c *Call[K], now time.Time) {
 
 // Leave takes a call out of line that does not wait any longer.
 func (a *Accounts[K]) Leave(c *Call[K]) {
+	a.unline(c)
+	c.user.tellFirst()
+}
+
+func (a *Accounts[K]) unline(c *Call[K]) {
 	c.user.line.Remove(c.place)
 	c.place = nil
-	c.user.tellFirst()
+	if c.user.line.Len() == 0 {
+		a.waiting--
+	}
 }
 
 // Pause is how long a user has to wait until it is within its share, if it makes no calls meanwhile.
@@ -197,8 +215,8 @@ func (a *Accounts[K]) settle(u *user[K], now time.Time) (again time.Duration, al
 	again, alone = a.company(u.key, now)
 	passed := now.Sub(u.at)
 	u.at = now
-	u.left += time.Duration((a.share - float64(u.under)) * float64(passed))
-	u.left = min(max(u.left, a.least()), most)
+	left := float64(u.left) + (a.share-float64(u.under))*float64(passed) // which no duration may be able to hold
+	u.left = time.Duration(min(max(left, float64(a.least())), float64(most)))
 	if alone {
 		u.left = most
 	}

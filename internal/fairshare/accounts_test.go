@@ -149,3 +149,56 @@ func TestSpend(t *testing.T) {
 		t.Errorf("who has spent nothing pauses %s", d)
 	}
 }
+
+// Who was quiet has its whole budget, for however long that was, and however large the share.
+func TestLongQuiet(t *testing.T) {
+	t.Parallel()
+	for _, share := range []float64{.01, 1, 1000} {
+		for _, quiet := range []time.Duration{time.Hour, 120 * 24 * time.Hour, 200 * 365 * 24 * time.Hour} {
+			a := fairshare.NewAccounts[string](share)
+			a.Seen("other", begin)
+			a.Spend("quiet", 50*time.Millisecond, begin) // half of its budget
+			now := begin.Add(quiet)
+			a.Seen("quiet", now)
+			a.Seen("other", now)
+			if d := a.Pause("quiet", now); d != 0 {
+				t.Errorf("share %v: after %v one waits for %v", share, quiet, d)
+			}
+		}
+	}
+}
+
+// Who waits in line is there, however long ago it called: nobody else is alone meanwhile, and so it is not either.
+func TestWhoWaitsIsThere(t *testing.T) {
+	t.Parallel()
+	a := fairshare.NewAccounts[string](.5)
+	a.Seen("other", begin)
+	var line []*fairshare.Call[string]
+	for range 4 {
+		line = append(line, a.Join("waits", begin))
+	}
+	for _, c := range line[:2] {
+		if _, ok := a.Begin(c, begin); !ok {
+			t.Fatal("no call may begin")
+		}
+	}
+	later := begin
+	for range 20 {
+		later = later.Add(700 * time.Millisecond)
+		a.Seen("other", later)
+		if a.Alone("other", later) {
+			t.Fatalf("alone %v after another has come to wait", later.Sub(begin))
+		}
+		if again, ok := a.Begin(line[2], later); ok || again > time.Second {
+			t.Fatalf("a third call has begun: %v, or looks again after %v", ok, again)
+		}
+	}
+	a.Leave(line[2])
+	if a.Alone("other", later) {
+		t.Error("alone beside one more that waits")
+	}
+	a.Leave(line[3])
+	if !a.Alone("other", later) {
+		t.Error("not alone when nobody waits any more")
+	}
+}

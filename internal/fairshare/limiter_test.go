@@ -153,3 +153,50 @@ func TestWhoEndsALongCallIsThere(t *testing.T) {
 		}
 	})
 }
+
+// While calls wait in line, their user is held to its share, and so is who goes on beside it: neither is taken for alone because the
+// other one has made no new call for a while.
+func TestNobodyIsAloneBesideALine(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := fairshare.New[string](quartz.NewReal(), .1)
+		l.Seen("other")
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		var mu sync.Mutex
+		under, most := 0, 0
+		for range 8 {
+			group.Go(func() {
+				u, err := l.Enter(ctx, "line")
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				under++
+				most = max(most, under)
+				mu.Unlock()
+				time.Sleep(10 * time.Second)
+				mu.Lock()
+				under--
+				mu.Unlock()
+				u.Leave()
+			})
+		}
+		for range 40 {
+			time.Sleep(100 * time.Millisecond)
+			u, err := l.Enter(t.Context(), "other")
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+			u.Leave()
+		}
+		mu.Lock()
+		if most > 2 {
+			t.Errorf("%d calls of a line are under way at once", most)
+		}
+		mu.Unlock()
+		cancel()
+		group.Wait()
+	})
+}

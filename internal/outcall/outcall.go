@@ -2,10 +2,11 @@
 //
 // A call that is still under way some time after its context has ended is given up: its goroutine is left behind, counted and named
 // until it returns, and its result goes to nobody. Of a kind at most [MaxStuck] are left behind; who wants fewer asks before the call,
-// see [Calls.Stuck]. A time limit is the context's. A panic passes to the caller, as that of a function called in its own goroutine would.
+// see [Calls.Stuck], or says in its [Name] whose calls these are. A time limit is the context's. A panic passes to the caller, as that of a function called in its own goroutine would.
 package outcall
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,20 +23,39 @@ const (
 	Patience = 3 * time.Second
 	// MaxStuck is how many calls of a kind callers leave behind at most. Each holds a goroutine, and whatever it was given.
 	MaxStuck = 100
+	// MaxOfPart and MaxOfOne are how many of those may be of one part, and of one thing: what hangs for one does not take the places of
+	// the others.
+	MaxOfPart = 25
+	MaxOfOne  = 3
 )
+
+// Name is what a call is called, for people and for its bounds.
+type Name struct {
+	// Kind is one of few, such as the method that is called.
+	Kind string
+	// Part is whose call it is, if there are several such, as there are several versions of a template. "" for nobody's.
+	Part string
+	// One is the call in full, with the id of what it concerns. "" if Kind says it all.
+	One string
+}
+
+// String is the call in full.
+func (n Name) String() string { return cmp.Or(n.One, n.Kind) }
 
 // Stuck says that a call was given up, or not made because too many of its kind were. It is a [context.DeadlineExceeded].
 type Stuck struct {
 	// Doing is what was called.
 	Doing string
-	// Before: it was not called.
-	Before bool
+	// Before is how many calls had not returned, for which it was not called; 0 if it was.
+	Before int
+	// Of is what these were calls of: the kind, the part or the thing.
+	Of string
 }
 
 // Error implements error.
 func (s *Stuck) Error() string {
-	if s.Before {
-		return fmt.Sprintf("not called: %d calls of it have not returned", MaxStuck)
+	if s.Before > 0 {
+		return fmt.Sprintf("not called: %d calls of %q have not returned", s.Before, s.Of)
 	}
 	return "given up: it does not return"
 }
@@ -55,38 +75,64 @@ type Calls struct {
 	tags  []string
 
 	mu    sync.Mutex
-	stuck map[string]int
+	stuck map[Name]int // no more than a few hundred
 }
 
 // New returns none. The tags are those of the timer that a test may trap.
 func New(clock quartz.Clock, tags ...string) *Calls {
-	return &Calls{clock: clock, tags: tags, stuck: map[string]int{}}
+	return &Calls{clock: clock, tags: tags, stuck: map[Name]int{}}
 }
 
 // Stuck counts the calls of a kind that were given up and have not returned.
-func (c *Calls) Stuck(doing string) int {
+func (c *Calls) Stuck(kind string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.stuck[doing]
+	return c.count(Name{Kind: kind})
 }
 
-// All are the kinds of calls that were given up and have not returned, in order, and how many those are.
-func (c *Calls) All() (kinds []string, calls int) {
+// count counts the calls of a kind, of a part of it, or of one thing. mu is locked.
+func (c *Calls) count(of Name) (n int) {
+	for name, stuck := range c.stuck {
+		if name.Kind == of.Kind && (of.Part == "" || name.Part == of.Part) && (of.One == "" || name.One == of.One) {
+			n += stuck
+		}
+	}
+	return n
+}
+
+// refuse is why a call is not made, nil if it is.
+func (c *Calls) refuse(name Name) *Stuck {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for doing, n := range c.stuck {
-		kinds, calls = append(kinds, doing), calls+n
+	if n := c.count(Name{Kind: name.Kind}); n >= MaxStuck {
+		return &Stuck{Doing: name.String(), Before: n, Of: name.Kind}
 	}
-	slices.Sort(kinds)
-	return kinds, calls
+	if n := c.count(Name{Kind: name.Kind, Part: name.Part}); name.Part != "" && n >= MaxOfPart {
+		return &Stuck{Doing: name.String(), Before: n, Of: name.Part}
+	}
+	if n := c.count(name); name.One != "" && n >= MaxOfOne {
+		return &Stuck{Doing: name.String(), Before: n, Of: name.One}
+	}
+	return nil
+}
+
+// All are the calls that were given up and have not returned, each once, in order, and how many those are.
+func (c *Calls) All() (doing []string, calls int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, n := range c.stuck {
+		doing, calls = append(doing, name.String()), calls+n
+	}
+	slices.Sort(doing)
+	return doing, calls
 }
 
 // leave counts a call that is left behind, or with -1 one that has returned after all.
-func (c *Calls) leave(doing string, n int) {
+func (c *Calls) leave(name Name, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stuck[doing] += n; c.stuck[doing] == 0 {
-		delete(c.stuck, doing)
+	if c.stuck[name] += n; c.stuck[name] == 0 {
+		delete(c.stuck, name)
 	}
 }
 
@@ -125,18 +171,18 @@ type Starter func(func())
 func Apart(f func()) { go f() }
 
 // Do calls f in a goroutine of its own and returns what it returns, or a [*Stuck] some time after ctx has ended. Should f return after
-// that, late gets its result; nil for nobody. If as many calls of the kind are stuck as may be, f is not called.
+// that, late gets its result; nil for nobody. If as many calls of the kind, which is what is done, are stuck as may be, f is not called.
 func Do[T any](ctx context.Context, c *Calls, doing string, f func(context.Context) (T, error), late func(T, error)) (T, error) {
-	return DoOn(ctx, c, Apart, doing, f, late)
+	return DoOn(ctx, c, Apart, Name{Kind: doing}, f, late)
 }
 
-// DoOn is [Do] where there are goroutines for many calls.
+// DoOn is [Do] where there are goroutines for many calls, or where not all calls of a kind are one another's.
 func DoOn[T any](
-	ctx context.Context, c *Calls, start Starter, doing string, f func(context.Context) (T, error), late func(T, error),
+	ctx context.Context, c *Calls, start Starter, name Name, f func(context.Context) (T, error), late func(T, error),
 ) (T, error) {
 	var none T
-	if c.Stuck(doing) >= MaxStuck {
-		return none, &Stuck{Doing: doing, Before: true}
+	if stuck := c.refuse(name); stuck != nil {
+		return none, stuck
 	}
 	done := make(chan result[T], 1)
 	start(func() { resultOf(ctx, f, done) })
@@ -147,15 +193,15 @@ func DoOn[T any](
 	case returned:
 		return r.value, r.err
 	}
-	c.leave(doing, 1)
+	c.leave(name, 1)
 	go func() {
 		r := <-done
-		c.leave(doing, -1)
+		c.leave(name, -1)
 		if late != nil && r.panic == nil {
 			late(r.value, r.err)
 		}
 	}()
-	return none, &Stuck{Doing: doing}
+	return none, &Stuck{Doing: name.String()}
 }
 
 // await waits for a call, and for some time more when its context has ended.

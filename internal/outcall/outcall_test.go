@@ -5,7 +5,9 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,7 +58,7 @@ func TestGivesUp(t *testing.T) {
 		begun := time.Now()
 		for v := range outcall.MaxStuck {
 			var stuck *outcall.Stuck
-			if err := ask("ask", v); !errors.As(err, &stuck) || stuck.Before || stuck.Doing != "ask" || !errors.Is(err, context.DeadlineExceeded) {
+			if err := ask("ask", v); !errors.As(err, &stuck) || stuck.Before > 0 || stuck.Doing != "ask" || !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatalf("error %v", err)
 			}
 		}
@@ -64,7 +66,7 @@ func TestGivesUp(t *testing.T) {
 			t.Errorf("given up after %v", took)
 		}
 		var stuck *outcall.Stuck
-		if err := ask("ask", -1); !errors.As(err, &stuck) || !stuck.Before {
+		if err := ask("ask", -1); !errors.As(err, &stuck) || stuck.Before != outcall.MaxStuck {
 			t.Errorf("one more: %v", err)
 		}
 		_ = ask("other", -2)
@@ -83,6 +85,56 @@ func TestGivesUp(t *testing.T) {
 		}
 		if len(late) != outcall.MaxStuck+1 || slices.Contains(late, -1) {
 			t.Errorf("late were %v", late)
+		}
+	})
+}
+
+// Of one part, and of one thing, fewer may hang than of a kind, so that others of the kind go on.
+func TestBoundsOfPartAndOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := outcall.New(quartz.NewReal())
+		release := make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		var called atomic.Int64
+		ask := func(part string, one int) string {
+			name := outcall.Name{Kind: "ask", Part: part, One: "ask " + strconv.Itoa(one)}
+			_, err := outcall.DoOn(ctx, calls, outcall.Apart, name, func(context.Context) (int, error) {
+				called.Add(1)
+				<-release
+				return 0, nil
+			}, nil)
+			return err.Error()
+		}
+		for range outcall.MaxOfOne {
+			ask("a", 1)
+		}
+		if got := ask("a", 1); got != `not called: 3 calls of "ask 1" have not returned` {
+			t.Error(got)
+		}
+		for one := 2; called.Load() < outcall.MaxOfPart; one++ {
+			ask("a", one)
+		}
+		if got := ask("a", 99); got != `not called: 25 calls of "a" have not returned` {
+			t.Error(got)
+		}
+		ask("b", 1) // another's
+		if called.Load() != outcall.MaxOfPart+1 || calls.Stuck("ask") != outcall.MaxOfPart+1 {
+			t.Errorf("called %d times, %d hang", called.Load(), calls.Stuck("ask"))
+		}
+		for one := 1000; called.Load() < outcall.MaxStuck; one++ {
+			ask("", one)
+		}
+		if got := ask("c", 1); got != `not called: 100 calls of "ask" have not returned` {
+			t.Error(got)
+		}
+		if doing, n := calls.All(); n != outcall.MaxStuck || !slices.Contains(doing, "ask 1") || !slices.Contains(doing, "ask 1001") {
+			t.Errorf("left behind: %v, %d", doing, n)
+		}
+		close(release)
+		synctest.Wait()
+		if got := calls.Stuck("ask"); got != 0 {
+			t.Errorf("%d are counted though they have returned", got)
 		}
 	})
 }

@@ -34,11 +34,26 @@ func (r Rest) String() string {
 	return r.text.Value()
 }
 
+// Names are those of the members of an object that were not read, in order.
+func (r Rest) Names() []string {
+	return slices.Sorted(maps.Keys(object([]byte(r.String()))))
+}
+
 // whole is what the text of a value that could not be read at all begins with. No JSON text does.
 const whole = "="
 
-// Whole is for a text of which nothing could be read: it is written again as it was, whatever the value is by then.
+// Whole is for a text of which nothing could be read: it is written again as it was, whatever the value is by then. Who lets such a
+// value change asks for [Rest.Whole] before it is written, or loses the change.
 func Whole(text []byte) Rest { return rest(whole + string(text)) }
+
+// Whole is the text of which nothing could be read, nil where something was.
+func (r Rest) Whole() []byte {
+	text, all := strings.CutPrefix(r.String(), whole)
+	if !all {
+		return nil
+	}
+	return []byte(text)
+}
 
 // Members are those of an object that were not read.
 func Members(left map[string]json.RawMessage) Rest {
@@ -68,11 +83,10 @@ func Write(v any, unread Rest) ([]byte, error) {
 
 // Add adds what was not read to a JSON text. Members that both have are those of the text.
 func Add(known []byte, unread Rest) []byte {
-	text, all := strings.CutPrefix(unread.String(), whole)
-	if all {
-		return []byte(text)
+	if text := unread.Whole(); text != nil {
+		return text
 	}
-	return with(known, []byte(text))
+	return with(known, []byte(unread.String()))
 }
 
 // beyond returns what text has and known has not, nil for nothing.

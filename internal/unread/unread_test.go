@@ -51,6 +51,17 @@ func TestWhole(t *testing.T) {
 	if got := write(t, known{A: 7}, unread.Whole([]byte(text))); got != text {
 		t.Errorf("written as %s, want %s", got, text)
 	}
+	if got := unread.Whole([]byte(text)).Whole(); string(got) != text {
+		t.Errorf("the whole is %s", got)
+	}
+	if got := unread.Whole(nil).Whole(); got == nil {
+		t.Error("an empty text was read")
+	}
+	for _, part := range []unread.Rest{{}, unread.Members(map[string]json.RawMessage{"a": []byte("1")})} {
+		if got := part.Whole(); got != nil {
+			t.Errorf("%v is a whole: %s", part, got)
+		}
+	}
 }
 
 func TestValuesThatCannotBeWritten(t *testing.T) {

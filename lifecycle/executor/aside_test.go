@@ -213,7 +213,7 @@ func TestManyCallsThatHang(t *testing.T) {
 				t.Fatalf("error %v", err)
 			}
 		}
-		if n := len(store.called()); n != 100 || !strings.Contains(err.Error(), "not called: 100 calls of it have not returned") {
+		if n := len(store.called()); n != 100 || !strings.Contains(err.Error(), `store: load: not called: 100 calls of "store: load" have not returned`) {
 			t.Errorf("called %d times; at last: %v", n, err)
 		}
 		close(store.release)

@@ -27,7 +27,8 @@ func (b *builds) open(ctx context.Context, g Group) (p Preparation, err error) {
 	if b.builder == nil {
 		return plain{}, nil
 	}
-	p, err = callOr(ctx, b.caller, b.timeout, fmt.Sprintf("prepare version %s", g.TemplateVersionID),
+	name := outcall.Name{Kind: "prepare a version", One: "prepare version " + g.TemplateVersionID.String()}
+	p, err = callOn(ctx, b.caller, outcall.Apart, b.timeout, name,
 		func(ctx context.Context) (Preparation, error) { return b.builder.Prepare(ctx, g) },
 		func(p Preparation, err error) { // nobody waits for it any more
 			if err == nil && p != nil {
@@ -52,8 +53,11 @@ func (b *builds) spec(ctx context.Context, on outcall.Starter, p Preparation, s 
 		r = new(BuildRequest)
 	}
 	*r = BuildRequest{Snapshot: *s, Build: *build, Decision: d}
-	spec, err := callOn(ctx, b.caller, on, b.timeout, "build "+strconv.FormatInt(build.Number, 10)+" of workspace "+s.Workspace.ID.String(),
-		func(ctx context.Context) (BuildSpec, error) { return p.Build(ctx, *r) }, func(BuildSpec, error) {})
+	name := outcall.Name{
+		Kind: "prepare a build", Part: "version " + build.TemplateVersionID.String(),
+		One: "build " + strconv.FormatInt(build.Number, 10) + " of workspace " + s.Workspace.ID.String(),
+	}
+	spec, err := callOn(ctx, b.caller, on, b.timeout, name, func(ctx context.Context) (BuildSpec, error) { return p.Build(ctx, *r) }, nil)
 	if !isStuck(err) { // else it may still be read
 		*r = BuildRequest{}
 		b.requests.Put(r)
@@ -66,8 +70,8 @@ func (b *builds) spec(ctx context.Context, on outcall.Starter, p Preparation, s 
 
 // release gives back what a group shared. A failure concerns no workspace.
 func (b *builds) release(ctx context.Context, g Group, p Preparation) {
-	_, err := call(context.WithoutCancel(ctx), b.caller, b.timeout, fmt.Sprintf("close the preparation of version %s", g.TemplateVersionID),
-		func(context.Context) (struct{}, error) { return struct{}{}, p.Close() })
+	name := outcall.Name{Kind: "close a preparation", One: "close the preparation of version " + g.TemplateVersionID.String()}
+	err := callOne(context.WithoutCancel(ctx), b.caller, b.timeout, name, func(context.Context) error { return p.Close() })
 	if err != nil {
 		b.logger.WarnContext(ctx, "executor: preparation not closed", "template_version_id", g.TemplateVersionID, "error", err)
 	}

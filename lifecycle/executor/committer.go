@@ -58,24 +58,25 @@ type written struct {
 // room is how many changes may wait for the collecting goroutine: enough that it is not woken for each of them.
 const room = 64
 
-// newCommitter starts a committer; the caller must finish it.
-func newCommitter(ctx context.Context, size, inFlight int, write func(context.Context, batch) ([]entry, bool)) *committer {
+// newCommitter starts a committer, which may use the memory of spare batches; the caller must finish it.
+func newCommitter(ctx context.Context, size, inFlight int, spare []batch, write func(context.Context, batch) ([]entry, bool)) *committer {
 	c := &committer{
 		size: size, inFlight: inFlight, write: write, in: make(chan entry, min(size, room)), written: make(chan written, inFlight),
-		ended: make(chan struct{}),
+		ended: make(chan struct{}), spare: spare,
 	}
 	go c.collect(ctx)
 	return c
 }
 
 // add takes a change. It waits while a full batch waits for a commit to end.
-func (c *committer) add(e entry) { c.in <- e }
+func (c *committer) add(e *entry) { c.in <- *e }
 
-// finish waits until all that was added, and all that followed from it, is committed. When ctx has ended, what is not in
-// flight is dropped. Nothing may be added afterwards.
-func (c *committer) finish() {
+// finish waits until all that was added, and all that followed from it, is committed, and returns its spare batches. When ctx
+// has ended, what is not in flight is dropped. Nothing may be added afterwards.
+func (c *committer) finish() (spare []batch) {
 	close(c.in)
 	<-c.ended
+	return c.spare
 }
 
 func (c *committer) collect(ctx context.Context) {
@@ -97,29 +98,29 @@ func (c *committer) collect(ctx context.Context) {
 				in = nil
 				continue
 			}
-			c.put(e)
+			c.put(&e)
 		case w := <-c.written:
 			c.running--
 			if !w.kept {
 				c.reuse(w.batch)
 			}
-			for _, e := range w.follow {
-				c.put(e)
+			for i := range w.follow {
+				c.put(&w.follow[i])
 			}
 		}
 	}
 }
 
-// gather takes what waits behind an urgent change, as far as the batch has room, so that it does not leave alone. It
-// returns nil if nothing more will come.
+// gather takes what waits, as far as the batch has room, so that an urgent change does not leave alone. It returns nil if
+// nothing more will come.
 func (c *committer) gather(in chan entry) chan entry {
-	for c.urgent && len(c.pending.changes) < c.size {
+	for len(c.pending.changes) < c.size {
 		select {
 		case e, open := <-in:
 			if !open {
 				return nil
 			}
-			c.put(e)
+			c.put(&e)
 		default:
 			return in
 		}
@@ -148,7 +149,7 @@ func (c *committer) ready(end bool) bool {
 	return n >= c.size || n > 0 && (c.urgent || end)
 }
 
-func (c *committer) put(e entry) {
+func (c *committer) put(e *entry) {
 	if c.pending.changes == nil {
 		c.pending = c.empty()
 	}

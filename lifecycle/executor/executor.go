@@ -30,8 +30,10 @@ type Executor struct {
 	settling settling
 	share    share
 	absent   absent
-	ran      atomic.Bool
-	last     atomic.Pointer[Stats]
+	// spare are the batches of the last tick, which the next one fills again: as many as are committed at once, and one more.
+	spare []batch
+	ran   atomic.Bool
+	last  atomic.Pointer[Stats]
 }
 
 // New returns an executor over a store. It starts nothing: call [Executor.Run], or [Executor.Tick] from a scheduler of

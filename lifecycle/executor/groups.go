@@ -56,7 +56,7 @@ func (g *groups) build(ctx context.Context, works []work) {
 	if g.r.e.cfg.Builder == nil && g.r.e.cfg.Available == nil {
 		for i := range works {
 			w := &works[i]
-			g.r.queue(ctx, w, lifecycle.ApplyFor(*w.s, w.d, g.r.now, g.r.e.wanted()), BuildSpec{}, false)
+			g.r.queue(ctx, w, &entry{change: lifecycle.ApplyFor(*w.s, w.d, g.r.now, g.r.e.wanted())}, BuildSpec{})
 		}
 		return
 	}
@@ -224,24 +224,25 @@ func (g *groups) hanging(one *group) error {
 
 // one prepares one build and queues it. The error is that of the builder.
 func (r *run) one(ctx context.Context, p Preparation, w *work) error {
-	c := lifecycle.ApplyFor(*w.s, w.d, r.now, r.e.wanted())
-	spec, err := r.e.builds.spec(ctx, r.calls.Start, p, w.s, &c.Build, w.d)
+	// A finished build does not wait for slower ones of its batch.
+	made := entry{change: lifecycle.ApplyFor(*w.s, w.d, r.now, r.e.wanted()), urgent: true}
+	spec, err := r.e.builds.spec(ctx, r.calls.Start, p, w.s, &made.change.Build, w.d)
 	if err != nil {
 		r.postpone(ctx, w, err)
 		return err
 	}
-	// A finished build does not wait for slower ones of its batch.
-	r.queue(ctx, w, c, spec, true)
+	r.queue(ctx, w, &made, spec)
 	return nil
 }
 
-// queue hands the change of a due transition to the committer.
-func (r *run) queue(ctx context.Context, w *work, c lifecycle.Change, spec BuildSpec, urgent bool) {
-	if err := r.e.builds.attachJob(&c, spec, r.e.wanted()); err != nil {
+// queue hands the change of a due transition to the committer, with its job.
+func (r *run) queue(ctx context.Context, w *work, made *entry, spec BuildSpec) {
+	if err := r.e.builds.attachJob(&made.change, spec, r.e.wanted()); err != nil {
 		r.postpone(ctx, w, err)
 		return
 	}
-	r.out.add(entry{change: c, origin: origin{s: w.s, d: w.d}, urgent: urgent})
+	made.origin = origin{s: w.s, d: w.d}
+	r.out.add(made)
 }
 
 // postpone records why a due transition does not become a build, and tries again later. If the tick itself ended, the
@@ -261,7 +262,8 @@ func (r *run) postpone(ctx context.Context, w *work, err error) {
 		r.e.absent.note(w.version, w.s)
 	}
 	r.e.logSkip(ctx, w.s, w.d, cause, err)
-	r.out.add(r.postponement(w.s, cause, err))
+	postponed := r.postponement(w.s, cause, err)
+	r.out.add(&postponed)
 }
 
 // prepare asks whether a worker exists for a group and, if so, what its builds share.

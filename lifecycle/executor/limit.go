@@ -53,29 +53,29 @@ func newCaller(clock quartz.Clock, logger *slog.Logger) *caller {
 
 // call calls f, for at most a limit. Where that ends f, the error is a [*TimeoutError].
 func call[T any](ctx context.Context, c *caller, limit time.Duration, doing string, f func(context.Context) (T, error)) (T, error) {
-	return callOr(ctx, c, limit, doing, f, func(T, error) {})
+	return callOn(ctx, c, outcall.Apart, limit, outcall.Name{Kind: doing}, f, nil)
 }
 
-// callOr is call for what has to be released: what f returns after it was given up goes to unclaimed.
-func callOr[T any](
-	ctx context.Context, c *caller, limit time.Duration, doing string, f func(context.Context) (T, error), unclaimed func(T, error),
-) (T, error) {
-	return callOn(ctx, c, outcall.Apart, limit, doing, f, unclaimed)
+// callOne is call for one of many things.
+func callOne(ctx context.Context, c *caller, limit time.Duration, name outcall.Name, f func(context.Context) error) error {
+	_, err := callOn(ctx, c, outcall.Apart, limit, name, func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) }, nil)
+	return err
 }
 
-// callOn is callOr where there are goroutines for many calls.
+// callOn is call where there are goroutines for many calls, where what f returns has to be released (unclaimed gets it if f was
+// given up; nil for nobody), or where one of many things is called for: what has an id is never a kind, or nothing bounds what hangs.
 func callOn[T any](
-	ctx context.Context, c *caller, on outcall.Starter, limit time.Duration, doing string,
+	ctx context.Context, c *caller, on outcall.Starter, limit time.Duration, name outcall.Name,
 	f func(context.Context) (T, error), unclaimed func(T, error),
 ) (T, error) {
 	var none T
 	if ctx == nil {
 		return none, invalid.New("ctx", nil, "is required")
 	}
-	late := &TimeoutError{Doing: doing, Limit: limit}
+	late := &TimeoutError{Doing: name.String(), Limit: limit}
 	limited, cancel := withTimeout(ctx, c.clock, limit, late)
 	defer cancel()
-	v, err := outcall.DoOn(limited, c.given, on, doing, guarded(f), unclaimed)
+	v, err := outcall.DoOn(limited, c.given, on, name, guarded(f), unclaimed)
 	if stuck, ok := outcall.Given(err); ok {
 		return none, c.gaveUp(ctx, stuck, limit)
 	}
@@ -112,18 +112,18 @@ func timedOut(late *TimeoutError, err error) error {
 
 // gaveUp is the error of a call that was given up, or not made because of others that were.
 func (c *caller) gaveUp(ctx context.Context, stuck *outcall.Stuck, limit time.Duration) error {
-	if stuck.Before {
+	if stuck.Before > 0 {
 		return fmt.Errorf("%s: %w", stuck.Doing, stuck)
 	}
 	c.logger.ErrorContext(ctx, "executor: call given up: it does not return", "doing", stuck.Doing, "limit", limit)
 	return &TimeoutError{Doing: stuck.Doing, Limit: limit, Stuck: true}
 }
 
-// leftovers are the calls that have not returned, an error for each kind.
+// leftovers are the calls that have not returned, an error for each that has another name.
 func (c *caller) leftovers() error {
-	kinds, _ := c.given.All()
+	left, _ := c.given.All()
 	var all []error
-	for _, doing := range kinds {
+	for _, doing := range left {
 		all = append(all, &TimeoutError{Doing: doing, Stuck: true})
 	}
 	return errors.Join(all...)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -90,8 +91,8 @@ func (r *relay) settle(ctx context.Context, deliveries []lifecycle.Delivery) err
 
 // deliver hands an event to the sink and returns when to try again, zero if it was received.
 func (r *relay) deliver(ctx context.Context, e lifecycle.Event) time.Time {
-	_, err := call(ctx, r.caller, r.timeout, fmt.Sprintf("deliver event %s", e.Key()),
-		func(ctx context.Context) (struct{}, error) { return struct{}{}, r.sink(ctx, e) })
+	name := outcall.Name{Kind: "deliver an event of topic " + r.topic.String(), One: "deliver event " + e.Key()}
+	err := callOne(ctx, r.caller, r.timeout, name, func(ctx context.Context) error { return r.sink(ctx, e) })
 	r.metrics.attempt(r.topic, err)
 	if err == nil {
 		return time.Time{}

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dormouse-go/dormouse/internal/outcall"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -131,6 +131,7 @@ func (e *Executor) resume(ctx context.Context, now time.Time, ids []uuid.UUID) e
 
 // available asks whether a worker exists for a group.
 func (e *Executor) available(ctx context.Context, g Group) (bool, error) {
-	return call(ctx, e.caller, e.builds.timeout, fmt.Sprintf("ask for workers of version %s", g.TemplateVersionID),
-		func(ctx context.Context) (bool, error) { return e.cfg.Available(ctx, g) })
+	name := outcall.Name{Kind: "ask for workers", One: "ask for workers of version " + g.TemplateVersionID.String()}
+	return callOn(ctx, e.caller, outcall.Apart, e.builds.timeout, name,
+		func(ctx context.Context) (bool, error) { return e.cfg.Available(ctx, g) }, nil)
 }

@@ -15,7 +15,7 @@ import (
 // Run ticks, delivers events, writes activity and prunes until ctx ends or Config.Tick is closed. It then waits for
 // everything it started, writes the activity that is left, for at most 10 seconds, and returns nil. Errors of the store do
 // not end it; they are logged, and what failed is tried again. Calls of hooks and of the store that do not return though
-// their context has ended are not waited for: Run names them in its error, a [*TimeoutError] for each kind. Run may be called
+// their context has ended are not waited for: Run names them in its error, a [*TimeoutError] for each. Run may be called
 // once; another call returns [ErrAlreadyRun].
 func (e *Executor) Run(ctx context.Context) error {
 	if ctx == nil {

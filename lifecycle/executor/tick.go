@@ -156,14 +156,14 @@ func (r *run) finish(ctx context.Context) {
 	if r.out != nil {
 		r.groups.finish(ctx)
 		r.calls.End()
-		r.out.finish()
+		r.e.spare = r.out.finish()
 	}
 }
 
 // evaluate decides on each workspace of a page, commits what needs no build, and returns what does.
 func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 	if r.out == nil {
-		r.out = newCommitter(ctx, r.e.cfg.BatchSize, r.e.cfg.CommitsInFlight, r.write)
+		r.out = newCommitter(ctx, r.e.cfg.BatchSize, r.e.cfg.CommitsInFlight, r.e.spare, r.write)
 		r.groups = newGroups(r)
 		r.calls = goroutines.New(r.e.cfg.Concurrency)
 	}
@@ -183,11 +183,14 @@ func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 		}
 		switch {
 		case d.Transition != lifecycle.TransitionNone:
+			if works == nil { // most of what is due is, as a rule
+				works = make([]work, 0, len(page)-i)
+			}
 			works = append(works, work{s, d, s.VersionFor(d.Transition)})
 		case d.Acts():
-			r.out.add(entry{change: lifecycle.ApplyFor(*s, d, r.now, r.e.wanted()), origin: origin{s: s, d: d}})
+			r.out.add(&entry{change: lifecycle.ApplyFor(*s, d, r.now, r.e.wanted()), origin: origin{s: s, d: d}})
 		default:
-			r.out.add(entry{change: r.received(lifecycle.Rearm(*s, r.now)), origin: origin{s: s, d: d}})
+			r.out.add(&entry{change: r.received(lifecycle.Rearm(*s, r.now)), origin: origin{s: s, d: d}})
 		}
 	}
 	r.tally.update(func(st *Stats) {

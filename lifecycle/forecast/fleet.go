@@ -102,8 +102,8 @@ func Forecast(fleet iter.Seq[lifecycle.Snapshot], b *Behavior, from, until time.
 		return Outlook{}, err
 	}
 	from, until = from.UTC(), until.UTC()
-	if !until.After(from) {
-		return Outlook{}, invalid.New("until", until, "must be after from, %v", from)
+	if err := validSpan(from, until); err != nil {
+		return Outlook{}, err
 	}
 	trials := make([]*trial, c.Draws)
 	for i := range trials {

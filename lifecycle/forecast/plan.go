@@ -68,7 +68,7 @@ func ComparePlan(p lifecycle.PolicyPlan, fleet iter.Seq[lifecycle.Snapshot], unt
 	case !until.After(from):
 		return PlanComparison{}, invalid.New("until", until, "must be after the plan was made, %v", from)
 	}
-	if err := cmp.Or(invalid.Count("PlanConfig.List", c.List), c.Assumptions.Validate()); err != nil {
+	if err := cmp.Or(validSpan(from, until), invalid.Count("PlanConfig.List", c.List), c.Assumptions.Validate()); err != nil {
 		return PlanComparison{}, err
 	}
 	run := newComparing(p, from, until.UTC(), c)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
 )
 
 // Member is a workspace of a fleet and when its owner works, as it was recorded or is assumed. The life of a workspace
@@ -31,10 +32,33 @@ type Candidate struct {
 type SimulateConfig struct {
 	// Assumptions are used as for [Upcoming], except Work, which each member brings.
 	Assumptions
-	// HourCost is what an hour of a running or pooled workspace costs, BuildCost a build, in the host's currency.
+	// HourCost is what an hour of a running or pooled workspace costs, BuildCost a build, in the host's currency; 0 to 1e12.
 	HourCost, BuildCost float64
 	// Parallel is how many goroutines work. Defaults to the number of processors.
 	Parallel int
+}
+
+// maxCost bounds what an hour or a build costs, so that no sum of them is infinite.
+const maxCost = 1e12
+
+func (c *SimulateConfig) validate() error {
+	for field, cost := range map[string]float64{"SimulateConfig.HourCost": c.HourCost, "SimulateConfig.BuildCost": c.BuildCost} {
+		if !(cost >= 0 && cost <= maxCost) { // not the other way round: that would let NaN pass
+			return invalid.New(field, cost, "must be between 0 and %v", maxCost)
+		}
+	}
+	return c.Assumptions.Validate()
+}
+
+// validSpan refuses an end that is not after its beginning, and instants of years that JSON cannot say.
+func validSpan(from, until time.Time) error {
+	if err := cmp.Or(schedule.ValidateInstant("from", from.UTC()), schedule.ValidateInstant("until", until.UTC())); err != nil {
+		return err
+	}
+	if !until.After(from) {
+		return invalid.New("until", until, "must be after from, %v", from)
+	}
+	return nil
 }
 
 // Simulation is what each candidate would have done.
@@ -118,11 +142,8 @@ func (r Result) waits() int { return r.Cold - (r.Hits - r.FirstHits) }
 // a job, tick that finds something, and report of activity. The memory is 16 bytes for each minute and candidate, plus 16
 // for each claim where a candidate has a pool. The error names what in the arguments cannot be used.
 func Simulate(fleet iter.Seq[Member], from, until time.Time, candidates []Candidate, c SimulateConfig) (Simulation, error) {
-	if err := c.Assumptions.Validate(); err != nil {
+	if err := cmp.Or(c.validate(), validSpan(from, until)); err != nil {
 		return Simulation{}, err
-	}
-	if !until.After(from) {
-		return Simulation{}, invalid.New("until", until, "must be after from, %v", from)
 	}
 	if len(candidates) == 0 {
 		candidates = []Candidate{{Name: "as it is"}}

@@ -1,6 +1,7 @@
 package forecast
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -101,10 +102,8 @@ func (c SuggestConfig) validate(from, until time.Time) error {
 		return invalid.New("SuggestConfig.Price", c.Price, "must not be negative")
 	case !(c.Pain >= 0 && c.Pain <= 1):
 		return invalid.New("SuggestConfig.Pain", c.Pain, "must be between 0 and 1")
-	case !until.After(from):
-		return invalid.New("until", until, "must be after from, %v", from)
 	}
-	return c.SimulateConfig.Assumptions.Validate()
+	return cmp.Or(validSpan(from, until), c.SimulateConfig.validate())
 }
 
 // painOf is the share of sessions that would wait under the suggestions.

@@ -1,6 +1,7 @@
 package forecast
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"slices"
@@ -34,14 +35,11 @@ func (p PoolSuggestion) String() string {
 // rate of each hour of the week and for the time that a start takes; then the sizes are tried on what was recorded, and
 // raised until they hold.
 func SuggestPool(fleet iter.Seq[Member], misses float64, from, until time.Time, c SimulateConfig) (PoolSuggestion, error) {
-	if misses <= 0 || misses >= 1 {
+	if !(misses > 0 && misses < 1) { // not the other way round: that would let NaN pass
 		return PoolSuggestion{}, invalid.New("misses", misses, "must be between 0 and 1")
 	}
-	if err := c.Assumptions.Validate(); err != nil {
+	if err := cmp.Or(c.validate(), validSpan(from, until)); err != nil {
 		return PoolSuggestion{}, err
-	}
-	if !until.After(from) {
-		return PoolSuggestion{}, invalid.New("until", until, "must be after from, %v", from)
 	}
 	t := &trial{
 		candidate: Candidate{Pool: &PoolSizes{}}, from: from.UTC(), until: until.UTC(),

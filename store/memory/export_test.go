@@ -30,6 +30,8 @@ func (s *Store) corrupt(what string, id uuid.UUID, value string) error {
 		s.templates.put(id).Policy = lifecycle.ReadPolicy([]byte(value))
 	case "state":
 		s.templates.put(id).ReadState([]byte(value))
+	case "engine":
+		s.engine = lifecycle.ReadEngine([]byte(value))
 	case "hold rules":
 		n, err := strconv.ParseUint(value, 10, 8)
 		slot := s.fleet.slots[id]

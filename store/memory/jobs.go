@@ -135,14 +135,16 @@ func (o *jobOrg) lane(l queue.Lane) *jobLane {
 }
 
 // Enqueue implements [queue.Queue].
-func (s *Jobs) Enqueue(_ context.Context, now time.Time, postings []queue.Posting) ([]queue.Job, error) {
+func (s *Jobs) Enqueue(ctx context.Context, now time.Time, postings []queue.Posting) ([]queue.Job, error) {
 	rows, err := jobRows(now, postings)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.insertJobs(now, rows), nil
+	stored := s.insertJobs(now, rows)
+	announce(ctx, stored)
+	return stored, nil
 }
 
 // jobRows is the part of enqueueing that can fail, apart so that a larger commit can do it before it writes.

@@ -9,6 +9,7 @@ import (
 	"github.com/dormouse-go/dormouse/store/form"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // Renew implements [queue.Leases].
@@ -147,7 +148,7 @@ func (s *Jobs) requeue(j *job, now, readyAt time.Time) {
 	j.State, j.StartedAt = queue.Pending, time.Time{}
 	j.Order = s.orgs[j.Organization].turn(j.Priority).claimed
 	j.ReadyAt = now
-	if readyAt.After(now) {
+	if readyAt = store.Instant(readyAt); readyAt.After(now) {
 		j.ReadyAt = readyAt
 	}
 	s.line(j, now)

@@ -2,6 +2,9 @@ package memory
 
 import (
 	"context"
+	"math"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -17,6 +20,11 @@ type Pubsub struct {
 	mu        sync.Mutex
 	listeners map[*backlog]struct{}
 }
+
+var (
+	_ queue.Pubsub  = (*Pubsub)(nil)
+	_ queue.Carrier = (*Pubsub)(nil)
+)
 
 // backlog is what a listener has not received yet.
 type backlog struct {
@@ -34,6 +42,36 @@ func (p *Pubsub) Publish(_ context.Context, message string) error {
 		waiting.put(message)
 	}
 	return nil
+}
+
+// carried is a message that goes out with postings.
+type carried struct {
+	bus   *Pubsub
+	parts []string
+}
+
+type carriedKey struct{}
+
+// Carry implements [queue.Carrier], for stores of this package.
+func (p *Pubsub) Carry(ctx context.Context, parts []string) context.Context {
+	return context.WithValue(ctx, carriedKey{}, carried{p, parts})
+}
+
+// announce sends the message that came with postings, if one did, and says so of the jobs that they have made.
+func announce(ctx context.Context, jobs []queue.Job) {
+	m, ok := ctx.Value(carriedKey{}).(carried)
+	if !ok {
+		return
+	}
+	least := int64(math.MaxInt64)
+	for i := range jobs {
+		if !jobs[i].Duplicate {
+			jobs[i].Announced, least = true, min(least, jobs[i].Order)
+		}
+	}
+	if least < math.MaxInt64 {
+		_ = m.bus.Publish(ctx, strings.Join(m.parts, strconv.FormatInt(least, 10))) // it does not fail
+	}
 }
 
 // Listen implements [queue.Pubsub].

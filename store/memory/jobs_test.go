@@ -11,3 +11,7 @@ import (
 func TestJobs(t *testing.T) {
 	storetest.Jobs(t, func(*testing.T) queue.Store { return memory.NewJobs() }, storetest.Options{})
 }
+
+func TestCarrier(t *testing.T) {
+	storetest.Carrier(t, func(*testing.T) (queue.Store, queue.Pubsub) { return memory.NewJobs(), &memory.Pubsub{} })
+}

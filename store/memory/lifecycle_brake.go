@@ -127,6 +127,11 @@ func (s *Store) ChangeTopics(ctx context.Context, add, remove lifecycle.Topics) 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.engine.Topics = s.engine.Topics&^remove | add
+	e := s.engine
+	e.Topics = e.Topics&^remove | add
+	if _, err := e.MarshalState(); err != nil { // it is kept in no text, but may come from one
+		return wrap(err, "change topics: %w")
+	}
+	s.engine = e
 	return nil
 }

@@ -19,11 +19,13 @@ type column[R any] struct {
 	kind string
 	// values are the values of n rows, as an array.
 	values func(n int, row func(int) *R) any
+	// write writes the same into a buffer.
+	write write[R]
 }
 
 // col is a column whose values are read by a function.
 func col[R, V any](name, kind string, of func(*R) V) column[R] {
-	return column[R]{name, kind, valuesOf[R](of)}
+	return column[R]{name, kind, valuesOf[R](of), elementOf[R](of)}
 }
 
 // within are columns of a part of each row, with a prefix to their names.
@@ -32,6 +34,8 @@ func within[R, Part any](prefix string, part columns[Part], of func(*R) *Part) c
 	for i, c := range part {
 		out[i] = column[R]{prefix + c.name, c.kind, func(n int, row func(int) *R) any {
 			return c.values(n, func(i int) *Part { return of(row(i)) })
+		}, func(buf []byte, n int, row func(int) *R) []byte {
+			return c.write(buf, n, func(i int) *Part { return of(row(i)) })
 		}}
 	}
 	return out

@@ -15,7 +15,8 @@ import (
 func Statements() map[string]string {
 	return map[string]string{
 		"commit": commitSQL, "touch": touchSQL, "create": createSQL, "enqueue": enqueueSQL, "enqueue_passing": enqueuePassingSQL,
-		"claim_events": claimByNumberSQL, "claim_events_by_line": claimByLineSQL, "claim": claimSQL, "claim_one_lane": claimOneLaneSQL, "ready": readyOfSomeSQL, "due": dueSQL, "builds": buildsSQL, "cancel": cancelSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL,
+		"enqueue_carrying": enqueueCarryingSQL,
+		"claim_events":     claimByNumberSQL, "claim_events_by_line": claimByLineSQL, "claim": claimSQL, "claim_one_lane": claimOneLaneSQL, "ready": readyOfSomeSQL, "due": dueSQL, "builds": buildsSQL, "cancel": cancelSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL,
 		"members_claim": claimMembersSQL, "members_claim_one": claimMemberSQL, "members_put": putMembersSQL,
 		"members_claim_freshest": claimFreshestMemberSQL,
 		"list_builds":            fleetBuildsSQL, "list_all": listAll, "list_by_status": listByStatus, "list_by_name": listByName,
@@ -41,8 +42,10 @@ func (s *Store) Garble(ctx context.Context, process uuid.UUID, tags queue.TagSet
 // Corrupt writes what no method lets in, as somebody might in SQL.
 func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value string) error {
 	statement := map[string]string{
-		"policy":      `UPDATE dormouse.templates SET policy = $2::text::json WHERE id = $1`,
-		"state":       `UPDATE dormouse.templates SET state = $2::text::json WHERE id = $1`,
+		"policy": `UPDATE dormouse.templates SET policy = $2::text::json WHERE id = $1`,
+		"state":  `UPDATE dormouse.templates SET state = $2::text::json WHERE id = $1`,
+		"engine": `INSERT INTO dormouse.engine (state) SELECT $2::text::json WHERE $1::uuid IS NOT NULL
+			ON CONFLICT (one) DO UPDATE SET state = excluded.state`,
 		"hold rules":  `UPDATE dormouse.workspaces SET hold_rules = $2::text::smallint WHERE id = $1`,
 		"quiet hours": `UPDATE dormouse.owners SET quiet_hours = $2 WHERE id = $1`,
 		"autostart":   `UPDATE dormouse.workspaces SET autostart = $2 WHERE id = $1`,
@@ -84,6 +87,9 @@ func (s *Store) Within(tx pgx.Tx) *Store { return s.WithTx(tx).host.s }
 
 // LockKey is that of the lock which migrations take.
 func LockKey(schema string) int64 { return lockKey(schema) }
+
+// CarrierKey is the advisory lock of a posting that sends its message.
+func CarrierKey(schema string) int64 { return carrierKey(jobsChannel(schema)) }
 
 // ClaimEventsFrom is a claim that looks at reach events first.
 func (s *Store) ClaimEventsFrom(ctx context.Context, now time.Time, topics []lifecycle.Topic, limit, reach int) ([]lifecycle.Event, error) {

@@ -41,8 +41,7 @@ var _ store.Tx = (*Tx)(nil)
 // The host ends the transaction, and should do so soon: until then the rows that were written stay locked, so that a tick may
 // wait for one of these workspaces, and whoever stores jobs of the same tenants waits too, for half a second. A call waits for
 // another transaction for 2 seconds at most, or for the host's own lock_timeout if that is shorter, and then fails with a
-// [lifecycle.ErrUnavailable] that names the table. Where the store itself waits for half a second only, as for jobs, it does so
-// whatever the host's lock_timeout is. Transactions that write the same workspaces in different orders may be ended by the server
+// [lifecycle.ErrUnavailable] that names the table. Where the store itself waits for less, as for jobs, it does so here too. Transactions that write the same workspaces in different orders may be ended by the server
 // as deadlocks. Nothing is tried again: what has failed because of other transactions, or because the connection broke, the host
 // does once more from the beginning.
 //
@@ -106,10 +105,7 @@ func (s *Store) atomic(ctx context.Context, f func() error) error {
 
 // hostWaitSQL bounds how long a call waits for another transaction, unless the host has a shorter bound, and returns the host's.
 // It is longer than the server takes to find a deadlock, which it knows better than we do.
-const hostWaitSQL = `
-	SELECT current_setting('lock_timeout'), set_config('lock_timeout', CASE
-		WHEN current_setting('lock_timeout')::interval BETWEEN '1 ms' AND '2 s' THEN current_setting('lock_timeout') ELSE '2s'
-	END, true)`
+var hostWaitSQL = `SELECT current_setting('lock_timeout'), ` + waitAtMost("2s")
 
 // bounded calls f, which waits for no other transaction without end, and leaves the host's own bound as it was. Where f fails, the
 // savepoint does that.

@@ -1,14 +1,18 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
@@ -108,4 +112,130 @@ func TestRowLevelSecurity(t *testing.T) {
 	newFleet(t, over(t, exempt(false)), 1)
 	exec(t, pool, `ALTER TABLE dormouse.members DISABLE ROW LEVEL SECURITY`)
 	newFleet(t, s, 1) // the store noticed
+}
+
+// The store waits no longer than the host lets its sessions wait, in whatever unit that is written.
+func TestHostsShorterWaitStands(t *testing.T) {
+	conn, err := under(t, pgtest.Empty(t), map[string]string{"intervalstyle": "sql_standard"}).Acquire(t.Context())
+	must(t, err)
+	defer conn.Release()
+	setting := func() (set string) {
+		t.Helper()
+		must(t, conn.QueryRow(t.Context(), `SELECT current_setting('lock_timeout')`).Scan(&set))
+		return set
+	}
+	for hosts, stands := range map[string]bool{"1ms": true, "15ms": true, "0": false, "20s": false, "1500min": false, "2d": false} {
+		_, err = conn.Exec(t.Context(), `SET lock_timeout = '`+hosts+`'`)
+		must(t, err)
+		set := setting()
+		for name, text := range postgres.Waits() {
+			tx, err := conn.Begin(t.Context())
+			must(t, err)
+			_, err = tx.Exec(t.Context(), text)
+			must(t, err)
+			if got := setting(); (got == set) != stands || got == "0" {
+				t.Errorf("%s: under the host's %s it waits for %s", name, hosts, got)
+			}
+			must(t, tx.Rollback(t.Context()))
+		}
+	}
+}
+
+// A claim that the host's lock_timeout ends says what it waited for, which need not be the record of its process.
+func TestClaimUnderAShortWait(t *testing.T) {
+	_, pool := open(t)
+	s := over(t, under(t, pool, map[string]string{"lock_timeout": "20ms"}))
+	org, process := uuid.New(), uuid.New()
+	_, err := s.Heartbeat(t.Context(), queue.Heartbeat{Process: process, Now: epoch})
+	must(t, err)
+	_, err = s.Enqueue(t.Context(), epoch, []queue.Posting{{ID: uuid.New(), Organization: org, Type: "build"}})
+	must(t, err)
+	claim := func(limits queue.Limits) (queue.Claimed, error) {
+		return s.Claim(soon(t), queue.Claim{
+			Token: uuid.New(), Process: process, Now: epoch, Workers: []uuid.UUID{uuid.New()}, Secrets: []queue.SecretHash{queue.NewSecret().Hash()},
+			Limits: limits, Probes: []queue.Probe{{Lane: queue.Lane{Organization: org, Type: "build"}}},
+		})
+	}
+	for name, c := range map[string]struct {
+		lock   string
+		args   []any
+		limits queue.Limits
+		says   string
+	}{
+		"number claimed last": {
+			`INSERT INTO dormouse.claimed (organization_id, priority, place) SELECT organization_id, priority, place FROM dormouse.jobs`, nil,
+			queue.Limits{}, "claimed",
+		},
+		"organization": {
+			`SELECT pg_advisory_xact_lock(hashtextextended($1 || $2::uuid::text, 0))`, []any{postgres.DefaultSchema, org},
+			queue.Limits{PerTenant: 5}, "organization " + org.String(),
+		},
+		"record": {`SELECT FROM dormouse.processes WHERE id = $1 FOR UPDATE`, []any{process}, queue.Limits{}, "record of process " + process.String()},
+	} {
+		release := holds(t, pool, c.lock, c.args...)
+		claimed, err := claim(c.limits)
+		if !errors.Is(err, lifecycle.ErrUnavailable) || queue.IsAnswer(err) || !strings.Contains(err.Error(), c.says) || len(claimed.Jobs) != 0 {
+			t.Errorf("%s: %d jobs, %v", name, len(claimed.Jobs), err)
+		}
+		if name != "record" && err != nil && strings.Contains(err.Error(), "record of process") {
+			t.Errorf("%s: %v", name, err)
+		}
+		release()
+	}
+	claimed, err := claim(queue.Limits{})
+	must(t, err)
+	if len(claimed.Jobs) != 1 {
+		t.Errorf("afterwards %d jobs", len(claimed.Jobs))
+	}
+}
+
+// What an administrator has set so that nothing can be written is said by the name of the setting.
+func TestReadOnlyByASetting(t *testing.T) {
+	_, pool := open(t)
+	name, as := role(t, pool, `GRANT USAGE ON SCHEMA dormouse TO ROLE; GRANT ALL ON ALL TABLES IN SCHEMA dormouse TO ROLE; GRANT ALL ON ALL SEQUENCES IN SCHEMA dormouse TO ROLE`)
+	exec(t, pool, `ALTER ROLE `+name+` SET default_transaction_read_only = on`)
+	s := over(t, as(false))
+	_, err := s.Due(t.Context(), lifecycle.DueQuery{Now: epoch, Limit: 1})
+	must(t, err)
+	err = s.PutOwner(t.Context(), epoch, lifecycle.Owner{ID: uuid.New()})
+	if !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "default_transaction_read_only") || !strings.Contains(err.Error(), "user") {
+		t.Errorf("%v", err)
+	}
+	exec(t, pool, `ALTER ROLE `+name+` RESET default_transaction_read_only`)
+	newFleet(t, s, 1) // the store has new connections
+}
+
+// Sessions in which foreign keys do not hold are refused before they write anything.
+func TestSessionWithoutForeignKeys(t *testing.T) {
+	_, pool := open(t)
+	s := over(t, under(t, pool, map[string]string{"session_replication_role": "replica"}))
+	_, err := s.Due(t.Context(), lifecycle.DueQuery{Now: epoch, Limit: 1})
+	for what, err := range map[string]error{"Due": err, "Migrate": s.Migrate(t.Context())} {
+		if !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "session_replication_role") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// A temporary table of the host that has a table's name is in nobody's way, nor is a function that has the name of one of the server's.
+func TestNamesInFrontOfTheTables(t *testing.T) {
+	_, pool := open(t)
+	exec(t, pool, `CREATE SCHEMA host; CREATE FUNCTION host.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT 'infinity'::timestamptz $$;
+		CREATE FUNCTION host.pg_advisory_xact_lock(bigint) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$;
+		CREATE TABLE host.workspaces (id text); CREATE TABLE host.pg_class (relname text)`)
+	cfg := under(t, pool, map[string]string{"search_path": "host, pg_temp, dormouse"}).Config()
+	cfg.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, `CREATE TEMPORARY TABLE jobs (id text); CREATE TEMPORARY TABLE migrations (version text)`)
+		return err
+	}
+	other, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(other.Close)
+	s := over(t, other)
+	f := newFleet(t, s, 1)
+	outcomes, err := s.Commit(t.Context(), epoch, []lifecycle.Change{started(t, load(t, s, f.ids[0])[0])})
+	must(t, err)
+	if outcomes[0] != lifecycle.Applied {
+		t.Errorf("outcome %v", outcomes[0])
+	}
 }

@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -136,12 +138,25 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 	}
 	claimed, err := s.claim(ctx, c, p)
 	if isHeld(err) {
-		err = fmt.Errorf("%w: the record of process %s: %w", lifecycle.ErrUnavailable, c.Process, heldByOthers(err))
+		err = claimHeld(c, err)
 	}
 	if err != nil {
 		return queue.Claimed{}, fmt.Errorf("claim %d jobs: %w", len(c.Workers), err)
 	}
 	return claimed, nil
+}
+
+// claimHeld says of a claim that was kept waiting what it waited for: the record of its process, or where the host bounds how long its
+// sessions wait, anything else.
+func claimHeld(c queue.Claim, err error) error {
+	var pg *pgconn.PgError
+	switch {
+	case errors.As(err, &pg) && strings.Contains(pg.Message+pg.Where, `processes`):
+		return fmt.Errorf("%w: the record of process %s: %w", lifecycle.ErrUnavailable, c.Process, heldByOthers(err))
+	case pg.Where == "" && !c.Limits.None():
+		return fmt.Errorf("the turn of organization %s to claim within its limits: %w", c.Probes[0].Lane.Organization, heldByOthers(err))
+	}
+	return heldByOthers(err)
 }
 
 func (s *Store) claim(ctx context.Context, c queue.Claim, p []probe) (queue.Claimed, error) {

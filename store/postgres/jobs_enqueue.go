@@ -14,13 +14,14 @@ import (
 )
 
 // enqueueSQL has the parameters of enqueueColumns; testdata/enqueue.sql shows it as a whole. enqueuePassingSQL waits for nobody
-// who has a tenant's number in hand.
+// who has a tenant's number in hand, and enqueueCarryingSQL sends a message, see carriedSQL.
 var (
-	enqueueSQL        = enqueueBy(turnSQL)
-	enqueuePassingSQL = enqueueBy(turnPassingSQL)
+	enqueueSQL         = enqueueBy(turnSQL, jobColumns)
+	enqueuePassingSQL  = enqueueBy(turnPassingSQL, jobColumns)
+	enqueueCarryingSQL = enqueueBy(turnSQL, carriedFields.names())
 )
 
-func enqueueBy(turn string) string {
+func enqueueBy(turn, returning string) string {
 	return `
 	WITH wanted AS (
 		SELECT j.* FROM ` + enqueueColumns.rows(1, "j", "n") + `
@@ -28,7 +29,7 @@ func enqueueBy(turn string) string {
 			AND NOT EXISTS (SELECT FROM dormouse.jobs x
 				WHERE x.organization_id = j.organization_id AND x.type = j.type AND x.unique_key = j.unique_key AND x.state < 2)
 	)` + turn + insertJobsSQL(postedColumns) + `
-	RETURNING` + jobColumns
+	RETURNING` + returning
 }
 
 var jobsByIDSQL = `SELECT` + jobColumns + ` FROM dormouse.jobs j WHERE j.id = ANY ($1)`
@@ -75,15 +76,23 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Pos
 // enqueueAll stores jobs, in more than one turn if need be: one that had a unique key may end before it is read; then the key is free, and
 // the posting is made after all.
 func (s *Store) enqueueAll(ctx context.Context, rows []queue.Job) error {
-	for done := 0; done < len(rows); {
+	for done, vain := 0, 0; done < len(rows); vain++ {
 		n, err := s.enqueueSome(ctx, rows)
+		if err == nil && n == 0 && vain == maxAttempts {
+			err = errLeftOut
+		}
 		if err != nil {
 			return err
 		}
-		done += n
+		if done += n; n > 0 {
+			vain = 0
+		}
 	}
 	return nil
 }
+
+// errLeftOut is about jobs that are neither stored nor in the way of those that shall be, again and again.
+var errLeftOut = errors.New("a trigger keeps jobs from being written")
 
 // enqueueSome stores the jobs that have no place in line yet, and says how many have one now: their own, or that of the job
 // that was there instead.
@@ -116,11 +125,18 @@ func (s *Store) enqueueSome(ctx context.Context, rows []queue.Job) (n int, err e
 // transaction of the host does, they are numbered behind what is committed: that is worth a turn, and no waiting without end.
 func (s *Store) insertPosted(ctx context.Context, args []any) ([]queue.Job, error) {
 	var l jobList
+	text, fields := enqueueSQL, jobFields
+	if m, ok := s.carriedBy(ctx); ok {
+		text, fields, args = enqueueCarryingSQL, carriedFields, append(args, m.args()...)
+	}
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		return s.patient(ctx, batchSteadySQL, enqueueSQL, args, func(rows pgx.Rows) error { return l.collect(rows, nil) })
+		return s.patient(ctx, batchSteadySQL, text, args, func(rows pgx.Rows) error { return l.read(rows, fields) })
 	})
 	switch {
+	case isQueueFull(err):
+		return s.insertPosted(withoutMessage(ctx), args[:len(enqueueColumns)])
 	case errors.Is(err, errHeld):
+		args = args[:len(enqueueColumns)]
 		return s.lockJobs(ctx, enqueuePassingSQL, args...) // a job with the same key may be held, too
 	case err != nil:
 		return nil, err

@@ -16,17 +16,23 @@ import (
 // keep the whole batch waiting, then the next one, and the signs of life of all its workers with them. So a batch waits for a
 // row much longer than this library ever holds one, and not long beside a heartbeat; its parts then go alone, and only the one
 // whose row is held fails.
-const (
-	batchWaitSQL = `SELECT set_config('lock_timeout', '500ms', true)`
-	aloneWaitSQL = `SELECT set_config('lock_timeout', '20ms', true)`
+var (
+	batchWaitSQL = `SELECT ` + waitAtMost("500ms")
+	aloneWaitSQL = `SELECT ` + waitAtMost("20ms")
 )
 
 // The same for statements that find what they lock by ids, and for those that are steady.
-const (
+var (
 	batchByIDSQL   = batchWaitSQL + `, ` + indexesSQL
 	aloneByIDSQL   = aloneWaitSQL + `, ` + indexesSQL
-	batchSteadySQL = steadySQL + `, set_config('lock_timeout', '500ms', true)`
+	batchSteadySQL = steadySQL + `, ` + waitAtMost("500ms")
 )
+
+// waitAtMost bounds the waits of a transaction, unless the host has set a shorter bound. Both may be written in any unit.
+func waitAtMost(bound string) string {
+	return `set_config('lock_timeout', CASE WHEN current_setting('lock_timeout')::interval BETWEEN '1 ms' AND '` + bound +
+		`' THEN current_setting('lock_timeout') ELSE '` + bound + `' END, true)`
+}
 
 var errHeld = errors.New("another session holds the row")
 
@@ -36,7 +42,10 @@ func heldByOthers(err error) error {
 	if errors.Is(err, errHeld) || !isHeld(err) || !errors.As(err, &pg) {
 		return err
 	}
-	return fmt.Errorf("%w: %w: %w, %s", lifecycle.ErrUnavailable, errHeld, err, pg.Where)
+	if pg.Where != "" {
+		err = fmt.Errorf("%w, %s", err, pg.Where)
+	}
+	return fmt.Errorf("%w: %w: %w", lifecycle.ErrUnavailable, errHeld, err)
 }
 
 // patient runs a statement that locks rows behind one that bounds the wait for them. It returns errHeld when that is over,

@@ -30,6 +30,56 @@ func TestPruningInParts(t *testing.T) {
 	}
 }
 
+// A job that something of the host keeps has its whole log, however long it is, and one beside it goes.
+func TestPruningKeepsTheLogOfAJobThatStays(t *testing.T) {
+	for what, c := range map[string]struct{ keep, give string }{
+		"reference": {
+			`CREATE TABLE host_runs (job_id uuid REFERENCES dormouse.jobs (id)); INSERT INTO host_runs SELECT id FROM dormouse.jobs ORDER BY id LIMIT 1`,
+			`DROP TABLE host_runs`,
+		},
+		"reference to a line": {
+			`CREATE TABLE host_lines (job_id uuid, seq bigint, FOREIGN KEY (job_id, seq) REFERENCES dormouse.job_lines);
+			 INSERT INTO host_lines SELECT id, 11000 FROM dormouse.jobs ORDER BY id LIMIT 1`,
+			`DROP TABLE host_lines`,
+		},
+		"trigger": {
+			`CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF old.id = (SELECT id FROM dormouse.jobs ORDER BY id LIMIT 1) THEN RAISE 'kept'; END IF; RETURN old; END $$;
+			 CREATE TRIGGER keeps BEFORE DELETE ON dormouse.jobs FOR EACH ROW EXECUTE FUNCTION keeps()`,
+			`DROP TRIGGER keeps ON dormouse.jobs`,
+		},
+		"trigger that says nothing": {
+			`CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF old.id = (SELECT id FROM dormouse.jobs ORDER BY id LIMIT 1) THEN RETURN NULL; END IF; RETURN old; END $$;
+			 CREATE TRIGGER keeps BEFORE DELETE ON dormouse.jobs FOR EACH ROW EXECUTE FUNCTION keeps()`,
+			`DROP TRIGGER keeps ON dormouse.jobs`,
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s, pool := open(t)
+			expire(t, s, epoch, slices.Repeat([]queue.Posting{{Organization: uuid.New(), Tenant: uuid.New(), Type: "build"}}, 2))
+			exec(t, pool, `UPDATE dormouse.jobs SET lines = 12000`)
+			exec(t, pool, `INSERT INTO dormouse.job_lines (job_id, seq, at, text)
+				SELECT j.id, n, j.created_at, 'x' FROM dormouse.jobs j, generate_series(1, j.lines) AS n`)
+			exec(t, pool, c.keep)
+			prune := func(want, lines int) {
+				t.Helper()
+				n, err := s.PruneJobs(t.Context(), epoch.Add(time.Hour), 100)
+				must(t, err)
+				var left int
+				must(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM dormouse.job_lines`).Scan(&left))
+				if n != want || left != lines {
+					t.Errorf("%d jobs pruned, %d lines are left; want %d and %d", n, left, want, lines)
+				}
+			}
+			prune(1, 12_000)
+			prune(0, 12_000)
+			exec(t, pool, c.give)
+			prune(1, 0)
+		})
+	}
+}
+
 // Jobs with long logs go one by one, and no more of them than were asked for.
 func TestPruningLongLogsOneByOne(t *testing.T) {
 	s, pool := open(t)

@@ -26,16 +26,18 @@ type Pubsub struct {
 var (
 	_ queue.Pubsub      = (*Pubsub)(nil)
 	_ queue.Heartbeater = (*Pubsub)(nil)
+	_ queue.Carrier     = (*Pubsub)(nil)
 )
 
-// NewPubsub returns a pubsub between all processes that name the same schema in a database. Its connections are made like
+// NewPubsub returns a pubsub between all processes that name the same schema in a database. A [Store] that was made with the same pool
+// and schema sends messages in its own commits (see [queue.Carrier]), so that the first job after a quiet time starts sooner. Its connections are made like
 // those of Config.Direct, or else of the pool, but are not of it. It connects when it is used; call [Pubsub.Close] at the end.
 func NewPubsub(pool *pgxpool.Pool, cfg Config) (*Pubsub, error) {
 	s, err := New(pool, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Pubsub{store: s, pool: s.cfg.Direct, channel: s.cfg.Schema + "_jobs", sending: make(chan struct{}, 1)}, nil
+	return &Pubsub{store: s, pool: s.cfg.Direct, channel: jobsChannel(s.cfg.Schema), sending: make(chan struct{}, 1)}, nil
 }
 
 // notifySQL does not wait until the commit is on disk: a message is a hint about what was committed before, and whoever notifies keeps

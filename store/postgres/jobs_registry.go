@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,7 +55,7 @@ func heartbeatError(b queue.Heartbeat, err error) error {
 }
 
 // signWaitSQL has a heartbeat wait for its row for most of the time that it usually has, over all attempts.
-const signWaitSQL = `SELECT set_config('lock_timeout', '1s', true)`
+var signWaitSQL = `SELECT ` + waitAtMost("1s")
 
 // heartbeatOn sends a heartbeat through a pool or a connection.
 func (s *Store) heartbeatOn(ctx context.Context, conn sender, b queue.Heartbeat) (fleet queue.Fleet, err error) {
@@ -284,13 +285,33 @@ func (s *Store) pruneJobsAlone(ctx context.Context, before time.Time, limit int)
 	return pruneAlone(ctx, s, "job", limit, page, func(id uuid.UUID) (int, error) { return s.pruneJob(ctx, id, before) })
 }
 
-// pruneJob deletes a job, part by part if it has many lines.
+// jobsWatchedSQL asks whether something of the host may refuse that a job is deleted, or a line of its log.
+const jobsWatchedSQL = `
+	SELECT EXISTS (
+		SELECT FROM pg_catalog.pg_constraint
+		WHERE contype = 'f' AND confrelid IN ('dormouse.jobs'::regclass, 'dormouse.job_lines'::regclass)
+			AND conrelid <> 'dormouse.job_lines'::regclass
+	) OR EXISTS (
+		SELECT FROM pg_catalog.pg_trigger
+		WHERE NOT tgisinternal AND tgrelid IN ('dormouse.jobs'::regclass, 'dormouse.job_lines'::regclass)
+			AND tgtype & 9 = 9 -- for each row, on DELETE
+	)`
+
+// pruneJob deletes a job, part by part if it has many lines. Where the host may have a reason to keep it, it goes as a whole or not at
+// all: one that stayed would have lost its log.
 func (s *Store) pruneJob(ctx context.Context, id uuid.UUID, before time.Time) (n int, err error) {
-	remove := func() (int, error) {
-		return s.changeUnheld(ctx, aloneWaitSQL, pruneJobSQL, key(id), before, pruneLines)
+	remove := func(lines int) (int, error) {
+		return s.changeUnheld(ctx, aloneWaitSQL, pruneJobSQL, key(id), before, lines)
 	}
-	if n, err = remove(); err != nil || n > 0 {
+	if n, err = remove(pruneLines); err != nil || n > 0 {
 		return n, err
+	}
+	watched, err := pageOf(ctx, s, func(w *bool) []any { return []any{w} }, jobsWatchedSQL)
+	if err != nil {
+		return 0, err
+	}
+	if watched[0] {
+		return remove(math.MaxInt32 - 1)
 	}
 	for {
 		lines, err := s.changeUnheld(ctx, aloneWaitSQL, pruneLinesSQL, key(id), before, pruneLines)
@@ -298,7 +319,7 @@ func (s *Store) pruneJob(ctx context.Context, id uuid.UUID, before time.Time) (n
 			return 0, err
 		}
 		if lines < pruneLines {
-			return remove()
+			return remove(pruneLines)
 		}
 	}
 }

@@ -92,10 +92,13 @@ func (l *jobList) add(r *jobRow) {
 }
 
 // collect reads rows of jobColumns.
-func (l *jobList) collect(rows pgx.Rows, _ error) error {
+func (l *jobList) collect(rows pgx.Rows, _ error) error { return l.read(rows, jobFields) }
+
+// read reads rows of some fields.
+func (l *jobList) read(rows pgx.Rows, f fields[jobRow]) error {
 	*l = jobList{}
 	var r jobRow
-	_, err := pgx.ForEachRow(rows, r.targets(), func() error {
+	_, err := pgx.ForEachRow(rows, f.targets(&r), func() error {
 		l.add(&r)
 		r = jobRow{}
 		return nil

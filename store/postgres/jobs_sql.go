@@ -84,7 +84,7 @@ var turnSQL = postedSQL + `, turn AS (
 		ORDER BY p.organization_id, p.priority, p.tenant_id
 		ON CONFLICT (organization_id, priority, tenant_id) DO UPDATE
 		SET place = greatest(t.place + excluded.step, excluded.place), step = excluded.step
-		RETURNING organization_id, priority, tenant_id, place
+		RETURNING organization_id, priority, tenant_id, place, step
 	)`
 
 // turnAtOnceSQL does the same without waiting: where another call has a tenant's number in hand, it numbers behind the last
@@ -102,7 +102,7 @@ var turnAtOnceSQL = turnPassingSQL + `, added AS (
 // firstTurnWaitSQL bounds how long a statement waits for another transaction that gives a tenant its first number and does not end,
 // as a long one of the host does not. It stands in the statement, because most have no first number to give, and a setting in
 // front of it would cost them all a part of their speed.
-const firstTurnWaitSQL = ` AND set_config('lock_timeout', '500ms', true) <> ''`
+var firstTurnWaitSQL = ` AND ` + waitAtMost("500ms") + ` <> ''`
 
 // turnPassingSQL waits for nobody, and leaves the first numbers of tenants to others.
 var turnPassingSQL = postedSQL + `, turn AS (

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -95,7 +96,7 @@ func (c *claimBatch) lock(ctx context.Context) error {
 		return err
 	}
 	if err := c.lockRows(ctx, lockWorkspacesSQL, len(c.changes), func(i int) (uuid.UUID, int64) {
-		return c.changes[i].Workspace.ID, c.changes[i].Revision
+		return c.changes[i].Workspace.ID, cmp.Or(c.changes[i].Revision, -1) // what is not there has revision 0 below
 	}); err != nil {
 		return err
 	}

@@ -174,13 +174,15 @@ func (e *encoded) add(now time.Time, c *change) error {
 }
 
 // statement is the smallest statement that writes the changes, and its parameters; commit is the largest.
-func (e *encoded) statement(commit string) (string, []any) {
-	args := changeColumns.args(e.changes)
+func (e *encoded) statement(commit string) (string, *written) {
+	w := newWritten(len(changeColumns)+len(eventColumns)+len(buildJobColumns), len(e.changes))
+	changeColumns.add(w, e.changes)
 	if !e.builds && len(e.events) == 0 && len(e.jobs) == 0 {
-		return touchSQL, args
+		return touchSQL, w
 	}
-	args = append(args, eventColumns.args(e.events)...)
-	return commit, append(args, buildJobColumns.args(e.jobs)...)
+	eventColumns.add(w, e.events)
+	buildJobColumns.add(w, e.jobs)
+	return commit, w
 }
 
 // indexOf numbers the changes by workspace.

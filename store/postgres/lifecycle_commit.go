@@ -132,12 +132,13 @@ type querier interface {
 	Query(ctx context.Context, text string, args ...any) (pgx.Rows, error)
 }
 
-func (s *Store) tryCommit(ctx context.Context, on querier, changes []lifecycle.Change, text string, args []any) ([]lifecycle.Outcome, error) {
+func (s *Store) tryCommit(ctx context.Context, on querier, changes []lifecycle.Change, text string, args *written) ([]lifecycle.Outcome, error) {
 	outcomes := make([]lifecycle.Outcome, len(changes))
 	for i := range outcomes {
 		outcomes[i] = lifecycle.Conflict
 	}
-	rows, _ := on.Query(ctx, s.sql(text), args...)
+	defer args.release()
+	rows, _ := on.Query(ctx, s.sql(text), args)
 	index := indexOf(changes)
 	bad := &lifecycle.ChangeError{}
 	blamed := len(changes)

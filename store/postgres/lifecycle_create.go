@@ -34,10 +34,12 @@ var createSQL = `
 		JOIN dormouse.owners o ON o.id = n.owner_id
 		WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)
 		ORDER BY n.id
+		RETURNING 1
 	), told AS (
 		` + recordSQL(2+len(createColumns), `NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)`) + `
 	)
-	SELECT * FROM bad WHERE no_owner OR no_template OR exists LIMIT 1`
+	(SELECT * FROM bad WHERE no_owner OR no_template OR exists LIMIT 1)` +
+	leftOutSQL("workspaces", 3, `FROM bad HAVING NOT bool_or(no_owner OR no_template OR exists) AND count(*) > (SELECT count(*) FROM created)`)
 
 // CreateWorkspaces implements [lifecycle.Registry]. After an error that is a [lifecycle.ErrUnavailable] the workspaces may
 // exist: the call is not repeated by itself when its answer is lost.

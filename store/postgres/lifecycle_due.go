@@ -86,12 +86,16 @@ func (s *Store) duePage(ctx context.Context, q lifecycle.DueQuery, wake pgtype.T
 			b.Queue(s.sql(marksSQL))
 		}
 		return s.send(ctx, &b, func(r pgx.BatchResults) (err error) {
-			if page, err = s.snapshots(r.Query()); err != nil || marked == nil {
+			rows, _ := r.Query()
+			if page, err = s.snapshots(rows, int(s.pageLength.Load())); err != nil || marked == nil {
 				return err
 			}
 			return r.QueryRow().Scan(marked)
 		})
 	})
+	if err == nil {
+		s.pageLength.Store(int64(len(page)))
+	}
 	return page, err
 }
 
@@ -105,17 +109,13 @@ func (s *Store) Load(ctx context.Context, ids ...uuid.UUID) (found []lifecycle.S
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return s.read(ctx, "load workspaces", loadSQL, keys(ids))
-}
-
-// read runs a query for snapshots.
-func (s *Store) read(ctx context.Context, doing, text string, args ...any) (found []lifecycle.Snapshot, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) (err error) {
-		found, err = s.snapshots(s.db.Query(ctx, s.sql(text), args...))
+		rows, _ := s.db.Query(ctx, s.sql(loadSQL), keys(ids))
+		found, err = s.snapshots(rows, len(ids))
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", doing, err)
+		return nil, fmt.Errorf("load workspaces: %w", err)
 	}
 	return found, nil
 }

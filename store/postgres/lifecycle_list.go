@@ -110,7 +110,7 @@ func (s *Store) List(ctx context.Context, q lifecycle.ListQuery) (found []lifecy
 	}
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		return s.behind(ctx, orderedSQL, statement, listArgs(&q, organizations), func(rows pgx.Rows) (err error) {
-			found, err = s.snapshots(rows, nil)
+			found, err = s.snapshots(rows, 0)
 			return err
 		})
 	})

@@ -87,7 +87,7 @@ const settleEventsSQL = `
 // lease ends.
 func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []lifecycle.Delivery) error {
 	if len(deliveries) == 0 {
-		return nil
+		return ctx.Err()
 	}
 	err := apart(len(deliveries), func(from, to int, wait string) error {
 		return s.settleEvents(ctx, wait, deliveries[from:to])

@@ -145,7 +145,8 @@ func (j *rawJSON) ScanBytes(v []byte) error {
 	return nil
 }
 
-func (s *Store) snapshots(rows pgx.Rows, _ error) ([]lifecycle.Snapshot, error) {
+// snapshots reads the rows of a query, which are likely so many. A snapshot is large: a guess that holds copies none.
+func (s *Store) snapshots(rows pgx.Rows, likely int) ([]lifecycle.Snapshot, error) {
 	var all []lifecycle.Snapshot
 	var row snapshotRow
 	targets := snapshotFields.targets(&row)
@@ -153,8 +154,8 @@ func (s *Store) snapshots(rows pgx.Rows, _ error) ([]lifecycle.Snapshot, error) 
 		if err := rows.Scan(targets...); err != nil {
 			return nil, err
 		}
-		if len(all) == cap(all) { // a snapshot is large: fourfold growth copies less, and few rows cost little
-			all = slices.Grow(all, max(16, 3*len(all)))
+		if len(all) == cap(all) { // fourfold growth copies less than double, and few rows cost little
+			all = slices.Grow(all, max(16, likely-len(all), 3*len(all)))
 		}
 		all = append(all, s.snapshot(&row))
 	}

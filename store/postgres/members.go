@@ -290,6 +290,9 @@ func (s *Store) PoolState(ctx context.Context, pool string) (p prewarm.PoolState
 
 // Members implements [prewarm.Store].
 func (s *Store) Members(ctx context.Context, q prewarm.Query) (found []prewarm.Member, err error) {
+	if q.IDs != nil && len(q.IDs) == 0 || q.Resources != nil && len(q.Resources) == 0 || q.States != nil && len(q.States) == 0 {
+		return nil, ctx.Err()
+	}
 	text, args := membersSQL(&q)
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		found = nil

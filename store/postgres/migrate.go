@@ -74,16 +74,24 @@ func (t tables) Applied(ctx context.Context) (have migrate.Applied, err error) {
 }
 
 // visible returns an error if row level security may hide rows from the role. What is hidden looks as if it were not there, and
-// what is not there is made again, or what belongs to it deleted.
+// what is not there is made again, or what belongs to it deleted. A session in which foreign keys do not hold is no better: what
+// belongs to nothing would be stored, and stay.
 func (s *Store) visible(ctx context.Context) error {
-	var hidden string
-	err := s.db.QueryRow(ctx, `SELECT coalesce(string_agg(relname, ', ' ORDER BY relname), '') FROM pg_catalog.pg_class
-		WHERE relnamespace = to_regnamespace($1::text) AND relkind = 'r' AND row_security_active(oid)`, s.cfg.Schema).Scan(&hidden)
-	if err == nil && hidden != "" {
-		err = fmt.Errorf("%w: row level security applies to this role in schema %q, on %s: let the role own the tables, or give it BYPASSRLS",
+	var hidden, replication string
+	err := s.db.QueryRow(ctx, `SELECT coalesce(string_agg(relname, ', ' ORDER BY relname), ''), current_setting('session_replication_role')
+		FROM pg_catalog.pg_class
+		WHERE relnamespace = to_regnamespace($1::text) AND relkind = 'r' AND row_security_active(oid)`, s.cfg.Schema).Scan(&hidden, &replication)
+	switch {
+	case err != nil:
+		return err
+	case hidden != "":
+		return fmt.Errorf("%w: row level security applies to this role in schema %q, on %s: let the role own the tables, or give it BYPASSRLS",
 			lifecycle.ErrUnavailable, s.cfg.Schema, hidden)
+	case replication == "replica":
+		return fmt.Errorf("%w: session_replication_role is replica, so that foreign keys do not hold: let it be origin for this role and database",
+			lifecycle.ErrUnavailable)
 	}
-	return err
+	return nil
 }
 
 // Exclusively takes a lock that ends with the transaction, so that it works behind a pooler too. It covers the creation

@@ -50,7 +50,7 @@ func (s *Store) retry(ctx context.Context, again safety, f func(context.Context)
 		}
 		retriable := kind == conflicted || kind == unreached || kind == dropped && again == repeatable
 		if !retriable || attempt == maxAttempts {
-			return unavailable(kind, err)
+			return unavailable(kind, s.readOnly(ctx, err))
 		}
 		if err := sleep(ctx, pause/2+rand.N(pause/2+1)); err != nil {
 			return err
@@ -62,10 +62,35 @@ func (s *Store) retry(ctx context.Context, again safety, f func(context.Context)
 // shed closes the connections of a pool when one of them turns out to lead to a server that only reads: after a switch of
 // roles that closed no socket, every one of them does, and each would be tried again and again.
 func (s *Store) shed(err error) {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "25006" {
+	if isReadOnly(err) {
 		s.pool.Reset()
 	}
+}
+
+func isReadOnly(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "25006"
+}
+
+// readOnly says of a write that was refused because the session only reads why that is so: time heals one, and an administrator the
+// other.
+func (s *Store) readOnly(ctx context.Context, err error) error {
+	if !isReadOnly(err) {
+		return err
+	}
+	var standby bool
+	var setting, source string
+	failed := s.pool.QueryRow(ctx, `SELECT pg_is_in_recovery(), setting, source FROM pg_catalog.pg_settings WHERE name = 'default_transaction_read_only'`).
+		Scan(&standby, &setting, &source)
+	switch {
+	case failed != nil:
+		return err
+	case standby:
+		return fmt.Errorf("the server is a standby: %w", err)
+	case setting == "on":
+		return fmt.Errorf("default_transaction_read_only is on for these sessions, set by %s: %w", source, err)
+	}
+	return err
 }
 
 func unavailable(kind failure, err error) error {

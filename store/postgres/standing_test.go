@@ -277,6 +277,7 @@ func TestConformanceWithOtherSettings(t *testing.T) {
 		"default_transaction_isolation": "serializable", "statement_timeout": "60s", "lock_timeout": "20s", "search_path": "",
 		"timezone": "Pacific/Auckland", "datestyle": "SQL, DMY", "intervalstyle": "sql_standard", "standard_conforming_strings": "off",
 		"escape_string_warning": "on", "backslash_quote": "off", "bytea_output": "escape", "extra_float_digits": "0", "array_nulls": "off",
-		"transform_null_equals": "on", "row_security": "off", "synchronous_commit": "off",
+		"transform_null_equals": "on", "row_security": "off", "synchronous_commit": "off", "default_transaction_deferrable": "on",
+		"idle_in_transaction_session_timeout": "60s", "client_encoding": "LATIN1", "default_table_access_method": "heap", "xmlbinary": "hex",
 	}))
 }

@@ -64,8 +64,10 @@ type core struct {
 	unused    unused
 	low       lowWater
 	lastTick  lastTick
-	fronts    fronts
-	wakes     wake.Watchers
+	// pageLength is how many workspaces the last page of due ones had: the next one likely has as many.
+	pageLength atomic.Int64
+	fronts     fronts
+	wakes      wake.Watchers
 	// usable is set once the schema was seen to have the right version.
 	usable atomic.Bool
 	// rendered holds each statement with the schema's name in it.

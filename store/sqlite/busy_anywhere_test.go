@@ -122,8 +122,15 @@ func (b *busyStore) calls() map[string]func() func() (string, error) {
 		"PruneJobs": func() func() (string, error) {
 			_, err := b.prune(ctx)
 			must(b.T, err)
-			b.ended(2)
-			return func() (string, error) { return said(b.prune(ctx)) }
+			ids := b.ended(2)
+			return func() (string, error) {
+				n, err := b.prune(ctx)
+				if err != nil {
+					return "", err
+				}
+				left, err := b.Jobs(ctx, queue.Filter{IDs: ids})
+				return said(fmt.Sprint(n, " pruned, ", len(left), " left"), err)
+			}
 		},
 		"ResumeJobs": func() func() (string, error) {
 			scope := queue.Scope{Type: "build"}

@@ -28,6 +28,9 @@ func rejects(err error) bool {
 	if err == nil || errors.Is(err, lifecycle.ErrUnavailable) {
 		return false
 	}
+	if errors.Is(err, errNotWritten) {
+		return true
+	}
 	text := err.Error()
 	return strings.Contains(text, "constraint failed") || strings.Contains(text, "too big") || strings.Contains(text, "cannot store")
 }
@@ -57,7 +60,7 @@ func known(err error) bool {
 	return errors.Is(err, lifecycle.ErrUnavailable) || errors.As(err, &change) || errors.As(err, &field) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, queue.ErrProcessLost) || errors.Is(err, lifecycle.ErrBuildActive) ||
-		errors.Is(err, lifecycle.ErrStaleTemplate) || rejects(err)
+		errors.Is(err, lifecycle.ErrStaleTemplate) || errors.Is(err, lifecycle.ErrUnreadable) || rejects(err)
 }
 
 // errNotWritten is a statement that wrote nothing where it should have.

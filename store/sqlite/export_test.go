@@ -69,6 +69,15 @@ func (s *Store) JobStatements() map[string]JobStatement {
 	return all
 }
 
+// Judged says what an error is taken for: another connection's lock, the fault of a row, one that says by itself what it is.
+func Judged(err error) (isBusy, isRejected, isKnown bool) { return busy(err), rejects(err), known(err) }
+
+// Unavailable is what a call returns for an error.
+func Unavailable(err error) error { return unavailable(err, "do %d things", 2) }
+
+// FileOf is the path in a source.
+func FileOf(source string) string { return fileOf(source) }
+
 // Unregister deletes a process's record behind everybody's back.
 func (s *Store) Unregister(ctx context.Context, process uuid.UUID) error {
 	return s.write(ctx, func(t *tx) error {
@@ -100,6 +109,7 @@ func (s *Store) Corrupt(ctx context.Context, what string, id uuid.UUID, value st
 	statement := map[string]string{
 		"policy":      `UPDATE {templates} SET policy = ?, revision = revision + 1 WHERE id = ?`,
 		"state":       `UPDATE {templates} SET state = ?, revision = revision + 1 WHERE id = ?`,
+		"engine":      `INSERT INTO {engine} (one, state) SELECT 1, ? WHERE ?2 IS NOT NULL ON CONFLICT (one) DO UPDATE SET state = excluded.state`,
 		"hold rules":  `UPDATE {workspaces} SET hold_rules = CAST(? AS INTEGER) WHERE id = ?`,
 		"quiet hours": `UPDATE {owners} SET quiet_hours = ? WHERE id = ?`,
 		"autostart":   `UPDATE {workspaces} SET autostart = ? WHERE id = ?`,
@@ -134,3 +144,20 @@ func (s *Store) ClaimEventStatements() map[string]string {
 		s.text(eventsByLine): "dormouse_events_line", s.text(firstTriedEvents): "dormouse_events_tried",
 	}
 }
+
+// LearnLanes has the store remember so many lanes, some at a time, and returns how many it remembered at most, and in the end.
+func (s *Store) LearnLanes(n, some int) (most, last int) {
+	for i := 0; i < n; i += some {
+		learned := make(map[queue.Lane]int64, some)
+		for k := range int64(some) {
+			learned[queue.Lane{Organization: uuid.New()}] = int64(i) + k + 1
+		}
+		s.lanes.learn(learned)
+		last = len(s.lanes.numbers)
+		most = max(most, last, len(s.lanes.lanes))
+	}
+	return most, last
+}
+
+// MaxLanes is how many lanes a store remembers.
+const MaxLanes = maxLanes

@@ -37,13 +37,18 @@ func faulty(t *testing.T) (*sqlite.Store, *faultyDriver, string) {
 	must(t, err)
 	d := &faultyDriver{inner: probe.Driver()}
 	must(t, probe.Close())
+	return faultyStore(t, d, path), d, path
+}
+
+// faultyStore is another store over a faulty driver.
+func faultyStore(t *testing.T, d *faultyDriver, path string) *sqlite.Store {
 	db := sql.OpenDB(faultyConnector{d, path})
 	db.SetMaxOpenConns(1) // a connection that is new has settings to make, which are no part of a call
 	t.Cleanup(func() { must(t, db.Close()) })
 	s, err := sqlite.New(db, sqlite.Config{Logger: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	must(t, s.Migrate(t.Context()))
-	return s, d, path
+	return s
 }
 
 var errFault = errors.New("disk I/O error")
@@ -58,6 +63,34 @@ type faultyDriver struct {
 	err  error // errFault if nil
 	// readable: no answer is a row that cannot be read.
 	readable bool
+	// before is asked before each statement, also those that are only prepared ("PREPARE ..."), and before "BEGIN", "COMMIT" and
+	// "ROLLBACK". Its error is the answer.
+	before func(text string) error
+}
+
+// meanwhile has a function be called before the database does what is asked, from now on.
+func (d *faultyDriver) meanwhile(before func(text string) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.before = before
+}
+
+// asked is [faultyDriver.next] for a statement.
+func (d *faultyDriver) asked(text string) error {
+	if err := d.hears(text); err != nil {
+		return err
+	}
+	return d.next()
+}
+
+func (d *faultyDriver) hears(text string) error {
+	d.mu.Lock()
+	before := d.before
+	d.mu.Unlock()
+	if before == nil {
+		return nil
+	}
+	return before(text)
 }
 
 func (d *faultyDriver) fail(n int) (ended func() bool) {
@@ -100,7 +133,7 @@ func (c faultyConnector) Connect(context.Context) (driver.Conn, error) {
 	return &faultyConn{inner, c.d}, nil
 }
 
-// faultyConn knows statements that are prepared alone: package sql makes do with those. To prepare one never fails, since the
+// faultyConn knows statements that are prepared alone: package sql makes do with those. To prepare one is not counted, since the
 // store prepares some for later, and is not in need of them.
 type faultyConn struct {
 	driver.Conn
@@ -108,34 +141,62 @@ type faultyConn struct {
 }
 
 func (c *faultyConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
-	if err := c.d.next(); err != nil {
+	if err := c.d.asked("BEGIN"); err != nil {
 		return nil, err
 	}
-	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
+	tx, err := c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyTx{tx, c.d}, nil
+}
+
+type faultyTx struct {
+	driver.Tx
+	d *faultyDriver
+}
+
+func (tx *faultyTx) Commit() error {
+	if err := tx.d.asked("COMMIT"); err != nil {
+		return err
+	}
+	return tx.Tx.Commit()
+}
+
+// Rollback fails by [faultyDriver.meanwhile] alone.
+func (tx *faultyTx) Rollback() error {
+	if err := tx.d.hears("ROLLBACK"); err != nil {
+		return err
+	}
+	return tx.Tx.Rollback()
 }
 
 func (c *faultyConn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
+	if err := c.d.hears("PREPARE " + text); err != nil {
+		return nil, err
+	}
 	s, err := c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, text)
 	if err != nil {
 		return nil, err
 	}
-	return &faultyStmt{s, c.d}, nil
+	return &faultyStmt{s, c.d, text}, nil
 }
 
 type faultyStmt struct {
 	driver.Stmt
-	d *faultyDriver
+	d    *faultyDriver
+	text string
 }
 
 func (s *faultyStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	if err := s.d.next(); err != nil {
+	if err := s.d.asked(s.text); err != nil {
 		return nil, err
 	}
 	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 }
 
 func (s *faultyStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	if err := s.d.next(); err != nil {
+	if err := s.d.asked(s.text); err != nil {
 		return nil, err
 	}
 	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)

@@ -73,13 +73,15 @@ func (h *hostTx) write(ctx context.Context, do func(*tx) error) error {
 	if _, err := t.exec(`SAVEPOINT dormouse`); err != nil {
 		return err
 	}
-	if err := do(t); err != nil {
+	if err = do(t); err == nil {
+		_, err = t.exec(`RELEASE dormouse`)
+	}
+	if err != nil {
 		_, undone := t.exec(`ROLLBACK TO dormouse`)
 		_, released := t.exec(`RELEASE dormouse`)
 		return errors.Join(err, undone, released)
 	}
-	_, err = t.exec(`RELEASE dormouse`)
-	return err
+	return nil
 }
 
 // locking is the transaction for one call, with the write lock. It waits for the lock before it reads anything, since who has

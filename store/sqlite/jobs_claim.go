@@ -9,19 +9,32 @@ import (
 )
 
 // Claim implements [queue.Queue]. Under the write lock nobody else claims, so what it reads stays true until it writes:
-// it looks into each lane once, merges what it finds, and passes over what the limits stop.
+// it looks into each lane once, merges what it finds, and passes over what the limits stop. Where a constraint or a trigger of the host
+// keeps a job from being started, it does the same again and passes over that job too: it would stand in front of all others.
 func (s *Store) Claim(ctx context.Context, c queue.Claim) (claimed queue.Claimed, err error) {
-	err = s.write(ctx, func(t *tx) error {
-		claimed, err = t.claim(&c)
-		return err
-	})
+	claim := func(start starter) error {
+		return s.write(ctx, func(t *tx) error {
+			claimed, err = t.claim(&c, start)
+			return err
+		})
+	}
+	if err = claim((*tx).start); rejects(err) {
+		var passed refusals
+		err = claim(passed.start)
+		if passed.n > 0 {
+			s.cfg.Logger.WarnContext(ctx, "sqlite: jobs cannot be started", "jobs", passed.n, "first", passed.first)
+		}
+	}
 	if err != nil {
 		return queue.Claimed{}, unavailable(err, "claim jobs")
 	}
 	return claimed, nil
 }
 
-func (t *tx) claim(c *queue.Claim) (claimed queue.Claimed, err error) {
+// starter starts a job for the i-th worker of a claim; ok is false if that cannot be.
+type starter func(t *tx, c *queue.Claim, pick candidate, i int) (j queue.Job, ok bool, err error)
+
+func (t *tx) claim(c *queue.Claim, start starter) (claimed queue.Claimed, err error) {
 	alive, err := t.queryRow(`SELECT 1 FROM {processes} WHERE id = ? AND lost_at IS NULL`, []any{blob(c.Process)}, new(int))
 	if err == nil && !alive {
 		err = queue.ErrProcessLost
@@ -34,7 +47,7 @@ func (t *tx) claim(c *queue.Claim) (claimed queue.Claimed, err error) {
 		return claimed, err
 	}
 	floors := map[floorKey]int64{}
-	for i := range c.Workers {
+	for len(claimed.Jobs) < len(c.Workers) {
 		pick, ok, err := p.next()
 		if err != nil {
 			return claimed, err
@@ -42,9 +55,13 @@ func (t *tx) claim(c *queue.Claim) (claimed queue.Claimed, err error) {
 		if !ok {
 			break
 		}
-		job, err := t.start(c, pick, i)
+		job, ok, err := start(t, c, pick, len(claimed.Jobs))
 		if err != nil {
 			return claimed, err
+		}
+		if !ok {
+			p.refused(pick)
+			continue
 		}
 		key := floorKey{job.Organization, job.Priority}
 		floors[key] = max(floors[key], job.Order)
@@ -60,13 +77,21 @@ UPDATE {jobs} SET state = 2, started_at = ?, process_id = ?, worker_id = ?, toke
 WHERE id = ? RETURNING` + jobColumns
 
 // start turns a ready job into a running one, for the i-th worker.
-func (t *tx) start(c *queue.Claim, pick candidate, i int) (queue.Job, error) {
-	jobs, err := t.jobs(startJob,
+func (t *tx) start(c *queue.Claim, pick candidate, i int) (j queue.Job, ok bool, err error) {
+	j, err = t.changed(startJob,
 		micros(c.Now), blob(c.Process), blob(c.Workers[i]), blob(c.Token), secretBlob(c.SecretFor(i)), blob(pick.id))
-	if err != nil {
-		return queue.Job{}, err
-	}
-	return jobs[0], nil
+	return j, err == nil, err
+}
+
+// start does the same and notes a job that is refused.
+func (r *refusals) start(t *tx, c *queue.Claim, pick candidate, i int) (j queue.Job, ok bool, err error) {
+	ok, err = t.attempt(func() (ok bool, err error) {
+		if j, ok, err = t.start(c, pick, i); rejects(err) {
+			r.add(pick.id, err)
+		}
+		return ok, err
+	})
+	return j, ok, err
 }
 
 func (t *tx) raiseFloors(floors map[floorKey]int64) error {

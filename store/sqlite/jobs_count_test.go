@@ -27,3 +27,17 @@ func TestCountOfTheLatest(t *testing.T) {
 		}
 	}
 }
+
+// A count says that there may be more where it has looked at as many as it may.
+func TestCountAroundItsBound(t *testing.T) {
+	s, org := newStore(t), uuid.New()
+	_, err := s.Enqueue(t.Context(), killEpoch, []queue.Posting{{Organization: org, Type: "a"}, {Organization: org, Type: "a"}, {Organization: org, Type: "a"}})
+	must(t, err)
+	for countTo, want := range map[int]int{-1: 1, 0: 1, 1: 1, 2: 2, 4: 3} {
+		counts, err := s.CountJobs(t.Context(), queue.JobQuery{Organization: org}, countTo)
+		must(t, err)
+		if len(counts.States) != 1 || counts.States[queue.Pending] != want || counts.Partial != (countTo < 3) {
+			t.Errorf("to %d: %+v, want %d", countTo, counts, want)
+		}
+	}
+}

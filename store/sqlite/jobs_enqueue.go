@@ -138,6 +138,9 @@ func (t *tx) duplicated(j *queue.Job) (queue.Job, error) {
 	if err != nil {
 		return queue.Job{}, err
 	}
+	if len(found) == 0 {
+		return queue.Job{}, errNotWritten
+	}
 	found[0].Duplicate = true
 	return found[0], nil
 }

@@ -90,7 +90,7 @@ func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) (ahead []
 
 func (t *tx) ahead(id uuid.UUID, countTo int) ([]queue.ReadyLane, error) {
 	j, ok, err := t.job(id)
-	if err != nil || !ok || j.State != queue.Pending {
+	if !ok || j.State != queue.Pending {
 		return nil, err
 	}
 	all, _, err := t.standings(queue.ReadyQuery{Organizations: []uuid.UUID{j.Organization}, CountTo: countTo})

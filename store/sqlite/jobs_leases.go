@@ -219,6 +219,9 @@ func (t *tx) requeue(j *queue.Job, now, readyAt time.Time) (queue.Job, error) {
 // changed runs an update of one job that is there and returns it.
 func (t *tx) changed(statement string, args ...any) (queue.Job, error) {
 	jobs, err := t.jobs(statement, args...)
+	if err == nil && len(jobs) == 0 {
+		err = errNotWritten
+	}
 	if err != nil {
 		return queue.Job{}, err
 	}

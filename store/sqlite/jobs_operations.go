@@ -184,7 +184,7 @@ func (s *Store) RetryJobs(ctx context.Context, r queue.Retry) (changed []queue.J
 }
 
 func (t *tx) retry(id uuid.UUID, r *queue.Retry) (j queue.Job, ok bool, err error) {
-	if j, ok, err = t.job(id); err != nil || !ok || !j.State.Final() {
+	if j, ok, err = t.job(id); !ok || !j.State.Final() {
 		return j, false, err
 	}
 	if r.Organization != nil && j.Organization != *r.Organization {

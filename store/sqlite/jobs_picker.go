@@ -34,6 +34,7 @@ type picker struct {
 	// full are the tenants whose jobs are passed over.
 	full    []uuid.UUID
 	limited bool
+	last    *probedLane // of the last pick
 }
 
 func (t *tx) newPicker(c *queue.Claim) (*picker, error) {
@@ -77,10 +78,14 @@ func (p *picker) next() (pick candidate, ok bool, err error) {
 			continue
 		}
 		lane.page = lane.page[1:]
+		p.last = lane
 		p.running.Add(lane.Lane, pick.tenant, 1)
 		return pick, true, nil
 	}
 }
+
+// refused says that the last pick could not be started.
+func (p *picker) refused(pick candidate) { p.running.Add(p.last.Lane, pick.tenant, -1) }
 
 // pass takes the jobs of a tenant at its limit out of everything that was read, and will be. With the first such tenant all
 // others are passed over too: that a limit stopped a job is known then.

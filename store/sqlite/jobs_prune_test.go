@@ -64,3 +64,54 @@ func fillLog(t *testing.T, db *sql.DB, job uuid.UUID, lines int) {
 		INSERT INTO dormouse_lines (job_id, seq, at, text) SELECT ?1, i, 0, 'x' FROM n`, job[:], lines)
 	must(t, err)
 }
+
+// A job that something of the host keeps has its whole log, however long it is, and one beside it goes.
+func TestPruningKeepsTheLogOfAJobThatStays(t *testing.T) {
+	for what, c := range map[string]struct{ keep, give string }{
+		"reference": {
+			`CREATE TABLE host_runs (job_id BLOB REFERENCES Dormouse_jobs (id)); INSERT INTO host_runs SELECT id FROM dormouse_jobs ORDER BY id LIMIT 1`,
+			`DROP TABLE host_runs`,
+		},
+		"deferred reference": {
+			`CREATE TABLE host_runs (job_id BLOB REFERENCES dormouse_jobs (id) DEFERRABLE INITIALLY DEFERRED);
+			 INSERT INTO host_runs SELECT id FROM dormouse_jobs ORDER BY id LIMIT 1`,
+			`DROP TABLE host_runs`,
+		},
+		"trigger": {
+			`CREATE TRIGGER keeps BEFORE DELETE ON dormouse_jobs WHEN old.id = (SELECT id FROM dormouse_jobs ORDER BY id LIMIT 1)
+			 BEGIN SELECT RAISE(ABORT, 'kept'); END`,
+			`DROP TRIGGER keeps`,
+		},
+		"trigger that says nothing": {
+			`CREATE TRIGGER keeps BEFORE DELETE ON dormouse_jobs WHEN old.id = (SELECT id FROM dormouse_jobs ORDER BY id LIMIT 1)
+			 BEGIN SELECT RAISE(IGNORE); END`,
+			`DROP TRIGGER keeps`,
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := newPruned(t)
+			jobs, err := p.s.Enqueue(t.Context(), killEpoch, slices.Repeat([]queue.Posting{{Organization: uuid.New(), Tenant: uuid.New(), Type: "build"}}, 2))
+			must(t, err)
+			var ids []uuid.UUID
+			for _, j := range jobs {
+				ids = append(ids, j.ID)
+				fillLog(t, p.db, j.ID, 12_000)
+			}
+			_, err = p.s.Cancel(t.Context(), queue.Cancellation{Now: killEpoch, IDs: ids, Reason: "no longer wanted"})
+			must(t, err)
+			p.exec(c.keep)
+			prune := func(want, lines int) {
+				t.Helper()
+				n, err := p.s.PruneJobs(t.Context(), killEpoch.Add(time.Hour), 100)
+				must(t, err)
+				if left := rowsOf(t, p.db, "dormouse_lines"); n != want || left != lines {
+					t.Errorf("%d jobs pruned, %d lines are left; want %d and %d", n, left, want, lines)
+				}
+			}
+			prune(1, 12_000)
+			prune(0, 12_000)
+			p.exec(c.give)
+			prune(1, 0)
+		})
+	}
+}

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,10 +14,7 @@ import (
 func (s *Store) Heartbeat(ctx context.Context, b queue.Heartbeat) (fleet queue.Fleet, err error) {
 	var workers any
 	if b.Workers != nil {
-		text, err := json.Marshal(b.Workers)
-		if err != nil {
-			return fleet, fmt.Errorf("workers of process %s: %w", b.Process, err)
-		}
+		text, _ := json.Marshal(b.Workers) // numbers, ids and texts can be written
 		workers = text
 	}
 	err = s.write(ctx, func(t *tx) error {
@@ -147,26 +143,46 @@ func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n i
 	return n, nil
 }
 
-// pruneJobs deletes no more than pruneLines lines in a transaction.
+// jobsWatched asks whether something of the host may refuse that a job is deleted, or a line of its log.
+const jobsWatched = `
+	SELECT EXISTS (
+		SELECT 1 FROM sqlite_schema m, pragma_foreign_key_list(m.name) f
+		WHERE m.type = 'table' AND m.name <> '{lines}' AND lower(f."table") IN (lower('{jobs}'), lower('{lines}'))
+	) OR EXISTS (
+		SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) IN (lower('{jobs}'), lower('{lines}'))
+	)`
+
+// pruneJobs deletes no more than pruneLines lines in a transaction. Where the host may have a reason to keep a job, it goes as a whole
+// or not at all: one that stayed would have lost its log.
 func pruneJobs(before time.Time) pruning[uuid.UUID] {
 	var left int64
+	var watched bool
 	return pruning[uuid.UUID]{
 		what: "job",
 		page: func(t *tx, limit, passed int) ([]uuid.UUID, error) {
 			left = pruneLines
+			if _, err := t.queryRow(jobsWatched, nil, &watched); err != nil {
+				return nil, err
+			}
 			return keys(t, func(id *uuid.UUID) []any { return []any{id} }, `
 				SELECT id FROM {jobs} INDEXED BY {jobs_ended} WHERE state >= 3 AND ended_at < ? ORDER BY ended_at, rowid LIMIT ? OFFSET ?`,
 				micros(before), limit, passed)
 		},
 		remove: func(t *tx, id uuid.UUID) (bool, error) {
+			if left <= 0 {
+				return false, nil
+			}
+			some := left
+			if watched {
+				some = -1 // no limit
+			}
 			deleted, err := t.exec(`
 				DELETE FROM {lines} WHERE job_id = ?1 AND seq IN (SELECT seq FROM {lines} WHERE job_id = ?1 ORDER BY seq LIMIT ?2)`,
-				blob(id), left)
-			if left -= deleted; err != nil || left == 0 {
+				blob(id), some)
+			if left -= deleted; err != nil || left <= 0 && !watched {
 				return false, err
 			}
-			_, err = t.exec(`DELETE FROM {jobs} WHERE id = ?`, blob(id))
-			return true, err
+			return true, t.execOne(`DELETE FROM {jobs} WHERE id = ?`, blob(id))
 		},
 	}
 }

@@ -107,7 +107,7 @@ var jobByID = `SELECT` + jobColumns + `FROM {jobs} WHERE id = ?`
 // job reads one job; ok is false if there is none.
 func (t *tx) job(id uuid.UUID) (j queue.Job, ok bool, err error) {
 	found, err := t.jobs(jobByID, blob(id))
-	if err != nil || len(found) == 0 {
+	if len(found) == 0 {
 		return queue.Job{}, false, err
 	}
 	return found[0], true, nil

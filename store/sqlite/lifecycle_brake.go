@@ -35,7 +35,7 @@ func (t *tx) admit(now time.Time, b lifecycle.Brake, due []lifecycle.DueDeletion
 		return nil, err
 	}
 	admitted, asking, err := t.placed(now, due)
-	if err != nil || len(asking) == 0 {
+	if len(asking) == 0 {
 		return admitted, err
 	}
 	counts, err := t.deletions(b, asking)

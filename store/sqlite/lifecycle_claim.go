@@ -83,9 +83,5 @@ UPDATE {workspaces} SET name = ?1, owner_id = ?2, revision = revision
 WHERE id = ?3`
 
 func (t *tx) handOver(w *workspace) error {
-	n, err := t.exec(handOver, form.Text(w.Name), blob(w.OwnerID), blob(w.ID))
-	if err == nil && n != 1 {
-		err = errNotWritten
-	}
-	return err
+	return t.execOne(handOver, form.Text(w.Name), blob(w.OwnerID), blob(w.ID))
 }

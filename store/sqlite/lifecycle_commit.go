@@ -130,7 +130,7 @@ func (b *batch) apply(t *tx) error {
 	jobs := make([]queue.Job, 0, len(b.jobs))
 	for i := range b.changes {
 		if err := b.applyOne(t, i); err != nil {
-			if rejects(err) || known(err) {
+			if known(err) {
 				return b.blame(i, err)
 			}
 			return err
@@ -171,7 +171,7 @@ func (b *batch) applyOne(t *tx, i int) error {
 	update, guard := updateWorkspace, []any{blob(c.Workspace.ID), from, c.Revision}
 	if c.NewBuild && from > 0 {
 		if !b.archived[i] {
-			if n, err := t.exec(archiveBuild[len(archiveBuild)-1], guard...); err != nil || n == 0 {
+			if n, err := t.exec(archiveBuild[len(archiveBuild)-1], guard...); n == 0 {
 				return b.missed(t, i, err)
 			}
 		}
@@ -184,7 +184,7 @@ func (b *batch) applyOne(t *tx, i int) error {
 		args = latestColumns.args(args, &c.Build)
 	}
 	b.args = append(args, guard...)
-	if n, err := t.exec(update, b.args...); err != nil || n == 0 {
+	if n, err := t.exec(update, b.args...); n == 0 {
 		return b.missed(t, i, err)
 	}
 	if c.Claims {

@@ -60,7 +60,14 @@ func (t *tx) create(now time.Time, w *lifecycle.Workspace) error {
 	case !known:
 		return invalid.New("Workspace.OwnerID", w.OwnerID, "is unknown")
 	}
-	return invalid.New("Workspace.TemplateID", w.TemplateID, "is unknown")
+	known, err = t.queryRow(`SELECT 1 FROM {templates} WHERE id = ?`, []any{blob(w.TemplateID)}, new(int))
+	switch {
+	case err != nil:
+		return err
+	case !known:
+		return invalid.New("Workspace.TemplateID", w.TemplateID, "is unknown")
+	}
+	return errNotWritten
 }
 
 func (t *tx) exists(id uuid.UUID) bool {

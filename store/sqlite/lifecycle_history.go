@@ -45,7 +45,7 @@ func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 // refers to stays, and keeps nothing else.
 func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	n, err = pruneBuilds(before).run(ctx, s, limit)
-	if err == nil && n < limit {
+	if err == nil {
 		var gone int
 		gone, err = pruneWorkspaces(before).run(ctx, s, limit-n)
 		n += gone
@@ -68,8 +68,7 @@ func pruneBuilds(before time.Time) pruning[buildKey] {
 				ORDER BY completed_at, workspace_id, number LIMIT ? OFFSET ?`, micros(before), limit, passed)
 		},
 		remove: func(t *tx, b buildKey) (bool, error) {
-			_, err := t.exec(`DELETE FROM {builds} WHERE workspace_id = ? AND number = ?`, blob(b.workspace), b.number)
-			return true, err
+			return true, t.execOne(`DELETE FROM {builds} WHERE workspace_id = ? AND number = ?`, blob(b.workspace), b.number)
 		},
 	}
 }
@@ -87,7 +86,7 @@ func pruneWorkspaces(before time.Time) pruning[uuid.UUID] {
 		remove: func(t *tx, id uuid.UUID) (bool, error) {
 			_, err := t.exec(`DELETE FROM {builds} WHERE workspace_id = ?`, blob(id))
 			if err == nil {
-				_, err = t.exec(`DELETE FROM {workspaces} WHERE id = ?`, blob(id))
+				err = t.execOne(`DELETE FROM {workspaces} WHERE id = ?`, blob(id))
 			}
 			return true, err
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +24,7 @@ func encodeEvent(e lifecycle.Event) ([]byte, error) {
 }
 
 func (t *tx) insertEvent(e *lifecycle.Event, body []byte) error {
-	_, err := t.exec(`INSERT INTO {events} (topic, workspace_id, body) VALUES (?, ?, ?)`, int64(e.Topic), blob(e.Subject()), body)
-	return err
+	return t.execOne(`INSERT INTO {events} (topic, workspace_id, body) VALUES (?, ?, ?)`, int64(e.Topic), blob(e.Subject()), body)
 }
 
 // Recording implements [lifecycle.Recorder].
@@ -111,8 +111,14 @@ func (t *tx) pruneEvents(before time.Time, topics string, limit int) ([]lifecycl
 		return nil, err
 	}
 	for _, seq := range dropped {
-		if _, err := t.exec(`DELETE FROM {events} WHERE seq = ?`, seq); err != nil {
+		gone, err := t.attempt(func() (bool, error) {
+			return true, t.execOne(`DELETE FROM {events} WHERE seq = ?`, seq)
+		})
+		if err != nil {
 			return nil, err
+		}
+		if !gone { // something of the host keeps it
+			old = slices.DeleteFunc(old, func(e lifecycle.Event) bool { return e.Seq == seq })
 		}
 	}
 	return old, nil

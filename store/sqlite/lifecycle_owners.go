@@ -13,9 +13,6 @@ import (
 
 // PutOwner implements [lifecycle.Registry].
 func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) error {
-	if err := s.ready(ctx); err != nil {
-		return unavailable(err, "put owner %s", o.ID)
-	}
 	err := s.write(ctx, func(t *tx) error {
 		old, _, err := s.ownerOf(o.ID, t.query)
 		if err != nil {
@@ -25,7 +22,7 @@ func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) 
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(`
+		err = t.execOne(`
 			INSERT INTO {owners} (id, revision, sweep_at, name, status, quiet_hours, rules, autostart_after) VALUES (?, 0, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET revision = {owners}.revision + 1, sweep_at = excluded.sweep_at, sweep_after = x'',
 				name = excluded.name, status = excluded.status, quiet_hours = excluded.quiet_hours,

@@ -80,7 +80,7 @@ func (t *tx) claimMembers(now time.Time, pick prewarm.Pick, claims []prewarm.Cla
 		found = found[1:]
 		written := taken
 		written.Revision-- // the row's
-		if ok, err := t.updateMember(&written); err != nil || !ok {
+		if ok, err := t.updateMember(&written); !ok {
 			return orNotWritten(err)
 		}
 		grants[i] = prewarm.Grant{Result: prewarm.GrantNew, Member: taken}
@@ -160,7 +160,7 @@ func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, change
 
 func (t *tx) putChange(c *prewarm.Change) (bool, error) {
 	applied, err := t.putMember(&c.Member)
-	if err != nil || !applied || c.Successor == nil {
+	if !applied || c.Successor == nil {
 		return applied, err
 	}
 	_, err = t.putMember(c.Successor)

@@ -135,7 +135,7 @@ func (s *Store) applied(ctx context.Context, q rowQuerier) (have migrate.Applied
 	var tables int
 	err = q.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?`,
 		s.text(`{migrations}`)).Scan(&tables)
-	if err != nil || tables == 0 {
+	if tables == 0 {
 		return have, err
 	}
 	err = q.QueryRowContext(ctx, s.text(`SELECT coalesce(max(version), 0), coalesce(max(min_reader), 0) FROM {migrations}`)).

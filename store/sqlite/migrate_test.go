@@ -2,11 +2,9 @@ package sqlite_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"io/fs"
 	"log/slog"
-	"math"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,7 +14,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/store/migrate"
@@ -92,24 +89,6 @@ func TestMigrationsAsFiles(t *testing.T) {
 	must(t, err)
 	must(t, s.PutOwner(t.Context(), killEpoch, lifecycle.Owner{ID: uuid.New()}))
 	must(t, s.Migrate(t.Context()))
-}
-
-func TestPrefixIsChecked(t *testing.T) {
-	for _, prefix := range []string{"Host_", "1a", "a-b", `a"`, "sqlite_x", strings.Repeat("a", 41)} {
-		if _, err := sqlite.New(new(sql.DB), sqlite.Config{Prefix: prefix}); err == nil {
-			t.Errorf("prefix %q: must be refused", prefix)
-		}
-	}
-}
-
-func TestBusyTimeoutIsChecked(t *testing.T) {
-	for _, d := range []time.Duration{-1, math.MinInt64, invalid.MaxDuration + 1, math.MaxInt64} {
-		_, err := sqlite.New(new(sql.DB), sqlite.Config{BusyTimeout: d})
-		var refused *invalid.Error
-		if !errors.As(err, &refused) || refused.Field != "Config.BusyTimeout" || refused.Value != d {
-			t.Errorf("%d: %v, want a refusal by name", d, err)
-		}
-	}
 }
 
 func TestClosedIsUnavailable(t *testing.T) {

@@ -119,10 +119,10 @@ func (t *tx) leaveEvents(p *store.Person) error {
 		})
 	for seq, body := range changed {
 		if err == nil && body == "" {
-			_, err = t.exec(`DELETE FROM {events} WHERE seq = ?`, seq)
+			err = t.execOne(`DELETE FROM {events} WHERE seq = ?`, seq)
 		} else if err == nil {
 			// What is about an owner stands in the owner's line.
-			_, err = t.exec(`UPDATE {events} SET body = ?, workspace_id = CASE workspace_id WHEN ? THEN ? ELSE workspace_id END WHERE seq = ?`,
+			err = t.execOne(`UPDATE {events} SET body = ?, workspace_id = CASE workspace_id WHEN ? THEN ? ELSE workspace_id END WHERE seq = ?`,
 				[]byte(body), blob(p.ID), blob(p.Pseudonym), seq)
 		}
 	}
@@ -139,7 +139,7 @@ func (t *tx) leaveAttempts(p *store.Person) error {
 		})
 	for row, text := range changed {
 		if err == nil {
-			_, err = t.exec(`UPDATE {jobs} SET history = ? WHERE rowid = ?`, []byte(text), row)
+			err = t.execOne(`UPDATE {jobs} SET history = ? WHERE rowid = ?`, []byte(text), row)
 		}
 	}
 	return err
@@ -160,7 +160,7 @@ func (t *tx) leaveTemplates(p *store.Person) error {
 		})
 	for row, text := range changed {
 		if err == nil {
-			_, err = t.exec(`UPDATE {templates} SET state = ?, revision = revision + 1, edition = edition + 1 WHERE rowid = ?`, text, row)
+			err = t.execOne(`UPDATE {templates} SET state = ?, revision = revision + 1, edition = edition + 1 WHERE rowid = ?`, text, row)
 		}
 	}
 	return err

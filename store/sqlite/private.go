@@ -30,7 +30,7 @@ func fileOf(source string) string {
 	path, query, _ := strings.Cut(source, "?")
 	values, _ := url.ParseQuery(query) // what can be read of it
 	switch mode := values.Get("mode"); {
-	case path == "" || strings.Contains(path, ":memory:") || mode == "memory" || mode == "ro" || mode == "rw" || values.Has("vfs"):
+	case strings.Contains(path, ":memory:") || mode == "memory" || mode == "ro" || mode == "rw" || values.Has("vfs"):
 		return ""
 	case !strings.HasPrefix(path, "file:"):
 		return path

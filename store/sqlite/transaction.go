@@ -261,6 +261,16 @@ func (t *tx) exec(statement string, args ...any) (int64, error) {
 	return result.RowsAffected()
 }
 
+// execOne runs a statement that changes one row, and returns errNotWritten if it did not: a trigger of the host can leave a row out
+// without a word, and what goes with it must not be written then.
+func (t *tx) execOne(statement string, args ...any) error {
+	n, err := t.exec(statement, args...)
+	if err == nil && n != 1 {
+		err = errNotWritten
+	}
+	return err
+}
+
 // attempt runs a function and undoes what it wrote if it says that this is not it, or the database refuses a row.
 func (t *tx) attempt(do func() (done bool, err error)) (done bool, err error) {
 	if _, err = t.exec(`SAVEPOINT attempt`); err != nil {

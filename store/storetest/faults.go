@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store"
@@ -33,6 +34,7 @@ func Faults(t *testing.T, open func(*testing.T) Faulty) {
 	for name, run := range map[string]func(*faultFixture){
 		"registry": faultyRegistry, "workspaces": faultyWorkspaces, "ticks": faultyTicks, "jobs": faultyJobs,
 		"operations": faultyOperations, "members": faultyMembers, "removal": faultyRemoval, "many": faultyMany, "sweeps": faultySweeps,
+		"nothing": faultyNothing, "lost": faultyLost,
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := Options{}.withDefaults()
@@ -84,7 +86,7 @@ func (f *faultFixture) call(name string, do func(context.Context) error) {
 		if f.Is != nil && !f.Is(err) {
 			f.Fatalf("broken rule: an error is what the database said: %s, fault %d: %v", name, n, err)
 		}
-		if errors.Is(err, queue.ErrLeaseLost) || errors.Is(err, queue.ErrProcessLost) {
+		if isAnswer(err) {
 			f.Fatalf("broken rule: a failure of the database is no answer: %s, fault %d: %v", name, n, err)
 		}
 		if after != before && !f.parts {
@@ -95,6 +97,28 @@ func (f *faultFixture) call(name string, do func(context.Context) error) {
 		}
 		before = after
 	}
+}
+
+// refused is a call as [faultFixture.call] makes it, which is refused where nothing fails.
+func refused(with error, do func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := do(ctx); !errors.Is(err, with) {
+			return err
+		}
+		return nil
+	}
+}
+
+// isAnswer reports whether an error says something about what is stored.
+func isAnswer(err error) bool {
+	for _, answer := range []error{
+		queue.ErrLeaseLost, queue.ErrProcessLost, lifecycle.ErrInUse, lifecycle.ErrStaleTemplate, lifecycle.ErrBuildActive, prewarm.ErrConflict, invalid.Err,
+	} {
+		if errors.Is(err, answer) {
+			return true
+		}
+	}
+	return false
 }
 
 // failing is a call as [faultFixture.call] makes it, whose other answer does not matter.
@@ -123,6 +147,11 @@ func faultyRegistry(f *faultFixture) {
 	f.follows = false
 	one, two := f.workspace(), f.workspace()
 	f.call("CreateWorkspaces", func(ctx context.Context) error { return f.s.CreateWorkspaces(ctx, epoch, one, two) })
+	nobodys := f.workspace()
+	nobodys.OwnerID = uuid.New()
+	for _, w := range []lifecycle.Workspace{one, nobodys} {
+		f.call("CreateWorkspaces that is refused", refused(invalid.Err, func(ctx context.Context) error { return f.s.CreateWorkspaces(ctx, epoch, w) }))
+	}
 	f.call("Template", func(ctx context.Context) error { _, _, err := f.s.Template(ctx, t.ID); return err })
 	f.call("Owner", func(ctx context.Context) error { _, _, err := f.s.Owner(ctx, o.ID); return err })
 	f.call("Engine", failing(f.s.Engine))
@@ -391,6 +420,9 @@ func faultyRemoval(f *faultFixture) {
 		t.ID, t.Revision, o.ID = uuid.New(), 0, uuid.New()
 		f.must(f.s.PutTemplate(f.ctx, epoch, t))
 		f.must(f.s.PutOwner(f.ctx, epoch, o))
+		f.create(1)
+		f.call("DeleteTemplate in use", refused(lifecycle.ErrInUse, func(ctx context.Context) error { return remover.DeleteTemplate(ctx, f.template.ID) }))
+		f.call("DeleteOwner in use", refused(lifecycle.ErrInUse, func(ctx context.Context) error { return remover.DeleteOwner(ctx, f.owner.ID) }))
 		f.call("DeleteTemplate", func(ctx context.Context) error { return remover.DeleteTemplate(ctx, t.ID) })
 		f.call("DeleteOwner", func(ctx context.Context) error { return remover.DeleteOwner(ctx, o.ID) })
 	}

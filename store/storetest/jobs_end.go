@@ -24,6 +24,8 @@ var jobEndTests = []jobTest{
 	{"StaleBesideLive", endStaleBesideLive},
 	{"NeverHandedOut", endNeverHandedOut},
 	{"AnswersInOrder", endOrder},
+	{"ForgetsErrors", endForgetsErrors},
+	{"WithinAMicrosecond", endWithinAMicrosecond},
 }
 
 func endFinal(k *jobKit) {

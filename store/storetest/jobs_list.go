@@ -25,6 +25,7 @@ var jobListTests = []jobTest{
 	{"Needle", listNeedle},
 	{"PagesBesideNewJobs", listBesideNew},
 	{"BesideChanges", listBesideChanges},
+	{"Before1970", listBefore1970},
 }
 
 func (k *jobKit) list(q queue.JobQuery) queue.JobPage {

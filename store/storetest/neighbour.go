@@ -28,7 +28,7 @@ var alone = setOf(
 	// What an operator changes for all, and what ticks over all do.
 	"lifecycle/engine held", "lifecycle/brake released", "lifecycle/ticked", "lifecycle/ticked by many", "lifecycle/brake on executors",
 	"lifecycle/executors after an outage", "lifecycle/time zones", "lifecycle/time zones on executors", "lifecycle/recorded",
-	"lifecycle/wake only sooner", "lifecycle/topics",
+	"lifecycle/wake only sooner", "lifecycle/topics", "lifecycle/engine that cannot be read",
 )
 
 func setOf(names ...string) map[string]bool {

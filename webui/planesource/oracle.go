@@ -22,34 +22,29 @@ const (
 	buildsOf = 2 * week
 )
 
-// Learn learns from the journal when people work, and from the builds of the last two weeks how these go, and foretells the
-// week after now with them: from then on the pages show the band of that week. It reads every workspace and takes some
-// seconds for thousands, so a host calls it in its own time, such as once an hour. Without a journal, or with an empty one,
-// it does nothing. After an error the band stays as it was; it may be called beside everything else.
+// ForecastConfig is how the pages foretell. A host that foretells beside them does it so, too, and both show the same band.
+func ForecastConfig() forecast.ForecastConfig {
+	return forecast.ForecastConfig{Draws: 10, Assumptions: forecast.Assumptions{Beat: 30 * time.Minute}}
+}
+
+// Learn learns when people work, from the journal and for the time before it from the runs that were begun by hand, and from the builds
+// of the last two weeks how these go. It foretells the week after now with them: from then on the pages show the band of that week. Runs are
+// in the store, so that a new process and each of several replicas know them; they tell less exactly than the journal when
+// somebody worked. It reads every workspace and the builds of eight weeks and takes some seconds for thousands, so a host calls it in its
+// own time, such as once an hour. Where nobody has worked yet it does nothing. After an error the band stays as it was; it
+// may be called beside everything else.
 func (s *Source) Learn(ctx context.Context, now time.Time) error {
-	if s.cfg.Journal == nil {
-		return nil
+	h, err := s.history(ctx, now)
+	if err != nil {
+		return err
 	}
-	people := s.cfg.Journal.people()
+	people := s.people(h)
 	if len(people) == 0 {
 		return nil
 	}
-	var failed error
-	builds := func(yield func(lifecycle.Build) bool) {
-		for b, err := range s.builds(ctx, now.Add(-buildsOf), lifecycle.JobSucceeded, lifecycle.JobFailed) {
-			if failed = err; err != nil || !yield(b.Build) {
-				return
-			}
-		}
-	}
-	behavior := forecast.Learn(now, slices.Values(people), builds)
-	if failed != nil {
-		return fmt.Errorf("learn from builds: %w", failed)
-	}
+	behavior := forecast.Learn(now, slices.Values(people), slices.Values(h.builds))
 	from := now.Truncate(time.Hour)
-	outlook, err := s.plane.Forecast(ctx, behavior, from.Add(week), forecast.ForecastConfig{
-		Draws: 10, Assumptions: forecast.Assumptions{Beat: 30 * time.Minute},
-	})
+	outlook, err := s.plane.Forecast(ctx, behavior, from.Add(week), ForecastConfig())
 	if err != nil {
 		return fmt.Errorf("foretell: %w", err)
 	}

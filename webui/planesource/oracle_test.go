@@ -110,3 +110,87 @@ func TestLearn(t *testing.T) {
 		}
 	})
 }
+
+// A process that has begun just now, and one without a journal, know from the store when people worked; all of them foretell the same.
+func TestLearnAfterARestart(t *testing.T) {
+	office(t, func(s *site, source *planesource.Source, _ *planesource.Journal) {
+		byHand, short := s.create("api"), s.create("short")
+		s.create("idle")
+		_, err := s.SetTTL(s.t.Context(), short, time.Hour)
+		must(s.t, err)
+		for range 20 { // works from 10 to 12, and lets the other one stop by itself
+			time.Sleep(10 * time.Hour)
+			for _, id := range []uuid.UUID{byHand, short} {
+				_, err := s.Start(s.t.Context(), id)
+				must(s.t, err)
+			}
+			time.Sleep(2 * time.Hour)
+			_, err = s.Stop(s.t.Context(), byHand)
+			must(s.t, err)
+			time.Sleep(12 * time.Hour)
+		}
+		now := time.Now()
+		must(s.t, source.Learn(s.t.Context(), now))
+		first, err := source.Outlook(s.t.Context())
+		must(s.t, err)
+		if first == nil {
+			s.t.Fatal("no outlook")
+		}
+		for name, cfg := range map[string]planesource.Config{"new process": {Journal: newJournal(s.t, planesource.JournalConfig{})}, "no journal": {}} {
+			other, err := planesource.New(s.Plane, s.store, cfg)
+			must(s.t, err)
+			must(s.t, other.Learn(s.t.Context(), now))
+			if o, err := other.Outlook(s.t.Context()); err != nil || !reflect.DeepEqual(o, first) {
+				s.t.Errorf("%s: another outlook, %v", name, err)
+			}
+		}
+		at := func(hour int) (mean float64) {
+			for _, h := range first.Hours {
+				if h.At.UTC().Hour() == hour {
+					mean += h.Most.Mean
+				}
+			}
+			return mean / 7
+		}
+		// The one with a TTL of an hour stops by itself; the other runs eight hours, because nobody is foretold to stop it.
+		if at(10) < 1.2 || at(11) >= at(10) || at(11) < 0.4 || at(20) > 0.3 || at(3) > 0.3 {
+			s.t.Errorf("at 10 %.2f, at 11 %.2f, at 20 %.2f, at 3 %.2f; want two, one, none and none", at(10), at(11), at(20), at(3))
+		}
+	})
+}
+
+// What the journal has heard stands; what was before it is taken from the runs.
+func TestLearnBesideTheJournal(t *testing.T) {
+	office(t, func(s *site, source *planesource.Source, j *planesource.Journal) {
+		id := s.create("api")
+		time.Sleep(8 * time.Hour)
+		for range 14 { // at 8 by hand, and in the second week at 20 by what the journal hears
+			_, err := s.Start(s.t.Context(), id)
+			must(s.t, err)
+			time.Sleep(2 * time.Hour)
+			_, err = s.Stop(s.t.Context(), id)
+			must(s.t, err)
+			time.Sleep(22 * time.Hour)
+		}
+		must(s.t, source.Learn(s.t.Context(), time.Now()))
+		before, err := source.Outlook(s.t.Context())
+		must(s.t, err)
+		for d := range 7 {
+			j.Used(id, time.Now().Add(-time.Duration(7-d)*24*time.Hour+12*time.Hour))
+		}
+		must(s.t, source.Learn(s.t.Context(), time.Now()))
+		after, err := source.Outlook(s.t.Context())
+		must(s.t, err)
+		at := func(o *forecast.Outlook, hour int) (mean float64) {
+			for _, h := range o.Hours {
+				if h.At.UTC().Hour() == hour {
+					mean += h.Most.Mean
+				}
+			}
+			return mean
+		}
+		if at(before, 20) > 0.5 || at(before, 8) < 3 || at(after, 20) < 1 || at(after, 8) == 0 || at(after, 8) > at(before, 8) {
+			s.t.Errorf("before: at 8 %.2f, at 20 %.2f; after: %.2f, %.2f", at(before, 8), at(before, 20), at(after, 8), at(after, 20))
+		}
+	})
+}

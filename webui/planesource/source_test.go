@@ -29,6 +29,7 @@ type site struct {
 	*dormouse.Plane
 	t        *testing.T
 	source   *planesource.Source
+	store    store.Store
 	pages    *webui.Handler
 	template uuid.UUID
 }
@@ -75,7 +76,7 @@ func newSite(t *testing.T, all store.Store, cfg dormouse.Config) *site {
 		return webui.Viewer{Name: "ops", Operator: true, MayAct: true}, true
 	}})
 	must(t, err)
-	return &site{plane, t, source, pages, put.ID}
+	return &site{plane, t, source, all, pages, put.ID}
 }
 
 func must(t *testing.T, err error) {

@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/examples/controlplane/api"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
 const template = `{"provisioner":"process","policy":{"default_ttl":"8h0m0s","allow_user_ttl":true,"allow_user_autostart":true}}`
@@ -157,6 +159,63 @@ func TestRefusals(t *testing.T) {
 		method, rest, _ := strings.Cut(verb, " ")
 		if w := s.call(ann, method, path+rest, ""); w.Code != http.StatusForbidden {
 			t.Errorf("%s by its owner: %d %s", verb, w.Code, w.Body)
+		}
+	}
+}
+
+// The description names rules as a policy has them: all of them, and none that it would not know.
+func TestRulesAreDescribed(t *testing.T) {
+	text, err := os.ReadFile("openapi.json")
+	must(t, err)
+	var file struct {
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct {
+					Type        any
+					Description string
+				}
+			}
+		}
+	}
+	must(t, json.Unmarshal(text, &file))
+	members := map[string]any{}
+	for name, p := range file.Components.Schemas["LifecyclePolicy"].Properties {
+		members[name] = map[any]any{"boolean": true, "integer": 1, "string": ""}[p.Type]
+		if p.Description != "" {
+			members[name] = "1h"
+		}
+	}
+	members["holidays_hold"], members["requirement_days"] = "all", "Mon"
+	text, err = json.Marshal(members)
+	must(t, err)
+	var p lifecycle.Policy
+	must(t, json.Unmarshal(text, &p))
+	if len(p.Unknown()) > 0 || len(members) < 28 {
+		t.Errorf("%d rules, unknown: %q", len(members), p.Unknown())
+	}
+}
+
+// A rule that is misspelled is not kept as something of a later version, wherever a policy is taken.
+func TestMisspelledRules(t *testing.T) {
+	s, _, _ := withTemplate(t)
+	admin := s.tokens[auth.Admin]
+	var plan map[string]any
+	must(t, json.Unmarshal(s.call(admin, "POST", "/api/v1/templates/web/plan", `{"policy":{}}`).Body.Bytes(), &plan))
+	plan["change"].(map[string]any)["policy"] = map[string]any{"defualt_ttl": "8h0m0s"}
+	planned, err := json.Marshal(plan)
+	must(t, err)
+	for path, body := range map[string]string{
+		"PUT /templates/web":          `{"provisioner":"process","policy":{"defualt_ttl":"8h0m0s"}}`,
+		"POST /templates/web/plan":    `{"policy":{"defualt_ttl":"8h0m0s"}}`,
+		"POST /templates/web/apply":   string(planned),
+		"POST /templates/web/compare": string(planned),
+		"POST /simulate":              `{"candidates":[{"name":"a","policy":{"defualt_ttl":"8h0m0s"}}],"from":"2026-01-01T00:00:00Z","until":"2026-01-02T00:00:00Z"}`,
+	} {
+		method, path, _ := strings.Cut(path, " ")
+		w := s.call(admin, method, "/api/v1"+path, body)
+		var p dormouse.Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusUnprocessableEntity || p.Value != "defualt_ttl" {
+			t.Errorf("%s %s: %d %s, %v", method, path, w.Code, w.Body, err)
 		}
 	}
 }

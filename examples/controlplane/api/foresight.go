@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
+	"github.com/dormouse-go/dormouse/webui/planesource"
 )
 
 // Why says what happens to a workspace, when and why.
@@ -96,10 +98,7 @@ func (a *API) forecast(q *request) (any, error) {
 	case !until.After(now) || until.Sub(now) > longestForecast:
 		return nil, invalid.New("until", until, "must be in the future, and at most %s ahead", longestForecast)
 	}
-	// As Learn of planesource does, so that the pages show the same band.
-	return a.Plane.Forecast(q.Context(), a.people(now), until, forecast.ForecastConfig{
-		Draws: 10, Assumptions: forecast.Assumptions{Beat: 30 * time.Minute},
-	})
+	return a.Plane.Forecast(q.Context(), a.people(now), until, planesource.ForecastConfig())
 }
 
 // people is what is known of them, which may be nothing.
@@ -122,6 +121,9 @@ func (a *API) simulate(q *request, in Simulate) (any, error) {
 	}
 	candidates := []forecast.Candidate{{Name: "as it is"}}
 	for _, c := range in.Candidates {
+		if err := cmp.Or(validName("candidates.name", c.Name), known("candidates.policy", &c.Policy)); err != nil {
+			return nil, err
+		}
 		candidate, err := forecast.WithPolicy(c.Name, c.Policy, in.From)
 		if err != nil {
 			return nil, invalid.Within("candidates", err)

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/schedule"
 )
 
 // allRoutes is the API.
@@ -159,8 +162,59 @@ func (s schemas) named(t reflect.Type) object {
 	}
 	properties := object{}
 	s.made[name] = object{"type": "object", "properties": properties}
-	s.fields(t, properties)
+	if t == reflect.TypeFor[lifecycle.Policy]() {
+		rules(properties)
+	} else {
+		s.fields(t, properties)
+	}
 	return ref
+}
+
+// rules are the members of a policy, which writes itself: those of one that has every rule.
+func rules(properties object) {
+	p := reflect.New(reflect.TypeFor[lifecycle.Policy]()).Elem()
+	every(p)
+	text, err := json.Marshal(p.Interface())
+	if err != nil {
+		panic(err) // each value is one of a policy
+	}
+	var members object
+	if err := json.Unmarshal(text, &members); err != nil {
+		panic(err)
+	}
+	for name, v := range members {
+		switch v := v.(type) {
+		case bool:
+			properties[name] = object{"type": "boolean"}
+		case float64:
+			properties[name] = object{"type": "integer"}
+		case string:
+			properties[name] = object{"type": "string"}
+			if _, err := time.ParseDuration(v); err == nil {
+				properties[name] = object{"type": "string", "description": "a duration such as 8h0m0s"}
+			}
+		}
+	}
+}
+
+// every gives each field a value that is not zero.
+func every(v reflect.Value) {
+	switch {
+	case v.Type() == reflect.TypeFor[*schedule.Dates]():
+		v.Set(reflect.ValueOf(schedule.ReadDates("Europe/Berlin 2026-12-24")))
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				every(v.Field(i))
+			}
+		}
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+	case v.CanInt():
+		v.SetInt(1)
+	case v.CanUint():
+		v.SetUint(1)
+	}
 }
 
 func (s schemas) fields(t reflect.Type, properties object) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
+	"github.com/dormouse-go/dormouse/examples/controlplane/builds"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/workerpool"
@@ -17,8 +19,13 @@ import (
 
 // Job is a job of the queue, without what it carries.
 type Job struct {
-	ID        uuid.UUID         `json:"id"`
-	Type      string            `json:"type"`
+	ID   uuid.UUID `json:"id"`
+	Type string    `json:"type"`
+	// WorkspaceID, Workspace and Transition say what a build is of, unless it was too long ago.
+	WorkspaceID uuid.UUID `json:"workspace_id,omitzero"`
+	Workspace   string    `json:"workspace,omitempty"`
+	Transition  string    `json:"transition,omitempty"`
+
 	State     string            `json:"state"`
 	Tags      map[string]string `json:"tags,omitempty"`
 	Priority  int16             `json:"priority,omitempty"`
@@ -31,6 +38,31 @@ type Job struct {
 	Error     string            `json:"error,omitempty"`
 	Percent   int               `json:"percent,omitempty"`
 	Progress  string            `json:"progress,omitempty"`
+}
+
+// jobsOf are jobs with the names of the workspaces that they are about.
+func (a *API) jobsOf(ctx context.Context, jobs ...queue.Job) ([]Job, error) {
+	of, err := builds.Of(ctx, a.Store, uuid.Nil, jobs)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Job, len(jobs))
+	for i, j := range jobs {
+		list[i] = jobOf(j)
+		if b, ok := of[j.ID]; ok {
+			list[i].WorkspaceID, list[i].Workspace, list[i].Transition = b.WorkspaceID, b.Name, b.Transition.String()
+		}
+	}
+	return list, nil
+}
+
+// oneJobOf is one of them.
+func (a *API) oneJobOf(ctx context.Context, j queue.Job) (Job, error) {
+	list, err := a.jobsOf(ctx, j)
+	if err != nil {
+		return Job{}, err
+	}
+	return list[0], nil
 }
 
 func jobOf(j queue.Job) Job {
@@ -112,9 +144,9 @@ func (a *API) listJobs(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := Page[Job]{Items: make([]Job, len(found.Jobs))}
-	for i, j := range found.Jobs {
-		page.Items[i] = jobOf(j)
+	var page Page[Job]
+	if page.Items, err = a.jobsOf(q.Context(), found.Jobs...); err != nil {
+		return nil, err
 	}
 	if !found.Next.IsZero() {
 		page.Next = found.Next.CreatedAt.Format(time.RFC3339Nano) + "/" + found.Next.ID.String()
@@ -152,7 +184,8 @@ func (a *API) explainJob(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return JobWhy{jobOf(x.Job), x.Text, x.Ahead, x.Waiting, x.Busy}, nil
+	j, err := a.oneJobOf(q.Context(), x.Job)
+	return JobWhy{j, x.Text, x.Ahead, x.Waiting, x.Busy}, err
 }
 
 func (a *API) attempts(q *request) (any, error) {
@@ -196,10 +229,13 @@ func (a *API) oneJob(q *request, do func(uuid.UUID) ([]queue.Job, error)) (any, 
 		return nil, err
 	}
 	if len(changed) == 1 {
-		return jobOf(changed[0]), nil
+		return a.oneJobOf(q.Context(), changed[0])
 	}
 	j, err := a.Plane.Acquirer().Within(uuid.Nil).Job(q.Context(), id)
-	return jobOf(j), err
+	if err != nil {
+		return nil, err
+	}
+	return a.oneJobOf(q.Context(), j)
 }
 
 func (a *API) pauses(q *request) (any, error) {

@@ -159,7 +159,9 @@ func (a *API) read(w http.ResponseWriter, rt route, q *request) error {
 		limit = usualBody
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, q.Body, limit))
-	_ = control.SetReadDeadline(time.Time{})
+	if err == nil { // otherwise the server, which reads what is left of a body, would do so for ever
+		_ = control.SetReadDeadline(time.Time{})
+	}
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):

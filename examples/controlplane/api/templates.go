@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -170,6 +171,9 @@ func (in NewTemplate) validate(name string) error {
 	if _, err := queue.NewTagSet(in.Tags); err != nil {
 		return invalid.As("tags", err)
 	}
+	if err := known("policy", &in.Policy); err != nil {
+		return err
+	}
 	_, notID := uuid.Parse(name)
 	switch {
 	case notID == nil:
@@ -191,7 +195,19 @@ func isMissing(err error) bool {
 	return errors.As(err, &r) && r.Status == http.StatusNotFound || errors.Is(err, lifecycle.ErrNotFound)
 }
 
+// known refuses a policy with members that are no rules: they are kept, for what a later version has stored, and a rule that is
+// misspelled would be none.
+func known(field string, p *dormouse.Policy) error {
+	if names := p.Unknown(); len(names) > 0 {
+		return invalid.New(field, strings.Join(names, ", "), "must have no other members than those of a policy")
+	}
+	return nil
+}
+
 func (a *API) plan(q *request, in Planned) (any, error) {
+	if err := known("policy", &in.Policy); err != nil {
+		return nil, err
+	}
 	t, err := a.template(q.Context(), q.PathValue("name"))
 	if err != nil {
 		return nil, err
@@ -199,13 +215,13 @@ func (a *API) plan(q *request, in Planned) (any, error) {
 	return a.Plane.Plan(q.Context(), t.ID, dormouse.PolicyChange{Policy: in.Policy, PolicyTerms: in.PolicyTerms})
 }
 
-// isOf refuses a plan of another template than that of the path.
+// isOf refuses a plan of another template than that of the path, and one of rules that are none.
 func (a *API) isOf(q *request, plan dormouse.PolicyPlan) error {
 	t, err := a.template(q.Context(), q.PathValue("name"))
 	if err == nil && plan.Change.Template.ID != t.ID {
 		err = invalid.New("change.template.id", plan.Change.Template.ID, "must be the template of the path")
 	}
-	return err
+	return cmp.Or(err, known("change.policy", &plan.Change.Policy), known("change.template.policy", &plan.Change.Template.Policy))
 }
 
 func (a *API) holdTemplate(q *request, in dormouse.Hold) (any, error) {

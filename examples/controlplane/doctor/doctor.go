@@ -5,12 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/examples/controlplane/builds"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
 )
@@ -96,7 +100,8 @@ func (e examination) overdue() (bool, string, error) {
 	if err != nil || len(list) == 0 {
 		return true, "nothing", err
 	}
-	return false, fmt.Sprintf("%d, the first since %s: %s of %s", len(list), list[0].WakeAt.Format(time.RFC3339), queue.Quoted(list[0].Name), queue.Quoted(list[0].Owner)), nil
+	first := list[0]
+	return false, fmt.Sprintf("%s, since %s: %s", many(len(list), "a workspace", "%d workspaces"), first.WakeAt.Format(time.RFC3339), named(first)), nil
 }
 
 func (e examination) attention() (bool, string, error) {
@@ -110,7 +115,7 @@ func (e examination) attention() (bool, string, error) {
 			after = w.ID
 			if !w.AttentionAt.IsZero() {
 				if n++; n == 1 {
-					first = queue.Quoted(w.Name) + ": " + queue.Quoted(w.Problem)
+					first = named(w) + ": " + queue.Quoted(w.Problem)
 				}
 			}
 		}
@@ -121,57 +126,97 @@ func (e examination) attention() (bool, string, error) {
 	if n == 0 {
 		return true, "no workspace needs a person", nil
 	}
-	return false, fmt.Sprintf("%d workspaces need a person, first %s", n, first), nil
+	return false, many(n, "a workspace needs a person: ", "%d workspaces need a person, such as ") + first, nil
 }
 
-func (e examination) unmatched() (bool, string, error) {
-	page, err := e.plane.Acquirer().List(e, queue.JobQuery{States: []queue.State{queue.Pending}, Limit: queue.MaxPage})
+// mostAsked bounds the explanations of one report: each is a question to the store.
+const mostAsked = 50
+
+// asked is what the explanations of some jobs say: how many of them are as looked for, and the first one.
+type asked struct {
+	jobs, found int
+	first       string
+}
+
+// ask explains the jobs of a state, the latest first, and counts those that are as looked for.
+func (e examination) ask(state queue.State, found func(acquirer.Explanation) bool) (a asked, err error) {
+	page, err := e.plane.Acquirer().List(e, queue.JobQuery{States: []queue.State{state}, Limit: mostAsked})
 	if err != nil {
-		return false, "", err
+		return a, err
 	}
-	n, first := 0, ""
 	for _, j := range page.Jobs {
 		x, err := e.plane.Acquirer().Explain(e, j.ID)
 		switch {
 		case errors.Is(err, queue.ErrNotFound):
+			continue
 		case err != nil:
-			return false, "", err
-		case x.Job.State == queue.Pending && len(x.Able) == 0:
-			if n++; n == 1 {
-				first = x.Text
+			return a, err
+		case x.Job.State != state:
+			continue
+		}
+		if a.jobs++; !found(x) {
+			continue
+		}
+		if a.found++; a.found == 1 {
+			if a.first, err = e.sentence(x); err != nil {
+				return a, err
 			}
 		}
-		if n >= 20 { // an explanation is a question to the store
-			break
-		}
 	}
-	if n == 0 {
-		return true, fmt.Sprintf("none of %d waiting jobs", len(page.Jobs)), nil
+	return a, nil
+}
+
+// sentence is what an explanation says, and of which job: of a build the workspace.
+func (e examination) sentence(x acquirer.Explanation) (string, error) {
+	of, err := builds.Of(e, e.store, uuid.Nil, []queue.Job{x.Job})
+	if err != nil {
+		return "", err
 	}
-	return false, fmt.Sprintf("%d of %d waiting jobs or more: %s", n, len(page.Jobs), first), nil
+	b, ok := of[x.Job.ID]
+	if !ok {
+		return fmt.Sprintf("job %s of type %s: %s", x.Job.ID, queue.Quoted(x.Job.Type), x.Text), nil
+	}
+	w, err := e.plane.Get(e, b.WorkspaceID)
+	if err != nil && !errors.Is(err, lifecycle.ErrNotFound) {
+		return "", err
+	}
+	w.Name = b.Name
+	return fmt.Sprintf("the %s of %s: %s", b.Transition, named(w), x.Text), nil
+}
+
+// unmatched are jobs that wait for a worker that is not there, and not for an end of a pause.
+func (e examination) unmatched() (bool, string, error) {
+	a, err := e.ask(queue.Pending, func(x acquirer.Explanation) bool { return len(x.Able) == 0 && x.Pause == nil })
+	switch {
+	case err != nil:
+		return false, "", err
+	case a.jobs == 0:
+		return true, "no job waits", nil
+	case a.found == 0:
+		return true, many(a.jobs, "none; a job waits", "none; %d jobs wait") + orSo(a.jobs), nil
+	}
+	return false, many(a.found, "no worker can run ", "no worker can run %d jobs"+orSo(a.jobs)+", such as ") + a.first, nil
 }
 
 func (e examination) leases() (bool, string, error) {
-	page, err := e.plane.Acquirer().List(e, queue.JobQuery{States: []queue.State{queue.Running}, Limit: queue.MaxPage})
-	if err != nil {
+	a, err := e.ask(queue.Running, func(x acquirer.Explanation) bool { return x.Silent > 0 })
+	switch {
+	case err != nil:
 		return false, "", err
+	case a.jobs == 0:
+		return true, "no job runs", nil
+	case a.found == 0:
+		return true, many(a.jobs, "a job runs, and its process lives", "%d jobs run, and their processes live") + orSo(a.jobs), nil
 	}
-	silent, first := 0, ""
-	for i, j := range page.Jobs {
-		if i == 50 {
-			break
-		}
-		x, err := e.plane.Acquirer().Explain(e, j.ID)
-		if err == nil && x.Silent > 0 {
-			if silent++; silent == 1 {
-				first = x.Text
-			}
-		}
+	return false, "held by a process that is silent: " + many(a.found, "", "%d jobs, such as ") + a.first, nil
+}
+
+// orSo says that there may be more jobs than were looked at.
+func orSo(looked int) string {
+	if looked < mostAsked {
+		return ""
 	}
-	if silent == 0 {
-		return true, fmt.Sprintf("%d jobs run, and their processes live", len(page.Jobs)), nil
-	}
-	return false, fmt.Sprintf("%d jobs are held by processes that are silent: %s", silent, first), nil
+	return " (of the latest " + strconv.Itoa(mostAsked) + ")"
 }
 
 func (e examination) pauses() (bool, string, error) {
@@ -179,5 +224,35 @@ func (e examination) pauses() (bool, string, error) {
 	if err != nil || len(list) == 0 {
 		return true, "nothing is paused", err
 	}
-	return false, fmt.Sprintf("jobs are not handed out: %d pauses, the first by %s", len(list), queue.Quoted(list[0].By)), nil
+	p := list[0]
+	text := "jobs are not handed out"
+	if p.Type != "" {
+		text = "jobs of type " + queue.Quoted(p.Type) + " are not handed out"
+	}
+	if !p.Until.IsZero() {
+		text += " until " + p.Until.Format(time.RFC3339)
+	}
+	if p.By != "" {
+		text += ": paused by " + queue.Quoted(p.By)
+	}
+	if n := len(list) - 1; n > 0 {
+		text += many(n, "; there is another pause", "; there are %d more pauses")
+	}
+	return false, text, nil
+}
+
+// named is a workspace as people call it.
+func named(w dormouse.Workspace) string {
+	if w.Owner == "" {
+		return queue.Quoted(w.Name)
+	}
+	return queue.Quoted(w.Name) + " of " + queue.Quoted(w.Owner)
+}
+
+// many is a text for one, or for several, with their number.
+func many(n int, one, several string) string {
+	if n == 1 {
+		return one
+	}
+	return strings.Replace(several, "%d", strconv.Itoa(n), 1)
 }

@@ -24,7 +24,7 @@ func (r *replica) does(by []string, want string, args ...string) string {
 	return out
 }
 
-type jobItem struct{ ID, State, Error string }
+type jobItem struct{ ID, State, Error, Workspace string }
 
 // pending is a job that waits, by what the command line lists in JSON.
 func (r *replica) pending(by []string) jobItem {
@@ -41,7 +41,14 @@ func (r *replica) pending(by []string) jobItem {
 func jobs(r *replica, by []string) {
 	r.w.Helper()
 	job := r.pending(by)
-	r.does(by, "No live worker can run it", "jobs", "why", job.ID)
+	if job.Workspace == "" {
+		r.w.Errorf("whose build job %s is, is not said", job.ID)
+	}
+	r.does(by, "start "+job.Workspace, "jobs")
+	r.does(by, "start "+job.Workspace+", pending: No live worker can run it", "jobs", "why", job.ID)
+	if out, err := r.ctl(append(slices.Clone(by), "jobs", "why", "x")...); err == nil || out != "dormousectl: id \"x\": must be a UUID\n" {
+		r.w.Errorf("why of what is no id: %v\n%s", err, out)
+	}
 	r.does(by, "canceled", "jobs", "cancel", job.ID, "--note", "by mistake")
 	r.does(by, job.ID, "jobs", "--state", "canceled")
 	r.does(by, "by mistake", "jobs", "why", job.ID)

@@ -61,6 +61,7 @@ WITH change AS (
 		old_build_max_deadline
 	FROM matched
 	WHERE new_build AND old_build_number > 0 AND NOT EXISTS (SELECT FROM bad)
+	RETURNING 1
 ), done AS (
 	UPDATE dormouse.workspaces w SET
 		revision = w.revision + 1, wake_at = m.wake_at,
@@ -93,14 +94,16 @@ WITH change AS (
 	FROM matched m
 	WHERE w.id = m.id AND w.revision = m.revision AND NOT EXISTS (SELECT FROM bad)
 	RETURNING w.id
-), emitted AS (
-	INSERT INTO dormouse.events (workspace_id, topic, body)
-	SELECT d.id, e.topic, e.body::json
+), told AS (
+	SELECT e.*
 	FROM (SELECT
 		unnest($48::uuid[]) AS workspace_id, unnest($49::smallint[]) AS topic, unnest($50::text[]) AS body,
 		generate_subscripts($48::uuid[], 1) AS n) AS e
 	JOIN done d ON d.id = e.workspace_id
-	ORDER BY e.n
+), emitted AS (
+	INSERT INTO dormouse.events (workspace_id, topic, body)
+	SELECT workspace_id, topic, body::json FROM told ORDER BY n
+	RETURNING 1
 ), wanted AS (
 	SELECT j.*
 	FROM (SELECT
@@ -146,7 +149,7 @@ WITH change AS (
 ), added AS (
 	INSERT INTO dormouse.turns (organization_id, priority, tenant_id, place, step)
 	SELECT organization_id, priority, tenant_id, place, steps FROM turn
-	WHERE free IS NULL AND last IS NULL AND set_config('lock_timeout', '500ms', true) <> ''
+	WHERE free IS NULL AND last IS NULL AND set_config('lock_timeout', CASE WHEN current_setting('lock_timeout')::interval BETWEEN '1 ms' AND '500ms' THEN current_setting('lock_timeout') ELSE '500ms' END, true) <> ''
 	ORDER BY organization_id, priority, tenant_id
 	ON CONFLICT DO NOTHING
 ), queued AS (
@@ -159,7 +162,19 @@ WITH change AS (
 		p.created_at, p.ready_at
 	FROM posted p
 	ORDER BY p.id
-	ON CONFLICT DO NOTHING)
+	ON CONFLICT DO NOTHING RETURNING j.id)
 SELECT id, NULL::bigint, NULL::smallint FROM done
 UNION ALL
 SELECT id, old_build_number, old_build_status FROM bad
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' workspaces from being written')::uuid, NULL, NULL FROM matched WHERE NOT EXISTS (SELECT FROM bad) HAVING count(*) > (SELECT count(*) FROM done)
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' builds from being written')::uuid, NULL, NULL FROM matched
+	WHERE new_build AND old_build_number > 0 AND NOT EXISTS (SELECT FROM bad)
+	HAVING count(*) > (SELECT count(*) FROM archived)
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' events from being written')::uuid, NULL, NULL FROM told HAVING count(*) > (SELECT count(*) FROM emitted)
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' jobs from being written')::uuid, NULL, NULL FROM wanted w
+	WHERE w.id NOT IN (SELECT id FROM queued) AND NOT EXISTS (SELECT FROM dormouse.jobs x WHERE x.id = w.id)
+	HAVING count(*) > 0

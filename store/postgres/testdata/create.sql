@@ -34,6 +34,7 @@ WITH new AS (
 	JOIN dormouse.owners o ON o.id = n.owner_id
 	WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)
 	ORDER BY n.id
+	RETURNING 1
 ), told AS (
 	INSERT INTO dormouse.events (workspace_id, topic, body)
 	SELECT e.workspace_id, e.topic, e.body::json
@@ -43,4 +44,6 @@ WITH new AS (
 	WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)
 	ORDER BY e.n
 )
-SELECT * FROM bad WHERE no_owner OR no_template OR exists LIMIT 1
+(SELECT * FROM bad WHERE no_owner OR no_template OR exists LIMIT 1)
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' workspaces from being written')::uuid, NULL, NULL, NULL FROM bad HAVING NOT bool_or(no_owner OR no_template OR exists) AND count(*) > (SELECT count(*) FROM created)

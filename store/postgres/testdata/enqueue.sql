@@ -30,7 +30,7 @@ WITH wanted AS (
 	ORDER BY p.organization_id, p.priority, p.tenant_id
 	ON CONFLICT (organization_id, priority, tenant_id) DO UPDATE
 	SET place = greatest(t.place + excluded.step, excluded.place), step = excluded.step
-	RETURNING organization_id, priority, tenant_id, place
+	RETURNING organization_id, priority, tenant_id, place, step
 )
 	INSERT INTO dormouse.jobs AS j (ready, place,
 		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,

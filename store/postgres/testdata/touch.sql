@@ -86,3 +86,5 @@ WITH change AS (
 SELECT id, NULL::bigint, NULL::smallint FROM done
 UNION ALL
 SELECT id, old_build_number, old_build_status FROM bad
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' workspaces from being written')::uuid, NULL, NULL FROM matched WHERE NOT EXISTS (SELECT FROM bad) HAVING count(*) > (SELECT count(*) FROM done)

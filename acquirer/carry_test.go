@@ -1,0 +1,155 @@
+package acquirer_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// carriers counts what it is given to carry, and carries it unless it refuses.
+type carriers struct {
+	*acquirertest.Pubsub
+	asked  atomic.Int32
+	refuse bool
+}
+
+func (c *carriers) Carry(ctx context.Context, parts []string) context.Context {
+	c.asked.Add(1)
+	if c.refuse {
+		return ctx
+	}
+	return c.Pubsub.Carry(ctx, parts)
+}
+
+// poster runs a process that posts, with a pubsub of its own on the fleet's bus.
+func (f *fleet) poster(bus queue.Pubsub) *acquirer.Acquirer {
+	f.t.Helper()
+	a := f.make(bus)
+	ctx, cancel := context.WithCancel(f.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = a.Run(ctx)
+	}()
+	f.stoppers = append(f.stoppers, func() { cancel(); <-done })
+	synctest.Wait()
+	return a
+}
+
+// After a quiet time the announcement is in the postings' commit: a worker elsewhere has the job although the poster never heard of
+// it. The poster repeats its call, and nothing happens twice.
+func TestAnnouncementInTheCommit(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		front, back := f.start(), f.start()
+		w := f.joinPlain(back)
+		f.settle()
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+			return acquirertest.Fault{Lost: v == acquirertest.Enqueue}
+		})
+		p, begun := f.posting(nil), time.Now()
+		if _, err := front.Enqueue(f.ctx, p); err == nil {
+			t.Fatal("the answer is not lost")
+		}
+		synctest.Wait()
+		if job := f.mustGet(w, "a job whose poster has no answer"); job.ID != p.ID || time.Since(begun) > 0 {
+			t.Errorf("job %s after %s", job.ID, time.Since(begun))
+		}
+		f.store.Choose(nil)
+		if again := f.enqueue(front, p); !again[0].Duplicate || again[0].Announced {
+			t.Errorf("posted again: %+v", again[0])
+		}
+	})
+}
+
+// Commits that send wait for each other: in a flood one of them does in a pause, and the rest is sent apart, at the end of the pause.
+func TestOneAnnouncementOfAPauseIsCarried(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		bus := &carriers{Pubsub: f.bus}
+		front, back := f.poster(bus), f.start()
+		var waits []*wait
+		for range 40 {
+			waits = append(waits, f.joinPlain(back))
+		}
+		f.settle()
+		sent := f.bus.Sent()
+		for range 10 {
+			for range 4 {
+				f.enqueue(front, f.posting(nil))
+			}
+			f.pass(5 * time.Millisecond)
+		}
+		f.pass(5 * time.Millisecond)
+		if n := count(waits); n != 40 {
+			t.Errorf("%d of 40 have a job", n)
+		}
+		if carried, all := int(bus.asked.Load()), f.bus.Sent()-sent; carried < 1 || carried > 10 || all < 10 || all > 31 {
+			t.Errorf("%d messages, %d of them carried", all, carried)
+		}
+	})
+}
+
+// What the store did not send is sent at once as before, also to a pubsub whose store knows nothing of it.
+func TestAnnouncementThatIsNotCarried(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		bus := &carriers{Pubsub: f.bus, refuse: true}
+		front, back := f.poster(bus), f.start()
+		w := f.joinPlain(back)
+		f.settle()
+		begun := time.Now()
+		f.enqueue(front, f.posting(nil))
+		f.mustGet(w, "a job whose announcement was not carried")
+		if d := time.Since(begun); d > 0 || bus.asked.Load() != 1 {
+			t.Errorf("handed over after %s, asked %d times", d, bus.asked.Load())
+		}
+	})
+}
+
+// Nothing is carried for jobs that a worker of this process waits for, that are not ready, or whose organizations differ; a repetition
+// announces what the first call has stored.
+func TestNothingToCarry(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		bus := &carriers{Pubsub: f.bus}
+		front := f.poster(bus)
+		w := f.joinPlain(front)
+		f.settle()
+		f.enqueue(front, f.posting(nil))
+		f.mustGet(w, "a job posted beside its worker")
+		f.settle()
+		later := f.posting(nil)
+		later.NotBefore = time.Now().Add(time.Hour)
+		f.enqueue(front, later)
+		f.settle()
+		other := f.posting(nil)
+		other.Organization = uuid.New()
+		f.enqueue(front, f.posting(nil), other)
+		f.settle()
+		if n := bus.asked.Load(); n != 0 {
+			t.Errorf("carried %d times", n)
+		}
+		back := f.start()
+		f.settle()
+		w = f.joinPlain(back)
+		f.settle()
+		_ = f.mustGet(w, "the job that was left")
+		w = f.joinPlain(back)
+		f.settle()
+		p := f.posting(nil)
+		f.slip(p)
+		f.enqueue(front, p)
+		if job := f.mustGet(w, "a job that was stored before"); job.ID != p.ID {
+			t.Errorf("job %s", job.ID)
+		}
+	})
+}

@@ -1,0 +1,81 @@
+package acquirer
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/dispatch"
+)
+
+// leave settles what is unsettled and, if the process holds nothing, takes it off the register at once.
+func (a *Acquirer) leave(ctx context.Context) {
+	a.mu.Lock()
+	process, heartbeats, holds := a.member.process, a.member.heartbeats, a.book.Len(a.member.process) > 0
+	var unsettled []*dispatch.Round
+	for _, d := range a.dispatch.Domains() {
+		if r := d.Unsettled(); r != nil {
+			unsettled = append(unsettled, r)
+		}
+	}
+	a.mu.Unlock()
+	for _, r := range unsettled {
+		jobs, err := a.find(ctx, r.Token)
+		if err != nil {
+			a.cfg.Logger.Warn("claim not settled before the stop", "token", r.Token, "error", err)
+			return
+		}
+		a.mu.Lock()
+		doubts := a.returned(jobs)
+		a.mu.Unlock()
+		a.release(ctx, doubts)
+	}
+	if err := a.publish(ctx); err != nil {
+		a.cfg.Logger.Warn("last announcements not sent", "error", err) // the others look by themselves
+	}
+	if heartbeats > 0 && !holds {
+		a.unregisterProcess(ctx, process, heartbeats)
+	}
+}
+
+// unregisterProcess takes the process off the register. The store may have counted heartbeats whose answers nobody got: then one more
+// says how many those are. Where it fails, others do it, after the lease.
+func (a *Acquirer) unregisterProcess(ctx context.Context, process uuid.UUID, heartbeats int64) {
+	for range beatsAtOnce { // as many as may be under way
+		reaped, err := a.reap(ctx, process, heartbeats, 1)
+		if err != nil || reaped.Lost {
+			return
+		}
+		h := queue.Heartbeat{Process: process, Name: a.cfg.Instance, Now: a.now()}
+		fleet, err := ask(ctx, a, "heartbeat", func(ctx context.Context) (queue.Fleet, error) { return a.store.Heartbeat(ctx, h) })
+		if err != nil {
+			return
+		}
+		heartbeats = heartbeatsOf(process, fleet)
+	}
+}
+
+// beatLate takes the process off the register again when a heartbeat that was given up is stored after the process has left: nobody
+// is there any more to give a next one. What holds jobs keeps its lease, so that they have stopped before others begin them.
+func (a *Acquirer) beatLate(process uuid.UUID, fleet queue.Fleet, err error) {
+	a.mu.Lock()
+	left := a.member.state == ended && a.member.process == process && a.book.Len(process) == 0
+	a.mu.Unlock()
+	if err != nil || !left {
+		return
+	}
+	if _, err := a.reap(context.Background(), process, heartbeatsOf(process, fleet), 1); err != nil {
+		a.cfg.Logger.Warn("process not taken off the register", "process", process, "error", err)
+	}
+}
+
+// heartbeatsOf is the store's count of a process's heartbeats, 0 if it does not know the process.
+func heartbeatsOf(process uuid.UUID, fleet queue.Fleet) int64 {
+	for _, p := range fleet.Processes {
+		if p.ID == process {
+			return p.Heartbeats
+		}
+	}
+	return 0
+}

@@ -1,0 +1,128 @@
+package acquirer_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// lateBeats is a store in which one heartbeat hangs and is stored all the same, whatever its context says by then.
+type lateBeats struct {
+	queue.Store
+	nth     int64 // which one
+	beats   atomic.Int64
+	release chan struct{}
+	// down: the others fail.
+	down bool
+}
+
+func (l *lateBeats) Heartbeat(ctx context.Context, h queue.Heartbeat) (queue.Fleet, error) {
+	if l.beats.Add(1) != l.nth {
+		if l.down {
+			return queue.Fleet{}, acquirertest.ErrDown
+		}
+		return l.Store.Heartbeat(ctx, h)
+	}
+	<-l.release
+	return l.Store.Heartbeat(context.WithoutCancel(ctx), h)
+}
+
+// registered are the processes that the store counts on, but for the one that asks.
+func (f *fleet) registered() (n int) {
+	f.t.Helper()
+	answer, err := f.inner.Heartbeat(f.ctx, queue.Heartbeat{Process: uuid.New(), Now: time.Now()})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return len(answer.Processes) - 1
+}
+
+// A graceful stop takes the process off the register although the store has counted a heartbeat more than it was told of, or counts
+// one after the stop, of a call that was given up. Others would count on it for a lease.
+func TestLeaveBesideLateHeartbeats(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		nth  int64
+		down bool
+		// early: it is stored while the process runs, else after the stop.
+		early bool
+	}{
+		"the answer is late":           {nth: 2, early: true},
+		"stored after the stop":        {nth: 2},
+		"the first, stored after that": {nth: 1, down: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				store := &lateBeats{Store: f.store, nth: c.nth, down: c.down, release: make(chan struct{})}
+				a, err := acquirer.New(store, f.bus, acquirer.Config{Heartbeat: 10 * time.Second, Lease: time.Hour, Timeout: 2 * time.Second})
+				if err != nil {
+					t.Fatal(err)
+				}
+				stop := f.runUntil(a)
+				f.pass(18 * time.Second) // it is given up, and another one has begun
+				if c.early {
+					close(store.release)
+					f.pass(0)
+				}
+				if err := stop(); (err == nil) != c.early {
+					t.Errorf("Run returned %v", err)
+				}
+				if !c.early {
+					close(store.release)
+				}
+				f.pass(0)
+				if n := f.registered(); n != 0 {
+					t.Errorf("%d processes are registered after the stop", n)
+				}
+			})
+		})
+	}
+}
+
+// So it does where the answer of the last heartbeat was lost.
+func TestLeaveAfterALostAnswer(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		_, stop := f.startStoppable(func(c *acquirer.Config) { c.Heartbeat, c.Lease = 10*time.Second, time.Hour })
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+			return acquirertest.Fault{Lost: v == acquirertest.Heartbeat}
+		})
+		f.pass(11 * time.Second)
+		f.store.Choose(nil)
+		stop()
+		if n := f.registered(); n != 0 {
+			t.Errorf("%d processes are registered after the stop", n)
+		}
+	})
+}
+
+// A process that holds jobs keeps its place: others take them over after the lease, and not before.
+func TestLateHeartbeatOfAHolder(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		store := &lateBeats{Store: f.store, nth: 2, release: make(chan struct{})}
+		a, err := acquirer.New(store, f.bus, acquirer.Config{
+			Heartbeat: 10 * time.Second, Lease: time.Hour, Timeout: 2 * time.Second, StopTimeout: 5 * time.Second,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := f.runUntil(a)
+		f.hand(a)
+		f.pass(18 * time.Second)
+		_ = stop()
+		close(store.release)
+		f.pass(0)
+		if n := f.registered(); n != 1 {
+			t.Errorf("%d processes are registered, want the one that holds a job", n)
+		}
+	})
+}

@@ -1,0 +1,100 @@
+package postgres_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/lifecycle"
+)
+
+// refusals of a trigger: one says why, the other leaves the row out without a word.
+var refusals = map[string]string{"raises": `RAISE 'kept by the host'`, "says nothing": `RETURN NULL`}
+
+// hostTrigger makes a trigger that refuses the rows that a condition describes.
+func hostTrigger(event, table, condition, refusal string) string {
+	return fmt.Sprintf(`CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN %s; END $$;
+		CREATE TRIGGER host BEFORE %s ON dormouse.%s FOR EACH ROW WHEN (%s) EXECUTE FUNCTION keeps()`, refusal, event, table, condition)
+}
+
+// A trigger of the host that keeps a row of one workspace from being written keeps all of that workspace's change from being written, and
+// no other's. It is the workspace that is to blame, not the store.
+func TestCommitBesideATriggerOfTheHost(t *testing.T) {
+	s, pool := open(t)
+	for how, refusal := range refusals {
+		for what, on := range map[string][3]string{
+			"workspace": {"UPDATE", "workspaces", "new.id = '%s'"},
+			"build":     {"INSERT", "builds", "new.workspace_id = '%s'"},
+			"event":     {"INSERT", "events", "new.workspace_id = '%s'"},
+			"job":       {"INSERT", "jobs", "position('%s' in convert_from(new.payload, 'UTF8')) > 0"},
+		} {
+			t.Run(what+" "+how, func(t *testing.T) {
+				exec(t, pool, emptySQL)
+				f := newFleet(t, s, 3)
+				exec(t, pool, `UPDATE dormouse.workspaces SET build_number = 1, build_id = gen_random_uuid(), build_status = 4, build_transition = 2,
+					build_reason = '', build_version_id = gen_random_uuid()`)
+				exec(t, pool, hostTrigger(on[0], on[1], fmt.Sprintf(on[2], f.ids[1]), refusal))
+				var changes []lifecycle.Change
+				for _, id := range f.ids {
+					c := started(t, load(t, s, id)[0])
+					c.Events = []lifecycle.Event{{Topic: lifecycle.TopicAudit, Kind: lifecycle.EventChanged, At: epoch, WorkspaceID: id}}
+					changes = append(changes, c)
+				}
+				if _, err := s.Commit(soon(t), epoch, changes); err == nil || errors.Is(err, lifecycle.ErrUnavailable) {
+					t.Errorf("together: %v", err)
+				}
+				for i, c := range changes {
+					outcomes, err := s.Commit(soon(t), epoch, []lifecycle.Change{c})
+					switch {
+					case i == 1 && (err == nil || errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "kept")):
+						t.Errorf("the one in the way: %v, %v", outcomes, err)
+					case i != 1 && (err != nil || !slices.Equal(outcomes, []lifecycle.Outcome{lifecycle.Applied})):
+						t.Errorf("another: %v, %v", outcomes, err)
+					}
+				}
+				var events, jobs int
+				must(t, pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM dormouse.events), (SELECT count(*) FROM dormouse.jobs)`).Scan(&events, &jobs))
+				if events != 2 || jobs != 2 {
+					t.Errorf("%d events and %d jobs, want those of the others", events, jobs)
+				}
+				exec(t, pool, `DROP TRIGGER host ON dormouse.`+on[1]+`; DROP FUNCTION keeps`)
+				if outcomes, err := s.Commit(soon(t), epoch, changes[1:2]); err != nil || outcomes[0] != lifecycle.Applied {
+					t.Errorf("afterwards: %v, %v", outcomes, err)
+				}
+			})
+		}
+	}
+}
+
+// What a trigger keeps from being written is not reported as written, by whatever else writes.
+func TestWritesBesideATriggerThatSaysNothing(t *testing.T) {
+	s, pool := open(t)
+	w := load(t, s, newFleet(t, s, 1).ids...)[0]
+	exec(t, pool, `CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$`)
+	for _, table := range []string{"workspaces", "owners", "templates", "jobs"} {
+		exec(t, pool, `CREATE TRIGGER host BEFORE INSERT OR UPDATE ON dormouse.`+table+` FOR EACH ROW EXECUTE FUNCTION keeps()`)
+	}
+	for what, write := range map[string]func() error{
+		"workspace": func() error {
+			next := w.Workspace
+			next.ID = uuid.New()
+			return s.CreateWorkspaces(soon(t), epoch, next)
+		},
+		"owner":     func() error { return s.PutOwner(soon(t), epoch, lifecycle.Owner{ID: uuid.New()}) },
+		"old owner": func() error { return s.PutOwner(soon(t), epoch, lifecycle.Owner{ID: w.Owner.ID, Name: "bob"}) },
+		"template":  func() error { return s.PutTemplate(soon(t), epoch, lifecycle.Template{ID: uuid.New()}) },
+		"job": func() error {
+			_, err := s.Enqueue(soon(t), epoch, []queue.Posting{{Type: "build"}})
+			return err
+		},
+	} {
+		if err := write(); err == nil || errors.Is(err, lifecycle.ErrUnavailable) || strings.Contains(err.Error(), "unknown") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
