@@ -164,11 +164,14 @@ func TestClaimUnderAShortWait(t *testing.T) {
 	}{
 		"number claimed last": {
 			`INSERT INTO dormouse.claimed (organization_id, priority, place) SELECT organization_id, priority, place FROM dormouse.jobs`, nil,
-			queue.Limits{}, "claimed",
+			queue.Limits{},
+			"claimed",
 		},
 		"organization": {
-			`SELECT pg_advisory_xact_lock(hashtextextended($1 || $2::uuid::text, 0))`, []any{postgres.DefaultSchema, org},
-			queue.Limits{PerTenant: 5}, "organization " + org.String(),
+			`SELECT pg_advisory_xact_lock(hashtextextended($1 || $2::uuid::text, 0))`,
+			[]any{postgres.DefaultSchema, org},
+			queue.Limits{PerTenant: 5},
+			"organization " + org.String(),
 		},
 		"record": {`SELECT FROM dormouse.processes WHERE id = $1 FOR UPDATE`, []any{process}, queue.Limits{}, "record of process " + process.String()},
 	} {

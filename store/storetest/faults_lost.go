@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 
 	"github.com/google/uuid"
 
@@ -20,7 +21,7 @@ func faultyLost(f *faultFixture) {
 		r := []queue.Renewal{{Handout: h, Process: process, Lines: []queue.Line{{At: k.now, Text: "a"}}}}
 		var got []queue.Renewed
 		f.call(name, func(ctx context.Context) (err error) { got, err = f.s.Renew(ctx, k.now, r); return err })
-		f.rule(len(got) == 1 && got[0].Err == want, "%s: %+v", name, got)
+		f.rule(len(got) == 1 && errors.Is(got[0].Err, want), "%s: %+v", name, got)
 	}
 	renew("Renew by nobody", uuid.New(), k.handout(job), queue.ErrProcessLost)
 	renew("Renew of a stale lease", k.process, stale, queue.ErrLeaseLost)
@@ -31,7 +32,7 @@ func faultyLost(f *faultFixture) {
 			got, err = f.s.End(ctx, k.now, []queue.End{{Handout: h, Outcome: queue.OutcomeSucceeded}})
 			return err
 		})
-		f.rule(len(got) == 1 && got[0].Err == queue.ErrLeaseLost, "%s: %+v", name, got)
+		f.rule(len(got) == 1 && errors.Is(got[0].Err, queue.ErrLeaseLost), "%s: %+v", name, got)
 	}
 	f.call("Reap of the living", failing(func(ctx context.Context) (queue.Reaped, error) {
 		return f.s.Reap(ctx, queue.ReapRequest{Now: k.now, Process: k.process, Heartbeats: -1, Limit: 10})
