@@ -11,9 +11,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/postgres"
+	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
 )
 
 // Whatever fails within a transaction of the host is an error of the call, which has no effect, and the transaction goes on; an error
@@ -87,4 +89,25 @@ func dumpIn(t *testing.T, tx pgx.Tx) (all []string) {
 	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	must(t, err)
 	return all
+}
+
+// A refusal whose answer breaks off is no refusal: it says what the database said.
+func TestARefusalThatBreaksOff(t *testing.T) {
+	pool := pgtest.Pool(t)
+	f := &fault{}
+	s, err := postgres.Faulty(pool, quiet, f.next)
+	must(t, err)
+	w := load(t, s, newFleet(t, s, 1).ids...)[0].Workspace
+	for n := 1; ; n++ {
+		ended := f.fail(n)
+		err := s.CreateWorkspaces(t.Context(), epoch, w)
+		hit := ended()
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) != hit || errors.Is(err, invalid.Err) == hit {
+			t.Errorf("fault %d: %v", n, err)
+		}
+		if !hit {
+			break
+		}
+	}
 }

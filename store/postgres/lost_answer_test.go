@@ -181,3 +181,85 @@ func TestWorkspacesAreWokenWhenTheFailureIsOver(t *testing.T) {
 		})
 	}
 }
+
+// Where it cannot be read what a commit has written whose answer was lost, that is an error, and no conflict.
+func TestALostCommitThatCannotBeRead(t *testing.T) {
+	pool := pgtest.Pool(t)
+	plain := over(t, pool)
+	asked, broken, write := 0, 0, func() {}
+	s, err := postgres.Faulty(pool, quiet, func() error {
+		switch asked++; {
+		case broken > 0 && asked == 1:
+			write()
+			return &pgconn.PgError{Code: "57P01", Message: "shutdown"}
+		case broken > 0 && asked == broken:
+			return &pgconn.PgError{Code: "58030", Message: "broken"}
+		}
+		return nil
+	})
+	must(t, err)
+	id := newFleet(t, s, 1).ids[0]
+	mine := wakeAt(load(t, s, id)[0], epoch)
+	write = func() {
+		_, err := plain.Commit(t.Context(), epoch, []lifecycle.Change{mine})
+		must(t, err)
+	}
+	for broken = 2; ; broken++ {
+		mine = wakeAt(load(t, plain, id)[0], epoch)
+		asked = 0
+		outcomes, err := s.Commit(t.Context(), epoch, []lifecycle.Change{mine})
+		if asked < broken {
+			must(t, err)
+			if outcomes[0] != lifecycle.Applied || broken < 4 {
+				t.Errorf("outcome %v after %d questions", outcomes[0], asked)
+			}
+			break
+		}
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != "58030" {
+			t.Errorf("failing at %d: %v, %v", broken, outcomes, err)
+		}
+	}
+}
+
+// A tick behind another one is one statement.
+func TestATickAsksOnce(t *testing.T) {
+	asked := 0
+	s, err := postgres.Faulty(pgtest.Pool(t), quiet, func() error { asked++; return nil })
+	must(t, err)
+	for i := range 3 {
+		asked = 0
+		until, err := s.Ticked(t.Context(), epoch.Add(time.Duration(i)*time.Minute), time.Minute, time.Hour)
+		must(t, err)
+		if !until.IsZero() {
+			t.Errorf("tick %d settles until %v", i, until)
+		}
+	}
+	if asked != 4 { // it, what is set for it, and both answers
+		t.Errorf("%d things are asked", asked)
+	}
+}
+
+// Whoever asks what is due, and on the way finds marks that others have left, gets the workspaces or an error, wherever something fails once.
+func TestDueWhileMarksCannotBeWorkedOff(t *testing.T) {
+	pool := pgtest.Pool(t)
+	f := &fault{}
+	s, err := postgres.Faulty(pool, quiet, f.next)
+	must(t, err)
+	fleet := newFleet(t, s, 3)
+	for n := 1; ; n++ {
+		exec(t, pool, `UPDATE dormouse.workspaces SET wake_at = NULL`)
+		exec(t, pool, `INSERT INTO dormouse.marks (subject, owner, due_at, touched_at) VALUES ($1, true, $2, '-infinity')
+			ON CONFLICT (subject) DO UPDATE SET touched_at = excluded.touched_at`, fleet.owner.ID, epoch)
+		ended := f.fail(n)
+		due, err := s.Due(t.Context(), lifecycle.DueQuery{Now: epoch, Limit: 10})
+		hit := ended()
+		if err == nil && len(due) != len(fleet.ids) {
+			t.Errorf("fault %d: %d are due, and no error", n, len(due))
+		}
+		if !hit {
+			must(t, err)
+			break
+		}
+	}
+}

@@ -112,6 +112,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"watch everything", testWatchEverything},
 		{"shares", testShares},
 		{"replica from the future", testReplicaFromTheFuture},
+		{"replicas at the edge", testReplicaEdges},
 		{"load once", testLoadOnce},
 		{"remove", testRemove},
 		{"two changes of one", testTwoChangesOfOne},

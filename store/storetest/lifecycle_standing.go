@@ -85,3 +85,19 @@ func testReplicaFromTheFuture(f *fixture) {
 	f.must(err)
 	f.rule(share.Count == 2, "when it is seen in time again, it has one: got %v", share)
 }
+
+// testReplicaEdges looks at a replica at the very end of the time in which it counts, on either side of now, and just within it.
+func testReplicaEdges(f *fixture) {
+	s := skipUnless[lifecycle.Sharder](f)
+	const ttl = time.Minute
+	for _, c := range []struct {
+		seen time.Duration
+		want int
+	}{{-ttl, 1}, {-ttl + time.Microsecond, 2}, {0, 2}, {ttl - time.Microsecond, 2}, {ttl, 1}} {
+		_, err := s.Shard(f.ctx, epoch.Add(c.seen), f.owner.ID, ttl)
+		f.must(err)
+		share, err := s.Shard(f.ctx, epoch, f.template.ID, ttl)
+		f.must(err)
+		f.rule(share.Count == c.want, "a replica counts within less than a TTL of now: seen %s from it, the count is %d, want %d", c.seen, share.Count, c.want)
+	}
+}
