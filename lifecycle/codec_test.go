@@ -72,7 +72,7 @@ func TestUnknownMembersAreKept(t *testing.T) {
 // Whoever takes policies from people can refuse a rule that is misspelled.
 func TestUnknownMembersAreNamed(t *testing.T) {
 	for text, want := range map[string][]string{
-		`{}`: nil, `{"default_ttl":"1h0m0s"}`: nil, `{"defualt_ttl":"1h0m0s","Failure_TTL":{"a":1}}`: {"Failure_TTL", "defualt_ttl"},
+		`{}`: nil, `{"default_ttl":"1h0m0s"}`: nil, `{"default_tll":"1h0m0s","Failure_TTL":{"a":1}}`: {"Failure_TTL", "default_tll"},
 	} {
 		var p lifecycle.Policy
 		if err := json.Unmarshal([]byte(text), &p); err != nil || !slices.Equal(p.Unknown(), want) {

@@ -1,11 +1,13 @@
 package lifecycle_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -147,5 +149,72 @@ func TestObserveAfterAFailure(t *testing.T) {
 	got := do(t, asleep, now, lifecycle.Observe(lifecycle.Observation{Running: true}))
 	if got.Status() != lifecycle.StatusRunning || !got.Workspace.DeletingAt.IsZero() {
 		t.Errorf("a dormant one that was started behind the engine's back is %v, deleted at %v", got.Status(), got.Workspace.DeletingAt)
+	}
+}
+
+// What is observed ends what was counted of failures, and leaves the graces of a change that nobody announced.
+func TestObserveEndsWhatWasCounted(t *testing.T) {
+	now := monday.Add(time.Hour)
+	s := newWorkspace(built(lifecycle.TransitionStop, lifecycle.JobFailed), workspace(func(w *lifecycle.Workspace) {
+		w.Failures, w.StartFailures, w.AttentionAt = 3, 2, monday
+		w.Backoff = lifecycle.Backoff{Until: now.Add(day), Attempts: 7, Cause: lifecycle.SkipError, Message: "broken"}
+	}))
+	c := must1(lifecycle.Observe(lifecycle.Observation{Since: monday.Add(30*time.Minute + 1)})(s, now))
+	w := c.Workspace
+	if w.Failures != 0 || w.StartFailures != 0 || !w.AttentionAt.IsZero() || w.Backoff != (lifecycle.Backoff{}) {
+		t.Errorf("still counted: %+v", w)
+	}
+	if want := (lifecycle.Floors{Stop: now.Add(2 * time.Hour), Dormancy: now.Add(2 * time.Hour), Delete: now.Add(day)}); w.Floors != want {
+		t.Errorf("floors %+v, want %+v", w.Floors, want)
+	}
+	if told(c.Events) != "audit/workspace.observed " || c.Events[0].Message != "stands still since 2026-03-02T09:30:00Z" {
+		t.Errorf("told %s: %+v", told(c.Events), c.Events)
+	}
+	for name, o := range map[string]struct {
+		o    lifecycle.Observation
+		says string
+	}{
+		"runs":       {lifecycle.Observation{Running: true}, "runs since 2026-03-02T10:00:00Z"},
+		"is deleted": {lifecycle.Observation{Deleted: true}, "is deleted since 2026-03-02T10:00:00Z"},
+	} {
+		if c := must1(lifecycle.Observe(o.o)(s, now)); c.Events[0].Message != o.says {
+			t.Errorf("%s: says %q", name, c.Events[0].Message)
+		}
+	}
+}
+
+// The version that runs is the one that was seen, or that of the build before, or the active one.
+func TestObserveNamesTheVersion(t *testing.T) {
+	now := monday.Add(time.Hour)
+	for name, c := range map[string]struct {
+		s    lifecycle.Snapshot
+		o    lifecycle.Observation
+		want uuid.UUID
+	}{
+		"seen":       {stopped(), lifecycle.Observation{Running: true, Version: id(0x77)}, id(0x77)},
+		"the last":   {stopped(), lifecycle.Observation{Running: true}, oldVersion},
+		"the active": {newWorkspace(), lifecycle.Observation{Running: true}, activeVersion},
+	} {
+		if got := must1(lifecycle.Observe(c.o)(c.s, now)).Build.TemplateVersionID; got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// A clock may be a minute ahead; what was seen at the instant of the last build's end is news.
+func TestObserveAtTheEdges(t *testing.T) {
+	now := monday.Add(time.Hour)
+	s := running()
+	do(t, s, now, lifecycle.Observe(lifecycle.Observation{Since: now.Add(time.Minute)}))
+	refuse(t, "a minute and more ahead", s, now, lifecycle.Observe(lifecycle.Observation{Since: now.Add(time.Minute + us)}), nil)
+	do(t, s, now, lifecycle.Observe(lifecycle.Observation{Since: s.Build.CompletedAt}))
+	refuse(t, "before its end", s, now, lifecycle.Observe(lifecycle.Observation{Since: s.Build.CompletedAt.Add(-us)}), lifecycle.ErrUnchanged)
+	var refused *invalid.Error
+	if _, err := lifecycle.Observe(lifecycle.Observation{Since: time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC)})(newWorkspace(), now); !errors.As(err, &refused) || refused.Field != "Observation.Since" {
+		t.Errorf("an instant that is none: %v", err)
+	}
+	kept := stopped(workspace(func(w *lifecycle.Workspace) { w.DeletingAt = now.Add(9 * day) }))
+	if got := do(t, kept, now, lifecycle.Observe(lifecycle.Observation{Running: true})); !got.Workspace.DeletingAt.IsZero() {
+		t.Errorf("what runs is deleted at %v", got.Workspace.DeletingAt)
 	}
 }

@@ -192,6 +192,7 @@ func TestPruning(t *testing.T) {
 		"events alone":  {executor.Config{EventRetention: 48 * time.Hour}, &pruned{}, []string{"events"}, 0},
 		"neither":       {executor.Config{}, &pruned{}, nil, 0},
 		"both fail":     {executor.Config{Retention: 24 * time.Hour, EventRetention: 48 * time.Hour}, &pruned{fails: errBroken}, []string{"builds", "events"}, 1},
+		"events, fail":  {executor.Config{EventRetention: 48 * time.Hour}, &pruned{events: []int{500}, fails: errBroken}, []string{"events"}, 1},
 		"a page, fails": {executor.Config{Retention: 24 * time.Hour}, &pruned{builds: []int{500}, fails: errBroken}, []string{"builds"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

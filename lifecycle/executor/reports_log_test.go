@@ -308,3 +308,26 @@ func TestPausesOfWhatTheStoreRefuses(t *testing.T) {
 		t.Errorf("tried %d times in 12 hours", len(at))
 	}
 }
+
+// A start that is missed is a line for whoever asks for all of them, a tick that fails is an error, and one that its host ends is neither.
+func TestWhatTheLogSaysOfTicks(t *testing.T) {
+	f := newFleet(t)
+	f.add(numbered(1, stopped(autostart("0 9 * * *"), policy(func(p *lifecycle.Policy) { p.MaxLateness = time.Minute }))))
+	log := &logs{}
+	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	f.executor(executor.Config{Logger: logger}, nil).Tick(f.ctx, monday.Add(day+time.Hour))
+	if n := log.count("transition skipped", "level=DEBUG", "skip_reason=missed_window", "workspace_id="+id(1).String()); n != 1 {
+		t.Errorf("%d lines of the missed start", n)
+	}
+	store := &hooked{Store: f.store}
+	e := f.executor(executor.Config{Logger: logger}, store)
+	for want, err := range []error{context.Canceled, errBroken} {
+		store.due = func() error { return err }
+		if s := e.Tick(f.ctx, monday.Add(2*day)); !errors.Is(s.Err, err) {
+			t.Fatalf("the tick returns %v", s.Err)
+		}
+		if n := log.count("tick failed", "level=ERROR"); n != want {
+			t.Errorf("%d errors after %v, want %d", n, err, want)
+		}
+	}
+}

@@ -130,6 +130,7 @@ type write[R any] func(buf []byte, n int, row func(int) *R) []byte
 // element appends a value of a row, of a type of the server; ok is false for NULL.
 type element[R any] func(buf []byte, r *R) (_ []byte, ok bool)
 
+// array writes a column of such values; oid is their type.
 func (e element[R]) array(oid uint32) write[R] {
 	return func(buf []byte, n int, row func(int) *R) []byte {
 		start := len(buf)
@@ -157,6 +158,7 @@ func (e element[R]) array(oid uint32) write[R] {
 	}
 }
 
+// elementOf is [valuesOf] for those that are written: it knows the same types.
 func elementOf[R any](of any) write[R] {
 	switch of := of.(type) {
 	case func(*R) key:
@@ -203,7 +205,7 @@ func elementOf[R any](of any) write[R] {
 			return binary.BigEndian.AppendUint64(b, uint64(v.UnixMicro()-epoch)), !v.IsZero()
 		}).array(pgtype.TimestamptzOID)
 	}
-	return nil
+	panic("postgres: a column of a type that arrays_sent.go does not know")
 }
 
 // epoch is the year 2000, from which the server counts, in microseconds.
