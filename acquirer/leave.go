@@ -53,12 +53,11 @@ func (a *Acquirer) unregisterProcess(ctx context.Context, process uuid.UUID, hea
 		if err != nil || reaped.Lost {
 			return
 		}
-		h := queue.Heartbeat{Process: process, Name: a.cfg.Instance, Now: a.now()}
-		fleet, err := ask(ctx, a, "heartbeat", func(ctx context.Context) (queue.Fleet, error) { return a.store.Heartbeat(ctx, h) })
-		if err != nil {
+		b := a.beat(ctx, a.store, "heartbeat")
+		if b.err != nil {
 			return
 		}
-		heartbeats = heartbeatsOf(process, fleet)
+		heartbeats = heartbeatsOf(process, b.fleet)
 	}
 }
 

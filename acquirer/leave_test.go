@@ -104,6 +104,27 @@ func TestLeaveAfterALostAnswer(t *testing.T) {
 	})
 }
 
+// So it does where the heartbeat that asks for the count is itself given up, and is stored.
+func TestLeaveWithALateHeartbeatOfItsOwn(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		stop := f.runUntil(f.make(f.bus, func(c *acquirer.Config) { c.Heartbeat, c.Lease = 10*time.Second, time.Hour }))
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+			return acquirertest.Fault{Lost: v == acquirertest.Heartbeat}
+		})
+		f.pass(11 * time.Second)
+		release := f.hang(acquirertest.Heartbeat, true)
+		if err := stop(); err == nil {
+			t.Error("Run does not name the heartbeat that has not returned")
+		}
+		release()
+		f.pass(0)
+		if n := f.registered(); n != 0 {
+			t.Errorf("%d processes are registered after the stop", n)
+		}
+	})
+}
+
 // A process that cannot find out what its last claim has got tells the others of what it has announced to nobody yet.
 func TestLastAnnouncementsBesideAnUnsettledClaim(t *testing.T) {
 	t.Parallel()
