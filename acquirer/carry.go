@@ -53,6 +53,7 @@ const unnumbered = math.MaxInt64
 func (a *Acquirer) notesOf(now time.Time, postings []queue.Posting) (notes []laneNote) {
 	places := make(map[queue.Lane]int, 1)
 	for _, p := range postings {
+		p.Payload = nil // it would be copied
 		job, err := p.Job(now)
 		if err != nil || waits(job) {
 			continue // the store says what is wrong
