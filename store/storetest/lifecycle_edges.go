@@ -51,7 +51,7 @@ func testEngineRefused(f *fixture) {
 
 // testHoldTexts puts holds whose note is as long as it may be, and longer when it is cleaned.
 func testHoldTexts(f *fixture) {
-	hold := lifecycle.Hold{Until: epoch.Add(time.Hour), Note: strings.Repeat("\xff", 500), By: "a\nb"}
+	hold := lifecycle.Hold{Until: epoch.Add(time.Hour), Note: strings.Repeat("\x01", 500), By: "a\nb"}
 	s := f.besides(func(*lifecycle.Template, *lifecycle.Workspace) {})
 	next := s.Template
 	next.Hold = hold
