@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 	"github.com/dormouse-go/dormouse/store"
@@ -68,8 +67,10 @@ func worked(start *lifecycle.Build, next lifecycle.Build, w *lifecycle.Workspace
 	default:
 		end = next.CreatedAt
 	}
-	end = micros.Later(end, start.CreatedAt.Add(beat))
-	return forecast.Session{Begin: start.CreatedAt, End: micros.Earlier(end, now)}
+	if least := start.CreatedAt.Add(beat); end.Before(least) {
+		end = least
+	}
+	return forecast.Session{Begin: start.CreatedAt, End: earlier(end, now)}
 }
 
 // people are the pasts of the workspaces that were used: what the journal has heard, and before that what the store's builds tell.
@@ -93,8 +94,15 @@ func (s *Source) people(h *history) (list []forecast.Past) {
 func before(sessions []forecast.Session, at time.Time) (list []forecast.Session) {
 	for i := len(sessions) - 1; i >= 0; i-- {
 		if s := sessions[i]; s.Begin.Before(at) {
-			list = append(list, forecast.Session{Begin: s.Begin, End: micros.Earlier(s.End, at)})
+			list = append(list, forecast.Session{Begin: s.Begin, End: earlier(s.End, at)})
 		}
 	}
 	return list
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
