@@ -162,7 +162,7 @@ func (p *Plane) executorConfig() (executor.Config, error) {
 	return cfg, nil
 }
 
-// Organization is the one that the plane is of: [Config.Organization].
+// Organization is [Config.Organization]: the one whose workspaces, templates and jobs the plane reaches.
 func (p *Plane) Organization() uuid.UUID { return p.cfg.Organization }
 
 // workspaces and jobs are what the plane's own organization may ask for.

@@ -18,14 +18,37 @@ func (h *Hold) Redact(names []string, pseudonym string) (found bool) {
 	return found || beyond
 }
 
-// Redact does the same with all that is kept of a template beyond its policy.
+// Redact does the same with all that is kept of a template beyond its policies.
 func (t *Template) Redact(names []string, pseudonym string) (found bool) {
-	held := t.Hold.Redact(names, pseudonym)
+	held, agreed := t.Hold.Redact(names, pseudonym), t.Terms.redact(names, pseudonym)
+	previous, before := t.Previous.redacted(names, pseudonym)
+	t.Previous = previous
 	t.unread, found = t.unread.Redact(names, pseudonym)
 	if found && t.unread.Whole() != nil {
 		t.ReadState(t.unread.Whole())
 	}
-	return found || held
+	return found || held || agreed || before
+}
+
+func (p *PolicyTerms) redact(names []string, pseudonym string) (found bool) {
+	p.unread, found = p.unread.Redact(names, pseudonym)
+	return found
+}
+
+// redacted is another one: copies of the template share what it remembers.
+func (p *Superseded) redacted(names []string, pseudonym string) (next *Superseded, found bool) {
+	if p == nil {
+		return nil, false
+	}
+	kept := *p
+	agreed := kept.Terms.redact(names, pseudonym)
+	previous, before := p.Previous.redacted(names, pseudonym)
+	kept.Previous = previous
+	kept.unread, found = p.unread.Redact(names, pseudonym)
+	if !found && !agreed && !before {
+		return p, false
+	}
+	return &kept, true
 }
 
 // Redact does the same with the state of the engine.

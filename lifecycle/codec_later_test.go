@@ -269,6 +269,13 @@ func TestStateThatCannotBeReadIsNotChanged(t *testing.T) {
 	named = must1(lifecycle.ReplaceTemplate(whole, named, monday))
 	sameJSON(t, "another name", must1(named.MarshalState()), []byte(`{"floors":7}`))
 
+	// The note quotes what cannot be read, and is no longer than a note may be: a host may pass it through.
+	long := fmt.Sprintf(`{"hold":{"until":%q}}`, strings.Repeat("x", 2000))
+	held.ReadState([]byte(long))
+	held.Name = "other"
+	renamed := must1(lifecycle.ReplaceTemplate(held, held, monday))
+	sameJSON(t, "another name, held", must1(renamed.MarshalState()), []byte(long))
+
 	whole.VersionSince = monday
 	_, err := whole.MarshalState()
 	refused("a state that a store has changed", err)

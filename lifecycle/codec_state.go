@@ -152,9 +152,10 @@ func (h *storedHold) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// unreadableHold holds everything for good. It is nobody's, so that nobody who is forgotten is taken out of it.
+// unreadableHold holds everything for good. It is nobody's, so that nobody who is forgotten is taken out of it, and valid, so that
+// a host may pass it through.
 func unreadableHold(err error) Hold {
-	return Hold{Until: lastInstant.time(), Note: cutMessage("stored state cannot be used: " + err.Error())}
+	return Hold{Until: lastInstant.time(), Note: cutText("stored state cannot be used: "+err.Error(), maxNote)}
 }
 
 // refuse is the error where what stands for a text that could not be read has changed. The hold that stands for it says why.

@@ -19,7 +19,8 @@ import (
 // and histories, their turns in line, notices that still wait for them. Where they acted on what is others', in holds, builds,
 // retries, pauses, pool claims that are over, and events that wait for delivery, the pseudonym takes the place of name and id,
 // and what they noted goes. What happened, when, and to which workspace stays. So does what a later version has stored and this one
-// cannot read: a fleet of two versions forgets by the newer one.
+// cannot read, but for the state of templates and the engine, in which their names are looked for: a fleet of two versions forgets by
+// the newer one.
 type Forgetter interface {
 	// Forget forgets a person, all or nothing. While they own a workspace that is not deleted, a job that is not over, or a
 	// pool member that is not gone, it is [lifecycle.ErrInUse] and has no effect. A person nobody knows is no error, so it
@@ -71,7 +72,7 @@ func (p *Person) Within(organization uuid.UUID) bool {
 // LeaveHold takes them out of a hold, and reports whether they were in it.
 func (p *Person) LeaveHold(h *lifecycle.Hold) bool { return h.Redact(p.Names, p.Pseudonym.String()) }
 
-// LeaveTemplate takes them out of a template, whose hold may be one that this version cannot read.
+// LeaveTemplate takes them out of the hold of a template, and of what this version cannot read of its state.
 func (p *Person) LeaveTemplate(t *lifecycle.Template) bool {
 	return t.Redact(p.Names, p.Pseudonym.String())
 }

@@ -166,6 +166,8 @@ func (c *committer) take() batch {
 		c.pending = c.empty()
 		c.pending.changes = append(c.pending.changes, b.changes[c.size:]...)
 		c.pending.origins = append(c.pending.origins, b.origins[c.size:]...)
+		clear(b.changes[c.size:]) // or whoever fills the batch again keeps the pages of this tick in memory
+		clear(b.origins[c.size:])
 		b = batch{b.changes[:c.size], b.origins[:c.size]}
 	}
 	return b

@@ -2,8 +2,11 @@ package executor_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,5 +117,33 @@ func TestHangingReceiversAreBounded(t *testing.T) {
 			t.Errorf("Run names %d events: %v", n, err)
 		}
 		close(release)
+	})
+}
+
+// A commit that was given up has its changes for itself until it returns: later ticks fill other batches.
+func TestACommitThatWasGivenUpKeepsItsChanges(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		f.addDue(1, start)
+		f.addDue(2, start)
+		release, same := make(chan struct{}), make(chan bool)
+		var hung atomic.Bool
+		store := &hooked{Store: f.store, commit: func(changes []lifecycle.Change) error {
+			if hung.Swap(true) {
+				return nil
+			}
+			before := slices.Clone(changes)
+			<-release
+			same <- slices.EqualFunc(before, changes, func(a, b lifecycle.Change) bool { return a.Workspace == b.Workspace })
+			return errBroken
+		}}
+		e := f.executor(executor.Config{StoreTimeout: time.Second}, store)
+		if s := e.Tick(f.ctx, start); !errors.Is(s.Err, lifecycle.ErrUnavailable) {
+			t.Fatalf("the tick returns %v", s.Err)
+		}
+		wantStats(t, e.Tick(f.ctx, start), 2, 0, 0)
+		close(release)
+		if !<-same {
+			t.Error("the changes of a commit under way are others")
+		}
 	})
 }

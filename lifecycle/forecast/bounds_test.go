@@ -29,7 +29,7 @@ func answers(from, until time.Time, hour, build, misses float64) map[string]func
 		},
 		"SuggestPool": func() (any, error) { return forecast.SuggestPool(members, misses, from, until, costs) },
 		"ComparePlan": func() (any, error) {
-			return forecast.ComparePlan(lifecycle.PolicyPlan{Change: lifecycle.PolicyChange{At: from}}, none, until, forecast.PlanConfig{})
+			return forecast.ComparePlan(lifecycle.PolicyPlan{Change: lifecycle.PolicyChange{At: from}}, none, until, forecast.PlanConfig{SimulateConfig: costs})
 		},
 	}
 }
@@ -50,10 +50,10 @@ func TestAnswersCanBeWritten(t *testing.T) {
 		"10000, said in a zone":  {last.Add(-time.Hour), time.Date(9999, 12, 31, 23, 0, 0, 0, west), 1, 1, 0.1, []string{"Forecast", "Simulate", "Suggest", "SuggestPool", "ComparePlan"}},
 		"the year 0":             {time.Date(0, 12, 31, 23, 0, 0, 0, time.UTC), time.Time{}.Add(time.Hour), 1, 1, 0.1, []string{"Forecast", "Simulate", "Suggest", "SuggestPool", "ComparePlan"}},
 		"backwards":              {noon, noon.Add(-1), 1, 1, 0.1, []string{"Forecast", "Simulate", "Suggest", "SuggestPool", "ComparePlan"}},
-		"an hour costs NaN":      {noon, noon.Add(time.Hour), math.NaN(), 1, 0.1, []string{"Simulate", "Suggest", "SuggestPool"}},
-		"an hour costs too much": {noon, noon.Add(time.Hour), 1e308, 1, 0.1, []string{"Simulate", "Suggest", "SuggestPool"}},
-		"a build costs infinity": {noon, noon.Add(time.Hour), 1, math.Inf(1), 0.1, []string{"Simulate", "Suggest", "SuggestPool"}},
-		"a build costs less":     {noon, noon.Add(time.Hour), 1, -1, 0.1, []string{"Simulate", "Suggest", "SuggestPool"}},
+		"an hour costs NaN":      {noon, noon.Add(time.Hour), math.NaN(), 1, 0.1, []string{"Simulate", "Suggest", "SuggestPool", "ComparePlan"}},
+		"an hour costs too much": {noon, noon.Add(time.Hour), 1e308, 1, 0.1, []string{"Simulate", "Suggest", "SuggestPool", "ComparePlan"}},
+		"a build costs infinity": {noon, noon.Add(time.Hour), 1, math.Inf(1), 0.1, []string{"Simulate", "Suggest", "SuggestPool", "ComparePlan"}},
+		"a build costs less":     {noon, noon.Add(time.Hour), 1, -1, 0.1, []string{"Simulate", "Suggest", "SuggestPool", "ComparePlan"}},
 		"misses of NaN":          {noon, noon.Add(time.Hour), 1, 1, math.NaN(), []string{"SuggestPool"}},
 	} {
 		for function, ask := range answers(c.from, c.until, c.hour, c.build, c.misses) {

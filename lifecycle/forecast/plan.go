@@ -62,13 +62,10 @@ func ComparePlan(p lifecycle.PolicyPlan, fleet iter.Seq[lifecycle.Snapshot], unt
 	if until.IsZero() {
 		until = from.AddDate(0, 0, 28)
 	}
-	switch {
-	case from.IsZero():
+	if from.IsZero() {
 		return PlanComparison{}, invalid.New("PolicyPlan.Change.At", "", "must be set, as NewPolicyPlan does")
-	case !until.After(from):
-		return PlanComparison{}, invalid.New("until", until, "must be after the plan was made, %v", from)
 	}
-	if err := cmp.Or(validSpan(from, until), invalid.Count("PlanConfig.List", c.List), c.Assumptions.Validate()); err != nil {
+	if err := cmp.Or(validSpan(from, until), invalid.Count("PlanConfig.List", c.List), c.validate()); err != nil {
 		return PlanComparison{}, err
 	}
 	run := newComparing(p, from, until.UTC(), c)

@@ -42,12 +42,14 @@ type SimulateConfig struct {
 const maxCost = 1e12
 
 func (c *SimulateConfig) validate() error {
-	for field, cost := range map[string]float64{"SimulateConfig.HourCost": c.HourCost, "SimulateConfig.BuildCost": c.BuildCost} {
-		if !(cost >= 0 && cost <= maxCost) { // not the other way round: that would let NaN pass
-			return invalid.New(field, cost, "must be between 0 and %v", maxCost)
-		}
+	return cmp.Or(validCost("SimulateConfig.HourCost", c.HourCost), validCost("SimulateConfig.BuildCost", c.BuildCost), c.Assumptions.Validate())
+}
+
+func validCost(field string, cost float64) error {
+	if !(cost >= 0 && cost <= maxCost) { // not the other way round: that would let NaN pass
+		return invalid.New(field, cost, "must be between 0 and %v", maxCost)
 	}
-	return c.Assumptions.Validate()
+	return nil
 }
 
 // validSpan refuses an end that is not after its beginning, and instants of years that JSON cannot say.

@@ -33,7 +33,7 @@ func (s *Store) putTemplate(now time.Time, t lifecycle.Template) error {
 	if err != nil {
 		return err
 	}
-	t.Name, t.Hold = form.Text(t.Name), cleanHold(t.Hold)
+	t.Name = form.Text(t.Name)
 	row := s.templates.put(t.ID)
 	row.Template = t
 	s.fleet.wakeAll(row.members, ofTemplate, now)
@@ -83,7 +83,6 @@ func (s *Store) putEngine(now time.Time, e lifecycle.Engine) error {
 	if err != nil {
 		return err
 	}
-	e.Hold = cleanHold(e.Hold)
 	s.engine = e
 	s.wakeEverything(now)
 	return nil

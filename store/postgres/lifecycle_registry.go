@@ -31,7 +31,6 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 	if err != nil {
 		return err
 	}
-	t.Hold.Note, t.Hold.By = form.Text(t.Hold.Note), form.Text(t.Hold.By)
 	if t, err = lifecycle.ReplaceTemplate(old, t, now); err != nil {
 		return fmt.Errorf("put %w", err)
 	}
@@ -126,7 +125,6 @@ var recordAllSQL = recordSQL(1, `true`)
 
 // PutEngine implements [lifecycle.Holder]; its workspaces follow as in [Store.PutTemplate].
 func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
-	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
 	events, err := s.eventArgs()
 	if err != nil {
 		return wrap(err, "put engine")

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dormouse-go/dormouse/store/form"
-
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -120,7 +118,6 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 	if err != nil {
 		return err
 	}
-	t.Hold.Note, t.Hold.By = form.Text(t.Hold.Note), form.Text(t.Hold.By)
 	if t, err = lifecycle.ReplaceTemplate(old, t, now); err != nil {
 		return fmt.Errorf("put %w", err)
 	}
@@ -151,7 +148,6 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 
 // PutEngine implements [lifecycle.Holder].
 func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {
-	e.Hold.Note, e.Hold.By = form.Text(e.Hold.Note), form.Text(e.Hold.By)
 	err := s.write(ctx, func(tx *tx) error {
 		old, err := tx.engine()
 		if err != nil {

@@ -51,6 +51,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"owner returns", testOwnerReturns},
 		{"engine held", testEngineHeld},
 		{"engine refused", testEngineRefused},
+		{"hold texts", testHoldTexts},
 		{"owner wakes", testOwnerWakes},
 		{"brake", testBrake},
 		{"brake per template", testBrakePerTemplate},

@@ -3,7 +3,9 @@ package storetest
 import (
 	"errors"
 	"reflect"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -45,6 +47,26 @@ func testEngineRefused(f *fixture) {
 	after, err := h.Engine(f.ctx)
 	f.must(err)
 	f.rule(reflect.DeepEqual(after, before), "an engine that is refused changes nothing: got %+v, want %+v", after, before)
+}
+
+// testHoldTexts puts holds whose note is as long as it may be, and longer when it is cleaned.
+func testHoldTexts(f *fixture) {
+	hold := lifecycle.Hold{Until: epoch.Add(time.Hour), Note: strings.Repeat("\x01", 500), By: "a\nb"}
+	s := f.besides(func(*lifecycle.Template, *lifecycle.Workspace) {})
+	next := s.Template
+	next.Hold = hold
+	f.must(f.s.PutTemplate(f.ctx, epoch, next))
+	kept := map[string]lifecycle.Hold{"template": f.load(s.Workspace.ID).Template.Hold}
+	if h, ok := lifecycle.Ability[lifecycle.Holder](f.s); ok {
+		f.must(h.PutEngine(f.ctx, epoch, lifecycle.Engine{Hold: hold}))
+		e, err := h.Engine(f.ctx)
+		f.must(err)
+		kept["engine"] = e.Hold
+	}
+	for of, h := range kept {
+		f.rule(h.Until == hold.Until && h.By == "a b" && utf8.ValidString(h.Note) && h.Note != "" && len(h.Note) <= 500,
+			"the texts of a hold are cleaned, and cut then: of the %s got %+q by %q", of, h.Note, h.By)
+	}
 }
 
 // testOutboxPrecision writes events of instants between two microseconds.

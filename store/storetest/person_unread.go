@@ -34,6 +34,8 @@ func testForgetUnread(f *fixture, s store.Store) {
 		put(`{"hold":{"until":"2027-01-01T00:00:00Z","by":"ann","with":[{"by":"zoe","note":"of zoe"}]}}`),
 		put(`{"hold":{},"signed":"zoe"}`),
 		put(`{"hold":["of","zoe"],"floors":7}`),
+		put(`{"terms":{"at":"2026-01-01T00:00:00Z","agreed":["zoe"]}}`),
+		put(`{"previous":{"rules":2,"policy":{},"by":"zoe","previous":{"rules":1,"policy":{},"terms":{"by":"zoe"}}}}`),
 	}
 	others := put(`{"hold":{"until":"2027-01-01T00:00:00Z","rules":["moving"],"note":"not zoe's","by":"ann"}}`)
 	was := text(others)

@@ -7,9 +7,9 @@
 //
 // # What it does not know
 //
-// What happened beside builds, such as starts that were skipped, and when people worked: the store does not keep that. A
-// [Journal] does, in memory, and [Source.Learn] makes the band of the forecast from it; a host that keeps it for longer embeds
-// the Source and answers webui.Recorder and webui.Usage itself. What ran last week is counted from the store's builds.
+// What happened beside builds, such as starts that were skipped, and when exactly people worked: the store does not keep that. A
+// [Journal] does, in memory; a host that keeps it for longer embeds the Source and answers webui.Recorder and webui.Usage
+// itself. What ran last week is counted from the store's builds, from which [Source.Learn] also takes what the journal has not heard.
 package planesource
 
 import (
