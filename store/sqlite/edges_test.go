@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -62,6 +63,18 @@ func TestLoadManyOnce(t *testing.T) {
 		if len(found) != n || len(seen) != n {
 			t.Errorf("%d workspaces, of which %d are different, want %d", len(found), len(seen), n)
 		}
+	}
+}
+
+// A limit that nothing reaches is no limit, and no memory is taken for so many rows.
+func TestDueWithoutALimit(t *testing.T) {
+	s := newStore(t)
+	ids := seed(t, s, 3)
+	write(t, s.DB(), `UPDATE dormouse_workspaces SET wake_at = ?`, killEpoch.UnixMicro())
+	due, err := s.Due(t.Context(), lifecycle.DueQuery{Now: killEpoch, Limit: math.MaxInt})
+	must(t, err)
+	if len(due) != len(ids) {
+		t.Errorf("%d are due, want %d", len(due), len(ids))
 	}
 }
 
