@@ -34,7 +34,7 @@ func TestManyNamedMembers(t *testing.T) {
 	must(t, err)
 	for name, q := range map[string]prewarm.Query{
 		"ids": {IDs: ids}, "resources": {Resources: resources}, "both": {IDs: ids, Resources: resources},
-		"due": {IDs: ids, DueBy: killEpoch}, "limited": {Resources: resources, Limit: 700}, "bounded": {IDs: ids, Limit: n},
+		"twice": {IDs: slices.Concat(ids, ids)}, "due": {IDs: ids, DueBy: killEpoch}, "limited": {Resources: resources, Limit: 700}, "bounded": {IDs: ids, Limit: n},
 	} {
 		q.Pool = "a"
 		found, err := s.Members(t.Context(), q)

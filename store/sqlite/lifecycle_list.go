@@ -145,9 +145,7 @@ SELECT organization_id FROM {workspaces} INDEXED BY {workspaces_status} WHERE or
 // organizations are those asked for, each once, or all that have workspaces if none was.
 func (s *Store) organizations(ctx context.Context, wanted []uuid.UUID) (all []uuid.UUID, err error) {
 	if len(wanted) > 0 {
-		all = slices.Clone(wanted)
-		slices.SortFunc(all, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
-		return slices.Compact(all), nil
+		return distinct(wanted), nil
 	}
 	if err := s.ready(ctx); err != nil {
 		return nil, err
