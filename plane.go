@@ -162,10 +162,10 @@ func (p *Plane) executorConfig() (executor.Config, error) {
 	return cfg, nil
 }
 
-// workspaces and jobs are what the plane's own organization may ask for.
-// Organization is the one that the plane is of.
+// Organization is the one that the plane is of: [Config.Organization].
 func (p *Plane) Organization() uuid.UUID { return p.cfg.Organization }
 
+// workspaces and jobs are what the plane's own organization may ask for.
 func (p *Plane) workspaces() executor.View { return p.client.Within(p.cfg.Organization) }
 func (p *Plane) jobs() acquirer.View       { return p.acquirer.Within(p.cfg.Organization) }
 

@@ -17,30 +17,30 @@ import (
 // wait for each other, so of a process at most one in a pause does.
 func (a *Acquirer) enqueue(ctx context.Context, postings []queue.Posting) ([]queue.Job, error) {
 	now := a.now()
-	carrying, organization := a.carry(ctx, now, postings)
+	carrying, organization, ok := a.carry(ctx, now, postings)
 	jobs, err := a.store.Enqueue(carrying, now, postings)
-	if organization != uuid.Nil {
+	if ok {
 		a.carried(organization, jobs, err)
 	}
 	return jobs, err
 }
 
-// carry returns a context that carries the announcement of postings, and whose they are; nobody's if it carries none.
-func (a *Acquirer) carry(ctx context.Context, now time.Time, postings []queue.Posting) (context.Context, uuid.UUID) {
+// carry returns a context that carries the announcement of postings, and whose they are; ok is false if it carries none.
+func (a *Acquirer) carry(ctx context.Context, now time.Time, postings []queue.Posting) (_ context.Context, organization uuid.UUID, ok bool) {
 	id := oneOrganization(postings)
 	if a.carrier == nil || id == nil || len(postings) > maxCarried || !a.outgoing.quiet() {
-		return ctx, uuid.Nil
+		return ctx, uuid.Nil, false
 	}
 	notes := a.notesOf(now, postings)
 	if len(notes) == 0 {
-		return ctx, uuid.Nil
+		return ctx, uuid.Nil, false
 	}
 	seq, ok := a.outgoing.carry(*id)
 	if !ok {
-		return ctx, uuid.Nil
+		return ctx, uuid.Nil, false
 	}
 	m := message{Process: a.process(), Seq: seq, Jobs: notes}
-	return a.carrier.Carry(ctx, strings.Split(m.text(), strconv.FormatInt(unnumbered, 10))), *id
+	return a.carrier.Carry(ctx, strings.Split(m.text(), strconv.FormatInt(unnumbered, 10))), *id, true
 }
 
 // maxCarried is how many postings a message tells of that is carried. More take longer than a message, and might not fit into one.
@@ -53,6 +53,7 @@ const unnumbered = math.MaxInt64
 func (a *Acquirer) notesOf(now time.Time, postings []queue.Posting) (notes []laneNote) {
 	places := make(map[queue.Lane]int, 1)
 	for _, p := range postings {
+		p.Payload = nil // it would be copied
 		job, err := p.Job(now)
 		if err != nil || waits(job) {
 			continue // the store says what is wrong

@@ -98,21 +98,29 @@ func TestOneAnnouncementOfAPauseIsCarried(t *testing.T) {
 	})
 }
 
-// What the store did not send is sent at once as before, also to a pubsub whose store knows nothing of it.
+// What the store did not send is sent at once as before, also to a pubsub whose store knows nothing of it, and also where nobody has an
+// organization.
 func TestAnnouncementThatIsNotCarried(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(f *fleet) {
-		bus := &carriers{Pubsub: f.bus, refuse: true}
-		front, back := f.poster(bus), f.start()
-		w := f.joinPlain(back)
-		f.settle()
-		begun := time.Now()
-		f.enqueue(front, f.posting(nil))
-		f.mustGet(w, "a job whose announcement was not carried")
-		if d := time.Since(begun); d > 0 || bus.asked.Load() != 1 {
-			t.Errorf("handed over after %s, asked %d times", d, bus.asked.Load())
-		}
-	})
+	for name, org := range map[string]uuid.UUID{"of an organization": uuid.New(), "without organizations": {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				f.org = org
+				bus := &carriers{Pubsub: f.bus, refuse: true}
+				front, back := f.poster(bus), f.start()
+				w := f.joinPlain(back)
+				f.settle()
+				f.slowly(acquirertest.Enqueue, time.Millisecond) // the pause begins before that is over
+				begun := time.Now()
+				f.enqueue(front, f.posting(nil))
+				f.mustGet(w, "a job whose announcement was not carried")
+				if d := time.Since(begun); d > time.Millisecond || bus.asked.Load() != 1 {
+					t.Errorf("handed over after %s, asked %d times", d, bus.asked.Load())
+				}
+			})
+		})
+	}
 }
 
 // Nothing is carried for jobs that a worker of this process waits for, that are not ready, or whose organizations differ; a repetition

@@ -20,23 +20,29 @@ func (a *Acquirer) leave(ctx context.Context) {
 		}
 	}
 	a.mu.Unlock()
-	for _, r := range unsettled {
+	settled := a.settleLast(ctx, unsettled)
+	if err := a.publish(ctx); err != nil {
+		a.cfg.Logger.Warn("last announcements not sent", "error", err) // the others look by themselves
+	}
+	if heartbeats > 0 && settled && !holds {
+		a.unregisterProcess(ctx, process, heartbeats)
+	}
+}
+
+// settleLast gives back what claims have got whose answers were lost, and reports whether that is known of all of them.
+func (a *Acquirer) settleLast(ctx context.Context, rounds []*dispatch.Round) bool {
+	for _, r := range rounds {
 		jobs, err := a.find(ctx, r.Token)
 		if err != nil {
 			a.cfg.Logger.Warn("claim not settled before the stop", "token", r.Token, "error", err)
-			return
+			return false
 		}
 		a.mu.Lock()
 		doubts := a.returned(jobs)
 		a.mu.Unlock()
 		a.release(ctx, doubts)
 	}
-	if err := a.publish(ctx); err != nil {
-		a.cfg.Logger.Warn("last announcements not sent", "error", err) // the others look by themselves
-	}
-	if heartbeats > 0 && !holds {
-		a.unregisterProcess(ctx, process, heartbeats)
-	}
+	return true
 }
 
 // unregisterProcess takes the process off the register. The store may have counted heartbeats whose answers nobody got: then one more
@@ -47,12 +53,11 @@ func (a *Acquirer) unregisterProcess(ctx context.Context, process uuid.UUID, hea
 		if err != nil || reaped.Lost {
 			return
 		}
-		h := queue.Heartbeat{Process: process, Name: a.cfg.Instance, Now: a.now()}
-		fleet, err := ask(ctx, a, "heartbeat", func(ctx context.Context) (queue.Fleet, error) { return a.store.Heartbeat(ctx, h) })
-		if err != nil {
+		b := a.beat(ctx, a.store, "heartbeat")
+		if b.err != nil {
 			return
 		}
-		heartbeats = heartbeatsOf(process, fleet)
+		heartbeats = heartbeatsOf(process, b.fleet)
 	}
 }
 

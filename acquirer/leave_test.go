@@ -104,6 +104,52 @@ func TestLeaveAfterALostAnswer(t *testing.T) {
 	})
 }
 
+// So it does where the heartbeat that asks for the count is itself given up, and is stored.
+func TestLeaveWithALateHeartbeatOfItsOwn(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		stop := f.runUntil(f.make(f.bus, func(c *acquirer.Config) { c.Heartbeat, c.Lease = 10*time.Second, time.Hour }))
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+			return acquirertest.Fault{Lost: v == acquirertest.Heartbeat}
+		})
+		f.pass(11 * time.Second)
+		release := f.hang(acquirertest.Heartbeat, true)
+		if err := stop(); err == nil {
+			t.Error("Run does not name the heartbeat that has not returned")
+		}
+		release()
+		f.pass(0)
+		if n := f.registered(); n != 0 {
+			t.Errorf("%d processes are registered after the stop", n)
+		}
+	})
+}
+
+// A process that cannot find out what its last claim has got tells the others of what it has announced to nobody yet.
+func TestLastAnnouncementsBesideAnUnsettledClaim(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, stop := f.startStoppable()
+		b := f.start()
+		f.joinPlain(a)
+		tags := map[string]string{"only": "there"}
+		w := f.join(b, f.request(tags))
+		f.settle()
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+			return acquirertest.Fault{Lost: v == acquirertest.Claim, Down: v == acquirertest.Jobs}
+		})
+		f.bus.FailPublish(acquirertest.ErrDown)
+		f.enqueue(a, f.posting(nil))
+		f.enqueue(a, f.posting(tags))
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault { return acquirertest.Fault{Down: v == acquirertest.Jobs} })
+		f.bus.FailPublish(nil)
+		stop()
+		f.pass(100 * time.Millisecond)
+		f.store.Choose(nil)
+		f.mustGet(w, "a job that was announced when its poster left")
+	})
+}
+
 // A process that holds jobs keeps its place: others take them over after the lease, and not before.
 func TestLateHeartbeatOfAHolder(t *testing.T) {
 	t.Parallel()

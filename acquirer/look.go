@@ -65,7 +65,7 @@ func (l *looks) of(id uuid.UUID) *orgLooks {
 func (l *looks) forget(known func(uuid.UUID) bool) {
 	for id, org := range l.orgs {
 		switch {
-		case known(id), id == uuid.Nil: // all of them
+		case known(id):
 		case org.due.IsZero():
 			delete(l.orgs, id)
 		default:

@@ -42,13 +42,16 @@ func (o *outgoing) reset() {
 	o.pings = false
 }
 
-// put changes the content and sees to its being sent, on behalf of an organization or of nobody. It never blocks.
-func (o *outgoing) put(id uuid.UUID, change func()) {
+// put changes the content and sees to its being sent, on behalf of an organization or, with nil, of nobody. It never blocks.
+func (o *outgoing) put(id *uuid.UUID, change func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	change()
 	signal(o.filled)
-	if _, said := o.said[id]; !said && id != uuid.Nil && len(o.said) < maxSaid {
+	if id == nil {
+		return
+	}
+	if _, said := o.said[*id]; !said && len(o.said) < maxSaid {
 		signal(o.news)
 	}
 }
@@ -101,7 +104,7 @@ func (o *outgoing) unsay(id uuid.UUID) {
 }
 
 func (o *outgoing) jobs(l queue.Lane, from int64, n int) {
-	o.put(l.Organization, func() {
+	o.put(&l.Organization, func() {
 		waiting, ok := o.lanes[l]
 		if !ok {
 			fresh := note(l)
@@ -115,14 +118,14 @@ func (o *outgoing) jobs(l queue.Lane, from int64, n int) {
 }
 
 func (o *outgoing) taken(l queue.Lane, s dispatch.Source) {
-	o.put(l.Organization, func() { o.drops[l] = s })
+	o.put(&l.Organization, func() { o.drops[l] = s })
 }
-func (o *outgoing) freed(id uuid.UUID) { o.put(id, func() { o.orgs[id] = struct{}{} }) }
+func (o *outgoing) freed(id uuid.UUID) { o.put(&id, func() { o.orgs[id] = struct{}{} }) }
 
 func (o *outgoing) canceled(lease queue.Lease) {
-	o.put(uuid.Nil, func() { o.leases[lease] = struct{}{} })
+	o.put(nil, func() { o.leases[lease] = struct{}{} })
 }
-func (o *outgoing) ping() { o.put(uuid.Nil, func() { o.pings = true }) }
+func (o *outgoing) ping() { o.put(nil, func() { o.pings = true }) }
 
 // take empties the content into one message; ok is false if there is nothing to say.
 func (o *outgoing) take(process uuid.UUID) (m message, ok bool) {

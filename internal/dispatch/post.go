@@ -30,7 +30,7 @@ func (d *Dispatcher) Served(q queue.Lane) bool {
 		return false
 	}
 	l := org.lane(q)
-	return l.claimer != nil && l.claimer.phase == queued || !l.claimed && l.best() != nil
+	return l.claimQueued() || l.next() != nil
 }
 
 // PostRemote takes in a lane that another process announced. With leave the lane is left to a third process, unless
@@ -188,15 +188,26 @@ func (d *Dispatcher) wake(l *lane) {
 		d.announce(l)
 		return
 	}
-	if !l.dirty() || l.turn.Theirs() || l.claimer != nil && l.claimer.phase == queued {
+	if !l.dirty() || l.turn.Theirs() || l.claimQueued() {
 		return
 	}
-	if best := l.best(); best != nil && !l.claimed {
-		l.claimer = best
-		d.enqueue(best)
+	if next := l.next(); next != nil {
+		l.claimer = next
+		d.enqueue(next)
 		return
 	}
 	d.announce(l)
+}
+
+// claimQueued reports whether the domain that was last queued for the lane has yet to begin its claim.
+func (l *lane) claimQueued() bool { return l.claimer != nil && l.claimer.phase == queued }
+
+// next is the domain to claim from the lane now, nil if there is none or a claim of it is under way.
+func (l *lane) next() *Domain {
+	if l.claimed {
+		return nil
+	}
+	return l.best()
 }
 
 func (d *Dispatcher) wakeAll(domain *Domain) {

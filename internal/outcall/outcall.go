@@ -1,8 +1,9 @@
 // Package outcall calls what others have written, such as a host's hooks and stores, for callers that go on when it does not return.
 //
 // A call that is still under way some time after its context has ended is given up: its goroutine is left behind, counted and named
-// until it returns, and its result goes to nobody. Of a kind at most [MaxStuck] are left behind; who wants fewer asks before the call,
-// see [Calls.Stuck], or says in its [Name] whose calls these are. A time limit is the context's. A panic passes to the caller, as that of a function called in its own goroutine would.
+// until it returns, and its result goes to nobody. Where [MaxStuck] of a kind are left behind no further one is made; who wants fewer asks
+// before the call, see [Calls.Stuck], or says in its [Name] whose calls these are. Calls that are under way when the bound is reached may
+// still exceed it. A time limit is the context's. A panic passes to the caller, as that of a function called in its own goroutine would.
 package outcall
 
 import (
@@ -21,7 +22,7 @@ import (
 const (
 	// Patience is how long a call may take to return when its context has ended.
 	Patience = 3 * time.Second
-	// MaxStuck is how many calls of a kind callers leave behind at most. Each holds a goroutine, and whatever it was given.
+	// MaxStuck is how many calls of a kind are left behind when no further one is made. Each holds a goroutine, and whatever it was given.
 	MaxStuck = 100
 	// MaxOfPart and MaxOfOne are how many of those may be of one part, and of one thing: what hangs for one does not take the places of
 	// the others.
@@ -171,7 +172,7 @@ type Starter func(func())
 func Apart(f func()) { go f() }
 
 // Do calls f in a goroutine of its own and returns what it returns, or a [*Stuck] some time after ctx has ended. Should f return after
-// that, late gets its result; nil for nobody. If as many calls of the kind, which is what is done, are stuck as may be, f is not called.
+// that, late gets its result; nil for nobody. Doing is the call's kind: if as many of it are stuck as may be, f is not called.
 func Do[T any](ctx context.Context, c *Calls, doing string, f func(context.Context) (T, error), late func(T, error)) (T, error) {
 	return DoOn(ctx, c, Apart, Name{Kind: doing}, f, late)
 }
