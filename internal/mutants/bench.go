@@ -322,8 +322,8 @@ func (s *suite) noticed(test string) {
 // the one that has killed most so far is asked next, at first the broadest. A process runs its tests in the order in which they
 // stand in the files, so these are processes of their own.
 //
-// Tests that wait for a database are little work each and take long together: of those that could be asked first only so many are as take
-// the first portion, and the rest is asked in portions that grow.
+// Tests that wait for a database are little work each and take long together: only as many of the quick ones are asked first as fit into
+// the first portion. The rest is asked in portions that grow.
 const (
 	quick        = 50 * time.Millisecond
 	firstPortion = 4 * time.Second

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -143,6 +144,8 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 	if err != nil {
 		return queue.Claimed{}, fmt.Errorf("claim %d jobs: %w", len(c.Workers), err)
 	}
+	// Where a trigger of the host left the row of a job out, nothing was started for its worker.
+	claimed.Jobs = slices.DeleteFunc(claimed.Jobs, func(j queue.Job) bool { return j.ID == uuid.Nil })
 	return claimed, nil
 }
 

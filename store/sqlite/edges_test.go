@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func TestManyNamedMembers(t *testing.T) {
 	must(t, err)
 	for name, q := range map[string]prewarm.Query{
 		"ids": {IDs: ids}, "resources": {Resources: resources}, "both": {IDs: ids, Resources: resources},
-		"due": {IDs: ids, DueBy: killEpoch}, "limited": {Resources: resources, Limit: 700}, "bounded": {IDs: ids, Limit: n},
+		"twice": {IDs: slices.Concat(ids, ids)}, "due": {IDs: ids, DueBy: killEpoch}, "limited": {Resources: resources, Limit: 700}, "bounded": {IDs: ids, Limit: n},
 	} {
 		q.Pool = "a"
 		found, err := s.Members(t.Context(), q)
@@ -62,6 +63,18 @@ func TestLoadManyOnce(t *testing.T) {
 		if len(found) != n || len(seen) != n {
 			t.Errorf("%d workspaces, of which %d are different, want %d", len(found), len(seen), n)
 		}
+	}
+}
+
+// A limit that nothing reaches is no limit, and no memory is taken for so many rows.
+func TestDueWithoutALimit(t *testing.T) {
+	s := newStore(t)
+	ids := seed(t, s, 3)
+	write(t, s.DB(), `UPDATE dormouse_workspaces SET wake_at = ?`, killEpoch.UnixMicro())
+	due, err := s.Due(t.Context(), lifecycle.DueQuery{Now: killEpoch, Limit: math.MaxInt})
+	must(t, err)
+	if len(due) != len(ids) {
+		t.Errorf("%d are due, want %d", len(due), len(ids))
 	}
 }
 

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dormouse-go/dormouse/store/form"
@@ -38,6 +39,13 @@ func into(t *time.Time) *instant { return (*instant)(t) }
 
 // blob is an id as it is stored. Passing the array itself would store its text.
 func blob(id uuid.UUID) []byte { return id[:] }
+
+// distinct are ids in their order, each once.
+func distinct(ids []uuid.UUID) []uuid.UUID {
+	all := slices.Clone(ids)
+	slices.SortFunc(all, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	return slices.Compact(all)
+}
 
 // share is the number that shares are distinguished by: see Holds of [lifecycle.Shard].
 func share(id uuid.UUID) int64 {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/sqlite"
 	"github.com/dormouse-go/dormouse/store/storetest"
 )
@@ -23,7 +24,10 @@ func TestFaults(t *testing.T) {
 		s, d, path := faulty(t)
 		// What is read is in another pool: a dump asks nothing of the faulty one.
 		plain := migrated(t, openFile(t, path))
-		return storetest.Faulty{Store: s, Fail: d.fail, Dump: func() string { return dump(t, plain) }}
+		return storetest.Faulty{
+			Store: s, Fail: d.fail, Dump: func() string { return dump(t, plain) },
+			Is: func(err error) bool { return errors.Is(err, lifecycle.ErrUnavailable) },
+		}
 	})
 }
 

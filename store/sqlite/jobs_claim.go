@@ -12,18 +12,19 @@ import (
 // it looks into each lane once, merges what it finds, and passes over what the limits stop. Where a constraint or a trigger of the host
 // keeps a job from being started, it does the same again and passes over that job too: it would stand in front of all others.
 func (s *Store) Claim(ctx context.Context, c queue.Claim) (claimed queue.Claimed, err error) {
+	var passed refusals
 	claim := func(start starter) error {
 		return s.write(ctx, func(t *tx) error {
+			passed = refusals{} // a transaction may be made again
 			claimed, err = t.claim(&c, start)
 			return err
 		})
 	}
 	if err = claim((*tx).start); rejects(err) {
-		var passed refusals
 		err = claim(passed.start)
-		if passed.n > 0 {
-			s.cfg.Logger.WarnContext(ctx, "sqlite: jobs cannot be started", "jobs", passed.n, "first", passed.first)
-		}
+	}
+	if passed.n > 0 {
+		s.cfg.Logger.WarnContext(ctx, "sqlite: jobs cannot be started", "jobs", passed.n, "first", passed.first)
 	}
 	if err != nil {
 		return queue.Claimed{}, unavailable(err, "claim jobs")

@@ -25,7 +25,7 @@ func (s *Store) Processes(ctx context.Context, q queue.ProcessQuery) (found []qu
 			}
 			found = append(found, p)
 			return err
-		}, afterID(q.After), q.Limit)
+		}, blob(q.After), q.Limit)
 	}
 	return found, unavailable(err, "list processes")
 }

@@ -48,8 +48,8 @@ func (t *tx) create(now time.Time, w *lifecycle.Workspace) error {
 	args := append(createColumns.args([]any{micros(now)}, w), blob(w.OwnerID), blob(w.TemplateID))
 	n, err := t.exec(createWorkspace, args...)
 	switch {
-	case err != nil && rejects(err) && t.exists(w.ID):
-		return invalid.New("Workspace.ID", w.ID, "exists already")
+	case rejects(err):
+		return t.refusedWorkspace(w.ID, err)
 	case err != nil || n == 1:
 		return err
 	}
@@ -70,7 +70,14 @@ func (t *tx) create(now time.Time, w *lifecycle.Workspace) error {
 	return errNotWritten
 }
 
-func (t *tx) exists(id uuid.UUID) bool {
-	found, err := t.queryRow(`SELECT 1 FROM {workspaces} WHERE id = ?`, []any{blob(id)}, new(int))
-	return found && err == nil
+// refusedWorkspace says why a workspace was refused: because of its id, which is taken, or as the database says it.
+func (t *tx) refusedWorkspace(id uuid.UUID, why error) error {
+	taken, err := t.queryRow(`SELECT 1 FROM {workspaces} WHERE id = ?`, []any{blob(id)}, new(int))
+	switch {
+	case err != nil:
+		return err
+	case taken:
+		return invalid.New("Workspace.ID", id, "exists already")
+	}
+	return why
 }

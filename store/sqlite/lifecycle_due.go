@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,9 +78,7 @@ func loading(ids int) string {
 
 // Load implements [lifecycle.Store].
 func (s *Store) Load(ctx context.Context, ids ...uuid.UUID) ([]lifecycle.Snapshot, error) {
-	ids = slices.Clone(ids)
-	slices.SortFunc(ids, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
-	ids = slices.Compact(ids)
+	ids = distinct(ids)
 	var found []lifecycle.Snapshot
 	for len(ids) > 0 {
 		by := loadBy[len(loadBy)-1]

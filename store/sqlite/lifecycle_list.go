@@ -99,16 +99,8 @@ func listArgs(q *lifecycle.ListQuery) []any {
 	}
 	return []any{
 		anyOf(q.Organizations), optional(q.TemplateID), optional(q.OwnerID), q.StatusMask(), flag(q.Building),
-		end, micros(q.DueBy), afterID(q.After), max(q.NamePrefix, q.AfterName), cmp.Or(micros(q.AfterWake), any(int64(math.MinInt64))), q.Limit,
+		end, micros(q.DueBy), blob(q.After), max(q.NamePrefix, q.AfterName), cmp.Or(micros(q.AfterWake), any(int64(math.MinInt64))), q.Limit,
 	}
-}
-
-// afterID is an id as the place after which a page begins; the empty BLOB is before all ids.
-func afterID(id uuid.UUID) []byte {
-	if id == uuid.Nil {
-		return []byte{}
-	}
-	return blob(id)
 }
 
 // anyOf are ids as a parameter, nil if none is given.
@@ -153,9 +145,7 @@ SELECT organization_id FROM {workspaces} INDEXED BY {workspaces_status} WHERE or
 // organizations are those asked for, each once, or all that have workspaces if none was.
 func (s *Store) organizations(ctx context.Context, wanted []uuid.UUID) (all []uuid.UUID, err error) {
 	if len(wanted) > 0 {
-		all = slices.Clone(wanted)
-		slices.SortFunc(all, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
-		return slices.Compact(all), nil
+		return distinct(wanted), nil
 	}
 	if err := s.ready(ctx); err != nil {
 		return nil, err

@@ -84,7 +84,7 @@ func (s *Store) Owners(ctx context.Context, q lifecycle.OwnerQuery) (found []lif
 			err := s.readOwner(r, &o)
 			found = append(found, o)
 			return err
-		}, afterID(q.After), q.Limit)
+		}, blob(q.After), q.Limit)
 	}
 	return found, unavailable(err, "list owners")
 }

@@ -98,7 +98,7 @@ func (s *Store) Templates(ctx context.Context, q lifecycle.TemplateQuery) (found
 			err := k.read(r)
 			found = append(found, k.Template)
 			return err
-		}, afterID(q.After), anyOf(q.Organizations), q.Limit)
+		}, blob(q.After), anyOf(q.Organizations), q.Limit)
 	}
 	return found, unavailable(err, "list templates")
 }

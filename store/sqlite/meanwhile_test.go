@@ -14,7 +14,7 @@ import (
 	"github.com/dormouse-go/dormouse/store/sqlite"
 )
 
-// before calls a function before the n-th statement that has the words in it, and no other time.
+// beforeStatement calls a function before the n-th statement that has the words in it, and no other time; called says whether it came to that.
 func (d *faultyDriver) beforeStatement(words string, n int, do func() error) (called func() bool) {
 	seen := 0
 	d.meanwhile(func(text string) error {
@@ -70,8 +70,11 @@ func TestTemplateReadMeanwhile(t *testing.T) {
 		called := d.beforeStatement(reading, 1, put)
 		found, err := s.Load(t.Context(), ids...)
 		must(t, err)
-		if len(found) != 1 || found[0].Template.Name != tm.Name || found[0].Template.Revision != tm.Revision || !called() {
-			t.Errorf("%d workspaces with template %q, want %q", len(found), found[0].Template.Name, tm.Name)
+		if len(found) != 1 || !called() {
+			t.Fatalf("%d workspaces, want one that is read beside the change", len(found))
+		}
+		if got := found[0].Template; got.Name != tm.Name || got.Revision != tm.Revision {
+			t.Errorf("template %q of revision %d, want %q of %d", got.Name, got.Revision, tm.Name, tm.Revision)
 		}
 	}
 	s := faultyStore(t, d, path)

@@ -214,7 +214,7 @@ func (t *tx) namedMembers(q prewarm.Query) (found []prewarm.Member, err error) {
 	}
 	rest := q
 	rest.Limit = 0
-	for ids := range slices.Chunk(named, part) {
+	for ids := range slices.Chunk(distinct(named), part) { // no member is in two parts
 		if q.IDs != nil {
 			rest.IDs = ids
 		} else {

@@ -210,3 +210,28 @@ func TestFileThatCannotBeMade(t *testing.T) {
 	}
 	must(t, db.Close())
 }
+
+// The file that was made is closed by the time SQLite opens it: a process that closes any descriptor of a file loses its locks on it, and
+// one that is left open is closed whenever its memory is collected.
+func TestMadeFileIsClosed(t *testing.T) {
+	const open = "/proc/self/fd"
+	if _, err := os.Stat(open); err != nil {
+		t.Skip("which files a process has open is told on Linux alone: ", err)
+	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	must(t, err)
+	path := filepath.Join(dir, "dormouse.db")
+	db, err := sqlite.Open(register(plainDriver{&scripted{}}), path) // which opens no file
+	must(t, err)
+	must(t, db.PingContext(t.Context()))
+	_, err = os.Stat(path)
+	must(t, err)
+	links, err := os.ReadDir(open)
+	must(t, err)
+	for _, link := range links {
+		if name, _ := os.Readlink(filepath.Join(open, link.Name())); name == path {
+			t.Errorf("descriptor %s is open", link.Name())
+		}
+	}
+	must(t, db.Close())
+}

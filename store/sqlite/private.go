@@ -22,6 +22,7 @@ func (c *connector) private() error {
 	case err != nil:
 		return fmt.Errorf("make SQLite database: %w", err)
 	}
+	// Closed before SQLite opens it: with any descriptor of a file that a process closes, it loses all its locks on that file.
 	return f.Close()
 }
 

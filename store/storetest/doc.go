@@ -33,8 +33,9 @@ type Options struct {
 	// Garble makes unreadable what a process has said of its workers, and the tags of one tag set, as a later version might
 	// write them. Nil: the suite does not test that.
 	Garble func(t *testing.T, s queue.Store, process uuid.UUID, tags queue.TagSet)
-	// Corrupt writes a value behind the store's back, as somebody might in SQL: the "policy" or "state" of a template, or the
-	// "autostart", "autostop", "ttl" (in nanoseconds) or "hold rules" of a workspace, the "quiet hours" of an owner, or the "engine", of no id. Nil: the suite does not test that.
+	// Corrupt writes a value behind the store's back, as somebody might in SQL: the "policy" or "state" of a template, the
+	// "autostart", "autostop", "ttl" (in nanoseconds) or "hold rules" of a workspace, the "quiet hours" of an owner, or the state of
+	// the "engine", whatever the id. Nil: the suite does not test that.
 	Corrupt func(t *testing.T, s LifecycleStore, what string, id uuid.UUID, value string)
 	// Dump is all that is stored, as text, past what the store shows. Nil: that a person was forgotten is judged by what it shows.
 	Dump func(t *testing.T, s store.Store) string

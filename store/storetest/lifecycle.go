@@ -121,6 +121,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"far instants", testFarInstants},
 		{"due limit", testDueLimit},
 		{"nil workspace", testNilWorkspace},
+		{"owner of the zero id", testNilOwner},
 		{"two executors", testTwoExecutors},
 		{"topics", testTopics},
 		{"topics of another process", testTopicsTicks},

@@ -70,6 +70,15 @@ func testNilWorkspace(f *fixture) {
 	f.rule(f.s.CreateWorkspaces(f.ctx, epoch, w) != nil, "a workspace needs an id: it would be before every page")
 }
 
+// testNilOwner: an owner may be of the zero id, and would be before every page: what follows it would be the first page again.
+func testNilOwner(f *fixture) {
+	c := skipUnless[lifecycle.Catalog](f)
+	f.must(f.s.PutOwner(f.ctx, epoch, lifecycle.Owner{Name: "nobody"}))
+	page, err := c.Owners(f.ctx, lifecycle.OwnerQuery{Limit: 1})
+	f.must(err)
+	f.rule(len(page) == 1 && page[0].ID != uuid.Nil, "the owner of the zero id is on no page: got %+v", page)
+}
+
 // testReplicaFromTheFuture: a replica that once ticked far ahead keeps no share until then.
 func testReplicaFromTheFuture(f *fixture) {
 	s := skipUnless[lifecycle.Sharder](f)

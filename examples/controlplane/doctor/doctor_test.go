@@ -91,9 +91,10 @@ func TestFindingsNameWorkspaces(t *testing.T) {
 func TestPausedIsNotUnmatched(t *testing.T) {
 	p := newPatient(t)
 	p.start("ann", "api")
-	p.must(p.plane.Acquirer().Pause(t.Context(), queue.Pause{By: "the admin", Until: time.Now().Add(time.Hour)}))
+	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	p.must(p.plane.Acquirer().Pause(t.Context(), queue.Pause{By: "the admin", Until: until}))
 	p.want("unmatched", "true: none; a job waits")
-	p.want("pauses", "false: jobs are not handed out until "+time.Now().UTC().Format("2006-"))
+	p.want("pauses", "false: jobs are not handed out until "+until.Format(time.RFC3339))
 	p.must(p.plane.Acquirer().Pause(t.Context(), queue.Pause{Scope: queue.Scope{Type: "render"}, By: "\x1b[2J"}))
 	if got := p.says("pauses"); !strings.HasSuffix(got, "; there is another pause") || strings.ContainsRune(got, '\x1b') {
 		t.Errorf("pauses: %q", got)
