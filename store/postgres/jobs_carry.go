@@ -67,7 +67,8 @@ func carrierKey(channel string) int64 {
 // jobsChannel is where the messages about jobs of a schema are sent.
 func jobsChannel(schema string) string { return schema + "_jobs" }
 
-// isQueueFull reports whether a statement failed because a listener has not read its messages for long: no reason to store no job.
+// isQueueFull reports whether a statement failed because a listener has not read its messages for long: no reason to store no job. Other
+// limits of the server have the same code, and a trigger of the host may send messages, too: without a message it is the error.
 func isQueueFull(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == "54000"
