@@ -58,8 +58,11 @@ func TestMessagesThatAreNotCarried(t *testing.T) {
 	elsewhere, err := postgres.New(pool, postgres.Config{Schema: "elsewhere"})
 	must(t, err)
 	must(t, elsewhere.Migrate(t.Context()))
+	_, err = s.Enqueue(t.Context(), epoch, []queue.Posting{{Type: "build"}}) // the tag set is there, so the transaction does not hold it
+	must(t, err)
 	tx, err := pool.Begin(t.Context())
 	must(t, err)
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
 	for what, store := range map[string]poster{
 		"another schema": elsewhere, "another pool": over(t, under(t, pool, nil)), "a transaction of the host": s.WithTx(tx),
 	} {
