@@ -41,9 +41,9 @@ var _ store.Tx = (*Tx)(nil)
 // The host ends the transaction, and should do so soon: until then the rows that were written stay locked, so that a tick may
 // wait for one of these workspaces, and whoever stores jobs of the same tenants waits too, for half a second. A call waits for
 // another transaction for 2 seconds at most, or for the host's own lock_timeout if that is shorter, and then fails with a
-// [lifecycle.ErrUnavailable] that names the table. Where the store itself waits for less, as for jobs, it does so here too. Transactions that write the same workspaces in different orders may be ended by the server
-// as deadlocks. Nothing is tried again: what has failed because of other transactions, or because the connection broke, the host
-// does once more from the beginning.
+// [lifecycle.ErrUnavailable] that names the table. Where the store itself waits for less, as for jobs, it does so here too.
+// Transactions that write the same workspaces in different orders may be ended by the server as deadlocks. Nothing is tried again:
+// what has failed because of other transactions, or because the connection broke, the host does once more from the beginning.
 //
 // A call that fails has no effect, and the transaction may go on: each runs in a savepoint.
 func (s *Store) WithTx(tx pgx.Tx) *Tx {

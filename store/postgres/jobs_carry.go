@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,16 +57,13 @@ func withoutMessage(ctx context.Context) context.Context {
 func (m carried) args() []any { return []any{carrierKey(m.channel), m.channel, m.parts} }
 
 // carrierKey is the advisory lock of the posting that sends its message.
-func carrierKey(channel string) int64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte("dormouse messages on " + channel))
-	return int64(h.Sum64())
-}
+func carrierKey(channel string) int64 { return advisoryLock("dormouse messages on " + channel) }
 
 // jobsChannel is where the messages about jobs of a schema are sent.
 func jobsChannel(schema string) string { return schema + "_jobs" }
 
-// isQueueFull reports whether a statement failed because a listener has not read its messages for long: no reason to store no job.
+// isQueueFull reports whether a statement failed because a listener has not read its messages for long: no reason to store no job. Other
+// limits of the server have the same code, and a trigger of the host may send messages, too: without a message it is the error.
 func isQueueFull(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && pg.Code == "54000"

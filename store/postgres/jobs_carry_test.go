@@ -2,11 +2,13 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store/postgres"
@@ -53,16 +55,18 @@ func TestMessagesThatAreNotCarried(t *testing.T) {
 	s, pool := open(t)
 	bus := newPubsub(t, pool, postgres.Config{})
 	received, _ := listening(t, bus)
-	tenant := uuid.New()
 	elsewhere, err := postgres.New(pool, postgres.Config{Schema: "elsewhere"})
 	must(t, err)
 	must(t, elsewhere.Migrate(t.Context()))
+	_, err = s.Enqueue(t.Context(), epoch, []queue.Posting{{Type: "build"}}) // the tag set is there, so the transaction does not hold it
+	must(t, err)
 	tx, err := pool.Begin(t.Context())
 	must(t, err)
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
 	for what, store := range map[string]poster{
 		"another schema": elsewhere, "another pool": over(t, under(t, pool, nil)), "a transaction of the host": s.WithTx(tx),
 	} {
-		if posted(t, store, bus, tenant).Announced {
+		if posted(t, store, bus, uuid.New()).Announced { // of a tenant whose number the transaction does not hold
 			t.Errorf("%s: the message was sent", what)
 		}
 	}
@@ -121,5 +125,35 @@ func TestPostingBesideAFullQueueOfMessages(t *testing.T) {
 	must(t, err)
 	if len(stored) != 1 {
 		t.Errorf("%d jobs are stored", len(stored))
+	}
+}
+
+// A limit of the server that is met without a message too, as where a trigger of the host sends one, is the error of the call.
+func TestPostingThatMeetsALimit(t *testing.T) {
+	s, pool := open(t)
+	bus := newPubsub(t, pool, postgres.Config{})
+	exec(t, pool, `CREATE SEQUENCE attempts`)
+	exec(t, pool, `CREATE FUNCTION limits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF nextval('attempts') < 50 THEN RAISE 'too many notifications in the NOTIFY queue' USING ERRCODE = '54000'; END IF;
+		RETURN NULL;
+	END $$`)
+	exec(t, pool, `CREATE TRIGGER limits AFTER INSERT ON dormouse.jobs FOR EACH ROW EXECUTE FUNCTION limits()`)
+	for what, c := range map[string]struct {
+		ctx  context.Context
+		asks int64
+	}{
+		"with a message": {bus.Carry(soon(t), []string{"carried"}), 2}, "without": {soon(t), 1},
+	} {
+		exec(t, pool, `ALTER SEQUENCE attempts RESTART`)
+		_, err := s.Enqueue(c.ctx, epoch, []queue.Posting{{ID: uuid.New(), Organization: uuid.New(), Type: "build"}})
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != "54000" {
+			t.Errorf("%s: %v", what, err)
+		}
+		var asked int64
+		must(t, pool.QueryRow(t.Context(), `SELECT last_value FROM attempts`).Scan(&asked))
+		if asked != c.asks || count(t, pool, "jobs") != 0 {
+			t.Errorf("%s: asked %d times, %d jobs are stored", what, asked, count(t, pool, "jobs"))
+		}
 	}
 }

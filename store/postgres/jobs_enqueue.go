@@ -126,14 +126,15 @@ func (s *Store) enqueueSome(ctx context.Context, rows []queue.Job) (n int, err e
 func (s *Store) insertPosted(ctx context.Context, args []any) ([]queue.Job, error) {
 	var l jobList
 	text, fields := enqueueSQL, jobFields
-	if m, ok := s.carriedBy(ctx); ok {
+	m, carries := s.carriedBy(ctx)
+	if carries {
 		text, fields, args = enqueueCarryingSQL, carriedFields, append(args, m.args()...)
 	}
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		return s.patient(ctx, batchSteadySQL, text, args, func(rows pgx.Rows) error { return l.read(rows, fields) })
 	})
 	switch {
-	case isQueueFull(err):
+	case carries && isQueueFull(err):
 		return s.insertPosted(withoutMessage(ctx), args[:len(enqueueColumns)])
 	case errors.Is(err, errHeld):
 		args = args[:len(enqueueColumns)]

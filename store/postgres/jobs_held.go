@@ -82,11 +82,8 @@ func (s *Store) lockJobs(ctx context.Context, text string, args ...any) ([]queue
 	err := s.do(ctx, once, func(ctx context.Context) error {
 		return s.waiting(ctx, batchByIDSQL, text, args, func(rows pgx.Rows) error { return l.collect(rows, nil) })
 	})
-	switch {
-	case isHeld(err):
-		return nil, fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, errHeld)
-	case err != nil:
-		return nil, err
+	if err != nil {
+		return nil, heldByOthers(err)
 	}
 	return l.jobs, s.fillTags(ctx, l.jobs, l.tagSets)
 }

@@ -29,9 +29,11 @@ var (
 	_ queue.Carrier     = (*Pubsub)(nil)
 )
 
-// NewPubsub returns a pubsub between all processes that name the same schema in a database. A [Store] that was made with the same pool
-// and schema sends messages in its own commits (see [queue.Carrier]), so that the first job after a quiet time starts sooner. Its connections are made like
-// those of Config.Direct, or else of the pool, but are not of it. It connects when it is used; call [Pubsub.Close] at the end.
+// NewPubsub returns a pubsub between all processes that name the same schema in a database. Its connections are made like those of
+// Config.Direct, or else of the pool, but are not of it. It connects when it is used; call [Pubsub.Close] at the end.
+//
+// A [Store] that was made with the same pool and schema sends messages in its own commits (see [queue.Carrier]), so that the first job
+// after a quiet time starts sooner.
 func NewPubsub(pool *pgxpool.Pool, cfg Config) (*Pubsub, error) {
 	s, err := New(pool, cfg)
 	if err != nil {

@@ -311,7 +311,7 @@ func (s *Store) pruneJob(ctx context.Context, id uuid.UUID, before time.Time) (n
 		return 0, err
 	}
 	if watched[0] {
-		return remove(math.MaxInt32 - 1)
+		return remove(math.MaxInt32 - 1) // the statement counts to one more
 	}
 	for {
 		lines, err := s.changeUnheld(ctx, aloneWaitSQL, pruneLinesSQL, key(id), before, pruneLines)

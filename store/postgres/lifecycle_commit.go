@@ -44,11 +44,8 @@ func (s *Store) commit(ctx context.Context, now time.Time, changes []lifecycle.C
 		}
 		return err
 	})
-	if isHeld(err) {
-		err = fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, errHeld)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
+		return nil, fmt.Errorf("commit: %w", heldByOthers(err))
 	}
 	if !wake.IsZero() {
 		s.notify()

@@ -91,9 +91,9 @@ var appliedSQL = `
 	SELECT id, old_build_number, old_build_status FROM bad` +
 	leftOutSQL("workspaces", 2, `FROM matched WHERE NOT EXISTS (SELECT FROM bad) HAVING count(*) > (SELECT count(*) FROM done)`)
 
-// leftOutSQL ends a statement, whose rows are an id and so many columns more, with an error if it was to write rows that were left out: a trigger of the host does that without a word
-// when it returns NULL. A workspace would be due for ever and never in the way, a build would have no job. The error is the one that
-// the server makes of a text that is no id.
+// leftOutSQL ends a statement, whose rows are an id and so many columns more, with an error if it was to write rows that were left
+// out: a trigger of the host does that without a word when it returns NULL. A workspace would be due for ever and never in the way, a
+// build would have no job. The error is the one that the server makes of a text that is no id.
 func leftOutSQL(rows string, columns int, missing string) string {
 	return `
 	UNION ALL

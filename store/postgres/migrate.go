@@ -146,9 +146,12 @@ func createSchema(ctx context.Context, tx pgx.Tx, schema string) error {
 	return err
 }
 
-func lockKey(schema string) int64 {
+func lockKey(schema string) int64 { return advisoryLock("dormouse migrations of " + schema) }
+
+// advisoryLock is the number of an advisory lock. All versions must make the same of a name.
+func advisoryLock(name string) int64 {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte("dormouse migrations of " + schema))
+	_, _ = h.Write([]byte(name))
 	return int64(h.Sum64())
 }
 

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,14 +97,14 @@ func TestCommitBesideANewTagSet(t *testing.T) {
 	}
 }
 
-// What a batch of claims waits for is bounded, and it says so.
+// What a batch of claims waits for is bounded, and it says what that was.
 func TestClaimBesideALockedRow(t *testing.T) {
 	s, pool := open(t)
 	f := newFleet(t, s, 1)
 	c := started(t, load(t, s, f.ids...)[0])
 	c.Claims = true
 	release := holds(t, pool, `SELECT FROM dormouse.owners WHERE id = $1 FOR UPDATE`, f.owner.ID)
-	if outcomes, err := s.Commit(soon(t), epoch, []lifecycle.Change{c}); !errors.Is(err, lifecycle.ErrUnavailable) {
+	if outcomes, err := s.Commit(soon(t), epoch, []lifecycle.Change{c}); !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), `relation "owners"`) {
 		t.Errorf("outcomes %v, error %v", outcomes, err)
 	}
 	release()

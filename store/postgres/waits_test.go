@@ -106,7 +106,7 @@ func TestTransactionsBesideATransaction(t *testing.T) {
 			commit, commit, true, "",
 		},
 		"unique job": {
-			func(b store.Bound) error { return enqueue(b, unique()) }, func(b store.Bound) error { return enqueue(b, unique()) }, false, "another session",
+			func(b store.Bound) error { return enqueue(b, unique()) }, func(b store.Bound) error { return enqueue(b, unique()) }, false, `relation "jobs"`,
 		},
 		"workspace of one id": {
 			func(b store.Bound) error { return b.CreateWorkspaces(soon(t), epoch, same) },
