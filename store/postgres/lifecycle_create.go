@@ -39,6 +39,7 @@ var createSQL = `
 		` + recordSQL(2+len(createColumns), `NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)`) + `
 	)
 	(SELECT * FROM bad WHERE no_owner OR no_template OR exists LIMIT 1)` +
+	unrecordedSQL(2+len(createColumns), 3, `NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)`) +
 	leftOutSQL("workspaces", 3, `FROM bad HAVING NOT bool_or(no_owner OR no_template OR exists) AND count(*) > (SELECT count(*) FROM created)`)
 
 // CreateWorkspaces implements [lifecycle.Registry]. After an error that is a [lifecycle.ErrUnavailable] the workspaces may

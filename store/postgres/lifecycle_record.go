@@ -15,11 +15,19 @@ func recordSQL(first int, condition string) string {
 		SELECT e.workspace_id, e.topic, e.body::json
 		FROM ` + eventColumns.rows(first, "e", "n") + `
 		WHERE ` + condition + `
-		ORDER BY e.n`
+		ORDER BY e.n
+		RETURNING 1`
 }
 
-// recorded is a statement that writes one row, and the events if it does, and returns how many rows it wrote. The parameters
-// of the statement come first.
+// unrecordedSQL ends a statement with an error if events of recordSQL, which is its told, were left out: what is written without them
+// is never told.
+func unrecordedSQL(first, columns int, condition string) string {
+	return leftOutSQL("events", columns, `FROM `+eventColumns.rows(first, "e", "n")+` WHERE `+condition+`
+	HAVING count(*) > (SELECT count(*) FROM told)`)
+}
+
+// recorded is a statement that writes one row, and the events if it does, and returns NULL and how many rows it wrote. The
+// parameters of the statement come first.
 func recorded(params int, text string) string {
 	return `
 	WITH put AS (` + text + `
@@ -27,7 +35,7 @@ func recorded(params int, text string) string {
 	), told AS (
 		` + recordSQL(params+1, `EXISTS (SELECT FROM put)`) + `
 	)
-	SELECT count(*) FROM put`
+	SELECT NULL::uuid, count(*) FROM put` + unrecordedSQL(params+1, 1, `EXISTS (SELECT FROM put)`)
 }
 
 // eventArgs are the parameters of the events that go with a write.

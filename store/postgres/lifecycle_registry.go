@@ -97,7 +97,7 @@ func (s *Store) put(ctx context.Context, again safety, m mark, stale error, text
 		b.Queue(s.sql(setMarkSQL), key(m.subject), m.owner, m.dueAt)
 		return s.send(ctx, &b, func(r pgx.BatchResults) error {
 			var written int
-			err := r.QueryRow().Scan(&written)
+			err := r.QueryRow().Scan(nil, &written)
 			if err == nil && written == 0 {
 				err = stale
 			}
@@ -121,7 +121,9 @@ const markAllSQL = `
 	ON CONFLICT (subject) DO UPDATE SET
 		due_at = excluded.due_at, generation = m.generation + 1, touched_at = excluded.touched_at`
 
-var recordAllSQL = recordSQL(1, `true`)
+var recordAllSQL = `
+	WITH told AS (` + recordSQL(1, `true`) + `)
+	SELECT NULL::uuid FROM told` + unrecordedSQL(1, 0, `true`)
 
 // PutEngine implements [lifecycle.Holder]; its workspaces follow as in [Store.PutTemplate].
 func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine) error {

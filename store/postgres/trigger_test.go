@@ -71,6 +71,33 @@ func TestCommitBesideATriggerOfTheHost(t *testing.T) {
 	}
 }
 
+// What is written with an event is not written where a trigger keeps that out without a word.
+func TestRecordedWritesBesideATriggerOfTheHost(t *testing.T) {
+	s, pool := open(t)
+	f := newFleet(t, s, 1)
+	w := load(t, s, f.ids...)[0]
+	exec(t, pool, hostTrigger("INSERT", "events", "true", refusals["says nothing"]))
+	to := s.Recording(lifecycle.Event{Topic: lifecycle.TopicAudit, Kind: lifecycle.EventChanged, At: epoch})
+	read := dump(pool)
+	before := read(t, s)
+	next := w.Workspace
+	next.ID, next.Name = uuid.New(), "next"
+	f.template.Revision, f.template.Name = 1, "renamed"
+	for what, write := range map[string]func() error{
+		"workspace": func() error { return to.CreateWorkspaces(soon(t), epoch, next) },
+		"owner":     func() error { return to.PutOwner(soon(t), epoch, lifecycle.Owner{ID: f.owner.ID, Name: "bob"}) },
+		"template":  func() error { return to.PutTemplate(soon(t), epoch, f.template) },
+		"engine":    func() error { return to.PutEngine(soon(t), epoch, lifecycle.Engine{}) },
+	} {
+		if err := write(); err == nil || errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "kept 1 events") {
+			t.Errorf("%s: %v", what, err)
+		}
+		if after := read(t, s); after != before {
+			t.Errorf("%s: it has an effect:\n%s\nwas\n%s", what, after, before)
+		}
+	}
+}
+
 // What a trigger keeps from being written is not reported as written, by whatever else writes.
 func TestWritesBesideATriggerThatSaysNothing(t *testing.T) {
 	s, pool := open(t)
