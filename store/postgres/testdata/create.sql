@@ -43,7 +43,13 @@ WITH new AS (
 		generate_subscripts($33::uuid[], 1) AS n) AS e
 	WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)
 	ORDER BY e.n
+	RETURNING 1
 )
 (SELECT * FROM bad WHERE no_owner OR no_template OR exists LIMIT 1)
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' events from being written')::uuid, NULL, NULL, NULL FROM (SELECT
+		unnest($33::uuid[]) AS workspace_id, unnest($34::smallint[]) AS topic, unnest($35::text[]) AS body,
+		generate_subscripts($33::uuid[], 1) AS n) AS e WHERE NOT EXISTS (SELECT FROM bad WHERE no_owner OR no_template OR exists)
+HAVING count(*) > (SELECT count(*) FROM told)
 UNION ALL
 SELECT ('a trigger kept ' || count(*) || ' workspaces from being written')::uuid, NULL, NULL, NULL FROM bad HAVING NOT bool_or(no_owner OR no_template OR exists) AND count(*) > (SELECT count(*) FROM created)
