@@ -23,7 +23,7 @@ type weighing struct {
 }
 
 func (w *weighing) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(10 * time.Millisecond) // in a bubble
 	size := 0
 	for _, e := range ends {
 		size += len(e.Result)
@@ -35,7 +35,7 @@ func (w *weighing) End(ctx context.Context, now time.Time, ends []queue.End) ([]
 }
 
 func (w *weighing) Renew(ctx context.Context, now time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(10 * time.Millisecond) // in a bubble
 	size, lines := 0, 0
 	for _, r := range renewals {
 		lines += len(r.Lines)
