@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store/postgres"
@@ -85,9 +86,9 @@ func TestLookSeesALateCommit(t *testing.T) {
 	takeJobs(t, s, claim, 1)
 }
 
-// A process of an earlier version leaves a job that is tried again in front of what was claimed. A look that is whole finds it, and
-// so do those that come after, until it is claimed.
-func TestLookBehindAnEarlierVersion(t *testing.T) {
+// takenLine is a store that has learned where the only lane of an organization begins, of which all jobs were taken.
+func takenLine(t *testing.T) (*postgres.Store, *pgxpool.Pool, queue.Claim, queue.ReadyQuery) {
+	t.Helper()
 	s, pool := open(t)
 	claim, org := newLineOfOne(t, s, 300)
 	q := queue.ReadyQuery{Organizations: []uuid.UUID{org}, CountTo: 1}
@@ -100,6 +101,13 @@ func TestLookBehindAnEarlierVersion(t *testing.T) {
 		}
 	}
 	wantLanes(t, s, q, 0)
+	return s, pool, claim, q
+}
+
+// A process of an earlier version leaves a job that is tried again in front of what was claimed. A look that is whole finds it, and
+// so do those that come after, until it is claimed.
+func TestLookBehindAnEarlierVersion(t *testing.T) {
+	s, pool, claim, q := takenLine(t)
 	exec(t, pool, `UPDATE dormouse.jobs SET state = 0, ready = true, process_id = NULL, place = 1
 		WHERE id = (SELECT id FROM dormouse.jobs ORDER BY place LIMIT 1)`)
 	whole := q

@@ -12,18 +12,7 @@ import (
 // After the number claimed last went back, as in a database that was restored beside a process that goes on, a look finds what stands in
 // front of the bounds it has learned, at once.
 func TestLookAfterARestore(t *testing.T) {
-	s, pool := open(t)
-	claim, org := newLineOfOne(t, s, 300)
-	q := queue.ReadyQuery{Organizations: []uuid.UUID{org}, CountTo: 1}
-	wantLanes(t, s, q, 1)
-	for range 3 {
-		takeJobs(t, s, claim, 100)
-		for range 3 { // learns it
-			_, err := s.Ready(t.Context(), epoch.Add(time.Second), q)
-			must(t, err)
-		}
-	}
-	wantLanes(t, s, q, 0)
+	s, pool, claim, q := takenLine(t)
 	exec(t, pool, `DELETE FROM dormouse.claimed`)
 	exec(t, pool, `UPDATE dormouse.jobs SET state = 0, ready = true, process_id = NULL, place = 1
 		WHERE id = (SELECT id FROM dormouse.jobs ORDER BY place LIMIT 1)`)
