@@ -1,17 +1,22 @@
 package postgres
 
-import "github.com/google/uuid"
+import (
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+)
 
 // Fronts are what a store remembers of lanes, for tests of its own. A lane is named by its type and has the priority 0.
 type Fronts struct{ f fronts }
 
 // Learn takes in a look: the first number of each lane, the number claimed last, and the transactions that were open.
 func (f *Fronts) Learn(org uuid.UUID, heads map[string]int64, claimed, xmin, xmax int64) bool {
-	numbers := map[laneNumber]int64{}
-	for kind, head := range heads {
-		numbers[laneNumber{kind: kind}] = head
+	var passed []passedLane
+	for _, kind := range slices.Sorted(maps.Keys(heads)) {
+		passed = append(passed, passedLane{laneNumber{kind: kind}, heads[kind], true})
 	}
-	return f.f.learn(org, numbers, claimedLast{places: map[int16]int64{0: claimed}, xmin: xmin, xmax: xmax})
+	return f.f.learn(org, passed, claimedLast{places: map[int16]int64{0: claimed}, xmin: xmin, xmax: xmax})
 }
 
 // Bounds are from where on the lanes of an organization are read.

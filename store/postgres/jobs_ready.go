@@ -58,7 +58,7 @@ var readyOfSomeSQL = `
 		FROM (
 			SELECT * FROM ` + frontColumns.rows(4, "k", "") + `
 			WHERE (type, tag_set, priority) > ($9::text, $10::integer, $11::smallint)
-			ORDER BY type, tag_set, priority LIMIT $12
+			ORDER BY type, tag_set, priority
 		) page
 	), walk AS (
 		SELECT $8::integer AS org, $9::text AS type, $10::integer AS tag_set, $11::smallint AS priority, 1 AS front,
@@ -116,19 +116,18 @@ var stepSQL = func() string {
 
 // standingsSQL counts in the lanes of head, and tells where each step of the walk came to.
 const standingsSQL = `
-	SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, coalesce(l.place, 0), l.created_at, EXISTS (
-		SELECT FROM dormouse.pauses x
-		WHERE x.organization_id IN (l.organization_id, '00000000-0000-0000-0000-000000000000') AND x.type IN (l.type, '')
-			AND (x.ends_at IS NULL OR x.ends_at > $2)), l.org, l.step
-	FROM head l CROSS JOIN LATERAL (
-		SELECT count(*) AS n FROM (
+	SELECT l.organization_id, l.type, l.tag_set, l.priority, CASE WHEN l.place IS NULL THEN 0 WHEN $1 = 1 THEN 1 ELSE (
+		SELECT count(*) FROM (
 			SELECT FROM dormouse.jobs
 			WHERE ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set AND priority = l.priority
 				AND place >= l.place
 			ORDER BY place, id LIMIT $1
 		) counted
-	) c
-	WHERE l.step > 0`
+	) END, coalesce(l.place, 0), l.created_at, EXISTS (
+		SELECT FROM dormouse.pauses x
+		WHERE x.organization_id IN (l.organization_id, '00000000-0000-0000-0000-000000000000') AND x.type IN (l.type, '')
+			AND (x.ends_at IS NULL OR x.ends_at > $2)), l.org, l.step
+	FROM head l WHERE l.step > 0`
 
 const (
 	// The next job of an organization is found in an index of its own, so that those of others cost nothing. The comparison of

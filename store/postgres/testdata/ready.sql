@@ -5,7 +5,7 @@ WITH RECURSIVE known AS MATERIALIZED (
 		unnest($4::text[]) AS type, unnest($5::integer[]) AS tag_set, unnest($6::smallint[]) AS priority,
 		unnest($7::bigint[]) AS bound) AS k
 		WHERE (type, tag_set, priority) > ($9::text, $10::integer, $11::smallint)
-		ORDER BY type, tag_set, priority LIMIT $12
+		ORDER BY type, tag_set, priority
 	) page
 ), walk AS (
 	SELECT $8::integer AS org, $9::text AS type, $10::integer AS tag_set, $11::smallint AS priority, 1 AS front,
@@ -65,16 +65,15 @@ WITH RECURSIVE known AS MATERIALIZED (
 ), head AS (
 	SELECT ($3::uuid[])[org] AS organization_id, type, tag_set, priority, place, created_at, org, step FROM walk
 )
-SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, coalesce(l.place, 0), l.created_at, EXISTS (
-	SELECT FROM dormouse.pauses x
-	WHERE x.organization_id IN (l.organization_id, '00000000-0000-0000-0000-000000000000') AND x.type IN (l.type, '')
-		AND (x.ends_at IS NULL OR x.ends_at > $2)), l.org, l.step
-FROM head l CROSS JOIN LATERAL (
-	SELECT count(*) AS n FROM (
+SELECT l.organization_id, l.type, l.tag_set, l.priority, CASE WHEN l.place IS NULL THEN 0 WHEN $1 = 1 THEN 1 ELSE (
+	SELECT count(*) FROM (
 		SELECT FROM dormouse.jobs
 		WHERE ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set AND priority = l.priority
 			AND place >= l.place
 		ORDER BY place, id LIMIT $1
 	) counted
-) c
-WHERE l.step > 0
+) END, coalesce(l.place, 0), l.created_at, EXISTS (
+	SELECT FROM dormouse.pauses x
+	WHERE x.organization_id IN (l.organization_id, '00000000-0000-0000-0000-000000000000') AND x.type IN (l.type, '')
+		AND (x.ends_at IS NULL OR x.ends_at > $2)), l.org, l.step
+FROM head l WHERE l.step > 0
