@@ -43,9 +43,19 @@ type fronts struct {
 // front is from where on the lanes of an organization hold anything.
 type front struct {
 	// bounds are in the order in which walks come past the lanes, so that each page of a walk is told of those in front of it alone.
-	bounds []frontRow
+	bounds []laneFront
 	// settled is usable, newest waits for the transactions that were open when it was read.
 	settled, newest claimedLast
+}
+
+// laneFront is what is known of a lane. Its bound is worth a step that costs more when it has risen above the first number that was ever
+// found in the lane: in front of it lies what has been claimed since. A lane of which nobody claims anything costs no more than its step.
+type laneFront struct {
+	frontRow
+	first int64
+	// head is the first number that the last look has found, if the lane held anything.
+	head  int64
+	holds bool
 }
 
 // claimedLast are the numbers claimed last, by priority, and what was open when they were read: transactions below xmin have
@@ -75,7 +85,8 @@ var frontColumns = columns[frontRow]{
 	col("bound", "bigint", func(r *frontRow) int64 { return r.bound }),
 }
 
-// of returns what is known of an organization's lanes, in the order in which a walk comes past them, and their priorities.
+// of returns the bounds of an organization that are worth knowing, in the order in which a walk comes past them, and the priorities of all
+// its lanes.
 func (f *fronts) of(id uuid.UUID) (rows []frontRow, priorities []int16) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -87,8 +98,11 @@ func (f *fronts) of(id uuid.UUID) (rows []frontRow, priorities []int16) {
 		if !slices.Contains(priorities, r.priority) {
 			priorities = append(priorities, r.priority)
 		}
+		if r.bound > r.first {
+			rows = append(rows, r.frontRow)
+		}
 	}
-	return slices.Clone(known.bounds), priorities
+	return rows, priorities
 }
 
 // learn takes in what a look has found: the lanes that it came past, with the first number of each that holds something, and what it
@@ -116,17 +130,11 @@ func (f *fronts) learn(id uuid.UUID, passed []passedLane, read claimedLast) bool
 	if known.settled.xmax > read.xmin {
 		return true // what was numbered below it may still be on its way
 	}
-	heads := make(map[laneNumber]int64, len(passed))
-	for _, lane := range passed {
-		if lane.holds {
-			heads[lane.laneNumber] = lane.head
-		}
-	}
 	for i := range known.bounds {
 		r := &known.bounds[i]
 		least := known.settled.places[r.priority]
-		if head, holds := heads[r.laneNumber]; holds {
-			least = min(least, head)
+		if r.holds {
+			least = min(least, r.head)
 		}
 		r.bound = max(r.bound, least)
 	}
@@ -137,34 +145,37 @@ func (f *fronts) learn(id uuid.UUID, passed []passedLane, read claimedLast) bool
 // what an earlier version left there, or what escaped: the looks after it see it, too. Lanes that it did not come past hold nothing and
 // stay where they are among the others.
 func (f *front) meet(passed []passedLane) {
-	at := make(map[laneNumber]int, len(passed))
+	before, at := make(map[laneNumber]laneFront, len(f.bounds)), make(map[laneNumber]int, len(passed))
+	for _, r := range f.bounds {
+		before[r.laneNumber] = r
+	}
 	for i, lane := range passed {
 		at[lane.laneNumber] = i
 	}
-	met := make([]frontRow, 0, max(len(passed), len(f.bounds)))
+	met := make([]laneFront, 0, max(len(passed), len(f.bounds)))
 	next := 0 // the first of those passed that is not taken in
-	upTo := func(end int) {
+	take := func(end int) {
 		for ; next < end; next++ {
-			met = append(met, frontRow{laneNumber: passed[next].laneNumber})
-		}
-	}
-	bounds := make(map[laneNumber]int64, len(f.bounds))
-	for _, r := range f.bounds {
-		bounds[r.laneNumber] = r.bound
-		if i, ok := at[r.laneNumber]; ok {
-			upTo(i + 1)
-		} else {
+			lane := passed[next]
+			r, known := before[lane.laneNumber]
+			if !known {
+				r = laneFront{frontRow: frontRow{laneNumber: lane.laneNumber}, first: lane.head}
+			}
+			if r.head, r.holds = lane.head, lane.holds; r.holds {
+				r.bound = min(r.bound, r.head)
+			}
 			met = append(met, r)
 		}
 	}
-	upTo(len(passed))
-	for i := range met {
-		r := &met[i]
-		r.bound = bounds[r.laneNumber]
-		if i, ok := at[r.laneNumber]; ok && passed[i].holds {
-			r.bound = min(r.bound, passed[i].head)
+	for _, r := range f.bounds {
+		if i, ok := at[r.laneNumber]; ok {
+			take(i + 1)
+			continue
 		}
+		r.holds = false
+		met = append(met, r)
 	}
+	take(len(passed))
 	f.bounds = met
 }
 

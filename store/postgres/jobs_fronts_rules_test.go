@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -70,6 +71,36 @@ func TestFrontsAreVoid(t *testing.T) {
 	}
 	if got, _ := f.Bounds(uuid.New()); got != nil {
 		t.Errorf("bounds of one that nobody has looked at: %v", got)
+	}
+}
+
+// A look is told the bounds of lanes from which something was claimed since they were found, in the order in which walks come past
+// them. A lane that holds nothing, which a whole look does not come past, stays where it is.
+func TestFrontsThatAreTold(t *testing.T) {
+	var f postgres.Fronts
+	org := uuid.New()
+	for i, look := range []struct {
+		heads   map[string]int64
+		claimed int64
+		want    string
+	}{
+		{heads: map[string]int64{"b": 3, "d": 3}, claimed: 2},
+		{heads: map[string]int64{"b": 3, "d": 9}, claimed: 8},
+		{heads: map[string]int64{"b": 3, "d": 9}, claimed: 8, want: "d"},
+		{heads: map[string]int64{"d": 9}, claimed: 8, want: "b d"},
+		{heads: map[string]int64{"a": 8, "b": 0, "c": 20, "d": 9}, claimed: 8, want: "b d"},
+		{heads: map[string]int64{"a": 8, "d": 9, "e": 20}, claimed: 16, want: "b d"},
+		{heads: map[string]int64{"a": 17, "b": 0, "c": 20, "d": 0, "e": 20}, claimed: 16, want: "a b d"},
+		{heads: map[string]int64{"a": 0, "b": 0, "d": 0}, claimed: 30, want: "a b d"},
+		{heads: map[string]int64{"a": 0, "b": 0, "d": 0}, claimed: 30, want: "a b c d e"},
+	} {
+		x := int64(i)
+		if !f.Learn(org, look.heads, look.claimed, x, x) {
+			t.Fatalf("look %d: the bounds are said to be void", i)
+		}
+		if got := strings.Join(f.Told(org), " "); got != look.want {
+			t.Errorf("look %d: the bounds of %q are told, want %q", i, got, look.want)
+		}
 	}
 }
 

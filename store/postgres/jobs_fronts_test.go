@@ -162,9 +162,13 @@ func TestLookTellsABoundOnce(t *testing.T) {
 			must(t, err)
 		}
 		var before int64
-		for range 3 { // the first learns them
+		for i := range 5 { // the first learns them, and the rest that others have claimed what was in front of what they hold now
 			before = sent.Load()
 			wantLanes(t, s, queue.ReadyQuery{Organizations: []uuid.UUID{org}, CountTo: 1}, n)
+			if i == 0 {
+				exec(t, pool, `INSERT INTO dormouse.claimed (organization_id, priority, place) VALUES ($1, 0, 1::bigint << 40)`, org)
+				exec(t, pool, `UPDATE dormouse.jobs SET place = place + (1::bigint << 40) WHERE organization_id = $1`, org)
+			}
 		}
 		return sent.Load() - before
 	}

@@ -81,7 +81,7 @@ func (p *pages) ofAll(ctx context.Context) error {
 	}
 }
 
-// ofSome tells each page of the known lanes in front of it, as many as it has steps for: all of them for each page would cost the
+// ofSome tells each page of the bounds in front of it, as many as it has steps for: all of them for each page would cost the
 // square of their number.
 func (p *pages) ofSome(ctx context.Context, known []frontRow) error {
 	place := make(map[laneNumber]int, len(known))
@@ -91,9 +91,12 @@ func (p *pages) ofSome(ctx context.Context, known []frontRow) error {
 	ahead, met := 0, 0
 	for p.read.walk.org = 1; int(p.read.walk.org) <= len(p.organizations); {
 		at, next := p.read.walk, known[ahead:min(ahead+walkPage, len(known))]
-		args := append([]any{p.countTo, p.now, p.organizations}, frontColumns.args(next)...)
-		args = append(args, at.org, at.lane.kind, at.lane.tagSet, at.lane.priority, walkPage)
-		if err := p.page(ctx, p.sql(nextOfSomeSQL), []any{p.now, p.organizations}, p.sql(readyOfSomeSQL), args...); err != nil {
+		text := readyOfSomeSQL
+		args := []any{p.countTo, p.now, p.organizations, at.org, at.lane.kind, at.lane.tagSet, at.lane.priority, walkPage}
+		if len(next) > 0 {
+			text, args = readyFromBoundsSQL, append(args, frontColumns.args(next)...)
+		}
+		if err := p.page(ctx, p.sql(nextOfSomeSQL), []any{p.now, p.organizations}, p.sql(text), args...); err != nil {
 			return err
 		}
 		for _, lane := range p.read.passed[met:] {
