@@ -27,6 +27,9 @@ const (
 	// notices.
 	lookPause = 250 * time.Millisecond
 
+	// maxLookPause is the most that looks which take long are put off: what a host without announcements waits for a job by default.
+	maxLookPause = 1500 * time.Millisecond
+
 	// maxBytes bounds the results that one call of the store carries for several workers.
 	maxBytes = 8 << 20
 

@@ -92,24 +92,9 @@ func (a *Acquirer) earlyBackup() bool {
 // here: at once, or at the end of the least time between two such looks. The caller holds the lock.
 func (a *Acquirer) lookAtHint(id uuid.UUID) {
 	org := a.looks.of(id)
-	if org.hinted {
-		return
+	if at := a.planLook(id, a.untilLook(id, org.hintedAt, hintPause), "hint"); !at.IsZero() {
+		org.hintedAt = at
 	}
-	look := func() {
-		org.hinted, org.hintedAt = false, a.clock.Now()
-		a.queueLook(id)
-	}
-	wait := a.untilLook(id, org.hintedAt, hintPause)
-	if wait <= 0 {
-		look()
-		return
-	}
-	org.hinted = true
-	a.agenda.After(wait, func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		look()
-	}, "hint")
 }
 
 // claimedAtHint takes in what a claim got that messages may have caused. The caller holds the lock.

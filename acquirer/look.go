@@ -32,18 +32,17 @@ type looks struct {
 
 // orgLooks is about one organization.
 type orgLooks struct {
-	// lookedAt is when the last look began; asked says that one is queued or planned. took is what its part of a look took of the store.
-	lookedAt time.Time
-	asked    bool
-	took     time.Duration
+	// lookedAt is when the last look began, and took what its part of that took of the store. planned is when the next is queued at the
+	// latest, zero if none is: there is one, however many reasons there are.
+	lookedAt, planned time.Time
+	took              time.Duration
 	// due is when the next job turns ready, as far as that is planned for; zero: nothing is.
 	due time.Time
 	// later says that a look is planned to check what a message said; freedAt is when a message last said that a job ended,
 	// and freed that one more will be heeded soon.
 	later, freed bool
 	freedAt      time.Time
-	// hintedAt is when the last look began that a message caused, and hinted says that one is planned.
-	hinted   bool
+	// hintedAt is when the last look was planned for that a message asked for.
 	hintedAt time.Time
 	// barren counts the claims in a row that messages have caused and that got nothing.
 	barren int
@@ -69,33 +68,50 @@ func (l *looks) forget(known func(uuid.UUID) bool) {
 		case org.due.IsZero():
 			delete(l.orgs, id)
 		default:
-			org.asked, org.lookedAt = false, time.Time{}
+			org.planned, org.lookedAt = time.Time{}, time.Time{}
 		}
 	}
 }
 
-// lookSoon lets the process look for ready lanes of an organization: at once, or at the end of the least time
-// between two looks. The caller holds the lock.
+// lookSoon lets the process look for ready lanes of an organization, because somebody has come to wait: at once, or at the end of the
+// least time between two looks. The caller holds the lock.
 func (a *Acquirer) lookSoon(id uuid.UUID) {
-	org := a.looks.of(id)
-	if org.asked {
-		return
-	}
-	org.asked = true
-	wait := a.untilLook(id, org.lookedAt, lookPause)
-	if wait <= 0 {
-		a.queueLook(id)
-		return
-	}
-	a.agenda.After(wait, func() { a.queueLook(id) }, "look")
+	a.planLook(id, a.untilLook(id, a.looks.of(id).lookedAt, lookPause), "look")
 }
 
-// untilLook is how long an organization's next look is put off: until its pause since the last one is over, zero if there was none, and
-// while the organization is beyond its share. One with so many lanes that a look takes long is looked at less often, so that looks
-// cost a tenth of the time at most, but never less often than workers who come to wait may notice.
+// planLook plans a look for the end of a wait, unless one is planned for then or earlier. It returns when that is, zero if it planned
+// nothing. The caller holds the lock.
+func (a *Acquirer) planLook(id uuid.UUID, wait time.Duration, tag string) (at time.Time) {
+	org := a.looks.of(id)
+	at = a.clock.Now(tag).Add(max(wait, 0))
+	if !org.planned.IsZero() && !at.Before(org.planned) {
+		return time.Time{}
+	}
+	org.planned = at
+	if wait <= 0 {
+		a.queueLook(id)
+		return at
+	}
+	a.agenda.After(wait, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if org.planned.Equal(at) { // else another has begun since, or is planned for earlier
+			a.queueLook(id)
+		}
+	}, tag)
+	return at
+}
+
+// untilLook is how long an organization's next look is put off: until the pause since the last one of its kind is over, zero if there was
+// none, and while the organization is beyond its share. One with so many lanes that a look takes long is looked at less often, so that
+// looks cost a tenth of the time, within bounds.
 func (a *Acquirer) untilLook(id uuid.UUID, last time.Time, pause time.Duration) (wait time.Duration) {
+	now, org := a.clock.Now(), a.looks.of(id)
 	if !last.IsZero() {
-		wait = max(pause, min(10*a.looks.of(id).took, lookPause)) - a.clock.Since(last)
+		wait = pause - now.Sub(last)
+	}
+	if !org.lookedAt.IsZero() {
+		wait = max(wait, min(10*org.took, maxLookPause)-now.Sub(org.lookedAt))
 	}
 	return max(wait, a.shares.Pause(id))
 }
@@ -119,7 +135,7 @@ func (a *Acquirer) look(ctx context.Context) {
 	a.mu.Lock()
 	for _, id := range ids {
 		org := a.looks.of(id)
-		org.asked, org.lookedAt = false, time.Time{}
+		org.planned, org.lookedAt = time.Time{}, time.Time{}
 		if a.dispatch.Knows(id) {
 			org.lookedAt = a.clock.Now()
 		}
@@ -137,14 +153,14 @@ func (a *Acquirer) look(ctx context.Context) {
 	a.spendOn(took, parts)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	eachPart(took, parts, func(id uuid.UUID, d time.Duration) { a.looks.of(id).took = d })
 	if a.note(err, again) {
 		for _, id := range ids {
-			a.looks.of(id).asked = true
+			a.looks.of(id).planned = begun
 		}
 		return
 	}
-	a.dispatch.Emptied(ids, mark, listing.Lanes)
+	eachPart(took, parts, func(id uuid.UUID, d time.Duration) { a.looks.of(id).took = d })
+	a.dispatch.Emptied(ids, mark)
 	a.considerListed(listing.Lanes)
 	a.dueAt(listing.Next, ids...)
 }
@@ -270,7 +286,7 @@ func (a *Acquirer) backup(ctx context.Context) {
 		a.backupIn(max(a.breaker.Wait(now), firstPause), "breaker")
 		return
 	}
-	a.dispatch.Emptied(organizations, mark, listing.Lanes)
+	a.dispatch.Emptied(organizations, mark)
 	a.looks.unreadable = listing.Unreadable
 	if all {
 		a.observe(listing.Lanes)

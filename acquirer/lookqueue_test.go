@@ -70,32 +70,48 @@ func TestInventedOrganizations(t *testing.T) {
 	})
 }
 
-// An organization with so many lanes that a look takes long is looked at for a tenth of the time, however many new lanes are announced.
+// An organization with so many lanes that a look takes long is looked at for a tenth of the time, however many new lanes are announced
+// and whoever comes to wait, and once in a poll at least.
 func TestLongLooksAreRare(t *testing.T) {
-	bubble(t, func(f *fleet) {
-		a, b := f.start(), f.start()
-		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
-			return acquirertest.Fault{Before: func(context.Context) {
-				if v == acquirertest.Ready {
-					time.Sleep(20 * time.Millisecond)
-				}
-			}}
+	for _, c := range []struct {
+		took          time.Duration
+		least, atMost int
+	}{
+		{20 * time.Millisecond, 40, 55},
+		{100 * time.Millisecond, 8, 11},
+		{600 * time.Millisecond, 6, 8},
+	} {
+		t.Run(c.took.String(), func(t *testing.T) {
+			bubble(t, func(f *fleet) { longLooks(t, f, c.took, c.least, c.atMost) })
 		})
-		ctx, hangUp := context.WithCancel(f.ctx)
-		var asking sync.WaitGroup
-		asking.Go(func() { _, _ = a.AcquireJob(ctx, f.request(nil)) })
-		time.Sleep(time.Second)
-		before := f.store.Calls(acquirertest.Ready)
-		for n := range 1000 {
-			if _, err := b.Enqueue(f.ctx, f.posting(map[string]string{"only": fmt.Sprint(n)})); err != nil {
-				t.Fatal(err)
+	}
+}
+
+func longLooks(t *testing.T, f *fleet, took time.Duration, least, atMost int) {
+	a, b := f.start(), f.start()
+	f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+		return acquirertest.Fault{Before: func(context.Context) {
+			if v == acquirertest.Ready {
+				time.Sleep(took)
 			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		if looks := f.store.Calls(acquirertest.Ready) - before; looks < 20 || looks > 60 {
-			t.Errorf("%d looks of 20 ms in ten seconds", looks)
-		}
-		hangUp()
-		asking.Wait()
+		}}
 	})
+	ctx, hangUp := context.WithCancel(f.ctx)
+	var asking sync.WaitGroup
+	come := func() { asking.Go(func() { _, _ = a.AcquireJob(ctx, f.request(nil)) }) }
+	come()
+	time.Sleep(2 * time.Second)
+	before := f.store.Calls(acquirertest.Ready)
+	for n := range 1000 {
+		if _, err := b.Enqueue(f.ctx, f.posting(map[string]string{"only": fmt.Sprint(n)})); err != nil {
+			t.Fatal(err)
+		}
+		come()
+		time.Sleep(10 * time.Millisecond)
+	}
+	if looks := f.store.Calls(acquirertest.Ready) - before; looks < least || looks > atMost {
+		t.Errorf("%d looks of %v in ten seconds", looks, took)
+	}
+	hangUp()
+	asking.Wait()
 }

@@ -101,6 +101,7 @@ type organization struct {
 type lane struct {
 	queue.Lane
 	posted, empty uint64 // marks
+	listed        uint64 // the mark of the last listing that named it
 	// claimed: a claim in flight covers the lane.
 	claimed bool
 	// limited: the last claim found jobs that a limit stopped.
@@ -380,5 +381,9 @@ func (d *Dispatcher) Lanes() (n int) {
 	return n
 }
 
-// Mark is the mark of whatever was posted last; pass it to [Dispatcher.Listed] with a listing that begins now.
-func (d *Dispatcher) Mark() uint64 { return d.mark }
+// Mark returns the mark of a listing that begins now, for [Dispatcher.Listed]: it is above that of whatever was posted before, and
+// of each listing that began before.
+func (d *Dispatcher) Mark() uint64 {
+	d.mark++
+	return d.mark
+}

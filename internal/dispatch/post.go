@@ -107,7 +107,7 @@ func (d *Dispatcher) Listed(organizations []uuid.UUID, mark uint64, lanes []queu
 	for _, l := range lanes {
 		d.Found(l, mark, all)
 	}
-	d.Emptied(organizations, mark, lanes)
+	d.Emptied(organizations, mark)
 }
 
 // Found takes in a lane that a listing names.
@@ -117,15 +117,12 @@ func (d *Dispatcher) Found(l queue.ReadyLane, mark uint64, all bool) {
 	}
 }
 
-// Emptied takes in that a listing of organizations, nil for all, names no other lanes than these.
-func (d *Dispatcher) Emptied(organizations []uuid.UUID, mark uint64, lanes []queue.ReadyLane) {
-	named := make(map[queue.Lane]bool, len(lanes))
-	for _, l := range lanes {
-		named[l.Lane] = true
-	}
+// Emptied takes in that a listing of organizations, nil for all, that began at the given mark named no other lanes than those of
+// which [Dispatcher.Found] was told.
+func (d *Dispatcher) Emptied(organizations []uuid.UUID, mark uint64) {
 	for _, org := range d.selected(organizations) {
-		for key, l := range org.lanes {
-			if !named[key] && !l.claimed {
+		for _, l := range org.lanes {
+			if l.listed < mark && !l.claimed {
 				l.limited = l.limited && l.posted > mark // what a limit stopped may have come after the listing
 				l.clear(mark)
 			}
@@ -134,7 +131,7 @@ func (d *Dispatcher) Emptied(organizations []uuid.UUID, mark uint64, lanes []que
 }
 
 func (d *Dispatcher) found(l *lane, ready queue.ReadyLane, mark uint64, all bool) {
-	l.oldest = ready.Oldest
+	l.oldest, l.listed = ready.Oldest, max(l.listed, mark)
 	if l.claimed {
 		l.lower(ready.From) // the claim under way may raise the bound no further
 	} else {

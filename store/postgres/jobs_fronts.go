@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -20,7 +21,8 @@ import (
 // committed; then all that was learned of the organization is void. Jobs of many tenants that share one turn of the fair order have one number, and are one step of a bound.
 
 const (
-	// maxFronts and maxFrontLanes bound what is remembered; beyond it everything is forgotten, and found again.
+	// maxFronts and maxFrontLanes bound what is remembered; beyond the first everything is forgotten, and found again, and of an
+	// organization with more lanes nothing is remembered.
 	maxFronts     = 1024
 	maxFrontLanes = 1024
 )
@@ -40,9 +42,20 @@ type fronts struct {
 
 // front is from where on the lanes of an organization hold anything.
 type front struct {
-	bounds map[laneNumber]int64
+	// bounds are in the order in which walks come past the lanes, so that each page of a walk is told of those in front of it alone.
+	bounds []laneFront
 	// settled is usable, newest waits for the transactions that were open when it was read.
 	settled, newest claimedLast
+}
+
+// laneFront is what is known of a lane. Its bound is worth a step that costs more when it has risen above the first number that was ever
+// found in the lane: in front of it lies what has been claimed since. A lane of which nobody claims anything costs no more than its step.
+type laneFront struct {
+	frontRow
+	first int64
+	// head is the first number that the last look has found, if the lane held anything.
+	head  int64
+	holds bool
 }
 
 // claimedLast are the numbers claimed last, by priority, and what was open when they were read: transactions below xmin have
@@ -50,6 +63,13 @@ type front struct {
 type claimedLast struct {
 	places     map[int16]int64
 	xmin, xmax int64
+}
+
+// passedLane is a lane that a walk came past, and the first number that is ready in it, if it holds anything.
+type passedLane struct {
+	laneNumber
+	head  int64
+	holds bool
 }
 
 // frontRow is a lane on its way to a look.
@@ -65,7 +85,8 @@ var frontColumns = columns[frontRow]{
 	col("bound", "bigint", func(r *frontRow) int64 { return r.bound }),
 }
 
-// of returns what is known of an organization's lanes, and their priorities.
+// of returns the bounds of an organization that are worth knowing, in the order in which a walk comes past them, and the priorities of all
+// its lanes.
 func (f *fronts) of(id uuid.UUID) (rows []frontRow, priorities []int16) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,28 +94,28 @@ func (f *fronts) of(id uuid.UUID) (rows []frontRow, priorities []int16) {
 	if !ok {
 		return nil, nil
 	}
-	seen := make(map[int16]bool)
-	for lane, bound := range known.bounds {
-		rows = append(rows, frontRow{lane, bound})
-		if !seen[lane.priority] {
-			seen[lane.priority] = true
-			priorities = append(priorities, lane.priority)
+	for _, r := range known.bounds {
+		if !slices.Contains(priorities, r.priority) {
+			priorities = append(priorities, r.priority)
+		}
+		if r.bound > r.first {
+			rows = append(rows, r.frontRow)
 		}
 	}
 	return rows, priorities
 }
 
-// learn takes in what a look has found: the first number of each lane that holds something, and what it read about claims before.
-// It reports whether the bounds that the look began with can be true.
-func (f *fronts) learn(id uuid.UUID, heads map[laneNumber]int64, read claimedLast) bool {
+// learn takes in what a look has found: the lanes that it came past, with the first number of each that holds something, and what it
+// read about claims before. It reports whether the bounds that the look began with can be true.
+func (f *fronts) learn(id uuid.UUID, passed []passedLane, read claimedLast) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.orgs == nil || len(f.orgs) >= maxFronts {
 		f.orgs = make(map[uuid.UUID]*front)
 	}
 	known, ok := f.orgs[id]
-	if !ok || len(known.bounds) > maxFrontLanes {
-		known = &front{bounds: make(map[laneNumber]int64)}
+	if !ok {
+		known = &front{}
 		f.orgs[id] = known
 	}
 	if known.isAhead(read) {
@@ -102,22 +123,60 @@ func (f *fronts) learn(id uuid.UUID, heads map[laneNumber]int64, read claimedLas
 		return false
 	}
 	known.settle(read)
-	for lane, head := range heads {
-		// From now on it is known. A look that is whole has seen in front of the bound what an earlier version left there, or
-		// what escaped: the looks after it see it, too.
-		known.bounds[lane] = min(known.bounds[lane], head)
+	if known.meet(passed); len(known.bounds) > maxFrontLanes {
+		f.orgs[id] = &front{}
+		return true
 	}
 	if known.settled.xmax > read.xmin {
 		return true // what was numbered below it may still be on its way
 	}
-	for lane, bound := range known.bounds {
-		least := known.settled.places[lane.priority]
-		if head, holds := heads[lane]; holds {
-			least = min(least, head)
+	for i := range known.bounds {
+		r := &known.bounds[i]
+		least := known.settled.places[r.priority]
+		if r.holds {
+			least = min(least, r.head)
 		}
-		known.bounds[lane] = max(bound, least)
+		r.bound = max(r.bound, least)
 	}
 	return true
+}
+
+// meet takes in the lanes that a walk came past. From now on they are known. A look that is whole has seen in front of the bound
+// what an earlier version left there, or what escaped: the looks after it see it, too. Lanes that it did not come past hold nothing and
+// stay where they are among the others.
+func (f *front) meet(passed []passedLane) {
+	before, at := make(map[laneNumber]laneFront, len(f.bounds)), make(map[laneNumber]int, len(passed))
+	for _, r := range f.bounds {
+		before[r.laneNumber] = r
+	}
+	for i, lane := range passed {
+		at[lane.laneNumber] = i
+	}
+	met := make([]laneFront, 0, max(len(passed), len(f.bounds)))
+	next := 0 // the first of those passed that is not taken in
+	take := func(end int) {
+		for ; next < end; next++ {
+			lane := passed[next]
+			r, known := before[lane.laneNumber]
+			if !known {
+				r = laneFront{frontRow: frontRow{laneNumber: lane.laneNumber}, first: lane.head}
+			}
+			if r.head, r.holds = lane.head, lane.holds; r.holds {
+				r.bound = min(r.bound, r.head)
+			}
+			met = append(met, r)
+		}
+	}
+	for _, r := range f.bounds {
+		if i, ok := at[r.laneNumber]; ok {
+			take(i + 1)
+			continue
+		}
+		r.holds = false
+		met = append(met, r)
+	}
+	take(len(passed))
+	f.bounds = met
 }
 
 // isAhead reports whether what was read before is above what is read now.

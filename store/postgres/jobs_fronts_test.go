@@ -1,6 +1,11 @@
 package postgres_test
 
 import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,4 +135,57 @@ func newLineOfOne(t *testing.T, s *postgres.Store, n int) (claim queue.Claim, or
 	_, err := s.Enqueue(t.Context(), epoch, postings)
 	must(t, err)
 	return claim, org
+}
+
+// What a look tells the server grows with the lanes: each bound is told once, and not with each page.
+func TestLookTellsABoundOnce(t *testing.T) {
+	wide, pool := open(t)
+	var sent atomic.Int64
+	cfg := pool.Config()
+	cfg.MaxConns = 1
+	dial := cfg.ConnConfig.DialFunc
+	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return &countedConn{conn, &sent}, err
+	}
+	counted, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(counted.Close)
+	s := over(t, counted)
+	look := func(n int) int64 {
+		postings, org := make([]queue.Posting, n), uuid.New()
+		for i := range postings {
+			postings[i] = queue.Posting{Organization: org, Tenant: org, Type: "build", Tags: map[string]string{"only": fmt.Sprint(i)}}
+		}
+		for page := range slices.Chunk(postings, 500) {
+			_, err := wide.Enqueue(t.Context(), epoch, page)
+			must(t, err)
+		}
+		var before int64
+		for i := range 5 { // the first learns them, and the rest that others have claimed what was in front of what they hold now
+			before = sent.Load()
+			wantLanes(t, s, queue.ReadyQuery{Organizations: []uuid.UUID{org}, CountTo: 1}, n)
+			if i == 0 {
+				exec(t, pool, `INSERT INTO dormouse.claimed (organization_id, priority, place) VALUES ($1, 0, 1::bigint << 40)`, org)
+				exec(t, pool, `UPDATE dormouse.jobs SET place = place + (1::bigint << 40) WHERE organization_id = $1`, org)
+			}
+		}
+		return sent.Load() - before
+	}
+	look(1)
+	few, many := look(200), look(1000)
+	if many > 7*few {
+		t.Errorf("a look at 1,000 lanes sends %d bytes, at 200 lanes %d", many, few)
+	}
+}
+
+// countedConn counts what is sent.
+type countedConn struct {
+	net.Conn
+	sent *atomic.Int64
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	c.sent.Add(int64(len(p)))
+	return c.Conn.Write(p)
 }

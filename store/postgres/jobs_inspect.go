@@ -126,7 +126,7 @@ const aheadSQL = `
 
 // Ahead implements [queue.Inspector].
 func (s *Store) Ahead(ctx context.Context, job uuid.UUID, countTo int) (ahead []queue.ReadyLane, err error) {
-	read := standings{heads: make(map[laneNumber]int64)}
+	var read standings
 	for full := true; full && err == nil; full = read.walk.steps == walkPage {
 		var page standings
 		at := read.walk.lane

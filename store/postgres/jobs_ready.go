@@ -48,27 +48,44 @@ const readyOfAllSQL = `
 		WHERE l.step < $7
 	)` + standingsSQL
 
-// readyOfSomeSQL walks through the lanes of one organization after the other. The lanes that are known are looked into from their
-// bounds on, and the gaps in front of them skipped through: a step goes to the next lane of the gap, else into the known lane behind
-// it, else to the next organization. A page needs no more of the known lanes than it has steps; in which order they are says the
-// server, since texts are in the order of its own collation.
-var readyOfSomeSQL = `
+// readyOfSomeSQL walks through the lanes of one organization after the other: a step goes to the next lane, else to the next organization.
+const readyOfSomeSQL = `
+	WITH RECURSIVE walk AS (
+		SELECT $4::integer AS org, $5::text AS type, $6::integer AS tag_set, $7::smallint AS priority,
+			NULL::bigint AS place, NULL::timestamptz AS created_at, 0 AS step
+		UNION ALL
+		SELECT n.*, w.step + 1 FROM walk w CROSS JOIN LATERAL (
+			(SELECT w.org, type, tag_set, priority, place, created_at FROM dormouse.jobs
+			WHERE ready AND organization_id = ($3::uuid[])[w.org] AND (type, tag_set, priority) > (w.type, w.tag_set, w.priority)
+			ORDER BY type, tag_set, priority, place, id LIMIT 1)
+			UNION ALL
+			SELECT w.org + 1, '', 0, 0::smallint, NULL, NULL
+			LIMIT 1
+		) n
+		WHERE w.step < $8 AND w.org <= cardinality($3::uuid[])
+	)` + walkedSQL
+
+// readyFromBoundsSQL does the same where bounds are known ($9 ...): a lane with a bound is looked into from there on, and the gap in
+// front of it skipped through, so a step goes to the next lane of the gap, else into the lane with the bound behind it, whether or not
+// that holds anything. In which order these are says the server, since texts are in the order of its own collation. A step costs three
+// times as much as one of readyOfSomeSQL.
+var readyFromBoundsSQL = `
 	WITH RECURSIVE known AS MATERIALIZED (
 		SELECT array_agg(type) AS type, array_agg(tag_set) AS tag_set, array_agg(priority) AS priority, array_agg(bound) AS bound
 		FROM (
-			SELECT * FROM ` + frontColumns.rows(4, "k", "") + `
-			WHERE (type, tag_set, priority) > ($9::text, $10::integer, $11::smallint)
-			ORDER BY type, tag_set, priority LIMIT $12
+			SELECT * FROM ` + frontColumns.rows(9, "k", "") + `
+			WHERE (type, tag_set, priority) > ($5::text, $6::integer, $7::smallint)
+			ORDER BY type, tag_set, priority
 		) page
 	), walk AS (
-		SELECT $8::integer AS org, $9::text AS type, $10::integer AS tag_set, $11::smallint AS priority, 1 AS front,
+		SELECT $4::integer AS org, $5::text AS type, $6::integer AS tag_set, $7::smallint AS priority, 1 AS front,
 			NULL::bigint AS place, NULL::timestamptz AS created_at, 0 AS step
 		UNION ALL
 		SELECT n.*, g.step + 1 FROM (
 			SELECT w.*, ($3::uuid[])[w.org] AS organization_id, k.type[w.front] AS to_type, k.tag_set[w.front] AS to_tag_set,
 				k.priority[w.front] AS to_priority, k.bound[w.front] AS bound
 			FROM walk w CROSS JOIN known k
-			WHERE w.step < $12 AND w.org <= cardinality($3::uuid[])
+			WHERE w.step < $8 AND w.org <= cardinality($3::uuid[])
 		) g CROSS JOIN LATERAL (
 			SELECT g.org, s.type, s.tag_set, s.priority, g.front, s.place, s.created_at FROM (` + stepSQL + `) s
 			UNION ALL
@@ -83,7 +100,10 @@ var readyOfSomeSQL = `
 			SELECT g.org + 1, '', 0, 0::smallint, 1, NULL, NULL WHERE g.to_type IS NULL
 			LIMIT 1
 		) n
-	), head AS (
+	)` + walkedSQL
+
+// walkedSQL makes heads of where a walk came past.
+const walkedSQL = `, head AS (
 		SELECT ($3::uuid[])[org] AS organization_id, type, tag_set, priority, place, created_at, org, step FROM walk
 	)` + standingsSQL
 
@@ -116,19 +136,18 @@ var stepSQL = func() string {
 
 // standingsSQL counts in the lanes of head, and tells where each step of the walk came to.
 const standingsSQL = `
-	SELECT l.organization_id, l.type, l.tag_set, l.priority, c.n, coalesce(l.place, 0), l.created_at, EXISTS (
-		SELECT FROM dormouse.pauses x
-		WHERE x.organization_id IN (l.organization_id, '00000000-0000-0000-0000-000000000000') AND x.type IN (l.type, '')
-			AND (x.ends_at IS NULL OR x.ends_at > $2)), l.org, l.step
-	FROM head l CROSS JOIN LATERAL (
-		SELECT count(*) AS n FROM (
+	SELECT l.organization_id, l.type, l.tag_set, l.priority, CASE WHEN l.place IS NULL THEN 0 WHEN $1 = 1 THEN 1 ELSE (
+		SELECT count(*) FROM (
 			SELECT FROM dormouse.jobs
 			WHERE ready AND organization_id = l.organization_id AND type = l.type AND tag_set = l.tag_set AND priority = l.priority
 				AND place >= l.place
 			ORDER BY place, id LIMIT $1
 		) counted
-	) c
-	WHERE l.step > 0`
+	) END, coalesce(l.place, 0), l.created_at, EXISTS (
+		SELECT FROM dormouse.pauses x
+		WHERE x.organization_id IN (l.organization_id, '00000000-0000-0000-0000-000000000000') AND x.type IN (l.type, '')
+			AND (x.ends_at IS NULL OR x.ends_at > $2)), l.org, l.step
+	FROM head l WHERE l.step > 0`
 
 const (
 	// The next job of an organization is found in an index of its own, so that those of others cost nothing. The comparison of

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,9 +15,9 @@ type standings struct {
 	list    []queue.ReadyLane
 	tagSets []int32
 	next    time.Time
-	// heads are the first numbers of all lanes that hold something, also of those that are paused.
-	heads map[laneNumber]int64
-	walk  walk
+	// passed are all lanes that the walk came past, also those that are paused.
+	passed []passedLane
+	walk   walk
 }
 
 // walk is how far a walk through the lanes has come: it goes on behind a lane of an organization.
@@ -49,7 +48,7 @@ func (s *Store) standings(ctx context.Context, now time.Time, q queue.ReadyQuery
 	} else {
 		err = p.ofAll(ctx)
 	}
-	if err == nil && p.remembers && !s.fronts.learn(p.organization, p.read.heads, p.claimed) && !q.Whole {
+	if err == nil && p.remembers && !s.fronts.learn(p.organization, p.read.passed, p.claimed) && !q.Whole {
 		q.Whole = true
 		return s.standings(ctx, now, q)
 	}
@@ -82,22 +81,37 @@ func (p *pages) ofAll(ctx context.Context) error {
 	}
 }
 
+// ofSome tells each page of the bounds in front of it, as many as it has steps for: all of them for each page would cost the
+// square of their number.
 func (p *pages) ofSome(ctx context.Context, known []frontRow) error {
-	fronts := frontColumns.args(known)
+	place := make(map[laneNumber]int, len(known))
+	for i, r := range known {
+		place[r.laneNumber] = i
+	}
+	ahead, met := 0, 0
 	for p.read.walk.org = 1; int(p.read.walk.org) <= len(p.organizations); {
-		at := p.read.walk
-		args := append([]any{p.countTo, p.now, p.organizations}, fronts...)
-		args = append(args, at.org, at.lane.kind, at.lane.tagSet, at.lane.priority, walkPage)
-		if err := p.page(ctx, p.sql(nextOfSomeSQL), []any{p.now, p.organizations}, p.sql(readyOfSomeSQL), args...); err != nil {
+		at, next := p.read.walk, known[ahead:min(ahead+walkPage, len(known))]
+		text := readyOfSomeSQL
+		args := []any{p.countTo, p.now, p.organizations, at.org, at.lane.kind, at.lane.tagSet, at.lane.priority, walkPage}
+		if len(next) > 0 {
+			text, args = readyFromBoundsSQL, append(args, frontColumns.args(next)...)
+		}
+		if err := p.page(ctx, p.sql(nextOfSomeSQL), []any{p.now, p.organizations}, p.sql(text), args...); err != nil {
 			return err
 		}
+		for _, lane := range p.read.passed[met:] {
+			if i, ok := place[lane.laneNumber]; ok {
+				ahead = max(ahead, i+1)
+			}
+		}
+		met = len(p.read.passed)
 	}
 	return nil
 }
 
 // page reads one page, with the first one also what else there is to read.
 func (p *pages) page(ctx context.Context, nextSQL string, nextArgs []any, lanesSQL string, args ...any) error {
-	first := p.read.heads == nil
+	first := p.read.passed == nil
 	var part standings
 	var claimed claimedLast
 	err := p.do(ctx, repeatable, func(ctx context.Context) error {
@@ -137,12 +151,12 @@ func (p *pages) page(ctx context.Context, nextSQL string, nextArgs []any, lanesS
 // add takes in another page.
 func (l *standings) add(page standings) {
 	l.list, l.tagSets = append(l.list, page.list...), append(l.tagSets, page.tagSets...)
-	maps.Copy(l.heads, page.heads)
+	l.passed = append(l.passed, page.passed...)
 	l.walk = page.walk
 }
 
 func (l *standings) collect(rows pgx.Rows, _ error) error {
-	*l = standings{heads: make(map[laneNumber]int64)}
+	*l = standings{passed: []passedLane{}}
 	var st queue.ReadyLane
 	var tagSet int32
 	var paused bool
@@ -157,11 +171,13 @@ func (l *standings) collect(rows pgx.Rows, _ error) error {
 			at.organization, at.lane = st.Lane.Organization, lane
 			l.walk = at
 		}
+		if lane.kind != "" { // else it went on to the next organization
+			l.passed = append(l.passed, passedLane{lane, st.From, st.Count > 0})
+		}
 		if st.Count == 0 {
-			return nil // the walk came past
+			return nil
 		}
 		normalize(&st.Oldest)
-		l.heads[lane] = st.From
 		if !paused {
 			l.list, l.tagSets = append(l.list, st), append(l.tagSets, tagSet)
 		}
