@@ -32,7 +32,9 @@ func (f *fleet) runUntil(a *acquirer.Acquirer) (stop func() error) {
 	result := make(chan error, 1)
 	go func() { result <- a.Run(ctx) }()
 	f.pass(0)
-	return func() error { cancel(); return <-result }
+	stop = sync.OnceValue(func() error { cancel(); return <-result })
+	f.stoppers = append(f.stoppers, func() { _ = stop() })
+	return stop
 }
 
 // A call of the store that ignores its context, before it does anything or when it has done it, costs its time limit and the patience
@@ -56,6 +58,7 @@ func TestCallsThatDoNotReturn(t *testing.T) {
 					go func() {
 						_, _ = a.Renew(f.ctx, queue.Report{Handout: held.Handout(), Progress: &queue.Progress{Percent: 10}})
 					}()
+					f.pass(0) // a report after the end would not be passed on
 					go func() { _, _ = a.End(f.ctx, queue.End{Handout: held.Handout(), Outcome: queue.OutcomeSucceeded}) }()
 					f.pass(40 * time.Second)
 					job := f.mustGet(w, "behind a call that hangs")
