@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -271,4 +273,49 @@ func (b *mortalBus) Heartbeat(ctx context.Context, h queue.Heartbeat) (queue.Fle
 		return queue.Fleet{}, acquirertest.ErrDown
 	}
 	return b.beats.Heartbeat(ctx, h)
+}
+
+// A question about one job that hangs takes no places of others' questions, however often it is asked.
+func TestRetryThatDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		release := make(chan struct{})
+		var stuck uuid.UUID
+		a := f.make(f.bus, func(c *acquirer.Config) {
+			c.Retry = func(_ context.Context, job acquirer.Job) error {
+				if job.ID == stuck {
+					<-release
+				}
+				return nil
+			}
+		})
+		stop := f.runUntil(a)
+		var over []acquirer.Job
+		for range 2 {
+			job := f.hand(a)
+			if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeFailed}); err != nil {
+				t.Fatal(err)
+			}
+			over = append(over, job)
+		}
+		stuck = over[0].ID
+		for range 120 {
+			ctx, cancel := context.WithTimeout(f.ctx, time.Second)
+			if _, err := a.Retry(ctx, "ann", "again", stuck); err == nil {
+				t.Error("retried though nobody has said that it may be")
+			}
+			cancel()
+		}
+		if changed, err := a.Retry(f.ctx, "ann", "again", over[1].ID); err != nil || len(changed) != 1 {
+			t.Errorf("another job: %d retried, %v", len(changed), err)
+		}
+		if n := a.Stats().Stuck; n > 3 {
+			t.Errorf("%d calls are stuck for one job", n)
+		}
+		if err := stop(); err == nil || !strings.Contains(err.Error(), "Config.Retry for job "+stuck.String()) {
+			t.Errorf("Run returned %v", err)
+		}
+		close(release)
+		f.pass(0)
+	})
 }
