@@ -39,7 +39,11 @@ func (a *Acquirer) call(ctx context.Context, operation string, f func(ctx contex
 
 // askRetry asks the host whether a job may be retried.
 func (a *Acquirer) askRetry(ctx context.Context, job queue.Job) error {
-	_, err := outcall.Do(ctx, a.given, "Config.Retry", func(ctx context.Context) (struct{}, error) { return struct{}{}, a.cfg.Retry(ctx, job) }, nil)
+	name := outcall.Name{
+		Kind: "Config.Retry", Part: "organization " + job.Organization.String(), One: "Config.Retry for job " + job.ID.String(),
+	}
+	_, err := outcall.DoOn(ctx, a.given, outcall.Apart, name,
+		func(ctx context.Context) (struct{}, error) { return struct{}{}, a.cfg.Retry(ctx, job) }, nil)
 	a.noteStuck(err)
 	return err
 }

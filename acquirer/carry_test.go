@@ -161,3 +161,50 @@ func TestNothingToCarry(t *testing.T) {
 		}
 	})
 }
+
+// A job that is delayed counts as announced when it is stored beside one that is told of, as the store cannot know: it is announced again
+// when its time has come, and found by the backup where its poster is gone by then, like one that was stored by itself.
+func TestDelayedBesideWhatIsCarried(t *testing.T) {
+	t.Parallel()
+	const delay = time.Minute
+	for name, c := range map[string]struct {
+		gone bool
+		by   time.Duration
+	}{
+		"the poster lives": {by: 10 * time.Millisecond},
+		"it is gone":       {gone: true, by: 33 * time.Second}, // the backup
+	} {
+		for way, carried := range map[string]bool{"carried": true, "sent": false} {
+			t.Run(name+", "+way, func(t *testing.T) {
+				t.Parallel()
+				bubble(t, func(f *fleet) {
+					front, stop := f.startStoppable()
+					back := f.start()
+					waits := []*wait{f.joinPlain(back), f.joinPlain(back)}
+					f.settle()
+					if !carried {
+						f.enqueue(front, queue.Posting{ID: uuid.New(), Organization: f.org, Tenant: uuid.New(), Type: "other"})
+					}
+					later := f.posting(nil)
+					later.NotBefore = time.Now().Add(delay)
+					jobs := f.enqueue(front, f.posting(nil), later)
+					if jobs[0].Announced != carried || jobs[1].Announced != carried {
+						t.Fatalf("announced %v and %v, want %v", jobs[0].Announced, jobs[1].Announced, carried)
+					}
+					f.pass(delay / 2)
+					if c.gone {
+						stop()
+					}
+					f.pass(delay/2 - time.Millisecond)
+					if n := count(waits); n != 1 {
+						t.Fatalf("%d jobs handed out before the time of the second", n)
+					}
+					f.pass(time.Millisecond + c.by)
+					if n := count(waits); n != 2 {
+						t.Error("the delayed job is not handed out")
+					}
+				})
+			})
+		}
+	}
+}

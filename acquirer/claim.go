@@ -20,7 +20,7 @@ func (a *Acquirer) queueClaim(d *dispatch.Domain) {
 
 // serve makes one claim for a domain, after settling the one before if its answer was lost.
 func (a *Acquirer) serve(ctx context.Context, d *dispatch.Domain) {
-	if !a.admit(func() { a.queueClaim(d) }) {
+	if !a.admitClaim(d) {
 		return
 	}
 	if !a.settle(ctx, d) {
@@ -69,6 +69,22 @@ func (a *Acquirer) admit(again func()) bool { return a.admitUntil(draining, agai
 func (a *Acquirer) admitUntil(over runState, again func()) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.admits(over, again)
+}
+
+// admitClaim is admit for a claim of a domain. One that is put off is not what other processes leave a job to.
+func (a *Acquirer) admitClaim(d *dispatch.Domain) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	admitted := a.admits(draining, func() { a.queueClaim(d) })
+	if !admitted {
+		a.dispatch.PutOff(d)
+	}
+	return admitted
+}
+
+// admits is admitUntil for callers that hold the lock.
+func (a *Acquirer) admits(over runState, again func()) bool {
 	switch state := a.member.state; {
 	case state == fresh || state == joining:
 		a.member.parked = append(a.member.parked, again)

@@ -501,6 +501,10 @@ func TestOnlyProcessRecoversAtOnce(t *testing.T) {
 			t.Errorf("taken back after %s", took)
 		}
 		f.pass(time.Minute)
+		lost := f.happened(queue.EventProcessLost)
+		if len(lost) != 1 || lost[0].Reason != `process "acquirer" was there before this one, which uses the store alone` {
+			t.Errorf("told: %+v", lost)
+		}
 		if n := b.Stats().Processes; n != 1 {
 			t.Errorf("%d processes", n)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // aheadCount is how far the jobs ahead are counted in each lane.
@@ -213,7 +214,10 @@ func (x Explanation) pauseText() string {
 }
 
 func (x Explanation) queueText() string {
-	parts := []string{fmt.Sprintf("%d jobs go before it", x.Ahead), fmt.Sprintf("of the slots that could run it %d are waiting and %d are busy", x.Waiting, x.Busy)}
+	parts := []string{
+		text.Count(x.Ahead, "job goes before it", "jobs go before it"),
+		fmt.Sprintf("of the slots that could run it %s and %s", text.Count(x.Waiting, "is waiting", "are waiting"), text.Count(x.Busy, "is busy", "are busy")),
+	}
 	if x.Limited {
 		parts = append(parts, "a limit of the organization keeps jobs like it from starting")
 	}

@@ -192,7 +192,7 @@ func TestExpire(t *testing.T) {
 		f.pass(8 * time.Minute)
 		young := f.enqueue(a, f.posting(map[string]string{"gpu": "yes"}))[0]
 		f.pass(6 * time.Minute)
-		if got := f.stored(orphan.ID); got.State != queue.Failed || !strings.Contains(got.Error, "of 1 workers 1 lack gpu=yes") {
+		if got := f.stored(orphan.ID); got.State != queue.Failed || !strings.Contains(got.Error, "the only worker lacks gpu=yes") {
 			t.Errorf("what nobody can run is %s: %s", got.State, got.Error)
 		}
 		for name, id := range map[string]uuid.UUID{"queued": queued.ID, "young": young.ID} {

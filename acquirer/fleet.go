@@ -41,8 +41,10 @@ type rival struct {
 }
 
 // update takes in the answer to a heartbeat at now. It returns the processes that have been silent for the length of a
-// lease, and those that were declared lost and still hold jobs; all others if we are alone.
-func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease time.Duration, alone bool) (silent []queue.Process) {
+// lease, and those that were declared lost and still hold jobs, and those of which gone says that nobody speaks for them any more.
+func (f *fleet) update(
+	answer queue.Fleet, self uuid.UUID, now time.Time, lease time.Duration, gone func(uuid.UUID) bool,
+) (silent []queue.Process) {
 	f.epoch++
 	f.unreadable = answer.Unreadable
 	f.running, f.rivals = answer.Running, make(map[queue.Lane][]rival)
@@ -54,7 +56,7 @@ func (f *fleet) update(answer queue.Fleet, self uuid.UUID, now time.Time, lease 
 	f.watch.Update(beats, now)
 	for _, process := range answer.Processes {
 		silence, _ := f.watch.Silence(process.ID, now)
-		if process.ID != self && alone {
+		if process.ID != self && gone(process.ID) {
 			silent = append(silent, process)
 			continue
 		}

@@ -57,8 +57,8 @@ func TestKilledProcess(t *testing.T) {
 		if took > 40*time.Second { // the lease and one heartbeat
 			t.Errorf("requeued after %s", took)
 		}
-		if lost := f.happened(queue.EventProcessLost); len(lost) != 1 {
-			t.Errorf("%d events of a lost process, want 1", len(lost))
+		if lost := f.happened(queue.EventProcessLost); len(lost) != 1 || lost[0].Reason != `process "acquirer" was silent for 30s` {
+			t.Errorf("events of a lost process: %+v", lost)
 		}
 		if reaped := f.happened(queue.EventReaped); len(reaped) != 1 || reaped[0].Job.ID != job.ID {
 			t.Errorf("reaped events: %+v", reaped)

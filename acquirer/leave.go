@@ -61,11 +61,12 @@ func (a *Acquirer) unregisterProcess(ctx context.Context, process uuid.UUID, hea
 	}
 }
 
-// beatLate takes the process off the register again when a heartbeat that was given up is stored after the process has left: nobody
-// is there any more to give a next one. What holds jobs keeps its lease, so that they have stopped before others begin them.
+// beatLate takes the process off the register again when a heartbeat that was given up is stored after the process has left, or under
+// a name that it has given up: there is no next one. What holds jobs keeps its lease, so that they have stopped before others begin them.
 func (a *Acquirer) beatLate(process uuid.UUID, fleet queue.Fleet, err error) {
 	a.mu.Lock()
 	left := a.member.state == ended && a.member.process == process && a.book.Len(process) == 0
+	left = left || a.stopped(process, a.clock.Now())
 	a.mu.Unlock()
 	if err != nil || !left {
 		return

@@ -20,12 +20,12 @@ type lateBeats struct {
 	beats   atomic.Int64
 	release chan struct{}
 	// down: the others fail.
-	down bool
+	down atomic.Bool
 }
 
 func (l *lateBeats) Heartbeat(ctx context.Context, h queue.Heartbeat) (queue.Fleet, error) {
 	if l.beats.Add(1) != l.nth {
-		if l.down {
+		if l.down.Load() {
 			return queue.Fleet{}, acquirertest.ErrDown
 		}
 		return l.Store.Heartbeat(ctx, h)
@@ -61,7 +61,8 @@ func TestLeaveBesideLateHeartbeats(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(f *fleet) {
-				store := &lateBeats{Store: f.store, nth: c.nth, down: c.down, release: make(chan struct{})}
+				store := &lateBeats{Store: f.store, nth: c.nth, release: make(chan struct{})}
+				store.down.Store(c.down)
 				a, err := acquirer.New(store, f.bus, acquirer.Config{Heartbeat: 10 * time.Second, Lease: time.Hour, Timeout: 2 * time.Second})
 				if err != nil {
 					t.Fatal(err)
@@ -171,4 +172,64 @@ func TestLateHeartbeatOfAHolder(t *testing.T) {
 			t.Errorf("%d processes are registered, want the one that holds a job", n)
 		}
 	})
+}
+
+// A heartbeat that is stored when its process has given up the name that it speaks for keeps nothing that was held under that name: the
+// process itself takes it off the register, once what was held has had a heartbeat's time to stop.
+func TestLateHeartbeatUnderAFormerName(t *testing.T) {
+	t.Parallel()
+	const period = 10 * time.Second
+	for name, c := range map[string]struct {
+		// Since the last heartbeat that was answered. The name is given up after 20 seconds, and what was held is handed out anew
+		// after from, and until by. stopped is zero if the process runs on.
+		stopped, stored, from, by time.Duration
+	}{
+		"at once":               {stored: 21 * time.Second, from: 30 * time.Second, by: 33 * time.Second},
+		"within the lease":      {stored: 29 * time.Second, from: 30 * time.Second, by: 33 * time.Second},
+		"at once, after a stop": {stopped: 21 * time.Second, stored: 22 * time.Second, from: 50 * time.Second, by: 56 * time.Second},
+		"later, after a stop":   {stopped: 24 * time.Second, stored: 31 * time.Second, from: 31 * time.Second, by: 36 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				change := func(cfg *acquirer.Config) {
+					cfg.Heartbeat, cfg.Lease, cfg.Timeout, cfg.StopTimeout = period, 3*period, 2*time.Second, time.Millisecond
+					cfg.Lost = map[string]acquirer.LostPolicy{"": acquirer.RequeueLost(3, 0)}
+				}
+				store := &lateBeats{Store: f.store, nth: 2, release: make(chan struct{})}
+				cfg := acquirer.Config{Events: f.event}
+				change(&cfg)
+				a, err := acquirer.New(store, f.bus, cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				begun, stop := time.Now(), f.runUntil(a)
+				until := func(d time.Duration) { f.pass(d - time.Since(begun)) }
+				f.hand(a)
+				store.down.Store(true)
+				until(5 * time.Second)
+				w := f.joinPlain(f.start(change))
+				until(20500 * time.Millisecond) // it has given its name up, for want of an answer
+				store.down.Store(false)
+				if c.stopped > 0 {
+					until(c.stopped)
+					_ = stop()
+				}
+				until(c.stored - time.Millisecond)
+				close(store.release)
+				until(c.from - time.Millisecond)
+				if w.over() {
+					t.Error("handed out anew before a heartbeat's time was over")
+				}
+				until(c.by)
+				if !w.got() {
+					t.Error("what was held under the former name is held still")
+				}
+				lost := f.happened(queue.EventProcessLost)
+				if c.stopped == 0 && (len(lost) != 1 || lost[0].Reason != `process "acquirer" goes on under another name`) {
+					t.Errorf("told: %+v", lost)
+				}
+			})
+		})
+	}
 }

@@ -129,11 +129,26 @@ func (a *Acquirer) reapProcess(ctx context.Context, p queue.Process) {
 }
 
 func (a *Acquirer) emitProcessLost(p queue.Process) {
-	a.cfg.Logger.Warn("process was silent for the length of a lease", "process", p.ID, "name", p.Name, "jobs", p.Holding)
-	a.emit(queue.Event{
-		Kind: queue.EventProcessLost, At: a.now(), Process: p.ID, Jobs: p.Holding,
-		Reason: fmt.Sprintf("process %q was silent for %s", p.Name, a.cfg.Lease),
-	})
+	why := a.whyLost(p)
+	a.cfg.Logger.Warn("process declared lost", "process", p.ID, "reason", why, "jobs", p.Holding)
+	a.emit(queue.Event{Kind: queue.EventProcessLost, At: a.now(), Process: p.ID, Jobs: p.Holding, Reason: why})
+}
+
+// whyLost is why we have declared a process lost, for people.
+func (a *Acquirer) whyLost(p queue.Process) string {
+	now := a.clock.Now()
+	a.mu.Lock()
+	silence, _ := a.fleet.heard(p.ID, now)
+	former := a.stopped(p.ID, now)
+	a.mu.Unlock()
+	switch {
+	case silence >= a.cfg.Lease:
+		return fmt.Sprintf("process %q was silent for %s", p.Name, a.cfg.Lease)
+	case former:
+		return fmt.Sprintf("process %q goes on under another name", p.Name)
+	default:
+		return fmt.Sprintf("process %q was there before this one, which uses the store alone", p.Name)
+	}
 }
 
 // compareLeases gives back what we hold without knowing, and forgets what we do not hold any more.

@@ -2,6 +2,7 @@ package acquirer
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/coder/quartz"
@@ -14,8 +15,9 @@ import (
 // last heard. Guarded by Acquirer.mu.
 type membership struct {
 	state runState
-	// process is who we are to the store; a new one after we were declared lost.
+	// process is who we are to the store; a new one after we were declared lost, and former the last ones before it.
 	process uuid.UUID
+	former  []formerName
 	// heartbeats is the store's count of ours, and heartbeatAt when the last one that it answered began; zero before.
 	heartbeats  int64
 	heartbeatAt time.Time
@@ -32,6 +34,12 @@ type membership struct {
 	fence *quartz.Timer
 	// parked are store calls that wait for the process to be registered.
 	parked []func()
+}
+
+// formerName is what a process was called until it was given up.
+type formerName struct {
+	process   uuid.UUID
+	givenUpAt time.Time
 }
 
 // runState is where Run is.
@@ -64,8 +72,13 @@ func (m *membership) registered(begun time.Time) (parked []func()) {
 	return parked
 }
 
+// maxFormer bounds the names that are remembered. Others take the older ones off the register, after a lease.
+const maxFormer = 16
+
 // rename gives the process a new id, under which it has to register anew.
-func (m *membership) rename() {
+func (m *membership) rename(now time.Time) {
+	m.former = append(m.former, formerName{m.process, now})
+	m.former = m.former[max(0, len(m.former)-maxFormer):]
 	m.process = uuid.New()
 	m.heartbeats, m.heartbeatAt = 0, time.Time{}
 	if m.state != running {
@@ -184,7 +197,7 @@ func (a *Acquirer) heartbeatFailed(process uuid.UUID, err error) {
 // heartbeatAnswered takes in how the fleet is. The caller holds the lock.
 func (a *Acquirer) heartbeatAnswered(answer queue.Fleet, begun time.Time) {
 	now := a.clock.Now()
-	silent := a.fleet.update(answer, a.member.process, now, a.cfg.Lease, a.cfg.Alone)
+	silent := a.fleet.update(answer, a.member.process, now, a.cfg.Lease, func(id uuid.UUID) bool { return a.cfg.Alone || a.stopped(id, now) })
 	own, known := a.fleet.process(a.member.process)
 	if known {
 		a.member.heartbeats = own.Heartbeats
@@ -226,6 +239,15 @@ func (a *Acquirer) checkFence() {
 	}
 }
 
+// stopped reports whether a name is a former one of ours, and what was held under it has had the time to stop that is left between the
+// fence and the end of a lease. A heartbeat that is stored late keeps such a name on the register for as long as a lease; the store
+// does not know that nobody speaks under it any more. The caller holds the lock.
+func (a *Acquirer) stopped(process uuid.UUID, now time.Time) bool {
+	return slices.ContainsFunc(a.member.former, func(f formerName) bool {
+		return f.process == process && now.Sub(f.givenUpAt) >= a.cfg.Heartbeat
+	})
+}
+
 // lost gives up the process: the store has declared it lost, or others are about to. Its jobs must stop now,
 // before somebody else begins them; we go on under a new name. The caller holds the lock.
 func (a *Acquirer) lost(process uuid.UUID) {
@@ -234,6 +256,6 @@ func (a *Acquirer) lost(process uuid.UUID) {
 	}
 	gone := a.book.Drop(process)
 	a.left(queue.ErrLeaseLost, gone...)
-	a.member.rename()
+	a.member.rename(a.clock.Now())
 	a.teller.tell(func() { a.cfg.Logger.Error("process lost its leases", "process", process, "jobs", len(gone)) })
 }

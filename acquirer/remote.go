@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -198,7 +199,8 @@ func (a *Acquirer) takeSlot(id Identity) (workerKey, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if used := a.waits[key] + a.held[key]; used >= id.Slots {
-		return key, fmt.Errorf("acquirer: a worker with %d slots waits for and holds %d jobs: %w", id.Slots, used, queue.ErrTooMany)
+		return key, fmt.Errorf("acquirer: a worker with %s waits for and holds %s: %w",
+			text.Count(id.Slots, "slot", "slots"), text.Count(used, "job", "jobs"), queue.ErrTooMany)
 	}
 	a.waits[key]++
 	return key, nil

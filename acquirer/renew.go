@@ -9,6 +9,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/leases"
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // errUnregistered is passing: the process has to register anew before it can take over a lease.
@@ -43,7 +44,7 @@ func (a *Acquirer) Renew(ctx context.Context, r queue.Report) (canceled bool, er
 	renewal.MaxLog = int64(max(a.cfg.MaxLog, 0))
 	lines := renewal.Lines
 	if dropped > 0 {
-		note := queue.Line{At: a.now(), Text: fmt.Sprintf("%d lines came too fast and were dropped", dropped)}
+		note := queue.Line{At: a.now(), Text: text.Count(dropped, "line came too fast and was dropped", "lines came too fast and were dropped")}
 		lines = append([]queue.Line{note}, lines...)
 	}
 	renewal.Lines = nil // they go by themselves: no sign of life waits for anybody's log

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // shortage says what the workers of an organization lack for a job, in words that its tenant may read: the job's own tags
@@ -85,14 +86,24 @@ func (s shortage) String() string {
 		return "the organization has no workers"
 	}
 	var parts []string
+	say := func(workers int, one, many string) {
+		if s.workers > 1 {
+			one = text.Count(workers, one, many)
+		}
+		parts = append(parts, one)
+	}
 	if s.otherTypes > 0 {
-		parts = append(parts, fmt.Sprintf("%d run jobs of other types", s.otherTypes))
+		say(s.otherTypes, "runs jobs of other types", "run jobs of other types")
 	}
 	if s.reserved > 0 {
-		parts = append(parts, fmt.Sprintf("%d are kept for jobs with tags", s.reserved))
+		say(s.reserved, "is kept for jobs with tags", "are kept for jobs with tags")
 	}
 	for _, l := range s.lacking {
-		parts = append(parts, fmt.Sprintf("%d lack %s=%s", l.workers, queue.Quoted(l.tag.Key), queue.Quoted(l.tag.Value)))
+		tag := queue.Quoted(l.tag.Key) + "=" + queue.Quoted(l.tag.Value)
+		say(l.workers, "lacks "+tag, "lack "+tag)
 	}
-	return fmt.Sprintf("of %d workers %s", s.workers, strings.Join(parts, ", "))
+	if s.workers == 1 {
+		return "the only worker " + strings.Join(parts, ", ")
+	}
+	return fmt.Sprintf("of %s workers %s", text.Number(s.workers), strings.Join(parts, ", "))
 }

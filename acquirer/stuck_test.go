@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -32,7 +34,9 @@ func (f *fleet) runUntil(a *acquirer.Acquirer) (stop func() error) {
 	result := make(chan error, 1)
 	go func() { result <- a.Run(ctx) }()
 	f.pass(0)
-	return func() error { cancel(); return <-result }
+	stop = sync.OnceValue(func() error { cancel(); return <-result })
+	f.stoppers = append(f.stoppers, func() { _ = stop() })
+	return stop
 }
 
 // A call of the store that ignores its context, before it does anything or when it has done it, costs its time limit and the patience
@@ -56,6 +60,7 @@ func TestCallsThatDoNotReturn(t *testing.T) {
 					go func() {
 						_, _ = a.Renew(f.ctx, queue.Report{Handout: held.Handout(), Progress: &queue.Progress{Percent: 10}})
 					}()
+					f.pass(0) // a report after the end would not be passed on
 					go func() { _, _ = a.End(f.ctx, queue.End{Handout: held.Handout(), Outcome: queue.OutcomeSucceeded}) }()
 					f.pass(40 * time.Second)
 					job := f.mustGet(w, "behind a call that hangs")
@@ -268,4 +273,49 @@ func (b *mortalBus) Heartbeat(ctx context.Context, h queue.Heartbeat) (queue.Fle
 		return queue.Fleet{}, acquirertest.ErrDown
 	}
 	return b.beats.Heartbeat(ctx, h)
+}
+
+// A question about one job that hangs takes no places of others' questions, however often it is asked.
+func TestRetryThatDoesNotReturn(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		release := make(chan struct{})
+		var stuck uuid.UUID
+		a := f.make(f.bus, func(c *acquirer.Config) {
+			c.Retry = func(_ context.Context, job acquirer.Job) error {
+				if job.ID == stuck {
+					<-release
+				}
+				return nil
+			}
+		})
+		stop := f.runUntil(a)
+		var over []acquirer.Job
+		for range 2 {
+			job := f.hand(a)
+			if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeFailed}); err != nil {
+				t.Fatal(err)
+			}
+			over = append(over, job)
+		}
+		stuck = over[0].ID
+		for range 120 {
+			ctx, cancel := context.WithTimeout(f.ctx, time.Second)
+			if _, err := a.Retry(ctx, "ann", "again", stuck); err == nil {
+				t.Error("retried though nobody has said that it may be")
+			}
+			cancel()
+		}
+		if changed, err := a.Retry(f.ctx, "ann", "again", over[1].ID); err != nil || len(changed) != 1 {
+			t.Errorf("another job: %d retried, %v", len(changed), err)
+		}
+		if n := a.Stats().Stuck; n > 3 {
+			t.Errorf("%d calls are stuck for one job", n)
+		}
+		if err := stop(); err == nil || !strings.Contains(err.Error(), "Config.Retry for job "+stuck.String()) {
+			t.Errorf("Run returned %v", err)
+		}
+		close(release)
+		f.pass(0)
+	})
 }

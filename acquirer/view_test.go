@@ -80,7 +80,7 @@ func TestExplanationForTheTenant(t *testing.T) {
 				t.Errorf("the tenant reads %q in %s", secret, text)
 			}
 		}
-		for _, own := range []string{"of 2 workers", "1 run jobs of other types", "1 lack vpn=merger-with-acme", "1 lack zone=eu", "1 lack owner=mallory"} {
+		for _, own := range []string{"of 2 workers", "1 runs jobs of other types", "1 lacks vpn=merger-with-acme", "1 lacks zone=eu", "1 lacks owner=mallory"} {
 			if !strings.Contains(x.Text, own) {
 				t.Errorf("%q does not say %q", x.Text, own)
 			}

@@ -15,16 +15,16 @@ var errLate = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 // ask calls the backend or the cleaner for at most a limit, whether it heeds its context or not. A call that does not return
 // some time after its context has ended is given up: its goroutine is left behind, and its result ignored. Should it return
 // after all, late is called, nil for nothing to do.
-func ask[T any](ctx context.Context, p *Pool, what string, limit time.Duration, f func(context.Context) (T, error), late func()) (T, error) {
+func ask[T any](ctx context.Context, p *Pool, what outcall.Name, limit time.Duration, f func(context.Context) (T, error), late func()) (T, error) {
 	ctx, end := p.within(ctx, limit)
 	defer end()
 	return answerOf(ctx, p, what, f, late)
 }
 
 // answerOf is ask without a limit but ctx.
-func answerOf[T any](ctx context.Context, p *Pool, what string, f func(context.Context) (T, error), late func()) (T, error) {
-	v, err := outcall.Do(ctx, p.given, what, func(ctx context.Context) (v T, err error) {
-		err = p.protect(what, func() (err error) { v, err = f(ctx); return err })
+func answerOf[T any](ctx context.Context, p *Pool, what outcall.Name, f func(context.Context) (T, error), late func()) (T, error) {
+	v, err := outcall.DoOn(ctx, p.given, outcall.Apart, what, func(ctx context.Context) (v T, err error) {
+		err = p.protect(what.Kind, func() (err error) { v, err = f(ctx); return err })
 		return v, err
 	}, func(T, error) {
 		if late != nil {
@@ -33,9 +33,14 @@ func answerOf[T any](ctx context.Context, p *Pool, what string, f func(context.C
 	})
 	if err != nil {
 		var none T
-		return none, fmt.Errorf("prewarm: %s: %w", what, timely(ctx, err))
+		return none, fmt.Errorf("prewarm: %s: %w", what.Kind, timely(ctx, err))
 	}
 	return v, nil
+}
+
+// about is what a call is called that concerns one member, so that those that hang take no places of other members.
+func about(m Member, what string) outcall.Name {
+	return outcall.Name{Kind: what, One: what + " resource " + m.Resource.String()}
 }
 
 // within bounds a context in time.

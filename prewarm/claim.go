@@ -263,7 +263,7 @@ func (p *Pool) handOut(ctx context.Context, w *waiter, a answer) (Handout, error
 			return Handout{}, err
 		}
 	}
-	_, err := ask(ctx, p, "mark the claimed member", p.cfg.Timeout, func(ctx context.Context) (struct{}, error) {
+	_, err := ask(ctx, p, about(m, "mark the claimed member"), p.cfg.Timeout, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, p.backend.Mark(ctx, m)
 	}, nil)
 	if err != nil {

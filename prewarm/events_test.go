@@ -100,13 +100,13 @@ func TestAlertIsTold(t *testing.T) {
 		r.cfg.Events = h.hear
 		r.cfg.AlertBelow, r.cfg.AlertAfter, r.cfg.Relist = 0.5, time.Minute, 100*time.Hour
 	}, func(r *rig) {
-		h.want(t, "when it was filled", "pool.alert go-dev|v1||0 of 4 are ready", "pool.alert_over go-dev|v1||")
+		h.want(t, "when it was filled", "pool.alert go-dev|v1||0 of 4 ready", "pool.alert_over go-dev|v1||")
 		r.backend.Set(func(k *prewarmtest.Knobs) { k.NeverReady = true })
 		for range 3 {
 			r.claim(prewarm.Request{})
 			r.wait(time.Second)
 		}
-		h.want(t, "depleted", "pool.alert go-dev|v1||1 of 4 are ready")
+		h.want(t, "depleted", "pool.alert go-dev|v1||1 of 4 ready")
 		r.wait(2 * time.Minute)
 		h.want(t, "for a while", "pool.reloaded go-dev|v1||")
 		r.backend.Set(func(k *prewarmtest.Knobs) { k.NeverReady = false })

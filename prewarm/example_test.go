@@ -64,5 +64,5 @@ func ExampleExplain() {
 	// Output:
 	// go-dev: 0 ready, 0 starting, 0 held, 0 cleaning; 3 wanted: floor 3, schedule 0, demand 0, reserves 0, waiting 0
 	// 0 claimed, 0 built for one claim, 0 of an old version, 0 in quarantine, 0 being destroyed
-	// nothing is created for 6s, after 1 failures in a row, the last with "image not found"
+	// nothing is created for 6s, after a failure with "image not found"
 }

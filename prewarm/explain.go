@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // Explanation says what a pool does and why.
@@ -49,6 +50,14 @@ func (e *Explanation) say(format string, args ...any) {
 	e.Lines = append(e.Lines, fmt.Sprintf(format, args...))
 }
 
+// text says what has failed, for a sentence.
+func (f Failures) text() string {
+	if f.Count == 1 {
+		return fmt.Sprintf("a failure with %q", f.Message)
+	}
+	return fmt.Sprintf("%s failures in a row, the last with %q", text.Number(f.Count), f.Message)
+}
+
 func (d Decision) whyBlocked(f Failures, now time.Time) string {
 	switch d.Blocked {
 	case BlockedPaused:
@@ -56,10 +65,9 @@ func (d Decision) whyBlocked(f Failures, now time.Time) string {
 	case BlockedSpec:
 		return "nothing is created: the wanted size is unknown"
 	case BlockedBackoff:
-		return fmt.Sprintf("nothing is created for %s, after %d failures in a row, the last with %q",
-			d.Until.Sub(now).Round(time.Second), f.Count, f.Message)
+		return fmt.Sprintf("nothing is created for %s, after %s", d.Until.Sub(now).Round(time.Second), f.text())
 	case BlockedProbing:
-		return fmt.Sprintf("one member at a time is tried, after %d failures in a row, the last with %q", f.Count, f.Message)
+		return "one member at a time is tried, after " + f.text()
 	case BlockedConcurrency:
 		return "more will be created when some of those that start are ready"
 	case BlockedRollover:

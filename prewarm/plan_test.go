@@ -248,7 +248,7 @@ func TestExplainSaysWhy(t *testing.T) {
 	failures := fails(prewarm.Failures{}, "v1", "image not found", t0.Add(-time.Second))
 	spec := pool(3)
 	text := prewarm.Explain(spec, with(1, prewarm.Ready).members, failures, t0).String()
-	for _, want := range []string{"1 ready", "3 wanted", "9s", "1 failures", "image not found"} {
+	for _, want := range []string{"1 ready", "3 wanted", "9s", "after a failure with", "image not found"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not said in\n%s", want, text)
 		}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // serveLoop claims for those in the line, one round after the other, so that whoever comes during a round is served
@@ -189,7 +191,7 @@ func (p *Pool) claims(ctx context.Context, pick Pick, claims []Claim) (grants []
 	}
 	err = p.call(ctx, "claim", p.cfg.Timeout, func(ctx context.Context) error {
 		if grants, err = p.store.ClaimMembers(ctx, p.now(), pick, claims); err == nil && len(grants) != len(claims) {
-			err = fmt.Errorf("the store answered %d of %d claims", len(grants), len(claims))
+			err = fmt.Errorf("the store answered %d of %s", len(grants), text.Count(len(claims), "claim", "claims"))
 		}
 		return err
 	})

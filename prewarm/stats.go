@@ -58,7 +58,7 @@ type Stats struct {
 	BuildTime time.Duration
 	PerHour   float64
 	// Stuck is the number of calls of the backend and the cleaner that were given up and have not returned. A method of which 100
-	// are stuck is not called.
+	// are stuck is not called, nor is Create for a version of which 25 are, nor any for a member of which 3 are.
 	Stuck int
 }
 

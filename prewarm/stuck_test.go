@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/outcall"
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/prewarm/prewarmtest"
 )
@@ -19,6 +20,8 @@ type deaf struct {
 	mu   sync.Mutex
 	to   map[string]bool
 	hung map[string]int
+	// of says for which members it is deaf, nil for all.
+	of func(prewarm.Member) bool
 }
 
 // turn makes the methods deaf that are named, and no others.
@@ -31,9 +34,9 @@ func (d *deaf) turn(to ...string) {
 	}
 }
 
-func (d *deaf) hang(what string) {
+func (d *deaf) hang(what string, of ...prewarm.Member) {
 	d.mu.Lock()
-	hangs := d.to[what]
+	hangs := d.to[what] && (d.of == nil || d.of(of[0]))
 	if hangs {
 		d.hung[what]++
 	}
@@ -50,12 +53,12 @@ func (d *deaf) hanging(what string) int {
 }
 
 func (d *deaf) Create(ctx context.Context, m prewarm.Member) (prewarm.Status, error) {
-	d.hang("create")
+	d.hang("create", m)
 	return d.Backend.Create(ctx, m)
 }
 
 func (d *deaf) Destroy(ctx context.Context, m prewarm.Member) error {
-	d.hang("destroy")
+	d.hang("destroy", m)
 	return d.Backend.Destroy(ctx, m)
 }
 
@@ -70,7 +73,7 @@ func (d *deaf) Watch(ctx context.Context, pool string, tell func(prewarm.Event))
 }
 
 func (d *deaf) Mark(ctx context.Context, m prewarm.Member) error {
-	d.hang("mark")
+	d.hang("mark", m)
 	return d.Backend.Mark(ctx, m)
 }
 
@@ -219,5 +222,49 @@ func TestCallsThatHangAreBounded(t *testing.T) {
 			t.Errorf("%d more listings failed", now-unknown)
 		}
 		d.goOn = make(chan struct{})
+	})
+}
+
+// A member whose calls hang takes no places of others: however often its destruction is tried, others are destroyed.
+func TestMemberThatCannotBeDestroyed(t *testing.T) {
+	withDeaf(t, func(*rig) {}, func(r *rig, d *deaf) {
+		stuck := r.claim(prewarm.Request{}).Member
+		d.of = func(m prewarm.Member) bool { return m.ID == stuck.ID }
+		d.turn("destroy")
+		must(t, r.pool.Return(context.Background(), stuck.ID))
+		r.wait(48 * time.Hour)
+		other := r.claim(prewarm.Request{}).Member
+		must(t, r.pool.Return(context.Background(), other.ID))
+		r.wait(5 * time.Minute)
+		if got := r.member(other.ID).State; got != prewarm.Gone {
+			t.Errorf("beside one that hangs a returned member is %s: %s", got, r.member(other.ID).Message)
+		}
+		if n := d.hanging("destroy"); n != outcall.MaxOfOne {
+			t.Errorf("%d destructions of one member hang", n)
+		}
+		if got := r.member(stuck.ID).Message; !strings.Contains(got, "not called: 3 calls of \"destroy resource "+stuck.Resource.String()) {
+			t.Errorf("it says %q", got)
+		}
+	})
+}
+
+// Nor does a version whose members cannot be created: the next version's are.
+func TestVersionThatCannotBeCreated(t *testing.T) {
+	withDeaf(t, func(*rig) {}, func(r *rig, d *deaf) {
+		old := r.cfg.Spec.Version
+		d.of = func(m prewarm.Member) bool { return m.Version == old }
+		d.turn("create")
+		for range 3 {
+			must(t, r.pool.Return(context.Background(), r.claim(prewarm.Request{}).Member.ID))
+		}
+		r.wait(96 * time.Hour)
+		spec := r.cfg.Spec
+		spec.Version = "next"
+		must(t, r.pool.SetSpec(spec))
+		r.wait(30 * time.Minute)
+		r.want(3, prewarm.Ready)
+		if n := d.hanging("create"); n != outcall.MaxOfPart {
+			t.Errorf("%d creations of one version hang", n)
+		}
 	})
 }

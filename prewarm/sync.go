@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 // mailbox keeps what was told until somebody looks. It never blocks whoever tells.
@@ -69,7 +70,7 @@ func (p *Pool) watch(ctx context.Context) error {
 			p.events.add(e)
 		}
 	}
-	_, err := answerOf(ctx, p, "watch", func(ctx context.Context) (struct{}, error) {
+	_, err := answerOf(ctx, p, outcall.Name{Kind: "watch"}, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, p.backend.Watch(ctx, p.cfg.Spec.Name, tell)
 	}, nil)
 	return err
@@ -180,7 +181,7 @@ func (p *Pool) reloaded() {
 // members are missing that may still be on their way.
 func (p *Pool) reconcile(ctx context.Context) (young bool, err error) {
 	listed := p.now()
-	listing, err := ask(ctx, p, "list", p.cfg.Timeout, func(ctx context.Context) ([]Event, error) {
+	listing, err := ask(ctx, p, outcall.Name{Kind: "list"}, p.cfg.Timeout, func(ctx context.Context) ([]Event, error) {
 		return p.backend.List(ctx, p.cfg.Spec.Name)
 	}, nil)
 	if err != nil {

@@ -150,9 +150,9 @@ func (p *Pool) alert(v view) {
 // shortage says what is ready of what shall be.
 func (v view) shortage() string {
 	c := v.decision.Counts
-	text := fmt.Sprintf("%d of %d are ready", c.Ready+c.OldReady, v.decision.Target.Size)
+	short := fmt.Sprintf("%d of %d ready", c.Ready+c.OldReady, v.decision.Target.Size)
 	if v.decision.Blocked != BlockedNone {
-		text += ": " + string(v.decision.Blocked)
+		short += ": " + string(v.decision.Blocked)
 	}
-	return text
+	return short
 }

@@ -114,7 +114,9 @@ func (p *Pool) create(ctx context.Context, m Member) {
 	if m.due(p.now()) {
 		return // its time passed in the queue: the next plan destroys it
 	}
-	status, err := ask(ctx, p, "create", max(0, m.Deadline.Sub(p.now())), func(ctx context.Context) (Status, error) {
+	name := about(m, "create")
+	name.Part = "version " + m.Version // which may be what hangs
+	status, err := ask(ctx, p, name, max(0, m.Deadline.Sub(p.now())), func(ctx context.Context) (Status, error) {
 		return p.backend.Create(ctx, m)
 	}, func() { p.removeLate(ctx, m) })
 	switch {
@@ -152,7 +154,7 @@ func (p *Pool) destroyQuietly(ctx context.Context, m Member) {
 }
 
 func (p *Pool) askToDestroy(ctx context.Context, m Member, limit time.Duration) error {
-	_, err := ask(ctx, p, "destroy", limit, func(ctx context.Context) (struct{}, error) {
+	_, err := ask(ctx, p, about(m, "destroy"), limit, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, p.backend.Destroy(ctx, m)
 	}, nil)
 	return err
@@ -190,7 +192,7 @@ const (
 
 // clean has the cleaner prepare a member for another use.
 func (p *Pool) clean(ctx context.Context, m Member) {
-	verified, err := ask(ctx, p, "clean", max(0, m.Deadline.Sub(p.now())), func(ctx context.Context) (bool, error) {
+	verified, err := ask(ctx, p, about(m, "clean"), max(0, m.Deadline.Sub(p.now())), func(ctx context.Context) (bool, error) {
 		return p.cfg.Cleaner.Clean(ctx, m)
 	}, nil)
 	if ctx.Err() != nil {

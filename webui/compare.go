@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 )
@@ -187,7 +188,7 @@ func (v *compareView) draw(now, next forecast.Result, from time.Time, c clock) {
 	v.Now, v.New = line(now.ByHour, top), line(next.ByHour, top)
 	v.Saved = v.Now + "L" + strings.TrimPrefix(backwards(next.ByHour, top), "L") + "Z"
 	v.Label = fmt.Sprintf("The most workspaces of %s at once for seven days: as it is, %s hours run; with the change, %s",
-		v.Name, count(int(now.Hours+.5)), count(int(next.Hours+.5)))
+		v.Name, text.Number(int(now.Hours+.5)), text.Number(int(next.Hours+.5)))
 }
 
 // line is a path of steps, an hour each.
@@ -220,18 +221,18 @@ func compareTable(now, next forecast.Result, c clock) []compareRow {
 		return compareRow{what, of(now), of(next)}
 	}
 	return []compareRow{
-		row("hours run in seven days", func(r forecast.Result) string { return count(int(r.Hours + .5)) }),
-		row(fmt.Sprintf("saved against always on (%s h)", count(int(now.AlwaysHours+.5))), func(r forecast.Result) string {
+		row("hours run in seven days", func(r forecast.Result) string { return text.Number(int(r.Hours + .5)) }),
+		row(fmt.Sprintf("saved against always on (%s h)", text.Number(int(now.AlwaysHours+.5))), func(r forecast.Result) string {
 			return fmt.Sprintf("%.1f %%", 100*r.Saved())
 		}),
 		row("most at once", func(r forecast.Result) string {
 			h := highest(r.ByHour)
-			return fmt.Sprintf("%s, %s", count(h.Most), c.in(h.At).Format("Mon 15:04"))
+			return fmt.Sprintf("%s, %s", text.Number(h.Most), c.in(h.At).Format("Mon 15:04"))
 		}),
-		row("most builds in a minute", func(r forecast.Result) string { return count(r.Herd) }),
-		row("builds", func(r forecast.Result) string { return count(r.Builds) }),
-		row("go dormant", func(r forecast.Result) string { return count(r.Dormancies) }),
-		row("are deleted", func(r forecast.Result) string { return count(r.Deletions) }),
+		row("most builds in a minute", func(r forecast.Result) string { return text.Number(r.Herd) }),
+		row("builds", func(r forecast.Result) string { return text.Number(r.Builds) }),
+		row("go dormant", func(r forecast.Result) string { return text.Number(r.Dormancies) }),
+		row("are deleted", func(r forecast.Result) string { return text.Number(r.Deletions) }),
 	}
 }
 
@@ -252,5 +253,5 @@ func moves(rows []*row, t lifecycle.Template, next lifecycle.Policy, now time.Ti
 		return "Nothing that is planned now would move; the change acts from the next starts on."
 	}
 	return fmt.Sprintf("Of what is planned now, %s sooner, %d later, and %d would not happen any more.",
-		plural(sooner, "instant comes", "instants come"), later, never)
+		text.Count(sooner, "instant comes", "instants come"), later, never)
 }

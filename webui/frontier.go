@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 )
@@ -75,16 +76,16 @@ func (h *Handler) frontier(ctx context.Context, rows []*row, next lifecycle.Poli
 		return nil, fmt.Errorf("simulate: %w", err)
 	}
 	v := &frontierView{Of: fmt.Sprintf("Two weeks of %s, with the %s of the last two come again.",
-		ofAll(len(fleet), len(rows)), plural(sessions, "session", "sessions"))}
+		ofAll(len(fleet), len(rows)), text.Count(sessions, "session", "sessions"))}
 	v.draw(sim)
 	return v, nil
 }
 
 func ofAll(n, all int) string {
 	if n == all {
-		return plural(n, "workspace", "workspaces")
+		return text.Count(n, "workspace", "workspaces")
 	}
-	return fmt.Sprintf("%s of %s", count(n), plural(all, "workspace", "workspaces"))
+	return fmt.Sprintf("%s of %s", text.Number(n), text.Count(all, "workspace", "workspaces"))
 }
 
 // again is a fleet whose people come as they came before an instant, as many weeks later. Of a large fleet it is a sample,
@@ -157,7 +158,7 @@ func (v *frontierView) draw(sim forecast.Simulation) {
 	for _, r := range sim.Results { // the two policies come first, so their names stand
 		x, y := at(r)
 		p := dot{X: percent(x), Y: percent(y), Kind: kindOfCandidate(r.Name, best), Left: x > 0.6, Title: fmt.Sprintf(
-			"%s: %s hours run, %.0f %% of the sessions wait or are cut off", r.Name, count(int(r.Hours+.5)), 100*r.Pain())}
+			"%s: %s hours run, %.0f %% of the sessions wait or are cut off", r.Name, text.Number(int(r.Hours+.5)), 100*r.Pain())}
 		if near := nearOf(named, x, y); !near {
 			p.Name, named[[2]float64{x, y}] = r.Name, true
 		}
@@ -169,7 +170,7 @@ func (v *frontierView) draw(sim forecast.Simulation) {
 	}
 	by := gridStep(right - left)
 	for n := int(left)/by*by + by; float64(n) < right; n += by {
-		v.Hours = append(v.Hours, tickMark{X: percent((float64(n) - left) / (right - left)), Text: count(n) + " h"})
+		v.Hours = append(v.Hours, tickMark{X: percent((float64(n) - left) / (right - left)), Text: text.Number(n) + " h"})
 	}
 	v.table(sim, best)
 	v.Label = "Hours run against the share of sessions that wait or are cut off: " + v.words()
@@ -200,7 +201,7 @@ func kindOfCandidate(name string, best map[string]bool) string {
 func (v *frontierView) table(sim forecast.Simulation, best map[string]bool) {
 	for _, r := range sim.Results {
 		v.Table = append(v.Table, frontierRow{
-			Name: r.Name, Hours: count(int(r.Hours + .5)), Waits: count(r.Cold), Cut: count(r.Interrupted), Kind: kindOfCandidate(r.Name, best),
+			Name: r.Name, Hours: text.Number(int(r.Hours + .5)), Waits: text.Number(r.Cold), Cut: text.Number(r.Interrupted), Kind: kindOfCandidate(r.Name, best),
 		})
 	}
 }

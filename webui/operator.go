@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 )
@@ -73,7 +74,7 @@ func (h *Handler) operatorView(ctx context.Context, s *survey, r *http.Request, 
 	v.Queue, v.Workers = h.queueView(ctx, c), h.workersView(ctx)
 	v.Forecast, v.Compare = h.forecastView(ctx, s, c), h.compareView(ctx, s, r.URL.Query(), c)
 	v.Numbers = h.numbers(s, len(v.Attention), q, c)
-	v.Title = fmt.Sprintf("%s running, %s overdue, %s need attention", count(v.Numbers[0].N), count(v.Numbers[2].N), count(len(v.Attention)))
+	v.Title = fmt.Sprintf("%s running, %s overdue, %s need attention", text.Number(v.Numbers[0].N), text.Number(v.Numbers[2].N), text.Number(len(v.Attention)))
 	var err error
 	if v.Timeline, err = h.timeline(ctx, s, q, c, v.Queue.unmatched()); err != nil {
 		return v, err
@@ -114,7 +115,7 @@ func (h *Handler) numbers(s *survey, attention int, q query, c clock) []number {
 	n := s.counts()
 	of := "no capacity is set"
 	if h.cfg.Capacity > 0 {
-		of = "of a capacity of " + count(h.cfg.Capacity)
+		of = "of a capacity of " + text.Number(h.cfg.Capacity)
 	}
 	due, what := s.due(c.now, time.Hour)
 	overdue, since := s.overdue(c)
@@ -289,5 +290,5 @@ func (v timelineView) Shown() string {
 	if v.Found == 0 {
 		return "No workspace is like that."
 	}
-	return fmt.Sprintf("%s–%s of %s", count(v.From), count(v.To), count(v.Found))
+	return fmt.Sprintf("%s–%s of %s", text.Number(v.From), text.Number(v.To), text.Number(v.Found))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 )
@@ -265,7 +266,7 @@ func (h *Handler) forecastView(ctx context.Context, s *survey, c clock) forecast
 		v.Bars = append(v.Bars, b)
 	}
 	v.Table = o.table(h.cfg.Capacity, c)
-	v.Highest = fmt.Sprintf("%s on %s", count(peak.Most), c.in(peak.At).Format("Monday 2 January at 15:04"))
+	v.Highest = fmt.Sprintf("%s on %s", text.Number(peak.Most), c.in(peak.At).Format("Monday 2 January at 15:04"))
 	v.Advice, v.Calm = o.advice.words(h.cfg.Capacity, peak, c)
 	return v
 }
@@ -299,7 +300,7 @@ func gridStep(top float64) int {
 func grid(top int) (lines []gridLine) {
 	step := gridStep(float64(top))
 	for n := 0; n <= top; n += step {
-		lines = append(lines, gridLine{percent(1 - float64(n)/float64(top)), count(n)})
+		lines = append(lines, gridLine{percent(1 - float64(n)/float64(top)), text.Number(n)})
 	}
 	return lines
 }
@@ -366,38 +367,38 @@ func (o *outlook) table(capacity int, c clock) (rows []dayRow) {
 
 func (o *outlook) dayRow(day string, most, least, capacity int, c clock) dayRow {
 	at := func(i int) string {
-		return fmt.Sprintf("%s at %s", count(o.hours[i].Most), c.in(o.hours[i].At).Format("15:04"))
+		return fmt.Sprintf("%s at %s", text.Number(o.hours[i].Most), c.in(o.hours[i].At).Format("15:04"))
 	}
 	r := dayRow{Day: day, Most: at(most), Least: at(least), Band: "not known", Before: "not known", Over: "no capacity set"}
 	if k, ok := o.band[o.hours[most].At]; ok {
 		r.Band = fmt.Sprintf("%.0f to %.0f", k.Low, k.High)
 	}
 	if most < len(o.before) {
-		r.Before = count(o.before[most])
+		r.Before = text.Number(o.before[most])
 	}
 	if capacity > 0 {
-		r.Over = count(max(0, o.hours[most].Most-capacity))
+		r.Over = text.Number(max(0, o.hours[most].Most-capacity))
 	}
 	return r
 }
 
 // words says what to do, with what it gives; calm if there is nothing to do.
-func (a *advice) words(capacity int, peak *forecast.Hour, c clock) (text string, calm bool) {
+func (a *advice) words(capacity int, peak *forecast.Hour, c clock) (what string, calm bool) {
 	switch {
 	case capacity == 0:
 		return "", true
 	case a == nil:
 		return fmt.Sprintf("The most is %s, on %s: %s below the capacity of %s.",
-			count(peak.Most), c.in(peak.At).Format("Mon 2 Jan at 15:04"), count(capacity-peak.Most), count(capacity)), true
+			text.Number(peak.Most), c.in(peak.At).Format("Mon 2 Jan at 15:04"), text.Number(capacity-peak.Most), text.Number(capacity)), true
 	}
-	text = fmt.Sprintf("%s: %s, %s over the capacity.", c.in(a.At).Format("Monday 15:04"), count(a.Most), count(a.Most-capacity))
+	what = fmt.Sprintf("%s: %s, %s over the capacity.", c.in(a.At).Format("Monday 15:04"), text.Number(a.Most), text.Number(a.Most-capacity))
 	switch {
 	case a.Template == "":
-		return text + fmt.Sprintf(" Nothing starts in the %s up to it: what runs then was started before. Runs that end sooner, or more capacity, are what helps.", span(climb)), false
+		return what + fmt.Sprintf(" Nothing starts in the %s up to it: what runs then was started before. Runs that end sooner, or more capacity, are what helps.", span(climb)), false
 	case a.Spread > 0:
-		return text + fmt.Sprintf(" Spread the %s of %s up to it over %s (Policy.Jitter) and the most in the week is %s; the last of them starts up to %s late.",
-			plural(a.Starts, "start", "starts"), a.Template, span(a.Spread), count(a.Then), span(a.Spread)), false
+		return what + fmt.Sprintf(" Spread the %s of %s up to it over %s (Policy.Jitter) and the most in the week is %s; the last of them starts up to %s late.",
+			text.Count(a.Starts, "start", "starts"), a.Template, span(a.Spread), text.Number(a.Then), span(a.Spread)), false
 	}
-	return text + fmt.Sprintf(" %s of %s lead up to it. Spread over %s, the most in the week is still %s: their runs overlap whenever they start. Runs that end sooner, or more capacity, are what helps.",
-		plural(a.Starts, "start", "starts"), a.Template, span(a.Tried), count(a.Then)), false
+	return what + fmt.Sprintf(" %s up to it. Spread over %s, the most in the week is still %s: their runs overlap whenever they start. Runs that end sooner, or more capacity, are what helps.",
+		text.Count(a.Starts, "start of "+a.Template+" leads", "starts of "+a.Template+" lead"), span(a.Tried), text.Number(a.Then)), false
 }

@@ -112,7 +112,7 @@ func (v *ownerView) turn(rows []*row, q url.Values, typed typedHours, link strin
 	page = min(page, last)
 	from, to := page*pageSize, min(len(rows), (page+1)*pageSize)
 	if last > 0 {
-		v.Shown = fmt.Sprintf("%s–%s of %s", count(from+1), count(to), count(len(rows)))
+		v.Shown = fmt.Sprintf("%s–%s of %s", text.Number(from+1), text.Number(to), text.Number(len(rows)))
 	}
 	if page > 0 {
 		v.Prev = link + strconv.Itoa(page)

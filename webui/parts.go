@@ -252,7 +252,7 @@ func pieces(n, at, all int, class, title string) (parts []poolPart) {
 		return nil
 	}
 	if all > 24 {
-		return []poolPart{{percent(float64(at) / float64(all)), percent(float64(n) / float64(all)), class, plural(n, title, title)}}
+		return []poolPart{{percent(float64(at) / float64(all)), percent(float64(n) / float64(all)), class, text.Count(n, title, title)}}
 	}
 	for i := range n {
 		parts = append(parts, poolPart{percent((float64(at+i) + .04) / float64(all)), percent(.92 / float64(all)), class, title})
@@ -265,7 +265,7 @@ func (p Pool) HitRate() string {
 	if p.Claims == 0 {
 		return "no claims yet"
 	}
-	return fmt.Sprintf("%s of %s hit (%.0f %%)", count(p.Hits), plural(p.Claims, "claim", "claims"), 100*float64(p.Hits)/float64(p.Claims))
+	return fmt.Sprintf("%s of %s hit (%.0f %%)", text.Number(p.Hits), text.Count(p.Claims, "claim", "claims"), 100*float64(p.Hits)/float64(p.Claims))
 }
 
 // holdRow is a hold that is in force or planned.
@@ -350,7 +350,7 @@ func (s *survey) attention(state EngineState, c clock) (items []attentionItem) {
 	slices.SortStableFunc(items, func(a, b attentionItem) int { return strings.Compare(a.Name, b.Name) })
 	if n := s.braked(); n > 0 {
 		items = append(items, attentionItem{
-			Icon: "s-held", Name: plural(n, "deletion", "deletions"),
+			Icon: "s-held", Name: text.Count(n, "deletion", "deletions"),
 			Text: "wait behind the brake, until there is room within an hour or somebody releases them. They are not counted as overdue.",
 		})
 	}
@@ -380,10 +380,10 @@ func trouble(r *row, c clock) string {
 			left = "may still be running"
 		}
 		return fmt.Sprintf("%s: %s failed; nothing more is tried by itself since %s%s.",
-			left, plural(r.Workspace.Failures, "automatic build", "automatic builds"), c.stamp(r.Workspace.AttentionAt), why)
+			left, text.Count(r.Workspace.Failures, "automatic build", "automatic builds"), c.stamp(r.Workspace.AttentionAt), why)
 	case r.retriesEnded():
 		return fmt.Sprintf("did not start: %s failed, the last at %s%s. The next occurrence of its schedule stands.",
-			plural(r.Workspace.StartFailures, "try", "tries"), c.stamp(r.Build.CompletedAt), why)
+			text.Count(r.Workspace.StartFailures, "try", "tries"), c.stamp(r.Build.CompletedAt), why)
 	}
 	return ""
 }

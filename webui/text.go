@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -16,7 +17,7 @@ import (
 func (h *Handler) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset": h.asset, "prefix": func() string { return h.cfg.Prefix },
-		"count": count, "plural": plural,
+		"count": text.Number, "plural": text.Count,
 		"join":    strings.Join,
 		"actions": actionsOf, "week": func(c card, mayAct bool, zone string) weekOf { return weekOf{&c, mayAct, zone} },
 	}
@@ -85,32 +86,12 @@ func two(a int, of string, b int, than string) string {
 	return fmt.Sprintf("%d %s %d %s", a, of, b, than)
 }
 
-// count writes a number with its thousands apart.
-func count(n int) string {
-	if n < 0 {
-		return "-" + count(-n)
-	}
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// plural writes a number and what is counted: "1 start", "38 starts".
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return count(n) + " " + many
-}
-
 // sum writes parts that are not zero: "4 stops, 1 deletion".
 func sum(parts ...counted) string {
 	var texts []string
 	for _, p := range parts {
 		if p.n > 0 {
-			texts = append(texts, plural(p.n, p.one, p.many))
+			texts = append(texts, text.Count(p.n, p.one, p.many))
 		}
 	}
 	return strings.Join(texts, ", ")

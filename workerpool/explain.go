@@ -65,7 +65,7 @@ func (x *WorkerExplanation) text(rules Rules, now time.Time) string {
 		parts = append(parts, part)
 	}
 	if n := w.active(); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d jobs are on it", n))
+		parts = append(parts, text.Count(n, "job is on it", "jobs are on it"))
 	}
 	if !w.FailingSince.IsZero() && w.State < Shutdown {
 		part := "its probes fail since " + stamp(w.FailingSince)
@@ -78,7 +78,7 @@ func (x *WorkerExplanation) text(rules Rules, now time.Time) string {
 	}
 	switch {
 	case w.State == Shutdown:
-		parts = append(parts, fmt.Sprintf("its end was asked for at %s, %d times, because of %q", stamp(w.ShutdownAt), w.Destroys, w.Reason))
+		parts = append(parts, fmt.Sprintf("its end was asked for at %s, %s, because of %q", stamp(w.ShutdownAt), text.Times(int(w.Destroys)), w.Reason))
 	case x.Shutdown:
 		parts = append(parts, fmt.Sprintf("it is shut down because of %q", x.Reason))
 	default:

@@ -2,9 +2,9 @@ package workerpool
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -59,16 +59,16 @@ func (r Resources) validate(field string) error {
 // String names what is not zero.
 func (r Resources) String() string {
 	var parts []string
-	add := func(n int64, format string) {
+	add := func(n int64, one, many string) {
 		if n != 0 {
-			parts = append(parts, fmt.Sprintf(format, n))
+			parts = append(parts, text.Count(int(n), one, many))
 		}
 	}
-	add(r.Slots, "%d slots")
-	add(r.CPU, "%d mCPU")
-	add(r.Memory>>20, "%d MiB memory")
-	add(r.Disk>>20, "%d MiB disk")
-	add(r.GPUs, "%d GPUs")
+	add(r.Slots, "slot", "slots")
+	add(r.CPU, "mCPU", "mCPU")
+	add(r.Memory>>20, "MiB memory", "MiB memory")
+	add(r.Disk>>20, "MiB disk", "MiB disk")
+	add(r.GPUs, "GPU", "GPUs")
 	if len(parts) == 0 {
 		return "nothing"
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // listing is what the pool keeps between listings.
@@ -296,7 +297,8 @@ func (p *Pool) missing(ctx context.Context, number uint32, begun time.Time) (gon
 		}
 	}
 	if doubted > 0 {
-		p.emit(Event{Kind: EventListing, Text: fmt.Sprintf("%d workers are not listed, but have answered; they are probed again", doubted)})
+		p.emit(Event{Kind: EventListing, Text: text.Count(
+			doubted, "worker is not listed, but has answered; it is probed again", "workers are not listed, but have answered; they are probed again")})
 		p.syncSoon()
 	}
 	return gone, true

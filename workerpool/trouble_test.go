@@ -314,7 +314,7 @@ func TestExplainWorker(t *testing.T) {
 		w.sleep(10 * time.Second)
 		id := w.first().ID
 		x, err := w.ExplainWorker(id)
-		if err != nil || x.Reason != ReasonBusy || x.Shutdown || !strings.Contains(x.Text, "1 jobs are on it") {
+		if err != nil || x.Reason != ReasonBusy || x.Shutdown || !strings.Contains(x.Text, "1 job is on it") {
 			t.Errorf("%+v, %v", x, err)
 		}
 		_ = w.SetIdleBehavior(id, Behavior{Idle: BehaviorHold, Owner: "ann", Reason: "looks at it"})

@@ -205,7 +205,7 @@ func cancelAgain(ctx context.Context, source Jobs, jobs []queue.Job, builds map[
 		return nil
 	}
 	if _, err := c.Cancel(ctx, "canceled", ids...); err != nil {
-		return fmt.Errorf("cancel the jobs of %d builds: %w", len(ids), err)
+		return fmt.Errorf("cancel the jobs of builds (%d): %w", len(ids), err)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ const (
 	EventExpired EventKind = "job.expired"
 	// EventTimeout: a job's run has reached its limit, and its worker was told to stop.
 	EventTimeout EventKind = "job.timeout"
-	// EventProcessLost: a process was silent for the length of a lease and was declared lost.
+	// EventProcessLost: a process was declared lost, as a rule because it was silent for the length of a lease.
 	EventProcessLost EventKind = "process.lost"
 )
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // RetryError is an error after which a job is to be tried again.
@@ -145,7 +146,8 @@ func (t *Task) take(r *queue.Report, last bool) (something bool) {
 	}
 	r.Progress, t.progress = t.progress, nil
 	if t.noted, t.dropped = t.dropped, 0; t.noted > 0 {
-		r.Lines = append(r.Lines, queue.Line{Text: fmt.Sprintf("%d lines could not be sent in time and were dropped", t.noted)})
+		r.Lines = append(r.Lines, queue.Line{Text: text.Count(
+			t.noted, "line could not be sent in time and was dropped", "lines could not be sent in time and were dropped")})
 	}
 	n, size := 0, 0
 	for n < len(t.lines) && n < maxReport && size+len(t.lines[n].Text) <= maxReportBytes {

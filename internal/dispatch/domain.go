@@ -16,6 +16,8 @@ type Domain struct {
 	org   *organization
 	line  list.List // of *Waiter
 	phase phase
+	// putOff: the claim that is queued may not begin yet.
+	putOff bool
 	// version moves with the phase and the first waiter; see idleHeap.
 	version uint64
 	able    []*lane
@@ -116,7 +118,7 @@ func (d *Domain) changed() {
 }
 
 func (d *Domain) turnTo(p phase) {
-	d.phase = p
+	d.phase, d.putOff = p, false
 	d.changed()
 }
 

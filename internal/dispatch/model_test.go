@@ -88,7 +88,7 @@ func newModel(seed uint64) *model {
 func (m *model) step() {
 	steps := []func(){
 		m.join, m.join, m.leave, m.post, m.post, m.postRemote, m.begin, m.begin, m.carryOut, m.carryOut, m.answer, m.answer,
-		m.fail, m.retryOne, m.end, m.end, m.otherTakes, m.lookAgain, m.list, m.takeListing, m.endTurn, m.forget,
+		m.fail, m.putOff, m.retryOne, m.end, m.end, m.otherTakes, m.lookAgain, m.list, m.takeListing, m.endTurn, m.forget,
 	}
 	steps[m.rng.IntN(len(steps))]()
 }
@@ -265,6 +265,13 @@ func (m *model) fail() {
 	m.claims = slices.Delete(m.claims, i, i+1)
 	m.d.Void(c.round)
 	m.retry = append(m.retry, c.round.Domain())
+}
+
+// putOff puts a claim off that is queued; it stays so.
+func (m *model) putOff() {
+	if len(m.queued) > 0 {
+		m.d.PutOff(m.queued[m.rng.IntN(len(m.queued))])
+	}
 }
 
 func (m *model) retryOne() {

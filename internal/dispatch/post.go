@@ -30,7 +30,10 @@ func (d *Dispatcher) Served(q queue.Lane) bool {
 		return false
 	}
 	l := org.lane(q)
-	return l.claimQueued() || l.next() != nil
+	if l.claimQueued() {
+		return !l.claimer.putOff
+	}
+	return l.next() != nil
 }
 
 // PostRemote takes in a lane that another process announced. With leave the lane is left to a third process, unless
@@ -185,7 +188,13 @@ func (d *Dispatcher) wake(l *lane) {
 		d.announce(l)
 		return
 	}
-	if !l.dirty() || l.turn.Theirs() || l.claimQueued() {
+	if !l.dirty() || l.turn.Theirs() {
+		return
+	}
+	if l.claimQueued() {
+		if l.claimer.putOff {
+			d.announce(l)
+		}
 		return
 	}
 	if next := l.next(); next != nil {

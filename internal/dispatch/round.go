@@ -133,6 +133,16 @@ func (d *Dispatcher) Begin(domain *Domain, jobs int) *Round {
 	return r
 }
 
+// PutOff notes that a queued claim has to wait for something other than its turn, for how long nobody knows. It stays queued, and no
+// other domain is queued in its place, which would wait for the same; but other processes hear of what it was to claim. It lasts until
+// [Dispatcher.Begin].
+func (d *Dispatcher) PutOff(domain *Domain) {
+	if domain.phase == queued {
+		domain.putOff = true
+		d.wakeAll(domain)
+	}
+}
+
 // take claims for the first n in line.
 func (r *Round) take(domain *Domain, n int) {
 	r.waiters, r.secrets, r.hashes = make([]*Waiter, n), make([]queue.Secret, n), make([]queue.SecretHash, n)
@@ -281,6 +291,7 @@ func (d *Dispatcher) failed(r *Round) {
 func (d *Dispatcher) SettleFailed(domain *Domain) {
 	domain.turnTo(claiming)
 	domain.failures++
+	d.wakeAll(domain) // what was posted while this one was queued
 }
 
 // Settle takes in what a claim turned out to have got, whose answer was lost. Its lanes stay dirty.

@@ -36,6 +36,67 @@ func TestServed(t *testing.T) {
 	}
 }
 
+// A claim that is put off serves nobody: what it was to claim is announced, and whatever is posted until it begins. No other domain is
+// queued in its place.
+func TestPutOff(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	l := d.lane(x)
+	w := d.join(x)
+	d.join(xy)
+	d.PostLocal(l, 7, 1)
+	d.PutOff(w.Domain())
+	if d.announced[l] != 1 || d.Served(l) {
+		t.Errorf("%d announced, want 1; served %v", d.announced[l], d.Served(l))
+	}
+	d.PostLocal(l, 8, 1)
+	if d.announced[l] != 2 {
+		t.Errorf("%d announced, want the second as well", d.announced[l])
+	}
+	d.Finish(d.mustBegin(), queue.Claimed{Jobs: []queue.Job{job(l, w.Worker, 7)}})
+	if d.PostLocal(l, 9, 1); !d.Served(l) || d.announced[l] != 2 {
+		t.Errorf("%d announced, served %v after the claim has been made", d.announced[l], d.Served(l))
+	}
+}
+
+// Whoever is not about to claim cannot be put off.
+func TestPutOffBesideAClaim(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	l := d.lane(x)
+	w := d.join(x)
+	d.join(x)
+	d.PutOff(w.Domain())
+	if !d.Served(l) {
+		t.Error("not served though nothing is put off")
+	}
+	d.PostLocal(l, 7, 1)
+	r := d.mustBegin()
+	d.PutOff(w.Domain())
+	d.Finish(r, queue.Claimed{Jobs: []queue.Job{job(l, w.Worker, 7)}})
+	d.PostLocal(l, 8, 1)
+	if d.announced[l] != 0 || !d.Served(l) {
+		t.Errorf("%d announced, served %v, want a claim that is queued", d.announced[l], d.Served(l))
+	}
+}
+
+// A domain that could not find out what its last claim has got does not claim for a while: what was posted meanwhile is announced.
+func TestPostedBesideAnUnsettledClaim(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	l := d.lane(x)
+	w := d.join(x)
+	d.PostLocal(l, 7, 1)
+	d.Fail(d.mustBegin())
+	d.Retry(w.Domain())
+	before := d.announced[l]
+	d.PostLocal(l, 8, 1)
+	d.SettleFailed(w.Domain())
+	if n := d.announced[l] - before; n != 1 || d.Served(l) {
+		t.Errorf("%d announced, want 1; served %v", n, d.Served(l))
+	}
+}
+
 // What others have heard of is not announced, and is claimed here if somebody waits.
 func TestPostingThatIsNoNews(t *testing.T) {
 	t.Parallel()

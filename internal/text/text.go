@@ -2,7 +2,7 @@
 // the same and every reader may print it: valid UTF-8, no control characters but tab, nothing that hides or turns text around,
 // and a bound in bytes that holds after the cleaning.
 //
-// Who puts a text into a sentence quotes it there.
+// Who puts a text into a sentence quotes it there. What such a sentence counts is written by [Count], [Number] and [Times].
 package text
 
 import (

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -26,7 +27,7 @@ func (c *Client) CommitWith(
 		return nil, err
 	}
 	if len(outcomes) != len(changes) {
-		return nil, fmt.Errorf("commit %d changes: %d outcomes", len(changes), len(outcomes))
+		return nil, fmt.Errorf("commit of %s: %s", text.Count(len(changes), "change", "changes"), text.Count(len(outcomes), "outcome", "outcomes"))
 	}
 	var written lifecycle.Topics
 	for i := range changes {

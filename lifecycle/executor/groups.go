@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -219,7 +220,7 @@ func (g *groups) hanging(one *group) error {
 	if one.late <= one.made {
 		return nil
 	}
-	return fmt.Errorf("not tried: %d builds of version %s took longer than %v", one.late, one.version, g.r.e.builds.timeout)
+	return fmt.Errorf("not tried: %s of version %s took longer than %v", text.Count(one.late, "build", "builds"), one.version, g.r.e.builds.timeout)
 }
 
 // one prepares one build and queues it. The error is that of the builder.

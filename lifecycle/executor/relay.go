@@ -11,6 +11,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/internal/outcall"
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -84,7 +85,7 @@ func (r *relay) settle(ctx context.Context, deliveries []lifecycle.Delivery) err
 	ctx, cancel := afterwards(ctx, r.clock)
 	defer cancel()
 	if err := r.outbox.SettleEvents(ctx, micros.Of(r.clock.Now("executor", "relay")), deliveries); err != nil {
-		return fmt.Errorf("settle %d events of topic %s: %w", len(deliveries), r.topic, err)
+		return fmt.Errorf("settle %s of topic %s: %w", text.Count(len(deliveries), "event", "events"), r.topic, err)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
@@ -89,7 +90,7 @@ func (c *Client) commit(ctx context.Context, now time.Time, s lifecycle.Snapshot
 		return false, fmt.Errorf("update workspace %s: %w", s.Workspace.ID, err)
 	}
 	if len(outcomes) != 1 {
-		return false, fmt.Errorf("update workspace %s: store reported %d outcomes", s.Workspace.ID, len(outcomes))
+		return false, fmt.Errorf("update workspace %s: store reported %s", s.Workspace.ID, text.Count(len(outcomes), "outcome", "outcomes"))
 	}
 	if outcomes[0] == lifecycle.NameTaken {
 		return false, fmt.Errorf("workspace %s: name %q: %w", s.Workspace.ID, change.Workspace.Name, lifecycle.ErrNameTaken)

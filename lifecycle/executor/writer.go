@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -63,7 +64,8 @@ func (w *writer) bisect(ctx context.Context, changes []lifecycle.Change, verdict
 	}
 	outcomes, err := w.store.Commit(ctx, w.now, changes)
 	if err == nil && len(outcomes) != len(changes) {
-		return fmt.Errorf("commit of %d changes: store reported %d outcomes", len(changes), len(outcomes))
+		return fmt.Errorf("commit of %s: store reported %s",
+			text.Count(len(changes), "change", "changes"), text.Count(len(outcomes), "outcome", "outcomes"))
 	}
 	if err == nil {
 		w.failures = 0
@@ -77,7 +79,7 @@ func (w *writer) bisect(ctx context.Context, changes []lifecycle.Change, verdict
 		return w.both(ctx, changes, verdicts, at, at+1)
 	}
 	if ctx.Err() != nil || errors.Is(err, lifecycle.ErrUnavailable) {
-		return fmt.Errorf("commit of %d changes: %w", len(changes), err)
+		return fmt.Errorf("commit of %s: %w", text.Count(len(changes), "change", "changes"), err)
 	}
 	w.failures++
 	if len(changes) == 1 {

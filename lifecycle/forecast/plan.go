@@ -169,7 +169,8 @@ func (r *comparing) result() PlanComparison {
 // Text is the comparison as a table, and what happens otherwise to the first ten workspaces.
 func (c PlanComparison) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s to %s: something else happens to %d of %d workspaces\n", text.Stamp(c.From), text.Stamp(c.Until), c.Affected, c.Present.Workspaces)
+	fmt.Fprintf(&b, "%s to %s: something else happens to %d of %s\n", text.Stamp(c.From), text.Stamp(c.Until),
+		c.Affected, text.Count(c.Present.Workspaces, "workspace", "workspaces"))
 	b.WriteString(Simulation{Results: []Result{c.Present, c.Planned}}.Text())
 	shown := min(10, len(c.Differences))
 	for _, d := range c.Differences[:shown] {

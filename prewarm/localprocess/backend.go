@@ -321,7 +321,7 @@ func (b *Backend) endRest(ctx context.Context, leader int, resource uuid.UUID) e
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		if err := b.sleep(ctx, min(b.cfg.Poll, 20*time.Millisecond)); err != nil {
-			return fmt.Errorf("localprocess: %d processes have not ended: %w", len(rest), err)
+			return fmt.Errorf("localprocess: not ended, by process id: %v: %w", rest, err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/prewarm"
 )
@@ -20,7 +21,8 @@ type Committer interface {
 // Paired says what is wrong with the arguments of CommitMembers: for stores.
 func Paired(changes []lifecycle.Change, members []prewarm.Member) error {
 	if len(changes) != len(members) {
-		return fmt.Errorf("commit %d changes with %d members: must be as many", len(changes), len(members))
+		return fmt.Errorf("commit %s with %s: must be as many",
+			text.Count(len(changes), "change", "changes"), text.Count(len(members), "member", "members"))
 	}
 	return nil
 }

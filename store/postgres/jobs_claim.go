@@ -142,7 +142,7 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 		err = claimHeld(c, err)
 	}
 	if err != nil {
-		return queue.Claimed{}, fmt.Errorf("claim %d jobs: %w", len(c.Workers), err)
+		return queue.Claimed{}, fmt.Errorf("claim jobs (%d): %w", len(c.Workers), err)
 	}
 	// Where a trigger of the host left the row of a job out, nothing was started for its worker.
 	claimed.Jobs = slices.DeleteFunc(claimed.Jobs, func(j queue.Job) bool { return j.ID == uuid.Nil })

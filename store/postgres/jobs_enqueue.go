@@ -68,7 +68,7 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Pos
 		rows[i] = row
 	}
 	if err := s.atomic(ctx, func() error { return s.enqueueAll(ctx, rows) }); err != nil {
-		return nil, fmt.Errorf("enqueue %d jobs: %w", len(postings), err)
+		return nil, fmt.Errorf("enqueue jobs (%d): %w", len(postings), err)
 	}
 	return rows, nil
 }

@@ -130,7 +130,7 @@ func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renew
 		return s.renew(ctx, now, wait, renewals[from:to], answers[from:to])
 	}, func(i int, err error) { answers[i].Err = err })
 	if err != nil {
-		return nil, fmt.Errorf("renew %d leases: %w", len(renewals), err)
+		return nil, fmt.Errorf("renew leases (%d): %w", len(renewals), err)
 	}
 	return answers, nil
 }
@@ -227,7 +227,7 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 		return s.end(ctx, now, wait, ends[from:to], answers[from:to])
 	}, func(i int, err error) { answers[i].Err = err })
 	if err != nil {
-		return nil, fmt.Errorf("end %d jobs: %w", len(ends), err)
+		return nil, fmt.Errorf("end jobs (%d): %w", len(ends), err)
 	}
 	return answers, nil
 }
@@ -316,7 +316,7 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accep
 		return s.reassign(ctx, wait, moves[from:to], accepted[from:to])
 	}, func(int, error) {})
 	if err != nil {
-		return nil, fmt.Errorf("reassign %d jobs: %w", len(moves), err)
+		return nil, fmt.Errorf("reassign jobs (%d): %w", len(moves), err)
 	}
 	return accepted, nil
 }
@@ -370,7 +370,7 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 	}
 	jobs, err := s.lockJobs(ctx, text, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire, (*key)(c.Organization))
 	if err != nil {
-		return nil, fmt.Errorf("cancel %d jobs: %w", len(c.IDs), err)
+		return nil, fmt.Errorf("cancel jobs (%d): %w", len(c.IDs), err)
 	}
 	return jobs, nil
 }

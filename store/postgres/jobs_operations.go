@@ -234,11 +234,11 @@ func (s *Store) RetryJobs(ctx context.Context, r queue.Retry) ([]queue.Job, erro
 		case err == nil:
 			return jobs, nil
 		case !violatesUnique(err):
-			return nil, fmt.Errorf("retry %d jobs: %w", len(r.IDs), err)
+			return nil, fmt.Errorf("retry jobs (%d): %w", len(r.IDs), err)
 		}
 		// Somebody posted a job with the unique key of one of them at this moment: the next attempt sees it.
 	}
-	return nil, fmt.Errorf("retry %d jobs: their unique keys are in use", len(r.IDs))
+	return nil, fmt.Errorf("retry jobs (%d): their unique keys are in use", len(r.IDs))
 }
 
 func violatesUnique(err error) bool {

@@ -94,7 +94,7 @@ func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []life
 	}, func(i int, err error) {
 		s.cfg.Logger.WarnContext(ctx, "postgres: event is not settled, and will be delivered again", "seq", deliveries[i].Seq, "error", err)
 	})
-	return wrap(err, "settle %d events", len(deliveries))
+	return wrap(err, "settle events (%d)", len(deliveries))
 }
 
 func (s *Store) settleEvents(ctx context.Context, wait string, deliveries []lifecycle.Delivery) error {

@@ -208,7 +208,7 @@ func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, change
 		return nil, prewarm.ErrConflict
 	}
 	if err != nil {
-		return nil, fmt.Errorf("put %d members: %w", len(changes), err)
+		return nil, fmt.Errorf("put members (%d): %w", len(changes), err)
 	}
 	return applied, nil
 }

@@ -23,7 +23,7 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Pos
 		return err
 	})
 	if err != nil {
-		return nil, unavailable(err, "enqueue %d jobs", len(postings))
+		return nil, unavailable(err, "enqueue jobs (%d)", len(postings))
 	}
 	return jobs, nil
 }

@@ -27,7 +27,7 @@ func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renew
 		return nil
 	})
 	if err != nil {
-		return nil, unavailable(err, "renew %d leases", len(renewals))
+		return nil, unavailable(err, "renew leases (%d)", len(renewals))
 	}
 	return answers, nil
 }
@@ -116,7 +116,7 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accep
 		return nil
 	})
 	if err != nil {
-		return nil, unavailable(err, "reassign %d jobs", len(moves))
+		return nil, unavailable(err, "reassign jobs (%d)", len(moves))
 	}
 	return accepted, nil
 }
@@ -151,7 +151,7 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 		return nil
 	})
 	if err != nil {
-		return nil, unavailable(err, "end %d attempts", len(ends))
+		return nil, unavailable(err, "end attempts (%d)", len(ends))
 	}
 	return answers, nil
 }
@@ -245,7 +245,7 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) (changed []que
 		return nil
 	})
 	if err != nil {
-		return nil, unavailable(err, "cancel %d jobs", len(c.IDs))
+		return nil, unavailable(err, "cancel jobs (%d)", len(c.IDs))
 	}
 	return changed, nil
 }

@@ -178,7 +178,7 @@ func (s *Store) RetryJobs(ctx context.Context, r queue.Retry) (changed []queue.J
 		return nil
 	})
 	if err != nil {
-		return nil, unavailable(err, "retry %d jobs", len(r.IDs))
+		return nil, unavailable(err, "retry jobs (%d)", len(r.IDs))
 	}
 	return changed, nil
 }

@@ -55,7 +55,7 @@ func (s *Store) commitBatch(ctx context.Context, now time.Time, changes []lifecy
 		err = s.write(ctx, batch.apply)
 	}
 	if err != nil {
-		return nil, unavailable(err, "commit %d changes", len(changes))
+		return nil, unavailable(err, "commit changes (%d)", len(changes))
 	}
 	if batch.sooner {
 		s.notify()

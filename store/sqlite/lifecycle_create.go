@@ -38,7 +38,7 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 	if err == nil {
 		s.notify()
 	}
-	return unavailable(err, "create %d workspaces", len(workspaces))
+	return unavailable(err, "create workspaces (%d)", len(workspaces))
 }
 
 func (t *tx) create(now time.Time, w *lifecycle.Workspace) error {

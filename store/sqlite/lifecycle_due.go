@@ -91,7 +91,7 @@ func (s *Store) Load(ctx context.Context, ids ...uuid.UUID) ([]lifecycle.Snapsho
 		n := min(by.ids, len(ids))
 		page, err := s.snapshots(ctx, n, by.statement, padded(ids[:n], by.ids)...)
 		if err != nil {
-			return nil, unavailable(err, "load %d workspaces", n)
+			return nil, unavailable(err, "load workspaces (%d)", n)
 		}
 		found = append(found, page...)
 		ids = ids[n:]

@@ -137,7 +137,7 @@ func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []life
 		}
 		return nil
 	})
-	return unavailable(err, "settle %d events", len(deliveries))
+	return unavailable(err, "settle events (%d)", len(deliveries))
 }
 
 func (t *tx) settle(d lifecycle.Delivery) (err error) {

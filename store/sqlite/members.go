@@ -153,7 +153,7 @@ func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, change
 		return nil, err
 	}
 	if err != nil {
-		return nil, unavailable(err, "put %d members", len(changes))
+		return nil, unavailable(err, "put members (%d)", len(changes))
 	}
 	return applied, nil
 }

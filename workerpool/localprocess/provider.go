@@ -100,7 +100,9 @@ func (p *Provider) path(id workerpool.InstanceID, file string) string {
 // quotaError says that there are as many instances as may be.
 type quotaError struct{ max int }
 
-func (e quotaError) Error() string      { return fmt.Sprintf("there are %d instances already", e.max) }
+func (e quotaError) Error() string {
+	return fmt.Sprintf("the bound of instances is reached: %d", e.max)
+}
 func (e quotaError) QuotaReached() bool { return true }
 
 // absentError says that there is no such instance.

@@ -14,6 +14,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
@@ -100,7 +101,7 @@ func (m inMemory) lookupAmong(ctx context.Context, domains int) (time.Duration, 
 		}
 		took = append(took, time.Since(begun)/postings)
 	}
-	return median(took), nil
+	return meter.Median(took), nil
 }
 
 // lostWakeUps is T14: short histories in which a wake-up could get lost. Nothing but wake-ups hands out anything here.
@@ -275,8 +276,8 @@ func (m inMemory) requeue(ctx context.Context) error {
 			return err
 		}
 	}
-	m.r.AtMost(1.05, "acquirer/T17", ratio(median(took), cfg.Lease+cfg.Heartbeat), "x",
-		fmt.Sprintf("%s after the death, lease %s and one heartbeat of %s; 5 %% for the timers", median(took), cfg.Lease, cfg.Heartbeat))
+	m.r.AtMost(1.05, "acquirer/T17", ratio(meter.Median(took), cfg.Lease+cfg.Heartbeat), "x",
+		fmt.Sprintf("%s after the death, lease %s and one heartbeat of %s; 5 %% for the timers", meter.Median(took), cfg.Lease, cfg.Heartbeat))
 	return nil
 }
 
@@ -324,7 +325,7 @@ func (m inMemory) trailingEdge(ctx context.Context) error {
 		}
 		lone, second = append(lone, first), append(second, after)
 	}
-	m.r.AtMost(1.5, "acquirer/T18", ratio(median(second), median(lone)), "x",
-		fmt.Sprintf("the second of two postings 20 ms apart %s, a lone one %s; another process, in memory", median(second), median(lone)))
+	m.r.AtMost(1.5, "acquirer/T18", ratio(meter.Median(second), meter.Median(lone)), "x",
+		fmt.Sprintf("the second of two postings 20 ms apart %s, a lone one %s; another process, in memory", meter.Median(second), meter.Median(lone)))
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/store/postgres"
 )
 
@@ -126,8 +127,8 @@ func (b *bench) delayed(ctx context.Context) error {
 		}
 		beside, alone = append(beside, x), append(alone, y)
 	}
-	b.r.AtMost(2, "acquirer/delayed", ratio(median(beside), median(alone)), "x",
-		fmt.Sprintf("a look beside %d delayed jobs of another organization %s, beside none %s", b.backlog, median(beside), median(alone)))
+	b.r.AtMost(2, "acquirer/delayed", ratio(meter.Median(beside), meter.Median(alone)), "x",
+		fmt.Sprintf("a look beside %d delayed jobs of another organization %s, beside none %s", b.backlog, meter.Median(beside), meter.Median(alone)))
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 )
 
 // quiet is an acquirer's configuration in which nothing but wake-ups hands out.
@@ -62,10 +63,10 @@ func (b *bench) throughput(ctx context.Context) error {
 		ours, oursCPU = append(ours, took), append(oursCPU, cpu)
 	}
 	perSecond := func(seconds float64) float64 { return float64(n) / seconds }
-	b.r.AtLeast(0.8, "acquirer/T1", median(raw)/median(ours), "x",
-		fmt.Sprintf("%.0f jobs/s to 400 waiters, raw claims of %d: %.0f jobs/s, %d jobs in line", perSecond(median(ours)), batch, perSecond(median(raw)), n))
-	b.r.AtMost(1.2, "acquirer/T2", median(oursCPU)/median(rawCPU), "x",
-		fmt.Sprintf("server CPU for each job %.0f us, raw %.0f us, batch %d", 1e6*median(oursCPU)/float64(n), 1e6*median(rawCPU)/float64(n), batch))
+	b.r.AtLeast(0.8, "acquirer/T1", meter.Median(raw)/meter.Median(ours), "x",
+		fmt.Sprintf("%.0f jobs/s to 400 waiters, raw claims of %d: %.0f jobs/s, %d jobs in line", perSecond(meter.Median(ours)), batch, perSecond(meter.Median(raw)), n))
+	b.r.AtMost(1.2, "acquirer/T2", meter.Median(oursCPU)/meter.Median(rawCPU), "x",
+		fmt.Sprintf("server CPU for each job %.0f us, raw %.0f us, batch %d", 1e6*meter.Median(oursCPU)/float64(n), 1e6*meter.Median(rawCPU)/float64(n), batch))
 	return nil
 }
 
@@ -157,9 +158,9 @@ func (b *bench) burst(ctx context.Context) error {
 		}
 		single = append(single, time.Since(begun))
 	}
-	note := fmt.Sprintf("last of 1,000 waiters after %s; one raw claim of 1,000 %s; one row for each query, key index, %s", median(ours), median(raw), median(single))
-	b.r.AtMost(2, "acquirer/T3", ratio(median(ours), median(raw)), "x", note)
-	b.r.AtLeast(18, "acquirer/T3/reference", ratio(median(single), median(ours)), "x", note)
+	note := fmt.Sprintf("last of 1,000 waiters after %s; one raw claim of 1,000 %s; one row for each query, key index, %s", meter.Median(ours), meter.Median(raw), meter.Median(single))
+	b.r.AtMost(2, "acquirer/T3", ratio(meter.Median(ours), meter.Median(raw)), "x", note)
+	b.r.AtLeast(18, "acquirer/T3/reference", ratio(meter.Median(single), meter.Median(ours)), "x", note)
 	return nil
 }
 
@@ -353,8 +354,8 @@ func (b *bench) fairness(ctx context.Context) error {
 			}
 		}
 	}
-	note := fmt.Sprintf("batch of 100 with 100 tenants %s, plain order %s", median(took[true]), median(took[false]))
+	note := fmt.Sprintf("batch of 100 with 100 tenants %s, plain order %s", meter.Median(took[true]), meter.Median(took[false]))
 	b.r.AtLeast(100, "acquirer/T13/tenants", float64(tenants), "tenants", "in each of 8 batches of 100, when one owns 86 to 97 percent; "+note)
-	b.r.AtMost(1.2, "acquirer/T13", ratio(median(took[true]), median(took[false])), "x", note)
+	b.r.AtMost(1.2, "acquirer/T13", ratio(meter.Median(took[true]), meter.Median(took[false])), "x", note)
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/store/postgres"
 )
 
@@ -79,11 +80,11 @@ func (b *bench) latency(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	limit := notify + median(claims)
-	b.r.AtMost(1.3, "acquirer/T4", ratio(median(far), limit), "x",
-		fmt.Sprintf("another process %s; raw NOTIFY %s + raw claim %s", median(far), notify, median(claims)))
-	b.r.AtMost(1.2, "acquirer/T5", ratio(median(near), median(claims)), "x",
-		fmt.Sprintf("same process %s; raw claim %s", median(near), median(claims)))
+	limit := notify + meter.Median(claims)
+	b.r.AtMost(1.3, "acquirer/T4", ratio(meter.Median(far), limit), "x",
+		fmt.Sprintf("another process %s; raw NOTIFY %s + raw claim %s", meter.Median(far), notify, meter.Median(claims)))
+	b.r.AtMost(1.2, "acquirer/T5", ratio(meter.Median(near), meter.Median(claims)), "x",
+		fmt.Sprintf("same process %s; raw claim %s", meter.Median(near), meter.Median(claims)))
 	return nil
 }
 
@@ -243,10 +244,10 @@ func (b *bench) announcing(ctx context.Context) error {
 			rates[i] = append(rates[i], r)
 		}
 	}
-	b.r.AtLeast(0.9, "acquirer/T10", median(rates[1])/median(rates[0]), "x",
-		fmt.Sprintf("%.0f commits/s with announcements, %.0f without, %d writers", median(rates[1]), median(rates[0]), writers))
-	b.r.Plain("acquirer/T10/reference", median(rates[3])/median(rates[2]), "x",
-		fmt.Sprintf("NOTIFY in each transaction: %.0f commits/s, the same insert without %.0f", median(rates[3]), median(rates[2])))
+	b.r.AtLeast(0.9, "acquirer/T10", meter.Median(rates[1])/meter.Median(rates[0]), "x",
+		fmt.Sprintf("%.0f commits/s with announcements, %.0f without, %d writers", meter.Median(rates[1]), meter.Median(rates[0]), writers))
+	b.r.Plain("acquirer/T10/reference", meter.Median(rates[3])/meter.Median(rates[2]), "x",
+		fmt.Sprintf("NOTIFY in each transaction: %.0f commits/s, the same insert without %.0f", meter.Median(rates[3]), meter.Median(rates[2])))
 	return nil
 }
 
@@ -325,8 +326,8 @@ func (b *bench) pipeline(ctx context.Context) error {
 		}
 		ours = append(ours, took)
 	}
-	b.r.AtLeast(0.7, "acquirer/T15", median(raw)/median(ours), "x",
-		fmt.Sprintf("%.0f jobs/s claimed and completed, two raw statements %.0f jobs/s, batch %d", float64(n)/median(ours), float64(n)/median(raw), batch))
+	b.r.AtLeast(0.7, "acquirer/T15", meter.Median(raw)/meter.Median(ours), "x",
+		fmt.Sprintf("%.0f jobs/s claimed and completed, two raw statements %.0f jobs/s, batch %d", float64(n)/meter.Median(ours), float64(n)/meter.Median(raw), batch))
 	return nil
 }
 

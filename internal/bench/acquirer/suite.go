@@ -17,6 +17,7 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 )
 
 // Suite measures the hand-off.
@@ -68,14 +69,6 @@ func running(ctx context.Context, store queue.Store, bus queue.Pubsub, cfg acqui
 	return a, sync.OnceFunc(func() { cancel(); <-done }), nil
 }
 
-func median[T int | int64 | float64 | time.Duration](values []T) T {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
-}
-
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
 
 // timed runs f n times and returns the median.
@@ -88,7 +81,7 @@ func timed(n int, f func() error) (time.Duration, error) {
 		}
 		took = append(took, time.Since(begun))
 	}
-	return median(took), nil
+	return meter.Median(took), nil
 }
 
 func request(org uuid.UUID, tags map[string]string) queue.Request {

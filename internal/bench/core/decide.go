@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 )
@@ -49,7 +50,7 @@ func evaluate(mix []lifecycle.Snapshot) (took time.Duration, allocations float64
 	for range rounds {
 		times = append(times, each(per(50, pass), len(mix)))
 	}
-	return median(times), testing.AllocsPerRun(10, pass) / float64(len(mix))
+	return meter.Median(times), testing.AllocsPerRun(10, pass) / float64(len(mix))
 }
 
 var (

@@ -2,9 +2,9 @@
 package core
 
 import (
-	"slices"
-	"syscall"
 	"time"
+
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 )
 
 // sink keeps results alive, so that no measured call is optimized away.
@@ -21,28 +21,14 @@ func pair(n int, a, b func()) (ta, tb time.Duration, ratio float64) {
 		x, y := per(n, a), per(n, b)
 		as, bs, ratios = append(as, x), append(bs, y), append(ratios, float64(x)/float64(y))
 	}
-	return median(as), median(bs), median(ratios)
+	return meter.Median(as), meter.Median(bs), meter.Median(ratios)
 }
 
 // per returns the CPU time of one call: other processes share the cores, so wall time says little.
 func per(n int, f func()) time.Duration {
-	start := cpu()
+	start := meter.Process()
 	for range n {
 		f()
 	}
-	return (cpu() - start) / time.Duration(n)
-}
-
-// cpu is the time this process has computed so far, in all its threads.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err) // cannot happen: the arguments are constants
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-func median[T ~int64 | ~float64](v []T) T {
-	s := slices.Sorted(slices.Values(v))
-	return s[len(s)/2]
+	return (meter.Process() - start) / time.Duration(n)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -101,7 +102,7 @@ func runMemory(ctx context.Context, r *figure.Recorder) error {
 	for range rounds {
 		gcs = append(gcs, per(1, runtime.GC))
 	}
-	r.AtMost(30, "memory/gc", float64(median(gcs).Microseconds())/1000, "ms", fmt.Sprintf("CPU of one full collection with %d workspaces", n))
+	r.AtMost(30, "memory/gc", float64(meter.Median(gcs).Microseconds())/1000, "ms", fmt.Sprintf("CPU of one full collection with %d workspaces", n))
 	runtime.KeepAlive(s)
 	return nil
 }
@@ -187,8 +188,8 @@ func due(ctx context.Context, r *figure.Recorder) error {
 			ticks, loops, ratios = append(ticks, tick), append(loops, loop), append(ratios, float64(tick)/float64(loop))
 		}
 	}
-	r.AtMost(1.2, "tick/memory/due", median(ratios), "x", fmt.Sprintf(
-		"CPU of a tick with %d of %d due, jobs enqueued, against a loop by hand: %v, %v", n/100, n, median(ticks), median(loops)))
+	r.AtMost(1.2, "tick/memory/due", meter.Median(ratios), "x", fmt.Sprintf(
+		"CPU of a tick with %d of %d due, jobs enqueued, against a loop by hand: %v, %v", n/100, n, meter.Median(ticks), meter.Median(loops)))
 	return nil
 }
 

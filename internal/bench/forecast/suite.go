@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -48,13 +49,13 @@ func upcoming(r *figure.Recorder, devs []developer) error {
 	s.Build = lifecycle.Build{Number: 1, Transition: lifecycle.TransitionStop, Status: lifecycle.JobSucceeded, CreatedAt: begins, CompletedAt: begins}
 	s.Template.Policy.TimeTilDormant = 0
 	steps := 0
-	began := cpu()
+	began := meter.Process()
 	for range 50 {
 		for range forecast.Upcoming(s, begins, ends, forecast.Assumptions{}) {
 			steps++
 		}
 	}
-	r.Plain("forecast/upcoming", float64((cpu()-began).Nanoseconds())/float64(steps), "ns", fmt.Sprintf("CPU of one step, %d steps", steps))
+	r.Plain("forecast/upcoming", float64((meter.Process()-began).Nanoseconds())/float64(steps), "ns", fmt.Sprintf("CPU of one step, %d steps", steps))
 	return nil
 }
 
@@ -257,9 +258,9 @@ func timed(fleet iter.Seq[forecast.Member], from, until time.Time, candidates []
 			}
 		}
 	}()
-	began, computed := time.Now(), cpu()
+	began, computed := time.Now(), meter.Process()
 	_, err := forecast.Simulate(fleet, from, until, candidates, forecast.SimulateConfig{Assumptions: forecast.Assumptions{Build: builds}})
-	c := cost{wall: time.Since(began), cpu: cpu() - computed}
+	c := cost{wall: time.Since(began), cpu: meter.Process() - computed}
 	close(done)
 	<-watched
 	c.heap = most.Load() - min(before, most.Load())

@@ -176,9 +176,9 @@ func (b *bench) throughput(ctx context.Context, s sides) error {
 	over := middle(aheadOver)
 	b.r.AtLeast(1, "jobs/river/rate", over.rate, "x",
 		fmt.Sprintf("%.0f jobs/s, tuned River %.0f, as it comes %.0f; %d no-op jobs, %d workers", y.rate, r.rate, d.rate, n, workers))
-	b.r.AtMost(1, "jobs/river/server", median(each(aheadOver, func(c cost) float64 { return c.server })), "x",
+	b.r.AtMost(1, "jobs/river/server", meter.Median(each(aheadOver, func(c cost) float64 { return c.server })), "x",
 		fmt.Sprintf("server CPU a job: %.0f us, tuned River %.0f us", 1e6*y.server, 1e6*r.server))
-	b.r.AtMost(1.2, "jobs/river/process", median(each(aheadOver, func(c cost) float64 { return c.process })), "x",
+	b.r.AtMost(1.2, "jobs/river/process", meter.Median(each(aheadOver, func(c cost) float64 { return c.process })), "x",
 		fmt.Sprintf("process CPU a job: %.0f us, tuned River %.0f us", 1e6*y.process, 1e6*r.process))
 	b.r.AtLeast(0.8, "jobs/river/rate/safe", middle(safeOver).rate, "x",
 		fmt.Sprintf("a slot waits for its stored end: %.0f jobs/s, %.0f us of the server and %.0f of the process a job", x.rate, 1e6*x.server, 1e6*x.process))
@@ -244,11 +244,11 @@ func (b *bench) latency(ctx context.Context, ours, tuned, plain side) error {
 	if err != nil {
 		return err
 	}
-	b.r.AtMost(1.1, "jobs/river/start/p50", median(middles), "x",
+	b.r.AtMost(1.1, "jobs/river/start/p50", meter.Median(middles), "x",
 		fmt.Sprintf("insertion to start elsewhere, %v apart: %.1f ms, tuned River %.1f ms, as it comes %.0f ms", pause, u.p50, r.p50, d.p50))
-	b.r.AtMost(0.2, "jobs/river/start/p99", median(ours99)/d.p99, "x",
-		fmt.Sprintf("%.1f ms, River as it comes %.0f ms, whose p99 is a poll", median(ours99), d.p99))
-	b.r.Plain("jobs/river/start/p99/tuned", median(tails), "x", fmt.Sprintf("%.1f ms, tuned River %.1f ms; no target: each stores two commits", u.p99, r.p99))
+	b.r.AtMost(0.2, "jobs/river/start/p99", meter.Median(ours99)/d.p99, "x",
+		fmt.Sprintf("%.1f ms, River as it comes %.0f ms, whose p99 is a poll", meter.Median(ours99), d.p99))
+	b.r.Plain("jobs/river/start/p99/tuned", meter.Median(tails), "x", fmt.Sprintf("%.1f ms, tuned River %.1f ms; no target: each stores two commits", u.p99, r.p99))
 	return nil
 }
 
@@ -264,13 +264,7 @@ func (b *bench) delays(ctx context.Context, s side, n int) (delay, error) {
 	if err != nil {
 		return delay{}, fmt.Errorf("%T: %w", s, err)
 	}
-	slices.Sort(took)
-	return delay{1e3 * took[len(took)/2].Seconds(), 1e3 * took[len(took)*99/100].Seconds()}, nil
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+	return delay{1e3 * meter.Median(took).Seconds(), 1e3 * meter.Quantile(took, 0.99).Seconds()}, nil
 }
 
 // middle is the cost of the round with the median rate.

@@ -1,4 +1,5 @@
-// Package meter reads what processes have computed, which says more on a shared machine than how long they took.
+// Package meter reads what processes have computed, which says more on a shared machine than how long they took, and says what is
+// in the middle of a series of readings.
 package meter
 
 import (

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
@@ -59,7 +60,7 @@ func claimTime(ctx context.Context, size int) (time.Duration, error) {
 			return 0, err
 		}
 	}
-	return median(times), nil
+	return meter.Median(times), nil
 }
 
 func memberBytes(ctx context.Context, n int) (float64, error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/prewarm"
 )
 
@@ -34,12 +35,12 @@ func planTime(n int, busy bool) time.Duration {
 	}
 	var times []time.Duration
 	for range 9 {
-		begun := cpu()
+		begun := meter.Process()
 		d := prewarm.Plan(spec, members, prewarm.Failures{}, now)
-		times = append(times, cpu()-begun)
+		times = append(times, meter.Process()-begun)
 		if busy == (len(d.Actions) == 0) {
 			panic("the plan is not what is measured")
 		}
 	}
-	return median(times)
+	return meter.Median(times)
 }

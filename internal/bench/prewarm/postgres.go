@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/prewarm/prewarmtest"
 	"github.com/dormouse-go/dormouse/store/postgres"
@@ -83,8 +84,8 @@ func claimLimit(ctx context.Context, r *figure.Recorder, pool *pgxpool.Pool, sto
 		}
 		bare = append(bare, time.Since(begun))
 	}
-	note := fmt.Sprintf("p50 of one claim, %v, against one bare skip-locked update, %v", median(ours), median(bare))
-	r.AtMost(1.3, "prewarm/claim/limit", float64(median(ours))/float64(median(bare)), "x", note)
+	note := fmt.Sprintf("p50 of one claim, %v, against one bare skip-locked update, %v", meter.Median(ours), meter.Median(bare))
+	r.AtMost(1.3, "prewarm/claim/limit", float64(meter.Median(ours))/float64(meter.Median(bare)), "x", note)
 	return nil
 }
 
@@ -132,8 +133,8 @@ func claimBatch(ctx context.Context, r *figure.Recorder, pool *pgxpool.Pool, sto
 		}
 		one = append(one, time.Since(begun))
 	}
-	note := fmt.Sprintf("%d claimers at once, %v, against one batched claim, %v", claimers, median(many), median(one))
-	r.AtMost(1.5, "prewarm/claim/batch", float64(median(many))/float64(median(one)), "x", note)
+	note := fmt.Sprintf("%d claimers at once, %v, against one batched claim, %v", claimers, meter.Median(many), meter.Median(one))
+	r.AtMost(1.5, "prewarm/claim/batch", float64(meter.Median(many))/float64(meter.Median(one)), "x", note)
 	return nil
 }
 

@@ -5,7 +5,6 @@ package prewarm
 import (
 	"context"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,18 +68,4 @@ func insert(ctx context.Context, s prewarm.Store, members []prewarm.Member) erro
 		}
 	}
 	return nil
-}
-
-// cpu is the time this process has computed so far, in all its threads.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err) // cannot happen: the arguments are constants
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-func median[T ~int64 | ~float64](v []T) T {
-	s := slices.Sorted(slices.Values(v))
-	return s[len(s)/2]
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/rendercache"
 )
 
@@ -28,9 +29,9 @@ func runHits(ctx context.Context, r *figure.Recorder) error {
 		if err != nil {
 			return err
 		}
-		note := fmt.Sprintf("%s keys, zipf 1.01, %d goroutines, CPU; ours %.0f ns, ", size.name, workers, median(ns["ours"]))
+		note := fmt.Sprintf("%s keys, zipf 1.01, %d goroutines, CPU; ours %.0f ns, ", size.name, workers, meter.Median(ns["ours"]))
 		against := func(peer string) (float64, string) {
-			return compare(ns["ours"], ns[peer]), note + fmt.Sprintf("%s %.0f ns", peer, median(ns[peer]))
+			return compare(ns["ours"], ns[peer]), note + fmt.Sprintf("%s %.0f ns", peer, meter.Median(ns[peer]))
 		}
 		name := "rendercache/hit/" + size.name + "/"
 		for _, gate := range []struct {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/rendercache"
 )
 
@@ -44,10 +45,10 @@ func runCleanup(_ context.Context, r *figure.Recorder) error {
 		}
 		holds, idle, all = append(holds, hold.Seconds()*1e3), append(idle, unused.Seconds()*1e3), append(all, used.Seconds()*1e3)
 	}
-	r.AtMost(1, "rendercache/cleanup/hold", median(holds), "ms",
+	r.AtMost(1, "rendercache/cleanup/hold", meter.Median(holds), "ms",
 		fmt.Sprintf("longest stretch of the clean-up between two calls of OnEvict, CPU of its thread, an upper bound of the write lock's hold; %d entries, all expired", n))
-	r.Plain("rendercache/cleanup/idle", median(idle), "ms", fmt.Sprintf("CPU of a clean-up of %d entries, none expired", n))
-	r.Plain("rendercache/cleanup/all", median(all), "ms", fmt.Sprintf("CPU of a clean-up of %d entries, all expired, OnEvict and its clock included", n))
+	r.Plain("rendercache/cleanup/idle", meter.Median(idle), "ms", fmt.Sprintf("CPU of a clean-up of %d entries, none expired", n))
+	r.Plain("rendercache/cleanup/all", meter.Median(all), "ms", fmt.Sprintf("CPU of a clean-up of %d entries, all expired, OnEvict and its clock included", n))
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/rendercache"
 )
 
@@ -35,9 +36,9 @@ func runKeys(_ context.Context, r *figure.Recorder) error {
 		separated = append(separated, alone(keys, func(int) { sinkText = separatedKey(params) }))
 		formatted = append(formatted, alone(keys, func(int) { sinkHash = formattedKey(params) }))
 	}
-	note := fmt.Sprintf("10 parameters; ours %.0f ns, ", median(ours))
-	r.AtMost(0.65, "rendercache/key/separated", compare(ours, separated), "x", note+fmt.Sprintf("separators and MD5, which collides, %.0f ns", median(separated)))
-	r.AtMost(0.35, "rendercache/key/formatted", compare(ours, formatted), "x", note+fmt.Sprintf("formatted text and xxhash64, which collides, %.0f ns", median(formatted)))
+	note := fmt.Sprintf("10 parameters; ours %.0f ns, ", meter.Median(ours))
+	r.AtMost(0.65, "rendercache/key/separated", compare(ours, separated), "x", note+fmt.Sprintf("separators and MD5, which collides, %.0f ns", meter.Median(separated)))
+	r.AtMost(0.35, "rendercache/key/formatted", compare(ours, formatted), "x", note+fmt.Sprintf("formatted text and xxhash64, which collides, %.0f ns", meter.Median(formatted)))
 	return nil
 }
 

@@ -3,51 +3,35 @@ package rendercache
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
-	"syscall"
-	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/rendercache"
 )
 
 // workers is how many goroutines ask at once.
 const workers = 8
 
-// cpu is the CPU time the process has used.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err) // cannot fail for the process itself
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // shared runs f on all workers and returns the CPU time of one of n operations.
 func shared(n int, f func(worker int)) float64 {
-	before := cpu()
+	before := meter.Process()
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() { f(w) })
 	}
 	wg.Wait()
-	return float64(cpu()-before) / float64(n)
+	return float64(meter.Process()-before) / float64(n)
 }
 
 // alone runs f n times and returns the CPU time of one.
 func alone(n int, f func(i int)) float64 {
-	before := cpu()
+	before := meter.Process()
 	for i := range n {
 		f(i)
 	}
-	return float64(cpu()-before) / float64(n)
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+	return float64(meter.Process()-before) / float64(n)
 }
 
 // compare returns the median of a's values over b's, round by round.
@@ -56,7 +40,7 @@ func compare(a, b []float64) float64 {
 	for i := range a {
 		ratios[i] = a[i] / b[i]
 	}
-	return median(ratios)
+	return meter.Median(ratios)
 }
 
 // keysOf returns n keys of 64 bytes, as builds have them: 200 to a version, 20 to an owner.

@@ -11,6 +11,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/rendercache"
 )
 
@@ -101,8 +102,8 @@ func runMisses(ctx context.Context, r *figure.Recorder) error {
 		}))
 	}
 	r.AtMost(0.6, "rendercache/miss/otter", compare(a, b), "x", fmt.Sprintf(
-		"miss, insert and delete, the caller may leave and the work goes on; ours %.0f ns, otter in a goroutine %.0f ns", median(a), median(b)))
-	r.Plain("rendercache/miss/otter/bare", compare(a, c), "x", fmt.Sprintf("otter on the caller's goroutine, %.0f ns", median(c)))
+		"miss, insert and delete, the caller may leave and the work goes on; ours %.0f ns, otter in a goroutine %.0f ns", meter.Median(a), meter.Median(b)))
+	r.Plain("rendercache/miss/otter/bare", compare(a, c), "x", fmt.Sprintf("otter on the caller's goroutine, %.0f ns", meter.Median(c)))
 	return nil
 }
 

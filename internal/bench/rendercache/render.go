@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/rendercache"
 )
 
@@ -50,9 +51,9 @@ func runRender(ctx context.Context, r *figure.Recorder) error {
 		}))
 	}
 	r.AtLeast(1000, "rendercache/render/hit", compare(full, hits), "x", fmt.Sprintf(
-		"parse and evaluate 365 lines of HCL %.2f ms, hit with KeyOf of 10 parameters %.0f ns", median(full)/1e6, median(hits)))
+		"parse and evaluate 365 lines of HCL %.2f ms, hit with KeyOf of 10 parameters %.0f ns", meter.Median(full)/1e6, meter.Median(hits)))
 	r.Plain("rendercache/render/parsed", compare(full, half), "x", fmt.Sprintf(
-		"what a miss costs less when the version's parsed form is shared: %.2f ms", median(half)/1e6))
+		"what a miss costs less when the version's parsed form is shared: %.2f ms", meter.Median(half)/1e6))
 	return nil
 }
 

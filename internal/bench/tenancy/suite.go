@@ -19,6 +19,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/store/postgres"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
 )
@@ -201,11 +202,11 @@ func (h *handovers) report(r *figure.Recorder, f *flood) {
 	median, medianNextDoor, medianFlooded := h.of(.5)
 	r.AtMost(3, "tenancy/handover", ratio(flooded, quiet), "x",
 		fmt.Sprintf("p99 from posting in one process to the worker at another, in the median of %d rounds: %s beside %s, %s quiet; medians %s and %s",
-			rounds, short(quantile(flooded, .5)), f.counts(), short(quantile(quiet, .5)),
-			short(quantile(medianFlooded, .5)), short(quantile(median, .5))))
+			rounds, short(meter.Median(flooded)), f.counts(), short(meter.Median(quiet)),
+			short(meter.Median(medianFlooded)), short(meter.Median(median))))
 	r.Plain("tenancy/next_door", ratio(nextDoor, quiet), "x",
 		fmt.Sprintf("the same beside a flood of other processes on another server, which take the cores alone: %s, median %s",
-			short(quantile(nextDoor, .5)), short(quantile(medianNextDoor, .5))))
+			short(meter.Median(nextDoor)), short(meter.Median(medianNextDoor))))
 }
 
 func (h *handovers) count() (n int) {
@@ -218,7 +219,7 @@ func (h *handovers) count() (n int) {
 // of is a quantile of each round.
 func (h *handovers) of(q float64) (quiet, nextDoor, flooded []time.Duration) {
 	for n := range h.quiet {
-		quiet, nextDoor, flooded = append(quiet, quantile(h.quiet[n], q)), append(nextDoor, quantile(h.nextDoor[n], q)), append(flooded, quantile(h.flooded[n], q))
+		quiet, nextDoor, flooded = append(quiet, meter.Quantile(h.quiet[n], q)), append(nextDoor, meter.Quantile(h.nextDoor[n], q)), append(flooded, meter.Quantile(h.flooded[n], q))
 	}
 	return quiet, nextDoor, flooded
 }
@@ -262,15 +263,6 @@ func (b *bench) leftover(ctx context.Context, f *flood) (left, made int, err err
 	}
 	err = b.pool.QueryRow(ctx, count).Scan(&left)
 	return left, made, err
-}
-
-// quantile sorts the values.
-func quantile(values []time.Duration, q float64) time.Duration {
-	if len(values) == 0 {
-		return 0
-	}
-	slices.Sort(values)
-	return values[int(q*float64(len(values)-1))]
 }
 
 func short(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
 )
 
@@ -71,5 +72,5 @@ func idleQuery(ctx context.Context, pool *pgxpool.Pool, n int) (time.Duration, e
 		}
 		took = append(took, time.Since(begun))
 	}
-	return median(took), nil
+	return meter.Median(took), nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 )
 
@@ -29,7 +30,7 @@ func idleTick(ctx context.Context, pool *pgxpool.Pool, n int) (time.Duration, er
 			return 0, fmt.Errorf("idle tick: %d evaluated", stats.Evaluated)
 		}
 	}
-	return median(took), nil
+	return meter.Median(took), nil
 }
 
 // idle compares an idle tick with the query that the reference pattern begins every tick with.
@@ -53,7 +54,7 @@ func (b *pgBench) idle(ctx context.Context) error {
 			return fmt.Errorf("eligibility query: %d rows, none expected", len(ids))
 		}
 	}
-	query := median(took)
+	query := meter.Median(took)
 	b.r.AtLeast(3000, "tick/postgres/idle", float64(query)/float64(tick), "x", fmt.Sprintf(
 		"%d workspaces, %d builds each, nothing due: tick %v, reference's query %v", b.sizes.fleet, b.sizes.builds, ms(tick), ms(query)))
 	return nil
@@ -81,7 +82,7 @@ func (b *pgBench) flat(ctx context.Context) error {
 			took[i] = append(took[i], d)
 		}
 	}
-	small, large := median(took[0]), median(took[1])
+	small, large := meter.Median(took[0]), meter.Median(took[1])
 	b.r.AtMost(1.2, "tick/postgres/flat", float64(large)/float64(small), "x", fmt.Sprintf(
 		"idle tick at %d workspaces %v, at %d %v", b.sizes.flat[1], ms(large), b.sizes.flat[0], ms(small)))
 	return nil

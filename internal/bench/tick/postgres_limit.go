@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 )
 
 // limitSQL makes the row changes of a tick in one statement and entirely in the server: it knows that everything due is an
@@ -72,8 +74,8 @@ func (b *pgBench) against(ctx context.Context) error {
 		ticks, limits = append(ticks, tick), append(limits, limit)
 		ratios = append(ratios, float64(tick)/float64(limit))
 	}
-	tick, limit := median(ticks), median(limits)
-	b.r.AtMost(1, "tick/postgres/limit", median(ratios), "x", fmt.Sprintf(
+	tick, limit := meter.Median(ticks), meter.Median(limits)
+	b.r.AtMost(1, "tick/postgres/limit", meter.Median(ratios), "x", fmt.Sprintf(
 		"%d workspaces, %d due: tick %v, one set-based statement %v (medians of %d)", b.sizes.fleet, b.due(), ms(tick), ms(limit), b.sizes.rounds))
 	if !b.r.Wants("tick/postgres/reference") {
 		return nil

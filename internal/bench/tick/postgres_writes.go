@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 )
 
 // WriterEnv names a database: a process that is started with it is the writer of activity, see [Write].
@@ -133,11 +135,6 @@ func (p *writerProcess) stop() (all []write, err error) {
 	return all, errors.Join(err, p.cmd.Wait())
 }
 
-func p99(took []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(took))
-	return sorted[len(sorted)*99/100]
-}
-
 // writes compares the p99 of activity writes while a tick runs with what it is while two connections do nothing but compute: a
 // tick, too, has two, and they share the cores of the writer. Others are beside it.
 func (b *pgBench) writes(ctx context.Context) error {
@@ -186,9 +183,11 @@ func (b *pgBench) writes(ctx context.Context) error {
 			return fmt.Errorf("writes: %s: only %d writes fell into it", r.name, len(took[r.name]))
 		}
 	}
-	ratio := func(name, to string) float64 { return float64(p99(took[name])) / float64(p99(took[to])) }
+	ratio := func(name, to string) float64 {
+		return float64(meter.Quantile(took[name], 0.99)) / float64(meter.Quantile(took[to], 0.99))
+	}
 	say := func(name string) string {
-		return fmt.Sprintf("%v (%d writes, median %v)", ms(p99(took[name])), len(took[name]), ms(median(took[name])))
+		return fmt.Sprintf("%v (%d writes, median %v)", ms(meter.Quantile(took[name], 0.99)), len(took[name]), ms(meter.Median(took[name])))
 	}
 	b.r.AtMost(2.5, "tick/postgres/writes", ratio("tick", "computing"), "x", fmt.Sprintf(
 		"p99 of single-row activity writes: %s while a tick of %d runs, %s while two connections compute and write nothing",

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 )
 
@@ -103,10 +103,10 @@ func (b *sqliteBench) compare(ctx context.Context, rounds int) (text string, rat
 		ratios = append(ratios, float64(tick.wall)/float64(limit.wall))
 		cpus = append(cpus, float64(tick.cpu)/float64(limit.cpu))
 	}
-	tick, limit := median(ticks), median(limits)
+	tick, limit := meter.Median(ticks), meter.Median(limits)
 	return fmt.Sprintf(
 		"%d due: tick %v, one prepared transaction writing the same %d rows %v (median of %d); by CPU time %.2fx",
-		b.due, tick.Round(time.Millisecond), b.rows, limit.Round(time.Millisecond), rounds, median(cpus)), median(ratios), nil
+		b.due, tick.Round(time.Millisecond), b.rows, limit.Round(time.Millisecond), rounds, meter.Median(cpus)), meter.Median(ratios), nil
 }
 
 // round measures one tick and one limit.
@@ -150,9 +150,4 @@ func all(stats executor.Stats, due int) error {
 		return fmt.Errorf("%d transitions and %d errors: want %d and 0", stats.Count.Transitions, stats.Count.Errors, due)
 	}
 	return stats.Err
-}
-
-func median[T ~int64 | ~float64](v []T) T {
-	s := slices.Sorted(slices.Values(v))
-	return s[len(s)/2]
 }

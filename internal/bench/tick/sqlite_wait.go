@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/store/sqlite"
 )
 
@@ -68,10 +68,10 @@ func (b *sqliteBench) wait(ctx context.Context, rounds int) (text string, p99 ti
 			}
 		}
 	}
-	p99 = percentile99(same.took)
+	p99 = meter.Quantile(same.took, 0.99)
 	return fmt.Sprintf("99th percentile of %d jobs posted while %d are due, the median %v; by another process %v, the median %v",
-		len(same.took), b.due, median(same.took).Round(100*time.Microsecond),
-		percentile99(other.took).Round(100*time.Microsecond), median(other.took).Round(100*time.Microsecond)), p99, nil
+		len(same.took), b.due, meter.Median(same.took).Round(100*time.Microsecond),
+		meter.Quantile(other.took, 0.99).Round(100*time.Microsecond), meter.Median(other.took).Round(100*time.Microsecond)), p99, nil
 }
 
 func (b *sqliteBench) waitOnce(ctx context.Context, p *sqlitePoster, apart bool) (err error) {
@@ -95,9 +95,4 @@ func (b *sqliteBench) waitOnce(ctx context.Context, p *sqlitePoster, apart bool)
 	var ticked error
 	p.during(ctx, func() { ticked = all(w.executor.Tick(ctx, sqliteNow), b.due) })
 	return errors.Join(append(p.errs, ticked)...)
-}
-
-func percentile99(v []time.Duration) time.Duration {
-	s := slices.Sorted(slices.Values(v))
-	return s[len(s)*99/100]
 }

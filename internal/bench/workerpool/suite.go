@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/bench/figure"
+	"github.com/dormouse-go/dormouse/internal/bench/meter"
 	"github.com/dormouse-go/dormouse/workerpool"
 )
 
@@ -85,8 +86,8 @@ func runGrowth(r *figure.Recorder, small, large *pool) {
 			x, y := per(call.n, func() { call.do(small) }), per(call.n, func() { call.do(large) })
 			a, b, ratios = append(a, x), append(b, y), append(ratios, y/x)
 		}
-		r.AtMost(2, "workerpool/"+call.name, median(ratios), "x",
-			fmt.Sprintf("CPU of a call with %d workers against %d: %.1f and %.1f microseconds", many, few, median(b)/1000, median(a)/1000))
+		r.AtMost(2, "workerpool/"+call.name, meter.Median(ratios), "x",
+			fmt.Sprintf("CPU of a call with %d workers against %d: %.1f and %.1f microseconds", many, few, meter.Median(b)/1000, meter.Median(a)/1000))
 	}
 }
 
@@ -99,8 +100,8 @@ func runPlan(r *figure.Recorder) {
 		for range rounds {
 			times = append(times, per(1, func() { workerpool.Plan(jobs, workers, limits, now) })/1e6)
 		}
-		note += fmt.Sprintf("; jobs fit %v: %.1f ms", free, median(times))
-		worst = max(worst, median(times))
+		note += fmt.Sprintf("; jobs fit %v: %.1f ms", free, meter.Median(times))
+		worst = max(worst, meter.Median(times))
 	}
 	r.AtMost(100, "workerpool/plan", worst, "ms", fmt.Sprintf("CPU of a plan of 1,000 jobs on 10,000 workers of 10 types%s", note))
 }
@@ -131,7 +132,7 @@ func runSync(r *figure.Recorder, p *pool) {
 	close(stop)
 	calls := <-asking
 	slices.Sort(held)
-	r.AtMost(5, "workerpool/sync", median(held), "ms", fmt.Sprintf(
+	r.AtMost(5, "workerpool/sync", meter.Median(held), "ms", fmt.Sprintf(
 		"longest hold of the lock while a listing of %d known workers is taken in, as the pool measures it: median of %d listings, least %.2f, worst %.2f ms; beside %d calls of another",
 		many, len(held), held[0], held[len(held)-1], calls))
 }
@@ -146,11 +147,6 @@ func per(n int, f func()) float64 {
 		f()
 	}
 	return float64(threadTime()-begun) / float64(n)
-}
-
-func median(v []float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	return s[len(s)/2]
 }
 
 // atRest is the least heap of some readings: a listing that is being taken in has its own copy of every worker.

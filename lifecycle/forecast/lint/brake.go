@@ -48,8 +48,8 @@ func braked(all []deletion, fleet []lifecycle.Snapshot, brake lifecycle.Brake) W
 	passed := max(len(worst)-waits, 1)
 	return Warnings{{
 		Code: Braked, Setting: setting, Value: text.Span(value), At: worst[0].at,
-		Problem: fmt.Sprintf("%d deletions are due within an hour of %s, %d of them of template %s, and the brake makes %d wait",
-			len(worst), text.Stamp(worst[0].at), own, cmp.Or(t.Name, t.ID.String()), waits),
+		Problem: fmt.Sprintf("%s due within an hour of %s, %d of them of template %s, and the brake makes %d wait",
+			text.Count(len(worst), "deletion is", "deletions are"), text.Stamp(worst[0].at), own, cmp.Or(t.Name, t.ID.String()), waits),
 		Cure: fmt.Sprintf("if they are meant, spread them over %s (Policy.Jitter) or release the brake; if not, make it longer",
 			text.Span(time.Duration((len(worst)+passed-1)/passed)*time.Hour)),
 	}}

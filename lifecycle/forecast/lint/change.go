@@ -59,7 +59,7 @@ func (w PlanWarning) String() string {
 	if w.Workspaces == 0 {
 		return w.Warning.String()
 	}
-	return fmt.Sprintf("%d workspaces (%s first): %s", w.Workspaces, w.First, w.Warning)
+	return fmt.Sprintf("%s (%s first): %s", text.Count(w.Workspaces, "workspace", "workspaces"), w.First, w.Warning)
 }
 
 // PlanWarnings are in the order of how many workspaces deserve them.

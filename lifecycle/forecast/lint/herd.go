@@ -83,7 +83,7 @@ func (l *linter) herd() {
 	}
 	w := Warning{
 		Code: Herd, Setting: "Policy.Jitter", Value: text.Span(l.s.Template.Policy.Jitter), At: full.At,
-		Problem: fmt.Sprintf("it is one of %d builds in the minute of %s, and workers can begin %d", most, text.Stamp(full.At), l.c.Capacity),
+		Problem: fmt.Sprintf("it is one of %s in the minute of %s, and workers can begin %d", text.Count(most, "build", "builds"), text.Stamp(full.At), l.c.Capacity),
 		Cure:    fmt.Sprintf("spread them over %s or more", spread(most, l.c.Capacity)),
 	}
 	if free, ok := l.otherMinute(starts); ok && full.Rule == lifecycle.RuleAutostart {
@@ -139,8 +139,8 @@ func Fleet(fleet []lifecycle.Snapshot, now time.Time, c Config) Warnings {
 	for _, t := range over {
 		all = append(all, Warning{
 			Code: Herd, Setting: "Policy.Jitter", Value: text.Span(t.template.Policy.Jitter), At: t.at, Cure: cure,
-			Problem: fmt.Sprintf("template %s: %d of its builds are due in the minute of %s, %d in all, and workers can begin %d",
-				cmp.Or(t.template.Name, t.template.ID.String()), t.most, text.Stamp(t.at), loads.at(t.at), c.Capacity),
+			Problem: fmt.Sprintf("template %s: %s due in the minute of %s, %d in all, and workers can begin %d",
+				cmp.Or(t.template.Name, t.template.ID.String()), text.Count(t.most, "of its builds is", "of its builds are"), text.Stamp(t.at), loads.at(t.at), c.Capacity),
 		})
 	}
 	return all
@@ -185,14 +185,14 @@ func tried(fleet []lifecycle.Snapshot, now time.Time, a forecast.Assumptions, ca
 	for _, jitter := range jitters {
 		most := loadsOf(jittered(fleet, over, jitter), now, now.Add(herdAhead), a).worst()
 		if most <= capacity {
-			return fmt.Sprintf("set it to %s: then no minute has more than %d builds", text.Span(jitter), most)
+			return fmt.Sprintf("set it to %s: then no minute has more than %s", text.Span(jitter), text.Count(most, "build", "builds"))
 		}
 		if best == 0 || most < best {
 			best = most
 		}
 	}
-	return fmt.Sprintf("no spread up to %s is enough: make room for %d builds a minute, or move schedules to other hours",
-		text.Span(jitters[len(jitters)-1]), best)
+	return fmt.Sprintf("no spread up to %s is enough: make room for %s a minute, or move schedules to other hours",
+		text.Span(jitters[len(jitters)-1]), text.Count(best, "build", "builds"))
 }
 
 // jittered is the fleet with at least a jitter in the policies of some templates.

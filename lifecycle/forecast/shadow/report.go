@@ -174,7 +174,7 @@ func (r Report) clone() Report {
 // Text is the report as a table, and the first twenty differences.
 func (r Report) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d workspaces, %s to %s\n", r.Workspaces, text.Stamp(r.From.UTC()), text.Stamp(r.Until.UTC()))
+	fmt.Fprintf(&b, "%s, %s to %s\n", text.Count(r.Workspaces, "workspace", "workspaces"), text.Stamp(r.From.UTC()), text.Stamp(r.Until.UTC()))
 	fmt.Fprintf(&b, "%-10s %8s %14s %14s %12s %16s\n", "", "same", "rules sooner", "rules later", "rules only", "scheduler only")
 	for _, a := range [...]Action{Start, Stop, Delete, Dormancy} {
 		n := r.counts(a)

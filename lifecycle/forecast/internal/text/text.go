@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 )
@@ -39,18 +40,11 @@ func Span(d time.Duration) string {
 	return strings.Join(parts, " ")
 }
 
-// Times says how often.
-func Times(n int) string {
-	switch n {
-	case 0:
-		return "never"
-	case 1:
-		return "once"
-	case 2:
-		return "twice"
-	}
-	return fmt.Sprintf("%d times", n)
-}
+// Times is [text.Times] of the whole library.
+func Times(n int) string { return text.Times(n) }
+
+// Count is [text.Count] of the whole library.
+func Count(n int, one, many string) string { return text.Count(n, one, many) }
 
 // Name is what people call a workspace.
 func Name(s *lifecycle.Snapshot) string {
