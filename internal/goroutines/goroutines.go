@@ -17,9 +17,15 @@ type Pool struct {
 	ended   chan struct{}
 	all     sync.WaitGroup
 	waiting atomic.Int64 // and those that are just finding that enough do
-	used    atomic.Bool  // somebody came to wait since the last look
-	watched atomic.Bool  // a look is to come
+	state   atomic.Int32
 }
+
+// The states of a pool.
+const (
+	unwatched = iota // no look is to come
+	quiet            // one is, and nobody came to wait since the last
+	busy             // one is, and somebody did
+)
 
 // New returns a pool of which up to idle goroutines wait for work at a time, until End, or until nothing came for rest; it may take
 // twice as long. If rest is 0, they wait until End. The pool must not be copied.
@@ -50,10 +56,7 @@ func (p *Pool) next() (work func()) {
 	if p.waiting.Add(1) > p.idle {
 		return nil
 	}
-	if p.rest > 0 {
-		if !p.used.Load() { // a write would take the value away from the other cores
-			p.used.Store(true)
-		}
+	if p.rest > 0 && p.state.Load() != busy { // a write each time would take the value away from the other cores
 		p.watch()
 	}
 	select {
@@ -64,22 +67,29 @@ func (p *Pool) next() (work func()) {
 	}
 }
 
-// look sends away those that wait, if nobody came to wait since the last look. It is called again as long as anybody waits: who
-// came while this look was still to come relied on it, and has been counted before.
-func (p *Pool) look() {
-	if !p.used.Swap(false) {
-		p.dismiss()
-	}
-	p.watched.Store(false)
-	if p.waiting.Load() > 0 {
-		p.watch()
+// watch sees to it that looks come, and that the next one sends nobody away. The pool has one timer, because one for each wait
+// would cost more than the waiting saves.
+func (p *Pool) watch() {
+	if p.state.Swap(busy) == unwatched {
+		p.lookLater()
 	}
 }
 
-// watch sees to it that a look comes. The pool has one timer, because one for each wait would cost more than the waiting saves.
-func (p *Pool) watch() {
-	if !p.watched.Load() && !p.watched.Swap(true) {
-		time.AfterFunc(p.rest, p.look) //nolint:forbidigo // memory is given back in real time; an injected clock may stand still
+func (p *Pool) lookLater() {
+	time.AfterFunc(p.rest, p.look) //nolint:forbidigo // memory is given back in real time; an injected clock may stand still
+}
+
+// look sends away those that wait, if nobody came to wait since the last look. Who comes while it does so may have relied on it,
+// and is found among those that wait.
+func (p *Pool) look() {
+	if p.state.CompareAndSwap(busy, quiet) {
+		p.lookLater()
+		return
+	}
+	p.state.Store(unwatched)
+	p.dismiss()
+	if p.waiting.Load() > 0 {
+		p.watch()
 	}
 }
 

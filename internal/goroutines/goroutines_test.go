@@ -85,20 +85,41 @@ func TestWorkEndsItsGoroutine(t *testing.T) {
 
 const rest = 100 * time.Millisecond
 
-// The bubble fails a test that leaves a goroutine behind, and the pool is never ended.
-func TestRest(t *testing.T) {
+func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := goroutines.New(3, rest)
-		for range 3 {
-			first := atOnce(p, 5)
-			time.Sleep(rest - 1)
-			if second := atOnce(p, 5); common(first, second) != 3 {
-				t.Errorf("%d ran again before the rest was over, want 3", common(first, second))
-			}
-			time.Sleep(2 * rest)
-			p.Wait()
+		p := goroutines.New(1, 0)
+		ended := false
+		p.Start(func() {
+			time.Sleep(time.Second)
+			ended = true
+		})
+		p.End()
+		p.Wait()
+		if !ended {
+			t.Error("Wait returned while work was running")
 		}
 	})
+}
+
+// The bubble fails a test that leaves a goroutine behind, and the pool is never ended.
+func TestRest(t *testing.T) {
+	for _, n := range []int{1, 3, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			p := goroutines.New(3, rest)
+			first := atOnce(p, n)
+			time.Sleep(rest - 1)
+			second := atOnce(p, n)
+			if stayed := common(first, second); stayed != min(n, 3) {
+				t.Errorf("%d of %d ran again before the rest was over, want %d", stayed, n, min(n, 3))
+			}
+			time.Sleep(2 * rest)
+			synctest.Wait()
+			if stayed := common(second, atOnce(p, n)); stayed != 0 {
+				t.Errorf("%d of %d ran again after the rest, want none", stayed, n)
+			}
+			p.Wait()
+		})
+	}
 }
 
 // What is used more often than once a rest stays, for however long, and whenever the looks come.
@@ -113,7 +134,6 @@ func TestRestBesideWork(t *testing.T) {
 					t.Fatalf("with a pause of %v %d of 2 stayed", pause, common(first, again))
 				}
 			}
-			time.Sleep(2 * rest)
 			p.Wait()
 		})
 	}
@@ -128,14 +148,15 @@ func TestRestWhileOthersCome(t *testing.T) {
 				time.AfterFunc(time.Duration(i)*rest/2, func() { p.Start(func() {}) })
 				time.AfterFunc(time.Duration(i)*rest/2, func() { p.Start(func() { time.Sleep(rest) }) })
 			}
-			time.Sleep(8 * rest)
+			time.Sleep(4 * rest)
+			synctest.Wait()
 			p.Wait()
 		})
 	}
 }
 
-// A pool that nobody has any more is collected, ended or not: neither a goroutine nor a timer keeps it. The last look may find
-// that those whom it sent away have not ended yet.
+// A pool that nobody has any more is collected, ended or not: neither a goroutine nor a timer keeps it. A look that sends somebody
+// away may find that it has not ended yet, and then two more follow.
 func TestRestLeavesNothing(t *testing.T) {
 	for _, ended := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -146,7 +167,7 @@ func TestRestLeavesNothing(t *testing.T) {
 			}
 			gone := weak.Make(p)
 			p = nil
-			time.Sleep(3 * rest)
+			time.Sleep(4 * rest)
 			synctest.Wait()
 			runtime.GC()
 			if gone.Value() != nil {
