@@ -21,6 +21,9 @@ type Memo[K comparable, V any] interface {
 	Close()
 }
 
+// goroutineRest is how long goroutines stay for the next render: through the pauses of a burst, and not when the cache is idle.
+const goroutineRest = 100 * time.Millisecond
+
 // Cache stores rendered values. See the package comment for what it guarantees. All methods may be called from any
 // goroutine at any time, even after Close; but Close must not be called from inside a render or a hook.
 type Cache[K comparable, V any] struct {
@@ -56,7 +59,7 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 		refreshAfter: int64(cfg.RefreshAfter),
 		heaviest:     math.MaxInt64 / (int64(cfg.MaxEntries) + atOnce),
 		start:        cfg.Clock.Now(),
-		work:         goroutines.New(runtime.GOMAXPROCS(0)),
+		work:         goroutines.New(runtime.GOMAXPROCS(0), goroutineRest),
 	}
 	c.table.init(cfg.Groups)
 	c.samples.init()

@@ -15,7 +15,8 @@
 //   - Keys are compared in full. Two parameter maps or owners never share a value.
 //   - An entry lives for TTL since its last use and MaxAge since its render, whichever ends first. At exactly that age it
 //     is still found.
-//   - An open and idle cache has no goroutine, and Close waits for every goroutine that the cache has started.
+//   - An open cache has no goroutine once it was idle for a quarter of a second, and Close waits for every goroutine that the
+//     cache has started.
 //
 // # What it does not do
 //

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/dormouse-go/dormouse/rendercache"
 )
@@ -88,5 +89,18 @@ func TestGoroutineEndedByARender(t *testing.T) {
 			}
 			synctest.Wait()
 		}
+	})
+}
+
+// An open cache has no goroutine once it was idle for a while. The bubble fails a test that leaves one behind, and the cache is
+// never closed.
+func TestIdleCacheHasNoGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := rendercache.New(rendercache.Config[int, int]{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		atOnce(t, c, 0, 2*runtime.GOMAXPROCS(0))
+		time.Sleep(time.Second)
 	})
 }

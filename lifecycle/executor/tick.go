@@ -165,7 +165,7 @@ func (r *run) evaluate(ctx context.Context, page []lifecycle.Snapshot) []work {
 	if r.out == nil {
 		r.out = newCommitter(ctx, r.e.cfg.BatchSize, r.e.cfg.CommitsInFlight, r.e.spare, r.write)
 		r.groups = newGroups(r)
-		r.calls = goroutines.New(r.e.cfg.Concurrency)
+		r.calls = goroutines.New(r.e.cfg.Concurrency, 0)
 	}
 	var works []work
 	errs := map[uuid.UUID]error{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -292,43 +293,70 @@ func (b *bench) upkeep(ctx context.Context) error {
 	return nil
 }
 
-// pipeline is T15: claim and complete in batches of a thousand, against the two barest statements that do the same.
+// pipeline is T15: claim and complete in batches of a thousand, against the two barest statements that do the same. A single
+// pair says little, because both wait for the disk and for cores. So the figure is the median of many, and each side goes first
+// in every other.
 func (b *bench) pipeline(ctx context.Context) error {
-	const batches = 20 // few of them measure the start, not the flow
-	batch := b.backlog / 100
-	n := batches * batch
-	var ours, raw []float64
-	for range 3 {
-		org := uuid.New()
-		if err := b.fillRaw(ctx, org, n); err != nil {
-			return err
-		}
-		set, err := b.tagSet(ctx)
-		if err != nil {
-			return err
-		}
-		if _, err := b.fill(ctx, org, n, nil); err != nil {
-			return err
-		}
-		took, _, err := b.cost(func() error { return b.rawPipeline(ctx, org, set, n, batch) })
-		if err != nil {
-			return err
-		}
-		raw = append(raw, took)
-		a, stop, err := running(ctx, b.store, nil, quiet(batch))
-		if err != nil {
-			return err
-		}
-		took, _, err = b.cost(func() error { return ourPipeline(ctx, a, org, n, batch) })
-		stop()
-		if err != nil {
-			return err
-		}
-		ours = append(ours, took)
+	const batch, batches = 1000, 20 // few batches measure the start, not the flow
+	pairs := 7
+	if b.r.Full {
+		pairs = 11
 	}
-	b.r.AtLeast(0.7, "acquirer/T15", meter.Median(raw)/meter.Median(ours), "x",
-		fmt.Sprintf("%.0f jobs/s claimed and completed, two raw statements %.0f jobs/s, batch %d", float64(n)/meter.Median(ours), float64(n)/meter.Median(raw), batch))
+	if _, _, err := b.pipelines(ctx, 2*batch, batch, false); err != nil { // connections and plans are made
+		return err
+	}
+	var ours, raw, ratios []float64
+	for i := range pairs {
+		mine, barest, err := b.pipelines(ctx, batches*batch, batch, i%2 == 0)
+		if err != nil {
+			return err
+		}
+		ours, raw, ratios = append(ours, mine), append(raw, barest), append(ratios, barest/mine)
+	}
+	n := float64(batches * batch)
+	b.r.AtLeast(0.7, "acquirer/T15", meter.Median(ratios), "x",
+		fmt.Sprintf("median of %d pairs, %.2f to %.2f; %.0f jobs/s claimed and completed, two raw statements %.0f jobs/s, batch %d",
+			pairs, slices.Min(ratios), slices.Max(ratios), n/meter.Median(ours), n/meter.Median(raw), batch))
 	return nil
+}
+
+// pipelines runs n jobs through each side and returns the seconds that each took.
+func (b *bench) pipelines(ctx context.Context, n, batch int, oursFirst bool) (ours, raw float64, err error) {
+	org := uuid.New()
+	if err := b.fillRaw(ctx, org, n); err != nil {
+		return 0, 0, err
+	}
+	set, err := b.tagSet(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	if _, err := b.fill(ctx, org, n, nil); err != nil {
+		return 0, 0, err
+	}
+	a, stop, err := running(ctx, b.store, nil, quiet(batch))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer stop()
+	sides := []func() error{
+		func() (err error) {
+			raw, _, err = b.cost(func() error { return b.rawPipeline(ctx, org, set, n, batch) })
+			return err
+		},
+		func() (err error) {
+			ours, _, err = b.cost(func() error { return ourPipeline(ctx, a, org, n, batch) })
+			return err
+		},
+	}
+	if oursFirst {
+		slices.Reverse(sides)
+	}
+	for _, side := range sides {
+		if err := side(); err != nil {
+			return 0, 0, err
+		}
+	}
+	return ours, raw, nil
 }
 
 func (b *bench) rawPipeline(ctx context.Context, org uuid.UUID, set, n, batch int) error {

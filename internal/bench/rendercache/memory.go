@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/maypok86/otter/v2"
 
@@ -84,13 +85,11 @@ func runGoroutines(ctx context.Context, r *figure.Recorder) error {
 	return nil
 }
 
-// settled returns how many goroutines there are more than before, once those that are just ending have ended.
+// settled returns how many goroutines there are more than before, once those that are about to end have ended: the idle ones of
+// a cache do after a fraction of a second.
 func settled(before int) int {
-	for range 100_000 {
-		if runtime.NumGoroutine() <= before {
-			break
-		}
-		runtime.Gosched()
+	for begun := time.Now(); runtime.NumGoroutine() > before && time.Since(begun) < time.Second; {
+		time.Sleep(10 * time.Millisecond)
 	}
 	return max(0, runtime.NumGoroutine()-before)
 }
