@@ -219,7 +219,8 @@ var retrySQL = `
 		FROM free f WHERE j.id = f.id
 		RETURNING j.*
 	)
-	SELECT` + jobColumns + ` FROM retried j`
+	SELECT` + jobColumns + ` FROM retried j` +
+	leftOutSQL("jobs", len(jobFields)-1, `FROM free HAVING count(*) > (SELECT count(*) FROM retried)`)
 
 // RetryJobs implements [queue.Operations]. A call whose answer is lost is not repeated by itself: its repetition would not
 // return what the first has changed.
@@ -228,13 +229,14 @@ func (s *Store) RetryJobs(ctx context.Context, r queue.Retry) ([]queue.Job, erro
 		return nil, ctx.Err()
 	}
 	r = r.Clean()
+	args := []any{r.Now, keys(r.IDs), r.By, r.Note, (*key)(r.Organization)}
 	for range 2 {
-		jobs, err := s.lockJobs(ctx, retrySQL, r.Now, keys(r.IDs), r.By, r.Note, (*key)(r.Organization))
+		jobs, err := s.lockJobs(ctx, retrySQL, args...)
 		switch {
 		case err == nil:
 			return jobs, nil
 		case !violatesUnique(err):
-			return nil, fmt.Errorf("retry %d jobs: %w", len(r.IDs), err)
+			return nil, fmt.Errorf("retry %d jobs: %w", len(r.IDs), s.blameJob(ctx, err, retrySQL, args))
 		}
 		// Somebody posted a job with the unique key of one of them at this moment: the next attempt sees it.
 	}

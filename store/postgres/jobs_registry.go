@@ -228,10 +228,6 @@ const (
 				AND EXISTS (SELECT FROM dormouse.jobs j WHERE j.id = $1 AND j.state >= 2 AND j.ended_at < $2)
 			ORDER BY l.seq LIMIT $3
 		) first)`
-	// pruneJobSQL deletes a job with so few lines ($3).
-	pruneJobSQL = `
-	DELETE FROM dormouse.jobs j WHERE id = $1 AND state >= 2 AND ended_at < $2
-		AND (lines <= $3 OR (SELECT count(*) FROM (SELECT FROM dormouse.job_lines l WHERE l.job_id = $1 LIMIT $3 + 1) l) <= $3)`
 	pruneProcessesSQL = `
 	DELETE FROM dormouse.processes WHERE id IN (
 		SELECT p.id FROM dormouse.processes p WHERE p.lost_at < $1
@@ -255,6 +251,18 @@ const (
 		WHERE t.place + $1 <= c.place
 		FOR UPDATE OF t SKIP LOCKED)`
 )
+
+// pruneJobSQL deletes a job with so few lines ($3), and returns a row if it did.
+var pruneJobSQL = `
+	WITH old AS (
+		SELECT id FROM dormouse.jobs WHERE id = $1 AND state >= 2 AND ended_at < $2
+			AND (lines <= $3 OR (SELECT count(*) FROM (SELECT FROM dormouse.job_lines l WHERE l.job_id = $1 LIMIT $3 + 1) l) <= $3)
+		FOR UPDATE
+	), gone AS (
+		DELETE FROM dormouse.jobs j USING old WHERE j.id = old.id
+		RETURNING 1
+	)
+	SELECT NULL::uuid FROM gone` + leftOutSQL("jobs", 0, `FROM old HAVING count(*) > (SELECT count(*) FROM gone)`)
 
 // PruneJobs implements [queue.Registry]. It makes as many transactions as the logs of the jobs need. What cannot go it leaves for
 // the next time.

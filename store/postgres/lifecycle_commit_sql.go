@@ -97,5 +97,10 @@ var appliedSQL = `
 func leftOutSQL(rows string, columns int, missing string) string {
 	return `
 	UNION ALL
-	SELECT ('a trigger kept ' || count(*) || ' ` + rows + ` from being written')::uuid` + strings.Repeat(", NULL", columns) + ` ` + missing
+	SELECT ` + keptSQL(rows, "count(*)") + `::uuid` + strings.Repeat(", NULL", columns) + ` ` + missing
+}
+
+// keptSQL is the text of such an error; count is an expression that the server cannot evaluate before it has to.
+func keptSQL(rows, count string) string {
+	return `('a trigger kept ' || ` + count + ` || ' ` + rows + ` from being written')`
 }

@@ -125,27 +125,3 @@ func TestWritesBesideATriggerThatSaysNothing(t *testing.T) {
 		}
 	}
 }
-
-// A job that a trigger keeps from being started is none of a claim's jobs, and those behind it are, with and without limits.
-func TestClaimBesideATriggerThatSaysNothing(t *testing.T) {
-	s, pool := open(t)
-	for _, limits := range []queue.Limits{{}, {PerTenant: 3}} {
-		exec(t, pool, emptySQL)
-		org, tenant, process := uuid.New(), uuid.New(), uuid.New()
-		_, err := s.Heartbeat(soon(t), queue.Heartbeat{Process: process, Now: epoch})
-		must(t, err)
-		jobs, err := s.Enqueue(soon(t), epoch, slices.Repeat([]queue.Posting{{Organization: org, Tenant: tenant, Type: "build"}}, 2))
-		must(t, err)
-		exec(t, pool, hostTrigger("UPDATE", "jobs", "old.id = '"+jobs[0].ID.String()+"'", `RETURN NULL`))
-		claimed, err := s.Claim(soon(t), queue.Claim{
-			Token: uuid.New(), Process: process, Now: epoch, Workers: []uuid.UUID{uuid.New(), uuid.New()}, Limits: limits,
-			Secrets: []queue.SecretHash{queue.NewSecret().Hash(), queue.NewSecret().Hash()},
-			Probes:  []queue.Probe{{Lane: queue.Lane{Organization: org, Type: "build"}}},
-		})
-		must(t, err)
-		if len(claimed.Jobs) != 1 || claimed.Jobs[0].ID != jobs[1].ID {
-			t.Errorf("with limits %+v claimed %+v, want the second job", limits, claimed.Jobs)
-		}
-		exec(t, pool, `DROP TRIGGER host ON dormouse.jobs; DROP FUNCTION keeps`)
-	}
-}
