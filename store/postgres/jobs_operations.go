@@ -277,20 +277,25 @@ func (s *Store) PauseJobs(ctx context.Context, p queue.Pause) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.change(ctx, `
+	n, err := s.change(ctx, `
 		INSERT INTO dormouse.pauses (organization_id, type, paused_at, paused_by, note, ends_at) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (organization_id, type) DO UPDATE
 		SET paused_at = excluded.paused_at, paused_by = excluded.paused_by, note = excluded.note, ends_at = excluded.ends_at`,
 		key(p.Organization), p.Type, stamp(p.At), p.By, p.Note, stamp(p.Until))
+	if err == nil && n == 0 {
+		err = leftOut("the pause")
+	}
 	if err != nil {
 		return fmt.Errorf("pause jobs: %w", err)
 	}
 	return nil
 }
 
+var resumeSQL = removeSQL("pauses", "organization_id = $1 AND type = $2")
+
 // ResumeJobs implements [queue.Operations].
 func (s *Store) ResumeJobs(ctx context.Context, scope queue.Scope) (bool, error) {
-	n, err := s.change(ctx, `DELETE FROM dormouse.pauses WHERE organization_id = $1 AND type = $2`, key(scope.Organization), scope.Type)
+	n, err := s.change(ctx, resumeSQL, key(scope.Organization), scope.Type)
 	if err != nil {
 		return false, fmt.Errorf("resume jobs: %w", err)
 	}

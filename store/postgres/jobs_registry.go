@@ -78,7 +78,23 @@ func (s *Store) heartbeatOn(ctx context.Context, conn sender, b queue.Heartbeat)
 		fleet, err = readFleet(r)
 		return err
 	})
+	if errors.Is(err, queue.ErrProcessLost) {
+		err = s.confirmLost(ctx, b.Process)
+	}
 	return fleet, err
+}
+
+// confirmLost is what a heartbeat comes to whose record was not written.
+func (s *Store) confirmLost(ctx context.Context, process uuid.UUID) error {
+	var lost bool
+	err := s.db.QueryRow(ctx, s.sql(lostSQL), key(process)).Scan(&lost)
+	switch {
+	case err != nil:
+		return err
+	case !lost:
+		return leftOut("the record of the process")
+	}
+	return queue.ErrProcessLost
 }
 
 func readFleet(results pgx.BatchResults) (queue.Fleet, error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // refusals of a trigger: one says why, the other leaves the row out without a word.
@@ -98,13 +99,17 @@ func TestRecordedWritesBesideATriggerOfTheHost(t *testing.T) {
 	}
 }
 
-// What a trigger keeps from being written is not reported as written, by whatever else writes.
+// What a trigger keeps from being written or deleted is not reported as done, by whatever else writes.
 func TestWritesBesideATriggerThatSaysNothing(t *testing.T) {
 	s, pool := open(t)
 	w := load(t, s, newFleet(t, s, 1).ids...)[0]
+	spare, paused := lifecycle.Template{ID: uuid.New()}, uuid.New()
+	must(t, s.PutTemplate(t.Context(), epoch, spare))
+	must(t, s.PutOwner(t.Context(), epoch, lifecycle.Owner{ID: spare.ID}))
+	must(t, s.PauseJobs(t.Context(), queue.Pause{Scope: queue.Scope{Organization: paused}, At: epoch}))
 	exec(t, pool, `CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$`)
-	for _, table := range []string{"workspaces", "owners", "templates", "jobs"} {
-		exec(t, pool, `CREATE TRIGGER host BEFORE INSERT OR UPDATE ON dormouse.`+table+` FOR EACH ROW EXECUTE FUNCTION keeps()`)
+	for _, table := range []string{"workspaces", "owners", "templates", "jobs", "engine", "pauses", "processes"} {
+		exec(t, pool, `CREATE TRIGGER host BEFORE INSERT OR UPDATE OR DELETE ON dormouse.`+table+` FOR EACH ROW EXECUTE FUNCTION keeps()`)
 	}
 	for what, write := range map[string]func() error{
 		"workspace": func() error {
@@ -112,16 +117,84 @@ func TestWritesBesideATriggerThatSaysNothing(t *testing.T) {
 			next.ID = uuid.New()
 			return s.CreateWorkspaces(soon(t), epoch, next)
 		},
-		"owner":     func() error { return s.PutOwner(soon(t), epoch, lifecycle.Owner{ID: uuid.New()}) },
-		"old owner": func() error { return s.PutOwner(soon(t), epoch, lifecycle.Owner{ID: w.Owner.ID, Name: "bob"}) },
-		"template":  func() error { return s.PutTemplate(soon(t), epoch, lifecycle.Template{ID: uuid.New()}) },
+		"owner":                  func() error { return s.PutOwner(soon(t), epoch, lifecycle.Owner{ID: uuid.New()}) },
+		"old owner":              func() error { return s.PutOwner(soon(t), epoch, lifecycle.Owner{ID: w.Owner.ID, Name: "bob"}) },
+		"template":               func() error { return s.PutTemplate(soon(t), epoch, lifecycle.Template{ID: uuid.New()}) },
+		"deletion of an owner":   func() error { return s.DeleteOwner(soon(t), spare.ID) },
+		"deletion of a template": func() error { return s.DeleteTemplate(soon(t), spare.ID) },
+		"hold of everything": func() error {
+			return s.PutEngine(soon(t), epoch, lifecycle.Engine{Hold: lifecycle.Hold{Rules: lifecycle.HoldAll}})
+		},
+		"topics": func() error { return s.ChangeTopics(soon(t), lifecycle.Topics(1), 0) },
+		"pause": func() error {
+			return s.PauseJobs(soon(t), queue.Pause{Scope: queue.Scope{Organization: uuid.New()}, At: epoch})
+		},
+		"pause that is made anew": func() error {
+			return s.PauseJobs(soon(t), queue.Pause{Scope: queue.Scope{Organization: paused}, At: epoch})
+		},
+		"end of a pause": func() error {
+			_, err := s.ResumeJobs(soon(t), queue.Scope{Organization: paused})
+			return err
+		},
 		"job": func() error {
 			_, err := s.Enqueue(soon(t), epoch, []queue.Posting{{Type: "build"}})
 			return err
 		},
+		"heartbeat": func() error {
+			_, err := s.Heartbeat(soon(t), queue.Heartbeat{Process: uuid.New(), Now: epoch})
+			return err
+		},
 	} {
-		if err := write(); err == nil || errors.Is(err, lifecycle.ErrUnavailable) || strings.Contains(err.Error(), "unknown") {
+		if err := write(); err == nil || errors.Is(err, lifecycle.ErrUnavailable) || queue.IsAnswer(err) || !strings.Contains(err.Error(), "a trigger ke") {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+// Nobody is forgotten in part: where a trigger keeps something of theirs without a word, the call fails and has no effect.
+func TestForgetBesideATriggerThatSaysNothing(t *testing.T) {
+	s, pool := open(t)
+	for what, on := range map[string]string{
+		"job": "DELETE ON dormouse.jobs", "owner": "DELETE ON dormouse.owners", "hold": "UPDATE ON dormouse.workspaces",
+		"template": "UPDATE ON dormouse.templates", "event": "UPDATE ON dormouse.events", "everything": "UPDATE ON dormouse.engine",
+		"pause": "UPDATE ON dormouse.pauses",
+	} {
+		t.Run(what, func(t *testing.T) {
+			exec(t, pool, letGoSQL)
+			exec(t, pool, emptySQL)
+			f := newFleet(t, s, 1)
+			zoe := lifecycle.Owner{ID: uuid.New(), Name: "zoe"}
+			must(t, s.PutOwner(t.Context(), epoch, zoe))
+			hold := lifecycle.Hold{Rules: lifecycle.HoldAll, By: "zoe"}
+			f.template.Revision, f.template.Hold = 1, hold
+			must(t, s.PutTemplate(t.Context(), epoch, f.template))
+			must(t, s.PutEngine(t.Context(), epoch, lifecycle.Engine{Hold: hold}))
+			must(t, s.PauseJobs(t.Context(), queue.Pause{At: epoch, By: "zoe"}))
+			c := wakeAt(load(t, s, f.ids...)[0], epoch)
+			c.Workspace.Hold = hold
+			c.Events = []lifecycle.Event{{Topic: lifecycle.TopicAudit, Kind: lifecycle.EventChanged, At: epoch, WorkspaceID: f.ids[0], Actor: "zoe"}}
+			_, err := s.Commit(t.Context(), epoch, []lifecycle.Change{c})
+			must(t, err)
+			jobs, err := s.Enqueue(t.Context(), epoch, []queue.Posting{{Type: "build", Tenant: zoe.ID}})
+			must(t, err)
+			_, err = s.Cancel(t.Context(), queue.Cancellation{Now: epoch, IDs: jobIDs(jobs)})
+			must(t, err)
+			exec(t, pool, `CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$`)
+			exec(t, pool, `CREATE TRIGGER host BEFORE `+on+` FOR EACH ROW EXECUTE FUNCTION keeps()`)
+			read := dump(pool)
+			before := read(t, s)
+			p := store.Person{ID: zoe.ID, Names: []string{"zoe"}, Pseudonym: uuid.New()}
+			if err := s.Forget(soon(t), p); err == nil || errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "a trigger ke") {
+				t.Errorf("forget: %v", err)
+			}
+			if after := read(t, s); after != before {
+				t.Errorf("it has an effect:\n%s\nwas\n%s", after, before)
+			}
+			exec(t, pool, letGoSQL)
+			must(t, s.Forget(soon(t), p))
+			if after := read(t, s); strings.Contains(after, "zoe") || strings.Contains(after, zoe.ID.String()) {
+				t.Errorf("afterwards: %s", after)
+			}
+		})
 	}
 }
