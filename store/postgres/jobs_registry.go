@@ -309,7 +309,8 @@ func (s *Store) pruneJobsAlone(ctx context.Context, before time.Time, limit int)
 	return pruneAlone(ctx, s, "job", limit, page, func(id uuid.UUID) (int, error) { return s.pruneJob(ctx, id, before) })
 }
 
-// jobsWatchedSQL asks whether something of the host may refuse that a job is deleted, or a line of its log.
+// jobsWatchedSQL asks whether something of the host may refuse that a job is deleted, or a line of its log. A trigger for each statement sees
+// the jobs, too, that it deletes; one on the lines does not count: it is for who counts them, and no log could go in parts beside it.
 const jobsWatchedSQL = `
 	SELECT EXISTS (
 		SELECT FROM pg_catalog.pg_constraint
@@ -318,7 +319,7 @@ const jobsWatchedSQL = `
 	) OR EXISTS (
 		SELECT FROM pg_catalog.pg_trigger
 		WHERE NOT tgisinternal AND tgrelid IN ('dormouse.jobs'::regclass, 'dormouse.job_lines'::regclass)
-			AND tgtype & 9 = 9 -- for each row, on DELETE
+			AND tgtype & 8 = 8 AND (tgtype & 1 = 1 OR tgrelid = 'dormouse.jobs'::regclass) -- on DELETE, for each row
 	)`
 
 // pruneJob deletes a job, part by part if it has many lines. Where the host may have a reason to keep it, it goes as a whole or not at
