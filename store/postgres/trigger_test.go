@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -196,5 +197,40 @@ func TestForgetBesideATriggerThatSaysNothing(t *testing.T) {
 				t.Errorf("afterwards: %s", after)
 			}
 		})
+	}
+}
+
+// A build or a deleted workspace that a trigger keeps from being pruned keeps no other from it, however few go in a call.
+func TestPruningBesideATriggerOfTheHost(t *testing.T) {
+	s, pool := open(t)
+	for how, refusal := range refusals {
+		for table, condition := range map[string]string{"builds": "old.workspace_id = '%s'", "workspaces": "old.id = '%s'"} {
+			t.Run(table+" "+how, func(t *testing.T) {
+				exec(t, pool, letGoSQL)
+				exec(t, pool, emptySQL)
+				f := newFleet(t, s, 3)
+				exec(t, pool, `UPDATE dormouse.workspaces SET deleted = true, build_number = 2, build_id = gen_random_uuid(), build_status = 4,
+					build_transition = 3, build_reason = '', build_version_id = gen_random_uuid(), build_completed_at = $1, wake_at = NULL`, epoch)
+				if table == "builds" {
+					exec(t, pool, `UPDATE dormouse.workspaces SET deleted = false`)
+					exec(t, pool, `INSERT INTO dormouse.builds (workspace_id, number, id, version_id, transition, reason, status, completed_at)
+						SELECT id, 1, gen_random_uuid(), gen_random_uuid(), 1, '', 4, $1 FROM dormouse.workspaces`, epoch)
+				}
+				exec(t, pool, hostTrigger("DELETE", table, fmt.Sprintf(condition, f.ids[0]), refusal))
+				for _, want := range []int{1, 1, 0} {
+					n, err := s.PruneBuilds(soon(t), epoch.Add(time.Hour), 1)
+					must(t, err)
+					if n != want {
+						t.Errorf("pruned %d, want %d", n, want)
+					}
+				}
+				exec(t, pool, letGoSQL)
+				n, err := s.PruneBuilds(soon(t), epoch.Add(time.Hour), 1)
+				must(t, err)
+				if n != 1 || count(t, pool, table) != 0 {
+					t.Errorf("afterwards pruned %d, want 1", n)
+				}
+			})
+		}
 	}
 }
