@@ -43,7 +43,7 @@ type Queue interface {
 
 	// Ready lists the lanes that hold ready jobs, in no particular order. Jobs whose ReadyAt has come turn
 	// ready first, in the same call, and stand at the number claimed last if their own is below it; Next says when the next
-	// one will. Lanes that are paused are left out (see [Pause]), and
+	// one will. A job that the database refuses to write keeps no other from turning ready. Lanes that are paused are left out (see [Pause]), and
 	// Next is not after the end of a pause that concerns an organization asked for. Its cost must grow with the number of
 	// such lanes, not with the number of jobs: in SQL a skip through the ready index. It must not grow with the delayed jobs
 	// of organizations that are not asked for.
@@ -64,7 +64,8 @@ type Queue interface {
 	// it to skip dead index entries, or ignore it.
 	//
 	// Fewer jobs than workers means that the probed lanes held no other claimable job, but for such passed
-	// over. [ErrProcessLost] if the process is not registered or was declared lost.
+	// over, and for jobs that the database refuses to start, as a constraint or a trigger of the host has it do: they stay where they are, and
+	// stand in front of no other. [ErrProcessLost] if the process is not registered or was declared lost.
 	//
 	// In SQL: one statement, one index probe for each lane, merged and limited, locked with skip locked. With limits the cost
 	// may grow with the number of tenants that wait in the lanes, but not with the number of their jobs.
@@ -143,7 +144,7 @@ type Leases interface {
 	// lines twice.
 	//
 	// Every other Err of an answer is that of a call that failed, and concerns this renewal alone: the row of its job is held by
-	// somebody else, who shall not keep the others waiting.
+	// somebody else, or the database refuses to write it, which shall keep no other from being written.
 	//
 	// A job's log takes what [AdmitLines] admits, over all its attempts.
 	Renew(ctx context.Context, now time.Time, renewals []Renewal) ([]Renewed, error)
@@ -167,13 +168,13 @@ type Leases interface {
 
 	// Reassign names another worker for running jobs, which from then on is the only one whose renewals and ends are accepted;
 	// the secret stays. It reports in the order of the reassignments which were accepted: those whose process holds the lease. One
-	// is refused as well if somebody else holds the row of its job, who shall not keep the others waiting.
+	// is refused as well if somebody else holds the row of its job, or the database refuses to write it.
 	Reassign(ctx context.Context, moves []Reassignment) (accepted []bool, err error)
 
 	// Cancel asks for jobs to be canceled. Pending ones turn canceled at once (failed, if c.Expire), running
 	// ones only get their CancelAt set if it was not (left alone, if c.Expire), final ones stay. The reason
 	// becomes the error of a pending job. It returns the jobs that changed. With c.Expire it passes over a job whose row
-	// somebody else holds, who shall not keep the others waiting; else it changes all of them or fails.
+	// somebody else holds, or that the database refuses to write; else it changes all of them or fails.
 	Cancel(ctx context.Context, c Cancellation) ([]Job, error)
 }
 
@@ -286,7 +287,7 @@ type Registry interface {
 	// PruneJobs deletes up to limit jobs that ended before the given time, with their lines, the records of processes that were
 	// declared lost before it and hold nothing, and the pauses that ended before it. It returns the number of jobs deleted. However long their
 	// logs are, no transaction deletes more than some ten thousand lines; an error may come after some jobs are deleted. What
-	// somebody else holds a row of stays, and keeps nothing else.
+	// somebody else holds a row of stays, and keeps nothing else; so does what the database refuses to delete.
 	PruneJobs(ctx context.Context, before time.Time, limit int) (int, error)
 }
 

@@ -28,14 +28,14 @@ import (
 //   - claimed keeps the number claimed last.
 //
 // It asks for a few more candidates than workers, since others may hold some of them; if there were as many candidates as
-// asked for and still too few could be taken, there may be more behind, and the caller asks again.
+// asked for and still too few could be taken, there may be more behind, and the caller asks again. $8 are jobs to pass over.
 var claimSQL = `
 	WITH candidate AS (
 		SELECT c.id, c.place, p.rank
-		FROM ` + probeColumns.rows(8, "p", "") + ` CROSS JOIN LATERAL (
+		FROM ` + probeColumns.rows(9, "p", "") + ` CROSS JOIN LATERAL (
 			SELECT j.id, j.place FROM dormouse.jobs j
 			WHERE j.ready AND j.organization_id = $2 AND j.type = p.type AND j.tag_set = p.tag_set
-				AND j.priority = p.priority AND j.place >= p.bound
+				AND j.priority = p.priority AND j.place >= p.bound AND j.id <> ALL ($8::uuid[])
 			ORDER BY j.place, j.id
 			LIMIT $7
 		) c
@@ -56,16 +56,18 @@ var claimSQL = `
 	SELECT
 		CASE WHEN EXISTS (SELECT FROM candidate) THEN EXISTS (SELECT FROM alive)
 		ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
-		(SELECT count(*) FROM candidate), coalesce(j.n, 0),` + startedColumns + `
+		` + startedOr("(SELECT count(*) FROM candidate)") + `, coalesce(j.n, 0),` + startedColumns + `
 	FROM (VALUES (1)) AS once LEFT JOIN started j ON true`
 
-// claimOneLaneSQL is the same for a single lane, as most claims are: $7 to $10 are its type, tag set, priority and bound. It
+// claimOneLaneSQL is the same for a single lane, as most claims are: $7 to $10 are its type, tag set, priority and bound, $11 the jobs to
+// pass over. It
 // locks straight from the ready index, in line order, and goes on behind what others hold until it has enough: so it
 // chooses from no candidates, and is never too short. A process that is known to be lost locks nothing.
 var claimOneLaneSQL = `
 	WITH locked AS (
 		SELECT j.id, j.place, 0 AS rank FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $2 AND j.type = $7 AND j.tag_set = $8 AND j.priority = $9 AND j.place >= $10
+			AND j.id <> ALL ($11::uuid[])
 			AND NOT EXISTS (` + strings.ReplaceAll(pausedSQL("$2", "$3"), "p.type", "$7") + `)
 			AND EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL)
 		ORDER BY j.place, j.id
@@ -80,7 +82,7 @@ var claimOneLaneSQL = `
 	SELECT
 		CASE WHEN EXISTS (SELECT FROM locked) THEN EXISTS (SELECT FROM alive)
 		ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
-		0::bigint, coalesce(j.n, 0),` + startedColumns + `
+		` + startedOr("0") + `, coalesce(j.n, 0),` + startedColumns + `
 	FROM (VALUES (1)) AS once LEFT JOIN started j ON true`
 
 // pausedSQL selects something if the lane of a probe p is paused.
@@ -124,6 +126,12 @@ var startSQL = `, numbered AS (
 		)
 	)`
 
+// startedOr is an error if a trigger of the host left the row of a taken job out without a word, as if it were not in line, and a count
+// otherwise.
+func startedOr(count string) string {
+	return `CASE WHEN (SELECT count(*) FROM taken) > (SELECT count(*) FROM started) THEN ` + keptSQL("jobs", "(SELECT count(*) FROM taken) - (SELECT count(*) FROM started)") + `::bigint ELSE ` + count + ` END`
+}
+
 // claimSlack is how many candidates more than workers a claim looks at; it grows with each further attempt.
 const claimSlack = 16
 
@@ -144,9 +152,16 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error)
 	if err != nil {
 		return queue.Claimed{}, fmt.Errorf("claim jobs (%d): %w", len(c.Workers), err)
 	}
-	// Where a trigger of the host left the row of a job out, nothing was started for its worker.
-	claimed.Jobs = slices.DeleteFunc(claimed.Jobs, func(j queue.Job) bool { return j.ID == uuid.Nil })
 	return claimed, nil
+}
+
+// organizationOf is whose jobs a claim is for.
+func organizationOf(c *queue.Claim) *uuid.UUID { return &c.Probes[0].Lane.Organization }
+
+// behind is a claim for its workers from one on.
+func behind(c queue.Claim, from int) queue.Claim {
+	c.Workers, c.Secrets = c.Workers[from:], c.Secrets[min(from, len(c.Secrets)):]
+	return c
 }
 
 // claimHeld says of a claim that was kept waiting what it waited for: the record of its process, or where the host bounds how long its
@@ -164,11 +179,20 @@ func claimHeld(c queue.Claim, err error) error {
 
 func (s *Store) claim(ctx context.Context, c queue.Claim, p []probe) (queue.Claimed, error) {
 	if !c.Limits.None() {
-		return s.claimLimited(ctx, c, p)
+		claimed, err := s.claimLimited(ctx, c, p)
+		if refusesRow(err) {
+			return s.claimApart(ctx, c, p)
+		}
+		return claimed, err
 	}
 	var claimed queue.Claimed
 	for slack := claimSlack; ; slack *= 4 {
 		jobs, more, err := s.claimOnce(ctx, c, p, len(claimed.Jobs), slack)
+		if refusesRow(err) {
+			rest, err := s.claimApart(ctx, behind(c, len(claimed.Jobs)), p)
+			claimed.Jobs = append(claimed.Jobs, rest.Jobs...)
+			return claimed, err
+		}
 		if err != nil {
 			return claimed, err
 		}
@@ -191,6 +215,7 @@ func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, from, s
 	var alive bool
 	var candidates int
 	look := len(workers) + slack
+	passed := s.passed.at(c.Now, organizationOf(&c))
 	statement := claimSQL
 	if len(p) == 1 {
 		statement = claimOneLaneSQL
@@ -202,9 +227,9 @@ func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, from, s
 			secretsFor(&c, from),
 		}
 		if len(p) == 1 {
-			args = append(args, p[0].kind, p[0].tagSet, p[0].priority, p[0].bound)
+			args = append(args, p[0].kind, p[0].tagSet, p[0].priority, p[0].bound, passed)
 		} else {
-			args = append(append(args, look), probeColumns.args(p)...)
+			args = append(append(args, look, passed), probeColumns.args(p)...)
 		}
 		return s.steady(ctx, statement, args, func(rows pgx.Rows) error { return l.collect(rows, &alive, &candidates) })
 	})

@@ -79,7 +79,7 @@ func (s *Store) enqueueAll(ctx context.Context, rows []queue.Job) error {
 	for done, vain := 0, 0; done < len(rows); vain++ {
 		n, err := s.enqueueSome(ctx, rows)
 		if err == nil && n == 0 && vain == maxAttempts {
-			err = errLeftOut
+			err = leftOut("jobs") // they are neither stored nor in the way of those that shall be, again and again
 		}
 		if err != nil {
 			return err
@@ -90,9 +90,6 @@ func (s *Store) enqueueAll(ctx context.Context, rows []queue.Job) error {
 	}
 	return nil
 }
-
-// errLeftOut is about jobs that are neither stored nor in the way of those that shall be, again and again.
-var errLeftOut = errors.New("a trigger keeps jobs from being written")
 
 // enqueueSome stores the jobs that have no place in line yet, and says how many have one now: their own, or that of the job
 // that was there instead.

@@ -58,16 +58,19 @@ func (s *Store) patient(ctx context.Context, wait, text string, args []any, read
 	return err
 }
 
-// apart has f do a batch of n parts at once, or where that meets a held row, each part alone; held hears of those that fail.
-func apart(n int, f func(from, to int, wait string) error, held func(i int, err error)) error {
+// apart has f do a batch of n parts at once, or where that meets a row that is held or refused, each part alone; failed hears of those that
+// fail.
+func apart(n int, f func(from, to int, wait string) error, failed func(i int, err error)) error {
 	err := f(0, n, batchByIDSQL)
-	if !errors.Is(err, errHeld) {
+	if !ofOneRow(err) {
 		return err
 	}
 	for i := range n {
 		switch err := f(i, i+1, aloneByIDSQL); {
 		case errors.Is(err, errHeld):
-			held(i, fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, err))
+			failed(i, fmt.Errorf("%w: %w", lifecycle.ErrUnavailable, err))
+		case refusesRow(err):
+			failed(i, err)
 		case err != nil:
 			return err
 		}

@@ -3,11 +3,13 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/dormouse-go/dormouse/store/form"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
@@ -110,6 +112,7 @@ var renewSQL = `
 			lines = a.before + a.kept + a.closing::integer,
 			log_size = CASE WHEN a.open THEN a.log_size + a.size ELSE a.log_size END
 		FROM accepted a WHERE j.id = a.id AND (a.changes OR a.open AND a.lines > 0)
+		RETURNING 1
 	), written AS (
 		INSERT INTO dormouse.job_lines (job_id, seq, at, text)
 		SELECT a.id, a.before + l.seq, l.at, l.text FROM line l JOIN accepted a ON a.n = l.renewal
@@ -117,8 +120,9 @@ var renewSQL = `
 		UNION ALL
 		SELECT a.id, a.before + a.kept + 1, $1, a.log_end FROM accepted a WHERE a.closing
 	)
-	SELECT r.n, p.id IS NOT NULL, h.cancel_at IS NOT NULL
-	FROM renewal r JOIN held h ON h.state = 1 AND ` + sameHandout("r") + ` LEFT JOIN taker p ON p.id = r.process_id`
+	SELECT NULL::uuid, r.n, p.id IS NOT NULL, h.cancel_at IS NOT NULL
+	FROM renewal r JOIN held h ON h.state = 1 AND ` + sameHandout("r") + ` LEFT JOIN taker p ON p.id = r.process_id` +
+	leftOutSQL("jobs", 3, `FROM accepted a WHERE a.changes OR a.open AND a.lines > 0 HAVING count(*) > (SELECT count(*) FROM renewed)`)
 
 // Renew implements [queue.Leases].
 func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renewal) ([]queue.Renewed, error) {
@@ -128,7 +132,7 @@ func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renew
 	answers := make([]queue.Renewed, len(renewals))
 	err := apart(len(renewals), func(from, to int, wait string) error {
 		return s.renew(ctx, now, wait, renewals[from:to], answers[from:to])
-	}, func(i int, err error) { answers[i].Err = err })
+	}, func(i int, err error) { answers[i] = queue.Renewed{Err: err} })
 	if err != nil {
 		return nil, fmt.Errorf("renew leases (%d): %w", len(renewals), err)
 	}
@@ -145,7 +149,7 @@ func (s *Store) renew(ctx context.Context, now time.Time, wait string, renewals 
 		return s.patient(ctx, wait, renewSQL, args, func(rows pgx.Rows) error {
 			var n int
 			var registered, canceled bool
-			_, err := pgx.ForEachRow(rows, []any{&n, &registered, &canceled}, func() error {
+			_, err := pgx.ForEachRow(rows, []any{nil, &n, &registered, &canceled}, func() error {
 				answers[n-1] = queue.Renewed{Err: queue.ErrProcessLost}
 				if registered {
 					answers[n-1] = queue.Renewed{Canceled: canceled}
@@ -213,9 +217,10 @@ var endSQL = `
 		FROM accepted a WHERE j.id = a.id AND a.live
 		RETURNING j.*, a.n
 	)
-	SELECT j.n, false,` + jobColumns + ` FROM ended j
+	SELECT NULL::uuid, j.n, false,` + jobColumns + ` FROM ended j
 	UNION ALL
-	SELECT a.n, true,` + jobColumns + ` FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live`
+	SELECT NULL, a.n, true,` + jobColumns + ` FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live` +
+	leftOutSQL("jobs", 2+len(jobFields), `FROM accepted WHERE live HAVING count(*) > (SELECT count(*) FROM ended)`)
 
 // End implements [queue.Leases].
 func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
@@ -225,7 +230,7 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 	answers := make([]queue.Ended, len(ends))
 	err := apart(len(ends), func(from, to int, wait string) error {
 		return s.end(ctx, now, wait, ends[from:to], answers[from:to])
-	}, func(i int, err error) { answers[i].Err = err })
+	}, func(i int, err error) { answers[i] = queue.Ended{Err: err} })
 	if err != nil {
 		return nil, fmt.Errorf("end jobs (%d): %w", len(ends), err)
 	}
@@ -267,7 +272,7 @@ func (l *endedList) collect(rows pgx.Rows) error {
 	var n int
 	var again bool
 	var r jobRow
-	_, err := pgx.ForEachRow(rows, append([]any{&n, &again}, r.targets()...), func() error {
+	_, err := pgx.ForEachRow(rows, append([]any{nil, &n, &again}, r.targets()...), func() error {
 		l.answers[n-1], l.tagSets[n-1] = queue.Ended{Job: r.job(), Again: again}, r.tagSet
 		r = jobRow{}
 		return nil
@@ -314,7 +319,7 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accep
 	accepted = make([]bool, len(moves))
 	err = apart(len(moves), func(from, to int, wait string) error {
 		return s.reassign(ctx, wait, moves[from:to], accepted[from:to])
-	}, func(int, error) {})
+	}, func(i int, _ error) { accepted[i] = false })
 	if err != nil {
 		return nil, fmt.Errorf("reassign jobs (%d): %w", len(moves), err)
 	}
@@ -353,7 +358,9 @@ var cancelSQL = `
 		WHERE j.id = h.id AND (h.state = 0 OR h.state = 1 AND NOT $4::boolean AND h.cancel_at IS NULL)
 		RETURNING j.*
 	)
-	SELECT` + jobColumns + ` FROM canceled j`
+	SELECT` + jobColumns + ` FROM canceled j` +
+	leftOutSQL("jobs", len(jobFields)-1, `FROM held h WHERE h.state = 0 OR h.state = 1 AND NOT $4::boolean AND h.cancel_at IS NULL
+	HAVING count(*) > (SELECT count(*) FROM canceled)`)
 
 // expireSQL passes over what somebody holds: who expires asks again.
 var expireSQL = strings.Replace(cancelSQL, "ORDER BY id FOR NO KEY UPDATE", "ORDER BY id FOR NO KEY UPDATE SKIP LOCKED", 1)
@@ -364,13 +371,35 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}
-	text := cancelSQL
+	cancel := s.cancel
 	if c.Expire {
-		text = expireSQL
+		cancel = s.expire
 	}
-	jobs, err := s.lockJobs(ctx, text, c.Now, keys(c.IDs), form.Text(c.Reason), c.Expire, (*key)(c.Organization))
+	jobs, err := cancel(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("cancel jobs (%d): %w", len(c.IDs), err)
 	}
 	return jobs, nil
+}
+
+func (s *Store) cancel(ctx context.Context, c queue.Cancellation) ([]queue.Job, error) {
+	args := cancelArgs(c, c.IDs)
+	jobs, err := s.lockJobs(ctx, cancelSQL, args...)
+	return jobs, s.blameJob(ctx, err, cancelSQL, args)
+}
+
+// expire passes over what is refused, too.
+func (s *Store) expire(ctx context.Context, c queue.Cancellation) ([]queue.Job, error) {
+	expired := make([][]queue.Job, len(c.IDs))
+	var refused refusals
+	err := apart(len(c.IDs), func(from, to int, _ string) (err error) {
+		expired[from], err = s.lockJobs(ctx, expireSQL, cancelArgs(c, c.IDs[from:to])...)
+		return err
+	}, func(i int, err error) { refused.add(c.IDs[i], err) })
+	s.warn(ctx, "jobs cannot be given up", "job", refused)
+	return slices.Concat(expired...), err
+}
+
+func cancelArgs(c queue.Cancellation, ids []uuid.UUID) []any {
+	return []any{c.Now, keys(ids), form.Text(c.Reason), c.Expire, (*key)(c.Organization)}
 }

@@ -27,14 +27,14 @@ const runningSQL = `
 	GROUP BY type, priority, tenant_id`
 
 // contendersSQL reads ready jobs of the probed lanes in line order, whosever they are. $1 is the organization, $2 the
-// instant, $3 the limit.
+// instant, $3 the limit, $4 the jobs to pass over.
 var contendersSQL = `
 	SELECT c.id, c.tenant_id, p.type, p.priority, p.rank, c.place
-	FROM ` + probeColumns.rows(4, "p", "") + `
+	FROM ` + probeColumns.rows(5, "p", "") + `
 	CROSS JOIN LATERAL (
 		SELECT j.id, j.tenant_id, j.place FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $1 AND j.type = p.type AND j.tag_set = p.tag_set
-			AND j.priority = p.priority AND j.place >= p.bound
+			AND j.priority = p.priority AND j.place >= p.bound AND j.id <> ALL ($4::uuid[])
 		ORDER BY j.place, j.id
 		LIMIT $3
 	) c
@@ -42,11 +42,11 @@ var contendersSQL = `
 	ORDER BY p.rank DESC, c.place, c.id
 	LIMIT $3`
 
-// byTenantSQL reads them behind a place in line ($4 to $6), those of full tenants ($7) left out. It goes from tenant to
-// tenant, so a long line of one that is full costs one step; each other gives up to $8 jobs.
+// byTenantSQL reads them behind a place in line ($5 to $7), those of full tenants ($8) left out. It goes from tenant to
+// tenant, so a long line of one that is full costs one step; each other gives up to $9 jobs.
 var byTenantSQL = `
 	WITH RECURSIVE probe AS (
-		SELECT p.* FROM ` + probeColumns.rows(9, "p", "") + ` WHERE NOT EXISTS (` + pausedSQL("$1", "$2") + `)
+		SELECT p.* FROM ` + probeColumns.rows(10, "p", "") + ` WHERE NOT EXISTS (` + pausedSQL("$1", "$2") + `)
 	), tenant AS (
 		SELECT p.type, p.tag_set, p.priority, p.bound, p.rank, f.tenant_id
 		FROM probe p CROSS JOIN LATERAL (
@@ -67,12 +67,12 @@ var byTenantSQL = `
 	FROM tenant t CROSS JOIN LATERAL (
 		SELECT j.id, j.place FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $1 AND j.type = t.type AND j.tag_set = t.tag_set AND j.priority = t.priority
-			AND j.tenant_id = t.tenant_id AND j.place >= t.bound
-			AND (t.rank < $4 OR t.rank = $4 AND (j.place, j.id) > ($5, $6))
+			AND j.tenant_id = t.tenant_id AND j.place >= t.bound AND j.id <> ALL ($4::uuid[])
+			AND (t.rank < $5 OR t.rank = $5 AND (j.place, j.id) > ($6, $7))
 		ORDER BY j.place, j.id
-		LIMIT $8
+		LIMIT $9
 	) c
-	WHERE t.tenant_id <> ALL ($7::uuid[])
+	WHERE t.tenant_id <> ALL ($8::uuid[])
 	ORDER BY t.rank DESC, c.place, c.id
 	LIMIT $3`
 
@@ -85,7 +85,7 @@ var startChosenSQL = `
 		ORDER BY c.n
 		FOR NO KEY UPDATE OF j SKIP LOCKED
 	)` + startSQL + `
-	SELECT j.n,` + startedColumns + ` FROM started j`
+	SELECT ` + startedOr("0") + `, coalesce(j.n, 0),` + startedColumns + ` FROM (VALUES (1)) AS once LEFT JOIN started j ON true`
 
 // claimLimited chooses in line order what no limit stops, in a transaction that no other limited claim of the
 // organization overlaps.
@@ -98,14 +98,12 @@ func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p []probe) (cla
 			if err != nil {
 				return err
 			}
-			chosen, err := s.choose(ctx, tx, c, p, chooser)
+			chosen, err := s.choose(ctx, tx, c, p, chooser, s.passed.at(c.Now, organizationOf(&c)))
 			claimed.Limited = chooser.limited
 			if err != nil || len(chosen) == 0 {
 				return err
 			}
-			rows, _ := tx.Query(ctx, s.sql(startChosenSQL), key(c.Process), key(c.Probes[0].Lane.Organization), c.Now,
-				key(c.Token), keys(c.Workers), secretsFor(&c, 0), chosen)
-			return l.collect(rows)
+			return s.startChosen(ctx, tx, &l, chosen)
 		})
 	})
 	if err != nil {
@@ -115,9 +113,21 @@ func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p []probe) (cla
 	return claimed, s.fillTags(ctx, l.jobs, l.tagSets)
 }
 
+// startChosen starts jobs, in line order, for the workers of a list from the first one on that it serves.
+func (s *Store) startChosen(ctx context.Context, tx pgx.Tx, l *claimedList, chosen []contender) error {
+	ids := make([]key, len(chosen))
+	for i := range chosen {
+		ids[i] = key(chosen[i].id)
+	}
+	c := l.claim
+	rows, _ := tx.Query(ctx, s.sql(startChosenSQL), key(c.Process), key(*organizationOf(c)), c.Now,
+		key(c.Token), keys(c.Workers[l.from:]), secretsFor(c, l.from), ids)
+	return l.collect(rows, nil)
+}
+
 // openChooser locks the organization and the process and counts what runs, in one round trip.
 func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*chooser, error) {
-	org := key(c.Probes[0].Lane.Organization)
+	org := key(*organizationOf(&c))
 	var b pgx.Batch
 	b.Queue(steadySQL)
 	b.Queue(s.sql(lockOrganizationSQL), s.cfg.Schema, org)
@@ -143,11 +153,11 @@ func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*cho
 // choose reads contenders page by page until the workers are served or nobody is left. The first page is the line as it is;
 // what it holds is usually enough. Where it is not, limits have stopped jobs, and from then on the line is read from tenant to
 // tenant.
-func (s *Store) choose(ctx context.Context, tx pgx.Tx, c queue.Claim, p []probe, ch *chooser) (chosen []key, err error) {
+func (s *Store) choose(ctx context.Context, tx pgx.Tx, c queue.Claim, p []probe, ch *chooser, passed []key) (chosen []contender, err error) {
 	page := len(c.Workers) + claimSlack
 	last := contender{rank: math.MaxInt32}
 	for first := true; ; first = false {
-		statement, args := contendersSQL, []any{key(c.Probes[0].Lane.Organization), c.Now, page}
+		statement, args := contendersSQL, []any{key(*organizationOf(&c)), c.Now, page, passed}
 		if !first {
 			statement, args = byTenantSQL, append(args, last.rank, last.place, key(last.id), ch.full, len(c.Workers))
 		}
@@ -155,7 +165,7 @@ func (s *Store) choose(ctx context.Context, tx pgx.Tx, c queue.Claim, p []probe,
 		err := s.contenders(ctx, tx, statement, args, p, func(k contender) {
 			n, last = n+1, k
 			if len(chosen) < len(c.Workers) && ch.admit(k) {
-				chosen = append(chosen, key(k.id))
+				chosen = append(chosen, k)
 			}
 		})
 		if err != nil || len(chosen) == len(c.Workers) || n < page {
@@ -219,6 +229,9 @@ func (c *chooser) open(p []probe) []probe {
 		return c.room.LaneFull(c.limits, queue.Lane{Type: p.kind, Priority: p.priority})
 	})
 }
+
+// again begins with the line anew, after some of what was admitted was taken back.
+func (c *chooser) again() { c.full, c.limited = []key{}, false }
 
 // fill notes that a limit stopped a job of a tenant. With the first one all other tenants at their limits need not be looked
 // at any more either: that a limit stopped something is known then.

@@ -219,7 +219,8 @@ var retrySQL = `
 		FROM free f WHERE j.id = f.id
 		RETURNING j.*
 	)
-	SELECT` + jobColumns + ` FROM retried j`
+	SELECT` + jobColumns + ` FROM retried j` +
+	leftOutSQL("jobs", len(jobFields)-1, `FROM free HAVING count(*) > (SELECT count(*) FROM retried)`)
 
 // RetryJobs implements [queue.Operations]. A call whose answer is lost is not repeated by itself: its repetition would not
 // return what the first has changed.
@@ -228,13 +229,14 @@ func (s *Store) RetryJobs(ctx context.Context, r queue.Retry) ([]queue.Job, erro
 		return nil, ctx.Err()
 	}
 	r = r.Clean()
+	args := []any{r.Now, keys(r.IDs), r.By, r.Note, (*key)(r.Organization)}
 	for range 2 {
-		jobs, err := s.lockJobs(ctx, retrySQL, r.Now, keys(r.IDs), r.By, r.Note, (*key)(r.Organization))
+		jobs, err := s.lockJobs(ctx, retrySQL, args...)
 		switch {
 		case err == nil:
 			return jobs, nil
 		case !violatesUnique(err):
-			return nil, fmt.Errorf("retry jobs (%d): %w", len(r.IDs), err)
+			return nil, fmt.Errorf("retry jobs (%d): %w", len(r.IDs), s.blameJob(ctx, err, retrySQL, args))
 		}
 		// Somebody posted a job with the unique key of one of them at this moment: the next attempt sees it.
 	}
@@ -275,20 +277,25 @@ func (s *Store) PauseJobs(ctx context.Context, p queue.Pause) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.change(ctx, `
+	n, err := s.change(ctx, `
 		INSERT INTO dormouse.pauses (organization_id, type, paused_at, paused_by, note, ends_at) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (organization_id, type) DO UPDATE
 		SET paused_at = excluded.paused_at, paused_by = excluded.paused_by, note = excluded.note, ends_at = excluded.ends_at`,
 		key(p.Organization), p.Type, stamp(p.At), p.By, p.Note, stamp(p.Until))
+	if err == nil && n == 0 {
+		err = leftOut("the pause")
+	}
 	if err != nil {
 		return fmt.Errorf("pause jobs: %w", err)
 	}
 	return nil
 }
 
+var resumeSQL = removeSQL("pauses", "organization_id = $1 AND type = $2")
+
 // ResumeJobs implements [queue.Operations].
 func (s *Store) ResumeJobs(ctx context.Context, scope queue.Scope) (bool, error) {
-	n, err := s.change(ctx, `DELETE FROM dormouse.pauses WHERE organization_id = $1 AND type = $2`, key(scope.Organization), scope.Type)
+	n, err := s.change(ctx, resumeSQL, key(scope.Organization), scope.Type)
 	if err != nil {
 		return false, fmt.Errorf("resume jobs: %w", err)
 	}

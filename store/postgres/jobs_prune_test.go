@@ -48,6 +48,13 @@ func TestPruningKeepsTheLogOfAJobThatStays(t *testing.T) {
 			 CREATE TRIGGER keeps BEFORE DELETE ON dormouse.jobs FOR EACH ROW EXECUTE FUNCTION keeps()`,
 			`DROP TRIGGER keeps ON dormouse.jobs`,
 		},
+		"trigger for each statement": {
+			`CREATE TABLE host_keeps AS SELECT id FROM dormouse.jobs ORDER BY id LIMIT 1;
+			 CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF EXISTS (SELECT FROM gone JOIN public.host_keeps USING (id)) THEN RAISE 'kept'; END IF; RETURN NULL; END $$;
+			 CREATE TRIGGER keeps AFTER DELETE ON dormouse.jobs REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION keeps()`,
+			`DROP TRIGGER keeps ON dormouse.jobs`,
+		},
 		"trigger that says nothing": {
 			`CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 				IF old.id = (SELECT id FROM dormouse.jobs ORDER BY id LIMIT 1) THEN RETURN NULL; END IF; RETURN old; END $$;

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -14,19 +15,34 @@ import (
 // readyPage bounds how many jobs turn ready in one transaction.
 const readyPage = 1000
 
-// turnReadySQL: a job whose time has come stands at the number claimed last, if its own is below it, as one that is tried again
-// does: so what turns ready never stands in front of what was claimed.
-const turnReadySQL = `
-	UPDATE dormouse.jobs j SET ready = true, place = greatest(j.place, (
-		SELECT c.place FROM dormouse.claimed c
-		WHERE c.organization_id = j.organization_id AND c.priority = j.priority
-		ORDER BY c.place DESC LIMIT 1))
-	FROM (
-		SELECT id FROM dormouse.jobs
-		WHERE state = 0 AND NOT ready AND ready_at <= $1
+// dueJobsSQL locks the jobs whose time ($1) has come, at most $2 of them, and passes over some ($3).
+const dueJobsSQL = `
+		SELECT id, organization_id FROM dormouse.jobs
+		WHERE state = 0 AND NOT ready AND ready_at <= $1 AND id <> ALL ($3::uuid[])
 		ORDER BY ready_at LIMIT $2
-		FOR NO KEY UPDATE SKIP LOCKED
-	) d WHERE j.id = d.id`
+		FOR NO KEY UPDATE SKIP LOCKED`
+
+var (
+	turnReadySQL = turnReadyBy(dueJobsSQL)
+	// turnSomeReadySQL is about jobs that dueJobsSQL has locked before.
+	turnSomeReadySQL = turnReadyBy(`SELECT id FROM dormouse.jobs WHERE id = ANY ($1)`)
+)
+
+// turnReadyBy: a job whose time has come stands at the number claimed last, if its own is below it, as one that is tried again
+// does: so what turns ready never stands in front of what was claimed. It returns a row for each.
+func turnReadyBy(due string) string {
+	return `
+	WITH due AS (` + due + `
+	), turned AS (
+		UPDATE dormouse.jobs j SET ready = true, place = greatest(j.place, (
+			SELECT c.place FROM dormouse.claimed c
+			WHERE c.organization_id = j.organization_id AND c.priority = j.priority
+			ORDER BY c.place DESC LIMIT 1))
+		FROM due d WHERE j.id = d.id
+		RETURNING 1
+	)
+	SELECT NULL::uuid FROM turned` + leftOutSQL("jobs", 0, `FROM due HAVING count(*) > (SELECT count(*) FROM turned)`)
+}
 
 // walkPage is how many steps from lane to lane one statement makes. An organization may have any number of lanes, and a statement that
 // walks through all of them keeps a core for so long that whoever needs it for a moment waits for the scheduler.
@@ -185,24 +201,67 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (l
 }
 
 // turnReady makes jobs ready whose time has come, page by page.
-func (s *Store) turnReady(ctx context.Context, now time.Time) error {
-	for {
-		var n int64
-		err := s.do(ctx, repeatable, func(ctx context.Context) error {
-			var b pgx.Batch
-			b.Queue(steadySQL)
-			b.Queue(s.sql(turnReadySQL), now, readyPage)
-			return s.send(ctx, &b, func(r pgx.BatchResults) error {
-				skip(r, 1)
-				tag, err := r.Exec()
-				n = tag.RowsAffected()
-				return err
-			})
-		})
-		if err != nil || n < readyPage {
-			return err
+func (s *Store) turnReady(ctx context.Context, now time.Time) (err error) {
+	var refused refusals
+	passed := s.passed.at(now, nil)
+	for n := readyPage; err == nil && n == readyPage; {
+		if n, err = s.turnPage(ctx, now, passed); refusesRow(err) {
+			n, passed, err = s.turnApart(ctx, now, passed, &refused)
 		}
 	}
+	s.warn(ctx, "jobs cannot turn ready", "job", refused)
+	return err
+}
+
+// turnPage makes some jobs ready, and says how many.
+func (s *Store) turnPage(ctx context.Context, now time.Time, passed []key) (n int, err error) {
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		var b pgx.Batch
+		b.Queue(steadySQL)
+		b.Queue(s.sql(turnReadySQL), now, readyPage, passed)
+		return s.send(ctx, &b, func(r pgx.BatchResults) error {
+			skip(r, 1)
+			tag, err := r.Exec()
+			n = int(tag.RowsAffected())
+			return err
+		})
+	})
+	return n, err
+}
+
+// turnApart makes those of a page ready that can be. It says how many it has tried, and adds the others to those to pass over.
+func (s *Store) turnApart(ctx context.Context, now time.Time, passed []key, refused *refusals) (n int, over []key, err error) {
+	var found refusals
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		found, over = *refused, passed
+		return pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error {
+			for _, setting := range []string{steadySQL, immediateSQL} {
+				if _, err := tx.Exec(ctx, setting); err != nil {
+					return err
+				}
+			}
+			var ids, organizations []uuid.UUID
+			var id, organization uuid.UUID
+			rows, _ := tx.Query(ctx, s.sql(dueJobsSQL), now, readyPage, passed)
+			if _, err := pgx.ForEachRow(rows, []any{toID(&id), toID(&organization)}, func() error {
+				ids, organizations = append(ids, id), append(organizations, organization)
+				return nil
+			}); err != nil || len(ids) == 0 {
+				return err
+			}
+			n = len(ids)
+			return byHalves(ctx, tx, 0, n, func(tx pgx.Tx, from, to int) error {
+				_, err := tx.Exec(ctx, s.sql(turnSomeReadySQL), keys(ids[from:to]))
+				return err
+			}, func(i int, why error) {
+				found.add(ids[i], why)
+				over = append(over, key(ids[i]))
+				s.passed.add(now, ids[i], organizations[i])
+			})
+		})
+	})
+	*refused = found
+	return n, over, err
 }
 
 // fillLanes sets the tags of lanes, and leaves out and counts those whose tags cannot be read.

@@ -78,7 +78,23 @@ func (s *Store) heartbeatOn(ctx context.Context, conn sender, b queue.Heartbeat)
 		fleet, err = readFleet(r)
 		return err
 	})
+	if errors.Is(err, queue.ErrProcessLost) {
+		err = s.confirmLost(ctx, b.Process)
+	}
 	return fleet, err
+}
+
+// confirmLost is what a heartbeat comes to whose record was not written.
+func (s *Store) confirmLost(ctx context.Context, process uuid.UUID) error {
+	var lost bool
+	err := s.db.QueryRow(ctx, s.sql(lostSQL), key(process)).Scan(&lost)
+	switch {
+	case err != nil:
+		return err
+	case !lost:
+		return leftOut("the record of the process")
+	}
+	return queue.ErrProcessLost
 }
 
 func readFleet(results pgx.BatchResults) (queue.Fleet, error) {
@@ -228,10 +244,6 @@ const (
 				AND EXISTS (SELECT FROM dormouse.jobs j WHERE j.id = $1 AND j.state >= 2 AND j.ended_at < $2)
 			ORDER BY l.seq LIMIT $3
 		) first)`
-	// pruneJobSQL deletes a job with so few lines ($3).
-	pruneJobSQL = `
-	DELETE FROM dormouse.jobs j WHERE id = $1 AND state >= 2 AND ended_at < $2
-		AND (lines <= $3 OR (SELECT count(*) FROM (SELECT FROM dormouse.job_lines l WHERE l.job_id = $1 LIMIT $3 + 1) l) <= $3)`
 	pruneProcessesSQL = `
 	DELETE FROM dormouse.processes WHERE id IN (
 		SELECT p.id FROM dormouse.processes p WHERE p.lost_at < $1
@@ -255,6 +267,18 @@ const (
 		WHERE t.place + $1 <= c.place
 		FOR UPDATE OF t SKIP LOCKED)`
 )
+
+// pruneJobSQL deletes a job with so few lines ($3), and returns a row if it did.
+var pruneJobSQL = `
+	WITH old AS (
+		SELECT id FROM dormouse.jobs WHERE id = $1 AND state >= 2 AND ended_at < $2
+			AND (lines <= $3 OR (SELECT count(*) FROM (SELECT FROM dormouse.job_lines l WHERE l.job_id = $1 LIMIT $3 + 1) l) <= $3)
+		FOR UPDATE
+	), gone AS (
+		DELETE FROM dormouse.jobs j USING old WHERE j.id = old.id
+		RETURNING 1
+	)
+	SELECT NULL::uuid FROM gone` + leftOutSQL("jobs", 0, `FROM old HAVING count(*) > (SELECT count(*) FROM gone)`)
 
 // PruneJobs implements [queue.Registry]. It makes as many transactions as the logs of the jobs need. What cannot go it leaves for
 // the next time.
@@ -285,7 +309,8 @@ func (s *Store) pruneJobsAlone(ctx context.Context, before time.Time, limit int)
 	return pruneAlone(ctx, s, "job", limit, page, func(id uuid.UUID) (int, error) { return s.pruneJob(ctx, id, before) })
 }
 
-// jobsWatchedSQL asks whether something of the host may refuse that a job is deleted, or a line of its log.
+// jobsWatchedSQL asks whether something of the host may refuse that a job is deleted, or a line of its log. A trigger for each statement sees
+// the jobs, too, that it deletes; one on the lines does not count: it is for who counts them, and no log could go in parts beside it.
 const jobsWatchedSQL = `
 	SELECT EXISTS (
 		SELECT FROM pg_catalog.pg_constraint
@@ -294,7 +319,7 @@ const jobsWatchedSQL = `
 	) OR EXISTS (
 		SELECT FROM pg_catalog.pg_trigger
 		WHERE NOT tgisinternal AND tgrelid IN ('dormouse.jobs'::regclass, 'dormouse.job_lines'::regclass)
-			AND tgtype & 9 = 9 -- for each row, on DELETE
+			AND tgtype & 8 = 8 AND (tgtype & 1 = 1 OR tgrelid = 'dormouse.jobs'::regclass) -- on DELETE, for each row
 	)`
 
 // pruneJob deletes a job, part by part if it has many lines. Where the host may have a reason to keep it, it goes as a whole or not at

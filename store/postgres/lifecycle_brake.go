@@ -278,8 +278,12 @@ func (s *Store) engineOf(ctx context.Context, q rowQuerier, text string) (lifecy
 
 func (s *Store) writeEngine(ctx context.Context, tx pgx.Tx, e lifecycle.Engine) error {
 	state, err := e.MarshalState()
-	if err == nil {
-		_, err = tx.Exec(ctx, s.sql(putEngineSQL), string(state))
+	if err != nil {
+		return err
+	}
+	tag, err := tx.Exec(ctx, s.sql(putEngineSQL), string(state))
+	if err == nil && tag.RowsAffected() == 0 {
+		err = leftOut("what concerns all workspaces")
 	}
 	return err
 }

@@ -1,6 +1,9 @@
 package postgres
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // commitSQL applies a batch of changes in one statement, which testdata/commit.sql shows as a whole. Its steps, each a
 // query of its own:
@@ -97,5 +100,24 @@ var appliedSQL = `
 func leftOutSQL(rows string, columns int, missing string) string {
 	return `
 	UNION ALL
-	SELECT ('a trigger kept ' || count(*) || ' ` + rows + ` from being written')::uuid` + strings.Repeat(", NULL", columns) + ` ` + missing
+	SELECT ` + keptSQL(rows, "count(*)") + `::uuid` + strings.Repeat(", NULL", columns) + ` ` + missing
+}
+
+// leftOut is such an error where it is seen by what a statement did not do.
+func leftOut(what string) error { return fmt.Errorf("a trigger keeps %s from being written", what) }
+
+// removeSQL deletes the row that a condition describes, and returns a row if it did.
+func removeSQL(table, condition string) string {
+	return `
+	WITH old AS (
+		SELECT 1 FROM dormouse.` + table + ` WHERE ` + condition + ` FOR UPDATE
+	), gone AS (
+		DELETE FROM dormouse.` + table + ` WHERE ` + condition + ` AND EXISTS (SELECT FROM old) RETURNING 1
+	)
+	SELECT NULL::uuid FROM gone` + leftOutSQL(table, 0, `FROM old HAVING count(*) > (SELECT count(*) FROM gone)`)
+}
+
+// keptSQL is the text of such an error; count is an expression that the server cannot evaluate before it has to.
+func keptSQL(rows, count string) string {
+	return `('a trigger kept ' || ` + count + ` || ' ` + rows + ` from being written')`
 }

@@ -59,36 +59,45 @@ func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 	return builds, nil
 }
 
-const pruneBuildsSQL = `
+var pruneBuildsSQL = `
 	WITH old AS (
 		SELECT workspace_id, number FROM dormouse.builds
 		WHERE completed_at < $1
 		ORDER BY completed_at LIMIT $2
 		FOR UPDATE SKIP LOCKED
+	), gone AS (
+		DELETE FROM dormouse.builds b USING old WHERE b.workspace_id = old.workspace_id AND b.number = old.number
+		RETURNING 1
 	)
-	DELETE FROM dormouse.builds b USING old WHERE b.workspace_id = old.workspace_id AND b.number = old.number`
+	SELECT NULL::uuid FROM gone` + leftOutSQL("builds", 0, `FROM old HAVING count(*) > (SELECT count(*) FROM gone)`)
 
 // pruneWorkspacesSQL runs when no old build is left, so a workspace takes few builds along, those without an end.
-const pruneWorkspacesSQL = `
+var pruneWorkspacesSQL = `
 	WITH old AS (
 		SELECT id FROM dormouse.workspaces
 		WHERE deleted AND build_completed_at < $1
 		ORDER BY build_completed_at LIMIT $2
 		FOR UPDATE SKIP LOCKED
+	), gone AS (
+		DELETE FROM dormouse.workspaces w USING old WHERE w.id = old.id
+		RETURNING 1
 	)
-	DELETE FROM dormouse.workspaces w USING old WHERE w.id = old.id`
+	SELECT NULL::uuid FROM gone` + leftOutSQL("workspaces", 0, `FROM old HAVING count(*) > (SELECT count(*) FROM gone)`)
 
 // What follows finds the same builds and workspaces, and deletes one, for where they cannot be deleted together.
 const (
 	completedFirstSQL = `
 	SELECT workspace_id, number FROM dormouse.builds WHERE completed_at < $1
 	ORDER BY completed_at, workspace_id, number LIMIT $2 OFFSET $3`
-	pruneBuildSQL   = `DELETE FROM dormouse.builds WHERE workspace_id = $1 AND number = $2 AND completed_at < $3`
 	deletedFirstSQL = `
 	SELECT id FROM dormouse.workspaces
 	WHERE deleted AND build_completed_at < $1
 	ORDER BY build_completed_at, id LIMIT $2 OFFSET $3`
-	pruneWorkspaceSQL = `DELETE FROM dormouse.workspaces WHERE id = $1 AND deleted`
+)
+
+var (
+	pruneBuildSQL     = removeSQL("builds", "workspace_id = $1 AND number = $2 AND completed_at < $3")
+	pruneWorkspaceSQL = removeSQL("workspaces", "id = $1 AND deleted")
 )
 
 // PruneBuilds implements [lifecycle.Pruner]. The latest build of a workspace counts with the workspace. What cannot be
@@ -107,6 +116,10 @@ func (s *Store) PruneBuilds(ctx context.Context, before time.Time, limit int) (n
 type buildKey struct {
 	workspace uuid.UUID
 	number    int64
+}
+
+func (b buildKey) String() string {
+	return fmt.Sprintf("build %d of workspace %s", b.number, b.workspace)
 }
 
 func (s *Store) pruneBuilds(ctx context.Context, before time.Time, limit int) (int, error) {

@@ -42,9 +42,14 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 	if err != nil {
 		return fmt.Errorf("put template %s: %w", t.ID, err)
 	}
-	return wrap(s.put(ctx, once, mark{subject: t.ID, dueAt: now}, lifecycle.ErrStaleTemplate, putTemplateSQL,
-		key(t.ID), key(t.OrganizationID), t.Name, key(t.ActiveVersionID), t.Revision, t.Rules, string(policy), string(state)),
-		"put template %s", t.ID)
+	err = s.put(ctx, once, mark{subject: t.ID, dueAt: now}, lifecycle.ErrStaleTemplate, putTemplateSQL,
+		key(t.ID), key(t.OrganizationID), t.Name, key(t.ActiveVersionID), t.Revision, t.Rules, string(policy), string(state))
+	if errors.Is(err, lifecycle.ErrStaleTemplate) {
+		if found, _, failed := s.Template(ctx, t.ID); failed == nil && found.Revision == t.Revision-1 {
+			err = leftOut("the template") // it would be stale at every attempt
+		}
+	}
+	return wrap(err, "put template %s", t.ID)
 }
 
 var putOwnerSQL = recorded(9, `
@@ -55,8 +60,8 @@ var putOwnerSQL = recorded(9, `
 		rules = excluded.rules, autostart_after = excluded.autostart_after
 	WHERE o.rules = $7 AND o.status = $8 AND o.quiet_hours = $9`)
 
-// errOwnerMoved says that somebody else has written the owner between reading and writing it.
-var errOwnerMoved = errors.New("owner keeps changing")
+// errOwnerMoved says that somebody else has written the owner between reading and writing it, or that it was left out.
+var errOwnerMoved = errors.New("the owner keeps changing, or a trigger keeps it from being written")
 
 // PutOwner implements [lifecycle.Registry]; see [Store.PutTemplate].
 func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) error {

@@ -17,14 +17,16 @@ func referred(err error) bool {
 	return errors.As(err, &pg) && (pg.Code == "23503" || pg.Code == "23001")
 }
 
+var removeTemplateSQL, removeOwnerSQL = removeSQL("templates", "id = $1"), removeSQL("owners", "id = $1")
+
 // DeleteTemplate implements [lifecycle.Remover].
 func (s *Store) DeleteTemplate(ctx context.Context, id uuid.UUID) error {
-	return wrap(s.remove(ctx, `DELETE FROM dormouse.templates WHERE id = $1`, id), "delete template %s", id)
+	return wrap(s.remove(ctx, removeTemplateSQL, id), "delete template %s", id)
 }
 
 // DeleteOwner implements [lifecycle.Remover].
 func (s *Store) DeleteOwner(ctx context.Context, id uuid.UUID) error {
-	return wrap(s.remove(ctx, `DELETE FROM dormouse.owners WHERE id = $1`, id), "delete owner %s", id)
+	return wrap(s.remove(ctx, removeOwnerSQL, id), "delete owner %s", id)
 }
 
 func (s *Store) remove(ctx context.Context, text string, id uuid.UUID) error {

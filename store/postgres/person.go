@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -41,8 +42,8 @@ const personSQL = `
 		SELECT $1::uuid, nullif($2::uuid, '00000000-0000-0000-0000-000000000000'), $3::text[], $4::text)`
 
 const (
-	personOwns = `FROM dormouse.workspaces w, p WHERE w.owner_id = p.id AND (p.organization IS NULL OR w.organization_id = p.organization)`
-	personRuns = `FROM dormouse.jobs j, p WHERE j.tenant_id = p.id AND p.id <> '00000000-0000-0000-0000-000000000000'
+	personOwns = `dormouse.workspaces w, p WHERE w.owner_id = p.id AND (p.organization IS NULL OR w.organization_id = p.organization)`
+	personRuns = `dormouse.jobs j, p WHERE j.tenant_id = p.id AND p.id <> '00000000-0000-0000-0000-000000000000'
 		AND (p.organization IS NULL OR j.organization_id = p.organization)`
 )
 
@@ -72,8 +73,8 @@ func (f forgetting) all(ctx context.Context) error {
 // forgettable is the error that says what the person has.
 func (f forgetting) forgettable(ctx context.Context) error {
 	for what, text := range map[string]string{
-		"a workspace is not deleted": `SELECT EXISTS (SELECT ` + personOwns + ` AND NOT w.deleted)`,
-		"a job is not over":          `SELECT EXISTS (SELECT ` + personRuns + ` AND j.state < 2)`,
+		"a workspace is not deleted": `SELECT EXISTS (SELECT FROM ` + personOwns + ` AND NOT w.deleted)`,
+		"a job is not over":          `SELECT EXISTS (SELECT FROM ` + personRuns + ` AND j.state < 2)`,
 		"a pool member is not gone": fmt.Sprintf(
 			`SELECT EXISTS (SELECT FROM dormouse.members m, p WHERE m.owner = ANY (p.names) AND m.state <> %d)`, prewarm.Gone),
 	} {
@@ -88,32 +89,61 @@ func (f forgetting) forgettable(ctx context.Context) error {
 	return nil
 }
 
-// forgetSQL is what one statement each can do: first what was theirs, with builds and logs, then what others have.
-var forgetSQL = []string{
-	`DELETE FROM dormouse.jobs WHERE id IN (SELECT j.id ` + personRuns + `)`,
-	`DELETE FROM dormouse.turns t USING p WHERE t.tenant_id = p.id AND (p.organization IS NULL OR t.organization_id = p.organization)`,
-	`DELETE FROM dormouse.workspaces WHERE id IN (SELECT w.id ` + personOwns + `)`,
-	`UPDATE dormouse.workspaces w SET hold_by = p.pseudonym, hold_note = NULL, revision = w.revision + 1 FROM p
-		WHERE w.hold_by = ANY (p.names) AND (p.organization IS NULL OR w.organization_id = p.organization)`,
-	`UPDATE dormouse.workspaces w SET build_initiator = p.pseudonym, revision = w.revision + 1 FROM p
-		WHERE w.build_initiator = ANY (p.names) AND (p.organization IS NULL OR w.organization_id = p.organization)`,
-	`UPDATE dormouse.builds b SET initiator = p.pseudonym FROM p, dormouse.workspaces w
-		WHERE b.initiator = ANY (p.names) AND w.id = b.workspace_id AND (p.organization IS NULL OR w.organization_id = p.organization)`,
-	`UPDATE dormouse.pauses a SET paused_by = p.pseudonym, note = '' FROM p
-		WHERE a.paused_by = ANY (p.names) AND (p.organization IS NULL OR a.organization_id = p.organization)`,
-	`UPDATE dormouse.pools o SET paused_by = p.pseudonym, revision = o.revision + 1 FROM p WHERE o.paused_by = ANY (p.names)`,
-	`UPDATE dormouse.members m SET owner = p.pseudonym, claim_details = NULL, message = '', revision = m.revision + 1 FROM p
-		WHERE m.owner = ANY (p.names)`,
-	`DELETE FROM dormouse.marks m USING p WHERE m.subject = p.id AND m.owner AND NOT EXISTS (SELECT FROM dormouse.workspaces w WHERE w.owner_id = p.id)`,
-	`DELETE FROM dormouse.owners o USING p WHERE o.id = p.id AND NOT EXISTS (SELECT FROM dormouse.workspaces w WHERE w.owner_id = p.id)`,
+// forgotten are rows of which one statement takes the person out: it sets something, or deletes them.
+type forgotten struct{ table, set, from string }
+
+func (r forgotten) changeSQL() string {
+	table, from, _ := strings.Cut(r.from, ", ")
+	if r.set == "" {
+		return `DELETE FROM ` + table + ` USING ` + from
+	}
+	return `UPDATE ` + table + ` SET ` + r.set + ` FROM ` + from
 }
 
+// leftSQL asks whether some are still as they were.
+func (r forgotten) leftSQL() string { return `SELECT EXISTS (SELECT FROM ` + r.from + `)` }
+
+// forgottenRows are first what was theirs, with builds and logs, then what others have.
+var forgottenRows = []forgotten{
+	{"jobs", "", personRuns},
+	{"turns", "", `dormouse.turns t, p WHERE t.tenant_id = p.id AND (p.organization IS NULL OR t.organization_id = p.organization)`},
+	{"workspaces", "", personOwns},
+	{"workspaces", `hold_by = p.pseudonym, hold_note = NULL, revision = w.revision + 1`, `dormouse.workspaces w, p
+		WHERE w.hold_by = ANY (p.names) AND (p.organization IS NULL OR w.organization_id = p.organization)`},
+	{"workspaces", `build_initiator = p.pseudonym, revision = w.revision + 1`, `dormouse.workspaces w, p
+		WHERE w.build_initiator = ANY (p.names) AND (p.organization IS NULL OR w.organization_id = p.organization)`},
+	{"builds", `initiator = p.pseudonym`, `dormouse.builds b, p, dormouse.workspaces w
+		WHERE b.initiator = ANY (p.names) AND w.id = b.workspace_id AND (p.organization IS NULL OR w.organization_id = p.organization)`},
+	{"pauses", `paused_by = p.pseudonym, note = ''`, `dormouse.pauses a, p
+		WHERE a.paused_by = ANY (p.names) AND (p.organization IS NULL OR a.organization_id = p.organization)`},
+	{"pools", `paused_by = p.pseudonym, revision = o.revision + 1`, `dormouse.pools o, p WHERE o.paused_by = ANY (p.names)`},
+	{"members", `owner = p.pseudonym, claim_details = NULL, message = '', revision = m.revision + 1`, `dormouse.members m, p
+		WHERE m.owner = ANY (p.names)`},
+	{"marks", "", `dormouse.marks m, p
+		WHERE m.subject = p.id AND m.owner AND NOT EXISTS (SELECT FROM dormouse.workspaces w WHERE w.owner_id = p.id)`},
+	{"owners", "", `dormouse.owners o, p WHERE o.id = p.id AND NOT EXISTS (SELECT FROM dormouse.workspaces w WHERE w.owner_id = p.id)`},
+}
+
+// rows takes the person out of the rows, and looks whether they are: a trigger may leave some as they were without a word.
 func (f forgetting) rows(ctx context.Context) error {
 	var b pgx.Batch
-	for _, text := range forgetSQL {
-		b.Queue(f.s.sql(personSQL+text), f.args()...)
+	for _, r := range forgottenRows {
+		b.Queue(f.s.sql(personSQL+r.changeSQL()), f.args()...)
+		b.Queue(f.s.sql(personSQL+r.leftSQL()), f.args()...)
 	}
-	return f.tx.SendBatch(ctx, &b).Close()
+	return send(ctx, f.tx, &b, func(results pgx.BatchResults) error {
+		for _, r := range forgottenRows {
+			var left bool
+			skip(results, 1)
+			if err := results.QueryRow().Scan(&left); err != nil {
+				return err
+			}
+			if left {
+				return leftOut("some " + r.table)
+			}
+		}
+		return nil
+	})
 }
 
 // leaveEvents takes the person out of the events that wait, while it is known whose workspaces they are of.
@@ -198,7 +228,14 @@ func rewrite[K any](
 	}); err != nil || b.Len() == 0 {
 		return err
 	}
-	return f.tx.SendBatch(ctx, &b).Close()
+	return send(ctx, f.tx, &b, func(results pgx.BatchResults) error {
+		for range b.Len() {
+			if tag, err := results.Exec(); err == nil && tag.RowsAffected() == 0 {
+				return leftOut("what names them")
+			}
+		}
+		return nil
+	})
 }
 
 // scanned is where a key is read into.

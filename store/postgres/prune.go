@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -23,12 +21,9 @@ const pageSize = 100
 func pruneAlone[K any](
 	ctx context.Context, s *Store, what string, limit int, page func(limit, offset int) ([]K, error), remove func(K) (int, error),
 ) (n int, err error) {
-	passed, refused, first := 0, 0, ""
-	defer func() {
-		if refused > 0 {
-			s.cfg.Logger.WarnContext(ctx, "postgres: rows cannot be pruned", "what", what, "rows", refused, "first", first)
-		}
-	}()
+	var refused refusals
+	passed := 0
+	defer func() { s.warn(ctx, "rows cannot be pruned", what, refused) }()
 	for n < limit {
 		keys, err := page(min(limit-n, pageSize), passed)
 		if err != nil || len(keys) == 0 {
@@ -40,9 +35,7 @@ func pruneAlone[K any](
 				return n, err
 			}
 			if err != nil {
-				if refused++; refused == 1 {
-					first = fmt.Sprintf("%v: %v", k, err)
-				}
+				refused.add(k, err)
 			}
 			if n += gone; gone == 0 {
 				passed++
@@ -52,11 +45,15 @@ func pruneAlone[K any](
 	return n, nil
 }
 
-// ofOneRow reports whether an error is about a row, and other rows may go: somebody holds it, or a constraint or a trigger of the
-// host keeps it.
-func ofOneRow(err error) bool {
+// ofOneRow reports whether an error is about a row, and other rows may go: somebody holds it, or it is refused.
+func ofOneRow(err error) bool { return errors.Is(err, errHeld) || refusesRow(err) }
+
+// refusesRow reports whether the server refused what was to be written, as a constraint or a trigger of the host has it do. A trigger may
+// raise whatever it likes, and fail in any way. So it is every error that is neither about the connection and the server as a whole nor about
+// another transaction.
+func refusesRow(err error) bool {
 	var pg *pgconn.PgError
-	return errors.Is(err, errHeld) || errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "23") || strings.HasPrefix(pg.Code, "P0"))
+	return errors.As(err, &pg) && classifyCode(pg.Code) == refused
 }
 
 // changeUnheld is change, and returns errHeld if it has to wait for a row for too long.

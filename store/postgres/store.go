@@ -67,6 +67,7 @@ type core struct {
 	// pageLength is how many workspaces the last page of due ones had: the next one likely has as many.
 	pageLength atomic.Int64
 	fronts     fronts
+	passed     passedOver
 	wakes      wake.Watchers
 	// usable is set once the schema was seen to have the right version.
 	usable atomic.Bool

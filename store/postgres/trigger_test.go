@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // refusals of a trigger: one says why, the other leaves the row out without a word.
@@ -98,13 +100,17 @@ func TestRecordedWritesBesideATriggerOfTheHost(t *testing.T) {
 	}
 }
 
-// What a trigger keeps from being written is not reported as written, by whatever else writes.
+// What a trigger keeps from being written or deleted is not reported as done, by whatever else writes.
 func TestWritesBesideATriggerThatSaysNothing(t *testing.T) {
 	s, pool := open(t)
 	w := load(t, s, newFleet(t, s, 1).ids...)[0]
+	spare, paused := lifecycle.Template{ID: uuid.New()}, uuid.New()
+	must(t, s.PutTemplate(t.Context(), epoch, spare))
+	must(t, s.PutOwner(t.Context(), epoch, lifecycle.Owner{ID: spare.ID}))
+	must(t, s.PauseJobs(t.Context(), queue.Pause{Scope: queue.Scope{Organization: paused}, At: epoch}))
 	exec(t, pool, `CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$`)
-	for _, table := range []string{"workspaces", "owners", "templates", "jobs"} {
-		exec(t, pool, `CREATE TRIGGER host BEFORE INSERT OR UPDATE ON dormouse.`+table+` FOR EACH ROW EXECUTE FUNCTION keeps()`)
+	for _, table := range []string{"workspaces", "owners", "templates", "jobs", "engine", "pauses", "processes"} {
+		exec(t, pool, `CREATE TRIGGER host BEFORE INSERT OR UPDATE OR DELETE ON dormouse.`+table+` FOR EACH ROW EXECUTE FUNCTION keeps()`)
 	}
 	for what, write := range map[string]func() error{
 		"workspace": func() error {
@@ -112,40 +118,119 @@ func TestWritesBesideATriggerThatSaysNothing(t *testing.T) {
 			next.ID = uuid.New()
 			return s.CreateWorkspaces(soon(t), epoch, next)
 		},
-		"owner":     func() error { return s.PutOwner(soon(t), epoch, lifecycle.Owner{ID: uuid.New()}) },
-		"old owner": func() error { return s.PutOwner(soon(t), epoch, lifecycle.Owner{ID: w.Owner.ID, Name: "bob"}) },
-		"template":  func() error { return s.PutTemplate(soon(t), epoch, lifecycle.Template{ID: uuid.New()}) },
+		"owner":                  func() error { return s.PutOwner(soon(t), epoch, lifecycle.Owner{ID: uuid.New()}) },
+		"old owner":              func() error { return s.PutOwner(soon(t), epoch, lifecycle.Owner{ID: w.Owner.ID, Name: "bob"}) },
+		"template":               func() error { return s.PutTemplate(soon(t), epoch, lifecycle.Template{ID: uuid.New()}) },
+		"deletion of an owner":   func() error { return s.DeleteOwner(soon(t), spare.ID) },
+		"deletion of a template": func() error { return s.DeleteTemplate(soon(t), spare.ID) },
+		"hold of everything": func() error {
+			return s.PutEngine(soon(t), epoch, lifecycle.Engine{Hold: lifecycle.Hold{Rules: lifecycle.HoldAll}})
+		},
+		"topics": func() error { return s.ChangeTopics(soon(t), lifecycle.Topics(1), 0) },
+		"pause": func() error {
+			return s.PauseJobs(soon(t), queue.Pause{Scope: queue.Scope{Organization: uuid.New()}, At: epoch})
+		},
+		"pause that is made anew": func() error {
+			return s.PauseJobs(soon(t), queue.Pause{Scope: queue.Scope{Organization: paused}, At: epoch})
+		},
+		"end of a pause": func() error {
+			_, err := s.ResumeJobs(soon(t), queue.Scope{Organization: paused})
+			return err
+		},
 		"job": func() error {
 			_, err := s.Enqueue(soon(t), epoch, []queue.Posting{{Type: "build"}})
 			return err
 		},
+		"heartbeat": func() error {
+			_, err := s.Heartbeat(soon(t), queue.Heartbeat{Process: uuid.New(), Now: epoch})
+			return err
+		},
 	} {
-		if err := write(); err == nil || errors.Is(err, lifecycle.ErrUnavailable) || strings.Contains(err.Error(), "unknown") {
+		if err := write(); err == nil || errors.Is(err, lifecycle.ErrUnavailable) || queue.IsAnswer(err) || !strings.Contains(err.Error(), "a trigger ke") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 }
 
-// A job that a trigger keeps from being started is none of a claim's jobs, and those behind it are, with and without limits.
-func TestClaimBesideATriggerThatSaysNothing(t *testing.T) {
+// Nobody is forgotten in part: where a trigger keeps something of theirs without a word, the call fails and has no effect.
+func TestForgetBesideATriggerThatSaysNothing(t *testing.T) {
 	s, pool := open(t)
-	for _, limits := range []queue.Limits{{}, {PerTenant: 3}} {
-		exec(t, pool, emptySQL)
-		org, tenant, process := uuid.New(), uuid.New(), uuid.New()
-		_, err := s.Heartbeat(soon(t), queue.Heartbeat{Process: process, Now: epoch})
-		must(t, err)
-		jobs, err := s.Enqueue(soon(t), epoch, slices.Repeat([]queue.Posting{{Organization: org, Tenant: tenant, Type: "build"}}, 2))
-		must(t, err)
-		exec(t, pool, hostTrigger("UPDATE", "jobs", "old.id = '"+jobs[0].ID.String()+"'", `RETURN NULL`))
-		claimed, err := s.Claim(soon(t), queue.Claim{
-			Token: uuid.New(), Process: process, Now: epoch, Workers: []uuid.UUID{uuid.New(), uuid.New()}, Limits: limits,
-			Secrets: []queue.SecretHash{queue.NewSecret().Hash(), queue.NewSecret().Hash()},
-			Probes:  []queue.Probe{{Lane: queue.Lane{Organization: org, Type: "build"}}},
+	for what, on := range map[string]string{
+		"job": "DELETE ON dormouse.jobs", "owner": "DELETE ON dormouse.owners", "hold": "UPDATE ON dormouse.workspaces",
+		"template": "UPDATE ON dormouse.templates", "event": "UPDATE ON dormouse.events", "everything": "UPDATE ON dormouse.engine",
+		"pause": "UPDATE ON dormouse.pauses",
+	} {
+		t.Run(what, func(t *testing.T) {
+			exec(t, pool, letGoSQL)
+			exec(t, pool, emptySQL)
+			f := newFleet(t, s, 1)
+			zoe := lifecycle.Owner{ID: uuid.New(), Name: "zoe"}
+			must(t, s.PutOwner(t.Context(), epoch, zoe))
+			hold := lifecycle.Hold{Rules: lifecycle.HoldAll, By: "zoe"}
+			f.template.Revision, f.template.Hold = 1, hold
+			must(t, s.PutTemplate(t.Context(), epoch, f.template))
+			must(t, s.PutEngine(t.Context(), epoch, lifecycle.Engine{Hold: hold}))
+			must(t, s.PauseJobs(t.Context(), queue.Pause{At: epoch, By: "zoe"}))
+			c := wakeAt(load(t, s, f.ids...)[0], epoch)
+			c.Workspace.Hold = hold
+			c.Events = []lifecycle.Event{{Topic: lifecycle.TopicAudit, Kind: lifecycle.EventChanged, At: epoch, WorkspaceID: f.ids[0], Actor: "zoe"}}
+			_, err := s.Commit(t.Context(), epoch, []lifecycle.Change{c})
+			must(t, err)
+			jobs, err := s.Enqueue(t.Context(), epoch, []queue.Posting{{Type: "build", Tenant: zoe.ID}})
+			must(t, err)
+			_, err = s.Cancel(t.Context(), queue.Cancellation{Now: epoch, IDs: jobIDs(jobs)})
+			must(t, err)
+			exec(t, pool, `CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$`)
+			exec(t, pool, `CREATE TRIGGER host BEFORE `+on+` FOR EACH ROW EXECUTE FUNCTION keeps()`)
+			read := dump(pool)
+			before := read(t, s)
+			p := store.Person{ID: zoe.ID, Names: []string{"zoe"}, Pseudonym: uuid.New()}
+			if err := s.Forget(soon(t), p); err == nil || errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "a trigger ke") {
+				t.Errorf("forget: %v", err)
+			}
+			if after := read(t, s); after != before {
+				t.Errorf("it has an effect:\n%s\nwas\n%s", after, before)
+			}
+			exec(t, pool, letGoSQL)
+			must(t, s.Forget(soon(t), p))
+			if after := read(t, s); strings.Contains(after, "zoe") || strings.Contains(after, zoe.ID.String()) {
+				t.Errorf("afterwards: %s", after)
+			}
 		})
-		must(t, err)
-		if len(claimed.Jobs) != 1 || claimed.Jobs[0].ID != jobs[1].ID {
-			t.Errorf("with limits %+v claimed %+v, want the second job", limits, claimed.Jobs)
+	}
+}
+
+// A build or a deleted workspace that a trigger keeps from being pruned keeps no other from it, however few go in a call.
+func TestPruningBesideATriggerOfTheHost(t *testing.T) {
+	s, pool := open(t)
+	for how, refusal := range refusals {
+		for table, condition := range map[string]string{"builds": "old.workspace_id = '%s'", "workspaces": "old.id = '%s'"} {
+			t.Run(table+" "+how, func(t *testing.T) {
+				exec(t, pool, letGoSQL)
+				exec(t, pool, emptySQL)
+				f := newFleet(t, s, 3)
+				exec(t, pool, `UPDATE dormouse.workspaces SET deleted = true, build_number = 2, build_id = gen_random_uuid(), build_status = 4,
+					build_transition = 3, build_reason = '', build_version_id = gen_random_uuid(), build_completed_at = $1, wake_at = NULL`, epoch)
+				if table == "builds" {
+					exec(t, pool, `UPDATE dormouse.workspaces SET deleted = false`)
+					exec(t, pool, `INSERT INTO dormouse.builds (workspace_id, number, id, version_id, transition, reason, status, completed_at)
+						SELECT id, 1, gen_random_uuid(), gen_random_uuid(), 1, '', 4, $1 FROM dormouse.workspaces`, epoch)
+				}
+				exec(t, pool, hostTrigger("DELETE", table, fmt.Sprintf(condition, f.ids[0]), refusal))
+				for _, want := range []int{1, 1, 0} {
+					n, err := s.PruneBuilds(soon(t), epoch.Add(time.Hour), 1)
+					must(t, err)
+					if n != want {
+						t.Errorf("pruned %d, want %d", n, want)
+					}
+				}
+				exec(t, pool, letGoSQL)
+				n, err := s.PruneBuilds(soon(t), epoch.Add(time.Hour), 1)
+				must(t, err)
+				if n != 1 || count(t, pool, table) != 0 {
+					t.Errorf("afterwards pruned %d, want 1", n)
+				}
+			})
 		}
-		exec(t, pool, `DROP TRIGGER host ON dormouse.jobs; DROP FUNCTION keeps`)
 	}
 }

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dormouse-go/dormouse/store/form"
@@ -18,14 +20,10 @@ func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renew
 		return nil, ctx.Err()
 	}
 	answers := make([]queue.Renewed, len(renewals))
-	err := s.write(ctx, func(t *tx) (err error) {
-		for i := range renewals {
-			if answers[i], err = t.renew(now, &renewals[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := s.apart(ctx, len(renewals), func(t *tx, i int) (err error) {
+		answers[i], err = t.renew(now, &renewals[i])
+		return err
+	}, func(i int, why error) { answers[i] = queue.Renewed{Err: why} })
 	if err != nil {
 		return nil, unavailable(err, "renew leases (%d)", len(renewals))
 	}
@@ -68,21 +66,28 @@ func (t *tx) log(r *queue.Renewal, logged int64, now time.Time) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	if _, err := t.exec(`UPDATE {jobs} SET logged = ? WHERE id = ?`, size, blob(r.Lease.Job)); err != nil {
+	if err := t.execOne(`UPDATE {jobs} SET logged = ? WHERE id = ?`, size, blob(r.Lease.Job)); err != nil {
 		return err
 	}
 	return t.appendLines(r.Lease.Job, lines)
 }
 
-// notRenewed tells a lease that is over from a process that may not take it.
+// notRenewed tells a lease that is over from a process that may not take it, and from a row that was left out.
 func (t *tx) notRenewed(r *queue.Renewal) (queue.Renewed, error) {
+	var takes bool
 	live, err := t.queryRow(`
-		SELECT 1 FROM {jobs} WHERE id = ? AND state = 2 AND fence = ? AND organization_id = ? AND worker_id = ? AND secret = ?`,
-		handoutArgs(&r.Handout), new(int))
-	if live {
-		return queue.Renewed{Err: queue.ErrProcessLost}, err
+		SELECT EXISTS (SELECT 1 FROM {processes} p WHERE p.id = ?6 AND p.lost_at IS NULL)
+		FROM {jobs} WHERE id = ?1 AND state = 2 AND fence = ?2 AND organization_id = ?3 AND worker_id = ?4 AND secret = ?5`,
+		append(handoutArgs(&r.Handout), blob(r.Process)), &takes)
+	switch {
+	case err != nil:
+		return queue.Renewed{}, err
+	case !live:
+		return queue.Renewed{Err: queue.ErrLeaseLost}, nil
+	case takes:
+		return queue.Renewed{}, errNotWritten
 	}
-	return queue.Renewed{Err: queue.ErrLeaseLost}, err
+	return queue.Renewed{Err: queue.ErrProcessLost}, nil
 }
 
 // handoutArgs are what a running job is compared with: id, fence, organization, worker and secret.
@@ -104,17 +109,13 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accep
 		return nil, ctx.Err()
 	}
 	accepted = make([]bool, len(moves))
-	err = s.write(ctx, func(t *tx) error {
-		for i, m := range moves {
-			n, err := t.exec(`UPDATE {jobs} SET worker_id = ? WHERE id = ? AND state = 2 AND fence = ? AND process_id = ?`,
-				blob(m.Worker), blob(m.Lease.Job), m.Lease.Fence, blob(m.Process))
-			if err != nil {
-				return err
-			}
-			accepted[i] = n > 0
-		}
-		return nil
-	})
+	err = s.apart(ctx, len(moves), func(t *tx, i int) error {
+		m := &moves[i]
+		n, err := t.exec(`UPDATE {jobs} SET worker_id = ? WHERE id = ? AND state = 2 AND fence = ? AND process_id = ?`,
+			blob(m.Worker), blob(m.Lease.Job), m.Lease.Fence, blob(m.Process))
+		accepted[i] = n > 0
+		return err
+	}, func(i int, _ error) { accepted[i] = false })
 	if err != nil {
 		return nil, unavailable(err, "reassign jobs (%d)", len(moves))
 	}
@@ -142,14 +143,10 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 		return nil, ctx.Err()
 	}
 	answers := make([]queue.Ended, len(ends))
-	err := s.write(ctx, func(t *tx) (err error) {
-		for i := range ends {
-			if answers[i], err = t.end(now, &ends[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := s.apart(ctx, len(ends), func(t *tx, i int) (err error) {
+		answers[i], err = t.end(now, &ends[i])
+		return err
+	}, func(i int, why error) { answers[i] = queue.Ended{Err: why} })
 	if err != nil {
 		return nil, unavailable(err, "end attempts (%d)", len(ends))
 	}
@@ -233,39 +230,81 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) (changed []que
 	if len(c.IDs) == 0 {
 		return nil, ctx.Err()
 	}
-	err = s.write(ctx, func(t *tx) error {
-		changed = nil
-		for _, id := range c.IDs {
-			jobs, err := t.cancel(id, &c)
-			if err != nil {
-				return err
+	if c.Expire {
+		changed, err = s.expire(ctx, c)
+	} else {
+		err = s.write(ctx, func(t *tx) error {
+			changed = nil
+			for _, id := range c.IDs {
+				jobs, err := t.cancel(id, &c)
+				if err != nil {
+					return fmt.Errorf("job %s: %w", id, err)
+				}
+				changed = append(changed, jobs...)
 			}
-			changed = append(changed, jobs...)
-		}
-		return nil
-	})
+			return nil
+		})
+	}
 	if err != nil {
 		return nil, unavailable(err, "cancel jobs (%d)", len(c.IDs))
 	}
 	return changed, nil
 }
 
+// expire passes over a job that the host keeps from being written.
+func (s *Store) expire(ctx context.Context, c queue.Cancellation) ([]queue.Job, error) {
+	expired, refused := make([][]queue.Job, len(c.IDs)), make([]error, len(c.IDs))
+	err := s.apart(ctx, len(c.IDs), func(t *tx, i int) (err error) {
+		expired[i], err = t.cancel(c.IDs[i], &c)
+		return err
+	}, func(i int, why error) { expired[i], refused[i] = nil, why })
+	s.warn(ctx, "jobs cannot be given up", c.IDs, refused)
+	return slices.Concat(expired...), err
+}
+
+// warn says in the log of which rows the host keeps something.
+func (s *Store) warn(ctx context.Context, message string, ids []uuid.UUID, why []error) {
+	var passed refusals
+	for i, err := range why {
+		if err != nil {
+			passed.add(ids[i], err)
+		}
+	}
+	if passed.n > 0 {
+		s.cfg.Logger.WarnContext(ctx, "sqlite: "+message, "jobs", passed.n, "first", passed.first)
+	}
+}
+
+const (
+	expirable   = ` WHERE id = ?3 AND state IN (0, 1) AND (?4 IS NULL OR organization_id = ?4)`
+	cancellable = ` WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) AND (?4 IS NULL OR organization_id = ?4)`
+)
+
 var (
 	expireJob = `
-UPDATE {jobs} SET state = 4, error = ?1, ended_at = ?2 WHERE id = ?3 AND state IN (0, 1) AND (?4 IS NULL OR organization_id = ?4) RETURNING` + jobColumns
+UPDATE {jobs} SET state = 4, error = ?1, ended_at = ?2` + expirable + ` RETURNING` + jobColumns
 	cancelJob = `
-UPDATE {jobs} SET cancel_at = ?1, state = iif(state = 2, 2, 5), error = iif(state = 2, error, ?2), ended_at = iif(state = 2, NULL, ?1)
-WHERE id = ?3 AND (state IN (0, 1) OR state = 2 AND cancel_at IS NULL) AND (?4 IS NULL OR organization_id = ?4) RETURNING` + jobColumns
+UPDATE {jobs} SET cancel_at = ?2, state = iif(state = 2, 2, 5), error = iif(state = 2, error, ?1), ended_at = iif(state = 2, NULL, ?2)` +
+		cancellable + ` RETURNING` + jobColumns
 )
 
 // cancel returns the job if it changed.
 func (t *tx) cancel(id uuid.UUID, c *queue.Cancellation) ([]queue.Job, error) {
-	var organization any
-	if c.Organization != nil {
-		organization = blob(*c.Organization)
-	}
+	statement, which := cancelJob, cancellable
 	if c.Expire {
-		return t.jobs(expireJob, form.Text(c.Reason), micros(c.Now), blob(id), organization)
+		statement, which = expireJob, expirable
 	}
-	return t.jobs(cancelJob, micros(c.Now), form.Text(c.Reason), blob(id), organization)
+	args := []any{form.Text(c.Reason), micros(c.Now), blob(id), nil}
+	if c.Organization != nil {
+		args[3] = blob(*c.Organization)
+	}
+	jobs, err := t.jobs(statement, args...)
+	if err != nil || len(jobs) > 0 {
+		return jobs, err
+	}
+	found, err := t.queryRow(`SELECT 1 FROM {jobs}`+which, args, new(int))
+	if err == nil && found {
+		err = errNotWritten // it is as it was
+	}
+	return nil, err
 }

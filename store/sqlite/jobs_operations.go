@@ -169,7 +169,7 @@ func (s *Store) RetryJobs(ctx context.Context, r queue.Retry) (changed []queue.J
 		for _, id := range r.IDs {
 			job, ok, err := t.retry(id, &r)
 			if err != nil {
-				return err
+				return fmt.Errorf("job %s: %w", id, err)
 			}
 			if ok {
 				changed = append(changed, job)
@@ -223,8 +223,7 @@ func (t *tx) record(id uuid.UUID, a queue.Attempt) error {
 	entry, _ := json.Marshal(a) // texts, numbers and instants within bounds can be written, and so can what was read
 	history = append(history, entry)
 	text, _ = json.Marshal(history[max(0, len(history)-queue.MaxHistory):])
-	_, err := t.exec(`UPDATE {jobs} SET history = ? WHERE id = ?`, text, blob(id))
-	return err
+	return t.execOne(`UPDATE {jobs} SET history = ? WHERE id = ?`, text, blob(id))
 }
 
 func (t *tx) history(id uuid.UUID) (history []queue.Attempt, err error) {
@@ -257,11 +256,10 @@ func (s *Store) PauseJobs(ctx context.Context, p queue.Pause) error {
 		return err
 	}
 	err = s.write(ctx, func(t *tx) error {
-		_, err := t.exec(`
+		return t.execOne(`
 			INSERT INTO {pauses} (organization_id, type, paused_at, paused_by, note, ends_at) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET paused_at = excluded.paused_at, paused_by = excluded.paused_by, note = excluded.note, ends_at = excluded.ends_at`,
 			blob(p.Organization), p.Type, micros(p.At), p.By, p.Note, micros(p.Until))
-		return err
 	})
 	return unavailable(err, "pause jobs")
 }
@@ -269,8 +267,7 @@ func (s *Store) PauseJobs(ctx context.Context, p queue.Pause) error {
 // ResumeJobs implements [queue.Operations].
 func (s *Store) ResumeJobs(ctx context.Context, scope queue.Scope) (was bool, err error) {
 	err = s.write(ctx, func(t *tx) error {
-		n, err := t.exec(`DELETE FROM {pauses} WHERE organization_id = ? AND type = ?`, blob(scope.Organization), scope.Type)
-		was = n > 0
+		was, err = t.remove(` FROM {pauses} WHERE organization_id = ? AND type = ?`, blob(scope.Organization), scope.Type)
 		return err
 	})
 	return was, unavailable(err, "resume jobs")

@@ -51,7 +51,7 @@ FROM heads CROSS JOIN {jobs} h ON h.rowid = heads.job`
 const turnReady = `
 UPDATE {jobs} INDEXED BY {jobs_delayed} SET state = 0, line = max(line, coalesce((SELECT f.claimed FROM {floors} f
 	WHERE f.organization_id = {jobs}.organization_id AND f.priority = (SELECT l.priority FROM {lanes} l WHERE l.id = {jobs}.lane)), 0))
-WHERE state = 1 AND ready_at <= ?`
+WHERE state = 1 AND ready_at <= ?1 AND (?2 IS NULL OR id = ?2)`
 
 // Ready implements [queue.Queue].
 func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (listing queue.Listing, err error) {
@@ -77,10 +77,49 @@ func (s *Store) wakeDelayed(ctx context.Context, now time.Time) error {
 	if err != nil || !due {
 		return err
 	}
-	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec(turnReady, micros(now))
+	var left []uuid.UUID
+	err = s.write(ctx, func(t *tx) error {
+		if _, err := t.exec(turnReady, micros(now), nil); err != nil {
+			return err
+		}
+		left, err = t.dueJobs(now)
 		return err
 	})
+	if err == nil && len(left) == 0 || err != nil && !rejects(err) {
+		return err
+	}
+	return s.wakeApart(ctx, now)
+}
+
+// wakeApart does the same for each alone, and passes over those that the host keeps.
+func (s *Store) wakeApart(ctx context.Context, now time.Time) error {
+	var due []uuid.UUID
+	if err := s.view(ctx, func(t *tx) (err error) {
+		due, err = t.dueJobs(now)
+		return err
+	}); err != nil {
+		return err
+	}
+	refused := make([]error, len(due))
+	err := s.apart(ctx, len(due), func(t *tx, i int) error {
+		n, err := t.exec(turnReady, micros(now), blob(due[i]))
+		if err != nil || n > 0 {
+			return err
+		}
+		found, err := t.queryRow(`SELECT 1 FROM {jobs} WHERE id = ? AND state = 1`, []any{blob(due[i])}, new(int))
+		if err == nil && found {
+			err = errNotWritten
+		}
+		return err
+	}, func(i int, why error) { refused[i] = why })
+	s.warn(ctx, "jobs cannot turn ready", due, refused)
+	return err
+}
+
+// dueJobs are the jobs whose time has come and that are not ready.
+func (t *tx) dueJobs(now time.Time) ([]uuid.UUID, error) {
+	return keys(t, func(id *uuid.UUID) []any { return []any{id} },
+		`SELECT id FROM {jobs} INDEXED BY {jobs_delayed} WHERE state = 1 AND ready_at <= ?`, micros(now))
 }
 
 func (t *tx) listing(now time.Time, q queue.ReadyQuery) (listing queue.Listing, err error) {

@@ -115,8 +115,7 @@ func (t *tx) putEngine(e lifecycle.Engine) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(`INSERT INTO {engine} (one, state) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET state = excluded.state`, string(state))
-	return err
+	return t.execOne(`INSERT INTO {engine} (one, state) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET state = excluded.state`, string(state))
 }
 
 // Ticked implements [lifecycle.Settler].

@@ -74,31 +74,54 @@ func (t *tx) forgettable(p *store.Person) error {
 	return nil
 }
 
-// forgetSQL is what one statement each can do: first what was theirs, then what others have.
-var forgetSQL = []string{
-	`DELETE FROM {lines} WHERE job_id IN (SELECT j.id ` + personRuns + `)`,
-	`DELETE FROM {jobs} WHERE id IN (SELECT j.id ` + personRuns + `)`,
-	`DELETE FROM {turns} WHERE (organization_id, priority, tenant_id) IN (SELECT j.organization_id, j.priority, j.tenant_id FROM {turns} j, p
-		WHERE j.tenant_id = p.id AND (p.organization IS NULL OR j.organization_id = p.organization))`,
-	`DELETE FROM {builds} WHERE workspace_id IN (SELECT w.id ` + personOwns + `)`,
-	`DELETE FROM {workspaces} WHERE id IN (SELECT w.id ` + personOwns + `)`,
-	`DELETE FROM {owners} WHERE id IN (SELECT id FROM p) AND NOT EXISTS (SELECT 1 FROM {workspaces} w, p WHERE w.owner_id = p.id)`,
-	`UPDATE {workspaces} SET hold_by = p.pseudonym, hold_note = '', revision = revision + 1 FROM p
-		WHERE hold_by IN (SELECT value FROM json_each(p.names)) AND (p.organization IS NULL OR organization_id = p.organization)`,
-	`UPDATE {workspaces} SET build_initiator = p.pseudonym, revision = revision + 1 FROM p
-		WHERE build_initiator IN (SELECT value FROM json_each(p.names)) AND (p.organization IS NULL OR organization_id = p.organization)`,
-	`UPDATE {builds} SET initiator = p.pseudonym FROM p WHERE initiator IN (SELECT value FROM json_each(p.names))
-		AND (p.organization IS NULL OR p.organization = (SELECT w.organization_id FROM {workspaces} w WHERE w.id = workspace_id))`,
-	`UPDATE {pauses} SET paused_by = p.pseudonym, note = '' FROM p
-		WHERE paused_by IN (SELECT value FROM json_each(p.names)) AND (p.organization IS NULL OR organization_id = p.organization)`,
-	`UPDATE {pools} SET paused_by = p.pseudonym, revision = revision + 1 FROM p WHERE paused_by IN (SELECT value FROM json_each(p.names))`,
-	`UPDATE {members} SET owner = p.pseudonym, claim_details = NULL, message = '', revision = revision + 1 FROM p
-		WHERE owner IN (SELECT value FROM json_each(p.names))`,
+// forgotten are rows of which one statement takes the person out: it sets something, or deletes them.
+type forgotten struct{ table, set, where string }
+
+func (r forgotten) change() string {
+	if r.set == "" {
+		return `DELETE FROM {` + r.table + `} WHERE ` + r.where
+	}
+	return `UPDATE {` + r.table + `} SET ` + r.set + ` FROM p WHERE ` + r.where
 }
 
+// left finds one that is still as it was.
+func (r forgotten) left() string {
+	return `SELECT 1 FROM {` + r.table + `}, p WHERE ` + r.where + ` LIMIT 1`
+}
+
+const namedThem = ` IN (SELECT value FROM json_each(p.names))`
+
+// forgottenRows are first what was theirs, then what others have.
+var forgottenRows = []forgotten{
+	{"lines", "", `job_id IN (SELECT j.id ` + personRuns + `)`},
+	{"jobs", "", `{jobs}.id IN (SELECT j.id ` + personRuns + `)`},
+	{"turns", "", `({turns}.organization_id, priority, tenant_id) IN (SELECT j.organization_id, j.priority, j.tenant_id FROM {turns} j, p
+		WHERE j.tenant_id = p.id AND (p.organization IS NULL OR j.organization_id = p.organization))`},
+	{"builds", "", `workspace_id IN (SELECT w.id ` + personOwns + `)`},
+	{"workspaces", "", `{workspaces}.id IN (SELECT w.id ` + personOwns + `)`},
+	{"owners", "", `{owners}.id IN (SELECT id FROM p) AND NOT EXISTS (SELECT 1 FROM {workspaces} w, p WHERE w.owner_id = p.id)`},
+	{"workspaces", `hold_by = p.pseudonym, hold_note = '', revision = revision + 1`,
+		`hold_by` + namedThem + ` AND (p.organization IS NULL OR organization_id = p.organization)`},
+	{"workspaces", `build_initiator = p.pseudonym, revision = revision + 1`,
+		`build_initiator` + namedThem + ` AND (p.organization IS NULL OR organization_id = p.organization)`},
+	{"builds", `initiator = p.pseudonym`, `initiator` + namedThem + `
+		AND (p.organization IS NULL OR p.organization = (SELECT w.organization_id FROM {workspaces} w WHERE w.id = workspace_id))`},
+	{"pauses", `paused_by = p.pseudonym, note = ''`, `paused_by` + namedThem + ` AND (p.organization IS NULL OR organization_id = p.organization)`},
+	{"pools", `paused_by = p.pseudonym, revision = revision + 1`, `paused_by` + namedThem},
+	{"members", `owner = p.pseudonym, claim_details = NULL, message = '', revision = revision + 1`, `owner` + namedThem},
+}
+
+// forgetRows takes the person out of the rows, and looks whether they are: a trigger may leave some as they were without a word.
 func (t *tx) forgetRows(p *store.Person) error {
-	for _, text := range forgetSQL {
-		if _, err := t.exec(personParams+text, forgetArgs(p)...); err != nil {
+	for _, r := range forgottenRows {
+		if _, err := t.exec(personParams+r.change(), forgetArgs(p)...); err != nil {
+			return err
+		}
+		left, err := t.queryRow(personParams+r.left(), forgetArgs(p), new(int))
+		if err == nil && left {
+			err = fmt.Errorf("some %s: %w", r.table, errNotWritten)
+		}
+		if err != nil {
 			return err
 		}
 	}

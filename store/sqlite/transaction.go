@@ -271,6 +271,19 @@ func (t *tx) execOne(statement string, args ...any) error {
 	return err
 }
 
+// remove deletes the row that a statement describes from its FROM on, and reports whether it was there. It returns errNotWritten if it still is.
+func (t *tx) remove(row string, args ...any) (was bool, err error) {
+	n, err := t.exec(`DELETE`+row, args...)
+	if err != nil || n > 0 {
+		return n > 0, err
+	}
+	left, err := t.queryRow(`SELECT 1`+row, args, new(int))
+	if err == nil && left {
+		err = errNotWritten
+	}
+	return false, err
+}
+
 // attempt runs a function and undoes what it wrote if it says that this is not it, or the database refuses a row.
 func (t *tx) attempt(do func() (done bool, err error)) (done bool, err error) {
 	if _, err = t.exec(`SAVEPOINT attempt`); err != nil {
@@ -286,6 +299,36 @@ func (t *tx) attempt(do func() (done bool, err error)) (done bool, err error) {
 	}
 	_, err = t.exec(`RELEASE attempt`)
 	return done, err
+}
+
+// apart does something for each of n rows in a transaction. Where the host keeps one of them from being written, it does it again, and
+// refused hears of those that it cannot be done for; of a row, more than once if a transaction is made again.
+func (s *Store) apart(ctx context.Context, n int, do func(t *tx, i int) error, refused func(i int, why error)) error {
+	err := s.write(ctx, func(t *tx) error {
+		for i := range n {
+			if err := do(t, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if !rejects(err) {
+		return err
+	}
+	return s.write(ctx, func(t *tx) error {
+		for i := range n {
+			if _, err := t.attempt(func() (bool, error) {
+				err := do(t, i)
+				if rejects(err) {
+					refused(i, err)
+				}
+				return err == nil, err
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // query runs a statement that returns rows and calls each for every one.

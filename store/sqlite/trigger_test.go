@@ -12,6 +12,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/sqlite"
 )
 
@@ -120,8 +121,12 @@ func TestWritesBesideATriggerThatSaysNothing(t *testing.T) {
 	ids := seed(t, s, 1)
 	w, err := s.Load(t.Context(), ids[0])
 	must(t, err)
-	for _, table := range []string{"workspaces", "owners", "jobs"} {
-		for _, event := range []string{"INSERT", "UPDATE"} {
+	spare, paused := uuid.New(), uuid.New()
+	must(t, s.PutOwner(t.Context(), killEpoch, lifecycle.Owner{ID: spare}))
+	must(t, s.PutTemplate(t.Context(), killEpoch, lifecycle.Template{ID: spare}))
+	must(t, s.PauseJobs(t.Context(), queue.Pause{Scope: queue.Scope{Organization: paused}, At: killEpoch}))
+	for _, table := range []string{"workspaces", "owners", "templates", "jobs", "engine", "pauses"} {
+		for _, event := range []string{"INSERT", "UPDATE", "DELETE"} {
 			_, err := db.ExecContext(t.Context(), fmt.Sprintf(`CREATE TRIGGER host_%[1]s_%[2]s BEFORE %[2]s ON dormouse_%[1]s BEGIN SELECT RAISE(IGNORE); END`, table, event))
 			must(t, err)
 		}
@@ -136,6 +141,22 @@ func TestWritesBesideATriggerThatSaysNothing(t *testing.T) {
 		"old owner": func() error {
 			return s.PutOwner(t.Context(), killEpoch, lifecycle.Owner{ID: w[0].Owner.ID, Name: "bob"})
 		},
+		"deletion of an owner":   func() error { return s.DeleteOwner(t.Context(), spare) },
+		"deletion of a template": func() error { return s.DeleteTemplate(t.Context(), spare) },
+		"hold of everything": func() error {
+			return s.PutEngine(t.Context(), killEpoch, lifecycle.Engine{Hold: lifecycle.Hold{Rules: lifecycle.HoldAll}})
+		},
+		"topics": func() error { return s.ChangeTopics(t.Context(), lifecycle.AllTopics, 0) },
+		"pause": func() error {
+			return s.PauseJobs(t.Context(), queue.Pause{Scope: queue.Scope{Organization: uuid.New()}, At: killEpoch})
+		},
+		"pause that is made anew": func() error {
+			return s.PauseJobs(t.Context(), queue.Pause{Scope: queue.Scope{Organization: paused}, At: killEpoch})
+		},
+		"end of a pause": func() error {
+			_, err := s.ResumeJobs(t.Context(), queue.Scope{Organization: paused})
+			return err
+		},
 		"job": func() error {
 			_, err := s.Enqueue(t.Context(), killEpoch, []queue.Posting{{Type: "build"}})
 			return err
@@ -144,5 +165,34 @@ func TestWritesBesideATriggerThatSaysNothing(t *testing.T) {
 		if err := write(); err == nil || errors.Is(err, lifecycle.ErrUnavailable) || strings.Contains(err.Error(), "unknown") {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+// Nobody is forgotten in part: where a trigger keeps something of theirs without a word, the call fails.
+func TestForgetBesideATriggerThatSaysNothing(t *testing.T) {
+	for what, on := range map[string]string{
+		"job": "DELETE ON dormouse_jobs", "owner": "DELETE ON dormouse_owners", "hold": "UPDATE ON dormouse_workspaces",
+		"everything": "UPDATE ON dormouse_engine", "pause": "UPDATE ON dormouse_pauses",
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := newPruned(t)
+			ids := seed(t, p.s, 1)
+			zoe := lifecycle.Owner{ID: uuid.New(), Name: "zoe"}
+			must(t, p.s.PutOwner(t.Context(), killEpoch, zoe))
+			must(t, p.s.PutEngine(t.Context(), killEpoch, lifecycle.Engine{Hold: lifecycle.Hold{Rules: lifecycle.HoldAll, By: "zoe"}}))
+			must(t, p.s.PauseJobs(t.Context(), queue.Pause{At: killEpoch, By: "zoe"}))
+			p.exec(`UPDATE dormouse_workspaces SET hold_by = 'zoe' WHERE id = ?`, ids[0][:])
+			jobs, err := p.s.Enqueue(t.Context(), killEpoch, []queue.Posting{{Type: "build", Tenant: zoe.ID}})
+			must(t, err)
+			_, err = p.s.Cancel(t.Context(), queue.Cancellation{Now: killEpoch, IDs: idsOf(jobs)})
+			must(t, err)
+			p.exec(`CREATE TRIGGER host BEFORE ` + on + ` BEGIN SELECT RAISE(IGNORE); END`)
+			person := store.Person{ID: zoe.ID, Names: []string{"zoe"}, Pseudonym: uuid.New()}
+			if err := p.s.Forget(t.Context(), person); err == nil || errors.Is(err, lifecycle.ErrUnavailable) {
+				t.Errorf("forget: %v", err)
+			}
+			p.exec(`DROP TRIGGER host`)
+			must(t, p.s.Forget(t.Context(), person))
+		})
 	}
 }

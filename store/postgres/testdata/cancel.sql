@@ -18,3 +18,6 @@ SELECT
 		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
 		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
 		j.result, j.percent, j.message FROM canceled j
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' jobs from being written')::uuid, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM held h WHERE h.state = 0 OR h.state = 1 AND NOT $4::boolean AND h.cancel_at IS NULL
+HAVING count(*) > (SELECT count(*) FROM canceled)

@@ -1,11 +1,11 @@
 WITH candidate AS (
 	SELECT c.id, c.place, p.rank
 	FROM (SELECT
-		unnest($8::text[]) AS type, unnest($9::integer[]) AS tag_set, unnest($10::smallint[]) AS priority,
-		unnest($11::bigint[]) AS bound, unnest($12::integer[]) AS rank) AS p CROSS JOIN LATERAL (
+		unnest($9::text[]) AS type, unnest($10::integer[]) AS tag_set, unnest($11::smallint[]) AS priority,
+		unnest($12::bigint[]) AS bound, unnest($13::integer[]) AS rank) AS p CROSS JOIN LATERAL (
 		SELECT j.id, j.place FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $2 AND j.type = p.type AND j.tag_set = p.tag_set
-			AND j.priority = p.priority AND j.place >= p.bound
+			AND j.priority = p.priority AND j.place >= p.bound AND j.id <> ALL ($8::uuid[])
 		ORDER BY j.place, j.id
 		LIMIT $7
 	) c
@@ -55,7 +55,7 @@ WITH candidate AS (
 SELECT
 	CASE WHEN EXISTS (SELECT FROM candidate) THEN EXISTS (SELECT FROM alive)
 	ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
-	(SELECT count(*) FROM candidate), coalesce(j.n, 0),
+	CASE WHEN (SELECT count(*) FROM taken) > (SELECT count(*) FROM started) THEN ('a trigger kept ' || (SELECT count(*) FROM taken) - (SELECT count(*) FROM started) || ' jobs from being written')::bigint ELSE (SELECT count(*) FROM candidate) END, coalesce(j.n, 0),
 		j.id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace, j.unique_key,
 		j.run_limit, j.round, j.created_at, j.place, j.ready_at, j.attempt, j.fence, j.cancel_at, j.error,
 		j.result

@@ -1,6 +1,7 @@
 WITH locked AS (
 	SELECT j.id, j.place, 0 AS rank FROM dormouse.jobs j
 	WHERE j.ready AND j.organization_id = $2 AND j.type = $7 AND j.tag_set = $8 AND j.priority = $9 AND j.place >= $10
+		AND j.id <> ALL ($11::uuid[])
 		AND NOT EXISTS (SELECT FROM dormouse.pauses x
 		WHERE x.organization_id IN ($2, '00000000-0000-0000-0000-000000000000') AND x.type IN ($7, '')
 			AND (x.ends_at IS NULL OR x.ends_at > $3))
@@ -44,7 +45,7 @@ WITH locked AS (
 SELECT
 	CASE WHEN EXISTS (SELECT FROM locked) THEN EXISTS (SELECT FROM alive)
 	ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
-	0::bigint, coalesce(j.n, 0),
+	CASE WHEN (SELECT count(*) FROM taken) > (SELECT count(*) FROM started) THEN ('a trigger kept ' || (SELECT count(*) FROM taken) - (SELECT count(*) FROM started) || ' jobs from being written')::bigint ELSE 0 END, coalesce(j.n, 0),
 		j.id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace, j.unique_key,
 		j.run_limit, j.round, j.created_at, j.place, j.ready_at, j.attempt, j.fence, j.cancel_at, j.error,
 		j.result

@@ -1,11 +1,11 @@
 SELECT c.id, c.tenant_id, p.type, p.priority, p.rank, c.place
 FROM (SELECT
-		unnest($4::text[]) AS type, unnest($5::integer[]) AS tag_set, unnest($6::smallint[]) AS priority,
-		unnest($7::bigint[]) AS bound, unnest($8::integer[]) AS rank) AS p
+		unnest($5::text[]) AS type, unnest($6::integer[]) AS tag_set, unnest($7::smallint[]) AS priority,
+		unnest($8::bigint[]) AS bound, unnest($9::integer[]) AS rank) AS p
 CROSS JOIN LATERAL (
 	SELECT j.id, j.tenant_id, j.place FROM dormouse.jobs j
 	WHERE j.ready AND j.organization_id = $1 AND j.type = p.type AND j.tag_set = p.tag_set
-		AND j.priority = p.priority AND j.place >= p.bound
+		AND j.priority = p.priority AND j.place >= p.bound AND j.id <> ALL ($4::uuid[])
 	ORDER BY j.place, j.id
 	LIMIT $3
 ) c

@@ -37,14 +37,16 @@ WITH ending AS (
 	FROM accepted a WHERE j.id = a.id AND a.live
 	RETURNING j.*, a.n
 )
-SELECT j.n, false,
+SELECT NULL::uuid, j.n, false,
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
 		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
 		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
 		j.result, j.percent, j.message FROM ended j
 UNION ALL
-SELECT a.n, true,
+SELECT NULL, a.n, true,
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
 		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
 		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
 		j.result, j.percent, j.message FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' jobs from being written')::uuid, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM accepted WHERE live HAVING count(*) > (SELECT count(*) FROM ended)

@@ -35,6 +35,7 @@ WITH renewal AS (
 		lines = a.before + a.kept + a.closing::integer,
 		log_size = CASE WHEN a.open THEN a.log_size + a.size ELSE a.log_size END
 	FROM accepted a WHERE j.id = a.id AND (a.changes OR a.open AND a.lines > 0)
+	RETURNING 1
 ), written AS (
 	INSERT INTO dormouse.job_lines (job_id, seq, at, text)
 	SELECT a.id, a.before + l.seq, l.at, l.text FROM line l JOIN accepted a ON a.n = l.renewal
@@ -42,6 +43,8 @@ WITH renewal AS (
 	UNION ALL
 	SELECT a.id, a.before + a.kept + 1, $1, a.log_end FROM accepted a WHERE a.closing
 )
-SELECT r.n, p.id IS NOT NULL, h.cancel_at IS NOT NULL
+SELECT NULL::uuid, r.n, p.id IS NOT NULL, h.cancel_at IS NOT NULL
 FROM renewal r JOIN held h ON h.state = 1 AND h.id = r.id AND h.fence = r.fence AND h.organization_id = r.organization_id
 		AND h.worker_id = r.worker_id AND h.secret = r.secret LEFT JOIN taker p ON p.id = r.process_id
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' jobs from being written')::uuid, NULL, NULL, NULL FROM accepted a WHERE a.changes OR a.open AND a.lines > 0 HAVING count(*) > (SELECT count(*) FROM renewed)

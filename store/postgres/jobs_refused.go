@@ -1,0 +1,207 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// A constraint or a trigger of the host may keep a job from being handed out, or from turning ready, and would keep all others from it that
+// the statement is about: those behind it in line for ever. So such a statement is made again in parts, until the job in the way is alone,
+// and that one is passed over. It is remembered for a while, so that not every call makes the statement twice.
+
+const (
+	// passOverFor is how long a job that was refused is not tried again.
+	passOverFor = time.Minute
+	// maxPassedOver bounds what is remembered, and so what a claim sends. What is beyond it is refused anew, and passed over, by each call.
+	maxPassedOver = 1000
+)
+
+// passedOver are the jobs that were refused lately.
+type passedOver struct {
+	mu   sync.Mutex
+	jobs map[uuid.UUID]refusedJob
+}
+
+// refusedJob is of whom a job is, and until when it is passed over.
+type refusedJob struct {
+	organization uuid.UUID
+	until        time.Time
+}
+
+// at returns the jobs that are to be passed over, those of one organization or of all. It is never nil: SQL compares with nothing that is NULL.
+func (p *passedOver) at(now time.Time, organization *uuid.UUID) []key {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	ids := []key{}
+	for id, job := range p.jobs {
+		switch {
+		case !now.Before(job.until):
+			delete(p.jobs, id)
+		case organization == nil || *organization == job.organization:
+			ids = append(ids, key(id))
+		}
+	}
+	return ids
+}
+
+func (p *passedOver) add(now time.Time, job, organization uuid.UUID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.jobs == nil {
+		p.jobs = make(map[uuid.UUID]refusedJob)
+	}
+	if len(p.jobs) < maxPassedOver {
+		p.jobs[job] = refusedJob{organization, now.Add(passOverFor)}
+	}
+}
+
+// refusals are rows that something could not be done for.
+type refusals struct {
+	n     int
+	first string
+}
+
+func (r *refusals) add(row any, why error) {
+	if r.n++; r.n == 1 {
+		r.first = fmt.Sprintf("%v: %v", row, why)
+	}
+}
+
+// warn says in the log what could not be done, if there was any.
+func (s *Store) warn(ctx context.Context, message, what string, r refusals) {
+	if r.n > 0 {
+		s.cfg.Logger.WarnContext(ctx, "postgres: "+message, "what", what, "rows", r.n, "first", r.first)
+	}
+}
+
+// immediateSQL has the host's constraints and triggers that wait for the commit refuse a row when it is written.
+const immediateSQL = `SET CONSTRAINTS ALL IMMEDIATE`
+
+// byHalves does something for rows from one number up to another in a transaction: for all at once, or where one of them is refused, for
+// each half alone. refused hears of those that it cannot be done for.
+func byHalves(ctx context.Context, tx pgx.Tx, from, to int, do func(tx pgx.Tx, from, to int) error, refused func(i int, why error)) error {
+	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { return do(tx, from, to) })
+	switch {
+	case !refusesRow(err):
+		return err
+	case to-from == 1:
+		refused(from, err)
+		return nil
+	}
+	middle := (from + to) / 2
+	if err := byHalves(ctx, tx, from, middle, do, refused); err != nil {
+		return err
+	}
+	return byHalves(ctx, tx, middle, to, do, refused)
+}
+
+// blameJob names the job for which a statement about several, its second argument, is refused: the server does not. Each is tried alone, in a
+// transaction that is taken back.
+func (s *Store) blameJob(ctx context.Context, refusal error, text string, args []any) error {
+	jobs, ok := args[1].([]key)
+	if !ok || s.host != nil || !refusesRow(refusal) {
+		return refusal
+	}
+	for _, id := range jobs {
+		alone := append([]any{args[0], []key{id}}, args[2:]...)
+		err := s.attemptOnly(ctx, text, alone)
+		if refusesRow(err) {
+			return fmt.Errorf("job %s: %w", uuid.UUID(id), err)
+		}
+	}
+	return refusal
+}
+
+// attemptOnly runs a statement and takes back what it did.
+func (s *Store) attemptOnly(ctx context.Context, text string, args []any) error {
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, aloneWaitSQL); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, immediateSQL); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, s.sql(text), args...)
+	return err
+}
+
+// claimApart makes a claim that a refusal of the host is in the way of: it starts what can be started of those first in line, passes over the
+// others, and goes on behind them.
+func (s *Store) claimApart(ctx context.Context, c queue.Claim, p []probe) (claimed queue.Claimed, err error) {
+	var a *apartClaim
+	err = s.do(ctx, once, func(ctx context.Context) error {
+		a = &apartClaim{Store: s, claim: &c, passed: s.passed.at(c.Now, organizationOf(&c))}
+		return pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error { return a.run(ctx, tx, p) })
+	})
+	if a != nil {
+		s.warn(ctx, "jobs cannot be handed out", "job", a.refused)
+	}
+	if err != nil {
+		return queue.Claimed{}, err
+	}
+	return queue.Claimed{Jobs: a.jobs, Limited: a.chooser.limited}, s.fillTags(ctx, a.jobs, a.tagSets)
+}
+
+// apartClaim is what such a claim has come to.
+type apartClaim struct {
+	*Store
+	jobList
+	claim   *queue.Claim
+	chooser *chooser
+	// passed are the jobs that it looks at no more: those that were refused, and those that it has tried.
+	passed  []key
+	refused refusals
+}
+
+func (a *apartClaim) run(ctx context.Context, tx pgx.Tx, p []probe) (err error) {
+	if a.chooser, err = a.openChooser(ctx, tx, *a.claim); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, immediateSQL); err != nil {
+		return err
+	}
+	for more := true; more && len(a.jobs) < len(a.claim.Workers); {
+		a.chooser.again()
+		chosen, err := a.choose(ctx, tx, behind(*a.claim, len(a.jobs)), p, a.chooser, a.passed)
+		if err != nil || len(chosen) == 0 {
+			return err
+		}
+		before := a.refused.n
+		if err := a.start(ctx, tx, chosen); err != nil {
+			return err
+		}
+		more = a.refused.n > before
+	}
+	return nil
+}
+
+// start starts those of the chosen that can be started.
+func (a *apartClaim) start(ctx context.Context, tx pgx.Tx, chosen []contender) error {
+	for _, k := range chosen {
+		a.passed = append(a.passed, key(k.id))
+	}
+	return byHalves(ctx, tx, 0, len(chosen), func(tx pgx.Tx, from, to int) error {
+		l := claimedList{claim: a.claim, from: len(a.jobs)}
+		if err := a.startChosen(ctx, tx, &l, chosen[from:to]); err != nil {
+			return err
+		}
+		a.jobs, a.tagSets = append(a.jobs, l.jobs...), append(a.tagSets, l.tagSets...)
+		return nil
+	}, func(i int, why error) {
+		k := chosen[i]
+		a.chooser.room.Add(k.lane(), k.tenant, -1)
+		a.refused.add(k.id, why)
+		a.Store.passed.add(a.claim.Now, k.id, *organizationOf(a.claim))
+	})
+}
