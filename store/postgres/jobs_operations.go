@@ -288,6 +288,9 @@ func (s *Store) PauseJobs(ctx context.Context, p queue.Pause) error {
 
 // ResumeJobs implements [queue.Operations].
 func (s *Store) ResumeJobs(ctx context.Context, scope queue.Scope) (bool, error) {
+	if err := scope.Validate(); err != nil {
+		return false, err
+	}
 	n, err := s.change(ctx, `DELETE FROM dormouse.pauses WHERE organization_id = $1 AND type = $2`, key(scope.Organization), scope.Type)
 	if err != nil {
 		return false, fmt.Errorf("resume jobs: %w", err)
