@@ -255,13 +255,13 @@ func (p *Plane) runPools(ctx context.Context) error {
 
 func (p *Plane) followTemplate(ctx context.Context, one *pool) error {
 	for again := true; again; again = p.pause(ctx, follow) {
-		t, ok, err := p.store.Template(ctx, one.Template)
+		t, err := p.template(ctx, one.Template)
 		spec := one.spec
 		switch {
+		case errors.Is(err, lifecycle.ErrNotFound):
+			spec.Err = err
 		case err != nil:
 			continue // the store is away: the pool notices that itself
-		case !ok:
-			spec.Err = &NotFoundError{"template", one.Template}
 		case t.ActiveVersionID == uuid.Nil:
 			spec.Err = errors.New("its template has no active version")
 		default:
@@ -464,12 +464,9 @@ func (p *Plane) checkClaim(ctx context.Context, one *pool, c Claim, d details) (
 	case n.Template != uuid.Nil && n.Template != one.Template:
 		return "", invalid.New("Claim.Workspace.Template", n.Template, "must be the pool's, %s", one.Template)
 	}
-	t, ok, err := p.store.Template(ctx, one.Template)
-	switch {
-	case err != nil:
+	t, err := p.template(ctx, one.Template)
+	if err != nil {
 		return "", fmt.Errorf("claim of pool %s: %w", c.Pool, err)
-	case !ok:
-		return "", &NotFoundError{"template", one.Template}
 	}
 	o := lifecycle.Owner{ID: named(p.cfg.Organization, "owner", n.Owner), Name: n.Owner}
 	if err := p.ensureOwner(ctx, o, request{actor: d.Actor, note: d.Note}); err != nil {

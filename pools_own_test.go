@@ -2,6 +2,7 @@ package dormouse_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/prewarm"
 )
 
@@ -52,6 +54,36 @@ func TestPoolsOfTwoOrganizations(t *testing.T) {
 		f.wait(20 * time.Minute)
 		if mine, others := counts(); mine.Ready != 2 || others.Ready != 3 || mine.Old+others.Old != 0 {
 			t.Errorf("then %+v and %+v", mine, others)
+		}
+	})
+}
+
+// A pool of another organization's template makes nothing and hands out nothing, as if the template did not exist.
+func TestPoolOfAnotherOrganizationsTemplate(t *testing.T) {
+	bubble(t, func(cfg *dormouse.Config) { cfg.Organization = uuid.New() }, func(f *fixture) {
+		cfg := dormouse.Config{Organization: uuid.New(), Build: f.build, Logger: slog.New(slog.DiscardHandler)}
+		cfg.Pools = []dormouse.Pool{{Name: "go", Template: f.template.ID, Size: 2}}
+		other, err := dormouse.New(f.store, cfg)
+		f.must(err)
+		ctx, cancel := context.WithCancel(f.t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := other.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		defer running.Wait()
+		defer cancel()
+		f.wait(20 * time.Minute)
+		_, err = other.Claim(f.t.Context(), dormouse.Claim{Pool: "go", IfEmpty: prewarm.Cold, Workspace: dormouse.NewWorkspace{Owner: "eve"}})
+		var missing *dormouse.NotFoundError
+		if !errors.As(err, &missing) || missing.ID != f.template.ID {
+			t.Errorf("claimed: %v", err)
+		}
+		made, err := f.store.List(f.t.Context(), lifecycle.ListQuery{Limit: 9})
+		f.must(err)
+		if len(made) != 0 {
+			t.Errorf("it has made %d workspaces, the first in the organization %s", len(made), made[0].Workspace.OrganizationID)
 		}
 	})
 }

@@ -133,6 +133,7 @@ func kindOf(err error) kind {
 // ServeHTTP writes the problem. A problem that passes by itself says when to ask again.
 func (p Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Content-Type-Options", "nosniff") // the value that was refused is in it
 	if p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
 	}

@@ -130,8 +130,8 @@ func TestProblemOfBadInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	if w.Code != 422 || w.Header().Get("Content-Type") != "application/problem+json" ||
-		p.Field != "Policy.FailureTTL" || p.Value != "-1h0m0s" || p.Rule != "must not be negative" {
-		t.Errorf("answered %d %s %+v", w.Code, w.Header().Get("Content-Type"), p)
+		w.Header().Get("X-Content-Type-Options") != "nosniff" || p.Field != "Policy.FailureTTL" || p.Value != "-1h0m0s" || p.Rule != "must not be negative" {
+		t.Errorf("answered %d %v %+v", w.Code, w.Header(), p)
 	}
 	w = httptest.NewRecorder()
 	dormouse.ProblemOf(lifecycle.ErrUnavailable).ServeHTTP(w, nil)

@@ -294,7 +294,7 @@ type Subscriber interface {
 
 // History keeps the builds of a workspace.
 type History interface {
-	// Builds returns up to limit builds with a number below before, newest first; before 0 means from the newest.
+	// Builds returns up to limit builds with a number below before, newest first; before 0 or less means from the newest.
 	Builds(ctx context.Context, workspace uuid.UUID, before int64, limit int) ([]Build, error)
 }
 

@@ -14,9 +14,12 @@ const (
 	formTime = 30 * time.Second
 )
 
-// boundBody bounds for how long the body of a request may be on its way, if it has one. A writer that knows no deadline needs none.
+// boundBody bounds for how long the body of a request may be on its way, if it has one and its server does not bound it more tightly. A
+// writer that knows no deadline needs none.
 func boundBody(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 {
+	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	bounded := server != nil && server.ReadTimeout > 0 && server.ReadTimeout <= formTime
+	if r.ContentLength != 0 && !bounded {
 		deadline := time.Now().Add(formTime) //nolint:forbidigo // connections live by the machine's clock
 		_ = http.NewResponseController(w).SetReadDeadline(deadline)
 	}

@@ -31,7 +31,7 @@ type Operations interface {
 	RetryJobs(ctx context.Context, r Retry) ([]Job, error)
 
 	// PauseJobs stores a pause, in place of the one of the same scope. ResumeJobs deletes the pause of a scope and reports
-	// whether there was one. Pauses returns those that have not ended, by organization and type.
+	// whether there was one; a scope that [Scope.Validate] refuses is that error. Pauses returns those that have not ended, by organization and type.
 	PauseJobs(ctx context.Context, p Pause) error
 	ResumeJobs(ctx context.Context, s Scope) (bool, error)
 	Pauses(ctx context.Context, now time.Time) ([]Pause, error)
@@ -118,6 +118,9 @@ func (q JobQuery) Normalize() (JobQuery, error) {
 	if q.Limit = cmp.Or(q.Limit, 100); q.Limit < 0 || q.Limit > MaxPage {
 		return q, invalid.New("JobQuery.Limit", q.Limit, "must be between 1 and %d", MaxPage)
 	}
+	if err := q.checkTexts(); err != nil {
+		return q, err
+	}
 	if len(q.States) == 0 {
 		q.States = allStates
 	}
@@ -126,6 +129,19 @@ func (q JobQuery) Normalize() (JobQuery, error) {
 		*at = micros.Of(micros.Within(*at))
 	}
 	return q, nil
+}
+
+// checkTexts refuses a type and a tag that no job can have: some databases fail on them.
+func (q JobQuery) checkTexts() error {
+	if q.Type != "" {
+		if err := ValidateType(q.Type); err != nil {
+			return in("JobQuery", err)
+		}
+	}
+	if q.Tag != (Tag{}) {
+		return invalid.As("JobQuery.Tag", checkTag(q.Tag.Key, q.Tag.Value))
+	}
+	return nil
 }
 
 // Before is the place in front of which the page lies: [JobQuery].After, or the bound by Until if that is earlier. It is a

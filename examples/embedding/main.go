@@ -100,7 +100,7 @@ func serve(ctx context.Context, address, data string) error {
 	}
 	fmt.Println("listening on", listener.Addr())
 	group, ctx := errgroup.WithContext(ctx)
-	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(api{plane, template}.routes()), ReadTimeout: 10 * time.Second}
+	server := api{plane, template}.server()
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	group.Go(func() error { return plane.Run(ctx) })
 	group.Go(func() error { return server.Serve(listener) })
@@ -116,6 +116,13 @@ type api struct {
 	template dormouse.Template
 }
 
+// server bounds how long anybody may take with a request and with its answer.
+func (a api) server() *http.Server {
+	return &http.Server{
+		Handler: http.NewCrossOriginProtection().Handler(a.routes()), ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+	}
+}
+
 // answer is what a handler returns: a value for the body, or an error.
 type answer func(r *http.Request) (any, error)
 
@@ -126,6 +133,7 @@ func (a answer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	_ = json.NewEncoder(w).Encode(body)
 }
 

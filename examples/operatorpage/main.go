@@ -48,13 +48,20 @@ func run(ctx context.Context, l net.Listener, speed int) error {
 		return err
 	}
 	go live(ctx, fleet, clock)
-	server := &http.Server{Handler: pages, ReadHeaderTimeout: 10 * time.Second}
-	server.RegisterOnShutdown(pages.Close)
+	server := over(pages)
 	context.AfterFunc(ctx, func() { _ = server.Shutdown(context.WithoutCancel(ctx)) })
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+// over is a server that nobody keeps waiting. It has no ReadTimeout, which would end the streams that keep pages up to date: the pages
+// bound what is sent to them by themselves, and streams what they send.
+func over(pages *webui.Handler) *http.Server {
+	server := &http.Server{Handler: pages, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: time.Minute}
+	server.RegisterOnShutdown(pages.Close)
+	return server
 }
 
 // listenLoopback refuses any other address: whoever reaches these pages may press their buttons.

@@ -96,6 +96,9 @@ func (s *Jobs) PauseJobs(_ context.Context, p queue.Pause) error {
 
 // ResumeJobs implements [queue.Operations].
 func (s *Jobs) ResumeJobs(_ context.Context, scope queue.Scope) (bool, error) {
+	if err := scope.Validate(); err != nil {
+		return false, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, was := s.pauses[scope]

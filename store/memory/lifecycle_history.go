@@ -109,7 +109,7 @@ func (s *Store) Builds(ctx context.Context, workspace uuid.UUID, before int64, l
 	}
 	var found []lifecycle.Build
 	for b := f.rows.at(slot).build; b != none && len(found) < limit; b = f.builds.at(b).previous {
-		if before == 0 || f.builds.at(b).number < before {
+		if before <= 0 || f.builds.at(b).number < before {
 			found = append(found, lifecycle.Build{})
 			f.readBuild(b, &found[len(found)-1])
 		}

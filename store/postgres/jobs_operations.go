@@ -295,6 +295,9 @@ var resumeSQL = removeSQL("pauses", "organization_id = $1 AND type = $2")
 
 // ResumeJobs implements [queue.Operations].
 func (s *Store) ResumeJobs(ctx context.Context, scope queue.Scope) (bool, error) {
+	if err := scope.Validate(); err != nil {
+		return false, err
+	}
 	n, err := s.change(ctx, resumeSQL, key(scope.Organization), scope.Type)
 	if err != nil {
 		return false, fmt.Errorf("resume jobs: %w", err)

@@ -32,7 +32,7 @@ var buildsSQL = `
 	FROM (
 		SELECT` + buildColumns.names("build_") + `
 		FROM dormouse.workspaces
-		WHERE id = $1 AND build_number > 0 AND ($2 <= 0 OR build_number < $2)
+		WHERE id = $1 AND build_number > 0 AND ($2::bigint <= 0 OR build_number < $2)
 		UNION ALL
 		(SELECT` + buildColumns.names("") + `
 		FROM dormouse.builds

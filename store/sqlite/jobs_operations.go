@@ -266,6 +266,9 @@ func (s *Store) PauseJobs(ctx context.Context, p queue.Pause) error {
 
 // ResumeJobs implements [queue.Operations].
 func (s *Store) ResumeJobs(ctx context.Context, scope queue.Scope) (was bool, err error) {
+	if err := scope.Validate(); err != nil {
+		return false, err
+	}
 	err = s.write(ctx, func(t *tx) error {
 		was, err = t.remove(` FROM {pauses} WHERE organization_id = ? AND type = ?`, blob(scope.Organization), scope.Type)
 		return err

@@ -70,6 +70,9 @@ func listRefused(k *jobKit) {
 	for name, q := range map[string]queue.JobQuery{
 		"an unknown state": {Organization: k.org, States: []queue.State{"gone"}},
 		"a limit too high": {Organization: k.org, Limit: queue.MaxPage + 1}, "a negative limit": {Organization: k.org, Limit: -1},
+		"a type with a zero byte": {Organization: k.org, Type: "a\x00"}, "a type that is not UTF-8": {Organization: k.org, Type: "\xff"},
+		"a tag that is not UTF-8": {Organization: k.org, Tag: queue.Tag{Key: "\xff"}}, "a tag without a key": {Organization: k.org, Tag: queue.Tag{Value: "a"}},
+		"a tag with a zero byte": {Organization: k.org, Tag: queue.Tag{Key: "a", Value: "\x00"}},
 	} {
 		_, err := k.store.ListJobs(k.ctx, q)
 		_, countErr := k.store.CountJobs(k.ctx, q, 1)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ var jobLogTests = []jobTest{
 	{"OverAttempts", logOverAttempts},
 	{"BoundOfOneRenewal", logOneRenewal},
 	{"PruneLong", logPruneLong},
+	{"FarNumbers", logFarNumbers},
 }
 
 // texts are the texts of a job's log.
@@ -44,6 +46,16 @@ func logBound(k *jobKit) {
 	k.must(len(got) == 4 && strings.Contains(got[3], "The log ends here"), "a log that has reached its bound takes one line that says so", "%q", got)
 	k.say(job, 0, "free")
 	k.must(len(k.texts(job)) == 5, "a renewal without a bound is not bounded", "%q", k.texts(job))
+}
+
+// logFarNumbers reads a log after numbers that no line has.
+func logFarNumbers(k *jobKit) {
+	job := k.running()
+	k.say(job, 0, "one")
+	for after, want := range map[int64]int{math.MinInt64: 1, -1: 1, math.MaxInt32: 0, math.MaxInt32 + 1: 0, math.MaxInt64: 0} {
+		got := k.lines(job.ID, after, 9)
+		k.must(len(got) == want, "a log is read after any number", "%d lines after %d", len(got), after)
+	}
 }
 
 func logOverAttempts(k *jobKit) {

@@ -116,7 +116,8 @@ func pauseStored(k *jobKit) {
 
 func pauseRefused(k *jobKit) {
 	err := k.store.PauseJobs(k.ctx, queue.Pause{Scope: queue.Scope{Type: "a\x00b"}, At: k.now})
-	k.must(errors.Is(err, invalid.Err), "a pause of what is no type is refused", "error %v", err)
+	_, resumed := k.store.ResumeJobs(k.ctx, queue.Scope{Type: "\xff"})
+	k.must(errors.Is(err, invalid.Err) && errors.Is(resumed, invalid.Err), "a pause of what is no type is refused, and so is its end", "errors %v, %v", err, resumed)
 	west := time.FixedZone("", -12*60*60)
 	for _, until := range []time.Time{time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 0, 0, 0, west), time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)} {
 		err := k.store.PauseJobs(k.ctx, queue.Pause{Scope: queue.Scope{Organization: k.org}, At: k.now, Until: until})

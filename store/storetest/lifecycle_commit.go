@@ -3,6 +3,7 @@ package storetest
 import (
 	"cmp"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -178,6 +179,11 @@ func testHistory(f *fixture) {
 	page, err := h.Builds(f.ctx, s.Workspace.ID, 4, 2)
 	f.must(err)
 	f.rule(slices.Equal(numbers(page), []int64{3, 2}), "Builds lists those below a number, up to the limit: got %v", numbers(page))
+	for _, before := range []int64{math.MinInt64, -1, math.MaxInt32, math.MaxInt32 + 1, math.MaxInt64} {
+		far, err := h.Builds(f.ctx, s.Workspace.ID, before, 10)
+		f.must(err)
+		f.rule(len(far) == 5, "Builds lists all that are below any number, and all there are if it is none: below %d got %v", before, numbers(far))
+	}
 	none, err := h.Builds(f.ctx, uuid.New(), 0, 10)
 	f.must(err)
 	f.rule(len(none) == 0, "an unknown workspace has no builds")

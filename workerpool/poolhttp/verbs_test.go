@@ -64,7 +64,7 @@ func TestEachVerb(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)
-			if w.Code != 200 || w.Body.String() != "{}\n" || pool.asked != test.want {
+			if w.Code != 200 || w.Header().Get("X-Content-Type-Options") != "nosniff" || w.Body.String() != "{}\n" || pool.asked != test.want {
 				t.Errorf("%s, as a form %v: %d %s, asked %q, want %q", test.path, form, w.Code, w.Body, pool.asked, test.want)
 			}
 		}

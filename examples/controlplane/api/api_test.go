@@ -220,6 +220,38 @@ func TestMisspelledRules(t *testing.T) {
 	}
 }
 
+// Rules that a later version has stored stay: the policy that somebody takes, changes and sends back is planned, compared and carried
+// out, and the plan may be sent again. A rule that is misspelled beside them is refused all the same.
+func TestRulesOfALaterVersion(t *testing.T) {
+	s, _, _ := withTemplate(t)
+	admin := s.tokens[auth.Admin]
+	web := into[dormouse.Template](s, admin, "GET", "/api/v1/templates/web", "")
+	must(t, json.Unmarshal([]byte(`{"default_ttl":"8h0m0s","later_rule":{"of":"days"}}`), &web.Policy))
+	_, err := s.plane.PutTemplate(t.Context(), web)
+	must(t, err)
+	const path, policy = "/api/v1/templates/web", `{"default_ttl":"9h0m0s","later_rule":{"of":"days"}}`
+	into[any](s, admin, "PUT", path, `{"provisioner":"process","policy":`+policy+`}`)
+	plan := s.call(admin, "POST", path+"/plan", `{"policy":`+policy+`}`).Body.String()
+	for _, step := range []string{"/compare", "/apply", "/apply"} {
+		if w := s.call(admin, "POST", path+step, plan); w.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", step, w.Code, w.Body)
+		}
+	}
+	if after := s.call(admin, "GET", path, "").Body.String(); !strings.Contains(after, `"later_rule":{"of":"days"}`) || !strings.Contains(after, `"9h0m0s"`) {
+		t.Errorf("afterwards %s", after)
+	}
+	typo := `{"policy":{"ttl_default":"8h0m0s","later_rule":1}}`
+	if w := s.call(admin, "POST", path+"/plan", typo); w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), `"ttl_default"`) {
+		t.Errorf("beside a misspelled rule: %d %s", w.Code, w.Body)
+	}
+	drops := s.call(admin, "POST", path+"/plan", `{"policy":{"default_ttl":"9h0m0s"}}`).Body.String()
+	for range 2 {
+		if w := s.call(admin, "POST", path+"/apply", drops); w.Code != http.StatusOK {
+			t.Errorf("without the rule: %d %s", w.Code, w.Body)
+		}
+	}
+}
+
 // A token that is ended, and one with another secret, are nobody's.
 func TestTokensEnd(t *testing.T) {
 	s, ann, _ := withTemplate(t)

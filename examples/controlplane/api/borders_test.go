@@ -316,3 +316,42 @@ func TestKeysOfWorkersAreApart(t *testing.T) {
 		}
 	}
 }
+
+// The jobs of another organization in the same store are as jobs that are not there, in every route.
+func TestJobsOfAnotherOrganization(t *testing.T) {
+	s := newService(t)
+	s.running()
+	posted, err := s.plane.Acquirer().Enqueue(t.Context(), queue.Posting{Organization: uuid.New(), Type: "render"})
+	must(t, err)
+	tried := 0
+	for path, methods := range described(t).Paths {
+		if !strings.HasPrefix(path, "/jobs/{id}") {
+			continue
+		}
+		for method := range methods {
+			tried++
+			ask := func(id uuid.UUID) string {
+				w := s.call(s.tokens[auth.Admin], strings.ToUpper(method), "/api/v1"+strings.Replace(path, "{id}", id.String(), 1), map[string]string{"post": "{}"}[method])
+				return fmt.Sprint(w.Code, " ", w.Body)
+			}
+			if theirs, none := ask(posted[0].ID), ask(uuid.New()); theirs != none || !strings.HasPrefix(theirs, "404") {
+				t.Errorf("%s %s: %s, of none: %s", method, path, theirs, none)
+			}
+		}
+	}
+	if after, err := s.plane.Acquirer().Explain(t.Context(), posted[0].ID); err != nil || after.Job.State != queue.Pending {
+		t.Errorf("afterwards %+v, %v", after.Job, err)
+	}
+	if tried < 4 {
+		t.Errorf("only %d routes", tried)
+	}
+	elsewhere := queue.Pause{Scope: queue.Scope{Organization: uuid.New(), Type: "render"}, Note: "theirs"}
+	must(t, s.plane.Acquirer().Pause(t.Context(), elsewhere))
+	into[any](s, s.tokens[auth.Admin], "DELETE", "/api/v1/pauses?type=render", "")
+	if w := s.call(s.tokens[auth.Admin], "GET", "/api/v1/pauses", ""); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "theirs") {
+		t.Errorf("pauses: %d %s", w.Code, w.Body)
+	}
+	if all, err := s.plane.Acquirer().Pauses(t.Context()); err != nil || len(all) != 1 {
+		t.Errorf("the pauses of all: %+v, %v", all, err)
+	}
+}

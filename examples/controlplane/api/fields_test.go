@@ -138,7 +138,10 @@ type target struct {
 }
 
 func newTarget(t *testing.T) *target {
-	s := newService(t, func(c *api.Config) { c.MaxWorkspaces = 1 << 30 })
+	return newTargetOf(newService(t, func(c *api.Config) { c.MaxWorkspaces = 1 << 30 }))
+}
+
+func newTargetOf(s *service) *target {
 	g := &target{service: s, admin: s.tokens[auth.Admin]}
 	for _, name := range []string{"web", "other"} {
 		into[any](s, g.admin, "PUT", "/api/v1/templates/"+name, template)
@@ -146,8 +149,8 @@ func newTarget(t *testing.T) *target {
 	g.ann = into[secret](s, g.admin, "POST", "/api/v1/owners/ann/tokens", "").Token
 	g.worker = into[secret](s, g.admin, "POST", "/api/v1/workers", `{"name":"w","slots":9}`).Token
 	g.ws = s.create(g.ann, "api")
-	w, err := s.plane.Observe(t.Context(), g.ws.ID, dormouse.Observation{Running: true})
-	must(t, err)
+	w, err := s.plane.Observe(s.Context(), g.ws.ID, dormouse.Observation{Running: true})
+	must(s.T, err)
 	g.ws = w
 	one := "/workspaces/" + w.ID.String()
 	g.looks = []string{

@@ -121,7 +121,7 @@ func (a *API) simulate(q *request, in Simulate) (any, error) {
 	}
 	candidates := []forecast.Candidate{{Name: "as it is"}}
 	for _, c := range in.Candidates {
-		if err := cmp.Or(validName("candidates.name", c.Name), known("candidates.policy", &c.Policy)); err != nil {
+		if err := cmp.Or(validName("candidates.name", c.Name), known("candidates.policy", c.Policy, dormouse.Policy{})); err != nil {
 			return nil, err
 		}
 		candidate, err := forecast.WithPolicy(c.Name, c.Policy, in.From)

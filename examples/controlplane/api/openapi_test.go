@@ -28,6 +28,7 @@ import (
 	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
 	"github.com/dormouse-go/dormouse/examples/controlplane/records"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
@@ -50,6 +51,12 @@ type service struct {
 
 func newService(t *testing.T, tune ...func(*api.Config)) *service {
 	t.Helper()
+	return newServiceOver(t, memory.New(), tune...)
+}
+
+// newServiceOver is one over another store.
+func newServiceOver(t *testing.T, store store.Store, tune ...func(*api.Config)) *service {
+	t.Helper()
 	folder := t.TempDir()
 	db, err := records.OpenSQLite(folder + "/plane.db")
 	must(t, err)
@@ -57,7 +64,6 @@ func newService(t *testing.T, tune ...func(*api.Config)) *service {
 	tables := records.New(db, false)
 	must(t, tables.Migrate(t.Context()))
 	quiet := slog.New(slog.DiscardHandler)
-	store := memory.New()
 	plane, err := dormouse.New(store, dormouse.Config{Logger: quiet, TuneAcquirer: func(c *acquirer.Config) {
 		c.Lost = map[string]acquirer.LostPolicy{lifecycle.JobType: acquirer.RequeueLost(5, time.Millisecond)}
 	}})
@@ -73,7 +79,7 @@ func newService(t *testing.T, tune ...func(*api.Config)) *service {
 	}
 	s.handler = api.New(cfg)
 	for _, kind := range []auth.Kind{auth.Admin, auth.Owner, auth.Worker} {
-		_, s.tokens[kind], err = s.keeper.Issue(t.Context(), kind, "some "+string(kind), auth.Work{Slots: 1})
+		_, s.tokens[kind], err = cfg.Keeper.Issue(t.Context(), kind, "some "+string(kind), auth.Work{Slots: 1})
 		must(t, err)
 	}
 	return s
@@ -116,7 +122,7 @@ func must(t *testing.T, err error) {
 // call sends a request with a token.
 func (s *service) call(token, method, path, body string, header ...string) *httptest.ResponseRecorder {
 	patience := time.Minute
-	if strings.HasSuffix(path, "/events") || strings.HasSuffix(path, "/acquire") { // they wait for what does not come
+	if route, _, _ := strings.Cut(path, "?"); strings.HasSuffix(route, "/events") || strings.HasSuffix(route, "/acquire") { // they wait for what does not come
 		patience = 200 * time.Millisecond
 		if s.hasty {
 			patience = time.Millisecond

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
 	"github.com/dormouse-go/dormouse/examples/controlplane/builds"
@@ -124,6 +125,9 @@ func (a *API) jobRoutes() []route {
 	}
 }
 
+// jobs are those of the organization.
+func (a *API) jobs() acquirer.View { return a.Plane.Acquirer().Within(a.Plane.Organization()) }
+
 func (a *API) listJobs(q *request) (any, error) {
 	limit, err := q.number("limit")
 	if err != nil {
@@ -180,7 +184,10 @@ func (a *API) explainJob(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := a.Plane.Acquirer().Explain(q.Context(), id)
+	if _, err := a.jobs().Job(q.Context(), id); err != nil {
+		return nil, err
+	}
+	x, err := a.Plane.Acquirer().Explain(q.Context(), id) // which names workers: an admin may read it
 	if err != nil {
 		return nil, err
 	}
@@ -193,10 +200,7 @@ func (a *API) attempts(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.Plane.Acquirer().Within(a.Plane.Organization()).Job(q.Context(), id); err != nil {
-		return nil, err
-	}
-	list, err := a.Plane.Acquirer().Attempts(q.Context(), id)
+	list, err := a.jobs().Attempts(q.Context(), id)
 	page := Page[Attempt]{Items: make([]Attempt, len(list))}
 	for i, t := range list {
 		page.Items[i] = Attempt{t.Attempt, t.Round, string(t.Outcome), t.StartedAt, t.EndedAt, t.Error, t.By}
@@ -206,7 +210,7 @@ func (a *API) attempts(q *request) (any, error) {
 
 func (a *API) retryJob(q *request, in Remark) (any, error) {
 	return a.oneJob(q, func(id uuid.UUID) ([]queue.Job, error) {
-		return a.Plane.Acquirer().Retry(q.Context(), q.who.Name, in.Note, id)
+		return a.jobs().Retry(q.Context(), q.who.Name, in.Note, id)
 	})
 }
 
@@ -215,7 +219,7 @@ func (a *API) cancelJob(q *request, in Remark) (any, error) {
 	if in.Note != "" {
 		reason += ": " + in.Note
 	}
-	return a.oneJob(q, func(id uuid.UUID) ([]queue.Job, error) { return a.Plane.Acquirer().Cancel(q.Context(), reason, id) })
+	return a.oneJob(q, func(id uuid.UUID) ([]queue.Job, error) { return a.jobs().Cancel(q.Context(), reason, id) })
 }
 
 // oneJob does something to a job; one that is as asked for already is answered as it is.
@@ -231,7 +235,7 @@ func (a *API) oneJob(q *request, do func(uuid.UUID) ([]queue.Job, error)) (any, 
 	if len(changed) == 1 {
 		return a.oneJobOf(q.Context(), changed[0])
 	}
-	j, err := a.Plane.Acquirer().Within(a.Plane.Organization()).Job(q.Context(), id)
+	j, err := a.jobs().Job(q.Context(), id)
 	if err != nil {
 		return nil, err
 	}
@@ -240,19 +244,26 @@ func (a *API) oneJob(q *request, do func(uuid.UUID) ([]queue.Job, error)) (any, 
 
 func (a *API) pauses(q *request) (any, error) {
 	list, err := a.Plane.Acquirer().Pauses(q.Context())
-	page := Page[Pause]{Items: make([]Pause, len(list))}
-	for i, p := range list {
-		page.Items[i] = Pause{p.Type, p.Until, p.Note, p.By, p.At}
+	page := Page[Pause]{Items: []Pause{}}
+	for _, p := range list {
+		if p.Organization == a.Plane.Organization() {
+			page.Items = append(page.Items, Pause{p.Type, p.Until, p.Note, p.By, p.At})
+		}
 	}
 	return page, err
 }
 
+// scope is a type of jobs of the organization, or all of them; of a plane without one it is everybody's.
+func (a *API) scope(jobType string) queue.Scope {
+	return queue.Scope{Organization: a.Plane.Organization(), Type: jobType}
+}
+
 func (a *API) pause(q *request, in Pause) (any, error) {
-	return nil, a.Plane.Acquirer().Pause(q.Context(), queue.Pause{Scope: queue.Scope{Type: in.Type}, Until: in.Until, Note: in.Note, By: q.who.Name})
+	return nil, a.Plane.Acquirer().Pause(q.Context(), queue.Pause{Scope: a.scope(in.Type), Until: in.Until, Note: in.Note, By: q.who.Name})
 }
 
 func (a *API) resume(q *request) (any, error) {
-	_, err := a.Plane.Acquirer().Resume(q.Context(), queue.Scope{Type: q.URL.Query().Get("type")})
+	_, err := a.Plane.Acquirer().Resume(q.Context(), a.scope(q.URL.Query().Get("type")))
 	return nil, err
 }
 

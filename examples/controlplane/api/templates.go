@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -151,10 +152,14 @@ func (a *API) PutTemplate(ctx context.Context, name string, in NewTemplate, by s
 	}
 	version := records.Version{Template: name, Provisioner: in.Provisioner, Source: in.Source, Tags: in.Tags}
 	want := dormouse.Template{Name: name, ActiveVersion: version.ID(), Policy: in.Policy}
-	switch old, err := a.template(ctx, name); {
+	old, err := a.template(ctx, name)
+	switch {
 	case err == nil:
 		want.ID, want.Policy = old.ID, old.Policy
 	case !isMissing(err):
+		return dormouse.Template{}, err
+	}
+	if err := known("policy", in.Policy, old.Policy); err != nil {
 		return dormouse.Template{}, err
 	}
 	if _, err := a.Records.PutVersion(ctx, version); err != nil { // before anything can refer to it
@@ -170,9 +175,6 @@ func (in NewTemplate) validate(name string) error {
 	}
 	if _, err := queue.NewTagSet(in.Tags); err != nil {
 		return invalid.As("tags", err)
-	}
-	if err := known("policy", &in.Policy); err != nil {
-		return err
 	}
 	_, notID := uuid.Parse(name)
 	switch {
@@ -195,33 +197,36 @@ func isMissing(err error) bool {
 	return errors.As(err, &r) && r.Status == http.StatusNotFound || errors.Is(err, lifecycle.ErrNotFound)
 }
 
-// known refuses a policy with members that are no rules: they are kept, for what a later version has stored, and a rule that is
-// misspelled would be none.
-func known(field string, p *dormouse.Policy) error {
-	if names := p.Unknown(); len(names) > 0 {
+// known refuses a policy with members that are no rules, and that the stored one has not either: a rule that is misspelled would be
+// none. Those that are stored are a later version's, and stay with whoever takes the policy, changes it and sends it back.
+func known(field string, p, stored dormouse.Policy) error {
+	kept := stored.Unknown()
+	names := slices.DeleteFunc(p.Unknown(), func(name string) bool { return slices.Contains(kept, name) })
+	if len(names) > 0 {
 		return invalid.New(field, strings.Join(names, ", "), "must have no other members than those of a policy")
 	}
 	return nil
 }
 
 func (a *API) plan(q *request, in Planned) (any, error) {
-	if err := known("policy", &in.Policy); err != nil {
-		return nil, err
-	}
 	t, err := a.template(q.Context(), q.PathValue("name"))
 	if err != nil {
+		return nil, err
+	}
+	if err := known("policy", in.Policy, t.Policy); err != nil {
 		return nil, err
 	}
 	return a.Plane.Plan(q.Context(), t.ID, dormouse.PolicyChange{Policy: in.Policy, PolicyTerms: in.PolicyTerms})
 }
 
-// isOf refuses a plan of another template than that of the path, and one of rules that are none.
+// isOf refuses a plan of another template than that of the path, and one of rules that are none. What the plan says of the policy
+// before it is never stored, and the stored one may have lost members since.
 func (a *API) isOf(q *request, plan dormouse.PolicyPlan) error {
 	t, err := a.template(q.Context(), q.PathValue("name"))
 	if err == nil && plan.Change.Template.ID != t.ID {
 		err = invalid.New("change.template.id", plan.Change.Template.ID, "must be the template of the path")
 	}
-	return cmp.Or(err, known("change.policy", &plan.Change.Policy), known("change.template.policy", &plan.Change.Template.Policy))
+	return cmp.Or(err, known("change.policy", plan.Change.Policy, t.Policy))
 }
 
 func (a *API) holdTemplate(q *request, in dormouse.Hold) (any, error) {

@@ -56,7 +56,7 @@ func Main() error {
 		return err
 	}
 	b := &box{folder: folder, home: os.Getenv(HomeEnv), name: os.Getenv(NameEnv), began: time.Now()}
-	server := &http.Server{Handler: b, ReadHeaderTimeout: 5 * time.Second, ConnState: b.connection}
+	server := b.server()
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	if err := b.announce("http://" + listener.Addr().String()); err != nil {
 		return err
@@ -96,6 +96,11 @@ func (b *box) note() {
 		fmt.Fprintln(f, os.Getpid(), b.began.Format(time.RFC3339Nano))
 		_ = f.Close()
 	}
+}
+
+// server ends connections on which nothing comes: as long as one is open, the workspace is in use.
+func (b *box) server() *http.Server {
+	return &http.Server{Handler: b, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute, ConnState: b.connection}
 }
 
 // connection counts those that are open.

@@ -7,7 +7,7 @@ FROM (
 		build_initiator, build_error, build_result, build_created_at, build_completed_at, build_due_at,
 		build_ttl_ns, build_run_since, build_deadline, build_max_deadline
 	FROM dormouse.workspaces
-	WHERE id = $1 AND build_number > 0 AND ($2 <= 0 OR build_number < $2)
+	WHERE id = $1 AND build_number > 0 AND ($2::bigint <= 0 OR build_number < $2)
 	UNION ALL
 	(SELECT
 		id, number, version_id, transition, reason, status, initiator, error, result, created_at,
