@@ -175,9 +175,9 @@ func (s *Store) turnReady(ctx context.Context, now time.Time) error {
 			b.Queue(s.sql(turnReadySQL), now, readyPage)
 			return s.send(ctx, &b, func(r pgx.BatchResults) error {
 				skip(r, 1)
-				tag, err := r.Exec()
+				tag, _ := r.Exec()
 				n = tag.RowsAffected()
-				return err
+				return nil
 			})
 		})
 		if err != nil || n < readyPage {
