@@ -85,3 +85,27 @@ func TestExtendAtAutostartOnceForAll(t *testing.T) {
 		t.Errorf("at an occurrence: deadline %v", s.Build.Deadline)
 	}
 }
+
+// Where no occurrence follows any more, the latest is found from the end as well: the search does not begin anew with the first of all.
+func TestTheLatestIsLookedForFromTheEnd(t *testing.T) {
+	first := monday
+	last := first.Add(1000 * time.Minute)
+	asked := 0
+	minutely := func(after time.Time) time.Time {
+		asked++
+		switch next := after.Truncate(time.Minute).Add(time.Minute); {
+		case next.Before(first):
+			return first
+		case next.After(last):
+			return time.Time{}
+		default:
+			return next
+		}
+	}
+	if got := lifecycle.Latest(minutely, first, last.Add(3*time.Minute)); !got.Equal(last) {
+		t.Errorf("it is %v, want %v", got, last)
+	}
+	if asked > 10 {
+		t.Errorf("it asked for %d occurrences", asked)
+	}
+}

@@ -73,10 +73,10 @@ func SetAutostop(autostop *schedule.Cron) Verb {
 }
 
 // moveAutostop moves the deadline of a run whose schedule of stops changes: to the next stop, if nothing else comes before it. A
-// deadline that nobody has moved gives way to what the run has without a schedule, since a stop of it may be long over.
+// deadline that is a stop of the old schedule gives way to what the run has without one.
 func (e *editor) moveAutostop(next *schedule.Cron) {
 	b, old, grace := &e.s.Build, e.s.Build.Deadline, e.grace(HoldStops)
-	if old.Equal(deadlines(&e.s).Deadline) || old.Equal(e.s.Workspace.Autostop.Next(old.Add(-1))) {
+	if old.Equal(e.s.Workspace.Autostop.Next(old.Add(-1))) {
 		without := e.s
 		without.Workspace.Autostop = nil
 		if b.Deadline = deadlines(&without).Deadline; !b.Deadline.IsZero() && !b.Deadline.Equal(old) {

@@ -131,6 +131,7 @@ func TestSetAutostopOfARun(t *testing.T) {
 		"taken back under a cap":         {long(stops("0 18 * * *"), deadlines(at18, at20)), "", at20},
 		"taken back, a TTL to come":      {long(stops("0 18 * * *"), ttl(34*time.Hour), deadline(at18)), "", at20},
 		"taken back, a TTL that is over": {long(stops("0 18 * * *"), ttl(time.Hour), deadline(at18)), "", monday.Add(2 * time.Hour)},
+		"taken back, a TTL ends then":    {long(stops("30 9 * * *"), ttl(23*time.Hour+30*time.Minute), deadline(monday.Add(30*time.Minute))), "", monday.Add(30 * time.Minute)},
 		"taken back at its first stop":   {running(stops("0 18 * * *"), deadline(at18)), "", time.Time{}},
 	} {
 		var next *schedule.Cron

@@ -54,3 +54,10 @@ func (s *Store) corrupt(what string, id uuid.UUID, value string) error {
 	}
 	return nil
 }
+
+// Crons is how many schedules the store keeps.
+func (s *Store) Crons() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.fleet.crons.numbers)
+}

@@ -2,6 +2,8 @@ package memory_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -68,3 +70,41 @@ func TestDumpToWhatIsFull(t *testing.T) {
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// A process of which a dump has only the jobs has no record until it reports.
+func TestRestoreOfJobsOfAnUnknownProcess(t *testing.T) {
+	s, ctx, process := memory.New(), t.Context(), uuid.New()
+	_, err := s.Heartbeat(ctx, queue.Heartbeat{Process: process, Now: monday})
+	must(t, err)
+	jobs, err := s.Enqueue(ctx, monday, []queue.Posting{{Type: "runs"}})
+	must(t, err)
+	_, err = s.Claim(ctx, queue.Claim{
+		Token: uuid.New(), Process: process, Now: monday, Workers: []uuid.UUID{uuid.New()}, Probes: []queue.Probe{{Lane: jobs[0].Lane()}},
+	})
+	must(t, err)
+	var rest []string
+	for line := range strings.Lines(dumpOf(t, s)) {
+		if !strings.Contains(line, `{"process":`) && !strings.Contains(line, `{"end":`) {
+			rest = append(rest, line)
+		}
+	}
+	rest = append(rest, fmt.Sprintf(`{"end":%d}`, len(rest))+"\n")
+	r, err := memory.Restore(strings.NewReader(strings.Join(rest, "")), nil)
+	must(t, err)
+	known := func() int {
+		t.Helper()
+		found, err := r.Processes(ctx, queue.ProcessQuery{Limit: 10})
+		must(t, err)
+		return len(found)
+	}
+	if n := known(); n != 0 {
+		t.Errorf("%d processes are known", n)
+	}
+	_, err = r.Heartbeat(ctx, queue.Heartbeat{Process: process, Now: monday})
+	must(t, err)
+	held, err := r.Jobs(ctx, queue.Filter{Process: process})
+	must(t, err)
+	if n := known(); n != 1 || len(held) != 1 {
+		t.Errorf("%d processes are known when it has reported, and it holds %d jobs", n, len(held))
+	}
+}

@@ -82,6 +82,9 @@ func (l *LowWater) Read(now time.Time) func(first time.Time) time.Time {
 // Write begins a write of a wake, and returns what ends it.
 func (l *LowWater) Write(wake time.Time) func() { return l.low.write(wake) }
 
+// LowWater is where the store would begin to read what is due, zero for the beginning.
+func (s *Store) LowWater() time.Time { return s.low.known() }
+
 // Within is the store within a transaction, with all of its methods.
 func (s *Store) Within(tx pgx.Tx) *Store { return s.WithTx(tx).host.s }
 

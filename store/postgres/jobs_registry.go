@@ -333,15 +333,15 @@ func (s *Store) pruneJob(ctx context.Context, id uuid.UUID, before time.Time) (n
 	}
 	watched, err := pageOf(ctx, s, func(w *bool) []any { return []any{w} }, jobsWatchedSQL)
 	if err != nil {
-		return 0, err
+		return n, err
 	}
 	if watched[0] {
-		return remove(math.MaxInt32 - 1) // the statement counts to one more
+		return remove(math.MaxInt32)
 	}
 	for {
 		lines, err := s.changeUnheld(ctx, aloneWaitSQL, pruneLinesSQL, key(id), before, pruneLines)
 		if err != nil {
-			return 0, err
+			return n, err
 		}
 		if lines < pruneLines {
 			return remove(pruneLines)

@@ -81,6 +81,42 @@ func TestRetiredTagSetReturns(t *testing.T) {
 	}
 }
 
+// A tag set is kept for a day after it was found unused, and it is looked for once an hour.
+func TestRetiredTagSetIsKeptForADay(t *testing.T) {
+	s, pool := open(t)
+	expire(t, s, epoch, []queue.Posting{{Organization: uuid.New(), Type: "build", Tags: tagged(1)}})
+	prune := func(now time.Time, sets, unused int) {
+		t.Helper()
+		_, err := s.PruneJobs(t.Context(), now, 1000)
+		must(t, err)
+		if n, m := count(t, pool, "tag_sets"), retired(t, pool); n != sets || m != unused {
+			t.Errorf("at %v: %d tag sets, of which %d are retired, want %d and %d", now, n, m, sets, unused)
+		}
+	}
+	prune(epoch, 1, 0) // the job has ended just now
+	prune(epoch.Add(time.Hour-time.Microsecond), 1, 0)
+	since := epoch.Add(time.Hour)
+	prune(since, 1, 1)
+	prune(since.Add(24*time.Hour), 1, 1)
+	prune(since.Add(25*time.Hour), 0, 0)
+}
+
+// A job of a process that remembers the number takes its tag set back into use, when that is looked for.
+func TestRetiredTagSetOfARememberedNumber(t *testing.T) {
+	s, pool := open(t)
+	postings := []queue.Posting{{Organization: uuid.New(), Type: "build", Tags: tagged(1)}}
+	expire(t, s, epoch, postings)
+	for hour, want := range []int{1, 0} {
+		_, err := s.PruneJobs(t.Context(), epoch.Add(time.Duration(hour+1)*time.Hour), 1000)
+		must(t, err)
+		if n := retired(t, pool); n != want {
+			t.Errorf("after %d hours %d tag sets are retired, want %d", hour+1, n, want)
+		}
+		_, err = s.Enqueue(t.Context(), epoch, postings)
+		must(t, err)
+	}
+}
+
 func tagged(i int) map[string]string { return map[string]string{"only": fmt.Sprint(i)} }
 
 // expire posts jobs and cancels them before anybody claims one.

@@ -53,9 +53,6 @@ func (l *lowWater) known() time.Time {
 	l.mu.Lock()
 	latest := l.latest
 	l.mu.Unlock()
-	if latest.IsZero() {
-		return time.Time{}
-	}
 	return l.read(latest).from
 }
 

@@ -69,6 +69,51 @@ func TestLowWaterBesideALateWrite(t *testing.T) {
 	}
 }
 
+// Whoever looks at what is due of all shares reads from a bit below the first of it on from then on. Of a share it learns nothing: what
+// others have is below it.
+func TestLooksTeachTheLowWater(t *testing.T) {
+	s, pool := open(t)
+	newFleet(t, s, 2) // due at epoch
+	noon, fresh := epoch.Add(4*time.Hour), over(t, pool)
+	look := func(s *postgres.Store, now time.Time, share lifecycle.Shard, want time.Time) {
+		t.Helper()
+		_, err := s.Due(t.Context(), lifecycle.DueQuery{Now: now, Limit: 1, Shard: share})
+		must(t, err)
+		if got := s.LowWater(); !got.Equal(want) {
+			t.Errorf("at %v it reads from %v on, want %v", now, got, want)
+		}
+	}
+	look(fresh, noon, lifecycle.Shard{Count: 2}, time.Time{})
+	look(fresh, noon, lifecycle.Shard{Count: 1}, epoch.Add(-5*time.Minute))
+	look(s, noon, lifecycle.Shard{}, epoch.Add(-5*time.Minute))
+	exec(t, pool, `UPDATE dormouse.workspaces SET wake_at = NULL`)
+	look(s, noon.Add(time.Second), lifecycle.Shard{}, noon.Add(time.Second-5*time.Minute))
+	exec(t, pool, `UPDATE dormouse.workspaces SET wake_at = $1`, epoch) // by others, and late
+	last := noon.Add(15*time.Minute - time.Microsecond)
+	look(s, last, lifecycle.Shard{}, last.Add(-5*time.Minute))
+	look(s, last.Add(time.Microsecond), lifecycle.Shard{}, epoch.Add(-5*time.Minute))
+}
+
+// The next wake is looked for from there on.
+func TestNextWakeAboveTheLowWater(t *testing.T) {
+	s, pool := open(t)
+	newFleet(t, s, 2)
+	noon := epoch.Add(4 * time.Hour)
+	next := func(want time.Time) {
+		t.Helper()
+		if got, err := s.NextWake(t.Context(), lifecycle.Shard{}); err != nil || !got.Equal(want) {
+			t.Errorf("the next wake is %v, error %v, want %v", got, err, want)
+		}
+	}
+	next(epoch)
+	exec(t, pool, `UPDATE dormouse.workspaces SET wake_at = $1`, noon.Add(time.Hour))
+	wantDue(t, s, noon)
+	exec(t, pool, `UPDATE dormouse.workspaces SET wake_at = $1 WHERE id = (SELECT min(id::text)::uuid FROM dormouse.workspaces)`, epoch) // by others, and late
+	next(noon.Add(time.Hour))
+	exec(t, pool, `UPDATE dormouse.workspaces SET wake_at = $1`, noon.Add(-5*time.Minute))
+	next(noon.Add(-5 * time.Minute))
+}
+
 // What a process with a clock that is behind makes, or wakes by a change of its template, it finds itself.
 func TestLowWaterOfNewWorkspacesAndMarks(t *testing.T) {
 	s, _ := open(t)

@@ -203,6 +203,21 @@ func memberQueryDue(k *memberKit) {
 	k.must(len(got) == 2 && got[0] == before.ID && got[1] == now.ID, "due members are those with a deadline not after the instant, by deadline", "%v", got)
 	got = idsOf(k.members(prewarm.Query{DueBy: k.now, Limit: 1}))
 	k.must(len(got) == 1 && got[0] == before.ID, "a bound keeps the earliest", "%v", got)
+	later := k.get(after.ID)
+	for _, d := range []time.Duration{-2 * time.Hour, time.Hour, 2 * time.Hour} {
+		later.Deadline = k.now.Add(d)
+		k.must(k.put(later)[0], "a deadline moves", "%+v", later)
+		later.Revision++
+		got = idsOf(k.members(prewarm.Query{DueBy: k.now.Add(time.Hour)}))
+		want := []uuid.UUID{before.ID, now.ID}
+		switch {
+		case d < 0:
+			want = slices.Insert(want, 0, later.ID)
+		case d == time.Hour:
+			want = append(want, later.ID)
+		}
+		k.must(slices.Equal(got, want), "a deadline that has moved counts, and the old one does not", "by %v: %v, want %v", d, got, want)
+	}
 }
 
 func memberQueryPick(k *memberKit) {
@@ -249,6 +264,13 @@ func memberRemoved(k *memberKit) {
 	k.must(len(k.members(prewarm.Query{})) == 1, "nor among all", "%d", len(k.members(prewarm.Query{})))
 	granted := k.claim(k.pick(), claimOf("a"), claimOf("b"))
 	k.must(granted[0].Member.ID == other.ID && granted[1].Member.ID == uuid.Nil, "nor claimed", "%+v", granted)
+	shared := k.insert(k.ready(1, of), k.ready(3, of))
+	shared[0].State, shared[0].Deadline = prewarm.Gone, time.Time{}
+	k.must(k.put(shared[0])[0], "one of two members of a resource is removed", "%+v", shared[0])
+	left := idsOf(k.members(queries["its resource"]))
+	k.must(slices.Equal(left, []uuid.UUID{shared[1].ID}), "the other one is found by the resource", "%v", left)
+	shared[1].State, shared[1].Deadline = prewarm.Gone, time.Time{}
+	k.must(k.put(shared[1])[0], "then the other one", "%+v", shared[1])
 	m.Revision = 0
 	again := k.ready(1, of, func(a *prewarm.Member) { a.ID = m.ID })
 	k.insert(again)

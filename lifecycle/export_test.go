@@ -1,0 +1,4 @@
+package lifecycle
+
+// Latest is latest.
+var Latest = latest
