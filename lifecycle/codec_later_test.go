@@ -284,6 +284,23 @@ func TestStateThatCannotBeReadIsNotChanged(t *testing.T) {
 	refused("a hold that a store has changed", err)
 }
 
+// Whatever of an engine cannot be read, somebody receives the topics that it names: events that were not written would be lost. Topics
+// that cannot be read are none.
+func TestTopicsOfAnEngineThatCannotBeRead(t *testing.T) {
+	for text, want := range map[string]lifecycle.Topics{
+		`{"topics":5,"settle_until":"tomorrow"}`: 5, `{"settle_until":7,"topics":5,"later":{}}`: 5, `{"floors":[],"topics":5}`: 5,
+		`{"topics":"all"}`: 0, `{"topics":-1}`: 0, `{"topics":256}`: 0, `7`: 0, `{"topics":5`: 0,
+	} {
+		e := lifecycle.ReadEngine([]byte(text))
+		if e.Topics != want || e.Hold.Until.IsZero() {
+			t.Errorf("%s: topics %v, held until %v", text, e.Topics.List(), e.Hold.Until)
+		}
+		if back, err := e.MarshalState(); err != nil || string(back) != text {
+			t.Errorf("%s: written again as %s, %v", text, back, err)
+		}
+	}
+}
+
 func TestEngineThatCannotBeReadIsNotChanged(t *testing.T) {
 	const text = `{"settle_until":"tomorrow","topics":2}`
 	e := lifecycle.ReadEngine([]byte(text))

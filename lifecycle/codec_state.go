@@ -98,8 +98,8 @@ func (e Engine) keeps() error {
 	return kept.Hold.refuse(e != kept)
 }
 
-// ReadEngine reads a stored Engine, and is for stores. With one that cannot be read nothing may happen; it is written again as
-// [Template.ReadState] says.
+// ReadEngine reads a stored Engine, and is for stores. With one that cannot be read nothing may happen, but that events are written of
+// the topics that it names; it is written again as [Template.ReadState] says.
 func ReadEngine(text []byte) Engine {
 	if len(text) == 0 {
 		return Engine{}
@@ -111,11 +111,22 @@ func ReadEngine(text []byte) Engine {
 		rest, err = unread.Of(text, state)
 	}
 	if err != nil {
-		return Engine{Hold: unreadableHold(err), unread: unread.Whole(text)}
+		return Engine{Hold: unreadableHold(err), Topics: topicsIn(text), unread: unread.Whole(text)}
 	}
 	e := state.Engine
 	e.Hold, e.unread = Hold(state.Hold), rest
 	return e
+}
+
+// topicsIn are the topics that an engine names of which not everything can be read.
+func topicsIn(text []byte) Topics {
+	var engine struct {
+		Topics Topics `json:"topics"`
+	}
+	if err := json.Unmarshal(text, &engine); err != nil {
+		return 0
+	}
+	return engine.Topics
 }
 
 // storedHold is a hold in a stored text. One that cannot be used is no error of what is held.

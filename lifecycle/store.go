@@ -170,9 +170,12 @@ type Outbox interface {
 	// others are claimable from RetryAt on. An event that is no longer there is ignored.
 	SettleEvents(ctx context.Context, now time.Time, deliveries []Delivery) error
 	// PruneEvents removes events of the given topics whose At is before an instant, claimed or not and at most limit, and
-	// returns them ordered by Seq. Of a workspace and topic it removes the first ones. It may look at the first limit
-	// events only, so an old event behind younger ones may stay until those are old too. Fewer than limit events mean that
-	// nothing is left to remove for now.
+	// returns them ordered by Seq; with an error those that it has removed before. Of a workspace and topic it removes the
+	// first ones. In each topic it may look no further than to limit events in a row that are not old, so an old event
+	// behind those may stay until they are old too. What one topic keeps is in the way of no other, and an event that cannot
+	// be removed, because a table of the host refers to it, say, in the way of none. One that cannot be read is removed by
+	// its age like the others, but neither returned nor counted. Fewer than limit events mean that nothing is left to remove
+	// for now.
 	PruneEvents(ctx context.Context, before time.Time, topics []Topic, limit int) ([]Event, error)
 }
 

@@ -197,7 +197,10 @@ func TestPruning(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(f *fleet, start time.Time) {
-				store, log := c.store, &logs{}
+				store, log, events := c.store, &logs{}, 0
+				for _, n := range store.events {
+					events += n
+				}
 				store.Store, store.before = f.store, map[string]time.Time{}
 				c.cfg.Logger = log.logger()
 				_, stop := f.run(c.cfg, store)
@@ -206,6 +209,9 @@ func TestPruning(t *testing.T) {
 				calls, before := store.called()
 				if !slices.Equal(calls, c.calls) || log.count("level=WARN", "doing=prune") != c.logs {
 					t.Errorf("calls %v, %d lines of the log", calls, log.count("level=WARN", "doing=prune"))
+				}
+				if told := log.count("event pruned undelivered"); told != events {
+					t.Errorf("%d events are told of, want %d: also those before a failure", told, events)
 				}
 				for what, at := range before {
 					if kept := map[string]time.Duration{"builds": 24 * time.Hour, "events": 48 * time.Hour}[what]; !at.Equal(start.Add(-kept)) {

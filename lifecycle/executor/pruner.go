@@ -68,12 +68,12 @@ func (p *pruner) pruneEvents(ctx context.Context) error {
 	before := p.ago(p.eventRetention)
 	for {
 		events, err := p.PruneEvents(ctx, before, prunable.List(), prunePage)
-		if err != nil {
-			return fmt.Errorf("prune events: %w", err)
-		}
 		for _, e := range events {
 			p.metrics.pruned(e.Topic)
 			p.logger.WarnContext(ctx, "executor: event pruned undelivered", "event", e.Key(), "at", e.At, "attempts", e.Attempt)
+		}
+		if err != nil {
+			return fmt.Errorf("prune events: %w", err)
 		}
 		if len(events) < prunePage {
 			return nil

@@ -52,13 +52,19 @@ func validCost(field string, cost float64) error {
 	return nil
 }
 
-// validSpan refuses an end that is not after its beginning, and instants of years that JSON cannot say.
+// longestSpan is in years. Something is counted for each of its minutes, and no memory is enough for all there are.
+const longestSpan = 10
+
+// validSpan refuses an end that is not after its beginning, or too far from it, and instants of years that JSON cannot say.
 func validSpan(from, until time.Time) error {
 	if err := cmp.Or(schedule.ValidateInstant("from", from.UTC()), schedule.ValidateInstant("until", until.UTC())); err != nil {
 		return err
 	}
 	if !until.After(from) {
 		return invalid.New("until", until, "must be after from, %v", from)
+	}
+	if until.After(from.AddDate(longestSpan, 0, 0)) {
+		return invalid.New("until", until, "must be at most %d years after from, %v", longestSpan, from)
 	}
 	return nil
 }
@@ -142,7 +148,8 @@ func (r Result) waits() int { return r.Cold - (r.Hits - r.FirstHits) }
 //
 // The time is linear in the members, the candidates, and what happens to each: about a microsecond for each build, end of
 // a job, tick that finds something, and report of activity. The memory is 16 bytes for each minute and candidate, plus 16
-// for each claim where a candidate has a pool. The error names what in the arguments cannot be used.
+// for each claim where a candidate has a pool, so until is at most ten years after from. The error names what in the arguments cannot
+// be used.
 func Simulate(fleet iter.Seq[Member], from, until time.Time, candidates []Candidate, c SimulateConfig) (Simulation, error) {
 	if err := cmp.Or(c.validate(), validSpan(from, until)); err != nil {
 		return Simulation{}, err

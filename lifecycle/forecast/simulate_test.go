@@ -241,6 +241,24 @@ func TestSimulateRefusesWhatMakesNoSense(t *testing.T) {
 	}
 }
 
+// A span has a bound: what is counted for each minute of eight thousand years is more than any memory holds.
+func TestSpanHasABound(t *testing.T) {
+	none := slices.Values([]forecast.Member(nil))
+	for until, ok := range map[time.Time]bool{monday.AddDate(10, 0, 0): true, monday.AddDate(10, 0, 0).Add(time.Nanosecond): false} {
+		plan := planFor(stopped(), func(*lifecycle.Policy) {})
+		plan.Change.At = monday
+		for what, err := range map[string]error{
+			"Simulate":    second(forecast.Simulate(none, monday, until, nil, forecast.SimulateConfig{})),
+			"Forecast":    second(forecast.Forecast(slices.Values([]lifecycle.Snapshot(nil)), learn(monday, nil), monday, until, forecast.ForecastConfig{Draws: 1})),
+			"ComparePlan": second(forecast.ComparePlan(plan, slices.Values([]lifecycle.Snapshot(nil)), until, forecast.PlanConfig{})),
+		} {
+			if errors.Is(err, invalid.Err) == ok || !ok && !strings.Contains(err.Error(), "10 years") {
+				t.Errorf("%s until %v: %v", what, until, err)
+			}
+		}
+	}
+}
+
 func TestFrontier(t *testing.T) {
 	s := forecast.Simulation{Results: []forecast.Result{
 		{Name: "dear", Hours: 100, Sessions: 10, Cold: 1},

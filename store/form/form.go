@@ -3,6 +3,7 @@
 package form
 
 import (
+	"encoding/json"
 	"time"
 	"unicode/utf8"
 
@@ -26,6 +27,18 @@ func FromMicros(us int64) time.Time { return micros.Within(time.UnixMicro(us).UT
 // and without hidden ones, line breaks as blanks. What is not becomes U+FFFD, because an error message must not keep its row from
 // being written, whatever it holds.
 func Text(s string) string { return text.Plain(s) }
+
+// EventAt is when an event was written that is kept as JSON; known is false where the document does not say. So an outbox prunes by age
+// what it cannot read otherwise, because a later version wrote it.
+func EventAt(event []byte) (at time.Time, known bool) {
+	var e struct {
+		At *time.Time `json:"at"`
+	}
+	if err := json.Unmarshal(event, &e); err != nil || e.At == nil {
+		return time.Time{}, false
+	}
+	return *e.At, true
+}
 
 // PrefixEnd returns the first text, byte by byte, after all texts that begin with a prefix, which must be UTF-8; "" if there
 // is none. With it a search for a prefix is a range of an index.

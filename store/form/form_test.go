@@ -54,3 +54,22 @@ func FuzzPrefixEnd(f *testing.F) {
 		}
 	})
 }
+
+// What does not say when it was written has no age, whatever else it says.
+func TestEventAt(t *testing.T) {
+	at := time.Date(2026, 3, 2, 8, 0, 0, 123000, time.UTC)
+	for body, want := range map[string]time.Time{
+		`{"at":"2026-03-02T08:00:00.000123Z"}`:                              at,
+		`{"topic":"of a later version","at":"2026-03-02T08:00:00.000123Z"}`: at,
+		`{"at":"0001-01-01T00:00:00Z"}`:                                     {},
+	} {
+		if got, known := form.EventAt([]byte(body)); !known || !got.Equal(want) {
+			t.Errorf("%s: %v, known %t", body, got, known)
+		}
+	}
+	for _, body := range []string{``, `null`, `7`, `{}`, `{"at":null}`, `{"at":"a day of spring"}`, `{"at":7}`, `{"at":"2026-03-02T08:00:00Z"`} {
+		if got, known := form.EventAt([]byte(body)); known {
+			t.Errorf("%s: %v", body, got)
+		}
+	}
+}

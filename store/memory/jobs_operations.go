@@ -28,7 +28,7 @@ func (s *Jobs) ListJobs(_ context.Context, q queue.JobQuery) (queue.JobPage, err
 			found = append(found, j)
 		}
 	}
-	slices.SortFunc(found, func(a, b *job) int { return queue.PlaceOf(b.Job).Compare(queue.PlaceOf(a.Job)) })
+	slices.SortFunc(found, latestFirst)
 	var all queue.StateJobs
 	for _, j := range found[:min(len(found), q.Limit+1)] {
 		row := j.Job
@@ -38,18 +38,32 @@ func (s *Jobs) ListJobs(_ context.Context, q queue.JobQuery) (queue.JobPage, err
 	return q.PageOf([]queue.StateJobs{all}), nil
 }
 
-// CountJobs implements [queue.Operations]. It counts all.
-func (s *Jobs) CountJobs(_ context.Context, q queue.JobQuery, _ int) (queue.JobCounts, error) {
+func latestFirst(a, b *job) int { return queue.PlaceOf(b.Job).Compare(queue.PlaceOf(a.Job)) }
+
+// CountJobs implements [queue.Operations]. It has no index: a count costs one step for each job in the store.
+func (s *Jobs) CountJobs(_ context.Context, q queue.JobQuery, countTo int) (queue.JobCounts, error) {
 	q, err := q.Normalize()
 	if err != nil {
 		return queue.JobCounts{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	counts := queue.JobCounts{States: make(map[queue.State]int)}
+	inReach := queue.JobQuery{Organization: q.Organization, States: q.States, From: q.From, Until: q.Until}
+	ofState := map[queue.State][]*job{}
 	for _, j := range s.jobs {
-		if q.Selects(j.Job) {
-			counts.States[j.State]++
+		if inReach.Selects(j.Job) {
+			ofState[j.State] = append(ofState[j.State], j)
+		}
+	}
+	counts := queue.JobCounts{States: make(map[queue.State]int)}
+	for state, all := range ofState {
+		slices.SortFunc(all, latestFirst)
+		looked := all[:min(len(all), max(countTo, 1))]
+		counts.Partial = counts.Partial || len(looked) < len(all)
+		for _, j := range looked {
+			if q.Selects(j.Job) {
+				counts.States[state]++
+			}
 		}
 	}
 	return counts, nil

@@ -12,7 +12,9 @@ import (
 )
 
 // lockOrganizationSQL is held until the transaction ends. Only claims with limits take it. It is a statement of its own
-// before the others, so that what they see includes everything that the claim before has started.
+// before the others, so that what they see includes everything that the claim before has started. A process that stands still with it,
+// stopped by its system or out of reach behind a dead connection, must not keep those of all others: who waits for it does so in parts
+// that end, see batchSteadySQL, and then says whose turn it is.
 const lockOrganizationSQL = `SELECT pg_advisory_xact_lock(hashtextextended($1 || $2::uuid::text, 0))`
 
 // readCommitted is for transactions whose later statements must see what was committed while an earlier one waited for a
@@ -129,7 +131,7 @@ func (s *Store) startChosen(ctx context.Context, tx pgx.Tx, l *claimedList, chos
 func (s *Store) openChooser(ctx context.Context, tx pgx.Tx, c queue.Claim) (*chooser, error) {
 	org := key(*organizationOf(&c))
 	var b pgx.Batch
-	b.Queue(steadySQL)
+	b.Queue(batchSteadySQL)
 	b.Queue(s.sql(lockOrganizationSQL), s.cfg.Schema, org)
 	b.Queue(s.sql(aliveSQL), key(c.Process))
 	b.Queue(s.sql(runningSQL), org)

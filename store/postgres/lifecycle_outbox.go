@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -33,33 +32,6 @@ func (s *Store) readEvents(ctx context.Context, rows pgx.Rows) ([]lifecycle.Even
 	})
 	slices.SortFunc(events, func(a, b lifecycle.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	return events, err
-}
-
-// pruneEventsSQL looks at the first events only: they are the oldest, up to the clocks of those who wrote them.
-const pruneEventsSQL = `
-	WITH first AS (
-		SELECT e.seq, e.body FROM dormouse.events e
-		WHERE e.topic = ANY ($1::smallint[])
-		ORDER BY e.seq
-		LIMIT $3
-		FOR UPDATE SKIP LOCKED
-	)
-	DELETE FROM dormouse.events e USING first
-	WHERE e.seq = first.seq AND (first.body->>'at')::timestamptz < $2
-	RETURNING e.seq, e.attempt, e.body`
-
-// PruneEvents implements [lifecycle.Outbox]. A call whose answer is lost is not repeated: nobody would learn what it
-// deleted.
-func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) (events []lifecycle.Event, err error) {
-	err = s.do(ctx, once, func(ctx context.Context) error {
-		rows, _ := s.db.Query(ctx, s.sql(pruneEventsSQL), topicNumbers(topics), before, limit)
-		events, err = s.readEvents(ctx, rows)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("prune events: %w", err)
-	}
-	return events, nil
 }
 
 func topicNumbers(topics []lifecycle.Topic) []int16 {

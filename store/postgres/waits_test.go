@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -166,5 +167,51 @@ func (h *hostCall) wantUsable(t *testing.T) {
 		SELECT concat_ws(' ', current_setting('lock_timeout'), current_setting('enable_seqscan'), current_setting('plan_cache_mode'))`).Scan(&own))
 	if own != "7s on auto" {
 		t.Errorf("the host's settings are %s now", own)
+	}
+}
+
+// A claim under limits that stands still in another process, with the turn of its organization, keeps no other organization's jobs, and
+// those of its own no longer than a bound: then the claim says what it waited for.
+func TestClaimBesideAClaimThatStandsStill(t *testing.T) {
+	s, pool := open(t)
+	still, other, process := uuid.New(), uuid.New(), uuid.New()
+	_, err := s.Heartbeat(t.Context(), queue.Heartbeat{Process: process, Now: epoch})
+	must(t, err)
+	_, err = s.Enqueue(t.Context(), epoch, []queue.Posting{
+		{ID: uuid.New(), Organization: still, Type: "build"}, {ID: uuid.New(), Organization: other, Type: "build"},
+	})
+	must(t, err)
+	claim := func(org uuid.UUID) (queue.Claimed, error) {
+		return s.Claim(t.Context(), queue.Claim{
+			Token: uuid.New(), Process: process, Now: epoch, Workers: []uuid.UUID{uuid.New()}, Secrets: []queue.SecretHash{queue.NewSecret().Hash()},
+			Limits: queue.Limits{PerTenant: 9}, Probes: []queue.Probe{{Lane: queue.Lane{Organization: org, Type: "build"}}},
+		})
+	}
+	release := holds(t, pool, `SELECT pg_advisory_xact_lock(hashtextextended($1 || $2::uuid::text, 0))`, postgres.DefaultSchema, still)
+	claimed, err := claim(other)
+	must(t, err)
+	if len(claimed.Jobs) != 1 {
+		t.Errorf("another organization got %d jobs", len(claimed.Jobs))
+	}
+	answers := make(chan error, 1)
+	go func() {
+		_, err := claim(still)
+		answers <- err
+	}()
+	select {
+	case err := <-answers:
+		if !errors.Is(err, lifecycle.ErrUnavailable) || queue.IsAnswer(err) || !strings.Contains(err.Error(), "turn of organization "+still.String()) {
+			t.Errorf("beside one that stands still: %v", err)
+		}
+		release()
+	case <-time.After(30 * time.Second):
+		t.Error("the claim waits without a bound")
+		release()
+		<-answers
+	}
+	claimed, err = claim(still)
+	must(t, err)
+	if len(claimed.Jobs) != 1 {
+		t.Errorf("afterwards %d jobs", len(claimed.Jobs))
 	}
 }

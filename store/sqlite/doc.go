@@ -16,10 +16,14 @@
 //   - Waiting for another process ends with the call's context, or after Config.BusyTimeout. Then, and when the file
 //     cannot be reached, or was closed, the error wraps [lifecycle.ErrUnavailable] and names the file and the cause: a full disk, a
 //     quota, a file that cannot be written, a lock that somebody holds. When that is over, all goes on without a new process.
-//   - A file that was deleted or replaced while it was open is read and written no more, since nobody would find what is in it,
-//     until it is put back or the process begins anew. SQLite itself does not notice it.
+//   - A file that was deleted, replaced by another or emptied while it was open is read and written no more, since nobody would
+//     find what is in it, until it is put back or the process begins anew; and written no more if one of the files beside it was
+//     deleted (-wal or -shm), until all processes have ended in order and begun anew. SQLite itself does not notice it. Nor
+//     does anybody notice that another database was copied into the file, or that a link leads elsewhere: do neither while it is open.
 //   - A new policy or a suspended owner outdates every decision at once and in one write; the wakes of the workspaces
 //     follow in short transactions, which the next reader of what is due completes should the writer die among them.
+//
+// It needs a database in UTF-8, in which names are ordered and found as in other stores, and any journal but OFF. Others it refuses.
 //
 // What it does not do: it starts no goroutine, reads no clock for what it stores, divides nothing among replicas, and
 // notifies watchers only of what its own process wrote. A file on a network share has no writer that is safe.

@@ -131,16 +131,17 @@ func TestReadingBeforeReplacing(t *testing.T) {
 
 // A store whose tables cannot be looked at does not take them for missing.
 func TestTablesThatCannotBeRead(t *testing.T) {
-	for _, words := range []string{"FROM sqlite_schema", "max(min_reader)"} {
-		_, d, path := faulty(t)
-		s := faultyStore(t, d, path)
+	for _, words := range []string{"FROM sqlite_schema", "max(min_reader)", "PRAGMA encoding", "PRAGMA journal_mode"} {
+		known, d, _ := faulty(t)
+		s, err := sqlite.New(known.DB(), sqlite.Config{}) // as one of a process that begins
+		must(t, err)
 		d.meanwhile(func(text string) error {
 			if !strings.HasPrefix(text, "PREPARE") && strings.Contains(text, words) {
 				return errFault
 			}
 			return nil
 		})
-		_, err := s.Engine(t.Context())
+		_, err = s.Engine(t.Context())
 		if !errors.Is(err, errFault) || strings.Contains(err.Error(), "Migrate") {
 			t.Errorf("%s: %v", words, err)
 		}

@@ -98,6 +98,9 @@ func (h *hostTx) locking(ctx context.Context) (*tx, error) {
 		}
 		return err
 	})
+	if err == nil {
+		err = h.s.ofFile(t.whole())
+	}
 	h.locked = err == nil
 	return t, err
 }

@@ -159,14 +159,14 @@ func pruneJobs(before time.Time) pruning[uuid.UUID] {
 	var watched bool
 	return pruning[uuid.UUID]{
 		what: "job",
-		page: func(t *tx, limit, passed int) ([]uuid.UUID, error) {
+		page: func(t *tx, limit int, passed []uuid.UUID) ([]uuid.UUID, error) {
 			left = pruneLines
 			if _, err := t.queryRow(jobsWatched, nil, &watched); err != nil {
 				return nil, err
 			}
 			return keys(t, func(id *uuid.UUID) []any { return []any{id} }, `
 				SELECT id FROM {jobs} INDEXED BY {jobs_ended} WHERE state >= 3 AND ended_at < ? ORDER BY ended_at, rowid LIMIT ? OFFSET ?`,
-				micros(before), limit, passed)
+				micros(before), limit, len(passed))
 		},
 		remove: func(t *tx, id uuid.UUID) (bool, error) {
 			if left <= 0 {

@@ -62,10 +62,10 @@ type buildKey struct {
 func pruneBuilds(before time.Time) pruning[buildKey] {
 	return pruning[buildKey]{
 		what: "build",
-		page: func(t *tx, limit, passed int) ([]buildKey, error) {
+		page: func(t *tx, limit int, passed []buildKey) ([]buildKey, error) {
 			return keys(t, func(b *buildKey) []any { return []any{&b.workspace, &b.number} }, `
 				SELECT workspace_id, number FROM {builds} INDEXED BY {builds_completed} WHERE completed_at < ?
-				ORDER BY completed_at, workspace_id, number LIMIT ? OFFSET ?`, micros(before), limit, passed)
+				ORDER BY completed_at, workspace_id, number LIMIT ? OFFSET ?`, micros(before), limit, len(passed))
 		},
 		remove: func(t *tx, b buildKey) (bool, error) {
 			return true, t.execOne(`DELETE FROM {builds} WHERE workspace_id = ? AND number = ?`, blob(b.workspace), b.number)
@@ -78,10 +78,10 @@ func pruneBuilds(before time.Time) pruning[buildKey] {
 func pruneWorkspaces(before time.Time) pruning[uuid.UUID] {
 	return pruning[uuid.UUID]{
 		what: "deleted workspace",
-		page: func(t *tx, limit, passed int) ([]uuid.UUID, error) {
+		page: func(t *tx, limit int, passed []uuid.UUID) ([]uuid.UUID, error) {
 			return keys(t, func(id *uuid.UUID) []any { return []any{id} }, `
 				SELECT id FROM {workspaces} INDEXED BY {workspaces_deleted} WHERE deleted = 1 AND build_completed_at < ?
-				ORDER BY build_completed_at, rowid LIMIT ? OFFSET ?`, micros(before), limit, passed)
+				ORDER BY build_completed_at, rowid LIMIT ? OFFSET ?`, micros(before), limit, len(passed))
 		},
 		remove: func(t *tx, id uuid.UUID) (bool, error) {
 			_, err := t.exec(`DELETE FROM {builds} WHERE workspace_id = ?`, blob(id))

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -46,82 +44,25 @@ func (s *Store) record(t *tx) error {
 	return nil
 }
 
-func topicList(topics []lifecycle.Topic) string {
-	numbers := make([]string, len(topics))
-	for i, t := range topics {
-		numbers[i] = fmt.Sprint(uint8(t))
-	}
-	return "[" + strings.Join(numbers, ",") + "]"
-}
-
-// scanEvent reads an event. One that cannot be read, because a later version wrote it, say, is not ok; it has its number
-// and its age all the same, so that it is leased and pruned like the others and holds up only its own workspace and topic.
+// scanEvent reads an event. One that cannot be read, because a later version wrote it, say, is not ok; it has its number all the
+// same, so that it is leased like the others and holds up only its own workspace and topic.
 func (t *tx) scanEvent(r rows) (e lifecycle.Event, ok bool, err error) {
 	var seq, attempt int64
 	var body []byte
 	if err := r.Scan(&seq, &attempt, &body); err != nil {
 		return e, false, err
 	}
-	unreadable := json.Unmarshal(body, &e)
-	if unreadable != nil {
-		t.s.cfg.Logger.ErrorContext(t.ctx, "sqlite: stored event cannot be read", "seq", seq, "error", unreadable)
-		e = lifecycle.Event{At: ageOf(body)}
+	e, ok = t.decodeEvent(seq, attempt, body)
+	return e, ok, nil
+}
+
+func (t *tx) decodeEvent(seq, attempt int64, body []byte) (e lifecycle.Event, ok bool) {
+	err := json.Unmarshal(body, &e)
+	if err != nil {
+		t.s.cfg.Logger.ErrorContext(t.ctx, "sqlite: stored event cannot be read", "seq", seq, "error", err)
 	}
 	e.Seq, e.Attempt = seq, int(attempt)
-	return e, unreadable == nil, nil
-}
-
-// ageOf is when an event that cannot be read was written, zero if even that is not known.
-func ageOf(body []byte) time.Time {
-	var age struct {
-		At time.Time `json:"at"`
-	}
-	_ = json.Unmarshal(body, &age)
-	return age.At
-}
-
-// PruneEvents implements [lifecycle.Outbox].
-func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, limit int) (old []lifecycle.Event, err error) {
-	err = s.write(ctx, func(t *tx) error {
-		old, err = t.pruneEvents(before, topicList(topics), limit)
-		return err
-	})
-	if err != nil {
-		return nil, unavailable(err, "prune events before %v", before)
-	}
-	return old, nil
-}
-
-// pruneEvents looks at the first events only: they are the oldest, up to the clocks of those who wrote them.
-func (t *tx) pruneEvents(before time.Time, topics string, limit int) ([]lifecycle.Event, error) {
-	var old []lifecycle.Event
-	var dropped []int64
-	const first = `SELECT seq, attempt, body FROM {events} WHERE topic IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?`
-	err := t.query(first, func(r rows) error {
-		e, ok, err := t.scanEvent(r)
-		if e.At.Before(before) && (ok || !e.At.IsZero()) {
-			dropped = append(dropped, e.Seq)
-			if ok {
-				old = append(old, e)
-			}
-		}
-		return err
-	}, topics, limit)
-	if err != nil {
-		return nil, err
-	}
-	for _, seq := range dropped {
-		gone, err := t.attempt(func() (bool, error) {
-			return true, t.execOne(`DELETE FROM {events} WHERE seq = ?`, seq)
-		})
-		if err != nil {
-			return nil, err
-		}
-		if !gone { // something of the host keeps it
-			old = slices.DeleteFunc(old, func(e lifecycle.Event) bool { return e.Seq == seq })
-		}
-	}
-	return old, nil
+	return e, err == nil
 }
 
 // SettleEvents implements [lifecycle.Outbox].

@@ -300,13 +300,14 @@ func TestPreparingFails(t *testing.T) {
 
 // Where the file is cannot be found out: nothing is taken for checked.
 func TestFileThatCannotBeFound(t *testing.T) {
-	_, d, path := faulty(t)
-	s := faultyStore(t, d, path)
+	known, d, _ := faulty(t)
+	s, err := sqlite.New(known.DB(), sqlite.Config{}) // as one of a process that begins
+	must(t, err)
 	d.beforeStatement("database_list", 1, func() error { return errFault })
 	if _, err := s.Engine(t.Context()); !errors.Is(err, errFault) {
 		t.Errorf("error %v", err)
 	}
-	_, err := s.Engine(t.Context())
+	_, err = s.Engine(t.Context())
 	must(t, err)
 }
 

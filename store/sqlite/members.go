@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -227,16 +228,25 @@ func (t *tx) namedMembers(q prewarm.Query) (found []prewarm.Member, err error) {
 		}
 		found = append(found, some...)
 	}
-	slices.SortFunc(found, func(a, b prewarm.Member) int {
-		if c := a.Deadline.Compare(b.Deadline); c != 0 && !q.DueBy.IsZero() {
-			return c
-		}
-		return slices.Compare(a.ID[:], b.ID[:])
-	})
+	slices.SortFunc(found, func(a, b prewarm.Member) int { return compareMembers(&q, &a, &b) })
 	if q.Limit > 0 && len(found) > q.Limit {
 		found = found[:q.Limit]
 	}
 	return found, nil
+}
+
+// compareMembers is the order of the answer to a query, which queryMembers writes.
+func compareMembers(q *prewarm.Query, a, b *prewarm.Member) int {
+	ids := slices.Compare(a.ID[:], b.ID[:])
+	switch {
+	case !q.DueBy.IsZero():
+		return cmp.Or(a.Deadline.Compare(b.Deadline), ids)
+	case q.Pick == nil:
+		return ids
+	case q.Pick.Freshest:
+		return -cmp.Or(a.ReadyAt.Compare(b.ReadyAt), ids)
+	}
+	return cmp.Or(a.ReadyAt.Compare(b.ReadyAt), ids)
 }
 
 // queryMembers writes the statement of a query.

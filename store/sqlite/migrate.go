@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 
+	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/store/migrate"
 )
 
@@ -39,7 +40,11 @@ func migrationsOf(prefix string) (*migrate.Set, error) {
 // the same time: all that is missing is applied in one transaction under the write lock. Tables that this library cannot
 // work with because they are newer are a [*migrate.VersionError].
 func (s *Store) Migrate(ctx context.Context) error {
-	return unavailable(s.migrations.Migrate(ctx, tables{s}), "migrate SQLite store")
+	err := s.migrations.Migrate(ctx, tables{s})
+	if err == nil {
+		err = s.ready(ctx) // from now on the file is known
+	}
+	return unavailable(err, "migrate SQLite store")
 }
 
 // ready makes sure, once, that this code may work on the tables, and each time that they are where they were.
@@ -132,6 +137,9 @@ type rowQuerier interface {
 }
 
 func (s *Store) applied(ctx context.Context, q rowQuerier) (have migrate.Applied, err error) {
+	if err := suits(ctx, q); err != nil {
+		return have, err
+	}
 	var tables int
 	err = q.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?`,
 		s.text(`{migrations}`)).Scan(&tables)
@@ -141,4 +149,23 @@ func (s *Store) applied(ctx context.Context, q rowQuerier) (have migrate.Applied
 	err = q.QueryRowContext(ctx, s.text(`SELECT coalesce(max(version), 0), coalesce(max(min_reader), 0) FROM {migrations}`)).
 		Scan(&have.Version, &have.MinReader)
 	return have, err
+}
+
+// suits refuses a database on which this code does not do what it promises: in another encoding texts are ordered, and found by how they
+// begin, in another way; and without any journal nothing that was begun can be taken back.
+func suits(ctx context.Context, q rowQuerier) error {
+	var encoding, journal string
+	if err := q.QueryRowContext(ctx, `PRAGMA encoding`).Scan(&encoding); err != nil {
+		return err
+	}
+	if encoding != "UTF-8" {
+		return invalid.New("db: PRAGMA encoding", encoding, "must be UTF-8")
+	}
+	if err := q.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&journal); err != nil {
+		return err
+	}
+	if journal == "off" {
+		return invalid.New("db: PRAGMA journal_mode", journal, "must be another one, WAL for the best: nothing could be rolled back")
+	}
+	return nil
 }

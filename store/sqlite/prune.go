@@ -11,10 +11,12 @@ import (
 // transaction for each of them.
 type pruning[K any] struct {
 	what string
-	// page finds rows, in an order that does not change, behind so many as were passed over.
-	page func(t *tx, limit, passed int) ([]K, error)
+	// page finds rows, in an order that does not change, behind those that were passed over.
+	page func(t *tx, limit int, passed []K) ([]K, error)
 	// remove deletes a row, or as much of what belongs to it as the transaction may still delete.
 	remove func(t *tx, k K) (whole bool, err error)
+	// removed hears of the rows that a transaction has deleted, once it is committed. It may be nil.
+	removed func([]K)
 }
 
 // refusals are the rows that were passed over.
@@ -31,10 +33,11 @@ func (r *refusals) add(row any, why error) {
 
 // run deletes until limit rows have gone or none is left that can go.
 func (p pruning[K]) run(ctx context.Context, s *Store, limit int) (n int, err error) {
-	var passed refusals
+	var passed []K
+	var refused refusals
 	defer func() {
-		if passed.n > 0 {
-			s.cfg.Logger.WarnContext(ctx, "sqlite: rows cannot be pruned", "what", p.what, "rows", passed.n, "first", passed.first)
+		if refused.n > 0 {
+			s.cfg.Logger.WarnContext(ctx, "sqlite: rows cannot be pruned", "what", p.what, "rows", refused.n, "first", refused.first)
 		}
 	}()
 	for size := limit; n < limit; {
@@ -42,12 +45,13 @@ func (p pruning[K]) run(ctx context.Context, s *Store, limit int) (n int, err er
 			return n, err
 		}
 		size = min(size, limit-n)
-		page, gone, err := p.some(ctx, s, size, passed.n)
+		page, gone, err := p.some(ctx, s, size, passed)
 		switch {
 		case rejects(err) && len(page) > 1:
 			size = len(page) / 2
 		case rejects(err) && len(page) == 1:
-			passed.add(page[0], err)
+			passed = append(passed, page[0])
+			refused.add(page[0], err)
 		case err != nil:
 			return n, err
 		case gone == len(page) && gone < size:
@@ -60,7 +64,7 @@ func (p pruning[K]) run(ctx context.Context, s *Store, limit int) (n int, err er
 }
 
 // some is one transaction.
-func (p pruning[K]) some(ctx context.Context, s *Store, limit, passed int) (page []K, gone int, err error) {
+func (p pruning[K]) some(ctx context.Context, s *Store, limit int, passed []K) (page []K, gone int, err error) {
 	err = s.write(ctx, func(t *tx) (err error) {
 		gone = 0
 		if page, err = p.page(t, limit, passed); err != nil {
@@ -73,6 +77,9 @@ func (p pruning[K]) some(ctx context.Context, s *Store, limit, passed int) (page
 		}
 		return nil
 	})
+	if err == nil && p.removed != nil {
+		p.removed(page[:gone])
+	}
 	return page, gone, err
 }
 

@@ -136,7 +136,13 @@ func (s *Store) within(ctx context.Context, t *tx, lock *sql.Stmt, do func(*tx) 
 			panic(p)
 		}
 	}()
-	if err := do(t); err != nil {
+	if lock != nil {
+		err = t.whole()
+	}
+	if err == nil {
+		err = do(t)
+	}
+	if err != nil {
 		abandon(conn, t.tx)
 		return err
 	}

@@ -204,8 +204,18 @@ func faultyWorkspaces(f *faultFixture) {
 		return f.s.SettleEvents(ctx, epoch, []lifecycle.Delivery{{Seq: claimed[0].Seq}})
 	})
 	later := epoch.AddDate(1, 0, 0)
-	f.call("PruneEvents", failing(func(ctx context.Context) ([]lifecycle.Event, error) { return f.s.PruneEvents(ctx, later, topics, 10) }))
-	f.parts = true // the builds of one kind after those of the other
+	before, err := f.s.Backlog(f.ctx, later)
+	f.must(err)
+	pruned := 0
+	f.parts = true // the events of one topic after those of the other, and builds of one kind after those of the other
+	f.call("PruneEvents", func(ctx context.Context) error {
+		events, err := f.s.PruneEvents(ctx, later, topics, 10)
+		pruned += len(events)
+		return err
+	})
+	after, err := f.s.Backlog(f.ctx, later)
+	f.must(err)
+	f.rule(pruned > 0 && pruned == before.Events-after.Events, "PruneEvents returns what it has removed, also before an error: got %d, of %d are left %d", pruned, before.Events, after.Events)
 	f.call("PruneBuilds", failing(func(ctx context.Context) (int, error) { return f.s.PruneBuilds(ctx, later, 10) }))
 	f.parts = false
 	f.call("Backlog", failing(func(ctx context.Context) (lifecycle.Backlog, error) { return f.s.Backlog(ctx, later) }))

@@ -19,6 +19,7 @@ var jobListTests = []jobTest{
 	{"Empty", listEmpty},
 	{"OneOrganizationOnly", listNil},
 	{"Refused", listRefused},
+	{"CountTo", listCountTo},
 	{"OnlyOrganization", listOfTheOnlyOrganization},
 	{"WithoutPayload", listWithoutPayload},
 	{"Random", listRandom},
@@ -57,6 +58,32 @@ func listEmpty(k *jobKit) {
 	counts, err := k.store.CountJobs(k.ctx, queue.JobQuery{Organization: k.org}, 10)
 	k.noError(err, "CountJobs")
 	k.must(len(counts.States) == 0 && !counts.Partial, "an organization without jobs has no counts", "%+v", counts)
+}
+
+// listCountTo: of each state the latest jobs are looked at, whatever the query selects of them, and the answer says so.
+func listCountTo(k *jobKit) {
+	old, young := uuid.New(), uuid.New()
+	for i, tenant := range []uuid.UUID{old, old, young} {
+		k.now = k.now.Add(time.Duration(i) * time.Second)
+		k.enqueue(k.posting(func(p *queue.Posting) { p.Tenant = tenant }))
+	}
+	k.cancel("no longer wanted", k.enqueue(k.posting())...)
+	for _, c := range []struct {
+		countTo         int
+		q               queue.JobQuery
+		pending, others int
+		partial         bool
+	}{
+		{-1, queue.JobQuery{}, 1, 1, true}, {0, queue.JobQuery{}, 1, 1, true}, {2, queue.JobQuery{}, 2, 1, true}, {4, queue.JobQuery{}, 3, 1, false},
+		{2, queue.JobQuery{Tenant: old}, 1, 0, true}, {2, queue.JobQuery{Tenant: young}, 1, 0, true}, {2, queue.JobQuery{Type: "another"}, 0, 0, true},
+		{2, queue.JobQuery{States: []queue.State{queue.Canceled}}, 0, 1, false}, {4, queue.JobQuery{Tenant: old}, 2, 0, false},
+	} {
+		c.q.Organization = k.org
+		counts, err := k.store.CountJobs(k.ctx, c.q, c.countTo)
+		k.noError(err, "CountJobs")
+		k.must(counts.States[queue.Pending] == c.pending && counts.States[queue.Canceled] == c.others && counts.Partial == c.partial,
+			"CountJobs looks at the latest jobs of each state", "to %d of %+v got %+v, want %d pending and %d others, partial %t", c.countTo, c.q, counts, c.pending, c.others, c.partial)
+	}
 }
 
 // listNil: a host with a single organization may give it no id.

@@ -86,6 +86,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"outbox lease", testOutboxLease},
 		{"outbox age", testOutboxAge},
 		{"outbox without an age", testOutboxWithoutAge},
+		{"outbox prune topics", testPruneTopics},
 		{"outbox precision", testOutboxPrecision},
 		{"outbox race", testOutboxRace},
 		{"outbox fair", testOutboxFair},

@@ -50,6 +50,7 @@ func testUnreadableEngine(f *fixture) {
 	e, err := h.Engine(f.ctx)
 	f.must(err)
 	f.rule(!e.Hold.Until.IsZero(), "an engine that cannot be read holds everything")
+	f.rule(e.Topics == 1<<lifecycle.TopicNotice, "its topics can be read all the same, and the events of them are written: got %v", e.Topics.List())
 	released := e
 	released.DeletionsReleasedUntil = epoch.Add(time.Hour)
 	f.kept("a release", h.PutEngine(f.ctx, epoch, lifecycle.Engine{}))

@@ -23,6 +23,38 @@ func memberQueryNamed(k *memberKit) {
 	k.must(slices.Equal(got, want[:2]), "a bound keeps the first of those asked for by resource", "%v, want %v", got, want[:2])
 }
 
+// memberQueryNamedPick asks for some of those that a pick describes, by id and by resource.
+func memberQueryNamedPick(k *memberKit) {
+	var all []prewarm.Member
+	for n := range 12 {
+		m := k.ready(n)
+		m.ReadyAt = k.now.Add(-time.Duration(n%4) * time.Minute)
+		all = append(all, m)
+	}
+	k.insert(all...)
+	named, resources := make([]uuid.UUID, 0, 9), make([]uuid.UUID, 0, 9)
+	for _, m := range all[:9] {
+		named, resources = append(named, m.ID), append(resources, m.Resource)
+	}
+	for _, freshest := range []bool{false, true} {
+		pick := k.pick()
+		pick.Freshest = freshest
+		var want []uuid.UUID
+		for _, m := range k.members(prewarm.Query{Pick: &pick}) {
+			if slices.Contains(named, m.ID) {
+				want = append(want, m.ID)
+			}
+		}
+		for limit, want := range map[int][]uuid.UUID{0: want, 4: want[:4]} {
+			for _, q := range []prewarm.Query{{IDs: named}, {Resources: resources}, {IDs: named, Resources: resources}} {
+				q.Pick, q.Limit = &pick, limit
+				got := idsOf(k.members(q))
+				k.must(slices.Equal(got, want), "those asked for by name, of a pick, come in its order", "limit %d, freshest %t: %v, want %v", limit, freshest, got, want)
+			}
+		}
+	}
+}
+
 // memberClaimUntil claims until an instant that is finer than what is stored.
 func memberClaimUntil(k *memberKit) {
 	k.insert(k.ready(1))

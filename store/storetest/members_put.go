@@ -31,6 +31,7 @@ var memberQueryTests = []memberTest{
 	{"Restrictions", memberQueryRestrictions},
 	{"DueOrder", memberQueryDue},
 	{"Pick", memberQueryPick},
+	{"NamedPick", memberQueryNamedPick},
 	{"NoPool", memberQueryNoPool},
 	{"Named", memberQueryNamed},
 	{"ClaimedUntil", memberClaimUntil},
