@@ -160,7 +160,7 @@ func (p *Pool) jobsChanged(r *record, before []WorkerJob) {
 	for i := range r.Jobs {
 		j := &r.Jobs[i]
 		if j.Unkillable && i < len(before) && before[i].ID == j.ID && !before[i].Unkillable {
-			p.emit(Event{Kind: EventUnkillable, Worker: r.ID, Type: r.Type, Job: j.ID, Text: "asked to end since " + stamp(j.KillAt)})
+			p.emit(Event{Kind: EventUnkillable, Worker: r.ID, Type: r.Type, Job: j.ID, Text: "it has been asked to end since " + stamp(j.KillAt)})
 		}
 		switch other := p.jobs[j.ID]; {
 		case other == r:
