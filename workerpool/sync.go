@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 	"github.com/dormouse-go/dormouse/internal/text"
 )
 
@@ -106,7 +107,7 @@ func (p *Pool) sync(ctx context.Context) {
 	}
 	begun := p.now()
 	var instances []Instance
-	err := p.bounded(ctx, p.cfg.OperationTimeout, func(ctx context.Context) (err error) {
+	err := p.bounded(ctx, outcall.Name{Kind: "list"}, p.cfg.OperationTimeout, func(ctx context.Context) (err error) {
 		instances, err = p.set.List(ctx, map[string]string{p.tagNames.pool: p.cfg.Name})
 		return err
 	})
