@@ -214,10 +214,11 @@ func (x Explanation) pauseText() string {
 }
 
 func (x Explanation) queueText() string {
-	parts := []string{
-		text.Count(x.Ahead, "job goes before it", "jobs go before it"),
-		x.slotsText(),
+	ahead := "no job goes before it"
+	if x.Ahead > 0 {
+		ahead = text.Count(x.Ahead, "job goes before it", "jobs go before it")
 	}
+	parts := []string{ahead, x.slotsText()}
 	if x.Limited {
 		parts = append(parts, "a limit of the organization keeps jobs like it from starting")
 	}
