@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -52,12 +51,4 @@ func when(t time.Time) string {
 		return "-"
 	}
 	return t.Local().Format("Mon 2006-01-02 15:04 MST")
-}
-
-// counted is a number and what is counted.
-func counted(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.Itoa(n) + " " + one + "s"
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/examples/controlplane/api"
+	"github.com/dormouse-go/dormouse/examples/internal/words"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 )
 
@@ -66,7 +67,7 @@ func (c *ctl) plan() *cobra.Command {
 }
 
 func showPlan(o *out, p dormouse.PolicyPlan) {
-	o.line("%s: what is stored changes for %d, and something happens at another instant to %d", counted(p.Workspaces, "workspace"), p.Changed, p.Affected)
+	o.line("%s: what is stored changes for %d, and something happens at another instant to %d", words.Count(p.Workspaces, "workspace", "workspaces"), p.Changed, p.Affected)
 	for _, w := range p.Warnings {
 		o.line("warning: %s", sentence(fmt.Sprint(w)))
 	}
@@ -89,7 +90,7 @@ func (c *ctl) apply() *cobra.Command {
 			return err
 		}
 		_, err := ask(cmd.Context(), c, "POST", "/templates/"+url.PathEscape(args[0])+"/apply", nil, plan, func(o *out, p dormouse.PolicyPlan) {
-			o.line("applied to %s", counted(p.Applied, "workspace"))
+			o.line("applied to %s", words.Count(p.Applied, "workspace", "workspaces"))
 			if !p.Done {
 				o.line("%d rejected; apply the plan again", len(p.Rejected))
 			}
