@@ -284,7 +284,8 @@ func (p *Pool) missing(ctx context.Context, number uint32, begun time.Time) (gon
 			}
 		}
 		p.stats.BrakedListings++
-		p.emit(Event{Kind: EventBrake, Text: fmt.Sprintf("a listing lacks %d of %d workers; %d more must agree before they are dropped", len(lost), known, missingListings-p.brake.missing)})
+		p.emit(Event{Kind: EventBrake, Text: fmt.Sprintf("a listing lacks %d of %s; %d more must agree before they are dropped",
+			len(lost), text.Count(known, "worker", "workers"), missingListings-p.brake.missing)})
 		return gone, true
 	}
 	doubted := 0
