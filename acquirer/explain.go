@@ -161,7 +161,7 @@ func (x Explanation) text(now time.Time, unable string) string {
 	j := x.Job
 	switch {
 	case j.State == queue.Running && x.Silent > 0:
-		return fmt.Sprintf("It was handed out at %s, attempt %d. The process that has it was last heard of %s ago; unless it is heard of, the job is taken back at %s.",
+		return fmt.Sprintf("It was handed out at %s, attempt %d. The process that has it was last heard of %s ago; unless it reports again, the job is taken back at %s.",
 			stamp(j.StartedAt), j.Attempt, x.Silent.Round(time.Second), stamp(x.TakenBackAt))
 	case j.State == queue.Running:
 		return x.runText(now)
@@ -181,7 +181,7 @@ func (x Explanation) text(now time.Time, unable string) string {
 
 func (x Explanation) runText(now time.Time) string {
 	j := x.Job
-	text := fmt.Sprintf("It is running since %s, attempt %d.", stamp(j.StartedAt), j.Attempt)
+	text := fmt.Sprintf("It has been running since %s, attempt %d.", stamp(j.StartedAt), j.Attempt)
 	switch {
 	case !j.CancelAt.IsZero():
 		text += fmt.Sprintf(" It was asked to stop at %s.", stamp(j.CancelAt))
@@ -200,7 +200,7 @@ func (x Explanation) runText(now time.Time) string {
 
 func (x Explanation) pauseText() string {
 	p := x.Pause
-	text := "Jobs like it are paused since " + stamp(p.At)
+	text := "Jobs like it have been paused since " + stamp(p.At)
 	if p.By != "" {
 		text += " by " + queue.Quoted(p.By)
 	}
@@ -214,14 +214,30 @@ func (x Explanation) pauseText() string {
 }
 
 func (x Explanation) queueText() string {
-	parts := []string{
-		text.Count(x.Ahead, "job goes before it", "jobs go before it"),
-		fmt.Sprintf("of the slots that could run it %s and %s", text.Count(x.Waiting, "is waiting", "are waiting"), text.Count(x.Busy, "is busy", "are busy")),
+	ahead := "no job goes before it"
+	if x.Ahead > 0 {
+		ahead = text.Count(x.Ahead, "job goes before it", "jobs go before it")
 	}
+	parts := []string{ahead, x.slotsText()}
 	if x.Limited {
 		parts = append(parts, "a limit of the organization keeps jobs like it from starting")
 	}
 	return "It waits: " + strings.Join(parts, "; ") + "." + lastError(x.Job)
+}
+
+// slotsText says what the slots do that could run a job.
+func (x Explanation) slotsText() string {
+	slots := x.Waiting + x.Busy
+	switch {
+	case slots == 0:
+		return "no slot that could run it is open"
+	case x.Busy == 0:
+		return text.Count(slots, "slot could run it, and is free", "slots could run it, and all are free")
+	case x.Waiting == 0:
+		return text.Count(slots, "slot could run it, and is busy", "slots could run it, and all are busy")
+	}
+	return fmt.Sprintf("%s slots could run it, of which %s and %s", text.Number(slots),
+		text.Count(x.Waiting, "is free", "are free"), text.Count(x.Busy, "is busy", "are busy"))
 }
 
 func lastError(j queue.Job) string {

@@ -89,15 +89,15 @@ func (e *editor) observe(o Observation) {
 	if !o.Since.IsZero() {
 		at = micros.Later(micros.Earlier(micros.Of(o.Since), e.now), e.s.Build.CompletedAt)
 	}
-	transition, what := TransitionStop, "stands still"
+	transition, what := TransitionStop, "stopped"
 	switch {
 	case o.Running:
-		transition, what = TransitionStart, "runs"
+		transition, what = TransitionStart, "running"
 		if dormant(&e.s) {
 			e.endDormancy()
 		}
 	case o.Deleted:
-		transition, what = TransitionDelete, "is deleted"
+		transition, what = TransitionDelete, "deleted"
 	}
 	e.concluded(transition, o.Version, at)
 	w := &e.s.Workspace

@@ -167,15 +167,15 @@ func TestObserveEndsWhatWasCounted(t *testing.T) {
 	if want := (lifecycle.Floors{Stop: now.Add(2 * time.Hour), Dormancy: now.Add(2 * time.Hour), Delete: now.Add(day)}); w.Floors != want {
 		t.Errorf("floors %+v, want %+v", w.Floors, want)
 	}
-	if told(c.Events) != "audit/workspace.observed " || c.Events[0].Message != "stands still since 2026-03-02T09:30:00Z" {
+	if told(c.Events) != "audit/workspace.observed " || c.Events[0].Message != "stopped since 2026-03-02T09:30:00Z" {
 		t.Errorf("told %s: %+v", told(c.Events), c.Events)
 	}
 	for name, o := range map[string]struct {
 		o    lifecycle.Observation
 		says string
 	}{
-		"runs":       {lifecycle.Observation{Running: true}, "runs since 2026-03-02T10:00:00Z"},
-		"is deleted": {lifecycle.Observation{Deleted: true}, "is deleted since 2026-03-02T10:00:00Z"},
+		"runs":       {lifecycle.Observation{Running: true}, "running since 2026-03-02T10:00:00Z"},
+		"is deleted": {lifecycle.Observation{Deleted: true}, "deleted since 2026-03-02T10:00:00Z"},
 	} {
 		if c := must1(lifecycle.Observe(o.o)(s, now)); c.Events[0].Message != o.says {
 			t.Errorf("%s: says %q", name, c.Events[0].Message)

@@ -158,7 +158,8 @@ func (v *frontierView) draw(sim forecast.Simulation) {
 	for _, r := range sim.Results { // the two policies come first, so their names stand
 		x, y := at(r)
 		p := dot{X: percent(x), Y: percent(y), Kind: kindOfCandidate(r.Name, best), Left: x > 0.6, Title: fmt.Sprintf(
-			"%s: %s hours run, %.0f %% of the sessions wait or are cut off", r.Name, text.Number(int(r.Hours+.5)), 100*r.Pain())}
+			"%s: %s run, %s, %s for a start, %s", r.Name, text.Count(int(r.Hours+.5), "hour", "hours"), text.Count(r.Sessions, "session", "sessions"),
+			text.Count(r.Cold, "waits", "wait"), text.Count(r.Interrupted, "interruption", "interruptions"))}
 		if near := nearOf(named, x, y); !near {
 			p.Name, named[[2]float64{x, y}] = r.Name, true
 		}
@@ -173,7 +174,7 @@ func (v *frontierView) draw(sim forecast.Simulation) {
 		v.Hours = append(v.Hours, tickMark{X: percent((float64(n) - left) / (right - left)), Text: text.Number(n) + " h"})
 	}
 	v.table(sim, best)
-	v.Label = "Hours run against the share of sessions that wait or are cut off: " + v.words()
+	v.Label = "Hours run against waits for a start and interruptions: " + v.words()
 }
 
 // nearOf reports whether a name at one place would cover a name at another. What has no name has a title.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	words "github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 	"github.com/dormouse-go/dormouse/webui"
@@ -62,6 +63,12 @@ func TestFrontierAgreesWithSimulate(t *testing.T) {
 			if row := between(t, between(t, text, `class="cmp fr"`, "</section>"), `<th scope="row">`+name, "</tr>"); !strings.Contains(row, want) {
 				t.Errorf("%s: no %s in %s", name, want, row)
 			}
+		}
+		// Counts, since a session may be interrupted several times: more than all of them would be.
+		want := words.Count(r.Sessions, "session", "sessions") + ", " + words.Count(r.Cold, "waits", "wait") + " for a start, " +
+			words.Count(r.Interrupted, "interruption", "interruptions")
+		if !strings.Contains(text, name+": ") || !strings.Contains(text, want) {
+			t.Errorf("%s: the points do not say %q", name, want)
 		}
 	}
 	if sim.Results[0].Pain() >= sim.Results[1].Pain() {

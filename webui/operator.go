@@ -106,7 +106,7 @@ func alive(state EngineState, c clock) (text, icon string) {
 	case state.LastTick.IsZero():
 		return "", ""
 	case c.now.Sub(state.LastTick) > 5*time.Minute:
-		return "Nothing was decided since " + c.stamp(state.LastTick), "s-late"
+		return "Nothing has been decided since " + c.stamp(state.LastTick), "s-late"
 	}
 	return "Last decided " + c.in(state.LastTick).Format("15:04:05"), "s-ok"
 }

@@ -387,6 +387,8 @@ func (a *advice) words(capacity int, peak *forecast.Hour, c clock) (what string,
 	switch {
 	case capacity == 0:
 		return "", true
+	case a == nil && peak.Most == capacity:
+		return fmt.Sprintf("The most is %s, on %s: as many as the capacity.", text.Number(peak.Most), c.in(peak.At).Format("Mon 2 Jan at 15:04")), true
 	case a == nil:
 		return fmt.Sprintf("The most is %s, on %s: %s below the capacity of %s.",
 			text.Number(peak.Most), c.in(peak.At).Format("Mon 2 Jan at 15:04"), text.Number(capacity-peak.Most), text.Number(capacity)), true

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 const (
@@ -50,7 +52,9 @@ func (o *output) text() (string, error) {
 // command runs a command on a worker, bounded in time and output.
 func (p *Pool) command(ctx context.Context, target Target, line string, stdin []byte) (string, error) {
 	var out output
-	err := p.bounded(ctx, p.cfg.CommandTimeout, func(ctx context.Context) error {
+	what := "run a command on " + string(target.ID)
+	// A kind of its own: of many workers that hang none keeps the others from being asked.
+	err := p.bounded(ctx, outcall.Name{Kind: what, One: what}, p.cfg.CommandTimeout, func(ctx context.Context) error {
 		return p.executor.Run(ctx, target, line, bytes.NewReader(stdin), &out)
 	})
 	text, tooMuch := out.text()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 // The keys of pauses.
@@ -197,7 +198,7 @@ func (p *Pool) callCreate(ctx context.Context, r *record) {
 	p.mu.Unlock()
 	order.Type.Labels, order.Type.Warm = maps.Clone(order.Type.Labels), nil
 	var instance Instance
-	err := p.bounded(ctx, p.cfg.CreateTimeout, func(ctx context.Context) error {
+	err := p.bounded(ctx, outcall.Name{Kind: "create", Part: "type " + order.Type.Name}, p.cfg.CreateTimeout, func(ctx context.Context) error {
 		in, err := p.set.Create(ctx, order)
 		if err == nil && in.ID == "" {
 			err = fmt.Errorf("the provider returned an instance without an id")

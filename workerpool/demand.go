@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 // view is what the queue said last.
@@ -81,7 +82,7 @@ func (p *Pool) poll(ctx context.Context) time.Duration {
 	p.mu.Unlock()
 	begun := p.now()
 	var jobs []Job
-	err := p.bounded(ctx, p.cfg.RecordTimeout, func(ctx context.Context) (err error) {
+	err := p.bounded(ctx, outcall.Name{Kind: "read the queue"}, p.cfg.RecordTimeout, func(ctx context.Context) (err error) {
 		jobs, err = p.queue.Jobs(ctx)
 		return err
 	})

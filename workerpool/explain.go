@@ -68,7 +68,7 @@ func (x *WorkerExplanation) text(rules Rules, now time.Time) string {
 		parts = append(parts, text.Count(n, "job is on it", "jobs are on it"))
 	}
 	if !w.FailingSince.IsZero() && w.State < Shutdown {
-		part := "its probes fail since " + stamp(w.FailingSince)
+		part := "its probes have failed since " + stamp(w.FailingSince)
 		if at, _ := w.failLimit(&rules); !at.IsZero() {
 			part += ", it is given up at " + stamp(at)
 		} else if rules.Braked {
@@ -108,7 +108,7 @@ func (p *Pool) ExplainJob(id JobID) (JobExplanation, error) {
 	if r := p.jobs[id]; r != nil {
 		j := r.Jobs[r.job(id)]
 		x.Worker, x.Type = r.ID, r.Type
-		x.Text = fmt.Sprintf("It is %s on %s since %s.", j.Phase, r.ID, stamp(j.AssignedAt))
+		x.Text = fmt.Sprintf("It was given to %s at %s, and is %s.", r.ID, stamp(j.AssignedAt), j.Phase)
 		if !j.KillAt.IsZero() {
 			x.Text += fmt.Sprintf(" It was asked to end at %s: %s.", stamp(j.KillAt), text.Quoted(j.KillReason))
 		}

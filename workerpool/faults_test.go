@@ -35,6 +35,7 @@ func TestFault01HungProbeDoesNotMakeAWorkerImmortal(t *testing.T) {
 					t.Errorf("the job ran %d times", w.provider.Runs("a"))
 				}
 				w.provider.Release()
+				synctest.Wait()
 			})
 		})
 	}

@@ -15,7 +15,7 @@ func (p *Pool) destroy(r *record) {
 		if p.opPace.wait(ctx) != nil {
 			return
 		}
-		err := p.bounded(ctx, p.cfg.OperationTimeout, func(ctx context.Context) error { return p.set.Destroy(ctx, id) })
+		err := p.bounded(ctx, callOf("destroy", string(id)), p.cfg.OperationTimeout, func(ctx context.Context) error { return p.set.Destroy(ctx, id) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -49,7 +49,7 @@ func (p *Pool) saveTags(r *record) {
 			p.mu.Unlock()
 			err := p.opPace.wait(ctx)
 			if err == nil {
-				err = p.bounded(ctx, p.cfg.OperationTimeout, func(ctx context.Context) error {
+				err = p.bounded(ctx, callOf("set tags of", string(id)), p.cfg.OperationTimeout, func(ctx context.Context) error {
 					return p.set.SetTags(ctx, id, maps.Clone(tags))
 				})
 			}

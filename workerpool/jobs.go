@@ -116,7 +116,12 @@ func (p *Pool) claim(ctx context.Context, worker InstanceID, job JobID) error {
 		return nil
 	}
 	record := Record{Job: job, Kind: Claimed, Worker: worker, At: p.now()}
-	return p.bounded(ctx, p.cfg.RecordTimeout, func(ctx context.Context) error { return p.queue.Record(ctx, record) })
+	return p.record(ctx, record)
+}
+
+// record tells the queue of a job.
+func (p *Pool) record(ctx context.Context, r Record) error {
+	return p.bounded(ctx, callOf("record job", string(r.Job)), p.cfg.RecordTimeout, func(ctx context.Context) error { return p.queue.Record(ctx, r) })
 }
 
 // withdraw takes a job back that was not begun.
@@ -160,7 +165,7 @@ func (p *Pool) jobsChanged(r *record, before []WorkerJob) {
 	for i := range r.Jobs {
 		j := &r.Jobs[i]
 		if j.Unkillable && i < len(before) && before[i].ID == j.ID && !before[i].Unkillable {
-			p.emit(Event{Kind: EventUnkillable, Worker: r.ID, Type: r.Type, Job: j.ID, Text: "asked to end since " + stamp(j.KillAt)})
+			p.emit(Event{Kind: EventUnkillable, Worker: r.ID, Type: r.Type, Job: j.ID, Text: "it has been asked to end since " + stamp(j.KillAt)})
 		}
 		switch other := p.jobs[j.ID]; {
 		case other == r:
@@ -278,7 +283,7 @@ func (p *Pool) tell(ctx context.Context, r Record) bool {
 		}
 		var err error
 		if p.queue != nil {
-			err = p.bounded(ctx, p.cfg.RecordTimeout, func(ctx context.Context) error { return p.queue.Record(ctx, r) })
+			err = p.record(ctx, r)
 		}
 		p.recordSlot.Release(1)
 		if err == nil {

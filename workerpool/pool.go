@@ -3,6 +3,7 @@ package workerpool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/dormouse-go/dormouse/internal/outcall"
 	"github.com/dormouse-go/dormouse/invalid"
 )
 
@@ -33,6 +35,7 @@ type Pool struct {
 	executor Executor
 	queue    Queue // nil if the host starts jobs by itself
 	clock    quartz.Clock
+	given    *outcall.Calls // those given up
 
 	tagNames tagNames
 
@@ -106,7 +109,7 @@ func New(set InstanceSet, executor Executor, queue Queue, cfg Config) (*Pool, er
 		return nil, err
 	}
 	p := &Pool{
-		cfg: cfg, set: set, executor: executor, queue: queue, clock: cfg.Clock, tagNames: newTagNames(cfg.TagPrefix),
+		cfg: cfg, set: set, executor: executor, queue: queue, clock: cfg.Clock, given: outcall.New(cfg.Clock, "workerpool", "stuck"), tagNames: newTagNames(cfg.TagPrefix),
 		kinds: make(map[string]*kind), kindsOf: make(map[string][]*kind),
 		byID: make(map[InstanceID]*record), bySecret: make(map[Secret]*record), jobs: make(map[JobID]*record),
 		failing: make(map[*record]struct{}), inFlight: make(map[task]bool),
@@ -131,8 +134,9 @@ func New(set InstanceSet, executor Executor, queue Queue, cfg Config) (*Pool, er
 // maxRecording bounds the calls of the queue's Record in flight.
 const maxRecording = 32
 
-// Run lists, probes, plans and acts until ctx ends. It returns nil when everything that it started has ended: what an
-// [InstanceSet], an [Executor] or a [Queue] is still doing then holds up the return. Run may be called once.
+// Run lists, probes, plans and acts until ctx ends. It returns nil when everything that it started has ended, and an error that names
+// what does not return: a call of an [InstanceSet], an [Executor] or a [Queue] that ignores its context is given up 3 seconds after
+// that has ended. Run may be called once.
 func (p *Pool) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -167,7 +171,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	stopTelling()
 	told.Wait()
 	p.unregister()
-	return err
+	return errors.Join(err, p.leftovers())
 }
 
 func (p *Pool) now() time.Time { return p.clock.Now().UTC() }
@@ -211,28 +215,42 @@ func (p *Pool) pause(ctx context.Context, d time.Duration, tag string) bool {
 	}
 }
 
-// bounded calls something that must end in time. When it does not heed its context the call is given up and its result
-// ignored; the goroutine is counted in tasks until it ends.
-func (p *Pool) bounded(ctx context.Context, limit time.Duration, f func(ctx context.Context) error) error {
+// bounded calls something that must end in time. When it does not heed its context the call is given up and its result ignored; its
+// goroutine is left behind.
+func (p *Pool) bounded(ctx context.Context, what outcall.Name, limit time.Duration, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	guard := p.clock.AfterFunc(limit, func() { cancel(errTimeout) }, "workerpool", "limit")
 	defer guard.Stop()
-	done := make(chan error, 1)
-	p.tasks.Go(func() { done <- protect(func() error { return f(ctx) }) })
-	select {
-	case err := <-done:
-		if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
-			return errTimeout
-		}
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	_, err := outcall.DoOn(ctx, p.given, outcall.Apart, what, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, protect(func() error { return f(ctx) })
+	}, nil)
+	if stuck, given := outcall.Given(err); given && stuck.Before == 0 {
+		p.cfg.Logger.Error("call given up: it does not return", "doing", stuck.Doing)
 	}
+	if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
+		return errTimeout
+	}
+	return err
 }
 
 // errTimeout is what a call ends with that took too long.
 var errTimeout = errors.New("no answer in time")
+
+// leftovers is an error that names the calls that have not returned, nil if there are none.
+func (p *Pool) leftovers() error {
+	doing, _ := p.given.All()
+	all := make([]error, 0, len(doing))
+	for _, what := range doing {
+		all = append(all, fmt.Errorf("worker pool: %s: %w", what, &outcall.Stuck{Doing: what}))
+	}
+	return errors.Join(all...)
+}
+
+// callOf is what a call of a method is called that concerns one thing: what hangs for it takes no places of others.
+func callOf(method, one string) outcall.Name {
+	return outcall.Name{Kind: method, One: method + " " + one}
+}
 
 // Subscribe returns a channel that gets a value after something has changed: the state of a worker, a listing, a pause.
 // Changes that come before it is read are one value. The returned function ends the subscription.

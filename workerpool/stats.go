@@ -25,6 +25,10 @@ type Stats struct {
 	// Duplicates are jobs found on two workers, BadJobs those of the queue that were left out.
 	Duplicates, BadJobs, QueueErrors uint64
 	EventsDropped                    uint64
+	// Stuck is the number of calls of the provider, the executor and the queue that were given up and have not returned. Of these 100
+	// of a kind are left behind at most, 25 creations of a type, and 3 for an instance, the commands of a worker or a job; then it is
+	// not called.
+	Stuck int
 }
 
 func newStats() Stats {
@@ -39,6 +43,7 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
+	_, s.Stuck = p.given.All()
 	s.Creates, s.CreateErrors = maps.Clone(s.Creates), maps.Clone(s.CreateErrors)
 	s.Shutdowns, s.Records = maps.Clone(s.Shutdowns), maps.Clone(s.Records)
 	return s

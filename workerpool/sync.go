@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 	"github.com/dormouse-go/dormouse/internal/text"
 )
 
@@ -106,7 +107,7 @@ func (p *Pool) sync(ctx context.Context) {
 	}
 	begun := p.now()
 	var instances []Instance
-	err := p.bounded(ctx, p.cfg.OperationTimeout, func(ctx context.Context) (err error) {
+	err := p.bounded(ctx, outcall.Name{Kind: "list"}, p.cfg.OperationTimeout, func(ctx context.Context) (err error) {
 		instances, err = p.set.List(ctx, map[string]string{p.tagNames.pool: p.cfg.Name})
 		return err
 	})
@@ -283,7 +284,8 @@ func (p *Pool) missing(ctx context.Context, number uint32, begun time.Time) (gon
 			}
 		}
 		p.stats.BrakedListings++
-		p.emit(Event{Kind: EventBrake, Text: fmt.Sprintf("a listing lacks %d of %d workers; %d more must agree before they are dropped", len(lost), known, missingListings-p.brake.missing)})
+		p.emit(Event{Kind: EventBrake, Text: fmt.Sprintf("a listing lacks %d of %s; %d more must agree before they are dropped",
+			len(lost), text.Count(known, "worker", "workers"), missingListings-p.brake.missing)})
 		return gone, true
 	}
 	doubted := 0

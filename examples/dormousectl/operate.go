@@ -105,7 +105,7 @@ func (c *ctl) resume() *cobra.Command {
 }
 
 func (c *ctl) doctor() *cobra.Command {
-	return &cobra.Command{Use: "doctor", Short: "look for what is wrong: schema, clocks, overdue, unmatched jobs, leases; ends with 2 if something is", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	return &cobra.Command{Use: "doctor", Short: "look for what is wrong: schema, clocks, overdue, unmatched jobs, leases; exits with status 2 if something is", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		r, err := ask(cmd.Context(), c, "GET", "/doctor", nil, nil, func(o *out, r doctor.Report) {
 			var rows [][]string
 			for _, f := range r.Findings {

@@ -50,5 +50,5 @@ func when(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return t.Local().Format("Mon 2006-01-02 15:04")
+	return t.Local().Format("Mon 2006-01-02 15:04 MST")
 }

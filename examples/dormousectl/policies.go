@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -12,22 +13,27 @@ import (
 
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/examples/controlplane/api"
+	"github.com/dormouse-go/dormouse/examples/internal/words"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 )
 
 // read reads JSON from a file, or from the standard input for "-".
 func read(file string, v any) (err error) {
-	in := io.ReadCloser(os.Stdin)
+	in, from := io.ReadCloser(os.Stdin), "the standard input"
 	if file != "-" {
 		if in, err = os.Open(file); err != nil {
 			return err
 		}
 		defer in.Close()
+		from = file
 	}
 	d := json.NewDecoder(in)
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+	switch err := d.Decode(v); {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%s is empty", from)
+	case err != nil:
+		return fmt.Errorf("%s: %w", from, err)
 	}
 	return nil
 }
@@ -61,7 +67,7 @@ func (c *ctl) plan() *cobra.Command {
 }
 
 func showPlan(o *out, p dormouse.PolicyPlan) {
-	o.line("%d workspaces, %d of them change, and to %d something happens at another instant", p.Workspaces, p.Changed, p.Affected)
+	o.line("%s: what is stored changes for %d, and something happens at another instant to %d", words.Count(p.Workspaces, "workspace", "workspaces"), p.Changed, p.Affected)
 	for _, w := range p.Warnings {
 		o.line("warning: %s", sentence(fmt.Sprint(w)))
 	}
@@ -84,7 +90,10 @@ func (c *ctl) apply() *cobra.Command {
 			return err
 		}
 		_, err := ask(cmd.Context(), c, "POST", "/templates/"+url.PathEscape(args[0])+"/apply", nil, plan, func(o *out, p dormouse.PolicyPlan) {
-			o.line("applied to %d workspaces; done: %t, rejected: %d", p.Applied, p.Done, len(p.Rejected))
+			o.line("applied to %s", words.Count(p.Applied, "workspace", "workspaces"))
+			if !p.Done {
+				o.line("%d rejected; apply the plan again", len(p.Rejected))
+			}
 		})
 		return err
 	}}

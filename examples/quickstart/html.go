@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"time"
 
+	"github.com/dormouse-go/dormouse/examples/internal/words"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -15,7 +16,7 @@ var pageText string
 
 // pageFuncs are what the page needs to show values. Its styles get numbers only, which html/template checks.
 var pageFuncs = template.FuncMap{
-	"grouped": grouped,
+	"grouped": words.Number,
 	"hours":   hours,
 	"day":     func(t time.Time) string { return t.UTC().Format("2 January 2006") },
 	"pct":     func(f float64) string { return fmt.Sprintf("%.4g", f) },

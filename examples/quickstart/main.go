@@ -33,6 +33,8 @@ import (
 	"time"
 
 	"github.com/coder/quartz"
+
+	"github.com/dormouse-go/dormouse/examples/internal/words"
 )
 
 //go:embed activity.csv
@@ -120,7 +122,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "%s developers, %s to %s, a tick every minute\n", grouped(len(r.developers)), day(r.start), day(r.end))
+	fmt.Fprintf(stderr, "%s developers, %s to %s, a tick every minute\n", words.Number(len(r.developers)), day(r.start), day(r.end))
 	if err := r.run(ctx, func(now time.Time) { r.progress(stderr, now, clock.Since(began)) }); err != nil {
 		return err
 	}
@@ -228,7 +230,7 @@ func (r *replay) progress(w io.Writer, now time.Time, took time.Duration) {
 	share := float64(now.Sub(r.start)) / float64(max(r.end.Sub(r.start), 1))
 	bar := strings.Repeat("█", int(share*20)) + strings.Repeat("░", 20-int(share*20))
 	fmt.Fprintf(w, "%s %s  at most %3d running this week  %7s builds so far  %4.1f s\n",
-		bar, day(now), r.ledger.peak, grouped(builds), took.Seconds())
+		bar, day(now), r.ledger.peak, words.Number(builds), took.Seconds())
 	r.ledger.peak = 0
 }
 

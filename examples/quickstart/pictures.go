@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dormouse-go/dormouse/examples/internal/words"
 )
 
 // hover is a strip of a chart that says its values where the pointer rests.
@@ -31,7 +33,7 @@ func daysOf(samples []sample, first time.Time, every time.Duration) []hover {
 		x := plotWidth * float64(from) / float64(max(len(samples)-1, 1))
 		all = append(all, hover{
 			X: x, Width: min(plotWidth*float64(to-from)/float64(max(len(samples)-1, 1)), plotWidth-x),
-			Text: fmt.Sprintf("%s: at most %s running at %s UTC, at most %s people at work", day.Format("Mon 2 January"), grouped(most), at.Format("15:04"), grouped(people)),
+			Text: fmt.Sprintf("%s: at most %s running at %s UTC, at most %s people at work", day.Format("Mon 2 January"), words.Number(most), at.Format("15:04"), words.Number(people)),
 		})
 		from = to
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dormouse-go/dormouse/examples/internal/words"
 )
 
 // The plots are drawn in a square of 1000 by 100 that the page stretches to any width; what must not be stretched, the
@@ -100,7 +102,7 @@ func niceTicks(top int) ([]label, float64) {
 	limit := step * math.Ceil(float64(top)/step)
 	var all []label
 	for v := 0.0; v <= limit; v += step {
-		all = append(all, label{At: 100 * v / limit, Text: grouped(int(v))})
+		all = append(all, label{At: 100 * v / limit, Text: words.Number(int(v))})
 	}
 	return all, limit
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/dormouse-go/dormouse/examples/internal/words"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 )
@@ -198,7 +199,7 @@ func (p *plan) words() string {
 		parts = append(parts, "for at most "+short(o.MaxRuntime))
 	}
 	if o.StartRetry.Max > 0 {
-		parts = append(parts, fmt.Sprintf("failed starts are tried again %d times", o.StartRetry.Max))
+		parts = append(parts, "failed starts are tried again, "+words.Count(o.StartRetry.Max, "time", "times")+" at most")
 	}
 	if o.Requirement.Days != 0 {
 		parts = append(parts, fmt.Sprintf("must stop at %02d:%02d %s", p.quiet.hour, p.quiet.minute, o.Requirement.Days))

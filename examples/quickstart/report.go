@@ -6,11 +6,11 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/dormouse-go/dormouse/examples/internal/words"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -156,12 +156,12 @@ func (p *report) text(w io.Writer) error {
 func (p *report) headline(b *strings.Builder) {
 	t := &p.ticks
 	fmt.Fprintf(b, "%s workspaces, %s to %s: %s ticks, %s of them with nothing to do, %s workspaces looked at (%.1f a tick), %s builds.\n",
-		grouped(p.Total.developers), day(p.start), day(p.end), grouped(t.n), grouped(t.idle), grouped(t.evaluated),
-		float64(t.evaluated)/float64(max(t.n, 1)), grouped(p.Builds()))
+		words.Number(p.Total.developers), day(p.start), day(p.end), words.Number(t.n), words.Number(t.idle), words.Number(t.evaluated),
+		float64(t.evaluated)/float64(max(t.n, 1)), words.Number(p.Builds()))
 	fmt.Fprintf(b, "%d time zones; %d developers have half-hour offsets, for which there are only the names of places.\n", p.Zones, p.Borrow)
 	fmt.Fprintf(b, "Conflicts %d, errors %d, skipped %d. Notices sent: %s reminders, %s of dormancy, %s of failed builds. Needing attention: %d.\n",
-		t.conflicts, t.errors, t.skipped, grouped(p.events[lifecycle.EventReminder]), grouped(p.events[lifecycle.EventDormant]),
-		grouped(p.events[lifecycle.EventBuildFailed]), p.events[lifecycle.EventNeedsAttention])
+		t.conflicts, t.errors, t.skipped, words.Number(p.events[lifecycle.EventReminder]), words.Number(p.events[lifecycle.EventDormant]),
+		words.Number(p.events[lifecycle.EventBuildFailed]), p.events[lifecycle.EventNeedsAttention])
 }
 
 func (p *report) tableOfCauses(b *strings.Builder) {
@@ -169,12 +169,12 @@ func (p *report) tableOfCauses(b *strings.Builder) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "kind\treason\tbuilds\tfailed\t")
 	for _, c := range p.Causes {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t\n", c.Transition, c.Reason, grouped(c.Builds), grouped(c.Failed))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t\n", c.Transition, c.Reason, words.Number(c.Builds), words.Number(c.Failed))
 	}
 	flush(t)
 	fmt.Fprintf(b, "Fallen asleep %s, woken %s, deleted %s, autostarts missed for being too late %s.\n",
-		grouped(p.marks[lifecycle.EventDormant]), grouped(p.marks[lifecycle.EventAwake]), grouped(p.marks[lifecycle.EventDeleted]),
-		grouped(p.marks[lifecycle.EventStartMissed]))
+		words.Number(p.marks[lifecycle.EventDormant]), words.Number(p.marks[lifecycle.EventAwake]), words.Number(p.marks[lifecycle.EventDeleted]),
+		words.Number(p.marks[lifecycle.EventStartMissed]))
 }
 
 func (p *report) tableOfPlans(b *strings.Builder) {
@@ -182,7 +182,7 @@ func (p *report) tableOfPlans(b *strings.Builder) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "policy\tworkspaces\talways on h\tran h\tin use h\tsaved h\tsaved\t")
 	for _, r := range append(slices.Clone(p.Plans), p.Total) {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.1f %%\t\n", r.Name, grouped(r.developers), hours(r.always), hours(r.ran), hours(r.used), hours(r.Saved()), r.Share(r.Saved()))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%.1f %%\t\n", r.Name, words.Number(r.developers), hours(r.always), hours(r.ran), hours(r.used), hours(r.Saved()), r.Share(r.Saved()))
 	}
 	flush(t)
 	for _, r := range p.Plans {
@@ -197,18 +197,18 @@ func (p *report) tableOfPain(b *strings.Builder) {
 	fmt.Fprintln(t, "policy\tsessions\tready\tstarting\tstopped\tdormant\tbroken\tdeleted\tnot there\tcut off\tmean wait\t")
 	for _, r := range append(slices.Clone(p.Plans), p.Total) {
 		f := &r.found
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%.1f %%\t%d\t%s\t\n", r.Name, grouped(r.sessions), grouped(f[foundReady]), f[foundStarting],
-			grouped(f[foundStopped]), f[foundDormant], f[foundBroken], f[foundDeleted], r.PainShare(), r.interrupted, r.Wait())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%.1f %%\t%d\t%s\t\n", r.Name, words.Number(r.sessions), words.Number(f[foundReady]), f[foundStarting],
+			words.Number(f[foundStopped]), f[foundDormant], f[foundBroken], f[foundDeleted], r.PainShare(), r.interrupted, r.Wait())
 	}
 	flush(t)
-	fmt.Fprintf(b, "Not there: of those who came to work, without the %s first sessions, for which a workspace had to be made. Cut off: stopped at work.\n", grouped(p.Total.found[foundNothing]))
+	fmt.Fprintf(b, "Not there: of those who came to work, without the %s first sessions, for which a workspace had to be made. Cut off: stopped at work.\n", words.Number(p.Total.found[foundNothing]))
 }
 
 func (p *report) tableOfLateness(b *strings.Builder) {
 	b.WriteString("\nLATENESS OF AUTOMATIC TRANSITIONS (a tick every minute)\n")
 	for _, l := range p.lateRows() {
 		if l.Count > 0 {
-			fmt.Fprintf(b, "%14s  %-40s %s\n", l.Label, strings.Repeat("█", int(l.Share*0.4+0.5)), grouped(l.Count))
+			fmt.Fprintf(b, "%14s  %-40s %s\n", l.Label, strings.Repeat("█", int(l.Share*0.4+0.5)), words.Number(l.Count))
 		}
 	}
 	fmt.Fprintf(b, "The latest was %s late.\n", short(p.latest.Round(time.Second)))
@@ -286,13 +286,4 @@ func percent(part, whole float64) float64 {
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02") }
 
-func hours(h float64) string { return grouped(int(math.Round(h))) }
-
-// grouped shows a number with its thousands apart.
-func grouped(n int) string {
-	text := strconv.Itoa(n)
-	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
+func hours(h float64) string { return words.Number(int(math.Round(h))) }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dormouse-go/dormouse/examples/internal/words"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/executor"
 )
@@ -185,7 +186,8 @@ func earlier(yes bool) string {
 func (r *replay) tellDormancy(d *developer, b *executor.BuildRequest) {
 	r.stories.tell(forNobody, d, float64(d.idleStarts), func() story {
 		return r.said(b, "Every morning for nobody",
-			"It had started by its schedule %d times since developer %d was last seen, before it was put to sleep.", d.idleStarts, d.number)
+			"It had started by its schedule %s since developer %d was last seen, before it was put to sleep.",
+			words.Count(d.idleStarts, "time", "times"), d.number)
 	})
 }
 
@@ -201,13 +203,14 @@ func (r *replay) tellCleanup(d *developer, b *executor.BuildRequest) {
 // tellDelete keeps the story of a deletion: whether it is a sad one is known when the developer comes back.
 func (r *replay) tellDelete(d *developer, b *executor.BuildRequest) {
 	asleep := b.Build.CreatedAt.Sub(b.Snapshot.Workspace.DormantAt)
-	words := func() story {
-		return r.said(b, "Put to rest", "%d sessions of work, then silence: deleted after %s of sleep.", d.next, short(asleep))
+	say := func() story {
+		return r.said(b, "Put to rest", "%s of work, then silence: deleted after %s of sleep.",
+			words.Count(d.next, "session", "sessions"), short(asleep))
 	}
-	s := words()
+	s := say()
 	s.Who = d
 	d.farewell = &s
-	r.stories.tell(farewell, d, float64(d.next), words)
+	r.stories.tell(farewell, d, float64(d.next), say)
 }
 
 // tellArrival looks at what a developer finds who comes to work.
@@ -277,7 +280,8 @@ func (r *replay) finish(ctx context.Context) {
 				return story{Title: "Patience", Told: err.Error(), At: r.end}
 			}
 			return r.seen(&s, r.end, "The most patient",
-				"Developer %d came to work %d times and found the workspace not ready %d times. At the end:", d.number, len(d.sessions), d.waits)
+				"Developer %d came to work %s and found the workspace not ready %s. At the end:", d.number,
+				words.Count(len(d.sessions), "time", "times"), words.Count(d.waits, "time", "times"))
 		})
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/examples/internal/words"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/store/memory"
 )
@@ -297,6 +298,6 @@ func (t *tally) summary(n int, took time.Duration) {
 	for _, a := range t.ran {
 		attempts += a
 	}
-	fmt.Printf("control   all %d jobs ended in %.1f s: %d attempts, %d jobs taken back from a silent worker\n",
-		n, took.Seconds(), attempts, t.reaped)
+	fmt.Printf("control   all %d jobs ended in %.1f s: %d attempts, %s taken back from a silent worker\n",
+		n, took.Seconds(), attempts, words.Count(t.reaped, "job", "jobs"))
 }

@@ -235,7 +235,7 @@ func TestWrongNumberOfOutcomes(t *testing.T) {
 	f := newFleet(t)
 	f.add(dueStops(4)...)
 	s := f.executor(executor.Config{}, lying{f.store}).Tick(f.ctx, monday)
-	if s.Err == nil || !strings.Contains(s.Err.Error(), "outcomes") || len(s.Transitions) != 0 {
+	if s.Err == nil || !strings.Contains(s.Err.Error(), "store reported 1 outcome") || len(s.Transitions) != 0 {
 		t.Errorf("stats %+v", s)
 	}
 }

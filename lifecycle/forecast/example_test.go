@@ -128,5 +128,5 @@ func ExampleSuggest() {
 	}
 	// Output:
 	// CRON_TZ=Europe/Berlin 10 8-10 * * 1,2,3,4,5 1h5m0s
-	// api: Mon-Fri 08:10-11:10 (Europe/Berlin): adds 0.8 h a day and would have kept you waiting never of 20 in 28 days (as it is: 20 times); needs Policy.ExtendAtAutostart
+	// api: Mon-Fri 08:10-11:10 (Europe/Berlin): adds 0.8 h a day and would have kept you waiting in none of 20 sessions within 28 days (as it is: in 20); needs Policy.ExtendAtAutostart
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -61,12 +62,19 @@ func (s Suggestion) String() string {
 	if saved < 0 {
 		saved, verb = -saved, "adds"
 	}
-	line := fmt.Sprintf("%s: %s: %s %.1f h a day and would have kept you waiting %s of %d in %.0f days (as it is: %s)",
-		s.Workspace, s.Hours, verb, saved, text.Times(s.Then.Waits), s.Then.Sessions, s.Days, text.Times(s.Now.Waits))
+	line := fmt.Sprintf("%s: %s: %s %.1f h a day and would have kept you waiting in %s of %s within %s (as it is: in %s)", s.Workspace, s.Hours, verb, saved,
+		none(s.Then.Waits), text.Count(s.Then.Sessions, "session", "sessions"), text.Count(int(s.Days+.5), "day", "days"), none(s.Now.Waits))
 	if len(s.Needs) > 0 {
 		line += "; needs " + strings.Join(s.Needs, ", ")
 	}
 	return line
+}
+
+func none(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return strconv.Itoa(n)
 }
 
 // Suggest proposes working hours for each workspace of a fleet, learned from behavior, and says what they would have done

@@ -145,7 +145,7 @@ func (s *Source) Workers(ctx context.Context) (list []webui.Worker, err error) {
 				}
 				line.Jobs = running.take(p.ID, w.Busy)
 				if p.Lost {
-					line.Note = "not heard of since " + p.SeenAt.UTC().Format(time.RFC3339)
+					line.Note = "not heard from since " + p.SeenAt.UTC().Format(time.RFC3339)
 				}
 				list = append(list, line)
 			}

@@ -41,7 +41,7 @@ func (f *Fleet) WaitingJobs(_ context.Context, limit int) (jobs []webui.Job, tot
 func (m *member) job() webui.Job {
 	j := webui.Job{
 		ID: m.Build.ID, Workspace: m.Workspace.ID, Name: m.Workspace.Name, Work: m.Build.Transition.String(),
-		CreatedAt: m.Build.CreatedAt, Text: "It waits: 0 jobs go before it.",
+		CreatedAt: m.Build.CreatedAt, Text: "It waits: no job goes before it.",
 	}
 	if m.missing != "" {
 		j.Unmatched, j.Missing = true, []string{m.missing}

@@ -40,9 +40,6 @@ func Span(d time.Duration) string {
 	return strings.Join(parts, " ")
 }
 
-// Times is [text.Times] of the whole library.
-func Times(n int) string { return text.Times(n) }
-
 // Count is [text.Count] of the whole library.
 func Count(n int, one, many string) string { return text.Count(n, one, many) }
 
