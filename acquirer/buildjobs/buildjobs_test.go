@@ -301,7 +301,9 @@ type canceling struct {
 	canceled []uuid.UUID
 }
 
-func (c *canceling) List(context.Context, lifecycle.ListQuery) ([]lifecycle.Snapshot, error) { return c.all, nil }
+func (c *canceling) List(context.Context, lifecycle.ListQuery) ([]lifecycle.Snapshot, error) {
+	return c.all, nil
+}
 
 func (c *canceling) Jobs(_ context.Context, f queue.Filter) (jobs []queue.Job, err error) {
 	for _, id := range f.IDs {
