@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -290,6 +292,51 @@ func TestSweepCancels(t *testing.T) {
 		synctest.Wait()
 		p.want(lifecycle.JobCanceled, queue.Canceled)
 	})
+}
+
+// canceling are workspaces whose builds are being canceled while their jobs go on, one of which the store refuses to cancel.
+type canceling struct {
+	all      []lifecycle.Snapshot
+	refused  uuid.UUID
+	canceled []uuid.UUID
+}
+
+func (c *canceling) List(context.Context, lifecycle.ListQuery) ([]lifecycle.Snapshot, error) {
+	return c.all, nil
+}
+
+func (c *canceling) Jobs(_ context.Context, f queue.Filter) (jobs []queue.Job, err error) {
+	for _, id := range f.IDs {
+		jobs = append(jobs, queue.Job{ID: id, State: queue.Running})
+	}
+	return jobs, nil
+}
+
+func (c *canceling) Cancel(_ context.Context, _ string, ids ...uuid.UUID) ([]queue.Job, error) {
+	if slices.Contains(ids, c.refused) {
+		return nil, errors.New("kept by the host")
+	}
+	c.canceled = append(c.canceled, ids...)
+	return nil, nil
+}
+
+// A job that cannot be canceled keeps no other of a sweep from it, and is in the error.
+func TestSweepCancelsBesideARefusal(t *testing.T) {
+	c := &canceling{}
+	var want []uuid.UUID
+	for n := range 5 {
+		s := lifecycle.Snapshot{Workspace: lifecycle.Workspace{ID: uuid.New()}, Build: lifecycle.Build{ID: uuid.New(), Status: lifecycle.JobCanceling}}
+		c.all = append(c.all, s)
+		if n == 1 {
+			c.refused = s.Build.ID
+			continue
+		}
+		want = append(want, s.Build.ID)
+	}
+	n, err := buildjobs.Sweep(t.Context(), nil, c, c, time.Now())
+	if n != 0 || err == nil || !strings.Contains(err.Error(), c.refused.String()) || !slices.Equal(c.canceled, want) {
+		t.Errorf("swept %d, canceled %v, want %v: %v", n, c.canceled, want, err)
+	}
 }
 
 // none is a queue that has forgotten everything.

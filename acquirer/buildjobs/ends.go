@@ -192,6 +192,13 @@ func sweep(ctx context.Context, u Updater, source Jobs, page []lifecycle.Snapsho
 	return ended, errors.Join(failed...)
 }
 
+func wrapped(err error, doing string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf(doing+": %w", append(args, err)...)
+}
+
 // cancelAgain cancels the jobs that go on although their builds are being canceled.
 func cancelAgain(ctx context.Context, source Jobs, jobs []queue.Job, builds map[uuid.UUID]*lifecycle.Snapshot) error {
 	var ids []uuid.UUID
@@ -204,8 +211,14 @@ func cancelAgain(ctx context.Context, source Jobs, jobs []queue.Job, builds map[
 	if !ok || len(ids) == 0 {
 		return nil
 	}
-	if _, err := c.Cancel(ctx, "canceled", ids...); err != nil {
-		return fmt.Errorf("cancel the jobs of builds (%d): %w", len(ids), err)
+	_, err := c.Cancel(ctx, "canceled", ids...)
+	if err == nil || ctx.Err() != nil || errors.Is(err, lifecycle.ErrUnavailable) {
+		return wrapped(err, "cancel the jobs of builds (%d)", len(ids))
 	}
-	return nil
+	var failed []error
+	for _, id := range ids { // together they are canceled all or none, and one is refused
+		_, err := c.Cancel(ctx, "canceled", id)
+		failed = append(failed, wrapped(err, "cancel the job of build %s", id))
+	}
+	return errors.Join(failed...)
 }

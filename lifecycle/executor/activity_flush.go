@@ -188,7 +188,7 @@ func (f *flush) batch(ctx context.Context, ids []uuid.UUID) error {
 			retry[change.Workspace.ID] = f.pending[change.Workspace.ID]
 		}
 	}
-	verdicts, err := f.Client.write(ctx, now, changes)
+	verdicts, err := f.writeBy(ctx, &writer{store: f.store, now: now}, changes) // by halves, but over more than one flush
 	if err != nil {
 		return err
 	}

@@ -70,8 +70,8 @@ type Config struct {
 	Available Availability
 	// BuildTimeout limits each call of Builder, Available, Queued and Shard. Defaults to 30 seconds.
 	BuildTimeout time.Duration
-	// StoreTimeout limits each call of the store. One that takes longer counts as a store that is unavailable. Defaults to 30
-	// seconds.
+	// StoreTimeout limits each call of the store. One that takes longer counts as a store that is unavailable, but a commit of several
+	// workspaces is tried again in parts, each for a tenth of the time: one of them may take too long. Defaults to 30 seconds.
 	StoreTimeout time.Duration
 
 	// Poster, Notifier and Auditor receive the events of their topics: jobs, notices to people, the audit log. Without a

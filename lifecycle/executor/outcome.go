@@ -11,8 +11,11 @@ import (
 // write commits a batch, accounts for it, and returns the changes that follow from it. A store that does not return keeps
 // the batch.
 func (r *run) write(ctx context.Context, b batch) (follow []entry, kept bool) {
-	w := writer{store: r.e.store, now: r.now}
+	w := writer{store: r.e.store, now: r.now, hurried: hurried{r.e.store}}
 	verdicts, err := w.write(ctx, b.changes)
+	if len(b.changes) == 1 && b.origins[0].postponed && isLate(err) && !isStuck(err) {
+		verdicts[0], err = verdict{settled: true, err: err}, nil // it took too long before
+	}
 	follow = r.settle(ctx, b, verdicts)
 	if err != nil {
 		r.fail(err)

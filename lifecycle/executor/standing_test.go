@@ -612,3 +612,55 @@ func TestAFinishedBuildDoesNotWait(t *testing.T) {
 		wantStats(t, <-ticked, 3, 1, 0)
 	})
 }
+
+// slowRows is a store that takes its time over some workspaces, as a trigger of the host does.
+type slowRows struct {
+	lifecycle.Store
+	slow    func(id uuid.UUID) bool
+	commits atomic.Int32
+}
+
+func (s *slowRows) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
+	s.commits.Add(1)
+	if slices.ContainsFunc(changes, func(c lifecycle.Change) bool { return s.slow(c.Workspace.ID) }) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.Store.Commit(ctx, now, changes)
+}
+
+// Workspaces whose rows take longer than a call may cost one tick some time, and no other workspace its place; they are named. Where all rows
+// do, the store is slow: that costs a tick not even twice the time of one call.
+func TestRowsThatTakeTooLong(t *testing.T) {
+	for slow, want := range map[int]int{1: 149, 3: 147, 150: 0} {
+		t.Run(fmt.Sprint(slow), func(t *testing.T) {
+			bubble(t, func(f *fleet, start time.Time) {
+				for n := range 150 {
+					f.addDue(n+1, start)
+				}
+				guilty := map[uuid.UUID]bool{}
+				for n := range slow {
+					guilty[id(150-n*150/slow)] = true
+				}
+				store := &slowRows{Store: f.store, slow: func(id uuid.UUID) bool { return guilty[id] }}
+				e := f.executor(executor.Config{StoreTimeout: 10 * time.Second}, store)
+				s := e.Tick(f.ctx, start)
+				if len(s.Transitions) != want || (s.Err != nil) != (want == 0) {
+					t.Errorf("%d transitions, %v", len(s.Transitions), s.Err)
+				}
+				for id := range guilty {
+					if err := s.Errors[id]; want > 0 && (err == nil || !strings.Contains(err.Error(), "took longer than")) {
+						t.Errorf("the stats say %v of workspace %s", err, id)
+					}
+				}
+				if took := time.Since(start); want == 0 && took > 20*time.Second || took > time.Minute {
+					t.Errorf("the tick took %v and %d commits", took, store.commits.Load())
+				}
+				began := time.Now()
+				if again := e.Tick(f.ctx, began); want > 0 && (time.Since(began) > time.Second || len(again.Errors) != slow) {
+					t.Errorf("the next tick took %v: %+v", time.Since(began), again)
+				}
+			})
+		})
+	}
+}

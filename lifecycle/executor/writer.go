@@ -31,7 +31,11 @@ func (v verdict) applied() bool {
 
 // write commits changes made from the client's own reads, announces their events, and reports on each.
 func (c *Client) write(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]verdict, error) {
-	w := writer{store: c.store, now: now}
+	return c.writeBy(ctx, &writer{store: c.store, now: now, hurried: hurried{c.store}}, changes)
+}
+
+// writeBy does it with a writer.
+func (c *Client) writeBy(ctx context.Context, w *writer, changes []lifecycle.Change) ([]verdict, error) {
 	verdicts, err := w.write(ctx, changes)
 	var written lifecycle.Topics
 	for i, v := range verdicts {
@@ -48,6 +52,9 @@ type writer struct {
 	store    lifecycle.Store
 	now      time.Time
 	failures int // in a row
+	// hurried is the store for the parts of a commit that took too long: each call may take a part of its time. Nil: such a commit is not
+	// made in parts.
+	hurried lifecycle.Store
 }
 
 // write commits the changes and reports on each. The error is that of the store as a whole; changes without a settled
@@ -78,6 +85,9 @@ func (w *writer) bisect(ctx context.Context, changes []lifecycle.Change, verdict
 		verdicts[at] = verdict{settled: true, err: err}
 		return w.both(ctx, changes, verdicts, at, at+1)
 	}
+	if w.hurried != nil && ctx.Err() == nil && len(changes) > 1 && isLate(err) && !isStuck(err) {
+		return w.hurry(ctx, changes, verdicts, err)
+	}
 	if ctx.Err() != nil || errors.Is(err, lifecycle.ErrUnavailable) {
 		return fmt.Errorf("commit of %s: %w", text.Count(len(changes), "change", "changes"), err)
 	}
@@ -107,6 +117,45 @@ func (w *writer) each(ctx context.Context, changes []lifecycle.Change, verdicts 
 		if err := w.bisect(ctx, changes[i:i+1], verdicts[i:i+1]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+const (
+	// lateInARow is after how many parts in a row that take too long the store itself is slow: with several slow rows in a batch, halves of
+	// halves of it are written.
+	lateInARow = 6
+	// lateParts bounds them all, and so how long a batch with many slow rows takes.
+	lateParts = 16
+)
+
+// hurry commits in parts what took too long together: a trigger of the host that takes its time over one row would keep all others of the
+// batch from being written, in every tick. The largest parts come first, those that take too long too are halved, until the row is alone. That
+// is its error then. late is that of the whole batch, and of the store if hardly a part can be written.
+func (w *writer) hurry(ctx context.Context, changes []lifecycle.Change, verdicts []verdict, late error) error {
+	half := len(changes) / 2
+	parts := [][2]int{{0, half}, {half, len(changes)}}
+	for all, inARow := 0, 0; len(parts) > 0; parts = parts[1:] {
+		from, to := parts[0][0], parts[0][1]
+		part := writer{store: w.hurried, now: w.now}
+		err := part.bisect(ctx, changes[from:to], verdicts[from:to])
+		var slow *TimeoutError
+		switch {
+		case err == nil:
+			inARow = 0
+			continue
+		case ctx.Err() != nil || isStuck(err) || !errors.As(err, &slow):
+			return err
+		}
+		if all, inARow = all+1, inARow+1; all > lateParts || inARow > lateInARow {
+			return fmt.Errorf("commit of %d changes: %w", len(changes), late)
+		}
+		if to-from == 1 {
+			verdicts[from] = verdict{settled: true, err: slow}
+			continue
+		}
+		middle := (from + to) / 2
+		parts = append(parts, [2]int{from, middle}, [2]int{middle, to})
 	}
 	return nil
 }

@@ -314,3 +314,70 @@ func sameIDs(a, b []uuid.UUID) bool {
 	}
 	return slices.Equal(sorted(a), sorted(b))
 }
+
+// A trigger that takes its time over one job holds up the claim that gets it, and no claim and no listing beside that one.
+func TestClaimsBesideAJobThatTakesTime(t *testing.T) {
+	k := newRefusedJobs(t, pgtest.Pool(t))
+	k.post(time.Time{}, "build", "build", "build")
+	exec(t, k.pool, fmt.Sprintf(rowTrigger(`PERFORM pg_advisory_xact_lock(7); RETURN new`), "UPDATE", k.jobs[0].ID))
+	release := holds(t, k.pool, `SELECT pg_advisory_xact_lock(7)`)
+	first := make(chan error, 1)
+	var got queue.Claimed
+	c := queue.Claim{
+		Token: uuid.New(), Process: k.process, Now: k.now, Workers: []uuid.UUID{uuid.New()}, Secrets: []queue.SecretHash{queue.NewSecret().Hash()},
+		Probes: []queue.Probe{{Lane: k.jobs[0].Lane()}},
+	}
+	go func() {
+		var err error
+		got, err = k.s.Claim(t.Context(), c)
+		first <- err
+	}()
+	untilWaiting(t, k.pool, first)
+	listing, err := k.s.Ready(soon(t), k.now, queue.ReadyQuery{CountTo: 5})
+	must(t, err)
+	if len(listing.Lanes) != 1 || listing.Lanes[0].Count != 3 {
+		t.Errorf("beside it are listed %+v", listing.Lanes)
+	}
+	if beside := jobIDs(k.claim(3, queue.Limits{})); !slices.Equal(beside, jobIDs(k.jobs[1:])) || len(first) > 0 {
+		t.Errorf("beside it are claimed %v", beside)
+	}
+	release()
+	if err := <-first; err != nil || !slices.Equal(jobIDs(got.Jobs), jobIDs(k.jobs[:1])) {
+		t.Errorf("the first claim got %+v, %v", got, err)
+	}
+}
+
+// Jobs that are refused are tried once, however many stand at the head of the line and whoever claims, and again after a minute.
+func TestRefusedJobsAreTriedOnceAMinute(t *testing.T) {
+	for name, limits := range map[string]queue.Limits{"free": {}, "limited": {PerTenant: 100}} {
+		t.Run(name, func(t *testing.T) {
+			k := newRefusedJobs(t, pgtest.Pool(t))
+			const kept = 20
+			k.post(time.Time{}, slices.Repeat([]string{"build"}, kept+3)...)
+			exec(t, k.pool, `CREATE SEQUENCE public.tries`) // a rollback does not set it back
+			exec(t, k.pool, `CREATE TABLE public.kept_jobs AS SELECT id FROM dormouse.jobs ORDER BY place, id LIMIT `+fmt.Sprint(kept))
+			exec(t, k.pool, `CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF EXISTS (SELECT FROM public.kept_jobs WHERE id = old.id) THEN PERFORM nextval('public.tries'); RAISE 'kept by the host'; END IF; RETURN new; END $$;
+				CREATE TRIGGER host BEFORE UPDATE ON dormouse.jobs FOR EACH ROW EXECUTE FUNCTION keeps()`)
+			var before int
+			for _, c := range []struct {
+				after time.Duration
+				tried bool
+			}{{0, true}, {59 * time.Second, false}, {61 * time.Second, true}} {
+				k.now = epoch.Add(c.after)
+				if got := k.claim(1, limits); len(got) != 1 {
+					t.Errorf("after %v claimed %d jobs", c.after, len(got))
+				}
+				var tries int
+				must(t, k.pool.QueryRow(t.Context(), `SELECT last_value FROM public.tries`).Scan(&tries))
+				if (tries > before) != c.tried || tries-before > 2*kept {
+					t.Errorf("after %v they were tried %d times", c.after, tries-before)
+				}
+				before = tries
+			}
+			if n := strings.Count(k.log.String(), "cannot be handed out"); n != 2 {
+				t.Errorf("said %d times: %s", n, k.log.String())
+			}
+		})
+	}
+}

@@ -24,7 +24,7 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) (claimed queue.Claimed
 		err = claim(passed.start)
 	}
 	if passed.n > 0 {
-		s.cfg.Logger.WarnContext(ctx, "sqlite: jobs cannot be started", "jobs", passed.n, "first", passed.first)
+		s.cfg.Logger.WarnContext(ctx, "sqlite: jobs cannot be handed out", "jobs", passed.n, "first", passed.first)
 	}
 	if err != nil {
 		return queue.Claimed{}, unavailable(err, "claim jobs")

@@ -100,10 +100,10 @@ var forgottenRows = []forgotten{
 	{"builds", "", `workspace_id IN (SELECT w.id ` + personOwns + `)`},
 	{"workspaces", "", `{workspaces}.id IN (SELECT w.id ` + personOwns + `)`},
 	{"owners", "", `{owners}.id IN (SELECT id FROM p) AND NOT EXISTS (SELECT 1 FROM {workspaces} w, p WHERE w.owner_id = p.id)`},
-	{"workspaces", `hold_by = p.pseudonym, hold_note = '', revision = revision + 1`,
-		`hold_by` + namedThem + ` AND (p.organization IS NULL OR organization_id = p.organization)`},
-	{"workspaces", `build_initiator = p.pseudonym, revision = revision + 1`,
-		`build_initiator` + namedThem + ` AND (p.organization IS NULL OR organization_id = p.organization)`},
+	{"workspaces", `hold_by = p.pseudonym, hold_note = '', revision = revision + 1`, `hold_by` + namedThem + `
+		AND (p.organization IS NULL OR organization_id = p.organization)`},
+	{"workspaces", `build_initiator = p.pseudonym, revision = revision + 1`, `build_initiator` + namedThem + `
+		AND (p.organization IS NULL OR organization_id = p.organization)`},
 	{"builds", `initiator = p.pseudonym`, `initiator` + namedThem + `
 		AND (p.organization IS NULL OR p.organization = (SELECT w.organization_id FROM {workspaces} w WHERE w.id = workspace_id))`},
 	{"pauses", `paused_by = p.pseudonym, note = ''`, `paused_by` + namedThem + ` AND (p.organization IS NULL OR organization_id = p.organization)`},

@@ -293,3 +293,27 @@ func TestRefusedActivity(t *testing.T) {
 		}
 	})
 }
+
+// TestASlowRow: a trigger of the host takes its time over one workspace. What goes with it waits for it, and no more; one that takes longer
+// than a call of the store may is in nobody's way either.
+func TestASlowRow(t *testing.T) {
+	for what, c := range map[string]struct {
+		takes string
+		want  wanted
+	}{
+		"slow":     {"1.5", wanted{done: 300}},
+		"too slow": {"60", wanted{done: 299, why: "took longer"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			each(t, func(f *fleet) {
+				if f.kind != "postgres" {
+					f.Skip("no other store has triggers that take time")
+				}
+				f.exec(`CREATE FUNCTION host_rule() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(` + c.takes + `); RETURN new; END $$`)
+				f.exec(fmt.Sprintf(`CREATE TRIGGER host_rule BEFORE UPDATE ON dormouse.workspaces FOR EACH ROW
+					WHEN (new.id = '%s' AND new.build_number > 1) EXECUTE FUNCTION host_rule()`, f.culprit()))
+				f.run(executor.Config{StoreTimeout: 10 * time.Second}, nil, c.want)
+			})
+		})
+	}
+}
