@@ -3,6 +3,7 @@ package dormouse_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,5 +115,42 @@ func TestIfRevision(t *testing.T) {
 		f.want(ws.ID, lifecycle.StatusNew, 0)
 		_, err = f.Start(f.t.Context(), ws.ID, dormouse.IfRevision(after.Revision))
 		f.must(err)
+	})
+}
+
+// A worker of another organization gets no build, whatever its identity says, and with a handout that it has got hold of it has no effect.
+func TestRemoteOfAnotherOrganization(t *testing.T) {
+	bubble(t, func(c *dormouse.Config) { c.Build, c.Organization = nil, uuid.New() }, func(f *fixture) {
+		ws := f.create("api")
+		_, err := f.Start(f.t.Context(), ws.ID)
+		f.must(err)
+		other, err := dormouse.New(f.store, dormouse.Config{Organization: uuid.New(), Logger: slog.New(slog.DiscardHandler)})
+		f.must(err)
+		running, stop := context.WithCancel(f.t.Context())
+		ran := make(chan error, 1)
+		go func() { ran <- other.Run(running) }()
+		identity := acquirer.Identity{Organization: f.Organization(), Worker: uuid.New()}
+		thief := other.Remote(identity)
+		ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
+		defer cancel()
+		if j, err := thief.AcquireJob(ctx, queue.Request{Organization: f.Organization(), Types: []string{lifecycle.JobType}}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("it got %+v, %v", j, err)
+		}
+		own := f.Remote(identity)
+		j, err := own.AcquireJob(f.t.Context(), queue.Request{Types: []string{lifecycle.JobType}})
+		f.must(err)
+		if _, err := thief.Renew(f.t.Context(), queue.Report{Handout: j.Handout()}); !errors.Is(err, queue.ErrLeaseLost) {
+			t.Errorf("a report: %v", err)
+		}
+		end := queue.End{Handout: j.Handout(), Outcome: queue.OutcomeSucceeded}
+		if _, err := thief.End(f.t.Context(), end); !errors.Is(err, queue.ErrLeaseLost) {
+			t.Errorf("an end: %v", err)
+		}
+		f.want(ws.ID, lifecycle.StatusStarting, 1)
+		_, err = own.End(f.t.Context(), end)
+		f.must(err)
+		f.want(ws.ID, lifecycle.StatusRunning, 1)
+		stop()
+		f.must(<-ran)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,14 @@ func (f texts) Engine(ctx context.Context) (webui.EngineState, error) {
 	return s, err
 }
 
+// Templates implements [webui.Catalog].
+func (f texts) Templates(context.Context, webui.Viewer) ([]lifecycle.Template, error) {
+	return []lifecycle.Template{{ID: everybody, Name: f.of()}, {ID: uuid.Max, Name: f.of()}}, nil
+}
+
+// Act implements [webui.Actor].
+func (f texts) Act(context.Context, webui.Viewer, webui.Action) error { return lifecycle.ErrNotFound }
+
 // apply writes texts into the workspaces themselves. One owner and one template keep theirs apart.
 func (f texts) apply() {
 	template, owner := f.of(), f.of()
@@ -99,6 +108,13 @@ func (f texts) apply() {
 		if s.Workspace.Backoff.Message != "" {
 			s.Workspace.Backoff.Message = f.of()
 		}
+		if s.Build.Error != "" || s.Build.Status == lifecycle.JobFailed {
+			s.Build.Error = f.of()
+		}
+		s.Build.Initiator = f.of()
+		if s.Status() == lifecycle.StatusRunning { // an address is a link, whatever stands behind its host
+			s.Build.Result = "http://box/" + url.PathEscape(f.of())
+		}
 	})
 }
 
@@ -115,7 +131,7 @@ var hostile = []string{
 	"url(//evil.example)", "/* */", "<style>*{}</style>", "\u0000<b>", "＜script＞", "<svg/onload=alert(1)>", strings.Repeat("W", 300), "ok",
 }
 
-// Ten thousand hostile texts in every place that shows somebody's text: the page has the structure that it has with
+// Ten thousand hostile texts in every place that shows somebody's text, and in every part of an address that a page shows again: the page has the structure that it has with
 // harmless ones, so that none of them can have become a part of it.
 func TestHostileTexts(t *testing.T) {
 	want := 10_000
@@ -128,7 +144,11 @@ func TestHostileTexts(t *testing.T) {
 		f.apply()
 		h := newPages(t, f, webui.Config{Zone: berlin, Actions: true, Capacity: 50})
 		owners := newPages(t, f, webui.Config{Zone: berlin, Actions: true, Viewer: owning(everybody)})
-		return page(t, h, "/?sort=next&why="+heldOne(t, f).String()), page(t, owners, "/mine")
+		asked := url.Values{"t": {all(t, f)[0].Template.ID.String()}}
+		for _, key := range []string{"q", "ttl", "bump", "max", "jitter", "dormant", "delete", "owner", "zoom", "reason", "state", "template", "page", "at"} {
+			asked.Set(key, "no such "+f.of())
+		}
+		return page(t, h, "/?sort=next&why="+heldOne(t, f).String()) + page(t, h, "/?"+asked.Encode()), page(t, owners, "/mine") + page(t, owners, "/mine?"+asked.Encode())
 	}
 	plainOperator, plainOwner := render(func() string { return "x" })
 	random := rand.New(rand.NewPCG(7, 11))

@@ -80,6 +80,9 @@ type Queue interface {
 	// Record takes note of what became of a job. For [Claimed] it must be atomic: it returns nil only if the job
 	// waited and is the pool's from now on, or was so already for the same worker; whatever else it returns, the job
 	// is not started. All other records are repeated until they return nil.
+	//
+	// A worker lists what it likes, and after a restart the pool knows no better. Where jobs could make theirs lie, a record with a
+	// Worker counts only if it is the one that the job was claimed for; of any other it does nothing and returns nil.
 	Record(ctx context.Context, r Record) error
 }
 

@@ -116,11 +116,8 @@ type api struct {
 	template dormouse.Template
 }
 
-// server bounds how long anybody may take with a request and with its answer.
-func (a api) server() *http.Server {
-	return &http.Server{
-		Handler: http.NewCrossOriginProtection().Handler(a.routes()), ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-	}
+func (a api) server() *http.Server { // nobody keeps it waiting
+	return &http.Server{Handler: http.NewCrossOriginProtection().Handler(a.routes()), ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
 }
 
 // answer is what a handler returns: a value for the body, or an error.

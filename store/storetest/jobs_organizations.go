@@ -57,6 +57,15 @@ func organizationsReading(k *jobKit) {
 		page, err := k.store.ListJobs(k.ctx, queue.JobQuery{Organization: t.org, Limit: 100})
 		k.noError(err, "ListJobs")
 		k.onlyOf(t, page.Jobs, 4, "ListJobs")
+		place := queue.PlaceOf(theirs.done)
+		place.CreatedAt = place.CreatedAt.Add(time.Hour)
+		page, err = k.store.ListJobs(k.ctx, queue.JobQuery{Organization: t.org, After: place, Limit: 100})
+		k.noError(err, "ListJobs")
+		k.onlyOf(t, page.Jobs, 4, "ListJobs after a place in the list of another organization")
+		counts, err := k.store.CountJobs(k.ctx, queue.JobQuery{Organization: t.org}, 100)
+		k.noError(err, "CountJobs")
+		k.must(counts.States[queue.Pending] == 2 && counts.States[queue.Running] == 1 && counts.States[queue.Succeeded] == 1,
+			"CountJobs counts the jobs of the organization", "%+v", counts)
 		listing := k.ready(t.org)
 		k.must(len(listing.Lanes) == 1 && listing.Lanes[0].Lane == t.pending.Lane() && listing.Lanes[0].Count == 1,
 			"Ready has the lanes of the organization alone", "%+v", listing)
@@ -92,6 +101,9 @@ func organizationsWriting(k *jobKit) {
 		got := k.get(j.ID)
 		k.must(got.State == before[i].State && got.CancelAt.IsZero() && got.Error == before[i].Error, "nothing of it has an effect on another organization", "%+v", got)
 	}
+	was, err := k.store.ResumeJobs(k.ctx, queue.Scope{Organization: theirs.org})
+	k.noError(err, "ResumeJobs")
+	k.must(!was, "ResumeJobs lifts no pause of another organization", "it does")
 	k.must(len(k.claim(10, theirs.pending)) == 1, "a pause of one organization does not stop another", "nothing was claimed")
 	k.must(k.end(queue.End{Handout: k.handout(theirs.running), Outcome: queue.OutcomeSucceeded}).Err == nil, "the worker that has a job ends it", "it does not")
 }

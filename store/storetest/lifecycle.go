@@ -36,6 +36,7 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"due share", testDueShare},
 		{"compare and swap", testCompareAndSwap},
 		{"organization stays", testOrganizationStays},
+		{"lists of organizations", testListsOfOrganizations},
 		{"all or nothing", testAllOrNothing},
 		{"two bad changes", testTwoBad},
 		{"builds", testBuilds},

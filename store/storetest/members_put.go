@@ -24,6 +24,7 @@ var memberPutTests = []memberTest{
 	{"Successor", memberPutSuccessor},
 	{"State", memberPutState},
 	{"StateConflict", memberPutStateConflict},
+	{"OfAnotherPool", memberPutOfAnotherPool},
 	{"Precision", memberPutPrecision},
 }
 
@@ -65,6 +66,23 @@ func memberPutSwap(k *memberKit) {
 	k.must(!applied[0] && applied[1], "a stale change is not applied, the others are", "%v", applied)
 	got := k.get(m.ID)
 	k.must(got.Message == "first" && got.Revision == 2, "a stale change writes nothing, an applied one raises the revision by one", "%+v", got)
+}
+
+// memberPutOfAnotherPool changes a member of another pool as if it were one's own.
+func memberPutOfAnotherPool(k *memberKit) {
+	theirs := k.insert(k.ready(1, func(m *prewarm.Member) { m.Pool = "theirs" }))[0]
+	k.must(len(k.members(prewarm.Query{IDs: []uuid.UUID{theirs.ID}})) == 0, "Members finds no member of another pool by its id", "it does")
+	k.must(len(k.members(prewarm.Query{Resources: []uuid.UUID{theirs.Resource}})) == 0, "Members finds no member of another pool by its resource", "it does")
+	forged := theirs
+	forged.Pool, forged.Reason = memberPool, "forged"
+	for _, state := range []prewarm.State{prewarm.Deleting, prewarm.Gone} { // gone, without a deadline, would be deleted
+		forged.State = state
+		applied, err := k.store.PutMembers(k.ctx, nil, []prewarm.Change{{Member: forged}})
+		k.noError(err, "PutMembers")
+		k.must(!applied[0], "PutMembers does not apply a change of another pool's member", "it becomes %s", state)
+	}
+	after := k.members(prewarm.Query{Pool: "theirs"})
+	k.must(len(after) == 1 && after[0] == theirs, "and the member is as it was", "%+v", after)
 }
 
 func memberPutOnce(k *memberKit) {

@@ -127,3 +127,50 @@ func testOrganizationStays(f *fixture) {
 		f.rule(len(found) == want, "a list of an organization has its workspaces alone: got %d, want %d", len(found), want)
 	}
 }
+
+// testListsOfOrganizations asks for what one of two organizations has: also with the template and the owner of the other one, and after
+// places in its lists.
+func testListsOfOrganizations(f *fixture) {
+	lists := skipUnless[lister](f)
+	mine := f.create(1)[0]
+	theirs := f.template
+	theirs.ID, theirs.OrganizationID, theirs.Revision = uuid.New(), uuid.New(), 0
+	f.put(epoch, &theirs)
+	w := f.workspace()
+	w.OrganizationID, w.TemplateID = theirs.OrganizationID, theirs.ID
+	f.must(f.s.CreateWorkspaces(f.ctx, epoch, w))
+	f.fill(mine.Workspace.ID, 2)
+	f.fill(w.ID, 2)
+	last := f.load(w.ID)
+	last.Workspace.WakeAt = epoch
+	org := []uuid.UUID{mine.Workspace.OrganizationID}
+
+	for _, order := range []lifecycle.ListOrder{lifecycle.ListByID, lifecycle.ListByName, lifecycle.ListByWake} {
+		q := lifecycle.ListQuery{Organizations: org, Order: order, Limit: 9}
+		for _, q := range []lifecycle.ListQuery{q, q.Following(&last)} {
+			found, err := lists.List(f.ctx, q)
+			f.must(err)
+			for _, s := range found {
+				f.rule(s.Workspace.ID == mine.Workspace.ID, "List has workspaces of the organization alone, also after a place of another's: got %+v", s.Workspace)
+			}
+		}
+		q.TemplateID = theirs.ID
+		found, err := lists.List(f.ctx, q)
+		f.must(err)
+		f.rule(len(found) == 0, "List has no workspaces of another organization's template: got %+v", found)
+	}
+	counts, err := lists.CountStatuses(f.ctx, lifecycle.CountQuery{Organizations: org, TemplateID: theirs.ID})
+	f.must(err)
+	f.rule(len(counts) == 0, "CountStatuses counts nothing of another organization's template: got %v", counts)
+	templates, err := lists.Templates(f.ctx, lifecycle.TemplateQuery{Organizations: org, Limit: 9})
+	f.must(err)
+	f.rule(len(templates) == 1 && templates[0].ID == f.template.ID, "Templates has those of the organization: got %+v", templates)
+	q := lifecycle.BuildQuery{Organizations: org, Limit: 9}
+	for _, q := range []lifecycle.BuildQuery{q, q.Following(&last.Build)} {
+		made, err := lists.FleetBuilds(f.ctx, q)
+		f.must(err)
+		for _, b := range made {
+			f.rule(b.WorkspaceID == mine.Workspace.ID, "FleetBuilds has builds of the organization alone, also after a place of another's: got %+v", b)
+		}
+	}
+}

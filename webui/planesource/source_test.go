@@ -191,6 +191,23 @@ func TestOrganizations(t *testing.T) {
 	if code := ours.press(url.Values{"do": {"start"}, "workspace": {id.String()}}); code != http.StatusNotFound {
 		t.Errorf("an action on it: %d", code)
 	}
+	for _, kind := range []webui.ActionKind{webui.ActStart, webui.ActStop, webui.ActWake, webui.ActRetry, webui.ActDelete} {
+		if err := ours.source.Act(t.Context(), webui.Viewer{Name: "eve", Operator: true, MayAct: true}, webui.Action{Kind: kind, Workspace: id}); !errors.Is(err, lifecycle.ErrNotFound) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	s, err := theirs.source.Workspace(t.Context(), id)
+	must(t, err)
+	for s, err := range ours.source.Owned(t.Context(), s.Workspace.OwnerID) {
+		t.Errorf("a workspace of another's owner: %+v, %v", s.Workspace, err)
+	}
+	templates, err := ours.source.Templates(t.Context(), webui.Viewer{Operator: true})
+	must(t, err)
+	for _, template := range templates {
+		if template.OrganizationID == s.Workspace.OrganizationID {
+			t.Errorf("another's template: %+v", template)
+		}
+	}
 }
 
 func TestNewRefuses(t *testing.T) {

@@ -287,6 +287,12 @@ func (q *Queue) Record(ctx context.Context, r workerpool.Record) error {
 	q.mu.Lock()
 	job := q.started[r.Job]
 	q.mu.Unlock()
+	if r.Kind != workerpool.Claimed && r.Worker != "" {
+		if had, err := q.had(ctx, acq, job, lease, r.Worker); err != nil || !had {
+			q.cfg.Logger.Debug("record of a job that its machine was not handed", "worker_id", r.Worker, "job_id", r.Job, "error", err)
+			return err
+		}
+	}
 	switch r.Kind {
 	case workerpool.Claimed:
 		if job == nil {
@@ -310,6 +316,22 @@ func (q *Queue) Record(ctx context.Context, r workerpool.Record) error {
 		return nil
 	}
 	return err
+}
+
+// had reports whether a job was handed to a machine. What one says of jobs that others have, of whatever organization, is not believed:
+// it may be the job's own process that says it. Job is nil if this process has not started it.
+func (q *Queue) had(ctx context.Context, acq *acquirer.Acquirer, job *startedJob, lease queue.Lease, machine workerpool.InstanceID) (bool, error) {
+	if job != nil {
+		return job.Worker == workerOf(machine), nil
+	}
+	stored, err := acq.Within(q.cfg.Organization).Job(ctx, lease.Job)
+	switch {
+	case errors.Is(err, queue.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return q.ours(&stored) && stored.Worker == workerOf(machine), nil
 }
 
 // verdict is what the end of a job's process means; what was asked to end is canceled. Job is nil if another process had it

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -32,7 +33,8 @@ type rig struct {
 	org      uuid.UUID
 	types    []workerpool.InstanceType
 	needs    map[string]workerpool.Resources
-	harmed   bool // the test destroys machines under their jobs
+	harmed   bool   // the test destroys machines under their jobs
+	says     string // what each machine says of jobs, beside the truth
 	events   []acquirer.Event
 
 	acq  *acquirer.Acquirer
@@ -63,6 +65,17 @@ func bubble(t *testing.T, change func(r *rig), test func(r *rig)) {
 	})
 }
 
+// liar are machines that say of jobs what the rig says.
+type liar struct{ r *rig }
+
+func (l liar) Run(ctx context.Context, target workerpool.Target, command string, stdin io.Reader, stdout io.Writer) error {
+	err := l.r.provider.Run(ctx, target, command, stdin, stdout)
+	if err == nil && strings.HasSuffix(command, " list") {
+		_, err = io.WriteString(stdout, l.r.says)
+	}
+	return err
+}
+
 func (r *rig) must(err error) {
 	r.t.Helper()
 	if err != nil {
@@ -82,7 +95,7 @@ func (r *rig) start() {
 		Lost:   map[string]acquirer.LostPolicy{"": q.Lost(acquirer.RequeueLost(3, 0))},
 	})
 	r.must(err)
-	r.pool, err = workerpool.New(r.provider, r.provider, q, workerpool.Config{
+	r.pool, err = workerpool.New(r.provider, liar{r}, q, workerpool.Config{
 		Limits: workerpool.Limits{Types: r.types, IdleTimeout: time.Minute}, PollInterval: 2 * time.Second, Logger: quiet,
 	})
 	r.must(err)
@@ -346,6 +359,37 @@ func TestManagerWithoutItsStoreForALease(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a machine says of jobs that it was not handed has no effect on them: they are neither over nor lost with it, whoever has them.
+func TestMachinesThatLie(t *testing.T) {
+	bubble(t, func(r *rig) { r.harmed = true }, func(r *rig) {
+		r.provider.Configure(func(k *workerpooltest.Knobs) { k.JobTime = time.Hour })
+		r.post(1)
+		r.wait(time.Minute)
+		p := queue.Posting{ID: uuid.New(), Organization: uuid.New(), Type: "build"}
+		ctx := context.Background()
+		_, err := r.acq.Enqueue(ctx, p)
+		r.must(err)
+		job, err := r.acq.AcquireJob(ctx, queue.Request{Organization: p.Organization, Worker: uuid.New(), Types: []string{p.Type}})
+		r.must(err)
+		id := fmt.Sprintf("%s.%d", job.ID, job.Fence)
+		for _, says := range []string{id + " exit 0\n", id + " exit 1\n", id + " stale\n", id + "\n"} {
+			r.says = says
+			r.wait(time.Minute)
+			if _, err := r.acq.Renew(ctx, queue.Report{Handout: job.Handout()}); err != nil {
+				t.Fatalf("after %q: %v", says, err)
+			}
+		}
+		for _, w := range r.pool.Workers() { // with what it says that it has
+			r.provider.Crash(w.ID)
+		}
+		r.says = ""
+		r.wait(5 * time.Minute)
+		if _, err := r.acq.End(ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
+			t.Errorf("the end of whoever has it: %v", err)
+		}
+	})
 }
 
 // A job that is over for the store, whoever said so, ends on its machine.

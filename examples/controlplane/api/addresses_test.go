@@ -53,9 +53,7 @@ func parameters(t *testing.T) map[string][]string {
 					all[pattern] = append(all[pattern], "?"+p.Name)
 				}
 			}
-			for _, name := range parameter.FindAllString(path, -1) {
-				all[pattern] = append(all[pattern], name)
-			}
+			all[pattern] = append(all[pattern], parameter.FindAllString(path, -1)...)
 		}
 	}
 	return all

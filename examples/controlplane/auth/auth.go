@@ -157,6 +157,19 @@ func (k *Keeper) End(ctx context.Context, id string) (was bool, err error) {
 	return k.db.EndToken(ctx, id, time.Now())
 }
 
+// Machine returns where an elastic worker is; ok is false for every other token.
+func (k *Keeper) Machine(ctx context.Context, id string) (machine string, ok bool, err error) {
+	if !isID(id) {
+		return "", false, nil
+	}
+	t, ok, err := k.db.Token(ctx, id)
+	if err != nil || !ok {
+		return "", false, err
+	}
+	i, err := identityOf(t)
+	return i.Work.Machine, err == nil && i.Kind == Worker && i.Work.Elastic, err
+}
+
 // Assign says on which machine an elastic worker runs. It is true if it is there or was nowhere before.
 func (k *Keeper) Assign(ctx context.Context, id, machine string) (bool, error) {
 	t, ok, err := k.db.Token(ctx, id)

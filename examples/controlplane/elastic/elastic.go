@@ -151,8 +151,18 @@ func (q *Queue) waiting(w auth.Identity, token string) (workerpool.Job, error) {
 	return workerpool.Job{ID: id, Since: time.Now(), Payload: payload}, nil
 }
 
-// Record implements [workerpool.Queue].
+// Record implements [workerpool.Queue]. A machine that speaks of a token which was not given to it has no effect on it.
 func (q *Queue) Record(ctx context.Context, r workerpool.Record) error {
+	if r.Kind != workerpool.Claimed && r.Worker != "" {
+		machine, ok, err := q.keeper.Machine(ctx, string(r.Job))
+		switch {
+		case err != nil || ok && machine != string(r.Worker):
+			return err
+		case !ok: // it is an elastic worker's no more, or never was
+			q.forget(r.Job)
+			return nil
+		}
+	}
 	switch r.Kind {
 	case workerpool.Claimed:
 		ok, err := q.keeper.Assign(ctx, string(r.Job), string(r.Worker))
@@ -168,8 +178,13 @@ func (q *Queue) Record(ctx context.Context, r workerpool.Record) error {
 	if err == nil && was {
 		q.cfg.Logger.InfoContext(ctx, "a worker has ended", "worker", string(r.Job), "exit_code", r.ExitCode, "reason", r.Reason)
 	}
-	q.mu.Lock()
-	delete(q.launches, r.Job)
-	q.mu.Unlock()
+	q.forget(r.Job)
 	return err
+}
+
+// forget drops what a worker was to be started with.
+func (q *Queue) forget(id workerpool.JobID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.launches, id)
 }
