@@ -64,17 +64,26 @@ func TestJudgeOfAJobThatCannotBeRead(t *testing.T) {
 	})
 }
 
-// Who reports that no worker was lost asks nothing of the store.
-func TestNobodyWasLost(t *testing.T) {
+// Who reports that no worker was lost asks nothing of the store. Where that cannot say which jobs the lost ones had, nothing is done.
+func TestLostWorkersThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
 		a := f.start()
+		job := f.hand(a)
 		before := f.store.Calls(acquirertest.Jobs)
 		if err := a.Lost(f.ctx, "a machine without workers is gone"); err != nil {
 			t.Error(err)
 		}
 		if n := f.store.Calls(acquirertest.Jobs) - before; n != 0 {
 			t.Errorf("the store is asked %d times", n)
+		}
+		f.store.Once(acquirertest.Jobs, acquirertest.Fault{Down: true})
+		if err := a.Lost(f.ctx, "a machine is gone", job.Lease()); !errors.Is(err, acquirertest.ErrDown) {
+			t.Errorf("error %v, want the store's", err)
+		}
+		f.settle()
+		if got := f.stored(job.ID); got.State != queue.Running {
+			t.Errorf("the job is %v", got.State)
 		}
 	})
 }
