@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -285,11 +287,12 @@ func TestReconnect(t *testing.T) {
 	})
 }
 
-// Messages that could not be sent are sent later.
+// Messages that could not be sent are counted, and sent later.
 func TestPublishFails(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
-		a, b := f.start(), f.start()
+		registry := prometheus.NewPedanticRegistry()
+		a, b := f.start(), f.start(func(c *acquirer.Config) { c.Registerer = registry })
 		w := f.joinPlain(a)
 		f.settle()
 		f.bus.FailPublish(acquirertest.ErrDown)
@@ -298,8 +301,30 @@ func TestPublishFails(t *testing.T) {
 		if w.over() {
 			t.Fatal("served without a message")
 		}
+		if n := announced(t, registry, "error"); n == 0 {
+			t.Error("no message is counted as failed")
+		}
 		f.bus.FailPublish(nil)
 		f.pass(2 * time.Second)
 		f.mustGet(w, "after the pubsub came back")
 	})
+}
+
+// announced is how many messages a process has sent with a result.
+func announced(t *testing.T, registry *prometheus.Registry, result string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			for _, label := range m.GetLabel() {
+				if family.GetName() == "dormouse_job_announcements_total" && label.GetName() == "result" && label.GetValue() == result {
+					return m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return 0
 }

@@ -227,3 +227,45 @@ func TestVoid(t *testing.T) {
 		t.Error("a claim that has got nothing is to be settled")
 	}
 }
+
+// What is posted to a lane that a look has found counts as posted, and a look at what was posted changes nothing of that.
+func TestTheFastestWayCounts(t *testing.T) {
+	t.Parallel()
+	listed := func(d *desk, l queue.Lane) { d.Found(queue.ReadyLane{Lane: l, From: 1, Count: 1}, d.Mark(), false) }
+	posted := func(d *desk, l queue.Lane) { d.PostLocal(l, 1, 1) }
+	for name, c := range map[string]struct {
+		ways [2]func(*desk, queue.Lane)
+		want dispatch.Cause
+	}{
+		"listed, then posted": {[2]func(*desk, queue.Lane){listed, posted}, dispatch.Handoff},
+		"posted, then listed": {[2]func(*desk, queue.Lane){posted, listed}, dispatch.Handoff},
+		"listed twice":        {[2]func(*desk, queue.Lane){listed, listed}, dispatch.Poll},
+	} {
+		d := newDesk(t)
+		d.join(x)
+		for _, way := range c.ways {
+			way(d, d.lane(x))
+		}
+		if got := d.mustBegin().Cause(); got != c.want {
+			t.Errorf("%s: found by %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// A listing that began before a posting lowers the bound of the lane to no less than the lower of the two.
+func TestBoundOfAListingBesideAPosting(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ posted, listed, want int64 }{
+		"posted below": {3, 5, 3}, "listed below": {5, 3, 3},
+	} {
+		d := newDesk(t)
+		d.join(x)
+		d.Found(queue.ReadyLane{Lane: d.lane(x), From: 9, Count: 1}, d.Mark(), false)
+		mark := d.Mark()
+		d.PostLocal(d.lane(x), c.posted, 1)
+		d.Found(queue.ReadyLane{Lane: d.lane(x), From: c.listed, Count: 1}, mark, false)
+		if p := d.mustBegin().Probes(); len(p) != 1 || p[0].From != c.want {
+			t.Errorf("%s: probes %+v, want from %d", name, p, c.want)
+		}
+	}
+}

@@ -67,3 +67,28 @@ func TestAJobThatCannotBeWrittenIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// What a workspace that is removed had of builds is freed with it.
+func TestRemovedWorkspaceFreesItsBuilds(t *testing.T) {
+	s, ids := lived(t)
+	found, err := s.Load(t.Context(), ids[0])
+	must(t, err)
+	c := lifecycle.Change{Revision: found[0].Workspace.Revision, Workspace: found[0].Workspace, Build: found[0].Build}
+	c.Workspace.Deleted = true
+	outcomes, err := s.Commit(t.Context(), monday, []lifecycle.Change{c})
+	must(t, err)
+	if outcomes[0] != lifecycle.Applied || c.Build.Status.Active() {
+		t.Fatalf("%v, the build is %v", outcomes, c.Build.Status)
+	}
+	had, err := s.Builds(t.Context(), ids[0], 0, 100)
+	must(t, err)
+	before := s.BuildsKept()
+	n, err := s.PruneBuilds(t.Context(), c.Build.CompletedAt.Add(time.Microsecond), 100)
+	must(t, err)
+	if left := s.BuildsKept(); n < len(had) || len(had) == 0 || left != before-n {
+		t.Errorf("%d builds pruned, the workspace had %d; %d are kept of %d", n, len(had), left, before)
+	}
+	if found, err := s.Load(t.Context(), ids[0]); err != nil || len(found) != 0 {
+		t.Errorf("it is still there: %+v, error %v", found, err)
+	}
+}

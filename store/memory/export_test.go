@@ -61,3 +61,10 @@ func (s *Store) Crons() int {
 	defer s.mu.RUnlock()
 	return len(s.fleet.crons.numbers)
 }
+
+// BuildsKept is how many builds the store has room for that it has not freed.
+func (s *Store) BuildsKept() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return int(s.fleet.builds.next) - 1 - len(s.fleet.builds.free)
+}

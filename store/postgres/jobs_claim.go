@@ -168,8 +168,9 @@ func behind(c queue.Claim, from int) queue.Claim {
 // sessions wait, anything else.
 func claimHeld(c queue.Claim, err error) error {
 	var pg *pgconn.PgError
+	_ = errors.As(err, &pg) // isHeld has found one
 	switch {
-	case errors.As(err, &pg) && strings.Contains(pg.Message+pg.Where, `processes`):
+	case strings.Contains(pg.Message+pg.Where, `processes`):
 		return fmt.Errorf("%w: the record of process %s: %w", lifecycle.ErrUnavailable, c.Process, heldByOthers(err))
 	case pg.Where == "" && !c.Limits.None():
 		return fmt.Errorf("the turn of organization %s to claim within its limits: %w", c.Probes[0].Lane.Organization, heldByOthers(err))

@@ -1,13 +1,16 @@
 package postgres_test
 
 import (
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store/postgres"
 )
 
 // No transaction of the pruning deletes more lines than a bound, whether they are of one job or of many.
@@ -87,9 +90,12 @@ func TestPruningKeepsTheLogOfAJobThatStays(t *testing.T) {
 	}
 }
 
-// Jobs with long logs go one by one, and no more of them than were asked for.
+// Jobs with long logs go one by one, and no more of them than were asked for. Nothing is said of rows that cannot go where all can.
 func TestPruningLongLogsOneByOne(t *testing.T) {
-	s, pool := open(t)
+	_, pool := open(t)
+	var said strings.Builder
+	s, err := postgres.New(pool, postgres.Config{Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	must(t, err)
 	expire(t, s, epoch, slices.Repeat([]queue.Posting{{Organization: uuid.New(), Tenant: uuid.New(), Type: "build"}}, 3))
 	exec(t, pool, `UPDATE dormouse.jobs SET lines = 10001`)
 	for want := 2; want >= 0; want-- {
@@ -98,5 +104,8 @@ func TestPruningLongLogsOneByOne(t *testing.T) {
 		if left := count(t, pool, "jobs"); n != 1 || left != want {
 			t.Errorf("%d pruned, %d are left, want %d", n, left, want)
 		}
+	}
+	if said.Len() > 0 {
+		t.Errorf("the log says %s", said.String())
 	}
 }

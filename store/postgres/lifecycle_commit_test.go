@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -234,5 +235,31 @@ func TestConstraints(t *testing.T) {
 		if !errors.As(err, &pg) || pg.Code[:2] != "23" {
 			t.Errorf("%s: error %v, want a violated constraint", name, err)
 		}
+	}
+}
+
+// What no text can hold is refused by name, before the database is asked: an event, and what a template is beyond its columns.
+func TestWhatNoTextCanHold(t *testing.T) {
+	s, pool := open(t)
+	f := newFleet(t, s, 1)
+	far := time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
+	c := wakeAt(load(t, s, f.ids...)[0], epoch)
+	c.Events = []lifecycle.Event{{WorkspaceID: f.ids[0], Kind: lifecycle.EventChanged, Topic: lifecycle.TopicAudit, DueAt: far}}
+	_, commit := s.Commit(t.Context(), epoch, []lifecycle.Change{c})
+	next, _, err := s.Template(t.Context(), f.template.ID)
+	must(t, err)
+	next.ActiveVersionID = uuid.New()
+	for what, err := range map[string]error{
+		"event " + string(lifecycle.EventChanged): commit, "put template " + next.ID.String(): s.PutTemplate(t.Context(), far, next),
+	} {
+		var pg *pgconn.PgError
+		if err == nil || errors.As(err, &pg) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: error %v", what, err)
+		}
+	}
+	kept, _, err := s.Template(t.Context(), next.ID)
+	must(t, err)
+	if n := count(t, pool, "events"); n != 0 || kept.ActiveVersionID == next.ActiveVersionID {
+		t.Errorf("%d events are stored, and the template has version %s", n, kept.ActiveVersionID)
 	}
 }

@@ -34,11 +34,11 @@ func (s *Store) PutTemplate(ctx context.Context, now time.Time, t lifecycle.Temp
 	if t, err = lifecycle.ReplaceTemplate(old, t, now); err != nil {
 		return fmt.Errorf("put %w", err)
 	}
+	var state []byte
 	policy, err := json.Marshal(t.Policy)
-	if err != nil {
-		return fmt.Errorf("put template %s: %w", t.ID, err)
+	if err == nil {
+		state, err = t.MarshalState()
 	}
-	state, err := t.MarshalState()
 	if err != nil {
 		return fmt.Errorf("put template %s: %w", t.ID, err)
 	}

@@ -97,7 +97,7 @@ func TestLooksTeachTheLowWater(t *testing.T) {
 // The next wake is looked for from there on.
 func TestNextWakeAboveTheLowWater(t *testing.T) {
 	s, pool := open(t)
-	newFleet(t, s, 2)
+	f := newFleet(t, s, 2)
 	noon := epoch.Add(4 * time.Hour)
 	next := func(want time.Time) {
 		t.Helper()
@@ -112,6 +112,7 @@ func TestNextWakeAboveTheLowWater(t *testing.T) {
 	next(noon.Add(time.Hour))
 	exec(t, pool, `UPDATE dormouse.workspaces SET wake_at = $1`, noon.Add(-5*time.Minute))
 	next(noon.Add(-5 * time.Minute))
+	wantDue(t, s, noon.Add(time.Second), f.ids...)
 }
 
 // What a process with a clock that is behind makes, or wakes by a change of its template, it finds itself.

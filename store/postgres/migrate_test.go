@@ -110,6 +110,25 @@ func TestSchemaOfOthers(t *testing.T) {
 	}
 }
 
+// Without a name the migrations are for the schema that the store takes without one.
+func TestMigrationsOfTheDefaultSchema(t *testing.T) {
+	var texts [2]string
+	for i, schema := range []string{"", postgres.DefaultSchema} {
+		files, err := postgres.Migrations(schema)
+		must(t, err)
+		names, err := fs.Glob(files, "*.sql")
+		must(t, err)
+		for _, name := range names {
+			text, err := fs.ReadFile(files, name)
+			must(t, err)
+			texts[i] += string(text)
+		}
+	}
+	if texts[0] != texts[1] || texts[0] == "" {
+		t.Errorf("%d bytes without a name, %d with it", len(texts[0]), len(texts[1]))
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	if _, err := postgres.New(nil, postgres.Config{}); err == nil {
 		t.Error("New without a pool is no error")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/prewarm"
 )
 
 // What is written by statements over many rows is what one call for each row would have written, also if some are known,
@@ -118,4 +119,34 @@ func builds(t *testing.T, s lifecycle.Store, ids []uuid.UUID, status lifecycle.J
 		changes[slices.Index(ids, all[i].Workspace.ID)] = c
 	}
 	return changes
+}
+
+// Members are found by ids and resources together, however many of either there are.
+func TestMembersByManyNames(t *testing.T) {
+	s := newStore(t)
+	several := make([]prewarm.Change, 3)
+	for i := range several {
+		several[i].Member = prewarm.Member{ID: uuid.New(), Resource: uuid.New(), Pool: "p", State: prewarm.Ready}
+	}
+	_, err := s.PutMembers(t.Context(), nil, several)
+	must(t, err)
+	one, two := several[0].Member, several[1].Member
+	more := func(n int, some ...uuid.UUID) []uuid.UUID {
+		for len(some) < n {
+			some = append(some, uuid.New())
+		}
+		return some
+	}
+	for name, q := range map[string]prewarm.Query{
+		"few of both":    {IDs: more(2, one.ID, two.ID), Resources: more(1, one.Resource)},
+		"many ids":       {IDs: more(33_000, one.ID, two.ID), Resources: more(1, one.Resource)},
+		"many resources": {IDs: more(1, one.ID), Resources: more(33_000, two.Resource, one.Resource)},
+		"many of both":   {IDs: more(17_000, one.ID), Resources: more(17_000, one.Resource, two.Resource)},
+	} {
+		q.Pool = "p"
+		found, err := s.Members(t.Context(), q)
+		if err != nil || len(found) != 1 || found[0].ID != one.ID {
+			t.Errorf("%s: %d found, error %v", name, len(found), err)
+		}
+	}
 }

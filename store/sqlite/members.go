@@ -192,7 +192,7 @@ func (s *Store) Members(ctx context.Context, q prewarm.Query) (found []prewarm.M
 		return nil, ctx.Err()
 	}
 	err = s.view(ctx, func(t *tx) error {
-		if len(q.IDs)+len(q.Resources) == 0 {
+		if q.IDs == nil && q.Resources == nil {
 			text, args := queryMembers(&q)
 			found, err = t.members(text, args...)
 			return err
@@ -206,27 +206,31 @@ func (s *Store) Members(ctx context.Context, q prewarm.Query) (found []prewarm.M
 	return found, nil
 }
 
-// namedMembers reads members by id or resource, in parts: a statement has a bounded number of parameters.
+// namedMembers reads members by id or resource, in parts: a statement has a bounded number of parameters. Of both it reads by id, and
+// drops what has another resource.
 func (t *tx) namedMembers(q prewarm.Query) (found []prewarm.Member, err error) {
 	const part = 500
-	named := q.IDs
-	if named == nil {
-		named = q.Resources
-	}
 	rest := q
-	rest.Limit = 0
+	rest.Limit, rest.Resources = 0, nil
+	named, restrict := q.IDs, &rest.IDs
+	if named == nil {
+		named, restrict = q.Resources, &rest.Resources
+	}
 	for ids := range slices.Chunk(distinct(named), part) { // no member is in two parts
-		if q.IDs != nil {
-			rest.IDs = ids
-		} else {
-			rest.Resources = ids
-		}
+		*restrict = ids
 		text, args := queryMembers(&rest)
 		some, err := t.members(text, args...)
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, some...)
+	}
+	if q.Resources != nil {
+		wanted := make(map[uuid.UUID]bool, len(q.Resources))
+		for _, id := range q.Resources {
+			wanted[id] = true
+		}
+		found = slices.DeleteFunc(found, func(m prewarm.Member) bool { return !wanted[m.Resource] })
 	}
 	slices.SortFunc(found, func(a, b prewarm.Member) int { return compareMembers(&q, &a, &b) })
 	if q.Limit > 0 && len(found) > q.Limit {
