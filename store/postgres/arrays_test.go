@@ -23,6 +23,9 @@ func TestArraysAreThoseOfPgx(t *testing.T) {
 		rows := samples(rand.IntN(6))
 		ours, theirs, err := postgres.Arrays(rows)
 		must(t, err)
+		if len(ours) != len(theirs) {
+			t.Fatalf("%d columns and %d of pgx", len(ours), len(theirs))
+		}
 		for name := range theirs {
 			if ours[name] != theirs[name] {
 				t.Fatalf("%s of %+v:\n%x, want\n%x", name, rows, ours[name], theirs[name])

@@ -17,41 +17,45 @@ type column[R any] struct {
 	name string
 	// kind is the type in the database.
 	kind string
-	// values are the values of n rows, as an array.
-	values func(n int, row func(int) *R) any
-	// write writes the same into a buffer.
+	// write writes the values of rows into a buffer.
 	write write[R]
 }
 
 // col is a column whose values are read by a function.
 func col[R, V any](name, kind string, of func(*R) V) column[R] {
-	return column[R]{name, kind, valuesOf[R](of), elementOf[R](of)}
+	return column[R]{name, kind, writeOf[R](of)}
 }
 
 // within are columns of a part of each row, with a prefix to their names.
 func within[R, Part any](prefix string, part columns[Part], of func(*R) *Part) columns[R] {
 	out := make(columns[R], len(part))
 	for i, c := range part {
-		out[i] = column[R]{prefix + c.name, c.kind, func(n int, row func(int) *R) any {
-			return c.values(n, func(i int) *Part { return of(row(i)) })
-		}, func(buf []byte, n int, row func(int) *R) []byte {
+		out[i] = column[R]{prefix + c.name, c.kind, func(buf []byte, n int, row func(int) *R) []byte {
 			return c.write(buf, n, func(i int) *Part { return of(row(i)) })
 		}}
 	}
 	return out
 }
 
-// args are the parameters for rows.
+// args are the parameters for rows, to be sent among those of a statement as [parameters].
 func (c columns[R]) args(rows []R) []any {
-	args := make([]any, len(c))
+	const empty, each = 20, 16 // bytes of an array, and about those of a value
+	w := written{args: make(parameters, 0, len(c)), buf: make([]byte, 0, len(c)*(empty+each*len(rows)))}
+	c.add(&w, rows)
+	return w.args
+}
+
+// add writes the parameters for rows.
+func (c columns[R]) add(w *written, rows []R) {
 	for i := range c {
-		args[i] = c[i].values(len(rows), func(i int) *R { return &rows[i] })
+		start := len(w.buf)
+		w.buf = c[i].write(w.buf, len(rows), func(i int) *R { return &rows[i] })
+		w.args = append(w.args, binaryArray{bytes: w.buf[start:]})
 	}
-	return args
 }
 
 // rows are the parameters from $first on as rows of a FROM clause with a name. With a last name they are numbered by it. The
-// first column must be one that is never NULL: its array alone is sure to be as long as there are rows, see optionalOf. The
+// first column must be one that is never NULL: its array alone is sure to be as long as there are rows, see [write]. The
 // arrays are taken apart side by side in a select list, where each value is handed on as it comes; a function in a FROM
 // clause first stores all of its values.
 func (c columns[R]) rows(first int, name, number string) string {

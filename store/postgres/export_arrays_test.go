@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
+
+	"github.com/dormouse-go/dormouse/store"
 )
 
 // Sample has a value of each type that columns have.
@@ -37,9 +39,52 @@ var sampleColumns = columns[Sample]{
 	col("at", "timestamptz", func(s *Sample) stamp { return stamp(s.At) }),
 }
 
-var arrayOIDs = map[string]uint32{
-	"uuid": pgtype.UUIDArrayOID, "text": pgtype.TextArrayOID, "bytea": pgtype.ByteaArrayOID, "boolean": pgtype.BoolArrayOID,
-	"bigint": pgtype.Int8ArrayOID, "integer": pgtype.Int4ArrayOID, "smallint": pgtype.Int2ArrayOID, "timestamptz": pgtype.TimestamptzArrayOID,
+// arrayOfPgx is an array of the values of samples up to the last that is not nil, for pgx to write.
+type arrayOfPgx func([]Sample) any
+
+func arrayOf[V any](of func(*Sample) *V) arrayOfPgx {
+	return func(rows []Sample) any {
+		values := pgtype.FlatArray[*V]{}
+		for i := range rows {
+			if v := of(&rows[i]); v != nil {
+				values = append(values, make([]*V, i+1-len(values))...)
+				values[i] = v
+			}
+		}
+		return values
+	}
+}
+
+// nilIfZero is nil for zero.
+func nilIfZero[V comparable](v V) *V {
+	if v == *new(V) {
+		return nil
+	}
+	return &v
+}
+
+var arraysOfPgx = map[string]struct {
+	oid uint32
+	of  arrayOfPgx
+}{
+	"id":         {pgtype.UUIDArrayOID, arrayOf(func(s *Sample) *[16]byte { return &s.ID })},
+	"maybe_id":   {pgtype.UUIDArrayOID, arrayOf(func(s *Sample) *[16]byte { return nilIfZero(s.MaybeID) })},
+	"text":       {pgtype.TextArrayOID, arrayOf(func(s *Sample) *string { return &s.Text })},
+	"maybe_text": {pgtype.TextArrayOID, arrayOf(func(s *Sample) *string { return nilIfZero(s.MaybeText) })},
+	"bytes": {pgtype.ByteaArrayOID, arrayOf(func(s *Sample) *[]byte {
+		if s.Bytes == nil {
+			return nil
+		}
+		return &s.Bytes
+	})},
+	"truth":      {pgtype.BoolArrayOID, arrayOf(func(s *Sample) *bool { return &s.Truth })},
+	"int8":       {pgtype.Int8ArrayOID, arrayOf(func(s *Sample) *int64 { return &s.Int8 })},
+	"maybe_int8": {pgtype.Int8ArrayOID, arrayOf(func(s *Sample) *int64 { return nilIfZero(s.MaybeInt8) })},
+	"int4":       {pgtype.Int4ArrayOID, arrayOf(func(s *Sample) *int32 { return &s.Int4 })},
+	"maybe_int4": {pgtype.Int4ArrayOID, arrayOf(func(s *Sample) *int32 { return nilIfZero(s.MaybeInt4) })},
+	"int2":       {pgtype.Int2ArrayOID, arrayOf(func(s *Sample) *int16 { return &s.Int2 })},
+	"maybe_int2": {pgtype.Int2ArrayOID, arrayOf(func(s *Sample) *int16 { return nilIfZero(s.MaybeInt2) })},
+	"at":         {pgtype.TimestamptzArrayOID, arrayOf(func(s *Sample) *time.Time { return nilIfZero(store.Instant(s.At)) })},
 }
 
 // Arrays are columns of samples as this package writes them, and as pgx does, by name.
@@ -50,11 +95,13 @@ func Arrays(rows []Sample) (ours, theirs map[string]string, err error) {
 	for _, c := range sampleColumns {
 		before := "what stands before it"
 		ours[c.name] = string(c.write([]byte(before), len(rows), row)[len(before):])
-		bytes, err := types.Encode(arrayOIDs[c.kind], pgx.BinaryFormatCode, c.values(len(rows), row), nil)
+	}
+	for name, array := range arraysOfPgx {
+		bytes, err := types.Encode(array.oid, pgx.BinaryFormatCode, array.of(rows), nil)
 		if err != nil {
 			return nil, nil, err
 		}
-		theirs[c.name] = string(bytes)
+		theirs[name] = string(bytes)
 	}
 	return ours, theirs, nil
 }

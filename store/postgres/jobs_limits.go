@@ -180,7 +180,7 @@ func (s *Store) choose(ctx context.Context, tx pgx.Tx, c queue.Claim, p []probe,
 
 // contenders reads contenders of some lanes.
 func (s *Store) contenders(ctx context.Context, tx pgx.Tx, statement string, args []any, p []probe, each func(contender)) error {
-	rows, _ := tx.Query(ctx, s.sql(statement), append(args, probeColumns.args(p)...)...)
+	rows, _ := tx.Query(ctx, s.sql(statement), parameters(append(args, probeColumns.args(p)...)))
 	var k contender
 	targets := []any{toID(&k.id), toID(&k.tenant), &k.kind, &k.priority, &k.rank, &k.place}
 	_, err := pgx.ForEachRow(rows, targets, func() error {

@@ -120,7 +120,7 @@ func (p *pages) page(ctx context.Context, nextSQL string, nextArgs []any, lanesS
 		if first && p.remembers {
 			b.Queue(p.sql(claimedLastSQL), key(p.organization), p.priorities)
 		}
-		b.Queue(lanesSQL, args...)
+		b.Queue(lanesSQL, parameters(args))
 		if first {
 			b.Queue(nextSQL, nextArgs...)
 		}

@@ -98,7 +98,7 @@ func (s *Store) put(ctx context.Context, again safety, m mark, stale error, text
 	args = append(args, events...)
 	err = s.do(ctx, again, func(ctx context.Context) error {
 		var b pgx.Batch // what is sent together is one transaction
-		b.Queue(s.sql(text), args...)
+		b.Queue(s.sql(text), parameters(args))
 		b.Queue(s.sql(setMarkSQL), key(m.subject), m.owner, m.dueAt)
 		return s.send(ctx, &b, func(r pgx.BatchResults) error {
 			var written int
@@ -149,7 +149,7 @@ func (s *Store) PutEngine(ctx context.Context, now time.Time, e lifecycle.Engine
 			if err := s.writeEngine(ctx, tx, next); err != nil {
 				return err
 			}
-			if _, err := tx.Exec(ctx, s.sql(recordAllSQL), events...); err != nil {
+			if _, err := tx.Exec(ctx, s.sql(recordAllSQL), parameters(events)); err != nil {
 				return err
 			}
 			_, err = tx.Exec(ctx, s.sql(markAllSQL), now)

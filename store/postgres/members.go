@@ -237,7 +237,7 @@ func (s *Store) putRows(ctx context.Context, tx pgx.Tx, members []member) ([]boo
 	if len(members) == 0 {
 		return applied, nil
 	}
-	rows, _ := tx.Query(ctx, s.sql(putMembersSQL), putColumns.args(members)...)
+	rows, _ := tx.Query(ctx, s.sql(putMembersSQL), parameters(putColumns.args(members)))
 	var n int
 	_, err := pgx.ForEachRow(rows, []any{&n}, func() error { applied[n-1] = true; return nil })
 	return applied, err

@@ -33,7 +33,7 @@ func (s *Store) steady(ctx context.Context, text string, args []any, read func(p
 // what the host does after it.
 func (s *Store) behind(ctx context.Context, settings, text string, args []any, read func(pgx.Rows) error) error {
 	if s.host != nil {
-		rows, _ := s.db.Query(ctx, s.sql(text), args...)
+		rows, _ := s.db.Query(ctx, s.sql(text), parameters(args))
 		return read(rows)
 	}
 	return s.waiting(ctx, settings, text, args, read)
@@ -47,7 +47,7 @@ func (s *Store) waiting(ctx context.Context, settings, text string, args []any, 
 	}
 	var b pgx.Batch
 	b.Queue(settings)
-	b.Queue(s.sql(text), args...)
+	b.Queue(s.sql(text), parameters(args))
 	return s.send(ctx, &b, func(r pgx.BatchResults) error {
 		skip(r, 1)
 		rows, _ := r.Query()
