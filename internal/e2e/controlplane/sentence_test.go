@@ -161,7 +161,7 @@ func policy(t *testing.T, r *replica, by []string) {
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "workspaces") {
 		t.Fatalf("plan: %v %s\n%s", err, out, text)
 	}
-	if out, err := r.ctl(append(by, "apply", "web", "-f", plan)...); err != nil || !strings.Contains(out, "done: true") {
+	if out, err := r.ctl(append(by, "apply", "web", "-f", plan)...); err != nil || !strings.Contains(out, "applied to") || strings.Contains(out, "rejected") {
 		t.Fatalf("apply: %v %s", err, out)
 	}
 	after := call[struct {
