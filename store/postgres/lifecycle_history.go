@@ -65,8 +65,11 @@ const pruneBuildsSQL = `
 		WHERE completed_at < $1
 		ORDER BY completed_at LIMIT $2
 		FOR UPDATE SKIP LOCKED
+	), gone AS (
+		DELETE FROM dormouse.builds b USING old WHERE b.workspace_id = old.workspace_id AND b.number = old.number
+		RETURNING b.number
 	)
-	DELETE FROM dormouse.builds b USING old WHERE b.workspace_id = old.workspace_id AND b.number = old.number`
+	SELECT (SELECT count(*) FROM old), (SELECT count(*) FROM gone)`
 
 // pruneWorkspacesSQL runs when no old build is left, so a workspace takes few builds along, those without an end.
 const pruneWorkspacesSQL = `
@@ -75,8 +78,11 @@ const pruneWorkspacesSQL = `
 		WHERE deleted AND build_completed_at < $1
 		ORDER BY build_completed_at LIMIT $2
 		FOR UPDATE SKIP LOCKED
+	), gone AS (
+		DELETE FROM dormouse.workspaces w USING old WHERE w.id = old.id
+		RETURNING w.id
 	)
-	DELETE FROM dormouse.workspaces w USING old WHERE w.id = old.id`
+	SELECT (SELECT count(*) FROM old), (SELECT count(*) FROM gone)`
 
 // What follows finds the same builds and workspaces, and deletes one, for where they cannot be deleted together.
 const (
@@ -110,27 +116,29 @@ type buildKey struct {
 }
 
 func (s *Store) pruneBuilds(ctx context.Context, before time.Time, limit int) (int, error) {
-	n, err := s.changeUnheld(ctx, batchWaitSQL, pruneBuildsSQL, before, limit)
+	n, err := s.pruneTogether(ctx, pruneBuildsSQL, before, limit)
 	if !ofOneRow(err) {
 		return n, err
 	}
 	page := func(limit, offset int) ([]buildKey, error) {
 		return pageOf(ctx, s, func(b *buildKey) []any { return []any{toID(&b.workspace), toInt8(&b.number)} }, completedFirstSQL, before, limit, offset)
 	}
-	return pruneAlone(ctx, s, "build", limit, page, func(b buildKey) (int, error) {
+	alone, err := pruneAlone(ctx, s, "build", limit-n, page, func(b buildKey) (int, error) {
 		return s.changeUnheld(ctx, aloneWaitSQL, pruneBuildSQL, key(b.workspace), b.number, before)
 	})
+	return n + alone, err
 }
 
 func (s *Store) pruneWorkspaces(ctx context.Context, before time.Time, limit int) (int, error) {
-	n, err := s.changeUnheld(ctx, batchWaitSQL, pruneWorkspacesSQL, before, limit)
+	n, err := s.pruneTogether(ctx, pruneWorkspacesSQL, before, limit)
 	if !ofOneRow(err) {
 		return n, err
 	}
 	page := func(limit, offset int) ([]uuid.UUID, error) {
 		return s.ids(ctx, deletedFirstSQL, before, limit, offset)
 	}
-	return pruneAlone(ctx, s, "deleted workspace", limit, page, func(id uuid.UUID) (int, error) {
+	alone, err := pruneAlone(ctx, s, "deleted workspace", limit-n, page, func(id uuid.UUID) (int, error) {
 		return s.changeUnheld(ctx, aloneWaitSQL, pruneWorkspaceSQL, key(id))
 	})
+	return n + alone, err
 }

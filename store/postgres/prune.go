@@ -56,7 +56,29 @@ func pruneAlone[K any](
 // host keeps it.
 func ofOneRow(err error) bool {
 	var pg *pgconn.PgError
-	return errors.Is(err, errHeld) || errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "23") || strings.HasPrefix(pg.Code, "P0"))
+	return errors.Is(err, errHeld) || errors.Is(err, errKept) || errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "23") || strings.HasPrefix(pg.Code, "P0"))
+}
+
+// errKept is the end of a statement that did not delete all that it found: a trigger of the host keeps a row without a word.
+var errKept = errors.New("a trigger of the host kept the row")
+
+// pruneTogether runs a statement that answers how many rows it has found, and how many it has deleted. Where those are fewer, it has
+// deleted them all the same, and returns errKept.
+func (s *Store) pruneTogether(ctx context.Context, text string, args ...any) (n int, err error) {
+	var found, gone int
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		return s.patient(ctx, batchWaitSQL, text, args, func(rows pgx.Rows) error {
+			_, err := pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) { return struct{}{}, row.Scan(&found, &gone) })
+			return err
+		})
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case gone < found:
+		return gone, errKept
+	}
+	return gone, nil
 }
 
 // changeUnheld is change, and returns errHeld if it has to wait for a row for too long.
