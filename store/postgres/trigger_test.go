@@ -234,3 +234,36 @@ func TestPruningBesideATriggerOfTheHost(t *testing.T) {
 		}
 	}
 }
+
+// Builds and deleted workspaces that a trigger keeps stay, and keep no others, however many they are and whether it says so.
+func TestPruneBuildsBesideATriggerOfTheHost(t *testing.T) {
+	s, pool := open(t)
+	for how, refusal := range refusals {
+		for table, kept := range map[string]string{"builds": "old.number <= 4", "workspaces": "old.name < 'w5'"} {
+			t.Run(table+" "+how, func(t *testing.T) {
+				exec(t, pool, emptySQL)
+				f := newFleet(t, s, 7)
+				if table == "builds" {
+					exec(t, pool, `INSERT INTO dormouse.builds (workspace_id, number, id, version_id, transition, reason, status, completed_at)
+						SELECT $1, n, gen_random_uuid(), gen_random_uuid(), 1, '', 4, $2::timestamptz + n * interval '1 second' FROM generate_series(1, 7) n`, f.ids[0], epoch)
+				} else {
+					exec(t, pool, `UPDATE dormouse.workspaces w SET name = 'w' || n, deleted = true, build_number = 3, build_id = gen_random_uuid(),
+						build_version_id = gen_random_uuid(), build_transition = 3, build_status = 4, build_reason = '',
+						build_completed_at = $1::timestamptz + n * interval '1 second'
+						FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM dormouse.workspaces) r WHERE r.id = w.id`, epoch)
+				}
+				exec(t, pool, hostTrigger("DELETE", table, kept, refusal))
+				for _, want := range []int{2, 1, 0} {
+					n, err := s.PruneBuilds(soon(t), epoch.Add(time.Hour), 2)
+					if err != nil || n != want {
+						t.Errorf("pruned %d, %v, want %d", n, err, want)
+					}
+				}
+				exec(t, pool, `DROP TRIGGER host ON dormouse.`+table+`; DROP FUNCTION keeps`)
+				if n, err := s.PruneBuilds(soon(t), epoch.Add(time.Hour), 9); err != nil || n != 4 {
+					t.Errorf("afterwards pruned %d, %v", n, err)
+				}
+			})
+		}
+	}
+}

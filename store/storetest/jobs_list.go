@@ -74,9 +74,15 @@ func listCountTo(k *jobKit) {
 		pending, others int
 		partial         bool
 	}{
-		{-1, queue.JobQuery{}, 1, 1, true}, {0, queue.JobQuery{}, 1, 1, true}, {2, queue.JobQuery{}, 2, 1, true}, {4, queue.JobQuery{}, 3, 1, false},
-		{2, queue.JobQuery{Tenant: old}, 1, 0, true}, {2, queue.JobQuery{Tenant: young}, 1, 0, true}, {2, queue.JobQuery{Type: "another"}, 0, 0, true},
-		{2, queue.JobQuery{States: []queue.State{queue.Canceled}}, 0, 1, false}, {4, queue.JobQuery{Tenant: old}, 2, 0, false},
+		{-1, queue.JobQuery{}, 1, 1, true},
+		{0, queue.JobQuery{}, 1, 1, true},
+		{2, queue.JobQuery{}, 2, 1, true},
+		{4, queue.JobQuery{}, 3, 1, false},
+		{2, queue.JobQuery{Tenant: old}, 1, 0, true},
+		{2, queue.JobQuery{Tenant: young}, 1, 0, true},
+		{2, queue.JobQuery{Type: "another"}, 0, 0, true},
+		{2, queue.JobQuery{States: []queue.State{queue.Canceled}}, 0, 1, false},
+		{4, queue.JobQuery{Tenant: old}, 2, 0, false},
 	} {
 		c.q.Organization = k.org
 		counts, err := k.store.CountJobs(k.ctx, c.q, c.countTo)

@@ -160,7 +160,40 @@ func TestLearnAfterARestart(t *testing.T) {
 	})
 }
 
-// What the journal has heard stands; what was before it is taken from the runs.
+// That the journal has heard of one use, in a process that the others' requests do not reach, makes no run unsaid that came later.
+func TestLearnBesideAJournalThatHeardLittle(t *testing.T) {
+	office(t, func(s *site, source *planesource.Source, j *planesource.Journal) {
+		id := s.create("a")
+		time.Sleep(8 * time.Hour)
+		first := time.Now()
+		for range 14 { // at 8 by hand
+			_, err := s.Start(s.t.Context(), id)
+			must(s.t, err)
+			time.Sleep(2 * time.Hour)
+			_, err = s.Stop(s.t.Context(), id)
+			must(s.t, err)
+			time.Sleep(22 * time.Hour)
+		}
+		at8 := func() (mean float64) {
+			must(s.t, source.Learn(s.t.Context(), time.Now()))
+			o, err := source.Outlook(s.t.Context())
+			must(s.t, err)
+			for _, h := range o.Hours {
+				if h.At.UTC().Hour() == 8 {
+					mean += h.Most.Mean
+				}
+			}
+			return mean
+		}
+		before := at8()
+		j.Used(id, first.Add(time.Hour))
+		if after := at8(); before == 0 || after < before/2 {
+			s.t.Errorf("at 8 before %.2f, and %.2f after the journal has heard of the first day", before, after)
+		}
+	})
+}
+
+// What the journal has heard stands; what was before it, or when it heard nothing, is taken from the runs.
 func TestLearnBesideTheJournal(t *testing.T) {
 	office(t, func(s *site, source *planesource.Source, j *planesource.Journal) {
 		var ids []uuid.UUID

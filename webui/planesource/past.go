@@ -3,6 +3,7 @@ package planesource
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -73,20 +74,36 @@ func worked(start *lifecycle.Build, next lifecycle.Build, w *lifecycle.Workspace
 	return forecast.Session{Begin: start.CreatedAt, End: earlier(end, now)}
 }
 
-// people are the pasts of the workspaces that were used: what the journal has heard, and before that what the store's builds tell.
+// people are the pasts of the workspaces that were used: what the journal has heard, and of the runs in which it heard nothing what the
+// store's builds tell.
 func (s *Source) people(h *history) (list []forecast.Past) {
 	var heard []forecast.Past
 	if s.cfg.Journal != nil {
 		heard = s.cfg.Journal.people()
 	}
 	for _, p := range heard {
-		p.Sessions = append(before(h.sessions[p.Who], p.Sessions[0].Begin), p.Sessions...)
+		p.Sessions = together(h.sessions[p.Who], p.Sessions)
 		list = append(list, p)
 		delete(h.sessions, p.Who)
 	}
 	for id, sessions := range h.sessions {
 		list = append(list, forecast.Past{Who: id, Sessions: before(sessions, store.LastInstant)})
 	}
+	return list
+}
+
+// together are the sessions that were heard of, the earliest first, and those of runs, the latest first, in which nothing was heard; what a
+// run tells of the time before the first that was heard counts, too.
+func together(runs, heard []forecast.Session) []forecast.Session {
+	first := heard[0].Begin
+	list := slices.Concat(before(runs, first), heard)
+	for _, r := range runs {
+		met := func(s forecast.Session) bool { return !s.Begin.After(r.End) && !r.Begin.After(s.End) }
+		if !r.Begin.Before(first) && !slices.ContainsFunc(heard, met) {
+			list = append(list, r)
+		}
+	}
+	slices.SortFunc(list, func(a, b forecast.Session) int { return a.Begin.Compare(b.Begin) })
 	return list
 }
 
