@@ -148,7 +148,7 @@ func (w *writer) hurry(ctx context.Context, changes []lifecycle.Change, verdicts
 			return err
 		}
 		if all, inARow = all+1, inARow+1; all > lateParts || inARow > lateInARow {
-			return fmt.Errorf("commit of %d changes: %w", len(changes), late)
+			return fmt.Errorf("commit of %s: %w", text.Count(len(changes), "change", "changes"), late)
 		}
 		if to-from == 1 {
 			verdicts[from] = verdict{settled: true, err: slow}

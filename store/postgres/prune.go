@@ -53,7 +53,14 @@ func ofOneRow(err error) bool { return errors.Is(err, errHeld) || refusesRow(err
 // another transaction.
 func refusesRow(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && classifyCode(pg.Code) == refused
+	if !errors.As(err, &pg) || classifyCode(pg.Code) != refused {
+		return false
+	}
+	switch pg.Code[:min(2, len(pg.Code))] {
+	case "58", "F0", "XX": // the system around the server, its configuration, itself
+		return false
+	}
+	return true
 }
 
 // changeUnheld is change, and returns errHeld if it has to wait for a row for too long.
