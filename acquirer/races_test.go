@@ -295,18 +295,22 @@ func TestPublishFails(t *testing.T) {
 		a, b := f.start(), f.start(func(c *acquirer.Config) { c.Registerer = registry })
 		w := f.joinPlain(a)
 		f.settle()
+		sent := announced(t, registry, "ok")
 		f.bus.FailPublish(acquirertest.ErrDown)
 		f.enqueue(b, f.posting(nil))
 		f.pass(time.Second)
 		if w.over() {
 			t.Fatal("served without a message")
 		}
-		if n := announced(t, registry, "error"); n == 0 {
-			t.Error("no message is counted as failed")
+		if failed, ok := announced(t, registry, "error"), announced(t, registry, "ok"); failed == 0 || ok != sent {
+			t.Errorf("%v messages are counted as failed, and %v more as sent", failed, ok-sent)
 		}
 		f.bus.FailPublish(nil)
 		f.pass(2 * time.Second)
 		f.mustGet(w, "after the pubsub came back")
+		if ok := announced(t, registry, "ok"); ok <= sent {
+			t.Errorf("%v messages are counted as sent", ok-sent)
+		}
 	})
 }
 
