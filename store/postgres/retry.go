@@ -20,6 +20,11 @@ const (
 	// of reach to less than a second: a tick shall fail fast, the next one tries again.
 	maxAttempts = 6
 	firstPause  = 20 * time.Millisecond
+	// maxOvertaken is how often a call is made that other transactions overtake, and longestPause the most it pauses in between: some five
+	// seconds. The database is there, and each time one of those in the way has got through. Where a host has its sessions serializable, a
+	// server that is busy refuses many of them.
+	maxOvertaken = 14
+	longestPause = 32 * firstPause
 )
 
 // safety says whether a call may be made again when it is not known whether it took effect.
@@ -48,15 +53,25 @@ func (s *Store) retry(ctx context.Context, again safety, f func(context.Context)
 		if ctx.Err() != nil {
 			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		}
-		retriable := kind == conflicted || kind == unreached || kind == dropped && again == repeatable
-		if !retriable || attempt == maxAttempts {
+		if attempt >= attemptsOf(kind, again) {
 			return unavailable(kind, s.readOnly(ctx, err))
 		}
 		if err := sleep(ctx, pause/2+rand.N(pause/2+1)); err != nil {
 			return err
 		}
-		pause *= 2
+		pause = min(2*pause, longestPause)
 	}
+}
+
+// attemptsOf is how often a call is made that fails in a way.
+func attemptsOf(kind failure, again safety) int {
+	switch {
+	case kind == overtaken:
+		return maxOvertaken
+	case kind == conflicted, kind == unreached, kind == dropped && again == repeatable:
+		return maxAttempts
+	}
+	return 1
 }
 
 // shed closes the connections of a pool when one of them turns out to lead to a server that only reads: after a switch of
@@ -117,8 +132,10 @@ type failure uint8
 const (
 	// refused: the statement itself is to blame.
 	refused failure = iota
-	// conflicted: another transaction was in the way; nothing was done.
+	// conflicted: another transaction was in the way for too long; nothing was done.
 	conflicted
+	// overtaken: another transaction got in between; nothing was done.
+	overtaken
 	// unreached: the database did not take the statement; nothing was done.
 	unreached
 	// dropped: the connection broke, and whether the statement took effect is not known.
@@ -147,7 +164,9 @@ func classify(err error) failure {
 // classifyCode sorts the server's own errors; see "PostgreSQL Error Codes" in its manual.
 func classifyCode(code string) failure {
 	switch code {
-	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
+	case "40001", "40P01": // serialization failure, deadlock
+		return overtaken
+	case "55P03": // lock not available
 		return conflicted
 	case "57P03", "53300", "25006": // cannot connect now, too many connections, read-only: a standby before its promotion
 		return unreached
