@@ -65,7 +65,7 @@ const readyOfAllSQL = `
 	)` + standingsSQL
 
 // readyOfSomeSQL walks through the lanes of one organization after the other: a step goes to the next lane, else to the next organization.
-const readyOfSomeSQL = `
+var readyOfSomeSQL = `
 	WITH RECURSIVE walk AS (
 		SELECT $4::integer AS org, $5::text AS type, $6::integer AS tag_set, $7::smallint AS priority,
 			NULL::bigint AS place, NULL::timestamptz AS created_at, 0 AS step
@@ -119,7 +119,7 @@ var readyFromBoundsSQL = `
 	)` + walkedSQL
 
 // walkedSQL makes heads of where a walk came past.
-const walkedSQL = `, head AS (
+var walkedSQL = `, head AS (
 		SELECT ($3::uuid[])[org] AS organization_id, type, tag_set, priority, place, created_at, org, step FROM walk
 	)` + standingsSQL
 

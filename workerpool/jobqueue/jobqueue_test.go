@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,8 +34,8 @@ type rig struct {
 	org      uuid.UUID
 	types    []workerpool.InstanceType
 	needs    map[string]workerpool.Resources
-	harmed   bool   // the test destroys machines under their jobs
-	says     string // what each machine says of jobs, beside the truth
+	harmed   bool         // the test destroys machines under their jobs
+	says     atomic.Value // of a string: what each machine says of jobs, beside the truth
 	events   []acquirer.Event
 
 	acq  *acquirer.Acquirer
@@ -71,7 +72,8 @@ type liar struct{ r *rig }
 func (l liar) Run(ctx context.Context, target workerpool.Target, command string, stdin io.Reader, stdout io.Writer) error {
 	err := l.r.provider.Run(ctx, target, command, stdin, stdout)
 	if err == nil && strings.HasSuffix(command, " list") {
-		_, err = io.WriteString(stdout, l.r.says)
+		says, _ := l.r.says.Load().(string)
+		_, err = io.WriteString(stdout, says)
 	}
 	return err
 }
@@ -375,7 +377,7 @@ func TestMachinesThatLie(t *testing.T) {
 		r.must(err)
 		id := fmt.Sprintf("%s.%d", job.ID, job.Fence)
 		for _, says := range []string{id + " exit 0\n", id + " exit 1\n", id + " stale\n", id + "\n"} {
-			r.says = says
+			r.says.Store(says)
 			r.wait(time.Minute)
 			if _, err := r.acq.Renew(ctx, queue.Report{Handout: job.Handout()}); err != nil {
 				t.Fatalf("after %q: %v", says, err)
@@ -384,7 +386,7 @@ func TestMachinesThatLie(t *testing.T) {
 		for _, w := range r.pool.Workers() { // with what it says that it has
 			r.provider.Crash(w.ID)
 		}
-		r.says = ""
+		r.says.Store("")
 		r.wait(5 * time.Minute)
 		if _, err := r.acq.End(ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			t.Errorf("the end of whoever has it: %v", err)

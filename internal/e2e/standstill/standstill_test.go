@@ -312,7 +312,7 @@ func TestASlowRow(t *testing.T) {
 				f.exec(`CREATE FUNCTION host_rule() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(` + c.takes + `); RETURN new; END $$`)
 				f.exec(fmt.Sprintf(`CREATE TRIGGER host_rule BEFORE UPDATE ON dormouse.workspaces FOR EACH ROW
 					WHEN (new.id = '%s' AND new.build_number > 1) EXECUTE FUNCTION host_rule()`, f.culprit()))
-				f.run(executor.Config{StoreTimeout: 10 * time.Second}, nil, c.want)
+				f.run(executor.Config{StoreTimeout: 20 * time.Second}, nil, c.want)
 			})
 		})
 	}
