@@ -50,7 +50,6 @@ func (c *shares) each(d time.Duration) float64 {
 
 // aged is a fleet and the replica that ticks on it.
 type aged struct {
-	size    int
 	pool    *pgxpool.Pool
 	replica *executor.Executor
 	cost    shares
@@ -62,93 +61,49 @@ type aged struct {
 // grows with the fleet.
 func (b *pgBench) costs(ctx context.Context) error {
 	sizes := b.costSizes()
-	fleets, err := b.measureCosts(ctx, "cost", sizes.due, sizes.fleets[:]...)
-	if err != nil {
-		return err
-	}
-	small, quoted, large := &fleets[0], &fleets[1], &fleets[2]
-	note := fmt.Sprintf("of one due workspace, %d of %d due, in %d ticks, with a builder", sizes.due, quoted.size, costRounds)
-	b.r.AtMost(25, "tick/postgres/process", quoted.cost.each(quoted.cost.process), "us", "CPU of this process "+note)
-	b.r.AtMost(40, "tick/postgres/process/allocations", float64(quoted.cost.allocations)/float64(quoted.cost.due), "", "allocations "+note)
-	b.r.AtMost(90, "tick/postgres/server", quoted.cost.each(quoted.cost.server), "us", "CPU of the server "+note+", one tick in five after a checkpoint")
-	b.r.Plain("tick/postgres/server/checkpoint", quoted.fresh.each(quoted.fresh.server), "us", "the same in ticks after a checkpoint alone")
-	ratio, growth := grown(small, large)
-	b.r.Plain("tick/postgres/growth/whole_pages", ratio, "x", growth+", one tick in five after a checkpoint")
-	return b.growth(ctx, sizes)
-}
-
-// growth measures the same on a server that does not log pages as a whole. It does so once for each page after a checkpoint, so the
-// farther apart the rows lie that a tick changes, the more pages it logs, whoever changes them.
-func (b *pgBench) growth(ctx context.Context, sizes costSizes) error {
-	if !b.r.Wants("tick/postgres/growth") {
-		return nil
-	}
-	if err := b.logWholePages(ctx, false); err != nil {
-		return err
-	}
-	fleets, err := b.measureCosts(ctx, "growth", sizes.due, sizes.fleets[0], sizes.fleets[2])
-	if err != nil {
-		return err
-	}
-	ratio, note := grown(&fleets[0], &fleets[1])
-	b.r.AtMost(1.1, "tick/postgres/growth", ratio, "x", note+", with full_page_writes off")
-	return b.logWholePages(ctx, true)
-}
-
-// grown is what a due workspace of a large fleet costs of what one of a small fleet does.
-func grown(small, large *aged) (ratio float64, note string) {
-	few, many := small.cost.each(small.cost.process+small.cost.server), large.cost.each(large.cost.process+large.cost.server)
-	return many / few, fmt.Sprintf("CPU of both for %d due: %.0f us each of %d workspaces, %.0f us of %d",
-		small.cost.due/costRounds, many, large.size, few, small.size)
-}
-
-// logWholePages sets whether the server logs a page as a whole when it first changes it after a checkpoint. It heeds that from the
-// next checkpoint on.
-func (b *pgBench) logWholePages(ctx context.Context, on bool) error {
-	pool, err := pgxpool.New(ctx, b.server.DSN("postgres"))
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	for _, text := range []string{fmt.Sprintf(`ALTER SYSTEM SET full_page_writes = %t`, on), `SELECT pg_reload_conf()`, `CHECKPOINT`} {
-		if _, err := pool.Exec(ctx, text); err != nil {
+	var fleets [3]aged
+	for i, n := range sizes.fleets {
+		b.r.Step("tick/postgres: %d workspaces, %d due at a time", n, sizes.due)
+		pool, err := b.database(ctx, fmt.Sprintf("cost_%d", i), n, 2)
+		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// measureCosts ticks on fleets of some sizes in turn, so that all see the same machine.
-func (b *pgBench) measureCosts(ctx context.Context, name string, due int, sizes ...int) ([]aged, error) {
-	fleets := make([]aged, len(sizes))
-	for i, n := range sizes {
-		b.r.Step("tick/postgres/%s: %d workspaces, %d due at a time", name, n, due)
-		pool, err := b.database(ctx, fmt.Sprintf("%s_%d", name, i), n, 2)
-		if err != nil {
-			return nil, err
-		}
 		defer pool.Close()
-		if err := regroup(ctx, pool, due); err != nil {
-			return nil, fmt.Errorf("group: %w", err)
+		if err := regroup(ctx, pool, sizes.due); err != nil {
+			return fmt.Errorf("group: %w", err)
 		}
 		replica, err := newReplica(pool, executor.Config{Builder: sameForAll{}})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		fleets[i] = aged{size: n, pool: pool, replica: replica}
+		fleets[i] = aged{pool: pool, replica: replica}
 	}
 	server, err := serverOf(ctx, fleets[0].pool)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for round := range costRounds + 1 {
+	for round := range costRounds + 1 { // in turn, so that all see the same machine
 		for i := range fleets {
-			if err := fleets[i].round(ctx, server, round, due); err != nil {
-				return nil, err
+			if err := fleets[i].round(ctx, server, round, sizes.due); err != nil {
+				return err
 			}
 		}
 	}
-	return fleets, nil
+	b.reportCosts(sizes, &fleets)
+	return nil
+}
+
+func (b *pgBench) reportCosts(sizes costSizes, fleets *[3]aged) {
+	small, quoted, large := &fleets[0].cost, &fleets[1].cost, &fleets[2].cost
+	note := fmt.Sprintf("of one due workspace, %d of %d due, in %d ticks, with a builder", sizes.due, sizes.fleets[1], costRounds)
+	b.r.AtMost(25, "tick/postgres/process", quoted.each(quoted.process), "us", "CPU of this process "+note)
+	b.r.AtMost(40, "tick/postgres/process/allocations", float64(quoted.allocations)/float64(quoted.due), "", "allocations "+note)
+	b.r.AtMost(90, "tick/postgres/server", quoted.each(quoted.server), "us", "CPU of the server "+note+", one tick in five after a checkpoint")
+	fresh := &fleets[1].fresh
+	b.r.Plain("tick/postgres/server/checkpoint", fresh.each(fresh.server), "us", "the same in ticks after a checkpoint alone")
+	few, many := small.each(small.process+small.server), large.each(large.process+large.server)
+	b.r.AtMost(1.1, "tick/postgres/growth", many/few, "x", fmt.Sprintf(
+		"CPU of both for %d due: %.0f us each of %d workspaces, %.0f us of %d", sizes.due, many, sizes.fleets[2], few, sizes.fleets[0]))
 }
 
 // round runs a tick and counts what it costs, but for the first.
