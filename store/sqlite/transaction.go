@@ -65,17 +65,10 @@ func (s *Store) write(ctx context.Context, do func(*tx) error) error {
 }
 
 // view runs a function that only reads in a transaction, so that all it reads is of one instant. Like that of write it may
-// be called several times.
+// be called several times. Nothing that [Tx] offers reads in this way.
 func (s *Store) view(ctx context.Context, do func(*tx) error) error {
 	if err := s.ready(ctx); err != nil {
 		return err
-	}
-	if s.host != nil {
-		t, err := s.host.locking(ctx)
-		if err != nil {
-			return err
-		}
-		return do(t)
 	}
 	var t *tx
 	err := s.patiently(ctx, func() error {
