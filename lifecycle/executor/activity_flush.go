@@ -188,7 +188,7 @@ func (f *flush) batch(ctx context.Context, ids []uuid.UUID) error {
 			retry[change.Workspace.ID] = f.pending[change.Workspace.ID]
 		}
 	}
-	verdicts, err := f.writeBy(ctx, &writer{store: f.store, now: now}, changes) // by halves, but over more than one flush
+	verdicts, err := f.writeBy(ctx, &writer{store: f.store, now: now}, changes) // what takes too long is halved by the next flushes
 	if err != nil {
 		return err
 	}

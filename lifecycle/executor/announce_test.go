@@ -136,6 +136,7 @@ type pruned struct {
 	*memory.Store
 	builds, events []int // what its calls return
 	fails          error
+	hangs          bool // until the context ends, behind what it has pruned
 
 	mu     sync.Mutex
 	calls  []string
@@ -158,7 +159,7 @@ func (p *pruned) called() (calls []string, before map[string]time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	calls = p.calls
-	p.calls, p.fails = nil, nil
+	p.calls, p.fails, p.hangs = nil, nil, false
 	return calls, maps.Clone(p.before)
 }
 
@@ -166,8 +167,20 @@ func (p *pruned) PruneBuilds(_ context.Context, before time.Time, _ int) (int, e
 	return p.next("builds", &p.builds, before)
 }
 
-func (p *pruned) PruneEvents(_ context.Context, before time.Time, topics []lifecycle.Topic, _ int) ([]lifecycle.Event, error) {
+func (p *pruned) hang(ctx context.Context) error {
+	p.mu.Lock()
+	hangs := p.hangs
+	p.mu.Unlock()
+	if !hangs {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (p *pruned) PruneEvents(ctx context.Context, before time.Time, topics []lifecycle.Topic, _ int) ([]lifecycle.Event, error) {
 	n, err := p.next("events", &p.events, before)
+	err = errors.Join(err, p.hang(ctx))
 	if slices.Contains(topics, lifecycle.TopicPost) {
 		return nil, errors.New("a job is pruned")
 	}
@@ -193,6 +206,7 @@ func TestPruning(t *testing.T) {
 		"neither":       {executor.Config{}, &pruned{}, nil, 0},
 		"both fail":     {executor.Config{Retention: 24 * time.Hour, EventRetention: 48 * time.Hour}, &pruned{fails: errBroken}, []string{"builds", "events"}, 1},
 		"events, fail":  {executor.Config{EventRetention: 48 * time.Hour}, &pruned{events: []int{500}, fails: errBroken}, []string{"events"}, 1},
+		"events, late":  {executor.Config{EventRetention: 48 * time.Hour}, &pruned{events: []int{500}, hangs: true}, []string{"events"}, 1},
 		"a page, fails": {executor.Config{Retention: 24 * time.Hour}, &pruned{builds: []int{500}, fails: errBroken}, []string{"builds"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

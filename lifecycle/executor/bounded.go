@@ -97,11 +97,11 @@ func (b *bounded) Commit(ctx context.Context, now time.Time, changes []lifecycle
 	return ask(ctx, b, "store: commit", func(ctx context.Context) ([]lifecycle.Outcome, error) { return b.inner.Commit(ctx, now, changes) })
 }
 
-// hurryParts is by how much a commit that is a part of one that took too long may take less.
+// hurryParts divides the limit of a call for a commit that is a part of one that took too long.
 const hurryParts = 10
 
-// hurried is the store for such commits. One that takes milliseconds has ample time for them; one that is not there costs a tick not much
-// more of it.
+// hurried is the store for such commits. A store that needs milliseconds for one has ample time; one that does not answer costs a tick
+// little more than the first call did.
 type hurried struct{ *bounded }
 
 // Commit implements lifecycle.Store.

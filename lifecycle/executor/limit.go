@@ -80,7 +80,7 @@ func callOn[T any](
 		return none, c.gaveUp(ctx, stuck, limit)
 	}
 	if err != nil && errors.Is(context.Cause(limited), late) {
-		return none, timedOut(late, err)
+		return v, timedOut(late, err) // with what was done before
 	}
 	return v, err
 }

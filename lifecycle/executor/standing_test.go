@@ -664,3 +664,36 @@ func TestRowsThatTakeTooLong(t *testing.T) {
 		})
 	}
 }
+
+// rowByRow is a store that writes the rows of a commit one after the other: some take it long, and others are refused.
+type rowByRow struct {
+	lifecycle.Store
+	slow, refused []uuid.UUID
+}
+
+func (s *rowByRow) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
+	for i := range changes {
+		switch id := changes[i].Workspace.ID; {
+		case slices.Contains(s.refused, id):
+			return nil, errBroken
+		case slices.Contains(s.slow, id):
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	}
+	return s.Store.Commit(ctx, now, changes)
+}
+
+// What of a part was committed before another row of it took too long is not committed again, and is no conflict.
+func TestRowsThatTakeTooLongBehindARefusedOne(t *testing.T) {
+	bubble(t, func(f *fleet, start time.Time) {
+		for n := range 8 {
+			f.addDue(n+1, start)
+		}
+		store := &rowByRow{Store: f.store, slow: []uuid.UUID{id(1), id(7)}, refused: []uuid.UUID{id(6)}}
+		s := f.executor(executor.Config{}, store).Tick(f.ctx, start)
+		if wantStats(t, s, 5, 3, 3); s.Conflicts != 0 || s.Err != nil {
+			t.Errorf("%d conflicts, %v", s.Conflicts, s.Err)
+		}
+	})
+}

@@ -34,7 +34,7 @@ func (c *Client) write(ctx context.Context, now time.Time, changes []lifecycle.C
 	return c.writeBy(ctx, &writer{store: c.store, now: now, hurried: hurried{c.store}}, changes)
 }
 
-// writeBy does it with a writer.
+// writeBy is write with a writer of the caller's.
 func (c *Client) writeBy(ctx context.Context, w *writer, changes []lifecycle.Change) ([]verdict, error) {
 	verdicts, err := w.write(ctx, changes)
 	var written lifecycle.Topics
@@ -150,7 +150,7 @@ func (w *writer) hurry(ctx context.Context, changes []lifecycle.Change, verdicts
 		if all, inARow = all+1, inARow+1; all > lateParts || inARow > lateInARow {
 			return fmt.Errorf("commit of %s: %w", text.Count(len(changes), "change", "changes"), late)
 		}
-		if to-from == 1 {
+		if from += settled(verdicts[from:to]); to-from == 1 {
 			verdicts[from] = verdict{settled: true, err: slow}
 			continue
 		}
@@ -158,6 +158,15 @@ func (w *writer) hurry(ctx context.Context, changes []lifecycle.Change, verdicts
 		parts = append(parts, [2]int{from, middle}, [2]int{middle, to})
 	}
 	return nil
+}
+
+// settled counts the verdicts at the beginning of a part that failed. These changes were committed, or refused, before another one took too
+// long: to commit them again would find them changed, and call that a conflict.
+func settled(verdicts []verdict) (n int) {
+	for n < len(verdicts) && verdicts[n].settled {
+		n++
+	}
+	return n
 }
 
 // rejectedOne finds the change that an error of the store names, -1 if there is none.

@@ -60,8 +60,7 @@ var claimSQL = `
 	FROM (VALUES (1)) AS once LEFT JOIN started j ON true`
 
 // claimOneLaneSQL is the same for a single lane, as most claims are: $7 to $10 are its type, tag set, priority and bound, $11 the jobs to
-// pass over. It
-// locks straight from the ready index, in line order, and goes on behind what others hold until it has enough: so it
+// pass over. It locks straight from the ready index, in line order, and goes on behind what others hold until it has enough: so it
 // chooses from no candidates, and is never too short. A process that is known to be lost locks nothing.
 var claimOneLaneSQL = `
 	WITH locked AS (

@@ -19,7 +19,8 @@ import (
 const (
 	// passOverFor is how long a job that was refused is not tried again.
 	passOverFor = time.Minute
-	// maxPassedOver bounds what is remembered, and so what a claim sends. What is beyond it is refused anew, and passed over, by each call.
+	// maxPassedOver bounds what is remembered, and so what a claim sends. It bounds how many refusals one claim goes past, too: where everything
+	// is refused, each claim would try the whole line. The next claim goes on behind those that are remembered.
 	maxPassedOver = 1000
 )
 
@@ -29,13 +30,13 @@ type passedOver struct {
 	jobs map[uuid.UUID]refusedJob
 }
 
-// refusedJob is of whom a job is, and until when it is passed over.
+// refusedJob says whose a job is, and until when it is passed over.
 type refusedJob struct {
 	organization uuid.UUID
 	until        time.Time
 }
 
-// at returns the jobs that are to be passed over, those of one organization or of all. It is never nil: SQL compares with nothing that is NULL.
+// at returns the jobs that are to be passed over, those of one organization or of all. It is never nil: no comparison with NULL is true.
 func (p *passedOver) at(now time.Time, organization *uuid.UUID) []key {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -181,7 +182,7 @@ func (a *apartClaim) run(ctx context.Context, tx pgx.Tx, p []probe) (err error) 
 		if err := a.start(ctx, tx, chosen); err != nil {
 			return err
 		}
-		more = a.refused.n > before
+		more = a.refused.n > before && a.refused.n < maxPassedOver
 	}
 	return nil
 }

@@ -381,3 +381,23 @@ func TestRefusedJobsAreTriedOnceAMinute(t *testing.T) {
 		})
 	}
 }
+
+// Where everything is refused, a claim does not try the whole line: it ends, and the next one goes on behind what it has tried.
+func TestClaimWhereEverythingIsRefused(t *testing.T) {
+	k := newRefusedJobs(t, pgtest.Pool(t))
+	const kept = 1150
+	k.post(time.Time{}, slices.Repeat([]string{"build"}, kept+1)...)
+	exec(t, k.pool, `CREATE TABLE public.kept_jobs AS SELECT id FROM dormouse.jobs ORDER BY place, id LIMIT `+fmt.Sprint(kept))
+	exec(t, k.pool, `CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF EXISTS (SELECT FROM public.kept_jobs WHERE id = old.id) THEN RAISE 'kept by the host'; END IF; RETURN new; END $$;
+		CREATE TRIGGER host BEFORE UPDATE ON dormouse.jobs FOR EACH ROW EXECUTE FUNCTION keeps()`)
+	for i, want := range []string{"rows=1000", "rows=150"} {
+		k.log.Reset()
+		if got := k.claim(100, queue.Limits{}); len(got) != i {
+			t.Errorf("claim %d got %d jobs, want %d", i, len(got), i)
+		}
+		if !strings.Contains(k.log.String(), want) {
+			t.Errorf("claim %d says %s, want %s", i, k.log.String(), want)
+		}
+	}
+}

@@ -319,7 +319,7 @@ const jobsWatchedSQL = `
 	) OR EXISTS (
 		SELECT FROM pg_catalog.pg_trigger
 		WHERE NOT tgisinternal AND tgrelid IN ('dormouse.jobs'::regclass, 'dormouse.job_lines'::regclass)
-			AND tgtype & 8 = 8 AND (tgtype & 1 = 1 OR tgrelid = 'dormouse.jobs'::regclass) -- on DELETE, for each row
+			AND tgtype & 8 = 8 AND (tgtype & 1 = 1 OR tgrelid = 'dormouse.jobs'::regclass) -- on DELETE; of lines for each row
 	)`
 
 // pruneJob deletes a job, part by part if it has many lines. Where the host may have a reason to keep it, it goes as a whole or not at

@@ -130,10 +130,9 @@ func (s *Store) pruneBuilds(ctx context.Context, before time.Time, limit int) (i
 	page := func(limit, offset int) ([]buildKey, error) {
 		return pageOf(ctx, s, func(b *buildKey) []any { return []any{toID(&b.workspace), toInt8(&b.number)} }, completedFirstSQL, before, limit, offset)
 	}
-	alone, err := pruneAlone(ctx, s, "build", limit-n, page, func(b buildKey) (int, error) {
+	return pruneAlone(ctx, s, "build", limit, page, func(b buildKey) (int, error) {
 		return s.changeUnheld(ctx, aloneWaitSQL, pruneBuildSQL, key(b.workspace), b.number, before)
 	})
-	return n + alone, err
 }
 
 func (s *Store) pruneWorkspaces(ctx context.Context, before time.Time, limit int) (int, error) {
@@ -144,8 +143,7 @@ func (s *Store) pruneWorkspaces(ctx context.Context, before time.Time, limit int
 	page := func(limit, offset int) ([]uuid.UUID, error) {
 		return s.ids(ctx, deletedFirstSQL, before, limit, offset)
 	}
-	alone, err := pruneAlone(ctx, s, "deleted workspace", limit-n, page, func(id uuid.UUID) (int, error) {
+	return pruneAlone(ctx, s, "deleted workspace", limit, page, func(id uuid.UUID) (int, error) {
 		return s.changeUnheld(ctx, aloneWaitSQL, pruneWorkspaceSQL, key(id))
 	})
-	return n + alone, err
 }

@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -53,9 +52,7 @@ func (s *Store) PruneEvents(ctx context.Context, before time.Time, topics []life
 			err = p.topic(ctx, topic)
 		}
 	}
-	if p.refused > 0 {
-		s.cfg.Logger.WarnContext(ctx, "postgres: rows cannot be pruned", "what", "event", "rows", p.refused, "first", p.first)
-	}
+	s.warn(ctx, "rows cannot be pruned", "event", p.refused)
 	slices.SortFunc(p.gone, func(a, b lifecycle.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	return p.gone, wrap(err, "prune events")
 }
@@ -67,8 +64,7 @@ type eventPruning struct {
 	limit  int
 	// gone are the events that were deleted and can be read.
 	gone    []lifecycle.Event
-	refused int
-	first   string
+	refused refusals
 }
 
 // topic prunes the events of a topic. It looks no further than to as many in a row that are not old as the limit is: the first
@@ -116,9 +112,7 @@ func (p *eventPruning) remove(ctx context.Context, seqs []int64) error {
 			return err
 		}
 		if err != nil {
-			if p.refused++; p.refused == 1 {
-				p.first = fmt.Sprintf("%d: %v", seq, err)
-			}
+			p.refused.add(seq, err)
 		}
 	}
 	return nil

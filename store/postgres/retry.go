@@ -20,8 +20,8 @@ const (
 	// of reach to less than a second: a tick shall fail fast, the next one tries again.
 	maxAttempts = 6
 	firstPause  = 20 * time.Millisecond
-	// maxOvertaken is how often a call is made that other transactions overtake, and longestPause the most it pauses in between: some five
-	// seconds. The database is there, and each time one of those in the way has got through. Where a host has its sessions serializable, a
+	// maxOvertaken is how often a call is made that other transactions overtake, and longestPause the longest pause in between: up to six
+	// seconds in all. The database is there, and each time one of those in the way has got through. Where a host has its sessions serializable, a
 	// server that is busy refuses many of them.
 	maxOvertaken = 14
 	longestPause = 32 * firstPause

@@ -59,7 +59,7 @@ func (s *Store) JobStatements() map[string]JobStatement {
 	all := map[string]JobStatement{
 		"list": {listScanned, 9, "jobs_listed"}, "cut": {cutOfScanned, 8, "jobs_listed"}, "count": {countScanned, 8, "jobs_listed"},
 		"line": {nextInLine, 5, "jobs_ready"}, "tenants": {nextOfTenants, 6, "jobs_tenants"},
-		"next of some": {nextOfSome, 1, "jobs_delayed_of"},
+		"next of some": {nextOfSome, 2, "jobs_delayed_of"},
 		"unique":       {jobByUnique, 2, "jobs_unique"},
 	}
 	for name, st := range all {

@@ -28,7 +28,7 @@ var besides = [...]string{"-wal", "-shm"}
 // SQLite does not notice either with a write-ahead log. What it would commit would be where nobody finds it.
 var (
 	errMoved   = errors.New("the file was deleted or replaced, or emptied, while it was open; put it back, or begin the process anew")
-	errWithout = errors.New("a file beside it, -wal or -shm, was deleted or replaced while it was open; end all processes that have it open in order, and begin them anew")
+	errWithout = errors.New("a file beside it, -wal or -shm, was deleted while it was open; end all processes that have it open in order, and begin them anew")
 )
 
 // findFile finds the file of the database, nil if there is none, as in memory, or the system does not know it by its name.

@@ -42,9 +42,9 @@ SELECT h.lane, h.line, h.created_at, (SELECT count(*) FROM (
 	SELECT 1 FROM {jobs} n INDEXED BY {jobs_ready} WHERE n.state = 0 AND n.organization_id = h.organization_id AND n.lane = h.lane LIMIT ?1))
 FROM heads CROSS JOIN {jobs} h ON h.rowid = heads.job`
 
-	nextOfAll  = `SELECT ready_at FROM {jobs} INDEXED BY {jobs_delayed} WHERE state = 1 ORDER BY ready_at LIMIT 1`
+	nextOfAll  = `SELECT ready_at FROM {jobs} INDEXED BY {jobs_delayed} WHERE state = 1 AND ready_at > ?1 ORDER BY ready_at LIMIT 1`
 	nextOfSome = `SELECT min((SELECT n.ready_at FROM {jobs} n INDEXED BY {jobs_delayed_of}
-		WHERE n.state = 1 AND n.organization_id = unhex(o.value) ORDER BY n.ready_at LIMIT 1)) FROM json_each(?) o`
+		WHERE n.state = 1 AND n.organization_id = unhex(o.value) AND n.ready_at > ?1 ORDER BY n.ready_at LIMIT 1)) FROM json_each(?2) o`
 )
 
 // turnReady also sees to it that what turns ready does not stand in front of the number claimed last.
@@ -123,9 +123,9 @@ func (t *tx) dueJobs(now time.Time) ([]uuid.UUID, error) {
 }
 
 func (t *tx) listing(now time.Time, q queue.ReadyQuery) (listing queue.Listing, err error) {
-	next, args := nextOfAll, []any(nil)
+	next, args := nextOfAll, []any{micros(now)}
 	if len(q.Organizations) > 0 {
-		next, args = nextOfSome, []any{hexList(q.Organizations)}
+		next, args = nextOfSome, append(args, hexList(q.Organizations))
 	}
 	if _, err = t.queryRow(next, args, into(&listing.Next)); err != nil {
 		return listing, err

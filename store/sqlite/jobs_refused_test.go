@@ -98,6 +98,9 @@ var keptVerbs = map[string]struct {
 			if len(listing.Lanes) != 1 || listing.Lanes[0].Count != len(k.jobs)-1 && k.now.Equal(killEpoch) || !k.now.Equal(killEpoch) && listing.Lanes[0].Count != 3 {
 				k.Errorf("ready: %+v", listing.Lanes)
 			}
+			if !listing.Next.IsZero() { // or whoever looks would look again at once
+				k.Errorf("the next one is said to turn ready at %v", listing.Next)
+			}
 			if k.now.Equal(killEpoch) {
 				return idsOf(k.jobs[1:]), nil
 			}

@@ -29,8 +29,8 @@ func (s *Store) pruneTopic(ctx context.Context, before time.Time, topic lifecycl
 		readable := map[int64]lifecycle.Event{}
 		n, err := pruning[int64]{
 			what: "event",
-			page: func(t *tx, limit int, passed []int64) ([]int64, error) {
-				return t.oldEvents(before, topic, limit, passed, readable)
+			page: func(t *tx, n int, passed []int64) ([]int64, error) {
+				return t.oldEvents(before, topic, n, limit, passed, readable)
 			},
 			remove: func(t *tx, seq int64) (bool, error) {
 				return true, t.execOne(`DELETE FROM {events} WHERE seq = ?`, seq)
@@ -60,14 +60,16 @@ const eventsByNumber = `SELECT seq, attempt, body FROM {events} WHERE seq IN (
 	) ORDER BY seq LIMIT ?3`
 
 // oldEvents are the numbers of up to limit events of a topic that are old, behind those that were passed over. It looks no further
-// than to so many in a row that are not: the first ones are the oldest, up to the clocks of those who wrote them. What can be read it
+// than to reach events in a row that are not: the first ones are the oldest, up to the clocks of those who wrote them. What can be read it
 // adds to readable.
-func (t *tx) oldEvents(before time.Time, topic lifecycle.Topic, limit int, passed []int64, readable map[int64]lifecycle.Event) (old []int64, err error) {
+func (t *tx) oldEvents(
+	before time.Time, topic lifecycle.Topic, limit, reach int, passed []int64, readable map[int64]lifecycle.Event,
+) (old []int64, err error) {
 	var after int64
 	if len(passed) > 0 {
 		after = passed[len(passed)-1]
 	}
-	for young := 0; len(old) < limit && young < limit; {
+	for young := 0; len(old) < limit && young < reach; {
 		last := after
 		err = t.query(eventsByNumber, func(r rows) error {
 			var attempt int64

@@ -79,3 +79,14 @@ func TestPruneEventsThatCannotBeRead(t *testing.T) {
 		t.Errorf("%d events are left, want those without an age", n)
 	}
 }
+
+// Old events behind a young one go as well, also where an event in front of it is kept, and the others go one by one.
+func TestPruneEventsBehindAYoungOne(t *testing.T) {
+	p := newPruned(t)
+	p.fillEvents(6)
+	p.exec(`UPDATE dormouse_events SET body = CAST(json_set(CAST(body AS TEXT), '$.at', ?) AS BLOB) WHERE seq = 3`, killEpoch.Add(time.Hour).Format(time.RFC3339))
+	p.exec(`CREATE TRIGGER host BEFORE DELETE ON dormouse_events WHEN old.seq = 1 BEGIN SELECT RAISE(ABORT, 'kept by the host'); END`)
+	if gone, want := p.pruneEvents(9), []int64{2, 4, 5, 6}; !slices.Equal(gone, want) {
+		t.Errorf("pruned %d, want %d", gone, want)
+	}
+}
