@@ -154,7 +154,7 @@ func (a *Acquirer) Run(ctx context.Context) error {
 	a.calls.Drain(late)
 	a.leave(late)
 	a.tellAll()
-	return a.leftovers()
+	return a.given.Leftovers("acquirer")
 }
 
 func (a *Acquirer) startLoops(life, late context.Context) *sync.WaitGroup {

@@ -2,7 +2,6 @@ package acquirer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -58,14 +57,4 @@ func (a *Acquirer) noteStuck(err error) {
 	if stuck, ok := outcall.Given(err); ok && stuck.Before == 0 {
 		a.cfg.Logger.Error("call given up: it does not return", "doing", stuck.Doing)
 	}
-}
-
-// leftovers is an error that names the calls that have not returned, nil if there are none.
-func (a *Acquirer) leftovers() error {
-	kinds, _ := a.given.All()
-	var all []error
-	for _, doing := range kinds {
-		all = append(all, fmt.Errorf("acquirer: %s: %w", doing, &outcall.Stuck{Doing: doing}))
-	}
-	return errors.Join(all...)
 }

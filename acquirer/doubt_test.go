@@ -441,7 +441,7 @@ func TestExplainJobOfSilentProcess(t *testing.T) {
 		f.kill(stop)
 		f.pass(17 * time.Second)
 		x, err = b.Explain(f.ctx, job.ID)
-		if err != nil || !strings.Contains(x.Text, "last heard of") || !strings.Contains(x.Text, "taken back at") {
+		if err != nil || !strings.Contains(x.Text, "last heard from") || !strings.Contains(x.Text, "taken back at") {
 			t.Errorf("of a dead process: %q, %v", x.Text, err)
 		}
 		synctest.Wait()

@@ -33,8 +33,8 @@ type Explanation struct {
 	Mismatch queue.Mismatch
 	// Limited: a limit kept jobs of its lane from being claimed when that was last tried in this process.
 	Limited bool
-	// Silent is for how long the process of a running job has not been heard of, if that is longer than a heartbeat should
-	// take, and TakenBackAt when the job is taken from it unless it is heard of until then.
+	// Silent is for how long the process of a running job has not been heard from, if that is longer than a heartbeat should
+	// take, and TakenBackAt when the job is taken from it unless it is heard from by then.
 	Silent      time.Duration
 	TakenBackAt time.Time
 	// LimitAt is when the run of a running job reaches its limit, and GivenUpAt when its lease is given up unless it has
@@ -161,7 +161,7 @@ func (x Explanation) text(now time.Time, unable string) string {
 	j := x.Job
 	switch {
 	case j.State == queue.Running && x.Silent > 0:
-		return fmt.Sprintf("It was handed out at %s, attempt %d. The process that has it was last heard of %s ago; unless it reports again, the job is taken back at %s.",
+		return fmt.Sprintf("It was handed out at %s, attempt %d. The process that has it was last heard from %s ago; unless it reports again, the job is taken back at %s.",
 			stamp(j.StartedAt), j.Attempt, x.Silent.Round(time.Second), stamp(x.TakenBackAt))
 	case j.State == queue.Running:
 		return x.runText(now)

@@ -40,8 +40,8 @@ type rival struct {
 	waiting int
 }
 
-// update takes in the answer to a heartbeat at now. It returns the processes that have been silent for the length of a
-// lease, and those that were declared lost and still hold jobs, and those of which gone says that nobody speaks for them any more.
+// update takes in the answer to a heartbeat at now. It returns the processes that have been silent for the length of a lease, those that
+// were declared lost and still hold jobs, and those of which gone says that nobody speaks for them any more.
 func (f *fleet) update(
 	answer queue.Fleet, self uuid.UUID, now time.Time, lease time.Duration, gone func(uuid.UUID) bool,
 ) (silent []queue.Process) {
@@ -88,7 +88,7 @@ func (f *fleet) first() uuid.UUID {
 	return f.processes[0].ID
 }
 
-// heard is how long ago a process was last heard of; ok is false if nothing is known of it.
+// heard is how long ago a process was last heard from; ok is false if nothing is known of it.
 func (f *fleet) heard(id uuid.UUID, now time.Time) (ago time.Duration, ok bool) {
 	return f.watch.Silence(id, now)
 }

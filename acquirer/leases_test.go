@@ -69,6 +69,24 @@ func TestKilledProcess(t *testing.T) {
 	})
 }
 
+// A process that was silent is reported as such, also where the answer to that comes after a heartbeat that lists it no more.
+func TestWhyAProcessIsLostBesideAHeartbeat(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		often := func(c *acquirer.Config) {
+			c.Heartbeat, c.Lease, c.Timeout = 3*time.Second, 30*time.Second, 10*time.Second
+		}
+		f.start(often)
+		_, stop := f.startStoppable(often)
+		f.kill(stop)
+		f.store.Once(acquirertest.Reap, acquirertest.Fault{After: func(context.Context) { time.Sleep(5 * time.Second) }})
+		f.pass(time.Minute)
+		if lost := f.happened(queue.EventProcessLost); len(lost) != 1 || lost[0].Reason != `process "acquirer" was silent for 30s` {
+			t.Errorf("told: %+v", lost)
+		}
+	})
+}
+
 // Among many replicas that all see a loss, one decides and each event is given once.
 func TestLossIsDecidedOnce(t *testing.T) {
 	t.Parallel()

@@ -57,7 +57,7 @@ func (a *Acquirer) unregisterProcess(ctx context.Context, process uuid.UUID, hea
 		if b.err != nil {
 			return
 		}
-		heartbeats = heartbeatsOf(process, b.fleet)
+		heartbeats = recordOf(process, b.fleet).Heartbeats
 	}
 }
 
@@ -66,22 +66,27 @@ func (a *Acquirer) unregisterProcess(ctx context.Context, process uuid.UUID, hea
 func (a *Acquirer) beatLate(process uuid.UUID, fleet queue.Fleet, err error) {
 	a.mu.Lock()
 	left := a.member.state == ended && a.member.process == process && a.book.Len(process) == 0
-	left = left || a.stopped(process, a.clock.Now())
+	former := a.stopped(process, a.clock.Now())
 	a.mu.Unlock()
-	if err != nil || !left {
+	if err != nil || !left && !former {
 		return
 	}
-	if _, err := a.reap(context.Background(), process, heartbeatsOf(process, fleet), 1); err != nil {
+	record := recordOf(process, fleet)
+	reaped, err := a.reap(context.Background(), process, record.Heartbeats, 1)
+	switch {
+	case err != nil:
 		a.cfg.Logger.Warn("process not taken off the register", "process", process, "error", err)
+	case reaped.Lost && former: // whoever finds it lost from now on does not say so again
+		a.emitProcessLost(record)
 	}
 }
 
-// heartbeatsOf is the store's count of a process's heartbeats, 0 if it does not know the process.
-func heartbeatsOf(process uuid.UUID, fleet queue.Fleet) int64 {
+// recordOf is what the store knows of a process, zero if nothing.
+func recordOf(process uuid.UUID, fleet queue.Fleet) queue.Process {
 	for _, p := range fleet.Processes {
 		if p.ID == process {
-			return p.Heartbeats
+			return p
 		}
 	}
-	return 0
+	return queue.Process{}
 }

@@ -186,6 +186,7 @@ func TestLateHeartbeatUnderAFormerName(t *testing.T) {
 	}{
 		"at once":               {stored: 21 * time.Second, from: 30 * time.Second, by: 33 * time.Second},
 		"within the lease":      {stored: 29 * time.Second, from: 30 * time.Second, by: 33 * time.Second},
+		"after the lease":       {stored: 30100 * time.Millisecond, from: 30100 * time.Millisecond, by: 33 * time.Second},
 		"at once, after a stop": {stopped: 21 * time.Second, stored: 22 * time.Second, from: 50 * time.Second, by: 56 * time.Second},
 		"later, after a stop":   {stopped: 24 * time.Second, stored: 31 * time.Second, from: 31 * time.Second, by: 36 * time.Second},
 	} {

@@ -142,12 +142,12 @@ func (a *Acquirer) whyLost(p queue.Process) string {
 	former := a.stopped(p.ID, now)
 	a.mu.Unlock()
 	switch {
-	case silence >= a.cfg.Lease:
-		return fmt.Sprintf("process %q was silent for %s", p.Name, a.cfg.Lease)
 	case former:
 		return fmt.Sprintf("process %q goes on under another name", p.Name)
-	default:
+	case a.cfg.Alone && silence < a.cfg.Lease:
 		return fmt.Sprintf("process %q was there before this one, which uses the store alone", p.Name)
+	default: // it may be off the register since, and nothing is known of its silence
+		return fmt.Sprintf("process %q was silent for %s", p.Name, a.cfg.Lease)
 	}
 }
 

@@ -74,7 +74,8 @@ func (h *Handler) operatorView(ctx context.Context, s *survey, r *http.Request, 
 	v.Queue, v.Workers = h.queueView(ctx, c), h.workersView(ctx)
 	v.Forecast, v.Compare = h.forecastView(ctx, s, c), h.compareView(ctx, s, r.URL.Query(), c)
 	v.Numbers = h.numbers(s, len(v.Attention), q, c)
-	v.Title = fmt.Sprintf("%s running, %s overdue, %s need attention", text.Number(v.Numbers[0].N), text.Number(v.Numbers[2].N), text.Number(len(v.Attention)))
+	v.Title = fmt.Sprintf("%s running, %s overdue, %s", text.Number(v.Numbers[0].N), text.Number(v.Numbers[2].N),
+		text.Count(len(v.Attention), "needs attention", "need attention"))
 	var err error
 	if v.Timeline, err = h.timeline(ctx, s, q, c, v.Queue.unmatched()); err != nil {
 		return v, err

@@ -36,8 +36,8 @@ type Order struct {
 }
 
 // InstanceSet is a provider of machines. Its methods are called concurrently, and at the pace of
-// [Config].OperationsPerSecond. They must end soon after their context has: a call that has not 3 seconds later is given up (see
-// [Stats.Stuck]).
+// [Config].OperationsPerSecond. They must end soon after their context has: a call that goes on for 3 seconds more is given
+// up (see [Stats.Stuck]).
 //
 // Errors are told apart by small interfaces, found through wrapping: [RateLimitError], [QuotaError], [CapacityError],
 // [AbsentError].

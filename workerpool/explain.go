@@ -68,7 +68,7 @@ func (x *WorkerExplanation) text(rules Rules, now time.Time) string {
 		parts = append(parts, text.Count(n, "job is on it", "jobs are on it"))
 	}
 	if !w.FailingSince.IsZero() && w.State < Shutdown {
-		part := "its probes have failed since " + stamp(w.FailingSince)
+		part := "its probes have been failing since " + stamp(w.FailingSince)
 		if at, _ := w.failLimit(&rules); !at.IsZero() {
 			part += ", it is given up at " + stamp(at)
 		} else if rules.Braked {

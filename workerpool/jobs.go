@@ -165,7 +165,7 @@ func (p *Pool) jobsChanged(r *record, before []WorkerJob) {
 	for i := range r.Jobs {
 		j := &r.Jobs[i]
 		if j.Unkillable && i < len(before) && before[i].ID == j.ID && !before[i].Unkillable {
-			p.emit(Event{Kind: EventUnkillable, Worker: r.ID, Type: r.Type, Job: j.ID, Text: "it has been asked to end since " + stamp(j.KillAt)})
+			p.emit(Event{Kind: EventUnkillable, Worker: r.ID, Type: r.Type, Job: j.ID, Text: "it was asked to end at " + stamp(j.KillAt) + " and still runs"})
 		}
 		switch other := p.jobs[j.ID]; {
 		case other == r:

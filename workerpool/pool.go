@@ -3,7 +3,6 @@ package workerpool
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -171,7 +170,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	stopTelling()
 	told.Wait()
 	p.unregister()
-	return errors.Join(err, p.leftovers())
+	return errors.Join(err, p.given.Leftovers("worker pool"))
 }
 
 func (p *Pool) now() time.Time { return p.clock.Now().UTC() }
@@ -236,16 +235,6 @@ func (p *Pool) bounded(ctx context.Context, what outcall.Name, limit time.Durati
 
 // errTimeout is what a call ends with that took too long.
 var errTimeout = errors.New("no answer in time")
-
-// leftovers is an error that names the calls that have not returned, nil if there are none.
-func (p *Pool) leftovers() error {
-	doing, _ := p.given.All()
-	all := make([]error, 0, len(doing))
-	for _, what := range doing {
-		all = append(all, fmt.Errorf("worker pool: %s: %w", what, &outcall.Stuck{Doing: what}))
-	}
-	return errors.Join(all...)
-}
 
 // callOf is what a call of a method is called that concerns one thing: what hangs for it takes no places of others.
 func callOf(method, one string) outcall.Name {

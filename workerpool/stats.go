@@ -25,9 +25,9 @@ type Stats struct {
 	// Duplicates are jobs found on two workers, BadJobs those of the queue that were left out.
 	Duplicates, BadJobs, QueueErrors uint64
 	EventsDropped                    uint64
-	// Stuck is the number of calls of the provider, the executor and the queue that were given up and have not returned. Of these 100
-	// of a kind are left behind at most, 25 creations of a type, and 3 for an instance, the commands of a worker or a job; then it is
-	// not called.
+	// Stuck is the number of calls of the provider, the executor and the queue that were given up and have not returned. At most 100 of a
+	// kind are left behind, 25 creations of a type, and 3 for one instance, for the commands of one worker and for one job; then these are
+	// not called until some return.
 	Stuck int
 }
 

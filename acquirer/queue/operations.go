@@ -31,7 +31,8 @@ type Operations interface {
 	RetryJobs(ctx context.Context, r Retry) ([]Job, error)
 
 	// PauseJobs stores a pause, in place of the one of the same scope. ResumeJobs deletes the pause of a scope and reports
-	// whether there was one; a scope that [Scope.Validate] refuses is that error. Pauses returns those that have not ended, by organization and type.
+	// whether there was one; it returns the error of [Scope.Validate] if there is one. Pauses returns those that have not ended, by
+	// organization and type.
 	PauseJobs(ctx context.Context, p Pause) error
 	ResumeJobs(ctx context.Context, s Scope) (bool, error)
 	Pauses(ctx context.Context, now time.Time) ([]Pause, error)

@@ -76,12 +76,12 @@ type Calls struct {
 	tags  []string
 
 	mu    sync.Mutex
-	stuck map[Name]int // no more than a few hundred
+	stuck map[string]map[Name]int // by kind: a caller may have many, and MaxStuck bounds those of each
 }
 
 // New returns none. The tags are those of the timer that a test may trap.
 func New(clock quartz.Clock, tags ...string) *Calls {
-	return &Calls{clock: clock, tags: tags, stuck: map[Name]int{}}
+	return &Calls{clock: clock, tags: tags, stuck: map[string]map[Name]int{}}
 }
 
 // Stuck counts the calls of a kind that were given up and have not returned.
@@ -93,8 +93,8 @@ func (c *Calls) Stuck(kind string) int {
 
 // count counts the calls of a kind, of a part of it, or of one thing. mu is locked.
 func (c *Calls) count(of Name) (n int) {
-	for name, stuck := range c.stuck {
-		if name.Kind == of.Kind && (of.Part == "" || name.Part == of.Part) && (of.One == "" || name.One == of.One) {
+	for name, stuck := range c.stuck[of.Kind] {
+		if (of.Part == "" || name.Part == of.Part) && (of.One == "" || name.One == of.One) {
 			n += stuck
 		}
 	}
@@ -121,19 +121,39 @@ func (c *Calls) refuse(name Name) *Stuck {
 func (c *Calls) All() (doing []string, calls int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for name, n := range c.stuck {
-		doing, calls = append(doing, name.String()), calls+n
+	for _, kind := range c.stuck {
+		for name, n := range kind {
+			doing, calls = append(doing, name.String()), calls+n
+		}
 	}
 	slices.Sort(doing)
 	return doing, calls
+}
+
+// Leftovers is an error for each that [Calls.All] names, behind whose calls they are; nil if there are none.
+func (c *Calls) Leftovers(whose string) error {
+	doing, _ := c.All()
+	all := make([]error, len(doing))
+	for i, what := range doing {
+		all[i] = fmt.Errorf("%s: %s: %w", whose, what, &Stuck{Doing: what})
+	}
+	return errors.Join(all...)
 }
 
 // leave counts a call that is left behind, or with -1 one that has returned after all.
 func (c *Calls) leave(name Name, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stuck[name] += n; c.stuck[name] == 0 {
-		delete(c.stuck, name)
+	kind := c.stuck[name.Kind]
+	if kind == nil {
+		kind = map[Name]int{}
+		c.stuck[name.Kind] = kind
+	}
+	if kind[name] += n; kind[name] == 0 {
+		delete(kind, name)
+	}
+	if len(kind) == 0 {
+		delete(c.stuck, name.Kind)
 	}
 }
 

@@ -4,11 +4,8 @@ import "strconv"
 
 // Number writes a number with its thousands apart: "12,345".
 func Number(n int) string {
-	if n < 0 {
-		return "-" + Number(-n)
-	}
 	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}
 	return s

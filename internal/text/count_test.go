@@ -1,6 +1,7 @@
 package text_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/dormouse-go/dormouse/internal/text"
@@ -13,7 +14,9 @@ func TestCounts(t *testing.T) {
 		number, count string
 		times         string
 	}{
+		{math.MinInt64, "-9,223,372,036,854,775,808", "-9,223,372,036,854,775,808 jobs wait", "-9,223,372,036,854,775,808 times"},
 		{-12_345, "-12,345", "-12,345 jobs wait", "-12,345 times"},
+		{-100, "-100", "-100 jobs wait", "-100 times"},
 		{-1, "-1", "-1 jobs wait", "-1 times"},
 		{0, "0", "0 jobs wait", "never"},
 		{1, "1", "1 job waits", "once"},

@@ -288,9 +288,13 @@ func (q *Queue) Record(ctx context.Context, r workerpool.Record) error {
 	job := q.started[r.Job]
 	q.mu.Unlock()
 	if r.Kind != workerpool.Claimed && r.Worker != "" {
-		if had, err := q.had(ctx, acq, job, lease, r.Worker); err != nil || !had {
-			q.cfg.Logger.Debug("record of a job that its machine was not handed", "worker_id", r.Worker, "job_id", r.Job, "error", err)
+		had, err := q.had(ctx, acq, job, lease, r.Worker)
+		if err != nil {
 			return err
+		}
+		if !had {
+			q.cfg.Logger.Debug("record of a job that its machine was not handed", "worker_id", r.Worker, "job_id", r.Job)
+			return nil
 		}
 	}
 	switch r.Kind {
