@@ -159,7 +159,8 @@ type Outbox interface {
 	// ClaimEvents leases up to limit events of the given topics until now+lease, counts the attempt, and returns them by
 	// Seq. Of each workspace and topic only the first event can be claimed, and only if it is neither leased nor waiting
 	// for its retry, so that order within a workspace and topic is kept. Two claims at the same time never return the same
-	// event. A claimed event whose lease ends is claimable again.
+	// event. A claimed event whose lease ends is claimable again. An event that cannot be written, because a trigger of the
+	// host refuses it, say, is passed over; those behind it in its workspace and topic wait for it.
 	//
 	// Between workspaces no order is promised, so that a receiver who fails for some of them does not keep the others
 	// waiting. Where more can be claimed than limit, three kinds take turns: those never tried, the lowest Seq first;

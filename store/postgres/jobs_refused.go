@@ -17,49 +17,49 @@ import (
 // and that one is passed over. It is remembered for a while, so that not every call makes the statement twice.
 
 const (
-	// passOverFor is how long a job that was refused is not tried again.
+	// passOverFor is how long a job or event that was refused is not tried again.
 	passOverFor = time.Minute
 	// maxPassedOver bounds what is remembered, and so what a claim sends. It bounds how many refusals one claim goes past, too: where everything
 	// is refused, each claim would try the whole line. The next claim goes on behind those that are remembered.
 	maxPassedOver = 1000
 )
 
-// passedOver are the jobs that were refused lately.
-type passedOver struct {
+// passedOver are the rows of a kind that were refused lately, by what identifies them.
+type passedOver[K comparable] struct {
 	mu   sync.Mutex
-	jobs map[uuid.UUID]refusedJob
+	rows map[K]refusedRow
 }
 
-// refusedJob says whose a job is, and until when it is passed over.
-type refusedJob struct {
+// refusedRow says whose a row is, and until when it is passed over.
+type refusedRow struct {
 	organization uuid.UUID
 	until        time.Time
 }
 
-// at returns the jobs that are to be passed over, those of one organization or of all. It is never nil: no comparison with NULL is true.
-func (p *passedOver) at(now time.Time, organization *uuid.UUID) []key {
+// at returns the rows that are to be passed over, those of one organization or of all. It is never nil: no comparison with NULL is true.
+func (p *passedOver[K]) at(now time.Time, organization *uuid.UUID) []K {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	ids := []key{}
-	for id, job := range p.jobs {
+	found := []K{}
+	for k, row := range p.rows {
 		switch {
-		case !now.Before(job.until):
-			delete(p.jobs, id)
-		case organization == nil || *organization == job.organization:
-			ids = append(ids, key(id))
+		case !now.Before(row.until):
+			delete(p.rows, k)
+		case organization == nil || *organization == row.organization:
+			found = append(found, k)
 		}
 	}
-	return ids
+	return found
 }
 
-func (p *passedOver) add(now time.Time, job, organization uuid.UUID) {
+func (p *passedOver[K]) add(now time.Time, k K, organization uuid.UUID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.jobs == nil {
-		p.jobs = make(map[uuid.UUID]refusedJob)
+	if p.rows == nil {
+		p.rows = make(map[K]refusedRow)
 	}
-	if len(p.jobs) < maxPassedOver {
-		p.jobs[job] = refusedJob{organization, now.Add(passOverFor)}
+	if len(p.rows) < maxPassedOver {
+		p.rows[k] = refusedRow{organization, now.Add(passOverFor)}
 	}
 }
 
@@ -203,6 +203,6 @@ func (a *apartClaim) start(ctx context.Context, tx pgx.Tx, chosen []contender) e
 		k := chosen[i]
 		a.chooser.room.Add(k.lane(), k.tenant, -1)
 		a.refused.add(k.id, why)
-		a.Store.passed.add(a.claim.Now, k.id, *organizationOf(a.claim))
+		a.Store.passed.add(a.claim.Now, key(k.id), *organizationOf(a.claim))
 	})
 }

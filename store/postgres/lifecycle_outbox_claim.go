@@ -19,9 +19,13 @@ import (
 // Which one is short is not known. So a claim goes some way by number; if that was not enough as far by line; and then further
 // by either. It reads a few times what the shorter way takes.
 var (
-	claimByNumberSQL = claimEventsSQL("", firstOfNumberedSQL("", upSQL), firstOfNumberedSQL(newerSQL("e"), downSQL),
+	freeByNumberSQL = shareEventsSQL("", firstOfNumberedSQL("", upSQL), firstOfNumberedSQL(newerSQL("e"), downSQL),
 		moreNumberedSQL("fresh", "", upSQL)+` OR `+moreNumberedSQL("newest", newerSQL("e"), downSQL))
-	claimByLineSQL = claimEventsSQL(eventLinesSQL, firstOfLinesSQL(""), firstOfLinesSQL(newerSQL("h")), `(SELECT count(*) FROM lined) >= $5`)
+	freeByLineSQL = shareEventsSQL(eventLinesSQL, firstOfLinesSQL(""), firstOfLinesSQL(newerSQL("h")), `(SELECT count(*) FROM lined) >= $5`)
+
+	claimByNumberSQL, claimByLineSQL = freeByNumberSQL + leaseSharedSQL, freeByLineSQL + leaseSharedSQL
+	// The same where the host keeps some events: those that could be leased, but for some ($3).
+	lockByNumberSQL, lockByLineSQL = freeByNumberSQL + lockSharedSQL, freeByLineSQL + lockSharedSQL
 )
 
 const (
@@ -31,16 +35,16 @@ const (
 	furtherReach = 4
 )
 
-// claimEventsSQL leases events that are free, as [lifecycle.Outbox] shares them out:
+// shareEventsSQL begins a statement about events that are free, which it locks, as [lifecycle.Outbox] shares them out:
 //
 //   - oldest and newest are those never tried, from both ends, and tried those tried before. There is a newest only where oldest
 //     has not found them all.
 //   - shared takes one of each in turn.
-//   - cut says that the claim came to its end ($5) before it had seen enough. It then leases nothing and returns an event without a number.
+//   - cut says that the claim came to its end ($5) before it had seen enough. Then nothing is shared, and the statement returns an event without a number.
 //
 // Numbers rise within a workspace in the order of its commits, because a commit takes them while it holds the workspace's row. So
 // the first of a line stays the first.
-func claimEventsSQL(with, first, last, cut string) string {
+func shareEventsSQL(with, first, last, cut string) string {
 	const never = "e.free_at IS NULL"
 	return `
 	WITH RECURSIVE ` + with + `fresh AS MATERIALIZED (` + freeEventsSQL(first, never, "h.topic, h.seq") + `
@@ -51,7 +55,7 @@ func claimEventsSQL(with, first, last, cut string) string {
 	), looked AS MATERIALIZED (
 		SELECT ` + cut + ` AS cut
 	), shared AS (
-		SELECT seq FROM (
+		SELECT seq, n, kind FROM (
 			SELECT seq, row_number() OVER (ORDER BY seq) AS n, 1 AS kind FROM oldest
 			UNION ALL
 			SELECT seq, row_number() OVER (ORDER BY free_at, seq), 2 FROM tried
@@ -61,15 +65,28 @@ func claimEventsSQL(with, first, last, cut string) string {
 		WHERE NOT (SELECT cut FROM looked)
 		ORDER BY n, kind
 		LIMIT $4
-	), claimed AS (
+	)`
+}
+
+// leaseSharedSQL leases them, all or, with an error, none: what a trigger leaves out would be in the way of others at every claim.
+var leaseSharedSQL = `, claimed AS (
 		UPDATE dormouse.events e SET attempt = e.attempt + 1, free_at = $3
 		FROM shared s WHERE e.seq = s.seq
 		RETURNING e.seq, e.attempt, e.body
 	)
 	SELECT seq, attempt, body FROM claimed
 	UNION ALL
-	SELECT 0, 0, 'null' FROM looked WHERE cut`
-}
+	SELECT 0, 0, 'null' FROM looked WHERE cut
+	UNION ALL
+	SELECT ` + keptSQL("events", "count(*)") + `::bigint, NULL, NULL FROM shared HAVING count(*) > (SELECT count(*) FROM claimed)`
+
+const lockSharedSQL = `
+	SELECT seq FROM (
+		SELECT seq, n, kind FROM shared WHERE seq <> ALL ($3::bigint[])
+		UNION ALL
+		SELECT 0, 0, 0 FROM looked WHERE cut
+	) free
+	ORDER BY n, kind`
 
 // ofTopicSQL is true of the events of a topic. It is a range, with an order that begins with the topic: for one that is equal the server
 // may take the order of the primary key, and read all other topics' events where it has few.
@@ -147,13 +164,21 @@ func firstOfLinesSQL(and string) string {
 }
 
 // ClaimEvents implements [lifecycle.Outbox]. If the answer is lost the events wait for the end of their lease. It reads O(limit), and where
-// events are in front that cannot be claimed O(those), or O(workspaces with events) if these are fewer.
+// events are in front that cannot be claimed O(those), or O(workspaces with events) if these are fewer. An event that the host keeps from
+// being claimed is passed over for a minute, and named in the log.
 func (s *Store) ClaimEvents(ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) (events []lifecycle.Event, err error) {
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		args := []any{topicNumbers(topics), now, now.Add(lease), max(limit, 0)}
-		events, err = s.claimEvents(ctx, args, firstReach)
-		return err
-	})
+	args := []any{topicNumbers(topics), now, now.Add(lease), max(limit, 0)}
+	if passed := s.passedEvents.at(now, nil); len(passed) > 0 {
+		events, err = s.claimEventsApart(ctx, args, passed)
+	} else {
+		err = s.do(ctx, repeatable, func(ctx context.Context) error {
+			events, err = s.claimEvents(ctx, args, firstReach)
+			return err
+		})
+		if refusesRow(err) {
+			events, err = s.claimEventsApart(ctx, args, passed)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("claim events: %w", err)
 	}

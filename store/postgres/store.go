@@ -67,8 +67,10 @@ type core struct {
 	// pageLength is how many workspaces the last page of due ones had: the next one likely has as many.
 	pageLength atomic.Int64
 	fronts     fronts
-	passed     passedOver
-	wakes      wake.Watchers
+	passed     passedOver[key]
+	// passedEvents are those of the outbox, by number.
+	passedEvents passedOver[int64]
+	wakes        wake.Watchers
 	// usable is set once the schema was seen to have the right version.
 	usable atomic.Bool
 	// rendered holds each statement with the schema's name in it.

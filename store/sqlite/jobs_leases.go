@@ -258,21 +258,8 @@ func (s *Store) expire(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 		expired[i], err = t.cancel(c.IDs[i], &c)
 		return err
 	}, func(i int, why error) { expired[i], refused[i] = nil, why })
-	s.warn(ctx, "jobs cannot be given up", c.IDs, refused)
+	s.warn(ctx, "jobs cannot be given up", "job", refusalsOf(c.IDs, refused))
 	return slices.Concat(expired...), err
-}
-
-// warn says in the log of which rows the host keeps something.
-func (s *Store) warn(ctx context.Context, message string, ids []uuid.UUID, why []error) {
-	var passed refusals
-	for i, err := range why {
-		if err != nil {
-			passed.add(ids[i], err)
-		}
-	}
-	if passed.n > 0 {
-		s.cfg.Logger.WarnContext(ctx, "sqlite: "+message, "jobs", passed.n, "first", passed.first)
-	}
 }
 
 const (

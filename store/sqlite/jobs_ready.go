@@ -112,7 +112,7 @@ func (s *Store) wakeApart(ctx context.Context, now time.Time) error {
 		}
 		return err
 	}, func(i int, why error) { refused[i] = why })
-	s.warn(ctx, "jobs cannot turn ready", due, refused)
+	s.warn(ctx, "jobs cannot turn ready", "job", refusalsOf(due, refused))
 	return err
 }
 

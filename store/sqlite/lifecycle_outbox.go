@@ -65,31 +65,39 @@ func (t *tx) decodeEvent(seq, attempt int64, body []byte) (e lifecycle.Event, ok
 	return e, err == nil
 }
 
-// SettleEvents implements [lifecycle.Outbox].
+// SettleEvents implements [lifecycle.Outbox]. An event that the host keeps from being written stays claimed, and is delivered again when its
+// lease ends.
 func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []lifecycle.Delivery) error {
 	if len(deliveries) == 0 {
 		return ctx.Err()
 	}
-	err := s.write(ctx, func(t *tx) error {
-		for _, d := range deliveries {
-			if err := t.settle(d); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	refused := make([]error, len(deliveries))
+	err := s.apart(ctx, len(deliveries), func(t *tx, i int) error { return t.settle(deliveries[i]) }, func(i int, why error) { refused[i] = why })
+	seqs := make([]int64, len(deliveries))
+	for i, d := range deliveries {
+		seqs[i] = d.Seq
+	}
+	s.warn(ctx, "events cannot be settled, and will be delivered again", "event", refusalsOf(seqs, refused))
 	return unavailable(err, "settle events (%d)", len(deliveries))
 }
 
 func (t *tx) settle(d lifecycle.Delivery) (err error) {
+	var n int64
 	switch {
 	case d.RetryAt.IsZero():
-		_, err = t.exec(`DELETE FROM {events} WHERE seq = ?`, d.Seq)
+		n, err = t.exec(`DELETE FROM {events} WHERE seq = ?`, d.Seq)
 	case d.Untried:
-		_, err = t.exec(`UPDATE {events} SET attempt = attempt - 1, claimable_at = CASE WHEN attempt > 1 THEN ?1 END WHERE seq = ?2 AND attempt > 0`,
+		n, err = t.exec(`UPDATE {events} SET attempt = attempt - 1, claimable_at = CASE WHEN attempt > 1 THEN ?1 END WHERE seq = ?2 AND attempt > 0`,
 			micros(d.RetryAt), d.Seq)
 	default:
-		_, err = t.exec(`UPDATE {events} SET claimable_at = ? WHERE seq = ?`, micros(d.RetryAt), d.Seq)
+		n, err = t.exec(`UPDATE {events} SET claimable_at = ? WHERE seq = ?`, micros(d.RetryAt), d.Seq)
+	}
+	if err != nil || n > 0 {
+		return err
+	}
+	claimed, err := t.queryRow(`SELECT 1 FROM {events} WHERE seq = ? AND attempt > 0`, []any{d.Seq}, new(int))
+	if err == nil && claimed {
+		err = errNotWritten
 	}
 	return err
 }

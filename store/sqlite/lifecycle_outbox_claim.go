@@ -54,13 +54,13 @@ const (
 )
 
 // ClaimEvents implements [lifecycle.Outbox]. It reads O(limit), and where events are in front that cannot be claimed O(those), or
-// O(workspaces with events) if these are fewer.
+// O(workspaces with events) if these are fewer. An event that the host keeps from being claimed is passed over and named in the log.
 func (s *Store) ClaimEvents(
 	ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int,
-) (claimed []lifecycle.Event, err error) {
+) ([]lifecycle.Event, error) {
 	// An idle relay must not take the write lock each time it looks.
 	waiting := false
-	err = s.view(ctx, func(t *tx) error {
+	err := s.view(ctx, func(t *tx) error {
 		some, err := t.claimable(now, topics, min(limit, 1), firstReach)
 		waiting = len(some) > 0
 		return err
@@ -68,36 +68,86 @@ func (s *Store) ClaimEvents(
 	if err != nil || !waiting {
 		return nil, unavailable(err, "claim events")
 	}
-	err = s.write(ctx, func(t *tx) error {
-		claimed, err = t.claimEvents(now, topics, lease, limit)
-		return err
-	})
+	c := eventClaim{now: now, topics: topics, until: now.Add(lease), limit: limit}
+	err = s.write(ctx, func(t *tx) error { return c.together(t) })
+	if rejects(err) {
+		err = s.write(ctx, func(t *tx) error { return c.apart(t) })
+		s.warn(ctx, "events cannot be claimed", "event", c.refused)
+	}
 	if err != nil {
 		return nil, unavailable(err, "claim events")
 	}
-	return claimed, nil
+	slices.SortFunc(c.events, func(a, b lifecycle.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	return c.events, nil
 }
 
-func (t *tx) claimEvents(now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) ([]lifecycle.Event, error) {
-	found, err := t.claimable(now, topics, limit, firstReach)
-	if err != nil {
-		return nil, err
+// eventClaim is a claim of events in a transaction.
+type eventClaim struct {
+	now, until time.Time
+	topics     []lifecycle.Topic
+	limit      int
+	events     []lifecycle.Event
+	refused    refusals
+}
+
+// together leases what it finds, or, with an error, nothing.
+func (c *eventClaim) together(t *tx) error {
+	c.events = nil
+	found, err := t.claimable(c.now, c.topics, c.limit, firstReach)
+	for i := 0; err == nil && i < len(found); i++ {
+		err = c.lease(t, found[i].seq)
 	}
-	var claimed []lifecycle.Event
-	for _, f := range found {
-		err := t.query(`UPDATE {events} SET attempt = attempt + 1, claimable_at = ? WHERE seq = ? RETURNING seq, attempt, body`, func(r rows) error {
-			e, ok, err := t.scanEvent(r)
-			if ok {
-				claimed = append(claimed, e)
-			}
-			return err
-		}, micros(now.Add(lease)), f.seq)
+	return err
+}
+
+// apart leases what can be leased of what it finds, passes over the others, and looks for as many more.
+func (c *eventClaim) apart(t *tx) error {
+	c.events, c.refused = nil, refusals{}
+	passed := map[int64]bool{} // those tried
+	for left := c.limit; left > 0; {
+		found, err := t.claimable(c.now, c.topics, left+len(passed), firstReach)
 		if err != nil {
-			return nil, err
+			return err
+		}
+		found = slices.DeleteFunc(found, func(f freeEvent) bool { return passed[f.seq] })
+		if len(found) == 0 {
+			return nil
+		}
+		for _, f := range found[:min(left, len(found))] {
+			passed[f.seq] = true
+			leased, err := t.attempt(func() (bool, error) {
+				err := c.lease(t, f.seq)
+				if rejects(err) {
+					c.refused.add(f.seq, err)
+				}
+				return err == nil, err
+			})
+			if err != nil {
+				return err
+			}
+			if leased {
+				left--
+			}
 		}
 	}
-	slices.SortFunc(claimed, func(a, b lifecycle.Event) int { return cmp.Compare(a.Seq, b.Seq) })
-	return claimed, nil
+	return nil
+}
+
+// lease leases an event, and returns it if it can be read.
+func (c *eventClaim) lease(t *tx, seq int64) error {
+	written := false
+	err := t.query(`UPDATE {events} SET attempt = attempt + 1, claimable_at = ? WHERE seq = ? RETURNING seq, attempt, body`, func(r rows) error {
+		e, ok, err := t.scanEvent(r)
+		if ok {
+			c.events = append(c.events, e)
+		}
+		written = true
+		return err
+	}, micros(c.until), seq)
+	if err == nil && !written {
+		err = errNotWritten
+	}
+	return err
 }
 
 // freeEvent is an event that can be claimed, and since when if it was tried before.

@@ -31,15 +31,28 @@ func (r *refusals) add(row any, why error) {
 	}
 }
 
+// refusalsOf are the rows for which there is an error.
+func refusalsOf[K any](rows []K, why []error) (r refusals) {
+	for i, err := range why {
+		if err != nil {
+			r.add(rows[i], err)
+		}
+	}
+	return r
+}
+
+// warn says in the log what could not be done, if there was any.
+func (s *Store) warn(ctx context.Context, message, what string, r refusals) {
+	if r.n > 0 {
+		s.cfg.Logger.WarnContext(ctx, "sqlite: "+message, "what", what, "rows", r.n, "first", r.first)
+	}
+}
+
 // run deletes until limit rows have gone or none is left that can go.
 func (p pruning[K]) run(ctx context.Context, s *Store, limit int) (n int, err error) {
 	var passed []K
 	var refused refusals
-	defer func() {
-		if refused.n > 0 {
-			s.cfg.Logger.WarnContext(ctx, "sqlite: rows cannot be pruned", "what", p.what, "rows", refused.n, "first", refused.first)
-		}
-	}()
+	defer func() { s.warn(ctx, "rows cannot be pruned", p.what, refused) }()
 	for size := limit; n < limit; {
 		if err := ctx.Err(); err != nil {
 			return n, err

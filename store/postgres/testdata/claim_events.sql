@@ -58,7 +58,7 @@ WITH RECURSIVE fresh AS MATERIALIZED (
 			WHERE e.topic BETWEEN t.topic AND t.topic AND e.free_at IS NULL AND (SELECT count(*) FROM oldest) >= $4 AND e.seq > (SELECT max(o.seq) FROM oldest o)
 			ORDER BY e.topic DESC, e.seq DESC OFFSET $5 LIMIT 1) IS NOT NULL END) AS cut
 ), shared AS (
-	SELECT seq FROM (
+	SELECT seq, n, kind FROM (
 		SELECT seq, row_number() OVER (ORDER BY seq) AS n, 1 AS kind FROM oldest
 		UNION ALL
 		SELECT seq, row_number() OVER (ORDER BY free_at, seq), 2 FROM tried
@@ -76,3 +76,5 @@ WITH RECURSIVE fresh AS MATERIALIZED (
 SELECT seq, attempt, body FROM claimed
 UNION ALL
 SELECT 0, 0, 'null' FROM looked WHERE cut
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' events from being written')::bigint, NULL, NULL FROM shared HAVING count(*) > (SELECT count(*) FROM claimed)

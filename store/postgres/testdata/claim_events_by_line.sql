@@ -46,7 +46,7 @@ WITH RECURSIVE lined AS (
 ), looked AS MATERIALIZED (
 	SELECT (SELECT count(*) FROM lined) >= $5 AS cut
 ), shared AS (
-	SELECT seq FROM (
+	SELECT seq, n, kind FROM (
 		SELECT seq, row_number() OVER (ORDER BY seq) AS n, 1 AS kind FROM oldest
 		UNION ALL
 		SELECT seq, row_number() OVER (ORDER BY free_at, seq), 2 FROM tried
@@ -64,3 +64,5 @@ WITH RECURSIVE lined AS (
 SELECT seq, attempt, body FROM claimed
 UNION ALL
 SELECT 0, 0, 'null' FROM looked WHERE cut
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' events from being written')::bigint, NULL, NULL FROM shared HAVING count(*) > (SELECT count(*) FROM claimed)
