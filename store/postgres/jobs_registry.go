@@ -181,25 +181,31 @@ var (
 	WHERE j.state = 1 AND j.process_id = $1 AND EXISTS (
 		SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)
 	ORDER BY j.id LIMIT $2`
-	lostSQL = `SELECT EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)`
+	// silentSQL asks whether a process that is not lost is as it was known to be, and should be.
+	silentSQL = `SELECT EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL AND heartbeats = $2)`
+	lostSQL   = `SELECT EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)`
 )
 
 // Reap implements [queue.Registry].
 func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, error) {
 	var l jobList
-	var lost bool
+	var lost, silent bool
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var batch pgx.Batch
 		batch.Queue(batchWaitSQL)
 		batch.Queue(s.sql(reapLockSQL), key(b.Process))
 		batch.Queue(s.sql(reapUnknownSQL), key(b.Process), b.Now)
 		batch.Queue(s.sql(reapSQL), key(b.Process), b.Heartbeats, b.Now)
+		batch.Queue(s.sql(silentSQL), key(b.Process), b.Heartbeats)
 		batch.Queue(s.sql(lostSQL), key(b.Process))
 		batch.Queue(s.sql(reapedSQL), key(b.Process), b.Limit)
 		read := func(r pgx.BatchResults) error {
 			skip(r, 4)
-			if err := r.QueryRow().Scan(&lost); err != nil {
+			if err := errors.Join(r.QueryRow().Scan(&silent), r.QueryRow().Scan(&lost)); err != nil {
 				return err
+			}
+			if silent {
+				return leftOut("the record of the process")
 			}
 			return l.collect(r.Query())
 		}

@@ -120,11 +120,23 @@ func (t *tx) reap(b *queue.ReapRequest) (queue.Reaped, error) {
 	}
 	n, err := t.exec(`UPDATE {processes} SET lost_at = coalesce(lost_at, ?) WHERE id = ? AND (lost_at IS NOT NULL OR heartbeats = ?)`,
 		micros(b.Now), blob(b.Process), b.Heartbeats)
+	if err == nil && n == 0 {
+		err = t.confirmAlive(b)
+	}
 	if err != nil || n == 0 {
 		return queue.Reaped{}, err
 	}
 	jobs, err := t.jobs(heldJobs, blob(b.Process), b.Limit)
 	return queue.Reaped{Lost: true, Jobs: jobs}, err
+}
+
+// confirmAlive returns an error for a process that was to be declared lost and is as it was known to be: a trigger of the host left it out.
+func (t *tx) confirmAlive(b *queue.ReapRequest) error {
+	silent, err := t.queryRow(`SELECT 1 FROM {processes} WHERE id = ? AND (lost_at IS NOT NULL OR heartbeats = ?)`, []any{blob(b.Process), b.Heartbeats}, new(int))
+	if err == nil && silent {
+		err = errNotWritten
+	}
+	return err
 }
 
 // pruneLines bounds the lines that one transaction deletes.
