@@ -147,7 +147,7 @@ const pruneLines = 10_000
 func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	n, err = pruneJobs(before).run(ctx, s, limit)
 	if err == nil {
-		err = s.write(ctx, func(t *tx) error { return t.tidy(before) })
+		err = s.tidy(ctx, before)
 	}
 	if err != nil {
 		return n, unavailable(err, "prune jobs that ended before %v", before)
@@ -197,29 +197,4 @@ func pruneJobs(before time.Time) pruning[uuid.UUID] {
 			return true, t.execOne(`DELETE FROM {jobs} WHERE id = ?`, blob(id))
 		},
 	}
-}
-
-// tidy deletes records of processes, of pauses, of turns and of lanes that mean nothing any more.
-func (t *tx) tidy(before time.Time) error {
-	if _, err := t.exec(`
-		DELETE FROM {processes} WHERE lost_at < ? AND NOT EXISTS (
-			SELECT 1 FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = {processes}.id)`, micros(before)); err != nil {
-		return err
-	}
-	if _, err := t.exec(`DELETE FROM {pauses} WHERE ends_at < ?`, micros(before)); err != nil {
-		return err
-	}
-	if err := t.forgetTurns(); err != nil {
-		return err
-	}
-	return t.dropUnused()
-}
-
-// forgetTurns drops the last numbers that the floor has overtaken; they decide nothing any more.
-func (t *tx) forgetTurns() error {
-	_, err := t.exec(`
-		DELETE FROM {turns} WHERE last + ? <= (
-			SELECT claimed FROM {floors} f WHERE f.organization_id = {turns}.organization_id AND f.priority = {turns}.priority)`,
-		queue.FairOrder(0, 0, 1))
-	return err
 }
