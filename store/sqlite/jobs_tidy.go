@@ -27,9 +27,11 @@ func tidyings(before time.Time) []tidying {
 		{"process", "{processes}", []string{"id"}, `lost_at < ? AND NOT EXISTS (
 			SELECT 1 FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = {processes}.id)`, []any{micros(before)}},
 		{"pause", "{pauses}", []string{"organization_id", "type"}, `ends_at < ?`, []any{micros(before)}},
-		{"turn", "{turns}", turn, `last + ? <= (
+		{
+			"turn", "{turns}", turn, `last + ? <= (
 			SELECT claimed FROM {floors} f WHERE f.organization_id = {turns}.organization_id AND f.priority = {turns}.priority)`,
-			[]any{queue.FairOrder(0, 0, 1)}},
+			[]any{queue.FairOrder(0, 0, 1)},
+		},
 		{"lane", "{lanes}", []string{"id"}, `id < (SELECT max(id) FROM {lanes})
 			AND NOT EXISTS (SELECT 1 FROM {jobs} INDEXED BY {jobs_lane} WHERE lane = {lanes}.id)`, nil},
 		{"turn", "{turns}", turn, `organization_id IN (
