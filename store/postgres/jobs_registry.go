@@ -181,25 +181,31 @@ var (
 	WHERE j.state = 1 AND j.process_id = $1 AND EXISTS (
 		SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)
 	ORDER BY j.id LIMIT $2`
-	lostSQL = `SELECT EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)`
+	// silentSQL asks whether a process that is not lost is as it was known to be, and should be.
+	silentSQL = `SELECT EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL AND heartbeats = $2)`
+	lostSQL   = `SELECT EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)`
 )
 
 // Reap implements [queue.Registry].
 func (s *Store) Reap(ctx context.Context, b queue.ReapRequest) (queue.Reaped, error) {
 	var l jobList
-	var lost bool
+	var lost, silent bool
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var batch pgx.Batch
 		batch.Queue(batchWaitSQL)
 		batch.Queue(s.sql(reapLockSQL), key(b.Process))
 		batch.Queue(s.sql(reapUnknownSQL), key(b.Process), b.Now)
 		batch.Queue(s.sql(reapSQL), key(b.Process), b.Heartbeats, b.Now)
+		batch.Queue(s.sql(silentSQL), key(b.Process), b.Heartbeats)
 		batch.Queue(s.sql(lostSQL), key(b.Process))
 		batch.Queue(s.sql(reapedSQL), key(b.Process), b.Limit)
 		read := func(r pgx.BatchResults) error {
 			skip(r, 4)
-			if err := r.QueryRow().Scan(&lost); err != nil {
+			if err := errors.Join(r.QueryRow().Scan(&silent), r.QueryRow().Scan(&lost)); err != nil {
 				return err
+			}
+			if silent {
+				return leftOut("the record of the process")
 			}
 			return l.collect(r.Query())
 		}
@@ -244,28 +250,6 @@ const (
 				AND EXISTS (SELECT FROM dormouse.jobs j WHERE j.id = $1 AND j.state >= 2 AND j.ended_at < $2)
 			ORDER BY l.seq LIMIT $3
 		) first)`
-	pruneProcessesSQL = `
-	DELETE FROM dormouse.processes WHERE id IN (
-		SELECT p.id FROM dormouse.processes p WHERE p.lost_at < $1
-			AND NOT EXISTS (SELECT FROM dormouse.jobs j WHERE j.state = 1 AND j.process_id = p.id)
-		FOR UPDATE OF p SKIP LOCKED)`
-	prunePausesSQL = `
-	DELETE FROM dormouse.pauses WHERE (organization_id, type) IN (
-		SELECT organization_id, type FROM dormouse.pauses WHERE ends_at < $1 FOR UPDATE SKIP LOCKED)`
-	// pruneClaimedSQL deletes what claims at the same time have left below the highest number, pruneTurnsSQL the last
-	// numbers of tenants that the number claimed last has overtaken by a step: they decide nothing any more.
-	pruneClaimedSQL = `
-	DELETE FROM dormouse.claimed WHERE (organization_id, priority, place) IN (
-		SELECT c.organization_id, c.priority, c.place FROM dormouse.claimed c WHERE EXISTS (
-			SELECT FROM dormouse.claimed h
-			WHERE h.organization_id = c.organization_id AND h.priority = c.priority AND h.place > c.place)
-		FOR UPDATE OF c SKIP LOCKED)`
-	pruneTurnsSQL = `
-	DELETE FROM dormouse.turns t WHERE (organization_id, priority, tenant_id) IN (
-		SELECT t.organization_id, t.priority, t.tenant_id FROM dormouse.turns t
-		JOIN dormouse.claimed c USING (organization_id, priority)
-		WHERE t.place + $1 <= c.place
-		FOR UPDATE OF t SKIP LOCKED)`
 )
 
 // pruneJobSQL deletes a job with so few lines ($3), and returns a row if it did.
@@ -357,22 +341,4 @@ func (s *Store) change(ctx context.Context, text string, args ...any) (n int, er
 		return err
 	})
 	return n, err
-}
-
-// tidy deletes records of processes, of pauses, of turns and of tag sets that mean nothing any more, each in a transaction of its
-// own.
-func (s *Store) tidy(ctx context.Context, before time.Time) error {
-	if _, err := s.db.Exec(ctx, s.sql(pruneProcessesSQL), before); err != nil {
-		return err
-	}
-	if _, err := s.db.Exec(ctx, s.sql(prunePausesSQL), before); err != nil {
-		return err
-	}
-	if _, err := s.db.Exec(ctx, s.sql(pruneClaimedSQL)); err != nil {
-		return err
-	}
-	if _, err := s.db.Exec(ctx, s.sql(pruneTurnsSQL), queue.FairOrder(0, 0, 1)); err != nil {
-		return err
-	}
-	return s.dropUnused(ctx, before)
 }

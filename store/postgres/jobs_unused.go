@@ -54,26 +54,26 @@ const (
 
 	// goneSQL are the organizations that have no job of any state any more: their next one begins as the first one did.
 	goneSQL = `
-	WITH known AS (
+		WITH known AS (
 		SELECT organization_id FROM dormouse.turns UNION SELECT organization_id FROM dormouse.claimed
 	), gone AS MATERIALIZED (
 		SELECT organization_id FROM known k
 		WHERE NOT EXISTS (SELECT FROM dormouse.jobs j WHERE j.organization_id = k.organization_id)
 	)`
-	turnsOfGoneSQL = goneSQL + `
-	DELETE FROM dormouse.turns WHERE (organization_id, priority, tenant_id) IN (
-		SELECT t.organization_id, t.priority, t.tenant_id FROM dormouse.turns t JOIN gone g USING (organization_id)
-		FOR UPDATE OF t SKIP LOCKED)`
-	claimedOfGoneSQL = goneSQL + `
-	DELETE FROM dormouse.claimed WHERE (organization_id, priority, place) IN (
-		SELECT c.organization_id, c.priority, c.place FROM dormouse.claimed c JOIN gone g USING (organization_id)
-		FOR UPDATE OF c SKIP LOCKED)`
-
 	// reviveSQL takes tag sets back into use, in an order that all take, so that nobody waits in a circle.
 	reviveSQL = `
 	UPDATE dormouse.tag_sets SET retired_at = NULL WHERE id IN (
 		SELECT id FROM dormouse.tag_sets WHERE canon = ANY ($1::text[]) AND retired_at IS NOT NULL
 		ORDER BY id FOR NO KEY UPDATE)`
+)
+
+var (
+	turnsOfGone = tidying{"turn", "turns", goneSQL + `
+		SELECT t.ctid AS place, t.organization_id || ' ' || t.tenant_id AS name FROM dormouse.turns t JOIN gone g USING (organization_id)
+		FOR UPDATE OF t SKIP LOCKED`}
+	claimedOfGone = tidying{"number claimed", "claimed", goneSQL + `
+		SELECT c.ctid AS place, c.organization_id || ' ' || c.place AS name FROM dormouse.claimed c JOIN gone g USING (organization_id)
+		FOR UPDATE OF c SKIP LOCKED`}
 )
 
 // dropUnused drops the tag sets that no job uses any more, and the turns of organizations without jobs, if it is time to look.
@@ -82,14 +82,16 @@ func (s *Store) dropUnused(ctx context.Context, before time.Time) error {
 		return nil
 	}
 	err := s.patient(ctx, batchWaitSQL, tagSetsInUseSQL, []any{before, before.Add(-retiredFor)}, noRows)
-	if err != nil && !errors.Is(err, errHeld) { // what somebody holds is in use
+	switch {
+	case refusesRow(err): // the host keeps one of them
+		s.cfg.Logger.WarnContext(ctx, "postgres: tag sets cannot be pruned", "error", err)
+	case err != nil && !errors.Is(err, errHeld): // what somebody holds is in use
 		return err
 	}
-	if _, err := s.db.Exec(ctx, s.sql(turnsOfGoneSQL)); err != nil {
+	if err := s.tidyTable(ctx, turnsOfGone); err != nil {
 		return err
 	}
-	_, err = s.db.Exec(ctx, s.sql(claimedOfGoneSQL))
-	return err
+	return s.tidyTable(ctx, claimedOfGone)
 }
 
 // tagSetGone reports whether an error says that jobs were to be stored with a tag set that is not there.

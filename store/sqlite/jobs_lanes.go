@@ -88,26 +88,6 @@ func (t *tx) remembered(l queue.Lane) (int64, error) {
 	return n, nil
 }
 
-// dropUnused drops the lanes that no job stands in, but for the last: the next one would get its number. With the jobs of an
-// organization go its turns; its next job begins as the first one did.
-func (t *tx) dropUnused() error {
-	for _, statement := range []string{
-		`DELETE FROM {lanes} WHERE id < (SELECT max(id) FROM {lanes})
-			AND NOT EXISTS (SELECT 1 FROM {jobs} INDEXED BY {jobs_lane} WHERE lane = {lanes}.id)`,
-		`DELETE FROM {turns} WHERE organization_id IN (
-			SELECT organization_id FROM (SELECT DISTINCT organization_id FROM {turns}) o
-			WHERE NOT EXISTS (SELECT 1 FROM {jobs} j INDEXED BY {jobs_listed} WHERE j.organization_id = o.organization_id))`,
-		`DELETE FROM {floors} WHERE organization_id IN (
-			SELECT organization_id FROM (SELECT DISTINCT organization_id FROM {floors}) o
-			WHERE NOT EXISTS (SELECT 1 FROM {jobs} j INDEXED BY {jobs_listed} WHERE j.organization_id = o.organization_id))`,
-	} {
-		if _, err := t.exec(statement); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func laneKey(l queue.Lane) []any {
 	return []any{blob(l.Organization), l.Type, l.Tags.String(), int64(l.Priority)}
 }

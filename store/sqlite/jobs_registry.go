@@ -120,11 +120,23 @@ func (t *tx) reap(b *queue.ReapRequest) (queue.Reaped, error) {
 	}
 	n, err := t.exec(`UPDATE {processes} SET lost_at = coalesce(lost_at, ?) WHERE id = ? AND (lost_at IS NOT NULL OR heartbeats = ?)`,
 		micros(b.Now), blob(b.Process), b.Heartbeats)
+	if err == nil && n == 0 {
+		err = t.confirmAlive(b)
+	}
 	if err != nil || n == 0 {
 		return queue.Reaped{}, err
 	}
 	jobs, err := t.jobs(heldJobs, blob(b.Process), b.Limit)
 	return queue.Reaped{Lost: true, Jobs: jobs}, err
+}
+
+// confirmAlive returns an error for a process that was to be declared lost and is as it was known to be: a trigger of the host left it out.
+func (t *tx) confirmAlive(b *queue.ReapRequest) error {
+	silent, err := t.queryRow(`SELECT 1 FROM {processes} WHERE id = ? AND (lost_at IS NOT NULL OR heartbeats = ?)`, []any{blob(b.Process), b.Heartbeats}, new(int))
+	if err == nil && silent {
+		err = errNotWritten
+	}
+	return err
 }
 
 // pruneLines bounds the lines that one transaction deletes.
@@ -135,7 +147,7 @@ const pruneLines = 10_000
 func (s *Store) PruneJobs(ctx context.Context, before time.Time, limit int) (n int, err error) {
 	n, err = pruneJobs(before).run(ctx, s, limit)
 	if err == nil {
-		err = s.write(ctx, func(t *tx) error { return t.tidy(before) })
+		err = s.tidy(ctx, before)
 	}
 	if err != nil {
 		return n, unavailable(err, "prune jobs that ended before %v", before)
@@ -185,29 +197,4 @@ func pruneJobs(before time.Time) pruning[uuid.UUID] {
 			return true, t.execOne(`DELETE FROM {jobs} WHERE id = ?`, blob(id))
 		},
 	}
-}
-
-// tidy deletes records of processes, of pauses, of turns and of lanes that mean nothing any more.
-func (t *tx) tidy(before time.Time) error {
-	if _, err := t.exec(`
-		DELETE FROM {processes} WHERE lost_at < ? AND NOT EXISTS (
-			SELECT 1 FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = {processes}.id)`, micros(before)); err != nil {
-		return err
-	}
-	if _, err := t.exec(`DELETE FROM {pauses} WHERE ends_at < ?`, micros(before)); err != nil {
-		return err
-	}
-	if err := t.forgetTurns(); err != nil {
-		return err
-	}
-	return t.dropUnused()
-}
-
-// forgetTurns drops the last numbers that the floor has overtaken; they decide nothing any more.
-func (t *tx) forgetTurns() error {
-	_, err := t.exec(`
-		DELETE FROM {turns} WHERE last + ? <= (
-			SELECT claimed FROM {floors} f WHERE f.organization_id = {turns}.organization_id AND f.priority = {turns}.priority)`,
-		queue.FairOrder(0, 0, 1))
-	return err
 }

@@ -233,7 +233,10 @@ func (a *API) oneJob(q *request, do func(uuid.UUID) ([]queue.Job, error)) (any, 
 		return nil, err
 	}
 	if len(changed) == 1 {
-		return a.oneJobOf(q.Context(), changed[0])
+		if j, err := a.oneJobOf(q.Context(), changed[0]); err == nil {
+			return j, nil
+		}
+		return jobOf(changed[0]), nil // it is done, whatever it is of
 	}
 	j, err := a.jobs().Job(q.Context(), id)
 	if err != nil {
