@@ -1,4 +1,5 @@
-// Package words writes counts for people.
+// Package words writes counts for people. The library has the same for its own texts in a package that is not for its users, and an example
+// imports what users can.
 package words
 
 import "strconv"
