@@ -194,7 +194,7 @@ type Renewal struct {
 type Renewed struct {
 	// Canceled: somebody asked for the job to be canceled.
 	Canceled bool
-	// Err is nil, [ErrLeaseLost] or [ErrProcessLost].
+	// Err is nil, [ErrLeaseLost], [ErrProcessLost], or why the store could not renew this one alone: it is to be renewed again.
 	Err error
 }
 
@@ -246,7 +246,7 @@ type Ended struct {
 	Job Job
 	// Again: the end had taken effect before, this time it changed nothing.
 	Again bool
-	// Err is nil or [ErrLeaseLost].
+	// Err is nil, [ErrLeaseLost], or why the store could not store this one alone: it is to be stored again.
 	Err error
 }
 

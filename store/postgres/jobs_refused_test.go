@@ -401,3 +401,16 @@ func TestClaimWhereEverythingIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// A statement that the server does not understand, or that the role may not make, is nobody's row's fault: the claim fails, and passes over
+// nothing.
+func TestClaimThatNoRowIsToBlameFor(t *testing.T) {
+	s, pool := open(t)
+	claim := newLine(t, s, 3)
+	exec(t, pool, `ALTER TABLE dormouse.jobs RENAME COLUMN started_at TO elsewhere`)
+	t.Cleanup(func() { exec(t, pool, `ALTER TABLE dormouse.jobs RENAME COLUMN elsewhere TO started_at`) })
+	claim.Token, claim.Workers = uuid.New(), []uuid.UUID{uuid.New()}
+	if claimed, err := s.Claim(t.Context(), claim); err == nil {
+		t.Errorf("claimed %d jobs, and no error", len(claimed.Jobs))
+	}
+}

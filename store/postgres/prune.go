@@ -59,6 +59,8 @@ func refusesRow(err error) bool {
 	switch pg.Code[:min(2, len(pg.Code))] {
 	case "58", "F0", "XX": // the system around the server, its configuration, itself
 		return false
+	case "42": // not to be understood, or not allowed: of a trigger's statement if the error says where in it, else of the whole statement
+		return pg.Where != ""
 	}
 	return true
 }
