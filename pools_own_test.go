@@ -15,23 +15,29 @@ import (
 	"github.com/dormouse-go/dormouse/prewarm"
 )
 
+// beside runs another plane over the same store, until it is stopped.
+func (f *fixture) beside(cfg dormouse.Config) (other *dormouse.Plane, stop func()) {
+	f.t.Helper()
+	other, err := dormouse.New(f.store, cfg)
+	f.must(err)
+	ctx, cancel := context.WithCancel(f.t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := other.Run(ctx); err != nil {
+			f.t.Error(err)
+		}
+	})
+	return other, func() { cancel(); running.Wait() }
+}
+
 // Planes of two organizations may have a pool of the same name in one store. Each keeps, counts and hands out its own
 // workspaces, and a key of one means nothing to the other.
 func TestPoolsOfTwoOrganizations(t *testing.T) {
 	bubble(t, func(cfg *dormouse.Config) { withPool(2, nil)(cfg); cfg.Organization = uuid.New() }, func(f *fixture) {
 		cfg := dormouse.Config{Organization: uuid.New(), Build: f.build, Logger: slog.New(slog.DiscardHandler)}
 		withPool(3, nil)(&cfg)
-		other, err := dormouse.New(f.store, cfg)
-		f.must(err)
-		ctx, cancel := context.WithCancel(f.t.Context())
-		var running sync.WaitGroup
-		running.Go(func() {
-			if err := other.Run(ctx); err != nil {
-				t.Error(err)
-			}
-		})
-		defer running.Wait()
-		defer cancel()
+		other, stop := f.beside(cfg)
+		defer stop()
 		theirs, err := other.PutTemplate(f.t.Context(), dormouse.Template{Name: "go-dev", Policy: policy})
 		f.must(err)
 		f.wait(20 * time.Minute)
@@ -63,19 +69,10 @@ func TestPoolOfAnotherOrganizationsTemplate(t *testing.T) {
 	bubble(t, func(cfg *dormouse.Config) { cfg.Organization = uuid.New() }, func(f *fixture) {
 		cfg := dormouse.Config{Organization: uuid.New(), Build: f.build, Logger: slog.New(slog.DiscardHandler)}
 		cfg.Pools = []dormouse.Pool{{Name: "go", Template: f.template.ID, Size: 2}}
-		other, err := dormouse.New(f.store, cfg)
-		f.must(err)
-		ctx, cancel := context.WithCancel(f.t.Context())
-		var running sync.WaitGroup
-		running.Go(func() {
-			if err := other.Run(ctx); err != nil {
-				t.Error(err)
-			}
-		})
-		defer running.Wait()
-		defer cancel()
+		other, stop := f.beside(cfg)
+		defer stop()
 		f.wait(20 * time.Minute)
-		_, err = other.Claim(f.t.Context(), dormouse.Claim{Pool: "go", IfEmpty: prewarm.Cold, Workspace: dormouse.NewWorkspace{Owner: "eve"}})
+		_, err := other.Claim(f.t.Context(), dormouse.Claim{Pool: "go", IfEmpty: prewarm.Cold, Workspace: dormouse.NewWorkspace{Owner: "eve"}})
 		var missing *dormouse.NotFoundError
 		if !errors.As(err, &missing) || missing.ID != f.template.ID {
 			t.Errorf("claimed: %v", err)
