@@ -250,13 +250,25 @@ func TestWhoAnswersMustBeTheInstance(t *testing.T) {
 	}
 	secret := filepath.Join(t.TempDir(), "secret")
 	e = s.executor(t, func(c *sshexec.Config) { c.Check = sshexec.SecretCheck(secret) })
-	for text, ok := range map[string]bool{"wrong": false, s.target().Secret.String() + "\n": true} {
-		if err := os.WriteFile(secret, []byte(text), 0o600); err != nil {
+	right := s.target().Secret.String() + "\n"
+	for _, c := range []struct {
+		text string
+		ok   bool
+	}{
+		{"wrong", false},
+		{right, true},
+		{"wrong", true}, // the connection has been checked
+	} {
+		if err := os.WriteFile(secret, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := run(e, s.target(), "true", ""); (err == nil) != ok {
-			t.Errorf("secret %q: %v", text, err)
+		if _, err := run(e, s.target(), "true", ""); (err == nil) != c.ok {
+			t.Errorf("secret %q: %v", c.text, err)
 		}
+	}
+	e.Forget(s.target().ID)
+	if _, err := run(e, s.target(), "true", ""); err == nil {
+		t.Error("a new connection is not checked")
 	}
 }
 
