@@ -34,7 +34,7 @@ const placedSQL = `SELECT workspace_id FROM dormouse.deletions WHERE workspace_i
 const countDeletionsSQL = `
 	SELECT c.template_id, c.made, CASE WHEN c.template_id = '00000000-0000-0000-0000-000000000000'
 		THEN (SELECT count(*) FROM (SELECT FROM dormouse.workspaces w WHERE NOT w.deleted LIMIT $3 * (c.made + $2)) few)
-		ELSE (SELECT count(*) FROM (SELECT FROM dormouse.workspaces w WHERE w.template_id = c.template_id AND NOT w.deleted LIMIT $3 * (c.made + $2)) few)
+		ELSE (SELECT count(*) FROM (SELECT FROM dormouse.workspace_keys k WHERE k.template_id = c.template_id AND ` + keptKey + ` LIMIT $3 * (c.made + $2)) few)
 	END
 	FROM (
 		SELECT t.template_id, (SELECT count(*) FROM dormouse.deletions d WHERE d.template_id = t.template_id) AS made

@@ -72,7 +72,7 @@ const (
 	takenNamesSQL = `
 		SELECT c.n FROM unnest($1::uuid[], $2::uuid[], $3::text[]) WITH ORDINALITY AS c (id, owner_id, name, n)
 		WHERE EXISTS (
-			SELECT FROM dormouse.workspaces w WHERE w.owner_id = c.owner_id AND w.name = c.name AND w.id <> c.id AND NOT w.deleted)`
+			SELECT FROM dormouse.workspace_keys k WHERE k.owner_id = c.owner_id AND k.name = c.name AND k.id <> c.id AND ` + keptKey + `)`
 	handOverSQL = `
 		UPDATE dormouse.workspaces w SET owner_id = c.owner_id, name = c.name
 		FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS c (id, owner_id, name) WHERE w.id = c.id`

@@ -14,7 +14,7 @@ import (
 	"github.com/dormouse-go/dormouse/store/sqltext"
 )
 
-// The statements of lists read one index each, from a place on, and run behind orderedSQL. Each has its index compare rows and
+// The statements of lists read one index each, of the workspaces or of their keys, from a place on, and run behind orderedSQL. Each has its index compare rows and
 // sorts by all of its columns: where one of them is said to be equal to a parameter, the server drops it from the order, and
 // prefers to read another index, that of all ids for instance, until a page is full. They share their parameters:
 //
@@ -40,8 +40,17 @@ var listOrders = map[lifecycle.ListOrder]struct{ key, after string }{
 }
 
 // scan reads a page through the index whose columns are the key.
-func scan(condition, key string) string {
-	return `SELECT w.* FROM dormouse.workspaces w
+func scan(condition, key string) string { return scanOf(`dormouse.workspaces w`, condition, key) }
+
+// keyed are the workspaces behind their keys k, for what is read through an index of those.
+const keyed = `dormouse.workspace_keys k JOIN dormouse.workspaces w ON w.id = k.id`
+
+// keptKey says that the workspace of a key is not deleted. The server looks at one after the other: it would join all of them if it
+// knew little of the tables.
+const keptKey = `(SELECT NOT w.deleted FROM dormouse.workspaces w WHERE w.id = k.id)`
+
+func scanOf(from, condition, key string) string {
+	return `SELECT w.* FROM ` + from + `
 		WHERE ` + condition + ` AND` + listed + `
 		ORDER BY ` + key + ` LIMIT $11::integer`
 }
@@ -65,12 +74,12 @@ func listing(page, key string) string {
 
 var (
 	listAll        = listing(scan(`w.id > $8`, `w.id`), `w.id`)
-	listOfTemplate = listing(scan(`(w.template_id, w.id) > ($2, $8) AND w.template_id <= $2`, `w.template_id, w.id`), `w.id`)
+	listOfTemplate = listing(scanOf(keyed, `(k.template_id, k.id) > ($2, $8) AND k.template_id <= $2`, `k.template_id, k.id`), `w.id`)
 	listByWake     = listing(scan(listOrders[lifecycle.ListByWake].after, `w.wake_at, w.id`), `w.wake_at, w.id`)
-	listByName     = listing(each(`unnest($1::uuid[]) o (id)`, scan(`
-			(w.organization_id, w.name COLLATE "C", w.id) > (o.id, $9, $8)
-			AND (w.organization_id, w.name COLLATE "C") < (o.id, $6) AND octet_length(w.name) <= 2000`,
-		`w.organization_id, w.name COLLATE "C", w.id`), listOrders[lifecycle.ListByName].key), listOrders[lifecycle.ListByName].key)
+	listByName     = listing(each(`unnest($1::uuid[]) o (id)`, scanOf(keyed, `
+			(k.organization_id, k.name COLLATE "C", k.id) > (o.id, $9, $8)
+			AND (k.organization_id, k.name COLLATE "C") < (o.id, $6) AND octet_length(k.name) <= 2000`,
+		`k.organization_id, k.name COLLATE "C", k.id`), listOrders[lifecycle.ListByName].key), listOrders[lifecycle.ListByName].key)
 	listByStatus = listing(each(`unnest($1::uuid[]) o (id)
 			JOIN generate_series(0, 12) s (status) ON $4::bigint >> s.status & 1 = 1`, scan(`
 			(w.organization_id, w.status, w.id) > (o.id, s.status, $8)
@@ -87,7 +96,9 @@ var (
 // them in an index that would spare it the sorting.
 func listingOfOwner(order lifecycle.ListOrder) string {
 	o := listOrders[order]
-	return listing(`SELECT w.* FROM (SELECT * FROM dormouse.workspaces WHERE owner_id = $3 OFFSET 0) w
+	return listing(`SELECT w.* FROM (
+			SELECT w.* FROM (SELECT id FROM dormouse.workspace_keys WHERE owner_id = $3 OFFSET 0) k JOIN dormouse.workspaces w ON w.id = k.id OFFSET 0
+		) w
 		WHERE `+o.after+` AND`+listed+`
 		ORDER BY `+o.key+` LIMIT $11::integer`, o.key)
 }
@@ -187,16 +198,19 @@ func (s *Store) CountStatuses(ctx context.Context, q lifecycle.CountQuery) (coun
 		return nil, err
 	}
 	var w where
+	from := `dormouse.workspaces w`
 	if len(q.Organizations) > 0 {
 		w.and("w.organization_id = ANY (%s)", keys(q.Organizations))
 	}
 	if q.TemplateID != uuid.Nil {
-		w.and("w.template_id = %s", key(q.TemplateID))
+		from = keyed
+		w.and("k.template_id = %s", key(q.TemplateID))
 	}
 	if q.OwnerID != uuid.Nil {
-		w.and("w.owner_id = %s", key(q.OwnerID))
+		from = keyed
+		w.and("k.owner_id = %s", key(q.OwnerID))
 	}
-	text := `SELECT w.status, count(*) FROM dormouse.workspaces w WHERE true` + w.text + ` GROUP BY w.status`
+	text := `SELECT w.status, count(*) FROM ` + from + ` WHERE true` + w.text + ` GROUP BY w.status`
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
 		counts = map[lifecycle.Status]int{}
 		rows, _ := s.db.Query(ctx, s.sql(text), w.args...)

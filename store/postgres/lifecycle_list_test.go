@@ -16,7 +16,7 @@ func indexScans(t *testing.T, pool *pgxpool.Pool) map[string]int64 {
 	flushCounters(t, pool)
 	rows, err := pool.Query(t.Context(), `
 		SELECT indexrelname, idx_scan FROM pg_stat_user_indexes
-		WHERE relid IN ('dormouse.workspaces'::regclass, 'dormouse.builds'::regclass)
+		WHERE relid IN ('dormouse.workspaces'::regclass, 'dormouse.workspace_keys'::regclass, 'dormouse.builds'::regclass)
 		UNION ALL SELECT '', seq_scan FROM pg_stat_user_tables WHERE relid = 'dormouse.workspaces'::regclass`)
 	must(t, err)
 	defer rows.Close()
@@ -49,14 +49,14 @@ func TestListPlans(t *testing.T) {
 				q     lifecycle.ListQuery
 			}{
 				{"workspaces_pkey", lifecycle.ListQuery{}},
-				{"workspaces_owner", lifecycle.ListQuery{OwnerID: uuid.New()}},
-				{"workspaces_template", lifecycle.ListQuery{TemplateID: f.template.ID}},
+				{"workspace_keys_owner", lifecycle.ListQuery{OwnerID: uuid.New()}},
+				{"workspace_keys_template", lifecycle.ListQuery{TemplateID: f.template.ID}},
 				{"workspaces_due", lifecycle.ListQuery{Order: lifecycle.ListByWake, DueBy: epoch}},
 				{"workspaces_status", lifecycle.ListQuery{Organizations: organization}},
 				{"workspaces_status", lifecycle.ListQuery{Statuses: []lifecycle.Status{lifecycle.StatusNew, lifecycle.StatusFailed}}},
 				{"workspaces_status", lifecycle.ListQuery{Building: true}},
-				{"workspaces_name", lifecycle.ListQuery{Organizations: organization, Order: lifecycle.ListByName, NamePrefix: "w"}},
-				{"workspaces_name", lifecycle.ListQuery{Order: lifecycle.ListByName}},
+				{"workspace_keys_name", lifecycle.ListQuery{Organizations: organization, Order: lifecycle.ListByName, NamePrefix: "w"}},
+				{"workspace_keys_name", lifecycle.ListQuery{Order: lifecycle.ListByName}},
 			} {
 				c.q.Limit = 20
 				before := indexScans(t, single)

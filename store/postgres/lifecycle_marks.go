@@ -36,21 +36,19 @@ const setMarkSQL = `
 const (
 	wakeTemplateSQL = `
 	WITH page AS MATERIALIZED (
-		SELECT id FROM dormouse.workspaces
-		WHERE template_id = $1 AND id > $2 AND NOT deleted` + wakePageSQL
+		SELECT id FROM dormouse.workspace_keys WHERE template_id = $1 AND id > $2` + wakePageSQL
 	wakeOwnerSQL = `
 	WITH page AS MATERIALIZED (
-		SELECT id FROM dormouse.workspaces
-		WHERE owner_id = $1 AND id > $2 AND NOT deleted` + wakePageSQL
+		SELECT id FROM dormouse.workspace_keys WHERE owner_id = $1 AND id > $2` + wakePageSQL
 	// wakeOneSQL is for the mark of a single workspace.
 	wakeOneSQL = `
 	WITH page AS MATERIALIZED (
-		SELECT id FROM dormouse.workspaces
-		WHERE id = $1 AND id > $2 AND NOT deleted` + wakePageSQL
+		SELECT id FROM dormouse.workspace_keys WHERE id = $1 AND id > $2` + wakePageSQL
 	wakePageSQL = `
 		ORDER BY id LIMIT $4
 	), free AS (
 		SELECT w.id FROM dormouse.workspaces w JOIN page ON page.id = w.id
+		WHERE NOT w.deleted
 		ORDER BY w.id
 		FOR NO KEY UPDATE OF w SKIP LOCKED
 	), woken AS (
@@ -59,7 +57,8 @@ const (
 	), touched AS (
 		UPDATE dormouse.marks SET touched_at = clock_timestamp() WHERE subject = $1
 	)
-	SELECT page.id, free.id IS NULL FROM page LEFT JOIN free ON free.id = page.id ORDER BY page.id`
+	SELECT page.id, free.id IS NULL AND EXISTS (SELECT FROM dormouse.workspaces w WHERE w.id = page.id AND NOT w.deleted)
+	FROM page LEFT JOIN free ON free.id = page.id ORDER BY page.id`
 )
 
 const deleteMarkSQL = `DELETE FROM dormouse.marks WHERE subject = $1 AND generation = $2`
@@ -142,7 +141,7 @@ func (s *Store) passOver(ctx context.Context, text string, m mark, after uuid.UU
 	}
 	var id uuid.UUID
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		return s.db.QueryRow(ctx, s.sql(`SELECT id FROM dormouse.workspaces WHERE `+column+` = $1 AND id > $2 AND NOT deleted ORDER BY id LIMIT 1`),
+		return s.db.QueryRow(ctx, s.sql(`SELECT id FROM dormouse.workspace_keys WHERE `+column+` = $1 AND id > $2 ORDER BY id LIMIT 1`),
 			key(m.subject), key(after)).Scan(toID(&id))
 	})
 	if err != nil {

@@ -42,7 +42,8 @@ const personSQL = `
 		SELECT $1::uuid, nullif($2::uuid, '00000000-0000-0000-0000-000000000000'), $3::text[], $4::text)`
 
 const (
-	personOwns = `dormouse.workspaces w, p WHERE w.owner_id = p.id AND (p.organization IS NULL OR w.organization_id = p.organization)`
+	personOwns = `dormouse.workspaces w, p WHERE w.id IN (SELECT k.id FROM dormouse.workspace_keys k WHERE k.owner_id = p.id)
+		AND (p.organization IS NULL OR w.organization_id = p.organization)`
 	personRuns = `dormouse.jobs j, p WHERE j.tenant_id = p.id AND p.id <> '00000000-0000-0000-0000-000000000000'
 		AND (p.organization IS NULL OR j.organization_id = p.organization)`
 )
@@ -120,8 +121,8 @@ var forgottenRows = []forgotten{
 	{"members", `owner = p.pseudonym, claim_details = NULL, message = '', revision = m.revision + 1`, `dormouse.members m, p
 		WHERE m.owner = ANY (p.names)`},
 	{"marks", "", `dormouse.marks m, p
-		WHERE m.subject = p.id AND m.owner AND NOT EXISTS (SELECT FROM dormouse.workspaces w WHERE w.owner_id = p.id)`},
-	{"owners", "", `dormouse.owners o, p WHERE o.id = p.id AND NOT EXISTS (SELECT FROM dormouse.workspaces w WHERE w.owner_id = p.id)`},
+		WHERE m.subject = p.id AND m.owner AND NOT EXISTS (SELECT FROM dormouse.workspace_keys k WHERE k.owner_id = p.id)`},
+	{"owners", "", `dormouse.owners o, p WHERE o.id = p.id AND NOT EXISTS (SELECT FROM dormouse.workspace_keys k WHERE k.owner_id = p.id)`},
 }
 
 // rows takes the person out of the rows, and looks whether they are: a trigger may leave some as they were without a word, and another

@@ -101,6 +101,7 @@ func conform(t *testing.T, pool *pgxpool.Pool) { conformWith(t, pool, postgres.C
 func conformWith(t *testing.T, pool *pgxpool.Pool, cfg postgres.Config) {
 	storetest.Run(t, func(t *testing.T) store.Store {
 		t.Cleanup(func() {
+			sameKeys(t, pool)
 			if _, err := pool.Exec(context.Background(), emptySQL); err != nil {
 				t.Errorf("empty the database: %v", err)
 			}

@@ -12,16 +12,16 @@ SELECT
 		(SELECT state FROM dormouse.engine)
 FROM (
 	SELECT w.* FROM unnest($1::uuid[]) o (id) CROSS JOIN LATERAL (
-	SELECT w.* FROM dormouse.workspaces w
+	SELECT w.* FROM dormouse.workspace_keys k JOIN dormouse.workspaces w ON w.id = k.id
 	WHERE 
-		(w.organization_id, w.name COLLATE "C", w.id) > (o.id, $9, $8)
-		AND (w.organization_id, w.name COLLATE "C") < (o.id, $6) AND octet_length(w.name) <= 2000 AND
+		(k.organization_id, k.name COLLATE "C", k.id) > (o.id, $9, $8)
+		AND (k.organization_id, k.name COLLATE "C") < (o.id, $6) AND octet_length(k.name) <= 2000 AND
 		($1::uuid[] IS NULL OR w.organization_id = ANY ($1)) AND ($2::uuid IS NULL OR w.template_id = $2)
 		AND ($3::uuid IS NULL OR w.owner_id = $3)
 		AND $4::bigint >> w.status & 1 = 1 AND (NOT $5::boolean OR w.build_status BETWEEN 1 AND 3)
 		AND $6::text IS NOT NULL AND $7::timestamptz IS NOT NULL AND $8::uuid IS NOT NULL AND $9::text IS NOT NULL
 		AND $10::timestamptz IS NOT NULL
-	ORDER BY w.organization_id, w.name COLLATE "C", w.id LIMIT $11::integer
+	ORDER BY k.organization_id, k.name COLLATE "C", k.id LIMIT $11::integer
 	) w ORDER BY w.name COLLATE "C", w.id LIMIT $11
 ) w
 JOIN dormouse.owners o ON o.id = w.owner_id
