@@ -280,7 +280,10 @@ func (t *tx) ended(err error) error {
 	switch _, failed := t.tx.ExecContext(t.ctx, "BEGIN"); {
 	case failed == nil:
 		t.over = fmt.Errorf("the transaction was ended: %w", err)
-		return t.over
+		if t.s.host != nil { // which is not to commit one that holds nothing
+			_, failed = t.tx.ExecContext(t.ctx, "ROLLBACK")
+		}
+		return errors.Join(t.over, failed)
 	case strings.Contains(failed.Error(), "within a transaction"):
 		return err
 	default:
