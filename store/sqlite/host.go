@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
@@ -115,9 +114,6 @@ func (h *hostTx) locking(ctx context.Context) (*tx, error) {
 
 // errStale does not read as if waiting would help.
 var errStale = errors.New("it has to be begun anew")
-
-// stale reports whether SQLite refuses the lock for good: SQLITE_BUSY_SNAPSHOT, where a driver tells it apart.
-func stale(err error) bool { return busy(err) && strings.Contains(err.Error(), "517") }
 
 // notify makes known that the earliest wake may have moved: now, or when the host has committed.
 func (s *Store) notify() {

@@ -271,6 +271,19 @@ func (t *tx) statement(text string) (*sql.Stmt, error) {
 	return st, nil
 }
 
+// changing returns the error of a statement that changes rows. One that is understood and fails all the same does so over what is in a row,
+// in a trigger of the host.
+func (t *tx) changing(statement string, err error) error {
+	if code, ok := codeOf(err); !ok || code&primaryCode != codeError || !strings.Contains(statement, "{") {
+		return t.ended(err)
+	}
+	st, failed := t.tx.PrepareContext(t.ctx, t.s.text(statement))
+	if failed != nil {
+		return err
+	}
+	return errors.Join(t.ended(fmt.Errorf("%w: %w", errFailed, err)), st.Close())
+}
+
 // ended returns the error of a statement. If a trigger of the host has ended the transaction with it, by RAISE(ROLLBACK), it is that of all
 // statements from then on.
 func (t *tx) ended(err error) error {
@@ -299,7 +312,7 @@ func (t *tx) exec(statement string, args ...any) (int64, error) {
 	}
 	result, err := st.ExecContext(t.ctx, args...)
 	if err != nil {
-		return 0, t.ended(err)
+		return 0, t.changing(statement, err)
 	}
 	return result.RowsAffected()
 }
@@ -350,7 +363,11 @@ func (t *tx) query(statement string, each func(rows) error, args ...any) error {
 	if err != nil {
 		return err
 	}
-	return t.ended(read(t.ctx, st, each, args))
+	err = read(t.ctx, st, each, args)
+	if err != nil && strings.Contains(statement, "RETURNING") {
+		return t.changing(statement, err)
+	}
+	return err
 }
 
 // queryRow reads the only row of a statement; found is false if there is none.

@@ -208,3 +208,32 @@ func TestForgetBesideATriggerThatSaysNothing(t *testing.T) {
 		})
 	}
 }
+
+// A trigger that fails over what is in a row is that row's fault, as one that raises is. One that cannot be understood is nobody's.
+func TestClaimBesideATriggerThatFails(t *testing.T) {
+	for how, c := range map[string]struct {
+		refusal string
+		claimed int
+		err     error
+	}{
+		"over the row": {`SELECT json('kept by the host')`, 1, nil},
+		"at all":       {`DELETE FROM host_unknown`, 0, lifecycle.ErrUnavailable},
+	} {
+		t.Run(how, func(t *testing.T) {
+			k := &keptJobs{pruned: newPruned(t)}
+			k.pending()
+			kept := k.jobs[0].ID
+			k.exec(`CREATE TRIGGER host BEFORE UPDATE ON dormouse_jobs WHEN old.id = x'` + hex.EncodeToString(kept[:]) + `' BEGIN ` + c.refusal + `; END`)
+			claimed, err := k.s.Claim(t.Context(), queue.Claim{
+				Token: uuid.New(), Process: k.process, Now: killEpoch, Workers: []uuid.UUID{uuid.New()}, Secrets: []queue.SecretHash{queue.NewSecret().Hash()},
+				Probes: []queue.Probe{{Lane: k.jobs[0].Lane()}},
+			})
+			if !errors.Is(err, c.err) || len(claimed.Jobs) != c.claimed {
+				t.Errorf("claimed %d jobs, %v", len(claimed.Jobs), err)
+			}
+			if said := strings.Contains(k.log.String(), kept.String()); said != (c.err == nil) {
+				t.Errorf("log: %s", k.log.String())
+			}
+		})
+	}
+}
