@@ -70,6 +70,7 @@ var directions = []direction{
 	{"store/migrate", []string{"lifecycle", "invalid", "internal/..."}},
 	{"store/form", []string{"internal/micros", "internal/text"}},
 	{"store/sqltext", []string{"lifecycle"}},
+	{"store/refusal", nil},
 	{"store/wake", []string{"lifecycle", "acquirer/queue", "prewarm", "workerpool"}},
 	{"store/memory", belowStores},
 	{"store/storetest", append([]string{"lifecycle/executor"}, belowStores...)},

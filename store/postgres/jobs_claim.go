@@ -215,7 +215,7 @@ func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, from, s
 	var alive bool
 	var candidates int
 	look := len(workers) + slack
-	passed := s.passed.at(c.Now, organizationOf(&c))
+	passed := s.passed.At(c.Now, organizationOf(&c))
 	statement := claimSQL
 	if len(p) == 1 {
 		statement = claimOneLaneSQL

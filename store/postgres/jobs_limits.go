@@ -100,7 +100,7 @@ func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p []probe) (cla
 			if err != nil {
 				return err
 			}
-			chosen, err := s.choose(ctx, tx, c, p, chooser, s.passed.at(c.Now, organizationOf(&c)))
+			chosen, err := s.choose(ctx, tx, c, p, chooser, s.passed.At(c.Now, organizationOf(&c)))
 			claimed.Limited = chooser.limited
 			if err != nil || len(chosen) == 0 {
 				return err

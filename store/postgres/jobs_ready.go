@@ -203,7 +203,7 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (l
 // turnReady makes jobs ready whose time has come, page by page.
 func (s *Store) turnReady(ctx context.Context, now time.Time) (err error) {
 	var refused refusals
-	passed := s.passed.at(now, nil)
+	passed := s.passed.At(now, nil)
 	for n := readyPage; err == nil && n == readyPage; {
 		if n, err = s.turnPage(ctx, now, passed); refusesRow(err) {
 			n, passed, err = s.turnApart(ctx, now, passed, &refused)
@@ -256,7 +256,7 @@ func (s *Store) turnApart(ctx context.Context, now time.Time, passed []key, refu
 			}, func(i int, why error) {
 				found.add(ids[i], why)
 				over = append(over, key(ids[i]))
-				s.passed.add(now, ids[i], organizations[i])
+				s.passed.Add(now, ids[i], organizations[i])
 			})
 		})
 	})

@@ -3,65 +3,17 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"sync"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store/refusal"
 )
 
 // A constraint or a trigger of the host may keep a job from being handed out, or from turning ready, and would keep all others from it that
 // the statement is about: those behind it in line for ever. So such a statement is made again in parts, until the job in the way is alone,
 // and that one is passed over. It is remembered for a while, so that not every call makes the statement twice.
-
-const (
-	// passOverFor is how long a job or event that was refused is not tried again.
-	passOverFor = time.Minute
-	// maxPassedOver bounds what is remembered, and so what a claim sends. It bounds how many refusals one claim goes past, too: where everything
-	// is refused, each claim would try the whole line. The next claim goes on behind those that are remembered.
-	maxPassedOver = 1000
-)
-
-// passedOver are the rows of a kind that were refused lately, by what identifies them.
-type passedOver[K comparable] struct {
-	mu   sync.Mutex
-	rows map[K]refusedRow
-}
-
-// refusedRow says whose a row is, and until when it is passed over.
-type refusedRow struct {
-	organization uuid.UUID
-	until        time.Time
-}
-
-// at returns the rows that are to be passed over, those of one organization or of all. It is never nil: no comparison with NULL is true.
-func (p *passedOver[K]) at(now time.Time, organization *uuid.UUID) []K {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	found := []K{}
-	for k, row := range p.rows {
-		switch {
-		case !now.Before(row.until):
-			delete(p.rows, k)
-		case organization == nil || *organization == row.organization:
-			found = append(found, k)
-		}
-	}
-	return found
-}
-
-func (p *passedOver[K]) add(now time.Time, k K, organization uuid.UUID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.rows == nil {
-		p.rows = make(map[K]refusedRow)
-	}
-	if len(p.rows) < maxPassedOver {
-		p.rows[k] = refusedRow{organization, now.Add(passOverFor)}
-	}
-}
 
 // refusals are rows that something could not be done for.
 type refusals struct {
@@ -142,7 +94,7 @@ func (s *Store) attemptOnly(ctx context.Context, text string, args []any) error 
 func (s *Store) claimApart(ctx context.Context, c queue.Claim, p []probe) (claimed queue.Claimed, err error) {
 	var a *apartClaim
 	err = s.do(ctx, once, func(ctx context.Context) error {
-		a = &apartClaim{Store: s, claim: &c, passed: s.passed.at(c.Now, organizationOf(&c))}
+		a = &apartClaim{Store: s, claim: &c, passed: s.passed.At(c.Now, organizationOf(&c))}
 		return pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error { return a.run(ctx, tx, p) })
 	})
 	if a != nil {
@@ -182,7 +134,7 @@ func (a *apartClaim) run(ctx context.Context, tx pgx.Tx, p []probe) (err error) 
 		if err := a.start(ctx, tx, chosen); err != nil {
 			return err
 		}
-		more = a.refused.n > before && a.refused.n < maxPassedOver
+		more = a.refused.n > before && a.refused.n < refusal.Max
 	}
 	return nil
 }
@@ -203,6 +155,6 @@ func (a *apartClaim) start(ctx context.Context, tx pgx.Tx, chosen []contender) e
 		k := chosen[i]
 		a.chooser.room.Add(k.lane(), k.tenant, -1)
 		a.refused.add(k.id, why)
-		a.Store.passed.add(a.claim.Now, key(k.id), *organizationOf(a.claim))
+		a.Store.passed.Add(a.claim.Now, key(k.id), *organizationOf(a.claim))
 	})
 }

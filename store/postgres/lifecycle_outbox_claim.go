@@ -168,7 +168,7 @@ func firstOfLinesSQL(and string) string {
 // being claimed is passed over for a minute, and named in the log.
 func (s *Store) ClaimEvents(ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int) (events []lifecycle.Event, err error) {
 	args := []any{topicNumbers(topics), now, now.Add(lease), max(limit, 0)}
-	if passed := s.passedEvents.at(now, nil); len(passed) > 0 {
+	if passed := s.passedEvents.At(now, nil); len(passed) > 0 {
 		events, err = s.claimEventsApart(ctx, args, passed)
 	} else {
 		err = s.do(ctx, repeatable, func(ctx context.Context) error {

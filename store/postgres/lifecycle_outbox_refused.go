@@ -101,6 +101,6 @@ func (a *apartEvents) lease(ctx context.Context, tx pgx.Tx, seqs []int64) error 
 		return nil
 	}, func(i int, why error) {
 		a.refused.add(seqs[i], why)
-		a.passedEvents.add(a.now, seqs[i], uuid.Nil)
+		a.passedEvents.Add(a.now, seqs[i], uuid.Nil)
 	})
 }

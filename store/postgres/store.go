@@ -17,6 +17,7 @@ import (
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/migrate"
+	"github.com/dormouse-go/dormouse/store/refusal"
 	"github.com/dormouse-go/dormouse/store/wake"
 )
 
@@ -67,9 +68,9 @@ type core struct {
 	// pageLength is how many workspaces the last page of due ones had: the next one likely has as many.
 	pageLength atomic.Int64
 	fronts     fronts
-	passed     passedOver[key]
+	passed     refusal.Rows[key]
 	// passedEvents are those of the outbox, by number.
-	passedEvents passedOver[int64]
+	passedEvents refusal.Rows[int64]
 	wakes        wake.Watchers
 	// usable is set once the schema was seen to have the right version.
 	usable atomic.Bool

@@ -72,6 +72,11 @@ func (s *Store) JobStatements() map[string]JobStatement {
 // Judged says what an error is taken for: another connection's lock, the fault of a row, one that says by itself what it is.
 func Judged(err error) (isBusy, isRejected, isKnown bool) { return busy(err), rejects(err), known(err) }
 
+// Referred and Stale say whether an error is that of a reference, and that of a transaction which gets the write lock no more.
+func Referred(err error) bool { return referred(err) }
+
+func Stale(err error) bool { return stale(err) }
+
 // Unavailable is what a call returns for an error.
 func Unavailable(err error) error { return unavailable(err, "do %d things", 2) }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"sync/atomic"
 	"syscall"
 
@@ -112,5 +111,5 @@ func (s *Store) ofFile(err error) error {
 // outlived says that the connection cannot write, and that another one may: one that was opened when the file could not be written
 // stays so for ever. A database in memory is its connection.
 func (s *Store) outlived(err error) bool {
-	return err != nil && s.file.Load() != nil && strings.Contains(err.Error(), "readonly database")
+	return s.file.Load() != nil && readOnly(err)
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
@@ -29,7 +28,8 @@ var _ store.Tx = (*Tx)(nil)
 // SQLite refuses it, a lifecycle.ErrUnavailable, and the transaction has to be begun anew: write first, or begin with BEGIN
 // IMMEDIATE where the driver can.
 //
-// A call that fails has no effect, and the transaction may go on.
+// A call that fails has no effect, and the transaction may go on, unless a trigger of the host or a full disk has ended it: then every
+// further call fails.
 func (s *Store) WithTx(hosts *sql.Tx) *Tx {
 	bound := &Store{core: s.core}
 	bound.host = &hostTx{s: bound, tx: &tx{tx: hosts, s: bound, local: map[string]*sql.Stmt{}}}
@@ -76,10 +76,17 @@ func (h *hostTx) write(ctx context.Context, do func(*tx) error) error {
 	if err = do(t); err == nil {
 		_, err = t.exec(`RELEASE dormouse`)
 	}
+	if t.over != nil {
+		return t.over
+	}
 	if err != nil {
 		_, undone := t.exec(`ROLLBACK TO dormouse`)
+		if undone != nil { // a full disk, for one, has ended the transaction: what follows would be written outside of it
+			t.over = errors.Join(err, undone)
+			return t.over
+		}
 		_, released := t.exec(`RELEASE dormouse`)
-		return errors.Join(err, undone, released)
+		return errors.Join(err, released)
 	}
 	return nil
 }
@@ -107,9 +114,6 @@ func (h *hostTx) locking(ctx context.Context) (*tx, error) {
 
 // errStale does not read as if waiting would help.
 var errStale = errors.New("it has to be begun anew")
-
-// stale reports whether SQLite refuses the lock for good: SQLITE_BUSY_SNAPSHOT, where a driver tells it apart.
-func stale(err error) bool { return busy(err) && strings.Contains(err.Error(), "517") }
 
 // notify makes known that the earliest wake may have moved: now, or when the host has committed.
 func (s *Store) notify() {

@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -107,5 +108,75 @@ func TestTransactionWithSavepointsOfTheHost(t *testing.T) {
 	slices.Sort(kinds)
 	if want := []string{"first after it", "kept", "last", "later", "never", "undone"}; !slices.Equal(kinds, want) {
 		t.Errorf("the jobs are of types %q, want %q", kinds, want)
+	}
+}
+
+// A trigger that ends the host's transaction with its row ends what the store does in it: nothing is written outside of it, and the host
+// hears of it at its commit, too.
+func TestTransactionThatATriggerEnds(t *testing.T) {
+	db := openNew(t)
+	s := migrated(t, db)
+	_, err := db.ExecContext(t.Context(), `CREATE TRIGGER host BEFORE INSERT ON dormouse_owners WHEN new.name = 'kept' BEGIN `+refusals["ends the transaction"]+`; END`)
+	must(t, err)
+	tx, err := db.BeginTx(t.Context(), nil)
+	must(t, err)
+	defer func() { _ = tx.Rollback() }()
+	within := s.WithTx(tx)
+	var ids []uuid.UUID
+	put := func(name string) error {
+		ids = append(ids, uuid.New())
+		return within.PutOwner(t.Context(), killEpoch, lifecycle.Owner{ID: ids[len(ids)-1], Name: name})
+	}
+	must(t, put("ann"))
+	for _, name := range []string{"kept", "bob"} {
+		if err := put(name); err == nil || errors.Is(err, lifecycle.ErrUnavailable) || strings.Count(err.Error(), "the transaction was ended") != 1 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := within.Load(t.Context(), ids...); err == nil {
+		t.Error("it can be read from")
+	}
+	if err := tx.Commit(); err == nil {
+		t.Error("it is committed")
+	}
+	if n := owners(t, s, ids); n != 0 {
+		t.Errorf("%d owners are written outside of it", n)
+	}
+}
+
+// A full disk ends the host's transaction, too: what the store is asked for afterwards is not written outside of it.
+func TestTransactionThatAFullDiskEnds(t *testing.T) {
+	db := openNew(t)
+	db.SetMaxOpenConns(1) // the limit belongs to the connection
+	s := migrated(t, db)
+	var used int
+	must(t, db.QueryRowContext(t.Context(), `PRAGMA page_count`).Scan(&used))
+	limit := func(pages int) string { return fmt.Sprintf(`PRAGMA max_page_count = %d`, pages) }
+	_, err := db.ExecContext(t.Context(), limit(used+2))
+	must(t, err)
+	tx, err := db.BeginTx(t.Context(), nil)
+	must(t, err)
+	within := s.WithTx(tx)
+	var ids []uuid.UUID
+	put := func() error {
+		ids = append(ids, uuid.New())
+		return within.PutOwner(t.Context(), killEpoch, lifecycle.Owner{ID: ids[len(ids)-1], Name: strings.Repeat("x", 100)})
+	}
+	for err = nil; err == nil && len(ids) < 1000; {
+		err = put()
+	}
+	if !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "full") {
+		t.Fatalf("a full disk is %v", err)
+	}
+	_, err = tx.ExecContext(t.Context(), limit(1<<30))
+	must(t, err)
+	if err := put(); !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "full") {
+		t.Errorf("afterwards: %v", err)
+	}
+	if err := tx.Commit(); err == nil {
+		t.Error("it is committed")
+	}
+	if n := owners(t, s, ids); n != 0 {
+		t.Errorf("%d owners are written outside of it", n)
 	}
 }

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -10,21 +12,16 @@ import (
 
 // Claim implements [queue.Queue]. Under the write lock nobody else claims, so what it reads stays true until it writes:
 // it looks into each lane once, merges what it finds, and passes over what the limits stop. Where a constraint or a trigger of the host
-// keeps a job from being started, it does the same again and passes over that job too: it would stand in front of all others.
+// keeps a job from being started, it does the same again and passes over that job too, as do all claims of the next minute: it would stand
+// in front of all others.
 func (s *Store) Claim(ctx context.Context, c queue.Claim) (claimed queue.Claimed, err error) {
-	var passed refusals
-	claim := func(start starter) error {
-		return s.write(ctx, func(t *tx) error {
-			passed = refusals{} // a transaction may be made again
-			claimed, err = t.claim(&c, start)
-			return err
-		})
-	}
-	if err = claim((*tx).start); rejects(err) {
-		err = claim(passed.start)
-	}
-	if passed.n > 0 {
-		s.cfg.Logger.WarnContext(ctx, "sqlite: jobs cannot be handed out", "jobs", passed.n, "first", passed.first)
+	passed := s.passedJobs(c.Now, c.Probes)
+	err = s.write(ctx, func(t *tx) error {
+		claimed, err = t.claim(&c, passed, (*tx).start)
+		return err
+	})
+	if rejects(err) {
+		claimed, err = s.claimApart(ctx, c, passed)
 	}
 	if err != nil {
 		return queue.Claimed{}, unavailable(err, "claim jobs")
@@ -32,10 +29,47 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) (claimed queue.Claimed
 	return claimed, nil
 }
 
+// passedJobs are the jobs to be passed over in lanes of one organization.
+func (s *Store) passedJobs(now time.Time, probes []queue.Probe) map[uuid.UUID]bool {
+	if len(probes) == 0 {
+		return nil
+	}
+	return setOf(s.passed.At(now, &probes[0].Lane.Organization))
+}
+
+// claimApart starts what the host lets be started.
+func (s *Store) claimApart(ctx context.Context, c queue.Claim, passed map[uuid.UUID]bool) (claimed queue.Claimed, err error) {
+	var some queue.Claimed
+	l := lineApart[uuid.UUID]{what: "job", message: "jobs cannot be handed out", passed: passed}
+	l.remember = func(job uuid.UUID) { s.passed.Add(c.Now, job, c.Probes[0].Lane.Organization) }
+	l.take = func(t *tx, limit int) (jobs []uuid.UUID, err error) {
+		part, from := c, len(claimed.Jobs)
+		part.Workers, part.Secrets = c.Workers[from:from+limit], c.Secrets[min(from, len(c.Secrets)):]
+		some, err = t.claim(&part, l.passed, func(t *tx, c *queue.Claim, pick candidate, i int) (j queue.Job, ok bool, err error) {
+			ok, err = l.attempt(t, pick.id, func() (err error) {
+				j, _, err = t.start(c, pick, i)
+				return err
+			})
+			return j, ok, err
+		})
+		return idsOf(some.Jobs), err
+	}
+	l.taken = func() { claimed.Jobs, claimed.Limited = append(claimed.Jobs, some.Jobs...), some.Limited }
+	err = l.run(ctx, s, len(c.Workers))
+	return claimed, err
+}
+
+func idsOf(jobs []queue.Job) (ids []uuid.UUID) {
+	for i := range jobs {
+		ids = append(ids, jobs[i].ID)
+	}
+	return ids
+}
+
 // starter starts a job for the i-th worker of a claim; ok is false if that cannot be.
 type starter func(t *tx, c *queue.Claim, pick candidate, i int) (j queue.Job, ok bool, err error)
 
-func (t *tx) claim(c *queue.Claim, start starter) (claimed queue.Claimed, err error) {
+func (t *tx) claim(c *queue.Claim, passed map[uuid.UUID]bool, start starter) (claimed queue.Claimed, err error) {
 	alive, err := t.queryRow(`SELECT 1 FROM {processes} WHERE id = ? AND lost_at IS NULL`, []any{blob(c.Process)}, new(int))
 	if err == nil && !alive {
 		err = queue.ErrProcessLost
@@ -43,7 +77,7 @@ func (t *tx) claim(c *queue.Claim, start starter) (claimed queue.Claimed, err er
 	if err != nil || len(c.Workers) == 0 || len(c.Probes) == 0 {
 		return claimed, err
 	}
-	p, err := t.newPicker(c)
+	p, err := t.newPicker(c, passed)
 	if err != nil {
 		return claimed, err
 	}
@@ -57,6 +91,9 @@ func (t *tx) claim(c *queue.Claim, start starter) (claimed queue.Claimed, err er
 			break
 		}
 		job, ok, err := start(t, c, pick, len(claimed.Jobs))
+		if errors.Is(err, errEnough) {
+			break
+		}
 		if err != nil {
 			return claimed, err
 		}
@@ -82,17 +119,6 @@ func (t *tx) start(c *queue.Claim, pick candidate, i int) (j queue.Job, ok bool,
 	j, err = t.changed(startJob,
 		micros(c.Now), blob(c.Process), blob(c.Workers[i]), blob(c.Token), secretBlob(c.SecretFor(i)), blob(pick.id))
 	return j, err == nil, err
-}
-
-// start does the same and notes a job that is refused.
-func (r *refusals) start(t *tx, c *queue.Claim, pick candidate, i int) (j queue.Job, ok bool, err error) {
-	ok, err = t.attempt(func() (ok bool, err error) {
-		if j, ok, err = t.start(c, pick, i); rejects(err) {
-			r.add(pick.id, err)
-		}
-		return ok, err
-	})
-	return j, ok, err
 }
 
 func (t *tx) raiseFloors(floors map[floorKey]int64) error {

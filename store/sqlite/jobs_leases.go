@@ -20,12 +20,17 @@ func (s *Store) Renew(ctx context.Context, now time.Time, renewals []queue.Renew
 		return nil, ctx.Err()
 	}
 	answers := make([]queue.Renewed, len(renewals))
-	err := s.apart(ctx, len(renewals), func(t *tx, i int) (err error) {
+	refused, err := s.apart(ctx, len(renewals), func(t *tx, i int) (err error) {
 		answers[i], err = t.renew(now, &renewals[i])
 		return err
-	}, func(i int, why error) { answers[i] = queue.Renewed{Err: why} })
+	})
 	if err != nil {
 		return nil, unavailable(err, "renew leases (%d)", len(renewals))
+	}
+	for i, why := range refused {
+		if why != nil {
+			answers[i] = queue.Renewed{Err: why}
+		}
 	}
 	return answers, nil
 }
@@ -109,15 +114,18 @@ func (s *Store) Reassign(ctx context.Context, moves []queue.Reassignment) (accep
 		return nil, ctx.Err()
 	}
 	accepted = make([]bool, len(moves))
-	err = s.apart(ctx, len(moves), func(t *tx, i int) error {
+	refused, err := s.apart(ctx, len(moves), func(t *tx, i int) error {
 		m := &moves[i]
 		n, err := t.exec(`UPDATE {jobs} SET worker_id = ? WHERE id = ? AND state = 2 AND fence = ? AND process_id = ?`,
 			blob(m.Worker), blob(m.Lease.Job), m.Lease.Fence, blob(m.Process))
 		accepted[i] = n > 0
 		return err
-	}, func(i int, _ error) { accepted[i] = false })
+	})
 	if err != nil {
 		return nil, unavailable(err, "reassign jobs (%d)", len(moves))
+	}
+	for i, why := range refused {
+		accepted[i] = accepted[i] && why == nil
 	}
 	return accepted, nil
 }
@@ -143,12 +151,17 @@ func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]que
 		return nil, ctx.Err()
 	}
 	answers := make([]queue.Ended, len(ends))
-	err := s.apart(ctx, len(ends), func(t *tx, i int) (err error) {
+	refused, err := s.apart(ctx, len(ends), func(t *tx, i int) (err error) {
 		answers[i], err = t.end(now, &ends[i])
 		return err
-	}, func(i int, why error) { answers[i] = queue.Ended{Err: why} })
+	})
 	if err != nil {
 		return nil, unavailable(err, "end attempts (%d)", len(ends))
+	}
+	for i, why := range refused {
+		if why != nil {
+			answers[i] = queue.Ended{Err: why}
+		}
 	}
 	return answers, nil
 }
@@ -233,17 +246,7 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) (changed []que
 	if c.Expire {
 		changed, err = s.expire(ctx, c)
 	} else {
-		err = s.write(ctx, func(t *tx) error {
-			changed = nil
-			for _, id := range c.IDs {
-				jobs, err := t.cancel(id, &c)
-				if err != nil {
-					return fmt.Errorf("job %s: %w", id, err)
-				}
-				changed = append(changed, jobs...)
-			}
-			return nil
-		})
+		changed, err = s.changeAll(ctx, c.IDs, func(t *tx, id uuid.UUID) ([]queue.Job, error) { return t.cancel(id, &c) })
 	}
 	if err != nil {
 		return nil, unavailable(err, "cancel jobs (%d)", len(c.IDs))
@@ -251,13 +254,43 @@ func (s *Store) Cancel(ctx context.Context, c queue.Cancellation) (changed []que
 	return changed, nil
 }
 
+// changeAll changes all of some jobs or, with an error that names the first that cannot be, none. Which one a constraint refuses that waits for
+// the commit is known only of one alone.
+func (s *Store) changeAll(ctx context.Context, ids []uuid.UUID, change func(*tx, uuid.UUID) ([]queue.Job, error)) (changed []queue.Job, err error) {
+	named := false
+	err = s.write(ctx, func(t *tx) error {
+		changed = nil
+		for _, id := range ids {
+			jobs, err := change(t, id)
+			if err != nil {
+				named = true
+				return fmt.Errorf("job %s: %w", id, err)
+			}
+			changed = append(changed, jobs...)
+		}
+		return nil
+	})
+	switch {
+	case !rejects(err) || named:
+		return changed, err
+	case len(ids) == 1:
+		return nil, fmt.Errorf("job %s: %w", ids[0], err)
+	}
+	return nil, fmt.Errorf("one of them, at the commit: %w", err)
+}
+
 // expire passes over a job that the host keeps from being written.
 func (s *Store) expire(ctx context.Context, c queue.Cancellation) ([]queue.Job, error) {
-	expired, refused := make([][]queue.Job, len(c.IDs)), make([]error, len(c.IDs))
-	err := s.apart(ctx, len(c.IDs), func(t *tx, i int) (err error) {
+	expired := make([][]queue.Job, len(c.IDs))
+	refused, err := s.apart(ctx, len(c.IDs), func(t *tx, i int) (err error) {
 		expired[i], err = t.cancel(c.IDs[i], &c)
 		return err
-	}, func(i int, why error) { expired[i], refused[i] = nil, why })
+	})
+	for i, why := range refused {
+		if why != nil {
+			expired[i] = nil
+		}
+	}
 	s.warn(ctx, "jobs cannot be given up", "job", refusalsOf(c.IDs, refused))
 	return slices.Concat(expired...), err
 }

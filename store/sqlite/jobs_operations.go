@@ -164,47 +164,34 @@ func (s *Store) RetryJobs(ctx context.Context, r queue.Retry) (changed []queue.J
 	}
 	r = r.Clean()
 	r.Now = store.Instant(r.Now)
-	err = s.write(ctx, func(t *tx) error {
-		changed = nil
-		for _, id := range r.IDs {
-			job, ok, err := t.retry(id, &r)
-			if err != nil {
-				return fmt.Errorf("job %s: %w", id, err)
-			}
-			if ok {
-				changed = append(changed, job)
-			}
-		}
-		return nil
-	})
+	changed, err = s.changeAll(ctx, r.IDs, func(t *tx, id uuid.UUID) ([]queue.Job, error) { return t.retry(id, &r) })
 	if err != nil {
 		return nil, unavailable(err, "retry jobs (%d)", len(r.IDs))
 	}
 	return changed, nil
 }
 
-func (t *tx) retry(id uuid.UUID, r *queue.Retry) (j queue.Job, ok bool, err error) {
-	if j, ok, err = t.job(id); !ok || !j.State.Final() {
-		return j, false, err
-	}
-	if r.Organization != nil && j.Organization != *r.Organization {
-		return j, false, nil
+// retry returns the job if it changed.
+func (t *tx) retry(id uuid.UUID, r *queue.Retry) ([]queue.Job, error) {
+	j, ok, err := t.job(id)
+	if err != nil || !ok || !j.State.Final() || r.Organization != nil && j.Organization != *r.Organization {
+		return nil, err
 	}
 	if j.Unique != "" {
 		taken, err := t.queryRow(`SELECT 1 FROM {jobs} WHERE organization_id = ? AND unique_key = ? AND state < 3`,
 			[]any{blob(j.Organization), uniqueKey(&j)}, new(int))
 		if err != nil || taken {
-			return j, false, err
+			return nil, err
 		}
 	}
 	front, err := t.floor(floorKey{j.Organization, j.Priority})
 	if err != nil {
-		return j, false, err
+		return nil, err
 	}
 	if j, err = t.changed(retryJob, front, micros(r.Now), blob(id)); err != nil {
-		return j, false, err
+		return nil, err
 	}
-	return j, true, t.record(id, queue.RetryOf(j, *r))
+	return []queue.Job{j}, t.record(id, queue.RetryOf(j, *r))
 }
 
 // record adds an entry to a job's history. Those before it stay as they are written, whatever a later version has written in

@@ -35,10 +35,12 @@ type picker struct {
 	full    []uuid.UUID
 	limited bool
 	last    *probedLane // of the last pick
+	// passed are the jobs that are passed over because the host refuses them.
+	passed map[uuid.UUID]bool
 }
 
-func (t *tx) newPicker(c *queue.Claim) (*picker, error) {
-	p := &picker{t: t, c: c}
+func (t *tx) newPicker(c *queue.Claim, passed map[uuid.UUID]bool) (*picker, error) {
+	p := &picker{t: t, c: c, passed: passed}
 	pauses, err := t.pauses(c.Now)
 	if err != nil {
 		return nil, err
@@ -162,7 +164,7 @@ func (p *picker) read(lane *probedLane) error {
 		from, id = lane.last.line, blob(lane.last.id)
 		lane.byTenant = lane.byTenant || len(p.full) > 0
 	}
-	limit := len(p.c.Workers)
+	limit := len(p.c.Workers) + len(p.passed)
 	statement, args := nextInLine, []any{blob(lane.Organization), lane.number, from, id, limit}
 	if lane.byTenant {
 		statement, args = nextOfTenants, append(args, hexList(p.full))
@@ -172,7 +174,7 @@ func (p *picker) read(lane *probedLane) error {
 		var c candidate
 		err := r.Scan(&c.id, &c.line, &c.tenant)
 		lane.last = &c
-		if n++; !p.isFull(c.tenant) {
+		if n++; !p.isFull(c.tenant) && !p.passed[c.id] {
 			lane.page = append(lane.page, c)
 		}
 		return err

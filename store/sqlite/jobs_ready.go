@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -72,54 +73,80 @@ func (s *Store) wakeDelayed(ctx context.Context, now time.Time) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	due, err := s.queryRow(ctx, `SELECT 1 FROM {jobs} INDEXED BY {jobs_delayed} WHERE state = 1 AND ready_at <= ? LIMIT 1`,
-		[]any{micros(now)}, new(int))
-	if err != nil || !due {
+	passed := setOf(s.passed.At(now, nil))
+	due, err := dueJobs(s.querying(ctx), now, passed, 1)
+	if err != nil || len(due) == 0 {
 		return err
 	}
-	var left []uuid.UUID
-	err = s.write(ctx, func(t *tx) error {
-		if _, err := t.exec(turnReady, micros(now), nil); err != nil {
+	if len(passed) == 0 {
+		left := false
+		err = s.write(ctx, func(t *tx) error {
+			if _, err := t.exec(turnReady, micros(now), nil); err != nil {
+				return err
+			}
+			left, err = t.queryRow(selectDueJobs, []any{micros(now), 1}, new(uuid.UUID), new(uuid.UUID))
+			return err
+		})
+		if err == nil && !left || err != nil && !rejects(err) {
 			return err
 		}
-		left, err = t.dueJobs(now)
-		return err
-	})
-	if err == nil && len(left) == 0 || err != nil && !rejects(err) {
-		return err
 	}
-	return s.wakeApart(ctx, now)
+	return s.wakeApart(ctx, now, passed)
 }
 
-// wakeApart does the same for each alone, and passes over those that the host keeps.
-func (s *Store) wakeApart(ctx context.Context, now time.Time) error {
-	var due []uuid.UUID
-	if err := s.view(ctx, func(t *tx) (err error) {
-		due, err = t.dueJobs(now)
-		return err
-	}); err != nil {
-		return err
+// readyPage bounds how many jobs turn ready in a transaction that tries each alone.
+const readyPage = 1000
+
+// wakeApart does the same for each alone, and passes over those that the host keeps, as do all looks of the next minute.
+func (s *Store) wakeApart(ctx context.Context, now time.Time, passed map[uuid.UUID]bool) error {
+	l := lineApart[uuid.UUID]{what: "job", message: "jobs cannot turn ready", passed: passed, page: readyPage}
+	organizations := map[uuid.UUID]uuid.UUID{}
+	l.remember = func(job uuid.UUID) { s.passed.Add(now, job, organizations[job]) }
+	l.take = func(t *tx, limit int) (turned []uuid.UUID, err error) {
+		for len(turned) < limit {
+			due, err := dueJobs(t.query, now, l.passed, limit-len(turned))
+			if err != nil || len(due) == 0 {
+				return turned, err
+			}
+			for _, j := range due {
+				organizations[j.id] = j.organization
+				done, err := l.attempt(t, j.id, func() error { return t.turnReady(now, j.id) })
+				if err != nil {
+					return turned, err
+				}
+				if done {
+					turned = append(turned, j.id)
+				}
+			}
+		}
+		return turned, nil
 	}
-	refused := make([]error, len(due))
-	err := s.apart(ctx, len(due), func(t *tx, i int) error {
-		n, err := t.exec(turnReady, micros(now), blob(due[i]))
-		if err != nil || n > 0 {
-			return err
-		}
-		found, err := t.queryRow(`SELECT 1 FROM {jobs} WHERE id = ? AND state = 1`, []any{blob(due[i])}, new(int))
-		if err == nil && found {
-			err = errNotWritten
-		}
-		return err
-	}, func(i int, why error) { refused[i] = why })
-	s.warn(ctx, "jobs cannot turn ready", "job", refusalsOf(due, refused))
+	return l.run(ctx, s, math.MaxInt)
+}
+
+func (t *tx) turnReady(now time.Time, job uuid.UUID) error {
+	n, err := t.exec(turnReady, micros(now), blob(job))
+	if err == nil && n == 0 {
+		err = errNotWritten
+	}
 	return err
 }
 
-// dueJobs are the jobs whose time has come and that are not ready.
-func (t *tx) dueJobs(now time.Time) ([]uuid.UUID, error) {
-	return keys(t, func(id *uuid.UUID) []any { return []any{id} },
-		`SELECT id FROM {jobs} INDEXED BY {jobs_delayed} WHERE state = 1 AND ready_at <= ?`, micros(now))
+type dueJob struct{ id, organization uuid.UUID }
+
+const selectDueJobs = `SELECT id, organization_id FROM {jobs} INDEXED BY {jobs_delayed} WHERE state = 1 AND ready_at <= ? LIMIT ?`
+
+// dueJobs are up to limit jobs whose time has come and that are not ready, but for those passed over.
+func dueJobs(query querying, now time.Time, passed map[uuid.UUID]bool, limit int) (due []dueJob, err error) {
+	err = query(selectDueJobs, func(r rows) error {
+		var j dueJob
+		err := r.Scan(&j.id, &j.organization)
+		if !passed[j.id] && len(due) < limit {
+			due = append(due, j)
+		}
+		return err
+	}, micros(now), len(passed)+limit)
+	return due, err
 }
 
 func (t *tx) listing(now time.Time, q queue.ReadyQuery) (listing queue.Listing, err error) {

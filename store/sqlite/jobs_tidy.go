@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,8 @@ type tidying struct {
 	key   []string
 	where string
 	args  []any
+	// still is the same of a row that is known, where to ask for all of them takes long.
+	still string
 }
 
 // tidyings are records of processes, of pauses, of turns and of lanes that mean nothing any more: the turns that the floor has overtaken
@@ -25,22 +29,28 @@ func tidyings(before time.Time) []tidying {
 	turn, floor := []string{"organization_id", "priority", "tenant_id"}, []string{"organization_id", "priority"}
 	return []tidying{
 		{"process", "{processes}", []string{"id"}, `lost_at < ? AND NOT EXISTS (
-			SELECT 1 FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = {processes}.id)`, []any{micros(before)}},
-		{"pause", "{pauses}", []string{"organization_id", "type"}, `ends_at < ?`, []any{micros(before)}},
+			SELECT 1 FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = {processes}.id)`, []any{micros(before)}, ""},
+		{"pause", "{pauses}", []string{"organization_id", "type"}, `ends_at < ?`, []any{micros(before)}, ""},
 		{
 			"turn", "{turns}", turn, `last + ? <= (
 			SELECT claimed FROM {floors} f WHERE f.organization_id = {turns}.organization_id AND f.priority = {turns}.priority)`,
 			[]any{queue.FairOrder(0, 0, 1)},
+			"",
 		},
 		{"lane", "{lanes}", []string{"id"}, `id < (SELECT max(id) FROM {lanes})
-			AND NOT EXISTS (SELECT 1 FROM {jobs} INDEXED BY {jobs_lane} WHERE lane = {lanes}.id)`, nil},
+			AND NOT EXISTS (SELECT 1 FROM {jobs} INDEXED BY {jobs_lane} WHERE lane = {lanes}.id)`, nil, ""},
 		{"turn", "{turns}", turn, `organization_id IN (
 			SELECT organization_id FROM (SELECT DISTINCT organization_id FROM {turns}) o
-			WHERE NOT EXISTS (SELECT 1 FROM {jobs} j INDEXED BY {jobs_listed} WHERE j.organization_id = o.organization_id))`, nil},
+			WHERE ` + jobless("o") + `)`, nil, jobless("{turns}")},
 		{"floor", "{floors}", floor, `organization_id IN (
 			SELECT organization_id FROM (SELECT DISTINCT organization_id FROM {floors}) o
-			WHERE NOT EXISTS (SELECT 1 FROM {jobs} j INDEXED BY {jobs_listed} WHERE j.organization_id = o.organization_id))`, nil},
+			WHERE ` + jobless("o") + `)`, nil, jobless("{floors}")},
 	}
+}
+
+// jobless is the condition that an organization has no jobs.
+func jobless(of string) string {
+	return `NOT EXISTS (SELECT 1 FROM {jobs} j INDEXED BY {jobs_listed} WHERE j.organization_id = ` + of + `.organization_id)`
 }
 
 // tidy deletes them all, or where the host keeps one of them, each alone.
@@ -58,39 +68,40 @@ func (s *Store) tidy(ctx context.Context, before time.Time) error {
 		return err
 	}
 	for i := range all {
-		var refused refusals
-		err := s.write(ctx, func(t *tx) (err error) {
-			refused, err = t.tidyApart(&all[i])
-			return err
-		})
-		if err != nil {
+		if err := s.tidyApart(ctx, &all[i]); err != nil {
 			return err
 		}
-		s.warn(ctx, "rows cannot be pruned", all[i].what, refused)
 	}
 	return nil
 }
 
-func (t *tx) tidyApart(d *tidying) (refused refusals, err error) {
-	rows, err := keys(t, func(k *[]any) []any {
-		*k = make([]any, len(d.key))
-		targets := make([]any, len(d.key))
-		for i := range *k {
-			targets[i] = &(*k)[i]
-		}
-		return targets
-	}, `SELECT `+strings.Join(d.key, ", ")+` FROM `+d.table+` WHERE `+d.where, d.args...)
-	row := ` FROM ` + d.table + ` WHERE ` + strings.Join(d.key, " = ? AND ") + ` = ?`
-	for i := 0; err == nil && i < len(rows); i++ {
-		_, err = t.attempt(func() (bool, error) {
-			_, err := t.remove(row, rows[i]...)
-			if rejects(err) {
-				refused.add(nameOf(rows[i]), err)
+func (s *Store) tidyApart(ctx context.Context, d *tidying) error {
+	var rows [][]any
+	err := s.view(ctx, func(t *tx) (err error) {
+		rows, err = keys(t, func(k *[]any) []any {
+			*k = make([]any, len(d.key))
+			targets := make([]any, len(d.key))
+			for i := range *k {
+				targets[i] = &(*k)[i]
 			}
-			return err == nil, err
-		})
+			return targets
+		}, `SELECT `+strings.Join(d.key, ", ")+` FROM `+d.table+` WHERE `+d.where, d.args...)
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	return refused, err
+	one := ` FROM ` + d.table + ` WHERE ` + strings.Join(d.key, " = ? AND ") + ` = ? AND ` + cmp.Or(d.still, d.where)
+	refused, err := s.apart(ctx, len(rows), func(t *tx, i int) error {
+		_, err := t.remove(one, slices.Concat(rows[i], d.args)...)
+		return err
+	})
+	names := make([]string, len(rows))
+	for i := range rows {
+		names[i] = nameOf(rows[i])
+	}
+	s.warn(ctx, "rows cannot be pruned", d.what, refusalsOf(names, refused))
+	return err
 }
 
 // nameOf is a primary key, for the log.

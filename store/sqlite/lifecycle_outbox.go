@@ -71,8 +71,7 @@ func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []life
 	if len(deliveries) == 0 {
 		return ctx.Err()
 	}
-	refused := make([]error, len(deliveries))
-	err := s.apart(ctx, len(deliveries), func(t *tx, i int) error { return t.settle(deliveries[i]) }, func(i int, why error) { refused[i] = why })
+	refused, err := s.apart(ctx, len(deliveries), func(t *tx, i int) error { return t.settle(deliveries[i]) })
 	seqs := make([]int64, len(deliveries))
 	for i, d := range deliveries {
 		seqs[i] = d.Seq

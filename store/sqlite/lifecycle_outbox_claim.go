@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store"
 )
@@ -54,14 +56,15 @@ const (
 )
 
 // ClaimEvents implements [lifecycle.Outbox]. It reads O(limit), and where events are in front that cannot be claimed O(those), or
-// O(workspaces with events) if these are fewer. An event that the host keeps from being claimed is passed over and named in the log.
+// O(workspaces with events) if these are fewer. An event that the host keeps from being claimed is passed over for a minute, and named in the log.
 func (s *Store) ClaimEvents(
 	ctx context.Context, now time.Time, topics []lifecycle.Topic, lease time.Duration, limit int,
 ) ([]lifecycle.Event, error) {
+	passed := setOf(s.passedEvents.At(now, nil))
 	// An idle relay must not take the write lock each time it looks.
 	waiting := false
 	err := s.view(ctx, func(t *tx) error {
-		some, err := t.claimable(now, topics, min(limit, 1), firstReach)
+		some, err := t.claimableBeside(now, topics, min(limit, 1), passed)
 		waiting = len(some) > 0
 		return err
 	})
@@ -69,10 +72,9 @@ func (s *Store) ClaimEvents(
 		return nil, unavailable(err, "claim events")
 	}
 	c := eventClaim{now: now, topics: topics, until: now.Add(lease), limit: limit}
-	err = s.write(ctx, func(t *tx) error { return c.together(t) })
+	err = s.write(ctx, func(t *tx) error { return c.together(t, passed) })
 	if rejects(err) {
-		err = s.write(ctx, func(t *tx) error { return c.apart(t) })
-		s.warn(ctx, "events cannot be claimed", "event", c.refused)
+		c.events, err = s.claimEventsApart(ctx, c, passed)
 	}
 	if err != nil {
 		return nil, unavailable(err, "claim events")
@@ -87,50 +89,55 @@ type eventClaim struct {
 	topics     []lifecycle.Topic
 	limit      int
 	events     []lifecycle.Event
-	refused    refusals
 }
 
 // together leases what it finds, or, with an error, nothing.
-func (c *eventClaim) together(t *tx) error {
+func (c *eventClaim) together(t *tx, passed map[int64]bool) error {
 	c.events = nil
-	found, err := t.claimable(c.now, c.topics, c.limit, firstReach)
+	found, err := t.claimableBeside(c.now, c.topics, c.limit, passed)
 	for i := 0; err == nil && i < len(found); i++ {
 		err = c.lease(t, found[i].seq)
 	}
 	return err
 }
 
-// apart leases what can be leased of what it finds, passes over the others, and looks for as many more.
-func (c *eventClaim) apart(t *tx) error {
-	c.events, c.refused = nil, refusals{}
-	passed := map[int64]bool{} // those tried
-	for left := c.limit; left > 0; {
-		found, err := t.claimable(c.now, c.topics, left+len(passed), firstReach)
-		if err != nil {
-			return err
-		}
-		found = slices.DeleteFunc(found, func(f freeEvent) bool { return passed[f.seq] })
-		if len(found) == 0 {
-			return nil
-		}
-		for _, f := range found[:min(left, len(found))] {
-			passed[f.seq] = true
-			leased, err := t.attempt(func() (bool, error) {
-				err := c.lease(t, f.seq)
-				if rejects(err) {
-					c.refused.add(f.seq, err)
+// claimEventsApart leases what can be leased of what it finds, passes over the others, as do all claims of the next minute, and looks for
+// as many more. What is behind a refused one in its workspace and topic waits for it.
+func (s *Store) claimEventsApart(ctx context.Context, c eventClaim, passed map[int64]bool) (events []lifecycle.Event, err error) {
+	l := lineApart[int64]{what: "event", message: "events cannot be claimed", passed: passed}
+	l.remember = func(seq int64) { s.passedEvents.Add(c.now, seq, uuid.Nil) }
+	l.take = func(t *tx, limit int) (leased []int64, err error) {
+		c.events = nil
+		for len(leased) < limit {
+			found, err := t.claimableBeside(c.now, c.topics, limit-len(leased), l.passed)
+			if err != nil || len(found) == 0 {
+				return leased, err
+			}
+			for _, f := range found {
+				done, err := l.attempt(t, f.seq, func() error { return c.lease(t, f.seq) })
+				if err != nil {
+					return leased, err
 				}
-				return err == nil, err
-			})
-			if err != nil {
-				return err
-			}
-			if leased {
-				left--
+				if done {
+					leased = append(leased, f.seq)
+				}
 			}
 		}
+		return leased, nil
 	}
-	return nil
+	l.taken = func() { events = append(events, c.events...) }
+	err = l.run(ctx, s, c.limit)
+	return events, err
+}
+
+// claimableBeside are up to limit events that can be claimed, but for those passed over.
+func (t *tx) claimableBeside(now time.Time, topics []lifecycle.Topic, limit int, passed map[int64]bool) ([]freeEvent, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	found, err := t.claimable(now, topics, limit+len(passed), firstReach)
+	found = slices.DeleteFunc(found, func(f freeEvent) bool { return passed[f.seq] })
+	return found[:min(limit, len(found))], err
 }
 
 // lease leases an event, and returns it if it can be read.

@@ -42,7 +42,7 @@ func (s *Store) PutOwner(ctx context.Context, now time.Time, o lifecycle.Owner) 
 // Owner implements [lifecycle.Registry].
 func (s *Store) Owner(ctx context.Context, id uuid.UUID) (o lifecycle.Owner, ok bool, err error) {
 	if err = s.ready(ctx); err == nil {
-		o, ok, err = s.ownerOf(id, func(text string, each func(rows) error, args ...any) error { return s.query(ctx, text, each, args...) })
+		o, ok, err = s.ownerOf(id, s.querying(ctx))
 	}
 	return o, ok, unavailable(err, "owner %s", id)
 }
@@ -55,7 +55,7 @@ const (
 )
 
 // ownerOf reads an owner, within a transaction or outside.
-func (s *Store) ownerOf(id uuid.UUID, query func(string, func(rows) error, ...any) error) (o lifecycle.Owner, ok bool, err error) {
+func (s *Store) ownerOf(id uuid.UUID, query querying) (o lifecycle.Owner, ok bool, err error) {
 	err = query(selectOwner, func(r rows) error {
 		ok = true
 		return s.readOwner(r, &o)

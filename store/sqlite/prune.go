@@ -1,9 +1,6 @@
 package sqlite
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // pruning deletes old rows, many in a transaction. Where one of them cannot go, because a table of the host refers to it, the whole
 // transaction is refused, and would be every time. Then it is made again with half of them, until the one that is in the way is
@@ -17,35 +14,6 @@ type pruning[K any] struct {
 	remove func(t *tx, k K) (whole bool, err error)
 	// removed hears of the rows that a transaction has deleted, once it is committed. It may be nil.
 	removed func([]K)
-}
-
-// refusals are the rows that were passed over.
-type refusals struct {
-	n     int
-	first string
-}
-
-func (r *refusals) add(row any, why error) {
-	if r.n++; r.n == 1 {
-		r.first = fmt.Sprintf("%v: %v", row, why)
-	}
-}
-
-// refusalsOf are the rows for which there is an error.
-func refusalsOf[K any](rows []K, why []error) (r refusals) {
-	for i, err := range why {
-		if err != nil {
-			r.add(rows[i], err)
-		}
-	}
-	return r
-}
-
-// warn says in the log what could not be done, if there was any.
-func (s *Store) warn(ctx context.Context, message, what string, r refusals) {
-	if r.n > 0 {
-		s.cfg.Logger.WarnContext(ctx, "sqlite: "+message, "what", what, "rows", r.n, "first", r.first)
-	}
 }
 
 // run deletes until limit rows have gone or none is left that can go.

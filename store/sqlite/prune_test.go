@@ -38,6 +38,7 @@ func newPruned(t *testing.T) *pruned {
 	p.s, err = sqlite.New(p.db, sqlite.Config{Logger: slog.New(slog.NewTextHandler(&p.log, nil))})
 	must(t, err)
 	must(t, p.s.Migrate(t.Context()))
+	p.exec(hostTables)
 	return p
 }
 

@@ -9,11 +9,14 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/google/uuid"
+
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/migrate"
+	"github.com/dormouse-go/dormouse/store/refusal"
 	"github.com/dormouse-go/dormouse/store/wake"
 )
 
@@ -47,7 +50,10 @@ type core struct {
 	schedules  schedule.Interner
 	templates  templateCache
 	lanes      laneCache
-	watchers   wake.Watchers
+	// passed are the jobs, and passedEvents the numbers of the events, that the host has refused lately.
+	passed       refusal.Rows[uuid.UUID]
+	passedEvents refusal.Rows[int64]
+	watchers     wake.Watchers
 }
 
 var (
@@ -129,6 +135,15 @@ func (s *Store) query(ctx context.Context, statement string, each func(rows) err
 		return err
 	})
 	return s.ofFile(err)
+}
+
+// querying runs a statement that only reads, within a transaction or outside.
+type querying func(statement string, each func(rows) error, args ...any) error
+
+func (s *Store) querying(ctx context.Context) querying {
+	return func(statement string, each func(rows) error, args ...any) error {
+		return s.query(ctx, statement, each, args...)
+	}
 }
 
 // queryRow reads the only row of a statement; found is false if there is none.

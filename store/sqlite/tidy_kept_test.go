@@ -28,7 +28,7 @@ func TestTidyingBesideWhatTheHostKeeps(t *testing.T) {
 				if table == "processes" {
 					column = "id"
 				}
-				p.exec(`CREATE TRIGGER host BEFORE DELETE ON dormouse_` + table + ` WHEN old.` + column + ` = x'00000000000000000000000000000002' BEGIN SELECT ` + refusal + `; END`)
+				p.exec(`CREATE TRIGGER host BEFORE DELETE ON dormouse_` + table + ` WHEN old.` + column + ` = x'00000000000000000000000000000002' BEGIN ` + refusal + `; END`)
 				if _, err := p.s.PruneJobs(t.Context(), killEpoch.Add(time.Hour), 10); err != nil {
 					t.Error(err)
 				}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -23,6 +24,8 @@ type tx struct {
 	tx     *sql.Tx
 	local  map[string]*sql.Stmt
 	missed []string
+	// over is why a row has ended the transaction before its time: nothing more may be written, as it would be on its own.
+	over error
 	// lanes that the transaction has made or read. Others may know of them when it is committed.
 	lanes map[queue.Lane]int64
 	// current are lanes that the process remembers and the transaction has seen to be there.
@@ -135,7 +138,7 @@ func (s *Store) within(ctx context.Context, t *tx, lock *sql.Stmt, do func(*tx) 
 	if err == nil {
 		err = do(t)
 	}
-	if err != nil {
+	if err = cmp.Or(err, t.over); err != nil {
 		abandon(conn, t.tx)
 		return err
 	}
@@ -165,7 +168,11 @@ func (s *Store) begin(ctx context.Context, conn *sql.Conn, lock *sql.Stmt) (*sql
 // commit ends a transaction. Without a write-ahead log, readers can keep it waiting.
 func (s *Store) commit(ctx context.Context, conn *sql.Conn, inner *sql.Tx) error {
 	err := inner.Commit()
-	if !busy(err) {
+	switch {
+	case rejects(err): // by a constraint that waits for the commit; some drivers leave the transaction open
+		end(conn)
+		return err
+	case !busy(err):
 		if err != nil {
 			discard(conn)
 		}
@@ -186,9 +193,23 @@ func (s *Store) commit(ctx context.Context, conn *sql.Conn, inner *sql.Tx) error
 	return err
 }
 
-// abandon rolls a transaction back. A connection that cannot is not given back to the pool.
+// abandon rolls a transaction back. A full disk, for one, has ended it already.
 func abandon(conn *sql.Conn, inner *sql.Tx) {
 	if err := inner.Rollback(); err != nil {
+		end(conn)
+	}
+}
+
+// end leaves no transaction open on a connection. One that has one still is not given back to the pool. The others are: with its last
+// connection a database in memory is gone.
+func end(conn *sql.Conn) {
+	ctx := context.Background()
+	_, _ = conn.ExecContext(ctx, "ROLLBACK") // of none it is an error
+	_, err := conn.ExecContext(ctx, "BEGIN") // of two, too
+	if err == nil {
+		_, err = conn.ExecContext(ctx, "ROLLBACK")
+	}
+	if err != nil {
 		discard(conn)
 	}
 }
@@ -230,6 +251,9 @@ func patiently(ctx context.Context, atMost time.Duration, try func() error) erro
 
 // statement returns a prepared statement of the transaction.
 func (t *tx) statement(text string) (*sql.Stmt, error) {
+	if t.over != nil {
+		return nil, t.over
+	}
 	if st, ok := t.local[text]; ok {
 		return st, nil
 	}
@@ -247,6 +271,39 @@ func (t *tx) statement(text string) (*sql.Stmt, error) {
 	return st, nil
 }
 
+// changing returns the error of a statement that changes rows. One that is understood and fails all the same does so over what is in a row,
+// in a trigger of the host.
+func (t *tx) changing(statement string, err error) error {
+	if code, ok := codeOf(err); !ok || code&primaryCode != codeError || !strings.Contains(statement, "{") {
+		return t.ended(err)
+	}
+	st, failed := t.tx.PrepareContext(t.ctx, t.s.text(statement))
+	if failed != nil {
+		return err
+	}
+	return errors.Join(t.ended(fmt.Errorf("%w: %w", errFailed, err)), st.Close())
+}
+
+// ended returns the error of a statement. If a trigger of the host has ended the transaction with it, by RAISE(ROLLBACK), it is that of all
+// statements from then on.
+func (t *tx) ended(err error) error {
+	if !rejects(err) {
+		return err
+	}
+	switch _, failed := t.tx.ExecContext(t.ctx, "BEGIN"); {
+	case failed == nil:
+		t.over = fmt.Errorf("the transaction was ended: %w", err)
+		if t.s.host != nil { // which is not to commit one that holds nothing
+			_, failed = t.tx.ExecContext(t.ctx, "ROLLBACK")
+		}
+		return errors.Join(t.over, failed)
+	case strings.Contains(failed.Error(), "within a transaction"):
+		return err
+	default:
+		return failed
+	}
+}
+
 // exec runs a statement and returns how many rows it changed.
 func (t *tx) exec(statement string, args ...any) (int64, error) {
 	st, err := t.statement(statement)
@@ -255,7 +312,7 @@ func (t *tx) exec(statement string, args ...any) (int64, error) {
 	}
 	result, err := st.ExecContext(t.ctx, args...)
 	if err != nil {
-		return 0, err
+		return 0, t.changing(statement, err)
 	}
 	return result.RowsAffected()
 }
@@ -300,43 +357,17 @@ func (t *tx) attempt(do func() (done bool, err error)) (done bool, err error) {
 	return done, err
 }
 
-// apart does something for each of n rows in a transaction. Where the host keeps one of them from being written, it does it again, and
-// refused hears of those that it cannot be done for; of a row, more than once if a transaction is made again.
-func (s *Store) apart(ctx context.Context, n int, do func(t *tx, i int) error, refused func(i int, why error)) error {
-	err := s.write(ctx, func(t *tx) error {
-		for i := range n {
-			if err := do(t, i); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if !rejects(err) {
-		return err
-	}
-	return s.write(ctx, func(t *tx) error {
-		for i := range n {
-			if _, err := t.attempt(func() (bool, error) {
-				err := do(t, i)
-				if rejects(err) {
-					refused(i, err)
-				}
-				return err == nil, err
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
 // query runs a statement that returns rows and calls each for every one.
 func (t *tx) query(statement string, each func(rows) error, args ...any) error {
 	st, err := t.statement(statement)
 	if err != nil {
 		return err
 	}
-	return read(t.ctx, st, each, args)
+	err = read(t.ctx, st, each, args)
+	if err != nil && strings.Contains(statement, "RETURNING") {
+		return t.changing(statement, err)
+	}
+	return err
 }
 
 // queryRow reads the only row of a statement; found is false if there is none.

@@ -16,8 +16,19 @@ import (
 	"github.com/dormouse-go/dormouse/store/sqlite"
 )
 
-// refusals of a trigger: one says why, the other leaves the row out without a word.
-var refusals = map[string]string{"raises": `RAISE(ABORT, 'kept by the host')`, "says nothing": `RAISE(IGNORE)`}
+// refusals are what a trigger of the host does with a row that is not to be written: it says why, or leaves it out without a word; it leaves
+// what the statement has done so far, or ends the whole transaction; or it refers to what is not there, which SQLite finds at the end of the
+// statement, or not before the commit. The tables for that are those of hostTables.
+var refusals = map[string]string{
+	"raises": `SELECT RAISE(ABORT, 'kept by the host')`, "says nothing": `SELECT RAISE(IGNORE)`, "fails": `SELECT RAISE(FAIL, 'kept by the host')`,
+	"ends the transaction": `SELECT RAISE(ROLLBACK, 'kept by the host')`,
+	"refers to nothing":    `INSERT INTO host_now VALUES (1)`, "refers to nothing at the commit": `INSERT INTO host_later VALUES (1)`,
+}
+
+const hostTables = `
+	CREATE TABLE host_rows (id INTEGER PRIMARY KEY);
+	CREATE TABLE host_now (id INTEGER REFERENCES host_rows);
+	CREATE TABLE host_later (id INTEGER REFERENCES host_rows DEFERRABLE INITIALLY DEFERRED)`
 
 // startOf is the change that requests a start, with an event.
 func startOf(t *testing.T, s *sqlite.Store, id uuid.UUID) lifecycle.Change {
@@ -51,13 +62,14 @@ func TestCommitBesideATriggerOfTheHost(t *testing.T) {
 					_, err := db.ExecContext(t.Context(), text)
 					must(t, err)
 				}
+				exec(hostTables)
 				exec(`UPDATE dormouse_workspaces SET build_number = 1, build_id = randomblob(16), build_status = 4, build_transition = 2, build_reason = '',
 					build_version_id = randomblob(16)`)
 				guilty := hex.EncodeToString(ids[1][:])
 				if what == "job" {
 					guilty = ids[1].String()
 				}
-				exec(`CREATE TRIGGER host BEFORE ` + fmt.Sprintf(trigger, guilty) + ` BEGIN SELECT ` + refusal + `; END`)
+				exec(`CREATE TRIGGER host BEFORE ` + fmt.Sprintf(trigger, guilty) + ` BEGIN ` + refusal + `; END`)
 				var changes []lifecycle.Change
 				for _, id := range ids {
 					changes = append(changes, startOf(t, s, id))
@@ -96,7 +108,7 @@ func TestClaimBesideATriggerOfTheHost(t *testing.T) {
 			must(t, err)
 			jobs, err := p.s.Enqueue(t.Context(), killEpoch, slices.Repeat([]queue.Posting{{Organization: org, Tenant: tenant, Type: "build"}}, 2))
 			must(t, err)
-			p.exec(`CREATE TRIGGER host BEFORE UPDATE ON dormouse_jobs WHEN old.id = x'` + hex.EncodeToString(jobs[0].ID[:]) + `' BEGIN SELECT ` + refusal + `; END`)
+			p.exec(`CREATE TRIGGER host BEFORE UPDATE ON dormouse_jobs WHEN old.id = x'` + hex.EncodeToString(jobs[0].ID[:]) + `' BEGIN ` + refusal + `; END`)
 			for _, want := range []int{1, 0} {
 				claimed, err := p.s.Claim(t.Context(), queue.Claim{
 					Token: uuid.New(), Process: process, Now: killEpoch, Workers: []uuid.UUID{uuid.New()}, Secrets: []queue.SecretHash{queue.NewSecret().Hash()},
@@ -193,6 +205,35 @@ func TestForgetBesideATriggerThatSaysNothing(t *testing.T) {
 			}
 			p.exec(`DROP TRIGGER host`)
 			must(t, p.s.Forget(t.Context(), person))
+		})
+	}
+}
+
+// A trigger that fails over what is in a row is that row's fault, as one that raises is. One that cannot be understood is nobody's.
+func TestClaimBesideATriggerThatFails(t *testing.T) {
+	for how, c := range map[string]struct {
+		refusal string
+		claimed int
+		err     error
+	}{
+		"over the row": {`SELECT json('kept by the host')`, 1, nil},
+		"at all":       {`DELETE FROM host_unknown`, 0, lifecycle.ErrUnavailable},
+	} {
+		t.Run(how, func(t *testing.T) {
+			k := &keptJobs{pruned: newPruned(t)}
+			k.pending()
+			kept := k.jobs[0].ID
+			k.exec(`CREATE TRIGGER host BEFORE UPDATE ON dormouse_jobs WHEN old.id = x'` + hex.EncodeToString(kept[:]) + `' BEGIN ` + c.refusal + `; END`)
+			claimed, err := k.s.Claim(t.Context(), queue.Claim{
+				Token: uuid.New(), Process: k.process, Now: killEpoch, Workers: []uuid.UUID{uuid.New()}, Secrets: []queue.SecretHash{queue.NewSecret().Hash()},
+				Probes: []queue.Probe{{Lane: k.jobs[0].Lane()}},
+			})
+			if !errors.Is(err, c.err) || len(claimed.Jobs) != c.claimed {
+				t.Errorf("claimed %d jobs, %v", len(claimed.Jobs), err)
+			}
+			if said := strings.Contains(k.log.String(), kept.String()); said != (c.err == nil) {
+				t.Errorf("log: %s", k.log.String())
+			}
 		})
 	}
 }

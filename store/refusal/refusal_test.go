@@ -1,0 +1,40 @@
+package refusal_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/store/refusal"
+)
+
+// A row is passed over for a minute, by those who look at its organization or at all, and no more rows than a bound are.
+func TestRows(t *testing.T) {
+	var p refusal.Rows[int]
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	mine, theirs := uuid.New(), uuid.New()
+	at := func(after time.Duration, organization *uuid.UUID, want ...int) {
+		t.Helper()
+		got := p.At(now.Add(after), organization)
+		slices.Sort(got)
+		if got == nil || !slices.Equal(got, want) {
+			t.Errorf("after %v: %v, want %v", after, got, want)
+		}
+	}
+	at(0, nil)
+	p.Add(now, 1, mine)
+	p.Add(now.Add(time.Second), 2, theirs)
+	at(59*time.Second, nil, 1, 2)
+	at(59*time.Second, &mine, 1)
+	at(time.Minute, nil, 2)
+	at(time.Minute, &mine)
+	at(61*time.Second, nil)
+	for k := range refusal.Max + 5 {
+		p.Add(now, k, mine)
+	}
+	if n := len(p.At(now, nil)); n != refusal.Max {
+		t.Errorf("%d rows are passed over, want %d", n, refusal.Max)
+	}
+}
