@@ -113,9 +113,3 @@ func (s *Store) settleEvents(ctx context.Context, wait string, deliveries []life
 	}
 	return settled, nil
 }
-
-// noRows reads the answer of a statement that returns none.
-func noRows(rows pgx.Rows) error {
-	rows.Close()
-	return rows.Err()
-}
