@@ -356,11 +356,11 @@ type death struct {
 // A session that is ended in the middle of a call, or whose statement is canceled, costs at most that call: it has its effect, once, or it
 // fails, has none and may be made again. Where the session was ended the error says that the store is unavailable.
 func TestKilledSessions(t *testing.T) {
+	pool := pgtest.Pool(t)
+	exec(t, pool, kills)
 	for name, v := range killedVerbs {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			k := &killable{T: t, pool: pgtest.Pool(t)}
-			exec(t, k.pool, kills)
+			k := &killable{T: t, pool: pool}
 			for phase, trigger := range killPhases {
 				k.dies(v, trigger, phase+", ended once", death{1, true})
 				k.dies(v, trigger, phase+", canceled once", death{1, false})
