@@ -12,7 +12,6 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/agenda"
-	"github.com/dormouse-go/dormouse/internal/batch"
 	"github.com/dormouse-go/dormouse/internal/breaker"
 	"github.com/dormouse-go/dormouse/internal/dispatch"
 	"github.com/dormouse-go/dormouse/internal/fairshare"
@@ -58,9 +57,10 @@ type Acquirer struct {
 	beating  sync.WaitGroup
 	agenda   *agenda.Agenda
 	calls    *workqueue.Queue // store calls that wait; at most one for each domain and a few for each organization
-	ends     *batch.Batcher[uuid.UUID, queue.End, queue.Ended]
-	renewals *batch.Batcher[uuid.UUID, queue.Renewal, queue.Renewed]
-	logs     *batch.Batcher[uuid.UUID, queue.Renewal, queue.Renewed] // the lines of reports
+	slow     *slowJobs
+	ends     joined[queue.End, queue.Ended]
+	renewals joined[queue.Renewal, queue.Renewed]
+	logs     joined[queue.Renewal, queue.Renewed] // the lines of reports
 	outgoing *outgoing
 	teller   *teller
 	domains  domains
@@ -113,9 +113,11 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		a.shares = fairshare.New[uuid.UUID](cfg.Clock, cfg.Share)
 	}
 	a.dispatch = dispatch.New(dispatch.Hooks{Claim: a.queueClaim, Announce: a.announce})
-	a.ends = batch.New(cfg.Batch, func(e queue.End) uuid.UUID { return e.Lease.Job }, a.storeEnds)
-	a.logs = batch.New(cfg.Batch, func(r queue.Renewal) uuid.UUID { return r.Lease.Job }, a.storeRenewals)
-	a.renewals = batch.New(cfg.Batch, func(r queue.Renewal) uuid.UUID { return r.Lease.Job }, a.storeRenewals)
+	a.slow = newSlowJobs()
+	renewed := func(r queue.Renewal) uuid.UUID { return r.Lease.Job }
+	a.ends = join(a, func(e queue.End) uuid.UUID { return e.Lease.Job }, a.storeEnds)
+	a.logs = join(a, renewed, a.storeRenewals)
+	a.renewals = join(a, renewed, a.storeRenewals)
 	a.ends.Weigh(maxBytes, func(e queue.End) int { return len(e.Result) })
 	a.logs.Weigh(logBytes, func(r queue.Renewal) int { return bytesOf(r.Lines) })
 	if err := a.register(); err != nil {

@@ -8,6 +8,9 @@ import (
 	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
+// errTooLong says that a call of the store was still under way at the end of its time limit.
+var errTooLong = fmt.Errorf("it took too long: %w", context.DeadlineExceeded)
+
 // ask makes one call of the store under its own time limit and counts it. Its error says what was attempted. A call that ignores
 // the end of its context is given up: what it does after that counts as done by a call whose answer was lost.
 func ask[T any](ctx context.Context, a *Acquirer, operation string, f func(ctx context.Context) (T, error)) (T, error) {
@@ -18,7 +21,7 @@ func ask[T any](ctx context.Context, a *Acquirer, operation string, f func(ctx c
 func askOr[T any](ctx context.Context, a *Acquirer, operation string, f func(ctx context.Context) (T, error), late func(T, error)) (T, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	guard := a.clock.AfterFunc(a.cfg.Timeout, func() { cancel(context.DeadlineExceeded) }, "store", operation)
+	guard := a.clock.AfterFunc(a.cfg.Timeout, func() { cancel(errTooLong) }, "store", operation)
 	defer guard.Stop()
 	begun := a.clock.Now()
 	v, err := outcall.Do(ctx, a.given, operation, f, late)
@@ -27,6 +30,9 @@ func askOr[T any](ctx context.Context, a *Acquirer, operation string, f func(ctx
 		return v, nil
 	}
 	a.noteStuck(err)
+	if cause := context.Cause(ctx); cause == errTooLong { //nolint:errorlint // that of this call, and no caller's
+		err = fmt.Errorf("%w (%v): %w", cause, a.cfg.Timeout, err)
+	}
 	return v, fmt.Errorf("acquirer: %s: %w", operation, err)
 }
 

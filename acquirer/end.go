@@ -117,12 +117,7 @@ func distinct(ids []uuid.UUID) []uuid.UUID {
 	return list
 }
 
-// storeEnds is what the batcher calls.
-func (a *Acquirer) storeEnds(ends []queue.End) ([]queue.Ended, error) {
-	return a.storeEndsIn(context.Background(), ends)
-}
-
-func (a *Acquirer) storeEndsIn(ctx context.Context, ends []queue.End) (answers []queue.Ended, err error) {
+func (a *Acquirer) storeEnds(ctx context.Context, ends []queue.End) (answers []queue.Ended, err error) {
 	begun := a.clock.Now()
 	answers, err = ask(ctx, a, "end", func(ctx context.Context) ([]queue.Ended, error) { return a.store.End(ctx, a.now(), ends) })
 	a.spendOnRefused(ends, answers, a.clock.Since(begun))

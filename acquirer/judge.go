@@ -169,7 +169,7 @@ func (a *Acquirer) release(ctx context.Context, doubts []leases.Doubt) {
 		for i, d := range some {
 			ends[i] = releaseOf(d)
 		}
-		answers, err := a.storeEndsIn(ctx, ends)
+		answers, err := a.ends.store(ctx, ends)
 		if err != nil {
 			a.cfg.Logger.Warn("jobs not given back", "jobs", len(some), "error", err)
 		}

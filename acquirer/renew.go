@@ -186,12 +186,7 @@ func (a *Acquirer) prove(ctx context.Context, h queue.Handout) (queue.Job, error
 	return job, nil
 }
 
-// storeRenewals is what the batcher calls.
-func (a *Acquirer) storeRenewals(renewals []queue.Renewal) ([]queue.Renewed, error) {
-	return a.storeRenewalsIn(context.Background(), renewals)
-}
-
-func (a *Acquirer) storeRenewalsIn(ctx context.Context, renewals []queue.Renewal) (answers []queue.Renewed, err error) {
+func (a *Acquirer) storeRenewals(ctx context.Context, renewals []queue.Renewal) (answers []queue.Renewed, err error) {
 	begun := a.clock.Now()
 	answers, err = ask(ctx, a, "renew", func(ctx context.Context) ([]queue.Renewed, error) { return a.store.Renew(ctx, a.now(), renewals) })
 	a.spendOn(a.clock.Since(begun), partsOf(renewals))

@@ -2,6 +2,8 @@ package acquirer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -294,13 +296,10 @@ func (a *Acquirer) expireSome(ctx context.Context, l queue.Lane, before time.Tim
 	jobs, err := a.lookUp(ctx, "find jobs to expire", queue.Filter{Lane: &l, CreatedBefore: before, Limit: a.cfg.Batch})
 	var changed []queue.Job
 	if len(jobs) > 0 {
-		changed, err = ask(ctx, a, "expire", func(ctx context.Context) ([]queue.Job, error) {
-			return a.store.Cancel(ctx, queue.Cancellation{Now: a.now(), IDs: jobIDs(jobs), Reason: reason, Expire: true})
-		})
+		changed, err = a.expireJobs(ctx, jobIDs(jobs), reason)
 	}
 	if err != nil {
 		a.cfg.Logger.Warn("jobs not expired", "error", err)
-		return false
 	}
 	for _, job := range changed {
 		a.metrics.reaped("pending_too_long")
@@ -308,6 +307,30 @@ func (a *Acquirer) expireSome(ctx context.Context, l queue.Lane, before time.Tim
 		a.emit(queue.Event{Kind: queue.EventExpired, At: a.now(), Lane: l, Job: job, Jobs: 1, Reason: reason})
 	}
 	return len(jobs) == a.cfg.Batch && len(changed) > 0
+}
+
+// maxSlowExpiries is how many jobs in a row may take too long to be given up until the rest is left for the next time.
+const maxSlowExpiries = 3
+
+// expireJobs gives up jobs: all in one call, or where that takes too long each alone. What could not be given up is in the error.
+func (a *Acquirer) expireJobs(ctx context.Context, ids []uuid.UUID, reason string) (changed []queue.Job, err error) {
+	changed, err = ask(ctx, a, "expire", func(ctx context.Context) ([]queue.Job, error) {
+		return a.store.Cancel(ctx, queue.Cancellation{Now: a.now(), IDs: ids, Reason: reason, Expire: true})
+	})
+	if len(ids) == 1 || !errors.Is(err, errTooLong) {
+		return changed, err
+	}
+	var failed []error
+	for slow := 0; len(ids) > 0 && slow < maxSlowExpiries; ids = ids[1:] {
+		one, err := a.expireJobs(ctx, ids[:1], reason)
+		changed = append(changed, one...)
+		if slow++; err == nil {
+			slow = 0
+			continue
+		}
+		failed = append(failed, fmt.Errorf("job %s: %w", ids[0], err))
+	}
+	return changed, errors.Join(failed...)
 }
 
 func jobIDs(jobs []queue.Job) []uuid.UUID {

@@ -3,6 +3,7 @@ package buildjobs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -294,11 +295,15 @@ func TestSweepCancels(t *testing.T) {
 	})
 }
 
-// canceling are workspaces whose builds are being canceled while their jobs go on, one of which the store refuses to cancel.
+// canceling are workspaces whose builds are being canceled while their jobs go on, one of which the store does not cancel.
 type canceling struct {
 	all      []lifecycle.Snapshot
-	refused  uuid.UUID
+	kept     uuid.UUID
+	why      error
 	canceled []uuid.UUID
+	// away is whether the store answers nothing any more, and asked how often it was asked then.
+	away  bool
+	asked int
 }
 
 func (c *canceling) List(context.Context, lifecycle.ListQuery) ([]lifecycle.Snapshot, error) {
@@ -306,6 +311,10 @@ func (c *canceling) List(context.Context, lifecycle.ListQuery) ([]lifecycle.Snap
 }
 
 func (c *canceling) Jobs(_ context.Context, f queue.Filter) (jobs []queue.Job, err error) {
+	if c.away {
+		c.asked++
+		return nil, lifecycle.ErrUnavailable
+	}
 	for _, id := range f.IDs {
 		jobs = append(jobs, queue.Job{ID: id, State: queue.Running})
 	}
@@ -313,30 +322,77 @@ func (c *canceling) Jobs(_ context.Context, f queue.Filter) (jobs []queue.Job, e
 }
 
 func (c *canceling) Cancel(_ context.Context, _ string, ids ...uuid.UUID) ([]queue.Job, error) {
-	if slices.Contains(ids, c.refused) {
-		return nil, errors.New("kept by the host")
+	if c.away {
+		c.asked++
+		return nil, lifecycle.ErrUnavailable
+	}
+	if slices.Contains(ids, c.kept) {
+		return nil, c.why
 	}
 	c.canceled = append(c.canceled, ids...)
 	return nil, nil
 }
 
-// A job that cannot be canceled keeps no other of a sweep from it, and is in the error.
-func TestSweepCancelsBesideARefusal(t *testing.T) {
-	c := &canceling{}
-	var want []uuid.UUID
-	for n := range 5 {
+func newCanceling(n int) (c *canceling, ids []uuid.UUID) {
+	c = &canceling{}
+	for range n {
 		s := lifecycle.Snapshot{Workspace: lifecycle.Workspace{ID: uuid.New()}, Build: lifecycle.Build{ID: uuid.New(), Status: lifecycle.JobCanceling}}
-		c.all = append(c.all, s)
-		if n == 1 {
-			c.refused = s.Build.ID
-			continue
-		}
-		want = append(want, s.Build.ID)
+		c.all, ids = append(c.all, s), append(ids, s.Build.ID)
 	}
-	n, err := buildjobs.Sweep(t.Context(), nil, c, c, time.Now())
-	if n != 0 || err == nil || !strings.Contains(err.Error(), c.refused.String()) || !slices.Equal(c.canceled, want) {
-		t.Errorf("swept %d, canceled %v, want %v: %v", n, c.canceled, want, err)
+	return c, ids
+}
+
+// A job that cannot be canceled, because the store refuses it or somebody holds it, keeps no other of a sweep from it, and is in the error.
+func TestSweepCancelsBesideAJobThatCannotBe(t *testing.T) {
+	for name, why := range map[string]error{
+		"refused": errors.New("kept by the host"),
+		"held":    fmt.Errorf("%w: another session holds the row", lifecycle.ErrUnavailable),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for at := range 5 {
+				c, ids := newCanceling(5)
+				c.kept, c.why = ids[at], why
+				n, err := buildjobs.Sweep(t.Context(), nil, c, c, time.Now())
+				if n != 0 || !errors.Is(err, why) || !strings.Contains(err.Error(), c.kept.String()) || !slices.Equal(c.canceled, slices.Delete(ids, at, at+1)) {
+					t.Errorf("swept %d, canceled %v beside %s: %v", n, c.canceled, c.kept, err)
+				}
+			}
+		})
 	}
+}
+
+// A sweep does not ask a store that is away about each job.
+func TestSweepCancelsWhileTheStoreIsAway(t *testing.T) {
+	c, _ := newCanceling(100)
+	n, err := buildjobs.Sweep(t.Context(), nil, c, leaving{c}, time.Now())
+	if n != 0 || !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "(100)") || c.asked > 2 {
+		t.Errorf("swept %d, asked %d times: %v", n, c.asked, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	c, _ = newCanceling(100)
+	n, err = buildjobs.Sweep(ctx, nil, c, canceledBy{c, cancel}, time.Now())
+	if n != 0 || !errors.Is(err, context.Canceled) || len(c.canceled) > 0 {
+		t.Errorf("swept %d and canceled %d after the end: %v", n, len(c.canceled), err)
+	}
+}
+
+// leaving is away once it has answered what jobs there are.
+type leaving struct{ *canceling }
+
+func (l leaving) Jobs(ctx context.Context, f queue.Filter) ([]queue.Job, error) {
+	defer func() { l.away = true }()
+	return l.canceling.Jobs(ctx, f)
+}
+
+// canceledBy ends the context of whoever cancels.
+type canceledBy struct {
+	*canceling
+	cancel func()
+}
+
+func (c canceledBy) Cancel(ctx context.Context, _ string, _ ...uuid.UUID) ([]queue.Job, error) {
+	c.cancel()
+	return nil, ctx.Err()
 }
 
 // none is a queue that has forgotten everything.

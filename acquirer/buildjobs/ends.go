@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -135,90 +136,107 @@ const sweepPage = 1000
 
 // Sweep looks for builds that were made before an instant and are still active although their jobs are over or gone, and
 // ends them. It reads the workspaces that are being built, and their jobs. If j is a [Canceler], the jobs of builds that are
-// being canceled are canceled, for whoever died in the middle of [Cancel]. It returns how many builds it ended; what could not
-// be ended is in the error, and kept nothing else from it.
+// being canceled are canceled at the end, for whoever died in the middle of [Cancel]. It returns how many builds it ended; what
+// could not be ended or canceled is in the error, and kept nothing else from it, unless j does not answer any more.
 func Sweep(ctx context.Context, u Updater, w Workspaces, j Jobs, before time.Time) (int, error) {
-	q := lifecycle.ListQuery{Building: true, Limit: sweepPage}
-	ended := 0
-	var failed []error
-	for page, err := range lifecycle.Pages(ctx, w, q) {
+	s := sweep{updater: u, jobs: j, before: before}
+	for page, err := range lifecycle.Pages(ctx, w, lifecycle.ListQuery{Building: true, Limit: sweepPage}) {
 		if err != nil {
-			return ended, errors.Join(append(failed, err)...)
+			s.fail(err)
+			break
 		}
-		n, err := sweep(ctx, u, j, page, before)
-		if ended += n; err != nil {
-			failed = append(failed, err)
-		}
+		s.page(ctx, page)
 	}
-	return ended, errors.Join(failed...)
+	for ids := range slices.Chunk(s.canceling, sweepPage) {
+		s.cancel(ctx, ids)
+	}
+	return s.ended, errors.Join(s.failed...)
 }
 
-func sweep(ctx context.Context, u Updater, source Jobs, page []lifecycle.Snapshot, before time.Time) (int, error) {
+// sweep is what a sweep has come to.
+type sweep struct {
+	updater Updater
+	jobs    Jobs
+	before  time.Time
+
+	ended  int
+	failed []error
+	// canceling are the jobs that go on although their builds are being canceled.
+	canceling []uuid.UUID
+}
+
+func (s *sweep) fail(err error) {
+	if err != nil {
+		s.failed = append(s.failed, err)
+	}
+}
+
+// count counts a build that was ended, or not.
+func (s *sweep) count(err error) {
+	if s.fail(err); err == nil {
+		s.ended++
+	}
+}
+
+// page ends the builds of a page of workspaces.
+func (s *sweep) page(ctx context.Context, page []lifecycle.Snapshot) {
 	active := map[uuid.UUID]*lifecycle.Snapshot{}
 	var ids []uuid.UUID
 	for i := range page {
-		if b := &page[i].Build; b.Status.Active() && b.CreatedAt.Before(before) {
+		if b := &page[i].Build; b.Status.Active() && b.CreatedAt.Before(s.before) {
 			active[b.ID] = &page[i]
 			ids = append(ids, b.ID)
 		}
 	}
 	if len(ids) == 0 {
-		return 0, nil
+		return
 	}
-	jobs, err := source.Jobs(ctx, queue.Filter{IDs: ids})
+	jobs, err := s.jobs.Jobs(ctx, queue.Filter{IDs: ids})
 	if err != nil {
-		return 0, err
-	}
-	ended := 0
-	failed := []error{cancelAgain(ctx, source, jobs, active)}
-	count := func(err error) {
-		if err != nil {
-			failed = append(failed, err)
-			return
-		}
-		ended++
+		s.fail(err)
+		return
 	}
 	for _, j := range jobs {
-		if j.State.Final() {
-			count(settle(ctx, u, active[j.ID].Workspace.ID, j))
+		switch of := active[j.ID]; {
+		case j.State.Final():
+			s.count(settle(ctx, s.updater, of.Workspace.ID, j))
+		case of.Build.Status == lifecycle.JobCanceling && j.CancelAt.IsZero():
+			s.canceling = append(s.canceling, j.ID)
 		}
 		delete(active, j.ID)
 	}
-	for _, s := range active {
-		r := lifecycle.JobResult{BuildID: s.Build.ID, Status: lifecycle.JobFailed, Message: "its job is gone"}
-		_, err := u.Update(ctx, s.Workspace.ID, lifecycle.JobEnded(r))
-		count(err)
+	for _, of := range active {
+		r := lifecycle.JobResult{BuildID: of.Build.ID, Status: lifecycle.JobFailed, Message: "its job is gone"}
+		_, err := s.updater.Update(ctx, of.Workspace.ID, lifecycle.JobEnded(r))
+		s.count(err)
 	}
-	return ended, errors.Join(failed...)
 }
 
-func wrapped(err error, doing string, args ...any) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf(doing+": %w", append(args, err)...)
-}
-
-// cancelAgain cancels the jobs that go on although their builds are being canceled.
-func cancelAgain(ctx context.Context, source Jobs, jobs []queue.Job, builds map[uuid.UUID]*lifecycle.Snapshot) error {
-	var ids []uuid.UUID
-	for _, j := range jobs {
-		if builds[j.ID].Build.Status == lifecycle.JobCanceling && j.CancelAt.IsZero() && !j.State.Final() {
-			ids = append(ids, j.ID)
-		}
-	}
-	c, ok := source.(Canceler)
-	if !ok || len(ids) == 0 {
-		return nil
+// cancel cancels jobs. Together they are canceled all or none; where that fails each goes alone, because the store may refuse one, or
+// somebody may hold it.
+func (s *sweep) cancel(ctx context.Context, ids []uuid.UUID) {
+	c, ok := s.jobs.(Canceler)
+	if !ok {
+		return
 	}
 	_, err := c.Cancel(ctx, "canceled", ids...)
-	if err == nil || ctx.Err() != nil || errors.Is(err, lifecycle.ErrUnavailable) {
-		return wrapped(err, "cancel the jobs of builds (%d)", len(ids))
+	if err == nil {
+		return
 	}
-	var failed []error
-	for _, id := range ids { // together they are canceled all or none, and one is refused
-		_, err := c.Cancel(ctx, "canceled", id)
-		failed = append(failed, wrapped(err, "cancel the job of build %s", id))
+	for i, id := range ids {
+		if err != nil && !s.answers(ctx, id) {
+			s.fail(fmt.Errorf("cancel the jobs of builds (%d): %w", len(ids)-i, err))
+			return
+		}
+		if _, err = c.Cancel(ctx, "canceled", id); err != nil {
+			s.fail(fmt.Errorf("cancel the job of build %s: %w", id, err))
+		}
 	}
-	return errors.Join(failed...)
+}
+
+// answers reports whether a job can be read after a call failed. That call's error does not say: a job that is held fails like a store
+// that is away.
+func (s *sweep) answers(ctx context.Context, id uuid.UUID) bool {
+	_, err := s.jobs.Jobs(ctx, queue.Filter{IDs: []uuid.UUID{id}})
+	return err == nil && ctx.Err() == nil
 }

@@ -80,14 +80,16 @@ func (r *relay) claim(ctx context.Context, limit int) (events []lifecycle.Event,
 	return events, now.Add(lease), nil
 }
 
-// settle ends claims. The end of ctx does not stop it: what was delivered would be delivered again.
-func (r *relay) settle(ctx context.Context, deliveries []lifecycle.Delivery) error {
+// settleAll ends claims in one call, and reports whether that took too long. The end of ctx does not stop it: what was delivered would be
+// delivered again.
+func (r *relay) settleAll(ctx context.Context, deliveries []lifecycle.Delivery) (late bool, err error) {
 	ctx, cancel := afterwards(ctx, r.clock)
 	defer cancel()
 	if err := r.outbox.SettleEvents(ctx, micros.Of(r.clock.Now("executor", "relay")), deliveries); err != nil {
-		return fmt.Errorf("settle %s of topic %s: %w", text.Count(len(deliveries), "event", "events"), r.topic, err)
+		late := !isStuck(err) && (isLate(err) || ctx.Err() != nil)
+		return late, fmt.Errorf("settle %s of topic %s: %w", text.Count(len(deliveries), "event", "events"), r.topic, err)
 	}
-	return nil
+	return false, nil
 }
 
 // deliver hands an event to the sink and returns when to try again, zero if it was received.

@@ -33,6 +33,8 @@ type flow struct {
 	pending *quartz.Timer
 
 	delivered int
+	// late is how many events in a row took too long to be settled.
+	late int
 }
 
 func newFlow(r *relay) *flow {
@@ -206,6 +208,36 @@ func (f *flow) settleDone(ctx context.Context) error {
 	done := f.done
 	f.done, f.look = nil, true
 	return f.settle(ctx, done)
+}
+
+// maxLateEvents is how many events in a row may take too long to be settled until the store itself is slow.
+const maxLateEvents = 3
+
+// settle ends claims. Where that takes too long together each goes alone, and what takes too long alone is delivered again: a trigger of the
+// host that takes its time over one event would have all that are settled with it delivered again, and again. If hardly one can be settled it
+// is the store. At the end of ctx there is no time for that.
+func (f *flow) settle(ctx context.Context, deliveries []lifecycle.Delivery) error {
+	late, err := f.settleAll(ctx, deliveries)
+	if err == nil {
+		f.late = 0
+	}
+	if !late || ctx.Err() != nil {
+		return err
+	}
+	for i, d := range deliveries {
+		if len(deliveries) > 1 {
+			late, err = f.settleAll(ctx, deliveries[i:i+1])
+		}
+		if err == nil {
+			f.late = 0
+			continue
+		}
+		if f.late++; !late || ctx.Err() != nil || f.late >= maxLateEvents {
+			return err
+		}
+		f.logger.WarnContext(ctx, "executor: event not settled, and will be delivered again", "seq", d.Seq, "error", err)
+	}
+	return nil
 }
 
 // drain waits for the deliveries that are under way after an error of the store, gives back what has not begun and settles what

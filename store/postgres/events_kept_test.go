@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/store/postgres"
@@ -101,4 +102,46 @@ func TestClaimsBesideEventsThatTheHostKeeps(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An event that the host keeps from being settled keeps no other from it, and is named. One that is gone is nobody's fault.
+func TestSettleBesideAnEventThatTheHostKeeps(t *testing.T) {
+	pool := pgtest.Pool(t)
+	for on, retryAt := range map[string]time.Time{"DELETE": {}, "UPDATE": epoch.Add(time.Hour)} {
+		for how, refusal := range refusals {
+			t.Run(on+" "+how, func(t *testing.T) {
+				exec(t, pool, letGoSQL)
+				exec(t, pool, `TRUNCATE dormouse.events`)
+				var log bytes.Buffer
+				s, err := postgres.New(pool, postgres.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				must(t, err)
+				rows, err := pool.Query(t.Context(), `INSERT INTO dormouse.events (workspace_id, topic, body, attempt, free_at)
+					SELECT gen_random_uuid(), $1, '{}', 1, $2 FROM generate_series(1, 5) RETURNING seq`, int16(lifecycle.TopicAudit), epoch)
+				must(t, err)
+				seqs, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+				must(t, err)
+				kept, gone := seqs[2], seqs[4]
+				exec(t, pool, `DELETE FROM dormouse.events WHERE seq = $1`, gone)
+				exec(t, pool, hostTrigger(on, "events", fmt.Sprintf("old.seq = %d", kept), refusal))
+				var deliveries []lifecycle.Delivery
+				for _, seq := range seqs {
+					deliveries = append(deliveries, lifecycle.Delivery{Seq: seq, RetryAt: retryAt})
+				}
+				must(t, s.SettleEvents(soon(t), epoch, deliveries))
+				rows, err = pool.Query(t.Context(), `SELECT seq FROM dormouse.events WHERE free_at = $1`, epoch)
+				must(t, err)
+				left, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+				must(t, err)
+				if !slices.Equal(left, []int64{kept}) {
+					t.Errorf("not settled are %d, want %d", left, kept)
+				}
+				said := log.String()
+				if !strings.Contains(said, fmt.Sprintf("seq=%d ", kept)) || strings.Count(said, "seq=") != 1 ||
+					!strings.Contains(said, "kept by the host") && !strings.Contains(said, "a trigger keeps") {
+					t.Errorf("log: %s", said)
+				}
+			})
+		}
+	}
+	exec(t, pool, letGoSQL)
 }

@@ -21,10 +21,11 @@ import (
 
 // rowRefusals are how a host keeps one row of dormouse.jobs from being changed: %[1]s is UPDATE or DELETE, %[2]s the id.
 var rowRefusals = map[string]string{
-	"a trigger raises":      rowTrigger(`RAISE 'kept by the host'`),
-	"a trigger fails":       rowTrigger(`PERFORM 1 / (SELECT 0)`),
-	"a trigger is denied":   rowTrigger(`RAISE insufficient_privilege USING MESSAGE = 'kept by the host'`),
-	"a trigger says no row": rowTrigger(`RETURN NULL`),
+	"a trigger raises":    rowTrigger(`RAISE 'kept by the host'`),
+	"a trigger fails":     rowTrigger(`PERFORM 1 / (SELECT 0)`),
+	"a trigger is denied": rowTrigger(`RAISE insufficient_privilege USING MESSAGE = 'kept by the host'`),
+	"a trigger takes longer than statement_timeout": rowTrigger(`RAISE query_canceled USING MESSAGE = 'kept by the host'`),
+	"a trigger says no row":                         rowTrigger(`RETURN NULL`),
 	"a trigger at the end of the transaction": `CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'kept by the host'; END $$;
 		CREATE CONSTRAINT TRIGGER host AFTER %[1]s ON dormouse.jobs DEFERRABLE INITIALLY DEFERRED
 		FOR EACH ROW WHEN (old.id = '%[2]s') EXECUTE FUNCTION keeps()`,

@@ -181,9 +181,12 @@ var (
 	WHERE j.state = 1 AND j.process_id = $1 AND EXISTS (
 		SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)
 	ORDER BY j.id LIMIT $2`
-	// silentSQL asks whether a process that is not lost is as it was known to be, and should be.
-	silentSQL = `SELECT EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL AND heartbeats = $2)`
-	lostSQL   = `SELECT EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)`
+	// silentSQL asks whether a process that is not lost is as it was known to be, or holds jobs without a record, and should be.
+	silentSQL = `
+	SELECT EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL AND heartbeats = $2)
+		OR NOT EXISTS (SELECT FROM dormouse.processes WHERE id = $1)
+			AND EXISTS (SELECT FROM dormouse.jobs WHERE state = 1 AND process_id = $1)`
+	lostSQL = `SELECT EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NOT NULL)`
 )
 
 // Reap implements [queue.Registry].

@@ -3,9 +3,11 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -40,17 +42,25 @@ func (u *unused) due(now time.Time) bool {
 }
 
 const (
-	tagSetsInUseSQL = `
+	// staleSetsSQL locks the tag sets that are to be retired or deleted because no job uses them, or taken back into use, and says which of
+	// them one uses.
+	staleSetsSQL = `
 	WITH used AS MATERIALIZED (
 		SELECT DISTINCT tag_set FROM dormouse.jobs
-	), revived AS (
-		UPDATE dormouse.tag_sets SET retired_at = NULL
-		WHERE retired_at IS NOT NULL AND id IN (SELECT tag_set FROM used)
-	), retired AS (
-		UPDATE dormouse.tag_sets SET retired_at = $1
-		WHERE retired_at IS NULL AND id NOT IN (SELECT tag_set FROM used)
 	)
-	DELETE FROM dormouse.tag_sets WHERE retired_at < $2 AND id NOT IN (SELECT tag_set FROM used)`
+	SELECT t.id, u.tag_set IS NOT NULL FROM dormouse.tag_sets t LEFT JOIN used u ON u.tag_set = t.id
+	WHERE CASE WHEN u.tag_set IS NULL THEN t.retired_at IS NULL OR t.retired_at < $1 ELSE t.retired_at IS NOT NULL END
+	ORDER BY t.id FOR UPDATE OF t SKIP LOCKED`
+	// tidySetsSQL does so with some of them. $1 is now, $2 when those were retired that are deleted.
+	tidySetsSQL = `
+	WITH stale AS (
+		SELECT * FROM unnest($3::integer[], $4::boolean[]) AS s (id, used)
+	), revived AS (
+		UPDATE dormouse.tag_sets t SET retired_at = NULL FROM stale s WHERE s.id = t.id AND s.used AND t.retired_at IS NOT NULL
+	), retired AS (
+		UPDATE dormouse.tag_sets t SET retired_at = $1 FROM stale s WHERE s.id = t.id AND NOT s.used AND t.retired_at IS NULL
+	)
+	DELETE FROM dormouse.tag_sets t USING stale s WHERE s.id = t.id AND NOT s.used AND t.retired_at < $2`
 
 	// goneSQL are the organizations that have no job of any state any more: their next one begins as the first one did.
 	goneSQL = `
@@ -81,17 +91,51 @@ func (s *Store) dropUnused(ctx context.Context, before time.Time) error {
 	if !s.unused.due(before) {
 		return nil
 	}
-	err := s.patient(ctx, batchWaitSQL, tagSetsInUseSQL, []any{before, before.Add(-retiredFor)}, noRows)
-	switch {
-	case refusesRow(err): // the host keeps one of them
-		s.cfg.Logger.WarnContext(ctx, "postgres: tag sets cannot be pruned", "error", err)
-	case err != nil && !errors.Is(err, errHeld): // what somebody holds is in use
+	if err := s.tidySets(ctx, before); err != nil {
 		return err
 	}
 	if err := s.tidyTable(ctx, turnsOfGone); err != nil {
 		return err
 	}
 	return s.tidyTable(ctx, claimedOfGone)
+}
+
+// tidySets retires, deletes and takes back tag sets, but for those that the host keeps or somebody holds: they are in use.
+func (s *Store) tidySets(ctx context.Context, now time.Time) error {
+	var refused refusals
+	err := pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error {
+		if err := s.boundWaits(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, immediateSQL); err != nil {
+			return err
+		}
+		long := now.Add(-retiredFor)
+		sets, used, err := staleSets(tx.Query(ctx, s.sql(staleSetsSQL), long))
+		if err != nil || len(sets) == 0 {
+			return err
+		}
+		return byHalves(ctx, tx, 0, len(sets), func(tx pgx.Tx, from, to int) error {
+			_, err := tx.Exec(ctx, s.sql(tidySetsSQL), now, long, sets[from:to], used[from:to])
+			return err
+		}, func(i int, why error) { refused.add(fmt.Sprint("tag set ", sets[i]), why) })
+	})
+	s.warn(ctx, "rows cannot be pruned", "tag set", refused)
+	if isHeld(err) { // a row of the host's that refers to one
+		return nil
+	}
+	return err
+}
+
+// staleSets reads the answer of staleSetsSQL.
+func staleSets(rows pgx.Rows, _ error) (sets []int32, used []bool, err error) {
+	var set int32
+	var isUsed bool
+	_, err = pgx.ForEachRow(rows, []any{&set, &isUsed}, func() error {
+		sets, used = append(sets, set), append(used, isUsed)
+		return nil
+	})
+	return sets, used, err
 }
 
 // tagSetGone reports whether an error says that jobs were to be stored with a tag set that is not there.

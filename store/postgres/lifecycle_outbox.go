@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -49,11 +50,18 @@ const settleEventsSQL = `
 		SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::boolean[]) AS d (seq, retry_at, untried)
 	), delivered AS (
 		DELETE FROM dormouse.events e USING delivery d WHERE e.seq = d.seq AND d.retry_at IS NULL
+		RETURNING e.seq
+	), retried AS (
+		UPDATE dormouse.events e SET
+			attempt = CASE WHEN d.untried THEN greatest(e.attempt - 1, 0) ELSE e.attempt END,
+			free_at = CASE WHEN d.untried AND e.attempt <= 1 THEN NULL ELSE d.retry_at END
+		FROM delivery d WHERE e.seq = d.seq AND d.retry_at IS NOT NULL
+		RETURNING e.seq
 	)
-	UPDATE dormouse.events e SET
-		attempt = CASE WHEN d.untried THEN greatest(e.attempt - 1, 0) ELSE e.attempt END,
-		free_at = CASE WHEN d.untried AND e.attempt <= 1 THEN NULL ELSE d.retry_at END
-	FROM delivery d WHERE e.seq = d.seq AND d.retry_at IS NOT NULL`
+	SELECT seq FROM delivered UNION ALL SELECT seq FROM retried`
+
+// eventsThereSQL are those of some events that are still there.
+const eventsThereSQL = `SELECT seq FROM dormouse.events WHERE seq = ANY ($1::bigint[]) ORDER BY seq`
 
 // SettleEvents implements [lifecycle.Outbox]. An event whose row somebody holds stays claimed, and is delivered again when its
 // lease ends.
@@ -61,28 +69,47 @@ func (s *Store) SettleEvents(ctx context.Context, _ time.Time, deliveries []life
 	if len(deliveries) == 0 {
 		return ctx.Err()
 	}
+	left := make(map[int64]bool) // those that nothing was heard of
+	for _, d := range deliveries {
+		left[d.Seq] = true
+	}
+	unsettled := func(seq int64, err error) {
+		delete(left, seq)
+		s.cfg.Logger.WarnContext(ctx, "postgres: event is not settled, and will be delivered again", "seq", seq, "error", err)
+	}
 	err := apart(len(deliveries), func(from, to int, wait string) error {
-		return s.settleEvents(ctx, wait, deliveries[from:to])
-	}, func(i int, err error) {
-		s.cfg.Logger.WarnContext(ctx, "postgres: event is not settled, and will be delivered again", "seq", deliveries[i].Seq, "error", err)
-	})
+		settled, err := s.settleEvents(ctx, wait, deliveries[from:to])
+		for _, seq := range settled {
+			delete(left, seq)
+		}
+		return err
+	}, func(i int, err error) { unsettled(deliveries[i].Seq, err) })
+	if err == nil && len(left) > 0 {
+		var there []int64
+		there, err = pageOf(ctx, s, func(seq *int64) []any { return []any{seq} }, eventsThereSQL, slices.Collect(maps.Keys(left)))
+		for _, seq := range there {
+			unsettled(seq, leftOut("it"))
+		}
+	}
 	return wrap(err, "settle events (%d)", len(deliveries))
 }
 
-func (s *Store) settleEvents(ctx context.Context, wait string, deliveries []lifecycle.Delivery) error {
+// settleEvents returns the events that were settled. One that is not among them is gone, or a trigger of the host left it out.
+func (s *Store) settleEvents(ctx context.Context, wait string, deliveries []lifecycle.Delivery) (settled []int64, err error) {
 	var seqs []int64
 	var retries []stamp
 	var untried []bool
 	for _, d := range deliveries {
 		seqs, retries, untried = append(seqs, d.Seq), append(retries, stamp(d.RetryAt)), append(untried, d.Untried)
 	}
-	return s.do(ctx, repeatable, func(ctx context.Context) error {
-		return s.patient(ctx, wait, settleEventsSQL, []any{seqs, retries, untried}, noRows)
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		return s.patient(ctx, wait, settleEventsSQL, []any{seqs, retries, untried}, func(rows pgx.Rows) (err error) {
+			settled, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+			return err
+		})
 	})
-}
-
-// noRows reads the answer of a statement that returns none.
-func noRows(rows pgx.Rows) error {
-	rows.Close()
-	return rows.Err()
+	if err != nil {
+		return nil, err
+	}
+	return settled, nil
 }

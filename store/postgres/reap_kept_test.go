@@ -60,3 +60,28 @@ func TestReapBesideWhatTheHostKeeps(t *testing.T) {
 		})
 	}
 }
+
+// A process that is not registered, and whose record the host keeps from being made, has not come back either.
+func TestReapOfAnUnregisteredProcessThatTheHostKeeps(t *testing.T) {
+	s, pool := open(t)
+	for how, refusal := range refusals {
+		exec(t, pool, emptySQL)
+		process, jobs := runningJobs(t, s, 2)
+		exec(t, pool, `DELETE FROM dormouse.processes`)
+		exec(t, pool, hostTrigger("INSERT", "processes", "true", refusal))
+		r := queue.ReapRequest{Now: epoch, Process: process, Limit: 10}
+		if reaped, err := s.Reap(soon(t), r); err == nil || errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "ke") {
+			t.Errorf("%s: %+v, %v", how, reaped, err)
+		}
+		exec(t, pool, letGoSQL)
+		reaped, err := s.Reap(soon(t), r)
+		must(t, err)
+		if !reaped.Lost || len(reaped.Jobs) != len(jobs) {
+			t.Errorf("%s: afterwards %+v", how, reaped)
+		}
+		r.Process = uuid.New() // nobody
+		if reaped, err := s.Reap(soon(t), r); err != nil || reaped.Lost {
+			t.Errorf("one that is nobody: %+v, %v", reaped, err)
+		}
+	}
+}

@@ -2,9 +2,12 @@ package postgres_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
 )
@@ -54,6 +57,66 @@ func TestTidyingBesideWhatTheHostKeeps(t *testing.T) {
 				if said := k.log.String(); how != "a trigger says no row" && !strings.Contains(said, kept+"2") {
 					t.Errorf("log: %s", said)
 				}
+				exec(t, pool, letGoSQL)
+			})
+		}
+	}
+}
+
+// A tag set that the host keeps from being retired, from coming back into use or from being deleted, or that somebody holds, keeps no other
+// from it, and is named.
+func TestTagSetsBesideOneThatTheHostKeeps(t *testing.T) {
+	pool := pgtest.Pool(t)
+	ways := map[string]string{"somebody holds it": ""}
+	for how, refusal := range rowRefusals {
+		if strings.HasPrefix(how, "a trigger") {
+			ways[how] = strings.NewReplacer("dormouse.jobs", "dormouse.tag_sets", "'%[2]s'", "%[2]d").Replace(refusal)
+		}
+	}
+	for what, c := range map[string]struct {
+		on, retired string
+		used        bool
+		// done is true of what the tidying leaves of a tag set.
+		done string
+	}{
+		"retired": {"UPDATE", "NULL", false, "retired_at IS NOT NULL"},
+		"used":    {"UPDATE", "'2026-01-01'", true, "retired_at IS NULL"},
+		"deleted": {"DELETE", "'2026-01-01'", false, "false"},
+	} {
+		for how, refusal := range ways {
+			t.Run(what+"/"+how, func(t *testing.T) {
+				k := newRefusedJobs(t, pool)
+				exec(t, pool, `DELETE FROM dormouse.jobs; DELETE FROM dormouse.tag_sets`)
+				rows, err := pool.Query(t.Context(), `INSERT INTO dormouse.tag_sets (canon, retired_at)
+					SELECT '{"n":"' || n || '"}', `+c.retired+`::timestamptz FROM generate_series(1, 5) n RETURNING id`)
+				must(t, err)
+				ids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+				must(t, err)
+				if c.used {
+					for range ids {
+						k.post(time.Time{}, "build")
+					}
+					exec(t, pool, `UPDATE dormouse.jobs j SET tag_set = $1 + r.n FROM (SELECT id, row_number() OVER () - 1 AS n FROM dormouse.jobs) r WHERE r.id = j.id`, ids[0])
+				}
+				release := func() {}
+				if refusal == "" {
+					release = holds(t, pool, `SELECT FROM dormouse.tag_sets WHERE id = $1 FOR UPDATE`, ids[2])
+				} else {
+					exec(t, pool, fmt.Sprintf(refusal, c.on, ids[2]))
+				}
+				_, err = k.s.PruneJobs(soon(t), epoch.Add(time.Hour), 10)
+				must(t, err)
+				rows, err = pool.Query(t.Context(), `SELECT id FROM dormouse.tag_sets WHERE NOT (`+c.done+`) AND id = ANY ($1)`, ids)
+				must(t, err)
+				left, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+				must(t, err)
+				if !slices.Equal(left, ids[2:3]) {
+					t.Errorf("left as they were are %d, want %d", left, ids[2])
+				}
+				if said := k.log.String(); refusal != "" && how != "a trigger says no row" && !strings.Contains(said, fmt.Sprint("tag set ", ids[2])) {
+					t.Errorf("log: %s", said)
+				}
+				release()
 				exec(t, pool, letGoSQL)
 			})
 		}

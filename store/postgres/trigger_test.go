@@ -15,8 +15,10 @@ import (
 	"github.com/dormouse-go/dormouse/store"
 )
 
-// refusals of a trigger: one says why, the other leaves the row out without a word.
-var refusals = map[string]string{"raises": `RAISE 'kept by the host'`, "says nothing": `RETURN NULL`}
+// refusals of a trigger: one says why, one takes longer than statement_timeout, the other leaves the row out without a word.
+var refusals = map[string]string{
+	"raises": `RAISE 'kept by the host'`, "takes too long": `RAISE query_canceled USING MESSAGE = 'kept by the host'`, "says nothing": `RETURN NULL`,
+}
 
 // hostTrigger makes a trigger that refuses the rows that a condition describes.
 func hostTrigger(event, table, condition, refusal string) string {

@@ -130,9 +130,15 @@ func (t *tx) reap(b *queue.ReapRequest) (queue.Reaped, error) {
 	return queue.Reaped{Lost: true, Jobs: jobs}, err
 }
 
-// confirmAlive returns an error for a process that was to be declared lost and is as it was known to be: a trigger of the host left it out.
+// confirmAlive returns an error for a process that was to be declared lost and is as it was known to be, or holds jobs without a record: a
+// trigger of the host left it out.
 func (t *tx) confirmAlive(b *queue.ReapRequest) error {
-	silent, err := t.queryRow(`SELECT 1 FROM {processes} WHERE id = ? AND (lost_at IS NOT NULL OR heartbeats = ?)`, []any{blob(b.Process), b.Heartbeats}, new(int))
+	silent, err := t.queryRow(`
+		SELECT 1 FROM {processes} WHERE id = ?1 AND (lost_at IS NOT NULL OR heartbeats = ?2)
+		UNION ALL
+		SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM {processes} WHERE id = ?1)
+			AND EXISTS (SELECT 1 FROM {jobs} INDEXED BY {jobs_held} WHERE state = 2 AND process_id = ?1)`,
+		[]any{blob(b.Process), b.Heartbeats}, new(int))
 	if err == nil && silent {
 		err = errNotWritten
 	}

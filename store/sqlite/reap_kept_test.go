@@ -54,3 +54,29 @@ func TestReapBesideWhatTheHostKeeps(t *testing.T) {
 		})
 	}
 }
+
+// A process that is not registered, and whose record the host keeps from being made, has not come back either.
+func TestReapOfAnUnregisteredProcessThatTheHostKeeps(t *testing.T) {
+	for how, refusal := range refusals {
+		t.Run(how, func(t *testing.T) {
+			k := &keptJobs{pruned: newPruned(t), now: killEpoch}
+			k.run()
+			k.exec(`DELETE FROM dormouse_processes`)
+			k.exec(`CREATE TRIGGER host BEFORE INSERT ON dormouse_processes BEGIN SELECT ` + refusal + `; END`)
+			r := queue.ReapRequest{Now: k.now, Process: k.process, Limit: 10}
+			if reaped, err := k.s.Reap(t.Context(), r); err == nil || errors.Is(err, lifecycle.ErrUnavailable) {
+				t.Errorf("beside a trigger: %+v, %v", reaped, err)
+			}
+			k.exec(`DROP TRIGGER host`)
+			reaped, err := k.s.Reap(t.Context(), r)
+			must(t, err)
+			if !reaped.Lost || len(reaped.Jobs) != 3 {
+				t.Errorf("afterwards %+v", reaped)
+			}
+			r.Process = uuid.New() // nobody
+			if reaped, err := k.s.Reap(t.Context(), r); err != nil || reaped.Lost {
+				t.Errorf("one that is nobody: %+v, %v", reaped, err)
+			}
+		})
+	}
+}
