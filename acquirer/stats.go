@@ -23,8 +23,10 @@ type Stats struct {
 	Oldest map[string]time.Duration
 	// Registered: the store knows this process. Hearing: announcements of other processes come through.
 	Registered, Hearing bool
-	// Failures is the number of store errors in a row, of claims and listings or of heartbeats, whichever is more.
+	// Failures is the number of store errors in a row, of claims and listings or of heartbeats, whichever is more, and Failing that of
+	// each organization whose last claim or listing failed; nil: of none.
 	Failures int
+	Failing  map[uuid.UUID]int
 	// Unreadable is the number of processes and lanes of which the store holds what this version cannot read, as of the last
 	// heartbeat and backup. They are left out.
 	Unreadable int
@@ -45,9 +47,10 @@ func (a *Acquirer) Stats() Stats {
 		Processes: len(a.fleet.processes), Running: maps.Clone(a.fleet.running),
 		Oldest: a.oldestRuns(), Registered: a.member.state == running, Hearing: a.listening.well(),
 		Unreadable: a.fleet.unreadable + a.looks.unreadable,
-		Failures:   max(a.breaker.Failures(), a.member.failures),
 		Delayed:    a.shares.Delayed(),
 	}
+	s.Failures, s.Failing = a.health.inARow()
+	s.Failures = max(s.Failures, a.member.failures)
 	_, s.Stuck = a.given.All()
 	for _, d := range a.dispatch.Domains() {
 		s.Domains++
