@@ -1,0 +1,51 @@
+package acquirer_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+)
+
+// A message about a lane that nobody can run has the store asked if it is news, and not if the lane is watched already, whether this
+// process was posted to, has found it, or has found it for the second time.
+func TestMessagesAboutWatchedLanes(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start(func(c *acquirer.Config) { c.Backup = 24 * time.Hour }) // none but those that messages cause
+		f.pass(time.Minute)
+		organization := uuid.New() // nobody waits for it
+		posting := func(kind string) queue.Posting {
+			p := f.posting(nil)
+			p.Organization, p.Type = organization, kind
+			return p
+		}
+		questions := func(kind string, organization uuid.UUID) int {
+			before := f.store.Calls(acquirertest.Ready)
+			f.shout(`{"p":"%s","n":1,"jobs":[{"o":"%s","l":%d,"c":1}]}`, uuid.New(), organization,
+				queue.Lane{Organization: organization, Type: kind}.Digest())
+			f.pass(2 * time.Second)
+			return f.store.Calls(acquirertest.Ready) - before
+		}
+		f.enqueue(a, posting("posted"))
+		f.slip(posting("found"))
+		if n := questions("found", organization); n != 1 {
+			t.Errorf("%d questions about a lane that is news, want 1", n)
+		}
+		for range 2 {
+			for _, kind := range []string{"posted", "found"} {
+				if n := questions(kind, organization); n != 0 {
+					t.Errorf("%d questions about the watched lane %q", n, kind)
+				}
+			}
+			// This one finds both again.
+			if n := questions("found", uuid.New()); n != 1 {
+				t.Errorf("%d questions about a lane of another organization, want 1", n)
+			}
+		}
+	})
+}
