@@ -67,7 +67,7 @@ type Acquirer struct {
 	domains  domains
 	given    *outcall.Calls                // those given up
 	shares   *fairshare.Limiter[uuid.UUID] // of organizations; nil: nobody is held back
-	judges   *workqueue.Queue[uuid.UUID]   // verdicts about leases in doubt; at most one for each lease
+	judges   *workqueue.Queue[court]       // verdicts about leases in doubt; at most one for each lease
 
 	// mu guards all that follows. One lock for all of it: that a job is with a waiter, in the book of leases or on its way
 	// back must change in one step.
@@ -102,7 +102,7 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		store: store, pubsub: pubsub, cfg: cfg, clock: cfg.Clock,
 		agenda: agenda.New(cfg.Clock), calls: workqueue.New[uuid.UUID](maxCalls - 1), trials: workqueue.New[uuid.UUID](1),
 		health: newHealth(), outgoing: newOutgoing(),
-		teller: newTeller(), judges: workqueue.New[uuid.UUID](maxJudges),
+		teller: newTeller(), judges: workqueue.New[court](maxJudgesOfOne),
 		member: newMembership(), waits: make(map[workerKey]int), held: make(map[workerKey]int),
 		hangUps: make(hangUps), looks: newLooks(), losses: newLosses(),
 		given: outcall.New(cfg.Clock, "stuck"),
@@ -170,7 +170,7 @@ func (a *Acquirer) startLoops(life, late context.Context) *sync.WaitGroup {
 		group.Go(func() { a.calls.Run(life, late) })
 	}
 	group.Go(func() { a.trials.Run(life, late) })
-	for range maxJudges {
+	for range maxJudges + maxJudgesOfOne*len(a.cfg.Lost) {
 		group.Go(func() { a.judges.Run(life, life) })
 	}
 	return &group

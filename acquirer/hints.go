@@ -46,7 +46,7 @@ func (a *Acquirer) askCanceled(lease queue.Lease) {
 		return
 	}
 	h.asking = true
-	ask := func() { a.judges.Add(uuid.Nil, a.lookCanceled) }
+	ask := func() { a.judges.Add(court{}, a.lookCanceled) }
 	if wait := hintPause - a.clock.Since(h.askedAt); !h.askedAt.IsZero() && wait > 0 {
 		a.agenda.After(wait, ask, "hint")
 		return

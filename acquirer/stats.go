@@ -31,7 +31,7 @@ type Stats struct {
 	// heartbeat and backup. They are left out.
 	Unreadable int
 	// Stuck is the number of calls of the store and of the host that were given up and have not returned. Of a kind of which 100
-	// are stuck none is made, nor is Config.Retry asked for an organization of which 25 are, or about a job of which 3 are.
+	// are stuck none is made, nor is Config.Retry or a [LostPolicy] asked for an organization of which 25 are, or about a job of which 3 are.
 	Stuck int
 	// Delayed counts, by organization, the calls that waited for its share; see [Config.Share]. An organization that is back within it,
 	// so far that it may use the store for a tenth of a second at once, begins anew at 0. One at 0 is left out; nil: there is no share.
