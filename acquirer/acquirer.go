@@ -86,6 +86,7 @@ type Acquirer struct {
 	// waits are those of remote workers, held the jobs in the book by worker.
 	waits, held map[workerKey]int
 	hangUps     hangUps
+	refused     refused
 }
 
 // New returns an acquirer over a store. The pubsub may be nil: then jobs posted by other processes are found
@@ -104,7 +105,7 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		health: newHealth(), outgoing: newOutgoing(),
 		teller: newTeller(), judges: workqueue.New[court](maxJudgesOfOne),
 		member: newMembership(), waits: make(map[workerKey]int), held: make(map[workerKey]int),
-		hangUps: make(hangUps), looks: newLooks(), losses: newLosses(),
+		hangUps: make(hangUps), refused: make(refused), looks: newLooks(), losses: newLosses(),
 		given: outcall.New(cfg.Clock, "stuck"),
 	}
 	a.carrier, _ = pubsub.(queue.Carrier)

@@ -146,6 +146,8 @@ func (a *Acquirer) claimed(ctx context.Context, r *dispatch.Round, process uuid.
 		a.mu.Unlock()
 		return
 	}
+	a.refused.started(answer.Jobs)
+	a.refused.add(answer.Refused, a.clock.Now())
 	a.claimedAtHint(r, len(answer.Jobs))
 	awards, rest, drained := a.dispatch.Finish(r, answer)
 	moved := a.deliver(awards, r.Cause())

@@ -220,7 +220,13 @@ func (a *Acquirer) listingFailed(organizations []uuid.UUID, err error, again fun
 }
 
 func (a *Acquirer) ready(ctx context.Context, q queue.ReadyQuery) (listing queue.Listing, err error) {
-	return ask(ctx, a, "ready", func(ctx context.Context) (queue.Listing, error) { return a.store.Ready(ctx, a.now(), q) })
+	listing, err = ask(ctx, a, "ready", func(ctx context.Context) (queue.Listing, error) { return a.store.Ready(ctx, a.now(), q) })
+	if len(listing.Refused) > 0 {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.refused.add(listing.Refused, a.clock.Now())
+	}
+	return listing, err
 }
 
 // past is how long it takes until an instant is over. The longest duration, which is all that can be said of the end of time,

@@ -216,6 +216,7 @@ func (a *Acquirer) heartbeatAnswered(answer queue.Fleet, begun time.Time) {
 	a.looks.forget(a.dispatch.Knows)
 	a.health.forget(a.dispatch.Knows, now)
 	a.hangUps.forget(now)
+	a.refused.forget(now)
 	a.match(now)
 }
 

@@ -30,6 +30,9 @@ type Stats struct {
 	// Unreadable is the number of processes and lanes of which the store holds what this version cannot read, as of the last
 	// heartbeat and backup. They are left out.
 	Unreadable int
+	// Refused is the number of jobs that the database lately refused to write, as a constraint or a trigger of the host has it do, when this
+	// process claimed them or had them turn ready: they wait, and keep no other waiting. Up to 1,000 are counted. See [Explanation].
+	Refused int
 	// Stuck is the number of calls of the store and of the host that were given up and have not returned. Of a kind of which 100
 	// are stuck none is made, nor is Config.Retry or a [LostPolicy] asked for an organization of which 25 are, or about a job of which 3 are.
 	Stuck int
@@ -47,7 +50,7 @@ func (a *Acquirer) Stats() Stats {
 		Processes: len(a.fleet.processes), Running: maps.Clone(a.fleet.running),
 		Oldest: a.oldestRuns(), Registered: a.member.state == running, Hearing: a.listening.well(),
 		Unreadable: a.fleet.unreadable + a.looks.unreadable,
-		Delayed:    a.shares.Delayed(),
+		Delayed:    a.shares.Delayed(), Refused: len(a.refused),
 	}
 	s.Failures, s.Failing = a.health.inARow()
 	s.Failures = max(s.Failures, a.member.failures)

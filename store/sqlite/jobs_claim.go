@@ -29,6 +29,7 @@ func (s *Store) Claim(ctx context.Context, c queue.Claim) (claimed queue.Claimed
 	if err != nil {
 		return queue.Claimed{}, unavailable(err, "claim jobs")
 	}
+	claimed.Refused = passed.jobs
 	return claimed, nil
 }
 
@@ -88,7 +89,7 @@ func (t *tx) start(c *queue.Claim, pick candidate, i int) (j queue.Job, ok bool,
 func (r *refusals) start(t *tx, c *queue.Claim, pick candidate, i int) (j queue.Job, ok bool, err error) {
 	ok, err = t.attempt(func() (ok bool, err error) {
 		if j, ok, err = t.start(c, pick, i); rejects(err) {
-			r.add(pick.id, err)
+			r.addJob(pick.id, err)
 		}
 		return ok, err
 	})

@@ -55,7 +55,8 @@ WHERE state = 1 AND ready_at <= ?1 AND (?2 IS NULL OR id = ?2)`
 
 // Ready implements [queue.Queue].
 func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (listing queue.Listing, err error) {
-	if err = s.wakeDelayed(ctx, now); err == nil {
+	refused, err := s.wakeDelayed(ctx, now)
+	if err == nil {
 		err = s.view(ctx, func(t *tx) error {
 			listing, err = t.listing(now, q)
 			return err
@@ -64,18 +65,19 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (l
 	if err != nil {
 		return queue.Listing{}, unavailable(err, "list ready lanes")
 	}
+	listing.Refused = refused.jobs
 	return listing, nil
 }
 
 // wakeDelayed turns the jobs ready whose time has come. Usually there is none, and nothing is written.
-func (s *Store) wakeDelayed(ctx context.Context, now time.Time) error {
+func (s *Store) wakeDelayed(ctx context.Context, now time.Time) (refused refusals, err error) {
 	if err := s.ready(ctx); err != nil {
-		return err
+		return refused, err
 	}
 	due, err := s.queryRow(ctx, `SELECT 1 FROM {jobs} INDEXED BY {jobs_delayed} WHERE state = 1 AND ready_at <= ? LIMIT 1`,
 		[]any{micros(now)}, new(int))
 	if err != nil || !due {
-		return err
+		return refused, err
 	}
 	var left []uuid.UUID
 	err = s.write(ctx, func(t *tx) error {
@@ -86,22 +88,22 @@ func (s *Store) wakeDelayed(ctx context.Context, now time.Time) error {
 		return err
 	})
 	if err == nil && len(left) == 0 || err != nil && !rejects(err) {
-		return err
+		return refused, err
 	}
 	return s.wakeApart(ctx, now)
 }
 
 // wakeApart does the same for each alone, and passes over those that the host keeps.
-func (s *Store) wakeApart(ctx context.Context, now time.Time) error {
+func (s *Store) wakeApart(ctx context.Context, now time.Time) (refused refusals, err error) {
 	var due []uuid.UUID
 	if err := s.view(ctx, func(t *tx) (err error) {
 		due, err = t.dueJobs(now)
 		return err
 	}); err != nil {
-		return err
+		return refused, err
 	}
-	refused := make([]error, len(due))
-	err := s.apart(ctx, len(due), func(t *tx, i int) error {
+	why := make([]error, len(due))
+	err = s.apart(ctx, len(due), func(t *tx, i int) error {
 		n, err := t.exec(turnReady, micros(now), blob(due[i]))
 		if err != nil || n > 0 {
 			return err
@@ -111,9 +113,14 @@ func (s *Store) wakeApart(ctx context.Context, now time.Time) error {
 			err = errNotWritten
 		}
 		return err
-	}, func(i int, why error) { refused[i] = why })
-	s.warn(ctx, "jobs cannot turn ready", "job", refusalsOf(due, refused))
-	return err
+	}, func(i int, refusal error) { why[i] = refusal })
+	for i, refusal := range why {
+		if refusal != nil {
+			refused.addJob(due[i], refusal)
+		}
+	}
+	s.warn(ctx, "jobs cannot turn ready", "job", refused)
+	return refused, err
 }
 
 // dueJobs are the jobs whose time has come and that are not ready.

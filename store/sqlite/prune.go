@@ -3,6 +3,10 @@ package sqlite
 import (
 	"context"
 	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // pruning deletes old rows, many in a transaction. Where one of them cannot go, because a table of the host refers to it, the whole
@@ -23,6 +27,19 @@ type pruning[K any] struct {
 type refusals struct {
 	n     int
 	first string
+	// jobs are those of them that a claim or a listing is to name.
+	jobs []queue.Refusal
+}
+
+// maxRefused bounds the jobs that one call names.
+const maxRefused = 1000
+
+// addJob adds a job. It is tried again by the next call.
+func (r *refusals) addJob(id uuid.UUID, why error) {
+	r.add(id, why)
+	if len(r.jobs) < maxRefused {
+		r.jobs = append(r.jobs, queue.Refusal{Job: id, Why: why.Error()})
+	}
 }
 
 func (r *refusals) add(row any, why error) {
