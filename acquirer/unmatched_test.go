@@ -1,6 +1,8 @@
 package acquirer_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +12,24 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
+
+// Of very many workers elsewhere that all cannot run a lane, some are looked at for the reason.
+func TestUnmatchedBesideManyWorkersElsewhere(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		both := []*acquirer.Acquirer{f.start(), f.start()}
+		for i := range 150 {
+			f.join(both[0], f.request(map[string]string{"x": fmt.Sprint(i), "y": "z"}))
+			f.join(both[1], f.request(map[string]string{"x": fmt.Sprint(i)}))
+		}
+		f.pass(time.Minute)
+		f.enqueue(both[0], f.posting(map[string]string{"gpu": "yes"}))
+		f.pass(time.Minute)
+		if events := f.happened(queue.EventUnmatched); len(events) != 1 || !strings.Contains(events[0].Reason, "lacks gpu=yes") {
+			t.Errorf("told: %+v", events)
+		}
+	})
+}
 
 // A message about a lane that nobody can run has the store asked if it is news, and not if the lane is watched already, whether this
 // process was posted to, has found it, or has found it for the second time.
