@@ -57,14 +57,16 @@ func (h *health) succeed(whose ...uuid.UUID) {
 	}
 }
 
-// noteListing takes in what came of a listing of organizations, and reports whether it failed for several.
+// noteListing takes in what came of a listing of organizations, none meaning all, and reports whether it failed for several.
 func (h *health) noteListing(ids []uuid.UUID, err error, now time.Time) (together bool) {
 	switch {
 	case err != nil && len(ids) < 2:
 		h.fail(whose(ids), now)
 		return false
+	case err == nil && len(ids) == 0:
+		h.succeed(uuid.Nil)
 	case err == nil:
-		h.succeed(append(ids[:len(ids):len(ids)], whose(ids))...)
+		h.succeed(ids...)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
