@@ -216,6 +216,55 @@ func TestBackupThatFailsForOneOfMany(t *testing.T) {
 	}
 }
 
+// Workers that come to wait while a look at their organization is under way cause one look more, and none beside it; where it fails, its
+// repetition is that one.
+func TestLooksThatTakeLong(t *testing.T) {
+	t.Parallel()
+	for name, fails := range map[string]bool{"answered": false, "failed": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				a, store := f.partly(func(c *acquirer.Config) { c.Backup = time.Hour })
+				f.pass(time.Minute)
+				var under, most, looks atomic.Int64
+				store.set(func(_ context.Context, organizations []uuid.UUID) error {
+					if !slices.Contains(organizations, f.org) {
+						return nil
+					}
+					looks.Add(1)
+					most.Store(max(most.Load(), under.Add(1)))
+					defer under.Add(-1)
+					time.Sleep(5 * time.Second) // in a bubble
+					if fails {
+						return acquirertest.ErrDown
+					}
+					return nil
+				})
+				for i := range 100 {
+					f.join(a, f.request(map[string]string{"x": fmt.Sprint(i)}))
+					f.pass(100 * time.Millisecond)
+				}
+				f.pass(5 * time.Second)
+				if n := most.Load(); n != 1 {
+					t.Errorf("%d looks were under way at once", n)
+				}
+				if n := looks.Load(); n < 2 || n > 4 {
+					t.Errorf("%d looks in 15 seconds, each of which takes 5", n)
+				}
+				store.set(nil)
+				f.pass(time.Minute)
+				p := f.posting(map[string]string{"x": "7"})
+				f.slip(p)
+				w := f.join(a, f.request(map[string]string{"x": "7"}))
+				f.pass(time.Second)
+				if job := f.stored(p.ID); job.State != queue.Running {
+					t.Errorf("over %v: what was posted since is %v", w.over(), job.State)
+				}
+			})
+		})
+	}
+}
+
 // A store that fails for all is left alone by all, and is used again soon after it is back.
 func TestStoreThatFailsForAll(t *testing.T) {
 	t.Parallel()

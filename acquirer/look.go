@@ -190,12 +190,11 @@ func (a *Acquirer) lookAt(ctx context.Context, ids []uuid.UUID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	defer a.endLook(ids)
-	if err != nil {
-		for _, id := range ids {
-			a.looks.of(id).planned = begun
-		}
-	}
 	if a.listingFailed(ids, err, again) {
+		for _, id := range ids { // its repetition is the next
+			org := a.looks.of(id)
+			org.planned, org.again = begun, false
+		}
 		return
 	}
 	eachPart(took, parts, func(id uuid.UUID, d time.Duration) { a.looks.of(id).took = d })
