@@ -474,6 +474,23 @@ func TestDelayedJobs(t *testing.T) {
 	})
 }
 
+// A job that turns ready before one that is planned for is looked for in time.
+func TestSoonerDelayedJob(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start(func(c *acquirer.Config) { c.Backup = 24 * time.Hour })
+		w := f.joinPlain(a)
+		f.settle()
+		for _, after := range []time.Duration{time.Hour, time.Minute} {
+			p := f.posting(nil)
+			p.NotBefore = time.Now().Add(after)
+			f.enqueue(a, p)
+		}
+		f.pass(time.Minute + 100*time.Millisecond)
+		f.mustGet(w, "posted for an earlier time than another")
+	})
+}
+
 // A graceful stop takes an idle process off the register, so that nobody counts on it.
 func TestGracefulLeave(t *testing.T) {
 	t.Parallel()

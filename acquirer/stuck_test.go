@@ -203,6 +203,45 @@ func TestPoliciesThatDoNotReturn(t *testing.T) {
 	}
 }
 
+// A policy that hangs for one job is asked about it three times, and about others of its organization as ever.
+func TestPolicyThatHangsForOneJob(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		release := make(chan struct{})
+		var hangs atomic.Pointer[uuid.UUID]
+		var asked atomic.Int64
+		a := f.make(f.bus, policy(func(_ context.Context, job acquirer.Job) (acquirer.Verdict, error) {
+			if job.ID == *hangs.Load() {
+				asked.Add(1)
+				<-release
+			}
+			return acquirer.Verdict{Outcome: queue.OutcomeFailed}, nil
+		}))
+		stop := f.runUntil(a)
+		first, second := f.hand(a), f.hand(a)
+		hangs.Store(&first.ID)
+		if err := a.Lost(f.ctx, "the rack is dark", first.Lease()); err != nil {
+			t.Fatal(err)
+		}
+		f.pass(time.Hour)
+		if n := asked.Load(); n != 3 {
+			t.Errorf("asked %d times, want 3", n)
+		}
+		if err := a.Lost(f.ctx, "the rack is dark", second.Lease()); err != nil {
+			t.Fatal(err)
+		}
+		f.pass(time.Second)
+		if job := f.stored(second.ID); job.State != queue.Failed {
+			t.Errorf("another job is %v", job.State)
+		}
+		if err := stop(); err == nil || !strings.Contains(err.Error(), `Config.Lost[""] for job `+first.ID.String()) {
+			t.Errorf("Run returned %v", err)
+		}
+		close(release)
+		f.pass(0)
+	})
+}
+
 // deafBus does not stop listening when it is told.
 type deafBus struct {
 	*acquirertest.Pubsub

@@ -68,12 +68,11 @@ func (q *Queue[K]) giveTurn(l *line[K]) {
 // late, so that what was begun can be finished when ctx ends. What is still queued then is left.
 func (q *Queue[K]) Run(ctx, late context.Context) {
 	for ctx.Err() == nil {
-		if q.next(late) {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-q.ready:
+		if !q.next(late) {
+			select {
+			case <-ctx.Done():
+			case <-q.ready:
+			}
 		}
 	}
 }
