@@ -55,6 +55,7 @@ type Acquirer struct {
 
 	// These have locks of their own.
 	beating  sync.WaitGroup
+	verdicts sync.WaitGroup // that could not be stored yet
 	agenda   *agenda.Agenda
 	calls    *workqueue.Queue[uuid.UUID] // claims and listings that wait, by organization; at most one for each domain and a few for each organization
 	trials   *workqueue.Queue[uuid.UUID] // those of organizations whose last call failed
@@ -153,6 +154,7 @@ func (a *Acquirer) Run(ctx context.Context) error {
 	a.close()
 	end()
 	group.Wait()
+	a.verdicts.Wait()
 	a.calls.Drain(late)
 	a.trials.Drain(late)
 	a.leave(late)

@@ -150,21 +150,34 @@ func (a *Acquirer) judge(d leases.Doubt) bool {
 	return true
 }
 
-// storeVerdict stores the end of a verdict, however long the store fails: nobody is asked twice because of it.
+// storeVerdict stores the end of a verdict, however long the store fails: nobody is asked twice because of it. Only the first attempt
+// keeps others waiting: a row that the database refuses to write may stay so for ever.
 func (a *Acquirer) storeVerdict(ctx context.Context, d leases.Doubt, end queue.End) {
-	for failures := 0; ; failures++ {
-		answer, err := a.ends.Do(ctx, end)
-		if err == nil && (answer.Err == nil || queue.IsAnswer(answer.Err)) {
-			a.verdictAnswered(d, answer)
-			return
-		}
-		err = errors.Join(err, answer.Err)
-		a.cfg.Logger.Warn("lost job not ended", "job_id", d.Job.ID, "job_kind", d.Job.Type, "error", err)
-		if !a.pause(ctx, growing(failures), "verdict") {
-			a.postpone(d, 0)
+	if !a.tryVerdict(ctx, d, end) {
+		a.verdicts.Go(func() { a.repeatVerdict(ctx, d, end) })
+	}
+}
+
+// repeatVerdict stores the end of a verdict that could not be stored, or gives it up when ctx ends.
+func (a *Acquirer) repeatVerdict(ctx context.Context, d leases.Doubt, end queue.End) {
+	for failures := 0; a.pause(ctx, growing(failures), "verdict"); failures++ {
+		if a.tryVerdict(ctx, d, end) {
 			return
 		}
 	}
+	a.postpone(d, 0)
+}
+
+// tryVerdict reports whether the store has answered.
+func (a *Acquirer) tryVerdict(ctx context.Context, d leases.Doubt, end queue.End) bool {
+	answer, err := a.ends.Do(ctx, end)
+	if err == nil && (answer.Err == nil || queue.IsAnswer(answer.Err)) {
+		a.verdictAnswered(d, answer)
+		return true
+	}
+	err = errors.Join(err, answer.Err)
+	a.cfg.Logger.Warn("lost job not ended", "job_id", d.Job.ID, "job_kind", d.Job.Type, "error", err)
+	return false
 }
 
 // verdictAnswered takes in the store's answer to a verdict. A refusal says that the lease is not as it was seen, and no

@@ -2,8 +2,14 @@ package acquirer_test
 
 import (
 	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
@@ -100,6 +106,89 @@ func TestEndAfterAStopDuringAVerdict(t *testing.T) {
 		defer cancel()
 		if _, err := a.End(ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
 			t.Errorf("its end: %v", err)
+		}
+	})
+}
+
+// endless is a store that refuses to write the ends of some jobs.
+type endless struct {
+	queue.Store
+
+	mu      sync.Mutex
+	refused map[uuid.UUID]bool
+}
+
+func (e *endless) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	answers := make([]queue.Ended, len(ends))
+	for i, end := range ends {
+		if e.refused[end.Lease.Job] {
+			answers[i].Err = errors.New("kept by the host")
+			continue
+		}
+		one, err := e.Store.End(ctx, now, []queue.End{end})
+		if err != nil {
+			return nil, err
+		}
+		answers[i] = one[0]
+	}
+	return answers, nil
+}
+
+// Verdicts that the database refuses to write keep no other from being written, however many they are. They are written when it lets them,
+// and no policy is asked twice.
+func TestVerdictsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		store := &endless{Store: f.store, refused: make(map[uuid.UUID]bool)}
+		var asked atomic.Int64
+		cfg := acquirer.Config{Events: f.event, Logger: slog.New(slog.DiscardHandler)}
+		policy(func(context.Context, acquirer.Job) (acquirer.Verdict, error) {
+			asked.Add(1)
+			return acquirer.Verdict{Outcome: queue.OutcomeFailed}, nil
+		})(&cfg)
+		a, err := acquirer.New(store, f.bus, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.runUntil(a)
+		lose := func(n int, refused bool) (lost []queue.Job) {
+			var leases []queue.Lease
+			for range n {
+				job := f.hand(a)
+				lost, leases = append(lost, job), append(leases, job.Lease())
+				store.mu.Lock()
+				store.refused[job.ID] = refused
+				store.mu.Unlock()
+			}
+			if err := a.Lost(f.ctx, "the rack is dark", leases...); err != nil {
+				t.Fatal(err)
+			}
+			return lost
+		}
+		judged := func(jobs []queue.Job) (n int) {
+			for _, job := range jobs {
+				if f.stored(job.ID).State == queue.Failed {
+					n++
+				}
+			}
+			return n
+		}
+		kept := lose(40, true)
+		f.pass(time.Minute)
+		others := lose(10, false)
+		f.pass(0)
+		if n := judged(others); n != len(others) || judged(kept) != 0 {
+			t.Errorf("%d of %d other verdicts are written at once", n, len(others))
+		}
+		f.pass(time.Minute)
+		store.mu.Lock()
+		clear(store.refused)
+		store.mu.Unlock()
+		f.pass(11 * time.Second)
+		if n := judged(kept); n != len(kept) || asked.Load() != 50 {
+			t.Errorf("%d of %d verdicts are written when they may be, of 50 policies %d were asked", n, len(kept), asked.Load())
 		}
 	})
 }
