@@ -63,7 +63,7 @@ func (h *health) noteListing(ids []uuid.UUID, err error, now time.Time) (togethe
 	case err != nil && len(ids) < 2:
 		h.fail(whose(ids), now)
 		return false
-	case err == nil && len(ids) == 0:
+	case len(ids) == 0:
 		h.succeed(uuid.Nil)
 	case err == nil:
 		h.succeed(ids...)
