@@ -76,11 +76,11 @@ func (a *Acquirer) see(ctx context.Context, d leases.Doubt) (leases.Doubt, bool)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.book.Find(d.Lease)
-	d, ok := a.book.See(d, job, a.member.process)
-	if !ok && a.book.Find(d.Lease) == nil {
+	seen, ok := a.book.See(d, job, a.member.process)
+	if !ok && a.book.Find(d.Lease) == nil { // else the worker came back meanwhile
 		a.left(queue.ErrLeaseLost, e)
 	}
-	return d, ok
+	return seen, ok
 }
 
 // findJob returns the zero job if there is none.

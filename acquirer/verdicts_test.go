@@ -110,6 +110,48 @@ func TestEndAfterAStopDuringAVerdict(t *testing.T) {
 	})
 }
 
+// A worker that reports while its job is looked up, because it was silent, has lost nothing.
+func TestWorkerComesBackWhileItsJobIsLookedUp(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start(policy(func(context.Context, acquirer.Job) (acquirer.Verdict, error) {
+			t.Error("a policy is asked")
+			return acquirer.Verdict{Outcome: queue.OutcomeFailed}, nil
+		}))
+		job := f.hand(a, silence(20*time.Second))
+		ctx, stop := a.Watch(f.ctx, job.Lease())
+		defer stop()
+		f.store.Once(acquirertest.Renew, acquirertest.Fault{Lost: true}) // nobody knows whether the job is as it was
+		if _, err := a.Renew(f.ctx, queue.Report{Handout: job.Handout()}); !errors.Is(err, acquirertest.ErrLost) {
+			t.Fatal(err)
+		}
+		answer := make(chan struct{})
+		f.store.Choose(func(v acquirertest.Verb) (fault acquirertest.Fault) {
+			if v == acquirertest.Jobs {
+				fault.After = func(context.Context) { <-answer }
+			}
+			return fault
+		})
+		before := f.store.Calls(acquirertest.Jobs)
+		f.pass(21 * time.Second)
+		if n := f.store.Calls(acquirertest.Jobs) - before; n != 1 {
+			t.Fatalf("looked up %d times", n)
+		}
+		if _, err := a.Renew(f.ctx, queue.Report{Handout: job.Handout()}); err != nil {
+			t.Fatal(err)
+		}
+		close(answer)
+		f.pass(0)
+		if ctx.Err() != nil || a.Stats().Holding != 1 {
+			t.Errorf("the worker is told %v; %d leases are held", context.Cause(ctx), a.Stats().Holding)
+		}
+		f.store.Choose(nil)
+		if _, err := a.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}); err != nil {
+			t.Errorf("its end: %v", err)
+		}
+	})
+}
+
 // endless is a store that refuses to write the ends of some jobs.
 type endless struct {
 	queue.Store
