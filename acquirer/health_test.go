@@ -29,6 +29,8 @@ func TestHealth(t *testing.T) {
 		all      time.Duration
 		failures int
 		apart    []uuid.UUID
+		// alone: listings of all fail alone.
+		alone bool
 	}{
 		"nothing": {},
 		"one fails": {
@@ -64,6 +66,11 @@ func TestHealth(t *testing.T) {
 		},
 		"a listing of several says nothing of one of all": {
 			steps: []step{listed(down), listed(down), listed(nil, a, b)}, waits: map[uuid.UUID]time.Duration{uuid.Nil: 2 * firstPause},
+			alone: true,
+		},
+		"listings of all fail as others do": {
+			steps: []step{listed(down), listed(down), fails(a)}, waits: map[uuid.UUID]time.Duration{uuid.Nil: 2 * firstPause, a: firstPause},
+			all: firstPause, failures: 3,
 		},
 		"a listing of all that is back": {steps: []step{listed(down), listed(nil)}, waits: map[uuid.UUID]time.Duration{uuid.Nil: 0}},
 	} {
@@ -73,7 +80,9 @@ func TestHealth(t *testing.T) {
 			for _, s := range test.steps {
 				now = now.Add(s.after)
 				if s.listing {
-					h.noteListing(s.whose, s.err, now)
+					if got := h.noteListing(s.whose, s.err, now); got != (s.err != nil && len(s.whose) > 1) {
+						t.Errorf("a listing of %d that ended with %v failed for several: %v", len(s.whose), s.err, got)
+					}
 				} else {
 					h.note(whose(s.whose), s.err, now)
 				}
@@ -89,8 +98,12 @@ func TestHealth(t *testing.T) {
 			if got := h.wait(uuid.New(), now); max(got, 0) != test.all {
 				t.Errorf("others wait %s, want %s", got, test.all)
 			}
-			if got, _ := h.inARow(); got != test.failures {
-				t.Errorf("%d failures in a row, want %d", got, test.failures)
+			got, failing := h.inARow()
+			if _, all := failing[uuid.Nil]; got != test.failures || all {
+				t.Errorf("%d failures in a row, want %d; %v", got, test.failures, failing)
+			}
+			if got := h.failsAlone(uuid.Nil); got != test.alone {
+				t.Errorf("listings of all fail alone: %v", got)
 			}
 			apart := make(map[uuid.UUID]bool)
 			for _, id := range test.apart {
@@ -118,7 +131,7 @@ func TestHealthForgets(t *testing.T) {
 	t.Parallel()
 	h, now := newHealth(), time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
 	here, gone, apart := uuid.New(), uuid.New(), uuid.New()
-	for _, id := range []uuid.UUID{here, gone, uuid.Nil} {
+	for _, id := range []uuid.UUID{gone, uuid.Nil} {
 		h.fail(id, now)
 	}
 	h.noteListing([]uuid.UUID{here, apart}, errors.New("down"), now)
@@ -126,10 +139,11 @@ func TestHealthForgets(t *testing.T) {
 	for _, c := range []struct {
 		after time.Duration
 		want  int
-	}{{2 * maxPause, 3}, {2*maxPause + 1, 1}} {
+	}{{2 * maxPause, 2}, {2*maxPause + 1, 0}} {
 		h.forget(known, now.Add(c.after))
-		if len(h.failing) != c.want || len(h.apart) != 1 {
-			t.Errorf("after %s: %d failing, %d apart", c.after, len(h.failing), len(h.apart))
+		_, listedAlone := h.split([]uuid.UUID{here})
+		if len(h.failing) != c.want || len(h.apart) != 1 || len(listedAlone) != 1 {
+			t.Errorf("after %s: %d failing, apart %v", c.after, len(h.failing), h.apart)
 		}
 	}
 }

@@ -474,6 +474,27 @@ func TestDelayedJobs(t *testing.T) {
 	})
 }
 
+// A posting of a job that runs already has nobody ask for it.
+func TestPostingOfARunningJob(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		w := f.joinPlain(a)
+		p := f.posting(nil)
+		f.enqueue(a, p)
+		f.mustGet(w, "posted for the first time")
+		f.joinPlain(a)
+		f.settle()
+		claims := f.store.Calls(acquirertest.Claim)
+		if jobs := f.enqueue(a, p); !jobs[0].Duplicate {
+			t.Errorf("%+v is no duplicate", jobs[0])
+		}
+		if n := f.store.Calls(acquirertest.Claim) - claims; n != 0 {
+			t.Errorf("%d claims", n)
+		}
+	})
+}
+
 // A job that turns ready before one that is planned for is looked for in time.
 func TestSoonerDelayedJob(t *testing.T) {
 	t.Parallel()

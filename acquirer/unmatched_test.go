@@ -17,13 +17,12 @@ import (
 func TestUnmatchedBesideManyWorkersElsewhere(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(f *fleet) {
-		both := []*acquirer.Acquirer{f.start(), f.start()}
-		for i := range 150 {
-			f.join(both[0], f.request(map[string]string{"x": fmt.Sprint(i), "y": "z"}))
-			f.join(both[1], f.request(map[string]string{"x": fmt.Sprint(i)}))
+		all := []*acquirer.Acquirer{f.start(), f.start(), f.start()} // whichever tells has less than a hundred itself
+		for i := range 180 {
+			f.join(all[i%3], f.request(map[string]string{"x": fmt.Sprint(i)}))
 		}
 		f.pass(time.Minute)
-		f.enqueue(both[0], f.posting(map[string]string{"gpu": "yes"}))
+		f.enqueue(all[0], f.posting(map[string]string{"gpu": "yes"}))
 		f.pass(time.Minute)
 		if events := f.happened(queue.EventUnmatched); len(events) != 1 || !strings.Contains(events[0].Reason, "lacks gpu=yes") {
 			t.Errorf("told: %+v", events)
