@@ -115,7 +115,7 @@ func (a *Acquirer) explainAble(x *Explanation) {
 		x.shortage = a.shortageOf(lane)
 	}
 	x.Limited = a.dispatch.Limited(lane)
-	x.Refused = a.refused.of(x.Job.ID, a.clock.Now())
+	x.Refused = a.refused.of(x.Job.ID)
 }
 
 // explainRunning says what is known of the process that has the job: for how long it has been silent.

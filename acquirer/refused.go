@@ -29,20 +29,17 @@ func (r refused) add(refusals []queue.Refusal, now time.Time) {
 		if _, known := r[refusal.Job]; !known && len(r) >= maxRefused {
 			continue
 		}
-		until := now.Add(refusedFor)
+		again := now
 		if refusal.Again.After(now) {
-			until = refusal.Again.Add(refusedFor)
+			again = refusal.Again
 		}
 		refusal.Why = queue.CleanText(refusal.Why, queue.MaxErrorText)
-		r[refusal.Job] = refusedJob{refusal, until}
+		r[refusal.Job] = refusedJob{refusal, again.Add(refusedFor)}
 	}
 }
 
 // started forgets jobs that were written after all.
 func (r refused) started(jobs []queue.Job) {
-	if len(r) == 0 {
-		return
-	}
 	for i := range jobs {
 		delete(r, jobs[i].ID)
 	}
@@ -57,8 +54,8 @@ func (r refused) forget(now time.Time) {
 }
 
 // of says why a job was refused, nil if it was not.
-func (r refused) of(job uuid.UUID, now time.Time) *queue.Refusal {
-	if known, ok := r[job]; ok && now.Before(known.until) {
+func (r refused) of(job uuid.UUID) *queue.Refusal {
+	if known, ok := r[job]; ok {
 		return &known.Refusal
 	}
 	return nil

@@ -16,18 +16,20 @@ import (
 // Of very many workers elsewhere that all cannot run a lane, some are looked at for the reason.
 func TestUnmatchedBesideManyWorkersElsewhere(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(f *fleet) {
-		all := []*acquirer.Acquirer{f.start(), f.start(), f.start()} // whichever tells has less than a hundred itself
-		for i := range 180 {
-			f.join(all[i%3], f.request(map[string]string{"x": fmt.Sprint(i)}))
-		}
-		f.pass(time.Minute)
-		f.enqueue(all[0], f.posting(map[string]string{"gpu": "yes"}))
-		f.pass(time.Minute)
-		if events := f.happened(queue.EventUnmatched); len(events) != 1 || !strings.Contains(events[0].Reason, "lacks gpu=yes") {
-			t.Errorf("told: %+v", events)
-		}
-	})
+	for _, workers := range []int{180, 360} { // whichever process tells has less than a hundred of them itself, and more
+		bubble(t, func(f *fleet) {
+			all := []*acquirer.Acquirer{f.start(), f.start(), f.start()}
+			for i := range workers {
+				f.join(all[i%3], f.request(map[string]string{"x": fmt.Sprint(i)}))
+			}
+			f.pass(time.Minute)
+			f.enqueue(all[0], f.posting(map[string]string{"gpu": "yes"}))
+			f.pass(time.Minute)
+			if events := f.happened(queue.EventUnmatched); len(events) != 1 || !strings.Contains(events[0].Reason, "lacks gpu=yes") {
+				t.Errorf("told: %+v", events)
+			}
+		})
+	}
 }
 
 // A message about a lane that nobody can run has the store asked if it is news, and not if the lane is watched already, whether this

@@ -1,9 +1,11 @@
 package acquirer_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -158,11 +160,13 @@ type endless struct {
 
 	mu      sync.Mutex
 	refused map[uuid.UUID]bool
+	calls   int
 }
 
 func (e *endless) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.calls++
 	answers := make([]queue.Ended, len(ends))
 	for i, end := range ends {
 		if e.refused[end.Lease.Job] {
@@ -185,7 +189,8 @@ func TestVerdictsThatAreRefused(t *testing.T) {
 	bubble(t, func(f *fleet) {
 		store := &endless{Store: f.store, refused: make(map[uuid.UUID]bool)}
 		var asked atomic.Int64
-		cfg := acquirer.Config{Events: f.event, Logger: slog.New(slog.DiscardHandler)}
+		var log bytes.Buffer
+		cfg := acquirer.Config{Events: f.event, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 		policy(func(context.Context, acquirer.Job) (acquirer.Verdict, error) {
 			asked.Add(1)
 			return acquirer.Verdict{Outcome: queue.OutcomeFailed}, nil
@@ -231,6 +236,14 @@ func TestVerdictsThatAreRefused(t *testing.T) {
 		f.pass(11 * time.Second)
 		if n := judged(kept); n != len(kept) || asked.Load() != 50 {
 			t.Errorf("%d of %d verdicts are written when they may be, of 50 policies %d were asked", n, len(kept), asked.Load())
+		}
+		calls := store.calls
+		f.pass(time.Minute)
+		if store.calls != calls {
+			t.Errorf("%d calls for verdicts that are written", store.calls-calls)
+		}
+		if !strings.Contains(log.String(), "kept by the host") {
+			t.Error("nobody says why verdicts are not written")
 		}
 	})
 }
