@@ -12,7 +12,6 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/agenda"
-	"github.com/dormouse-go/dormouse/internal/breaker"
 	"github.com/dormouse-go/dormouse/internal/dispatch"
 	"github.com/dormouse-go/dormouse/internal/fairshare"
 	"github.com/dormouse-go/dormouse/internal/leases"
@@ -55,8 +54,11 @@ type Acquirer struct {
 
 	// These have locks of their own.
 	beating  sync.WaitGroup
+	verdicts sync.WaitGroup // that could not be stored yet
 	agenda   *agenda.Agenda
-	calls    *workqueue.Queue // store calls that wait; at most one for each domain and a few for each organization
+	calls    *workqueue.Queue[uuid.UUID] // claims and listings that wait, by organization; at most one for each domain and a few for each organization
+	trials   *workqueue.Queue[uuid.UUID] // those of organizations whose last call failed
+	health   *health
 	slow     *slowJobs
 	ends     joined[queue.End, queue.Ended]
 	renewals joined[queue.Renewal, queue.Renewed]
@@ -66,7 +68,7 @@ type Acquirer struct {
 	domains  domains
 	given    *outcall.Calls                // those given up
 	shares   *fairshare.Limiter[uuid.UUID] // of organizations; nil: nobody is held back
-	judges   *workqueue.Queue              // verdicts about leases in doubt; at most one for each lease
+	judges   *workqueue.Queue[court]       // verdicts about leases in doubt; at most one for each lease
 
 	// mu guards all that follows. One lock for all of it: that a job is with a waiter, in the book of leases or on its way
 	// back must change in one step.
@@ -85,7 +87,7 @@ type Acquirer struct {
 	// waits are those of remote workers, held the jobs in the book by worker.
 	waits, held map[workerKey]int
 	hangUps     hangUps
-	breaker     breaker.Breaker
+	refused     refused
 }
 
 // New returns an acquirer over a store. The pubsub may be nil: then jobs posted by other processes are found
@@ -100,11 +102,12 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	}
 	a := &Acquirer{
 		store: store, pubsub: pubsub, cfg: cfg, clock: cfg.Clock,
-		agenda: agenda.New(cfg.Clock), calls: workqueue.New(), outgoing: newOutgoing(),
-		teller: newTeller(), judges: workqueue.New(),
+		agenda: agenda.New(cfg.Clock), calls: workqueue.New[uuid.UUID](maxCalls - 1), trials: workqueue.New[uuid.UUID](1),
+		health: newHealth(), outgoing: newOutgoing(),
+		teller: newTeller(), judges: workqueue.New[court](maxJudgesOfOne),
 		member: newMembership(), waits: make(map[workerKey]int), held: make(map[workerKey]int),
-		hangUps: make(hangUps), looks: newLooks(), losses: newLosses(),
-		breaker: breaker.Breaker{First: firstPause, Max: maxPause}, given: outcall.New(cfg.Clock, "stuck"),
+		hangUps: make(hangUps), refused: make(refused), looks: newLooks(), losses: newLosses(),
+		given: outcall.New(cfg.Clock, "stuck"),
 	}
 	a.carrier, _ = pubsub.(queue.Carrier)
 	a.book = leases.New(a.runLimit)
@@ -153,7 +156,9 @@ func (a *Acquirer) Run(ctx context.Context) error {
 	a.close()
 	end()
 	group.Wait()
+	a.verdicts.Wait()
 	a.calls.Drain(late)
+	a.trials.Drain(late)
 	a.leave(late)
 	a.tellAll()
 	return a.given.Leftovers("acquirer")
@@ -169,7 +174,8 @@ func (a *Acquirer) startLoops(life, late context.Context) *sync.WaitGroup {
 	for range maxCalls {
 		group.Go(func() { a.calls.Run(life, late) })
 	}
-	for range maxJudges {
+	group.Go(func() { a.trials.Run(life, late) })
+	for range maxJudges + maxJudgesOfOne*len(a.cfg.Lost) {
 		group.Go(func() { a.judges.Run(life, life) })
 	}
 	return &group

@@ -11,16 +11,27 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/dispatch"
+	"github.com/dormouse-go/dormouse/internal/workqueue"
 )
 
-// queueClaim is the dispatcher's hook. The caller holds the lock.
+// queueClaim is the dispatcher's hook.
 func (a *Acquirer) queueClaim(d *dispatch.Domain) {
-	a.calls.Add(func(ctx context.Context) { a.serve(ctx, d) })
+	a.queueCall(d.Organization, func(ctx context.Context) { a.serve(ctx, d) })
+}
+
+// queueCall queues a call of the store that concerns an organization, or with the nil id all. Where the last one failed, which may have
+// taken it long, it does not take the place of another's.
+func (a *Acquirer) queueCall(whose uuid.UUID, call workqueue.Work) {
+	if a.health.fails(whose) {
+		a.trials.Add(whose, call)
+		return
+	}
+	a.calls.Add(whose, call)
 }
 
 // serve makes one claim for a domain, after settling the one before if its answer was lost.
 func (a *Acquirer) serve(ctx context.Context, d *dispatch.Domain) {
-	if !a.admitClaim(d) {
+	if a.putOffClaim(d) {
 		return
 	}
 	if !a.settle(ctx, d) {
@@ -61,41 +72,38 @@ func (a *Acquirer) gather(d *dispatch.Domain) {
 	}
 }
 
-// admit reports whether a store call may go now. If the store has been failing it is put off, and before the
-// process is registered it is parked. Once the process is to end nothing goes any more.
-func (a *Acquirer) admit(again func()) bool { return a.admitUntil(draining, again) }
-
-// admitUntil is admit for calls that nothing but a state forbids.
-func (a *Acquirer) admitUntil(over runState, again func()) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.admits(over, again)
-}
-
-// admitClaim is admit for a claim of a domain. One that is put off is not what other processes leave a job to.
-func (a *Acquirer) admitClaim(d *dispatch.Domain) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	admitted := a.admits(draining, func() { a.queueClaim(d) })
-	if !admitted {
-		a.dispatch.PutOff(d)
-	}
-	return admitted
-}
-
-// admits is admitUntil for callers that hold the lock.
-func (a *Acquirer) admits(over runState, again func()) bool {
+// putOff reports that a call of the store may not go now: again queues it once the process is registered, or the pause after what has
+// failed is over. From the state named last on it is dropped. The caller holds the lock.
+func (a *Acquirer) putOff(whose uuid.UUID, again func(), last runState) bool {
 	switch state := a.member.state; {
 	case state == fresh || state == joining:
 		a.member.parked = append(a.member.parked, again)
-		return false
-	case state >= over:
-		return false
+		return true
+	case state >= last:
+		return true
 	}
-	if wait := a.breaker.Wait(a.clock.Now()); wait > 0 {
+	if wait := a.health.wait(whose, a.clock.Now()); wait > 0 {
 		a.agenda.After(wait, again, "breaker")
+		return true
+	}
+	return false
+}
+
+// putOffListing is putOff for a listing of organizations, none meaning all.
+func (a *Acquirer) putOffListing(organizations []uuid.UUID, again func(), last runState) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.putOff(whose(organizations), again, last)
+}
+
+// putOffClaim is putOff for a domain's claim. One that is put off is not what other processes leave a job to.
+func (a *Acquirer) putOffClaim(d *dispatch.Domain) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.putOff(d.Organization, func() { a.queueClaim(d) }, draining) {
 		return false
 	}
+	a.dispatch.PutOff(d)
 	return true
 }
 
@@ -131,13 +139,15 @@ func (a *Acquirer) boost(oldest, now time.Time) int16 {
 func (a *Acquirer) claimed(ctx context.Context, r *dispatch.Round, process uuid.UUID, answer queue.Claimed) {
 	a.mu.Lock()
 	a.book.Close(r.Token)
-	a.breaker.Succeed()
+	a.health.succeed(r.Domain().Organization)
 	if process != a.member.process { // declared lost meanwhile: these leases are nobody's, the jobs come back by themselves
 		a.dispatch.Void(r)
 		a.dispatch.Retry(r.Domain())
 		a.mu.Unlock()
 		return
 	}
+	a.refused.started(answer.Jobs)
+	a.refused.add(answer.Refused, a.clock.Now())
 	a.claimedAtHint(r, len(answer.Jobs))
 	awards, rest, drained := a.dispatch.Finish(r, answer)
 	moved := a.deliver(awards, r.Cause())
@@ -161,7 +171,7 @@ func (a *Acquirer) claimFailed(r *dispatch.Round, process uuid.UUID, err error) 
 		a.retryAfter(firstPause, d)
 		return
 	}
-	a.breaker.Fail(a.clock.Now())
+	a.health.fail(d.Organization, a.clock.Now())
 	a.dispatch.Fail(r)
 	pause := growing(d.Failures() - 1)
 	if a.member.state != ended {
@@ -195,14 +205,14 @@ func (a *Acquirer) settle(ctx context.Context, d *dispatch.Domain) bool {
 	if err != nil {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.breaker.Fail(a.clock.Now())
+		a.health.fail(d.Organization, a.clock.Now())
 		a.dispatch.SettleFailed(d)
 		a.retryAfter(growing(d.Failures()-1), d)
 		return false
 	}
 	a.mu.Lock()
 	a.book.CloseLate(r.Token, a.clock.Now())
-	a.breaker.Succeed()
+	// That the question was answered says nothing of claims: the organization's next one may fail all the same.
 	awards, rest := a.dispatch.Settle(r, jobs)
 	moved := a.deliver(awards, r.Cause())
 	doubts := a.returned(rest)

@@ -18,8 +18,9 @@ import (
 
 // What no host has a better value for. A test reaches them through its clock: each is asked for with the tag named here.
 const (
-	// maxCalls bounds the claims and listings in flight. A domain and a lane have at most one each in any case; more than
-	// a few at once wait for each other in the database, and each takes a connection of its pool.
+	// maxCalls bounds the claims and listings in flight, beside one of those organizations whose last one failed. A domain and a lane
+	// have at most one each in any case; more than a few at once wait for each other in the database, and each takes a connection of
+	// its pool. One organization has one less at most, so that what hangs leaves one to the others.
 	maxCalls = 4
 
 	// lookPause is the least time between two looks that workers cause by coming to wait; tag "look". A thousand workers

@@ -97,5 +97,5 @@ func (a *Acquirer) giveBack(d *dispatch.Domain, jobs []queue.Job) {
 		finish(context.Background())
 		return
 	}
-	a.calls.Add(finish)
+	a.calls.Add(d.Organization, finish)
 }

@@ -23,6 +23,9 @@ func TestEnqueueTx(t *testing.T) {
 	if !errors.Is(err, invalid.Err) {
 		t.Errorf("an invalid posting: %v", err)
 	}
+	if _, err = a.EnqueueTx(t.Context(), s, acquirer.Posting{Type: "workspace_build"}); !errors.Is(err, invalid.Err) {
+		t.Errorf("a type of the library's own: %v", err)
+	}
 	id := uuid.New()
 	jobs, err := a.EnqueueTx(t.Context(), s, acquirer.Posting{ID: id, Tenant: uuid.New(), Type: "x"})
 	if err != nil || len(jobs) != 1 || jobs[0].ID != id {

@@ -33,6 +33,8 @@ type Explanation struct {
 	Mismatch queue.Mismatch
 	// Limited: a limit kept jobs of its lane from being claimed when that was last tried in this process.
 	Limited bool
+	// Refused is why the database refused to write it when this process lately claimed it or had it turn ready; nil: it did not.
+	Refused *queue.Refusal
 	// Silent is for how long the process of a running job has not been heard from, if that is longer than a heartbeat should
 	// take, and TakenBackAt when the job is taken from it unless it is heard from by then.
 	Silent      time.Duration
@@ -113,6 +115,7 @@ func (a *Acquirer) explainAble(x *Explanation) {
 		x.shortage = a.shortageOf(lane)
 	}
 	x.Limited = a.dispatch.Limited(lane)
+	x.Refused = a.refused.of(x.Job.ID)
 }
 
 // explainRunning says what is known of the process that has the job: for how long it has been silent.
@@ -173,6 +176,8 @@ func (x Explanation) text(now time.Time, unable string) string {
 		return x.pauseText()
 	case waits(j) && j.ReadyAt.After(now):
 		return fmt.Sprintf("It may not start before %s.%s", stamp(j.ReadyAt), lastError(j))
+	case x.Refused != nil:
+		return x.refusedText()
 	case len(x.Able) == 0:
 		return fmt.Sprintf("No live worker can run it: %s.", unable)
 	}
@@ -211,6 +216,18 @@ func (x Explanation) pauseText() string {
 		text += fmt.Sprintf(": %q", p.Note)
 	}
 	return text + "." + lastError(x.Job)
+}
+
+func (x Explanation) refusedText() string {
+	text := "The database refuses to write it"
+	if x.Refused.Why != "" {
+		text += fmt.Sprintf(": %q", x.Refused.Why)
+	}
+	again := "with the next claim"
+	if !x.Refused.Again.IsZero() {
+		again = "at " + stamp(x.Refused.Again)
+	}
+	return text + ". It is tried again " + again + "." + lastError(x.Job)
 }
 
 func (x Explanation) queueText() string {

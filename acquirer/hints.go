@@ -46,8 +46,8 @@ func (a *Acquirer) askCanceled(lease queue.Lease) {
 		return
 	}
 	h.asking = true
-	ask := func() { a.judges.Add(a.lookCanceled) }
-	if wait := hintPause - a.clock.Since(h.askedAt); !h.askedAt.IsZero() && wait > 0 {
+	ask := func() { a.judges.Add(court{}, a.lookCanceled) }
+	if wait := hintPause - a.clock.Since(h.askedAt); wait > 0 {
 		a.agenda.After(wait, ask, "hint")
 		return
 	}
@@ -132,7 +132,7 @@ func (a *Acquirer) freedElsewhere(id uuid.UUID, now time.Time) {
 		return
 	}
 	org := a.looks.of(id)
-	if wait := hintPause - now.Sub(org.freedAt); !org.freedAt.IsZero() && wait > 0 {
+	if wait := hintPause - now.Sub(org.freedAt); wait > 0 {
 		if !org.freed {
 			org.freed = true
 			a.agenda.After(wait, func() {

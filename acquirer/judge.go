@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,17 +14,44 @@ import (
 	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
-// maxJudges bounds the [LostPolicy] calls at once. A policy that hangs holds up one of them, and nothing else: heartbeats
-// and the fence are not theirs.
-const maxJudges = 16
+// maxJudges bounds the [LostPolicy] calls at once: those of one policy about one organization, and how many more there are for others
+// where all policies hang for that. Heartbeats and the fence are not theirs.
+const (
+	maxJudgesOfOne = 16
+	maxJudges      = 3 * maxJudgesOfOne
+)
+
+// maxVerdict is how long a [LostPolicy] may take; tag "policy". It may ask an infrastructure that is busy, and is asked again; what hangs
+// has to be told from that some time.
+const maxVerdict = 5 * time.Minute
+
+// court is who judges a doubt: the calls of one policy about one organization do not take the places of others.
+type court struct {
+	organization uuid.UUID
+	policy       string // its name in [Config.Lost]
+}
+
+func (a *Acquirer) courtOf(job queue.Job) court {
+	c := court{organization: job.Organization}
+	if a.cfg.Lost[job.Type] != nil {
+		c.policy = job.Type
+	}
+	return c
+}
+
+// seekVerdict queues the decision about a lease in doubt.
+func (a *Acquirer) seekVerdict(d leases.Doubt) {
+	a.judges.Add(a.courtOf(d.Job), func(ctx context.Context) { a.decide(ctx, d) })
+}
 
 // decide seeks a verdict about a lease in doubt and stores it.
 func (a *Acquirer) decide(ctx context.Context, d leases.Doubt) {
 	if !d.Seen {
 		var ok bool
-		if d, ok = a.see(ctx, d); !ok {
-			return
+		if d, ok = a.see(ctx, d); ok {
+			a.seekVerdict(d) // now it is known whose it is
 		}
+		return
 	}
 	end, err := a.verdict(ctx, d)
 	if err != nil {
@@ -48,11 +76,11 @@ func (a *Acquirer) see(ctx context.Context, d leases.Doubt) (leases.Doubt, bool)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.book.Find(d.Lease)
-	d, ok := a.book.See(d, job, a.member.process)
-	if !ok && a.book.Find(d.Lease) == nil {
+	seen, ok := a.book.See(d, job, a.member.process)
+	if !ok && a.book.Find(d.Lease) == nil { // else the worker came back meanwhile
 		a.left(queue.ErrLeaseLost, e)
 	}
-	return d, ok
+	return seen, ok
 }
 
 // findJob returns the zero job if there is none.
@@ -69,7 +97,7 @@ func (a *Acquirer) verdict(ctx context.Context, d leases.Doubt) (queue.End, erro
 	if !d.Handed {
 		return releaseOf(d), nil
 	}
-	v, err := outcall.Do(ctx, a.given, "Config.Lost", func(ctx context.Context) (Verdict, error) { return a.askPolicy(ctx, d.Job) }, nil)
+	v, err := a.askPolicy(ctx, d.Job)
 	a.noteStuck(err)
 	if err != nil {
 		return queue.End{}, err
@@ -81,17 +109,28 @@ func releaseOf(d leases.Doubt) queue.End {
 	return queue.End{Handout: queue.Handout{Lease: d.Lease}, Outcome: queue.OutcomeReleased, Process: d.Job.Process}
 }
 
-// askPolicy asks the host; a policy that panics has made no decision.
-func (a *Acquirer) askPolicy(ctx context.Context, job queue.Job) (v Verdict, err error) {
+// askPolicy asks the host, in the time that it has.
+func (a *Acquirer) askPolicy(ctx context.Context, job queue.Job) (Verdict, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	guard := a.clock.AfterFunc(maxVerdict, func() { cancel(context.DeadlineExceeded) }, "policy")
+	defer guard.Stop()
+	policy := a.courtOf(job).policy
+	name := outcall.Name{
+		Kind: "Config.Lost[" + strconv.Quote(policy) + "]", Part: "organization " + job.Organization.String(),
+	}
+	name.One = name.Kind + " for job " + job.ID.String()
+	return outcall.DoOn(ctx, a.given, outcall.Apart, name,
+		func(ctx context.Context) (Verdict, error) { return callPolicy(ctx, a.cfg.Lost[policy], job) }, nil)
+}
+
+// callPolicy calls one; if it panics it has made no decision.
+func callPolicy(ctx context.Context, policy LostPolicy, job queue.Job) (v Verdict, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("policy panicked: %v", p)
 		}
 	}()
-	policy := a.cfg.Lost[job.Type]
-	if policy == nil {
-		policy = a.cfg.Lost[""]
-	}
 	if v, err = policy(ctx, job); err == nil {
 		err = v.validate()
 	}
@@ -111,21 +150,34 @@ func (a *Acquirer) judge(d leases.Doubt) bool {
 	return true
 }
 
-// storeVerdict stores the end of a verdict, however long the store fails: nobody is asked twice because of it.
+// storeVerdict stores the end of a verdict, however long the store fails: nobody is asked twice because of it. Only the first attempt
+// keeps others waiting: a row that the database refuses to write may stay so for ever.
 func (a *Acquirer) storeVerdict(ctx context.Context, d leases.Doubt, end queue.End) {
-	for failures := 0; ; failures++ {
-		answer, err := a.ends.Do(ctx, end)
-		if err == nil && (answer.Err == nil || queue.IsAnswer(answer.Err)) {
-			a.verdictAnswered(d, answer)
-			return
-		}
-		err = errors.Join(err, answer.Err)
-		a.cfg.Logger.Warn("lost job not ended", "job_id", d.Job.ID, "job_kind", d.Job.Type, "error", err)
-		if !a.pause(ctx, growing(failures), "verdict") {
-			a.postpone(d, 0)
+	if !a.tryVerdict(ctx, d, end) {
+		a.verdicts.Go(func() { a.repeatVerdict(ctx, d, end) })
+	}
+}
+
+// repeatVerdict stores the end of a verdict that could not be stored, or gives it up when ctx ends.
+func (a *Acquirer) repeatVerdict(ctx context.Context, d leases.Doubt, end queue.End) {
+	for failures := 0; a.pause(ctx, growing(failures), "verdict"); failures++ {
+		if a.tryVerdict(ctx, d, end) {
 			return
 		}
 	}
+	a.postpone(d, 0)
+}
+
+// tryVerdict reports whether the store has answered.
+func (a *Acquirer) tryVerdict(ctx context.Context, d leases.Doubt, end queue.End) bool {
+	answer, err := a.ends.Do(ctx, end)
+	if err == nil && (answer.Err == nil || queue.IsAnswer(answer.Err)) {
+		a.verdictAnswered(d, answer)
+		return true
+	}
+	err = errors.Join(err, answer.Err)
+	a.cfg.Logger.Warn("lost job not ended", "job_id", d.Job.ID, "job_kind", d.Job.Type, "error", err)
+	return false
 }
 
 // verdictAnswered takes in the store's answer to a verdict. A refusal says that the lease is not as it was seen, and no

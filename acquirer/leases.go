@@ -156,7 +156,7 @@ func (a *Acquirer) lookIntoBook(planned time.Time) {
 		a.timeout(e)
 	}
 	for _, d := range doubts {
-		a.judges.Add(func(ctx context.Context) { a.decide(ctx, d) })
+		a.seekVerdict(d)
 	}
 	a.watchBook()
 }

@@ -341,6 +341,49 @@ func TestCancelWithoutMessage(t *testing.T) {
 	})
 }
 
+// One of which nobody else has heard arrives with the answer to a report.
+func TestCancelIsHeardByAReport(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		job := f.hand(a)
+		ctx, stop := a.Watch(f.ctx, job.Lease())
+		defer stop()
+		if _, err := f.inner.Cancel(f.ctx, queue.Cancellation{Now: time.Now(), IDs: []uuid.UUID{job.ID}}); err != nil {
+			t.Fatal(err)
+		}
+		if canceled, err := a.Renew(f.ctx, queue.Report{Handout: job.Handout()}); !canceled || err != nil {
+			t.Errorf("canceled %v, %v", canceled, err)
+		}
+		if !errors.Is(context.Cause(ctx), queue.ErrJobCanceled) {
+			t.Errorf("after the report: %v", context.Cause(ctx))
+		}
+	})
+}
+
+// A worker that has been silent, and whose job somebody else has ended meanwhile, has lost it; what a policy says counts for nothing.
+func TestSilentWorkerOfAJobThatIsOver(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start(policy(acquirer.FailLost()))
+		job := f.hand(a, silence(20*time.Second))
+		ctx, stop := a.Watch(f.ctx, job.Lease())
+		defer stop()
+		f.pass(11 * time.Second) // the heartbeats agree
+		ended, err := f.inner.End(f.ctx, time.Now(), []queue.End{{Handout: job.Handout(), Outcome: queue.OutcomeSucceeded}})
+		if err != nil || ended[0].Err != nil {
+			t.Fatal(err, ended)
+		}
+		f.pass(10 * time.Second)
+		if !errors.Is(context.Cause(ctx), queue.ErrLeaseLost) || a.Stats().Holding != 0 {
+			t.Errorf("after its silence: %v, %d leases are held", context.Cause(ctx), a.Stats().Holding)
+		}
+		if job := f.stored(job.ID); job.State != queue.Succeeded {
+			t.Errorf("the job is %v: %s", job.State, job.Error)
+		}
+	})
+}
+
 // A result survives a store that fails for a while, and an answer that was lost.
 func TestEndIsRepeated(t *testing.T) {
 	t.Parallel()
@@ -417,13 +460,55 @@ func TestDelayedJobs(t *testing.T) {
 		}
 		p := f.posting(nil)
 		p.NotBefore = time.Now().Add(time.Minute)
-		f.enqueue(a, p)
-		w = f.joinPlain(b)
-		begun = time.Now()
+		w, begun = f.joinPlain(b), time.Now()
+		claims := f.store.Calls(acquirertest.Claim)
+		f.enqueue(b, p)
+		f.pass(20 * time.Second)
+		if n := f.store.Calls(acquirertest.Claim) - claims; n != 0 {
+			t.Errorf("%d claims for a job that is not ready", n)
+		}
 		<-w.done
 		if took := time.Since(begun); took < time.Minute || took > time.Minute+100*time.Millisecond {
 			t.Errorf("handed out after %s, want a minute", took)
 		}
+	})
+}
+
+// A posting of a job that runs already has nobody ask for it.
+func TestPostingOfARunningJob(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		w := f.joinPlain(a)
+		p := f.posting(nil)
+		f.enqueue(a, p)
+		f.mustGet(w, "posted for the first time")
+		f.joinPlain(a)
+		f.settle()
+		claims := f.store.Calls(acquirertest.Claim)
+		if jobs := f.enqueue(a, p); !jobs[0].Duplicate {
+			t.Errorf("%+v is no duplicate", jobs[0])
+		}
+		if n := f.store.Calls(acquirertest.Claim) - claims; n != 0 {
+			t.Errorf("%d claims", n)
+		}
+	})
+}
+
+// A job that turns ready before one that is planned for is looked for in time.
+func TestSoonerDelayedJob(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start(func(c *acquirer.Config) { c.Backup = 24 * time.Hour })
+		w := f.joinPlain(a)
+		f.settle()
+		for _, after := range []time.Duration{time.Hour, time.Minute} {
+			p := f.posting(nil)
+			p.NotBefore = time.Now().Add(after)
+			f.enqueue(a, p)
+		}
+		f.pass(time.Minute + 100*time.Millisecond)
+		f.mustGet(w, "posted for an earlier time than another")
 	})
 }
 
@@ -444,6 +529,24 @@ func TestGracefulLeave(t *testing.T) {
 		}
 		if lost := f.happened(queue.EventProcessLost); len(lost) != 0 {
 			t.Errorf("a graceful stop was reported as a loss: %+v", lost)
+		}
+	})
+}
+
+// A process that never was registered has nothing to take off the register, and so does not enter it at its end.
+func TestStopWithoutStore(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+			return acquirertest.Fault{Down: v == acquirertest.Heartbeat}
+		})
+		_, stop := f.startStoppable()
+		f.pass(time.Minute)
+		f.store.Choose(nil)
+		beats := f.store.Calls(acquirertest.Heartbeat)
+		stop()
+		if reaps, beats := f.store.Calls(acquirertest.Reap), f.store.Calls(acquirertest.Heartbeat)-beats; reaps+beats != 0 {
+			t.Errorf("%d calls to leave and %d heartbeats", reaps, beats)
 		}
 	})
 }

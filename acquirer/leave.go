@@ -61,23 +61,18 @@ func (a *Acquirer) unregisterProcess(ctx context.Context, process uuid.UUID, hea
 	}
 }
 
-// beatLate takes the process off the register again when a heartbeat that was given up is stored after the process has left, or under
-// a name that it has given up: there is no next one. What holds jobs keeps its lease, so that they have stopped before others begin them.
+// beatLate takes the process off the register again when a heartbeat that was given up is stored after the process has left: there is no
+// next one. What holds jobs keeps its lease, so that they have stopped before others begin them. So does a name that was given up before:
+// whoever declares that lost has to tell people, and after the stop we do not.
 func (a *Acquirer) beatLate(process uuid.UUID, fleet queue.Fleet, err error) {
 	a.mu.Lock()
 	left := a.member.state == ended && a.member.process == process && a.book.Len(process) == 0
-	former := a.stopped(process, a.clock.Now())
 	a.mu.Unlock()
-	if err != nil || !left && !former {
+	if err != nil || !left {
 		return
 	}
-	record := recordOf(process, fleet)
-	reaped, err := a.reap(context.Background(), process, record.Heartbeats, 1)
-	switch {
-	case err != nil:
+	if _, err := a.reap(context.Background(), process, recordOf(process, fleet).Heartbeats, 1); err != nil {
 		a.cfg.Logger.Warn("process not taken off the register", "process", process, "error", err)
-	case reaped.Lost && former: // whoever finds it lost from now on does not say so again
-		a.emitProcessLost(record)
 	}
 }
 

@@ -158,7 +158,7 @@ func (a *Acquirer) receiveJobs(n laneNote, s dispatch.Source, now time.Time) {
 	case a.dispatch.Knows(n.Organization):
 		a.lookAtHint(n.Organization) // the store says what it is
 		return
-	case a.reports() && !a.unmatched.knows(n.Organization, n.Lane):
+	case a.reports() && !a.unmatched.knows(laneName{n.Organization, n.Lane}):
 		a.earlyBackup()
 		return
 	default:

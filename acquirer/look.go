@@ -46,6 +46,8 @@ type orgLooks struct {
 	hintedAt time.Time
 	// barren counts the claims in a row that messages have caused and that got nothing.
 	barren int
+	// looking: a look is under way. again: one is to follow, for what was asked meanwhile.
+	looking, again bool
 }
 
 func newLooks() looks { return looks{orgs: make(map[uuid.UUID]*orgLooks)} }
@@ -118,27 +120,61 @@ func (a *Acquirer) untilLook(id uuid.UUID, last time.Time, pause time.Duration) 
 
 func (a *Acquirer) queueLook(ids ...uuid.UUID) {
 	if a.looks.queue.add(ids...) {
-		a.calls.Add(a.look)
+		a.calls.Add(uuid.Nil, a.look)
 	}
 }
 
-// look asks which lanes hold something, of the organizations that wait for it.
+// look looks at the organizations that wait for it: at all of them together, but for those of which a listing has failed.
 func (a *Acquirer) look(ctx context.Context) {
 	ids, more := a.looks.queue.take()
 	if more {
-		a.calls.Add(a.look)
+		a.calls.Add(uuid.Nil, a.look)
 	}
-	again := func() { a.queueLook(ids...) }
-	if len(ids) == 0 || !a.admit(again) {
-		return
+	together, alone := a.health.split(ids)
+	for _, id := range alone {
+		a.queueCall(id, func(ctx context.Context) { a.lookAt(ctx, []uuid.UUID{id}) })
 	}
-	a.mu.Lock()
+	a.lookAt(ctx, together)
+}
+
+// beginLook leaves out the organizations at which a look is under way: one that takes long shall not be joined by more.
+func (a *Acquirer) beginLook(ids []uuid.UUID) (begun []uuid.UUID) {
 	for _, id := range ids {
 		org := a.looks.of(id)
-		org.planned, org.lookedAt = time.Time{}, time.Time{}
+		if org.looking {
+			org.again = true
+			continue
+		}
+		org.looking, org.planned, org.lookedAt = true, time.Time{}, time.Time{}
 		if a.dispatch.Knows(id) {
 			org.lookedAt = a.clock.Now()
 		}
+		begun = append(begun, id)
+	}
+	return begun
+}
+
+// endLook is to follow.
+func (a *Acquirer) endLook(ids []uuid.UUID) {
+	for _, id := range ids {
+		org := a.looks.of(id)
+		if org.looking = false; org.again {
+			org.again = false
+			a.queueLook(id)
+		}
+	}
+}
+
+// lookAt asks which lanes of organizations hold something.
+func (a *Acquirer) lookAt(ctx context.Context, ids []uuid.UUID) {
+	again := func() { a.queueLook(ids...) }
+	if len(ids) == 0 || a.putOffListing(ids, again, draining) {
+		return
+	}
+	a.mu.Lock()
+	if ids = a.beginLook(ids); len(ids) == 0 {
+		a.mu.Unlock()
+		return
 	}
 	mark, countTo := a.dispatch.Mark(), 1
 	if a.reports() {
@@ -153,9 +189,11 @@ func (a *Acquirer) look(ctx context.Context) {
 	a.spendOn(took, parts)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.note(err, again) {
-		for _, id := range ids {
-			a.looks.of(id).planned = begun
+	defer a.endLook(ids)
+	if a.listingFailed(ids, err, again) {
+		for _, id := range ids { // its repetition is the next
+			org := a.looks.of(id)
+			org.planned, org.again = begun, false
 		}
 		return
 	}
@@ -165,18 +203,29 @@ func (a *Acquirer) look(ctx context.Context) {
 	a.dueAt(listing.Next, ids...)
 }
 
-// note counts a listing for the breaker; one that failed is repeated after the pause. The caller holds the lock.
-func (a *Acquirer) note(err error, again func()) (failed bool) {
+// listingFailed reports whether a listing of organizations, none meaning all, failed. It is repeated then: after a pause, or if it was of
+// several at once, for each of them alone. The caller holds the lock.
+func (a *Acquirer) listingFailed(organizations []uuid.UUID, err error, again func()) bool {
 	now := a.clock.Now()
-	a.breaker.Note(err, now)
-	if err != nil {
-		a.agenda.After(a.breaker.Wait(now), again, "breaker")
+	switch together := a.health.noteListing(organizations, err, now); {
+	case err == nil:
+		return false
+	case together:
+		again()
+	default:
+		a.agenda.After(a.health.wait(whose(organizations), now), again, "breaker")
 	}
-	return err != nil
+	return true
 }
 
 func (a *Acquirer) ready(ctx context.Context, q queue.ReadyQuery) (listing queue.Listing, err error) {
-	return ask(ctx, a, "ready", func(ctx context.Context) (queue.Listing, error) { return a.store.Ready(ctx, a.now(), q) })
+	listing, err = ask(ctx, a, "ready", func(ctx context.Context) (queue.Listing, error) { return a.store.Ready(ctx, a.now(), q) })
+	if len(listing.Refused) > 0 {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.refused.add(listing.Refused, a.clock.Now())
+	}
+	return listing, err
 }
 
 // past is how long it takes until an instant is over. The longest duration, which is all that can be said of the end of time,
@@ -219,19 +268,25 @@ func (a *Acquirer) dueAt(at time.Time, ids ...uuid.UUID) {
 
 // queueReady lets the store turn ready what is due in some organizations, nil for all, and announces what is ready there.
 func (a *Acquirer) queueReady(organizations []uuid.UUID) {
-	a.calls.Add(func(ctx context.Context) { a.turnReady(ctx, organizations) })
+	together, alone := a.health.split(organizations)
+	for _, id := range alone {
+		a.queueCall(id, func(ctx context.Context) { a.turnReady(ctx, []uuid.UUID{id}) })
+	}
+	if len(together) > 0 || len(organizations) == 0 {
+		a.queueCall(whose(together), func(ctx context.Context) { a.turnReady(ctx, together) })
+	}
 }
 
 func (a *Acquirer) turnReady(ctx context.Context, organizations []uuid.UUID) {
 	again := func() { a.queueReady(organizations) }
-	if !a.admitUntil(ended, again) { // while it drains, who else knows when they are due
+	if a.putOffListing(organizations, again, ended) { // while it drains, who else knows when they are due
 		return
 	}
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: dueCount})
 	inParts(a, listing.Lanes, organizationOf, func(l queue.ReadyLane) { a.dispatch.PostLocal(l.Lane, l.From, l.Count) })
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.note(err, again) {
+	if a.listingFailed(organizations, err, again) {
 		return
 	}
 	a.dueAt(listing.Next, organizations...)
@@ -254,7 +309,7 @@ func (a *Acquirer) backupIn(d time.Duration, tag string) {
 		current := plan == a.looks.backup
 		a.mu.Unlock()
 		if current {
-			a.calls.Add(a.backup)
+			a.queueCall(uuid.Nil, a.backup)
 		}
 	}, tag)
 }
@@ -262,7 +317,7 @@ func (a *Acquirer) backupIn(d time.Duration, tag string) {
 // backup finds what nobody announced. It ignores the lower bounds, lists what waits without a worker for
 // whoever reports that, and plans the next one.
 func (a *Acquirer) backup(ctx context.Context) {
-	if !a.admit(func() { a.calls.Add(a.backup) }) {
+	if a.putOffListing(nil, func() { a.queueCall(uuid.Nil, a.backup) }, draining) {
 		return
 	}
 	a.mu.Lock()
@@ -280,10 +335,13 @@ func (a *Acquirer) backup(ctx context.Context) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()
-	a.breaker.Note(err, now)
+	a.health.note(uuid.Nil, err, now)
 	if err != nil {
 		a.cfg.Logger.Warn("backup failed", "error", err)
-		a.backupIn(max(a.breaker.Wait(now), firstPause), "breaker")
+		a.backupIn(max(a.health.wait(uuid.Nil, now), firstPause), "breaker")
+		if a.health.failsAlone(uuid.Nil) { // it may be because of some: those for which somebody waits here are looked at, each for itself
+			a.queueLook(a.dispatch.Organizations()...)
+		}
 		return
 	}
 	a.dispatch.Emptied(organizations, mark)

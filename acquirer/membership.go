@@ -214,7 +214,9 @@ func (a *Acquirer) heartbeatAnswered(answer queue.Fleet, begun time.Time) {
 	a.losses.compareHolding(own.Holding, a.book.Len(a.member.process))
 	a.dispatch.Forget(now.Add(-min(a.cfg.Lease, quietFor)))
 	a.looks.forget(a.dispatch.Knows)
+	a.health.forget(a.dispatch.Knows, now)
 	a.hangUps.forget(now)
+	a.refused.forget(now)
 	a.match(now)
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/dispatch"
 )
 
 // A message that takes several is the same message in pieces: every part arrives, once.
@@ -52,6 +53,42 @@ func TestMessageSplit(t *testing.T) {
 	whole.Process, whole.Seq, whole.Ping = m.Process, m.Seq, pings == 1
 	if !reflect.DeepEqual(whole, m) {
 		t.Error("the pieces are not the whole")
+	}
+}
+
+// What cannot be said of a lane is no message.
+func TestMessagesThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for text, ok := range map[string]bool{
+		`{"jobs":[{"l":1,"c":0}]}`: true, `{"jobs":[{"l":1,"c":1048576}]}`: true, `{"jobs":[{"l":1,"c":1048577}]}`: false,
+		`{"jobs":[{"l":1,"c":-1}]}`: false, `{"jobs":[{"l":1,"f":-1}]}`: false, `{"jobs":[{"l":1},{"l":1,"c":-1}]}`: false, `{`: false,
+	} {
+		if m, err := parseMessage(text); (err == nil) != ok {
+			t.Errorf("%s: %+v, %v", text, m, err)
+		}
+	}
+}
+
+// Each kind of news ends the quiet by itself and beside others.
+func TestOutgoingIsQuiet(t *testing.T) {
+	t.Parallel()
+	news := []func(o *outgoing){
+		func(o *outgoing) { o.jobs(queue.Lane{}, 1, 1) },
+		func(o *outgoing) { o.taken(queue.Lane{}, dispatch.Source{}) },
+		func(o *outgoing) { o.freed(uuid.New()) },
+		func(o *outgoing) { o.canceled(queue.Lease{}) },
+		func(o *outgoing) { o.ping() },
+	}
+	for set := range 1 << len(news) {
+		o := newOutgoing()
+		for i, tell := range news {
+			if set>>i&1 == 1 {
+				tell(o)
+			}
+		}
+		if got := o.quiet(); got != (set == 0) {
+			t.Errorf("%05b: quiet %v", set, got)
+		}
 	}
 }
 

@@ -27,6 +27,9 @@ func TestMetrics(t *testing.T) {
 		p.Type = "scan"
 		f.enqueue(a, p)
 		f.mustGet(w, "of a type without a label")
+		if _, err := a.EnqueueTx(f.ctx, f.inner, p, f.posting(nil)); err != nil { // the first is there
+			t.Fatal(err)
+		}
 		problems, err := testutil.GatherAndLint(registry)
 		if err != nil || len(problems) > 0 {
 			t.Errorf("lint: %v, %v", problems, err)
@@ -36,16 +39,25 @@ func TestMetrics(t *testing.T) {
 # TYPE dormouse_jobs_acquired_total counter
 dormouse_jobs_acquired_total{instance="acquirer",kind="build",wake="handoff"} 1
 dormouse_jobs_acquired_total{instance="acquirer",kind="other",wake="handoff"} 1
+# HELP dormouse_jobs_enqueued_total Jobs enqueued through this process.
+# TYPE dormouse_jobs_enqueued_total counter
+dormouse_jobs_enqueued_total{instance="acquirer",kind="build"} 2
+dormouse_jobs_enqueued_total{instance="acquirer",kind="other"} 1
 # HELP dormouse_jobs_finished_total Jobs that reached a final state.
 # TYPE dormouse_jobs_finished_total counter
 dormouse_jobs_finished_total{instance="acquirer",kind="build",result="ok"} 1
+# HELP dormouse_job_claims_total Claims, by whether they found as many jobs as workers waited.
+# TYPE dormouse_job_claims_total counter
+dormouse_job_claims_total{instance="acquirer",result="empty"} 0
+dormouse_job_claims_total{instance="acquirer",result="full"} 2
+dormouse_job_claims_total{instance="acquirer",result="part"} 0
 # HELP dormouse_worker_slots Slots of this process's workers.
 # TYPE dormouse_worker_slots gauge
 dormouse_worker_slots{instance="acquirer",state="busy"} 1
 dormouse_worker_slots{instance="acquirer",state="idle"} 0
 `
 		if err := testutil.GatherAndCompare(registry, strings.NewReader(want),
-			"dormouse_jobs_acquired_total", "dormouse_jobs_finished_total", "dormouse_worker_slots"); err != nil {
+			"dormouse_jobs_acquired_total", "dormouse_jobs_enqueued_total", "dormouse_job_claims_total", "dormouse_jobs_finished_total", "dormouse_worker_slots"); err != nil {
 			t.Error(err)
 		}
 		if _, err := acquirer.New(f.store, f.bus, acquirer.Config{Registerer: registry}); err == nil {
@@ -122,5 +134,15 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 	if _, err := acquirer.New(nil, nil, acquirer.Config{}); err == nil {
 		t.Error("an acquirer without a store")
+	}
+	if _, err := acquirer.New(noStore{}, nil, acquirer.Config{Grace: -1, Retention: -1, MaxLog: -1, Share: -1}); err != nil {
+		t.Errorf("what may be negative: %v", err)
+	}
+	for field, cfg := range map[string]acquirer.Config{
+		"Config.Grace": {Grace: math.MaxInt64}, "Config.Retention": {Retention: math.MaxInt64}, "Config.MaxLog": {MaxLog: math.MaxInt64},
+	} {
+		if _, err := acquirer.New(noStore{}, nil, cfg); err == nil || !strings.HasPrefix(err.Error(), field+" ") {
+			t.Errorf("%s beyond all bounds: %v", field, err)
+		}
 	}
 }

@@ -155,6 +155,16 @@ func TestReleasesOfARemoteWorker(t *testing.T) {
 		if job.Attempt < 4 {
 			t.Errorf("attempt %d after 14 releases, of which 10 are free", job.Attempt)
 		}
+		for until, want := range map[time.Duration]time.Duration{-time.Hour: 0, time.Minute: time.Minute} {
+			at := time.Now()
+			got, err := r.End(f.ctx, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeRequeued, ReadyAt: at.Add(until)})
+			if d := got.ReadyAt.Sub(at); err != nil || d < want-time.Microsecond || d > want {
+				t.Errorf("put off by %s for one of %s, %v", d, until, err)
+			}
+			if job, err = r.AcquireJob(f.ctx, queue.Request{Types: []string{"build"}}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		got, err := r.End(f.ctx, queue.End{
 			Handout: job.Handout(), Outcome: queue.OutcomeRequeued, ReadyAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
 		})

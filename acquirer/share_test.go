@@ -64,6 +64,35 @@ func TestShareOfAnOrganization(t *testing.T) {
 	}
 }
 
+// Whoever does not wait for its share any longer hears so, and nothing is done.
+func TestShareThatIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, err := acquirer.New(slowly{f.inner}, nil, acquirer.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		life, stop := context.WithCancel(f.ctx)
+		defer f.pass(time.Second)
+		defer stop()
+		go f.accompany(life, a)
+		for range 50 {
+			if _, err := a.Enqueue(f.ctx, queue.Posting{Organization: f.org, Type: "build"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(f.ctx, time.Millisecond)
+		defer cancel()
+		id := uuid.New()
+		if _, err := a.Enqueue(ctx, queue.Posting{ID: id, Organization: f.org, Type: "build"}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		if jobs, err := f.inner.Jobs(f.ctx, queue.Filter{IDs: []uuid.UUID{id}}); err != nil || len(jobs) != 0 {
+			t.Errorf("%d jobs are posted, %v", len(jobs), err)
+		}
+	})
+}
+
 // stepping is a store whose answers to questions about jobs, and to ends, take their time.
 type stepping struct {
 	queue.Store

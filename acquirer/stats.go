@@ -23,13 +23,18 @@ type Stats struct {
 	Oldest map[string]time.Duration
 	// Registered: the store knows this process. Hearing: announcements of other processes come through.
 	Registered, Hearing bool
-	// Failures is the number of store errors in a row, of claims and listings or of heartbeats, whichever is more.
+	// Failures is the number of store errors in a row, of claims and listings or of heartbeats, whichever is more, and Failing that of
+	// each organization whose last claim or listing failed; nil: of none.
 	Failures int
+	Failing  map[uuid.UUID]int
 	// Unreadable is the number of processes and lanes of which the store holds what this version cannot read, as of the last
 	// heartbeat and backup. They are left out.
 	Unreadable int
+	// Refused is the number of jobs that the database lately refused to write, as a constraint or a trigger of the host has it do, when this
+	// process claimed them or had them turn ready: they wait, and keep no other waiting. Up to 1,000 are counted. See [Explanation].
+	Refused int
 	// Stuck is the number of calls of the store and of the host that were given up and have not returned. Of a kind of which 100
-	// are stuck none is made, nor is Config.Retry asked for an organization of which 25 are, or about a job of which 3 are.
+	// are stuck none is made, nor is Config.Retry or a [LostPolicy] asked for an organization of which 25 are, or about a job of which 3 are.
 	Stuck int
 	// Delayed counts, by organization, the calls that waited for its share; see [Config.Share]. An organization that is back within it,
 	// so far that it may use the store for a tenth of a second at once, begins anew at 0. One at 0 is left out; nil: there is no share.
@@ -45,9 +50,10 @@ func (a *Acquirer) Stats() Stats {
 		Processes: len(a.fleet.processes), Running: maps.Clone(a.fleet.running),
 		Oldest: a.oldestRuns(), Registered: a.member.state == running, Hearing: a.listening.well(),
 		Unreadable: a.fleet.unreadable + a.looks.unreadable,
-		Failures:   max(a.breaker.Failures(), a.member.failures),
-		Delayed:    a.shares.Delayed(),
+		Delayed:    a.shares.Delayed(), Refused: len(a.refused),
 	}
+	s.Failures, s.Failing = a.health.inARow()
+	s.Failures = max(s.Failures, a.member.failures)
 	_, s.Stuck = a.given.All()
 	for _, d := range a.dispatch.Domains() {
 		s.Domains++

@@ -115,6 +115,133 @@ func TestHostThatDoesNotReturn(t *testing.T) {
 	})
 }
 
+// Policies that hang for jobs of one organization hold up no verdict about others' jobs, nor one of another policy, however many they are;
+// and they are asked no more once a bound of them hangs.
+func TestPoliciesThatDoNotReturn(t *testing.T) {
+	t.Parallel()
+	for name, heeds := range map[string]bool{"and ignore their contexts": false, "until their contexts end": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				release := make(chan struct{})
+				var asked atomic.Int64
+				hangs := f.org
+				a := f.make(f.bus, func(c *acquirer.Config) {
+					c.Lost = map[string]acquirer.LostPolicy{
+						"": func(ctx context.Context, job acquirer.Job) (acquirer.Verdict, error) {
+							if job.Organization != hangs {
+								return acquirer.Verdict{Outcome: queue.OutcomeFailed}, nil
+							}
+							asked.Add(1)
+							var over <-chan struct{}
+							if heeds {
+								over = ctx.Done()
+							}
+							select {
+							case <-release:
+							case <-over:
+								return acquirer.Verdict{}, ctx.Err()
+							}
+							return acquirer.Verdict{Outcome: queue.OutcomeFailed}, nil
+						},
+						"scan": acquirer.FailLost(),
+					}
+				})
+				stop := f.runUntil(a)
+				lose := func(n int, kind string) (leases []queue.Lease) {
+					for range n {
+						w := f.join(a, f.request(nil, kind))
+						p := f.posting(nil)
+						p.Type = kind
+						f.enqueue(a, p)
+						leases = append(leases, f.mustGet(w, "to be lost").Lease())
+					}
+					if err := a.Lost(f.ctx, "the rack is dark", leases...); err != nil {
+						t.Fatal(err)
+					}
+					f.pass(0)
+					return leases
+				}
+				judged := func(leases []queue.Lease) (n int) {
+					for _, l := range leases {
+						if f.stored(l.Job).State.Final() {
+							n++
+						}
+					}
+					return n
+				}
+				hanging := lose(60, "build")
+				others := func(when string) {
+					if n := judged(lose(20, "scan")); n != 20 {
+						t.Errorf("%s: %d of 20 verdicts of another policy", when, n)
+					}
+					f.org = uuid.New()
+					defer func() { f.org = hangs }()
+					if n := judged(lose(20, "build")); n != 20 {
+						t.Errorf("%s: %d of 20 verdicts about another organization", when, n)
+					}
+				}
+				others("at once")
+				f.pass(time.Hour)
+				others("an hour later")
+				switch stuck, n := a.Stats().Stuck, asked.Load(); {
+				case heeds && (stuck != 0 || n < 120):
+					t.Errorf("%d calls are stuck of %d", stuck, n)
+				case !heeds && (stuck < 25 || stuck > 25+15 || n != int64(stuck)): // when the bound is reached others are under way
+					t.Errorf("%d calls are stuck of %d, want 25 or few more", stuck, n)
+				}
+				close(release)
+				f.pass(time.Minute)
+				if n := judged(hanging); n != len(hanging) {
+					t.Errorf("%d of %d verdicts once the policies return", n, len(hanging))
+				}
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A policy that hangs for one job is asked about it three times, and about others of its organization as ever.
+func TestPolicyThatHangsForOneJob(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		release := make(chan struct{})
+		var hangs atomic.Pointer[uuid.UUID]
+		var asked atomic.Int64
+		a := f.make(f.bus, policy(func(_ context.Context, job acquirer.Job) (acquirer.Verdict, error) {
+			if job.ID == *hangs.Load() {
+				asked.Add(1)
+				<-release
+			}
+			return acquirer.Verdict{Outcome: queue.OutcomeFailed}, nil
+		}))
+		stop := f.runUntil(a)
+		first, second := f.hand(a), f.hand(a)
+		hangs.Store(&first.ID)
+		if err := a.Lost(f.ctx, "the rack is dark", first.Lease()); err != nil {
+			t.Fatal(err)
+		}
+		f.pass(time.Hour)
+		if n := asked.Load(); n != 3 {
+			t.Errorf("asked %d times, want 3", n)
+		}
+		if err := a.Lost(f.ctx, "the rack is dark", second.Lease()); err != nil {
+			t.Fatal(err)
+		}
+		f.pass(time.Second)
+		if job := f.stored(second.ID); job.State != queue.Failed {
+			t.Errorf("another job is %v", job.State)
+		}
+		if err := stop(); err == nil || !strings.Contains(err.Error(), `Config.Lost[""] for job `+first.ID.String()) {
+			t.Errorf("Run returned %v", err)
+		}
+		close(release)
+		f.pass(0)
+	})
+}
+
 // deafBus does not stop listening when it is told.
 type deafBus struct {
 	*acquirertest.Pubsub

@@ -17,6 +17,8 @@ import (
 // other processes. Guarded by Acquirer.mu.
 type unmatched struct {
 	lanes map[queue.Lane]*watchedLane
+	// names are the same lanes, as messages call them: each message asks, and anybody may send them.
+	names map[laneName]struct{}
 	// since is when this process began to report. It says nothing in its first heartbeat: after a start of the
 	// whole fleet, workers come later than jobs.
 	since time.Time
@@ -25,6 +27,14 @@ type unmatched struct {
 	// toldAt is when people were last told of an organization.
 	toldAt map[uuid.UUID]time.Time
 }
+
+// laneName is what messages call a lane.
+type laneName struct {
+	organization uuid.UUID
+	digest       uint64
+}
+
+func nameOf(l queue.Lane) laneName { return laneName{l.Organization, l.Digest()} }
 
 type toldOf struct {
 	kind         queue.EventKind
@@ -68,8 +78,6 @@ func (a *Acquirer) tellUnmatched(now time.Time) {
 
 type watchedLane struct {
 	jobs int
-	// digest is what messages call it.
-	digest uint64
 	// since is since when nobody could run it; zero while somebody can.
 	since    time.Time
 	reported bool
@@ -81,23 +89,24 @@ type watchedLane struct {
 func (u *unmatched) lane(l queue.Lane) *watchedLane {
 	w, ok := u.lanes[l]
 	if !ok {
-		if u.lanes == nil {
-			u.lanes = make(map[queue.Lane]*watchedLane)
-		}
-		w = &watchedLane{digest: l.Digest()}
-		u.lanes[l] = w
+		w = &watchedLane{}
+		u.watch(l, w)
 	}
 	return w
 }
 
-// knows reports whether a lane of this digest is watched.
-func (u *unmatched) knows(organization uuid.UUID, digest uint64) bool {
-	for l, w := range u.lanes {
-		if w.digest == digest && l.Organization == organization {
-			return true
-		}
+func (u *unmatched) watch(l queue.Lane, w *watchedLane) {
+	if u.lanes == nil {
+		u.lanes, u.names = make(map[queue.Lane]*watchedLane), make(map[laneName]struct{})
 	}
-	return false
+	u.lanes[l] = w
+	u.names[nameOf(l)] = struct{}{}
+}
+
+// knows reports whether a lane of this name is watched.
+func (u *unmatched) knows(name laneName) bool {
+	_, ok := u.names[name]
+	return ok
 }
 
 // jobs is the number of jobs that nobody can run.
@@ -123,10 +132,10 @@ func (u *unmatched) longerThan(d time.Duration, now time.Time) (lanes []queue.La
 // observe takes in a listing of all lanes. The caller holds the lock.
 func (a *Acquirer) observe(lanes []queue.ReadyLane) {
 	before := a.unmatched.lanes
-	a.unmatched.lanes = make(map[queue.Lane]*watchedLane, len(lanes))
+	a.unmatched.lanes, a.unmatched.names = nil, nil
 	for _, l := range lanes {
 		if known, ok := before[l.Lane]; ok {
-			a.unmatched.lanes[l.Lane] = known
+			a.unmatched.watch(l.Lane, known)
 		}
 		a.unmatched.lane(l.Lane).jobs = l.Count
 	}

@@ -61,11 +61,15 @@ func (v View) Attempts(ctx context.Context, id uuid.UUID) ([]queue.Attempt, erro
 }
 
 // Explain is [Acquirer.Explain] for the job's own tenant: of workers it says how many there are and which of the job's own tags
-// they lack, and names none of them, their tags or their processes. Able, Nearest and Mismatch stay empty.
+// they lack, and names none of them, their tags or their processes. Able, Nearest and Mismatch stay empty, and so does why the database
+// refuses to write it.
 func (v View) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
 	x, err := shared(ctx, v.a, &v.organization, "explain", func() (Explanation, error) { return v.a.explain(ctx, id, &v.organization) })
 	if err != nil {
 		return Explanation{}, err
+	}
+	if x.Refused != nil {
+		x.Refused = &queue.Refusal{Job: x.Refused.Job, Again: x.Refused.Again}
 	}
 	x.Text = x.text(v.a.clock.Now(), x.shortage.String())
 	x.Able, x.Nearest, x.Mismatch = nil, nil, queue.Mismatch{}

@@ -43,7 +43,7 @@ type Queue interface {
 
 	// Ready lists the lanes that hold ready jobs, in no particular order. Jobs whose ReadyAt has come turn
 	// ready first, in the same call, and stand at the number claimed last if their own is below it; Next says when the next
-	// one will. A job that the database refuses to write keeps no other from turning ready. Lanes that are paused are left out (see [Pause]), and
+	// one will. A job that the database refuses to write keeps no other from turning ready, and is named in the listing. Lanes that are paused are left out (see [Pause]), and
 	// Next is not after the end of a pause that concerns an organization asked for. Its cost must grow with the number of
 	// such lanes, not with the number of jobs: in SQL a skip through the ready index. It must not grow with the delayed jobs
 	// of organizations that are not asked for.
@@ -64,8 +64,8 @@ type Queue interface {
 	// it to skip dead index entries, or ignore it.
 	//
 	// Fewer jobs than workers means that the probed lanes held no other claimable job, but for such passed
-	// over, and for jobs that the database refuses to start, as a constraint or a trigger of the host has it do: they stay where they are, and
-	// stand in front of no other. [ErrProcessLost] if the process is not registered or was declared lost.
+	// over, and for jobs that the database refuses to start, as a constraint or a trigger of the host has it do: they stay where they are,
+	// stand in front of no other, and are named in the answer. [ErrProcessLost] if the process is not registered or was declared lost.
 	//
 	// In SQL: one statement, one index probe for each lane, merged and limited, locked with skip locked. With limits the cost
 	// may grow with the number of tenants that wait in the lanes, but not with the number of their jobs.
@@ -90,6 +90,18 @@ type Listing struct {
 	Next time.Time
 	// Unreadable is the number of ready lanes that were left out because their tags cannot be read: a later version's.
 	Unreadable int
+	// Refused are jobs that were to turn ready and were refused.
+	Refused []Refusal
+}
+
+// Refusal is a job that the database refused to write, as a constraint or a trigger of the host has it do. A call may leave out those
+// that it has not tried, because they were refused before, and some where there are many.
+type Refusal struct {
+	Job uuid.UUID
+	// Why is what the database said, for people.
+	Why string
+	// Again is when it is tried again at the earliest; zero: by the next such call.
+	Again time.Time
 }
 
 // ReadyLane says how many ready jobs a lane holds.
@@ -132,6 +144,8 @@ type Claimed struct {
 	Jobs []Job
 	// Limited: at least one ready job was passed over because of a limit.
 	Limited bool
+	// Refused are jobs that were to start and were refused.
+	Refused []Refusal
 }
 
 // Leases holds the verbs of a job's life after the claim.

@@ -34,8 +34,15 @@ func (b *Breaker) Succeed() { b.failures = 0 }
 
 // Fail notes a call that failed.
 func (b *Breaker) Fail(now time.Time) {
-	b.until = now.Add(backoff.Doubled(b.First, b.failures, b.Max))
 	b.failures++
+	b.Hold(now)
+}
+
+// Hold begins the pause anew, as long as it was, if there is one: for a failure that says no more than those before it.
+func (b *Breaker) Hold(now time.Time) {
+	if b.failures > 0 {
+		b.until = now.Add(backoff.Doubled(b.First, b.failures-1, b.Max))
+	}
 }
 
 // Note is [Breaker.Succeed] if err is nil, else [Breaker.Fail].

@@ -27,7 +27,12 @@ func TestPausesDoubleAndOneSuccessEndsThem(t *testing.T) {
 	if w := b.Wait(now.Add(time.Minute)); w > 0 {
 		t.Errorf("after the pause: wait %s", w)
 	}
+	b.Hold(now.Add(time.Minute))
+	if w := b.Wait(now.Add(time.Minute)); w != time.Second || b.Failures() != 7 {
+		t.Errorf("held: wait %s, %d failures", w, b.Failures())
+	}
 	b.Note(nil, now)
+	b.Hold(now)
 	if w := b.Wait(now); w != 0 || b.Failures() != 0 {
 		t.Errorf("after a success: wait %s, %d failures", w, b.Failures())
 	}

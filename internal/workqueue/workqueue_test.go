@@ -3,6 +3,7 @@ package workqueue_test
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,7 +14,7 @@ import (
 func TestWorkGoesInOrderAndInParallel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q := workqueue.New()
+		q := workqueue.New[int](3)
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
 		for range 3 {
@@ -23,7 +24,7 @@ func TestWorkGoesInOrderAndInParallel(t *testing.T) {
 		var begun []int
 		goOn := make(chan struct{})
 		for i := range 10 {
-			q.Add(func(context.Context) {
+			q.Add(0, func(context.Context) {
 				mu.Lock()
 				begun = append(begun, i)
 				mu.Unlock()
@@ -49,7 +50,7 @@ func TestWorkGoesInOrderAndInParallel(t *testing.T) {
 func TestNobodySleepsWhileThereIsWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q := workqueue.New()
+		q := workqueue.New[int](3)
 		ctx, cancel := context.WithCancel(t.Context())
 		var group sync.WaitGroup
 		for range 2 {
@@ -57,8 +58,8 @@ func TestNobodySleepsWhileThereIsWork(t *testing.T) {
 		}
 		synctest.Wait() // both sleep
 		hang, done := make(chan struct{}), false
-		q.Add(func(context.Context) { <-hang })
-		q.Add(func(context.Context) { done = true })
+		q.Add(0, func(context.Context) { <-hang })
+		q.Add(0, func(context.Context) { done = true })
 		synctest.Wait()
 		if !done {
 			t.Error("the second piece of work waits for the first")
@@ -72,7 +73,7 @@ func TestNobodySleepsWhileThereIsWork(t *testing.T) {
 func TestTheEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		q := workqueue.New()
+		q := workqueue.New[int](3)
 		ctx, cancel := context.WithCancel(t.Context())
 		type key struct{}
 		late := context.WithValue(t.Context(), key{}, "late")
@@ -81,9 +82,9 @@ func TestTheEnd(t *testing.T) {
 		goOn := make(chan struct{})
 		var got []any
 		note := func(ctx context.Context) { got = append(got, ctx.Value(key{}), ctx.Err()) }
-		q.Add(func(ctx context.Context) { <-goOn; note(ctx) })
+		q.Add(0, func(ctx context.Context) { <-goOn; note(ctx) })
 		synctest.Wait()
-		q.Add(func(ctx context.Context) { q.Add(note) })
+		q.Add(0, func(ctx context.Context) { q.Add(0, note) })
 		cancel()
 		close(goOn)
 		group.Wait()
@@ -95,5 +96,49 @@ func TestTheEnd(t *testing.T) {
 		if want := []any{"drain", nil}; !slices.Equal(got, want) {
 			t.Errorf("draining ran %v, want %v", got, want)
 		}
+	})
+}
+
+// Lines take turns, and what hangs in one keeps no more goroutines than it may have from the others.
+func TestLinesTakeTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := workqueue.New[string](2)
+		ctx, cancel := context.WithCancel(t.Context())
+		hang := make(chan struct{})
+		var order []string
+		for i, line := range []string{"a", "a", "a", "a", "b", "b", "c"} {
+			q.Add(line, func(context.Context) {
+				order = append(order, line+strconv.Itoa(i))
+				if line == "a" {
+					<-hang
+				}
+			})
+		}
+		var group sync.WaitGroup
+		run := func() {
+			group.Go(func() { q.Run(ctx, t.Context()) })
+			synctest.Wait()
+		}
+		for range 3 { // one after the other, so that the order is one
+			run()
+		}
+		if want := []string{"a0", "b4", "c6", "a1", "b5"}; !slices.Equal(order, want) {
+			t.Errorf("%v have begun beside what hangs, want %v", order, want)
+		}
+		q.Add("d", func(context.Context) { order = append(order, "d") })
+		synctest.Wait()
+		if order[len(order)-1] != "d" {
+			t.Error("what comes later waits for what hangs")
+		}
+		for range 4 { // one after the other, again
+			hang <- struct{}{}
+			synctest.Wait()
+		}
+		if want := []string{"a0", "b4", "c6", "a1", "b5", "d", "a2", "a3"}; !slices.Equal(order, want) {
+			t.Errorf("in the end %v have begun, want %v", order, want)
+		}
+		cancel()
+		group.Wait()
 	})
 }

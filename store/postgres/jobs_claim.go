@@ -190,7 +190,7 @@ func (s *Store) claim(ctx context.Context, c queue.Claim, p []probe) (queue.Clai
 		jobs, more, err := s.claimOnce(ctx, c, p, len(claimed.Jobs), slack)
 		if refusesRow(err) {
 			rest, err := s.claimApart(ctx, behind(c, len(claimed.Jobs)), p)
-			claimed.Jobs = append(claimed.Jobs, rest.Jobs...)
+			claimed.Jobs, claimed.Refused = append(claimed.Jobs, rest.Jobs...), rest.Refused
 			return claimed, err
 		}
 		if err != nil {

@@ -185,9 +185,11 @@ const (
 
 // Ready implements [queue.Queue].
 func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (listing queue.Listing, err error) {
-	if err := s.turnReady(ctx, now); err != nil {
+	refused, err := s.turnReady(ctx, now)
+	if err != nil {
 		return queue.Listing{}, fmt.Errorf("turn jobs ready: %w", err)
 	}
+	listing.Refused = refused.jobs
 	read, err := s.standings(ctx, now, q)
 	if err == nil {
 		listing.Lanes, listing.Unreadable, err = s.fillLanes(ctx, read)
@@ -201,8 +203,7 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (l
 }
 
 // turnReady makes jobs ready whose time has come, page by page.
-func (s *Store) turnReady(ctx context.Context, now time.Time) (err error) {
-	var refused refusals
+func (s *Store) turnReady(ctx context.Context, now time.Time) (refused refusals, err error) {
 	passed := s.passed.At(now, nil)
 	for n := readyPage; err == nil && n == readyPage; {
 		if n, err = s.turnPage(ctx, now, passed); refusesRow(err) {
@@ -210,7 +211,7 @@ func (s *Store) turnReady(ctx context.Context, now time.Time) (err error) {
 		}
 	}
 	s.warn(ctx, "jobs cannot turn ready", "job", refused)
-	return err
+	return refused, err
 }
 
 // turnPage makes some jobs ready, and says how many.
@@ -254,7 +255,7 @@ func (s *Store) turnApart(ctx context.Context, now time.Time, passed []key, refu
 				_, err := tx.Exec(ctx, s.sql(turnSomeReadySQL), keys(ids[from:to]))
 				return err
 			}, func(i int, why error) {
-				found.add(ids[i], why)
+				found.addJob(ids[i], why, now)
 				over = append(over, key(ids[i]))
 				s.passed.Add(now, ids[i], organizations[i])
 			})

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -19,6 +20,16 @@ import (
 type refusals struct {
 	n     int
 	first string
+	// jobs are those of them that a claim or a listing is to name.
+	jobs []queue.Refusal
+}
+
+// addJob adds a job that is passed over from now on.
+func (r *refusals) addJob(id uuid.UUID, why error, now time.Time) {
+	r.add(id, why)
+	if len(r.jobs) < refusal.Max {
+		r.jobs = append(r.jobs, queue.Refusal{Job: id, Why: why.Error(), Again: now.Add(refusal.PassOverFor)})
+	}
 }
 
 func (r *refusals) add(row any, why error) {
@@ -103,7 +114,7 @@ func (s *Store) claimApart(ctx context.Context, c queue.Claim, p []probe) (claim
 	if err != nil {
 		return queue.Claimed{}, err
 	}
-	return queue.Claimed{Jobs: a.jobs, Limited: a.chooser.limited}, s.fillTags(ctx, a.jobs, a.tagSets)
+	return queue.Claimed{Jobs: a.jobs, Limited: a.chooser.limited, Refused: a.refused.jobs}, s.fillTags(ctx, a.jobs, a.tagSets)
 }
 
 // apartClaim is what such a claim has come to.
@@ -154,7 +165,7 @@ func (a *apartClaim) start(ctx context.Context, tx pgx.Tx, chosen []contender) e
 	}, func(i int, why error) {
 		k := chosen[i]
 		a.chooser.room.Add(k.lane(), k.tenant, -1)
-		a.refused.add(k.id, why)
+		a.refused.addJob(k.id, why, a.claim.Now)
 		a.Store.passed.Add(a.claim.Now, key(k.id), *organizationOf(a.claim))
 	})
 }

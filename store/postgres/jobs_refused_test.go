@@ -53,6 +53,8 @@ type refusedJobs struct {
 	process uuid.UUID
 	jobs    []queue.Job
 	now     time.Time
+	// named are those that the last claim or listing names as refused.
+	named []queue.Refusal
 }
 
 func newRefusedJobs(t *testing.T, pool *pgxpool.Pool) *refusedJobs {
@@ -97,6 +99,7 @@ func (k *refusedJobs) claim(workers int, limits queue.Limits) []queue.Job {
 	}
 	claimed, err := k.s.Claim(soon(k.t), c)
 	must(k.t, err)
+	k.named = claimed.Refused
 	for i := range claimed.Jobs {
 		j := &claimed.Jobs[i]
 		if j.Worker != c.Workers[i] || j.State != queue.Running {
@@ -206,8 +209,9 @@ var jobVerbs = map[string]struct {
 	"turning ready": {
 		on: "UPDATE", prepare: func(k *refusedJobs) { k.post(epoch.Add(time.Second), "build", "build", "build", "build") },
 		do: func(k *refusedJobs) ([]uuid.UUID, error) {
-			_, err := k.s.Ready(soon(k.t), k.now.Add(time.Second), queue.ReadyQuery{})
+			listing, err := k.s.Ready(soon(k.t), k.now.Add(time.Second), queue.ReadyQuery{})
 			must(k.t, err)
+			k.named = listing.Refused
 			return k.is("ready"), nil
 		},
 	},
@@ -295,6 +299,10 @@ func TestJobsBesideOneThatTheHostKeeps(t *testing.T) {
 				if !sameIDs(done, want) {
 					t.Errorf("done: %v, want %v", done, want)
 				}
+				if names := strings.HasPrefix(what, "claim") || what == "turning ready"; names != (len(k.named) == 1) ||
+					names && (k.named[0].Job != kept || k.named[0].Why == "" || k.named[0].Again.Before(k.now.Add(time.Minute))) {
+					t.Errorf("named: %+v", k.named)
+				}
 				if (verb.whole || refused == nil) && !strings.Contains(said, kept.String()) {
 					t.Errorf("job %s is not named: %s", kept, said)
 				}
@@ -303,6 +311,9 @@ func TestJobsBesideOneThatTheHostKeeps(t *testing.T) {
 				k.jobs = k.jobs[:1]
 				if done, err := verb.do(k); err != nil || what != "turning ready" && !sameIDs(done, []uuid.UUID{kept}) || !slices.Contains(done, kept) {
 					t.Errorf("afterwards done: %v, %v", done, err)
+				}
+				if len(k.named) > 0 {
+					t.Errorf("afterwards named: %+v", k.named)
 				}
 			})
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/store/refusal"
 )
 
 // Claim implements [queue.Queue]. Under the write lock nobody else claims, so what it reads stays true until it writes:
@@ -37,11 +38,19 @@ func (s *Store) passedJobs(now time.Time, probes []queue.Probe) map[uuid.UUID]bo
 	return setOf(s.passed.At(now, &probes[0].Lane.Organization))
 }
 
+// passOver has a job that was refused passed over for a while.
+func (s *Store) passOver(now time.Time, job, organization uuid.UUID, why error) queue.Refusal {
+	s.passed.Add(now, job, organization)
+	return queue.Refusal{Job: job, Why: why.Error(), Again: now.Add(refusal.PassOverFor)}
+}
+
 // claimApart starts what the host lets be started.
 func (s *Store) claimApart(ctx context.Context, c queue.Claim, passed map[uuid.UUID]bool) (claimed queue.Claimed, err error) {
 	var some queue.Claimed
 	l := lineApart[uuid.UUID]{what: "job", message: "jobs cannot be handed out", passed: passed}
-	l.remember = func(job uuid.UUID) { s.passed.Add(c.Now, job, c.Probes[0].Lane.Organization) }
+	l.remember = func(job uuid.UUID, why error) {
+		claimed.Refused = append(claimed.Refused, s.passOver(c.Now, job, c.Probes[0].Lane.Organization, why))
+	}
 	l.take = func(t *tx, limit int) (jobs []uuid.UUID, err error) {
 		part, from := c, len(claimed.Jobs)
 		part.Workers, part.Secrets = c.Workers[from:from+limit], c.Secrets[min(from, len(c.Secrets)):]

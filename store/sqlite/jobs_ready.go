@@ -56,7 +56,8 @@ WHERE state = 1 AND ready_at <= ?1 AND (?2 IS NULL OR id = ?2)`
 
 // Ready implements [queue.Queue].
 func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (listing queue.Listing, err error) {
-	if err = s.wakeDelayed(ctx, now); err == nil {
+	refused, err := s.wakeDelayed(ctx, now)
+	if err == nil {
 		err = s.view(ctx, func(t *tx) error {
 			listing, err = t.listing(now, q)
 			return err
@@ -65,18 +66,19 @@ func (s *Store) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (l
 	if err != nil {
 		return queue.Listing{}, unavailable(err, "list ready lanes")
 	}
+	listing.Refused = refused
 	return listing, nil
 }
 
 // wakeDelayed turns the jobs ready whose time has come. Usually there is none, and nothing is written.
-func (s *Store) wakeDelayed(ctx context.Context, now time.Time) error {
+func (s *Store) wakeDelayed(ctx context.Context, now time.Time) (refused []queue.Refusal, err error) {
 	if err := s.ready(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	passed := setOf(s.passed.At(now, nil))
 	due, err := dueJobs(s.querying(ctx), now, passed, 1)
 	if err != nil || len(due) == 0 {
-		return err
+		return nil, err
 	}
 	if len(passed) == 0 {
 		left := false
@@ -88,7 +90,7 @@ func (s *Store) wakeDelayed(ctx context.Context, now time.Time) error {
 			return err
 		})
 		if err == nil && !left || err != nil && !rejects(err) {
-			return err
+			return nil, err
 		}
 	}
 	return s.wakeApart(ctx, now, passed)
@@ -98,10 +100,12 @@ func (s *Store) wakeDelayed(ctx context.Context, now time.Time) error {
 const readyPage = 1000
 
 // wakeApart does the same for each alone, and passes over those that the host keeps, as do all looks of the next minute.
-func (s *Store) wakeApart(ctx context.Context, now time.Time, passed map[uuid.UUID]bool) error {
+func (s *Store) wakeApart(ctx context.Context, now time.Time, passed map[uuid.UUID]bool) (refused []queue.Refusal, err error) {
 	l := lineApart[uuid.UUID]{what: "job", message: "jobs cannot turn ready", passed: passed, page: readyPage}
 	organizations := map[uuid.UUID]uuid.UUID{}
-	l.remember = func(job uuid.UUID) { s.passed.Add(now, job, organizations[job]) }
+	l.remember = func(job uuid.UUID, why error) {
+		refused = append(refused, s.passOver(now, job, organizations[job], why))
+	}
 	l.take = func(t *tx, limit int) (turned []uuid.UUID, err error) {
 		for len(turned) < limit {
 			due, err := dueJobs(t.query, now, l.passed, limit-len(turned))
@@ -121,7 +125,8 @@ func (s *Store) wakeApart(ctx context.Context, now time.Time, passed map[uuid.UU
 		}
 		return turned, nil
 	}
-	return l.run(ctx, s, math.MaxInt)
+	err = l.run(ctx, s, math.MaxInt)
+	return refused, err
 }
 
 func (t *tx) turnReady(now time.Time, job uuid.UUID) error {

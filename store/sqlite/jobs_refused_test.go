@@ -21,6 +21,8 @@ type keptJobs struct {
 	process uuid.UUID
 	jobs    []queue.Job
 	now     time.Time
+	// named are those that the last listing names as refused.
+	named []queue.Refusal
 }
 
 func (k *keptJobs) post(notBefore time.Time) {
@@ -95,6 +97,7 @@ var keptVerbs = map[string]struct {
 		do: func(k *keptJobs) ([]uuid.UUID, error) {
 			listing, err := k.s.Ready(k.Context(), k.now.Add(time.Second), queue.ReadyQuery{CountTo: 10})
 			must(k.T, err)
+			k.named = listing.Refused
 			if len(listing.Lanes) != 1 || listing.Lanes[0].Count != len(k.jobs)-1 && k.now.Equal(killEpoch) || !k.now.Equal(killEpoch) && listing.Lanes[0].Count != 3 {
 				k.Errorf("ready: %+v", listing.Lanes)
 			}
@@ -184,6 +187,9 @@ func TestJobsBesideOneThatTheHostKeeps(t *testing.T) {
 				if !slices.Equal(done, want) {
 					t.Errorf("done: %v, want %v", done, want)
 				}
+				if names := what == "turning ready"; names != (len(k.named) == 1) || names && (k.named[0].Job != kept || k.named[0].Why == "" || k.named[0].Again.IsZero()) {
+					t.Errorf("named: %+v", k.named)
+				}
 				// Which of several it is is not known where the commit is refused.
 				if named := strings.Contains(said, kept.String()); (verb.whole || refused == nil) && !named && !strings.Contains(said, "one of them, at the commit: ") {
 					t.Errorf("job %s is not named: %q", kept, said)
@@ -198,6 +204,9 @@ func TestJobsBesideOneThatTheHostKeeps(t *testing.T) {
 				k.now, k.jobs = k.now.Add(time.Minute), k.jobs[:1]
 				if done, err := verb.do(k); err != nil || !slices.Equal(done, []uuid.UUID{kept}) {
 					t.Errorf("afterwards done: %v, %v", done, err)
+				}
+				if len(k.named) > 0 {
+					t.Errorf("afterwards named: %+v", k.named)
 				}
 			})
 		}

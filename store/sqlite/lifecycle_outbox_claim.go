@@ -105,7 +105,7 @@ func (c *eventClaim) together(t *tx, passed map[int64]bool) error {
 // as many more. What is behind a refused one in its workspace and topic waits for it.
 func (s *Store) claimEventsApart(ctx context.Context, c eventClaim, passed map[int64]bool) (events []lifecycle.Event, err error) {
 	l := lineApart[int64]{what: "event", message: "events cannot be claimed", passed: passed}
-	l.remember = func(seq int64) { s.passedEvents.Add(c.now, seq, uuid.Nil) }
+	l.remember = func(seq int64, _ error) { s.passedEvents.Add(c.now, seq, uuid.Nil) }
 	l.take = func(t *tx, limit int) (leased []int64, err error) {
 		c.events = nil
 		for len(leased) < limit {

@@ -62,7 +62,7 @@ func TestReapOfAnUnregisteredProcessThatTheHostKeeps(t *testing.T) {
 			k := &keptJobs{pruned: newPruned(t), now: killEpoch}
 			k.run()
 			k.exec(`DELETE FROM dormouse_processes`)
-			k.exec(`CREATE TRIGGER host BEFORE INSERT ON dormouse_processes BEGIN SELECT ` + refusal + `; END`)
+			k.exec(`CREATE TRIGGER host BEFORE INSERT ON dormouse_processes BEGIN ` + refusal + `; END`)
 			r := queue.ReapRequest{Now: k.now, Process: k.process, Limit: 10}
 			if reaped, err := k.s.Reap(t.Context(), r); err == nil || errors.Is(err, lifecycle.ErrUnavailable) {
 				t.Errorf("beside a trigger: %+v, %v", reaped, err)

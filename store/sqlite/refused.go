@@ -94,7 +94,7 @@ type lineApart[K comparable] struct {
 	what, message string // of the log
 	// passed are the rows that it looks at no more. remember hears of those that are refused.
 	passed   map[K]bool
-	remember func(K)
+	remember func(row K, why error)
 	// take takes up to limit rows in a transaction, each in an attempt. It returns those that it has taken, also with an error.
 	take func(t *tx, limit int) ([]K, error)
 	// taken hears that they are, when the transaction is committed. It may be nil.
@@ -171,7 +171,7 @@ func (l *lineApart[K]) pass(row K, why error) {
 	}
 	l.passed[row] = true
 	l.refused.add(row, why)
-	l.remember(row)
+	l.remember(row, why)
 }
 
 // setOf is nil for no rows.

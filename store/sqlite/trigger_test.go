@@ -118,6 +118,10 @@ func TestClaimBesideATriggerOfTheHost(t *testing.T) {
 				if len(claimed.Jobs) != want || want == 1 && claimed.Jobs[0].ID != jobs[1].ID {
 					t.Errorf("claimed %d jobs, want %d", len(claimed.Jobs), want)
 				}
+				// The second claim passes over it, and does not try it.
+				if named := claimed.Refused; len(named) != want || want == 1 && (named[0].Job != jobs[0].ID || named[0].Why == "" || named[0].Again.IsZero()) {
+					t.Errorf("named as refused: %+v", named)
+				}
 			}
 			if !strings.Contains(p.log.String(), jobs[0].ID.String()) {
 				t.Errorf("log: %s", p.log.String())
