@@ -7,7 +7,8 @@
 //   - A job runs in at most [Config.Slots] handlers at once, each in a goroutine that runs no other job meanwhile: an error,
 //     a panic or runtime.Goexit ends the job, never the worker.
 //   - At most Slots jobs are begun and not ended in the store, or [Config.Ending] more where the host wants that: so many a
-//     process that dies may repeat, and no more.
+//     process that dies may repeat, and no more. A job whose lease is lost, or whose worker has to assume so because no report
+//     arrives, counts no longer: its slot takes the next one, though the store may learn of it later.
 //   - With a source in another process, a handler is called when a first report has arrived: however long the answer of
 //     AcquireJob took, the job was still ours then.
 //   - A handler's context ends before somebody else may have its job: at once if the source is in the same process, and

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -153,12 +154,34 @@ func (s *Store) tryCommit(ctx context.Context, on querier, changes []lifecycle.C
 		return nil
 	})
 	if err != nil {
+		untilEnded(rows, err)
 		return nil, err
 	}
 	if blamed < len(changes) {
 		return nil, bad
 	}
 	return outcomes, nil
+}
+
+// endedWithin is how long a commit that is given up waits for the server to end it.
+const endedWithin = 2 * time.Second
+
+// untilEnded waits until the server has ended a statement whose context ended under way: it holds its rows until then, and who makes the
+// commit again, in parts, would take them for somebody else's. A server that is out of reach is not waited for any longer.
+func untilEnded(rows pgx.Rows, err error) {
+	if !pgconn.Timeout(err) || pgconn.SafeToRetry(err) {
+		return
+	}
+	conn := rows.Conn()
+	if conn == nil {
+		return
+	}
+	timer := time.NewTimer(endedWithin)
+	defer timer.Stop()
+	select {
+	case <-conn.PgConn().CleanupDone(): // it is closed, as each is whose context ends under way
+	case <-timer.C:
+	}
 }
 
 // recognize finds among the conflicts of a repeated commit those changes that an earlier attempt has applied: the

@@ -263,3 +263,47 @@ func TestWhatNoTextCanHold(t *testing.T) {
 		t.Errorf("%d events are stored, and the template has version %s", n, kept.ActiveVersionID)
 	}
 }
+
+// A commit that is given up holds no row any more when it returns, though the server hears late that it is over. Who makes it again, in
+// parts, would find its own rows held and take them for somebody else's.
+func TestCommitThatIsGivenUpHoldsNothing(t *testing.T) {
+	cfg := pgtest.Pool(t).Config()
+	dial := cfg.ConnConfig.DialFunc
+	var late atomic.Bool
+	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if late.Load() {
+			pauseFor(300 * time.Millisecond)
+		}
+		return dial(ctx, network, address)
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(pool.Close)
+	s := over(t, pool)
+	ids := newFleet(t, s, 2).ids
+	var changes []lifecycle.Change
+	for _, snapshot := range load(t, s, ids...) {
+		changes = append(changes, started(t, snapshot))
+	}
+	exec(t, pool, `CREATE FUNCTION host_rule() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN new; END $$`)
+	exec(t, pool, `CREATE TRIGGER host_rule BEFORE UPDATE ON dormouse.workspaces FOR EACH ROW WHEN (new.id = '`+ids[1].String()+`') EXECUTE FUNCTION host_rule()`)
+	var both []*pgxpool.Conn // one for each commit: they are there before
+	for range 2 {
+		conn, err := pool.Acquire(t.Context())
+		must(t, err)
+		both = append(both, conn)
+	}
+	both[0].Release()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	late.Store(true)
+	if _, err := s.Commit(ctx, epoch, changes); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("error %v, want that of the context", err)
+	}
+	both[1].Release()
+	outcomes, err := s.Commit(t.Context(), epoch, changes[:1])
+	must(t, err)
+	if outcomes[0] != lifecycle.Applied {
+		t.Errorf("the other one of the batch: %v", outcomes[0])
+	}
+}

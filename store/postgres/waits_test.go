@@ -204,7 +204,7 @@ func TestClaimBesideAClaimThatStandsStill(t *testing.T) {
 			t.Errorf("beside one that stands still: %v", err)
 		}
 		release()
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("the claim waits without a bound")
 		release()
 		<-answers

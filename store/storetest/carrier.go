@@ -62,7 +62,7 @@ func (k *carrierKit) next(prefix string) string {
 		rest, ok := strings.CutPrefix(m, prefix)
 		k.must(ok, "a message is sent once and as it is", "heard %.100q, want %q first", m, prefix)
 		return rest
-	case <-time.After(30 * time.Second):
+	case <-time.After(watchTimeout):
 		k.t.Fatalf("broken rule: a message is sent with the jobs\n\theard nothing, want %q", prefix)
 	}
 	return ""

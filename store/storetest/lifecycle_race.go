@@ -152,7 +152,7 @@ func testWatchEverything(f *fixture) {
 }
 
 // watchTimeout bounds the wait for what comes at some time. It is far above what a busy machine takes.
-const watchTimeout = time.Minute
+const watchTimeout = 2 * time.Minute
 
 // watch begins a watch. It ends it, too, and sees how it does.
 func (f *fixture) watch(w lifecycle.Watcher) (woken <-chan struct{}, end func()) {

@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -95,12 +97,7 @@ func serve(t *testing.T) *server {
 	dir := t.TempDir()
 	host, hostText := key(t)
 	client, _ := key(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	listener.Close()
+	port := freePort(t)
 	config := fmt.Sprintf(`Port %s
 ListenAddress 127.0.0.1
 HostKey %s/host
@@ -126,6 +123,23 @@ MaxSessions 100
 	return s
 }
 
+// freePort is below the ports that the machine gives to whoever asks for any, so that nobody takes it before the server has it, nor
+// while the server is down.
+func freePort(t *testing.T) string {
+	t.Helper()
+	const first, all = 10_000, 10_000
+	begin := mathrand.IntN(all)
+	for i := range all {
+		port := strconv.Itoa(first + (begin+i)%all)
+		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			_ = listener.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
 func (s *server) start(t *testing.T, path string) {
 	t.Helper()
 	s.cmd = exec.Command(path, "-D", "-e", "-f", s.config)
@@ -138,7 +152,7 @@ func (s *server) start(t *testing.T, path string) {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		conn, err := net.Dial("tcp", s.address)
 		if err == nil {
 			conn.Close()
@@ -159,7 +173,7 @@ func (s *server) stop() {
 
 func (s *server) options(change func(*sshexec.Config)) sshexec.Config {
 	cfg := sshexec.Config{
-		User: s.user, Auth: []ssh.AuthMethod{ssh.PublicKeys(s.client)}, DialTimeout: 10 * time.Second,
+		User: s.user, Auth: []ssh.AuthMethod{ssh.PublicKeys(s.client)}, DialTimeout: 2 * time.Minute,
 		HostKey: func(_ workerpool.Target, key ssh.PublicKey) error {
 			if !bytes.Equal(key.Marshal(), s.hostKey.Marshal()) {
 				return errors.New("another host")

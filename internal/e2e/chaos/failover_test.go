@@ -74,7 +74,7 @@ func (c *chaos) dsn() string {
 // failOver makes the standby the primary, and the old primary its standby.
 func (c *chaos) failOver(crash bool) {
 	c.Helper()
-	ctx := c.until(time.Now().Add(time.Minute))
+	ctx := c.until(time.Now().Add(2 * time.Minute))
 	if crash {
 		c.must(c.server.Kill(ctx))
 	} else {
@@ -95,7 +95,7 @@ func (c *chaos) synchronous() { c.set("synchronous_standby_names", "'*'") }
 // set changes a setting of the primary.
 func (c *chaos) set(name, value string) {
 	c.Helper()
-	ctx := c.until(time.Now().Add(10 * time.Second))
+	ctx := c.until(time.Now().Add(2 * time.Minute))
 	conn, err := pgx.Connect(ctx, c.server.DSN(""))
 	c.must(err)
 	defer func() { _ = conn.Close(context.Background()) }()

@@ -23,6 +23,7 @@ const books = `
 		job uuid NOT NULL, fence bigint NOT NULL, process uuid NOT NULL,
 		worker uuid NOT NULL DEFAULT gen_random_uuid(), most int NOT NULL DEFAULT 1, -- the release before does not say
 		at timestamptz NOT NULL DEFAULT clock_timestamp());
+	CREATE TABLE handoff.gone (job uuid NOT NULL, fence bigint NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
 	CREATE TABLE handoff.planes (address text PRIMARY KEY);
 	CREATE TABLE handoff.verdicts (job uuid NOT NULL, fence bigint NOT NULL);
 	CREATE TABLE handoff.promised (job uuid NOT NULL);
@@ -91,10 +92,12 @@ var laws = []law{
 			SELECT FROM handoff.log l WHERE l.job = w.job AND l.fence = w.fence AND l.process = w.process AND l.after = 1)`,
 		`UPDATE handoff.work SET process = gen_random_uuid()`,
 	}, {
-		"no worker has begun more than it may repeat: a job in each slot, and as many as may be on their way to their end",
+		"no worker has begun more than it may repeat: a job in each slot, and as many as may be on their way to their end. " +
+			"What it takes for lost is repeated as it is",
 		`SELECT w.job FROM handoff.work w WHERE most < (
 			SELECT count(*) FROM handoff.work x WHERE x.worker = w.worker AND x.at <= w.at AND NOT EXISTS (
-				SELECT FROM handoff.log l WHERE l.job = x.job AND l.fence_before = x.fence AND l.before = 1 AND l.after <> 1 AND l.at <= w.at))`,
+				SELECT FROM handoff.log l WHERE l.job = x.job AND l.fence_before = x.fence AND l.before = 1 AND l.after <> 1 AND l.at <= w.at
+			) AND NOT EXISTS (SELECT FROM handoff.gone g WHERE g.job = x.job AND g.fence = x.fence AND g.at <= w.at))`,
 		`UPDATE handoff.work SET most = 0`,
 	}, {
 		"no attempt is taken from its worker without a verdict",

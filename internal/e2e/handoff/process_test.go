@@ -2,6 +2,7 @@ package handoff_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -151,6 +152,11 @@ const slots = 4
 func (p *plane) work(most int) worker.Handler {
 	return func(ctx context.Context, t *worker.Task) ([]byte, error) {
 		job := t.Job
+		defer func() {
+			if errors.Is(context.Cause(ctx), queue.ErrLeaseLost) {
+				gone(ctx, p.pool, job.Lease())
+			}
+		}()
 		_, err := p.pool.Exec(ctx, `INSERT INTO handoff.work (job, fence, process, worker, most) VALUES ($1, $2, $3, $4, $5)`,
 			job.ID.String(), job.Fence, job.Process.String(), job.Worker.String(), most)
 		if err != nil {
@@ -162,6 +168,27 @@ func (p *plane) work(most int) worker.Handler {
 		}
 		return fmt.Append(nil, job.Fence), nil
 	}
+}
+
+// gone writes down a job whose worker has to take it for lost. Its slot takes the next one then, while the store may learn of it later:
+// whoever cannot report stops its jobs before anybody else may have them.
+func gone(ctx context.Context, pool *pgxpool.Pool, lease queue.Lease) {
+	ctx = context.WithoutCancel(ctx)
+	for {
+		if _, err := pool.Exec(ctx, `INSERT INTO handoff.gone VALUES ($1, $2)`, lease.Job.String(), lease.Fence); err == nil {
+			return
+		}
+		harm.Pause(ctx, 10*time.Millisecond)
+	}
+}
+
+// End implements [worker.Source].
+func (p *plane) End(ctx context.Context, e queue.End) (queue.Job, error) {
+	job, err := p.Acquirer.End(ctx, e)
+	if errors.Is(err, queue.ErrLeaseLost) {
+		gone(ctx, p.pool, e.Lease)
+	}
+	return job, err
 }
 
 // sayCalm writes down that this process posts nothing any more, not even a posting that was on its way.

@@ -127,7 +127,9 @@ func (r *remote) Renew(ctx context.Context, report queue.Report) (canceled bool,
 func (r *remote) End(ctx context.Context, e queue.End) (job queue.Job, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	err = r.ask(ctx, "end", e, &job)
+	if err = r.ask(ctx, "end", e, &job); errors.Is(err, queue.ErrLeaseLost) {
+		gone(ctx, r.pool, e.Lease)
+	}
 	return job, err
 }
 
