@@ -57,8 +57,8 @@ type Stats struct {
 	// BuildTime is how long a member takes to become ready, PerHour the rate of claims, as measured.
 	BuildTime time.Duration
 	PerHour   float64
-	// Stuck is the number of calls of the backend and the cleaner that were given up and have not returned. A method of which 100
-	// are stuck is not called, nor is Create for a version of which 25 are, nor any for a member of which 3 are.
+	// Stuck is the number of calls of the backend, the cleaner, the store and Config.Events that were given up and have not returned. A
+	// method of which 100 are stuck is not called, nor is Create for a version of which 25 are, nor any for a member of which 3 are.
 	Stuck int
 }
 
