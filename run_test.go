@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/dormouse-go/dormouse"
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/prewarm"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/memory"
 	"github.com/dormouse-go/dormouse/store/migrate"
@@ -127,6 +129,45 @@ func TestRunEndsWhenever(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where several things do not return, the error of Run names each of them.
+func TestRunNamesAllThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		hang := func(prewarm.PoolEvent) { <-goOn }
+		cfg := dormouse.Config{Logger: slog.New(slog.DiscardHandler), Audit: func(context.Context, dormouse.Event) error { <-goOn; return nil }}
+		for _, name := range []string{"go", "js"} {
+			cfg.Pools = append(cfg.Pools, dormouse.Pool{Name: name, TemplateName: "dev", Tune: func(c *prewarm.Config) { c.Events = hang }})
+		}
+		p, err := dormouse.New(memory.New(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template, err := p.PutTemplate(t.Context(), dormouse.Template{Name: "dev"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Create(t.Context(), dormouse.NewWorkspace{Template: template.ID, Owner: "ann", Name: "api"}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		time.Sleep(time.Minute)
+		cancel()
+		select {
+		case err = <-ended:
+		case <-time.After(2 * time.Minute):
+			t.Error("Run has not returned")
+		}
+		for _, named := range []string{"go: Config.Events", "js: Config.Events", "deliver event"} {
+			if err == nil || !strings.Contains(err.Error(), named) {
+				t.Errorf("Run returned %v, want what names %q", err, named)
+			}
+		}
+		close(goOn)
+	})
 }
 
 // Two planes of one process share a store and a registry of metrics, and leave the registry as they found it.

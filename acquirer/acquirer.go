@@ -153,7 +153,7 @@ func (a *Acquirer) Run(ctx context.Context) error {
 	group.Wait()
 	a.calls.Drain(late)
 	a.leave(late)
-	a.tellAll()
+	a.tellAll(late)
 	return a.given.Leftovers("acquirer")
 }
 
