@@ -255,7 +255,7 @@ func (p *Plane) runPools(ctx context.Context) error {
 
 func (p *Plane) followTemplate(ctx context.Context, one *pool) error {
 	for again := true; again; again = p.pause(ctx, follow) {
-		t, err := p.template(ctx, one.Template)
+		t, err := p.templateIn(ctx, p.reads, one.Template)
 		spec := one.spec
 		switch {
 		case errors.Is(err, lifecycle.ErrNotFound):
