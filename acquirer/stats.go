@@ -48,7 +48,7 @@ func (a *Acquirer) Stats() Stats {
 		Failures:   max(a.breaker.Failures(), a.member.failures),
 		Delayed:    a.shares.Delayed(),
 	}
-	_, s.Stuck = a.given.All()
+	s.Stuck = a.given.Len()
 	for _, d := range a.dispatch.Domains() {
 		s.Domains++
 		s.Waiting += d.Waiting()

@@ -83,12 +83,11 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := &p.stats
-	_, stuck := p.given.All()
 	return Stats{
 		Target: p.view.decision.Target, Counts: p.view.decision.Counts, Blocked: p.view.decision.Blocked,
 		Waiting: len(p.line.waiters), Claims: maps.Clone(c.claims), Misses: maps.Clone(c.misses),
 		Created: maps.Clone(c.created), Destroyed: maps.Clone(c.destroyed), Ended: maps.Clone(c.ended),
 		Failures: c.failures, Unknown: c.unknown, Reloads: c.reloads, AlertSince: c.alertSince,
-		Orphans: c.orphans, Claimed: c.claimed, IdleTime: c.idle, BuildTime: spec.Demand.BuildTime, PerHour: spec.Demand.PerHour, Stuck: stuck,
+		Orphans: c.orphans, Claimed: c.claimed, IdleTime: c.idle, BuildTime: spec.Demand.BuildTime, PerHour: spec.Demand.PerHour, Stuck: p.given.Len(),
 	}
 }
