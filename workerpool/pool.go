@@ -133,7 +133,8 @@ func New(set InstanceSet, executor Executor, queue Queue, cfg Config) (*Pool, er
 	return p, p.register()
 }
 
-// maxRecording bounds the calls of the queue's Record in flight.
+// maxRecording bounds the calls of the queue's Record in flight that say what became of a job. Those that claim one are not among
+// them: a start does not wait until the queue has heard of the ends.
 const maxRecording = 32
 
 // Run lists, probes, plans and acts until ctx ends. It returns nil when everything that it started has ended, and an error that names
