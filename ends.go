@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
-	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
 // missed is a suspicion that jobs ended and their builds did not: the process that ends a job tells its workspace next, and may
@@ -39,7 +38,7 @@ const young = time.Minute
 
 // sweptJobs reads jobs, and cancels those that somebody died canceling.
 type sweptJobs struct {
-	queue.Inspector
+	reads
 	buildjobs.Canceler
 }
 
@@ -47,7 +46,7 @@ type sweptJobs struct {
 // about is young any more.
 func (p *Plane) runSweep(ctx context.Context) error {
 	for again := true; again; again = p.awaitSweep(ctx) {
-		n, err := buildjobs.Sweep(ctx, p.executor, p.store, sweptJobs{p.store, p.acquirer}, p.now().Add(-young))
+		n, err := buildjobs.Sweep(ctx, p.executor, p.reads, sweptJobs{p.reads, p.acquirer}, p.now().Add(-young))
 		if err != nil && ctx.Err() == nil {
 			p.cfg.Logger.WarnContext(ctx, "dormouse: sweep failed", "error", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -94,10 +95,10 @@ func TestIDsAreGuarded(t *testing.T) {
 	for _, g := range guarded {
 		types[g.of] = true
 		for _, method := range strings.Fields(g.methods) {
-			if known[g.of.String()+"."+method] {
+			if known[fullName(g.of)+"."+method] {
 				t.Errorf("%s.%s is guarded twice", g.of, method)
 			}
-			known[g.of.String()+"."+method] = true
+			known[fullName(g.of)+"."+method] = true
 			if _, ok := g.of.MethodByName(method); !ok {
 				t.Errorf("%s has no method %s", g.of, method)
 			}
@@ -109,18 +110,29 @@ func TestIDsAreGuarded(t *testing.T) {
 	}
 	for of := range types {
 		for m := range of.Methods() {
-			if takesID(of, m) && !known[of.String()+"."+m.Name] {
+			if takesID(of, m) && !known[fullName(of)+"."+m.Name] {
 				t.Errorf("nothing says what guards the ids that %s.%s takes", of, m.Name)
 			}
 		}
 	}
 }
 
+// module is the path of this module.
+var module = reflect.TypeFor[dormouse.Plane]().PkgPath()
+
+// fullName is the name of a type, or of what it points to, with the path of its package: two packages have a Remote each.
+func fullName(of reflect.Type) string {
+	if of.Kind() == reflect.Pointer {
+		of = of.Elem()
+	}
+	return of.PkgPath() + "." + of.Name()
+}
+
 // Types whose methods take ids are all in the table.
 func TestGuardedTypesAreAll(t *testing.T) {
 	known := map[string]bool{}
 	for _, g := range guarded {
-		known[g.of.String()[strings.LastIndexByte(g.of.String(), '.')+1:]] = true
+		known[fullName(g.of)] = true
 	}
 	found := 0
 	for _, folder := range []string{".", "acquirer", "lifecycle/executor", "prewarm", "prewarm/workspaces", "workerpool", "workerpool/jobqueue", "webui/planesource"} {
@@ -131,7 +143,7 @@ func TestGuardedTypesAreAll(t *testing.T) {
 					continue
 				}
 				if of := spelled(f.Recv); ast.IsExported(of) {
-					if found++; !known[of] {
+					if found++; !known[path.Join(module, folder)+"."+of] {
 						t.Errorf("%s: nothing says what guards the ids that %s.%s takes", folder, of, f.Name)
 					}
 				}

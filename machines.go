@@ -114,13 +114,13 @@ func (p *Plane) runMachines(ctx context.Context) error {
 	if p.machines.pool == nil {
 		return nil
 	}
-	var failed error
-	parts := begin(ctx, func(err error) { failed = errors.Join(failed, err) }, p.machines.pool.Run, func(ctx context.Context) error {
+	var failed failures
+	parts := begin(ctx, failed.add, p.machines.pool.Run, func(ctx context.Context) error {
 		return p.machines.queue.Run(ctx, p.acquirer, p.machines.pool)
 	})
 	<-ctx.Done()
 	parts.end()
-	return failed
+	return failed.all()
 }
 
 // Machines returns the pool of machines, for operators: its views, holds and drains. It is nil without Config.Machines. Its Run

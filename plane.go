@@ -29,6 +29,7 @@ type Plane struct {
 	// host those of the transaction.
 	bound    records
 	client   *executor.Client
+	reads    reads
 	cfg      Config
 	executor *executor.Executor
 	acquirer *acquirer.Acquirer
@@ -47,6 +48,11 @@ type records interface {
 	lifecycle.Registry
 }
 
+// templates is the part of a store that reads one.
+type templates interface {
+	Template(ctx context.Context, id uuid.UUID) (lifecycle.Template, bool, error)
+}
+
 // New returns a plane over a store. It starts nothing and does not call the store; [Plane.Run] does. The error names the
 // field of the configuration that cannot be used.
 func New(s store.Store, cfg Config) (*Plane, error) {
@@ -57,7 +63,7 @@ func New(s store.Store, cfg Config) (*Plane, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	p := &Plane{store: s, bound: s, cfg: cfg, missed: newMissed()}
+	p := &Plane{store: s, bound: s, reads: newReads(s, cfg.Clock), cfg: cfg, missed: newMissed()}
 	if err := p.makeOnlooker(); err != nil {
 		return nil, err
 	}
@@ -171,7 +177,12 @@ func (p *Plane) jobs() acquirer.View       { return p.acquirer.Within(p.cfg.Orga
 
 // template reads a template of the plane's own organization.
 func (p *Plane) template(ctx context.Context, id uuid.UUID) (t lifecycle.Template, err error) {
-	t, ok, err := p.bound.Template(ctx, id)
+	return p.templateIn(ctx, p.bound, id)
+}
+
+// templateIn reads a template of the organization from a store.
+func (p *Plane) templateIn(ctx context.Context, from templates, id uuid.UUID) (t lifecycle.Template, err error) {
+	t, ok, err := from.Template(ctx, id)
 	switch {
 	case err != nil:
 		return lifecycle.Template{}, fmt.Errorf("template %s: %w", id, err)

@@ -246,16 +246,16 @@ func (p *Plane) runPools(ctx context.Context) error {
 	for _, one := range p.pools {
 		parts = append(parts, one.engine.Run, func(ctx context.Context) error { return p.followTemplate(ctx, one) })
 	}
-	var failed error
-	all := begin(ctx, func(err error) { failed = cmp.Or(failed, err) }, parts...)
+	var failed failures
+	all := begin(ctx, failed.add, parts...)
 	<-ctx.Done()
 	all.end()
-	return failed
+	return failed.all()
 }
 
 func (p *Plane) followTemplate(ctx context.Context, one *pool) error {
 	for again := true; again; again = p.pause(ctx, follow) {
-		t, err := p.template(ctx, one.Template)
+		t, err := p.templateIn(ctx, p.reads, one.Template)
 		spec := one.spec
 		switch {
 		case errors.Is(err, lifecycle.ErrNotFound):

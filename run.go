@@ -11,7 +11,9 @@ import (
 	"github.com/dormouse-go/dormouse/store/migrate"
 )
 
-// Run runs the plane until ctx ends, and returns nil once everything it started has ended. It first asks the store: an
+// Run runs the plane until ctx ends. It returns nil when everything that it started has ended, and an error that names each call of
+// the host's functions or the store that does not return: one is given up 3 seconds after its time. A Config.Build alone is waited
+// for, since nobody else may make the build while it goes on. Run first asks the store: an
 // error that time cannot heal, such as tables that [Plane.Migrate] has not made, is returned at once; a store that cannot be
 // reached is asked again until it can. Later errors of the store are logged, and what failed is tried again.
 //
@@ -24,17 +26,23 @@ func (p *Plane) Run(ctx context.Context) error {
 	}
 	defer p.executor.Close()
 	defer p.pools.close()
-	if err := p.ready(ctx); err != nil || ctx.Err() != nil {
-		return err
+	err := p.ready(ctx)
+	switch {
+	case err != nil || ctx.Err() != nil:
+	case p.onlooker != nil:
+		p.runShadow(ctx)
+	default:
+		err = p.runAll(ctx)
 	}
-	if p.onlooker != nil {
-		return p.runShadow(ctx)
-	}
+	return errors.Join(err, p.reads.given.Leftovers("dormouse"))
+}
+
+// runAll runs the engines and what is beside them until ctx ends, or one of them fails.
+func (p *Plane) runAll(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var failed error
-	var once sync.Once
-	fail := func(err error) { once.Do(func() { failed = err; cancel() }) }
+	var failed failures
+	fail := func(err error) { failed.add(err); cancel() }
 	// What is to end after something else hears of ctx's end from that, not from ctx.
 	lasting := context.WithoutCancel(ctx)
 	engine := begin(lasting, fail, p.executor.Run)
@@ -46,7 +54,26 @@ func (p *Plane) Run(ctx context.Context) error {
 		s.end()
 	}
 	p.tellLast(lasting)
-	return failed
+	return failed.all()
+}
+
+// failures are the errors with which the parts of a run end. Methods may be called at once.
+type failures struct {
+	mu   sync.Mutex
+	errs []error
+}
+
+func (f *failures) add(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.errs = append(f.errs, err)
+}
+
+// all are those added so far as one error, nil if there are none.
+func (f *failures) all() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return errors.Join(f.errs...)
 }
 
 // lastWords bounds the delivery of what the end of the run has written.
@@ -90,7 +117,7 @@ func (s *stage) end() {
 // ready waits until the store answers, or returns why it never will.
 func (p *Plane) ready(ctx context.Context) error {
 	for failures := 0; ; failures++ {
-		_, err := p.store.NextWake(ctx, lifecycle.Shard{})
+		_, err := p.reads.NextWake(ctx, lifecycle.Shard{})
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}

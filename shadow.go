@@ -42,13 +42,12 @@ func (p *Plane) makeOnlooker() error {
 }
 
 // runShadow looks at every workspace from time to time.
-func (p *Plane) runShadow(ctx context.Context) error {
+func (p *Plane) runShadow(ctx context.Context) {
 	for again := true; again; again = p.pause(ctx, lookEvery) {
 		if err := p.look(ctx); err != nil && ctx.Err() == nil {
 			p.cfg.Logger.WarnContext(ctx, "dormouse: look of the shadow failed", "error", err)
 		}
 	}
-	return nil
 }
 
 // look writes what was noted of activity, and asks the rules about every workspace of the organization.
@@ -57,7 +56,7 @@ func (p *Plane) look(ctx context.Context) error {
 		return err
 	}
 	q := lifecycle.ListQuery{Organizations: p.organizations(), Limit: maxPage}
-	for page, err := range lifecycle.Pages(ctx, p.store, q) {
+	for page, err := range lifecycle.Pages(ctx, p.reads, q) {
 		if err != nil {
 			return err
 		}

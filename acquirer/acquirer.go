@@ -160,7 +160,7 @@ func (a *Acquirer) Run(ctx context.Context) error {
 	a.calls.Drain(late)
 	a.trials.Drain(late)
 	a.leave(late)
-	a.tellAll()
+	a.tellAll(late)
 	return a.given.Leftovers("acquirer")
 }
 

@@ -176,7 +176,7 @@ func (a *Acquirer) claimFailed(r *dispatch.Round, process uuid.UUID, err error) 
 	pause := growing(d.Failures() - 1)
 	if a.member.state != ended {
 		waiting := d.Waiting()
-		a.teller.tell(func() {
+		a.teller.tell(func(context.Context) {
 			a.cfg.Logger.Warn("claim failed", "organization", d.Organization, "waiting", waiting, "again_in", pause, "error", err)
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 // maxTold bounds what waits for the host's functions; what comes beyond it is dropped and counted.
@@ -15,15 +16,15 @@ const maxTold = 1000
 // fence. It has a lock of its own, which may be taken under Acquirer.mu.
 type teller struct {
 	mu      sync.Mutex
-	waiting []func()
+	waiting []func(context.Context)
 	dropped int
 	filled  chan struct{} // room for one
 }
 
 func newTeller() *teller { return &teller{filled: make(chan struct{}, 1)} }
 
-// tell has f called later. It never blocks.
-func (t *teller) tell(f func()) {
+// tell has f called later, with a context that ends when nobody waits for it any more. It never blocks.
+func (t *teller) tell(f func(context.Context)) {
 	t.mu.Lock()
 	if len(t.waiting) < maxTold {
 		t.waiting = append(t.waiting, f)
@@ -37,7 +38,7 @@ func (t *teller) tell(f func()) {
 	}
 }
 
-func (t *teller) take() (all []func(), dropped int) {
+func (t *teller) take() (all []func(context.Context), dropped int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all, dropped = t.waiting, t.dropped
@@ -50,32 +51,40 @@ func (a *Acquirer) tellLoop(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			a.tellAll()
+			a.tellAll(ctx)
 			return
 		case <-a.teller.filled:
-			a.tellAll()
+			a.tellAll(ctx)
 		}
 	}
 }
 
-func (a *Acquirer) tellAll() {
+func (a *Acquirer) tellAll(ctx context.Context) {
 	all, dropped := a.teller.take()
 	for _, f := range all {
-		f()
+		f(ctx)
 	}
 	if dropped > 0 {
 		a.cfg.Logger.Warn("events dropped, because Config.Events was too slow", "events", dropped)
 	}
 }
 
-// emit gives an event to the host, later.
+// emit gives an event to the host, later. One that is still at an earlier event when nobody waits for it any more hears no more.
 func (a *Acquirer) emit(event queue.Event) {
-	a.teller.tell(func() {
-		defer func() {
-			if p := recover(); p != nil { // what the host does with an event is no reason to end its process
-				a.cfg.Logger.Error("Config.Events panicked", "event", event.Kind, "panic", p)
-			}
-		}()
-		a.cfg.Events(event)
+	const kind = "Config.Events"
+	a.teller.tell(func(ctx context.Context) {
+		if a.given.Stuck(kind) > 0 {
+			return
+		}
+		_, err := outcall.Do(ctx, a.given, kind, func(context.Context) (struct{}, error) {
+			defer func() {
+				if p := recover(); p != nil { // what the host does with an event is no reason to end its process
+					a.cfg.Logger.Error("Config.Events panicked", "event", event.Kind, "panic", p)
+				}
+			}()
+			a.cfg.Events(event)
+			return struct{}{}, nil
+		}, nil)
+		a.noteStuck(err)
 	})
 }

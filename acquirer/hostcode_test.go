@@ -128,3 +128,35 @@ func TestEventsThatPanic(t *testing.T) {
 		}
 	})
 }
+
+// An event handler that does not return hears no more, and keeps Run, which names it, no longer than its patience.
+func TestEventsThatDoNotReturn(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		var told atomic.Int64
+		hang := make(chan struct{})
+		a := f.make(f.bus, func(c *acquirer.Config) {
+			c.Lost = map[string]acquirer.LostPolicy{"": acquirer.FailLost()}
+			c.Events = func(queue.Event) { told.Add(1); <-hang }
+		})
+		stop := f.runUntil(a)
+		for range 3 {
+			if err := a.Lost(f.ctx, "the rack is dark", f.hand(a).Lease()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.pass(time.Minute)
+		begun := time.Now()
+		ended := make(chan error, 1)
+		go func() { ended <- stop() }()
+		select {
+		case err := <-ended:
+			if err == nil || !strings.Contains(err.Error(), "Config.Events") || told.Load() != 1 || a.Stats().Stuck != 1 {
+				t.Errorf("Run returned %v after %v, %d events told, %d calls stuck", err, time.Since(begun), told.Load(), a.Stats().Stuck)
+			}
+		case <-time.After(time.Minute):
+			t.Error("Run has not returned")
+		}
+		close(hang)
+	})
+}

@@ -87,7 +87,7 @@ func (a *Acquirer) ping() {
 	}
 	a.mu.Lock()
 	if silence, news := a.listening.check(a.clock.Now()); news {
-		a.teller.tell(func() { a.cfg.Logger.Warn("own announcements do not come back", "since", silence) })
+		a.teller.tell(func(context.Context) { a.cfg.Logger.Warn("own announcements do not come back", "since", silence) })
 		a.backupIn(0, "gap")
 	}
 	a.mu.Unlock()
@@ -114,7 +114,7 @@ func (l *listener) Message(text string) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if a.earlyBackup() {
-			a.teller.tell(func() { a.cfg.Logger.Warn("announcement not understood", "error", err) })
+			a.teller.tell(func(context.Context) { a.cfg.Logger.Warn("announcement not understood", "error", err) })
 		}
 		return
 	}

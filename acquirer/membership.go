@@ -188,7 +188,7 @@ func (a *Acquirer) heartbeatFailed(process uuid.UUID, err error) {
 		return
 	}
 	a.member.failures++
-	a.teller.tell(func() { a.cfg.Logger.Warn("heartbeat failed", "error", err) })
+	a.teller.tell(func(context.Context) { a.cfg.Logger.Warn("heartbeat failed", "error", err) })
 	if queue.IsAnswer(err) {
 		a.lost(process)
 	}
@@ -259,5 +259,7 @@ func (a *Acquirer) lost(process uuid.UUID) {
 	gone := a.book.Drop(process)
 	a.left(queue.ErrLeaseLost, gone...)
 	a.member.rename(a.clock.Now())
-	a.teller.tell(func() { a.cfg.Logger.Error("process lost its leases", "process", process, "jobs", len(gone)) })
+	a.teller.tell(func(context.Context) {
+		a.cfg.Logger.Error("process lost its leases", "process", process, "jobs", len(gone))
+	})
 }

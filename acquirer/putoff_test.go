@@ -33,6 +33,18 @@ func (s *posterStore) Ready(ctx context.Context, now time.Time, q queue.ReadyQue
 	return s.Store.Ready(ctx, now, q)
 }
 
+// untilFailed lets time pass until so many listings have failed.
+func (f *fleet) untilFailed(s *posterStore, n int32) {
+	f.t.Helper()
+	for range 3600 {
+		if s.failed.Load() >= n {
+			return
+		}
+		f.pass(time.Second)
+	}
+	f.t.Fatalf("%d listings failed in an hour, want %d", s.failed.Load(), n)
+}
+
 // publishing is a pubsub alone: no message of it is carried by a store.
 type publishing struct{ queue.Pubsub }
 
@@ -49,12 +61,8 @@ func TestPostedWhereClaimsArePutOff(t *testing.T) {
 			f.runUntil(a)
 			s.noListings.Store(true)
 			f.joinPlain(a) // and it looks, in vain
-			for s.failed.Load() < 9 {
-				f.pass(time.Second)
-			}
-			for n := s.failed.Load(); s.failed.Load() == n; {
-				f.pass(time.Second)
-			}
+			f.untilFailed(s, 9)
+			f.untilFailed(s, s.failed.Load()+1)
 		},
 	} {
 		for way, bus := range map[string]func(*fleet) queue.Pubsub{

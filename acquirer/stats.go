@@ -54,7 +54,7 @@ func (a *Acquirer) Stats() Stats {
 	}
 	s.Failures, s.Failing = a.health.inARow()
 	s.Failures = max(s.Failures, a.member.failures)
-	_, s.Stuck = a.given.All()
+	s.Stuck = a.given.Len()
 	for _, d := range a.dispatch.Domains() {
 		s.Domains++
 		s.Waiting += d.Waiting()

@@ -3,6 +3,7 @@ package acquirer
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -84,6 +85,15 @@ func (v View) Cancel(ctx context.Context, reason string, ids ...uuid.UUID) ([]Jo
 // Retry is [Acquirer.Retry] for jobs of the organization.
 func (v View) Retry(ctx context.Context, by, note string, ids ...uuid.UUID) ([]Job, error) {
 	return v.a.retry(ctx, queue.Retry{IDs: distinct(ids), By: by, Note: note, Organization: &v.organization})
+}
+
+// Pauses are those of [Acquirer.Pauses] that concern jobs of the organization: its own, and those of everybody, whose
+// Scope.Organization is zero.
+func (v View) Pauses(ctx context.Context) ([]queue.Pause, error) {
+	all, err := v.a.Pauses(ctx)
+	return slices.DeleteFunc(all, func(p queue.Pause) bool {
+		return p.Organization != uuid.Nil && p.Organization != v.organization
+	}), err
 }
 
 // jobWithin reads a job, of any organization if that is nil.

@@ -119,6 +119,9 @@ type PolicyChange struct {
 
 // Validate refuses terms that are no grace, or one without bounds.
 func (t PolicyTerms) Validate() error {
+	if err := validInstant("PolicyTerms.At", t.At); err != nil {
+		return err
+	}
 	if err := validSpan("PolicyTerms.StopGrace", t.StopGrace); err != nil {
 		return err
 	}

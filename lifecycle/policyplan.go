@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/dormouse-go/dormouse/internal/micros"
 )
 
 // maxEffects bounds the workspaces that a plan lists; it counts all of them.
@@ -68,7 +66,7 @@ func NewPolicyPlan(t Template, c PolicyChange, now time.Time) (PolicyPlan, error
 	if err := c.PolicyTerms.Validate(); err != nil {
 		return PolicyPlan{}, err
 	}
-	c.At, c.Template = micros.Of(now), t
+	c.At, c.Template = stamped(now), t
 	c.PolicyTerms = c.PolicyTerms.withDefaults()
 	c.PolicyTerms.At = c.At
 	return PolicyPlan{Change: c, Shifts: map[Rule]Shift{}}, nil

@@ -26,9 +26,9 @@ func ReplaceTemplate(old, next Template, now time.Time) (Template, error) {
 		return Template{}, fmt.Errorf("template %s: %w", next.ID, err)
 	}
 	next.Hold, next.Terms = next.Hold.inPlaceOf(old.Hold), next.Terms.inPlaceOf(old.Terms)
-	t := old
+	t, now := old, stamped(now)
 	if old.Revision > 0 && next.ActiveVersionID != old.ActiveVersionID {
-		t.VersionSince = micros.Of(now)
+		t.VersionSince = now
 	}
 	t.ID, t.OrganizationID, t.Name, t.ActiveVersionID = next.ID, next.OrganizationID, next.Name, next.ActiveVersionID
 	if old.Revision == 0 {
@@ -62,6 +62,9 @@ func (t *Template) validate(old *Template) error {
 	}
 	return t.Terms.Validate()
 }
+
+// stamped is what is stored of an instant that a clock shows: a host's may stand where no store keeps it.
+func stamped(now time.Time) time.Time { return micros.Within(micros.Of(now)) }
 
 // withPolicy is the template with another policy. Terms that were those of the change before are not meant for this one.
 func (t Template) withPolicy(p Policy, terms PolicyTerms) Template {
@@ -141,7 +144,7 @@ func ReplaceOwner(old, next Owner, now time.Time) (Owner, error) {
 		next.Rules++
 	}
 	if old.Status != OwnerActive && next.Status != old.Status {
-		next.AutostartAfter = micros.Of(now)
+		next.AutostartAfter = stamped(now)
 	}
 	return next, nil
 }
@@ -158,7 +161,7 @@ func ReplaceEngine(old, next Engine, now time.Time) (Engine, error) {
 	}
 	e := old
 	e.Hold, e.DeletionsReleasedUntil, e.Interval = next.Hold.inPlaceOf(old.Hold), micros.Of(next.DeletionsReleasedUntil), 0
-	e.Floors, e.AutostartAfter = old.Floors.leave(&old.Hold, &e.Hold, old.AutostartAfter, now, 0)
+	e.Floors, e.AutostartAfter = old.Floors.leave(&old.Hold, &e.Hold, old.AutostartAfter, stamped(now), 0)
 	if err := e.keeps(); err != nil {
 		return Engine{}, fmt.Errorf("engine: %w", err)
 	}

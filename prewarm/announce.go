@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/backoff"
+	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 // announcePause is the least time between two announcements: members that become ready together are one.
@@ -28,8 +29,8 @@ func (p *Pool) announceLoop(ctx context.Context) {
 		if !news {
 			continue
 		}
-		err := p.call(ctx, "announce", p.cfg.Timeout, func(ctx context.Context) error {
-			return w.AnnounceMembers(ctx, p.cfg.Spec.Name, note)
+		_, err := askStore(ctx, p, "announce", func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, w.AnnounceMembers(ctx, p.cfg.Spec.Name, note)
 		})
 		if err != nil && ctx.Err() == nil {
 			p.cfg.Logger.Warn("a ready member, or a claim that waits, was not announced; others look by themselves", "error", err)
@@ -46,7 +47,9 @@ func (p *Pool) hearLoop(ctx context.Context) {
 	}
 	for failures := 0; ctx.Err() == nil; failures++ {
 		begun := p.now()
-		err := w.WatchMembers(ctx, p.cfg.Spec.Name, p.hear)
+		_, err := answerOf(ctx, p, outcall.Name{Kind: "hear announcements"}, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, w.WatchMembers(ctx, p.cfg.Spec.Name, p.hear)
+		}, nil)
 		if ctx.Err() != nil {
 			return
 		}

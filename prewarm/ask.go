@@ -12,13 +12,18 @@ import (
 // errLate is the error of a call that takes too long.
 var errLate = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 
-// ask calls the backend or the cleaner for at most a limit, whether it heeds its context or not. A call that does not return
+// ask calls the backend, the cleaner or the store for at most a limit, whether it heeds its context or not. A call that does not return
 // some time after its context has ended is given up: its goroutine is left behind, and its result ignored. Should it return
 // after all, late is called, nil for nothing to do.
 func ask[T any](ctx context.Context, p *Pool, what outcall.Name, limit time.Duration, f func(context.Context) (T, error), late func()) (T, error) {
 	ctx, end := p.within(ctx, limit)
 	defer end()
 	return answerOf(ctx, p, what, f, late)
+}
+
+// askStore makes one call of the store. What one does that was given up counts as done by a call whose answer was lost.
+func askStore[T any](ctx context.Context, p *Pool, what string, f func(context.Context) (T, error)) (T, error) {
+	return ask(ctx, p, outcall.Name{Kind: what}, p.cfg.Timeout, f, nil)
 }
 
 // answerOf is ask without a limit but ctx.
@@ -31,6 +36,9 @@ func answerOf[T any](ctx context.Context, p *Pool, what outcall.Name, f func(con
 			late()
 		}
 	})
+	if stuck, given := outcall.Given(err); given && stuck.Before == 0 {
+		p.cfg.Logger.Error("call given up: it does not return", "doing", stuck.Doing)
+	}
 	if err != nil {
 		var none T
 		return none, fmt.Errorf("prewarm: %s: %w", what.Kind, timely(ctx, err))

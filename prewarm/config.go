@@ -52,8 +52,8 @@ type Config struct {
 
 	// Events is told what happens to the pool as a whole, one at a time and in order, while Run runs: what was before is told
 	// when it begins. Of several processes the one that has paused the pool or counted the failure tells, and each tells its
-	// own alerts and specs. It must not block for long: events beyond 10,000 in waiting are dropped. Defaults to nil; the log
-	// has them in any case.
+	// own alerts and specs. It must not block for long: events beyond 10,000 in waiting are dropped, as are those that wait 3 seconds
+	// after Run was to end. A panic in it is logged. Defaults to nil; the log has the events in any case.
 	Events func(PoolEvent)
 
 	// Instance tells pools of one name apart in metrics (label "instance"). Defaults to "": no label.

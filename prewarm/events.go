@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 // PoolEventKind says what a [PoolEvent] is about. It is a closed set.
@@ -77,10 +79,21 @@ func (p *Pool) notifyAll(ctx context.Context) {
 			level = slog.LevelWarn
 		}
 		p.cfg.Logger.Log(ctx, level, string(e.Kind), slog.Any("event", e))
-		if p.cfg.Events != nil {
-			p.cfg.Events(e)
-		}
+		p.tellHost(ctx, e)
 	}
+}
+
+// tellHost gives an event to the host. It waits as long as that takes until ctx ends, and then a little; a host that is still at an
+// earlier event hears no more.
+func (p *Pool) tellHost(ctx context.Context, e PoolEvent) {
+	const kind = "Config.Events"
+	if p.cfg.Events == nil || p.given.Stuck(kind) > 0 {
+		return
+	}
+	_, _ = answerOf(ctx, p, outcall.Name{Kind: kind}, func(context.Context) (struct{}, error) {
+		p.cfg.Events(e)
+		return struct{}{}, nil
+	}, nil) // a panic is in the log, as is that it does not return
 }
 
 // notifyState tells what a written state of the pool changes. Of all replicas, the one that has written it tells.

@@ -15,6 +15,7 @@ type metrics struct {
 	members, target, waiting, orphans, alert          *prometheus.Desc
 	claims, misses, created, destroyed, ended         *prometheus.Desc
 	failures, unknown, reloads, idle, buildTime, rate *prometheus.Desc
+	stuck                                             *prometheus.Desc
 }
 
 func (p *Pool) register() error {
@@ -55,6 +56,7 @@ func newMetrics(p *Pool) *metrics {
 		idle:      desc("idle_member_seconds_total", "Time that members were ready and unclaimed: what the pool costs."),
 		buildTime: desc("build_seconds", "Time that a member takes to become ready, as measured."),
 		rate:      desc("claims_per_hour", "Rate of claims, as measured."),
+		stuck:     desc("stuck_calls", "Calls of the backend, the cleaner, the store and the host that were given up and have not returned."),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: p.cfg.Namespace, Subsystem: "prewarm", Name: "claim_duration_seconds", ConstLabels: constant,
 			Help:                        "From a request to a member that can be used, by where it came from.",
@@ -77,7 +79,7 @@ func (m *metrics) claimed(c Handout) {
 func (m *metrics) descs() []*prometheus.Desc {
 	return []*prometheus.Desc{
 		m.members, m.target, m.waiting, m.orphans, m.alert, m.claims, m.misses, m.created, m.destroyed, m.ended,
-		m.failures, m.unknown, m.reloads, m.idle, m.buildTime, m.rate,
+		m.failures, m.unknown, m.reloads, m.idle, m.buildTime, m.rate, m.stuck,
 	}
 }
 
@@ -112,6 +114,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(m.alert, depleted)
 	gauge(m.buildTime, s.BuildTime.Seconds())
 	gauge(m.rate, s.PerHour)
+	gauge(m.stuck, float64(s.Stuck))
 	for _, source := range []Source{Warm, Waited, Built, Repeated} {
 		count(m.claims, float64(s.Claims[source]), string(source))
 	}

@@ -61,7 +61,7 @@ type Pool struct {
 	// missing are claimed members that the listings of this process lack, and since when; only listings touch it.
 	missing map[uuid.UUID]time.Time
 	held    map[uuid.UUID]map[*hold]struct{}
-	given   *outcall.Calls // of the backend and the cleaner, by method, that were given up
+	given   *outcall.Calls // by method, those that were given up
 	stats   counters
 }
 
@@ -127,11 +127,11 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 	return p, nil
 }
 
-// Run plans, creates, destroys, listens and serves claims until ctx ends; it returns nil once everything it started has
-// ended. A pool runs once. Claims that wait when it ends get [ErrNotRunning]; what they were given meanwhile is given
-// back, within Config.Timeout. Claimed members stay claimed: whoever runs the pool next finds them, with the time that
-// is left. A call of the backend or the cleaner that does not return three seconds after its context has ended is not waited
-// for.
+// Run plans, creates, destroys, listens and serves claims until ctx ends. It returns nil when everything that it started has
+// ended, and an error that names what does not return: a call of the backend, the cleaner, the store or Config.Events that goes on is
+// given up 3 seconds after its context has ended. A pool runs once. Claims that wait when it ends get [ErrNotRunning]; what they were
+// given meanwhile is given back, within Config.Timeout. Claimed members stay claimed: whoever runs the pool next finds them, with the
+// time that is left.
 func (p *Pool) Run(ctx context.Context) error {
 	if err := p.begin(); err != nil {
 		return err
@@ -160,7 +160,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	p.returns.close(late)
 	p.notifyAll(late)
 	p.Close()
-	return nil
+	return p.given.Leftovers("prewarm: pool " + p.cfg.Spec.Name)
 }
 
 // Close takes the metrics out of the registry. Run does it when it returns; only a pool that never runs needs Close. It may
@@ -237,16 +237,6 @@ func (p *Pool) current(now time.Time) Spec {
 // now is the present as the store keeps it.
 func (p *Pool) now() time.Time { return micros.Of(p.clock.Now("pool", "now")) }
 
-// call bounds one call of the store, and says what was attempted. Calls of the backend are made by [ask].
-func (p *Pool) call(ctx context.Context, what string, limit time.Duration, f func(ctx context.Context) error) error {
-	ctx, end := p.within(ctx, limit)
-	defer end()
-	if err := p.protect(what, func() error { return f(ctx) }); err != nil {
-		return fmt.Errorf("prewarm: %s: %w", what, timely(ctx, err))
-	}
-	return nil
-}
-
 // protect turns a panic of a backend, a cleaner or a store into an error: one bad answer must not end the host.
 func (p *Pool) protect(what string, f func() error) (err error) {
 	defer func() {
@@ -258,21 +248,15 @@ func (p *Pool) protect(what string, f func() error) (err error) {
 	return f()
 }
 
-func (p *Pool) members(ctx context.Context, q Query) (found []Member, err error) {
+func (p *Pool) members(ctx context.Context, q Query) ([]Member, error) {
 	q.Pool = p.cfg.Spec.Name
-	err = p.call(ctx, "read members", p.cfg.Timeout, func(ctx context.Context) error {
-		found, err = p.store.Members(ctx, q)
-		return err
-	})
-	return found, err
+	return askStore(ctx, p, "read members", func(ctx context.Context) ([]Member, error) { return p.store.Members(ctx, q) })
 }
 
-func (p *Pool) poolState(ctx context.Context) (state PoolState, err error) {
-	err = p.call(ctx, "read the pool's state", p.cfg.Timeout, func(ctx context.Context) error {
-		state, err = p.store.PoolState(ctx, p.cfg.Spec.Name)
-		return err
+func (p *Pool) poolState(ctx context.Context) (PoolState, error) {
+	return askStore(ctx, p, "read the pool's state", func(ctx context.Context) (PoolState, error) {
+		return p.store.PoolState(ctx, p.cfg.Spec.Name)
 	})
-	return state, err
 }
 
 func (p *Pool) put(ctx context.Context, state *PoolState, changes []Change) (applied []bool, err error) {
@@ -282,11 +266,9 @@ func (p *Pool) put(ctx context.Context, state *PoolState, changes []Change) (app
 	if state != nil {
 		state.PausedBy, state.Failures.Message = text.Clean(state.PausedBy, maxName), text.Clean(state.Failures.Message, maxMessage)
 	}
-	err = p.call(ctx, "write members", p.cfg.Timeout, func(ctx context.Context) error {
-		applied, err = p.store.PutMembers(ctx, state, changes)
-		return err
+	return askStore(ctx, p, "write members", func(ctx context.Context) ([]bool, error) {
+		return p.store.PutMembers(ctx, state, changes)
 	})
-	return applied, err
 }
 
 // maxMessage bounds what is kept of what a backend says.

@@ -25,6 +25,9 @@ type rig struct {
 	cfg     prewarm.Config
 	pool    *prewarm.Pool
 	stop    func()
+	// mayHang: Run may end with an error, which is ended once stop has returned.
+	mayHang bool
+	ended   error
 }
 
 // bubble runs a test with a pool of a size, once it is full.
@@ -68,21 +71,36 @@ func (r *rig) start() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.pool = p
-	r.stop = run(r.t, p)
+	r.runs(p)
 	synctest.Wait()
 }
 
+// runs has p run as the pool of the test.
+func (r *rig) runs(p *prewarm.Pool) {
+	end := begin(p)
+	r.pool = p
+	r.stop = sync.OnceFunc(func() {
+		if r.ended = end(); r.ended != nil && !r.mayHang {
+			r.t.Errorf("Run: %v", r.ended)
+		}
+	})
+}
+
 func run(t *testing.T, p *prewarm.Pool) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- p.Run(ctx) }()
+	end := begin(p)
 	return sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
+		if err := end(); err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})
+}
+
+// begin runs a pool; end ends it, and returns what Run does.
+func begin(p *prewarm.Pool) (end func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	return func() error { cancel(); return <-ended }
 }
 
 func (r *rig) wait(d time.Duration) {

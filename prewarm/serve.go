@@ -185,17 +185,17 @@ func (p *Pool) pick(w *waiter, tier int, now time.Time) (Pick, bool) {
 }
 
 // claims asks the store. No claims are answered without it.
-func (p *Pool) claims(ctx context.Context, pick Pick, claims []Claim) (grants []Grant, err error) {
+func (p *Pool) claims(ctx context.Context, pick Pick, claims []Claim) ([]Grant, error) {
 	if len(claims) == 0 {
 		return nil, nil
 	}
-	err = p.call(ctx, "claim", p.cfg.Timeout, func(ctx context.Context) error {
-		if grants, err = p.store.ClaimMembers(ctx, p.now(), pick, claims); err == nil && len(grants) != len(claims) {
+	return askStore(ctx, p, "claim", func(ctx context.Context) ([]Grant, error) {
+		grants, err := p.store.ClaimMembers(ctx, p.now(), pick, claims)
+		if err == nil && len(grants) != len(claims) {
 			err = fmt.Errorf("the store answered %d of %s", len(grants), text.Count(len(claims), "claim", "claims"))
 		}
-		return err
+		return grants, err
 	})
-	return grants, err
 }
 
 // failed tells those who do not wait that the store failed. The others stay: the next round asks again, until their time

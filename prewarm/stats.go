@@ -57,8 +57,8 @@ type Stats struct {
 	// BuildTime is how long a member takes to become ready, PerHour the rate of claims, as measured.
 	BuildTime time.Duration
 	PerHour   float64
-	// Stuck is the number of calls of the backend and the cleaner that were given up and have not returned. A method of which 100
-	// are stuck is not called, nor is Create for a version of which 25 are, nor any for a member of which 3 are.
+	// Stuck is the number of calls of the backend, the cleaner, the store and Config.Events that were given up and have not returned. A
+	// method of which 100 are stuck is not called, nor is Create for a version of which 25 are, nor any for a member of which 3 are.
 	Stuck int
 }
 
@@ -83,12 +83,11 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := &p.stats
-	_, stuck := p.given.All()
 	return Stats{
 		Target: p.view.decision.Target, Counts: p.view.decision.Counts, Blocked: p.view.decision.Blocked,
 		Waiting: len(p.line.waiters), Claims: maps.Clone(c.claims), Misses: maps.Clone(c.misses),
 		Created: maps.Clone(c.created), Destroyed: maps.Clone(c.destroyed), Ended: maps.Clone(c.ended),
 		Failures: c.failures, Unknown: c.unknown, Reloads: c.reloads, AlertSince: c.alertSince,
-		Orphans: c.orphans, Claimed: c.claimed, IdleTime: c.idle, BuildTime: spec.Demand.BuildTime, PerHour: spec.Demand.PerHour, Stuck: stuck,
+		Orphans: c.orphans, Claimed: c.claimed, IdleTime: c.idle, BuildTime: spec.Demand.BuildTime, PerHour: spec.Demand.PerHour, Stuck: p.given.Len(),
 	}
 }

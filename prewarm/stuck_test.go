@@ -2,8 +2,10 @@ package prewarm_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,13 +89,14 @@ func withDeaf(t *testing.T, configure func(r *rig), test func(r *rig, d *deaf)) 
 	t.Helper()
 	bubble(t, 0, nil, func(r *rig) {
 		r.stop()
+		r.mayHang = true // Run says so, which some tests look at
 		d := &deaf{Backend: r.backend, goOn: make(chan struct{}), to: make(map[string]bool), hung: make(map[string]int)}
 		r.cfg.Concurrency, r.cfg.Spec.Floor, r.cfg.Spec.Ceiling, r.cfg.Spec.ReadyTimeout = 1, 3, 3, time.Minute
 		configure(r)
 		r.cfg.Cleaner = d
 		p, err := prewarm.New(r.store, d, r.cfg)
 		must(t, err)
-		r.pool, r.stop = p, run(t, p)
+		r.runs(p)
 		r.wait(3 * time.Minute)
 		r.want(3, prewarm.Ready)
 		test(r, d)
@@ -176,7 +179,7 @@ func TestDestructionThatDoesNotReturn(t *testing.T) {
 	})
 }
 
-// Run returns soon though every method of the backend hangs.
+// Run returns soon though every method of the backend hangs, and names those that do.
 func TestRunDoesNotWaitForTheDeaf(t *testing.T) {
 	all := []string{"create", "destroy", "list", "watch", "mark", "clean"}
 	withDeaf(t, func(*rig) {}, func(r *rig, d *deaf) {
@@ -200,7 +203,123 @@ func TestRunDoesNotWaitForTheDeaf(t *testing.T) {
 			if d.hanging(what) == 0 {
 				t.Errorf("no call of %s hangs", what)
 			}
+			if what != "mark" && !names(r.ended, what) { // that one belongs to the claim, which may still wait for it
+				t.Errorf("Run returned %v, want what names %q", r.ended, what)
+			}
 		}
+	})
+}
+
+// names reports whether an error names a call that has not returned.
+func names(err error, what string) bool {
+	return errors.Is(err, context.DeadlineExceeded) && strings.Contains(err.Error(), "pool go-dev: "+what)
+}
+
+// deafStore is a store one method of which does not heed its context: its calls hang until the end of the test.
+type deafStore struct {
+	prewarm.Store
+	goOn chan struct{}
+	to   atomic.Value // the name of the method, a string
+	hung atomic.Int32
+}
+
+func (d *deafStore) hang(method string) {
+	if d.to.Load() == method {
+		d.hung.Add(1)
+		<-d.goOn
+	}
+}
+
+func (d *deafStore) Members(ctx context.Context, q prewarm.Query) ([]prewarm.Member, error) {
+	d.hang("read members")
+	return d.Store.Members(ctx, q)
+}
+
+func (d *deafStore) PoolState(ctx context.Context, pool string) (prewarm.PoolState, error) {
+	d.hang("read the pool's state")
+	return d.Store.PoolState(ctx, pool)
+}
+
+func (d *deafStore) PutMembers(ctx context.Context, s *prewarm.PoolState, changes []prewarm.Change) ([]bool, error) {
+	d.hang("write members")
+	return d.Store.PutMembers(ctx, s, changes)
+}
+
+func (d *deafStore) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pick, claims []prewarm.Claim) ([]prewarm.Grant, error) {
+	d.hang("claim")
+	return d.Store.ClaimMembers(ctx, now, pick, claims)
+}
+
+func (d *deafStore) AnnounceMembers(ctx context.Context, pool, note string) error {
+	d.hang("announce")
+	return d.Store.(prewarm.Watcher).AnnounceMembers(ctx, pool, note)
+}
+
+func (d *deafStore) WatchMembers(ctx context.Context, pool string, tell func(string)) error {
+	d.hang("hear announcements")
+	return d.Store.(prewarm.Watcher).WatchMembers(ctx, pool, tell)
+}
+
+// A store that ignores its contexts costs a call its time: the pool goes on when it answers again, and Run ends with an error that
+// names what hangs.
+func TestStoreThatDoesNotReturn(t *testing.T) {
+	for _, method := range []string{"read members", "read the pool's state", "write members", "claim", "announce", "hear announcements"} {
+		t.Run(method, func(t *testing.T) {
+			store := &deafStore{}
+			store.to.Store("")
+			deaf := func(r *rig) { store.Store, r.store, r.mayHang = r.store, store, true }
+			bubble(t, 3, deaf, func(r *rig) {
+				release := make(chan struct{})
+				store.goOn = release
+				if method == "hear announcements" {
+					r.stop()
+					store.to.Store(method)
+					r.start()
+				}
+				store.to.Store(method)
+				_, _ = r.pool.Claim(context.Background(), prewarm.Request{Owner: "ann"})
+				r.wait(time.Minute)
+				store.to.Store("")
+				r.wait(10 * time.Minute)
+				r.claim(prewarm.Request{Owner: "bob"})
+				if store.hung.Load() == 0 || r.pool.Stats().Stuck != int(store.hung.Load()) && method != "hear announcements" {
+					t.Errorf("%d calls hang, %d are counted", store.hung.Load(), r.pool.Stats().Stuck)
+				}
+				begun := time.Now()
+				r.stop()
+				if took := time.Since(begun); took > 20*time.Second || !names(r.ended, method) {
+					t.Errorf("Run returned %v after %v, want what names %q", r.ended, took, method)
+				}
+				close(release)
+				r.wait(time.Minute)
+				if n := r.pool.Stats().Stuck; n != 0 {
+					t.Errorf("%d calls are counted though they have returned", n)
+				}
+			})
+		})
+	}
+}
+
+// A host that does not return from Config.Events hears no more, and keeps Run no longer than its patience.
+func TestEventsThatDoNotReturn(t *testing.T) {
+	goOn := make(chan struct{})
+	var told atomic.Int32
+	hangs := func(r *rig) {
+		goOn = make(chan struct{}) // of the bubble
+		r.mayHang = true
+		r.cfg.Events = func(prewarm.PoolEvent) { told.Add(1); <-goOn }
+	}
+	bubble(t, 1, hangs, func(r *rig) {
+		must(t, r.pool.Pause(context.Background(), "ann"))
+		must(t, r.pool.Resume(context.Background()))
+		r.wait(time.Hour)
+		begun := time.Now()
+		r.stop()
+		if took := time.Since(begun); took > 10*time.Second || !names(r.ended, "Config.Events") || told.Load() != 1 {
+			t.Errorf("Run returned %v after %v, %d events were told", r.ended, took, told.Load())
+		}
+		close(goOn)
+		r.wait(time.Minute)
 	})
 }
 

@@ -234,8 +234,9 @@ func (p *Pool) leave(r *record, before State) {
 	}
 	if f, ok := p.executor.(Forgetter); ok && r.ID != "" {
 		id := r.ID
-		p.run(func(context.Context) {
-			if err := protect(func() error { f.Forget(id); return nil }); err != nil {
+		p.run(func(ctx context.Context) {
+			forget := func(context.Context) error { f.Forget(id); return nil }
+			if err := p.bounded(ctx, callOf("forget worker", string(id)), p.cfg.CommandTimeout, forget); err != nil {
 				p.cfg.Logger.Warn("worker not forgotten", "worker_id", id, "error", err)
 			}
 		})

@@ -53,8 +53,8 @@ func (o *output) text() (string, error) {
 func (p *Pool) command(ctx context.Context, target Target, line string, stdin []byte) (string, error) {
 	var out output
 	what := "run a command on " + string(target.ID)
-	// A kind of its own: of many workers that hang none keeps the others from being asked.
-	err := p.bounded(ctx, outcall.Name{Kind: what, One: what}, p.cfg.CommandTimeout, func(ctx context.Context) error {
+	// A kind of its own: of many workers that hang none keeps the others from being asked. [Pool.tooManyHang] bounds their sum.
+	err := p.boundedOf(ctx, p.commands, outcall.Name{Kind: what, One: what}, p.cfg.CommandTimeout, func(ctx context.Context) error {
 		return p.executor.Run(ctx, target, line, bytes.NewReader(stdin), &out)
 	})
 	text, tooMuch := out.text()
@@ -62,6 +62,25 @@ func (p *Pool) command(ctx context.Context, target Target, line string, stdin []
 		return "", tooMuch
 	}
 	return text, err
+}
+
+// tooManyHang reports whether so many commands have been left behind that no worker is created: as many as the workers that there are
+// may leave, and [outcall.MaxStuck] of workers that are gone. Else each worker that takes the place of one whose commands hang would
+// leave some more, for ever. The caller holds the lock.
+func (p *Pool) tooManyHang() bool {
+	return p.commands.Len() >= outcall.MaxStuck+outcall.MaxOfOne*p.kept
+}
+
+// noteHanging tells when creates stop because commands hang. The caller holds the lock.
+func (p *Pool) noteHanging() {
+	before := p.hanging
+	if p.hanging = p.tooManyHang(); p.hanging && !before {
+		p.emit(Event{Kind: EventPaused, Reason: ReasonCommandsHang, Text: p.hangText()})
+	}
+}
+
+func (p *Pool) hangText() string {
+	return fmt.Sprintf("%d commands on workers have not returned; the executor ignores the end of their contexts", p.commands.Len())
 }
 
 // target is where a worker's commands run. The caller holds the lock.

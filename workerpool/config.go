@@ -76,7 +76,7 @@ type Config struct {
 	// last note and the next listing. Defaults to nothing.
 	Spent Cost
 	// Events is told what concerns people, one at a time and in order. It must not block for long: events beyond 10,000
-	// in waiting are dropped. Defaults to nil.
+	// in waiting are dropped, as are those that wait 3 seconds after the end of Run's context. A panic in it is logged. Defaults to nil.
 	Events func(Event)
 
 	// Clock defaults to the real one.

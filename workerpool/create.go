@@ -19,6 +19,7 @@ const (
 	pauseType     = "type/"
 	pauseBoot     = "boot/"
 	pauseListing  = "listing"
+	pauseCommands = "commands"
 )
 
 // RefusedError says which rule forbids the creation of a worker.
@@ -82,6 +83,8 @@ func (p *Pool) mayCreate(k *kind) (Reason, time.Time) {
 		return ReasonMaxWorkers, time.Time{}
 	case l.MaxPrice > 0 && dearer(p.price+k.Price, l.MaxPrice):
 		return ReasonMaxPrice, time.Time{}
+	case p.tooManyHang():
+		return ReasonCommandsHang, time.Time{}
 	}
 	for _, key := range k.keys {
 		if n, ok := p.pauses.allow(key, p.trying(key), p.now()); ok && n == 0 {
@@ -121,6 +124,9 @@ func (p *Pool) trying(key string) int {
 func (p *Pool) activePauses() []Pause {
 	var list []Pause
 	now := p.now()
+	if p.tooManyHang() {
+		list = append(list, Pause{Key: pauseCommands, Reason: ReasonCommandsHang, Text: p.hangText()})
+	}
 	for _, key := range p.pauses.keys() {
 		kinds := p.kindsOf[key]
 		n, ok := p.pauses.allow(key, p.trying(key), now)
@@ -145,7 +151,7 @@ func (p *Pool) pauseFor(key string, f failure, text string, begun time.Time) {
 }
 
 // TryNow ends the wait of a pause, named by its [Pause].Key, so that one trial is made at once. It reports whether there
-// is such a pause.
+// is such a pause; for commands that hang there are no trials.
 func (p *Pool) TryNow(key string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

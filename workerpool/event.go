@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 // EventKind says what an [Event] is about.
@@ -91,9 +93,7 @@ func (p *Pool) deliver(ctx context.Context) {
 		p.mu.Unlock()
 		for _, e := range events {
 			p.log(ctx, e)
-			if p.cfg.Events != nil {
-				p.cfg.Events(e)
-			}
+			p.tellHost(ctx, e)
 		}
 		if over && len(events) == 0 {
 			return
@@ -103,6 +103,21 @@ func (p *Pool) deliver(ctx context.Context) {
 			over = true
 		case <-p.eventWake:
 		}
+	}
+}
+
+// tellHost gives an event to the host. It waits as long as that takes until ctx ends, and then a little; a host that is still at an
+// earlier event hears no more.
+func (p *Pool) tellHost(ctx context.Context, e Event) {
+	const kind = "Config.Events"
+	if p.cfg.Events == nil || p.given.Stuck(kind) > 0 {
+		return
+	}
+	_, err := outcall.Do(ctx, p.given, kind, func(context.Context) (struct{}, error) {
+		return struct{}{}, protect(func() error { p.cfg.Events(e); return nil })
+	}, nil)
+	if err != nil {
+		p.cfg.Logger.Error("event not told", "event", e.Kind, "error", err)
 	}
 }
 

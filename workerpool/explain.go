@@ -151,6 +151,7 @@ var waitTexts = map[Reason]string{
 	ReasonRateLimit:    "the provider wants a pause",
 	ReasonCreateFailed: "workers of the type cannot be created",
 	ReasonBootFailed:   "workers of the type do not become ready",
+	ReasonCommandsHang: "too many commands on workers that are gone do not return",
 	ReasonNotListed:    "the provider has not listed its instances yet",
 }
 

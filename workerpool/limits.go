@@ -41,13 +41,13 @@ type Pause struct {
 	Key string
 	// Types it concerns; empty: all.
 	Types []string
-	// Reason is quota, capacity, rate_limit, create_failed or boot_failed.
+	// Reason is quota, capacity, rate_limit, create_failed, boot_failed or commands_hang.
 	Reason Reason
-	// Since is when it began, Until when it ends.
+	// Since is when it began, Until when it ends; both are zero for commands that hang, which is over when some return.
 	Since, Until time.Time
 	// Allow is how many creates are allowed all the same: trials, after Until.
 	Allow int
-	// Text is the provider's error.
+	// Text is the provider's error, or says what hangs.
 	Text string
 }
 

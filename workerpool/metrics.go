@@ -19,6 +19,7 @@ type metrics struct {
 	records, listings, brake    *prometheus.Desc
 	paused, atQuota, dropped    *prometheus.Desc
 	bootOutcomes, disappeared   *prometheus.Desc
+	stuck                       *prometheus.Desc
 }
 
 func (p *Pool) register() error {
@@ -67,6 +68,7 @@ func newMetrics(p *Pool) *metrics {
 		paused:       desc("pauses", "Pauses of creates."),
 		atQuota:      desc("at_quota", "1 while nothing may be created because of a limit or a quota."),
 		dropped:      desc("events_dropped_total", "Events that the host did not take in time."),
+		stuck:        desc("stuck_calls", "Calls of the provider, the executor, the queue and the host that were given up and have not returned."),
 		boot:         prometheus.NewHistogram(histogram("boot_duration_seconds", "Time from a create to a worker that is ready.", long)),
 		shutdown:     prometheus.NewHistogram(histogram("shutdown_duration_seconds", "Time from the first request to go to the end of a worker.", long)),
 		probe: prometheus.NewHistogramVec(histogram("probe_duration_seconds", "Time that probes took.",
@@ -113,7 +115,7 @@ func (m *metrics) parts() []prometheus.Collector {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		m.workers, m.slots, m.jobs, m.price, m.cost, m.scale, m.createErrors, m.bootOutcomes, m.disappeared, m.records,
-		m.listings, m.brake, m.paused, m.atQuota, m.dropped,
+		m.listings, m.brake, m.paused, m.atQuota, m.dropped, m.stuck,
 	} {
 		ch <- d
 	}
@@ -175,6 +177,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	count(m.listings, float64(stats.ListingProblems), "instance")
 	count(m.listings, float64(stats.BrakedListings), "braked")
 	count(m.dropped, float64(stats.EventsDropped))
+	gauge(m.stuck, float64(stats.Stuck))
 	for _, c := range m.parts() {
 		c.Collect(ch)
 	}

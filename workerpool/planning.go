@@ -105,6 +105,7 @@ func (p *Pool) snapshot(buffer []Worker, withCosts bool) ([]*record, []Worker) {
 // limits are those of this moment. The caller holds the lock.
 func (p *Pool) limits() Limits {
 	l := p.cfg.Limits
+	p.noteHanging()
 	l.Pauses = p.activePauses()
 	if n := p.jobLimit.at(len(p.jobs), p.now()); n > 0 && (l.MaxJobs == 0 || n < l.MaxJobs) {
 		l.MaxJobs = n

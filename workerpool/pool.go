@@ -34,7 +34,9 @@ type Pool struct {
 	executor Executor
 	queue    Queue // nil if the host starts jobs by itself
 	clock    quartz.Clock
-	given    *outcall.Calls // those given up
+	given    *outcall.Calls // those given up, commands aside
+	commands *outcall.Calls // commands on workers that were given up
+	hanging  bool           // so many that no worker is created
 
 	tagNames tagNames
 
@@ -108,7 +110,8 @@ func New(set InstanceSet, executor Executor, queue Queue, cfg Config) (*Pool, er
 		return nil, err
 	}
 	p := &Pool{
-		cfg: cfg, set: set, executor: executor, queue: queue, clock: cfg.Clock, given: outcall.New(cfg.Clock, "workerpool", "stuck"), tagNames: newTagNames(cfg.TagPrefix),
+		cfg: cfg, set: set, executor: executor, queue: queue, clock: cfg.Clock, given: outcall.New(cfg.Clock, "workerpool", "stuck"),
+		commands: outcall.New(cfg.Clock, "workerpool", "stuck"), tagNames: newTagNames(cfg.TagPrefix),
 		kinds: make(map[string]*kind), kindsOf: make(map[string][]*kind),
 		byID: make(map[InstanceID]*record), bySecret: make(map[Secret]*record), jobs: make(map[JobID]*record),
 		failing: make(map[*record]struct{}), inFlight: make(map[task]bool),
@@ -130,12 +133,13 @@ func New(set InstanceSet, executor Executor, queue Queue, cfg Config) (*Pool, er
 	return p, p.register()
 }
 
-// maxRecording bounds the calls of the queue's Record in flight.
+// maxRecording bounds the calls of the queue's Record in flight that say what became of a job. Those that claim one are not among
+// them: a start does not wait until the queue has heard of the ends.
 const maxRecording = 32
 
 // Run lists, probes, plans and acts until ctx ends. It returns nil when everything that it started has ended, and an error that names
 // what does not return: a call of an [InstanceSet], an [Executor] or a [Queue] that ignores its context is given up 3 seconds after
-// that has ended. Run may be called once.
+// that has ended, as is one of Config.Events 3 seconds after the end of Run's. Run may be called once.
 func (p *Pool) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -170,7 +174,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	stopTelling()
 	told.Wait()
 	p.unregister()
-	return errors.Join(err, p.given.Leftovers("worker pool"))
+	return errors.Join(err, p.given.Leftovers("worker pool"), p.commands.Leftovers("worker pool"))
 }
 
 func (p *Pool) now() time.Time { return p.clock.Now().UTC() }
@@ -217,11 +221,18 @@ func (p *Pool) pause(ctx context.Context, d time.Duration, tag string) bool {
 // bounded calls something that must end in time. When it does not heed its context the call is given up and its result ignored; its
 // goroutine is left behind.
 func (p *Pool) bounded(ctx context.Context, what outcall.Name, limit time.Duration, f func(ctx context.Context) error) error {
+	return p.boundedOf(ctx, p.given, what, limit, f)
+}
+
+// boundedOf is bounded for a call of some that are counted together.
+func (p *Pool) boundedOf(
+	ctx context.Context, calls *outcall.Calls, what outcall.Name, limit time.Duration, f func(ctx context.Context) error,
+) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	guard := p.clock.AfterFunc(limit, func() { cancel(errTimeout) }, "workerpool", "limit")
 	defer guard.Stop()
-	_, err := outcall.DoOn(ctx, p.given, outcall.Apart, what, func(ctx context.Context) (struct{}, error) {
+	_, err := outcall.DoOn(ctx, calls, outcall.Apart, what, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, protect(func() error { return f(ctx) })
 	}, nil)
 	if stuck, given := outcall.Given(err); given && stuck.Before == 0 {

@@ -25,9 +25,10 @@ type Stats struct {
 	// Duplicates are jobs found on two workers, BadJobs those of the queue that were left out.
 	Duplicates, BadJobs, QueueErrors uint64
 	EventsDropped                    uint64
-	// Stuck is the number of calls of the provider, the executor and the queue that were given up and have not returned. At most 100 of a
-	// kind are left behind, 25 creations of a type, and 3 for one instance, for the commands of one worker and for one job; then these are
-	// not called until some return.
+	// Stuck is the number of calls of the provider, the executor, the queue and Config.Events that were given up and have not returned. At
+	// most 100 of a kind are left behind, 25 creations of a type, and 3 for one instance, for the commands of one worker and for one job;
+	// then these are not called until some return. No worker is created while the commands left behind are 100 more than those that the
+	// present workers may leave.
 	Stuck int
 }
 
@@ -43,7 +44,7 @@ func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
-	_, s.Stuck = p.given.All()
+	s.Stuck = p.given.Len() + p.commands.Len()
 	s.Creates, s.CreateErrors = maps.Clone(s.Creates), maps.Clone(s.CreateErrors)
 	s.Shutdowns, s.Records = maps.Clone(s.Shutdowns), maps.Clone(s.Records)
 	return s

@@ -278,4 +278,5 @@ const (
 	ReasonCreateFailed  Reason = "create_failed"  // creates fail, for another reason
 	ReasonNotListed     Reason = "not_listed"     // the pool does not know yet what exists
 	ReasonBootFailed    Reason = "boot_failed"    // workers of the type do not become ready
+	ReasonCommandsHang  Reason = "commands_hang"  // too many commands on workers that are gone do not return
 )

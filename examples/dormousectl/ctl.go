@@ -56,6 +56,9 @@ func (c *ctl) open(ctx context.Context) error {
 		}
 		c.token = token
 	}
+	if u, err := url.Parse(c.url); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("--url %q: must be an address such as http://127.0.0.1:8080", c.url)
+	}
 	c.client = client.New(func() []string { return []string{strings.TrimSuffix(c.url, "/")} }, c.token, nil)
 	return nil
 }
@@ -69,6 +72,9 @@ func tokenIn(file, as string) (string, error) {
 		if f := strings.Fields(line); len(f) == 3 && (as == "" || f[1] == as) {
 			return f[2], nil
 		}
+	}
+	if as == "" {
+		return "", fmt.Errorf("%s has no line \"kind name token\"", file)
 	}
 	return "", fmt.Errorf("%s has no token of %q", file, as)
 }
@@ -98,12 +104,12 @@ func openStore(ctx context.Context, database string) (store.Store, error) {
 	if strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://") {
 		pool, err := pgxpool.New(ctx, database)
 		if err != nil {
-			return nil, errors.New("--database cannot be read") // the driver's error may show the password
+			return nil, errors.New("--database: must be the path of an SQLite file, or an address such as postgres://user@host/name") // the driver's error may show the password
 		}
 		return postgres.New(pool, postgres.Config{})
 	}
 	if _, err := os.Stat(database); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--database: %w", err)
 	}
 	db, err := sqlite.Open("sqlite", database)
 	if err != nil {

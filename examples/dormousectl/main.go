@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/signal"
 
@@ -27,9 +28,22 @@ func main() {
 	case errors.Is(err, errUnwell):
 		os.Exit(2)
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "dormousectl:", sentence(err.Error()))
+		fmt.Fprintln(os.Stderr, "dormousectl:", sentence(explained(err).Error()))
 		os.Exit(1)
 	}
+}
+
+// explained says of a request that got no answer whom it was for.
+func explained(err error) error {
+	var request *url.Error
+	if !errors.As(err, &request) {
+		return err
+	}
+	at := request.URL
+	if u, parsed := url.Parse(at); parsed == nil {
+		at = u.Scheme + "://" + u.Host
+	}
+	return fmt.Errorf("the control plane at %s (--url) does not answer: %w", at, request.Err)
 }
 
 func newRoot() *cobra.Command {
@@ -40,13 +54,13 @@ func newRoot() *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return c.open(cmd.Context()) },
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&c.url, "url", env("PLANE_URL", "http://127.0.0.1:8080"), "of the control plane (PLANE_URL)")
-	f.StringVar(&c.token, "token", os.Getenv("PLANE_TOKEN"), "for the API (PLANE_TOKEN)")
+	f.StringVar(&c.url, "url", env("PLANE_URL", "http://127.0.0.1:8080"), "address of the control plane (PLANE_URL)")
+	f.StringVar(&c.token, "token", os.Getenv("PLANE_TOKEN"), "token of the API (PLANE_TOKEN)")
 	f.StringVar(&c.tokenFile, "token-file", "", "a file with lines \"kind name token\", such as tokens.txt; the first counts, or that of --as")
-	f.StringVar(&c.as, "as", "", "whose token of the file")
+	f.StringVar(&c.as, "as", "", "whose token of --token-file to take")
 	f.StringVar(&c.database, "database", "", "work on this database: the path of an SQLite file, or postgres://..")
-	f.StringVar(&c.organization, "organization", "", "with --database: whose workspaces, templates and jobs, by id; those of nobody in particular if it is left out")
-	f.StringVarP(&c.output, "output", "o", "table", "table or json")
+	f.StringVar(&c.organization, "organization", "", "id of the organization to work for, with --database; the one of nobody in particular if it is left out")
+	f.StringVarP(&c.output, "output", "o", "table", "how to show answers: table or json")
 	root.AddCommand(c.list(), c.explain(), c.upcoming(), c.hold(), c.plan(), c.apply(), c.forecast(), c.simulate(), c.jobs(), c.doctor(), c.migrate(), c.bundle())
 	return root
 }

@@ -24,7 +24,7 @@ var errUnwell = errors.New("something is wrong")
 
 func (c *ctl) jobs() *cobra.Command {
 	var state, after string
-	jobs := &cobra.Command{Use: "jobs", Short: "list jobs, the latest first", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	jobs := &cobra.Command{Use: "jobs", Short: "list jobs, the latest first", Args: asUsed, RunE: func(cmd *cobra.Command, _ []string) error {
 		q := url.Values{}
 		for key, value := range map[string]string{"state": state, "after": after} {
 			if value != "" {
@@ -45,7 +45,7 @@ func (c *ctl) jobs() *cobra.Command {
 	}}
 	jobs.Flags().StringVar(&state, "state", "", "pending, running, succeeded, failed or canceled")
 	jobs.Flags().StringVar(&after, "after", "", "those after a page, as its last line says")
-	jobs.AddCommand(c.jobWhy(), c.jobVerb("retry", "put a job that is over into line again"), c.jobVerb("cancel", "ask for a job to be canceled"), c.pause(), c.resume())
+	jobs.AddCommand(c.jobWhy(), c.jobVerb("retry", "put a job that is over into line again"), c.jobVerb("cancel", "ask for a job to be canceled"), c.pause(), c.resume(), c.pauses())
 	return jobs
 }
 
@@ -58,7 +58,7 @@ func workOf(j api.Job) string {
 }
 
 func (c *ctl) jobWhy() *cobra.Command {
-	return &cobra.Command{Use: "why ID", Short: "say where a job is and why", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+	return &cobra.Command{Use: "why ID", Short: "say where a job is and why", Args: asUsed, RunE: func(cmd *cobra.Command, args []string) error {
 		_, err := ask(cmd.Context(), c, "GET", "/jobs/"+url.PathEscape(args[0]), nil, nil, func(o *out, x api.JobWhy) { o.line("%s, %s: %s", workOf(x.Job), x.Job.State, sentence(x.Text)) })
 		return err
 	}}
@@ -66,7 +66,7 @@ func (c *ctl) jobWhy() *cobra.Command {
 
 func (c *ctl) jobVerb(verb, short string) *cobra.Command {
 	var in api.Remark
-	cmd := &cobra.Command{Use: verb + " ID", Short: short, Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &cobra.Command{Use: verb + " ID", Short: short, Args: asUsed, RunE: func(cmd *cobra.Command, args []string) error {
 		_, err := ask(cmd.Context(), c, "POST", "/jobs/"+url.PathEscape(args[0])+"/"+verb, nil, in, func(o *out, j api.Job) { o.line("%s: %s", workOf(j), j.State) })
 		return err
 	}}
@@ -77,7 +77,7 @@ func (c *ctl) jobVerb(verb, short string) *cobra.Command {
 func (c *ctl) pause() *cobra.Command {
 	var in api.Pause
 	var span time.Duration
-	cmd := &cobra.Command{Use: "pause", Short: "hand out no jobs of a type, or none", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	cmd := &cobra.Command{Use: "pause", Short: "hand out no jobs of a type, or none", Args: asUsed, RunE: func(cmd *cobra.Command, _ []string) error {
 		if span > 0 {
 			now, err := c.now(cmd.Context())
 			if err != nil {
@@ -88,7 +88,7 @@ func (c *ctl) pause() *cobra.Command {
 		_, err := ask(cmd.Context(), c, "PUT", "/pauses", nil, in, func(o *out, _ struct{}) { o.line("paused; what runs goes on") })
 		return err
 	}}
-	cmd.Flags().StringVar(&in.Type, "type", "", "of which type; all if it is left out")
+	cmd.Flags().StringVar(&in.Type, "type", "", "type of the jobs; all jobs if it is left out")
 	cmd.Flags().StringVar(&in.Note, "note", "", "why")
 	cmd.Flags().DurationVar(&span, "for", 0, "how long; until it is resumed if it is left out")
 	return cmd
@@ -96,16 +96,57 @@ func (c *ctl) pause() *cobra.Command {
 
 func (c *ctl) resume() *cobra.Command {
 	var of string
-	cmd := &cobra.Command{Use: "resume", Short: "hand jobs out again", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		_, err := ask(cmd.Context(), c, "DELETE", "/pauses", url.Values{"type": {of}}, nil, func(o *out, _ struct{}) { o.line("resumed") })
+	cmd := &cobra.Command{Use: "resume", Short: "hand jobs out again", Args: asUsed, RunE: func(cmd *cobra.Command, _ []string) error {
+		if _, err := ask(cmd.Context(), c, "DELETE", "/pauses", url.Values{"type": {of}}, nil, func(o *out, _ struct{}) { o.line("resumed") }); err != nil {
+			return err
+		}
+		if c.output == "json" {
+			return nil
+		}
+		left, err := get[api.Page[api.Pause]](cmd.Context(), c, "/pauses", nil)
+		showPauses(&out{w: os.Stdout}, "still not handed out:", left)
 		return err
 	}}
-	cmd.Flags().StringVar(&of, "type", "", "of which type")
+	cmd.Flags().StringVar(&of, "type", "", "type that was paused; leave it out for the pause of all jobs")
 	return cmd
 }
 
+func (c *ctl) pauses() *cobra.Command {
+	return &cobra.Command{Use: "pauses", Short: "list what is not handed out", Args: asUsed, RunE: func(cmd *cobra.Command, _ []string) error {
+		_, err := ask(cmd.Context(), c, "GET", "/pauses", nil, nil, func(o *out, p api.Page[api.Pause]) {
+			if len(p.Items) == 0 {
+				o.line("nothing is paused")
+			}
+			showPauses(o, "not handed out:", p)
+		})
+		return err
+	}}
+}
+
+func showPauses(o *out, heading string, p api.Page[api.Pause]) {
+	if len(p.Items) == 0 {
+		return
+	}
+	var rows [][]string
+	for _, one := range p.Items {
+		jobs, until := "all jobs", "resumed"
+		if one.Type != "" {
+			jobs = "type " + shown(one.Type)
+		}
+		if one.Everybody {
+			jobs += ", of everybody"
+		}
+		if !one.Until.IsZero() {
+			until = when(one.Until)
+		}
+		rows = append(rows, []string{jobs, until, shown(one.By), shown(one.Note)})
+	}
+	o.line("%s", heading)
+	o.table([]string{"JOBS", "UNTIL", "BY", "NOTE"}, rows)
+}
+
 func (c *ctl) doctor() *cobra.Command {
-	return &cobra.Command{Use: "doctor", Short: "look for what is wrong: schema, clocks, overdue, unmatched jobs, leases; exits with status 2 if something is", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	return &cobra.Command{Use: "doctor", Short: "look for what is wrong: schema, clocks, overdue, unmatched jobs, leases; exits with status 2 if something is", Args: asUsed, RunE: func(cmd *cobra.Command, _ []string) error {
 		r, err := ask(cmd.Context(), c, "GET", "/doctor", nil, nil, func(o *out, r doctor.Report) {
 			var rows [][]string
 			for _, f := range r.Findings {
@@ -125,7 +166,7 @@ func (c *ctl) doctor() *cobra.Command {
 }
 
 func (c *ctl) migrate() *cobra.Command {
-	return &cobra.Command{Use: "migrate", Short: "bring the tables of a database to this version", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	return &cobra.Command{Use: "migrate", Short: "bring the tables of a database to this version", Args: asUsed, RunE: func(cmd *cobra.Command, _ []string) error {
 		if c.store == nil {
 			return errors.New("say which database (--database): a control plane migrates its own when it starts")
 		}
@@ -167,7 +208,7 @@ func withoutSources(text []byte) ([]byte, error) {
 }
 
 func (c *ctl) bundle() *cobra.Command {
-	return &cobra.Command{Use: "bundle FILE.tar.gz", Short: "write what is needed to find a fault into a file; it has names, and no payloads, logs or tokens", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+	return &cobra.Command{Use: "bundle FILE.tar.gz", Short: "write what is needed to find a fault into a file; it has names, and no payloads, logs or tokens", Args: asUsed, RunE: func(cmd *cobra.Command, args []string) error {
 		f, err := os.OpenFile(args[0], os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,7 +32,7 @@ func read(file string, v any) (err error) {
 	d.DisallowUnknownFields()
 	switch err := d.Decode(v); {
 	case errors.Is(err, io.EOF):
-		return fmt.Errorf("%s is empty", from)
+		return fmt.Errorf("%s is empty (--file says where to read from)", from)
 	case err != nil:
 		return fmt.Errorf("%s: %w", from, err)
 	}
@@ -46,7 +47,7 @@ func (o *out) json(v any) error {
 
 func (c *ctl) plan() *cobra.Command {
 	var file, keep string
-	cmd := &cobra.Command{Use: "plan TEMPLATE", Short: "say what a policy would do to the workspaces of a template, and write nothing", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &cobra.Command{Use: "plan TEMPLATE", Short: "say what a policy would do to the workspaces of a template, and write nothing", Args: asUsed, RunE: func(cmd *cobra.Command, args []string) error {
 		var in api.Planned
 		if err := read(file, &in); err != nil {
 			return err
@@ -67,34 +68,60 @@ func (c *ctl) plan() *cobra.Command {
 }
 
 func showPlan(o *out, p dormouse.PolicyPlan) {
-	o.line("%s: what is stored changes for %d, and something happens at another instant to %d", words.Count(p.Workspaces, "workspace", "workspaces"), p.Changed, p.Affected)
+	o.line("the template has %s; stored values change for %s of them", words.Count(p.Workspaces, "workspace", "workspaces"), orNone(p.Changed))
 	for _, w := range p.Warnings {
 		o.line("warning: %s", sentence(fmt.Sprint(w)))
 	}
 	var rows [][]string
 	for _, e := range p.Effects {
 		for _, m := range e.Moves {
-			rows = append(rows, []string{shown(e.Name), m.Rule.String(), when(m.From), when(m.To)})
+			rows = append(rows, []string{shown(e.Name), m.Rule.String(), orNever(m.From), orNever(m.To)})
 		}
 	}
-	if len(rows) > 0 {
-		o.table([]string{"WORKSPACE", "RULE", "NOW", "THEN"}, rows)
+	if p.Affected == 0 {
+		o.line("nothing happens at another time")
+		return
+	}
+	o.line("something happens at another time to %d of them:", p.Affected)
+	o.table([]string{"WORKSPACE", "RULE", "NOW", "THEN"}, rows)
+	if n := p.Affected - len(p.Effects); n > 0 {
+		o.line("and to %d more", n)
+	}
+}
+
+func orNone(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return strconv.Itoa(n)
+}
+
+// orNever is an instant at which a rule acts, if it does.
+func orNever(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return when(t)
+}
+
+func showApplied(o *out, p dormouse.PolicyPlan) {
+	o.line("applied to %s", words.Count(p.Applied, "workspace", "workspaces"))
+	switch n := len(p.Rejected); {
+	case n > 0:
+		o.line("the store refused %s; apply the plan again to try what was refused", words.Count(n, "workspace", "workspaces"))
+	case !p.Done:
+		o.line("not all workspaces were looked at; apply the plan again")
 	}
 }
 
 func (c *ctl) apply() *cobra.Command {
 	var file string
-	cmd := &cobra.Command{Use: "apply TEMPLATE", Short: "carry a plan out", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &cobra.Command{Use: "apply TEMPLATE", Short: "carry a plan out", Args: asUsed, RunE: func(cmd *cobra.Command, args []string) error {
 		var plan dormouse.PolicyPlan
 		if err := read(file, &plan); err != nil {
 			return err
 		}
-		_, err := ask(cmd.Context(), c, "POST", "/templates/"+url.PathEscape(args[0])+"/apply", nil, plan, func(o *out, p dormouse.PolicyPlan) {
-			o.line("applied to %s", words.Count(p.Applied, "workspace", "workspaces"))
-			if !p.Done {
-				o.line("%d rejected; apply the plan again", len(p.Rejected))
-			}
-		})
+		_, err := ask(cmd.Context(), c, "POST", "/templates/"+url.PathEscape(args[0])+"/apply", nil, plan, showApplied)
 		return err
 	}}
 	cmd.Flags().StringVarP(&file, "file", "f", "-", "the plan, as plan --out has written it")
@@ -103,7 +130,7 @@ func (c *ctl) apply() *cobra.Command {
 
 func (c *ctl) forecast() *cobra.Command {
 	var days int
-	cmd := &cobra.Command{Use: "forecast", Short: "say how many workspaces will run, by schedules, deadlines and what is known of people", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	cmd := &cobra.Command{Use: "forecast", Short: "say how many workspaces will run, by schedules, deadlines and what is known of people", Args: asUsed, RunE: func(cmd *cobra.Command, _ []string) error {
 		now, err := c.now(cmd.Context())
 		if err != nil {
 			return err
@@ -112,13 +139,13 @@ func (c *ctl) forecast() *cobra.Command {
 		_, err = ask(cmd.Context(), c, "GET", "/forecast", q, nil, func(o *out, f forecast.Outlook) { o.line("%s", sentence(f.Text())) })
 		return err
 	}}
-	cmd.Flags().IntVar(&days, "days", 7, "how far")
+	cmd.Flags().IntVar(&days, "days", 7, "how many days ahead")
 	return cmd
 }
 
 func (c *ctl) simulate() *cobra.Command {
 	var file string
-	cmd := &cobra.Command{Use: "simulate", Short: "say what policies would have done with the runs that were", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	cmd := &cobra.Command{Use: "simulate", Short: "say what policies would have done with the runs that were", Args: asUsed, RunE: func(cmd *cobra.Command, _ []string) error {
 		var in api.Simulate
 		if err := read(file, &in); err != nil {
 			return err

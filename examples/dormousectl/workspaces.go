@@ -29,7 +29,7 @@ func (c *ctl) names(cmd *cobra.Command, args []string, begun string) ([]string, 
 
 func (c *ctl) list() *cobra.Command {
 	var owner, status string
-	cmd := &cobra.Command{Use: "list", Short: "list workspaces", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+	cmd := &cobra.Command{Use: "list", Short: "list workspaces", Args: asUsed, RunE: func(cmd *cobra.Command, _ []string) error {
 		q := url.Values{}
 		for key, value := range map[string]string{"owner": owner, "status": status} {
 			if value != "" {
@@ -51,13 +51,13 @@ func (c *ctl) list() *cobra.Command {
 		o.table([]string{"NAME", "OWNER", "TEMPLATE", "STATUS", "STOPS", "ADDRESS", "ID"}, rows)
 		return nil
 	}}
-	cmd.Flags().StringVar(&owner, "owner", "", "of whom; admins only")
-	cmd.Flags().StringVar(&status, "status", "", "with one status")
+	cmd.Flags().StringVar(&owner, "owner", "", "only workspaces of this owner; admins only")
+	cmd.Flags().StringVar(&status, "status", "", "only workspaces with this status, such as running")
 	return cmd
 }
 
 func (c *ctl) explain() *cobra.Command {
-	return &cobra.Command{Use: "explain WORKSPACE", Short: "say what happens to a workspace, when and why", Args: cobra.ExactArgs(1), ValidArgsFunction: c.names, RunE: func(cmd *cobra.Command, args []string) error {
+	return &cobra.Command{Use: "explain WORKSPACE", Short: "say what happens to a workspace, when and why", Args: asUsed, ValidArgsFunction: c.names, RunE: func(cmd *cobra.Command, args []string) error {
 		id, err := c.id(cmd.Context(), args[0])
 		if err != nil {
 			return err
@@ -80,7 +80,7 @@ func (c *ctl) explain() *cobra.Command {
 
 func (c *ctl) upcoming() *cobra.Command {
 	var n int
-	cmd := &cobra.Command{Use: "upcoming WORKSPACE", Short: "say what will happen to a workspace if nobody does anything", Args: cobra.ExactArgs(1), ValidArgsFunction: c.names, RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &cobra.Command{Use: "upcoming WORKSPACE", Short: "say what will happen to a workspace if nobody does anything", Args: asUsed, ValidArgsFunction: c.names, RunE: func(cmd *cobra.Command, args []string) error {
 		id, err := c.id(cmd.Context(), args[0])
 		if err != nil {
 			return err
@@ -90,7 +90,7 @@ func (c *ctl) upcoming() *cobra.Command {
 				o.line("%s  %s", when(a.Steps[i].When), sentence(text))
 			}
 			if len(a.Text) == 0 {
-				o.line("nothing")
+				o.line("nothing will happen within four weeks")
 			}
 		})
 		return err
@@ -104,13 +104,13 @@ func (c *ctl) hold() *cobra.Command {
 	var span time.Duration
 	var template, rules string
 	var all, end bool
-	cmd := &cobra.Command{Use: "hold [WORKSPACE]", Short: "suspend rules of a workspace, a template or everything", Args: cobra.MaximumNArgs(1), ValidArgsFunction: c.names, RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &cobra.Command{Use: "hold [WORKSPACE]", Short: "suspend rules of a workspace, a template or everything", Args: asUsed, ValidArgsFunction: c.names, RunE: func(cmd *cobra.Command, args []string) error {
 		path, err := c.holdPath(cmd, args, template, all)
 		if err != nil {
 			return err
 		}
 		if end == (span > 0) {
-			return fmt.Errorf("say for how long (--for), or --end")
+			return fmt.Errorf("say one of --for, how long, and --end")
 		}
 		if !end {
 			now, err := c.now(cmd.Context())
@@ -126,7 +126,7 @@ func (c *ctl) hold() *cobra.Command {
 		}
 		_, err = ask(cmd.Context(), c, "PUT", path, nil, h, func(o *out, w dormouse.Workspace) {
 			if end {
-				o.line("its hold is over; dormancy and deletion wait for their grace")
+				o.line("the hold is over; dormancy and deletion wait for their grace")
 			} else {
 				o.line("held until %s", when(h.Until))
 			}
@@ -153,5 +153,5 @@ func (c *ctl) holdPath(cmd *cobra.Command, args []string, template string, all b
 	case len(args) == 0 && template == "" && all:
 		return "/hold", nil
 	}
-	return "", fmt.Errorf("say one of a workspace, --template and --all")
+	return "", fmt.Errorf("say what to hold, and only one: a WORKSPACE, --template or --all")
 }

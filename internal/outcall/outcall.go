@@ -77,6 +77,7 @@ type Calls struct {
 
 	mu    sync.Mutex
 	stuck map[string]map[Name]int // by kind: a caller may have many, and MaxStuck bounds those of each
+	all   int
 }
 
 // New returns none. The tags are those of the timer that a test may trap.
@@ -117,17 +118,24 @@ func (c *Calls) refuse(name Name) *Stuck {
 	return nil
 }
 
+// Len counts the calls that were given up and have not returned, of all kinds.
+func (c *Calls) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.all
+}
+
 // All are the calls that were given up and have not returned, each once, in order, and how many those are.
 func (c *Calls) All() (doing []string, calls int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, kind := range c.stuck {
-		for name, n := range kind {
-			doing, calls = append(doing, name.String()), calls+n
+		for name := range kind {
+			doing = append(doing, name.String())
 		}
 	}
 	slices.Sort(doing)
-	return doing, calls
+	return doing, c.all
 }
 
 // Leftovers is an error for each that [Calls.All] names, behind whose calls they are; nil if there are none.
@@ -144,6 +152,7 @@ func (c *Calls) Leftovers(whose string) error {
 func (c *Calls) leave(name Name, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.all += n
 	kind := c.stuck[name.Kind]
 	if kind == nil {
 		kind = map[Name]int{}

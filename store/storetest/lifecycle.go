@@ -53,6 +53,8 @@ func Lifecycle(t *testing.T, open func(*testing.T) LifecycleStore, o Options) {
 		{"engine held", testEngineHeld},
 		{"engine refused", testEngineRefused},
 		{"hold texts", testHoldTexts},
+		{"instants", testInstants},
+		{"clocks", testClocks},
 		{"owner wakes", testOwnerWakes},
 		{"brake", testBrake},
 		{"brake per template", testBrakePerTemplate},

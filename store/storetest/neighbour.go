@@ -26,7 +26,7 @@ var alone = setOf(
 	"jobs/Registry/PruneJobs", "jobs/Registry/PruneProcesses", "jobs/Registry/PruneUnused", "jobs/Registry/PruneReturning",
 	"jobs/Registry/PrunedOrganizationBeginsAnew", "jobs/Log/PruneLong", "jobs/Retry/NotPruned", "jobs/Pause/Pruned", "lifecycle/prune", "lifecycle/prune at the instant",
 	// What an operator changes for all, and what ticks over all do.
-	"lifecycle/engine held", "lifecycle/hold texts", "lifecycle/brake released", "lifecycle/ticked", "lifecycle/ticked by many", "lifecycle/brake on executors",
+	"lifecycle/engine held", "lifecycle/hold texts", "lifecycle/instants", "lifecycle/brake released", "lifecycle/ticked", "lifecycle/ticked by many", "lifecycle/brake on executors",
 	"lifecycle/executors after an outage", "lifecycle/time zones", "lifecycle/time zones on executors", "lifecycle/recorded",
 	"lifecycle/wake only sooner", "lifecycle/topics", "lifecycle/engine that cannot be read",
 )

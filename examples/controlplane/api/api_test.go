@@ -244,6 +244,16 @@ func TestRulesOfALaterVersion(t *testing.T) {
 	if w := s.call(admin, "POST", path+"/plan", typo); w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), `"ttl_default"`) {
 		t.Errorf("beside a misspelled rule: %d %s", w.Code, w.Body)
 	}
+	simulate := func(policy string) (int, string) {
+		w := s.call(admin, "POST", "/api/v1/simulate", `{"candidates":[{"name":"a","policy":`+policy+`}],"from":"2026-01-01T00:00:00Z","until":"2026-01-02T00:00:00Z"}`)
+		return w.Code, w.Body.String()
+	}
+	if code, body := simulate(policy); code != http.StatusOK {
+		t.Errorf("simulated: %d %s", code, body)
+	}
+	if code, body := simulate(`{"ttl_default":"8h0m0s","later_rule":1}`); code != http.StatusUnprocessableEntity || !strings.Contains(body, `"ttl_default"`) {
+		t.Errorf("simulated with a misspelled rule: %d %s", code, body)
+	}
 	drops := s.call(admin, "POST", path+"/plan", `{"policy":{"default_ttl":"9h0m0s"}}`).Body.String()
 	for range 2 {
 		if w := s.call(admin, "POST", path+"/apply", drops); w.Code != http.StatusOK {

@@ -20,6 +20,7 @@ import (
 	"github.com/dormouse-go/dormouse/examples/controlplane/api"
 	"github.com/dormouse-go/dormouse/examples/controlplane/auth"
 	"github.com/dormouse-go/dormouse/examples/controlplane/gate"
+	"github.com/dormouse-go/dormouse/store/memory"
 )
 
 // into reads an answer that has to be one.
@@ -353,5 +354,42 @@ func TestJobsOfAnotherOrganization(t *testing.T) {
 	}
 	if all, err := s.plane.Acquirer().Pauses(t.Context()); err != nil || len(all) != 1 {
 		t.Errorf("the pauses of all: %+v, %v", all, err)
+	}
+}
+
+// What keeps the jobs of an organization back is listed and examined for its admins, also where it is a pause of everybody. Other
+// organizations' pauses are not, and a pause of everybody is not for an organization to end.
+func TestPausesOfAnOrganization(t *testing.T) {
+	s := newServiceOf(t, memory.New(), uuid.New())
+	admin := s.tokens[auth.Admin]
+	for _, p := range []queue.Pause{
+		{Scope: queue.Scope{Organization: uuid.New()}, Note: "theirs", By: "eve"},
+		{Scope: queue.Scope{Organization: uuid.New(), Type: "render"}, Note: "theirs", By: "eve"},
+	} {
+		must(t, s.plane.Acquirer().Pause(t.Context(), p))
+	}
+	looks := func() (string, string) {
+		return s.call(admin, "GET", "/api/v1/pauses", "").Body.String(), s.call(admin, "GET", "/api/v1/doctor", "").Body.String()
+	}
+	if list, found := looks(); !strings.Contains(list, `"items":[]`) || !strings.Contains(found, "nothing is paused") {
+		t.Errorf("beside pauses of others: %s, %s", list, found)
+	}
+	into[any](s, admin, "PUT", "/api/v1/pauses", `{"type":"backup","note":"ours"}`)
+	must(t, s.plane.Acquirer().Pause(t.Context(), queue.Pause{Note: "the move", By: "root"}))
+	into[any](s, admin, "DELETE", "/api/v1/pauses", "")
+	if w := s.call(admin, "PUT", "/api/v1/pauses", `{"everybody":true}`); w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("a pause of everybody by an organization: %d %s", w.Code, w.Body)
+	}
+	list := into[api.Page[api.Pause]](s, admin, "GET", "/api/v1/pauses", "").Items
+	if len(list) != 2 {
+		t.Fatalf("pauses: %+v", list)
+	}
+	for _, p := range list {
+		if everybody := p.Type == ""; p.Everybody != everybody || p.Note == "theirs" || everybody != (p.Note == "the move") {
+			t.Errorf("listed %+v", p)
+		}
+	}
+	if _, found := looks(); strings.Contains(found, "eve") || !strings.Contains(found, "; there is another pause") {
+		t.Errorf("the doctor says %s", found)
 	}
 }

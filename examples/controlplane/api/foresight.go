@@ -119,9 +119,13 @@ func (a *API) simulate(q *request, in Simulate) (any, error) {
 	case !in.Until.After(in.From) || in.Until.Sub(in.From) > longestSimulation:
 		return nil, invalid.New("until", in.Until, "must be after from, and at most %s later", longestSimulation)
 	}
+	stored, err := a.storedRules(q.Context())
+	if err != nil {
+		return nil, err
+	}
 	candidates := []forecast.Candidate{{Name: "as it is"}}
 	for _, c := range in.Candidates {
-		if err := cmp.Or(validName("candidates.name", c.Name), known("candidates.policy", c.Policy, dormouse.Policy{})); err != nil {
+		if err := cmp.Or(validName("candidates.name", c.Name), known("candidates.policy", c.Policy, stored)); err != nil {
 			return nil, err
 		}
 		candidate, err := forecast.WithPolicy(c.Name, c.Policy, in.From)
@@ -143,6 +147,24 @@ func (a *API) simulate(q *request, in Simulate) (any, error) {
 		err = failed
 	}
 	return s, err
+}
+
+// storedRules are the members of the policies of all templates that this version does not know.
+func (a *API) storedRules(ctx context.Context) ([]string, error) {
+	var names []string
+	for after := uuid.Nil; ; {
+		page, err := a.Plane.Templates(ctx, after, templatePage)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range page {
+			names = append(names, t.Policy.Unknown()...)
+		}
+		if len(page) < templatePage {
+			return names, nil
+		}
+		after = page[len(page)-1].ID
+	}
 }
 
 // runs are the times in which a workspace ran since an instant.

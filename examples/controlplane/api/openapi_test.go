@@ -57,6 +57,12 @@ func newService(t *testing.T, tune ...func(*api.Config)) *service {
 // newServiceOver is one over another store.
 func newServiceOver(t *testing.T, store store.Store, tune ...func(*api.Config)) *service {
 	t.Helper()
+	return newServiceOf(t, store, uuid.Nil, tune...)
+}
+
+// newServiceOf is one of an organization, over a store that others may use.
+func newServiceOf(t *testing.T, store store.Store, organization uuid.UUID, tune ...func(*api.Config)) *service {
+	t.Helper()
 	folder := t.TempDir()
 	db, err := records.OpenSQLite(folder + "/plane.db")
 	must(t, err)
@@ -64,7 +70,7 @@ func newServiceOver(t *testing.T, store store.Store, tune ...func(*api.Config)) 
 	tables := records.New(db, false)
 	must(t, tables.Migrate(t.Context()))
 	quiet := slog.New(slog.DiscardHandler)
-	plane, err := dormouse.New(store, dormouse.Config{Logger: quiet, TuneAcquirer: func(c *acquirer.Config) {
+	plane, err := dormouse.New(store, dormouse.Config{Organization: organization, Logger: quiet, TuneAcquirer: func(c *acquirer.Config) {
 		c.Lost = map[string]acquirer.LostPolicy{lifecycle.JobType: acquirer.RequeueLost(5, time.Millisecond)}
 	}})
 	must(t, err)

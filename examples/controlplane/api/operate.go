@@ -107,6 +107,8 @@ type Pause struct {
 	Note  string    `json:"note,omitempty"`
 	By    string    `json:"by,omitempty"`
 	At    time.Time `json:"at,omitzero"`
+	// Everybody: it concerns all organizations, and is not for an admin of one to end.
+	Everybody bool `json:"everybody,omitempty"`
 }
 
 func (a *API) jobRoutes() []route {
@@ -246,12 +248,11 @@ func (a *API) oneJob(q *request, do func(uuid.UUID) ([]queue.Job, error)) (any, 
 }
 
 func (a *API) pauses(q *request) (any, error) {
-	list, err := a.Plane.Acquirer().Pauses(q.Context())
-	page := Page[Pause]{Items: []Pause{}}
-	for _, p := range list {
-		if p.Organization == a.Plane.Organization() {
-			page.Items = append(page.Items, Pause{p.Type, p.Until, p.Note, p.By, p.At})
-		}
+	list, err := a.jobs().Pauses(q.Context())
+	page := Page[Pause]{Items: make([]Pause, len(list))}
+	for i, p := range list {
+		everybody := p.Organization != a.Plane.Organization()
+		page.Items[i] = Pause{Type: p.Type, Until: p.Until, Note: p.Note, By: p.By, At: p.At, Everybody: everybody}
 	}
 	return page, err
 }
@@ -262,6 +263,9 @@ func (a *API) scope(jobType string) queue.Scope {
 }
 
 func (a *API) pause(q *request, in Pause) (any, error) {
+	if in.Everybody {
+		return nil, invalid.New("everybody", true, "must not be set: a pause is of the organization that asks for it")
+	}
 	return nil, a.Plane.Acquirer().Pause(q.Context(), queue.Pause{Scope: a.scope(in.Type), Until: in.Until, Note: in.Note, By: q.who.Name})
 }
 

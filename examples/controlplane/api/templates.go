@@ -159,7 +159,7 @@ func (a *API) PutTemplate(ctx context.Context, name string, in NewTemplate, by s
 	case !isMissing(err):
 		return dormouse.Template{}, err
 	}
-	if err := known("policy", in.Policy, old.Policy); err != nil {
+	if err := known("policy", in.Policy, old.Policy.Unknown()); err != nil {
 		return dormouse.Template{}, err
 	}
 	if _, err := a.Records.PutVersion(ctx, version); err != nil { // before anything can refer to it
@@ -197,11 +197,10 @@ func isMissing(err error) bool {
 	return errors.As(err, &r) && r.Status == http.StatusNotFound || errors.Is(err, lifecycle.ErrNotFound)
 }
 
-// known refuses a policy with members that are no rules, and that the stored one has not either: a rule that is misspelled would be
-// none. Those that are stored are a later version's, and stay with whoever takes the policy, changes it and sends it back.
-func known(field string, p, stored dormouse.Policy) error {
-	kept := stored.Unknown()
-	names := slices.DeleteFunc(p.Unknown(), func(name string) bool { return slices.Contains(kept, name) })
+// known refuses a policy with members that are no rules, and that are not stored either: a rule that is misspelled would be none.
+// Those that are stored are a later version's, and stay with whoever takes the policy, changes it and sends it back.
+func known(field string, p dormouse.Policy, stored []string) error {
+	names := slices.DeleteFunc(p.Unknown(), func(name string) bool { return slices.Contains(stored, name) })
 	if len(names) > 0 {
 		return invalid.New(field, strings.Join(names, ", "), "must have no other members than those of a policy")
 	}
@@ -213,7 +212,7 @@ func (a *API) plan(q *request, in Planned) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := known("policy", in.Policy, t.Policy); err != nil {
+	if err := known("policy", in.Policy, t.Policy.Unknown()); err != nil {
 		return nil, err
 	}
 	return a.Plane.Plan(q.Context(), t.ID, dormouse.PolicyChange{Policy: in.Policy, PolicyTerms: in.PolicyTerms})
@@ -226,7 +225,7 @@ func (a *API) isOf(q *request, plan dormouse.PolicyPlan) error {
 	if err == nil && plan.Change.Template.ID != t.ID {
 		err = invalid.New("change.template.id", plan.Change.Template.ID, "must be the template of the path")
 	}
-	return cmp.Or(err, known("change.policy", plan.Change.Policy, t.Policy))
+	return cmp.Or(err, known("change.policy", plan.Change.Policy, t.Policy.Unknown()))
 }
 
 func (a *API) holdTemplate(q *request, in dormouse.Hold) (any, error) {

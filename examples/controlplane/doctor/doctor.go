@@ -220,7 +220,7 @@ func orSo(looked int) string {
 }
 
 func (e examination) pauses() (bool, string, error) {
-	list, err := e.plane.Acquirer().Pauses(e)
+	list, err := e.plane.Acquirer().Within(e.plane.Organization()).Pauses(e)
 	if err != nil || len(list) == 0 {
 		return true, "nothing is paused", err
 	}

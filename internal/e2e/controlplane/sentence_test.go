@@ -100,16 +100,16 @@ func TestCommandLine(t *testing.T) {
 			{[]string{"list", "--owner", "ann"}, "scratch"},
 			{[]string{"hold", "scratch", "--for", "2h", "--note", "demo day"}, "held until"},
 			{[]string{"explain", "scratch"}, "demo day"},
-			{[]string{"hold", "scratch", "--end"}, "its hold is over"},
+			{[]string{"hold", "scratch", "--end"}, "the hold is over"},
 			{[]string{"forecast", "--days", "2"}, ""},
 			{[]string{"-o", "json", "list"}, `"name": "scratch"`},
 			{[]string{"completion", "bash"}, "dormousectl"},
 			{[]string{"completion", "zsh"}, "dormousectl"},
 			{[]string{"completion", "fish"}, "dormousectl"},
 			{[]string{"hold", "--template", "web", "--for", "1h"}, "held until"},
-			{[]string{"hold", "--template", "web", "--end"}, "its hold is over"},
+			{[]string{"hold", "--template", "web", "--end"}, "the hold is over"},
 			{[]string{"hold", "--all", "--for", "1h"}, "held until"},
-			{[]string{"hold", "--all", "--end"}, "its hold is over"},
+			{[]string{"hold", "--all", "--end"}, "the hold is over"},
 			{[]string{"__complete", "explain", "scr"}, "scratch"},
 		} {
 			if out, err := r.ctl(append(by, c.args...)...); err != nil || !strings.Contains(out, c.want) {
@@ -161,7 +161,7 @@ func policy(t *testing.T, r *replica, by []string) {
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "workspaces") {
 		t.Fatalf("plan: %v %s\n%s", err, out, text)
 	}
-	if out, err := r.ctl(append(by, "apply", "web", "-f", plan)...); err != nil || !strings.Contains(out, "applied to") || strings.Contains(out, "rejected") {
+	if out, err := r.ctl(append(by, "apply", "web", "-f", plan)...); err != nil || !strings.Contains(out, "applied to") || strings.Contains(out, "refused") {
 		t.Fatalf("apply: %v %s", err, out)
 	}
 	after := call[struct {
