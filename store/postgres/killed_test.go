@@ -160,19 +160,13 @@ var killedVerbs = map[string]killedVerb{
 		return failing(k, func(ctx context.Context) (int, error) { return k.PruneJobs(ctx, epoch.Add(time.Hour), 10) }),
 			k.want(0, `SELECT count(*) FROM dormouse.jobs`)
 	}},
-	"commit: workspace": {"UPDATE", "workspaces", committing},
-	"commit: job":       {"INSERT", "jobs", committing},
-	"commit: event":     {"INSERT", "events", committing},
-	"commit of a claim": {"UPDATE", "workspaces", func(k *killable) (call, done func() error) {
-		c := wakeAt(load(k.T, k.Store, newFleet(k.T, k.Store, 1).ids...)[0], epoch)
-		c.Claims, c.Workspace.Name = true, "mine"
-		return applied(k, c), k.want(1, `SELECT count(*) FROM dormouse.workspaces WHERE name = 'mine' AND revision = 2`)
-	}},
-	"create": {"INSERT", "workspaces", func(k *killable) (call, done func() error) {
-		w := load(k.T, k.Store, newFleet(k.T, k.Store, 1).ids...)[0].Workspace
-		w.ID, w.Name = uuid.New(), "next"
-		return func() error { return k.CreateWorkspaces(soon(k.T), epoch, w) }, k.want(2, `SELECT count(*) FROM dormouse.workspaces`)
-	}},
+	"commit: workspace":       {"UPDATE", "workspaces", committing},
+	"commit: job":             {"INSERT", "jobs", committing},
+	"commit: event":           {"INSERT", "events", committing},
+	"commit of a claim":       {"UPDATE", "workspaces", renaming},
+	"commit of a claim: keys": {"UPDATE", "workspace_keys", renaming},
+	"create":                  {"INSERT", "workspaces", creating},
+	"create: keys":            {"INSERT", "workspace_keys", creating},
 	"put owner": {"UPDATE", "owners", func(k *killable) (call, done func() error) {
 		f := newFleet(k.T, k.Store, 2)
 		f.owner.Name = "bob"
@@ -334,6 +328,19 @@ func committing(k *killable) (call, done func() error) {
 	c.Events = []lifecycle.Event{{Topic: lifecycle.TopicAudit, Kind: lifecycle.EventChanged, At: epoch, WorkspaceID: c.Workspace.ID}}
 	return applied(k, c), k.want(3, `SELECT (SELECT count(*) FROM dormouse.jobs) + (SELECT count(*) FROM dormouse.events)
 		+ (SELECT count(*) FROM dormouse.workspaces WHERE revision = 2 AND build_number = 1)`)
+}
+
+func renaming(k *killable) (call, done func() error) {
+	c := wakeAt(load(k.T, k.Store, newFleet(k.T, k.Store, 1).ids...)[0], epoch)
+	c.Claims, c.Workspace.Name = true, "mine"
+	return applied(k, c), k.want(1, `SELECT count(*) FROM dormouse.workspaces JOIN dormouse.workspace_keys USING (id, name) WHERE name = 'mine' AND revision = 2`)
+}
+
+func creating(k *killable) (call, done func() error) {
+	w := load(k.T, k.Store, newFleet(k.T, k.Store, 1).ids...)[0].Workspace
+	w.ID, w.Name = uuid.New(), "next"
+	return func() error { return k.CreateWorkspaces(soon(k.T), epoch, w) },
+		k.want(2, `SELECT count(*) FROM dormouse.workspaces JOIN dormouse.workspace_keys USING (id, name)`)
 }
 
 func applied(k *killable, c lifecycle.Change) func() error {
