@@ -238,7 +238,7 @@ func TestConstraints(t *testing.T) {
 	}
 }
 
-// What no text can hold is refused by name, before the database is asked: an event, and what a template is beyond its columns.
+// An event that no text can hold is refused by name, before the database is asked.
 func TestWhatNoTextCanHold(t *testing.T) {
 	s, pool := open(t)
 	f := newFleet(t, s, 1)
@@ -246,21 +246,12 @@ func TestWhatNoTextCanHold(t *testing.T) {
 	c := wakeAt(load(t, s, f.ids...)[0], epoch)
 	c.Events = []lifecycle.Event{{WorkspaceID: f.ids[0], Kind: lifecycle.EventChanged, Topic: lifecycle.TopicAudit, DueAt: far}}
 	_, commit := s.Commit(t.Context(), epoch, []lifecycle.Change{c})
-	next, _, err := s.Template(t.Context(), f.template.ID)
-	must(t, err)
-	next.ActiveVersionID = uuid.New()
-	for what, err := range map[string]error{
-		"event " + string(lifecycle.EventChanged): commit, "put template " + next.ID.String(): s.PutTemplate(t.Context(), far, next),
-	} {
-		var pg *pgconn.PgError
-		if err == nil || errors.As(err, &pg) || !strings.Contains(err.Error(), what) {
-			t.Errorf("%s: error %v", what, err)
-		}
+	var pg *pgconn.PgError
+	if commit == nil || errors.As(commit, &pg) || !strings.Contains(commit.Error(), "event "+string(lifecycle.EventChanged)) {
+		t.Errorf("error %v", commit)
 	}
-	kept, _, err := s.Template(t.Context(), next.ID)
-	must(t, err)
-	if n := count(t, pool, "events"); n != 0 || kept.ActiveVersionID == next.ActiveVersionID {
-		t.Errorf("%d events are stored, and the template has version %s", n, kept.ActiveVersionID)
+	if n := count(t, pool, "events"); n != 0 {
+		t.Errorf("%d events are stored", n)
 	}
 }
 
