@@ -269,9 +269,15 @@ func TestShareOfViews(t *testing.T) {
 	t.Parallel()
 	type call func(ctx context.Context, v acquirer.View, job uuid.UUID) error
 	for name, ask := range map[string]call{
-		"job":    func(ctx context.Context, v acquirer.View, job uuid.UUID) error { _, err := v.Job(ctx, job); return err },
-		"list":   func(ctx context.Context, v acquirer.View, _ uuid.UUID) error { _, err := v.List(ctx, queue.JobQuery{}); return err },
-		"count":  func(ctx context.Context, v acquirer.View, _ uuid.UUID) error { _, err := v.Count(ctx, queue.JobQuery{}); return err },
+		"job": func(ctx context.Context, v acquirer.View, job uuid.UUID) error { _, err := v.Job(ctx, job); return err },
+		"list": func(ctx context.Context, v acquirer.View, _ uuid.UUID) error {
+			_, err := v.List(ctx, queue.JobQuery{})
+			return err
+		},
+		"count": func(ctx context.Context, v acquirer.View, _ uuid.UUID) error {
+			_, err := v.Count(ctx, queue.JobQuery{})
+			return err
+		},
 		"pauses": func(ctx context.Context, v acquirer.View, _ uuid.UUID) error { _, err := v.Pauses(ctx); return err },
 		"lines": func(ctx context.Context, v acquirer.View, job uuid.UUID) error {
 			_, err := v.Lines(ctx, job, 0, 10)
