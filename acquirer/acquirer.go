@@ -67,6 +67,7 @@ type Acquirer struct {
 	teller   *teller
 	domains  domains
 	given    *outcall.Calls                // those given up
+	host     outcall.Teller                // calls Config.Events
 	shares   *fairshare.Limiter[uuid.UUID] // of organizations; nil: nobody is held back
 	judges   *workqueue.Queue[court]       // verdicts about leases in doubt; at most one for each lease
 
@@ -109,6 +110,7 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		hangUps: make(hangUps), refused: make(refused), looks: newLooks(), losses: newLosses(),
 		given: outcall.New(cfg.Clock, "stuck"),
 	}
+	a.host = outcall.Teller{Calls: a.given, Kind: "Config.Events"}
 	a.carrier, _ = pubsub.(queue.Carrier)
 	a.book = leases.New(a.runLimit)
 	a.book.Silence = cfg.Remote.Silence

@@ -155,8 +155,8 @@ type Config struct {
 	MaxLog int
 
 	// Events receives what happened that concerns people, one call at a time, in a goroutine of its own. While it blocks,
-	// up to 1,000 events wait and further ones are dropped. One that is still under way 3 seconds after Run was to end is given up,
-	// and those behind it are dropped. A panic in it is logged. Defaults to nobody.
+	// up to 1,000 events wait and further ones are dropped. From when Run was to end it has 3 seconds: a call that is still under way then
+	// is given up, and the events that still wait are dropped. A panic in it is logged. Defaults to nobody.
 	Events func(Event)
 
 	// Clock defaults to the real one.

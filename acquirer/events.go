@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
-	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 // maxTold bounds what waits for the host's functions; what comes beyond it is dropped and counted.
@@ -69,22 +68,17 @@ func (a *Acquirer) tellAll(ctx context.Context) {
 	}
 }
 
-// emit gives an event to the host, later. One that is still at an earlier event when nobody waits for it any more hears no more.
+// emit gives an event to the host, later.
 func (a *Acquirer) emit(event queue.Event) {
-	const kind = "Config.Events"
 	a.teller.tell(func(ctx context.Context) {
-		if a.given.Stuck(kind) > 0 {
-			return
-		}
-		_, err := outcall.Do(ctx, a.given, kind, func(context.Context) (struct{}, error) {
+		a.noteStuck(a.host.Tell(ctx, func() error {
 			defer func() {
 				if p := recover(); p != nil { // what the host does with an event is no reason to end its process
 					a.cfg.Logger.Error("Config.Events panicked", "event", event.Kind, "panic", p)
 				}
 			}()
 			a.cfg.Events(event)
-			return struct{}{}, nil
-		}, nil)
-		a.noteStuck(err)
+			return nil
+		}))
 	})
 }

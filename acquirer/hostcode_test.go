@@ -160,3 +160,29 @@ func TestEventsThatDoNotReturn(t *testing.T) {
 		close(hang)
 	})
 }
+
+// An event handler that is slow keeps Run from returning for a few seconds, however many events wait.
+func TestSlowEventsAtTheEnd(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		var told atomic.Int64
+		a := f.make(f.bus, func(c *acquirer.Config) {
+			c.Lost = map[string]acquirer.LostPolicy{"": acquirer.FailLost()}
+			c.Events = func(queue.Event) { told.Add(1); time.Sleep(2 * time.Second) } // in a bubble
+		})
+		stop := f.runUntil(a)
+		for range 50 {
+			if err := a.Lost(f.ctx, "the rack is dark", f.hand(a).Lease()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.pass(time.Second)
+		begun := time.Now()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took > 10*time.Second || told.Load() < 2 {
+			t.Errorf("Run returned after %v, %d events told", took, told.Load())
+		}
+	})
+}

@@ -3,9 +3,12 @@ package acquirer
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/coder/quartz"
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/internal/batch"
@@ -22,35 +25,43 @@ const (
 // with that one would fail with it, again and again. Which one it is nobody says, so each of them goes alone for a while.
 type slowJobs struct {
 	places chan struct{}
+	// any says that there may be some. Each end and each renewal asks, and hardly ever are there any.
+	any atomic.Bool
 
 	mu    sync.Mutex
 	until map[uuid.UUID]time.Time
+	// over is when the last of them is over.
+	over time.Time
 }
 
 func newSlowJobs() *slowJobs {
 	return &slowJobs{places: make(chan struct{}, maxAlone), until: make(map[uuid.UUID]time.Time)}
 }
 
-// note notes the jobs of a call if it took too long.
-func (s *slowJobs) note(now time.Time, jobs []uuid.UUID, err error) {
-	if !errors.Is(err, errTooLong) {
-		return
-	}
+// note notes the jobs of a call that took too long.
+func (s *slowJobs) note(now time.Time, jobs []uuid.UUID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for job, until := range s.until {
-		if !now.Before(until) {
-			delete(s.until, job)
-		}
-	}
+	maps.DeleteFunc(s.until, func(_ uuid.UUID, until time.Time) bool { return !now.Before(until) })
+	s.over = now.Add(aloneFor)
 	for _, job := range jobs {
-		s.until[job] = now.Add(aloneFor)
+		s.until[job] = s.over
 	}
+	s.any.Store(true)
 }
 
-func (s *slowJobs) has(now time.Time, job uuid.UUID) bool {
+func (s *slowJobs) has(clock quartz.Clock, job uuid.UUID) bool {
+	if !s.any.Load() {
+		return false
+	}
+	now := clock.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !now.Before(s.over) {
+		clear(s.until)
+		s.any.Store(false)
+		return false
+	}
 	return now.Before(s.until[job])
 }
 
@@ -66,11 +77,13 @@ type joined[I, O any] struct {
 func join[I, O any](a *Acquirer, job func(I) uuid.UUID, store func(context.Context, []I) ([]O, error)) joined[I, O] {
 	j := joined[I, O]{a: a, job: job, store: func(ctx context.Context, in []I) ([]O, error) {
 		out, err := store(ctx, in)
-		jobs := make([]uuid.UUID, len(in))
-		for i := range in {
-			jobs[i] = job(in[i])
+		if errors.Is(err, errTooLong) {
+			jobs := make([]uuid.UUID, len(in))
+			for i := range in {
+				jobs[i] = job(in[i])
+			}
+			a.slow.note(a.clock.Now(), jobs)
 		}
-		a.slow.note(a.clock.Now(), jobs, err)
 		return out, err
 	}}
 	j.Batcher = batch.New(a.cfg.Batch, job, func(in []I) ([]O, error) { return j.store(context.Background(), in) })
@@ -79,7 +92,7 @@ func join[I, O any](a *Acquirer, job func(I) uuid.UUID, store func(context.Conte
 
 // Do waits for the answer to a request, or for ctx. A request is not withdrawn when ctx ends, unless it still waits for its turn.
 func (j joined[I, O]) Do(ctx context.Context, in I) (O, error) {
-	if !j.a.slow.has(j.a.clock.Now(), j.job(in)) {
+	if !j.a.slow.has(j.a.clock, j.job(in)) {
 		return j.Batcher.Do(ctx, in)
 	}
 	var none O

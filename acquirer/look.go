@@ -62,12 +62,13 @@ func (l *looks) of(id uuid.UUID) *orgLooks {
 }
 
 // forget drops the looks at organizations for which nobody has waited lately: the dispatcher has forgotten what they found,
-// and the next to wait has to look at once. A look that is planned comes all the same and does no harm.
+// and the next to wait has to look at once, or when the look that is under way is over. One that is planned comes all the same and does no
+// harm.
 func (l *looks) forget(known func(uuid.UUID) bool) {
 	for id, org := range l.orgs {
 		switch {
 		case known(id):
-		case org.due.IsZero():
+		case org.due.IsZero() && !org.looking:
 			delete(l.orgs, id)
 		default:
 			org.planned, org.lookedAt = time.Time{}, time.Time{}
@@ -154,7 +155,8 @@ func (a *Acquirer) beginLook(ids []uuid.UUID) (begun []uuid.UUID) {
 	return begun
 }
 
-// endLook is to follow.
+// endLook notes that looks are over, and queues those that were asked for meanwhile. It is to follow [Acquirer.beginLook]; the caller of
+// either holds the lock.
 func (a *Acquirer) endLook(ids []uuid.UUID) {
 	for _, id := range ids {
 		org := a.looks.of(id)

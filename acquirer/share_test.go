@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer"
+	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
@@ -261,4 +262,69 @@ func TestNobodyWaitsBesideTheProcess(t *testing.T) {
 			f.t.Errorf("Run: %v", err)
 		}
 	})
+}
+
+// Whatever a view asks of the store is in its organization's share.
+func TestShareOfViews(t *testing.T) {
+	t.Parallel()
+	type call func(ctx context.Context, v acquirer.View, job uuid.UUID) error
+	for name, ask := range map[string]call{
+		"job": func(ctx context.Context, v acquirer.View, job uuid.UUID) error { _, err := v.Job(ctx, job); return err },
+		"list": func(ctx context.Context, v acquirer.View, _ uuid.UUID) error {
+			_, err := v.List(ctx, queue.JobQuery{})
+			return err
+		},
+		"count": func(ctx context.Context, v acquirer.View, _ uuid.UUID) error {
+			_, err := v.Count(ctx, queue.JobQuery{})
+			return err
+		},
+		"pauses": func(ctx context.Context, v acquirer.View, _ uuid.UUID) error { _, err := v.Pauses(ctx); return err },
+		"lines": func(ctx context.Context, v acquirer.View, job uuid.UUID) error {
+			_, err := v.Lines(ctx, job, 0, 10)
+			return err
+		},
+		"attempts": func(ctx context.Context, v acquirer.View, job uuid.UUID) error {
+			_, err := v.Attempts(ctx, job)
+			return err
+		},
+		"explain": func(ctx context.Context, v acquirer.View, job uuid.UUID) error {
+			_, err := v.Explain(ctx, job)
+			return err
+		},
+		"cancel": func(ctx context.Context, v acquirer.View, job uuid.UUID) error {
+			_, err := v.Cancel(ctx, "over", job)
+			return err
+		},
+		"retry": func(ctx context.Context, v acquirer.View, job uuid.UUID) error {
+			_, err := v.Retry(ctx, "ann", "", job)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				a, err := acquirer.New(f.store, nil, acquirer.Config{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				job := f.enqueue(a, f.posting(nil))[0].ID
+				f.store.Choose(func(acquirertest.Verb) acquirertest.Fault {
+					return acquirertest.Fault{Before: func(context.Context) { time.Sleep(10 * time.Millisecond) }} // in a bubble
+				})
+				ctx, cancel := context.WithTimeout(f.ctx, 10*time.Second)
+				defer cancel()
+				go f.accompany(ctx, a)
+				for ctx.Err() == nil {
+					if err := ask(f.ctx, a.Within(f.org), job); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got := a.Stats().Delayed[f.org]; got == 0 {
+					t.Error("nothing was delayed")
+				}
+				f.pass(time.Second)
+				f.store.Choose(nil)
+			})
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,8 +34,6 @@ type laneName struct {
 	organization uuid.UUID
 	digest       uint64
 }
-
-func nameOf(l queue.Lane) laneName { return laneName{l.Organization, l.Digest()} }
 
 type toldOf struct {
 	kind         queue.EventKind
@@ -78,18 +77,22 @@ func (a *Acquirer) tellUnmatched(now time.Time) {
 
 type watchedLane struct {
 	jobs int
+	// name is what messages call it: it takes a hash, which is not computed for each listing anew.
+	name laneName
 	// since is since when nobody could run it; zero while somebody can.
 	since    time.Time
 	reported bool
 	// epoch is the heartbeat as of which that was found out.
 	epoch uint64
+	// tried is the last of its jobs that was to be given up alone.
+	tried uuid.UUID
 }
 
 // lane returns what is known of a lane, a new record if it is not watched yet.
 func (u *unmatched) lane(l queue.Lane) *watchedLane {
 	w, ok := u.lanes[l]
 	if !ok {
-		w = &watchedLane{}
+		w = &watchedLane{name: laneName{l.Organization, l.Digest()}}
 		u.watch(l, w)
 	}
 	return w
@@ -100,7 +103,7 @@ func (u *unmatched) watch(l queue.Lane, w *watchedLane) {
 		u.lanes, u.names = make(map[queue.Lane]*watchedLane), make(map[laneName]struct{})
 	}
 	u.lanes[l] = w
-	u.names[nameOf(l)] = struct{}{}
+	u.names[w.name] = struct{}{}
 }
 
 // knows reports whether a lane of this name is watched.
@@ -305,7 +308,7 @@ func (a *Acquirer) expireSome(ctx context.Context, l queue.Lane, before time.Tim
 	jobs, err := a.lookUp(ctx, "find jobs to expire", queue.Filter{Lane: &l, CreatedBefore: before, Limit: a.cfg.Batch})
 	var changed []queue.Job
 	if len(jobs) > 0 {
-		changed, err = a.expireJobs(ctx, jobIDs(jobs), reason)
+		changed, err = a.expireJobs(ctx, l, jobIDs(jobs), reason)
 	}
 	if err != nil {
 		a.cfg.Logger.Warn("jobs not expired", "error", err)
@@ -318,28 +321,49 @@ func (a *Acquirer) expireSome(ctx context.Context, l queue.Lane, before time.Tim
 	return len(jobs) == a.cfg.Batch && len(changed) > 0
 }
 
-// maxSlowExpiries is how many jobs in a row may take too long to be given up until the rest is left for the next time.
-const maxSlowExpiries = 3
+// maxFailedExpiries is how many jobs in a row may fail to be given up until the rest is left for the next time.
+const maxFailedExpiries = 3
 
-// expireJobs gives up jobs: all in one call, or where that takes too long each alone. What could not be given up is in the error.
-func (a *Acquirer) expireJobs(ctx context.Context, ids []uuid.UUID, reason string) (changed []queue.Job, err error) {
-	changed, err = ask(ctx, a, "expire", func(ctx context.Context) ([]queue.Job, error) {
-		return a.store.Cancel(ctx, queue.Cancellation{Now: a.now(), IDs: ids, Reason: reason, Expire: true})
-	})
+// expireJobs gives up jobs of a lane: all in one call, or where that takes too long each alone. What could not be given up is in the
+// error.
+func (a *Acquirer) expireJobs(ctx context.Context, l queue.Lane, ids []uuid.UUID, reason string) ([]queue.Job, error) {
+	changed, err := a.expireIn(ctx, ids, reason)
 	if len(ids) == 1 || !errors.Is(err, errTooLong) {
 		return changed, err
 	}
-	var failed []error
-	for slow := 0; len(ids) > 0 && slow < maxSlowExpiries; ids = ids[1:] {
-		one, err := a.expireJobs(ctx, ids[:1], reason)
+	// It begins behind the last one of the time before: else the same few would stand before the rest each time.
+	var last uuid.UUID
+	a.withWatched(l, func(w *watchedLane) { last = w.tried })
+	begin := slices.Index(ids, last) + 1
+	var errs []error
+	for i, failed := 0, 0; i < len(ids) && failed < maxFailedExpiries; i++ {
+		last = ids[(begin+i)%len(ids)]
+		one, err := a.expireIn(ctx, []uuid.UUID{last}, reason)
 		changed = append(changed, one...)
-		if slow++; err == nil {
-			slow = 0
+		if failed++; err == nil {
+			failed = 0
 			continue
 		}
-		failed = append(failed, fmt.Errorf("job %s: %w", ids[0], err))
+		errs = append(errs, fmt.Errorf("job %s: %w", last, err))
 	}
-	return changed, errors.Join(failed...)
+	a.withWatched(l, func(w *watchedLane) { w.tried = last })
+	return changed, errors.Join(errs...)
+}
+
+// withWatched calls f with what is known of a lane, if it is watched still.
+func (a *Acquirer) withWatched(l queue.Lane, f func(*watchedLane)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if w, ok := a.unmatched.lanes[l]; ok {
+		f(w)
+	}
+}
+
+// expireIn gives up jobs in one call.
+func (a *Acquirer) expireIn(ctx context.Context, ids []uuid.UUID, reason string) ([]queue.Job, error) {
+	return ask(ctx, a, "expire", func(ctx context.Context) ([]queue.Job, error) {
+		return a.store.Cancel(ctx, queue.Cancellation{Now: a.now(), IDs: ids, Reason: reason, Expire: true})
+	})
 }
 
 func jobIDs(jobs []queue.Job) []uuid.UUID {

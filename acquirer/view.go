@@ -90,7 +90,7 @@ func (v View) Retry(ctx context.Context, by, note string, ids ...uuid.UUID) ([]J
 // Pauses are those of [Acquirer.Pauses] that concern jobs of the organization: its own, and those of everybody, whose
 // Scope.Organization is zero.
 func (v View) Pauses(ctx context.Context) ([]queue.Pause, error) {
-	all, err := v.a.Pauses(ctx)
+	all, err := shared(ctx, v.a, &v.organization, "pauses", func() ([]queue.Pause, error) { return v.a.Pauses(ctx) })
 	return slices.DeleteFunc(all, func(p queue.Pause) bool {
 		return p.Organization != uuid.Nil && p.Organization != v.organization
 	}), err

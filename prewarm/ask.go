@@ -26,6 +26,13 @@ func askStore[T any](ctx context.Context, p *Pool, what string, f func(context.C
 	return ask(ctx, p, outcall.Name{Kind: what}, p.cfg.Timeout, f, nil)
 }
 
+// noteStuck says that a call was given up.
+func (p *Pool) noteStuck(err error) {
+	if stuck, given := outcall.Given(err); given && stuck.Before == 0 {
+		p.cfg.Logger.Error("call given up: it does not return", "doing", stuck.Doing)
+	}
+}
+
 // answerOf is ask without a limit but ctx.
 func answerOf[T any](ctx context.Context, p *Pool, what outcall.Name, f func(context.Context) (T, error), late func()) (T, error) {
 	v, err := outcall.DoOn(ctx, p.given, outcall.Apart, what, func(ctx context.Context) (v T, err error) {
@@ -36,9 +43,7 @@ func answerOf[T any](ctx context.Context, p *Pool, what outcall.Name, f func(con
 			late()
 		}
 	})
-	if stuck, given := outcall.Given(err); given && stuck.Before == 0 {
-		p.cfg.Logger.Error("call given up: it does not return", "doing", stuck.Doing)
-	}
+	p.noteStuck(err)
 	if err != nil {
 		var none T
 		return none, fmt.Errorf("prewarm: %s: %w", what.Kind, timely(ctx, err))

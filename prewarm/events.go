@@ -6,8 +6,6 @@ import (
 	"reflect"
 	"strings"
 	"time"
-
-	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 // PoolEventKind says what a [PoolEvent] is about. It is a closed set.
@@ -83,17 +81,14 @@ func (p *Pool) notifyAll(ctx context.Context) {
 	}
 }
 
-// tellHost gives an event to the host. It waits as long as that takes until ctx ends, and then a little; a host that is still at an
-// earlier event hears no more.
+// tellHost gives an event to the host.
 func (p *Pool) tellHost(ctx context.Context, e PoolEvent) {
-	const kind = "Config.Events"
-	if p.cfg.Events == nil || p.given.Stuck(kind) > 0 {
+	if p.cfg.Events == nil {
 		return
 	}
-	_, _ = answerOf(ctx, p, outcall.Name{Kind: kind}, func(context.Context) (struct{}, error) {
-		p.cfg.Events(e)
-		return struct{}{}, nil
-	}, nil) // a panic is in the log, as is that it does not return
+	p.noteStuck(p.host.Tell(ctx, func() error {
+		return p.protect(p.host.Kind, func() error { p.cfg.Events(e); return nil })
+	})) // a panic is in the log
 }
 
 // notifyState tells what a written state of the pool changes. Of all replicas, the one that has written it tells.

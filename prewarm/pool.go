@@ -62,6 +62,7 @@ type Pool struct {
 	missing map[uuid.UUID]time.Time
 	held    map[uuid.UUID]map[*hold]struct{}
 	given   *outcall.Calls // by method, those that were given up
+	host    outcall.Teller // calls Config.Events
 	stats   counters
 }
 
@@ -119,6 +120,7 @@ func New(store Store, backend Backend, cfg Config) (*Pool, error) {
 		line:  newLine(), traffic: Traffic{Window: cfg.TrafficWindow}, held: make(map[uuid.UUID]map[*hold]struct{}), creating: make(map[uuid.UUID]bool), missers: make(map[string]time.Time), taken: make(map[uuid.UUID]bool),
 		given: outcall.New(cfg.Clock, "pool", "stuck"), stats: newCounters(),
 	}
+	p.host = outcall.Teller{Calls: p.given, Kind: "Config.Events"}
 	p.heard = hints.NewGate(cfg.Clock, hearPause, "pool", p.serve.set)
 	p.view = view{spec: cfg.Spec}
 	if err := p.register(); err != nil {
@@ -158,7 +160,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	p.builds.close(late)
 	p.removals.close(late)
 	p.returns.close(late)
-	p.notifyAll(late)
+	p.notifyAll(ctx)
 	p.Close()
 	return p.given.Leftovers("prewarm: pool " + p.cfg.Spec.Name)
 }

@@ -323,6 +323,24 @@ func TestEventsThatDoNotReturn(t *testing.T) {
 	})
 }
 
+// One that is slow keeps Run from returning for a few seconds, however many events wait.
+func TestSlowEventsAtTheEnd(t *testing.T) {
+	var told atomic.Int32
+	slow := func(r *rig) { r.cfg.Events = func(prewarm.PoolEvent) { told.Add(1); time.Sleep(2 * time.Second) } }
+	bubble(t, 1, slow, func(r *rig) {
+		for range 25 {
+			must(t, r.pool.Pause(context.Background(), "ann"))
+			must(t, r.pool.Resume(context.Background()))
+		}
+		r.wait(time.Second)
+		begun := time.Now()
+		r.stop()
+		if took := time.Since(begun); took > 10*time.Second || told.Load() < 2 {
+			t.Errorf("Run returned after %v, %d events were told", took, told.Load())
+		}
+	})
+}
+
 // However long a method hangs, no more than a hundred of its calls are left behind; and it is called again when they return.
 func TestCallsThatHangAreBounded(t *testing.T) {
 	often := func(r *rig) { r.cfg.Relist, r.cfg.Timeout = 10*time.Second, time.Second }

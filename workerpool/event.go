@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"time"
-
-	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
 // EventKind says what an [Event] is about.
@@ -106,16 +104,14 @@ func (p *Pool) deliver(ctx context.Context) {
 	}
 }
 
-// tellHost gives an event to the host. It waits as long as that takes until ctx ends, and then a little; a host that is still at an
-// earlier event hears no more.
+// tellHost gives an event to the host.
 func (p *Pool) tellHost(ctx context.Context, e Event) {
-	const kind = "Config.Events"
-	if p.cfg.Events == nil || p.given.Stuck(kind) > 0 {
+	if p.cfg.Events == nil {
 		return
 	}
-	_, err := outcall.Do(ctx, p.given, kind, func(context.Context) (struct{}, error) {
-		return struct{}{}, protect(func() error { p.cfg.Events(e); return nil })
-	}, nil)
+	err := p.host.Tell(ctx, func() error {
+		return protect(func() error { p.cfg.Events(e); return nil })
+	})
 	if err != nil {
 		p.cfg.Logger.Error("event not told", "event", e.Kind, "error", err)
 	}

@@ -36,6 +36,7 @@ type Pool struct {
 	clock    quartz.Clock
 	given    *outcall.Calls // those given up, commands aside
 	commands *outcall.Calls // commands on workers that were given up
+	host     outcall.Teller // calls Config.Events
 	hanging  bool           // so many that no worker is created
 
 	tagNames tagNames
@@ -124,6 +125,7 @@ func New(set InstanceSet, executor Executor, queue Queue, cfg Config) (*Pool, er
 		subscribers: make(map[chan struct{}]struct{}),
 		stats:       newStats(),
 	}
+	p.host = outcall.Teller{Calls: p.given, Kind: "Config.Events"}
 	for i := range cfg.Limits.Types {
 		p.addKind(cfg.Limits.Types[i], true)
 	}

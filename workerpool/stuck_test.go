@@ -208,6 +208,39 @@ func TestWhatIsToldDoesNotReturn(t *testing.T) {
 	}
 }
 
+// A host that is slow keeps Run from returning for a few seconds, however many events wait.
+func TestSlowEventsAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told atomic.Int32
+		d := workerpooltest.NewProvider(nil)
+		p, err := New(d, d, nil, Config{
+			Logger: slog.New(slog.DiscardHandler), Limits: Limits{Types: []InstanceType{small()}, IdleTimeout: time.Hour, MaxCreating: 20},
+			Events: func(Event) { told.Add(1); time.Sleep(2 * time.Second) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		time.Sleep(15 * time.Second) // it has listed what there is
+		for range 20 {
+			if _, err := p.Create("small"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(5 * time.Second)
+		cancel()
+		begun := time.Now()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took > 20*time.Second || told.Load() < 2 {
+			t.Errorf("Run returned after %v, %d events were told", took, told.Load())
+		}
+	})
+}
+
 func gaugeOf(t *testing.T, registry *prometheus.Registry, name string) float64 {
 	t.Helper()
 	families, err := registry.Gather()
