@@ -23,6 +23,9 @@ func Statements() map[string]string {
 	}
 }
 
+// WaitForEnds sets how long a commit that is given up waits for the server to end it.
+func (s *Store) WaitForEnds(d time.Duration) { s.endedWithin = d }
+
 // Unregister deletes a process's record behind everybody's back.
 func (s *Store) Unregister(ctx context.Context, process uuid.UUID) error {
 	_, err := s.pool.Exec(ctx, s.sql(`DELETE FROM dormouse.processes WHERE id = $1`), key(process))

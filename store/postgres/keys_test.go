@@ -2,10 +2,13 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -58,8 +61,59 @@ func TestKeysFollow(t *testing.T) {
 	if len(found) != 1 || found[0].Workspace.ID != f.ids[1] {
 		t.Errorf("found %v of the new owner, want %s", found, f.ids[1])
 	}
-	exec(t, pool, `TRUNCATE dormouse.workspaces`)
+}
+
+// The keys are truncated with the workspaces, whatever else the statement truncates.
+func TestKeysAreTruncated(t *testing.T) {
+	s, pool := open(t)
+	newFleet(t, s, 3)
+	for _, tables := range []string{`dormouse.workspaces`, `dormouse.workspaces, dormouse.workspace_keys`, `dormouse.workspaces, dormouse.owners CASCADE`} {
+		exec(t, pool, `BEGIN; TRUNCATE `+tables+`; DO $$ BEGIN
+			IF EXISTS (SELECT FROM dormouse.workspace_keys) THEN RAISE 'keys are left'; END IF; END $$; ROLLBACK`)
+	}
 	sameKeys(t, pool)
+}
+
+// The keys are those of the workspace as it is in the end, also where a trigger of the host, which comes before that of the keys, changes it
+// once more or deletes it.
+func TestKeysBesideATriggerThatWritesAgain(t *testing.T) {
+	for name, does := range map[string]string{
+		"renames": `UPDATE dormouse.workspaces SET name = upper(name) WHERE id = NEW.id AND name <> upper(name)`,
+		"moves":   `UPDATE dormouse.workspaces SET id = gen_random_uuid(), name = upper(name) WHERE id = NEW.id AND name <> upper(name)`,
+		"deletes": `DELETE FROM dormouse.workspaces WHERE id = NEW.id AND name <> upper(name)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, pool := open(t)
+			f := newFleet(t, s, 3)
+			exec(t, pool, `CREATE FUNCTION public.again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN `+does+`; RETURN NULL; END $$;
+				CREATE TRIGGER again AFTER INSERT OR UPDATE ON dormouse.workspaces FOR EACH ROW EXECUTE FUNCTION public.again()`)
+			for i, set := range []string{`name = 'again'`, `id = gen_random_uuid()`} {
+				exec(t, pool, fmt.Sprintf(`UPDATE dormouse.workspaces SET %s WHERE id = '%s'`, set, f.ids[i]))
+				sameKeys(t, pool)
+			}
+			exec(t, pool, `CREATE TABLE public.kept AS SELECT * FROM dormouse.workspaces; ALTER TABLE public.kept DROP COLUMN status;
+				UPDATE public.kept SET id = gen_random_uuid(), name = 'made';
+				DO $$ BEGIN EXECUTE (SELECT format('INSERT INTO dormouse.workspaces (%1$s) SELECT %1$s FROM public.kept', string_agg(column_name, ', '))
+					FROM information_schema.columns WHERE table_name = 'kept'); END $$`)
+			sameKeys(t, pool)
+		})
+	}
+}
+
+// A role that may look up what is in the schema cannot write keys with the rights of the function, through a trigger on a table of its own.
+func TestKeysAreWrittenByNoOtherTable(t *testing.T) {
+	_, pool := open(t)
+	name, as := role(t, pool, `GRANT USAGE ON SCHEMA dormouse TO ROLE`)
+	exec(t, pool, `CREATE SCHEMA theirs AUTHORIZATION `+name)
+	theirs := as(true)
+	exec(t, theirs, `CREATE TABLE theirs.bait ()`)
+	_, err := theirs.Exec(t.Context(), `CREATE TRIGGER keys AFTER TRUNCATE ON theirs.bait
+		FOR EACH STATEMENT EXECUTE FUNCTION dormouse.write_workspace_keys()`)
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || pg.Code != "42501" {
+		t.Errorf("create a trigger: %v, want insufficient privilege", err)
+	}
 }
 
 // A migration takes the keys over, and what a role writes that has no right to them yet.

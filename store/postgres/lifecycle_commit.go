@@ -154,7 +154,7 @@ func (s *Store) tryCommit(ctx context.Context, on querier, changes []lifecycle.C
 		return nil
 	})
 	if err != nil {
-		untilEnded(rows, err)
+		s.untilEnded(rows, err)
 		return nil, err
 	}
 	if blamed < len(changes) {
@@ -163,12 +163,12 @@ func (s *Store) tryCommit(ctx context.Context, on querier, changes []lifecycle.C
 	return outcomes, nil
 }
 
-// endedWithin is how long a commit that is given up waits for the server to end it.
-const endedWithin = 2 * time.Second
+// defaultEndedWithin is how long a commit that is given up waits for the server to end it.
+const defaultEndedWithin = 2 * time.Second
 
 // untilEnded waits until the server has ended a statement whose context ended under way: it holds its rows until then, and who makes the
 // commit again, in parts, would take them for somebody else's. A server that is out of reach is not waited for any longer.
-func untilEnded(rows pgx.Rows, err error) {
+func (s *Store) untilEnded(rows pgx.Rows, err error) {
 	if !pgconn.Timeout(err) || pgconn.SafeToRetry(err) {
 		return
 	}
@@ -176,7 +176,7 @@ func untilEnded(rows pgx.Rows, err error) {
 	if conn == nil {
 		return
 	}
-	timer := time.NewTimer(endedWithin)
+	timer := time.NewTimer(s.endedWithin)
 	defer timer.Stop()
 	select {
 	case <-conn.PgConn().CleanupDone(): // it is closed, as each is whose context ends under way

@@ -255,15 +255,33 @@ func TestWhatNoTextCanHold(t *testing.T) {
 	}
 }
 
-// A commit that is given up holds no row any more when it returns, though the server hears late that it is over. Who makes it again, in
-// parts, would find its own rows held and take them for somebody else's.
+// overContext is a context whose time is over when done is closed.
+type overContext struct {
+	context.Context
+	done chan struct{}
+}
+
+func (c overContext) Done() <-chan struct{} { return c.done }
+
+func (c overContext) Err() error {
+	select {
+	case <-c.done:
+		return context.DeadlineExceeded
+	default:
+		return c.Context.Err()
+	}
+}
+
+// A commit that is given up has the server told when it returns, though that takes a while. Who makes it again, in parts, would find its own
+// rows held and take them for somebody else's.
 func TestCommitThatIsGivenUpHoldsNothing(t *testing.T) {
 	cfg := pgtest.Pool(t).Config()
 	dial := cfg.ConnConfig.DialFunc
-	var late atomic.Bool
+	var late, told atomic.Bool
 	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if late.Load() {
 			pauseFor(300 * time.Millisecond)
+			defer told.Store(true)
 		}
 		return dial(ctx, network, address)
 	}
@@ -271,6 +289,7 @@ func TestCommitThatIsGivenUpHoldsNothing(t *testing.T) {
 	must(t, err)
 	t.Cleanup(pool.Close)
 	s := over(t, pool)
+	s.WaitForEnds(time.Minute) // longer than a busy machine takes
 	ids := newFleet(t, s, 2).ids
 	var changes []lifecycle.Change
 	for _, snapshot := range load(t, s, ids...) {
@@ -278,19 +297,36 @@ func TestCommitThatIsGivenUpHoldsNothing(t *testing.T) {
 	}
 	exec(t, pool, `CREATE FUNCTION host_rule() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN new; END $$`)
 	exec(t, pool, `CREATE TRIGGER host_rule BEFORE UPDATE ON dormouse.workspaces FOR EACH ROW WHEN (new.id = '`+ids[1].String()+`') EXECUTE FUNCTION host_rule()`)
-	var both []*pgxpool.Conn // one for each commit: they are there before
+	var both []*pgxpool.Conn // one for the commit, and one to look: they are there before
 	for range 2 {
 		conn, err := pool.Acquire(t.Context())
 		must(t, err)
 		both = append(both, conn)
 	}
 	both[0].Release()
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
+	// sleeps waits until a session stands in the trigger, or none does.
+	sleeps := func(want bool) {
+		for got := !want; got != want; pauseFor(5 * time.Millisecond) {
+			must(t, both[1].QueryRow(soon(t), `SELECT EXISTS (SELECT FROM pg_stat_activity
+				WHERE datname = current_database() AND wait_event = 'PgSleep')`).Scan(&got))
+		}
+	}
+	ctx := overContext{t.Context(), make(chan struct{})}
+	given := make(chan error, 1)
+	go func() {
+		_, err := s.Commit(ctx, epoch, changes)
+		given <- err
+	}()
+	sleeps(true)
 	late.Store(true)
-	if _, err := s.Commit(ctx, epoch, changes); !errors.Is(err, context.DeadlineExceeded) {
+	close(ctx.done)
+	if err := <-given; !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("error %v, want that of the context", err)
 	}
+	if !told.Load() {
+		t.Error("the commit returned before the server was told")
+	}
+	sleeps(false)
 	both[1].Release()
 	outcomes, err := s.Commit(t.Context(), epoch, changes[:1])
 	must(t, err)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,8 +55,6 @@ const (
 	), woken AS (
 		UPDATE dormouse.workspaces w SET wake_at = least(w.wake_at, $3), revision = w.revision + 1
 		FROM free WHERE w.id = free.id
-	), touched AS (
-		UPDATE dormouse.marks SET touched_at = clock_timestamp() WHERE subject = $1
 	)
 	SELECT page.id, free.id IS NULL AND EXISTS (SELECT FROM dormouse.workspaces w WHERE w.id = page.id AND NOT w.deleted)
 	FROM page LEFT JOIN free ON free.id = page.id ORDER BY page.id`
@@ -126,11 +125,28 @@ func (s *Store) wakeAll(ctx context.Context, m mark, text string) (held []key, e
 				held = append(held, key(w.id))
 			}
 		}
+		if len(page) == limit { // there are more
+			if err := s.touch(ctx, m); err != nil {
+				return nil, err
+			}
+		}
 		after, limit = page[len(page)-1].id, min(2*limit, markPage)
 	}
 }
 
-// passOver returns the workspace behind an id, which cannot be woken.
+// touch says that a mark is being worked on. Where the host keeps it from being written somebody else may work on it, too.
+func (s *Store) touch(ctx context.Context, m mark) error {
+	err := s.do(ctx, repeatable, func(ctx context.Context) error {
+		_, err := s.db.Exec(ctx, s.sql(`UPDATE dormouse.marks SET touched_at = clock_timestamp() WHERE subject = $1`), key(m.subject))
+		return err
+	})
+	if refusesRow(err) {
+		return nil
+	}
+	return err
+}
+
+// passOver returns the workspace behind an id, which cannot be woken. It may have gone.
 func (s *Store) passOver(ctx context.Context, text string, m mark, after uuid.UUID, why error) ([]wokenRow, error) {
 	column := "template_id"
 	switch {
@@ -144,6 +160,9 @@ func (s *Store) passOver(ctx context.Context, text string, m mark, after uuid.UU
 		return s.db.QueryRow(ctx, s.sql(`SELECT id FROM dormouse.workspace_keys WHERE `+column+` = $1 AND id > $2 ORDER BY id LIMIT 1`),
 			key(m.subject), key(after)).Scan(toID(&id))
 	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -169,15 +188,18 @@ func (s *Store) wakePage(ctx context.Context, text string, m mark, after uuid.UU
 	return page, err
 }
 
-// takeMarkSQL takes a mark that nobody has worked on for a while.
-const takeMarkSQL = `
+const (
+	// abandonedMarkSQL finds the next mark that nobody has worked on for a while.
+	abandonedMarkSQL = `SELECT subject FROM dormouse.marks WHERE touched_at < clock_timestamp() - interval '10 seconds' AND subject > $1
+		ORDER BY subject LIMIT 1`
+	// takeMarkSQL takes it, unless somebody else does.
+	takeMarkSQL = `
 	UPDATE dormouse.marks SET touched_at = clock_timestamp()
 	WHERE subject = (
-		SELECT subject FROM dormouse.marks
-		WHERE touched_at < clock_timestamp() - interval '10 seconds'
-		LIMIT 1 FOR UPDATE SKIP LOCKED
+		SELECT subject FROM dormouse.marks WHERE subject = $1 AND touched_at < clock_timestamp() - interval '10 seconds' FOR UPDATE SKIP LOCKED
 	)
-	RETURNING subject, owner, due_at, generation`
+	RETURNING owner, due_at, generation`
+)
 
 // later takes in that the workspaces of a change which is written could not be woken. It is no failure of the change, which
 // would be made twice if it were reported as one: whoever asks what is due works the mark off.
@@ -187,21 +209,22 @@ func (s *Store) later(ctx context.Context, err error) {
 	}
 }
 
-// resumeMarks finishes what processes that died have left.
+// resumeMarks finishes what processes that died have left, but for marks that the host keeps from being written or deleted: everybody else
+// would wait behind them.
 func (s *Store) resumeMarks(ctx context.Context) error {
-	for {
-		m := mark{found: true}
-		found := false
-		err := s.do(ctx, repeatable, func(ctx context.Context) error {
-			rows, _ := s.db.Query(ctx, s.sql(takeMarkSQL))
-			_, err := pgx.ForEachRow(rows, []any{toID(&m.subject), &m.owner, &m.dueAt, &m.generation},
-				func() error { found = true; return nil })
-			return err
-		})
+	for m := (mark{found: true}); ; {
+		found, err := s.one(ctx, abandonedMarkSQL, m.subject, toID(&m.subject))
 		if err != nil || !found {
 			return err
 		}
-		if err := s.workOff(ctx, m); err != nil {
+		taken, err := s.one(ctx, takeMarkSQL, m.subject, &m.owner, &m.dueAt, &m.generation)
+		if err == nil && taken {
+			err = s.workOff(ctx, m)
+		}
+		if refusesRow(err) {
+			s.cfg.Logger.WarnContext(ctx, "postgres: the mark of a change cannot be written, and workspaces hear of it when their wake comes",
+				"subject", m.subject, "error", err)
+		} else if err != nil {
 			return err
 		}
 	}

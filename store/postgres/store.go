@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -72,6 +73,8 @@ type core struct {
 	// passedEvents are those of the outbox, by number.
 	passedEvents refusal.Rows[int64]
 	wakes        wake.Watchers
+	// endedWithin is defaultEndedWithin outside of tests.
+	endedWithin time.Duration
 	// usable is set once the schema was seen to have the right version.
 	usable atomic.Bool
 	// rendered holds each statement with the schema's name in it.
@@ -120,7 +123,7 @@ func New(pool *pgxpool.Pool, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new PostgreSQL store: %w", err)
 	}
-	c := &core{pool: pool, cfg: cfg, migrations: migrations, schedules: schedule.Interner{Options: cfg.Schedules}}
+	c := &core{pool: pool, cfg: cfg, migrations: migrations, schedules: schedule.Interner{Options: cfg.Schedules}, endedWithin: defaultEndedWithin}
 	return &Store{core: c, db: pool}, nil
 }
 

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -135,7 +136,7 @@ func (t *tx) claimableBeside(now time.Time, topics []lifecycle.Topic, limit int,
 	if limit <= 0 {
 		return nil, nil
 	}
-	found, err := t.claimable(now, topics, limit+len(passed), firstReach)
+	found, err := t.claimable(now, topics, limit+min(len(passed), math.MaxInt-limit), firstReach)
 	found = slices.DeleteFunc(found, func(f freeEvent) bool { return passed[f.seq] })
 	return found[:min(limit, len(found))], err
 }

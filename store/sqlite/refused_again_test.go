@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -133,8 +134,9 @@ func TestEventThatMayNotBeClaimedIsTriedOnceAMinute(t *testing.T) {
 	c := newCounting(t, "SET attempt = attempt + 1")
 	c.twoEventsEach(2)
 	c.exec(keepEvents("UPDATE", "old.seq = 1", refusals["raises"]))
+	limit := 5
 	claim := func(now time.Time) []int64 {
-		events, err := c.s.ClaimEvents(t.Context(), now, []lifecycle.Topic{lifecycle.TopicAudit}, time.Hour, 5)
+		events, err := c.s.ClaimEvents(t.Context(), now, []lifecycle.Topic{lifecycle.TopicAudit}, time.Hour, limit)
 		must(t, err)
 		var seqs []int64
 		for _, e := range events {
@@ -149,6 +151,11 @@ func TestEventThatMayNotBeClaimedIsTriedOnceAMinute(t *testing.T) {
 		}
 		first = nil
 	})
+	c.twoEventsEach(1)
+	limit = math.MaxInt // as good as none
+	if got := claim(killEpoch.Add(70 * time.Second)); !slices.Equal(got, []int64{5}) {
+		t.Errorf("without a limit claimed %d beside one that is passed over", got)
+	}
 	c.exec(`DROP TRIGGER host_UPDATE`)
 	if got := claim(killEpoch.Add(3 * time.Minute)); !slices.Equal(got, []int64{1}) {
 		t.Errorf("afterwards claimed %d", got)

@@ -35,10 +35,13 @@ CREATE INDEX workspace_keys_name ON dormouse.workspace_keys (organization_id, na
 CREATE FUNCTION dormouse.write_workspace_keys() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
-        TRUNCATE dormouse.workspace_keys;
+        IF EXISTS (SELECT FROM dormouse.workspace_keys) THEN -- the same statement may have truncated it
+            TRUNCATE dormouse.workspace_keys;
+        END IF;
         RETURN NULL;
     END IF;
-    IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND OLD.id <> NEW.id THEN
+    -- OLD and NEW only say which workspace it is: a trigger of the host that came before may have changed it once more.
+    IF TG_OP <> 'INSERT' AND NOT EXISTS (SELECT FROM dormouse.workspaces WHERE id = OLD.id) THEN
         DELETE FROM dormouse.workspace_keys WHERE id = OLD.id;
         IF NOT FOUND AND EXISTS (SELECT FROM dormouse.workspace_keys WHERE id = OLD.id) THEN
             RAISE EXCEPTION 'a trigger kept the keys of workspace % from being deleted', OLD.id;
@@ -46,10 +49,10 @@ BEGIN
     END IF;
     IF TG_OP <> 'DELETE' THEN -- it may be there: in a dump it comes before the workspaces
         INSERT INTO dormouse.workspace_keys (id, organization_id, owner_id, template_id, name)
-        VALUES (NEW.id, NEW.organization_id, NEW.owner_id, NEW.template_id, NEW.name)
+        SELECT id, organization_id, owner_id, template_id, name FROM dormouse.workspaces WHERE id = NEW.id
         ON CONFLICT (id) DO UPDATE SET organization_id = excluded.organization_id, owner_id = excluded.owner_id,
             template_id = excluded.template_id, name = excluded.name;
-        IF NOT FOUND THEN
+        IF NOT FOUND AND EXISTS (SELECT FROM dormouse.workspaces WHERE id = NEW.id) THEN
             RAISE EXCEPTION 'a trigger kept the keys of workspace % from being written', NEW.id;
         END IF;
     END IF;
@@ -57,6 +60,8 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
+-- Nobody else is to have a table of their own write to it with these rights.
+REVOKE ALL ON FUNCTION dormouse.write_workspace_keys() FROM PUBLIC;
 
 CREATE TRIGGER workspaces_keys AFTER INSERT OR DELETE ON dormouse.workspaces
     FOR EACH ROW EXECUTE FUNCTION dormouse.write_workspace_keys();
