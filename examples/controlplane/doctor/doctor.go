@@ -195,7 +195,7 @@ func (e examination) unmatched() (bool, string, error) {
 	case a.found == 0:
 		return true, many(a.jobs, "none; a job waits", "none; %d jobs wait") + orSo(a.jobs), nil
 	}
-	return false, many(a.found, "no worker can run ", "no worker can run %d jobs"+orSo(a.jobs)+", such as ") + a.first, nil
+	return false, many(a.found, "", "%d jobs have no worker"+orSo(a.jobs)+", such as ") + a.first, nil
 }
 
 func (e examination) leases() (bool, string, error) {

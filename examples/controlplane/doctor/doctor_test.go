@@ -75,16 +75,16 @@ func TestFindingsNameWorkspaces(t *testing.T) {
 	p.want("unmatched", "true: no job waits")
 	p.want("leases", "true: no job runs")
 	p.start("ann", "api")
-	p.want("unmatched", "false: no worker can run the start of api of ann: No live worker can run it")
+	p.want("unmatched", "false: the start of api of ann: No live worker can run it: the organization has no workers.")
 	p.start("ben", "my site")
-	p.want("unmatched", `false: no worker can run 2 jobs, such as the start of "my site" of ben: No live worker can run it`)
+	p.want("unmatched", `false: 2 jobs have no worker, such as the start of "my site" of ben: No live worker can run it: the organization has no workers.`)
 	for i := range 60 {
 		p.start("ben", fmt.Sprint("n", i))
 	}
-	p.want("unmatched", "false: no worker can run 50 jobs (of the latest 50), such as the start of n59 of ben: ")
+	p.want("unmatched", "false: 50 jobs have no worker (of the latest 50), such as the start of n59 of ben: ")
 	_, err := p.plane.Acquirer().Enqueue(t.Context(), queue.Posting{Organization: p.plane.Organization(), Type: "render"})
 	p.must(err)
-	p.want("unmatched", "false: no worker can run 50 jobs (of the latest 50), such as job ")
+	p.want("unmatched", "false: 50 jobs have no worker (of the latest 50), such as job ")
 }
 
 // What is paused waits for the end of the pause, whoever could run it.
