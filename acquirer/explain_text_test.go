@@ -44,3 +44,12 @@ func TestTextOfAJobThatNobodyCanRun(t *testing.T) {
 		}
 	}
 }
+
+// A process that has not heard of the workers of others does not say that there are none.
+func TestTextBeforeTheFirstHeartbeat(t *testing.T) {
+	t.Parallel()
+	x := Explanation{Job: queue.Job{State: queue.Pending}, Unheard: true}
+	if got, want := x.text(time.Now(), "the organization has no workers"), "It waits. This process has not heard yet which workers there are."; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
