@@ -89,5 +89,5 @@ func ExampleCompare() {
 	worker, _ := queue.NewTagSet(map[string]string{"os": "linux", "zone": "us"})
 	job, _ := queue.NewTagSet(map[string]string{"gpu": "yes", "zone": "eu"})
 	fmt.Println(queue.Compare(worker, job))
-	// Output: the worker lacks gpu=yes; zone is "us", the job wants "eu"
+	// Output: lacks gpu=yes; has zone "us" where the job wants "eu"
 }

@@ -31,6 +31,9 @@ type Explanation struct {
 	// if the organization has no workers.
 	Nearest  *queue.Domain
 	Mismatch queue.Mismatch
+	// Unheard: this process has had no answer to a heartbeat yet, as one that does not run: of other processes and their workers it
+	// knows nothing.
+	Unheard bool
 	// Limited: a limit kept jobs of its lane from being claimed when that was last tried in this process.
 	Limited bool
 	// Refused is why the database refused to write it when this process lately claimed it or had it turn ready; nil: it did not.
@@ -110,6 +113,7 @@ func (a *Acquirer) explainAble(x *Explanation) {
 			x.Busy += w.Busy
 		}
 	}
+	x.Unheard = a.fleet.epoch == 0
 	if len(x.Able) == 0 {
 		x.Nearest, x.Mismatch = a.nearest(lane, math.MaxInt)
 		x.shortage = a.shortageOf(lane)
@@ -123,6 +127,7 @@ func (a *Acquirer) explainRunning(x *Explanation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.clock.Now()
+	x.Unheard = a.fleet.epoch == 0
 	a.explainLimit(x)
 	ago, known := a.fleet.heard(x.Job.Process, now)
 	if !known || x.Job.Process == a.member.process || ago <= 2*a.cfg.Heartbeat {
@@ -178,6 +183,8 @@ func (x Explanation) text(now time.Time, unable string) string {
 		return fmt.Sprintf("It may not start before %s.%s", stamp(j.ReadyAt), lastError(j))
 	case x.Refused != nil:
 		return x.refusedText()
+	case len(x.Able) == 0 && x.Unheard:
+		return "It waits. This process has not heard yet which workers there are." + lastError(j)
 	case len(x.Able) == 0:
 		return fmt.Sprintf("No live worker can run it: %s.", unable)
 	}

@@ -30,3 +30,26 @@ func TestTextOfAJobInLine(t *testing.T) {
 		}
 	}
 }
+
+// What keeps every worker from a job is one sentence.
+func TestTextOfAJobThatNobodyCanRun(t *testing.T) {
+	t.Parallel()
+	lacks := queue.Mismatch{Missing: []queue.Tag{{Key: "gpu", Value: "yes"}}}
+	for want, unable := range map[string]string{
+		"No live worker can run it: the organization has no workers.":  unableText(nil, queue.Mismatch{}),
+		"No live worker can run it: the nearest worker lacks gpu=yes.": unableText(&queue.Domain{}, lacks),
+	} {
+		if got := (Explanation{Job: queue.Job{State: queue.Pending}}).text(time.Now(), unable); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// A process that has not heard of the workers of others does not say that there are none.
+func TestTextBeforeTheFirstHeartbeat(t *testing.T) {
+	t.Parallel()
+	x := Explanation{Job: queue.Job{State: queue.Pending}, Unheard: true}
+	if got, want := x.text(time.Now(), "the organization has no workers"), "It waits. This process has not heard yet which workers there are."; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -114,7 +114,7 @@ func TestExplain(t *testing.T) {
 		if x.Nearest == nil || len(x.Mismatch.Missing) != 1 || len(x.Mismatch.Different) != 1 {
 			t.Errorf("%+v: %+v", x.Nearest, x.Mismatch)
 		}
-		for _, want := range []string{"lacks gpu=yes", `zone is "us"`} {
+		for _, want := range []string{"lacks gpu=yes", `has zone "us"`} {
 			if !strings.Contains(x.Text, want) {
 				t.Errorf("%q does not say %q", x.Text, want)
 			}

@@ -270,7 +270,7 @@ func unableText(nearest *queue.Domain, why queue.Mismatch) string {
 	if nearest == nil {
 		return "the organization has no workers"
 	}
-	return "the nearest worker cannot run it: " + why.String()
+	return "the nearest worker " + why.String()
 }
 
 // expire fails the jobs that nobody could run for [Config.Expire].

@@ -84,20 +84,20 @@ func (m Mismatch) Distance() int {
 	return n
 }
 
-// String says in words what is in the way.
+// String says of the worker what is in the way, such as "lacks gpu=yes".
 func (m Mismatch) String() string {
 	var parts []string
 	if m.OtherTypes != nil {
-		parts = append(parts, fmt.Sprintf("the worker runs jobs of other types, %q", m.OtherTypes))
+		parts = append(parts, fmt.Sprintf("runs jobs of other types, %q", m.OtherTypes))
 	}
 	if m.Reserved {
-		parts = append(parts, "the job has no tags and the worker is kept for tagged jobs")
+		parts = append(parts, "is kept for jobs with tags")
 	}
 	for _, tag := range m.Missing {
-		parts = append(parts, fmt.Sprintf("the worker lacks %s=%s", Quoted(tag.Key), Quoted(tag.Value)))
+		parts = append(parts, fmt.Sprintf("lacks %s=%s", Quoted(tag.Key), Quoted(tag.Value)))
 	}
 	for _, d := range m.Different {
-		parts = append(parts, fmt.Sprintf("%s is %q, the job wants %q", Quoted(d.Key), d.Worker, d.Job))
+		parts = append(parts, fmt.Sprintf("has %s %q where the job wants %q", Quoted(d.Key), d.Worker, d.Job))
 	}
 	return strings.Join(parts, "; ")
 }

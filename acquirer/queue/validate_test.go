@@ -117,11 +117,11 @@ func TestDomainMismatch(t *testing.T) {
 	if !right.None() || right.Distance() != 0 || wrongTags.Distance() != 2 || wrongType.Distance() <= wrongTags.Distance() || wrongType.None() {
 		t.Errorf("distances %d, %d, %d", right.Distance(), wrongTags.Distance(), wrongType.Distance())
 	}
-	text := domain("scan", nil).Mismatch(lane).String()
-	for _, want := range []string{`"scan"`, "lacks gpu=yes", "lacks zone=eu"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("%q does not say %q", text, want)
-		}
+	if got, want := domain("scan", nil).Mismatch(lane).String(), `runs jobs of other types, ["scan"]; lacks gpu=yes; lacks zone=eu`; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := domain("build", gpu).Mismatch(queue.Lane{Type: "build", Tags: set(t, nil)}).String(), "is kept for jobs with tags"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

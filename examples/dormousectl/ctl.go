@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,17 +67,36 @@ func (c *ctl) open(ctx context.Context) error {
 func tokenIn(file, as string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("--token-file: %w", err)
 	}
+	token, some, number := "", false, 0
 	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) == 3 && (as == "" || f[1] == as) {
-			return f[2], nil
+		number++
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 0:
+			continue
+		case !isTokenLine(f):
+			return "", fmt.Errorf("--token-file %q: line %d %s", file, number, tokenRule) // not the line: it may be a secret
+		case token == "" && (as == "" || f[1] == as):
+			token = f[2]
 		}
+		some = true
 	}
-	if as == "" {
-		return "", fmt.Errorf("%s has no line \"kind name token\"", file)
+	switch {
+	case !some:
+		return "", fmt.Errorf("--token-file %q has no token; a line %s", file, tokenRule)
+	case token == "":
+		return "", fmt.Errorf("--token-file %q has no token of %q", file, as)
 	}
-	return "", fmt.Errorf("%s has no token of %q", file, as)
+	return token, nil
+}
+
+const tokenRule = `must be "kind name token": the kind admin, owner or worker, the token beginning with ` + auth.Prefix
+
+func isTokenLine(words []string) bool {
+	kinds := []auth.Kind{auth.Admin, auth.Owner, auth.Worker}
+	return len(words) == 3 && slices.Contains(kinds, auth.Kind(words[0])) && auth.Formed(words[2])
 }
 
 func (c *ctl) openDatabase(ctx context.Context) (err error) {

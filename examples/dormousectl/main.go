@@ -13,11 +13,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dormouse-go/dormouse/examples/controlplane/client"
 )
 
 func main() {
@@ -33,8 +36,11 @@ func main() {
 	}
 }
 
-// explained says of a request that got no answer whom it was for.
+// explained says of a request that got no answer whom it was for, and of a token that is not known which flags it is from.
 func explained(err error) error {
+	if refused := (*client.Error)(nil); errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
+		return errors.New("the control plane knows no such token (--token, --token-file or PLANE_TOKEN)")
+	}
 	var request *url.Error
 	if !errors.As(err, &request) {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/examples/controlplane/client"
 	"github.com/dormouse-go/dormouse/lifecycle"
 )
 
@@ -64,21 +66,63 @@ func TestArguments(t *testing.T) {
 
 // What goes wrong on the way to a control plane says which flag it is about.
 func TestNoControlPlane(t *testing.T) {
-	none := filepath.Join(t.TempDir(), "tokens.txt")
-	if err := os.WriteFile(none, []byte("none\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	ben := tokenFile(t, "\nowner ben plane_abc_SECRET\n")
 	for want, args := range map[string][]string{
 		`--url "127.0.0.1:1": must be an address`:                          {"list", "--url", "127.0.0.1:1"},
 		"the control plane at http://127.0.0.1:1 (--url) does not answer:": {"list", "--url", "http://127.0.0.1:1"},
-		"--database: ": {"list", "--database", "nowhere/plane.db"},
-		`tokens.txt has no line "kind name token"`: {"list", "--token-file", none},
-		`tokens.txt has no token of "ann"`:         {"list", "--token-file", none, "--as", "ann"},
-		`-o "x": must be table or json`:            {"list", "-o", "x"},
+		"--database: ":                      {"list", "--database", "nowhere/plane.db"},
+		`tokens.txt" has no token of "ann"`: {"list", "--token-file", ben, "--as", "ann"},
+		`-o "x": must be table or json`:     {"list", "-o", "x"},
 	} {
 		if err := run(args...); err == nil || !strings.Contains(explained(err).Error(), want) {
 			t.Errorf("%v: %v, want %q", args, err, want)
 		}
+	}
+}
+
+func tokenFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "tokens.txt")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// A file that holds no tokens is refused by line and rule, and nothing in it is repeated.
+func TestTokenFile(t *testing.T) {
+	const rule = `must be "kind name token": the kind admin, owner or worker, the token beginning with plane_`
+	for text, want := range map[string]string{
+		"":                           `tokens.txt" has no token; a line ` + rule,
+		"\n \n":                      `tokens.txt" has no token; a line ` + rule,
+		"What this is\n":             `tokens.txt": line 1 ` + rule,
+		"plane_abc_SECRET\n":         `tokens.txt": line 1 ` + rule,
+		"guest ben plane_abc_SECRET": `tokens.txt": line 1 ` + rule,
+		"owner ben SECRET":           `tokens.txt": line 1 ` + rule,
+		"owner ben plane_abc_":       `tokens.txt": line 1 ` + rule,
+		"admin admin plane_abc_SECRET\n\nowner ben plane_abc_SECRET more": `tokens.txt": line 3 ` + rule,
+	} {
+		err := run("list", "--token-file", tokenFile(t, text))
+		if err == nil || !strings.HasPrefix(err.Error(), `--token-file "`) || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "SECRET") {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+	if err := run("list", "--token-file", t.TempDir()); err == nil || !strings.HasPrefix(err.Error(), "--token-file: ") {
+		t.Errorf("a directory: %v", err)
+	}
+	good := tokenFile(t, "admin admin plane_abc_FIRST\n\nowner ben plane_def_SECOND\nowner admin plane_ghi_THIRD\n")
+	for as, want := range map[string]string{"": "plane_abc_FIRST", "admin": "plane_abc_FIRST", "ben": "plane_def_SECOND"} {
+		if got, err := tokenIn(good, as); got != want || err != nil {
+			t.Errorf("--as %q: %q, %v; want %q", as, got, err, want)
+		}
+	}
+}
+
+// Whose token a control plane does not know learns where it came from.
+func TestUnknownToken(t *testing.T) {
+	refused := &client.Error{Problem: dormouse.Problem{Status: http.StatusUnauthorized, Detail: "there is no valid token in the header Authorization"}}
+	if got, want := explained(refused).Error(), "the control plane knows no such token (--token, --token-file or PLANE_TOKEN)"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -61,3 +61,21 @@ func TestTheWholeShow(t *testing.T) {
 		t.Errorf("said:\n%s", out.String())
 	}
 }
+
+// The recorded activity is found from every folder in which the program may be begun, and elsewhere the error says what to do.
+func TestActivityIsFound(t *testing.T) {
+	for _, folder := range []string{".", "..", "../.."} {
+		t.Run(folder, func(t *testing.T) {
+			t.Chdir(folder)
+			f, err := openActivity("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+		})
+	}
+	t.Chdir(t.TempDir())
+	if _, err := openActivity(""); err == nil || !strings.Contains(err.Error(), "-activity") {
+		t.Errorf("elsewhere: %v", err)
+	}
+}

@@ -52,11 +52,12 @@ func openActivity(path string) (*os.File, error) {
 	if path != "" {
 		return os.Open(path)
 	}
-	f, err := os.Open("examples/quickstart/activity.csv")
-	if errors.Is(err, fs.ErrNotExist) {
-		f, err = os.Open("../quickstart/activity.csv")
+	for _, at := range []string{"examples/quickstart/activity.csv", "quickstart/activity.csv", "../quickstart/activity.csv"} {
+		if f, err := os.Open(at); !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
 	}
-	return f, err
+	return nil, errors.New("examples/quickstart/activity.csv is not here: say where with -activity, or run this in the repository")
 }
 
 func sessions(byPerson map[string][]time.Time) []time.Time {

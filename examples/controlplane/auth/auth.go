@@ -75,7 +75,8 @@ func NewKeeper(db *records.DB) *Keeper { return &Keeper{db} }
 // ErrUnknown says that a token is not valid. It does not say why.
 var ErrUnknown = errors.New("no valid token")
 
-const prefix = "plane_"
+// Prefix is what every token begins with.
+const Prefix = "plane_"
 
 // Issue makes a token.
 func (k *Keeper) Issue(ctx context.Context, kind Kind, name string, work Work) (id, token string, err error) {
@@ -100,14 +101,13 @@ func (k *Keeper) Renew(ctx context.Context, id string) (token string, err error)
 func secret(id string) (token string, hash []byte) {
 	text := rand.Text() + rand.Text()
 	sum := sha256.Sum256([]byte(text))
-	return prefix + id + "_" + text, sum[:]
+	return Prefix + id + "_" + text, sum[:]
 }
 
 // Of returns whose token it is, or ErrUnknown.
 func (k *Keeper) Of(ctx context.Context, token string) (Identity, error) {
-	rest, ok := strings.CutPrefix(token, prefix)
-	id, text, found := strings.Cut(rest, "_")
-	if !ok || !found || len(token) > 128 || !isID(id) {
+	id, text, formed := split(token)
+	if !formed {
 		return Identity{}, ErrUnknown
 	}
 	t, ok, err := k.db.Token(ctx, id)
@@ -123,6 +123,19 @@ func (k *Keeper) Of(ctx context.Context, token string) (Identity, error) {
 		return Identity{}, ErrUnknown
 	}
 	return identityOf(t)
+}
+
+// Formed reports whether a text has the form of a token, which says nothing of whether it is one.
+func Formed(token string) bool {
+	_, _, formed := split(token)
+	return formed
+}
+
+// split takes a token apart into its public part and its secret.
+func split(token string) (id, text string, formed bool) {
+	rest, ok := strings.CutPrefix(token, Prefix)
+	id, text, found := strings.Cut(rest, "_")
+	return id, text, ok && found && text != "" && len(token) <= 128 && isID(id)
 }
 
 // isID reports whether a text may be the public part of a token. Nothing else is asked of the database: there are bytes that it takes

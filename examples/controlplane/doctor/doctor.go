@@ -132,11 +132,16 @@ func (e examination) attention() (bool, string, error) {
 // mostAsked bounds the explanations of one report: each is a question to the store.
 const mostAsked = 50
 
-// asked is what the explanations of some jobs say: how many of them are as looked for, and the first one.
+// asked is what the explanations of some jobs say: how many of them are as looked for, and the first one. Unheard: they know nothing of
+// other processes.
 type asked struct {
 	jobs, found int
 	first       string
+	unheard     bool
 }
+
+// notHere is said where a plane that does not run is asked, as directly on a database.
+const notHere = "; which processes and workers live, only those of the control plane hear: ask over its API"
 
 // ask explains the jobs of a state, the latest first, and counts those that are as looked for.
 func (e examination) ask(state queue.State, found func(acquirer.Explanation) bool) (a asked, err error) {
@@ -154,6 +159,7 @@ func (e examination) ask(state queue.State, found func(acquirer.Explanation) boo
 		case x.Job.State != state:
 			continue
 		}
+		a.unheard = a.unheard || x.Unheard
 		if a.jobs++; !found(x) {
 			continue
 		}
@@ -190,12 +196,14 @@ func (e examination) unmatched() (bool, string, error) {
 	switch {
 	case err != nil:
 		return false, "", err
+	case a.unheard && a.found > 0:
+		return true, many(a.jobs, "a job waits", "%d jobs wait") + orSo(a.jobs) + notHere, nil
 	case a.jobs == 0:
 		return true, "no job waits", nil
 	case a.found == 0:
 		return true, many(a.jobs, "none; a job waits", "none; %d jobs wait") + orSo(a.jobs), nil
 	}
-	return false, many(a.found, "no worker can run ", "no worker can run %d jobs"+orSo(a.jobs)+", such as ") + a.first, nil
+	return false, many(a.found, "", "%d jobs have no worker"+orSo(a.jobs)+", such as ") + a.first, nil
 }
 
 func (e examination) leases() (bool, string, error) {
@@ -205,6 +213,8 @@ func (e examination) leases() (bool, string, error) {
 		return false, "", err
 	case a.jobs == 0:
 		return true, "no job runs", nil
+	case a.unheard:
+		return true, many(a.jobs, "a job runs", "%d jobs run") + orSo(a.jobs) + notHere, nil
 	case a.found == 0:
 		return true, many(a.jobs, "a job runs, and its process lives", "%d jobs run, and their processes live") + orSo(a.jobs), nil
 	}

@@ -1,10 +1,12 @@
 package doctor_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,22 +71,63 @@ func (p patient) want(name, begin string) {
 	}
 }
 
-// A finding names a workspace, says one as one and several as several, and counts what was looked at.
-func TestFindingsNameWorkspaces(t *testing.T) {
+// hears runs the plane until the end of the test, and returns when the plane knows which workers there are.
+func (p patient) hears() {
+	ctx, stop := context.WithCancel(p.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = p.plane.Run(ctx)
+	}()
+	p.Cleanup(func() { stop(); <-ended })
+	synctest.Wait()
+}
+
+// A plane that does not run, such as one that is made to look at a database, knows of no processes and workers: it says so, and neither that
+// there are none nor that all live.
+func TestOthersAreNotKnown(t *testing.T) {
 	p := newPatient(t)
+	p.start("ann", "api")
+	p.want("unmatched", "true: a job waits; which processes and workers live, only those of the control plane hear: ask over its API")
+	page, err := p.plane.Acquirer().List(t.Context(), queue.JobQuery{Organization: p.plane.Organization(), Limit: 1})
+	p.must(err)
+	process := uuid.New()
+	_, err = p.store.Heartbeat(t.Context(), queue.Heartbeat{Process: process, Name: "another", Now: time.Now()})
+	p.must(err)
+	claimed, err := p.store.Claim(t.Context(), queue.Claim{
+		Token: uuid.New(), Process: process, Now: time.Now(), Probes: []queue.Probe{{Lane: page.Jobs[0].Lane()}}, Workers: []uuid.UUID{uuid.New()},
+		Secrets: make([]queue.SecretHash, 1),
+	})
+	p.must(err)
+	if len(claimed.Jobs) != 1 {
+		t.Fatalf("claimed %+v", claimed)
+	}
+	p.want("leases", "true: a job runs; which processes and workers live, only those of the control plane hear: ask over its API")
+}
+
+// A finding names a workspace, says one as one and several as several, and counts what was looked at.
+func TestFindingsNameWorkspaces(t *testing.T) { synctest.Test(t, findingsNameWorkspaces) }
+
+func findingsNameWorkspaces(t *testing.T) {
+	p := newPatient(t)
+	p.hears()
+	start := func(owner, name string) {
+		p.start(owner, name)
+		time.Sleep(time.Second) // of the bubble: the next job is posted later
+	}
 	p.want("unmatched", "true: no job waits")
 	p.want("leases", "true: no job runs")
-	p.start("ann", "api")
-	p.want("unmatched", "false: no worker can run the start of api of ann: No live worker can run it")
-	p.start("ben", "my site")
-	p.want("unmatched", `false: no worker can run 2 jobs, such as the start of "my site" of ben: No live worker can run it`)
+	start("ann", "api")
+	p.want("unmatched", "false: the start of api of ann: No live worker can run it: the organization has no workers.")
+	start("ben", "my site")
+	p.want("unmatched", `false: 2 jobs have no worker, such as the start of "my site" of ben: No live worker can run it: the organization has no workers.`)
 	for i := range 60 {
-		p.start("ben", fmt.Sprint("n", i))
+		start("ben", fmt.Sprint("n", i))
 	}
-	p.want("unmatched", "false: no worker can run 50 jobs (of the latest 50), such as the start of n59 of ben: ")
+	p.want("unmatched", "false: 50 jobs have no worker (of the latest 50), such as the start of n59 of ben: ")
 	_, err := p.plane.Acquirer().Enqueue(t.Context(), queue.Posting{Organization: p.plane.Organization(), Type: "render"})
 	p.must(err)
-	p.want("unmatched", "false: no worker can run 50 jobs (of the latest 50), such as job ")
+	p.want("unmatched", "false: 50 jobs have no worker (of the latest 50), such as job ")
 }
 
 // What is paused waits for the end of the pause, whoever could run it.

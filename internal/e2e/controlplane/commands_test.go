@@ -45,7 +45,12 @@ func jobs(r *replica, by []string) {
 		r.w.Errorf("whose build job %s is, is not said", job.ID)
 	}
 	r.does(by, "start "+job.Workspace, "jobs")
-	r.does(by, "start "+job.Workspace+", pending: No live worker can run it", "jobs", "why", job.ID)
+	why := "No live worker can run it"
+	if by[0] == "--database" {
+		why = "This process has not heard yet which workers there are"
+	}
+	r.does(by, why, "jobs", "why", job.ID)
+	r.does(by, "start "+job.Workspace+", pending: ", "jobs", "why", job.ID)
 	if out, err := r.ctl(append(slices.Clone(by), "jobs", "why", "x")...); err == nil || out != "dormousectl: id \"x\": must be a UUID\n" {
 		r.w.Errorf("why of what is no id: %v\n%s", err, out)
 	}

@@ -257,7 +257,7 @@ func (l *linter) forbiddenDays(c *schedule.Cron) {
 	}
 	l.warn(Warning{
 		Code: ForbiddenDays, Setting: "Workspace.Autostart", Value: c.String(), At: first.UTC(),
-		Problem: fmt.Sprintf("it does not fire on %s, because the template allows starts on %s only", lost, days),
+		Problem: fmt.Sprintf("the schedule does not fire on %s, because the template allows starts on %s only", lost, days),
 		Cure:    fmt.Sprintf("leave out %s, or allow %s in Policy.AutostartDays", lost, lost),
 	})
 }
