@@ -395,7 +395,7 @@ func (s *Store) expire(ctx context.Context, c queue.Cancellation) ([]queue.Job, 
 	err := apart(len(c.IDs), func(from, to int, _ string) (err error) {
 		expired[from], err = s.lockJobs(ctx, expireSQL, cancelArgs(c, c.IDs[from:to])...)
 		return err
-	}, func(i int, err error) { refused.add(c.IDs[i], err) })
+	}, func(i int, err error) { refused.Add(c.IDs[i], err) })
 	s.warn(ctx, "jobs cannot be given up", "job", refused)
 	return slices.Concat(expired...), err
 }

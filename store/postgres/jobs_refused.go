@@ -18,31 +18,22 @@ import (
 
 // refusals are rows that something could not be done for.
 type refusals struct {
-	n     int
-	first string
+	refusal.Tally
 	// jobs are those of them that a claim or a listing is to name.
 	jobs []queue.Refusal
 }
 
 // addJob adds a job that is passed over from now on.
 func (r *refusals) addJob(id uuid.UUID, why error, now time.Time) {
-	r.add(id, why)
+	r.Add(id, why)
 	if len(r.jobs) < refusal.Max {
 		r.jobs = append(r.jobs, queue.Refusal{Job: id, Why: why.Error(), Again: now.Add(refusal.PassOverFor)})
 	}
 }
 
-func (r *refusals) add(row any, why error) {
-	if r.n++; r.n == 1 {
-		r.first = fmt.Sprintf("%v: %v", row, why)
-	}
-}
-
 // warn says in the log what could not be done, if there was any.
 func (s *Store) warn(ctx context.Context, message, what string, r refusals) {
-	if r.n > 0 {
-		s.cfg.Logger.WarnContext(ctx, "postgres: "+message, "what", what, "rows", r.n, "first", r.first)
-	}
+	r.Warn(ctx, s.cfg.Logger, "postgres: "+message, what)
 }
 
 // immediateSQL has the host's constraints and triggers that wait for the commit refuse a row when it is written.
@@ -141,11 +132,11 @@ func (a *apartClaim) run(ctx context.Context, tx pgx.Tx, p []probe) (err error) 
 		if err != nil || len(chosen) == 0 {
 			return err
 		}
-		before := a.refused.n
+		before := a.refused.N
 		if err := a.start(ctx, tx, chosen); err != nil {
 			return err
 		}
-		more = a.refused.n > before && a.refused.n < refusal.Max
+		more = a.refused.N > before && a.refused.N < refusal.Max
 	}
 	return nil
 }

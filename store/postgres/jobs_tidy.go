@@ -91,5 +91,5 @@ func (s *Store) tidyApart(ctx context.Context, tx pgx.Tx, d tidying, args []any,
 	return byHalves(ctx, tx, 0, len(places), func(tx pgx.Tx, from, to int) error {
 		_, err := tx.Exec(ctx, s.sql(`DELETE FROM dormouse.`+d.table+` WHERE ctid = ANY ($1::text[]::tid[])`), places[from:to])
 		return err
-	}, func(i int, why error) { r.add(names[i], why) })
+	}, func(i int, why error) { r.Add(names[i], why) })
 }

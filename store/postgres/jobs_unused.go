@@ -118,7 +118,7 @@ func (s *Store) tidySets(ctx context.Context, now time.Time) error {
 		return byHalves(ctx, tx, 0, len(sets), func(tx pgx.Tx, from, to int) error {
 			_, err := tx.Exec(ctx, s.sql(tidySetsSQL), now, long, sets[from:to], used[from:to])
 			return err
-		}, func(i int, why error) { refused.add(fmt.Sprint("tag set ", sets[i]), why) })
+		}, func(i int, why error) { refused.Add(fmt.Sprint("tag set ", sets[i]), why) })
 	})
 	s.warn(ctx, "rows cannot be pruned", "tag set", refused)
 	if isHeld(err) { // a row of the host's that refers to one

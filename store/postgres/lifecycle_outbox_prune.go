@@ -112,7 +112,7 @@ func (p *eventPruning) remove(ctx context.Context, seqs []int64) error {
 			return err
 		}
 		if err != nil {
-			p.refused.add(seq, err)
+			p.refused.Add(seq, err)
 		}
 	}
 	return nil

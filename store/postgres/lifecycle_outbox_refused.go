@@ -56,11 +56,11 @@ func (a *apartEvents) run(ctx context.Context, tx pgx.Tx) error {
 		if err != nil || len(seqs) == 0 {
 			return err
 		}
-		before := a.refused.n
+		before := a.refused.N
 		if err := a.lease(ctx, tx, seqs[:min(len(seqs), a.limit-a.leased)]); err != nil {
 			return err
 		}
-		more = a.refused.n > before
+		more = a.refused.N > before
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (a *apartEvents) lease(ctx context.Context, tx pgx.Tx, seqs []int64) error 
 		a.events, a.leased = append(a.events, events...), a.leased+to-from
 		return nil
 	}, func(i int, why error) {
-		a.refused.add(seqs[i], why)
+		a.refused.Add(seqs[i], why)
 		a.passedEvents.Add(a.now, seqs[i], uuid.Nil)
 	})
 }

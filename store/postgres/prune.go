@@ -35,7 +35,7 @@ func pruneAlone[K any](
 				return n, err
 			}
 			if err != nil {
-				refused.add(k, err)
+				refused.Add(k, err)
 			}
 			if n += gone; gone == 0 {
 				passed++

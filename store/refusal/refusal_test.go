@@ -1,7 +1,11 @@
 package refusal_test
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,5 +40,22 @@ func TestRows(t *testing.T) {
 	}
 	if n := len(p.At(now, nil)); n != refusal.Max {
 		t.Errorf("%d rows are passed over, want %d", n, refusal.Max)
+	}
+}
+
+// A warning counts all rows and names the first; of none there is none.
+func TestTally(t *testing.T) {
+	var log bytes.Buffer
+	var tally refusal.Tally
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	tally.Warn(t.Context(), logger, "cannot be done", "row")
+	if log.Len() > 0 {
+		t.Errorf("without rows: %s", &log)
+	}
+	tally.Add(7, errors.New("kept"))
+	tally.Add(8, errors.New("held"))
+	tally.Warn(t.Context(), logger, "cannot be done", "row")
+	if got := log.String(); tally.N != 2 || !strings.Contains(got, `msg="cannot be done" what=row rows=2 first="7: kept"`) {
+		t.Errorf("%d rows: %s", tally.N, got)
 	}
 }

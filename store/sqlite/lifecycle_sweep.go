@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/dormouse-go/dormouse/store/refusal"
 )
 
 // sweepBatch bounds the transactions that pull wakes, so that others get to write between them.
@@ -56,8 +58,8 @@ func (s *Store) sweep(ctx context.Context) error {
 			}
 			err = s.sweepPage(ctx, &sweeps[i], m)
 			if rejects(err) { // or all others would wait behind it
-				var refused refusals
-				refused.add(m.id, err)
+				var refused refusal.Tally
+				refused.Add(m.id, err)
 				s.warn(ctx, "the mark of a change cannot be moved, and the change is told again", sweeps[i].what, refused)
 				passed, err = blob(m.id), nil
 			}

@@ -1,6 +1,10 @@
 package sqlite
 
-import "context"
+import (
+	"context"
+
+	"github.com/dormouse-go/dormouse/store/refusal"
+)
 
 // pruning deletes old rows, many in a transaction. Where one of them cannot go, because a table of the host refers to it, the whole
 // transaction is refused, and would be every time. Then it is made again with half of them, until the one that is in the way is
@@ -19,7 +23,7 @@ type pruning[K any] struct {
 // run deletes until limit rows have gone or none is left that can go.
 func (p pruning[K]) run(ctx context.Context, s *Store, limit int) (n int, err error) {
 	var passed []K
-	var refused refusals
+	var refused refusal.Tally
 	defer func() { s.warn(ctx, "rows cannot be pruned", p.what, refused) }()
 	for size := limit; n < limit; {
 		if err := ctx.Err(); err != nil {
@@ -32,7 +36,7 @@ func (p pruning[K]) run(ctx context.Context, s *Store, limit int) (n int, err er
 			size = len(page) / 2
 		case rejects(err) && len(page) == 1:
 			passed = append(passed, page[0])
-			refused.add(page[0], err)
+			refused.Add(page[0], err)
 		case err != nil:
 			return n, err
 		case gone == len(page) && gone < size:

@@ -4,38 +4,23 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/dormouse-go/dormouse/store/refusal"
 )
 
-// refusals are rows that something could not be done for.
-type refusals struct {
-	n     int
-	first string
-}
-
-func (r *refusals) add(row any, why error) {
-	if r.n++; r.n == 1 {
-		r.first = fmt.Sprintf("%v: %v", row, why)
-	}
-}
-
 // refusalsOf are the rows for which there is an error.
-func refusalsOf[K any](rows []K, why []error) (r refusals) {
+func refusalsOf[K any](rows []K, why []error) (r refusal.Tally) {
 	for i, err := range why {
 		if err != nil {
-			r.add(rows[i], err)
+			r.Add(rows[i], err)
 		}
 	}
 	return r
 }
 
 // warn says in the log what could not be done, if there was any.
-func (s *Store) warn(ctx context.Context, message, what string, r refusals) {
-	if r.n > 0 {
-		s.cfg.Logger.WarnContext(ctx, "sqlite: "+message, "what", what, "rows", r.n, "first", r.first)
-	}
+func (s *Store) warn(ctx context.Context, message, what string, r refusal.Tally) {
+	r.Warn(ctx, s.cfg.Logger, "sqlite: "+message, what)
 }
 
 // apart does something for each of n rows in a transaction. Where the host keeps one of them from being written, it does it again, and says of
@@ -99,7 +84,7 @@ type lineApart[K comparable] struct {
 	take func(t *tx, limit int) ([]K, error)
 	// taken hears that they are, when the transaction is committed. It may be nil.
 	taken   func()
-	refused refusals
+	refused refusal.Tally
 	// page bounds how many a transaction takes; 0: nothing does.
 	page int
 }
@@ -107,10 +92,10 @@ type lineApart[K comparable] struct {
 // run takes up to n rows.
 func (l *lineApart[K]) run(ctx context.Context, s *Store, n int) error {
 	defer func() { s.warn(ctx, l.message, l.what, l.refused) }()
-	for limit := cmp.Or(l.page, n); n > 0 && l.refused.n < refusal.Max; {
+	for limit := cmp.Or(l.page, n); n > 0 && l.refused.N < refusal.Max; {
 		limit = min(limit, n, cmp.Or(l.page, n))
 		var rows []K
-		before := l.refused.n
+		before := l.refused.N
 		err := s.write(ctx, func(t *tx) (err error) {
 			if rows, err = l.take(t, limit); errors.Is(err, errEnough) {
 				err = nil
@@ -126,7 +111,7 @@ func (l *lineApart[K]) run(ctx context.Context, s *Store, n int) error {
 			n, limit = n-len(rows), 2*limit
 		case !rejects(err):
 			return err
-		case l.refused.n > before: // without those, it may be committed
+		case l.refused.N > before: // without those, it may be committed
 		case len(rows) > 1:
 			limit = len(rows) / 2
 		case len(rows) == 1:
@@ -149,7 +134,7 @@ var errEnough = errors.New("too many rows are refused")
 
 // attempt does something for a row, unless that is refused.
 func (l *lineApart[K]) attempt(t *tx, row K, do func() error) (done bool, err error) {
-	if l.refused.n >= refusal.Max {
+	if l.refused.N >= refusal.Max {
 		return false, errEnough
 	}
 	return t.attempt(func() (bool, error) {
@@ -170,7 +155,7 @@ func (l *lineApart[K]) pass(row K, why error) {
 		l.passed = map[K]bool{}
 	}
 	l.passed[row] = true
-	l.refused.add(row, why)
+	l.refused.Add(row, why)
 	l.remember(row, why)
 }
 
