@@ -175,8 +175,8 @@ type Outbox interface {
 	// first ones. In each topic it may look no further than to limit events in a row that are not old, so an old event
 	// behind those may stay until they are old too. What one topic keeps is in the way of no other, and an event that cannot
 	// be removed, because a table of the host refers to it, say, in the way of none. One that cannot be read is removed by
-	// its age like the others, but neither returned nor counted. Fewer than limit events mean that nothing is left to remove
-	// for now.
+	// its age like the others, but neither returned nor counted. Fewer than limit events mean that nothing else is old
+	// enough.
 	PruneEvents(ctx context.Context, before time.Time, topics []Topic, limit int) ([]Event, error)
 }
 
