@@ -41,8 +41,8 @@ func embedsEnder(t reflect.Type) bool {
 
 var enderType = reflect.TypeFor[ender]()
 
-// ends are those on their way to the store whose slots run the next jobs meanwhile: [Config.Ending] at most. A goroutine for each would
-// cost more than a short job does, so they go together where the source can do that: whatever comes while some are being stored is next.
+// ends are those that are being stored. Where the source can do that they go together: whatever comes while some are being stored is next.
+// Of those whose slots run the next jobs meanwhile there are [Config.Ending] at most.
 type ends struct {
 	*Worker
 	running context.Context
@@ -50,38 +50,60 @@ type ends struct {
 	going   sync.WaitGroup
 
 	mu sync.Mutex
-	// count is how many are on their way, and waiting are those of them that go next.
-	count   int
-	waiting []queue.End
+	// ahead is how many are on their way whose slots do not wait for them.
+	ahead   int
+	waiting []ending
 	// busy: some are being stored together.
 	busy bool
+}
+
+// ending is an end that is being stored with others.
+type ending struct {
+	queue.End
+	// told hears whether it was stored, if its slot waits for that; nil: its slot does not.
+	told chan<- bool
 }
 
 func newEnds(w *Worker, running context.Context) *ends {
 	return &ends{Worker: w, running: running, source: enderOf(w.source)}
 }
 
-// send lets an end go on its way, and reports whether there was room for it.
-func (s *ends) send(e queue.End) bool {
+// store stores an end, or lets it go on its way if one more may. Told is a slot's own.
+func (s *ends) store(e queue.End, told chan bool) {
+	switch ahead := s.send(e, told); {
+	case ahead:
+	case s.source != nil && <-told:
+	default:
+		s.end(s.running, e)
+	}
+}
+
+// send sends an end to be stored, and reports whether its slot need not wait for that. If it has to and there is nobody to send it to, nothing
+// is done.
+func (s *ends) send(e queue.End, told chan<- bool) (ahead bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.count >= s.cfg.Ending {
-		return false
+	if ahead = s.ahead < s.cfg.Ending; ahead {
+		s.ahead++
+		told = nil
 	}
-	s.count++
-	if s.source == nil {
+	switch {
+	case s.source != nil:
+		s.waiting = append(s.waiting, ending{e, told})
+	case ahead:
 		s.alone(e)
-		return true
+		return ahead
+	default:
+		return ahead
 	}
-	s.waiting = append(s.waiting, e)
 	if !s.busy {
 		s.busy = true
 		s.going.Go(s.together)
 	}
-	return true
+	return ahead
 }
 
-// alone stores one end, however often that takes.
+// alone stores one end on its way, however often that takes.
 func (s *ends) alone(e queue.End) {
 	s.going.Go(func() {
 		s.end(s.running, e)
@@ -91,25 +113,35 @@ func (s *ends) alone(e queue.End) {
 
 // together stores ends until none waits. What could not be stored with the others goes alone.
 func (s *ends) together() {
-	var batch []queue.End
+	var batch []ending
+	var list []queue.End
 	for {
 		if batch = s.next(batch); len(batch) == 0 {
 			return
 		}
-		stored, errs := 0, s.source.EndJobs(context.WithoutCancel(s.running), batch)
+		list = list[:0]
+		for i := range batch {
+			list = append(list, batch[i].End)
+		}
+		errs := s.source.EndJobs(context.WithoutCancel(s.running), list)
+		ahead := 0
 		for i, e := range batch {
-			if i < len(errs) && errs[i] == nil {
-				stored++
-			} else {
-				s.alone(e)
+			switch stored := i < len(errs) && errs[i] == nil; {
+			case e.told != nil:
+				e.told <- stored
+			case stored:
+				ahead++
+			default:
+				s.alone(e.End)
 			}
 		}
-		s.stored(stored)
+		s.stored(ahead)
+		clear(list)
 	}
 }
 
 // next takes those that wait, and gives back the room of those that went before.
-func (s *ends) next(before []queue.End) []queue.End {
+func (s *ends) next(before []ending) []ending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(before)
@@ -118,10 +150,10 @@ func (s *ends) next(before []queue.End) []queue.End {
 	return batch
 }
 
-func (s *ends) stored(n int) {
+func (s *ends) stored(ahead int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.count -= n
+	s.ahead -= ahead
 }
 
 // wait returns when all are stored; none is sent any more.

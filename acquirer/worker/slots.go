@@ -47,21 +47,16 @@ func (s *slots) carry() {
 			s.begin()
 		}
 	}()
+	told := make(chan bool, 1)
+	ended := func(e queue.End) { s.ends.store(e, told) }
 	for {
 		job, ok := s.acquire()
 		if !ok {
 			break
 		}
-		s.work(s.running, job, s.ended)
+		s.work(s.running, job, ended)
 	}
 	returned = true
-}
-
-// ended sees to the end of an attempt. If it may not go on its way beside the next job, the slot waits until it is stored.
-func (s *slots) ended(e queue.End) {
-	if !s.ends.send(e) {
-		s.end(s.running, e)
-	}
 }
 
 // acquire waits for a job; false: the slot is not needed any more.
