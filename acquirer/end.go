@@ -19,11 +19,8 @@ import (
 //
 // Ends from many workers at once share their calls of the store.
 func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
-	if err := e.Validate(); err != nil {
+	if err := ofWorker(e); err != nil {
 		return Job{}, err
-	}
-	if e.Process != uuid.Nil {
-		return Job{}, invalid.New("End.Process", e.Process, "must not be set: only this process judges by the lease alone")
 	}
 	e = e.Normalize(a.clock.Now())
 	call, err := a.beginEnd(ctx, e.Handout)
@@ -55,24 +52,38 @@ func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 	}
 }
 
-// beginEnd enters an end in the book: as long as it is under way nobody doubts its worker. While a verdict is being stored
-// it waits; the store's answer to the verdict decides.
+// ofWorker says whether a worker may end a job so.
+func ofWorker(e End) error {
+	if err := e.Validate(); err != nil {
+		return err
+	}
+	if e.Process != uuid.Nil {
+		return invalid.New("End.Process", e.Process, "must not be set: only this process judges by the lease alone")
+	}
+	return nil
+}
+
+// beginEnd enters an end in the book. While a verdict is being stored it waits; the store's answer to the verdict decides.
 func (a *Acquirer) beginEnd(ctx context.Context, h queue.Handout) (leases.Call, error) {
 	for failures := 0; ; failures++ {
 		a.mu.Lock()
-		if e := a.book.Find(h.Lease); e != nil && !h.Of(&e.Job) {
-			a.mu.Unlock()
-			return leases.Call{}, queue.ErrLeaseLost // word for word what the store says of a job that is not there
-		}
-		call, err := a.book.End(h.Lease, a.clock.Now())
+		call, err := a.enterEnd(h, a.clock.Now())
 		a.mu.Unlock()
-		if err == nil {
-			return call, nil
+		if err == nil || queue.IsAnswer(err) {
+			return call, err
 		}
 		if !a.pause(ctx, growing(failures), "end") {
 			return leases.Call{}, errors.Join(err, ctx.Err())
 		}
 	}
+}
+
+// enterEnd enters an end in the book: as long as it is under way nobody doubts its worker. The caller holds the lock.
+func (a *Acquirer) enterEnd(h queue.Handout, now time.Time) (leases.Call, error) {
+	if e := a.book.Find(h.Lease); e != nil && !h.Of(&e.Job) {
+		return leases.Call{}, queue.ErrLeaseLost // word for word what the store says of a job that is not there
+	}
+	return a.book.End(h.Lease, now)
 }
 
 // Cancel asks for jobs to be canceled. Pending ones are canceled at once, running ones are asked to stop,
@@ -136,17 +147,28 @@ func (a *Acquirer) spendOnRefused(ends []queue.End, answers []queue.Ended, took 
 
 // endedHere counts an end of this process's and does what follows from it.
 func (a *Acquirer) endedHere(call leases.Call, answer queue.Ended) {
-	started := time.Time{}
 	a.mu.Lock()
-	if e := a.book.Over(call); e != nil {
-		started = e.Job.StartedAt
-		a.left(nil, e)
-	}
+	started := a.leaveBook(call)
 	a.mu.Unlock()
-	if answer.Job.State.Final() {
-		a.metrics.ran(answer.Job, started)
+	a.follow(answer.Job, started)
+}
+
+// leaveBook takes a lease whose end is stored out of the book, and returns when its attempt began. The caller holds the lock.
+func (a *Acquirer) leaveBook(call leases.Call) (started time.Time) {
+	e := a.book.Over(call)
+	if e == nil {
+		return time.Time{}
 	}
-	a.afterEnd(answer.Job)
+	a.left(nil, e)
+	return e.Job.StartedAt
+}
+
+// follow does what follows from an end of this process's.
+func (a *Acquirer) follow(job queue.Job, started time.Time) {
+	if job.State.Final() {
+		a.metrics.ran(job, started)
+	}
+	a.afterEnd(job)
 }
 
 // afterEnd makes known what an end has changed for those who wait: the job itself if it is pending again, and

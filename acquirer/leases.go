@@ -2,7 +2,6 @@ package acquirer
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -19,12 +18,16 @@ type holding struct {
 	timedOut bool
 	pace     throttle
 	// worker is who is counted for the job; the zero key: nobody.
-	worker   workerKey
-	watchers []*watcher // hardly ever more than one
+	worker workerKey
+	// watchers is the first of a list, hardly ever of more than one.
+	watchers *watcher
 }
 
 // watcher is a context that ends with the lease.
-type watcher struct{ cancel context.CancelCauseFunc }
+type watcher struct {
+	cancel context.CancelCauseFunc
+	next   *watcher
+}
 
 func holdingOf(e *leases.Entry) *holding {
 	h, ok := e.Owner.(*holding)
@@ -36,8 +39,18 @@ func holdingOf(e *leases.Entry) *holding {
 }
 
 func (h *holding) interrupt(cause error) {
-	for _, w := range h.watchers {
+	for w := h.watchers; w != nil; w = w.next {
 		w.cancel(cause)
+	}
+}
+
+// unwatch takes a watcher out of the list.
+func (h *holding) unwatch(w *watcher) {
+	for at := &h.watchers; *at != nil; at = &(*at).next {
+		if *at == w {
+			*at = w.next
+			return
+		}
 	}
 }
 
@@ -183,12 +196,12 @@ func (a *Acquirer) Watch(ctx context.Context, lease queue.Lease) (context.Contex
 	case h.timedOut:
 		cancel(queue.ErrTimeout)
 	}
-	w := &watcher{cancel}
-	h.watchers = append(h.watchers, w)
+	w := &watcher{cancel, h.watchers}
+	h.watchers = w
 	return ctx, func() {
 		cancel(context.Canceled)
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		h.watchers = slices.DeleteFunc(h.watchers, func(other *watcher) bool { return other == w })
+		h.unwatch(w)
 	}
 }

@@ -86,7 +86,7 @@ func (a *Acquirer) lookSoon(id uuid.UUID) {
 // nothing. The caller holds the lock.
 func (a *Acquirer) planLook(id uuid.UUID, wait time.Duration, tag string) (at time.Time) {
 	org := a.looks.of(id)
-	at = a.clock.Now(tag).Add(max(wait, 0))
+	at = a.clock.Now().Add(max(wait, 0))
 	if !org.planned.IsZero() && !at.Before(org.planned) {
 		return time.Time{}
 	}
@@ -95,6 +95,12 @@ func (a *Acquirer) planLook(id uuid.UUID, wait time.Duration, tag string) (at ti
 		a.queueLook(id)
 		return at
 	}
+	a.lookAfter(wait, id, org, at, tag)
+	return at
+}
+
+// lookAfter queues a look at the end of a wait, if it still is the one that is planned.
+func (a *Acquirer) lookAfter(wait time.Duration, id uuid.UUID, org *orgLooks, at time.Time, tag string) {
 	a.agenda.After(wait, func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -102,7 +108,6 @@ func (a *Acquirer) planLook(id uuid.UUID, wait time.Duration, tag string) (at ti
 			a.queueLook(id)
 		}
 	}, tag)
-	return at
 }
 
 // untilLook is how long an organization's next look is put off: until the pause since the last one of its kind is over, zero if there was

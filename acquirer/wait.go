@@ -16,7 +16,8 @@ const MaxSlots = 1000
 // call is one AcquireJob or AcquireJobs: the waiters of one caller.
 type call struct {
 	request queue.Request
-	waiters []*dispatch.Waiter
+	waiters []dispatch.Waiter
+	one     [1]dispatch.Waiter // the waiters, if it is one: most calls are for one job
 	// answers receives the jobs and at most one error. It has room for all, so that nobody who holds the lock waits.
 	answers chan answer
 	// gone: the caller has left and takes no further answer. Guarded by Acquirer.mu.
@@ -132,10 +133,12 @@ func (a *Acquirer) join(c *call, domain queue.Domain, slots int) error {
 		return fmt.Errorf("acquirer: the workers of organization %s differ in more than %d ways: %w",
 			domain.Organization, dispatch.MaxDomains, queue.ErrTooMany)
 	}
-	c.waiters = make([]*dispatch.Waiter, slots)
+	if c.waiters = c.one[:]; slots > 1 {
+		c.waiters = make([]dispatch.Waiter, slots)
+	}
 	for i := range c.waiters {
-		c.waiters[i] = &dispatch.Waiter{Worker: c.request.Worker, Owner: c}
-		a.dispatch.Join(c.waiters[i], domain)
+		c.waiters[i] = dispatch.Waiter{Worker: c.request.Worker, Owner: c}
+		a.dispatch.Join(&c.waiters[i], domain)
 	}
 	a.shares.Seen(domain.Organization)
 	a.lookSoon(domain.Organization)
@@ -168,7 +171,7 @@ func (a *Acquirer) leaveLine(c *call) {
 	defer a.mu.Unlock()
 	c.gone = true
 	now := a.clock.Now()
-	for _, w := range c.waiters {
-		w.Leave(now)
+	for i := range c.waiters {
+		c.waiters[i].Leave(now)
 	}
 }

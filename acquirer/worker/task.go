@@ -61,18 +61,16 @@ type Task struct {
 	partial  []byte
 	dropped  int
 	noted    int           // dropped, as the report on its way says in its first line
-	full     chan struct{} // room for one
-	// speak begins the reports of a task that has something to say for the first time; nil: they have begun, or are over.
-	speak func()
+	full     chan struct{} // room for one; nil while no reports are sent
+	// silent sends the reports once there is something to say for the first time; nil: they have begun, or are over.
+	silent *reporter
 }
-
-func newTask(job queue.Job) *Task { return &Task{Job: job, full: make(chan struct{}, 1)} }
 
 // spoke is called when there is something to say. The caller holds the lock.
 func (t *Task) spoke() {
-	if t.speak != nil {
-		t.speak()
-		t.speak = nil
+	if t.silent != nil {
+		t.silent.start()
+		t.silent = nil
 	}
 }
 
@@ -203,6 +201,7 @@ func stack() string { return string(debug.Stack()) }
 type reporter struct {
 	*Worker
 	task   *Task
+	ctx    context.Context // that of the work
 	cancel context.CancelCauseFunc
 	// reportedAt is when the last report that arrived was begun.
 	reportedAt time.Time
@@ -210,49 +209,52 @@ type reporter struct {
 	finished, done chan struct{}
 }
 
-func (w *Worker) reporter(t *Task, cancel context.CancelCauseFunc) *reporter {
-	return &reporter{Worker: w, task: t, cancel: cancel, reportedAt: w.cfg.Clock.Now()}
+func (w *Worker) reporter(ctx context.Context, t *Task, cancel context.CancelCauseFunc) reporter {
+	return reporter{Worker: w, task: t, ctx: ctx, cancel: cancel, reportedAt: w.cfg.Clock.Now()}
 }
 
 // begin makes sure that the job is still ours before the work begins: with a source far away nobody knows how long its
 // answer took. It reports until a report has arrived; it is false if the lease is lost, or if none arrives in time.
-func (r *reporter) begin(ctx context.Context) bool {
+func (r *reporter) begin() bool {
 	if r.cfg.Silence <= 0 {
 		return true
 	}
 	fence := r.fence()
 	defer fence.Stop()
-	for failures := 0; ctx.Err() == nil; failures++ {
-		if r.send(ctx, queue.Report{Handout: r.task.Job.Handout(), Silence: r.cfg.Silence}) {
+	for failures := 0; r.ctx.Err() == nil; failures++ {
+		if r.send(queue.Report{Handout: r.task.Job.Handout(), Silence: r.cfg.Silence}) {
 			return true
 		}
-		r.pause(ctx, backoff.Doubled(50*time.Millisecond, failures, r.cfg.Silence/3))
+		r.pause(r.ctx, backoff.Doubled(50*time.Millisecond, failures, r.cfg.Silence/3))
 	}
-	return !errors.Is(context.Cause(ctx), queue.ErrLeaseLost)
+	return !errors.Is(context.Cause(r.ctx), queue.ErrLeaseLost)
 }
 
-// start begins the reports: at once if they say that the worker lives, otherwise when there is something to say.
-func (r *reporter) start(ctx context.Context) {
-	begin := func() {
-		r.finished, r.done = make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(r.done)
-			r.run(ctx, r.finished)
-		}()
-	}
-	if r.cfg.Silence > 0 {
-		begin()
-		return
-	}
+// await starts the reports: at once if they say that the worker lives, otherwise when there is something to say.
+func (r *reporter) await() {
 	r.task.mu.Lock()
 	defer r.task.mu.Unlock()
-	r.task.speak = begin
+	if r.cfg.Silence > 0 {
+		r.start()
+		return
+	}
+	r.task.silent = r
+}
+
+// start lets the reports run. The caller holds the task's lock.
+func (r *reporter) start() {
+	r.finished, r.done = make(chan struct{}), make(chan struct{})
+	r.task.full = make(chan struct{}, 1)
+	go func() {
+		defer close(r.done)
+		r.run()
+	}()
 }
 
 // finish sends what is left and ends the reports. What is said later is lost.
 func (r *reporter) finish() {
 	r.task.mu.Lock()
-	r.task.speak = nil
+	r.task.silent = nil
 	r.task.mu.Unlock()
 	if r.done != nil {
 		close(r.finished)
@@ -261,7 +263,7 @@ func (r *reporter) finish() {
 }
 
 // run reports until finished is closed, and then for the last time.
-func (r *reporter) run(ctx context.Context, finished <-chan struct{}) {
+func (r *reporter) run() {
 	period := r.cfg.Flush
 	if r.cfg.Silence > 0 {
 		period = min(period, r.cfg.Silence/3)
@@ -273,13 +275,13 @@ func (r *reporter) run(ctx context.Context, finished <-chan struct{}) {
 	full := r.task.full
 	for failures := 0; ; {
 		select {
-		case <-finished:
-			r.last(ctx)
+		case <-r.finished:
+			r.last()
 			return
 		case <-full:
 		case <-timer.C:
 		}
-		switch r.report(ctx, false) {
+		switch r.report(false) {
 		case sent:
 			fence.Reset(r.left(), "worker", "fence")
 			failures, full = 0, r.task.full
@@ -336,12 +338,12 @@ func (noFence) Stop(...string) bool                 { return true }
 func (noFence) Reset(time.Duration, ...string) bool { return true }
 
 // report sends one report if there is something to say, or if silence itself would say too much.
-func (r *reporter) report(ctx context.Context, last bool) sending {
+func (r *reporter) report(last bool) sending {
 	sign := queue.Report{Handout: r.task.Job.Handout(), Silence: r.cfg.Silence}
 	report, outcome := sign, nothing
 	if r.cfg.Silence > 0 && r.cfg.Clock.Since(r.reportedAt) >= r.cfg.Silence/3 {
 		// By itself: what there is to say may have to wait, and that we live must not.
-		if !r.send(ctx, sign) {
+		if !r.send(sign) {
 			return failed
 		}
 		outcome = sent
@@ -349,7 +351,7 @@ func (r *reporter) report(ctx context.Context, last bool) sending {
 	switch {
 	case !r.task.take(&report, last):
 		return outcome
-	case r.send(ctx, report):
+	case r.send(report):
 		return sent
 	case outcome == sent:
 		return sent // that we live was heard; what could not be said comes again
@@ -358,9 +360,9 @@ func (r *reporter) report(ctx context.Context, last bool) sending {
 }
 
 // send sends one report and says whether it arrived.
-func (r *reporter) send(ctx context.Context, report queue.Report) bool {
+func (r *reporter) send(report queue.Report) bool {
 	begun := r.cfg.Clock.Now()
-	ctx, cancel := r.bound(ctx)
+	ctx, cancel := r.bound()
 	defer cancel()
 	canceled, err := r.source.Renew(ctx, report)
 	switch {
@@ -382,12 +384,12 @@ func (r *reporter) send(ctx context.Context, report queue.Report) bool {
 }
 
 // bound keeps a report that hangs from holding up the next, also after the job's own context has ended.
-func (r *reporter) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+func (r *reporter) bound() (context.Context, context.CancelFunc) {
 	limit := 10 * time.Second
 	if r.cfg.Silence > 0 {
 		limit = min(limit, r.cfg.Silence/3)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.ctx))
 	guard := r.cfg.Clock.AfterFunc(limit, cancel, "worker", "report limit")
 	return ctx, func() {
 		guard.Stop()
@@ -396,12 +398,12 @@ func (r *reporter) bound(ctx context.Context) (context.Context, context.CancelFu
 }
 
 // last sends what is left. What cannot be sent now is lost; the worker logs that.
-func (r *reporter) last(ctx context.Context) {
-	if errors.Is(context.Cause(ctx), queue.ErrLeaseLost) {
+func (r *reporter) last() {
+	if errors.Is(context.Cause(r.ctx), queue.ErrLeaseLost) {
 		return
 	}
 	for range maxPending/maxReport + 2 { // as many as there may be at most
-		if r.report(ctx, true) != sent || !r.task.pending() {
+		if r.report(true) != sent || !r.task.pending() {
 			return
 		}
 	}

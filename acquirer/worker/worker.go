@@ -104,30 +104,34 @@ func (w *Worker) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// work runs one job from its claim to its end, and calls release when its slot may take the next one before that end is stored.
-func (w *Worker) work(running context.Context, t *Task, release func() (done func())) {
-	ctx, cancel, stop := w.watch(running, t.Job.Lease())
+// work runs one job from its claim to its end, which it passes on.
+func (w *Worker) work(running context.Context, job queue.Job, ended func(queue.End)) {
+	var it struct { // one object: a short job costs little more than its memory
+		task    Task
+		reports reporter
+	}
+	t, reports := &it.task, &it.reports
+	t.Job = job
+	ctx, cancel, stop := w.watch(running, job.Lease())
 	defer stop()
-	reports := w.reporter(t, cancel)
-	if !reports.begin(ctx) {
-		w.cfg.Logger.Warn("job lost before it began", "job_id", t.Job.ID, "job_kind", t.Job.Type, "attempt", t.Job.Attempt)
+	if *reports = w.reporter(ctx, t, cancel); !reports.begin() {
+		w.cfg.Logger.Warn("job lost before it began", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt)
 		return
 	}
-	reports.start(ctx)
+	reports.await()
 	result, err := []byte(nil), errNoReturn
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
-			w.cfg.Logger.Error("job panicked", "job_id", t.Job.ID, "job_kind", t.Job.Type, "panic", p, "stack", stack())
+			w.cfg.Logger.Error("job panicked", "job_id", job.ID, "job_kind", job.Type, "panic", p, "stack", stack())
 		}
 		cause := context.Cause(ctx)
 		reports.finish()
 		if errors.Is(cause, queue.ErrLeaseLost) {
-			w.cfg.Logger.Warn("job lost while it ran", "job_id", t.Job.ID, "job_kind", t.Job.Type, "attempt", t.Job.Attempt)
+			w.cfg.Logger.Warn("job lost while it ran", "job_id", job.ID, "job_kind", job.Type, "attempt", job.Attempt)
 			return
 		}
-		defer release()()
-		w.end(running, outcome(t.Job.Handout(), result, err, cause))
+		ended(outcome(job.Handout(), result, err, cause))
 	}()
 	result, err = w.handler(ctx, t)
 }
@@ -159,10 +163,11 @@ func outcome(right queue.Handout, result []byte, err, cause error) (end queue.En
 		}
 	}()
 	end = queue.End{Handout: right, Outcome: queue.OutcomeSucceeded, Result: result}
+	if err == nil {
+		return end
+	}
 	var retry *RetryError
 	switch {
-	case err == nil:
-		return end
 	case errors.Is(cause, queue.ErrJobCanceled):
 		end.Outcome = queue.OutcomeCanceled
 	case errors.As(err, &retry):

@@ -1,4 +1,4 @@
-// Package batch joins concurrent calls into one, for callers that each have a single request and a callee that takes many.
+// Package batch joins concurrent calls into one, for callers that have one request or a few and a callee that takes many.
 //
 // Nothing is held back to fill a batch: the first request goes at once, behind those goroutines that are ready to run just then,
 // and whatever comes while a call is under way shares the next one. So a lone caller pays nothing, and under load the size of a batch follows the speed of the callee.
@@ -26,10 +26,16 @@ type Batcher[K comparable, I, O any] struct {
 	busy    bool
 }
 
+// item is one request. Of those that came together the last to be answered tells the caller.
 type item[I, O any] struct {
-	in   I
-	out  *O // among those of its batch
-	err  error
+	in  *I
+	out *O // among those of its batch
+	err error
+	of  *caller
+}
+
+type caller struct {
+	left int // requests not answered; only drain touches it
 	done chan struct{}
 }
 
@@ -47,24 +53,60 @@ func (b *Batcher[K, I, O]) Weigh(most int, weight func(I) int) { b.most, b.weigh
 // Do waits for the answer to a request, or for ctx. A request is not withdrawn when ctx ends: whether it takes effect is
 // unknown then.
 func (b *Batcher[K, I, O]) Do(ctx context.Context, in I) (O, error) {
-	it := &item[I, O]{in: in, done: make(chan struct{})}
+	one := struct {
+		item[I, O]
+		caller
+		request I
+	}{caller: caller{1, make(chan struct{})}, request: in}
+	one.in, one.of = &one.request, &one.caller
 	b.mu.Lock()
-	b.waiting = append(b.waiting, it)
-	if !b.busy {
-		b.busy = true
-		go b.drain()
-	}
+	b.waiting = append(b.waiting, &one.item)
+	b.wake()
 	b.mu.Unlock()
 	select {
-	case <-it.done:
-		if it.err != nil {
+	case <-one.done:
+		if one.err != nil {
 			var none O
-			return none, it.err
+			return none, one.err
 		}
-		return *it.out, nil
+		return *one.out, nil
 	case <-ctx.Done():
 		var none O
 		return none, ctx.Err()
+	}
+}
+
+// DoAll is [Batcher.Do] for several requests, which share calls with each other and with those of others. It passes each answer on, in the
+// order of the requests; out is nil where there is an error. The requests must not change after. When ctx ends before all are answered, that is the error of each.
+func (b *Batcher[K, I, O]) DoAll(ctx context.Context, in []I, answer func(i int, out *O, err error)) {
+	if len(in) == 0 {
+		return
+	}
+	items, of := make([]item[I, O], len(in)), caller{len(in), make(chan struct{})}
+	b.mu.Lock()
+	for i := range items {
+		items[i] = item[I, O]{in: &in[i], of: &of}
+		b.waiting = append(b.waiting, &items[i])
+	}
+	b.wake()
+	b.mu.Unlock()
+	select {
+	case <-of.done:
+		for i := range items {
+			answer(i, items[i].out, items[i].err)
+		}
+	case <-ctx.Done():
+		for i := range items {
+			answer(i, nil, ctx.Err())
+		}
+	}
+}
+
+// wake sees to it that somebody drains. The caller holds the lock.
+func (b *Batcher[K, I, O]) wake() {
+	if !b.busy {
+		b.busy = true
+		go b.drain()
 	}
 }
 
@@ -78,14 +120,16 @@ func (b *Batcher[K, I, O]) drain() {
 		}
 		in := make([]I, len(items))
 		for i, it := range items {
-			in[i] = it.in
+			in[i] = *it.in
 		}
 		out, err := b.do(in)
 		for i, it := range items {
 			if it.err = err; err == nil {
 				it.out = &out[i]
 			}
-			close(it.done)
+			if it.of.left--; it.of.left == 0 {
+				close(it.of.done)
+			}
 		}
 	}
 }
@@ -114,8 +158,8 @@ func (b *Batcher[K, I, O]) take() []*item[I, O] {
 	seen := make(map[K]bool, len(b.waiting))
 	weight := 0
 	for _, it := range b.waiting {
-		key := b.key(it.in)
-		if len(batch) < b.limit && !seen[key] && b.fits(len(batch), &weight, it.in) {
+		key := b.key(*it.in)
+		if len(batch) < b.limit && !seen[key] && b.fits(len(batch), &weight, *it.in) {
 			batch = append(batch, it)
 		} else {
 			rest = append(rest, it)

@@ -137,3 +137,86 @@ func TestBatchesHaveAWeight(t *testing.T) {
 		}
 	})
 }
+
+// Several requests of one caller share calls with each other and with those of others, under the same rules, and are answered in order.
+func TestSeveralRequestsOfOneCaller(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &callee{hold: make(chan struct{})}
+		b := batch.New(3, tens, c.do)
+		var group sync.WaitGroup
+		alone := func(n int) {
+			group.Go(func() {
+				if got, err := b.Do(t.Context(), n); got != 2*n || err != nil {
+					t.Errorf("Do(%d) = %d, %v", n, got, err)
+				}
+			})
+			synctest.Wait()
+		}
+		alone(10)
+		var answers []int
+		group.Go(func() {
+			b.DoAll(t.Context(), []int{20, 21, 30, 22}, func(i int, out *int, err error) {
+				if err != nil || i != len(answers) {
+					t.Errorf("answer %d: %v, behind %d others", i, err, len(answers))
+					return
+				}
+				answers = append(answers, *out)
+			})
+		})
+		synctest.Wait()
+		alone(40)
+		close(c.hold)
+		group.Wait()
+		want := [][]int{{10}, {20, 30, 40}, {21}, {22}}
+		if !slices.EqualFunc(c.calls, want, slices.Equal) || !slices.Equal(answers, []int{40, 42, 60, 44}) {
+			t.Errorf("calls %v, want %v; answers %v", c.calls, want, answers)
+		}
+		b.DoAll(t.Context(), nil, func(int, *int, error) { t.Error("an answer to nothing") })
+	})
+}
+
+// An error is the answer to those of its call alone, and one who leaves is told so for each request.
+func TestSeveralRequestsThatFail(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := errors.New("down")
+		c := &callee{hold: make(chan struct{})}
+		b := batch.New(2, tens, func(in []int) ([]int, error) {
+			out, _ := c.do(in)
+			if slices.Contains(in, 30) {
+				return nil, down
+			}
+			return out, nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		told := map[error]int{}
+		group.Go(func() {
+			b.DoAll(ctx, []int{10, 20}, func(_ int, _ *int, err error) { told[err]++ })
+		})
+		synctest.Wait()
+		var failed []int
+		group.Go(func() {
+			b.DoAll(t.Context(), []int{30, 40, 50}, func(i int, out *int, err error) {
+				if (err == nil) != (out != nil) {
+					t.Errorf("answer %d: %v with %v", i, err, out)
+				}
+				if errors.Is(err, down) {
+					failed = append(failed, i)
+				}
+			})
+		})
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if told[context.Canceled] != 2 || len(told) != 1 {
+			t.Errorf("who left was told %v", told)
+		}
+		close(c.hold)
+		group.Wait()
+		if !slices.Equal(failed, []int{0, 1}) {
+			t.Errorf("%v have failed, want those that shared a call with the one that did", failed)
+		}
+	})
+}

@@ -183,6 +183,9 @@ func (b *Book) name(e *Entry, job queue.Job) {
 }
 
 func (b *Book) move(e *Entry, process uuid.UUID) {
+	if e.Job.Process == process {
+		return
+	}
 	b.own[e.Job.Process]--
 	if b.own[e.Job.Process] <= 0 {
 		delete(b.own, e.Job.Process)

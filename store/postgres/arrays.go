@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store"
 )
 
@@ -172,6 +173,14 @@ func writeOf[R any](of any) write[R] {
 		return element[R](func(b []byte, r *R) ([]byte, bool) { v := of(r); return append(b, v...), v != "" }).array(pgtype.TextOID)
 	case func(*R) []byte:
 		return element[R](func(b []byte, r *R) ([]byte, bool) { v := of(r); return append(b, v...), v != nil }).array(pgtype.ByteaOID)
+	case func(*R) queue.SecretHash: // empty if there is none, which no handout has
+		return element[R](func(b []byte, r *R) ([]byte, bool) {
+			v := of(r)
+			if v == (queue.SecretHash{}) {
+				return b, true
+			}
+			return append(b, v[:]...), true
+		}).array(pgtype.ByteaOID)
 	case func(*R) bool:
 		return element[R](func(b []byte, r *R) ([]byte, bool) {
 			if of(r) {

@@ -223,9 +223,9 @@ func (s *Store) claimOnce(ctx context.Context, c queue.Claim, p []probe, from, s
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		l = claimedList{claim: &c, from: from}
 		args := []any{
-			key(c.Process), key(c.Probes[0].Lane.Organization), c.Now, key(c.Token), keys(workers),
-			secretsFor(&c, from),
+			key(c.Process), key(c.Probes[0].Lane.Organization), c.Now, key(c.Token),
 		}
+		args = append(args, claimantColumns.args(claimants(&c, from))...)
 		if len(p) == 1 {
 			args = append(args, p[0].kind, p[0].tagSet, p[0].priority, p[0].bound, passed)
 		} else {
@@ -265,6 +265,10 @@ func (l *claimedList) collect(rows pgx.Rows, more ...any) error {
 
 // put adds the i-th job, with what the claim has made of it.
 func (l *claimedList) put(i int, r *jobRow) {
+	if l.jobs == nil { // as many as may come: a job is large, and moving many to make room costs more than room for a few too many
+		most := len(l.claim.Workers) - l.from
+		l.jobs, l.tagSets = make([]queue.Job, 0, most), make([]int32, 0, most)
+	}
 	for len(l.jobs) <= i {
 		l.jobs, l.tagSets = append(l.jobs, queue.Job{}), append(l.tagSets, 0)
 	}
@@ -275,21 +279,25 @@ func (l *claimedList) put(i int, r *jobRow) {
 	j.SecretHash = c.SecretFor(l.from + i)
 }
 
-// secretsFor are the hashes of the secrets for the workers from one on, as they are stored.
-func secretsFor(c *queue.Claim, from int) [][]byte {
-	secrets := make([][]byte, len(c.Workers)-from)
-	for i := range secrets {
-		secrets[i] = storedSecret(c.SecretFor(from + i))
-	}
-	return secrets
+// claimant is a worker that jobs are claimed for, with the hash of what it is handed with its job.
+type claimant struct {
+	worker uuid.UUID
+	secret queue.SecretHash
 }
 
-// storedSecret is a secret's hash as it is stored: empty if there is none, which no handout has.
-func storedSecret(h queue.SecretHash) []byte {
-	if h == (queue.SecretHash{}) {
-		return []byte{}
+// claimantColumns are the parameters of the workers of a claim, in their order.
+var claimantColumns = columns[claimant]{
+	col("worker", "uuid", func(c *claimant) key { return key(c.worker) }),
+	col("secret", "bytea", func(c *claimant) queue.SecretHash { return c.secret }),
+}
+
+// claimants are the workers of a claim from one on.
+func claimants(c *queue.Claim, from int) []claimant {
+	list := make([]claimant, len(c.Workers)-from)
+	for i := range list {
+		list[i] = claimant{c.Workers[from+i], c.SecretFor(from + i)}
 	}
-	return h[:]
+	return list
 }
 
 // probe is a lane to claim from, with its number in place of its tags; rank is its priority as it counts in this claim.

@@ -34,7 +34,7 @@ var renewalColumns = columns[queue.Renewal]{
 	col("log_end", "text", func(r *queue.Renewal) string { return r.LogEnd() }),
 	col("organization_id", "uuid", func(r *queue.Renewal) key { return key(r.Organization) }),
 	col("worker_id", "uuid", func(r *queue.Renewal) key { return key(r.Worker) }),
-	col("secret", "bytea", func(r *queue.Renewal) []byte { return storedSecret(r.Secret.Hash()) }),
+	col("secret", "bytea", func(r *queue.Renewal) queue.SecretHash { return r.Secret.Hash() }),
 }
 
 // sameHandout compares a running job h with what is presented: all of it.
@@ -180,7 +180,7 @@ var endColumns = columns[queue.End]{
 	col("ready_at", "timestamptz", func(e *queue.End) stamp { return stamp(e.ReadyAt) }),
 	col("organization_id", "uuid", func(e *queue.End) key { return key(e.Organization) }),
 	col("worker_id", "uuid", func(e *queue.End) key { return key(e.Worker) }),
-	col("secret", "bytea", func(e *queue.End) []byte { return storedSecret(e.Secret.Hash()) }),
+	col("secret", "bytea", func(e *queue.End) queue.SecretHash { return e.Secret.Hash() }),
 }
 
 // endSQL: an end is accepted while the attempt runs, or again after it took effect; live distinguishes the two. Its

@@ -122,8 +122,8 @@ func (s *Store) startChosen(ctx context.Context, tx pgx.Tx, l *claimedList, chos
 		ids[i] = key(chosen[i].id)
 	}
 	c := l.claim
-	rows, _ := tx.Query(ctx, s.sql(startChosenSQL), key(c.Process), key(*organizationOf(c)), c.Now,
-		key(c.Token), keys(c.Workers[l.from:]), secretsFor(c, l.from), ids)
+	args := append(parameters{key(c.Process), key(*organizationOf(c)), c.Now, key(c.Token)}, claimantColumns.args(claimants(c, l.from))...)
+	rows, _ := tx.Query(ctx, s.sql(startChosenSQL), append(args, ids))
 	return l.collect(rows, nil)
 }
 

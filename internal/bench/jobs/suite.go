@@ -46,8 +46,9 @@ type side interface {
 
 type bench struct {
 	r      *figure.Recorder
+	own    *pgtest.Server
 	server int // the server's process
-	pool   *pgxpool.Pool
+	pools  []*pgxpool.Pool
 }
 
 func run(ctx context.Context, r *figure.Recorder) error {
@@ -55,7 +56,7 @@ func run(ctx context.Context, r *figure.Recorder) error {
 		return nil
 	}
 	b := &bench{r: r}
-	stop, err := b.open(ctx)
+	err := b.open(ctx)
 	if errors.Is(err, pgtest.ErrNotFound) {
 		r.Step("the figures of jobs/ are left out: %v", err)
 		return nil
@@ -63,7 +64,7 @@ func run(ctx context.Context, r *figure.Recorder) error {
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer b.close()
 	s, err := b.sides(ctx)
 	if err != nil {
 		return err
@@ -79,36 +80,37 @@ func run(ctx context.Context, r *figure.Recorder) error {
 	return nil
 }
 
-func (b *bench) open(ctx context.Context) (stop func(), err error) {
-	server, err := pgtest.StartOwn(ctx, pgtest.Options{Durable: true, Settings: map[string]string{
+func (b *bench) open(ctx context.Context) (err error) {
+	b.own, err = pgtest.StartOwn(ctx, pgtest.Options{Durable: true, Settings: map[string]string{
 		"shared_buffers": "512MB", "max_wal_size": "4GB", "jit": "off",
 	}})
+	return err
+}
+
+func (b *bench) close() {
+	for _, p := range b.pools {
+		p.Close()
+	}
+	_ = b.own.Close()
+}
+
+// database makes an empty database. Each side has one of its own, so that the tables of all have as many rows behind them.
+func (b *bench) database(ctx context.Context, name string) (*pgxpool.Pool, error) {
+	if err := b.own.CreateDatabase(ctx, name, "template1"); err != nil {
+		return nil, err
+	}
+	p, err := pool(ctx, b.own.DSN(name))
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, server.Close())
-		}
-	}()
-	if err = server.CreateDatabase(ctx, "jobs", "template1"); err != nil {
-		return nil, err
-	}
-	if b.pool, err = pool(ctx, server.DSN("jobs")); err != nil {
-		return nil, err
-	}
-	conn, err := b.pool.Acquire(ctx)
+	b.pools = append(b.pools, p)
+	conn, err := p.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Release()
-	if b.server, err = meter.Parent(int(conn.Conn().PgConn().PID())); err != nil {
-		return nil, err
-	}
-	return func() {
-		b.pool.Close()
-		_ = server.Close()
-	}, nil
+	b.server, err = meter.Parent(int(conn.Conn().PgConn().PID()))
+	return p, err
 }
 
 func pool(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
@@ -124,16 +126,27 @@ func pool(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 type sides struct{ safe, ahead, tuned, plain side }
 
 func (b *bench) sides(ctx context.Context) (s sides, err error) {
-	if s.safe, err = newDormouse(ctx, b.pool, 0); err != nil {
+	for _, ours := range []struct {
+		name   string
+		ending int
+		side   *side
+	}{{"safe", 0, &s.safe}, {"ahead", ending, &s.ahead}} {
+		p, err := b.database(ctx, ours.name)
+		if err != nil {
+			return s, err
+		}
+		if *ours.side, err = newDormouse(ctx, p, ours.ending); err != nil {
+			return s, err
+		}
+	}
+	river, err := b.database(ctx, "river")
+	if err != nil {
 		return s, err
 	}
-	if s.ahead, err = newDormouse(ctx, b.pool, ending); err != nil {
+	if s.tuned, err = newRiver(ctx, river, time.Millisecond, 20*time.Millisecond); err != nil {
 		return s, err
 	}
-	if s.tuned, err = newRiver(ctx, b.pool, time.Millisecond, 20*time.Millisecond); err != nil {
-		return s, err
-	}
-	s.plain, err = newRiver(ctx, b.pool, 0, 0)
+	s.plain, err = newRiver(ctx, river, 0, 0)
 	return s, err
 }
 
@@ -200,7 +213,7 @@ func (b *bench) work(ctx context.Context, s side, n int) (cost, error) {
 	if err := s.fill(ctx, n); err != nil {
 		return cost{}, err
 	}
-	if _, err := b.pool.Exec(ctx, `CHECKPOINT`); err != nil {
+	if _, err := b.pools[0].Exec(ctx, `CHECKPOINT`); err != nil {
 		return cost{}, err
 	}
 	server, err := meter.Server(b.server)
