@@ -218,10 +218,15 @@ func TestSilenceAfterEndsOfSeveralJobs(t *testing.T) {
 	})
 }
 
-// counting is a source that says how ends came to it. Of the first ones that came together it does not answer for the last.
+// counting is a source that says how ends came to it. Of the first ones that came together it does not answer for the last, or for none at all.
 type counting struct {
 	a                *acquirer.Acquirer
 	together, single atomic.Int64
+	// busy counts the calls for several that are under way, and overlaps those that were not the only one.
+	busy, overlaps atomic.Int64
+	mute           bool
+	// gate holds up what comes by itself; nil: nothing does.
+	gate chan struct{}
 }
 
 func (s *counting) AcquireJob(ctx context.Context, r queue.Request) (queue.Job, error) {
@@ -232,10 +237,20 @@ func (s *counting) Renew(ctx context.Context, r queue.Report) (bool, error) { re
 
 func (s *counting) End(ctx context.Context, e queue.End) (queue.Job, error) {
 	s.single.Add(1)
+	if s.gate != nil {
+		<-s.gate
+	}
 	return s.a.End(ctx, e)
 }
 
 func (s *counting) EndJobs(ctx context.Context, ends []queue.End) []error {
+	if s.busy.Add(1) > 1 {
+		s.overlaps.Add(1)
+	}
+	defer s.busy.Add(-1)
+	if s.mute {
+		return nil
+	}
 	if s.together.Add(int64(len(ends))) == int64(len(ends)) {
 		return s.a.EndJobs(ctx, ends[:len(ends)-1])
 	}
@@ -248,6 +263,12 @@ func TestEndsComeTogether(t *testing.T) {
 	for _, ending := range []int{0, 3} {
 		bubble(t, func(f *fleet) {
 			source := &counting{a: f.start()}
+			f.store.Choose(func(v acquirertest.Verb) (fault acquirertest.Fault) {
+				if v == acquirertest.End {
+					fault.Before = func(context.Context) { time.Sleep(10 * time.Millisecond) } // in a bubble
+				}
+				return fault
+			})
 			stop := f.work(source, func(context.Context, *worker.Task) ([]byte, error) { return nil, nil },
 				func(c *worker.Config) { c.Slots, c.Ending = 2, ending })
 			var jobs []queue.Job
@@ -259,6 +280,9 @@ func TestEndsComeTogether(t *testing.T) {
 			if together, single := source.together.Load(), source.single.Load(); together != 9 || single != 1 {
 				t.Errorf("Ending %d: %d ends came together and %d by themselves, want 9 and 1", ending, together, single)
 			}
+			if n := source.overlaps.Load(); n > 0 {
+				t.Errorf("Ending %d: %d calls for several ends were made beside another", ending, n)
+			}
 			for _, j := range jobs {
 				if got := f.stored(j.ID).State; got != queue.Succeeded {
 					t.Errorf("Ending %d: a job is %s", ending, got)
@@ -266,6 +290,30 @@ func TestEndsComeTogether(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An end that goes by itself makes room for the next when it is stored.
+func TestEndsThatGoAloneMakeRoom(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		source := &counting{a: f.start(), mute: true, gate: make(chan struct{}, 1)}
+		var ran atomic.Int64
+		stop := f.work(source, func(context.Context, *worker.Task) ([]byte, error) {
+			ran.Add(1)
+			return nil, nil
+		}, func(c *worker.Config) { c.Slots, c.Ending = 1, 1 })
+		f.enqueue(source.a, f.posting(nil))
+		source.gate <- struct{}{}
+		f.settle()
+		f.enqueue(source.a, f.posting(nil))
+		f.enqueue(source.a, f.posting(nil))
+		f.settle()
+		if n := ran.Load(); n != 3 {
+			t.Errorf("%d jobs have run, want the third beside the end of the second", n)
+		}
+		close(source.gate)
+		stop()
+	})
 }
 
 // refusedRow is a store that cannot store the end of one job, and takes its time over each call.
