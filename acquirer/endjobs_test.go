@@ -154,9 +154,165 @@ func TestEndsOfSeveralJobsBesideASlowOne(t *testing.T) {
 		if errs[0] == nil || queue.IsAnswer(errs[0]) || errs[1] != nil {
 			t.Errorf("together: %v", errs)
 		}
+		if errs := a.EndJobs(f.ctx, []queue.End{{Handout: jobs[0].Handout(), Outcome: "gone"}}); !errors.Is(errs[0], invalid.Err) {
+			t.Errorf("one that breaks a rule: %v", errs[0])
+		}
 		if _, err := a.End(f.ctx, succeeded(jobs[0])); err != nil || f.stored(jobs[0].ID).State != queue.Succeeded {
 			t.Errorf("by itself: %v", err)
 		}
+	})
+}
+
+// What follows from an end follows from one of several: who waits hears of a job that is ready again, and whoever works on one that is lost stops.
+func TestWhatFollowsFromEndsOfSeveralJobs(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		jobs := f.claimed(a, 2)
+		next := f.joinPlain(a)
+		working, done := a.Watch(f.ctx, jobs[1].Lease())
+		defer done()
+		over := queue.End{Handout: jobs[1].Handout(), Outcome: queue.OutcomeFailed, Process: jobs[1].Process}
+		if answers, err := f.inner.End(f.ctx, time.Now().UTC().Truncate(time.Microsecond), []queue.End{over}); err != nil || answers[0].Err != nil {
+			t.Fatal(err, answers)
+		}
+		again := queue.End{Handout: jobs[0].Handout(), Outcome: queue.OutcomeRequeued}
+		errs := a.EndJobs(f.ctx, []queue.End{again, succeeded(jobs[1])})
+		if errs[0] != nil || !errors.Is(errs[1], queue.ErrLeaseLost) {
+			t.Errorf("%v", errs)
+		}
+		synctest.Wait()
+		if got := f.mustGet(next, "requeued"); got.ID != jobs[0].ID {
+			t.Errorf("the next worker got %s", got.ID)
+		}
+		if !errors.Is(context.Cause(working), queue.ErrLeaseLost) {
+			t.Errorf("the work on the lost job goes on: %v", context.Cause(working))
+		}
+		if n := a.Stats().Holding; n != 1 {
+			t.Errorf("%d leases are kept, want that of the next worker", n)
+		}
+	})
+}
+
+// Who is not heard after ends that failed is given up when its silence is over, though nothing was planned while they were under way.
+func TestSilenceAfterEndsOfSeveralJobs(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		f.enqueue(a, f.posting(nil))
+		r := f.request(nil)
+		r.Silence = 5 * time.Second
+		job := f.mustGet(f.join(a, r), "claim")
+		f.store.Once(acquirertest.End, acquirertest.Fault{Before: func(context.Context) { time.Sleep(8 * time.Second) }, Down: true})
+		if errs := a.EndJobs(f.ctx, []queue.End{succeeded(job)}); errs[0] == nil {
+			t.Fatal("no error")
+		}
+		f.pass(4 * time.Second)
+		if got := f.stored(job.ID).State; got != queue.Running {
+			t.Errorf("the job is %s before the silence is over", got)
+		}
+		f.pass(2 * time.Second)
+		if got := f.stored(job.ID).State; got == queue.Running {
+			t.Error("the job runs on, and nobody is heard of it")
+		}
+	})
+}
+
+// counting is a source that says how ends came to it. Of the first ones that came together it does not answer for the last, or for none at all.
+type counting struct {
+	a                *acquirer.Acquirer
+	together, single atomic.Int64
+	// busy counts the calls for several that are under way, and overlaps those that were not the only one.
+	busy, overlaps atomic.Int64
+	mute           bool
+	// gate holds up what comes by itself; nil: nothing does.
+	gate chan struct{}
+}
+
+func (s *counting) AcquireJob(ctx context.Context, r queue.Request) (queue.Job, error) {
+	return s.a.AcquireJob(ctx, r)
+}
+
+func (s *counting) Renew(ctx context.Context, r queue.Report) (bool, error) { return s.a.Renew(ctx, r) }
+
+func (s *counting) End(ctx context.Context, e queue.End) (queue.Job, error) {
+	s.single.Add(1)
+	if s.gate != nil {
+		<-s.gate
+	}
+	return s.a.End(ctx, e)
+}
+
+func (s *counting) EndJobs(ctx context.Context, ends []queue.End) []error {
+	if s.busy.Add(1) > 1 {
+		s.overlaps.Add(1)
+	}
+	defer s.busy.Add(-1)
+	if s.mute {
+		return nil
+	}
+	if s.together.Add(int64(len(ends))) == int64(len(ends)) {
+		return s.a.EndJobs(ctx, ends[:len(ends)-1])
+	}
+	return s.a.EndJobs(ctx, ends)
+}
+
+// A worker has its ends stored together, whether its slots wait for them or not, and by themselves if the source says nothing of them.
+func TestEndsComeTogether(t *testing.T) {
+	t.Parallel()
+	for _, ending := range []int{0, 3} {
+		bubble(t, func(f *fleet) {
+			source := &counting{a: f.start()}
+			f.store.Choose(func(v acquirertest.Verb) (fault acquirertest.Fault) {
+				if v == acquirertest.End {
+					fault.Before = func(context.Context) { time.Sleep(10 * time.Millisecond) } // in a bubble
+				}
+				return fault
+			})
+			stop := f.work(source, func(context.Context, *worker.Task) ([]byte, error) { return nil, nil },
+				func(c *worker.Config) { c.Slots, c.Ending = 2, ending })
+			var jobs []queue.Job
+			for range 9 {
+				jobs = append(jobs, f.enqueue(source.a, f.posting(nil))...)
+			}
+			f.settle()
+			stop()
+			if together, single := source.together.Load(), source.single.Load(); together != 9 || single != 1 {
+				t.Errorf("Ending %d: %d ends came together and %d by themselves, want 9 and 1", ending, together, single)
+			}
+			if n := source.overlaps.Load(); n > 0 {
+				t.Errorf("Ending %d: %d calls for several ends were made beside another", ending, n)
+			}
+			for _, j := range jobs {
+				if got := f.stored(j.ID).State; got != queue.Succeeded {
+					t.Errorf("Ending %d: a job is %s", ending, got)
+				}
+			}
+		})
+	}
+}
+
+// An end that goes by itself makes room for the next when it is stored.
+func TestEndsThatGoAloneMakeRoom(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		source := &counting{a: f.start(), mute: true, gate: make(chan struct{}, 1)}
+		var ran atomic.Int64
+		stop := f.work(source, func(context.Context, *worker.Task) ([]byte, error) {
+			ran.Add(1)
+			return nil, nil
+		}, func(c *worker.Config) { c.Slots, c.Ending = 1, 1 })
+		f.enqueue(source.a, f.posting(nil))
+		source.gate <- struct{}{}
+		f.settle()
+		f.enqueue(source.a, f.posting(nil))
+		f.enqueue(source.a, f.posting(nil))
+		f.settle()
+		if n := ran.Load(); n != 3 {
+			t.Errorf("%d jobs have run, want the third beside the end of the second", n)
+		}
+		close(source.gate)
+		stop()
 	})
 }
 

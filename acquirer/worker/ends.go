@@ -16,10 +16,10 @@ type ender interface {
 
 // enderOf returns a source as an ender if it is one. Whoever embeds a source in a type of his own has its EndJobs as well, but may mean his own End.
 func enderOf(source Source) ender {
-	e, ok := source.(ender)
-	if !ok || embedsEnder(reflect.TypeOf(source)) {
+	if embedsEnder(reflect.TypeOf(source)) {
 		return nil
 	}
+	e, _ := source.(ender)
 	return e
 }
 
