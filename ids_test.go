@@ -58,7 +58,7 @@ var guarded = []struct {
 	{reflect.TypeFor[acquirer.View](), "Attempts Count List Retry", "TestViewOperates"},
 	{reflect.TypeFor[acquirer.Remote](), "AcquireJob", "TestIdentityOfARemoteWorker"},
 	{reflect.TypeFor[acquirer.Remote](), "End Renew", "TestForgedHandoutsHaveNoEffect"},
-	{reflect.TypeFor[*acquirer.Acquirer](), "End Renew", "TestForgedHandoutsHaveNoEffect"},
+	{reflect.TypeFor[*acquirer.Acquirer](), "End EndJobs Renew", "TestForgedHandoutsHaveNoEffect"},
 	{reflect.TypeFor[*acquirer.Acquirer](), "AcquireJob AcquireJobs Announce Demand Enqueue EnqueueTx Jobs Judge Lost Remote Watch Within", ownWork},
 	{reflect.TypeFor[*acquirer.Acquirer](), "Able Attempts Cancel Count Explain List Pause Resume Retry", operators},
 	{reflect.TypeFor[executor.View](), "Load Update", "TestAViewOfAFailingStore"},

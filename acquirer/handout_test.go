@@ -45,14 +45,19 @@ func TestForgedHandoutsHaveNoEffect(t *testing.T) {
 			for at, process := range map[string]interface {
 				Renew(context.Context, queue.Report) (bool, error)
 				End(context.Context, queue.End) (queue.Job, error)
+				EndJobs(context.Context, []queue.End) []error
 			}{"the keeper": a, "another process": b} {
 				_, err := process.Renew(f.ctx, queue.Report{Handout: h, Silence: time.Nanosecond, Lines: []queue.Line{{Text: "forged"}}})
 				if !errors.Is(err, queue.ErrLeaseLost) {
 					t.Errorf("%s, to %s: a report: %v", name, at, err)
 				}
-				got, err := process.End(f.ctx, queue.End{Handout: h, Outcome: queue.OutcomeSucceeded, Result: []byte("forged")})
+				end := queue.End{Handout: h, Outcome: queue.OutcomeSucceeded, Result: []byte("forged")}
+				got, err := process.End(f.ctx, end)
 				if !errors.Is(err, queue.ErrLeaseLost) || got.ID != uuid.Nil {
 					t.Errorf("%s, to %s: an end: %+v, %v", name, at, got, err)
+				}
+				if errs := process.EndJobs(f.ctx, []queue.End{end}); !errors.Is(errs[0], queue.ErrLeaseLost) {
+					t.Errorf("%s, to %s: an end of several: %v", name, at, errs[0])
 				}
 			}
 		}
