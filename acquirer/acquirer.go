@@ -56,8 +56,8 @@ type Acquirer struct {
 	beating  sync.WaitGroup
 	verdicts sync.WaitGroup // that could not be stored yet
 	agenda   *agenda.Agenda
-	calls    *workqueue.Queue[uuid.UUID] // claims and listings that wait, by organization; at most one for each domain and a few for each organization
-	trials   *workqueue.Queue[uuid.UUID] // those of organizations whose last call failed
+	calls    *workqueue.Queue[uuid.UUID]        // claims and listings that wait, by organization; at most one for each domain and a few for each organization
+	trials   [ranks]*workqueue.Queue[uuid.UUID] // those that failed the last time, by rank; none is healthy
 	health   *health
 	slow     *slowJobs
 	ends     joined[queue.End, queue.Ended]
@@ -103,12 +103,15 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	}
 	a := &Acquirer{
 		store: store, pubsub: pubsub, cfg: cfg, clock: cfg.Clock,
-		agenda: agenda.New(cfg.Clock), calls: workqueue.New[uuid.UUID](maxCalls - 1), trials: workqueue.New[uuid.UUID](1),
+		agenda: agenda.New(cfg.Clock), calls: workqueue.New[uuid.UUID](maxCalls - 1),
 		health: newHealth(), outgoing: newOutgoing(),
 		teller: newTeller(), judges: workqueue.New[court](maxJudgesOfOne),
 		member: newMembership(), waits: make(map[workerKey]int), held: make(map[workerKey]int),
 		hangUps: make(hangUps), refused: make(refused), looks: newLooks(), losses: newLosses(),
 		given: outcall.New(cfg.Clock, "stuck"),
+	}
+	for r := range trialPlaces {
+		a.trials[r] = workqueue.New[uuid.UUID](1)
 	}
 	a.host = outcall.Teller{Calls: a.given, Kind: "Config.Events"}
 	a.carrier, _ = pubsub.(queue.Carrier)
@@ -160,7 +163,9 @@ func (a *Acquirer) Run(ctx context.Context) error {
 	group.Wait()
 	a.verdicts.Wait()
 	a.calls.Drain(late)
-	a.trials.Drain(late)
+	for _, trials := range a.trials {
+		trials.Drain(late)
+	}
 	a.leave(late)
 	a.tellAll(late)
 	return a.given.Leftovers("acquirer")
@@ -176,7 +181,11 @@ func (a *Acquirer) startLoops(life, late context.Context) *sync.WaitGroup {
 	for range maxCalls {
 		group.Go(func() { a.calls.Run(life, late) })
 	}
-	group.Go(func() { a.trials.Run(life, late) })
+	for r, places := range trialPlaces {
+		for range places {
+			group.Go(func() { a.trials[r].Run(life, late) })
+		}
+	}
 	for range maxJudges + maxJudgesOfOne*len(a.cfg.Lost) {
 		group.Go(func() { a.judges.Run(life, life) })
 	}

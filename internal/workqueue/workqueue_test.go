@@ -142,3 +142,39 @@ func TestLinesTakeTurns(t *testing.T) {
 		group.Wait()
 	})
 }
+
+// A line that is first goes on before the others, whether it waits for its turn or has it; for one turn, and if it has work.
+func TestFirst(t *testing.T) {
+	t.Parallel()
+	q := workqueue.New[string](1)
+	var order []string
+	add := func(line string, n int, then func()) {
+		for i := range n {
+			q.Add(line, func(context.Context) {
+				order = append(order, line+strconv.Itoa(i))
+				then()
+			})
+		}
+	}
+	add("a", 2, func() {})
+	goOn := 2
+	add("b", 4, func() {
+		if goOn--; goOn >= 0 {
+			q.First("b")
+		}
+	})
+	add("c", 1, func() { q.First("c") }) // it has no more
+	q.First("b")
+	q.First("nobody")
+	q.Drain(t.Context())
+	if want := []string{"b0", "b1", "b2", "a0", "c0", "b3", "a1"}; !slices.Equal(order, want) {
+		t.Errorf("in order %v, want %v", order, want)
+	}
+	add("c", 1, func() {})
+	add("a", 1, func() {})
+	order = nil
+	q.Drain(t.Context())
+	if want := []string{"c0", "a0"}; !slices.Equal(order, want) {
+		t.Errorf("later in order %v, want %v", order, want)
+	}
+}
