@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,17 +19,42 @@ import (
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
+// refuser is a store that refuses to have some jobs turn ready.
+type refuser struct {
+	*memory.Store
+
+	mu      sync.Mutex
+	refused []queue.Refusal
+}
+
+func (r *refuser) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (queue.Listing, error) {
+	listing, err := r.Store.Ready(ctx, now, q)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	listing.Refused = r.refused
+	return listing, err
+}
+
+func (r *refuser) refuse(jobs ...queue.Job) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refused = nil
+	for _, j := range jobs {
+		r.refused = append(r.refused, queue.Refusal{Job: j.ID, Why: "new row violates check constraint \"frozen\""})
+	}
+}
+
 // patient is a plane whose builds nobody carries out.
 type patient struct {
 	*testing.T
-	store    *memory.Store
+	store    *refuser
 	plane    *dormouse.Plane
 	template uuid.UUID
 }
 
 func newPatient(t *testing.T) patient {
 	t.Helper()
-	s := memory.New()
+	s := &refuser{Store: memory.New()}
 	plane, err := dormouse.New(s, dormouse.Config{Organization: uuid.New(), Logger: slog.New(slog.DiscardHandler)})
 	p := patient{t, s, plane, uuid.Nil}
 	p.must(err)
@@ -142,4 +169,44 @@ func TestPausedIsNotUnmatched(t *testing.T) {
 	if got := p.says("pauses"); !strings.HasSuffix(got, "; there is another pause") || strings.ContainsRune(got, '\x1b') {
 		t.Errorf("pauses: %q", got)
 	}
+}
+
+// What the database refuses to write is found however old it is, and of other organizations nothing.
+func TestRefused(t *testing.T) { synctest.Test(t, refused) }
+
+func refused(t *testing.T) {
+	p := newPatient(t)
+	p.want("refused", "true: not known; which jobs are refused, only those of the control plane hear: ask over its API")
+	p.hears()
+	p.want("refused", "true: none that this process has come upon")
+	post := func(organization uuid.UUID, n int) []queue.Job {
+		jobs, err := p.plane.Acquirer().Enqueue(t.Context(), slices.Repeat([]queue.Posting{{Organization: organization, Type: "render"}}, n)...)
+		p.must(err)
+		time.Sleep(time.Second) // of the bubble: the next job is posted later
+		return jobs
+	}
+	p.start("ann", "api")
+	page, err := p.plane.Acquirer().List(t.Context(), queue.JobQuery{Organization: p.plane.Organization()})
+	p.must(err)
+	own := slices.Concat(page.Jobs, post(p.plane.Organization(), 60))
+	refuse := func(jobs ...queue.Job) {
+		p.store.refuse(jobs...)
+		time.Sleep(3 * time.Minute) // of the bubble: the process has looked, and forgotten what it knew
+	}
+	const remedy = ` Mend what refuses it, or delete the job.`
+	why := `The database refuses to write it: "new row violates check constraint \"frozen\"". It is tried again with the next claim.`
+	refuse(own[0])
+	p.want("refused", "false: the start of api of ann: "+why+remedy)
+	refuse(append(post(uuid.New(), 1), own[0])...)
+	p.want("refused", "false: the start of api of ann: "+why+remedy)
+	refuse(own[1:3]...)
+	p.want("refused", "false: 2 jobs, such as job ")
+	refuse(own...)
+	p.want("refused", "false: 50 jobs (there may be more), such as ")
+	p.must(p.plane.Acquirer().Pause(t.Context(), queue.Pause{}))
+	p.want("refused", "true: none that this process has come upon")
+	_, err = p.plane.Acquirer().Resume(t.Context(), queue.Scope{})
+	p.must(err)
+	refuse(post(uuid.New(), 1)...)
+	p.want("refused", "true: none that this process has come upon")
 }
