@@ -245,13 +245,13 @@ func (h *health) inARow() (failures int, failing map[uuid.UUID]int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for id, f := range h.failing {
-		if id == uuid.Nil {
-			continue
-		}
-		if failing == nil {
-			failing = make(map[uuid.UUID]int)
-		}
-		for _, own := range f.targets {
+		for key, own := range f.targets {
+			if id == uuid.Nil && key == "" { // a listing of all or of several
+				continue
+			}
+			if failing == nil {
+				failing = make(map[uuid.UUID]int)
+			}
 			failing[id] += own.Failures()
 		}
 	}

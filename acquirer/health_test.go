@@ -211,3 +211,17 @@ func TestHealthOfCalls(t *testing.T) {
 		t.Errorf("failing is still %v", failing)
 	}
 }
+
+// Claims of a host without organizations are counted as those of one, and listings of all are nobody's.
+func TestFailuresOfAHostWithoutOrganizations(t *testing.T) {
+	t.Parallel()
+	h, now := newHealth(), time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
+	h.fail(target{}, 0, now)
+	if _, failing := h.inARow(); failing != nil {
+		t.Errorf("listings of all: %v", failing)
+	}
+	h.fail(claimOf(&dispatch.Domain{}), 0, now)
+	if _, failing := h.inARow(); failing[uuid.Nil] != 1 || len(failing) != 1 {
+		t.Errorf("a claim: %v", failing)
+	}
+}

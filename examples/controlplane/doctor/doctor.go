@@ -43,7 +43,7 @@ func Examine(ctx context.Context, p *dormouse.Plane, s store.Store, now time.Tim
 	for _, look := range []struct {
 		name string
 		at   func() (bool, string, error)
-	}{{"schema", e.schema}, {"processes", e.processes}, {"clocks", e.clocks}, {"overdue", e.overdue}, {"attention", e.attention}, {"unmatched", e.unmatched}, {"refused", e.refused}, {"leases", e.leases}, {"pauses", e.pauses}} {
+	}{{"schema", e.schema}, {"processes", e.processes}, {"clocks", e.clocks}, {"overdue", e.overdue}, {"attention", e.attention}, {"unmatched", e.unmatched}, {"refused", e.refused}, {"calls", e.calls}, {"leases", e.leases}, {"pauses", e.pauses}} {
 		ok, text, err := look.at()
 		if err != nil {
 			ok, text = false, "cannot be looked at: "+err.Error()
@@ -252,6 +252,21 @@ func (e examination) explainRefused() (a asked, err error) {
 		}
 	}
 	return a, nil
+}
+
+// calls are those with which the process that is asked hands out jobs: whether the store fails the organization, and what does not return.
+func (e examination) calls() (bool, string, error) {
+	switch s := e.plane.Acquirer().Stats(); {
+	case !s.Registered:
+		return true, "not known; which calls fail, only those of the control plane know: ask over its API", nil
+	case s.Failing[e.plane.Organization()] > 0:
+		return false, "the last " + many(s.Failing[e.plane.Organization()], "call that hands", "%d calls that hand") +
+			" out jobs of the organization failed; the log of the control plane says why", nil
+	case s.Stuck > 0:
+		return false, many(s.Stuck, "a call of the store or of the host has", "%d calls of the store or of the host have") +
+			" not returned; the log of the control plane names what", nil
+	}
+	return true, "claims and listings go through, and every call returns", nil
 }
 
 func (e examination) leases() (bool, string, error) {

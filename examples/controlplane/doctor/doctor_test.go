@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -19,12 +20,33 @@ import (
 	"github.com/dormouse-go/dormouse/store/memory"
 )
 
-// refuser is a store that refuses to have some jobs turn ready.
+// refuser is a store that refuses to have some jobs turn ready, or to serve an organization.
 type refuser struct {
 	*memory.Store
 
 	mu      sync.Mutex
 	refused []queue.Refusal
+	fails   uuid.UUID     // claims for this organization fail
+	hangs   chan struct{} // until it is closed, if they do not return instead
+}
+
+func (r *refuser) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
+	r.mu.Lock()
+	fails, hangs := r.fails, r.hangs
+	r.mu.Unlock()
+	if fails != uuid.Nil && c.Probes[0].Lane.Organization == fails {
+		if hangs != nil {
+			<-hangs
+		}
+		return queue.Claimed{}, errors.New("canceling statement due to lock timeout")
+	}
+	return r.Store.Claim(ctx, c)
+}
+
+func (r *refuser) failFor(organization uuid.UUID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fails = organization
 }
 
 func (r *refuser) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (queue.Listing, error) {
@@ -209,4 +231,46 @@ func refused(t *testing.T) {
 	p.must(err)
 	refuse(post(uuid.New(), 1)...)
 	p.want("refused", "true: none that this process has come upon")
+}
+
+// That the store fails the organization is found, and that it fails another one is not.
+func TestFailing(t *testing.T) { synctest.Test(t, failing) }
+
+func failing(t *testing.T) {
+	p := newPatient(t)
+	p.want("calls", "true: not known; which calls fail, only those of the control plane know: ask over its API")
+	p.hears()
+	const well = "true: claims and listings go through, and every call returns"
+	p.want("calls", well)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	for _, organization := range []uuid.UUID{p.plane.Organization(), uuid.New()} {
+		wait := queue.Request{Organization: organization, Types: []string{"render"}, Worker: uuid.New()}
+		go func() { _, _ = p.plane.Acquirer().AcquireJob(ctx, wait) }()
+		synctest.Wait()
+		p.store.failFor(organization)
+		_, err := p.plane.Acquirer().Enqueue(t.Context(), queue.Posting{Organization: organization, Type: "render"})
+		p.must(err)
+		synctest.Wait()
+		if organization == p.plane.Organization() {
+			p.want("calls", "false: the last call that hands out jobs of the organization failed; the log of the control plane says why")
+			time.Sleep(time.Minute) // of the bubble
+			if got := p.says("calls"); !strings.HasPrefix(got, "false: the last ") || !strings.Contains(got, " calls that hand out jobs of the organization failed") {
+				t.Error(got)
+			}
+			p.store.failFor(uuid.Nil)
+			time.Sleep(time.Minute)
+		}
+		p.want("calls", well)
+	}
+	hangs := make(chan struct{})
+	p.store.mu.Lock()
+	p.store.hangs = hangs
+	p.store.mu.Unlock()
+	time.Sleep(20 * time.Second) // of the bubble: the limit of a call, and the patience with it
+	p.want("calls", "false: a call of the store or of the host has not returned; the log of the control plane names what")
+	p.store.failFor(uuid.Nil)
+	close(hangs)
+	time.Sleep(time.Minute)
+	p.want("calls", well)
 }
