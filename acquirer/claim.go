@@ -28,17 +28,16 @@ func (a *Acquirer) queueCall(t target, work workqueue.Work) {
 	a.calls.Add(t.organization, work)
 }
 
-// answered takes in that calls were answered by the store. An organization that is back goes on with its further trials.
-func (a *Acquirer) answered(targets ...target) {
-	for _, t := range a.health.succeed(targets...) {
-		a.goOn(t.organization)
-	}
-}
+// answered takes in that a call was answered by the store.
+func (a *Acquirer) answered(t target) { a.goOn(a.health.succeed(t)...) }
 
-// goOn lets an organization keep its turn among those that are tried: what it has asked for took no time from the others.
-func (a *Acquirer) goOn(organization uuid.UUID) {
-	for _, trials := range a.trials {
-		trials.First(organization)
+// goOn lets organizations keep their turns among those that are tried, be it that they are back, or that what was asked for them took no
+// time from the others.
+func (a *Acquirer) goOn(targets ...target) {
+	for _, t := range targets {
+		for _, trials := range a.trials {
+			trials.First(t.organization)
+		}
 	}
 }
 
@@ -238,7 +237,7 @@ func (a *Acquirer) settle(ctx context.Context, d *dispatch.Domain) bool {
 		a.cfg.Logger.Info("claim whose answer was lost is settled", "jobs", len(jobs))
 	}
 	if a.clock.Since(begun) < slowTrial {
-		a.goOn(d.Organization)
+		a.goOn(claimOf(d))
 	}
 	a.reassign(ctx, moved, r.Cause())
 	a.release(ctx, doubts)

@@ -135,16 +135,30 @@ func (h *health) recovered(t target) bool {
 	return failed
 }
 
-// separate notes that a listing of several organizations failed, or that one did not.
-func (h *health) separate(ids []uuid.UUID, failed bool) {
+// listed is succeed for a listing of organizations, none meaning all.
+func (h *health) listed(ids []uuid.UUID) (back []target) {
+	if len(ids) == 0 {
+		return h.succeed(target{})
+	}
+	targets := make([]target, len(ids))
+	for i, id := range ids {
+		targets[i].organization = id
+	}
+	back = h.succeed(targets...)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, id := range ids {
-		if failed {
-			h.apart[id] = struct{}{}
-		} else {
-			delete(h.apart, id)
-		}
+		delete(h.apart, id)
+	}
+	return back
+}
+
+// separate notes that a listing of several organizations failed.
+func (h *health) separate(ids []uuid.UUID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		h.apart[id] = struct{}{}
 	}
 }
 

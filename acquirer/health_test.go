@@ -22,18 +22,13 @@ type healthStep struct {
 func (s healthStep) take(h *health, now time.Time) {
 	switch {
 	case s.listing && s.err != nil && len(s.whose) > 1:
-		h.separate(s.whose, true)
+		h.separate(s.whose)
 	case s.err != nil:
 		h.fail(listingOf(s.whose), 0, now)
-	case len(s.whose) == 0:
-		h.succeed(target{})
+	case s.listing:
+		h.listed(s.whose)
 	default:
-		for _, id := range s.whose {
-			h.succeed(target{organization: id})
-		}
-		if s.listing {
-			h.separate(s.whose, false)
-		}
+		h.succeed(listingOf(s.whose))
 	}
 }
 
@@ -151,7 +146,7 @@ func TestHealthForgets(t *testing.T) {
 	for _, id := range []uuid.UUID{gone, uuid.Nil} {
 		h.fail(target{organization: id}, 0, now)
 	}
-	h.separate([]uuid.UUID{here, apart}, true)
+	h.separate([]uuid.UUID{here, apart})
 	known := func(id uuid.UUID) bool { return id == here }
 	for _, c := range []struct {
 		after time.Duration

@@ -126,13 +126,11 @@ func releaseOf(d leases.Doubt) queue.End {
 func (a *Acquirer) substitute(life context.Context) (over context.CancelFunc) {
 	ctx, over := context.WithCancel(life)
 	a.verdicts.Go(func() {
-		if !a.pause(ctx, slowVerdict, "substitute") {
-			return
-		}
-		defer a.substitutes.Add(-1)
+		a.pause(ctx, slowVerdict, "substitute")
 		if a.substitutes.Add(1) <= maxSubstitutes {
-			a.judges.Run(ctx, life)
+			a.judges.Run(ctx, life) // not at all if the call is over
 		}
+		a.substitutes.Add(-1)
 	})
 	return over
 }

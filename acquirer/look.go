@@ -216,30 +216,16 @@ func (a *Acquirer) listingFailed(organizations []uuid.UUID, begun time.Time, err
 	t := listingOf(organizations)
 	switch now := a.clock.Now(); {
 	case err == nil:
-		a.listed(organizations)
+		a.goOn(a.health.listed(organizations)...)
 		return false
 	case len(organizations) > 1:
-		a.health.separate(organizations, true)
+		a.health.separate(organizations)
 		again()
 	default:
 		a.health.fail(t, now.Sub(begun), now)
 		a.agenda.After(a.health.wait(t, now), again, "breaker")
 	}
 	return true
-}
-
-// listed takes in that a listing of organizations, none meaning all, was answered.
-func (a *Acquirer) listed(organizations []uuid.UUID) {
-	if len(organizations) == 0 {
-		a.answered(target{})
-		return
-	}
-	targets := make([]target, len(organizations))
-	for i, id := range organizations {
-		targets[i].organization = id
-	}
-	a.answered(targets...)
-	a.health.separate(organizations, false)
 }
 
 func (a *Acquirer) ready(ctx context.Context, q queue.ReadyQuery) (listing queue.Listing, err error) {

@@ -180,3 +180,29 @@ func TestRecoveryOfManyDomains(t *testing.T) {
 		}
 	})
 }
+
+// A failure of a claim that nobody makes again is forgotten, though the organization goes on.
+func TestFailuresAreForgotten(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, store := f.partly()
+		f.joinOf(a, f.org, map[string]string{"stays": "yes"})
+		visitor := f.joinOf(a, f.org, nil)
+		store.set(func(context.Context, []uuid.UUID) error { return acquirertest.ErrDown })
+		f.postTo(a, f.org, nil)
+		if n := a.Stats().Failing[f.org]; n != 1 {
+			t.Fatalf("%d failures", n)
+		}
+		visitor.cancel()
+		f.pass(0)
+		store.set(nil)
+		f.pass(9 * time.Minute)
+		if n := a.Stats().Failing[f.org]; n == 0 {
+			t.Error("it is forgotten too soon")
+		}
+		f.pass(2 * time.Minute)
+		if n := a.Stats().Failing[f.org]; n != 0 {
+			t.Errorf("%d failures are counted after eleven minutes", n)
+		}
+	})
+}

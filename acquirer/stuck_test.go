@@ -248,6 +248,27 @@ func TestPoliciesThatHangForManyOrganizations(t *testing.T) {
 	})
 }
 
+// However many policies hang, and for however long, as many are asked at once as may be.
+func TestPoliciesAtOnceAreBounded(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		const most = 16 + 48 + 192
+		var calls underWay
+		a := f.start(policy(func(ctx context.Context, _ acquirer.Job) (acquirer.Verdict, error) {
+			return acquirer.Verdict{}, calls.hang(ctx)
+		}))
+		for range 20 {
+			f.loseJobs(a, uuid.New(), 20)
+		}
+		for range 10 {
+			f.pass(10 * time.Minute) // each ends after five, and is asked again
+			if n := calls.reset(); n != most {
+				t.Fatalf("at most %d are asked at once, want %d", n, most)
+			}
+		}
+	})
+}
+
 // What the store is asked about leases waits for no policy, be it for the organization of which the policy hangs, or for one of many.
 func TestQuestionsWaitForNoPolicy(t *testing.T) {
 	t.Parallel()
