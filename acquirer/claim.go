@@ -188,13 +188,15 @@ func (a *Acquirer) claimFailed(r *dispatch.Round, process uuid.UUID, begun time.
 	a.health.fail(claimOf(d), now.Sub(begun), now)
 	a.dispatch.Fail(r)
 	pause := growing(d.Failures() - 1)
-	if a.member.state != ended {
-		waiting := d.Waiting()
-		a.teller.tell(func(context.Context) {
-			a.cfg.Logger.Warn("claim failed", "organization", d.Organization, "waiting", waiting, "again_in", pause, "error", err)
-		})
-	}
+	a.tellFailed("claim failed", err, "organization", d.Organization, "waiting", d.Waiting(), "again_in", pause)
 	a.retryAfter(pause, d)
+}
+
+// tellFailed warns of a call that failed, unless all are given up just then. The caller holds the lock.
+func (a *Acquirer) tellFailed(what string, err error, attributes ...any) {
+	if a.member.state != ended {
+		a.teller.tell(func(context.Context) { a.cfg.Logger.With(attributes...).Warn(what, "error", err) })
+	}
 }
 
 // retryAfter lets a domain claim again after a pause.
@@ -223,7 +225,9 @@ func (a *Acquirer) settle(ctx context.Context, d *dispatch.Domain) bool {
 		now := a.clock.Now()
 		a.health.fail(claimOf(d), now.Sub(begun), now)
 		a.dispatch.SettleFailed(d)
-		a.retryAfter(growing(d.Failures()-1), d)
+		pause := growing(d.Failures() - 1)
+		a.tellFailed("lost claim not looked up", err, "organization", d.Organization, "waiting", d.Waiting(), "again_in", pause)
+		a.retryAfter(pause, d)
 		return false
 	}
 	a.mu.Lock()

@@ -223,7 +223,9 @@ func (a *Acquirer) listingFailed(organizations []uuid.UUID, begun time.Time, err
 		again()
 	default:
 		a.health.fail(t, now.Sub(begun), now)
-		a.agenda.After(a.health.wait(t, now), again, "breaker")
+		pause := a.health.wait(t, now)
+		a.tellFailed("listing failed", err, "organization", t.organization, "again_in", pause)
+		a.agenda.After(pause, again, "breaker")
 	}
 	return true
 }

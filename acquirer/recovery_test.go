@@ -1,8 +1,11 @@
 package acquirer_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -204,5 +207,54 @@ func TestFailuresAreForgotten(t *testing.T) {
 		if n := a.Stats().Failing[f.org]; n != 0 {
 			t.Errorf("%d failures are counted after eleven minutes", n)
 		}
+	})
+}
+
+// The log names the organization for which claims fail, or listings, and says why.
+func TestFailuresAreNamed(t *testing.T) {
+	t.Parallel()
+	for sound, said := range map[acquirertest.Verb]string{acquirertest.Ready: "claim failed", acquirertest.Claim: "listing failed"} {
+		t.Run(said, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				var log bytes.Buffer
+				a, store := f.partly(func(c *acquirer.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+				store.sound = sound
+				store.fails([]uuid.UUID{f.org}, refuse)
+				f.joinPlain(a)
+				f.enqueue(a, f.posting(nil))
+				f.pass(time.Second)
+				text := log.String()
+				for _, part := range []string{said, "organization=" + f.org.String(), "again_in=", acquirertest.ErrDown.Error()} {
+					if !strings.Contains(text, part) {
+						t.Errorf("no %q in\n%s", part, text)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Nor is it silent about a claim whose answer was lost, where the question what it has got fails.
+func TestLostClaimIsNamed(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		var log bytes.Buffer
+		a := f.start(func(c *acquirer.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		f.joinPlain(a)
+		f.settle()
+		f.store.Choose(func(v acquirertest.Verb) acquirertest.Fault {
+			return acquirertest.Fault{Lost: v == acquirertest.Claim, Down: v == acquirertest.Jobs}
+		})
+		f.enqueue(a, f.posting(nil))
+		f.pass(time.Second)
+		f.store.Choose(nil)
+		f.settle()
+		for _, line := range strings.Split(log.String(), "\n") {
+			if strings.Contains(line, "lost claim not looked up") && strings.Contains(line, "organization="+f.org.String()) {
+				return
+			}
+		}
+		t.Errorf("the log says\n%s", log.String())
 	})
 }
