@@ -260,6 +260,9 @@ func TestPoliciesAtOnceAreBounded(t *testing.T) {
 		for range 20 {
 			f.loseJobs(a, uuid.New(), 20)
 		}
+		if f.pass(9 * time.Second); calls.reset() != 16+48 {
+			t.Error("some have left their places before they took long")
+		}
 		for range 10 {
 			f.pass(10 * time.Minute) // each ends after five, and is asked again
 			if n := calls.reset(); n != most {
