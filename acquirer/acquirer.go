@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/quartz"
@@ -54,10 +55,10 @@ type Acquirer struct {
 
 	// These have locks of their own.
 	beating  sync.WaitGroup
-	verdicts sync.WaitGroup // that could not be stored yet
+	verdicts sync.WaitGroup // that could not be stored yet, and substitutes
 	agenda   *agenda.Agenda
-	calls    *workqueue.Queue[uuid.UUID] // claims and listings that wait, by organization; at most one for each domain and a few for each organization
-	trials   *workqueue.Queue[uuid.UUID] // those of organizations whose last call failed
+	calls    *workqueue.Queue[uuid.UUID]        // claims and listings that wait, by organization; at most one for each domain and a few for each organization
+	trials   [ranks]*workqueue.Queue[uuid.UUID] // those that failed the last time, by rank; none is healthy
 	health   *health
 	slow     *slowJobs
 	ends     joined[queue.End, queue.Ended]
@@ -70,6 +71,9 @@ type Acquirer struct {
 	host     outcall.Teller                // calls Config.Events
 	shares   *fairshare.Limiter[uuid.UUID] // of organizations; nil: nobody is held back
 	judges   *workqueue.Queue[court]       // verdicts about leases in doubt; at most one for each lease
+	// substitutes are goroutines that go on in the place of a judge whose policy takes long.
+	substitutes atomic.Int32
+	questions   *workqueue.Queue[struct{}] // about leases, to the store; at most one for each in doubt, and one for all that may be canceled
 
 	// mu guards all that follows. One lock for all of it: that a job is with a waiter, in the book of leases or on its way
 	// back must change in one step.
@@ -103,12 +107,15 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 	}
 	a := &Acquirer{
 		store: store, pubsub: pubsub, cfg: cfg, clock: cfg.Clock,
-		agenda: agenda.New(cfg.Clock), calls: workqueue.New[uuid.UUID](maxCalls - 1), trials: workqueue.New[uuid.UUID](1),
+		agenda: agenda.New(cfg.Clock), calls: workqueue.New[uuid.UUID](maxCalls - 1),
 		health: newHealth(), outgoing: newOutgoing(),
-		teller: newTeller(), judges: workqueue.New[court](maxJudgesOfOne),
+		teller: newTeller(), judges: workqueue.New[court](maxJudgesOfOne), questions: workqueue.New[struct{}](maxQuestions),
 		member: newMembership(), waits: make(map[workerKey]int), held: make(map[workerKey]int),
 		hangUps: make(hangUps), refused: make(refused), looks: newLooks(), losses: newLosses(),
 		given: outcall.New(cfg.Clock, "stuck"),
+	}
+	for r := range trialPlaces {
+		a.trials[r] = workqueue.New[uuid.UUID](1)
 	}
 	a.host = outcall.Teller{Calls: a.given, Kind: "Config.Events"}
 	a.carrier, _ = pubsub.(queue.Carrier)
@@ -160,7 +167,9 @@ func (a *Acquirer) Run(ctx context.Context) error {
 	group.Wait()
 	a.verdicts.Wait()
 	a.calls.Drain(late)
-	a.trials.Drain(late)
+	for _, trials := range a.trials {
+		trials.Drain(late)
+	}
 	a.leave(late)
 	a.tellAll(late)
 	return a.given.Leftovers("acquirer")
@@ -176,9 +185,16 @@ func (a *Acquirer) startLoops(life, late context.Context) *sync.WaitGroup {
 	for range maxCalls {
 		group.Go(func() { a.calls.Run(life, late) })
 	}
-	group.Go(func() { a.trials.Run(life, late) })
+	for r, places := range trialPlaces {
+		for range places {
+			group.Go(func() { a.trials[r].Run(life, late) })
+		}
+	}
 	for range maxJudges + maxJudgesOfOne*len(a.cfg.Lost) {
 		group.Go(func() { a.judges.Run(life, life) })
+	}
+	for range maxQuestions {
+		group.Go(func() { a.questions.Run(life, life) })
 	}
 	return &group
 }

@@ -16,17 +16,29 @@ import (
 
 // queueClaim is the dispatcher's hook.
 func (a *Acquirer) queueClaim(d *dispatch.Domain) {
-	a.queueCall(d.Organization, func(ctx context.Context) { a.serve(ctx, d) })
+	a.queueCall(claimOf(d), func(ctx context.Context) { a.serve(ctx, d) })
 }
 
-// queueCall queues a call of the store that concerns an organization, or with the nil id all. Where the last one failed, which may have
-// taken it long, it does not take the place of another's.
-func (a *Acquirer) queueCall(whose uuid.UUID, call workqueue.Work) {
-	if a.health.fails(whose) {
-		a.trials.Add(whose, call)
+// queueCall queues a call of the store. Where the last one failed, which may have taken it long, it does not take the place of another's.
+func (a *Acquirer) queueCall(t target, work workqueue.Work) {
+	if r := a.health.rank(t); r != healthy {
+		a.trials[r].Add(t.organization, work)
 		return
 	}
-	a.calls.Add(whose, call)
+	a.calls.Add(t.organization, work)
+}
+
+// answered takes in that a call was answered by the store.
+func (a *Acquirer) answered(t target) { a.goOn(a.health.succeed(t)...) }
+
+// goOn lets organizations keep their turns among those that are tried, be it that they are back, or that what was asked for them took no
+// time from the others.
+func (a *Acquirer) goOn(targets ...target) {
+	for _, t := range targets {
+		for _, trials := range a.trials {
+			trials.First(t.organization)
+		}
+	}
 }
 
 // serve makes one claim for a domain, after settling the one before if its answer was lost.
@@ -44,13 +56,14 @@ func (a *Acquirer) serve(ctx context.Context, d *dispatch.Domain) {
 		a.mu.Unlock()
 		return
 	}
-	claim := a.claimOf(round)
+	claim := a.claimFor(round)
 	a.book.Open(round.Token)
 	a.mu.Unlock()
 
+	begun := a.clock.Now()
 	answer, err := ask(ctx, a, "claim", func(ctx context.Context) (queue.Claimed, error) { return a.store.Claim(ctx, claim) })
 	if err != nil {
-		a.claimFailed(round, claim.Process, err)
+		a.claimFailed(round, claim.Process, begun, err)
 		return
 	}
 	a.claimed(ctx, round, claim.Process, answer)
@@ -74,7 +87,7 @@ func (a *Acquirer) gather(d *dispatch.Domain) {
 
 // putOff reports that a call of the store may not go now: again queues it once the process is registered, or the pause after what has
 // failed is over. From the state named last on it is dropped. The caller holds the lock.
-func (a *Acquirer) putOff(whose uuid.UUID, again func(), last runState) bool {
+func (a *Acquirer) putOff(t target, again func(), last runState) bool {
 	switch state := a.member.state; {
 	case state == fresh || state == joining:
 		a.member.parked = append(a.member.parked, again)
@@ -82,7 +95,7 @@ func (a *Acquirer) putOff(whose uuid.UUID, again func(), last runState) bool {
 	case state >= last:
 		return true
 	}
-	if wait := a.health.wait(whose, a.clock.Now()); wait > 0 {
+	if wait := a.health.wait(t, a.clock.Now()); wait > 0 {
 		a.agenda.After(wait, again, "breaker")
 		return true
 	}
@@ -93,22 +106,22 @@ func (a *Acquirer) putOff(whose uuid.UUID, again func(), last runState) bool {
 func (a *Acquirer) putOffListing(organizations []uuid.UUID, again func(), last runState) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.putOff(whose(organizations), again, last)
+	return a.putOff(listingOf(organizations), again, last)
 }
 
 // putOffClaim is putOff for a domain's claim. One that is put off is not what other processes leave a job to.
 func (a *Acquirer) putOffClaim(d *dispatch.Domain) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.putOff(d.Organization, func() { a.queueClaim(d) }, draining) {
+	if !a.putOff(claimOf(d), func() { a.queueClaim(d) }, draining) {
 		return false
 	}
 	a.dispatch.PutOff(d)
 	return true
 }
 
-// claimOf puts a round into the store's words. The caller holds the lock.
-func (a *Acquirer) claimOf(r *dispatch.Round) queue.Claim {
+// claimFor puts a round into the store's words. The caller holds the lock.
+func (a *Acquirer) claimFor(r *dispatch.Round) queue.Claim {
 	c := queue.Claim{
 		Token: r.Token, Process: a.member.process, Now: a.now(),
 		Workers: r.Workers(), Secrets: r.Secrets(), Limits: a.limits(r.Domain()),
@@ -139,7 +152,7 @@ func (a *Acquirer) boost(oldest, now time.Time) int16 {
 func (a *Acquirer) claimed(ctx context.Context, r *dispatch.Round, process uuid.UUID, answer queue.Claimed) {
 	a.mu.Lock()
 	a.book.Close(r.Token)
-	a.health.succeed(r.Domain().Organization)
+	a.answered(claimOf(r.Domain()))
 	if process != a.member.process { // declared lost meanwhile: these leases are nobody's, the jobs come back by themselves
 		a.dispatch.Void(r)
 		a.dispatch.Retry(r.Domain())
@@ -160,7 +173,7 @@ func (a *Acquirer) claimed(ctx context.Context, r *dispatch.Round, process uuid.
 }
 
 // claimFailed keeps the waiters waiting and tries again after a pause.
-func (a *Acquirer) claimFailed(r *dispatch.Round, process uuid.UUID, err error) {
+func (a *Acquirer) claimFailed(r *dispatch.Round, process uuid.UUID, begun time.Time, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	d := r.Domain()
@@ -171,16 +184,19 @@ func (a *Acquirer) claimFailed(r *dispatch.Round, process uuid.UUID, err error) 
 		a.retryAfter(firstPause, d)
 		return
 	}
-	a.health.fail(d.Organization, a.clock.Now())
+	now := a.clock.Now()
+	a.health.fail(claimOf(d), now.Sub(begun), now)
 	a.dispatch.Fail(r)
 	pause := growing(d.Failures() - 1)
-	if a.member.state != ended {
-		waiting := d.Waiting()
-		a.teller.tell(func(context.Context) {
-			a.cfg.Logger.Warn("claim failed", "organization", d.Organization, "waiting", waiting, "again_in", pause, "error", err)
-		})
-	}
+	a.tellFailed("claim failed", err, "organization", d.Organization, "waiting", d.Waiting(), "again_in", pause)
 	a.retryAfter(pause, d)
+}
+
+// tellFailed warns of a call that failed, unless all are given up just then. The caller holds the lock.
+func (a *Acquirer) tellFailed(what string, err error, attributes ...any) {
+	if a.member.state != ended {
+		a.teller.tell(func(context.Context) { a.cfg.Logger.With(attributes...).Warn(what, "error", err) })
+	}
 }
 
 // retryAfter lets a domain claim again after a pause.
@@ -201,13 +217,17 @@ func (a *Acquirer) settle(ctx context.Context, d *dispatch.Domain) bool {
 	if r == nil {
 		return true
 	}
+	begun := a.clock.Now()
 	jobs, err := a.find(ctx, r.Token)
 	if err != nil {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.health.fail(d.Organization, a.clock.Now())
+		now := a.clock.Now()
+		a.health.fail(claimOf(d), now.Sub(begun), now)
 		a.dispatch.SettleFailed(d)
-		a.retryAfter(growing(d.Failures()-1), d)
+		pause := growing(d.Failures() - 1)
+		a.tellFailed("lost claim not looked up", err, "organization", d.Organization, "waiting", d.Waiting(), "again_in", pause)
+		a.retryAfter(pause, d)
 		return false
 	}
 	a.mu.Lock()
@@ -219,6 +239,9 @@ func (a *Acquirer) settle(ctx context.Context, d *dispatch.Domain) bool {
 	a.mu.Unlock()
 	if len(jobs) > 0 {
 		a.cfg.Logger.Info("claim whose answer was lost is settled", "jobs", len(jobs))
+	}
+	if a.clock.Since(begun) < slowTrial {
+		a.goOn(claimOf(d))
 	}
 	a.reassign(ctx, moved, r.Cause())
 	a.release(ctx, doubts)

@@ -18,10 +18,19 @@ import (
 
 // What no host has a better value for. A test reaches them through its clock: each is asked for with the tag named here.
 const (
-	// maxCalls bounds the claims and listings in flight, beside one of those organizations whose last one failed. A domain and a lane
-	// have at most one each in any case; more than a few at once wait for each other in the database, and each takes a connection of
-	// its pool. One organization has one less at most, so that what hangs leaves one to the others.
+	// maxCalls bounds the claims and listings in flight, beside those of trialPlaces. A domain and a lane have at most one each in any
+	// case; more than a few at once wait for each other in the database, and each takes a connection of its pool. One organization has
+	// one less at most, so that what hangs leaves one to the others.
 	maxCalls = 4
+
+	// slowTrial is from when on a call that failed counts as slow, and fewSlow how often in a row one may be so before it counts as
+	// hanging. Then it is tried as often as other such calls let it: one that has begun to fail does not wait for them.
+	slowTrial = time.Second
+	fewSlow   = 2
+
+	// staleTrial is for how long a call that failed is remembered where it is not made again: longer than it waits for a place among
+	// many that hang.
+	staleTrial = 10 * time.Minute
 
 	// lookPause is the least time between two looks that workers cause by coming to wait; tag "look". A thousand workers
 	// that come within it share one listing, and a worker whose job's announcement was lost waits no longer than a person
@@ -77,6 +86,11 @@ const (
 	// are missed after two and a half of them, so that a single lost one means nothing.
 	pingPeriod = 5 * time.Second
 )
+
+// trialPlaces bound the claims and listings in flight that failed the last time, by rank: those that fail at once, those that have lately
+// taken long, and those that hang. However many organizations hang, they keep two connections, or while more begin to three; what fails
+// at once, or has just begun to fail, does not wait behind them. One organization has one place of each rank.
+var trialPlaces = [ranks]int{quick: 1, slow: 1, hanging: 2}
 
 // growing is the pause after so many failures in a row, 0 being the first.
 func growing(failures int) time.Duration { return backoff.Doubled(firstPause, failures, maxPause) }

@@ -34,7 +34,8 @@
 //
 // Implement [queue.Store], and [queue.Pubsub] if the database can carry messages; package queue has the contracts.
 // Workers who could run exactly the same jobs form a [queue.Domain]; a domain asks the store with one claim at a time, for
-// as many jobs as it has workers waiting, and a process has four claims and listings in flight at most.
+// as many jobs as it has workers waiting, and a process has four claims and listings in flight at most, beside four of those that failed
+// the last time: one that failed at once, one that has lately taken long, and two that hang.
 //
 // # For operators
 //

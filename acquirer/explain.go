@@ -186,7 +186,7 @@ func (x Explanation) text(now time.Time, unable string) string {
 	case len(x.Able) == 0 && x.Unheard:
 		return "It waits. This process has not heard yet which workers there are." + lastError(j)
 	case len(x.Able) == 0:
-		return fmt.Sprintf("No live worker can run it: %s.", unable)
+		return text.Unable(unable)
 	}
 	return x.queueText()
 }

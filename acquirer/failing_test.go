@@ -21,6 +21,8 @@ import (
 type partial struct {
 	queue.Store
 	calls atomic.Int64 // those that failed
+	// sound are calls that do not fail: claims, listings or none.
+	sound acquirertest.Verb
 
 	mu   sync.Mutex
 	fail func(ctx context.Context, organizations []uuid.UUID) error
@@ -32,11 +34,11 @@ func (p *partial) set(fail func(ctx context.Context, organizations []uuid.UUID) 
 	p.fail = fail
 }
 
-func (p *partial) fault(ctx context.Context, organizations ...uuid.UUID) error {
+func (p *partial) fault(ctx context.Context, verb acquirertest.Verb, organizations ...uuid.UUID) error {
 	p.mu.Lock()
 	fail := p.fail
 	p.mu.Unlock()
-	if fail == nil {
+	if fail == nil || verb == p.sound {
 		return nil
 	}
 	err := fail(ctx, organizations)
@@ -47,14 +49,14 @@ func (p *partial) fault(ctx context.Context, organizations ...uuid.UUID) error {
 }
 
 func (p *partial) Claim(ctx context.Context, c queue.Claim) (queue.Claimed, error) {
-	if err := p.fault(ctx, c.Probes[0].Lane.Organization); err != nil {
+	if err := p.fault(ctx, acquirertest.Claim, c.Probes[0].Lane.Organization); err != nil {
 		return queue.Claimed{}, err
 	}
 	return p.Store.Claim(ctx, c)
 }
 
 func (p *partial) Ready(ctx context.Context, now time.Time, q queue.ReadyQuery) (queue.Listing, error) {
-	if err := p.fault(ctx, q.Organizations...); err != nil {
+	if err := p.fault(ctx, acquirertest.Ready, q.Organizations...); err != nil {
 		return queue.Listing{}, err
 	}
 	return p.Store.Ready(ctx, now, q)
@@ -84,71 +86,91 @@ func hangUntilTheEnd(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// What the store refuses to some organizations, or does not finish for them, costs no other organization any time.
+// What the store refuses to some organizations, or does not finish for them, costs no other organization any time: be it all that is
+// asked for them, or claims or listings alone.
 func TestOrganizationsThatFail(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]func(context.Context) error{"refused": refuse, "hanging": hangUntilTheEnd} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			bubble(t, func(f *fleet) {
-				a, store := f.partly()
-				bad := []uuid.UUID{uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New()}
-				store.set(func(ctx context.Context, organizations []uuid.UUID) error {
-					if slices.ContainsFunc(organizations, func(id uuid.UUID) bool { return slices.Contains(bad, id) }) {
-						return fail(ctx)
-					}
-					return nil
-				})
-				wait := func(organization uuid.UUID, tags map[string]string) *wait {
-					r := f.request(tags)
-					r.Organization = organization
-					return f.join(a, r)
-				}
-				post := func(organization uuid.UUID, tags map[string]string) {
-					p := f.posting(tags)
-					p.Organization = organization
-					f.enqueue(a, p)
-				}
-				for _, id := range bad {
-					for lane := range 8 {
-						tags := map[string]string{"lane": fmt.Sprint(lane)}
-						wait(id, tags)
-						post(id, tags)
-					}
-					f.pass(15 * time.Second)
-				}
-				late := 0
-				for i := range 60 {
-					w := wait(f.org, nil)
-					f.pass(time.Second)
-					if i%2 == 0 {
-						post(f.org, nil)
-					} else {
-						p := f.posting(nil)
-						f.slip(p)
-						f.join(a, f.request(map[string]string{"other": "yes"})).cancel() // has it looked for
-						f.pass(300 * time.Millisecond)
-					}
-					if !w.got() {
-						late++
-					}
-					w.cancel()
-					f.pass(time.Second)
-				}
-				if late > 0 {
-					t.Errorf("%d of 60 jobs of another organization waited", late)
-				}
-				failing := a.Stats().Failing
-				for _, id := range bad {
-					if failing[id] < 3 {
-						t.Errorf("%d failures in a row are counted for an organization, of %v", failing[id], failing)
-					}
-				}
-				if len(failing) != len(bad) {
-					t.Errorf("failing: %v", failing)
-				}
+		for _, sound := range []acquirertest.Verb{"", acquirertest.Claim, acquirertest.Ready} {
+			t.Run(name+" but for "+string(sound), func(t *testing.T) {
+				t.Parallel()
+				bubble(t, func(f *fleet) { organizationsThatFail(f, fail, sound) })
 			})
-		})
+		}
+	}
+}
+
+// fails lets calls for some organizations fail.
+func (p *partial) fails(bad []uuid.UUID, fail func(context.Context) error) {
+	p.set(func(ctx context.Context, organizations []uuid.UUID) error {
+		if slices.ContainsFunc(organizations, func(id uuid.UUID) bool { return slices.Contains(bad, id) }) {
+			return fail(ctx)
+		}
+		return nil
+	})
+}
+
+// joinOf lets a worker of an organization wait, and postTo posts to it.
+func (f *fleet) joinOf(a *acquirer.Acquirer, organization uuid.UUID, tags map[string]string) *wait {
+	f.t.Helper()
+	r := f.request(tags)
+	r.Organization = organization
+	return f.join(a, r)
+}
+
+func (f *fleet) postTo(a *acquirer.Acquirer, organization uuid.UUID, tags map[string]string) {
+	f.t.Helper()
+	p := f.posting(tags)
+	p.Organization = organization
+	f.enqueue(a, p)
+}
+
+func organizationsThatFail(f *fleet, fail func(context.Context) error, sound acquirertest.Verb) {
+	a, store := f.partly()
+	store.sound = sound
+	bad := []uuid.UUID{uuid.New(), uuid.New(), uuid.New(), uuid.New(), uuid.New()}
+	store.fails(bad, fail)
+	for _, id := range bad {
+		for lane := range 2 {
+			tags := map[string]string{"lane": fmt.Sprint(lane)}
+			f.joinOf(a, id, tags)
+			f.postTo(a, id, tags)
+		}
+		f.pass(15 * time.Second)
+	}
+	late, visitors := 0, 0
+	for i := range 60 {
+		for _, id := range bad { // somebody comes and goes there, too
+			f.joinOf(a, id, map[string]string{"visitor": fmt.Sprint(visitors % 4)}).cancel()
+			visitors++
+		}
+		w := f.joinOf(a, f.org, nil)
+		f.pass(time.Second)
+		if i%2 == 0 {
+			f.postTo(a, f.org, nil)
+		} else {
+			p := f.posting(nil)
+			f.slip(p)
+			f.join(a, f.request(map[string]string{"other": "yes"})).cancel() // has it looked for
+			f.pass(300 * time.Millisecond)
+		}
+		if !w.got() {
+			late++
+		}
+		w.cancel()
+		f.pass(time.Second)
+	}
+	if late > 0 {
+		f.t.Errorf("%d of 60 jobs of another organization waited", late)
+	}
+	failing := a.Stats().Failing
+	for _, id := range bad {
+		if failing[id] < 3 {
+			f.t.Errorf("%d failures in a row are counted for an organization, of %v", failing[id], failing)
+		}
+	}
+	if len(failing) != len(bad) {
+		f.t.Errorf("failing: %v", failing)
 	}
 }
 

@@ -46,7 +46,7 @@ func (a *Acquirer) askCanceled(lease queue.Lease) {
 		return
 	}
 	h.asking = true
-	ask := func() { a.judges.Add(court{}, a.lookCanceled) }
+	ask := func() { a.question(a.lookCanceled) }
 	if wait := hintPause - a.clock.Since(h.askedAt); wait > 0 {
 		a.agenda.After(wait, ask, "hint")
 		return

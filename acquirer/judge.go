@@ -12,14 +12,23 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/leases"
 	"github.com/dormouse-go/dormouse/internal/outcall"
+	"github.com/dormouse-go/dormouse/internal/workqueue"
 )
 
 // maxJudges bounds the [LostPolicy] calls at once: those of one policy about one organization, and how many more there are for others
-// where all policies hang for that. Heartbeats and the fence are not theirs.
+// where all policies hang for that. A call that takes longer than slowVerdict has somebody else go on in its place until it is over; tag
+// "substitute". maxSubstitutes bounds those: so many calls may hang beside those that do not, of a dozen organizations. Heartbeats and the
+// fence are not theirs.
 const (
 	maxJudgesOfOne = 16
 	maxJudges      = 3 * maxJudgesOfOne
+	slowVerdict    = 10 * time.Second
+	maxSubstitutes = 12 * maxJudgesOfOne
 )
+
+// maxQuestions bounds how many leases are looked up at once that are in doubt. It is the store that is asked, and what hangs in a policy is
+// not before it.
+const maxQuestions = 4
 
 // maxVerdict is how long a [LostPolicy] may take; tag "policy". It may ask an infrastructure that is busy, and is asked again; what hangs
 // has to be told from that some time.
@@ -39,20 +48,24 @@ func (a *Acquirer) courtOf(job queue.Job) court {
 	return c
 }
 
-// seekVerdict queues the decision about a lease in doubt.
+// seekVerdict queues the decision about a lease in doubt, after a look at the job if it is not known whose it is.
 func (a *Acquirer) seekVerdict(d leases.Doubt) {
-	a.judges.Add(a.courtOf(d.Job), func(ctx context.Context) { a.decide(ctx, d) })
+	if d.Seen {
+		a.judges.Add(a.courtOf(d.Job), func(ctx context.Context) { a.decide(ctx, d) })
+		return
+	}
+	a.question(func(ctx context.Context) {
+		if seen, ok := a.see(ctx, d); ok {
+			a.seekVerdict(seen)
+		}
+	})
 }
+
+// question queues what the store is to be asked about leases.
+func (a *Acquirer) question(ask workqueue.Work) { a.questions.Add(struct{}{}, ask) }
 
 // decide seeks a verdict about a lease in doubt and stores it.
 func (a *Acquirer) decide(ctx context.Context, d leases.Doubt) {
-	if !d.Seen {
-		var ok bool
-		if d, ok = a.see(ctx, d); ok {
-			a.seekVerdict(d) // now it is known whose it is
-		}
-		return
-	}
 	end, err := a.verdict(ctx, d)
 	if err != nil {
 		a.cfg.Logger.Warn("no decision about a lost job", "job_id", d.Job.ID, "job_kind", d.Job.Type, "error", err)
@@ -109,8 +122,22 @@ func releaseOf(d leases.Doubt) queue.End {
 	return queue.End{Handout: queue.Handout{Lease: d.Lease}, Outcome: queue.OutcomeReleased, Process: d.Job.Process}
 }
 
+// substitute has somebody else go on with verdicts while a call takes long, until it is over.
+func (a *Acquirer) substitute(life context.Context) (over context.CancelFunc) {
+	ctx, over := context.WithCancel(life)
+	a.verdicts.Go(func() {
+		a.pause(ctx, slowVerdict, "substitute")
+		if a.substitutes.Add(1) <= maxSubstitutes {
+			a.judges.Run(ctx, life) // not at all if the call is over
+		}
+		a.substitutes.Add(-1)
+	})
+	return over
+}
+
 // askPolicy asks the host, in the time that it has.
 func (a *Acquirer) askPolicy(ctx context.Context, job queue.Job) (Verdict, error) {
+	defer a.substitute(ctx)()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	guard := a.clock.AfterFunc(maxVerdict, func() { cancel(context.DeadlineExceeded) }, "policy")

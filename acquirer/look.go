@@ -138,7 +138,7 @@ func (a *Acquirer) look(ctx context.Context) {
 	}
 	together, alone := a.health.split(ids)
 	for _, id := range alone {
-		a.queueCall(id, func(ctx context.Context) { a.lookAt(ctx, []uuid.UUID{id}) })
+		a.queueCall(target{organization: id}, func(ctx context.Context) { a.lookAt(ctx, []uuid.UUID{id}) })
 	}
 	a.lookAt(ctx, together)
 }
@@ -197,7 +197,7 @@ func (a *Acquirer) lookAt(ctx context.Context, ids []uuid.UUID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	defer a.endLook(ids)
-	if a.listingFailed(ids, err, again) {
+	if a.listingFailed(ids, begun, err, again) {
 		for _, id := range ids { // its repetition is the next
 			org := a.looks.of(id)
 			org.planned, org.again = begun, false
@@ -212,15 +212,20 @@ func (a *Acquirer) lookAt(ctx context.Context, ids []uuid.UUID) {
 
 // listingFailed reports whether a listing of organizations, none meaning all, failed. It is repeated then: after a pause, or if it was of
 // several at once, for each of them alone. The caller holds the lock.
-func (a *Acquirer) listingFailed(organizations []uuid.UUID, err error, again func()) bool {
-	now := a.clock.Now()
-	switch together := a.health.noteListing(organizations, err, now); {
+func (a *Acquirer) listingFailed(organizations []uuid.UUID, begun time.Time, err error, again func()) bool {
+	t := listingOf(organizations)
+	switch now := a.clock.Now(); {
 	case err == nil:
+		a.goOn(a.health.listed(organizations)...)
 		return false
-	case together:
+	case len(organizations) > 1:
+		a.health.separate(organizations)
 		again()
 	default:
-		a.agenda.After(a.health.wait(whose(organizations), now), again, "breaker")
+		a.health.fail(t, now.Sub(begun), now)
+		pause := a.health.wait(t, now)
+		a.tellFailed("listing failed", err, "organization", t.organization, "again_in", pause)
+		a.agenda.After(pause, again, "breaker")
 	}
 	return true
 }
@@ -277,10 +282,10 @@ func (a *Acquirer) dueAt(at time.Time, ids ...uuid.UUID) {
 func (a *Acquirer) queueReady(organizations []uuid.UUID) {
 	together, alone := a.health.split(organizations)
 	for _, id := range alone {
-		a.queueCall(id, func(ctx context.Context) { a.turnReady(ctx, []uuid.UUID{id}) })
+		a.queueCall(target{organization: id}, func(ctx context.Context) { a.turnReady(ctx, []uuid.UUID{id}) })
 	}
 	if len(together) > 0 || len(organizations) == 0 {
-		a.queueCall(whose(together), func(ctx context.Context) { a.turnReady(ctx, together) })
+		a.queueCall(listingOf(together), func(ctx context.Context) { a.turnReady(ctx, together) })
 	}
 }
 
@@ -289,11 +294,12 @@ func (a *Acquirer) turnReady(ctx context.Context, organizations []uuid.UUID) {
 	if a.putOffListing(organizations, again, ended) { // while it drains, who else knows when they are due
 		return
 	}
+	begun := a.clock.Now()
 	listing, err := a.ready(ctx, queue.ReadyQuery{Organizations: organizations, CountTo: dueCount})
 	inParts(a, listing.Lanes, organizationOf, func(l queue.ReadyLane) { a.dispatch.PostLocal(l.Lane, l.From, l.Count) })
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.listingFailed(organizations, err, again) {
+	if a.listingFailed(organizations, begun, err, again) {
 		return
 	}
 	a.dueAt(listing.Next, organizations...)
@@ -316,7 +322,7 @@ func (a *Acquirer) backupIn(d time.Duration, tag string) {
 		current := plan == a.looks.backup
 		a.mu.Unlock()
 		if current {
-			a.queueCall(uuid.Nil, a.backup)
+			a.queueCall(target{}, a.backup)
 		}
 	}, tag)
 }
@@ -324,7 +330,7 @@ func (a *Acquirer) backupIn(d time.Duration, tag string) {
 // backup finds what nobody announced. It ignores the lower bounds, lists what waits without a worker for
 // whoever reports that, and plans the next one.
 func (a *Acquirer) backup(ctx context.Context) {
-	if a.putOffListing(nil, func() { a.queueCall(uuid.Nil, a.backup) }, draining) {
+	if a.putOffListing(nil, func() { a.queueCall(target{}, a.backup) }, draining) {
 		return
 	}
 	a.mu.Lock()
@@ -332,6 +338,7 @@ func (a *Acquirer) backup(ctx context.Context) {
 	mark, all := a.dispatch.Mark(), a.fleet.first() == a.member.process
 	organizations := a.ownOrganizations(all)
 	a.mu.Unlock()
+	begun := a.clock.Now()
 	var listing queue.Listing
 	var err error
 	if organizations == nil || len(organizations) > 0 {
@@ -341,16 +348,17 @@ func (a *Acquirer) backup(ctx context.Context) {
 	a.found(listing.Lanes, mark, true)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := a.clock.Now()
-	a.health.note(uuid.Nil, err, now)
 	if err != nil {
+		now := a.clock.Now()
+		a.health.fail(target{}, now.Sub(begun), now)
 		a.cfg.Logger.Warn("backup failed", "error", err)
-		a.backupIn(max(a.health.wait(uuid.Nil, now), firstPause), "breaker")
-		if a.health.failsAlone(uuid.Nil) { // it may be because of some: those for which somebody waits here are looked at, each for itself
+		a.backupIn(max(a.health.wait(target{}, now), firstPause), "breaker")
+		if a.health.failsAlone() { // it may be because of some: those for which somebody waits here are looked at, each for itself
 			a.queueLook(a.dispatch.Organizations()...)
 		}
 		return
 	}
+	a.answered(target{})
 	a.dispatch.Emptied(organizations, mark)
 	a.looks.unreadable = listing.Unreadable
 	if all {

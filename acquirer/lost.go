@@ -16,7 +16,8 @@ import (
 // it, perhaps more than one of them, and perhaps again after an error. It may take its time: a policy may ask an
 // infrastructure in which nothing must be built twice. Its context ends after five minutes. An error leaves the job as it is, and it asks
 // again a heartbeat later. Should the worker report while it thinks, its verdict is void. Up to 16 calls of one policy about the jobs of
-// one organization run at once. One that ignores the end of its context is given up; where 3 about a job have not returned, 25 about an
+// one organization run at once, and in all 16 for each policy and 48 more; one that takes longer than ten seconds leaves its place to
+// another, up to 192 of them. One that ignores the end of its context is given up; where 3 about a job have not returned, 25 about an
 // organization, or 100 in all, that policy is not called about it until one has.
 type LostPolicy func(ctx context.Context, lost Job) (Verdict, error)
 

@@ -1,6 +1,8 @@
 package acquirer
 
 import (
+	"bytes"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,6 +16,19 @@ const (
 	// refusedFor is how long one is remembered after it may be tried again: the next backup does that.
 	refusedFor = time.Minute
 )
+
+// Refused returns the jobs that [Stats].Refused counts, of all organizations, by id. It costs one step for each. Why is
+// the database's own word and for operators; [View.Explain] says to a tenant that its job is refused.
+func (a *Acquirer) Refused() []queue.Refusal {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	list := make([]queue.Refusal, 0, len(a.refused))
+	for _, job := range a.refused {
+		list = append(list, job.Refusal)
+	}
+	slices.SortFunc(list, func(x, y queue.Refusal) int { return bytes.Compare(x.Job[:], y.Job[:]) })
+	return list
+}
 
 // refused are the jobs that the database refused to write lately. Guarded by Acquirer.mu.
 type refused map[uuid.UUID]refusedJob

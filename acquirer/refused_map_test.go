@@ -1,6 +1,8 @@
 package acquirer
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,5 +34,10 @@ func TestRefusedAreForgotten(t *testing.T) {
 	r.add(many, now)
 	if len(r) != maxRefused || r.of(many[maxRefused].Job) != nil || r.of(many[0].Job).Why != many[0].Why {
 		t.Errorf("%d are remembered, the first of them as %+v", len(r), r.of(many[0].Job))
+	}
+	list := (&Acquirer{refused: r}).Refused()
+	byID := func(x, y queue.Refusal) int { return strings.Compare(x.Job.String(), y.Job.String()) }
+	if len(list) != maxRefused || !slices.IsSortedFunc(list, byID) {
+		t.Errorf("%d are returned, by id %v", len(list), slices.IsSortedFunc(list, byID))
 	}
 }

@@ -97,6 +97,9 @@ func TestRefusedJobs(t *testing.T) {
 				if n := a.Stats().Refused; n != 1 {
 					t.Errorf("%d jobs are counted, want 1", n)
 				}
+				if list := a.Refused(); len(list) != 1 || list[0].Job != p.ID || list[0].Why != "kept by the host" {
+					t.Errorf("refused: %+v", list)
+				}
 				x, err := a.Explain(f.ctx, p.ID)
 				if err != nil || x.Refused == nil || !strings.Contains(x.Text, `refuses to write it: "kept by the host". It is tried again `+c.when) {
 					t.Errorf("%+v: %q, %v", x.Refused, x.Text, err)
@@ -112,8 +115,8 @@ func TestRefusedJobs(t *testing.T) {
 				} else {
 					f.pass(c.forgets)
 				}
-				if n := a.Stats().Refused; n != 0 {
-					t.Errorf("%d jobs are counted afterwards", n)
+				if n, list := a.Stats().Refused, a.Refused(); n != 0 || len(list) != 0 {
+					t.Errorf("%d jobs are counted afterwards; %+v", n, list)
 				}
 				if x, err = a.Explain(f.ctx, p.ID); err != nil || x.Refused != nil || strings.Contains(x.Text, "refuses") {
 					t.Errorf("afterwards: %+v, %v", x, err)

@@ -23,8 +23,10 @@ type Stats struct {
 	Oldest map[string]time.Duration
 	// Registered: the store knows this process. Hearing: announcements of other processes come through.
 	Registered, Hearing bool
-	// Failures is the number of store errors in a row, of claims and listings or of heartbeats, whichever is more, and Failing that of
-	// each organization whose last claim or listing failed; nil: of none.
+	// Failures is the number of store errors in a row, of claims and listings or of heartbeats, whichever is more. Failing counts by
+	// organization: those in a row of its listings, and of the claims for workers with equal types and tags, of which the last one failed.
+	// One that is not made again is counted for ten minutes. nil: there is none. Of a host without organizations it has the claims, under
+	// the zero id.
 	Failures int
 	Failing  map[uuid.UUID]int
 	// Unreadable is the number of processes and lanes of which the store holds what this version cannot read, as of the last

@@ -203,6 +203,110 @@ func TestPoliciesThatDoNotReturn(t *testing.T) {
 	}
 }
 
+// loseJobs hands jobs of an organization to workers that are lost at once.
+func (f *fleet) loseJobs(a *acquirer.Acquirer, organization uuid.UUID, n int) (leases []queue.Lease) {
+	f.t.Helper()
+	before := f.org
+	f.org = organization
+	defer func() { f.org = before }()
+	for range n {
+		leases = append(leases, f.hand(a).Lease())
+	}
+	if err := a.Lost(f.ctx, "the rack is dark", leases...); err != nil {
+		f.t.Fatal(err)
+	}
+	f.pass(0)
+	return leases
+}
+
+// hangsFor is a policy that hangs for the jobs of all organizations but one, until its context ends.
+func hangsFor(others uuid.UUID) func(*acquirer.Config) {
+	return policy(func(ctx context.Context, job acquirer.Job) (acquirer.Verdict, error) {
+		if job.Organization != others {
+			<-ctx.Done()
+			return acquirer.Verdict{}, ctx.Err()
+		}
+		return acquirer.Verdict{Outcome: queue.OutcomeFailed}, nil
+	})
+}
+
+// Policies that hang for jobs of many organizations hold up verdicts about others' for some seconds, and not as long as they may hang.
+func TestPoliciesThatHangForManyOrganizations(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start(hangsFor(f.org))
+		for range 10 {
+			f.loseJobs(a, uuid.New(), 20)
+		}
+		lost := f.loseJobs(a, f.org, 40)
+		f.pass(time.Minute / 2)
+		for _, l := range lost {
+			if job := f.stored(l.Job); job.State != queue.Failed {
+				t.Fatalf("a job of another organization is %v", job.State)
+			}
+		}
+	})
+}
+
+// However many policies hang, and for however long, as many are asked at once as may be.
+func TestPoliciesAtOnceAreBounded(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		const most = 16 + 48 + 192
+		var calls underWay
+		a := f.start(policy(func(ctx context.Context, _ acquirer.Job) (acquirer.Verdict, error) {
+			return acquirer.Verdict{}, calls.hang(ctx)
+		}))
+		for range 20 {
+			f.loseJobs(a, uuid.New(), 20)
+		}
+		if f.pass(9 * time.Second); calls.reset() != 16+48 {
+			t.Error("some have left their places before they took long")
+		}
+		for range 10 {
+			f.pass(10 * time.Minute) // each ends after five, and is asked again
+			if n := calls.reset(); n != most {
+				t.Fatalf("at most %d are asked at once, want %d", n, most)
+			}
+		}
+	})
+}
+
+// What the store is asked about leases waits for no policy, be it for the organization of which the policy hangs, or for one of many.
+func TestQuestionsWaitForNoPolicy(t *testing.T) {
+	t.Parallel()
+	for name, bad := range map[string][]uuid.UUID{"the host has no organizations": {uuid.Nil}, "it has many": make([]uuid.UUID, 40)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				a, b := f.start(hangsFor(uuid.New())), f.start()
+				var held []queue.Job
+				for i := range bad {
+					if len(bad) > 1 {
+						bad[i] = uuid.New()
+					}
+					f.org = bad[i]
+					held = append(held, f.hand(a, silence(time.Hour)))
+				}
+				for _, id := range bad {
+					f.loseJobs(a, id, 20)
+				}
+				f.pass(2 * time.Minute)
+				canceled := held[0]
+				live, stop := a.Watch(f.ctx, canceled.Lease())
+				defer stop()
+				if _, err := b.Cancel(f.ctx, "enough", canceled.ID); err != nil {
+					t.Fatal(err)
+				}
+				f.pass(100 * time.Millisecond) // a heartbeat says it later
+				if live.Err() == nil {
+					t.Error("the worker has not heard that its job is to end")
+				}
+			})
+		})
+	}
+}
+
 // A policy that hangs for one job is asked about it three times, and about others of its organization as ever.
 func TestPolicyThatHangsForOneJob(t *testing.T) {
 	t.Parallel()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/micros"
+	"github.com/dormouse-go/dormouse/internal/text"
 )
 
 // unmatched is what the reporting process knows of ready lanes, and since when nobody could run them. It is empty in all
@@ -270,7 +271,7 @@ func unableText(nearest *queue.Domain, why queue.Mismatch) string {
 	if nearest == nil {
 		return "the organization has no workers"
 	}
-	return "the nearest worker " + why.String()
+	return text.OfNearest(why.String())
 }
 
 // expire fails the jobs that nobody could run for [Config.Expire].

@@ -62,8 +62,8 @@ func (v View) Attempts(ctx context.Context, id uuid.UUID) ([]queue.Attempt, erro
 }
 
 // Explain is [Acquirer.Explain] for the job's own tenant: of workers it says how many there are and which of the job's own tags
-// they lack, and names none of them, their tags or their processes. Able, Nearest and Mismatch stay empty, and so does why the database
-// refuses to write it.
+// they lack, and names none of them, their tags or their processes. Able, Nearest and Mismatch stay empty, and so do why the database
+// refuses to write it and what [View.Pauses] leaves out.
 func (v View) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
 	x, err := shared(ctx, v.a, &v.organization, "explain", func() (Explanation, error) { return v.a.explain(ctx, id, &v.organization) })
 	if err != nil {
@@ -71,6 +71,10 @@ func (v View) Explain(ctx context.Context, id uuid.UUID) (Explanation, error) {
 	}
 	if x.Refused != nil {
 		x.Refused = &queue.Refusal{Job: x.Refused.Job, Again: x.Refused.Again}
+	}
+	if x.Pause != nil {
+		p := v.seen(*x.Pause)
+		x.Pause = &p
 	}
 	x.Text = x.text(v.a.clock.Now(), x.shortage.String())
 	x.Able, x.Nearest, x.Mismatch = nil, nil, queue.Mismatch{}
@@ -88,12 +92,24 @@ func (v View) Retry(ctx context.Context, by, note string, ids ...uuid.UUID) ([]J
 }
 
 // Pauses are those of [Acquirer.Pauses] that concern jobs of the organization: its own, and those of everybody, whose
-// Scope.Organization is zero.
+// Scope.Organization is zero. Of the latter By and Note are left out: who operates the plane, and why, is not for its tenants.
 func (v View) Pauses(ctx context.Context) ([]queue.Pause, error) {
 	all, err := shared(ctx, v.a, &v.organization, "pauses", func() ([]queue.Pause, error) { return v.a.Pauses(ctx) })
-	return slices.DeleteFunc(all, func(p queue.Pause) bool {
+	all = slices.DeleteFunc(all, func(p queue.Pause) bool {
 		return p.Organization != uuid.Nil && p.Organization != v.organization
-	}), err
+	})
+	for i, p := range all {
+		all[i] = v.seen(p)
+	}
+	return all, err
+}
+
+// seen is what the organization may see of a pause that concerns it.
+func (v View) seen(p queue.Pause) queue.Pause {
+	if p.Organization != v.organization {
+		p.By, p.Note = "", ""
+	}
+	return p
 }
 
 // jobWithin reads a job, of any organization if that is nil.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -152,6 +153,54 @@ func TestPauseIsQuoted(t *testing.T) {
 		x, err := a.Within(f.org).Explain(f.ctx, job.ID)
 		if want := `by "ann: all is well": "the disk. It succeeded.\" Or".`; err != nil || !strings.HasSuffix(x.Text, want) {
 			t.Errorf("%s, %v; want the end %s", x.Text, err, want)
+		}
+	})
+}
+
+// An organization sees that its jobs are paused, and until when; who did so and why is for those alone whose pause it is.
+func TestPausesOfEverybodyAreNamedToNobody(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a := f.start()
+		until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+		for _, scope := range []queue.Scope{{}, {Type: "build"}, {Organization: f.org}} {
+			job := f.enqueue(a, f.posting(nil))[0]
+			if err := a.Pause(f.ctx, queue.Pause{Scope: scope, By: "root", Note: "the move", Until: until}); err != nil {
+				t.Fatal(err)
+			}
+			own := scope.Organization == f.org
+			see := func(view acquirer.View, p *queue.Pause, text string) {
+				t.Helper()
+				named := view == a.Within(scope.Organization)
+				if p == nil || p.Scope != scope || !p.Until.Equal(until) || p.At.IsZero() || named != (p.By == "root") || named != (p.Note == "the move") {
+					t.Errorf("of %+v, seen by %v: %+v", scope, view, p)
+				}
+				if text != "" && (named != strings.Contains(text, "root") || named != strings.Contains(text, "the move") || !strings.Contains(text, "until")) {
+					t.Errorf("of %+v: %s", scope, text)
+				}
+			}
+			x, err := a.Within(f.org).Explain(f.ctx, job.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			see(a.Within(f.org), x.Pause, x.Text)
+			for _, org := range []uuid.UUID{f.org, uuid.New(), uuid.Nil} {
+				view := a.Within(org)
+				switch list, err := view.Pauses(f.ctx); {
+				case err != nil || len(list) > 1:
+					t.Errorf("seen by %s: %+v, %v", org, list, err)
+				case len(list) == 1:
+					see(view, &list[0], "")
+				case !own || org == f.org:
+					t.Errorf("%s does not see the pause of %+v", org, scope)
+				}
+			}
+			if x, err := a.Explain(f.ctx, job.ID); err != nil || x.Pause.By != "root" || !strings.Contains(x.Text, "the move") {
+				t.Errorf("the operator reads %s, %v", x.Text, err)
+			}
+			if _, err := a.Resume(f.ctx, scope); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

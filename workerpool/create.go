@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dormouse-go/dormouse/internal/micros"
@@ -120,7 +122,7 @@ func (p *Pool) trying(key string) int {
 	return n
 }
 
-// activePauses are the pauses as a plan needs them. The caller holds the lock.
+// activePauses are the pauses as a plan needs them: what a trial would not end comes first. The caller holds the lock.
 func (p *Pool) activePauses() []Pause {
 	var list []Pause
 	now := p.now()
@@ -167,7 +169,9 @@ func (p *Pool) TryNow(key string) bool {
 func (p *Pool) Pauses() []Pause {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.activePauses()
+	list := p.activePauses()
+	slices.SortFunc(list, func(x, y Pause) int { return strings.Compare(x.Key, y.Key) })
+	return list
 }
 
 // AtQuota reports whether no worker of any type may be created now because the pool's limit or a provider's quota is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -147,7 +148,18 @@ func TestCommandsThatDoNotReturn(t *testing.T) {
 		}
 	}
 	withDeaf(t, "run a command on", func(p *Pool, d *deafSet) {
-		time.Sleep(72 * time.Hour)
+		both, unsorted := 0, []Pause(nil)
+		for range 72 * 60 {
+			time.Sleep(time.Minute)
+			list := p.Pauses()
+			both = max(both, len(list))
+			if !slices.IsSortedFunc(list, func(x, y Pause) int { return strings.Compare(x.Key, y.Key) }) {
+				unsorted = list
+			}
+		}
+		if both < 2 || unsorted != nil {
+			t.Errorf("at most %d pauses at once, not by key: %+v", both, unsorted)
+		}
 		begun := p.Stats().Creates[ReasonFloor]
 		time.Sleep(72 * time.Hour)
 		if s := p.Stats(); s.Stuck < 100 || s.Stuck > most+3*floor || s.Creates[ReasonFloor] != begun || int(d.hung.Load()) != s.Stuck {

@@ -146,7 +146,7 @@ func showPauses(o *out, heading string, p api.Page[api.Pause]) {
 }
 
 func (c *ctl) doctor() *cobra.Command {
-	return &cobra.Command{Use: "doctor", Short: "look for what is wrong: schema, clocks, overdue, unmatched jobs, leases; exits with status 2 if something is", Args: asUsed, RunE: func(cmd *cobra.Command, _ []string) error {
+	return &cobra.Command{Use: "doctor", Short: "look for what is wrong: schema, clocks, overdue, unmatched and refused jobs, calls that fail, leases; exits with status 2 if something is", Args: asUsed, RunE: func(cmd *cobra.Command, _ []string) error {
 		r, err := ask(cmd.Context(), c, "GET", "/doctor", nil, nil, func(o *out, r doctor.Report) {
 			var rows [][]string
 			for _, f := range r.Findings {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dormouse-go/dormouse/workerpool"
 	"github.com/dormouse-go/dormouse/workerpool/localprocess"
 )
 
@@ -39,6 +40,18 @@ func TestRealWorkersComeAndGo(t *testing.T) {
 	text, err := os.ReadFile(path)
 	if err != nil || strings.Count(string(text), "<svg") != 3 || strings.Contains(string(text), "NaN") {
 		t.Errorf("page of %d bytes, %v", len(text), err)
+	}
+}
+
+// What a show says of the cost is all of it.
+func TestCostIsAllNamed(t *testing.T) {
+	for text, cost := range map[string]workerpool.Cost{
+		"60 % went to jobs, 25 % to booting, 4 % to idling, 11 % to workers that were leaving": {Total: 200, Busy: 120, Booting: 50, Idle: 8, Leaving: 22},
+		"nothing": {},
+	} {
+		if got := uses(cost); got != text {
+			t.Errorf("%q, want %q", got, text)
+		}
 	}
 }
 

@@ -147,6 +147,15 @@ func tell(out io.Writer, pool *workerpool.Pool, took time.Duration) {
 		ended += n
 	}
 	fmt.Fprintf(out, "        b boots, R runs jobs, i is idle, x ends\n")
-	fmt.Fprintf(out, "        %d workers came and %d went in %.0f s; of the cost %.0f %% went to jobs, %.0f %% to booting, %.0f %% to idling\n",
-		created, ended, took.Seconds(), 100*cost.Busy/cost.Total, 100*cost.Booting/cost.Total, 100*cost.Idle/cost.Total)
+	fmt.Fprintf(out, "        %d workers came and %d went in %.0f s; of the cost %s\n", created, ended, took.Seconds(), uses(cost))
+}
+
+// uses says what a cost was spent on, all of it.
+func uses(c workerpool.Cost) string {
+	if c.Total == 0 {
+		return "nothing"
+	}
+	share := func(part float64) float64 { return 100 * part / c.Total }
+	return fmt.Sprintf("%.0f %% went to jobs, %.0f %% to booting, %.0f %% to idling, %.0f %% to workers that were leaving",
+		share(c.Busy), share(c.Booting), share(c.Idle), share(c.Leaving))
 }

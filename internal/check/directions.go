@@ -80,7 +80,7 @@ var directions = []direction{
 
 	// The pages.
 	{"webui", []string{"lifecycle", "lifecycle/forecast", "lifecycle/forecast/lint", "schedule", "invalid", "internal/..."}},
-	{"webui/webuitest", []string{"webui", "lifecycle", "lifecycle/forecast", "schedule"}},
+	{"webui/webuitest", []string{"webui", "acquirer/queue", "lifecycle", "lifecycle/forecast", "schedule", "internal/text"}},
 	{"webui/planesource", []string{"", "webui", "store", "lifecycle", "lifecycle/forecast", "acquirer/queue", "invalid"}},
 
 	// The front door.

@@ -2,11 +2,12 @@
 //
 // Adding never blocks, and the queue has no bound: it is for callers that know how much they can have queued, such as one
 // entry for each of something. Work of one line goes in the order in which it was added. The lines take turns, and of one line
-// only so much is under way at once: what takes long there, or hangs, leaves goroutines to the others.
+// only so much is under way at once: what takes long there, or hangs, leaves goroutines to the others. [Queue.First] lets one keep its turn.
 package workqueue
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -28,8 +29,8 @@ type line[K comparable] struct {
 	key    K
 	items  []Work
 	active int
-	// inTurn: it is among the turns, once.
-	inTurn bool
+	// inTurn: it is among the turns, once. first: its next turn comes before those of the others.
+	inTurn, first bool
 }
 
 // New returns an empty queue. Of one line as much as most is under way at once.
@@ -54,7 +55,12 @@ func (q *Queue[K]) Add(key K, w Work) {
 func (q *Queue[K]) giveTurn(l *line[K]) {
 	if len(l.items) > 0 && l.active < q.most && !l.inTurn {
 		l.inTurn = true
-		q.turns = append(q.turns, l)
+		if l.first {
+			q.turns = slices.Insert(q.turns, 0, l)
+		} else {
+			q.turns = append(q.turns, l)
+		}
+		l.first = false
 	}
 	if len(q.turns) > 0 {
 		select {
@@ -62,6 +68,22 @@ func (q *Queue[K]) giveTurn(l *line[K]) {
 		default:
 		}
 	}
+}
+
+// First gives a line, if it has work that waits, its next turn before the others.
+func (q *Queue[K]) First(key K) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l, ok := q.lines[key]
+	if !ok || len(l.items) == 0 {
+		return
+	}
+	l.first = true
+	if i := slices.Index(q.turns, l); i >= 0 {
+		q.turns = slices.Delete(q.turns, i, i+1)
+		l.inTurn = false
+	}
+	q.giveTurn(l)
 }
 
 // Run does what is queued until ctx ends, one piece after the other; call it once for each goroutine. Work runs under

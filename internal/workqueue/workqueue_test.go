@@ -142,3 +142,55 @@ func TestLinesTakeTurns(t *testing.T) {
 		group.Wait()
 	})
 }
+
+// A line that is first goes on before the others, whether it waits for its turn or has it; for one turn, and if it has work then.
+func TestFirst(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		// lines are added in order; first says of a piece what it calls, and adds that it adds another one of its line after that.
+		lines []string
+		first map[string]string
+		adds  map[string]bool
+		early []string // are first before anything begins
+		want  []string
+	}{
+		"nobody":             {lines: []string{"a", "b", "a"}, early: []string{"x"}, want: []string{"a0", "b0", "a1"}},
+		"one that waits":     {lines: []string{"a", "a", "b", "b"}, early: []string{"b"}, want: []string{"b0", "a0", "b1", "a1"}},
+		"the first":          {lines: []string{"a", "a", "b", "b"}, early: []string{"a"}, want: []string{"a0", "b0", "a1", "b1"}},
+		"one that goes on":   {lines: []string{"a", "a", "a", "b"}, first: map[string]string{"a0": "a"}, want: []string{"a0", "a1", "b0", "a2"}},
+		"another":            {lines: []string{"a", "b", "b", "c", "c"}, first: map[string]string{"a0": "c"}, want: []string{"a0", "c0", "b0", "c1", "b1"}},
+		"one without work":   {lines: []string{"a", "b"}, first: map[string]string{"a0": "a"}, adds: map[string]bool{"a0": true}, want: []string{"a0", "b0", "a1"}},
+		"one that has ended": {lines: []string{"a", "b", "b"}, first: map[string]string{"b0": "a"}, want: []string{"a0", "b0", "b1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q := workqueue.New[string](1)
+			var order []string
+			n := make(map[string]int)
+			var add func(line string)
+			add = func(line string) {
+				piece := line + strconv.Itoa(n[line])
+				n[line]++
+				q.Add(line, func(context.Context) {
+					order = append(order, piece)
+					if first := test.first[piece]; first != "" {
+						q.First(first)
+					}
+					if test.adds[piece] {
+						add(line)
+					}
+				})
+			}
+			for _, line := range test.lines {
+				add(line)
+			}
+			for _, line := range test.early {
+				q.First(line)
+			}
+			q.Drain(t.Context())
+			if !slices.Equal(order, test.want) {
+				t.Errorf("in order %v, want %v", order, test.want)
+			}
+		})
+	}
+}

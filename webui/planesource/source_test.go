@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse"
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -22,6 +24,7 @@ import (
 	"github.com/dormouse-go/dormouse/store/memory"
 	"github.com/dormouse-go/dormouse/webui"
 	"github.com/dormouse-go/dormouse/webui/planesource"
+	"github.com/dormouse-go/dormouse/webui/webuitest"
 )
 
 // site is a plane, and its pages.
@@ -172,6 +175,33 @@ func TestNobodyCanTakeIt(t *testing.T) {
 		must(s.t, err)
 		synctest.Wait()
 		s.shows("Nobody can take these <em>1</em>", "No live worker can run it", "Waits for a worker that can", "0 workers")
+	})
+}
+
+// The scripted fleet says of a job that nobody can take what a plane says.
+func TestScriptedFleetSaysTheSame(t *testing.T) {
+	bubble(t, true, func(s *site) {
+		scripted := webuitest.New(time.Now())
+		jobs, _, err := scripted.WaitingJobs(s.t.Context(), 1000)
+		must(s.t, err)
+		i := slices.IndexFunc(jobs, func(j webui.Job) bool { return j.Unmatched })
+		if i < 0 {
+			s.t.Fatal("nobody waits for a worker")
+		}
+		key, value, _ := strings.Cut(jobs[i].Missing[0], "=")
+		ctx, leave := context.WithCancel(s.t.Context())
+		defer leave()
+		go func() {
+			_, _ = s.Acquirer().AcquireJob(ctx, queue.Request{Types: []string{"render"}, Worker: uuid.New()})
+		}()
+		posted, err := s.Acquirer().Enqueue(s.t.Context(), queue.Posting{Type: "render", Tags: map[string]string{key: value}})
+		must(s.t, err)
+		synctest.Wait()
+		x, err := s.Acquirer().Explain(s.t.Context(), posted[0].ID)
+		must(s.t, err)
+		if x.Text != jobs[i].Text {
+			s.t.Errorf("the fleet says %q, the plane %q", jobs[i].Text, x.Text)
+		}
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 	"github.com/dormouse-go/dormouse/webui"
@@ -42,8 +43,8 @@ type member struct {
 	sessions []forecast.Session
 	// build says how its builds go; nil for success after a minute.
 	build func(lifecycle.Snapshot) forecast.Outcome
-	// missing is the tag that no worker has, empty if one has all.
-	missing string
+	// missing is the tag that no worker has, zero if one has all.
+	missing queue.Tag
 	err     error
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/text"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/schedule"
 	"github.com/dormouse-go/dormouse/webui"
@@ -43,9 +45,9 @@ func (m *member) job() webui.Job {
 		ID: m.Build.ID, Workspace: m.Workspace.ID, Name: m.Workspace.Name, Work: m.Build.Transition.String(),
 		CreatedAt: m.Build.CreatedAt, Text: "It waits: no job goes before it.",
 	}
-	if m.missing != "" {
-		j.Unmatched, j.Missing = true, []string{m.missing}
-		j.Text = "No live worker can run it: the nearest lacks " + m.missing + "."
+	if m.missing.Key != "" {
+		j.Unmatched, j.Missing = true, []string{m.missing.Key + "=" + m.missing.Value}
+		j.Text = text.Unable(text.OfNearest(queue.Mismatch{Missing: []queue.Tag{m.missing}}.String()))
 	}
 	return j
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/lifecycle/forecast"
 	"github.com/dormouse-go/dormouse/schedule"
@@ -210,7 +211,7 @@ func (s *script) hoursFrom(ago, length time.Duration) string {
 func (s *script) unmatched(gpu lifecycle.Template) {
 	for i, name := range []string{"night-42", "fft-bench"} {
 		m := s.member(gpu, name, s.hoursFrom(time.Duration(27-15*i)*time.Minute, 4*hour), nil)
-		m.missing = "gpu=a100"
+		m.missing = queue.Tag{Key: "gpu", Value: "a100"}
 		m.build = func(w lifecycle.Snapshot) forecast.Outcome {
 			if w.Build.CreatedAt.After(s.now.Add(-40 * time.Minute)) {
 				return forecast.Outcome{Took: 1000 * day, Status: lifecycle.JobSucceeded}

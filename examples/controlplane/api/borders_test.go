@@ -357,8 +357,8 @@ func TestJobsOfAnotherOrganization(t *testing.T) {
 	}
 }
 
-// What keeps the jobs of an organization back is listed and examined for its admins, also where it is a pause of everybody. Other
-// organizations' pauses are not, and a pause of everybody is not for an organization to end.
+// What keeps the jobs of an organization back is listed and examined for its admins, also where it is a pause of everybody, but for who
+// has set that and why. Other organizations' pauses are not, and a pause of everybody is not for an organization to end.
 func TestPausesOfAnOrganization(t *testing.T) {
 	s := newServiceOf(t, memory.New(), uuid.New())
 	admin := s.tokens[auth.Admin]
@@ -385,11 +385,16 @@ func TestPausesOfAnOrganization(t *testing.T) {
 		t.Fatalf("pauses: %+v", list)
 	}
 	for _, p := range list {
-		if everybody := p.Type == ""; p.Everybody != everybody || p.Note == "theirs" || everybody != (p.Note == "the move") {
+		if everybody := p.Type == ""; p.Everybody != everybody || everybody != (p.Note != "ours") || everybody != (p.By == "") || everybody && p.Note != "" {
 			t.Errorf("listed %+v", p)
 		}
 	}
-	if _, found := looks(); strings.Contains(found, "eve") || !strings.Contains(found, "; there is another pause") {
+	posted, err := s.plane.Acquirer().Enqueue(t.Context(), queue.Posting{Organization: s.plane.Organization(), Type: "render"})
+	must(t, err)
+	if why := into[api.JobWhy](s, admin, "GET", "/api/v1/jobs/"+posted[0].ID.String(), "").Text; !strings.Contains(why, "paused since") || strings.Contains(why, "root") {
+		t.Errorf("a job waits because: %s", why)
+	}
+	if _, found := looks(); strings.Contains(found, "eve") || strings.Contains(found, "root") || !strings.Contains(found, "; there is another pause") {
 		t.Errorf("the doctor says %s", found)
 	}
 }

@@ -65,7 +65,7 @@ func (a *API) foresightRoutes() []route {
 			query: []param{{"until", "an instant, at most 31 days ahead; a week if it is left out"}},
 		},
 		{method: "POST", path: "/simulate", summary: "what policies would have done with the runs that were", who: admins, in: typeOf[Simulate](), out: typeOf[forecast.Simulation](), do: with(a.simulate), calls: 2 * time.Minute},
-		{method: "GET", path: "/doctor", summary: "what is wrong: schema, clocks, overdue, unmatched jobs, leases", who: admins, out: typeOf[doctor.Report](), do: func(q *request) (any, error) {
+		{method: "GET", path: "/doctor", summary: "what is wrong: schema, clocks, overdue, unmatched and refused jobs, calls that fail, leases", who: admins, out: typeOf[doctor.Report](), do: func(q *request) (any, error) {
 			return doctor.Examine(q.Context(), a.Plane, a.Store, a.now()), nil
 		}},
 	}

@@ -43,7 +43,7 @@ func Examine(ctx context.Context, p *dormouse.Plane, s store.Store, now time.Tim
 	for _, look := range []struct {
 		name string
 		at   func() (bool, string, error)
-	}{{"schema", e.schema}, {"processes", e.processes}, {"clocks", e.clocks}, {"overdue", e.overdue}, {"attention", e.attention}, {"unmatched", e.unmatched}, {"leases", e.leases}, {"pauses", e.pauses}} {
+	}{{"schema", e.schema}, {"processes", e.processes}, {"clocks", e.clocks}, {"overdue", e.overdue}, {"attention", e.attention}, {"unmatched", e.unmatched}, {"refused", e.refused}, {"calls", e.calls}, {"leases", e.leases}, {"pauses", e.pauses}} {
 		ok, text, err := look.at()
 		if err != nil {
 			ok, text = false, "cannot be looked at: "+err.Error()
@@ -159,17 +159,24 @@ func (e examination) ask(state queue.State, found func(acquirer.Explanation) boo
 		case x.Job.State != state:
 			continue
 		}
-		a.unheard = a.unheard || x.Unheard
-		if a.jobs++; !found(x) {
-			continue
-		}
-		if a.found++; a.found == 1 {
-			if a.first, err = e.sentence(x); err != nil {
-				return a, err
-			}
+		if err := e.take(&a, x, found(x)); err != nil {
+			return a, err
 		}
 	}
 	return a, nil
+}
+
+// take takes in what one explanation says.
+func (e examination) take(a *asked, x acquirer.Explanation, found bool) (err error) {
+	a.unheard = a.unheard || x.Unheard
+	a.jobs++
+	if !found {
+		return nil
+	}
+	if a.found++; a.found == 1 {
+		a.first, err = e.sentence(x)
+	}
+	return err
 }
 
 // sentence is what an explanation says, and of which job: of a build the workspace.
@@ -204,6 +211,62 @@ func (e examination) unmatched() (bool, string, error) {
 		return true, many(a.jobs, "none; a job waits", "none; %d jobs wait") + orSo(a.jobs), nil
 	}
 	return false, many(a.found, "", "%d jobs have no worker"+orSo(a.jobs)+", such as ") + a.first, nil
+}
+
+// refused are jobs that the database refuses to write, as far as the process that is asked has come upon them; what is paused waits for
+// something else.
+func (e examination) refused() (bool, string, error) {
+	if !e.plane.Acquirer().Stats().Registered {
+		return true, "not known; which jobs are refused, only those of the control plane hear: ask over its API", nil
+	}
+	a, err := e.explainRefused()
+	switch {
+	case err != nil:
+		return false, "", err
+	case a.found == 0:
+		return true, "none that this process has come upon", nil
+	}
+	more := ""
+	if a.found == mostAsked {
+		more = " (there may be more)"
+	}
+	return false, many(a.found, "", "%d jobs"+more+", such as ") + a.first + " Mend what refuses it, or delete the job.", nil
+}
+
+// explainRefused counts the organization's refused jobs, and explains the first one.
+func (e examination) explainRefused() (a asked, err error) {
+	jobs := e.plane.Acquirer().Within(e.plane.Organization())
+	for _, refusal := range e.plane.Acquirer().Refused() {
+		if _, err := jobs.Job(e, refusal.Job); errors.Is(err, queue.ErrNotFound) { // it is another organization's, or is gone
+			continue
+		}
+		x, err := e.plane.Acquirer().Explain(e, refusal.Job)
+		switch {
+		case errors.Is(err, queue.ErrNotFound):
+			continue
+		case err != nil:
+			return a, err
+		}
+		if err := e.take(&a, x, x.Refused != nil && x.Pause == nil && x.Job.State == queue.Pending); err != nil || a.found == mostAsked {
+			return a, err
+		}
+	}
+	return a, nil
+}
+
+// calls are those with which the process that is asked hands out jobs: whether the store fails the organization, and what does not return.
+func (e examination) calls() (bool, string, error) {
+	switch s := e.plane.Acquirer().Stats(); {
+	case !s.Registered:
+		return true, "not known; which calls fail, only those of the control plane know: ask over its API", nil
+	case s.Failing[e.plane.Organization()] > 0:
+		return false, "the last " + many(s.Failing[e.plane.Organization()], "call that hands", "%d calls that hand") +
+			" out jobs of the organization failed; the log of the control plane says why", nil
+	case s.Stuck > 0:
+		return false, many(s.Stuck, "a call of the store or of the host has", "%d calls of the store or of the host have") +
+			" not returned; the log of the control plane names what", nil
+	}
+	return true, "claims and listings go through, and every call returns", nil
 }
 
 func (e examination) leases() (bool, string, error) {
