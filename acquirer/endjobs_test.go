@@ -316,6 +316,60 @@ func TestEndsThatGoAloneMakeRoom(t *testing.T) {
 	})
 }
 
+// Ends that went together make room for as many when they are stored, and the worker waits for those on their way when it stops.
+func TestEndsThatGoTogetherMakeRoom(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		source := &counting{a: f.start()}
+		var ran atomic.Int64
+		stop := f.work(source, func(context.Context, *worker.Task) ([]byte, error) {
+			ran.Add(1)
+			return nil, nil
+		}, func(c *worker.Config) { c.Slots, c.Ending = 1, 1 })
+		hold := func() (release func()) {
+			gate := make(chan struct{})
+			f.store.Choose(func(v acquirertest.Verb) (fault acquirertest.Fault) {
+				if v == acquirertest.End {
+					fault.Before = func(context.Context) { <-gate }
+				}
+				return fault
+			})
+			return func() { close(gate) }
+		}
+		for range 3 {
+			f.enqueue(source.a, f.posting(nil))
+			f.settle()
+		}
+		release := hold()
+		f.enqueue(source.a, f.posting(nil), f.posting(nil), f.posting(nil))
+		f.settle()
+		if n := ran.Load(); n != 5 {
+			t.Errorf("%d jobs have run, want three, one whose end is on its way, and one whose slot waits", n)
+		}
+		release()
+		f.settle()
+		release = hold()
+		f.enqueue(source.a, f.posting(nil))
+		f.settle()
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			stop()
+		}()
+		synctest.Wait()
+		select {
+		case <-stopped:
+			t.Error("the worker has stopped before its last end was stored")
+		default:
+		}
+		release()
+		<-stopped
+		if n := source.a.Stats().Holding; n != 0 || ran.Load() != 7 {
+			t.Errorf("%d leases are kept, %d jobs have run", n, ran.Load())
+		}
+	})
+}
+
 // refusedRow is a store that cannot store the end of one job, and takes its time over each call.
 type refusedRow struct {
 	queue.Store
