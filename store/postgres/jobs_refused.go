@@ -39,12 +39,12 @@ func (s *Store) warn(ctx context.Context, message, what string, r refusals) {
 // immediateSQL has the host's constraints and triggers that wait for the commit refuse a row when it is written.
 const immediateSQL = `SET CONSTRAINTS ALL IMMEDIATE`
 
-// byHalves does something for rows from one number up to another in a transaction: for all at once, or where one of them is refused, for
-// each half alone. refused hears of those that it cannot be done for.
+// byHalves does something for rows from one number up to another in a transaction: for all at once, or where one of them is refused, or the
+// error is errHeld, for each half alone. refused hears of those that it cannot be done for.
 func byHalves(ctx context.Context, tx pgx.Tx, from, to int, do func(tx pgx.Tx, from, to int) error, refused func(i int, why error)) error {
 	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { return do(tx, from, to) })
 	switch {
-	case !refusesRow(err):
+	case !ofOneRow(err):
 		return err
 	case to-from == 1:
 		refused(from, err)

@@ -64,7 +64,7 @@ func (s *Store) tidy(ctx context.Context, before time.Time) error {
 // tidyTable deletes the rows, but for those that the host keeps.
 func (s *Store) tidyTable(ctx context.Context, d tidying, args ...any) error {
 	_, err := s.db.Exec(ctx, s.sql(d.deleteAll()), args...)
-	if !refusesRow(err) {
+	if !ofOneRow(err) {
 		return err
 	}
 	var refused refusals
@@ -90,6 +90,6 @@ func (s *Store) tidyApart(ctx context.Context, tx pgx.Tx, d tidying, args []any,
 	}
 	return byHalves(ctx, tx, 0, len(places), func(tx pgx.Tx, from, to int) error {
 		_, err := tx.Exec(ctx, s.sql(`DELETE FROM dormouse.`+d.table+` WHERE ctid = ANY ($1::text[]::tid[])`), places[from:to])
-		return err
+		return asHeld(err)
 	}, func(i int, why error) { r.Add(names[i], why) })
 }
