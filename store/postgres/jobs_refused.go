@@ -39,6 +39,15 @@ func (s *Store) warn(ctx context.Context, message, what string, r refusals) {
 // immediateSQL has the host's constraints and triggers that wait for the commit refuse a row when it is written.
 const immediateSQL = `SET CONSTRAINTS ALL IMMEDIATE`
 
+// rowByRow has the statements of a transaction wait for no row longer than one alone is worth, and the host refuse a row when it is written.
+func (s *Store) rowByRow(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, aloneWaitSQL)
+	if err == nil {
+		_, err = tx.Exec(ctx, immediateSQL)
+	}
+	return err
+}
+
 // byHalves does something for rows from one number up to another in a transaction: for all at once, or where one of them is refused, or the
 // error is errHeld, for each half alone. refused hears of those that it cannot be done for.
 func byHalves(ctx context.Context, tx pgx.Tx, from, to int, do func(tx pgx.Tx, from, to int) error, refused func(i int, why error)) error {
@@ -81,10 +90,7 @@ func (s *Store) attemptOnly(ctx context.Context, text string, args []any) error 
 		return err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	if _, err := tx.Exec(ctx, aloneWaitSQL); err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, immediateSQL); err != nil {
+	if err := s.rowByRow(ctx, tx); err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, s.sql(text), args...)

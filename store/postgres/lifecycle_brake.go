@@ -120,10 +120,8 @@ func (a *admission) all(ctx context.Context, tx pgx.Tx) error {
 // apart admits what there is room for beside records that the host refuses: new ones wait for a minute, and leave their room to others, and old
 // ones stay.
 func (a *admission) apart(ctx context.Context, tx pgx.Tx) error {
-	for _, text := range []string{aloneWaitSQL, immediateSQL} {
-		if _, err := tx.Exec(ctx, text); err != nil {
-			return err
-		}
+	if err := a.rowByRow(ctx, tx); err != nil {
+		return err
 	}
 	if err := a.tidyApart(ctx, tx, deletionsOver, []any{a.brake.Since(a.now)}, &a.kept); err != nil {
 		return err

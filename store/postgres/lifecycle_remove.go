@@ -30,10 +30,7 @@ func (s *Store) DeleteOwner(ctx context.Context, id uuid.UUID) error {
 }
 
 func (s *Store) remove(ctx context.Context, text string, id uuid.UUID) error {
-	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		_, err := s.db.Exec(ctx, s.sql(text), key(id))
-		return err
-	})
+	_, err := s.change(ctx, text, key(id))
 	if referred(err) {
 		return lifecycle.ErrInUse
 	}
