@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -30,9 +31,17 @@ func (s *Store) DeleteOwner(ctx context.Context, id uuid.UUID) error {
 }
 
 func (s *Store) remove(ctx context.Context, text string, id uuid.UUID) error {
-	_, err := s.change(ctx, text, key(id))
+	err := s.do(ctx, repeatable, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+			if err := s.boundWaits(ctx, tx); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, s.sql(text), key(id))
+			return err
+		})
+	})
 	if referred(err) {
 		return lifecycle.ErrInUse
 	}
-	return err
+	return heldByOthers(err)
 }

@@ -196,7 +196,7 @@ func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, change
 				}
 				if state != nil {
 					if err := s.putPool(ctx, tx, state); err != nil {
-						return err
+						return fmt.Errorf("state of pool %q: %w", state.Pool, err)
 					}
 				}
 				applied, err = s.putChanges(ctx, tx, changes)
@@ -208,9 +208,22 @@ func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, change
 		return nil, prewarm.ErrConflict
 	}
 	if err != nil {
-		return nil, fmt.Errorf("put members (%d): %w", len(changes), err)
+		return nil, fmt.Errorf("put members (%d): %w", len(changes), s.blameMember(ctx, changes, err))
 	}
 	return applied, nil
+}
+
+// blameMember names the member that is refused, if one is and not the state of the pool.
+func (s *Store) blameMember(ctx context.Context, changes []prewarm.Change, refusal error) error {
+	return s.blameRow(ctx, refusal, len(changes), func(tx pgx.Tx, from, to int) error {
+		_, err := s.putChanges(ctx, tx, changes[from:to])
+		return err
+	}, func(i int) string {
+		if next := changes[i].Successor; next != nil {
+			return fmt.Sprintf("member %s and its successor %s", changes[i].Member.ID, next.ID)
+		}
+		return fmt.Sprintf("member %s", changes[i].Member.ID)
+	})
 }
 
 func (s *Store) putChanges(ctx context.Context, tx pgx.Tx, changes []prewarm.Change) ([]bool, error) {
