@@ -193,12 +193,35 @@ func TestAtomicCallsNameTheRowThatIsRefused(t *testing.T) {
 	}
 }
 
-// The state of a pool that the host refuses is not taken for a member.
+// The state of a pool that the host refuses is not taken for a member, and the only member is named beside a state.
 func TestPutMembersNamesThePoolThatIsRefused(t *testing.T) {
 	s, pool := open(t)
+	put := func(n int) string {
+		changes := newMembers(n)
+		_, err := s.PutMembers(soon(t), &prewarm.PoolState{Pool: "p"}, changes)
+		if err == nil {
+			t.Fatalf("%d members are put", n)
+		}
+		if n == 0 {
+			return err.Error()
+		}
+		return strings.ReplaceAll(err.Error(), changes[0].Member.ID.String(), "ID")
+	}
 	exec(t, pool, hostTrigger("INSERT", "pools", "true", refusals["raises"]))
-	_, err := s.PutMembers(soon(t), &prewarm.PoolState{Pool: "p"}, newMembers(3))
-	if err == nil || !strings.Contains(err.Error(), `state of pool "p": `) || strings.Contains(err.Error(), "member ") {
-		t.Errorf("error %v", err)
+	for _, n := range []int{0, 1, 3} {
+		if said := put(n); !strings.Contains(said, `state of pool "p": `) || strings.Contains(said, "member ") {
+			t.Errorf("%d members: error %s", n, said)
+		}
+	}
+	exec(t, pool, letGoSQL+`; CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'kept by the host'; END $$;
+		CREATE CONSTRAINT TRIGGER host AFTER INSERT ON dormouse.pools DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION keeps()`)
+	for _, n := range []int{0, 1, 3} {
+		if said := put(n); strings.Contains(said, "member ") {
+			t.Errorf("%d members, at the end of the transaction: error %s", n, said)
+		}
+	}
+	exec(t, pool, letGoSQL+`; `+hostTrigger("INSERT", "members", "true", refusals["raises"]))
+	if said := put(1); !strings.Contains(said, "member ID: ") {
+		t.Errorf("error %s", said)
 	}
 }

@@ -78,8 +78,14 @@ func (s *Store) blameRow(ctx context.Context, refusal error, n int, do func(tx p
 }
 
 // firstRefused names the row, of n, that is to blame for a refusal: the server does not. try does what is refused for some of them. It is called
-// as often as n can be divided by two, and once more. Where none of the rows alone is to blame, the refusal stays as it is.
+// as often as n can be divided by two, and once more, and not for one row. Where none of the rows alone is to blame, the refusal stays as it is.
 func firstRefused(refusal error, n int, try func(from, to int) error, name func(i int) string) error {
+	switch n {
+	case 0:
+		return refusal
+	case 1:
+		return fmt.Errorf("%s: %w", name(0), refusal)
+	}
 	from, to := 0, n
 	for to-from > 1 {
 		middle := (from + to) / 2

@@ -92,7 +92,11 @@ func (a *admission) attempt(ctx context.Context, admit func(context.Context, pgx
 		for _, workspace := range a.passedDeletions.At(a.now, nil) {
 			a.passed[workspace] = true
 		}
-		return pgx.BeginTxFunc(ctx, a.pool, readCommitted, func(tx pgx.Tx) error {
+		return pgx.BeginFunc(ctx, a.db, func(tx pgx.Tx) error {
+			// What others have admitted is seen behind the lock, whatever the host's isolation is.
+			if _, err := tx.Exec(ctx, `SET TRANSACTION ISOLATION LEVEL READ COMMITTED`); err != nil {
+				return err
+			}
 			if err := a.boundWaits(ctx, tx); err != nil {
 				return err
 			}

@@ -188,8 +188,10 @@ var putMembersSQL = `
 
 // PutMembers implements [prewarm.Store].
 func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, changes []prewarm.Change) (applied []bool, err error) {
+	var ofMember bool // where the call fails, one of them is to blame, and the state is not
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		return againIfTaken(func() error {
+			ofMember = state == nil || len(changes) > 1
 			return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 				if err := s.boundWaits(ctx, tx); err != nil {
 					return err
@@ -200,6 +202,7 @@ func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, change
 					}
 				}
 				applied, err = s.putChanges(ctx, tx, changes)
+				ofMember = ofMember || err != nil
 				return err
 			})
 		})
@@ -207,8 +210,11 @@ func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, change
 	if errors.Is(err, prewarm.ErrConflict) {
 		return nil, prewarm.ErrConflict
 	}
+	if err != nil && ofMember {
+		err = s.blameMember(ctx, changes, err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("put members (%d): %w", len(changes), s.blameMember(ctx, changes, err))
+		return nil, fmt.Errorf("put members (%d): %w", len(changes), err)
 	}
 	return applied, nil
 }
