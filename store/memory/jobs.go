@@ -3,6 +3,7 @@ package memory
 import (
 	"container/heap"
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -153,7 +154,7 @@ func jobRows(now time.Time, postings []queue.Posting) ([]queue.Job, error) {
 	for i, posting := range postings {
 		row, err := posting.Job(now)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("enqueue: posting %d: %w", i, err)
 		}
 		rows[i] = row
 	}

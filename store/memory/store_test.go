@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/store"
 	"github.com/dormouse-go/dormouse/store/memory"
 	"github.com/dormouse-go/dormouse/store/storetest"
@@ -38,4 +39,12 @@ func TestConformance(t *testing.T) {
 			return b.String()
 		},
 	})
+}
+
+// A posting that is invalid is named by its place.
+func TestEnqueueNamesTheInvalidPosting(t *testing.T) {
+	_, err := memory.New().Enqueue(t.Context(), monday, []queue.Posting{{Type: "build"}, {Type: "build", Weight: -1}})
+	if err == nil || !strings.Contains(err.Error(), "posting 1: ") {
+		t.Errorf("error %v", err)
+	}
 }

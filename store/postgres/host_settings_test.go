@@ -114,6 +114,33 @@ func TestRowLevelSecurity(t *testing.T) {
 	newFleet(t, s, 1) // the store noticed
 }
 
+// The keys of workspaces are written with the rights of their owner: rows that are hidden from it are said by name, too, whoever asks.
+func TestRowLevelSecurityThatIsForced(t *testing.T) {
+	for _, table := range []string{"workspaces", "workspace_keys"} {
+		t.Run(table, func(t *testing.T) {
+			_, pool := open(t)
+			owner, as := role(t, pool, `GRANT USAGE, CREATE ON SCHEMA dormouse TO ROLE`)
+			exec(t, pool, `ALTER TABLE dormouse.`+table+` ENABLE ROW LEVEL SECURITY; ALTER TABLE dormouse.`+table+` FORCE ROW LEVEL SECURITY`)
+			newFleet(t, over(t, pool), 1) // the owner passes it by
+			sameKeys(t, pool)
+			exec(t, pool, `ALTER FUNCTION dormouse.write_workspace_keys() OWNER TO `+owner+`;
+				DO $$ BEGIN EXECUTE (SELECT string_agg(format('ALTER TABLE %s OWNER TO `+owner+`', oid::regclass), ';') FROM pg_class
+					WHERE relnamespace = 'dormouse'::regnamespace AND relkind = 'r'); END $$`)
+			for who, s := range map[string]*postgres.Store{"somebody exempt": over(t, pool), "the owner": over(t, as(false))} {
+				for what, err := range map[string]error{"Migrate": s.Migrate(t.Context()), "PutOwner": s.PutOwner(t.Context(), epoch, lifecycle.Owner{ID: uuid.New()})} {
+					if !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), "row level security") || !strings.Contains(err.Error(), table) {
+						t.Errorf("%s, %s: %v", who, what, err)
+					}
+				}
+			}
+			exec(t, pool, `ALTER TABLE dormouse.`+table+` NO FORCE ROW LEVEL SECURITY`)
+			newFleet(t, over(t, pool), 1)
+			newFleet(t, over(t, as(false)), 1)
+			sameKeys(t, pool)
+		})
+	}
+}
+
 // The store waits no longer than the host lets its sessions wait, in whatever unit that is written.
 func TestHostsShorterWaitStands(t *testing.T) {
 	conn, err := under(t, pgtest.Empty(t), map[string]string{"intervalstyle": "sql_standard"}).Acquire(t.Context())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -68,10 +69,33 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Pos
 		rows[i] = row
 	}
 	if err := s.atomic(ctx, func() error { return s.enqueueAll(ctx, rows) }); err != nil {
-		return nil, fmt.Errorf("enqueue jobs (%d): %w", len(postings), err)
+		// What the search for the row writes is taken back with its error, also in a transaction of the host.
+		return nil, fmt.Errorf("enqueue jobs (%d): %w", len(postings), s.atomic(ctx, func() error { return s.blamePosting(ctx, rows, err) }))
 	}
 	return rows, nil
 }
+
+// blamePosting names the posting that is refused, if one is.
+func (s *Store) blamePosting(ctx context.Context, rows []queue.Job, refusal error) error {
+	if !refusesRow(refusal) {
+		return refusal
+	}
+	fresh, at := jobsToQueue(rows)
+	name := func(i int) string { return namePosting(at[i], &rows[at[i]]) }
+	// Tag sets may stay, and are numbered beside any transaction.
+	switch err := s.numberTags(ctx, fresh); {
+	case refusesRow(err):
+		return firstRefused(refusal, len(fresh), func(from, to int) error { return s.numberTags(ctx, fresh[from:to]) }, name)
+	case err != nil:
+		return refusal
+	}
+	return s.blameRow(ctx, refusal, len(fresh), func(tx pgx.Tx, from, to int) error {
+		_, err := tx.Exec(ctx, s.sql(enqueueSQL), parameters(enqueueColumns.args(fresh[from:to])))
+		return err
+	}, name)
+}
+
+func namePosting(i int, row *queue.Job) string { return fmt.Sprintf("posting %d, job %s", i, row.ID) }
 
 // enqueueAll stores jobs, in more than one turn if need be: one that had a unique key may end before it is read; then the key is free, and
 // the posting is made after all.
@@ -79,7 +103,9 @@ func (s *Store) enqueueAll(ctx context.Context, rows []queue.Job) error {
 	for done, vain := 0, 0; done < len(rows); vain++ {
 		n, err := s.enqueueSome(ctx, rows)
 		if err == nil && n == 0 && vain == maxAttempts {
-			err = leftOut("jobs") // they are neither stored nor in the way of those that shall be, again and again
+			// It is neither stored nor in the way of what shall be, again and again.
+			i := slices.IndexFunc(rows, func(j queue.Job) bool { return j.Order == 0 })
+			err = fmt.Errorf("%s: %w", namePosting(i, &rows[i]), leftOut("it"))
 		}
 		if err != nil {
 			return err
@@ -94,16 +120,7 @@ func (s *Store) enqueueAll(ctx context.Context, rows []queue.Job) error {
 // enqueueSome stores the jobs that have no place in line yet, and says how many have one now: their own, or that of the job
 // that was there instead.
 func (s *Store) enqueueSome(ctx context.Context, rows []queue.Job) (n int, err error) {
-	var fresh []jobToQueue
-	seen := make(map[uniqueKey]bool, len(rows))
-	ids := make(map[uuid.UUID]bool, len(rows))
-	for i := range rows {
-		row := &rows[i]
-		if key := uniqueOf(row); row.Order == 0 && !seen[key] && !ids[row.ID] {
-			seen[key], ids[row.ID] = true, true
-			fresh = append(fresh, jobToQueue{Job: *row})
-		}
-	}
+	fresh, _ := jobsToQueue(rows)
 	var jobs []queue.Job
 	err = s.numbered(func() error {
 		if err := s.numberTags(ctx, fresh); err != nil {
@@ -116,6 +133,20 @@ func (s *Store) enqueueSome(ctx context.Context, rows []queue.Job) (n int, err e
 		return 0, err
 	}
 	return s.enqueued(ctx, rows, byID(jobs))
+}
+
+// jobsToQueue are those that have no place in line yet, each once, and where they are among the rows.
+func jobsToQueue(rows []queue.Job) (fresh []jobToQueue, at []int) {
+	seen := make(map[uniqueKey]bool, len(rows))
+	ids := make(map[uuid.UUID]bool, len(rows))
+	for i := range rows {
+		row := &rows[i]
+		if key := uniqueOf(row); row.Order == 0 && !seen[key] && !ids[row.ID] {
+			seen[key], ids[row.ID] = true, true
+			fresh, at = append(fresh, jobToQueue{Job: *row}), append(at, i)
+		}
+	}
+	return fresh, at
 }
 
 // insertPosted stores jobs in the turns of their tenants. Where a session that was left open holds a tenant's number, as a long

@@ -51,7 +51,11 @@ func heldByOthers(err error) error {
 // patient runs a statement that locks rows behind one that bounds the wait for them. It returns errHeld when that is over,
 // which is not tried again.
 func (s *Store) patient(ctx context.Context, wait, text string, args []any, read func(pgx.Rows) error) error {
-	err := s.waiting(ctx, wait, text, args, read)
+	return asHeld(s.waiting(ctx, wait, text, args, read))
+}
+
+// asHeld returns errHeld for an error that is the end of a wait.
+func asHeld(err error) error {
 	if isHeld(err) {
 		return errHeld
 	}

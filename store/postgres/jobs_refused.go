@@ -39,12 +39,21 @@ func (s *Store) warn(ctx context.Context, message, what string, r refusals) {
 // immediateSQL has the host's constraints and triggers that wait for the commit refuse a row when it is written.
 const immediateSQL = `SET CONSTRAINTS ALL IMMEDIATE`
 
-// byHalves does something for rows from one number up to another in a transaction: for all at once, or where one of them is refused, for
-// each half alone. refused hears of those that it cannot be done for.
+// rowByRow has the statements of a transaction wait for no row longer than one alone is worth, and the host refuse a row when it is written.
+func (s *Store) rowByRow(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, aloneWaitSQL)
+	if err == nil {
+		_, err = tx.Exec(ctx, immediateSQL)
+	}
+	return err
+}
+
+// byHalves does something for rows from one number up to another in a transaction: for all at once, or where one of them is refused, or the
+// error is errHeld, for each half alone. refused hears of those that it cannot be done for.
 func byHalves(ctx context.Context, tx pgx.Tx, from, to int, do func(tx pgx.Tx, from, to int) error, refused func(i int, why error)) error {
 	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error { return do(tx, from, to) })
 	switch {
-	case !refusesRow(err):
+	case !ofOneRow(err):
 		return err
 	case to-from == 1:
 		refused(from, err)
@@ -57,38 +66,69 @@ func byHalves(ctx context.Context, tx pgx.Tx, from, to int, do func(tx pgx.Tx, f
 	return byHalves(ctx, tx, middle, to, do, refused)
 }
 
-// blameJob names the job for which a statement about several, its second argument, is refused: the server does not. Each is tried alone, in a
-// transaction that is taken back.
-func (s *Store) blameJob(ctx context.Context, refusal error, text string, args []any) error {
-	jobs, ok := args[1].([]key)
-	if !ok || s.host != nil || !refusesRow(refusal) {
+// blameRow returns the error of a call that is made for all of n rows or none, with the name of the row that is refused, if that is what it is
+// about; do writes some of them.
+func (s *Store) blameRow(ctx context.Context, refusal error, n int, do func(tx pgx.Tx, from, to int) error, name func(i int) string) error {
+	if !refusesRow(refusal) {
 		return refusal
 	}
-	for _, id := range jobs {
-		alone := append([]any{args[0], []key{id}}, args[2:]...)
-		err := s.attemptOnly(ctx, text, alone)
-		if refusesRow(err) {
-			return fmt.Errorf("job %s: %w", uuid.UUID(id), err)
-		}
-	}
-	return refusal
+	return firstRefused(refusal, n, func(from, to int) error {
+		return s.takenBack(ctx, func(tx pgx.Tx) error { return do(tx, from, to) })
+	}, name)
 }
 
-// attemptOnly runs a statement and takes back what it did.
-func (s *Store) attemptOnly(ctx context.Context, text string, args []any) error {
-	tx, err := s.pool.Begin(ctx)
+// firstRefused names the row, of n, that is to blame for a refusal: the server does not. try does what is refused for some of them. It is called
+// as often as n can be divided by two, and once more, and not for one row. Where none of the rows alone is to blame, the refusal stays as it is.
+func firstRefused(refusal error, n int, try func(from, to int) error, name func(i int) string) error {
+	switch n {
+	case 0:
+		return refusal
+	case 1:
+		return fmt.Errorf("%s: %w", name(0), refusal)
+	}
+	from, to := 0, n
+	for to-from > 1 {
+		middle := (from + to) / 2
+		switch err := try(from, middle); {
+		case refusesRow(err):
+			to = middle
+		case err != nil:
+			return refusal
+		default:
+			from = middle
+		}
+	}
+	why := try(from, to)
+	if !refusesRow(why) {
+		return refusal
+	}
+	return fmt.Errorf("%s: %w", name(from), why)
+}
+
+// takenBack does something in a transaction, or in one of the host in a savepoint, and takes it back.
+func (s *Store) takenBack(ctx context.Context, do func(tx pgx.Tx) error) error {
+	tx, err := s.db.Begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-	if _, err := tx.Exec(ctx, aloneWaitSQL); err != nil {
+	bound := s.rowByRow
+	if s.host != nil { // what it has written so far is refused when it wants it to be
+		bound = s.boundWaits
+	}
+	if err := bound(ctx, tx); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, immediateSQL); err != nil {
+	return do(tx)
+}
+
+// blameJob names the job for which a statement about several, its second argument, is refused.
+func (s *Store) blameJob(ctx context.Context, refusal error, text string, args []any) error {
+	jobs := args[1].([]key)
+	return s.blameRow(ctx, refusal, len(jobs), func(tx pgx.Tx, from, to int) error {
+		_, err := tx.Exec(ctx, s.sql(text), append([]any{args[0], jobs[from:to]}, args[2:]...)...)
 		return err
-	}
-	_, err = tx.Exec(ctx, s.sql(text), args...)
-	return err
+	}, func(i int) string { return fmt.Sprintf("job %s", uuid.UUID(jobs[i])) })
 }
 
 // claimApart makes a claim that a refusal of the host is in the way of: it starts what can be started of those first in line, passes over the

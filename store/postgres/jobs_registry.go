@@ -336,12 +336,10 @@ func (s *Store) pruneJob(ctx context.Context, id uuid.UUID, before time.Time) (n
 	}
 }
 
-// change runs a statement that may be repeated, and returns how many rows it changed.
+// change runs a statement that may be repeated, and returns how many rows it changed. It waits for a held row no longer than some attempts take.
 func (s *Store) change(ctx context.Context, text string, args ...any) (n int, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		tag, err := s.db.Exec(ctx, s.sql(text), args...)
-		n = int(tag.RowsAffected())
-		return err
+		return s.waiting(ctx, batchWaitSQL, text, args, counted(&n))
 	})
-	return n, err
+	return n, heldByOthers(err)
 }

@@ -86,7 +86,8 @@ func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool)
 	if len(unknown) == 0 {
 		return numbers, nil
 	}
-	var found map[int32]queue.TagSet
+	var found []numberedSet
+	asked := time.Now()
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var b pgx.Batch
 		if create {
@@ -97,7 +98,7 @@ func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool)
 		b.Queue(s.sql(tagSetsByTextSQL), unknown)
 		err := s.send(ctx, &b, func(r pgx.BatchResults) (err error) {
 			skip(r, b.Len()-1)
-			found, err = s.readTagSets(r.Query())
+			found, err = readTagSets(r.Query())
 			return err
 		})
 		if isHeld(err) {
@@ -108,8 +109,9 @@ func (s *Store) numbersOf(ctx context.Context, sets []queue.TagSet, create bool)
 	if err != nil {
 		return nil, fmt.Errorf("number tag sets: %w", err)
 	}
-	for n, set := range found {
-		numbers[set] = n
+	s.keepTags(found, asked) // and not before they are committed
+	for _, f := range found {
+		numbers[f.set] = f.n
 	}
 	maps.DeleteFunc(numbers, func(_ queue.TagSet, n int32) bool { return n == 0 })
 	return numbers, nil
@@ -131,27 +133,34 @@ func (s *Store) blame(ctx context.Context, jobs []jobToQueue, err error) error {
 	return err
 }
 
-// readTagSets reads tag sets and remembers them. One that cannot be read is left out.
-func (s *Store) readTagSets(rows pgx.Rows, _ error) (map[int32]queue.TagSet, error) {
-	found := make(map[int32]queue.TagSet)
-	var n int32
+// numberedSet is a tag set as it is stored.
+type numberedSet struct {
+	n       int32
+	set     queue.TagSet
+	retired bool
+}
+
+// readTagSets reads tag sets. One that cannot be read is left out.
+func readTagSets(rows pgx.Rows, _ error) (found []numberedSet, err error) {
+	var f numberedSet
 	var canon string
-	var retired bool
-	now := time.Now()
-	_, err := pgx.ForEachRow(rows, []any{&n, &canon, &retired}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&f.n, &canon, &f.retired}, func() error {
 		if set, err := queue.ParseTagSet(canon); err == nil {
-			found[n] = set
-			s.keepTags(n, set, retired, now)
+			f.set = set
+			found = append(found, f)
 		}
 		return nil
 	})
 	return found, err
 }
 
-// keepTags remembers a tag set, once it is sure to stay.
-func (s *Store) keepTags(n int32, set queue.TagSet, retired bool, at time.Time) {
-	if s.host == nil {
-		s.tags.keep(n, set, retired, at)
+// keepTags remembers tag sets that were asked for at a time, once they are sure to stay.
+func (s *Store) keepTags(found []numberedSet, at time.Time) {
+	if s.host != nil {
+		return
+	}
+	for _, f := range found {
+		s.tags.keep(f.n, f.set, f.retired, at)
 	}
 }
 
@@ -186,14 +195,18 @@ func (s *Store) setsOf(ctx context.Context, numbers []int32) (map[int32]queue.Ta
 	if len(unknown) == 0 {
 		return sets, nil
 	}
-	var found map[int32]queue.TagSet
+	var found []numberedSet
+	asked := time.Now()
 	err := s.do(ctx, repeatable, func(ctx context.Context) (err error) {
-		found, err = s.readTagSets(s.db.Query(ctx, s.sql(tagSetsByNumberSQL), unknown))
+		found, err = readTagSets(s.db.Query(ctx, s.sql(tagSetsByNumberSQL), unknown))
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read tag sets: %w", err)
 	}
-	maps.Copy(sets, found)
+	s.keepTags(found, asked)
+	for _, f := range found {
+		sets[f.n] = f.set
+	}
 	return sets, nil
 }

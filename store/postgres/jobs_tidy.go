@@ -61,18 +61,21 @@ func (s *Store) tidy(ctx context.Context, before time.Time) error {
 	return s.dropUnused(ctx, before)
 }
 
-// tidyTable deletes the rows, but for those that the host keeps.
+// tidyTable deletes the rows, but for those that the host keeps, or that something refers to which somebody holds.
 func (s *Store) tidyTable(ctx context.Context, d tidying, args ...any) error {
-	_, err := s.db.Exec(ctx, s.sql(d.deleteAll()), args...)
-	if !refusesRow(err) {
+	_, err := s.changeUnheld(ctx, batchWaitSQL, d.deleteAll(), args...)
+	if !ofOneRow(err) {
 		return err
 	}
 	var refused refusals
-	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, immediateSQL); err != nil {
-			return err
-		}
-		return s.tidyApart(ctx, tx, d, args, &refused)
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		refused = refusals{}
+		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+			if err := s.rowByRow(ctx, tx); err != nil {
+				return err
+			}
+			return s.tidyApart(ctx, tx, d, args, &refused)
+		})
 	})
 	s.warn(ctx, "rows cannot be pruned", d.what, refused)
 	return err
@@ -90,6 +93,6 @@ func (s *Store) tidyApart(ctx context.Context, tx pgx.Tx, d tidying, args []any,
 	}
 	return byHalves(ctx, tx, 0, len(places), func(tx pgx.Tx, from, to int) error {
 		_, err := tx.Exec(ctx, s.sql(`DELETE FROM dormouse.`+d.table+` WHERE ctid = ANY ($1::text[]::tid[])`), places[from:to])
-		return err
+		return asHeld(err)
 	}, func(i int, why error) { r.Add(names[i], why) })
 }

@@ -107,23 +107,20 @@ func (s *Store) tidySets(ctx context.Context, now time.Time) error {
 		if err := s.boundWaits(ctx, tx); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, immediateSQL); err != nil {
-			return err
-		}
 		long := now.Add(-retiredFor)
 		sets, used, err := staleSets(tx.Query(ctx, s.sql(staleSetsSQL), long))
 		if err != nil || len(sets) == 0 {
 			return err
 		}
+		if err := s.rowByRow(ctx, tx); err != nil {
+			return err
+		}
 		return byHalves(ctx, tx, 0, len(sets), func(tx pgx.Tx, from, to int) error {
 			_, err := tx.Exec(ctx, s.sql(tidySetsSQL), now, long, sets[from:to], used[from:to])
-			return err
+			return asHeld(err)
 		}, func(i int, why error) { refused.Add(fmt.Sprint("tag set ", sets[i]), why) })
 	})
 	s.warn(ctx, "rows cannot be pruned", "tag set", refused)
-	if isHeld(err) { // a row of the host's that refers to one
-		return nil
-	}
 	return err
 }
 

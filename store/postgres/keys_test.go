@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -70,6 +71,34 @@ func TestKeysAreTruncated(t *testing.T) {
 	for _, tables := range []string{`dormouse.workspaces`, `dormouse.workspaces, dormouse.workspace_keys`, `dormouse.workspaces, dormouse.owners CASCADE`} {
 		exec(t, pool, `BEGIN; TRUNCATE `+tables+`; DO $$ BEGIN
 			IF EXISTS (SELECT FROM dormouse.workspace_keys) THEN RAISE 'keys are left'; END IF; END $$; ROLLBACK`)
+	}
+	sameKeys(t, pool)
+}
+
+// The keys are not truncated without the workspaces, as with a table that they refer to.
+func TestKeysAreNotTruncatedAlone(t *testing.T) {
+	s, pool := open(t)
+	newFleet(t, s, 3)
+	for _, tables := range []string{`dormouse.owners CASCADE`, `dormouse.templates CASCADE`, `dormouse.workspace_keys`, `dormouse.workspace_keys, dormouse.events`} {
+		_, err := pool.Exec(t.Context(), `TRUNCATE `+tables)
+		if err == nil || !strings.Contains(err.Error(), "truncate dormouse.workspaces with them") {
+			t.Errorf("TRUNCATE %s: %v", tables, err)
+		}
+		sameKeys(t, pool)
+	}
+	exec(t, pool, `TRUNCATE dormouse.owners, dormouse.workspaces CASCADE`)
+	sameKeys(t, pool)
+	exec(t, pool, `TRUNCATE dormouse.workspace_keys`)
+}
+
+// A role that may look up and truncate what is in the schema, and no more, is told the same.
+func TestKeysAreNotTruncatedByAnybody(t *testing.T) {
+	s, pool := open(t)
+	newFleet(t, s, 3)
+	_, as := role(t, pool, `GRANT USAGE ON SCHEMA dormouse TO ROLE; GRANT TRUNCATE ON ALL TABLES IN SCHEMA dormouse TO ROLE`)
+	_, err := as(false).Exec(t.Context(), `TRUNCATE dormouse.owners CASCADE`)
+	if err == nil || !strings.Contains(err.Error(), "truncate dormouse.workspaces with them") {
+		t.Errorf("error %v", err)
 	}
 	sameKeys(t, pool)
 }
@@ -146,4 +175,28 @@ func TestKeysAreTakenOver(t *testing.T) {
 	_, err = as(true).Exec(t.Context(), insert)
 	must(t, err)
 	sameKeys(t, pool)
+}
+
+// A role that does not see the workspaces does not take over the keys of none.
+func TestKeysAreNotTakenOverUnderRowLevelSecurity(t *testing.T) {
+	pool := pgtest.Empty(t)
+	files, err := postgres.Migrations(postgres.DefaultSchema)
+	must(t, err)
+	names, err := fs.Glob(files, "*.sql")
+	must(t, err)
+	owner, as := role(t, pool, ``)
+	exec(t, pool, `CREATE SCHEMA dormouse AUTHORIZATION `+owner)
+	theirs := as(false)
+	for _, name := range names[:14] {
+		text, err := fs.ReadFile(files, name)
+		must(t, err)
+		if strings.HasPrefix(name, "00014") {
+			exec(t, theirs, `ALTER TABLE dormouse.workspaces ENABLE ROW LEVEL SECURITY; ALTER TABLE dormouse.workspaces FORCE ROW LEVEL SECURITY`)
+			if _, err := theirs.Exec(t.Context(), string(text)); err == nil || !strings.Contains(err.Error(), "row level security") {
+				t.Errorf("%s: %v", name, err)
+			}
+			exec(t, theirs, `ALTER TABLE dormouse.workspaces NO FORCE ROW LEVEL SECURITY`)
+		}
+		exec(t, theirs, string(text))
+	}
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
+	"github.com/dormouse-go/dormouse/store/refusal"
 )
 
 var (
@@ -21,72 +23,163 @@ var (
 // lockDeletionsSQL has those that ask for deletions do it one after another. Reading and other writes go on.
 const lockDeletionsSQL = `LOCK TABLE dormouse.deletions IN SHARE ROW EXCLUSIVE MODE`
 
-// forgetDeletionsSQL leaves what somebody holds for the next time: that one keeps its place, and counts, until then.
-const forgetDeletionsSQL = `
-	DELETE FROM dormouse.deletions WHERE workspace_id IN (
-		SELECT workspace_id FROM dormouse.deletions WHERE at <= $1 FOR UPDATE SKIP LOCKED)`
+// deletionsOver are records that count no more. What somebody holds is left for the next time, and keeps its place until then.
+var deletionsOver = tidying{"record of a deletion", "deletions", `
+		SELECT d.ctid AS place, d.workspace_id::text AS name FROM dormouse.deletions d WHERE d.at <= $1 FOR UPDATE SKIP LOCKED`}
 
 // placedSQL finds the deletions that have their place.
 const placedSQL = `SELECT workspace_id FROM dormouse.deletions WHERE workspace_id = ANY ($1)`
 
 // countDeletionsSQL counts for each template what was made, and as many workspaces as the brake has to know; the nil template
-// stands for all of them. $2 is how many deletions are due, $3 the workspaces to count for each that is due or made.
+// stands for all of them. $2 is how many deletions are due, $3 the workspaces to count for each that is due or made, $4 from when on one
+// that was made counts.
 const countDeletionsSQL = `
 	SELECT c.template_id, c.made, CASE WHEN c.template_id = '00000000-0000-0000-0000-000000000000'
 		THEN (SELECT count(*) FROM (SELECT FROM dormouse.workspaces w WHERE NOT w.deleted LIMIT $3 * (c.made + $2)) few)
 		ELSE (SELECT count(*) FROM (SELECT FROM dormouse.workspace_keys k WHERE k.template_id = c.template_id AND ` + keptKey + ` LIMIT $3 * (c.made + $2)) few)
 	END
 	FROM (
-		SELECT t.template_id, (SELECT count(*) FROM dormouse.deletions d WHERE d.template_id = t.template_id) AS made
+		SELECT t.template_id, (SELECT count(*) FROM dormouse.deletions d WHERE d.template_id = t.template_id AND d.at > $4) AS made
 		FROM unnest($1::uuid[]) AS t (template_id)
 		UNION ALL
-		SELECT '00000000-0000-0000-0000-000000000000', count(*) FROM dormouse.deletions
+		SELECT '00000000-0000-0000-0000-000000000000', count(*) FROM dormouse.deletions d WHERE d.at > $4
 	) c`
 
-const admitSQL = `
-	INSERT INTO dormouse.deletions (workspace_id, template_id, at)
-	SELECT workspace_id, template_id, $3 FROM unnest($1::uuid[], $2::uuid[]) AS a (workspace_id, template_id)`
+// admitSQL records deletions, all of them or, with an error, none.
+var admitSQL = `
+	WITH admitted AS (
+		INSERT INTO dormouse.deletions (workspace_id, template_id, at)
+		SELECT workspace_id, template_id, $3 FROM unnest($1::uuid[], $2::uuid[]) AS a (workspace_id, template_id)
+		RETURNING 1
+	)
+	SELECT NULL::uuid FROM admitted` +
+	leftOutSQL("deletions", 0, `FROM unnest($1::uuid[]) HAVING count(*) > (SELECT count(*) FROM admitted)`)
 
-// AdmitDeletions implements [lifecycle.Braker].
-func (s *Store) AdmitDeletions(ctx context.Context, now time.Time, b lifecycle.Brake, due []lifecycle.DueDeletion) (admitted []uuid.UUID, err error) {
+// AdmitDeletions implements [lifecycle.Braker]. A deletion whose record the host refuses is not admitted, and tried again a minute later.
+func (s *Store) AdmitDeletions(ctx context.Context, now time.Time, b lifecycle.Brake, due []lifecycle.DueDeletion) ([]uuid.UUID, error) {
 	if len(due) == 0 {
 		return nil, ctx.Err()
 	}
-	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) (err error) {
-			admitted, err = s.admit(ctx, tx, now, b, due)
-			return err
-		})
-	})
-	return admitted, wrap(err, "admit deletions")
+	a := admission{Store: s, now: now, brake: b, due: due}
+	err := a.attempt(ctx, a.all)
+	if ofOneRow(err) {
+		err = a.attempt(ctx, a.apart)
+	}
+	s.warn(ctx, "rows cannot be pruned", deletionsOver.what, a.kept)
+	s.warn(ctx, "deletions cannot be admitted", "workspace", a.refused)
+	if err != nil {
+		return nil, wrap(err, "admit deletions")
+	}
+	return a.admitted, nil
 }
 
-func (s *Store) admit(ctx context.Context, tx pgx.Tx, now time.Time, b lifecycle.Brake, due []lifecycle.DueDeletion) ([]uuid.UUID, error) {
-	if err := s.boundWaits(ctx, tx); err != nil {
-		return nil, err
+// admission asks which deletions go.
+type admission struct {
+	*Store
+	now   time.Time
+	brake lifecycle.Brake
+	due   []lifecycle.DueDeletion
+	// passed are workspaces whose deletions it does not ask for: their records were refused.
+	passed        map[key]bool
+	admitted      []uuid.UUID
+	kept, refused refusals
+}
+
+// attempt admits deletions in a transaction, one after another with those of other replicas.
+func (a *admission) attempt(ctx context.Context, admit func(context.Context, pgx.Tx) error) error {
+	return a.do(ctx, repeatable, func(ctx context.Context) error {
+		a.admitted, a.kept, a.refused, a.passed = nil, refusals{}, refusals{}, map[key]bool{}
+		for _, workspace := range a.passedDeletions.At(a.now, nil) {
+			a.passed[workspace] = true
+		}
+		return pgx.BeginFunc(ctx, a.db, func(tx pgx.Tx) error {
+			// What others have admitted is seen behind the lock, whatever the host's isolation is.
+			if _, err := tx.Exec(ctx, `SET TRANSACTION ISOLATION LEVEL READ COMMITTED`); err != nil {
+				return err
+			}
+			if err := a.boundWaits(ctx, tx); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, a.sql(lockDeletionsSQL)); err != nil {
+				return err
+			}
+			return admit(ctx, tx)
+		})
+	})
+}
+
+// all admits what there is room for.
+func (a *admission) all(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, a.sql(deletionsOver.deleteAll()), a.brake.Since(a.now)); err != nil {
+		return asHeld(err)
 	}
-	if _, err := tx.Exec(ctx, s.sql(lockDeletionsSQL)); err != nil {
-		return nil, err
+	placed, goes, err := a.ask(ctx, tx)
+	a.admitted = placed
+	if err != nil || len(goes) == 0 {
+		return err
 	}
-	if _, err := tx.Exec(ctx, s.sql(forgetDeletionsSQL), b.Since(now)); err != nil {
-		return nil, err
+	return a.record(ctx, tx, goes)
+}
+
+// apart admits what there is room for beside records that the host refuses: new ones wait for a minute, and leave their room to others, and old
+// ones stay.
+func (a *admission) apart(ctx context.Context, tx pgx.Tx) error {
+	if err := a.rowByRow(ctx, tx); err != nil {
+		return err
 	}
-	admitted, asking, err := s.placed(ctx, tx, now, due)
+	if err := a.tidyApart(ctx, tx, deletionsOver, []any{a.brake.Since(a.now)}, &a.kept); err != nil {
+		return err
+	}
+	placed, goes, err := a.ask(ctx, tx)
+	a.admitted = placed
+	for err == nil && len(goes) > 0 {
+		before := a.refused.N
+		if err = a.recordApart(ctx, tx, goes); err != nil || a.refused.N == before || a.refused.N >= refusal.Max {
+			return err
+		}
+		_, goes, err = a.ask(ctx, tx)
+	}
+	return err
+}
+
+// ask returns the deletions that have their place, and those that the brake lets go.
+func (a *admission) ask(ctx context.Context, tx pgx.Tx) (placed []uuid.UUID, goes []lifecycle.DueDeletion, err error) {
+	placed, asking, err := a.placed(ctx, tx, a.now, a.due)
+	asking = slices.DeleteFunc(asking, func(d lifecycle.DueDeletion) bool { return a.passed[key(d.WorkspaceID)] })
 	if err != nil || len(asking) == 0 {
-		return admitted, err
+		return placed, nil, err
 	}
-	counts, err := s.deletions(ctx, tx, b, asking)
+	counts, err := a.deletions(ctx, tx, a.now, a.brake, asking)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	goes, _ := b.Admit(counts, asking)
+	goes, _ = a.brake.Admit(counts, asking)
+	return placed, goes, nil
+}
+
+func (a *admission) record(ctx context.Context, tx pgx.Tx, goes []lifecycle.DueDeletion) error {
 	var workspaces, templates []key
 	for _, d := range goes {
 		workspaces, templates = append(workspaces, key(d.WorkspaceID)), append(templates, key(d.TemplateID))
-		admitted = append(admitted, d.WorkspaceID)
 	}
-	_, err = tx.Exec(ctx, s.sql(admitSQL), workspaces, templates, now)
-	return admitted, err
+	if _, err := tx.Exec(ctx, a.sql(admitSQL), workspaces, templates, a.now); err != nil {
+		return asHeld(err)
+	}
+	for _, d := range goes {
+		a.admitted = append(a.admitted, d.WorkspaceID)
+	}
+	return nil
+}
+
+func (a *admission) recordApart(ctx context.Context, tx pgx.Tx, goes []lifecycle.DueDeletion) error {
+	return byHalves(ctx, tx, 0, len(goes), func(tx pgx.Tx, from, to int) error {
+		return a.record(ctx, tx, goes[from:to])
+	}, func(i int, why error) {
+		workspace := key(goes[i].WorkspaceID)
+		a.passed[workspace] = true
+		a.refused.Add(goes[i].WorkspaceID, why)
+		a.passedDeletions.Add(a.now, workspace, uuid.Nil)
+	})
 }
 
 // placed returns the deletions that go without asking the brake, and the others.
@@ -119,7 +212,7 @@ func (s *Store) placed(ctx context.Context, tx pgx.Tx, now time.Time, due []life
 }
 
 // deletions counts what the brake compares.
-func (s *Store) deletions(ctx context.Context, tx pgx.Tx, b lifecycle.Brake, due []lifecycle.DueDeletion) (counts lifecycle.Deletions, err error) {
+func (s *Store) deletions(ctx context.Context, tx pgx.Tx, now time.Time, b lifecycle.Brake, due []lifecycle.DueDeletion) (counts lifecycle.Deletions, err error) {
 	counts.Templates = map[uuid.UUID]lifecycle.Deletions{}
 	var templates []key
 	for _, d := range due {
@@ -128,7 +221,7 @@ func (s *Store) deletions(ctx context.Context, tx pgx.Tx, b lifecycle.Brake, due
 			templates = append(templates, key(d.TemplateID))
 		}
 	}
-	rows, _ := tx.Query(ctx, s.sql(countDeletionsSQL), templates, len(due), b.CountTo(1))
+	rows, _ := tx.Query(ctx, s.sql(countDeletionsSQL), templates, len(due), b.CountTo(1), b.Since(now))
 	var template uuid.UUID
 	var c lifecycle.Deletions
 	_, err = pgx.ForEachRow(rows, []any{toID(&template), &c.Made, &c.Workspaces}, func() error {

@@ -62,13 +62,16 @@ func (s *Store) CreateWorkspaces(ctx context.Context, now time.Time, workspaces 
 	if err != nil {
 		return wrap(err, "create workspaces")
 	}
-	args := append(append(createColumns.args(workspaces), now), events...)
+	args := func(of []workspace) []any { return append(append(createColumns.args(of), now), events...) }
 	defer s.low.write(now)()
 	err = s.do(ctx, once, func(ctx context.Context) error {
-		return s.tryCreate(ctx, workspaces, args)
+		return s.tryCreate(ctx, workspaces, args(workspaces))
 	})
 	if err != nil {
-		return fmt.Errorf("create workspaces: %w", err)
+		return fmt.Errorf("create workspaces: %w", s.blameRow(ctx, err, len(workspaces), func(tx pgx.Tx, from, to int) error {
+			_, err := tx.Exec(ctx, s.sql(createSQL), parameters(args(workspaces[from:to])))
+			return err
+		}, func(i int) string { return fmt.Sprintf("workspace %s", workspaces[i].ID) }))
 	}
 	s.notify()
 	return nil

@@ -81,8 +81,9 @@ func (s *Store) workOff(ctx context.Context, m mark) error {
 		}
 		held = append(held, more...)
 	}
-	return s.do(ctx, repeatable, func(ctx context.Context) error {
+	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		var b pgx.Batch
+		b.Queue(batchWaitSQL)
 		b.Queue(s.sql(deleteMarkSQL), key(m.subject), m.generation)
 		b.Queue(s.sql(markHeldSQL), held, m.dueAt)
 		return s.send(ctx, &b, func(r pgx.BatchResults) error {
@@ -90,6 +91,7 @@ func (s *Store) workOff(ctx context.Context, m mark) error {
 			return nil
 		})
 	})
+	return heldByOthers(err)
 }
 
 // markHeldSQL leaves workspaces that could not be woken for later.
@@ -134,13 +136,10 @@ func (s *Store) wakeAll(ctx context.Context, m mark, text string) (held []key, e
 	}
 }
 
-// touch says that a mark is being worked on. Where the host keeps it from being written somebody else may work on it, too.
+// touch says that a mark is being worked on. Where the host keeps it from being written, or somebody holds it, somebody else may work on it, too.
 func (s *Store) touch(ctx context.Context, m mark) error {
-	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		_, err := s.db.Exec(ctx, s.sql(`UPDATE dormouse.marks SET touched_at = clock_timestamp() WHERE subject = $1`), key(m.subject))
-		return err
-	})
-	if refusesRow(err) {
+	_, err := s.changeUnheld(ctx, aloneWaitSQL, `UPDATE dormouse.marks SET touched_at = clock_timestamp() WHERE subject = $1`, key(m.subject))
+	if ofOneRow(err) {
 		return nil
 	}
 	return err
@@ -221,7 +220,7 @@ func (s *Store) resumeMarks(ctx context.Context) error {
 		if err == nil && taken {
 			err = s.workOff(ctx, m)
 		}
-		if refusesRow(err) {
+		if ofOneRow(err) {
 			s.cfg.Logger.WarnContext(ctx, "postgres: the mark of a change cannot be written, and workspaces hear of it when their wake comes",
 				"subject", m.subject, "error", err)
 		} else if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -31,11 +32,16 @@ func (s *Store) DeleteOwner(ctx context.Context, id uuid.UUID) error {
 
 func (s *Store) remove(ctx context.Context, text string, id uuid.UUID) error {
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
-		_, err := s.db.Exec(ctx, s.sql(text), key(id))
-		return err
+		return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+			if err := s.boundWaits(ctx, tx); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, s.sql(text), key(id))
+			return err
+		})
 	})
 	if referred(err) {
 		return lifecycle.ErrInUse
 	}
-	return err
+	return heldByOthers(err)
 }

@@ -188,18 +188,21 @@ var putMembersSQL = `
 
 // PutMembers implements [prewarm.Store].
 func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, changes []prewarm.Change) (applied []bool, err error) {
+	var ofMember bool // where the call fails, one of them is to blame, and the state is not
 	err = s.do(ctx, once, func(ctx context.Context) error {
 		return againIfTaken(func() error {
+			ofMember = state == nil || len(changes) > 1
 			return pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 				if err := s.boundWaits(ctx, tx); err != nil {
 					return err
 				}
 				if state != nil {
 					if err := s.putPool(ctx, tx, state); err != nil {
-						return err
+						return fmt.Errorf("state of pool %q: %w", state.Pool, err)
 					}
 				}
 				applied, err = s.putChanges(ctx, tx, changes)
+				ofMember = ofMember || err != nil
 				return err
 			})
 		})
@@ -207,10 +210,26 @@ func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, change
 	if errors.Is(err, prewarm.ErrConflict) {
 		return nil, prewarm.ErrConflict
 	}
+	if err != nil && ofMember {
+		err = s.blameMember(ctx, changes, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("put members (%d): %w", len(changes), err)
 	}
 	return applied, nil
+}
+
+// blameMember names the member that is refused, if one is and not the state of the pool.
+func (s *Store) blameMember(ctx context.Context, changes []prewarm.Change, refusal error) error {
+	return s.blameRow(ctx, refusal, len(changes), func(tx pgx.Tx, from, to int) error {
+		_, err := s.putChanges(ctx, tx, changes[from:to])
+		return err
+	}, func(i int) string {
+		if next := changes[i].Successor; next != nil {
+			return fmt.Sprintf("member %s and its successor %s", changes[i].Member.ID, next.ID)
+		}
+		return fmt.Sprintf("member %s", changes[i].Member.ID)
+	})
 }
 
 func (s *Store) putChanges(ctx context.Context, tx pgx.Tx, changes []prewarm.Change) ([]bool, error) {

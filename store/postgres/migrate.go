@@ -73,20 +73,22 @@ func (t tables) Applied(ctx context.Context) (have migrate.Applied, err error) {
 	return have, err
 }
 
-// visible returns an error if row level security may hide rows from the role. What is hidden looks as if it were not there, and
-// what is not there is made again, or what belongs to it deleted. A session in which foreign keys do not hold is no better: what
-// belongs to nothing would be stored, and stay.
+// visible returns an error if row level security may hide rows from the role, or from the owner of the tables, as whom the keys of workspaces are
+// written. What is hidden looks as if it were not there, and what is not there is made again, or what belongs to it deleted. A session in which
+// foreign keys do not hold is no better: what belongs to nothing would be stored, and stay.
 func (s *Store) visible(ctx context.Context) error {
 	var hidden, replication string
 	err := s.db.QueryRow(ctx, `SELECT coalesce(string_agg(relname, ', ' ORDER BY relname), ''), current_setting('session_replication_role')
-		FROM pg_catalog.pg_class
-		WHERE relnamespace = to_regnamespace($1::text) AND relkind = 'r' AND row_security_active(oid)`, s.cfg.Schema).Scan(&hidden, &replication)
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
+		WHERE relnamespace = to_regnamespace($1::text) AND relkind = 'r' AND (row_security_active(c.oid)
+			OR relname IN ('workspaces', 'workspace_keys') AND relrowsecurity AND relforcerowsecurity AND NOT o.rolsuper AND NOT o.rolbypassrls)`,
+		s.cfg.Schema).Scan(&hidden, &replication)
 	switch {
 	case err != nil:
 		return err
 	case hidden != "":
-		return fmt.Errorf("%w: row level security applies to this role in schema %q, on %s: let the role own the tables, or give it BYPASSRLS",
-			lifecycle.ErrUnavailable, s.cfg.Schema, hidden)
+		return fmt.Errorf("%w: row level security applies to this role, or is forced on the owner of the tables, in schema %q, on %s: "+
+			"let the role own the tables, without FORCE, or give it BYPASSRLS", lifecycle.ErrUnavailable, s.cfg.Schema, hidden)
 	case replication == "replica":
 		return fmt.Errorf("%w: session_replication_role is replica, so that foreign keys do not hold: let it be origin for this role and database",
 			lifecycle.ErrUnavailable)

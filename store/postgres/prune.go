@@ -68,16 +68,21 @@ func refusesRow(err error) bool {
 // changeUnheld is change, and returns errHeld if it has to wait for a row for too long.
 func (s *Store) changeUnheld(ctx context.Context, wait, text string, args ...any) (n int, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		return s.patient(ctx, wait, text, args, func(rows pgx.Rows) error {
-			rows.Close()
-			n = int(rows.CommandTag().RowsAffected())
-			return rows.Err()
-		})
+		return s.patient(ctx, wait, text, args, counted(&n))
 	})
 	if err != nil {
 		return 0, err
 	}
 	return n, nil
+}
+
+// counted reads how many rows a statement changed.
+func counted(n *int) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		rows.Close()
+		*n = int(rows.CommandTag().RowsAffected())
+		return rows.Err()
+	}
 }
 
 // ids returns the ids that a query finds.

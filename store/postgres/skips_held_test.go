@@ -1,7 +1,9 @@
 package postgres_test
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,6 +144,28 @@ func TestMarksBesideALockedMark(t *testing.T) {
 	wantDue(t, s, epoch, one.ids[0], two.ids[0])
 	release()
 	wantDue(t, s, epoch, held.ids[0], one.ids[0], two.ids[0])
+	if n := count(t, pool, "marks"); n != 0 {
+		t.Errorf("%d marks are left", n)
+	}
+}
+
+// A mark that somebody holds is worked off all the same, and goes when it is let go.
+func TestMarkThatIsHeldMeanwhile(t *testing.T) {
+	s, pool := open(t)
+	f := newFleet(t, s, 2500) // more than a page
+	exec(t, pool, `UPDATE dormouse.workspaces SET wake_at = NULL`)
+	exec(t, pool, `INSERT INTO dormouse.marks (subject, owner, due_at, generation) VALUES ($1, false, $2, 6)`, f.template.ID, epoch)
+	release := holds(t, pool, `SELECT FROM dormouse.marks WHERE subject = $1 FOR UPDATE`, f.template.ID)
+	if err := s.WorkOff(soon(t), f.template.ID, epoch, 6); !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), `relation "marks"`) {
+		t.Errorf("error %v, want one that says what is held", err)
+	}
+	var asleep int
+	must(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM dormouse.workspaces WHERE wake_at IS NULL`).Scan(&asleep))
+	if asleep > 0 {
+		t.Errorf("%d workspaces are not woken", asleep)
+	}
+	release()
+	must(t, s.WorkOff(t.Context(), f.template.ID, epoch, 6))
 	if n := count(t, pool, "marks"); n != 0 {
 		t.Errorf("%d marks are left", n)
 	}

@@ -70,9 +70,10 @@ type core struct {
 	pageLength atomic.Int64
 	fronts     fronts
 	passed     refusal.Rows[key]
-	// passedEvents are those of the outbox, by number.
-	passedEvents refusal.Rows[int64]
-	wakes        wake.Watchers
+	// passedEvents are those of the outbox, by number, and passedDeletions workspaces whose deletions cannot be recorded.
+	passedEvents    refusal.Rows[int64]
+	passedDeletions refusal.Rows[key]
+	wakes           wake.Watchers
 	// endedWithin is defaultEndedWithin outside of tests.
 	endedWithin time.Duration
 	// usable is set once the schema was seen to have the right version.

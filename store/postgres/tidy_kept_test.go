@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +13,10 @@ import (
 	"github.com/dormouse-go/dormouse/store/postgres/pgtest"
 )
 
-// A record that the host keeps from being tidied away keeps no other, of no kind.
+// waitingTrigger waits for what somebody holds.
+var waitingTrigger = `CREATE TABLE public.kept AS SELECT 1;` + rowTrigger(`PERFORM FROM public.kept FOR UPDATE; RETURN coalesce(new, old)`)
+
+// A record that the host keeps from being tidied away, or that waits there for what somebody holds, keeps no other, of no kind.
 func TestTidyingBesideWhatTheHostKeeps(t *testing.T) {
 	pool := pgtest.Pool(t)
 	const kept = "00000000-0000-0000-0000-00000000000"
@@ -25,8 +29,10 @@ func TestTidyingBesideWhatTheHostKeeps(t *testing.T) {
 		"claimed": `INSERT INTO dormouse.claimed (organization_id, priority, place)
 			SELECT ('` + kept + `' || n)::uuid, 0, extract(day FROM $1::timestamptz)::int FROM generate_series(1, 3) n`,
 	}
+	ways := maps.Clone(rowRefusals)
+	ways["a trigger waits"] = waitingTrigger
 	for table := range tables {
-		for how, refusal := range rowRefusals {
+		for how, refusal := range ways {
 			if !strings.HasPrefix(how, "a trigger") {
 				continue
 			}
@@ -42,6 +48,10 @@ func TestTidyingBesideWhatTheHostKeeps(t *testing.T) {
 				}
 				trigger := strings.NewReplacer("dormouse.jobs", "dormouse."+table, "old.id", "old."+column).Replace(refusal)
 				exec(t, pool, fmt.Sprintf(trigger, "DELETE", kept+"2"))
+				release := func() {}
+				if how == "a trigger waits" {
+					release = holds(t, pool, `SELECT FROM public.kept FOR UPDATE`)
+				}
 				if _, err := k.s.PruneJobs(soon(t), epoch.Add(time.Hour), 10); err != nil {
 					t.Error(err)
 				}
@@ -57,6 +67,7 @@ func TestTidyingBesideWhatTheHostKeeps(t *testing.T) {
 				if said := k.log.String(); how != "a trigger says no row" && !strings.Contains(said, kept+"2") {
 					t.Errorf("log: %s", said)
 				}
+				release()
 				exec(t, pool, letGoSQL)
 			})
 		}
@@ -68,7 +79,9 @@ func TestTidyingBesideWhatTheHostKeeps(t *testing.T) {
 func TestTagSetsBesideOneThatTheHostKeeps(t *testing.T) {
 	pool := pgtest.Pool(t)
 	ways := map[string]string{"somebody holds it": ""}
-	for how, refusal := range rowRefusals {
+	all := maps.Clone(rowRefusals)
+	all["a trigger waits"] = waitingTrigger
+	for how, refusal := range all {
 		if strings.HasPrefix(how, "a trigger") {
 			ways[how] = strings.NewReplacer("dormouse.jobs", "dormouse.tag_sets", "'%[2]s'", "%[2]d").Replace(refusal)
 		}
@@ -103,6 +116,9 @@ func TestTagSetsBesideOneThatTheHostKeeps(t *testing.T) {
 					release = holds(t, pool, `SELECT FROM dormouse.tag_sets WHERE id = $1 FOR UPDATE`, ids[2])
 				} else {
 					exec(t, pool, fmt.Sprintf(refusal, c.on, ids[2]))
+				}
+				if how == "a trigger waits" {
+					release = holds(t, pool, `SELECT FROM public.kept FOR UPDATE`)
 				}
 				_, err = k.s.PruneJobs(soon(t), epoch.Add(time.Hour), 10)
 				must(t, err)

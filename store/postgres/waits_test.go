@@ -215,3 +215,34 @@ func TestClaimBesideAClaimThatStandsStill(t *testing.T) {
 		t.Errorf("afterwards %d jobs", len(claimed.Jobs))
 	}
 }
+
+// What somebody is to delete, to pause or to resume, and somebody else holds, is waited for no longer than a bound. Then the call says so.
+func TestDeletingAndPausingBesideALockedRow(t *testing.T) {
+	s, pool := open(t)
+	f := newFleet(t, s, 0)
+	must(t, s.PauseJobs(t.Context(), queue.Pause{At: epoch}))
+	for name, c := range map[string]struct {
+		table string
+		call  func(context.Context) error
+	}{
+		"delete an owner":    {"owners", func(ctx context.Context) error { return s.DeleteOwner(ctx, f.owner.ID) }},
+		"delete a template":  {"templates", func(ctx context.Context) error { return s.DeleteTemplate(ctx, f.template.ID) }},
+		"pause jobs again":   {"pauses", func(ctx context.Context) error { return s.PauseJobs(ctx, queue.Pause{At: epoch}) }},
+		"resume paused jobs": {"pauses", func(ctx context.Context) error { _, err := s.ResumeJobs(ctx, queue.Scope{}); return err }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			release := holds(t, pool, `SELECT FROM dormouse.`+c.table+` FOR UPDATE`)
+			err := c.call(soon(t))
+			if !errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), `relation "`+c.table+`"`) {
+				t.Errorf("beside somebody who holds it: %v", err)
+			}
+			release()
+			if err := c.call(t.Context()); err != nil {
+				t.Errorf("afterwards: %v", err)
+			}
+			if c.table == "pauses" {
+				must(t, s.PauseJobs(t.Context(), queue.Pause{At: epoch}))
+			}
+		})
+	}
+}

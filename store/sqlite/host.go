@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -77,7 +78,7 @@ func (h *hostTx) write(ctx context.Context, do func(*tx) error) error {
 		_, err = t.exec(`RELEASE dormouse`)
 	}
 	if t.over != nil {
-		return t.over
+		return cmp.Or(err, t.over)
 	}
 	if err != nil {
 		_, undone := t.exec(`ROLLBACK TO dormouse`)

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
@@ -15,13 +17,18 @@ func (s *Store) Enqueue(ctx context.Context, now time.Time, postings []queue.Pos
 	made := make([]queue.Job, len(postings))
 	for i := range postings {
 		if made[i], err = postings[i].Job(now); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("enqueue: posting %d: %w", i, err)
 		}
 	}
-	err = s.write(ctx, func(t *tx) error {
-		jobs, err = t.insertJobs(now, made)
-		return err
-	})
+	insert := func(do func(*tx, time.Time, []queue.Job) ([]queue.Job, error)) error {
+		return s.write(ctx, func(t *tx) (err error) {
+			jobs, err = do(t, now, slices.Clone(made)) // which are replaced by those that are there
+			return err
+		})
+	}
+	if err = insert((*tx).insertJobs); rejects(err) {
+		err = insert((*tx).insertOneByOne)
+	}
 	if err != nil {
 		return nil, unavailable(err, "enqueue jobs (%d)", len(postings))
 	}
@@ -45,6 +52,21 @@ func (t *tx) insertJobs(now time.Time, jobs []queue.Job) ([]queue.Job, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	return jobs, turns.save()
+}
+
+// insertOneByOne is insertJobs, and its error names the job that is refused.
+func (t *tx) insertOneByOne(now time.Time, jobs []queue.Job) ([]queue.Job, error) {
+	turns, err := t.turns(jobs)
+	if err != nil {
+		return nil, err
+	}
+	for i := range jobs {
+		id := jobs[i].ID
+		if err := t.insertEach(now, turns, jobs[i:i+1]); err != nil {
+			return nil, fmt.Errorf("posting %d, job %s: %w", i, id, err)
+		}
 	}
 	return jobs, turns.save()
 }

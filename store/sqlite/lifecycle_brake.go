@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,43 +17,123 @@ var (
 	_ lifecycle.Subscriber = (*Store)(nil)
 )
 
-// AdmitDeletions implements [lifecycle.Braker].
+// AdmitDeletions implements [lifecycle.Braker]. A deletion whose record the host refuses is not admitted, and tried again a minute later.
 func (s *Store) AdmitDeletions(ctx context.Context, now time.Time, b lifecycle.Brake, due []lifecycle.DueDeletion) (admitted []uuid.UUID, err error) {
 	if len(due) == 0 {
 		return nil, ctx.Err()
 	}
+	a := admission{now: now, brake: b, due: due, passed: setOf(s.passedDeletions.At(now, nil))}
 	err = s.write(ctx, func(t *tx) (err error) {
-		admitted, err = t.admit(now, b, due)
+		admitted, err = a.all(t)
 		return err
 	})
+	if rejects(err) {
+		admitted, err = s.admitApart(ctx, a)
+	}
 	if err != nil {
 		return nil, unavailable(err, "admit deletions")
 	}
 	return admitted, nil
 }
 
-func (t *tx) admit(now time.Time, b lifecycle.Brake, due []lifecycle.DueDeletion) ([]uuid.UUID, error) {
-	if _, err := t.exec(`DELETE FROM {deletions} WHERE at <= ?`, micros(b.Since(now))); err != nil {
+// admission asks which deletions go.
+type admission struct {
+	now   time.Time
+	brake lifecycle.Brake
+	due   []lifecycle.DueDeletion
+	// passed are workspaces whose deletions it does not ask for: their records were refused.
+	passed map[uuid.UUID]bool
+}
+
+// all admits what there is room for.
+func (a *admission) all(t *tx) ([]uuid.UUID, error) {
+	if _, err := t.exec(`DELETE FROM {deletions} WHERE at <= ?`, a.since()); err != nil {
 		return nil, err
 	}
-	admitted, asking, err := t.placed(now, due)
-	if len(asking) == 0 {
-		return admitted, err
-	}
-	counts, err := t.deletions(b, asking)
-	if err != nil {
-		return nil, err
-	}
-	goes, _ := b.Admit(counts, asking)
-	for _, d := range goes {
-		_, err := t.exec(`INSERT INTO {deletions} (workspace_id, template_id, at) VALUES (?, ?, ?)`,
-			blob(d.WorkspaceID), blob(d.TemplateID), micros(now))
-		if err != nil {
+	admitted, goes, err := a.ask(t)
+	for i := range goes {
+		if err := a.record(t, &goes[i]); err != nil {
 			return nil, err
 		}
-		admitted = append(admitted, d.WorkspaceID)
+		admitted = append(admitted, goes[i].WorkspaceID)
 	}
-	return admitted, nil
+	return admitted, err
+}
+
+// since is from when on deletions count.
+func (a *admission) since() any { return micros(a.brake.Since(a.now)) }
+
+func (a *admission) record(t *tx, d *lifecycle.DueDeletion) error {
+	return t.execOne(`INSERT INTO {deletions} (workspace_id, template_id, at) VALUES (?, ?, ?)`, blob(d.WorkspaceID), blob(d.TemplateID), micros(a.now))
+}
+
+// ask returns the deletions that have their place, and those that the brake lets go.
+func (a *admission) ask(t *tx) (placed []uuid.UUID, goes []lifecycle.DueDeletion, err error) {
+	placed, asking, err := t.placed(a.now, a.due)
+	asking = slices.DeleteFunc(asking, func(d lifecycle.DueDeletion) bool { return a.passed[d.WorkspaceID] })
+	if err != nil || len(asking) == 0 {
+		return placed, nil, err
+	}
+	counts, err := t.deletions(a.since(), a.brake, asking)
+	if err != nil {
+		return nil, nil, err
+	}
+	goes, _ = a.brake.Admit(counts, asking)
+	return placed, goes, nil
+}
+
+// admitApart admits what there is room for beside records that the host refuses: new ones wait for a minute, and leave their room to others, and
+// old ones stay.
+func (s *Store) admitApart(ctx context.Context, a admission) (admitted []uuid.UUID, err error) {
+	if _, err := a.forgetting().run(ctx, s, math.MaxInt); err != nil {
+		return nil, err
+	}
+	l := lineApart[uuid.UUID]{what: "workspace", message: "deletions cannot be admitted", passed: a.passed}
+	l.remember = func(workspace uuid.UUID, _ error) { s.passedDeletions.Add(a.now, workspace, uuid.Nil) }
+	l.take = func(t *tx, limit int) ([]uuid.UUID, error) { return a.take(t, &l, limit) }
+	if err := l.run(ctx, s, len(a.due)); err != nil {
+		return nil, err
+	}
+	err = s.view(ctx, func(t *tx) (err error) {
+		admitted, _, err = a.ask(t)
+		return err
+	})
+	return admitted, err
+}
+
+// take records up to limit deletions that go. Where some are refused, others go that the brake held back behind them.
+func (a *admission) take(t *tx, l *lineApart[uuid.UUID], limit int) (recorded []uuid.UUID, err error) {
+	for len(recorded) < limit {
+		a.passed = l.passed
+		_, goes, err := a.ask(t)
+		if err != nil || len(goes) == 0 {
+			return recorded, err
+		}
+		for _, d := range goes[:min(len(goes), limit-len(recorded))] {
+			done, err := l.attempt(t, d.WorkspaceID, func() error { return a.record(t, &d) })
+			if err != nil {
+				return recorded, err
+			}
+			if done {
+				recorded = append(recorded, d.WorkspaceID)
+			}
+		}
+	}
+	return recorded, nil
+}
+
+// forgetting deletes the records that count no more, but for those that the host keeps.
+func (a *admission) forgetting() pruning[uuid.UUID] {
+	return pruning[uuid.UUID]{
+		what: "record of a deletion",
+		page: func(t *tx, limit int, passed []uuid.UUID) ([]uuid.UUID, error) {
+			return keys(t, func(id *uuid.UUID) []any { return []any{id} }, `SELECT workspace_id FROM {deletions} WHERE at <= ?
+				ORDER BY at, workspace_id LIMIT ? OFFSET ?`, a.since(), limit, len(passed))
+		},
+		remove: func(t *tx, id uuid.UUID) (bool, error) {
+			return true, t.execOne(`DELETE FROM {deletions} WHERE workspace_id = ?`, blob(id))
+		},
+	}
 }
 
 // placed returns the deletions that go without asking the brake, and the others.
@@ -77,15 +159,15 @@ func (t *tx) placed(now time.Time, due []lifecycle.DueDeletion) (admitted []uuid
 	return admitted, asking, nil
 }
 
-// deletions counts what the brake compares, workspaces as far as it has to know.
-func (t *tx) deletions(b lifecycle.Brake, due []lifecycle.DueDeletion) (counts lifecycle.Deletions, err error) {
+// deletions counts what the brake compares, workspaces as far as it has to know. Records that the host has kept for longer do not count.
+func (t *tx) deletions(since any, b lifecycle.Brake, due []lifecycle.DueDeletion) (counts lifecycle.Deletions, err error) {
 	counts.Templates = map[uuid.UUID]lifecycle.Deletions{}
 	for _, d := range due {
 		if _, counted := counts.Templates[d.TemplateID]; counted {
 			continue
 		}
 		var c lifecycle.Deletions
-		if _, err := t.queryRow(`SELECT count(*) FROM {deletions} WHERE template_id = ?`, []any{blob(d.TemplateID)}, &c.Made); err != nil {
+		if _, err := t.queryRow(`SELECT count(*) FROM {deletions} WHERE template_id = ? AND at > ?`, []any{blob(d.TemplateID), since}, &c.Made); err != nil {
 			return counts, err
 		}
 		_, err := t.queryRow(`SELECT count(*) FROM (SELECT 1 FROM {workspaces} WHERE template_id = ? AND deleted = 0 LIMIT ?)`,
@@ -95,7 +177,7 @@ func (t *tx) deletions(b lifecycle.Brake, due []lifecycle.DueDeletion) (counts l
 		}
 		counts.Templates[d.TemplateID] = c
 	}
-	if _, err := t.queryRow(`SELECT count(*) FROM {deletions}`, nil, &counts.Made); err != nil {
+	if _, err := t.queryRow(`SELECT count(*) FROM {deletions} WHERE at > ?`, []any{since}, &counts.Made); err != nil {
 		return counts, err
 	}
 	_, err = t.queryRow(`SELECT count(*) FROM (SELECT 1 FROM {workspaces} WHERE deleted = 0 LIMIT ?)`,

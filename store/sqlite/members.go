@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -140,18 +141,18 @@ func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, change
 		applied = make([]bool, len(changes))
 		if state != nil {
 			if err := t.putPool(state); err != nil {
-				return err
+				return fmt.Errorf("state of pool %q: %w", state.Pool, err)
 			}
 		}
 		for i := range changes {
 			if applied[i], err = t.putChange(&changes[i]); err != nil {
-				return err
+				return fmt.Errorf("member %s: %w", changes[i].Member.ID, err)
 			}
 		}
 		return nil
 	})
 	if errors.Is(err, prewarm.ErrConflict) {
-		return nil, err
+		return nil, prewarm.ErrConflict
 	}
 	if err != nil {
 		return nil, unavailable(err, "put members (%d)", len(changes))
@@ -164,8 +165,10 @@ func (t *tx) putChange(c *prewarm.Change) (bool, error) {
 	if !applied || c.Successor == nil {
 		return applied, err
 	}
-	_, err = t.putMember(c.Successor)
-	return true, err
+	if _, err = t.putMember(c.Successor); err != nil {
+		return false, fmt.Errorf("successor %s: %w", c.Successor.ID, err)
+	}
+	return true, nil
 }
 
 func (t *tx) putMember(m *prewarm.Member) (bool, error) {

@@ -50,10 +50,11 @@ type core struct {
 	schedules  schedule.Interner
 	templates  templateCache
 	lanes      laneCache
-	// passed are the jobs, and passedEvents the numbers of the events, that the host has refused lately.
-	passed       refusal.Rows[uuid.UUID]
-	passedEvents refusal.Rows[int64]
-	watchers     wake.Watchers
+	// passed are the jobs, passedEvents the numbers of the events, and passedDeletions the workspaces whose deletions the host has refused lately.
+	passed          refusal.Rows[uuid.UUID]
+	passedEvents    refusal.Rows[int64]
+	passedDeletions refusal.Rows[uuid.UUID]
+	watchers        wake.Watchers
 }
 
 var (

@@ -8,6 +8,17 @@
 -- The foreign keys are here as well: on the workspaces they were looked at in each write of a row.
 --
 -- Filling the table takes some seconds for a million workspaces, and nothing else works on them meanwhile.
+--
+-- A role that does not see the workspaces would take over the keys of none.
+-- +goose StatementBegin
+DO $$
+BEGIN
+    IF row_security_active('dormouse.workspaces') THEN
+        RAISE EXCEPTION 'row level security hides workspaces from this role: migrate as an owner of the tables for whom it is not forced, or with BYPASSRLS';
+    END IF;
+END
+$$;
+-- +goose StatementEnd
 DROP INDEX dormouse.workspaces_template, dormouse.workspaces_owner, dormouse.workspaces_name;
 ALTER TABLE dormouse.workspaces DROP CONSTRAINT workspaces_owner_id_fkey, DROP CONSTRAINT workspaces_template_id_fkey;
 
