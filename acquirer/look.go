@@ -86,7 +86,7 @@ func (a *Acquirer) lookSoon(id uuid.UUID) {
 // nothing. The caller holds the lock.
 func (a *Acquirer) planLook(id uuid.UUID, wait time.Duration, tag string) (at time.Time) {
 	org := a.looks.of(id)
-	at = a.clock.Now().Add(max(wait, 0))
+	at = a.clock.Now(tag).Add(max(wait, 0))
 	if !org.planned.IsZero() && !at.Before(org.planned) {
 		return time.Time{}
 	}
