@@ -189,7 +189,7 @@ var endSQL = `
 	WITH ending AS (
 		SELECT * FROM ` + endColumns.rows(2, "e", "n") + `
 	), held AS (
-		SELECT * FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
+		SELECT j.secret,` + outlineColumns + ` FROM dormouse.jobs j WHERE j.id = ANY ($2) ORDER BY j.id FOR NO KEY UPDATE
 	), accepted AS (
 		SELECT e.*, h.state = 1 AS live,
 			CASE WHEN e.target = 0 AND h.cancel_at IS NOT NULL THEN 4::smallint ELSE e.target END AS final
@@ -215,12 +215,12 @@ var endSQL = `
 				WHERE c.organization_id = j.organization_id AND c.priority = j.priority
 				ORDER BY c.place DESC LIMIT 1), j.place) END
 		FROM accepted a WHERE j.id = a.id AND a.live
-		RETURNING j.*, a.n
+		RETURNING a.n,` + outlineColumns + `
 	)
-	SELECT NULL::uuid, j.n, false,` + jobColumns + ` FROM ended j
+	SELECT NULL::uuid, j.n, false,` + outlineColumns + ` FROM ended j
 	UNION ALL
-	SELECT NULL, a.n, true,` + jobColumns + ` FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live` +
-	leftOutSQL("jobs", 2+len(jobFields), `FROM accepted WHERE live HAVING count(*) > (SELECT count(*) FROM ended)`)
+	SELECT NULL, a.n, true,` + outlineColumns + ` FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live` +
+	leftOutSQL("jobs", 2+len(outlineFields), `FROM accepted WHERE live HAVING count(*) > (SELECT count(*) FROM ended)`)
 
 // End implements [queue.Leases].
 func (s *Store) End(ctx context.Context, now time.Time, ends []queue.End) ([]queue.Ended, error) {
@@ -267,12 +267,12 @@ func (l *endedList) reset() {
 	}
 }
 
-// collect reads rows of an end's number, whether it took effect before, and jobColumns.
+// collect reads rows of an end's number, whether it took effect before, and outlineColumns.
 func (l *endedList) collect(rows pgx.Rows) error {
 	var n int
 	var again bool
 	var r jobRow
-	_, err := pgx.ForEachRow(rows, append([]any{nil, &n, &again}, r.targets()...), func() error {
+	_, err := pgx.ForEachRow(rows, append([]any{nil, &n, &again}, outlineFields.targets(&r)...), func() error {
 		l.answers[n-1], l.tagSets[n-1] = queue.Ended{Job: r.job(), Again: again}, r.tagSet
 		r = jobRow{}
 		return nil
@@ -282,12 +282,8 @@ func (l *endedList) collect(rows pgx.Rows) error {
 
 func (l *endedList) addTags(sets map[int32]queue.TagSet) {
 	for i := range l.answers {
-		e := &l.answers[i]
-		if e.Err != nil {
-			continue
-		}
-		if e.Job.Tags = sets[l.tagSets[i]]; e.Again {
-			e.Job = e.Job.Outline()
+		if e := &l.answers[i]; e.Err == nil {
+			e.Job.Tags = sets[l.tagSets[i]]
 		}
 	}
 }

@@ -7,7 +7,10 @@ WITH ending AS (
 		unnest($13::uuid[]) AS worker_id, unnest($14::bytea[]) AS secret,
 		generate_subscripts($2::uuid[], 1) AS n) AS e
 ), held AS (
-	SELECT * FROM dormouse.jobs WHERE id = ANY ($2) ORDER BY id FOR NO KEY UPDATE
+	SELECT j.secret,
+		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.unique_key,
+		j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id,
+		j.worker_id, j.token, j.started_at, j.ended_at, j.cancel_at FROM dormouse.jobs j WHERE j.id = ANY ($2) ORDER BY j.id FOR NO KEY UPDATE
 ), accepted AS (
 	SELECT e.*, h.state = 1 AS live,
 		CASE WHEN e.target = 0 AND h.cancel_at IS NOT NULL THEN 4::smallint ELSE e.target END AS final
@@ -35,18 +38,19 @@ WITH ending AS (
 			WHERE c.organization_id = j.organization_id AND c.priority = j.priority
 			ORDER BY c.place DESC LIMIT 1), j.place) END
 	FROM accepted a WHERE j.id = a.id AND a.live
-	RETURNING j.*, a.n
+	RETURNING a.n,
+		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.unique_key,
+		j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id,
+		j.worker_id, j.token, j.started_at, j.ended_at, j.cancel_at
 )
 SELECT NULL::uuid, j.n, false,
-		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
-		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
-		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
-		j.result, j.percent, j.message FROM ended j
+		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.unique_key,
+		j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id,
+		j.worker_id, j.token, j.started_at, j.ended_at, j.cancel_at FROM ended j
 UNION ALL
 SELECT NULL, a.n, true,
-		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
-		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
-		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
-		j.result, j.percent, j.message FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live
+		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.unique_key,
+		j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence, j.process_id,
+		j.worker_id, j.token, j.started_at, j.ended_at, j.cancel_at FROM held j JOIN accepted a ON a.id = j.id WHERE NOT a.live
 UNION ALL
-SELECT ('a trigger kept ' || count(*) || ' jobs from being written')::uuid, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM accepted WHERE live HAVING count(*) > (SELECT count(*) FROM ended)
+SELECT ('a trigger kept ' || count(*) || ' jobs from being written')::uuid, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM accepted WHERE live HAVING count(*) > (SELECT count(*) FROM ended)
