@@ -42,7 +42,11 @@ func (c crowd) live(t *testing.T) error {
 	renewed, err := c.s.Renew(t.Context(), epoch, []queue.Renewal{{Handout: job.Handout(), Process: c.process, Progress: &queue.Progress{Percent: 50}}})
 	must(t, err)
 	must(t, renewed[0].Err)
-	ended, err := c.s.End(t.Context(), epoch, []queue.End{{Handout: job.Handout(), Process: c.process, Outcome: queue.OutcomeSucceeded}})
+	end := []queue.End{{Handout: job.Handout(), Process: c.process, Outcome: queue.OutcomeSucceeded}}
+	ended, err := c.s.End(t.Context(), epoch, end)
 	must(t, err)
-	return ended[0].Err
+	must(t, ended[0].Err)
+	again, err := c.s.End(t.Context(), epoch, end)
+	must(t, err)
+	return again[0].Err
 }
