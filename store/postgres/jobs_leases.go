@@ -187,15 +187,16 @@ var endColumns = columns[queue.End]{
 var endOfHandout = `h.fence = e.fence AND h.fence > 0
 			AND CASE WHEN e.process_id IS NOT NULL THEN e.process_id = h.process_id ELSE ` + sameHandout("e") + ` END`
 
-// endSQL stores ends of attempts that run, and returns nothing for others: see endedSQL. Its parameters are now and those of endColumns.
+// endSQL stores ends of attempts that run, and returns nothing for others: see endedSQL. held is a step of its own, so that rows are found and
+// locked by their ids, and then compared. Its parameters are now and those of endColumns.
 var endSQL = `
-	WITH accepted AS (
+	WITH held AS (
+		SELECT id, fence, state, process_id, organization_id, worker_id, secret, cancel_at FROM dormouse.jobs
+		WHERE id = ANY ($2)
+		ORDER BY id FOR NO KEY UPDATE
+	), accepted AS (
 		SELECT e.*, CASE WHEN e.target = 0 AND h.cancel_at IS NOT NULL THEN 4::smallint ELSE e.target END AS final
-		FROM ` + endColumns.rows(2, "e", "n") + ` JOIN (
-			SELECT id, fence, state, process_id, organization_id, worker_id, secret, cancel_at FROM dormouse.jobs
-			WHERE id = ANY ($2)
-			ORDER BY id FOR NO KEY UPDATE
-		) h ON h.id = e.id AND h.state = 1 AND ` + endOfHandout + `
+		FROM ` + endColumns.rows(2, "e", "n") + ` JOIN held h ON h.id = e.id AND h.state = 1 AND ` + endOfHandout + `
 	)
 	UPDATE dormouse.jobs j SET
 		history = CASE WHEN a.recorded IS NULL THEN j.history ELSE ` + historySQL + ` || jsonb_build_object(

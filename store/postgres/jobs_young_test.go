@@ -24,6 +24,10 @@ func TestCostOfJobCallsOnAYoungTable(t *testing.T) {
 		INSERT INTO dormouse.jobs (id, organization_id, tenant_id, type, tag_set, priority, weight, trace, created_at, state, place, ready_at, ready, ended_at)
 		SELECT gen_random_uuid(), organization_id, tenant_id, 'scan', tag_set, priority, weight, trace, created_at, 2, place, ready_at, false, created_at
 		FROM (SELECT * FROM dormouse.jobs LIMIT 1) j, generate_series(1, 6000)`)
+	exec(t, pool, `
+		INSERT INTO dormouse.jobs (id, organization_id, tenant_id, type, tag_set, priority, weight, trace, created_at, state, place, ready_at, ready, process_id, fence)
+		SELECT gen_random_uuid(), organization_id, tenant_id, 'scan', tag_set, priority, weight, trace, created_at, 1, place, ready_at, false, process_id, 1
+		FROM (SELECT * FROM dormouse.jobs WHERE process_id IS NOT NULL LIMIT 1) j, generate_series(1, 6000)`)
 	c.within(t, "a job's life", 200, func() error { return c.live(t) })
 }
 

@@ -1,4 +1,8 @@
-WITH accepted AS (
+WITH held AS (
+	SELECT id, fence, state, process_id, organization_id, worker_id, secret, cancel_at FROM dormouse.jobs
+	WHERE id = ANY ($2)
+	ORDER BY id FOR NO KEY UPDATE
+), accepted AS (
 	SELECT e.*, CASE WHEN e.target = 0 AND h.cancel_at IS NOT NULL THEN 4::smallint ELSE e.target END AS final
 	FROM (SELECT
 		unnest($2::uuid[]) AS id, unnest($3::bigint[]) AS fence, unnest($4::uuid[]) AS process_id,
@@ -6,11 +10,7 @@ WITH accepted AS (
 		unnest($8::text[]) AS recorded, unnest($9::text[]) AS brief, unnest($10::bytea[]) AS result,
 		unnest($11::timestamptz[]) AS ready_at, unnest($12::uuid[]) AS organization_id,
 		unnest($13::uuid[]) AS worker_id, unnest($14::bytea[]) AS secret,
-		generate_subscripts($2::uuid[], 1) AS n) AS e JOIN (
-		SELECT id, fence, state, process_id, organization_id, worker_id, secret, cancel_at FROM dormouse.jobs
-		WHERE id = ANY ($2)
-		ORDER BY id FOR NO KEY UPDATE
-	) h ON h.id = e.id AND h.state = 1 AND h.fence = e.fence AND h.fence > 0
+		generate_subscripts($2::uuid[], 1) AS n) AS e JOIN held h ON h.id = e.id AND h.state = 1 AND h.fence = e.fence AND h.fence > 0
 		AND CASE WHEN e.process_id IS NOT NULL THEN e.process_id = h.process_id ELSE h.id = e.id AND h.fence = e.fence AND h.organization_id = e.organization_id
 		AND h.worker_id = e.worker_id AND h.secret = e.secret END
 )
