@@ -35,7 +35,7 @@ func (a *Acquirer) End(ctx context.Context, e End) (Job, error) {
 		switch {
 		case err == nil:
 			a.endedHere(call, answer)
-			return answer.Job.Outline(), nil
+			return answer.Job, nil
 		case queue.IsAnswer(err):
 			a.mu.Lock()
 			a.left(queue.ErrLeaseLost, a.book.Over(call))

@@ -199,7 +199,7 @@ func (a *Acquirer) repeatVerdict(ctx context.Context, d leases.Doubt, end queue.
 func (a *Acquirer) tryVerdict(ctx context.Context, d leases.Doubt, end queue.End) bool {
 	answer, err := a.ends.Do(ctx, end)
 	if err == nil && (answer.Err == nil || queue.IsAnswer(answer.Err)) {
-		a.verdictAnswered(d, answer)
+		a.verdictAnswered(d, end, answer)
 		return true
 	}
 	err = errors.Join(err, answer.Err)
@@ -209,7 +209,7 @@ func (a *Acquirer) tryVerdict(ctx context.Context, d leases.Doubt, end queue.End
 
 // verdictAnswered takes in the store's answer to a verdict. A refusal says that the lease is not as it was seen, and no
 // more: it is looked at again.
-func (a *Acquirer) verdictAnswered(d leases.Doubt, answer queue.Ended) {
+func (a *Acquirer) verdictAnswered(d leases.Doubt, end queue.End, answer queue.Ended) {
 	if answer.Err != nil {
 		a.postpone(d, firstPause)
 		return
@@ -218,7 +218,9 @@ func (a *Acquirer) verdictAnswered(d leases.Doubt, answer queue.Ended) {
 	a.left(queue.ErrLeaseLost, a.book.Judged(d))
 	a.mu.Unlock()
 	if d.Handed && !answer.Again {
-		a.reaped(answer.Job, d.Why)
+		job := answer.Job // an outline
+		job.Payload, job.Trace, job.Progress, job.Error = d.Job.Payload, d.Job.Trace, d.Job.Progress, end.Error
+		a.reaped(job, d.Why)
 	}
 	a.afterEnd(answer.Job)
 }
@@ -257,7 +259,7 @@ func (a *Acquirer) release(ctx context.Context, doubts []leases.Doubt) {
 				a.postpone(d, firstPause)
 				continue
 			}
-			a.verdictAnswered(d, answers[i])
+			a.verdictAnswered(d, ends[i], answers[i])
 		}
 	}
 }

@@ -3,6 +3,7 @@ package acquirer_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -83,6 +84,32 @@ func TestWhyAProcessIsLostBesideAHeartbeat(t *testing.T) {
 		f.pass(time.Minute)
 		if lost := f.happened(queue.EventProcessLost); len(lost) != 1 || lost[0].Reason != `process "acquirer" was silent for 30s` {
 			t.Errorf("told: %+v", lost)
+		}
+	})
+}
+
+// Whoever is told of a lost job learns what it was about and what has become of it.
+func TestReapedEventNamesTheJob(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, stop := f.startStoppable()
+		w := f.joinPlain(a)
+		posting := f.posting(nil)
+		posting.Payload, posting.Trace = []byte("what to build"), "trace"
+		f.enqueue(a, posting)
+		f.mustGet(w, "posted for this worker")
+		f.start(func(c *acquirer.Config) { c.Lost = map[string]acquirer.LostPolicy{"": acquirer.FailLost()} })
+		f.pass(15 * time.Second)
+		f.kill(stop)
+		f.pass(2 * time.Minute)
+		reaped := f.happened(queue.EventReaped)
+		if len(reaped) != 1 {
+			t.Fatalf("%d reaped events, want 1", len(reaped))
+		}
+		want := f.stored(posting.ID)
+		want.SecretHash = queue.SecretHash{}
+		if got := reaped[0].Job; want.State != queue.Failed || want.Error == "" || !reflect.DeepEqual(got, want) {
+			t.Errorf("told of\n\t%+v\nstored is\n\t%+v", got, want)
 		}
 	})
 }

@@ -36,7 +36,8 @@ type Event struct {
 	Lanes int
 	// Jobs is the number of ready jobs in the lanes, counted up to 1,000 in each.
 	Jobs int
-	// Job, of a reaped, expired or timeout event, as it is now.
+	// Job, of a reaped, expired or timeout event, as it is now. A reaped one's has no result and no secret's hash, and its progress is what the
+	// process knew of it; a timeout's is an outline.
 	Job Job
 	// Process that was lost, of a reaped or process event.
 	Process uuid.UUID

@@ -176,8 +176,7 @@ type Leases interface {
 	// A job that was never handed out has no lease: a fence below 1 is none.
 	//
 	// An end repeated after it took effect is accepted again: the lease or handout is still that of the last claim, and the
-	// state the one it led to. The answer is the job's [Job.Outline] then. Everything else is [ErrLeaseLost] in the answer's
-	// Err and has no effect. But an Err that is no answer ([IsAnswer]) says that this end alone failed, as one of Renew does.
+	// state the one it led to. Everything else is [ErrLeaseLost] in the answer's Err and has no effect. But an Err that is no answer ([IsAnswer]) says that this end alone failed, as one of Renew does.
 	End(ctx context.Context, now time.Time, ends []End) ([]Ended, error)
 
 	// Reassign names another worker for running jobs, which from then on is the only one whose renewals and ends are accepted;
@@ -256,7 +255,7 @@ type End struct {
 
 // Ended is the answer to one end.
 type Ended struct {
-	// Job is the job as it is now, its outline if Again is set, zero if Err is set.
+	// Job is the [Job.Outline] of the job as it is now, zero if Err is set.
 	Job Job
 	// Again: the end had taken effect before, this time it changed nothing.
 	Again bool

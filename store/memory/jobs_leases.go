@@ -103,7 +103,7 @@ func (s *Jobs) End(_ context.Context, now time.Time, ends []queue.End) ([]queue.
 			answers[i] = queue.Ended{Job: j.Outline(), Again: true}
 		default:
 			s.end(j, now, end)
-			answers[i].Job = j.Clone()
+			answers[i].Job = j.Outline()
 		}
 	}
 	return answers, nil

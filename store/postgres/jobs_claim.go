@@ -23,7 +23,7 @@ import (
 //   - alive keeps the process from being declared lost until this commits; Reap locks the row against it. Where there
 //     is nothing to claim it locks nothing: a lock is written, and the answer would wait for the disk. It waits for nobody: beside
 //     a Reap the claim is too late, and beside whoever else holds the row it fails after some attempts.
-//   - taken locks candidates in line order and stops at as many as are wanted. What it does not take it does not lock:
+//   - locked locks candidates in line order and stops at as many as are wanted. What it does not take it does not lock:
 //     another claim must not pass over a job that this one leaves where it is.
 //   - claimed keeps the number claimed last.
 //
@@ -45,18 +45,18 @@ var claimSQL = `
 	), alive AS (
 		SELECT id FROM dormouse.processes
 		WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM candidate) FOR KEY SHARE NOWAIT
-	), taken AS (
-		SELECT j.id, c.place, c.rank
+	), locked AS (
+		SELECT j.id
 		FROM candidate c JOIN dormouse.jobs j ON j.id = c.id
 		WHERE j.ready AND EXISTS (SELECT FROM alive)
 		ORDER BY c.rank DESC, c.place, c.id
 		LIMIT cardinality($5::uuid[])
 		FOR NO KEY UPDATE OF j SKIP LOCKED
-	)` + startSQL + `
+	)` + startSQL("locked", "") + `
 	SELECT
 		CASE WHEN EXISTS (SELECT FROM candidate) THEN EXISTS (SELECT FROM alive)
 		ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
-		` + startedOr("(SELECT count(*) FROM candidate)") + `, coalesce(j.n, 0),` + startedColumns + `
+		` + startedOr("sum(n)", "(SELECT count(*) FROM candidate)") + `, coalesce(j.n, 0),` + startedColumns + `
 	FROM (VALUES (1)) AS once LEFT JOIN started j ON true`
 
 // claimOneLaneSQL is the same for a single lane, as most claims are: $7 to $10 are its type, tag set, priority and bound, $11 the jobs to
@@ -64,7 +64,7 @@ var claimSQL = `
 // chooses from no candidates, and is never too short. A process that is known to be lost locks nothing.
 var claimOneLaneSQL = `
 	WITH locked AS (
-		SELECT j.id, j.place, 0 AS rank FROM dormouse.jobs j
+		SELECT j.id FROM dormouse.jobs j
 		WHERE j.ready AND j.organization_id = $2 AND j.type = $7 AND j.tag_set = $8 AND j.priority = $9 AND j.place >= $10
 			AND j.id <> ALL ($11::uuid[])
 			AND NOT EXISTS (` + strings.ReplaceAll(pausedSQL("$2", "$3"), "p.type", "$7") + `)
@@ -75,13 +75,11 @@ var claimOneLaneSQL = `
 	), alive AS (
 		SELECT id FROM dormouse.processes
 		WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM locked) FOR KEY SHARE NOWAIT
-	), taken AS (
-		SELECT * FROM locked WHERE EXISTS (SELECT FROM alive)
-	)` + startSQL + `
+	)` + startSQL("locked WHERE EXISTS (SELECT FROM alive)", "$9") + `
 	SELECT
 		CASE WHEN EXISTS (SELECT FROM locked) THEN EXISTS (SELECT FROM alive)
 		ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
-		` + startedOr("0") + `, coalesce(j.n, 0),` + startedColumns + `
+		` + startedOr("n", "0") + `, coalesce(j.n, 0),` + startedColumns + `
 	FROM (VALUES (1)) AS once LEFT JOIN started j ON true`
 
 // pausedSQL selects something if the lane of a probe p is paused.
@@ -97,38 +95,45 @@ var startedFields = jobFields.without(
 
 var startedColumns = startedFields.names()
 
-// startSQL turns the taken jobs into running ones, the i-th in line for the i-th worker, in no particular order. $1 is the
-// process, $2 the organization, $3 the instant, $4 the token, $5 the workers, $6 the hashes of their secrets.
-var startSQL = `, numbered AS (
-		SELECT id, row_number() OVER (ORDER BY rank DESC, place, id) AS n FROM taken
+// startSQL turns jobs into running ones, the i-th in line for the i-th worker, in no particular order. The jobs come as they are in line, from a
+// step of the statement: OVER () numbers them as they come. $1 is the process, $2 the organization, $3 the instant, $4 the token, $5 the
+// workers, $6 the hashes of their secrets. ofOne is the priority of all the jobs, where they have only one: then nothing is to be grouped.
+func startSQL(line, ofOne string) string {
+	priority, groups := "s.priority", "GROUP BY s.priority"
+	if ofOne != "" {
+		priority, groups = ofOne, "HAVING count(*) > 0"
+	}
+	return `, taken AS (
+		SELECT id, row_number() OVER () AS n FROM ` + line + `
 	), started AS (
 		UPDATE dormouse.jobs j SET state = 1, ready = false, started_at = $3, process_id = $1, token = $4,
 			worker_id = ($5::uuid[])[t.n], secret = ($6::bytea[])[t.n], attempt = j.attempt + 1, fence = j.fence + 1, percent = 0, message = ''
-		FROM numbered t WHERE j.id = t.id
+		FROM taken t WHERE j.id = t.id
 		RETURNING t.n,` + startedColumns + `
 	), highest AS (
-		SELECT s.priority, max(s.place) AS place, (
+		SELECT ` + priority + ` AS priority, max(s.place) AS place, count(*) AS n, (
 			SELECT c.place FROM dormouse.claimed c
-			WHERE c.organization_id = $2 AND c.priority = s.priority ORDER BY c.place DESC LIMIT 1
+			WHERE c.organization_id = $2 AND c.priority = ` + priority + ` ORDER BY c.place DESC LIMIT 1
 		) AS before
-		FROM started s GROUP BY s.priority
+		FROM started s ` + groups + `
 	), claimed AS (
 		INSERT INTO dormouse.claimed (organization_id, priority, place)
 		SELECT $2, h.priority, h.place FROM highest h WHERE h.before IS NULL OR h.before < h.place
 		ON CONFLICT DO NOTHING
 	), passed AS (
-		DELETE FROM dormouse.claimed WHERE (organization_id, priority, place) IN (
-			SELECT c.organization_id, c.priority, c.place
-			FROM dormouse.claimed c JOIN highest h ON c.priority = h.priority AND c.place = h.before
+		DELETE FROM dormouse.claimed WHERE ctid = ANY (ARRAY(
+			SELECT c.ctid FROM dormouse.claimed c JOIN highest h ON c.priority = h.priority AND c.place = h.before
 			WHERE c.organization_id = $2 AND h.before < h.place
 			FOR UPDATE OF c SKIP LOCKED
-		)
+		))
 	)`
+}
 
 // startedOr is an error if a trigger of the host left the row of a taken job out without a word, as if it were not in line, and a count
-// otherwise.
-func startedOr(count string) string {
-	return `CASE WHEN (SELECT count(*) FROM taken) > (SELECT count(*) FROM started) THEN ` + keptSQL("jobs", "(SELECT count(*) FROM taken) - (SELECT count(*) FROM started)") + `::bigint ELSE ` + count + ` END`
+// otherwise. n is how many rows of highest say that they were started.
+func startedOr(n, count string) string {
+	return `(SELECT CASE WHEN k > 0 THEN ` + keptSQL("jobs", "k") + `::bigint ELSE ` + count + ` END
+			FROM (SELECT count(*) - coalesce((SELECT ` + n + ` FROM highest), 0) AS k FROM taken) AS kept)`
 }
 
 // claimSlack is how many candidates more than workers a claim looks at; it grows with each further attempt.

@@ -80,14 +80,14 @@ var byTenantSQL = `
 
 // startChosenSQL starts the jobs that the limits admit. A job that somebody cancels at this moment is passed over.
 var startChosenSQL = `
-	WITH taken AS (
-		SELECT j.id, c.n AS place, 0 AS rank
+	WITH locked AS (
+		SELECT j.id
 		FROM unnest($7::uuid[]) WITH ORDINALITY AS c (id, n) JOIN dormouse.jobs j ON j.id = c.id
 		WHERE j.ready
 		ORDER BY c.n
 		FOR NO KEY UPDATE OF j SKIP LOCKED
-	)` + startSQL + `
-	SELECT ` + startedOr("0") + `, coalesce(j.n, 0),` + startedColumns + ` FROM (VALUES (1)) AS once LEFT JOIN started j ON true`
+	)` + startSQL("locked", "") + `
+	SELECT ` + startedOr("sum(n)", "0") + `, coalesce(j.n, 0),` + startedColumns + ` FROM (VALUES (1)) AS once LEFT JOIN started j ON true`
 
 // claimLimited chooses in line order what no limit stops, in a transaction that no other limited claim of the
 // organization overlaps.

@@ -66,10 +66,11 @@ var jobFields = fields[jobRow]{
 	{"j.message", func(r *jobRow) any { return toText(&r.j.Progress.Message) }},
 }
 
-// jobColumns are jobFields in a statement.
-var jobColumns = jobFields.names()
+// outlineFields are those of [queue.Job.Outline].
+var outlineFields = jobFields.without("j.payload", "j.trace", "j.secret", "j.error", "j.result", "j.percent", "j.message")
 
-func (r *jobRow) targets() []any { return jobFields.targets(r) }
+// jobColumns are jobFields in a statement.
+var jobColumns, outlineColumns = jobFields.names(), outlineFields.names()
 
 func (r *jobRow) job() queue.Job {
 	j := r.j

@@ -60,12 +60,12 @@ const postedSQL = `, posted AS (
 		SELECT w.*,
 			sum(step) OVER line AS upto,
 			first_value(step) OVER line AS first_step,
-			sum(step) OVER (PARTITION BY organization_id, priority, tenant_id) AS steps,
 			dense_rank() OVER (ORDER BY organization_id, priority, tenant_id) AS turn_no
 		FROM wanted w
 		WINDOW line AS (PARTITION BY organization_id, priority, tenant_id ORDER BY n)
 	), tenant AS (
-		SELECT DISTINCT organization_id, priority, tenant_id, first_step, steps FROM posted
+		SELECT organization_id, priority, tenant_id, first_step, sum(step) AS steps FROM posted
+		GROUP BY organization_id, priority, tenant_id, first_step
 	)`
 
 // floorSQL is the least number of a new job, behind the number claimed last, at a tenant's organization and priority.
@@ -93,7 +93,7 @@ var turnSQL = postedSQL + `, turn AS (
 // number a tenant it waits, as firstTurnWaitSQL says.
 var turnAtOnceSQL = turnPassingSQL + `, added AS (
 		INSERT INTO dormouse.turns (organization_id, priority, tenant_id, place, step)
-		SELECT organization_id, priority, tenant_id, place, steps FROM turn
+		SELECT organization_id, priority, tenant_id, place, step FROM turn
 		WHERE free IS NULL AND last IS NULL` + firstTurnWaitSQL + `
 		ORDER BY organization_id, priority, tenant_id
 		ON CONFLICT DO NOTHING
@@ -106,7 +106,7 @@ var firstTurnWaitSQL = ` AND ` + waitAtMost("500ms") + ` <> ''`
 
 // turnPassingSQL waits for nobody, and leaves the first numbers of tenants to others.
 var turnPassingSQL = postedSQL + `, turn AS (
-		SELECT p.organization_id, p.priority, p.tenant_id, p.steps, f.place AS free, l.place AS last,
+		SELECT p.organization_id, p.priority, p.tenant_id, p.steps AS step, f.place AS free, l.place AS last,
 			greatest(coalesce(f.place, l.place, 0) + p.steps,
 				greatest(p.first_step, ` + floorSQL + `) + p.steps - p.first_step) AS place
 		FROM tenant p
@@ -121,7 +121,7 @@ var turnPassingSQL = postedSQL + `, turn AS (
 				AND t.organization_id = p.organization_id AND t.priority = p.priority AND t.tenant_id = p.tenant_id
 		) l ON true
 	), moved AS (
-		UPDATE dormouse.turns t SET place = n.place, step = n.steps
+		UPDATE dormouse.turns t SET place = n.place, step = n.step
 		FROM turn n
 		WHERE n.free IS NOT NULL AND t.organization_id = n.organization_id AND t.priority = n.priority AND t.tenant_id = n.tenant_id
 	)`
@@ -133,7 +133,7 @@ func insertJobsSQL(c columns[jobToQueue]) string {
 	return `
 		INSERT INTO dormouse.jobs AS j (ready, place,` + c.names("") + `)
 		SELECT p.ready_at <= p.created_at,
-			(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,` +
+			(SELECT array_agg(place - step ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] + p.upto,` +
 		strings.Replace(c.names("p."), "p.tag_set", "(SELECT t.id FROM dormouse.tag_sets t WHERE t.id = p.tag_set)", 1) + `
 		FROM posted p
 		ORDER BY p.id

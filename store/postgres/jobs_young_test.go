@@ -24,6 +24,10 @@ func TestCostOfJobCallsOnAYoungTable(t *testing.T) {
 		INSERT INTO dormouse.jobs (id, organization_id, tenant_id, type, tag_set, priority, weight, trace, created_at, state, place, ready_at, ready, ended_at)
 		SELECT gen_random_uuid(), organization_id, tenant_id, 'scan', tag_set, priority, weight, trace, created_at, 2, place, ready_at, false, created_at
 		FROM (SELECT * FROM dormouse.jobs LIMIT 1) j, generate_series(1, 6000)`)
+	exec(t, pool, `
+		INSERT INTO dormouse.jobs (id, organization_id, tenant_id, type, tag_set, priority, weight, trace, created_at, state, place, ready_at, ready, process_id, fence)
+		SELECT gen_random_uuid(), organization_id, tenant_id, 'scan', tag_set, priority, weight, trace, created_at, 1, place, ready_at, false, process_id, 1
+		FROM (SELECT * FROM dormouse.jobs WHERE process_id IS NOT NULL LIMIT 1) j, generate_series(1, 6000)`)
 	c.within(t, "a job's life", 200, func() error { return c.live(t) })
 }
 
@@ -42,7 +46,11 @@ func (c crowd) live(t *testing.T) error {
 	renewed, err := c.s.Renew(t.Context(), epoch, []queue.Renewal{{Handout: job.Handout(), Process: c.process, Progress: &queue.Progress{Percent: 50}}})
 	must(t, err)
 	must(t, renewed[0].Err)
-	ended, err := c.s.End(t.Context(), epoch, []queue.End{{Handout: job.Handout(), Process: c.process, Outcome: queue.OutcomeSucceeded}})
+	end := []queue.End{{Handout: job.Handout(), Process: c.process, Outcome: queue.OutcomeSucceeded}}
+	ended, err := c.s.End(t.Context(), epoch, end)
 	must(t, err)
-	return ended[0].Err
+	must(t, ended[0].Err)
+	again, err := c.s.End(t.Context(), epoch, end)
+	must(t, err)
+	return again[0].Err
 }

@@ -198,7 +198,7 @@ func (t *tx) end(now time.Time, e *queue.End) (queue.Ended, error) {
 	} else {
 		j, err = t.requeue(&j, now, e.ReadyAt)
 	}
-	return queue.Ended{Job: j}, err
+	return queue.Ended{Job: j.Outline()}, err
 }
 
 var (

@@ -52,7 +52,8 @@ func cancelRunning(k *jobKit) {
 
 func cancelFinal(k *jobKit) {
 	job := k.running()
-	ended := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded}).Job
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded})
+	ended := k.get(job.ID)
 	k.must(len(k.cancel("late", job)) == 0 && reflect.DeepEqual(k.get(job.ID), ended), "final jobs stay as they are", "%+v", k.get(job.ID))
 }
 

@@ -30,14 +30,16 @@ var jobEndTests = []jobTest{
 
 func endFinal(k *jobKit) {
 	for _, outcome := range []queue.Outcome{queue.OutcomeSucceeded, queue.OutcomeFailed, queue.OutcomeCanceled} {
-		job := k.running()
+		job := k.running(func(p *queue.Posting) { p.Payload, p.Trace = []byte("payload"), "trace" })
+		k.renew(queue.Renewal{Handout: k.handout(job), Process: k.process, Progress: &queue.Progress{Percent: 9, Message: "half"}})
 		k.pass(time.Second)
 		answer := k.end(queue.End{Handout: k.handout(job), Outcome: outcome, Error: "because", Result: []byte{0, 7}})
-		j := answer.Job
+		j, now := answer.Job, k.get(job.ID)
 		k.must(answer.Err == nil && !answer.Again, "an end with the live lease is accepted", "%+v", answer)
 		k.must(j.State == outcome.State() && j.EndedAt.Equal(k.now), "a final outcome ends the job now", "%s at %s", j.State, j.EndedAt)
-		k.must(j.Error == "because" && string(j.Result) == "\x00\x07", "error and result of an end are kept", "%q %q", j.Error, j.Result)
-		k.must(reflect.DeepEqual(k.get(job.ID), j), "End returns the job as it is now", "returned %+v\n\tstored   %+v", j, k.get(job.ID))
+		k.must(now.Error == "because" && string(now.Result) == "\x00\x07", "error and result of an end are kept", "%q %q", now.Error, now.Result)
+		k.must(string(now.Payload) == "payload" && now.Trace == "trace" && now.Progress.Message == "half", "an end leaves what was posted and reported", "%+v", now)
+		k.must(reflect.DeepEqual(now.Outline(), j), "End returns the outline of the job as it is now", "returned %+v\n\tstored   %+v", j, now)
 		k.must(len(k.claim(1, job)) == 0, "an ended job is never handed out again", "it was")
 	}
 }
@@ -48,7 +50,9 @@ func endRequeued(k *jobKit) {
 	j := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeRequeued, Error: "worker lost"}).Job
 	k.must(j.State == queue.Pending && j.StartedAt.IsZero() && j.EndedAt.IsZero(), "a requeued job is pending again", "%+v", j)
 	k.must(j.Attempt == job.Attempt && j.Fence == job.Fence, "requeueing changes neither attempt nor fence", "%+v", j)
-	k.must(j.Error == "worker lost", "a requeued job says what went wrong with the last attempt", "%q", j.Error)
+	now := k.get(job.ID)
+	k.must(now.Error == "worker lost", "a requeued job says what went wrong with the last attempt", "%q", now.Error)
+	k.must(reflect.DeepEqual(now.Outline(), j), "End returns the outline of the job as it is now", "returned %+v\n\tstored   %+v", j, now)
 	k.must(len(k.jobs(queue.Filter{Process: k.process})) == 0, "a requeued job is held by nobody", "it is")
 	k.must(len(k.claim(1, job)) == 1, "a requeued job can be claimed at once", "it was not")
 }
@@ -95,7 +99,7 @@ func endRepeated(k *jobKit) {
 		k.pass(time.Second)
 		second := k.end(end)
 		k.must(second.Err == nil && second.Again, "an end repeated after a lost answer is accepted again", "%s: %+v", outcome, second)
-		k.must(reflect.DeepEqual(second.Job, first.Job.Outline()), "a repeated end changes nothing and answers the job's outline", "%s: first  %+v\n\tsecond %+v", outcome, first.Job, second.Job)
+		k.must(reflect.DeepEqual(second.Job, first.Job), "a repeated end changes nothing and is answered as the first was", "%s: first  %+v\n\tsecond %+v", outcome, first.Job, second.Job)
 		k.cancel("", job)
 	}
 }

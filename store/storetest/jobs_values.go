@@ -45,7 +45,8 @@ func valuesOut(k *jobKit) {
 	job := k.claim(1, k.get(p.ID))[0]
 	right := k.handout(job)
 	spoil(job)
-	spoil(k.end(queue.End{Handout: right, Outcome: queue.OutcomeSucceeded, Result: []byte("result")}).Job)
+	k.end(queue.End{Handout: right, Outcome: queue.OutcomeSucceeded, Result: []byte("result")})
+	spoil(k.get(p.ID))
 	stored := k.get(p.ID)
 	k.must(string(stored.Payload) == "payload" && string(stored.Result) == "result", "values are copied on the way out", "payload %q, result %q", stored.Payload, stored.Result)
 }
@@ -102,7 +103,8 @@ func valuesTexts(k *jobKit) {
 	lines, err := k.store.Lines(k.ctx, job.ID, 0, 1)
 	k.noError(err, "Lines")
 	message := k.get(job.ID).Progress.Message
-	ended := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeFailed, Error: spoilt}).Job
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeFailed, Error: spoilt})
+	ended := k.get(job.ID)
 	k.must(len(lines) == 1 && lines[0].Text == want && message == want && ended.Error == want,
 		"what is no UTF-8 in a text, a control character or a hidden one, comes back as U+FFFD, a line break as a blank", "lines %q, message %q, error %q", lines, message, ended.Error)
 	pending := k.enqueue(k.posting())[0]
@@ -111,7 +113,8 @@ func valuesTexts(k *jobKit) {
 
 func valuesNil(k *jobKit) {
 	job := k.running()
-	ended := k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded}).Job
+	k.end(queue.End{Handout: k.handout(job), Outcome: queue.OutcomeSucceeded})
+	ended := k.get(job.ID)
 	k.must(len(ended.Payload) == 0 && len(ended.Result) == 0 && ended.Trace == "" && ended.Error == "", "what was not given stays empty", "%+v", ended)
 	k.must(ended.Tenant == job.Tenant && ended.Tenant != uuid.Nil, "the tenant is kept", "%s", ended.Tenant)
 }

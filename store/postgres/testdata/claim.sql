@@ -17,25 +17,25 @@ WITH candidate AS (
 ), alive AS (
 	SELECT id FROM dormouse.processes
 	WHERE id = $1 AND lost_at IS NULL AND EXISTS (SELECT FROM candidate) FOR KEY SHARE NOWAIT
-), taken AS (
-	SELECT j.id, c.place, c.rank
+), locked AS (
+	SELECT j.id
 	FROM candidate c JOIN dormouse.jobs j ON j.id = c.id
 	WHERE j.ready AND EXISTS (SELECT FROM alive)
 	ORDER BY c.rank DESC, c.place, c.id
 	LIMIT cardinality($5::uuid[])
 	FOR NO KEY UPDATE OF j SKIP LOCKED
-), numbered AS (
-	SELECT id, row_number() OVER (ORDER BY rank DESC, place, id) AS n FROM taken
+), taken AS (
+	SELECT id, row_number() OVER () AS n FROM locked
 ), started AS (
 	UPDATE dormouse.jobs j SET state = 1, ready = false, started_at = $3, process_id = $1, token = $4,
 		worker_id = ($5::uuid[])[t.n], secret = ($6::bytea[])[t.n], attempt = j.attempt + 1, fence = j.fence + 1, percent = 0, message = ''
-	FROM numbered t WHERE j.id = t.id
+	FROM taken t WHERE j.id = t.id
 	RETURNING t.n,
 		j.id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace, j.unique_key,
 		j.run_limit, j.round, j.created_at, j.place, j.ready_at, j.attempt, j.fence, j.cancel_at, j.error,
 		j.result
 ), highest AS (
-	SELECT s.priority, max(s.place) AS place, (
+	SELECT s.priority AS priority, max(s.place) AS place, count(*) AS n, (
 		SELECT c.place FROM dormouse.claimed c
 		WHERE c.organization_id = $2 AND c.priority = s.priority ORDER BY c.place DESC LIMIT 1
 	) AS before
@@ -45,17 +45,17 @@ WITH candidate AS (
 	SELECT $2, h.priority, h.place FROM highest h WHERE h.before IS NULL OR h.before < h.place
 	ON CONFLICT DO NOTHING
 ), passed AS (
-	DELETE FROM dormouse.claimed WHERE (organization_id, priority, place) IN (
-		SELECT c.organization_id, c.priority, c.place
-		FROM dormouse.claimed c JOIN highest h ON c.priority = h.priority AND c.place = h.before
+	DELETE FROM dormouse.claimed WHERE ctid = ANY (ARRAY(
+		SELECT c.ctid FROM dormouse.claimed c JOIN highest h ON c.priority = h.priority AND c.place = h.before
 		WHERE c.organization_id = $2 AND h.before < h.place
 		FOR UPDATE OF c SKIP LOCKED
-	)
+	))
 )
 SELECT
 	CASE WHEN EXISTS (SELECT FROM candidate) THEN EXISTS (SELECT FROM alive)
 	ELSE EXISTS (SELECT FROM dormouse.processes WHERE id = $1 AND lost_at IS NULL) END,
-	CASE WHEN (SELECT count(*) FROM taken) > (SELECT count(*) FROM started) THEN ('a trigger kept ' || (SELECT count(*) FROM taken) - (SELECT count(*) FROM started) || ' jobs from being written')::bigint ELSE (SELECT count(*) FROM candidate) END, coalesce(j.n, 0),
+	(SELECT CASE WHEN k > 0 THEN ('a trigger kept ' || k || ' jobs from being written')::bigint ELSE (SELECT count(*) FROM candidate) END
+		FROM (SELECT count(*) - coalesce((SELECT sum(n) FROM highest), 0) AS k FROM taken) AS kept), coalesce(j.n, 0),
 		j.id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace, j.unique_key,
 		j.run_limit, j.round, j.created_at, j.place, j.ready_at, j.attempt, j.fence, j.cancel_at, j.error,
 		j.result

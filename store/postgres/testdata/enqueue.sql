@@ -13,12 +13,12 @@ WITH wanted AS (
 	SELECT w.*,
 		sum(step) OVER line AS upto,
 		first_value(step) OVER line AS first_step,
-		sum(step) OVER (PARTITION BY organization_id, priority, tenant_id) AS steps,
 		dense_rank() OVER (ORDER BY organization_id, priority, tenant_id) AS turn_no
 	FROM wanted w
 	WINDOW line AS (PARTITION BY organization_id, priority, tenant_id ORDER BY n)
 ), tenant AS (
-	SELECT DISTINCT organization_id, priority, tenant_id, first_step, steps FROM posted
+	SELECT organization_id, priority, tenant_id, first_step, sum(step) AS steps FROM posted
+	GROUP BY organization_id, priority, tenant_id, first_step
 ), turn AS (
 	INSERT INTO dormouse.turns AS t (organization_id, priority, tenant_id, place, step)
 	SELECT p.organization_id, p.priority, p.tenant_id,
@@ -36,7 +36,7 @@ WITH wanted AS (
 		id, organization_id, tenant_id, type, tag_set, priority, weight, payload, trace, created_at,
 		ready_at, unique_key, run_limit)
 	SELECT p.ready_at <= p.created_at,
-		(SELECT array_agg(place ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] - p.steps + p.upto,
+		(SELECT array_agg(place - step ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] + p.upto,
 		p.id, p.organization_id, p.tenant_id, p.type, (SELECT t.id FROM dormouse.tag_sets t WHERE t.id = p.tag_set), p.priority, p.weight, p.payload, p.trace,
 		p.created_at, p.ready_at, p.unique_key, p.run_limit
 	FROM posted p
