@@ -110,6 +110,12 @@ func TestHealth(t *testing.T) {
 			if got := h.wait(target{organization: uuid.New()}, now); max(got, 0) != test.all {
 				t.Errorf("others wait %s, want %s", got, test.all)
 			}
+			if got := h.wait(listingOf([]uuid.UUID{a, b}), now); max(got, 0) != test.all {
+				t.Errorf("a listing of several waits %s, want %s", got, test.all)
+			}
+			if got := h.rank(listingOf([]uuid.UUID{a, b})); got != healthy {
+				t.Errorf("a listing of several has rank %v", got)
+			}
 			got, failing := h.inARow()
 			if _, all := failing[uuid.Nil]; got != test.failures || all {
 				t.Errorf("%d failures in a row, want %d; %v", got, test.failures, failing)
