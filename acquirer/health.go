@@ -251,13 +251,13 @@ func (h *health) split(ids []uuid.UUID) (together, alone []uuid.UUID) {
 }
 
 // forget drops what failed longer ago than a trial may take to be made, and at once, but for the longest pause, what concerns organizations
-// for which nobody waits any more.
+// for which nobody waits any more. What concerns all is always made again.
 func (h *health) forget(known func(uuid.UUID) bool, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for id, f := range h.failing {
 		since := 2 * maxPause
-		if known(id) {
+		if id == uuid.Nil || known(id) {
 			since = staleTrial
 		}
 		maps.DeleteFunc(f.targets, func(_ string, own *streak) bool { return now.Sub(own.at) > since })

@@ -144,7 +144,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// What is remembered of organizations for which nobody waits is forgotten, but not while it matters.
+// What is remembered of organizations for which nobody waits is forgotten, but not while it matters, and what concerns all not so soon.
 func TestHealthForgets(t *testing.T) {
 	t.Parallel()
 	h, now := newHealth(), time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
@@ -157,7 +157,7 @@ func TestHealthForgets(t *testing.T) {
 	for _, c := range []struct {
 		after time.Duration
 		want  int
-	}{{2 * maxPause, 2}, {2*maxPause + 1, 0}} {
+	}{{2 * maxPause, 2}, {2*maxPause + 1, 1}, {staleTrial, 1}, {staleTrial + 1, 0}} {
 		h.forget(known, now.Add(c.after))
 		_, listedAlone := h.split([]uuid.UUID{here})
 		if len(h.failing) != c.want || len(h.apart) != 1 || len(listedAlone) != 1 {
