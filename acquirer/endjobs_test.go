@@ -452,6 +452,72 @@ func TestWorkersEndsGoTogether(t *testing.T) {
 	})
 }
 
+// endsHang lets no end be stored, until it is called.
+func (f *fleet) endsHang() (goOn func()) {
+	f.store.Choose(func(v acquirertest.Verb) (fault acquirertest.Fault) {
+		if v == acquirertest.End {
+			fault.Before = func(ctx context.Context) { <-ctx.Done() }
+		}
+		return fault
+	})
+	return func() {
+		f.store.Choose(nil)
+		f.pass(2 * time.Minute) // what the store has begun ends, and calls about these jobs go together again
+	}
+}
+
+// An end is given up when its time is over, as if it had gone by itself, however long the store takes over it and over others before it.
+func TestEndsThatGoTogetherHaveTheirTime(t *testing.T) {
+	t.Parallel()
+	const deliver = time.Second
+	for ending := range 3 {
+		bubble(t, func(f *fleet) {
+			a := f.start()
+			var began atomic.Int64
+			stop := f.work(a, func(context.Context, *worker.Task) ([]byte, error) {
+				time.Sleep(time.Duration(began.Add(1)-1) * deliver / 2) // in a bubble
+				return nil, nil
+			}, func(c *worker.Config) { c.Slots, c.Ending, c.Deliver = 2, ending, deliver })
+			f.enqueue(a, f.posting(nil))
+			f.settle() // its end is stored
+			goOn := f.endsHang()
+			f.enqueue(a, f.posting(nil), f.posting(nil))
+			synctest.Wait()
+			begun := time.Now()
+			stop()
+			if took := time.Since(begun); began.Load() != 3 || took != 2*deliver {
+				t.Errorf("Ending %d: after %d jobs the worker took %v, want %v for the last one and as long for its end", ending, began.Load(), took, deliver)
+			}
+			goOn()
+		})
+	}
+}
+
+// After ends whose time was over others go together as before.
+func TestEndsGoTogetherAgain(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		a, goOn := f.start(), f.endsHang()
+		stop := f.work(a, func(context.Context, *worker.Task) ([]byte, error) { return nil, nil },
+			func(c *worker.Config) { c.Deliver = time.Second })
+		f.enqueue(a, f.posting(nil))
+		f.settle()
+		goOn()
+		before := f.store.Calls(acquirertest.End)
+		for range 2 {
+			job := f.enqueue(a, f.posting(nil))[0]
+			f.settle() // longer than an end has
+			if got := f.stored(job.ID).State; got != queue.Succeeded {
+				t.Errorf("the job is %s", got)
+			}
+		}
+		if n := f.store.Calls(acquirertest.End) - before; n != 2 {
+			t.Errorf("%d calls of the store for two ends, one after the other", n)
+		}
+		stop()
+	})
+}
+
 // wrapped is a source that does something of its own about ends.
 type wrapped struct {
 	*acquirer.Acquirer

@@ -238,6 +238,49 @@ func TestBackupThatFailsForOneOfMany(t *testing.T) {
 	}
 }
 
+// A backup that fails because of one organization holds up no look that others share.
+func TestLooksBesideABackupThatFails(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(context.Context) error{"refused": refuse, "hanging": hangUntilTheEnd} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(f *fleet) {
+				a, store := f.partly()
+				bad, slow, gate := uuid.New(), []uuid.UUID{uuid.New(), uuid.New(), uuid.New()}, make(chan struct{})
+				store.set(func(ctx context.Context, organizations []uuid.UUID) error {
+					switch {
+					case slices.Contains(organizations, bad) || len(organizations) == 0:
+						return fail(ctx)
+					case slices.Contains(slow, organizations[0]):
+						<-gate
+					}
+					return nil
+				})
+				f.joinOf(a, bad, nil)
+				f.pass(10 * time.Minute)
+				for _, id := range slow { // as many looks as there may be at once
+					f.joinOf(a, id, nil)
+				}
+				var waits []*wait
+				for range 10 {
+					p := f.posting(nil)
+					p.Organization = uuid.New()
+					f.slip(p)
+					waits = append(waits, f.joinOf(a, p.Organization, nil))
+				}
+				if n := count(waits); n != 0 {
+					t.Fatalf("%d organizations have been looked at by themselves", n)
+				}
+				close(gate)
+				f.pass(time.Second)
+				if n := count(waits); n != len(waits) {
+					t.Errorf("%d of %d organizations have their jobs", n, len(waits))
+				}
+			})
+		})
+	}
+}
+
 // Workers that come to wait while a look at their organization is under way cause one look more, and none beside it; where it fails, its
 // repetition is that one.
 func TestLooksThatTakeLong(t *testing.T) {

@@ -32,16 +32,22 @@ type health struct {
 type target struct {
 	organization uuid.UUID // nil: all of them, or several
 	domain       *dispatch.Domain
+	// several: a listing of some organizations. If it fails each of them is listed alone: it has no failures of its own, and does not wait
+	// for those of listings of all.
+	several bool
 }
 
-func claimOf(d *dispatch.Domain) target { return target{d.Organization, d} }
+func claimOf(d *dispatch.Domain) target { return target{organization: d.Organization, domain: d} }
 
-// listingOf is the listing of some organizations, none meaning all: if it is not one alone, nobody's.
+// listingOf is the listing of some organizations, none meaning all.
 func listingOf(organizations []uuid.UUID) target {
-	if len(organizations) == 1 {
+	switch len(organizations) {
+	case 0:
+		return target{}
+	case 1:
 		return target{organization: organizations[0]}
 	}
-	return target{}
+	return target{several: true}
 }
 
 // key tells the targets of an organization apart. A domain may be forgotten and made anew.
@@ -119,9 +125,17 @@ func (h *health) succeed(targets ...target) (back []target) {
 	return back
 }
 
+// of returns the failures of a target's organization; nil: there are none. mu is locked.
+func (h *health) of(t target) *failing {
+	if t.several {
+		return nil
+	}
+	return h.failing[t.organization]
+}
+
 // recovered reports whether a call that was answered had failed before. mu is locked.
 func (h *health) recovered(t target) bool {
-	f := h.failing[t.organization]
+	f := h.of(t)
 	if f == nil {
 		return false
 	}
@@ -194,7 +208,7 @@ func (h *health) wait(t target, now time.Time) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	d := h.all.Wait(now)
-	if f := h.failing[t.organization]; f != nil {
+	if f := h.of(t); f != nil {
 		d = max(d, f.Wait(now))
 		if own := f.targets[t.key()]; own != nil {
 			d = max(d, own.Wait(now))
@@ -207,7 +221,7 @@ func (h *health) wait(t target, now time.Time) time.Duration {
 func (h *health) rank(t target) rank {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.failing[t.organization]
+	f := h.of(t)
 	if f == nil {
 		return healthy
 	}
@@ -237,13 +251,13 @@ func (h *health) split(ids []uuid.UUID) (together, alone []uuid.UUID) {
 }
 
 // forget drops what failed longer ago than a trial may take to be made, and at once, but for the longest pause, what concerns organizations
-// for which nobody waits any more.
+// for which nobody waits any more. What concerns all is always made again.
 func (h *health) forget(known func(uuid.UUID) bool, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for id, f := range h.failing {
 		since := 2 * maxPause
-		if known(id) {
+		if id == uuid.Nil || known(id) {
 			since = staleTrial
 		}
 		maps.DeleteFunc(f.targets, func(_ string, own *streak) bool { return now.Sub(own.at) > since })

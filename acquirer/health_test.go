@@ -110,6 +110,12 @@ func TestHealth(t *testing.T) {
 			if got := h.wait(target{organization: uuid.New()}, now); max(got, 0) != test.all {
 				t.Errorf("others wait %s, want %s", got, test.all)
 			}
+			if got := h.wait(listingOf([]uuid.UUID{a, b}), now); max(got, 0) != test.all {
+				t.Errorf("a listing of several waits %s, want %s", got, test.all)
+			}
+			if got := h.rank(listingOf([]uuid.UUID{a, b})); got != healthy {
+				t.Errorf("a listing of several has rank %v", got)
+			}
 			got, failing := h.inARow()
 			if _, all := failing[uuid.Nil]; got != test.failures || all {
 				t.Errorf("%d failures in a row, want %d; %v", got, test.failures, failing)
@@ -138,7 +144,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// What is remembered of organizations for which nobody waits is forgotten, but not while it matters.
+// What is remembered of organizations for which nobody waits is forgotten, but not while it matters, and what concerns all not so soon.
 func TestHealthForgets(t *testing.T) {
 	t.Parallel()
 	h, now := newHealth(), time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)
@@ -151,7 +157,7 @@ func TestHealthForgets(t *testing.T) {
 	for _, c := range []struct {
 		after time.Duration
 		want  int
-	}{{2 * maxPause, 2}, {2*maxPause + 1, 0}} {
+	}{{2 * maxPause, 2}, {2*maxPause + 1, 1}, {staleTrial, 1}, {staleTrial + 1, 0}} {
 		h.forget(known, now.Add(c.after))
 		_, listedAlone := h.split([]uuid.UUID{here})
 		if len(h.failing) != c.want || len(h.apart) != 1 || len(listedAlone) != 1 {

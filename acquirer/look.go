@@ -138,7 +138,13 @@ func (a *Acquirer) look(ctx context.Context) {
 	}
 	together, alone := a.health.split(ids)
 	for _, id := range alone {
-		a.queueCall(target{organization: id}, func(ctx context.Context) { a.lookAt(ctx, []uuid.UUID{id}) })
+		if !a.looks.queue.single(id) {
+			continue
+		}
+		a.queueCall(target{organization: id}, func(ctx context.Context) {
+			a.looks.queue.begun(id)
+			a.lookAt(ctx, []uuid.UUID{id})
+		})
 	}
 	a.lookAt(ctx, together)
 }

@@ -15,6 +15,8 @@ type lookQueue struct {
 	mu   sync.Mutex
 	ids  []uuid.UUID
 	asks bool // a look that will take them is queued
+	// alone are those of which a look at them alone is queued. It may wait long for its place, and more are asked for meanwhile.
+	alone map[uuid.UUID]struct{}
 }
 
 // add puts organizations into the queue and reports whether a look has to be queued for them.
@@ -35,4 +37,25 @@ func (q *lookQueue) take() (ids []uuid.UUID, more bool) {
 	ids, q.ids = distinct(q.ids[:n]), q.ids[n:]
 	q.asks = len(q.ids) > 0
 	return ids, q.asks
+}
+
+// single reports whether a look at an organization alone has to be queued.
+func (q *lookQueue) single(id uuid.UUID) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if _, queued := q.alone[id]; queued {
+		return false
+	}
+	if q.alone == nil {
+		q.alone = make(map[uuid.UUID]struct{})
+	}
+	q.alone[id] = struct{}{}
+	return true
+}
+
+// begun notes that a look at an organization alone is queued no more.
+func (q *lookQueue) begun(id uuid.UUID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.alone, id)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/acquirer"
 	"github.com/dormouse-go/dormouse/acquirer/acquirertest"
+	"github.com/dormouse-go/dormouse/acquirer/worker"
 )
 
 // underWay counts calls of the store that hang.
@@ -44,7 +45,8 @@ func (u *underWay) reset() int {
 	return most
 }
 
-// hangs lets ten organizations hang for long, with some domains each, and returns how many of their calls are under way.
+// hangs lets ten organizations hang for long, with some domains each, and with them the listings of all, while another has jobs all the
+// time. It returns how many of the calls that hang are under way.
 func (f *fleet) hangs(a *acquirer.Acquirer, store *partial, others func(ctx context.Context, organization uuid.UUID) error) *underWay {
 	f.t.Helper()
 	var calls underWay
@@ -53,6 +55,9 @@ func (f *fleet) hangs(a *acquirer.Acquirer, store *partial, others func(ctx cont
 		bad[uuid.New()] = true
 	}
 	store.set(func(ctx context.Context, organizations []uuid.UUID) error {
+		if len(organizations) == 0 {
+			return calls.hang(ctx)
+		}
 		for _, id := range organizations {
 			if bad[id] {
 				return calls.hang(ctx)
@@ -70,9 +75,31 @@ func (f *fleet) hangs(a *acquirer.Acquirer, store *partial, others func(ctx cont
 			f.postTo(a, id, tags)
 		}
 	}
+	f.goesOn(a)
 	f.pass(5 * time.Minute)
 	calls.reset()
 	return &calls
+}
+
+// goesOn lets an organization have jobs all the time.
+func (f *fleet) goesOn(a *acquirer.Acquirer) {
+	id := uuid.New()
+	f.work(a, func(context.Context, *worker.Task) ([]byte, error) { return nil, nil }, func(c *worker.Config) { c.Organization = id })
+	ctx, cancel := context.WithCancel(f.ctx)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for ctx.Err() == nil {
+			p := f.posting(nil)
+			p.Organization = id
+			_, _ = a.Enqueue(ctx, p)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second / 2): // in a bubble
+			}
+		}
+	}()
+	f.stoppers = append([]func(){func() { cancel(); <-over }}, f.stoppers...)
 }
 
 // Whoever the store fails for a moment, or for as long as one call may take, is tried again at once, however many others hang.

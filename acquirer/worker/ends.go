@@ -4,6 +4,9 @@ import (
 	"context"
 	"reflect"
 	"sync"
+	"time"
+
+	"github.com/coder/quartz"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
@@ -55,11 +58,19 @@ type ends struct {
 	waiting []ending
 	// busy: some are being stored together.
 	busy bool
+
+	// ctx is that of calls for several ends, and guard ends it. They serve one call after the other until ctx has ended, so that a call
+	// allocates neither. Only the goroutine that makes the calls uses them, and wait after it.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	guard  *quartz.Timer
 }
 
 // ending is an end that is being stored with others.
 type ending struct {
 	queue.End
+	// until is when it is given up.
+	until time.Time
 	// told hears whether it was stored, if its slot waits for that; nil: its slot does not.
 	told chan<- bool
 }
@@ -70,26 +81,27 @@ func newEnds(w *Worker, running context.Context) *ends {
 
 // store stores an end, or lets it go on its way if one more may. Told is a slot's own.
 func (s *ends) store(e queue.End, told chan bool) {
-	switch ahead := s.send(e, told); {
+	it := ending{e, s.deliverUntil(), told}
+	switch ahead := s.send(it); {
 	case ahead:
 	case s.source != nil && <-told:
 	default:
-		s.end(s.running, e)
+		s.end(s.running, e, it.until)
 	}
 }
 
 // send sends an end to be stored, and reports whether its slot need not wait for that. If it has to and there is nobody to send it to, nothing
 // is done.
-func (s *ends) send(e queue.End, told chan<- bool) (ahead bool) {
+func (s *ends) send(e ending) (ahead bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ahead = s.ahead < s.cfg.Ending; ahead {
 		s.ahead++
-		told = nil
+		e.told = nil
 	}
 	switch {
 	case s.source != nil:
-		s.waiting = append(s.waiting, ending{e, told})
+		s.waiting = append(s.waiting, e)
 	case ahead:
 		s.alone(e)
 		return ahead
@@ -103,10 +115,10 @@ func (s *ends) send(e queue.End, told chan<- bool) (ahead bool) {
 	return ahead
 }
 
-// alone stores one end on its way, however often that takes.
-func (s *ends) alone(e queue.End) {
+// alone stores one end on its way, however often that takes while it has time.
+func (s *ends) alone(e ending) {
 	s.going.Go(func() {
-		s.end(s.running, e)
+		s.end(s.running, e.End, e.until)
 		s.stored(1)
 	})
 }
@@ -123,7 +135,7 @@ func (s *ends) together() {
 		for i := range batch {
 			list = append(list, batch[i].End)
 		}
-		errs := s.source.EndJobs(context.WithoutCancel(s.running), list)
+		errs := s.try(list, batch[0].until)
 		ahead := 0
 		for i, e := range batch {
 			switch stored := i < len(errs) && errs[i] == nil; {
@@ -132,12 +144,23 @@ func (s *ends) together() {
 			case stored:
 				ahead++
 			default:
-				s.alone(e.End)
+				s.alone(e)
 			}
 		}
 		s.stored(ahead)
 		clear(list)
 	}
+}
+
+// try tries once to store ends together, in the time that is left to the first of them.
+func (s *ends) try(list []queue.End, until time.Time) []error {
+	if s.ctx == nil || s.ctx.Err() != nil {
+		s.ctx, s.cancel, s.guard = s.delivering(s.running, until)
+	} else {
+		s.guard.Reset(s.cfg.Clock.Until(until))
+	}
+	defer s.guard.Stop()
+	return s.source.EndJobs(s.ctx, list)
 }
 
 // next takes those that wait, and gives back the room of those that went before.
@@ -157,4 +180,9 @@ func (s *ends) stored(ahead int) {
 }
 
 // wait returns when all are stored; none is sent any more.
-func (s *ends) wait() { s.going.Wait() }
+func (s *ends) wait() {
+	s.going.Wait()
+	if s.cancel != nil {
+		s.cancel(nil)
+	}
+}

@@ -65,7 +65,7 @@ func (s *slots) acquire() (queue.Job, bool) {
 		job, err := s.source.AcquireJob(s.ctx, s.request)
 		switch {
 		case err == nil && s.ctx.Err() != nil: // won in the last moment
-			s.end(s.running, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeReleased})
+			s.end(s.running, queue.End{Handout: job.Handout(), Outcome: queue.OutcomeReleased}, s.deliverUntil())
 			return queue.Job{}, false
 		case err == nil:
 			return job, true

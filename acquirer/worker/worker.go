@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/coder/quartz"
+
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/backoff"
 	"github.com/dormouse-go/dormouse/invalid"
@@ -183,12 +185,22 @@ func outcome(right queue.Handout, result []byte, err, cause error) (end queue.En
 	return end
 }
 
-// end reports the end of a job. It does not stop when the worker does: an unreported end is work done twice. An end that
-// breaks a rule can never be accepted; the job fails then, and the error names the rule.
-func (w *Worker) end(work context.Context, e queue.End) {
+// deliverUntil is until when an end is reported that is there now.
+func (w *Worker) deliverUntil() time.Time {
+	return w.cfg.Clock.Now().Add(w.cfg.Deliver)
+}
+
+// delivering is a context for reporting ends, which does not end when the worker stops, but when its timer fires at a time.
+func (w *Worker) delivering(work context.Context, until time.Time) (context.Context, context.CancelCauseFunc, *quartz.Timer) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(work))
+	return ctx, cancel, w.cfg.Clock.AfterFunc(w.cfg.Clock.Until(until), func() { cancel(context.DeadlineExceeded) }, "worker", "deliver")
+}
+
+// end reports the end of a job, until a time. It does not stop when the worker does: an unreported end is work done twice. An end that
+// breaks a rule can never be accepted; the job fails then, and the error names the rule.
+func (w *Worker) end(work context.Context, e queue.End, until time.Time) {
+	ctx, cancel, guard := w.delivering(work, until)
 	defer cancel(nil)
-	guard := w.cfg.Clock.AfterFunc(w.cfg.Deliver, func() { cancel(context.DeadlineExceeded) }, "worker", "deliver")
 	defer guard.Stop()
 	for failures := 0; ; failures++ {
 		_, err := w.source.End(ctx, e)

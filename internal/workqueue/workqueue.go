@@ -62,6 +62,11 @@ func (q *Queue[K]) giveTurn(l *line[K]) {
 		}
 		l.first = false
 	}
+	q.signal()
+}
+
+// signal wakes a goroutine if anything may begin. mu is locked.
+func (q *Queue[K]) signal() {
 	if len(q.turns) > 0 {
 		select {
 		case q.ready <- struct{}{}:
@@ -87,7 +92,7 @@ func (q *Queue[K]) First(key K) {
 }
 
 // Run does what is queued until ctx ends, one piece after the other; call it once for each goroutine. Work runs under
-// late, so that what was begun can be finished when ctx ends. What is still queued then is left.
+// late, so that what was begun can be finished when ctx ends. What is still queued then is left to the others.
 func (q *Queue[K]) Run(ctx, late context.Context) {
 	for ctx.Err() == nil {
 		if !q.next(late) {
@@ -97,6 +102,9 @@ func (q *Queue[K]) Run(ctx, late context.Context) {
 			}
 		}
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.signal() // the last one may have come to nobody else
 }
 
 // Drain does what is queued, and what that adds, in the calling goroutine.

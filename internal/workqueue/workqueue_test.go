@@ -194,3 +194,38 @@ func TestFirst(t *testing.T) {
 		})
 	}
 }
+
+// leaving is a context that ends after its goroutine has been told of work, and before it looks for it.
+type leaving struct {
+	context.Context
+	looks int
+}
+
+func (l *leaving) Err() error {
+	if l.looks++; l.looks > 1 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A goroutine that leaves just when it is told of work passes that on.
+func TestWhoLeavesPassesTheSignalOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := workqueue.New[int](3)
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		for _, c := range []context.Context{&leaving{Context: ctx}, ctx} {
+			group.Go(func() { q.Run(c, t.Context()) })
+			synctest.Wait() // the one that leaves is told first
+		}
+		done := false
+		q.Add(0, func(context.Context) { done = true })
+		synctest.Wait()
+		if !done {
+			t.Error("the work waits although a goroutine is idle")
+		}
+		cancel()
+		group.Wait()
+	})
+}
