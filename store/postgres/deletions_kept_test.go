@@ -129,6 +129,26 @@ func TestAdmitDeletionsBesideOldOnesThatTheHostKeeps(t *testing.T) {
 	}
 }
 
+// A deletion that has failed and is due again an hour later asks for room anew, also if its old record is kept.
+func TestAdmitDeletionsAgainBesideTheirOldRecords(t *testing.T) {
+	pool := pgtest.Pool(t)
+	for how, refusal := range deletionRefusals("old") {
+		t.Run(how, func(t *testing.T) {
+			a := newAdmitting(t, pool, 4)
+			two := lifecycle.Brake{Max: 2}
+			a.admits(0, two, 0, 1)
+			exec(t, pool, fmt.Sprintf(refusal, "DELETE", a.ids[1]))
+			a.due[1].DueAt = epoch.Add(time.Minute) // behind the others
+			a.admits(time.Hour, two, 0, 2)
+			exec(t, pool, fmt.Sprintf(`UPDATE dormouse.deletions SET at = at - interval '1 hour' WHERE workspace_id <> '%s'`, a.ids[1]))
+			a.due = a.due[1:2]
+			a.admits(time.Hour+time.Minute, two, 1)
+			a.due = append(a.due, lifecycle.DueDeletion{WorkspaceID: a.ids[3], TemplateID: a.due[0].TemplateID, DueAt: epoch})
+			a.admits(time.Hour+2*time.Minute, lifecycle.Brake{Max: 1}, 1)
+		})
+	}
+}
+
 // Where everything is refused, a tick tries no more than it may, and ends.
 func TestAdmitDeletionsWhereAllAreRefused(t *testing.T) {
 	pool := pgtest.Pool(t)

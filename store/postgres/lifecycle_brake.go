@@ -23,12 +23,12 @@ var (
 // lockDeletionsSQL has those that ask for deletions do it one after another. Reading and other writes go on.
 const lockDeletionsSQL = `LOCK TABLE dormouse.deletions IN SHARE ROW EXCLUSIVE MODE`
 
-// deletionsOver are records that count no more. What somebody holds is left for the next time, and keeps its place until then.
+// deletionsOver are records that count no more. What somebody holds is left for the next time.
 var deletionsOver = tidying{"record of a deletion", "deletions", `
 		SELECT d.ctid AS place, d.workspace_id::text AS name FROM dormouse.deletions d WHERE d.at <= $1 FOR UPDATE SKIP LOCKED`}
 
-// placedSQL finds the deletions that have their place.
-const placedSQL = `SELECT workspace_id FROM dormouse.deletions WHERE workspace_id = ANY ($1)`
+// placedSQL finds the deletions that have their place: records that are over and are kept all the same give none.
+const placedSQL = `SELECT workspace_id FROM dormouse.deletions WHERE workspace_id = ANY ($1) AND at > $2`
 
 // countDeletionsSQL counts for each template what was made, and as many workspaces as the brake has to know; the nil template
 // stands for all of them. $2 is how many deletions are due, $3 the workspaces to count for each that is due or made, $4 from when on one
@@ -45,11 +45,12 @@ const countDeletionsSQL = `
 		SELECT '00000000-0000-0000-0000-000000000000', count(*) FROM dormouse.deletions d WHERE d.at > $4
 	) c`
 
-// admitSQL records deletions, all of them or, with an error, none.
+// admitSQL records deletions, all of them or, with an error, none. A workspace may have a record that is over, and was kept.
 var admitSQL = `
 	WITH admitted AS (
 		INSERT INTO dormouse.deletions (workspace_id, template_id, at)
 		SELECT workspace_id, template_id, $3 FROM unnest($1::uuid[], $2::uuid[]) AS a (workspace_id, template_id)
+		ON CONFLICT (workspace_id) DO UPDATE SET template_id = excluded.template_id, at = excluded.at
 		RETURNING 1
 	)
 	SELECT NULL::uuid FROM admitted` +
@@ -144,7 +145,7 @@ func (a *admission) apart(ctx context.Context, tx pgx.Tx) error {
 
 // ask returns the deletions that have their place, and those that the brake lets go.
 func (a *admission) ask(ctx context.Context, tx pgx.Tx) (placed []uuid.UUID, goes []lifecycle.DueDeletion, err error) {
-	placed, asking, err := a.placed(ctx, tx, a.now, a.due)
+	placed, asking, err := a.placed(ctx, tx)
 	asking = slices.DeleteFunc(asking, func(d lifecycle.DueDeletion) bool { return a.passed[key(d.WorkspaceID)] })
 	if err != nil || len(asking) == 0 {
 		return placed, nil, err
@@ -183,25 +184,25 @@ func (a *admission) recordApart(ctx context.Context, tx pgx.Tx, goes []lifecycle
 }
 
 // placed returns the deletions that go without asking the brake, and the others.
-func (s *Store) placed(ctx context.Context, tx pgx.Tx, now time.Time, due []lifecycle.DueDeletion) (admitted []uuid.UUID, asking []lifecycle.DueDeletion, err error) {
-	e, err := s.engineOf(ctx, tx, engineSQL)
+func (a *admission) placed(ctx context.Context, tx pgx.Tx) (admitted []uuid.UUID, asking []lifecycle.DueDeletion, err error) {
+	e, err := a.engineOf(ctx, tx, engineSQL)
 	if err != nil {
 		return nil, nil, err
 	}
 	var ids []uuid.UUID
-	for _, d := range due {
+	for _, d := range a.due {
 		ids = append(ids, d.WorkspaceID)
 	}
-	if now.Before(e.DeletionsReleasedUntil) {
+	if a.now.Before(e.DeletionsReleasedUntil) {
 		return ids, nil, nil
 	}
-	rows, _ := tx.Query(ctx, s.sql(placedSQL), keys(ids))
+	rows, _ := tx.Query(ctx, a.sql(placedSQL), keys(ids), a.brake.Since(a.now))
 	placed := map[uuid.UUID]bool{}
 	var id uuid.UUID
 	if _, err := pgx.ForEachRow(rows, []any{toID(&id)}, func() error { placed[id] = true; return nil }); err != nil {
 		return nil, nil, err
 	}
-	for _, d := range due {
+	for _, d := range a.due {
 		if placed[d.WorkspaceID] {
 			admitted = append(admitted, d.WorkspaceID)
 		} else {

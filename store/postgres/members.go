@@ -51,9 +51,9 @@ var claimMembersSQL = `
 		FROM numbered f CROSS JOIN open o WHERE m.id = f.id
 		RETURNING o.n[f.turn] AS n, ` + memberFields.names() + `
 	)
-	SELECT taken.*, true FROM taken
+	SELECT NULL::uuid, taken.*, true FROM taken
 	UNION ALL
-	SELECT c.n, ` + memberFields.names() + `, false FROM claim c JOIN dormouse.members m ON m.id = c.known`
+	SELECT NULL, c.n, ` + memberFields.names() + `, false FROM claim c JOIN dormouse.members m ON m.id = c.known` + memberKeptSQL
 
 // claimMemberSQL is the same for one claim, which is the frequent number: it spares the server the lists. Its parameters
 // from $6 on are those of claimColumns, as single values.
@@ -73,9 +73,12 @@ var claimMemberSQL = `
 		FROM free f WHERE m.id = f.id
 		RETURNING ` + memberFields.names() + `
 	)
-	SELECT 1, taken.*, true FROM taken
+	SELECT NULL::uuid, 1, taken.*, true FROM taken
 	UNION ALL
-	SELECT 1, ` + memberFields.names() + `, false FROM known k JOIN dormouse.members m ON m.id = k.id`
+	SELECT NULL, 1, ` + memberFields.names() + `, false FROM known k JOIN dormouse.members m ON m.id = k.id` + memberKeptSQL
+
+// memberKeptSQL is an error if a trigger of the host left out a member that was to be given away.
+var memberKeptSQL = leftOutSQL("members", len(memberFields)+2, `FROM free HAVING count(*) > (SELECT count(*) FROM taken)`)
 
 // The same for picks whose freshest members come first.
 var (
@@ -93,6 +96,22 @@ func (s *Store) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pi
 		return nil, ctx.Err()
 	}
 	now = store.Instant(now)
+	passed := s.passedIn(pick.Pool, now)
+	var grants []prewarm.Grant
+	var err error
+	if len(passed) == 0 {
+		grants, err = s.claimMembers(ctx, now, pick, claims)
+	}
+	if len(passed) > 0 || refusesRow(err) {
+		grants, err = s.claimMembersApart(ctx, now, pick, claims, passed)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claim members of pool %q: %w", pick.Pool, err)
+	}
+	return grants, nil
+}
+
+func (s *Store) claimMembers(ctx context.Context, now time.Time, pick prewarm.Pick, claims []prewarm.Claim) ([]prewarm.Grant, error) {
 	text, args := claimStatement(now, pick, claims)
 	var grants []prewarm.Grant
 	// The same claims again do no harm: their keys are known by then.
@@ -102,10 +121,7 @@ func (s *Store) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pi
 			return s.steady(ctx, text, args, func(rows pgx.Rows) error { return readGrants(rows, claims, grants) })
 		})
 	})
-	if err != nil {
-		return nil, fmt.Errorf("claim members of pool %q: %w", pick.Pool, err)
-	}
-	return grants, nil
+	return grants, err
 }
 
 func claimStatement(now time.Time, pick prewarm.Pick, claims []prewarm.Claim) (text string, args []any) {
@@ -129,7 +145,7 @@ func readGrants(rows pgx.Rows, claims []prewarm.Claim, grants []prewarm.Grant) e
 	var r memberRow
 	var n int
 	var fresh bool
-	targets := append(append([]any{&n}, memberFields.targets(&r)...), &fresh)
+	targets := append(append([]any{nil, &n}, memberFields.targets(&r)...), &fresh)
 	_, err := pgx.ForEachRow(rows, targets, func() error {
 		g := &grants[n-1]
 		switch m := r.member(); {

@@ -70,9 +70,11 @@ type core struct {
 	pageLength atomic.Int64
 	fronts     fronts
 	passed     refusal.Rows[key]
-	// passedEvents are those of the outbox, by number, and passedDeletions workspaces whose deletions cannot be recorded.
+	// passedEvents are those of the outbox, by number, passedDeletions workspaces whose deletions cannot be recorded,
+	// and passedMembers ready members that cannot be given away.
 	passedEvents    refusal.Rows[int64]
 	passedDeletions refusal.Rows[key]
+	passedMembers   refusal.Rows[poolMember]
 	wakes           wake.Watchers
 	// endedWithin is defaultEndedWithin outside of tests.
 	endedWithin time.Duration

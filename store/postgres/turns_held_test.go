@@ -130,8 +130,14 @@ func TestDeletionsBesideALockedRow(t *testing.T) {
 		t.Fatal("a deletion without a limit in its way was not admitted")
 	}
 	release := holds(t, pool, `SELECT FROM dormouse.deletions FOR UPDATE`)
-	if admit(120, f.ids[1]) != 1 || admit(120, f.ids[0]) != 1 {
+	if admit(120, f.ids[1]) != 1 {
 		t.Error("an old deletion that somebody holds keeps others waiting")
 	}
+	if admit(120, f.ids[0]) != 0 {
+		t.Error("a deletion goes again although its place cannot be recorded")
+	}
 	release()
+	if admit(121, f.ids[0]) != 1 {
+		t.Error("a deletion does not go again once its place can be recorded")
+	}
 }

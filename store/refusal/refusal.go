@@ -15,6 +15,8 @@ const (
 	// Max bounds how many rows are remembered, and how many refusals one call of a store should go past: where everything is refused,
 	// each call would try the whole line. The next call goes on behind the rows that are remembered.
 	Max = 1000
+	// MaxTried bounds how many rows are tried where any of a line would do, and what asks for one may be to blame as well.
+	MaxTried = 20
 )
 
 // Rows are those of a kind that were refused lately, by what identifies them. The zero value has none. It is safe for concurrent use.

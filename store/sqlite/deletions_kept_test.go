@@ -94,6 +94,26 @@ func TestAdmitDeletionsBesideOldOnesThatTheHostKeeps(t *testing.T) {
 	}
 }
 
+// A deletion that has failed and is due again an hour later asks for room anew, also if its old record is kept.
+func TestAdmitDeletionsAgainBesideTheirOldRecords(t *testing.T) {
+	for how, refusal := range refusals {
+		t.Run(how, func(t *testing.T) {
+			a := newAdmitting(t, 4)
+			two := lifecycle.Brake{Max: 2}
+			a.admits(0, two, 0, 1)
+			kept := hex.EncodeToString(a.ids[1][:])
+			a.exec(`CREATE TRIGGER host BEFORE DELETE ON dormouse_deletions WHEN old.workspace_id = x'` + kept + `' BEGIN ` + refusal + `; END`)
+			a.due[1].DueAt = killEpoch.Add(time.Minute) // behind the others
+			a.admits(time.Hour, two, 0, 2)
+			a.exec(`UPDATE dormouse_deletions SET at = at - 3600000000 WHERE workspace_id <> x'` + kept + `'`)
+			a.due = a.due[1:2]
+			a.admits(time.Hour+time.Minute, two, 1)
+			a.due = append(a.due, lifecycle.DueDeletion{WorkspaceID: a.ids[3], TemplateID: a.due[0].TemplateID, DueAt: killEpoch})
+			a.admits(time.Hour+2*time.Minute, lifecycle.Brake{Max: 1}, 1)
+		})
+	}
+}
+
 // Where everything is refused, a tick tries no more than it may, and ends.
 func TestAdmitDeletionsWhereAllAreRefused(t *testing.T) {
 	a := newAdmitting(t, 1100)

@@ -63,13 +63,16 @@ func (a *admission) all(t *tx) ([]uuid.UUID, error) {
 // since is from when on deletions count.
 func (a *admission) since() any { return micros(a.brake.Since(a.now)) }
 
+// record notes that a deletion was admitted. Its workspace may have a record that is over, and was kept.
 func (a *admission) record(t *tx, d *lifecycle.DueDeletion) error {
-	return t.execOne(`INSERT INTO {deletions} (workspace_id, template_id, at) VALUES (?, ?, ?)`, blob(d.WorkspaceID), blob(d.TemplateID), micros(a.now))
+	return t.execOne(`INSERT INTO {deletions} (workspace_id, template_id, at) VALUES (?, ?, ?)
+		ON CONFLICT (workspace_id) DO UPDATE SET template_id = excluded.template_id, at = excluded.at`,
+		blob(d.WorkspaceID), blob(d.TemplateID), micros(a.now))
 }
 
 // ask returns the deletions that have their place, and those that the brake lets go.
 func (a *admission) ask(t *tx) (placed []uuid.UUID, goes []lifecycle.DueDeletion, err error) {
-	placed, asking, err := t.placed(a.now, a.due)
+	placed, asking, err := a.placed(t)
 	asking = slices.DeleteFunc(asking, func(d lifecycle.DueDeletion) bool { return a.passed[d.WorkspaceID] })
 	if err != nil || len(asking) == 0 {
 		return placed, nil, err
@@ -137,16 +140,17 @@ func (a *admission) forgetting() pruning[uuid.UUID] {
 }
 
 // placed returns the deletions that go without asking the brake, and the others.
-func (t *tx) placed(now time.Time, due []lifecycle.DueDeletion) (admitted []uuid.UUID, asking []lifecycle.DueDeletion, err error) {
+// Records that are over, and that the host has kept, give no place.
+func (a *admission) placed(t *tx) (admitted []uuid.UUID, asking []lifecycle.DueDeletion, err error) {
 	e, err := t.engine()
 	if err != nil {
 		return nil, nil, err
 	}
-	released := now.Before(e.DeletionsReleasedUntil)
-	for _, d := range due {
+	released := a.now.Before(e.DeletionsReleasedUntil)
+	for _, d := range a.due {
 		goes := released
 		if !goes {
-			if goes, err = t.queryRow(`SELECT 1 FROM {deletions} WHERE workspace_id = ?`, []any{blob(d.WorkspaceID)}, new(int)); err != nil {
+			if goes, err = t.queryRow(`SELECT 1 FROM {deletions} WHERE workspace_id = ? AND at > ?`, []any{blob(d.WorkspaceID), a.since()}, new(int)); err != nil {
 				return nil, nil, err
 			}
 		}

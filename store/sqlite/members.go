@@ -22,6 +22,8 @@ func (s *Store) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pi
 	if len(claims) == 0 {
 		return nil, ctx.Err()
 	}
+	now = store.Instant(now)
+	passed := s.passedIn(pick.Pool, now)
 	var grants []prewarm.Grant
 	var open int
 	look := func(t *tx) (err error) {
@@ -36,13 +38,17 @@ func (s *Store) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pi
 		open = len(found)
 		return err
 	})
-	if err == nil && open > 0 {
+	ready := err == nil && open > 0
+	if ready && len(passed) == 0 {
 		err = s.write(ctx, func(t *tx) error {
 			if err := look(t); err != nil {
 				return err
 			}
-			return t.claimMembers(store.Instant(now), pick, claims, grants, open)
+			return t.claimMembers(now, pick, claims, grants, open)
 		})
+	}
+	if ready && (len(passed) > 0 || rejects(err)) {
+		grants, err = s.claimMembersApart(ctx, now, pick, claims, passed)
 	}
 	if err != nil {
 		return nil, unavailable(err, "claim members of pool %q", pick.Pool)
@@ -78,16 +84,23 @@ func (t *tx) claimMembers(now time.Time, pick prewarm.Pick, claims []prewarm.Cla
 		if grants[i].Result != prewarm.GrantNone || len(found) == 0 {
 			continue
 		}
-		taken := claims[i].Take(found[0], now)
-		found = found[1:]
-		written := taken
-		written.Revision-- // the row's
-		if ok, err := t.updateMember(&written); !ok {
-			return orNotWritten(err)
+		if grants[i], err = t.giveMember(&claims[i], found[0], now); err != nil {
+			return err
 		}
-		grants[i] = prewarm.Grant{Result: prewarm.GrantNew, Member: taken}
+		found = found[1:]
 	}
 	return nil
+}
+
+// giveMember gives a ready member to a claim.
+func (t *tx) giveMember(c *prewarm.Claim, m prewarm.Member, now time.Time) (prewarm.Grant, error) {
+	taken := c.Take(m, now)
+	written := taken
+	written.Revision-- // the row's
+	if ok, err := t.updateMember(&written); !ok {
+		return prewarm.Grant{}, orNotWritten(err)
+	}
+	return prewarm.Grant{Result: prewarm.GrantNew, Member: taken}, nil
 }
 
 func orNotWritten(err error) error {

@@ -50,10 +50,12 @@ type core struct {
 	schedules  schedule.Interner
 	templates  templateCache
 	lanes      laneCache
-	// passed are the jobs, passedEvents the numbers of the events, and passedDeletions the workspaces whose deletions the host has refused lately.
+	// What the host has refused lately: passed are jobs, passedEvents the numbers of events, passedDeletions workspaces whose deletions cannot be
+	// recorded, and passedMembers ready members that cannot be given away.
 	passed          refusal.Rows[uuid.UUID]
 	passedEvents    refusal.Rows[int64]
 	passedDeletions refusal.Rows[uuid.UUID]
+	passedMembers   refusal.Rows[poolMember]
 	watchers        wake.Watchers
 }
 

@@ -16,9 +16,11 @@ WITH known AS MATERIALIZED (
 		m.created_at, m.ready_at, m.deadline, m.attempts, m.misses, m.reason, m.message, m.claim_key,
 		m.owner, m.tenant, m.claim_details, m.claimed_at, m.idle_timeout, m.ends_at
 )
-SELECT 1, taken.*, true FROM taken
+SELECT NULL::uuid, 1, taken.*, true FROM taken
 UNION ALL
-SELECT 1, 
+SELECT NULL, 1, 
 		m.id, m.pool, m.version, m.revision, m.state, m.resource, m.generation, m.uses, m.reserved_for,
 		m.created_at, m.ready_at, m.deadline, m.attempts, m.misses, m.reason, m.message, m.claim_key,
 		m.owner, m.tenant, m.claim_details, m.claimed_at, m.idle_timeout, m.ends_at, false FROM known k JOIN dormouse.members m ON m.id = k.id
+UNION ALL
+SELECT ('a trigger kept ' || count(*) || ' members from being written')::uuid, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM free HAVING count(*) > (SELECT count(*) FROM taken)
