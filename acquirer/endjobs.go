@@ -12,9 +12,10 @@ import (
 // errByItself says that an end was not tried together with others.
 var errByItself = errors.New("acquirer: end: the job's last call took too long, so that its end goes by itself")
 
-// EndJobs is [Acquirer.End] for several attempts at once, which share calls of the store, and of which nobody waits for one alone. It tries once,
-// and returns an error for each, in their order, nil where the end is stored. [queue.ErrLeaseLost] and a [*invalid.Error] are final, as there. After any
-// other error, ctx's included, the end may be stored or not, and is to be repeated with [Acquirer.End].
+// EndJobs is [Acquirer.End] for several attempts at once, which share calls of the store with each other and with those of others, each call within
+// [Config.Timeout]. It tries once, and returns an error for each, in their order, nil where the end is stored; of no ends there are none.
+// [queue.ErrLeaseLost] and a [*invalid.Error] are final, as there. After any other error, ctx's included, the end may be stored or not, and is to be
+// repeated with [Acquirer.End].
 func (a *Acquirer) EndJobs(ctx context.Context, ends []End) []error {
 	errs, now := make([]error, len(ends)), a.clock.Now()
 	begun, in := a.beginEnds(ends, errs, now)

@@ -203,7 +203,7 @@ func TestSilenceAfterEndsOfSeveralJobs(t *testing.T) {
 		r := f.request(nil)
 		r.Silence = 5 * time.Second
 		job := f.mustGet(f.join(a, r), "claim")
-		f.store.Once(acquirertest.End, acquirertest.Fault{Before: func(context.Context) { time.Sleep(8 * time.Second) }, Down: true})
+		f.store.Once(acquirertest.End, acquirertest.Fault{Before: func(context.Context) { time.Sleep(8 * time.Second) }, Down: true}) // in a bubble
 		if errs := a.EndJobs(f.ctx, []queue.End{succeeded(job)}); errs[0] == nil {
 			t.Fatal("no error")
 		}

@@ -80,7 +80,7 @@ func TestWhyAProcessIsLostBesideAHeartbeat(t *testing.T) {
 		f.start(often)
 		_, stop := f.startStoppable(often)
 		f.kill(stop)
-		f.store.Once(acquirertest.Reap, acquirertest.Fault{After: func(context.Context) { time.Sleep(5 * time.Second) }})
+		f.store.Once(acquirertest.Reap, acquirertest.Fault{After: func(context.Context) { time.Sleep(5 * time.Second) }}) // in a bubble
 		f.pass(time.Minute)
 		if lost := f.happened(queue.EventProcessLost); len(lost) != 1 || lost[0].Reason != `process "acquirer" was silent for 30s` {
 			t.Errorf("told: %+v", lost)

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -69,14 +68,7 @@ type memberClaims struct {
 	grants []prewarm.Grant
 	// passed are the members that it looks at no more. tried are those of them that were refused now.
 	passed []key
-	tried  []triedMember
-}
-
-// triedMember was refused to a claim.
-type triedMember struct {
-	id    key
-	claim int
-	why   error
+	tried  refusal.Tries[uuid.UUID]
 }
 
 func (a *memberClaims) run(ctx context.Context, tx pgx.Tx) error {
@@ -102,7 +94,7 @@ func (a *memberClaims) run(ctx context.Context, tx pgx.Tx) error {
 
 // first is the first member in line, and the zero key if there is none or too many were refused.
 func (a *memberClaims) first(ctx context.Context, tx pgx.Tx) (id key, err error) {
-	if len(a.tried) >= refusal.MaxTried {
+	if a.tried.Full() {
 		return id, nil
 	}
 	text := firstMemberSQL
@@ -125,7 +117,7 @@ func (a *memberClaims) give(ctx context.Context, tx pgx.Tx, i int, id key) (agai
 	})
 	if refusesRow(err) {
 		a.passed = append(a.passed, id)
-		a.tried = append(a.tried, triedMember{id, i, err})
+		a.tried.Add(uuid.UUID(id), i, err)
 		return true, nil
 	}
 	return false, err
@@ -133,22 +125,11 @@ func (a *memberClaims) give(ctx context.Context, tx pgx.Tx, i int, id key) (agai
 
 // conclude returns an error if members were refused and none was given away.
 func (a *memberClaims) conclude(ctx context.Context) error {
-	var refused refusals
-	given := 0
-	for i := range a.grants {
-		if a.grants[i].Result == prewarm.GrantNew {
-			given++
-		}
+	given := func(claim int) bool { return a.grants[claim].Result == prewarm.GrantNew }
+	blamed, refused, err := a.tried.Conclude("member", given, len(a.grants))
+	for _, id := range blamed {
+		a.passedMembers.Add(a.now, poolMember{a.pick.Pool, key(id)}, uuid.Nil)
 	}
-	for _, m := range a.tried {
-		if given == 0 {
-			return fmt.Errorf("member %s: %w", uuid.UUID(m.id), m.why)
-		}
-		refused.Add(uuid.UUID(m.id), m.why)
-		if a.grants[m.claim].Result == prewarm.GrantNew {
-			a.passedMembers.Add(a.now, poolMember{a.pick.Pool, m.id}, uuid.Nil)
-		}
-	}
-	a.warn(ctx, "members cannot be given away", "member", refused)
-	return nil
+	a.warn(ctx, "members cannot be given away", "member", refusals{Tally: refused})
+	return err
 }

@@ -59,3 +59,36 @@ func TestTally(t *testing.T) {
 		t.Errorf("%d rows: %s", tally.N, got)
 	}
 }
+
+// A row is to blame whose asker got another one. Where nobody got any, who asked may be.
+func TestTries(t *testing.T) {
+	var tries refusal.Tries[int]
+	got := map[int]bool{}
+	asker := func(i int) bool { return got[i] }
+	if blamed, refused, err := tries.Conclude("row", asker, 3); blamed != nil || refused.N != 0 || err != nil {
+		t.Errorf("without tries: %v, %v, %v", blamed, refused, err)
+	}
+	kept, held := errors.New("kept"), errors.New("held")
+	tries.Add(7, 0, kept)
+	tries.Add(8, 2, held)
+	if blamed, _, err := tries.Conclude("row", asker, 3); blamed != nil || !errors.Is(err, kept) || err.Error() != "row 7: kept" {
+		t.Errorf("nobody got any: %v, %v", blamed, err)
+	}
+	got[1] = true
+	if blamed, refused, err := tries.Conclude("row", asker, 3); blamed != nil || refused.N != 2 || err != nil {
+		t.Errorf("another got one: %v, %v, %v", blamed, refused, err)
+	}
+	got[2] = true
+	if blamed, refused, err := tries.Conclude("row", asker, 3); !slices.Equal(blamed, []int{8}) || refused.N != 2 || err != nil {
+		t.Errorf("who was refused one got another: %v, %v, %v", blamed, refused, err)
+	}
+	for i := tries.Len(); i < refusal.MaxTried; i++ {
+		if tries.Full() {
+			t.Errorf("full with %d", i)
+		}
+		tries.Add(i, 0, kept)
+	}
+	if !tries.Full() {
+		t.Error("not full at the bound")
+	}
+}

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,14 +25,7 @@ type memberClaims struct {
 	grants []prewarm.Grant
 	// passed are the members that it looks at no more. tried are those of them that were refused now.
 	passed map[uuid.UUID]bool
-	tried  []triedMember
-}
-
-// triedMember was refused to a claim.
-type triedMember struct {
-	id    uuid.UUID
-	claim int
-	why   error
+	tried  refusal.Tries[uuid.UUID]
 }
 
 // passedIn are the members of a pool that are passed over.
@@ -50,12 +42,12 @@ func (s *Store) passedIn(pool string, now time.Time) map[uuid.UUID]bool {
 func (s *Store) claimMembersApart(ctx context.Context, now time.Time, pick prewarm.Pick, claims []prewarm.Claim, passed map[uuid.UUID]bool) ([]prewarm.Grant, error) {
 	a := memberClaims{now: now, pick: pick, claims: claims, passed: passed}
 	for {
-		before := len(a.tried)
+		before := a.tried.Len()
 		err := s.write(ctx, a.run)
 		switch {
 		case err == nil:
 			return a.grants, s.conclude(ctx, &a)
-		case !rejects(err) || len(a.tried) == before && !a.blame(err):
+		case !rejects(err) || a.tried.Len() == before && !a.blame(err):
 			return nil, err
 		}
 	}
@@ -63,28 +55,26 @@ func (s *Store) claimMembersApart(ctx context.Context, now time.Time, pick prewa
 
 // blame has the only member that is given away tried in vain: the transaction was refused at its end.
 func (a *memberClaims) blame(err error) bool {
-	given := a.given()
-	if len(given) != 1 {
+	only, n := 0, 0
+	for i := range a.grants {
+		if a.given(i) {
+			only, n = i, n+1
+		}
+	}
+	if n != 1 {
 		return false
 	}
-	a.fail(a.grants[given[0]].Member.ID, given[0], err)
+	a.fail(a.grants[only].Member.ID, only, err)
 	return true
 }
 
 func (a *memberClaims) fail(id uuid.UUID, claim int, why error) {
 	a.passed[id] = true
-	a.tried = append(a.tried, triedMember{id, claim, why})
+	a.tried.Add(id, claim, why)
 }
 
-// given are the claims that get a member now.
-func (a *memberClaims) given() (claims []int) {
-	for i := range a.grants {
-		if a.grants[i].Result == prewarm.GrantNew {
-			claims = append(claims, i)
-		}
-	}
-	return claims
-}
+// given reports whether a claim gets a member now.
+func (a *memberClaims) given(claim int) bool { return a.grants[claim].Result == prewarm.GrantNew }
 
 func (a *memberClaims) run(t *tx) (err error) {
 	if a.grants, _, err = t.knownClaims(a.pick, a.claims); err != nil {
@@ -102,7 +92,7 @@ func (a *memberClaims) run(t *tx) (err error) {
 
 // give answers a claim with the first member in line, and reports whether another one is to be tried.
 func (a *memberClaims) give(t *tx, i int) (again bool, err error) {
-	if len(a.tried) >= refusal.MaxTried {
+	if a.tried.Full() {
 		return false, nil
 	}
 	line, err := t.readyMembers(a.pick, 1+len(a.passed))
@@ -127,17 +117,10 @@ func (a *memberClaims) take(t *tx, i int, m prewarm.Member) (err error) {
 
 // conclude returns an error if members were refused and none was given away.
 func (s *Store) conclude(ctx context.Context, a *memberClaims) error {
-	var refused refusal.Tally
-	given := len(a.given())
-	for _, m := range a.tried {
-		if given == 0 {
-			return fmt.Errorf("member %s: %w", m.id, m.why)
-		}
-		refused.Add(m.id, m.why)
-		if a.grants[m.claim].Result == prewarm.GrantNew {
-			s.passedMembers.Add(a.now, poolMember{a.pick.Pool, m.id}, uuid.Nil)
-		}
+	blamed, refused, err := a.tried.Conclude("member", a.given, len(a.grants))
+	for _, id := range blamed {
+		s.passedMembers.Add(a.now, poolMember{a.pick.Pool, id}, uuid.Nil)
 	}
 	s.warn(ctx, "members cannot be given away", "member", refused)
-	return nil
+	return err
 }
