@@ -126,9 +126,11 @@ func releaseOf(d leases.Doubt) queue.End {
 func (a *Acquirer) substitute(life context.Context) (over context.CancelFunc) {
 	ctx, over := context.WithCancel(life)
 	a.verdicts.Go(func() {
-		a.pause(ctx, slowVerdict, "substitute")
+		if !a.pause(ctx, slowVerdict, "substitute") {
+			return // it takes nobody's place among those that are bounded
+		}
 		if a.substitutes.Add(1) <= maxSubstitutes {
-			a.judges.Run(ctx, life) // not at all if the call is over
+			a.judges.Run(ctx, life)
 		}
 		a.substitutes.Add(-1)
 	})
