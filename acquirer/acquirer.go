@@ -15,6 +15,7 @@ import (
 	"github.com/dormouse-go/dormouse/internal/agenda"
 	"github.com/dormouse-go/dormouse/internal/dispatch"
 	"github.com/dormouse-go/dormouse/internal/fairshare"
+	"github.com/dormouse-go/dormouse/internal/goroutines"
 	"github.com/dormouse-go/dormouse/internal/leases"
 	"github.com/dormouse-go/dormouse/internal/micros"
 	"github.com/dormouse-go/dormouse/internal/outcall"
@@ -67,7 +68,9 @@ type Acquirer struct {
 	outgoing *outgoing
 	teller   *teller
 	domains  domains
-	given    *outcall.Calls                // those given up
+	given    *outcall.Calls   // those given up
+	stay     *goroutines.Pool // makes the calls of the store while staying, which is while Run runs
+	staying  atomic.Bool
 	host     outcall.Teller                // calls Config.Events
 	shares   *fairshare.Limiter[uuid.UUID] // of organizations; nil: nobody is held back
 	judges   *workqueue.Queue[court]       // verdicts about leases in doubt; at most one for each lease
@@ -112,7 +115,7 @@ func New(store queue.Store, pubsub Pubsub, cfg Config) (*Acquirer, error) {
 		teller: newTeller(), judges: workqueue.New[court](maxJudgesOfOne), questions: workqueue.New[struct{}](maxQuestions),
 		member: newMembership(), waits: make(map[workerKey]int), held: make(map[workerKey]int),
 		hangUps: make(hangUps), refused: make(refused), looks: newLooks(), losses: newLosses(),
-		given: outcall.New(cfg.Clock, "stuck"),
+		given: outcall.New(cfg.Clock, "stuck"), stay: goroutines.New(maxCalls, stayFor),
 	}
 	for r := range trialPlaces {
 		a.trials[r] = workqueue.New[uuid.UUID](1)
@@ -152,6 +155,9 @@ func (a *Acquirer) Run(ctx context.Context) error {
 		return err
 	}
 	defer a.unregister()
+	a.staying.Store(true)
+	defer a.stay.End()
+	defer a.staying.Store(false)
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	// What is being written when life ends has a deadline of its own.

@@ -3,13 +3,26 @@ package acquirer
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
+// stayFor is how long the goroutines of calls stay for the next one: most jobs are posted and started while nothing else happens, and on a
+// new goroutine that would take them a few hundredths longer.
+const stayFor = 5 * time.Second
+
 // errTooLong says that a call of the store was still under way at the end of its time limit.
 var errTooLong = fmt.Errorf("it took too long: %w", context.DeadlineExceeded)
+
+// starter starts calls of the store. Without Run nobody would ever end the goroutines that stay.
+func (a *Acquirer) starter() outcall.Starter {
+	if a.staying.Load() {
+		return a.stay.Start
+	}
+	return outcall.Apart
+}
 
 // ask makes one call of the store under its own time limit and counts it. Its error says what was attempted. A call that ignores
 // the end of its context is given up: what it does after that counts as done by a call whose answer was lost.
@@ -24,7 +37,7 @@ func askOr[T any](ctx context.Context, a *Acquirer, operation string, f func(ctx
 	guard := a.clock.AfterFunc(a.cfg.Timeout, func() { cancel(errTooLong) }, "store", operation)
 	defer guard.Stop()
 	begun := a.clock.Now()
-	v, err := outcall.Do(ctx, a.given, operation, f, late)
+	v, err := outcall.DoOn(ctx, a.given, a.starter(), outcall.Name{Kind: operation}, f, late)
 	a.metrics.storeCall(operation, a.clock.Since(begun), err)
 	if err == nil {
 		return v, nil

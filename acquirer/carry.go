@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
+	"github.com/dormouse-go/dormouse/internal/micros"
 )
 
 // enqueue stores postings. After a quiet time the store announces them itself if it can, in their own commit: that is the one message
@@ -53,12 +54,10 @@ const unnumbered = math.MaxInt64
 func (a *Acquirer) notesOf(now time.Time, postings []queue.Posting) (notes []laneNote) {
 	places := make(map[queue.Lane]int, 1)
 	for _, p := range postings {
-		p.Payload = nil // it would be copied
-		job, err := p.Job(now)
-		if err != nil || waits(job) {
+		lane, err := p.Lane()
+		if err != nil || micros.Of(p.NotBefore).After(micros.Of(now)) {
 			continue // the store says what is wrong
 		}
-		lane := job.Lane()
 		i, known := places[lane]
 		if !known {
 			i = len(notes)

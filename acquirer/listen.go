@@ -165,7 +165,7 @@ func (a *Acquirer) receiveJobs(n laneNote, s dispatch.Source, now time.Time) {
 		return
 	}
 	before := a.fleet.turnOf(lane, s, n.Count, a.member.process)
-	turn := a.dispatch.PostRemote(lane, n.From, s, before > 0)
+	turn := a.dispatch.PostRemote(lane, n.From, n.Count, s, before > 0)
 	if !turn.Theirs() {
 		return
 	}

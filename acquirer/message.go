@@ -3,7 +3,7 @@ package acquirer
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
+	"strconv"
 
 	"github.com/google/uuid"
 
@@ -65,15 +65,59 @@ func (m message) split() []string {
 	return append(first.split(), second.split()...)
 }
 
-// text leaves <, > and & as they are: escaped for HTML, a tag set could be too long for a message.
+// text is the message as encoding/json writes it. One that a posting carries is on the way of a job that somebody may be waiting for, mostly
+// after a pause: then what encoding/json does for it is in no cache of the processor, and took a hundredth of all the time that the job takes.
 func (m message) text() string {
-	var b strings.Builder
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(m); err != nil {
-		panic(err) // there is nothing in it that does not marshal
+	b := append(make([]byte, 0, 256), `{"p":`...)
+	b = appendID(b, m.Process)
+	b = strconv.AppendUint(append(b, `,"n":`...), m.Seq, 10)
+	if m.Ping {
+		b = append(b, `,"ping":true`...)
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	b = appendList(b, "jobs", m.Jobs, laneNote.appendTo)
+	b = appendList(b, "taken", m.Taken, laneNote.appendTo)
+	b = appendList(b, "freed", m.Freed, func(id uuid.UUID, b []byte) []byte { return appendID(b, id) })
+	b = appendList(b, "cancel", m.Cancel, func(l queue.Lease, b []byte) []byte {
+		b = appendID(append(b, `{"Job":`...), l.Job)
+		return append(strconv.AppendInt(append(b, `,"Fence":`...), l.Fence, 10), '}')
+	})
+	return string(append(b, '}'))
+}
+
+func (n laneNote) appendTo(b []byte) []byte {
+	b = appendID(append(b, `{"o":`...), n.Organization)
+	b = strconv.AppendUint(append(b, `,"l":`...), n.Lane, 10)
+	if n.From != 0 {
+		b = strconv.AppendInt(append(b, `,"f":`...), n.From, 10)
+	}
+	if n.Count != 0 {
+		b = strconv.AppendInt(append(b, `,"c":`...), int64(n.Count), 10)
+	}
+	if n.Process != uuid.Nil {
+		b = appendID(append(b, `,"p":`...), n.Process)
+	}
+	if n.Seq != 0 {
+		b = strconv.AppendUint(append(b, `,"n":`...), n.Seq, 10)
+	}
+	return append(b, '}')
+}
+
+func appendID(b []byte, id uuid.UUID) []byte {
+	return append(append(append(b, '"'), id.String()...), '"')
+}
+
+func appendList[T any](b []byte, name string, list []T, one func(T, []byte) []byte) []byte {
+	if len(list) == 0 {
+		return b
+	}
+	b = append(append(append(b, `,"`...), name...), `":[`...)
+	for i, item := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = one(item, b)
+	}
+	return append(b, ']')
 }
 
 func (m message) parts() int { return len(m.Jobs) + len(m.Taken) + len(m.Freed) + len(m.Cancel) }

@@ -1,6 +1,9 @@
 package acquirer
 
 import (
+	"encoding/json"
+	"math"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -53,6 +56,41 @@ func TestMessageSplit(t *testing.T) {
 	whole.Process, whole.Seq, whole.Ping = m.Process, m.Seq, pings == 1
 	if !reflect.DeepEqual(whole, m) {
 		t.Error("the pieces are not the whole")
+	}
+}
+
+// A message is the text that encoding/json makes of it, whatever is in it.
+func TestMessageIsJSON(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	some := func(n uint64) uint64 { return []uint64{0, 1, rng.Uint64N(1000), n}[rng.IntN(4)] }
+	id := func() (id uuid.UUID) {
+		if rng.IntN(3) > 0 {
+			id[rng.IntN(16)], id[15] = byte(rng.Uint32()), byte(rng.Uint32())
+		}
+		return id
+	}
+	notes := func() (list []laneNote) {
+		for range rng.IntN(3) {
+			list = append(list, laneNote{
+				Organization: id(), Lane: some(math.MaxUint64), From: int64(some(math.MaxInt64)), Count: int(some(maxNoted)), Process: id(), Seq: some(math.MaxUint64),
+			})
+		}
+		return list
+	}
+	for range 1000 {
+		m := message{Process: id(), Seq: some(math.MaxUint64), Ping: rng.IntN(2) == 0, Jobs: notes(), Taken: notes()}
+		for range rng.IntN(3) {
+			m.Freed = append(m.Freed, id())
+			m.Cancel = append(m.Cancel, queue.Lease{Job: id(), Fence: int64(some(math.MaxInt64)) - int64(some(1000))})
+		}
+		want, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.text(); got != string(want) {
+			t.Fatalf("%s\nwant %s", got, want)
+		}
 	}
 }
 

@@ -51,8 +51,14 @@ type Posting struct {
 
 // Validate says what is wrong with the posting, as a [*invalid.Error].
 func (p Posting) Validate() error {
-	_, err := p.Job(time.Time{})
-	return err
+	_, err := p.check()
+	return in("Posting", err)
+}
+
+// Lane returns where the posting's job will wait. The error is that of [Posting.Validate].
+func (p Posting) Lane() (Lane, error) {
+	tags, err := p.check()
+	return Lane{Organization: p.Organization, Type: p.Type, Tags: tags, Priority: p.Priority}, in("Posting", err)
 }
 
 // Job turns the posting into the row that a store keeps: valid, canonical, pending. Every store calls it, also

@@ -47,6 +47,26 @@ func FuzzCleanText(f *testing.F) {
 	})
 }
 
+// A posting's lane is that of its job, and where it makes none, the error is the same.
+func TestPostingsHaveTheLanesOfTheirJobs(t *testing.T) {
+	t.Parallel()
+	for name, p := range map[string]queue.Posting{
+		"plain":        {Organization: uuid.UUID{1}, Tenant: uuid.UUID{2}, Type: "build"},
+		"all there is": {Organization: uuid.UUID{1}, Type: "build", Tags: map[string]string{"b": "2", "a": "1"}, Priority: -3, NotBefore: time.Now()},
+		"no type":      {},
+		"a bad tag":    {Type: "build", Tags: map[string]string{"a": "\n"}},
+	} {
+		lane, err := p.Lane()
+		job, wrong := p.Job(time.Time{})
+		if !reflect.DeepEqual(err, wrong) || !reflect.DeepEqual(p.Validate(), wrong) {
+			t.Errorf("%s: errors %v and %v, want %v", name, err, p.Validate(), wrong)
+		}
+		if wrong == nil && lane != job.Lane() {
+			t.Errorf("%s: lane %+v, want %+v", name, lane, job.Lane())
+		}
+	}
+}
+
 func TestRefusalsNameFieldsAsInGo(t *testing.T) {
 	t.Parallel()
 	request := func(r queue.Request) error { _, err := r.Domain(); return err }

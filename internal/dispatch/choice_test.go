@@ -125,12 +125,12 @@ func TestOldTurn(t *testing.T) {
 	d := newDesk(t)
 	d.join(x)
 	l := d.lane(x)
-	first := d.PostRemote(l, 1, source(1), true)
+	first := d.PostRemote(l, 1, 0, source(1), true)
 	if !first.Theirs() || len(d.queued) != 0 {
 		t.Fatal("the lane is not left to the other")
 	}
 	d.Taken(l, source(1))
-	second := d.PostRemote(l, 2, source(2), true)
+	second := d.PostRemote(l, 2, 0, source(2), true)
 	d.EndTurn(first)
 	if len(d.queued) != 0 {
 		t.Error("the end of an old turn ends the new one")
@@ -149,7 +149,7 @@ func TestOldTurn(t *testing.T) {
 	unknown := d.lane(xy)
 	unknown.Organization = uuid.UUID{7}
 	d.Taken(unknown, source(1))
-	if d.PostRemote(unknown, 1, source(3), true).Theirs() || d.Knows(unknown.Organization) {
+	if d.PostRemote(unknown, 1, 0, source(3), true).Theirs() || d.Knows(unknown.Organization) {
 		t.Error("a lane of an organization for which nobody waits is remembered")
 	}
 }
@@ -162,7 +162,7 @@ func TestTakenOfWhatIsOurs(t *testing.T) {
 	l := d.lane(x)
 	w := d.join(x)
 	w.Leave(now)
-	d.PostRemote(l, 1, source, false) // ours, and nobody waits
+	d.PostRemote(l, 1, 0, source, false) // ours, and nobody waits
 	d.Taken(l, source)
 	d.join(x)
 	if len(d.queued) != 1 {
@@ -178,11 +178,11 @@ func TestDirtyLaneIsOurs(t *testing.T) {
 	l := d.lane(x)
 	d.join(x)
 	d.PostLocal(l, 1, 1)
-	if d.PostRemote(l, 1, source, true).Theirs() {
+	if d.PostRemote(l, 1, 0, source, true).Theirs() {
 		t.Error("a lane that is about to be claimed here is left to another")
 	}
 	other := d.lane(xy)
-	if d.PostRemote(other, 1, source, false).Theirs() {
+	if d.PostRemote(other, 1, 0, source, false).Theirs() {
 		t.Error("a lane is left to another that was not to be")
 	}
 }
@@ -206,7 +206,7 @@ func TestListingOfAll(t *testing.T) {
 	}
 	d = newDesk(t)
 	d.join(x)
-	d.PostRemote(l, 1, dispatch.Source{Process: uuid.UUID{9}}, true)
+	d.PostRemote(l, 1, 0, dispatch.Source{Process: uuid.UUID{9}}, true)
 	d.Listed(nil, d.Mark(), ready, true)
 	if len(d.queued) != 1 {
 		t.Error("the backup leaves to others what they have not taken")

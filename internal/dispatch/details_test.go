@@ -112,7 +112,7 @@ func TestTakenAnswers(t *testing.T) {
 	if d.Taken(d.kind(1), s) {
 		t.Error("an unknown lane was left to somebody")
 	}
-	d.PostRemote(d.lane(nil), 1, s, true)
+	d.PostRemote(d.lane(nil), 1, 0, s, true)
 	if !d.Taken(d.lane(nil), s) {
 		t.Error("what was left to others and is taken is news")
 	}
@@ -241,7 +241,7 @@ func TestTurnOfOthers(t *testing.T) {
 	d.Finish(d.mustBegin(), queue.Claimed{Jobs: []queue.Job{job(l, w.Worker, 7)}})
 	w = d.join(nil)
 	d.Finish(d.mustBegin(), queue.Claimed{}) // drained
-	turn := d.PostRemote(l, 3, dispatch.Source{Process: uuid.UUID{9}, Seq: 1}, true)
+	turn := d.PostRemote(l, 3, 0, dispatch.Source{Process: uuid.UUID{9}, Seq: 1}, true)
 	w.Leave(now)
 	d.join(nil)
 	if len(d.queued) != 0 {

@@ -18,14 +18,16 @@ var (
 
 // desk is a dispatcher and what its hooks said.
 type desk struct {
-	t *testing.T
+	// most is how many jobs a claim may be of.
+	most int
+	t    *testing.T
 	*dispatch.Dispatcher
 	queued    []*dispatch.Domain
 	announced map[queue.Lane]int
 }
 
 func newDesk(t *testing.T) *desk {
-	d := &desk{t: t, announced: make(map[queue.Lane]int)}
+	d := &desk{t: t, most: 10, announced: make(map[queue.Lane]int)}
 	d.Dispatcher = dispatch.New(dispatch.Hooks{
 		Claim:    func(domain *dispatch.Domain) { d.queued = append(d.queued, domain) },
 		Announce: func(l queue.Lane, _ int64, jobs int) { d.announced[l] += jobs },
@@ -65,7 +67,7 @@ func (d *desk) begin() *dispatch.Round {
 	}
 	domain := d.queued[0]
 	d.queued = nil
-	return d.Begin(domain, 10)
+	return d.Begin(domain, d.most)
 }
 
 func (d *desk) mustBegin() *dispatch.Round {
@@ -209,7 +211,7 @@ func TestTurns(t *testing.T) {
 		d := newDesk(t)
 		d.join(x)
 		l := d.lane(x)
-		turn := d.PostRemote(l, 1, source, true)
+		turn := d.PostRemote(l, 1, 0, source, true)
 		if !turn.Theirs() || len(d.queued) != 0 {
 			t.Fatalf("left to another: %v, %d queued", turn.Theirs(), len(d.queued))
 		}
@@ -249,14 +251,14 @@ func TestTurns(t *testing.T) {
 	}
 
 	d, l, _ = left()
-	if again := d.PostRemote(l, 2, dispatch.Source{Process: source.Process, Seq: 5}, true); again.Theirs() || len(d.queued) != 1 {
+	if again := d.PostRemote(l, 2, 0, dispatch.Source{Process: source.Process, Seq: 5}, true); again.Theirs() || len(d.queued) != 1 {
 		t.Error("a lane that is dirty already was left to another")
 	}
 	d = newDesk(t)
 	d.join(x)
 	d.PostLocal(l, 1, 1)
 	d.Finish(d.mustBegin(), queue.Claimed{Limited: true})
-	turn = d.PostRemote(l, 2, source, true)
+	turn = d.PostRemote(l, 2, 0, source, true)
 	d.Freed(org)
 	d.Taken(l, source) // by a claim that may have met the limit too
 	d.EndTurn(turn)
@@ -264,7 +266,7 @@ func TestTurns(t *testing.T) {
 		t.Error("what the end of a limit let through was cleared with what another took")
 	}
 
-	if unknown := newDesk(t); unknown.PostRemote(l, 1, source, true).Theirs() {
+	if unknown := newDesk(t); unknown.PostRemote(l, 1, 0, source, true).Theirs() {
 		t.Error("a lane that nobody here waits for was left to another")
 	}
 }

@@ -119,9 +119,22 @@ type lane struct {
 	claimer *Domain
 	// unannounced is the number of jobs posted here that other processes have not heard of.
 	unannounced int
+	// expected is how many jobs were announced since a claim of the lane last began, or many.
+	expected int
 	// source is the last message that announced the lane, and turn what is left to other processes.
 	source Source
 	turn   Turn
+}
+
+// many is what a lane is expected to hold of which nobody has counted the jobs.
+const many = 1 << 20
+
+// expect counts announced jobs; without a number nobody knows how many there are.
+func (l *lane) expect(jobs int) {
+	if jobs <= 0 {
+		jobs = many
+	}
+	l.expected = min(l.expected+jobs, many)
 }
 
 func (l *lane) dirty() bool { return l.posted > l.empty }

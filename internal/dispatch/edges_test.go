@@ -149,7 +149,7 @@ func TestTurnIsOfItsMessage(t *testing.T) {
 	d := newDesk(t)
 	d.join(x)
 	l, source := d.lane(x), dispatch.Source{Process: uuid.UUID{5}, Seq: 6}
-	turn := d.PostRemote(l, 1, source, true)
+	turn := d.PostRemote(l, 1, 0, source, true)
 	if !turn.Theirs() || turn.Lane() != l || turn.Source() != source || len(d.queued) != 0 {
 		t.Fatalf("turn %+v, %d queued", turn, len(d.queued))
 	}
@@ -163,7 +163,7 @@ func TestTurnIsOfItsMessage(t *testing.T) {
 	if d.Taken(l, source) {
 		t.Error("taken by somebody else, after it was drained here")
 	}
-	if again := d.PostRemote(l, 1, source, false); again.Theirs() {
+	if again := d.PostRemote(l, 1, 0, source, false); again.Theirs() {
 		t.Error("left to others although it is not to be")
 	}
 }

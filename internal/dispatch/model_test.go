@@ -141,7 +141,7 @@ func (m *model) post() { m.d.PostLocal(m.store(), m.order, 1) }
 
 func (m *model) postRemote() {
 	m.seq++
-	turn := m.d.PostRemote(m.store(), m.order, dispatch.Source{Process: uuid.UUID{9}, Seq: m.seq}, m.rng.IntN(2) == 0)
+	turn := m.d.PostRemote(m.store(), m.order, m.rng.IntN(2), dispatch.Source{Process: uuid.UUID{9}, Seq: m.seq}, m.rng.IntN(2) == 0)
 	if turn.Theirs() {
 		m.turns = append(m.turns, turn)
 	}

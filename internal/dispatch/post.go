@@ -17,7 +17,7 @@ func (d *Dispatcher) PostLocal(q queue.Lane, from int64, news int) {
 	case ok:
 		l := org.lane(q)
 		l.unannounced += news
-		d.post(l, from, Handoff)
+		d.post(l, from, many, Handoff)
 	case news > 0:
 		d.hooks.Announce(q, from, news)
 	}
@@ -36,9 +36,9 @@ func (d *Dispatcher) Served(q queue.Lane) bool {
 	return l.next() != nil
 }
 
-// PostRemote takes in a lane that another process announced. With leave the lane is left to a third process, unless
+// PostRemote takes in a lane that another process announced, with how many jobs; zero or less: nobody counted them. With leave the lane is left to a third process, unless
 // it holds something else already; then [Dispatcher.EndTurn] has to follow after a while.
-func (d *Dispatcher) PostRemote(q queue.Lane, from int64, source Source, leave bool) Turn {
+func (d *Dispatcher) PostRemote(q queue.Lane, from int64, jobs int, source Source, leave bool) Turn {
 	org, ok := d.orgs[q.Organization]
 	if !ok {
 		return Turn{}
@@ -46,10 +46,11 @@ func (d *Dispatcher) PostRemote(q queue.Lane, from int64, source Source, leave b
 	l := org.lane(q)
 	l.source = source
 	if !leave || l.dirty() {
-		d.post(l, from, Notify)
+		d.post(l, from, jobs, Notify)
 		return l.turn
 	}
 	l.lower(from)
+	l.expect(jobs)
 	d.mark++
 	l.posted, l.cause = d.mark, Notify
 	l.turn = Turn{lane: l, mark: d.mark, source: source}
@@ -75,7 +76,7 @@ func (d *Dispatcher) Taken(q queue.Lane, source Source) bool {
 	l, ok := org.lanes[q]
 	if ok && l.turn.Theirs() && l.turn.mark == l.posted && l.turn.source == source {
 		l.turn = Turn{}
-		l.empty = l.posted
+		l.empty, l.expected = l.posted, 0
 		return true
 	}
 	return false
@@ -92,7 +93,7 @@ func (d *Dispatcher) Freed(id uuid.UUID) (waits bool) {
 	for _, l := range org.lanes {
 		if l.limited {
 			l.limited = false
-			d.markDirty(l, l.cause)
+			d.markDirty(l, many, l.cause)
 		}
 	}
 	for _, domain := range org.domains {
@@ -142,7 +143,7 @@ func (d *Dispatcher) found(l *lane, ready queue.ReadyLane, mark uint64, all bool
 	}
 	if !l.limited || all {
 		l.limited, l.turn = false, Turn{}
-		d.markDirty(l, Poll)
+		d.markDirty(l, many, Poll)
 	}
 }
 
@@ -167,13 +168,14 @@ func (d *Dispatcher) selected(organizations []uuid.UUID) []*organization {
 	return orgs
 }
 
-func (d *Dispatcher) post(l *lane, from int64, cause Cause) {
+func (d *Dispatcher) post(l *lane, from int64, jobs int, cause Cause) {
 	l.lower(from)
 	l.turn = Turn{}
-	d.markDirty(l, cause)
+	d.markDirty(l, jobs, cause)
 }
 
-func (d *Dispatcher) markDirty(l *lane, cause Cause) {
+func (d *Dispatcher) markDirty(l *lane, jobs int, cause Cause) {
+	l.expect(jobs)
 	d.mark++
 	if !l.dirty() || cause != Poll {
 		l.cause = cause

@@ -11,6 +11,11 @@ import (
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 )
 
+// spare is how many jobs a claim asks for beyond those it was told of. A slot that a claim is made for costs its secret and its place in
+// the statement, and most messages are about one job, for which a hundred slots may wait. A claim that comes back full is followed by one
+// for all that wait.
+const spare = 8
+
 // maxProbes bounds the lanes of one claim. Lanes beyond it stay dirty and are next.
 const maxProbes = 64
 
@@ -113,7 +118,8 @@ func (r *Round) Cause() Cause {
 	return found
 }
 
-// Begin prepares a claim of up to so many jobs for a domain that [Hooks.Claim] named. It returns nil if there is none to
+// Begin prepares a claim of up to so many jobs for a domain that [Hooks.Claim] named: not of many more than its lanes are known to
+// hold, where that is known. It returns nil if there is none to
 // make any more: the waiters have left, or another claim has the lanes.
 func (d *Dispatcher) Begin(domain *Domain, jobs int) *Round {
 	lanes := domain.claimable()
@@ -125,11 +131,13 @@ func (d *Dispatcher) Begin(domain *Domain, jobs int) *Round {
 	domain.turnTo(claiming)
 	domain.joining = false
 	r := &Round{domain: domain, Token: uuid.New(), freed: domain.org.freed}
-	r.take(domain, min(jobs, domain.line.Len()))
+	expected := spare
 	for _, l := range lanes {
-		l.claimed, l.low = true, math.MaxInt64
+		expected += l.expected
+		l.claimed, l.low, l.expected = true, math.MaxInt64, 0
 		r.lanes = append(r.lanes, covered{l, l.posted, l.source, l.cause})
 	}
+	r.take(domain, min(jobs, domain.line.Len(), expected))
 	return r
 }
 
@@ -181,8 +189,9 @@ func (d *Dispatcher) Finish(r *Round, answer queue.Claimed) (awards []Award, res
 		l.claimed = false
 		l.unannounced = max(0, l.unannounced-lanes[l.Lane].jobs)
 		switch {
-		case len(answer.Jobs) == len(r.waiters): // there may be more
-		case answer.Limited && r.freed != r.domain.org.freed: // there may be more now
+		case len(answer.Jobs) == len(r.waiters), // there may be more
+			answer.Limited && r.freed != r.domain.org.freed: // there may be more now
+			l.expect(many)
 		default:
 			l.limited = answer.Limited
 			l.clear(l.seen)
@@ -197,7 +206,7 @@ func (d *Dispatcher) Finish(r *Round, answer queue.Claimed) (awards []Award, res
 func (l *lane) clear(seen uint64) {
 	l.empty = max(l.empty, seen)
 	if !l.dirty() && !l.limited {
-		l.unannounced, l.oldest = 0, time.Time{}
+		l.unannounced, l.expected, l.oldest = 0, 0, time.Time{}
 	}
 }
 
@@ -282,6 +291,7 @@ func (d *Dispatcher) failed(r *Round) {
 	r.domain.failures++
 	for _, l := range r.lanes {
 		l.claimed = false
+		l.expect(many)
 		d.wake(l.lane)
 	}
 }

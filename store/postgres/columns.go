@@ -72,6 +72,14 @@ func (c columns[R]) rows(first int, name, number string) string {
 	}) + ") AS " + name
 }
 
+// row is the only row of the parameters from $first on, in a FROM clause with a name. A statement of a single row is begun faster with it than
+// with [columns.rows], and needs no step to take anything apart.
+func (c columns[R]) row(first int, name string) string {
+	return "(SELECT" + sqltext.List(len(c), func(i int) string {
+		return "($" + strconv.Itoa(first+i) + "::" + c[i].kind + "[])[1] AS " + c[i].name
+	}) + ") AS " + name
+}
+
 // names are the columns, each behind a qualifier ("c.") or the beginning of a name.
 func (c columns[R]) names(prefix string) string {
 	return sqltext.List(len(c), func(i int) string { return prefix + c[i].name })

@@ -15,8 +15,8 @@ import (
 func Statements() map[string]string {
 	return map[string]string{
 		"commit": commitSQL, "touch": touchSQL, "create": createSQL, "enqueue": enqueueSQL, "enqueue_passing": enqueuePassingSQL,
-		"enqueue_carrying": enqueueCarryingSQL,
-		"claim_events":     claimByNumberSQL, "claim_events_by_line": claimByLineSQL, "claim": claimSQL, "claim_one_lane": claimOneLaneSQL, "ready": readyOfSomeSQL, "ready_from_bounds": readyFromBoundsSQL, "due": dueSQL, "builds": buildsSQL, "cancel": cancelSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL, "ended": endedSQL,
+		"enqueue_carrying": enqueueCarryingSQL, "enqueue_one": enqueueOneSQL, "enqueue_one_carrying": enqueueOneCarryingSQL,
+		"claim_events": claimByNumberSQL, "claim_events_by_line": claimByLineSQL, "claim": claimSQL, "claim_one_lane": claimOneLaneSQL, "ready": readyOfSomeSQL, "ready_from_bounds": readyFromBoundsSQL, "due": dueSQL, "builds": buildsSQL, "cancel": cancelSQL, "contenders": contendersSQL, "renew": renewSQL, "end": endSQL, "ended": endedSQL,
 		"members_claim": claimMembersSQL, "members_claim_one": claimMemberSQL, "members_put": putMembersSQL,
 		"members_claim_freshest": claimFreshestMemberSQL,
 		"list_builds":            fleetBuildsSQL, "list_all": listAll, "list_by_status": listByStatus, "list_by_name": listByName,

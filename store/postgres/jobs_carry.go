@@ -26,7 +26,7 @@ func carriedFrom(first int) string {
 }
 
 // carriedFields are a job that is inserted, and whether the message was sent with it.
-var carriedFields = append(slices.Clone(jobFields), field[jobRow]{carriedSQL, func(r *jobRow) any { return &r.j.Announced }})
+var carriedFields = append(slices.Clone(postedFields), field[jobRow]{carriedSQL, func(r *jobRow) any { return &r.j.Announced }})
 
 // carried is a message that a posting sends.
 type carried struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,22 +16,42 @@ import (
 )
 
 // enqueueSQL has the parameters of enqueueColumns; testdata/enqueue.sql shows it as a whole. enqueuePassingSQL waits for nobody
-// who has a tenant's number in hand, and enqueueCarryingSQL sends a message, see carriedSQL.
+// who has a tenant's number in hand, and enqueueCarryingSQL sends a message, see carriedSQL. enqueueOneSQL and enqueueOneCarryingSQL are of
+// a single job, as most postings are, and take two thirds of what the others cost the server for one.
 var (
-	enqueueSQL         = enqueueBy(turnSQL, jobColumns)
-	enqueuePassingSQL  = enqueueBy(turnPassingSQL, jobColumns)
-	enqueueCarryingSQL = enqueueBy(turnSQL, carriedFields.names())
+	enqueueSQL            = enqueueBy(turnSQL) + postedFields.names()
+	enqueuePassingSQL     = enqueueBy(turnPassingSQL) + jobColumns
+	enqueueCarryingSQL    = enqueueBy(turnSQL) + carriedFields.names()
+	enqueueOneSQL         = enqueueOne + postedFields.names()
+	enqueueOneCarryingSQL = enqueueOne + carriedFields.names()
 )
 
-func enqueueBy(turn, returning string) string {
+// postedFields are what a posting reads of its jobs, as the host's triggers may have left them: all but what comes with a run.
+var postedFields = jobFields.without("j.process_id", "j.worker_id", "j.token", "j.secret", "j.started_at", "j.ended_at", "j.error", "j.result", "j.percent", "j.message")
+
+func enqueueBy(turn string) string {
 	return `
 	WITH wanted AS (
 		SELECT j.* FROM ` + enqueueColumns.rows(1, "j", "n") + `
-		WHERE NOT EXISTS (SELECT FROM dormouse.jobs x WHERE x.id = j.id)
-			AND NOT EXISTS (SELECT FROM dormouse.jobs x
-				WHERE x.organization_id = j.organization_id AND x.type = j.type AND x.unique_key = j.unique_key AND x.state < 2)
+		WHERE ` + newJobSQL("j") + `
 	)` + turn + insertJobsSQL(postedColumns) + `
-	RETURNING` + returning
+	RETURNING`
+}
+
+// enqueueOne does what enqueueBy does with turnSQL where there is nothing to add up: a single job stands where its tenant ends.
+var enqueueOne = `
+	WITH turn AS (` + takeTurnSQL(`greatest(p.step, `+floorSQL+`), p.step
+		FROM `+enqueueColumns.row(1, "p")+`
+		WHERE `+newJobSQL("p")) + `
+	)` + insertJobsFrom(postedColumns, `turn.place`, `
+		FROM turn CROSS JOIN `+enqueueColumns.row(1, "p")) + `
+	RETURNING`
+
+// newJobSQL is true for a job that is not there yet, nor another one with its unique key.
+func newJobSQL(of string) string {
+	return strings.ReplaceAll(`NOT EXISTS (SELECT FROM dormouse.jobs x WHERE x.id = j.id)
+			AND NOT EXISTS (SELECT FROM dormouse.jobs x
+				WHERE x.organization_id = j.organization_id AND x.type = j.type AND x.unique_key = j.unique_key AND x.state < 2)`, "j.", of+".")
 }
 
 var jobsByIDSQL = `SELECT` + jobColumns + ` FROM dormouse.jobs j WHERE j.id = ANY ($1)`
@@ -126,7 +147,7 @@ func (s *Store) enqueueSome(ctx context.Context, rows []queue.Job) (n int, err e
 		if err := s.numberTags(ctx, fresh); err != nil {
 			return err
 		}
-		jobs, err = s.insertPosted(ctx, enqueueColumns.args(fresh))
+		jobs, err = s.insertPosted(ctx, len(fresh), enqueueColumns.args(fresh))
 		return err
 	})
 	if err != nil {
@@ -149,21 +170,29 @@ func jobsToQueue(rows []queue.Job) (fresh []jobToQueue, at []int) {
 	return fresh, at
 }
 
-// insertPosted stores jobs in the turns of their tenants. Where a session that was left open holds a tenant's number, as a long
+// insertPosted stores n jobs in the turns of their tenants. Where a session that was left open holds a tenant's number, as a long
 // transaction of the host does, they are numbered behind what is committed: that is worth a turn, and no waiting without end.
-func (s *Store) insertPosted(ctx context.Context, args []any) ([]queue.Job, error) {
+func (s *Store) insertPosted(ctx context.Context, n int, args []any) ([]queue.Job, error) {
 	var l jobList
-	text, fields := enqueueSQL, jobFields
 	m, carries := s.carriedBy(ctx)
+	text, fields := enqueueSQL, postedFields
+	switch {
+	case carries && n == 1:
+		text = enqueueOneCarryingSQL
+	case carries:
+		text = enqueueCarryingSQL
+	case n == 1:
+		text = enqueueOneSQL
+	}
 	if carries {
-		text, fields, args = enqueueCarryingSQL, carriedFields, append(args, m.args()...)
+		fields, args = carriedFields, append(args, m.args()...)
 	}
 	err := s.do(ctx, repeatable, func(ctx context.Context) error {
 		return s.patient(ctx, batchSteadySQL, text, args, func(rows pgx.Rows) error { return l.read(rows, fields) })
 	})
 	switch {
 	case carries && isQueueFull(err):
-		return s.insertPosted(withoutMessage(ctx), args[:len(enqueueColumns)])
+		return s.insertPosted(withoutMessage(ctx), n, args[:len(enqueueColumns)])
 	case errors.Is(err, errHeld):
 		args = args[:len(enqueueColumns)]
 		return s.lockJobs(ctx, enqueuePassingSQL, args...) // a job with the same key may be held, too

@@ -17,15 +17,15 @@ import (
 // row much longer than this library ever holds one, and not long beside a heartbeat; its parts then go alone, and only the one
 // whose row is held fails.
 var (
-	batchWaitSQL = `SELECT ` + waitAtMost("500ms")
-	aloneWaitSQL = `SELECT ` + waitAtMost("20ms")
+	batchWaitSQL = setSQL(waitAtMost("500ms"))
+	aloneWaitSQL = setSQL(waitAtMost("20ms"))
 )
 
 // The same for statements that find what they lock by ids, and for those that are steady.
 var (
-	batchByIDSQL   = batchWaitSQL + `, ` + indexesSQL
-	aloneByIDSQL   = aloneWaitSQL + `, ` + indexesSQL
-	batchSteadySQL = steadySQL + `, ` + waitAtMost("500ms")
+	batchByIDSQL   = setSQL(throughIndexes + `, ` + waitAtMost("500ms"))
+	aloneByIDSQL   = setSQL(throughIndexes + `, ` + waitAtMost("20ms"))
+	batchSteadySQL = setSQL(steadily + `, ` + waitAtMost("500ms"))
 )
 
 // waitAtMost bounds the waits of a transaction, unless the host has set a shorter bound. Both may be written in any unit.

@@ -55,7 +55,7 @@ func heartbeatError(b queue.Heartbeat, err error) error {
 }
 
 // signWaitSQL has a heartbeat wait for its row for most of the time that it usually has, over all attempts.
-var signWaitSQL = `SELECT ` + waitAtMost("1s")
+var signWaitSQL = setSQL(waitAtMost("1s"))
 
 // heartbeatOn sends a heartbeat through a pool or a connection.
 func (s *Store) heartbeatOn(ctx context.Context, conn sender, b queue.Heartbeat) (fleet queue.Fleet, err error) {

@@ -76,16 +76,21 @@ var floorSQL = `(
 
 // turnSQL takes the numbers of the wanted jobs, one tenant after the other: calls at the same time that post for the same
 // tenant wait for each other.
-var turnSQL = postedSQL + `, turn AS (
+var turnSQL = postedSQL + `, turn AS (` + takeTurnSQL(`greatest(p.first_step, `+floorSQL+`) + p.steps - p.first_step, p.steps
+		FROM tenant p
+		ORDER BY p.organization_id, p.priority, p.tenant_id`) + `
+	)`
+
+// takeTurnSQL takes numbers of tenants p, of the end of each one's new jobs and the steps that they take. It returns both.
+func takeTurnSQL(numbers string) string {
+	return `
 		INSERT INTO dormouse.turns AS t (organization_id, priority, tenant_id, place, step)
 		SELECT p.organization_id, p.priority, p.tenant_id,
-			greatest(p.first_step, ` + floorSQL + `) + p.steps - p.first_step, p.steps
-		FROM tenant p
-		ORDER BY p.organization_id, p.priority, p.tenant_id
+			` + numbers + `
 		ON CONFLICT (organization_id, priority, tenant_id) DO UPDATE
 		SET place = greatest(t.place + excluded.step, excluded.place), step = excluded.step
-		RETURNING organization_id, priority, tenant_id, place, step
-	)`
+		RETURNING organization_id, priority, tenant_id, place, step`
+}
 
 // turnAtOnceSQL does the same without waiting: where another call has a tenant's number in hand, it numbers behind the last
 // one it can see, so that jobs of one tenant from batches at the same moment may share their turns. A tick would pay for
@@ -127,15 +132,20 @@ var turnPassingSQL = postedSQL + `, turn AS (
 	)`
 
 // insertJobsSQL stores the numbered jobs, in the order of their ids, so that calls that repeat each other's postings do
-// not wait for each other in a circle. ready: its time has come. A tag set that is not there any more is NULL, which no job may
-// have: see tagSetGone.
+// not wait for each other in a circle.
 func insertJobsSQL(c columns[jobToQueue]) string {
+	return insertJobsFrom(c, `(SELECT array_agg(place - step ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] + p.upto`, `
+		FROM posted p
+		ORDER BY p.id`)
+}
+
+// insertJobsFrom stores jobs p at a place. ready: its time has come. A tag set that is not there any more is NULL, which no job may
+// have: see tagSetGone.
+func insertJobsFrom(c columns[jobToQueue], place, from string) string {
 	return `
 		INSERT INTO dormouse.jobs AS j (ready, place,` + c.names("") + `)
 		SELECT p.ready_at <= p.created_at,
-			(SELECT array_agg(place - step ORDER BY organization_id, priority, tenant_id) FROM turn)[p.turn_no::integer] + p.upto,` +
-		strings.Replace(c.names("p."), "p.tag_set", "(SELECT t.id FROM dormouse.tag_sets t WHERE t.id = p.tag_set)", 1) + `
-		FROM posted p
-		ORDER BY p.id
+			` + place + `,` +
+		strings.Replace(c.names("p."), "p.tag_set", "(SELECT t.id FROM dormouse.tag_sets t WHERE t.id = p.tag_set)", 1) + from + `
 		ON CONFLICT DO NOTHING`
 }

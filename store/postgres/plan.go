@@ -10,19 +10,24 @@ import (
 // row. The server then plans such a statement once for a connection, instead of at every call, which takes twice as long as
 // a small claim itself; and statistics that are old or missing, or its compiler for costly queries, cannot spoil the plan. The
 // settings end with the transaction, so that the host's connections stay as they are.
-const steadySQL = `
-	SELECT ` + indexesSQL + `,
+var steadySQL = setSQL(steadily)
+
+const steadily = throughIndexes + `,
 		set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
 
-// indexesSQL are the settings of steadySQL for statements that find rows by their ids and join them with what they were given, which
+// throughIndexes are the settings of steadySQL for statements that find rows by their ids and join them with what they were given, which
 // goes well by hashes. Without them the server would plan such a statement on a table that is young, where it is best read as a whole,
 // and keep to that until it has statistics: a minute in which each call costs as much as all jobs that came meanwhile.
-const indexesSQL = `set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true),
+const throughIndexes = `set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true),
 		set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`
 
 // orderedSQL is steadySQL for statements that read pages in the order of an index, and are to sort no more than that.
-const orderedSQL = steadySQL + `,
-		set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)`
+var orderedSQL = setSQL(steadily + `,
+		set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)`)
+
+// setSQL makes settings, and returns neither a row nor a column: to describe and send what each was set to would take the server and the
+// process as long as to set it.
+func setSQL(settings string) string { return `SELECT WHERE num_nulls(` + settings + `) > 0` }
 
 // steady runs a statement behind steadySQL, in one round trip and one transaction, and has its rows read.
 func (s *Store) steady(ctx context.Context, text string, args []any, read func(pgx.Rows) error) error {

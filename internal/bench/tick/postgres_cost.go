@@ -60,7 +60,9 @@ func (c *shares) each(d time.Duration) float64 {
 type aged struct {
 	pool    *pgxpool.Pool
 	replica *executor.Executor
-	cost    shares
+	// limit: what is measured is one set-based statement instead.
+	limit bool
+	cost  shares
 	// fresh is the part of the cost that followed a checkpoint.
 	fresh shares
 	// ticks are what a workspace cost in each tick, in microseconds, those that followed a checkpoint by themselves.
@@ -96,17 +98,36 @@ func (b *pgBench) costs(ctx context.Context) error {
 		return err
 	}
 	for turn := range b.costTurns() {
-		if err := b.costTurn(ctx, turn, server, sizes, &fleets); err != nil {
+		if err := b.costTurn(ctx, turn > 0, server, sizes, fleets[:]); err != nil {
 			return err
 		}
 	}
 	b.reportCosts(sizes, &fleets)
+	if !b.r.Wants("tick/postgres/growth") {
+		return nil
+	}
+	return b.limitGrowth(ctx, server, sizes, &fleets)
+}
+
+// limitGrowth measures how what one set-based statement costs grows with the fleet, on the smallest and the largest: the statement does
+// nothing but write the rows.
+func (b *pgBench) limitGrowth(ctx context.Context, server int, sizes costSizes, fleets *[3]aged) error {
+	limits := []aged{{pool: fleets[0].pool, limit: true}, {pool: fleets[2].pool, limit: true}}
+	sizes.fleets[1] = sizes.fleets[2]
+	if err := b.costTurn(ctx, true, server, sizes, limits); err != nil {
+		return err
+	}
+	few, many := limits[0].typical(), limits[1].typical()
+	b.r.Plain("tick/postgres/growth/limit", many/few, "x", fmt.Sprintf(
+		"one set-based statement that writes the same rows: server CPU of %.0f us each of %d workspaces, %.0f us of %d, medians",
+		many, sizes.fleets[2], few, sizes.fleets[0]))
 	return nil
 }
 
-func (b *pgBench) costTurn(ctx context.Context, turn, server int, sizes costSizes, fleets *[3]aged) error {
+// costTurn measures rounds of some fleets, of which all workspaces are made to run again first if they have been stopped.
+func (b *pgBench) costTurn(ctx context.Context, again bool, server int, sizes costSizes, fleets []aged) error {
 	for i := range fleets {
-		if turn > 0 {
+		if again {
 			b.r.Step("tick/postgres: %d workspaces once more", sizes.fleets[i])
 			if err := renewFleet(ctx, fleets[i].pool); err != nil {
 				return err
@@ -146,7 +167,11 @@ func (f *aged) round(ctx context.Context, server, round, due int) error {
 			return err
 		}
 	}
-	c, err := f.tick(ctx, server, pgBegin.Add(time.Duration(round+1)*time.Hour), due)
+	run := f.tick
+	if f.limit {
+		run = f.statement
+	}
+	c, err := run(ctx, server, pgBegin.Add(time.Duration(round+1)*time.Hour), due)
 	if err != nil || round == 0 {
 		return err
 	}
@@ -181,6 +206,24 @@ func (f *aged) tick(ctx context.Context, server int, now time.Time, due int) (c 
 	}
 	if err == nil && (len(s.Transitions) != due || len(s.Errors) > 0) {
 		err = fmt.Errorf("tick: %d transitions, %d errors: want %d and 0", len(s.Transitions), len(s.Errors), due)
+	}
+	return c, err
+}
+
+// statement runs the set-based statement on a group that is due.
+func (f *aged) statement(ctx context.Context, server int, now time.Time, due int) (c shares, err error) {
+	before, err := meter.Server(server)
+	if err != nil {
+		return c, err
+	}
+	var done int
+	if err := f.pool.QueryRow(ctx, limitSQL, now).Scan(&done); err != nil {
+		return c, err
+	}
+	after, err := meter.Server(server)
+	c.server, c.due = after-before, due
+	if err == nil && done != due {
+		err = fmt.Errorf("limit: %d rows, want %d", done, due)
 	}
 	return c, err
 }

@@ -45,5 +45,4 @@ WITH wanted AS (
 RETURNING
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
 		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
-		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
-		j.result, j.percent, j.message
+		j.cancel_at

@@ -45,8 +45,7 @@ WITH wanted AS (
 RETURNING
 		j.id, j.organization_id, j.tenant_id, j.type, j.tag_set, j.priority, j.weight, j.payload, j.trace,
 		j.unique_key, j.run_limit, j.round, j.created_at, j.state, j.place, j.ready_at, j.attempt, j.fence,
-		j.process_id, j.worker_id, j.token, j.secret, j.started_at, j.ended_at, j.cancel_at, j.error,
-		j.result, j.percent, j.message,
+		j.cancel_at,
 		
 	CASE WHEN pg_try_advisory_xact_lock($15) THEN pg_notify($16, array_to_string($17::text[], ((SELECT min(place - step) FROM turn) + 1)::text)) IS NOT NULL
 	ELSE false END
