@@ -2,6 +2,9 @@ package acquirer_test
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -19,10 +22,12 @@ type carriers struct {
 	*acquirertest.Pubsub
 	asked  atomic.Int32
 	refuse bool
+	parts  []string // the last ones
 }
 
 func (c *carriers) Carry(ctx context.Context, parts []string) context.Context {
 	c.asked.Add(1)
+	c.parts = parts
 	if c.refuse {
 		return ctx
 	}
@@ -66,6 +71,38 @@ func TestAnnouncementInTheCommit(t *testing.T) {
 		f.store.Choose(nil)
 		if again := f.enqueue(front, p); !again[0].Duplicate || again[0].Announced {
 			t.Errorf("posted again: %+v", again[0])
+		}
+	})
+}
+
+// What is carried says of each lane how many jobs it gets at once, and leaves the number behind which they stand to the store.
+func TestWhatIsCarried(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fleet) {
+		bus := &carriers{Pubsub: f.bus}
+		front := f.poster(bus)
+		f.settle()
+		later := f.posting(nil)
+		later.NotBefore = time.Now().Add(time.Second)
+		now := f.posting(nil)
+		now.NotBefore = time.Now()
+		f.enqueue(front, f.posting(nil), f.posting(map[string]string{"os": "linux"}), later, now)
+		if len(bus.parts) != 3 {
+			t.Fatalf("parts %q", bus.parts)
+		}
+		type lane struct {
+			Organization uuid.UUID `json:"o"`
+			From         int64     `json:"f"`
+			Count        int       `json:"c"`
+		}
+		var m struct {
+			Jobs []lane `json:"jobs"`
+		}
+		if err := json.Unmarshal([]byte(strings.Join(bus.parts, "7")), &m); err != nil {
+			t.Fatal(err)
+		}
+		if want := []lane{{f.org, 7, 2}, {f.org, 7, 1}}; !slices.Equal(m.Jobs, want) {
+			t.Errorf("%+v, want %+v", m.Jobs, want)
 		}
 	})
 }
