@@ -86,6 +86,15 @@ var atomicCalls = map[string]func(t *testing.T, s *postgres.Store, to store.Boun
 		changes := newMembers(rowsOfCall)
 		return putting(s, changes, "INSERT", changes[refusedRow].Member.ID, "")
 	},
+	"put members that leave": func(t *testing.T, s *postgres.Store, _ store.Bound) atomicCall {
+		changes := newMembers(rowsOfCall)
+		_, err := s.PutMembers(t.Context(), nil, changes)
+		must(t, err)
+		for i := range changes {
+			changes[i].Member.Revision, changes[i].Member.State = 1, prewarm.Gone
+		}
+		return putting(s, changes, "DELETE", changes[refusedRow].Member.ID, "")
+	},
 	"put successors": func(_ *testing.T, s *postgres.Store, _ store.Bound) atomicCall {
 		changes, next := newMembers(rowsOfCall), newMembers(rowsOfCall)
 		for i := range changes {
@@ -140,7 +149,7 @@ func TestAtomicCallsNameTheRowThatIsRefused(t *testing.T) {
 	pool := pgtest.Pool(t)
 	for name, prepare := range atomicCalls {
 		for how, refusal := range rowRefusals {
-			if how == "a constraint" || how == "a trigger says no row" && strings.HasPrefix(name, "put") { // a member that is not written counts as changed
+			if how == "a constraint" {
 				continue
 			}
 			for where, within := range map[string]bool{"store": false, "transaction": true} {
@@ -157,7 +166,10 @@ func TestAtomicCallsNameTheRowThatIsRefused(t *testing.T) {
 						to = host
 					}
 					c := prepare(t, s, to)
-					row := strings.NewReplacer("dormouse.jobs", "dormouse."+c.table, "old.id", "new.id").Replace(refusal)
+					row := strings.ReplaceAll(refusal, "dormouse.jobs", "dormouse."+c.table)
+					if c.on != "DELETE" {
+						row = strings.ReplaceAll(row, "old.id", "new.id")
+					}
 					if c.table == "tag_sets" {
 						row = strings.Replace(row, "new.id = '%[2]s'", "position('%[2]s' in new.canon) > 0", 1)
 					}
@@ -207,10 +219,21 @@ func TestPutMembersNamesThePoolThatIsRefused(t *testing.T) {
 		}
 		return strings.ReplaceAll(err.Error(), changes[0].Member.ID.String(), "ID")
 	}
-	exec(t, pool, hostTrigger("INSERT", "pools", "true", refusals["raises"]))
-	for _, n := range []int{0, 1, 3} {
-		if said := put(n); !strings.Contains(said, `state of pool "p": `) || strings.Contains(said, "member ") {
-			t.Errorf("%d members: error %s", n, said)
+	for how, refusal := range refusals {
+		exec(t, pool, letGoSQL+`; `+hostTrigger("INSERT", "pools", "true", refusal))
+		for _, n := range []int{0, 1, 3} {
+			if said := put(n); !strings.Contains(said, `state of pool "p": `) || strings.Contains(said, "member ") {
+				t.Errorf("%s: %d members: error %s", how, n, said)
+			}
+		}
+	}
+	exec(t, pool, letGoSQL)
+	_, err := s.PutMembers(soon(t), &prewarm.PoolState{Pool: "other"}, nil)
+	must(t, err)
+	exec(t, pool, hostTrigger("UPDATE", "pools", "true", refusals["says nothing"]))
+	for revision, want := range map[int64]bool{1: false, 2: true} {
+		if _, err := s.PutMembers(soon(t), &prewarm.PoolState{Pool: "other", Revision: revision}, nil); err == nil || errors.Is(err, prewarm.ErrConflict) != want {
+			t.Errorf("revision %d: error %v, want a conflict: %v", revision, err, want)
 		}
 	}
 	exec(t, pool, letGoSQL+`; CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'kept by the host'; END $$;
