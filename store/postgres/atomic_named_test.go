@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -157,7 +158,7 @@ func TestAtomicCallsNameTheRowThatIsRefused(t *testing.T) {
 					continue
 				}
 				t.Run(name+"/"+how+"/"+where, func(t *testing.T) {
-					exec(t, pool, letGoSQL+`; DROP SEQUENCE IF EXISTS public.tries; DROP FUNCTION IF EXISTS tries CASCADE`)
+					exec(t, pool, letGoSQL+`; `+noTriesSQL)
 					exec(t, pool, emptySQL)
 					s := over(t, pool)
 					to, host := store.Bound(s), (*hostCall)(nil)
@@ -174,22 +175,18 @@ func TestAtomicCallsNameTheRowThatIsRefused(t *testing.T) {
 						row = strings.Replace(row, "new.id = '%[2]s'", "position('%[2]s' in new.canon) > 0", 1)
 					}
 					exec(t, pool, fmt.Sprintf(row, c.on, c.id))
-					exec(t, pool, `CREATE SEQUENCE public.tries; CREATE FUNCTION tries() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-						PERFORM nextval('public.tries'); RETURN NULL; END $$;
-						CREATE TRIGGER tries BEFORE `+c.on+` ON dormouse.`+c.table+` FOR EACH STATEMENT EXECUTE FUNCTION tries()`)
+					tries := countTries(t, pool, c.on, c.table)
 					rows := count(t, pool, c.table)
 					err := c.do(soon(t))
 					if err == nil || errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), c.name) {
 						t.Errorf("error %v, want one that has %q", err, c.name)
 					}
-					var tries int
-					must(t, pool.QueryRow(t.Context(), `SELECT last_value FROM public.tries`).Scan(&tries))
 					most := triesOfCall
 					if name == "put successors" || c.table == "tag_sets" { // behind the members that they succeed; those before it stay
 						most *= 2
 					}
-					if tries > most {
-						t.Errorf("tried %d times, want at most %d", tries, most)
+					if n := tries(); n > most {
+						t.Errorf("tried %d times, want at most %d", n, most)
 					}
 					if within {
 						host.wantUsable(t)
@@ -202,6 +199,21 @@ func TestAtomicCallsNameTheRowThatIsRefused(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// noTriesSQL ends the counting of tries.
+const noTriesSQL = `DROP SEQUENCE IF EXISTS public.tries; DROP FUNCTION IF EXISTS tries CASCADE`
+
+// countTries counts the statements that write rows of a table from now on.
+func countTries(t *testing.T, pool *pgxpool.Pool, on, table string) func() int {
+	t.Helper()
+	exec(t, pool, noTriesSQL+`; CREATE SEQUENCE public.tries; CREATE FUNCTION tries() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		PERFORM nextval('public.tries'); RETURN NULL; END $$;
+		CREATE TRIGGER tries BEFORE `+on+` ON dormouse.`+table+` FOR EACH STATEMENT EXECUTE FUNCTION tries()`)
+	return func() (n int) {
+		must(t, pool.QueryRow(t.Context(), `SELECT last_value FROM public.tries`).Scan(&n))
+		return n
 	}
 }
 
