@@ -169,7 +169,7 @@ func (b *claimBatch) pair(ctx context.Context, members []prewarm.Member, found m
 				answered = true
 			}
 		}
-		if b.grants[i].Result == prewarm.GrantNone {
+		if !answered {
 			left = append(left, i)
 		}
 	}
