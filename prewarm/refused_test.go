@@ -19,7 +19,8 @@ type refusing struct {
 	mu      sync.Mutex
 	members map[uuid.UUID]bool
 	why     error
-	puts    int // of several changes or of those members, since refuse
+	most    int // changes of a call, 0: any number
+	puts    int // that were refused since refuse
 }
 
 func (s *refusing) refuse(why error, members ...uuid.UUID) {
@@ -35,7 +36,7 @@ func (s *refusing) PutMembers(ctx context.Context, state *prewarm.PoolState, cha
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range changes {
-		if s.members[c.Member.ID] {
+		if s.members[c.Member.ID] || s.most > 0 && len(changes) > s.most {
 			s.puts++
 			return nil, s.why
 		}
@@ -66,6 +67,51 @@ func TestPlanGoesOnWithoutAMemberThatIsRefused(t *testing.T) {
 		r.wait(time.Minute)
 		if m := r.member(claimed[2]); m.State == prewarm.Claimed {
 			t.Errorf("once it can be changed, the member is %s", m.State)
+		}
+	})
+}
+
+// Creations that are written in parts are written over the state of the pool that the part before has left.
+func TestCreationsThatAreWrittenInParts(t *testing.T) {
+	var s *refusing
+	bubble(t, 3, func(r *rig) {
+		s = &refusing{Store: r.store}
+		r.store, r.cfg.Spec.Ceiling = s, 20
+	}, func(r *rig) {
+		s.refuse(errors.New("too many"))
+		s.mu.Lock()
+		s.most = 1
+		s.mu.Unlock()
+		spec := r.cfg.Spec
+		spec.Floor = 12
+		if err := r.pool.SetSpec(spec); err != nil {
+			t.Fatal(err)
+		}
+		r.wait(100 * time.Millisecond)
+		r.want(9, prewarm.Starting)
+		if s.puts != 8 { // each division of nine
+			t.Errorf("%d puts were refused", s.puts)
+		}
+	})
+}
+
+// However many members are refused, a plan tries so many and no more.
+func TestPlanTriesSoManyMembers(t *testing.T) {
+	var s *refusing
+	const n = 100
+	bubble(t, n, func(r *rig) {
+		s = &refusing{Store: r.store}
+		r.store, r.cfg.Spec.Ceiling = s, 2*n
+	}, func(r *rig) {
+		var claimed []uuid.UUID
+		for range n {
+			claimed = append(claimed, r.claim(prewarm.Request{IdleTimeout: 10 * time.Minute}).Member.ID)
+		}
+		r.wait(5 * time.Minute)
+		s.refuse(errors.New("kept by the host"), claimed...)
+		r.wait(5*time.Minute + 500*time.Millisecond)
+		if s.puts < 20 || s.puts > 50 {
+			t.Errorf("tried %d times", s.puts)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +166,38 @@ func TestClaimOfAStoreThatIsUnavailable(t *testing.T) {
 		claims := []prewarm.Claim{{Key: "1", Owner: "ann", Details: "one"}, {Key: "2", Owner: "ann", Details: "two"}}
 		if _, err := r.w.ClaimMembers(r.t.Context(), time.Now(), pick, claims); !errors.Is(err, lifecycle.ErrUnavailable) || tries != 1 {
 			t.Errorf("error %v after %d tries", err, tries)
+		}
+	})
+}
+
+// A pair of a member and its workspace that cannot be written keeps nothing else of the call from being written, and what was written is no
+// error.
+func TestPutOfAPairThatIsRefused(t *testing.T) {
+	bubble(t, 4, nil, func(r *rig) {
+		pick := prewarm.Pick{Pool: "go", Version: r.pool.Spec.Version}
+		grants, err := r.w.ClaimMembers(r.t.Context(), time.Now(), pick, []prewarm.Claim{{Key: "1", Owner: "ann", Details: "one"}, {Key: "2", Owner: "ann", Details: "two"}})
+		r.must(err)
+		plain := r.members(prewarm.Ready)[0]
+		plain.Message = "written"
+		changes := []prewarm.Change{{}, {}, {Member: plain}}
+		for i, g := range grants { // both are given back
+			m := g.Member
+			m.Claim, m.State, m.Reason, m.Deadline = prewarm.Claim{}, prewarm.Ready, prewarm.ReasonAbandoned, time.Time{}
+			changes[i].Member = m
+		}
+		kept := changes[0].Member.ID
+		r.refuses(func(_ []lifecycle.Change, m prewarm.Member) error {
+			if m.ID == kept {
+				return errKept
+			}
+			return nil
+		})
+		applied, err := r.w.PutMembers(r.t.Context(), nil, changes)
+		if want := []bool{false, true, true}; err != nil || !slices.Equal(applied, want) {
+			t.Errorf("applied %v, error %v, want %v", applied, err, want)
+		}
+		if _, err := r.w.PutMembers(r.t.Context(), nil, changes[:1]); !errors.Is(err, errKept) || !strings.Contains(err.Error(), kept.String()) {
+			t.Errorf("alone: error %v", err)
 		}
 	})
 }
