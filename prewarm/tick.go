@@ -104,12 +104,9 @@ func (p *Pool) carryOut(ctx context.Context, spec Spec, state PoolState, members
 		}
 		before[i] = members[a.index]
 	}
-	applied, err := p.put(ctx, guard, changes)
-	if err != nil {
-		return err
-	}
+	applied, err := p.putApart(ctx, guard, changes)
 	p.effects(ctx, before, changes, applied)
-	return nil
+	return err
 }
 
 // saw keeps what a plan saw, counts idle time and watches for depletion.

@@ -233,12 +233,9 @@ func (p *Pool) write(ctx context.Context, before, after []Member) (all bool, err
 	for i, m := range after {
 		changes[i].Member = m
 	}
-	applied, err := p.put(ctx, nil, changes)
-	if err != nil {
-		return false, err
-	}
+	applied, err := p.putApart(ctx, nil, changes)
 	p.effects(ctx, before, changes, applied)
-	return !slices.Contains(applied, false), nil
+	return !slices.Contains(applied, false), err
 }
 
 func (p *Pool) effects(ctx context.Context, before []Member, changes []Change, applied []bool) {

@@ -52,7 +52,7 @@ var directions = []direction{
 	{"rendercache", []string{"rendercache/internal/...", "invalid", "internal/..."}},
 	{"rendercache/replay", []string{"rendercache", "rendercache/internal/...", "invalid", "internal/text"}},
 	{"prewarm", []string{"schedule", "lifecycle", "invalid", "internal/..."}},
-	{"prewarm/workspaces", []string{"prewarm", "lifecycle", "invalid", "internal/..."}},
+	{"prewarm/workspaces", []string{"prewarm", "lifecycle", "invalid", "internal/...", "store/refusal"}},
 	{"prewarm/localprocess", []string{"prewarm", "invalid"}},
 	{"prewarm/prewarmtest", []string{"prewarm"}},
 	{"workerpool", []string{"schedule", "invalid", "internal/..."}},

@@ -15,6 +15,7 @@ type Committer interface {
 	// CommitMembers is [lifecycle.Store.Commit] for changes of which each comes with a member of a pool: both are written,
 	// as Commit and PutMembers write them, or neither. A member that does not have the revision it names, or whose claim's
 	// key another member has, makes its change a conflict. No two members of a call are the same or have the same key.
+	// Where one change or its member is refused the error is a [*lifecycle.ChangeError] if the store knows which.
 	CommitMembers(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) ([]lifecycle.Outcome, error)
 }
 

@@ -25,7 +25,8 @@ var manager = lifecycle.Owner{ID: uuid.New(), Name: "pool go"}
 type rig struct {
 	t        *testing.T
 	store    *memory.Store
-	between  func() // called once, after members that may be claimed were read, before their workspaces are
+	between  func()                                                   // called once, after members that may be claimed were read, before their workspaces are
+	refuse   func(changes []lifecycle.Change, m prewarm.Member) error // a commit of that member; nil: none
 	engine   *executor.Client
 	template lifecycle.Template
 	cfg      workspaces.Config
@@ -94,6 +95,21 @@ func (g gap) Members(ctx context.Context, q prewarm.Query) ([]prewarm.Member, er
 	return found, err
 }
 
+func (g gap) CommitMembers(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) ([]lifecycle.Outcome, error) {
+	g.r.mu.Lock()
+	refuse := g.r.refuse
+	g.r.mu.Unlock()
+	for i := range members {
+		if refuse == nil {
+			break
+		}
+		if err := refuse(changes, members[i]); err != nil {
+			return nil, err
+		}
+	}
+	return g.Store.CommitMembers(ctx, now, changes, members)
+}
+
 func (r *rig) must(err error) {
 	r.t.Helper()
 	if err != nil {
@@ -157,6 +173,13 @@ func (r *rig) set(build time.Duration, status lifecycle.JobStatus) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.build, r.status = build, status
+}
+
+// refuses has the store refuse some commits of members from now on.
+func (r *rig) refuses(refuse func(changes []lifecycle.Change, m prewarm.Member) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refuse = refuse
 }
 
 func (r *rig) wait(d time.Duration) {

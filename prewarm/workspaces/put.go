@@ -1,8 +1,11 @@
 package workspaces
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -10,7 +13,8 @@ import (
 )
 
 // PutMembers implements [prewarm.Store]. A member that becomes claimed, because it was built for a claim, and one that is
-// given back because its claimer left, are written with their workspace, each pair by itself and after the rest.
+// given back because its claimer left, are written with their workspace, each pair by itself and after the rest. A pair that
+// cannot be written counts as not applied, and is in the log; if nothing else was written it is an error.
 func (w *Workspaces) PutMembers(ctx context.Context, state *prewarm.PoolState, changes []prewarm.Change) ([]bool, error) {
 	verbs, err := w.verbs(ctx, changes)
 	if err != nil {
@@ -30,15 +34,30 @@ func (w *Workspaces) PutMembers(ctx context.Context, state *prewarm.PoolState, c
 	for k, i := range at {
 		applied[i] = written[k]
 	}
+	if err := w.putPairs(ctx, changes, verbs, applied); err != nil {
+		if state == nil && !slices.Contains(applied, true) {
+			return nil, err
+		}
+		w.cfg.Logger.WarnContext(ctx, "workspaces: members cannot be written with their workspaces", "first", err)
+	}
+	return applied, nil
+}
+
+// putPairs writes the changes that have verbs, and returns the first error. One that the store as a whole returns is the last.
+func (w *Workspaces) putPairs(ctx context.Context, changes []prewarm.Change, verbs []lifecycle.Verb, applied []bool) (first error) {
 	for i := range changes {
 		if verbs[i] == nil {
 			continue
 		}
+		var err error
 		if applied[i], err = w.putWith(ctx, changes[i].Member, verbs[i]); err != nil {
-			return nil, err
+			first = cmp.Or(first, fmt.Errorf("member %s: %w", changes[i].Member.ID, err))
+		}
+		if ctx.Err() != nil || errors.Is(err, lifecycle.ErrUnavailable) {
+			break
 		}
 	}
-	return applied, nil
+	return first
 }
 
 // verbs returns, for each change of a member whose workspace has to change hands with it, the verb that does it.

@@ -2,7 +2,6 @@ package workspaces
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/store/refusal"
 )
 
 // rounds bounds how often a call looks for other members because somebody else was faster.
@@ -27,7 +27,10 @@ const noVersion = "\x01"
 func (w *Workspaces) ClaimMembers(ctx context.Context, now time.Time, pick prewarm.Pick, claims []prewarm.Claim) ([]prewarm.Grant, error) {
 	b := &claimBatch{
 		w: w, now: now, pick: pick, claims: claims, grants: make([]prewarm.Grant, len(claims)), open: make([]int, len(claims)),
-		unfit: make(map[uuid.UUID]bool),
+		unfit: make(map[uuid.UUID]bool), kept: make(map[keptMember]bool), doubted: make(map[uuid.UUID]bool), why: make(map[int]error),
+	}
+	for _, id := range w.passed.At(now, nil) {
+		b.unfit[id] = true
 	}
 	for i := range claims {
 		b.open[i] = i
@@ -36,7 +39,7 @@ func (w *Workspaces) ClaimMembers(ctx context.Context, now time.Time, pick prewa
 		if err := b.known(ctx); err != nil {
 			return nil, err
 		}
-		unfit := len(b.unfit)
+		passed := len(b.unfit) + len(b.kept)
 		more, err := b.round(ctx)
 		if err != nil {
 			return nil, err
@@ -44,10 +47,11 @@ func (w *Workspaces) ClaimMembers(ctx context.Context, now time.Time, pick prewa
 		if !more {
 			break
 		}
-		if len(b.unfit) == unfit {
+		if len(b.unfit)+len(b.kept) == passed {
 			lost++ // a round that finds others unfit comes closer to the end of the line
 		}
 	}
+	b.conclude(ctx)
 	return b.grants, nil
 }
 
@@ -61,6 +65,11 @@ type claimBatch struct {
 	open   []int // claims without an answer, in their order
 	// unfit are the members that were found to be of no use for any claim.
 	unfit map[uuid.UUID]bool
+	// kept are the members that were refused to a claim. Others may get those, which are doubted, if there is nothing better.
+	kept    map[keptMember]bool
+	doubted map[uuid.UUID]bool
+	tried   refusal.Tries[uuid.UUID]
+	why     map[int]error // the first refusal of each claim
 }
 
 // known answers the claims whose key was used before.
@@ -98,13 +107,13 @@ func (b *claimBatch) round(ctx context.Context) (more bool, err error) {
 	if len(b.open) == 0 {
 		return false, nil
 	}
-	limit := len(b.open) + spare + 2*len(b.unfit) // twice: so that many unfit ones are passed in few rounds
+	limit := len(b.open) + spare + 2*len(b.unfit) + len(b.doubted) // twice: so that many unfit ones are passed in few rounds
 	members, err := b.w.store.Members(ctx, prewarm.Query{Pool: b.pick.Pool, Pick: &b.pick, Limit: limit})
 	if err != nil {
 		return false, err
 	}
 	whole := len(members) < limit
-	members = slices.DeleteFunc(members, func(m prewarm.Member) bool { return b.unfit[m.ID] })
+	members = b.inLine(members)
 	found, err := b.w.snapshots(ctx, members)
 	if err != nil {
 		return false, err
@@ -149,8 +158,12 @@ func (b *claimBatch) pair(ctx context.Context, members []prewarm.Member, found m
 	for _, i := range b.open {
 		c := b.claims[i]
 		answered := false
-		for !answered && len(members) > 0 {
-			m := members[0]
+		for !answered {
+			at := slices.IndexFunc(members, func(m prewarm.Member) bool { return !b.kept[keptMember{i, m.ID}] })
+			if at < 0 {
+				break
+			}
+			m := members[at]
 			s, ok := found[m.Resource]
 			change, err := lifecycle.Change{}, lifecycle.ErrDeleted
 			if ok {
@@ -159,9 +172,9 @@ func (b *claimBatch) pair(ctx context.Context, members []prewarm.Member, found m
 			switch {
 			case err == nil:
 				pairs = append(pairs, pair{i, change, taken(c, m, b.now)})
-				members, answered = members[1:], true
+				members, answered = slices.Delete(members, at, at+1), true
 			case unfit(err):
-				members = members[1:]
+				members = slices.Delete(members, at, at+1)
 				b.unfit[m.ID] = true
 				b.w.report(ctx, m, err)
 			default:
@@ -169,7 +182,7 @@ func (b *claimBatch) pair(ctx context.Context, members []prewarm.Member, found m
 				answered = true
 			}
 		}
-		if b.grants[i].Result == prewarm.GrantNone {
+		if !answered {
 			left = append(left, i)
 		}
 	}
@@ -199,9 +212,12 @@ func (w *Workspaces) report(ctx context.Context, m prewarm.Member, why error) {
 
 // commit writes pairs and answers their claims. What is a conflict is open again.
 func (b *claimBatch) commit(ctx context.Context, pairs []pair) (more bool, err error) {
+	if len(pairs) == 0 {
+		return false, nil
+	}
 	outcomes, err := b.w.commit(ctx, b.now, pairs)
 	if err != nil {
-		return b.refuse(pairs, err)
+		return b.refuse(ctx, pairs, err)
 	}
 	var again []int
 	for k, p := range pairs {
@@ -214,27 +230,6 @@ func (b *claimBatch) commit(ctx context.Context, pairs []pair) (more bool, err e
 		default:
 			again = append(again, p.claim)
 		}
-	}
-	b.reopen(again)
-	return len(again) > 0, nil
-}
-
-// refuse refuses the claim that an error of the batch blames; the others are open again.
-func (b *claimBatch) refuse(pairs []pair, err error) (more bool, _ error) {
-	var blame *lifecycle.ChangeError
-	if !errors.As(err, &blame) {
-		return false, err
-	}
-	var again []int
-	for _, p := range pairs {
-		if p.change.Workspace.ID == blame.WorkspaceID {
-			b.grants[p.claim] = prewarm.Grant{Result: prewarm.GrantRefused, Err: blame.Err}
-		} else {
-			again = append(again, p.claim)
-		}
-	}
-	if len(again) == len(pairs) {
-		return false, err
 	}
 	b.reopen(again)
 	return len(again) > 0, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
 	"github.com/dormouse-go/dormouse/prewarm"
+	"github.com/dormouse-go/dormouse/store/refusal"
 )
 
 // Store is the database of both engines.
@@ -67,6 +68,8 @@ type Workspaces struct {
 	engine Engine
 	cfg    Config
 	clock  quartz.Clock
+	// passed are ready members that the store has refused to hand over.
+	passed refusal.Rows[uuid.UUID]
 
 	mu      sync.Mutex
 	changed chan struct{} // closed when a workspace may have changed

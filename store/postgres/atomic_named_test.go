@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -86,6 +87,15 @@ var atomicCalls = map[string]func(t *testing.T, s *postgres.Store, to store.Boun
 		changes := newMembers(rowsOfCall)
 		return putting(s, changes, "INSERT", changes[refusedRow].Member.ID, "")
 	},
+	"put members that leave": func(t *testing.T, s *postgres.Store, _ store.Bound) atomicCall {
+		changes := newMembers(rowsOfCall)
+		_, err := s.PutMembers(t.Context(), nil, changes)
+		must(t, err)
+		for i := range changes {
+			changes[i].Member.Revision, changes[i].Member.State = 1, prewarm.Gone
+		}
+		return putting(s, changes, "DELETE", changes[refusedRow].Member.ID, "")
+	},
 	"put successors": func(_ *testing.T, s *postgres.Store, _ store.Bound) atomicCall {
 		changes, next := newMembers(rowsOfCall), newMembers(rowsOfCall)
 		for i := range changes {
@@ -140,7 +150,7 @@ func TestAtomicCallsNameTheRowThatIsRefused(t *testing.T) {
 	pool := pgtest.Pool(t)
 	for name, prepare := range atomicCalls {
 		for how, refusal := range rowRefusals {
-			if how == "a constraint" || how == "a trigger says no row" && strings.HasPrefix(name, "put") { // a member that is not written counts as changed
+			if how == "a constraint" {
 				continue
 			}
 			for where, within := range map[string]bool{"store": false, "transaction": true} {
@@ -148,7 +158,7 @@ func TestAtomicCallsNameTheRowThatIsRefused(t *testing.T) {
 					continue
 				}
 				t.Run(name+"/"+how+"/"+where, func(t *testing.T) {
-					exec(t, pool, letGoSQL+`; DROP SEQUENCE IF EXISTS public.tries; DROP FUNCTION IF EXISTS tries CASCADE`)
+					exec(t, pool, letGoSQL+`; `+noTriesSQL)
 					exec(t, pool, emptySQL)
 					s := over(t, pool)
 					to, host := store.Bound(s), (*hostCall)(nil)
@@ -157,27 +167,26 @@ func TestAtomicCallsNameTheRowThatIsRefused(t *testing.T) {
 						to = host
 					}
 					c := prepare(t, s, to)
-					row := strings.NewReplacer("dormouse.jobs", "dormouse."+c.table, "old.id", "new.id").Replace(refusal)
+					row := strings.ReplaceAll(refusal, "dormouse.jobs", "dormouse."+c.table)
+					if c.on != "DELETE" {
+						row = strings.ReplaceAll(row, "old.id", "new.id")
+					}
 					if c.table == "tag_sets" {
 						row = strings.Replace(row, "new.id = '%[2]s'", "position('%[2]s' in new.canon) > 0", 1)
 					}
 					exec(t, pool, fmt.Sprintf(row, c.on, c.id))
-					exec(t, pool, `CREATE SEQUENCE public.tries; CREATE FUNCTION tries() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-						PERFORM nextval('public.tries'); RETURN NULL; END $$;
-						CREATE TRIGGER tries BEFORE `+c.on+` ON dormouse.`+c.table+` FOR EACH STATEMENT EXECUTE FUNCTION tries()`)
+					tries := countTries(t, pool, c.on, c.table)
 					rows := count(t, pool, c.table)
 					err := c.do(soon(t))
 					if err == nil || errors.Is(err, lifecycle.ErrUnavailable) || !strings.Contains(err.Error(), c.name) {
 						t.Errorf("error %v, want one that has %q", err, c.name)
 					}
-					var tries int
-					must(t, pool.QueryRow(t.Context(), `SELECT last_value FROM public.tries`).Scan(&tries))
 					most := triesOfCall
 					if name == "put successors" || c.table == "tag_sets" { // behind the members that they succeed; those before it stay
 						most *= 2
 					}
-					if tries > most {
-						t.Errorf("tried %d times, want at most %d", tries, most)
+					if n := tries(); n > most {
+						t.Errorf("tried %d times, want at most %d", n, most)
 					}
 					if within {
 						host.wantUsable(t)
@@ -190,6 +199,21 @@ func TestAtomicCallsNameTheRowThatIsRefused(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// noTriesSQL ends the counting of tries.
+const noTriesSQL = `DROP SEQUENCE IF EXISTS public.tries; DROP FUNCTION IF EXISTS tries CASCADE`
+
+// countTries counts the statements that write rows of a table from now on.
+func countTries(t *testing.T, pool *pgxpool.Pool, on, table string) func() int {
+	t.Helper()
+	exec(t, pool, noTriesSQL+`; CREATE SEQUENCE public.tries; CREATE FUNCTION tries() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		PERFORM nextval('public.tries'); RETURN NULL; END $$;
+		CREATE TRIGGER tries BEFORE `+on+` ON dormouse.`+table+` FOR EACH STATEMENT EXECUTE FUNCTION tries()`)
+	return func() (n int) {
+		must(t, pool.QueryRow(t.Context(), `SELECT last_value FROM public.tries`).Scan(&n))
+		return n
 	}
 }
 
@@ -207,10 +231,21 @@ func TestPutMembersNamesThePoolThatIsRefused(t *testing.T) {
 		}
 		return strings.ReplaceAll(err.Error(), changes[0].Member.ID.String(), "ID")
 	}
-	exec(t, pool, hostTrigger("INSERT", "pools", "true", refusals["raises"]))
-	for _, n := range []int{0, 1, 3} {
-		if said := put(n); !strings.Contains(said, `state of pool "p": `) || strings.Contains(said, "member ") {
-			t.Errorf("%d members: error %s", n, said)
+	for how, refusal := range refusals {
+		exec(t, pool, letGoSQL+`; `+hostTrigger("INSERT", "pools", "true", refusal))
+		for _, n := range []int{0, 1, 3} {
+			if said := put(n); !strings.Contains(said, `state of pool "p": `) || strings.Contains(said, "member ") {
+				t.Errorf("%s: %d members: error %s", how, n, said)
+			}
+		}
+	}
+	exec(t, pool, letGoSQL)
+	_, err := s.PutMembers(soon(t), &prewarm.PoolState{Pool: "other"}, nil)
+	must(t, err)
+	exec(t, pool, hostTrigger("UPDATE", "pools", "true", refusals["says nothing"]))
+	for revision, want := range map[int64]bool{1: false, 2: true} {
+		if _, err := s.PutMembers(soon(t), &prewarm.PoolState{Pool: "other", Revision: revision}, nil); err == nil || errors.Is(err, prewarm.ErrConflict) != want {
+			t.Errorf("revision %d: error %v, want a conflict: %v", revision, err, want)
 		}
 	}
 	exec(t, pool, letGoSQL+`; CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'kept by the host'; END $$;

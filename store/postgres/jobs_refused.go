@@ -77,14 +77,24 @@ func (s *Store) blameRow(ctx context.Context, refusal error, n int, do func(tx p
 	}, name)
 }
 
-// firstRefused names the row, of n, that is to blame for a refusal: the server does not. try does what is refused for some of them. It is called
-// as often as n can be divided by two, and once more, and not for one row. Where none of the rows alone is to blame, the refusal stays as it is.
+// firstRefused names the row, of n, that is to blame for a refusal. Where none of the rows alone is to blame, the refusal stays as it is.
 func firstRefused(refusal error, n int, try func(from, to int) error, name func(i int) string) error {
+	at, why := findRefused(refusal, n, try)
+	if at < 0 {
+		return refusal
+	}
+	return fmt.Errorf("%s: %w", name(at), why)
+}
+
+// findRefused finds the row, of n, that is to blame for a refusal, and why: the server does not say which it is. try does what is refused for
+// some of them. It is called as often as n can be divided by two, and once more, and not for one row. Where none of the rows alone is to blame
+// it returns -1.
+func findRefused(refusal error, n int, try func(from, to int) error) (at int, why error) {
 	switch n {
 	case 0:
-		return refusal
+		return -1, nil
 	case 1:
-		return fmt.Errorf("%s: %w", name(0), refusal)
+		return 0, refusal
 	}
 	from, to := 0, n
 	for to-from > 1 {
@@ -93,16 +103,15 @@ func firstRefused(refusal error, n int, try func(from, to int) error, name func(
 		case refusesRow(err):
 			to = middle
 		case err != nil:
-			return refusal
+			return -1, nil
 		default:
 			from = middle
 		}
 	}
-	why := try(from, to)
-	if !refusesRow(why) {
-		return refusal
+	if why = try(from, to); !refusesRow(why) {
+		return -1, nil
 	}
-	return fmt.Errorf("%s: %w", name(from), why)
+	return from, why
 }
 
 // takenBack does something in a transaction, or in one of the host in a savepoint, and takes it back.

@@ -3,12 +3,14 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/dormouse-go/dormouse/invalid"
 	"github.com/dormouse-go/dormouse/lifecycle"
@@ -17,7 +19,8 @@ import (
 	"github.com/dormouse-go/dormouse/store/form"
 )
 
-// CommitMembers implements [workspaces.Committer].
+// CommitMembers implements [workspaces.Committer]. Where a constraint or a trigger of the host refuses a change or its member, the error is a
+// [lifecycle.ChangeError].
 func (s *Store) CommitMembers(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member) ([]lifecycle.Outcome, error) {
 	if err := workspaces.Paired(changes, members); err != nil {
 		return nil, err
@@ -35,20 +38,48 @@ func claims(changes []lifecycle.Change) bool {
 // get one name, and keep the owner as the claim saw it. It waits no longer for a row than this library ever holds one.
 func (s *Store) tryClaims(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member, commit string) (outcomes []lifecycle.Outcome, err error) {
 	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		c := claimBatch{s: s, tx: tx, changes: changes, members: members, commit: commit, outcomes: make([]lifecycle.Outcome, len(changes))}
 		if err := s.boundWaits(ctx, tx); err != nil {
 			return err
 		}
-		if err := c.lock(ctx); err != nil {
-			return err
-		}
-		if err := c.write(ctx, now); err != nil {
-			return err
-		}
-		outcomes = c.outcomes
-		return nil
+		outcomes, err = s.writeClaims(ctx, tx, now, changes, members, commit)
+		return err
 	})
 	return outcomes, err
+}
+
+func (s *Store) writeClaims(
+	ctx context.Context, tx pgx.Tx, now time.Time, changes []lifecycle.Change, members []prewarm.Member, commit string,
+) ([]lifecycle.Outcome, error) {
+	c := claimBatch{s: s, tx: tx, changes: changes, members: members, commit: commit, outcomes: make([]lifecycle.Outcome, len(changes))}
+	if err := c.lock(ctx); err != nil {
+		return nil, err
+	}
+	return c.outcomes, c.write(ctx, now)
+}
+
+// blameChange names the change that is refused, with its member, if one is. A single one that was canceled is not to blame for sure: the server
+// may be slow, and pools destroy a member whose change is.
+func (s *Store) blameChange(ctx context.Context, now time.Time, changes []lifecycle.Change, members []prewarm.Member, refusal error) error {
+	if !refusesRow(refusal) || len(changes) == 1 && canceled(refusal) {
+		return refusal
+	}
+	at, why := findRefused(refusal, len(changes), func(from, to int) error {
+		return s.takenBack(ctx, func(tx pgx.Tx) error {
+			_, err := s.writeClaims(ctx, tx, now, changes[from:to], members[from:to], commitSQL)
+			return err
+		})
+	})
+	if at < 0 {
+		return refusal
+	}
+	return &lifecycle.ChangeError{WorkspaceID: changes[at].Workspace.ID, Err: why}
+}
+
+// canceled reports whether the server has ended a statement, as by statement_timeout.
+func canceled(err error) bool {
+	const queryCanceled = "57014"
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == queryCanceled
 }
 
 // claimBatch is a batch of claims on its way. Outcomes are Applied until something speaks against it.

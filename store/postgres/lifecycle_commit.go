@@ -18,7 +18,8 @@ import (
 	"github.com/dormouse-go/dormouse/store"
 )
 
-// Commit implements [lifecycle.Store].
+// Commit implements [lifecycle.Store]. The error does not say which change a constraint or a trigger of the host refuses: who commits finds it by
+// halves, as the executor does, and writes the others on the way. To look for it here, too, would have each of many tried twice.
 func (s *Store) Commit(ctx context.Context, now time.Time, changes []lifecycle.Change) ([]lifecycle.Outcome, error) {
 	return s.commit(ctx, now, changes, nil)
 }
@@ -45,6 +46,9 @@ func (s *Store) commit(ctx context.Context, now time.Time, changes []lifecycle.C
 		}
 		return err
 	})
+	if err != nil && members != nil {
+		err = s.blameChange(ctx, now, changes, members, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", heldByOthers(err))
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
@@ -200,7 +201,17 @@ var putMembersSQL = `
 		RETURNING id
 	)
 	SELECT n FROM updated UNION ALL SELECT n FROM deleted
-	UNION ALL SELECT c.n FROM change c JOIN inserted i ON i.id = c.id`
+	UNION ALL SELECT c.n FROM change c JOIN inserted i ON i.id = c.id
+	UNION ALL SELECT ` + keptSQL("members", "count(DISTINCT id)") + `::bigint FROM matched
+	HAVING count(DISTINCT id) > (SELECT count(*) FROM updated) + (SELECT count(*) FROM deleted)`
+
+// newMembersKeptSQL is an error if new members were not written though neither their ids nor their keys are known. It is a statement of its
+// own, because it has to see what was in their way, which may be younger than putMembersSQL.
+var newMembersKeptSQL = `
+	SELECT ` + keptSQL("members", "count(*)") + `::bigint FROM unnest($1::uuid[], $2::text[], $3::text[]) AS c (id, pool, claim_key)
+	WHERE NOT EXISTS (SELECT FROM dormouse.members m WHERE m.id = c.id)
+		AND NOT EXISTS (SELECT FROM dormouse.members m WHERE m.pool = c.pool AND m.claim_key = c.claim_key)
+	HAVING count(*) > 0`
 
 // PutMembers implements [prewarm.Store].
 func (s *Store) PutMembers(ctx context.Context, state *prewarm.PoolState, changes []prewarm.Change) (applied []bool, err error) {
@@ -274,8 +285,26 @@ func (s *Store) putRows(ctx context.Context, tx pgx.Tx, members []member) ([]boo
 	}
 	rows, _ := tx.Query(ctx, s.sql(putMembersSQL), parameters(putColumns.args(members)))
 	var n int
-	_, err := pgx.ForEachRow(rows, []any{&n}, func() error { applied[n-1] = true; return nil })
-	return applied, err
+	if _, err := pgx.ForEachRow(rows, []any{&n}, func() error { applied[n-1] = true; return nil }); err != nil {
+		return nil, err
+	}
+	return applied, s.whyNotWritten(ctx, tx, members, applied)
+}
+
+// whyNotWritten returns an error if nothing was in the way of new members that were not written, but a trigger.
+func (s *Store) whyNotWritten(ctx context.Context, tx pgx.Tx, members []member, applied []bool) error {
+	var ids []uuid.UUID
+	var pools, claimKeys []string
+	for i := range members {
+		if m := &members[i]; m.Revision == 0 && !leaves(m) && !applied[i] {
+			ids, pools, claimKeys = append(ids, m.ID), append(pools, m.Pool), append(claimKeys, m.Claim.Key)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, s.sql(newMembersKeptSQL), keys(ids), pools, claimKeys)
+	return err
 }
 
 const (
@@ -286,6 +315,8 @@ const (
 		UPDATE dormouse.pools SET revision = revision + 1, paused = $3, paused_by = $4, failed = $5, failures = $6,
 			failed_at = $7, failure = $8, extra = $9, extra_until = $10
 		WHERE name = $1 AND revision = $2`
+	poolCurrentSQL = `
+		SELECT coalesce((SELECT revision FROM dormouse.pools WHERE name = $1), 0) = $2`
 	selectPoolSQL = `
 		SELECT revision, paused, paused_by, failed, failures, failed_at, failure, extra, extra_until
 		FROM dormouse.pools WHERE name = $1`
@@ -299,10 +330,17 @@ func (s *Store) putPool(ctx context.Context, tx pgx.Tx, p *prewarm.PoolState) er
 	}
 	tag, err := tx.Exec(ctx, s.sql(statement), p.Pool, p.Revision, p.Paused, form.Text(p.PausedBy), p.Failures.Version,
 		count32(p.Failures.Count), stamp(p.Failures.At), form.Text(p.Failures.Message), count32(p.Extra), stamp(p.ExtraUntil))
-	if err == nil && tag.RowsAffected() == 0 {
-		err = prewarm.ErrConflict
+	if err != nil || tag.RowsAffected() > 0 {
+		return err
 	}
-	return err
+	var current bool
+	switch err := tx.QueryRow(ctx, s.sql(poolCurrentSQL), p.Pool, p.Revision).Scan(&current); {
+	case err != nil:
+		return err
+	case current:
+		return leftOut("it")
+	}
+	return prewarm.ErrConflict
 }
 
 // PoolState implements [prewarm.Store].

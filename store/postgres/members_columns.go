@@ -41,8 +41,11 @@ var memberColumns = columns[member]{
 var putColumns = concat(columns[member]{
 	col("id", "uuid", func(m *member) key { return key(m.ID) }),
 	col("revision", "bigint", func(m *member) int64 { return m.Revision }),
-	col("leaves", "boolean", func(m *member) bool { return m.State == prewarm.Gone && m.Deadline.IsZero() }),
+	col("leaves", "boolean", leaves),
 }, memberColumns)
+
+// leaves reports whether a member is to be deleted.
+func leaves(m *member) bool { return m.State == prewarm.Gone && m.Deadline.IsZero() }
 
 // claimRow is a claim with the deadline that it gives.
 type claimRow struct {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/dormouse-go/dormouse/acquirer/buildjobs"
@@ -53,6 +54,9 @@ func (s *Store) commitBatch(ctx context.Context, now time.Time, changes []lifecy
 	}
 	if err == nil {
 		err = s.write(ctx, batch.apply)
+	}
+	if len(changes) == 1 && rejects(err) { // by a constraint that waits for the commit, say, which names no row
+		err = batch.blame(0, err)
 	}
 	if err != nil {
 		return nil, unavailable(err, "commit changes (%d)", len(changes))
@@ -114,7 +118,11 @@ func (b *batch) prepareOne(i int) error {
 	return nil
 }
 
+// blame names the change that an error is about, unless it is named already.
 func (b *batch) blame(i int, err error) error {
+	if named := (*lifecycle.ChangeError)(nil); errors.As(err, &named) {
+		return err
+	}
 	return &lifecycle.ChangeError{WorkspaceID: b.changes[i].Workspace.ID, Err: err}
 }
 

@@ -184,17 +184,42 @@ func (t *tx) putChange(c *prewarm.Change) (bool, error) {
 	return true, nil
 }
 
-func (t *tx) putMember(m *prewarm.Member) (bool, error) {
+func (t *tx) putMember(m *prewarm.Member) (written bool, err error) {
 	switch {
 	case m.State == prewarm.Gone && m.Deadline.IsZero():
-		n, err := t.exec(`DELETE FROM {members} WHERE pool = ? AND id = ? AND revision = ?`, m.Pool, blob(m.ID), m.Revision)
-		return n == 1, err
+		return t.remove(` FROM {members} WHERE pool = ? AND id = ? AND revision = ?`, m.Pool, blob(m.ID), m.Revision)
 	case m.Revision == 0:
-		// A known key is as much in the way as a known id.
-		n, err := t.exec(insertMember, memberColumns.args(nil, m)...)
-		return n == 1, err
+		written, err = t.insertMember(m)
+	default:
+		written, err = t.updateMember(m)
 	}
-	return t.updateMember(m)
+	if written || err != nil {
+		return written, err
+	}
+	return false, t.whyNotWritten(m)
+}
+
+// whyNotWritten returns errNotWritten if nothing is in the way of a member that was not written: it has the revision that it names, 0 if it is not
+// there, and no other one has its key.
+func (t *tx) whyNotWritten(m *prewarm.Member) error {
+	var pool string
+	var revision int64
+	if _, err := t.queryRow(`SELECT pool, revision FROM {members} WHERE id = ?`, []any{blob(m.ID)}, &pool, &revision); err != nil {
+		return err
+	}
+	if revision != m.Revision || revision > 0 && pool != m.Pool {
+		return nil
+	}
+	known, err := t.queryRow(`SELECT 1 FROM {members} WHERE pool = ? AND claim_key = ? AND id <> ?`, []any{m.Pool, m.Claim.Key, blob(m.ID)}, new(int))
+	if err == nil && !known {
+		err = errNotWritten
+	}
+	return err
+}
+
+func (t *tx) insertMember(m *prewarm.Member) (bool, error) {
+	n, err := t.exec(insertMember, memberColumns.args(nil, m)...)
+	return n == 1, err
 }
 
 func (t *tx) updateMember(m *prewarm.Member) (bool, error) {

@@ -101,10 +101,17 @@ func (t *tx) putPool(s *prewarm.PoolState) error {
 		statement, args = updatePool, append(args, s.Pool, s.Revision)
 	}
 	n, err := t.exec(statement, args...)
-	if err == nil && n == 0 {
-		err = prewarm.ErrConflict
+	if err != nil || n > 0 {
+		return err
 	}
-	return err
+	var revision int64 // of one that is not there
+	switch _, err := t.queryRow(`SELECT revision FROM {pools} WHERE name = ?`, []any{s.Pool}, &revision); {
+	case err != nil:
+		return err
+	case revision == s.Revision:
+		return errNotWritten
+	}
+	return prewarm.ErrConflict
 }
 
 // PoolState implements [prewarm.Store].

@@ -23,6 +23,10 @@ func (s *Store) warn(ctx context.Context, message, what string, r refusal.Tally)
 	r.Warn(ctx, s.cfg.Logger, "sqlite: "+message, what)
 }
 
+// A call for all rows or none does not name what a constraint refuses that waits for the commit. SQLite checks such constraints there alone, and
+// counts in no place that SQL can read what offends them. PRAGMA foreign_key_check would show it before, for each half that is tried, by reading
+// all tables that refer to others: no other writer could go on meanwhile.
+
 // apart does something for each of n rows in a transaction. Where the host keeps one of them from being written, it does it again, and says of
 // each row why it cannot be done for it.
 func (s *Store) apart(ctx context.Context, n int, do func(t *tx, i int) error) (refused []error, err error) {

@@ -43,3 +43,5 @@ WITH change AS MATERIALIZED (
 )
 SELECT n FROM updated UNION ALL SELECT n FROM deleted
 UNION ALL SELECT c.n FROM change c JOIN inserted i ON i.id = c.id
+UNION ALL SELECT ('a trigger kept ' || count(DISTINCT id) || ' members from being written')::bigint FROM matched
+HAVING count(DISTINCT id) > (SELECT count(*) FROM updated) + (SELECT count(*) FROM deleted)
