@@ -9,8 +9,8 @@ import (
 	"github.com/dormouse-go/dormouse/internal/outcall"
 )
 
-// stayFor is how long the goroutines of calls stay for the next one: most jobs are posted and started while nothing else happens, and on a
-// new goroutine that would take them a few hundredths longer.
+// stayFor is how long the goroutines of calls stay for the next one: most jobs are posted and started while nothing else happens, and on
+// new goroutines that would take a few percent longer.
 const stayFor = 5 * time.Second
 
 // errTooLong says that a call of the store was still under way at the end of its time limit.

@@ -33,9 +33,10 @@
 // # For authors of stores
 //
 // Implement [queue.Store], and [queue.Pubsub] if the database can carry messages; package queue has the contracts.
-// Workers who could run exactly the same jobs form a [queue.Domain]; a domain asks the store with one claim at a time, for
-// as many jobs as it has workers waiting, and a process has four claims and listings in flight at most, beside four of those that failed
-// the last time: one that failed at once, one that has lately taken long, and two that hang.
+// Workers who could run exactly the same jobs form a [queue.Domain]; a domain asks the store with one claim at a time, for at
+// most as many jobs as it has workers waiting: for a few more than other processes announced, or where nobody has counted them,
+// for that many. A process has four claims and listings in flight at most, beside four of those that failed the last time: one that
+// failed at once, one that has lately taken long, and two that hang.
 //
 // # For operators
 //

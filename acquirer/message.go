@@ -65,8 +65,8 @@ func (m message) split() []string {
 	return append(first.split(), second.split()...)
 }
 
-// text is the message as encoding/json writes it. One that a posting carries is on the way of a job that somebody may be waiting for, mostly
-// after a pause: then what encoding/json does for it is in no cache of the processor, and took a hundredth of all the time that the job takes.
+// text is the message as encoding/json writes it. What is written for a posting delays a job that somebody may be waiting for, mostly after
+// a pause: then the code of encoding/json is in no cache of the processor, and took a hundredth of the time from the posting to the start.
 func (m message) text() string {
 	b := append(make([]byte, 0, 256), `{"p":`...)
 	b = appendID(b, m.Process)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,7 +60,7 @@ func TestMessageSplit(t *testing.T) {
 	}
 }
 
-// A message is the text that encoding/json makes of it, whatever is in it.
+// A message is the text that encoding/json makes of it, whatever is in it. A field that no message here has would be left out unseen.
 func TestMessageIsJSON(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -78,6 +79,13 @@ func TestMessageIsJSON(t *testing.T) {
 		}
 		return list
 	}
+	seen := make(map[string]bool)
+	see := func(v reflect.Value) {
+		for _, f := range reflect.VisibleFields(v.Type()) {
+			name := v.Type().Name() + "." + f.Name
+			seen[name] = seen[name] || !f.IsExported() || !v.FieldByIndex(f.Index).IsZero()
+		}
+	}
 	for range 1000 {
 		m := message{Process: id(), Seq: some(math.MaxUint64), Ping: rng.IntN(2) == 0, Jobs: notes(), Taken: notes()}
 		for range rng.IntN(3) {
@@ -90,6 +98,15 @@ func TestMessageIsJSON(t *testing.T) {
 		}
 		if got := m.text(); got != string(want) {
 			t.Fatalf("%s\nwant %s", got, want)
+		}
+		see(reflect.ValueOf(m))
+		for _, n := range slices.Concat(m.Jobs, m.Taken) {
+			see(reflect.ValueOf(n))
+		}
+	}
+	for name, ok := range seen {
+		if !ok {
+			t.Errorf("no message has %s", name)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func newMetrics(a *Acquirer, namespace, instance string) *metrics {
 		finishedTotal: counters("jobs_finished_total", "Jobs that reached a final state.", "kind", "result"),
 		reapedTotal:   counters("jobs_reaped_total", "Attempts of lost workers and jobs that expired.", "cause"),
 		timeouts:      counters("job_timeouts_total", "Runs that reached their limit.", "kind"),
-		claims:        counters("job_claims_total", "Claims, by whether they found as many jobs as workers waited.", "result"),
+		claims:        counters("job_claims_total", "Claims, by whether they got as many jobs as they asked for.", "result"),
 		messages:      counters("job_announcements_total", "Messages sent to other processes.", "result"),
 		storeErrors:   counters("job_store_errors_total", "Failed calls of the store, by operation.", "operation"),
 		delays:        counters("job_delayed_calls_total", "Calls that waited because their organization was beyond its share, by operation.", "operation"),

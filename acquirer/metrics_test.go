@@ -46,7 +46,7 @@ dormouse_jobs_enqueued_total{instance="acquirer",kind="other"} 1
 # HELP dormouse_jobs_finished_total Jobs that reached a final state.
 # TYPE dormouse_jobs_finished_total counter
 dormouse_jobs_finished_total{instance="acquirer",kind="build",result="ok"} 1
-# HELP dormouse_job_claims_total Claims, by whether they found as many jobs as workers waited.
+# HELP dormouse_job_claims_total Claims, by whether they got as many jobs as they asked for.
 # TYPE dormouse_job_claims_total counter
 dormouse_job_claims_total{instance="acquirer",result="empty"} 0
 dormouse_job_claims_total{instance="acquirer",result="full"} 2

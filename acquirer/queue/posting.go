@@ -58,7 +58,10 @@ func (p Posting) Validate() error {
 // Lane returns where the posting's job will wait. The error is that of [Posting.Validate].
 func (p Posting) Lane() (Lane, error) {
 	tags, err := p.check()
-	return Lane{Organization: p.Organization, Type: p.Type, Tags: tags, Priority: p.Priority}, in("Posting", err)
+	if err != nil {
+		return Lane{}, in("Posting", err)
+	}
+	return Lane{Organization: p.Organization, Type: p.Type, Tags: tags, Priority: p.Priority}, nil
 }
 
 // Job turns the posting into the row that a store keeps: valid, canonical, pending. Every store calls it, also

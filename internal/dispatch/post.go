@@ -36,8 +36,8 @@ func (d *Dispatcher) Served(q queue.Lane) bool {
 	return l.next() != nil
 }
 
-// PostRemote takes in a lane that another process announced, with how many jobs; zero or less: nobody counted them. With leave the lane is left to a third process, unless
-// it holds something else already; then [Dispatcher.EndTurn] has to follow after a while.
+// PostRemote takes in a lane that another process announced, with how many jobs; zero or less: nobody counted them. With leave the
+// lane is left to a third process, unless it holds something else already; then [Dispatcher.EndTurn] has to follow after a while.
 func (d *Dispatcher) PostRemote(q queue.Lane, from int64, jobs int, source Source, leave bool) Turn {
 	org, ok := d.orgs[q.Organization]
 	if !ok {

@@ -13,7 +13,7 @@ import (
 
 // spare is how many jobs a claim asks for beyond those it was told of. A slot that a claim is made for costs its secret and its place in
 // the statement, and most messages are about one job, for which a hundred slots may wait. A claim that comes back full is followed by one
-// for all that wait.
+// for all slots that wait.
 const spare = 8
 
 // maxProbes bounds the lanes of one claim. Lanes beyond it stay dirty and are next.
@@ -118,9 +118,8 @@ func (r *Round) Cause() Cause {
 	return found
 }
 
-// Begin prepares a claim of up to so many jobs for a domain that [Hooks.Claim] named: not of many more than its lanes are known to
-// hold, where that is known. It returns nil if there is none to
-// make any more: the waiters have left, or another claim has the lanes.
+// Begin prepares a claim of up to so many jobs for a domain that [Hooks.Claim] named: of a few more than were announced, where all of
+// them were counted. It returns nil if there is none to make any more: the waiters have left, or another claim has the lanes.
 func (d *Dispatcher) Begin(domain *Domain, jobs int) *Round {
 	lanes := domain.claimable()
 	if domain.line.Len() == 0 || len(lanes) == 0 {

@@ -92,27 +92,73 @@ var startChosenSQL = `
 // claimLimited chooses in line order what no limit stops, in a transaction that no other limited claim of the
 // organization overlaps.
 func (s *Store) claimLimited(ctx context.Context, c queue.Claim, p []probe) (claimed queue.Claimed, err error) {
-	var l claimedList
+	var a *choosingClaim
 	err = s.do(ctx, once, func(ctx context.Context) error {
-		claimed, l = queue.Claimed{}, claimedList{claim: &c}
-		return pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error {
-			chooser, err := s.openChooser(ctx, tx, c)
-			if err != nil {
+		a = s.choosing(&c)
+		return pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) (err error) {
+			if a.chooser, err = s.openChooser(ctx, tx, c); err != nil {
 				return err
 			}
-			chosen, err := s.choose(ctx, tx, c, p, chooser, s.passed.At(c.Now, organizationOf(&c)))
-			claimed.Limited = chooser.limited
-			if err != nil || len(chosen) == 0 {
-				return err
-			}
-			return s.startChosen(ctx, tx, &l, chosen)
+			return a.run(ctx, tx, p, maxHeld, func(chosen []contender) error { return a.start(ctx, tx, chosen) })
 		})
 	})
 	if err != nil {
 		return queue.Claimed{}, err
 	}
-	claimed.Jobs = l.jobs
-	return claimed, s.fillTags(ctx, l.jobs, l.tagSets)
+	return queue.Claimed{Jobs: a.jobs, Limited: a.chooser.limited}, s.fillTags(ctx, a.jobs, a.tagSets)
+}
+
+// maxHeld bounds how many jobs that others hold a claim within limits goes past: each may take it two round trips, and the organization's
+// other claims wait meanwhile.
+const maxHeld = 100
+
+// choosingClaim is what a claim has come to that chooses jobs before it starts them.
+type choosingClaim struct {
+	*Store
+	jobList
+	claim   *queue.Claim
+	chooser *chooser
+	// passed are the jobs that it looks at no more: those that were refused, and those that it has tried.
+	passed []key
+}
+
+func (s *Store) choosing(c *queue.Claim) *choosingClaim {
+	return &choosingClaim{Store: s, claim: c, passed: s.passed.At(c.Now, organizationOf(c))}
+}
+
+// run chooses jobs and has them started. Where others hold some of them, or the host refuses them, it goes on behind, past so many at most.
+func (a *choosingClaim) run(ctx context.Context, tx pgx.Tx, p []probe, most int, start func(chosen []contender) error) error {
+	for left := 0; left < most && len(a.jobs) < len(a.claim.Workers); {
+		a.chooser.again()
+		chosen, err := a.choose(ctx, tx, behind(*a.claim, len(a.jobs)), p, a.chooser, a.passed)
+		if err != nil || len(chosen) == 0 {
+			return err
+		}
+		want := len(a.jobs) + len(chosen)
+		if err := start(chosen); err != nil || len(a.jobs) == want {
+			return err
+		}
+		left += want - len(a.jobs)
+		for _, k := range chosen {
+			a.passed = append(a.passed, key(k.id))
+		}
+	}
+	return nil
+}
+
+// start starts those of the chosen that nobody holds, and makes room again for the others.
+func (a *choosingClaim) start(ctx context.Context, tx pgx.Tx, chosen []contender) error {
+	l := claimedList{claim: a.claim, from: len(a.jobs)}
+	if err := a.startChosen(ctx, tx, &l, chosen); err != nil {
+		return err
+	}
+	a.chooser.takeBack(chosen, l.jobs)
+	if a.jobs == nil {
+		a.jobList = l.jobList
+		return nil
+	}
+	a.jobs, a.tagSets = append(a.jobs, l.jobs...), append(a.tagSets, l.tagSets...)
+	return nil
 }
 
 // startChosen starts jobs, in line order, for the workers of a list from the first one on that it serves.
@@ -230,6 +276,17 @@ func (c *chooser) open(p []probe) []probe {
 	return slices.DeleteFunc(slices.Clone(p), func(p probe) bool {
 		return c.room.LaneFull(c.limits, queue.Lane{Type: p.kind, Priority: p.priority})
 	})
+}
+
+// takeBack makes room for those of the chosen that were not started. Both are in the same order.
+func (c *chooser) takeBack(chosen []contender, started []queue.Job) {
+	for _, k := range chosen {
+		if len(started) > 0 && started[0].ID == k.id {
+			started = started[1:]
+			continue
+		}
+		c.room.Add(k.lane(), k.tenant, -1)
+	}
 }
 
 // again begins with the line anew, after some of what was admitted was taken back.

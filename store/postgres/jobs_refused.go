@@ -145,7 +145,7 @@ func (s *Store) blameJob(ctx context.Context, refusal error, text string, args [
 func (s *Store) claimApart(ctx context.Context, c queue.Claim, p []probe) (claimed queue.Claimed, err error) {
 	var a *apartClaim
 	err = s.do(ctx, once, func(ctx context.Context) error {
-		a = &apartClaim{Store: s, claim: &c, passed: s.passed.At(c.Now, organizationOf(&c))}
+		a = &apartClaim{choosingClaim: s.choosing(&c)}
 		return pgx.BeginTxFunc(ctx, s.pool, readCommitted, func(tx pgx.Tx) error { return a.run(ctx, tx, p) })
 	})
 	if a != nil {
@@ -159,12 +159,7 @@ func (s *Store) claimApart(ctx context.Context, c queue.Claim, p []probe) (claim
 
 // apartClaim is what such a claim has come to.
 type apartClaim struct {
-	*Store
-	jobList
-	claim   *queue.Claim
-	chooser *chooser
-	// passed are the jobs that it looks at no more: those that were refused, and those that it has tried.
-	passed  []key
+	*choosingClaim
 	refused refusals
 }
 
@@ -175,34 +170,13 @@ func (a *apartClaim) run(ctx context.Context, tx pgx.Tx, p []probe) (err error) 
 	if _, err := tx.Exec(ctx, immediateSQL); err != nil {
 		return err
 	}
-	for more := true; more && len(a.jobs) < len(a.claim.Workers); {
-		a.chooser.again()
-		chosen, err := a.choose(ctx, tx, behind(*a.claim, len(a.jobs)), p, a.chooser, a.passed)
-		if err != nil || len(chosen) == 0 {
-			return err
-		}
-		before := a.refused.N
-		if err := a.start(ctx, tx, chosen); err != nil {
-			return err
-		}
-		more = a.refused.N > before && a.refused.N < refusal.Max
-	}
-	return nil
+	return a.choosingClaim.run(ctx, tx, p, refusal.Max, func(chosen []contender) error { return a.startApart(ctx, tx, chosen) })
 }
 
-// start starts those of the chosen that can be started.
-func (a *apartClaim) start(ctx context.Context, tx pgx.Tx, chosen []contender) error {
-	for _, k := range chosen {
-		a.passed = append(a.passed, key(k.id))
-	}
-	return byHalves(ctx, tx, 0, len(chosen), func(tx pgx.Tx, from, to int) error {
-		l := claimedList{claim: a.claim, from: len(a.jobs)}
-		if err := a.startChosen(ctx, tx, &l, chosen[from:to]); err != nil {
-			return err
-		}
-		a.jobs, a.tagSets = append(a.jobs, l.jobs...), append(a.tagSets, l.tagSets...)
-		return nil
-	}, func(i int, why error) {
+// startApart starts those of the chosen that can be started.
+func (a *apartClaim) startApart(ctx context.Context, tx pgx.Tx, chosen []contender) error {
+	start := func(tx pgx.Tx, from, to int) error { return a.start(ctx, tx, chosen[from:to]) }
+	return byHalves(ctx, tx, 0, len(chosen), start, func(i int, why error) {
 		k := chosen[i]
 		a.chooser.room.Add(k.lane(), k.tenant, -1)
 		a.refused.addJob(k.id, why, a.claim.Now)

@@ -81,7 +81,8 @@ var turnSQL = postedSQL + `, turn AS (` + takeTurnSQL(`greatest(p.first_step, `+
 		ORDER BY p.organization_id, p.priority, p.tenant_id`) + `
 	)`
 
-// takeTurnSQL takes numbers of tenants p, of the end of each one's new jobs and the steps that they take. It returns both.
+// takeTurnSQL moves tenants on and returns their numbers and steps. What it is given selects from tenants p, for each, where its new jobs
+// end and the steps that they take.
 func takeTurnSQL(numbers string) string {
 	return `
 		INSERT INTO dormouse.turns AS t (organization_id, priority, tenant_id, place, step)

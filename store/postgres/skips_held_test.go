@@ -24,7 +24,7 @@ func TestClaimBesideALockedJob(t *testing.T) {
 	}{
 		"of one lane":      {lanes: 1, want: []int{1, 2}},
 		"of several lanes": {lanes: 2, want: []int{1, 2}},
-		"within limits":    {lanes: 1, limits: queue.Limits{PerTenant: 9}, want: []int{1}}, // it was chosen before it was found held
+		"within limits":    {lanes: 1, limits: queue.Limits{PerTenant: 9}, want: []int{1, 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, pool := open(t)
@@ -67,6 +67,55 @@ func TestClaimBesideALockedJob(t *testing.T) {
 				t.Errorf("claimed %v, want %v", got, left)
 			}
 			release()
+		})
+	}
+}
+
+// A claim within limits, and one that a refusal of the host is in the way of, go on behind what somebody holds: that takes no worker's
+// place, nor its tenant's.
+func TestChosenJobsBesideALockedJob(t *testing.T) {
+	for name, c := range map[string]struct {
+		limits              queue.Limits
+		workers             int
+		refused, held, want []int
+		limited             bool
+	}{
+		"within limits":                {limits: queue.Limits{PerTenant: 9}, workers: 1, held: []int{0, 1}, want: []int{2}},
+		"a limit leaves room for one":  {limits: queue.Limits{PerTenant: 1}, workers: 2, held: []int{0}, want: []int{1}, limited: true},
+		"all are held":                 {limits: queue.Limits{PerTenant: 9}, workers: 2, held: []int{0, 1, 2, 3}},
+		"behind one that is refused":   {workers: 1, refused: []int{0}, held: []int{1}, want: []int{2}},
+		"refused, held, within limits": {limits: queue.Limits{PerTenant: 1}, workers: 2, refused: []int{0}, held: []int{1}, want: []int{2}, limited: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, pool := open(t)
+			claim := newLine(t, s, 1)
+			takeJobs(t, s, claim, 1)
+			p := queue.Posting{Organization: claim.Probes[0].Lane.Organization, Tenant: uuid.New(), Type: "build"}
+			waiting, err := s.Enqueue(t.Context(), epoch, []queue.Posting{p, p, p, p})
+			must(t, err)
+			ids := func(places []int) (ids []uuid.UUID) {
+				for _, i := range places {
+					ids = append(ids, waiting[i].ID)
+				}
+				return ids
+			}
+			for _, id := range ids(c.refused) {
+				exec(t, pool, hostTrigger("UPDATE", "jobs", "new.id = '"+id.String()+"'", refusals["raises"]))
+			}
+			defer holds(t, pool, `SELECT FROM dormouse.jobs WHERE id = ANY ($1) FOR UPDATE`, ids(c.held))()
+			claim.Token, claim.Limits = uuid.New(), c.limits
+			for range c.workers {
+				claim.Workers, claim.Secrets = append(claim.Workers, uuid.New()), append(claim.Secrets, queue.NewSecret().Hash())
+			}
+			got, err := s.Claim(soon(t), claim)
+			must(t, err)
+			var claimed []uuid.UUID
+			for _, j := range got.Jobs {
+				claimed = append(claimed, j.ID)
+			}
+			if !slices.Equal(claimed, ids(c.want)) || got.Limited != c.limited || len(got.Refused) != len(c.refused) {
+				t.Errorf("claimed %v, limited %v, refused %v; want %v, %v, %v", claimed, got.Limited, got.Refused, ids(c.want), c.limited, ids(c.refused))
+			}
 		})
 	}
 }
