@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/dormouse-go/dormouse/acquirer/queue"
-	"github.com/dormouse-go/dormouse/internal/micros"
 )
 
 // enqueue stores postings. After a quiet time the store announces them itself if it can, in their own commit: that is the one message
@@ -55,7 +54,7 @@ func (a *Acquirer) notesOf(now time.Time, postings []queue.Posting) (notes []lan
 	places := make(map[queue.Lane]int, 1)
 	for _, p := range postings {
 		lane, err := p.Lane()
-		if err != nil || micros.Of(p.NotBefore).After(micros.Of(now)) {
+		if err != nil || p.ReadyAt(now).After(now) {
 			continue // the store says what is wrong
 		}
 		i, known := places[lane]

@@ -55,6 +55,16 @@ func (p Posting) Validate() error {
 	return in("Posting", err)
 }
 
+// ReadyAt returns when the posting's job may be claimed if it is posted now: at NotBefore, or now if that has come, which is so of a zero one.
+// As a store keeps it, in microseconds.
+func (p Posting) ReadyAt(now time.Time) time.Time {
+	ready, now := micros.Of(p.NotBefore), micros.Of(now)
+	if ready.Before(now) {
+		return now
+	}
+	return ready
+}
+
 // Lane returns where the posting's job will wait. The error is that of [Posting.Validate].
 func (p Posting) Lane() (Lane, error) {
 	tags, err := p.check()
@@ -78,16 +88,11 @@ func (p Posting) Job(now time.Time) (Job, error) {
 			return Job{}, err
 		}
 	}
-	now = micros.Of(now)
-	ready := micros.Of(p.NotBefore)
-	if ready.Before(now) {
-		ready = now
-	}
 	return Job{
 		ID: id, Organization: p.Organization, Tenant: p.Tenant,
 		Type: p.Type, Tags: tags, Priority: p.Priority, Weight: max(p.Weight, 1),
 		Payload: slices.Clone(p.Payload), Trace: p.Trace, Unique: p.Unique, RunLimit: p.RunLimit,
-		CreatedAt: now, ReadyAt: ready, State: Pending,
+		CreatedAt: micros.Of(now), ReadyAt: p.ReadyAt(now), State: Pending,
 	}, nil
 }
 

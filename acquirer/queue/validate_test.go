@@ -71,6 +71,25 @@ func TestPostingsHaveTheLanesOfTheirJobs(t *testing.T) {
 	}
 }
 
+// A job is ready when its posting says, to the microsecond.
+func TestPostingsAreReadyWithTheirJobs(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 29, 1, 0, 0, 1500, time.UTC)
+	for before, want := range map[time.Duration]time.Duration{-time.Hour: 1000, -1: 1000, 499: 1000, 500: 2000, time.Hour: time.Hour + 1000} {
+		p := queue.Posting{Type: "build", NotBefore: now.Add(before)}
+		job, err := p.Job(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ready := p.ReadyAt(now); !ready.Equal(now.Add(want-1500)) || !job.ReadyAt.Equal(ready) {
+			t.Errorf("%s from now: ready at %s, the job at %s", before, ready, job.ReadyAt)
+		}
+	}
+	if ready := (queue.Posting{}).ReadyAt(now); !ready.Equal(now.Add(-500)) {
+		t.Errorf("at once: ready at %s", ready)
+	}
+}
+
 func TestRefusalsNameFieldsAsInGo(t *testing.T) {
 	t.Parallel()
 	request := func(r queue.Request) error { _, err := r.Domain(); return err }
