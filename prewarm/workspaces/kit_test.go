@@ -68,7 +68,7 @@ func bubble(t *testing.T, size int, configure func(r *rig), test func(r *rig)) {
 		}
 		r.start()
 		defer func() { r.stop(); r.jobs.Wait() }()
-		time.Sleep(2 * time.Minute)
+		time.Sleep(2 * time.Minute) // in a bubble: until the pool is full
 		synctest.Wait()
 		test(r)
 	})
@@ -137,7 +137,7 @@ func (r *rig) queued(jobs []lifecycle.Job) {
 			r.mu.Lock()
 			build, status := r.build, r.status
 			r.mu.Unlock()
-			time.Sleep(build)
+			time.Sleep(build) // in a bubble
 			_, err := r.engine.Update(context.Background(), j.WorkspaceID, lifecycle.JobEnded(lifecycle.JobResult{BuildID: j.ID, Status: status}))
 			if err != nil && !errors.Is(err, lifecycle.ErrStaleBuild) {
 				r.t.Errorf("end build: %v", err)
@@ -183,7 +183,7 @@ func (r *rig) refuses(refuse func(changes []lifecycle.Change, m prewarm.Member) 
 }
 
 func (r *rig) wait(d time.Duration) {
-	time.Sleep(d)
+	time.Sleep(d) // in a bubble
 	synctest.Wait()
 }
 

@@ -25,8 +25,8 @@ const throughIndexes = `set_config('plan_cache_mode', 'force_generic_plan', true
 var orderedSQL = setSQL(steadily + `,
 		set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)`)
 
-// setSQL makes settings, and returns neither a row nor a column: to describe and send what each was set to would take the server and the
-// process as long as to set it.
+// setSQL makes settings, and returns neither a row nor a column: of a short call it would be a part to describe, send and read what each was
+// set to, which nobody asks.
 func setSQL(settings string) string { return `SELECT WHERE num_nulls(` + settings + `) > 0` }
 
 // steady runs a statement behind steadySQL, in one round trip and one transaction, and has its rows read.
