@@ -67,7 +67,9 @@ type Target struct {
 type Executor interface {
 	// Run runs a shell command until it ends or ctx does, and returns nil only if it exited with 0. What the command
 	// prints goes to stdout while it runs; a write that fails means that the pool has enough, and the command may be
-	// ended.
+	// ended. A command whose standard input cannot be given to it as a whole must not run: half a script is another one. What a
+	// command that is ended has begun should end with it, as far as that can be: a start that goes on by itself may begin a job
+	// that the pool has given to another worker since.
 	Run(ctx context.Context, target Target, command string, stdin io.Reader, stdout io.Writer) error
 }
 

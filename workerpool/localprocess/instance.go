@@ -120,7 +120,7 @@ func prepare() error {
 	return os.Setenv(runner.DirEnv, filepath.Join(dir, dirJobs))
 }
 
-// handle runs one command. If the other side hangs up, it is killed.
+// handle runs one command. If the other side hangs up, it is killed, with what it has started.
 func handle(conn net.Conn, files []*os.File) {
 	defer conn.Close()
 	var r request
@@ -140,6 +140,9 @@ func handle(conn net.Conn, files []*os.File) {
 	var stderr tail
 	command.Stderr = &stderr
 	command.ExtraFiles = files
+	// The shell alone would leave what it runs at work, which nobody expects any more. Jobs are in sessions of their own.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
 	command.WaitDelay = time.Second // what it started may keep its streams open
 	last := answer{Ended: true}
 	if err := command.Run(); err != nil {

@@ -319,7 +319,7 @@ func (p *Provider) pause(ctx context.Context, d time.Duration) error {
 }
 
 // Run implements [workerpool.Executor]: the instance runs the command. When ctx ends, or stdout refuses, the connection is
-// closed, and the instance kills the command.
+// closed, and the instance kills the command with what it has begun.
 func (p *Provider) Run(ctx context.Context, target workerpool.Target, command string, stdin io.Reader, stdout io.Writer) error {
 	if !plain(target.ID) {
 		return absentError{target.ID}

@@ -213,6 +213,37 @@ func TestCommandEndsWithItsContextAndItsReader(t *testing.T) {
 	}
 }
 
+// What a command has begun ends with it: nobody minds it any more, and whoever comes next finds what is there.
+func TestWhatACommandRunsEndsWithIt(t *testing.T) {
+	p, _ := provider(t, localprocess.Config{})
+	in, err := p.Create(t.Context(), order("one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t, p, in, "true", ""); err != nil {
+		t.Fatal(err)
+	}
+	idle := len(p.Processes(in.ID))
+	for _, command := range []string{"sleep 1000", "sleep 1000; true", "sh -c 'sleep 1000; true' | cat; true", "sleep 1000 & sleep 1000"} {
+		begun := errors.New("begun")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		go func() {
+			for len(p.Processes(in.ID)) < idle+2 && t.Context().Err() == nil {
+				time.Sleep(time.Millisecond)
+			}
+			cancel(begun)
+		}()
+		if err := p.Run(ctx, workerpool.Target{ID: in.ID}, command, strings.NewReader(""), io.Discard); !errors.Is(err, begun) {
+			t.Errorf("%s: %v", command, err)
+		}
+		for deadline := time.Now().Add(time.Minute); len(p.Processes(in.ID)) > idle; {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %d processes are left", command, len(p.Processes(in.ID))-idle)
+			}
+		}
+	}
+}
+
 type refusing struct{ err error }
 
 func (r refusing) Write([]byte) (int, error) { return 0, r.err }

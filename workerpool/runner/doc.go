@@ -1,8 +1,9 @@
 // Package runner keeps the jobs of a worker: it starts them so that they outlive the command that did, says which run and
 // how the others ended, and asks them to end. It is what a worker pool runs on a worker, by way of its executor:
 //
-//	dormouse-runner list         one line a job: "ID", "ID exit CODE", or "ID stale" if nobody saw its end; a runner of the host's
-//	                             own may add the line "broken": the worker cannot run jobs, and is drained
+//	dormouse-runner list         one line a job: "ID", "ID exit CODE", or "ID stale" if nobody saw its end; it waits for starts that are
+//	                             under way, so that no job which it lacks is begun later by one of them. A runner of the host's own
+//	                             may add the line "broken": the worker cannot run jobs, and is drained
 //	dormouse-runner start ID     begins a job; its payload is the standard input
 //	dormouse-runner kill ID      sends SIGTERM to all processes of a job, and prints its line
 //	dormouse-runner forget ID    drops what is kept of a job that has ended

@@ -39,6 +39,10 @@ const (
 	fileOutput  = "output"
 )
 
+// fileStarting is locked by all who start a job. Whoever lists waits for them: what a list lacks is begun by no command that was at
+// work before it.
+const fileStarting = ".starting"
+
 // maxPayload bounds a job's payload.
 const maxPayload = 16 << 20
 
@@ -109,8 +113,29 @@ func (r *runner) run(args []string) error {
 
 func (r *runner) path(id, file string) string { return filepath.Join(r.dir, id, file) }
 
+// lockStarts takes the lock of those who start jobs, which the kernel lets go of with the process.
+func (r *runner) lockStarts(how int) (io.Closer, error) {
+	f, err := os.OpenFile(filepath.Join(r.dir, fileStarting), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if err = syscall.Flock(int(f.Fd()), how); err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, syscall.EINTR) {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+}
+
 // list prints the line of each job.
 func (r *runner) list() error {
+	starts, err := r.lockStarts(syscall.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer starts.Close()
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
 		return err
@@ -171,6 +196,12 @@ func (r *runner) start(id string) error {
 	if len(payload) > maxPayload {
 		return fmt.Errorf("the payload has more than %d bytes", maxPayload)
 	}
+	// Not before: whoever sends the payload may be cut off, and would keep everybody from listing.
+	starting, err := r.lockStarts(syscall.LOCK_SH)
+	if err != nil {
+		return err
+	}
+	defer starting.Close()
 	if line, err := r.line(id); err != nil || line == id {
 		return err
 	}

@@ -4,12 +4,14 @@ package runner_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,20 +26,25 @@ func TestMain(m *testing.M) {
 // call runs the runner as a process of its own, as an executor does.
 func call(t *testing.T, dir, stdin string, args ...string) (string, error) {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out, stderr bytes.Buffer
-	cmd := &exec.Cmd{
-		Path: exe, Args: append([]string{runner.Name}, args...), Env: append(os.Environ(), runner.DirEnv+"="+dir),
-		Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &stderr,
-	}
+	cmd := command(t, dir, stdin, args...)
+	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
 		t.Logf("%v: %s", args, stderr.String())
 		return out.String(), err
 	}
 	return out.String(), nil
+}
+
+func command(t *testing.T, dir, stdin string, args ...string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &exec.Cmd{
+		Path: exe, Args: append([]string{runner.Name}, args...), Env: append(os.Environ(), runner.DirEnv+"="+dir), Stdin: strings.NewReader(stdin),
+	}
 }
 
 // until calls list until it says what is wanted. The supervisor is another process: its end can only be waited for.
@@ -156,5 +163,52 @@ func TestStartOutlivesAShortJob(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// A start that is held up (by its disk, for want of a processor) is waited for: a list that lacks its job would let the pool begin the job
+// elsewhere, and then the start would begin it here, too.
+func TestAListWaitsForStartsUnderWay(t *testing.T) {
+	dir := t.TempDir()
+	// The start reads this first, and hangs until somebody writes.
+	gate := filepath.Join(dir, "slow", "exit")
+	if err := errors.Join(os.Mkdir(filepath.Dir(gate), 0o700), syscall.Mkfifo(gate, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	start := command(t, dir, "sleep 1000", "start", "slow")
+	if err := start.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var w *os.File
+	for err := error(syscall.ENXIO); errors.Is(err, syscall.ENXIO); { // nobody reads
+		if w, err = os.OpenFile(gate, os.O_WRONLY|syscall.O_NONBLOCK, 0); err != nil && !errors.Is(err, syscall.ENXIO) {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(start.Process.Signal(syscall.SIGSTOP), os.Remove(gate), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	listed := make(chan string, 1)
+	go func() {
+		out, _ := call(t, dir, "", "list")
+		listed <- out
+	}()
+	for len(runner.Holders(filepath.Join(dir, ".starting"))) < 2 { // the list has come as far
+		select {
+		case out := <-listed:
+			t.Fatalf("list says %q beside a start that has not ended", out)
+		default:
+		}
+	}
+	if err := start.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if out := <-listed; out != "slow\n" {
+		t.Errorf("list says %q after the start", out)
+	}
+	if err := start.Wait(); err != nil {
+		t.Error(err)
+	}
+	for runner.Signal(filepath.Join(dir, "slow", "mark"), syscall.SIGKILL) > 0 {
 	}
 }

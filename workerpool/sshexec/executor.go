@@ -2,7 +2,8 @@
 //
 // It keeps one connection for each instance and opens a session for each command; a connection that fails, or on which a
 // command runs into its time, is closed, with the other commands on it, and made anew for the next one. Commands run in the
-// login shell of the user.
+// login shell of the user. One with a standard input is run by sh after the input has come as a whole, in a temporary file: the end of a
+// connection looks like the end of the input, and half a script must not be run.
 //
 // Whoever answers at an address must prove to be the instance: [Config].HostKey is asked for each connection and has no
 // default. A fresh cloud instance has keys that nobody has seen; let its init script print them to a place that the host
@@ -17,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,13 +87,33 @@ func (e *Executor) Run(ctx context.Context, target workerpool.Target, command st
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", target.ID, err)
 	}
-	err = run(ctx, client, command, stdin, stdout)
+	input, err := io.ReadAll(stdin)
+	if err != nil {
+		return err
+	}
+	err = run(ctx, client, whole(command, len(input)), bytes.NewReader(input), stdout)
 	var exit *ssh.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		e.drop(target.ID, client) // the fault may be the connection's
 	}
 	return err
 }
+
+// whole is a command that runs only after all of its standard input has come. A connection that breaks ends the input like any other end
+// would: the command would take a part for the whole, and a runner would start a job whose script breaks off somewhere.
+func whole(command string, size int) string {
+	if size == 0 {
+		return command
+	}
+	script := fmt.Sprintf(`f=$(mktemp) || exit; trap 'rm -f "$f"' EXIT; cat > "$f"
+if [ "$(($(wc -c < "$f")))" -ne %d ]; then echo "the standard input was cut short" >&2; exit 1; fi
+(%s
+) < "$f"`, size, command)
+	return "sh -c " + quoted(script)
+}
+
+// quoted is a word of a shell.
+func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 // run is one session. When it must end before its command does, the connection is closed with it: a server keeps a session
 // open until the command has ended, whatever the client says.

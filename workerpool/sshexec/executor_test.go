@@ -317,6 +317,63 @@ func TestReconnects(t *testing.T) {
 	}
 }
 
+// A connection that breaks in the middle of the standard input must not look like its end: half a script would be run.
+func TestInputThatIsCutShortIsNotRun(t *testing.T) {
+	s := serve(t)
+	const size = 1 << 20
+	input := strings.Repeat("x", size)
+	for _, most := range []int64{1 << 16, size / 2, size, math.MaxInt64} {
+		e := s.executor(t, nil)
+		dir := t.TempDir()
+		target := s.target()
+		target.Address = relay(t, s.address, most)
+		out, err := run(e, target, fmt.Sprintf("echo begun > %s/begun; cat > %s/input; echo \"it's $((1+1))\"", dir, dir), input)
+		if most > 2*size {
+			if text, _ := os.ReadFile(dir + "/input"); err != nil || out != "it's 2\n" || string(text) != input {
+				t.Errorf("as a whole: %q, %v, %d bytes", out, err, len(text))
+			}
+			continue
+		}
+		if err == nil {
+			t.Errorf("cut after %d bytes: no error", most)
+		}
+		for exec.Command("pgrep", "-f", dir).Run() == nil { // the session goes on without its connection
+			if t.Context().Err() != nil {
+				return
+			}
+		}
+		if _, err := os.Stat(dir + "/begun"); err == nil {
+			text, _ := os.ReadFile(dir + "/input")
+			t.Errorf("cut after %d bytes: run with %d of %d bytes", most, len(text), size)
+		}
+	}
+}
+
+// relay passes a connection on until it has sent the server so many bytes, and hangs up on both.
+func relay(t *testing.T, address string, most int64) (through string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		near, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer near.Close()
+		far, err := net.Dial("tcp", address)
+		if err != nil {
+			return
+		}
+		defer far.Close()
+		go func() { _, _ = io.Copy(near, far) }()
+		_, _ = io.CopyN(far, near, most)
+	}()
+	return listener.Addr().String()
+}
+
 // The runner's verbs, as a pool uses them on an SSH host: a job outlives the session that started it.
 func TestRunnerOverSSH(t *testing.T) {
 	s := serve(t)
