@@ -179,12 +179,15 @@ func (r *runner) line(id string) (string, error) {
 	return id + " stale", nil
 }
 
+// exitLine is the line of a job that has ended. A file without a number, as a machine leaves it that loses its power, says nothing: the
+// line would have the whole list refused.
 func (r *runner) exitLine(id string) (string, bool) {
 	text, err := os.ReadFile(r.path(id, fileExit))
 	if err != nil {
 		return "", false
 	}
-	return id + " exit " + strings.TrimSpace(string(text)), true
+	code, err := strconv.Atoi(string(text))
+	return fmt.Sprintf("%s exit %d", id, code), err == nil
 }
 
 // start begins a job. One that runs is left alone; what an earlier try has left is replaced.

@@ -143,6 +143,27 @@ func TestSupervisorKilled(t *testing.T) {
 	until(t, dir, "orphan exit 0\n")
 }
 
+// A machine that loses its power may keep an empty file of a job's end, and the job's directory. The others are listed all the same.
+func TestEndThatWasNotWritten(t *testing.T) {
+	dir := t.TempDir()
+	for _, id := range []string{"whole", "empty", "garbage"} {
+		if _, err := call(t, dir, "exit 3", "start", id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, dir, "empty exit 3\ngarbage exit 3\nwhole exit 3\n")
+	for id, text := range map[string]string{"empty": "", "garbage": "\x00\x00 7"} {
+		if err := os.WriteFile(filepath.Join(dir, id, "exit"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, dir, "empty stale\ngarbage stale\nwhole exit 3\n")
+	if _, err := call(t, dir, "exit 4", "start", "empty"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, dir, "empty exit 4\ngarbage stale\nwhole exit 3\n")
+}
+
 // Who starts a job is none of its processes: that one ends at once, and what it leaves behind is ended, must not reach the caller,
 // who would take the job for one that did not begin, and run it again.
 func TestStartOutlivesAShortJob(t *testing.T) {

@@ -105,10 +105,15 @@ func whole(command string, size int) string {
 	if size == 0 {
 		return command
 	}
-	script := fmt.Sprintf(`f=$(mktemp) || exit; trap 'rm -f "$f"' EXIT; cat > "$f"
-if [ "$(($(wc -c < "$f")))" -ne %d ]; then echo "the standard input was cut short" >&2; exit 1; fi
+	// The file has no name any more when the input comes: whatever becomes of the shell, nothing is left of it.
+	script := fmt.Sprintf(`f=$(mktemp) || exit
+exec 3> "$f" 4< "$f" 5< "$f"
+rm -f "$f"
+cat >&3
+exec 3>&-
+if [ "$(($(wc -c <&4)))" -ne %d ]; then echo "the standard input was cut short" >&2; exit 1; fi
 (%s
-) < "$f"`, size, command)
+) <&5 4<&- 5<&-`, size, command)
 	return "sh -c " + quoted(script)
 }
 
