@@ -146,7 +146,7 @@ func (b *Backend) status(dir string, resource uuid.UUID) prewarm.Status {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && exists(dir) && !strings.HasSuffix(dir, goneSuffix):
 		return prewarm.StatusStarting // it is about to write its number; the readiness deadline decides
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNoNumber):
 		return prewarm.StatusStopped
 	case err != nil:
 		return prewarm.StatusUnknown
@@ -163,16 +163,19 @@ func (b *Backend) status(dir string, resource uuid.UUID) prewarm.Status {
 	return prewarm.StatusStarting
 }
 
+// errNoNumber says that a file holds no number of a process: a machine that lost its power leaves it so, and its processes are gone.
+var errNoNumber = errors.New("no number of a process")
+
 func readPID(dir string) (int, error) {
 	text, err := os.ReadFile(filepath.Join(dir, pidFile))
 	if err != nil {
 		return 0, err
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err == nil && pid <= 1 {
-		err = fmt.Errorf("%d is no process of ours", pid)
+	if err != nil || pid <= 1 {
+		return 0, errNoNumber
 	}
-	return pid, err
+	return pid, nil
 }
 
 // presence is what is known of a process.
@@ -276,7 +279,7 @@ func (b *Backend) destroy(ctx context.Context, dir string, resource uuid.UUID) e
 		if err := b.end(ctx, pid, resource); err != nil {
 			return err
 		}
-	case !errors.Is(err, fs.ErrNotExist):
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNoNumber):
 		return fmt.Errorf("localprocess: %w", err)
 	}
 	if err := b.endRest(ctx, pid, resource); err != nil {

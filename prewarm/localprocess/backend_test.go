@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -268,6 +269,32 @@ func TestNumberOfAnotherProcessIsNotTakenForOurs(t *testing.T) {
 		t.Error(err)
 	}
 	_ = syscall.Kill(-pid, syscall.SIGKILL)
+}
+
+// A machine that loses its power may keep the file and not the number in it. What was started has stopped, and can be destroyed; if it is
+// there all the same, it is ended with its directory.
+func TestNumberThatWasNotWritten(t *testing.T) {
+	for _, text := range []string{"", "\x00\x00\x00", "x", "-1", "0", "1"} {
+		b := open(t, t.TempDir(), serve)
+		m := created(t, b)
+		until(t, b, m, prewarm.StatusReady)
+		pid, child := pidOf(t, b, m, "pid"), pidOf(t, b, m, "child")
+		if err := os.WriteFile(filepath.Join(b.Dir(m), "pid"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		until(t, b, m, prewarm.StatusStopped)
+		if err := b.Destroy(t.Context(), m); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if _, err := os.Stat(b.Dir(m)); err == nil {
+			t.Errorf("%q: the directory is left", text)
+		}
+		for _, pid := range []int{pid, child} {
+			if !dead(pid) && runtime.GOOS == "linux" {
+				t.Errorf("%q: process %d is left", text, pid)
+			}
+		}
+	}
 }
 
 func TestBadConfigIsRefused(t *testing.T) {
