@@ -40,7 +40,7 @@ const (
 )
 
 // fileStarting is locked by all who start a job. Whoever lists waits for them: what a list lacks is begun by no command that was at
-// work before it.
+// work before it. Whoever forgets a job has the lock alone: a job that is begun again since must not be forgotten by it.
 const fileStarting = ".starting"
 
 // maxPayload bounds a job's payload.
@@ -199,6 +199,8 @@ func (r *runner) start(id string) error {
 	if len(payload) > maxPayload {
 		return fmt.Errorf("the payload has more than %d bytes", maxPayload)
 	}
+	var trash string
+	defer func() { _ = discard(trash) }() // when the lock is free
 	// Not before: whoever sends the payload may be cut off, and would keep everybody from listing.
 	starting, err := r.lockStarts(syscall.LOCK_SH)
 	if err != nil {
@@ -208,7 +210,7 @@ func (r *runner) start(id string) error {
 	if line, err := r.line(id); err != nil || line == id {
 		return err
 	}
-	if err := r.forget(id); err != nil {
+	if trash, err = r.putAside(id); err != nil {
 		return err
 	}
 	if err := os.Mkdir(filepath.Join(r.dir, id), 0o700); err != nil {
@@ -326,21 +328,42 @@ func isSupervisor(pid int) bool {
 	return err == nil && strings.HasPrefix(string(text), Name+"\x00supervise\x00")
 }
 
-// forget drops a job that has ended. The directory goes under another name first, so that a list never shows half of it.
+// forget drops a job that has ended.
 func (r *runner) forget(id string) error {
-	line, err := r.line(id)
+	alone, err := r.lockStarts(syscall.LOCK_EX)
 	if err != nil {
 		return err
 	}
-	if line == id {
-		return fmt.Errorf("job %s runs", id)
+	trash, err := r.putAside(id)
+	if err := errors.Join(err, alone.Close()); err != nil {
+		return err
 	}
-	trash := filepath.Join(r.dir, fmt.Sprintf(".%s.%d", id, os.Getpid()))
+	return discard(trash)
+}
+
+// putAside gives the directory of a job that has ended another name, which it returns, so that a list never shows half of it. There
+// may be none.
+func (r *runner) putAside(id string) (trash string, err error) {
+	line, err := r.line(id)
+	if err != nil {
+		return "", err
+	}
+	if line == id {
+		return "", fmt.Errorf("job %s runs", id)
+	}
+	trash = filepath.Join(r.dir, fmt.Sprintf(".%s.%d", id, os.Getpid()))
 	if err := os.Rename(filepath.Join(r.dir, id), trash); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+			err = nil
 		}
-		return err
+		return "", err
+	}
+	return trash, nil
+}
+
+func discard(trash string) error {
+	if trash == "" {
+		return nil
 	}
 	return os.RemoveAll(trash)
 }

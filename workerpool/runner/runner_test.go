@@ -187,17 +187,15 @@ func TestStartOutlivesAShortJob(t *testing.T) {
 	}
 }
 
-// A start that is held up (by its disk, for want of a processor) is waited for: a list that lacks its job would let the pool begin the job
-// elsewhere, and then the start would begin it here, too.
-func TestAListWaitsForStartsUnderWay(t *testing.T) {
-	dir := t.TempDir()
-	// The start reads this first, and hangs until somebody writes.
-	gate := filepath.Join(dir, "slow", "exit")
-	if err := errors.Join(os.Mkdir(filepath.Dir(gate), 0o700), syscall.Mkfifo(gate, 0o600)); err != nil {
+// heldUp is a command that reads of a job before it changes anything, and hangs there until it is told to go on.
+func heldUp(t *testing.T, dir, id, stdin, verb string) (goOn func()) {
+	t.Helper()
+	gate := filepath.Join(dir, id, "exit")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(gate), 0o700), os.RemoveAll(gate), syscall.Mkfifo(gate, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	start := command(t, dir, "sleep 1000", "start", "slow")
-	if err := start.Start(); err != nil {
+	cmd := command(t, dir, stdin, verb, id)
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	var w *os.File
@@ -206,30 +204,51 @@ func TestAListWaitsForStartsUnderWay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(start.Process.Signal(syscall.SIGSTOP), os.Remove(gate), w.Close()); err != nil {
+	if err := errors.Join(cmd.Process.Signal(syscall.SIGSTOP), os.Remove(gate), w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	listed := make(chan string, 1)
+	return func() {
+		if err := errors.Join(cmd.Process.Signal(syscall.SIGCONT), cmd.Wait()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// waits calls the runner beside a command that is held up, and returns its answer, which must come after that command has gone on.
+func waits(t *testing.T, dir, stdin string, goOn func(), args ...string) (out string) {
+	t.Helper()
+	answer := make(chan string, 1)
 	go func() {
-		out, _ := call(t, dir, "", "list")
-		listed <- out
+		out, _ := call(t, dir, stdin, args...)
+		answer <- out
 	}()
-	for len(runner.Holders(filepath.Join(dir, ".starting"))) < 2 { // the list has come as far
+	for len(runner.Holders(filepath.Join(dir, ".starting"))) < 2 { // it has come as far
 		select {
-		case out := <-listed:
-			t.Fatalf("list says %q beside a start that has not ended", out)
+		case out := <-answer:
+			t.Errorf("%v: %q beside a command that has not ended", args, out)
+			goOn()
+			return out
 		default:
 		}
 	}
-	if err := start.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	if out := <-listed; out != "slow\n" {
+	goOn()
+	return <-answer
+}
+
+// A start that is held up (by its disk, for want of a processor) is waited for: a list that lacks its job would let the pool begin the job
+// elsewhere, and then the start would begin it here, too.
+func TestAListWaitsForStartsUnderWay(t *testing.T) {
+	dir := t.TempDir()
+	if out := waits(t, dir, "", heldUp(t, dir, "slow", "sleep 1000", "start"), "list"); out != "slow\n" {
 		t.Errorf("list says %q after the start", out)
-	}
-	if err := start.Wait(); err != nil {
-		t.Error(err)
 	}
 	for runner.Signal(filepath.Join(dir, "slow", "mark"), syscall.SIGKILL) > 0 {
 	}
+}
+
+// A forget that is held up drops what it has seen, not what is begun under the same name since: that would leave no trace, and be run again.
+func TestAStartWaitsForAForgetUnderWay(t *testing.T) {
+	dir := t.TempDir()
+	waits(t, dir, "exit 3", heldUp(t, dir, "again", "", "forget"), "start", "again")
+	until(t, dir, "again exit 3\n")
 }
