@@ -76,6 +76,13 @@ func TestJobsLife(t *testing.T) {
 	if out, err := os.ReadFile(filepath.Join(dir, "dies", "output")); err != nil || string(out) != "hello\n" {
 		t.Errorf("output %q, %v", out, err)
 	}
+	if _, err := call(t, dir, "kill -9 $$", "start", "dies"); err != nil { // again: the first try is dropped
+		t.Fatal(err)
+	}
+	until(t, dir, "dies exit 137\n")
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 || entries[0].Name() != ".starting" || entries[1].Name() != "dies" {
+		t.Errorf("what is forgotten is left: %v, %v", entries, err)
+	}
 	for _, args := range [][]string{{}, {"start"}, {"start", "../x"}, {"start", ".x"}, {"fly", "x"}, {"list", "x"}} {
 		if _, err := call(t, dir, "", args...); err == nil {
 			t.Errorf("%v was not refused", args)
