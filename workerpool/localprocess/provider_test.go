@@ -50,6 +50,20 @@ func order(pool string) workerpool.Order {
 	return workerpool.Order{Type: workerpool.InstanceType{Name: "local", ProviderType: "local"}, Tags: map[string]string{"pool": pool}}
 }
 
+// booted makes an instance that answers, and says how many processes it has then.
+func booted(t *testing.T) (p *localprocess.Provider, in workerpool.Instance, idle int) {
+	t.Helper()
+	p, _ = provider(t, localprocess.Config{})
+	in, err := p.Create(t.Context(), order("one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t, p, in, "true", ""); err != nil {
+		t.Fatal(err)
+	}
+	return p, in, len(p.Processes(in.ID))
+}
+
 // run runs a command, again while the instance boots.
 func run(t *testing.T, p *localprocess.Provider, in workerpool.Instance, command, stdin string) (string, error) {
 	t.Helper()
@@ -188,15 +202,7 @@ func TestInstanceOutlivesItsGarbage(t *testing.T) {
 }
 
 func TestCommandEndsWithItsContextAndItsReader(t *testing.T) {
-	p, _ := provider(t, localprocess.Config{})
-	in, err := p.Create(t.Context(), order("one"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := run(t, p, in, "true", ""); err != nil {
-		t.Fatal(err)
-	}
-	idle := len(p.Processes(in.ID))
+	p, in, idle := booted(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := p.Run(ctx, workerpool.Target{ID: in.ID}, "exec sleep 1000", strings.NewReader(""), io.Discard); !errors.Is(err, context.DeadlineExceeded) {
@@ -215,15 +221,7 @@ func TestCommandEndsWithItsContextAndItsReader(t *testing.T) {
 
 // What a command has begun ends with it: nobody minds it any more, and whoever comes next finds what is there.
 func TestWhatACommandRunsEndsWithIt(t *testing.T) {
-	p, _ := provider(t, localprocess.Config{})
-	in, err := p.Create(t.Context(), order("one"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := run(t, p, in, "true", ""); err != nil {
-		t.Fatal(err)
-	}
-	idle := len(p.Processes(in.ID))
+	p, in, idle := booted(t)
 	for _, command := range []string{"sleep 1000", "sleep 1000; true", "sh -c 'sleep 1000; true' | cat; true", "sleep 1000 & sleep 1000"} {
 		begun := errors.New("begun")
 		ctx, cancel := context.WithCancelCause(t.Context())

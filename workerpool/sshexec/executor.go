@@ -112,7 +112,8 @@ rm -f "$f"
 cat >&3
 exec 3>&-
 if [ "$(($(wc -c <&4)))" -ne %d ]; then echo "the standard input was cut short" >&2; exit 1; fi
-(%s
+(
+%s
 ) <&5 4<&- 5<&-`, size, command)
 	return "sh -c " + quoted(script)
 }

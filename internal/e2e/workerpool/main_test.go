@@ -42,6 +42,7 @@ const slowEnv = "DORMOUSE_TEST_SLOW_STARTS"
 // staleTime is that of all pools here: what a killed manager has begun arrives by then on a busy machine too.
 const staleTime = 5 * time.Second
 
+// holdUp delays a start before the runner knows of it, as a machine does that has no processor or disk to spare.
 func holdUp() {
 	if filepath.Base(os.Args[0]) == runner.Name && len(os.Args) > 1 && os.Args[1] == "start" && os.Getenv(slowEnv) != "" && rand.IntN(4) == 0 {
 		time.Sleep(staleTime + 2*time.Second)
